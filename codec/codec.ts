@@ -1,0 +1,36 @@
+/**
+ * Turns values into bytes and back. Both ends of a session use the same codec;
+ * nothing on the wire names it.
+ *
+ * A codec treats `null` and `undefined` alike, keeps its limits itself, and
+ * holds on to nothing: it may be shared by any number of sessions.
+ */
+export interface Codec {
+  /** What it is called in messages, such as `"JSON"`. */
+  readonly name: string;
+  /**
+   * Encodes one value into bytes that are the caller's.
+   *
+   * @throws {CodecError} `unsupported-type` or `too-deep`
+   */
+  encode(value: unknown): Uint8Array;
+  /**
+   * Decodes one value. `bytes` are valid during the call only: what it returns
+   * must not refer to them.
+   *
+   * @throws {CodecError} `malformed`, `truncated` or `too-deep`
+   */
+  decode(bytes: Uint8Array): unknown;
+}
+
+/** Limits that every codec has. */
+export interface CodecOptions {
+  /** How deep arrays and objects may be nested, either way. Default: 512. */
+  maxDepth?: number;
+}
+
+/**
+ * Default of {@linkcode CodecOptions.maxDepth}: deeper than any data that
+ * people write, and far from what a stack can take.
+ */
+export const DEFAULT_MAX_DEPTH = 512;

@@ -1,0 +1,20 @@
+/**
+ * Values to bytes and back: the {@linkcode Codec} interface, and JSON. The
+ * codecs that need a library have modules of their own, such as
+ * `@qtalk/qtalk/codec/msgpack`.
+ *
+ * @example
+ * ```ts
+ * import { json } from "@qtalk/qtalk/codec";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const codec = json();
+ * assertEquals(codec.decode(codec.encode(["hi", 1])), ["hi", 1]);
+ * ```
+ *
+ * @module
+ */
+export { type Codec, type CodecOptions, DEFAULT_MAX_DEPTH } from "./codec.ts";
+export { CodecError, type CodecErrorCode } from "./errors.ts";
+export { json } from "./json.ts";
+export { DEFAULT_MAX_VALUE_SIZE } from "./value_stream.ts";

@@ -1,0 +1,466 @@
+import {
+  type CloseState,
+  isConfirmed,
+  maySend,
+  nextClose,
+  nextReceive,
+  nextSend,
+  type ReceiveState,
+  type SendState,
+} from "./channel_state.ts";
+import { ChannelStreams } from "./channel_streams.ts";
+import { MuxError, protocolError } from "./errors.ts";
+import { FrameType } from "./frame.ts";
+import {
+  type CreditSource,
+  type FrameQueue,
+  type FrameSource,
+  SEND_QUANTUM,
+} from "./frame_queue.ts";
+import { ReceiveBuffer } from "./receive_buffer.ts";
+import type { Channel } from "./types.ts";
+import { ReceiveWindow, SendWindow, type WindowPolicy } from "./window.ts";
+
+/** What a channel needs of its session. */
+export interface ChannelHost {
+  /** The way out. */
+  readonly queue: FrameQueue;
+  /** What the windows of the session share. */
+  readonly windows: WindowPolicy;
+  /** Payload bytes that the peer may put into one DATA frame. */
+  readonly maxPacket: number;
+  /** The peer can send nothing on this channel until our frame reaches it. */
+  probe(channel: QmuxChannel): void;
+  /** This side's CLOSE has gone to the queue: no memory is owed any more. */
+  closeSent(channel: QmuxChannel): void;
+  /** The channel is over; its number names nothing from now on. */
+  over(channel: QmuxChannel): void;
+}
+
+/** Bytes handed to `send()` that wait for credit or for their turn. */
+interface Outgoing {
+  bytes: Uint8Array;
+  resolve(): void;
+  reject(reason: unknown): void;
+}
+
+/**
+ * A channel of a qmux session: the receive queue, both windows and the state.
+ *
+ * It has two faces. Programs use the {@linkcode Channel} face, whose streams
+ * are made when somebody first asks for them. RPC, which moves a few small
+ * values a call, uses the direct one (`peek`, `skip`, `wait`, `send`, `finish`,
+ * `cancel`): making a pair of streams costs more than a whole call.
+ *
+ * The methods under "From the session" are the read loop's; none of them waits.
+ */
+export class QmuxChannel implements Channel, FrameSource, CreditSource {
+  readonly id: number;
+  /** The number that the peer gave the channel, once it is confirmed. */
+  remoteId = 0;
+  /** Whether the session has to call {@linkcode settle} after this turn. */
+  touched = false;
+
+  readonly #host: ChannelHost;
+  #sendState: SendState = "open";
+  #receiveState: ReceiveState = "open";
+  #closeState: CloseState;
+  readonly #sendWindow = new SendWindow();
+  readonly #receiveWindow: ReceiveWindow;
+  readonly #received = new ReceiveBuffer();
+  #outgoing: Outgoing[] = [];
+  /** Payload bytes that the peer accepts in one DATA frame. */
+  #remoteMaxPacket = 0;
+  #creditDue = 0;
+  #inReadyQueue = false;
+  #inAdjustQueue = false;
+  #reader: (() => void) | undefined;
+  #watcher: (() => void) | undefined;
+  #streams: ChannelStreams | undefined;
+  #closed: PromiseWithResolvers<void> | undefined;
+  /** Why writes fail, once they do. */
+  #sendFailure: unknown;
+  /** Why the session ended, if that is what ended the channel. */
+  #lost: unknown;
+
+  /** Makes a channel in the state `opening` (ours) or `open` (the peer's). */
+  constructor(id: number, host: ChannelHost, state: "opening" | "open") {
+    this.id = id;
+    this.#host = host;
+    this.#closeState = state;
+    this.#receiveWindow = new ReceiveWindow(host.windows);
+  }
+
+  // --- The face of programs -------------------------------------------------
+
+  get readable(): ReadableStream<Uint8Array> {
+    return (this.#streams ??= new ChannelStreams(this)).readable;
+  }
+
+  get writable(): WritableStream<Uint8Array> {
+    const streams = this.#streams ??= new ChannelStreams(this);
+    if (this.#sendState !== "open") streams.fail(this.#sendFailure);
+    return streams.writable;
+  }
+
+  get closed(): Promise<void> {
+    if (this.#closed === undefined) {
+      this.#closed = Promise.withResolvers<void>();
+      this.#closed.promise.catch(() => {});
+      if (this.#closeState === "closed") this.#settleClosed();
+    }
+    return this.#closed.promise;
+  }
+
+  close(): Promise<void> {
+    this.#failSend(
+      new MuxError("channel-closed", "Cannot write: channel is closed"),
+    );
+    this.#received.clear();
+    this.#endReceive();
+    this.#closeNow();
+    return this.#host.queue.written();
+  }
+
+  // --- The direct face ------------------------------------------------------
+
+  /** Bytes that arrived and were not taken. */
+  get buffered(): number {
+    return this.#received.length;
+  }
+
+  /** Whether nothing more will arrive; what is buffered can still be taken. */
+  get ended(): boolean {
+    return this.#receiveState === "ended" || this.#receiveState === "lost";
+  }
+
+  /** Why nothing more arrives, if that is not EOF or CLOSE. */
+  get failure(): unknown {
+    return this.#receiveState === "lost" ? this.#lost : undefined;
+  }
+
+  /** Whether the peer's CLOSE came, or the session is gone. */
+  get over(): boolean {
+    return this.#closeState === "closed" || this.#closeState === "received";
+  }
+
+  /**
+   * The first bytes that arrived and lie side by side, without taking them;
+   * valid until the current turn ends.
+   */
+  peek(): Uint8Array | undefined {
+    return this.#received.peek();
+  }
+
+  /** Takes `bytes`, at most what {@linkcode peek} returned. */
+  skip(bytes: number): void {
+    this.#received.skip(bytes);
+    this.#returnCredit(bytes);
+  }
+
+  /** Takes a chunk that the caller may keep. */
+  take(): Uint8Array | undefined {
+    const chunk = this.#received.take();
+    if (chunk !== undefined) this.#returnCredit(chunk.length);
+    return chunk;
+  }
+
+  /**
+   * Calls `callback` once, when there is something to take or the end is
+   * reached: now, or at the end of the turn in which it arrives.
+   *
+   * @throws {MuxError} `invalid-state` if somebody waits already
+   */
+  wait(callback: () => void): void {
+    if (this.#received.length > 0 || this.ended) return callback();
+    if (this.#reader !== undefined) {
+      throw new MuxError(
+        "invalid-state",
+        "Cannot read: another read of this channel is waiting",
+      );
+    }
+    this.#reader = callback;
+  }
+
+  /** Calls `callback` once, when the peer's CLOSE comes or the session ends. */
+  watch(callback: () => void): void {
+    if (this.over) return callback();
+    this.#watcher = callback;
+  }
+
+  /**
+   * Sends `bytes`. Returns nothing if they were copied at once; else a promise
+   * that resolves when they were, until which they must not change.
+   *
+   * @throws {unknown} the reason why this direction is closed
+   */
+  send(bytes: Uint8Array): Promise<void> | undefined {
+    if (this.#sendState !== "open") throw this.#sendFailure;
+    const { queue } = this.#host;
+    const size = bytes.length;
+    if (size === 0) return;
+    if (
+      this.#outgoing.length === 0 && size <= SEND_QUANTUM && queue.hasRoom &&
+      size <= this.#sendWindow.credit && size <= this.#remoteMaxPacket
+    ) {
+      this.#sendWindow.take(size);
+      queue.data(this.remoteId, bytes);
+      return;
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#outgoing.push({ bytes, resolve, reject });
+    this.#awaitTurn();
+    return promise;
+  }
+
+  /** Ends this direction with EOF, behind what was sent. */
+  finish(): void {
+    if (this.#sendState !== "open") return;
+    this.#sendFailure = new MuxError(
+      "channel-closed",
+      "Cannot write: this direction of the channel is closed",
+    );
+    this.#sendState = nextSend(this.#sendState, "end");
+    this.#flushed();
+  }
+
+  /** Drops what arrived and will arrive; its credit is returned. */
+  cancel(): void {
+    this.#reader = undefined;
+    this.#receiveState = nextReceive(this.#receiveState, "cancel");
+    this.#returnCredit(this.#received.clear());
+    this.#closeIfDone();
+  }
+
+  /** Closes the channel at once; what waits to be sent rejects with `reason`. */
+  abort(reason: unknown): void {
+    this.#failSend(reason);
+    this.#endReceive();
+    this.#closeNow();
+  }
+
+  /** What {@linkcode finish} and {@linkcode cancel} do: EOF, then CLOSE. */
+  shutdown(): void {
+    this.finish();
+    this.cancel();
+  }
+
+  // --- From the queue -------------------------------------------------------
+
+  pull(): boolean {
+    const first = this.#outgoing[0];
+    const size = first === undefined ? 0 : Math.min(
+      first.bytes.length,
+      this.#sendWindow.credit,
+      this.#remoteMaxPacket,
+      SEND_QUANTUM,
+    );
+    if (first === undefined || size === 0) return this.#inReadyQueue = false;
+    this.#sendWindow.take(size);
+    this.#host.queue.data(this.remoteId, first.bytes.subarray(0, size));
+    if (size < first.bytes.length) {
+      first.bytes = first.bytes.subarray(size);
+    } else {
+      this.#outgoing.shift();
+      first.resolve();
+    }
+    if (this.#outgoing.length > 0 && this.#sendWindow.credit > 0) return true;
+    this.#inReadyQueue = false;
+    this.#flushed();
+    return false;
+  }
+
+  takeAdjust(): number {
+    const credit = this.#creditDue;
+    this.#creditDue = 0;
+    this.#inAdjustQueue = false;
+    if (!this.#mayAdjust()) return 0;
+    if (this.#receiveWindow.granted === credit) this.#host.probe(this);
+    return credit;
+  }
+
+  // --- From the session -----------------------------------------------------
+
+  /** Whether the answer to our OPEN is still to come. */
+  get awaitsConfirm(): boolean {
+    return !isConfirmed(this.#closeState);
+  }
+
+  /** The peer's number, window and packet size are known. */
+  confirmed(remoteId: number, window: number, maxPacket: number): void {
+    this.remoteId = remoteId;
+    this.#remoteMaxPacket = maxPacket;
+    this.#sendWindow.grant(window);
+    this.#closeState = nextClose(this.#closeState, "confirm");
+    if (this.#closeState !== "open") this.#sendClose();
+  }
+
+  /** The peer granted credit. */
+  adjusted(bytes: number): void {
+    this.#sendWindow.grant(bytes);
+    if (this.#outgoing.length > 0) this.#awaitTurn();
+  }
+
+  /** A DATA frame of `length` bytes begins. */
+  announced(length: number): void {
+    if (length > this.#host.maxPacket) {
+      throw protocolError(
+        `DATA of ${length} bytes came for a packet size of ${this.#host.maxPacket}`,
+      );
+    }
+    if (this.#mayReceive()) this.#receiveWindow.receive(length);
+  }
+
+  /** A piece of payload arrived, valid until {@linkcode settle}. */
+  arrived(piece: Uint8Array): void {
+    if (!this.#mayReceive()) return;
+    if (this.#receiveState === "cancelled") {
+      this.#returnCredit(piece.length);
+    } else {
+      this.#received.borrow(piece);
+    }
+  }
+
+  /** EOF arrived; a second one changes nothing. */
+  peerEnded(): void {
+    this.#endReceive();
+    this.#closeIfDone();
+  }
+
+  /** CLOSE arrived. */
+  peerClosed(): void {
+    this.#failSend(
+      new MuxError("channel-closed", "Cannot write: the peer closed channel"),
+    );
+    this.#endReceive();
+    this.#closeState = nextClose(this.#closeState, "peer-close");
+    if (this.#closeState === "received") this.#sendClose();
+    else if (this.#closeState === "closed") this.#finished();
+    this.#tellWatcher();
+  }
+
+  /** The session is over. */
+  lose(reason: unknown): void {
+    if (this.#closeState === "closed") return;
+    const clean = this.#closeState === "sent";
+    this.#lost = clean ? undefined : reason;
+    this.#failSend(reason);
+    this.#receiveState = nextReceive(this.#receiveState, "lose");
+    this.#closeState = nextClose(this.#closeState, "over");
+    this.#finished();
+    this.#tellReader();
+    this.#tellWatcher();
+  }
+
+  /** The turn ends: tells the reader, then keeps what it left. */
+  settle(): void {
+    this.touched = false;
+    if (this.#received.length > 0 || this.ended) this.#tellReader();
+    this.#received.settle();
+  }
+
+  // --- Inside ---------------------------------------------------------------
+
+  /** Whether DATA counts: not behind EOF, nor behind this side's CLOSE. */
+  #mayReceive(): boolean {
+    return !this.ended && this.#closeState !== "sent";
+  }
+
+  #mayAdjust(): boolean {
+    return !this.ended && maySend(this.#closeState);
+  }
+
+  #returnCredit(bytes: number): void {
+    if (bytes === 0 || !this.#mayAdjust()) return;
+    const credit = this.#receiveWindow.consume(bytes);
+    if (credit === 0) return;
+    this.#creditDue += credit;
+    if (this.#inAdjustQueue) return;
+    this.#inAdjustQueue = true;
+    this.#host.queue.adjust(this);
+  }
+
+  #awaitTurn(): void {
+    if (this.#inReadyQueue || this.#sendWindow.credit === 0) return;
+    this.#inReadyQueue = true;
+    this.#host.queue.ready(this);
+  }
+
+  /** Sends the EOF that waits behind DATA, if nothing is left before it. */
+  #flushed(): void {
+    if (this.#outgoing.length > 0 || this.#sendState !== "ending") return;
+    this.#sendState = nextSend(this.#sendState, "flushed");
+    if (maySend(this.#closeState)) {
+      this.#host.queue.frame(FrameType.EOF, this.remoteId);
+    }
+    this.#streams?.fail(this.#sendFailure);
+    this.#closeIfDone();
+  }
+
+  /** Sends CLOSE once neither direction is of use any more. */
+  #closeIfDone(): void {
+    if (this.#sendState === "ended" && this.#receiveState !== "open") {
+      this.#closeNow();
+    }
+  }
+
+  #closeNow(): void {
+    this.#closeState = nextClose(this.#closeState, "close");
+    if (this.#closeState === "closing") this.#sendClose();
+  }
+
+  /** Sends CLOSE, ours or the answer to the peer's: the channel's last frame. */
+  #sendClose(): void {
+    const { queue } = this.#host;
+    if (this.#closeState === "received") {
+      queue.reply(FrameType.CLOSE, this.remoteId);
+    } else {
+      queue.frame(FrameType.CLOSE, this.remoteId);
+    }
+    this.#closeState = nextClose(this.#closeState, "sent");
+    this.#receiveWindow.release();
+    this.#host.closeSent(this);
+    if (this.#closeState === "closed") this.#finished();
+  }
+
+  #failSend(reason: unknown): void {
+    const failed = nextSend(this.#sendState, "fail");
+    if (failed === this.#sendState) return;
+    if (this.#sendState !== "ended") this.#sendFailure = reason;
+    this.#sendState = failed;
+    const waiting = this.#outgoing;
+    this.#outgoing = [];
+    for (const { reject } of waiting) reject(reason);
+    this.#streams?.fail(reason);
+  }
+
+  #endReceive(): void {
+    if (this.ended) return;
+    this.#receiveState = nextReceive(this.#receiveState, "end");
+    // A read loop in the middle of a turn tells the reader when it settles.
+    if (!this.touched) this.#tellReader();
+  }
+
+  #finished(): void {
+    this.#receiveWindow.release();
+    this.#host.over(this);
+    if (this.#closed !== undefined) this.#settleClosed();
+  }
+
+  #settleClosed(): void {
+    if (this.#lost === undefined) this.#closed?.resolve();
+    else this.#closed?.reject(this.#lost);
+  }
+
+  #tellReader(): void {
+    const reader = this.#reader;
+    this.#reader = undefined;
+    reader?.();
+  }
+
+  #tellWatcher(): void {
+    const watcher = this.#watcher;
+    this.#watcher = undefined;
+    watcher?.();
+  }
+}

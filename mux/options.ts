@@ -1,0 +1,96 @@
+/**
+ * Every limit of a session, with its default, its unit and its reason. Checked
+ * once, when the session is made.
+ *
+ * @module
+ */
+import { MAX_UINT32 } from "./frame.ts";
+
+/** The smallest and the largest packet size that qmux allows, in bytes. */
+export const PACKET_LIMITS = { min: 9, max: 2 ** 31 } as const;
+
+/** What a session may cost. All are optional; see {@linkcode DEFAULTS}. */
+export interface SessionOptions {
+  /**
+   * Channels open at once, both sides' together. An OPEN past it is refused
+   * with OPEN_FAILURE; an own `open()` past it rejects with `limit-exceeded`.
+   */
+  maxChannels?: number;
+  /** Incoming channels that may wait for the application to accept them. */
+  backlog?: number;
+  /** Bytes that the peer may send on a new channel before we return credit. */
+  initialWindow?: number;
+  /** Bytes that one channel's window may grow to. */
+  maxWindow?: number;
+  /**
+   * Bytes by which all windows of the session together may exceed
+   * `initialWindow`. What a session can be made to hold is therefore at most
+   * `maxChannels × initialWindow + windowBudget`.
+   */
+  windowBudget?: number;
+  /** Bytes of payload that the peer may put into one DATA frame. */
+  maxPacket?: number;
+  /**
+   * Bytes of answers (CONFIRM, FAILURE, CLOSE) that may wait for a peer that
+   * asks for them and does not read them. Past it the session ends with
+   * `limit-exceeded`.
+   */
+  maxOwedReplies?: number;
+  /** Milliseconds that `close()` waits for queued frames to leave. */
+  closeTimeout?: number;
+}
+
+/** The defaults of {@linkcode SessionOptions}. */
+export const DEFAULTS: Readonly<Required<SessionOptions>> = Object.freeze({
+  // A thousand calls in flight, each with its successor being opened.
+  maxChannels: 2_048,
+  // As many as a listening socket usually lets wait.
+  backlog: 128,
+  // A call with arguments of 60 KB needs no second round trip.
+  initialWindow: 64 * 1024,
+  // 16 MiB keep a link of 1.3 Gbit/s full over 100 ms.
+  maxWindow: 16 * 1024 * 1024,
+  // With the two above, a session holds 192 MiB at the very most.
+  windowBudget: 64 * 1024 * 1024,
+  // Large enough that its 9 bytes of header vanish, small enough to share.
+  maxPacket: 64 * 1024,
+  // Some 60,000 answers.
+  maxOwedReplies: 1024 * 1024,
+  // Long enough for a slow network, short enough for a person who waits.
+  closeTimeout: 1_000,
+});
+
+const RANGES: Record<keyof SessionOptions, readonly [number, number]> = {
+  maxChannels: [1, 2 ** 30],
+  backlog: [0, 2 ** 30],
+  initialWindow: [1, MAX_UINT32],
+  maxWindow: [1, MAX_UINT32],
+  windowBudget: [0, Number.MAX_SAFE_INTEGER],
+  maxPacket: [PACKET_LIMITS.min, PACKET_LIMITS.max],
+  maxOwedReplies: [1, Number.MAX_SAFE_INTEGER],
+  closeTimeout: [0, 2 ** 31 - 1],
+};
+
+/**
+ * Fills in the defaults.
+ *
+ * @throws {RangeError} if a number is not an integer within its range
+ */
+export function resolveOptions(
+  options: SessionOptions = {},
+): Required<SessionOptions> {
+  const resolved = { ...DEFAULTS };
+  for (const name of Object.keys(RANGES) as (keyof SessionOptions)[]) {
+    const value = options[name];
+    if (value === undefined) continue;
+    const [min, max] = RANGES[name];
+    if (!Number.isInteger(value) || value < min || value > max) {
+      throw new RangeError(
+        `Cannot use option "${name}": ${value} is not an integer from ${min} to ${max}`,
+      );
+    }
+    resolved[name] = value;
+  }
+  resolved.maxWindow = Math.max(resolved.maxWindow, resolved.initialWindow);
+  return resolved;
+}

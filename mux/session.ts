@@ -1,0 +1,533 @@
+import { QmuxChannel } from "./channel.ts";
+import { MuxError, protocolError } from "./errors.ts";
+import { FrameType } from "./frame.ts";
+import { FrameDecoder, type FrameSink } from "./frame_decoder.ts";
+import { FrameQueue } from "./frame_queue.ts";
+import {
+  PACKET_LIMITS,
+  resolveOptions,
+  type SessionOptions,
+} from "./options.ts";
+import { duplexTransport } from "./transport/duplex.ts";
+import type {
+  Channel,
+  Duplex,
+  MuxSession,
+  Transport,
+  WaitOptions,
+} from "./types.ts";
+import { WindowBudget, type WindowPolicy } from "./window.ts";
+
+/** An incoming channel that nobody has accepted yet. */
+interface Offered {
+  channel: QmuxChannel;
+  remoteId: number;
+  window: number;
+  maxPacket: number;
+}
+
+/**
+ * A qmux session over any pair of byte streams (mux/SPEC.md).
+ *
+ * Both ends are peers: either opens channels. The session reads from the
+ * moment it is made, and its reading waits for nobody: neither for the
+ * application to accept a channel or take its bytes, nor for a write.
+ *
+ * @example Two sessions, one channel
+ * ```ts
+ * import { Session } from "@qtalk/qtalk/mux";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const up = new TransformStream<Uint8Array, Uint8Array>();
+ * const down = new TransformStream<Uint8Array, Uint8Array>();
+ * await using a = new Session({
+ *   readable: down.readable,
+ *   writable: up.writable,
+ * });
+ * await using b = new Session({
+ *   readable: up.readable,
+ *   writable: down.writable,
+ * });
+ *
+ * // One end echoes what it gets,
+ * b.accept((channel) => channel.readable.pipeTo(channel.writable));
+ *
+ * // the other sends "hi" and reads it back.
+ * const { readable, writable } = await a.open();
+ * const writer = writable.getWriter();
+ * await writer.write(new TextEncoder().encode("hi"));
+ * await writer.close();
+ * assertEquals(await new Response(readable).text(), "hi");
+ * ```
+ */
+export class Session implements MuxSession {
+  readonly #transport: Transport;
+  readonly #options: Required<SessionOptions>;
+  readonly #queue: FrameQueue;
+  readonly #decoder: FrameDecoder;
+  readonly #windows: WindowPolicy;
+  readonly #channels = new Map<number, QmuxChannel>();
+  readonly #opening = new Map<number, PromiseWithResolvers<Channel>>();
+  readonly #closed = Promise.withResolvers<void>();
+  readonly #readerDone = Promise.withResolvers<void>();
+  #state: "open" | "closing" | "ended" = "open";
+  #closing: Promise<void> | undefined;
+  /** What operations on an ended session reject with. */
+  #ending: MuxError | undefined;
+  #writeFailure: unknown;
+  #graceTimer: ReturnType<typeof setTimeout> | undefined;
+
+  #nextId = 0;
+  #wrapped = false;
+  /** Channels that may still hold memory: not yet closed by this side. */
+  #openCount = 0;
+
+  #handler: ((channel: Channel) => void) | undefined;
+  #backlog: Offered[] = [];
+  #acceptors: ((channel: Channel | undefined) => void)[] = [];
+
+  /** Where the payload that is being read belongs; undefined to drop it. */
+  #payloadChannel: QmuxChannel | undefined;
+  #touched: QmuxChannel[] = [];
+
+  #rtt: number | undefined;
+  #probe: { id: number; sentAt: number } | undefined;
+
+  /**
+   * Starts a session. It owns `transport` from now on, and ends it.
+   *
+   * @param transport a pair of byte streams, or a transport of this module
+   * @param options limits; each has a finite default
+   * @throws {RangeError} if an option is out of range
+   */
+  constructor(transport: Duplex | Transport, options: SessionOptions = {}) {
+    this.#options = resolveOptions(options);
+    this.#transport = "readable" in transport
+      ? duplexTransport(transport)
+      : transport;
+    this.#closed.promise.catch(() => {});
+    this.#queue = new FrameQueue({
+      write: (bytes) => this.#transport.write(bytes),
+      onError: (error) => this.#writeFailed(error),
+      maxOwedReplies: this.#options.maxOwedReplies,
+    });
+    this.#windows = {
+      initial: this.#options.initialWindow,
+      max: this.#options.maxWindow,
+      budget: new WindowBudget(this.#options.windowBudget),
+      rtt: () => this.#rtt,
+      now: () => performance.now(),
+    };
+    this.#decoder = new FrameDecoder(this.#sink());
+    void this.#read();
+  }
+
+  /**
+   * Opens a channel; resolves when the peer has accepted it.
+   *
+   * @throws {MuxError} `open-refused` if the peer refused it, `limit-exceeded`
+   * if `maxChannels` are open, `session-closed` or `connection-lost` if the
+   * session has ended
+   * @throws {unknown} `signal.reason`; the channel is then closed as soon as
+   * the peer confirms it
+   */
+  open(options: WaitOptions = {}): Promise<Channel> {
+    const { signal } = options;
+    if (this.#state !== "open") return Promise.reject(this.#refusal());
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    if (!this.#hasPlace()) {
+      return Promise.reject(
+        new MuxError(
+          "limit-exceeded",
+          `Cannot open channel: ${this.#openCount} are open`,
+        ),
+      );
+    }
+    const channel = this.#newChannel("opening");
+    const waiting = Promise.withResolvers<Channel>();
+    this.#opening.set(channel.id, waiting);
+    this.#queue.frame(
+      FrameType.OPEN,
+      channel.id,
+      this.#options.initialWindow,
+      this.#options.maxPacket,
+    );
+    this.#startProbe(channel.id);
+    if (signal === undefined) return waiting.promise;
+    const onAbort = () => {
+      this.#opening.delete(channel.id);
+      channel.abort(signal.reason);
+      waiting.reject(signal.reason);
+    };
+    signal.addEventListener("abort", onAbort, { once: true });
+    return waiting.promise.finally(() =>
+      signal.removeEventListener("abort", onAbort)
+    );
+  }
+
+  /**
+   * Gives every incoming channel to `handler`, those that wait included. The
+   * handler must not throw; if it does, the channel is closed.
+   *
+   * @throws {MuxError} `invalid-state` if there is a handler already, or the
+   * session is being iterated
+   */
+  accept(handler: (channel: Channel) => void): void {
+    if (this.#handler !== undefined || this.#acceptors.length > 0) {
+      throw new MuxError(
+        "invalid-state",
+        "Cannot accept channels: somebody else does",
+      );
+    }
+    this.#handler = handler;
+    const waiting = this.#backlog;
+    this.#backlog = [];
+    for (const offered of waiting) this.#handOver(offered, handler);
+  }
+
+  /**
+   * Iterates the incoming channels; ends when the session does, however it
+   * does. Leaving the loop leaves the session as it is.
+   *
+   * @throws {MuxError} `invalid-state` if {@linkcode accept} was called
+   */
+  [Symbol.asyncIterator](): AsyncIterator<Channel, undefined> {
+    if (this.#handler !== undefined) {
+      throw new MuxError(
+        "invalid-state",
+        "Cannot iterate session: its channels belong to a handler",
+      );
+    }
+    return {
+      next: async () => {
+        const channel = await this.#nextChannel();
+        return channel === undefined
+          ? { done: true, value: undefined }
+          : { done: false, value: channel };
+      },
+      return: () => Promise.resolve({ done: true, value: undefined }),
+    };
+  }
+
+  /**
+   * Resolves when the session has ended cleanly: closed by this side, or by the
+   * peer between two frames. Rejects with a {@linkcode MuxError} otherwise.
+   * Never an unhandled rejection.
+   */
+  get closed(): Promise<void> {
+    return this.#closed.promise;
+  }
+
+  /**
+   * Ends the session: what is queued leaves, for at most `closeTimeout`, then
+   * the transport is closed. What still waits rejects with `session-closed`.
+   * Idempotent; never rejects.
+   */
+  close(): Promise<void> {
+    return this.#closing ??= this.#shutdown();
+  }
+
+  /** Same as {@linkcode close}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  // --- Channels -------------------------------------------------------------
+
+  #hasPlace(): boolean {
+    const { maxChannels } = this.#options;
+    // A peer that never answers our CLOSE must not pile up numbers either.
+    return this.#openCount < maxChannels &&
+      this.#channels.size < 2 * maxChannels;
+  }
+
+  #newChannel(state: "opening" | "open"): QmuxChannel {
+    const channel = new QmuxChannel(this.#takeId(), this.#host, state);
+    this.#channels.set(channel.id, channel);
+    this.#openCount++;
+    return channel;
+  }
+
+  /** Numbers go up: a late frame for a closed channel must find no other. */
+  #takeId(): number {
+    let id: number;
+    do {
+      id = this.#nextId;
+      this.#nextId = (id + 1) >>> 0;
+      if (this.#nextId === 0) this.#wrapped = true;
+    } while (this.#wrapped && this.#channels.has(id));
+    return id;
+  }
+
+  readonly #host = ((session: Session) => ({
+    get queue() {
+      return session.#queue;
+    },
+    get windows() {
+      return session.#windows;
+    },
+    get maxPacket() {
+      return session.#options.maxPacket;
+    },
+    probe(channel: QmuxChannel) {
+      session.#startProbe(channel.id);
+    },
+    closeSent(_channel: QmuxChannel) {
+      session.#openCount--;
+    },
+    over(channel: QmuxChannel) {
+      if (session.#probe?.id === channel.id) session.#probe = undefined;
+      session.#channels.delete(channel.id);
+    },
+  }))(this);
+
+  #offer(sender: number, window: number, maxPacket: number): void {
+    const acceptor = this.#acceptors.shift();
+    const taken = acceptor !== undefined || this.#handler !== undefined;
+    if (
+      this.#state !== "open" || !this.#hasPlace() ||
+      maxPacket < PACKET_LIMITS.min || maxPacket > PACKET_LIMITS.max ||
+      (!taken && this.#backlog.length >= this.#options.backlog)
+    ) {
+      if (acceptor !== undefined) this.#acceptors.unshift(acceptor);
+      return this.#queue.reply(FrameType.OPEN_FAILURE, sender);
+    }
+    const channel = this.#newChannel("open");
+    const offered = { channel, remoteId: sender, window, maxPacket };
+    if (acceptor !== undefined) this.#handOver(offered, acceptor);
+    else if (this.#handler) this.#handOver(offered, this.#handler);
+    else this.#backlog.push(offered);
+  }
+
+  #handOver(offered: Offered, take: (channel: Channel) => void): void {
+    const { channel, remoteId, window, maxPacket } = offered;
+    this.#queue.reply(
+      FrameType.OPEN_CONFIRM,
+      remoteId,
+      channel.id,
+      this.#options.initialWindow,
+      this.#options.maxPacket,
+    );
+    this.#startProbe(channel.id);
+    channel.confirmed(remoteId, window, maxPacket);
+    try {
+      take(channel);
+    } catch (error) {
+      channel.abort(error);
+    }
+  }
+
+  #nextChannel(): Promise<Channel | undefined> {
+    const { promise, resolve } = Promise.withResolvers<Channel | undefined>();
+    const offered = this.#backlog.shift();
+    if (offered !== undefined) this.#handOver(offered, resolve);
+    else if (this.#state === "ended") resolve(undefined);
+    else this.#acceptors.push(resolve);
+    return promise;
+  }
+
+  // --- Reading --------------------------------------------------------------
+
+  async #read(): Promise<void> {
+    try {
+      for (;;) {
+        const chunk = await this.#transport.read();
+        if (chunk === null || this.#state === "ended") break;
+        this.#decoder.push(chunk);
+        this.#settle();
+      }
+      if (this.#decoder.atBoundary) this.#end(undefined);
+      else this.#end(connectionLost("the byte stream ended inside a frame"));
+    } catch (error) {
+      // What came before the bad frame is still the readers'.
+      this.#settle();
+      if (error instanceof MuxError) this.#end(error);
+      else if (isReset(error) && this.#decoder.atBoundary) this.#end(undefined);
+      else this.#end(connectionLost("reading failed", error));
+    } finally {
+      this.#readerDone.resolve();
+    }
+  }
+
+  /** The turn ends: the transport's buffer is about to be used again. */
+  #settle(): void {
+    // Readers that are told may touch no further channel: only frames do.
+    for (const channel of this.#touched) channel.settle();
+    this.#touched.length = 0;
+  }
+
+  #sink(): FrameSink {
+    return {
+      onOpen: (sender, window, maxPacket) =>
+        this.#offer(sender, window, maxPacket),
+      onConfirm: (recipient, sender, window, maxPacket) => {
+        const channel = this.#unconfirmed(recipient, "OPEN_CONFIRM");
+        if (maxPacket < PACKET_LIMITS.min || maxPacket > PACKET_LIMITS.max) {
+          throw protocolError(`a packet size of ${maxPacket} was confirmed`);
+        }
+        this.#measure(recipient);
+        channel.confirmed(sender, window, maxPacket);
+        this.#opening.get(recipient)?.resolve(channel);
+        this.#opening.delete(recipient);
+      },
+      onFailure: (recipient) => {
+        const channel = this.#unconfirmed(recipient, "OPEN_FAILURE");
+        const refused = new MuxError(
+          "open-refused",
+          "Cannot open channel: the peer refused it",
+        );
+        this.#measure(recipient);
+        this.#openCount--;
+        channel.lose(refused);
+        this.#opening.get(recipient)?.reject(refused);
+        this.#opening.delete(recipient);
+      },
+      onAdjust: (recipient, bytes) =>
+        this.#find(recipient, "WINDOW_ADJUST")?.adjusted(bytes),
+      onData: (recipient, length) => {
+        const channel = this.#find(recipient, "DATA");
+        this.#measure(recipient);
+        channel?.announced(length);
+        this.#payloadChannel = channel;
+      },
+      onPayload: (piece) => {
+        const channel = this.#payloadChannel;
+        if (channel === undefined) return;
+        if (!channel.touched) {
+          channel.touched = true;
+          this.#touched.push(channel);
+        }
+        channel.arrived(piece);
+      },
+      onEof: (recipient) => this.#find(recipient, "EOF")?.peerEnded(),
+      onClose: (recipient) => this.#find(recipient, "CLOSE")?.peerClosed(),
+    };
+  }
+
+  /**
+   * The channel that a frame is for; undefined if it is closed already, so that
+   * the frame is late and can be dropped (protocol of the reference: it may
+   * send DATA after its own CLOSE).
+   */
+  #find(id: number, frame: string): QmuxChannel | undefined {
+    const channel = this.#channels.get(id);
+    if (channel === undefined && id >= this.#nextId && !this.#wrapped) {
+      throw protocolError(`${frame} came for channel ${id}, never opened`);
+    }
+    return channel;
+  }
+
+  #unconfirmed(id: number, frame: string): QmuxChannel {
+    const channel = this.#channels.get(id);
+    if (channel === undefined || !channel.awaitsConfirm) {
+      throw protocolError(`${frame} came for channel ${id}, not being opened`);
+    }
+    return channel;
+  }
+
+  /**
+   * Starts to measure a round trip: from a frame that lets the peer go on with
+   * channel `id` (OPEN, CONFIRM, credit for a window used up) to what it sends
+   * then. The application there may take its time, so the shortest counts.
+   */
+  #startProbe(id: number): void {
+    this.#probe ??= { id, sentAt: performance.now() };
+  }
+
+  #measure(id: number): void {
+    if (this.#probe?.id !== id) return;
+    const elapsed = performance.now() - this.#probe.sentAt;
+    this.#rtt = Math.min(this.#rtt ?? Infinity, elapsed);
+    this.#probe = undefined;
+  }
+
+  // --- Ending ---------------------------------------------------------------
+
+  #refusal(): MuxError {
+    return this.#ending ?? sessionClosed();
+  }
+
+  /**
+   * A write failed. What the peer sent before it went away may still be on its
+   * way in, so reading goes on until it ends by itself, for a while.
+   */
+  #writeFailed(error: unknown): void {
+    if (this.#state === "ended") return;
+    this.#writeFailure = error;
+    this.#graceTimer = setTimeout(
+      () => this.#end(connectionLost("writing failed", this.#writeFailure)),
+      this.#options.closeTimeout,
+    );
+  }
+
+  async #shutdown(): Promise<void> {
+    if (this.#state === "ended") return;
+    this.#state = "closing";
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const limit = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, this.#options.closeTimeout);
+    });
+    await Promise.race([limit, this.#leave()]);
+    clearTimeout(timer);
+    this.#end(undefined);
+    await this.#transport.close();
+  }
+
+  /**
+   * Sends what is queued, ends our side of the byte stream and waits for the
+   * peer to end its own: closing a socket with bytes unread would reset it, and
+   * what we sent last could be lost on its way to the application there.
+   */
+  async #leave(): Promise<void> {
+    await this.#queue.idle();
+    this.#queue.stop();
+    try {
+      await this.#transport.closeWrite();
+    } catch {
+      return; // The other end is gone already: nothing to wait for.
+    }
+    await this.#readerDone.promise;
+  }
+
+  #end(failure: MuxError | undefined): void {
+    if (this.#state === "ended") return;
+    const closedHere = this.#state === "closing";
+    this.#state = "ended";
+    clearTimeout(this.#graceTimer);
+    const reason = failure ??
+      (closedHere ? sessionClosed() : connectionLost("the peer ended it"));
+    this.#ending = reason;
+    this.#queue.stop();
+    for (const channel of [...this.#channels.values()]) channel.lose(reason);
+    for (const waiting of this.#opening.values()) waiting.reject(reason);
+    this.#opening.clear();
+    this.#backlog = [];
+    for (const acceptor of this.#acceptors) acceptor(undefined);
+    this.#acceptors = [];
+    if (failure === undefined || closedHere) this.#closed.resolve();
+    else this.#closed.reject(failure);
+    Promise.resolve(this.#transport.close()).catch(() => {});
+  }
+}
+
+function sessionClosed(): MuxError {
+  return new MuxError("session-closed", "Session is closed");
+}
+
+function connectionLost(how: string, cause?: unknown): MuxError {
+  return new MuxError(
+    "connection-lost",
+    `Connection is lost: ${how}`,
+    cause === undefined ? undefined : { cause },
+  );
+}
+
+/**
+ * Whether the other end reset the connection, which it does by closing it with
+ * bytes unread: between two frames that is as good an end as any.
+ */
+function isReset(error: unknown): boolean {
+  return error instanceof Error &&
+    (error.name === "ConnectionReset" ||
+      (error as { code?: unknown }).code === "ECONNRESET");
+}

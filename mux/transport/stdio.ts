@@ -1,0 +1,73 @@
+import type { Transport } from "../types.ts";
+import type { Scheme, TransportListener } from "./types.ts";
+
+/** Bytes read at once: what a pipe holds on Linux. */
+const READ_SIZE = 64 * 1024;
+
+/**
+ * `stdio:`, this process's own standard input and output. There is one; it
+ * needs no permission. Whatever else prints to standard output breaks it:
+ * log with `console.error()`.
+ */
+export const stdio: Scheme = {
+  connect(rest) {
+    check(rest);
+    return Promise.resolve(stdioTransport());
+  },
+  listen(rest) {
+    check(rest);
+    let transport: Transport | undefined = stdioTransport();
+    const listener: TransportListener = {
+      addr: "stdio:",
+      accept() {
+        const accepted = transport;
+        transport = undefined;
+        return Promise.resolve(
+          accepted ? { transport: accepted, remoteAddr: "stdio:" } : null,
+        );
+      },
+      close() {
+        transport = undefined;
+      },
+    };
+    return listener;
+  },
+};
+
+function check(rest: string): void {
+  if (rest !== "" && rest !== "//") throw new SyntaxError("expected stdio:");
+}
+
+/** Drives standard input and output as a transport. */
+export function stdioTransport(): Transport {
+  const buffer = new Uint8Array(READ_SIZE);
+  const ended = Promise.withResolvers<null>();
+  let state: "open" | "write-closed" | "closed" = "open";
+
+  function closeWrite(): void {
+    if (state !== "open") return;
+    state = "write-closed";
+    Deno.stdout.close();
+  }
+
+  return {
+    async read() {
+      // A read of standard input cannot be taken back: close() goes past it.
+      const read = await Promise.race([Deno.stdin.read(buffer), ended.promise]);
+      return read === null ? null : buffer.subarray(0, read);
+    },
+    async write(bytes) {
+      for (let at = 0; at < bytes.length;) {
+        at += await Deno.stdout.write(bytes.subarray(at));
+      }
+    },
+    closeWrite: () => Promise.resolve(closeWrite()),
+    close() {
+      if (state === "closed") return;
+      closeWrite();
+      state = "closed";
+      ended.resolve(null);
+      Deno.stdin.close();
+    },
+  };
+}

@@ -1,0 +1,40 @@
+/**
+ * What a scheme of addresses (`tcp:`, `unix:`, …) can do.
+ *
+ * @module
+ */
+import type { Transport } from "../types.ts";
+
+/** A connection that was accepted. */
+export interface Accepted {
+  /** The connection, from now on the taker's. */
+  transport: Transport;
+  /** Who it is, in the form of an address where there is one. */
+  remoteAddr: string;
+}
+
+/** A place where connections come in. */
+export interface TransportListener {
+  /** The address to dial. */
+  readonly addr: string;
+  /** The next connection; `null` once it is closed or there can be no other. */
+  accept(): Promise<Accepted | null>;
+  /** Accepts no more; a waiting `accept()` gets `null`. */
+  close(): void;
+}
+
+/** A scheme's way to connections. `rest` is the address behind `scheme:`. */
+export interface Scheme {
+  /**
+   * Connects; gives up, with the signal's reason, when `signal` aborts.
+   *
+   * @throws {SyntaxError} if the address has the wrong form
+   */
+  connect(rest: string, signal: AbortSignal): Promise<Transport>;
+  /**
+   * Listens.
+   *
+   * @throws {SyntaxError} if the address has the wrong form
+   */
+  listen(rest: string): TransportListener;
+}

@@ -1,0 +1,98 @@
+import type { QmuxChannel } from "../mux/channel.ts";
+import type { Session } from "../mux/session.ts";
+
+/**
+ * The most channels that are kept open ahead of need. At the reference each is
+ * a goroutine that waits, and a line in its log when the session ends.
+ */
+export const MAX_SPARE_CHANNELS = 64;
+/** Milliseconds without a call after which half of the spares are closed. */
+const IDLE = 1_000;
+
+/**
+ * Channels opened before a call needs them, so that it costs one round trip
+ * and not two.
+ *
+ * None is opened before the peer has confirmed one that was needed: a Go client
+ * that does not answer calls accepts nothing, and an OPEN stops its read loop.
+ * How many there are follows use: a call that finds none doubles them, a second
+ * without calls halves them.
+ */
+export class ChannelPool {
+  readonly #session: Session;
+  readonly #spares: QmuxChannel[] = [];
+  #opening = 0;
+  #target = 0;
+  #idleTimer: ReturnType<typeof setTimeout> | undefined;
+  #taken = false;
+
+  /** Makes a pool for the calls of one session. */
+  constructor(session: Session) {
+    this.#session = session;
+    const stop = () => {
+      clearTimeout(this.#idleTimer);
+      this.#target = -1;
+    };
+    session.closed.then(stop, stop);
+  }
+
+  /** A channel that is open already, if there is one. */
+  take(): QmuxChannel | undefined {
+    this.#taken = true;
+    for (;;) {
+      const channel = this.#spares.pop();
+      // The peer may have closed one that it found idle.
+      if (channel !== undefined && (channel.over || channel.ended)) continue;
+      if (channel !== undefined || this.#target > 0) {
+        if (channel === undefined) this.#grow();
+        this.#refill();
+      }
+      return channel;
+    }
+  }
+
+  /** Opens a channel for a call that found none. */
+  async open(): Promise<QmuxChannel> {
+    const channel = await this.#session.open() as QmuxChannel;
+    if (this.#target === 0) {
+      this.#target = 1;
+      this.#refill();
+    }
+    return channel;
+  }
+
+  #grow(): void {
+    this.#target = Math.min(MAX_SPARE_CHANNELS, this.#target * 2);
+  }
+
+  #refill(): void {
+    while (this.#spares.length + this.#opening < this.#target) {
+      this.#opening++;
+      this.#session.open().then((channel) => {
+        this.#opening--;
+        this.#spares.push(channel as QmuxChannel);
+        this.#watchUse();
+      }, () => {
+        // Refused, or the session is over: calls will hear it themselves.
+        this.#opening--;
+        this.#target = Math.min(this.#target, this.#spares.length);
+      });
+    }
+  }
+
+  #watchUse(): void {
+    if (this.#idleTimer !== undefined || this.#target < 0) return;
+    this.#taken = false;
+    this.#idleTimer = setTimeout(() => {
+      this.#idleTimer = undefined;
+      if (!this.#taken) this.#shrink();
+      if (this.#spares.length > 0) this.#watchUse();
+    }, IDLE);
+  }
+
+  #shrink(): void {
+    const keep = this.#spares.length >> 1;
+    this.#target = keep;
+    for (const channel of this.#spares.splice(keep)) void channel.close();
+  }
+}

@@ -1,0 +1,59 @@
+/**
+ * Why an operation of the RPC layer failed on this side.
+ *
+ * | code | meaning |
+ * | --- | --- |
+ * | `timeout` | the time given to a call has passed |
+ * | `no-response` | the other side ended the call without an answer |
+ * | `malformed-header` | a header has not the form of rpc/SPEC.md |
+ * | `cancelled` | the caller closed the call; the reason of `call.signal` |
+ * | `invalid-state` | the call makes no sense now: a mistake of the program |
+ */
+export type RpcErrorCode =
+  | "timeout"
+  | "no-response"
+  | "malformed-header"
+  | "cancelled"
+  | "invalid-state";
+
+/** The error class of the RPC layer for what fails on this side. */
+export class RpcError extends Error {
+  /** Always `"RpcError"`. */
+  override readonly name = "RpcError";
+  /** What kind of failure this is, for programs. */
+  readonly code: RpcErrorCode;
+
+  /**
+   * Makes an error of the RPC layer.
+   *
+   * @param code what kind of failure this is
+   * @param message what was attempted, and the state after a colon
+   * @param options the underlying `cause`, if there is one
+   */
+  constructor(code: RpcErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/**
+ * The other side answered a call with an error. It carries that error's text
+ * and nothing else: no stack of another machine.
+ */
+export class RemoteError extends Error {
+  /** Always `"RemoteError"`. */
+  override readonly name = "RemoteError";
+  /** The text as the other side sent it. `message` is `remote: ` and this. */
+  readonly text: string;
+
+  /** Makes an error with a text from the other side. */
+  constructor(text: string) {
+    super(`remote: ${text}`);
+    this.text = text;
+  }
+}
+
+/** The text that an error response carries for a thrown or returned value. */
+export function errorText(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,44 @@
+/**
+ * RPC over qmux channels: every call is a channel of its own, so it can stream,
+ * call back, or become a byte stream.
+ *
+ * Most programs get what is here by a `Peer` of `@qtalk/qtalk`; this module has
+ * the parts: handlers, routing, responses and errors.
+ *
+ * @example
+ * ```ts
+ * import { Router } from "@qtalk/qtalk/rpc";
+ * import { memoryPair } from "@qtalk/qtalk";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const math = new Router();
+ * math.handle("double", async (call, respond) => {
+ *   const n = await call.receive() as number;
+ *   await respond.return(2 * n);
+ * });
+ *
+ * const [client, server] = memoryPair();
+ * await using _ = client;
+ * server.handle("math", math);
+ * assertEquals(await client.call("math.double", 21), 42);
+ * ```
+ *
+ * @module
+ */
+export { RemoteError, RpcError, type RpcErrorCode } from "./errors.ts";
+export {
+  handlerFrom,
+  type HandlerFromOptions,
+  withCall,
+} from "./handler.ts";
+export { RpcResponse } from "./response.ts";
+export { Router } from "./router.ts";
+export type {
+  Call,
+  Caller,
+  CallOptions,
+  Handler,
+  HandlerFunction,
+  HandlerObject,
+  Responder,
+} from "./types.ts";

@@ -1,0 +1,92 @@
+/**
+ * The two headers of a call (rpc/SPEC.md, "Headers"), in both dialects: the
+ * keys of qtalk-go and qtalk-js, and the short ones of their successor. All
+ * known peers ignore the keys that they do not know.
+ *
+ * @module
+ */
+import type { Codec } from "../codec/codec.ts";
+import { RpcError } from "./errors.ts";
+
+/** What the caller sends first. */
+export interface CallHeader {
+  /** What to call, as the caller wrote it. */
+  selector: string;
+}
+
+/** What the responder sends first. */
+export interface ResponseHeader {
+  /** The text of an error, which may be empty; undefined if there is none. */
+  error: string | undefined;
+  /** Whether the channel stays open after the values. */
+  continued: boolean;
+}
+
+/** Encodes a call header. */
+export function encodeCallHeader(codec: Codec, selector: string): Uint8Array {
+  return codec.encode({ Selector: selector, S: selector });
+}
+
+/**
+ * Decodes a call header. Any map is one: a missing selector is the empty one.
+ *
+ * @throws {RpcError} `malformed-header`
+ * @throws {CodecError} if the bytes are no value
+ */
+export function decodeCallHeader(codec: Codec, bytes: Uint8Array): CallHeader {
+  const header = asHeader(codec.decode(bytes), "call");
+  const selector = header["Selector"] ?? header["S"] ?? "";
+  if (typeof selector !== "string") throw malformed("call", "Selector");
+  return { selector };
+}
+
+/** Encodes a response header. */
+export function encodeResponseHeader(
+  codec: Codec,
+  { error, continued }: ResponseHeader,
+): Uint8Array {
+  const text = error ?? null;
+  return codec.encode({
+    Error: text,
+    Continue: continued,
+    E: text,
+    C: continued,
+  });
+}
+
+/**
+ * Decodes a response header; null, undefined and absent are alike.
+ *
+ * @throws {RpcError} `malformed-header`
+ * @throws {CodecError} if the bytes are no value
+ */
+export function decodeResponseHeader(
+  codec: Codec,
+  bytes: Uint8Array,
+): ResponseHeader {
+  const header = asHeader(codec.decode(bytes), "response");
+  const error = header["Error"] ?? header["E"] ?? undefined;
+  const continued = header["Continue"] ?? header["C"] ?? false;
+  if (error !== undefined && typeof error !== "string") {
+    throw malformed("response", "Error");
+  }
+  if (typeof continued !== "boolean") throw malformed("response", "Continue");
+  return { error, continued };
+}
+
+function asHeader(value: unknown, which: string): Record<string, unknown> {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new RpcError(
+      "malformed-header",
+      `Cannot read ${which} header: it is not a map`,
+    );
+  }
+  return value as Record<string, unknown>;
+}
+
+function malformed(which: string, field: string): RpcError {
+  return new RpcError(
+    "malformed-header",
+    `Cannot read ${which} header: "${field}" has the wrong type`,
+  );
+}

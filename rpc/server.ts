@@ -1,0 +1,113 @@
+import type { Codec } from "../codec/codec.ts";
+import { ValueReader } from "../codec/value_stream.ts";
+import type { QmuxChannel } from "../mux/channel.ts";
+import { IncomingCall } from "./call.ts";
+import { decodeCallHeader } from "./protocol.ts";
+import { ChannelResponder } from "./responder.ts";
+import { invoke } from "./router.ts";
+import { cleanSelector } from "./selector.ts";
+import type { Caller, Handler } from "./types.ts";
+
+/** What a server needs besides channels. */
+export interface ServerOptions {
+  /** How values travel; the other side's must be the same. */
+  codec: Codec;
+  /** Bytes that one argument value may have. */
+  maxValueSize: number;
+  /** Calls that may be answered at once; the next ones are told `busy`. */
+  maxConcurrentCalls: number;
+  /** Answers the calls. */
+  handler: Handler;
+  /** Who handlers call back. */
+  caller: Caller;
+  /**
+   * Hears what nobody awaits: a header that cannot be decoded (no selector
+   * then), and what a handler throws after it responded.
+   */
+  onError: (error: unknown, selector: string | undefined) => void;
+}
+
+/** Answers the calls of one session: one a channel. */
+export class Server {
+  readonly #options: ServerOptions;
+  #running = 0;
+
+  /** Makes a server; {@linkcode serve} gives it channels. */
+  constructor(options: ServerOptions) {
+    this.#options = options;
+  }
+
+  /** Waits for the call on a channel that was opened, and answers it. */
+  serve(channel: QmuxChannel): void {
+    const reader = new ValueReader(channel, this.#options.maxValueSize);
+    const advance = () => {
+      try {
+        const header = reader.next();
+        if (header === undefined) channel.wait(advance);
+        else if (header === null) channel.shutdown();
+        else this.#begin(channel, reader, header);
+      } catch (error) {
+        // No header, no caller to tell: the channel is all that it costs.
+        void channel.close();
+        if (error !== channel.failure) this.#options.onError(error, undefined);
+      }
+    };
+    channel.wait(advance);
+  }
+
+  #begin(channel: QmuxChannel, reader: ValueReader, header: Uint8Array): void {
+    const { codec, caller, handler, maxConcurrentCalls } = this.#options;
+    const selector = cleanSelector(decodeCallHeader(codec, header).selector);
+    const responder = new ChannelResponder(channel, codec);
+    if (this.#running >= maxConcurrentCalls) {
+      void responder.return(new Error(`busy: ${this.#running} calls are running`));
+      return;
+    }
+    const call = new IncomingCall(
+      selector,
+      caller,
+      channel,
+      reader,
+      codec,
+      responder,
+    );
+    let result: void | Promise<void>;
+    try {
+      result = invoke(handler, call, responder);
+    } catch (error) {
+      return this.#failed(error, call, responder);
+    }
+    if (!isPromise(result)) return this.#finished(call, responder);
+    this.#running++;
+    result.then(
+      () => {
+        this.#running--;
+        this.#finished(call, responder);
+      },
+      (error) => {
+        this.#running--;
+        this.#failed(error, call, responder);
+      },
+    );
+  }
+
+  /** A handler that is done without a word has answered `null`. */
+  #finished(_call: IncomingCall, responder: ChannelResponder): void {
+    if (responder.state === "pending") void responder.return();
+  }
+
+  #failed(error: unknown, call: IncomingCall, responder: ChannelResponder): void {
+    if (responder.state === "pending") {
+      const failure = error instanceof Error ? error : new Error(String(error));
+      void responder.return(failure);
+      return;
+    }
+    // What continued outlives its handler, but not its failure.
+    if (responder.state === "continued") call.channel.abort(error);
+    this.#options.onError(error, call.selector);
+  }
+}
+
+function isPromise(value: void | Promise<void>): value is Promise<void> {
+  return typeof (value as Promise<void> | undefined)?.then === "function";
+}

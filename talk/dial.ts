@@ -1,0 +1,147 @@
+import { type SessionOptions } from "../mux/options.ts";
+import { Session } from "../mux/session.ts";
+import { memoryTransports } from "../mux/transport/memory.ts";
+import type { Transport } from "../mux/types.ts";
+import { TalkError } from "./errors.ts";
+import { Peer, type PeerOptions } from "./peer.ts";
+import { resolveAddress } from "./schemes.ts";
+
+/** Choices for connecting. */
+export interface ConnectOptions {
+  /** Gives up connecting; rejects with the signal's reason. */
+  signal?: AbortSignal;
+  /**
+   * Milliseconds that connecting may take; rejects with a `TalkError`, code
+   * `timeout`. Default: 30,000.
+   */
+  timeout?: number;
+  /** Limits of the session. */
+  session?: SessionOptions;
+}
+
+/** Choices for {@linkcode dial}. */
+export interface DialOptions extends PeerOptions, ConnectOptions {}
+
+/** Default of {@linkcode ConnectOptions.timeout}. */
+const DEFAULT_TIMEOUT = 30_000;
+
+/**
+ * Connects to an address and gives the peer for it.
+ *
+ * | address | permission |
+ * | --- | --- |
+ * | `tcp://host:port` | `--allow-net=host:port` |
+ * | `unix:/path` | `--allow-net --allow-read --allow-write` |
+ * | `stdio:`, this process's own | none |
+ *
+ * @example
+ * ```ts
+ * import { dial, listen } from "@qtalk/qtalk";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using listener = await listen("tcp://127.0.0.1:0", {
+ *   handler: (call, respond) => respond.return(call.selector),
+ * });
+ * await using peer = await dial(listener.addr);
+ * assertEquals(await peer.call("any.thing"), "/any/thing");
+ * ```
+ *
+ * @param address where to connect to
+ * @param options how to talk, and how long to try
+ * @throws {TalkError} `bad-address`, `unknown-scheme`, `dial-failed`, `timeout`
+ * @throws {unknown} `signal.reason`
+ */
+export async function dial(
+  address: string,
+  options: DialOptions = {},
+): Promise<Peer> {
+  return new Peer(await dialSession(address, options), options);
+}
+
+/**
+ * As {@linkcode dial}, without RPC: the bare session.
+ *
+ * @param address where to connect to
+ * @param options limits, and how long to try
+ * @throws {TalkError} `bad-address`, `unknown-scheme`, `dial-failed`, `timeout`
+ * @throws {unknown} `signal.reason`
+ */
+export async function dialSession(
+  address: string,
+  options: ConnectOptions = {},
+): Promise<Session> {
+  return new Session(await connect(address, options), options.session);
+}
+
+async function connect(
+  address: string,
+  { signal, timeout = DEFAULT_TIMEOUT }: ConnectOptions,
+): Promise<Transport> {
+  signal?.throwIfAborted();
+  const { scheme, rest } = await resolveAddress(address);
+  const giveUp = new AbortController();
+  const onAbort = () => giveUp.abort(signal!.reason);
+  signal?.addEventListener("abort", onAbort, { once: true });
+  const timer = setTimeout(() => {
+    giveUp.abort(
+      new TalkError(
+        "timeout",
+        `Cannot dial "${address}": no connection within ${timeout} ms`,
+      ),
+    );
+  }, timeout);
+  try {
+    return await scheme.connect(rest, giveUp.signal);
+  } catch (error) {
+    if (giveUp.signal.aborted) throw giveUp.signal.reason;
+    throw addressError("dial", address, error);
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", onAbort);
+  }
+}
+
+/** Says what could not be done with an address, and why. */
+export function addressError(
+  verb: "dial" | "listen",
+  address: string,
+  cause: unknown,
+): TalkError {
+  const bad = cause instanceof SyntaxError;
+  return new TalkError(
+    bad ? "bad-address" : `${verb}-failed`,
+    `Cannot ${verb === "dial" ? "dial" : "listen on"} "${address}": ${
+      cause instanceof Error ? cause.message : cause
+    }`,
+    { cause },
+  );
+}
+
+/**
+ * Two peers in one process, connected to each other: for tests, and for parts
+ * of a program that talk as if they were two.
+ *
+ * @example
+ * ```ts
+ * import { memoryPair } from "@qtalk/qtalk";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [a, b] = memoryPair();
+ * await using _ = a;
+ * b.handle("hi", (_call, respond) => respond.return("there"));
+ * assertEquals(await a.call("hi"), "there");
+ * ```
+ *
+ * @param a options of the first
+ * @param b options of the second
+ */
+export function memoryPair(
+  a: PeerOptions & { session?: SessionOptions } = {},
+  b: PeerOptions & { session?: SessionOptions } = {},
+): [Peer, Peer] {
+  const [left, right] = memoryTransports();
+  return [
+    new Peer(new Session(left, a.session), a),
+    new Peer(new Session(right, b.session), b),
+  ];
+}

@@ -1,0 +1,79 @@
+import type { SessionOptions } from "../mux/options.ts";
+import { Session } from "../mux/session.ts";
+import { addressError } from "./dial.ts";
+import { Listener, type ListenerOptions } from "./listener.ts";
+import { Peer, type PeerOptions } from "./peer.ts";
+import { resolveAddress } from "./schemes.ts";
+
+/** Choices for {@linkcode listenSession}. */
+export interface ListenSessionOptions extends ListenerOptions {
+  /** Limits of each session. */
+  session?: SessionOptions;
+}
+
+/** Choices for {@linkcode listen}. */
+export interface ListenOptions extends PeerOptions, ListenSessionOptions {}
+
+/**
+ * Listens on an address. Every connection becomes a peer that answers calls,
+ * whether or not anybody iterates the listener.
+ *
+ * The addresses are those of `dial()`; `tcp://127.0.0.1:0` takes a free port.
+ *
+ * @example
+ * ```ts
+ * import { dial, handlerFrom, listen } from "@qtalk/qtalk";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using listener = await listen("tcp://127.0.0.1:0", {
+ *   handler: handlerFrom({ add: (a: number, b: number) => a + b }),
+ * });
+ * await using peer = await dial(listener.addr);
+ * assertEquals(await peer.call("add", [1, 2]), 3);
+ * ```
+ *
+ * @param address where to listen
+ * @param options how to talk, and whom to
+ * @throws {TalkError} `bad-address`, `unknown-scheme`, `listen-failed`
+ */
+export function listen(
+  address: string,
+  options: ListenOptions = {},
+): Promise<Listener<Peer>> {
+  return start(
+    address,
+    options,
+    (session) => new Peer(session, options),
+  );
+}
+
+/**
+ * As {@linkcode listen}, without RPC: every connection becomes a bare session.
+ *
+ * @param address where to listen
+ * @param options limits, and whom to talk to
+ * @throws {TalkError} `bad-address`, `unknown-scheme`, `listen-failed`
+ */
+export function listenSession(
+  address: string,
+  options: ListenSessionOptions = {},
+): Promise<Listener<Session>> {
+  return start(address, options, (session) => session);
+}
+
+async function start<T extends Peer | Session>(
+  address: string,
+  options: ListenSessionOptions,
+  make: (session: Session) => T,
+): Promise<Listener<T>> {
+  const { scheme, rest } = await resolveAddress(address);
+  try {
+    return new Listener(
+      scheme.listen(rest),
+      (transport) => make(new Session(transport, options.session)),
+      options,
+    );
+  } catch (error) {
+    throw addressError("listen", address, error);
+  }
+}

@@ -1,0 +1,29 @@
+/**
+ * Addresses to peers: dial, listen, and the {@linkcode Peer} at either end.
+ *
+ * @example
+ * ```ts
+ * import { dial, listen } from "@qtalk/qtalk/talk";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using listener = await listen("tcp://127.0.0.1:0", {
+ *   handler: (_call, respond) => respond.return("hello"),
+ * });
+ * await using peer = await dial(listener.addr);
+ * assertEquals(await peer.call("anything"), "hello");
+ * ```
+ *
+ * @module
+ */
+export {
+  type ConnectOptions,
+  dial,
+  type DialOptions,
+  dialSession,
+  memoryPair,
+} from "./dial.ts";
+export { dialCommand, type DialCommandOptions } from "./dial_command.ts";
+export { TalkError, type TalkErrorCode } from "./errors.ts";
+export { listen, type ListenOptions, listenSession, type ListenSessionOptions } from "./listen.ts";
+export { type Connection, Listener, type ListenerOptions } from "./listener.ts";
+export { type ErrorContext, Peer, type PeerOptions } from "./peer.ts";

@@ -1,0 +1,146 @@
+import type { Codec } from "../codec/codec.ts";
+import { json } from "../codec/json.ts";
+import { DEFAULT_MAX_VALUE_SIZE } from "../codec/value_stream.ts";
+import type { QmuxChannel } from "../mux/channel.ts";
+import type { Session } from "../mux/session.ts";
+import { Client } from "../rpc/client.ts";
+import { invoke, notFound, Router } from "../rpc/router.ts";
+import type { RpcResponse } from "../rpc/response.ts";
+import { Server } from "../rpc/server.ts";
+import type { Caller, CallOptions, Handler } from "../rpc/types.ts";
+
+/** Calls that one peer answers at once unless it is told otherwise. */
+export const DEFAULT_MAX_CONCURRENT_CALLS = 1_024;
+
+/** Where an error comes from that nobody awaits. */
+export interface ErrorContext {
+  /** The peer that it happened on. */
+  peer: Peer;
+  /** The call's selector, if there was one. */
+  selector: string | undefined;
+}
+
+/** How a peer talks. */
+export interface PeerOptions {
+  /** How values travel; the other side's must be the same. Default: `json()`. */
+  codec?: Codec;
+  /** Answers the calls that no pattern of `handle()` matches. */
+  handler?: Handler;
+  /**
+   * Hears what nobody awaits: a session that broke, a handler that threw after
+   * it responded, a call header that could not be decoded.
+   */
+  onError?: (error: unknown, context: ErrorContext) => void;
+  /** Bytes that one value may have. Default: 16 MiB. */
+  maxValueSize?: number;
+  /**
+   * Calls that are answered at once; the next ones fail with `busy: …`.
+   * Default: 1,024.
+   */
+  maxConcurrentCalls?: number;
+}
+
+/**
+ * One end of a conversation: calls the other end, and answers its calls, from
+ * the moment it exists.
+ *
+ * @example
+ * ```ts
+ * import { memoryPair } from "@qtalk/qtalk";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [client, server] = memoryPair();
+ * await using _ = client;
+ * server.handle("ping", (_call, respond) => respond.return("pong"));
+ * assertEquals(await client.call("ping"), "pong");
+ * ```
+ */
+export class Peer implements Caller, AsyncDisposable {
+  /** The session below. Its incoming channels are the peer's. */
+  readonly session: Session;
+  readonly #router = new Router();
+  readonly #client: Client;
+
+  /**
+   * Makes a peer of a session, which it owns from now on.
+   *
+   * @param session nobody else may accept its channels
+   * @param options codec, handler and limits
+   * @throws {MuxError} `invalid-state` if somebody does
+   */
+  constructor(session: Session, options: PeerOptions = {}) {
+    const {
+      codec = json(),
+      handler: fallback = notFound,
+      onError = () => {},
+      maxValueSize = DEFAULT_MAX_VALUE_SIZE,
+      maxConcurrentCalls = DEFAULT_MAX_CONCURRENT_CALLS,
+    } = options;
+    this.session = session;
+    this.#client = new Client(session, { codec, maxValueSize });
+    const report = (error: unknown, selector: string | undefined) =>
+      onError(error, { peer: this, selector });
+    const server = new Server({
+      codec,
+      maxValueSize,
+      maxConcurrentCalls,
+      caller: this.#client,
+      handler: (call, respond) => {
+        const handler = this.#router.match(call.selector)?.handler ?? fallback;
+        return invoke(handler, call, respond);
+      },
+      onError: report,
+    });
+    session.accept((channel) => server.serve(channel as QmuxChannel));
+    session.closed.catch((error) => report(error, undefined));
+  }
+
+  /** Calls the other end: see {@linkcode Caller.call}. */
+  call(
+    selector: string,
+    args?: unknown,
+    options?: CallOptions,
+  ): Promise<unknown> {
+    return this.#client.call(selector, args, options);
+  }
+
+  /** Calls the other end: see {@linkcode Caller.request}. */
+  request(
+    selector: string,
+    args?: unknown,
+    options?: CallOptions,
+  ): Promise<RpcResponse> {
+    return this.#client.request(selector, args, options);
+  }
+
+  /**
+   * Answers calls by `handler`; see `Router.handle()` for patterns.
+   *
+   * @returns what removes it again
+   * @throws {TypeError} if there is no handler, or the pattern has one already
+   */
+  handle(pattern: string, handler: Handler): Disposable {
+    return this.#router.handle(pattern, handler);
+  }
+
+  /**
+   * Resolves when the conversation has ended cleanly, from either side; rejects
+   * with a `MuxError` otherwise. Never an unhandled rejection.
+   */
+  get closed(): Promise<void> {
+    return this.session.closed;
+  }
+
+  /**
+   * Ends the conversation. What is queued leaves, for at most a second; calls
+   * that wait reject with `session-closed`. Idempotent; never rejects.
+   */
+  close(): Promise<void> {
+    return this.session.close();
+  }
+
+  /** Same as {@linkcode close}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
