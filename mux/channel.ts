@@ -78,8 +78,8 @@ export class QmuxChannel implements Channel, FrameSource, CreditSource {
   #watcher: (() => void) | undefined;
   #streams: ChannelStreams | undefined;
   #closed: PromiseWithResolvers<void> | undefined;
-  /** Why writes fail, once they do. */
-  #sendFailure: unknown;
+  /** Makes the reason why writes fail, once they do; mostly nobody asks. */
+  #sendFailure: () => unknown = channelClosed;
   /** Why the session ended, if that is what ended the channel. */
   #lost: unknown;
 
@@ -99,7 +99,7 @@ export class QmuxChannel implements Channel, FrameSource, CreditSource {
 
   get writable(): WritableStream<Uint8Array> {
     const streams = this.#streams ??= new ChannelStreams(this);
-    if (this.#sendState !== "open") streams.fail(this.#sendFailure);
+    if (this.#sendState !== "open") streams.fail(this.#sendFailure());
     return streams.writable;
   }
 
@@ -113,9 +113,7 @@ export class QmuxChannel implements Channel, FrameSource, CreditSource {
   }
 
   close(): Promise<void> {
-    this.#failSend(
-      new MuxError("channel-closed", "Cannot write: channel is closed"),
-    );
+    this.#failSend(channelClosed);
     this.#received.clear();
     this.#endReceive();
     this.#closeNow();
@@ -195,7 +193,7 @@ export class QmuxChannel implements Channel, FrameSource, CreditSource {
    * @throws {unknown} the reason why this direction is closed
    */
   send(bytes: Uint8Array): Promise<void> | undefined {
-    if (this.#sendState !== "open") throw this.#sendFailure;
+    if (this.#sendState !== "open") throw this.#sendFailure();
     const { queue } = this.#host;
     const size = bytes.length;
     if (size === 0) return;
@@ -216,10 +214,6 @@ export class QmuxChannel implements Channel, FrameSource, CreditSource {
   /** Ends this direction with EOF, behind what was sent. */
   finish(): void {
     if (this.#sendState !== "open") return;
-    this.#sendFailure = new MuxError(
-      "channel-closed",
-      "Cannot write: this direction of the channel is closed",
-    );
     this.#sendState = nextSend(this.#sendState, "end");
     this.#flushed();
   }
@@ -234,7 +228,7 @@ export class QmuxChannel implements Channel, FrameSource, CreditSource {
 
   /** Closes the channel at once; what waits to be sent rejects with `reason`. */
   abort(reason: unknown): void {
-    this.#failSend(reason);
+    this.#failSend(() => reason);
     this.#endReceive();
     this.#closeNow();
   }
@@ -329,9 +323,7 @@ export class QmuxChannel implements Channel, FrameSource, CreditSource {
 
   /** CLOSE arrived. */
   peerClosed(): void {
-    this.#failSend(
-      new MuxError("channel-closed", "Cannot write: the peer closed channel"),
-    );
+    this.#failSend(peerClosedChannel);
     this.#endReceive();
     this.#closeState = nextClose(this.#closeState, "peer-close");
     if (this.#closeState === "received") this.#sendClose();
@@ -344,7 +336,7 @@ export class QmuxChannel implements Channel, FrameSource, CreditSource {
     if (this.#closeState === "closed") return;
     const clean = this.#closeState === "sent";
     this.#lost = clean ? undefined : reason;
-    this.#failSend(reason);
+    this.#failSend(() => reason);
     this.#receiveState = nextReceive(this.#receiveState, "lose");
     this.#closeState = nextClose(this.#closeState, "over");
     this.#finished();
@@ -393,7 +385,7 @@ export class QmuxChannel implements Channel, FrameSource, CreditSource {
     if (maySend(this.#closeState)) {
       this.#host.queue.frame(FrameType.EOF, this.remoteId);
     }
-    this.#streams?.fail(this.#sendFailure);
+    this.#streams?.fail(this.#sendFailure());
     this.#closeIfDone();
   }
 
@@ -423,15 +415,18 @@ export class QmuxChannel implements Channel, FrameSource, CreditSource {
     if (this.#closeState === "closed") this.#finished();
   }
 
-  #failSend(reason: unknown): void {
+  #failSend(reason: () => unknown): void {
     const failed = nextSend(this.#sendState, "fail");
     if (failed === this.#sendState) return;
     if (this.#sendState !== "ended") this.#sendFailure = reason;
     this.#sendState = failed;
     const waiting = this.#outgoing;
-    this.#outgoing = [];
-    for (const { reject } of waiting) reject(reason);
-    this.#streams?.fail(reason);
+    if (waiting.length > 0) {
+      this.#outgoing = [];
+      const error = reason();
+      for (const { reject } of waiting) reject(error);
+    }
+    this.#streams?.fail(reason());
   }
 
   #endReceive(): void {
@@ -463,4 +458,18 @@ export class QmuxChannel implements Channel, FrameSource, CreditSource {
     this.#watcher = undefined;
     watcher?.();
   }
+}
+
+function channelClosed(): MuxError {
+  return new MuxError(
+    "channel-closed",
+    "Cannot write: this direction of the channel is closed",
+  );
+}
+
+function peerClosedChannel(): MuxError {
+  return new MuxError(
+    "channel-closed",
+    "Cannot write: the peer closed the channel",
+  );
 }
