@@ -137,8 +137,9 @@ function unsupported(what: string): CodecError {
 }
 
 /** JSON.rawJSON(), which TypeScript's library does not know yet. */
-const rawJSON =
-  (JSON as { rawJSON?: (text: string) => unknown }).rawJSON?.bind(JSON);
+const rawJSON = (JSON as { rawJSON?: (text: string) => unknown }).rawJSON?.bind(
+  JSON,
+);
 
 function replaceSpecial(
   this: unknown,

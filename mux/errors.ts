@@ -44,5 +44,8 @@ export class MuxError extends Error {
 
 /** The error for a violation of the wire's rules (mux/SPEC.md). */
 export function protocolError(message: string): MuxError {
-  return new MuxError("protocol-error", `Cannot go on with session: ${message}`);
+  return new MuxError(
+    "protocol-error",
+    `Cannot go on with session: ${message}`,
+  );
 }

@@ -1,9 +1,4 @@
-import {
-  FrameType,
-  headerSize,
-  MAX_HEADER_SIZE,
-  readUint32,
-} from "./frame.ts";
+import { FrameType, headerSize, MAX_HEADER_SIZE, readUint32 } from "./frame.ts";
 
 /**
  * Who hears what a {@linkcode FrameDecoder} finds, in the order of the bytes.

@@ -197,7 +197,9 @@ class OutgoingCall {
         const { done, value } = await iterator.next();
         if (this.#state === "settled" && !this.#continued) return;
         if (done) break;
-        await this.#channel.send(joinValues([this.#options.codec.encode(value)]));
+        await this.#channel.send(
+          joinValues([this.#options.codec.encode(value)]),
+        );
       }
       this.#channel.finish();
     } catch (error) {

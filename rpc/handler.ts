@@ -152,7 +152,9 @@ function methodsOf(target: object): Map<string, AnyFunction> {
 
 function functionHandler(fn: AnyFunction, owner: unknown): HandlerFunction {
   const inner = (fn as { [wantsCall]?: AnyFunction })[wantsCall];
-  const expected = inner === undefined ? fn.length : Math.max(0, inner.length - 1);
+  const expected = inner === undefined
+    ? fn.length
+    : Math.max(0, inner.length - 1);
 
   function run(
     args: unknown,

@@ -26,11 +26,7 @@
  * @module
  */
 export { RemoteError, RpcError, type RpcErrorCode } from "./errors.ts";
-export {
-  handlerFrom,
-  type HandlerFromOptions,
-  withCall,
-} from "./handler.ts";
+export { handlerFrom, type HandlerFromOptions, withCall } from "./handler.ts";
 export { RpcResponse } from "./response.ts";
 export { Router } from "./router.ts";
 export type {

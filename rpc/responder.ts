@@ -65,9 +65,7 @@ export class ChannelResponder implements Responder {
       error: failure === undefined ? undefined : errorText(failure),
       continued: state === "continued",
     });
-    const body = failure !== undefined || values.length === 0
-      ? [null]
-      : values;
+    const body = failure !== undefined || values.length === 0 ? [null] : values;
     const encoded = body.map((value) => this.#codec.encode(value));
     this.#state = state;
     try {

@@ -38,7 +38,9 @@ export class Router implements HandlerObject {
   handle(pattern: string, handler: Handler): Disposable {
     let clean = cleanSelector(pattern);
     if (handler instanceof Router && !clean.endsWith("/")) clean += "/";
-    if (typeof handler !== "function" && typeof handler?.respond !== "function") {
+    if (
+      typeof handler !== "function" && typeof handler?.respond !== "function"
+    ) {
       throw new TypeError(`Cannot handle "${clean}": there is no handler`);
     }
     if (this.#handlers.has(clean)) {

@@ -60,7 +60,9 @@ export class Server {
     const selector = cleanSelector(decodeCallHeader(codec, header).selector);
     const responder = new ChannelResponder(channel, codec);
     if (this.#running >= maxConcurrentCalls) {
-      void responder.return(new Error(`busy: ${this.#running} calls are running`));
+      void responder.return(
+        new Error(`busy: ${this.#running} calls are running`),
+      );
       return;
     }
     const call = new IncomingCall(
@@ -96,7 +98,11 @@ export class Server {
     if (responder.state === "pending") void responder.return();
   }
 
-  #failed(error: unknown, call: IncomingCall, responder: ChannelResponder): void {
+  #failed(
+    error: unknown,
+    call: IncomingCall,
+    responder: ChannelResponder,
+  ): void {
     if (responder.state === "pending") {
       const failure = error instanceof Error ? error : new Error(String(error));
       void responder.return(failure);

@@ -1,4 +1,4 @@
-import { type SessionOptions } from "../mux/options.ts";
+import type { SessionOptions } from "../mux/options.ts";
 import { Session } from "../mux/session.ts";
 import { memoryTransports } from "../mux/transport/memory.ts";
 import type { Transport } from "../mux/types.ts";

@@ -23,9 +23,11 @@ const RETRY_DELAY = 50;
 /** Failures in a row after which listening is over. */
 const MAX_FAILURES = 100;
 
-/** What a listener makes of a connection. */
-interface Accepting {
+/** What a listener makes of a connection: a peer, or a session. */
+export interface Served {
+  /** Settles when it has ended. */
   readonly closed: Promise<void>;
+  /** Ends it. */
   close(): Promise<void>;
 }
 
@@ -39,7 +41,7 @@ interface Iteration<T> {
  * Accepts connections and serves them. Iterating it gives what is accepted from
  * then on; leaving the loop ends the loop only.
  */
-export class Listener<T extends Accepting>
+export class Listener<T extends Served>
   implements AsyncIterable<T>, AsyncDisposable {
   /** The address to dial. */
   readonly addr: string;

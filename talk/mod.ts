@@ -24,6 +24,16 @@ export {
 } from "./dial.ts";
 export { dialCommand, type DialCommandOptions } from "./dial_command.ts";
 export { TalkError, type TalkErrorCode } from "./errors.ts";
-export { listen, type ListenOptions, listenSession, type ListenSessionOptions } from "./listen.ts";
-export { type Connection, Listener, type ListenerOptions } from "./listener.ts";
+export {
+  listen,
+  type ListenOptions,
+  listenSession,
+  type ListenSessionOptions,
+} from "./listen.ts";
+export {
+  type Connection,
+  Listener,
+  type ListenerOptions,
+  type Served,
+} from "./listener.ts";
 export { type ErrorContext, Peer, type PeerOptions } from "./peer.ts";

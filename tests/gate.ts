@@ -1,0 +1,102 @@
+/**
+ * The gate, `deno task ok`: everything that must hold before a change lands.
+ * Runs under tests/jsr/with_jsr.ts, so that all steps see the same registry.
+ *
+ * Says each step with its time, shows what a failed one printed, and ends in
+ * one line: `N passed, N failed, N skipped`, counting tests.
+ *
+ * @module
+ */
+
+const config = JSON.parse(Deno.readTextFileSync("deno.json"));
+const entryPoints: string[] = Object.values(config.exports);
+const library = ["mod.ts", "mux", "codec", "rpc", "talk"];
+
+/** The steps, as arguments of `deno`. */
+const STEPS: Record<string, string[]> = {
+  format: ["fmt", "--check"],
+  lint: ["lint"],
+  "no console in the library": [
+    "lint",
+    "--rules-include=no-console",
+    ...library,
+  ],
+  types: ["check", "."],
+  docs: ["doc", "--lint", ...entryPoints],
+  // What the README says to run.
+  tests: ["task", "test"],
+  publish: ["publish", "--dry-run", "--allow-dirty"],
+};
+
+interface Counts {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+/** Adds up the closing lines of `deno test`. */
+function count(output: string): Counts {
+  const counts = { passed: 0, failed: 0, skipped: 0 };
+  const closing =
+    /\| (\d+) passed(?: \([^)]*\))? \| (\d+) failed(?: \([^)]*\))?(?: \| (\d+) ignored)?/g;
+  for (const [, passed, failed, ignored] of output.matchAll(closing)) {
+    counts.passed += Number(passed);
+    counts.failed += Number(failed);
+    counts.skipped += Number(ignored ?? 0);
+  }
+  return counts;
+}
+
+/** Copies a stream to `to` as it comes, and returns all of it. */
+async function tee(
+  stream: ReadableStream<Uint8Array>,
+  show: boolean,
+): Promise<string> {
+  let text = "";
+  const decoder = new TextDecoder();
+  for await (const chunk of stream) {
+    text += decoder.decode(chunk, { stream: true });
+    if (show) await Deno.stdout.write(chunk);
+  }
+  return text;
+}
+
+async function runStep(
+  name: string,
+  args: string[],
+): Promise<{ ok: boolean; output: string }> {
+  const start = performance.now();
+  const child = new Deno.Command(Deno.execPath(), {
+    args,
+    env: { NO_COLOR: "1" },
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  // Tests take minutes: who waits sees them pass.
+  const show = name === "tests";
+  const [stdout, stderr] = await Promise.all([
+    tee(child.stdout, show),
+    tee(child.stderr, show),
+  ]);
+  const { success } = await child.status;
+  const seconds = ((performance.now() - start) / 1_000).toFixed(1);
+  console.log(`${success ? "ok    " : "FAILED"} ${name} (${seconds} s)`);
+  if (!success && !show) console.log(stdout + stderr);
+  return { ok: success, output: stdout + stderr };
+}
+
+const failures: string[] = [];
+let counts: Counts = { passed: 0, failed: 0, skipped: 0 };
+for (const [name, args] of Object.entries(STEPS)) {
+  const { ok, output } = await runStep(name, args);
+  if (!ok) failures.push(name);
+  if (name === "tests") counts = count(output);
+}
+if (counts.passed === 0) failures.push("no test ran");
+if (failures.length > 0) console.log(`failed: ${failures.join(", ")}`);
+console.log(
+  `${counts.passed} passed, ${
+    Math.max(counts.failed, failures.length)
+  } failed, ${counts.skipped} skipped`,
+);
+Deno.exitCode = failures.length > 0 ? 1 : 0;
