@@ -15,12 +15,26 @@ export interface Codec {
    */
   encode(value: unknown): Uint8Array;
   /**
+   * Encodes one value straight to where it is sent from. Optional: it spares
+   * the bytes of small values an allocation and a copy. Errors are those of
+   * {@linkcode encode}.
+   */
+  encodeInto?(value: unknown, sink: ByteSink): void;
+  /**
    * Decodes one value. `bytes` are valid during the call only: what it returns
    * must not refer to them.
    *
    * @throws {CodecError} `malformed`, `truncated` or `too-deep`
    */
   decode(bytes: Uint8Array): unknown;
+}
+
+/** Where {@linkcode Codec.encodeInto} puts bytes. */
+export interface ByteSink {
+  /** Room for that many bytes, valid until the next call. */
+  reserve(bytes: number): Uint8Array<ArrayBuffer>;
+  /** Says how many bytes of the room were filled, from its beginning. */
+  commit(bytes: number): void;
 }
 
 /** Limits that every codec has. */

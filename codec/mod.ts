@@ -14,7 +14,12 @@
  *
  * @module
  */
-export { type Codec, type CodecOptions, DEFAULT_MAX_DEPTH } from "./codec.ts";
+export {
+  type ByteSink,
+  type Codec,
+  type CodecOptions,
+  DEFAULT_MAX_DEPTH,
+} from "./codec.ts";
 export { CodecError, type CodecErrorCode } from "./errors.ts";
 export { json } from "./json.ts";
 export { DEFAULT_MAX_VALUE_SIZE } from "./value_stream.ts";

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { ByteSink, Codec } from "./codec.ts";
 import { CodecError } from "./errors.ts";
 
 /** Bytes of the length in front of each value. */
@@ -30,22 +31,72 @@ export interface ByteSource {
   wait(callback: () => void): void;
 }
 
-/** Joins encoded values, each with its length in front. */
-export function joinValues(values: readonly Uint8Array[]): Uint8Array {
-  let size = 0;
-  for (const value of values) size += PREFIX_SIZE + value.length;
-  const out = new Uint8Array(size);
-  let at = 0;
-  for (const value of values) {
-    const length = value.length;
-    out[at] = length >>> 24;
-    out[at + 1] = length >>> 16;
-    out[at + 2] = length >>> 8;
-    out[at + 3] = length;
-    out.set(value, at + PREFIX_SIZE);
-    at += PREFIX_SIZE + length;
+/** Bytes of a writer's buffer at first, and the most that it keeps. */
+const WRITER_SIZE = 1024;
+const WRITER_KEEPS = 64 * 1024;
+
+/**
+ * Gathers encoded values, each with its length in front, in one buffer that is
+ * used again for the next message.
+ */
+export class ValueWriter implements ByteSink {
+  #buffer = new Uint8Array(WRITER_SIZE);
+  #length = 0;
+
+  /** Starts a message; what {@linkcode message} returned is overwritten. */
+  begin(): void {
+    this.#length = 0;
+    if (this.#buffer.length > WRITER_KEEPS) {
+      this.#buffer = new Uint8Array(WRITER_SIZE);
+    }
   }
-  return out;
+
+  /**
+   * Adds a value.
+   *
+   * @throws {CodecError} if it cannot be encoded; the message is void then
+   */
+  add(codec: Codec, value: unknown): void {
+    const prefix = this.#length;
+    this.#room(PREFIX_SIZE);
+    this.#length += PREFIX_SIZE;
+    if (codec.encodeInto !== undefined) codec.encodeInto(value, this);
+    else this.addRaw(codec.encode(value));
+    const size = this.#length - prefix - PREFIX_SIZE;
+    this.#buffer[prefix] = size >>> 24;
+    this.#buffer[prefix + 1] = size >>> 16;
+    this.#buffer[prefix + 2] = size >>> 8;
+    this.#buffer[prefix + 3] = size;
+  }
+
+  /** Adds bytes as they are, such as a message made earlier. */
+  addRaw(bytes: Uint8Array): void {
+    this.#room(bytes.length);
+    this.#buffer.set(bytes, this.#length);
+    this.#length += bytes.length;
+  }
+
+  reserve(bytes: number): Uint8Array<ArrayBuffer> {
+    this.#room(bytes);
+    return this.#buffer.subarray(this.#length, this.#length + bytes);
+  }
+
+  commit(bytes: number): void {
+    this.#length += bytes;
+  }
+
+  /** What was added since {@linkcode begin}; valid until the next one. */
+  message(): Uint8Array<ArrayBuffer> {
+    return this.#buffer.subarray(0, this.#length);
+  }
+
+  #room(bytes: number): void {
+    const needed = this.#length + bytes;
+    if (needed <= this.#buffer.length) return;
+    const grown = new Uint8Array(Math.max(needed, this.#buffer.length * 2));
+    grown.set(this.#buffer.subarray(0, this.#length));
+    this.#buffer = grown;
+  }
 }
 
 /**

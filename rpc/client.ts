@@ -1,10 +1,16 @@
 import type { Codec } from "../codec/codec.ts";
-import { joinValues, ValueReader } from "../codec/value_stream.ts";
+import { ValueReader, type ValueWriter } from "../codec/value_stream.ts";
 import type { QmuxChannel } from "../mux/channel.ts";
 import type { Session } from "../mux/session.ts";
 import { ChannelPool } from "./channel_pool.ts";
 import { RemoteError, RpcError } from "./errors.ts";
-import { decodeResponseHeader, encodeCallHeader } from "./protocol.ts";
+import { HeaderCache } from "./header_cache.ts";
+import { MessageWriter } from "./message_writer.ts";
+import {
+  callHeaderValue,
+  decodeResponseHeader,
+  type ResponseHeader,
+} from "./protocol.ts";
 import { RpcResponse } from "./response.ts";
 import type { Caller, CallOptions } from "./types.ts";
 
@@ -19,91 +25,85 @@ export interface ClientOptions {
   maxValueSize: number;
 }
 
+/** What the calls of one client share. */
+interface ClientState extends ClientOptions {
+  readonly responseHeaders: HeaderCache<ResponseHeader>;
+  readonly messages: MessageWriter;
+}
+
 /** Makes calls over a session, each on a channel of its own. */
 export class Client implements Caller {
-  readonly #options: ClientOptions;
+  readonly #state: ClientState;
   readonly #channels: ChannelPool;
   readonly #headers = new Map<string, Uint8Array>();
 
   /** Makes a client; it never ends the session. */
   constructor(session: Session, options: ClientOptions) {
-    this.#options = options;
+    const { codec } = options;
+    this.#state = {
+      ...options,
+      responseHeaders: new HeaderCache((bytes) =>
+        decodeResponseHeader(codec, bytes)
+      ),
+      messages: new MessageWriter(),
+    };
     this.#channels = new ChannelPool(session);
   }
 
   call(
     selector: string,
     args: unknown = null,
-    options: CallOptions = {},
+    options?: CallOptions,
   ): Promise<unknown> {
-    return this.#start("first value", selector, args, options)
-      .then(firstValue);
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    const call = new ValueCall(selector, this.#state, resolve, reject);
+    this.#start(call, args, options);
+    return promise;
   }
 
   request(
     selector: string,
     args: unknown = null,
-    options: CallOptions = {},
-  ): Promise<RpcResponse> {
-    return this.#start("response", selector, args, options);
-  }
-
-  #start(
-    wanted: "first value" | "response",
-    selector: string,
-    args: unknown,
-    options: CallOptions,
+    options?: CallOptions,
   ): Promise<RpcResponse> {
     const { promise, resolve, reject } = Promise.withResolvers<RpcResponse>();
-    const { signal } = options;
-    if (signal?.aborted) {
-      reject(signal.reason);
-      return promise;
-    }
-    let request: Uint8Array;
-    try {
-      request = this.#encode(selector, args);
-    } catch (error) {
-      reject(error);
-      return promise;
-    }
-    const call = new OutgoingCall(
-      wanted,
-      selector,
-      this.#options,
-      resolve,
-      reject,
-    );
-    call.limit(options);
-    const stream = isStream(args) ? args : undefined;
-    const spare = this.#channels.take();
-    if (spare !== undefined) call.run(spare, request, stream);
-    else {
-      this.#channels.open().then(
-        (channel) => call.run(channel, request, stream),
-        (error) => call.fail(error),
-      );
-    }
+    const call = new ResponseCall(selector, this.#state, resolve, reject);
+    this.#start(call, args, options);
     return promise;
   }
 
-  /** The header and, unless it is streamed, the argument: one DATA frame. */
-  #encode(selector: string, args: unknown): Uint8Array {
-    const { codec } = this.#options;
-    let header = this.#headers.get(selector);
-    if (header === undefined) {
-      header = encodeCallHeader(codec, selector);
-      if (this.#headers.size === HEADER_CACHE_SIZE) this.#headers.clear();
-      this.#headers.set(selector, header);
+  #start(call: OutgoingCall, args: unknown, options?: CallOptions): void {
+    if (options?.signal?.aborted) return call.fail(options.signal.reason);
+    const stream = isStream(args) ? args : undefined;
+    let request: ValueWriter;
+    try {
+      request = this.#encode(call.selector, args);
+    } catch (error) {
+      return call.fail(error);
     }
-    return joinValues(
-      isStream(args) ? [header] : [header, codec.encode(args)],
+    if (options !== undefined) call.limit(options);
+    const channel = this.#channels.take();
+    if (channel !== undefined) return call.run(channel, request, stream);
+    this.#channels.open().then(
+      (channel) => call.run(channel, request, stream),
+      (error) => call.fail(error),
     );
   }
-}
 
-function firstValue(response: RpcResponse): unknown {
-  return response.value;
+  /** The header and, unless it is streamed, the argument: one DATA frame. */
+  #encode(selector: string, args: unknown): ValueWriter {
+    const { codec, messages } = this.#state;
+    const writer = messages.begin();
+    let header = this.#headers.get(selector);
+    if (header === undefined) {
+      writer.add(codec, callHeaderValue(selector));
+      header = writer.message().slice();
+      if (this.#headers.size === HEADER_CACHE_SIZE) this.#headers.clear();
+      this.#headers.set(selector, header);
+    } else writer.addRaw(header);
+    if (!isStream(args)) writer.add(codec, args);
+    return writer;
+  }
 }
 
 function isStream(args: unknown): args is AsyncIterable<unknown> {
@@ -112,33 +112,32 @@ function isStream(args: unknown): args is AsyncIterable<unknown> {
 }
 
 /** One call, from its first byte to its outcome, of which it has exactly one. */
-class OutgoingCall {
-  readonly #wanted: "first value" | "response";
-  readonly #selector: string;
-  readonly #options: ClientOptions;
-  readonly #resolve: (response: RpcResponse) => void;
+abstract class OutgoingCall {
+  readonly selector: string;
+  protected readonly state: ClientState;
   readonly #reject: (reason: unknown) => void;
-  #state: "opening" | "header" | "values" | "settled" = "opening";
-  #channel!: QmuxChannel;
-  #reader!: ValueReader;
-  #continued = false;
-  readonly #values: unknown[] = [];
+  #phase: "opening" | "header" | "values" | "settled" = "opening";
+  protected channel!: QmuxChannel;
+  protected reader!: ValueReader;
+  protected continued = false;
   #arguments: AsyncIterator<unknown> | undefined;
   #unlimit: (() => void) | undefined;
 
   constructor(
-    wanted: "first value" | "response",
     selector: string,
-    options: ClientOptions,
-    resolve: (response: RpcResponse) => void,
+    state: ClientState,
     reject: (reason: unknown) => void,
   ) {
-    this.#wanted = wanted;
-    this.#selector = selector;
-    this.#options = options;
-    this.#resolve = resolve;
+    this.selector = selector;
+    this.state = state;
     this.#reject = reject;
   }
+
+  /** Takes a reply value; returns whether it is the last that is wanted. */
+  protected abstract take(value: unknown): boolean;
+
+  /** All that was wanted is there, or the other side has no more. */
+  protected abstract complete(): void;
 
   /** Observes the caller's signal and timeout until the outcome. */
   limit({ signal, timeout }: CallOptions): void {
@@ -149,7 +148,7 @@ class OutgoingCall {
       this.fail(
         new RpcError(
           "timeout",
-          `Cannot complete call "${this.#selector}": no response within ${timeout} ms`,
+          `Cannot complete call "${this.selector}": no response within ${timeout} ms`,
         ),
       );
     }, timeout);
@@ -162,16 +161,16 @@ class OutgoingCall {
   /** The channel is there: sends the call and waits for the answer. */
   run(
     channel: QmuxChannel,
-    request: Uint8Array,
+    request: ValueWriter,
     stream: AsyncIterable<unknown> | undefined,
   ): void {
-    if (this.#state === "settled") return void channel.close();
-    this.#state = "header";
-    this.#channel = channel;
-    this.#reader = new ValueReader(channel, this.#options.maxValueSize);
+    if (this.#phase === "settled") return void channel.close();
+    this.#phase = "header";
+    this.channel = channel;
+    this.reader = new ValueReader(channel, this.state.maxValueSize);
     try {
       // Whatever keeps it from being sent also ends the wait for the answer.
-      channel.send(request)?.catch(() => {});
+      this.state.messages.send(channel, request)?.catch(() => {});
       if (stream !== undefined) void this.#stream(stream);
       channel.wait(this.#advance);
     } catch (error) {
@@ -181,10 +180,11 @@ class OutgoingCall {
 
   /** Ends the call with an error of this side, or of the other. */
   fail(reason: unknown): void {
-    if (this.#state === "settled") return;
-    const opened = this.#state !== "opening";
+    if (this.#phase === "settled") return;
+    const opened = this.#phase !== "opening";
+    this.continued = false;
     this.#settle();
-    if (opened) this.#channel.abort(reason);
+    if (opened) this.channel.abort(reason);
     this.#reject(reason);
   }
 
@@ -195,13 +195,13 @@ class OutgoingCall {
     try {
       for (;;) {
         const { done, value } = await iterator.next();
-        if (this.#state === "settled" && !this.#continued) return;
+        if (this.#phase === "settled" && !this.continued) return;
         if (done) break;
-        await this.#channel.send(
-          joinValues([this.#options.codec.encode(value)]),
-        );
+        const message = this.state.messages.begin();
+        message.add(this.state.codec, value);
+        await this.state.messages.send(this.channel, message);
       }
-      this.#channel.finish();
+      this.channel.finish();
     } catch (error) {
       // Either the producer failed, or the call is over and hears it anyway.
       this.fail(error);
@@ -210,61 +210,109 @@ class OutgoingCall {
 
   readonly #advance = (): void => {
     try {
-      while (this.#state !== "settled") {
-        const bytes = this.#reader.next();
-        if (bytes === undefined) return this.#channel.wait(this.#advance);
+      while (this.#phase !== "settled") {
+        const bytes = this.reader.next();
+        if (bytes === undefined) return this.channel.wait(this.#advance);
         if (bytes === null) return this.#ended();
-        this.#take(bytes);
+        this.#receive(bytes);
       }
     } catch (error) {
       this.fail(error);
     }
   };
 
-  #take(bytes: Uint8Array): void {
-    const { codec } = this.#options;
-    if (this.#state === "header") {
-      const { error, continued } = decodeResponseHeader(codec, bytes);
+  #receive(bytes: Uint8Array): void {
+    if (this.#phase === "header") {
+      const { error, continued } = this.state.responseHeaders.get(bytes);
       if (error !== undefined) return this.fail(new RemoteError(error));
-      this.#state = "values";
-      this.#continued = continued;
-      return;
-    }
-    this.#values.push(codec.decode(bytes));
-    if (this.#wanted === "first value") this.#complete(false);
-    else if (this.#continued) this.#complete(true);
+      this.#phase = "values";
+      this.continued = continued;
+    } else if (this.take(this.state.codec.decode(bytes))) this.#complete();
   }
 
   /** The other side has ended its direction. */
   #ended(): void {
-    if (this.#state === "values") return this.#complete(false);
+    if (this.#phase === "values") {
+      this.continued = false;
+      return this.#complete();
+    }
     this.fail(
       new RpcError(
         "no-response",
-        `Cannot complete call "${this.#selector}": the other side closed it without a response`,
+        `Cannot complete call "${this.selector}": the other side closed it without a response`,
       ),
     );
   }
 
-  #complete(continued: boolean): void {
-    this.#continued = continued;
+  #complete(): void {
     this.#settle();
-    if (!continued) void this.#channel.close();
-    this.#resolve(
-      new RpcResponse(
-        this.#values,
-        continued,
-        this.#channel,
-        this.#reader,
-        this.#options.codec,
-      ),
-    );
+    if (!this.continued) void this.channel.close();
+    this.complete();
   }
 
   #settle(): void {
-    this.#state = "settled";
+    this.#phase = "settled";
     this.#unlimit?.();
     // Arguments still to come are of no use, unless the call goes on.
-    if (!this.#continued) this.#arguments?.return?.().catch(() => {});
+    if (!this.continued) this.#arguments?.return?.().catch(() => {});
+  }
+}
+
+/** A call that wants the first value only. */
+class ValueCall extends OutgoingCall {
+  readonly #resolve: (value: unknown) => void;
+  #value: unknown = null;
+
+  constructor(
+    selector: string,
+    state: ClientState,
+    resolve: (value: unknown) => void,
+    reject: (reason: unknown) => void,
+  ) {
+    super(selector, state, reject);
+    this.#resolve = resolve;
+  }
+
+  protected override take(value: unknown): boolean {
+    this.#value = value;
+    this.continued = false;
+    return true;
+  }
+
+  protected override complete(): void {
+    this.#resolve(this.#value);
+  }
+}
+
+/** A call that wants the whole response. */
+class ResponseCall extends OutgoingCall {
+  readonly #resolve: (response: RpcResponse) => void;
+  readonly #values: unknown[] = [];
+
+  constructor(
+    selector: string,
+    state: ClientState,
+    resolve: (response: RpcResponse) => void,
+    reject: (reason: unknown) => void,
+  ) {
+    super(selector, state, reject);
+    this.#resolve = resolve;
+  }
+
+  protected override take(value: unknown): boolean {
+    this.#values.push(value);
+    return this.continued;
+  }
+
+  protected override complete(): void {
+    this.#resolve(
+      new RpcResponse(
+        this.#values,
+        this.continued,
+        this.channel,
+        this.reader,
+        this.state.codec,
+      ),
+    );
   }
 }

@@ -22,9 +22,9 @@ export interface ResponseHeader {
   continued: boolean;
 }
 
-/** Encodes a call header. */
-export function encodeCallHeader(codec: Codec, selector: string): Uint8Array {
-  return codec.encode({ Selector: selector, S: selector });
+/** The value to encode as a call header. */
+export function callHeaderValue(selector: string): unknown {
+  return { Selector: selector, S: selector };
 }
 
 /**
@@ -40,18 +40,12 @@ export function decodeCallHeader(codec: Codec, bytes: Uint8Array): CallHeader {
   return { selector };
 }
 
-/** Encodes a response header. */
-export function encodeResponseHeader(
-  codec: Codec,
+/** The value to encode as a response header. */
+export function responseHeaderValue(
   { error, continued }: ResponseHeader,
-): Uint8Array {
+): unknown {
   const text = error ?? null;
-  return codec.encode({
-    Error: text,
-    Continue: continued,
-    E: text,
-    C: continued,
-  });
+  return { Error: text, Continue: continued, E: text, C: continued };
 }
 
 /**

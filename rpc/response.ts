@@ -1,4 +1,4 @@
-import { joinValues, type ValueReader } from "../codec/value_stream.ts";
+import { type ValueReader, ValueWriter } from "../codec/value_stream.ts";
 import type { Codec } from "../codec/codec.ts";
 import type { QmuxChannel } from "../mux/channel.ts";
 import type { Channel } from "../mux/types.ts";
@@ -94,7 +94,9 @@ export class RpcResponse implements AsyncIterable<unknown>, AsyncDisposable {
         "Cannot send value: the response is complete",
       );
     }
-    await this.#channel.send(joinValues([this.#codec.encode(value)]));
+    const message = new ValueWriter();
+    message.add(this.#codec, value);
+    await this.#channel.send(message.message());
   }
 
   /** Receives until the end; leaving the loop closes the channel. */

@@ -2,8 +2,9 @@ import type { Codec } from "../codec/codec.ts";
 import { ValueReader } from "../codec/value_stream.ts";
 import type { QmuxChannel } from "../mux/channel.ts";
 import { IncomingCall } from "./call.ts";
+import { HeaderCache } from "./header_cache.ts";
 import { decodeCallHeader } from "./protocol.ts";
-import { ChannelResponder } from "./responder.ts";
+import { ChannelResponder, ResponseWriter } from "./responder.ts";
 import { invoke } from "./router.ts";
 import { cleanSelector } from "./selector.ts";
 import type { Caller, Handler } from "./types.ts";
@@ -30,11 +31,19 @@ export interface ServerOptions {
 /** Answers the calls of one session: one a channel. */
 export class Server {
   readonly #options: ServerOptions;
+  readonly #writer: ResponseWriter;
+  /** Cleaned selectors by header. */
+  readonly #selectors: HeaderCache<string>;
   #running = 0;
 
   /** Makes a server; {@linkcode serve} gives it channels. */
   constructor(options: ServerOptions) {
     this.#options = options;
+    const { codec } = options;
+    this.#writer = new ResponseWriter(codec);
+    this.#selectors = new HeaderCache((bytes) =>
+      cleanSelector(decodeCallHeader(codec, bytes).selector)
+    );
   }
 
   /** Waits for the call on a channel that was opened, and answers it. */
@@ -57,8 +66,8 @@ export class Server {
 
   #begin(channel: QmuxChannel, reader: ValueReader, header: Uint8Array): void {
     const { codec, caller, handler, maxConcurrentCalls } = this.#options;
-    const selector = cleanSelector(decodeCallHeader(codec, header).selector);
-    const responder = new ChannelResponder(channel, codec);
+    const selector = this.#selectors.get(header);
+    const responder = new ChannelResponder(channel, this.#writer);
     if (this.#running >= maxConcurrentCalls) {
       void responder.return(
         new Error(`busy: ${this.#running} calls are running`),
