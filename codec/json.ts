@@ -16,6 +16,7 @@ import { Normalizer } from "./normalizer.ts";
  * | `Uint8Array` | base64 string, as Go's `[]byte` | string |
  * | `bigint` | its digits | `number` if safe, else `bigint` |
  * | integer beyond ±(2^53 − 1) | its digits | `bigint` |
+ * | integer of more than 4,096 digits, either way | – | `CodecError` |
  * | `Date`, or what has `toJSON()` | what that returns | that |
  * | `NaN`, `±Infinity` | – | `CodecError`, `unsupported-type` |
  * | function, symbol, `Map`, `Set`, `Error`, stream, `Response`, … | – | `CodecError`, `unsupported-type` |

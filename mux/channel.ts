@@ -9,7 +9,7 @@ import {
   type SendState,
 } from "./channel_state.ts";
 import { ChannelStreams } from "./channel_streams.ts";
-import { MuxError, protocolError } from "./errors.ts";
+import { MuxError } from "./errors.ts";
 import { FrameType } from "./frame.ts";
 import {
   type CreditSource,
@@ -27,12 +27,10 @@ export interface ChannelHost {
   readonly queue: FrameQueue;
   /** What the windows of the session share. */
   readonly windows: WindowPolicy;
-  /** Payload bytes that the peer may put into one DATA frame. */
-  readonly maxPacket: number;
   /** The peer can send nothing on this channel until our frame reaches it. */
   probe(channel: QmuxChannel): void;
-  /** This side's CLOSE has gone to the queue: no memory is owed any more. */
-  closeSent(channel: QmuxChannel): void;
+  /** The channel costs no memory any more: nothing is held, nothing can come. */
+  vacated(channel: QmuxChannel): void;
   /** The channel is over; its number names nothing from now on. */
   over(channel: QmuxChannel): void;
 }
@@ -43,6 +41,9 @@ interface Outgoing {
   resolve(): void;
   reject(reason: unknown): void;
 }
+
+/** Shared by all channels that have nothing waiting; never added to. */
+const NOTHING: Outgoing[] = [];
 
 /**
  * A channel of a qmux session: the receive queue, both windows and the state.
@@ -68,12 +69,13 @@ export class QmuxChannel implements Channel, FrameSource, CreditSource {
   readonly #sendWindow = new SendWindow();
   readonly #receiveWindow: ReceiveWindow;
   readonly #received = new ReceiveBuffer();
-  #outgoing: Outgoing[] = [];
+  #outgoing: Outgoing[] = NOTHING;
   /** Payload bytes that the peer accepts in one DATA frame. */
   #remoteMaxPacket = 0;
   #creditDue = 0;
   #inReadyQueue = false;
   #inAdjustQueue = false;
+  #vacated = false;
   #reader: (() => void) | undefined;
   #watcher: (() => void) | undefined;
   #streams: ChannelStreams | undefined;
@@ -93,7 +95,7 @@ export class QmuxChannel implements Channel, FrameSource, CreditSource {
 
   // --- The face of programs -------------------------------------------------
 
-  get readable(): ReadableStream<Uint8Array> {
+  get readable(): ReadableStream<Uint8Array<ArrayBuffer>> {
     return (this.#streams ??= new ChannelStreams(this)).readable;
   }
 
@@ -113,10 +115,7 @@ export class QmuxChannel implements Channel, FrameSource, CreditSource {
   }
 
   close(): Promise<void> {
-    this.#failSend(channelClosed);
-    this.#received.clear();
-    this.#endReceive();
-    this.#closeNow();
+    this.drop();
     return this.#host.queue.written();
   }
 
@@ -125,6 +124,11 @@ export class QmuxChannel implements Channel, FrameSource, CreditSource {
   /** Bytes that arrived and were not taken. */
   get buffered(): number {
     return this.#received.length;
+  }
+
+  /** Bytes of memory kept alive for what arrived and was not taken. */
+  get heldBytes(): number {
+    return this.#received.heldBytes;
   }
 
   /** Whether nothing more will arrive; what is buffered can still be taken. */
@@ -157,7 +161,7 @@ export class QmuxChannel implements Channel, FrameSource, CreditSource {
   }
 
   /** Takes a chunk that the caller may keep. */
-  take(): Uint8Array | undefined {
+  take(): Uint8Array<ArrayBuffer> | undefined {
     const chunk = this.#received.take();
     if (chunk !== undefined) this.#returnCredit(chunk.length);
     return chunk;
@@ -206,6 +210,7 @@ export class QmuxChannel implements Channel, FrameSource, CreditSource {
       return;
     }
     const { promise, resolve, reject } = Promise.withResolvers<void>();
+    if (this.#outgoing === NOTHING) this.#outgoing = [];
     this.#outgoing.push({ bytes, resolve, reject });
     this.#awaitTurn();
     return promise;
@@ -231,6 +236,15 @@ export class QmuxChannel implements Channel, FrameSource, CreditSource {
     this.#failSend(() => reason);
     this.#endReceive();
     this.#closeNow();
+  }
+
+  /** What {@linkcode close} does, without a promise for when CLOSE has left. */
+  drop(): void {
+    this.#failSend(channelClosed);
+    this.#received.clear();
+    this.#endReceive();
+    this.#closeNow();
+    this.#vacate();
   }
 
   /** What {@linkcode finish} and {@linkcode cancel} do: EOF, then CLOSE. */
@@ -297,11 +311,6 @@ export class QmuxChannel implements Channel, FrameSource, CreditSource {
 
   /** A DATA frame of `length` bytes begins. */
   announced(length: number): void {
-    if (length > this.#host.maxPacket) {
-      throw protocolError(
-        `DATA of ${length} bytes came for a packet size of ${this.#host.maxPacket}`,
-      );
-    }
     if (this.#mayReceive()) this.#receiveWindow.receive(length);
   }
 
@@ -339,6 +348,7 @@ export class QmuxChannel implements Channel, FrameSource, CreditSource {
     this.#failSend(() => reason);
     this.#receiveState = nextReceive(this.#receiveState, "lose");
     this.#closeState = nextClose(this.#closeState, "over");
+    this.#vacate();
     this.#finished();
     this.#tellReader();
     this.#tellWatcher();
@@ -348,7 +358,7 @@ export class QmuxChannel implements Channel, FrameSource, CreditSource {
   settle(): void {
     this.touched = false;
     if (this.#received.length > 0 || this.ended) this.#tellReader();
-    this.#received.settle();
+    this.#received.settle(this.#receiveWindow.granted);
   }
 
   // --- Inside ---------------------------------------------------------------
@@ -363,7 +373,8 @@ export class QmuxChannel implements Channel, FrameSource, CreditSource {
   }
 
   #returnCredit(bytes: number): void {
-    if (bytes === 0 || !this.#mayAdjust()) return;
+    if (bytes === 0) return;
+    if (!this.#mayAdjust()) return this.#vacate();
     const credit = this.#receiveWindow.consume(bytes);
     if (credit === 0) return;
     this.#creditDue += credit;
@@ -410,9 +421,21 @@ export class QmuxChannel implements Channel, FrameSource, CreditSource {
       queue.frame(FrameType.CLOSE, this.remoteId);
     }
     this.#closeState = nextClose(this.#closeState, "sent");
-    this.#receiveWindow.release();
-    this.#host.closeSent(this);
+    this.#vacate();
     if (this.#closeState === "closed") this.#finished();
+  }
+
+  /**
+   * Gives up the channel's place in its session, once this side's CLOSE is on
+   * its way and its reader has what arrived. A peer could otherwise fill and
+   * close one channel after the other, and we would hold all of it.
+   */
+  #vacate(): void {
+    const over = this.#closeState === "sent" || this.#closeState === "closed";
+    if (this.#vacated || !over || this.#received.length > 0) return;
+    this.#vacated = true;
+    this.#receiveWindow.release();
+    this.#host.vacated(this);
   }
 
   #failSend(reason: () => unknown): void {
@@ -422,7 +445,7 @@ export class QmuxChannel implements Channel, FrameSource, CreditSource {
     this.#sendState = failed;
     const waiting = this.#outgoing;
     if (waiting.length > 0) {
-      this.#outgoing = [];
+      this.#outgoing = NOTHING;
       const error = reason();
       for (const { reject } of waiting) reject(error);
     }
@@ -437,7 +460,6 @@ export class QmuxChannel implements Channel, FrameSource, CreditSource {
   }
 
   #finished(): void {
-    this.#receiveWindow.release();
     this.#host.over(this);
     if (this.#closed !== undefined) this.#settleClosed();
   }

@@ -8,7 +8,7 @@ const WRITE_AHEAD = 64 * 1024;
 
 /** The web streams of a channel, made when somebody first asks for them. */
 export class ChannelStreams {
-  readonly readable: ReadableStream<Uint8Array>;
+  readonly readable: ReadableStream<Uint8Array<ArrayBuffer>>;
   readonly writable: WritableStream<Uint8Array>;
   #writer!: WritableStreamDefaultController;
   #finished = false;
@@ -18,7 +18,7 @@ export class ChannelStreams {
     // Not a byte stream: those detach the buffers that they are given. With a
     // high water mark of 0, `pull` runs only for a read that waits, so credit
     // returned is bytes handed over.
-    this.readable = new ReadableStream<Uint8Array>({
+    this.readable = new ReadableStream<Uint8Array<ArrayBuffer>>({
       pull: (controller) => pull(channel, controller),
       cancel: () => channel.cancel(),
     }, { highWaterMark: 0 });
@@ -55,7 +55,7 @@ export class ChannelStreams {
 
 function pull(
   channel: QmuxChannel,
-  controller: ReadableStreamDefaultController<Uint8Array>,
+  controller: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>,
 ): Promise<void> | void {
   if (deliver(channel, controller)) return;
   return new Promise((resolve) => {
@@ -69,7 +69,7 @@ function pull(
 /** Hands over a chunk, or the end; false if there is neither yet. */
 function deliver(
   channel: QmuxChannel,
-  controller: ReadableStreamDefaultController<Uint8Array>,
+  controller: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>,
 ): boolean {
   const chunk = channel.take();
   if (chunk !== undefined) controller.enqueue(chunk);

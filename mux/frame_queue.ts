@@ -278,9 +278,11 @@ export class FrameQueue {
       }
     }
     this.#adjusts.length = 0;
-    while (this.#ready.length > 0 && this.hasRoom) {
-      const source = this.#ready.shift()!;
+    // One at least: small DATA could fill every write, and bulk starve.
+    let source = this.#ready.shift();
+    while (source !== undefined) {
       if (source.pull()) this.#ready.push(source);
+      source = this.hasRoom ? this.#ready.shift() : undefined;
     }
   }
 
@@ -297,7 +299,8 @@ export class FrameQueue {
     buffer: Uint8Array<ArrayBuffer>,
     written: number,
   ): Uint8Array<ArrayBuffer> {
-    if (written > buffer.length / 4 || buffer.length <= SMALL_BUFFER) {
+    if (buffer.length <= SMALL_BUFFER) return buffer;
+    if (written > buffer.length / 4) {
       this.#smallWrites = 0;
       return buffer;
     }

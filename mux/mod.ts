@@ -29,7 +29,7 @@
  */
 export { MuxError, type MuxErrorCode } from "./errors.ts";
 export { DEFAULTS, type SessionOptions } from "./options.ts";
-export { Session } from "./session.ts";
+export { Session, type SessionUsage } from "./session.ts";
 export { memoryTransports } from "./transport/memory.ts";
 export type {
   Channel,

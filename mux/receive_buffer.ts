@@ -1,6 +1,9 @@
 /** The most room that is kept ready behind small pieces, in bytes. */
 const SPARE_ROOM = 16 * 1024;
 
+/** Shared by all buffers that have nothing settled; never added to. */
+const NOTHING: Uint8Array<ArrayBuffer>[] = [];
+
 /**
  * Bytes that arrived on a channel and wait for its reader.
  *
@@ -12,10 +15,14 @@ const SPARE_ROOM = 16 * 1024;
  * buffers around it.
  */
 export class ReceiveBuffer {
-  /** Settled chunks; each is alone in its buffer. */
-  #chunks: Uint8Array[] = [];
-  #borrowed: Uint8Array[] = [];
+  /** Settled chunks, before all borrowed ones; each is alone in its buffer. */
+  #settled = NOTHING;
+  /** The first borrowed piece; a small message has no other. */
+  #piece: Uint8Array | undefined;
+  /** The borrowed pieces behind it. */
+  #pieces: Uint8Array[] | undefined;
   #borrowedLength = 0;
+  #settledMemory = 0;
   #length = 0;
 
   /** Bytes that wait. */
@@ -23,84 +30,116 @@ export class ReceiveBuffer {
     return this.#length;
   }
 
+  /** Bytes of the buffers that are kept alive for them. */
+  get heldBytes(): number {
+    return this.#settledMemory + this.#borrowedLength;
+  }
+
   /** Adds a piece that is valid until {@linkcode settle}. */
   borrow(piece: Uint8Array): void {
-    this.#borrowed.push(piece);
+    if (this.#piece === undefined) this.#piece = piece;
+    else (this.#pieces ??= []).push(piece);
     this.#borrowedLength += piece.length;
     this.#length += piece.length;
   }
 
-  /** Copies what is still borrowed. */
-  settle(): void {
-    if (this.#borrowedLength === 0) return;
+  /**
+   * Copies what is still borrowed. No room is kept ready for more than `coming`,
+   * the bytes that can still arrive: what is held stays within the window.
+   */
+  settle(coming = Infinity): void {
     const needed = this.#borrowedLength;
-    const last = this.#chunks.at(-1);
+    if (needed === 0) return;
+    const last = this.#settled.at(-1);
     const room = last === undefined
       ? 0
       : last.buffer.byteLength - last.byteOffset - last.length;
     if (last !== undefined && room >= needed) {
-      const grown = new Uint8Array(
-        last.buffer,
-        last.byteOffset,
-        last.length + needed,
-      );
-      this.#copyBorrowed(grown, last.length);
-      this.#chunks[this.#chunks.length - 1] = grown;
-    } else {
-      const settled = this.#length - needed;
-      const size = Math.max(needed, Math.min(SPARE_ROOM, settled));
-      const block = new Uint8Array(size);
-      this.#copyBorrowed(block, 0);
-      this.#chunks.push(block.subarray(0, needed));
+      this.#copyBorrowed(this.#grow(last, needed), last.length);
+      return;
     }
+    const spare = Math.min(SPARE_ROOM, this.#length - needed, needed + coming);
+    let block = new Uint8Array(Math.max(needed, spare));
+    this.#copyBorrowed(block, 0);
+    if (last !== undefined && room > 0) {
+      // Room that the next piece does not fit into would be kept for nothing.
+      this.#grow(last, room).set(block.subarray(0, room), last.length);
+      block = block.slice(room);
+    }
+    this.#settledMemory += block.length;
+    if (this.#settled === NOTHING) this.#settled = [];
+    this.#settled.push(block.subarray(0, needed - room));
   }
 
   /** The first bytes that wait, as many as lie side by side; valid this turn. */
   peek(): Uint8Array | undefined {
-    return this.#chunks[0] ?? this.#borrowed[0];
+    return this.#settled[0] ?? this.#piece;
   }
 
   /** Drops the first `bytes`, at most what {@linkcode peek} returned. */
   skip(bytes: number): void {
     this.#length -= bytes;
-    if (this.#chunks.length > 0) {
-      skipIn(this.#chunks, bytes);
-    } else {
-      this.#borrowedLength -= bytes;
-      skipIn(this.#borrowed, bytes);
+    const first = this.#settled[0];
+    if (first !== undefined) {
+      if (bytes === first.length) this.#dropSettled();
+      else this.#settled[0] = first.subarray(bytes);
+      return;
     }
+    const piece = this.#piece;
+    if (piece === undefined) return;
+    this.#borrowedLength -= bytes;
+    this.#piece = bytes === piece.length
+      ? this.#pieces?.shift()
+      : piece.subarray(bytes);
   }
 
   /** Takes the next chunk, to keep: nobody else has a view of its buffer. */
-  take(): Uint8Array | undefined {
-    if (this.#chunks.length === 0) this.settle();
-    const chunk = this.#chunks.shift();
-    if (chunk !== undefined) this.#length -= chunk.length;
+  take(): Uint8Array<ArrayBuffer> | undefined {
+    if (this.#settled.length === 0) this.settle();
+    const chunk = this.#settled[0];
+    if (chunk === undefined) return undefined;
+    this.#dropSettled();
+    this.#length -= chunk.length;
     return chunk;
   }
 
   /** Drops everything; returns how many bytes that were. */
   clear(): number {
     const bytes = this.#length;
-    this.#chunks = [];
-    this.#borrowed = [];
+    this.#settled = NOTHING;
+    this.#settledMemory = 0;
+    this.#piece = undefined;
+    this.#pieces = undefined;
     this.#borrowedLength = 0;
     this.#length = 0;
     return bytes;
   }
 
+  #dropSettled(): void {
+    const chunk = this.#settled.shift();
+    if (chunk !== undefined) this.#settledMemory -= chunk.buffer.byteLength;
+  }
+
+  /** Makes the last chunk reach that much further into its block. */
+  #grow(last: Uint8Array<ArrayBuffer>, bytes: number): Uint8Array {
+    const grown = new Uint8Array(
+      last.buffer,
+      last.byteOffset,
+      last.length + bytes,
+    );
+    this.#settled[this.#settled.length - 1] = grown;
+    return grown;
+  }
+
   #copyBorrowed(target: Uint8Array, at: number): void {
-    for (const piece of this.#borrowed) {
+    if (this.#piece !== undefined) target.set(this.#piece, at);
+    at += this.#piece?.length ?? 0;
+    for (const piece of this.#pieces ?? []) {
       target.set(piece, at);
       at += piece.length;
     }
-    this.#borrowed.length = 0;
+    this.#piece = undefined;
+    this.#pieces = undefined;
     this.#borrowedLength = 0;
   }
-}
-
-function skipIn(pieces: Uint8Array[], bytes: number): void {
-  const first = pieces[0]!;
-  if (bytes === first.length) pieces.shift();
-  else pieces[0] = first.subarray(bytes);
 }

@@ -18,9 +18,19 @@ import type {
 } from "./types.ts";
 import { WindowBudget, type WindowPolicy } from "./window.ts";
 
-/** An incoming channel that nobody has accepted yet. */
+/** What a session holds at one moment. */
+export interface SessionUsage {
+  /** Channels that frames can still name: CLOSE has not gone both ways. */
+  channels: number;
+  /** Channels that count towards `maxChannels`: they may hold memory. */
+  places: number;
+}
+
+/**
+ * An OPEN that nobody has accepted yet. It gets its channel then: before the
+ * CONFIRM the peer knows no number of ours, and has none to send frames for.
+ */
 interface Offered {
-  channel: QmuxChannel;
   remoteId: number;
   window: number;
   maxPacket: number;
@@ -156,7 +166,7 @@ export class Session implements MuxSession {
     if (signal === undefined) return waiting.promise;
     const onAbort = () => {
       this.#opening.delete(channel.id);
-      channel.abort(signal.reason);
+      channel.drop();
       waiting.reject(signal.reason);
     };
     signal.addEventListener("abort", onAbort, { once: true });
@@ -218,6 +228,14 @@ export class Session implements MuxSession {
     return this.#closed.promise;
   }
 
+  /** What the session holds now: for logs and metrics, and for tests. */
+  get usage(): SessionUsage {
+    return {
+      channels: this.#channels.size,
+      places: this.#openCount + this.#backlog.length,
+    };
+  }
+
   /**
    * Ends the session: what is queued leaves, for at most `closeTimeout`, then
    * the transport is closed. What still waits rejects with `session-closed`.
@@ -236,9 +254,10 @@ export class Session implements MuxSession {
 
   #hasPlace(): boolean {
     const { maxChannels } = this.#options;
+    const waiting = this.#backlog.length;
     // A peer that never answers our CLOSE must not pile up numbers either.
-    return this.#openCount < maxChannels &&
-      this.#channels.size < 2 * maxChannels;
+    return this.#openCount + waiting < maxChannels &&
+      this.#channels.size + waiting < 2 * maxChannels;
   }
 
   #newChannel(state: "opening" | "open"): QmuxChannel {
@@ -266,13 +285,10 @@ export class Session implements MuxSession {
     get windows() {
       return session.#windows;
     },
-    get maxPacket() {
-      return session.#options.maxPacket;
-    },
     probe(channel: QmuxChannel) {
       session.#startProbe(channel.id);
     },
-    closeSent(_channel: QmuxChannel) {
+    vacated(_channel: QmuxChannel) {
       session.#openCount--;
     },
     over(channel: QmuxChannel) {
@@ -292,15 +308,15 @@ export class Session implements MuxSession {
       if (acceptor !== undefined) this.#acceptors.unshift(acceptor);
       return this.#queue.reply(FrameType.OPEN_FAILURE, sender);
     }
-    const channel = this.#newChannel("open");
-    const offered = { channel, remoteId: sender, window, maxPacket };
+    const offered = { remoteId: sender, window, maxPacket };
     if (acceptor !== undefined) this.#handOver(offered, acceptor);
     else if (this.#handler) this.#handOver(offered, this.#handler);
     else this.#backlog.push(offered);
   }
 
   #handOver(offered: Offered, take: (channel: Channel) => void): void {
-    const { channel, remoteId, window, maxPacket } = offered;
+    const { remoteId, window, maxPacket } = offered;
+    const channel = this.#newChannel("open");
     this.#queue.reply(
       FrameType.OPEN_CONFIRM,
       remoteId,
@@ -377,14 +393,20 @@ export class Session implements MuxSession {
           "Cannot open channel: the peer refused it",
         );
         this.#measure(recipient);
-        this.#openCount--;
         channel.lose(refused);
+        channel.drop();
         this.#opening.get(recipient)?.reject(refused);
         this.#opening.delete(recipient);
       },
       onAdjust: (recipient, bytes) =>
         this.#find(recipient, "WINDOW_ADJUST")?.adjusted(bytes),
       onData: (recipient, length) => {
+        const { maxPacket } = this.#options;
+        if (length > maxPacket) {
+          throw protocolError(
+            `DATA of ${length} bytes came for a packet size of ${maxPacket}`,
+          );
+        }
         const channel = this.#find(recipient, "DATA");
         this.#measure(recipient);
         channel?.announced(length);
@@ -461,7 +483,8 @@ export class Session implements MuxSession {
   }
 
   async #shutdown(): Promise<void> {
-    if (this.#state === "ended") return;
+    // It may have ended by itself; its transport may still be on the way.
+    if (this.#state === "ended") return await this.#closeTransport();
     this.#state = "closing";
     let timer: ReturnType<typeof setTimeout> | undefined;
     const limit = new Promise<void>((resolve) => {
@@ -470,7 +493,16 @@ export class Session implements MuxSession {
     await Promise.race([limit, this.#leave()]);
     clearTimeout(timer);
     this.#end(undefined);
-    await this.#transport.close();
+    await this.#closeTransport();
+  }
+
+  /** Whatever is wrong with closing it, nobody can do anything about it. */
+  async #closeTransport(): Promise<void> {
+    try {
+      await this.#transport.close();
+    } catch {
+      // It is gone either way.
+    }
   }
 
   /**
@@ -506,7 +538,7 @@ export class Session implements MuxSession {
     this.#acceptors = [];
     if (failure === undefined || closedHere) this.#closed.resolve();
     else this.#closed.reject(failure);
-    Promise.resolve(this.#transport.close()).catch(() => {});
+    void this.#closeTransport();
   }
 }
 

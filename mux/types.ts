@@ -52,7 +52,7 @@ export interface Channel {
    * Ends after EOF or CLOSE; errors with `connection-lost` if the session went
    * away before either. `cancel()` drops what is still to come.
    */
-  readonly readable: ReadableStream<Uint8Array>;
+  readonly readable: ReadableStream<Uint8Array<ArrayBuffer>>;
   /**
    * Bytes to the peer. A write waits while the peer grants no credit; its chunk
    * must not change until it resolves. `close()` sends EOF and leaves

@@ -42,7 +42,10 @@ export class ChannelPool {
     for (;;) {
       const channel = this.#spares.pop();
       // The peer may have closed one that it found idle.
-      if (channel !== undefined && (channel.over || channel.ended)) continue;
+      if (channel !== undefined && (channel.over || channel.ended)) {
+        channel.drop();
+        continue;
+      }
       if (channel !== undefined || this.#target > 0) {
         if (channel === undefined) this.#grow();
         this.#refill();
@@ -93,6 +96,6 @@ export class ChannelPool {
   #shrink(): void {
     const keep = this.#spares.length >> 1;
     this.#target = keep;
-    for (const channel of this.#spares.splice(keep)) void channel.close();
+    for (const channel of this.#spares.splice(keep)) channel.drop();
   }
 }

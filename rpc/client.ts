@@ -164,7 +164,7 @@ abstract class OutgoingCall {
     request: ValueWriter,
     stream: AsyncIterable<unknown> | undefined,
   ): void {
-    if (this.#phase === "settled") return void channel.close();
+    if (this.#phase === "settled") return channel.drop();
     this.#phase = "header";
     this.channel = channel;
     this.reader = new ValueReader(channel, this.state.maxValueSize);
@@ -184,7 +184,10 @@ abstract class OutgoingCall {
     const opened = this.#phase !== "opening";
     this.continued = false;
     this.#settle();
-    if (opened) this.channel.abort(reason);
+    if (opened) {
+      this.channel.abort(reason);
+      this.channel.cancel();
+    }
     this.#reject(reason);
   }
 
@@ -246,7 +249,7 @@ abstract class OutgoingCall {
 
   #complete(): void {
     this.#settle();
-    if (!this.continued) void this.channel.close();
+    if (!this.continued) this.channel.drop();
     this.complete();
   }
 

@@ -55,5 +55,10 @@ export class RemoteError extends Error {
 
 /** The text that an error response carries for a thrown or returned value. */
 export function errorText(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  try {
+    return String(error instanceof Error ? error.message : error);
+  } catch {
+    // Its message or its toString() throws in turn.
+    return "error without a text";
+  }
 }

@@ -176,9 +176,10 @@ function functionHandler(fn: AnyFunction, owner: unknown): HandlerFunction {
       ? fn.apply(owner, params)
       : inner.call(owner, call, ...params);
     if (typeof (result as PromiseLike<unknown> | null)?.then === "function") {
-      return (result as PromiseLike<unknown>).then((value) => {
+      // Not every thenable returns a promise from its then().
+      return Promise.resolve(result).then((value) => {
         void respond.return(value);
-      }) as Promise<void>;
+      });
     }
     void respond.return(result);
   }

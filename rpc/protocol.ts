@@ -69,7 +69,10 @@ export function decodeResponseHeader(
 }
 
 function asHeader(value: unknown, which: string): Record<string, unknown> {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+  if (
+    typeof value !== "object" || value === null || Array.isArray(value) ||
+    value instanceof Uint8Array
+  ) {
     throw new RpcError(
       "malformed-header",
       `Cannot read ${which} header: it is not a map`,

@@ -48,9 +48,11 @@ export class Router implements HandlerObject {
     }
     this.#handlers.set(clean, handler);
     this.#indexPrefixes();
+    let registered = true;
     return {
       [Symbol.dispose]: () => {
-        if (this.#handlers.get(clean) !== handler) return;
+        if (!registered) return;
+        registered = false;
         this.#handlers.delete(clean);
         this.#indexPrefixes();
       },

@@ -2,6 +2,7 @@ import type { Codec } from "../codec/codec.ts";
 import { ValueReader } from "../codec/value_stream.ts";
 import type { QmuxChannel } from "../mux/channel.ts";
 import { IncomingCall } from "./call.ts";
+import { errorText } from "./errors.ts";
 import { HeaderCache } from "./header_cache.ts";
 import { decodeCallHeader } from "./protocol.ts";
 import { ChannelResponder, ResponseWriter } from "./responder.ts";
@@ -113,12 +114,17 @@ export class Server {
     responder: ChannelResponder,
   ): void {
     if (responder.state === "pending") {
-      const failure = error instanceof Error ? error : new Error(String(error));
+      const failure = error instanceof Error
+        ? error
+        : new Error(errorText(error));
       void responder.return(failure);
       return;
     }
     // What continued outlives its handler, but not its failure.
-    if (responder.state === "continued") call.channel.abort(error);
+    if (responder.state === "continued") {
+      call.channel.abort(error);
+      call.channel.cancel();
+    }
     this.#options.onError(error, call.selector);
   }
 }

@@ -6,6 +6,8 @@
 //
 //   HELLO WORLD
 //   remote: user error [/Error]
+//
+// Dials another address if it is given one.
 
 import { dial } from "@qtalk/qtalk";
 

@@ -2,6 +2,11 @@
 // what the client prints.
 //
 //   deno run --allow-run examples/hello/demo.ts
+//
+// Prints:
+//
+//   HELLO WORLD
+//   remote: user error [/Error]
 
 function deno(script: string, address: string): Deno.Command {
   return new Deno.Command(Deno.execPath(), {

@@ -2,7 +2,11 @@
 //
 //   deno run --allow-net=127.0.0.1 examples/hello/server.ts
 //
-// Takes the address to listen on as its argument.
+// Prints, and goes on until it is stopped:
+//
+//   listening on tcp://127.0.0.1:9999
+//
+// Listens on another address if it is given one.
 
 import { handlerFrom, listen, withCall } from "@qtalk/qtalk";
 

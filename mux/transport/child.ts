@@ -1,6 +1,6 @@
 import type { Transport } from "../types.ts";
 
-/** Milliseconds that a child has to leave by itself before it is killed. */
+/** Milliseconds that a child has to leave by itself, and then when told to. */
 const LEAVE_TIMEOUT = 1_000;
 
 /**
@@ -18,9 +18,10 @@ export function childTransport(child: Deno.ChildProcess): Transport {
   let closing: Promise<void> | undefined;
 
   async function close(): Promise<void> {
-    await Promise.allSettled([writer.close()]);
+    // A child that does not read holds up the write before it, and this too.
+    const inputClosed = Promise.allSettled([writer.close()]);
     for (const signal of ["SIGTERM", "SIGKILL"] as const) {
-      if (await leaves(child)) break;
+      if (await happens(child.status)) break;
       try {
         child.kill(signal);
       } catch {
@@ -28,7 +29,8 @@ export function childTransport(child: Deno.ChildProcess): Transport {
       }
     }
     await child.status;
-    await Promise.allSettled([reader.cancel()]);
+    // What it started in turn may hold its pipes still.
+    await happens(Promise.allSettled([inputClosed, reader.cancel()]));
   }
 
   return {
@@ -43,14 +45,15 @@ export function childTransport(child: Deno.ChildProcess): Transport {
   };
 }
 
-async function leaves(child: Deno.ChildProcess): Promise<boolean> {
+/** Whether `event` comes in time. */
+async function happens(event: Promise<unknown>): Promise<boolean> {
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const left = await Promise.race([
-    child.status.then(() => true),
+  const came = await Promise.race([
+    event.then(() => true),
     new Promise<false>((resolve) => {
       timer = setTimeout(() => resolve(false), LEAVE_TIMEOUT);
     }),
   ]);
   clearTimeout(timer);
-  return left;
+  return came;
 }

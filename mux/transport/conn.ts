@@ -4,6 +4,8 @@
  *
  * @module
  */
+// The global of this name came with Deno 2.4.
+import { setImmediate } from "node:timers";
 import type { Transport } from "../types.ts";
 import type { TransportListener } from "./types.ts";
 
@@ -86,6 +88,20 @@ export async function connectWith<C extends Deno.Conn>(
   }
 }
 
+/** Does to a connection what it needs first; closes it if that fails. */
+export function prepared<C extends Deno.Conn>(
+  conn: C,
+  prepare: (conn: C) => void,
+): C {
+  try {
+    prepare(conn);
+    return conn;
+  } catch (error) {
+    conn.close();
+    throw error;
+  }
+}
+
 /** Accepts from a listener; `describe` names an address of it. */
 export function connListener<A extends Deno.Addr>(
   listener: Deno.Listener<Deno.Conn<A>, A>,
@@ -98,8 +114,7 @@ export function connListener<A extends Deno.Addr>(
     async accept() {
       if (closed) return null;
       try {
-        const conn = await listener.accept();
-        prepare(conn);
+        const conn = prepared(await listener.accept(), prepare);
         return {
           transport: connTransport(conn),
           remoteAddr: describe(conn.remoteAddr),

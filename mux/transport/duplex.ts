@@ -7,21 +7,39 @@ export function duplexTransport(duplex: Duplex): Transport {
   // Both are awaited where they are used; their closing promises are not.
   reader.closed.catch(() => {});
   writer.closed.catch(() => {});
-  let closed = false;
+  /** The write under way. */
+  let writing: PromiseWithResolvers<void> | undefined;
+  let closing: Promise<void> | undefined;
+
+  async function close(): Promise<void> {
+    const ending = [reader.cancel()];
+    const aborted = writer.abort();
+    // An abort waits for the write under way, and that may be for ever.
+    if (writing === undefined) ending.push(aborted);
+    else aborted.catch(() => {});
+    writing?.reject(new TypeError("Cannot write: transport was closed"));
+    await Promise.allSettled(ending);
+  }
+
   return {
     async read() {
       const { done, value } = await reader.read();
-      return done ? null : value;
+      if (done) return null;
+      // Types do not keep a stream of something else away from here.
+      if (value instanceof Uint8Array) return value;
+      throw new TypeError("Cannot read: chunk is not a Uint8Array");
     },
     async write(bytes) {
+      const current = writing = Promise.withResolvers<void>();
       // A stream may keep a chunk after its write has resolved.
-      await writer.write(bytes.slice());
+      writer.write(bytes.slice()).then(current.resolve, current.reject);
+      try {
+        await current.promise;
+      } finally {
+        writing = undefined;
+      }
     },
     closeWrite: () => writer.close(),
-    async close() {
-      if (closed) return;
-      closed = true;
-      await Promise.allSettled([reader.cancel(), writer.abort()]);
-    },
+    close: () => closing ??= close(),
   };
 }

@@ -10,6 +10,8 @@ class Pipe {
   #acknowledge: (() => void) | undefined;
   #state: "open" | "ended" | "closed" = "open";
   #sliceStart = performance.now();
+  /** Ends a pause of a writer before its time. */
+  #resume: (() => void) | undefined;
 
   read(): Promise<Uint8Array | null> {
     // Asking for more says that the last bytes are done with.
@@ -49,6 +51,7 @@ class Pipe {
   /** Either end is gone: nothing more is read, and nobody waits. */
   close(): void {
     this.#state = "closed";
+    this.#resume?.();
     this.#waiting?.taken();
     this.#waiting = undefined;
     this.#acknowledge?.();
@@ -59,7 +62,13 @@ class Pipe {
   /** Two ends in one thread live in microtasks: let timers have a turn. */
   async #yield(): Promise<void> {
     if (performance.now() - this.#sliceStart < SLICE) return;
-    await new Promise((resolve) => setTimeout(resolve, 0));
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    await new Promise<void>((resolve) => {
+      this.#resume = resolve;
+      timer = setTimeout(resolve, 0);
+    });
+    clearTimeout(timer);
+    this.#resume = undefined;
     this.#sliceStart = performance.now();
   }
 }

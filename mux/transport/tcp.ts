@@ -1,13 +1,11 @@
-import { connectWith, connListener, connTransport } from "./conn.ts";
+import { connectWith, connListener, connTransport, prepared } from "./conn.ts";
 import type { Scheme } from "./types.ts";
 
 /** `tcp://host:port`; an IPv6 host stands in brackets. */
 export const tcp: Scheme = {
   async connect(rest, signal) {
     const conn = await connectWith(Deno.connect(parse(rest)), signal);
-    // Without it two small writes in a row wait 44 ms for each other.
-    conn.setNoDelay(true);
-    return connTransport(conn);
+    return connTransport(prepared(conn, sendAtOnce));
   },
   listen(rest) {
     return connListener(
@@ -18,10 +16,15 @@ export const tcp: Scheme = {
           : addr.hostname;
         return `tcp://${host}:${addr.port}`;
       },
-      (conn) => (conn as Deno.TcpConn).setNoDelay(true),
+      (conn) => sendAtOnce(conn as Deno.TcpConn),
     );
   },
 };
+
+/** Without it two small writes in a row wait 44 ms for each other. */
+function sendAtOnce(conn: Deno.TcpConn): void {
+  conn.setNoDelay(true);
+}
 
 function parse(rest: string): { hostname: string; port: number } {
   const match = /^\/\/(?:\[([^\]]+)\]|([^/:@\s]+)):(\d{1,5})\/?$/.exec(rest);

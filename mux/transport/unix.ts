@@ -15,9 +15,13 @@ export const unix: Scheme = {
     const path = parse(rest);
     const listener = Deno.listen({ transport: "unix", path });
     const accepting = connListener(listener, () => `unix:${path}`);
+    let closed = false;
     return {
       ...accepting,
       close() {
+        // The path may be somebody else's by the second time.
+        if (closed) return;
+        closed = true;
         accepting.close();
         // The socket's file outlives it otherwise, and the next one to listen
         // there would fail.

@@ -1,0 +1,124 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { CodecError } from "./errors.ts";
+import { json } from "./json.ts";
+
+const codec = json();
+
+function encoded(value: unknown): string {
+  return new TextDecoder().decode(codec.encode(value));
+}
+
+function decoded(text: string): unknown {
+  return codec.decode(new TextEncoder().encode(text));
+}
+
+function codeOf(fn: () => unknown): string {
+  return assertThrows(fn, CodecError).code;
+}
+
+Deno.test("JSON writes each type as its table says", () => {
+  const forms: [unknown, string][] = [
+    [undefined, "null"],
+    [{ a: undefined, b: [undefined] }, '{"b":[null]}'],
+    [new Uint8Array([0, 255, 128]), '"AP+A"'],
+    [{ b: new Uint8Array(0) }, '{"b":""}'],
+    [
+      [2n ** 64n, -(2n ** 70n)],
+      "[18446744073709551616,-1180591620717411303424]",
+    ],
+    [12n, "12"],
+    [new Date(0), '"1970-01-01T00:00:00.000Z"'],
+    [{ at: new URL("http://a/b") }, '{"at":"http://a/b"}'],
+    [-0, "0"],
+    ["\ud800", '"\\ud800"'],
+    [{ __proto__: null, a: 1 }, '{"a":1}'],
+  ];
+  for (const [value, text] of forms) assertEquals(encoded(value), text);
+});
+
+Deno.test("JSON writes bytes of Node's Buffer as base64, whatever its toJSON()", async () => {
+  const { Buffer } = await import("node:buffer");
+  assertEquals(encoded({ b: Buffer.from([0, 255, 128]) }), '{"b":"AP+A"}');
+});
+
+Deno.test("JSON writes large byte arrays whole", () => {
+  const bytes = new Uint8Array(100_001).map((_, i) => i);
+  const back = atob(JSON.parse(encoded(bytes)));
+  assertEquals(Uint8Array.from(back, (c) => c.charCodeAt(0)), bytes);
+});
+
+Deno.test("JSON refuses NaN and infinities, by name", () => {
+  for (const number of [NaN, Infinity, -Infinity]) {
+    const error = assertThrows(
+      () => codec.encode({ a: [number] }),
+      CodecError,
+      String(number),
+    );
+    assertEquals(error.code, "unsupported-type");
+  }
+});
+
+Deno.test("JSON reads integers beyond 2^53 as bigint, and other numbers as numbers", () => {
+  assertEquals(decoded("9007199254740991"), 9007199254740991);
+  assertEquals(decoded("9007199254740993"), 9007199254740993n);
+  assertEquals(decoded("[-9223372036854775808]"), [-(2n ** 63n)]);
+  assertEquals(decoded("1.0000000000000000"), 1);
+  assertEquals(decoded("12345678901234567890.5"), 12345678901234567890.5);
+  assertEquals(decoded("1e300"), 1e300);
+  assertEquals(decoded('"9007199254740993"'), "9007199254740993");
+});
+
+Deno.test("JSON reads and writes integers of bounded length only", () => {
+  const digits = "9".repeat(4_096);
+  assertEquals(decoded(digits), BigInt(digits));
+  assertEquals(encoded(BigInt(digits)), digits);
+  assertEquals(codeOf(() => decoded(`${digits}9`)), "malformed");
+  assertEquals(codeOf(() => encoded(10n ** 4_096n)), "unsupported-type");
+});
+
+Deno.test("JSON accepts space around a value, as the reference's newline is", () => {
+  assertEquals(decoded(' {"a" : 1}\n'), { a: 1 });
+});
+
+Deno.test("JSON takes bytes that are no UTF-8 for U+FFFD, as the reference does", () => {
+  assertEquals(codec.decode(new Uint8Array([0x22, 0xff, 0x22])), "\ufffd");
+});
+
+Deno.test("JSON counts brackets outside strings only", () => {
+  const shallow = json({ maxDepth: 2 });
+  const bytes = (text: string) => new TextEncoder().encode(text);
+  assertEquals(shallow.decode(bytes('[["[[[\\"[[[",1]]')), [['[[["[[[', 1]]);
+  assertEquals(shallow.decode(bytes("[[],[],{},[]]")), [[], [], {}, []]);
+  assertEquals(codeOf(() => shallow.decode(bytes("[[[]]]"))), "too-deep");
+  assertEquals(codeOf(() => shallow.decode(bytes('"\\'))), "malformed");
+});
+
+Deno.test("JSON refuses a million brackets without using up the stack", () => {
+  const bytes = new TextEncoder().encode("[".repeat(1_000_000));
+  assertEquals(codeOf(() => codec.decode(bytes)), "too-deep");
+});
+
+Deno.test("JSON keeps a key that is called __proto__ as a key", () => {
+  const value = decoded('{"__proto__":{"admin":true},"a":1}') as object;
+  assertEquals(Object.keys(value), ["__proto__", "a"]);
+  assertEquals(Object.getPrototypeOf(value), Object.prototype);
+  assertEquals(
+    encoded([value, 2n ** 60n]),
+    '[{"__proto__":{"admin":true},"a":1},1152921504606846976]',
+  );
+  const copied = Object.defineProperty({ u: undefined }, "__proto__", {
+    value: 1,
+    enumerable: true,
+  });
+  assertEquals(encoded(copied), '{"__proto__":1}');
+});
+
+Deno.test("JSON lets an error of a value's own toJSON() through as it is", () => {
+  const mine = new RangeError("mine");
+  const value = {
+    toJSON() {
+      throw mine;
+    },
+  };
+  assertEquals(assertThrows(() => codec.encode([value])), mine);
+});

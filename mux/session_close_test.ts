@@ -1,0 +1,38 @@
+import { assertEquals } from "@std/assert";
+import { turn } from "../tests/support/within.ts";
+import { Session } from "./session.ts";
+import type { Transport } from "./types.ts";
+
+Deno.test("close() waits for the transport to be closed, though the session has ended before", async () => {
+  const transportClosed = Promise.withResolvers<void>();
+  const transport: Transport = {
+    read: () => Promise.resolve(null),
+    write: () => Promise.resolve(),
+    closeWrite: () => Promise.resolve(),
+    close: () => transportClosed.promise,
+  };
+  const session = new Session(transport);
+  await session.closed;
+
+  const order: string[] = [];
+  const closing = session.close().then(() => order.push("session"));
+  // Any number of turns that a close which does not wait could need.
+  for (let i = 0; i < 3; i++) await turn();
+  order.push("transport");
+  transportClosed.resolve();
+  await closing;
+  assertEquals(order, ["transport", "session"]);
+});
+
+Deno.test("close() does not reject, though the transport's does", async () => {
+  const transport: Transport = {
+    read: () => Promise.resolve(null),
+    write: () => Promise.resolve(),
+    closeWrite: () => Promise.resolve(),
+    close: () => Promise.reject(new Error("broken")),
+  };
+  const ended = new Session(transport);
+  await ended.closed;
+  await ended.close();
+  await new Session(transport).close();
+});

@@ -1,0 +1,217 @@
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStrictEquals,
+} from "@std/assert";
+import { turn, watch } from "../../tests/support/within.ts";
+import { connectWith, connListener, connTransport } from "./conn.ts";
+
+/** A connection of which a test says what it does. */
+function fakeConn(part: Partial<Deno.Conn>): Deno.Conn {
+  return part as Deno.Conn;
+}
+
+// --- Reading and writing -----------------------------------------------------
+
+/** A connection that fills whatever it is given, up to a limit. */
+class Source {
+  limit = Infinity;
+  readonly transport = connTransport(fakeConn({
+    read: (buffer) => Promise.resolve(Math.min(buffer.length, this.limit)),
+  }));
+
+  /** Bytes of the next read, and of the buffer that they came in. */
+  async read(): Promise<{ size: number; room: number }> {
+    const bytes = await this.transport.read();
+    assert(bytes !== null);
+    return { size: bytes.length, room: bytes.buffer.byteLength };
+  }
+}
+
+Deno.test("socket transport: an idle connection's buffer is small, a busy one's grows to 256 KiB", async () => {
+  const source = new Source();
+  const sizes: number[] = [];
+  for (let i = 0; i < 6; i++) sizes.push((await source.read()).size / 1024);
+  assertEquals(sizes, [4, 16, 64, 256, 256, 256]);
+});
+
+Deno.test("socket transport: the buffer shrinks again once reads are small", async () => {
+  const source = new Source();
+  for (let i = 0; i < 4; i++) await source.read();
+  source.limit = 10;
+  let room = 0;
+  for (let i = 0; i < 60; i++) room = (await source.read()).room;
+  assertEquals(room, 4 * 1024);
+});
+
+Deno.test("socket transport: one large read in a while keeps the buffer", async () => {
+  const source = new Source();
+  for (let i = 0; i < 4; i++) await source.read();
+  for (let i = 0; i < 100; i++) {
+    source.limit = i % 10 === 0 ? Infinity : 10;
+    assertEquals((await source.read()).room, 256 * 1024);
+  }
+});
+
+Deno.test("socket transport: a connection that takes a part of a write is given the rest", async () => {
+  const taken: number[] = [];
+  const transport = connTransport(fakeConn({
+    write: (bytes) => {
+      const part = bytes.slice(0, 3);
+      taken.push(...part);
+      return Promise.resolve(part.length);
+    },
+  }));
+  const bytes = Uint8Array.from({ length: 10 }, (_, i) => i);
+  await transport.write(bytes);
+  assertEquals(taken, [...bytes]);
+});
+
+Deno.test("socket transport: writing without a break leaves other sockets their turn", async () => {
+  const transport = connTransport(fakeConn({
+    write: (bytes) => Promise.resolve(bytes.length),
+  }));
+  let other = false;
+  const immediate = setTimeout(() => other = true, 0);
+  let writes = 0;
+  while (!other && ++writes < 10_000_000) {
+    await transport.write(new Uint8Array(1));
+  }
+  clearTimeout(immediate);
+  assert(other, `nothing else ran in ${writes} writes`);
+});
+
+Deno.test("socket transport: close() closes the connection once", async () => {
+  let closed = 0;
+  const transport = connTransport(fakeConn({ close: () => void closed++ }));
+  await transport.close();
+  await transport.close();
+  assertEquals(closed, 1);
+});
+
+// --- Connecting --------------------------------------------------------------
+
+Deno.test("connecting: the connection comes out, and the signal is left alone", async () => {
+  const conn = fakeConn({});
+  const { signal } = new AbortController();
+  assertStrictEquals(await connectWith(Promise.resolve(conn), signal), conn);
+});
+
+Deno.test("connecting: a failure comes out as it is", async () => {
+  const refused = new Deno.errors.ConnectionRefused("refused");
+  const error = await connectWith(
+    Promise.reject(refused),
+    new AbortController().signal,
+  ).catch((error) => error);
+  assertStrictEquals(error, refused);
+});
+
+Deno.test("connecting: an abort rejects with its reason, and what connects after it is closed", async () => {
+  const connecting = Promise.withResolvers<Deno.Conn>();
+  const controller = new AbortController();
+  const result = watch(connectWith(connecting.promise, controller.signal));
+  await turn();
+  assertEquals(result.state, "pending");
+  controller.abort("no more");
+  await turn();
+  assertEquals([result.state, result.reason], ["rejected", "no more"]);
+
+  let closed = 0;
+  connecting.resolve(fakeConn({ close: () => void closed++ }));
+  await turn();
+  assertEquals(closed, 1);
+});
+
+Deno.test("connecting: a signal that has aborted before is obeyed too", async () => {
+  let closed = 0;
+  const conn = fakeConn({ close: () => void closed++ });
+  const late = turn().then(() => conn);
+  const error = await connectWith(late, AbortSignal.abort("never"))
+    .catch((error) => error);
+  assertEquals(error, "never");
+  await late;
+  await turn();
+  assertEquals(closed, 1);
+});
+
+Deno.test("connecting: nothing stays behind on a signal that lives on", async () => {
+  const { signal } = new AbortController();
+  let listeners = 0;
+  const { addEventListener, removeEventListener } = signal;
+  signal.addEventListener = (...args: Parameters<typeof addEventListener>) => {
+    listeners++;
+    addEventListener.apply(signal, args);
+  };
+  signal.removeEventListener = (
+    ...args: Parameters<typeof removeEventListener>
+  ) => {
+    listeners--;
+    removeEventListener.apply(signal, args);
+  };
+  await connectWith(Promise.resolve(fakeConn({})), signal);
+  await assertRejects(() =>
+    connectWith(Promise.reject(new Error("refused")), signal)
+  );
+  assertEquals(listeners, 0);
+});
+
+// --- Listening ---------------------------------------------------------------
+
+/** A listener that accepts what a test gives it. */
+function fakeListener(accept: () => Promise<Deno.Conn>) {
+  let closed = 0;
+  const listener = {
+    addr: { transport: "tcp", hostname: "here", port: 1 },
+    accept,
+    close: () => void closed++,
+  } as unknown as Deno.Listener;
+  return { listener, closed: () => closed };
+}
+
+const describe = (addr: Deno.Addr) =>
+  `tcp://${(addr as Deno.NetAddr).hostname}:${(addr as Deno.NetAddr).port}`;
+
+Deno.test("listening: addresses are told in the form that dials them", async () => {
+  const { listener } = fakeListener(() =>
+    Promise.resolve(fakeConn({
+      remoteAddr: { transport: "tcp", hostname: "there", port: 2 },
+    }))
+  );
+  const listening = connListener(listener, describe);
+  assertEquals(listening.addr, "tcp://here:1");
+  assertEquals((await listening.accept())?.remoteAddr, "tcp://there:2");
+});
+
+Deno.test("listening: close() ends a waiting accept() and those after it with null", async () => {
+  const accepting = Promise.withResolvers<Deno.Conn>();
+  const { listener, closed } = fakeListener(() => accepting.promise);
+  const listening = connListener(listener, describe);
+  const waiting = listening.accept();
+  listening.close();
+  listening.close();
+  accepting.reject(new Deno.errors.BadResource("closed"));
+  assertEquals(await waiting, null);
+  assertEquals(await listening.accept(), null);
+  assertEquals(closed(), 1);
+});
+
+Deno.test("listening: an accept that fails while it is open says why", async () => {
+  const { listener } = fakeListener(() =>
+    Promise.reject(new Deno.errors.ConnectionReset("gone before it was here"))
+  );
+  const listening = connListener(listener, describe);
+  await assertRejects(() => listening.accept(), Deno.errors.ConnectionReset);
+});
+
+Deno.test("listening: a connection that cannot be prepared is closed, not leaked", async () => {
+  let closed = 0;
+  const { listener } = fakeListener(() =>
+    Promise.resolve(fakeConn({ close: () => void closed++ }))
+  );
+  const listening = connListener(listener, describe, () => {
+    throw new Error("no such option");
+  });
+  await assertRejects(() => listening.accept(), Error, "no such option");
+  assertEquals(closed, 1);
+});

@@ -1,0 +1,59 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { forSeeds } from "../tests/support/random.ts";
+import { utf8 } from "../tests/support/wire.ts";
+import { HeaderCache } from "./header_cache.ts";
+
+function counting() {
+  const decoded: string[] = [];
+  const cache = new HeaderCache((bytes) => {
+    const text = new TextDecoder().decode(bytes);
+    decoded.push(text);
+    return { text };
+  });
+  return { cache, decoded };
+}
+
+Deno.test("HeaderCache decodes the same bytes once", () => {
+  const { cache, decoded } = counting();
+  const first = cache.get(utf8("a"));
+  assertEquals(cache.get(utf8("a")) === first, true);
+  assertEquals(cache.get(utf8("b")), { text: "b" });
+  assertEquals(decoded, ["a", "b"]);
+});
+
+Deno.test("HeaderCache gives what the bytes are, whatever it has seen", () =>
+  forSeeds(20, (random) => {
+    const { cache } = counting();
+    for (let i = 0; i < 2_000; i++) {
+      const text = String(random.int(0, 600)).repeat(random.pick([1, 2, 60]));
+      assertEquals(cache.get(utf8(text)), { text });
+    }
+  }));
+
+Deno.test("HeaderCache keeps a copy of the bytes", () => {
+  const { cache } = counting();
+  const bytes = utf8("before");
+  cache.get(bytes);
+  bytes.set(utf8("behind"));
+  assertEquals(cache.get(bytes), { text: "behind" });
+  assertEquals(cache.get(utf8("before")), { text: "before" });
+});
+
+Deno.test("HeaderCache keeps no long headers", () => {
+  const { cache, decoded } = counting();
+  const long = "x".repeat(1_000);
+  cache.get(utf8(long));
+  cache.get(utf8(long));
+  assertEquals(decoded.length, 2);
+});
+
+Deno.test("HeaderCache keeps nothing of what cannot be decoded", () => {
+  let works = false;
+  const cache = new HeaderCache(() => {
+    if (!works) throw new RangeError("bad");
+    return "good";
+  });
+  assertThrows(() => cache.get(utf8("a")), RangeError);
+  works = true;
+  assertEquals(cache.get(utf8("a")), "good");
+});

@@ -1,0 +1,125 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { CodecError } from "../codec/errors.ts";
+import { json } from "../codec/json.ts";
+import { msgpack } from "../codec/msgpack.ts";
+import { RpcError } from "./errors.ts";
+import {
+  callHeaderValue,
+  decodeCallHeader,
+  decodeResponseHeader,
+  responseHeaderValue,
+} from "./protocol.ts";
+
+const codec = json();
+
+function selectorOf(header: unknown): string {
+  return decodeCallHeader(codec, codec.encode(header)).selector;
+}
+
+function responseOf(header: unknown) {
+  return decodeResponseHeader(codec, codec.encode(header));
+}
+
+Deno.test("a call header has the selector under the names of both dialects", () => {
+  assertEquals(callHeaderValue("a.b"), { Selector: "a.b", S: "a.b" });
+});
+
+Deno.test("a call header has no field that the reference decodes into its own struct", () => {
+  const fields = Object.keys(callHeaderValue("a") as object)
+    .map((name) => name.toLowerCase());
+  for (const name of ["caller", "decoder", "context", "channel"]) {
+    assertEquals(fields.includes(name), false, name);
+  }
+});
+
+Deno.test("a call header is read in either dialect, the older first", () => {
+  assertEquals(selectorOf({ Selector: "go" }), "go");
+  assertEquals(selectorOf({ S: "duplex" }), "duplex");
+  assertEquals(selectorOf({ S: "duplex", Selector: "go" }), "go");
+  assertEquals(selectorOf({ Selector: null, S: "duplex" }), "duplex");
+  assertEquals(selectorOf({ Selector: "a", Q: { v: 1 }, x: [] }), "a");
+});
+
+Deno.test("a call header without a selector calls the empty one", () => {
+  for (const header of [{}, { Selector: null }, { S: null }, { other: 1 }]) {
+    assertEquals(selectorOf(header), "");
+  }
+});
+
+Deno.test("a response header has both dialects, and null for no error", () => {
+  assertEquals(responseHeaderValue({ error: undefined, continued: true }), {
+    Error: null,
+    Continue: true,
+    E: null,
+    C: true,
+  });
+  assertEquals(responseHeaderValue({ error: "no", continued: false }), {
+    Error: "no",
+    Continue: false,
+    E: "no",
+    C: false,
+  });
+});
+
+Deno.test("a response header is read in either dialect, the older first", () => {
+  const done = { error: undefined, continued: false };
+  assertEquals(responseOf({ Error: null, Continue: false }), done);
+  assertEquals(responseOf({ E: null, C: true }), { ...done, continued: true });
+  assertEquals(responseOf({ Error: "a", E: "b" }), { ...done, error: "a" });
+  assertEquals(responseOf({ Error: null, E: "b" }), { ...done, error: "b" });
+  assertEquals(responseOf({ Continue: false, C: true }), done);
+  assertEquals(responseOf({ E: "b" }), { ...done, error: "b" });
+});
+
+Deno.test("null and absent are alike in a response header", () => {
+  const done = { error: undefined, continued: false };
+  for (
+    const header of [
+      {},
+      { Error: null },
+      { Error: null, Continue: null, E: null, C: null },
+      { Q: { v: 1, code: "x" } },
+    ]
+  ) assertEquals(responseOf(header), done);
+});
+
+Deno.test("an empty error text is an error, and so is one that continues", () => {
+  assertEquals(responseOf({ Error: "", Continue: false }).error, "");
+  assertEquals(responseOf({ Error: "no", Continue: true }).error, "no");
+});
+
+Deno.test("headers are maps, with fields of the right types", () => {
+  for (const header of [null, 1, "S", true, [], ["S"], [{ S: "a" }]]) {
+    for (const read of [selectorOf, responseOf]) {
+      const error = assertThrows(() => read(header), RpcError, "not a map");
+      assertEquals(error.code, "malformed-header");
+    }
+  }
+  const wrong: [() => unknown, string][] = [
+    [() => selectorOf({ Selector: 1 }), '"Selector" has the wrong type'],
+    [() => selectorOf({ S: ["a"] }), '"Selector" has the wrong type'],
+    [() => responseOf({ Error: 1 }), '"Error" has the wrong type'],
+    [() => responseOf({ Error: false }), '"Error" has the wrong type'],
+    [() => responseOf({ E: {} }), '"Error" has the wrong type'],
+    [() => responseOf({ Continue: 1 }), '"Continue" has the wrong type'],
+    [() => responseOf({ C: "true" }), '"Continue" has the wrong type'],
+  ];
+  for (const [read, text] of wrong) {
+    const error = assertThrows(read, RpcError, text);
+    assertEquals(error.code, "malformed-header");
+  }
+});
+
+Deno.test("bytes are no header", () => {
+  const binary = msgpack();
+  const bytes = binary.encode(new Uint8Array([1, 2]));
+  for (const read of [decodeCallHeader, decodeResponseHeader]) {
+    assertThrows(() => read(binary, bytes), RpcError, "not a map");
+  }
+});
+
+Deno.test("bytes that are no value are the codec's error", () => {
+  const bytes = new Uint8Array([0xff]);
+  assertThrows(() => decodeCallHeader(codec, bytes), CodecError);
+  assertThrows(() => decodeResponseHeader(codec, bytes), CodecError);
+});

@@ -1,0 +1,387 @@
+/**
+ * What every codec does, as tests of whatever a factory makes.
+ *
+ * @module
+ */
+import {
+  type ByteSink,
+  type Codec,
+  CodecError,
+  type CodecErrorCode,
+  type CodecOptions,
+} from "@qtalk/qtalk/codec";
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { forSeeds, type Random } from "../support/random.ts";
+
+/** Tests the codec that `make` makes; `name` begins each test's name. */
+export function testCodec(
+  name: string,
+  make: (options?: CodecOptions) => Codec,
+): void {
+  const test = (behaviour: string, check: () => void | Promise<void>) =>
+    Deno.test(`${name} codec ${behaviour}`, check);
+
+  const roundTrip = (value: unknown) => {
+    const codec = make();
+    return codec.decode(codec.encode(value));
+  };
+
+  test("gives back plain values as they were", () => {
+    for (const value of PLAIN) assertEquals(roundTrip(value), value);
+  });
+
+  test("gives back any plain value", () =>
+    forSeeds(200, (random) => {
+      const value = randomValue(random, 4);
+      assertEquals(roundTrip(value), value);
+    }));
+
+  test("takes undefined for null, and leaves it out of objects", () => {
+    assertEquals(roundTrip(undefined), null);
+    assertEquals(roundTrip([undefined, 1]), [null, 1]);
+    assertEquals(roundTrip({ a: undefined, b: 1 }), { b: 1 });
+    assertEquals(roundTrip([{ a: undefined }]), [{}]);
+  });
+
+  test("takes a hole in an array for null", () => {
+    // deno-lint-ignore no-sparse-arrays -- that is what is tested
+    assertEquals(roundTrip([1, , 3]), [1, null, 3]);
+  });
+
+  test("sends 64-bit integers, as numbers if they are safe", () => {
+    for (const safe of [0n, 7n, -1n, 2n ** 53n - 1n, -(2n ** 53n) + 1n]) {
+      assertEquals(roundTrip(safe), Number(safe));
+      assertEquals(roundTrip({ n: [safe] }), { n: [Number(safe)] });
+    }
+    for (const large of [2n ** 53n, 2n ** 64n - 1n, -(2n ** 63n)]) {
+      assertEquals(roundTrip(large), large);
+      assertEquals(roundTrip({ n: [large, 1] }), { n: [large, 1] });
+    }
+  });
+
+  test("sends what toJSON() returns, with all rules applied to it", () => {
+    const json = (value: unknown) => ({ toJSON: () => value });
+    assertEquals(roundTrip(new Date(0)), "1970-01-01T00:00:00.000Z");
+    assertEquals(roundTrip([json({ a: 1 })]), [{ a: 1 }]);
+    assertEquals(roundTrip(json(undefined)), null);
+    assertEquals(roundTrip([json(undefined)]), [null]);
+    assertEquals(roundTrip({ n: json(2n ** 60n) }), { n: 2n ** 60n });
+    assertCodecError(
+      "unsupported-type",
+      () => roundTrip({ m: json(new Map()) }),
+      "Map",
+    );
+  });
+
+  test("does not ask what toJSON() returned for toJSON() again", () => {
+    class Self {
+      x = 1;
+      toJSON() {
+        return this;
+      }
+    }
+    assertEquals(roundTrip(new Self()), { x: 1 });
+  });
+
+  test("sends objects of a program's classes as their members", () => {
+    class Point {
+      readonly x = 1;
+      #hidden = 2;
+      get y() {
+        return this.#hidden;
+      }
+      length() {
+        return this.x + this.y;
+      }
+    }
+    assertEquals(roundTrip(new Point()), { x: 1 });
+    assertEquals(roundTrip(Object.assign(Object.create(null), { x: 1 })), {
+      x: 1,
+    });
+  });
+
+  for (const [type, example] of Object.entries(UNSUPPORTED)) {
+    test(`refuses a value of type ${type}, and names it`, () => {
+      for (const wrap of [id, (v: unknown) => [1, v], inObject]) {
+        assertCodecError(
+          "unsupported-type",
+          () => roundTrip(wrap(example())),
+          type,
+        );
+      }
+    });
+  }
+
+  test("encodes up to the nesting depth and not deeper", () => {
+    const codec = make({ maxDepth: 3 });
+    codec.encode([[[1]]]);
+    codec.encode({ a: { b: { c: 1 } } });
+    for (const value of [[[[[]]]], { a: { b: { c: {} } } }, [[[{}]]]]) {
+      assertCodecError("too-deep", () => codec.encode(value));
+    }
+  });
+
+  test("decodes up to the nesting depth and not deeper", () => {
+    const generous = make();
+    const codec = make({ maxDepth: 3 });
+    assertEquals(codec.decode(generous.encode([[[1]], 2])), [[[1]], 2]);
+    assertEquals(
+      codec.decode(generous.encode({ a: [{ c: "[[[[{{{{" }] })),
+      { a: [{ c: "[[[[{{{{" }] },
+    );
+    for (const value of [[[[[]]]], { a: { b: { c: {} } } }, [[[{}]]]]) {
+      const bytes = generous.encode(value);
+      assertCodecError("too-deep", () => codec.decode(bytes));
+    }
+  });
+
+  test("refuses a value that contains itself", () => {
+    const loop: Record<string, unknown> = {};
+    loop["self"] = [loop];
+    assertCodecError("too-deep", () => make().encode(loop));
+  });
+
+  test("leaves the values that it encodes as they are", () => {
+    const value = { a: undefined, n: 2n ** 60n, b: [new Uint8Array(2), -0] };
+    const before = structuredClone(value);
+    make().encode(value);
+    assertEquals(value, before);
+  });
+
+  test("gives bytes of its own each time", () => {
+    const codec = make();
+    const first = codec.encode(["first", new Uint8Array(3)]);
+    const copy = first.slice();
+    const second = codec.encode(["other", new Uint8Array(3)]);
+    assertEquals(first, copy);
+    second.fill(0);
+    assertEquals(first, copy);
+  });
+
+  test("keeps nothing of the bytes that it decoded", () => {
+    const codec = make();
+    const value = { s: "text", b: new Uint8Array([1, 2, 3]), n: 2n ** 60n };
+    const bytes = codec.encode(value);
+    const decoded = codec.decode(bytes);
+    const before = structuredClone(decoded);
+    bytes.fill(0xc1);
+    assertEquals(decoded, before);
+  });
+
+  test("leaves the bytes that it decodes as they are", () => {
+    const codec = make();
+    const bytes = codec.encode({ b: new Uint8Array(9), n: 2n ** 60n, s: "ä" });
+    const copy = bytes.slice();
+    codec.decode(bytes);
+    assertEquals(bytes, copy);
+  });
+
+  test("decodes bytes from the middle of a buffer", () => {
+    const codec = make();
+    const value = { n: [2n ** 60n, 1.5], b: "ä" };
+    const bytes = codec.encode(value);
+    const buffer = new Uint8Array(bytes.length + 20).fill(0x7b);
+    buffer.set(bytes, 7);
+    assertEquals(codec.decode(buffer.subarray(7, 7 + bytes.length)), value);
+  });
+
+  test("refuses every cut of a value", () => {
+    const codec = make();
+    const bytes = codec.encode({ a: [1, "text", null], b: { c: 1.5 } });
+    for (let end = 0; end < bytes.length; end++) {
+      const error = assertThrows(() => codec.decode(bytes.subarray(0, end)));
+      assert(error instanceof CodecError, `after ${end} bytes: ${error}`);
+    }
+    assertCodecError("truncated", () => codec.decode(new Uint8Array(0)));
+  });
+
+  test("refuses bytes behind a value", () => {
+    const codec = make();
+    const bytes = codec.encode({ a: 1 });
+    const twice = new Uint8Array([...bytes, ...bytes]);
+    assertCodecError("malformed", () => codec.decode(twice));
+  });
+
+  test("makes a value or a CodecError of any bytes", () =>
+    forSeeds(300, (random) => {
+      const codec = make({ maxDepth: 8 });
+      const bytes = random.chance(0.5)
+        ? random.bytes(random.int(0, 40))
+        : damage(random, codec.encode(randomValue(random, 3)));
+      try {
+        codec.decode(bytes);
+      } catch (error) {
+        assert(error instanceof CodecError, String(error));
+      }
+    }));
+
+  test("encodes into a sink what it encodes alone", () => {
+    const codec = make();
+    if (codec.encodeInto === undefined) return;
+    const values = [...PLAIN, "ä".repeat(3_000), "x".repeat(100_000)];
+    for (const value of values) {
+      const sink = new Sink();
+      codec.encodeInto(value, sink);
+      assertEquals(sink.bytes, codec.encode(value).slice());
+    }
+    const sink = new Sink();
+    assertCodecError(
+      "unsupported-type",
+      () => codec.encodeInto?.([() => {}], sink),
+    );
+    assertEquals(sink.bytes, new Uint8Array(0), "nothing of a value refused");
+  });
+}
+
+/** Fails unless `fn` throws a CodecError with this code. */
+export function assertCodecError(
+  code: CodecErrorCode,
+  fn: () => unknown,
+  messageIncludes?: string,
+): void {
+  const error = assertThrows(fn, CodecError, messageIncludes);
+  assertEquals(error.code, code, error.message);
+}
+
+const PLAIN: readonly unknown[] = [
+  null,
+  true,
+  false,
+  0,
+  1,
+  -1,
+  127,
+  128,
+  255,
+  256,
+  65_535,
+  65_536,
+  -32,
+  -33,
+  -128,
+  -129,
+  -32_768,
+  -32_769,
+  2 ** 31 - 1,
+  -(2 ** 31),
+  -(2 ** 31) - 1,
+  2 ** 32 - 1,
+  2 ** 32,
+  Number.MAX_SAFE_INTEGER,
+  Number.MIN_SAFE_INTEGER,
+  1.5,
+  -0.1,
+  1e300,
+  5e-324,
+  // The doubles that the MessagePack codec sets apart for itself.
+  2 ** -600,
+  2 ** -600 + 2 ** -652,
+  2 ** -600 + 2 ** -620,
+  [2 ** -600, 2n ** 60n, 2 ** -600 + 2 ** -652],
+  "",
+  "a",
+  "ä€😀",
+  '\u0000"\\\n',
+  "\ufeffmark first, not last",
+  "x".repeat(31),
+  "x".repeat(32),
+  "ä".repeat(200),
+  "x".repeat(70_000),
+  [],
+  {},
+  [[], {}, [null]],
+  Array.from({ length: 16 }, (_, i) => i),
+  Array.from({ length: 70_000 }, () => 0),
+  { "": 0, " ": 1, "1": 2, "ä": 3, length: 4, constructor: 5, toString: 6 },
+  Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`k${i}`, i])),
+];
+
+const UNSUPPORTED: Readonly<Record<string, () => unknown>> = {
+  function: () => () => {},
+  symbol: () => Symbol("s"),
+  Map: () => new Map([[1, 2]]),
+  Set: () => new Set([1]),
+  Error: () => new Error("no"),
+  TypeError: () => new TypeError("no"),
+  RegExp: () => /x/,
+  Promise: () => Promise.resolve(1),
+  ReadableStream: () => new ReadableStream(),
+  WritableStream: () => new WritableStream(),
+  Response: () => new Response("body"),
+  ArrayBuffer: () => new ArrayBuffer(1),
+  DataView: () => new DataView(new ArrayBuffer(1)),
+  Float64Array: () => new Float64Array(1),
+};
+
+function id(value: unknown): unknown {
+  return value;
+}
+
+function inObject(value: unknown): unknown {
+  return { a: { b: value } };
+}
+
+/** A value that every codec gives back as it was. */
+function randomValue(random: Random, depth: number): unknown {
+  const kind = random.int(0, depth > 0 ? 7 : 5);
+  switch (kind) {
+    case 0:
+      return random.pick([null, true, false]);
+    case 1:
+      return random.int(-300, 70_000);
+    case 2:
+      return random.int(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
+    case 3:
+      return (random.next() - 0.5) * 10 ** random.int(-30, 9);
+    case 4:
+      return randomText(random);
+    case 5:
+      return 2n ** 53n + BigInt(random.int(0, 2 ** 52));
+    case 6:
+      return Array.from(
+        { length: random.int(0, 20) },
+        () => randomValue(random, depth - 1),
+      );
+    default:
+      return Object.fromEntries(
+        Array.from(
+          { length: random.int(0, 20) },
+          () => [randomText(random), randomValue(random, depth - 1)],
+        ),
+      );
+  }
+}
+
+function randomText(random: Random): string {
+  const characters = Array.from(
+    { length: random.int(0, 40) },
+    () => random.pick(["a", "Z", "0", "ä", "€", "😀", '"', "\\", "\n"]),
+  );
+  return characters.join("");
+}
+
+/** The same bytes with some changed, left out or put in. */
+function damage(random: Random, bytes: Uint8Array): Uint8Array {
+  const out = [...bytes];
+  for (let i = random.int(1, 4); i > 0; i--) {
+    const at = random.int(0, out.length);
+    out.splice(at, random.int(0, 2), ...random.bytes(random.int(0, 2)));
+  }
+  return new Uint8Array(out);
+}
+
+class Sink implements ByteSink {
+  bytes = new Uint8Array(0);
+  #room = new Uint8Array(0);
+
+  reserve(bytes: number): Uint8Array<ArrayBuffer> {
+    return this.#room = new Uint8Array(bytes);
+  }
+
+  commit(bytes: number): void {
+    this.bytes = new Uint8Array([
+      ...this.bytes,
+      ...this.#room.subarray(0, bytes),
+    ]);
+  }
+}

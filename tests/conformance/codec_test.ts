@@ -1,0 +1,27 @@
+import { json } from "@qtalk/qtalk/codec";
+import { msgpack } from "@qtalk/qtalk/codec/msgpack";
+import {
+  decode as npmDecode,
+  encode as npmEncode,
+} from "npm:@msgpack/msgpack@^3";
+import { testCodec } from "./codec_suite.ts";
+
+testCodec("JSON", json);
+
+// @std/msgpack is what JSR serves here, or its stand-in.
+testCodec("MessagePack (@std/msgpack)", msgpack);
+
+testCodec("MessagePack (npm:@msgpack/msgpack)", (options) =>
+  msgpack({
+    ...options,
+    encode: (value) => npmEncode(value),
+    decode: (bytes) => npmDecode(bytes),
+  }));
+
+// As different as the library allows: keys sorted, 64-bit integers as bigint.
+testCodec("MessagePack (a library with other habits)", (options) =>
+  msgpack({
+    ...options,
+    encode: (value) => npmEncode(value, { sortKeys: true, useBigInt64: true }),
+    decode: (bytes) => npmDecode(bytes, { useBigInt64: true }),
+  }));

@@ -1,0 +1,57 @@
+/**
+ * Runs the Go program's client against the Deno mirror of the service.
+ *
+ * @module
+ */
+import type { CaseName } from "./names.ts";
+import {
+  denoServe,
+  SESSION_BROKE,
+  startServer,
+  type TransportName,
+} from "./processes.ts";
+
+/** What the client said of one case: nothing, if it was well. */
+export type Outcomes = Map<string, string | undefined>;
+
+/** Limit for one case; only a failure takes as long. */
+const CASE_TIMEOUT = "30s";
+
+/** Runs `cases`, one after the other on one session. */
+export async function runGoClient(
+  binary: string,
+  transport: TransportName,
+  cases: readonly CaseName[],
+): Promise<Outcomes> {
+  const args = ["client", "--timeout", CASE_TIMEOUT];
+  if (transport === "stdio") {
+    const child = [...denoServe(transport), transport];
+    return await run(binary, [...args, "exec", ...cases, "--", ...child]);
+  }
+  await using server = await startServer(denoServe, transport);
+  return await run(binary, [...args, transport, server.address, ...cases]);
+}
+
+async function run(binary: string, args: string[]): Promise<Outcomes> {
+  const { stdout, stderr, code } = await new Deno.Command(binary, { args })
+    .output();
+  const decoder = new TextDecoder();
+  const outcomes: Outcomes = new Map();
+  let failed = false;
+  for (const line of decoder.decode(stdout).split("\n")) {
+    if (line === "") continue;
+    const result = JSON.parse(line) as {
+      case: string;
+      ok: boolean;
+      error?: string;
+    };
+    failed ||= !result.ok;
+    outcomes.set(result.case, result.ok ? undefined : result.error ?? "failed");
+  }
+  // A session that broke shows in the log and nowhere else.
+  const log = decoder.decode(stderr);
+  if ((code !== 0 && !failed) || SESSION_BROKE.test(log)) {
+    throw new Error(`The Go client ended with ${code} and said: ${log}`);
+  }
+  return outcomes;
+}

@@ -1,0 +1,91 @@
+// The interop tests with the reference, in both directions, and of the Deno
+// mirror with itself: that one runs where the reference cannot be had, and
+// keeps this side of the tests alive there.
+
+import { assert } from "@std/assert";
+import { within } from "../support/within.ts";
+import { type Case, CASES, MORE_CASES } from "./cases.ts";
+import { type Outcomes, runGoClient } from "./go_client.ts";
+import { CASE_NAMES, type CaseName } from "./names.ts";
+import {
+  denoServe,
+  goServe,
+  type Serve,
+  type TransportName,
+  TRANSPORTS,
+  withPeer,
+} from "./processes.ts";
+import { buildReference } from "./reference.ts";
+import { interopService } from "./service.ts";
+
+const directory = Deno.makeTempDirSync({ prefix: "qtalk_interop_" });
+addEventListener("unload", () => {
+  Deno.removeSync(directory, { recursive: true });
+});
+// Known before the tests are, so that those that cannot run are named as such.
+const { binary, missing } = await buildReference(directory);
+if (missing !== undefined) {
+  const text = `interop: the tests with Go are skipped: ${missing}\n`;
+  Deno.stderr.writeSync(new TextEncoder().encode(text));
+}
+
+const names = Object.keys(CASE_NAMES) as CaseName[];
+
+for (const transport of TRANSPORTS) {
+  testClient("deno → deno", denoServe, transport);
+  testClient("deno → go", goServe(binary ?? ""), transport, missing);
+  testGoClient(transport);
+}
+
+/** One test for each case of a Deno client, each with a server of its own. */
+function testClient(
+  direction: string,
+  serve: Serve,
+  transport: TransportName,
+  missing?: string,
+): void {
+  const cases: [string, Case][] = [
+    ...names.map((name): [string, Case] => [CASE_NAMES[name], CASES[name]]),
+    ...Object.entries(MORE_CASES),
+  ];
+  for (const [name, run] of cases) {
+    Deno.test({
+      name: `interop: ${direction}, ${transport}: ${name}`,
+      ignore: missing !== undefined,
+      fn: () =>
+        withPeer(
+          serve,
+          transport,
+          interopService(),
+          (peer) => within(run(peer), name),
+        ),
+    });
+  }
+}
+
+/**
+ * One test for each case of the Go client. Two runs serve them all: one
+ * session goes through every case, which is part of what is tested, and one
+ * sees its other end die.
+ */
+function testGoClient(transport: TransportName): void {
+  const runs = new Map<boolean, Promise<Outcomes>>();
+  for (const name of names) {
+    const fatal = name === "peer-dies";
+    Deno.test({
+      name: `interop: go → deno, ${transport}: ${CASE_NAMES[name]}`,
+      ignore: binary === undefined,
+      async fn() {
+        const cases = names.filter((other) =>
+          (other === "peer-dies") === fatal
+        );
+        if (!runs.has(fatal)) {
+          runs.set(fatal, runGoClient(binary!, transport, cases));
+        }
+        const outcomes = await runs.get(fatal)!;
+        assert(outcomes.has(name), "the client did not run the case");
+        assert(outcomes.get(name) === undefined, outcomes.get(name));
+      },
+    });
+  }
+}

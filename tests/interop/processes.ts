@@ -1,0 +1,172 @@
+/**
+ * The programs on either side: how they are started, reached and ended.
+ *
+ * @module
+ */
+import { dial, dialCommand, type Handler, type Peer } from "@qtalk/qtalk";
+
+/** The transports that both sides have. */
+export const TRANSPORTS = ["tcp", "unix", "stdio"] as const;
+/** One of {@linkcode TRANSPORTS}. */
+export type TransportName = typeof TRANSPORTS[number];
+
+/** A command line that serves when a transport's words are added to it. */
+export type Serve = (transport: TransportName) => [string, ...string[]];
+
+/** The Go program's. */
+export function goServe(binary: string): Serve {
+  return () => [binary, "serve"];
+}
+
+/** The Deno mirror's, with the permissions that the transport needs. */
+export const denoServe: Serve = (transport) => {
+  const permissions = {
+    tcp: ["--allow-net=127.0.0.1"],
+    unix: ["--allow-net", "--allow-read", "--allow-write"],
+    stdio: [],
+  };
+  const script = new URL("serve.ts", import.meta.url).pathname;
+  return [Deno.execPath(), "run", ...permissions[transport], script];
+};
+
+/** A server that runs, and where. */
+export interface RunningServer extends AsyncDisposable {
+  /** `HOST:PORT`, or a path. */
+  readonly address: string;
+  /** Ends it; resolves to what it had to say. */
+  stop(): Promise<string>;
+}
+
+/** Starts a server and waits until it listens. */
+export async function startServer(
+  serve: Serve,
+  transport: "tcp" | "unix",
+): Promise<RunningServer> {
+  const directory = await Deno.makeTempDir({ prefix: "qtalk_interop_" });
+  const [command, ...args] = serve(transport);
+  args.push(transport);
+  if (transport === "unix") args.push(`${directory}/socket`);
+  const child = new Deno.Command(command, {
+    args,
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const log = new Response(child.stderr).text();
+
+  let stopped: Promise<string> | undefined;
+  async function end(): Promise<string> {
+    try {
+      child.kill("SIGKILL");
+    } catch {
+      // It has ended by itself.
+    }
+    await child.status;
+    await Deno.remove(directory, { recursive: true });
+    return await log;
+  }
+  const stop = () => stopped ??= end();
+
+  const line = await firstLine(child.stdout);
+  const address = /^listening (.+)$/.exec(line)?.[1];
+  if (address === undefined) {
+    throw new Error(`Cannot start server: it said "${line}", ${await stop()}`);
+  }
+  return {
+    address,
+    stop,
+    async [Symbol.asyncDispose]() {
+      await stop();
+    },
+  };
+}
+
+/** The first line of `output`; what follows is dropped. */
+async function firstLine(output: ReadableStream<Uint8Array>): Promise<string> {
+  let text = "";
+  for await (const piece of output.pipeThrough(new TextDecoderStream())) {
+    text += piece;
+    const end = text.indexOf("\n");
+    if (end >= 0) return text.slice(0, end);
+  }
+  return text;
+}
+
+/**
+ * Runs `use` with a peer whose other end is a server just started. The peer
+ * answers with `handler`.
+ *
+ * @throws {Error} if `use` rejects, or the server says that a session broke
+ */
+export async function withPeer(
+  serve: Serve,
+  transport: TransportName,
+  handler: Handler,
+  use: (peer: Peer) => Promise<void>,
+): Promise<void> {
+  await (transport === "stdio"
+    ? withChild(serve, handler, use)
+    : withServer(serve, transport, handler, use));
+}
+
+async function withServer(
+  serve: Serve,
+  transport: "tcp" | "unix",
+  handler: Handler,
+  use: (peer: Peer) => Promise<void>,
+): Promise<void> {
+  await using server = await startServer(serve, transport);
+  const scheme = transport === "tcp" ? "tcp://" : "unix:";
+  const peer = await dial(scheme + server.address, { handler });
+  await checkLog(peer, use, () => server.stop());
+}
+
+async function withChild(
+  serve: Serve,
+  handler: Handler,
+  use: (peer: Peer) => Promise<void>,
+): Promise<void> {
+  const [program, ...args] = serve("stdio");
+  const command = new LoggedCommand(program, {
+    args: [...args, "stdio"],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  });
+  const peer = dialCommand(command, { handler });
+  await checkLog(peer, use, () => command.log!);
+}
+
+/** A command whose child's log is read. */
+class LoggedCommand extends Deno.Command {
+  /** What the child writes to its standard error, once it has ended. */
+  log: Promise<string> | undefined;
+
+  override spawn(): Deno.ChildProcess {
+    const child = super.spawn();
+    this.log = new Response(child.stderr).text();
+    return child;
+  }
+}
+
+/** Ends `peer` after `use`, then asks the other side how it was. */
+async function checkLog(
+  peer: Peer,
+  use: (peer: Peer) => Promise<void>,
+  readLog: () => Promise<string>,
+): Promise<void> {
+  let failure: unknown;
+  try {
+    await use(peer);
+  } catch (error) {
+    failure = error;
+  }
+  await peer.close();
+  const log = await readLog();
+  if (failure === undefined && !SESSION_BROKE.test(log)) return;
+  const text = failure instanceof Error ? failure.message : "a session broke";
+  throw new Error(`${text}; the other side's log: ${log}`, { cause: failure });
+}
+
+/** What either side's server logs when a session does not end cleanly. */
+export const SESSION_BROKE = /session ended|serve: session/;

@@ -1,0 +1,319 @@
+/**
+ * However the bytes come cut, what they mean is the same.
+ *
+ * @module
+ */
+import { assert, assertEquals } from "@std/assert";
+import {
+  type Channel,
+  memoryPair,
+  type MuxError,
+  Session,
+  type Transport,
+} from "@qtalk/qtalk";
+import { memoryTransports } from "../../mux/transport/memory.ts";
+import { Peer } from "../../talk/peer.ts";
+import { forSeeds, type Random } from "../support/random.ts";
+import { rawPeer, rawSession } from "../support/raw_peer.ts";
+import {
+  close,
+  concat,
+  confirm,
+  data,
+  eof,
+  parseFrames,
+  toHex,
+  values,
+} from "../support/wire.ts";
+import { within } from "../support/within.ts";
+
+/** A transport that keeps a copy of all that is written to it. */
+function recording(inner: Transport, tape: Uint8Array[]): Transport {
+  return {
+    read: () => inner.read(),
+    write(bytes) {
+      tape.push(bytes.slice());
+      return inner.write(bytes);
+    },
+    closeWrite: () => inner.closeWrite(),
+    close: () => inner.close(),
+  };
+}
+
+/** What a side saw of one channel. */
+interface Seen {
+  bytes: string;
+  end: string;
+}
+
+/** Reads a channel to its end. */
+async function readAll(channel: Channel): Promise<Seen> {
+  const chunks: Uint8Array[] = [];
+  let end = "ended";
+  try {
+    for await (const chunk of channel.readable) chunks.push(chunk);
+  } catch (error) {
+    end = (error as MuxError).code;
+  }
+  return { bytes: toHex(concat(...chunks)), end };
+}
+
+/** Accepts all channels and reads them; resolves when the session has ended. */
+async function readEverything(session: Session): Promise<Seen[]> {
+  const reading: Promise<Seen>[] = [];
+  for await (const channel of session) reading.push(readAll(channel));
+  return await Promise.all(reading);
+}
+
+/** Has one side talk to another, and returns what it said and what was seen. */
+async function record(): Promise<{ bytes: Uint8Array; seen: Seen[] }> {
+  const tape: Uint8Array[] = [];
+  const [left, right] = memoryTransports();
+  const talker = new Session(recording(left, tape));
+  const listener = new Session(right);
+  const seen = readEverything(listener);
+  const channels = [];
+  for (let i = 0; i < 4; i++) channels.push(await talker.open());
+  const writers = channels.map((channel) => channel.writable.getWriter());
+  for (let round = 0; round < 3; round++) {
+    for (const [i, writer] of writers.entries()) {
+      const size = 1 + 29 * round * i;
+      await writer.write(new Uint8Array(size).fill(16 * round + i));
+    }
+  }
+  await writers[0]!.close();
+  await channels[1]!.close();
+  await writers[2]!.close();
+  await channels[2]!.readable.cancel();
+  // The fourth channel is open when the session ends.
+  await talker.close();
+  await listener.closed;
+  writers[3]!.closed.catch(() => {});
+  return { bytes: concat(...tape), seen: await seen };
+}
+
+/** Says it all again, in these chunks, to a session that knows nothing. */
+async function replay(chunks: Iterable<Uint8Array>): Promise<Seen[]> {
+  const { session, raw } = rawSession();
+  const seen = readEverything(session);
+  await raw.sendEach(chunks);
+  await raw.end();
+  await session.closed;
+  return await seen;
+}
+
+Deno.test("a recorded session means the same cut at any byte", async () => {
+  const { bytes, seen } = await record();
+  assertEquals(seen.map(({ end }) => end), [
+    "ended",
+    "ended",
+    "ended",
+    "connection-lost",
+  ]);
+  assertEquals(seen[3]!.bytes.length / 2, 3 + 29 * (0 + 3 + 6));
+  const frames = parseFrames(bytes);
+  for (let at = 0; at <= bytes.length; at++) {
+    const halves = [bytes.subarray(0, at), bytes.subarray(at)]
+      .filter((half) => half.length > 0);
+    assertEquals(parseFrames(...halves), frames);
+    assertEquals(
+      await within(replay(halves), `cut at ${at}`),
+      seen,
+      `cut at ${at}`,
+    );
+  }
+  const single = Array.from(bytes, (byte) => Uint8Array.of(byte));
+  assertEquals(parseFrames(...single), frames);
+  assertEquals(await within(replay(single), "byte by byte"), seen);
+});
+
+Deno.test("a recorded session means the same in random chunks", async () => {
+  const { bytes, seen } = await record();
+  const frames = parseFrames(bytes);
+  await forSeeds(200, async (random) => {
+    const chunks = random.split(bytes, random.pick([2, 9, 40, 400]));
+    assertEquals(parseFrames(...chunks), frames);
+    assertEquals(await within(replay(chunks), "a replay"), seen);
+  });
+});
+
+/** A service that notes what it is asked, and answers all kinds of ways. */
+function serve(peer: Peer, heard: unknown[]): void {
+  peer.handle("one", async (call, respond) => {
+    heard.push([call.selector, await call.receive()]);
+    await respond.return("one");
+  });
+  peer.handle("all", async (call, respond) => {
+    const received: unknown[] = [];
+    for await (const value of call) received.push(value);
+    heard.push([call.selector, received]);
+    await respond.return(received.length);
+  });
+}
+
+Deno.test("recorded calls are the same calls in random chunks", async () => {
+  const tape: Uint8Array[] = [];
+  const heard: unknown[] = [];
+  const [left, right] = memoryTransports();
+  const client = new Peer(new Session(recording(left, tape)));
+  const server = new Peer(new Session(right));
+  serve(server, heard);
+  assertEquals(
+    await client.call("one", { text: "ä€𝄞", n: [1, 2.5, null] }),
+    "one",
+  );
+  async function* stream() {
+    for (let i = 0; i < 5; i++) yield await Promise.resolve("x".repeat(i * 99));
+  }
+  assertEquals(await client.call("all", stream()), 5);
+  assertEquals(await client.call("one", "y".repeat(3_000)), "one");
+  await client.close();
+  await server.closed;
+  assertEquals(heard.length, 3);
+  const bytes = concat(...tape);
+
+  await forSeeds(100, async (random) => {
+    const again: unknown[] = [];
+    const errors: unknown[] = [];
+    const { peer, raw } = rawPeer({ onError: (error) => errors.push(error) });
+    serve(peer, again);
+    await raw.sendEach(random.split(bytes, random.pick([1, 9, 200, 4_000])));
+    await raw.end();
+    await within(peer.closed, "the replay to end");
+    assertEquals(again, heard);
+    assertEquals(errors, []);
+  });
+});
+
+/** Puts a payload into DATA frames of random sizes, empty ones among them. */
+function frame(random: Random, id: number, payload: Uint8Array): Uint8Array {
+  return concat(
+    ...random.split(payload, random.pick([1, 3, 50, 5_000])).flatMap((piece) =>
+      random.chance(0.1) ? [data(id, ""), data(id, piece)] : [data(id, piece)]
+    ),
+  );
+}
+
+/** A value of JSON of no great size. */
+function anyValue(random: Random, depth = 3): unknown {
+  const kind = random.int(0, depth > 0 ? 6 : 4);
+  switch (kind) {
+    case 0:
+      return null;
+    case 1:
+      return random.chance(0.5);
+    case 2:
+      return random.int(-1_000_000, 1_000_000) / random.pick([1, 8, 1_000]);
+    case 3:
+      return "é".repeat(random.int(0, 40));
+    case 4:
+      return "z".repeat(random.int(0, 9_000));
+    case 5:
+      return Array.from(
+        { length: random.int(0, 4) },
+        () => anyValue(random, depth - 1),
+      );
+    default:
+      return Object.fromEntries(
+        Array.from(
+          { length: random.int(0, 4) },
+          (_, i) => [`k${i}`, anyValue(random, depth - 1)],
+        ),
+      );
+  }
+}
+
+Deno.test("a response is the same values in any frames and any chunks", async () => {
+  await forSeeds(150, async (random) => {
+    const { peer, raw } = rawPeer();
+    const continued = random.chance(0.5);
+    const sent = Array.from(
+      { length: random.int(1, 5) },
+      () => anyValue(random),
+    );
+    const responding = peer.request("it");
+    const { sender } = await raw.expect("open");
+    await raw.send(confirm(sender, 7));
+    await raw.find("data");
+    const answer = values({ Error: null, Continue: continued }, ...sent);
+    const bytes = concat(
+      frame(random, sender, answer),
+      random.chance(0.5) ? eof(sender) : new Uint8Array(0),
+      close(sender),
+    );
+    const sending = raw.sendEach(
+      random.split(bytes, random.pick([2, 30, 10_000])),
+    );
+    const response = await within(responding, "the response");
+    assertEquals(response.continued, continued);
+    const got = continued
+      ? [response.value, ...await Array.fromAsync(response)]
+      : response.values;
+    assertEquals(got, sent);
+    await sending;
+    await raw.end();
+    await within(peer.closed, "a clean end");
+  });
+});
+
+Deno.test("a call's arguments are the same values in any frames and any chunks", async () => {
+  await forSeeds(150, async (random) => {
+    const { peer, raw } = rawPeer();
+    const heard: unknown[] = [];
+    peer.handle("it", async (call) => {
+      for await (const value of call) heard.push(value);
+    });
+    const sent = Array.from(
+      { length: random.int(1, 5) },
+      () => anyValue(random),
+    );
+    await raw.send(openFrame(random));
+    const { sender } = await raw.expect("open-confirm");
+    const bytes = concat(
+      frame(random, sender, values({ Selector: "it" }, ...sent)),
+      eof(sender),
+    );
+    await raw.sendEach(random.split(bytes, random.pick([2, 30, 10_000])));
+    await within(raw.find("close"), "the answer's end");
+    assertEquals(heard, sent);
+    await raw.end();
+    await within(peer.closed, "a clean end");
+  });
+});
+
+/** OPEN with a packet size from the smallest to the reference's. */
+function openFrame(random: Random): Uint8Array {
+  const frame = new Uint8Array(13);
+  const view = new DataView(frame.buffer);
+  view.setUint8(0, 100);
+  view.setUint32(1, random.int(0, 1_000));
+  view.setUint32(5, 2 ** 20);
+  view.setUint32(9, random.pick([9, 10, 100, 2 ** 24, 2 ** 31]));
+  return frame;
+}
+
+Deno.test("two peers agree whatever sizes their packets and windows have", async () => {
+  await forSeeds(60, async (random) => {
+    const limits = () => ({
+      initialWindow: random.pick([1, 7, 100, 5_000, 65_536]),
+      maxPacket: random.pick([9, 10, 333, 65_536]),
+      windowBudget: random.pick([0, 10_000, 1_000_000]),
+    });
+    const [client, server] = memoryPair(
+      { session: limits() },
+      { session: limits() },
+    );
+    server.handle("echo", async (call, respond) => {
+      await respond.return(await call.receive());
+    });
+    const sent = Array.from({ length: 4 }, () => anyValue(random, 1));
+    const got = await within(
+      Promise.all(sent.map((value) => client.call("echo", value))),
+      "the echoes",
+    );
+    assertEquals(got, sent);
+    await client.close();
+    await server.closed;
+    assert(server.session.usage.channels === 0);
+  });
+});

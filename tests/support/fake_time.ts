@@ -1,0 +1,69 @@
+/** A timer that waits for the test. */
+interface Timer {
+  at: number;
+  callback: () => void;
+}
+
+/** Timers shorter than this, in milliseconds, run as they always do. */
+const SHORTEST = 100;
+
+/**
+ * Time that passes when a test says so, for timers of a tenth of a second and
+ * more; shorter ones are how the event loop is given a turn, and stay real.
+ */
+export class FakeTime implements Disposable {
+  readonly #setTimeout = globalThis.setTimeout;
+  readonly #clearTimeout = globalThis.clearTimeout;
+  readonly #timers = new Map<number, Timer>();
+  #now = 0;
+  #nextId = 2 ** 40;
+
+  /** Takes over. */
+  constructor() {
+    const set = (
+      callback: (...args: unknown[]) => void,
+      delay = 0,
+      ...args: unknown[]
+    ) => {
+      // As the real one: what does not fit into 31 bits is no delay at all.
+      if (delay < SHORTEST || !(delay < 2 ** 31)) {
+        return this.#setTimeout(callback, delay, ...args);
+      }
+      const id = this.#nextId++;
+      this.#timers.set(id, {
+        at: this.#now + delay,
+        callback: () => callback(...args),
+      });
+      return id;
+    };
+    globalThis.setTimeout = set as typeof setTimeout;
+    globalThis.clearTimeout = (id) => {
+      if (!this.#timers.delete(id as number)) this.#clearTimeout(id);
+    };
+  }
+
+  /** How many timers wait. */
+  get waiting(): number {
+    return this.#timers.size;
+  }
+
+  /** Lets this many milliseconds pass: what is due then runs, in order. */
+  tick(ms: number): void {
+    const end = this.#now + ms;
+    for (;;) {
+      const [id, timer] = [...this.#timers]
+        .sort(([, a], [, b]) => a.at - b.at)[0] ?? [];
+      if (id === undefined || timer === undefined || timer.at > end) break;
+      this.#timers.delete(id);
+      this.#now = timer.at;
+      timer.callback();
+    }
+    this.#now = end;
+  }
+
+  /** Gives time back. */
+  [Symbol.dispose](): void {
+    globalThis.setTimeout = this.#setTimeout;
+    globalThis.clearTimeout = this.#clearTimeout;
+  }
+}

@@ -1,0 +1,35 @@
+import { WindowBudget, type WindowPolicy } from "../../mux/window.ts";
+
+/** Bytes. */
+export const KIB = 1024;
+/** Bytes. */
+export const MIB = 1024 * KIB;
+
+/** A policy whose clock and round trip the test sets. */
+export interface TestPolicy extends WindowPolicy {
+  /** What the clock shows, in milliseconds. */
+  time: number;
+  /** The shortest round trip, in milliseconds. */
+  round: number | undefined;
+}
+
+/** A policy with the defaults of a session, or what the test wants instead. */
+export function policy(
+  { initial = 64 * KIB, max = 16 * MIB, budget = 64 * MIB, round = 10 }: {
+    initial?: number;
+    max?: number;
+    budget?: number | WindowBudget;
+    round?: number;
+  } = {},
+): TestPolicy {
+  const made: TestPolicy = {
+    time: 0,
+    round,
+    initial,
+    max,
+    budget: typeof budget === "number" ? new WindowBudget(budget) : budget,
+    rtt: () => made.round,
+    now: () => made.time,
+  };
+  return made;
+}
