@@ -14,6 +14,11 @@ export const PREFIX_SIZE = 4;
  * stream of values or of bytes, which cost no memory.
  */
 export const DEFAULT_MAX_VALUE_SIZE = 16 * 1024 * 1024;
+/**
+ * Default limit for all values of a session that have arrived in part: 64 MiB,
+ * four of the largest, or a thousand of 64 KiB.
+ */
+export const DEFAULT_MAX_PARTIAL_VALUES = 64 * 1024 * 1024;
 /** Bytes allocated at once on the word of a length alone. */
 const TRUSTED_SIZE = 64 * 1024;
 
@@ -99,6 +104,41 @@ export class ValueWriter implements ByteSink {
   }
 }
 
+/** The memory that the readers of one session share for values in the making. */
+export class ValueBudget {
+  #left: number;
+
+  /** Makes a budget of that many bytes. */
+  constructor(bytes: number = DEFAULT_MAX_PARTIAL_VALUES) {
+    this.#left = bytes;
+  }
+
+  /** Bytes that nobody holds. */
+  get left(): number {
+    return this.#left;
+  }
+
+  /**
+   * Takes bytes.
+   *
+   * @throws {CodecError} `too-large` if there are not as many
+   */
+  take(bytes: number): void {
+    if (bytes > this.#left) {
+      throw new CodecError(
+        "too-large",
+        `Cannot read value: ${bytes} bytes more would exceed what values in the making may take together, of which ${this.#left} are left`,
+      );
+    }
+    this.#left -= bytes;
+  }
+
+  /** Gives bytes back. */
+  give(bytes: number): void {
+    this.#left += bytes;
+  }
+}
+
 /**
  * Reads one encoded value after the other, and never a byte beyond the one
  * asked for: what follows may be something else.
@@ -106,43 +146,69 @@ export class ValueWriter implements ByteSink {
 export class ValueReader {
   readonly #source: ByteSource;
   readonly #maxSize: number;
+  readonly #budget: ValueBudget;
   /** Bytes of the prefix that were read, and their value so far. */
   #prefixRead = 0;
   #size = 0;
   /** What arrived of a value that did not come in one piece. */
   #body: Uint8Array | undefined;
   #bodyRead = 0;
+  #failed = false;
+  #failure: unknown;
 
   /**
-   * Makes a reader.
+   * Makes a reader. One that is given up in the middle of a value keeps its
+   * part of the budget until {@linkcode release}.
    *
    * @param source where the bytes are
    * @param maxSize bytes that a value may have
+   * @param budget what values that come in parts may take together
    */
-  constructor(source: ByteSource, maxSize: number = DEFAULT_MAX_VALUE_SIZE) {
+  constructor(
+    source: ByteSource,
+    maxSize: number = DEFAULT_MAX_VALUE_SIZE,
+    budget: ValueBudget = new ValueBudget(maxSize),
+  ) {
     this.#source = source;
     this.#maxSize = maxSize;
+    this.#budget = budget;
   }
 
   /**
    * The next value's bytes, valid this turn; `undefined` if they have not all
    * arrived, `null` at the end.
    *
+   * @param maxSize bytes that this value may have, if that is less than usual
    * @throws {CodecError} `too-large`, before any of it is stored, or
-   * `truncated`
+   * `truncated`; the same again for every value after it
    * @throws {unknown} the source's failure
    */
-  next(): Uint8Array | null | undefined {
-    for (;;) {
-      const bytes = this.#source.peek();
-      if (bytes === undefined) {
-        return this.#source.ended ? this.#end() : undefined;
+  next(maxSize: number = this.#maxSize): Uint8Array | null | undefined {
+    if (this.#failed) throw this.#failure;
+    try {
+      for (;;) {
+        const bytes = this.#source.peek();
+        if (bytes === undefined) {
+          return this.#source.ended ? this.#end() : undefined;
+        }
+        const value = this.#prefixRead < PREFIX_SIZE
+          ? this.#readPrefix(bytes, Math.min(maxSize, this.#maxSize))
+          : this.#readBody(bytes);
+        if (value !== undefined) return value;
       }
-      const value = this.#prefixRead < PREFIX_SIZE
-        ? this.#readPrefix(bytes)
-        : this.#readBody(bytes);
-      if (value !== undefined) return value;
+    } catch (error) {
+      // Nobody knows where the next value would begin.
+      this.#failed = true;
+      this.#failure = error;
+      this.release();
+      throw error;
     }
+  }
+
+  /** Drops what arrived of a value that nobody wants any more. */
+  release(): void {
+    if (this.#body !== undefined) this.#budget.give(this.#body.length);
+    this.#body = undefined;
   }
 
   /**
@@ -164,7 +230,7 @@ export class ValueReader {
     });
   }
 
-  #readPrefix(bytes: Uint8Array): Uint8Array | undefined {
+  #readPrefix(bytes: Uint8Array, maxSize: number): Uint8Array | undefined {
     const used = Math.min(PREFIX_SIZE - this.#prefixRead, bytes.length);
     for (let i = 0; i < used; i++) {
       this.#size = (this.#size * 256) + bytes[i]!;
@@ -175,10 +241,10 @@ export class ValueReader {
       return undefined;
     }
     const size = this.#size;
-    if (size > this.#maxSize) {
+    if (size > maxSize) {
       throw new CodecError(
         "too-large",
-        `Cannot read value: ${size} bytes are more than ${this.#maxSize}`,
+        `Cannot read value: ${size} bytes are more than ${maxSize}`,
       );
     }
     if (bytes.length - used >= size) {
@@ -189,7 +255,9 @@ export class ValueReader {
       return value;
     }
     this.#source.skip(used);
-    this.#body = new Uint8Array(Math.min(size, TRUSTED_SIZE));
+    const room = Math.min(size, TRUSTED_SIZE);
+    this.#budget.take(room);
+    this.#body = new Uint8Array(room);
     return undefined;
   }
 
@@ -207,11 +275,12 @@ export class ValueReader {
 
   /** Memory follows what has arrived, not what was announced. */
   #room(needed: number): Uint8Array {
-    const body = this.#body!;
+    // Released: who does so reads no further, and its bytes go nowhere.
+    const body = this.#body ?? new Uint8Array(0);
     if (needed <= body.length) return body;
-    const grown = new Uint8Array(
-      Math.min(this.#size, Math.max(needed, body.length * 2)),
-    );
+    const size = Math.min(this.#size, Math.max(needed, body.length * 2));
+    this.#budget.take(size - body.length);
+    const grown = new Uint8Array(size);
     grown.set(body.subarray(0, this.#bodyRead));
     return this.#body = grown;
   }
@@ -232,7 +301,7 @@ export class ValueReader {
   #reset(): void {
     this.#prefixRead = 0;
     this.#size = 0;
-    this.#body = undefined;
     this.#bodyRead = 0;
+    this.release();
   }
 }

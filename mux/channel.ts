@@ -133,7 +133,7 @@ export class QmuxChannel implements Channel, FrameSource, CreditSource {
 
   /** Whether nothing more will arrive; what is buffered can still be taken. */
   get ended(): boolean {
-    return this.#receiveState === "ended" || this.#receiveState === "lost";
+    return this.#receiveState !== "open";
   }
 
   /** Why nothing more arrives, if that is not EOF or CLOSE. */
@@ -225,9 +225,9 @@ export class QmuxChannel implements Channel, FrameSource, CreditSource {
 
   /** Drops what arrived and will arrive; its credit is returned. */
   cancel(): void {
-    this.#reader = undefined;
     this.#receiveState = nextReceive(this.#receiveState, "cancel");
     this.#returnCredit(this.#received.clear());
+    this.#tellReader();
     this.#closeIfDone();
   }
 
@@ -363,13 +363,18 @@ export class QmuxChannel implements Channel, FrameSource, CreditSource {
 
   // --- Inside ---------------------------------------------------------------
 
+  /** Whether the peer sends nothing more: its EOF or CLOSE came, or it is gone. */
+  #peerIsDone(): boolean {
+    return this.#receiveState === "ended" || this.#receiveState === "lost";
+  }
+
   /** Whether DATA counts: not behind EOF, nor behind this side's CLOSE. */
   #mayReceive(): boolean {
-    return !this.ended && this.#closeState !== "sent";
+    return !this.#peerIsDone() && this.#closeState !== "sent";
   }
 
   #mayAdjust(): boolean {
-    return !this.ended && maySend(this.#closeState);
+    return !this.#peerIsDone() && maySend(this.#closeState);
   }
 
   #returnCredit(bytes: number): void {
@@ -453,7 +458,7 @@ export class QmuxChannel implements Channel, FrameSource, CreditSource {
   }
 
   #endReceive(): void {
-    if (this.ended) return;
+    if (this.#peerIsDone()) return;
     this.#receiveState = nextReceive(this.#receiveState, "end");
     // A read loop in the middle of a turn tells the reader when it settles.
     if (!this.touched) this.#tellReader();

@@ -12,6 +12,7 @@ export class ChannelStreams {
   readonly writable: WritableStream<Uint8Array>;
   #writer!: WritableStreamDefaultController;
   #finished = false;
+  #cancelled = false;
 
   /** Makes the streams of `channel`. */
   constructor(channel: QmuxChannel) {
@@ -19,8 +20,11 @@ export class ChannelStreams {
     // high water mark of 0, `pull` runs only for a read that waits, so credit
     // returned is bytes handed over.
     this.readable = new ReadableStream<Uint8Array<ArrayBuffer>>({
-      pull: (controller) => pull(channel, controller),
-      cancel: () => channel.cancel(),
+      pull: (controller) => this.#pull(channel, controller),
+      cancel: () => {
+        this.#cancelled = true;
+        channel.cancel();
+      },
     }, { highWaterMark: 0 });
     this.writable = new WritableStream<Uint8Array>({
       start: (controller) => {
@@ -34,7 +38,12 @@ export class ChannelStreams {
       },
       write: (chunk) => {
         if (!(chunk instanceof Uint8Array)) {
-          throw new TypeError("Cannot write: chunk is not a Uint8Array");
+          // A stream tells nobody that its sink failed; the peer would wait.
+          const error = new TypeError(
+            "Cannot write: chunk is not a Uint8Array",
+          );
+          channel.abort(error);
+          throw error;
         }
         return channel.send(chunk);
       },
@@ -42,7 +51,11 @@ export class ChannelStreams {
         this.#finished = true;
         channel.finish();
       },
-    }, new ByteLengthQueuingStrategy({ highWaterMark: WRITE_AHEAD }));
+    }, {
+      highWaterMark: WRITE_AHEAD,
+      // The ready-made strategy fails on what has no length, before `write`.
+      size: (chunk) => chunk instanceof Uint8Array ? chunk.length : 0,
+    });
   }
 
   /** The channel cannot send any more, for a reason outside the stream. */
@@ -51,19 +64,20 @@ export class ChannelStreams {
     this.#finished = true;
     this.#writer.error(reason);
   }
-}
 
-function pull(
-  channel: QmuxChannel,
-  controller: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>,
-): Promise<void> | void {
-  if (deliver(channel, controller)) return;
-  return new Promise((resolve) => {
-    channel.wait(() => {
-      deliver(channel, controller);
-      resolve();
+  #pull(
+    channel: QmuxChannel,
+    controller: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>,
+  ): Promise<void> | void {
+    if (deliver(channel, controller)) return;
+    return new Promise((resolve) => {
+      channel.wait(() => {
+        // A controller of a cancelled stream throws, whatever it is told.
+        if (!this.#cancelled) deliver(channel, controller);
+        resolve();
+      });
     });
-  });
+  }
 }
 
 /** Hands over a chunk, or the end; false if there is neither yet. */

@@ -3,6 +3,7 @@ import { MuxError, protocolError } from "./errors.ts";
 import { FrameType } from "./frame.ts";
 import { FrameDecoder, type FrameSink } from "./frame_decoder.ts";
 import { FrameQueue } from "./frame_queue.ts";
+import { Incoming } from "./incoming.ts";
 import {
   PACKET_LIMITS,
   resolveOptions,
@@ -34,6 +35,12 @@ interface Offered {
   remoteId: number;
   window: number;
   maxPacket: number;
+}
+
+/** Who waits for the answer to an OPEN. */
+interface Opening {
+  resolve(channel: QmuxChannel): void;
+  reject(reason: unknown): void;
 }
 
 /**
@@ -77,7 +84,7 @@ export class Session implements MuxSession {
   readonly #decoder: FrameDecoder;
   readonly #windows: WindowPolicy;
   readonly #channels = new Map<number, QmuxChannel>();
-  readonly #opening = new Map<number, PromiseWithResolvers<Channel>>();
+  readonly #opening = new Map<number, Opening>();
   readonly #closed = Promise.withResolvers<void>();
   readonly #readerDone = Promise.withResolvers<void>();
   #state: "open" | "closing" | "ended" = "open";
@@ -92,9 +99,7 @@ export class Session implements MuxSession {
   /** Channels that may still hold memory: not yet closed by this side. */
   #openCount = 0;
 
-  #handler: ((channel: Channel) => void) | undefined;
-  #backlog: Offered[] = [];
-  #acceptors: ((channel: Channel | undefined) => void)[] = [];
+  readonly #incoming: Incoming<Offered, QmuxChannel>;
 
   /** Where the payload that is being read belongs; undefined to drop it. */
   #payloadChannel: QmuxChannel | undefined;
@@ -116,6 +121,10 @@ export class Session implements MuxSession {
       ? duplexTransport(transport)
       : transport;
     this.#closed.promise.catch(() => {});
+    this.#incoming = new Incoming(
+      this.#options.backlog,
+      (offered, waited) => this.#admit(offered, waited),
+    );
     this.#queue = new FrameQueue({
       write: (bytes) => this.#transport.write(bytes),
       onError: (error) => this.#writeFailed(error),
@@ -143,19 +152,41 @@ export class Session implements MuxSession {
    */
   open(options: WaitOptions = {}): Promise<Channel> {
     const { signal } = options;
-    if (this.#state !== "open") return Promise.reject(this.#refusal());
     if (signal?.aborted) return Promise.reject(signal.reason);
-    if (!this.#hasPlace()) {
-      return Promise.reject(
-        new MuxError(
+    const { promise, resolve, reject } = Promise.withResolvers<Channel>();
+    const channel = this.openChannel(resolve, reject);
+    if (signal === undefined || channel === undefined) return promise;
+    const onAbort = () => {
+      this.#opening.delete(channel.id);
+      channel.abort(signal.reason);
+      reject(signal.reason);
+    };
+    signal.addEventListener("abort", onAbort, { once: true });
+    return promise.finally(() => signal.removeEventListener("abort", onAbort));
+  }
+
+  /**
+   * What {@linkcode open} does, by callbacks and without a promise: for layers
+   * that open a channel for every message. Exactly one of them is called, and
+   * neither may throw.
+   *
+   * @returns the channel that is being opened, if it is
+   */
+  openChannel(
+    resolve: (channel: QmuxChannel) => void,
+    reject: (reason: unknown) => void,
+  ): QmuxChannel | undefined {
+    if (this.#state !== "open" || !this.#hasPlace()) {
+      reject(
+        this.#state !== "open" ? this.#refusal() : new MuxError(
           "limit-exceeded",
           `Cannot open channel: ${this.#openCount} are open`,
         ),
       );
+      return undefined;
     }
     const channel = this.#newChannel("opening");
-    const waiting = Promise.withResolvers<Channel>();
-    this.#opening.set(channel.id, waiting);
+    this.#opening.set(channel.id, { resolve, reject });
     this.#queue.frame(
       FrameType.OPEN,
       channel.id,
@@ -163,16 +194,7 @@ export class Session implements MuxSession {
       this.#options.maxPacket,
     );
     this.#startProbe(channel.id);
-    if (signal === undefined) return waiting.promise;
-    const onAbort = () => {
-      this.#opening.delete(channel.id);
-      channel.drop();
-      waiting.reject(signal.reason);
-    };
-    signal.addEventListener("abort", onAbort, { once: true });
-    return waiting.promise.finally(() =>
-      signal.removeEventListener("abort", onAbort)
-    );
+    return channel;
   }
 
   /**
@@ -183,16 +205,13 @@ export class Session implements MuxSession {
    * session is being iterated
    */
   accept(handler: (channel: Channel) => void): void {
-    if (this.#handler !== undefined || this.#acceptors.length > 0) {
-      throw new MuxError(
-        "invalid-state",
-        "Cannot accept channels: somebody else does",
-      );
-    }
-    this.#handler = handler;
-    const waiting = this.#backlog;
-    this.#backlog = [];
-    for (const offered of waiting) this.#handOver(offered, handler);
+    this.#incoming.handle((channel) => {
+      try {
+        handler(channel);
+      } catch (error) {
+        channel.abort(error);
+      }
+    });
   }
 
   /**
@@ -202,21 +221,7 @@ export class Session implements MuxSession {
    * @throws {MuxError} `invalid-state` if {@linkcode accept} was called
    */
   [Symbol.asyncIterator](): AsyncIterator<Channel, undefined> {
-    if (this.#handler !== undefined) {
-      throw new MuxError(
-        "invalid-state",
-        "Cannot iterate session: its channels belong to a handler",
-      );
-    }
-    return {
-      next: async () => {
-        const channel = await this.#nextChannel();
-        return channel === undefined
-          ? { done: true, value: undefined }
-          : { done: false, value: channel };
-      },
-      return: () => Promise.resolve({ done: true, value: undefined }),
-    };
+    return this.#incoming.iterate();
   }
 
   /**
@@ -232,8 +237,13 @@ export class Session implements MuxSession {
   get usage(): SessionUsage {
     return {
       channels: this.#channels.size,
-      places: this.#openCount + this.#backlog.length,
+      places: this.#openCount + this.#incoming.waiting,
     };
+  }
+
+  /** Whether fewer than half of the places for channels are free. */
+  get crowded(): boolean {
+    return this.#openCount * 2 >= this.#options.maxChannels;
   }
 
   /**
@@ -254,7 +264,7 @@ export class Session implements MuxSession {
 
   #hasPlace(): boolean {
     const { maxChannels } = this.#options;
-    const waiting = this.#backlog.length;
+    const { waiting } = this.#incoming;
     // A peer that never answers our CLOSE must not pile up numbers either.
     return this.#openCount + waiting < maxChannels &&
       this.#channels.size + waiting < 2 * maxChannels;
@@ -297,49 +307,27 @@ export class Session implements MuxSession {
     },
   }))(this);
 
-  #offer(sender: number, window: number, maxPacket: number): void {
-    const acceptor = this.#acceptors.shift();
-    const taken = acceptor !== undefined || this.#handler !== undefined;
-    if (
-      this.#state !== "open" || !this.#hasPlace() ||
-      maxPacket < PACKET_LIMITS.min || maxPacket > PACKET_LIMITS.max ||
-      (!taken && this.#backlog.length >= this.#options.backlog)
-    ) {
-      if (acceptor !== undefined) this.#acceptors.unshift(acceptor);
-      return this.#queue.reply(FrameType.OPEN_FAILURE, sender);
-    }
-    const offered = { remoteId: sender, window, maxPacket };
-    if (acceptor !== undefined) this.#handOver(offered, acceptor);
-    else if (this.#handler) this.#handOver(offered, this.#handler);
-    else this.#backlog.push(offered);
+  #offer(offered: Offered): void {
+    const { remoteId, maxPacket } = offered;
+    const accepted = this.#state === "open" && this.#hasPlace() &&
+      maxPacket >= PACKET_LIMITS.min && maxPacket <= PACKET_LIMITS.max &&
+      this.#incoming.offer(offered);
+    if (!accepted) this.#queue.reply(FrameType.OPEN_FAILURE, remoteId);
   }
 
-  #handOver(offered: Offered, take: (channel: Channel) => void): void {
-    const { remoteId, window, maxPacket } = offered;
+  #admit(
+    { remoteId, window, maxPacket }: Offered,
+    waited: boolean,
+  ): QmuxChannel {
     const channel = this.#newChannel("open");
-    this.#queue.reply(
-      FrameType.OPEN_CONFIRM,
-      remoteId,
-      channel.id,
-      this.#options.initialWindow,
-      this.#options.maxPacket,
-    );
+    const { initialWindow: ours, maxPacket: ourPacket } = this.#options;
+    const confirm = [remoteId, channel.id, ours, ourPacket] as const;
+    // What waited was bounded by the backlog, and no fault of who takes it now.
+    if (waited) this.#queue.frame(FrameType.OPEN_CONFIRM, ...confirm);
+    else this.#queue.reply(FrameType.OPEN_CONFIRM, ...confirm);
     this.#startProbe(channel.id);
     channel.confirmed(remoteId, window, maxPacket);
-    try {
-      take(channel);
-    } catch (error) {
-      channel.abort(error);
-    }
-  }
-
-  #nextChannel(): Promise<Channel | undefined> {
-    const { promise, resolve } = Promise.withResolvers<Channel | undefined>();
-    const offered = this.#backlog.shift();
-    if (offered !== undefined) this.#handOver(offered, resolve);
-    else if (this.#state === "ended") resolve(undefined);
-    else this.#acceptors.push(resolve);
-    return promise;
+    return channel;
   }
 
   // --- Reading --------------------------------------------------------------
@@ -374,8 +362,8 @@ export class Session implements MuxSession {
 
   #sink(): FrameSink {
     return {
-      onOpen: (sender, window, maxPacket) =>
-        this.#offer(sender, window, maxPacket),
+      onOpen: (remoteId, window, maxPacket) =>
+        this.#offer({ remoteId, window, maxPacket }),
       onConfirm: (recipient, sender, window, maxPacket) => {
         const channel = this.#unconfirmed(recipient, "OPEN_CONFIRM");
         if (maxPacket < PACKET_LIMITS.min || maxPacket > PACKET_LIMITS.max) {
@@ -526,16 +514,16 @@ export class Session implements MuxSession {
     const closedHere = this.#state === "closing";
     this.#state = "ended";
     clearTimeout(this.#graceTimer);
-    const reason = failure ??
-      (closedHere ? sessionClosed() : connectionLost("the peer ended it"));
+    // Whatever happened to it on its way out, it was on its way out.
+    const reason = closedHere
+      ? sessionClosed()
+      : failure ?? connectionLost("the peer ended it");
     this.#ending = reason;
     this.#queue.stop();
     for (const channel of [...this.#channels.values()]) channel.lose(reason);
     for (const waiting of this.#opening.values()) waiting.reject(reason);
     this.#opening.clear();
-    this.#backlog = [];
-    for (const acceptor of this.#acceptors) acceptor(undefined);
-    this.#acceptors = [];
+    this.#incoming.end();
     if (failure === undefined || closedHere) this.#closed.resolve();
     else this.#closed.reject(failure);
     void this.#closeTransport();

@@ -65,6 +65,11 @@ export class IncomingCall implements Call {
     return bytes === null ? undefined : this.#codec.decode(bytes);
   }
 
+  /** Nothing more is received: drops what arrived of a value. */
+  release(): void {
+    this.#reader.release();
+  }
+
   async *[Symbol.asyncIterator](): AsyncGenerator<unknown, undefined> {
     for (;;) {
       const value = await this.receive();

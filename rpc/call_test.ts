@@ -2,8 +2,7 @@ import { type Call, memoryPair, MuxError, type Peer } from "@qtalk/qtalk";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { toText } from "@std/streams";
 import { CodecError } from "../codec/errors.ts";
-import { rawCall, rawOpen } from "../tests/support/raw_call.ts";
-import { rawPeer } from "../tests/support/raw_peer.ts";
+import { rawCall, rawOpen, scriptedPeer } from "../tests/support/raw_call.ts";
 import { concat, data, utf8, values } from "../tests/support/wire.ts";
 import { turn, within } from "../tests/support/within.ts";
 import { RpcError } from "./errors.ts";
@@ -36,7 +35,7 @@ function aborted(signal: AbortSignal): Promise<unknown> {
 
 Deno.test("call.signal aborts when the caller closes before the response", async () => {
   const out = handedOut();
-  const { peer, raw } = rawPeer({ handler: out.handler });
+  const { peer, raw } = scriptedPeer({ handler: out.handler });
   await using _ = peer;
   const channel = await rawCall(raw, "x", null);
   const { call: { signal } } = await out.call;
@@ -50,7 +49,7 @@ Deno.test("call.signal aborts when the caller closes before the response", async
 
 Deno.test("call.signal is aborted already if it is first asked for after that", async () => {
   const out = handedOut();
-  const { peer, raw } = rawPeer({ handler: out.handler });
+  const { peer, raw } = scriptedPeer({ handler: out.handler });
   await using _ = peer;
   const channel = await rawCall(raw, "x", null);
   const { call } = await out.call;
@@ -76,7 +75,7 @@ Deno.test("call.signal aborts when a call is given up by its signal", async () =
 
 Deno.test("call.signal does not abort when the caller ends its arguments with EOF", async () => {
   const out = handedOut();
-  const { peer, raw } = rawPeer({ handler: out.handler });
+  const { peer, raw } = scriptedPeer({ handler: out.handler });
   await using _ = peer;
   const channel = await rawCall(raw, "x", 1, 2);
   const { call, respond } = await out.call;
@@ -92,7 +91,7 @@ Deno.test("call.signal does not abort when the caller ends its arguments with EO
 
 Deno.test("call.signal does not abort once the call was answered", async () => {
   const out = handedOut();
-  const { peer, raw } = rawPeer({ handler: out.handler });
+  const { peer, raw } = scriptedPeer({ handler: out.handler });
   await using _ = peer;
   const channel = await rawCall(raw, "x", null);
   const { call: { signal, channel: incoming }, respond } = await out.call;
@@ -105,7 +104,7 @@ Deno.test("call.signal does not abort once the call was answered", async () => {
 
 Deno.test("call.signal of a continued call aborts on CLOSE and not on EOF", async () => {
   const out = handedOut();
-  const { peer, raw } = rawPeer({ handler: out.handler });
+  const { peer, raw } = scriptedPeer({ handler: out.handler });
   await using _ = peer;
   const channel = await rawCall(raw, "x", null);
   const { call, respond } = await out.call;
@@ -119,11 +118,23 @@ Deno.test("call.signal of a continued call aborts on CLOSE and not on EOF", asyn
   assertEquals((await aborted(signal) as RpcError).code, "cancelled");
 });
 
+Deno.test("call.signal aborts when the session is lost behind the caller's EOF", async () => {
+  const out = handedOut();
+  const { peer, raw } = scriptedPeer({ handler: out.handler });
+  await using _ = peer;
+  const channel = await rawCall(raw, "x", null);
+  const { call: { signal } } = await out.call;
+  await channel.eof();
+  await raw.close();
+  await aborted(signal);
+  out.release();
+});
+
 for (const continued of [false, true]) {
   const which = continued ? "a continued" : "an unanswered";
   Deno.test(`call.signal of ${which} call aborts when the session is lost`, async () => {
     const out = handedOut();
-    const { peer, raw } = rawPeer({ handler: out.handler });
+    const { peer, raw } = scriptedPeer({ handler: out.handler });
     await using _ = peer;
     await rawCall(raw, "x", null);
     const { call: { signal }, respond } = await out.call;
@@ -136,22 +147,9 @@ for (const continued of [false, true]) {
   });
 }
 
-Deno.test("call.signal says that the session is lost even behind the caller's EOF", async () => {
-  const out = handedOut();
-  const { peer, raw } = rawPeer({ handler: out.handler });
-  await using _ = peer;
-  const channel = await rawCall(raw, "x", null);
-  const { call: { signal } } = await out.call;
-  await channel.eof();
-  await raw.close();
-  const reason = await aborted(signal);
-  assert(reason instanceof Error);
-  out.release();
-});
-
 Deno.test("call.receive gives the values that the caller sends, as they come", async () => {
   const out = handedOut();
-  const { peer, raw } = rawPeer({ handler: out.handler });
+  const { peer, raw } = scriptedPeer({ handler: out.handler });
   await using _ = peer;
   const channel = await rawCall(raw, "x");
   const { call } = await out.call;
@@ -169,7 +167,7 @@ Deno.test("call.receive gives the values that the caller sends, as they come", a
 
 Deno.test("call.receive rejects with a value that is none, and goes on behind it", async () => {
   const out = handedOut();
-  const { peer, raw } = rawPeer({ handler: out.handler });
+  const { peer, raw } = scriptedPeer({ handler: out.handler });
   await using _ = peer;
   const channel = await rawCall(raw, "x");
   const { call } = await out.call;
@@ -182,7 +180,7 @@ Deno.test("call.receive rejects with a value that is none, and goes on behind it
 
 Deno.test("call.receive rejects when the session is lost in the middle", async () => {
   const out = handedOut();
-  const { peer, raw } = rawPeer({ handler: out.handler });
+  const { peer, raw } = scriptedPeer({ handler: out.handler });
   await using _ = peer;
   const channel = await rawCall(raw, "x", 1);
   const { call } = await out.call;
@@ -195,14 +193,7 @@ Deno.test("call.receive rejects when the session is lost in the middle", async (
 });
 
 Deno.test("call.channel has the bytes directly behind the values", async () => {
-  const [client] = memoryPair({}, {
-    handler: async (call, respond) => {
-      assertEquals(await call.receive(), "header");
-      await respond.return(await toText(call.channel.readable));
-    },
-  });
-  await using _ = client;
-  const { peer, raw } = rawPeer({
+  const { peer, raw } = scriptedPeer({
     handler: async (call, respond) => {
       assertEquals(await call.receive(), "header");
       await respond.return(await toText(call.channel.readable));
@@ -220,7 +211,7 @@ Deno.test("call.channel has the bytes directly behind the values", async () => {
 });
 
 Deno.test("call.selector is the cleaned form", async () => {
-  const { peer, raw } = rawPeer({
+  const { peer, raw } = scriptedPeer({
     handler: (call, respond) => respond.return(call.selector),
   });
   await using _ = peer;

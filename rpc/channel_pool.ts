@@ -2,10 +2,16 @@ import type { QmuxChannel } from "../mux/channel.ts";
 import type { Session } from "../mux/session.ts";
 
 /**
- * The most channels that are kept open ahead of need. At the reference each is
- * a goroutine that waits, and a line in its log when the session ends.
+ * Channels that may be kept open ahead of need however few calls there are. At
+ * the reference each is a goroutine that waits, and a line in its log when the
+ * session ends.
  */
-export const MAX_SPARE_CHANNELS = 64;
+export const FEW_SPARE_CHANNELS = 64;
+/**
+ * The most that are kept open ahead of need, where as many calls had to wait
+ * for a channel at once: a quarter of the channels that our other end allows.
+ */
+export const MAX_SPARE_CHANNELS = 512;
 /** Milliseconds without a call after which half of the spares are closed. */
 const IDLE = 1_000;
 
@@ -15,13 +21,16 @@ const IDLE = 1_000;
  *
  * None is opened before the peer has confirmed one that was needed: a Go client
  * that does not answer calls accepts nothing, and an OPEN stops its read loop.
- * How many there are follows use: a call that finds none doubles them, a second
+ * How many there are follows use: a call that finds none doubles them, up to
+ * {@linkcode FEW_SPARE_CHANNELS} or the calls that wait for a channel; a second
  * without calls halves them.
  */
 export class ChannelPool {
   readonly #session: Session;
   readonly #spares: QmuxChannel[] = [];
   #opening = 0;
+  /** Calls that wait for a channel. */
+  #waiting = 0;
   #target = 0;
   #idleTimer: ReturnType<typeof setTimeout> | undefined;
   #taken = false;
@@ -55,25 +64,39 @@ export class ChannelPool {
   }
 
   /** Opens a channel for a call that found none. */
-  async open(): Promise<QmuxChannel> {
-    const channel = await this.#session.open() as QmuxChannel;
-    if (this.#target === 0) {
-      this.#target = 1;
-      this.#refill();
-    }
-    return channel;
+  open(
+    opened: (channel: QmuxChannel) => void,
+    failed: (error: unknown) => void,
+  ): void {
+    this.#waiting++;
+    this.#session.openChannel((channel) => {
+      this.#waiting--;
+      if (this.#target === 0) {
+        this.#target = 1;
+        this.#refill();
+      }
+      opened(channel);
+    }, (error) => {
+      this.#waiting--;
+      failed(error);
+    });
   }
 
   #grow(): void {
-    this.#target = Math.min(MAX_SPARE_CHANNELS, this.#target * 2);
+    const most = Math.max(FEW_SPARE_CHANNELS, this.#waiting);
+    this.#target = Math.min(MAX_SPARE_CHANNELS, most, this.#target * 2);
   }
 
   #refill(): void {
-    while (this.#spares.length + this.#opening < this.#target) {
+    while (
+      this.#spares.length + this.#opening < this.#target &&
+      // The rest is for calls, the other end's too: these count there as well.
+      !this.#session.crowded
+    ) {
       this.#opening++;
-      this.#session.open().then((channel) => {
+      this.#session.openChannel((channel) => {
         this.#opening--;
-        this.#spares.push(channel as QmuxChannel);
+        this.#spares.push(channel);
         this.#watchUse();
       }, () => {
         // Refused, or the session is over: calls will hear it themselves.

@@ -1,5 +1,10 @@
 import type { Codec } from "../codec/codec.ts";
-import { ValueReader, type ValueWriter } from "../codec/value_stream.ts";
+import { CodecError } from "../codec/errors.ts";
+import {
+  type ValueBudget,
+  ValueReader,
+  type ValueWriter,
+} from "../codec/value_stream.ts";
 import type { QmuxChannel } from "../mux/channel.ts";
 import type { Session } from "../mux/session.ts";
 import { ChannelPool } from "./channel_pool.ts";
@@ -9,6 +14,7 @@ import { MessageWriter } from "./message_writer.ts";
 import {
   callHeaderValue,
   decodeResponseHeader,
+  MAX_HEADER_SIZE,
   type ResponseHeader,
 } from "./protocol.ts";
 import { RpcResponse } from "./response.ts";
@@ -16,13 +22,17 @@ import type { Caller, CallOptions } from "./types.ts";
 
 /** Selectors whose encoded header is kept. */
 const HEADER_CACHE_SIZE = 256;
+/** The longest delay of a timer, in milliseconds: what is longer fires at once. */
+const MAX_DELAY = 2 ** 31 - 1;
 
 /** What a client needs besides its session. */
 export interface ClientOptions {
   /** How values travel; the other side's must be the same. */
   codec: Codec;
-  /** Bytes that one reply value may have. */
+  /** Bytes that one reply value may have, or all of a complete response. */
   maxValueSize: number;
+  /** What values that come in parts may take together. */
+  budget: ValueBudget;
 }
 
 /** What the calls of one client share. */
@@ -84,8 +94,9 @@ export class Client implements Caller {
     if (options !== undefined) call.limit(options);
     const channel = this.#channels.take();
     if (channel !== undefined) return call.run(channel, request, stream);
-    this.#channels.open().then(
-      (channel) => call.run(channel, request, stream),
+    const kept = this.#state.messages.keep(request);
+    this.#channels.open(
+      (channel) => call.run(channel, kept, stream),
       (error) => call.fail(error),
     );
   }
@@ -122,6 +133,8 @@ abstract class OutgoingCall {
   protected continued = false;
   #arguments: AsyncIterator<unknown> | undefined;
   #unlimit: (() => void) | undefined;
+  /** Bytes of the values so far. */
+  #received = 0;
 
   constructor(
     selector: string,
@@ -144,14 +157,16 @@ abstract class OutgoingCall {
     if (signal === undefined && timeout === undefined) return;
     const onAbort = () => this.fail(signal!.reason);
     signal?.addEventListener("abort", onAbort, { once: true });
-    const timer = timeout === undefined ? undefined : setTimeout(() => {
+    const expire = () =>
       this.fail(
         new RpcError(
           "timeout",
           `Cannot complete call "${this.selector}": no response within ${timeout} ms`,
         ),
       );
-    }, timeout);
+    const timer = timeout === undefined || timeout > MAX_DELAY
+      ? undefined
+      : setTimeout(expire, timeout);
     this.#unlimit = () => {
       signal?.removeEventListener("abort", onAbort);
       clearTimeout(timer);
@@ -161,13 +176,14 @@ abstract class OutgoingCall {
   /** The channel is there: sends the call and waits for the answer. */
   run(
     channel: QmuxChannel,
-    request: ValueWriter,
+    request: ValueWriter | Uint8Array,
     stream: AsyncIterable<unknown> | undefined,
   ): void {
     if (this.#phase === "settled") return channel.drop();
     this.#phase = "header";
     this.channel = channel;
-    this.reader = new ValueReader(channel, this.state.maxValueSize);
+    const { maxValueSize, budget } = this.state;
+    this.reader = new ValueReader(channel, maxValueSize, budget);
     try {
       // Whatever keeps it from being sent also ends the wait for the answer.
       this.state.messages.send(channel, request)?.catch(() => {});
@@ -187,15 +203,15 @@ abstract class OutgoingCall {
     if (opened) {
       this.channel.abort(reason);
       this.channel.cancel();
+      this.reader.release();
     }
     this.#reject(reason);
   }
 
   /** Sends many argument values, then EOF, as fast as they are taken. */
   async #stream(values: AsyncIterable<unknown>): Promise<void> {
-    const iterator = values[Symbol.asyncIterator]();
-    this.#arguments = iterator;
     try {
+      const iterator = this.#arguments = values[Symbol.asyncIterator]();
       for (;;) {
         const { done, value } = await iterator.next();
         if (this.#phase === "settled" && !this.continued) return;
@@ -206,15 +222,30 @@ abstract class OutgoingCall {
       }
       this.channel.finish();
     } catch (error) {
-      // Either the producer failed, or the call is over and hears it anyway.
-      this.fail(error);
+      void this.#releaseArguments();
+      // Without an end behind it, what was sent must not look complete.
+      if (this.#phase === "settled") this.channel.abort(error);
+      else this.fail(error);
+    }
+  }
+
+  /** Tells the producer of arguments that it is done with. */
+  async #releaseArguments(): Promise<void> {
+    const iterator = this.#arguments;
+    this.#arguments = undefined;
+    try {
+      await iterator?.return?.();
+    } catch {
+      // How it takes that is its own business, and changes no outcome.
     }
   }
 
   readonly #advance = (): void => {
     try {
       while (this.#phase !== "settled") {
-        const bytes = this.reader.next();
+        const bytes = this.#phase === "header"
+          ? this.reader.next(MAX_HEADER_SIZE)
+          : this.reader.next();
         if (bytes === undefined) return this.channel.wait(this.#advance);
         if (bytes === null) return this.#ended();
         this.#receive(bytes);
@@ -230,7 +261,16 @@ abstract class OutgoingCall {
       if (error !== undefined) return this.fail(new RemoteError(error));
       this.#phase = "values";
       this.continued = continued;
-    } else if (this.take(this.state.codec.decode(bytes))) this.#complete();
+      return;
+    }
+    this.#received += bytes.length;
+    if (this.#received > this.state.maxValueSize) {
+      throw new CodecError(
+        "too-large",
+        `Cannot complete call "${this.selector}": its values have more than ${this.state.maxValueSize} bytes together`,
+      );
+    }
+    if (this.take(this.state.codec.decode(bytes))) this.#complete();
   }
 
   /** The other side has ended its direction. */
@@ -257,7 +297,9 @@ abstract class OutgoingCall {
     this.#phase = "settled";
     this.#unlimit?.();
     // Arguments still to come are of no use, unless the call goes on.
-    if (!this.continued) this.#arguments?.return?.().catch(() => {});
+    if (!this.continued && this.#arguments !== undefined) {
+      void this.#releaseArguments();
+    }
   }
 }
 

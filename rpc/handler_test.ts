@@ -129,7 +129,6 @@ Deno.test("what a function returns is one value: undefined is null, an array is 
 Deno.test("what a function returns may be any thenable", async () => {
   const thenable = (settle: (resolve: (v: unknown) => void) => void) =>
     handlerFrom(() => ({
-      // deno-lint-ignore no-then-property -- a thenable has one
       then(resolve: (value: unknown) => void) {
         settle(resolve);
       },

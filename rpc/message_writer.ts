@@ -19,13 +19,24 @@ export class MessageWriter {
     return writer;
   }
 
+  /** What was written, in bytes of its own, to be sent later. */
+  keep(writer: ValueWriter): Uint8Array {
+    const message = writer.message().slice();
+    this.#free = writer;
+    return message;
+  }
+
   /**
    * Sends what was written. Returns nothing if it was copied at once, else a
    * promise as `QmuxChannel.send()` does; throws what that throws.
    */
-  send(channel: QmuxChannel, writer: ValueWriter): Promise<void> | undefined {
-    const waiting = channel.send(writer.message());
-    if (waiting === undefined) this.#free = writer;
+  send(
+    channel: QmuxChannel,
+    message: ValueWriter | Uint8Array,
+  ): Promise<void> | undefined {
+    if (message instanceof Uint8Array) return channel.send(message);
+    const waiting = channel.send(message.message());
+    if (waiting === undefined) this.#free = message;
     return waiting;
   }
 }

@@ -8,6 +8,12 @@
 import type { Codec } from "../codec/codec.ts";
 import { RpcError } from "./errors.ts";
 
+/**
+ * Bytes that a header may have: a long selector, a long error text, and room
+ * for metadata. What has no header yet must not cost what a value may.
+ */
+export const MAX_HEADER_SIZE = 64 * 1024;
+
 /** What the caller sends first. */
 export interface CallHeader {
   /** What to call, as the caller wrote it. */

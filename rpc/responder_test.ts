@@ -2,8 +2,7 @@ import { memoryPair, type Responder } from "@qtalk/qtalk";
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { CodecError } from "../codec/errors.ts";
 import type { Frame } from "../mux/frame.ts";
-import { rawCall, rawOpen } from "../tests/support/raw_call.ts";
-import { rawPeer } from "../tests/support/raw_peer.ts";
+import { rawCall, rawOpen, scriptedPeer } from "../tests/support/raw_call.ts";
 import { concat, parseValues } from "../tests/support/wire.ts";
 import { turn, watch, within } from "../tests/support/within.ts";
 import { RemoteError, RpcError } from "./errors.ts";
@@ -19,7 +18,7 @@ const CONTINUED = { ...DONE, Continue: true, C: true };
 async function answered(
   handler: (respond: Responder, call: Call) => unknown,
 ): Promise<{ frames: string[]; values: unknown[] }> {
-  const { peer, raw } = rawPeer({
+  const { peer, raw } = scriptedPeer({
     handler: async (call, respond) => {
       await handler(respond, call);
     },
@@ -210,7 +209,7 @@ Deno.test("a value that cannot be encoded leaves a continued call open", async (
 
 Deno.test("responding to a caller that is gone is no error", async () => {
   const done = Promise.withResolvers<void>();
-  const { peer, raw } = rawPeer({
+  const { peer, raw } = scriptedPeer({
     handler: async (call, respond) => {
       try {
         await call.channel.closed;
@@ -229,7 +228,7 @@ Deno.test("responding to a caller that is gone is no error", async () => {
 
 Deno.test("return resolves when the caller goes away in the middle of it", async () => {
   const done = Promise.withResolvers<void>();
-  const { peer, raw } = rawPeer({
+  const { peer, raw } = scriptedPeer({
     handler: (_call, respond) =>
       respond.return("x".repeat(100_000)).then(done.resolve, done.reject),
   });
@@ -241,24 +240,24 @@ Deno.test("return resolves when the caller goes away in the middle of it", async
   await within(done.promise, "return() to resolve");
 });
 
-Deno.test("return and send wait while the caller grants no credit", async () => {
-  const sending = Promise.withResolvers<Promise<void>>();
-  const { peer, raw } = rawPeer({
+Deno.test("send waits while the caller grants no credit", async () => {
+  const started = Promise.withResolvers<void>();
+  let sent: Promise<void> | undefined;
+  const { peer, raw } = scriptedPeer({
     handler: async (_call, respond) => {
       await respond.continue(1);
-      const sent = respond.send("x".repeat(5_000));
-      // Not the promise itself: resolving with one waits for it.
-      sending.resolve({ then: undefined, sent } as never);
+      sent = respond.send("x".repeat(5_000));
+      started.resolve();
       await sent.catch(() => {});
     },
   });
   await using _ = peer;
   const channel = await rawOpen(raw, 0, 1_000);
   await channel.values({ Selector: "x" }, null);
-  const { sent } = await sending.promise as unknown as { sent: Promise<void> };
-  const watched = watch(sent);
+  await started.promise;
+  const watched = watch(sent!);
   await turn();
   assertEquals(watched.state, "pending");
   await channel.close();
-  await assertRejects(() => within(sent, "send() to reject"), Error, "closed");
+  await assertRejects(() => within(sent!, "send() to reject"), Error, "closed");
 });

@@ -114,6 +114,7 @@ export class RpcResponse implements AsyncIterable<unknown>, AsyncDisposable {
 
   /** Closes the channel, if it is still open. */
   async close(): Promise<void> {
+    this.#reader.release();
     await this.#channel.close();
   }
 

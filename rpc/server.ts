@@ -1,10 +1,10 @@
 import type { Codec } from "../codec/codec.ts";
-import { ValueReader } from "../codec/value_stream.ts";
+import { type ValueBudget, ValueReader } from "../codec/value_stream.ts";
 import type { QmuxChannel } from "../mux/channel.ts";
 import { IncomingCall } from "./call.ts";
 import { errorText } from "./errors.ts";
 import { HeaderCache } from "./header_cache.ts";
-import { decodeCallHeader } from "./protocol.ts";
+import { decodeCallHeader, MAX_HEADER_SIZE } from "./protocol.ts";
 import { ChannelResponder, ResponseWriter } from "./responder.ts";
 import { invoke } from "./router.ts";
 import { cleanSelector } from "./selector.ts";
@@ -16,6 +16,8 @@ export interface ServerOptions {
   codec: Codec;
   /** Bytes that one argument value may have. */
   maxValueSize: number;
+  /** What values that come in parts may take together. */
+  budget: ValueBudget;
   /** Calls that may be answered at once; the next ones are told `busy`. */
   maxConcurrentCalls: number;
   /** Answers the calls. */
@@ -49,10 +51,11 @@ export class Server {
 
   /** Waits for the call on a channel that was opened, and answers it. */
   serve(channel: QmuxChannel): void {
-    const reader = new ValueReader(channel, this.#options.maxValueSize);
+    const { maxValueSize, budget } = this.#options;
+    const reader = new ValueReader(channel, maxValueSize, budget);
     const advance = () => {
       try {
-        const header = reader.next();
+        const header = reader.next(MAX_HEADER_SIZE);
         if (header === undefined) channel.wait(advance);
         else if (header === null) channel.shutdown();
         else this.#begin(channel, reader, header);
@@ -104,8 +107,9 @@ export class Server {
   }
 
   /** A handler that is done without a word has answered `null`. */
-  #finished(_call: IncomingCall, responder: ChannelResponder): void {
+  #finished(call: IncomingCall, responder: ChannelResponder): void {
     if (responder.state === "pending") void responder.return();
+    if (responder.state === "returned") call.release();
   }
 
   #failed(
@@ -118,13 +122,14 @@ export class Server {
         ? error
         : new Error(errorText(error));
       void responder.return(failure);
-      return;
+      return call.release();
     }
     // What continued outlives its handler, but not its failure.
     if (responder.state === "continued") {
       call.channel.abort(error);
       call.channel.cancel();
     }
+    call.release();
     this.#options.onError(error, call.selector);
   }
 }

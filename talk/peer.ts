@@ -1,6 +1,10 @@
 import type { Codec } from "../codec/codec.ts";
 import { json } from "../codec/json.ts";
-import { DEFAULT_MAX_VALUE_SIZE } from "../codec/value_stream.ts";
+import {
+  DEFAULT_MAX_PARTIAL_VALUES,
+  DEFAULT_MAX_VALUE_SIZE,
+  ValueBudget,
+} from "../codec/value_stream.ts";
 import type { QmuxChannel } from "../mux/channel.ts";
 import type { Session } from "../mux/session.ts";
 import { Client } from "../rpc/client.ts";
@@ -31,8 +35,16 @@ export interface PeerOptions {
    * it responded, a call header that could not be decoded.
    */
   onError?: (error: unknown, context: ErrorContext) => void;
-  /** Bytes that one value may have. Default: 16 MiB. */
+  /**
+   * Bytes that one value may have, and all values of one complete response
+   * together. Default: 16 MiB.
+   */
   maxValueSize?: number;
+  /**
+   * Bytes that all values may take which have arrived in part; a value past it
+   * fails its call. Default: 64 MiB.
+   */
+  maxPartialValues?: number;
   /**
    * Calls that are answered at once; the next ones fail with `busy: …`.
    * Default: 1,024.
@@ -74,15 +86,26 @@ export class Peer implements Caller, AsyncDisposable {
       handler: fallback = notFound,
       onError = () => {},
       maxValueSize = DEFAULT_MAX_VALUE_SIZE,
+      maxPartialValues = DEFAULT_MAX_PARTIAL_VALUES,
       maxConcurrentCalls = DEFAULT_MAX_CONCURRENT_CALLS,
     } = options;
     this.session = session;
-    this.#client = new Client(session, { codec, maxValueSize });
-    const report = (error: unknown, selector: string | undefined) =>
-      onError(error, { peer: this, selector });
+    const budget = new ValueBudget(maxPartialValues);
+    this.#client = new Client(session, { codec, maxValueSize, budget });
+    const report = (error: unknown, selector: string | undefined) => {
+      try {
+        onError(error, { peer: this, selector });
+      } catch (mistake) {
+        // Uncaught, as it should be, but not in the middle of the read loop.
+        queueMicrotask(() => {
+          throw mistake;
+        });
+      }
+    };
     const server = new Server({
       codec,
       maxValueSize,
+      budget,
       maxConcurrentCalls,
       caller: this.#client,
       handler: (call, respond) => {

@@ -17,6 +17,7 @@ function deno(script: string, address: string): Deno.Command {
       address,
     ],
     stdout: "piped",
+    stderr: "inherit",
   });
 }
 

@@ -13,11 +13,14 @@ export function duplexTransport(duplex: Duplex): Transport {
 
   async function close(): Promise<void> {
     const ending = [reader.cancel()];
-    const aborted = writer.abort();
-    // An abort waits for the write under way, and that may be for ever.
-    if (writing === undefined) ending.push(aborted);
-    else aborted.catch(() => {});
-    writing?.reject(new TypeError("Cannot write: transport was closed"));
+    if (writing === undefined) {
+      // As with a socket, the other end reads a clean end of what it got.
+      ending.push(writer.close());
+    } else {
+      // An abort waits for the write under way, and that may be for ever.
+      writer.abort().catch(() => {});
+      writing.reject(new TypeError("Cannot write: transport was closed"));
+    }
     await Promise.allSettled(ending);
   }
 

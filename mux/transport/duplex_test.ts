@@ -66,22 +66,41 @@ Deno.test("web-stream transport: a chunk that is no Uint8Array is an error, not 
   }
 });
 
-Deno.test("web-stream transport: close() cancels the readable and aborts the writable", async () => {
+Deno.test("web-stream transport: close() cancels the readable and closes the writable", async () => {
   const seen: string[] = [];
   const transport = over(
     { cancel: () => void seen.push("cancel") },
-    { abort: () => void seen.push("abort") },
+    {
+      close: () => void seen.push("close"),
+      abort: () => void seen.push("abort"),
+    },
   );
   await transport.close();
-  assertEquals(seen, ["cancel", "abort"]);
+  assertEquals(seen, ["cancel", "close"]);
+});
+
+Deno.test("web-stream transport: close() aborts the writable under a write", async () => {
+  const write = Promise.withResolvers<void>();
+  const aborted = Promise.withResolvers<void>();
+  const transport = over({}, {
+    write: () => write.promise,
+    abort: () => aborted.resolve(),
+  });
+  const writing = watch(transport.write(utf8("x")));
+  await turn();
+  await transport.close();
+  await turn();
+  assertEquals(writing.state, "rejected");
+  write.resolve();
+  await aborted.promise;
 });
 
 Deno.test("web-stream transport: close() waits for both to be done", async () => {
   const cancelled = Promise.withResolvers<void>();
-  const aborted = Promise.withResolvers<void>();
+  const closed = Promise.withResolvers<void>();
   const transport = over(
     { cancel: () => cancelled.promise },
-    { abort: () => aborted.promise },
+    { close: () => closed.promise },
   );
   const closing = watch(Promise.resolve(transport.close()));
   cancelled.resolve();
@@ -90,7 +109,7 @@ Deno.test("web-stream transport: close() waits for both to be done", async () =>
   const again = watch(Promise.resolve(transport.close()));
   await turn();
   assertEquals(again.state, "pending", "nor does a second call go past it");
-  aborted.resolve();
+  closed.resolve();
   await turn();
   assertEquals([closing.state, again.state], ["resolved", "resolved"]);
 });

@@ -1,4 +1,5 @@
 import { json } from "@qtalk/qtalk/codec";
+import { cbor } from "@qtalk/qtalk/codec/cbor";
 import { msgpack } from "@qtalk/qtalk/codec/msgpack";
 import {
   decode as npmDecode,
@@ -7,6 +8,7 @@ import {
 import { testCodec } from "./codec_suite.ts";
 
 testCodec("JSON", json);
+testCodec("CBOR", cbor);
 
 // @std/msgpack is what JSR serves here, or its stand-in.
 testCodec("MessagePack (@std/msgpack)", msgpack);

@@ -19,6 +19,14 @@ export class Random {
     this.#state = this.seed;
   }
 
+  /**
+   * A stream of its own, that follows from this one: for what draws at times
+   * that nobody chooses, so that it shifts no other choice.
+   */
+  fork(): Random {
+    return new Random(this.int(0, 2 ** 32 - 1));
+  }
+
   /** A number from 0 up to, not including, 1. */
   next(): number {
     this.#state = (this.#state + 0x6d2b79f5) >>> 0;

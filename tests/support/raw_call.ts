@@ -3,7 +3,8 @@
  *
  * @module
  */
-import type { RawPeer } from "./raw_peer.ts";
+import type { Peer, PeerOptions } from "../../talk/peer.ts";
+import { type RawPeer, rawPeer } from "./raw_peer.ts";
 import {
   close,
   concat,
@@ -117,4 +118,14 @@ export async function rawAccept(
   const { sender } = await raw.find("open");
   await raw.send(confirm(sender, id, window));
   return new RawChannel(raw, sender);
+}
+
+/**
+ * A peer and a scripted end of its session, which need not say goodbye: the
+ * peer's `close()` does not wait for it.
+ */
+export function scriptedPeer(
+  options: PeerOptions = {},
+): { peer: Peer; raw: RawPeer } {
+  return rawPeer({ ...options, session: { closeTimeout: 1 } });
 }

@@ -1,0 +1,106 @@
+// The bench: this package beside peers, between two processes over TCP, in
+// turns. `deno task bench --help` says more.
+
+import { parseArgs } from "node:util";
+import { type MeasureName, MEASURES, type Sample } from "./measures.ts";
+import { type Entry, findPeers } from "./peers.ts";
+import { makeReport, type Samples, table } from "./report.ts";
+import { type RunningPeer, startPeer } from "./run.ts";
+
+const HELP = `Measures calls and bytes between two processes over TCP.
+
+Usage: deno task bench [options]
+
+  --peers A,B       only peers whose name contains one of these
+  --measures A,B    only these: ${Object.keys(MEASURES).join(", ")}
+  --rounds N        rounds, of which the median counts (default 5)
+  --seconds S       seconds of each measure of calls (default 0.5)
+  --warmup S        seconds of calls before them (default 0.3)
+  --mib N           MiB of each measure of bytes (default 256)
+  --json            print JSON and no table
+  --help            print this
+
+Rounds alternate: each takes every peer in turn. Each measure has a client
+process of its own; a server process serves all rounds.`;
+
+const { values: flags } = parseArgs({
+  args: Deno.args,
+  options: {
+    peers: { type: "string" },
+    measures: { type: "string" },
+    rounds: { type: "string", default: "5" },
+    seconds: { type: "string", default: "0.5" },
+    warmup: { type: "string", default: "0.3" },
+    mib: { type: "string", default: "256" },
+    json: { type: "boolean", default: false },
+    help: { type: "boolean", default: false },
+  },
+});
+
+if (flags.help) console.log(HELP);
+else await main();
+
+async function main(): Promise<void> {
+  const rounds = number("rounds", flags.rounds);
+  const options = {
+    seconds: number("seconds", flags.seconds),
+    warmup: number("warmup", flags.warmup),
+    bytes: number("mib", flags.mib) * 1024 * 1024,
+  };
+  const measures = selectMeasures();
+  const directory = await Deno.makeTempDir({ prefix: "qtalk_bench_" });
+  await using running = new AsyncDisposableStack();
+  running.defer(() => Deno.remove(directory, { recursive: true }));
+
+  const entries = selectPeers(await findPeers(directory));
+  const peers = new Map<Entry, RunningPeer>();
+  for (const entry of entries) {
+    if (entry.peer === undefined) continue;
+    try {
+      peers.set(entry, running.use(await startPeer(entry.peer)));
+    } catch (error) {
+      entry.missing = (error as Error).message;
+    }
+  }
+  const samples: Samples = [];
+  for (let round = 1; round <= rounds; round++) {
+    for (const measure of measures) {
+      for (const [{ name }, peer] of peers) {
+        if (!peer.peer.measures.includes(measure)) continue;
+        const sample = await peer.measure(measure, options);
+        progress(`round ${round} of ${rounds}: ${name}, ${measure}`, sample);
+        samples.push({ peer: name, measure, sample });
+      }
+    }
+  }
+  const report = makeReport({ rounds, ...options }, entries, measures, samples);
+  console.log(flags.json ? JSON.stringify(report, null, 2) : table(report));
+}
+
+/** Numbers are for those who watch; standard output is for the result. */
+function progress(what: string, { value }: Sample): void {
+  console.error(`${what}: ${Math.round(value).toLocaleString("en")}`);
+}
+
+function number(name: string, text: string): number {
+  const value = Number(text);
+  if (value > 0) return value;
+  throw new RangeError(`Cannot use --${name}: "${text}" is not above 0`);
+}
+
+function selectMeasures(): MeasureName[] {
+  const all = Object.keys(MEASURES) as MeasureName[];
+  const wanted = flags.measures?.split(",") ?? all;
+  for (const name of wanted) {
+    if (all.includes(name as MeasureName)) continue;
+    throw new RangeError(`Cannot measure "${name}": there is no such measure`);
+  }
+  return all.filter((name) => wanted.includes(name));
+}
+
+function selectPeers(entries: Entry[]): Entry[] {
+  const wanted = flags.peers?.split(",") ?? [""];
+  return entries.filter(({ name }) =>
+    wanted.some((part) => name.includes(part))
+  );
+}

@@ -1,0 +1,78 @@
+/**
+ * Runs the processes of a bench, one measure at a time.
+ *
+ * @module
+ */
+import type { MeasureName, MeasureOptions, Sample } from "./measures.ts";
+import type { Peer } from "./peer.ts";
+
+/** A server process, started once for all rounds. */
+export interface RunningPeer extends AsyncDisposable {
+  readonly peer: Peer;
+  /** Has a client process measure. */
+  measure(name: MeasureName, options: MeasureOptions): Promise<Sample>;
+}
+
+/**
+ * Starts a peer's server.
+ *
+ * @throws {Error} if it does not say where it listens
+ */
+export async function startPeer(peer: Peer): Promise<RunningPeer> {
+  const [program, ...args] = peer.server();
+  const child = new Deno.Command(program, {
+    args,
+    stdin: "null",
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+  async function stop(): Promise<void> {
+    try {
+      child.kill("SIGKILL");
+    } catch {
+      // It has ended by itself.
+    }
+    await child.status;
+  }
+  const line = await firstLine(child.stdout);
+  const address = /^listening (.+)$/.exec(line)?.[1];
+  if (address === undefined) {
+    await stop();
+    throw new Error(`Cannot start server of ${peer.name}: it said "${line}"`);
+  }
+  return {
+    peer,
+    measure: (name, options) => runClient(peer, name, address, options),
+    [Symbol.asyncDispose]: stop,
+  };
+}
+
+async function runClient(
+  peer: Peer,
+  name: MeasureName,
+  address: string,
+  options: MeasureOptions,
+): Promise<Sample> {
+  const [program, ...args] = peer.client(name, address, options);
+  const { success, code, stdout } = await new Deno.Command(program, {
+    args,
+    stderr: "inherit",
+  }).output();
+  if (!success) {
+    throw new Error(
+      `Cannot measure ${peer.name}: its client ended with ${code}`,
+    );
+  }
+  const line = new TextDecoder().decode(stdout);
+  return peer.parse?.(line) ?? JSON.parse(line) as Sample;
+}
+
+async function firstLine(output: ReadableStream<Uint8Array>): Promise<string> {
+  let text = "";
+  for await (const piece of output.pipeThrough(new TextDecoderStream())) {
+    text += piece;
+    const end = text.indexOf("\n");
+    if (end >= 0) return text.slice(0, end);
+  }
+  return text;
+}

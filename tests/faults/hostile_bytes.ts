@@ -1,0 +1,158 @@
+/**
+ * Bytes that break the rules, and what must be said of them.
+ *
+ * @module
+ */
+import type { MuxErrorCode } from "../../mux/errors.ts";
+import { DEFAULTS } from "../../mux/options.ts";
+import {
+  adjust,
+  close,
+  concat,
+  confirm,
+  data,
+  dataHeader,
+  eof,
+  failure,
+  fromHex,
+  open,
+  utf8,
+} from "../support/wire.ts";
+
+/** One way to break a session. */
+export interface Hostile {
+  /** What the peer sends, given a channel that is open: its number here. */
+  bytes: (id: number) => Uint8Array;
+  /** Whether the peer then ends its side. */
+  ends?: boolean;
+  /** The error's code. */
+  code: MuxErrorCode;
+  /** What its text must name. */
+  names: string;
+}
+
+const { maxPacket, initialWindow } = DEFAULTS;
+const NEVER = 4_000_000;
+
+/** By what it is. */
+export const HOSTILE: Readonly<Record<string, Hostile>> = {
+  "an HTTP request": {
+    bytes: () => utf8("GET / HTTP/1.1\r\nHost: example.com\r\n\r\n"),
+    code: "protocol-error",
+    names: "no frame begins with byte 0x47",
+  },
+  "a TLS hello": {
+    bytes: () => fromHex("16030100c8010000c40303"),
+    code: "protocol-error",
+    names: "no frame begins with byte 0x16",
+  },
+  "an SSH greeting": {
+    bytes: () => utf8("SSH-2.0-OpenSSH_9.9\r\n"),
+    code: "protocol-error",
+    names: "no frame begins with byte 0x53",
+  },
+  "a frame type below the first": {
+    bytes: () => Uint8Array.of(99, 0, 0, 0, 0),
+    code: "protocol-error",
+    names: "no frame begins with byte 0x63",
+  },
+  "a frame type above the last": {
+    bytes: () => Uint8Array.of(107, 0, 0, 0, 0),
+    code: "protocol-error",
+    names: "no frame begins with byte 0x6b",
+  },
+  "a zero byte": {
+    bytes: () => Uint8Array.of(0),
+    code: "protocol-error",
+    names: "no frame begins with byte 0x00",
+  },
+  "DATA that says it is 4 GiB long": {
+    bytes: (id) => concat(dataHeader(id, 0xffff_ffff), new Uint8Array(1_000)),
+    code: "protocol-error",
+    names: `DATA of 4294967295 bytes came for a packet size of ${maxPacket}`,
+  },
+  "DATA a byte over the packet size": {
+    bytes: (id) => dataHeader(id, maxPacket + 1),
+    code: "protocol-error",
+    names: `DATA of ${maxPacket + 1} bytes came for a packet size`,
+  },
+  "DATA a byte over the window": {
+    bytes: (id) =>
+      concat(
+        ...Array.from({ length: 65 }, () => data(id, new Uint8Array(1_024))),
+      ),
+    code: "protocol-error",
+    names: "DATA of 1024 bytes came for a window of 0",
+  },
+  "DATA partly over the window": {
+    bytes: (id) =>
+      concat(
+        data(id, new Uint8Array(initialWindow - 5)),
+        data(id, "seven b"),
+      ),
+    code: "protocol-error",
+    names: "DATA of 7 bytes came for a window of 5",
+  },
+  "a window past 2^32 - 1": {
+    bytes: (id) => concat(adjust(id, 0xffff_ffff), adjust(id, 1)),
+    code: "protocol-error",
+    names: "a window of 4294967295 bytes was adjusted by 1",
+  },
+  "WINDOW_ADJUST for a number never given": {
+    bytes: () => adjust(NEVER, 1),
+    code: "protocol-error",
+    names: `WINDOW_ADJUST came for channel ${NEVER}`,
+  },
+  "DATA for a number never given": {
+    bytes: () => data(NEVER, "x"),
+    code: "protocol-error",
+    names: `DATA came for channel ${NEVER}`,
+  },
+  "EOF for a number never given": {
+    bytes: () => eof(NEVER),
+    code: "protocol-error",
+    names: `EOF came for channel ${NEVER}`,
+  },
+  "CLOSE for a number never given": {
+    bytes: () => close(NEVER),
+    code: "protocol-error",
+    names: `CLOSE came for channel ${NEVER}`,
+  },
+  "DATA for an OPEN that nobody accepted yet": {
+    bytes: (id) => concat(open(77), data(id + 2, "x")),
+    code: "protocol-error",
+    names: "DATA came for channel",
+  },
+  "OPEN_CONFIRM for a number never given": {
+    bytes: () => confirm(NEVER, 1),
+    code: "protocol-error",
+    names: `OPEN_CONFIRM came for channel ${NEVER}`,
+  },
+  "OPEN_FAILURE for a number never given": {
+    bytes: () => failure(NEVER),
+    code: "protocol-error",
+    names: `OPEN_FAILURE came for channel ${NEVER}`,
+  },
+  "OPEN_CONFIRM for a channel that the peer opened": {
+    bytes: (id) => confirm(id, 1),
+    code: "protocol-error",
+    names: "OPEN_CONFIRM came for channel",
+  },
+  "OPEN_FAILURE for a channel that the peer opened": {
+    bytes: (id) => failure(id),
+    code: "protocol-error",
+    names: "OPEN_FAILURE came for channel",
+  },
+  "half a frame, then the end": {
+    bytes: (id) => data(id, "cut").subarray(0, 10),
+    ends: true,
+    code: "connection-lost",
+    names: "ended inside a frame",
+  },
+  "half a frame header, then the end": {
+    bytes: () => open(5).subarray(0, 3),
+    ends: true,
+    code: "connection-lost",
+    names: "ended inside a frame",
+  },
+};

@@ -1,0 +1,213 @@
+import { assert, assertEquals, assertIsError } from "@std/assert";
+import { dial, handlerFrom, listen, MuxError } from "@qtalk/qtalk";
+import { forSeeds } from "../support/random.ts";
+import { rawPeer, rawSession } from "../support/raw_peer.ts";
+import {
+  adjust,
+  close,
+  concat,
+  confirm,
+  data,
+  dataHeader,
+  eof,
+  failure,
+  open,
+} from "../support/wire.ts";
+import { assertAllFailed, startWaiters } from "../support/waiters.ts";
+import { within } from "../support/within.ts";
+import { HOSTILE } from "./hostile_bytes.ts";
+
+for (const [what, { bytes, ends, code, names }] of Object.entries(HOSTILE)) {
+  Deno.test(`${what} ends the session with ${code}, and everything that waits on it`, async () => {
+    const { session, raw } = rawSession();
+    const waiters = await startWaiters(session, raw);
+    await raw.send(bytes(waiters.id));
+    if (ends) await raw.end();
+    await assertAllFailed(waiters, code, names);
+    assertEquals(session.usage, { channels: 0, places: 0 });
+    // Nothing is answered, and our end of the line is closed.
+    assertEquals(await within(raw.rest(), "our end to close"), []);
+    await session.close();
+  });
+
+  Deno.test(`${what} comes to the same, byte by byte`, async () => {
+    const { session, raw } = rawSession();
+    const waiters = await startWaiters(session, raw);
+    // The line is closed under us once the session has seen enough.
+    for (const byte of bytes(waiters.id)) {
+      await raw.send(Uint8Array.of(byte)).catch(() => {});
+    }
+    if (ends) await raw.end();
+    await assertAllFailed(waiters, code, names);
+  });
+
+  Deno.test(`${what} on one connection leaves the listener serving others`, async () => {
+    const errors: unknown[] = [];
+    const heard = Promise.withResolvers<void>();
+    await using listener = await listen("tcp://127.0.0.1:0", {
+      handler: handlerFrom({ echo: (n: number) => n }),
+      onError(error) {
+        errors.push(error);
+        heard.resolve();
+      },
+    });
+    await using peer = await dial(listener.addr);
+    assertEquals(await peer.call("echo", [1]), 1);
+
+    const { port } = new URL(listener.addr.replace("tcp:", "http:"));
+    const hostile = await Deno.connect({ port: Number(port) });
+    // A peer accepts at once: to its OPEN belongs the next number.
+    const waits = what.includes("nobody accepted");
+    await hostile.write(concat(open(0), waits ? data(9, "x") : bytes(0)));
+    if (ends) await hostile.closeWrite();
+    await within(heard.promise, "the listener's peer to be told");
+    await within(drain(hostile), "the listener to hang up");
+    hostile.close();
+
+    assertEquals(errors.length, 1);
+    const [error] = errors;
+    assertIsError(error, MuxError, waits ? "DATA came for channel 9" : names);
+    assertEquals(error.code, code);
+    assertEquals(await peer.call("echo", [2]), 2);
+    await using late = await dial(listener.addr);
+    assertEquals(await late.call("echo", [3]), 3);
+  });
+}
+
+/** Reads until the other end is gone, with or without a reset. */
+async function drain(conn: Deno.Conn): Promise<void> {
+  const buffer = new Uint8Array(1_024);
+  try {
+    while (await conn.read(buffer) !== null) {
+      /* Answers to what was right. */
+    }
+  } catch (error) {
+    assert(error instanceof Deno.errors.ConnectionReset, String(error));
+  }
+}
+
+Deno.test("every frame cut short at any byte is a loss of the connection, and whole a clean end", async () => {
+  const frames = [
+    open(3),
+    confirm(1, 3),
+    failure(1),
+    adjust(0, 5),
+    data(0, "payload"),
+    eof(0),
+    close(0),
+  ];
+  for (const frame of frames) {
+    for (let size = 1; size <= frame.length; size++) {
+      const { session, raw } = rawSession();
+      session.accept(() => {});
+      await raw.send(open(0));
+      await raw.expect("open-confirm");
+      const opening = session.open().catch(() => {});
+      await raw.expect("open");
+      await raw.send(frame.subarray(0, size));
+      await raw.end();
+      const error = await within(
+        session.closed.then(() => undefined, (error) => error),
+        "the session's end",
+      );
+      await opening;
+      if (size === frame.length) assertEquals(error, undefined);
+      else {
+        assertIsError(error, MuxError, "inside a frame");
+        assertEquals(error.code, "connection-lost");
+      }
+    }
+  }
+});
+
+Deno.test("random bytes end a session, never anything else", async () => {
+  await forSeeds(500, async (random) => {
+    const { peer, raw } = rawPeer();
+    const bytes = random.bytes(random.int(1, 300));
+    // Else nearly all would fail at the first byte.
+    if (random.chance(0.8)) bytes[0] = random.int(100, 106);
+    if (random.chance(0.5)) bytes.fill(0, 1, 5);
+    const call = peer.call("any").then(() => "answered", (error) => error.code);
+    for (const chunk of random.split(bytes, 100)) {
+      await raw.send(chunk).catch(() => {});
+    }
+    await raw.end();
+    const error = await within(
+      peer.closed.then(() => undefined, (error) => error),
+      "the session's end",
+    );
+    const codes = ["protocol-error", "connection-lost", "limit-exceeded"];
+    if (error !== undefined) {
+      assertIsError(error, MuxError);
+      assert(codes.includes(error.code), error.code);
+    }
+    const outcome = await within(call, "the call");
+    assert(
+      [...codes, "open-refused", "no-response"].includes(outcome),
+      outcome,
+    );
+    assertEquals(peer.session.usage, { channels: 0, places: 0 });
+  });
+});
+
+Deno.test("DATA that says it is 4 GiB long is refused for a closed channel too", async () => {
+  const { session, raw } = rawSession();
+  session.accept((channel) => void channel.close());
+  await raw.send(open(0));
+  const { sender } = await raw.expect("open-confirm");
+  await raw.expect("close");
+  await raw.send(close(sender), data(sender, "late, and dropped"));
+  await raw.send(dataHeader(sender, 0xffff_ffff));
+  const error = await within(session.closed.catch((e) => e), "the end");
+  assertIsError(error, MuxError, "DATA of 4294967295 bytes");
+});
+
+Deno.test("an OPEN with a packet size out of range is refused, and costs nothing else", async () => {
+  const { session, raw } = rawSession();
+  session.accept(() => {});
+  for (const size of [0, 1, 8, 2 ** 31 + 1, 2 ** 32 - 1]) {
+    await raw.send(open(5, 1_000, size));
+    assertEquals(await raw.next(), { type: "open-failure", recipient: 5 });
+  }
+  for (const size of [9, 2 ** 31]) {
+    await raw.send(open(size, 1_000, size));
+    assertEquals((await raw.expect("open-confirm")).recipient, size);
+  }
+  assertEquals(session.usage, { channels: 2, places: 2 });
+  await raw.end();
+  await session.closed;
+});
+
+for (const size of [0, 8, 2 ** 31 + 1]) {
+  Deno.test(`an OPEN_CONFIRM with a packet size of ${size} ends the session`, async () => {
+    const { session, raw } = rawSession();
+    const opening = session.open().catch((error) => error);
+    const { sender } = await raw.expect("open");
+    await raw.send(confirm(sender, 1, 1_000, size));
+    const error = await within(session.closed.catch((e) => e), "the end");
+    assertIsError(error, MuxError, `a packet size of ${size} was confirmed`);
+    assertEquals(error.code, "protocol-error");
+    assertEquals(await opening, error);
+  });
+}
+
+Deno.test("a second OPEN_CONFIRM for one OPEN ends the session", async () => {
+  const { session, raw } = rawSession();
+  const opening = session.open();
+  const { sender } = await raw.expect("open");
+  await raw.send(confirm(sender, 1));
+  await opening;
+  await raw.send(confirm(sender, 2));
+  const error = await within(session.closed.catch((e) => e), "the end");
+  assertIsError(error, MuxError, `OPEN_CONFIRM came for channel ${sender}`);
+});
+
+Deno.test("credit granted before CONFIRM counts, and may not overflow with it", async () => {
+  const { session, raw } = rawSession();
+  const opening = session.open().catch((error) => error);
+  const { sender } = await raw.expect("open");
+  await raw.send(adjust(sender, 2 ** 31), confirm(sender, 1, 2 ** 31));
+  const error = await within(session.closed.catch((e) => e), "the end");
+  assertIsError(error, MuxError, "past 2^32 - 1");
+  assertEquals(await opening, error);
+});

@@ -1,0 +1,282 @@
+/**
+ * Two sessions do what comes to their minds; a model of a few numbers says what
+ * must come out.
+ *
+ * @module
+ */
+import {
+  assert,
+  assertEquals,
+  assertGreater,
+  assertLessOrEqual,
+} from "@std/assert";
+import { type MuxError, Session, type SessionOptions } from "@qtalk/qtalk";
+import type { QmuxChannel } from "../../mux/channel.ts";
+import { resolveOptions } from "../../mux/options.ts";
+import { memoryTransports } from "../../mux/transport/memory.ts";
+import { forSeeds, type Random } from "../support/random.ts";
+import { chopped, type Side, WireModel } from "../support/wire_model.ts";
+import { turn, within } from "../support/within.ts";
+
+/** The byte at a place of a stream, so that no copy of it has to be kept. */
+function byteAt(salt: number, at: number): number {
+  return (salt + at * 31 + (at >> 8) * 7) & 0xff;
+}
+
+/** One end of a channel, and what the model knows of it. */
+class End {
+  readonly channel: QmuxChannel;
+  readonly #salt: number;
+  readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  /** Whether somebody closed, cancelled or aborted: bytes may then be lost. */
+  disturbed = false;
+  offered = 0;
+  received = 0;
+  finished = false;
+  ended = false;
+  #reading = false;
+  #readsAll = false;
+  /** Everything asked of the streams; each promise must settle. */
+  readonly asked: Promise<unknown>[] = [];
+  peer!: End;
+
+  constructor(channel: QmuxChannel, salt: number) {
+    this.channel = channel;
+    this.#salt = salt;
+    this.#writer = channel.writable.getWriter();
+    this.#reader = channel.readable.getReader();
+    this.#writer.closed.catch(() => {});
+    this.#reader.closed.catch(() => {});
+    void channel.closed;
+  }
+
+  #mayFail(promise: Promise<unknown>): void {
+    this.asked.push(promise.catch((error) => {
+      if (!this.disturbed && !this.peer.disturbed) throw error;
+    }));
+    this.asked.at(-1)!.catch(() => {});
+  }
+
+  write(size: number): void {
+    if (this.finished) return;
+    const chunk = new Uint8Array(size);
+    for (let i = 0; i < size; i++) {
+      chunk[i] = byteAt(this.#salt, this.offered + i);
+    }
+    this.offered += size;
+    this.#mayFail(this.#writer.write(chunk));
+  }
+
+  finish(): void {
+    if (this.finished) return;
+    this.finished = true;
+    this.#mayFail(this.#writer.close());
+  }
+
+  /** Reads one chunk, or all from now on; one loop at a time. */
+  read(all: boolean): void {
+    this.#readsAll ||= all;
+    if (this.#reading || this.ended) return;
+    this.#reading = true;
+    const reading = this.#read();
+    reading.catch(() => {});
+    this.asked.push(reading);
+  }
+
+  async #read(): Promise<void> {
+    do {
+      const { done, value } = await this.#reader.read();
+      if (done) {
+        this.ended = true;
+        break;
+      }
+      for (const byte of value) {
+        const expected = byteAt(this.peer.#salt, this.received);
+        assert(byte === expected, `byte ${this.received} is another`);
+        this.received++;
+      }
+    } while (this.#readsAll);
+    this.#reading = false;
+  }
+
+  disturb(how: "close" | "cancel" | "abort"): void {
+    this.disturbed = true;
+    if (how === "close") this.asked.push(this.channel.close());
+    if (how === "cancel") this.asked.push(this.#reader.cancel());
+    if (how === "abort") this.#mayFail(this.#writer.abort(new Error("abort")));
+    if (how !== "cancel") this.finished = true;
+    if (how !== "abort") this.ended = true;
+  }
+}
+
+/** A channel with both its ends. */
+interface Link {
+  a: End;
+  b: End;
+  /** Whether nobody disturbs it, so that every byte must arrive. */
+  calm: boolean;
+}
+
+function anyOptions(random: Random): SessionOptions {
+  return {
+    initialWindow: random.pick([1, 10, 1_000, 5_000, 65_536]),
+    maxWindow: random.pick([1, 20_000, 1_000_000]),
+    windowBudget: random.pick([0, 10_000, 1_000_000]),
+    maxPacket: random.pick([9, 100, 3_000, 65_536]),
+    maxChannels: random.pick([3, 100]),
+    backlog: random.pick([0, 2, 100]),
+  };
+}
+
+/** Two sessions over a choppy line, with a model that watches it. */
+class World {
+  readonly random: Random;
+  readonly wire = new WireModel();
+  readonly options: Record<Side, Required<SessionOptions>>;
+  readonly sessions: Record<Side, Session>;
+  readonly links: Link[] = [];
+  readonly #accepted: Record<Side, Map<number, QmuxChannel>> = {
+    a: new Map(),
+    b: new Map(),
+  };
+
+  constructor(random: Random) {
+    this.random = random;
+    const [left, right] = memoryTransports();
+    this.options = {
+      a: resolveOptions(anyOptions(random)),
+      b: resolveOptions(anyOptions(random)),
+    };
+    this.sessions = {
+      a: new Session(
+        this.wire.tap("a", chopped(left, random.fork())),
+        this.options.a,
+      ),
+      b: new Session(
+        this.wire.tap("b", chopped(right, random.fork())),
+        this.options.b,
+      ),
+    };
+    for (const side of ["a", "b"] as const) {
+      this.sessions[side].accept((channel) => {
+        this.#accepted[side].set(channel.id, channel as QmuxChannel);
+      });
+    }
+  }
+
+  async open(side: Side): Promise<void> {
+    let ours: QmuxChannel;
+    try {
+      ours = await this.sessions[side].open() as QmuxChannel;
+    } catch (error) {
+      const { code } = error as MuxError;
+      assert(code === "limit-exceeded" || code === "open-refused", code);
+      return;
+    }
+    const there = side === "a" ? "b" : "a";
+    const theirs = this.#accepted[there].get(ours.remoteId)!;
+    this.#accepted[there].delete(ours.remoteId);
+    const { random } = this;
+    const own = new End(ours, random.int(0, 255));
+    const far = new End(theirs, random.int(0, 255));
+    own.peer = far;
+    far.peer = own;
+    const calm = random.chance(0.5);
+    this.links.push(
+      side === "a" ? { a: own, b: far, calm } : { a: far, b: own, calm },
+    );
+  }
+
+  /** Does one thing. */
+  async step(): Promise<void> {
+    const { random, links } = this;
+    if (links.length === 0 || random.chance(0.08)) {
+      return await this.open(random.pick(["a", "b"]));
+    }
+    const link = random.pick(links);
+    const end = random.pick([link.a, link.b]);
+    const dice = random.next();
+    if (dice < 0.5) {
+      // A window of one byte makes a round trip of each: a few will do.
+      const { initialWindow } = this.options[end === link.a ? "b" : "a"];
+      const size = random.pick([0, 1, 8, 300, 4_000]);
+      end.write(Math.min(size, 10 * initialWindow));
+    } else if (dice < 0.75) end.read(false);
+    else if (dice < 0.82) end.read(true);
+    else if (dice < 0.88) end.finish();
+    else if (dice < 0.92 && !link.calm) {
+      end.disturb(random.pick(["close", "cancel", "abort"]));
+    } else if (dice < 0.97) await turn();
+    else await Promise.resolve();
+  }
+
+  /** All that calm channels were given has been read, and credit is back. */
+  async settle(): Promise<void> {
+    const calm = this.links.filter((link) => link.calm);
+    const ends = calm.flatMap(({ a, b }) => [a, b]);
+    for (const end of ends) end.read(true);
+    while (ends.some((end) => end.received < end.peer.offered)) await turn();
+    for (let seen = -1; seen !== this.wire.frames;) {
+      seen = this.wire.frames;
+      for (let i = 0; i < 3; i++) await turn();
+    }
+    for (const { a, b } of calm) {
+      for (const [side, end] of [["a", a], ["b", b]] as const) {
+        if (end.peer.finished) continue;
+        const { initialWindow, maxWindow } = this.options[side];
+        const granted = this.wire.granted(side, end.channel.id);
+        assertGreater(granted * 2, initialWindow);
+        assertLessOrEqual(granted, maxWindow);
+        assertEquals([end.channel.buffered, end.channel.heldBytes], [0, 0]);
+      }
+    }
+  }
+
+  /** Brings every channel to its end, and checks what came of it. */
+  async finish(): Promise<void> {
+    for (const { a, b, calm } of this.links) {
+      for (const end of [a, b]) {
+        if (!calm && this.random.chance(0.3)) end.disturb("close");
+        end.finish();
+        end.read(true);
+      }
+    }
+    for (const { a, b } of this.links) {
+      await Promise.all([...a.asked, ...b.asked]);
+      // Half a disturbance may leave a half open.
+      if (a.disturbed || b.disturbed) {
+        await Promise.all([a.channel.close(), b.channel.close()]);
+      }
+      await Promise.all([a.channel.closed, b.channel.closed]);
+      for (const end of [a, b]) {
+        assertLessOrEqual(end.received, end.peer.offered);
+        if (a.disturbed || b.disturbed) continue;
+        assertEquals(end.received, end.peer.offered);
+        assertEquals(end.ended, true);
+      }
+    }
+    const { a, b } = this.sessions;
+    assertEquals(a.usage, { channels: 0, places: 0 });
+    assertEquals(b.usage, { channels: 0, places: 0 });
+    assertEquals(this.wire.halfClosed, 0);
+    await Promise.all([a.close(), b.closed]);
+  }
+}
+
+Deno.test("whatever two sessions do, bytes arrive in order, windows and places come back, and nothing hangs", async () => {
+  let bytes = 0;
+  await forSeeds(60, async (random) => {
+    const world = new World(random);
+    const run = async () => {
+      for (let i = random.int(20, 200); i > 0; i--) await world.step();
+      await world.settle();
+      for (let i = random.int(0, 50); i > 0; i--) await world.step();
+      await world.finish();
+    };
+    await within(run(), "two sessions to come to an end");
+    for (const { a, b } of world.links) bytes += a.received + b.received;
+  });
+  // The test is no test if nothing happens in it.
+  if (Deno.env.get("QTALK_SEED") === undefined) assertGreater(bytes, 100_000);
+});
