@@ -20,7 +20,7 @@ import { Normalizer } from "./normalizer.ts";
  * | `Uint8Array` | byte string | `Uint8Array`, a copy |
  * | integer, `bigint` of up to 64 bits and a sign | the shortest integer | `number` if safe, else `bigint` |
  * | larger `bigint`, of up to 1,700 bytes | bignum, tag 2 or 3 | `bigint` |
- * | other numbers, `NaN` and `±Infinity` too | a float of 16, 32 or 64 bits, no longer than it must be | `number`; `-0` as 0 |
+ * | other numbers, `NaN` and `±Infinity` too | a float of 16, 32 or 64 bits | `number`; `-0` as 0 |
  * | string | text; lone surrogates as U+FFFD | string |
  * | object | map, its keys sorted | object |
  * | `Date`, or what has `toJSON()` | what that returns: text, which Go reads into a `time.Time` | that |
@@ -64,6 +64,7 @@ export function cbor(options: CodecOptions = {}): Codec {
 
   return {
     name: "CBOR",
+    beginsMap: (firstByte) => firstByte >= 0xa0 && firstByte <= 0xbf,
     encode(value) {
       return encodePlain(normalizer.normalize(value, maxDepth));
     },
@@ -84,12 +85,15 @@ export function cbor(options: CodecOptions = {}): Codec {
         return value;
       } catch (cause) {
         if (cause instanceof CodecError) throw cause;
-        throw malformed((cause as Error).message, cause);
+        const { message } = cause as Error;
+        throw malformed(message.replace(LIBRARY_PREFIX, ""), cause);
       }
     },
   };
 }
 
+/** How messages of the library begin. */
+const LIBRARY_PREFIX = /^CBOR (?:de|en)code error: /;
 /** Bytes of room in which a value is tried first. */
 const SMALL_VALUE = 1_024;
 
@@ -109,7 +113,9 @@ function encodePlain(plain: unknown): Uint8Array {
   } catch (cause) {
     throw new CodecError(
       "unsupported-type",
-      `Cannot encode value as CBOR: ${(cause as Error).message}`,
+      `Cannot encode value as CBOR: ${
+        (cause as Error).message.replace(LIBRARY_PREFIX, "")
+      }`,
       { cause },
     );
   }

@@ -111,10 +111,15 @@ export class CborTokenizer extends Tokenizer {
   #string(first: number): Token {
     const size = headSize(first);
     this.#need(size);
-    if ((first & 31) === INDEFINITE) {
-      throw malformed("strings of indefinite length are not supported");
+    const minor = first & 31;
+    if (minor > 27) {
+      throw malformed(
+        minor === INDEFINITE
+          ? "strings of indefinite length are not supported"
+          : `0x${first.toString(16)} begins no value`,
+      );
     }
-    const length = size === 1 ? first & 31 : this.#argument(size - 1);
+    const length = size === 1 ? minor : this.#argument(size - 1);
     this.#need(size + length);
     const start = this._pos + size;
     this._pos = start + length;

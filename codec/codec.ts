@@ -27,6 +27,12 @@ export interface Codec {
    * @throws {CodecError} `malformed`, `truncated` or `too-deep`
    */
   decode(bytes: Uint8Array): unknown;
+  /**
+   * Whether that may be the first byte of an object. Optional: it lets a
+   * responder that speaks several codecs find the one that a call is in. One
+   * without it is taken for a call's if none in front of it was.
+   */
+  beginsMap?(firstByte: number): boolean;
 }
 
 /** Where {@linkcode Codec.encodeInto} puts bytes. */

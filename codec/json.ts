@@ -49,6 +49,7 @@ export function json(options: CodecOptions = {}): Codec {
 
   return {
     name: "JSON",
+    beginsMap: (firstByte) => firstByte === OPEN_BRACE,
     encode: (value) => encoder.encode(stringify(value)),
     encodeInto(value, sink) {
       const text = stringify(value);

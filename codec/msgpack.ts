@@ -75,6 +75,9 @@ export function msgpack(options: MsgpackOptions = {}): Codec {
   } = options;
   return {
     name: "MessagePack",
+    beginsMap: (firstByte) =>
+      firstByte >= 0x80 && firstByte <= 0x8f ||
+      firstByte === 0xde || firstByte === 0xdf,
     encode(value) {
       return encodeMsgpack(value, maxDepth, (plain) => {
         try {

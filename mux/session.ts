@@ -1,4 +1,5 @@
 import { QmuxChannel } from "./channel.ts";
+import { ChannelIds } from "./channel_ids.ts";
 import { MuxError, protocolError } from "./errors.ts";
 import { FrameType } from "./frame.ts";
 import { FrameDecoder, type FrameSink } from "./frame_decoder.ts";
@@ -9,6 +10,7 @@ import {
   resolveOptions,
   type SessionOptions,
 } from "./options.ts";
+import { RoundTrip } from "./round_trip.ts";
 import { duplexTransport } from "./transport/duplex.ts";
 import type {
   Channel,
@@ -39,7 +41,7 @@ interface Offered {
 
 /** Who waits for the answer to an OPEN. */
 interface Opening {
-  resolve(channel: QmuxChannel): void;
+  resolve(channel: Channel): void;
   reject(reason: unknown): void;
 }
 
@@ -94,8 +96,7 @@ export class Session implements MuxSession {
   #writeFailure: unknown;
   #graceTimer: ReturnType<typeof setTimeout> | undefined;
 
-  #nextId = 0;
-  #wrapped = false;
+  readonly #ids = new ChannelIds();
   /** Channels that may still hold memory: not yet closed by this side. */
   #openCount = 0;
 
@@ -105,8 +106,7 @@ export class Session implements MuxSession {
   #payloadChannel: QmuxChannel | undefined;
   #touched: QmuxChannel[] = [];
 
-  #rtt: number | undefined;
-  #probe: { id: number; sentAt: number } | undefined;
+  readonly #roundTrip = new RoundTrip(() => performance.now());
 
   /**
    * Starts a session. It owns `transport` from now on, and ends it.
@@ -134,7 +134,7 @@ export class Session implements MuxSession {
       initial: this.#options.initialWindow,
       max: this.#options.maxWindow,
       budget: new WindowBudget(this.#options.windowBudget),
-      rtt: () => this.#rtt,
+      rtt: () => this.#roundTrip.shortest,
       now: () => performance.now(),
     };
     this.#decoder = new FrameDecoder(this.#sink());
@@ -154,11 +154,12 @@ export class Session implements MuxSession {
     const { signal } = options;
     if (signal?.aborted) return Promise.reject(signal.reason);
     const { promise, resolve, reject } = Promise.withResolvers<Channel>();
-    const channel = this.openChannel(resolve, reject);
+    const channel = this.#openChannel(resolve, reject);
     if (signal === undefined || channel === undefined) return promise;
     const onAbort = () => {
-      this.#opening.delete(channel.id);
-      channel.abort(signal.reason);
+      // Once it is answered there is nothing to give up.
+      if (!this.#opening.delete(channel.id)) return;
+      channel.drop();
       reject(signal.reason);
     };
     signal.addEventListener("abort", onAbort, { once: true });
@@ -169,11 +170,17 @@ export class Session implements MuxSession {
    * What {@linkcode open} does, by callbacks and without a promise: for layers
    * that open a channel for every message. Exactly one of them is called, and
    * neither may throw.
-   *
-   * @returns the channel that is being opened, if it is
    */
   openChannel(
-    resolve: (channel: QmuxChannel) => void,
+    resolve: (channel: Channel) => void,
+    reject: (reason: unknown) => void,
+  ): void {
+    this.#openChannel(resolve, reject);
+  }
+
+  /** Returns the channel that is being opened, if it is. */
+  #openChannel(
+    resolve: (channel: Channel) => void,
     reject: (reason: unknown) => void,
   ): QmuxChannel | undefined {
     if (this.#state !== "open" || !this.#hasPlace()) {
@@ -193,7 +200,7 @@ export class Session implements MuxSession {
       this.#options.initialWindow,
       this.#options.maxPacket,
     );
-    this.#startProbe(channel.id);
+    this.#roundTrip.asked(channel.id);
     return channel;
   }
 
@@ -271,21 +278,14 @@ export class Session implements MuxSession {
   }
 
   #newChannel(state: "opening" | "open"): QmuxChannel {
-    const channel = new QmuxChannel(this.#takeId(), this.#host, state);
+    const channel = new QmuxChannel(
+      this.#ids.take(this.#channels),
+      this.#host,
+      state,
+    );
     this.#channels.set(channel.id, channel);
     this.#openCount++;
     return channel;
-  }
-
-  /** Numbers go up: a late frame for a closed channel must find no other. */
-  #takeId(): number {
-    let id: number;
-    do {
-      id = this.#nextId;
-      this.#nextId = (id + 1) >>> 0;
-      if (this.#nextId === 0) this.#wrapped = true;
-    } while (this.#wrapped && this.#channels.has(id));
-    return id;
   }
 
   readonly #host = ((session: Session) => ({
@@ -296,13 +296,13 @@ export class Session implements MuxSession {
       return session.#windows;
     },
     probe(channel: QmuxChannel) {
-      session.#startProbe(channel.id);
+      session.#roundTrip.asked(channel.id);
     },
     vacated(_channel: QmuxChannel) {
       session.#openCount--;
     },
     over(channel: QmuxChannel) {
-      if (session.#probe?.id === channel.id) session.#probe = undefined;
+      session.#roundTrip.forget(channel.id);
       session.#channels.delete(channel.id);
     },
   }))(this);
@@ -325,7 +325,7 @@ export class Session implements MuxSession {
     // What waited was bounded by the backlog, and no fault of who takes it now.
     if (waited) this.#queue.frame(FrameType.OPEN_CONFIRM, ...confirm);
     else this.#queue.reply(FrameType.OPEN_CONFIRM, ...confirm);
-    this.#startProbe(channel.id);
+    this.#roundTrip.asked(channel.id);
     channel.confirmed(remoteId, window, maxPacket);
     return channel;
   }
@@ -369,7 +369,7 @@ export class Session implements MuxSession {
         if (maxPacket < PACKET_LIMITS.min || maxPacket > PACKET_LIMITS.max) {
           throw protocolError(`a packet size of ${maxPacket} was confirmed`);
         }
-        this.#measure(recipient);
+        this.#roundTrip.answered(recipient);
         channel.confirmed(sender, window, maxPacket);
         this.#opening.get(recipient)?.resolve(channel);
         this.#opening.delete(recipient);
@@ -380,7 +380,7 @@ export class Session implements MuxSession {
           "open-refused",
           "Cannot open channel: the peer refused it",
         );
-        this.#measure(recipient);
+        this.#roundTrip.answered(recipient);
         channel.lose(refused);
         channel.drop();
         this.#opening.get(recipient)?.reject(refused);
@@ -396,7 +396,7 @@ export class Session implements MuxSession {
           );
         }
         const channel = this.#find(recipient, "DATA");
-        this.#measure(recipient);
+        this.#roundTrip.answered(recipient);
         channel?.announced(length);
         this.#payloadChannel = channel;
       },
@@ -421,7 +421,7 @@ export class Session implements MuxSession {
    */
   #find(id: number, frame: string): QmuxChannel | undefined {
     const channel = this.#channels.get(id);
-    if (channel === undefined && id >= this.#nextId && !this.#wrapped) {
+    if (channel === undefined && !this.#ids.wasGiven(id)) {
       throw protocolError(`${frame} came for channel ${id}, never opened`);
     }
     return channel;
@@ -433,22 +433,6 @@ export class Session implements MuxSession {
       throw protocolError(`${frame} came for channel ${id}, not being opened`);
     }
     return channel;
-  }
-
-  /**
-   * Starts to measure a round trip: from a frame that lets the peer go on with
-   * channel `id` (OPEN, CONFIRM, credit for a window used up) to what it sends
-   * then. The application there may take its time, so the shortest counts.
-   */
-  #startProbe(id: number): void {
-    this.#probe ??= { id, sentAt: performance.now() };
-  }
-
-  #measure(id: number): void {
-    if (this.#probe?.id !== id) return;
-    const elapsed = performance.now() - this.#probe.sentAt;
-    this.#rtt = Math.min(this.#rtt ?? Infinity, elapsed);
-    this.#probe = undefined;
   }
 
   // --- Ending ---------------------------------------------------------------

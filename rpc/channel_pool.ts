@@ -75,7 +75,7 @@ export class ChannelPool {
         this.#target = 1;
         this.#refill();
       }
-      opened(channel);
+      opened(channel as QmuxChannel);
     }, (error) => {
       this.#waiting--;
       failed(error);
@@ -96,7 +96,7 @@ export class ChannelPool {
       this.#opening++;
       this.#session.openChannel((channel) => {
         this.#opening--;
-        this.#spares.push(channel);
+        this.#spares.push(channel as QmuxChannel);
         this.#watchUse();
       }, () => {
         // Refused, or the session is over: calls will hear it themselves.

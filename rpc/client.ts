@@ -6,8 +6,7 @@ import {
   type ValueWriter,
 } from "../codec/value_stream.ts";
 import type { QmuxChannel } from "../mux/channel.ts";
-import type { Session } from "../mux/session.ts";
-import { ChannelPool } from "./channel_pool.ts";
+import type { ChannelPool } from "./channel_pool.ts";
 import { RemoteError, RpcError } from "./errors.ts";
 import { HeaderCache } from "./header_cache.ts";
 import { MessageWriter } from "./message_writer.ts";
@@ -25,7 +24,7 @@ const HEADER_CACHE_SIZE = 256;
 /** The longest delay of a timer, in milliseconds: what is longer fires at once. */
 const MAX_DELAY = 2 ** 31 - 1;
 
-/** What a client needs besides its session. */
+/** What a client needs besides channels. */
 export interface ClientOptions {
   /** How values travel; the other side's must be the same. */
   codec: Codec;
@@ -47,8 +46,8 @@ export class Client implements Caller {
   readonly #channels: ChannelPool;
   readonly #headers = new Map<string, Uint8Array>();
 
-  /** Makes a client; it never ends the session. */
-  constructor(session: Session, options: ClientOptions) {
+  /** Makes a client; others may share its channels. */
+  constructor(channels: ChannelPool, options: ClientOptions) {
     const { codec } = options;
     this.#state = {
       ...options,
@@ -57,7 +56,7 @@ export class Client implements Caller {
       ),
       messages: new MessageWriter(),
     };
-    this.#channels = new ChannelPool(session);
+    this.#channels = channels;
   }
 
   call(

@@ -75,10 +75,8 @@ export function decodeResponseHeader(
 }
 
 function asHeader(value: unknown, which: string): Record<string, unknown> {
-  if (
-    typeof value !== "object" || value === null || Array.isArray(value) ||
-    value instanceof Uint8Array
-  ) {
+  // Codecs give objects of other classes too: bytes, dates.
+  if (Object.prototype.toString.call(value) !== "[object Object]") {
     throw new RpcError(
       "malformed-header",
       `Cannot read ${which} header: it is not a map`,

@@ -1,7 +1,10 @@
 import { assertEquals, assertThrows } from "@std/assert";
+import { cbor } from "../codec/cbor.ts";
+import type { Codec } from "../codec/codec.ts";
 import { CodecError } from "../codec/errors.ts";
 import { json } from "../codec/json.ts";
 import { msgpack } from "../codec/msgpack.ts";
+import { fromHex } from "../tests/support/wire.ts";
 import { RpcError } from "./errors.ts";
 import {
   callHeaderValue,
@@ -110,11 +113,17 @@ Deno.test("headers are maps, with fields of the right types", () => {
   }
 });
 
-Deno.test("bytes are no header", () => {
-  const binary = msgpack();
-  const bytes = binary.encode(new Uint8Array([1, 2]));
-  for (const read of [decodeCallHeader, decodeResponseHeader]) {
-    assertThrows(() => read(binary, bytes), RpcError, "not a map");
+Deno.test("bytes, dates and typed arrays are no header", () => {
+  const headers: [Codec, Uint8Array][] = [
+    [msgpack(), msgpack().encode(new Uint8Array([1, 2]))],
+    [cbor(), fromHex("420102")],
+    [cbor(), fromHex("c100")],
+    [cbor(), fromHex("d8454401000200")],
+  ];
+  for (const [codec, bytes] of headers) {
+    for (const read of [decodeCallHeader, decodeResponseHeader]) {
+      assertThrows(() => read(codec, bytes), RpcError, "not a map");
+    }
   }
 });
 

@@ -67,9 +67,10 @@ export class Router implements HandlerObject {
     for (const pattern of this.#prefixes) {
       if (!clean.startsWith(pattern)) continue;
       const handler = this.#handlers.get(pattern)!;
-      return handler instanceof Router
-        ? handler.match(clean.slice(pattern.length))
-        : { handler, pattern };
+      if (!(handler instanceof Router)) return { handler, pattern };
+      // Its answer stands, even if that is that it has no handler.
+      return handler.match(clean.slice(pattern.length)) ??
+        { handler: notFound, pattern };
     }
     return undefined;
   }

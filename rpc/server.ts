@@ -4,16 +4,16 @@ import type { QmuxChannel } from "../mux/channel.ts";
 import { IncomingCall } from "./call.ts";
 import { errorText } from "./errors.ts";
 import { HeaderCache } from "./header_cache.ts";
-import { decodeCallHeader, MAX_HEADER_SIZE } from "./protocol.ts";
-import { ChannelResponder, ResponseWriter } from "./responder.ts";
+import { Languages, type Request } from "./languages.ts";
+import { MAX_HEADER_SIZE } from "./protocol.ts";
+import { ChannelResponder } from "./responder.ts";
 import { invoke } from "./router.ts";
-import { cleanSelector } from "./selector.ts";
 import type { Caller, Handler } from "./types.ts";
 
 /** What a server needs besides channels. */
 export interface ServerOptions {
-  /** How values travel; the other side's must be the same. */
-  codec: Codec;
+  /** How values may travel: a call is answered in the one that it is in. */
+  codecs: readonly Codec[];
   /** Bytes that one argument value may have. */
   maxValueSize: number;
   /** What values that come in parts may take together. */
@@ -22,8 +22,8 @@ export interface ServerOptions {
   maxConcurrentCalls: number;
   /** Answers the calls. */
   handler: Handler;
-  /** Who handlers call back. */
-  caller: Caller;
+  /** Makes what handlers call back by, in the codec of the call. */
+  callerIn: (codec: Codec) => Caller;
   /**
    * Hears what nobody awaits: a header that cannot be decoded (no selector
    * then), and what a handler throws after it responded.
@@ -34,19 +34,14 @@ export interface ServerOptions {
 /** Answers the calls of one session: one a channel. */
 export class Server {
   readonly #options: ServerOptions;
-  readonly #writer: ResponseWriter;
-  /** Cleaned selectors by header. */
-  readonly #selectors: HeaderCache<string>;
+  readonly #requests: HeaderCache<Request>;
   #running = 0;
 
   /** Makes a server; {@linkcode serve} gives it channels. */
   constructor(options: ServerOptions) {
     this.#options = options;
-    const { codec } = options;
-    this.#writer = new ResponseWriter(codec);
-    this.#selectors = new HeaderCache((bytes) =>
-      cleanSelector(decodeCallHeader(codec, bytes).selector)
-    );
+    const languages = new Languages(options.codecs, options.callerIn);
+    this.#requests = new HeaderCache((header) => languages.read(header));
   }
 
   /** Waits for the call on a channel that was opened, and answers it. */
@@ -69,9 +64,9 @@ export class Server {
   }
 
   #begin(channel: QmuxChannel, reader: ValueReader, header: Uint8Array): void {
-    const { codec, caller, handler, maxConcurrentCalls } = this.#options;
-    const selector = this.#selectors.get(header);
-    const responder = new ChannelResponder(channel, this.#writer);
+    const { handler, maxConcurrentCalls } = this.#options;
+    const { selector, language } = this.#requests.get(header);
+    const responder = new ChannelResponder(channel, language.writer);
     if (this.#running >= maxConcurrentCalls) {
       void responder.return(
         new Error(`busy: ${this.#running} calls are running`),
@@ -80,10 +75,10 @@ export class Server {
     }
     const call = new IncomingCall(
       selector,
-      caller,
+      language.caller,
       channel,
       reader,
-      codec,
+      language.codec,
       responder,
     );
     let result: void | Promise<void>;

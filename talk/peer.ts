@@ -7,6 +7,7 @@ import {
 } from "../codec/value_stream.ts";
 import type { QmuxChannel } from "../mux/channel.ts";
 import type { Session } from "../mux/session.ts";
+import { ChannelPool } from "../rpc/channel_pool.ts";
 import { Client } from "../rpc/client.ts";
 import { invoke, notFound, Router } from "../rpc/router.ts";
 import type { RpcResponse } from "../rpc/response.ts";
@@ -26,8 +27,17 @@ export interface ErrorContext {
 
 /** How a peer talks. */
 export interface PeerOptions {
-  /** How values travel; the other side's must be the same. Default: `json()`. */
+  /**
+   * How values travel, both ways; the other side's must be the same. Default:
+   * `json()`.
+   */
   codec?: Codec;
+  /**
+   * Several in place of one `codec`: a call from the other side is answered in
+   * the one that it is in, which the first byte of its header tells, and
+   * `call.caller` calls back in it. Calls of this side are in the first.
+   */
+  codecs?: readonly Codec[];
   /** Answers the calls that no pattern of `handle()` matches. */
   handler?: Handler;
   /**
@@ -83,6 +93,7 @@ export class Peer implements Caller, AsyncDisposable {
   constructor(session: Session, options: PeerOptions = {}) {
     const {
       codec = json(),
+      codecs = [codec],
       handler: fallback = notFound,
       onError = () => {},
       maxValueSize = DEFAULT_MAX_VALUE_SIZE,
@@ -91,7 +102,11 @@ export class Peer implements Caller, AsyncDisposable {
     } = options;
     this.session = session;
     const budget = new ValueBudget(maxPartialValues);
-    this.#client = new Client(session, { codec, maxValueSize, budget });
+    const channels = new ChannelPool(session);
+    const clientIn = (codec: Codec) =>
+      new Client(channels, { codec, maxValueSize, budget });
+    const [first = codec] = codecs;
+    this.#client = clientIn(first);
     const report = (error: unknown, selector: string | undefined) => {
       try {
         onError(error, { peer: this, selector });
@@ -103,11 +118,11 @@ export class Peer implements Caller, AsyncDisposable {
       }
     };
     const server = new Server({
-      codec,
+      codecs: codecs.length === 0 ? [first] : codecs,
       maxValueSize,
       budget,
       maxConcurrentCalls,
-      caller: this.#client,
+      callerIn: (codec) => codec === first ? this.#client : clientIn(codec),
       handler: (call, respond) => {
         const handler = this.#router.match(call.selector)?.handler ?? fallback;
         return invoke(handler, call, respond);

@@ -38,18 +38,17 @@ function check(rest: string): void {
   if (rest !== "" && rest !== "//") throw new SyntaxError("expected stdio:");
 }
 
-/** Drives standard input and output as a transport. */
+/**
+ * Drives standard input and output as a transport.
+ *
+ * Deno cannot end standard output: the other end of the pipe hears that it has
+ * ended when the process does, whatever is closed before. So a session does not
+ * wait for an answer to that end, which would come too late.
+ */
 export function stdioTransport(): Transport {
   const buffer = new Uint8Array(READ_SIZE);
   const ended = Promise.withResolvers<null>();
-  let state: "open" | "write-closed" | "closed" = "open";
-
-  function closeWrite(): void {
-    if (state !== "open") return;
-    state = "write-closed";
-    Deno.stdout.close();
-  }
-
+  let closed = false;
   return {
     async read() {
       // A read of standard input cannot be taken back: close() goes past it.
@@ -61,12 +60,13 @@ export function stdioTransport(): Transport {
         at += await Deno.stdout.write(bytes.subarray(at));
       }
     },
-    closeWrite: () => Promise.resolve(closeWrite()),
+    closeWrite: () =>
+      Promise.reject(new TypeError("Cannot end standard output alone")),
     close() {
-      if (state === "closed") return;
-      closeWrite();
-      state = "closed";
+      if (closed) return;
+      closed = true;
       ended.resolve(null);
+      Deno.stdout.close();
       Deno.stdin.close();
     },
   };

@@ -17,13 +17,15 @@ import { assertAllFailed, startWaiters } from "../support/waiters.ts";
 import { within } from "../support/within.ts";
 import { HOSTILE } from "./hostile_bytes.ts";
 
-for (const [what, { bytes, ends, code, names }] of Object.entries(HOSTILE)) {
+for (const [what, hostile] of Object.entries(HOSTILE)) {
+  const { bytes, ends, code, names, served = true } = hostile;
   Deno.test(`${what} ends the session with ${code}, and everything that waits on it`, async () => {
     const { session, raw } = rawSession();
     const waiters = await startWaiters(session, raw);
     await raw.send(bytes(waiters.id));
     if (ends) await raw.end();
     await assertAllFailed(waiters, code, names);
+    await waiters.unread.close();
     assertEquals(session.usage, { channels: 0, places: 0 });
     // Nothing is answered, and our end of the line is closed.
     assertEquals(await within(raw.rest(), "our end to close"), []);
@@ -41,6 +43,7 @@ for (const [what, { bytes, ends, code, names }] of Object.entries(HOSTILE)) {
     await assertAllFailed(waiters, code, names);
   });
 
+  if (!served) continue;
   Deno.test(`${what} on one connection leaves the listener serving others`, async () => {
     const errors: unknown[] = [];
     const heard = Promise.withResolvers<void>();
@@ -55,18 +58,16 @@ for (const [what, { bytes, ends, code, names }] of Object.entries(HOSTILE)) {
     assertEquals(await peer.call("echo", [1]), 1);
 
     const { port } = new URL(listener.addr.replace("tcp:", "http:"));
-    const hostile = await Deno.connect({ port: Number(port) });
-    // A peer accepts at once: to its OPEN belongs the next number.
-    const waits = what.includes("nobody accepted");
-    await hostile.write(concat(open(0), waits ? data(9, "x") : bytes(0)));
-    if (ends) await hostile.closeWrite();
+    const conn = await Deno.connect({ port: Number(port) });
+    await conn.write(concat(open(0), bytes(0)));
+    if (ends) await conn.closeWrite();
     await within(heard.promise, "the listener's peer to be told");
-    await within(drain(hostile), "the listener to hang up");
-    hostile.close();
+    await within(drain(conn), "the listener to hang up");
+    conn.close();
 
     assertEquals(errors.length, 1);
     const [error] = errors;
-    assertIsError(error, MuxError, waits ? "DATA came for channel 9" : names);
+    assertIsError(error, MuxError, names);
     assertEquals(error.code, code);
     assertEquals(await peer.call("echo", [2]), 2);
     await using late = await dial(listener.addr);
@@ -160,6 +161,18 @@ Deno.test("DATA that says it is 4 GiB long is refused for a closed channel too",
   await raw.send(dataHeader(sender, 0xffff_ffff));
   const error = await within(session.closed.catch((e) => e), "the end");
   assertIsError(error, MuxError, "DATA of 4294967295 bytes");
+});
+
+Deno.test("a frame for an OPEN that nobody accepted yet ends the session: it has no number", async () => {
+  for (const guess of [data(0, "x"), eof(0), close(0), adjust(0, 1)]) {
+    const { session, raw } = rawSession();
+    await raw.send(open(0));
+    assertEquals(session.usage, { channels: 0, places: 1 });
+    await raw.send(guess);
+    const error = await within(session.closed.catch((e) => e), "the end");
+    assertIsError(error, MuxError, "came for channel 0, never opened");
+    assertEquals(await raw.rest(), []);
+  }
 });
 
 Deno.test("an OPEN with a packet size out of range is refused, and costs nothing else", async () => {

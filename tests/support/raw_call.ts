@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { SessionOptions } from "../../mux/options.ts";
 import type { Peer, PeerOptions } from "../../talk/peer.ts";
 import { type RawPeer, rawPeer } from "./raw_peer.ts";
 import {
@@ -126,6 +127,7 @@ export async function rawAccept(
  */
 export function scriptedPeer(
   options: PeerOptions = {},
+  session: SessionOptions = { closeTimeout: 1 },
 ): { peer: Peer; raw: RawPeer } {
-  return rawPeer({ ...options, session: { closeTimeout: 1 } });
+  return rawPeer({ ...options, session });
 }

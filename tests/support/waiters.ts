@@ -6,14 +6,17 @@
 import { assert, assertEquals } from "@std/assert";
 import { MuxError, type MuxErrorCode } from "../../mux/errors.ts";
 import type { Session } from "../../mux/session.ts";
+import type { Channel } from "../../mux/types.ts";
 import type { RawPeer } from "./raw_peer.ts";
 import { open, utf8 } from "./wire.ts";
 import { within } from "./within.ts";
 
 /** Waits of every kind, on one session. */
 export interface Waiters {
-  /** The number of the channel that they wait on. */
+  /** The number of another channel, open, that nobody reads. */
   id: number;
+  /** That channel: what came for it can still be read. */
+  unread: Channel;
   /** Each wait, as what it rejected with, or `undefined`. */
   settled: Promise<Record<string, unknown>>;
 }
@@ -33,10 +36,12 @@ export async function startWaiters(
   raw: RawPeer,
 ): Promise<Waiters> {
   const incoming = session[Symbol.asyncIterator]();
-  const accepted = incoming.next();
-  await raw.send(open(1_000, 0));
+  const first = incoming.next(), second = incoming.next();
+  await raw.send(open(1_000, 0), open(1_001, 0));
+  await raw.expect("open-confirm");
   const { sender: id } = await raw.expect("open-confirm");
-  const channel = (await accepted).value!;
+  const channel = (await first).value!;
+  const unread = (await second).value!;
   const reader = channel.readable.getReader();
   const writer = channel.writable.getWriter();
   reader.closed.catch(() => {});
@@ -46,8 +51,11 @@ export async function startWaiters(
     write: outcome(writer.write(utf8("no credit for this"))),
     open: outcome(session.open()),
     "channel.closed": outcome(channel.closed),
+    "unread.closed": outcome(unread.closed),
     "session.closed": outcome(session.closed),
-    accept: incoming.next().then(({ done }) => done),
+    accept: (async () => {
+      while (!(await incoming.next()).done) { /* Somebody opened one more. */ }
+    })(),
   };
   await raw.expect("open");
   const settle = async () => {
@@ -56,7 +64,7 @@ export async function startWaiters(
     );
     return Object.fromEntries(await Promise.all(entries));
   };
-  return { id, settled: settle() };
+  return { id, unread, settled: settle() };
 }
 
 /** All waits have ended with one error, of that code and text. */
@@ -66,7 +74,7 @@ export async function assertAllFailed(
   text: string,
 ): Promise<void> {
   const { accept, ...failures } = await settled;
-  assertEquals(accept, true);
+  assertEquals(accept, undefined);
   for (const [name, error] of Object.entries(failures)) {
     assert(error instanceof MuxError, `${name}: ${error}`);
     assertEquals(error.code, code, name);
