@@ -37,7 +37,7 @@ export interface ByteSource {
 }
 
 /** Bytes of a writer's buffer at first, and the most that it keeps. */
-const WRITER_SIZE = 1024;
+const WRITER_SIZE = 256;
 const WRITER_KEEPS = 64 * 1024;
 
 /**

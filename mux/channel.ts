@@ -340,11 +340,12 @@ export class QmuxChannel implements Channel, FrameSource, CreditSource {
     this.#tellWatcher();
   }
 
-  /** The session is over. */
-  lose(reason: unknown): void {
+  /** The session is over; `cleanly` says whether it broke or just ended. */
+  lose(reason: unknown, cleanly: boolean): void {
     if (this.#closeState === "closed") return;
-    const clean = this.#closeState === "sent";
-    this.#lost = clean ? undefined : reason;
+    // A peer that leaves need not answer our CLOSE first.
+    const closed = cleanly && this.#closeState === "sent";
+    this.#lost = closed ? undefined : reason;
     this.#failSend(() => reason);
     this.#receiveState = nextReceive(this.#receiveState, "lose");
     this.#closeState = nextClose(this.#closeState, "over");

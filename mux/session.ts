@@ -381,7 +381,7 @@ export class Session implements MuxSession {
           "Cannot open channel: the peer refused it",
         );
         this.#roundTrip.answered(recipient);
-        channel.lose(refused);
+        channel.lose(refused, true);
         channel.drop();
         this.#opening.get(recipient)?.reject(refused);
         this.#opening.delete(recipient);
@@ -504,11 +504,14 @@ export class Session implements MuxSession {
       : failure ?? connectionLost("the peer ended it");
     this.#ending = reason;
     this.#queue.stop();
-    for (const channel of [...this.#channels.values()]) channel.lose(reason);
+    const cleanly = failure === undefined || closedHere;
+    for (const channel of [...this.#channels.values()]) {
+      channel.lose(reason, cleanly);
+    }
     for (const waiting of this.#opening.values()) waiting.reject(reason);
     this.#opening.clear();
     this.#incoming.end();
-    if (failure === undefined || closedHere) this.#closed.resolve();
+    if (cleanly) this.#closed.resolve();
     else this.#closed.reject(failure);
     void this.#closeTransport();
   }

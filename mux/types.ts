@@ -66,8 +66,9 @@ export interface Channel {
    */
   close(): Promise<void>;
   /**
-   * Resolves when CLOSE went both ways; rejects with a {@linkcode MuxError} if
-   * the session ended in a failure first. Never an unhandled rejection.
+   * Resolves when CLOSE went both ways, or the session ended behind this
+   * side's; rejects with a {@linkcode MuxError} if it ended before, or broke.
+   * Never an unhandled rejection.
    */
   readonly closed: Promise<void>;
 }

@@ -1,4 +1,4 @@
-import type { SessionOptions } from "../mux/options.ts";
+import { resolveOptions, type SessionOptions } from "../mux/options.ts";
 import { Session } from "../mux/session.ts";
 import { memoryTransports } from "../mux/transport/memory.ts";
 import type { Transport } from "../mux/types.ts";
@@ -24,6 +24,8 @@ export interface DialOptions extends PeerOptions, ConnectOptions {}
 
 /** Default of {@linkcode ConnectOptions.timeout}. */
 const DEFAULT_TIMEOUT = 30_000;
+/** The longest delay of a timer, in milliseconds: what is longer fires at once. */
+const MAX_DELAY = 2 ** 31 - 1;
 
 /**
  * Connects to an address and gives the peer for it.
@@ -49,6 +51,7 @@ const DEFAULT_TIMEOUT = 30_000;
  * @param address where to connect to
  * @param options how to talk, and how long to try
  * @throws {TalkError} `bad-address`, `unknown-scheme`, `dial-failed`, `timeout`
+ * @throws {RangeError} if a session option is out of range
  * @throws {unknown} `signal.reason`
  */
 export async function dial(
@@ -64,6 +67,7 @@ export async function dial(
  * @param address where to connect to
  * @param options limits, and how long to try
  * @throws {TalkError} `bad-address`, `unknown-scheme`, `dial-failed`, `timeout`
+ * @throws {RangeError} if a session option is out of range
  * @throws {unknown} `signal.reason`
  */
 export async function dialSession(
@@ -75,21 +79,23 @@ export async function dialSession(
 
 async function connect(
   address: string,
-  { signal, timeout = DEFAULT_TIMEOUT }: ConnectOptions,
+  { signal, timeout = DEFAULT_TIMEOUT, session }: ConnectOptions,
 ): Promise<Transport> {
   signal?.throwIfAborted();
+  // Before there is a connection that a mistake would have to close.
+  resolveOptions(session);
   const { scheme, rest } = await resolveAddress(address);
   const giveUp = new AbortController();
   const onAbort = () => giveUp.abort(signal!.reason);
   signal?.addEventListener("abort", onAbort, { once: true });
-  const timer = setTimeout(() => {
+  const expire = () =>
     giveUp.abort(
       new TalkError(
         "timeout",
         `Cannot dial "${address}": no connection within ${timeout} ms`,
       ),
     );
-  }, timeout);
+  const timer = timeout > MAX_DELAY ? undefined : setTimeout(expire, timeout);
   try {
     return await scheme.connect(rest, giveUp.signal);
   } catch (error) {

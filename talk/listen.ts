@@ -1,4 +1,4 @@
-import type { SessionOptions } from "../mux/options.ts";
+import { resolveOptions, type SessionOptions } from "../mux/options.ts";
 import { Session } from "../mux/session.ts";
 import { addressError } from "./dial.ts";
 import { Listener, type ListenerOptions } from "./listener.ts";
@@ -35,6 +35,7 @@ export interface ListenOptions extends PeerOptions, ListenSessionOptions {}
  * @param address where to listen
  * @param options how to talk, and whom to
  * @throws {TalkError} `bad-address`, `unknown-scheme`, `listen-failed`
+ * @throws {RangeError} if a session option is out of range
  */
 export function listen(
   address: string,
@@ -53,6 +54,7 @@ export function listen(
  * @param address where to listen
  * @param options limits, and whom to talk to
  * @throws {TalkError} `bad-address`, `unknown-scheme`, `listen-failed`
+ * @throws {RangeError} if a session option is out of range
  */
 export function listenSession(
   address: string,
@@ -66,6 +68,8 @@ async function start<T extends Peer | Session>(
   options: ListenSessionOptions,
   make: (session: Session) => T,
 ): Promise<Listener<T>> {
+  // Now, and not when the first connection comes.
+  resolveOptions(options.session);
   const { scheme, rest } = await resolveAddress(address);
   try {
     return new Listener(

@@ -10,7 +10,7 @@ import type { Transport } from "../types.ts";
 import type { TransportListener } from "./types.ts";
 
 /** Bytes of the read buffer of an idle connection. */
-const SMALL_READ = 4 * 1024;
+const SMALL_READ = 1024;
 /** Bytes that it grows to under load. */
 const LARGE_READ = 256 * 1024;
 /** Reads of less than an eighth of it after which it shrinks again. */

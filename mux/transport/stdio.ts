@@ -47,12 +47,18 @@ function check(rest: string): void {
  */
 export function stdioTransport(): Transport {
   const buffer = new Uint8Array(READ_SIZE);
-  const ended = Promise.withResolvers<null>();
+  /** Ends the read under way. */
+  let giveUp: ((end: null) => void) | undefined;
   let closed = false;
   return {
     async read() {
+      if (closed) return null;
       // A read of standard input cannot be taken back: close() goes past it.
-      const read = await Promise.race([Deno.stdin.read(buffer), ended.promise]);
+      // (Promise.race() with one promise for all reads would keep them all.)
+      const read = await new Promise<number | null>((resolve, reject) => {
+        giveUp = resolve;
+        Deno.stdin.read(buffer).then(resolve, reject);
+      });
       return read === null ? null : buffer.subarray(0, read);
     },
     async write(bytes) {
@@ -65,7 +71,7 @@ export function stdioTransport(): Transport {
     close() {
       if (closed) return;
       closed = true;
-      ended.resolve(null);
+      giveUp?.(null);
       Deno.stdout.close();
       Deno.stdin.close();
     },

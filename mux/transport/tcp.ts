@@ -4,7 +4,9 @@ import type { Scheme } from "./types.ts";
 /** `tcp://host:port`; an IPv6 host stands in brackets. */
 export const tcp: Scheme = {
   async connect(rest, signal) {
-    const conn = await connectWith(Deno.connect(parse(rest)), signal);
+    // Given the signal, newer versions of Deno also end the attempt itself.
+    const connecting = Deno.connect({ ...parse(rest), signal });
+    const conn = await connectWith(connecting, signal);
     return connTransport(prepared(conn, sendAtOnce));
   },
   listen(rest) {

@@ -6,6 +6,9 @@
 import type { MeasureName, MeasureOptions, Sample } from "./measures.ts";
 import type { Peer } from "./peer.ts";
 
+/** Milliseconds beyond the time to call after which a client has hung. */
+const PATIENCE = 60_000;
+
 /** A server process, started once for all rounds. */
 export interface RunningPeer extends AsyncDisposable {
   readonly peer: Peer;
@@ -54,13 +57,18 @@ async function runClient(
   options: MeasureOptions,
 ): Promise<Sample> {
   const [program, ...args] = peer.client(name, address, options);
-  const { success, code, stdout } = await new Deno.Command(program, {
+  const { success, code, signal, stdout } = await new Deno.Command(program, {
     args,
     stderr: "inherit",
+    signal: AbortSignal.timeout(
+      PATIENCE + 1_000 * (options.warmup + options.seconds),
+    ),
   }).output();
   if (!success) {
     throw new Error(
-      `Cannot measure ${peer.name}: its client ended with ${code}`,
+      `Cannot measure ${name} of ${peer.name}: its client ended with ${
+        signal ?? code
+      }`,
     );
   }
   const line = new TextDecoder().decode(stdout);

@@ -18,15 +18,15 @@ export class FakeTime implements Disposable {
   #now = 0;
   #nextId = 2 ** 40;
 
-  /** Takes over. */
-  constructor() {
+  /** Takes over the timers of `shortest` milliseconds and more. */
+  constructor(shortest = SHORTEST) {
     const set = (
       callback: (...args: unknown[]) => void,
       delay = 0,
       ...args: unknown[]
     ) => {
       // As the real one: what does not fit into 31 bits is no delay at all.
-      if (delay < SHORTEST || !(delay < 2 ** 31)) {
+      if (delay < shortest || !(delay < 2 ** 31)) {
         return this.#setTimeout(callback, delay, ...args);
       }
       const id = this.#nextId++;

@@ -15,9 +15,10 @@ const peer: DenoPeer = {
   serve() {
     return Promise.resolve(listenTcp(async (conn) => {
       const buffer = new Uint8Array(256 * 1024);
-      const first = await conn.read(buffer);
+      // One byte and no more: the first message may be right behind it.
+      await conn.read(buffer.subarray(0, 1));
       if (buffer[0] === PING) return await echo(conn, buffer);
-      let counted = first! - 1;
+      let counted = 0;
       for (;;) {
         const read = await conn.read(buffer);
         if (read === null) break;

@@ -1,0 +1,53 @@
+/**
+ * Milliseconds after which a question was not answered but its channel used
+ * again: no path on Earth takes as long.
+ */
+const PATIENCE = 1_000;
+
+/**
+ * The shortest round trip of a session, measured on frames that it sends
+ * anyway: from one that lets the peer go on with a channel (OPEN, CONFIRM,
+ * credit for a window used up) to what the peer sends there next. The
+ * application may take its time in between, so the shortest counts.
+ */
+export class RoundTrip {
+  readonly #now: () => number;
+  #shortest: number | undefined;
+  /** One is measured at a time. */
+  #probe: { id: number; sentAt: number } | undefined;
+
+  /**
+   * Has measured nothing yet.
+   *
+   * @param now a monotonic clock, in milliseconds
+   */
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  /** The shortest so far, in milliseconds; undefined before there is one. */
+  get shortest(): number | undefined {
+    return this.#shortest;
+  }
+
+  /** A frame is on its way that lets the peer go on with channel `id`. */
+  asked(id: number): void {
+    const now = this.#now();
+    if (this.#probe === undefined || now - this.#probe.sentAt > PATIENCE) {
+      this.#probe = { id, sentAt: now };
+    }
+  }
+
+  /** The peer has gone on with channel `id`. */
+  answered(id: number): void {
+    if (this.#probe?.id !== id) return;
+    const elapsed = this.#now() - this.#probe.sentAt;
+    this.#shortest = Math.min(this.#shortest ?? Infinity, elapsed);
+    this.#probe = undefined;
+  }
+
+  /** Channel `id` is over, and nothing comes on it. */
+  forget(id: number): void {
+    if (this.#probe?.id === id) this.#probe = undefined;
+  }
+}

@@ -1,0 +1,219 @@
+import { dialCommand, type Peer, TalkError } from "@qtalk/qtalk";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { toText } from "@std/streams";
+import { MuxError } from "../mux/errors.ts";
+import { FakeTime } from "../tests/support/fake_time.ts";
+import { turn, watch, within } from "../tests/support/within.ts";
+
+const SCRIPT = new URL("../tests/support/child.ts", import.meta.url).pathname;
+
+function child(
+  mode: string,
+  file?: string,
+  options: Deno.CommandOptions = { stdin: "piped", stdout: "piped" },
+): Deno.Command {
+  const args = ["run", "-A", SCRIPT, mode];
+  if (file !== undefined) args.push(file);
+  return new Deno.Command(Deno.execPath(), { ...options, args });
+}
+
+/** A file for a child to write into. */
+async function notes() {
+  const path = await Deno.makeTempFile();
+  return {
+    path,
+    read: () => Deno.readTextFile(path),
+    [Symbol.asyncDispose]: () => Deno.remove(path),
+  };
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    Deno.kill(pid, "SIGCONT");
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Closes a peer of which so many timers have to run out: those pass at once,
+ * and what happens then takes the time that it takes.
+ */
+async function closeThrough(timers: number, peer: Peer): Promise<void> {
+  using time = new FakeTime();
+  const closing = watch(peer.close());
+  while (closing.state === "pending") {
+    if (time.waiting > 0 && timers-- > 0) time.tick(1_000);
+    await turn();
+  }
+}
+
+Deno.test("a command is called over its standard streams, and calls back", async () => {
+  await using peer = dialCommand(child("serve"));
+  peer.handle("name", (_call, respond) => respond.return("parent"));
+  const large = "x".repeat(1_000_000);
+  assertEquals(await peer.call("echo", [large]), large);
+  assertEquals(await peer.call("ask", ["name"]), "parent");
+});
+
+Deno.test("closing the peer ends the child's input, at which it leaves by itself", async () => {
+  await using file = await notes();
+  const peer = dialCommand(child("serve", file.path));
+  const pid = await peer.call("pid") as number;
+  await within(peer.close(), "close()");
+  await peer.closed;
+  assert(!isRunning(pid), "the child is gone when close() resolves");
+  assertEquals(await file.read(), "left by itself");
+  await peer.close();
+});
+
+Deno.test("a child that lingers is terminated", async () => {
+  await using file = await notes();
+  const peer = dialCommand(child("lingerer", file.path));
+  const pid = await peer.call("pid") as number;
+  // It does not end its output, and does not leave.
+  await closeThrough(2, peer);
+  assert(!isRunning(pid));
+  assertEquals(await file.read(), "terminated");
+});
+
+Deno.test("a child that does not let itself be terminated is killed", async () => {
+  await using file = await notes();
+  const peer = dialCommand(child("stubborn", file.path));
+  const pid = await peer.call("pid") as number;
+  // It does not end its output, does not leave, and not when it is told to.
+  await closeThrough(3, peer);
+  assert(!isRunning(pid));
+});
+
+Deno.test("a child that has stopped reading is ended all the same", async () => {
+  await using file = await notes();
+  const peer = dialCommand(child("stuck", file.path));
+  const answer = watch(peer.call("x", "x".repeat(4_000_000)));
+  while (await file.read() === "") await turn();
+  const pid = Number(await file.read());
+  await closeThrough(2, peer);
+  assert(!isRunning(pid));
+  await turn();
+  assertEquals((answer.reason as MuxError).code, "session-closed");
+});
+
+Deno.test("a child that exits ends the session, and what waits for it", async () => {
+  const heard: unknown[] = [];
+  const peer = dialCommand(child("serve"), {
+    onError: (error) => heard.push(error),
+  });
+  const error = await assertRejects(() => peer.call("exit", [3]), MuxError);
+  assertEquals(error.code, "connection-lost");
+  await within(peer.closed, "closed");
+  await peer.close();
+  assertEquals(heard, [], "it left between two frames");
+});
+
+Deno.test("a child that closes the conversation by itself ends it cleanly", async () => {
+  const peer = dialCommand(child("closer"));
+  const pid = await peer.call("pid") as number;
+  await peer.call("leave");
+  await within(peer.closed, "closed");
+  await peer.close();
+  assert(!isRunning(pid));
+});
+
+Deno.test("a child that says what is no qmux breaks the session, and is ended", async () => {
+  const heard = Promise.withResolvers<unknown>();
+  const peer = dialCommand(child("garbage"), { onError: heard.resolve });
+  const error = await assertRejects(
+    () => within(peer.closed, "closed"),
+    MuxError,
+  );
+  assertEquals(error.code, "protocol-error");
+  assertEquals(await heard.promise, error);
+  await peer.close();
+});
+
+Deno.test("a command whose streams are not both piped cannot be talked to", async () => {
+  for (
+    const options of [
+      { stdin: "piped", stdout: "null" },
+      { stdin: "null", stdout: "piped" },
+      { stdin: "null", stdout: "null" },
+    ] as const
+  ) {
+    const error = assertThrows(
+      () => dialCommand(child("serve", undefined, options)),
+      TalkError,
+      "its stdin and stdout are not both piped",
+    );
+    assertEquals(error.code, "bad-command");
+    await turn();
+  }
+});
+
+Deno.test("a command whose stderr is piped is refused, since nobody would read it", async () => {
+  const options = { stdin: "piped", stdout: "piped", stderr: "piped" } as const;
+  const error = assertThrows(
+    () => dialCommand(child("serve", undefined, options)),
+    TalkError,
+    "its stderr is piped",
+  );
+  assertEquals(error.code, "bad-command");
+  await turn();
+});
+
+Deno.test("a command that cannot be started is a failed dial", () => {
+  const missing = new Deno.Command("./no-such-command", {
+    stdin: "piped",
+    stdout: "piped",
+  });
+  const error = assertThrows(() => dialCommand(missing), TalkError);
+  assertEquals(error.code, "dial-failed");
+  assert(error.cause instanceof Error);
+});
+
+Deno.test("options that are out of range start no child", async () => {
+  await using file = await notes();
+  assertThrows(
+    () =>
+      dialCommand(child("serve", file.path), {
+        session: { maxChannels: 0 },
+      }),
+    RangeError,
+    "maxChannels",
+  );
+});
+
+/** Starts a child without a peer. */
+function spawned(mode: string): Deno.ChildProcess {
+  return child(mode, undefined, {
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+}
+
+Deno.test("a peer over standard streams leaves when its input ends, and has said nothing", async () => {
+  const process = spawned("serve");
+  await process.stdin.close();
+  const status = await within(process.status, "the child to leave");
+  assertEquals(
+    [status.code, await toText(process.stdout), await toText(process.stderr)],
+    [0, "", ""],
+  );
+});
+
+Deno.test("a peer over standard streams leaves when nobody reads what it says either", async () => {
+  const process = spawned("serve");
+  await process.stdout.cancel();
+  await process.stdin.close();
+  const status = await within(process.status, "the child to leave");
+  assertEquals([status.code, await toText(process.stderr)], [0, ""]);
+});
+
+Deno.test("a peer over standard streams that closes lets its process leave, even if its input stays open", async () => {
+  const process = spawned("brief");
+  const status = await within(process.status, "the child to leave");
+  assertEquals([status.code, await toText(process.stderr)], [0, ""]);
+  await process.stdout.cancel();
+  await process.stdin.close().catch(() => {});
+});

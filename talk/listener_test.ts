@@ -1,0 +1,419 @@
+import {
+  dial,
+  dialSession,
+  handlerFrom,
+  listen,
+  listenSession,
+  MuxError,
+  Peer,
+  Session,
+  TalkError,
+} from "@qtalk/qtalk";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { memoryTransports } from "../mux/transport/memory.ts";
+import type { Accepted, TransportListener } from "../mux/transport/types.ts";
+import type { Transport } from "../mux/types.ts";
+import { FakeTime } from "../tests/support/fake_time.ts";
+import { turn, watch, within } from "../tests/support/within.ts";
+import { Listener, type ListenerOptions } from "./listener.ts";
+
+const handler = handlerFrom({ echo: (value: unknown) => value });
+
+/** Connections that come when a test says so. */
+class Source implements TransportListener {
+  readonly addr = "test:";
+  closed = false;
+  readonly #queue: (Accepted | Error | null)[] = [];
+  #waiting: PromiseWithResolvers<void> | undefined;
+
+  /** Connects; returns the other end. */
+  connect(remoteAddr = "test:client"): Session {
+    const [near, far] = memoryTransports();
+    this.#push({ transport: near, remoteAddr });
+    return new Session(far, { closeTimeout: 1 });
+  }
+
+  /** Accepting fails. */
+  fail(error: Error): void {
+    this.#push(error);
+  }
+
+  /** There can be no further connection. */
+  end(): void {
+    this.#push(null);
+  }
+
+  async accept(): Promise<Accepted | null> {
+    while (this.#queue.length === 0) {
+      if (this.closed) return null;
+      await (this.#waiting = Promise.withResolvers<void>()).promise;
+    }
+    const next = this.#queue.shift()!;
+    if (next instanceof Error) throw next;
+    return next;
+  }
+
+  close(): void {
+    this.closed = true;
+    this.#waiting?.resolve();
+  }
+
+  #push(next: Accepted | Error | null): void {
+    this.#queue.push(next);
+    this.#waiting?.resolve();
+  }
+}
+
+function listening(options: ListenerOptions = {}) {
+  const source = new Source();
+  const make = (transport: Transport) =>
+    new Peer(new Session(transport), { handler });
+  return { source, listener: new Listener(source, make, options) };
+}
+
+/** Calls over a bare session, as a peer. */
+async function calls(session: Session): Promise<unknown> {
+  return await new Peer(session).call("echo", ["served"]);
+}
+
+Deno.test("a listener serves whether or not it is iterated", async () => {
+  const { source, listener } = listening();
+  await using _ = listener;
+  assertEquals(await calls(source.connect()), "served");
+  assertEquals(await calls(source.connect()), "served");
+});
+
+const ADDRESSES = ["tcp://127.0.0.1:0", "tcp://[::1]:0", "tcp://0.0.0.0:0"];
+
+for (const address of ADDRESSES) {
+  const { hostname, port } = new URL(address.replace("tcp", "http"));
+  Deno.test({
+    name: `the addr of a listener on ${address} can be dialed`,
+    ignore: !available(hostname.replace(/[[\]]/g, ""), Number(port)),
+    async fn() {
+      await using listener = await listen(address, { handler });
+      assert(!listener.addr.endsWith(":0"), listener.addr);
+      await using peer = await dial(listener.addr);
+      assertEquals(await peer.call("echo", [1]), 1);
+    },
+  });
+}
+
+/** Whether this machine has that address. */
+function available(hostname: string, port: number): boolean {
+  try {
+    Deno.listen({ hostname, port }).close();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+Deno.test("a listener on a Unix socket removes its file when it closes", async () => {
+  const folder = await Deno.makeTempDir();
+  const path = `${folder}/socket`;
+  for (let i = 0; i < 2; i++) {
+    const listener = await listen(`unix:${path}`, { handler });
+    assertEquals(listener.addr, `unix:${path}`);
+    await listener.close();
+    await assertRejects(() => Deno.stat(path), Deno.errors.NotFound);
+  }
+  await Deno.remove(folder);
+});
+
+Deno.test("an iterator gets what is accepted after it started", async () => {
+  const { source, listener } = listening();
+  await using _ = listener;
+  await calls(source.connect());
+  const iterator = listener[Symbol.asyncIterator]();
+  const client = new Peer(source.connect(), {
+    handler: handlerFrom(() => "the second"),
+  });
+  const { value } = await within(iterator.next(), "a peer");
+  assertEquals(await value!.call(""), "the second");
+  await client.close();
+});
+
+Deno.test("each iterator gets every peer", async () => {
+  const { source, listener } = listening();
+  await using _ = listener;
+  const one = listener[Symbol.asyncIterator]();
+  const other = listener[Symbol.asyncIterator]();
+  const waiting = one.next();
+  await calls(source.connect());
+  assert((await waiting).value === (await other.next()).value);
+});
+
+Deno.test("break ends the iteration and nothing else", async () => {
+  const { source, listener } = listening();
+  await using _ = listener;
+  const clients = [source.connect(), source.connect()];
+  const served = clients.map(calls);
+  for await (const peer of listener) {
+    assert(peer instanceof Peer);
+    break;
+  }
+  assertEquals(await Promise.all(served), ["served", "served"]);
+  assertEquals(await calls(source.connect()), "served", "it accepts on");
+  const again = listener[Symbol.asyncIterator]().next();
+  await calls(source.connect());
+  assert((await again).value instanceof Peer, "and can be iterated again");
+});
+
+Deno.test("an iterator that is not asked keeps 128 peers, and lets the others pass by", async () => {
+  const { source, listener } = listening();
+  await using _ = listener;
+  const iterator = listener[Symbol.asyncIterator]();
+  for (let i = 0; i < 130; i++) await calls(source.connect());
+  const next = async () => (await iterator.next()).value;
+  const kept = new Set<unknown>();
+  for (let i = 0; i < 128; i++) kept.add(await next());
+  assertEquals(kept.size, 128);
+  const later = next();
+  await calls(source.connect());
+  assert(!kept.has(await later));
+});
+
+Deno.test("several nexts at once get a peer each", async () => {
+  const { source, listener } = listening();
+  await using _ = listener;
+  const iterator = listener[Symbol.asyncIterator]();
+  const nexts = [iterator.next(), iterator.next()];
+  await calls(source.connect());
+  await calls(source.connect());
+  const [first, second] = await within(Promise.all(nexts), "both");
+  assert(first!.value instanceof Peer && second!.value instanceof Peer);
+  assert(first!.value !== second!.value);
+});
+
+Deno.test("return() ends a next() that waits", async () => {
+  const { listener } = listening();
+  await using _ = listener;
+  const iterator = listener[Symbol.asyncIterator]();
+  const next = iterator.next();
+  await iterator.return?.();
+  assertEquals(await within(next, "next()"), { done: true, value: undefined });
+  assertEquals((await within(iterator.next(), "next()")).done, true);
+});
+
+Deno.test("closing the listener ends every iteration, behind what is queued", async () => {
+  const { source, listener } = listening();
+  const waiting = listener[Symbol.asyncIterator]();
+  const queued = listener[Symbol.asyncIterator]();
+  await calls(source.connect());
+  await waiting.next();
+  const end = waiting.next();
+  await listener.close();
+  assertEquals((await within(end, "next()")).done, true);
+  assertEquals((await queued.next()).done, false);
+  assertEquals((await queued.next()).done, true);
+  for await (const _ of listener) assert(false, "a closed listener has none");
+});
+
+Deno.test("the accept hook sees the remote address, and what it refuses is closed", async () => {
+  const seen: string[] = [];
+  const { source, listener } = listening({
+    accept: ({ remoteAddr }) => {
+      seen.push(remoteAddr);
+      return remoteAddr === "test:friend";
+    },
+  });
+  await using _ = listener;
+  const refused = source.connect("test:stranger");
+  await within(refused.closed, "the stranger's session to end");
+  assertEquals(await calls(source.connect("test:friend")), "served");
+  assertEquals(seen, ["test:stranger", "test:friend"]);
+});
+
+Deno.test("the accept hook of a real socket sees an address of its scheme", async () => {
+  const seen: string[] = [];
+  await using listener = await listenSession("tcp://127.0.0.1:0", {
+    accept: ({ remoteAddr }) => {
+      seen.push(remoteAddr);
+      return false;
+    },
+  });
+  const session = await dialSession(listener.addr);
+  await within(session.closed, "the session to end");
+  assert(/^tcp:\/\/127\.0\.0\.1:\d+$/.test(seen[0]!), seen[0]);
+  await session.close();
+});
+
+Deno.test("an accept hook that throws refuses", async () => {
+  for (
+    const accept of [
+      () => {
+        throw new Error("no");
+      },
+      () => Promise.reject(new Error("no")),
+    ]
+  ) {
+    const { source, listener } = listening({ accept });
+    await using _ = listener;
+    await within(source.connect().closed, "the session to end");
+  }
+});
+
+Deno.test("others are accepted while the hook thinks about one", async () => {
+  const verdict = Promise.withResolvers<boolean>();
+  const { source, listener } = listening({
+    accept: ({ remoteAddr }) =>
+      remoteAddr === "test:doubtful" ? verdict.promise : true,
+  });
+  await using _ = listener;
+  const doubtful = calls(source.connect("test:doubtful"));
+  assertEquals(await calls(source.connect()), "served");
+  const watched = watch(doubtful);
+  await turn();
+  assertEquals(watched.state, "pending");
+  verdict.resolve(true);
+  assertEquals(await doubtful, "served");
+});
+
+Deno.test("closing the listener closes what the hook still thinks about", async () => {
+  const verdict = Promise.withResolvers<boolean>();
+  const { source, listener } = listening({ accept: () => verdict.promise });
+  const doubtful = source.connect();
+  await turn();
+  await within(listener.close(), "close()");
+  await within(doubtful.closed, "the session to end");
+  verdict.resolve(true);
+  await turn();
+  await listener.closed;
+});
+
+Deno.test("a source with one connection serves it to its end, though the hook thinks first", async () => {
+  const { source, listener } = listening({
+    accept: async () => {
+      await turn();
+      return true;
+    },
+  });
+  const client = new Peer(source.connect());
+  source.end();
+  assertEquals(
+    await within(client.call("echo", ["served"]), "the call"),
+    "served",
+  );
+  const closed = watch(listener.closed);
+  await turn();
+  assertEquals(closed.state, "pending", "as long as the one is open");
+  await client.close();
+  await within(listener.closed, "closed");
+});
+
+Deno.test("a peer that cannot be made costs its connection, and nothing else", async () => {
+  const source = new Source();
+  let first = true;
+  const make = (transport: Transport) => {
+    if (first) {
+      first = false;
+      throw new Error("not this one");
+    }
+    return new Peer(new Session(transport), { handler });
+  };
+  await using _ = new Listener(source, make, {});
+  await within(source.connect().closed, "the session to end");
+  assertEquals(await calls(source.connect()), "served");
+});
+
+Deno.test("close() closes every peer that was accepted, and then accepts none", async () => {
+  const listener = await listen("tcp://127.0.0.1:0", { handler });
+  const clients = [await dial(listener.addr), await dial(listener.addr)];
+  for (const client of clients) await client.call("echo", [1]);
+  await Promise.all([listener.close(), listener.close()]);
+  for (const client of clients) await within(client.closed, "the client");
+  await listener.closed;
+  const error = await assertRejects(() => dial(listener.addr), TalkError);
+  assertEquals(error.code, "dial-failed");
+  await listener.close();
+  for (const client of clients) await client.close();
+});
+
+Deno.test("closed resolves when all that was accepted has ended", async () => {
+  const { source, listener } = listening();
+  const client = new Peer(source.connect());
+  await client.call("echo", [1]);
+  source.end();
+  const closed = watch(listener.closed);
+  await turn();
+  assertEquals(closed.state, "pending");
+  await client.close();
+  await within(listener.closed, "closed");
+});
+
+Deno.test("a peer that breaks leaves the listener serving", async () => {
+  const errors: unknown[] = [];
+  await using listener = await listen("tcp://127.0.0.1:0", {
+    handler,
+    onError: (error) => errors.push(error),
+  });
+  const { port } = new URL(listener.addr.replace("tcp", "http"));
+  const stranger = await Deno.connect({ port: Number(port) });
+  await stranger.write(new TextEncoder().encode("GET / HTTP/1.1\r\n\r\n"));
+  assertEquals(await stranger.read(new Uint8Array(1)).catch(() => null), null);
+  stranger.close();
+  await using peer = await dial(listener.addr);
+  assertEquals(await peer.call("echo", ["served"]), "served");
+  assertEquals((errors[0] as MuxError).code, "protocol-error");
+});
+
+Deno.test("an accept that fails is tried again after a while", async () => {
+  using time = new FakeTime(10);
+  const { source, listener } = listening();
+  for (let i = 0; i < 3; i++) source.fail(new Error("no files left"));
+  const served = calls(source.connect());
+  for (let i = 0; i < 3; i++) {
+    while (time.waiting === 0) await turn();
+    time.tick(50);
+    await turn();
+  }
+  assertEquals(await served, "served");
+  const closing = listener.close();
+  await turn();
+  time.tick(1_000);
+  await closing;
+});
+
+Deno.test("a listener that cannot accept any more says so by closed", async () => {
+  using time = new FakeTime(10);
+  const { source, listener } = listening();
+  const failure = new Error("broken for good");
+  for (let i = 0; i < 1_000; i++) source.fail(failure);
+  const closed = watch(listener.closed);
+  while (closed.state === "pending") {
+    time.tick(50);
+    await turn();
+  }
+  assertEquals(closed.reason, failure);
+  assert(source.closed);
+  await listener.close();
+  for await (const _ of listener) assert(false);
+});
+
+Deno.test("close() does not wait for the next try of an accept that failed", async () => {
+  using time = new FakeTime(10);
+  const { source, listener } = listening();
+  source.fail(new Error("no files left"));
+  while (time.waiting === 0) await turn();
+  await within(listener.close(), "close()");
+  assertEquals(time.waiting, 0);
+});
+
+Deno.test("an address in use cannot be listened on", async () => {
+  await using listener = await listen("tcp://127.0.0.1:0");
+  const error = await assertRejects(() => listen(listener.addr), TalkError);
+  assertEquals(error.code, "listen-failed");
+  assert(error.message.startsWith(`Cannot listen on "${listener.addr}": `));
+  assert(error.cause instanceof Error);
+});
+
+Deno.test("session options out of range are refused before anything is listened on", async () => {
+  for (const open of [listen, listenSession]) {
+    await assertRejects(
+      () => open("tcp://127.0.0.1:0", { session: { maxChannels: 0 } }),
+      RangeError,
+      "maxChannels",
+    );
+  }
+});

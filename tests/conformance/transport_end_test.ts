@@ -1,0 +1,233 @@
+/**
+ * The last row of the closing table of mux/SPEC.md: how a session ends with
+ * the transport under it.
+ *
+ * @module
+ */
+import { assert, assertEquals } from "@std/assert";
+import { Session } from "../../mux/session.ts";
+import { connTransport } from "../../mux/transport/conn.ts";
+import { RawPeer, rawSession } from "../support/raw_peer.ts";
+import { close, concat, data, eof, open, utf8 } from "../support/wire.ts";
+import { turn } from "../support/within.ts";
+import { scripted } from "./scripted.ts";
+import { assertCode, assertFails, failure } from "./session_pair.ts";
+
+scripted(
+  "end of the transport: a transport that ends between frames resolves closed, but not as an end of data",
+  async (script) => {
+    const open = await script.incoming();
+    const ended = await script.outgoing({ number: 6 });
+    await script.raw.send(
+      data(open.id, "delivered"),
+      data(ended.id, "delivered"),
+      eof(ended.id),
+    );
+    await script.raw.end();
+    await script.session.closed;
+    const lost = await open.pipe.rest();
+    assertEquals(lost.text, "delivered");
+    assertCode(lost.error, "connection-lost");
+    assertEquals(await ended.pipe.rest(), {
+      text: "delivered",
+      error: undefined,
+    });
+  },
+);
+
+scripted(
+  "end of the transport: a transport that ends inside a frame rejects closed",
+  async (script) => {
+    const { pipe, id } = await script.incoming();
+    const opening = failure(script.session.open());
+    await script.raw.send(data(id, "whole"), data(id, "cut").subarray(0, 10));
+    await script.raw.end();
+    await assertFails(script.session.closed, "connection-lost");
+    await assertFails(pipe.channel.closed, "connection-lost");
+    const lost = await pipe.rest();
+    assertEquals(lost.text, "wholec");
+    assertCode(lost.error, "connection-lost");
+    assertCode(await opening, "connection-lost");
+    const { message } = await failure(script.session.closed) as Error;
+    assertEquals(
+      message,
+      "Connection is lost: the byte stream ended inside a frame",
+    );
+  },
+);
+
+scripted(
+  "end of the transport: a channel closed here that the peer never closed rejects when the session breaks",
+  async (script) => {
+    const { pipe } = await script.incoming();
+    await pipe.channel.close();
+    await script.raw.send(Uint8Array.of(0));
+    await assertFails(pipe.channel.closed, "protocol-error");
+  },
+);
+
+scripted(
+  "end of the transport: a channel closed here that the peer never closed resolves when the session ends",
+  async (script) => {
+    const ended = await script.incoming();
+    await ended.pipe.channel.close();
+    await script.raw.end();
+    await ended.pipe.channel.closed;
+  },
+);
+
+/** A session over a connection whose reads fail with `error` after `bytes`. */
+function failing(error: Error, ...bytes: Uint8Array[]): Session {
+  const chunks = [...bytes];
+  return new Session({
+    read: () => {
+      const chunk = chunks.shift();
+      return chunk === undefined
+        ? Promise.reject(error)
+        : Promise.resolve(chunk);
+    },
+    write: () => Promise.resolve(),
+    closeWrite: () => Promise.resolve(),
+    close: () => {},
+  });
+}
+
+Deno.test("end of the transport: a transport that fails rejects closed, with its error as the cause", async () => {
+  const broken = new Error("no route any more");
+  const session = failing(broken, open(5));
+  const error = await failure(session.closed);
+  assertCode(error, "connection-lost");
+  assertEquals((error as Error).cause, broken);
+});
+
+Deno.test("end of the transport: a reset between two frames is an end like any other", async () => {
+  const reset = new Deno.errors.ConnectionReset("reset by peer");
+  await failing(reset, open(5)).closed;
+  const code = Object.assign(new Error("read"), { code: "ECONNRESET" });
+  await failing(code, open(5)).closed;
+});
+
+Deno.test("end of the transport: a reset inside a frame is a loss", async () => {
+  const reset = new Deno.errors.ConnectionReset("reset by peer");
+  const session = failing(reset, open(5), open(6).subarray(0, 4));
+  await assertFails(session.closed, "connection-lost");
+});
+
+Deno.test("end of the transport: a socket closed with bytes unread resets the other, which ends cleanly", async () => {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const [dialled, accepted] = await Promise.all([
+    Deno.connect({ hostname: "127.0.0.1", port: listener.addr.port }),
+    listener.accept(),
+  ]);
+  const written = Promise.withResolvers<void>();
+  const transport = connTransport(dialled);
+  const session = new Session({
+    ...transport,
+    write: async (bytes) => {
+      await transport.write(bytes);
+      written.resolve();
+    },
+  });
+  // What the session sends arrives and is never read there.
+  const raw = new RawPeer(connTransport(accepted), { reading: false });
+  void session.open().catch(() => {});
+  await written.promise;
+  await raw.close();
+  await session.closed;
+  await session.close();
+  listener.close();
+});
+
+Deno.test("end of the transport: what the peer said before a write to it failed is read to its end", async () => {
+  const chunks = [open(5), data(0, "goodbye"), close(0)];
+  const gate = Promise.withResolvers<void>();
+  const session = new Session({
+    read: async () => {
+      const chunk = chunks.shift();
+      if (chunk !== undefined) return chunk;
+      await gate.promise;
+      return null;
+    },
+    write: () => Promise.reject(new Error("broken pipe")),
+    closeWrite: () => Promise.resolve(),
+    close: () => {},
+  });
+  const { value: channel } = await session[Symbol.asyncIterator]().next();
+  for (let i = 0; i < 3; i++) await turn();
+  gate.resolve();
+  assertEquals(await new Response(channel!.readable).text(), "goodbye");
+  await session.closed;
+});
+
+Deno.test("end of the transport: a write that failed ends the session, though the peer never does", async () => {
+  const broken = new Error("broken pipe");
+  const end = Promise.withResolvers<null>();
+  const session = new Session({
+    read: () => end.promise,
+    write: () => Promise.reject(broken),
+    closeWrite: () => Promise.resolve(),
+    close: () => end.resolve(null),
+  }, { closeTimeout: 1 });
+  const opening = failure(session.open());
+  const error = await failure(session.closed);
+  assertCode(error, "connection-lost");
+  assertEquals((error as Error).cause, broken);
+  assertCode(await opening, "connection-lost");
+});
+
+Deno.test("end of the transport: close() ends in time, though the transport takes nothing", async () => {
+  const { session, raw } = rawSession({ closeTimeout: 1 }, { reading: false });
+  const opening = failure(session.open());
+  await session.close();
+  assertCode(await opening, "session-closed");
+  await raw.close();
+
+  const never = new WritableStream<Uint8Array>({
+    write: () => new Promise<void>(() => {}),
+  });
+  const silent = new ReadableStream<Uint8Array>();
+  const stuck = new Session(
+    { readable: silent, writable: never },
+    { closeTimeout: 1 },
+  );
+  void stuck.open().catch(() => {});
+  await stuck.close();
+});
+
+Deno.test("end of the transport: nothing is read nor written after the end", async () => {
+  const calls: string[] = [];
+  const reads: PromiseWithResolvers<Uint8Array | null>[] = [];
+  const session = new Session({
+    read: () => {
+      calls.push("read");
+      const read = Promise.withResolvers<Uint8Array | null>();
+      reads.push(read);
+      return read.promise;
+    },
+    write: () => {
+      calls.push("write");
+      return Promise.resolve();
+    },
+    closeWrite: () => {
+      calls.push("closeWrite");
+      return Promise.resolve();
+    },
+    close: () => void calls.push("close"),
+  }, { closeTimeout: 1 });
+  const accepting = session[Symbol.asyncIterator]().next();
+  reads[0]!.resolve(open(5));
+  const { value: channel } = await accepting;
+  await session.close();
+  const before = [...calls];
+  assert(before.includes("closeWrite") && before.at(-1) === "close");
+
+  await channel!.close();
+  await failure(session.open());
+  await failure(channel!.writable.getWriter().write(utf8("x")));
+  reads.at(-1)!.resolve(concat(open(6), data(0, "x")));
+  for (let i = 0; i < 5; i++) await turn();
+  assertEquals(
+    calls.filter((call) => call !== "close"),
+    before.filter((call) => call !== "close"),
+  );
+});

@@ -1,0 +1,390 @@
+/**
+ * Peers that send too much of what is right: every flood is either refused,
+ * bounded or cheap.
+ *
+ * @module
+ */
+import {
+  assert,
+  assertEquals,
+  assertIsError,
+  assertLess,
+  assertLessOrEqual,
+  assertRejects,
+} from "@std/assert";
+import { type Channel, DEFAULTS, MuxError } from "@qtalk/qtalk";
+import { liveBuffers } from "../support/memory.ts";
+import { type RawPeer, rawPeer, rawSession } from "../support/raw_peer.ts";
+import {
+  adjust,
+  close,
+  concat,
+  confirm,
+  data,
+  eof,
+  open,
+  values,
+} from "../support/wire.ts";
+import { turn, watch, within } from "../support/within.ts";
+
+/** Sends batches until the session hangs up; returns how many it took. */
+async function flood(
+  raw: RawPeer,
+  batch: (n: number) => Uint8Array,
+  limit: number,
+): Promise<number> {
+  for (let n = 0; n < limit; n++) {
+    try {
+      await within(raw.send(batch(n)), "the session to read on");
+    } catch {
+      return n;
+    }
+  }
+  return limit;
+}
+
+/** Floods whose answers nobody reads. */
+const UNREAD: Record<string, {
+  accept: boolean;
+  batch: (n: number) => Uint8Array;
+}> = {
+  "OPENs that are refused, since nobody accepts": {
+    accept: false,
+    batch: (n) => concat(...range(1_000, (i) => open(1_000 * n + i))),
+  },
+  "OPENs that are accepted until there are too many": {
+    accept: true,
+    batch: (n) => concat(...range(1_000, (i) => open(1_000 * n + i))),
+  },
+  "channels opened and closed": {
+    accept: true,
+    // The number that each gets is easily guessed.
+    batch: (n) =>
+      concat(...range(1_000, (i) => {
+        const id = 1_000 * n + i;
+        return concat(open(id), close(id));
+      })),
+  },
+  "channels opened and ended": {
+    accept: true,
+    batch: (n) =>
+      concat(...range(1_000, (i) => {
+        const id = 1_000 * n + i;
+        // Beyond, an OPEN is refused, and there is no number to end.
+        return id < 2 * DEFAULTS.maxChannels
+          ? concat(open(id), eof(id))
+          : open(id);
+      })),
+  },
+};
+
+function range(count: number, make: (i: number) => Uint8Array): Uint8Array[] {
+  return Array.from({ length: count }, (_, i) => make(i));
+}
+
+for (const [what, { accept, batch }] of Object.entries(UNREAD)) {
+  Deno.test(`a peer that reads nothing and sends ${what} is cut off with limit-exceeded`, async () => {
+    const { session, raw } = rawSession({}, { reading: false });
+    // As RPC does with a channel that ends before it said anything.
+    if (accept) {
+      session.accept((channel) => {
+        void channel.readable.pipeTo(channel.writable).catch(() => {});
+      });
+    }
+    const before = await liveBuffers();
+    const closed = watch(session.closed);
+    const taken = await flood(raw, batch, 2_000);
+    // An answer is five bytes at least.
+    assertLess(taken * 1_000, DEFAULTS.maxOwedReplies / 5 + 5_000);
+    await within(session.closed.catch(() => {}), "the session to end");
+    assertIsError(closed.reason, MuxError, "a peer that does not read");
+    assertEquals(closed.reason.code, "limit-exceeded");
+    assertEquals(session.usage, { channels: 0, places: 0 });
+    await raw.close();
+    assertLessOrEqual(
+      await liveBuffers() - before,
+      2 * DEFAULTS.maxOwedReplies,
+    );
+  });
+}
+
+Deno.test("a peer that reads no answers is cut off where maxOwedReplies says", async () => {
+  const { session, raw } = rawSession(
+    { maxOwedReplies: 100, backlog: 0 },
+    { reading: false },
+  );
+  // The first answer is under way; the next ones wait.
+  await raw.send(open(0));
+  await turn();
+  await raw.send(...range(20, open));
+  assertEquals(watch(session.closed).state, "pending");
+  await raw.send(open(21));
+  const error = await assertRejects(() => session.closed, MuxError);
+  assertEquals(error.code, "limit-exceeded");
+  assert(error.message.includes("105 bytes of answers"), error.message);
+});
+
+Deno.test("a peer that calls and reads nothing is cut off, its answers bounded", async () => {
+  const errors: unknown[] = [];
+  const { peer, raw } = rawPeer(
+    { onError: (error) => errors.push(error) },
+    { reading: false },
+  );
+  let handled = 0;
+  peer.handle("big", (_call, respond) => {
+    handled++;
+    void respond.return("x".repeat(10_000));
+  });
+  const before = await liveBuffers();
+  const call = values({ Selector: "big" }, null);
+  const taken = await flood(
+    raw,
+    (n) =>
+      concat(...range(100, (i) => {
+        const id = 100 * n + i;
+        return id < DEFAULTS.maxChannels
+          ? concat(open(id), data(id, call))
+          : open(id);
+      })),
+    5_000,
+  );
+  assertLess(taken, 5_000);
+  await within(peer.closed.catch(() => {}), "the session to end");
+  assertEquals(
+    errors.map((error) => (error as MuxError).code),
+    ["limit-exceeded"],
+  );
+  // Answers wait in their channels, and channels are counted.
+  assertEquals(handled, DEFAULTS.maxChannels);
+  await raw.close();
+  assertLessOrEqual(await liveBuffers() - before, 2 * 2 ** 20);
+});
+
+Deno.test("DATA of one byte a frame is data like any other, its credit returned in batches", async () => {
+  const { session, raw } = rawSession();
+  const accepted = Promise.withResolvers<Channel>();
+  session.accept(accepted.resolve);
+  await raw.send(open(0));
+  const { sender } = await raw.expect("open-confirm");
+  const reader = (await accepted.promise).readable.getReader();
+  const total = 200_000;
+  let received = 0;
+  const reading = (async () => {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      for (const byte of value) assert(byte === (received++ & 0xff));
+    }
+  })();
+  for (let at = 0; at < total; at += 1_000) {
+    await raw.send(
+      ...range(1_000, (i) => data(sender, Uint8Array.of(at + i))),
+    );
+  }
+  await raw.send(eof(sender));
+  await within(reading, "all the bytes");
+  assertEquals(received, total);
+  const adjusts = raw.pending.filter((frame) => frame.type === "window-adjust");
+  assertLessOrEqual(adjusts.length, total / (DEFAULTS.initialWindow / 2));
+  await raw.end();
+  await session.closed;
+});
+
+Deno.test("empty DATA wakes no reader, and costs no credit", async () => {
+  const { session, raw } = rawSession();
+  const accepted = Promise.withResolvers<Channel>();
+  session.accept(accepted.resolve);
+  await raw.send(open(0));
+  const { sender } = await raw.expect("open-confirm");
+  const reader = (await accepted.promise).readable.getReader();
+  const reading = reader.read();
+  const watched = watch(reading);
+  const empty = concat(...range(5_000, () => data(sender, "")));
+  for (let i = 0; i < 20; i++) await raw.send(empty);
+  await turn();
+  assertEquals(watched.state, "pending");
+  await raw.send(data(sender, "x"), empty, eof(sender));
+  assertEquals((await reading).value, Uint8Array.of(0x78));
+  assertEquals((await reader.read()).done, true);
+  assertEquals(raw.pending, []);
+  await raw.end();
+  await session.closed;
+});
+
+Deno.test("a hundred thousand adjusts of one byte are taken as cheaply as few large ones", async () => {
+  const { session, raw } = rawSession();
+  const accepted = Promise.withResolvers<Channel>();
+  session.accept(accepted.resolve);
+  await raw.send(open(0, 0));
+  const { sender } = await raw.expect("open-confirm");
+  const total = 100_000, batches = 100;
+  const writer = (await accepted.promise).writable.getWriter();
+  const writing = writer.write(new Uint8Array(total));
+  const batch = concat(
+    ...range(total / batches, () => adjust(sender, 1)),
+  );
+  for (let i = 0; i < batches; i++) {
+    await within(raw.send(batch), "adjusts");
+  }
+  await within(writing, "the write");
+  let frames = 0;
+  for (let received = 0; received < total; frames++) {
+    received += (await raw.expect("data")).payload.length;
+  }
+  // Credit that came at once is used at once, not byte by byte.
+  assertLessOrEqual(frames, 2 * batches);
+
+  // And with nothing to send they cause nothing at all.
+  for (let i = 0; i < batches; i++) await raw.send(batch);
+  await raw.send(adjust(sender, 0));
+  await turn();
+  assertEquals(raw.pending, []);
+  await raw.end();
+  await session.closed;
+  writer.closed.catch(() => {});
+});
+
+Deno.test("adjusts of nothing wake no writer", async () => {
+  const { session, raw } = rawSession();
+  const accepted = Promise.withResolvers<Channel>();
+  session.accept(accepted.resolve);
+  await raw.send(open(0, 0));
+  const { sender } = await raw.expect("open-confirm");
+  const writer = (await accepted.promise).writable.getWriter();
+  const writing = watch(writer.write(Uint8Array.of(1)));
+  await raw.send(...range(10_000, () => adjust(sender, 0)));
+  await turn();
+  assertEquals([writing.state, raw.pending.length], ["pending", 0]);
+  await raw.send(adjust(sender, 1));
+  assertEquals((await raw.expect("data")).payload, Uint8Array.of(1));
+  await raw.end();
+  await session.closed;
+  writer.closed.catch(() => {});
+});
+
+Deno.test("an OPEN beyond maxChannels is refused, and a place that comes free is given away", async () => {
+  const { session, raw } = rawSession({ maxChannels: 3 });
+  session.accept(() => {});
+  await raw.send(...range(5, open));
+  const ids: number[] = [];
+  for (let i = 0; i < 3; i++) {
+    const { recipient, sender } = await raw.expect("open-confirm");
+    assertEquals(recipient, i);
+    ids.push(sender);
+  }
+  assertEquals((await raw.expect("open-failure")).recipient, 3);
+  assertEquals((await raw.expect("open-failure")).recipient, 4);
+  // Both sides' channels count.
+  const error = await assertRejects(() => session.open(), MuxError);
+  assertEquals(error.code, "limit-exceeded");
+
+  await raw.send(close(ids[1]!));
+  assertEquals((await raw.expect("close")).recipient, 1);
+  await raw.send(open(5));
+  const { sender } = await raw.expect("open-confirm");
+  assert(!ids.includes(sender), "a number just freed is not given out again");
+  await raw.end();
+  await session.closed;
+});
+
+Deno.test("OPENs that nobody accepts are refused beyond the backlog, which waits its turn", async () => {
+  const { session, raw } = rawSession({ backlog: 2 });
+  await raw.send(...range(4, open));
+  assertEquals((await raw.expect("open-failure")).recipient, 2);
+  assertEquals((await raw.expect("open-failure")).recipient, 3);
+  assertEquals(session.usage, { channels: 0, places: 2 });
+  const incoming = session[Symbol.asyncIterator]();
+  await incoming.next();
+  assertEquals((await raw.expect("open-confirm")).recipient, 0);
+  await raw.send(open(4), open(5));
+  assertEquals((await raw.expect("open-failure")).recipient, 5);
+  await incoming.next();
+  await incoming.next();
+  assertEquals((await raw.expect("open-confirm")).recipient, 1);
+  assertEquals((await raw.expect("open-confirm")).recipient, 4);
+  await raw.end();
+  await session.closed;
+});
+
+Deno.test("channels that the peer opens and closes leave nothing behind", async () => {
+  const { session, raw } = rawSession({ maxChannels: 4 });
+  session.accept(() => {});
+  let last = -1;
+  for (let i = 0; i < 3_000; i++) {
+    await raw.send(open(7));
+    const { sender } = await raw.expect("open-confirm");
+    assert(sender > last, "numbers go up");
+    last = sender;
+    await raw.send(close(sender));
+    assertEquals((await raw.expect("close")).recipient, 7);
+  }
+  assertEquals(session.usage, { channels: 0, places: 0 });
+  await raw.end();
+  await session.closed;
+});
+
+Deno.test("channels that we open and close leave nothing behind", async () => {
+  const { session, raw } = rawSession({ maxChannels: 4 });
+  const answering = (async () => {
+    for (let frame; (frame = await raw.next()) !== null;) {
+      if (frame.type === "open") {
+        await raw.send(confirm(frame.sender, frame.sender));
+      } else if (frame.type === "close") {
+        await raw.send(close(frame.recipient));
+      }
+    }
+  })();
+  for (let i = 0; i < 3_000; i++) {
+    const channel = await session.open();
+    await channel.close();
+    await channel.closed;
+  }
+  assertEquals(session.usage, { channels: 0, places: 0 });
+  await raw.end();
+  await session.closed;
+  await answering;
+});
+
+Deno.test("a peer that never answers CLOSE costs a bounded number of channels, until it does", async () => {
+  const { session, raw } = rawSession({ maxChannels: 4 });
+  const channels: Channel[] = [];
+  for (let i = 0; i < 8; i++) {
+    const opening = session.open();
+    const { sender } = await raw.expect("open");
+    await raw.send(confirm(sender, i));
+    const channel = await opening;
+    channels.push(channel);
+    await channel.close();
+    assertEquals((await raw.expect("close")).recipient, i);
+  }
+  assertEquals(session.usage, { channels: 8, places: 0 });
+  const error = await assertRejects(() => session.open(), MuxError);
+  assertEquals(error.code, "limit-exceeded");
+  await raw.send(open(50));
+  await raw.expect("open-failure");
+
+  await raw.send(...channels.map(({ id }) => close(id)));
+  await Promise.all(channels.map(({ closed }) => closed));
+  assertEquals(session.usage, { channels: 0, places: 0 });
+  const opening = session.open();
+  const { sender } = await raw.expect("open");
+  await raw.send(confirm(sender, 1));
+  await opening;
+  await raw.end();
+  await session.closed;
+});
+
+Deno.test("a peer that never answers an OPEN costs a bounded number of opens", async () => {
+  const { session, raw } = rawSession({ maxChannels: 3 });
+  const giveUp = new AbortController();
+  const opens = [1, 2, 3].map(() => session.open({ signal: giveUp.signal }));
+  const error = await assertRejects(() => session.open(), MuxError);
+  assertEquals(error.code, "limit-exceeded");
+  // Giving up does not make room: the peer may yet confirm.
+  giveUp.abort(new Error("enough"));
+  for (const open of opens) await assertRejects(() => open, Error, "enough");
+  await assertRejects(() => session.open(), MuxError);
+  assertEquals(session.usage, { channels: 3, places: 3 });
+  await raw.end();
+  await session.closed;
+});
