@@ -32,7 +32,7 @@ import { Normalizer } from "./normalizer.ts";
  * | on the wire | arrives as |
  * | --- | --- |
  * | lengths and numbers in more bytes than needed, arrays and maps of indefinite length | what they stand for |
- * | `undefined` | `null` |
+ * | `undefined` | `null`; in a map, its key is left out |
  * | map with integers as keys | object with their digits |
  * | date, tag 0 or 1 | `Date` |
  * | bytes, tag 64; typed array, tags 65 to 87 but for 16- and 128-bit floats | `Uint8Array`; typed array |
@@ -82,7 +82,7 @@ export function cbor(options: CodecOptions = {}): Codec {
       try {
         const value: unknown = tokensToObject(tokenizer, decodeOptions);
         tokenizer.finish();
-        return value;
+        return tokenizer.sawUndefined ? withoutUndefined(value) : value;
       } catch (cause) {
         if (cause instanceof CodecError) throw cause;
         const { message } = cause as Error;
@@ -123,6 +123,23 @@ function encodePlain(plain: unknown): Uint8Array {
   return bytes.byteLength === bytes.buffer.byteLength
     ? bytes
     : new Uint8Array(bytes);
+}
+
+/** Makes `undefined` null in what was decoded, and leaves it out of objects. */
+function withoutUndefined(value: unknown): unknown {
+  if (value === undefined) return null;
+  if (Array.isArray(value)) {
+    for (let i = 0; i < value.length; i++) {
+      value[i] = withoutUndefined(value[i]);
+    }
+  } else if (Object.prototype.toString.call(value) === "[object Object]") {
+    const record = value as Record<string, unknown>;
+    for (const key of Object.keys(record)) {
+      if (record[key] === undefined) delete record[key];
+      else withoutUndefined(record[key]);
+    }
+  }
+  return value;
 }
 
 class CborNormalizer extends Normalizer {

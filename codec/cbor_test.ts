@@ -192,6 +192,23 @@ Deno.test("CBOR gives maps as objects, with the keys that they have", () => {
   assertEquals(encoded(proto), "a1695f5f70726f746f5f5fa1616101");
 });
 
+Deno.test("CBOR reads undefined as null, and leaves it out of objects", () => {
+  const forms: [string, unknown][] = [
+    ["83f7f601", [null, null, 1]],
+    ["a26161f76162a16163f7", { b: {} }],
+    ["d9010281f7", [null]],
+    ["d90103a16161f7", {}],
+    ["83f741f7d8454401000200", [
+      null,
+      new Uint8Array([0xf7]),
+      new Uint16Array([1, 2]),
+    ]],
+    ["82f7c100", [null, new Date(0)]],
+    ["a2695f5f70726f746f5f5fa16161f76162f7", JSON.parse('{"__proto__":{}}')],
+  ];
+  for (const [hex, value] of forms) assertEquals(decoded(hex), value, hex);
+});
+
 Deno.test("CBOR refuses what is no value", () => {
   const cases: [string, string, string][] = [
     ["", "truncated", "it ends after 0 bytes"],
@@ -217,6 +234,7 @@ Deno.test("CBOR refuses what is no value", () => {
     ["9fc1ffff", "malformed", "a break"],
     ["9f81ffff", "malformed", "a break"],
     ["a1f501", "malformed", "key of a map is neither"],
+    ["a1f700", "malformed", "key of a map is neither"],
     ["a1400140", "malformed", "key of a map is neither"],
     ["a18001", "malformed", "key of a map is neither"],
     ["a1f93c0001", "malformed", "key of a map is neither"],

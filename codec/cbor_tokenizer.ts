@@ -2,10 +2,10 @@ import { Token, Tokenizer, Type } from "cborg";
 import { CodecError } from "./errors.ts";
 
 /** What the library needs to know of the forms that it reads. */
-const OPTIONS = { allowBigInt: true, coerceUndefinedToNull: true };
+const OPTIONS = { allowBigInt: true };
 
 const BYTES = 2, STRING = 3, ARRAY = 4, MAP = 5, TAG = 6;
-const BREAK = 0xff;
+const UNDEFINED = 0xf7, BREAK = 0xff;
 /** Says that a length is not known beforehand: a break ends the item. */
 const INDEFINITE = 31;
 /** Items that no value has room for, as the length of an indefinite one. */
@@ -36,11 +36,17 @@ export class CborTokenizer extends Tokenizer {
   readonly #maxDepth: number;
   readonly #open: Open[] = [];
   #tags = 0;
+  #sawUndefined = false;
 
   /** Makes a tokenizer of the bytes of one value. */
   constructor(bytes: Uint8Array, maxDepth: number) {
     super(bytes, OPTIONS);
     this.#maxDepth = maxDepth;
+  }
+
+  /** Whether there was an `undefined` so far. */
+  get sawUndefined(): boolean {
+    return this.#sawUndefined;
   }
 
   /** Never: where the bytes end, {@linkcode next} throws. */
@@ -67,6 +73,7 @@ export class CborTokenizer extends Tokenizer {
       throw malformed("the key of a map is neither text nor an integer");
     }
     if (major === BYTES || major === STRING) return this.#string(first);
+    if (first === UNDEFINED) this.#sawUndefined = true;
     this.#need(headSize(first));
     const token = super.next();
     if (major === ARRAY || major === MAP) {

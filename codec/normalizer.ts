@@ -55,8 +55,13 @@ export abstract class Normalizer {
       case "object":
         return value === null ? null : this.#object(value, depth);
       default:
-        throw this.unsupported(`a ${typeof value}`);
+        return this.other(value);
     }
+  }
+
+  /** The form of a function or a symbol, of which codecs have none. */
+  protected other(value: unknown): unknown {
+    throw this.unsupported(`a ${typeof value}`);
   }
 
   /** The error for a value without a form: `what` names its type. */

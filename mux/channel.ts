@@ -27,7 +27,7 @@ export interface ChannelHost {
   readonly queue: FrameQueue;
   /** What the windows of the session share. */
   readonly windows: WindowPolicy;
-  /** The peer can send nothing on this channel until our frame reaches it. */
+  /** A frame is on its way that the peer answers as soon as it gets it. */
   probe(channel: QmuxChannel): void;
   /** The channel costs no memory any more: nothing is held, nothing can come. */
   vacated(channel: QmuxChannel): void;
@@ -76,6 +76,7 @@ export class QmuxChannel implements Channel, FrameSource, CreditSource {
   #inReadyQueue = false;
   #inAdjustQueue = false;
   #vacated = false;
+  #eof = false;
   #reader: (() => void) | undefined;
   #watcher: (() => void) | undefined;
   #streams: ChannelStreams | undefined;
@@ -136,6 +137,11 @@ export class QmuxChannel implements Channel, FrameSource, CreditSource {
     return this.#receiveState !== "open";
   }
 
+  /** Whether the peer ended its direction by EOF, and not by CLOSE alone. */
+  get eof(): boolean {
+    return this.#eof;
+  }
+
   /** Why nothing more arrives, if that is not EOF or CLOSE. */
   get failure(): unknown {
     return this.#receiveState === "lost" ? this.#lost : undefined;
@@ -184,10 +190,17 @@ export class QmuxChannel implements Channel, FrameSource, CreditSource {
     this.#reader = callback;
   }
 
-  /** Calls `callback` once, when the peer's CLOSE comes or the session ends. */
+  /**
+   * Calls `callback` once, when the peer's CLOSE comes or the session ends.
+   * Several may watch.
+   */
   watch(callback: () => void): void {
     if (this.over) return callback();
-    this.#watcher = callback;
+    const others = this.#watcher;
+    this.#watcher = others === undefined ? callback : () => {
+      others();
+      callback();
+    };
   }
 
   /**
@@ -326,6 +339,7 @@ export class QmuxChannel implements Channel, FrameSource, CreditSource {
 
   /** EOF arrived; a second one changes nothing. */
   peerEnded(): void {
+    this.#eof = true;
     this.#endReceive();
     this.#closeIfDone();
   }
@@ -338,6 +352,11 @@ export class QmuxChannel implements Channel, FrameSource, CreditSource {
     if (this.#closeState === "received") this.#sendClose();
     else if (this.#closeState === "closed") this.#finished();
     this.#tellWatcher();
+  }
+
+  /** The session cannot send any more, but goes on reading for a while. */
+  cannotSend(reason: unknown): void {
+    this.#failSend(() => reason);
   }
 
   /** The session is over; `cleanly` says whether it broke or just ended. */
@@ -425,6 +444,7 @@ export class QmuxChannel implements Channel, FrameSource, CreditSource {
       queue.reply(FrameType.CLOSE, this.remoteId);
     } else {
       queue.frame(FrameType.CLOSE, this.remoteId);
+      this.#host.probe(this);
     }
     this.#closeState = nextClose(this.#closeState, "sent");
     this.#vacate();

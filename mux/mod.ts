@@ -29,8 +29,13 @@
  */
 export { MuxError, type MuxErrorCode } from "./errors.ts";
 export { DEFAULTS, type SessionOptions } from "./options.ts";
+export { proxy } from "./proxy.ts";
 export { Session, type SessionUsage } from "./session.ts";
 export { memoryTransports } from "./transport/memory.ts";
+export {
+  type WebSocketLike,
+  webSocketTransport,
+} from "./transport/websocket.ts";
 export type {
   Channel,
   Duplex,

@@ -93,7 +93,6 @@ export class Session implements MuxSession {
   #closing: Promise<void> | undefined;
   /** What operations on an ended session reject with. */
   #ending: MuxError | undefined;
-  #writeFailure: unknown;
   #graceTimer: ReturnType<typeof setTimeout> | undefined;
 
   readonly #ids = new ChannelIds();
@@ -325,7 +324,6 @@ export class Session implements MuxSession {
     // What waited was bounded by the backlog, and no fault of who takes it now.
     if (waited) this.#queue.frame(FrameType.OPEN_CONFIRM, ...confirm);
     else this.#queue.reply(FrameType.OPEN_CONFIRM, ...confirm);
-    this.#roundTrip.asked(channel.id);
     channel.confirmed(remoteId, window, maxPacket);
     return channel;
   }
@@ -410,7 +408,11 @@ export class Session implements MuxSession {
         channel.arrived(piece);
       },
       onEof: (recipient) => this.#find(recipient, "EOF")?.peerEnded(),
-      onClose: (recipient) => this.#find(recipient, "CLOSE")?.peerClosed(),
+      onClose: (recipient) => {
+        const channel = this.#find(recipient, "CLOSE");
+        this.#roundTrip.answered(recipient);
+        channel?.peerClosed();
+      },
     };
   }
 
@@ -447,9 +449,10 @@ export class Session implements MuxSession {
    */
   #writeFailed(error: unknown): void {
     if (this.#state === "ended") return;
-    this.#writeFailure = error;
+    const lost = connectionLost("writing failed", error);
+    for (const channel of this.#channels.values()) channel.cannotSend(lost);
     this.#graceTimer = setTimeout(
-      () => this.#end(connectionLost("writing failed", this.#writeFailure)),
+      () => this.#end(lost),
       this.#options.closeTimeout,
     );
   }

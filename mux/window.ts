@@ -92,11 +92,21 @@ export interface WindowPolicy {
 }
 
 /**
- * How many times the product of bandwidth and delay a window may reach. One
- * would do if both ends reacted at once; the rest covers the time that they
- * take, which on a short link is several times the delay.
+ * How soon a credit must be used to show that the peer had waited for it: a
+ * round trip and a half, and the milliseconds that two busy event loops take to
+ * react, which on one machine is most of it.
  */
-const AHEAD = 4;
+const PROMPT = { rounds: 1.5, reaction: 0.25 } as const;
+
+/**
+ * Bytes beyond which promptness alone does not make a window grow: within one
+ * machine a busy reader finds that much waiting, and reads it at the speed of
+ * memory. Beyond, a window grows to {@linkcode ROUNDS} times what the
+ * application takes in a round trip.
+ */
+const SHORT_LINK = 512 * 1024;
+/** Round trips that a large window may cover. */
+const ROUNDS = 4;
 
 /**
  * What this side lets the peer send on one channel.
@@ -106,22 +116,33 @@ const AHEAD = 4;
  * taken whose credit was not returned yet. Credit is returned in batches of
  * half a window.
  *
- * If a window is consumed in less than {@linkcode AHEAD} round trips, it is the
- * window that holds the peer back, and it doubles: it settles at a few times
- * the product of bandwidth and delay.
+ * A peer that uses a credit promptly ({@linkcode PROMPT}) had been waiting for
+ * it, and if the application had been waiting too, it is
+ * the window that holds them back: it doubles. So the window settles at a few times the product of
+ * bandwidth and delay, where bandwidth is what the application really takes, be
+ * it in bursts. (How fast a window is used up says less: what waited in the
+ * socket arrives at the speed of memory.)
  */
 export class ReceiveWindow {
   readonly #policy: WindowPolicy;
   #size: number;
   #granted: number;
   #owed = 0;
-  #returnedAt = -1;
+  /** Bytes that the peer must still send before it uses the credit watched. */
+  #beforeCredit = -1;
+  #creditAt = 0;
+  /** How the credit watched last was used, until the window is resized. */
+  #use: "none" | "awaited" | "leisurely" = "none";
+  /** Bytes taken, and since when, at the window's present size. */
+  #taken = 0;
+  #sizedAt: number;
 
   /** Makes a window of the policy's first size. */
   constructor(policy: WindowPolicy) {
     this.#policy = policy;
     this.#size = policy.initial;
     this.#granted = policy.initial;
+    this.#sizedAt = policy.now();
   }
 
   /** Bytes of the whole window. */
@@ -150,7 +171,11 @@ export class ReceiveWindow {
         `DATA of ${bytes} bytes came for a window of ${this.#granted}`,
       );
     }
+    const hungry = this.#granted + this.#owed === this.#size;
     this.#granted -= bytes;
+    if (this.#beforeCredit < 0) return;
+    this.#beforeCredit -= bytes;
+    if (this.#beforeCredit < 0) this.#creditUsed(hungry);
   }
 
   /**
@@ -159,10 +184,17 @@ export class ReceiveWindow {
    */
   consume(bytes: number): number {
     this.#owed += bytes;
+    this.#taken += bytes;
     if (this.#owed * 2 < this.#size) return 0;
+    const before = this.#size;
     this.#resize();
     const credit = this.#owed;
     this.#owed = 0;
+    // A window that has just changed says nothing yet about its new size.
+    if (this.#beforeCredit < 0 && this.#size === before) {
+      this.#beforeCredit = this.#granted;
+      this.#creditAt = this.#policy.now();
+    }
     this.#granted += credit;
     return credit;
   }
@@ -173,22 +205,37 @@ export class ReceiveWindow {
     this.#size = Math.min(this.#size, this.#policy.initial);
   }
 
-  #resize(): void {
-    const { rtt, now, budget, initial, max } = this.#policy;
+  /** The first byte came that the peer could not send without that credit. */
+  #creditUsed(hungry: boolean): void {
+    const { rtt, now } = this.#policy;
     const round = rtt();
     if (round === undefined) return;
-    const time = now();
-    const elapsed = time - this.#returnedAt;
-    const first = this.#returnedAt < 0;
-    this.#returnedAt = time;
-    if (first) return;
-    if (elapsed * this.#size < AHEAD * round * this.#owed) {
+    const elapsed = now() - this.#creditAt;
+    const prompt = elapsed < PROMPT.rounds * round + PROMPT.reaction;
+    this.#use = prompt && hungry ? "awaited" : "leisurely";
+  }
+
+  /** Whether the application takes enough for a window of that size. */
+  #isWorth(size: number): boolean {
+    if (size <= SHORT_LINK) return true;
+    const { rtt, now } = this.#policy;
+    const elapsed = now() - this.#sizedAt;
+    return size * elapsed <= ROUNDS * this.#taken * (rtt() ?? 0);
+  }
+
+  #resize(): void {
+    const { budget, initial, max } = this.#policy;
+    const use = this.#use;
+    this.#use = "none";
+    if (use === "awaited") {
       const more = Math.min(this.#size, max - this.#size);
-      if (more > 0 && budget.take(more)) {
+      if (more > 0 && this.#isWorth(this.#size + more) && budget.take(more)) {
         this.#size += more;
         this.#owed += more;
+        this.#taken = 0;
+        this.#sizedAt = this.#policy.now();
       }
-    } else if (budget.pressed && elapsed > 4 * round && this.#size > initial) {
+    } else if (use === "leisurely" && budget.pressed && this.#size > initial) {
       // Somebody else needs the room more: return less than was consumed.
       const less = Math.min(this.#owed, this.#size - initial);
       this.#size -= less;

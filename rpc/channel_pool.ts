@@ -21,6 +21,9 @@ const IDLE = 1_000;
  *
  * None is opened before the peer has confirmed one that was needed: a Go client
  * that does not answer calls accepts nothing, and an OPEN stops its read loop.
+ * Nor before a response has shown that it is not one of the JavaScript peers,
+ * which break on a channel that ends without a call: see
+ * {@linkcode allowSpares}.
  * How many there are follows use: a call that finds none doubles them, up to
  * {@linkcode FEW_SPARE_CHANNELS} or the calls that wait for a channel; a second
  * without calls halves them.
@@ -32,6 +35,8 @@ export class ChannelPool {
   /** Calls that wait for a channel. */
   #waiting = 0;
   #target = 0;
+  #confirmed = false;
+  #allowed = false;
   #idleTimer: ReturnType<typeof setTimeout> | undefined;
   #taken = false;
 
@@ -71,15 +76,26 @@ export class ChannelPool {
     this.#waiting++;
     this.#session.openChannel((channel) => {
       this.#waiting--;
-      if (this.#target === 0) {
-        this.#target = 1;
-        this.#refill();
-      }
+      this.#confirmed = true;
+      this.#begin();
       opened(channel as QmuxChannel);
     }, (error) => {
       this.#waiting--;
       failed(error);
     });
+  }
+
+  /** The peer can have channels that may end without a call. */
+  allowSpares(): void {
+    if (this.#allowed) return;
+    this.#allowed = true;
+    this.#begin();
+  }
+
+  #begin(): void {
+    if (!this.#allowed || !this.#confirmed || this.#target !== 0) return;
+    this.#target = 1;
+    this.#refill();
   }
 
   #grow(): void {

@@ -19,6 +19,13 @@ async function settled(): Promise<void> {
   for (let i = 0; i < 5; i++) await turn();
 }
 
+/** A pool whose other end has shown that it can have channels without calls. */
+function patientPool(session: Session): ChannelPool {
+  const pool = new ChannelPool(session);
+  pool.allowSpares();
+  return pool;
+}
+
 /** A pool whose other end accepts all that is opened. */
 function accepted() {
   const [left, right] = memoryTransports();
@@ -27,7 +34,7 @@ function accepted() {
   other.accept(() => {});
   return {
     session,
-    pool: new ChannelPool(session),
+    pool: patientPool(session),
     async [Symbol.asyncDispose]() {
       await session.close();
       await other.close();
@@ -47,7 +54,7 @@ async function use(pool: ChannelPool, count: number): Promise<void> {
 Deno.test("nothing is opened ahead before the peer has confirmed a channel", async () => {
   const { session, raw } = rawSession({ closeTimeout: 1 });
   await using _ = session;
-  const pool = new ChannelPool(session);
+  const pool = patientPool(session);
   for (let i = 0; i < 3; i++) {
     assertEquals(pool.take(), undefined);
     pool.open(() => {}, () => {});
@@ -58,6 +65,24 @@ Deno.test("nothing is opened ahead before the peer has confirmed a channel", asy
   await raw.send(confirm(0, 0));
   await settled();
   assert(raw.pending.length > opens, "the first is opened ahead");
+});
+
+Deno.test("nothing is opened ahead before the peer has shown that it can have channels without calls", async () => {
+  const [left, right] = memoryTransports();
+  await using session = new Session(left);
+  await using other = new Session(right);
+  other.accept(() => {});
+  const pool = new ChannelPool(session);
+  for (let i = 1; i <= 3; i++) {
+    await opened(pool);
+    await settled();
+    assertEquals(pool.take(), undefined);
+    assertEquals(session.usage.places, i);
+  }
+  pool.allowSpares();
+  await settled();
+  assertEquals(session.usage.places, 4);
+  assert(pool.take() !== undefined);
 });
 
 Deno.test("a pool that opened a channel has the next one ready", async () => {
@@ -140,7 +165,7 @@ Deno.test("a channel that the peer has closed or ended while it was ready is not
   for (const end of [close, eof]) {
     const { session, raw } = rawSession({ closeTimeout: 1 });
     await using _ = session;
-    const pool = new ChannelPool(session);
+    const pool = patientPool(session);
     const first = opened(pool);
     const { sender } = await raw.expect("open");
     await raw.send(confirm(sender, 0));
@@ -158,7 +183,7 @@ Deno.test("a channel that the peer has closed or ended while it was ready is not
 Deno.test("a peer that refuses a channel ahead of need is not asked again at once", async () => {
   const { session, raw } = rawSession({ closeTimeout: 1 });
   await using _ = session;
-  const pool = new ChannelPool(session);
+  const pool = patientPool(session);
   const first = opened(pool);
   await raw.send(confirm((await raw.expect("open")).sender, 0));
   await first;

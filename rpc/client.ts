@@ -14,7 +14,7 @@ import {
   callHeaderValue,
   decodeResponseHeader,
   MAX_HEADER_SIZE,
-  type ResponseHeader,
+  type ReceivedHeader,
 } from "./protocol.ts";
 import { RpcResponse } from "./response.ts";
 import type { Caller, CallOptions } from "./types.ts";
@@ -36,14 +36,14 @@ export interface ClientOptions {
 
 /** What the calls of one client share. */
 interface ClientState extends ClientOptions {
-  readonly responseHeaders: HeaderCache<ResponseHeader>;
+  readonly channels: ChannelPool;
+  readonly responseHeaders: HeaderCache<ReceivedHeader>;
   readonly messages: MessageWriter;
 }
 
 /** Makes calls over a session, each on a channel of its own. */
 export class Client implements Caller {
   readonly #state: ClientState;
-  readonly #channels: ChannelPool;
   readonly #headers = new Map<string, Uint8Array>();
 
   /** Makes a client; others may share its channels. */
@@ -51,12 +51,12 @@ export class Client implements Caller {
     const { codec } = options;
     this.#state = {
       ...options,
+      channels,
       responseHeaders: new HeaderCache((bytes) =>
         decodeResponseHeader(codec, bytes)
       ),
       messages: new MessageWriter(),
     };
-    this.#channels = channels;
   }
 
   call(
@@ -91,10 +91,10 @@ export class Client implements Caller {
       return call.fail(error);
     }
     if (options !== undefined) call.limit(options);
-    const channel = this.#channels.take();
+    const channel = this.#state.channels.take();
     if (channel !== undefined) return call.run(channel, request, stream);
     const kept = this.#state.messages.keep(request);
-    this.#channels.open(
+    this.#state.channels.open(
       (channel) => call.run(channel, kept, stream),
       (error) => call.fail(error),
     );
@@ -256,7 +256,10 @@ abstract class OutgoingCall {
 
   #receive(bytes: Uint8Array): void {
     if (this.#phase === "header") {
-      const { error, continued } = this.state.responseHeaders.get(bytes);
+      const { error, continued, saysNull } = this.state.responseHeaders.get(
+        bytes,
+      );
+      if (saysNull) this.state.channels.allowSpares();
       if (error !== undefined) return this.fail(new RemoteError(error));
       this.#phase = "values";
       this.continued = continued;

@@ -48,7 +48,7 @@ Deno.test("a call sends header and argument as one DATA frame", async () => {
   const frame = await channel.raw.find("data");
   assertEquals(frame.recipient, 0);
   const [header, ...args] = parseValues(frame.payload);
-  assertEquals(header, { Selector: "a.b", S: "a.b" });
+  assertEquals((header as { Selector: string }).Selector, "a.b");
   assertEquals(args, [[1, "x"]]);
 });
 
@@ -245,10 +245,9 @@ Deno.test("a call whose arguments could not be encoded leaves nothing in the nex
     return await peer.call("good", ["text"]);
   });
   await using _ = peer;
-  assertEquals(await channel.read(2), [
-    { Selector: "good", S: "good" },
-    ["text"],
-  ]);
+  const [header, args] = await channel.read(2);
+  assertEquals((header as { Selector: string }).Selector, "good");
+  assertEquals(args, ["text"]);
   await channel.answer("fine");
   assertEquals(await answer, "fine");
 });

@@ -23,7 +23,8 @@ const wantsCall: unique symbol = Symbol("qtalk.withCall");
 /**
  * Gives a function the call as its first parameter: its selector, its signal
  * and the caller to call back. That parameter is not sent, not counted, and not
- * part of the resulting type.
+ * part of the resulting type. (Write the type of a parameter that has a default:
+ * in this place, TypeScript does not infer it.)
  *
  * @example
  * ```ts

@@ -14,10 +14,20 @@ import { RpcError } from "./errors.ts";
  */
 export const MAX_HEADER_SIZE = 64 * 1024;
 
+/** The version of the field `Q`, in which our ends talk beyond the reference. */
+const VERSION = 1;
+
+/** The key of the object that stands for a function. */
+export const POINTER_KEY = "$fnptr";
+/** The selector by which a callback is given back: its id stands behind it. */
+export const RELEASE_SELECTOR = "/_qtalk/release/";
+
 /** What the caller sends first. */
 export interface CallHeader {
   /** What to call, as the caller wrote it. */
   selector: string;
+  /** Whether it has our field `Q`: the caller understands what ours do. */
+  announced: boolean;
 }
 
 /** What the responder sends first. */
@@ -28,9 +38,28 @@ export interface ResponseHeader {
   continued: boolean;
 }
 
+/** A response header that came from the other side. */
+export interface ReceivedHeader extends ResponseHeader {
+  /**
+   * Whether it says `null` for no error, as Go peers and ours do. JavaScript
+   * peers leave it out, or say `undefined` where their codec can.
+   */
+  saysNull: boolean;
+  /** Whether it has our field `Q`. */
+  announced: boolean;
+  /** Callbacks among the arguments that the responder goes on to hold. */
+  kept: readonly string[];
+}
+
+/** What a response says in our field `Q`; only to a caller that announced itself. */
+export interface ResponseNote {
+  /** Callbacks among the arguments that the responder goes on to hold. */
+  kept: readonly string[];
+}
+
 /** The value to encode as a call header. */
 export function callHeaderValue(selector: string): unknown {
-  return { Selector: selector, S: selector };
+  return { Selector: selector, S: selector, Q: { v: VERSION } };
 }
 
 /**
@@ -43,15 +72,19 @@ export function decodeCallHeader(codec: Codec, bytes: Uint8Array): CallHeader {
   const header = asHeader(codec.decode(bytes), "call");
   const selector = header["Selector"] ?? header["S"] ?? "";
   if (typeof selector !== "string") throw malformed("call", "Selector");
-  return { selector };
+  return { selector, announced: noteOf(header) !== undefined };
 }
 
 /** The value to encode as a response header. */
 export function responseHeaderValue(
   { error, continued }: ResponseHeader,
+  note?: ResponseNote,
 ): unknown {
   const text = error ?? null;
-  return { Error: text, Continue: continued, E: text, C: continued };
+  const header = { Error: text, Continue: continued, E: text, C: continued };
+  if (note === undefined) return header;
+  const kept = note.kept.length === 0 ? undefined : note.kept;
+  return { ...header, Q: { v: VERSION, keep: kept } };
 }
 
 /**
@@ -63,7 +96,7 @@ export function responseHeaderValue(
 export function decodeResponseHeader(
   codec: Codec,
   bytes: Uint8Array,
-): ResponseHeader {
+): ReceivedHeader {
   const header = asHeader(codec.decode(bytes), "response");
   const error = header["Error"] ?? header["E"] ?? undefined;
   const continued = header["Continue"] ?? header["C"] ?? false;
@@ -71,7 +104,35 @@ export function decodeResponseHeader(
     throw malformed("response", "Error");
   }
   if (typeof continued !== "boolean") throw malformed("response", "Continue");
-  return { error, continued };
+  const saysNull = header["Error"] === null || header["E"] === null;
+  const note = noteOf(header);
+  return {
+    error,
+    continued,
+    saysNull,
+    announced: note !== undefined,
+    kept: note === undefined ? NONE : strings(note["keep"]),
+  };
+}
+
+const NONE: readonly string[] = [];
+
+/** Our field `Q`, if there is one; what is wrong with it is not looked into. */
+function noteOf(
+  header: Record<string, unknown>,
+): Record<string, unknown> | undefined {
+  const note = header["Q"];
+  if (typeof note !== "object" || note === null) return undefined;
+  const { v } = note as { v?: unknown };
+  return typeof v === "number" && v >= VERSION
+    ? note as Record<string, unknown>
+    : undefined;
+}
+
+function strings(value: unknown): readonly string[] {
+  return Array.isArray(value)
+    ? value.filter((member) => typeof member === "string")
+    : NONE;
 }
 
 function asHeader(value: unknown, which: string): Record<string, unknown> {

@@ -10,6 +10,7 @@ import {
   callHeaderValue,
   decodeCallHeader,
   decodeResponseHeader,
+  type ResponseHeader,
   responseHeaderValue,
 } from "./protocol.ts";
 
@@ -19,12 +20,15 @@ function selectorOf(header: unknown): string {
   return decodeCallHeader(codec, codec.encode(header)).selector;
 }
 
-function responseOf(header: unknown) {
-  return decodeResponseHeader(codec, codec.encode(header));
+function responseOf(header: unknown): ResponseHeader {
+  const bytes = codec.encode(header);
+  const { error, continued } = decodeResponseHeader(codec, bytes);
+  return { error, continued };
 }
 
 Deno.test("a call header has the selector under the names of both dialects", () => {
-  assertEquals(callHeaderValue("a.b"), { Selector: "a.b", S: "a.b" });
+  const { Selector, S } = callHeaderValue("a.b") as Record<string, unknown>;
+  assertEquals([Selector, S], ["a.b", "a.b"]);
 });
 
 Deno.test("a call header has no field that the reference decodes into its own struct", () => {
@@ -84,6 +88,25 @@ Deno.test("null and absent are alike in a response header", () => {
       { Q: { v: 1, code: "x" } },
     ]
   ) assertEquals(responseOf(header), done);
+});
+
+Deno.test("a response header with null for its error is told from one without", () => {
+  const cases: [Codec, string | unknown, boolean][] = [
+    [json(), { Error: null, Continue: false }, true],
+    [json(), { E: null, C: false }, true],
+    [json(), { Continue: false }, false],
+    [json(), { C: true }, false],
+    [json(), { Error: "no", Continue: false }, false],
+    [cbor(), "a2654572726f72f668436f6e74696e7565f4", true],
+    [cbor(), "b900026145f76143f4", false], // cbor-x's { E: undefined, C: false }
+    [cbor(), "b900026145626e6f6143f4", false],
+  ];
+  for (const [codec, header, saysNull] of cases) {
+    const bytes = typeof header === "string"
+      ? fromHex(header)
+      : codec.encode(header);
+    assertEquals(decodeResponseHeader(codec, bytes).saysNull, saysNull);
+  }
 });
 
 Deno.test("an empty error text is an error, and so is one that continues", () => {

@@ -1,13 +1,14 @@
 import { resolveOptions, type SessionOptions } from "../mux/options.ts";
 import { Session } from "../mux/session.ts";
 import { memoryTransports } from "../mux/transport/memory.ts";
+import type { SchemeOptions } from "../mux/transport/types.ts";
 import type { Transport } from "../mux/types.ts";
 import { TalkError } from "./errors.ts";
 import { Peer, type PeerOptions } from "./peer.ts";
 import { resolveAddress } from "./schemes.ts";
 
 /** Choices for connecting. */
-export interface ConnectOptions {
+export interface ConnectOptions extends SchemeOptions {
   /** Gives up connecting; rejects with the signal's reason. */
   signal?: AbortSignal;
   /**
@@ -34,6 +35,7 @@ const MAX_DELAY = 2 ** 31 - 1;
  * | --- | --- |
  * | `tcp://host:port` | `--allow-net=host:port` |
  * | `unix:/path` | `--allow-net --allow-read --allow-write` |
+ * | `ws://host:port/path`, `wss:` | `--allow-net=host:port` |
  * | `stdio:`, this process's own | none |
  *
  * @example
@@ -58,7 +60,13 @@ export async function dial(
   address: string,
   options: DialOptions = {},
 ): Promise<Peer> {
-  return new Peer(await dialSession(address, options), options);
+  const session = await dialSession(address, options);
+  try {
+    return new Peer(session, options);
+  } catch (error) {
+    await session.close();
+    throw error;
+  }
 }
 
 /**
@@ -79,8 +87,9 @@ export async function dialSession(
 
 async function connect(
   address: string,
-  { signal, timeout = DEFAULT_TIMEOUT, session }: ConnectOptions,
+  options: ConnectOptions,
 ): Promise<Transport> {
+  const { signal, timeout = DEFAULT_TIMEOUT, session } = options;
   signal?.throwIfAborted();
   // Before there is a connection that a mistake would have to close.
   resolveOptions(session);
@@ -97,7 +106,7 @@ async function connect(
     );
   const timer = timeout > MAX_DELAY ? undefined : setTimeout(expire, timeout);
   try {
-    return await scheme.connect(rest, giveUp.signal);
+    return await scheme.connect(rest, giveUp.signal, options);
   } catch (error) {
     if (giveUp.signal.aborted) throw giveUp.signal.reason;
     throw addressError("dial", address, error);

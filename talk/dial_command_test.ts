@@ -7,14 +7,23 @@ import { turn, watch, within } from "../tests/support/within.ts";
 
 const SCRIPT = new URL("../tests/support/child.ts", import.meta.url).pathname;
 
+/** A command whose child a test can wait for. */
+class WatchedCommand extends Deno.Command {
+  child: Deno.ChildProcess | undefined;
+
+  override spawn(): Deno.ChildProcess {
+    return this.child = super.spawn();
+  }
+}
+
 function child(
   mode: string,
   file?: string,
   options: Deno.CommandOptions = { stdin: "piped", stdout: "piped" },
-): Deno.Command {
+): WatchedCommand {
   const args = ["run", "-A", SCRIPT, mode];
   if (file !== undefined) args.push(file);
-  return new Deno.Command(Deno.execPath(), { ...options, args });
+  return new WatchedCommand(Deno.execPath(), { ...options, args });
 }
 
 /** A file for a child to write into. */
@@ -80,11 +89,12 @@ Deno.test("a child that lingers is terminated", async () => {
 
 Deno.test("a child that does not let itself be terminated is killed", async () => {
   await using file = await notes();
-  const peer = dialCommand(child("stubborn", file.path));
-  const pid = await peer.call("pid") as number;
+  const command = child("stubborn", file.path);
+  const peer = dialCommand(command);
+  await peer.call("pid");
   // It does not end its output, does not leave, and not when it is told to.
   await closeThrough(3, peer);
-  assert(!isRunning(pid));
+  assertEquals((await command.child!.status).signal, "SIGKILL");
 });
 
 Deno.test("a child that has stopped reading is ended all the same", async () => {
@@ -140,25 +150,29 @@ Deno.test("a command whose streams are not both piped cannot be talked to", asyn
       { stdin: "null", stdout: "null" },
     ] as const
   ) {
+    const command = child("serve", undefined, options);
     const error = assertThrows(
-      () => dialCommand(child("serve", undefined, options)),
+      () => dialCommand(command),
       TalkError,
       "its stdin and stdout are not both piped",
     );
     assertEquals(error.code, "bad-command");
-    await turn();
+    const status = await within(command.child!.status, "the child to end");
+    assertEquals(status.signal, "SIGKILL");
   }
 });
 
 Deno.test("a command whose stderr is piped is refused, since nobody would read it", async () => {
   const options = { stdin: "piped", stdout: "piped", stderr: "piped" } as const;
+  const command = child("serve", undefined, options);
   const error = assertThrows(
-    () => dialCommand(child("serve", undefined, options)),
+    () => dialCommand(command),
     TalkError,
     "its stderr is piped",
   );
   assertEquals(error.code, "bad-command");
-  await turn();
+  const status = await within(command.child!.status, "the child to end");
+  assertEquals(status.signal, "SIGKILL");
 });
 
 Deno.test("a command that cannot be started is a failed dial", () => {
@@ -171,16 +185,14 @@ Deno.test("a command that cannot be started is a failed dial", () => {
   assert(error.cause instanceof Error);
 });
 
-Deno.test("options that are out of range start no child", async () => {
-  await using file = await notes();
+Deno.test("options that are out of range start no child", () => {
+  const command = child("serve");
   assertThrows(
-    () =>
-      dialCommand(child("serve", file.path), {
-        session: { maxChannels: 0 },
-      }),
+    () => dialCommand(command, { session: { maxChannels: 0 } }),
     RangeError,
     "maxChannels",
   );
+  assertEquals(command.child, undefined);
 });
 
 /** Starts a child without a peer. */

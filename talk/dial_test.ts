@@ -116,9 +116,10 @@ Deno.test("an address of an unknown scheme is refused, and the known ones named"
     for (const open of [dial, dialSession, listen, listenSession]) {
       const error = await assertRejects(() => open(address), TalkError);
       assertEquals(error.code, "unknown-scheme");
-      assertEquals(
+      const text = `Cannot use address "${address}": its scheme is none of `;
+      assert(
+        error.message.startsWith(`${text}tcp, unix, stdio`),
         error.message,
-        `Cannot use address "${address}": its scheme is none of tcp, unix, stdio`,
       );
     }
   }

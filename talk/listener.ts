@@ -1,5 +1,6 @@
 import type { Accepted, TransportListener } from "../mux/transport/types.ts";
 import type { Transport } from "../mux/types.ts";
+import { Iteration } from "./iteration.ts";
 
 /** Who connects, as far as one can tell before anything is said. */
 export interface Connection {
@@ -16,8 +17,6 @@ export interface ListenerOptions {
   accept?: (connection: Connection) => boolean | Promise<boolean>;
 }
 
-/** Peers that wait for one iterator; the next ones pass it by. */
-const ITERATOR_QUEUE = 128;
 /** Milliseconds to wait after an accept that failed, such as for want of files. */
 const RETRY_DELAY = 50;
 /** Failures in a row after which listening is over. */
@@ -31,12 +30,6 @@ export interface Served {
   close(): Promise<void>;
 }
 
-/** One loop over a listener. */
-interface Iteration<T> {
-  queue: T[];
-  waiting: ((item: T | undefined) => void) | undefined;
-}
-
 /**
  * Accepts connections and serves them. Iterating it gives what is accepted from
  * then on; leaving the loop ends the loop only.
@@ -48,11 +41,14 @@ export class Listener<T extends Served>
   readonly #source: TransportListener;
   readonly #make: (transport: Transport) => T;
   readonly #allow: ListenerOptions["accept"];
-  readonly #active = new Set<T>();
+  /** What is open: accepted, or still to be decided on. */
+  readonly #active = new Set<Served>();
   readonly #iterations = new Set<Iteration<T>>();
   readonly #closed = Promise.withResolvers<void>();
   #state: "open" | "closing" | "ended" = "open";
   #retry: (() => void) | undefined;
+  /** Why accepting failed for good. */
+  #failure: unknown;
 
   /** Listeners are made by `listen()` and `listenSession()`. */
   constructor(
@@ -94,72 +90,82 @@ export class Listener<T extends Served>
 
   /** Gives what is accepted from now on, until the listener is closed. */
   [Symbol.asyncIterator](): AsyncIterator<T, undefined> {
-    const iteration: Iteration<T> = { queue: [], waiting: undefined };
+    const iteration: Iteration<T> = new Iteration(() => {
+      this.#iterations.delete(iteration);
+    });
     if (this.#state === "open") this.#iterations.add(iteration);
-    return {
-      next: async () => {
-        const value = iteration.queue.shift() ?? await this.#next(iteration);
-        return value === undefined
-          ? { done: true, value: undefined }
-          : { done: false, value };
-      },
-      return: () => {
-        this.#iterations.delete(iteration);
-        return Promise.resolve({ done: true, value: undefined });
-      },
-    };
-  }
-
-  #next(iteration: Iteration<T>): Promise<T | undefined> {
-    if (!this.#iterations.has(iteration)) return Promise.resolve(undefined);
-    return new Promise((resolve) => iteration.waiting = resolve);
+    else iteration.end();
+    return iteration;
   }
 
   async #run(): Promise<void> {
-    let failure: unknown;
     for (let failures = 0; failures < MAX_FAILURES;) {
       try {
         const accepted = await this.#source.accept();
-        failure = undefined;
-        failures = 0;
         if (accepted === null) break;
-        void this.#admit(accepted);
+        failures = 0;
+        if (this.#allow === undefined) this.#serve(accepted.transport);
+        else void this.#ask(this.#allow, accepted);
       } catch (error) {
         // One connection gone before it was accepted, or no files left for now.
-        failure = error;
-        failures++;
-        await this.#pause();
+        if (++failures === MAX_FAILURES) this.#failure = error;
+        else await this.#pause();
       }
     }
     this.#source.close();
-    await Promise.allSettled([...this.#active].map((item) => item.closed));
+    while (this.#active.size > 0) {
+      await Promise.allSettled([...this.#active].map((item) => item.closed));
+    }
     this.#state = "ended";
-    for (const { waiting } of this.#iterations) waiting?.(undefined);
+    for (const iteration of this.#iterations) iteration.end();
     this.#iterations.clear();
-    if (failure === undefined) this.#closed.resolve();
-    else this.#closed.reject(failure);
+    if (this.#failure === undefined) this.#closed.resolve();
+    else this.#closed.reject(this.#failure);
   }
 
-  async #admit({ transport, remoteAddr }: Accepted): Promise<void> {
+  /** Serves a connection if the hook lets it; closing does not wait for that. */
+  async #ask(
+    allow: NonNullable<ListenerOptions["accept"]>,
+    { transport, remoteAddr }: Accepted,
+  ): Promise<void> {
+    const decided = Promise.withResolvers<void>();
+    let wanted = true;
+    const drop = async () => {
+      wanted = false;
+      decided.resolve();
+      await discard(transport);
+    };
+    this.#hold({ closed: decided.promise, close: drop });
+    let allowed = false;
     try {
-      const allowed = this.#allow === undefined ||
-        await this.#allow({ remoteAddr });
-      if (!allowed || this.#state !== "open") return void transport.close();
+      allowed = await allow({ remoteAddr });
     } catch {
-      return void transport.close();
+      // A hook that throws refuses.
     }
-    const item = this.#make(transport);
+    if (!allowed) return await drop();
+    if (wanted) this.#serve(transport);
+    decided.resolve();
+  }
+
+  #serve(transport: Transport): void {
+    if (this.#state !== "open") return void discard(transport);
+    let item: T;
+    try {
+      item = this.#make(transport);
+    } catch (error) {
+      // No connection is to blame: the next ones would fail alike.
+      void discard(transport);
+      this.#failure = error;
+      return this.#source.close();
+    }
+    this.#hold(item);
+    for (const iteration of this.#iterations) iteration.push(item);
+  }
+
+  #hold(item: Served): void {
     this.#active.add(item);
     const ended = () => this.#active.delete(item);
     item.closed.then(ended, ended);
-    for (const iteration of this.#iterations) {
-      if (iteration.waiting !== undefined) {
-        iteration.waiting(item);
-        iteration.waiting = undefined;
-      } else if (iteration.queue.length < ITERATOR_QUEUE) {
-        iteration.queue.push(item);
-      }
-    }
   }
 
   /** A wait that closing ends. */
@@ -172,5 +178,14 @@ export class Listener<T extends Served>
     });
     clearTimeout(timer);
     this.#retry = undefined;
+  }
+}
+
+/** Closes a connection that nobody uses. */
+async function discard(transport: Transport): Promise<void> {
+  try {
+    await transport.close();
+  } catch {
+    // It is gone either way.
   }
 }

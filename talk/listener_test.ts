@@ -4,7 +4,7 @@ import {
   handlerFrom,
   listen,
   listenSession,
-  MuxError,
+  type MuxError,
   Peer,
   Session,
   TalkError,
@@ -302,19 +302,22 @@ Deno.test("a source with one connection serves it to its end, though the hook th
   await within(listener.closed, "closed");
 });
 
-Deno.test("a peer that cannot be made costs its connection, and nothing else", async () => {
-  const source = new Source();
-  let first = true;
-  const make = (transport: Transport) => {
-    if (first) {
-      first = false;
-      throw new Error("not this one");
-    }
-    return new Peer(new Session(transport), { handler });
-  };
-  await using _ = new Listener(source, make, {});
-  await within(source.connect().closed, "the session to end");
-  assertEquals(await calls(source.connect()), "served");
+Deno.test("a listener whose peers cannot be made says so by closed", async () => {
+  for (const accept of [undefined, () => true]) {
+    const source = new Source();
+    const mistake = new Error("a codec that encodes nothing, say");
+    const listener = new Listener(
+      source,
+      (): Peer => {
+        throw mistake;
+      },
+      accept === undefined ? {} : { accept },
+    );
+    await within(source.connect().closed, "the session to end");
+    const error = await assertRejects(() => within(listener.closed, "closed"));
+    assertEquals(error, mistake);
+    assert(source.closed);
+  }
 });
 
 Deno.test("close() closes every peer that was accepted, and then accepts none", async () => {

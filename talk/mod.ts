@@ -22,6 +22,7 @@ export {
   dialSession,
   memoryPair,
 } from "./dial.ts";
+export type { SchemeOptions } from "../mux/transport/types.ts";
 export { dialCommand, type DialCommandOptions } from "./dial_command.ts";
 export { TalkError, type TalkErrorCode } from "./errors.ts";
 export {

@@ -12,7 +12,14 @@ const SCHEMES: Readonly<Record<string, () => Promise<Scheme>>> = Object.freeze({
   tcp: async () => (await import("../mux/transport/tcp.ts")).tcp,
   unix: async () => (await import("../mux/transport/unix.ts")).unix,
   stdio: async () => (await import("../mux/transport/stdio.ts")).stdio,
+  ws: () => webSocket("ws"),
+  wss: () => webSocket("wss"),
 });
+
+async function webSocket(name: "ws" | "wss"): Promise<Scheme> {
+  const dialing = await import("../mux/transport/websocket_dial.ts");
+  return dialing.webSocketScheme(name);
+}
 
 /** Finds an address's scheme, and what stands behind it. */
 export async function resolveAddress(

@@ -1,6 +1,7 @@
 import {
   assert,
   assertEquals,
+  assertLessOrEqual,
   assertRejects,
   assertStrictEquals,
 } from "@std/assert";
@@ -32,22 +33,25 @@ class Source {
 Deno.test("socket transport: an idle connection's buffer is small, a busy one's grows to 256 KiB", async () => {
   const source = new Source();
   const sizes: number[] = [];
-  for (let i = 0; i < 6; i++) sizes.push((await source.read()).size / 1024);
-  assertEquals(sizes, [4, 16, 64, 256, 256, 256]);
+  for (let i = 0; i < 10; i++) sizes.push((await source.read()).size);
+  assertLessOrEqual(sizes[0]!, 4 * 1024);
+  assertEquals(sizes, sizes.toSorted((a, b) => a - b));
+  assertEquals(sizes.at(-1), 256 * 1024);
 });
 
 Deno.test("socket transport: the buffer shrinks again once reads are small", async () => {
   const source = new Source();
-  for (let i = 0; i < 4; i++) await source.read();
+  const first = await source.read();
+  for (let i = 0; i < 10; i++) await source.read();
   source.limit = 10;
   let room = 0;
-  for (let i = 0; i < 60; i++) room = (await source.read()).room;
-  assertEquals(room, 4 * 1024);
+  for (let i = 0; i < 100; i++) room = (await source.read()).room;
+  assertEquals(room, first.room);
 });
 
 Deno.test("socket transport: one large read in a while keeps the buffer", async () => {
   const source = new Source();
-  for (let i = 0; i < 4; i++) await source.read();
+  for (let i = 0; i < 10; i++) await source.read();
   for (let i = 0; i < 100; i++) {
     source.limit = i % 10 === 0 ? Infinity : 10;
     assertEquals((await source.read()).room, 256 * 1024);

@@ -23,6 +23,17 @@ export interface TransportListener {
   close(): void;
 }
 
+/** What a program may ask a scheme for beyond the address. */
+export interface SchemeOptions {
+  /**
+   * Headers of the request, of `ws:` and `wss:`. Browsers let nobody choose
+   * them. Default: an `Origin` that is the server's own.
+   */
+  headers?: HeadersInit;
+  /** WebSocket subprotocols to offer, the best first. */
+  protocols?: string | readonly string[];
+}
+
 /** A scheme's way to connections. `rest` is the address behind `scheme:`. */
 export interface Scheme {
   /**
@@ -30,7 +41,11 @@ export interface Scheme {
    *
    * @throws {SyntaxError} if the address has the wrong form
    */
-  connect(rest: string, signal: AbortSignal): Promise<Transport>;
+  connect(
+    rest: string,
+    signal: AbortSignal,
+    options?: SchemeOptions,
+  ): Promise<Transport>;
   /**
    * Listens.
    *

@@ -52,16 +52,18 @@ async function main(): Promise<void> {
   await using running = new AsyncDisposableStack();
   running.defer(() => Deno.remove(directory, { recursive: true }));
 
-  const entries = selectPeers(await findPeers(directory));
+  const entries = await findPeers(directory, isWanted);
   const peers = new Map<Entry, RunningPeer>();
   for (const entry of entries) {
     if (entry.peer === undefined) continue;
     try {
       peers.set(entry, running.use(await startPeer(entry.peer)));
     } catch (error) {
+      if (!entry.fetched) throw error;
       entry.missing = (error as Error).message;
     }
   }
+  const load = Deno.loadavg()[0]!;
   const samples: Samples = [];
   for (let round = 1; round <= rounds; round++) {
     for (const measure of measures) {
@@ -73,7 +75,13 @@ async function main(): Promise<void> {
       }
     }
   }
-  const report = makeReport({ rounds, ...options }, entries, measures, samples);
+  const report = makeReport(
+    { rounds, ...options },
+    load,
+    entries,
+    measures,
+    samples,
+  );
   console.log(flags.json ? JSON.stringify(report, null, 2) : table(report));
 }
 
@@ -98,9 +106,6 @@ function selectMeasures(): MeasureName[] {
   return all.filter((name) => wanted.includes(name));
 }
 
-function selectPeers(entries: Entry[]): Entry[] {
-  const wanted = flags.peers?.split(",") ?? [""];
-  return entries.filter(({ name }) =>
-    wanted.some((part) => name.includes(part))
-  );
+function isWanted(name: string): boolean {
+  return (flags.peers?.split(",") ?? [""]).some((part) => name.includes(part));
 }

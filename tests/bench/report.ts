@@ -30,7 +30,14 @@ export interface Result {
 
 /** What `--json` prints. */
 export interface Report {
-  machine: { os: string; arch: string; cores: number; deno: string };
+  machine: {
+    os: string;
+    arch: string;
+    cores: number;
+    deno: string;
+    /** Mean number of busy processes in the minute before. */
+    load: number;
+  };
   options: MeasureOptions & { rounds: number };
   missing: { peer: string; reason: string }[];
   results: Result[];
@@ -39,6 +46,7 @@ export interface Report {
 /** Takes the medians. */
 export function makeReport(
   options: Report["options"],
+  load: number,
   entries: readonly Entry[],
   measures: readonly MeasureName[],
   samples: Samples,
@@ -58,6 +66,7 @@ export function makeReport(
       arch: Deno.build.arch,
       cores: navigator.hardwareConcurrency,
       deno: Deno.version.deno,
+      load,
     },
     options,
     missing: entries.flatMap(({ name, missing }) =>
@@ -101,7 +110,8 @@ const COLUMNS = ["median", "min … max", "p50 µs", "p99 µs"];
 /** The report as text, in Markdown that is aligned for terminals too. */
 export function table({ machine, options, missing, results }: Report): string {
   const lines = [
-    `Deno ${machine.deno}, ${machine.os} ${machine.arch}, ${machine.cores} cores; ` +
+    `Deno ${machine.deno}, ${machine.os} ${machine.arch}, ${machine.cores} cores, ` +
+    `load ${machine.load.toFixed(1)} before; ` +
     `medians of ${options.rounds} rounds, ${options.seconds} s of calls, ` +
     `${options.bytes / 1024 / 1024} MiB of bytes`,
   ];

@@ -8,10 +8,10 @@ import { assert, assertEquals } from "@std/assert";
 import { Session } from "../../mux/session.ts";
 import { connTransport } from "../../mux/transport/conn.ts";
 import { RawPeer, rawSession } from "../support/raw_peer.ts";
-import { close, concat, data, eof, open, utf8 } from "../support/wire.ts";
+import { close, concat, data, eof, open, text, utf8 } from "../support/wire.ts";
 import { turn } from "../support/within.ts";
 import { scripted } from "./scripted.ts";
-import { assertCode, assertFails, failure } from "./session_pair.ts";
+import { assertCode, assertFails, failure, Pipe } from "./session_pair.ts";
 
 scripted(
   "end of the transport: a transport that ends between frames resolves closed, but not as an end of data",
@@ -230,4 +230,30 @@ Deno.test("end of the transport: nothing is read nor written after the end", asy
     calls.filter((call) => call !== "close"),
     before.filter((call) => call !== "close"),
   );
+});
+
+Deno.test("end of the transport: a write that failed fails all writers at once, and readers go on", async () => {
+  const chunks = [open(5, 100), data(0, "still on its way")];
+  const gate = Promise.withResolvers<void>();
+  const broken = new Error("broken pipe");
+  const session = new Session({
+    read: async () => {
+      const chunk = chunks.shift();
+      if (chunk !== undefined) return chunk;
+      await gate.promise;
+      return null;
+    },
+    write: () => Promise.reject(broken),
+    closeWrite: () => Promise.resolve(),
+    close: () => gate.resolve(),
+  }, { closeTimeout: 60_000 });
+  const { value: channel } = await session[Symbol.asyncIterator]().next();
+  const pipe = new Pipe(channel!);
+  const error = await failure(pipe.write(new Uint8Array(1_000)));
+  assertCode(error, "connection-lost");
+  assertEquals((error as Error).cause, broken);
+  await assertFails(pipe.write("x"), "connection-lost");
+  assertEquals(text(await pipe.read(16)), "still on its way");
+  gate.resolve();
+  await session.closed;
 });

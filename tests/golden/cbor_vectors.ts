@@ -118,7 +118,7 @@ export const RFC_8949_REFUSED: readonly string[] = [
  */
 export const CBOR_X: readonly (readonly [string, unknown])[] = [
   ["b9000261610161626178", { a: 1, b: "x" }],
-  ["b900016161f7", { a: null }], // { a: undefined }
+  ["b900016161f7", {}], // { a: undefined }
   ["f7", null], // undefined
   ["d84043010203", new Uint8Array([1, 2, 3])],
   ["420000", new Uint8Array(2)], // an ArrayBuffer

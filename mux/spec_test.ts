@@ -1,0 +1,85 @@
+/** Whether mux/SPEC.md tells the truth where a program can see it. */
+import { assert, assertEquals } from "@std/assert";
+import { encodeFrame, type Frame } from "./frame.ts";
+import { DEFAULTS } from "./options.ts";
+
+const ROOT = new URL("../", import.meta.url);
+
+function read(path: string): string {
+  return Deno.readTextFileSync(new URL(path, ROOT));
+}
+
+const SPEC = read("mux/SPEC.md");
+
+/** The cells of the table rows behind a heading. */
+function table(heading: string): string[][] {
+  const section = SPEC.split(/^## /m).find((part) => part.startsWith(heading));
+  assert(section !== undefined, `there is a heading "${heading}"`);
+  return section.split("\n").filter((line) => line.startsWith("| "))
+    .map((line) => line.slice(2, -2).split(" | ").map((cell) => cell.trim()))
+    .slice(2);
+}
+
+/** A quantity as the document writes it: `2,048`, `64 KiB`, `1 s`. */
+function quantity(text: string): number {
+  const [, digits, unit = ""] = /^([\d,]+)(?: (\w+))?$/.exec(text) ?? [];
+  const factor = { "": 1, KiB: 1024, MiB: 1024 * 1024, s: 1_000 }[unit];
+  return Number(digits?.replaceAll(",", "")) * (factor ?? NaN);
+}
+
+Deno.test("mux/SPEC.md: the limits are those of DEFAULTS, all of them", () => {
+  const rows = table("Limits").map(([name, value]) =>
+    [name!.replaceAll("`", ""), quantity(value!)] as const
+  );
+  assertEquals(Object.fromEntries(rows), { ...DEFAULTS });
+});
+
+Deno.test("mux/SPEC.md: the frames have the types and lengths that are sent", () => {
+  const payload = new Uint8Array(0);
+  const number = { sender: 0, recipient: 0, window: 0, maxPacket: 0, bytes: 0 };
+  const types: Record<string, Frame["type"]> = {
+    OPEN: "open",
+    OPEN_CONFIRM: "open-confirm",
+    OPEN_FAILURE: "open-failure",
+    WINDOW_ADJUST: "window-adjust",
+    DATA: "data",
+    EOF: "eof",
+    CLOSE: "close",
+  };
+  const rows = table("Frames");
+  assertEquals(rows.map(([, name]) => name), Object.keys(types));
+  for (const [type, name, fields, length] of rows) {
+    const frame = { ...number, payload, type: types[name!]! } as Frame;
+    const bytes = encodeFrame(frame);
+    assertEquals(bytes[0], Number(type));
+    assertEquals(bytes.length, parseInt(length!));
+    const count = fields!.replace(", payload", "").split(", ").length;
+    assertEquals(bytes.length, 1 + 4 * count);
+  }
+});
+
+Deno.test("mux/SPEC.md: every test that it names exists", () => {
+  const sources = ["closing", "closing_wire_test", "flow", "transport_end_test"]
+    .map((name) => read(`tests/conformance/${name}.ts`)).join("\n");
+  const closing = SPEC.slice(SPEC.indexOf("In `tests/conformance/`"));
+  const names = closing.slice(0, closing.indexOf("Against the reference"))
+    .matchAll(/"([^"]+)"/g);
+  const named = [...names].map(([, name]) => name!.replaceAll(/\s+/g, " "));
+  assert(named.length > 15, String(named.length));
+  for (const name of named) assert(sources.includes(name), name);
+});
+
+Deno.test("mux/SPEC.md: each row of the closing table has a test that quotes it", () => {
+  const source = read("tests/conformance/closing.ts");
+  const quoted = [...source.matchAll(/"([^"\n]* \| [^"\n]*)"/g)]
+    .map(([, name]) => name!.split(" | ")[0]!);
+  for (const [event] of table("Closing")) {
+    const words = event!.replace(/^\d+ /, "").replaceAll("`", "");
+    // Row 9 is about chunks and not about closing; it has its test in flow.ts.
+    if (words.startsWith("a chunk")) continue;
+    assert(
+      quoted.some((name) => words.startsWith(name) || name.startsWith(words)),
+      words,
+    );
+  }
+});

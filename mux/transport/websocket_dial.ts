@@ -1,0 +1,91 @@
+import type { Transport } from "../types.ts";
+import type { Scheme, SchemeOptions, TransportListener } from "./types.ts";
+import { closingError, webSocketTransport } from "./websocket.ts";
+import { unbracketed } from "./websocket_handshake.ts";
+import { webSocketAcceptor } from "./websocket_server.ts";
+
+/** `ws://host:port/path`, or `wss:`. */
+export function webSocketScheme(name: "ws" | "wss"): Scheme {
+  return {
+    async connect(rest, signal, { headers, protocols = [] } = {}) {
+      const request = {
+        url: parse(name, rest),
+        headers,
+        protocols: typeof protocols === "string" ? [protocols] : protocols,
+      };
+      if (!("Deno" in globalThis)) return await dialNative(request, signal);
+      const { dialOverTcp } = await import("./websocket_deno.ts");
+      return await dialOverTcp(request, signal);
+    },
+    listen(rest) {
+      const url = parse(name, rest);
+      if (name === "wss") {
+        throw new SyntaxError(
+          "there is no certificate; give serveWebSocket() to Deno.serve()",
+        );
+      }
+      return listenOverHttp(url);
+    },
+  };
+}
+
+/** Serves WebSockets at one path, and 404 everywhere else. */
+function listenOverHttp(url: URL): TransportListener {
+  const server = Deno.serve({
+    hostname: unbracketed(url.hostname),
+    port: Number(url.port || 80),
+    onListen() {},
+  }, (request, info) => acceptor.handle(request, info));
+  url.port = String(server.addr.port);
+  const acceptor = webSocketAcceptor(
+    url.href,
+    { path: url.pathname },
+    () => server.shutdown(),
+  );
+  return acceptor;
+}
+
+/** Dials by the runtime's own `WebSocket`. */
+async function dialNative(
+  { url, headers, protocols }: {
+    url: URL;
+    headers: SchemeOptions["headers"];
+    protocols: readonly string[];
+  },
+  signal: AbortSignal,
+): Promise<Transport> {
+  // Node and Bun take headers, in the place of the protocols; no browser does.
+  const options = { headers: headers!, protocols: [...protocols] };
+  if (headers !== undefined && !("process" in globalThis)) {
+    throw new TypeError("a browser's WebSocket takes no headers");
+  }
+  const socket = new WebSocket(url, headers ? options : options.protocols);
+  const transport = webSocketTransport(socket);
+  const opened = Promise.withResolvers<void>();
+  const giveUp = () => opened.reject(signal.reason);
+  signal.addEventListener("abort", giveUp, { once: true });
+  socket.addEventListener("open", () => opened.resolve());
+  socket.addEventListener("close", ({ code, reason }) => {
+    opened.reject(closingError(code || 1006, reason) ?? new Error("closed"));
+  });
+  try {
+    await opened.promise;
+    return transport;
+  } catch (error) {
+    void transport.close();
+    throw error;
+  } finally {
+    signal.removeEventListener("abort", giveUp);
+  }
+}
+
+function parse(name: string, rest: string): URL {
+  const url = URL.canParse(`${name}:${rest}`)
+    ? new URL(`${name}:${rest}`)
+    : null;
+  if (url === null || !rest.startsWith("//") || url.username || url.password) {
+    throw new SyntaxError(`expected ${name}://host[:port]/path`);
+  }
+  url.hash = "";
+  return url;
+}

@@ -1,0 +1,274 @@
+/**
+ * A peer that vanishes in the middle of everything: calls of all kinds must
+ * come to an end, and the end must say what happened.
+ *
+ * @module
+ */
+import {
+  assert,
+  assertEquals,
+  assertIsError,
+  assertRejects,
+} from "@std/assert";
+import {
+  type Call,
+  dial,
+  listen,
+  memoryTransports,
+  MuxError,
+  Peer,
+  Session,
+  type Transport,
+} from "@qtalk/qtalk";
+import { within } from "../support/within.ts";
+
+/** A peer, and a way to make the process at its other end vanish. */
+interface Pair {
+  peer: Peer;
+  vanish: () => void | Promise<void>;
+}
+
+/** What the other end serves; none of it ever ends by itself. */
+function serve(peer: Peer, started: () => void): void {
+  const { promise: never } = Promise.withResolvers<void>();
+  peer.handle("hang", () => {
+    started();
+    return never;
+  });
+  peer.handle("stream", async (_call, respond) => {
+    await respond.continue("first");
+    await respond.send("second");
+    started();
+  });
+  peer.handle("half", async (_call, respond) => {
+    // A value of which half arrives: its length promises more.
+    const channel = await respond.continue();
+    const writer = channel.writable.getWriter();
+    await writer.write(Uint8Array.of(0, 0, 1, 0, 0x22, 0x78));
+    started();
+  });
+  peer.handle("callback", async (call: Call) => {
+    started();
+    await call.caller.call("hang").catch(() => {});
+  });
+}
+
+/** A transport that can be cut, as by the death of its process. */
+function cuttable(inner: Transport): [Transport, () => void] {
+  const cut = Promise.withResolvers<never>();
+  cut.promise.catch(() => {});
+  return [{
+    read: () => Promise.race([inner.read(), cut.promise]),
+    write: (bytes) => Promise.race([inner.write(bytes), cut.promise]),
+    closeWrite: () => inner.closeWrite(),
+    close: () => inner.close(),
+  }, () => cut.reject(new Error("gone"))];
+}
+
+const PAIRS: Record<
+  string,
+  (serving: (peer: Peer) => void) => Promise<Pair & AsyncDisposable>
+> = {
+  memory(serving) {
+    const [left, right] = memoryTransports();
+    const peer = new Peer(new Session(left));
+    const far = new Peer(new Session(right));
+    serving(far);
+    return Promise.resolve({
+      peer,
+      vanish: () => right.close(),
+      async [Symbol.asyncDispose]() {
+        await peer.close();
+        await far.close();
+      },
+    });
+  },
+  "a transport that fails"(serving) {
+    const [left, right] = memoryTransports();
+    const [line, cut] = cuttable(left);
+    const peer = new Peer(new Session(line));
+    const far = new Peer(new Session(right));
+    serving(far);
+    return Promise.resolve({
+      peer,
+      vanish: cut,
+      async [Symbol.asyncDispose]() {
+        await peer.close();
+        await far.close();
+      },
+    });
+  },
+  async TCP(serving) {
+    const listener = await listen("tcp://127.0.0.1:0");
+    const accepted = listener[Symbol.asyncIterator]().next();
+    const peer = await dial(listener.addr);
+    serving((await accepted).value!);
+    return {
+      peer,
+      vanish: () => listener.close(),
+      async [Symbol.asyncDispose]() {
+        await peer.close();
+        await listener.close();
+      },
+    };
+  },
+};
+
+async function code(promise: Promise<unknown>): Promise<string> {
+  const error = await within(
+    promise.then(() => undefined, (error) => error),
+    "a call to settle",
+  );
+  assertIsError(error, MuxError);
+  return error.code;
+}
+
+for (const [over, connect] of Object.entries(PAIRS)) {
+  Deno.test(`a peer that vanishes settles all calls with connection-lost: ${over}`, async () => {
+    const calls = 40;
+    let waiting = calls + 5;
+    const allStarted = Promise.withResolvers<void>();
+    const started = () => {
+      if (--waiting === 0) allStarted.resolve();
+    };
+    await using pair = await connect((far) => serve(far, started));
+    const { peer, vanish } = pair;
+    peer.handle("hang", async (call) => {
+      // What a handler leaves unread would be held as long as it runs.
+      await call.receive();
+      await Promise.withResolvers<void>().promise;
+    });
+
+    const pending: Promise<unknown>[] = Array.from(
+      { length: calls },
+      () => peer.call("hang"),
+    );
+    const never = Promise.withResolvers<string>();
+    let released = false;
+    async function* endless() {
+      try {
+        yield "one";
+        yield await never.promise;
+      } finally {
+        released = true;
+      }
+    }
+    pending.push(peer.call("hang", endless()));
+    pending.push(peer.call("callback"));
+    const stream = await peer.request("stream");
+    assertEquals(await stream.receive(), "second");
+    pending.push(stream.receive());
+    const looping = await peer.request("stream");
+    pending.push(Array.fromAsync(looping));
+    // The first value is null, then half a value comes.
+    const half = await peer.request("half");
+    assertEquals(half.value, null);
+    pending.push(half.receive());
+    pending.forEach((promise) => promise.catch(() => {}));
+    await within(allStarted.promise, "all handlers to start");
+
+    await vanish();
+    const codes = await Promise.all(pending.map(code));
+    assertEquals([...new Set(codes)], ["connection-lost"]);
+    assertEquals(await code(peer.call("hang")), "connection-lost");
+    await within(peer.closed.catch(() => {}), "the session's end");
+    assertEquals(peer.session.usage.channels, 0);
+    // The producer hears of it when it has something to give.
+    never.resolve("two");
+    await Promise.resolve();
+    await stream.close();
+    await half.close();
+    assertEquals(peer.session.usage.places, 0);
+    for (let i = 0; i < 10 && !released; i++) await Promise.resolve();
+    assert(released, "the producer of arguments was let go");
+  });
+}
+
+Deno.test("a handler's signal aborts when its caller vanishes, whether it has answered or not", async () => {
+  const [left, right] = memoryTransports();
+  const server = new Peer(new Session(left));
+  const client = new Peer(new Session(right));
+  const reasons: unknown[] = [];
+  const started = Promise.withResolvers<void>();
+  const done = Promise.withResolvers<void>();
+  const note = (call: Call) =>
+    call.signal.addEventListener("abort", () => {
+      reasons.push(call.signal.reason);
+      if (reasons.length === 2) done.resolve();
+    }, { once: true });
+  server.handle("wait", (call) => {
+    note(call);
+    return Promise.withResolvers<void>().promise;
+  });
+  server.handle("stream", async (call, respond) => {
+    note(call);
+    await respond.continue("first");
+    started.resolve();
+  });
+  const wait = client.call("wait").catch(() => {});
+  const stream = await client.request("stream");
+  await started.promise;
+  await right.close();
+  await within(done.promise, "both signals");
+  for (const reason of reasons) {
+    assertIsError(reason, MuxError);
+    assertEquals(reason.code, "connection-lost");
+  }
+  await stream.close();
+  await wait;
+});
+
+Deno.test("close() ends in time over a duplex whose sink takes nothing", async () => {
+  const stuck = Promise.withResolvers<void>();
+  const session = new Session({
+    readable: new ReadableStream({}),
+    writable: new WritableStream({ write: () => stuck.promise }),
+  }, { closeTimeout: 10 });
+  const opening = session.open().catch((error) => error);
+  await within(session.close(), "close()", 5_000);
+  assertEquals((await opening).code, "session-closed");
+  await session.closed;
+  stuck.resolve();
+});
+
+Deno.test("close() ends in time over streams that nobody reads", async () => {
+  const out = new TransformStream<Uint8Array, Uint8Array>();
+  const session = new Session({
+    readable: new ReadableStream({}),
+    writable: out.writable,
+  }, { closeTimeout: 10 });
+  const opening = session.open().catch((error) => error);
+  await within(session.close(), "close()", 5_000);
+  assertEquals((await opening).code, "session-closed");
+  await out.readable.cancel();
+});
+
+Deno.test("a duplex that fails says why, as the cause of the session's end", async () => {
+  const failure = new TypeError("the wire melted");
+  const session = new Session({
+    readable: new ReadableStream({
+      pull(controller) {
+        controller.error(failure);
+      },
+    }),
+    writable: new WritableStream(),
+  });
+  const error = await assertRejects(() => session.closed, MuxError);
+  assertEquals([error.code, error.cause], ["connection-lost", failure]);
+});
+
+Deno.test("a duplex that gives what is no bytes ends its session with connection-lost", async () => {
+  const session = new Session({
+    readable: new ReadableStream({
+      start(controller) {
+        controller.enqueue("text" as unknown as Uint8Array);
+      },
+    }),
+    writable: new WritableStream(),
+  });
+  const error = await within(
+    assertRejects(() => session.closed, MuxError),
+    "the end",
+  );
+  assertEquals(error.code, "connection-lost");
+});

@@ -1,0 +1,356 @@
+/**
+ * Calls that are none. Each costs its channel and no more: the next call on the
+ * same session is answered.
+ *
+ * @module
+ */
+import { assert, assertEquals, assertInstanceOf } from "@std/assert";
+import {
+  CodecError,
+  DEFAULT_MAX_DEPTH,
+  DEFAULT_MAX_VALUE_SIZE,
+  type Handler,
+  handlerFrom,
+  memoryPair,
+  RemoteError,
+  RpcError,
+} from "@qtalk/qtalk";
+import { type RawPeer, rawPeer } from "../support/raw_peer.ts";
+import {
+  close,
+  concat,
+  data,
+  eof,
+  framed,
+  fromHex,
+  open,
+  parseValues,
+  utf8,
+  values,
+} from "../support/wire.ts";
+import { within } from "../support/within.ts";
+
+const service: Handler = handlerFrom({ echo: (value: unknown) => value });
+const ECHO = values({ Selector: "echo" });
+const DEEP = utf8(
+  "[".repeat(DEFAULT_MAX_DEPTH + 1) + "]".repeat(DEFAULT_MAX_DEPTH + 1),
+);
+const HUGE = fromHex("ffffffff");
+
+/** Opens a channel, says these bytes on it, and returns its number. */
+async function say(raw: RawPeer, bytes: Uint8Array): Promise<number> {
+  await raw.send(open(0));
+  const { sender } = await raw.find("open-confirm");
+  await raw.send(data(sender, bytes));
+  return sender;
+}
+
+/** The payload of the answer, up to CLOSE, which must come. */
+async function answer(raw: RawPeer): Promise<Uint8Array> {
+  const payload: Uint8Array[] = [];
+  for (;;) {
+    const frame = await within(raw.next(), "the answer, or CLOSE");
+    assert(frame !== null, "the session ended");
+    if (frame.type === "data") payload.push(frame.payload);
+    if (frame.type === "close") return concat(...payload);
+  }
+}
+
+/** The session is as good as before. */
+async function assertServes(raw: RawPeer): Promise<void> {
+  const id = await say(raw, concat(ECHO, values(["still here"])));
+  assertEquals(parseValues(await answer(raw))[1], "still here");
+  await raw.send(close(id));
+}
+
+/** Bytes that are no call header, and the code of the error that says so. */
+const NO_HEADERS: Record<string, [bytes: Uint8Array, code: string]> = {
+  "an array": [values(["echo"]), "malformed-header"],
+  "a string": [values("echo"), "malformed-header"],
+  "a number": [values(7), "malformed-header"],
+  "null": [values(null), "malformed-header"],
+  "a map whose selector is a number": [
+    values({ Selector: 7 }),
+    "malformed-header",
+  ],
+  "a map whose selector is a list": [
+    values({ Selector: ["echo"] }),
+    "malformed-header",
+  ],
+  "nothing": [framed(new Uint8Array(0)), "truncated"],
+  "half a map": [framed(utf8('{"Selector":"ec')), "malformed"],
+  "two maps": [framed(utf8("{}{}")), "malformed"],
+  "zero bytes": [framed(new Uint8Array(64)), "malformed"],
+  "a map nested too deep": [
+    framed(concat(utf8('{"Selector":"echo","x":'), DEEP, utf8("}"))),
+    "too-deep",
+  ],
+  "a map in CBOR": [
+    // {"Selector": "echo"}
+    framed(fromHex("a16853656c6563746f72646563686f")),
+    "malformed-header",
+  ],
+  "a map in MessagePack": [
+    framed(fromHex("81a853656c6563746f72a46563686f")),
+    "malformed-header",
+  ],
+  "4 GiB long, as it says": [concat(HUGE, utf8("{")), "too-large"],
+  "a byte longer than a value may be": [
+    concat(
+      fromHex((DEFAULT_MAX_VALUE_SIZE + 1).toString(16).padStart(8, "0")),
+      utf8("{"),
+    ),
+    "too-large",
+  ],
+};
+
+for (const [what, [bytes, code]] of Object.entries(NO_HEADERS)) {
+  Deno.test(`a call header that is ${what} costs its channel and is told to onError as ${code}`, async () => {
+    const errors: unknown[] = [];
+    const { peer, raw } = rawPeer({
+      handler: service,
+      onError: (error, { selector }) => errors.push(error, selector),
+    });
+    const id = await say(raw, bytes);
+    assertEquals((await answer(raw)).length, 0, "there is nobody to answer");
+    await raw.send(close(id));
+    const [error, selector] = errors;
+    assert(error instanceof RpcError || error instanceof CodecError);
+    assertEquals([error.code, selector, errors.length], [code, undefined, 2]);
+    await assertServes(raw);
+    assertEquals(peer.session.usage, { channels: 0, places: 0 });
+    await raw.end();
+    await peer.closed;
+    assertEquals(errors.length, 2);
+  });
+}
+
+/** Calls that end inside their header. */
+for (
+  const [what, ending] of [["EOF", eof], ["CLOSE", close]] as const
+) {
+  Deno.test(`a call header cut off by ${what} is told to onError, and leaves nothing`, async () => {
+    const errors: unknown[] = [];
+    const { peer, raw } = rawPeer({
+      handler: service,
+      onError: (error) => errors.push(error),
+    });
+    for (let size = 0; size < ECHO.length; size++) {
+      await raw.send(open(0));
+      const { sender } = await raw.find("open-confirm");
+      await raw.send(data(sender, ECHO.subarray(0, size)), ending(sender));
+      assertEquals((await answer(raw)).length, 0);
+      if (what === "EOF") await raw.send(close(sender));
+    }
+    // A channel that never said anything is no call, and no error.
+    assertEquals(
+      errors.map((error) => (error as CodecError).code),
+      Array.from({ length: ECHO.length - 1 }, () => "truncated"),
+    );
+    await assertServes(raw);
+    assertEquals(peer.session.usage, { channels: 0, places: 0 });
+    await raw.end();
+    await peer.closed;
+  });
+}
+
+/** Arguments that are none, and what the caller hears. */
+const NO_ARGUMENTS: Record<
+  string,
+  { bytes: Uint8Array; ends?: boolean; text: string }
+> = {
+  "4 GiB long, as they say": {
+    bytes: concat(HUGE, utf8("[")),
+    text: "4294967295 bytes are more than 16777216",
+  },
+  "cut off": {
+    bytes: values(["never whole"]).subarray(0, 9),
+    ends: true,
+    text: "the stream ended after 5 of",
+  },
+  "cut off in their length": {
+    bytes: HUGE.subarray(0, 2),
+    ends: true,
+    text: "the stream ended inside its length",
+  },
+  "nested too deep": { bytes: framed(DEEP), text: "nested deeper than 512" },
+  "no JSON": { bytes: framed(utf8("[1,")), text: "Cannot decode value" },
+  "no bytes": { bytes: framed(new Uint8Array(0)), text: "Cannot decode value" },
+  "in CBOR": { bytes: framed(fromHex("8101")), text: "Cannot decode value" },
+  "a map": { bytes: values({ a: 1 }), text: "expected an array, got object" },
+  "too few": { bytes: values([]), text: "fn: expected 1 params, got 0" },
+};
+
+for (const [what, { bytes, ends, text }] of Object.entries(NO_ARGUMENTS)) {
+  Deno.test(`arguments that are ${what} are an error response`, async () => {
+    const errors: unknown[] = [];
+    const { peer, raw } = rawPeer({
+      handler: service,
+      onError: (error) => errors.push(error),
+    });
+    const id = await say(raw, concat(ECHO, bytes));
+    if (ends) await raw.send(eof(id));
+    const [header, value] = parseValues(await answer(raw)) as [
+      { Error: string },
+      unknown,
+    ];
+    assert(header.Error.includes(text), header.Error);
+    assertEquals(value, null);
+    await raw.send(close(id));
+    await assertServes(raw);
+    assertEquals(peer.session.usage, { channels: 0, places: 0 });
+    await raw.end();
+    await peer.closed;
+    assertEquals(errors, []);
+  });
+}
+
+/** Handlers that go wrong: what their caller gets. */
+const HANDLERS: Record<string, { handler: Handler; text: string }> = {
+  "throws a string": {
+    handler: () => {
+      throw "words";
+    },
+    text: "words",
+  },
+  "throws null": {
+    handler: () => {
+      throw null;
+    },
+    text: "null",
+  },
+  "throws undefined": {
+    handler: () => {
+      throw undefined;
+    },
+    text: "undefined",
+  },
+  "throws a symbol": {
+    handler: () => {
+      throw Symbol("odd");
+    },
+    text: "Symbol(odd)",
+  },
+  "throws what has no text": {
+    handler: () => {
+      throw Object.create(null);
+    },
+    text: "error without a text",
+  },
+  "rejects with what has no text": {
+    handler: () => Promise.reject(Object.create(null)),
+    text: "error without a text",
+  },
+  "throws an Error whose message is no text": {
+    handler: () => {
+      throw Object.assign(new Error(), { message: 5n });
+    },
+    text: "5",
+  },
+  "rejects with an Error whose message throws": {
+    handler: () =>
+      Promise.reject(Object.defineProperty(new Error(), "message", {
+        get() {
+          throw new Error("no");
+        },
+      })),
+    text: "error without a text",
+  },
+  "throws half a character": {
+    handler: () => {
+      throw new Error("\ud83d");
+    },
+    // JSON carries it as an escape.
+    text: "\ud83d",
+  },
+  "returns a function": {
+    handler: handlerFrom(() => () => {}),
+    text: "Cannot encode value as JSON: a function is not supported",
+  },
+  "returns itself in itself": {
+    handler: handlerFrom(() => {
+      const list: unknown[] = [];
+      list.push(list);
+      return list;
+    }),
+    text: "Cannot encode value as JSON: it is nested too deep, or in itself",
+  },
+  "answers with what throws when encoded": {
+    handler: (_call, respond) =>
+      respond.return({
+        toJSON() {
+          throw new Error("not me");
+        },
+      }),
+    text: "not me",
+  },
+};
+
+for (const [what, { handler, text }] of Object.entries(HANDLERS)) {
+  Deno.test(`a handler that ${what} is an error response`, async () => {
+    const errors: unknown[] = [];
+    const [client, server] = memoryPair(
+      {},
+      { handler: service, onError: (error) => errors.push(error) },
+    );
+    server.handle("bad", handler);
+    const error = await within(
+      client.call("bad").catch((error) => error),
+      "the answer",
+    );
+    assertInstanceOf(error, RemoteError);
+    assertEquals(error.text, text);
+    assertEquals(await client.call("echo", [1]), 1);
+    await client.close();
+    await server.closed;
+    assertEquals(errors, []);
+    assertEquals(server.session.usage, { channels: 0, places: 0 });
+  });
+}
+
+Deno.test("a handler that never answers holds no place once its callers have given up and it is done", async () => {
+  const [client, server] = memoryPair({}, {
+    handler: service,
+    maxConcurrentCalls: 4,
+  });
+  const handlers: (() => void)[] = [];
+  server.handle("hang", () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    handlers.push(resolve);
+    return promise;
+  });
+  const calls = Array.from(
+    { length: 4 },
+    () => client.call("hang", null, { timeout: 5 }),
+  );
+  for (const call of calls) {
+    const error = await call.catch((error) => error);
+    assertInstanceOf(error, RpcError);
+    assertEquals(error.code, "timeout");
+  }
+  // A handler that runs counts, whether or not somebody waits for it.
+  const busy = await client.call("echo", [1]).catch((error) => error);
+  assertInstanceOf(busy, RemoteError);
+  assert(busy.text.startsWith("busy: "), busy.text);
+  for (const finish of handlers) finish();
+  assertEquals(await client.call("echo", [1]), 1);
+  await client.close();
+  await server.closed;
+  assertEquals(server.session.usage.places, 0);
+});
+
+Deno.test("a value that a handler waits for when it returns is the end, and leaves nothing running", async () => {
+  const [client, server] = memoryPair({}, { maxConcurrentCalls: 1 });
+  server.handle("hasty", async (call, respond) => {
+    const first = await call.receive();
+    const second = call.receive();
+    void respond.return(first);
+    // The reference sends no end after its arguments: nothing more will come.
+    assertEquals(await second, undefined);
+  });
+  assertEquals(await client.call("hasty", "a"), "a");
+  // The handler has come to its end, or this would be told `busy`.
+  assertEquals(await within(client.call("hasty", "b"), "the next call"), "b");
+  await client.close();
+  await server.closed;
+});

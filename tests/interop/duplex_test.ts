@@ -1,0 +1,427 @@
+// Interop with qtalk's successor, the npm package @progrium/duplex: both ways,
+// in both of its codecs, over a pipe in this process and over TCP. Rejections
+// that it leaves unhandled fail these tests, as they would end its process.
+
+import {
+  type Handler,
+  listen,
+  Peer,
+  type PeerOptions,
+  RemoteError,
+  RpcError,
+} from "@qtalk/qtalk";
+import { type Codec, json } from "@qtalk/qtalk/codec";
+import { cbor } from "@qtalk/qtalk/codec/cbor";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import type { SessionOptions } from "../../mux/options.ts";
+import { Session } from "../../mux/session.ts";
+import { memoryTransports } from "../../mux/transport/memory.ts";
+import { tcp } from "../../mux/transport/tcp.ts";
+import type { Transport } from "../../mux/types.ts";
+import { turn, within } from "../support/within.ts";
+import {
+  DuplexConn,
+  type DuplexModule,
+  type DuplexPeer,
+  loadDuplex,
+} from "./duplex.ts";
+
+const { duplex, missing } = await loadDuplex();
+if (missing !== undefined) {
+  const text = `interop: the tests with duplex are skipped: ${missing}\n`;
+  Deno.stderr.writeSync(new TextEncoder().encode(text));
+}
+
+/** Two peers, connected. */
+interface Pair {
+  ours: Peer;
+  theirs: DuplexPeer;
+  codec: Codec;
+}
+
+type Connect = (
+  options: PeerOptions & { session: SessionOptions },
+) => Promise<[ours: Peer, other: Transport, listener?: AsyncDisposable]>;
+
+/**
+ * After each packet of a larger write it waits for an adjust, though it has
+ * credit: a packet must not be smaller than a window may grow.
+ */
+const session: SessionOptions = { maxPacket: 16 * 1024 * 1024 };
+
+const PIPES: Record<string, Connect> = {
+  memory: (options) => {
+    const [left, right] = memoryTransports();
+    return Promise.resolve([
+      new Peer(new Session(left, options.session), options),
+      right,
+    ]);
+  },
+  tcp: async (options) => {
+    const listener = await listen("tcp://127.0.0.1:0", options);
+    const accepted = listener[Symbol.asyncIterator]().next();
+    const other = await tcp.connect(
+      listener.addr.slice("tcp:".length),
+      new AbortController().signal,
+    );
+    const { value: ours } = await accepted;
+    return [ours!, other, listener];
+  },
+};
+
+const CODECS: [Codec, "JSONCodec" | "CBORCodec"][] = [
+  [json(), "JSONCodec"],
+  [cbor(), "CBORCodec"],
+];
+
+/** Handlers of ours, by selector. */
+function serve(ours: Peer): void {
+  const handlers: Record<string, Handler> = {
+    echo: async (call, respond) => respond.return(await call.receive()),
+    fail: () => {
+      throw new TypeError("no, not that");
+    },
+    back: async (call, respond) => {
+      const value = await call.receive();
+      await respond.return(await call.caller.call("echo", value));
+    },
+    stream: async (call, respond) => {
+      const channel = await respond.continue(await call.receive());
+      for await (const value of call) await respond.send(value);
+      await channel.close();
+    },
+    bytes: async (call, respond) => {
+      await call.receive();
+      const { readable, writable } = await respond.continue(null);
+      await readable.pipeTo(writable);
+    },
+  };
+  for (const [name, handler] of Object.entries(handlers)) {
+    ours.handle(name, handler);
+  }
+}
+
+/** The same there. */
+function serveThere(theirs: DuplexPeer, { HandlerFunc }: DuplexModule): void {
+  theirs.handle(
+    "echo",
+    HandlerFunc(async (respond, call) => respond.return(await call.receive())),
+  );
+  theirs.handle(
+    "fail",
+    HandlerFunc(async (respond, call) => {
+      await call.receive();
+      await respond.return(new TypeError("no, not that"));
+    }),
+  );
+  theirs.handle(
+    "back",
+    HandlerFunc(async (respond, call) => {
+      const { value } = await call.caller.call("echo", await call.receive());
+      await respond.return(value);
+    }),
+  );
+  theirs.handle(
+    "stream",
+    HandlerFunc(async (respond, call) => {
+      const channel = await respond.continue(await call.receive());
+      for (;;) {
+        const value = await call.receive();
+        if (value === null) break;
+        await respond.send(value);
+      }
+      await channel.close();
+    }),
+  );
+  theirs.handle(
+    "bytes",
+    HandlerFunc(async (respond, call) => {
+      await call.receive();
+      const channel = await respond.continue(null);
+      const buffer = new Uint8Array(10_000);
+      for (;;) {
+        const length = await channel.read(buffer);
+        if (length === null) break;
+        await channel.write(buffer.slice(0, length));
+      }
+      await channel.closeWrite();
+    }),
+  );
+}
+
+/** Registers a test for each pipe and codec. */
+function test(behaviour: string, body: (pair: Pair) => Promise<void>): void {
+  for (const [pipe, connect] of Object.entries(PIPES)) {
+    for (const [codec, theirCodec] of CODECS) {
+      Deno.test({
+        name: `interop: duplex, ${pipe}, ${codec.name}: ${behaviour}`,
+        ignore: missing !== undefined,
+        async fn() {
+          const { promise: broken, reject } = Promise.withResolvers<never>();
+          // Each knows the caller's codec by itself.
+          const codecs = [codec, ...CODECS.map(([other]) => other)];
+          const [ours, transport, listener] = await connect({
+            codecs,
+            session,
+            onError: reject,
+          });
+          await using _ = listener;
+          serve(ours);
+          const theirs = duplex!.open(
+            new DuplexConn(transport),
+            new duplex![theirCodec](),
+            {},
+          );
+          serveThere(theirs, duplex!);
+          const run = body({ ours, theirs, codec });
+          await within(Promise.race([run, broken]), behaviour);
+          await ours.close();
+          await within(theirs.session.done, "the other end to end");
+          await turn(); // In which what it left unhandled would show.
+        },
+      });
+    }
+  }
+}
+
+const VALUES: readonly unknown[] = [
+  null,
+  true,
+  "",
+  "ä€😀",
+  0,
+  -1,
+  65_536,
+  2 ** 32,
+  Number.MAX_SAFE_INTEGER,
+  1.5,
+  1e300,
+  [],
+  {},
+  [1, [2, { a: [] }]],
+  { a: { b: [null, "c"] }, d: false },
+  Array.from({ length: 300 }, (_, i) => i),
+  "x".repeat(60_000),
+];
+
+test("our calls", async ({ ours }) => {
+  for (const value of VALUES) {
+    assertEquals(await ours.call("echo", value), value);
+  }
+});
+
+test("our handlers", async ({ theirs, codec }) => {
+  for (const value of VALUES) {
+    const { value: back } = await theirs.call("echo", value);
+    // cbor-x makes a bigint of any integer of 64 bits, and sends floats itself.
+    const wide = codec.name === "CBOR" && Number.isInteger(value) &&
+      value as number >= 2 ** 32 && value as number < 2 ** 53;
+    assertEquals(back, wide ? BigInt(value as number) : value);
+  }
+});
+
+test("errors of theirs", async ({ ours }) => {
+  const failed = await assertRejects(() => ours.call("fail"), RemoteError);
+  assertEquals(failed.text, "no, not that");
+  const unknown = await assertRejects(() => ours.call("nope"), RemoteError);
+  assertEquals(unknown.text, "not found: nope");
+});
+
+test("errors of ours", async ({ theirs }) => {
+  const outcome = (selector: string) =>
+    theirs.call(selector, null).catch((text) => text);
+  assertEquals(await outcome("fail"), "no, not that");
+  assertEquals(await outcome("nope"), "not found: /nope");
+});
+
+test("a call from inside a handler of either to its caller", async ({ ours, theirs }) => {
+  assertEquals(await ours.call("back", { a: [1] }), { a: [1] });
+  assertEquals((await theirs.call("back", { a: [1] })).value, { a: [1] });
+});
+
+test("functions with their names, which are lower-cased there", async ({ ours, theirs }) => {
+  const names = duplex!.handlerFrom({
+    Add: (a: number, b: number) => a + b,
+    inner: duplex!.handlerFrom({ Deep: () => "deep" }),
+  });
+  theirs.handle("Names", names);
+  for (const selector of ["Names.Add", "/names/add", "nAmEs/aDd"]) {
+    assertEquals(await ours.call(selector, [1, 2]), 3);
+  }
+  for (const selector of ["Names.inner.Deep", "names/inner/deep"]) {
+    assertEquals(await ours.call(selector, []), "deep");
+  }
+});
+
+test("a selector of which they turn only the first dot into a slash", async ({ ours, theirs }) => {
+  theirs.handle("a.b.c", duplex!.handlerFrom(() => "found"));
+  assertEquals(await ours.call("a.b.c", []), "found");
+  const error = await assertRejects(() => ours.call("a/b/c", []), RemoteError);
+  assertEquals(error.text, "not found: a/b/c");
+});
+
+test("values streamed to them and back", async ({ ours }) => {
+  await using response = await ours.request("stream", "first");
+  assert(response.continued);
+  assertEquals(response.value, "first");
+  for (const value of [1, "two", { three: [3] }]) {
+    await response.send(value);
+    assertEquals(await response.receive(), value);
+  }
+  await response.channel!.writable.close();
+  assertEquals(await response.receive(), undefined);
+});
+
+test("values streamed to us and back, with an end", async ({ theirs }) => {
+  const response = await theirs.call("stream", "first");
+  assert(response.continue);
+  assertEquals(response.value, "first");
+  for (const value of [1, "two", { three: [3] }]) {
+    await response.send(value);
+    assertEquals(await response.receive(), value);
+  }
+  await response.channel.closeWrite();
+  assertEquals(await response.receive(), null);
+});
+
+test("arguments streamed to them", async ({ ours, theirs }) => {
+  theirs.handle(
+    "sum",
+    duplex!.HandlerFunc(async (respond, call) => {
+      let sum = 0;
+      for (;;) {
+        const value = await call.receive();
+        if (value === null) break;
+        sum += value as number;
+      }
+      await respond.return(sum);
+    }),
+  );
+  const numbers = async function* () {
+    for (let i = 1; i <= 100; i++) yield i;
+  };
+  assertEquals(await ours.call("sum", numbers()), 5_050);
+});
+
+const PAYLOAD = new Uint8Array(1_000_000).map((_, i) => i * 7 + (i >> 8));
+
+test("bytes to them and back, half-closed", async ({ ours }) => {
+  const { channel } = await ours.request("bytes");
+  const { readable, writable } = channel!;
+  const [, back] = await Promise.all([
+    new Blob([PAYLOAD]).stream().pipeTo(writable),
+    new Response(readable).bytes(),
+  ]);
+  assert(equal(back, PAYLOAD));
+  await channel!.close();
+});
+
+test("bytes to us and back, half-closed", async ({ theirs }) => {
+  const { channel } = await theirs.call("bytes", null);
+  const back = new Uint8Array(PAYLOAD.length);
+  const receive = async () => {
+    for (let filled = 0;;) {
+      const length = await channel.read(back.subarray(filled));
+      if (length === null || length === 0) return filled;
+      filled += length;
+    }
+  };
+  const [received] = await Promise.all([
+    receive(),
+    channel.write(PAYLOAD).then(() => channel.closeWrite()),
+  ]);
+  assertEquals(received, PAYLOAD.length);
+  assert(equal(back, PAYLOAD));
+});
+
+test("500 calls at once, each way", async ({ ours, theirs }) => {
+  const numbers = Array.from({ length: 500 }, (_, i) => i);
+  const [there, here] = await Promise.all([
+    Promise.all(numbers.map((i) => ours.call("echo", [i]))),
+    Promise.all(
+      numbers.map(async (i) => (await theirs.call("echo", [i])).value),
+    ),
+  ]);
+  assertEquals(there, numbers.map((i) => [i]));
+  assertEquals(here, numbers.map((i) => [i]));
+});
+
+test("calls that leave no channel without a call, which it breaks on", async ({ ours }) => {
+  for (let i = 0; i < 5; i++) await ours.call("echo", i);
+  // Ends the session; a channel that waits for a call would end with it.
+  await ours.close();
+});
+
+test("a call given up", async ({ ours, theirs }) => {
+  const started = Promise.withResolvers<void>();
+  const release = Promise.withResolvers<void>();
+  theirs.handle(
+    "slow",
+    duplex!.HandlerFunc(async (respond, call) => {
+      await call.receive();
+      started.resolve();
+      await release.promise;
+      // It finds its channel closed, which it calls "EOF".
+      await respond.return("late").catch((error) => assertEquals(error, "EOF"));
+    }),
+  );
+  const abort = new AbortController();
+  const call = ours.call("slow", null, { signal: abort.signal });
+  await started.promise;
+  abort.abort(new RpcError("cancelled", "Given up"));
+  await assertRejects(() => call, RpcError, "Given up");
+  assertEquals(await ours.call("echo", 1), 1);
+  release.resolve();
+  assertEquals(await ours.call("echo", 2), 2);
+});
+
+test("values with a form of their own in cbor-x", async ({ ours, theirs, codec }) => {
+  if (codec.name !== "CBOR") return;
+  const values: [there: unknown, here: unknown][] = [
+    [new Uint8Array([1, 2, 3]), new Uint8Array([1, 2, 3])],
+    [new Date(1_363_896_240_500), new Date(1_363_896_240_500)],
+    [new Map<unknown, unknown>([["a", 1], [2, "b"]]), { a: 1, 2: "b" }],
+    [new Set([1, "a"]), [1, "a"]],
+    [{ a: undefined, b: 1 }, { b: 1 }],
+    [undefined, null],
+    [2n ** 60n, 2n ** 60n],
+    [-(2n ** 60n), -(2n ** 60n)],
+    [5n, 5],
+    [new Float64Array([1.5, -2]), new Float64Array([1.5, -2])],
+  ];
+  const seen: unknown[] = [];
+  ours.handle("take", async (call, respond) => {
+    seen.push(await call.receive());
+    await respond.return();
+  });
+  for (const [there] of values) await theirs.call("take", there);
+  assertEquals(seen, values.map(([, here]) => here));
+  theirs.handle(
+    "give",
+    duplex!.HandlerFunc(async (respond, call) => {
+      await respond.return(values[await call.receive() as number]![0]);
+    }),
+  );
+  for (const [i, [, here]] of values.entries()) {
+    assertEquals(await ours.call("give", i), here);
+  }
+
+  const taken: unknown[] = [];
+  theirs.handle(
+    "keep",
+    duplex!.HandlerFunc(async (respond, call) => {
+      taken.push(await call.receive());
+      await respond.return(null);
+    }),
+  );
+  const sent = [new Uint8Array([1, 2]), 2n ** 60n, 1.5, NaN, { a: undefined }];
+  for (const value of sent) await ours.call("keep", value);
+  const [bytes, ...others] = taken;
+  assertEquals(Uint8Array.from(bytes as Uint8Array), new Uint8Array([1, 2]));
+  assertEquals(others, [2n ** 60n, 1.5, NaN, {}]);
+});
+
+/** Not assertEquals: its message would be a megabyte long. */
+function equal(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+}

@@ -1,0 +1,155 @@
+/**
+ * The server's end of a WebSocket, frame by frame: for tests that say
+ * everything themselves.
+ *
+ * @module
+ */
+import { assert, assertEquals } from "@std/assert";
+import type { Transport } from "../../mux/types.ts";
+import { concat, text, utf8 } from "./wire.ts";
+
+/** A frame as a server sends it. */
+export function serverFrame(
+  opcode: number,
+  payload: Uint8Array | string = "",
+  { final = true, bits = 0, masked = false } = {},
+): Uint8Array<ArrayBuffer> {
+  const bytes = typeof payload === "string" ? utf8(payload) : payload;
+  const { length } = bytes;
+  const first = (final ? 0x80 : 0) | bits | opcode;
+  const flag = masked ? 0x80 : 0;
+  const head = length < 126
+    ? [first, flag | length]
+    : length < 65_536
+    ? [first, flag | 126, length >> 8, length & 255]
+    : [first, flag | 127, 0, 0, 0, 0, ...uint32(length)];
+  return concat(Uint8Array.from(head), bytes);
+}
+
+function uint32(n: number): number[] {
+  return [n >>> 24, n >>> 16 & 255, n >>> 8 & 255, n & 255];
+}
+
+/** A frame that a client sent. */
+export interface ClientFrame {
+  opcode: number;
+  payload: Uint8Array;
+  /** The masking key that it used. */
+  key: Uint8Array;
+}
+
+/** Takes a frame off the front of `bytes`; undefined if it is not all there. */
+export function parseClientFrame(
+  bytes: Uint8Array,
+): { frame: ClientFrame; rest: Uint8Array } | undefined {
+  if (bytes.length < 2) return undefined;
+  const [first, second] = bytes as unknown as [number, number];
+  assertEquals(first & 0x70, 0, "no extension is used");
+  assertEquals(first & 0x80, 0x80, "every message is one frame");
+  assertEquals(second & 0x80, 0x80, "a client masks");
+  let length = second & 0x7f;
+  let at = 2;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  if (length === 126) {
+    if (bytes.length < 4) return undefined;
+    length = view.getUint16(2);
+    assert(length > 125, "the shortest form of a length is used");
+    at = 4;
+  } else if (length === 127) {
+    if (bytes.length < 10) return undefined;
+    length = Number(view.getBigUint64(2));
+    assert(length > 65_535, "the shortest form of a length is used");
+    at = 10;
+  }
+  if (bytes.length < at + 4 + length) return undefined;
+  const key = bytes.slice(at, at + 4);
+  const payload = bytes.slice(at + 4, at + 4 + length);
+  for (let i = 0; i < length; i++) payload[i]! ^= key[i % 4]!;
+  return {
+    frame: { opcode: first & 0x0f, payload, key },
+    rest: bytes.subarray(at + 4 + length),
+  };
+}
+
+/** A server whose every word a test says. It reads all the time. */
+export class ScriptedServer {
+  readonly #transport: Transport;
+  #bytes: Uint8Array = new Uint8Array(0);
+  #ended = false;
+  #wake: (() => void) | undefined;
+
+  /** Takes the server's end of a connection. */
+  constructor(transport: Transport) {
+    this.#transport = transport;
+    void this.#read();
+  }
+
+  /** Sends bytes, or text, as they are. */
+  send(...parts: (Uint8Array | string)[]): Promise<void> {
+    const bytes = parts.map((p) => typeof p === "string" ? utf8(p) : p);
+    return this.#transport.write(concat(...bytes));
+  }
+
+  /** Reads the head of the client's request. */
+  async request(): Promise<string> {
+    for (;;) {
+      const head = text(this.#bytes);
+      const end = head.indexOf("\r\n\r\n");
+      if (end >= 0) {
+        this.#bytes = this.#bytes.subarray(end + 4);
+        return head.slice(0, end);
+      }
+      assert(await this.#more(), "the client ended its request");
+    }
+  }
+
+  /** The client's next frame; undefined at the end of the connection. */
+  async frame(): Promise<ClientFrame | undefined> {
+    for (;;) {
+      const parsed = parseClientFrame(this.#bytes);
+      if (parsed !== undefined) {
+        this.#bytes = parsed.rest;
+        return parsed.frame;
+      }
+      if (!await this.#more()) return undefined;
+    }
+  }
+
+  /** Ends the connection. */
+  end(): void | Promise<void> {
+    return this.#transport.close();
+  }
+
+  async #read(): Promise<void> {
+    for (;;) {
+      const chunk = await this.#transport.read().catch(() => null);
+      if (chunk === null) break;
+      this.#bytes = concat(this.#bytes, chunk);
+      this.#wake?.();
+    }
+    this.#ended = true;
+    this.#wake?.();
+  }
+
+  async #more(): Promise<boolean> {
+    if (this.#ended) return false;
+    await new Promise<void>((resolve) => this.#wake = resolve);
+    return !this.#ended;
+  }
+}
+
+/** The answer that agrees to a client's request. */
+export async function agreement(request: string): Promise<string> {
+  const key = /^sec-websocket-key: (.*)$/im.exec(request)![1];
+  const digest = await crypto.subtle.digest(
+    "SHA-1",
+    utf8(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`),
+  );
+  const accept = btoa(String.fromCharCode(...new Uint8Array(digest)));
+  return [
+    "HTTP/1.1 101 Switching Protocols",
+    "Upgrade: websocket",
+    "Connection: Upgrade",
+    `Sec-WebSocket-Accept: ${accept}`,
+  ].join("\r\n");
+}

@@ -1,0 +1,146 @@
+import type {
+  Call,
+  Caller,
+  Channel,
+  Codec,
+  dial,
+  dialCommand,
+  ErrorContext,
+  json,
+  listen,
+  Listener,
+  listenSession,
+  memoryPair,
+  Peer,
+  PeerOptions,
+  Responder,
+  RpcResponse,
+  Session,
+} from "@qtalk/qtalk";
+import { msgpack } from "@qtalk/qtalk/codec/msgpack";
+import { decode as stdDecode, encode as stdEncode } from "@std/msgpack";
+import { decode, encode } from "npm:@msgpack/msgpack@^3";
+import {
+  assertNotType,
+  assertType,
+  type Assignable,
+  type Equal,
+  type IsAny,
+} from "./assert_type.ts";
+
+Deno.test("what comes from the other side is unknown, never any", () => {
+  assertType<Equal<Awaited<ReturnType<Peer["call"]>>, unknown>>();
+  assertType<Equal<Awaited<ReturnType<Caller["call"]>>, unknown>>();
+  assertType<Equal<Awaited<ReturnType<Call["receive"]>>, unknown>>();
+  assertType<Equal<Awaited<ReturnType<RpcResponse["receive"]>>, unknown>>();
+  assertType<Equal<RpcResponse["value"], unknown>>();
+  assertType<Equal<RpcResponse["values"], readonly unknown[]>>();
+  assertType<Equal<ReturnType<Codec["decode"]>, unknown>>();
+  const iterate = async (call: Call, response: RpcResponse) => {
+    for await (const value of call) assertNotType<IsAny<typeof value>>();
+    for await (const value of response) assertNotType<IsAny<typeof value>>();
+  };
+  void iterate;
+});
+
+Deno.test("what goes to the other side may be anything, and is not any either", () => {
+  assertType<Equal<Parameters<Peer["call"]>[1], unknown>>();
+  assertType<Equal<Parameters<Responder["return"]>, unknown[]>>();
+  assertType<Equal<Parameters<Responder["continue"]>, unknown[]>>();
+  assertType<Equal<Parameters<Responder["send"]>[0], unknown>>();
+  assertType<Equal<Parameters<Codec["encode"]>[0], unknown>>();
+});
+
+Deno.test("each way to connect has a type of its own", () => {
+  assertType<Equal<Awaited<ReturnType<typeof dial>>, Peer>>();
+  assertType<Equal<ReturnType<typeof dialCommand>, Peer>>();
+  assertType<Equal<ReturnType<typeof memoryPair>, [Peer, Peer]>>();
+  assertType<Equal<Awaited<ReturnType<typeof listen>>, Listener<Peer>>>();
+  assertType<
+    Equal<Awaited<ReturnType<typeof listenSession>>, Listener<Session>>
+  >();
+  const iterate = async (listener: Listener<Peer>) => {
+    for await (const peer of listener) assertType<Equal<typeof peer, Peer>>();
+  };
+  void iterate;
+});
+
+Deno.test("a pair of web streams is a session's transport", () => {
+  type Given = ConstructorParameters<typeof Session>[0];
+  assertType<
+    Assignable<{
+      readable: ReadableStream<Uint8Array>;
+      writable: WritableStream<Uint8Array>;
+    }, Given>
+  >();
+  assertType<Assignable<Channel, Given>>();
+  assertNotType<
+    Assignable<{ readable: ReadableStream<Uint8Array> }, Given>
+  >();
+});
+
+Deno.test("a channel is a pair of web streams", () => {
+  assertType<
+    Assignable<Channel, ReadableWritablePair<Uint8Array, Uint8Array>>
+  >();
+});
+
+Deno.test("options take what may be undefined for what is left out", () => {
+  const signal = undefined as AbortSignal | undefined;
+  const timeout = undefined as number | undefined;
+  const call = (peer: Peer) => peer.call("x", [], { signal, timeout });
+  void call;
+});
+
+Deno.test("onError is told what it hears as unknown, and where it was", () => {
+  type OnError = NonNullable<PeerOptions["onError"]>;
+  assertType<Equal<Parameters<OnError>, [unknown, ErrorContext]>>();
+  assertType<
+    Equal<ErrorContext, { peer: Peer; selector: string | undefined }>
+  >();
+});
+
+Deno.test("every codec is a Codec, and MessagePack takes either library as it is", () => {
+  assertType<Equal<ReturnType<typeof json>, Codec>>();
+  assertType<Equal<ReturnType<typeof msgpack>, Codec>>();
+  msgpack({ encode, decode });
+  msgpack({ encode: stdEncode, decode: stdDecode });
+});
+
+/** What `deno doc --json` says of types, as far as it matters here. */
+interface DocNode {
+  kind?: string;
+  keyword?: string;
+  name?: string;
+  [member: string]: unknown;
+}
+
+/** Where `any` stands in a tree of documentation. */
+function findAny(node: unknown, path: string, found: string[]): void {
+  if (typeof node !== "object" || node === null) return;
+  const { kind, keyword, name } = node as DocNode;
+  if (kind === "keyword" && keyword === "any") found.push(path);
+  const here = typeof name === "string" ? `${path} ${name}` : path;
+  for (const [key, member] of Object.entries(node)) {
+    if (key !== "location" && key !== "jsDoc") findAny(member, here, found);
+  }
+}
+
+Deno.test("no public signature says any", async () => {
+  const root = new URL("../../", import.meta.url);
+  const config = JSON.parse(
+    await Deno.readTextFile(new URL("deno.json", root)),
+  );
+  const modules = Object.values<string>(config.exports);
+  const { stdout, success } = await new Deno.Command(Deno.execPath(), {
+    args: ["doc", "--json", ...modules],
+    cwd: root,
+    stderr: "inherit",
+  }).output();
+  if (!success) {
+    throw new Error("Cannot read the documentation: deno doc failed");
+  }
+  const found: string[] = [];
+  findAny(JSON.parse(new TextDecoder().decode(stdout)), "", found);
+  if (found.length > 0) throw new Error(`any stands in: ${found.join("; ")}`);
+});
