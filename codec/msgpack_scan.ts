@@ -132,19 +132,19 @@ class Scanner {
   }
 
   #array(length: number, depth: number, isKey: boolean): void {
-    this.#enter(length, depth, isKey);
+    this.#enter(depth, isKey);
     for (let i = 0; i < length; i++) this.value(depth + 1, false);
   }
 
   #map(length: number, depth: number, isKey: boolean): void {
-    this.#enter(2 * length, depth, isKey);
+    this.#enter(depth, isKey);
     for (let i = 0; i < length; i++) {
       this.value(depth + 1, true);
       this.value(depth + 1, false);
     }
   }
 
-  #enter(members: number, depth: number, isKey: boolean): void {
+  #enter(depth: number, isKey: boolean): void {
     if (isKey) throw badKey();
     if (depth >= this.#maxDepth) {
       throw new CodecError(
@@ -152,8 +152,6 @@ class Scanner {
         `Cannot decode value as MessagePack: it is nested deeper than ${this.#maxDepth}`,
       );
     }
-    // Each member takes a byte at least.
-    this.#need(members);
   }
 
   #done(

@@ -6,7 +6,7 @@ import {
 } from "npm:@msgpack/msgpack@^3";
 import { fromHex, toHex } from "../tests/support/wire.ts";
 import { CodecError } from "./errors.ts";
-import { msgpack, type MsgpackOptions } from "./msgpack.ts";
+import { msgpack, type MsgpackOptions, type MsgpackValue } from "./msgpack.ts";
 
 /** Libraries that differ in all that they may differ in. */
 const LIBRARIES: Record<string, MsgpackOptions> = {
@@ -236,6 +236,33 @@ Deno.test("MessagePack shows the library no bytes that are refused", () => {
   }
   const deep = fromHex("91".repeat(100_000));
   assertEquals(codeOf(() => codec.decode(deep)), "too-deep");
+});
+
+Deno.test("MessagePack asks the library for plain data only", () => {
+  const asked: MsgpackValue[] = [];
+  const codec = msgpack({
+    encode: (value) => {
+      asked.push(value);
+      return stdEncode(value);
+    },
+  });
+  class Point {
+    x = -0;
+    none = undefined;
+    at = new Date(0);
+  }
+  codec.encode([new Point(), undefined, 2n ** 60n, 2 ** 40, "\ud800"]);
+  const [[point, none, ...numbers]] = asked as [[{ x: number }, ...unknown[]]];
+  assertEquals(Object.getPrototypeOf(point), Object.prototype);
+  assertEquals(point, { x: 0, at: "1970-01-01T00:00:00.000Z" } as never);
+  assert(Object.is(point.x, 0), "and not -0");
+  assertEquals(none, null);
+  assertEquals(numbers.map((value) => typeof value), [
+    "number",
+    "number",
+    "string",
+  ]);
+  assertEquals(numbers.at(-1), "\ufffd");
 });
 
 Deno.test("MessagePack names the library's error as the cause of its own", () => {

@@ -162,14 +162,15 @@ export class QmuxChannel implements Channel, FrameSource, CreditSource {
 
   /** Takes `bytes`, at most what {@linkcode peek} returned. */
   skip(bytes: number): void {
-    this.#received.skip(bytes);
-    this.#returnCredit(bytes);
+    this.#returnCredit(this.#received.skip(bytes));
   }
 
   /** Takes a chunk that the caller may keep. */
   take(): Uint8Array<ArrayBuffer> | undefined {
     const chunk = this.#received.take();
-    if (chunk !== undefined) this.#returnCredit(chunk.length);
+    if (chunk !== undefined) {
+      this.#returnCredit(chunk.byteOffset + chunk.length);
+    }
     return chunk;
   }
 
@@ -444,7 +445,6 @@ export class QmuxChannel implements Channel, FrameSource, CreditSource {
       queue.reply(FrameType.CLOSE, this.remoteId);
     } else {
       queue.frame(FrameType.CLOSE, this.remoteId);
-      this.#host.probe(this);
     }
     this.#closeState = nextClose(this.#closeState, "sent");
     this.#vacate();

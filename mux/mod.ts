@@ -33,6 +33,12 @@ export { proxy } from "./proxy.ts";
 export { Session, type SessionUsage } from "./session.ts";
 export { memoryTransports } from "./transport/memory.ts";
 export {
+  type MessagePortLike,
+  messagePortTransport,
+  type WindowLike,
+  windowTransport,
+} from "./transport/message_port.ts";
+export {
   type WebSocketLike,
   webSocketTransport,
 } from "./transport/websocket.ts";

@@ -52,8 +52,10 @@ export const DEFAULTS: Readonly<Required<SessionOptions>> = Object.freeze({
   maxWindow: 16 * 1024 * 1024,
   // With the two above, a session holds 192 MiB at the very most.
   windowBudget: 64 * 1024 * 1024,
-  // Large enough that its 9 bytes of header vanish, small enough to share.
-  maxPacket: 64 * 1024,
+  // As large as a window: DATA is taken as it comes, so its length costs no
+  // memory. JavaScript peers wait for credit behind each packet, and one of less
+  // than half a window would leave them waiting.
+  maxPacket: 16 * 1024 * 1024,
   // Some 60,000 answers.
   maxOwedReplies: 1024 * 1024,
   // Long enough for a slow network, short enough for a person who waits.

@@ -76,24 +76,28 @@ export class ReceiveBuffer {
     return this.#settled[0] ?? this.#piece;
   }
 
-  /** Drops the first `bytes`, at most what {@linkcode peek} returned. */
-  skip(bytes: number): void {
+  /**
+   * Drops the first `bytes`, at most what {@linkcode peek} returned. Returns
+   * how many are not held any more: a block is let go once half of it is read,
+   * and what of it was read counts until then.
+   */
+  skip(bytes: number): number {
     this.#length -= bytes;
     const first = this.#settled[0];
-    if (first !== undefined) {
-      if (bytes === first.length) this.#dropSettled();
-      else this.#settled[0] = first.subarray(bytes);
-      return;
-    }
+    if (first !== undefined) return this.#skipSettled(first, bytes);
     const piece = this.#piece;
-    if (piece === undefined) return;
+    if (piece === undefined) return 0;
     this.#borrowedLength -= bytes;
     this.#piece = bytes === piece.length
       ? this.#pieces?.shift()
       : piece.subarray(bytes);
+    return bytes;
   }
 
-  /** Takes the next chunk, to keep: nobody else has a view of its buffer. */
+  /**
+   * Takes the next chunk, to keep: nobody else has a view of its buffer. What
+   * of that was skipped before, its `byteOffset`, is not held any more either.
+   */
   take(): Uint8Array<ArrayBuffer> | undefined {
     if (this.#settled.length === 0) this.settle();
     const chunk = this.#settled[0];
@@ -103,9 +107,9 @@ export class ReceiveBuffer {
     return chunk;
   }
 
-  /** Drops everything; returns how many bytes that were. */
+  /** Drops everything; returns how many bytes are not held any more. */
   clear(): number {
-    const bytes = this.#length;
+    const bytes = this.#length + (this.#settled[0]?.byteOffset ?? 0);
     this.#settled = NOTHING;
     this.#settledMemory = 0;
     this.#piece = undefined;
@@ -113,6 +117,23 @@ export class ReceiveBuffer {
     this.#borrowedLength = 0;
     this.#length = 0;
     return bytes;
+  }
+
+  #skipSettled(first: Uint8Array<ArrayBuffer>, bytes: number): number {
+    // A block begins at the beginning of its buffer.
+    const read = first.byteOffset + bytes;
+    if (bytes === first.length) {
+      this.#dropSettled();
+      return read;
+    }
+    const rest = first.subarray(bytes);
+    if (read < rest.length) {
+      this.#settled[0] = rest;
+      return 0;
+    }
+    this.#settled[0] = rest.slice();
+    this.#settledMemory -= first.buffer.byteLength - rest.length;
+    return read;
   }
 
   #dropSettled(): void {

@@ -93,13 +93,31 @@ Deno.test("receive buffer: skipping takes from the front, in part or whole", () 
   assertEquals(buffer.length, 0);
 });
 
+Deno.test("receive buffer: what is skipped counts as held until its block is let go, half read", () => {
+  const buffer = new ReceiveBuffer();
+  buffer.borrow(new Uint8Array(100));
+  buffer.settle();
+  assertEquals(buffer.skip(49), 0);
+  assertEquals([buffer.length, buffer.heldBytes], [51, 100]);
+  assertEquals(buffer.skip(1), 50);
+  assertEquals([buffer.length, buffer.heldBytes], [50, 50]);
+  assertEquals(buffer.skip(10), 0);
+  buffer.borrow(new Uint8Array(7));
+  assertEquals(buffer.skip(40), 50);
+  assertEquals([buffer.length, buffer.heldBytes], [7, 7]);
+  // What is borrowed is the transport's: read is read.
+  assertEquals(buffer.skip(3), 3);
+  assertEquals(buffer.clear(), 4);
+});
+
 Deno.test("receive buffer: clear() drops everything and says how much that was", () => {
   const buffer = new ReceiveBuffer();
   buffer.borrow(utf8("settled"));
   buffer.settle();
   buffer.borrow(utf8("borrowed"));
   buffer.skip(1);
-  assertEquals(buffer.clear(), 14);
+  // The byte that was read was held all the same: its block was.
+  assertEquals(buffer.clear(), 15);
   assertEquals(buffer.length, 0);
   assertEquals(buffer.peek(), undefined);
   buffer.settle();

@@ -6,9 +6,12 @@ const PATIENCE = 1_000;
 
 /**
  * The shortest round trip of a session, measured on frames that it sends
- * anyway: from one that the peer answers as soon as it gets it (OPEN, CLOSE,
- * credit for a window used up) to what comes on the channel next. Either end
- * may be busy in between, so the shortest counts.
+ * anyway: from one without which the peer could not go on with a channel (OPEN,
+ * CONFIRM, credit for a window used up) to what the peer sends there next.
+ *
+ * The application there may take its time, so the shortest counts. It may not
+ * be too short: what was under way before is no answer. So CLOSE is no
+ * question, for DATA and the peer's own CLOSE may cross it.
  */
 export class RoundTrip {
   readonly #now: () => number;
@@ -30,7 +33,7 @@ export class RoundTrip {
     return this.#shortest;
   }
 
-  /** A frame is on its way that the peer answers on channel `id`. */
+  /** A frame is on its way that lets the peer go on with channel `id`. */
   asked(id: number): void {
     const now = this.#now();
     if (this.#probe === undefined || now - this.#probe.sentAt > PATIENCE) {
@@ -38,7 +41,7 @@ export class RoundTrip {
     }
   }
 
-  /** A frame came on channel `id`. */
+  /** The peer has gone on with channel `id`. */
   answered(id: number): void {
     if (this.#probe?.id !== id) return;
     const elapsed = this.#now() - this.#probe.sentAt;

@@ -324,6 +324,7 @@ export class Session implements MuxSession {
     // What waited was bounded by the backlog, and no fault of who takes it now.
     if (waited) this.#queue.frame(FrameType.OPEN_CONFIRM, ...confirm);
     else this.#queue.reply(FrameType.OPEN_CONFIRM, ...confirm);
+    this.#roundTrip.asked(channel.id);
     channel.confirmed(remoteId, window, maxPacket);
     return channel;
   }
@@ -408,11 +409,7 @@ export class Session implements MuxSession {
         channel.arrived(piece);
       },
       onEof: (recipient) => this.#find(recipient, "EOF")?.peerEnded(),
-      onClose: (recipient) => {
-        const channel = this.#find(recipient, "CLOSE");
-        this.#roundTrip.answered(recipient);
-        channel?.peerClosed();
-      },
+      onClose: (recipient) => this.#find(recipient, "CLOSE")?.peerClosed(),
     };
   }
 

@@ -54,7 +54,9 @@ export class ChannelPool {
   take(): QmuxChannel | undefined {
     this.#taken = true;
     for (;;) {
-      const channel = this.#spares.pop();
+      // In turn: one that lies at the bottom for ever would tell the other end
+      // nothing about the round trip, which it measures on its first use.
+      const channel = this.#spares.shift();
       // The peer may have closed one that it found idle.
       if (channel !== undefined && (channel.over || channel.ended)) {
         channel.drop();

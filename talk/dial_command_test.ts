@@ -66,16 +66,18 @@ Deno.test("a command is called over its standard streams, and calls back", async
   assertEquals(await peer.call("ask", ["name"]), "parent");
 });
 
-Deno.test("closing the peer ends the child's input, at which it leaves by itself", async () => {
-  await using file = await notes();
-  const peer = dialCommand(child("serve", file.path));
-  const pid = await peer.call("pid") as number;
-  await within(peer.close(), "close()");
-  await peer.closed;
-  assert(!isRunning(pid), "the child is gone when close() resolves");
-  assertEquals(await file.read(), "left by itself");
-  await peer.close();
-});
+for (const mode of ["serve", "listener"]) {
+  Deno.test(`closing the peer ends the child's input, at which it leaves by itself (${mode})`, async () => {
+    await using file = await notes();
+    const peer = dialCommand(child(mode, file.path));
+    const pid = await peer.call("pid") as number;
+    await within(peer.close(), "close()");
+    await peer.closed;
+    assert(!isRunning(pid), "the child is gone when close() resolves");
+    assertEquals(await file.read(), "left by itself");
+    await peer.close();
+  });
+}
 
 Deno.test("a child that lingers is terminated", async () => {
   await using file = await notes();

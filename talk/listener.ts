@@ -129,9 +129,7 @@ export class Listener<T extends Served>
     { transport, remoteAddr }: Accepted,
   ): Promise<void> {
     const decided = Promise.withResolvers<void>();
-    let wanted = true;
     const drop = async () => {
-      wanted = false;
       decided.resolve();
       await discard(transport);
     };
@@ -143,7 +141,7 @@ export class Listener<T extends Served>
       // A hook that throws refuses.
     }
     if (!allowed) return await drop();
-    if (wanted) this.#serve(transport);
+    this.#serve(transport);
     decided.resolve();
   }
 

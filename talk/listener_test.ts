@@ -170,6 +170,9 @@ Deno.test("an iterator that is not asked keeps 128 peers, and lets the others pa
   for (let i = 0; i < 128; i++) kept.add(await next());
   assertEquals(kept.size, 128);
   const later = next();
+  const watched = watch(later);
+  await turn();
+  assertEquals(watched.state, "pending");
   await calls(source.connect());
   assert(!kept.has(await later));
 });

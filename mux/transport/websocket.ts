@@ -37,11 +37,15 @@ const GOOD_ENDS = [1000, 1001, 1005, 1012, 1013];
 /** The error for a WebSocket that ended with `code`, if that is no good end. */
 export function closingError(code: number, reason: string): Error | undefined {
   if (GOOD_ENDS.includes(code)) return undefined;
+  if (code === 0 || code === 1006) return brokenOff(reason);
   return new Error(
-    code === 1006
-      ? `the WebSocket broke off${reason && `: ${reason}`}`
-      : `the other end closed the WebSocket: ${code}${reason && ` ${reason}`}`,
+    `the other end closed the WebSocket: ${code}${reason && ` ${reason}`}`,
   );
+}
+
+/** The error for a WebSocket that ended without CLOSE. */
+export function brokenOff(why: string): Error {
+  return new Error(`the WebSocket broke off${why && `: ${why}`}`);
 }
 
 /** What is used of a `WebSocket`, so that other makes of it will do. */
@@ -108,14 +112,16 @@ class WebSocketTransport implements Transport {
     socket.addEventListener("message", (event) => {
       this.#message((event as MessageEvent<unknown>).data);
     });
-    let said = "";
+    let broken: string | undefined;
     socket.addEventListener("error", (event) => {
-      const { message } = event as Partial<ErrorEvent>;
-      if (message) said = message;
+      broken = (event as Partial<ErrorEvent>).message ?? "";
     });
     socket.addEventListener("close", (event) => {
       const { code, reason } = event as CloseEvent;
-      this.#end(closingError(code || 1006, reason || said));
+      // Deno gives a client that is silent for too long a good end's code.
+      this.#end(
+        broken === undefined ? closingError(code, reason) : brokenOff(broken),
+      );
       this.#closed.resolve();
     });
   }

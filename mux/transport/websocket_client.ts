@@ -13,6 +13,7 @@
  */
 import type { Transport } from "../types.ts";
 import {
+  brokenOff,
   CloseCode,
   closedHere,
   closingError,
@@ -96,7 +97,7 @@ class WebSocketClient implements Transport {
     try {
       const chunk = await this.#inner.read();
       if (chunk !== null) this.#push(chunk);
-      else this.#end = { failure: closingError(1006, "") };
+      else this.#end = { failure: brokenOff("") };
     } catch (failure) {
       this.#end = { failure };
     }

@@ -1,7 +1,7 @@
 import type { Transport } from "../types.ts";
-import type { Scheme, SchemeOptions, TransportListener } from "./types.ts";
-import { closingError, webSocketTransport } from "./websocket.ts";
-import { unbracketed } from "./websocket_handshake.ts";
+import type { Scheme, TransportListener } from "./types.ts";
+import { brokenOff, closingError, webSocketTransport } from "./websocket.ts";
+import { type HandshakeRequest, unbracketed } from "./websocket_handshake.ts";
 import { webSocketAcceptor } from "./websocket_server.ts";
 
 /** `ws://host:port/path`, or `wss:`. */
@@ -45,28 +45,25 @@ function listenOverHttp(url: URL): TransportListener {
   return acceptor;
 }
 
-/** Dials by the runtime's own `WebSocket`. */
-async function dialNative(
-  { url, headers, protocols }: {
-    url: URL;
-    headers: SchemeOptions["headers"];
-    protocols: readonly string[];
-  },
+/** Dials by the runtime's own `WebSocket`, where that does not stall. */
+export async function dialNative(
+  { url, headers, protocols = [] }: HandshakeRequest,
   signal: AbortSignal,
 ): Promise<Transport> {
-  // Node and Bun take headers, in the place of the protocols; no browser does.
-  const options = { headers: headers!, protocols: [...protocols] };
   if (headers !== undefined && !("process" in globalThis)) {
     throw new TypeError("a browser's WebSocket takes no headers");
   }
-  const socket = new WebSocket(url, headers ? options : options.protocols);
+  // Node and Bun take both in the place of the protocols.
+  const socket = headers === undefined
+    ? new WebSocket(url, [...protocols])
+    : new WebSocket(url, { headers, protocols: [...protocols] });
   const transport = webSocketTransport(socket);
   const opened = Promise.withResolvers<void>();
   const giveUp = () => opened.reject(signal.reason);
   signal.addEventListener("abort", giveUp, { once: true });
   socket.addEventListener("open", () => opened.resolve());
   socket.addEventListener("close", ({ code, reason }) => {
-    opened.reject(closingError(code || 1006, reason) ?? new Error("closed"));
+    opened.reject(closingError(code, reason) ?? brokenOff(reason));
   });
   try {
     await opened.promise;

@@ -21,7 +21,7 @@ async function shake(
   const answering = (async () => {
     const request = await server.request();
     for (const piece of split(utf8(await answer(request)))) {
-      await server.send(piece);
+      server.send(piece);
     }
     return request;
   })();

@@ -26,7 +26,8 @@ export interface UpgradeOptions {
   origins?: readonly string[] | "*";
   /**
    * Asked about every request before it becomes a WebSocket: `false` makes the
-   * answer 401, a `Response` is the answer. Browsers send no headers of a
+   * answer 401, a `Response` is the answer. It sees a copy, which can still be
+   * read when the peer is there. Browsers send no headers of a
    * page's choosing: what tells who it is can be a cookie, a part of the URL, a
    * subprotocol, or the first call.
    */
@@ -47,7 +48,7 @@ export interface UpgradeOptions {
 
 /** A connection, and the request that it began with. */
 export interface Upgraded extends Accepted {
-  /** The request. */
+  /** The request: the copy that `authenticate` saw. */
   request: Request;
 }
 
@@ -94,15 +95,21 @@ export function webSocketAcceptor(
     }
     if (!open) return refusal(503);
     if (!isWelcome(request, options.origins)) return refusal(403);
-    const allowed = await options.authenticate?.(request, info) ?? true;
+    // Nothing can be asked of a request any more once it was upgraded.
+    const kept = new Request(request.url, { headers: [...request.headers] });
+    const allowed = await options.authenticate?.(kept, info) ?? true;
     if (allowed instanceof Response) return allowed;
     if (allowed !== true) return refusal(401);
     if (!open) return refusal(503);
-    return accepted(request, info);
+    return accepted(request, kept, info);
   }
 
-  function accepted(request: Request, info?: Deno.ServeHandlerInfo): Response {
-    const from = info?.remoteAddr; // It cannot be asked for after the upgrade.
+  function accepted(
+    request: Request,
+    kept: Request,
+    info?: Deno.ServeHandlerInfo,
+  ): Response {
+    const from = info?.remoteAddr; // As above.
     let upgrade: Deno.WebSocketUpgrade;
     try {
       upgrade = Deno.upgradeWebSocket(
@@ -116,7 +123,7 @@ export function webSocketAcceptor(
     const remoteAddr = from !== undefined && "hostname" in from
       ? `${from.transport}://${from.hostname}:${from.port}`
       : "";
-    give({ transport, remoteAddr, request });
+    give({ transport, remoteAddr, request: kept });
     return upgrade.response;
   }
 

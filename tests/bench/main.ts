@@ -5,7 +5,7 @@ import { parseArgs } from "node:util";
 import { type MeasureName, MEASURES, type Sample } from "./measures.ts";
 import { type Entry, findPeers } from "./peers.ts";
 import { makeReport, type Samples, table } from "./report.ts";
-import { type RunningPeer, startPeer } from "./run.ts";
+import { type Placement, type RunningPeer, startPeer } from "./run.ts";
 
 const HELP = `Measures calls and bytes between two processes over TCP.
 
@@ -17,6 +17,8 @@ Usage: deno task bench [options]
   --seconds S       seconds of each measure of calls (default 0.5)
   --warmup S        seconds of calls before them (default 0.3)
   --mib N           MiB of each measure of bytes (default 256)
+  --cores one|two   keep both processes on one core, or each on its own, by
+                    taskset (default: as the system likes)
   --json            print JSON and no table
   --help            print this
 
@@ -32,6 +34,7 @@ const { values: flags } = parseArgs({
     seconds: { type: "string", default: "0.5" },
     warmup: { type: "string", default: "0.3" },
     mib: { type: "string", default: "256" },
+    cores: { type: "string", default: "free" },
     json: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
   },
@@ -47,6 +50,7 @@ async function main(): Promise<void> {
     warmup: number("warmup", flags.warmup),
     bytes: number("mib", flags.mib) * 1024 * 1024,
   };
+  const placement = selectPlacement();
   const measures = selectMeasures();
   const directory = await Deno.makeTempDir({ prefix: "qtalk_bench_" });
   await using running = new AsyncDisposableStack();
@@ -57,7 +61,7 @@ async function main(): Promise<void> {
   for (const entry of entries) {
     if (entry.peer === undefined) continue;
     try {
-      peers.set(entry, running.use(await startPeer(entry.peer)));
+      peers.set(entry, running.use(await startPeer(entry.peer, placement)));
     } catch (error) {
       if (!entry.fetched) throw error;
       entry.missing = (error as Error).message;
@@ -76,7 +80,7 @@ async function main(): Promise<void> {
     }
   }
   const report = makeReport(
-    { rounds, ...options },
+    { rounds, placement, ...options },
     load,
     entries,
     measures,
@@ -104,6 +108,12 @@ function selectMeasures(): MeasureName[] {
     throw new RangeError(`Cannot measure "${name}": there is no such measure`);
   }
   return all.filter((name) => wanted.includes(name));
+}
+
+function selectPlacement(): Placement {
+  const { cores } = flags;
+  if (cores === "free" || cores === "one" || cores === "two") return cores;
+  throw new RangeError(`Cannot use --cores: "${cores}" is neither one nor two`);
 }
 
 function isWanted(name: string): boolean {

@@ -10,6 +10,7 @@ import {
   type Sample,
 } from "./measures.ts";
 import type { Entry } from "./peers.ts";
+import type { Placement } from "./run.ts";
 
 /** What was measured, in the order it was. */
 export type Samples = { peer: string; measure: MeasureName; sample: Sample }[];
@@ -38,7 +39,7 @@ export interface Report {
     /** Mean number of busy processes in the minute before. */
     load: number;
   };
-  options: MeasureOptions & { rounds: number };
+  options: MeasureOptions & { rounds: number; placement: Placement };
   missing: { peer: string; reason: string }[];
   results: Result[];
 }
@@ -105,6 +106,11 @@ function median(values: readonly number[]): number | undefined {
     : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
+const PLACEMENTS: Record<Placement, string> = {
+  free: "processes unpinned",
+  one: "both processes on one core",
+  two: "each process on its own core",
+};
 const COLUMNS = ["median", "min … max", "p50 µs", "p99 µs"];
 
 /** The report as text, in Markdown that is aligned for terminals too. */
@@ -112,7 +118,9 @@ export function table({ machine, options, missing, results }: Report): string {
   const lines = [
     `Deno ${machine.deno}, ${machine.os} ${machine.arch}, ${machine.cores} cores, ` +
     `load ${machine.load.toFixed(1)} before; ` +
-    `medians of ${options.rounds} rounds, ${options.seconds} s of calls, ` +
+    `${
+      PLACEMENTS[options.placement]
+    }; medians of ${options.rounds} rounds, ${options.seconds} s of calls, ` +
     `${options.bytes / 1024 / 1024} MiB of bytes`,
   ];
   for (const measure of new Set(results.map((result) => result.measure))) {

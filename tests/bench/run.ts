@@ -4,7 +4,24 @@
  * @module
  */
 import type { MeasureName, MeasureOptions, Sample } from "./measures.ts";
-import type { Peer } from "./peer.ts";
+import type { CommandLine, Peer } from "./peer.ts";
+
+/**
+ * Where the two processes run. Left to itself, the system puts them on one core
+ * or on two as it likes, which changes every figure (LOG.md).
+ */
+export type Placement = "free" | "one" | "two";
+
+/** A command line that keeps to its core, by Linux's `taskset`. */
+function place(
+  [program, ...args]: CommandLine,
+  placement: Placement,
+  role: "server" | "client",
+): CommandLine {
+  if (placement === "free") return [program, ...args];
+  const core = placement === "two" && role === "client" ? "1" : "0";
+  return ["taskset", "-c", core, program, ...args];
+}
 
 /** Milliseconds beyond the time to call after which a client has hung. */
 const PATIENCE = 60_000;
@@ -21,8 +38,11 @@ export interface RunningPeer extends AsyncDisposable {
  *
  * @throws {Error} if it does not say where it listens
  */
-export async function startPeer(peer: Peer): Promise<RunningPeer> {
-  const [program, ...args] = peer.server();
+export async function startPeer(
+  peer: Peer,
+  placement: Placement,
+): Promise<RunningPeer> {
+  const [program, ...args] = place(peer.server(), placement, "server");
   const child = new Deno.Command(program, {
     args,
     stdin: "null",
@@ -45,7 +65,15 @@ export async function startPeer(peer: Peer): Promise<RunningPeer> {
   }
   return {
     peer,
-    measure: (name, options) => runClient(peer, name, address, options),
+    measure(name, options) {
+      const command = peer.client(name, address, options);
+      return runClient(
+        peer,
+        name,
+        place(command, placement, "client"),
+        options,
+      );
+    },
     [Symbol.asyncDispose]: stop,
   };
 }
@@ -53,10 +81,9 @@ export async function startPeer(peer: Peer): Promise<RunningPeer> {
 async function runClient(
   peer: Peer,
   name: MeasureName,
-  address: string,
+  [program, ...args]: CommandLine,
   options: MeasureOptions,
 ): Promise<Sample> {
-  const [program, ...args] = peer.client(name, address, options);
   const { success, code, signal, stdout } = await new Deno.Command(program, {
     args,
     stderr: "inherit",

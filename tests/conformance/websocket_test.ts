@@ -7,7 +7,9 @@ import { testSession } from "./session_suite.ts";
 testSession("session over WebSocket", listeningPair("ws://127.0.0.1:0/path"));
 
 testSession("session over a WebSocket object", async ({ a, b }) => {
-  const listener = await listenSession("ws://127.0.0.1:0", { session: b ?? {} });
+  const listener = await listenSession("ws://127.0.0.1:0", {
+    session: b ?? {},
+  });
   const accepting = listener[Symbol.asyncIterator]().next();
   const socket = new WebSocket(listener.addr);
   const near = new Session(webSocketTransport(socket), a);

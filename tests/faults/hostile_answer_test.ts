@@ -236,26 +236,27 @@ Deno.test("a server that fills the channels opened ahead and closes them is left
   let filled = 0;
   for (let round = 0; round < 20; round++) {
     const call = peer.call("it");
-    for (let answered = false; !answered;) {
+    const spare = new Set<number>();
+    /** Confirms what is opened; returns the channel of the call, if it came. */
+    const hear = async (): Promise<number | undefined> => {
       const frame = await within(raw.next(), "the call");
       assert(frame !== null);
+      if (frame.type === "data") return frame.recipient;
       if (frame.type === "open") {
-        const id = frame.sender;
-        await raw.send(confirm(id, id));
-      } else if (frame.type === "data") {
-        const id = frame.recipient;
-        await raw.send(data(id, concat(OK, values(round))), close(id));
-        answered = true;
+        spare.add(frame.sender);
+        await raw.send(confirm(frame.sender, frame.sender));
       }
-    }
+      return undefined;
+    };
+    let id: number | undefined;
+    while (id === undefined) id = await hear();
+    spare.delete(id);
+    await raw.send(data(id, concat(OK, values(round))), close(id));
     assertEquals(await call, round);
-    // What waits to be used next is filled, and closed.
     await turn();
-    while (raw.pending.length > 0) {
-      const frame = await raw.next();
-      if (frame?.type !== "open") continue;
-      const id = frame.sender;
-      await raw.send(confirm(id, id));
+    while (raw.pending.length > 0) await hear();
+    // What waits to be used next is filled, and closed.
+    for (const id of spare) {
       await raw.send(data(id, new Uint8Array(1_000)), close(id));
       filled++;
     }

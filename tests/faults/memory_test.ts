@@ -4,7 +4,12 @@
  *
  * @module
  */
-import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertGreater,
+  assertLessOrEqual,
+} from "@std/assert";
 import {
   type Channel,
   DEFAULTS,
@@ -270,6 +275,54 @@ Deno.test("100 channels whose windows grew share the budget when their readers s
   const alive = await liveBuffers() - before;
   assertLessOrEqual(alive, bound + SLACK);
   report("99 grown windows", alive);
+});
+
+Deno.test("a channel holds no more than its window, however much of what arrived was read", async () => {
+  await forSeeds(40, async (random) => {
+    const initialWindow = random.pick([100, 5_000, 64 * KIB]);
+    const { session, raw } = rawSession({ initialWindow, windowBudget: 0 });
+    const kept = keep(session);
+    const [id] = await openRaw(raw, 1);
+    const [channel] = kept as [QmuxChannel];
+    let credit = initialWindow, sent = 0, taken = 0;
+    for (let i = 0; i < 200; i++) {
+      for (const frame of raw.takePending()) {
+        if (frame.type === "window-adjust") credit += frame.bytes;
+      }
+      if (random.chance(0.6) && credit > 0) {
+        // Up to all that it may, in one write or in small pieces.
+        const bytes = random.bytes(random.pick([1, 40, credit]) % (credit + 1));
+        const pieces = random.chance(0.5) ? [bytes] : random.split(bytes, 99);
+        await raw.sendEach(pieces.map((piece) => data(id!, piece)));
+        credit -= bytes.length;
+        sent += bytes.length;
+      } else if (random.chance(0.2)) {
+        taken += channel.take()?.length ?? 0;
+      } else {
+        const size = random.int(0, channel.peek()?.length ?? 0);
+        channel.skip(size);
+        taken += size;
+      }
+      await Promise.resolve();
+      assertLessOrEqual(channel.heldBytes, initialWindow);
+      assertEquals(channel.buffered, sent - taken);
+    }
+    // No credit is lost on the way: once all is read, half a window is there.
+    for (let chunk; (chunk = channel.take()) !== undefined;) {
+      taken += chunk.length;
+    }
+    for (let i = 0; i < 100 && 2 * credit <= initialWindow; i++) {
+      await turn();
+      for (const frame of raw.takePending()) {
+        if (frame.type === "window-adjust") credit += frame.bytes;
+      }
+    }
+    assertEquals([taken, channel.heldBytes], [sent, 0]);
+    assertGreater(2 * credit, initialWindow);
+    assertLessOrEqual(credit, initialWindow);
+    await raw.end();
+    await session.closed;
+  });
 });
 
 Deno.test("a flood of empty DATA frames is held nowhere", async () => {

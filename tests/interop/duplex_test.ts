@@ -2,187 +2,9 @@
 // in both of its codecs, over a pipe in this process and over TCP. Rejections
 // that it leaves unhandled fail these tests, as they would end its process.
 
-import {
-  type Handler,
-  listen,
-  Peer,
-  type PeerOptions,
-  RemoteError,
-  RpcError,
-} from "@qtalk/qtalk";
-import { type Codec, json } from "@qtalk/qtalk/codec";
-import { cbor } from "@qtalk/qtalk/codec/cbor";
+import { RemoteError, RpcError } from "@qtalk/qtalk";
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import type { SessionOptions } from "../../mux/options.ts";
-import { Session } from "../../mux/session.ts";
-import { memoryTransports } from "../../mux/transport/memory.ts";
-import { tcp } from "../../mux/transport/tcp.ts";
-import type { Transport } from "../../mux/types.ts";
-import { turn, within } from "../support/within.ts";
-import {
-  DuplexConn,
-  type DuplexModule,
-  type DuplexPeer,
-  loadDuplex,
-} from "./duplex.ts";
-
-const { duplex, missing } = await loadDuplex();
-if (missing !== undefined) {
-  const text = `interop: the tests with duplex are skipped: ${missing}\n`;
-  Deno.stderr.writeSync(new TextEncoder().encode(text));
-}
-
-/** Two peers, connected. */
-interface Pair {
-  ours: Peer;
-  theirs: DuplexPeer;
-  codec: Codec;
-}
-
-type Connect = (
-  options: PeerOptions & { session: SessionOptions },
-) => Promise<[ours: Peer, other: Transport, listener?: AsyncDisposable]>;
-
-/**
- * After each packet of a larger write it waits for an adjust, though it has
- * credit: a packet must not be smaller than a window may grow.
- */
-const session: SessionOptions = { maxPacket: 16 * 1024 * 1024 };
-
-const PIPES: Record<string, Connect> = {
-  memory: (options) => {
-    const [left, right] = memoryTransports();
-    return Promise.resolve([
-      new Peer(new Session(left, options.session), options),
-      right,
-    ]);
-  },
-  tcp: async (options) => {
-    const listener = await listen("tcp://127.0.0.1:0", options);
-    const accepted = listener[Symbol.asyncIterator]().next();
-    const other = await tcp.connect(
-      listener.addr.slice("tcp:".length),
-      new AbortController().signal,
-    );
-    const { value: ours } = await accepted;
-    return [ours!, other, listener];
-  },
-};
-
-const CODECS: [Codec, "JSONCodec" | "CBORCodec"][] = [
-  [json(), "JSONCodec"],
-  [cbor(), "CBORCodec"],
-];
-
-/** Handlers of ours, by selector. */
-function serve(ours: Peer): void {
-  const handlers: Record<string, Handler> = {
-    echo: async (call, respond) => respond.return(await call.receive()),
-    fail: () => {
-      throw new TypeError("no, not that");
-    },
-    back: async (call, respond) => {
-      const value = await call.receive();
-      await respond.return(await call.caller.call("echo", value));
-    },
-    stream: async (call, respond) => {
-      const channel = await respond.continue(await call.receive());
-      for await (const value of call) await respond.send(value);
-      await channel.close();
-    },
-    bytes: async (call, respond) => {
-      await call.receive();
-      const { readable, writable } = await respond.continue(null);
-      await readable.pipeTo(writable);
-    },
-  };
-  for (const [name, handler] of Object.entries(handlers)) {
-    ours.handle(name, handler);
-  }
-}
-
-/** The same there. */
-function serveThere(theirs: DuplexPeer, { HandlerFunc }: DuplexModule): void {
-  theirs.handle(
-    "echo",
-    HandlerFunc(async (respond, call) => respond.return(await call.receive())),
-  );
-  theirs.handle(
-    "fail",
-    HandlerFunc(async (respond, call) => {
-      await call.receive();
-      await respond.return(new TypeError("no, not that"));
-    }),
-  );
-  theirs.handle(
-    "back",
-    HandlerFunc(async (respond, call) => {
-      const { value } = await call.caller.call("echo", await call.receive());
-      await respond.return(value);
-    }),
-  );
-  theirs.handle(
-    "stream",
-    HandlerFunc(async (respond, call) => {
-      const channel = await respond.continue(await call.receive());
-      for (;;) {
-        const value = await call.receive();
-        if (value === null) break;
-        await respond.send(value);
-      }
-      await channel.close();
-    }),
-  );
-  theirs.handle(
-    "bytes",
-    HandlerFunc(async (respond, call) => {
-      await call.receive();
-      const channel = await respond.continue(null);
-      const buffer = new Uint8Array(10_000);
-      for (;;) {
-        const length = await channel.read(buffer);
-        if (length === null) break;
-        await channel.write(buffer.slice(0, length));
-      }
-      await channel.closeWrite();
-    }),
-  );
-}
-
-/** Registers a test for each pipe and codec. */
-function test(behaviour: string, body: (pair: Pair) => Promise<void>): void {
-  for (const [pipe, connect] of Object.entries(PIPES)) {
-    for (const [codec, theirCodec] of CODECS) {
-      Deno.test({
-        name: `interop: duplex, ${pipe}, ${codec.name}: ${behaviour}`,
-        ignore: missing !== undefined,
-        async fn() {
-          const { promise: broken, reject } = Promise.withResolvers<never>();
-          // Each knows the caller's codec by itself.
-          const codecs = [codec, ...CODECS.map(([other]) => other)];
-          const [ours, transport, listener] = await connect({
-            codecs,
-            session,
-            onError: reject,
-          });
-          await using _ = listener;
-          serve(ours);
-          const theirs = duplex!.open(
-            new DuplexConn(transport),
-            new duplex![theirCodec](),
-            {},
-          );
-          serveThere(theirs, duplex!);
-          const run = body({ ours, theirs, codec });
-          await within(Promise.race([run, broken]), behaviour);
-          await ours.close();
-          await within(theirs.session.done, "the other end to end");
-          await turn(); // In which what it left unhandled would show.
-        },
-      });
-    }
-  }
-}
+import { duplex, test } from "./duplex_pair.ts";
 
 const VALUES: readonly unknown[] = [
   null,
@@ -240,9 +62,9 @@ test("a call from inside a handler of either to its caller", async ({ ours, thei
 });
 
 test("functions with their names, which are lower-cased there", async ({ ours, theirs }) => {
-  const names = duplex!.handlerFrom({
+  const names = duplex.handlerFrom({
     Add: (a: number, b: number) => a + b,
-    inner: duplex!.handlerFrom({ Deep: () => "deep" }),
+    inner: duplex.handlerFrom({ Deep: () => "deep" }),
   });
   theirs.handle("Names", names);
   for (const selector of ["Names.Add", "/names/add", "nAmEs/aDd"]) {
@@ -254,7 +76,7 @@ test("functions with their names, which are lower-cased there", async ({ ours, t
 });
 
 test("a selector of which they turn only the first dot into a slash", async ({ ours, theirs }) => {
-  theirs.handle("a.b.c", duplex!.handlerFrom(() => "found"));
+  theirs.handle("a.b.c", duplex.handlerFrom(() => "found"));
   assertEquals(await ours.call("a.b.c", []), "found");
   const error = await assertRejects(() => ours.call("a/b/c", []), RemoteError);
   assertEquals(error.text, "not found: a/b/c");
@@ -287,7 +109,7 @@ test("values streamed to us and back, with an end", async ({ theirs }) => {
 test("arguments streamed to them", async ({ ours, theirs }) => {
   theirs.handle(
     "sum",
-    duplex!.HandlerFunc(async (respond, call) => {
+    duplex.HandlerFunc(async (respond, call) => {
       let sum = 0;
       for (;;) {
         const value = await call.receive();
@@ -357,7 +179,7 @@ test("a call given up", async ({ ours, theirs }) => {
   const release = Promise.withResolvers<void>();
   theirs.handle(
     "slow",
-    duplex!.HandlerFunc(async (respond, call) => {
+    duplex.HandlerFunc(async (respond, call) => {
       await call.receive();
       started.resolve();
       await release.promise;
@@ -398,7 +220,7 @@ test("values with a form of their own in cbor-x", async ({ ours, theirs, codec }
   assertEquals(seen, values.map(([, here]) => here));
   theirs.handle(
     "give",
-    duplex!.HandlerFunc(async (respond, call) => {
+    duplex.HandlerFunc(async (respond, call) => {
       await respond.return(values[await call.receive() as number]![0]);
     }),
   );
@@ -409,7 +231,7 @@ test("values with a form of their own in cbor-x", async ({ ours, theirs, codec }
   const taken: unknown[] = [];
   theirs.handle(
     "keep",
-    duplex!.HandlerFunc(async (respond, call) => {
+    duplex.HandlerFunc(async (respond, call) => {
       taken.push(await call.receive());
       await respond.return(null);
     }),

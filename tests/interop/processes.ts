@@ -6,9 +6,11 @@
 import { dial, dialCommand, type Handler, type Peer } from "@qtalk/qtalk";
 
 /** The transports that both sides have. */
-export const TRANSPORTS = ["tcp", "unix", "stdio"] as const;
+export const TRANSPORTS = ["tcp", "unix", "ws", "stdio"] as const;
 /** One of {@linkcode TRANSPORTS}. */
 export type TransportName = typeof TRANSPORTS[number];
+/** One that is dialled. */
+type DialledName = Exclude<TransportName, "stdio">;
 
 /** A command line that serves when a transport's words are added to it. */
 export type Serve = (transport: TransportName) => [string, ...string[]];
@@ -23,6 +25,7 @@ export const denoServe: Serve = (transport) => {
   const permissions = {
     tcp: ["--allow-net=127.0.0.1"],
     unix: ["--allow-net", "--allow-read", "--allow-write"],
+    ws: ["--allow-net=127.0.0.1"],
     stdio: [],
   };
   const script = new URL("serve.ts", import.meta.url).pathname;
@@ -40,7 +43,7 @@ export interface RunningServer extends AsyncDisposable {
 /** Starts a server and waits until it listens. */
 export async function startServer(
   serve: Serve,
-  transport: "tcp" | "unix",
+  transport: DialledName,
 ): Promise<RunningServer> {
   const directory = await Deno.makeTempDir({ prefix: "qtalk_interop_" });
   const [command, ...args] = serve(transport);
@@ -111,12 +114,12 @@ export async function withPeer(
 
 async function withServer(
   serve: Serve,
-  transport: "tcp" | "unix",
+  transport: DialledName,
   handler: Handler,
   use: (peer: Peer) => Promise<void>,
 ): Promise<void> {
   await using server = await startServer(serve, transport);
-  const scheme = transport === "tcp" ? "tcp://" : "unix:";
+  const scheme = transport === "unix" ? "unix:" : `${transport}://`;
   const peer = await dial(scheme + server.address, { handler });
   await checkLog(peer, use, () => server.stop());
 }
@@ -126,26 +129,18 @@ async function withChild(
   handler: Handler,
   use: (peer: Peer) => Promise<void>,
 ): Promise<void> {
-  const [program, ...args] = serve("stdio");
-  const command = new LoggedCommand(program, {
-    args: [...args, "stdio"],
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-  });
-  const peer = dialCommand(command, { handler });
-  await checkLog(peer, use, () => command.log!);
-}
-
-/** A command whose child's log is read. */
-class LoggedCommand extends Deno.Command {
-  /** What the child writes to its standard error, once it has ended. */
-  log: Promise<string> | undefined;
-
-  override spawn(): Deno.ChildProcess {
-    const child = super.spawn();
-    this.log = new Response(child.stderr).text();
-    return child;
+  const log = await Deno.makeTempFile({ prefix: "qtalk_interop_" });
+  try {
+    // `dialCommand()` takes no command whose standard error is a pipe.
+    const command = new Deno.Command("sh", {
+      args: ["-c", 'exec "$@" 2>"$0"', log, ...serve("stdio"), "stdio"],
+      stdin: "piped",
+      stdout: "piped",
+    });
+    const peer = dialCommand(command, { handler });
+    await checkLog(peer, use, () => Deno.readTextFile(log));
+  } finally {
+    await Deno.remove(log);
   }
 }
 

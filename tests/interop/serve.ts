@@ -1,6 +1,7 @@
 // The Deno mirror of `interop serve`: serves the service of service.ts.
 //
 //   deno run --allow-net=127.0.0.1 tests/interop/serve.ts tcp
+//   deno run --allow-net=127.0.0.1 tests/interop/serve.ts ws
 //   deno run --allow-net --allow-read --allow-write tests/interop/serve.ts unix PATH
 //   deno run tests/interop/serve.ts stdio
 //
@@ -26,12 +27,12 @@ if (transport === "stdio") {
   await peer.closed;
 } else {
   await using listener = await listen(
-    transport === "unix" ? `unix:${path}` : "tcp://127.0.0.1:0",
+    transport === "unix" ? `unix:${path}` : `${transport}://127.0.0.1:0`,
     options,
   );
   print(
     Deno.stdout,
-    `listening ${listener.addr.replace(/^(tcp:\/\/|unix:)/, "")}`,
+    `listening ${listener.addr.replace(/^(\w+:\/\/|unix:)|\/$/g, "")}`,
   );
   await listener.closed;
 }

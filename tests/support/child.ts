@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { dial, handlerFrom, withCall } from "@qtalk/qtalk";
+import { dial, handlerFrom, listen, withCall } from "@qtalk/qtalk";
 import { confirm } from "./wire.ts";
 
 const [mode, file] = Deno.args;
@@ -33,6 +33,15 @@ const modes: Record<string, () => Promise<void>> = {
     await peer.closed;
     if (file !== undefined) note("left by itself");
   },
+  /** The same, as a listener that is asked about its only connection. */
+  async listener() {
+    await using listener = await listen("stdio:", {
+      handler: handlerFrom(service),
+      accept: ({ remoteAddr }) => Promise.resolve(remoteAddr === "stdio:"),
+    });
+    await listener.closed;
+    if (file !== undefined) note("left by itself");
+  },
   /** Answers calls, and closes the conversation when it is asked to. */
   async closer() {
     const leave = Promise.withResolvers<void>();
@@ -42,9 +51,13 @@ const modes: Record<string, () => Promise<void>> = {
     await leave.promise;
     await peer.close();
   },
-  /** Closes the conversation before anybody has said a word. */
+  /**
+   * Closes the conversation before anybody has said a word, with weeks of time
+   * for the other end to do the same.
+   */
   async brief() {
-    const peer = await dial("stdio:");
+    const session = { closeTimeout: 2 ** 31 - 1 };
+    const peer = await dial("stdio:", { session });
     await peer.close();
   },
   /** Answers calls, then stays until it is terminated. */

@@ -61,6 +61,11 @@ export class RawPeer {
     return this.#frames;
   }
 
+  /** Takes the frames that came and were not asked for yet. */
+  takePending(): Frame[] {
+    return this.#frames.splice(0);
+  }
+
   /** The next frame; `null` at the end. */
   next(): Promise<Frame | null> {
     const frame = this.#frames.shift();

@@ -75,6 +75,7 @@ export function parseClientFrame(
 export class ScriptedServer {
   readonly #transport: Transport;
   #bytes: Uint8Array = new Uint8Array(0);
+  #sent = Promise.resolve();
   #ended = false;
   #wake: (() => void) | undefined;
 
@@ -84,10 +85,11 @@ export class ScriptedServer {
     void this.#read();
   }
 
-  /** Sends bytes, or text, as they are. */
-  send(...parts: (Uint8Array | string)[]): Promise<void> {
+  /** Sends bytes, or text, as they are; whether they are read is no matter. */
+  send(...parts: (Uint8Array | string)[]): void {
     const bytes = parts.map((p) => typeof p === "string" ? utf8(p) : p);
-    return this.#transport.write(concat(...bytes));
+    this.#sent = this.#sent.then(() => this.#transport.write(concat(...bytes)));
+    this.#sent.catch(() => {});
   }
 
   /** Reads the head of the client's request. */

@@ -1,10 +1,10 @@
 // Command interop lets this project's Deno implementation be tested, in both
 // directions, against the reference implementation in Go.
 //
-//	interop serve  tcp [HOST:PORT] | unix PATH | stdio | exec -- CMD ARG...
-//	interop client tcp HOST:PORT | unix PATH | stdio | exec  [CASE...] [-- CMD ARG...]
-//	interop bench-server tcp [HOST:PORT] | unix PATH
-//	interop bench-client tcp HOST:PORT | unix PATH  [--mode unary|bytes] ...
+//	interop serve  tcp [HOST:PORT] | unix PATH | ws [HOST:PORT] | stdio | exec -- CMD ARG...
+//	interop client tcp HOST:PORT | unix PATH | ws HOST:PORT | stdio | exec  [CASE...] [-- CMD ARG...]
+//	interop bench-server tcp [HOST:PORT] | unix PATH | ws [HOST:PORT]
+//	interop bench-client tcp HOST:PORT | unix PATH | ws HOST:PORT  [--mode unary|bytes] ...
 //
 // "stdio" runs the session over this process's own stdin and stdout, "exec"
 // over those of a child that it starts. Flags may stand anywhere before "--".

@@ -20,15 +20,15 @@ const childGrace = 5 * time.Second
 
 // endpoint says where the other side is.
 type endpoint struct {
-	network string   // tcp, unix, stdio or exec
-	address string   // of tcp and unix
+	network string   // tcp, unix, ws, stdio or exec
+	address string   // of tcp, unix and ws
 	command []string // of exec
 }
 
 // endpointFrom takes an endpoint off the front of words and returns the rest.
 func endpointFrom(words, command []string) (endpoint, []string, error) {
 	if len(words) == 0 {
-		return endpoint{}, nil, errors.New("expected a transport: tcp, unix, stdio or exec")
+		return endpoint{}, nil, errors.New("expected a transport: tcp, unix, ws, stdio or exec")
 	}
 	end, words := endpoint{network: words[0], command: command}, words[1:]
 	if (end.network == "exec") != (len(command) > 0) {
@@ -36,7 +36,7 @@ func endpointFrom(words, command []string) (endpoint, []string, error) {
 	}
 	switch end.network {
 	case "stdio", "exec":
-	case "tcp", "unix":
+	case "tcp", "unix", "ws":
 		if len(words) > 0 {
 			end.address, words = words[0], words[1:]
 		}
@@ -52,6 +52,8 @@ func (e endpoint) dial() (mux.Session, error) {
 		return mux.DialTCP(e.address)
 	case "unix":
 		return mux.DialUnix(e.address)
+	case "ws":
+		return mux.DialWS(e.address)
 	case "stdio":
 		return mux.DialStdio()
 	default:
@@ -63,10 +65,14 @@ func (e endpoint) listen() (mux.Listener, error) {
 	if e.network == "unix" {
 		return mux.ListenUnix(e.address)
 	}
-	if e.address == "" {
-		return mux.ListenTCP("127.0.0.1:0")
+	address := e.address
+	if address == "" {
+		address = "127.0.0.1:0"
 	}
-	return mux.ListenTCP(e.address)
+	if e.network == "ws" {
+		return mux.ListenWS(address)
+	}
+	return mux.ListenTCP(address)
 }
 
 // serve answers calls until the listener closes or, on stdio and exec, until
