@@ -30,7 +30,8 @@
 export { MuxError, type MuxErrorCode } from "./errors.ts";
 export { DEFAULTS, type SessionOptions } from "./options.ts";
 export { proxy } from "./proxy.ts";
-export { Session, type SessionUsage } from "./session.ts";
+export type { SessionUsage } from "./channel_table.ts";
+export { Session } from "./session.ts";
 export { memoryTransports } from "./transport/memory.ts";
 export {
   type MessagePortLike,

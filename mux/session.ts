@@ -1,16 +1,8 @@
-import { QmuxChannel } from "./channel.ts";
-import { ChannelIds } from "./channel_ids.ts";
-import { MuxError, protocolError } from "./errors.ts";
-import { FrameType } from "./frame.ts";
-import { FrameDecoder, type FrameSink } from "./frame_decoder.ts";
+import { ChannelTable, type SessionUsage } from "./channel_table.ts";
+import { MuxError } from "./errors.ts";
+import { FrameDecoder } from "./frame_decoder.ts";
 import { FrameQueue } from "./frame_queue.ts";
-import { Incoming } from "./incoming.ts";
-import {
-  PACKET_LIMITS,
-  resolveOptions,
-  type SessionOptions,
-} from "./options.ts";
-import { RoundTrip } from "./round_trip.ts";
+import { resolveOptions, type SessionOptions } from "./options.ts";
 import { duplexTransport } from "./transport/duplex.ts";
 import type {
   Channel,
@@ -19,31 +11,6 @@ import type {
   Transport,
   WaitOptions,
 } from "./types.ts";
-import { WindowBudget, type WindowPolicy } from "./window.ts";
-
-/** What a session holds at one moment. */
-export interface SessionUsage {
-  /** Channels that frames can still name: CLOSE has not gone both ways. */
-  channels: number;
-  /** Channels that count towards `maxChannels`: they may hold memory. */
-  places: number;
-}
-
-/**
- * An OPEN that nobody has accepted yet. It gets its channel then: before the
- * CONFIRM the peer knows no number of ours, and has none to send frames for.
- */
-interface Offered {
-  remoteId: number;
-  window: number;
-  maxPacket: number;
-}
-
-/** Who waits for the answer to an OPEN. */
-interface Opening {
-  resolve(channel: Channel): void;
-  reject(reason: unknown): void;
-}
 
 /**
  * A qmux session over any pair of byte streams (mux/SPEC.md).
@@ -81,31 +48,15 @@ interface Opening {
  */
 export class Session implements MuxSession {
   readonly #transport: Transport;
-  readonly #options: Required<SessionOptions>;
+  readonly #closeTimeout: number;
   readonly #queue: FrameQueue;
+  readonly #channels: ChannelTable;
   readonly #decoder: FrameDecoder;
-  readonly #windows: WindowPolicy;
-  readonly #channels = new Map<number, QmuxChannel>();
-  readonly #opening = new Map<number, Opening>();
   readonly #closed = Promise.withResolvers<void>();
   readonly #readerDone = Promise.withResolvers<void>();
   #state: "open" | "closing" | "ended" = "open";
   #closing: Promise<void> | undefined;
-  /** What operations on an ended session reject with. */
-  #ending: MuxError | undefined;
   #graceTimer: ReturnType<typeof setTimeout> | undefined;
-
-  readonly #ids = new ChannelIds();
-  /** Channels that may still hold memory: not yet closed by this side. */
-  #openCount = 0;
-
-  readonly #incoming: Incoming<Offered, QmuxChannel>;
-
-  /** Where the payload that is being read belongs; undefined to drop it. */
-  #payloadChannel: QmuxChannel | undefined;
-  #touched: QmuxChannel[] = [];
-
-  readonly #roundTrip = new RoundTrip(() => performance.now());
 
   /**
    * Starts a session. It owns `transport` from now on, and ends it.
@@ -115,28 +66,19 @@ export class Session implements MuxSession {
    * @throws {RangeError} if an option is out of range
    */
   constructor(transport: Duplex | Transport, options: SessionOptions = {}) {
-    this.#options = resolveOptions(options);
+    const resolved = resolveOptions(options);
+    this.#closeTimeout = resolved.closeTimeout;
     this.#transport = "readable" in transport
       ? duplexTransport(transport)
       : transport;
     this.#closed.promise.catch(() => {});
-    this.#incoming = new Incoming(
-      this.#options.backlog,
-      (offered, waited) => this.#admit(offered, waited),
-    );
     this.#queue = new FrameQueue({
       write: (bytes) => this.#transport.write(bytes),
       onError: (error) => this.#writeFailed(error),
-      maxOwedReplies: this.#options.maxOwedReplies,
+      maxOwedReplies: resolved.maxOwedReplies,
     });
-    this.#windows = {
-      initial: this.#options.initialWindow,
-      max: this.#options.maxWindow,
-      budget: new WindowBudget(this.#options.windowBudget),
-      rtt: () => this.#roundTrip.shortest,
-      now: () => performance.now(),
-    };
-    this.#decoder = new FrameDecoder(this.#sink());
+    this.#channels = new ChannelTable(this.#queue, resolved);
+    this.#decoder = new FrameDecoder(this.#channels);
     void this.#read();
   }
 
@@ -153,13 +95,11 @@ export class Session implements MuxSession {
     const { signal } = options;
     if (signal?.aborted) return Promise.reject(signal.reason);
     const { promise, resolve, reject } = Promise.withResolvers<Channel>();
-    const channel = this.#openChannel(resolve, reject);
+    const channel = this.#channels.open(resolve, reject);
     if (signal === undefined || channel === undefined) return promise;
     const onAbort = () => {
       // Once it is answered there is nothing to give up.
-      if (!this.#opening.delete(channel.id)) return;
-      channel.drop();
-      reject(signal.reason);
+      if (this.#channels.abandon(channel)) reject(signal.reason);
     };
     signal.addEventListener("abort", onAbort, { once: true });
     return promise.finally(() => signal.removeEventListener("abort", onAbort));
@@ -174,33 +114,7 @@ export class Session implements MuxSession {
     resolve: (channel: Channel) => void,
     reject: (reason: unknown) => void,
   ): void {
-    this.#openChannel(resolve, reject);
-  }
-
-  /** Returns the channel that is being opened, if it is. */
-  #openChannel(
-    resolve: (channel: Channel) => void,
-    reject: (reason: unknown) => void,
-  ): QmuxChannel | undefined {
-    if (this.#state !== "open" || !this.#hasPlace()) {
-      reject(
-        this.#state !== "open" ? this.#refusal() : new MuxError(
-          "limit-exceeded",
-          `Cannot open channel: ${this.#openCount} are open`,
-        ),
-      );
-      return undefined;
-    }
-    const channel = this.#newChannel("opening");
-    this.#opening.set(channel.id, { resolve, reject });
-    this.#queue.frame(
-      FrameType.OPEN,
-      channel.id,
-      this.#options.initialWindow,
-      this.#options.maxPacket,
-    );
-    this.#roundTrip.asked(channel.id);
-    return channel;
+    this.#channels.open(resolve, reject);
   }
 
   /**
@@ -211,7 +125,7 @@ export class Session implements MuxSession {
    * session is being iterated
    */
   accept(handler: (channel: Channel) => void): void {
-    this.#incoming.handle((channel) => {
+    this.#channels.incoming.handle((channel) => {
       try {
         handler(channel);
       } catch (error) {
@@ -227,7 +141,7 @@ export class Session implements MuxSession {
    * @throws {MuxError} `invalid-state` if {@linkcode accept} was called
    */
   [Symbol.asyncIterator](): AsyncIterator<Channel, undefined> {
-    return this.#incoming.iterate();
+    return this.#channels.incoming.iterate();
   }
 
   /**
@@ -241,15 +155,25 @@ export class Session implements MuxSession {
 
   /** What the session holds now: for logs and metrics, and for tests. */
   get usage(): SessionUsage {
-    return {
-      channels: this.#channels.size,
-      places: this.#openCount + this.#incoming.waiting,
-    };
+    return this.#channels.usage;
+  }
+
+  /**
+   * Resolves when the next channel gives back its place: for layers that wait
+   * until their channels are done. Never, once the session has ended.
+   */
+  vacancy(): Promise<void> {
+    return this.#channels.vacancy();
+  }
+
+  /** Whether it has ended or is ending: nothing can be opened any more. */
+  get ended(): boolean {
+    return this.#state !== "open";
   }
 
   /** Whether fewer than half of the places for channels are free. */
   get crowded(): boolean {
-    return this.#openCount * 2 >= this.#options.maxChannels;
+    return this.#channels.crowded;
   }
 
   /**
@@ -266,178 +190,25 @@ export class Session implements MuxSession {
     await this.close();
   }
 
-  // --- Channels -------------------------------------------------------------
-
-  #hasPlace(): boolean {
-    const { maxChannels } = this.#options;
-    const { waiting } = this.#incoming;
-    // A peer that never answers our CLOSE must not pile up numbers either.
-    return this.#openCount + waiting < maxChannels &&
-      this.#channels.size + waiting < 2 * maxChannels;
-  }
-
-  #newChannel(state: "opening" | "open"): QmuxChannel {
-    const channel = new QmuxChannel(
-      this.#ids.take(this.#channels),
-      this.#host,
-      state,
-    );
-    this.#channels.set(channel.id, channel);
-    this.#openCount++;
-    return channel;
-  }
-
-  readonly #host = ((session: Session) => ({
-    get queue() {
-      return session.#queue;
-    },
-    get windows() {
-      return session.#windows;
-    },
-    probe(channel: QmuxChannel) {
-      session.#roundTrip.asked(channel.id);
-    },
-    vacated(_channel: QmuxChannel) {
-      session.#openCount--;
-    },
-    over(channel: QmuxChannel) {
-      session.#roundTrip.forget(channel.id);
-      session.#channels.delete(channel.id);
-    },
-  }))(this);
-
-  #offer(offered: Offered): void {
-    const { remoteId, maxPacket } = offered;
-    const accepted = this.#state === "open" && this.#hasPlace() &&
-      maxPacket >= PACKET_LIMITS.min && maxPacket <= PACKET_LIMITS.max &&
-      this.#incoming.offer(offered);
-    if (!accepted) this.#queue.reply(FrameType.OPEN_FAILURE, remoteId);
-  }
-
-  #admit(
-    { remoteId, window, maxPacket }: Offered,
-    waited: boolean,
-  ): QmuxChannel {
-    const channel = this.#newChannel("open");
-    const { initialWindow: ours, maxPacket: ourPacket } = this.#options;
-    const confirm = [remoteId, channel.id, ours, ourPacket] as const;
-    // What waited was bounded by the backlog, and no fault of who takes it now.
-    if (waited) this.#queue.frame(FrameType.OPEN_CONFIRM, ...confirm);
-    else this.#queue.reply(FrameType.OPEN_CONFIRM, ...confirm);
-    this.#roundTrip.asked(channel.id);
-    channel.confirmed(remoteId, window, maxPacket);
-    return channel;
-  }
-
-  // --- Reading --------------------------------------------------------------
-
   async #read(): Promise<void> {
     try {
       for (;;) {
         const chunk = await this.#transport.read();
         if (chunk === null || this.#state === "ended") break;
         this.#decoder.push(chunk);
-        this.#settle();
+        this.#channels.settle();
       }
       if (this.#decoder.atBoundary) this.#end(undefined);
       else this.#end(connectionLost("the byte stream ended inside a frame"));
     } catch (error) {
       // What came before the bad frame is still the readers'.
-      this.#settle();
+      this.#channels.settle();
       if (error instanceof MuxError) this.#end(error);
       else if (isReset(error) && this.#decoder.atBoundary) this.#end(undefined);
       else this.#end(connectionLost("reading failed", error));
     } finally {
       this.#readerDone.resolve();
     }
-  }
-
-  /** The turn ends: the transport's buffer is about to be used again. */
-  #settle(): void {
-    // Readers that are told may touch no further channel: only frames do.
-    for (const channel of this.#touched) channel.settle();
-    this.#touched.length = 0;
-  }
-
-  #sink(): FrameSink {
-    return {
-      onOpen: (remoteId, window, maxPacket) =>
-        this.#offer({ remoteId, window, maxPacket }),
-      onConfirm: (recipient, sender, window, maxPacket) => {
-        const channel = this.#unconfirmed(recipient, "OPEN_CONFIRM");
-        if (maxPacket < PACKET_LIMITS.min || maxPacket > PACKET_LIMITS.max) {
-          throw protocolError(`a packet size of ${maxPacket} was confirmed`);
-        }
-        this.#roundTrip.answered(recipient);
-        channel.confirmed(sender, window, maxPacket);
-        this.#opening.get(recipient)?.resolve(channel);
-        this.#opening.delete(recipient);
-      },
-      onFailure: (recipient) => {
-        const channel = this.#unconfirmed(recipient, "OPEN_FAILURE");
-        const refused = new MuxError(
-          "open-refused",
-          "Cannot open channel: the peer refused it",
-        );
-        this.#roundTrip.answered(recipient);
-        channel.lose(refused, true);
-        channel.drop();
-        this.#opening.get(recipient)?.reject(refused);
-        this.#opening.delete(recipient);
-      },
-      onAdjust: (recipient, bytes) =>
-        this.#find(recipient, "WINDOW_ADJUST")?.adjusted(bytes),
-      onData: (recipient, length) => {
-        const { maxPacket } = this.#options;
-        if (length > maxPacket) {
-          throw protocolError(
-            `DATA of ${length} bytes came for a packet size of ${maxPacket}`,
-          );
-        }
-        const channel = this.#find(recipient, "DATA");
-        this.#roundTrip.answered(recipient);
-        channel?.announced(length);
-        this.#payloadChannel = channel;
-      },
-      onPayload: (piece) => {
-        const channel = this.#payloadChannel;
-        if (channel === undefined) return;
-        if (!channel.touched) {
-          channel.touched = true;
-          this.#touched.push(channel);
-        }
-        channel.arrived(piece);
-      },
-      onEof: (recipient) => this.#find(recipient, "EOF")?.peerEnded(),
-      onClose: (recipient) => this.#find(recipient, "CLOSE")?.peerClosed(),
-    };
-  }
-
-  /**
-   * The channel that a frame is for; undefined if it is closed already, so that
-   * the frame is late and can be dropped (protocol of the reference: it may
-   * send DATA after its own CLOSE).
-   */
-  #find(id: number, frame: string): QmuxChannel | undefined {
-    const channel = this.#channels.get(id);
-    if (channel === undefined && !this.#ids.wasGiven(id)) {
-      throw protocolError(`${frame} came for channel ${id}, never opened`);
-    }
-    return channel;
-  }
-
-  #unconfirmed(id: number, frame: string): QmuxChannel {
-    const channel = this.#channels.get(id);
-    if (channel === undefined || !channel.awaitsConfirm) {
-      throw protocolError(`${frame} came for channel ${id}, not being opened`);
-    }
-    return channel;
-  }
-
-  // --- Ending ---------------------------------------------------------------
-
-  #refusal(): MuxError {
-    return this.#ending ?? sessionClosed();
   }
 
   /**
@@ -447,20 +218,18 @@ export class Session implements MuxSession {
   #writeFailed(error: unknown): void {
     if (this.#state === "ended") return;
     const lost = connectionLost("writing failed", error);
-    for (const channel of this.#channels.values()) channel.cannotSend(lost);
-    this.#graceTimer = setTimeout(
-      () => this.#end(lost),
-      this.#options.closeTimeout,
-    );
+    this.#channels.cannotSend(lost);
+    this.#graceTimer = setTimeout(() => this.#end(lost), this.#closeTimeout);
   }
 
   async #shutdown(): Promise<void> {
     // It may have ended by itself; its transport may still be on the way.
     if (this.#state === "ended") return await this.#closeTransport();
     this.#state = "closing";
+    this.#channels.close(sessionClosed());
     let timer: ReturnType<typeof setTimeout> | undefined;
     const limit = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, this.#options.closeTimeout);
+      timer = setTimeout(resolve, this.#closeTimeout);
     });
     await Promise.race([limit, this.#leave()]);
     clearTimeout(timer);
@@ -502,15 +271,9 @@ export class Session implements MuxSession {
     const reason = closedHere
       ? sessionClosed()
       : failure ?? connectionLost("the peer ended it");
-    this.#ending = reason;
     this.#queue.stop();
     const cleanly = failure === undefined || closedHere;
-    for (const channel of [...this.#channels.values()]) {
-      channel.lose(reason, cleanly);
-    }
-    for (const waiting of this.#opening.values()) waiting.reject(reason);
-    this.#opening.clear();
-    this.#incoming.end();
+    this.#channels.end(reason, cleanly);
     if (cleanly) this.#closed.resolve();
     else this.#closed.reject(failure);
     void this.#closeTransport();

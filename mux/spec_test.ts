@@ -83,3 +83,20 @@ Deno.test("mux/SPEC.md: each row of the closing table has a test that quotes it"
     );
   }
 });
+
+Deno.test("mux/SPEC.md: every test that it names for messages exists", () => {
+  const section = SPEC.slice(SPEC.indexOf("\n## Over messages"));
+  let source = "";
+  let count = 0;
+  for (const [reference] of section.matchAll(/\(`[^)]*_test\.ts`[^]*?"\)/g)) {
+    for (const [, path, name] of reference.matchAll(/`([^`]+)`|"([^"]+)"/g)) {
+      if (path !== undefined) source = read(`mux/${path}`);
+      else {
+        const words = name!.replaceAll(/\s+/g, " ");
+        assert(source.includes(words), words);
+        count++;
+      }
+    }
+  }
+  assert(count > 10, String(count));
+});

@@ -57,10 +57,19 @@ export class RemoteError extends Error {
   }
 }
 
+/**
+ * Characters of an error's text that are sent. A header has 64 KiB, carries the
+ * text twice, and may need six bytes a character.
+ */
+export const MAX_ERROR_TEXT = 4_096;
+
 /** The text that an error response carries for a thrown or returned value. */
 export function errorText(error: unknown): string {
   try {
-    return String(error instanceof Error ? error.message : error);
+    const text = String(error instanceof Error ? error.message : error);
+    return text.length > MAX_ERROR_TEXT
+      ? `${text.slice(0, MAX_ERROR_TEXT - 1)}…`
+      : text;
   } catch {
     // Its message or its toString() throws in turn.
     return "error without a text";

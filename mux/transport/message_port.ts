@@ -2,16 +2,8 @@
  * What passes messages within a browser or a runtime, as transports: message
  * ports, workers from either side, windows and iframes.
  *
- * Each message is an object with a field `qtalk`, so that a program's own can
- * pass by on the same port:
- *
- * | `qtalk` | means |
- * | --- | --- |
- * | `hello`, `from`, `to` | I am `from`, and have heard of `to` |
- * | `bytes`, `bytes` | the next bytes |
- * | `taken`, `size` | so much was read |
- * | `end` | nothing more to read |
- * | `gone` | and nobody who reads |
+ * Each message is an object with a field `qtalk` (mux/SPEC.md, "Over messages"),
+ * so that a program's own can pass by on the same port.
  *
  * @module
  */
@@ -147,9 +139,14 @@ export function messagePortTransport(port: MessagePortLike): Transport {
  *
  * @param target the other window
  * @param origin the origin of its documents, `https://example.com`; not `"*"`
+ * @param here where its messages arrive: this window, or a stand-in for it
  * @throws {TypeError} if `origin` is not one
  */
-export function windowTransport(target: WindowLike, origin: string): Transport {
+export function windowTransport(
+  target: WindowLike,
+  origin: string,
+  here: EventTarget = globalThis,
+): Transport {
   if (!URL.canParse(origin) || new URL(origin).origin !== origin) {
     throw new TypeError(
       `Cannot talk to window: "${origin}" is not an origin like https://example.com`,
@@ -158,7 +155,7 @@ export function windowTransport(target: WindowLike, origin: string): Transport {
   return new MessageTransport({
     post: (message, transfer = []) =>
       target.postMessage(message, origin, transfer),
-    source: globalThis,
+    source: here,
     isTheirs: (event) =>
       event.source as unknown === target && event.origin === origin,
     errors: false,

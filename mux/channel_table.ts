@@ -1,0 +1,309 @@
+import { type ChannelHost, QmuxChannel } from "./channel.ts";
+import { ChannelIds } from "./channel_ids.ts";
+import { MuxError, protocolError } from "./errors.ts";
+import { FrameType } from "./frame.ts";
+import type { FrameSink } from "./frame_decoder.ts";
+import type { FrameQueue } from "./frame_queue.ts";
+import { Incoming } from "./incoming.ts";
+import { PACKET_LIMITS, type SessionOptions } from "./options.ts";
+import { RoundTrip } from "./round_trip.ts";
+import type { Channel } from "./types.ts";
+import { WindowBudget, type WindowPolicy } from "./window.ts";
+
+/** What a session holds at one moment. */
+export interface SessionUsage {
+  /** Channels that frames can still name: CLOSE has not gone both ways. */
+  channels: number;
+  /** Channels that count towards `maxChannels`: they may hold memory. */
+  places: number;
+}
+
+/**
+ * An OPEN that nobody has accepted yet. It gets its channel then: before the
+ * CONFIRM the peer knows no number of ours, and has none to send frames for.
+ */
+interface Offered {
+  remoteId: number;
+  window: number;
+  maxPacket: number;
+}
+
+/** Who waits for the answer to an OPEN. */
+interface Opening {
+  resolve(channel: Channel): void;
+  reject(reason: unknown): void;
+}
+
+/**
+ * The channels of one session: gives them their numbers, keeps to the limits,
+ * and takes each frame that comes in to its channel. None of it waits.
+ */
+export class ChannelTable implements FrameSink, ChannelHost {
+  readonly queue: FrameQueue;
+  readonly windows: WindowPolicy;
+  /** Who takes the channels that the peer opens. */
+  readonly incoming: Incoming<Offered, QmuxChannel>;
+  readonly #options: Required<SessionOptions>;
+  readonly #channels = new Map<number, QmuxChannel>();
+  readonly #opening = new Map<number, Opening>();
+  readonly #ids = new ChannelIds();
+  readonly #roundTrip = new RoundTrip(() => performance.now());
+  /** Why nothing is opened any more, once that is so. */
+  #closed: MuxError | undefined;
+  /** Channels that may still hold memory. */
+  #places = 0;
+  /** Who waits for one of them to be given back. */
+  #vacancy: PromiseWithResolvers<void> | undefined;
+  /** Where the payload that is being read belongs; undefined to drop it. */
+  #payloadChannel: QmuxChannel | undefined;
+  /** The channels that payload came for in this turn. */
+  #touched: QmuxChannel[] = [];
+
+  /** Makes an empty table whose channels send by `queue`. */
+  constructor(queue: FrameQueue, options: Required<SessionOptions>) {
+    this.queue = queue;
+    this.#options = options;
+    this.incoming = new Incoming(
+      options.backlog,
+      (offered, waited) => this.#admit(offered, waited),
+    );
+    this.windows = {
+      initial: options.initialWindow,
+      max: options.maxWindow,
+      budget: new WindowBudget(options.windowBudget),
+      rtt: () => this.#roundTrip.shortest,
+      now: () => performance.now(),
+    };
+  }
+
+  // --- For the session ------------------------------------------------------
+
+  /** What is held now. */
+  get usage(): SessionUsage {
+    return {
+      channels: this.#channels.size,
+      places: this.#places + this.incoming.waiting,
+    };
+  }
+
+  /** Whether fewer than half of the places are free. */
+  get crowded(): boolean {
+    return this.#places * 2 >= this.#options.maxChannels;
+  }
+
+  /** Resolves when the next place is given back; see `Session.vacancy()`. */
+  vacancy(): Promise<void> {
+    return (this.#vacancy ??= Promise.withResolvers<void>()).promise;
+  }
+
+  /**
+   * Opens a channel and calls back with the answer; returns it, unless it is
+   * refused at once.
+   */
+  open(
+    resolve: Opening["resolve"],
+    reject: Opening["reject"],
+  ): QmuxChannel | undefined {
+    if (this.#closed !== undefined || !this.#hasPlace()) {
+      const full = `Cannot open channel: ${this.#places} are open`;
+      reject(this.#closed ?? new MuxError("limit-exceeded", full));
+      return undefined;
+    }
+    const channel = this.#newChannel("opening");
+    this.#opening.set(channel.id, { resolve, reject });
+    const { initialWindow, maxPacket } = this.#options;
+    this.queue.frame(FrameType.OPEN, channel.id, initialWindow, maxPacket);
+    this.#roundTrip.asked(channel.id);
+    return channel;
+  }
+
+  /** Gives up a channel that is being opened; false if it is answered. */
+  abandon(channel: QmuxChannel): boolean {
+    if (!this.#opening.delete(channel.id)) return false;
+    channel.drop();
+    return true;
+  }
+
+  /** Opens no more, from either side. */
+  close(reason: MuxError): void {
+    this.#closed = reason;
+  }
+
+  /** Nothing that is written gets anywhere any more. */
+  cannotSend(reason: MuxError): void {
+    for (const channel of this.#channels.values()) channel.cannotSend(reason);
+  }
+
+  /** The session is over, cleanly or not: so is all that waits on it. */
+  end(reason: MuxError, cleanly: boolean): void {
+    this.#closed = reason;
+    for (const channel of [...this.#channels.values()]) {
+      channel.lose(reason, cleanly);
+    }
+    for (const waiting of this.#opening.values()) waiting.reject(reason);
+    this.#opening.clear();
+    this.incoming.end();
+  }
+
+  /** The turn ends: the transport's buffer is about to be used again. */
+  settle(): void {
+    // Readers that are told may touch no further channel: only frames do.
+    for (const channel of this.#touched) channel.settle();
+    this.#touched.length = 0;
+  }
+
+  // --- For the channels -----------------------------------------------------
+
+  probe(channel: QmuxChannel): void {
+    this.#roundTrip.asked(channel.id);
+  }
+
+  vacated(_channel: QmuxChannel): void {
+    this.#places--;
+    this.#vacancy?.resolve();
+    this.#vacancy = undefined;
+  }
+
+  over(channel: QmuxChannel): void {
+    this.#roundTrip.forget(channel.id);
+    this.#channels.delete(channel.id);
+  }
+
+  // --- For the decoder ------------------------------------------------------
+
+  onOpen(remoteId: number, window: number, maxPacket: number): void {
+    const accepted = this.#closed === undefined && this.#hasPlace() &&
+      isPacketSize(maxPacket) &&
+      this.incoming.offer({ remoteId, window, maxPacket });
+    if (!accepted) this.queue.reply(FrameType.OPEN_FAILURE, remoteId);
+  }
+
+  onConfirm(
+    recipient: number,
+    sender: number,
+    window: number,
+    maxPacket: number,
+  ): void {
+    const channel = this.#unconfirmed(recipient, "OPEN_CONFIRM");
+    if (!isPacketSize(maxPacket)) {
+      throw protocolError(`a packet size of ${maxPacket} was confirmed`);
+    }
+    this.#roundTrip.answered(recipient);
+    channel.confirmed(sender, window, maxPacket);
+    this.#answered(recipient)?.resolve(channel);
+  }
+
+  onFailure(recipient: number): void {
+    const channel = this.#unconfirmed(recipient, "OPEN_FAILURE");
+    const refused = new MuxError(
+      "open-refused",
+      "Cannot open channel: the peer refused it",
+    );
+    this.#roundTrip.answered(recipient);
+    channel.lose(refused, true);
+    channel.drop();
+    this.#answered(recipient)?.reject(refused);
+  }
+
+  onAdjust(recipient: number, bytes: number): void {
+    this.#find(recipient, "WINDOW_ADJUST")?.adjusted(bytes);
+  }
+
+  onData(recipient: number, length: number): void {
+    const { maxPacket } = this.#options;
+    if (length > maxPacket) {
+      throw protocolError(
+        `DATA of ${length} bytes came for a packet size of ${maxPacket}`,
+      );
+    }
+    const channel = this.#find(recipient, "DATA");
+    this.#roundTrip.answered(recipient);
+    channel?.announced(length);
+    this.#payloadChannel = channel;
+  }
+
+  onPayload(piece: Uint8Array): void {
+    const channel = this.#payloadChannel;
+    if (channel === undefined) return;
+    if (!channel.touched) {
+      channel.touched = true;
+      this.#touched.push(channel);
+    }
+    channel.arrived(piece);
+  }
+
+  onEof(recipient: number): void {
+    this.#find(recipient, "EOF")?.peerEnded();
+  }
+
+  onClose(recipient: number): void {
+    this.#find(recipient, "CLOSE")?.peerClosed();
+  }
+
+  // --- Inside ---------------------------------------------------------------
+
+  #hasPlace(): boolean {
+    const { maxChannels } = this.#options;
+    const { waiting } = this.incoming;
+    // A peer that never answers our CLOSE must not pile up numbers either.
+    return this.#places + waiting < maxChannels &&
+      this.#channels.size + waiting < 2 * maxChannels;
+  }
+
+  #newChannel(state: "opening" | "open"): QmuxChannel {
+    const id = this.#ids.take(this.#channels);
+    const channel = new QmuxChannel(id, this, state);
+    this.#channels.set(id, channel);
+    this.#places++;
+    return channel;
+  }
+
+  #admit(
+    { remoteId, window, maxPacket }: Offered,
+    waited: boolean,
+  ): QmuxChannel {
+    const channel = this.#newChannel("open");
+    const { initialWindow: ours, maxPacket: ourPacket } = this.#options;
+    const { id } = channel;
+    // What waited was bounded by the backlog, and no fault of who takes it now.
+    if (waited) {
+      this.queue.frame(FrameType.OPEN_CONFIRM, remoteId, id, ours, ourPacket);
+    } else {
+      this.queue.reply(FrameType.OPEN_CONFIRM, remoteId, id, ours, ourPacket);
+    }
+    this.#roundTrip.asked(id);
+    channel.confirmed(remoteId, window, maxPacket);
+    return channel;
+  }
+
+  #answered(id: number): Opening | undefined {
+    const opening = this.#opening.get(id);
+    this.#opening.delete(id);
+    return opening;
+  }
+
+  /**
+   * The channel that a frame is for; undefined if it is closed already, so that
+   * the frame is late and can be dropped: the reference may send DATA after its
+   * own CLOSE.
+   */
+  #find(id: number, frame: string): QmuxChannel | undefined {
+    const channel = this.#channels.get(id);
+    if (channel === undefined && !this.#ids.wasGiven(id)) {
+      throw protocolError(`${frame} came for channel ${id}, never opened`);
+    }
+    return channel;
+  }
+
+  #unconfirmed(id: number, frame: string): QmuxChannel {
+    const channel = this.#channels.get(id);
+    if (channel === undefined || !channel.awaitsConfirm) {
+      throw protocolError(`${frame} came for channel ${id}, not being opened`);
+    }
+    return channel;
+  }
+}
+
+function isPacketSize(bytes: number): boolean {
+  return bytes >= PACKET_LIMITS.min && bytes <= PACKET_LIMITS.max;
+}
