@@ -88,7 +88,9 @@ function reviveIn(
     const member = value[key];
     const revived = reviveIn(member, make);
     // Defined and not assigned: the key may be `__proto__`.
-    if (revived !== member) Object.defineProperty(value, key, { value: revived });
+    if (revived !== member) {
+      Object.defineProperty(value, key, { value: revived });
+    }
   }
   return value;
 }

@@ -101,7 +101,10 @@ export class CallbackTable {
     const id = this.#newId();
     // Nobody can call it over a session that is over.
     if (!this.#closed) {
-      this.#entries.set(id, { handler: functionHandler(fn, undefined), keeper });
+      this.#entries.set(id, {
+        handler: functionHandler(fn, undefined),
+        keeper,
+      });
     }
     return id;
   }
@@ -153,7 +156,9 @@ function newPrefix(): string {
 
 const released: HandlerFunction = (call, respond) =>
   respond.return(
-    new Error(`Cannot call callback "${call.selector.slice(1)}": it was released`),
+    new Error(
+      `Cannot call callback "${call.selector.slice(1)}": it was released`,
+    ),
   );
 
 /** Leaves values as they are, but for functions. */

@@ -50,6 +50,12 @@ export class ChannelPool {
     session.closed.then(stop, stop);
   }
 
+  /** How many channels are open, or being opened, that no call has taken. */
+  get unused(): number {
+    const open = this.#spares.filter((spare) => !spare.over && !spare.ended);
+    return open.length + this.#opening;
+  }
+
   /** A channel that is open already, if there is one. */
   take(): QmuxChannel | undefined {
     this.#taken = true;

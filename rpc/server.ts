@@ -36,6 +36,9 @@ export class Server {
   readonly #options: ServerOptions;
   readonly #requests: HeaderCache<Request>;
   #running = 0;
+  /** Channels that no call has begun on: most were opened ahead of need. */
+  #idle = 0;
+  #refusing = false;
 
   /** Makes a server; {@linkcode serve} gives it channels. */
   constructor(options: ServerOptions) {
@@ -44,17 +47,32 @@ export class Server {
     this.#requests = new HeaderCache((header) => languages.read(header));
   }
 
+  /** How many channels wait for a call to begin. */
+  get idle(): number {
+    return this.#idle;
+  }
+
+  /** From now on calls that begin are told to try elsewhere, or later. */
+  refuse(): void {
+    this.#refusing = true;
+  }
+
   /** Waits for the call on a channel that was opened, and answers it. */
   serve(channel: QmuxChannel): void {
     const { maxValueSize, budget } = this.#options;
     const reader = new ValueReader(channel, maxValueSize, budget);
+    let idle = true;
+    this.#idle++;
     const advance = () => {
       try {
         const header = reader.next(MAX_HEADER_SIZE);
-        if (header === undefined) channel.wait(advance);
-        else if (header === null) channel.shutdown();
+        if (header === undefined) return channel.wait(advance);
+        idle = false;
+        this.#idle--;
+        if (header === null) channel.shutdown();
         else this.#begin(channel, reader, header);
       } catch (error) {
+        if (idle) this.#idle--;
         // No header, no caller to tell: the channel is all that it costs.
         void channel.close();
         if (error !== channel.failure) this.#options.onError(error, undefined);
@@ -67,6 +85,10 @@ export class Server {
     const { handler, maxConcurrentCalls } = this.#options;
     const { selector, language } = this.#requests.get(header);
     const responder = new ChannelResponder(channel, language.writer);
+    if (this.#refusing) {
+      void responder.return(unavailable());
+      return;
+    }
     if (this.#running >= maxConcurrentCalls) {
       void responder.return(
         new Error(`busy: ${this.#running} calls are running`),
@@ -127,6 +149,12 @@ export class Server {
     call.release();
     this.#options.onError(error, call.selector);
   }
+}
+
+/** The error for a call that was not begun: it can be made again elsewhere. */
+function unavailable(): Error {
+  const error = new Error("unavailable: this side is closing");
+  return Object.assign(error, { code: "unavailable" });
 }
 
 function isPromise(value: void | Promise<void>): value is Promise<void> {

@@ -5,6 +5,8 @@ import type { SchemeOptions } from "../mux/transport/types.ts";
 import type { Transport } from "../mux/types.ts";
 import { TalkError } from "./errors.ts";
 import { Peer, type PeerOptions } from "./peer.ts";
+import { ReconnectingPeer } from "./reconnect.ts";
+import type { ReconnectOptions } from "./reconnect_options.ts";
 import { resolveAddress } from "./schemes.ts";
 
 /** Choices for connecting. */
@@ -23,11 +25,54 @@ export interface ConnectOptions extends SchemeOptions {
 /** Choices for {@linkcode dial}. */
 export interface DialOptions extends PeerOptions, ConnectOptions {}
 
+/** Choices for a {@linkcode dial} that connects again. */
+export interface ReconnectingDialOptions extends DialOptions {
+  /** How; `{}` will do. `timeout` is then that of each attempt. */
+  reconnect: ReconnectOptions;
+}
+
 /** Default of {@linkcode ConnectOptions.timeout}. */
 const DEFAULT_TIMEOUT = 30_000;
 /** The longest delay of a timer, in milliseconds: what is longer fires at once. */
 const MAX_DELAY = 2 ** 31 - 1;
 
+/**
+ * Connects to an address, and again whenever the connection is lost. Also the
+ * first connection is tried for again and again, until `signal` aborts.
+ *
+ * @example A peer that connects again
+ * ```ts
+ * import { dial, listen } from "@qtalk/qtalk";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using listener = await listen("tcp://127.0.0.1:0", {
+ *   handler: (call, respond) => respond.return(call.selector),
+ * });
+ * const states: string[] = [];
+ * await using peer = await dial(listener.addr, {
+ *   reconnect: {
+ *     // Registers at every new connection what the server forgot.
+ *     async onConnect(peer) {
+ *       await peer.call("join", ["Ann"]);
+ *     },
+ *     onState: ({ name }) => states.push(name),
+ *   },
+ * });
+ * assertEquals(await peer.call("any.thing"), "/any/thing");
+ * assertEquals(states, ["connecting", "connected"]);
+ * ```
+ *
+ * @param address where to connect to
+ * @param options how to talk, and how to try
+ * @throws {TalkError} `bad-address`, `unknown-scheme`; of the last attempt if
+ * `maxAttempts` have failed
+ * @throws {RangeError} if an option is out of range
+ * @throws {unknown} `signal.reason`
+ */
+export function dial(
+  address: string,
+  options: ReconnectingDialOptions,
+): Promise<ReconnectingPeer>;
 /**
  * Connects to an address and gives the peer for it.
  *
@@ -50,16 +95,25 @@ const MAX_DELAY = 2 ** 31 - 1;
  * assertEquals(await peer.call("any.thing"), "/any/thing");
  * ```
  *
+ * With the option `reconnect` it connects again when the connection is lost.
+ *
  * @param address where to connect to
  * @param options how to talk, and how long to try
  * @throws {TalkError} `bad-address`, `unknown-scheme`, `dial-failed`, `timeout`
  * @throws {RangeError} if a session option is out of range
  * @throws {unknown} `signal.reason`
  */
-export async function dial(
+export function dial(address: string, options?: DialOptions): Promise<Peer>;
+export function dial(
   address: string,
-  options: DialOptions = {},
-): Promise<Peer> {
+  options: DialOptions | ReconnectingDialOptions = {},
+): Promise<Peer | ReconnectingPeer> {
+  return "reconnect" in options && options.reconnect !== undefined
+    ? dialAgain(address, options)
+    : dialOnce(address, options);
+}
+
+async function dialOnce(address: string, options: DialOptions): Promise<Peer> {
   const session = await dialSession(address, options);
   try {
     return new Peer(session, options);
@@ -67,6 +121,41 @@ export async function dial(
     await session.close();
     throw error;
   }
+}
+
+async function dialAgain(
+  address: string,
+  { reconnect, handler, signal, ...options }: ReconnectingDialOptions,
+): Promise<ReconnectingPeer> {
+  signal?.throwIfAborted();
+  const peer = new ReconnectingPeer(reconnect, handler, {
+    connect: (handler, signal) =>
+      dialOnce(address, { ...options, handler, signal }),
+    wait,
+    now: () => performance.now(),
+    random: Math.random,
+  });
+  try {
+    await peer.connected(signal);
+    return peer;
+  } catch (error) {
+    await peer.close();
+    throw error;
+  }
+}
+
+/** Waits, at most until the signal aborts. */
+function wait(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve();
+    const done = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal.addEventListener("abort", done, { once: true });
+  });
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { Accepted, TransportListener } from "../mux/transport/types.ts";
 import type { Transport } from "../mux/types.ts";
 import { Iteration } from "./iteration.ts";
+import type { CloseOptions } from "./peer.ts";
 
 /** Who connects, as far as one can tell before anything is said. */
 export interface Connection {
@@ -27,7 +28,7 @@ export interface Served {
   /** Settles when it has ended. */
   readonly closed: Promise<void>;
   /** Ends it. */
-  close(): Promise<void>;
+  close(options?: CloseOptions): Promise<void>;
 }
 
 /**
@@ -72,14 +73,19 @@ export class Listener<T extends Served>
     return this.#closed.promise;
   }
 
-  /** Stops accepting and closes all that was accepted. Idempotent. */
-  async close(): Promise<void> {
+  /**
+   * Stops accepting and closes all that was accepted, peers as it says in
+   * `Peer.close()`. Idempotent.
+   *
+   * @param options whether peers wait for the calls under way
+   */
+  async close(options: CloseOptions = {}): Promise<void> {
     if (this.#state === "open") {
       this.#state = "closing";
       this.#source.close();
       this.#retry?.();
     }
-    await Promise.all([...this.#active].map((item) => item.close()));
+    await Promise.all([...this.#active].map((item) => item.close(options)));
     await this.#closed.promise.catch(() => {});
   }
 

@@ -21,6 +21,7 @@ export {
   type DialOptions,
   dialSession,
   memoryPair,
+  type ReconnectingDialOptions,
 } from "./dial.ts";
 export type { SchemeOptions } from "../mux/transport/types.ts";
 export { dialCommand, type DialCommandOptions } from "./dial_command.ts";
@@ -37,4 +38,16 @@ export {
   type ListenerOptions,
   type Served,
 } from "./listener.ts";
-export { type ErrorContext, Peer, type PeerOptions } from "./peer.ts";
+export {
+  type CloseOptions,
+  type ErrorContext,
+  Peer,
+  type PeerOptions,
+} from "./peer.ts";
+export type { BackoffOptions } from "./backoff.ts";
+export { ReconnectingPeer } from "./reconnect.ts";
+export type {
+  ConnectionState,
+  ReconnectEnvironment,
+  ReconnectOptions,
+} from "./reconnect_options.ts";

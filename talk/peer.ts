@@ -6,6 +6,7 @@ import {
   ValueBudget,
 } from "../codec/value_stream.ts";
 import type { QmuxChannel } from "../mux/channel.ts";
+import { MuxError } from "../mux/errors.ts";
 import type { Session } from "../mux/session.ts";
 import { ChannelPool } from "../rpc/channel_pool.ts";
 import { Client } from "../rpc/client.ts";
@@ -16,6 +17,9 @@ import type { Caller, CallOptions, Handler } from "../rpc/types.ts";
 
 /** Calls that one peer answers at once unless it is told otherwise. */
 export const DEFAULT_MAX_CONCURRENT_CALLS = 1_024;
+
+/** The longest delay of a timer, in milliseconds: what is longer fires at once. */
+const MAX_DELAY = 2 ** 31 - 1;
 
 /** Where an error comes from that nobody awaits. */
 export interface ErrorContext {
@@ -62,6 +66,16 @@ export interface PeerOptions {
   maxConcurrentCalls?: number;
 }
 
+/** How to close. */
+export interface CloseOptions {
+  /**
+   * Milliseconds that calls under way, of both directions, have to come to
+   * their end. Those that begin meanwhile are refused with `unavailable: …`.
+   * Default: 0.
+   */
+  drain?: number;
+}
+
 /**
  * One end of a conversation: calls the other end, and answers its calls, from
  * the moment it exists.
@@ -82,6 +96,9 @@ export class Peer implements Caller, AsyncDisposable {
   readonly session: Session;
   readonly #router = new Router();
   readonly #client: Client;
+  readonly #server: Server;
+  readonly #channels: ChannelPool;
+  #draining = false;
 
   /**
    * Makes a peer of a session, which it owns from now on.
@@ -117,7 +134,8 @@ export class Peer implements Caller, AsyncDisposable {
         });
       }
     };
-    const server = new Server({
+    this.#channels = channels;
+    this.#server = new Server({
       codecs: codecs.length === 0 ? [first] : codecs,
       maxValueSize,
       budget,
@@ -129,7 +147,7 @@ export class Peer implements Caller, AsyncDisposable {
       },
       onError: report,
     });
-    session.accept((channel) => server.serve(channel as QmuxChannel));
+    session.accept((channel) => this.#server.serve(channel as QmuxChannel));
     session.closed.catch((error) => report(error, undefined));
   }
 
@@ -139,6 +157,7 @@ export class Peer implements Caller, AsyncDisposable {
     args?: unknown,
     options?: CallOptions,
   ): Promise<unknown> {
+    if (this.#draining) return Promise.reject(closing());
     return this.#client.call(selector, args, options);
   }
 
@@ -148,6 +167,7 @@ export class Peer implements Caller, AsyncDisposable {
     args?: unknown,
     options?: CallOptions,
   ): Promise<RpcResponse> {
+    if (this.#draining) return Promise.reject(closing());
     return this.#client.request(selector, args, options);
   }
 
@@ -171,14 +191,52 @@ export class Peer implements Caller, AsyncDisposable {
 
   /**
    * Ends the conversation. What is queued leaves, for at most a second; calls
-   * that wait reject with `session-closed`. Idempotent; never rejects.
+   * that wait reject with `session-closed`, and the signals of those being
+   * answered abort. Idempotent; never rejects.
+   *
+   * With `drain` it first waits until the calls under way have ended, of both
+   * directions, those that continue included. Calls of this side reject with
+   * `session-closed` meanwhile, except those that a handler makes by
+   * `call.caller`; calls of the other side are refused with an error that says
+   * `unavailable`, and that they were not begun. `close()` without `drain` ends
+   * the wait.
+   *
+   * @param options whether to wait
    */
-  close(): Promise<void> {
-    return this.session.close();
+  async close({ drain = 0 }: CloseOptions = {}): Promise<void> {
+    if (drain > 0) await this.#drain(drain);
+    await this.session.close();
   }
 
   /** Same as {@linkcode close}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
+
+  async #drain(ms: number): Promise<void> {
+    this.#draining = true;
+    this.#server.refuse();
+    let over = false;
+    const ended = Promise.withResolvers<void>();
+    const end = () => {
+      over = true;
+      ended.resolve();
+    };
+    this.session.closed.then(end, end);
+    const timer = ms > MAX_DELAY ? undefined : setTimeout(end, ms);
+    while (!over && this.#isBusy()) {
+      await Promise.race([this.session.vacancy(), ended.promise]);
+    }
+    clearTimeout(timer);
+  }
+
+  /** Whether there are channels beyond those opened ahead of need. */
+  #isBusy(): boolean {
+    const unused = this.#server.idle + this.#channels.unused;
+    return this.session.usage.places > unused;
+  }
+}
+
+function closing(): MuxError {
+  return new MuxError("session-closed", "Cannot make call: peer is closing");
 }

@@ -353,3 +353,32 @@ Deno.test("serveWebSocket(): a client that is gone without a word is noticed aft
   assertEquals(error.code, "connection-lost");
   conn.close();
 });
+
+Deno.test("serveWebSocket(): as `fetch` of a module it runs under `deno serve`, without a flag or permission", async () => {
+  const module = new URL("../tests/support/serve_module.ts", import.meta.url);
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["serve", "--port=0", "--host=127.0.0.1", module.href],
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+    env: { NO_COLOR: "1" },
+  }).spawn();
+  try {
+    let said = "";
+    let host: string | undefined;
+    const lines = child.stderr.pipeThrough(new TextDecoderStream());
+    for await (const piece of lines.values({ preventCancel: true })) {
+      said += piece;
+      host = /http:\/\/(127\.0\.0\.1:\d+)/.exec(said)?.[1];
+      if (host !== undefined) break;
+    }
+    assert(host !== undefined, said);
+    await using peer = await dial(`ws://${host}/`);
+    assertEquals(await peer.call("echo", ["served"]), "served");
+    assertEquals(await (await fetch(`http://${host}/`)).text(), "a page");
+    await lines.cancel();
+  } finally {
+    child.kill();
+    await child.status;
+  }
+});

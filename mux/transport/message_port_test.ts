@@ -6,12 +6,8 @@ import { turn, watch, within } from "../../tests/support/within.ts";
 import { MuxError } from "../errors.ts";
 import { Session } from "../session.ts";
 import type { Transport } from "../types.ts";
-import {
-  MAX_IN_FLIGHT,
-  MAX_MESSAGE,
-  messagePortTransport,
-  windowTransport,
-} from "./message_port.ts";
+import { messagePortTransport, windowTransport } from "./message_port.ts";
+import { MAX_IN_FLIGHT, MAX_MESSAGE } from "./message_transport.ts";
 
 testTransport("MessagePort transport", () => {
   const { port1, port2 } = new MessageChannel();

@@ -1,25 +1,31 @@
-// The bench: this package beside peers, between two processes over TCP, in
-// turns. `deno task bench --help` says more.
+// The bench: this package beside peers, between two processes, in turns.
+// `deno task bench --help` says more.
 
 import { parseArgs } from "node:util";
 import { type MeasureName, MEASURES, type Sample } from "./measures.ts";
 import { type Entry, findPeers } from "./peers.ts";
-import { makeReport, type Samples, table } from "./report.ts";
-import { type Placement, type RunningPeer, startPeer } from "./run.ts";
+import { picture } from "./picture.ts";
+import { makeReport, type Report, type Samples } from "./report.ts";
+import { type Placement, RunningPeer } from "./run.ts";
+import { figure, table } from "./table.ts";
 
-const HELP = `Measures calls and bytes between two processes over TCP.
+const HELP = `Measures calls and bytes between two processes.
 
 Usage: deno task bench [options]
 
   --peers A,B       only peers whose name contains one of these
-  --measures A,B    only these: ${Object.keys(MEASURES).join(", ")}
+  --measures A,B    only these:
+                    ${Object.keys(MEASURES).join(", ")}
   --rounds N        rounds, of which the median counts (default 5)
   --seconds S       seconds of each measure of calls (default 0.5)
   --warmup S        seconds of calls before them (default 0.3)
-  --mib N           MiB of each measure of bytes (default 256)
+  --mib N           MiB sent one way (default 512)
+  --echo-mib N      MiB echoed, or beside which calls go (default 1024)
   --cores one|two   keep both processes on one core, or each on its own, by
                     taskset (default: as the system likes)
   --json            print JSON and no table
+  --svg FILE        also write a picture
+  --from FILE       measure nothing: show what --json printed to this file
   --help            print this
 
 Rounds alternate: each takes every peer in turn. Each measure has a client
@@ -33,26 +39,38 @@ const { values: flags } = parseArgs({
     rounds: { type: "string", default: "5" },
     seconds: { type: "string", default: "0.5" },
     warmup: { type: "string", default: "0.3" },
-    mib: { type: "string", default: "256" },
+    mib: { type: "string", default: "512" },
+    "echo-mib": { type: "string", default: "1024" },
     cores: { type: "string", default: "free" },
     json: { type: "boolean", default: false },
+    svg: { type: "string" },
+    from: { type: "string" },
     help: { type: "boolean", default: false },
   },
 });
 
 if (flags.help) console.log(HELP);
-else await main();
+else {
+  const report: Report = flags.from === undefined
+    ? await measure()
+    : JSON.parse(await Deno.readTextFile(flags.from));
+  console.log(flags.json ? JSON.stringify(report, null, 2) : table(report));
+  if (flags.svg) await Deno.writeTextFile(flags.svg, picture(report));
+}
 
-async function main(): Promise<void> {
+async function measure(): Promise<Report> {
   const rounds = number("rounds", flags.rounds);
   const options = {
     seconds: number("seconds", flags.seconds),
     warmup: number("warmup", flags.warmup),
     bytes: number("mib", flags.mib) * 1024 * 1024,
+    echoBytes: number("echo-mib", flags["echo-mib"]) * 1024 * 1024,
   };
   const placement = selectPlacement();
   const measures = selectMeasures();
   const directory = await Deno.makeTempDir({ prefix: "qtalk_bench_" });
+  // All that the processes leave behind goes there.
+  Deno.env.set("TMPDIR", directory);
   await using running = new AsyncDisposableStack();
   running.defer(() => Deno.remove(directory, { recursive: true }));
 
@@ -60,38 +78,36 @@ async function main(): Promise<void> {
   const peers = new Map<Entry, RunningPeer>();
   for (const entry of entries) {
     if (entry.peer === undefined) continue;
-    try {
-      peers.set(entry, running.use(await startPeer(entry.peer, placement)));
-    } catch (error) {
-      if (!entry.fetched) throw error;
-      entry.missing = (error as Error).message;
-    }
+    peers.set(entry, running.use(new RunningPeer(entry.peer, placement)));
   }
   const load = Deno.loadavg()[0]!;
   const samples: Samples = [];
   for (let round = 1; round <= rounds; round++) {
     for (const measure of measures) {
-      for (const [{ name }, peer] of peers) {
-        if (!peer.peer.measures.includes(measure)) continue;
-        const sample = await peer.measure(measure, options);
-        progress(`round ${round} of ${rounds}: ${name}, ${measure}`, sample);
-        samples.push({ peer: name, measure, sample });
+      for (const [entry, running] of peers) {
+        if (!running.peer.measures.includes(measure)) continue;
+        const { name } = entry;
+        try {
+          const sample = await running.measure(measure, options);
+          progress(`round ${round} of ${rounds}: ${name}, ${measure}`, sample);
+          samples.push({ peer: name, measure, sample });
+        } catch (error) {
+          // What comes from a registry may not come, or may break.
+          if (!entry.fetched) throw error;
+          entry.missing = (error as Error).message;
+          peers.delete(entry);
+        }
       }
     }
   }
-  const report = makeReport(
-    { rounds, placement, ...options },
-    load,
-    entries,
-    measures,
-    samples,
-  );
-  console.log(flags.json ? JSON.stringify(report, null, 2) : table(report));
+  const settings = { rounds, placement, ...options };
+  return makeReport(settings, load, entries, measures, samples);
 }
 
 /** Numbers are for those who watch; standard output is for the result. */
-function progress(what: string, { value }: Sample): void {
-  console.error(`${what}: ${Math.round(value).toLocaleString("en")}`);
+function progress(what: string, { value, p99 }: Sample): void {
+  const tail = p99 === undefined ? "" : `, p99 ${figure(p99)} µs`;
+  console.error(`${what}: ${figure(value)}${tail}`);
 }
 
 function number(name: string, text: string): number {

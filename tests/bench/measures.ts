@@ -10,8 +10,10 @@ export interface MeasureOptions {
   seconds: number;
   /** Seconds of calls before those that count. */
   warmup: number;
-  /** Bytes to send. */
+  /** Bytes of a transfer one way. */
   bytes: number;
+  /** Bytes of a transfer that is echoed, or that calls go beside. */
+  echoBytes: number;
 }
 
 /** What a client process prints, as one line of JSON. */
@@ -23,31 +25,174 @@ export interface Sample {
   p99?: number;
 }
 
-/** A measure: what it is about, and the unit that more of is better. */
+/** What carries the bytes between the two processes. */
+export type Transport = "tcp" | "unix" | "stdio";
+
+/** What a client process does: a function of tasks.ts, or of startup.ts. */
+export type TaskName =
+  | "calls"
+  | "callsOverConnections"
+  | "payload"
+  | "roundTrips"
+  | "send"
+  | "receive"
+  | "echo"
+  | "besideSend"
+  | "besideReceive"
+  | "channelTime"
+  | "channelMemory"
+  | "connectionMemory"
+  | "startup";
+
+/** Of these, fewer are better. */
+const LESS = ["µs", "ms", "B", "round trips"];
+
+/** A measure: what it is about, how, and in which unit. */
 export interface Measure {
   title: string;
-  unit: "calls/s" | "MiB/s";
-  /** Calls in flight; undefined if it is about bytes. */
-  inflight?: number;
+  unit: "calls/s" | "MB/s" | "µs" | "ms" | "B" | "round trips";
+  task: TaskName;
+  /** Calls in flight, channels, connections or bytes, as the task has it. */
+  size?: number;
+  /** Default: `tcp`. */
+  transport?: Transport;
+  /** Whether a slow, distant link lies in between (relay.ts). */
+  relay?: boolean;
+}
+
+/** The link of measures with `relay`: its round trip, and bytes per second. */
+export const LINK = { roundTrip: 50, rate: 100 * 1024 * 1024 } as const;
+
+function calls(size: number): Measure {
+  return {
+    title: `unary calls, ${size === 1 ? "one at a time" : `${size} in flight`}`,
+    unit: "calls/s",
+    task: "calls",
+    size,
+  };
+}
+
+function over(transport: Transport, measure: Measure): Measure {
+  return { ...measure, title: `${measure.title}, ${transport}`, transport };
+}
+
+const SEND: Measure = {
+  title: "bytes one way through one channel",
+  unit: "MB/s",
+  task: "send",
+};
+
+function payload(size: number, name: string): Measure {
+  const title = `time of a call with ${name} there and back`;
+  return { title, unit: "µs", task: "payload", size };
+}
+
+function channelTime(size: number): Measure {
+  const title = `opening ${
+    size.toLocaleString("en")
+  }: time of each; round trip beside`;
+  return { title, unit: "µs", task: "channelTime", size };
 }
 
 /** All measures, by the names that the command line takes. */
 export const MEASURES = {
-  "unary-1": {
-    title: "unary calls, one after the other",
-    unit: "calls/s",
-    inflight: 1,
+  "unary-1": calls(1),
+  "unary-64": calls(64),
+  "unary-1000": calls(1_000),
+  "unix-1": over("unix", calls(1)),
+  "unix-64": over("unix", calls(64)),
+  "stdio-1": over("stdio", calls(1)),
+  "stdio-64": over("stdio", calls(64)),
+  "bytes": SEND,
+  "unix-bytes": over("unix", SEND),
+  "stdio-bytes": over("stdio", SEND),
+  "echo": {
+    title: "bytes echoed through one channel",
+    unit: "MB/s",
+    task: "echo",
+    size: 1,
   },
-  "unary-64": {
-    title: "unary calls, 64 in flight",
-    unit: "calls/s",
-    inflight: 64,
+  "echo-8": {
+    title: "bytes echoed through 8 channels, in sum",
+    unit: "MB/s",
+    task: "echo",
+    size: 8,
   },
-  "bytes": { title: "one-way bytes through one channel", unit: "MiB/s" },
+  "relay-bytes": {
+    title: "bytes through one channel over 50 ms, 100 MiB/s, from 1 s on",
+    unit: "MB/s",
+    task: "receive",
+    relay: true,
+  },
+  "relay-call": {
+    title: "a warm call over 50 ms",
+    unit: "round trips",
+    task: "roundTrips",
+    relay: true,
+  },
+  "beside-send": {
+    title: "bytes sent while calls go beside, and those calls",
+    unit: "MB/s",
+    task: "besideSend",
+  },
+  "beside-receive": {
+    title: "bytes received while calls go beside, and those calls",
+    unit: "MB/s",
+    task: "besideReceive",
+  },
+  "payload-16": payload(16, "16 B"),
+  "payload-1k": payload(1024, "1 KiB"),
+  "payload-64k": payload(64 * 1024, "64 KiB"),
+  "payload-1m": payload(1024 ** 2, "1 MiB"),
+  "payload-16m": payload(16 * 1024 ** 2, "16 MiB"),
+  "payload-64m": payload(64 * 1024 ** 2, "64 MiB"),
+  "channels-1": channelTime(1),
+  "channels-100": channelTime(100),
+  "channels-10000": channelTime(10_000),
+  "channels-100000": channelTime(100_000),
+  "channel-memory": {
+    title: "memory of an idle channel, of 10,000",
+    unit: "B",
+    task: "channelMemory",
+    size: 10_000,
+  },
+  "channel-memory-100000": {
+    title: "memory of an idle channel, of 100,000",
+    unit: "B",
+    task: "channelMemory",
+    size: 100_000,
+  },
+  "connections-1000": {
+    title: "unary calls, 64 in flight, over 1,000 connections",
+    unit: "calls/s",
+    task: "callsOverConnections",
+    size: 1_000,
+  },
+  "connection-memory": {
+    title: "memory of an idle connection, one end, of 1,000",
+    unit: "B",
+    task: "connectionMemory",
+    size: 1_000,
+  },
+  "startup": {
+    title: "`deno run` of a program whose first call is answered",
+    unit: "ms",
+    task: "startup",
+  },
 } as const satisfies Record<string, Measure>;
 
 /** The name of a measure. */
 export type MeasureName = keyof typeof MEASURES;
+
+/** The measure of that name. */
+export function measureOf(name: MeasureName): Measure {
+  return MEASURES[name];
+}
+
+/** Whether less of it is better. */
+export function isBetterLow({ unit }: Measure): boolean {
+  return LESS.includes(unit);
+}
 
 /** Bytes in each write. */
 export const CHUNK_SIZE = 64 * 1024;

@@ -4,7 +4,13 @@
  *
  * @module
  */
-import type { MeasureName, MeasureOptions } from "./measures.ts";
+import {
+  type MeasureName,
+  measureOf,
+  type MeasureOptions,
+  type Sample,
+  type Transport,
+} from "./measures.ts";
 
 /** A program and its arguments. */
 export type CommandLine = readonly [string, ...string[]];
@@ -15,40 +21,60 @@ export interface Peer {
   readonly name: string;
   /** What it can do. */
   readonly measures: readonly MeasureName[];
-  /** Prints `listening ADDRESS` as its first line. */
-  server(): CommandLine;
-  /** Connects, measures and prints one line, a `Sample`. */
+  /** Whether its server says on stderr what means nothing. */
+  readonly chatty?: boolean;
+  /** Prints `listening ADDRESS` as its first line; none over stdio. */
+  server?(transport: Transport): CommandLine;
+  /**
+   * Connects, measures and prints one line, a `Sample`. Over stdio the address
+   * is `stdio`, and the client starts its server.
+   */
   client(
     measure: MeasureName,
     address: string,
     options: MeasureOptions,
   ): CommandLine;
   /** Reads the client's line; by default it is a `Sample` as it stands. */
-  parse?(line: string): import("./measures.ts").Sample;
+  parse?(line: string, measure: MeasureName): Sample;
 }
 
 /**
  * A peer written for Deno: a module of `peers/` that exports both ends. What is
- * timed, and how, is the same for all (client.ts).
+ * timed, and how, is the same for all (tasks.ts).
  */
 export interface DenoPeer {
-  /** Serves until the process ends; resolves to the address to connect to. */
-  serve(): Promise<string>;
+  /**
+   * Serves until the process ends, or its stdin; resolves to the address to
+   * connect to. Missing if it is a client of another peer's server.
+   */
+  serve?(transport: Transport): Promise<string>;
   /** Connects. */
   connect(address: string): Promise<Connection>;
 }
 
 /** A client's end. What a peer cannot do, it has not. */
 export interface Connection {
-  /** Sends a number and resolves to it when it comes back. */
-  call?(value: number): Promise<unknown>;
+  /** Sends a value and resolves to it when it comes back. */
+  call?(value: unknown): Promise<unknown>;
   /**
    * Sends `bytes` bytes, the chunk over and over, through one stream; resolves
    * to how many the other end counted.
    */
   send?(bytes: number, chunk: Uint8Array): Promise<number>;
+  /** Receives `bytes` bytes through one stream; tells of each chunk. */
+  receive?(bytes: number, took: (size: number) => void): Promise<void>;
+  /** As `send`, and all of it comes back; resolves to how much came. */
+  echo?(bytes: number, chunk: Uint8Array): Promise<number>;
+  /** Opens a channel that the other end echoes; resolves once it is open. */
+  open?(): Promise<EchoChannel>;
   /** Ends the connection. */
   close(): void | Promise<void>;
+}
+
+/** A channel whose other end echoes. */
+export interface EchoChannel {
+  readonly readable: ReadableStream<Uint8Array>;
+  readonly writable: WritableStream<Uint8Array>;
 }
 
 /** Loads a Deno peer's module. */
@@ -59,26 +85,30 @@ export async function loadDenoPeer(file: string): Promise<DenoPeer> {
   return module.default as DenoPeer;
 }
 
+/** The command line of a script of the bench. */
+export function script(file: string, ...args: string[]): CommandLine {
+  return [
+    Deno.execPath(),
+    // Who measures memory wants no garbage in it.
+    ...["run", "--quiet", "--allow-all", "--v8-flags=--expose-gc"],
+    new URL(file, import.meta.url).pathname,
+    ...args,
+  ];
+}
+
 /** Command lines for a module of `peers/`. */
 export function denoPeer(
   file: string,
   name: string,
   measures: readonly MeasureName[],
 ): Peer {
-  const run = (script: string, ...args: string[]): CommandLine => [
-    Deno.execPath(),
-    "run",
-    "--quiet",
-    "--allow-all",
-    new URL(script, import.meta.url).pathname,
-    file,
-    ...args,
-  ];
   return {
     name,
     measures,
-    server: () => run("server.ts"),
-    client: (measure, address, { seconds, warmup, bytes }) =>
-      run("client.ts", measure, address, `${seconds}`, `${warmup}`, `${bytes}`),
+    server: (transport) => script("server.ts", file, transport),
+    client: (measure, address, options) =>
+      measureOf(measure).task === "startup"
+        ? script("startup.ts", file)
+        : script("client.ts", file, measure, address, JSON.stringify(options)),
   };
 }

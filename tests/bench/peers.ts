@@ -4,8 +4,9 @@
  * @module
  */
 import { buildReference } from "../interop/reference.ts";
+import { type MeasureName, MEASURES } from "./measures.ts";
 import { denoPeer, type Peer } from "./peer.ts";
-import { qtalkGo } from "./peers/qtalk_go.ts";
+import { goToQtalk, qtalkGo } from "./peers/qtalk_go.ts";
 
 /** A peer that takes part, or why one does not. */
 export interface Entry {
@@ -17,6 +18,34 @@ export interface Entry {
   fetched?: boolean;
 }
 
+/** The names of those that ratios are about (targets.ts). */
+export const NAMES = {
+  qtalk: "qtalk (this)",
+  session: "qtalk (this), without calls",
+  go: "qtalk-go",
+  qtalkToGo: "qtalk → qtalk-go",
+  goToQtalk: "qtalk-go → qtalk",
+  raw: "(raw sockets and pipes)",
+  idMap: "(id map, hand-written)",
+  birpc: "birpc, WebSocket",
+  kkrpc: "kkrpc",
+  grpc: "grpc-js",
+  yamux: "libp2p-yamux",
+  http2: "node:http2",
+  empty: "(an empty file)",
+} as const;
+
+/** All measures whose names begin so, and go on with a number or a dash. */
+function named(...prefixes: string[]): MeasureName[] {
+  const names = Object.keys(MEASURES) as MeasureName[];
+  return names.filter((name) =>
+    prefixes.some((prefix) => name === prefix || name.startsWith(`${prefix}-`))
+  );
+}
+
+const CALLS = named("unary");
+const PIPES = named("unix", "stdio");
+
 /**
  * The peers whose names are `wanted`, ours first. What has to be built goes to
  * `directory`.
@@ -25,26 +54,38 @@ export async function findPeers(
   directory: string,
   wanted: (name: string) => boolean,
 ): Promise<Entry[]> {
-  const calls = ["unary-1", "unary-64"] as const;
-  const all = [...calls, "bytes"] as const;
+  const { raw, idMap, http2, yamux, grpc, birpc, kkrpc, empty } = NAMES;
+  const everything = named(
+    ...["unary", "unix", "stdio", "bytes", "echo", "relay", "beside"],
+    ...["payload", "connections", "connection", "startup"],
+  );
+  const growth = named("channels", "channel");
   const own = [
-    denoPeer("raw_tcp", "raw TCP", ["unary-1", "bytes"]),
-    denoPeer("id_map", "id map, hand-written", calls),
+    denoPeer("raw", raw, [
+      ...named("unary-1", "unix-1", "stdio-1", "unix-bytes", "stdio-bytes"),
+      ...named("bytes", "echo", "relay", "connections", "startup"),
+    ]),
+    denoPeer("id_map", idMap, [
+      ...CALLS,
+      ...named("unix-64", "stdio-64", "payload"),
+    ]),
+    denoPeer("http2", http2, named("unary-64", "bytes", "beside")),
+    denoPeer("empty", empty, ["startup"]),
   ];
   const fromNpm = [
-    denoPeer("birpc", "birpc, WebSocket", calls),
-    denoPeer("kkrpc", "kkrpc, WebSocket", calls),
-    denoPeer("grpc_js", "grpc-js", all),
-    denoPeer("yamux", "libp2p-yamux", all),
-  ];
-  const others = [
-    ...own.map(entry),
-    ...fromNpm.map((peer) => ({ ...entry(peer), fetched: true })),
+    denoPeer("birpc", birpc, CALLS),
+    { ...denoPeer("kkrpc", kkrpc, [...CALLS, "stdio-64"]), chatty: true },
+    denoPeer("grpc_js", grpc, [...CALLS, "bytes"]),
+    denoPeer("yamux", yamux, [...CALLS, "bytes", "echo", "echo-8"]),
   ];
   return [
-    entry(denoPeer("qtalk", "qtalk (this)", all)),
-    ...wanted(GO_NAME) ? [await findGo(directory)] : [],
-    ...others,
+    entry(denoPeer("qtalk", NAMES.qtalk, everything)),
+    entry(denoPeer("qtalk_session", NAMES.session, growth)),
+    ...[NAMES.go, NAMES.qtalkToGo, NAMES.goToQtalk].some(wanted)
+      ? await findGo(directory)
+      : [],
+    ...own.map(entry),
+    ...fromNpm.map((peer) => ({ ...entry(peer), fetched: true })),
   ].filter(({ name }) => wanted(name));
 }
 
@@ -52,10 +93,22 @@ function entry(peer: Peer): Entry {
   return { name: peer.name, peer };
 }
 
-const GO_NAME = "qtalk-go";
-
-async function findGo(directory: string): Promise<Entry> {
+async function findGo(directory: string): Promise<Entry[]> {
+  const { go, qtalkToGo, goToQtalk: fromGo } = NAMES;
   const { binary, missing } = await buildReference(directory);
-  if (missing !== undefined) return { name: GO_NAME, missing };
-  return entry(qtalkGo(binary));
+  if (missing !== undefined) {
+    return [go, qtalkToGo, fromGo].map((name) => ({ name, missing }));
+  }
+  const both = ["unary-1", "unary-64"] as const;
+  const reference = qtalkGo(binary, go, [
+    ...CALLS,
+    ...PIPES.filter((name) => name !== "stdio-bytes"),
+    ...["bytes", "relay-call"] as const,
+  ]);
+  const ours = denoPeer("qtalk_to_go", qtalkToGo, both);
+  return [
+    reference,
+    { ...ours, server: reference.server! },
+    goToQtalk(binary, fromGo, both),
+  ].map(entry);
 }

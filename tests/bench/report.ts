@@ -1,16 +1,17 @@
 /**
- * From samples to a report, and to the table that people read.
+ * From samples to a report: what `--json` prints.
  *
  * @module
  */
 import {
   type MeasureName,
+  measureOf,
   type MeasureOptions,
-  MEASURES,
   type Sample,
 } from "./measures.ts";
 import type { Entry } from "./peers.ts";
 import type { Placement } from "./run.ts";
+import { type Check, checkTargets } from "./targets.ts";
 
 /** What was measured, in the order it was. */
 export type Samples = { peer: string; measure: MeasureName; sample: Sample }[];
@@ -42,6 +43,8 @@ export interface Report {
   options: MeasureOptions & { rounds: number; placement: Placement };
   missing: { peer: string; reason: string }[];
   results: Result[];
+  /** The ratios that this project has set itself (targets.ts). */
+  checks: Check[];
 }
 
 /** Takes the medians. */
@@ -74,6 +77,7 @@ export function makeReport(
       missing === undefined ? [] : [{ peer: name, reason: missing }]
     ),
     results,
+    checks: checkTargets(results),
   };
 }
 
@@ -86,7 +90,7 @@ function summarize(
   return {
     peer,
     measure,
-    unit: MEASURES[measure].unit,
+    unit: measureOf(measure).unit,
     median: median(rounds)!,
     min: Math.min(...rounds),
     max: Math.max(...rounds),
@@ -104,63 +108,4 @@ function median(values: readonly number[]): number | undefined {
     : sorted.length === 0
     ? undefined
     : (sorted[middle - 1]! + sorted[middle]!) / 2;
-}
-
-const PLACEMENTS: Record<Placement, string> = {
-  free: "processes unpinned",
-  one: "both processes on one core",
-  two: "each process on its own core",
-};
-const COLUMNS = ["median", "min … max", "p50 µs", "p99 µs"];
-
-/** The report as text, in Markdown that is aligned for terminals too. */
-export function table({ machine, options, missing, results }: Report): string {
-  const lines = [
-    `Deno ${machine.deno}, ${machine.os} ${machine.arch}, ${machine.cores} cores, ` +
-    `load ${machine.load.toFixed(1)} before; ` +
-    `${
-      PLACEMENTS[options.placement]
-    }; medians of ${options.rounds} rounds, ${options.seconds} s of calls, ` +
-    `${options.bytes / 1024 / 1024} MiB of bytes`,
-  ];
-  for (const measure of new Set(results.map((result) => result.measure))) {
-    const { title, unit } = MEASURES[measure];
-    const rows = results.filter((result) => result.measure === measure)
-      .map(row);
-    lines.push("", ...align([[`${title}, ${unit}`, ...COLUMNS], ...rows]));
-  }
-  for (const { peer, reason } of missing) {
-    lines.push("", `${peer} did not take part: ${reason}`);
-  }
-  return lines.join("\n");
-}
-
-function row({ peer, median, min, max, p50, p99 }: Result): string[] {
-  const whole = (value: number | undefined) =>
-    value === undefined ? "–" : Math.round(value).toLocaleString("en");
-  return [
-    peer,
-    whole(median),
-    `${whole(min)} … ${whole(max)}`,
-    whole(p50),
-    whole(p99),
-  ];
-}
-
-function align(rows: string[][]): string[] {
-  const widths = rows[0]!.map((_, column) =>
-    Math.max(...rows.map((cells) => cells[column]!.length))
-  );
-  const line = (cells: string[]) =>
-    `| ${
-      cells.map((cell, column) =>
-        column === 0
-          ? cell.padEnd(widths[column]!)
-          : cell.padStart(widths[column]!)
-      ).join(" | ")
-    } |`;
-  const rule = widths.map((width, column) =>
-    column === 0 ? "-".repeat(width) : "-".repeat(width - 1) + ":"
-  );
-  return [line(rows[0]!), line(rule), ...rows.slice(1).map(line)];
 }

@@ -3,8 +3,15 @@
  *
  * @module
  */
-import type { MeasureName, MeasureOptions, Sample } from "./measures.ts";
+import {
+  type MeasureName,
+  measureOf,
+  type MeasureOptions,
+  type Sample,
+  type Transport,
+} from "./measures.ts";
 import type { CommandLine, Peer } from "./peer.ts";
+import { startRelay } from "./relay.ts";
 
 /**
  * Where the two processes run. Left to itself, the system puts them on one core
@@ -24,82 +31,98 @@ function place(
 }
 
 /** Milliseconds beyond the time to call after which a client has hung. */
-const PATIENCE = 60_000;
+const PATIENCE = 120_000;
 
-/** A server process, started once for all rounds. */
-export interface RunningPeer extends AsyncDisposable {
+/** A peer whose servers start when first needed, and serve all rounds. */
+export class RunningPeer implements AsyncDisposable {
   readonly peer: Peer;
-  /** Has a client process measure. */
-  measure(name: MeasureName, options: MeasureOptions): Promise<Sample>;
-}
+  readonly #placement: Placement;
+  readonly #addresses = new Map<Transport | "relay", string>();
+  readonly #running = new AsyncDisposableStack();
 
-/**
- * Starts a peer's server.
- *
- * @throws {Error} if it does not say where it listens
- */
-export async function startPeer(
-  peer: Peer,
-  placement: Placement,
-): Promise<RunningPeer> {
-  const [program, ...args] = place(peer.server(), placement, "server");
-  const child = new Deno.Command(program, {
-    args,
-    stdin: "null",
-    stdout: "piped",
-    stderr: "inherit",
-  }).spawn();
-  async function stop(): Promise<void> {
-    try {
-      child.kill("SIGKILL");
-    } catch {
-      // It has ended by itself.
-    }
-    await child.status;
+  /** Starts nothing yet. */
+  constructor(peer: Peer, placement: Placement) {
+    this.peer = peer;
+    this.#placement = placement;
   }
-  const line = await firstLine(child.stdout);
-  const address = /^listening (.+)$/.exec(line)?.[1];
-  if (address === undefined) {
-    await stop();
-    throw new Error(`Cannot start server of ${peer.name}: it said "${line}"`);
-  }
-  return {
-    peer,
-    measure(name, options) {
-      const command = peer.client(name, address, options);
-      return runClient(
-        peer,
-        name,
-        place(command, placement, "client"),
-        options,
+
+  /**
+   * Has a client process measure.
+   *
+   * @throws {Error} if a process fails
+   */
+  async measure(name: MeasureName, options: MeasureOptions): Promise<Sample> {
+    const { transport = "tcp", relay, task } = measureOf(name);
+    const alone = transport === "stdio" || task === "startup";
+    const address = alone
+      ? transport
+      : relay
+      ? await this.#relayed()
+      : await this.#address(transport);
+    const command = this.peer.client(name, address, options);
+    const [program, ...args] = place(command, this.#placement, "client");
+    const { success, code, signal, stdout } = await new Deno.Command(program, {
+      args,
+      stderr: "inherit",
+      signal: AbortSignal.timeout(
+        PATIENCE + 1_000 * (options.warmup + options.seconds),
+      ),
+    }).output();
+    if (!success) {
+      throw new Error(
+        `Cannot measure ${name} of ${this.peer.name}: its client ended with ${
+          signal ?? code
+        }`,
       );
-    },
-    [Symbol.asyncDispose]: stop,
-  };
+    }
+    const line = new TextDecoder().decode(stdout);
+    return this.peer.parse?.(line, name) ?? JSON.parse(line) as Sample;
+  }
+
+  /** Ends the servers. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#running.disposeAsync();
+  }
+
+  async #relayed(): Promise<string> {
+    const known = this.#addresses.get("relay");
+    if (known !== undefined) return known;
+    const relay = this.#running.use(startRelay(await this.#address("tcp")));
+    this.#addresses.set("relay", relay.address);
+    return relay.address;
+  }
+
+  async #address(transport: Transport): Promise<string> {
+    const known = this.#addresses.get(transport);
+    if (known !== undefined) return known;
+    const command = this.peer.server!(transport);
+    const [program, ...args] = place(command, this.#placement, "server");
+    const child = new Deno.Command(program, {
+      args,
+      stdin: "null",
+      stdout: "piped",
+      stderr: this.peer.chatty ? "null" : "inherit",
+    }).spawn();
+    this.#running.defer(() => stop(child));
+    const line = await firstLine(child.stdout);
+    const address = /^listening (.+)$/.exec(line)?.[1];
+    if (address === undefined) {
+      throw new Error(
+        `Cannot start server of ${this.peer.name}: it said "${line}"`,
+      );
+    }
+    this.#addresses.set(transport, address);
+    return address;
+  }
 }
 
-async function runClient(
-  peer: Peer,
-  name: MeasureName,
-  [program, ...args]: CommandLine,
-  options: MeasureOptions,
-): Promise<Sample> {
-  const { success, code, signal, stdout } = await new Deno.Command(program, {
-    args,
-    stderr: "inherit",
-    signal: AbortSignal.timeout(
-      PATIENCE + 1_000 * (options.warmup + options.seconds),
-    ),
-  }).output();
-  if (!success) {
-    throw new Error(
-      `Cannot measure ${name} of ${peer.name}: its client ended with ${
-        signal ?? code
-      }`,
-    );
+async function stop(child: Deno.ChildProcess): Promise<void> {
+  try {
+    child.kill("SIGKILL");
+  } catch {
+    // It has ended by itself.
   }
-  const line = new TextDecoder().decode(stdout);
-  return peer.parse?.(line) ?? JSON.parse(line) as Sample;
+  await child.status;
 }
 
 async function firstLine(output: ReadableStream<Uint8Array>): Promise<string> {

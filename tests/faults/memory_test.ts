@@ -1,17 +1,12 @@
 /**
  * What a peer can make a session hold. Counted twice: as `heldBytes` says, and
- * as the engine counts buffers that are alive, which keeps the first honest.
+ * as the engine counts buffers that are alive.
  *
  * @module
  */
+import { assertEquals, assertLessOrEqual } from "@std/assert";
+import { TextLineStream } from "@std/streams";
 import {
-  assert,
-  assertEquals,
-  assertGreater,
-  assertLessOrEqual,
-} from "@std/assert";
-import {
-  type Channel,
   DEFAULTS,
   dialSession,
   listenSession,
@@ -19,30 +14,16 @@ import {
   Session,
   type SessionOptions,
 } from "@qtalk/qtalk";
-import type { QmuxChannel } from "../../mux/channel.ts";
-import { ReceiveBuffer } from "../../mux/receive_buffer.ts";
-import { liveBuffers, report } from "../support/memory.ts";
-import { type RawPeer, rawSession } from "../support/raw_peer.ts";
-import { forSeeds } from "../support/random.ts";
-import { close, concat, data, open } from "../support/wire.ts";
+import { liveBuffers } from "../support/memory.ts";
+import { rawSession } from "../support/raw_peer.ts";
+import { concat, data } from "../support/wire.ts";
 import { turn, watch, within } from "../support/within.ts";
+import { held, keep, openRaw } from "./kept.ts";
 
 const KIB = 1024, MIB = 1024 * KIB;
+const receiver = new URL("resident_receiver.ts", import.meta.url);
 /** What the contract allows beside the windows. */
 const SLACK = 4 * MIB;
-
-/** Accepts every channel and touches none. */
-function keep(session: Session): QmuxChannel[] {
-  const kept: QmuxChannel[] = [];
-  session.accept((channel) => kept.push(channel as QmuxChannel));
-  return kept;
-}
-
-function held(channels: Iterable<QmuxChannel>): number {
-  let sum = 0;
-  for (const channel of channels) sum += channel.heldBytes;
-  return sum;
-}
 
 /** Everything sent so far has arrived when this resolves. */
 async function settled(session: Session): Promise<void> {
@@ -51,44 +32,6 @@ async function settled(session: Session): Promise<void> {
     await turn();
   }
 }
-
-/** Opens that many channels from the raw side, numbered from 0. */
-async function openRaw(raw: RawPeer, count: number): Promise<number[]> {
-  for (let i = 0; i < count; i++) await raw.send(open(i));
-  const ids: number[] = [];
-  for (let i = 0; i < count; i++) {
-    ids.push((await raw.expect("open-confirm")).sender);
-  }
-  return ids;
-}
-
-Deno.test("heldBytes is what the buffers cost that a channel keeps alive", async () => {
-  await forSeeds(3, async (random) => {
-    const before = await liveBuffers();
-    const buffers: ReceiveBuffer[] = [];
-    for (let i = 0; i < 64; i++) {
-      const buffer = new ReceiveBuffer();
-      const pieceSize = random.pick([1, 9, 1_000, 20_000]);
-      for (let turn = 0; turn < 50; turn++) {
-        for (let n = random.int(1, 40); n > 0; n--) {
-          buffer.borrow(new Uint8Array(random.int(1, pieceSize)));
-        }
-        buffer.settle();
-        if (random.chance(0.2)) buffer.take();
-        if (random.chance(0.5)) {
-          buffer.skip(random.int(0, buffer.peek()?.length ?? 0));
-        }
-      }
-      buffers.push(buffer);
-    }
-    const alive = await liveBuffers() - before;
-    const counted = buffers.reduce((sum, b) => sum + b.heldBytes, 0);
-    assert(
-      Math.abs(alive - counted) < 0.02 * counted,
-      `heldBytes says ${counted}, the engine ${alive}`,
-    );
-  });
-});
 
 /** Two sessions, over memory and over a socket. */
 const PAIRS: Record<
@@ -135,7 +78,6 @@ for (const [over, pair] of Object.entries(PAIRS)) {
     const alive = await liveBuffers() - before;
     assertLessOrEqual(alive, DEFAULTS.initialWindow + SLACK);
     assertEquals(watched.filter((w) => w.state !== "pending"), []);
-    report(`1 GiB offered over ${over}`, alive);
 
     await sender.close();
     await within(Promise.allSettled(writes), "the writes, by then rejected");
@@ -166,7 +108,6 @@ for (const [over, pair] of Object.entries(PAIRS)) {
     assertLessOrEqual(kept[0]!.heldBytes, DEFAULTS.maxWindow);
     assertLessOrEqual(alive, DEFAULTS.maxWindow + SLACK);
     assertEquals(writing.state, "pending");
-    report(`a grown window over ${over}`, alive);
     await sender.close();
     reader.closed.catch(() => {});
     writer.closed.catch(() => {});
@@ -185,9 +126,9 @@ interface Shape {
 
 const SHAPES: Record<string, Shape> = {
   "full packets": { sizes: [64 * KIB], frames: 1, window: 256 * KIB },
-  "1 byte, a write each": { sizes: [1], frames: 1, window: KIB },
-  "1 byte, many a write": { sizes: [1], frames: 500, window: 12 * KIB },
-  "9 bytes, many a write": { sizes: [9], frames: 500, window: 64 * KIB },
+  "1 byte, a write each": { sizes: [1], frames: 1, window: 300 },
+  "1 byte, many a write": { sizes: [1], frames: 500, window: 5 * KIB },
+  "9 bytes, many a write": { sizes: [9], frames: 500, window: 20 * KIB },
   // Right behind a block that has almost enough room.
   "a byte, then 16 KiB": { sizes: [1, 16 * KIB], frames: 1, window: 64 * KIB },
   "a byte, then 4 KiB": { sizes: [1, 4 * KIB], frames: 1, window: 64 * KIB },
@@ -233,7 +174,6 @@ for (const [name, shape] of Object.entries(SHAPES)) {
     assertLessOrEqual(held(kept), bound);
     const alive = await liveBuffers() - before;
     assertLessOrEqual(alive, bound + SLACK);
-    report(`100 channels, ${name}`, alive);
     await session.close();
     await raw.close();
   });
@@ -274,135 +214,50 @@ Deno.test("100 channels whose windows grew share the budget when their readers s
   assertLessOrEqual(held(kept), bound);
   const alive = await liveBuffers() - before;
   assertLessOrEqual(alive, bound + SLACK);
-  report("99 grown windows", alive);
 });
 
-Deno.test("a channel holds no more than its window, however much of what arrived was read", async () => {
-  await forSeeds(40, async (random) => {
-    const initialWindow = random.pick([100, 5_000, 64 * KIB]);
-    const { session, raw } = rawSession({ initialWindow, windowBudget: 0 });
-    const kept = keep(session);
-    const [id] = await openRaw(raw, 1);
-    const [channel] = kept as [QmuxChannel];
-    let credit = initialWindow, sent = 0, taken = 0;
-    for (let i = 0; i < 200; i++) {
-      for (const frame of raw.takePending()) {
-        if (frame.type === "window-adjust") credit += frame.bytes;
-      }
-      if (random.chance(0.6) && credit > 0) {
-        // Up to all that it may, in one write or in small pieces.
-        const bytes = random.bytes(random.pick([1, 40, credit]) % (credit + 1));
-        const pieces = random.chance(0.5) ? [bytes] : random.split(bytes, 99);
-        await raw.sendEach(pieces.map((piece) => data(id!, piece)));
-        credit -= bytes.length;
-        sent += bytes.length;
-      } else if (random.chance(0.2)) {
-        taken += channel.take()?.length ?? 0;
-      } else {
-        const size = random.int(0, channel.peek()?.length ?? 0);
-        channel.skip(size);
-        taken += size;
-      }
-      await Promise.resolve();
-      assertLessOrEqual(channel.heldBytes, initialWindow);
-      assertEquals(channel.buffered, sent - taken);
-    }
-    // No credit is lost on the way: once all is read, half a window is there.
-    for (let chunk; (chunk = channel.take()) !== undefined;) {
-      taken += chunk.length;
-    }
-    for (let i = 0; i < 100 && 2 * credit <= initialWindow; i++) {
-      await turn();
-      for (const frame of raw.takePending()) {
-        if (frame.type === "window-adjust") credit += frame.bytes;
-      }
-    }
-    assertEquals([taken, channel.heldBytes], [sent, 0]);
-    assertGreater(2 * credit, initialWindow);
-    assertLessOrEqual(credit, initialWindow);
-    await raw.end();
-    await session.closed;
-  });
-});
+Deno.test("the process of a receiver stays small while 100 channels are offered 1 GiB each", async () => {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-check", "--allow-net=127.0.0.1", receiver.pathname],
+    stdin: "piped",
+    stdout: "piped",
+  }).spawn();
+  const lines = child.stdout.pipeThrough(new TextDecoderStream())
+    .pipeThrough(new TextLineStream()).getReader();
+  const input = child.stdin.getWriter();
+  const read = async () => (await within(lines.read(), "the receiver")).value!;
+  const measure = async (): Promise<{ channels: number; resident: number }> => {
+    await input.write(Uint8Array.of(10));
+    return JSON.parse(await read());
+  };
+  const sender = await dialSession(await read());
+  const before = await measure();
 
-Deno.test("a flood of empty DATA frames is held nowhere", async () => {
-  const { session, raw } = rawSession();
-  const kept = keep(session);
-  const [id] = await openRaw(raw, 1);
-  const empty = concat(...Array.from({ length: 10_000 }, () => data(id!, "")));
-  await raw.send(empty);
-  const before = await liveBuffers();
-  const heap = Deno.memoryUsage().heapUsed;
-  for (let i = 0; i < 20; i++) await within(raw.send(empty), "empty frames");
-  assertEquals(kept[0]!.buffered, 0);
-  assertEquals(kept[0]!.heldBytes, 0);
-  assertLessOrEqual(await liveBuffers() - before, 512 * KIB);
-  assertLessOrEqual(Deno.memoryUsage().heapUsed - heap, MIB);
-  assertEquals(raw.pending, []);
-  await session.close();
-  await raw.close();
-});
-
-Deno.test("channels closed by the peer with bytes unread count until the bytes are gone", async () => {
-  const options = { maxChannels: 8, initialWindow: 16 * KIB, windowBudget: 0 };
-  const { session, raw } = rawSession(options);
-  const kept = keep(session);
-  let refused = 0;
-  // Each costs the peer one window, and costs us one until somebody reads it.
-  for (let i = 0; i < 50; i++) {
-    await raw.send(open(i));
-    const answer = await raw.next();
-    if (answer?.type === "open-failure") {
-      refused++;
-      continue;
-    }
-    assert(answer?.type === "open-confirm");
-    await raw.send(
-      data(answer.sender, new Uint8Array(16 * KIB)),
-      close(answer.sender),
-    );
-    await raw.expect("close");
+  const chunk = new Uint8Array(MIB);
+  const writes: Promise<void>[] = [];
+  for (let i = 0; i < 100; i++) {
+    const writer = (await sender.open()).writable.getWriter();
+    writer.closed.catch(() => {});
+    // 1 GiB is offered, in one piece as far as the channel can tell.
+    writes.push((async () => {
+      for (let j = 0; j < 1_024; j++) await writer.write(chunk);
+    })());
   }
-  assertLessOrEqual(held(kept), 8 * 16 * KIB);
-  assertEquals([kept.length, refused], [8, 42]);
-
-  // Whoever reads, cancels or closes makes room.
-  const [read, cancelled, closed] = kept;
-  const chunks = await Array.fromAsync(read!.readable);
-  assertEquals(chunks.reduce((sum, c) => sum + c.length, 0), 16 * KIB);
-  await cancelled!.readable.cancel();
-  await closed!.close();
-  assertEquals(session.usage, { channels: 0, places: 5 });
-  for (let i = 0; i < 3; i++) {
-    await raw.send(open(100 + i));
-    await raw.expect("open-confirm");
-  }
-  await raw.send(open(200));
-  await raw.expect("open-failure");
-  await session.close();
-  await raw.close();
-});
-
-Deno.test("what a channel holds is let go when it is closed, cancelled or lost", async () => {
-  const before = await liveBuffers();
-  const { session, raw } = rawSession({
-    initialWindow: 8 * MIB,
-    maxPacket: MIB,
-  });
-  const kept = keep(session);
-  const ids = await openRaw(raw, 3);
-  const packets = ids.map((id) => data(id, new Uint8Array(MIB)));
-  for (let i = 0; i < 8; i++) await raw.sendEach(packets);
-  assertEquals(held(kept), 24 * MIB);
-  await kept[0]!.close();
-  await kept[1]!.readable.cancel();
-  assertEquals(kept.map((channel) => channel.heldBytes), [0, 0, 8 * MIB]);
-  const survivor: Channel = kept[2]!;
-  await raw.end();
-  await session.closed;
-  // The reader may still come for what arrived.
-  assertEquals(kept[2]!.heldBytes, 8 * MIB);
-  await survivor.readable.cancel();
-  kept.length = 0;
-  assertLessOrEqual(await liveBuffers() - before, SLACK);
+  const watched = writes.map(watch);
+  await within(settled(sender), "round trips beside the stuck channels");
+  const after = await measure();
+  assertEquals(watched.filter((w) => w.state !== "pending"), []);
+  assertLessOrEqual(100, after.channels - before.channels);
+  const grown = after.resident - before.resident;
+  console.log(
+    `resident: ${(before.resident / MIB).toFixed(1)} MiB, ` +
+      `grown by ${(grown / MIB).toFixed(1)} MiB`,
+  );
+  // A figure to look at; the bound only tells 6 MiB from 100 GiB.
+  assertLessOrEqual(grown, 256 * MIB);
+  await sender.close();
+  await Promise.allSettled(writes);
+  await input.close();
+  await lines.cancel();
+  await child.status;
 });

@@ -42,7 +42,7 @@ Deno.test({
     const { stdout, stderr } = await npx(args);
     assertEquals(
       stdout,
-      `Deno ${version}\nmemory: ok\ntcp: ok\nunix: ok\nstdio: ok\n`,
+      `Deno ${version}\nmemory: ok\ntcp: ok\nws: ok\nport: ok\nunix: ok\nstdio: ok\n`,
       stderr,
     );
   },

@@ -19,8 +19,10 @@ import {
   handlerFrom,
   listen,
   memoryPair,
-  type Peer,
+  messagePortTransport,
+  Peer,
   Router,
+  Session,
   withCall,
 } from "../../mod.ts";
 
@@ -116,6 +118,10 @@ if (Deno.args[0] === "child") {
   const [near] = memoryPair({}, { handler: service() });
   await exercise("memory", near);
   await overSocket("tcp", "tcp://127.0.0.1:0");
+  await overSocket("ws", "ws://127.0.0.1:0");
+  const { port1, port2 } = new MessageChannel();
+  new Peer(new Session(messagePortTransport(port1)), { handler: service() });
+  await exercise("port", new Peer(new Session(messagePortTransport(port2))));
   if (Deno.build.os !== "windows") {
     const folder = await Deno.makeTempDir();
     await overSocket("unix", `unix:${folder}/socket`);

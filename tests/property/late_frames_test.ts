@@ -126,7 +126,7 @@ function assertOrderly(frames: readonly Frame[]): void {
 }
 
 Deno.test("frames that come early, late or twice harm neither channel nor session", async () => {
-  await forSeeds(800, async (random) => {
+  await forSeeds(400, async (random) => {
     const { session, raw } = rawSession();
     const ours = random.chance(0.5);
     const { opened, id: asked } = begin(session, raw, ours);

@@ -24,13 +24,3 @@ export async function liveBuffers(): Promise<number> {
   collectGarbage();
   return Deno.memoryUsage().external;
 }
-
-/** Says what a test held, beside the whole process's resident size. */
-export function report(what: string, held: number): void {
-  const mib = (bytes: number) => (bytes / 2 ** 20).toFixed(2);
-  console.log(
-    `${what}: ${mib(held)} MiB held, ${
-      mib(Deno.memoryUsage().rss)
-    } MiB resident (process)`,
-  );
-}

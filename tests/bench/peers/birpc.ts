@@ -5,14 +5,14 @@ import { listenWebSocket } from "./websocket.ts";
 /** What is used of npm `birpc`. */
 interface Birpc {
   createBirpc(
-    functions: Record<string, (value: number) => unknown>,
+    functions: Record<string, (value: unknown) => unknown>,
     options: {
       post: (data: string) => void;
       on: (take: (data: string) => void) => void;
       serialize: (value: unknown) => string;
       deserialize: (text: string) => unknown;
     },
-  ): { echo(value: number): Promise<unknown> };
+  ): { echo(value: unknown): Promise<unknown> };
 }
 
 const { createBirpc } = await loadNpm<Birpc>("birpc@4.2.0");

@@ -38,7 +38,7 @@ interface Grpc {
     service: Record<string, Method>,
     name: string,
   ): new (address: string, credentials: unknown) => {
-    Echo(value: number, done: Callback): void;
+    Echo(value: unknown, done: Callback): void;
     Discard(done: Callback): Upload;
     close(): void;
   };

@@ -1,5 +1,5 @@
 import type { DenoPeer } from "../peer.ts";
-import { connectTcp, listenTcp, writeAll } from "./tcp.ts";
+import { connectPipe, listenPipes, type Pipe } from "./sockets.ts";
 
 /** A request, or the reply to the one of the same id. */
 interface Message {
@@ -14,21 +14,21 @@ interface Message {
  * streams, no limits.
  */
 const peer: DenoPeer = {
-  serve() {
-    return Promise.resolve(listenTcp((conn) => {
-      const writer = new MessageWriter(conn);
-      return readMessages(conn, ({ id, value }) => {
+  serve(transport) {
+    return Promise.resolve(listenPipes(transport, (pipe) => {
+      const writer = new MessageWriter(pipe);
+      return readMessages(pipe, ({ id, value }) => {
         // The one method there is.
         writer.send({ id, value });
       });
     }));
   },
   async connect(address) {
-    const conn = await connectTcp(address);
-    const writer = new MessageWriter(conn);
+    const pipe = await connectPipe(address, "id_map");
+    const writer = new MessageWriter(pipe);
     const waiting = new Map<number, (value: unknown) => void>();
     let nextId = 0;
-    readMessages(conn, ({ id, value }) => {
+    readMessages(pipe, ({ id, value }) => {
       waiting.get(id)?.(value);
       waiting.delete(id);
     }).catch(() => {}); // It is closed.
@@ -39,7 +39,7 @@ const peer: DenoPeer = {
           waiting.set(id, resolve);
           writer.send({ id, method: "echo", value });
         }),
-      close: () => conn.close(),
+      close: () => pipe.close(),
     };
   },
 };
@@ -47,13 +47,13 @@ export default peer;
 
 /** Writes at once what was sent in one turn. */
 class MessageWriter {
-  readonly #conn: Deno.Conn;
+  readonly #pipe: Pipe;
   readonly #encoder = new TextEncoder();
   #gathered: Uint8Array[] = [];
   #busy = false;
 
-  constructor(conn: Deno.Conn) {
-    this.#conn = conn;
+  constructor(pipe: Pipe) {
+    this.#pipe = pipe;
   }
 
   send(message: Message): void {
@@ -77,24 +77,30 @@ class MessageWriter {
         out.set(message, at + 4);
         at += 4 + message.length;
       }
-      await writeAll(this.#conn, out);
+      await this.#pipe.write(out);
     }
     this.#busy = false;
   }
 }
 
-/** Reads messages to the end of the connection. */
+/** Reads messages to the end of the pipe. */
 async function readMessages(
-  conn: Deno.Conn,
+  pipe: Pipe,
   take: (message: Message) => void,
 ): Promise<void> {
   const decoder = new TextDecoder();
   let buffer = new Uint8Array(64 * 1024);
   let length = 0;
   for (;;) {
-    const read = await conn.read(buffer.subarray(length));
-    if (read === null) return;
-    length += read;
+    const bytes = await pipe.read();
+    if (bytes === null) return;
+    if (length + bytes.length > buffer.length) {
+      const grown = new Uint8Array(2 * (length + bytes.length));
+      grown.set(buffer.subarray(0, length));
+      buffer = grown;
+    }
+    buffer.set(bytes, length);
+    length += bytes.length;
     const view = new DataView(buffer.buffer);
     let at = 0;
     while (length - at >= 4 && length - at >= 4 + view.getUint32(at)) {
@@ -104,9 +110,5 @@ async function readMessages(
     }
     buffer.copyWithin(0, at, length);
     length -= at;
-    if (length < buffer.length) continue;
-    const grown = new Uint8Array(buffer.length * 2);
-    grown.set(buffer);
-    buffer = grown;
   }
 }

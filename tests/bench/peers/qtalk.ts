@@ -1,47 +1,123 @@
 import {
+  type Channel,
   dial,
+  dialCommand,
   handlerFrom,
   type HandlerFunction,
   listen,
   Router,
+  type SessionOptions,
 } from "@qtalk/qtalk";
-import type { DenoPeer } from "../peer.ts";
+import type { Connection, DenoPeer } from "../peer.ts";
+import { stdioServer, unixAddress } from "./sockets.ts";
+
+/** What some measures need beyond the defaults: large values. */
+const LIMITS = {
+  maxValueSize: 128 * 1024 * 1024,
+  maxPartialValues: 256 * 1024 * 1024,
+  session: {} as SessionOptions,
+};
+
+/** This package, as its README says to use it. */
+const peer: DenoPeer = {
+  async serve(transport) {
+    const handler = new Router();
+    handler.handle("same", handlerFrom((value: unknown) => value));
+    handler.handle("discard", discard);
+    handler.handle("source", source);
+    handler.handle("bytes", bytes);
+    // What qtalk-go's client calls: a value of its own, and no arguments.
+    handler.handle("echo", async (call, respond) => {
+      await respond.return(await call.receive());
+    });
+    const addresses = {
+      tcp: () => "tcp://127.0.0.1:0",
+      unix: () => `unix:${unixAddress()}`,
+      stdio: () => "stdio:",
+    };
+    const options = { handler, ...LIMITS };
+    const listener = await listen(addresses[transport](), options);
+    return listener.addr;
+  },
+  connect: (address) => connectTo(address, "same", (value) => [value]),
+};
+export default peer;
+
+/** Connects to a server whose `method` echoes an argument. */
+export async function connectTo(
+  address: string,
+  method: string,
+  toArgs: (value: unknown) => unknown,
+): Promise<Connection> {
+  const client = address === "stdio"
+    ? dialCommand(stdioServer("qtalk"), LIMITS)
+    : await dial(address, LIMITS);
+  return {
+    call: (value) => client.call(method, toArgs(value)),
+    async send(bytes, chunk) {
+      await using response = await client.request("discard");
+      await writeMany(response.channel!, bytes, chunk);
+      return await response.receive() as number;
+    },
+    async receive(bytes, took) {
+      await using response = await client.request("source", bytes);
+      await readAll(response.channel!, took);
+    },
+    async echo(bytes, chunk) {
+      await using response = await client.request("bytes");
+      let counted = 0;
+      await Promise.all([
+        writeMany(response.channel!, bytes, chunk),
+        readAll(response.channel!, (size) => counted += size),
+      ]);
+      return counted;
+    },
+    close: () => client.close(),
+  };
+}
 
 /** Counts the bytes that come and says how many there were. */
 const discard: HandlerFunction = async (call, respond) => {
   await call.receive();
   const channel = await respond.continue();
   let bytes = 0;
-  for await (const chunk of channel.readable) bytes += chunk.length;
+  await readAll(channel, (size) => bytes += size);
   await respond.send(bytes);
   await channel.close();
 };
 
-/** This package, as its README says to use it. */
-const peer: DenoPeer = {
-  async serve() {
-    const handler = new Router();
-    handler.handle("echo", handlerFrom((value: number) => value));
-    handler.handle("discard", discard);
-    return (await listen("tcp://127.0.0.1:0", { handler })).addr;
-  },
-  async connect(address) {
-    const client = await dial(address);
-    return {
-      call: (value) => client.call("echo", [value]),
-      async send(bytes, chunk) {
-        await using response = await client.request("discard");
-        const writer = response.channel!.writable.getWriter();
-        for (let left = bytes; left > 0; left -= chunk.length) {
-          await writer.ready;
-          // Its failure shows in the next `ready`, and in `close()`.
-          writer.write(chunk.subarray(0, left)).catch(() => {});
-        }
-        await writer.close();
-        return await response.receive() as number;
-      },
-      close: () => client.close(),
-    };
-  },
+/** Sends as many bytes as it is asked for. */
+const source: HandlerFunction = async (call, respond) => {
+  const bytes = await call.receive() as number;
+  const channel = await respond.continue();
+  await writeMany(channel, bytes, new Uint8Array(64 * 1024));
+  await channel.close();
 };
-export default peer;
+
+/** Sends back what comes. */
+const bytes: HandlerFunction = async (call, respond) => {
+  await call.receive();
+  const channel = await respond.continue();
+  await channel.readable.pipeTo(channel.writable);
+};
+
+async function writeMany(
+  { writable }: Channel,
+  bytes: number,
+  chunk: Uint8Array,
+): Promise<void> {
+  const writer = writable.getWriter();
+  for (let left = bytes; left > 0; left -= chunk.length) {
+    await writer.ready;
+    // Its failure shows in the next `ready`, and in `close()`.
+    writer.write(chunk.subarray(0, left)).catch(() => {});
+  }
+  await writer.close();
+}
+
+async function readAll(
+  { readable }: Channel,
+  took: (size: number) => void,
+): Promise<void> {
+  for await (const chunk of readable) took(chunk.length);
+}

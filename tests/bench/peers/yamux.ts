@@ -1,11 +1,16 @@
 import type { DenoPeer } from "../peer.ts";
 import { loadNpm } from "./npm.ts";
 
+/** Bytes in pieces. */
+interface List {
+  byteLength: number;
+  subarray(): Uint8Array;
+}
+
 /** A yamux stream; iterating it ends with the other side's writing. */
-interface Stream
-  extends AsyncIterable<Uint8Array | { subarray(): Uint8Array }> {
+interface Stream extends AsyncIterable<List> {
   /** Returns false if one should wait for the drain. */
-  send(bytes: Uint8Array): boolean;
+  send(bytes: Uint8Array | List): boolean;
   onDrain(): Promise<void>;
   /** Ends this side's writing. */
   close(): Promise<void>;
@@ -70,7 +75,8 @@ function upgrader(take: (connection: unknown) => void = () => {}): Upgrader {
   return { upgradeInbound: upgrade, upgradeOutbound: upgrade };
 }
 
-const DISCARD = 0;
+/** What a stream begins with, if it is not a value: JSON has no such byte. */
+const DISCARD = 0, ECHO = 1;
 
 /** The other JavaScript mux: libp2p's yamux over its TCP, a stream each call. */
 const peer: DenoPeer = {
@@ -100,11 +106,17 @@ const peer: DenoPeer = {
       async send(bytes, chunk) {
         const stream = await muxer.createStream();
         stream.send(Uint8Array.of(DISCARD));
-        for (let left = bytes; left > 0; left -= chunk.length) {
-          if (!stream.send(chunk.subarray(0, left))) await stream.onDrain();
-        }
-        void stream.close();
+        await writeMany(stream, bytes, chunk);
         return await decode(stream) as number;
+      },
+      async echo(bytes, chunk) {
+        const stream = await muxer.createStream();
+        stream.send(Uint8Array.of(ECHO));
+        const written = writeMany(stream, bytes, chunk);
+        let counted = 0;
+        for await (const list of stream) counted += list.byteLength;
+        await written;
+        return counted;
       },
       close: () => muxer.close(),
     };
@@ -112,18 +124,36 @@ const peer: DenoPeer = {
 };
 export default peer;
 
-/** Echoes a value, or counts what comes after a zero byte. */
+async function writeMany(
+  stream: Stream,
+  bytes: number,
+  chunk: Uint8Array,
+): Promise<void> {
+  for (let left = bytes; left > 0; left -= chunk.length) {
+    if (!stream.send(chunk.subarray(0, left))) await stream.onDrain();
+  }
+  void stream.close();
+}
+
+/** Echoes a value, counts bytes or echoes them, as the first byte says. */
 async function answer(stream: Stream): Promise<void> {
   let size = 0;
   let text = "";
-  let counting = false;
+  let what: number | undefined;
   for await (const list of stream) {
+    size += list.byteLength;
+    if (what === ECHO) {
+      if (!stream.send(list)) await stream.onDrain();
+      continue;
+    }
     const bytes = list.subarray();
-    if (size === 0) counting = bytes[0] === DISCARD;
-    if (!counting) text += new TextDecoder().decode(bytes);
-    size += bytes.length;
+    what ??= bytes[0]!;
+    if (what === ECHO) stream.send(bytes.subarray(1));
+    else if (what !== DISCARD) text += new TextDecoder().decode(bytes);
   }
-  stream.send(encode(counting ? size - 1 : JSON.parse(text)));
+  if (what !== ECHO) {
+    stream.send(encode(what === DISCARD ? size - 1 : JSON.parse(text)));
+  }
   await stream.close();
 }
 

@@ -1,0 +1,55 @@
+// How a selector finds its handler: an exact match, then the longest pattern
+// that ends in a dot, then whatever is left.
+//
+//   deno run examples/routing.ts
+//
+// Prints:
+//
+//   hello: HELLO
+//   math.add: 3
+//   math/add: 3
+//   math.pow: remote: not found: /math/pow
+//   files/a/b: a file at /files/a/b
+//   files/index: the index
+//   anything: nobody answers /anything
+//   files/index: a file at /files/index
+
+import { handlerFrom, memoryPair, Router } from "@qtalk/qtalk";
+
+// A router is a handler: this one answers what stands behind "math.".
+const math = new Router();
+math.handle("add", handlerFrom((a: number, b: number) => a + b));
+
+const router = new Router();
+router.handle("hello", (_call, respond) => respond.return("HELLO"));
+router.handle("math", math);
+router.handle("files.", (call, respond) => {
+  return respond.return(`a file at ${call.selector}`);
+});
+const index = router.handle("files.index", (_call, respond) => {
+  return respond.return("the index");
+});
+router.handle("", (call, respond) => {
+  return respond.return(`nobody answers ${call.selector}`);
+});
+
+const [client] = memoryPair({}, { handler: router });
+await using _ = client;
+
+async function show(selector: string, args?: unknown) {
+  const answer = await client.call(selector, args).catch((e) => e.message);
+  console.log(`${selector}: ${answer}`);
+}
+
+await show("hello");
+// Dots and slashes are one.
+await show("math.add", [1, 2]);
+await show("math/add", [1, 2]);
+// What a router does not find is not looked for elsewhere.
+await show("math.pow", [2, 10]);
+await show("files/a/b");
+await show("files/index");
+await show("anything");
+// A handler can be removed while calls go on.
+index[Symbol.dispose]();
+await show("files/index");

@@ -1,0 +1,41 @@
+// Hands out jobs to workers, which dial it and answer its calls. Started by
+// demo.ts, or by hand, with any number of worker.ts in other terminals:
+//
+//   deno run --allow-net=127.0.0.1 examples/worker/coordinator.ts
+
+import { listen, type Peer, RemoteError } from "@qtalk/qtalk";
+
+const address = Deno.args[0] ?? "tcp://127.0.0.1:9999";
+await using listener = await listen(address);
+console.log(`listening on ${listener.addr}`);
+
+// A stream is a queue: workers wait in it for jobs, and jobs for workers.
+const { readable, writable } = new TransformStream<Peer, Peer>();
+const [enter, idle] = [writable.getWriter(), readable.getReader()];
+(async () => {
+  for await (const worker of listener) enter.write(worker);
+})();
+
+/** Has some worker count the primes; if it dies of it, another. */
+async function countPrimes(from: number, to: number): Promise<number> {
+  for (;;) {
+    const { value: worker } = await idle.read();
+    try {
+      const count = await worker!.call("countPrimes", [from, to]);
+      enter.write(worker!);
+      return count as number;
+    } catch (error) {
+      // It is alive, and the job is what fails.
+      if (error instanceof RemoteError) throw error;
+      console.log("A worker died, its job goes to another");
+    }
+  }
+}
+
+const size = 50_000;
+const jobs = Array.from({ length: 20 }, (_, i) => i * size);
+const counts = await Promise.all(
+  jobs.map((from) => countPrimes(from, from + size)),
+);
+const sum = counts.reduce((sum, count) => sum + count);
+console.log(`${jobs.length} jobs done: ${sum} primes below 1000000`);

@@ -1,0 +1,37 @@
+// The worker pattern: workers dial a coordinator, which calls them. One dies in
+// the middle of a job; another does it, and the work goes on.
+//
+//   deno run --allow-run=deno examples/worker/demo.ts
+//
+// Prints:
+//
+//   A worker died, its job goes to another
+//   20 jobs done: 78498 primes below 1000000
+
+const coordinator = start("coordinator.ts", "tcp://127.0.0.1:0");
+const { value: line } = await coordinator.next();
+const address = line!.replace("listening on ", "");
+
+// The first worker is there before the others, and dies in its third job.
+const mortal = start("worker.ts", address, "2");
+await mortal.next();
+const workers = [mortal, ...[1, 2].map(() => start("worker.ts", address))];
+
+for await (const line of coordinator) console.log(line);
+// They end when the coordinator does.
+await Promise.all(workers.map((worker) => Array.fromAsync(worker)));
+
+/** Starts a script of this folder; gives the lines that it prints. */
+async function* start(script: string, ...args: string[]) {
+  const path = new URL(script, import.meta.url).href;
+  const { stdout } = new Deno.Command("deno", {
+    args: ["run", "--allow-net=127.0.0.1", path, ...args],
+    stdout: "piped",
+  }).spawn();
+  let rest = "";
+  for await (const text of stdout.pipeThrough(new TextDecoderStream())) {
+    const lines = (rest + text).split("\n");
+    rest = lines.pop()!;
+    yield* lines;
+  }
+}

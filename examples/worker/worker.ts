@@ -1,0 +1,32 @@
+// Dials a coordinator and does its jobs. Started by demo.ts, or by hand:
+//
+//   deno run --allow-net=127.0.0.1 examples/worker/worker.ts
+//
+// Given an address and a number of jobs, it dies in the one after those.
+
+import { dial, handlerFrom } from "@qtalk/qtalk";
+
+const address = Deno.args[0] ?? "tcp://127.0.0.1:9999";
+let jobs = Number(Deno.args[1] ?? Infinity);
+
+const service = {
+  countPrimes(from: number, to: number) {
+    if (jobs-- === 0) Deno.exit(1);
+    let count = 0;
+    for (let n = from; n < to; n++) {
+      if (isPrime(n)) count++;
+    }
+    return count;
+  },
+};
+
+function isPrime(n: number): boolean {
+  for (let d = 2; d * d <= n; d++) {
+    if (n % d === 0) return false;
+  }
+  return n > 1;
+}
+
+await using peer = await dial(address, { handler: handlerFrom(service) });
+console.log(`working for ${address}`);
+await peer.closed;

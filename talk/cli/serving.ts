@@ -1,0 +1,80 @@
+/**
+ * Programs that run until somebody stops them.
+ *
+ * @module
+ */
+import type { Codec } from "../../codec/codec.ts";
+import type { Handler } from "../../rpc/types.ts";
+import { listen } from "../listen.ts";
+import type { Served } from "../listener.ts";
+import { EXIT } from "./exit.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** What ends a server, where the system has it. */
+const SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
+  ? ["SIGINT"]
+  : ["SIGINT", "SIGTERM"];
+
+/**
+ * Waits for the end of something that serves; SIGINT or SIGTERM closes it, and
+ * a second one ends the process at once.
+ *
+ * @throws {unknown} why it failed
+ */
+export async function untilStopped(running: Served): Promise<void> {
+  const stop = () => {
+    forget();
+    void running.close();
+  };
+  const forget = () => {
+    for (const signal of SIGNALS) Deno.removeSignalListener(signal, stop);
+  };
+  for (const signal of SIGNALS) Deno.addSignalListener(signal, stop);
+  try {
+    await running.closed;
+  } finally {
+    forget();
+  }
+}
+
+/**
+ * Says where something listens, on standard output. On stdio there is nothing
+ * to say, and nowhere if `other` is there.
+ */
+export function announce(
+  terminal: Terminal,
+  address: string,
+  other?: string,
+): void {
+  if (isStdio(address)) return;
+  const line = `listening on ${address}`;
+  if (other !== undefined && isStdio(other)) terminal.note(line);
+  else terminal.print(line);
+}
+
+function isStdio(address: string): boolean {
+  return /^stdio:/i.test(address);
+}
+
+/** Serves a handler at an address until it is stopped; gives the exit code. */
+export async function serveAt(
+  address: string,
+  handler: Handler,
+  codecs: readonly Codec[],
+  terminal: Terminal,
+): Promise<number> {
+  let broken = false;
+  const listener = await listen(address, {
+    handler,
+    codecs,
+    onError(error, { selector }) {
+      broken ||= selector === undefined;
+      const text = error instanceof Error ? error.message : error;
+      terminal.error(selector === undefined ? text : `${selector}: ${text}`);
+    },
+  });
+  announce(terminal, listener.addr);
+  await untilStopped(listener);
+  // There is one conversation on stdio, and how it ended is how this ends.
+  return broken && listener.addr === "stdio:" ? EXIT.connection : EXIT.ok;
+}

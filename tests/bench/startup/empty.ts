@@ -1,0 +1,1 @@
+// What `deno run` costs by itself.

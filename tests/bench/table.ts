@@ -1,0 +1,80 @@
+/**
+ * The report as text.
+ *
+ * @module
+ */
+import { measureOf } from "./measures.ts";
+import type { Report, Result } from "./report.ts";
+import type { Placement } from "./run.ts";
+import type { Check } from "./targets.ts";
+
+const PLACEMENTS: Record<Placement, string> = {
+  free: "processes unpinned",
+  one: "both processes on one core",
+  two: "each process on its own core",
+};
+const COLUMNS = ["median", "min … max", "p50 µs", "p99 µs"];
+
+/** The report in Markdown that is aligned for terminals too. */
+export function table({ machine, options, ...report }: Report): string {
+  const mib = (bytes: number) => `${bytes / 1024 / 1024} MiB`;
+  const { rounds, seconds, bytes, echoBytes } = options;
+  const lines = [
+    `Deno ${machine.deno}, ${machine.os} ${machine.arch}, ${machine.cores} cores, ` +
+    `load ${machine.load.toFixed(1)} before; ` +
+    `${PLACEMENTS[options.placement]}; medians of ${rounds} rounds, ` +
+    `${seconds} s of calls, ${mib(bytes)} one way, ${mib(echoBytes)} echoed`,
+  ];
+  const { results, missing, checks } = report;
+  for (const measure of new Set(results.map((result) => result.measure))) {
+    const { title, unit } = measureOf(measure);
+    const rows = results.filter((result) => result.measure === measure)
+      .map(row);
+    const heading = `${measure}: ${title}, ${unit}`;
+    lines.push("", ...align([[heading, ...COLUMNS], ...rows]));
+  }
+  if (checks.length > 0) {
+    const rows = checks.map(checkRow);
+    lines.push("", ...align([["ratio", "value", "target", "holds"], ...rows]));
+  }
+  for (const { peer, reason } of missing) {
+    lines.push("", `${peer} did not take part: ${reason}`);
+  }
+  return lines.join("\n");
+}
+
+/** Three digits, or all that stand before the point. */
+export function figure(value: number | undefined): string {
+  if (value === undefined) return "–";
+  return value >= 100
+    ? Math.round(value).toLocaleString("en")
+    : String(Number(value.toPrecision(3)));
+}
+
+function row({ peer, median, min, max, p50, p99 }: Result): string[] {
+  const range = `${figure(min)} … ${figure(max)}`;
+  return [peer, figure(median), range, figure(p50), figure(p99)];
+}
+
+function checkRow({ what, value, target = "", holds }: Check): string[] {
+  const says = holds === undefined ? "" : holds ? "yes" : "NO";
+  return [what, figure(value), target, says];
+}
+
+function align(rows: string[][]): string[] {
+  const widths = rows[0]!.map((_, column) =>
+    Math.max(...rows.map((cells) => cells[column]!.length))
+  );
+  const line = (cells: string[]) =>
+    `| ${
+      cells.map((cell, column) =>
+        column === 0
+          ? cell.padEnd(widths[column]!)
+          : cell.padStart(widths[column]!)
+      ).join(" | ")
+    } |`;
+  const rule = widths.map((width, column) =>
+    column === 0 ? "-".repeat(width) : "-".repeat(width - 1) + ":"
+  );
+  return [line(rows[0]!), line(rule), ...rows.slice(1).map(line)];
+}

@@ -1,0 +1,160 @@
+/**
+ * What the project wants to show, as ratios within one run. They are printed,
+ * and fail nothing: on a machine that does other things they mean little.
+ *
+ * @module
+ */
+import type { MeasureName } from "./measures.ts";
+import { NAMES } from "./peers.ts";
+import type { Result } from "./report.ts";
+
+/** A ratio, and whether it is what is wanted. */
+export interface Check {
+  what: string;
+  value: number;
+  /** `≥ 0.8`; undefined for one that is only shown. */
+  target?: string;
+  holds?: boolean;
+}
+
+/** Medians of the run; `NaN` for what was not measured. */
+type Look = (measure: MeasureName, peer?: string) => Figures;
+interface Figures {
+  median: number;
+  p99: number;
+}
+
+interface Target {
+  what: string;
+  value: (look: Look) => number;
+  atLeast?: number;
+  atMost?: number;
+}
+
+const { go, raw, idMap, birpc, kkrpc, yamux, http2 } = NAMES;
+
+function shown(measure: MeasureName, peer: string): Target {
+  return {
+    what: `${measure}: of ${peer}`,
+    value: (look) => look(measure).median / look(measure, peer).median,
+  };
+}
+
+function ratio(measure: MeasureName, peer: string, atLeast: number): Target {
+  return { ...shown(measure, peer), atLeast };
+}
+
+function cross(peer: string): Target {
+  return {
+    what: `unary-64: ${peer}, of qtalk-go alone`,
+    value: (look) =>
+      look("unary-64", peer).median / look("unary-64", go).median,
+    atLeast: 1.1,
+  };
+}
+
+function beside(measure: MeasureName): Target[] {
+  return [ratio(measure, http2, 1.5), {
+    what: `${measure}: p99, of ${http2}`,
+    value: (look) => look(measure).p99 / look(measure, http2).p99,
+    atMost: 2,
+  }];
+}
+
+/** How much of the time that each takes grows from one measure to another. */
+function growth(
+  from: MeasureName,
+  to: MeasureName,
+  peer: string,
+  factor = 1,
+): Target {
+  return {
+    what: `growth: ${to}, of ${factor === 1 ? "" : `${factor} × `}${from}`,
+    value: (look) => look(to, peer).median / factor / look(from, peer).median,
+  };
+}
+
+const TARGETS: readonly Target[] = [
+  ratio("unary-1", raw, 0.8),
+  ratio("unary-1", go, 3),
+  ratio("unary-64", go, 8),
+  ratio("unary-64", birpc, 1.2),
+  ratio("unary-64", idMap, 0.35),
+  {
+    what: "unary-1000: of unary-64",
+    value: (look) => look("unary-1000").median / look("unary-64").median,
+    atLeast: 1,
+  },
+  cross(NAMES.qtalkToGo),
+  cross(NAMES.goToQtalk),
+  ratio("bytes", raw, 0.6),
+  ratio("bytes", yamux, 1.2),
+  ratio("bytes", go, 2),
+  ratio("echo", raw, 0.6),
+  {
+    what: "echo-8: of echo",
+    value: (look) => look("echo-8").median / look("echo").median,
+    atLeast: 0.9,
+  },
+  ratio("relay-bytes", raw, 0.9),
+  {
+    what: "relay-call: round trips, of a bare one",
+    value: (look) => look("relay-call").median / look("relay-call", raw).median,
+    atMost: 1.1,
+  },
+  ...beside("beside-send"),
+  ...beside("beside-receive"),
+  ratio("unix-64", go, 1),
+  ratio("stdio-64", go, 1),
+  ratio("stdio-64", kkrpc, 1),
+  {
+    what: "channel-memory: bytes",
+    value: (look) => look("channel-memory", NAMES.session).median,
+    atMost: 2 * 1024,
+  },
+  {
+    what: "connection-memory: bytes",
+    value: (look) => look("connection-memory").median,
+    atMost: 32 * 1024,
+  },
+  {
+    what: "startup: in all, of a bare TCP echo",
+    value: (look) => look("startup").median / look("startup", raw).median,
+    atMost: 1.5,
+  },
+  {
+    what: "startup: beyond an empty file, of a bare TCP echo",
+    value(look) {
+      const empty = look("startup", NAMES.empty).median;
+      return (look("startup").median - empty) /
+        (look("startup", raw).median - empty);
+    },
+    atMost: 1.5,
+  },
+  growth("channels-10000", "channels-100000", NAMES.session),
+  growth("channel-memory", "channel-memory-100000", NAMES.session),
+  growth("payload-1m", "payload-16m", NAMES.qtalk, 16),
+  growth("payload-16m", "payload-64m", NAMES.qtalk, 4),
+  shown("connections-1000", raw),
+];
+
+/** The targets that `results` tell something about. */
+export function checkTargets(results: readonly Result[]): Check[] {
+  const look: Look = (measure, peer = NAMES.qtalk) => {
+    const result = results.find((it) =>
+      it.measure === measure && it.peer === peer
+    );
+    return { median: result?.median ?? NaN, p99: result?.p99 ?? NaN };
+  };
+  return TARGETS.flatMap(({ what, value: compute, atLeast, atMost }) => {
+    const value = compute(look);
+    if (Number.isNaN(value)) return [];
+    if (atLeast !== undefined) {
+      return { what, value, target: `≥ ${atLeast}`, holds: value >= atLeast };
+    }
+    if (atMost !== undefined) {
+      return { what, value, target: `≤ ${atMost}`, holds: value <= atMost };
+    }
+    return { what, value };
+  });
+}

@@ -1,0 +1,180 @@
+/**
+ * What a channel holds for a reader that is slow, gone or half done.
+ *
+ * @module
+ */
+import {
+  assert,
+  assertEquals,
+  assertGreater,
+  assertLessOrEqual,
+} from "@std/assert";
+import type { Channel } from "@qtalk/qtalk";
+import type { QmuxChannel } from "../../mux/channel.ts";
+import { ReceiveBuffer } from "../../mux/receive_buffer.ts";
+import { liveBuffers } from "../support/memory.ts";
+import { forSeeds } from "../support/random.ts";
+import { rawSession } from "../support/raw_peer.ts";
+import { close, concat, data, open } from "../support/wire.ts";
+import { turn, within } from "../support/within.ts";
+import { held, keep, openRaw } from "./kept.ts";
+
+const KIB = 1024, MIB = 1024 * KIB;
+
+Deno.test("heldBytes is what the buffers cost that a channel keeps alive", async () => {
+  await forSeeds(3, async (random) => {
+    const before = await liveBuffers();
+    const buffers: ReceiveBuffer[] = [];
+    for (let i = 0; i < 64; i++) {
+      const buffer = new ReceiveBuffer();
+      const pieceSize = random.pick([1, 9, 1_000, 20_000]);
+      for (let turn = 0; turn < 50; turn++) {
+        for (let n = random.int(1, 40); n > 0; n--) {
+          buffer.borrow(new Uint8Array(random.int(1, pieceSize)));
+        }
+        buffer.settle();
+        if (random.chance(0.2)) buffer.take();
+        if (random.chance(0.5)) {
+          buffer.skip(random.int(0, buffer.peek()?.length ?? 0));
+        }
+      }
+      buffers.push(buffer);
+    }
+    const alive = await liveBuffers() - before;
+    const counted = buffers.reduce((sum, b) => sum + b.heldBytes, 0);
+    assert(
+      Math.abs(alive - counted) < 0.02 * counted,
+      `heldBytes says ${counted}, the engine ${alive}`,
+    );
+  });
+});
+
+Deno.test("a channel holds no more than its window, however much of what arrived was read", async () => {
+  await forSeeds(40, async (random) => {
+    const initialWindow = random.pick([100, 5_000, 64 * KIB]);
+    const { session, raw } = rawSession({ initialWindow, windowBudget: 0 });
+    const kept = keep(session);
+    const [id] = await openRaw(raw, 1);
+    const [channel] = kept as [QmuxChannel];
+    let credit = initialWindow, sent = 0, taken = 0;
+    for (let i = 0; i < 200; i++) {
+      for (const frame of raw.takePending()) {
+        if (frame.type === "window-adjust") credit += frame.bytes;
+      }
+      if (random.chance(0.6) && credit > 0) {
+        // Up to all that it may, in one write or in small pieces.
+        const bytes = random.bytes(random.pick([1, 40, credit]) % (credit + 1));
+        const pieces = random.chance(0.5) ? [bytes] : random.split(bytes, 99);
+        await raw.sendEach(pieces.map((piece) => data(id!, piece)));
+        credit -= bytes.length;
+        sent += bytes.length;
+      } else if (random.chance(0.2)) {
+        taken += channel.take()?.length ?? 0;
+      } else {
+        const size = random.int(0, channel.peek()?.length ?? 0);
+        channel.skip(size);
+        taken += size;
+      }
+      await Promise.resolve();
+      assertLessOrEqual(channel.heldBytes, initialWindow);
+      assertEquals(channel.buffered, sent - taken);
+    }
+    // No credit is lost on the way: once all is read, half a window is there.
+    for (let chunk; (chunk = channel.take()) !== undefined;) {
+      taken += chunk.length;
+    }
+    for (let i = 0; i < 100 && 2 * credit <= initialWindow; i++) {
+      await turn();
+      for (const frame of raw.takePending()) {
+        if (frame.type === "window-adjust") credit += frame.bytes;
+      }
+    }
+    assertEquals([taken, channel.heldBytes], [sent, 0]);
+    assertGreater(2 * credit, initialWindow);
+    assertLessOrEqual(credit, initialWindow);
+    await raw.end();
+    await session.closed;
+  });
+});
+
+Deno.test("a flood of empty DATA frames is held nowhere", async () => {
+  const { session, raw } = rawSession();
+  const kept = keep(session);
+  const [id] = await openRaw(raw, 1);
+  const empty = concat(...Array.from({ length: 10_000 }, () => data(id!, "")));
+  await raw.send(empty);
+  const before = await liveBuffers();
+  const heap = Deno.memoryUsage().heapUsed;
+  for (let i = 0; i < 20; i++) await within(raw.send(empty), "empty frames");
+  assertEquals(kept[0]!.buffered, 0);
+  assertEquals(kept[0]!.heldBytes, 0);
+  assertLessOrEqual(await liveBuffers() - before, 512 * KIB);
+  assertLessOrEqual(Deno.memoryUsage().heapUsed - heap, MIB);
+  assertEquals(raw.pending, []);
+  await session.close();
+  await raw.close();
+});
+
+Deno.test("channels closed by the peer with bytes unread count until the bytes are gone", async () => {
+  const options = { maxChannels: 8, initialWindow: 16 * KIB, windowBudget: 0 };
+  const { session, raw } = rawSession(options);
+  const kept = keep(session);
+  let refused = 0;
+  // Each costs the peer one window, and costs us one until somebody reads it.
+  for (let i = 0; i < 50; i++) {
+    await raw.send(open(i));
+    const answer = await raw.next();
+    if (answer?.type === "open-failure") {
+      refused++;
+      continue;
+    }
+    assert(answer?.type === "open-confirm");
+    await raw.send(
+      data(answer.sender, new Uint8Array(16 * KIB)),
+      close(answer.sender),
+    );
+    await raw.expect("close");
+  }
+  assertLessOrEqual(held(kept), 8 * 16 * KIB);
+  assertEquals([kept.length, refused], [8, 42]);
+
+  // Whoever reads, cancels or closes makes room.
+  const [read, cancelled, closed] = kept;
+  const chunks = await Array.fromAsync(read!.readable);
+  assertEquals(chunks.reduce((sum, c) => sum + c.length, 0), 16 * KIB);
+  await cancelled!.readable.cancel();
+  await closed!.close();
+  assertEquals(session.usage, { channels: 0, places: 5 });
+  for (let i = 0; i < 3; i++) {
+    await raw.send(open(100 + i));
+    await raw.expect("open-confirm");
+  }
+  await raw.send(open(200));
+  await raw.expect("open-failure");
+  await session.close();
+  await raw.close();
+});
+
+Deno.test("what a channel holds is let go when it is closed, cancelled or lost", async () => {
+  const before = await liveBuffers();
+  const { session, raw } = rawSession({
+    initialWindow: 8 * MIB,
+    maxPacket: MIB,
+  });
+  const kept = keep(session);
+  const ids = await openRaw(raw, 3);
+  const packets = ids.map((id) => data(id, new Uint8Array(MIB)));
+  for (let i = 0; i < 8; i++) await raw.sendEach(packets);
+  assertEquals(held(kept), 24 * MIB);
+  await kept[0]!.close();
+  await kept[1]!.readable.cancel();
+  assertEquals(kept.map((channel) => channel.heldBytes), [0, 0, 8 * MIB]);
+  const survivor: Channel = kept[2]!;
+  await raw.end();
+  await session.closed;
+  // The reader may still come for what arrived.
+  assertEquals(kept[2]!.heldBytes, 8 * MIB);
+  await survivor.readable.cancel();
+  kept.length = 0;
+  assertLessOrEqual(await liveBuffers() - before, 4 * MIB);
+});

@@ -1,0 +1,37 @@
+// A server that is killed, and another after it: writes down each call of
+// `work` before it answers, and answers only who has joined on this connection.
+//
+//   deno run -A tests/support/mortal_server.ts ADDRESS LOG
+//
+// Prints "listening" once it does.
+
+import { listen, type Peer } from "@qtalk/qtalk";
+
+const [address, path] = Deno.args;
+const log = Deno.openSync(path!, { append: true, create: true });
+const encoder = new TextEncoder();
+
+const listener = await listen(address!, {
+  onError() {}, // Its clients have their own ends.
+});
+const peers = listener[Symbol.asyncIterator]();
+console.log("listening");
+for (;;) {
+  const { value: peer, done } = await peers.next();
+  if (done) break;
+  serve(peer);
+}
+
+function serve(peer: Peer): void {
+  let name: unknown;
+  peer.handle("join", async (call, respond) => {
+    name = await call.receive();
+    await respond.return();
+  });
+  peer.handle("work", async (call, respond) => {
+    const id = await call.receive();
+    if (name === undefined) throw new Error("who are you?");
+    log.writeSync(encoder.encode(`${id}\n`));
+    await respond.return(id);
+  });
+}
