@@ -256,11 +256,10 @@ abstract class OutgoingCall {
 
   #receive(bytes: Uint8Array): void {
     if (this.#phase === "header") {
-      const { error, continued, saysNull } = this.state.responseHeaders.get(
-        bytes,
-      );
+      const { error, code, continued, saysNull } = this.state.responseHeaders
+        .get(bytes);
       if (saysNull) this.state.channels.allowSpares();
-      if (error !== undefined) return this.fail(new RemoteError(error));
+      if (error !== undefined) return this.fail(new RemoteError(error, code));
       this.#phase = "values";
       this.continued = continued;
       return;

@@ -7,8 +7,6 @@
  * | `no-response` | the other side ended the call without an answer |
  * | `malformed-header` | a header has not the form of rpc/SPEC.md |
  * | `cancelled` | the caller closed the call; the reason of `call.signal` |
- * | `released` | a callback was called, or kept, that is released |
- * | `limit-exceeded` | there is no room for another callback |
  * | `invalid-state` | the call makes no sense now: a mistake of the program |
  */
 export type RpcErrorCode =
@@ -16,8 +14,6 @@ export type RpcErrorCode =
   | "no-response"
   | "malformed-header"
   | "cancelled"
-  | "released"
-  | "limit-exceeded"
   | "invalid-state";
 
 /** The error class of the RPC layer for what fails on this side. */
@@ -42,19 +38,37 @@ export class RpcError extends Error {
 
 /**
  * The other side answered a call with an error. It carries that error's text
- * and nothing else: no stack of another machine.
+ * and code and nothing else: no stack of another machine.
  */
 export class RemoteError extends Error {
   /** Always `"RemoteError"`. */
   override readonly name = "RemoteError";
   /** The text as the other side sent it. `message` is `remote: ` and this. */
   readonly text: string;
+  /**
+   * The code of the error, if the other side is ours and its error had one: any
+   * `Error` with a text for a `code`. A call that failed with `"busy"` or
+   * `"unavailable"` was not begun, and can be made again later or elsewhere.
+   */
+  readonly code: string | undefined;
 
-  /** Makes an error with a text from the other side. */
-  constructor(text: string) {
+  /** Makes an error with a text, and a code, from the other side. */
+  constructor(text: string, code?: string) {
     super(`remote: ${text}`);
     this.text = text;
+    this.code = code;
   }
+}
+
+/** Characters of an error's code that are sent; longer ones are left out. */
+const MAX_ERROR_CODE = 64;
+
+/** The code that an error response carries. */
+export function errorCode(error: Error): string | undefined {
+  const { code } = error as { code?: unknown };
+  return typeof code === "string" && code.length <= MAX_ERROR_CODE
+    ? code
+    : undefined;
 }
 
 /**

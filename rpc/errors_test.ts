@@ -20,3 +20,29 @@ Deno.test("error text: the longest, in the characters that take most, still fits
   assertInstanceOf(error, RemoteError);
   assertEquals(error.text, text);
 });
+
+Deno.test("error code: the one of the handler's error reaches the caller", async () => {
+  const [client, server] = memoryPair();
+  await using _ = client;
+  server.handle("fail", () => {
+    throw Object.assign(new Error("no such file"), { code: "ENOENT" });
+  });
+  server.handle("plain", (_call, respond) => respond.return(new Error("no")));
+  const error = await assertRejects(() => client.call("fail"), RemoteError);
+  assertEquals([error.text, error.code], ["no such file", "ENOENT"]);
+  const plain = await assertRejects(() => client.call("plain"), RemoteError);
+  assertEquals(plain.code, undefined);
+});
+
+Deno.test("error code: one that is no short text stays at home", async () => {
+  const [client, server] = memoryPair();
+  await using _ = client;
+  for (const [name, code] of [["long", "x".repeat(65)], ["number", 7]]) {
+    server.handle(`${name}`, () => {
+      throw Object.assign(new Error("text"), { code });
+    });
+    const failing = () => client.call(`${name}`);
+    const error = await assertRejects(failing, RemoteError, "remote: text");
+    assertEquals(error.code, undefined);
+  }
+});

@@ -17,23 +17,18 @@ export const MAX_HEADER_SIZE = 64 * 1024;
 /** The version of the field `Q`, in which our ends talk beyond the reference. */
 const VERSION = 1;
 
-/** The key of the object that stands for a function. */
-export const POINTER_KEY = "$fnptr";
-/** The selector by which a callback is given back: its id stands behind it. */
-export const RELEASE_SELECTOR = "/_qtalk/release/";
-
 /** What the caller sends first. */
 export interface CallHeader {
   /** What to call, as the caller wrote it. */
   selector: string;
-  /** Whether it has our field `Q`: the caller understands what ours do. */
-  announced: boolean;
 }
 
 /** What the responder sends first. */
 export interface ResponseHeader {
   /** The text of an error, which may be empty; undefined if there is none. */
   error: string | undefined;
+  /** The kind of the error, for programs; travels in our field `Q`. */
+  code?: string | undefined;
   /** Whether the channel stays open after the values. */
   continued: boolean;
 }
@@ -45,21 +40,11 @@ export interface ReceivedHeader extends ResponseHeader {
    * peers leave it out, or say `undefined` where their codec can.
    */
   saysNull: boolean;
-  /** Whether it has our field `Q`. */
-  announced: boolean;
-  /** Callbacks among the arguments that the responder goes on to hold. */
-  kept: readonly string[];
-}
-
-/** What a response says in our field `Q`; only to a caller that announced itself. */
-export interface ResponseNote {
-  /** Callbacks among the arguments that the responder goes on to hold. */
-  kept: readonly string[];
 }
 
 /** The value to encode as a call header. */
 export function callHeaderValue(selector: string): unknown {
-  return { Selector: selector, S: selector, Q: { v: VERSION } };
+  return { Selector: selector, S: selector };
 }
 
 /**
@@ -72,19 +57,16 @@ export function decodeCallHeader(codec: Codec, bytes: Uint8Array): CallHeader {
   const header = asHeader(codec.decode(bytes), "call");
   const selector = header["Selector"] ?? header["S"] ?? "";
   if (typeof selector !== "string") throw malformed("call", "Selector");
-  return { selector, announced: noteOf(header) !== undefined };
+  return { selector };
 }
 
 /** The value to encode as a response header. */
 export function responseHeaderValue(
-  { error, continued }: ResponseHeader,
-  note?: ResponseNote,
+  { error, code, continued }: ResponseHeader,
 ): unknown {
   const text = error ?? null;
   const header = { Error: text, Continue: continued, E: text, C: continued };
-  if (note === undefined) return header;
-  const kept = note.kept.length === 0 ? undefined : note.kept;
-  return { ...header, Q: { v: VERSION, keep: kept } };
+  return code === undefined ? header : { ...header, Q: { v: VERSION, code } };
 }
 
 /**
@@ -105,34 +87,14 @@ export function decodeResponseHeader(
   }
   if (typeof continued !== "boolean") throw malformed("response", "Continue");
   const saysNull = header["Error"] === null || header["E"] === null;
-  const note = noteOf(header);
-  return {
-    error,
-    continued,
-    saysNull,
-    announced: note !== undefined,
-    kept: note === undefined ? NONE : strings(note["keep"]),
-  };
+  return { error, code: codeOf(header["Q"]), continued, saysNull };
 }
 
-const NONE: readonly string[] = [];
-
-/** Our field `Q`, if there is one; what is wrong with it is not looked into. */
-function noteOf(
-  header: Record<string, unknown>,
-): Record<string, unknown> | undefined {
-  const note = header["Q"];
+/** The code in our field `Q`, if there is one; all else in it is ignored. */
+function codeOf(note: unknown): string | undefined {
   if (typeof note !== "object" || note === null) return undefined;
-  const { v } = note as { v?: unknown };
-  return typeof v === "number" && v >= VERSION
-    ? note as Record<string, unknown>
-    : undefined;
-}
-
-function strings(value: unknown): readonly string[] {
-  return Array.isArray(value)
-    ? value.filter((member) => typeof member === "string")
-    : NONE;
+  const { code } = note as { code?: unknown };
+  return typeof code === "string" ? code : undefined;
 }
 
 function asHeader(value: unknown, which: string): Record<string, unknown> {

@@ -2,7 +2,7 @@ import type { Codec } from "../codec/codec.ts";
 import { ValueWriter } from "../codec/value_stream.ts";
 import type { QmuxChannel } from "../mux/channel.ts";
 import type { Channel } from "../mux/types.ts";
-import { errorText, RpcError } from "./errors.ts";
+import { errorCode, errorText, RpcError } from "./errors.ts";
 import { MessageWriter } from "./message_writer.ts";
 import { responseHeaderValue } from "./protocol.ts";
 import type { Responder } from "./types.ts";
@@ -40,8 +40,12 @@ export class ResponseWriter {
       : undefined;
     const message = this.#messages.begin();
     if (failure !== undefined) {
-      const error = errorText(failure);
-      message.add(this.#codec, responseHeaderValue({ error, continued }));
+      const header = {
+        error: errorText(failure),
+        code: errorCode(failure),
+        continued,
+      };
+      message.add(this.#codec, responseHeaderValue(header));
       message.add(this.#codec, null);
       return message;
     }

@@ -86,12 +86,14 @@ export class Server {
     const { selector, language } = this.#requests.get(header);
     const responder = new ChannelResponder(channel, language.writer);
     if (this.#refusing) {
-      void responder.return(unavailable());
+      void responder.return(
+        notBegun("unavailable", "this side is closing"),
+      );
       return;
     }
     if (this.#running >= maxConcurrentCalls) {
       void responder.return(
-        new Error(`busy: ${this.#running} calls are running`),
+        notBegun("busy", `${this.#running} calls are running`),
       );
       return;
     }
@@ -151,10 +153,9 @@ export class Server {
   }
 }
 
-/** The error for a call that was not begun: it can be made again elsewhere. */
-function unavailable(): Error {
-  const error = new Error("unavailable: this side is closing");
-  return Object.assign(error, { code: "unavailable" });
+/** The error for a call that was not begun: it can be made again. */
+function notBegun(code: "busy" | "unavailable", why: string): Error {
+  return Object.assign(new Error(`${code}: ${why}`), { code });
 }
 
 function isPromise(value: void | Promise<void>): value is Promise<void> {
