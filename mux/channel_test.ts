@@ -284,6 +284,29 @@ scripted(
   },
 );
 
+scripted("channel: several may watch, in their order", async (script) => {
+  const { channel, id } = await opened(script);
+  const called: number[] = [];
+  for (const n of [1, 2, 3]) channel.watch(() => called.push(n));
+  await script.raw.send(close(id));
+  assertEquals(called, [1, 2, 3]);
+});
+
+scripted(
+  "channel: eof tells EOF from CLOSE, whatever follows it",
+  async (script) => {
+    const ended = await opened(script);
+    assertEquals(ended.channel.eof, false);
+    await script.raw.send(data(ended.id, "x"), eof(ended.id));
+    assertEquals(ended.channel.eof, true);
+    await script.raw.send(close(ended.id));
+    assertEquals(ended.channel.eof, true);
+    const closed = await opened(script);
+    await script.raw.send(data(closed.id, "x"), close(closed.id));
+    assertEquals([closed.channel.ended, closed.channel.eof], [true, false]);
+  },
+);
+
 scripted(
   "channel: watch() calls back when the session ends",
   async (script) => {

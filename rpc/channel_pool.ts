@@ -93,6 +93,11 @@ export class ChannelPool {
     });
   }
 
+  /** Whether the peer is known to take channels that may end without a call. */
+  get allowsSpares(): boolean {
+    return this.#allowed;
+  }
+
   /** The peer can have channels that may end without a call. */
   allowSpares(): void {
     if (this.#allowed) return;
@@ -145,4 +150,17 @@ export class ChannelPool {
     this.#target = keep;
     for (const channel of this.#spares.splice(keep)) channel.drop();
   }
+}
+
+const channels: unique symbol = Symbol("qtalk.channels");
+
+/** Lets handlers forward calls to a caller, on its channels. */
+export function lendChannels(caller: object, pool: ChannelPool): void {
+  // No part of its type: nobody else has to know.
+  Object.defineProperty(caller, channels, { value: pool });
+}
+
+/** The channels of a caller, if it makes its calls on any. */
+export function channelsOf(caller: object): ChannelPool | undefined {
+  return (caller as { [channels]?: ChannelPool })[channels];
 }

@@ -7,6 +7,8 @@
  * | `no-response` | the other side ended the call without an answer |
  * | `malformed-header` | a header has not the form of rpc/SPEC.md |
  * | `cancelled` | the caller closed the call; the reason of `call.signal` |
+ * | `released` | a callback was called, or kept, that is released |
+ * | `limit-exceeded` | there is no room for another callback |
  * | `invalid-state` | the call makes no sense now: a mistake of the program |
  */
 export type RpcErrorCode =
@@ -14,6 +16,8 @@ export type RpcErrorCode =
   | "no-response"
   | "malformed-header"
   | "cancelled"
+  | "released"
+  | "limit-exceeded"
   | "invalid-state";
 
 /** The error class of the RPC layer for what fails on this side. */
@@ -64,8 +68,8 @@ export class RemoteError extends Error {
 const MAX_ERROR_CODE = 64;
 
 /** The code that an error response carries. */
-export function errorCode(error: Error): string | undefined {
-  const { code } = error as { code?: unknown };
+export function errorCode(error: unknown): string | undefined {
+  const { code } = (error ?? {}) as { code?: unknown };
   return typeof code === "string" && code.length <= MAX_ERROR_CODE
     ? code
     : undefined;

@@ -3,58 +3,39 @@
  *
  * @module
  */
-import { absent, IncomingCall } from "./call.ts";
+import { type AnyFunction, functionHandler } from "./function_handler.ts";
 import { Router } from "./router.ts";
-import type {
-  Call,
-  Handler,
-  HandlerFunction,
-  HandlerObject,
-  Responder,
-} from "./types.ts";
-
-/** Any function; what it takes and gives is the caller's business. */
-// deno-lint-ignore no-explicit-any -- only `any` accepts every parameter list
-type AnyFunction = (...args: any[]) => unknown;
-
-/** Marks a function whose first parameter is the call. */
-const wantsCall: unique symbol = Symbol("qtalk.withCall");
+import type { Handler, HandlerObject } from "./types.ts";
 
 /**
- * Gives a function the call as its first parameter: its selector, its signal
- * and the caller to call back. That parameter is not sent, not counted, and not
- * part of the resulting type. (Write the type of a parameter that has a default:
- * in this place, TypeScript does not infer it.)
+ * The key of the handler, in an object for {@linkcode handlerFrom}, that answers
+ * every selector for which the object has no method.
  *
  * @example
  * ```ts
- * import { handlerFrom, memoryPair, withCall } from "@qtalk/qtalk";
+ * import { catchAll, handlerFrom, type HandlerFunction, memoryPair } from "@qtalk/qtalk";
  * import { assertEquals } from "@std/assert";
  *
- * const [client, server] = memoryPair();
- * await using _ = client;
- * server.handle("", handlerFrom({
- *   whoami: withCall((call, name: string) => `${name} at ${call.selector}`),
- * }));
- * assertEquals(await client.call("whoami", ["Ann"]), "Ann at /whoami");
- * ```
+ * class Store {
+ *   #values = new Map([["color", "red"]]);
+ *   count() {
+ *     return this.#values.size;
+ *   }
+ *   [catchAll]: HandlerFunction = (call, respond) =>
+ *     respond.return(this.#values.get(call.selector.slice(1)));
+ * }
  *
- * @param fn the function to give the call to
+ * const [client] = memoryPair({}, { handler: handlerFrom(new Store()) });
+ * await using _ = client;
+ * assertEquals(await client.call("count"), 1);
+ * assertEquals(await client.call("color"), "red");
+ * ```
  */
-export function withCall<Args extends unknown[], Result>(
-  fn: (call: Call, ...args: Args) => Result,
-): (...args: Args) => Result {
-  const marked = (..._args: Args): Result => {
-    throw new TypeError(
-      "Cannot call function directly: withCall() made it for handlerFrom()",
-    );
-  };
-  return Object.assign(marked, { [wantsCall]: fn as AnyFunction });
-}
+export const catchAll: unique symbol = Symbol("qtalk.catchAll");
 
 /** Choices for {@linkcode handlerFrom}. */
 export interface HandlerFromOptions {
-  /** The names of the methods to offer. Default: all. */
+  /** The names of the methods, and nested objects, to offer. Default: all. */
   methods?: readonly string[];
 }
 
@@ -68,9 +49,19 @@ export interface HandlerFromOptions {
  * `Error` is an error response, as is whatever it throws: its message, never its
  * stack.
  *
+ * It may also return a stream. An async iterable, such as an async generator
+ * makes, or a `ReadableStream` sends its values as they come, the next when the
+ * caller has room; what it throws before it first waits or yields is an error
+ * response, later the caller's loop throws it. A pair of byte streams, as in
+ * {@linkcode ByteStream}, becomes the call's. The response to a request is
+ * passed on as it is.
+ *
  * Of an object it takes own methods and those of its classes, up to the first
  * built-in prototype; neither getters, nor statics, nor the constructor.
- * TypeScript's `private` is public at run time: use `#names`, or `methods`.
+ * TypeScript's `private` is public at run time: use `#names`, or `methods`. Of
+ * an object literal it also takes the objects and routers in it, under their
+ * names: an instance of a class there is offered, one in a field of a class is
+ * not.
  *
  * @example
  * ```ts
@@ -93,6 +84,32 @@ export interface HandlerFromOptions {
  * assertEquals(await client.call("add"), 3);
  * ```
  *
+ * @example Nested objects, and streams
+ * ```ts
+ * import { handlerFrom, memoryPair } from "@qtalk/qtalk";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const service = {
+ *   hello: (name: string) => `Hello, ${name}`,
+ *   count: {
+ *     async *to(end: number) {
+ *       for (let n = 1; n <= end; n++) yield n;
+ *     },
+ *   },
+ * };
+ * const [client] = memoryPair({}, { handler: handlerFrom(service) });
+ * await using _ = client;
+ *
+ * const api = client.remote<typeof service>();
+ * assertEquals(await api.hello("Ann"), "Hello, Ann");
+ * const seen: number[] = [];
+ * for await (const n of api.count.to(1_000_000)) {
+ *   seen.push(n);
+ *   if (n === 3) break; // ends the generator, too
+ * }
+ * assertEquals(seen, [1, 2, 3]);
+ * ```
+ *
  * @param target a function, or an object with methods
  * @param options which methods
  * @throws {TypeError} if it is neither, or a method named does not exist
@@ -109,16 +126,41 @@ export function handlerFrom(
       `Cannot make handler: ${target} is neither function nor object`,
     );
   }
-  const methods = methodsOf(target);
+  return routerOf(target, new Set(), options.methods) satisfies HandlerObject;
+}
+
+/**
+ * A router for what an object offers.
+ *
+ * @param outer the objects that it is nested in
+ * @param names the members to offer, if not all
+ */
+function routerOf(
+  target: object,
+  outer: ReadonlySet<object>,
+  names?: readonly string[],
+): Router {
+  const members = membersOf(target, new Set(outer).add(target));
   const router = new Router();
-  for (const name of options.methods ?? methods.keys()) {
-    const method = methods.get(name);
-    if (method === undefined) {
+  for (const name of names ?? members.keys()) {
+    const member = members.get(name);
+    if (member === undefined) {
       throw new TypeError(`Cannot make handler: there is no method "${name}"`);
     }
-    router.handle(name, functionHandler(method, target));
+    router.handle(name, member);
   }
-  return router satisfies HandlerObject;
+  const dynamic = (target as { [catchAll]?: Handler })[catchAll];
+  // With a list of names, it would offer what is not in it.
+  if (dynamic !== undefined && names === undefined) {
+    router.handle("/", boundTo(target, dynamic));
+  }
+  return router;
+}
+
+function boundTo(target: object, handler: Handler): Handler {
+  return typeof handler === "function"
+    ? (call, respond) => handler.call(target, call, respond)
+    : handler;
 }
 
 /** The prototypes at which the search for methods ends. */
@@ -133,8 +175,17 @@ function isBuiltIn(prototype: object): boolean {
     );
 }
 
-function methodsOf(target: object): Map<string, AnyFunction> {
-  const methods = new Map<string, AnyFunction>();
+function isPlain(prototype: object | null): boolean {
+  return prototype === null || prototype === Object.prototype;
+}
+
+/** What an object offers, by name. */
+function membersOf(
+  target: object,
+  outer: ReadonlySet<object>,
+): Map<string, Handler> {
+  const members = new Map<string, Handler>();
+  const plain = isPlain(Object.getPrototypeOf(target));
   const seen = new Set(["constructor"]);
   for (
     let owner: object | null = target;
@@ -145,50 +196,30 @@ function methodsOf(target: object): Map<string, AnyFunction> {
     for (const [name, { value }] of Object.entries(descriptors)) {
       if (seen.has(name)) continue;
       seen.add(name);
-      if (typeof value === "function") methods.set(name, value);
+      const member = typeof value === "function"
+        ? functionHandler(value as AnyFunction, target)
+        : plain
+        ? nested(value, outer)
+        : undefined;
+      if (member !== undefined) members.set(name, member);
     }
   }
-  return methods;
+  return members;
 }
 
-function functionHandler(fn: AnyFunction, owner: unknown): HandlerFunction {
-  const inner = (fn as { [wantsCall]?: AnyFunction })[wantsCall];
-  const expected = inner === undefined
-    ? fn.length
-    : Math.max(0, inner.length - 1);
-
-  function run(
-    args: unknown,
-    call: Call,
-    respond: Responder,
-  ): void | Promise<void> {
-    const params = args ?? [];
-    if (!Array.isArray(params)) {
-      throw new TypeError(
-        `fn: args: expected an array, got ${typeof params}`,
-      );
-    }
-    if (params.length < expected) {
-      throw new TypeError(
-        `fn: expected ${expected} params, got ${params.length}`,
-      );
-    }
-    const result = inner === undefined
-      ? fn.apply(owner, params)
-      : inner.call(owner, call, ...params);
-    if (typeof (result as PromiseLike<unknown> | null)?.then === "function") {
-      // Not every thenable returns a promise from its then().
-      return Promise.resolve(result).then((value) => {
-        void respond.return(value);
-      });
-    }
-    void respond.return(result);
+/** A router for an object in an object, if it offers anything. */
+function nested(
+  value: unknown,
+  outer: ReadonlySet<object>,
+): Router | undefined {
+  if (typeof value !== "object" || value === null || outer.has(value)) {
+    return undefined;
   }
-
-  return (call, respond) => {
-    const args = call instanceof IncomingCall ? call.receiveNow() : absent;
-    return args === absent
-      ? call.receive().then((args) => run(args, call, respond))
-      : run(args, call, respond);
-  };
+  if (value instanceof Router) return value;
+  const prototype = Object.getPrototypeOf(value) as object | null;
+  if (prototype !== null && !isPlain(prototype) && isBuiltIn(prototype)) {
+    return undefined;
+  }
+  const router = routerOf(value, outer);
+  return router.size === 0 ? undefined : router;
 }

@@ -1,4 +1,12 @@
-import { type Call, handlerFrom, memoryPair, withCall } from "@qtalk/qtalk";
+import {
+  type Call,
+  catchAll,
+  handlerFrom,
+  memoryPair,
+  type Responder,
+  Router,
+  withCall,
+} from "@qtalk/qtalk";
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { RemoteError } from "./errors.ts";
 import type { HandlerFromOptions } from "./handler.ts";
@@ -207,14 +215,15 @@ Deno.test("an error response carries no stack", async () => {
 
 Deno.test("a value without a form in the codec is an error that names its type", async () => {
   const values: Record<string, unknown> = {
-    function: () => {},
+    symbol: Symbol("s"),
     Map: new Map(),
+    Promise: Promise.resolve(),
     ReadableStream: new ReadableStream(),
     Response: new Response("body"),
   };
   for (const [type, value] of Object.entries(values)) {
     const expected = `Cannot encode value as JSON: a ${type} is not supported`;
-    for (const result of [value, [value], { a: value }]) {
+    for (const result of [[value], { a: value }]) {
       assertEquals(await failure(handlerFrom(() => result)), expected);
       const later = handlerFrom(() => Promise.resolve(result));
       assertEquals(await failure(later), expected);
@@ -385,4 +394,144 @@ Deno.test("arguments that come late, and in pieces, are the same arguments", asy
   const big = "x".repeat(300_000);
   const handler = handlerFrom((text: string) => text.length);
   assertEquals(await ask(handler, [big]), 300_000);
+});
+
+Deno.test("an object literal offers the objects in it under their names", async () => {
+  const handler = handlerFrom({
+    top: () => "top",
+    math: {
+      add: (a: number, b: number) => a + b,
+      trig: { sin: (x: number) => Math.sin(x) },
+    },
+    service: new Service(),
+    bare: Object.assign(Object.create(null), { fn: () => "bare" }),
+  });
+  assertEquals(await ask(handler, [], "top"), "top");
+  assertEquals(await ask(handler, [1, 2], "math.add"), 3);
+  assertEquals(await ask(handler, [0], "math/trig/sin"), 0);
+  assertEquals(await ask(handler, [], "service.inherited"), "hidden");
+  assertEquals(await ask(handler, [], "bare.fn"), "bare");
+  for (const missing of ["math", "math.sin", "sin", "service.computed"]) {
+    assertEquals(
+      await failure(handler, [], missing),
+      `not found: /${missing.replace(".", "/")}`,
+    );
+  }
+});
+
+Deno.test("a method of a nested object has that for its this", async () => {
+  const handler = handlerFrom({
+    name: "outer",
+    inner: {
+      name: "inner",
+      tell() {
+        return this.name;
+      },
+    },
+  });
+  assertEquals(await ask(handler, [], "inner.tell"), "inner");
+});
+
+Deno.test("a router in an object literal is mounted under its name", async () => {
+  const router = new Router();
+  router.handle("deep.er", (_call, respond) => respond.return("routed"));
+  const handler = handlerFrom({ nested: { router } });
+  assertEquals(await ask(handler, [], "nested.router.deep.er"), "routed");
+});
+
+Deno.test("values, built-in objects and fields of classes are no nested objects", async () => {
+  class Holder {
+    store = { secret: () => "secret" };
+    ours() {
+      return this.store.secret();
+    }
+  }
+  const handler = handlerFrom({
+    list: [() => 1],
+    map: new Map([["get", 1]]),
+    date: new Date(),
+    bytes: new Uint8Array(4),
+    promise: Promise.resolve(1),
+    text: "text",
+    nothing: null,
+    data: { a: 1, b: { c: 2 } },
+    holder: new Holder(),
+    get computed() {
+      return { fn: () => 1 };
+    },
+  });
+  const selectors = [
+    "list.0",
+    "list.push",
+    "map.get",
+    "date.getTime",
+    "bytes.fill",
+    "promise.then",
+    "text.trim",
+    "data.a",
+    "data.b.c",
+    "holder.store.secret",
+    "computed.fn",
+  ];
+  for (const selector of selectors) {
+    const error = await failure(handler, [], selector);
+    assertEquals(error, `not found: /${selector.replaceAll(".", "/")}`);
+  }
+  assertEquals(await ask(handler, [], "holder.ours"), "secret");
+});
+
+Deno.test("objects that are nested in themselves are no mistake", async () => {
+  const service = {
+    fn: () => "once",
+    inner: { fn: () => "twice", outer: undefined as unknown },
+  };
+  service.inner.outer = service;
+  const handler = handlerFrom(service);
+  assertEquals(await ask(handler, [], "inner.fn"), "twice");
+  assertEquals(
+    await failure(handler, [], "inner.outer.fn"),
+    "not found: /inner/outer/fn",
+  );
+});
+
+Deno.test("methods limits nested objects as a whole", async () => {
+  const service = { a: { fn: () => "a" }, b: { fn: () => "b" }, c: { n: 1 } };
+  const handler = handlerFrom(service, { methods: ["a"] });
+  assertEquals(await ask(handler, [], "a.fn"), "a");
+  await failure(handler, [], "b.fn");
+  assertThrows(
+    () => handlerFrom(service, { methods: ["c"] }),
+    TypeError,
+    'there is no method "c"',
+  );
+});
+
+Deno.test("catchAll answers what no method does, in nested objects too", async () => {
+  class Dynamic {
+    prefix = "dynamic";
+    known() {
+      return "known";
+    }
+    [catchAll](call: Call, respond: Responder) {
+      return respond.return(`${this.prefix} ${call.selector}`);
+    }
+  }
+  const handler = handlerFrom(new Dynamic());
+  assertEquals(await ask(handler, [], "known"), "known");
+  assertEquals(await ask(handler, [], "any.thing"), "dynamic /any/thing");
+  assertEquals(await ask(handler, [], ""), "dynamic /");
+
+  const outer = handlerFrom({ inner: new Dynamic(), fn: () => "fn" });
+  assertEquals(await ask(outer, [], "inner.known"), "known");
+  assertEquals(await ask(outer, [], "inner.x.y"), "dynamic /inner/x/y");
+  assertEquals(await failure(outer, [], "other"), "not found: /other");
+});
+
+Deno.test("catchAll may be any handler, and is not offered with a list of methods", async () => {
+  const router = new Router();
+  router.handle("x", (_call, respond) => respond.return("routed"));
+  const service = { fn: () => "fn", [catchAll]: router };
+  assertEquals(await ask(handlerFrom(service), [], "x"), "routed");
+  const limited = handlerFrom(service, { methods: ["fn"] });
+  assertEquals(await failure(limited, [], "x"), "not found: /x");
 });

@@ -16,20 +16,31 @@ interface Entry<T> {
 export class HeaderCache<T> {
   readonly #decode: (bytes: Uint8Array) => T;
   readonly #entries = new Map<number, Entry<T>>();
+  /** What was asked for last, and will mostly be asked for next. */
+  #last: Entry<T> | undefined;
 
-  /** Makes a cache in front of `decode`, whose results must not be changed. */
+  /**
+   * Makes a cache in front of `decode`, which is given bytes of its own, and
+   * whose results must not be changed.
+   */
   constructor(decode: (bytes: Uint8Array) => T) {
     this.#decode = decode;
   }
 
   /** What `bytes` decode to; throws what decoding throws. */
   get(bytes: Uint8Array): T {
-    if (bytes.length > MAX_LENGTH) return this.#decode(bytes);
+    if (bytes.length > MAX_LENGTH) return this.#decode(bytes.slice());
+    const last = this.#last;
+    if (last !== undefined && equal(last.bytes, bytes)) return last.header;
     const slot = hash(bytes) & (SLOTS - 1);
     const known = this.#entries.get(slot);
-    if (known !== undefined && equal(known.bytes, bytes)) return known.header;
-    const header = this.#decode(bytes);
-    this.#entries.set(slot, { bytes: bytes.slice(), header });
+    if (known !== undefined && equal(known.bytes, bytes)) {
+      this.#last = known;
+      return known.header;
+    }
+    const own = bytes.slice();
+    const header = this.#decode(own);
+    this.#entries.set(slot, this.#last = { bytes: own, header });
     return header;
   }
 }

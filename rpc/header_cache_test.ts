@@ -41,6 +41,17 @@ Deno.test("HeaderCache keeps a copy of the bytes", () => {
   }
 });
 
+Deno.test("HeaderCache decodes bytes that may be kept", () => {
+  const seen: Uint8Array[] = [];
+  const cache = new HeaderCache((bytes) => seen.push(bytes));
+  for (const text of ["short", "long".repeat(100)]) {
+    const bytes = utf8(text);
+    cache.get(bytes);
+    bytes.fill(0);
+    assertEquals(seen.at(-1), utf8(text));
+  }
+});
+
 Deno.test("HeaderCache keeps no long headers", () => {
   const { cache, decoded } = counting();
   const long = "x".repeat(1_000);

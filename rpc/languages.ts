@@ -21,6 +21,10 @@ export interface Request {
   readonly selector: string;
   /** What the caller speaks. */
   readonly language: Language;
+  /** Whether the caller is one of ours. */
+  readonly announced: boolean;
+  /** The header itself, to be sent on as it is. */
+  readonly header: Uint8Array;
 }
 
 /**
@@ -40,7 +44,8 @@ export class Languages {
   }
 
   /**
-   * Reads a call header in the codec that it is in.
+   * Reads a call header, which must not change any more, in the codec that it
+   * is in.
    *
    * @throws {RpcError} `malformed-header`
    * @throws {CodecError} if the bytes are no value
@@ -48,8 +53,13 @@ export class Languages {
   read(header: Uint8Array): Request {
     const codec = this.#codecOf(header);
     try {
-      const { selector } = decodeCallHeader(codec, header);
-      return { selector: cleanSelector(selector), language: this.#in(codec) };
+      const { selector, announced } = decodeCallHeader(codec, header);
+      return {
+        selector: cleanSelector(selector),
+        language: this.#in(codec),
+        announced,
+        header,
+      };
     } catch (cause) {
       throw this.#foreign(codec, header, cause) ?? cause;
     }

@@ -25,8 +25,32 @@
  *
  * @module
  */
+export type { CallbackLife } from "./callback.ts";
+export { callback, type KeptCallback } from "./callback_table.ts";
 export { RemoteError, RpcError, type RpcErrorCode } from "./errors.ts";
-export { handlerFrom, type HandlerFromOptions, withCall } from "./handler.ts";
+export { forward } from "./forward.ts";
+export { withCall, withStream } from "./function_handler.ts";
+export { catchAll, handlerFrom, type HandlerFromOptions } from "./handler.ts";
+export type {
+  AnyFunction,
+  ByteStream,
+  Callback,
+  Received,
+  ReceivedEach,
+  Remote,
+  RemoteBytes,
+  RemoteContinuation,
+  RemoteMethod,
+  RemoteResult,
+  RemoteStream,
+  Reply,
+  Sent,
+  SentEach,
+  SentFunction,
+  SentResult,
+  UnsentName,
+  WholeValue,
+} from "./remote_types.ts";
 export { RpcResponse } from "./response.ts";
 export { Router } from "./router.ts";
 export type {

@@ -6,7 +6,8 @@
  * @module
  */
 import type { Codec } from "../codec/codec.ts";
-import { RpcError } from "./errors.ts";
+import type { ValueWriter } from "../codec/value_stream.ts";
+import { errorCode, errorText, RpcError } from "./errors.ts";
 
 /**
  * Bytes that a header may have: a long selector, a long error text, and room
@@ -17,10 +18,17 @@ export const MAX_HEADER_SIZE = 64 * 1024;
 /** The version of the field `Q`, in which our ends talk beyond the reference. */
 const VERSION = 1;
 
+/** The key of the object that stands for a function. */
+export const POINTER_KEY = "$fnptr";
+/** The selector by which a callback is given back: its id stands behind it. */
+export const RELEASE_SELECTOR = "/_qtalk/release/";
+
 /** What the caller sends first. */
 export interface CallHeader {
   /** What to call, as the caller wrote it. */
   selector: string;
+  /** Whether it has our field `Q`: the caller understands what ours do. */
+  announced: boolean;
 }
 
 /** What the responder sends first. */
@@ -40,11 +48,21 @@ export interface ReceivedHeader extends ResponseHeader {
    * peers leave it out, or say `undefined` where their codec can.
    */
   saysNull: boolean;
+  /** Whether it has our field `Q`. */
+  announced: boolean;
+  /** Callbacks among the arguments that the responder goes on to hold. */
+  kept: readonly string[];
+}
+
+/** What a response says in our field `Q`; only to a caller that announced itself. */
+export interface ResponseNote {
+  /** Callbacks among the arguments that the responder goes on to hold. */
+  kept: readonly string[];
 }
 
 /** The value to encode as a call header. */
 export function callHeaderValue(selector: string): unknown {
-  return { Selector: selector, S: selector };
+  return { Selector: selector, S: selector, Q: { v: VERSION } };
 }
 
 /**
@@ -57,16 +75,39 @@ export function decodeCallHeader(codec: Codec, bytes: Uint8Array): CallHeader {
   const header = asHeader(codec.decode(bytes), "call");
   const selector = header["Selector"] ?? header["S"] ?? "";
   if (typeof selector !== "string") throw malformed("call", "Selector");
-  return { selector };
+  return { selector, announced: noteOf(header) !== undefined };
 }
 
 /** The value to encode as a response header. */
 export function responseHeaderValue(
   { error, code, continued }: ResponseHeader,
+  note?: ResponseNote,
 ): unknown {
   const text = error ?? null;
   const header = { Error: text, Continue: continued, E: text, C: continued };
-  return code === undefined ? header : { ...header, Q: { v: VERSION, code } };
+  if (note === undefined && code === undefined) return header;
+  const keep = note === undefined || note.kept.length === 0
+    ? undefined
+    : note.kept;
+  return { ...header, Q: { v: VERSION, code, keep } };
+}
+
+/** A length of 0: no value of any codec is as short. */
+const EMPTY_FRAME = new Uint8Array(4);
+
+/** Adds what ends a stream of values by an error: an empty frame, a header. */
+export function addError(
+  message: ValueWriter,
+  codec: Codec,
+  reason: unknown,
+): void {
+  const header = {
+    error: errorText(reason),
+    code: errorCode(reason),
+    continued: false,
+  };
+  message.addRaw(EMPTY_FRAME);
+  message.add(codec, responseHeaderValue(header, { kept: NONE }));
 }
 
 /**
@@ -87,14 +128,36 @@ export function decodeResponseHeader(
   }
   if (typeof continued !== "boolean") throw malformed("response", "Continue");
   const saysNull = header["Error"] === null || header["E"] === null;
-  return { error, code: codeOf(header["Q"]), continued, saysNull };
+  const note = noteOf(header);
+  const code = note?.["code"];
+  return {
+    error,
+    code: typeof code === "string" ? code : undefined,
+    continued,
+    saysNull,
+    announced: note !== undefined,
+    kept: note === undefined ? NONE : strings(note["keep"]),
+  };
 }
 
-/** The code in our field `Q`, if there is one; all else in it is ignored. */
-function codeOf(note: unknown): string | undefined {
+const NONE: readonly string[] = [];
+
+/** Our field `Q`, if there is one; what is wrong with it is not looked into. */
+function noteOf(
+  header: Record<string, unknown>,
+): Record<string, unknown> | undefined {
+  const note = header["Q"];
   if (typeof note !== "object" || note === null) return undefined;
-  const { code } = note as { code?: unknown };
-  return typeof code === "string" ? code : undefined;
+  const { v } = note as { v?: unknown };
+  return typeof v === "number" && v >= VERSION
+    ? note as Record<string, unknown>
+    : undefined;
+}
+
+function strings(value: unknown): readonly string[] {
+  return Array.isArray(value)
+    ? value.filter((member) => typeof member === "string")
+    : NONE;
 }
 
 function asHeader(value: unknown, which: string): Record<string, unknown> {

@@ -31,6 +31,31 @@ Deno.test("a call header has the selector under the names of both dialects", () 
   assertEquals([Selector, S], ["a.b", "a.b"]);
 });
 
+Deno.test("a call header announces this side by the field Q", () => {
+  const announced = (header: unknown) =>
+    decodeCallHeader(codec, codec.encode(header)).announced;
+  assertEquals(announced(callHeaderValue("a")), true);
+  assertEquals(announced({ Selector: "a", Q: { v: 2, more: [] } }), true);
+  const others = [{}, { v: 0 }, { v: "1" }, 1, "v", null, []];
+  for (const Q of others) assertEquals(announced({ Selector: "a", Q }), false);
+  assertEquals(announced({ Selector: "a" }), false);
+});
+
+Deno.test("a response announces this side to callers that announced themselves", () => {
+  const header = { error: undefined, continued: false };
+  const read = (value: unknown) =>
+    decodeResponseHeader(codec, codec.encode(value));
+  assertEquals(read(responseHeaderValue(header)).announced, false);
+  const plain = read(responseHeaderValue(header, { kept: [] }));
+  assertEquals([plain.announced, plain.kept], [true, []]);
+  const keeping = read(responseHeaderValue(header, { kept: ["a", "b"] }));
+  assertEquals([keeping.announced, keeping.kept], [true, ["a", "b"]]);
+  const odd = read({ Q: { v: 1, keep: ["a", 1, null] } });
+  assertEquals(odd.kept, ["a"]);
+  assertEquals(read({ Q: { v: 1, keep: "a" } }).kept, []);
+  assertEquals(read({ Q: { keep: ["a"] } }).kept, []);
+});
+
 Deno.test("a call header has no field that the reference decodes into its own struct", () => {
   const fields = Object.keys(callHeaderValue("a") as object)
     .map((name) => name.toLowerCase());

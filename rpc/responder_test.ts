@@ -200,7 +200,7 @@ Deno.test("a response that cannot be encoded is none: the handler may give anoth
 Deno.test("a value that cannot be encoded leaves a continued call open", async () => {
   const { values } = await answered(async (respond) => {
     const channel = await respond.continue(1);
-    await assertRejects(() => respond.send(() => {}), CodecError, "a function");
+    await assertRejects(() => respond.send(new Map()), CodecError, "a Map");
     await respond.send(2);
     await channel.close();
   });

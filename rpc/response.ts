@@ -1,8 +1,16 @@
-import { type ValueReader, ValueWriter } from "../codec/value_stream.ts";
-import type { Codec } from "../codec/codec.ts";
-import type { QmuxChannel } from "../mux/channel.ts";
 import type { Channel } from "../mux/types.ts";
 import { RpcError } from "./errors.ts";
+import { ValueIterator } from "./stream.ts";
+
+/** What a continued response is received from, sent to and closed by. */
+export interface ResponsePort {
+  /** The next value; undefined at the end. */
+  receive(): Promise<unknown>;
+  /** Sends a value. */
+  send(value: unknown): Promise<void>;
+  /** Closes the channel. */
+  close(): Promise<void>;
+}
 
 /**
  * The response to a call.
@@ -34,24 +42,18 @@ import { RpcError } from "./errors.ts";
 export class RpcResponse implements AsyncIterable<unknown>, AsyncDisposable {
   /** The reply values: all, or the first of a continued response. */
   readonly values: readonly unknown[];
-  readonly #channel: QmuxChannel;
-  readonly #reader: ValueReader;
-  readonly #codec: Codec;
-  readonly #continued: boolean;
+  readonly #channel: Channel | undefined;
+  readonly #port: ResponsePort;
 
   /** Responses are made by a client. */
   constructor(
     values: readonly unknown[],
-    continued: boolean,
-    channel: QmuxChannel,
-    reader: ValueReader,
-    codec: Codec,
+    channel: Channel | undefined,
+    port: ResponsePort,
   ) {
     this.values = values;
-    this.#continued = continued;
     this.#channel = channel;
-    this.#reader = reader;
-    this.#codec = codec;
+    this.#port = port;
   }
 
   /** The first value; `null` when there is none. */
@@ -61,23 +63,41 @@ export class RpcResponse implements AsyncIterable<unknown>, AsyncDisposable {
 
   /** Whether the channel stays open. */
   get continued(): boolean {
-    return this.#continued;
+    return this.#channel !== undefined;
   }
 
   /** The open channel of a continued response. */
   get channel(): Channel | undefined {
-    return this.#continued ? this.#channel : undefined;
+    return this.#channel;
+  }
+
+  /**
+   * The bytes behind the values received.
+   *
+   * @throws {RpcError} `invalid-state` if the response is not continued
+   */
+  get readable(): Channel["readable"] {
+    return this.#open("read bytes").readable;
+  }
+
+  /**
+   * Bytes to the handler; closing it leaves `readable` open.
+   *
+   * @throws {RpcError} `invalid-state` if the response is not continued
+   */
+  get writable(): Channel["writable"] {
+    return this.#open("write bytes").writable;
   }
 
   /**
    * The next value; `undefined` at the end.
    *
+   * @throws {RemoteError} if the handler's stream of values failed
    * @throws {CodecError} if it cannot be decoded
    * @throws {MuxError} `connection-lost`
    */
   async receive(): Promise<unknown> {
-    if (!this.#continued) return undefined;
-    return await this.#reader.read((bytes) => this.#codec.decode(bytes));
+    return this.#channel === undefined ? undefined : await this.#port.receive();
   }
 
   /**
@@ -88,38 +108,30 @@ export class RpcResponse implements AsyncIterable<unknown>, AsyncDisposable {
    * @throws {MuxError} if the channel is closed
    */
   async send(value: unknown): Promise<void> {
-    if (!this.#continued) {
-      throw new RpcError(
-        "invalid-state",
-        "Cannot send value: the response is complete",
-      );
-    }
-    const message = new ValueWriter();
-    message.add(this.#codec, value);
-    await this.#channel.send(message.message());
+    this.#open("send value");
+    await this.#port.send(value);
   }
 
   /** Receives until the end; leaving the loop closes the channel. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<unknown, undefined> {
-    try {
-      for (;;) {
-        const value = await this.receive();
-        if (value === undefined) return;
-        yield value;
-      }
-    } finally {
-      await this.close();
-    }
+  [Symbol.asyncIterator](): AsyncIterableIterator<unknown, undefined> {
+    return new ValueIterator(() => this.receive(), () => this.close());
   }
 
   /** Closes the channel, if it is still open. */
   async close(): Promise<void> {
-    this.#reader.release();
-    await this.#channel.close();
+    if (this.#channel !== undefined) await this.#port.close();
   }
 
   /** Same as {@linkcode close}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  #open(what: string): Channel {
+    if (this.#channel !== undefined) return this.#channel;
+    throw new RpcError(
+      "invalid-state",
+      `Cannot ${what}: the response is complete`,
+    );
   }
 }

@@ -59,6 +59,11 @@ export class Router implements HandlerObject {
     };
   }
 
+  /** How many patterns have a handler. */
+  get size(): number {
+    return this.#handlers.size;
+  }
+
   /** The handler for `selector` and the pattern that it was found under. */
   match(selector: string): { handler: Handler; pattern: string } | undefined {
     const clean = cleanSelector(selector);

@@ -8,6 +8,7 @@ import { Languages, type Request } from "./languages.ts";
 import { MAX_HEADER_SIZE } from "./protocol.ts";
 import { ChannelResponder } from "./responder.ts";
 import { invoke } from "./router.ts";
+import type { Link } from "./link.ts";
 import type { Caller, Handler } from "./types.ts";
 
 /** What a server needs besides channels. */
@@ -20,7 +21,9 @@ export interface ServerOptions {
   budget: ValueBudget;
   /** Calls that may be answered at once; the next ones are told `busy`. */
   maxConcurrentCalls: number;
-  /** Answers the calls. */
+  /** What the calls of the session share, in both directions. */
+  link: Link;
+  /** Answers the calls but those of callbacks. */
   handler: Handler;
   /** Makes what handlers call back by, in the codec of the call. */
   callerIn: (codec: Codec) => Caller;
@@ -82,10 +85,13 @@ export class Server {
   }
 
   #begin(channel: QmuxChannel, reader: ValueReader, header: Uint8Array): void {
-    const { handler, maxConcurrentCalls } = this.#options;
-    const { selector, language } = this.#requests.get(header);
-    const responder = new ChannelResponder(channel, language.writer);
-    if (this.#refusing) {
+    const { handler, link, maxConcurrentCalls } = this.#options;
+    const request = this.#requests.get(header);
+    if (request.announced) link.announced = true;
+    const responder = new ChannelResponder(channel, request, link);
+    // Calls under way may need to be called back to come to their end.
+    const callback = link.callbacks.match(request.selector);
+    if (this.#refusing && callback === undefined) {
       void responder.return(
         notBegun("unavailable", "this side is closing"),
       );
@@ -97,17 +103,10 @@ export class Server {
       );
       return;
     }
-    const call = new IncomingCall(
-      selector,
-      language.caller,
-      channel,
-      reader,
-      language.codec,
-      responder,
-    );
+    const call = new IncomingCall(request, channel, reader, responder, link);
     let result: void | Promise<void>;
     try {
-      result = invoke(handler, call, responder);
+      result = invoke(callback ?? handler, call, responder);
     } catch (error) {
       return this.#failed(error, call, responder);
     }

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Channel } from "../mux/types.ts";
+import type { Remote } from "./remote_types.ts";
 import type { RpcResponse } from "./response.ts";
 
 /** Choices for one call. */
@@ -49,6 +50,14 @@ export interface Caller {
     args?: unknown,
     options?: CallOptions,
   ): Promise<RpcResponse>;
+  /**
+   * The other side's service as an object of methods, typed by the service
+   * itself or by an interface: see {@linkcode Remote}.
+   *
+   * @typeParam S the service
+   * @param options signal and timeout of every call made by it
+   */
+  remote<S extends object>(options?: CallOptions): Remote<S>;
 }
 
 /** A call as its handler sees it. */

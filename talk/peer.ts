@@ -8,8 +8,12 @@ import {
 import type { QmuxChannel } from "../mux/channel.ts";
 import { MuxError } from "../mux/errors.ts";
 import type { Session } from "../mux/session.ts";
-import { ChannelPool } from "../rpc/channel_pool.ts";
+import { ChannelPool, lendChannels } from "../rpc/channel_pool.ts";
+import { DEFAULT_MAX_CALLBACKS } from "../rpc/callback_table.ts";
 import { Client } from "../rpc/client.ts";
+import { Link } from "../rpc/link.ts";
+import { remoteOf } from "../rpc/remote.ts";
+import type { Remote } from "../rpc/remote_types.ts";
 import { invoke, notFound, Router } from "../rpc/router.ts";
 import type { RpcResponse } from "../rpc/response.ts";
 import { Server } from "../rpc/server.ts";
@@ -64,6 +68,11 @@ export interface PeerOptions {
    * Default: 1,024.
    */
   maxConcurrentCalls?: number;
+  /**
+   * Functions of this side that the other side may hold at once, for it to call
+   * back; sending one more fails. Default: 4,096.
+   */
+  maxCallbacks?: number;
 }
 
 /** How to close. */
@@ -96,6 +105,7 @@ export class Peer implements Caller, AsyncDisposable {
   readonly session: Session;
   readonly #router = new Router();
   readonly #client: Client;
+  readonly #link: Link;
   readonly #server: Server;
   readonly #channels: ChannelPool;
   #draining = false;
@@ -116,12 +126,15 @@ export class Peer implements Caller, AsyncDisposable {
       maxValueSize = DEFAULT_MAX_VALUE_SIZE,
       maxPartialValues = DEFAULT_MAX_PARTIAL_VALUES,
       maxConcurrentCalls = DEFAULT_MAX_CONCURRENT_CALLS,
+      maxCallbacks = DEFAULT_MAX_CALLBACKS,
     } = options;
     this.session = session;
     const budget = new ValueBudget(maxPartialValues);
     const channels = new ChannelPool(session);
+    lendChannels(this, channels);
+    const link = this.#link = new Link(maxCallbacks);
     const clientIn = (codec: Codec) =>
-      new Client(channels, { codec, maxValueSize, budget });
+      new Client(channels, { codec, maxValueSize, budget, link });
     const [first = codec] = codecs;
     this.#client = clientIn(first);
     const report = (error: unknown, selector: string | undefined) => {
@@ -140,6 +153,7 @@ export class Peer implements Caller, AsyncDisposable {
       maxValueSize,
       budget,
       maxConcurrentCalls,
+      link,
       callerIn: (codec) => codec === first ? this.#client : clientIn(codec),
       handler: (call, respond) => {
         const handler = this.#router.match(call.selector)?.handler ?? fallback;
@@ -148,7 +162,11 @@ export class Peer implements Caller, AsyncDisposable {
       onError: report,
     });
     session.accept((channel) => this.#server.serve(channel as QmuxChannel));
-    session.closed.catch((error) => report(error, undefined));
+    const release = () => link.callbacks.close();
+    session.closed.then(release, (error) => {
+      release();
+      report(error, undefined);
+    });
   }
 
   /** Calls the other end: see {@linkcode Caller.call}. */
@@ -169,6 +187,16 @@ export class Peer implements Caller, AsyncDisposable {
   ): Promise<RpcResponse> {
     if (this.#draining) return Promise.reject(closing());
     return this.#client.request(selector, args, options);
+  }
+
+  /** The other end's service, as methods: see {@linkcode Caller.remote}. */
+  remote<S extends object>(options?: CallOptions): Remote<S> {
+    return remoteOf<S>(this, options);
+  }
+
+  /** How many functions of this end the other end can call now. */
+  get callbacks(): number {
+    return this.#link.callbacks.size;
   }
 
   /**

@@ -6,6 +6,8 @@
 import { MuxError } from "../mux/errors.ts";
 import { invoke, notFound, Router } from "../rpc/router.ts";
 import { RpcError } from "../rpc/errors.ts";
+import { remoteOf } from "../rpc/remote.ts";
+import type { Remote } from "../rpc/remote_types.ts";
 import type { RpcResponse } from "../rpc/response.ts";
 import type { Caller, CallOptions, Handler } from "../rpc/types.ts";
 import { Backoff } from "./backoff.ts";
@@ -104,6 +106,11 @@ export class ReconnectingPeer implements Caller, AsyncDisposable {
       options,
       (peer, options) => peer.request(selector, args, options),
     );
+  }
+
+  /** The other end's service, as methods: see {@linkcode Caller.remote}. */
+  remote<S extends object>(options?: CallOptions): Remote<S> {
+    return remoteOf<S>(this, options);
   }
 
   /**

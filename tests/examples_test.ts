@@ -12,17 +12,25 @@ interface Header {
   stays: boolean;
   /** The example to start before it. */
   first: string | undefined;
+  /** A command that it starts, and not every machine has. */
+  needed: string | undefined;
 }
 
-/** Reads a header; undefined if it names the example that starts this one. */
+/** Reads a header; undefined if it names what else starts or tries this one. */
 function headerOf(path: string): Header | undefined {
   const source = Deno.readTextFileSync(new URL(path, ROOT));
   const comment = /^(?:\/\/.*\n)+/.exec(source)?.[0] ?? "";
   const text = comment.replaceAll(/^\/\/ ?/gm, "");
   const folder = path.slice(0, path.lastIndexOf("/") + 1);
-  const parent = /Started by (\S+\.ts)/.exec(text)?.[1];
+  const parent = /Started by\s(\S+\.ts)/.exec(text)?.[1];
   if (parent !== undefined) {
     assert(headerOf(folder + parent), `${parent} says how ${path} is run`);
+    return undefined;
+  }
+  const test = /[Tt]ried by\stests\/(\S+_test\.ts)/.exec(text)?.[1];
+  if (test !== undefined) {
+    const tried = Deno.readTextFileSync(new URL(`tests/${test}`, ROOT));
+    assert(tried.includes(folder), `tests/${test} tries ${path}`);
     return undefined;
   }
   const command = /^ {2}deno (run .*)$/m.exec(text)?.[1];
@@ -30,13 +38,25 @@ function headerOf(path: string): Header | undefined {
   assert(command && printed, `${path} says its command and what it prints`);
   const args = command.split(" ");
   assertEquals(args.at(-1), path, `the command of ${path} runs ${path}`);
-  const first = /Start (\S+\.ts) first/.exec(text)?.[1];
+  const first = /Start (\S+\.ts)\sfirst/.exec(text)?.[1];
   return {
     args,
     output: printed[2]!.replaceAll(/^ {2}/gm, ""),
     stays: printed[1]!.includes("until it is stopped"),
     first: first && folder + first,
+    needed: /Needs the\scommand\s([\w-]+)/.exec(text)?.[1],
   };
+}
+
+/** Whether a command can be started on this machine. */
+function isThere(command: string): boolean {
+  try {
+    new Deno.Command(command, { args: ["--version"] }).outputSync();
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
 }
 
 function* examples(folder = "examples"): Generator<string> {
@@ -82,24 +102,27 @@ async function outputOf(args: string[]): Promise<string> {
     : `${text}exit code ${code}: ${new TextDecoder().decode(stderr)}`;
 }
 
-/** An example that stays, once it has printed a line. */
+/** An example that stays, once it has printed its lines. */
 interface Running extends AsyncDisposable {
-  /** The line, or nothing if it ended without one. */
-  line: string;
+  /** The lines, or what it printed before it ended. */
+  printed: string;
+  /** What it has to say besides, when it has ended. */
+  errors: Promise<string>;
 }
 
-async function start(args: string[]): Promise<Running> {
+async function start(args: string[], lineCount: number): Promise<Running> {
   const child = deno(args).spawn();
   const errors = new Response(child.stderr).text();
   const lines = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
-  let line = "";
-  while (!line.includes("\n")) {
+  let printed = "";
+  while (printed.split("\n").length <= lineCount) {
     const { done, value } = await lines.read();
     if (done) break;
-    line += value;
+    printed += value;
   }
   return {
-    line,
+    printed,
+    errors,
     async [Symbol.asyncDispose]() {
       try {
         child.kill();
@@ -111,26 +134,37 @@ async function start(args: string[]): Promise<Running> {
   };
 }
 
+/** A server that runs. */
+interface Server extends Running {
+  /** Its address, if that is not the one of its header. */
+  addresses: string[];
+}
+
 /**
  * Starts a server as its header says, and checks what it prints. If its port
  * is taken on this machine, it gets a free one.
  */
-async function startServer(
-  path: string,
-): Promise<{ server: Running; addresses: string[] }> {
+async function startServer(path: string): Promise<Server> {
   const { args, output, stays } = headerOf(path)!;
   assert(stays, `${path} goes on until it is stopped`);
-  const address = /tcp:\/\/\S+/.exec(output)![0];
-  const server = await start(args);
-  if (server.line !== "" || !isTaken(address)) {
-    assertEquals(server.line, output);
-    return { server, addresses: [] };
+  const address = ADDRESS.exec(output)![0];
+  const server = await start(args, linesIn(output));
+  if (server.printed !== "" || !isTaken(address)) {
+    assertEquals(server.printed, output);
+    return { ...server, addresses: [] };
   }
   await server[Symbol.asyncDispose]();
-  const moved = await start([...args, "tcp://127.0.0.1:0"]);
-  const addresses = /tcp:\/\/\S+/.exec(moved.line) ?? [];
-  assertEquals(moved.line, output.replace(address, addresses[0] ?? ""));
-  return { server: moved, addresses: [...addresses] };
+  const moved = await start([...args, ANY_PORT], linesIn(output));
+  const addresses = ADDRESS.exec(moved.printed) ?? [];
+  assertEquals(moved.printed, output.replace(address, addresses[0] ?? ""));
+  return { ...moved, addresses: [...addresses] };
+}
+
+const ADDRESS = /tcp:\/\/\S+/;
+const ANY_PORT = "tcp://127.0.0.1:0";
+
+function linesIn(text: string): number {
+  return text.split("\n").length - 1;
 }
 
 function isTaken(address: string): boolean {
@@ -143,26 +177,62 @@ function isTaken(address: string): boolean {
   }
 }
 
+/** What an example has to say that runs with these arguments of `deno`. */
+async function complaintOf(path: string, args: string[]): Promise<string> {
+  const { stays, first } = headerOf(path)!;
+  if (!stays) return await outputOf(args);
+  const isServer = first === undefined;
+  await using server = await start(isServer ? [...args, ANY_PORT] : args, 1);
+  if (server.printed === "") return await server.errors;
+  // What is not there yet when it starts shows when it is called.
+  const [address] = ADDRESS.exec(server.printed) ?? [];
+  const caller = [...examples()].map(headerOf).find((h) => h?.first === path);
+  return caller === undefined || address === undefined
+    ? server.printed
+    : await outputOf([...caller.args, address]);
+}
+
+const missing = new Set<string>();
 for (const path of examples()) {
   const header = headerOf(path);
   if (header === undefined) continue;
   const { args, output, stays, first } = header;
 
-  Deno.test(`${path} prints what its header says`, async () => {
-    if (stays) {
-      const { server } = await startServer(path);
-      return await server[Symbol.asyncDispose]();
-    }
-    if (first === undefined) return assertEquals(await outputOf(args), output);
-    const { server, addresses } = await startServer(first);
-    await using _ = server;
-    assertEquals(await outputOf([...args, ...addresses]), output);
+  const needed = header.needed ?? (first && headerOf(first)?.needed);
+  const ignore = needed !== undefined && !isThere(needed);
+  if (ignore) missing.add(`${path}: there is no ${needed} command`);
+
+  Deno.test({
+    name: `${path} prints what its header says`,
+    ignore,
+    async fn() {
+      if (stays && first === undefined) {
+        await using _ = await startServer(path);
+        return;
+      }
+      await using server = first === undefined
+        ? undefined
+        : await startServer(first);
+      const allArgs = [...args, ...server?.addresses ?? []];
+      if (!stays) return assertEquals(await outputOf(allArgs), output);
+      await using example = await start(allArgs, linesIn(output));
+      assertEquals(example.printed, output);
+    },
   });
 
   for (const flag of args.filter((arg) => arg.startsWith("--allow"))) {
-    Deno.test(`${path} needs ${flag}`, async () => {
-      const fewer = args.filter((arg) => arg !== flag);
-      assertMatch(await outputOf(fewer), /Requires \w+ access/);
+    Deno.test({
+      name: `${path} needs ${flag}`,
+      ignore,
+      async fn() {
+        const fewer = args.filter((arg) => arg !== flag);
+        assertMatch(await complaintOf(path, fewer), /Requires \w+ access/);
+      },
     });
   }
+}
+for (const text of missing) {
+  Deno.stderr.writeSync(
+    new TextEncoder().encode(`examples: not tried: ${text}\n`),
+  );
 }

@@ -22,14 +22,18 @@ for await (const line of coordinator) console.log(line);
 await Promise.all(workers.map((worker) => Array.fromAsync(worker)));
 
 /** Starts a script of this folder; gives the lines that it prints. */
-async function* start(script: string, ...args: string[]) {
+function start(script: string, ...args: string[]) {
   const path = new URL(script, import.meta.url).href;
   const { stdout } = new Deno.Command("deno", {
     args: ["run", "--allow-net=127.0.0.1", path, ...args],
     stdout: "piped",
   }).spawn();
+  return linesOf(stdout);
+}
+
+async function* linesOf(output: ReadableStream<Uint8Array>) {
   let rest = "";
-  for await (const text of stdout.pipeThrough(new TextDecoderStream())) {
+  for await (const text of output.pipeThrough(new TextDecoderStream())) {
     const lines = (rest + text).split("\n");
     rest = lines.pop()!;
     yield* lines;

@@ -4,8 +4,6 @@
  *
  * @module
  */
-// The global of this name came with Deno 2.4.
-import { setImmediate } from "node:timers";
 import type { Transport } from "../types.ts";
 import type { TransportListener } from "./types.ts";
 
@@ -55,7 +53,7 @@ export function connTransport(conn: Deno.Conn): Transport {
       // A socket that takes everything at once settles each write within the
       // same turn, and no other socket of the process would be looked at.
       if (performance.now() - sliceStart > WRITE_SLICE) {
-        await new Promise<void>((resolve) => setImmediate(resolve));
+        await nextTurn();
         sliceStart = performance.now();
       }
     },
@@ -66,6 +64,16 @@ export function connTransport(conn: Deno.Conn): Transport {
       conn.close();
     },
   };
+}
+
+/**
+ * Lets everything else that is ready run. The global of this name came with
+ * Deno 2.4, and an `import` statement would keep a bundle of this file out of
+ * browsers.
+ */
+async function nextTurn(): Promise<void> {
+  const { setImmediate } = await import("node:timers");
+  await new Promise<void>((resolve) => setImmediate(resolve));
 }
 
 /** Connects with a signal that every supported Deno obeys. */

@@ -1,7 +1,6 @@
-import type { Codec } from "../../codec/codec.ts";
 import { dial } from "../dial.ts";
 import type { Peer } from "../peer.ts";
-import { CODEC_OPTION, codecFrom } from "./codecs.ts";
+import { CODEC_OPTION, codecName, loadCodec } from "./codecs.ts";
 import { defineCommand, positive } from "./command.ts";
 import { EXIT } from "./exit.ts";
 import {
@@ -54,7 +53,7 @@ is CBOR unless --codec or the variable QTALK_CODEC names another.
   async run({ words, options, terminal }) {
     const seconds = positive("seconds", options.seconds) ?? DEFAULT_SECONDS;
     const mib = positive("mib", options.mib) ?? DEFAULT_MIB;
-    const codec = await codecFrom(options.codec, "cbor");
+    const codec = codecName(options.codec, "cbor");
     const { peer, makeCall, name, hasBytes } = await begin(
       words,
       codec,
@@ -113,7 +112,7 @@ interface Subject {
 
 async function begin(
   words: readonly string[],
-  codec: Codec,
+  codec: string,
   terminal: Terminal,
 ): Promise<Subject> {
   const [first = "", ...args] = words;
@@ -126,7 +125,7 @@ async function begin(
   const value = args.length === 0 ? null : args.map(parseValue);
   const peer = await terminal.waiting(
     `Connecting to ${address}`,
-    dial(address, { codec }),
+    dial(address, { codec: await loadCodec(codec) }),
   );
   const makeCall = () => peer.call(selector, value);
   return { peer, makeCall, name: selector.slice(1), hasBytes: false };

@@ -2,7 +2,7 @@ import { stdioTransport } from "../../mux/transport/stdio.ts";
 import type { Transport } from "../../mux/types.ts";
 import type { RpcResponse } from "../../rpc/response.ts";
 import { dial } from "../dial.ts";
-import { CODEC_OPTION, codecFrom } from "./codecs.ts";
+import { CODEC_OPTION, codecName, loadCodec } from "./codecs.ts";
 import { defineCommand, positive } from "./command.ts";
 import { EXIT, OutputClosed, UsageError } from "./exit.ts";
 import { join } from "./join.ts";
@@ -37,7 +37,7 @@ answer; of a stream, as they come. A null that only begins a stream is left out.
     },
     bytes: {
       type: "boolean",
-      about: "the call becomes bytes: stdin is sent, stdout gets what comes",
+      about: "make it a byte stream, from stdin and to stdout",
     },
     raw: {
       type: "boolean",
@@ -48,7 +48,7 @@ answer; of a stream, as they come. A null that only begins a stream is left out.
     timeout: {
       type: "string",
       value: "SECONDS",
-      about: "for connecting (default 30), and for the answer (default none)",
+      about: "for connecting (default 30) and the answer (no limit)",
     },
   },
   async run({ words, options, terminal }) {
@@ -56,7 +56,7 @@ answer; of a stream, as they come. A null that only begins a stream is left out.
     const args = argumentsFrom(rest, options.value);
     const seconds = positive("timeout", options.timeout);
     const limits = seconds === undefined ? {} : { timeout: seconds * 1_000 };
-    const codec = await codecFrom(options.codec, "json");
+    const codec = await loadCodec(codecName(options.codec, "json"));
     await using peer = await terminal.waiting(
       `Connecting to ${address}`,
       dial(address, { codec, ...limits }),

@@ -276,7 +276,7 @@ Deno.test("call exits with 2 when its command line makes no sense", async () => 
       ["begins as JSON", `${address}/x`, "--value", "[1"],
       ["both --value and arguments", `${address}/x`, "1", "--value", "2"],
       ['codec "xml"', `${address}/x`, "--codec", "xml"],
-      ["this command speaks one", `${address}/x`, "--codec", "json,cbor"],
+      ['codec "json,cbor"', `${address}/x`, "--codec", "json,cbor"],
       ["its scheme is none of", "smtp://127.0.0.1/x"],
       ["expected tcp://host:port", "tcp://127.0.0.1/x"],
     ] as const

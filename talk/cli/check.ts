@@ -1,7 +1,7 @@
 import { RpcError } from "../../rpc/errors.ts";
 import type { Peer } from "../peer.ts";
 import { type Check, CHECKS } from "./checks.ts";
-import { CODEC_OPTION, codecFrom } from "./codecs.ts";
+import { CODEC_OPTION, codecName } from "./codecs.ts";
 import { defineCommand, positive } from "./command.ts";
 import { EXIT, exitCodeOf } from "./exit.ts";
 import { connectTo, OTHER_SIDE_HELP } from "./other_side.ts";
@@ -17,9 +17,9 @@ export const check = defineCommand({
   usage: ["check [COMMAND | ADDRESS]", "check -- PROGRAM [ARGS…]"],
   about: `${OTHER_SIDE_HELP}
 
-Prints a line for each check; the exit code is 1 if one of them failed. The codec
-is CBOR unless --codec or the variable QTALK_CODEC names another. A service in
-another codec may not answer at all.
+Prints a line for each check; the exit code is 1 if one of them failed. The
+codec is CBOR unless --codec or the variable QTALK_CODEC names another. A
+service in another codec may not answer at all.
 
   qtalk check 'go run ./cmd/qtalk interop'`,
   options: {
@@ -32,7 +32,7 @@ another codec may not answer at all.
   },
   async run({ words, options, terminal }) {
     const seconds = positive("timeout", options.timeout) ?? DEFAULT_TIMEOUT;
-    const codec = await codecFrom(options.codec, "cbor");
+    const codec = codecName(options.codec, "cbor");
     await using peer = await connectTo(words, codec, terminal);
     let code: number = EXIT.ok, passed = 0, failed = 0;
     for (const item of CHECKS) {

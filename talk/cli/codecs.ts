@@ -27,32 +27,20 @@ const MODULES: Readonly<Record<string, string>> = {
 /** The variable that the reference's commands read. */
 const VARIABLE = "QTALK_CODEC";
 
+/** What `option` says, or else the environment, or else the default. */
+export function codecName(
+  option: string | undefined,
+  byDefault: "json" | "cbor",
+): string {
+  return option ?? environment() ?? byDefault;
+}
+
 /**
- * Loads the codecs that `option` names, separated by commas; without it, the one
- * that the environment names, or else the default.
+ * Loads the codec of that name.
  *
- * @throws {UsageError} if there is none of such a name
+ * @throws {UsageError} if there is none
  */
-export async function codecsFrom(
-  option: string | undefined,
-  byDefault: "json" | "cbor",
-): Promise<[Codec, ...Codec[]]> {
-  const names = (option ?? environment() ?? byDefault).split(",");
-  const [first, ...others] = await Promise.all(names.map(load));
-  return [first!, ...others];
-}
-
-/** The same, for who speaks one. */
-export async function codecFrom(
-  option: string | undefined,
-  byDefault: "json" | "cbor",
-): Promise<Codec> {
-  const [codec, ...others] = await codecsFrom(option, byDefault);
-  if (others.length === 0) return codec;
-  throw new UsageError("Cannot use several codecs: this command speaks one");
-}
-
-async function load(name: string): Promise<Codec> {
+export async function loadCodec(name: string): Promise<Codec> {
   if (name === "json") return json();
   const path = Object.hasOwn(MODULES, name) ? MODULES[name] : undefined;
   if (path === undefined) {

@@ -1,4 +1,4 @@
-import { CODEC_OPTION, codecFrom } from "./codecs.ts";
+import { CODEC_OPTION, codecName, loadCodec } from "./codecs.ts";
 import { defineCommand } from "./command.ts";
 import { UsageError } from "./exit.ts";
 import { interopService } from "./interop_service.ts";
@@ -21,7 +21,7 @@ or the variable QTALK_CODEC names another.`,
         `Cannot serve: expected one address, got ${words.length}`,
       );
     }
-    const codec = await codecFrom(options.codec, "cbor");
+    const codec = await loadCodec(codecName(options.codec, "cbor"));
     return await serveAt(address, interopService(), [codec], terminal);
   },
 });

@@ -74,17 +74,21 @@ export async function main(args: readonly string[]): Promise<number> {
   const terminal = new Terminal();
   const [name, ...rest] = args;
   const command = COMMANDS.find((command) => command.name === name);
+  let code: number;
   try {
-    if (command !== undefined) return await command.run(rest, terminal);
-    return withoutCommand(name, terminal);
+    code = command === undefined
+      ? withoutCommand(name, terminal)
+      : await command.run(rest, terminal);
+    terminal.flush();
   } catch (error) {
+    code = exitCodeOf(error);
     if (!(error instanceof OutputClosed)) terminal.error(error);
     if (error instanceof UsageError) {
       terminal.note(command?.usage ?? `Usage: ${PROGRAM} COMMAND …`);
       terminal.note(`${PROGRAM} ${command ? `${name} ` : ""}--help says more.`);
     }
-    return exitCodeOf(error);
   }
+  return code;
 }
 
 function withoutCommand(name: string | undefined, terminal: Terminal): number {

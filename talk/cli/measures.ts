@@ -22,7 +22,7 @@ export type OnProgress = (share: number) => void;
 /** A call, made again and again. */
 export type MakeCall = () => Promise<unknown>;
 
-/** Part of the time that calls are made for and do not count. */
+/** Seconds of calls before those that count, for each second of these. */
 const WARM_UP = 0.25;
 
 /** Keeps `inFlight` calls under way for so many seconds. */
@@ -32,27 +32,46 @@ export async function measureCalls(
   seconds: number,
   onProgress: OnProgress,
 ): Promise<CallFigures> {
-  const begin = performance.now();
-  const start = begin + seconds * 1_000 * WARM_UP;
-  const end = start + seconds * 1_000;
-  const took: number[] = [];
-  const callOn = async () => {
-    for (let now = performance.now(); now < end;) {
-      const before = now;
-      await makeCall();
-      now = performance.now();
-      if (before >= start && now < end) took.push((now - before) * 1_000);
-      onProgress((now - begin) / (end - begin));
-    }
-  };
-  await Promise.all(Array.from({ length: inFlight }, callOn));
+  // A child that was just started answers when it has.
+  await makeCall();
+  await callFor(makeCall, inFlight, seconds * WARM_UP, () => {});
+  const { took, elapsed } = await callFor(
+    makeCall,
+    inFlight,
+    seconds,
+    onProgress,
+  );
   took.sort((a, b) => a - b);
-  const share = (part: number) => took[Math.floor(took.length * part)] ?? 0;
+  const share = (part: number) => took[Math.floor(took.length * part)]! * 1_000;
   return {
-    callsPerSecond: took.length / seconds,
+    callsPerSecond: took.length / (elapsed / 1_000),
     p50: share(0.5),
     p99: share(0.99),
   };
+}
+
+/** Makes calls until the time is over; gives how long each took, and all. */
+async function callFor(
+  makeCall: MakeCall,
+  inFlight: number,
+  seconds: number,
+  onProgress: OnProgress,
+): Promise<{ took: number[]; elapsed: number }> {
+  const start = performance.now();
+  const took: number[] = [];
+  let elapsed = 0;
+  const callOn = async () => {
+    while (elapsed < seconds * 1_000) {
+      const before = performance.now();
+      await makeCall();
+      const now = performance.now();
+      took.push(now - before);
+      elapsed = now - start;
+      onProgress(Math.min(1, elapsed / (seconds * 1_000)));
+    }
+  };
+  await Promise.all(Array.from({ length: inFlight }, callOn));
+  return { took, elapsed };
 }
 
 /** Bytes in each write. */

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import type { Codec } from "../../codec/codec.ts";
 import { dial } from "../dial.ts";
 import { dialCommand } from "../dial_command.ts";
 import type { Peer } from "../peer.ts";
+import { loadCodec } from "./codecs.ts";
 import { interopCallbacks } from "./interop_service.ts";
 import { isAddress } from "./target.ts";
 import type { Terminal } from "./terminal.ts";
@@ -14,8 +14,8 @@ import type { Terminal } from "./terminal.ts";
 /** The words that both commands take, in their help. */
 export const OTHER_SIDE_HELP =
   `COMMAND is one word for the shell, or the words of a program behind --; it must
-speak over its stdin and stdout. ADDRESS is where such a service listens. Without
-either, this program's own interop is started.`;
+speak over its stdin and stdout. ADDRESS is where such a service listens.
+Without either, this program's own interop is started.`;
 
 /**
  * Connects to what the words say, and answers its callbacks. Closing the peer
@@ -25,10 +25,13 @@ either, this program's own interop is started.`;
  */
 export async function connectTo(
   words: readonly string[],
-  codec: Codec,
+  codec: string,
   terminal: Terminal,
 ): Promise<Peer> {
-  const options = { codec, handler: interopCallbacks() };
+  const options = {
+    codec: await loadCodec(codec),
+    handler: interopCallbacks(),
+  };
   const [first, ...others] = words;
   if (first !== undefined && others.length === 0 && isAddress(first)) {
     return await terminal.waiting(
@@ -48,7 +51,7 @@ export async function connectTo(
 
 function commandLine(
   words: readonly string[],
-  codec: Codec,
+  codec: string,
 ): [string, ...string[]] {
   const [first, ...others] = words;
   if (first === undefined) return ownInterop(codec);
@@ -59,8 +62,8 @@ function commandLine(
 }
 
 /** How this program is started once more. */
-function ownInterop(codec: Codec): [string, ...string[]] {
-  const args = ["interop", "--codec", codec.name.toLowerCase()];
+function ownInterop(codec: string): [string, ...string[]] {
+  const args = ["interop", "--codec", codec];
   if (Deno.build.standalone) return [Deno.execPath(), ...args];
   const main = import.meta.resolve("./main.ts");
   return [Deno.execPath(), "run", "-A", main, ...args];

@@ -30,11 +30,13 @@ streams there. The two addresses may be of different kinds: stdio: is one too.
     }
     // A mistake in it should not wait for the first connection.
     await resolveAddress(to);
-    const listener = await listenSession(from);
+    // On stdio, the only connection is there before anybody could iterate.
+    const ready = Promise.withResolvers<boolean>();
+    const listener = await listenSession(from, { accept: () => ready.promise });
     const sessions = listener[Symbol.asyncIterator]();
-    announce(terminal, listener.addr, to);
+    ready.resolve(true);
     const serving = serveAll(sessions, to, terminal);
-    await untilStopped(listener);
+    await untilStopped(listener, () => announce(terminal, listener.addr, to));
     const broken = await serving;
     return broken && listener.addr === "stdio:" ? EXIT.connection : EXIT.ok;
   },

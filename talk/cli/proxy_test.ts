@@ -41,7 +41,8 @@ Deno.test("proxy joins addresses of different kinds, stdio among them", async ()
   const [program, ...args] = cliCommand(["proxy", "stdio:", path]);
   const command = { args, stdin: "piped", stdout: "piped" } as const;
   const peer = dialCommand(new Deno.Command(program, command));
-  assertEquals(await peer.call("Upper", ["hello"]), "HELLO");
+  const answer = within(peer.call("Upper", ["hello"]), "an answer");
+  assertEquals(await answer, "HELLO");
   await peer.close();
   await proxy.end("SIGTERM");
   await Deno.remove(folder, { recursive: true });
@@ -63,8 +64,10 @@ Deno.test("proxy closes what it cannot pass on, says so, and goes on", async () 
 
 Deno.test("proxy exits with 3 when it cannot pass on its only conversation", async () => {
   const args = ["proxy", "stdio:", "tcp://127.0.0.1:1"];
-  const { code, stdout, stderr } = await cli(args);
+  await using proxy = startCli(args, { stdin: "" });
+  const { code, stdout, stderr } = await proxy.end();
   assertEquals([code, stdout], [3, ""], stderr);
+  assert(stderr.includes("Cannot dial"), stderr);
 });
 
 Deno.test("proxy exits with 2 without two addresses, and with 3 when it cannot listen", async () => {

@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { handlerFrom } from "../../rpc/handler.ts";
 import type { Handler } from "../../rpc/types.ts";
-import { CODEC_OPTION, codecsFrom } from "./codecs.ts";
+import { CODEC_OPTION, codecName, loadCodec } from "./codecs.ts";
 import { defineCommand } from "./command.ts";
 import { UsageError } from "./exit.ts";
 import { serveAt } from "./serving.ts";
@@ -31,7 +31,7 @@ be a URL. Prints where it listens; SIGINT and SIGTERM end it, with exit code 0.
     },
     codec: {
       ...CODEC_OPTION,
-      about: "json (default), cbor, msgpack, or several with commas between",
+      about: "json (default), cbor or msgpack, or several: json,cbor",
     },
   },
   async run({ words, options, terminal }) {
@@ -41,7 +41,8 @@ be a URL. Prints where it listens; SIGINT and SIGTERM end it, with exit code 0.
         `Cannot serve: expected one file, got ${words.length}`,
       );
     }
-    const codecs = await codecsFrom(options.codec, "json");
+    const names = codecName(options.codec, "json").split(",");
+    const codecs = await Promise.all(names.map(loadCodec));
     const handler = serviceOf(file, await load(file));
     return await serveAt(
       options.address ?? ADDRESS,
@@ -57,8 +58,15 @@ async function load(file: string): Promise<unknown> {
   const url = /^[a-z]{2,}:/i.test(file)
     ? file
     : pathToFileURL(resolve(file)).href;
-  const module = await import(url) as { default?: unknown };
-  return module.default;
+  try {
+    const module = await import(url) as { default?: unknown };
+    return module.default;
+  } catch (cause) {
+    const { message, stack = "" } = cause as Error;
+    const place = /\bat (?:.*\()?((?:file|https?):[^\s)]+)/.exec(stack)?.[1];
+    const where = place && !message.includes(place) ? ` (at ${place})` : "";
+    throw new Error(`Cannot load "${file}": ${message}${where}`, { cause });
+  }
 }
 
 /** The handler that it is, or that can be made of it. */

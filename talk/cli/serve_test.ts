@@ -62,6 +62,32 @@ Deno.test("serve and call talk to each other, errors included", () =>
     },
   ));
 
+Deno.test("serve streams what a generator yields, and call prints it up to an error", () =>
+  withModule(
+    `export default {
+      async *count(to: number) {
+        for (let n = 1; n <= to; n++) yield n;
+        if (to > 2) throw new Error("too far");
+      },
+    };`,
+    async (cwd) => {
+      await using server = startCli(["serve", "service.ts", ...ANYWHERE], {
+        cwd,
+      });
+      const address = LISTENING.exec(await server.line(LISTENING))![1]!;
+      assertEquals(await cli(["call", `${address}/count`, "2"]), {
+        code: 0,
+        stdout: "1\n2\n",
+        stderr: "",
+      });
+      assertEquals(await cli(["call", `${address}/count`, "3"]), {
+        code: 1,
+        stdout: "1\n2\n3\n",
+        stderr: "error: remote: too far\n",
+      });
+    },
+  ));
+
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   Deno.test(`serve closes its connections at ${signal}, and exits with 0`, () =>
     withModule(SERVICES["an object"]!, async (cwd) => {
@@ -135,15 +161,15 @@ Deno.test("serve exits with 4 when the module gives it nothing to serve", async 
     "its default export is no service: 42": "export default 42;",
     "its default export is no service: null": "export default null;",
     "a class, and no instance": "export default class Shouter {}",
-    "does not parse": "export default {",
-    "not today": `throw new Error("not today");`,
+    "service.ts:1:": "export default {",
+    "not today (at file:": `throw new Error("not today");`,
   };
   for (const [text, module] of Object.entries(modules)) {
     await withModule(module, async (cwd) => {
       const args = ["serve", "service.ts", ...ANYWHERE];
       const { code, stdout, stderr } = await cli(args, { cwd });
       assertEquals([code, stdout], [4, ""], stderr);
-      if (text !== "does not parse") assert(stderr.includes(text), stderr);
+      assert(stderr.includes(text), stderr);
     });
   }
   const missing = await cli(["serve", "no_such_file.ts"]);

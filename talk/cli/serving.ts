@@ -19,10 +19,19 @@ const SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
  * Waits for the end of something that serves; SIGINT or SIGTERM closes it, and
  * a second one ends the process at once.
  *
+ * @param running what serves
+ * @param begin called when a signal would be heard: who reads what it prints may
+ * send one at once
+ * @returns whether there was a signal
  * @throws {unknown} why it failed
  */
-export async function untilStopped(running: Served): Promise<void> {
+export async function untilStopped(
+  running: Served,
+  begin: () => void,
+): Promise<boolean> {
+  let stopped = false;
   const stop = () => {
+    stopped = true;
     forget();
     void running.close();
   };
@@ -31,10 +40,12 @@ export async function untilStopped(running: Served): Promise<void> {
   };
   for (const signal of SIGNALS) Deno.addSignalListener(signal, stop);
   try {
+    begin();
     await running.closed;
   } finally {
     forget();
   }
+  return stopped;
 }
 
 /**
@@ -73,8 +84,7 @@ export async function serveAt(
       terminal.error(selector === undefined ? text : `${selector}: ${text}`);
     },
   });
-  announce(terminal, listener.addr);
-  await untilStopped(listener);
+  await untilStopped(listener, () => announce(terminal, listener.addr));
   // There is one conversation on stdio, and how it ended is how this ends.
   return broken && listener.addr === "stdio:" ? EXIT.connection : EXIT.ok;
 }

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { setImmediate } from "node:timers";
 import { OutputClosed } from "./exit.ts";
 
 /** Standard output, or error. */
@@ -23,6 +24,8 @@ export type Style = keyof typeof STYLES;
 const PROGRESS_INTERVAL = 100;
 /** Milliseconds of waiting that need no words. */
 const PATIENCE = 1_000;
+/** Characters of results after which they are written within the turn. */
+const FLUSH_SIZE = 16 * 1024;
 /** Back to the first column, and the line erased. */
 const ERASE = "\r\x1b[2K";
 
@@ -34,6 +37,11 @@ export class Terminal {
   readonly #encoder = new TextEncoder();
   #progressAt = -Infinity;
   #progressShown = false;
+  /** Results to be written: a system call for each would take half the time. */
+  #pending = "";
+  #flushing = false;
+  /** Why results cannot be written. */
+  #failure: unknown;
 
   /**
    * Makes one of this process's own streams.
@@ -63,24 +71,58 @@ export class Terminal {
   }
 
   /**
-   * A line of result.
+   * A line of result, which is written before this turn of the event loop ends.
    *
    * @throws {OutputClosed} if nobody reads it any more
    */
   print(line: string): void {
+    this.#pending += `${line}\n`;
+    if (this.#pending.length >= FLUSH_SIZE || this.#failure !== undefined) {
+      return this.flush();
+    }
+    if (this.#flushing) return;
+    this.#flushing = true;
+    setImmediate(() => {
+      this.#flushing = false;
+      try {
+        this.flush();
+      } catch {
+        // Whoever prints, or ends, next hears of it.
+      }
+    });
+  }
+
+  /**
+   * Writes all results now.
+   *
+   * @throws {OutputClosed} if nobody reads them any more
+   */
+  flush(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+    if (this.#pending === "") return;
     this.clearProgress();
+    const text = this.#pending;
+    this.#pending = "";
     try {
-      this.#write(this.#out, `${line}\n`);
+      this.#write(this.#out, text);
     } catch (cause) {
-      if (!(cause instanceof Deno.errors.BrokenPipe)) throw cause;
-      throw new OutputClosed("Cannot print: the output is closed", { cause });
+      this.#failure = cause instanceof Deno.errors.BrokenPipe
+        ? new OutputClosed("Cannot print: the output is closed", { cause })
+        : cause;
+      throw this.#failure;
     }
   }
 
   /** A line about the work, for whoever watches or reads logs. */
   note(line: string): void {
-    this.clearProgress();
     try {
+      // On a terminal, both are read as one.
+      this.flush();
+    } catch {
+      // Whoever prints, or ends, next hears of it.
+    }
+    try {
+      this.clearProgress();
       this.#write(this.#err, `${line}\n`);
     } catch {
       // Nobody listens, and there is nobody else to tell.

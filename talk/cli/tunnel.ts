@@ -75,9 +75,13 @@ async function publish(
     timeout,
     terminal,
   });
-  terminal.print(`published at ${published.address}`);
-  await untilStopped(published);
-  return EXIT.ok;
+  const stopped = await untilStopped(
+    published,
+    () => terminal.print(`published at ${published.address}`),
+  );
+  if (stopped) return EXIT.ok;
+  terminal.error(`Cannot go on: the tunnel was closed at ${address}`);
+  return EXIT.connection;
 }
 
 /** What both halves must know, if this program may ask the environment. */

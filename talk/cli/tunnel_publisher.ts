@@ -38,7 +38,8 @@ export async function publishTarget(
   { token, timeout, terminal }: PublishOptions,
 ): Promise<Published> {
   peer.handle(SELECTORS.connect, async (call, respond) => {
-    // Whatever becomes of it, the caller hears that nobody answers there.
+    await call.receive();
+    // If that fails, the caller hears that nobody answers there.
     const transport = await connect(target);
     const channel = await respond.continue();
     try {
@@ -53,8 +54,7 @@ export async function publishTarget(
   const close = () => response.close();
   return {
     address: String(response.value),
-    // The session is what is lost, if anything is; the call ends with it.
-    closed: Promise.race([peer.closed, ended(response.channel)]),
+    closed: response.channel?.closed ?? Promise.resolve(),
     close,
     [Symbol.asyncDispose]: close,
   };
@@ -77,10 +77,4 @@ async function connect(target: HostAndPort) {
       { cause },
     );
   }
-}
-
-async function ended(
-  channel: { readonly closed: Promise<void> } | undefined,
-): Promise<void> {
-  await channel?.closed;
 }

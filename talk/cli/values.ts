@@ -8,6 +8,10 @@ import { json } from "../../codec/json.ts";
 import { UsageError } from "./exit.ts";
 import type { Style } from "./terminal.ts";
 
+const codec = json();
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
 /** What can be nothing but JSON, right or wrong. */
 const LOOKS_LIKE_JSON = /^\s*[[{"]/;
 
@@ -18,7 +22,7 @@ const LOOKS_LIKE_JSON = /^\s*[[{"]/;
  */
 export function parseValue(text: string): unknown {
   try {
-    return json().decode(new TextEncoder().encode(text));
+    return codec.decode(encoder.encode(text));
   } catch (cause) {
     if (!LOOKS_LIKE_JSON.test(text)) return text;
     throw new UsageError(
@@ -34,7 +38,7 @@ export function parseValue(text: string): unknown {
  * @throws {CodecError} if JSON has no form for it
  */
 export function formatValue(value: unknown): string {
-  return new TextDecoder().decode(json().encode(value));
+  return decoder.decode(codec.encode(value));
 }
 
 /** A string, with the colon behind it if it is a key; a word; a number. */

@@ -73,9 +73,9 @@ const HANDLERS: Record<string, { handler: Handler; text: string }> = {
     // JSON carries it as an escape.
     text: "\ud83d",
   },
-  "returns a function": {
-    handler: handlerFrom(() => () => {}),
-    text: "Cannot encode value as JSON: a function is not supported",
+  "returns a symbol": {
+    handler: handlerFrom(() => Symbol("s")),
+    text: "Cannot encode value as JSON: a symbol is not supported",
   },
   "returns itself in itself": {
     handler: handlerFrom(() => {

@@ -1,6 +1,7 @@
 /**
  * What a Deno client expects of the service, case by case as in go/cases.go.
- * Each runs on a peer of its own; the service may be either side's.
+ * Each runs on a peer of its own; the service may be either side's. Node 22 runs
+ * them too, which does not know `using`.
  *
  * @module
  */
@@ -109,31 +110,33 @@ async function streamArgs(peer: Peer): Promise<void> {
 
 async function streamReplies(peer: Peer): Promise<void> {
   for (const count of [0, 1, 1_000]) {
-    await using response = await continued(peer, "count", count);
+    const response = await continued(peer, "count", count);
     assertEquals(response.value, count);
     assertEquals(
       await Array.fromAsync(response),
       Array.from({ length: count }, (_, i) => i),
     );
+    await response.close();
   }
 }
 
 /** Writes and reads at once, and ends its writing long before its reading. */
 function hijackBytes(size: number): Case {
   return async (peer) => {
-    await using response = await continued(peer, "bytes");
+    const response = await continued(peer, "bytes");
     const { readable, writable, closed } = response.channel!;
     await Promise.all([
       patternStream(size).pipeTo(writable),
       verifyPattern(readable, size),
     ]);
     await closed;
+    await response.close();
   };
 }
 
 function sinkBytes(size: number): Case {
   return async (peer) => {
-    await using response = await continued(peer, "sink");
+    const response = await continued(peer, "sink");
     const hash = createHash("sha256");
     const hashing = new TransformStream<Uint8Array, Uint8Array>({
       transform(chunk, controller) {
@@ -148,14 +151,16 @@ function sinkBytes(size: number): Case {
       sha256: hash.digest("hex"),
     });
     assertEquals(await response.receive(), undefined);
+    await response.close();
   };
 }
 
 function sourceBytes(size: number): Case {
   return async (peer) => {
-    await using response = await continued(peer, "source", size);
+    const response = await continued(peer, "source", size);
     assertEquals(response.value, size);
     await verifyPattern(response.channel!.readable, size);
+    await response.close();
   };
 }
 

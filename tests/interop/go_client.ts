@@ -17,24 +17,42 @@ export type Outcomes = Map<string, string | undefined>;
 /** Limit for one case; only a failure takes as long. */
 const CASE_TIMEOUT = "30s";
 
+/** Limit for all of them together, in milliseconds. */
+const PATIENCE = 120_000;
+
 /** Runs `cases`, one after the other on one session. */
 export async function runGoClient(
   binary: string,
   transport: TransportName,
   cases: readonly CaseName[],
 ): Promise<Outcomes> {
-  const args = ["client", "--timeout", CASE_TIMEOUT];
-  if (transport === "stdio") {
-    const child = [...denoServe(transport), transport];
-    return await run(binary, [...args, "exec", ...cases, "--", ...child]);
-  }
-  await using server = await startServer(denoServe, transport);
-  return await run(binary, [...args, transport, server.address, ...cases]);
+  const command = [binary, "client", "--timeout", CASE_TIMEOUT] as const;
+  return await runClient([...command], transport, cases);
 }
 
-async function run(binary: string, args: string[]): Promise<Outcomes> {
-  const { stdout, stderr, code } = await new Deno.Command(binary, { args })
-    .output();
+/**
+ * Runs `cases` by any program with the Go client's arguments and output.
+ *
+ * @param command with the arguments that come first
+ */
+export async function runClient(
+  [program, ...args]: [string, ...string[]],
+  transport: TransportName,
+  cases: readonly CaseName[],
+): Promise<Outcomes> {
+  if (transport === "stdio") {
+    const child = [...denoServe(transport), transport];
+    return await run(program, [...args, "exec", ...cases, "--", ...child]);
+  }
+  await using server = await startServer(denoServe, transport);
+  return await run(program, [...args, transport, server.address, ...cases]);
+}
+
+async function run(program: string, args: string[]): Promise<Outcomes> {
+  const { stdout, stderr, code } = await new Deno.Command(program, {
+    args,
+    signal: AbortSignal.timeout(PATIENCE),
+  }).output();
   const decoder = new TextDecoder();
   const outcomes: Outcomes = new Map();
   let failed = false;
@@ -51,7 +69,7 @@ async function run(binary: string, args: string[]): Promise<Outcomes> {
   // A session that broke shows in the log and nowhere else.
   const log = decoder.decode(stderr);
   if ((code !== 0 && !failed) || SESSION_BROKE.test(log)) {
-    throw new Error(`The Go client ended with ${code} and said: ${log}`);
+    throw new Error(`The client ended with ${code} and said: ${log}`);
   }
   return outcomes;
 }

@@ -5,6 +5,7 @@
  * @module
  */
 import { createHash } from "node:crypto";
+import { exit } from "node:process";
 import {
   type Call,
   type Channel,
@@ -148,7 +149,7 @@ const channelCalls: Record<string, HandlerFunction> = {
     // Exiting with unread input resets a TCP connection, and the bytes just
     // sent could be lost with it: gives the caller's last credits time to come.
     await new Promise((resolve) => setTimeout(resolve, DIE_DELAY));
-    Deno.exit(DIE_STATUS);
+    exit(DIE_STATUS);
   }),
 };
 

@@ -3,12 +3,14 @@
 import { handlerFrom, Peer, withCall } from "@qtalk/qtalk";
 import { messagePortTransport, Session } from "@qtalk/qtalk/mux";
 
-const { name } = self as unknown as { name: string };
+const scope = self as unknown as MessagePort & { name: string };
 // Messages that come before anybody listens are lost.
-if (name === "late") await new Promise((resolve) => setTimeout(resolve, 100));
+if (scope.name === "late") {
+  await new Promise((resolve) => setTimeout(resolve, 100));
+}
 
 const peer = new Peer(
-  new Session(messagePortTransport(self as unknown as MessagePort)),
+  new Session(messagePortTransport(scope)),
   {
     handler: handlerFrom({
       echo: (value: unknown) => value,
@@ -29,4 +31,4 @@ peer.handle("bytes", async (call, respond) => {
   await readable.pipeTo(writable);
 });
 await peer.closed;
-self.postMessage("the peer is closed");
+scope.postMessage("the peer is closed");

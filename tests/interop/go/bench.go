@@ -45,7 +45,7 @@ func runBench(end endpoint, opts options) error {
 	if b.inflight < 1 || b.chunk < 1 || b.total < 0 {
 		return fmt.Errorf("bench: --inflight and --chunk must be at least 1, --total at least 0")
 	}
-	peer, err := connect(end, opts)
+	peer, err := connect(end, opts, newService())
 	if err != nil {
 		return err
 	}

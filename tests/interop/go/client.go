@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/progrium/qtalk-go/mux"
+	"github.com/progrium/qtalk-go/rpc"
 	"github.com/progrium/qtalk-go/talk"
 )
 
@@ -23,14 +24,20 @@ type result struct {
 	MS    int64  `json:"ms"`
 }
 
+// A suite is what a client runs, and what it answers meanwhile.
+type suite struct {
+	cases   []testCase
+	service func() *rpc.RespondMux
+}
+
 // runClient runs the named cases, one after another on one session: that a
 // case leaves the session usable is part of what is tested.
-func runClient(end endpoint, opts options, names []string) error {
-	selected, err := selectCases(names)
+func runClient(end endpoint, opts options, s suite, names []string) error {
+	selected, err := selectCases(s.cases, names)
 	if err != nil {
 		return err
 	}
-	peer, err := connect(end, opts)
+	peer, err := connect(end, opts, s.service())
 	if err != nil {
 		return err
 	}
@@ -75,14 +82,14 @@ func runClient(end endpoint, opts options, names []string) error {
 }
 
 // connect returns a peer that calls and also serves: the callback case, and an
-// implementation that calls back on its own, find the same service here.
-func connect(end endpoint, opts options) (*talk.Peer, error) {
+// implementation that calls back on its own, find a service here.
+func connect(end endpoint, opts options, service *rpc.RespondMux) (*talk.Peer, error) {
 	sess, err := end.dial()
 	if err != nil {
 		return nil, err
 	}
 	peer := talk.NewPeer(sess, opts.codec)
-	peer.RespondMux = newService()
+	peer.RespondMux = service
 	go peer.Respond()
 	go func(sess mux.Session) {
 		if err := sessionError(sess); err != nil {
@@ -94,7 +101,7 @@ func connect(end endpoint, opts options) (*talk.Peer, error) {
 
 // selectCases finds cases by name. "all", and no name, stands for every case
 // that leaves the other side alive.
-func selectCases(names []string) ([]testCase, error) {
+func selectCases(cases []testCase, names []string) ([]testCase, error) {
 	if len(names) == 0 {
 		names = []string{"all"}
 	}

@@ -3,6 +3,9 @@
 //
 //	interop serve  tcp [HOST:PORT] | unix PATH | ws [HOST:PORT] | stdio | exec -- CMD ARG...
 //	interop client tcp HOST:PORT | unix PATH | ws HOST:PORT | stdio | exec  [CASE...] [-- CMD ARG...]
+//	interop interop tcp [HOST:PORT] | unix PATH | ws [HOST:PORT] | stdio
+//	interop check  tcp HOST:PORT | unix PATH | ws HOST:PORT | exec  [CASE...] [-- CMD ARG...]
+//	interop state-client tcp HOST:PORT | unix PATH | ws HOST:PORT  NAME
 //	interop bench-server tcp [HOST:PORT] | unix PATH | ws [HOST:PORT]
 //	interop bench-client tcp HOST:PORT | unix PATH | ws HOST:PORT  [--mode unary|bytes] ...
 //
@@ -10,7 +13,8 @@
 // over those of a child that it starts. Flags may stand anywhere before "--".
 //
 // The service that both sides serve is described in service.go, the cases of
-// the client in cases.go.
+// the client in cases.go. "interop" and "check" are the reference's own commands
+// of these names, see check.go; their codec is CBOR unless QTALK_CODEC says json.
 package main
 
 import (
@@ -50,7 +54,7 @@ func main() {
 
 func run(args []string) error {
 	if len(args) == 0 {
-		return errors.New("expected a command: serve, client, bench-server or bench-client")
+		return errors.New("expected a command: serve, client, interop, check, state-client, bench-server or bench-client")
 	}
 	opts, words, command, err := parse(args[0], args[1:])
 	if err != nil {
@@ -62,9 +66,15 @@ func run(args []string) error {
 	}
 	switch args[0] {
 	case "serve", "bench-server":
-		return serve(end, opts)
+		return serve(end, opts, newService())
 	case "client":
-		return runClient(end, opts, words)
+		return runClient(end, opts, suite{cases, newService}, words)
+	case "interop":
+		return serve(end, opts, interopService())
+	case "check":
+		return runClient(end, opts, suite{checks, callbackService}, words)
+	case "state-client":
+		return runState(end, opts, words)
 	case "bench-client":
 		return runBench(end, opts)
 	default:
@@ -87,6 +97,9 @@ func parse(name string, args []string) (opts options, words, command []string, e
 	codecName := os.Getenv("QTALK_CODEC") // the variable that the reference's own commands read
 	if codecName == "" {
 		codecName = "json"
+		if name == "interop" || name == "check" {
+			codecName = "cbor"
+		}
 	}
 	flags.StringVar(&opts.codecName, "codec", codecName, "json or cbor")
 	flags.DurationVar(&opts.timeout, "timeout", time.Minute, "limit for each case")

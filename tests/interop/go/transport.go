@@ -77,8 +77,8 @@ func (e endpoint) listen() (mux.Listener, error) {
 
 // serve answers calls until the listener closes or, on stdio and exec, until
 // the one session ends.
-func serve(end endpoint, opts options) error {
-	srv := &rpc.Server{Handler: newService(), Codec: opts.codec}
+func serve(end endpoint, opts options, service *rpc.RespondMux) error {
+	srv := &rpc.Server{Handler: service, Codec: opts.codec}
 
 	if end.network == "stdio" || end.network == "exec" {
 		sess, err := end.dial()

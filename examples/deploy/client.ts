@@ -1,0 +1,103 @@
+// The page's side of main.ts, which serves it as client.bundle.js. After a
+// change here or in the library, `deno task bundle` makes that anew. A part of
+// main.ts; tried by tests/deploy_test.ts.
+
+import { dial, handlerFrom } from "@qtalk/qtalk";
+import type { Service, Visitor } from "./app.ts";
+
+/** As much of the page as this needs. */
+interface Element {
+  textContent: string | null;
+  value: string;
+  className: string;
+  replaceChildren(...children: Element[]): void;
+  addEventListener(
+    type: "submit" | "click",
+    listener: (event: { preventDefault(): void }) => void,
+  ): void;
+}
+declare const document: {
+  getElementById(id: string): Element | null;
+  createElement(tag: string): Element;
+};
+
+/** What takes a name, and is left with it when the connection is lost. */
+let joined: string | undefined;
+
+const element = (id: string) => document.getElementById(id)!;
+
+function show(id: string, text: string): void {
+  element(id).textContent = text;
+}
+
+const visitor: Visitor = {
+  state(names) {
+    element("names").replaceChildren(...names.map((name) => {
+      const item = document.createElement("li");
+      item.textContent = name; // never as HTML
+      if (name === joined) item.className = "me";
+      return item;
+    }));
+    show("count", String(names.length));
+  },
+  tick: (left) => show("answer", `${left} …`),
+};
+
+const address = new URL("rpc", globalThis.location.href);
+address.protocol = address.protocol.replace("http", "ws");
+const peer = await dial(address.href, {
+  handler: handlerFrom(visitor),
+  reconnect: {
+    maxDelay: 5_000,
+    // The server forgets with the connection who was on it.
+    async onConnect(peer) {
+      if (joined !== undefined) await peer.call("join", [joined]);
+    },
+    onState(state) {
+      element("connection").className = state.name;
+      show("connection", state.name);
+    },
+  },
+});
+
+/** Calls the server, with its types. */
+async function call<Name extends keyof Service>(
+  name: Name,
+  ...args: Parameters<Service[Name]>
+): Promise<Awaited<ReturnType<Service[Name]>>> {
+  return await peer.call(name, args) as Awaited<ReturnType<Service[Name]>>;
+}
+
+/** Does something when a form is sent or a button pressed; shows what fails. */
+function on(
+  id: string,
+  type: "submit" | "click",
+  action: () => Promise<void>,
+): void {
+  element(id).addEventListener(type, async (event) => {
+    event.preventDefault();
+    try {
+      show("error", "");
+      await action();
+    } catch (error) {
+      show("error", error instanceof Error ? error.message : String(error));
+    }
+  });
+}
+
+on("join", "submit", async () => {
+  const name = element("name").value.trim();
+  const names = await call("join", name);
+  joined = name;
+  visitor.state(names);
+});
+on("leave", "click", async () => {
+  joined = undefined;
+  await call("leave");
+});
+on("upper", "submit", async () => {
+  show("answer", await call("upper", element("text").value));
+});
+on("countdown", "click", async () => {
+  show("answer", await call("countdown", 3));
+});

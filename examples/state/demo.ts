@@ -1,0 +1,63 @@
+// Runs server.ts and three clients, and shows what the first of them prints
+// while the others come, and go: one vanishes, one leaves.
+//
+//   deno run --allow-run=deno examples/state/demo.ts
+//
+// Prints:
+//
+//   here: Ann
+//   Control-C leaves
+//   here: Ann, Bob
+//   here: Ann, Bob, Cid
+//   Bob vanishes, Cid leaves
+//   here: Ann, Bob
+//   here: Ann
+
+const server = start("server.ts", "tcp://127.0.0.1:0");
+const address = (await next(server)).replace("listening on ", "");
+
+const ann = start("client.ts", address, "Ann");
+await show(2);
+const bob = start("client.ts", address, "Bob");
+await show(1);
+const cid = start("client.ts", address, "Cid");
+await show(1);
+
+// Cid's second line says that he has joined, and so that all have been told.
+await next(cid);
+await next(cid);
+console.log("Bob vanishes, Cid leaves");
+bob.child.kill("SIGKILL");
+cid.child.kill("SIGINT");
+await show(2);
+
+for (const { child } of [ann, server]) child.kill();
+
+async function show(lines: number) {
+  for (let i = 0; i < lines; i++) console.log(await next(ann));
+}
+
+async function next({ lines }: ReturnType<typeof start>): Promise<string> {
+  const { done, value } = await lines.next();
+  if (done) throw new Error("A script ended before its time");
+  return value;
+}
+
+/** Starts a script of this folder. */
+function start(script: string, ...args: string[]) {
+  const path = new URL(script, import.meta.url).href;
+  const child = new Deno.Command("deno", {
+    args: ["run", "--allow-net=127.0.0.1", path, ...args],
+    stdout: "piped",
+  }).spawn();
+  return { child, lines: linesOf(child.stdout) };
+}
+
+async function* linesOf(output: ReadableStream<Uint8Array>) {
+  let rest = "";
+  for await (const text of output.pipeThrough(new TextDecoderStream())) {
+    const lines = (rest + text).split("\n");
+    rest = lines.pop()!;
+    yield* lines;
+  }
+}

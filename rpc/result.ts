@@ -1,0 +1,172 @@
+/**
+ * What a function returns, made a response.
+ *
+ * @module
+ */
+import { splice } from "../mux/proxy.ts";
+import { ChannelResponder } from "./responder.ts";
+import { RpcResponse } from "./response.ts";
+import { isValueStream, openSource, type ValueSource } from "./stream.ts";
+import type { Call, Responder } from "./types.ts";
+
+/** A pair of byte streams, whatever else it is. */
+interface BytePair {
+  readonly readable: ReadableStream<Uint8Array>;
+  readonly writable: WritableStream<Uint8Array>;
+}
+
+/**
+ * Responds with what a function returned: a value, or what it promises, or a
+ * stream of values or of bytes.
+ */
+export function respondWith(
+  result: unknown,
+  call: Call,
+  respond: Responder,
+): void | Promise<void> {
+  if (typeof result !== "object" || result === null) {
+    return void respond.return(result);
+  }
+  if (typeof (result as PromiseLike<unknown>).then === "function") {
+    // Not every thenable returns a promise from its then().
+    return Promise.resolve(result).then((value) =>
+      respondBy(value, call, respond)
+    );
+  }
+  return respondBy(result, call, respond);
+}
+
+function respondBy(
+  value: unknown,
+  call: Call,
+  respond: Responder,
+): void | Promise<void> {
+  if (typeof value === "object" && value !== null) {
+    if (isValueStream(value)) {
+      return value instanceof RpcResponse
+        ? passOn(value, respond)
+        : sendValues(openSource(value), call, respond);
+    }
+    if (isBytePair(value)) return sendBytes(value, call, respond);
+  }
+  void respond.return(value);
+}
+
+function isBytePair(value: object): value is BytePair {
+  const { readable, writable } = value as Partial<BytePair>;
+  return readable !== undefined && readable instanceof ReadableStream &&
+    writable instanceof WritableStream;
+}
+
+/** The response of somebody else is the response here, whatever it becomes. */
+async function passOn(
+  response: RpcResponse,
+  respond: Responder,
+): Promise<void> {
+  if (response.channel === undefined) {
+    return await respond.return(...response.values);
+  }
+  let channel;
+  try {
+    channel = await respond.continue(response.value);
+  } catch (error) {
+    await response.close();
+    throw error;
+  }
+  await splice(channel, response.channel);
+}
+
+/** Becomes a stream of bytes, both ways; ends when both directions have. */
+async function sendBytes(
+  { readable, writable }: BytePair,
+  call: Call,
+  respond: Responder,
+): Promise<void> {
+  if (readable.locked || writable.locked) {
+    throw new TypeError("Cannot respond with streams: somebody else holds one");
+  }
+  const { signal } = call;
+  const channel = await respond.continue();
+  const ends = await Promise.allSettled([
+    readable.pipeTo(channel.writable),
+    channel.readable.pipeTo(writable),
+  ]);
+  await channel.close();
+  const failed = ends.find(({ status }) => status === "rejected");
+  // A caller that goes away breaks the pipes, and that is no mistake.
+  if (failed !== undefined && !signal.aborted) {
+    throw (failed as PromiseRejectedResult).reason;
+  }
+}
+
+/**
+ * Sends values as they come, each a frame, then EOF and CLOSE. The source is
+ * asked for the next value when the one before is on its way, which waits while
+ * the caller does not read; it is stopped when the caller closes the call.
+ */
+async function sendValues(
+  source: ValueSource,
+  call: Call,
+  respond: Responder,
+): Promise<void> {
+  const first = source.next();
+  const failed = await soonFailed(first);
+  if (failed !== undefined) throw failed.error;
+
+  const { signal } = call;
+  const left = Promise.withResolvers<void>();
+  const onAbort = () => {
+    source.stop(signal.reason);
+    left.resolve();
+  };
+  signal.addEventListener("abort", onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  try {
+    // A producer that waits for ever must not keep the call.
+    await Promise.race([left.promise, relay(first, source, respond)]);
+  } catch (error) {
+    source.stop(error);
+    // With the caller gone, there is nobody to tell, and no mistake.
+    if (!signal.aborted) endByError(error, respond);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+/**
+ * What a generator throws before it first waits or yields is known after one
+ * turn of the microtask queue. So it can be an error response, which every peer
+ * reads as one.
+ */
+async function soonFailed(
+  first: Promise<unknown>,
+): Promise<{ error: unknown } | undefined> {
+  const failures: unknown[] = [];
+  first.catch((error) => failures.push(error));
+  await undefined;
+  return failures.length === 0 ? undefined : { error: failures[0] };
+}
+
+async function relay(
+  first: Promise<IteratorResult<unknown>>,
+  source: ValueSource,
+  respond: Responder,
+): Promise<void> {
+  const channel = await respond.continue();
+  for (let next = first;; next = source.next()) {
+    const { done, value } = await next;
+    if (done) break;
+    if (respond instanceof ChannelResponder) await respond.sendNow(value);
+    else await respond.send(value);
+  }
+  if (respond instanceof ChannelResponder) return respond.end();
+  await channel.writable.close();
+  await channel.close();
+}
+
+/** Tells the caller, if it can be told, or else whoever hears `onError`. */
+function endByError(error: unknown, respond: Responder): void {
+  if (!(respond instanceof ChannelResponder) || !respond.fail(error)) {
+    throw error;
+  }
+}

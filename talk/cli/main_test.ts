@@ -1,0 +1,135 @@
+import { handlerFrom, listen } from "@qtalk/qtalk";
+import { assert, assertEquals } from "@std/assert";
+import config from "../../deno.json" with { type: "json" };
+import { cli, cliCommand } from "../../tests/support/cli.ts";
+import { within } from "../../tests/support/within.ts";
+
+const COMMANDS = [
+  "call",
+  "serve",
+  "proxy",
+  "tunnel",
+  "interop",
+  "check",
+  "bench",
+];
+
+Deno.test("the command line says what it can do, and what exit codes mean", async () => {
+  for (const flag of ["--help", "-h"]) {
+    const { code, stdout, stderr } = await cli([flag]);
+    assertEquals([code, stderr], [0, ""]);
+    for (const name of COMMANDS) {
+      assert(new RegExp(`^  ${name} +\\w`, "m").test(stdout), name);
+    }
+    for (let exit = 0; exit <= 4; exit++) {
+      assert(new RegExp(`^  ${exit}  \\w`, "m").test(stdout), stdout);
+    }
+  }
+});
+
+Deno.test("the command line without a command says so, and exits with 2", async () => {
+  const none = await cli([]);
+  assertEquals([none.code, none.stdout], [2, ""]);
+  assertEquals(none.stderr, (await cli(["--help"])).stdout);
+  for (const word of ["cal", "--zip", "constructor"]) {
+    const unknown = await cli([word]);
+    assertEquals([unknown.code, unknown.stdout], [2, ""]);
+    const text = `error: Cannot run "${word}": there is no such command\n`;
+    assert(unknown.stderr.startsWith(text), unknown.stderr);
+  }
+});
+
+Deno.test("the command line prints its version", async () => {
+  const stdout = `qtalk ${config.version}\n`;
+  assertEquals(await cli(["--version"]), { code: 0, stdout, stderr: "" });
+});
+
+for (const name of COMMANDS) {
+  Deno.test(`${name} --help prints its forms, its options and what they do`, async () => {
+    const { code, stdout, stderr } = await cli([name, "--help"]);
+    assertEquals([code, stderr], [0, ""]);
+    assertEquals(await cli([name, "-h"]), { code, stdout, stderr });
+    assert(/^[A-Z].*\.\n\nUsage: qtalk /.test(stdout), stdout);
+    assert(stdout.includes(`Usage: qtalk ${name}`), stdout);
+    assert(/^ {2}-h, --help +print this$/m.test(stdout), stdout);
+    const long = stdout.split("\n").filter((line) => line.length > 80);
+    assertEquals(long, [], "a terminal has 80 columns");
+  });
+
+  Deno.test(`${name} refuses options that it does not have, and exits with 2`, async () => {
+    const { code, stdout, stderr } = await cli([name, "--zip"]);
+    assertEquals([code, stdout], [2, ""]);
+    assert(stderr.startsWith("error: Unknown option '--zip'\nUsage: qtalk"));
+    assert(stderr.endsWith(`qtalk ${name} --help says more.\n`), stderr);
+  });
+}
+
+Deno.test("the README names every command and every exit code", async () => {
+  const file = new URL("../../README.md", import.meta.url);
+  const [, text] = (await Deno.readTextFile(file)).split("\n## Command line\n");
+  const chapter = text!.slice(0, text!.indexOf("\n## "));
+  for (const name of COMMANDS) {
+    assert(new RegExp(`^\\| .*\`${name}\\b`, "m").test(chapter), name);
+  }
+  const { stdout } = await cli(["--help"]);
+  for (const [, code, meaning] of stdout.matchAll(/^ {2}(\d) {2}(.*)$/gm)) {
+    const row = new RegExp(`^\\| ${code} +\\| (.*?) +\\|$`, "m");
+    assert(row.exec(chapter)?.[1]?.startsWith(meaning!), `exit code ${code}`);
+  }
+});
+
+Deno.test("the package exports the command line as ./cli", () => {
+  assertEquals(config.exports["./cli"], "./talk/cli/main.ts");
+});
+
+/** util-linux's `script` runs a command on a terminal of its own. */
+const script = await new Deno.Command("sh", {
+  args: ["-c", "script --version"],
+  stdout: "piped",
+  stderr: "null",
+}).output();
+const noTerminal = !new TextDecoder().decode(script.stdout)
+  .includes("util-linux");
+
+/** Calls on a terminal; gives what it shows. */
+async function onTerminal(
+  args: string[],
+  env: Record<string, string>,
+): Promise<string> {
+  const words = cliCommand(args).map((word) => `'${word}'`).join(" ");
+  const { stdout } = await within(
+    new Deno.Command("script", {
+      args: ["-qec", words, "/dev/null"],
+      stdin: "null",
+      env,
+    }).output(),
+    "the command to end",
+  );
+  return new TextDecoder().decode(stdout);
+}
+
+Deno.test({
+  name: "colour and progress are for terminals, and no colour with NO_COLOR",
+  ignore: noTerminal,
+  async fn() {
+    await using listener = await listen("tcp://127.0.0.1:0", {
+      handler: handlerFrom({
+        echo: (value: unknown) => value,
+        async slow() {
+          await new Promise((resolve) => setTimeout(resolve, 1_200));
+        },
+      }),
+    });
+    const echo = ["call", `${listener.addr}/echo`, '{"a":[1]}'];
+    const coloured = await onTerminal(echo, {});
+    assert(coloured.includes("\x1b[36m"), coloured);
+    const plain = '{"a":[1]}\r\n';
+    assert((await onTerminal(echo, { NO_COLOR: "1" })).endsWith(plain));
+    assertEquals((await cli(echo)).stdout, '{"a":[1]}\n');
+
+    const slow = ["call", `${listener.addr}/slow`];
+    const shown = await onTerminal(slow, {});
+    assert(shown.includes("Waiting for /slow (1 s)"), shown);
+    assertEquals((await cli(slow)).stderr, "");
+  },
+});

@@ -1,0 +1,117 @@
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { turn } from "../../tests/support/within.ts";
+import { OutputClosed } from "./exit.ts";
+import { type Sink, Terminal } from "./terminal.ts";
+
+/** Keeps what is written. */
+class Kept implements Sink {
+  text = "";
+  readonly #terminal: boolean;
+  readonly #atOnce: number;
+  readonly #decoder = new TextDecoder();
+
+  constructor(terminal: boolean, atOnce = Infinity) {
+    this.#terminal = terminal;
+    this.#atOnce = atOnce;
+  }
+
+  isTerminal(): boolean {
+    return this.#terminal;
+  }
+
+  writeSync(bytes: Uint8Array): number {
+    const some = bytes.subarray(0, this.#atOnce);
+    this.text += this.#decoder.decode(some, { stream: true });
+    return some.length;
+  }
+}
+
+class Broken extends Kept {
+  override writeSync(): number {
+    throw new Deno.errors.BrokenPipe();
+  }
+}
+
+Deno.test("a terminal gets colour, and nothing else does", () => {
+  const yes = new Kept(true), no = new Kept(false);
+  const mixed = new Terminal(no, yes, true);
+  assertEquals(mixed.onResult("red", "x"), "x");
+  assertEquals(mixed.onError("red", "x"), "\x1b[31mx\x1b[0m");
+  const unwanted = new Terminal(yes, yes, false);
+  assertEquals(unwanted.onResult("red", "x"), "x");
+});
+
+Deno.test("results and errors go to streams of their own, in whole lines", () => {
+  const out = new Kept(false, 3), err = new Kept(false, 3);
+  const terminal = new Terminal(out, err, true);
+  terminal.print("a result: é");
+  terminal.note("a note");
+  terminal.error(new TypeError("Cannot: no"));
+  assertEquals(out.text, "a result: é\n", "the error is behind the result");
+  assertEquals(err.text, "a note\nerror: Cannot: no\n");
+});
+
+Deno.test("results are written together, and by themselves", async () => {
+  const writes: number[] = [];
+  class Counted extends Kept {
+    override writeSync(bytes: Uint8Array): number {
+      writes.push(bytes.length);
+      return super.writeSync(bytes);
+    }
+  }
+  const out = new Counted(false);
+  const terminal = new Terminal(out, new Kept(false), false);
+  for (let i = 0; i < 100; i++) terminal.print("line");
+  assertEquals(writes, []);
+  await turn();
+  assertEquals(writes, [500]);
+  terminal.print("x".repeat(100_000));
+  assertEquals(writes, [500, 100_001]);
+  await turn();
+});
+
+Deno.test("progress is a line that makes way for whatever is printed", () => {
+  const out = new Kept(true), err = new Kept(true);
+  const terminal = new Terminal(out, err, false);
+  terminal.progress("1 %");
+  terminal.progress("2 %"); // too soon after the one before
+  terminal.print("done");
+  terminal.flush();
+  terminal.print("really");
+  terminal.flush();
+  assertEquals(err.text, "\r\x1b[2K1 %\r\x1b[2K");
+  terminal.progress("3 %");
+  assertEquals(err.text, "\r\x1b[2K1 %\r\x1b[2K\r\x1b[2K3 %");
+});
+
+Deno.test("progress longer than a line is cut", () => {
+  const err = new Kept(true);
+  new Terminal(new Kept(true), err, false).progress("x".repeat(10_000));
+  assertEquals(err.text.length < 1_000, true);
+});
+
+Deno.test("progress is shown to nobody who is no terminal", async () => {
+  const err = new Kept(false);
+  const terminal = new Terminal(new Kept(true), err, true);
+  terminal.progress("1 %");
+  assertEquals(await terminal.waiting("Waiting", Promise.resolve(1)), 1);
+  assertEquals(err.text, "");
+});
+
+Deno.test("waiting gives what came, or what went wrong, and leaves no line", async () => {
+  const err = new Kept(true);
+  const terminal = new Terminal(new Kept(true), err, true);
+  assertEquals(await terminal.waiting("Waiting", Promise.resolve(1)), 1);
+  const failing = Promise.reject(new Error("no"));
+  await assertRejects(() => terminal.waiting("Waiting", failing), Error, "no");
+  assertEquals(err.text, "");
+});
+
+Deno.test("an output that nobody reads ends the command, an error log does not", () => {
+  const terminal = new Terminal(new Broken(false), new Broken(false), true);
+  terminal.print("x");
+  assertThrows(() => terminal.flush(), OutputClosed);
+  assertThrows(() => terminal.print("y"), OutputClosed);
+  terminal.note("x");
+  terminal.error("x");
+});

@@ -1,0 +1,93 @@
+// The core on Node and Bun, against this Deno, in both directions: the cases
+// of the interop tests, over the web streams of Node's sockets.
+
+import { assertEquals } from "@std/assert";
+import { CASES } from "../interop/cases.ts";
+import { runClient } from "../interop/go_client.ts";
+import { CASE_NAMES, type CaseName } from "../interop/names.ts";
+import {
+  type TransportName,
+  TRANSPORTS,
+  withPeer,
+} from "../interop/processes.ts";
+import { interopService } from "../interop/service.ts";
+import { within } from "../support/within.ts";
+import { prepareRuntimes, run, type Runtimes } from "./runtimes.ts";
+
+const directory = Deno.makeTempDirSync({ prefix: "qtalk_node_bun_" });
+addEventListener("unload", () => {
+  Deno.removeSync(directory, { recursive: true });
+});
+const { runtimes, missing } = await prepareRuntimes(directory);
+if (missing !== undefined) {
+  const text =
+    `node_bun: the tests with Node and Bun are skipped: ${missing}\n`;
+  Deno.stderr.writeSync(new TextEncoder().encode(text));
+}
+
+const names = Object.keys(CASE_NAMES) as CaseName[];
+const lasting = names.filter((name) => name !== "peer-dies");
+
+for (const runtime of ["node", "bun"] as const) {
+  Deno.test({
+    name: `node_bun: examples/node_streams.ts runs on ${runtime}`,
+    ignore: missing !== undefined,
+    async fn() {
+      const [program, ...args] = runtimes![runtime].example;
+      assertEquals(await run(program, args), "HELLO WORLD\n");
+    },
+  });
+  for (const transport of TRANSPORTS) {
+    testServer(runtime, transport);
+    testClient(runtime, transport);
+  }
+}
+
+function command(
+  runtime: keyof Runtimes,
+  mode: "serve" | "client",
+): [string, ...string[]] {
+  return [...runtimes![runtime].program, mode];
+}
+
+/** One session for all cases, and one that sees its other end die. */
+function testServer(runtime: keyof Runtimes, transport: TransportName): void {
+  const serve = () => command(runtime, "serve");
+  for (const cases of [lasting, ["peer-dies"] as const]) {
+    const what = cases.length > 1
+      ? "all cases on one session"
+      : "the peer dies";
+    Deno.test({
+      name: `node_bun: deno → ${runtime}, ${transport}: ${what}`,
+      ignore: missing !== undefined,
+      async fn(t) {
+        await withPeer(serve, transport, interopService(), async (peer) => {
+          for (const name of cases) {
+            const run = () => within(CASES[name](peer), name);
+            await t.step(CASE_NAMES[name], run);
+          }
+        });
+      },
+    });
+  }
+}
+
+function testClient(runtime: keyof Runtimes, transport: TransportName): void {
+  for (const cases of [lasting, ["peer-dies"] as const]) {
+    const what = cases.length > 1
+      ? "all cases on one session"
+      : "the peer dies";
+    Deno.test({
+      name: `node_bun: ${runtime} → deno, ${transport}: ${what}`,
+      ignore: missing !== undefined,
+      async fn() {
+        const client = command(runtime, "client");
+        const outcomes = await runClient(client, transport, cases);
+        assertEquals(
+          [...outcomes],
+          cases.map((name) => [name, undefined]),
+        );
+      },
+    });
+  }
+}
