@@ -9,7 +9,8 @@ export interface Codec {
   /** What it is called in messages, such as `"JSON"`. */
   readonly name: string;
   /**
-   * Encodes one value into bytes that are the caller's.
+   * Encodes one value into bytes that are the caller's. Functions have to be
+   * refused as `unsupported-type`: RPC then sends them as callbacks.
    *
    * @throws {CodecError} `unsupported-type` or `too-deep`
    */

@@ -403,6 +403,26 @@ Deno.test("a call that fails, times out or is given up releases its callbacks", 
   assertEquals(it.client.callbacks, 0);
 });
 
+Deno.test("a peer that drains is still called back by the calls under way", async () => {
+  const began = Promise.withResolvers<void>();
+  const go = Promise.withResolvers<void>();
+  await using it = pair({
+    async slow(fn: Fn) {
+      began.resolve();
+      await go.promise;
+      return await fn("late");
+    },
+  });
+  const answer = it.client.call("slow", [
+    (text: string) => `${text}, but here`,
+  ]);
+  await within(began.promise, "the call to begin");
+  const closing = it.client.close({ drain: 20_000 });
+  go.resolve();
+  assertEquals(await answer, "late, but here");
+  await within(closing, "close()");
+});
+
 Deno.test("functions in a value that has no form either way are not lent", async () => {
   await using it = pair({ bad: () => [() => 1, Symbol("s")] });
   const error = await assertRejects(

@@ -5,12 +5,8 @@ import { type ChannelPool, lendChannels } from "./channel_pool.ts";
 import { HeaderCache } from "./header_cache.ts";
 import type { Link } from "./link.ts";
 import { MessageWriter } from "./message_writer.ts";
-import {
-  type ClientState,
-  type OutgoingCall,
-  ResponseCall,
-  ValueCall,
-} from "./outgoing_call.ts";
+import { ResponseCall, ValueCall } from "./outcomes.ts";
+import type { ClientState, OutgoingCall } from "./outgoing_call.ts";
 import { callHeaderValue, decodeResponseHeader } from "./protocol.ts";
 import { remoteOf } from "./remote.ts";
 import type { Remote } from "./remote_types.ts";

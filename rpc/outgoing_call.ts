@@ -12,7 +12,6 @@ import type { HeaderCache } from "./header_cache.ts";
 import type { Link } from "./link.ts";
 import type { MessageWriter } from "./message_writer.ts";
 import { addError, MAX_HEADER_SIZE, type ReceivedHeader } from "./protocol.ts";
-import { RpcResponse } from "./response.ts";
 import { openSource, type ValueSource, type ValueStream } from "./stream.ts";
 import type { CallOptions } from "./types.ts";
 import { ValueReceiver } from "./value_receiver.ts";
@@ -321,59 +320,5 @@ export abstract class OutgoingCall {
     // What is still to come is of no use any more.
     this.#stopArguments();
     this.#releaseLent();
-  }
-}
-
-/** A call that wants the first value only. */
-export class ValueCall extends OutgoingCall {
-  readonly #resolve: (value: unknown) => void;
-  #value: unknown = null;
-
-  /** Makes a call whose outcome is one value. */
-  constructor(
-    selector: string,
-    state: ClientState,
-    resolve: (value: unknown) => void,
-    reject: (reason: unknown) => void,
-  ) {
-    super(selector, state, reject);
-    this.#resolve = resolve;
-  }
-
-  protected override take(value: unknown): boolean {
-    this.#value = value;
-    this.continued = false;
-    return true;
-  }
-
-  protected override complete(): void {
-    this.#resolve(this.#value);
-  }
-}
-
-/** A call that wants the whole response. */
-export class ResponseCall extends OutgoingCall {
-  readonly #resolve: (response: RpcResponse) => void;
-  readonly #values: unknown[] = [];
-
-  /** Makes a call whose outcome is a response. */
-  constructor(
-    selector: string,
-    state: ClientState,
-    resolve: (response: RpcResponse) => void,
-    reject: (reason: unknown) => void,
-  ) {
-    super(selector, state, reject);
-    this.#resolve = resolve;
-  }
-
-  protected override take(value: unknown): boolean {
-    this.#values.push(value);
-    return this.continued;
-  }
-
-  protected override complete(): void {
-    const channel = this.continued ? this.channel : undefined;
-    this.#resolve(new RpcResponse(this.#values, channel, this));
   }
 }

@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { DEFAULT_MAX_DEPTH, DEFAULT_MAX_VALUE_SIZE } from "@qtalk/qtalk/codec";
 import { DEFAULTS } from "@qtalk/qtalk/mux";
+import { DEFAULT_MAX_CALLBACKS } from "../rpc/callback_table.ts";
 import { DEFAULT_MAX_CONCURRENT_CALLS } from "../talk/peer.ts";
 
 const ROOT = new URL("../", import.meta.url);
@@ -80,6 +81,7 @@ Deno.test("docs: the README's table of limits has every default as it is", () =>
     ...DEFAULTS,
     maxValueSize: DEFAULT_MAX_VALUE_SIZE,
     maxConcurrentCalls: DEFAULT_MAX_CONCURRENT_CALLS,
+    maxCallbacks: DEFAULT_MAX_CALLBACKS,
     maxDepth: DEFAULT_MAX_DEPTH,
   };
   const table = rows("README.md");

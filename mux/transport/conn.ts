@@ -68,12 +68,16 @@ export function connTransport(conn: Deno.Conn): Transport {
 
 /**
  * Lets everything else that is ready run. The global of this name came with
- * Deno 2.4, and an `import` statement would keep a bundle of this file out of
- * browsers.
+ * Deno 2.4; on an older one a timer does, which takes a millisecond. To import
+ * it from Node's modules would keep bundles out of browsers.
  */
-async function nextTurn(): Promise<void> {
-  const { setImmediate } = await import("node:timers");
-  await new Promise<void>((resolve) => setImmediate(resolve));
+function nextTurn(): Promise<void> {
+  const { setImmediate = setTimeout } = globalThis as {
+    setImmediate?: (callback: () => void) => unknown;
+  };
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
 }
 
 /** Connects with a signal that every supported Deno obeys. */

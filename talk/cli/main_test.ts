@@ -91,33 +91,41 @@ const script = await new Deno.Command("sh", {
 const noTerminal = !new TextDecoder().decode(script.stdout)
   .includes("util-linux");
 
-/** Calls on a terminal; gives what it shows. */
+/** Calls on a terminal; gives what it shows, and shows it as it comes. */
 async function onTerminal(
   args: string[],
   env: Record<string, string>,
+  onOutput: (text: string) => void = () => {},
 ): Promise<string> {
   const words = cliCommand(args).map((word) => `'${word}'`).join(" ");
-  const { stdout } = await within(
-    new Deno.Command("script", {
-      args: ["-qec", words, "/dev/null"],
-      stdin: "null",
-      env,
-    }).output(),
-    "the command to end",
-  );
-  return new TextDecoder().decode(stdout);
+  const child = new Deno.Command("script", {
+    args: ["-qec", words, "/dev/null"],
+    stdin: "null",
+    stdout: "piped",
+    env,
+  }).spawn();
+  const read = async () => {
+    let shown = "";
+    for await (
+      const text of child.stdout.pipeThrough(new TextDecoderStream())
+    ) {
+      onOutput(shown += text);
+    }
+    await child.status;
+    return shown;
+  };
+  return await within(read(), "the command to end");
 }
 
 Deno.test({
   name: "colour and progress are for terminals, and no colour with NO_COLOR",
   ignore: noTerminal,
   async fn() {
+    const seen = Promise.withResolvers<void>();
     await using listener = await listen("tcp://127.0.0.1:0", {
       handler: handlerFrom({
         echo: (value: unknown) => value,
-        async slow() {
-          await new Promise((resolve) => setTimeout(resolve, 1_200));
-        },
+        slow: () => seen.promise,
       }),
     });
     const echo = ["call", `${listener.addr}/echo`, '{"a":[1]}'];
@@ -128,8 +136,9 @@ Deno.test({
     assertEquals((await cli(echo)).stdout, '{"a":[1]}\n');
 
     const slow = ["call", `${listener.addr}/slow`];
-    const shown = await onTerminal(slow, {});
-    assert(shown.includes("Waiting for /slow (1 s)"), shown);
-    assertEquals((await cli(slow)).stderr, "");
+    const shown = await onTerminal(slow, {}, (text) => {
+      if (text.includes("Waiting for /slow (1 s)")) seen.resolve();
+    });
+    assert(shown.endsWith("\x1b[33mnull\x1b[0m\r\n"), shown);
   },
 });

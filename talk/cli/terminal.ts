@@ -22,8 +22,8 @@ export type Style = keyof typeof STYLES;
 
 /** Milliseconds between two states of the progress line. */
 const PROGRESS_INTERVAL = 100;
-/** Milliseconds of waiting that need no words. */
-const PATIENCE = 1_000;
+/** Milliseconds of waiting that need no words, and then between two of them. */
+const SECOND = 1_000;
 /** Characters of results after which they are written within the turn. */
 const FLUSH_SIZE = 16 * 1024;
 /** Back to the first column, and the line erased. */
@@ -167,15 +167,16 @@ export class Terminal {
   /** Waits for `promise`; says so, once that takes long. */
   async waiting<T>(what: string, promise: Promise<T>): Promise<T> {
     if (!this.showsProgress) return await promise;
-    const start = performance.now();
-    const timer = setInterval(() => {
-      const seconds = Math.round((performance.now() - start) / 1_000);
-      this.progress(`${what} (${seconds} s)`);
-    }, PATIENCE);
+    let seconds = 0;
+    const say = () => {
+      this.progress(`${what} (${++seconds} s)`);
+      timer = setTimeout(say, SECOND);
+    };
+    let timer = setTimeout(say, SECOND);
     try {
       return await promise;
     } finally {
-      clearInterval(timer);
+      clearTimeout(timer);
       this.clearProgress();
     }
   }

@@ -1,4 +1,5 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { FakeTime } from "../../tests/support/fake_time.ts";
 import { turn } from "../../tests/support/within.ts";
 import { OutputClosed } from "./exit.ts";
 import { type Sink, Terminal } from "./terminal.ts";
@@ -96,6 +97,29 @@ Deno.test("progress is shown to nobody who is no terminal", async () => {
   terminal.progress("1 %");
   assertEquals(await terminal.waiting("Waiting", Promise.resolve(1)), 1);
   assertEquals(err.text, "");
+});
+
+Deno.test("waiting says so, to a terminal, once it has taken a second", async () => {
+  using time = new FakeTime();
+  const err = new Kept(true);
+  const answer = Promise.withResolvers<number>();
+  const waiting = new Terminal(new Kept(true), err, true)
+    .waiting("Waiting for it", answer.promise);
+  time.tick(999);
+  assertEquals(err.text, "");
+  time.tick(1);
+  assertEquals(err.text, "\r\x1b[2KWaiting for it (1 s)");
+  answer.resolve(1);
+  assertEquals(await waiting, 1);
+  assertEquals(err.text, "\r\x1b[2KWaiting for it (1 s)\r\x1b[2K");
+  assertEquals(time.waiting, 0);
+
+  const log = new Kept(false);
+  const quiet = new Terminal(new Kept(true), log, true)
+    .waiting("Waiting for it", Promise.resolve(1));
+  assertEquals(time.waiting, 0);
+  assertEquals(await quiet, 1);
+  assertEquals(log.text, "");
 });
 
 Deno.test("waiting gives what came, or what went wrong, and leaves no line", async () => {

@@ -4,12 +4,20 @@
  *
  * @module
  */
-import { messagePortTransport, Peer, Session } from "@qtalk/qtalk";
+import {
+  type MessagePortLike,
+  messagePortTransport,
+  Peer,
+  Session,
+} from "@qtalk/qtalk";
 import { service } from "./within_page.ts";
 
-new Peer(new Session(messagePortTransport(self)), { handler: service() });
+// Checked as what a page is, `self` has no postMessage() of this form.
+const scope = self as unknown as MessagePortLike;
+new Peer(new Session(messagePortTransport(scope)), { handler: service() });
 
-self.addEventListener("message", ({ data }) => {
+self.addEventListener("message", (event) => {
+  const { data } = event as MessageEvent;
   if (!(data.port instanceof MessagePort)) return;
   const session = new Session(messagePortTransport(data.port));
   new Peer(session, { handler: service() });

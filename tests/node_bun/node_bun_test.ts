@@ -30,7 +30,7 @@ const lasting = names.filter((name) => name !== "peer-dies");
 
 for (const runtime of ["node", "bun"] as const) {
   Deno.test({
-    name: `node_bun: examples/node_streams.ts runs on ${runtime}`,
+    name: `node_bun: examples/node_streams.mjs runs on ${runtime}`,
     ignore: missing !== undefined,
     async fn() {
       const [program, ...args] = runtimes![runtime].example;

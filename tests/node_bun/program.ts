@@ -1,6 +1,6 @@
 /**
  * Either end of the interop tests, for Node and Bun: sessions over the web
- * streams of their sockets, as in examples/node_streams.ts.
+ * streams of their sockets, as in examples/node_streams.mjs.
  *
  *     program.mjs serve tcp|ws|stdio
  *     program.mjs serve unix PATH

@@ -13,7 +13,7 @@ const PATIENCE = 60_000;
 export interface Commands {
   /** Runs program.ts. */
   program: [string, ...string[]];
-  /** Runs examples/node_streams.ts. */
+  /** Runs examples/node_streams.mjs. */
   example: [string, ...string[]];
 }
 
@@ -40,7 +40,7 @@ export async function prepareRuntimes(
     await Deno.symlink(modules, `${directory}/node_modules`);
     const [program, example] = await Promise.all([
       bundle("program.ts", directory),
-      bundle("../../examples/node_streams.ts", directory),
+      bundle("../../examples/node_streams.mjs", directory),
     ]);
     const bun = `${modules}/.bin/bun`;
     return {
@@ -61,7 +61,7 @@ export async function prepareRuntimes(
 async function bundle(source: string, directory: string): Promise<string> {
   const { pathname } = new URL(source, import.meta.url);
   const name = pathname.slice(pathname.lastIndexOf("/") + 1);
-  const output = `${directory}/${name.replace(".ts", ".mjs")}`;
+  const output = `${directory}/${name.replace(/\.\w+$/, ".mjs")}`;
   await run(Deno.execPath(), ["bundle", "--quiet", `-o=${output}`, pathname]);
   return output;
 }

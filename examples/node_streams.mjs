@@ -1,13 +1,13 @@
-// A server and a client on the sockets of Node, as web streams. Runs in Deno;
-// bundled, in Node and Bun too:
+// A server and a client on the sockets of Node, as web streams: for Node 22 and
+// Bun, which get the library by `npx jsr add @qtalk/qtalk`.
 //
-//   deno run --allow-net=127.0.0.1 examples/node_streams.ts
+//   node node_streams.mjs
 //
 // Prints:
 //
 //   HELLO WORLD
 
-import { type AddressInfo, connect, createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { Readable, Writable } from "node:stream";
 import { handlerFrom, Peer, Session } from "@qtalk/qtalk";
 
@@ -16,20 +16,20 @@ import { handlerFrom, Peer, Session } from "@qtalk/qtalk";
  * `process.stdout`. No socket with `allowHalfOpen`: Node 22 ends the readable
  * stream of such a one only when both directions have ended.
  */
-function sessionOver(input: Readable, output: Writable): Session {
+function sessionOver(input, output) {
   return new Session({
-    readable: Readable.toWeb(input) as ReadableStream<Uint8Array>,
-    writable: Writable.toWeb(output) as WritableStream<Uint8Array>,
+    readable: Readable.toWeb(input),
+    writable: Writable.toWeb(output),
   });
 }
 
-const handler = handlerFrom({ upper: (s: string) => s.toUpperCase() });
+const handler = handlerFrom({ upper: (s) => s.toUpperCase() });
 const server = createServer({ noDelay: true }, (socket) => {
   new Peer(sessionOver(socket, socket), { handler });
 }).listen(0, "127.0.0.1");
 await new Promise((resolve) => server.once("listening", resolve));
 
-const { port } = server.address() as AddressInfo;
+const { port } = server.address();
 const socket = connect({ port, host: "127.0.0.1", noDelay: true });
 const peer = new Peer(sessionOver(socket, socket));
 console.log(await peer.call("upper", ["hello world"]));
