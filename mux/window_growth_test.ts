@@ -11,6 +11,7 @@ import {
   policy,
   type TestPolicy,
 } from "../tests/support/window_policy.ts";
+import { SEND_QUANTUM } from "./frame_queue.ts";
 import { ReceiveWindow, SendWindow, WindowBudget } from "./window.ts";
 
 /** A sender, a link and a reader, on a clock that jumps from event to event. */
@@ -21,19 +22,20 @@ interface Link {
   bandwidth: number;
   /** Bytes a millisecond that the application takes; no limit by default. */
   appetite?: number;
+  /** Bytes that the application takes at once; 16 KiB by default. */
+  packet?: number;
 }
 
 /**
- * Sends `bytes` through a link in packets of 16 KiB, credit permitting, and
- * returns the milliseconds that it took.
+ * Sends `bytes` through a link in packets, credit permitting, and returns the
+ * milliseconds that it took.
  */
 function transfer(
   shared: TestPolicy,
   window: ReceiveWindow,
-  { round, bandwidth, appetite = Infinity }: Link,
+  { round, bandwidth, appetite = Infinity, packet = 16 * KIB }: Link,
   bytes: number,
 ): number {
-  const packet = 16 * KIB;
   const start = shared.time;
   shared.round = round;
   const sender = new SendWindow();
@@ -86,6 +88,12 @@ const LINKS: Record<string, Link> = {
   "a data centre, 1 Gbit/s over 0.5 ms": { round: 0.5, bandwidth: 125 * KIB },
   "a home line, 50 Mbit/s over 20 ms": { round: 20, bandwidth: 6 * KIB },
   "an ocean, 500 Mbit/s over 80 ms": { round: 80, bandwidth: 61 * KIB },
+  // What this side sends in one turn: no window is a multiple of it.
+  "large packets, 800 Mbit/s over 50 ms": {
+    round: 50,
+    bandwidth: 100 * KIB,
+    packet: SEND_QUANTUM,
+  },
 };
 
 for (const [name, link] of Object.entries(LINKS)) {

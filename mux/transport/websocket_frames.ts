@@ -86,16 +86,21 @@ export class MaskedFrames {
   #resize(needed: number): void {
     const { length } = this.#buffer;
     if (needed > length) {
-      let size = length;
-      while (size < needed) size *= 2;
-      this.#buffer = new Uint8Array(size);
+      this.#buffer = bufferFor(needed);
     } else if (length === SMALL_BUFFER || needed > length / 4) {
       this.#smallFrames = 0;
     } else if (++this.#smallFrames === SHRINK_AFTER) {
       this.#smallFrames = 0;
-      this.#buffer = new Uint8Array(SMALL_BUFFER);
+      this.#buffer = bufferFor(needed);
     }
   }
+}
+
+/** The smallest buffer that holds as much; sizes double. */
+function bufferFor(needed: number): Uint8Array<ArrayBuffer> {
+  let size = SMALL_BUFFER;
+  while (size < needed) size *= 2;
+  return new Uint8Array(size);
 }
 
 /** What a {@linkcode FrameReader} tells. */

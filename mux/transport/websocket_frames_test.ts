@@ -57,6 +57,17 @@ Deno.test("WebSocket frames: a large one's buffer is let go when they are small 
   assertEquals(last, 4 * 1024);
 });
 
+Deno.test("WebSocket frames: a buffer that is let go leaves one that holds the frame", () => {
+  const frames = new MaskedFrames();
+  frames.frame(Opcode.BINARY, new Uint8Array(100_000));
+  // Less than a quarter of the buffer, and more than the smallest one.
+  const payload = new Uint8Array(20_000).fill(7);
+  for (let i = 0; i < 200; i++) {
+    const bytes = frames.frame(Opcode.BINARY, payload);
+    assertEquals(parseClientFrame(bytes)!.frame.payload, payload);
+  }
+});
+
 // --- Reading -----------------------------------------------------------------
 
 /** What a reader tells of these chunks, one line an event. */

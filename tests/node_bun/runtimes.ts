@@ -28,33 +28,34 @@ export type Runtimes = Record<"node" | "bun", Commands>;
 export async function prepareRuntimes(
   directory: string,
 ): Promise<{ runtimes?: Runtimes; missing?: string }> {
+  let node: string;
   try {
     const packages = PACKAGES.map((name) => `--package=${name}`);
-    const node = (await run(
-      "npx",
-      ["--yes", ...packages, "--", "node", "-p", "process.execPath"],
-    )).trim().split("\n").at(-1)!;
-    const modules = /^(.*\/node_modules)\/node\/bin\/node$/.exec(node)?.[1];
-    if (modules === undefined) throw new Error(`npx found Node at "${node}"`);
-    // Where an import of `ws` is looked for.
-    await Deno.symlink(modules, `${directory}/node_modules`);
-    const [program, example] = await Promise.all([
-      bundle("program.ts", directory),
-      bundle("../../examples/node_streams.mjs", directory),
-    ]);
-    const bun = `${modules}/.bin/bun`;
-    return {
-      runtimes: {
-        node: {
-          program: [node, "--no-warnings", program],
-          example: [node, example],
-        },
-        bun: { program: [bun, program], example: [bun, example] },
-      },
-    };
+    const show = ["node", "-p", "process.execPath"];
+    const said = await run("npx", ["--yes", ...packages, "--", ...show]);
+    node = said.trim().split("\n").at(-1)!;
   } catch (error) {
     return { missing: error instanceof Error ? error.message : `${error}` };
   }
+  const modules = /^(.*\/node_modules)\/node\/bin\/node$/.exec(node)?.[1];
+  if (modules === undefined) return { missing: `npx found Node at "${node}"` };
+  // Where an import of `ws` is looked for.
+  await Deno.symlink(modules, `${directory}/node_modules`);
+  // What cannot be bundled is a failure, and nothing that is missing.
+  const [program, example] = await Promise.all([
+    bundle("program.ts", directory),
+    bundle("../../examples/node_streams.mjs", directory),
+  ]);
+  const bun = `${modules}/.bin/bun`;
+  return {
+    runtimes: {
+      node: {
+        program: [node, "--no-warnings", program],
+        example: [node, example],
+      },
+      bun: { program: [bun, program], example: [bun, example] },
+    },
+  };
 }
 
 /** Bundles a module into `directory`; resolves to the file. */
