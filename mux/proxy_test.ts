@@ -130,6 +130,34 @@ Deno.test("proxy: a channel that the far end closes is closed here, though nobod
   await it.a.find("close");
 });
 
+Deno.test("proxy: what is sent to a far end that has closed is dropped, though its last bytes still wait", async () => {
+  const [outerA, innerA] = memoryTransports();
+  const [innerB, outerB] = memoryTransports();
+  const a = new RawPeer(outerA), b = new RawPeer(outerB);
+  const options = { closeTimeout: 1, initialWindow: 1_000, maxWindow: 1_000 };
+  const done = proxy(
+    new Session(innerA, options),
+    new Session(innerB, options),
+  );
+  await a.send(open(0, 4));
+  await b.expect("open");
+  await b.send(confirm(0, 0));
+  await a.expect("open-confirm");
+  await b.send(data(0, "last words"), close(0));
+  assertEquals(text((await a.expect("data")).payload), "last");
+  for (let i = 0; i < 3; i++) {
+    await a.send(data(0, new Uint8Array(1_000)));
+    // Or else who writes there would wait for ever.
+    await within(a.find("window-adjust"), "its credit to be returned");
+  }
+  await a.send(adjust(0, 100));
+  assertEquals(text((await a.expect("data")).payload), " words");
+  await a.expect("close");
+  await a.close();
+  await b.close();
+  await done;
+});
+
 Deno.test("proxy: a reader that takes its time holds the writer at the far end back", async () => {
   const window = 1_000;
   await using it = proxied({ initialWindow: window, maxWindow: window });

@@ -143,6 +143,19 @@ Deno.test("the end of a continued call lets a producer go that waits", async () 
   }
 });
 
+Deno.test("a call that the other side closes lets a producer go, though nobody looks at the response", async () => {
+  const [client] = memoryPair({}, {
+    handler: async (_call, respond) => {
+      const channel = await respond.continue();
+      await channel.close();
+    },
+  });
+  await using _ = client;
+  const cancelled = Promise.withResolvers<unknown>();
+  await client.request("", new ReadableStream({ cancel: cancelled.resolve }));
+  await within(cancelled.promise, "the producer to be let go");
+});
+
 Deno.test("a producer of arguments that fails: its own error here, its text at the other side", async () => {
   const it = listener();
   await using client = await acquainted(it.handler);

@@ -13,25 +13,23 @@
 //   here: Ann, Bob
 //   here: Ann
 
-const server = start("server.ts", "tcp://127.0.0.1:0");
+await using server = start("server.ts", "tcp://127.0.0.1:0");
 const address = (await next(server)).replace("listening on ", "");
 
-const ann = start("client.ts", address, "Ann");
+await using ann = start("client.ts", address, "Ann");
 await show(2);
-const bob = start("client.ts", address, "Bob");
+await using bob = start("client.ts", address, "Bob");
 await show(1);
-const cid = start("client.ts", address, "Cid");
+await using cid = start("client.ts", address, "Cid");
 await show(1);
 
 // Cid's second line says that he has joined, and so that all have been told.
 await next(cid);
 await next(cid);
 console.log("Bob vanishes, Cid leaves");
-bob.child.kill("SIGKILL");
-cid.child.kill("SIGINT");
+bob.kill("SIGKILL");
+cid.kill("SIGINT");
 await show(2);
-
-for (const { child } of [ann, server]) child.kill();
 
 async function show(lines: number) {
   for (let i = 0; i < lines; i++) console.log(await next(ann));
@@ -50,7 +48,7 @@ function start(script: string, ...args: string[]) {
     args: ["run", "--allow-net=127.0.0.1", path, ...args],
     stdout: "piped",
   }).spawn();
-  return { child, lines: linesOf(child.stdout) };
+  return Object.assign(child, { lines: linesOf(child.stdout) });
 }
 
 async function* linesOf(output: ReadableStream<Uint8Array>) {

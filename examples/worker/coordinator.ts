@@ -4,6 +4,7 @@
 //   deno run --allow-net=127.0.0.1 examples/worker/coordinator.ts
 
 import { listen, type Peer, RemoteError } from "@qtalk/qtalk";
+import type { Service } from "./worker.ts";
 
 const address = Deno.args[0] ?? "tcp://127.0.0.1:9999";
 await using listener = await listen(address);
@@ -21,9 +22,9 @@ async function countPrimes(from: number, to: number): Promise<number> {
   for (;;) {
     const { value: worker } = await idle.read();
     try {
-      const count = await worker!.call("countPrimes", [from, to]);
+      const count = await worker!.remote<Service>().countPrimes(from, to);
       enter.write(worker!);
-      return count as number;
+      return count;
     } catch (error) {
       // It is alive, and the job is what fails.
       if (error instanceof RemoteError) throw error;

@@ -19,6 +19,7 @@ const service = {
     return count;
   },
 };
+export type Service = typeof service;
 
 function isPrime(n: number): boolean {
   for (let d = 2; d * d <= n; d++) {

@@ -1,0 +1,48 @@
+// A call that provisions a database and then is the connection to it: Redis, a
+// new one for each call, which ends with the call.
+//
+//   deno run --allow-net --allow-read --allow-write --allow-run=redis-server examples/database/server.ts
+//
+// Prints, and goes on until it is stopped:
+//
+//   listening on tcp://127.0.0.1:9999
+//
+// Listens on another address if it is given one. Needs the command redis-server,
+// which Debian has in a package of that name.
+
+import { type ByteStream, handlerFrom, listen, withCall } from "@qtalk/qtalk";
+
+const service = {
+  database: withCall(async (call): Promise<ByteStream> => {
+    call.signal.throwIfAborted();
+    const directory = Deno.makeTempDirSync();
+    const path = `${directory}/socket`;
+    const redis = new Deno.Command("redis-server", {
+      args: ["--port", "0", "--unixsocket", path, "--save", ""],
+      stdout: "piped",
+      signal: call.signal,
+    }).spawn();
+    redis.status.then(() => Deno.remove(directory, { recursive: true }));
+    try {
+      for await (
+        const chunk of redis.stdout.pipeThrough(new TextDecoderStream())
+      ) {
+        if (chunk.includes("ready to accept connections")) break;
+      }
+      // The caller's bytes go there from now on, and what comes is the caller's.
+      return await Deno.connect({ transport: "unix", path });
+    } catch (error) {
+      await redis[Symbol.asyncDispose]();
+      throw error;
+    }
+  }),
+};
+export type Service = typeof service;
+
+const address = Deno.args[0] ?? "tcp://127.0.0.1:9999";
+await using listener = await listen(address, { handler: handlerFrom(service) });
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  Deno.addSignalListener(signal, () => listener.close());
+}
+console.log(`listening on ${listener.addr}`);
+await listener.closed;

@@ -1,0 +1,65 @@
+// A TCP proxy with an API: services register a callback, which is called for
+// every connection, gets a copy of what the client sends, and may close it.
+// Started by demo.ts, or by hand, with the address that it stands before:
+//
+//   deno run --allow-net=127.0.0.1 examples/tee_proxy/proxy.ts 127.0.0.1:8080
+
+import { handlerFrom, listen } from "@qtalk/qtalk";
+import type { ByteStream, Callback } from "@qtalk/qtalk";
+
+/**
+ * Is called for a connection. The client's bytes go to the stream's `writable`;
+ * when its `readable` ends, the connection is closed.
+ */
+type Watcher = (client: string) => ByteStream;
+const watchers = new Set<Callback<Watcher>>();
+
+const service = {
+  watch(watcher: Callback<Watcher>) {
+    watchers.add(watcher.retain());
+  },
+};
+export type Service = typeof service;
+
+const [hostname = "", port = ""] = Deno.args[0]?.split(":") ?? [];
+const proxy = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+await using listener = await listen("tcp://127.0.0.1:0", {
+  handler: handlerFrom(service),
+});
+console.log(`proxy on port ${proxy.addr.port}, API on ${listener.addr}`);
+for await (const client of proxy) serve(client).catch(() => {});
+
+async function serve(client: Deno.TcpConn): Promise<void> {
+  using _ = client;
+  using server = await Deno.connect({ hostname, port: Number(port) });
+  await using copies = new AsyncDisposableStack();
+  const writers: WritableStreamDefaultWriter<Uint8Array>[] = [];
+  for (const watcher of watchers) {
+    try {
+      const copy = copies.use(await watcher(client.remoteAddr.hostname));
+      writers.push(copy.writable.getWriter());
+      // One that is lost has not ended: that costs nobody the connection.
+      copy.readable.pipeTo(new WritableStream())
+        .then(() => client[Symbol.dispose](), () => {});
+    } catch {
+      watchers.delete(watcher);
+    }
+  }
+  await Promise.all([pass(client, server, writers), pass(server, client, [])]);
+}
+
+/** Passes on what comes, then its end. Who takes it slowly holds it back. */
+async function pass(
+  from: Deno.TcpConn,
+  to: Deno.TcpConn,
+  copies: WritableStreamDefaultWriter<Uint8Array>[],
+): Promise<void> {
+  const writer = to.writable.getWriter();
+  const buffer = new Uint8Array(64 * 1024);
+  for (let size; (size = await from.read(buffer)) !== null;) {
+    const bytes = buffer.subarray(0, size);
+    const copied = copies.map((copy) => copy.write(bytes).catch(() => {}));
+    await Promise.all([writer.write(bytes), ...copied]);
+  }
+  await to.closeWrite();
+}
