@@ -12,8 +12,8 @@ const coordinator = start("coordinator.ts", "tcp://127.0.0.1:0");
 const { value: line } = await coordinator.next();
 const address = line!.replace("listening on ", "");
 
-// The first worker is there before the others, and dies in its third job.
-const mortal = start("worker.ts", address, "2");
+// The first worker is there before the others, and dies in its first job.
+const mortal = start("worker.ts", address, "0");
 await mortal.next();
 const workers = [mortal, ...[1, 2].map(() => start("worker.ts", address))];
 
