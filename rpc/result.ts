@@ -4,16 +4,11 @@
  * @module
  */
 import { splice } from "../mux/proxy.ts";
+import { type BytePair, isConnection, streamsOf } from "./connection.ts";
 import { ChannelResponder } from "./responder.ts";
 import { RpcResponse } from "./response.ts";
 import { isValueStream, openSource, type ValueSource } from "./stream.ts";
 import type { Call, Responder } from "./types.ts";
-
-/** A pair of byte streams, whatever else it is. */
-interface BytePair {
-  readonly readable: ReadableStream<Uint8Array>;
-  readonly writable: WritableStream<Uint8Array>;
-}
 
 /**
  * Responds with what a function returned: a value, or what it promises, or a
@@ -78,19 +73,22 @@ async function passOn(
 
 /** Becomes a stream of bytes, both ways; ends when both directions have. */
 async function sendBytes(
-  { readable, writable }: BytePair,
+  pair: BytePair,
   call: Call,
   respond: Responder,
 ): Promise<void> {
-  if (readable.locked || writable.locked) {
+  if (pair.readable.locked || pair.writable.locked) {
     throw new TypeError("Cannot respond with streams: somebody else holds one");
   }
   const { signal } = call;
   const channel = await respond.continue();
+  const connection = isConnection(pair) ? streamsOf(pair) : undefined;
+  const { readable, writable } = connection ?? pair;
   const ends = await Promise.allSettled([
     readable.pipeTo(channel.writable),
     channel.readable.pipeTo(writable),
   ]);
+  connection?.close();
   await channel.close();
   const failed = ends.find(({ status }) => status === "rejected");
   // A caller that goes away breaks the pipes, and that is no mistake.

@@ -102,7 +102,8 @@ async function onTerminal(
     args: ["-qec", words, "/dev/null"],
     stdin: "null",
     stdout: "piped",
-    env,
+    // Who runs the tests may want no colour; empty is as good as not set.
+    env: { NO_COLOR: "", ...env },
   }).spawn();
   const read = async () => {
     let shown = "";
