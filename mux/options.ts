@@ -54,7 +54,7 @@ export const DEFAULTS: Readonly<Required<SessionOptions>> = Object.freeze({
   windowBudget: 64 * 1024 * 1024,
   // As large as a window: DATA is taken as it comes, so its length costs no
   // memory. JavaScript peers wait for credit behind each packet, and one of less
-  // than half a window would leave them waiting.
+  // than a quarter of a window would leave them waiting.
   maxPacket: 16 * 1024 * 1024,
   // Some 60,000 answers.
   maxOwedReplies: 1024 * 1024,

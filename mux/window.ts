@@ -92,6 +92,14 @@ export interface WindowPolicy {
 }
 
 /**
+ * Batches of credit in a window. With two, a batch is more than half of it as
+ * soon as bytes are not taken in just that size; what is left is less than the
+ * next batch, which then waits for the peer to hear of the first: half a window
+ * a round trip.
+ */
+const BATCHES = 4;
+
+/**
  * How soon a credit must be used to show that the peer had waited for it: a
  * round trip and a half, and the milliseconds that two busy event loops take to
  * react, which on one machine is most of it.
@@ -118,7 +126,7 @@ const ROUNDS = 9;
  * At any time `size = granted + held + owed`: credit that the peer has, bytes
  * that arrived and wait for the application, and bytes that the application has
  * taken whose credit was not returned yet. Credit is returned in batches of
- * half a window.
+ * a quarter of a window.
  *
  * A peer that uses a credit promptly ({@linkcode PROMPT}) had been waiting for
  * it, and if the application had been waiting too, it is
@@ -189,7 +197,7 @@ export class ReceiveWindow {
   consume(bytes: number): number {
     this.#owed += bytes;
     this.#taken += bytes;
-    if (this.#owed * 2 < this.#size) return 0;
+    if (this.#owed * BATCHES < this.#size) return 0;
     const before = this.#size;
     this.#resize();
     const credit = this.#owed;

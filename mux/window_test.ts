@@ -64,13 +64,13 @@ Deno.test("receive window: DATA may use it up to the last byte, and not one more
   assertEquals(error.code, "protocol-error");
 });
 
-Deno.test("receive window: credit goes back in batches of half a window", () => {
+Deno.test("receive window: credit goes back in batches of a quarter of a window", () => {
   const window = new ReceiveWindow(policy({ initial: 100 }));
   window.receive(100);
-  assertEquals(window.consume(49), 0);
-  assertEquals(window.owed, 49);
-  assertEquals(window.consume(1), 50);
-  assertEquals([window.granted, window.owed], [50, 0]);
+  assertEquals(window.consume(24), 0);
+  assertEquals(window.owed, 24);
+  assertEquals(window.consume(1), 25);
+  assertEquals([window.granted, window.owed], [25, 0]);
 });
 
 Deno.test("receive window: a window of one byte still returns its credit", () => {

@@ -51,13 +51,6 @@ export interface ConnectionStreams extends BytePair {
  * Whoever asked for the streams closes it when both have ended.
  */
 export function streamsOf(connection: Connection): ConnectionStreams {
-  function close(): void {
-    try {
-      connection.close();
-    } catch {
-      // It is closed.
-    }
-  }
   return {
     readable: new ReadableStream<Uint8Array>({
       async pull(controller) {
@@ -68,10 +61,6 @@ export function streamsOf(connection: Connection): ConnectionStreams {
       },
     }, { highWaterMark: 0 }),
     writable: new WritableStream<Uint8Array>({
-      start({ signal }) {
-        // A write that nobody takes would wait for ever.
-        signal.addEventListener("abort", close);
-      },
       async write(bytes) {
         for (let at = 0; at < bytes.length;) {
           at += await connection.write(bytes.subarray(at));
@@ -79,6 +68,12 @@ export function streamsOf(connection: Connection): ConnectionStreams {
       },
       close: () => connection.closeWrite(),
     }),
-    close,
+    close() {
+      try {
+        connection.close();
+      } catch {
+        // It is closed.
+      }
+    },
   };
 }

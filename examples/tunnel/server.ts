@@ -21,7 +21,10 @@ const service = {
       const visitors = Deno.listen({ hostname, port: 0 });
       call.signal.addEventListener("abort", () => visitors.close());
       yield `http://${hostname}:${visitors.addr.port}/`;
-      for await (const visitor of visitors) void join(visitor, connect);
+      for await (const visitor of visitors) {
+        // Either side may go away at any time.
+        join(visitor, connect).catch(() => {});
+      }
     },
   ),
 };
@@ -29,19 +32,20 @@ export type Service = typeof service;
 
 /** Has the other end connect, too, and passes the bytes on, both ways. */
 async function join(visitor: Deno.Conn, connect: Callback<() => ByteStream>) {
-  try {
-    await using inside = await connect();
-    await Promise.all([
-      visitor.readable.pipeTo(inside.writable),
-      inside.readable.pipeTo(visitor.writable),
-    ]);
-  } catch {
-    // Either side may go away at any time.
-    try {
-      visitor.close();
-    } catch {
-      // It is closed.
-    }
+  using _ = visitor;
+  await using inside = await connect();
+  await Promise.all([
+    ReadableStream.from(bytesFrom(visitor)).pipeTo(inside.writable),
+    inside.readable.pipeTo(visitor.writable, { preventClose: true })
+      .then(() => visitor.closeWrite()),
+  ]);
+}
+
+/** What comes; the end of `conn.readable` would close both directions. */
+async function* bytesFrom(conn: Deno.Conn) {
+  const buffer = new Uint8Array(64 * 1024);
+  for (let size; (size = await conn.read(buffer)) !== null;) {
+    yield buffer.slice(0, size);
   }
 }
 

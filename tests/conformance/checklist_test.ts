@@ -38,7 +38,7 @@ scripted("checklist: a window may reach 2^32 - 1", async (script) => {
 });
 
 scripted(
-  "checklist: adjusts wait until half a window was read, and then come as one",
+  "checklist: adjusts wait until a quarter of a window was read, and then come as one",
   async (script) => {
     const { pipe, id } = await script.incoming();
     await script.raw.send(data(id, new Uint8Array(1_000)));
@@ -47,13 +47,13 @@ scripted(
     assertEquals(await script.said(), [
       { type: "window-adjust", recipient: 5, bytes: 1_000 },
     ]);
-    await script.raw.send(data(id, new Uint8Array(499)));
-    await pipe.read(499);
+    await script.raw.send(data(id, new Uint8Array(249)));
+    await pipe.read(249);
     assertEquals(await script.said(), []);
     await script.raw.send(data(id, new Uint8Array(1)));
     await pipe.read(1);
     assertEquals(await script.said(), [
-      { type: "window-adjust", recipient: 5, bytes: 500 },
+      { type: "window-adjust", recipient: 5, bytes: 250 },
     ]);
   },
   { initialWindow: 1_000, maxWindow: 1_000 },

@@ -184,7 +184,7 @@ Deno.test("DATA of one byte a frame is data like any other, its credit returned 
   await within(reading, "all the bytes");
   assertEquals(received, total);
   const adjusts = raw.pending.filter((frame) => frame.type === "window-adjust");
-  assertLessOrEqual(adjusts.length, total / (DEFAULTS.initialWindow / 2));
+  assertLessOrEqual(adjusts.length, total / (DEFAULTS.initialWindow / 4));
   await raw.end();
   await session.closed;
 });
