@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import type { Report } from "./report.ts";
+import type { Report, Result } from "./report.ts";
+import { checkTargets } from "./targets.ts";
 
 const main = new URL("main.ts", import.meta.url).pathname;
 
@@ -13,7 +14,10 @@ async function bench(...args: string[]): Promise<string> {
 
 Deno.test("the bench measures every peer that needs nothing but Deno", async () => {
   const directory = await Deno.makeTempDir();
-  const measures = ["unary-1", "unary-64", "stdio-64", "unix-bytes", "echo-8"];
+  const measures = [
+    ...["unary-1", "unary-64", "stdio-64", "ws-64", "ws-1k", "worker-1"],
+    ...["unix-bytes", "echo-8"],
+  ];
   const json = await bench(
     ...["--peers", "(", "--rounds", "2", "--json"],
     ...["--measures", [...measures, "beside-receive"].join()],
@@ -32,6 +36,12 @@ Deno.test("the bench measures every peer that needs nothing but Deno", async () 
       "unary-64 (id map, hand-written)",
       "stdio-64 qtalk (this)",
       "stdio-64 (id map, hand-written)",
+      "ws-64 qtalk (this)",
+      "ws-64 (id map, hand-written)",
+      "ws-1k qtalk (this)",
+      "ws-1k (id map, hand-written)",
+      "worker-1 qtalk (this)",
+      "worker-1 (id map, hand-written)",
       "unix-bytes qtalk (this)",
       "unix-bytes (raw sockets and pipes)",
       "echo-8 qtalk (this)",
@@ -53,9 +63,29 @@ Deno.test("the bench measures every peer that needs nothing but Deno", async () 
   const svg = `${directory}/picture.svg`;
   const table = await bench("--from", path, "--svg", svg);
   assertStringIncludes(table, "unary calls, 64 in flight");
-  assertStringIncludes(
-    await Deno.readTextFile(svg),
-    "unary calls, 64 in flight",
-  );
+  const drawn = await Deno.readTextFile(svg);
+  assertStringIncludes(drawn, "unary calls, 64 in flight, TCP");
+  assertStringIncludes(drawn, "unary calls, 64 in flight, WebSocket");
   await Deno.remove(directory, { recursive: true });
+});
+
+Deno.test("each start of a program is a turn, four of them in a round", async () => {
+  const json = await bench(
+    ...["--peers", "(an empty file)", "--measures", "startup"],
+    ...["--rounds", "1", "--json"],
+  );
+  const { results }: Report = JSON.parse(json);
+  assertEquals(results.map(({ rounds }) => rounds.length), [4]);
+});
+
+Deno.test("a peer is behind or ahead of the fastest of the others", () => {
+  const results = [
+    ["qtalk (this)", 30],
+    ["kkrpc, stdio", 10],
+    ["qtalk-go", 20],
+    ["(id map, hand-written)", 40],
+  ].map(([peer, median]) => ({ peer, measure: "stdio-64", median } as Result));
+  const target = { what: "stdio-64: of the fastest peer", target: "≥ 1" };
+  assertEquals(checkTargets(results), [{ ...target, value: 1.5, holds: true }]);
+  assertEquals(checkTargets([results[0]!, results[3]!]), []);
 });

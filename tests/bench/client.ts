@@ -1,6 +1,7 @@
 // The client process of a Deno peer: `client.ts PEER MEASURE ADDRESS OPTIONS`.
 
 import {
+  ECHO_VALUE,
   type MeasureName,
   measureOf,
   type MeasureOptions,
@@ -15,10 +16,11 @@ const [file, name, address, options] = Deno.args as [
   string,
 ];
 const peer = await loadDenoPeer(file);
-const { task, size = 1 } = measureOf(name);
+const { task, size = 1, characters } = measureOf(name);
 const sample = await TASKS[task]({
   connect: () => peer.connect(address),
   size,
+  value: characters === undefined ? ECHO_VALUE : "x".repeat(characters),
   options: JSON.parse(options) as MeasureOptions,
 });
 console.log(JSON.stringify(sample));

@@ -1,15 +1,21 @@
-// The bench: this package beside peers, between two processes, in turns.
+// The bench: this package beside peers, in turns.
 // `deno task bench --help` says more.
 
 import { parseArgs } from "node:util";
-import { type MeasureName, MEASURES, type Sample } from "./measures.ts";
+import {
+  type MeasureName,
+  measureOf,
+  MEASURES,
+  type Sample,
+} from "./measures.ts";
 import { type Entry, findPeers } from "./peers.ts";
 import { picture } from "./picture.ts";
 import { makeReport, type Report, type Samples } from "./report.ts";
 import { type Placement, RunningPeer } from "./run.ts";
 import { figure, table } from "./table.ts";
 
-const HELP = `Measures calls and bytes between two processes.
+const HELP =
+  `Measures calls and bytes between two processes, or one and its worker.
 
 Usage: deno task bench [options]
 
@@ -32,7 +38,8 @@ Rounds alternate: each takes every peer in turn. Each measure has a client
 process of its own; a server process serves all rounds.`;
 
 const { values: flags } = parseArgs({
-  args: Deno.args,
+  // `deno task` passes on the `--` that other runners take for themselves.
+  args: Deno.args.filter((arg) => arg !== "--"),
   options: {
     peers: { type: "string" },
     measures: { type: "string" },
@@ -83,7 +90,7 @@ async function measure(): Promise<Report> {
   const load = Deno.loadavg()[0]!;
   const samples: Samples = [];
   for (let round = 1; round <= rounds; round++) {
-    for (const measure of measures) {
+    for (const measure of measures.flatMap(turns)) {
       for (const [entry, running] of peers) {
         if (!running.peer.measures.includes(measure)) continue;
         const { name } = entry;
@@ -102,6 +109,11 @@ async function measure(): Promise<Report> {
   }
   const settings = { rounds, placement, ...options };
   return makeReport(settings, load, entries, measures, samples);
+}
+
+/** The measure as often as its peers take turns in a round. */
+function turns(measure: MeasureName): MeasureName[] {
+  return Array<MeasureName>(measureOf(measure).turns ?? 1).fill(measure);
 }
 
 /** Numbers are for those who watch; standard output is for the result. */

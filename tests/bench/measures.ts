@@ -25,8 +25,11 @@ export interface Sample {
   p99?: number;
 }
 
-/** What carries the bytes between the two processes. */
-export type Transport = "tcp" | "unix" | "stdio";
+/**
+ * What carries the bytes between the two processes; over `worker`, messages
+ * between the client process and its worker, which is the server.
+ */
+export type Transport = "tcp" | "unix" | "stdio" | "ws" | "worker";
 
 /** What a client process does: a function of tasks.ts, or of startup.ts. */
 export type TaskName =
@@ -56,8 +59,12 @@ export interface Measure {
   size?: number;
   /** Default: `tcp`. */
   transport?: Transport;
+  /** Characters of the text that calls carry, in place of a small number. */
+  characters?: number;
   /** Whether a slow, distant link lies in between (relay.ts). */
   relay?: boolean;
+  /** How often each peer's turn comes in a round. Default: once. */
+  turns?: number;
 }
 
 /** The link of measures with `relay`: its round trip, and bytes per second. */
@@ -72,8 +79,18 @@ function calls(size: number): Measure {
   };
 }
 
+/** As titles say it. */
+const TRANSPORTS = {
+  tcp: "TCP",
+  unix: "Unix socket",
+  stdio: "stdio",
+  ws: "WebSocket",
+  worker: "worker",
+} as const satisfies Record<Transport, string>;
+
 function over(transport: Transport, measure: Measure): Measure {
-  return { ...measure, title: `${measure.title}, ${transport}`, transport };
+  const title = `${measure.title}, ${TRANSPORTS[transport]}`;
+  return { ...measure, title, transport };
 }
 
 const SEND: Measure = {
@@ -96,13 +113,23 @@ function channelTime(size: number): Measure {
 
 /** All measures, by the names that the command line takes. */
 export const MEASURES = {
-  "unary-1": calls(1),
-  "unary-64": calls(64),
-  "unary-1000": calls(1_000),
+  "unary-1": over("tcp", calls(1)),
+  "unary-64": over("tcp", calls(64)),
+  "unary-1000": over("tcp", calls(1_000)),
   "unix-1": over("unix", calls(1)),
   "unix-64": over("unix", calls(64)),
   "stdio-1": over("stdio", calls(1)),
   "stdio-64": over("stdio", calls(64)),
+  "ws-1": over("ws", calls(1)),
+  "ws-64": over("ws", calls(64)),
+  // Deno's own client takes 44 ms for a message of more than 1,024 bytes.
+  "ws-1k": over("ws", {
+    ...calls(1),
+    title: "unary calls of 1,100 B, one at a time",
+    characters: 1_100,
+  }),
+  "worker-1": over("worker", calls(1)),
+  "worker-64": over("worker", calls(64)),
   "bytes": SEND,
   "unix-bytes": over("unix", SEND),
   "stdio-bytes": over("stdio", SEND),
@@ -178,6 +205,7 @@ export const MEASURES = {
     title: "`deno run` of a program whose first call is answered",
     unit: "ms",
     task: "startup",
+    turns: 4,
   },
 } as const satisfies Record<string, Measure>;
 

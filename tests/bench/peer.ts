@@ -26,8 +26,8 @@ export interface Peer {
   /** Prints `listening ADDRESS` as its first line; none over stdio. */
   server?(transport: Transport): CommandLine;
   /**
-   * Connects, measures and prints one line, a `Sample`. Over stdio the address
-   * is `stdio`, and the client starts its server.
+   * Connects, measures and prints one line, a `Sample`. Over stdio and to a
+   * worker the address is the transport, and the client starts its server.
    */
   client(
     measure: MeasureName,
@@ -44,8 +44,8 @@ export interface Peer {
  */
 export interface DenoPeer {
   /**
-   * Serves until the process ends, or its stdin; resolves to the address to
-   * connect to. Missing if it is a client of another peer's server.
+   * Serves until the process, its stdin or the worker ends; resolves to the
+   * address to connect to. Missing if it is a client of another peer's server.
    */
   serve?(transport: Transport): Promise<string>;
   /** Connects. */
@@ -75,6 +75,20 @@ export interface Connection {
 export interface EchoChannel {
   readonly readable: ReadableStream<Uint8Array>;
   readonly writable: WritableStream<Uint8Array>;
+}
+
+/**
+ * Starts the server of `file` as a worker of this process, by worker.ts;
+ * resolves when it serves: messages that nobody waits for are lost.
+ */
+export async function startWorker(file: string): Promise<Worker> {
+  const url = new URL("worker.ts", import.meta.url);
+  const worker = new Worker(url, { type: "module", name: file });
+  await new Promise((resolve, reject) => {
+    worker.addEventListener("message", resolve, { once: true });
+    worker.addEventListener("error", reject, { once: true });
+  });
+  return worker;
 }
 
 /** Loads a Deno peer's module. */

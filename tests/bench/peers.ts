@@ -28,7 +28,10 @@ export const NAMES = {
   raw: "(raw sockets and pipes)",
   idMap: "(id map, hand-written)",
   birpc: "birpc, WebSocket",
-  kkrpc: "kkrpc",
+  kkrpc: "kkrpc, WebSocket",
+  kkrpcStdio: "kkrpc, stdio",
+  capnweb: "capnweb",
+  comlink: "comlink",
   grpc: "grpc-js",
   yamux: "libp2p-yamux",
   http2: "node:http2",
@@ -45,6 +48,7 @@ function named(...prefixes: string[]): MeasureName[] {
 
 const CALLS = named("unary");
 const PIPES = named("unix", "stdio");
+const WEBSOCKET = named("ws");
 
 /**
  * The peers whose names are `wanted`, ours first. What has to be built goes to
@@ -56,8 +60,8 @@ export async function findPeers(
 ): Promise<Entry[]> {
   const { raw, idMap, http2, yamux, grpc, birpc, kkrpc, empty } = NAMES;
   const everything = named(
-    ...["unary", "unix", "stdio", "bytes", "echo", "relay", "beside"],
-    ...["payload", "connections", "connection", "startup"],
+    ...["unary", "unix", "stdio", "ws", "worker", "bytes", "echo", "relay"],
+    ...["beside", "payload", "connections", "connection", "startup"],
   );
   const growth = named("channels", "channel");
   const own = [
@@ -67,16 +71,20 @@ export async function findPeers(
     ]),
     denoPeer("id_map", idMap, [
       ...CALLS,
-      ...named("unix-64", "stdio-64", "payload"),
+      ...named("unix-64", "stdio-64", "ws", "worker", "payload"),
     ]),
     denoPeer("http2", http2, named("unary-64", "bytes", "beside")),
     denoPeer("empty", empty, ["startup"]),
   ];
   const fromNpm = [
-    denoPeer("birpc", birpc, CALLS),
-    { ...denoPeer("kkrpc", kkrpc, [...CALLS, "stdio-64"]), chatty: true },
-    denoPeer("grpc_js", grpc, [...CALLS, "bytes"]),
-    denoPeer("yamux", yamux, [...CALLS, "bytes", "echo", "echo-8"]),
+    // birpc and kkrpc have WebSocket in the place of TCP.
+    denoPeer("birpc", birpc, [...CALLS, ...WEBSOCKET]),
+    { ...denoPeer("kkrpc", kkrpc, [...CALLS, ...WEBSOCKET]), chatty: true },
+    denoPeer("kkrpc", NAMES.kkrpcStdio, named("stdio-1", "stdio-64")),
+    denoPeer("capnweb", NAMES.capnweb, WEBSOCKET),
+    denoPeer("comlink", NAMES.comlink, named("worker")),
+    denoPeer("grpc_js", grpc, [...CALLS, ...named("unix-64", "bytes")]),
+    denoPeer("yamux", yamux, [...CALLS, ...named("bytes", "echo")]),
   ];
   return [
     entry(denoPeer("qtalk", NAMES.qtalk, everything)),

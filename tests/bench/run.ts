@@ -23,11 +23,12 @@ export type Placement = "free" | "one" | "two";
 function place(
   [program, ...args]: CommandLine,
   placement: Placement,
-  role: "server" | "client",
+  role: "server" | "client" | "both",
 ): CommandLine {
   if (placement === "free") return [program, ...args];
-  const core = placement === "two" && role === "client" ? "1" : "0";
-  return ["taskset", "-c", core, program, ...args];
+  const own = { server: "0", client: "1", both: "0,1" };
+  const cores = placement === "one" ? "0" : own[role];
+  return ["taskset", "-c", cores, program, ...args];
 }
 
 /** Milliseconds beyond the time to call after which a client has hung. */
@@ -53,14 +54,17 @@ export class RunningPeer implements AsyncDisposable {
    */
   async measure(name: MeasureName, options: MeasureOptions): Promise<Sample> {
     const { transport = "tcp", relay, task } = measureOf(name);
-    const alone = transport === "stdio" || task === "startup";
+    // Then the client starts what it talks to.
+    const alone = transport === "stdio" || transport === "worker" ||
+      task === "startup";
     const address = alone
       ? transport
       : relay
       ? await this.#relayed()
       : await this.#address(transport);
     const command = this.peer.client(name, address, options);
-    const [program, ...args] = place(command, this.#placement, "client");
+    const role = alone ? "both" : "client";
+    const [program, ...args] = place(command, this.#placement, role);
     const { success, code, signal, stdout } = await new Deno.Command(program, {
       args,
       stderr: "inherit",

@@ -20,6 +20,8 @@ export interface Assignment {
   connect(): Promise<Connection>;
   /** The measure's. */
   size: number;
+  /** What calls carry. */
+  value: unknown;
   options: MeasureOptions;
 }
 
@@ -33,8 +35,8 @@ export const TASKS: Record<
   TaskName,
   (assignment: Assignment) => Promise<Sample>
 > = {
-  async calls({ connect, size, options }) {
-    return rate(await timeCalls([await connect()], size, options));
+  async calls({ connect, size, value, options }) {
+    return rate(await timeCalls([await connect()], size, options, value));
   },
 
   async callsOverConnections({ connect, size, options }) {

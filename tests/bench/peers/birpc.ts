@@ -1,6 +1,6 @@
 import type { DenoPeer } from "../peer.ts";
 import { loadNpm } from "./npm.ts";
-import { listenWebSocket } from "./websocket.ts";
+import { listenWebSocket, openWebSocket } from "./websocket.ts";
 
 /** What is used of npm `birpc`. */
 interface Birpc {
@@ -32,11 +32,7 @@ function overSocket(socket: WebSocket) {
 const peer: DenoPeer = {
   serve: () => Promise.resolve(listenWebSocket(overSocket)),
   async connect(address) {
-    const socket = new WebSocket(address);
-    await new Promise((resolve, reject) => {
-      socket.addEventListener("open", resolve);
-      socket.addEventListener("error", reject);
-    });
+    const socket = await openWebSocket(address);
     const rpc = overSocket(socket);
     return {
       call: (value) => rpc.echo(value),

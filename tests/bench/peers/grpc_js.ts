@@ -1,6 +1,7 @@
 import { Buffer } from "node:buffer";
 import type { DenoPeer } from "../peer.ts";
 import { loadNpm } from "./npm.ts";
+import { unixAddress } from "./sockets.ts";
 
 /** How one method travels. */
 interface Method {
@@ -71,7 +72,7 @@ const service = {
 
 /** gRPC over HTTP/2, in JavaScript; JSON, so that no schema is compiled. */
 const peer: DenoPeer = {
-  serve() {
+  serve(transport) {
     const server = new grpc.Server();
     server.addService(service, {
       Echo: ({ request }: { request: unknown }, done: Callback) =>
@@ -83,10 +84,12 @@ const peer: DenoPeer = {
       },
     });
     return new Promise((resolve, reject) => {
+      const path = transport === "unix" ? `unix:${unixAddress()}` : undefined;
       server.bindAsync(
-        "127.0.0.1:0",
+        path ?? "127.0.0.1:0",
         grpc.ServerCredentials.createInsecure(),
-        (error, port) => error ? reject(error) : resolve(`127.0.0.1:${port}`),
+        (error, port) =>
+          error ? reject(error) : resolve(path ?? `127.0.0.1:${port}`),
       );
     });
   },

@@ -5,10 +5,13 @@ import {
   handlerFrom,
   type HandlerFunction,
   listen,
+  messagePortTransport,
+  Peer,
   Router,
+  Session,
   type SessionOptions,
 } from "@qtalk/qtalk";
-import type { Connection, DenoPeer } from "../peer.ts";
+import { type Connection, type DenoPeer, startWorker } from "../peer.ts";
 import { stdioServer, unixAddress } from "./sockets.ts";
 
 /** What some measures need beyond the defaults: large values. */
@@ -30,10 +33,16 @@ const peer: DenoPeer = {
     handler.handle("echo", async (call, respond) => {
       await respond.return(await call.receive());
     });
+    if (transport === "worker") {
+      const port = messagePortTransport(self as unknown as MessagePort);
+      new Peer(new Session(port, LIMITS.session), { handler, ...LIMITS });
+      return transport;
+    }
     const addresses = {
       tcp: () => "tcp://127.0.0.1:0",
       unix: () => `unix:${unixAddress()}`,
       stdio: () => "stdio:",
+      ws: () => "ws://127.0.0.1:0",
     };
     const options = { handler, ...LIMITS };
     const listener = await listen(addresses[transport](), options);
@@ -51,6 +60,8 @@ export async function connectTo(
 ): Promise<Connection> {
   const client = address === "stdio"
     ? dialCommand(stdioServer("qtalk"), LIMITS)
+    : address === "worker"
+    ? new Peer(new Session(messagePortTransport(await startWorker("qtalk"))))
     : await dial(address, LIMITS);
   return {
     call: (value) => client.call(method, toArgs(value)),

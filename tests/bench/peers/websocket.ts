@@ -10,3 +10,13 @@ export function listenWebSocket(handle: (socket: WebSocket) => void): string {
   );
   return `ws://127.0.0.1:${addr.port}`;
 }
+
+/** Connects with Deno's own client. */
+export async function openWebSocket(url: string): Promise<WebSocket> {
+  const socket = new WebSocket(url);
+  await new Promise((resolve, reject) => {
+    socket.addEventListener("open", resolve);
+    socket.addEventListener("error", reject);
+  });
+  return socket;
+}
