@@ -35,6 +35,12 @@ export interface ChannelHost {
   over(channel: QmuxChannel): void;
 }
 
+/** Who waits for the answer to an OPEN. */
+export interface Opening {
+  resolve(channel: Channel): void;
+  reject(reason: unknown): void;
+}
+
 /** Bytes handed to `send()` that wait for credit or for their turn. */
 interface Outgoing {
   bytes: Uint8Array;
@@ -59,6 +65,8 @@ export class QmuxChannel implements Channel, FrameSource, CreditSource {
   readonly id: number;
   /** The number that the peer gave the channel, once it is confirmed. */
   remoteId = 0;
+  /** Who is told of the answer to its OPEN, until there is one. */
+  opening: Opening | undefined;
   /** Whether the session has to call {@linkcode settle} after this turn. */
   touched = false;
 

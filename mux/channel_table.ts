@@ -1,5 +1,6 @@
-import { type ChannelHost, QmuxChannel } from "./channel.ts";
+import { type ChannelHost, type Opening, QmuxChannel } from "./channel.ts";
 import { ChannelIds } from "./channel_ids.ts";
+import { ChannelMap } from "./channel_map.ts";
 import { MuxError, protocolError } from "./errors.ts";
 import { FrameType } from "./frame.ts";
 import type { FrameSink } from "./frame_decoder.ts";
@@ -7,6 +8,7 @@ import type { FrameQueue } from "./frame_queue.ts";
 import { Incoming } from "./incoming.ts";
 import { PACKET_LIMITS, type SessionOptions } from "./options.ts";
 import { RoundTrip } from "./round_trip.ts";
+import { TurnClock } from "./turn_clock.ts";
 import type { Channel } from "./types.ts";
 import { WindowBudget, type WindowPolicy } from "./window.ts";
 
@@ -28,12 +30,6 @@ interface Offered {
   maxPacket: number;
 }
 
-/** Who waits for the answer to an OPEN. */
-interface Opening {
-  resolve(channel: Channel): void;
-  reject(reason: unknown): void;
-}
-
 /**
  * The channels of one session: gives them their numbers, keeps to the limits,
  * and takes each frame that comes in to its channel. None of it waits.
@@ -44,10 +40,10 @@ export class ChannelTable implements FrameSink, ChannelHost {
   /** Who takes the channels that the peer opens. */
   readonly incoming: Incoming<Offered, QmuxChannel>;
   readonly #options: Required<SessionOptions>;
-  readonly #channels = new Map<number, QmuxChannel>();
-  readonly #opening = new Map<number, Opening>();
+  readonly #channels = new ChannelMap<QmuxChannel>();
   readonly #ids = new ChannelIds();
-  readonly #roundTrip = new RoundTrip(() => performance.now());
+  readonly #clock = new TurnClock();
+  readonly #roundTrip = new RoundTrip(() => this.#clock.now());
   /** Why nothing is opened any more, once that is so. */
   #closed: MuxError | undefined;
   /** Channels that may still hold memory. */
@@ -72,7 +68,7 @@ export class ChannelTable implements FrameSink, ChannelHost {
       max: options.maxWindow,
       budget: new WindowBudget(options.windowBudget),
       rtt: () => this.#roundTrip.shortest,
-      now: () => performance.now(),
+      now: () => this.#clock.now(),
     };
   }
 
@@ -110,7 +106,7 @@ export class ChannelTable implements FrameSink, ChannelHost {
       return undefined;
     }
     const channel = this.#newChannel("opening");
-    this.#opening.set(channel.id, { resolve, reject });
+    channel.opening = { resolve, reject };
     const { initialWindow, maxPacket } = this.#options;
     this.queue.frame(FrameType.OPEN, channel.id, initialWindow, maxPacket);
     this.#roundTrip.asked(channel.id);
@@ -119,7 +115,8 @@ export class ChannelTable implements FrameSink, ChannelHost {
 
   /** Gives up a channel that is being opened; false if it is answered. */
   abandon(channel: QmuxChannel): boolean {
-    if (!this.#opening.delete(channel.id)) return false;
+    if (channel.opening === undefined) return false;
+    channel.opening = undefined;
     channel.drop();
     return true;
   }
@@ -137,12 +134,15 @@ export class ChannelTable implements FrameSink, ChannelHost {
   /** The session is over, cleanly or not: so is all that waits on it. */
   end(reason: MuxError, cleanly: boolean): void {
     this.#closed = reason;
-    for (const channel of [...this.#channels.values()]) {
-      channel.lose(reason, cleanly);
-    }
-    for (const waiting of this.#opening.values()) waiting.reject(reason);
-    this.#opening.clear();
+    const channels = this.#channels.values();
+    for (const channel of channels) channel.lose(reason, cleanly);
+    for (const channel of channels) answered(channel)?.reject(reason);
     this.incoming.end();
+  }
+
+  /** Bytes have come, or leave: the time is another. */
+  tick(): void {
+    this.#clock.tick();
   }
 
   /** The turn ends: the transport's buffer is about to be used again. */
@@ -190,7 +190,7 @@ export class ChannelTable implements FrameSink, ChannelHost {
     }
     this.#roundTrip.answered(recipient);
     channel.confirmed(sender, window, maxPacket);
-    this.#answered(recipient)?.resolve(channel);
+    answered(channel)?.resolve(channel);
   }
 
   onFailure(recipient: number): void {
@@ -202,7 +202,7 @@ export class ChannelTable implements FrameSink, ChannelHost {
     this.#roundTrip.answered(recipient);
     channel.lose(refused, true);
     channel.drop();
-    this.#answered(recipient)?.reject(refused);
+    answered(channel)?.reject(refused);
   }
 
   onAdjust(recipient: number, bytes: number): void {
@@ -253,7 +253,7 @@ export class ChannelTable implements FrameSink, ChannelHost {
   #newChannel(state: "opening" | "open"): QmuxChannel {
     const id = this.#ids.take(this.#channels);
     const channel = new QmuxChannel(id, this, state);
-    this.#channels.set(id, channel);
+    this.#channels.add(channel);
     this.#places++;
     return channel;
   }
@@ -276,12 +276,6 @@ export class ChannelTable implements FrameSink, ChannelHost {
     return channel;
   }
 
-  #answered(id: number): Opening | undefined {
-    const opening = this.#opening.get(id);
-    this.#opening.delete(id);
-    return opening;
-  }
-
   /**
    * The channel that a frame is for; undefined if it is closed already, so that
    * the frame is late and can be dropped: the reference may send DATA after its
@@ -302,6 +296,13 @@ export class ChannelTable implements FrameSink, ChannelHost {
     }
     return channel;
   }
+}
+
+/** Who waited for the answer to the channel's OPEN, and does no more. */
+function answered(channel: QmuxChannel): Opening | undefined {
+  const { opening } = channel;
+  channel.opening = undefined;
+  return opening;
 }
 
 function isPacketSize(bytes: number): boolean {

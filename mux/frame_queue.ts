@@ -89,9 +89,6 @@ export class FrameQueue {
   /** Who waits for the buffer being filled, and for the one being written. */
   #gathered: PromiseWithResolvers<void> | undefined;
   #underWay: PromiseWithResolvers<void> | undefined;
-  #lengthSeen = 0;
-  #quietRounds = 0;
-  #rounds = 0;
 
   /** Makes a queue in front of a transport. */
   constructor(options: FrameQueueOptions) {
@@ -208,30 +205,22 @@ export class FrameQueue {
 
   #wake(): void {
     if (this.#state !== "idle") return;
-    this.#gather();
+    void this.#gather();
   }
 
   /** Lets the turn go on until it adds nothing any more, then writes. */
-  #gather(): void {
+  async #gather(): Promise<void> {
     this.#state = "gathering";
-    this.#rounds = 0;
-    this.#quietRounds = 0;
-    this.#lengthSeen = this.#length;
-    queueMicrotask(this.#round);
-  }
-
-  readonly #round = (): void => {
-    if (this.#state !== "gathering") return;
-    this.#quietRounds = this.#length === this.#lengthSeen
-      ? this.#quietRounds + 1
-      : 0;
-    this.#lengthSeen = this.#length;
-    if (this.#quietRounds < QUIET_ROUNDS && ++this.#rounds < MAX_ROUNDS) {
-      queueMicrotask(this.#round);
-    } else {
-      void this.#flush();
+    let seen = this.#length;
+    let quiet = 0;
+    for (let round = 0; round < MAX_ROUNDS && quiet < QUIET_ROUNDS; round++) {
+      await undefined;
+      if (this.#state !== "gathering") return;
+      quiet = this.#length === seen ? quiet + 1 : 0;
+      seen = this.#length;
     }
-  };
+    void this.#flush();
+  }
 
   async #flush(): Promise<void> {
     this.#state = "writing";
@@ -253,7 +242,7 @@ export class FrameQueue {
     this.#spare = this.#retire(buffer, length);
     const more = this.#length > 0 || this.#ready.length > 0 ||
       this.#adjusts.length > 0;
-    if (more) this.#gather();
+    if (more) void this.#gather();
     else this.#rest();
   }
 

@@ -73,7 +73,10 @@ export class Session implements MuxSession {
       : transport;
     this.#closed.promise.catch(() => {});
     this.#queue = new FrameQueue({
-      write: (bytes) => this.#transport.write(bytes),
+      write: (bytes) => {
+        this.#channels.tick();
+        return this.#transport.write(bytes);
+      },
       onError: (error) => this.#writeFailed(error),
       maxOwedReplies: resolved.maxOwedReplies,
     });
@@ -195,6 +198,7 @@ export class Session implements MuxSession {
       for (;;) {
         const chunk = await this.#transport.read();
         if (chunk === null || this.#state === "ended") break;
+        this.#channels.tick();
         this.#decoder.push(chunk);
         this.#channels.settle();
       }

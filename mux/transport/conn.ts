@@ -24,7 +24,8 @@ const WRITE_SLICE = 2;
 export function connTransport(conn: Deno.Conn): Transport {
   let buffer = new Uint8Array(SMALL_READ);
   let smallReads = 0;
-  let sliceStart = performance.now();
+  /** When the writing began that nothing has interrupted since. */
+  let sliceStart: number | undefined;
   let closed = false;
 
   function resize(read: number): void {
@@ -42,6 +43,8 @@ export function connTransport(conn: Deno.Conn): Transport {
     async read() {
       const read = await conn.read(buffer);
       if (read === null) return null;
+      // With nothing left to read, the loop turns before there is more.
+      if (read < buffer.length) sliceStart = undefined;
       const bytes = buffer.subarray(0, read);
       resize(read);
       return bytes;
@@ -52,9 +55,11 @@ export function connTransport(conn: Deno.Conn): Transport {
       }
       // A socket that takes everything at once settles each write within the
       // same turn, and no other socket of the process would be looked at.
-      if (performance.now() - sliceStart > WRITE_SLICE) {
+      const now = performance.now();
+      if (sliceStart === undefined) sliceStart = now;
+      else if (now - sliceStart > WRITE_SLICE) {
         await nextTurn();
-        sliceStart = performance.now();
+        sliceStart = undefined;
       }
     },
     closeWrite: () => conn.closeWrite(),
