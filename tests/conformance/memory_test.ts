@@ -2,7 +2,7 @@ import { Session } from "../../mux/session.ts";
 import { memoryTransports } from "../../mux/transport/memory.ts";
 import { testSession } from "./session_suite.ts";
 
-testSession("memory session", ({ a, b }) => {
+testSession("session over memory", ({ a, b }) => {
   const [left, right] = memoryTransports();
   return Promise.resolve({
     a: new Session(left, a),

@@ -9,7 +9,6 @@ import { MuxError, type MuxErrorCode } from "../../mux/errors.ts";
 import type { SessionOptions } from "../../mux/options.ts";
 import type { Channel, MuxSession } from "../../mux/types.ts";
 import { concat, text, utf8 } from "../support/wire.ts";
-import { within } from "../support/within.ts";
 
 /** Two sessions, each the other's peer. */
 export interface SessionPair {
@@ -151,24 +150,9 @@ export async function assertFails(
   assertCode(await failure(promise), code);
 }
 
-/** Registers one test of the suite. */
+/** Takes one behaviour into the suite. */
 export type SessionTest = (
   behaviour: string,
   body: (lab: Lab) => Promise<void>,
   options?: PairOptions,
 ) => void;
-
-/** Gives the function that registers tests for sessions of this kind. */
-export function sessionTest(name: string, makePair: MakePair): SessionTest {
-  return (behaviour, body, options = {}) => {
-    Deno.test(`${name}: ${behaviour}`, async () => {
-      const pair = await makePair(options);
-      try {
-        await within(body(new Lab(pair)), behaviour);
-      } finally {
-        await Promise.all([pair.a.close(), pair.b.close()]);
-        await pair.close();
-      }
-    });
-  };
-}

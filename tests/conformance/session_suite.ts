@@ -4,17 +4,52 @@
  *
  * @module
  */
+import { within } from "../support/within.ts";
+import { type Behaviour, type Exceptions, registerSuite } from "./behaviour.ts";
 import { testClosing } from "./closing.ts";
 import { testEnding } from "./ending.ts";
 import { testFlow } from "./flow.ts";
 import { testOpening } from "./opening.ts";
-import { type MakePair, sessionTest } from "./session_pair.ts";
+import { Lab, type MakePair, type PairOptions } from "./session_pair.ts";
+
+/** A behaviour of sessions. */
+export type SessionBehaviour = Behaviour<Lab, PairOptions>;
+
+/** The suite. */
+export function sessionBehaviours(): SessionBehaviour[] {
+  const behaviours: SessionBehaviour[] = [];
+  for (const testPart of [testOpening, testFlow, testClosing, testEnding]) {
+    testPart((name, body, options = {}) => {
+      behaviours.push({ name, body, options });
+    });
+  }
+  return behaviours;
+}
 
 /** Registers the suite for sessions that `makePair` makes. */
-export function testSession(name: string, makePair: MakePair): void {
-  const test = sessionTest(name, makePair);
-  testOpening(test);
-  testFlow(test);
-  testClosing(test);
-  testEnding(test);
+export function testSession(
+  name: string,
+  makePair: MakePair,
+  exceptions: Exceptions = {},
+): void {
+  registerSuite(
+    name,
+    sessionBehaviours(),
+    (behaviour) => tryOut(behaviour, makePair),
+    exceptions,
+  );
+}
+
+/** Tries one behaviour out on a new pair. */
+async function tryOut(
+  { name, body, options }: SessionBehaviour,
+  makePair: MakePair,
+): Promise<void> {
+  const pair = await makePair(options);
+  try {
+    await within(body(new Lab(pair)), name);
+  } finally {
+    await Promise.all([pair.a.close(), pair.b.close()]);
+    await pair.close();
+  }
 }

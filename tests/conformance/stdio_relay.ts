@@ -1,24 +1,16 @@
 /**
  * A child that passes bytes on between its standard input and output and a
- * TCP address, so that both sessions of a pair can live in the test.
+ * TCP address, so that both ends of a pair can be in the test.
  *
  * @module
  */
 import { stdioTransport } from "../../mux/transport/stdio.ts";
 import { tcp } from "../../mux/transport/tcp.ts";
-import type { Transport } from "../../mux/types.ts";
-
-async function pass(from: Transport, to: Transport): Promise<void> {
-  for (;;) {
-    const chunk = await from.read();
-    if (chunk === null) return;
-    await to.write(chunk);
-  }
-}
+import { pass } from "./relay.ts";
 
 const far = await tcp.connect(Deno.args[0]!, new AbortController().signal);
 const near = stdioTransport();
-pass(near, far).then(() => far.closeWrite()).catch(() => {});
-await pass(far, near).catch(() => {});
+void pass(near, far);
+await pass(far, near);
 // Only the end of this process ends its standard output.
 Deno.exit(0);

@@ -7,6 +7,7 @@ import { assert, assertEquals } from "@std/assert";
 import type { Transport } from "../../mux/types.ts";
 import { concat, text, utf8 } from "../support/wire.ts";
 import { turn, watch, within } from "../support/within.ts";
+import { type Behaviour, type Exceptions, registerSuite } from "./behaviour.ts";
 
 /** Two transports, each the other's far end. */
 export interface TransportPair {
@@ -21,8 +22,8 @@ export interface TransportPair {
 /** More than any pipe or socket between two ends holds. */
 const FLOOD = 16 * 1024 * 1024;
 
-/** Behaviours that a transport cannot have, each with the reason. */
-export type Exceptions = Readonly<Record<string, string>>;
+/** A behaviour of transports. */
+export type TransportBehaviour = Behaviour<TransportPair>;
 
 /** Registers the tests, each named after the transport. */
 export function testTransport(
@@ -30,21 +31,33 @@ export function testTransport(
   makePair: () => Promise<TransportPair>,
   exceptions: Exceptions = {},
 ): void {
-  const unknown = new Set(Object.keys(exceptions));
-  const test = (
-    behaviour: string,
-    body: (pair: TransportPair) => Promise<void>,
-  ) => {
-    if (unknown.delete(behaviour)) return;
-    Deno.test(`${name}: ${behaviour}`, async () => {
-      const pair = await makePair();
-      try {
-        await within(body(pair), behaviour);
-      } finally {
-        await Promise.all([pair.a.close(), pair.b.close()]);
-        await pair.close();
-      }
-    });
+  registerSuite(
+    name,
+    transportBehaviours(),
+    (behaviour) => tryOut(behaviour, makePair),
+    exceptions,
+  );
+}
+
+/** Tries one behaviour out on a new pair. */
+async function tryOut(
+  { name, body }: TransportBehaviour,
+  makePair: () => Promise<TransportPair>,
+): Promise<void> {
+  const pair = await makePair();
+  try {
+    await within(body(pair), name);
+  } finally {
+    await Promise.all([pair.a.close(), pair.b.close()]);
+    await pair.close();
+  }
+}
+
+/** The suite. */
+export function transportBehaviours(): TransportBehaviour[] {
+  const behaviours: TransportBehaviour[] = [];
+  const test = (name: string, body: TransportBehaviour["body"]) => {
+    behaviours.push({ name, body, options: undefined });
   };
 
   test("bytes come out at the other end, both ways", async ({ a, b }) => {
@@ -129,7 +142,7 @@ export function testTransport(
     await a.close();
   });
 
-  assertEquals([...unknown], [], "every exception is from a behaviour");
+  return behaviours;
 }
 
 /** Reads all the time, as a session does. */

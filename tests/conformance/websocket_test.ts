@@ -6,7 +6,7 @@ import { testSession } from "./session_suite.ts";
 
 testSession("session over WebSocket", listeningPair("ws://127.0.0.1:0/path"));
 
-testSession("session over a WebSocket object", async ({ a, b }) => {
+testSession("session over the runtime's own WebSocket", async ({ a, b }) => {
   const listener = await listenSession("ws://127.0.0.1:0", {
     session: b ?? {},
   });

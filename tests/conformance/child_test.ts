@@ -2,10 +2,12 @@ import { Session } from "../../mux/session.ts";
 import { childTransport } from "../../mux/transport/child.ts";
 import { tcp } from "../../mux/transport/tcp.ts";
 import { testSession } from "./session_suite.ts";
+import { testTransport, type TransportPair } from "./transport_suite.ts";
 
 const RELAY = new URL("stdio_relay.ts", import.meta.url);
 
-testSession("session over a child's stdio", async ({ a, b }) => {
+/** One end is a child's, and the other is where the child passes bytes on. */
+async function childPair(): Promise<TransportPair> {
   const listener = tcp.listen("//127.0.0.1:0");
   const child = new Deno.Command(Deno.execPath(), {
     args: [
@@ -20,8 +22,15 @@ testSession("session over a child's stdio", async ({ a, b }) => {
   }).spawn();
   const accepted = await listener.accept();
   return {
-    a: new Session(childTransport(child), a),
-    b: new Session(accepted!.transport, b),
+    a: childTransport(child),
+    b: accepted!.transport,
     close: () => listener.close(),
   };
+}
+
+testTransport("child process transport", childPair);
+
+testSession("session over a child process", async (options) => {
+  const { a, b, close } = await childPair();
+  return { a: new Session(a, options.a), b: new Session(b, options.b), close };
 });

@@ -1,0 +1,49 @@
+// The kinds of connections that both suites must run for, whatever file does it.
+
+import { assert } from "@std/assert";
+
+/** The name in the tests of sessions, and those in the tests of transports. */
+const KINDS: Record<string, string[]> = {
+  "memory": ["memory transport"],
+  "TCP": ["TCP transport"],
+  "a Unix socket": ["Unix socket transport"],
+  "stdio": ["stdio transport"],
+  "a child process": ["child process transport"],
+  "WebSocket": [
+    "WebSocket transport of a client",
+    "WebSocket transport of a server",
+  ],
+  "the runtime's own WebSocket": [
+    "WebSocket transport of a runtime's own client",
+  ],
+  "a MessagePort": ["MessagePort transport"],
+  "a Worker": ["Worker transport"],
+  "web streams": ["web-stream transport"],
+};
+
+/** The names under which the suites are registered in a folder's tests. */
+function registered(folder: string): string[] {
+  const url = new URL(folder, import.meta.url);
+  return [...Deno.readDirSync(url)]
+    .filter(({ name }) => name.endsWith("_test.ts"))
+    .flatMap(({ name }) => {
+      const source = Deno.readTextFileSync(new URL(name, url));
+      const calls = source.matchAll(
+        /^(?:testSession|testTransport|registerSuite)\(\s*"([^"]+)"/gm,
+      );
+      return [...calls].map(([, subject]) => subject!);
+    });
+}
+
+const subjects = new Set([
+  ...registered("./"),
+  ...registered("../../mux/transport/"),
+]);
+
+for (const [kind, transports] of Object.entries(KINDS)) {
+  Deno.test(`conformance: ${kind} goes through the suites of sessions and of transports`, () => {
+    for (const subject of [`session over ${kind}`, ...transports]) {
+      assert(subjects.has(subject), `there is no "${subject}"`);
+    }
+  });
+}

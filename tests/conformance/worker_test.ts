@@ -1,0 +1,25 @@
+import { Session } from "../../mux/session.ts";
+import { messagePortTransport } from "../../mux/transport/message_port.ts";
+import { testSession } from "./session_suite.ts";
+import { testTransport, type TransportPair } from "./transport_suite.ts";
+
+/** One end is a worker's, and the other is where the worker passes bytes on. */
+function workerPair(): Promise<TransportPair> {
+  const worker = new Worker(import.meta.resolve("./worker_relay.ts"), {
+    type: "module",
+  });
+  const { port1, port2 } = new MessageChannel();
+  worker.postMessage(port2, [port2]);
+  return Promise.resolve({
+    a: messagePortTransport(worker),
+    b: messagePortTransport(port1),
+    close: () => worker.terminate(),
+  });
+}
+
+testTransport("Worker transport", workerPair);
+
+testSession("session over a Worker", async (options) => {
+  const { a, b, close } = await workerPair();
+  return { a: new Session(a, options.a), b: new Session(b, options.b), close };
+});
