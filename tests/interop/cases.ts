@@ -13,6 +13,14 @@ import {
   type RpcResponse,
 } from "@qtalk/qtalk";
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  generator,
+  keepFunctions,
+  leaveGenerator,
+  passFunctions,
+  receiveFunctions,
+  streamToFunction,
+} from "./function_cases.ts";
 import type { CaseName } from "./names.ts";
 import { patternStream, verifyPattern } from "./pattern.ts";
 
@@ -41,6 +49,12 @@ export const CASES: Record<CaseName, Case> = {
   "sink-64m": sinkBytes(64 * MIB),
   "source-64m": sourceBytes(64 * MIB),
   "callback": callbacks,
+  "pass-function": passFunctions,
+  "keep-function": keepFunctions,
+  "receive-function": receiveFunctions,
+  "generator": generator,
+  "leave-generator": leaveGenerator,
+  "stream-to-function": streamToFunction,
   "concurrent-1000": concurrent(1_000),
   "cancel": cancelCall,
   "peer-dies": peerDies,

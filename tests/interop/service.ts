@@ -1,21 +1,21 @@
 /**
  * The service that both sides of the interop tests serve: this is the Deno
- * mirror of go/service.go, whose opening comment is the contract.
+ * mirror of go/service.go, whose opening comment is the contract. That of
+ * go/ptr.go is function_service.ts.
  *
  * @module
  */
 import { createHash } from "node:crypto";
 import { exit } from "node:process";
 import {
-  type Call,
   type Channel,
   type Handler,
   handlerFrom,
   type HandlerFunction,
   type Responder,
   Router,
-  withCall,
 } from "@qtalk/qtalk";
+import { exactly, passingFunctions } from "./function_service.ts";
 import { patternStream } from "./pattern.ts";
 
 const DIE_BYTES = 1_000;
@@ -24,12 +24,12 @@ const DIE_STATUS = 3;
 const DIE_DELAY = 100;
 
 /**
- * Makes the service. The calls of `slow` that were cancelled are counted over
- * all connections that it is given to.
+ * Makes the service. What it counts and keeps, such as the calls of `slow` that
+ * were cancelled, it does over all connections that it is given to.
  */
 export function interopService(): Handler {
   const router = new Router();
-  router.handle("/", handlerFrom(functions));
+  router.handle("/", handlerFrom({ ...functions, ...passingFunctions() }));
   for (const [name, handler] of Object.entries(plainCalls())) {
     router.handle(name, handler);
   }
@@ -37,17 +37,6 @@ export function interopService(): Handler {
     router.handle(name, handler);
   }
   return router;
-}
-
-/** The reference wants the exact number; ours ignores what is too much. */
-function exactly<Args extends unknown[], Result>(
-  expected: number,
-  fn: (call: Call, ...args: Args) => Result,
-): (...args: Args) => Result {
-  return withCall((call, ...args: Args) => {
-    if (args.length === expected) return fn(call, ...args);
-    throw new TypeError(`fn: expected ${expected} params, got ${args.length}`);
-  });
 }
 
 const functions = {

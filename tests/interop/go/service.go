@@ -34,6 +34,27 @@ package main
 //	           fails with "slow: the caller's data ended"
 //	cancelled  returns how many calls of slow this process has seen closed
 //
+// Functions that take or give functions (ptr.go). Where one is called and fails,
+// so does the call, with the text that the caller of a call sees. f is a function
+// of the caller, {"$fnptr": id}:
+//
+//	Apply(f, v)     returns what f returns for v
+//	Each(options)   options is {"items": list, "fn": f}: calls f for each item, and
+//	                returns the list of what it returned
+//	Keep(f)         keeps f for Kept, beyond this call
+//	Kept(v)         returns what the function that was kept last returns for v
+//	Adder(n)        returns a function that adds n to its one integer
+//
+// Streams of values that functions make or take (ptr.go):
+//
+//	Numbers(n)  continues with null, sends n values 0 … n-1, ends its writing and
+//	            closes. Fails with "there are no negative counts" if n is negative
+//	left        a plain call: returns how often the caller of Numbers closed the
+//	            channel before all was sent
+//	Total       as sum, by a function that is given the stream of arguments
+//	Doubled     as sum, but continues with null, sends each number times two, ends
+//	            its writing and closes
+//
 // Calls that keep the channel. Pattern bytes are those of pattern.go:
 //
 //	count      continues with its argument n, sends n values 0 … n-1, then
@@ -97,8 +118,7 @@ func newService() *rpc.RespondMux {
 	m.Handle("source", withArg(source))
 	m.Handle("die", hijack(die))
 
-	// Function pointers ($fnptr, the reference's exp.Ptr) come at a later
-	// stage: a file of their own, registered here.
+	handlePtrs(m)
 	return m
 }
 
