@@ -12,6 +12,9 @@
  */
 import { realPackages, serveRegistry, standIns } from "./registry.ts";
 
+/** The signals that are the command's. */
+const FORWARDED = ["SIGINT", "SIGTERM"] as const;
+
 /** Milliseconds that JSR has to answer; it is asked once. */
 const PATIENCE = 3_000;
 
@@ -33,12 +36,23 @@ async function run(command: string[], jsrUrl: string): Promise<number> {
     program === "deno" ? Deno.execPath() : program!,
     { args, env: { JSR_URL: jsrUrl } },
   ).spawn();
-  const forward = () => child.kill("SIGTERM");
-  Deno.addSignalListener("SIGTERM", forward);
+  // Who stops this means the command, which then says how it ends. (A terminal
+  // tells both; to be told twice is no matter.)
+  const forwards = FORWARDED.map((signal) => {
+    const forward = () => {
+      try {
+        child.kill(signal);
+      } catch {
+        // It has just ended.
+      }
+    };
+    Deno.addSignalListener(signal, forward);
+    return () => Deno.removeSignalListener(signal, forward);
+  });
   try {
     return (await child.status).code;
   } finally {
-    Deno.removeSignalListener("SIGTERM", forward);
+    for (const stopForwarding of forwards) stopForwarding();
   }
 }
 

@@ -143,11 +143,11 @@ export function unreachable(reason = "unreachable"): never {
   nodeAssert.fail(reason);
 }
 
-/** Fails unless `error` is of the class and its message includes the text. */
+/** Fails unless `error` is of the class and its message has the text in it. */
 export function assertIsError<E extends Error = Error>(
   error: unknown,
   errorClass?: ErrorClass<E>,
-  messageIncludes?: string,
+  messageMatches?: string | RegExp,
   message?: string,
 ): asserts error is E {
   if (!(error instanceof Error)) {
@@ -156,44 +156,78 @@ export function assertIsError<E extends Error = Error>(
   if (errorClass !== undefined && !(error instanceof errorClass)) {
     fail(message ?? `expected ${errorClass.name}, got ${error.name}: ${error}`);
   }
-  if (messageIncludes !== undefined) {
-    assertStringIncludes(error.message, messageIncludes, message);
+  if (typeof messageMatches === "string") {
+    assertStringIncludes(error.message, messageMatches, message);
+  } else if (messageMatches !== undefined) {
+    assertMatch(error.message, messageMatches, message);
   }
 }
 
-/** Fails unless `fn` throws; returns what it threw. */
-export function assertThrows<E extends Error = Error>(
-  fn: () => unknown,
-  errorClass?: ErrorClass<E>,
+/** A message, if nothing is expected of the error; else class, text and message. */
+type Expectation = [
+  first?: ErrorClass<Error> | string,
   messageIncludes?: string,
   message?: string,
-): E {
+];
+
+/** What was thrown, which must be as expected. */
+function asExpected(error: unknown, expectation: Expectation): unknown {
+  const [errorClass, messageIncludes, message] = expectation;
+  if (typeof errorClass === "function") {
+    assertIsError(error, errorClass, messageIncludes, message);
+  }
+  return error;
+}
+
+/** Fails because nothing was thrown. */
+function nothingThrown(what: string, expectation: Expectation): never {
+  const [first, , message = what] = expectation;
+  fail(typeof first === "string" ? first : message);
+}
+
+/** Fails unless `fn` throws; returns what it threw, whatever that is. */
+export function assertThrows(fn: () => unknown, message?: string): unknown;
+/** Fails unless `fn` throws such an error; returns it. */
+export function assertThrows<E extends Error = Error>(
+  fn: () => unknown,
+  errorClass: ErrorClass<E>,
+  messageIncludes?: string,
+  message?: string,
+): E;
+export function assertThrows(
+  fn: () => unknown,
+  ...expectation: Expectation
+): unknown {
   try {
     fn();
   } catch (error) {
-    if (errorClass !== undefined) {
-      assertIsError(error, errorClass, messageIncludes, message);
-    }
-    return error as E;
+    return asExpected(error, expectation);
   }
-  return fail(message ?? "expected function to throw");
+  nothingThrown("expected function to throw", expectation);
 }
 
 /** Fails unless the promise of `fn` rejects; resolves to its reason. */
-export async function assertRejects<E extends Error = Error>(
+export function assertRejects(
   fn: () => PromiseLike<unknown>,
-  errorClass?: ErrorClass<E>,
+  message?: string,
+): Promise<unknown>;
+/** Fails unless the promise of `fn` rejects with such an error. */
+export function assertRejects<E extends Error = Error>(
+  fn: () => PromiseLike<unknown>,
+  errorClass: ErrorClass<E>,
   messageIncludes?: string,
   message?: string,
-): Promise<E> {
+): Promise<E>;
+export async function assertRejects(
+  fn: () => PromiseLike<unknown>,
+  ...expectation: Expectation
+): Promise<unknown> {
+  // What is thrown at once is no rejection.
   const promise = fn();
   try {
     await promise;
   } catch (error) {
-    if (errorClass !== undefined) {
-      assertIsError(error, errorClass, messageIncludes, message);
-    }
-    return error as E;
+    return asExpected(error, expectation);
   }
-  return fail(message ?? "expected function to reject");
+  nothingThrown("expected function to reject", expectation);
 }
