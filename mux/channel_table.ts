@@ -9,7 +9,6 @@ import { Incoming } from "./incoming.ts";
 import { PACKET_LIMITS, type SessionOptions } from "./options.ts";
 import { RoundTrip } from "./round_trip.ts";
 import { TurnClock } from "./turn_clock.ts";
-import type { Channel } from "./types.ts";
 import { WindowBudget, type WindowPolicy } from "./window.ts";
 
 /** What a session holds at one moment. */

@@ -20,7 +20,7 @@ export const WRITE_TARGET = 256 * 1024;
  */
 export const SEND_QUANTUM = 64 * 1024 + 64;
 /** Bytes that a buffer for writing has at first, and again when idle. */
-const SMALL_BUFFER = 1024;
+const SMALL_BUFFER = 256;
 /**
  * Rounds of the microtask queue without a new frame after which the turn
  * counts as over. A handler that answers through a few `await`s still shares

@@ -31,18 +31,19 @@ export async function measureChannels(
 }
 
 /**
- * Bytes by which the process grows for each of `size` more, from a fifth as
- * many on: what the first ones set up for all is not counted.
+ * Bytes by which the process grows for each of `size` more, from `first` on:
+ * what the first ones set up for all is not counted.
  */
 export async function measureMemory(
   size: number,
   open: () => Promise<unknown>,
+  first = size / 5,
 ): Promise<Sample> {
-  const held = await openMany(size / 5, open);
+  const held = await openMany(first, open);
   const before = await residentBytes();
   held.push(...await openMany(size, open));
   const grown = await residentBytes() - before;
-  if (held.length !== size * 1.2) throw new Error("Some are missing");
+  if (held.length !== first + size) throw new Error("Some are missing");
   return { value: grown / size };
 }
 
