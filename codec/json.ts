@@ -56,7 +56,10 @@ export function json(options: CodecOptions = {}): Codec {
       if (text.length <= SMALL_TEXT) {
         // A UTF-16 unit takes three bytes at the most.
         const room = sink.reserve(text.length * 3);
-        sink.commit(encoder.encodeInto(text, room).written);
+        const written = text.length <= TINY_TEXT ? putAscii(text, room) : -1;
+        sink.commit(
+          written < 0 ? encoder.encodeInto(text, room).written : written,
+        );
       } else {
         const bytes = encoder.encode(text);
         sink.reserve(bytes.length).set(bytes);
@@ -66,8 +69,8 @@ export function json(options: CodecOptions = {}): Codec {
     decode(bytes) {
       if (bytes.length > maxDepth) checkDepth(bytes, maxDepth);
       try {
-        const text = decoder.decode(bytes);
-        return LONG_NUMBER.test(text)
+        const text = tinyAscii(bytes) ?? decoder.decode(bytes);
+        return text.length >= LONG_DIGITS && LONG_NUMBER.test(text)
           ? JSON.parse(text, keepIntegers)
           : JSON.parse(text);
       } catch (cause) {
@@ -84,7 +87,10 @@ export function json(options: CodecOptions = {}): Codec {
 
 /** Characters up to which it pays to reserve room for the worst case. */
 const SMALL_TEXT = 4 * 1024;
-/** Sixteen digits in a row may be an integer that a double cannot hold. */
+/** Characters, or bytes, up to which a loop is faster than the runtime's coders. */
+const TINY_TEXT = 12;
+/** As many digits in a row may be an integer that a double cannot hold. */
+const LONG_DIGITS = 16;
 const LONG_NUMBER = /\d{16}/;
 const INTEGER = /^-?\d+$/;
 /**
@@ -134,6 +140,28 @@ function toBase64(bytes: Uint8Array): string {
     binary += String.fromCharCode(...bytes.subarray(at, at + 8_192));
   }
   return btoa(binary);
+}
+
+/** Writes a text of ASCII; the bytes written, or -1 if it is none. */
+function putAscii(text: string, room: Uint8Array): number {
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    if (unit > 0x7f) return -1;
+    room[i] = unit;
+  }
+  return text.length;
+}
+
+/** The text of a few bytes of ASCII; undefined for any others. */
+function tinyAscii(bytes: Uint8Array): string | undefined {
+  if (bytes.length > TINY_TEXT) return undefined;
+  let text = "";
+  for (let i = 0; i < bytes.length; i++) {
+    const byte = bytes[i]!;
+    if (byte > 0x7f) return undefined;
+    text += String.fromCharCode(byte);
+  }
+  return text;
 }
 
 function keepIntegers(

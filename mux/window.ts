@@ -147,14 +147,14 @@ export class ReceiveWindow {
   #use: "none" | "awaited" | "leisurely" = "none";
   /** Bytes taken, and since when, at the window's present size. */
   #taken = 0;
-  #sizedAt: number;
+  /** Not before the first batch: most channels see none, and ask no clock. */
+  #sizedAt: number | undefined;
 
   /** Makes a window of the policy's first size. */
   constructor(policy: WindowPolicy) {
     this.#policy = policy;
     this.#size = policy.initial;
     this.#granted = policy.initial;
-    this.#sizedAt = policy.now();
   }
 
   /** Bytes of the whole window. */
@@ -198,6 +198,10 @@ export class ReceiveWindow {
     this.#owed += bytes;
     this.#taken += bytes;
     if (this.#owed * BATCHES < this.#size) return 0;
+    if (this.#sizedAt === undefined) {
+      this.#sizedAt = this.#policy.now();
+      this.#taken = 0;
+    }
     const before = this.#size;
     this.#resize();
     const credit = this.#owed;
@@ -231,7 +235,7 @@ export class ReceiveWindow {
   #isWorth(size: number): boolean {
     if (size <= SHORT_LINK) return true;
     const { rtt, now } = this.#policy;
-    const elapsed = now() - this.#sizedAt;
+    const elapsed = now() - (this.#sizedAt ?? 0);
     return size * elapsed <= ROUNDS * this.#taken * (rtt() ?? 0);
   }
 
