@@ -67,10 +67,12 @@ export function json(options: CodecOptions = {}): Codec {
       }
     },
     decode(bytes) {
-      if (bytes.length > maxDepth) checkDepth(bytes, maxDepth);
+      const scanned = bytes.length > maxDepth
+        ? scan(bytes, maxDepth)
+        : undefined;
       try {
         const text = tinyAscii(bytes) ?? decoder.decode(bytes);
-        return text.length >= LONG_DIGITS && LONG_NUMBER.test(text)
+        return scanned ?? mayHaveLongNumber(text)
           ? JSON.parse(text, keepIntegers)
           : JSON.parse(text);
       } catch (cause) {
@@ -91,7 +93,7 @@ const SMALL_TEXT = 4 * 1024;
 const TINY_TEXT = 12;
 /** As many digits in a row may be an integer that a double cannot hold. */
 const LONG_DIGITS = 16;
-const LONG_NUMBER = /\d{16}/;
+const LONG_NUMBER = new RegExp(`\\d{${LONG_DIGITS}}`);
 const INTEGER = /^-?\d+$/;
 /**
  * Characters of an integer that is read or written as `bigint`: making one
@@ -181,19 +183,33 @@ function keepIntegers(
   return BigInt(source);
 }
 
+function mayHaveLongNumber(text: string): boolean {
+  return text.length >= LONG_DIGITS && LONG_NUMBER.test(text);
+}
+
 const QUOTE = 0x22, BACKSLASH = 0x5c;
 const OPEN_BRACKET = 0x5b, CLOSE_BRACKET = 0x5d;
 const OPEN_BRACE = 0x7b, CLOSE_BRACE = 0x7d;
+const DIGIT_0 = 0x30, DIGIT_9 = 0x39;
 
-/** Counts brackets outside strings, before anything is built from the text. */
-function checkDepth(bytes: Uint8Array, maxDepth: number): void {
+/**
+ * Looks at a text before anything is built from it: counts brackets outside
+ * strings, and returns whether a number may be a long integer.
+ */
+function scan(bytes: Uint8Array, maxDepth: number): boolean {
   let depth = 0;
+  let digits = 0;
+  let long = false;
   for (let i = 0; i < bytes.length; i++) {
-    switch (bytes[i]) {
+    const byte = bytes[i]!;
+    if (byte >= DIGIT_0 && byte <= DIGIT_9) {
+      if (++digits === LONG_DIGITS) long = true;
+      continue;
+    }
+    digits = 0;
+    switch (byte) {
       case QUOTE:
-        while (++i < bytes.length && bytes[i] !== QUOTE) {
-          if (bytes[i] === BACKSLASH) i++;
-        }
+        i = endOfString(bytes, i + 1);
         break;
       case OPEN_BRACKET:
       case OPEN_BRACE:
@@ -209,5 +225,33 @@ function checkDepth(bytes: Uint8Array, maxDepth: number): void {
         depth--;
         break;
     }
+  }
+  return long;
+}
+
+/** Bytes of a string up to which a loop is faster than a built-in search. */
+const SHORT_STRING = 32;
+
+/** Where the quote is that ends the string; the end of the bytes if none does. */
+function endOfString(bytes: Uint8Array, start: number): number {
+  let at = start;
+  const short = Math.min(bytes.length, start + SHORT_STRING);
+  for (; at < short; at++) {
+    const byte = bytes[at];
+    if (byte === QUOTE) return at;
+    if (byte === BACKSLASH) at++;
+  }
+  for (;;) {
+    const quote = bytes.indexOf(QUOTE, at);
+    if (quote < 0) return bytes.length;
+    let backslashes = 0;
+    while (
+      quote - backslashes > at && bytes[quote - backslashes - 1] === BACKSLASH
+    ) {
+      backslashes++;
+    }
+    // Behind an odd number of them it is a part of the string.
+    if (backslashes % 2 === 0) return quote;
+    at = quote + 1;
   }
 }

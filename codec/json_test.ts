@@ -1,4 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
+import { forSeeds, type Random } from "../tests/support/random.ts";
 import { CodecError } from "./errors.ts";
 import { json } from "./json.ts";
 
@@ -121,4 +122,23 @@ Deno.test("JSON lets an error of a value's own toJSON() through as it is", () =>
     },
   };
   assertEquals(assertThrows(() => codec.encode([value])), mine);
+});
+
+/** A string with what looks like structure in it, of any length. */
+function trickyString(random: Random): string {
+  const parts = ["\\", '"', "[", "}", "1234567890123456789", "é", "x"];
+  const length = random.pick([0, 3, 31, 32, 33, 100, 600]);
+  return Array.from({ length }, () => random.pick(parts)).join("");
+}
+
+Deno.test("JSON sees the end of every string: brackets and digits in it count for nothing", async () => {
+  await forSeeds(300, (random) => {
+    const strings = Array.from({ length: 3 }, () => trickyString(random));
+    // Long enough to be looked at before it is parsed.
+    const value = [...strings, "[".repeat(600), 2n ** 60n, { a: strings }];
+    assertEquals(codec.decode(codec.encode(value)), value);
+    const before = JSON.stringify(strings);
+    const deep = `[${before},${"[".repeat(600)}${"]".repeat(600)}]`;
+    assertEquals(codeOf(() => decoded(deep)), "too-deep");
+  });
 });

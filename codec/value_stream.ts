@@ -34,6 +34,8 @@ export interface ByteSource {
   skip(bytes: number): void;
   /** Calls back once when there are bytes, or the end. */
   wait(callback: () => void): void;
+  /** Is told of bytes that will be taken as soon as they arrive. */
+  expect?(bytes: number): void;
 }
 
 /** Bytes of a writer's buffer at first, and the most that it keeps. */
@@ -258,6 +260,7 @@ export class ValueReader {
     const room = Math.min(size, TRUSTED_SIZE);
     this.#budget.take(room);
     this.#body = new Uint8Array(room);
+    this.#source.expect?.(size);
     return undefined;
   }
 

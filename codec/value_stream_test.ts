@@ -228,3 +228,19 @@ function watchAllocations(sizes: number[]): Disposable {
     },
   };
 }
+
+Deno.test("value reader: says what it will take as soon as it knows", () => {
+  const { source, reader } = started();
+  const expected: number[] = [];
+  const telling = Object.assign(source, {
+    expect: (bytes: number) => expected.push(bytes),
+  });
+  telling.arrive(prefix(100_000), new Uint8Array(10));
+  assertEquals(reader.next(), undefined);
+  telling.arrive(new Uint8Array(99_990));
+  assertEquals(reader.next()?.length, 100_000);
+  // What is there as a whole needs nothing.
+  telling.arrive(framed(new Uint8Array(50)));
+  assertEquals(reader.next()?.length, 50);
+  assertEquals(expected, [100_000]);
+});

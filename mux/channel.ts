@@ -183,6 +183,15 @@ export class QmuxChannel implements Channel, FrameSource, CreditSource {
   }
 
   /**
+   * Lets the peer send the next `bytes` without waiting for credit, as far as
+   * the session's limits go: the caller will take them as they come.
+   */
+  expect(bytes: number): void {
+    if (!this.#mayAdjust()) return;
+    this.#giveCredit(this.#receiveWindow.expect(bytes - this.buffered));
+  }
+
+  /**
    * Calls `callback` once, when there is something to take or the end is
    * reached: now, or at the end of the turn in which it arrives.
    *
@@ -409,7 +418,10 @@ export class QmuxChannel implements Channel, FrameSource, CreditSource {
   #returnCredit(bytes: number): void {
     if (bytes === 0) return;
     if (!this.#mayAdjust()) return this.#vacate();
-    const credit = this.#receiveWindow.consume(bytes);
+    this.#giveCredit(this.#receiveWindow.consume(bytes));
+  }
+
+  #giveCredit(credit: number): void {
     if (credit === 0) return;
     this.#creditDue += credit;
     if (this.#inAdjustQueue) return;

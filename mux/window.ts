@@ -215,6 +215,27 @@ export class ReceiveWindow {
     return credit;
   }
 
+  /**
+   * The application will take the next `bytes` as they come, and says so before
+   * they do: a value's length has arrived. The window grows to them at once, as
+   * far as the budget goes, so that the peer need not wait for credit round
+   * after round. Returns the credit to give to the peer now, in bytes.
+   */
+  expect(bytes: number): number {
+    const { budget, max } = this.#policy;
+    const more = Math.min(
+      bytes - this.#granted - this.#owed,
+      max - this.#size,
+      budget.left,
+    );
+    if (more <= 0 || !budget.take(more)) return 0;
+    const credit = this.#owed + more;
+    this.#size += more;
+    this.#granted += credit;
+    this.#owed = 0;
+    return credit;
+  }
+
   /** Gives the window's part of the budget back; the channel is over. */
   release(): void {
     this.#policy.budget.give(Math.max(0, this.#size - this.#policy.initial));

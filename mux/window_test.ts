@@ -253,6 +253,8 @@ Deno.test("receive windows: size = granted + held + owed, and the budget adds up
         sender.take(bytes);
         window.receive(bytes);
         one.held += bytes;
+      } else if (random.chance(0.1)) {
+        sender.grant(window.expect(random.int(0, 2 * max)));
       } else {
         const bytes = random.int(0, one.held);
         one.held -= bytes;
@@ -278,4 +280,33 @@ Deno.test("receive windows: size = granted + held + owed, and the budget adds up
     }
     assertEquals(settled.budget.left, total);
   });
+});
+
+// --- What the application expects ---------------------------------------------
+
+Deno.test("receive window: bytes that the application expects are granted at once", () => {
+  const window = new ReceiveWindow(policy({ initial: 64 * KIB }));
+  window.receive(1_000);
+  window.consume(1_000);
+  const credit = window.expect(MIB);
+  assertEquals(window.granted, MIB);
+  assertEquals(credit, MIB - (64 * KIB - 1_000));
+  assertEquals(window.owed, 0);
+  // It is the peer's already.
+  assertEquals(window.expect(MIB), 0);
+  assertEquals(window.expect(10), 0);
+});
+
+Deno.test("receive window: what is expected stays within its limit and the budget", () => {
+  const shared = policy({ initial: 64 * KIB, max: MIB, budget: MIB + 100 });
+  const first = new ReceiveWindow(shared);
+  assertEquals(first.expect(100 * MIB), MIB - 64 * KIB);
+  assertEquals(first.size, MIB);
+  const second = new ReceiveWindow(shared);
+  assertEquals(second.expect(100 * MIB), 64 * KIB + 100);
+  assertEquals(shared.budget.left, 0);
+  assertEquals(new ReceiveWindow(shared).expect(100 * MIB), 0);
+  first.release();
+  second.release();
+  assertEquals(shared.budget.left, MIB + 100);
 });

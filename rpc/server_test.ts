@@ -326,3 +326,24 @@ Deno.test("a thousand calls are answered at the same time, from both ends", asyn
   assertEquals(fromA, numbers);
   assertEquals(fromB, numbers.map((n) => -n - 1));
 });
+
+Deno.test("a large argument costs one round trip for its credit, however small windows are", async () => {
+  const { peer, raw } = scriptedPeer({
+    handler: async (call, respond) => {
+      await respond.return((await call.receive() as string).length);
+    },
+  });
+  await using _ = peer;
+  const channel = await rawOpen(raw);
+  const message = concat(
+    values({ Selector: "length" }),
+    values("x".repeat(1_000_000)),
+  );
+  const begin = message.subarray(0, 60_000);
+  await channel.data(begin);
+  const { bytes } = await raw.find("window-adjust");
+  // All of the rest, in one go.
+  assert(bytes >= message.length - 64 * 1024, `${bytes} bytes were granted`);
+  await channel.data(message.subarray(begin.length));
+  assertEquals((await channel.read(2))[1], 1_000_000);
+});
