@@ -5,6 +5,7 @@ import {
   assertRejects,
   assertStringIncludes,
 } from "@std/assert";
+import { bundle } from "./support/bundle.ts";
 import { HERE, MAIN, Program, ROOT, Visitor } from "./support/deploy.ts";
 import { within } from "./support/within.ts";
 
@@ -250,18 +251,13 @@ Deno.test("deploy: the page's bundle is what `deno task bundle` makes", async ()
   const { tasks } = JSON.parse(
     Deno.readTextFileSync(new URL("deno.json", ROOT)),
   );
-  const [program, ...args] = tasks.bundle.command.split(" ") as string[];
-  assertEquals(program, "deno");
+  const [program, command, ...args] = tasks.bundle.command.split(" ");
+  assertEquals([program, command], ["deno", "bundle"]);
   const made = Deno.makeTempFileSync({ suffix: ".js" });
   try {
     const at = args.indexOf(BUNDLE);
     assert(at > 0, "the task makes the bundle");
-    const { code, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: args.with(at, made),
-      cwd: ROOT,
-      env: { NO_COLOR: "1" },
-    }).output();
-    assertEquals(code, 0, new TextDecoder().decode(stderr));
+    await bundle(...args.with(at, made));
     const fresh = Deno.readTextFileSync(made);
     assertStringIncludes(fresh, "countdown");
     assert(

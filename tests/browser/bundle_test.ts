@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { bundle } from "./site.ts";
+import { bundleForBrowsers } from "./site.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 
@@ -10,7 +10,7 @@ async function gzipped(text: string): Promise<number> {
 }
 
 Deno.test("browser: a bundle of the core imports nothing", async () => {
-  const code = await bundle(new URL("mod.ts", ROOT).pathname);
+  const code = await bundleForBrowsers(new URL("mod.ts", ROOT).pathname);
   // A browser refuses a module with one import that it does not know, and
   // bundlers of browsers refuse to make one.
   assertEquals(code.match(/\bimport\b.*["'].*["']/g), null);
@@ -18,7 +18,7 @@ Deno.test("browser: a bundle of the core imports nothing", async () => {
 
 Deno.test("browser: the bundled core has the size that the README says", async () => {
   const path = new URL("mod.ts", ROOT).pathname;
-  const size = await gzipped(await bundle(path, "--minify"));
+  const size = await gzipped(await bundleForBrowsers(path, "--minify"));
   const kilobytes = Math.round(size / 1_000);
   console.log(`the core, minified and gzipped: ${size} bytes`);
   const readme = await Deno.readTextFile(new URL("README.md", ROOT));

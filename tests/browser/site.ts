@@ -7,6 +7,7 @@
 import { type Handler, type Peer, Router } from "@qtalk/qtalk";
 import { serveWebSocket } from "@qtalk/qtalk/websocket";
 import { interopService } from "../interop/service.ts";
+import { bundle } from "../support/bundle.ts";
 import { within } from "../support/within.ts";
 
 /** The scripts, by the paths that they are served at. */
@@ -18,19 +19,17 @@ const SCRIPTS = ["page", "frame", "worker"];
 export async function bundleScripts(): Promise<Scripts> {
   const bundles = SCRIPTS.map(async (name): Promise<[string, string]> => {
     const source = new URL(`${name}.ts`, import.meta.url).pathname;
-    return [`/${name}.js`, await bundle(source)];
+    return [`/${name}.js`, await bundleForBrowsers(source)];
   });
   return new Map(await Promise.all(bundles));
 }
 
 /** Bundles a module for browsers, into one file. */
-export async function bundle(path: string, ...flags: string[]) {
-  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["bundle", "--quiet", "--platform=browser", ...flags, path],
-  }).output();
-  const decoder = new TextDecoder();
-  if (success) return decoder.decode(stdout);
-  throw new Error(`Cannot bundle ${path}: ${decoder.decode(stderr)}`);
+export function bundleForBrowsers(
+  path: string,
+  ...flags: string[]
+): Promise<string> {
+  return bundle("--platform=browser", ...flags, path);
 }
 
 /** What the page may call. */

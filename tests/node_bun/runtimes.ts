@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { bundle } from "../support/bundle.ts";
 
 /** npm packages: what runs, and the WebSocket server that Node lacks. */
 const PACKAGES = ["node@22", "bun@1", "ws@8"];
@@ -43,8 +44,8 @@ export async function prepareRuntimes(
   await Deno.symlink(modules, `${directory}/node_modules`);
   // What cannot be bundled is a failure, and nothing that is missing.
   const [program, example] = await Promise.all([
-    bundle("program.ts", directory),
-    bundle("../../examples/node_streams.mjs", directory),
+    bundleInto("program.ts", directory),
+    bundleInto("../../examples/node_streams.mjs", directory),
   ]);
   const bun = `${modules}/.bin/bun`;
   return {
@@ -59,11 +60,11 @@ export async function prepareRuntimes(
 }
 
 /** Bundles a module into `directory`; resolves to the file. */
-async function bundle(source: string, directory: string): Promise<string> {
+async function bundleInto(source: string, directory: string): Promise<string> {
   const { pathname } = new URL(source, import.meta.url);
   const name = pathname.slice(pathname.lastIndexOf("/") + 1);
   const output = `${directory}/${name.replace(/\.\w+$/, ".mjs")}`;
-  await run(Deno.execPath(), ["bundle", "--quiet", `-o=${output}`, pathname]);
+  await bundle(`-o=${output}`, pathname);
   return output;
 }
 
