@@ -31,19 +31,18 @@ export async function measureChannels(
 }
 
 /**
- * Bytes by which the process grows for each of `size` more, from `first` on:
- * what the first ones set up for all is not counted.
+ * Bytes by which the process grows for each of `size` more, from a fifth as
+ * many on: what the first ones set up for all is not counted.
  */
 export async function measureMemory(
   size: number,
   open: () => Promise<unknown>,
-  first = size / 5,
 ): Promise<Sample> {
-  const held = await openMany(first, open);
+  const held = await openMany(size / 5, open);
   const before = await residentBytes();
   held.push(...await openMany(size, open));
   const grown = await residentBytes() - before;
-  if (held.length !== first + size) throw new Error("Some are missing");
+  if (held.length !== size * 1.2) throw new Error("Some are missing");
   return { value: grown / size };
 }
 
@@ -78,12 +77,16 @@ async function roundTrips(
   return times.sort((a, b) => a - b);
 }
 
-/** Memory of this process when it has become idle and its garbage is gone. */
+/**
+ * Memory of this process when it has become idle, its garbage is gone, and the
+ * rest has moved together, as V8 does when memory is short. Else the pages that
+ * garbage was on count, and whose that was is chance.
+ */
 async function residentBytes(): Promise<number> {
   await new Promise((resolve) => setTimeout(resolve, IDLE));
-  const { gc } = globalThis as { gc?: () => void };
+  const { gc } = globalThis as { gc?: (how: object) => void };
   for (let i = 0; i < 3; i++) {
-    gc!();
+    gc!({ type: "major", flavor: "last-resort", execution: "sync" });
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
   return Deno.memoryUsage().rss;

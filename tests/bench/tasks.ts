@@ -115,8 +115,7 @@ export const TASKS: Record<
       // One that was used, and has been idle since.
       await connection.call!(ECHO_VALUE);
       return connection;
-      // The first 1,000 make calls enough for V8 to keep a larger heap for all.
-    }, size),
+    }),
 
   startup: () => Promise.reject(new Error("Cannot connect for this measure")),
 };
