@@ -1,6 +1,9 @@
 import { ValueWriter } from "../codec/value_stream.ts";
 import type { QmuxChannel } from "../mux/channel.ts";
 
+/** Bytes that small messages which wait for a channel share. */
+const BLOCK_SIZE = 4 * 1024;
+
 /**
  * Sends messages of values on the channels of one session, with one buffer
  * where that is possible.
@@ -10,6 +13,10 @@ import type { QmuxChannel } from "../mux/channel.ts";
  */
 export class MessageWriter {
   #free: ValueWriter | undefined = new ValueWriter();
+  /** Where messages are kept side by side, how far, and how many still wait. */
+  #block: Uint8Array | undefined;
+  #blockLength = 0;
+  #kept = 0;
 
   /** A writer for one message, which goes to {@linkcode send}. */
   begin(): ValueWriter {
@@ -21,9 +28,9 @@ export class MessageWriter {
 
   /** What was written, in bytes of its own, to be sent later. */
   keep(writer: ValueWriter): Uint8Array {
-    const message = writer.message().slice();
+    const kept = this.#copy(writer.message());
     this.#free = writer;
-    return message;
+    return kept;
   }
 
   /**
@@ -34,9 +41,28 @@ export class MessageWriter {
     channel: QmuxChannel,
     message: ValueWriter | Uint8Array,
   ): Promise<void> | undefined {
-    if (message instanceof Uint8Array) return channel.send(message);
+    if (message instanceof Uint8Array) {
+      if (--this.#kept === 0) this.#block = undefined;
+      return channel.send(message);
+    }
     const waiting = channel.send(message.message());
     if (waiting === undefined) this.#free = message;
     return waiting;
+  }
+
+  /** A buffer for each would cost more than the rest of a small call. */
+  #copy(message: Uint8Array): Uint8Array {
+    this.#kept++;
+    const size = message.length;
+    if (size > BLOCK_SIZE / 4) return message.slice();
+    if (this.#block === undefined || this.#blockLength + size > BLOCK_SIZE) {
+      this.#block = new Uint8Array(BLOCK_SIZE);
+      this.#blockLength = 0;
+    }
+    const end = this.#blockLength + size;
+    const copy = this.#block.subarray(this.#blockLength, end);
+    this.#blockLength = end;
+    copy.set(message);
+    return copy;
   }
 }
