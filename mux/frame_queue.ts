@@ -86,6 +86,7 @@ export class FrameQueue {
   #ready: FrameSource[] = [];
   #adjusts: CreditSource[] = [];
   #idle: PromiseWithResolvers<void> | undefined;
+  #turn: Promise<void> | undefined;
   /** Who waits for the buffer being filled, and for the one being written. */
   #gathered: PromiseWithResolvers<void> | undefined;
   #underWay: PromiseWithResolvers<void> | undefined;
@@ -172,6 +173,14 @@ export class FrameQueue {
     return this.#underWay.promise;
   }
 
+  /**
+   * Resolves when what is being gathered has gone to the transport, which takes
+   * no longer than the turn; nothing if there is none.
+   */
+  get turn(): Promise<void> | undefined {
+    return this.#state === "gathering" ? this.#turn : undefined;
+  }
+
   /** Resolves when nothing waits any more, or never will be written. */
   idle(): Promise<void> {
     if (this.#state === "idle" || this.#state === "stopped") {
@@ -205,7 +214,7 @@ export class FrameQueue {
 
   #wake(): void {
     if (this.#state !== "idle") return;
-    void this.#gather();
+    this.#turn = this.#gather();
   }
 
   /** Lets the turn go on until it adds nothing any more, then writes. */
@@ -242,7 +251,7 @@ export class FrameQueue {
     this.#spare = this.#retire(buffer, length);
     const more = this.#length > 0 || this.#ready.length > 0 ||
       this.#adjusts.length > 0;
-    if (more) void this.#gather();
+    if (more) this.#turn = this.#gather();
     else this.#rest();
   }
 

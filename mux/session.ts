@@ -201,6 +201,10 @@ export class Session implements MuxSession {
         this.#channels.tick();
         this.#decoder.push(chunk);
         this.#channels.settle();
+        // To ask for more bytes takes time, and the answer is ready to go: it
+        // goes first. That waits for microtasks only, not for the write.
+        const { turn } = this.#queue;
+        if (turn !== undefined) await turn;
       }
       if (this.#decoder.atBoundary) this.#end(undefined);
       else this.#end(connectionLost("the byte stream ended inside a frame"));

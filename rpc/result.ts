@@ -84,17 +84,27 @@ async function sendBytes(
   const channel = await respond.continue();
   const connection = isConnection(pair) ? streamsOf(pair) : undefined;
   const { readable, writable } = connection ?? pair;
-  const ends = await Promise.allSettled([
-    readable.pipeTo(channel.writable),
-    channel.readable.pipeTo(writable),
+  const mistakes: unknown[] = [];
+  // A caller that goes away breaks the pipes, and that is no mistake. Judged
+  // before the channel is touched: the caller's answer to that aborts, too.
+  const judge = (error: unknown) => {
+    if (!signal.aborted) mistakes.push(error);
+  };
+  await Promise.allSettled([
+    readable.pipeTo(channel.writable, { preventAbort: true }).catch((error) => {
+      judge(error);
+      return channel.writable.abort(error);
+    }),
+    channel.readable.pipeTo(writable, { preventCancel: true }).catch(
+      (error) => {
+        judge(error);
+        return channel.readable.cancel(error);
+      },
+    ),
   ]);
   connection?.close();
   await channel.close();
-  const failed = ends.find(({ status }) => status === "rejected");
-  // A caller that goes away breaks the pipes, and that is no mistake.
-  if (failed !== undefined && !signal.aborted) {
-    throw (failed as PromiseRejectedResult).reason;
-  }
+  if (mistakes.length > 0) throw mistakes[0];
 }
 
 /**
