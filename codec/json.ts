@@ -235,23 +235,19 @@ const SHORT_STRING = 32;
 /** Where the quote is that ends the string; the end of the bytes if none does. */
 function endOfString(bytes: Uint8Array, start: number): number {
   let at = start;
-  const short = Math.min(bytes.length, start + SHORT_STRING);
-  for (; at < short; at++) {
-    const byte = bytes[at];
-    if (byte === QUOTE) return at;
-    if (byte === BACKSLASH) at++;
-  }
   for (;;) {
+    const short = Math.min(bytes.length, at + SHORT_STRING);
+    for (; at < short; at++) {
+      const byte = bytes[at];
+      if (byte === QUOTE) return at;
+      if (byte === BACKSLASH) at++;
+    }
     const quote = bytes.indexOf(QUOTE, at);
     if (quote < 0) return bytes.length;
-    let backslashes = 0;
-    while (
-      quote - backslashes > at && bytes[quote - backslashes - 1] === BACKSLASH
-    ) {
-      backslashes++;
-    }
+    let before = quote;
+    while (before > at && bytes[before - 1] === BACKSLASH) before--;
     // Behind an odd number of them it is a part of the string.
-    if (backslashes % 2 === 0) return quote;
+    if ((quote - before) % 2 === 0) return quote;
     at = quote + 1;
   }
 }

@@ -22,6 +22,9 @@ export const DEFAULT_MAX_PARTIAL_VALUES = 64 * 1024 * 1024;
 /** Bytes allocated at once on the word of a length alone. */
 const TRUSTED_SIZE = 64 * 1024;
 
+/** Bytes that are asked for at once on the word of a length alone. */
+const CLAIM = 1024 * 1024;
+
 /** Where a {@linkcode ValueReader} finds bytes. A qmux channel is one. */
 export interface ByteSource {
   /** Whether nothing more will arrive behind what is there. */
@@ -260,7 +263,7 @@ export class ValueReader {
     const room = Math.min(size, TRUSTED_SIZE);
     this.#budget.take(room);
     this.#body = new Uint8Array(room);
-    this.#source.expect?.(size);
+    this.#claim();
     return undefined;
   }
 
@@ -270,10 +273,19 @@ export class ValueReader {
     body.set(bytes.subarray(0, used), this.#bodyRead);
     this.#bodyRead += used;
     this.#source.skip(used);
-    if (this.#bodyRead < this.#size) return undefined;
+    if (this.#bodyRead < this.#size) {
+      this.#claim();
+      return undefined;
+    }
     const value = body.subarray(0, this.#size);
     this.#reset();
     return value;
+  }
+
+  /** As with memory, what is asked for follows what has arrived. */
+  #claim(): void {
+    const most = Math.max(CLAIM, 2 * this.#bodyRead);
+    this.#source.expect?.(Math.min(this.#size - this.#bodyRead, most));
   }
 
   /** Memory follows what has arrived, not what was announced. */

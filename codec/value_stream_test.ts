@@ -229,18 +229,27 @@ function watchAllocations(sizes: number[]): Disposable {
   };
 }
 
-Deno.test("value reader: says what it will take as soon as it knows", () => {
+Deno.test("value reader: asks for a value's bytes as soon as it knows of them, for few on a length alone", () => {
   const { source, reader } = started();
   const expected: number[] = [];
   const telling = Object.assign(source, {
     expect: (bytes: number) => expected.push(bytes),
   });
-  telling.arrive(prefix(100_000), new Uint8Array(10));
+  const mib = 1024 * 1024;
+  telling.arrive(prefix(10 * mib), new Uint8Array(10));
   assertEquals(reader.next(), undefined);
-  telling.arrive(new Uint8Array(99_990));
-  assertEquals(reader.next()?.length, 100_000);
+  assertEquals(expected, [mib, mib]);
+  telling.arrive(new Uint8Array(2 * mib - 10));
+  assertEquals(reader.next(), undefined);
+  assertEquals(expected.at(-1), 4 * mib);
+  telling.arrive(new Uint8Array(7 * mib));
+  assertEquals(reader.next(), undefined);
+  assertEquals(expected.at(-1), mib);
+  telling.arrive(new Uint8Array(mib));
+  assertEquals(reader.next()?.length, 10 * mib);
   // What is there as a whole needs nothing.
+  const asked = expected.length;
   telling.arrive(framed(new Uint8Array(50)));
   assertEquals(reader.next()?.length, 50);
-  assertEquals(expected, [100_000]);
+  assertEquals(expected.length, asked);
 });

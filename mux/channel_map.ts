@@ -5,8 +5,6 @@ interface Numbered {
 
 /** Slots of an empty map; a power of two. */
 const MIN_SLOTS = 8;
-/** 2^32 divided by the golden ratio: scatters numbers that follow each other. */
-const GOLDEN = 0x9e3779b1;
 
 /**
  * Channels by their numbers, where thousands come and go each second.
@@ -18,13 +16,13 @@ const GOLDEN = 0x9e3779b1;
  * (tests/bench/LOG.md).
  *
  * Open addressing with linear probing. At most half of the slots are taken, and
- * numbers are scattered over them, so a peer that asks for numbers that are
- * not there makes nobody search for long.
+ * numbers are scattered over them, in each map otherwise: a peer that chooses
+ * which channels stay open, or asks for numbers that are not there, makes
+ * nobody search for long.
  */
 export class ChannelMap<T extends Numbered> {
   #slots = emptySlots<T>(MIN_SLOTS);
-  /** What is left of a scattered number: as many bits as slots need. */
-  #shift = 32 - Math.log2(MIN_SLOTS);
+  readonly #seed = Math.floor(Math.random() * 2 ** 32);
   #size = 0;
 
   /** How many there are. */
@@ -79,7 +77,7 @@ export class ChannelMap<T extends Numbered> {
   }
 
   #home(id: number): number {
-    return Math.imul(id, GOLDEN) >>> this.#shift;
+    return scatter(id ^ this.#seed) & (this.#slots.length - 1);
   }
 
   /** Where the number is, or the gap where it would be. */
@@ -97,9 +95,15 @@ export class ChannelMap<T extends Numbered> {
   #resize(length: number): void {
     const items = this.values();
     this.#slots = emptySlots(length);
-    this.#shift = 32 - Math.log2(length);
     for (const item of items) this.#slots[this.#find(item.id)] = item;
   }
+}
+
+/** A permutation of 32 bits in which each depends on all (MurmurHash3's last step). */
+function scatter(bits: number): number {
+  bits = Math.imul(bits ^ (bits >>> 16), 0x85ebca6b);
+  bits = Math.imul(bits ^ (bits >>> 13), 0xc2b2ae35);
+  return bits ^ (bits >>> 16);
 }
 
 function emptySlots<T>(length: number): (T | undefined)[] {

@@ -41,12 +41,15 @@ export class SendWindow {
  * size. It counts credit granted, since a granted window cannot be taken back.
  */
 export class WindowBudget {
+  /** What may not be lent: half, so that other windows can still grow. */
+  readonly #reserve: number;
   #left: number;
   #refused = false;
 
   /** Makes a budget of `bytes`. */
   constructor(bytes: number) {
     this.#left = bytes;
+    this.#reserve = bytes / 2;
   }
 
   /** Bytes not granted to any window. */
@@ -67,6 +70,14 @@ export class WindowBudget {
     }
     this.#left -= bytes;
     return true;
+  }
+
+  /** Takes up to `bytes`, for a while; returns how many. */
+  lend(bytes: number): number {
+    const lent = Math.min(bytes, Math.floor(this.#left - this.#reserve));
+    if (lent <= 0) return 0;
+    this.#left -= lent;
+    return lent;
   }
 
   /** Gives `bytes` back. */
@@ -140,6 +151,8 @@ export class ReceiveWindow {
   #size: number;
   #granted: number;
   #owed = 0;
+  /** Bytes of the window that are a loan. */
+  #loan = 0;
   /** Bytes that the peer must still send before it uses the credit watched. */
   #beforeCredit = -1;
   #creditAt = 0;
@@ -195,7 +208,9 @@ export class ReceiveWindow {
    * now, in bytes; 0 while the batch is not full.
    */
   consume(bytes: number): number {
-    this.#owed += bytes;
+    const paid = Math.min(bytes, this.#loan);
+    if (paid > 0) this.#payBack(paid);
+    this.#owed += bytes - paid;
     this.#taken += bytes;
     if (this.#owed * BATCHES < this.#size) return 0;
     if (this.#sizedAt === undefined) {
@@ -217,20 +232,22 @@ export class ReceiveWindow {
 
   /**
    * The application will take the next `bytes` as they come, and says so before
-   * they do: a value's length has arrived. The window grows to them at once, as
-   * far as the budget goes, so that the peer need not wait for credit round
-   * after round. Returns the credit to give to the peer now, in bytes.
+   * they do: a value's length has arrived. So that the peer need not wait for
+   * credit round after round, it gets what is missing as a loan, which the bytes
+   * taken next pay back. Returns the credit to give to the peer now.
    */
   expect(bytes: number): number {
     const { budget, max } = this.#policy;
     const more = Math.min(
       bytes - this.#granted - this.#owed,
       max - this.#size,
-      budget.left,
     );
-    if (more <= 0 || !budget.take(more)) return 0;
-    const credit = this.#owed + more;
-    this.#size += more;
+    if (more * BATCHES < this.#size) return 0;
+    const lent = budget.lend(more);
+    if (lent === 0) return 0;
+    const credit = this.#owed + lent;
+    this.#loan += lent;
+    this.#size += lent;
     this.#granted += credit;
     this.#owed = 0;
     return credit;
@@ -240,6 +257,13 @@ export class ReceiveWindow {
   release(): void {
     this.#policy.budget.give(Math.max(0, this.#size - this.#policy.initial));
     this.#size = Math.min(this.#size, this.#policy.initial);
+    this.#loan = 0;
+  }
+
+  #payBack(bytes: number): void {
+    this.#loan -= bytes;
+    this.#size -= bytes;
+    this.#policy.budget.give(bytes);
   }
 
   /** The first byte came that the peer could not send without that credit. */
@@ -262,19 +286,20 @@ export class ReceiveWindow {
 
   #resize(): void {
     const { budget, initial, max } = this.#policy;
+    const own = this.#size - this.#loan;
     const use = this.#use;
     this.#use = "none";
     if (use === "awaited") {
-      const more = Math.min(this.#size, max - this.#size);
+      const more = Math.min(own, max - this.#size);
       if (more > 0 && this.#isWorth(this.#size + more) && budget.take(more)) {
         this.#size += more;
         this.#owed += more;
         this.#taken = 0;
         this.#sizedAt = this.#policy.now();
       }
-    } else if (use === "leisurely" && budget.pressed && this.#size > initial) {
+    } else if (use === "leisurely" && budget.pressed && own > initial) {
       // Somebody else needs the room more: return less than was consumed.
-      const less = Math.min(this.#owed, this.#size - initial);
+      const less = Math.min(this.#owed, own - initial);
       this.#size -= less;
       this.#owed -= less;
       budget.give(less);

@@ -297,16 +297,32 @@ Deno.test("receive window: bytes that the application expects are granted at onc
   assertEquals(window.expect(10), 0);
 });
 
-Deno.test("receive window: what is expected stays within its limit and the budget", () => {
-  const shared = policy({ initial: 64 * KIB, max: MIB, budget: MIB + 100 });
+Deno.test("receive window: what is expected is a loan, paid back by the bytes that come", () => {
+  const shared = policy({ initial: 64 * KIB });
+  const window = new ReceiveWindow(shared);
+  const { left } = shared.budget;
+  window.expect(MIB);
+  assertEquals(shared.budget.left, left - (MIB - 64 * KIB));
+  window.receive(MIB);
+  let credit = 0;
+  for (let i = 0; i < 16; i++) credit += window.consume(64 * KIB);
+  assertEquals(shared.budget.left, left);
+  assertEquals(window.size, 64 * KIB);
+  assertEquals(window.granted + window.owed, 64 * KIB);
+  assertEquals(credit, window.granted);
+});
+
+Deno.test("receive window: half of the budget is not lent, and windows grow by it", () => {
+  const shared = policy({ initial: 64 * KIB, max: MIB, budget: 2 * MIB });
   const first = new ReceiveWindow(shared);
   assertEquals(first.expect(100 * MIB), MIB - 64 * KIB);
   assertEquals(first.size, MIB);
   const second = new ReceiveWindow(shared);
-  assertEquals(second.expect(100 * MIB), 64 * KIB + 100);
-  assertEquals(shared.budget.left, 0);
+  assertEquals(second.expect(100 * MIB), 64 * KIB);
+  assertEquals(shared.budget.left, MIB);
   assertEquals(new ReceiveWindow(shared).expect(100 * MIB), 0);
+  assert(shared.budget.take(MIB));
   first.release();
   second.release();
-  assertEquals(shared.budget.left, MIB + 100);
+  assertEquals(shared.budget.left, MIB);
 });

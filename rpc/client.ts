@@ -89,13 +89,17 @@ export class Client implements Caller {
       return call.fail(error);
     }
     if (options !== undefined) call.limit(options);
-    const channel = this.#state.channels.take();
+    const { channels, messages } = this.#state;
+    const channel = channels.take();
     if (channel !== undefined) return call.run(channel, request, stream);
-    const kept = this.#state.messages.keep(request);
-    this.#state.channels.open(
-      (channel) => call.run(channel, kept, stream),
-      (error) => call.fail(error),
-    );
+    const kept = messages.keep(request);
+    channels.open((channel) => {
+      messages.unkeep();
+      call.run(channel, kept, stream);
+    }, (error) => {
+      messages.unkeep();
+      call.fail(error);
+    });
   }
 
   #encode(call: OutgoingCall, args: unknown, streamed: boolean): ValueWriter {

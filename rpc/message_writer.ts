@@ -26,7 +26,10 @@ export class MessageWriter {
     return writer;
   }
 
-  /** What was written, in bytes of its own, to be sent later. */
+  /**
+   * What was written, in bytes of its own, to be sent later; call
+   * {@linkcode unkeep} then.
+   */
   keep(writer: ValueWriter): Uint8Array {
     const kept = this.#copy(writer.message());
     this.#free = writer;
@@ -41,13 +44,15 @@ export class MessageWriter {
     channel: QmuxChannel,
     message: ValueWriter | Uint8Array,
   ): Promise<void> | undefined {
-    if (message instanceof Uint8Array) {
-      if (--this.#kept === 0) this.#block = undefined;
-      return channel.send(message);
-    }
+    if (message instanceof Uint8Array) return channel.send(message);
     const waiting = channel.send(message.message());
     if (waiting === undefined) this.#free = message;
     return waiting;
+  }
+
+  /** One that was kept waits no more: it can be sent, or never will be. */
+  unkeep(): void {
+    if (--this.#kept === 0) this.#block = undefined;
   }
 
   /** A buffer for each would cost more than the rest of a small call. */

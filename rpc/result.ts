@@ -4,6 +4,7 @@
  * @module
  */
 import { splice } from "../mux/proxy.ts";
+import { MuxError } from "../mux/errors.ts";
 import { type BytePair, isConnection, streamsOf } from "./connection.ts";
 import { ChannelResponder } from "./responder.ts";
 import { RpcResponse } from "./response.ts";
@@ -87,8 +88,10 @@ async function sendBytes(
   const mistakes: unknown[] = [];
   // A caller that goes away breaks the pipes, and that is no mistake. Judged
   // before the channel is touched: the caller's answer to that aborts, too.
+  // (Where writing has failed, the signal follows only when reading has.)
   const judge = (error: unknown) => {
-    if (!signal.aborted) mistakes.push(error);
+    const lost = error instanceof MuxError && error.code === "connection-lost";
+    if (!signal.aborted && !lost) mistakes.push(error);
   };
   await Promise.allSettled([
     readable.pipeTo(channel.writable, { preventAbort: true }).catch((error) => {

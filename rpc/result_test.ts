@@ -7,7 +7,7 @@ import {
   handlerFrom,
   memoryPair,
   MuxError,
-  type Peer,
+  Peer,
   type PeerOptions,
   withCall,
 } from "@qtalk/qtalk";
@@ -17,6 +17,8 @@ import { rawCall, rawOpen, scriptedPeer } from "../tests/support/raw_call.ts";
 import { framed, utf8 } from "../tests/support/wire.ts";
 import { turn, watch, within } from "../tests/support/within.ts";
 import { CodecError } from "../codec/errors.ts";
+import { Session } from "../mux/session.ts";
+import { memoryTransports } from "../mux/transport/memory.ts";
 import { RemoteError } from "./errors.ts";
 import type { Handler } from "./types.ts";
 
@@ -487,4 +489,44 @@ Deno.test("the handlers of streams count as running", async () => {
     "the answer",
   );
   assertEquals((busy.reason as RemoteError).text, "busy: 1 calls are running");
+});
+
+Deno.test("bytes: a caller that is gone is no mistake, even if a write finds out first", async () => {
+  const [near, far] = memoryTransports();
+  let broken = false;
+  const heard: unknown[] = [];
+  const session = new Session({
+    read: () => far.read(),
+    write: (bytes) =>
+      broken
+        ? Promise.reject(new Deno.errors.BrokenPipe("broken pipe"))
+        : far.write(bytes),
+    closeWrite: () => far.closeWrite(),
+    close: () => far.close(),
+  });
+  const stopped = Promise.withResolvers<void>();
+  const server = new Peer(session, {
+    onError: (error, { selector }) => {
+      if (selector !== undefined) heard.push(error);
+    },
+    handler: handlerFrom(() => ({
+      readable: new ReadableStream<Uint8Array>({
+        async pull(controller) {
+          await turn();
+          controller.enqueue(new Uint8Array(1_000));
+        },
+        cancel: () => stopped.resolve(),
+      }),
+      writable: new WritableStream<Uint8Array>(),
+    })),
+  });
+  await using client = new Peer(new Session(near));
+  const { channel } = await client.request("bytes");
+  await channel!.readable.getReader().read();
+  broken = true;
+  await within(stopped.promise, "the source to be stopped");
+  await near.close();
+  await within(server.closed.catch(() => {}), "the session to end");
+  await turn();
+  assertEquals(heard, []);
 });
