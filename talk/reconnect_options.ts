@@ -29,8 +29,9 @@ export type ConnectionState =
 /** Choices for reconnecting. */
 export interface ReconnectOptions extends BackoffOptions {
   /**
-   * Attempts in a row that may fail; one more, and the peer has given up.
-   * Default: no limit.
+   * Attempts in a row: when as many have failed, the peer has given up. The
+   * first connection counts, too. Default: no limit; a server that refuses
+   * (401, 404) is asked again for ever.
    */
   maxAttempts?: number;
   /**

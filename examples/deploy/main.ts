@@ -24,14 +24,14 @@
 //   --reread=1000    milliseconds until names are read again, 0 for never
 //   --lease=60000    milliseconds until names are forgotten whose process was
 //                    killed
-//   --drain=3000     milliseconds that running calls have on SIGINT
+//   --drain=2000     milliseconds that running calls have on SIGINT
 //
 // Tried by tests/deploy_test.ts.
 
 import { startApp } from "./app.ts";
 
 /** Of the 5 seconds that there are: some are left to say goodbye in. */
-const DEFAULT_DRAIN = 3_000;
+const DEFAULT_DRAIN = 2_000;
 
 /** What follows `--name=`. */
 function option(name: string): string | undefined {

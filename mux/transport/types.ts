@@ -27,10 +27,14 @@ export interface TransportListener {
 export interface SchemeOptions {
   /**
    * Headers of the request, of `ws:` and `wss:`. Browsers let nobody choose
-   * them. Default: an `Origin` that is the server's own.
+   * them. Default: in Deno an `Origin` that is the server's own, which
+   * qtalk-go's server asks for; in Node and Bun none.
    */
   headers?: HeadersInit;
-  /** WebSocket subprotocols to offer, the best first. */
+  /**
+   * WebSocket subprotocols to offer, the best first. Where the server agrees to
+   * none of them, Deno connects all the same; other runtimes fail the dial.
+   */
   protocols?: string | readonly string[];
 }
 

@@ -115,6 +115,10 @@ class WebSocketTransport implements Transport {
     let broken: string | undefined;
     socket.addEventListener("error", (event) => {
       broken = (event as Partial<ErrorEvent>).message ?? "";
+      // Node tells of what cannot be connected to by this alone.
+      if (socket.readyState !== 0) return;
+      this.#end(brokenOff(broken));
+      this.#closed.resolve();
     });
     socket.addEventListener("close", (event) => {
       const { code, reason } = event as CloseEvent;

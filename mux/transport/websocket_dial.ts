@@ -29,6 +29,12 @@ export function webSocketScheme(name: "ws" | "wss"): Scheme {
   };
 }
 
+/** As Node's and Bun's are, whatever types the program has chosen. */
+type HeadedWebSocket = new (
+  url: URL,
+  options: { headers: HeadersInit; protocols: string[] },
+) => WebSocket;
+
 /** Serves WebSockets at one path, and 404 everywhere else. */
 function listenOverHttp(url: URL): TransportListener {
   const server = Deno.serve({
@@ -56,7 +62,10 @@ export async function dialNative(
   // Node and Bun take both in the place of the protocols.
   const socket = headers === undefined
     ? new WebSocket(url, [...protocols])
-    : new WebSocket(url, { headers, protocols: [...protocols] });
+    : new (WebSocket as unknown as HeadedWebSocket)(url, {
+      headers,
+      protocols: [...protocols],
+    });
   const transport = webSocketTransport(socket);
   const opened = Promise.withResolvers<void>();
   const giveUp = () => opened.reject(signal.reason);
@@ -64,6 +73,11 @@ export async function dialNative(
   socket.addEventListener("open", () => opened.resolve());
   socket.addEventListener("close", ({ code, reason }) => {
     opened.reject(closingError(code, reason) ?? brokenOff(reason));
+  });
+  // Mostly it is closed then, which says more. In Node nothing follows.
+  socket.addEventListener("error", (event) => {
+    const { message = "" } = event as Partial<ErrorEvent>;
+    if (socket.readyState === 0) opened.reject(brokenOff(message));
   });
   try {
     await opened.promise;

@@ -1,4 +1,9 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import { FakeTime } from "../../tests/support/fake_time.ts";
 import { text, utf8 } from "../../tests/support/wire.ts";
 import { turn, watch } from "../../tests/support/within.ts";
@@ -230,4 +235,24 @@ Deno.test("WebSocket transport: close() waits a second and no longer", async () 
   time.tick(1);
   await turn();
   assertEquals(closing.state, "resolved");
+});
+
+Deno.test("WebSocket transport: a socket that fails before it is open, and says no more, has broken off", async () => {
+  const socket = new FakeSocket();
+  socket.readyState = 0;
+  const transport = webSocketTransport(socket);
+  const outcomes = Promise.allSettled([
+    transport.read(),
+    transport.write(utf8("x")),
+  ]);
+  // As Node's do.
+  socket.dispatchEvent(new ErrorEvent("error", { message: "refused" }));
+  for (const outcome of await outcomes) {
+    assertEquals(outcome.status, "rejected");
+    assertStringIncludes(
+      String((outcome as PromiseRejectedResult).reason),
+      "refused",
+    );
+  }
+  await transport.close();
 });

@@ -37,6 +37,21 @@ for (const runtime of ["node", "bun"] as const) {
       assertEquals(await run(program, args), "HELLO WORLD\n");
     },
   });
+  Deno.test({
+    name: `node_bun: ${runtime} hears at once of a WebSocket that is refused`,
+    ignore: missing !== undefined,
+    async fn() {
+      const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+      const { port } = listener.addr;
+      listener.close();
+      const [program, ...args] = command(runtime, "refused");
+      // `timeout` would be the code of a dial that has waited.
+      assertEquals(
+        await run(program, [...args, "ws", `127.0.0.1:${port}`]),
+        "dial-failed\n",
+      );
+    },
+  });
   for (const transport of TRANSPORTS) {
     testServer(runtime, transport);
     testClient(runtime, transport);
@@ -45,7 +60,7 @@ for (const runtime of ["node", "bun"] as const) {
 
 function command(
   runtime: keyof Runtimes,
-  mode: "serve" | "client",
+  mode: "serve" | "client" | "refused",
 ): [string, ...string[]] {
   return [...runtimes![runtime].program, mode];
 }

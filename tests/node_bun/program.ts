@@ -6,9 +6,10 @@
  *     program.mjs serve unix PATH
  *     program.mjs client tcp|unix|ws ADDRESS CASE…
  *     program.mjs client exec CASE… -- COMMAND…
+ *     program.mjs refused ws ADDRESS
  *
  * A server prints "listening HOST:PORT" or "listening PATH". A client prints a
- * line of JSON for each case.
+ * line of JSON for each case; one that is refused, the code of its error.
  *
  * @module
  */
@@ -132,6 +133,13 @@ async function client(): Promise<void> {
   await peer.close();
 }
 
-await (mode === "serve" ? serve() : client());
+/** Dials where nobody listens. */
+async function refused(): Promise<void> {
+  const error = await connectTo(rest[0]!).catch((error) => error);
+  console.log((error as { code?: unknown }).code);
+}
+
+const modes = { serve, client, refused };
+await modes[mode as keyof typeof modes]();
 // What is left of a session must not keep the program.
-if (mode === "client") process.exit();
+if (mode !== "serve") process.exit();
