@@ -12,7 +12,7 @@ const MIN_SLOTS = 8;
  * Not a `Map`: it moves to a new table every so many deletions, and V8's old
  * tables point to the new ones. Once the first of them has grown old, each
  * minor collection keeps all that the later ones held, and copies it, until the
- * next major one: half of the time with 1,000 calls in flight
+ * next major one: a third of the time with 1,000 calls in flight
  * (tests/bench/LOG.md).
  *
  * Open addressing with linear probing. At most half of the slots are taken, and
