@@ -229,15 +229,9 @@ export class QmuxChannel implements Channel, FrameSource, CreditSource {
    */
   send(bytes: Uint8Array): Promise<void> | undefined {
     if (this.#sendState !== "open") throw this.#sendFailure();
-    const { queue } = this.#host;
-    const size = bytes.length;
-    if (size === 0) return;
-    if (
-      this.#outgoing.length === 0 && size <= SEND_QUANTUM && queue.hasRoom &&
-      size <= this.#sendWindow.credit && size <= this.#remoteMaxPacket
-    ) {
-      this.#sendWindow.take(size);
-      queue.data(this.remoteId, bytes);
+    if (bytes.length === 0) return;
+    if (this.#roomNow(bytes.length) === bytes.length) {
+      this.#sendData(bytes);
       return;
     }
     const { promise, resolve, reject } = Promise.withResolvers<void>();
@@ -245,6 +239,14 @@ export class QmuxChannel implements Channel, FrameSource, CreditSource {
     this.#outgoing.push({ bytes, resolve, reject });
     this.#awaitTurn();
     return promise;
+  }
+
+  /** Sends as many of the first of `bytes` as can be copied at once. */
+  sendNow(bytes: Uint8Array): number {
+    if (this.#sendState !== "open") return 0;
+    const size = this.#roomNow(bytes.length);
+    if (size > 0) this.#sendData(bytes.subarray(0, size));
+    return size;
   }
 
   /** Ends this direction with EOF, behind what was sent. */
@@ -288,15 +290,9 @@ export class QmuxChannel implements Channel, FrameSource, CreditSource {
 
   pull(): boolean {
     const first = this.#outgoing[0];
-    const size = first === undefined ? 0 : Math.min(
-      first.bytes.length,
-      this.#sendWindow.credit,
-      this.#remoteMaxPacket,
-      SEND_QUANTUM,
-    );
+    const size = first === undefined ? 0 : this.#frameSize(first.bytes.length);
     if (first === undefined || size === 0) return this.#inReadyQueue = false;
-    this.#sendWindow.take(size);
-    this.#host.queue.data(this.remoteId, first.bytes.subarray(0, size));
+    this.#sendData(first.bytes.subarray(0, size));
     if (size < first.bytes.length) {
       first.bytes = first.bytes.subarray(size);
     } else {
@@ -427,6 +423,28 @@ export class QmuxChannel implements Channel, FrameSource, CreditSource {
     if (this.#inAdjustQueue) return;
     this.#inAdjustQueue = true;
     this.#host.queue.adjust(this);
+  }
+
+  /** How many of `bytes` the next DATA frame may carry. */
+  #frameSize(bytes: number): number {
+    return Math.min(
+      bytes,
+      this.#sendWindow.credit,
+      this.#remoteMaxPacket,
+      SEND_QUANTUM,
+    );
+  }
+
+  /** How many of `bytes` can go into the queue before anything else does. */
+  #roomNow(bytes: number): number {
+    return this.#outgoing.length === 0 && this.#host.queue.hasRoom
+      ? this.#frameSize(bytes)
+      : 0;
+  }
+
+  #sendData(bytes: Uint8Array): void {
+    this.#sendWindow.take(bytes.length);
+    this.#host.queue.data(this.remoteId, bytes);
   }
 
   #awaitTurn(): void {

@@ -1,4 +1,7 @@
 import type { QmuxChannel } from "./channel.ts";
+import { transfer } from "./transfer.ts";
+
+type Bytes = Uint8Array<ArrayBuffer>;
 
 /**
  * Bytes that a `writable` takes ahead of the channel, so that `pipeTo()` reads
@@ -6,89 +9,231 @@ import type { QmuxChannel } from "./channel.ts";
  */
 const WRITE_AHEAD = 64 * 1024;
 
+/** Safari has no byte streams yet; its readers cannot bring their own buffer. */
+const hasByteStreams = typeof ReadableByteStreamController === "function";
+
 /** The web streams of a channel, made when somebody first asks for them. */
 export class ChannelStreams {
-  readonly readable: ReadableStream<Uint8Array<ArrayBuffer>>;
+  readonly readable: ReadableStream<Bytes>;
   readonly writable: WritableStream<Uint8Array>;
-  #writer!: WritableStreamDefaultController;
-  #finished = false;
-  #cancelled = false;
+  readonly #sink: Sink;
 
   /** Makes the streams of `channel`. */
   constructor(channel: QmuxChannel) {
-    // Not a byte stream: those detach the buffers that they are given. With a
-    // high water mark of 0, `pull` runs only for a read that waits, so credit
-    // returned is bytes handed over.
-    this.readable = new ReadableStream<Uint8Array<ArrayBuffer>>({
-      pull: (controller) => this.#pull(channel, controller),
-      cancel: () => {
-        this.#cancelled = true;
-        channel.cancel();
-      },
-    }, { highWaterMark: 0 });
-    this.writable = new WritableStream<Uint8Array>({
-      start: (controller) => {
-        this.#writer = controller;
-        // `abort()` of the sink waits for a write under way; the signal does
-        // not, and a write that waits for credit may wait for ever.
-        controller.signal.addEventListener("abort", () => {
-          this.#finished = true;
-          channel.abort(controller.signal.reason);
-        }, { once: true });
-      },
-      write: (chunk) => {
-        if (!(chunk instanceof Uint8Array)) {
-          // A stream tells nobody that its sink failed; the peer would wait.
-          const error = new TypeError(
-            "Cannot write: chunk is not a Uint8Array",
-          );
-          channel.abort(error);
-          throw error;
-        }
-        return channel.send(chunk);
-      },
-      close: () => {
-        this.#finished = true;
-        channel.finish();
-      },
+    this.readable = new ChannelReadable(new Source(channel));
+    this.#sink = new Sink(channel);
+    this.writable = new ChannelWritable(this.#sink);
+  }
+
+  /** The channel cannot send any more, for a reason outside the stream. */
+  fail(reason: unknown): void {
+    this.#sink.fail(reason);
+  }
+}
+
+/** What `readable` reads from: a channel, when somebody waits for its bytes. */
+class Source {
+  readonly channel: QmuxChannel;
+  #controller!: ReadableByteStreamController | ReadableStreamDefaultController;
+  #pulling = false;
+  #cancelled = false;
+
+  constructor(channel: QmuxChannel) {
+    this.channel = channel;
+  }
+
+  /** Whether nothing is between the channel and a reader, nor on its way. */
+  get isIdle(): boolean {
+    return !this.#pulling && this.#controller.desiredSize === 0;
+  }
+
+  start(
+    controller: ReadableByteStreamController | ReadableStreamDefaultController,
+  ): void {
+    this.#controller = controller;
+  }
+
+  pull(): Promise<void> | void {
+    if (this.#deliver()) return;
+    this.#pulling = true;
+    return new Promise((resolve) => {
+      this.channel.wait(() => {
+        this.#pulling = false;
+        // A controller of a cancelled stream throws, whatever it is told.
+        if (!this.#cancelled) this.#deliver();
+        resolve();
+      });
+    });
+  }
+
+  cancel(): void {
+    this.#cancelled = true;
+    this.channel.cancel();
+  }
+
+  /** Hands bytes over, or the end; false if there is neither yet. */
+  #deliver(): boolean {
+    const { channel } = this;
+    const controller = this.#controller;
+    const request = "byobRequest" in controller ? controller.byobRequest : null;
+    if (request !== null) {
+      const copied = copyTo(request.view as Bytes, channel);
+      if (copied > 0) {
+        request.respond(copied);
+        return true;
+      }
+    } else {
+      const chunk = channel.take();
+      if (chunk !== undefined) {
+        // A byte stream detaches the chunk's buffer, in which it is alone.
+        controller.enqueue(chunk);
+        return true;
+      }
+    }
+    if (!channel.ended) return false;
+    if (channel.failure !== undefined) {
+      controller.error(channel.failure);
+    } else {
+      controller.close();
+      request?.respond(0);
+    }
+    return true;
+  }
+}
+
+/** Copies what arrived into a reader's own buffer; returns how many bytes. */
+function copyTo(view: Bytes, channel: QmuxChannel): number {
+  let at = 0;
+  while (at < view.length) {
+    const piece = channel.peek()?.subarray(0, view.length - at);
+    if (piece === undefined) break;
+    view.set(piece, at);
+    at += piece.length;
+    channel.skip(piece.length);
+  }
+  return at;
+}
+
+/** What `writable` writes to: a channel. */
+class Sink {
+  readonly channel: QmuxChannel;
+  #controller!: WritableStreamDefaultController;
+  #finished = false;
+
+  constructor(channel: QmuxChannel) {
+    this.channel = channel;
+  }
+
+  start(controller: WritableStreamDefaultController): void {
+    this.#controller = controller;
+    // `abort()` of the sink waits for a write under way; the signal does
+    // not, and a write that waits for credit may wait for ever.
+    controller.signal.addEventListener("abort", () => {
+      this.#finished = true;
+      this.channel.abort(controller.signal.reason);
+    }, { once: true });
+  }
+
+  write(chunk: unknown): Promise<void> | undefined {
+    if (chunk instanceof Uint8Array) return this.channel.send(chunk);
+    // A stream tells nobody that its sink failed; the peer would wait.
+    const error = new TypeError("Cannot write: chunk is not a Uint8Array");
+    this.channel.abort(error);
+    throw error;
+  }
+
+  close(): void {
+    this.#finished = true;
+    this.channel.finish();
+  }
+
+  fail(reason: unknown): void {
+    if (this.#finished) return;
+    this.#finished = true;
+    this.#controller.error(reason);
+  }
+}
+
+class ChannelWritable extends WritableStream<Uint8Array> {
+  readonly sink: Sink;
+
+  constructor(sink: Sink) {
+    super({
+      start: (controller) => sink.start(controller),
+      write: (chunk) => sink.write(chunk),
+      close: () => sink.close(),
     }, {
       highWaterMark: WRITE_AHEAD,
       // The ready-made strategy fails on what has no length, before `write`.
       size: (chunk) => chunk instanceof Uint8Array ? chunk.length : 0,
     });
-  }
-
-  /** The channel cannot send any more, for a reason outside the stream. */
-  fail(reason: unknown): void {
-    if (this.#finished) return;
-    this.#finished = true;
-    this.#writer.error(reason);
-  }
-
-  #pull(
-    channel: QmuxChannel,
-    controller: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>,
-  ): Promise<void> | void {
-    if (deliver(channel, controller)) return;
-    return new Promise((resolve) => {
-      channel.wait(() => {
-        // A controller of a cancelled stream throws, whatever it is told.
-        if (!this.#cancelled) deliver(channel, controller);
-        resolve();
-      });
-    });
+    this.sink = sink;
   }
 }
 
-/** Hands over a chunk, or the end; false if there is neither yet. */
-function deliver(
-  channel: QmuxChannel,
-  controller: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>,
-): boolean {
-  const chunk = channel.take();
-  if (chunk !== undefined) controller.enqueue(chunk);
-  else if (!channel.ended) return false;
-  else if (channel.failure === undefined) controller.close();
-  else controller.error(channel.failure);
-  return true;
+class ChannelReadable extends ReadableStream<Bytes> {
+  readonly #source: Source;
+
+  constructor(source: Source) {
+    // With a high water mark of 0, `pull` runs only for a read that waits, so
+    // credit returned is bytes handed over.
+    super({
+      type: hasByteStreams ? "bytes" : undefined,
+      start: (controller) => source.start(controller),
+      pull: () => source.pull(),
+      cancel: () => source.cancel(),
+    } as UnderlyingSource<Bytes>, { highWaterMark: 0 });
+    this.#source = source;
+  }
+
+  /**
+   * As any `pipeTo()`. From one channel into another, it moves the bytes
+   * without making a buffer for each chunk.
+   */
+  override pipeTo(
+    destination: WritableStream<Bytes>,
+    options?: StreamPipeOptions,
+  ): Promise<void> {
+    const direct = destination instanceof ChannelWritable &&
+      options === undefined && this.#source.isIdle && !this.locked &&
+      !destination.locked;
+    return direct && this.#pipe(destination) ||
+      super.pipeTo(destination, options);
+  }
+
+  /** Nothing, with nothing done, if writes wait that have to go first. */
+  #pipe(destination: ChannelWritable): Promise<void> | undefined {
+    const writer = destination.getWriter();
+    if (writer.desiredSize !== WRITE_AHEAD) return void writer.releaseLock();
+    const reader = this.getReader();
+    return pipe(this.#source.channel, reader, destination.sink.channel, writer)
+      .finally(() => {
+        reader.releaseLock();
+        writer.releaseLock();
+      });
+  }
+}
+
+/** What `pipeTo()` does between two streams that it has locked. */
+async function pipe(
+  from: QmuxChannel,
+  reader: ReadableStreamDefaultReader<Bytes>,
+  to: QmuxChannel,
+  writer: WritableStreamDefaultWriter<Uint8Array>,
+): Promise<void> {
+  try {
+    // The destination can also fail while nothing comes.
+    await Promise.race([transfer(from, to), writer.closed]);
+  } catch (error) {
+    await reader.cancel(error);
+    throw error;
+  }
+  try {
+    // All is taken: what is left to read is how it ended.
+    await reader.read();
+  } catch (error) {
+    await writer.abort(error);
+    throw error;
+  }
+  await writer.close();
 }

@@ -1,4 +1,5 @@
 import { QmuxChannel } from "./channel.ts";
+import { transfer } from "./transfer.ts";
 import type { Channel, MuxSession } from "./types.ts";
 
 /**
@@ -89,31 +90,14 @@ export async function splice(a: Channel, b: Channel): Promise<void> {
  * One direction of {@linkcode splice}, without streams: making them costs more
  * than a small call has to pass on.
  */
-export function pump(from: QmuxChannel, to: QmuxChannel): Promise<void> {
-  return new Promise((resolve) => {
-    const give = () => {
-      // What still comes has nowhere to go, and its sender must not wait.
-      from.cancel();
-      resolve();
-    };
-    const step = () => {
-      try {
-        for (;;) {
-          const chunk = from.take();
-          if (chunk === undefined) {
-            if (!from.ended) return from.wait(step);
-            passEnd(from, to);
-            return resolve();
-          }
-          const sent = to.send(chunk);
-          if (sent !== undefined) return void sent.then(step, give);
-        }
-      } catch {
-        give();
-      }
-    };
-    step();
-  });
+export async function pump(from: QmuxChannel, to: QmuxChannel): Promise<void> {
+  try {
+    await transfer(from, to);
+  } catch {
+    // What still comes has nowhere to go, and its sender must not wait.
+    return from.cancel();
+  }
+  passEnd(from, to);
 }
 
 /** All of `from` was passed on: passes on how it ended, now and later. */

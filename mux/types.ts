@@ -49,6 +49,11 @@ export interface Channel {
    * taking them holds the peer back. Each chunk is the reader's to keep, and
    * alone in its buffer.
    *
+   * It is a byte stream where the runtime has them (Safari has not): a reader
+   * made by `getReader({ mode: "byob" })` brings a buffer of its own, again and
+   * again, which is the fastest way to read much. `pipeTo()` another channel's
+   * `writable` needs none.
+   *
    * Ends after EOF or CLOSE; errors with `connection-lost` if the session went
    * away before either. `cancel()` drops what is still to come.
    */

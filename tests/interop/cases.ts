@@ -22,7 +22,7 @@ import {
   streamToFunction,
 } from "./function_cases.ts";
 import type { CaseName } from "./names.ts";
-import { patternStream, verifyPattern } from "./pattern.ts";
+import { patternStream, readIntoOneBuffer, verifyPattern } from "./pattern.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -173,7 +173,7 @@ function sourceBytes(size: number): Case {
   return async (peer) => {
     const response = await continued(peer, "source", size);
     assertEquals(response.value, size);
-    await verifyPattern(response.channel!.readable, size);
+    await verifyPattern(readIntoOneBuffer(response.channel!.readable), size);
     await response.close();
   };
 }

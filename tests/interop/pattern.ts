@@ -60,12 +60,29 @@ export class PatternChecker {
  * @throws {Error} if one is wrong, or there are not `size`
  */
 export async function verifyPattern(
-  readable: ReadableStream<Uint8Array>,
+  readable: AsyncIterable<Uint8Array>,
   size: number,
 ): Promise<void> {
   const checker = new PatternChecker();
   for await (const chunk of readable) checker.push(chunk);
   if (checker.seen !== size) {
     throw new Error(`data ended after ${checker.seen} of ${size} bytes`);
+  }
+}
+
+/**
+ * Reads to the end, all into one buffer: a chunk is valid until the next is
+ * asked for.
+ */
+export async function* readIntoOneBuffer(
+  readable: ReadableStream<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  const reader = readable.getReader({ mode: "byob" });
+  let buffer = new ArrayBuffer(100_000);
+  for (;;) {
+    const { value, done } = await reader.read(new Uint8Array(buffer));
+    if (done) return;
+    yield value;
+    buffer = value.buffer;
   }
 }

@@ -21,6 +21,9 @@ const LIMITS = {
   session: {} as SessionOptions,
 };
 
+/** Bytes of the buffer that a stream is read into, again and again. */
+const READ_SIZE = 256 * 1024;
+
 /** This package, as its README says to use it. */
 const peer: DenoPeer = {
   async serve(transport) {
@@ -130,5 +133,12 @@ async function readAll(
   { readable }: Channel,
   took: (size: number) => void,
 ): Promise<void> {
-  for await (const chunk of readable) took(chunk.length);
+  const reader = readable.getReader({ mode: "byob" });
+  let buffer = new ArrayBuffer(READ_SIZE);
+  for (;;) {
+    const { value, done } = await reader.read(new Uint8Array(buffer));
+    if (done) return;
+    took(value.length);
+    buffer = value.buffer;
+  }
 }
