@@ -9,9 +9,6 @@ type Bytes = Uint8Array<ArrayBuffer>;
  */
 const WRITE_AHEAD = 64 * 1024;
 
-/** Safari has no byte streams yet; its readers cannot bring their own buffer. */
-const hasByteStreams = typeof ReadableByteStreamController === "function";
-
 /** The web streams of a channel, made when somebody first asks for them. */
 export class ChannelStreams {
   readonly readable: ReadableStream<Bytes>;
@@ -20,9 +17,9 @@ export class ChannelStreams {
 
   /** Makes the streams of `channel`. */
   constructor(channel: QmuxChannel) {
-    this.readable = new ChannelReadable(new Source(channel));
+    this.readable = readableFrom(new Source(channel));
     this.#sink = new Sink(channel);
-    this.writable = new ChannelWritable(this.#sink);
+    this.writable = writableTo(this.#sink);
   }
 
   /** The channel cannot send any more, for a reason outside the stream. */
@@ -154,64 +151,77 @@ class Sink {
   }
 }
 
-class ChannelWritable extends WritableStream<Uint8Array> {
-  readonly sink: Sink;
+/** How a `writable` of a channel is known, and what it writes to. */
+const sinkOf = Symbol("qtalk.sink");
 
-  constructor(sink: Sink) {
-    super({
-      start: (controller) => sink.start(controller),
-      write: (chunk) => sink.write(chunk),
-      close: () => sink.close(),
-    }, {
-      highWaterMark: WRITE_AHEAD,
-      // The ready-made strategy fails on what has no length, before `write`.
-      size: (chunk) => chunk instanceof Uint8Array ? chunk.length : 0,
-    });
-    this.sink = sink;
-  }
+function writableTo(sink: Sink): WritableStream<Uint8Array> {
+  const writable = new WritableStream<Uint8Array>({
+    start: (controller) => sink.start(controller),
+    write: (chunk) => sink.write(chunk),
+    close: () => sink.close(),
+  }, {
+    highWaterMark: WRITE_AHEAD,
+    // The ready-made strategy fails on what has no length, before `write`.
+    size: (chunk) => chunk instanceof Uint8Array ? chunk.length : 0,
+  });
+  Object.defineProperty(writable, sinkOf, { value: sink });
+  return writable;
 }
 
-class ChannelReadable extends ReadableStream<Bytes> {
-  readonly #source: Source;
-
-  constructor(source: Source) {
+/**
+ * No subclasses: Deno loads web streams, which takes it two milliseconds, when
+ * a program first names one of their classes, and most programs never do.
+ */
+function readableFrom(source: Source): ReadableStream<Bytes> {
+  const readable = new ReadableStream({
+    // Safari has no byte streams yet; there, readers bring no buffers.
+    type: typeof ReadableByteStreamController === "function"
+      ? "bytes"
+      : undefined,
+    start: (controller) => source.start(controller),
+    pull: () => source.pull(),
+    cancel: () => source.cancel(),
     // With a high water mark of 0, `pull` runs only for a read that waits, so
     // credit returned is bytes handed over.
-    super({
-      type: hasByteStreams ? "bytes" : undefined,
-      start: (controller) => source.start(controller),
-      pull: () => source.pull(),
-      cancel: () => source.cancel(),
-    } as UnderlyingSource<Bytes>, { highWaterMark: 0 });
-    this.#source = source;
-  }
-
+  } as UnderlyingSource<Bytes>, { highWaterMark: 0 });
   /**
    * As any `pipeTo()`. From one channel into another, it moves the bytes
    * without making a buffer for each chunk.
    */
-  override pipeTo(
+  function pipeTo(
+    this: ReadableStream<Bytes>,
     destination: WritableStream<Bytes>,
     options?: StreamPipeOptions,
   ): Promise<void> {
-    const direct = destination instanceof ChannelWritable &&
-      options === undefined && this.#source.isIdle && !this.locked &&
-      !destination.locked;
-    return direct && this.#pipe(destination) ||
-      super.pipeTo(destination, options);
+    return this === readable && options === undefined &&
+        pipeDirectly(source, readable, destination) ||
+      ReadableStream.prototype.pipeTo.call(this, destination, options);
   }
+  const hidden = { configurable: true, writable: true };
+  return Object.defineProperty(readable, "pipeTo", {
+    value: pipeTo,
+    ...hidden,
+  });
+}
 
-  /** Nothing, with nothing done, if writes wait that have to go first. */
-  #pipe(destination: ChannelWritable): Promise<void> | undefined {
-    const writer = destination.getWriter();
-    if (writer.desiredSize !== WRITE_AHEAD) return void writer.releaseLock();
-    const reader = this.getReader();
-    return pipe(this.#source.channel, reader, destination.sink.channel, writer)
-      .finally(() => {
-        reader.releaseLock();
-        writer.releaseLock();
-      });
-  }
+/** Nothing, with nothing done, if it takes the runtime's own `pipeTo()`. */
+function pipeDirectly(
+  source: Source,
+  readable: ReadableStream<Bytes>,
+  writable: WritableStream<Uint8Array> & { readonly [sinkOf]?: Sink },
+): Promise<void> | undefined {
+  // The runtime's own says what is wrong with nothing at all.
+  const to = writable?.[sinkOf]?.channel;
+  if (to === undefined || !source.isIdle) return undefined;
+  if (readable.locked || writable.locked) return undefined;
+  const writer = writable.getWriter();
+  // Writes that wait have to go first.
+  if (writer.desiredSize !== WRITE_AHEAD) return void writer.releaseLock();
+  const reader = readable.getReader();
+  return pipe(source.channel, reader, to, writer).finally(() => {
+    reader.releaseLock();
+    writer.releaseLock();
+  });
 }
 
 /** What `pipeTo()` does between two streams that it has locked. */

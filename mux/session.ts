@@ -3,6 +3,7 @@ import { MuxError } from "./errors.ts";
 import { FrameDecoder } from "./frame_decoder.ts";
 import { FrameQueue } from "./frame_queue.ts";
 import { resolveOptions, type SessionOptions } from "./options.ts";
+import { timeLimit } from "./time_limit.ts";
 import { duplexTransport } from "./transport/duplex.ts";
 import type {
   Channel,
@@ -56,7 +57,7 @@ export class Session implements MuxSession {
   readonly #readerDone = Promise.withResolvers<void>();
   #state: "open" | "closing" | "ended" = "open";
   #closing: Promise<void> | undefined;
-  #graceTimer: ReturnType<typeof setTimeout> | undefined;
+  #endGrace: (() => void) | undefined;
 
   /**
    * Starts a session. It owns `transport` from now on, and ends it.
@@ -227,7 +228,7 @@ export class Session implements MuxSession {
     if (this.#state === "ended") return;
     const lost = connectionLost("writing failed", error);
     this.#channels.cannotSend(lost);
-    this.#graceTimer = setTimeout(() => this.#end(lost), this.#closeTimeout);
+    this.#endGrace = timeLimit(this.#closeTimeout, () => this.#end(lost));
   }
 
   async #shutdown(): Promise<void> {
@@ -235,12 +236,10 @@ export class Session implements MuxSession {
     if (this.#state === "ended") return await this.#closeTransport();
     this.#state = "closing";
     this.#channels.close(sessionClosed());
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const limit = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, this.#closeTimeout);
-    });
-    await Promise.race([limit, this.#leave()]);
-    clearTimeout(timer);
+    const late = Promise.withResolvers<void>();
+    const inTime = timeLimit(this.#closeTimeout, late.resolve);
+    await Promise.race([late.promise, this.#leave()]);
+    inTime();
     this.#end(undefined);
     await this.#closeTransport();
   }
@@ -274,7 +273,7 @@ export class Session implements MuxSession {
     if (this.#state === "ended") return;
     const closedHere = this.#state === "closing";
     this.#state = "ended";
-    clearTimeout(this.#graceTimer);
+    this.#endGrace?.();
     // Whatever happened to it on its way out, it was on its way out.
     const reason = closedHere
       ? sessionClosed()

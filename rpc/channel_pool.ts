@@ -44,7 +44,8 @@ export class ChannelPool {
   constructor(session: Session) {
     this.#session = session;
     const stop = () => {
-      clearTimeout(this.#idleTimer);
+      // Even to clear a timer that is none makes Deno load Node's.
+      if (this.#idleTimer !== undefined) clearTimeout(this.#idleTimer);
       this.#target = -1;
     };
     session.closed.then(stop, stop);

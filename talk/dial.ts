@@ -1,5 +1,6 @@
 import { resolveOptions, type SessionOptions } from "../mux/options.ts";
 import { Session } from "../mux/session.ts";
+import { timeLimit } from "../mux/time_limit.ts";
 import { memoryTransports } from "../mux/transport/memory.ts";
 import type { SchemeOptions } from "../mux/transport/types.ts";
 import type { Transport } from "../mux/types.ts";
@@ -33,8 +34,6 @@ export interface ReconnectingDialOptions extends DialOptions {
 
 /** Default of {@linkcode ConnectOptions.timeout}. */
 const DEFAULT_TIMEOUT = 30_000;
-/** The longest delay of a timer, in milliseconds: what is longer fires at once. */
-const MAX_DELAY = 2 ** 31 - 1;
 
 /**
  * Connects to an address, and again whenever the connection is lost. Also the
@@ -193,14 +192,14 @@ async function connect(
         `Cannot dial "${address}": no connection within ${timeout} ms`,
       ),
     );
-  const timer = timeout > MAX_DELAY ? undefined : setTimeout(expire, timeout);
+  const inTime = timeLimit(timeout, expire);
   try {
     return await scheme.connect(rest, giveUp.signal, options);
   } catch (error) {
     if (giveUp.signal.aborted) throw giveUp.signal.reason;
     throw addressError("dial", address, error);
   } finally {
-    clearTimeout(timer);
+    inTime();
     signal?.removeEventListener("abort", onAbort);
   }
 }

@@ -7,6 +7,7 @@ import {
 } from "../codec/value_stream.ts";
 import type { QmuxChannel } from "../mux/channel.ts";
 import { MuxError } from "../mux/errors.ts";
+import { timeLimit } from "../mux/time_limit.ts";
 import type { Session } from "../mux/session.ts";
 import { ChannelPool, lendChannels } from "../rpc/channel_pool.ts";
 import { DEFAULT_MAX_CALLBACKS } from "../rpc/callback_table.ts";
@@ -21,9 +22,6 @@ import type { Caller, CallOptions, Handler } from "../rpc/types.ts";
 
 /** Calls that one peer answers at once unless it is told otherwise. */
 export const DEFAULT_MAX_CONCURRENT_CALLS = 1_024;
-
-/** The longest delay of a timer, in milliseconds: what is longer fires at once. */
-const MAX_DELAY = 2 ** 31 - 1;
 
 /** Where an error comes from that nobody awaits. */
 export interface ErrorContext {
@@ -251,11 +249,11 @@ export class Peer implements Caller, AsyncDisposable {
       ended.resolve();
     };
     this.session.closed.then(end, end);
-    const timer = ms > MAX_DELAY ? undefined : setTimeout(end, ms);
+    const inTime = timeLimit(ms, end);
     while (!over && this.#isBusy()) {
       await Promise.race([this.session.vacancy(), ended.promise]);
     }
-    clearTimeout(timer);
+    inTime();
   }
 
   /** Whether there are channels beyond those opened ahead of need. */

@@ -14,6 +14,7 @@ const SHORTEST = 100;
 export class FakeTime implements Disposable {
   readonly #setTimeout = globalThis.setTimeout;
   readonly #clearTimeout = globalThis.clearTimeout;
+  readonly #signal = AbortSignal.timeout;
   readonly #timers = new Map<number, Timer>();
   #now = 0;
   #nextId = 2 ** 40;
@@ -40,6 +41,17 @@ export class FakeTime implements Disposable {
     globalThis.clearTimeout = (id) => {
       if (!this.#timers.delete(id as number)) this.#clearTimeout(id);
     };
+    // As Deno does it, nobody waits for a signal that nobody listens to.
+    AbortSignal.timeout = (delay) => {
+      const { signal } = new AbortController();
+      let id: number;
+      return Object.assign(signal, {
+        addEventListener(_: string, listener: () => void) {
+          id = set(listener, delay) as number;
+        },
+        removeEventListener: () => globalThis.clearTimeout(id),
+      });
+    };
   }
 
   /** How many timers wait. */
@@ -65,5 +77,6 @@ export class FakeTime implements Disposable {
   [Symbol.dispose](): void {
     globalThis.setTimeout = this.#setTimeout;
     globalThis.clearTimeout = this.#clearTimeout;
+    AbortSignal.timeout = this.#signal;
   }
 }
