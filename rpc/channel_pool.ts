@@ -1,4 +1,5 @@
 import type { QmuxChannel } from "../mux/channel.ts";
+import { timeLimit } from "../mux/time_limit.ts";
 import type { Session } from "../mux/session.ts";
 
 /**
@@ -37,15 +38,15 @@ export class ChannelPool {
   #target = 0;
   #confirmed = false;
   #allowed = false;
-  #idleTimer: ReturnType<typeof setTimeout> | undefined;
+  /** Ends the wait for a second without calls, if there is one. */
+  #endWatch: (() => void) | undefined;
   #taken = false;
 
   /** Makes a pool for the calls of one session. */
   constructor(session: Session) {
     this.#session = session;
     const stop = () => {
-      // Even to clear a timer that is none makes Deno load Node's.
-      if (this.#idleTimer !== undefined) clearTimeout(this.#idleTimer);
+      this.#endWatch?.();
       this.#target = -1;
     };
     session.closed.then(stop, stop);
@@ -137,13 +138,13 @@ export class ChannelPool {
   }
 
   #watchUse(): void {
-    if (this.#idleTimer !== undefined || this.#target < 0) return;
+    if (this.#endWatch !== undefined || this.#target < 0) return;
     this.#taken = false;
-    this.#idleTimer = setTimeout(() => {
-      this.#idleTimer = undefined;
+    this.#endWatch = timeLimit(IDLE, () => {
+      this.#endWatch = undefined;
       if (!this.#taken) this.#shrink();
       if (this.#spares.length > 0) this.#watchUse();
-    }, IDLE);
+    });
   }
 
   #shrink(): void {
