@@ -38,6 +38,9 @@ const EARLY_WRITE = 2 * 1024;
 /** Small writes in a row after which a grown buffer is let go. */
 const SHRINK_AFTER = 64;
 
+/** To await this takes one round, as to await nothing does, but makes less. */
+const resolved = Promise.resolve();
+
 /** A channel whose DATA waits its turn. */
 export interface FrameSource {
   /**
@@ -223,7 +226,7 @@ export class FrameQueue {
     let seen = this.#length;
     let quiet = 0;
     for (let round = 0; round < MAX_ROUNDS && quiet < QUIET_ROUNDS; round++) {
-      await undefined;
+      await resolved;
       if (this.#state !== "gathering") return;
       quiet = this.#length === seen ? quiet + 1 : 0;
       seen = this.#length;
