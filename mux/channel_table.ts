@@ -67,6 +67,7 @@ export class ChannelTable implements FrameSink, ChannelHost {
       max: options.maxWindow,
       budget: new WindowBudget(options.windowBudget),
       rtt: () => this.#roundTrip.shortest,
+      rttAtMost: (ms) => this.#roundTrip.atMost(ms),
       now: () => this.#clock.now(),
     };
   }

@@ -46,11 +46,12 @@ export const DEFAULTS: Readonly<Required<SessionOptions>> = Object.freeze({
   maxChannels: 2_048,
   // As many as a listening socket usually lets wait.
   backlog: 128,
-  // A call with arguments of 60 KB needs no second round trip.
-  initialWindow: 64 * 1024,
+  // A call with a value of 64 KiB, its length and the header in front of it
+  // needs no second round trip.
+  initialWindow: 65 * 1024,
   // 16 MiB keep a link of 1.3 Gbit/s full over 100 ms.
   maxWindow: 16 * 1024 * 1024,
-  // With the two above, a session holds 192 MiB at the very most.
+  // With the two above, a session holds 194 MiB at the very most.
   windowBudget: 64 * 1024 * 1024,
   // As large as a window: DATA is taken as it comes, so its length costs no
   // memory. JavaScript peers wait for credit behind each packet, and one of less

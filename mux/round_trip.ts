@@ -44,9 +44,13 @@ export class RoundTrip {
   /** The peer has gone on with channel `id`. */
   answered(id: number): void {
     if (this.#probe?.id !== id) return;
-    const elapsed = this.#now() - this.#probe.sentAt;
-    this.#shortest = Math.min(this.#shortest ?? Infinity, elapsed);
+    this.atMost(this.#now() - this.#probe.sentAt);
     this.#probe = undefined;
+  }
+
+  /** Something has shown that a round trip takes no longer than that. */
+  atMost(ms: number): void {
+    this.#shortest = Math.min(this.#shortest ?? Infinity, ms);
   }
 
   /** Channel `id` is over, and nothing comes on it. */

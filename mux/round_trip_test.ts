@@ -41,6 +41,19 @@ Deno.test("round trip: the shortest counts", () => {
   assertEquals(roundTrip.shortest, 3);
 });
 
+Deno.test("round trip: so does what something else has seen", () => {
+  const { roundTrip, pass } = make();
+  roundTrip.atMost(4);
+  assertEquals(roundTrip.shortest, 4);
+  roundTrip.atMost(6);
+  roundTrip.asked(1);
+  pass(5);
+  roundTrip.answered(1);
+  assertEquals(roundTrip.shortest, 4);
+  roundTrip.atMost(3);
+  assertEquals(roundTrip.shortest, 3);
+});
+
 Deno.test("round trip: what is asked while another is measured is not measured", () => {
   const { roundTrip, pass } = make();
   roundTrip.asked(1);

@@ -98,6 +98,8 @@ export interface WindowPolicy {
   readonly budget: WindowBudget;
   /** The shortest round trip seen, in milliseconds; undefined before one. */
   rtt(): number | undefined;
+  /** A window has seen that a round trip takes no longer than that. */
+  rttAtMost(ms: number): void;
   /** A monotonic clock, in milliseconds. */
   now(): number;
 }
@@ -116,6 +118,12 @@ const BATCHES = 4;
  * react, which on one machine is most of it.
  */
 const PROMPT = { rounds: 1.5, reaction: 0.25 } as const;
+
+/**
+ * What a window doubles in whole units of, in bytes: bulk fills it with frames
+ * of 64 KiB, and a rest that they leave would be a frame of its own each time.
+ */
+const UNIT = 16 * 1024;
 
 /**
  * Bytes beyond which promptness alone does not make a window grow: within one
@@ -268,10 +276,12 @@ export class ReceiveWindow {
 
   /** The first byte came that the peer could not send without that credit. */
   #creditUsed(hungry: boolean): void {
-    const { rtt, now } = this.#policy;
-    const round = rtt();
-    if (round === undefined) return;
+    const { rtt, rttAtMost, now } = this.#policy;
     const elapsed = now() - this.#creditAt;
+    const round = rtt();
+    // The credit went there, and what it allowed has come back.
+    rttAtMost(elapsed);
+    if (round === undefined) return;
     const prompt = elapsed < PROMPT.rounds * round + PROMPT.reaction;
     this.#use = prompt && hungry ? "awaited" : "leisurely";
   }
@@ -290,7 +300,7 @@ export class ReceiveWindow {
     const use = this.#use;
     this.#use = "none";
     if (use === "awaited") {
-      const more = Math.min(own, max - this.#size);
+      const more = Math.min(2 * wholeUnits(own) - own, max - this.#size);
       if (more > 0 && this.#isWorth(this.#size + more) && budget.take(more)) {
         this.#size += more;
         this.#owed += more;
@@ -305,4 +315,8 @@ export class ReceiveWindow {
       budget.give(less);
     }
   }
+}
+
+function wholeUnits(bytes: number): number {
+  return bytes < UNIT ? bytes : bytes - bytes % UNIT;
 }

@@ -104,6 +104,9 @@ for (const [name, link] of Object.entries(LINKS)) {
     transfer(shared, window, link, 60 * product + 16 * MIB);
     assertGreaterOrEqual(window.size, 2 * product);
     assertLessOrEqual(window.size, Math.max(64 * KIB, 8 * product));
+    // What it sees of the round trip is never too short, and soon no longer.
+    assertGreaterOrEqual(shared.seen, link.round);
+    assertLess(shared.seen, 1.5 * link.round);
     const settled = window.size;
     transfer(shared, window, link, 60 * product);
     assertEquals(window.size, settled, "it goes on growing");

@@ -116,6 +116,30 @@ Deno.test("receive window: one used slowly keeps its size", () => {
   assertEquals(window.size, shared.initial);
 });
 
+Deno.test("receive window: it doubles in whole units, so that frames fill it", () => {
+  const shared = policy({ initial: 65 * KIB });
+  const window = new ReceiveWindow(shared);
+  const sizes = new Set<number>();
+  for (let i = 0; i < 12; i++) {
+    consumeHalf(window);
+    sizes.add(window.size / KIB);
+  }
+  assertEquals([...sizes].slice(0, 4), [65, 128, 256, 512]);
+});
+
+Deno.test("receive window: a credit that is used says how long a round trip is at most", () => {
+  const shared = policy();
+  shared.round = undefined;
+  const window = new ReceiveWindow(shared);
+  consumeHalf(window); // gives credit
+  shared.time += 3;
+  window.receive(32 * KIB); // which this needs not yet,
+  assertEquals(shared.seen, Infinity);
+  shared.time += 4;
+  window.receive(1); // and this does
+  assertEquals(shared.seen, 7);
+});
+
 Deno.test("receive window: it grows to its maximum and no further, be that no power of two", () => {
   const shared = policy({ max: 1_000_000 });
   const window = new ReceiveWindow(shared);

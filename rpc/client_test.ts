@@ -1,6 +1,7 @@
 import { memoryPair, MuxError, type Peer } from "@qtalk/qtalk";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { CodecError } from "../codec/errors.ts";
+import { DEFAULTS } from "../mux/options.ts";
 import { FakeTime } from "../tests/support/fake_time.ts";
 import {
   rawAccept,
@@ -41,6 +42,21 @@ async function closed(channel: RawChannel): Promise<void> {
     if (frame.type === "close") return;
   }
 }
+
+Deno.test("a value of 64 KiB fits into the window that a channel begins with", async () => {
+  const { peer, raw } = scriptedPeer();
+  await using _ = peer;
+  const long = "x".repeat(64 * 1024);
+  const answer = peer.call("a/selector/of/some/length", long);
+  answer.catch(() => {});
+  const { sender } = await raw.find("open");
+  // As another peer of this kind would: what it grants by default.
+  await raw.send(confirm(sender, 7, DEFAULTS.initialWindow));
+  let bytes = 0;
+  while (bytes < long.length) {
+    bytes += (await within(raw.find("data"), "DATA")).payload.length;
+  }
+});
 
 Deno.test("a call sends header and argument as one DATA frame", async () => {
   const { peer, channel } = await called((peer) => peer.call("a.b", [1, "x"]));

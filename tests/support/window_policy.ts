@@ -11,6 +11,8 @@ export interface TestPolicy extends WindowPolicy {
   time: number;
   /** The shortest round trip, in milliseconds. */
   round: number | undefined;
+  /** The shortest that a window has reported, in milliseconds. */
+  seen: number;
 }
 
 /** A policy with the defaults of a session, or what the test wants instead. */
@@ -25,10 +27,12 @@ export function policy(
   const made: TestPolicy = {
     time: 0,
     round,
+    seen: Infinity,
     initial,
     max,
     budget: typeof budget === "number" ? new WindowBudget(budget) : budget,
     rtt: () => made.round,
+    rttAtMost: (ms) => made.seen = Math.min(made.seen, ms),
     now: () => made.time,
   };
   return made;
