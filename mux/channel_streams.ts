@@ -32,7 +32,9 @@ export class ChannelStreams {
 class Source {
   readonly channel: QmuxChannel;
   #controller!: ReadableByteStreamController | ReadableStreamDefaultController;
-  #pulling = false;
+  #waiting = false;
+  /** Whether it is a default reader that waits, whatever a BYOB reader left. */
+  #plain = false;
   #cancelled = false;
 
   constructor(channel: QmuxChannel) {
@@ -41,7 +43,8 @@ class Source {
 
   /** Whether nothing is between the channel and a reader, nor on its way. */
   get isIdle(): boolean {
-    return !this.#pulling && this.#controller.desiredSize === 0;
+    return !this.#waiting && this.#controller.desiredSize === 0 &&
+      this.#request === null;
   }
 
   start(
@@ -50,16 +53,19 @@ class Source {
     this.#controller = controller;
   }
 
-  pull(): Promise<void> | void {
+  pull(): void {
+    if (this.#waiting) {
+      // Asked again, by a default reader: behind the request of a BYOB reader
+      // that left while it waited, whose answer would go to nobody.
+      this.#plain = true;
+      return;
+    }
     if (this.#deliver()) return;
-    this.#pulling = true;
-    return new Promise((resolve) => {
-      this.channel.wait(() => {
-        this.#pulling = false;
-        // A controller of a cancelled stream throws, whatever it is told.
-        if (!this.#cancelled) this.#deliver();
-        resolve();
-      });
+    this.#waiting = true;
+    this.channel.wait(() => {
+      this.#waiting = false;
+      // A controller of a cancelled stream throws, whatever it is told.
+      if (!this.#cancelled) this.#deliver();
     });
   }
 
@@ -68,12 +74,20 @@ class Source {
     this.channel.cancel();
   }
 
-  /** Hands bytes over, or the end; false if there is neither yet. */
+  get #request(): ReadableStreamBYOBRequest | null {
+    const controller = this.#controller;
+    return "byobRequest" in controller ? controller.byobRequest : null;
+  }
+
+  /**
+   * Hands bytes over, or the end; false if there is neither yet. Must not throw:
+   * the session's read loop may be what calls it.
+   */
   #deliver(): boolean {
     const { channel } = this;
     const controller = this.#controller;
-    const request = "byobRequest" in controller ? controller.byobRequest : null;
-    if (request !== null) {
+    const request = this.#request;
+    if (request !== null && !this.#plain) {
       const copied = copyTo(request.view as Bytes, channel);
       if (copied > 0) {
         request.respond(copied);
@@ -82,19 +96,25 @@ class Source {
     } else {
       const chunk = channel.take();
       if (chunk !== undefined) {
+        this.#plain = false;
         // A byte stream detaches the chunk's buffer, in which it is alone.
         controller.enqueue(chunk);
         return true;
       }
     }
     if (!channel.ended) return false;
-    if (channel.failure !== undefined) {
-      controller.error(channel.failure);
-    } else {
-      controller.close();
-      request?.respond(0);
-    }
+    if (channel.failure !== undefined) controller.error(channel.failure);
+    else this.#end(request);
     return true;
+  }
+
+  #end(request: ReadableStreamBYOBRequest | null): void {
+    try {
+      this.#controller.close();
+    } catch {
+      return; // It ended within an element, and the stream says so to its reader.
+    }
+    request?.respond(0);
   }
 }
 
@@ -151,8 +171,8 @@ class Sink {
   }
 }
 
-/** How a `writable` of a channel is known, and what it writes to. */
-const sinkOf = Symbol("qtalk.sink");
+/** By their `writable`, the channels that can be piped into directly. */
+const channelsOf = new WeakMap<WritableStream, QmuxChannel>();
 
 function writableTo(sink: Sink): WritableStream<Uint8Array> {
   const writable = new WritableStream<Uint8Array>({
@@ -164,7 +184,7 @@ function writableTo(sink: Sink): WritableStream<Uint8Array> {
     // The ready-made strategy fails on what has no length, before `write`.
     size: (chunk) => chunk instanceof Uint8Array ? chunk.length : 0,
   });
-  Object.defineProperty(writable, sinkOf, { value: sink });
+  channelsOf.set(writable, sink.channel);
   return writable;
 }
 
@@ -208,10 +228,9 @@ function readableFrom(source: Source): ReadableStream<Bytes> {
 function pipeDirectly(
   source: Source,
   readable: ReadableStream<Bytes>,
-  writable: WritableStream<Uint8Array> & { readonly [sinkOf]?: Sink },
+  writable: WritableStream<Uint8Array>,
 ): Promise<void> | undefined {
-  // The runtime's own says what is wrong with nothing at all.
-  const to = writable?.[sinkOf]?.channel;
+  const to = channelsOf.get(writable);
   if (to === undefined || !source.isIdle) return undefined;
   if (readable.locked || writable.locked) return undefined;
   const writer = writable.getWriter();
@@ -231,9 +250,13 @@ async function pipe(
   to: QmuxChannel,
   writer: WritableStreamDefaultWriter<Uint8Array>,
 ): Promise<void> {
+  let taken = false;
+  const moved = transfer(from, to);
+  moved.then(() => taken = true, () => {});
   try {
-    // The destination can also fail while nothing comes.
-    await Promise.race([transfer(from, to), writer.closed]);
+    // The destination can also fail while nothing comes, or be closing already.
+    await Promise.race([moved, writer.closed]);
+    if (!taken) throw new TypeError("Cannot pipe: destination is closed");
   } catch (error) {
     await reader.cancel(error);
     throw error;

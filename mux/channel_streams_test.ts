@@ -136,6 +136,84 @@ scripted("byob: a lost connection fails the read", async (script) => {
   assertCode(await reading, "connection-lost");
 });
 
+for (const end of ["EOF", "CLOSE", "close()", "cancel()"]) {
+  scripted(
+    `byob: ${end} within an element fails the read, and nothing else`,
+    async (script) => {
+      const { channel, id } = await opened(script);
+      const other = await opened(script, { number: 6 });
+      const reader = channel.readable.getReader({ mode: "byob" });
+      const reading = watch(reader.read(new Float32Array(4)));
+      await script.raw.send(data(id, "abc"));
+      await turn();
+      if (end === "EOF") await script.raw.send(eof(id));
+      else if (end === "CLOSE") await script.raw.send(close(id));
+      else if (end === "close()") await channel.close();
+      else await reader.cancel();
+      await turn();
+      assertEquals(
+        reading.state,
+        end === "cancel()" ? "resolved" : "rejected",
+      );
+      await channel.close();
+      await script.raw.send(data(other.id, "x"));
+      const { value } = await other.channel.readable.getReader().read();
+      assertEquals(text(value!), "x");
+    },
+  );
+}
+
+for (const next of ["default", "byob", "for await", "pipeTo"] as const) {
+  for (const late of [false, true]) {
+    scripted(
+      `a byob reader that leaves while it waits leaves bytes and end to: ${next}${
+        late ? ", later" : ""
+      }`,
+      async (script) => {
+        const { channel, id } = await opened(script);
+        const to = await opened(script, { number: 6 });
+        const { readable } = channel;
+        await turn();
+        const leaving = readable.getReader({ mode: "byob" });
+        const left = failure(leaving.read(new Uint8Array(10)));
+        if (late) await turn();
+        leaving.releaseLock();
+        await left;
+        let got = "";
+        const reading = watch((async () => {
+          if (next === "pipeTo") {
+            await readable.pipeTo(to.channel.writable);
+          } else if (next === "for await") {
+            for await (const chunk of readable) got += text(chunk);
+          } else if (next === "default") {
+            const reader = readable.getReader();
+            for (;;) {
+              const { value, done } = await reader.read();
+              if (done) break;
+              got += text(value);
+            }
+          } else {
+            const reader = readable.getReader({ mode: "byob" });
+            for (;;) {
+              const { value, done } = await reader.read(new Uint8Array(10));
+              if (done) break;
+              got += text(value);
+            }
+          }
+        })());
+        await turn();
+        await script.raw.send(data(id, "abc"));
+        await turn();
+        if (next === "pipeTo") got = (await saidOn(script, 6)).bytes;
+        assertEquals(got, "abc");
+        await script.raw.send(eof(id));
+        await turn();
+        assertEquals(reading.state, "resolved");
+      },
+    );
+  }
+}
+
 for (const mode of ["byob", undefined] as const) {
   scripted(
     `a ${mode ?? "default"} reader that leaves while it waits leaves all bytes`,
@@ -289,6 +367,34 @@ scripted("pipeTo: closing the source's channel ends it", async (script) => {
   await from.channel.close();
   await piping;
   assertEquals((await saidOn(script, 6)).ends, ["eof"]);
+});
+
+scripted(
+  "pipeTo: a destination that is being closed fails it, and cancels the source",
+  async (script) => {
+    const from = await opened(script);
+    const to = await opened(script, { number: 6 });
+    const writer = to.channel.writable.getWriter();
+    const closing = writer.close();
+    writer.releaseLock();
+    const piping = failure(
+      from.channel.readable.pipeTo(to.channel.writable),
+    );
+    await script.raw.send(data(from.id, utf8("x".repeat(60_000))));
+    const frames = await script.said();
+    assert(frames.some(({ type }) => type === "window-adjust"));
+    assert(await piping instanceof TypeError);
+    await closing;
+    assert(!from.channel.readable.locked);
+  },
+);
+
+scripted("pipeTo: refuses what is no stream, by rejection", async (script) => {
+  const { channel } = await opened(script);
+  for (const none of [undefined, null, 1, {}]) {
+    const refused = channel.readable.pipeTo(none as WritableStream);
+    await assertRejects(() => refused, TypeError);
+  }
 });
 
 scripted("pipeTo: obeys its options", async (script) => {

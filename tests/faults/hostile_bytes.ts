@@ -82,10 +82,11 @@ export const HOSTILE: Readonly<Record<string, Hostile>> = {
     served: false,
     bytes: (id) =>
       concat(
-        ...Array.from({ length: 65 }, () => data(id, new Uint8Array(1_024))),
+        data(id, new Uint8Array(initialWindow)),
+        data(id, "x"),
       ),
     code: "protocol-error",
-    names: "DATA of 1024 bytes came for a window of 0",
+    names: "DATA of 1 bytes came for a window of 0",
   },
   "DATA partly over the window": {
     served: false,
