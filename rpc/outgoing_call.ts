@@ -6,6 +6,7 @@ import {
 } from "../codec/value_stream.ts";
 import type { Codec } from "../codec/codec.ts";
 import type { QmuxChannel } from "../mux/channel.ts";
+import { MAX_DELAY } from "../mux/time_limit.ts";
 import type { ChannelPool } from "./channel_pool.ts";
 import { RemoteError, RpcError } from "./errors.ts";
 import type { HeaderCache } from "./header_cache.ts";
@@ -15,9 +16,6 @@ import { addError, MAX_HEADER_SIZE, type ReceivedHeader } from "./protocol.ts";
 import { openSource, type ValueSource, type ValueStream } from "./stream.ts";
 import type { CallOptions } from "./types.ts";
 import { ValueReceiver } from "./value_receiver.ts";
-
-/** The longest delay of a timer, in milliseconds: what is longer fires at once. */
-const MAX_DELAY = 2 ** 31 - 1;
 
 /** What the calls of one client share. */
 export interface ClientState {

@@ -4,6 +4,7 @@
  * @module
  */
 import { MuxError } from "../mux/errors.ts";
+import { MAX_DELAY } from "../mux/time_limit.ts";
 import { invoke, notFound, Router } from "../rpc/router.ts";
 import { RpcError } from "../rpc/errors.ts";
 import { remoteOf } from "../rpc/remote.ts";
@@ -19,9 +20,6 @@ import {
   type ReconnectEnvironment,
   type ReconnectOptions,
 } from "./reconnect_options.ts";
-
-/** The longest delay of a timer, in milliseconds: what is longer fires at once. */
-const MAX_DELAY = 2 ** 31 - 1;
 
 /** A call that waits for a connection. */
 interface Waiter {
