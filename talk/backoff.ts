@@ -60,7 +60,12 @@ export class Backoff {
   }
 }
 
-function check(name: string, value: number, valid: boolean): void {
+/**
+ * Checks an option.
+ *
+ * @throws {RangeError} if it is not valid
+ */
+export function check(name: string, value: number, valid: boolean): void {
   if (!valid) {
     throw new RangeError(
       `Cannot use option "${name}": ${value} is out of range`,

@@ -11,7 +11,7 @@ import { remoteOf } from "../rpc/remote.ts";
 import type { Remote } from "../rpc/remote_types.ts";
 import type { RpcResponse } from "../rpc/response.ts";
 import type { Caller, CallOptions, Handler } from "../rpc/types.ts";
-import { Backoff } from "./backoff.ts";
+import { Backoff, check } from "./backoff.ts";
 import { TalkError } from "./errors.ts";
 import type { CloseOptions, Peer } from "./peer.ts";
 import {
@@ -60,6 +60,9 @@ export class ReconnectingPeer implements Caller, AsyncDisposable {
     fallback: Handler = notFound,
     environment: ReconnectEnvironment,
   ) {
+    const { maxAttempts = Infinity, maxWaitingCalls = 0 } = options;
+    check("maxAttempts", maxAttempts, maxAttempts >= 1);
+    check("maxWaitingCalls", maxWaitingCalls, maxWaitingCalls >= 0);
     this.#options = options;
     this.#environment = environment;
     this.#backoff = new Backoff(options, () => environment.random());

@@ -16,6 +16,7 @@ import {
   assertEquals,
   assertRejects,
   assertStrictEquals,
+  assertThrows,
 } from "@std/assert";
 import { turn, watch, within } from "../tests/support/within.ts";
 
@@ -308,6 +309,19 @@ Deno.test("reconnecting peer: handlers stay, whatever connection a call comes by
   await peer.connected();
   removal[Symbol.dispose]();
   assertEquals(await world.server.call("name"), "fallback");
+});
+
+Deno.test("reconnecting peer: options out of range are an error that names them", () => {
+  for (const maxAttempts of [-1, 0, NaN]) {
+    assertThrows(() => new World({ maxAttempts }), RangeError, "maxAttempts");
+  }
+  for (const maxWaitingCalls of [-1, NaN]) {
+    assertThrows(
+      () => new World({ maxWaitingCalls }),
+      RangeError,
+      "maxWaitingCalls",
+    );
+  }
 });
 
 Deno.test("reconnecting peer: after maxAttempts in a row it gives up, and says why", async () => {
