@@ -14,23 +14,11 @@ import {
   data,
   eof,
   GO_WINDOW,
-  open,
   text,
   utf8,
 } from "../tests/support/wire.ts";
 import { turn, watch, within } from "../tests/support/within.ts";
 import type { Channel } from "./types.ts";
-
-/** A channel that the script opened, and its number here. */
-async function opened(
-  { session, raw }: Pick<Script, "session" | "raw">,
-  { number = 5, window = GO_WINDOW } = {},
-): Promise<{ channel: Channel; id: number }> {
-  const accepting = session[Symbol.asyncIterator]().next();
-  await raw.send(open(number, window));
-  const { sender: id } = await raw.find("open-confirm");
-  return { channel: (await accepting).value!, id };
-}
 
 /** All bytes that the script was sent on a channel, and what else. */
 async function saidOn(
@@ -51,7 +39,7 @@ async function saidOn(
 // --- Buffers of the reader ---------------------------------------------------
 
 scripted("byob: bytes come in the reader's own buffer", async (script) => {
-  const { channel, id } = await opened(script);
+  const { channel, id } = await script.accepted();
   const reader = channel.readable.getReader({ mode: "byob" });
   const buffer = new ArrayBuffer(100);
   await script.raw.send(data(id, "abc"));
@@ -66,7 +54,7 @@ scripted("byob: bytes come in the reader's own buffer", async (script) => {
 scripted(
   "byob: a read that waits gets what comes in one turn, side by side",
   async (script) => {
-    const { channel, id } = await opened(script);
+    const { channel, id } = await script.accepted();
     const reader = channel.readable.getReader({ mode: "byob" });
     const reading = reader.read(new Uint8Array(100));
     await script.raw.send(data(id, "one "), data(id, "two "), data(id, "six"));
@@ -77,7 +65,7 @@ scripted(
 scripted(
   "byob: what does not fit is for the next read, and its credit with it",
   async (script) => {
-    const { channel, id } = await opened(script);
+    const { channel, id } = await script.accepted();
     const reader = channel.readable.getReader({ mode: "byob" });
     await script.raw.send(data(id, utf8("x".repeat(1_000))));
     const first = await reader.read(new Uint8Array(900));
@@ -94,7 +82,7 @@ scripted(
 );
 
 scripted("byob: elements of two bytes come whole", async (script) => {
-  const { channel, id } = await opened(script);
+  const { channel, id } = await script.accepted();
   const reader = channel.readable.getReader({ mode: "byob" });
   const reading = reader.read(new Uint16Array(4));
   const watched = watch(reading);
@@ -108,7 +96,7 @@ scripted("byob: elements of two bytes come whole", async (script) => {
 });
 
 scripted("byob: the end comes behind the bytes, once", async (script) => {
-  const { channel, id } = await opened(script);
+  const { channel, id } = await script.accepted();
   const reader = channel.readable.getReader({ mode: "byob" });
   const reading = reader.read(new Uint8Array(10));
   await script.raw.send(data(id, "x"), eof(id));
@@ -121,7 +109,7 @@ scripted("byob: the end comes behind the bytes, once", async (script) => {
 });
 
 scripted("byob: a read waits for the end, too", async (script) => {
-  const { channel, id } = await opened(script);
+  const { channel, id } = await script.accepted();
   const reader = channel.readable.getReader({ mode: "byob" });
   const reading = reader.read(new Uint8Array(10));
   await script.raw.send(close(id));
@@ -129,7 +117,7 @@ scripted("byob: a read waits for the end, too", async (script) => {
 });
 
 scripted("byob: a lost connection fails the read", async (script) => {
-  const { channel } = await opened(script);
+  const { channel } = await script.accepted();
   const reader = channel.readable.getReader({ mode: "byob" });
   const reading = failure(reader.read(new Uint8Array(10)));
   await script.raw.end();
@@ -140,8 +128,8 @@ for (const end of ["EOF", "CLOSE", "close()", "cancel()"]) {
   scripted(
     `byob: ${end} within an element fails the read, and nothing else`,
     async (script) => {
-      const { channel, id } = await opened(script);
-      const other = await opened(script, { number: 6 });
+      const { channel, id } = await script.accepted();
+      const other = await script.accepted({ number: 6 });
       const reader = channel.readable.getReader({ mode: "byob" });
       const reading = watch(reader.read(new Float32Array(4)));
       await script.raw.send(data(id, "abc"));
@@ -163,15 +151,48 @@ for (const end of ["EOF", "CLOSE", "close()", "cancel()"]) {
   );
 }
 
-for (const next of ["default", "byob", "for await", "pipeTo"] as const) {
+/** Reads to the end, one way or another; a pipe tells nobody of its bytes. */
+type Consumer = (
+  readable: ReadableStream<Uint8Array>,
+  keep: (chunk: Uint8Array) => void,
+  to: Channel,
+) => Promise<void>;
+
+const CONSUMERS: Record<string, Consumer> = {
+  "default"(readable, keep) {
+    const reader = readable.getReader();
+    return readAll(() => reader.read(), keep);
+  },
+  "byob"(readable, keep) {
+    const reader = readable.getReader({ mode: "byob" });
+    return readAll(() => reader.read(new Uint8Array(10)), keep);
+  },
+  async "for await"(readable, keep) {
+    for await (const chunk of readable) keep(chunk);
+  },
+  "pipeTo": (readable, _keep, to) => readable.pipeTo(to.writable),
+};
+
+async function readAll(
+  read: () => Promise<ReadableStreamReadResult<Uint8Array>>,
+  keep: (chunk: Uint8Array) => void,
+): Promise<void> {
+  for (;;) {
+    const { done, value } = await read();
+    if (done) return;
+    keep(value);
+  }
+}
+
+for (const next of Object.keys(CONSUMERS)) {
   for (const late of [false, true]) {
     scripted(
       `a byob reader that leaves while it waits leaves bytes and end to: ${next}${
         late ? ", later" : ""
       }`,
       async (script) => {
-        const { channel, id } = await opened(script);
-        const to = await opened(script, { number: 6 });
+        const { channel, id } = await script.accepted();
+        const to = await script.accepted({ number: 6 });
         const { readable } = channel;
         await turn();
         const leaving = readable.getReader({ mode: "byob" });
@@ -180,27 +201,8 @@ for (const next of ["default", "byob", "for await", "pipeTo"] as const) {
         leaving.releaseLock();
         await left;
         let got = "";
-        const reading = watch((async () => {
-          if (next === "pipeTo") {
-            await readable.pipeTo(to.channel.writable);
-          } else if (next === "for await") {
-            for await (const chunk of readable) got += text(chunk);
-          } else if (next === "default") {
-            const reader = readable.getReader();
-            for (;;) {
-              const { value, done } = await reader.read();
-              if (done) break;
-              got += text(value);
-            }
-          } else {
-            const reader = readable.getReader({ mode: "byob" });
-            for (;;) {
-              const { value, done } = await reader.read(new Uint8Array(10));
-              if (done) break;
-              got += text(value);
-            }
-          }
-        })());
+        const keep = (chunk: Uint8Array) => void (got += text(chunk));
+        const reading = watch(CONSUMERS[next]!(readable, keep, to.channel));
         await turn();
         await script.raw.send(data(id, "abc"));
         await turn();
@@ -218,7 +220,7 @@ for (const mode of ["byob", undefined] as const) {
   scripted(
     `a ${mode ?? "default"} reader that leaves while it waits leaves all bytes`,
     async (script) => {
-      const { channel, id } = await opened(script);
+      const { channel, id } = await script.accepted();
       const leaving = mode === undefined
         ? channel.readable.getReader()
         : channel.readable.getReader({ mode });
@@ -236,7 +238,7 @@ for (const mode of ["byob", undefined] as const) {
 scripted(
   "byob: a read that waits ends when its stream is cancelled",
   async (script) => {
-    const { channel, id } = await opened(script);
+    const { channel, id } = await script.accepted();
     const reader = channel.readable.getReader({ mode: "byob" });
     const reading = reader.read(new Uint8Array(10));
     await reader.cancel();
@@ -249,8 +251,8 @@ scripted(
 
 /** Two channels of the script, numbers 5 and 6, one piped into the other. */
 async function piped(script: Script, { window = GO_WINDOW } = {}) {
-  const from = await opened(script);
-  const to = await opened(script, { number: 6, window });
+  const from = await script.accepted();
+  const to = await script.accepted({ number: 6, window });
   const piping = from.channel.readable.pipeTo(to.channel.writable);
   return { from, to, piping, watched: watch(piping) };
 }
@@ -269,7 +271,7 @@ scripted("pipeTo: passes on bytes, then the end", async (script) => {
 });
 
 scripted("pipeTo: a channel into itself is an echo", async (script) => {
-  const { channel, id } = await opened(script);
+  const { channel, id } = await script.accepted();
   const piping = channel.readable.pipeTo(channel.writable);
   await script.raw.send(data(id, "abc"), eof(id));
   await piping;
@@ -293,8 +295,8 @@ scripted(
 );
 
 scripted("pipeTo: writes that were there before go first", async (script) => {
-  const from = await opened(script);
-  const to = await opened(script, { number: 6, window: 2 });
+  const from = await script.accepted();
+  const to = await script.accepted({ number: 6, window: 2 });
   const writer = to.channel.writable.getWriter();
   const written = writer.write(utf8("abc"));
   writer.releaseLock();
@@ -306,8 +308,8 @@ scripted("pipeTo: writes that were there before go first", async (script) => {
 });
 
 scripted("pipeTo: so does what a reader left in the stream", async (script) => {
-  const from = await opened(script);
-  const to = await opened(script, { number: 6 });
+  const from = await script.accepted();
+  const to = await script.accepted({ number: 6 });
   const reader = from.channel.readable.getReader();
   const left = failure(reader.read());
   reader.releaseLock();
@@ -372,8 +374,8 @@ scripted("pipeTo: closing the source's channel ends it", async (script) => {
 scripted(
   "pipeTo: a destination that is being closed fails it, and cancels the source",
   async (script) => {
-    const from = await opened(script);
-    const to = await opened(script, { number: 6 });
+    const from = await script.accepted();
+    const to = await script.accepted({ number: 6 });
     const writer = to.channel.writable.getWriter();
     const closing = writer.close();
     writer.releaseLock();
@@ -390,7 +392,7 @@ scripted(
 );
 
 scripted("pipeTo: refuses what is no stream, by rejection", async (script) => {
-  const { channel } = await opened(script);
+  const { channel } = await script.accepted();
   for (const none of [undefined, null, 1, {}]) {
     const refused = channel.readable.pipeTo(none as WritableStream);
     await assertRejects(() => refused, TypeError);
@@ -398,8 +400,8 @@ scripted("pipeTo: refuses what is no stream, by rejection", async (script) => {
 });
 
 scripted("pipeTo: obeys its options", async (script) => {
-  const from = await opened(script);
-  const to = await opened(script, { number: 6 });
+  const from = await script.accepted();
+  const to = await script.accepted({ number: 6 });
   const piping = from.channel.readable.pipeTo(to.channel.writable, {
     preventClose: true,
   });
@@ -413,8 +415,8 @@ scripted("pipeTo: obeys its options", async (script) => {
 scripted(
   "pipeTo: refuses streams that are taken, and takes none",
   async (script) => {
-    const from = await opened(script);
-    const to = await opened(script, { number: 6 });
+    const from = await script.accepted();
+    const to = await script.accepted({ number: 6 });
     const writer = to.channel.writable.getWriter();
     await assertRejects(
       () => from.channel.readable.pipeTo(to.channel.writable),
@@ -479,8 +481,8 @@ async function outcome(
   const { session, raw } = rawSession({ closeTimeout: 1 });
   const script = new Script(session, raw);
   try {
-    const from = await opened(script);
-    const to = await opened(script, { number: 6, window });
+    const from = await script.accepted();
+    const to = await script.accepted({ number: 6, window });
     const piping = from.channel.readable.pipeTo(to.channel.writable, options);
     const watched = watch(piping);
     const said: string[] = [];

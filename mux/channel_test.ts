@@ -18,7 +18,6 @@ import {
   data,
   eof,
   GO_WINDOW,
-  open,
   text,
   utf8,
 } from "../tests/support/wire.ts";
@@ -28,15 +27,13 @@ import { MuxError } from "./errors.ts";
 
 /** A channel that the script opened as its number 5, and its number here. */
 async function opened(
-  { session, raw }: Script,
+  script: Script,
   window = GO_WINDOW,
 ): Promise<{ channel: QmuxChannel; id: number }> {
-  const accepting = session[Symbol.asyncIterator]().next();
-  await raw.send(open(5, window));
-  const { value: channel } = await accepting;
+  const { channel, id } = await script.accepted({ window });
   assertInstanceOf(channel, QmuxChannel);
-  await raw.find("open-confirm");
-  return { channel, id: channel.id };
+  assertEquals(channel.id, id);
+  return { channel, id };
 }
 
 /** Takes all that is there. */

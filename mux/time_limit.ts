@@ -16,7 +16,8 @@ const SOON = 100;
  */
 export function timeLimit(ms: number, expire: () => void): () => void {
   if (ms > MAX_DELAY) return () => {};
-  if (ms <= SOON || !("Deno" in globalThis)) {
+  // Also what is no number: a timer takes that for no time at all.
+  if (!(ms > SOON) || !("Deno" in globalThis)) {
     const timer = setTimeout(expire, ms);
     return () => clearTimeout(timer);
   }

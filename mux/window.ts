@@ -148,8 +148,8 @@ const ROUNDS = 9;
  * a quarter of a window.
  *
  * A peer that uses a credit promptly ({@linkcode PROMPT}) had been waiting for
- * it, and if the application had been waiting too, it is
- * the window that holds them back: it doubles. So the window settles at a few times the product of
+ * it, and if the application had been waiting too, it is the window that holds
+ * them back: it doubles. So the window settles at a few times the product of
  * bandwidth and delay, where bandwidth is what the application really takes, be
  * it in bursts. (How fast a window is used up says less: what waited in the
  * socket arrives at the speed of memory.)

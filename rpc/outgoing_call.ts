@@ -80,6 +80,8 @@ export abstract class OutgoingCall {
           `Cannot complete call "${this.selector}": no response within ${timeout} ms`,
         ),
       );
+    // No timeLimit(): each call would leave a signal behind for a tenth of a
+    // second, where a timer is taken back.
     const timer = timeout === undefined || timeout > MAX_DELAY
       ? undefined
       : setTimeout(expire, timeout);

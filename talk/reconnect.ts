@@ -4,7 +4,7 @@
  * @module
  */
 import { MuxError } from "../mux/errors.ts";
-import { MAX_DELAY } from "../mux/time_limit.ts";
+import { timeLimit } from "../mux/time_limit.ts";
 import { invoke, notFound, Router } from "../rpc/router.ts";
 import { RpcError } from "../rpc/errors.ts";
 import { remoteOf } from "../rpc/remote.ts";
@@ -199,13 +199,13 @@ export class ReconnectingPeer implements Caller, AsyncDisposable {
           `Cannot make call "${selector}": no connection within ${timeout} ms`,
         ),
       );
-    const timer = timeout > MAX_DELAY ? undefined : setTimeout(expire, timeout);
+    const inTime = timeLimit(timeout, expire);
     const since = this.#environment.now();
     let peer: Peer;
     try {
       peer = await this.#wait(giveUp.signal);
     } finally {
-      clearTimeout(timer);
+      inTime();
       signal?.removeEventListener("abort", onAbort);
     }
     const passed = this.#environment.now() - since;

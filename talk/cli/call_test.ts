@@ -268,7 +268,7 @@ Deno.test("call exits with 2 when its command line makes no sense", async () => 
     const [text, ...args] of [
       ["there is no address"],
       ["there is no selector", address],
-      ["there is no selector", "unix:/tmp/socket/Upper"],
+      ["there is no selector", "unix:/a/socket/Upper"],
       ["Unknown option '--zip'", `${address}/x`, "--zip"],
       ["--timeout", `${address}/x`, "--timeout"],
       ['"-1" is no number above 0', `${address}/x`, "--timeout", "-1"],

@@ -7,6 +7,7 @@ import { assert } from "@std/assert";
 import type { Frame } from "../../mux/frame.ts";
 import type { SessionOptions } from "../../mux/options.ts";
 import type { Session } from "../../mux/session.ts";
+import type { Channel } from "../../mux/types.ts";
 import { type RawPeer, rawSession } from "../support/raw_peer.ts";
 import { confirm, GO_WINDOW, open } from "../support/wire.ts";
 import { within } from "../support/within.ts";
@@ -28,15 +29,24 @@ export class Script {
 
   /**
    * The script opens a channel, its number 5, which the session accepts: both
-   * the channel and the number that it was given there.
+   * the channel, nothing of which is taken, and the number that it was given
+   * there.
    */
-  async incoming(
+  async accepted(
     { number = 5, window = GO_WINDOW } = {},
-  ): Promise<{ pipe: Pipe; id: number }> {
+  ): Promise<{ channel: Channel; id: number }> {
     const accepting = this.session[Symbol.asyncIterator]().next();
     await this.raw.send(open(number, window));
     const { sender } = await this.raw.find("open-confirm");
-    return { pipe: new Pipe((await accepting).value!), id: sender };
+    return { channel: (await accepting).value!, id: sender };
+  }
+
+  /** As {@linkcode accepted}, with reader and writer taken. */
+  async incoming(
+    options: { number?: number; window?: number } = {},
+  ): Promise<{ pipe: Pipe; id: number }> {
+    const { channel, id } = await this.accepted(options);
+    return { pipe: new Pipe(channel), id };
   }
 
   /** The session opens a channel, which the script confirms as its number 5. */
