@@ -9,7 +9,7 @@
 
 import { connect, createServer } from "node:net";
 import { Readable, Writable } from "node:stream";
-import { handlerFrom, Peer, Session } from "@qtalk/qtalk";
+import { handlerFrom, Peer, qmux } from "@qtalk/qtalk";
 
 /**
  * A session over streams of Node: a socket twice, or `process.stdin` and
@@ -17,7 +17,7 @@ import { handlerFrom, Peer, Session } from "@qtalk/qtalk";
  * stream of such a one only when both directions have ended.
  */
 function sessionOver(input, output) {
-  return new Session({
+  return qmux({
     readable: Readable.toWeb(input),
     writable: Writable.toWeb(output),
   });

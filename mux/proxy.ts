@@ -1,6 +1,5 @@
-import { QmuxChannel } from "./channel.ts";
-import { transfer } from "./transfer.ts";
-import type { Channel, MuxSession } from "./types.ts";
+import { splice } from "./channel/pipe.ts";
+import type { Channel, Session } from "./types.ts";
 
 /**
  * Joins two sessions: every channel that one end opens is opened at the other
@@ -14,11 +13,11 @@ import type { Channel, MuxSession } from "./types.ts";
  *
  * @example
  * ```ts
- * import { memoryTransports, proxy, Session } from "@qtalk/qtalk/mux";
+ * import { memoryTransports, proxy, qmux } from "@qtalk/qtalk/mux";
  * import { assertEquals } from "@std/assert";
  *
- * const [client, left] = memoryTransports().map((end) => new Session(end));
- * const [right, server] = memoryTransports().map((end) => new Session(end));
+ * const [client, left] = memoryTransports().map((end) => qmux(end));
+ * const [right, server] = memoryTransports().map((end) => qmux(end));
  * const proxied = proxy(left!, right!);
  *
  * server!.accept((channel) => channel.readable.pipeTo(channel.writable));
@@ -39,9 +38,9 @@ import type { Channel, MuxSession } from "./types.ts";
  * @throws {MuxError} why one of them failed; `invalid-state` if somebody else
  * accepts its channels
  */
-export async function proxy(a: MuxSession, b: MuxSession): Promise<void> {
+export async function proxy(a: Session, b: Session): Promise<void> {
   const splices = new Set<Promise<void>>();
-  const joinTo = (other: MuxSession) => (channel: Channel) => {
+  const joinTo = (other: Session) => (channel: Channel) => {
     const splicing = relay(channel, other).finally(() =>
       splices.delete(splicing)
     );
@@ -59,7 +58,7 @@ export async function proxy(a: MuxSession, b: MuxSession): Promise<void> {
   await Promise.all([a.closed, b.closed]);
 }
 
-async function relay(channel: Channel, session: MuxSession): Promise<void> {
+async function relay(channel: Channel, session: Session): Promise<void> {
   let other: Channel;
   try {
     other = await session.open();
@@ -68,41 +67,4 @@ async function relay(channel: Channel, session: MuxSession): Promise<void> {
     return await channel.close();
   }
   await splice(channel, other);
-}
-
-/**
- * Passes the bytes of two channels on to each other, then their ends. Resolves
- * when nothing is left to pass on; never rejects.
- */
-export async function splice(a: Channel, b: Channel): Promise<void> {
-  if (a instanceof QmuxChannel && b instanceof QmuxChannel) {
-    await Promise.all([pump(a, b), pump(b, a)]);
-    return;
-  }
-  await Promise.allSettled([
-    a.readable.pipeTo(b.writable),
-    b.readable.pipeTo(a.writable),
-  ]);
-  await Promise.allSettled([a.close(), b.close()]);
-}
-
-/**
- * One direction of {@linkcode splice}, without streams: making them costs more
- * than a small call has to pass on.
- */
-export async function pump(from: QmuxChannel, to: QmuxChannel): Promise<void> {
-  try {
-    await transfer(from, to);
-  } catch {
-    // What still comes has nowhere to go, and its sender must not wait.
-    return from.cancel();
-  }
-  passEnd(from, to);
-}
-
-/** All of `from` was passed on: passes on how it ended, now and later. */
-function passEnd(from: QmuxChannel, to: QmuxChannel): void {
-  if (from.failure !== undefined) return to.abort(from.failure);
-  if (from.eof) to.finish();
-  from.watch(() => to.drop());
 }

@@ -14,8 +14,10 @@ import {
 import { watch, within } from "../tests/support/within.ts";
 import { MuxError } from "./errors.ts";
 import type { SessionOptions } from "./options.ts";
-import { proxy, splice } from "./proxy.ts";
-import { Session } from "./session.ts";
+import { splice } from "./channel/pipe.ts";
+import { proxy } from "./proxy.ts";
+import { qmux } from "./session.ts";
+import type { Session } from "./types.ts";
 import { memoryTransports } from "./transport/memory.ts";
 import type { Channel } from "./types.ts";
 
@@ -23,11 +25,11 @@ import type { Channel } from "./types.ts";
 function proxied(options?: SessionOptions) {
   const [outerA, innerA] = memoryTransports();
   const [innerB, outerB] = memoryTransports();
-  const a = new Session(outerA, options);
-  const b = new Session(outerB, options);
+  const a = qmux(outerA, options);
+  const b = qmux(outerB, options);
   const done = proxy(
-    new Session(innerA, options),
-    new Session(innerB, options),
+    qmux(innerA, options),
+    qmux(innerB, options),
   );
   const watched = watch(done);
   return {
@@ -50,8 +52,8 @@ async function scripted(window?: number) {
   const a = new RawPeer(outerA), b = new RawPeer(outerB);
   const options = { closeTimeout: 1 };
   const done = proxy(
-    new Session(innerA, options),
-    new Session(innerB, options),
+    qmux(innerA, options),
+    qmux(innerB, options),
   );
   const watched = watch(done);
   await a.send(open(0));
@@ -134,10 +136,14 @@ Deno.test("proxy: what is sent to a far end that has closed is dropped, though i
   const [outerA, innerA] = memoryTransports();
   const [innerB, outerB] = memoryTransports();
   const a = new RawPeer(outerA), b = new RawPeer(outerB);
-  const options = { closeTimeout: 1, initialWindow: 1_000, maxWindow: 1_000 };
+  const options = {
+    closeTimeout: 1,
+    initialWindowSize: 1_000,
+    maxWindowSize: 1_000,
+  };
   const done = proxy(
-    new Session(innerA, options),
-    new Session(innerB, options),
+    qmux(innerA, options),
+    qmux(innerB, options),
   );
   await a.send(open(0, 4));
   await b.expect("open");
@@ -160,7 +166,10 @@ Deno.test("proxy: what is sent to a far end that has closed is dropped, though i
 
 Deno.test("proxy: a reader that takes its time holds the writer at the far end back", async () => {
   const window = 1_000;
-  await using it = proxied({ initialWindow: window, maxWindow: window });
+  await using it = proxied({
+    initialWindowSize: window,
+    maxWindowSize: window,
+  });
   const accepted = accept(it.b);
   const here = await it.a.open();
   const there = await accepted;
@@ -181,8 +190,8 @@ Deno.test("proxy: an open that the far end refuses closes the channel", async ()
   const a = new RawPeer(outerA), b = new RawPeer(outerB);
   const options = { closeTimeout: 1 };
   const done = proxy(
-    new Session(innerA, options),
-    new Session(innerB, options),
+    qmux(innerA, options),
+    qmux(innerB, options),
   );
   await a.send(open(0));
   await a.expect("open-confirm");
@@ -223,8 +232,8 @@ Deno.test("proxy: rejects if a session fails", async () => {
 
 Deno.test("proxy: rejects if somebody else accepts the channels", async () => {
   const [left, right] = memoryTransports();
-  await using taken = new Session(left);
-  await using other = new Session(right);
+  await using taken = qmux(left);
+  await using other = qmux(right);
   taken.accept(() => {});
   await assertRejects(() => proxy(taken, other), MuxError, "somebody else");
 });

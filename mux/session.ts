@@ -1,20 +1,22 @@
-import { ChannelTable, type SessionUsage } from "./channel_table.ts";
+import { ChannelTable } from "./table/channel_table.ts";
 import { MuxError } from "./errors.ts";
-import { FrameDecoder } from "./frame_decoder.ts";
-import { FrameQueue } from "./frame_queue.ts";
+import { FrameDecoder } from "./wire/frame_decoder.ts";
+import { FrameQueue } from "./wire/frame_queue.ts";
 import { resolveOptions, type SessionOptions } from "./options.ts";
-import { timeLimit } from "./time_limit.ts";
+import { timeLimit } from "../time_limit.ts";
 import { duplexTransport } from "./transport/duplex.ts";
+import type { RawChannel, RawSession } from "./raw.ts";
 import type {
   Channel,
   Duplex,
-  MuxSession,
+  Session,
+  SessionUsage,
   Transport,
   WaitOptions,
 } from "./types.ts";
 
 /**
- * A qmux session over any pair of byte streams (mux/SPEC.md).
+ * Starts a qmux session over any pair of byte streams (mux/SPEC.md).
  *
  * Both ends are peers: either opens channels. The session reads from the
  * moment it is made, and its reading waits for nobody: neither for the
@@ -22,16 +24,16 @@ import type {
  *
  * @example Two sessions, one channel
  * ```ts
- * import { Session } from "@qtalk/qtalk/mux";
+ * import { qmux } from "@qtalk/qtalk/mux";
  * import { assertEquals } from "@std/assert";
  *
  * const up = new TransformStream<Uint8Array, Uint8Array>();
  * const down = new TransformStream<Uint8Array, Uint8Array>();
- * await using a = new Session({
+ * await using a = qmux({
  *   readable: down.readable,
  *   writable: up.writable,
  * });
- * await using b = new Session({
+ * await using b = qmux({
  *   readable: up.readable,
  *   writable: down.writable,
  * });
@@ -46,8 +48,21 @@ import type {
  * await writer.close();
  * assertEquals(await new Response(readable).text(), "hi");
  * ```
+ *
+ * @param transport a pair of byte streams, or a transport of this module; the
+ * session owns it from now on, and ends it
+ * @param options limits; each has a finite default
+ * @throws {RangeError} if an option is out of range
  */
-export class Session implements MuxSession {
+export function qmux(
+  transport: Duplex | Transport,
+  options: SessionOptions = {},
+): Session {
+  return new QmuxSession(transport, options);
+}
+
+/** A qmux session; {@linkcode qmux} makes it. */
+export class QmuxSession implements RawSession {
   readonly #transport: Transport;
   readonly #closeTimeout: number;
   readonly #queue: FrameQueue;
@@ -79,7 +94,7 @@ export class Session implements MuxSession {
         return this.#transport.write(bytes);
       },
       onError: (error) => this.#writeFailed(error),
-      maxOwedReplies: resolved.maxOwedReplies,
+      maxQueuedReplySize: resolved.maxQueuedReplySize,
     });
     this.#channels = new ChannelTable(this.#queue, resolved);
     this.#decoder = new FrameDecoder(this.#channels);
@@ -114,8 +129,8 @@ export class Session implements MuxSession {
    * that open a channel for every message. Exactly one of them is called, and
    * neither may throw.
    */
-  openChannel(
-    resolve: (channel: Channel) => void,
+  openRaw(
+    resolve: (channel: RawChannel) => void,
     reject: (reason: unknown) => void,
   ): void {
     this.#channels.open(resolve, reject);
@@ -166,8 +181,8 @@ export class Session implements MuxSession {
    * Resolves when the next channel gives back its place: for layers that wait
    * until their channels are done. Never, once the session has ended.
    */
-  vacancy(): Promise<void> {
-    return this.#channels.vacancy();
+  whenSlotFreed(): Promise<void> {
+    return this.#channels.whenSlotFreed();
   }
 
   /** Whether it has ended or is ending: nothing can be opened any more. */
@@ -201,7 +216,7 @@ export class Session implements MuxSession {
         if (chunk === null || this.#state === "ended") break;
         this.#channels.tick();
         this.#decoder.push(chunk);
-        this.#channels.settle();
+        this.#channels.endTurn();
         // To ask for more bytes takes time, and the answer is ready to go: it
         // goes first. That waits for microtasks only, not for the write.
         const { turn } = this.#queue;
@@ -211,7 +226,7 @@ export class Session implements MuxSession {
       else this.#end(connectionLost("the byte stream ended inside a frame"));
     } catch (error) {
       // What came before the bad frame is still the readers'.
-      this.#channels.settle();
+      this.#channels.endTurn();
       if (error instanceof MuxError) this.#end(error);
       else if (isReset(error) && this.#decoder.atBoundary) this.#end(undefined);
       else this.#end(connectionLost("reading failed", error));
@@ -227,7 +242,7 @@ export class Session implements MuxSession {
   #writeFailed(error: unknown): void {
     if (this.#state === "ended") return;
     const lost = connectionLost("writing failed", error);
-    this.#channels.cannotSend(lost);
+    this.#channels.onWriteFailed(lost);
     this.#endGrace = timeLimit(this.#closeTimeout, () => this.#end(lost));
   }
 

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { turn } from "../tests/support/within.ts";
-import { Session } from "./session.ts";
+import { qmux } from "./session.ts";
 import type { Transport } from "./types.ts";
 
 Deno.test("close() waits for the transport to be closed, though the session has ended before", async () => {
@@ -11,7 +11,7 @@ Deno.test("close() waits for the transport to be closed, though the session has 
     closeWrite: () => Promise.resolve(),
     close: () => transportClosed.promise,
   };
-  const session = new Session(transport);
+  const session = qmux(transport);
   await session.closed;
 
   const order: string[] = [];
@@ -31,8 +31,8 @@ Deno.test("close() does not reject, though the transport's does", async () => {
     closeWrite: () => Promise.resolve(),
     close: () => Promise.reject(new Error("broken")),
   };
-  const ended = new Session(transport);
+  const ended = qmux(transport);
   await ended.closed;
   await ended.close();
-  await new Session(transport).close();
+  await qmux(transport).close();
 });

@@ -2,9 +2,9 @@
 import { assertGreaterOrEqual } from "@std/assert";
 import { type Script, scripted } from "../tests/conformance/scripted.ts";
 import { close, data } from "../tests/support/wire.ts";
-import { DEFAULTS } from "./options.ts";
+import { DEFAULT_SESSION_OPTIONS } from "./options.ts";
 
-const { initialWindow, maxPacket } = DEFAULTS;
+const { initialWindowSize, maxPacketSize } = DEFAULT_SESSION_OPTIONS;
 /** Milliseconds to the script and back. */
 const ROUND = 50;
 
@@ -34,12 +34,12 @@ async function upload(
   pass: (ms: number) => void,
 ): Promise<number> {
   const { pipe, id } = await script.incoming();
-  let credit = initialWindow;
+  let credit = initialWindowSize;
   for (let round = 0; round < 20; round++) {
     // What was granted arrives there, and what it allows comes back.
     pass(ROUND);
     while (credit > 0) {
-      const size = Math.min(credit, maxPacket);
+      const size = Math.min(credit, maxPacketSize);
       credit -= size;
       await script.raw.send(data(id, new Uint8Array(size)));
       await pipe.read(size);
@@ -54,7 +54,7 @@ async function upload(
 timed(
   "session windows: one that holds up a peer far away grows",
   async (script, pass) => {
-    assertGreaterOrEqual(await upload(script, pass), 4 * initialWindow);
+    assertGreaterOrEqual(await upload(script, pass), 4 * initialWindowSize);
   },
 );
 
@@ -69,6 +69,6 @@ timed(
     // Under way since before the CLOSE: no answer to it.
     await script.raw.send(data(id, "that goes on"));
     await script.raw.send(close(id));
-    assertGreaterOrEqual(await upload(script, pass), 4 * initialWindow);
+    assertGreaterOrEqual(await upload(script, pass), 4 * initialWindowSize);
   },
 );

@@ -1,7 +1,7 @@
 /** Whether mux/SPEC.md tells the truth where a program can see it. */
 import { assert, assertEquals } from "@std/assert";
-import { encodeFrame, type Frame } from "./frame.ts";
-import { DEFAULTS } from "./options.ts";
+import { encodeFrame, type Frame } from "./wire/frame.ts";
+import { DEFAULT_SESSION_OPTIONS } from "./options.ts";
 
 const ROOT = new URL("../", import.meta.url);
 
@@ -31,12 +31,18 @@ Deno.test("mux/SPEC.md: the limits are those of DEFAULTS, all of them", () => {
   const rows = table("Limits").map(([name, value]) =>
     [name!.replaceAll("`", ""), quantity(value!)] as const
   );
-  assertEquals(Object.fromEntries(rows), { ...DEFAULTS });
+  assertEquals(Object.fromEntries(rows), { ...DEFAULT_SESSION_OPTIONS });
 });
 
 Deno.test("mux/SPEC.md: the frames have the types and lengths that are sent", () => {
   const payload = new Uint8Array(0);
-  const number = { sender: 0, recipient: 0, window: 0, maxPacket: 0, bytes: 0 };
+  const number = {
+    sender: 0,
+    recipient: 0,
+    window: 0,
+    maxPacketSize: 0,
+    bytes: 0,
+  };
   const types: Record<string, Frame["type"]> = {
     OPEN: "open",
     OPEN_CONFIRM: "open-confirm",

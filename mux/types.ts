@@ -78,11 +78,22 @@ export interface Channel {
   readonly closed: Promise<void>;
 }
 
+/** What a session holds at one moment. */
+export interface SessionUsage {
+  /** Channels whose ID is still in use: CLOSE has not gone both ways. */
+  channels: number;
+  /**
+   * Channels that count towards `maxChannels`, because they may hold memory.
+   * Incoming channels that wait to be accepted are included.
+   */
+  slots: number;
+}
+
 /**
  * A connection that carries channels; either side opens them. The vocabulary
  * is WebTransport's, so that a QUIC connection can be one without frames.
  */
-export interface MuxSession extends AsyncIterable<Channel>, AsyncDisposable {
+export interface Session extends AsyncIterable<Channel>, AsyncDisposable {
   /** Opens a channel; resolves when the peer has accepted it. */
   open(options?: WaitOptions): Promise<Channel>;
   /**
@@ -95,6 +106,8 @@ export interface MuxSession extends AsyncIterable<Channel>, AsyncDisposable {
    * a {@linkcode MuxError} otherwise. Never an unhandled rejection.
    */
   readonly closed: Promise<void>;
+  /** What the session holds now: for logs, metrics and tests. */
+  readonly usage: SessionUsage;
   /** Ends the session after what is queued has left. Idempotent. */
   close(): Promise<void>;
 }

@@ -25,12 +25,16 @@
  *
  * @module
  */
-export type { CallbackLife } from "./callback.ts";
-export { callback, type KeptCallback } from "./callback_table.ts";
+export type { CallbackLife } from "./callback/callback.ts";
+export { callback, type KeptCallback } from "./callback/callback_table.ts";
 export { RemoteError, RpcError, type RpcErrorCode } from "./errors.ts";
-export { forward } from "./forward.ts";
-export { withCall, withStream } from "./function_handler.ts";
-export { catchAll, handlerFrom, type HandlerFromOptions } from "./handler.ts";
+export { forward } from "./handler/forward.ts";
+export { withCall, withStream } from "./handler/function_handler.ts";
+export {
+  catchAll,
+  handlerFrom,
+  type HandlerFromOptions,
+} from "./handler/handler_from.ts";
 export type {
   AnyFunction,
   ByteStream,
@@ -50,9 +54,9 @@ export type {
   SentResult,
   UnsentName,
   WholeValue,
-} from "./remote_types.ts";
-export { RpcResponse } from "./response.ts";
-export { Router } from "./router.ts";
+} from "./remote/types.ts";
+export { RpcResponse } from "./client/response.ts";
+export { Router } from "./handler/router.ts";
 export type {
   Call,
   Caller,

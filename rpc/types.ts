@@ -3,9 +3,9 @@
  *
  * @module
  */
-import type { Channel } from "../mux/types.ts";
-import type { Remote } from "./remote_types.ts";
-import type { RpcResponse } from "./response.ts";
+import type { Channel } from "../mux/internal.ts";
+import type { Remote } from "./remote/types.ts";
+import type { RpcResponse } from "./client/response.ts";
 
 /** Choices for one call. */
 export interface CallOptions {

@@ -1,14 +1,17 @@
-import { resolveOptions, type SessionOptions } from "../mux/options.ts";
-import { Session } from "../mux/session.ts";
-import { timeLimit } from "../mux/time_limit.ts";
-import { memoryTransports } from "../mux/transport/memory.ts";
-import type { SchemeOptions } from "../mux/transport/types.ts";
-import type { Transport } from "../mux/types.ts";
+import {
+  qmux,
+  resolveOptions,
+  type SchemeOptions,
+  type Session,
+  type SessionOptions,
+  type Transport,
+} from "../mux/internal.ts";
+import { timeLimit } from "../time_limit.ts";
 import { TalkError } from "./errors.ts";
 import { Peer, type PeerOptions } from "./peer.ts";
-import { ReconnectingPeer } from "./reconnect.ts";
-import type { ReconnectOptions } from "./reconnect_options.ts";
-import { resolveAddress } from "./schemes.ts";
+import { ReconnectingPeer } from "./reconnect/reconnecting_peer.ts";
+import type { ReconnectOptions } from "./reconnect/options.ts";
+import { addressError, resolveAddress } from "./address.ts";
 
 /** Choices for connecting. */
 export interface ConnectOptions extends SchemeOptions {
@@ -170,7 +173,7 @@ export async function dialSession(
   address: string,
   options: ConnectOptions = {},
 ): Promise<Session> {
-  return new Session(await connect(address, options), options.session);
+  return qmux(await connect(address, options), options.session);
 }
 
 async function connect(
@@ -202,49 +205,4 @@ async function connect(
     inTime();
     signal?.removeEventListener("abort", onAbort);
   }
-}
-
-/** Says what could not be done with an address, and why. */
-export function addressError(
-  verb: "dial" | "listen",
-  address: string,
-  cause: unknown,
-): TalkError {
-  const bad = cause instanceof SyntaxError;
-  return new TalkError(
-    bad ? "bad-address" : `${verb}-failed`,
-    `Cannot ${verb === "dial" ? "dial" : "listen on"} "${address}": ${
-      cause instanceof Error ? cause.message : cause
-    }`,
-    { cause },
-  );
-}
-
-/**
- * Two peers in one process, connected to each other: for tests, and for parts
- * of a program that talk as if they were two.
- *
- * @example
- * ```ts
- * import { memoryPair } from "@qtalk/qtalk";
- * import { assertEquals } from "@std/assert";
- *
- * const [a, b] = memoryPair();
- * await using _ = a;
- * b.handle("hi", (_call, respond) => respond.return("there"));
- * assertEquals(await a.call("hi"), "there");
- * ```
- *
- * @param a options of the first
- * @param b options of the second
- */
-export function memoryPair(
-  a: PeerOptions & { session?: SessionOptions } = {},
-  b: PeerOptions & { session?: SessionOptions } = {},
-): [Peer, Peer] {
-  const [left, right] = memoryTransports();
-  return [
-    new Peer(new Session(left, a.session), a),
-    new Peer(new Session(right, b.session), b),
-  ];
 }

@@ -1,6 +1,9 @@
-import { Session } from "../mux/session.ts";
-import { resolveOptions, type SessionOptions } from "../mux/options.ts";
-import { childTransport } from "../mux/transport/child.ts";
+import {
+  childTransport,
+  qmux,
+  resolveOptions,
+  type SessionOptions,
+} from "../mux/internal.ts";
 import { TalkError } from "./errors.ts";
 import { Peer, type PeerOptions } from "./peer.ts";
 
@@ -67,7 +70,10 @@ export function dialCommand(
         : "Cannot talk to command: its stderr is piped, and nobody would read it",
     );
   }
-  return new Peer(new Session(childTransport(child), options.session), options);
+  return new Peer(
+    qmux(childTransport(child), options.session),
+    options,
+  );
 }
 
 /** What `get` gets, unless that throws, as asking for a stream not piped does. */

@@ -239,12 +239,12 @@ Deno.test("session options out of range dial nothing", async () => {
       return true;
     },
   });
-  const session = { maxPacket: 1 };
+  const session = { maxPacketSize: 1 };
   for (const open of [dial, dialSession]) {
     await assertRejects(
       () => open(listener.addr, { session }),
       RangeError,
-      "maxPacket",
+      "maxPacketSize",
     );
   }
   await turn();

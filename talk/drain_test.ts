@@ -59,7 +59,7 @@ function test(behaviour: string, body: (lab: Lab) => Promise<void>): void {
 
 test("calls under way are answered first, then the session ends cleanly", async (lab) => {
   const calls = [await lab.start(), await lab.start()];
-  const closing = watch(lab.server.close({ drain: DRAIN }));
+  const closing = watch(lab.server.close({ drainTimeout: DRAIN }));
   await turn();
   lab.running[1]!.resolve("second");
   assertEquals(await calls[1]!.call, "second");
@@ -80,18 +80,18 @@ test("with nothing under way it closes at once, whatever channels were opened ah
     ]);
   }
   assert(
-    lab.server.session.usage.places > 2,
+    lab.server.session.usage.slots > 2,
     "there are channels opened ahead",
   );
   using time = new FakeTime();
-  await lab.server.close({ drain: DRAIN });
+  await lab.server.close({ drainTimeout: DRAIN });
   await lab.client.closed;
   assertEquals(time.waiting, 0);
 });
 
 test("calls that begin meanwhile are refused as unavailable, and not begun", async (lab) => {
   const { call } = await lab.start();
-  const closing = lab.server.close({ drain: DRAIN });
+  const closing = lab.server.close({ drainTimeout: DRAIN });
   for (let i = 0; i < 3; i++) {
     const error = await assertRejects(
       () => lab.client.call("wait"),
@@ -107,7 +107,7 @@ test("calls that begin meanwhile are refused as unavailable, and not begun", asy
 
 test("this side makes no new calls", async (lab) => {
   const { call } = await lab.start();
-  const closing = lab.server.close({ drain: DRAIN });
+  const closing = lab.server.close({ drainTimeout: DRAIN });
   for (const make of ["call", "request"] as const) {
     const error = await assertRejects(
       () => lab.server[make]("echo", [1]),
@@ -131,7 +131,7 @@ test("a handler that is running may still call back", async (lab) => {
   });
   const call = lab.client.call("callback");
   await begun.promise;
-  const closing = lab.server.close({ drain: DRAIN });
+  const closing = lab.server.close({ drainTimeout: DRAIN });
   go.resolve();
   assertEquals(await call, "back");
   await closing;
@@ -147,7 +147,7 @@ test("calls of this side that are under way are waited for", async (lab) => {
   });
   const call = lab.server.call("slow");
   await asked.promise;
-  const closing = watch(lab.server.close({ drain: DRAIN }));
+  const closing = watch(lab.server.close({ drainTimeout: DRAIN }));
   for (let i = 0; i < 5; i++) await turn();
   assertEquals(closing.state, "pending");
   answer.resolve();
@@ -162,7 +162,7 @@ test("a continued call is under way until its channel is closed", async (lab) =>
     void readable.pipeTo(writable);
   });
   const response = await lab.client.request("bytes");
-  const closing = watch(lab.server.close({ drain: DRAIN }));
+  const closing = watch(lab.server.close({ drainTimeout: DRAIN }));
   const { readable, writable } = response.channel!;
   const writer = writable.getWriter();
   await turn();
@@ -179,7 +179,7 @@ test("an answer that waits for its reader arrives whole", async (lab) => {
   const closing = Promise.withResolvers<void>();
   lab.server.handle("large", (_call, respond) => {
     void respond.return(text);
-    closing.resolve(lab.server.close({ drain: DRAIN }));
+    closing.resolve(lab.server.close({ drainTimeout: DRAIN }));
   });
   assertEquals(await lab.client.call("large") === text, true);
   await closing.promise;
@@ -188,7 +188,7 @@ test("an answer that waits for its reader arrives whole", async (lab) => {
 test("what is not done in time is cancelled", async (lab) => {
   const { call } = await lab.start();
   using time = new FakeTime();
-  const closing = watch(lab.server.close({ drain: DRAIN }));
+  const closing = watch(lab.server.close({ drainTimeout: DRAIN }));
   time.tick(DRAIN - 1);
   await turn();
   assertEquals([closing.state, lab.aborted.length], ["pending", 0]);
@@ -202,7 +202,7 @@ test("what is not done in time is cancelled", async (lab) => {
 
 test("close() without drain ends the wait", async (lab) => {
   const { call } = await lab.start();
-  const draining = lab.server.close({ drain: DRAIN });
+  const draining = lab.server.close({ drainTimeout: DRAIN });
   await lab.server.close();
   await draining;
   await assertRejects(() => call, MuxError);
@@ -211,7 +211,7 @@ test("close() without drain ends the wait", async (lab) => {
 test("an end of the session ends the wait", async (lab) => {
   await lab.start();
   using time = new FakeTime();
-  const draining = lab.server.close({ drain: DRAIN });
+  const draining = lab.server.close({ drainTimeout: DRAIN });
   await lab.client.close();
   await draining;
   assertEquals(time.waiting, 0);
@@ -219,7 +219,7 @@ test("an end of the session ends the wait", async (lab) => {
 
 test("after the end it is as any close()", async (lab) => {
   await lab.server.close();
-  await lab.server.close({ drain: DRAIN });
+  await lab.server.close({ drainTimeout: DRAIN });
 });
 
 Deno.test("draining: a listener stops accepting, and all its peers drain", async () => {
@@ -235,7 +235,7 @@ Deno.test("draining: a listener stops accepting, and all its peers drain", async
   const peers = [await dial(listener.addr), await dial(listener.addr)];
   const calls = peers.map((peer) => peer.call("wait"));
   while (running < 2) await turn();
-  const closing = watch(listener.close({ drain: DRAIN }));
+  const closing = watch(listener.close({ drainTimeout: DRAIN }));
   await turn();
   await assertRejects(() => dial(listener.addr));
   assertEquals(closing.state, "pending");

@@ -1,9 +1,12 @@
-import { resolveOptions, type SessionOptions } from "../mux/options.ts";
-import { Session } from "../mux/session.ts";
-import { addressError } from "./dial.ts";
+import {
+  qmux,
+  resolveOptions,
+  type Session,
+  type SessionOptions,
+} from "../mux/internal.ts";
 import { Listener, type ListenerOptions } from "./listener.ts";
 import { Peer, type PeerOptions } from "./peer.ts";
-import { resolveAddress } from "./schemes.ts";
+import { addressError, resolveAddress } from "./address.ts";
 
 /** Choices for {@linkcode listenSession}. */
 export interface ListenSessionOptions extends ListenerOptions {
@@ -74,7 +77,7 @@ async function start<T extends Peer | Session>(
   try {
     return new Listener(
       scheme.listen(rest),
-      (transport) => make(new Session(transport, options.session)),
+      (transport) => make(qmux(transport, options.session)),
       options,
     );
   } catch (error) {

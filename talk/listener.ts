@@ -1,10 +1,13 @@
-import type { Accepted, TransportListener } from "../mux/transport/types.ts";
-import type { Transport } from "../mux/types.ts";
-import { Iteration } from "./iteration.ts";
+import type {
+  Accepted,
+  Transport,
+  TransportListener,
+} from "../mux/internal.ts";
+import { Iteration } from "./accept_iterator.ts";
 import type { CloseOptions } from "./peer.ts";
 
 /** Who connects, as far as one can tell before anything is said. */
-export interface Connection {
+export interface ConnectionInfo {
   /** Where it comes from, in the form of an address. */
   remoteAddr: string;
 }
@@ -15,7 +18,7 @@ export interface ListenerOptions {
    * Asked about every connection before a byte of it is read; `false`, or a
    * throw, closes it. Others are accepted while it thinks.
    */
-  accept?: (connection: Connection) => boolean | Promise<boolean>;
+  accept?: (connection: ConnectionInfo) => boolean | Promise<boolean>;
 }
 
 /** Milliseconds to wait after an accept that failed, such as for want of files. */

@@ -6,7 +6,8 @@ import {
   listenSession,
   type MuxError,
   Peer,
-  Session,
+  qmux,
+  type Session,
   TalkError,
 } from "@qtalk/qtalk";
 import { assert, assertEquals, assertRejects } from "@std/assert";
@@ -30,7 +31,7 @@ class Source implements TransportListener {
   connect(remoteAddr = "test:client"): Session {
     const [near, far] = memoryTransports();
     this.#push({ transport: near, remoteAddr });
-    return new Session(far, { closeTimeout: 1 });
+    return qmux(far, { closeTimeout: 1 });
   }
 
   /** Accepting fails. */
@@ -66,8 +67,7 @@ class Source implements TransportListener {
 
 function listening(options: ListenerOptions = {}) {
   const source = new Source();
-  const make = (transport: Transport) =>
-    new Peer(new Session(transport), { handler });
+  const make = (transport: Transport) => new Peer(qmux(transport), { handler });
   return { source, listener: new Listener(source, make, options) };
 }
 

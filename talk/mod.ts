@@ -20,12 +20,12 @@ export {
   dial,
   type DialOptions,
   dialSession,
-  memoryPair,
   type ReconnectingDialOptions,
 } from "./dial.ts";
-export type { SchemeOptions } from "../mux/transport/types.ts";
+export type { SchemeOptions } from "../mux/internal.ts";
 export { dialCommand, type DialCommandOptions } from "./dial_command.ts";
 export { TalkError, type TalkErrorCode } from "./errors.ts";
+export { memoryPair } from "./memory_pair.ts";
 export {
   listen,
   type ListenOptions,
@@ -33,7 +33,7 @@ export {
   type ListenSessionOptions,
 } from "./listen.ts";
 export {
-  type Connection,
+  type ConnectionInfo,
   Listener,
   type ListenerOptions,
   type Served,
@@ -44,10 +44,10 @@ export {
   Peer,
   type PeerOptions,
 } from "./peer.ts";
-export type { BackoffOptions } from "./backoff.ts";
-export { ReconnectingPeer } from "./reconnect.ts";
+export type { BackoffOptions } from "./reconnect/backoff.ts";
+export { ReconnectingPeer } from "./reconnect/reconnecting_peer.ts";
 export type {
   ConnectionState,
   ReconnectEnvironment,
   ReconnectOptions,
-} from "./reconnect_options.ts";
+} from "./reconnect/options.ts";

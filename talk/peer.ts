@@ -1,24 +1,35 @@
-import type { Codec } from "../codec/codec.ts";
-import { json } from "../codec/json.ts";
 import {
-  DEFAULT_MAX_PARTIAL_VALUES,
+  type Codec,
   DEFAULT_MAX_VALUE_SIZE,
+  DEFAULT_VALUE_BUDGET_SIZE,
+  json,
   ValueBudget,
-} from "../codec/value_stream.ts";
-import type { QmuxChannel } from "../mux/channel.ts";
-import { MuxError } from "../mux/errors.ts";
-import { timeLimit } from "../mux/time_limit.ts";
-import type { Session } from "../mux/session.ts";
-import { ChannelPool, lendChannels } from "../rpc/channel_pool.ts";
-import { DEFAULT_MAX_CALLBACKS } from "../rpc/callback_table.ts";
-import { Client } from "../rpc/client.ts";
-import { Link } from "../rpc/link.ts";
-import { remoteOf } from "../rpc/remote.ts";
-import type { Remote } from "../rpc/remote_types.ts";
-import { invoke, notFound, Router } from "../rpc/router.ts";
-import type { RpcResponse } from "../rpc/response.ts";
-import { Server } from "../rpc/server.ts";
-import type { Caller, CallOptions, Handler } from "../rpc/types.ts";
+} from "../codec/internal.ts";
+import {
+  MuxError,
+  type RawChannel,
+  type RawSession,
+  rawSession,
+  type Session,
+} from "../mux/internal.ts";
+import { timeLimit } from "../time_limit.ts";
+import {
+  type Caller,
+  type CallOptions,
+  ChannelPool,
+  Client,
+  DEFAULT_MAX_CALLBACKS,
+  type Handler,
+  invoke,
+  lendChannels,
+  Link,
+  notFound,
+  type Remote,
+  remoteOf,
+  Router,
+  type RpcResponse,
+  Server,
+} from "../rpc/internal.ts";
 
 /** Calls that one peer answers at once unless it is told otherwise. */
 export const DEFAULT_MAX_CONCURRENT_CALLS = 1_024;
@@ -60,7 +71,7 @@ export interface PeerOptions {
    * Bytes that all values may take which have arrived in part; a value past it
    * fails its call. Default: 64 MiB.
    */
-  maxPartialValues?: number;
+  valueBudgetSize?: number;
   /**
    * Calls that are answered at once; the next ones fail with `busy: …`.
    * Default: 1,024.
@@ -80,7 +91,7 @@ export interface CloseOptions {
    * their end. Those that begin meanwhile are refused with `unavailable: …`.
    * Default: 0.
    */
-  drain?: number;
+  drainTimeout?: number;
 }
 
 /**
@@ -101,6 +112,7 @@ export interface CloseOptions {
 export class Peer implements Caller, AsyncDisposable {
   /** The session below. Its incoming channels are the peer's. */
   readonly session: Session;
+  readonly #raw: RawSession;
   readonly #router = new Router();
   readonly #client: Client;
   readonly #link: Link;
@@ -122,13 +134,14 @@ export class Peer implements Caller, AsyncDisposable {
       handler: fallback = notFound,
       onError = () => {},
       maxValueSize = DEFAULT_MAX_VALUE_SIZE,
-      maxPartialValues = DEFAULT_MAX_PARTIAL_VALUES,
+      valueBudgetSize = DEFAULT_VALUE_BUDGET_SIZE,
       maxConcurrentCalls = DEFAULT_MAX_CONCURRENT_CALLS,
       maxCallbacks = DEFAULT_MAX_CALLBACKS,
     } = options;
     this.session = session;
-    const budget = new ValueBudget(maxPartialValues);
-    const channels = new ChannelPool(session);
+    const raw = this.#raw = rawSession(session);
+    const budget = new ValueBudget(valueBudgetSize);
+    const channels = new ChannelPool(raw);
     lendChannels(this, channels);
     const link = this.#link = new Link(maxCallbacks);
     const clientIn = (codec: Codec) =>
@@ -159,7 +172,7 @@ export class Peer implements Caller, AsyncDisposable {
       },
       onError: report,
     });
-    session.accept((channel) => this.#server.serve(channel as QmuxChannel));
+    session.accept((channel) => this.#server.serve(channel as RawChannel));
     const release = () => link.callbacks.close();
     session.closed.then(release, (error) => {
       release();
@@ -193,7 +206,7 @@ export class Peer implements Caller, AsyncDisposable {
   }
 
   /** How many functions of this end the other end can call now. */
-  get callbacks(): number {
+  get callbackCount(): number {
     return this.#link.callbacks.size;
   }
 
@@ -229,8 +242,8 @@ export class Peer implements Caller, AsyncDisposable {
    *
    * @param options whether to wait
    */
-  async close({ drain = 0 }: CloseOptions = {}): Promise<void> {
-    if (drain > 0) await this.#drain(drain);
+  async close({ drainTimeout = 0 }: CloseOptions = {}): Promise<void> {
+    if (drainTimeout > 0) await this.#drain(drainTimeout);
     await this.session.close();
   }
 
@@ -251,7 +264,7 @@ export class Peer implements Caller, AsyncDisposable {
     this.session.closed.then(end, end);
     const inTime = timeLimit(ms, end);
     while (!over && this.#isBusy()) {
-      await Promise.race([this.session.vacancy(), ended.promise]);
+      await Promise.race([this.#raw.whenSlotFreed(), ended.promise]);
     }
     inTime();
   }
@@ -259,7 +272,7 @@ export class Peer implements Caller, AsyncDisposable {
   /** Whether there are channels beyond those opened ahead of need. */
   #isBusy(): boolean {
     const unused = this.#server.idle + this.#channels.unused;
-    return this.session.usage.places > unused;
+    return this.session.usage.slots > unused;
   }
 }
 

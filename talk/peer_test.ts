@@ -4,9 +4,9 @@ import {
   memoryPair,
   MuxError,
   Peer,
+  qmux,
   RemoteError,
   Router,
-  Session,
 } from "@qtalk/qtalk";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { memoryTransports } from "../mux/transport/memory.ts";
@@ -36,11 +36,11 @@ Deno.test("each of two peers has options of its own", async () => {
 
 Deno.test("a peer answers calls from the moment it exists", async () => {
   const [left, right] = memoryTransports();
-  await using b = new Peer(new Session(right), {
+  await using b = new Peer(qmux(right), {
     handler: (_call, respond) => respond.return("at once"),
   });
   const early = b.call("early");
-  await using a = new Peer(new Session(left));
+  await using a = new Peer(qmux(left));
   assertEquals(await a.call("x"), "at once");
   const error = await assertRejects(() => early, RemoteError);
   assertEquals(error.text, "not found: /early");

@@ -89,22 +89,119 @@ const ENTRIES = Object.values(exports).map((path) => path.slice("./".length));
 /** All imports of the library. */
 const EDGES = (await Promise.all(ENTRIES.map(importsFrom))).flat();
 
-const ALLOWED: Record<string, string[]> = {
+/** The layers, each with those that it may import, itself included. */
+const LAYERS: Record<string, string[]> = {
   codec: ["codec"],
   mux: ["mux"],
   rpc: ["rpc", "mux", "codec"],
   talk: ["talk", "rpc", "mux", "codec"],
 };
 
-for (const [layer, allowed] of Object.entries(ALLOWED)) {
-  Deno.test(`architecture: ${layer} imports only ${allowed.join(", ")}, when it starts and later`, () => {
-    const inProject = /^(?:\w+\/)*\w+\.ts$/;
-    for (const { from, to } of EDGES) {
-      if (!from.startsWith(`${layer}/`) || !inProject.test(to)) continue;
-      assert(allowed.includes(to.split("/")[0]!), `${from} imports ${to}`);
-    }
-  });
+/** The modules beneath all layers: files beside `mod.ts` that import nothing. */
+const FOUNDATION = [...Deno.readDirSync(ROOT)]
+  .map(({ name }) => name)
+  .filter((name) => name.endsWith(".ts") && name !== "mod.ts");
 
+/** The modules by which a folder offers itself to others. */
+const FACES = ["mod.ts", "internal.ts", "internal_deno.ts"];
+
+/** Whether a module is part of the project. */
+function isInside(path: string): boolean {
+  return /^(?:\w+\/)*\w+\.ts$/.test(path);
+}
+
+/** The folder of a module: `mux/wire` of `mux/wire/frame.ts`. */
+function folderOf(path: string): string {
+  return path.slice(0, Math.max(0, path.lastIndexOf("/")));
+}
+
+/** The folders of a module, from the outermost: `mux`, then `mux/wire`. */
+function foldersOf(path: string): string[] {
+  const names = path.split("/").slice(0, -1);
+  return names.map((_, i) => names.slice(0, i + 1).join("/"));
+}
+
+/** The folders that have a face. */
+const FACED = new Set(
+  Object.keys(LAYERS).flatMap((layer) => [...modulesIn(layer)])
+    .filter((path) => FACES.includes(path.slice(path.lastIndexOf("/") + 1)))
+    .map(folderOf),
+);
+
+/** Groups of modules that import each other, directly or by way of others. */
+function circles(edges: readonly Edge[]): string[][] {
+  const next = Map.groupBy(edges, ({ from }) => from);
+  const index = new Map<string, number>();
+  const low = new Map<string, number>();
+  const stack: string[] = [];
+  const found: string[][] = [];
+  // Tarjan's strongly connected components.
+  const visit = (path: string) => {
+    index.set(path, index.size);
+    low.set(path, index.get(path)!);
+    stack.push(path);
+    for (const { to } of next.get(path) ?? []) {
+      if (!index.has(to)) visit(to);
+      if (!stack.includes(to)) continue;
+      low.set(path, Math.min(low.get(path)!, low.get(to)!));
+    }
+    if (low.get(path) !== index.get(path)) return;
+    const circle = stack.splice(stack.indexOf(path));
+    if (circle.length > 1) found.push(circle.sort());
+  };
+  for (const path of next.keys()) if (!index.has(path)) visit(path);
+  return found;
+}
+
+/** What is wrong with where an import leads; undefined if nothing is. */
+function breach({ from, to }: Edge): string | undefined {
+  if (!isInside(from) || !isInside(to)) return undefined;
+  const [layer, target] = [from, to].map((path) => path.split("/")[0]!);
+  const allowed = LAYERS[layer!];
+  if (FOUNDATION.includes(from)) return "the foundation imports nothing";
+  if (allowed === undefined || FOUNDATION.includes(to)) return undefined;
+  if (!allowed.includes(target!)) return `${layer} may not import ${target}`;
+  // The outermost folder of `to` that `from` is not in, and that has a face.
+  const entered = foldersOf(to).find((folder) =>
+    !from.startsWith(`${folder}/`) && FACED.has(folder)
+  );
+  if (entered === undefined) return undefined;
+  return FACES.some((face) => to === `${entered}/${face}`)
+    ? undefined
+    : `only the face of ${entered} may be imported from outside it`;
+}
+
+Deno.test("architecture: imports follow the layers and the faces of folders", () => {
+  const breaches = EDGES.flatMap((edge) => {
+    const why = breach(edge);
+    return why === undefined ? [] : [`${edge.from} imports ${edge.to}: ${why}`];
+  });
+  assertEquals([...new Set(breaches)], []);
+});
+
+Deno.test("architecture: no modules import each other in a circle, types included", () => {
+  assertEquals(circles(EDGES.filter(({ dynamic }) => !dynamic)), []);
+});
+
+Deno.test("architecture: a circle, a wrong direction and a hidden module would be found", () => {
+  const edge = (from: string, to: string) => ({ from, to, dynamic: false });
+  assertEquals(circles([edge("a", "b"), edge("b", "c"), edge("c", "a")]), [
+    ["a", "b", "c"],
+  ]);
+  assertEquals(circles([edge("a", "b"), edge("a", "c"), edge("b", "c")]), []);
+  assertEquals(
+    breach(edge("codec/json.ts", "mux/types.ts")),
+    "codec may not import mux",
+  );
+  assertEquals(
+    breach(edge("rpc/mod.ts", "mux/wire/frame.ts")),
+    "only the face of mux may be imported from outside it",
+  );
+  assertEquals(breach(edge("rpc/mod.ts", "mux/internal.ts")), undefined);
+  assertEquals(breach(edge("mux/wire/frame.ts", "mux/errors.ts")), undefined);
+});
+
+for (const layer of Object.keys(LAYERS)) {
   Deno.test(`architecture: every module of ${layer} is reached, so that its imports were seen`, () => {
     const seen = new Set([...ENTRIES, ...EDGES.map(({ to }) => to)]);
     assertEquals([...modulesIn(layer)].filter((path) => !seen.has(path)), []);
@@ -117,7 +214,7 @@ Deno.test("architecture: imports that are run later are seen, too", () => {
 });
 
 Deno.test("architecture: only the command line imports what it computes the name of", () => {
-  for (const path of Object.keys(ALLOWED).flatMap((l) => [...modulesIn(l)])) {
+  for (const path of Object.keys(LAYERS).flatMap((l) => [...modulesIn(l)])) {
     if (path.startsWith("talk/cli/")) continue; // A user names the module.
     const computed = /\bimport\((?!\s*")/.exec(codeOf(path));
     assertEquals(computed, null, `${path} hides an import`);
@@ -126,7 +223,7 @@ Deno.test("architecture: only the command line imports what it computes the name
 
 Deno.test("architecture: mod.ts reaches nothing outside the project when it starts", () => {
   const outside = [...staticallyReached("mod.ts", EDGES)].filter((file) =>
-    !/^(mod\.ts|(codec|mux|rpc|talk)\/.*)$/.test(file)
+    !isInside(file)
   );
   assertEquals(outside, []);
 });

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { DEFAULT_MAX_DEPTH, DEFAULT_MAX_VALUE_SIZE } from "@qtalk/qtalk/codec";
-import { DEFAULTS } from "@qtalk/qtalk/mux";
-import { DEFAULT_MAX_CALLBACKS } from "../rpc/callback_table.ts";
+import { DEFAULT_SESSION_OPTIONS } from "@qtalk/qtalk/mux";
+import { DEFAULT_MAX_CALLBACKS } from "../rpc/callback/callback_table.ts";
 import { DEFAULT_MAX_CONCURRENT_CALLS } from "../talk/peer.ts";
 
 const ROOT = new URL("../", import.meta.url);
@@ -78,7 +78,7 @@ for (const path of files()) {
 
 Deno.test("docs: the README's table of limits has every default as it is", () => {
   const limits: Record<string, number> = {
-    ...DEFAULTS,
+    ...DEFAULT_SESSION_OPTIONS,
     maxValueSize: DEFAULT_MAX_VALUE_SIZE,
     maxConcurrentCalls: DEFAULT_MAX_CONCURRENT_CALLS,
     maxCallbacks: DEFAULT_MAX_CALLBACKS,

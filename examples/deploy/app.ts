@@ -24,7 +24,7 @@ export interface App {
   /** Whether other isolates see who is here. */
   readonly shared: boolean;
   /** Ends, giving calls under way so many milliseconds. */
-  close(drain: number): Promise<void>;
+  close(drainTimeout: number): Promise<void>;
 }
 
 /** What the server asks of those that connect to it. */
@@ -137,8 +137,8 @@ export async function startApp(options: AppOptions = {}): Promise<App> {
   return {
     url: `http://${hostname ?? "localhost"}:${server.addr.port}/`,
     shared: state.shared,
-    async close(drain) {
-      await handle.listener.close({ drain });
+    async close(drainTimeout) {
+      await handle.listener.close({ drainTimeout });
       await state.close();
       await server.shutdown();
     },

@@ -47,7 +47,7 @@ const peer = await dial(home, {
 });
 // Deno Deploy gives 5 seconds.
 Deno.addSignalListener("SIGINT", async () => {
-  await peer.close({ drain: 3_000 });
+  await peer.close({ drainTimeout: 3_000 });
   await server.shutdown();
   Deno.exit();
 });

@@ -79,11 +79,11 @@ class Pipe {
  *
  * @example
  * ```ts
- * import { memoryTransports, Session } from "@qtalk/qtalk/mux";
+ * import { memoryTransports, qmux } from "@qtalk/qtalk/mux";
  *
  * const [left, right] = memoryTransports();
- * await using a = new Session(left);
- * await using b = new Session(right);
+ * await using a = qmux(left);
+ * await using b = qmux(right);
  * b.accept((channel) => channel.close());
  * const channel = await a.open();
  * await channel.closed;

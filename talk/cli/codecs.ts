@@ -3,8 +3,7 @@
  *
  * @module
  */
-import type { Codec } from "../../codec/codec.ts";
-import { json } from "../../codec/json.ts";
+import { type Codec, json } from "../../codec/internal.ts";
 import { UsageError } from "./exit.ts";
 
 /** The option of every command that has values to encode. */
@@ -20,8 +19,8 @@ export const CODEC_OPTION = {
  * JSON needs no registry.
  */
 const MODULES: Readonly<Record<string, string>> = {
-  cbor: "../../codec/cbor.ts",
-  msgpack: "../../codec/msgpack.ts",
+  cbor: "../../codec/cbor/cbor.ts",
+  msgpack: "../../codec/msgpack/msgpack.ts",
 };
 
 /** The variable that the reference's commands read. */

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { MuxError } from "../../mux/errors.ts";
-import { RemoteError, RpcError } from "../../rpc/errors.ts";
+import { MuxError } from "../../mux/internal.ts";
+import { RemoteError, RpcError } from "../../rpc/internal.ts";
 import { TalkError } from "../errors.ts";
 
 /** What the exit codes mean. */

@@ -20,16 +20,16 @@
  * @module
  */
 import config from "../../deno.json" with { type: "json" };
-import { bench } from "./bench.ts";
-import { call } from "./call.ts";
-import { check } from "./check.ts";
+import { bench } from "./commands/bench.ts";
+import { call } from "./commands/call.ts";
+import { check } from "./commands/check.ts";
 import { type Command, PROGRAM, twoColumns } from "./command.ts";
 import { EXIT, exitCodeOf, OutputClosed, UsageError } from "./exit.ts";
-import { interop } from "./interop.ts";
-import { proxy } from "./proxy.ts";
-import { serve } from "./serve.ts";
+import { interop } from "./commands/interop.ts";
+import { proxy } from "./commands/proxy.ts";
+import { serve } from "./commands/serve.ts";
 import { Terminal } from "./terminal.ts";
-import { tunnel } from "./tunnel.ts";
+import { tunnel } from "./commands/tunnel.ts";
 
 const COMMANDS: readonly Command[] = Object.freeze([
   call,

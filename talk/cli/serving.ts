@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { Codec } from "../../codec/codec.ts";
-import type { Handler } from "../../rpc/types.ts";
+import type { Codec } from "../../codec/internal.ts";
+import type { Handler } from "../../rpc/internal.ts";
 import { listen } from "../listen.ts";
 import type { Served } from "../listener.ts";
 import { EXIT } from "./exit.ts";

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { json } from "../../codec/json.ts";
+import { json } from "../../codec/internal.ts";
 import { UsageError } from "./exit.ts";
 import type { Style } from "./terminal.ts";
 

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { Peer, Session, windowTransport } from "@qtalk/qtalk";
+import { Peer, qmux, windowTransport } from "@qtalk/qtalk";
 import { service } from "./within_page.ts";
 
 /** What is used of the frame: Deno's types know no windows. */
@@ -15,4 +15,6 @@ interface Frame {
 const { location, parent } = globalThis as unknown as Frame;
 
 const origin = new URLSearchParams(location.search).get("page")!;
-new Peer(new Session(windowTransport(parent, origin)), { handler: service() });
+new Peer(qmux(windowTransport(parent, origin)), {
+  handler: service(),
+});

@@ -10,9 +10,9 @@ import {
   messagePortTransport,
   MuxError,
   Peer,
+  qmux,
   RemoteError,
   RpcError,
-  Session,
   windowTransport,
 } from "@qtalk/qtalk";
 import { patternStream, verifyPattern } from "../interop/pattern.ts";
@@ -45,7 +45,7 @@ function frame(): { peer: Peer; origin: string; url: string } {
   const url = document.querySelector("iframe").src;
   const { origin } = new URL(url);
   const transport = windowTransport(frames[0]!, origin);
-  return { peer: new Peer(new Session(transport)), origin, url };
+  return { peer: new Peer(qmux(transport)), origin, url };
 }
 
 /** Bytes to an `echo` of bytes and back, both at once. */
@@ -113,7 +113,7 @@ const cases = {
 
   async worker() {
     const worker = new Worker("/worker.js", { type: "module" });
-    const other = new Peer(new Session(messagePortTransport(worker)));
+    const other = new Peer(qmux(messagePortTransport(worker)));
     expect("a function", await other.call("add", [1, 2]), 3);
     await thereAndBack(other, BULK / 4);
     await other.close();
@@ -124,7 +124,7 @@ const cases = {
     const { port1, port2 } = new MessageChannel();
     const worker = new Worker("/worker.js", { type: "module" });
     worker.postMessage({ port: port2 }, [port2]);
-    const other = new Peer(new Session(messagePortTransport(port1)));
+    const other = new Peer(qmux(messagePortTransport(port1)));
     expect("a function", await other.call("add", [1, 2]), 3);
     await other.close();
     worker.terminate();
@@ -140,7 +140,7 @@ const cases = {
 
   async frameOfOtherOrigin() {
     const transport = windowTransport(frames[0]!, "https://other.example");
-    const other = new Peer(new Session(transport));
+    const other = new Peer(qmux(transport));
     const error = await failure(other.call("origin", null, { timeout: 500 }));
     expect("a failure", error instanceof RpcError && error.code, "timeout");
     await other.close();

@@ -8,17 +8,17 @@ import {
   type MessagePortLike,
   messagePortTransport,
   Peer,
-  Session,
+  qmux,
 } from "@qtalk/qtalk";
 import { service } from "./within_page.ts";
 
 // Checked as what a page is, `self` has no postMessage() of this form.
 const scope = self as unknown as MessagePortLike;
-new Peer(new Session(messagePortTransport(scope)), { handler: service() });
+new Peer(qmux(messagePortTransport(scope)), { handler: service() });
 
 self.addEventListener("message", (event) => {
   const { data } = event as MessageEvent;
   if (!(data.port instanceof MessagePort)) return;
-  const session = new Session(messagePortTransport(data.port));
+  const session = qmux(messagePortTransport(data.port));
   new Peer(session, { handler: service() });
 });

@@ -56,7 +56,7 @@ scripted(
       { type: "window-adjust", recipient: 5, bytes: 250 },
     ]);
   },
-  { initialWindow: 1_000, maxWindow: 1_000 },
+  { initialWindowSize: 1_000, maxWindowSize: 1_000 },
 );
 
 scripted("checklist: an adjust by zero is ignored", async (script) => {
@@ -76,7 +76,7 @@ scripted("checklist: DATA past the window ends the session", async (script) => {
     await violate(script, dataHeader(id, 41)),
     "DATA of 41 bytes came for a window of 40",
   );
-}, { initialWindow: 100, maxWindow: 100 });
+}, { initialWindowSize: 100, maxWindowSize: 100 });
 
 scripted(
   "checklist: DATA longer than a packet ends the session, before a byte of it came",
@@ -87,7 +87,7 @@ scripted(
       "DATA of 10 bytes came for a packet size of 9",
     );
   },
-  { maxPacket: 9 },
+  { maxPacketSize: 9 },
 );
 
 scripted(
@@ -180,7 +180,7 @@ scripted(
       const { sender } = await script.raw.expect("open");
       await script.raw.send(openFailure(sender));
       assertCode(await opening, "open-refused");
-      assertEquals(script.session.usage, { channels: 0, places: 0 });
+      assertEquals(script.session.usage, { channels: 0, slots: 0 });
     }
   },
   { maxChannels: 1 },

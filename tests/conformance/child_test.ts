@@ -1,4 +1,4 @@
-import { Session } from "../../mux/session.ts";
+import { qmux } from "../../mux/session.ts";
 import { childTransport } from "../../mux/transport/child.ts";
 import { tcp } from "../../mux/transport/tcp.ts";
 import { testSession } from "./session_suite.ts";
@@ -32,5 +32,9 @@ testTransport("child process transport", childPair);
 
 testSession("session over a child process", async (options) => {
   const { a, b, close } = await childPair();
-  return { a: new Session(a, options.a), b: new Session(b, options.b), close };
+  return {
+    a: qmux(a, options.a),
+    b: qmux(b, options.b),
+    close,
+  };
 });

@@ -11,7 +11,7 @@ import {
 /** More than any window that these tests set. */
 const FLOOD = new Uint8Array(100_000);
 /** A window that FLOOD does not fit into. */
-const SMALL = { initialWindow: 1_000, maxWindow: 1_000 };
+const SMALL = { initialWindowSize: 1_000, maxWindowSize: 1_000 };
 
 /**
  * The closing table of mux/SPEC.md, a test for each row, which its name quotes:
@@ -130,7 +130,7 @@ export function testClosing(test: SessionTest): void {
       await assertFails(a.write("after"), "channel-closed");
       // What the window had let through before is the peer's to read.
       const { text, error } = await b.rest();
-      assertEquals([text.length, error], [SMALL.initialWindow, undefined]);
+      assertEquals([text.length, error], [SMALL.initialWindowSize, undefined]);
       await Promise.all([a.channel.closed, b.channel.closed]);
     },
     { b: SMALL },

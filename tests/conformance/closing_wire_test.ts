@@ -5,8 +5,8 @@
  * @module
  */
 import { assertEquals } from "@std/assert";
-import type { Frame } from "../../mux/frame.ts";
-import { rawSession } from "../support/raw_peer.ts";
+import type { Frame } from "../../mux/wire/frame.ts";
+import { scriptedSession } from "../support/raw_peer.ts";
 import { adjust, close, data, eof, open } from "../support/wire.ts";
 import { turn, watch } from "../support/within.ts";
 import { scripted } from "./scripted.ts";
@@ -84,7 +84,7 @@ scripted(
     await script.raw.send(eof(id));
     assertEquals(await script.said(), []);
   },
-  { initialWindow: 1_000, maxWindow: 1_000 },
+  { initialWindowSize: 1_000, maxWindowSize: 1_000 },
 );
 
 scripted(
@@ -98,7 +98,7 @@ scripted(
       { type: "window-adjust", recipient: 5, bytes: 1_000 },
     ]);
   },
-  { initialWindow: 1_000, maxWindow: 1_000 },
+  { initialWindowSize: 1_000, maxWindowSize: 1_000 },
 );
 
 scripted(
@@ -158,7 +158,9 @@ scripted(
 );
 
 Deno.test("closing on the wire: channel.close() resolves when CLOSE has gone to the transport", async () => {
-  const { session, raw } = rawSession({ closeTimeout: 1 }, { reading: false });
+  const { session, raw } = scriptedSession({ closeTimeout: 1 }, {
+    reading: false,
+  });
   const accepting = session[Symbol.asyncIterator]().next();
   await raw.send(open(5));
   const channel = (await accepting).value!;

@@ -8,7 +8,7 @@ import {
   type SessionTest,
 } from "./session_pair.ts";
 
-const SMALL = { initialWindow: 1_000, maxWindow: 1_000 };
+const SMALL = { initialWindowSize: 1_000, maxWindowSize: 1_000 };
 const FLOOD = new Uint8Array(100_000);
 
 /** How sessions end. */
@@ -85,7 +85,7 @@ export function testEnding(test: SessionTest): void {
       assertEquals(text.length, size);
       assertCode(error, "connection-lost");
     },
-    { b: { initialWindow: 4_000_000 } },
+    { b: { initialWindowSize: 4_000_000 } },
   );
 
   test("channels that are closed before their session end cleanly", async (lab) => {

@@ -34,7 +34,7 @@ export function testFlow(test: SessionTest): void {
       await writing;
       assertEquals(await b.read(500), pattern(1_500).subarray(1_000));
     },
-    { b: { initialWindow: 1_000, maxWindow: 1_000 } },
+    { b: { initialWindowSize: 1_000, maxWindowSize: 1_000 } },
   );
 
   test("bytes that arrived and were not read return no credit", async (lab) => {
@@ -45,7 +45,7 @@ export function testFlow(test: SessionTest): void {
     assert(b.channel.readable.locked);
     for (let i = 0; i < 3; i++) await lab.sync();
     assertEquals(writing.state, "pending");
-  }, { b: { initialWindow: 1_000, maxWindow: 1_000 } });
+  }, { b: { initialWindowSize: 1_000, maxWindowSize: 1_000 } });
 
   test(
     "a reader that stops holds up its own channel and no other",
@@ -58,7 +58,7 @@ export function testFlow(test: SessionTest): void {
       await sent;
       assertEquals(writing.state, "pending");
     },
-    { b: { initialWindow: 1_000, maxWindow: 1_000 } },
+    { b: { initialWindowSize: 1_000, maxWindowSize: 1_000 } },
   );
 
   test(
@@ -79,7 +79,7 @@ export function testFlow(test: SessionTest): void {
       await writing;
       assertEquals((await b.rest()).text, "");
     },
-    { b: { initialWindow: 100, maxWindow: 100, maxPacket: 9 } },
+    { b: { initialWindowSize: 100, maxWindowSize: 100, maxPacketSize: 9 } },
   );
 
   test("an empty write resolves and sends nothing", async (lab) => {
@@ -186,7 +186,7 @@ export function testFlow(test: SessionTest): void {
         await pipe.channel.closed;
       }));
     },
-    { b: { initialWindow: 1_000, backlog: 500 } },
+    { b: { initialWindowSize: 1_000, backlog: 500 } },
   );
 
   test(
@@ -249,5 +249,5 @@ export function testFlow(test: SessionTest): void {
     }
     await bulk.channel.close();
     await flood.catch(() => {});
-  }, { b: { initialWindow: 32 * MIB } });
+  }, { b: { initialWindowSize: 32 * MIB } });
 }

@@ -38,6 +38,8 @@ function registered(folder: string): string[] {
 const subjects = new Set([
   ...registered("./"),
   ...registered("../../mux/transport/"),
+  ...registered("../../mux/transport/message/"),
+  ...registered("../../mux/transport/websocket/"),
 ]);
 
 for (const [kind, transports] of Object.entries(KINDS)) {

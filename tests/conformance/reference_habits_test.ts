@@ -45,7 +45,7 @@ scripted(
     const { sender } = await script.raw.expect("open");
     await violate(script, data(sender, new Uint8Array(101)));
   },
-  { initialWindow: 100, maxWindow: 100 },
+  { initialWindowSize: 100, maxWindowSize: 100 },
 );
 
 scripted("reference: credit before the CONFIRM counts", async (script) => {
@@ -75,7 +75,7 @@ scripted(
       await opening;
       await script.raw.send(confirm(sender, 5), close(sender));
       assertEquals((await script.raw.expect("close")).recipient, 5);
-      assertEquals(script.session.usage, { channels: 0, places: 0 });
+      assertEquals(script.session.usage, { channels: 0, slots: 0 });
     }
   },
   { maxChannels: 1 },
@@ -91,7 +91,7 @@ scripted(
     controller.abort();
     await opening;
     await script.raw.send(openFailure(sender));
-    assertEquals(script.session.usage, { channels: 0, places: 0 });
+    assertEquals(script.session.usage, { channels: 0, slots: 0 });
     assertEquals(await script.said(), []);
   },
 );

@@ -4,11 +4,11 @@
  * @module
  */
 import { assert } from "@std/assert";
-import type { Frame } from "../../mux/frame.ts";
+import type { Frame } from "../../mux/wire/frame.ts";
 import type { SessionOptions } from "../../mux/options.ts";
-import type { Session } from "../../mux/session.ts";
+import type { Session } from "../../mux/types.ts";
 import type { Channel } from "../../mux/types.ts";
-import { type RawPeer, rawSession } from "../support/raw_peer.ts";
+import { type RawPeer, scriptedSession } from "../support/raw_peer.ts";
 import { confirm, GO_WINDOW, open } from "../support/wire.ts";
 import { within } from "../support/within.ts";
 import { assertCode, failure, Pipe } from "./session_pair.ts";
@@ -106,7 +106,7 @@ export function scripted(
 ): void {
   Deno.test(behaviour, async () => {
     // The script says no goodbye of its own.
-    const { session, raw } = rawSession({ closeTimeout: 1, ...options });
+    const { session, raw } = scriptedSession({ closeTimeout: 1, ...options });
     try {
       await within(body(new Script(session, raw)), behaviour);
     } finally {

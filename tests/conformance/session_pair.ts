@@ -7,15 +7,15 @@
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { MuxError, type MuxErrorCode } from "../../mux/errors.ts";
 import type { SessionOptions } from "../../mux/options.ts";
-import type { Channel, MuxSession } from "../../mux/types.ts";
+import type { Channel, Session } from "../../mux/types.ts";
 import { concat, text, utf8 } from "../support/wire.ts";
 
 /** Two sessions, each the other's peer. */
 export interface SessionPair {
   /** The session that dialled. */
-  a: MuxSession;
+  a: Session;
   /** The session that was dialled. */
-  b: MuxSession;
+  b: Session;
   /** Ends what stands behind them, such as a listener or a process. */
   close(): void | Promise<void>;
 }
@@ -33,8 +33,8 @@ export type MakePair = (options: PairOptions) => Promise<SessionPair>;
 
 /** What a test is given. */
 export class Lab {
-  readonly a: MuxSession;
-  readonly b: MuxSession;
+  readonly a: Session;
+  readonly b: Session;
   #incoming: AsyncIterator<Channel> | undefined;
   #control: { a: Pipe; b: Pipe } | undefined;
 

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { Session } from "../../mux/session.ts";
+import { qmux } from "../../mux/session.ts";
 import { stdioTransport } from "../../mux/transport/stdio.ts";
 import { tcp } from "../../mux/transport/tcp.ts";
 import { within } from "../support/within.ts";
@@ -24,8 +24,8 @@ if (suite === "session") {
   const { body, options } = sessionBehaviours()
     .find((behaviour) => behaviour.name === name)!;
   // Most tests close `a`, whose end the other hears of.
-  const a = new Session(far, options.a);
-  const b = new Session(near, options.b);
+  const a = qmux(far, options.a);
+  const b = qmux(near, options.b);
   await within(body(new Lab({ a, b, close })), name!);
 } else {
   const { body } = transportBehaviours()

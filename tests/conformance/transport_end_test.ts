@@ -5,9 +5,10 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
-import { Session } from "../../mux/session.ts";
+import { qmux } from "../../mux/session.ts";
+import type { Session } from "../../mux/types.ts";
 import { connTransport } from "../../mux/transport/conn.ts";
-import { RawPeer, rawSession } from "../support/raw_peer.ts";
+import { RawPeer, scriptedSession } from "../support/raw_peer.ts";
 import { close, concat, data, eof, open, text, utf8 } from "../support/wire.ts";
 import { turn } from "../support/within.ts";
 import { scripted } from "./scripted.ts";
@@ -79,7 +80,7 @@ scripted(
 /** A session over a connection whose reads fail with `error` after `bytes`. */
 function failing(error: Error, ...bytes: Uint8Array[]): Session {
   const chunks = [...bytes];
-  return new Session({
+  return qmux({
     read: () => {
       const chunk = chunks.shift();
       return chunk === undefined
@@ -121,7 +122,7 @@ Deno.test("end of the transport: a socket closed with bytes unread resets the ot
   ]);
   const written = Promise.withResolvers<void>();
   const transport = connTransport(dialled);
-  const session = new Session({
+  const session = qmux({
     ...transport,
     write: async (bytes) => {
       await transport.write(bytes);
@@ -141,7 +142,7 @@ Deno.test("end of the transport: a socket closed with bytes unread resets the ot
 Deno.test("end of the transport: what the peer said before a write to it failed is read to its end", async () => {
   const chunks = [open(5), data(0, "goodbye"), close(0)];
   const gate = Promise.withResolvers<void>();
-  const session = new Session({
+  const session = qmux({
     read: async () => {
       const chunk = chunks.shift();
       if (chunk !== undefined) return chunk;
@@ -162,7 +163,7 @@ Deno.test("end of the transport: what the peer said before a write to it failed 
 Deno.test("end of the transport: a write that failed ends the session, though the peer never does", async () => {
   const broken = new Error("broken pipe");
   const end = Promise.withResolvers<null>();
-  const session = new Session({
+  const session = qmux({
     read: () => end.promise,
     write: () => Promise.reject(broken),
     closeWrite: () => Promise.resolve(),
@@ -176,7 +177,9 @@ Deno.test("end of the transport: a write that failed ends the session, though th
 });
 
 Deno.test("end of the transport: close() ends in time, though the transport takes nothing", async () => {
-  const { session, raw } = rawSession({ closeTimeout: 1 }, { reading: false });
+  const { session, raw } = scriptedSession({ closeTimeout: 1 }, {
+    reading: false,
+  });
   const opening = failure(session.open());
   await session.close();
   assertCode(await opening, "session-closed");
@@ -186,7 +189,7 @@ Deno.test("end of the transport: close() ends in time, though the transport take
     write: () => new Promise<void>(() => {}),
   });
   const silent = new ReadableStream<Uint8Array>();
-  const stuck = new Session(
+  const stuck = qmux(
     { readable: silent, writable: never },
     { closeTimeout: 1 },
   );
@@ -197,7 +200,7 @@ Deno.test("end of the transport: close() ends in time, though the transport take
 Deno.test("end of the transport: nothing is read nor written after the end", async () => {
   const calls: string[] = [];
   const reads: PromiseWithResolvers<Uint8Array | null>[] = [];
-  const session = new Session({
+  const session = qmux({
     read: () => {
       calls.push("read");
       const read = Promise.withResolvers<Uint8Array | null>();
@@ -236,7 +239,7 @@ Deno.test("end of the transport: a write that failed fails all writers at once, 
   const chunks = [open(5, 100), data(0, "still on its way")];
   const gate = Promise.withResolvers<void>();
   const broken = new Error("broken pipe");
-  const session = new Session({
+  const session = qmux({
     read: async () => {
       const chunk = chunks.shift();
       if (chunk !== undefined) return chunk;

@@ -1,4 +1,4 @@
-import { Session } from "../../mux/session.ts";
+import { qmux } from "../../mux/session.ts";
 import { testSession } from "./session_suite.ts";
 
 testSession("session over web streams", ({ a, b }) => {
@@ -7,8 +7,8 @@ testSession("session over web streams", ({ a, b }) => {
   const near = { readable: back.readable, writable: there.writable };
   const far = { readable: there.readable, writable: back.writable };
   return Promise.resolve({
-    a: new Session(near, a),
-    b: new Session(far, b),
+    a: qmux(near, a),
+    b: qmux(far, b),
     close() {},
   });
 });

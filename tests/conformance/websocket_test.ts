@@ -1,5 +1,5 @@
-import { Session } from "../../mux/session.ts";
-import { webSocketTransport } from "../../mux/transport/websocket.ts";
+import { qmux } from "../../mux/session.ts";
+import { webSocketTransport } from "../../mux/transport/websocket/transport.ts";
 import { listenSession } from "../../talk/listen.ts";
 import { listeningPair } from "./listening_pair.ts";
 import { testSession } from "./session_suite.ts";
@@ -12,7 +12,7 @@ testSession("session over the runtime's own WebSocket", async ({ a, b }) => {
   });
   const accepting = listener[Symbol.asyncIterator]().next();
   const socket = new WebSocket(listener.addr);
-  const near = new Session(webSocketTransport(socket), a);
+  const near = qmux(webSocketTransport(socket), a);
   const { value: far } = await accepting;
   return { a: near, b: far!, close: () => listener.close() };
 });

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { messagePortTransport } from "../../mux/transport/message_port.ts";
+import { messagePortTransport } from "../../mux/transport/message/message_port.ts";
 import { relay } from "./relay.ts";
 
 const scope = self as unknown as MessagePort;

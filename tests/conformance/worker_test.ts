@@ -1,5 +1,5 @@
-import { Session } from "../../mux/session.ts";
-import { messagePortTransport } from "../../mux/transport/message_port.ts";
+import { qmux } from "../../mux/session.ts";
+import { messagePortTransport } from "../../mux/transport/message/message_port.ts";
 import { testSession } from "./session_suite.ts";
 import { testTransport, type TransportPair } from "./transport_suite.ts";
 
@@ -21,5 +21,9 @@ testTransport("Worker transport", workerPair);
 
 testSession("session over a Worker", async (options) => {
   const { a, b, close } = await workerPair();
-  return { a: new Session(a, options.a), b: new Session(b, options.b), close };
+  return {
+    a: qmux(a, options.a),
+    b: qmux(b, options.b),
+    close,
+  };
 });

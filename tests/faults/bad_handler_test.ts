@@ -114,7 +114,7 @@ for (const [what, { handler, text }] of Object.entries(HANDLERS)) {
     await client.close();
     await server.closed;
     assertEquals(errors, []);
-    assertEquals(server.session.usage, { channels: 0, places: 0 });
+    assertEquals(server.session.usage, { channels: 0, slots: 0 });
   });
 }
 
@@ -146,7 +146,7 @@ Deno.test("a handler that never answers holds no place once its callers have giv
   assertEquals(await client.call("echo", [1]), 1);
   await client.close();
   await server.closed;
-  assertEquals(server.session.usage.places, 0);
+  assertEquals(server.session.usage.slots, 0);
 });
 
 Deno.test("a value that a handler waits for when it returns is the end, and leaves nothing running", async () => {

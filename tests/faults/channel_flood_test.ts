@@ -6,11 +6,11 @@
  */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type Channel, MuxError } from "@qtalk/qtalk";
-import { rawSession } from "../support/raw_peer.ts";
+import { scriptedSession } from "../support/raw_peer.ts";
 import { close, confirm, open } from "../support/wire.ts";
 
 Deno.test("an OPEN beyond maxChannels is refused, and a place that comes free is given away", async () => {
-  const { session, raw } = rawSession({ maxChannels: 3 });
+  const { session, raw } = scriptedSession({ maxChannels: 3 });
   session.accept(() => {});
   await raw.send(...[0, 1, 2, 3, 4].map((id) => open(id)));
   const ids: number[] = [];
@@ -35,11 +35,11 @@ Deno.test("an OPEN beyond maxChannels is refused, and a place that comes free is
 });
 
 Deno.test("OPENs that nobody accepts are refused beyond the backlog, which waits its turn", async () => {
-  const { session, raw } = rawSession({ backlog: 2 });
+  const { session, raw } = scriptedSession({ backlog: 2 });
   await raw.send(...[0, 1, 2, 3].map((id) => open(id)));
   assertEquals((await raw.expect("open-failure")).recipient, 2);
   assertEquals((await raw.expect("open-failure")).recipient, 3);
-  assertEquals(session.usage, { channels: 0, places: 2 });
+  assertEquals(session.usage, { channels: 0, slots: 2 });
   const incoming = session[Symbol.asyncIterator]();
   await incoming.next();
   assertEquals((await raw.expect("open-confirm")).recipient, 0);
@@ -54,7 +54,7 @@ Deno.test("OPENs that nobody accepts are refused beyond the backlog, which waits
 });
 
 Deno.test("channels that the peer opens and closes leave nothing behind", async () => {
-  const { session, raw } = rawSession({ maxChannels: 4 });
+  const { session, raw } = scriptedSession({ maxChannels: 4 });
   session.accept(() => {});
   let last = -1;
   for (let i = 0; i < 3_000; i++) {
@@ -65,13 +65,13 @@ Deno.test("channels that the peer opens and closes leave nothing behind", async 
     await raw.send(close(sender));
     assertEquals((await raw.expect("close")).recipient, 7);
   }
-  assertEquals(session.usage, { channels: 0, places: 0 });
+  assertEquals(session.usage, { channels: 0, slots: 0 });
   await raw.end();
   await session.closed;
 });
 
 Deno.test("channels that we open and close leave nothing behind", async () => {
-  const { session, raw } = rawSession({ maxChannels: 4 });
+  const { session, raw } = scriptedSession({ maxChannels: 4 });
   const answering = (async () => {
     for (let frame; (frame = await raw.next()) !== null;) {
       if (frame.type === "open") {
@@ -86,14 +86,14 @@ Deno.test("channels that we open and close leave nothing behind", async () => {
     await channel.close();
     await channel.closed;
   }
-  assertEquals(session.usage, { channels: 0, places: 0 });
+  assertEquals(session.usage, { channels: 0, slots: 0 });
   await raw.end();
   await session.closed;
   await answering;
 });
 
 Deno.test("a peer that never answers CLOSE costs a bounded number of channels, until it does", async () => {
-  const { session, raw } = rawSession({ maxChannels: 4 });
+  const { session, raw } = scriptedSession({ maxChannels: 4 });
   const channels: Channel[] = [];
   for (let i = 0; i < 8; i++) {
     const opening = session.open();
@@ -104,7 +104,7 @@ Deno.test("a peer that never answers CLOSE costs a bounded number of channels, u
     await channel.close();
     assertEquals((await raw.expect("close")).recipient, i);
   }
-  assertEquals(session.usage, { channels: 8, places: 0 });
+  assertEquals(session.usage, { channels: 8, slots: 0 });
   const error = await assertRejects(() => session.open(), MuxError);
   assertEquals(error.code, "limit-exceeded");
   await raw.send(open(50));
@@ -112,7 +112,7 @@ Deno.test("a peer that never answers CLOSE costs a bounded number of channels, u
 
   await raw.send(...channels.map(({ id }) => close(id)));
   await Promise.all(channels.map(({ closed }) => closed));
-  assertEquals(session.usage, { channels: 0, places: 0 });
+  assertEquals(session.usage, { channels: 0, slots: 0 });
   const opening = session.open();
   const { sender } = await raw.expect("open");
   await raw.send(confirm(sender, 1));
@@ -122,7 +122,7 @@ Deno.test("a peer that never answers CLOSE costs a bounded number of channels, u
 });
 
 Deno.test("a peer that never answers an OPEN costs a bounded number of opens", async () => {
-  const { session, raw } = rawSession({ maxChannels: 3 });
+  const { session, raw } = scriptedSession({ maxChannels: 3 });
   const giveUp = new AbortController();
   const opens = [1, 2, 3].map(() => session.open({ signal: giveUp.signal }));
   const error = await assertRejects(() => session.open(), MuxError);
@@ -131,7 +131,7 @@ Deno.test("a peer that never answers an OPEN costs a bounded number of opens", a
   giveUp.abort(new Error("enough"));
   for (const open of opens) await assertRejects(() => open, Error, "enough");
   await assertRejects(() => session.open(), MuxError);
-  assertEquals(session.usage, { channels: 3, places: 3 });
+  assertEquals(session.usage, { channels: 3, slots: 3 });
   await raw.end();
   await session.closed;
 });

@@ -17,7 +17,7 @@ import {
   memoryTransports,
   MuxError,
   Peer,
-  Session,
+  qmux,
   type Transport,
 } from "@qtalk/qtalk";
 import { within } from "../support/within.ts";
@@ -71,8 +71,8 @@ const PAIRS: Record<
 > = {
   memory(serving) {
     const [left, right] = memoryTransports();
-    const peer = new Peer(new Session(left));
-    const far = new Peer(new Session(right));
+    const peer = new Peer(qmux(left));
+    const far = new Peer(qmux(right));
     serving(far);
     return Promise.resolve({
       peer,
@@ -86,8 +86,8 @@ const PAIRS: Record<
   "a transport that fails"(serving) {
     const [left, right] = memoryTransports();
     const [line, cut] = cuttable(left);
-    const peer = new Peer(new Session(line));
-    const far = new Peer(new Session(right));
+    const peer = new Peer(qmux(line));
+    const far = new Peer(qmux(right));
     serving(far);
     return Promise.resolve({
       peer,
@@ -178,7 +178,7 @@ for (const [over, connect] of Object.entries(PAIRS)) {
     await Promise.resolve();
     await stream.close();
     await half.close();
-    assertEquals(peer.session.usage.places, 0);
+    assertEquals(peer.session.usage.slots, 0);
     for (let i = 0; i < 10 && !released; i++) await Promise.resolve();
     assert(released, "the producer of arguments was let go");
   });
@@ -186,8 +186,8 @@ for (const [over, connect] of Object.entries(PAIRS)) {
 
 Deno.test("a handler's signal aborts when its caller vanishes, whether it has answered or not", async () => {
   const [left, right] = memoryTransports();
-  const server = new Peer(new Session(left));
-  const client = new Peer(new Session(right));
+  const server = new Peer(qmux(left));
+  const client = new Peer(qmux(right));
   const reasons: unknown[] = [];
   const started = Promise.withResolvers<void>();
   const done = Promise.withResolvers<void>();
@@ -220,7 +220,7 @@ Deno.test("a handler's signal aborts when its caller vanishes, whether it has an
 
 Deno.test("close() ends in time over a duplex whose sink takes nothing", async () => {
   const stuck = Promise.withResolvers<void>();
-  const session = new Session({
+  const session = qmux({
     readable: new ReadableStream({}),
     writable: new WritableStream({ write: () => stuck.promise }),
   }, { closeTimeout: 10 });
@@ -233,7 +233,7 @@ Deno.test("close() ends in time over a duplex whose sink takes nothing", async (
 
 Deno.test("close() ends in time over streams that nobody reads", async () => {
   const out = new TransformStream<Uint8Array, Uint8Array>();
-  const session = new Session({
+  const session = qmux({
     readable: new ReadableStream({}),
     writable: out.writable,
   }, { closeTimeout: 10 });
@@ -245,7 +245,7 @@ Deno.test("close() ends in time over streams that nobody reads", async () => {
 
 Deno.test("a duplex that fails says why, as the cause of the session's end", async () => {
   const failure = new TypeError("the wire melted");
-  const session = new Session({
+  const session = qmux({
     readable: new ReadableStream({
       pull(controller) {
         controller.error(failure);
@@ -258,7 +258,7 @@ Deno.test("a duplex that fails says why, as the cause of the session's end", asy
 });
 
 Deno.test("a duplex that gives what is no bytes ends its session with connection-lost", async () => {
-  const session = new Session({
+  const session = qmux({
     readable: new ReadableStream({
       start(controller) {
         controller.enqueue("text" as unknown as Uint8Array);

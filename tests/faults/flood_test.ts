@@ -12,9 +12,9 @@ import {
   assertLessOrEqual,
   assertRejects,
 } from "@std/assert";
-import { type Channel, DEFAULTS, MuxError } from "@qtalk/qtalk";
+import { type Channel, DEFAULT_SESSION_OPTIONS, MuxError } from "@qtalk/qtalk";
 import { liveBuffers } from "../support/memory.ts";
-import { type RawPeer, rawPeer, rawSession } from "../support/raw_peer.ts";
+import { type RawPeer, rawPeer, scriptedSession } from "../support/raw_peer.ts";
 import {
   adjust,
   close,
@@ -70,7 +70,7 @@ const UNREAD: Record<string, {
       concat(...range(1_000, (i) => {
         const id = 1_000 * n + i;
         // Beyond, an OPEN is refused, and there is no number to end.
-        return id < 2 * DEFAULTS.maxChannels
+        return id < 2 * DEFAULT_SESSION_OPTIONS.maxChannels
           ? concat(open(id), eof(id))
           : open(id);
       })),
@@ -83,7 +83,7 @@ function range(count: number, make: (i: number) => Uint8Array): Uint8Array[] {
 
 for (const [what, { accept, batch }] of Object.entries(UNREAD)) {
   Deno.test(`a peer that reads nothing and sends ${what} is cut off with limit-exceeded`, async () => {
-    const { session, raw } = rawSession({}, { reading: false });
+    const { session, raw } = scriptedSession({}, { reading: false });
     // As RPC does with a channel that ends before it said anything.
     if (accept) {
       session.accept((channel) => {
@@ -94,22 +94,25 @@ for (const [what, { accept, batch }] of Object.entries(UNREAD)) {
     const closed = watch(session.closed);
     const taken = await flood(raw, batch, 2_000);
     // An answer is five bytes at least.
-    assertLess(taken * 1_000, DEFAULTS.maxOwedReplies / 5 + 5_000);
+    assertLess(
+      taken * 1_000,
+      DEFAULT_SESSION_OPTIONS.maxQueuedReplySize / 5 + 5_000,
+    );
     await within(session.closed.catch(() => {}), "the session to end");
     assertIsError(closed.reason, MuxError, "a peer that does not read");
     assertEquals(closed.reason.code, "limit-exceeded");
-    assertEquals(session.usage, { channels: 0, places: 0 });
+    assertEquals(session.usage, { channels: 0, slots: 0 });
     await raw.close();
     assertLessOrEqual(
       await liveBuffers() - before,
-      2 * DEFAULTS.maxOwedReplies,
+      2 * DEFAULT_SESSION_OPTIONS.maxQueuedReplySize,
     );
   });
 }
 
-Deno.test("a peer that reads no answers is cut off where maxOwedReplies says", async () => {
-  const { session, raw } = rawSession(
-    { maxOwedReplies: 100, backlog: 0 },
+Deno.test("a peer that reads no answers is cut off where maxQueuedReplySize says", async () => {
+  const { session, raw } = scriptedSession(
+    { maxQueuedReplySize: 100, backlog: 0 },
     { reading: false },
   );
   // The first answer is under way; the next ones wait.
@@ -141,7 +144,7 @@ Deno.test("a peer that calls and reads nothing is cut off, its answers bounded",
     (n) =>
       concat(...range(100, (i) => {
         const id = 100 * n + i;
-        return id < DEFAULTS.maxChannels
+        return id < DEFAULT_SESSION_OPTIONS.maxChannels
           ? concat(open(id), data(id, call))
           : open(id);
       })),
@@ -154,13 +157,13 @@ Deno.test("a peer that calls and reads nothing is cut off, its answers bounded",
     ["limit-exceeded"],
   );
   // Answers wait in their channels, and channels are counted.
-  assertEquals(handled, DEFAULTS.maxChannels);
+  assertEquals(handled, DEFAULT_SESSION_OPTIONS.maxChannels);
   await raw.close();
   assertLessOrEqual(await liveBuffers() - before, 2 * 2 ** 20);
 });
 
 Deno.test("DATA of one byte a frame is data like any other, its credit returned in batches", async () => {
-  const { session, raw } = rawSession();
+  const { session, raw } = scriptedSession();
   const accepted = Promise.withResolvers<Channel>();
   session.accept(accepted.resolve);
   await raw.send(open(0));
@@ -184,13 +187,16 @@ Deno.test("DATA of one byte a frame is data like any other, its credit returned 
   await within(reading, "all the bytes");
   assertEquals(received, total);
   const adjusts = raw.pending.filter((frame) => frame.type === "window-adjust");
-  assertLessOrEqual(adjusts.length, total / (DEFAULTS.initialWindow / 4));
+  assertLessOrEqual(
+    adjusts.length,
+    total / (DEFAULT_SESSION_OPTIONS.initialWindowSize / 4),
+  );
   await raw.end();
   await session.closed;
 });
 
 Deno.test("empty DATA wakes no reader, and costs no credit", async () => {
-  const { session, raw } = rawSession();
+  const { session, raw } = scriptedSession();
   const accepted = Promise.withResolvers<Channel>();
   session.accept(accepted.resolve);
   await raw.send(open(0));
@@ -211,7 +217,7 @@ Deno.test("empty DATA wakes no reader, and costs no credit", async () => {
 });
 
 Deno.test("a hundred thousand adjusts of one byte are taken as cheaply as few large ones", async () => {
-  const { session, raw } = rawSession();
+  const { session, raw } = scriptedSession();
   const accepted = Promise.withResolvers<Channel>();
   session.accept(accepted.resolve);
   await raw.send(open(0, 0));
@@ -244,7 +250,7 @@ Deno.test("a hundred thousand adjusts of one byte are taken as cheaply as few la
 });
 
 Deno.test("adjusts of nothing wake no writer", async () => {
-  const { session, raw } = rawSession();
+  const { session, raw } = scriptedSession();
   const accepted = Promise.withResolvers<Channel>();
   session.accept(accepted.resolve);
   await raw.send(open(0, 0));

@@ -10,11 +10,11 @@ import {
   assertLessOrEqual,
 } from "@std/assert";
 import type { Channel } from "@qtalk/qtalk";
-import type { QmuxChannel } from "../../mux/channel.ts";
-import { ReceiveBuffer } from "../../mux/receive_buffer.ts";
+import type { QmuxChannel } from "../../mux/channel/channel.ts";
+import { ReceiveBuffer } from "../../mux/channel/receive_buffer.ts";
 import { liveBuffers } from "../support/memory.ts";
 import { forSeeds } from "../support/random.ts";
-import { rawSession } from "../support/raw_peer.ts";
+import { scriptedSession } from "../support/raw_peer.ts";
 import { close, concat, data, open } from "../support/wire.ts";
 import { turn, within } from "../support/within.ts";
 import { held, keep, openRaw } from "./kept.ts";
@@ -32,10 +32,10 @@ Deno.test("heldBytes is what the buffers cost that a channel keeps alive", async
         for (let n = random.int(1, 40); n > 0; n--) {
           buffer.borrow(new Uint8Array(random.int(1, pieceSize)));
         }
-        buffer.settle();
+        buffer.own();
         if (random.chance(0.2)) buffer.take();
         if (random.chance(0.5)) {
-          buffer.skip(random.int(0, buffer.peek()?.length ?? 0));
+          buffer.consume(random.int(0, buffer.peek()?.length ?? 0));
         }
       }
       buffers.push(buffer);
@@ -51,12 +51,15 @@ Deno.test("heldBytes is what the buffers cost that a channel keeps alive", async
 
 Deno.test("a channel holds no more than its window, however much of what arrived was read", async () => {
   await forSeeds(40, async (random) => {
-    const initialWindow = random.pick([100, 5_000, 64 * KIB]);
-    const { session, raw } = rawSession({ initialWindow, windowBudget: 0 });
+    const initialWindowSize = random.pick([100, 5_000, 64 * KIB]);
+    const { session, raw } = scriptedSession({
+      initialWindowSize,
+      windowBudgetSize: 0,
+    });
     const kept = keep(session);
     const [id] = await openRaw(raw, 1);
     const [channel] = kept as [QmuxChannel];
-    let credit = initialWindow, sent = 0, taken = 0;
+    let credit = initialWindowSize, sent = 0, taken = 0;
     for (let i = 0; i < 200; i++) {
       for (const frame of raw.takePending()) {
         if (frame.type === "window-adjust") credit += frame.bytes;
@@ -72,33 +75,33 @@ Deno.test("a channel holds no more than its window, however much of what arrived
         taken += channel.take()?.length ?? 0;
       } else {
         const size = random.int(0, channel.peek()?.length ?? 0);
-        channel.skip(size);
+        channel.consume(size);
         taken += size;
       }
       await Promise.resolve();
-      assertLessOrEqual(channel.heldBytes, initialWindow);
+      assertLessOrEqual(channel.heldBytes, initialWindowSize);
       assertEquals(channel.buffered, sent - taken);
     }
     // No credit is lost on the way: once all is read, 3/4 of a window are there.
     for (let chunk; (chunk = channel.take()) !== undefined;) {
       taken += chunk.length;
     }
-    for (let i = 0; i < 100 && 4 * credit <= 3 * initialWindow; i++) {
+    for (let i = 0; i < 100 && 4 * credit <= 3 * initialWindowSize; i++) {
       await turn();
       for (const frame of raw.takePending()) {
         if (frame.type === "window-adjust") credit += frame.bytes;
       }
     }
     assertEquals([taken, channel.heldBytes], [sent, 0]);
-    assertGreater(4 * credit, 3 * initialWindow);
-    assertLessOrEqual(credit, initialWindow);
+    assertGreater(4 * credit, 3 * initialWindowSize);
+    assertLessOrEqual(credit, initialWindowSize);
     await raw.end();
     await session.closed;
   });
 });
 
 Deno.test("a flood of empty DATA frames is held nowhere", async () => {
-  const { session, raw } = rawSession();
+  const { session, raw } = scriptedSession();
   const kept = keep(session);
   const [id] = await openRaw(raw, 1);
   const empty = concat(...Array.from({ length: 10_000 }, () => data(id!, "")));
@@ -116,8 +119,12 @@ Deno.test("a flood of empty DATA frames is held nowhere", async () => {
 });
 
 Deno.test("channels closed by the peer with bytes unread count until the bytes are gone", async () => {
-  const options = { maxChannels: 8, initialWindow: 16 * KIB, windowBudget: 0 };
-  const { session, raw } = rawSession(options);
+  const options = {
+    maxChannels: 8,
+    initialWindowSize: 16 * KIB,
+    windowBudgetSize: 0,
+  };
+  const { session, raw } = scriptedSession(options);
   const kept = keep(session);
   let refused = 0;
   // Each costs the peer one window, and costs us one until somebody reads it.
@@ -144,7 +151,7 @@ Deno.test("channels closed by the peer with bytes unread count until the bytes a
   assertEquals(chunks.reduce((sum, c) => sum + c.length, 0), 16 * KIB);
   await cancelled!.readable.cancel();
   await closed!.close();
-  assertEquals(session.usage, { channels: 0, places: 5 });
+  assertEquals(session.usage, { channels: 0, slots: 5 });
   for (let i = 0; i < 3; i++) {
     await raw.send(open(100 + i));
     await raw.expect("open-confirm");
@@ -157,9 +164,9 @@ Deno.test("channels closed by the peer with bytes unread count until the bytes a
 
 Deno.test("what a channel holds is let go when it is closed, cancelled or lost", async () => {
   const before = await liveBuffers();
-  const { session, raw } = rawSession({
-    initialWindow: 8 * MIB,
-    maxPacket: MIB,
+  const { session, raw } = scriptedSession({
+    initialWindowSize: 8 * MIB,
+    maxPacketSize: MIB,
   });
   const kept = keep(session);
   const ids = await openRaw(raw, 3);

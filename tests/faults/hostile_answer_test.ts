@@ -169,7 +169,7 @@ for (const [what, { bytes, ends, error, text }] of Object.entries(ANSWERS)) {
       await assertCalls(peer, raw);
       await raw.end();
       await peer.closed;
-      assertEquals(peer.session.usage, { channels: 0, places: 0 });
+      assertEquals(peer.session.usage, { channels: 0, slots: 0 });
     });
   }
 }
@@ -266,5 +266,5 @@ Deno.test("a server that fills the channels opened ahead and closes them is left
   assertGreater(filled, 10);
   await raw.end();
   await peer.closed;
-  assertEquals(peer.session.usage, { channels: 0, places: 0 });
+  assertEquals(peer.session.usage, { channels: 0, slots: 0 });
 });

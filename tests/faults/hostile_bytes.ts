@@ -4,7 +4,7 @@
  * @module
  */
 import type { MuxErrorCode } from "../../mux/errors.ts";
-import { DEFAULTS } from "../../mux/options.ts";
+import { DEFAULT_SESSION_OPTIONS } from "../../mux/options.ts";
 import {
   adjust,
   close,
@@ -33,7 +33,7 @@ export interface Hostile {
   names: string;
 }
 
-const { maxPacket, initialWindow } = DEFAULTS;
+const { maxPacketSize, initialWindowSize } = DEFAULT_SESSION_OPTIONS;
 const NEVER = 4_000_000;
 
 /** By what it is. */
@@ -71,18 +71,19 @@ export const HOSTILE: Readonly<Record<string, Hostile>> = {
   "DATA that says it is 4 GiB long": {
     bytes: (id) => concat(dataHeader(id, 0xffff_ffff), new Uint8Array(1_000)),
     code: "protocol-error",
-    names: `DATA of 4294967295 bytes came for a packet size of ${maxPacket}`,
+    names:
+      `DATA of 4294967295 bytes came for a packet size of ${maxPacketSize}`,
   },
   "DATA a byte over the packet size": {
-    bytes: (id) => dataHeader(id, maxPacket + 1),
+    bytes: (id) => dataHeader(id, maxPacketSize + 1),
     code: "protocol-error",
-    names: `DATA of ${maxPacket + 1} bytes came for a packet size`,
+    names: `DATA of ${maxPacketSize + 1} bytes came for a packet size`,
   },
   "DATA a byte over the window": {
     served: false,
     bytes: (id) =>
       concat(
-        data(id, new Uint8Array(initialWindow)),
+        data(id, new Uint8Array(initialWindowSize)),
         data(id, "x"),
       ),
     code: "protocol-error",
@@ -92,7 +93,7 @@ export const HOSTILE: Readonly<Record<string, Hostile>> = {
     served: false,
     bytes: (id) =>
       concat(
-        data(id, new Uint8Array(initialWindow - 5)),
+        data(id, new Uint8Array(initialWindowSize - 5)),
         data(id, "seven b"),
       ),
     code: "protocol-error",

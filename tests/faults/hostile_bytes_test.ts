@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertIsError } from "@std/assert";
 import { dial, handlerFrom, listen, MuxError } from "@qtalk/qtalk";
 import { forSeeds } from "../support/random.ts";
-import { rawPeer, rawSession } from "../support/raw_peer.ts";
+import { rawPeer, scriptedSession } from "../support/raw_peer.ts";
 import {
   adjust,
   close,
@@ -20,20 +20,20 @@ import { HOSTILE } from "./hostile_bytes.ts";
 for (const [what, hostile] of Object.entries(HOSTILE)) {
   const { bytes, ends, code, names, served = true } = hostile;
   Deno.test(`${what} ends the session with ${code}, and everything that waits on it`, async () => {
-    const { session, raw } = rawSession();
+    const { session, raw } = scriptedSession();
     const waiters = await startWaiters(session, raw);
     await raw.send(bytes(waiters.id));
     if (ends) await raw.end();
     await assertAllFailed(waiters, code, names);
     await waiters.unread.close();
-    assertEquals(session.usage, { channels: 0, places: 0 });
+    assertEquals(session.usage, { channels: 0, slots: 0 });
     // Nothing is answered, and our end of the line is closed.
     assertEquals(await within(raw.rest(), "our end to close"), []);
     await session.close();
   });
 
   Deno.test(`${what} comes to the same, byte by byte`, async () => {
-    const { session, raw } = rawSession();
+    const { session, raw } = scriptedSession();
     const waiters = await startWaiters(session, raw);
     // The line is closed under us once the session has seen enough.
     for (const byte of bytes(waiters.id)) {
@@ -99,7 +99,7 @@ Deno.test("every frame cut short at any byte is a loss of the connection, and wh
   ];
   for (const frame of frames) {
     for (let size = 1; size <= frame.length; size++) {
-      const { session, raw } = rawSession();
+      const { session, raw } = scriptedSession();
       session.accept(() => {});
       await raw.send(open(0));
       await raw.expect("open-confirm");
@@ -147,12 +147,12 @@ Deno.test("random bytes end a session, never anything else", async () => {
       [...codes, "open-refused", "no-response"].includes(outcome),
       outcome,
     );
-    assertEquals(peer.session.usage, { channels: 0, places: 0 });
+    assertEquals(peer.session.usage, { channels: 0, slots: 0 });
   });
 });
 
 Deno.test("DATA that says it is 4 GiB long is refused for a closed channel too", async () => {
-  const { session, raw } = rawSession();
+  const { session, raw } = scriptedSession();
   session.accept((channel) => void channel.close());
   await raw.send(open(0));
   const { sender } = await raw.expect("open-confirm");
@@ -165,9 +165,9 @@ Deno.test("DATA that says it is 4 GiB long is refused for a closed channel too",
 
 Deno.test("a frame for an OPEN that nobody accepted yet ends the session: it has no number", async () => {
   for (const guess of [data(0, "x"), eof(0), close(0), adjust(0, 1)]) {
-    const { session, raw } = rawSession();
+    const { session, raw } = scriptedSession();
     await raw.send(open(0));
-    assertEquals(session.usage, { channels: 0, places: 1 });
+    assertEquals(session.usage, { channels: 0, slots: 1 });
     await raw.send(guess);
     const error = await within(session.closed.catch((e) => e), "the end");
     assertIsError(error, MuxError, "came for channel 0, never opened");
@@ -176,7 +176,7 @@ Deno.test("a frame for an OPEN that nobody accepted yet ends the session: it has
 });
 
 Deno.test("an OPEN with a packet size out of range is refused, and costs nothing else", async () => {
-  const { session, raw } = rawSession();
+  const { session, raw } = scriptedSession();
   session.accept(() => {});
   for (const size of [0, 1, 8, 2 ** 31 + 1, 2 ** 32 - 1]) {
     await raw.send(open(5, 1_000, size));
@@ -186,14 +186,14 @@ Deno.test("an OPEN with a packet size out of range is refused, and costs nothing
     await raw.send(open(size, 1_000, size));
     assertEquals((await raw.expect("open-confirm")).recipient, size);
   }
-  assertEquals(session.usage, { channels: 2, places: 2 });
+  assertEquals(session.usage, { channels: 2, slots: 2 });
   await raw.end();
   await session.closed;
 });
 
 for (const size of [0, 8, 2 ** 31 + 1]) {
   Deno.test(`an OPEN_CONFIRM with a packet size of ${size} ends the session`, async () => {
-    const { session, raw } = rawSession();
+    const { session, raw } = scriptedSession();
     const opening = session.open().catch((error) => error);
     const { sender } = await raw.expect("open");
     await raw.send(confirm(sender, 1, 1_000, size));
@@ -205,7 +205,7 @@ for (const size of [0, 8, 2 ** 31 + 1]) {
 }
 
 Deno.test("a second OPEN_CONFIRM for one OPEN ends the session", async () => {
-  const { session, raw } = rawSession();
+  const { session, raw } = scriptedSession();
   const opening = session.open();
   const { sender } = await raw.expect("open");
   await raw.send(confirm(sender, 1));
@@ -216,7 +216,7 @@ Deno.test("a second OPEN_CONFIRM for one OPEN ends the session", async () => {
 });
 
 Deno.test("credit granted before CONFIRM counts, and may not overflow with it", async () => {
-  const { session, raw } = rawSession();
+  const { session, raw } = scriptedSession();
   const opening = session.open().catch((error) => error);
   const { sender } = await raw.expect("open");
   await raw.send(adjust(sender, 2 ** 31), confirm(sender, 1, 2 ** 31));

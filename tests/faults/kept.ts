@@ -4,7 +4,7 @@
  * @module
  */
 import type { Session } from "@qtalk/qtalk";
-import type { QmuxChannel } from "../../mux/channel.ts";
+import type { QmuxChannel } from "../../mux/channel/channel.ts";
 import type { RawPeer } from "../support/raw_peer.ts";
 import { open } from "../support/wire.ts";
 

@@ -7,15 +7,16 @@
 import { assertEquals, assertLessOrEqual } from "@std/assert";
 import { TextLineStream } from "@std/streams";
 import {
-  DEFAULTS,
+  DEFAULT_SESSION_OPTIONS,
   dialSession,
   listenSession,
   memoryTransports,
-  Session,
+  qmux,
+  type Session,
   type SessionOptions,
 } from "@qtalk/qtalk";
 import { liveBuffers } from "../support/memory.ts";
-import { rawSession } from "../support/raw_peer.ts";
+import { scriptedSession } from "../support/raw_peer.ts";
 import { concat, data } from "../support/wire.ts";
 import { turn, watch, within } from "../support/within.ts";
 import { held, keep, openRaw } from "./kept.ts";
@@ -36,11 +37,16 @@ async function settled(session: Session): Promise<void> {
 /** Two sessions, over memory and over a socket. */
 const PAIRS: Record<
   string,
-  (options: SessionOptions) => Promise<[Session, Session, AsyncDisposable]>
+  (
+    options: SessionOptions,
+  ) => Promise<[Session, Session, AsyncDisposable]>
 > = {
   memory(options) {
     const [left, right] = memoryTransports();
-    const pair = [new Session(left, options), new Session(right, options)];
+    const pair = [
+      qmux(left, options),
+      qmux(right, options),
+    ];
     return Promise.resolve([pair[0]!, pair[1]!, {
       async [Symbol.asyncDispose]() {
         await Promise.all(pair.map((session) => session.close()));
@@ -73,10 +79,13 @@ for (const [over, pair] of Object.entries(PAIRS)) {
     const watched = writes.map(watch);
     await within(settled(sender), "round trips beside the stuck channel");
 
-    assertEquals(kept[0]!.buffered, DEFAULTS.initialWindow);
-    assertLessOrEqual(kept[0]!.heldBytes, DEFAULTS.initialWindow);
+    assertEquals(kept[0]!.buffered, DEFAULT_SESSION_OPTIONS.initialWindowSize);
+    assertLessOrEqual(
+      kept[0]!.heldBytes,
+      DEFAULT_SESSION_OPTIONS.initialWindowSize,
+    );
     const alive = await liveBuffers() - before;
-    assertLessOrEqual(alive, DEFAULTS.initialWindow + SLACK);
+    assertLessOrEqual(alive, DEFAULT_SESSION_OPTIONS.initialWindowSize + SLACK);
     assertEquals(watched.filter((w) => w.state !== "pending"), []);
 
     await sender.close();
@@ -104,9 +113,12 @@ for (const [over, pair] of Object.entries(PAIRS)) {
     await within(settled(sender), "round trips beside the stuck channel");
 
     const alive = await liveBuffers() - before;
-    assertLessOrEqual(kept[0]!.buffered, DEFAULTS.maxWindow);
-    assertLessOrEqual(kept[0]!.heldBytes, DEFAULTS.maxWindow);
-    assertLessOrEqual(alive, DEFAULTS.maxWindow + SLACK);
+    assertLessOrEqual(kept[0]!.buffered, DEFAULT_SESSION_OPTIONS.maxWindowSize);
+    assertLessOrEqual(
+      kept[0]!.heldBytes,
+      DEFAULT_SESSION_OPTIONS.maxWindowSize,
+    );
+    assertLessOrEqual(alive, DEFAULT_SESSION_OPTIONS.maxWindowSize + SLACK);
     assertEquals(writing.state, "pending");
     await sender.close();
     reader.closed.catch(() => {});
@@ -158,10 +170,14 @@ function* fill(
 
 for (const [name, shape] of Object.entries(SHAPES)) {
   Deno.test(`100 channels that nobody reads stay within the stated bound: ${name}`, async () => {
-    const { window: initialWindow } = shape;
-    const options = { maxChannels: 100, initialWindow, windowBudget: 0 };
-    const bound = 100 * initialWindow;
-    const { session, raw } = rawSession(options);
+    const { window: initialWindowSize } = shape;
+    const options = {
+      maxChannels: 100,
+      initialWindowSize,
+      windowBudgetSize: 0,
+    };
+    const bound = 100 * initialWindowSize;
+    const { session, raw } = scriptedSession(options);
     const kept = keep(session);
     const ids = await openRaw(raw, 100);
     const before = await liveBuffers();
@@ -170,7 +186,9 @@ for (const [name, shape] of Object.entries(SHAPES)) {
       "the session to read what nobody takes",
     );
     assertEquals(kept.length, 100);
-    for (const channel of kept) assertEquals(channel.buffered, initialWindow);
+    for (const channel of kept) {
+      assertEquals(channel.buffered, initialWindowSize);
+    }
     assertLessOrEqual(held(kept), bound);
     const alive = await liveBuffers() - before;
     assertLessOrEqual(alive, bound + SLACK);
@@ -182,9 +200,9 @@ for (const [name, shape] of Object.entries(SHAPES)) {
 Deno.test("100 channels whose windows grew share the budget when their readers stop", async () => {
   const options: SessionOptions = {
     maxChannels: 100,
-    initialWindow: 16 * KIB,
-    maxWindow: MIB,
-    windowBudget: 4 * MIB,
+    initialWindowSize: 16 * KIB,
+    maxWindowSize: MIB,
+    windowBudgetSize: 4 * MIB,
   };
   const bound = 100 * 16 * KIB + 4 * MIB;
   const [sender, receiver, ending] = await PAIRS.memory!(options);

@@ -4,7 +4,7 @@
  * @module
  */
 import { concat, fromHex } from "../support/wire.ts";
-import { FrameType } from "../../mux/frame.ts";
+import { FrameType } from "../../mux/wire/frame.ts";
 import capture from "./wire_json.json" with { type: "json" };
 
 /** Who sent a frame: the one that dialled and called, or the other. */

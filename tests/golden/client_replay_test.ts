@@ -7,7 +7,7 @@
  */
 import { assertEquals, assertIsError, assertRejects } from "@std/assert";
 import { MuxError, type Peer, RemoteError } from "@qtalk/qtalk";
-import { FrameType } from "../../mux/frame.ts";
+import { FrameType } from "../../mux/wire/frame.ts";
 import { type RawPeer, rawPeer } from "../support/raw_peer.ts";
 import { confirm, data } from "../support/wire.ts";
 import { within } from "../support/within.ts";

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { encodeFrame, type Frame } from "../../mux/frame.ts";
+import { encodeFrame, type Frame } from "../../mux/wire/frame.ts";
 import { concat, parseFrames, toHex } from "../support/wire.ts";
 import { exchanges, framesOf, type Side } from "./capture.ts";
 
@@ -29,11 +29,11 @@ Deno.test("the first captured frames mean what the reference documents", () => {
   const echo = exchanges[0]!;
   const [open, header] = parseFrames(concat(...framesOf(echo, "client")));
   const [confirm] = parseFrames(concat(...framesOf(echo, "server")));
-  const window = 64 * 16 * 1024 * 1024, maxPacket = 16 * 1024 * 1024;
-  assertEquals(open, { type: "open", sender: 0, window, maxPacket });
+  const window = 64 * 16 * 1024 * 1024, maxPacketSize = 16 * 1024 * 1024;
+  assertEquals(open, { type: "open", sender: 0, window, maxPacketSize });
   assertEquals(
     confirm,
-    { type: "open-confirm", recipient: 0, sender: 0, window, maxPacket },
+    { type: "open-confirm", recipient: 0, sender: 0, window, maxPacketSize },
   );
   assert(header?.type === "data");
   assertEquals(

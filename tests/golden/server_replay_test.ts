@@ -6,8 +6,8 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import type { Call, Handler } from "@qtalk/qtalk";
-import type { Frame } from "../../mux/frame.ts";
-import { FrameType } from "../../mux/frame.ts";
+import type { Frame } from "../../mux/wire/frame.ts";
+import { FrameType } from "../../mux/wire/frame.ts";
 import { type RawPeer, rawPeer } from "../support/raw_peer.ts";
 import { concat, parseFrames, parseValues } from "../support/wire.ts";
 import { within } from "../support/within.ts";

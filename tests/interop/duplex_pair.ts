@@ -7,7 +7,7 @@
 import { type Handler, listen, Peer, type PeerOptions } from "@qtalk/qtalk";
 import { type Codec, json } from "@qtalk/qtalk/codec";
 import { cbor } from "@qtalk/qtalk/codec/cbor";
-import { Session } from "../../mux/session.ts";
+import { qmux } from "../../mux/session.ts";
 import { memoryTransports } from "../../mux/transport/memory.ts";
 import { tcp } from "../../mux/transport/tcp.ts";
 import type { Transport } from "../../mux/types.ts";
@@ -47,7 +47,7 @@ const PIPES: Record<string, Connect> = {
   memory: (options) => {
     const [left, right] = memoryTransports();
     return Promise.resolve([
-      new Peer(new Session(left), options),
+      new Peer(qmux(left), options),
       right,
     ]);
   },

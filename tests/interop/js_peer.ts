@@ -9,7 +9,7 @@
  *
  * @module
  */
-import type { Frame } from "../../mux/frame.ts";
+import type { Frame } from "../../mux/wire/frame.ts";
 import type { Transport } from "../../mux/types.ts";
 import {
   adjust,
@@ -148,7 +148,7 @@ export class JsPeer {
   #frame(frame: Frame): void {
     if (frame.type === "open") {
       const channel = this.#newChannel();
-      channel.open(frame.sender, frame.window, frame.maxPacket);
+      channel.open(frame.sender, frame.window, frame.maxPacketSize);
       this.send(confirm(frame.sender, channel.id));
       void this.#respond(channel);
       return;
@@ -199,7 +199,7 @@ export class JsChannel {
   readonly #received: Uint8Array[] = [];
   #remote = -1;
   #window = 0;
-  #maxPacket = 0;
+  #maxPacketSize = 0;
   #ended = false;
   #closedThere = false;
   #closedHere = false;
@@ -218,10 +218,10 @@ export class JsChannel {
   }
 
   /** The other side's number and grant have come. */
-  open(remote: number, window: number, maxPacket: number): void {
+  open(remote: number, window: number, maxPacketSize: number): void {
     this.#remote = remote;
     this.#window = window;
-    this.#maxPacket = maxPacket;
+    this.#maxPacketSize = maxPacketSize;
     this.#opened.resolve();
   }
 
@@ -229,7 +229,7 @@ export class JsChannel {
   frame(frame: Frame): void {
     switch (frame.type) {
       case "open-confirm":
-        this.open(frame.sender, frame.window, frame.maxPacket);
+        this.open(frame.sender, frame.window, frame.maxPacketSize);
         break;
       case "open-failure":
         this.#opened.reject(new Error("refused"));
@@ -290,7 +290,7 @@ export class JsChannel {
   /** Sends bytes, as far as the window goes at once. */
   async write(bytes: Uint8Array): Promise<void> {
     for (let at = 0; at < bytes.length;) {
-      const room = Math.min(this.#window, this.#maxPacket);
+      const room = Math.min(this.#window, this.#maxPacketSize);
       if (this.#closedHere) throw new Error("written to a closed channel");
       if (room === 0) {
         await this.#wake.promise;

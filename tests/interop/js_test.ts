@@ -13,10 +13,10 @@ import {
 import { json } from "@qtalk/qtalk/codec";
 import { cbor } from "@qtalk/qtalk/codec/cbor";
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { Session } from "../../mux/session.ts";
+import { qmux } from "../../mux/session.ts";
 import { memoryTransports } from "../../mux/transport/memory.ts";
 import { tcp } from "../../mux/transport/tcp.ts";
-import { webSocketTransport } from "../../mux/transport/websocket.ts";
+import { webSocketTransport } from "../../mux/transport/websocket/transport.ts";
 import type { Transport } from "../../mux/types.ts";
 import { rawAccept } from "../support/raw_call.ts";
 import { RawPeer } from "../support/raw_peer.ts";
@@ -47,7 +47,7 @@ const PIPES: Record<string, Connect> = {
   },
   memory(options) {
     const [left, transport] = memoryTransports();
-    const peer = new Peer(new Session(left), options);
+    const peer = new Peer(qmux(left), options);
     return Promise.resolve({ transport, close: () => peer.close() });
   },
 };
@@ -356,7 +356,7 @@ Deno.test("interop: like qtalk-js: CLOSE without EOF lets the client wait for ev
 Deno.test("interop: like qtalk-js: a channel without a call breaks the client", async () => {
   await withScript(async (client, raw) => {
     const [left, right] = memoryTransports();
-    const peer = new Peer(new Session(left, { closeTimeout: 1 }));
+    const peer = new Peer(qmux(left, { closeTimeout: 1 }));
     const other = new JsPeer(right, JS_CODECS[0]!);
     const channel = await peer.session.open();
     await channel.writable.close();

@@ -20,7 +20,7 @@ import { Readable, Writable } from "node:stream";
 import {
   dial,
   Peer,
-  Session,
+  qmux,
   type WebSocketLike,
   webSocketTransport,
 } from "@qtalk/qtalk";
@@ -49,8 +49,8 @@ function pair(input: Readable, output: Writable) {
   };
 }
 
-function peerOver(pipe: ConstructorParameters<typeof Session>[0]): Peer {
-  return new Peer(new Session(pipe), options);
+function peerOver(pipe: Parameters<typeof qmux>[0]): Peer {
+  return new Peer(qmux(pipe), options);
 }
 
 function serveSockets(where: { path: string } | { port: number }): void {

@@ -21,8 +21,8 @@ import {
   memoryPair,
   messagePortTransport,
   Peer,
+  qmux,
   Router,
-  Session,
   withCall,
 } from "../../mod.ts";
 
@@ -120,8 +120,13 @@ if (Deno.args[0] === "child") {
   await overSocket("tcp", "tcp://127.0.0.1:0");
   await overSocket("ws", "ws://127.0.0.1:0");
   const { port1, port2 } = new MessageChannel();
-  new Peer(new Session(messagePortTransport(port1)), { handler: service() });
-  await exercise("port", new Peer(new Session(messagePortTransport(port2))));
+  new Peer(qmux(messagePortTransport(port1)), {
+    handler: service(),
+  });
+  await exercise(
+    "port",
+    new Peer(qmux(messagePortTransport(port2))),
+  );
   if (Deno.build.os !== "windows") {
     const folder = await Deno.makeTempDir();
     await overSocket("unix", `unix:${folder}/socket`);

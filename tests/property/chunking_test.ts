@@ -8,13 +8,14 @@ import {
   type Channel,
   memoryPair,
   type MuxError,
-  Session,
+  qmux,
+  type Session,
   type Transport,
 } from "@qtalk/qtalk";
 import { memoryTransports } from "../../mux/transport/memory.ts";
 import { Peer } from "../../talk/peer.ts";
 import { forSeeds, type Random } from "../support/random.ts";
-import { rawPeer, rawSession } from "../support/raw_peer.ts";
+import { rawPeer, scriptedSession } from "../support/raw_peer.ts";
 import {
   close,
   concat,
@@ -71,8 +72,8 @@ async function readEverything(session: Session): Promise<Seen[]> {
 async function record(): Promise<{ bytes: Uint8Array; seen: Seen[] }> {
   const tape: Uint8Array[] = [];
   const [left, right] = memoryTransports();
-  const talker = new Session(recording(left, tape));
-  const listener = new Session(right);
+  const talker = qmux(recording(left, tape));
+  const listener = qmux(right);
   const seen = readEverything(listener);
   const channels = [];
   for (let i = 0; i < 4; i++) channels.push(await talker.open());
@@ -96,7 +97,7 @@ async function record(): Promise<{ bytes: Uint8Array; seen: Seen[] }> {
 
 /** Says it all again, in these chunks, to a session that knows nothing. */
 async function replay(chunks: Iterable<Uint8Array>): Promise<Seen[]> {
-  const { session, raw } = rawSession();
+  const { session, raw } = scriptedSession();
   const seen = readEverything(session);
   await raw.sendEach(chunks);
   await raw.end();
@@ -172,8 +173,8 @@ function serve(peer: Peer, count: number): Promise<Heard[]> {
 Deno.test("recorded calls are the same calls in random chunks", async () => {
   const tape: Uint8Array[] = [];
   const [left, right] = memoryTransports();
-  const client = new Peer(new Session(recording(left, tape)));
-  const server = new Peer(new Session(right));
+  const client = new Peer(qmux(recording(left, tape)));
+  const server = new Peer(qmux(right));
   const serving = serve(server, 3);
   assertEquals(
     await client.call("one", { text: "ä€𝄞", n: [1, 2.5, null] }),
@@ -311,9 +312,9 @@ function openFrame(random: Random): Uint8Array {
 Deno.test("two peers agree whatever sizes their packets and windows have", async () => {
   await forSeeds(60, async (random) => {
     const limits = () => ({
-      initialWindow: random.pick([1, 7, 100, 5_000, 65_536]),
-      maxPacket: random.pick([9, 10, 333, 65_536]),
-      windowBudget: random.pick([0, 10_000, 1_000_000]),
+      initialWindowSize: random.pick([1, 7, 100, 5_000, 65_536]),
+      maxPacketSize: random.pick([9, 10, 333, 65_536]),
+      windowBudgetSize: random.pick([0, 10_000, 1_000_000]),
     });
     const [client, server] = memoryPair(
       { session: limits() },

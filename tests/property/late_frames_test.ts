@@ -7,9 +7,9 @@
  */
 import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
 import type { Channel, Session } from "@qtalk/qtalk";
-import type { Frame } from "../../mux/frame.ts";
+import type { Frame } from "../../mux/wire/frame.ts";
 import { forSeeds, type Random } from "../support/random.ts";
-import { type RawPeer, rawSession } from "../support/raw_peer.ts";
+import { type RawPeer, scriptedSession } from "../support/raw_peer.ts";
 import {
   adjust,
   close,
@@ -127,7 +127,7 @@ function assertOrderly(frames: readonly Frame[]): void {
 
 Deno.test("frames that come early, late or twice harm neither channel nor session", async () => {
   await forSeeds(400, async (random) => {
-    const { session, raw } = rawSession();
+    const { session, raw } = scriptedSession();
     const ours = random.chance(0.5);
     const { opened, id: asked } = begin(session, raw, ours);
     const id = await within(asked, "the channel's number");
@@ -161,7 +161,7 @@ Deno.test("frames that come early, late or twice harm neither channel nor sessio
     assertLessOrEqual(received.length, all.length);
     assertEquals(received, all.subarray(0, received.length));
     if (!end!.disturbed) assertEquals(received.length, all.length);
-    assertEquals(session.usage, { channels: 0, places: 0 });
+    assertEquals(session.usage, { channels: 0, slots: 0 });
 
     // Late words for a channel that is gone, and the session still works.
     await raw.send(data(id, "late"), adjust(id, 1), eof(id), close(id));

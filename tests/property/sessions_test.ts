@@ -10,8 +10,13 @@ import {
   assertGreater,
   assertLessOrEqual,
 } from "@std/assert";
-import { type MuxError, Session, type SessionOptions } from "@qtalk/qtalk";
-import type { QmuxChannel } from "../../mux/channel.ts";
+import {
+  type MuxError,
+  qmux,
+  type Session,
+  type SessionOptions,
+} from "@qtalk/qtalk";
+import type { QmuxChannel } from "../../mux/channel/channel.ts";
 import { resolveOptions } from "../../mux/options.ts";
 import { memoryTransports } from "../../mux/transport/memory.ts";
 import { forSeeds, type Random } from "../support/random.ts";
@@ -120,10 +125,10 @@ interface Link {
 
 function anyOptions(random: Random): SessionOptions {
   return {
-    initialWindow: random.pick([1, 10, 1_000, 5_000, 65_536]),
-    maxWindow: random.pick([1, 20_000, 1_000_000]),
-    windowBudget: random.pick([0, 10_000, 1_000_000]),
-    maxPacket: random.pick([9, 100, 3_000, 65_536]),
+    initialWindowSize: random.pick([1, 10, 1_000, 5_000, 65_536]),
+    maxWindowSize: random.pick([1, 20_000, 1_000_000]),
+    windowBudgetSize: random.pick([0, 10_000, 1_000_000]),
+    maxPacketSize: random.pick([9, 100, 3_000, 65_536]),
     maxChannels: random.pick([3, 100]),
     backlog: random.pick([0, 2, 100]),
   };
@@ -149,11 +154,11 @@ class World {
       b: resolveOptions(anyOptions(random)),
     };
     this.sessions = {
-      a: new Session(
+      a: qmux(
         this.wire.tap("a", chopped(left, random.fork())),
         this.options.a,
       ),
-      b: new Session(
+      b: qmux(
         this.wire.tap("b", chopped(right, random.fork())),
         this.options.b,
       ),
@@ -199,9 +204,9 @@ class World {
     const dice = random.next();
     if (dice < 0.5) {
       // A window of one byte makes a round trip of each: a few will do.
-      const { initialWindow } = this.options[end === link.a ? "b" : "a"];
+      const { initialWindowSize } = this.options[end === link.a ? "b" : "a"];
       const size = random.pick([0, 1, 8, 300, 4_000]);
-      end.write(Math.min(size, 10 * initialWindow));
+      end.write(Math.min(size, 10 * initialWindowSize));
     } else if (dice < 0.75) end.read(false);
     else if (dice < 0.82) end.read(true);
     else if (dice < 0.88) end.finish();
@@ -225,11 +230,13 @@ class World {
       this.wire.granted(side, end.channel.id);
     // However long the line holds it up: `within` bounds the wait.
     while (
-      open.some((it) => granted(it) * 2 <= this.options[it[0]].initialWindow)
+      open.some((it) =>
+        granted(it) * 2 <= this.options[it[0]].initialWindowSize
+      )
     ) await turn();
     for (const it of open) {
       const [side, { channel }] = it;
-      assertLessOrEqual(granted(it), this.options[side].maxWindow);
+      assertLessOrEqual(granted(it), this.options[side].maxWindowSize);
       assertEquals([channel.buffered, channel.heldBytes], [0, 0]);
     }
   }
@@ -258,8 +265,8 @@ class World {
       }
     }
     const { a, b } = this.sessions;
-    assertEquals(a.usage, { channels: 0, places: 0 });
-    assertEquals(b.usage, { channels: 0, places: 0 });
+    assertEquals(a.usage, { channels: 0, slots: 0 });
+    assertEquals(b.usage, { channels: 0, slots: 0 });
     assertEquals(this.wire.halfClosed, 0);
     await Promise.all([a.close(), b.closed]);
   }

@@ -1,7 +1,7 @@
 // A worker that answers calls on its own scope: how the name says.
 
 import { handlerFrom, Peer, withCall } from "@qtalk/qtalk";
-import { messagePortTransport, Session } from "@qtalk/qtalk/mux";
+import { messagePortTransport, qmux } from "@qtalk/qtalk/mux";
 
 const scope = self as unknown as MessagePort & { name: string };
 // Messages that come before anybody listens are lost.
@@ -10,7 +10,7 @@ if (scope.name === "late") {
 }
 
 const peer = new Peer(
-  new Session(messagePortTransport(scope)),
+  qmux(messagePortTransport(scope)),
   {
     handler: handlerFrom({
       echo: (value: unknown) => value,

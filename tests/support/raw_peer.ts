@@ -4,9 +4,10 @@
  *
  * @module
  */
-import type { Frame } from "../../mux/frame.ts";
+import type { Frame } from "../../mux/wire/frame.ts";
 import type { SessionOptions } from "../../mux/options.ts";
-import { Session } from "../../mux/session.ts";
+import { qmux } from "../../mux/session.ts";
+import type { Session } from "../../mux/types.ts";
 import { memoryTransports } from "../../mux/transport/memory.ts";
 import type { Transport } from "../../mux/types.ts";
 import { Peer, type PeerOptions } from "../../talk/peer.ts";
@@ -139,12 +140,15 @@ function describe(frame: Frame): string {
 }
 
 /** A session and a scripted end of it. */
-export function rawSession(
+export function scriptedSession(
   options: SessionOptions = {},
   raw: { reading?: boolean } = {},
 ): { session: Session; raw: RawPeer } {
   const [left, right] = memoryTransports();
-  return { session: new Session(left, options), raw: new RawPeer(right, raw) };
+  return {
+    session: qmux(left, options),
+    raw: new RawPeer(right, raw),
+  };
 }
 
 /** A peer and a scripted end of its session. */
@@ -152,6 +156,6 @@ export function rawPeer(
   options: PeerOptions & { session?: SessionOptions } = {},
   raw: { reading?: boolean } = {},
 ): { peer: Peer; raw: RawPeer } {
-  const { session, raw: scripted } = rawSession(options.session, raw);
+  const { session, raw: scripted } = scriptedSession(options.session, raw);
   return { peer: new Peer(session, options), raw: scripted };
 }

@@ -5,7 +5,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { MuxError, type MuxErrorCode } from "../../mux/errors.ts";
-import type { Session } from "../../mux/session.ts";
+import type { Session } from "../../mux/types.ts";
 import type { Channel } from "../../mux/types.ts";
 import type { RawPeer } from "./raw_peer.ts";
 import { open, utf8 } from "./wire.ts";

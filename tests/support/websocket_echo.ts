@@ -1,6 +1,6 @@
 // Dials wss:, sends 5,000 bytes and waits until they have come back.
 
-import { webSocketScheme } from "../../mux/transport/websocket_dial.ts";
+import { webSocketScheme } from "../../mux/transport/websocket/scheme.ts";
 
 const SIZE = 5_000;
 const { signal } = new AbortController();

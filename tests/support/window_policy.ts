@@ -1,4 +1,4 @@
-import { WindowBudget, type WindowPolicy } from "../../mux/window.ts";
+import { WindowBudget, type WindowPolicy } from "../../mux/flow/window.ts";
 
 /** Bytes. */
 export const KIB = 1024;

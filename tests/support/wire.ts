@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { encodeFrame, type Frame } from "../../mux/frame.ts";
-import { FrameDecoder } from "../../mux/frame_decoder.ts";
+import { encodeFrame, type Frame } from "../../mux/wire/frame.ts";
+import { FrameDecoder } from "../../mux/wire/frame_decoder.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -18,9 +18,9 @@ export const GO_PACKET = 16 * 1024 * 1024;
 export function open(
   sender: number,
   window: number = GO_WINDOW,
-  maxPacket: number = GO_PACKET,
+  maxPacketSize: number = GO_PACKET,
 ): Uint8Array {
-  return encodeFrame({ type: "open", sender, window, maxPacket });
+  return encodeFrame({ type: "open", sender, window, maxPacketSize });
 }
 
 /** OPEN_CONFIRM. */
@@ -28,14 +28,14 @@ export function confirm(
   recipient: number,
   sender: number,
   window: number = GO_WINDOW,
-  maxPacket: number = GO_PACKET,
+  maxPacketSize: number = GO_PACKET,
 ): Uint8Array {
   return encodeFrame({
     type: "open-confirm",
     recipient,
     sender,
     window,
-    maxPacket,
+    maxPacketSize,
   });
 }
 
@@ -154,10 +154,16 @@ export class FrameCollector {
   constructor(onFrame: (frame: Frame) => void) {
     this.#onFrame = onFrame;
     this.#decoder = new FrameDecoder({
-      onOpen: (sender, window, maxPacket) =>
-        onFrame({ type: "open", sender, window, maxPacket }),
-      onConfirm: (recipient, sender, window, maxPacket) =>
-        onFrame({ type: "open-confirm", recipient, sender, window, maxPacket }),
+      onOpen: (sender, window, maxPacketSize) =>
+        onFrame({ type: "open", sender, window, maxPacketSize }),
+      onConfirm: (recipient, sender, window, maxPacketSize) =>
+        onFrame({
+          type: "open-confirm",
+          recipient,
+          sender,
+          window,
+          maxPacketSize,
+        }),
       onFailure: (recipient) => onFrame({ type: "open-failure", recipient }),
       onAdjust: (recipient, bytes) =>
         onFrame({ type: "window-adjust", recipient, bytes }),

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Frame } from "../../mux/frame.ts";
+import type { Frame } from "../../mux/wire/frame.ts";
 import type { Transport } from "../../mux/types.ts";
 import type { Random } from "./random.ts";
 import { FrameCollector } from "./wire.ts";
@@ -19,7 +19,7 @@ function other(side: Side): Side {
 /** What one end may still say on a channel. */
 interface Direction {
   credit: number;
-  maxPacket: number;
+  maxPacketSize: number;
   ended: boolean;
   closed: boolean;
 }
@@ -93,7 +93,7 @@ export class WireModel {
       check("a number names one channel", !this.#named[from].has(frame.sender));
       const direction = {
         credit: 0,
-        maxPacket: 0,
+        maxPacketSize: 0,
         ended: false,
         closed: false,
       };
@@ -103,7 +103,7 @@ export class WireModel {
         b: { ...direction },
       };
       channel[to].credit = frame.window;
-      channel[to].maxPacket = frame.maxPacket;
+      channel[to].maxPacketSize = frame.maxPacketSize;
       this.#named[from].set(frame.sender, channel);
       return;
     }
@@ -117,7 +117,7 @@ export class WireModel {
       check("a number names one channel", !this.#named[from].has(frame.sender));
       channel.state = "open";
       channel[to].credit = frame.window;
-      channel[to].maxPacket = frame.maxPacket;
+      channel[to].maxPacketSize = frame.maxPacketSize;
       this.#named[from].set(frame.sender, channel);
       return;
     }
@@ -128,7 +128,7 @@ export class WireModel {
       case "data":
         check("no DATA behind EOF", !said.ended);
         check("DATA within the window", frame.payload.length <= said.credit);
-        check("DATA in packets", frame.payload.length <= said.maxPacket);
+        check("DATA in packets", frame.payload.length <= said.maxPacketSize);
         said.credit -= frame.payload.length;
         break;
       case "window-adjust":

@@ -1,3 +1,4 @@
+import type { qmux } from "@qtalk/qtalk";
 import type {
   Call,
   Caller,
@@ -66,7 +67,7 @@ Deno.test("each way to connect has a type of its own", () => {
 });
 
 Deno.test("a pair of web streams is a session's transport", () => {
-  type Given = ConstructorParameters<typeof Session>[0];
+  type Given = Parameters<typeof qmux>[0];
   assertType<
     Assignable<{
       readable: ReadableStream<Uint8Array>;

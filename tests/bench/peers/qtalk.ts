@@ -7,8 +7,8 @@ import {
   listen,
   messagePortTransport,
   Peer,
+  qmux,
   Router,
-  Session,
   type SessionOptions,
 } from "@qtalk/qtalk";
 import { type Connection, type DenoPeer, startWorker } from "../peer.ts";
@@ -17,7 +17,7 @@ import { stdioServer, unixAddress } from "./sockets.ts";
 /** What some measures need beyond the defaults: large values. */
 const LIMITS = {
   maxValueSize: 128 * 1024 * 1024,
-  maxPartialValues: 256 * 1024 * 1024,
+  valueBudgetSize: 256 * 1024 * 1024,
   session: {} as SessionOptions,
 };
 
@@ -38,7 +38,7 @@ const peer: DenoPeer = {
     });
     if (transport === "worker") {
       const port = messagePortTransport(self as unknown as MessagePort);
-      new Peer(new Session(port, LIMITS.session), { handler, ...LIMITS });
+      new Peer(qmux(port, LIMITS.session), { handler, ...LIMITS });
       return transport;
     }
     const addresses = {
@@ -64,7 +64,9 @@ export async function connectTo(
   const client = address === "stdio"
     ? dialCommand(stdioServer("qtalk"), LIMITS)
     : address === "worker"
-    ? new Peer(new Session(messagePortTransport(await startWorker("qtalk"))))
+    ? new Peer(
+      qmux(messagePortTransport(await startWorker("qtalk"))),
+    )
     : await dial(address, LIMITS);
   return {
     call: (value) => client.call(method, toArgs(value)),

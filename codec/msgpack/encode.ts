@@ -1,0 +1,93 @@
+import { Form, scanMsgpack } from "./scan.ts";
+import { isSlot, Slots } from "./slots.ts";
+import { Normalizer } from "../normalizer.ts";
+
+/** What the codec asks a library to encode. */
+export type MsgpackValue =
+  | null
+  | boolean
+  | number
+  | string
+  | Uint8Array
+  | MsgpackValue[]
+  | { [key: string]: MsgpackValue };
+
+/**
+ * Encodes a value by a library: see the table of `msgpack()`.
+ *
+ * @throws {CodecError} `unsupported-type` or `too-deep`
+ */
+export function encodeMsgpack(
+  value: unknown,
+  maxDepth: number,
+  encode: (value: MsgpackValue) => Uint8Array,
+): Uint8Array {
+  const slots = new Slots();
+  const plain = new MsgpackNormalizer(slots).normalize(value, maxDepth);
+  const bytes = encode(plain as MsgpackValue);
+  if (!slots.empty) fillSlots(bytes, maxDepth, slots);
+  return bytes;
+}
+
+class MsgpackNormalizer extends Normalizer {
+  readonly #slots: Slots;
+
+  constructor(slots: Slots) {
+    super("MessagePack");
+    this.#slots = slots;
+  }
+
+  protected override number(value: number): number {
+    if (Number.isSafeInteger(value)) {
+      if (value >= -(2 ** 31) && value < 2 ** 32) return value + 0;
+      // Some libraries write larger ones as floats, which a peer with types
+      // does not take for integers.
+      return this.#slots.put(BigInt(value));
+    }
+    return isSlot(value) ? this.#slots.put(value) : value;
+  }
+
+  protected override bigint(value: bigint): number {
+    const number = Number(value);
+    if (Number.isSafeInteger(number)) return this.number(number);
+    if (value !== BigInt.asIntN(64, value)) {
+      if (value !== BigInt.asUintN(64, value)) {
+        throw this.unsupported("a bigint beyond 64 bits");
+      }
+    }
+    return this.#slots.put(value);
+  }
+
+  protected override bytes(value: Uint8Array): Uint8Array {
+    return value;
+  }
+
+  protected override string(value: string): string {
+    return value.toWellFormed();
+  }
+
+  protected override key(key: string): string {
+    // Libraries do not read these alike, some not even what they wrote.
+    if (key === "__proto__" || key.startsWith("\ufeff")) {
+      throw this.unsupported(`the key ${JSON.stringify(key)}`);
+    }
+    return key.toWellFormed();
+  }
+}
+
+/** Writes what stands in the slots; a double and a 64-bit integer are as long. */
+function fillSlots(bytes: Uint8Array, maxDepth: number, slots: Slots): void {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  scanMsgpack(bytes, maxDepth, ({ form, start, payload }) => {
+    if (form !== Form.FLOAT_64) return;
+    const slot = view.getFloat64(payload);
+    if (!isSlot(slot)) return;
+    const value = slots.get(slot);
+    if (typeof value === "number") {
+      view.setFloat64(payload, value);
+    } else if (typeof value === "bigint") {
+      bytes[start] = value < 0n ? Form.INT_64 : Form.UINT_64;
+      view.setBigUint64(payload, BigInt.asUintN(64, value));
+    }
+  });
+}

@@ -1,0 +1,382 @@
+/**
+ * The direct face of a channel, which RPC uses. Its other face is what
+ * tests/conformance/ is about.
+ */
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
+import { scripted } from "../../tests/conformance/scripted.ts";
+import type { Script } from "../../tests/conformance/scripted.ts";
+import {
+  adjust,
+  close,
+  concat,
+  data,
+  eof,
+  GO_WINDOW,
+  text,
+  utf8,
+} from "../../tests/support/wire.ts";
+import { turn, watch } from "../../tests/support/within.ts";
+import { QmuxChannel } from "./channel.ts";
+import { MuxError } from "../errors.ts";
+
+/** A channel that the script opened as its number 5, and its number here. */
+async function opened(
+  script: Script,
+  window = GO_WINDOW,
+): Promise<{ channel: QmuxChannel; id: number }> {
+  const { channel, id } = await script.accepted({ window });
+  assertInstanceOf(channel, QmuxChannel);
+  assertEquals(channel.id, id);
+  return { channel, id };
+}
+
+/** Takes all that is there. */
+function drain(channel: QmuxChannel): string {
+  let all = "";
+  for (;;) {
+    const bytes = channel.peek();
+    if (bytes === undefined) return all;
+    all += text(bytes);
+    channel.consume(bytes.length);
+  }
+}
+
+/** What the script was told. */
+async function types(script: Script): Promise<string[]> {
+  return (await script.said()).map(({ type }) => type);
+}
+
+// --- Receiving ---------------------------------------------------------------
+
+scripted(
+  "channel: wait() calls back at once when there is something, or the end",
+  async (script) => {
+    const { channel, id } = await opened(script);
+    await script.raw.send(data(id, "x"));
+    let called = 0;
+    channel.whenReadable(() => called++);
+    assertEquals(called, 1);
+    drain(channel);
+    await script.raw.send(eof(id));
+    channel.whenReadable(() => called++);
+    channel.whenReadable(() => called++);
+    assertEquals(called, 3);
+  },
+);
+
+scripted(
+  "channel: wait() calls back once, at the end of the turn, for all that came in it",
+  async (script) => {
+    const { channel, id } = await opened(script);
+    const seen: string[] = [];
+    channel.whenReadable(() => seen.push(drain(channel)));
+    await script.raw.send(data(id, "one "), data(id, "two"), eof(id));
+    assertEquals(seen, ["one two"]);
+    assert(channel.ended);
+  },
+);
+
+scripted(
+  "channel: a frame that carries nothing wakes nobody",
+  async (script) => {
+    const { channel, id } = await opened(script);
+    let called = 0;
+    channel.whenReadable(() => called++);
+    await script.raw.send(data(id, ""), adjust(id, 1), data(id, ""));
+    assertEquals(called, 0);
+    await script.raw.send(data(id, "x"));
+    assertEquals(called, 1);
+  },
+);
+
+scripted(
+  "channel: one reader waits; a second is a mistake of the program",
+  async (script) => {
+    const { channel, id } = await opened(script);
+    let first = 0;
+    channel.whenReadable(() => first++);
+    const error = assertThrows(() => channel.whenReadable(() => {}), MuxError);
+    assertEquals(error.code, "invalid-state");
+    await script.raw.send(data(id, "x"));
+    assertEquals(first, 1);
+  },
+);
+
+scripted(
+  "channel: what a reader leaves in its turn outlives the transport's buffer",
+  async (script) => {
+    const { channel, id } = await opened(script);
+    channel.whenReadable(() => channel.consume(2));
+    // The script spoils its buffer when the turn is over.
+    await script.raw.send(data(id, "abcdef"), data(id, "ghi"));
+    assertEquals(channel.buffered, 7);
+    assertEquals(drain(channel), "cdefghi");
+  },
+);
+
+scripted(
+  "channel: a chunk that was taken outlives the transport's buffer",
+  async (script) => {
+    const { channel, id } = await opened(script);
+    let taken: Uint8Array | undefined;
+    channel.whenReadable(() => taken = channel.take());
+    await script.raw.send(data(id, "abc"));
+    assertEquals(text(taken!), "abc");
+  },
+);
+
+scripted(
+  "channel: skip() and take() return the credit of what they took",
+  async (script) => {
+    const { channel, id } = await opened(script);
+    await script.raw.send(data(id, new Uint8Array(100)));
+    channel.consume(49);
+    assertEquals(await types(script), []);
+    channel.consume(1);
+    assertEquals(await script.said(), [
+      { type: "window-adjust", recipient: 5, bytes: 50 },
+    ]);
+    channel.take();
+    assertEquals(await script.said(), [
+      { type: "window-adjust", recipient: 5, bytes: 50 },
+    ]);
+  },
+  { initialWindowSize: 100, maxWindowSize: 100 },
+);
+
+scripted(
+  "channel: cancel() tells who waits that nothing comes any more",
+  async (script) => {
+    const { channel, id } = await opened(script);
+    let called = 0;
+    channel.whenReadable(() => called++);
+    channel.cancelRead();
+    assertEquals(called, 1);
+    assert(channel.ended);
+    assertEquals(channel.failure, undefined);
+    await script.raw.send(data(id, "dropped"));
+    assertEquals(channel.buffered, 0);
+    channel.whenReadable(() => called++);
+    assertEquals(called, 2);
+  },
+);
+
+scripted(
+  "channel: a reader may close its channel, and others, while it is told",
+  async (script) => {
+    const one = await opened(script);
+    const two = await opened(script);
+    one.channel.whenReadable(() => {
+      one.channel.discard();
+      two.channel.discard();
+    });
+    let told = "";
+    two.channel.whenReadable(() => told = `ended with "${drain(two.channel)}"`);
+    await script.raw.send(data(one.id, "x"), data(two.id, "y"));
+    assertEquals(told, 'ended with ""');
+    assertEquals(await types(script), ["close", "close"]);
+  },
+);
+
+// --- Sending -----------------------------------------------------------------
+
+scripted(
+  "channel: send() returns nothing when it copied the bytes at once",
+  async (script) => {
+    const { channel } = await opened(script);
+    const bytes = utf8("now");
+    assertEquals(channel.send(bytes), undefined);
+    bytes.fill(0);
+    assertEquals((await script.raw.expect("data")).payload, utf8("now"));
+  },
+);
+
+scripted(
+  "channel: send() keeps its order, whether it waits for credit or not",
+  async (script) => {
+    const { channel, id } = await opened(script, 3);
+    const first = channel.send(utf8("abcde"))!;
+    const second = channel.send(utf8("f"))!;
+    const settled = [first, second].map(watch);
+    assertEquals(text((await script.raw.expect("data")).payload), "abc");
+    await script.raw.send(adjust(id, 2));
+    assertEquals(text((await script.raw.expect("data")).payload), "de");
+    await first;
+    assertEquals(settled[1]!.state, "pending");
+    const third = channel.send(utf8("gh"))!;
+    await script.raw.send(adjust(id, 100));
+    await Promise.all([second, third]);
+    const rest = (await script.said())
+      .map((frame) => frame.type === "data" ? frame.payload : utf8("?"));
+    assertEquals(text(concat(...rest)), "fgh");
+  },
+);
+
+scripted(
+  "channel: finish() sends EOF behind what waits, and nothing after it",
+  async (script) => {
+    const { channel, id } = await opened(script, 3);
+    const waiting = channel.send(utf8("abcde"))!;
+    channel.closeWrite();
+    channel.closeWrite();
+    const error = assertThrows(() => channel.send(utf8("f")), MuxError);
+    assertEquals(error.code, "channel-closed");
+    assertEquals(await types(script), ["data"]);
+    await script.raw.send(adjust(id, 2));
+    assertEquals(await types(script), ["data", "eof"]);
+    await waiting;
+  },
+);
+
+scripted(
+  "channel: abort() rejects what waits with its reason, and keeps what arrived",
+  async (script) => {
+    const { channel, id } = await opened(script, 0);
+    await script.raw.send(data(id, "arrived"));
+    const reason = new Error("enough");
+    const waiting = channel.send(utf8("x"))!.catch((error) => error);
+    channel.abort(reason);
+    assertStrictEquals(await waiting, reason);
+    assertStrictEquals(assertThrows(() => channel.send(utf8("x"))), reason);
+    assertEquals(drain(channel), "arrived");
+    assertEquals(await types(script), ["close"]);
+  },
+);
+
+scripted(
+  "channel: shutdown() sends EOF and CLOSE behind what waits, and drops what comes",
+  async (script) => {
+    const { channel, id } = await opened(script, 3);
+    await script.raw.send(data(id, "not wanted"));
+    const waiting = channel.send(utf8("abcde"))!;
+    channel.shutdown();
+    assertEquals(channel.buffered, 0);
+    assertEquals(await types(script), ["data"]);
+    await script.raw.send(data(id, "nor this"), adjust(id, 2));
+    await waiting;
+    assertEquals(await types(script), ["data", "eof", "close"]);
+  },
+);
+
+// --- The end -----------------------------------------------------------------
+
+scripted(
+  "channel: watch() calls back at the peer's CLOSE, and not at its EOF",
+  async (script) => {
+    const { channel, id } = await opened(script);
+    let called = 0;
+    channel.whenClosed(() => called++);
+    await script.raw.send(data(id, "x"), eof(id));
+    assertEquals(called, 0);
+    await script.raw.send(close(id));
+    assertEquals(called, 1);
+    channel.whenClosed(() => called++);
+    assertEquals(called, 2);
+  },
+);
+
+scripted("channel: several may watch, in their order", async (script) => {
+  const { channel, id } = await opened(script);
+  const called: number[] = [];
+  for (const n of [1, 2, 3]) channel.whenClosed(() => called.push(n));
+  await script.raw.send(close(id));
+  assertEquals(called, [1, 2, 3]);
+});
+
+scripted(
+  "channel: eof tells EOF from CLOSE, whatever follows it",
+  async (script) => {
+    const ended = await opened(script);
+    assertEquals(ended.channel.eofReceived, false);
+    await script.raw.send(data(ended.id, "x"), eof(ended.id));
+    assertEquals(ended.channel.eofReceived, true);
+    await script.raw.send(close(ended.id));
+    assertEquals(ended.channel.eofReceived, true);
+    const closed = await opened(script);
+    await script.raw.send(data(closed.id, "x"), close(closed.id));
+    assertEquals([closed.channel.ended, closed.channel.eofReceived], [
+      true,
+      false,
+    ]);
+  },
+);
+
+scripted(
+  "channel: watch() calls back when the session ends",
+  async (script) => {
+    const { channel } = await opened(script);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    channel.whenClosed(resolve);
+    await script.raw.end();
+    await promise;
+    assert(channel.peerClosed);
+    assertInstanceOf(channel.failure, MuxError);
+    assertEquals(channel.failure.code, "connection-lost");
+  },
+);
+
+scripted(
+  "channel: a place in the session is taken until CLOSE is sent and what came is gone",
+  async (script) => {
+    const places = () => script.session.usage.slots;
+    const { channel, id } = await opened(script);
+    assertEquals(places(), 1);
+    await script.raw.send(data(id, "unread"), close(id));
+    assertEquals(script.session.usage, { channels: 0, slots: 1 });
+    channel.consume(3);
+    assertEquals(places(), 1);
+    channel.consume(3);
+    assertEquals(places(), 0);
+
+    const dropped = await opened(script);
+    await script.raw.send(data(dropped.id, "unread"), close(dropped.id));
+    dropped.channel.discard();
+    dropped.channel.discard();
+    assertEquals(places(), 0);
+
+    const closedHere = await opened(script);
+    closedHere.channel.discard();
+    assertEquals(script.session.usage, { channels: 1, slots: 0 });
+    await script.raw.send(close(closedHere.id));
+    assertEquals(script.session.usage, { channels: 0, slots: 0 });
+  },
+);
+
+scripted(
+  "channel: the streams of one that was used directly go on where it is",
+  async (script) => {
+    const { channel, id } = await opened(script);
+    await script.raw.send(data(id, "taken, left"));
+    channel.consume(7);
+    channel.send(utf8("sent, "));
+    const writer = channel.writable.getWriter();
+    await writer.write(utf8("written"));
+    channel.closeWrite();
+    await writer.closed.catch((error) => assertInstanceOf(error, MuxError));
+    await script.raw.send(eof(id));
+    assertEquals(await new Response(channel.readable).text(), "left");
+    const payloads = (await script.said())
+      .map((frame) => frame.type === "data" ? text(frame.payload) : frame.type);
+    assertEquals(payloads, ["sent, ", "written", "eof", "close"]);
+  },
+);
+
+scripted(
+  "channel: closed is the same promise whenever it is asked for",
+  async (script) => {
+    const { channel, id } = await opened(script);
+    const early = channel.closed;
+    void channel.close();
+    await script.raw.send(close(id));
+    await early;
+    await channel.closed;
+    assertStrictEquals(channel.closed, early);
+    await turn();
+  },
+);

@@ -1,0 +1,235 @@
+import {
+  assert,
+  assertEquals,
+  assertGreater,
+  assertLessOrEqual,
+  assertStrictEquals,
+} from "@std/assert";
+import { forSeeds } from "../../tests/support/random.ts";
+import { concat, text, utf8 } from "../../tests/support/wire.ts";
+import { ReceiveBuffer } from "./receive_buffer.ts";
+
+/** The room that may be ready behind what is held. */
+const SPARE = 16 * 1024;
+
+/** Takes all that waits. */
+function drain(buffer: ReceiveBuffer): Uint8Array[] {
+  const chunks: Uint8Array[] = [];
+  for (;;) {
+    const chunk = buffer.take();
+    if (chunk === undefined) return chunks;
+    chunks.push(chunk);
+  }
+}
+
+/** Bytes that these chunks keep alive: their buffers, each once. */
+function alive(chunks: Uint8Array[]): number {
+  const buffers = new Set(chunks.map((chunk) => chunk.buffer));
+  return [...buffers].reduce((sum, { byteLength }) => sum + byteLength, 0);
+}
+
+Deno.test("receive buffer: an empty one has nothing to see and nothing to take", () => {
+  const buffer = new ReceiveBuffer();
+  assertEquals(buffer.length, 0);
+  assertEquals(buffer.peek(), undefined);
+  assertEquals(buffer.take(), undefined);
+  assertEquals(buffer.clear(), 0);
+  buffer.own();
+  assertEquals(buffer.length, 0);
+});
+
+Deno.test("receive buffer: bytes come out as they went in, borrowed or settled", () => {
+  const buffer = new ReceiveBuffer();
+  buffer.borrow(utf8("one "));
+  buffer.own();
+  buffer.borrow(utf8("two "));
+  buffer.borrow(utf8("three"));
+  assertEquals(buffer.length, 13);
+  assertEquals(text(concat(...drain(buffer))), "one two three");
+  assertEquals(buffer.length, 0);
+});
+
+Deno.test("receive buffer: a borrowed piece is seen where it lies, without a copy", () => {
+  const buffer = new ReceiveBuffer();
+  const piece = utf8("piece");
+  buffer.borrow(piece);
+  assertStrictEquals(buffer.peek()!.buffer, piece.buffer);
+});
+
+Deno.test("receive buffer: what is settled outlives the transport's buffer", () => {
+  const buffer = new ReceiveBuffer();
+  const transport = utf8("transport");
+  buffer.borrow(transport.subarray(0, 5));
+  buffer.borrow(transport.subarray(5));
+  buffer.own();
+  transport.fill(0);
+  assertEquals(text(concat(...drain(buffer))), "transport");
+});
+
+Deno.test("receive buffer: a chunk that is taken is a copy, all borrowed pieces in one", () => {
+  const buffer = new ReceiveBuffer();
+  const transport = utf8("abcdef");
+  for (let i = 0; i < 6; i++) buffer.borrow(transport.subarray(i, i + 1));
+  const chunk = buffer.take()!;
+  transport.fill(0);
+  assertEquals(text(chunk), "abcdef");
+  assertEquals(buffer.take(), undefined);
+});
+
+Deno.test("receive buffer: skipping takes from the front, in part or whole", () => {
+  const buffer = new ReceiveBuffer();
+  buffer.borrow(utf8("settled"));
+  buffer.own();
+  buffer.borrow(utf8("borrowed"));
+  buffer.consume(3);
+  assertEquals(text(buffer.peek()!), "tled");
+  assertEquals(buffer.length, 12);
+  buffer.consume(4);
+  assertEquals(text(buffer.peek()!), "borrowed");
+  buffer.consume(2);
+  assertEquals(text(buffer.peek()!), "rrowed");
+  buffer.own();
+  assertEquals(text(buffer.take()!), "rrowed");
+  assertEquals(buffer.length, 0);
+});
+
+Deno.test("receive buffer: what is skipped counts as held until its block is let go, half read", () => {
+  const buffer = new ReceiveBuffer();
+  buffer.borrow(new Uint8Array(100));
+  buffer.own();
+  assertEquals(buffer.consume(49), 0);
+  assertEquals([buffer.length, buffer.heldBytes], [51, 100]);
+  assertEquals(buffer.consume(1), 50);
+  assertEquals([buffer.length, buffer.heldBytes], [50, 50]);
+  assertEquals(buffer.consume(10), 0);
+  buffer.borrow(new Uint8Array(7));
+  assertEquals(buffer.consume(40), 50);
+  assertEquals([buffer.length, buffer.heldBytes], [7, 7]);
+  // What is borrowed is the transport's: read is read.
+  assertEquals(buffer.consume(3), 3);
+  assertEquals(buffer.clear(), 4);
+});
+
+Deno.test("receive buffer: clear() drops everything and says how much that was", () => {
+  const buffer = new ReceiveBuffer();
+  buffer.borrow(utf8("settled"));
+  buffer.own();
+  buffer.borrow(utf8("borrowed"));
+  buffer.consume(1);
+  // The byte that was read was held all the same: its block was.
+  assertEquals(buffer.clear(), 15);
+  assertEquals(buffer.length, 0);
+  assertEquals(buffer.peek(), undefined);
+  buffer.own();
+  assertEquals(buffer.take(), undefined);
+  buffer.borrow(utf8("new"));
+  assertEquals(text(buffer.take()!), "new");
+});
+
+Deno.test("receive buffer: a taken chunk is alone in its buffer, whatever comes after it", () => {
+  const buffer = new ReceiveBuffer();
+  const taken: Uint8Array[] = [];
+  for (let i = 0; i < 200; i++) {
+    buffer.borrow(Uint8Array.of(i));
+    buffer.own();
+    // Some are taken while their block still has room behind them.
+    if (i % 7 === 0) taken.push(buffer.take()!);
+  }
+  taken.push(...drain(buffer));
+  assertEquals(
+    new Set(taken.map((chunk) => chunk.buffer)).size,
+    taken.length,
+  );
+  assertEquals(concat(...taken), Uint8Array.from({ length: 200 }, (_, i) => i));
+});
+
+Deno.test("receive buffer: transferring a taken chunk away harms no other", () => {
+  const buffer = new ReceiveBuffer();
+  for (const word of ["a", "b", "c"]) {
+    buffer.borrow(utf8(word));
+    buffer.own();
+  }
+  const first = buffer.take()!;
+  structuredClone(first, { transfer: [first.buffer] });
+  assertEquals(first.length, 0);
+  assertEquals(text(concat(...drain(buffer))), "bc");
+});
+
+Deno.test("receive buffer: 1-byte pieces of large reads keep alive what they hold, and 16 KiB, at most", () => {
+  const buffer = new ReceiveBuffer();
+  const total = 64 * 1024;
+  for (let i = 0; i < total; i++) {
+    // Each lies alone in a read of 64 KiB: 4 GiB if the reads were kept.
+    buffer.borrow(new Uint8Array(64 * 1024).subarray(i, i + 1));
+    buffer.own();
+  }
+  const chunks = drain(buffer);
+  assertEquals(concat(...chunks).length, total);
+  assertLessOrEqual(alive(chunks), total + SPARE);
+  // One allocation for many pieces, or the bookkeeping would outweigh them.
+  assertLessOrEqual(chunks.length, 32);
+});
+
+Deno.test("receive buffer: pieces that miss the room that is left fill it first", () => {
+  const buffer = new ReceiveBuffer();
+  for (let i = 0; i < 100; i++) {
+    buffer.borrow(new Uint8Array(i % 2 === 0 ? SPARE : 1));
+    buffer.own();
+  }
+  const held = buffer.length;
+  assertLessOrEqual(alive(drain(buffer)), held + SPARE);
+});
+
+Deno.test("receive buffer: pieces of any sizes keep alive what they hold, and 16 KiB, at most", async () => {
+  await forSeeds(40, (random) => {
+    const buffer = new ReceiveBuffer();
+    const expected: Uint8Array[] = [];
+    const out: Uint8Array[] = [];
+    const largest = random.pick([1, 10, 1_000, 20_000]);
+    const copied = (bytes: Uint8Array) => out.push(bytes.slice());
+    for (let step = 0; step < 200; step++) {
+      switch (random.int(0, 4)) {
+        case 0:
+        case 1: {
+          const piece = random.bytes(random.int(1, largest));
+          expected.push(piece.slice());
+          buffer.borrow(piece);
+          if (random.chance(0.5)) break;
+          buffer.own();
+          piece.fill(0xee);
+          break;
+        }
+        case 2:
+          buffer.own();
+          break;
+        case 3: {
+          const peeked = buffer.peek();
+          if (peeked === undefined) break;
+          const bytes = random.int(0, peeked.length);
+          copied(peeked.subarray(0, bytes));
+          buffer.consume(bytes);
+          break;
+        }
+        case 4: {
+          const chunk = buffer.take();
+          if (chunk !== undefined) copied(chunk);
+        }
+      }
+      const gone = out.reduce((sum, { length }) => sum + length, 0);
+      const come = expected.reduce((sum, { length }) => sum + length, 0);
+      assertEquals(buffer.length, come - gone);
+    }
+    buffer.own();
+    const held = buffer.length;
+    const told = buffer.heldBytes;
+    const partly = buffer.peek()?.byteOffset ?? 0;
+    const left = drain(buffer);
+    if (held > 0) assertGreater(left.length, 0);
+    assertEquals(told, alive(left));
+    assertEquals(buffer.heldBytes, 0);
+    // What was skipped of the first chunk lives until the rest of it goes.
+    assertLessOrEqual(alive(left), held + partly + SPARE);
+    assert(left.every((chunk) => chunk.length > 0));
+    assertEquals(concat(...out, ...left), concat(...expected));
+  });
+});

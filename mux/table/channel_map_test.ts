@@ -1,0 +1,66 @@
+import { assertEquals, assertLess, assertStrictEquals } from "@std/assert";
+import { forSeeds } from "../../tests/support/random.ts";
+import { ChannelMap } from "./channel_map.ts";
+
+Deno.test("channel map: finds what is there, as a Map does, whatever came and went", async () => {
+  await forSeeds(50, (random) => {
+    const map = new ChannelMap<{ id: number }>();
+    const model = new Map<number, { id: number }>();
+    const base = random.pick([0, 2 ** 31 - 50, 2 ** 32 - 300]);
+    const spread = random.pick([20, 300]);
+    for (let i = 0; i < 2_000; i++) {
+      const id = (base + random.int(0, spread - 1)) >>> 0;
+      if (!model.has(id) && random.chance(0.6)) {
+        const item = { id };
+        model.set(id, item);
+        map.add(item);
+      } else {
+        model.delete(id);
+        map.delete(id);
+      }
+      assertStrictEquals(map.get(id), model.get(id));
+      assertEquals(map.size, model.size);
+    }
+    for (let i = 0; i < spread; i++) {
+      const id = (base + i) >>> 0;
+      assertStrictEquals(map.get(id), model.get(id));
+      assertEquals(map.has(id), model.has(id));
+    }
+    assertEquals(new Set(map.values()), new Set(model.values()));
+  });
+});
+
+/** How many items a map looks at, for each of so many numbers not in it. */
+function comparisons(present: number[], absent: number[]): number {
+  let compared = 0;
+  class Item {
+    readonly #id: number;
+    constructor(id: number) {
+      this.#id = id;
+    }
+    // Each comparison reads it.
+    get id(): number {
+      compared++;
+      return this.#id;
+    }
+  }
+  const map = new ChannelMap<Item>();
+  for (const id of present) map.add(new Item(id));
+  compared = 0;
+  for (const id of absent) map.get(id);
+  return compared / absent.length;
+}
+
+Deno.test("channel map: numbers that are not there are not looked for among all that are", () => {
+  const even = Array.from({ length: 10_000 }, (_, i) => 2 * i);
+  assertLess(comparisons(even, even.map((id) => id + 1)), 4);
+});
+
+Deno.test("channel map: no choice of numbers puts them all in one place", () => {
+  // What a peer would keep open that knew a fixed way of scattering.
+  const near: number[] = [];
+  for (let id = 0; near.length < 2_200; id++) {
+    if (Math.imul(id, 0x9e3779b1) >>> 20 < 64) near.push(id);
+  }
+  assertLess(comparisons(near.slice(0, 2_000), near.slice(2_000)), 20);
+});

@@ -1,0 +1,382 @@
+import { handlerFrom, Peer } from "@qtalk/qtalk";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { testTransport } from "../../../tests/conformance/transport_suite.ts";
+import { text, utf8 } from "../../../tests/support/wire.ts";
+import { turn, watch, within } from "../../../tests/support/within.ts";
+import { MuxError } from "../../errors.ts";
+import { qmux } from "../../session.ts";
+import type { Transport } from "../../types.ts";
+import { messagePortTransport, windowTransport } from "./message_port.ts";
+import { MAX_IN_FLIGHT, MAX_MESSAGE } from "./message_transport.ts";
+
+testTransport("MessagePort transport", () => {
+  const { port1, port2 } = new MessageChannel();
+  return Promise.resolve({
+    a: messagePortTransport(port1),
+    b: messagePortTransport(port2),
+    close() {},
+  });
+});
+
+/** A transport whose other end a test speaks for, message by message. */
+class Lab implements Disposable {
+  readonly transport: Transport;
+  readonly port: MessagePort;
+  readonly #heard: Record<string, unknown>[] = [];
+  #wake: (() => void) | undefined;
+
+  constructor() {
+    const { port1, port2 } = new MessageChannel();
+    this.port = port2;
+    port2.onmessage = ({ data }) => {
+      this.#heard.push(data);
+      this.#wake?.();
+    };
+    this.transport = messagePortTransport(port1);
+  }
+
+  say(qtalk: string, part: Record<string, unknown> = {}): void {
+    this.port.postMessage({ qtalk, ...part });
+  }
+
+  async hear(): Promise<Record<string, unknown>> {
+    while (this.#heard.length === 0) {
+      await within(new Promise<void>((r) => this.#wake = r), "a message");
+    }
+    return this.#heard.shift()!;
+  }
+
+  /** Makes acquaintance. */
+  async meet(): Promise<void> {
+    const { from } = await this.hear();
+    this.say("hello", { from: "test", to: from });
+  }
+
+  [Symbol.dispose](): void {
+    void this.transport.close();
+    this.port.close();
+  }
+}
+
+Deno.test("MessagePort transport: the two ends get to know each other, whoever began", async () => {
+  using lab = new Lab();
+  const writing = watch(lab.transport.write(utf8("first")));
+  const { qtalk, from, to } = await lab.hear();
+  assertEquals([qtalk, typeof from, to], ["hello", "string", undefined]);
+  await turn();
+  assertEquals(writing.state, "pending");
+  // It began after that was said, and so has not heard it.
+  lab.say("hello", { from: "test" });
+  assertEquals(await lab.hear(), { qtalk: "hello", from, to: "test" });
+  const { bytes } = await lab.hear();
+  assertEquals(text(bytes as Uint8Array), "first");
+  assertEquals(writing.state, "resolved");
+  // Once more changes nothing.
+  lab.say("hello", { from: "test", to: from });
+  lab.say("bytes", { bytes: utf8("answer") });
+  assertEquals(text((await lab.transport.read())!), "answer");
+});
+
+Deno.test("MessagePort transport: another end on the same port ends the first", async () => {
+  using lab = new Lab();
+  await lab.meet();
+  const reading = lab.transport.read();
+  lab.say("hello", { from: "another" });
+  await assertRejects(() => reading, Error, "the other end began anew");
+  assertEquals(await lab.hear(), { qtalk: "gone" });
+});
+
+Deno.test("MessagePort transport: a program's own messages on the port are left alone", async () => {
+  using lab = new Lab();
+  await lab.meet();
+  const own: unknown[] = [];
+  for (const message of ["text", null, 5, { type: "own" }, new Uint8Array(3)]) {
+    lab.port.postMessage(message);
+    own.push(message);
+  }
+  lab.say("bytes", { bytes: utf8("ours") });
+  assertEquals(text((await lab.transport.read())!), "ours");
+});
+
+Deno.test("MessagePort transport: what is sent is only what was written, in messages of up to 1 MiB", async () => {
+  using lab = new Lab();
+  await lab.meet();
+  const buffer = new Uint8Array(100).fill(1);
+  await lab.transport.write(buffer.subarray(10, 13));
+  const { bytes } = await lab.hear() as { bytes: Uint8Array };
+  assertEquals([bytes.length, bytes.buffer.byteLength], [3, 3]);
+  assertEquals(buffer.length, 100, "the buffer is the writer's still");
+
+  const writing = lab.transport.write(new Uint8Array(2 * MAX_MESSAGE + 5));
+  const sizes: number[] = [];
+  for (let i = 0; i < 3; i++) {
+    const { bytes } = await lab.hear() as { bytes: Uint8Array };
+    sizes.push(bytes.length);
+    lab.say("taken", { size: bytes.length });
+  }
+  assertEquals(sizes, [MAX_MESSAGE, MAX_MESSAGE, 5]);
+  await writing;
+});
+
+Deno.test("MessagePort transport: small writes wait too, when many of them are not read", async () => {
+  using lab = new Lab();
+  await lab.meet();
+  let written = 0;
+  const writing = watch((async () => {
+    for (;;) {
+      await lab.transport.write(new Uint8Array(1));
+      written++;
+    }
+  })());
+  let last = -1;
+  while (written !== last) {
+    last = written;
+    await turn();
+  }
+  assertEquals(written, Math.floor(MAX_IN_FLIGHT / 257));
+  lab.say("taken", { size: 257 * 100 });
+  while (written < last + 100) await turn();
+  lab.say("gone");
+  while (writing.state === "pending") await turn();
+  assertEquals(`${writing.reason}`, "Error: the other end is closed");
+});
+
+Deno.test("MessagePort transport: what was read is told now and then", async () => {
+  using lab = new Lab();
+  await lab.meet();
+  const reading = watch((async () => {
+    for (;;) if (await lab.transport.read() === null) return;
+  })());
+  for (let i = 0; i < 300; i++) {
+    lab.say("bytes", { bytes: new Uint8Array(1_000) });
+  }
+  // A quarter of what may be under way is 209 messages.
+  assertEquals(await lab.hear(), { qtalk: "taken", size: 209 * 1_256 });
+  lab.say("end");
+  while (reading.state === "pending") await turn();
+});
+
+const HOSTILE: Record<string, [(lab: Lab) => void, string]> = {
+  "bytes that are none": [
+    (lab) => lab.say("bytes", { bytes: "text" }),
+    "a message has no bytes",
+  ],
+  "more taken than was sent": [
+    (lab) => lab.say("taken", { size: 1 }),
+    "more was read than was sent",
+  ],
+  "a size that is none": [
+    (lab) => lab.say("taken", { size: "x" }),
+    "more was read than was sent",
+  ],
+  "an end that does not wait": [
+    (lab) => {
+      for (let i = 0; i < 3; i++) {
+        lab.say("bytes", { bytes: new Uint8Array(MAX_MESSAGE) });
+      }
+    },
+    "the other end does not wait until it is read",
+  ],
+};
+
+for (const [what, [say, message]] of Object.entries(HOSTILE)) {
+  Deno.test(`MessagePort transport: ${what} is a protocol error`, async () => {
+    using lab = new Lab();
+    await lab.meet();
+    say(lab);
+    assertEquals(await lab.hear(), { qtalk: "gone" });
+    const error = await assertRejects(
+      async () => {
+        for (;;) await lab.transport.read();
+      },
+      MuxError,
+      message,
+    );
+    assertEquals(error.code, "protocol-error");
+    await assertRejects(
+      () => lab.transport.write(utf8("x")),
+      MuxError,
+      message,
+    );
+  });
+}
+
+Deno.test("MessagePort transport: an end that never comes does not hold up close()", async () => {
+  using lab = new Lab();
+  const writing = assertRejects(() => lab.transport.write(utf8("x")), MuxError);
+  const ending = assertRejects(() => lab.transport.closeWrite(), MuxError);
+  await lab.transport.close();
+  assertEquals((await writing).code, "session-closed");
+  await ending;
+});
+
+// --- Workers -----------------------------------------------------------------
+
+async function withWorker(
+  name: string,
+  body: (peer: Peer, worker: Worker) => Promise<void>,
+): Promise<void> {
+  const url = new URL("../../../tests/support/port_worker.ts", import.meta.url);
+  const worker = new Worker(url, { type: "module", name });
+  const peer = new Peer(qmux(messagePortTransport(worker)), {
+    handler: handlerFrom({ echo: (value: unknown) => value }),
+  });
+  try {
+    await within(body(peer, worker), name);
+  } finally {
+    await peer.close();
+    worker.terminate();
+  }
+}
+
+for (const name of ["at once", "late"]) {
+  Deno.test(`Worker transport: a worker that listens ${name} is called, and calls back`, async () => {
+    await withWorker(name, async (peer) => {
+      assertEquals(await peer.call("echo", [{ a: 1 }]), { a: 1 });
+      assertEquals(await peer.call("back", ["and forth"]), "and forth");
+      await using response = await peer.request("bytes");
+      const { readable, writable } = response.channel!;
+      const size = 8 * 1024 * 1024;
+      const writing = new Blob([new Uint8Array(size)]).stream().pipeTo(
+        writable,
+      );
+      let came = 0;
+      for await (const chunk of readable) came += chunk.length;
+      await writing;
+      assertEquals(came, size);
+    });
+  });
+}
+
+Deno.test("Worker transport: closing leaves the worker alive, whose own peer ends cleanly", async () => {
+  await withWorker("at once", async (peer, worker) => {
+    const said = new Promise((resolve) => {
+      worker.addEventListener("message", ({ data }) => {
+        if (typeof data === "string") resolve(data);
+      });
+    });
+    await peer.call("echo", [1]);
+    await peer.close();
+    assertEquals(await said, "the peer is closed");
+  });
+});
+
+Deno.test("Worker transport: a worker that fails takes its session along", async () => {
+  await withWorker("at once", async (peer, worker) => {
+    worker.addEventListener("error", (event) => event.preventDefault());
+    await peer.call("crash").catch(() => {});
+    const error = await assertRejects(() => peer.closed, MuxError);
+    assertEquals(error.code, "connection-lost");
+    const cause = error.cause as Error;
+    assert(cause.message.startsWith("the worker failed: "), cause.message);
+    assert(cause.message.includes("out of luck"), cause.message);
+  });
+});
+
+// --- Windows -----------------------------------------------------------------
+
+/** A window that gets messages as browsers let it, all from one other. */
+class FakeWindow extends EventTarget {
+  readonly origin: string;
+  /** Who sends to this one. */
+  other!: FakeWindow;
+
+  constructor(origin: string) {
+    super();
+    this.origin = origin;
+  }
+
+  postMessage(data: unknown, target: string, transfer: Transferable[]): void {
+    const copy = structuredClone(data, { transfer });
+    // A browser says it on the console and nowhere else.
+    if (target !== this.origin) return;
+    queueMicrotask(() => this.hear(copy, this.other, this.other.origin));
+  }
+
+  hear(data: unknown, source: FakeWindow, origin: string): void {
+    const event = new MessageEvent("message", { data, origin });
+    Object.defineProperty(event, "source", { value: source });
+    this.dispatchEvent(event);
+  }
+
+  static pair(): [FakeWindow, FakeWindow] {
+    const page = new FakeWindow("https://page.example");
+    const frame = new FakeWindow("https://frame.example:8443");
+    page.other = frame;
+    frame.other = page;
+    return [page, frame];
+  }
+}
+
+testTransport("window transport", () => {
+  const [page, frame] = FakeWindow.pair();
+  return Promise.resolve({
+    a: windowTransport(frame, frame.origin, page),
+    b: windowTransport(page, page.origin, frame),
+    close() {},
+  });
+});
+
+Deno.test("window transport: only an origin will do, never all", () => {
+  const [target] = FakeWindow.pair();
+  for (
+    const origin of ["*", "/", "null", "", "a.example", "https://a.example/"]
+  ) {
+    assertThrows(
+      () => windowTransport(target, origin),
+      TypeError,
+      "is not an origin like",
+    );
+  }
+});
+
+Deno.test("window transport: a frame that is loaded later is waited for", async () => {
+  const [page, frame] = FakeWindow.pair();
+  const near = windowTransport(frame, frame.origin, page);
+  const writing = near.write(utf8("are you there?"));
+  for (let i = 0; i < 5; i++) await turn();
+  const far = windowTransport(page, page.origin, frame);
+  assertEquals(text((await far.read())!), "are you there?");
+  await writing;
+  await near.close();
+  await far.close();
+});
+
+Deno.test("window transport: messages of other windows and of other origins do not count", async () => {
+  const [page, frame] = FakeWindow.pair();
+  const near = windowTransport(frame, frame.origin, page);
+  const far = windowTransport(page, page.origin, frame);
+  await near.write(utf8("hello"));
+  const evil = new FakeWindow("https://evil.example");
+  page.hear({ qtalk: "bytes", bytes: utf8("forged") }, evil, frame.origin);
+  page.hear({ qtalk: "gone" }, frame, evil.origin);
+  page.hear({ qtalk: "hello", from: "evil" }, evil, evil.origin);
+  await far.write(utf8("genuine"));
+  assertEquals(text((await near.read())!), "genuine");
+  await near.close();
+  await far.close();
+});
+
+Deno.test("window transport: a document of another origin in that window hears nothing", async () => {
+  const [page, frame] = FakeWindow.pair();
+  const near = windowTransport(frame, "https://another.example", page);
+  let heard = 0;
+  frame.addEventListener("message", () => heard++);
+  const writing = watch(near.write(utf8("secret")));
+  for (let i = 0; i < 5; i++) await turn();
+  assertEquals([heard, writing.state], [0, "pending"]);
+  await near.close();
+});
+
+Deno.test("window transport: a window that loads another document ends the session", async () => {
+  const [page, frame] = FakeWindow.pair();
+  const near = windowTransport(frame, frame.origin, page);
+  const first = windowTransport(page, page.origin, frame);
+  await near.write(utf8("hello"));
+  assertEquals(text((await first.read())!), "hello");
+  const reading = near.read();
+  const second = windowTransport(page, page.origin, frame);
+  await assertRejects(() => reading, Error, "the other end began anew");
+  await first.close();
+  await second.close();
+});

@@ -1,0 +1,255 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  type ClientFrame,
+  ScriptedServer,
+  serverFrame,
+} from "../../../tests/support/websocket_wire.ts";
+import { concat, text, utf8 } from "../../../tests/support/wire.ts";
+import { turn, watch, within } from "../../../tests/support/within.ts";
+import { MuxError } from "../../errors.ts";
+import type { Transport } from "../../types.ts";
+import { memoryTransports } from "../memory.ts";
+import { webSocketClient } from "./client.ts";
+import { Opcode } from "./frames.ts";
+
+interface Lab {
+  client: Transport;
+  server: ScriptedServer;
+  /** How many writes the connection below has seen. */
+  writes(): number;
+}
+
+function clientTest(
+  behaviour: string,
+  body: (lab: Lab) => Promise<void>,
+): void {
+  Deno.test(`WebSocket client: ${behaviour}`, async () => {
+    const [near, far] = memoryTransports();
+    let writes = 0;
+    const counting: Transport = {
+      ...near,
+      write(bytes) {
+        writes++;
+        return near.write(bytes);
+      },
+    };
+    const client = webSocketClient(counting, new Uint8Array(0));
+    const server = new ScriptedServer(far);
+    try {
+      const run = body({ client, server, writes: () => writes });
+      await within(run, behaviour);
+    } finally {
+      await client.close();
+      await server.end();
+    }
+  });
+}
+
+/** Reads until the end, all the time. */
+async function readAll(transport: Transport): Promise<string> {
+  let all = "";
+  for (;;) {
+    const chunk = await transport.read();
+    if (chunk === null) return all;
+    all += text(chunk);
+  }
+}
+
+function described(frame: ClientFrame | undefined): unknown {
+  return frame && [frame.opcode, text(frame.payload)];
+}
+
+function closeFrame(code: number, reason = ""): Uint8Array {
+  const payload = concat(Uint8Array.of(code >> 8, code & 255), utf8(reason));
+  return serverFrame(Opcode.CLOSE, payload);
+}
+
+clientTest(
+  "what is written is one binary message, and one write",
+  async ({ client, server, writes }) => {
+    for (const size of [1, 1_025, 300_000]) {
+      const before = writes();
+      await client.write(new Uint8Array(size).fill(7));
+      assertEquals(writes(), before + 1);
+      const { opcode, payload } = (await server.frame())!;
+      assertEquals([opcode, payload.length], [Opcode.BINARY, size]);
+      assert(payload.every((byte) => byte === 7));
+    }
+  },
+);
+
+clientTest(
+  "more than 1 MiB is several messages",
+  async ({ client, server }) => {
+    const writing = client.write(new Uint8Array(2.5 * 1024 * 1024));
+    const sizes: number[] = [];
+    for (let i = 0; i < 3; i++) {
+      sizes.push(
+        (await server.frame())!.payload.length,
+      );
+    }
+    assertEquals(sizes, [2 ** 20, 2 ** 20, 2 ** 19]);
+    await writing;
+  },
+);
+
+clientTest(
+  "borders of messages mean nothing to what is read",
+  async ({ client, server }) => {
+    const reading = readAll(client);
+    server.send(
+      serverFrame(Opcode.BINARY, "one,"),
+      serverFrame(Opcode.BINARY, "two,", { final: false }),
+      serverFrame(Opcode.CONTINUATION, "three"),
+      closeFrame(1000),
+    );
+    assertEquals(await reading, "one,two,three");
+  },
+);
+
+Deno.test("WebSocket client: what came with the handshake is read first", async () => {
+  const [near] = memoryTransports();
+  const client = webSocketClient(near, serverFrame(Opcode.BINARY, "early"));
+  assertEquals(text((await client.read())!), "early");
+  await client.close();
+});
+
+clientTest(
+  "PING is answered by PONG with its payload, unasked PONG by nothing",
+  async ({ client, server }) => {
+    void readAll(client);
+    server.send(serverFrame(Opcode.PONG, "unasked"));
+    server.send(serverFrame(Opcode.PING, "still there?"));
+    assertEquals(described(await server.frame()), [
+      Opcode.PONG,
+      "still there?",
+    ]);
+  },
+);
+
+Deno.test("WebSocket client: PONG waits for the message that is being written, and of many only the last is sent", async () => {
+  const [near, far] = memoryTransports();
+  const client = webSocketClient(near, new Uint8Array(0));
+  void readAll(client);
+  // Nobody reads at the far end yet.
+  const writing = watch(client.write(utf8("slow")));
+  for (const word of ["one", "two", "three"]) {
+    await far.write(serverFrame(Opcode.PING, word));
+  }
+  await turn();
+  assertEquals(writing.state, "pending");
+  const server = new ScriptedServer(far);
+  assertEquals(described(await server.frame()), [Opcode.BINARY, "slow"]);
+  assertEquals(described(await server.frame()), [Opcode.PONG, "three"]);
+  server.send(serverFrame(Opcode.PING, "four"));
+  assertEquals(described(await server.frame()), [Opcode.PONG, "four"]);
+  await client.close();
+  await server.end();
+});
+
+clientTest(
+  "closeWrite() says CLOSE, and reading goes on up to the server's",
+  async ({ client, server }) => {
+    const reading = readAll(client);
+    await client.closeWrite();
+    const { opcode, payload } = (await server.frame())!;
+    assertEquals([opcode, [...payload]], [Opcode.CLOSE, [0x03, 0xe8]]);
+    server.send(
+      serverFrame(Opcode.BINARY, "last words"),
+      closeFrame(1000),
+    );
+    assertEquals(await reading, "last words");
+    // CLOSE is said once.
+    await client.closeWrite();
+    await client.close();
+    assertEquals(await server.frame(), undefined);
+  },
+);
+
+clientTest(
+  "after CLOSE of either side nothing is written",
+  async ({ client, server }) => {
+    const reading = readAll(client);
+    server.send(closeFrame(1000));
+    assertEquals(await reading, "");
+    const error = await assertRejects(
+      () => client.write(utf8("late")),
+      MuxError,
+    );
+    assertEquals(error.code, "session-closed");
+    assertEquals((await server.frame())!.opcode, Opcode.CLOSE);
+    server.send(serverFrame(Opcode.PING));
+    await client.close();
+    assertEquals(await server.frame(), undefined);
+  },
+);
+
+for (const code of [1000, 1001, 1012, 1013]) {
+  clientTest(
+    `CLOSE ${code} is a good end, and is answered`,
+    async ({ client, server }) => {
+      const reading = readAll(client);
+      server.send(closeFrame(code));
+      assertEquals(await reading, "");
+      const { opcode, payload } = (await server.frame())!;
+      assertEquals(opcode, Opcode.CLOSE);
+      assertEquals(payload[0]! << 8 | payload[1]!, code);
+    },
+  );
+}
+
+clientTest(
+  "CLOSE without a code is a good end, answered by 1000",
+  async ({ client, server }) => {
+    const reading = readAll(client);
+    server.send(serverFrame(Opcode.CLOSE));
+    assertEquals(await reading, "");
+    assertEquals([...(await server.frame())!.payload], [0x03, 0xe8]);
+  },
+);
+
+clientTest(
+  "CLOSE for a fault is an error that says so",
+  async ({ client, server }) => {
+    const reading = readAll(client);
+    server.send(closeFrame(1009, "too long"));
+    await assertRejects(
+      () => reading,
+      Error,
+      "the other end closed the WebSocket: 1009 too long",
+    );
+  },
+);
+
+clientTest(
+  "a connection that ends without CLOSE has broken off",
+  async ({ client, server }) => {
+    server.send(serverFrame(Opcode.BINARY, "some"));
+    assertEquals(text((await client.read())!), "some");
+    await server.end();
+    await assertRejects(() => client.read(), Error, "the WebSocket broke off");
+  },
+);
+
+clientTest(
+  "what came before a broken frame is read; then comes the error, and the server is told",
+  async ({ client, server }) => {
+    server.send(
+      serverFrame(Opcode.BINARY, "good"),
+      serverFrame(Opcode.TEXT, "bad"),
+    );
+    assertEquals(text((await client.read())!), "good");
+    const error = await assertRejects(() => client.read(), MuxError, "of text");
+    assertEquals(error.code, "protocol-error");
+    const { opcode, payload } = (await server.frame())!;
+    assertEquals([opcode, [...payload]], [Opcode.CLOSE, [0x03, 0xea]]);
+  },
+);
+
+clientTest("close() waits for nobody", async ({ client }) => {
+  const reading = watch(readAll(client));
+  await client.close();
+  while (reading.state === "pending") await turn();
+  assertEquals(reading.state, "resolved");
+  await client.close();
+});

@@ -1,0 +1,40 @@
+import type { Transport } from "../../types.ts";
+import { connectWith, connTransport, prepared } from "../conn.ts";
+import { webSocketClient } from "./client.ts";
+import { handshake, type HandshakeRequest, unbracketed } from "./handshake.ts";
+
+/**
+ * Dials a WebSocket on a TCP connection of its own: see websocket_client.ts
+ * for why Deno's `WebSocket` is not it.
+ */
+export async function dialOverTcp(
+  request: HandshakeRequest,
+  signal: AbortSignal,
+): Promise<Transport> {
+  const { protocol, port } = request.url;
+  const secure = protocol === "wss:";
+  const hostname = unbracketed(request.url.hostname);
+  const tcp = prepared(
+    await connectWith(
+      Deno.connect({ hostname, port: Number(port || (secure ? 443 : 80)) }),
+      signal,
+    ),
+    (conn) => conn.setNoDelay(true),
+  );
+  // Not Deno.connectTls(): what it gives has no setNoDelay().
+  const conn = secure
+    ? await connectWith(Deno.startTls(tcp, { hostname }), signal)
+    : tcp;
+  const inner = connTransport(conn);
+  const giveUp = () => void inner.close();
+  signal.addEventListener("abort", giveUp, { once: true });
+  try {
+    signal.throwIfAborted();
+    return webSocketClient(inner, await handshake(inner, request));
+  } catch (error) {
+    void inner.close();
+    throw error;
+  } finally {
+    signal.removeEventListener("abort", giveUp);
+  }
+}

@@ -1,0 +1,102 @@
+import type { Transport } from "../../types.ts";
+import type { Scheme, TransportListener } from "../types.ts";
+import { brokenOff, closingError, webSocketTransport } from "./transport.ts";
+import { type HandshakeRequest, unbracketed } from "./handshake.ts";
+import { webSocketAcceptor } from "./acceptor.ts";
+
+/** `ws://host:port/path`, or `wss:`. */
+export function webSocketScheme(name: "ws" | "wss"): Scheme {
+  return {
+    async connect(rest, signal, { headers, protocols = [] } = {}) {
+      const request = {
+        url: parse(name, rest),
+        headers,
+        protocols: typeof protocols === "string" ? [protocols] : protocols,
+      };
+      if (!("Deno" in globalThis)) return await dialNative(request, signal);
+      const { dialOverTcp } = await import("./deno_dial.ts");
+      return await dialOverTcp(request, signal);
+    },
+    listen(rest) {
+      const url = parse(name, rest);
+      if (name === "wss") {
+        throw new SyntaxError(
+          "there is no certificate; give serveWebSocket() to Deno.serve()",
+        );
+      }
+      return listenOverHttp(url);
+    },
+  };
+}
+
+/** As Node's and Bun's are, whatever types the program has chosen. */
+type HeadedWebSocket = new (
+  url: URL,
+  options: { headers: HeadersInit; protocols: string[] },
+) => WebSocket;
+
+/** Serves WebSockets at one path, and 404 everywhere else. */
+function listenOverHttp(url: URL): TransportListener {
+  const server = Deno.serve({
+    hostname: unbracketed(url.hostname),
+    port: Number(url.port || 80),
+    onListen() {},
+  }, (request, info) => acceptor.handle(request, info));
+  url.port = String(server.addr.port);
+  const acceptor = webSocketAcceptor(
+    url.href,
+    { path: url.pathname },
+    () => server.shutdown(),
+  );
+  return acceptor;
+}
+
+/** Dials by the runtime's own `WebSocket`, where that does not stall. */
+export async function dialNative(
+  { url, headers, protocols = [] }: HandshakeRequest,
+  signal: AbortSignal,
+): Promise<Transport> {
+  if (headers !== undefined && !("process" in globalThis)) {
+    throw new TypeError("a browser's WebSocket takes no headers");
+  }
+  // Node and Bun take both in the place of the protocols.
+  const socket = headers === undefined
+    ? new WebSocket(url, [...protocols])
+    : new (WebSocket as unknown as HeadedWebSocket)(url, {
+      headers,
+      protocols: [...protocols],
+    });
+  const transport = webSocketTransport(socket);
+  const opened = Promise.withResolvers<void>();
+  const giveUp = () => opened.reject(signal.reason);
+  signal.addEventListener("abort", giveUp, { once: true });
+  socket.addEventListener("open", () => opened.resolve());
+  socket.addEventListener("close", ({ code, reason }) => {
+    opened.reject(closingError(code, reason) ?? brokenOff(reason));
+  });
+  // Mostly it is closed then, which says more. In Node nothing follows.
+  socket.addEventListener("error", (event) => {
+    const { message = "" } = event as Partial<ErrorEvent>;
+    if (socket.readyState === 0) opened.reject(brokenOff(message));
+  });
+  try {
+    await opened.promise;
+    return transport;
+  } catch (error) {
+    void transport.close();
+    throw error;
+  } finally {
+    signal.removeEventListener("abort", giveUp);
+  }
+}
+
+function parse(name: string, rest: string): URL {
+  const url = URL.canParse(`${name}:${rest}`)
+    ? new URL(`${name}:${rest}`)
+    : null;
+  if (url === null || !rest.startsWith("//") || url.username || url.password) {
+    throw new SyntaxError(`expected ${name}://host[:port]/path`);
+  }
+  url.hash = "";
+  return url;
+}

@@ -1,0 +1,265 @@
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { testTransport } from "../../../tests/conformance/transport_suite.ts";
+import { turn, watch } from "../../../tests/support/within.ts";
+import { dialNative, webSocketScheme } from "./scheme.ts";
+
+const ws = webSocketScheme("ws");
+const wss = webSocketScheme("wss");
+const { signal } = new AbortController();
+
+/** What stands behind the scheme in an address. */
+function rest(addr: string): string {
+  return addr.slice(addr.indexOf(":") + 1);
+}
+
+async function pair() {
+  const listener = ws.listen("//127.0.0.1:0/a/path");
+  const [client, accepted] = await Promise.all([
+    ws.connect(rest(listener.addr), signal),
+    listener.accept(),
+  ]);
+  return { client, server: accepted!.transport, listener };
+}
+
+const NO_HALF_CLOSE = {
+  "the end of one direction leaves the other open":
+    "CLOSE of a WebSocket ends both directions",
+};
+const NOTHING_HELD_BACK = {
+  ...NO_HALF_CLOSE,
+  "a write waits while the other end does not read":
+    "the server's WebSocket gives messages as they come, wanted or not",
+  "close() settles a write under way": "no write is under way for long",
+};
+
+testTransport("WebSocket transport of a client", async () => {
+  const { client, server, listener } = await pair();
+  return { a: client, b: server, close: () => listener.close() };
+}, NOTHING_HELD_BACK);
+
+testTransport("WebSocket transport of a server", async () => {
+  const { client, server, listener } = await pair();
+  return { a: server, b: client, close: () => listener.close() };
+}, NO_HALF_CLOSE);
+
+Deno.test("WebSocket addresses: port 0 becomes the port that was taken, and the path stays", () => {
+  const listener = ws.listen("//127.0.0.1:0/a/path");
+  const { addr } = listener;
+  listener.close();
+  const port = Number(/^ws:\/\/127\.0\.0\.1:(\d+)\/a\/path$/.exec(addr)?.[1]);
+  assert(port > 0, addr);
+  return listener.accept().then((accepted) => assertEquals(accepted, null));
+});
+
+Deno.test("WebSocket addresses: a wrong one is a syntax error", async () => {
+  for (
+    const wrong of [
+      "",
+      "/path",
+      "//",
+      "//host:70000",
+      "//u:p@host/",
+      "//ho st/",
+    ]
+  ) {
+    await assertRejects(
+      () => ws.connect(wrong, signal),
+      SyntaxError,
+      "expected ws://host[:port]/path",
+    );
+    assertThrows(() => ws.listen(wrong), SyntaxError);
+  }
+  assertThrows(
+    () => wss.listen("//localhost:0/"),
+    SyntaxError,
+    "serveWebSocket()",
+  );
+});
+
+// --- Dialing -----------------------------------------------------------------
+
+/** Runs `use` while every connection tells what is done to it. */
+async function observed(
+  use: () => Promise<void>,
+): Promise<{ noDelay: unknown[]; writes: number[] }> {
+  const seen = { noDelay: [] as unknown[], writes: [] as number[] };
+  const { connect } = Deno;
+  Deno.connect = (async (options: Deno.ConnectOptions) => {
+    const conn = await connect(options);
+    const { setNoDelay, write } = conn;
+    conn.setNoDelay = (noDelay) => {
+      seen.noDelay.push(noDelay);
+      setNoDelay.call(conn, noDelay);
+    };
+    conn.write = (bytes) => {
+      seen.writes.push(bytes.length);
+      return write.call(conn, bytes);
+    };
+    return conn;
+  }) as typeof Deno.connect;
+  try {
+    await use();
+  } finally {
+    Deno.connect = connect;
+  }
+  return seen;
+}
+
+Deno.test("WebSocket dialing: a message of any size is one write on a connection that sends at once", async () => {
+  const { noDelay, writes } = await observed(async () => {
+    const { client, server, listener } = await pair();
+    for (const size of [100, 1_024, 1_025, 100_000]) {
+      await client.write(new Uint8Array(size));
+      for (let left = size; left > 0;) left -= (await server.read())!.length;
+    }
+    await Promise.all([client.close(), server.close()]);
+    listener.close();
+  });
+  assertEquals(noDelay, [true]);
+  // The first is the handshake's, the last CLOSE; headers have 6 to 14 bytes.
+  assertEquals(writes.slice(1, -1), [106, 1_032, 1_033, 100_014]);
+});
+
+Deno.test("WebSocket dialing: closing tells the other end that all was said", async () => {
+  const { client, server, listener } = await pair();
+  await client.close();
+  assertEquals(await server.read(), null);
+  await server.close();
+  listener.close();
+});
+
+Deno.test("WebSocket dialing: a server that refuses is an error with its answer", async () => {
+  const server = Deno.serve(
+    { port: 0, hostname: "127.0.0.1", onListen() {} },
+    () => new Response(null, { status: 418 }),
+  );
+  const address = `//127.0.0.1:${server.addr.port}`;
+  await assertRejects(
+    () => ws.connect(address, signal),
+    Error,
+    "the server answered 418 I'm a teapot",
+  );
+  await server.shutdown();
+});
+
+Deno.test("WebSocket dialing: an abort while the server is silent rejects with its reason", async () => {
+  const listener = Deno.listen({ port: 0, hostname: "127.0.0.1" });
+  const controller = new AbortController();
+  const dialing = ws.connect(
+    `//127.0.0.1:${listener.addr.port}`,
+    controller.signal,
+  );
+  const watched = watch(dialing);
+  const conn = await listener.accept();
+  assert(await conn.read(new Uint8Array(1_000)) !== null);
+  assertEquals(watched.state, "pending");
+  controller.abort("enough");
+  while (watched.state === "pending") await turn();
+  // Whoever dials says why: the signal's reason, see connect() in dial.ts.
+  assertEquals(watched.state, "rejected");
+  // The connection was ended.
+  assertEquals(await conn.read(new Uint8Array(1)), null);
+  conn.close();
+  listener.close();
+});
+
+Deno.test("WebSocket dialing: behind TLS, with a certificate that is trusted", async () => {
+  const tls = (file: string) =>
+    new URL(`../../../tests/support/tls/${file}`, import.meta.url);
+  const server = Deno.serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    cert: Deno.readTextFileSync(tls("cert.pem")),
+    key: Deno.readTextFileSync(tls("key.pem")),
+    onListen() {},
+  }, (request) => {
+    const { socket, response } = Deno.upgradeWebSocket(request);
+    socket.onmessage = ({ data }) => socket.send(data);
+    return response;
+  });
+  const address = `//localhost:${server.addr.port}`;
+  await assertRejects(
+    () => wss.connect(address, signal),
+    Error,
+    "UnknownIssuer",
+  );
+
+  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "--allow-net=localhost",
+      `--cert=${tls("ca.pem").pathname}`,
+      new URL("../../../tests/support/websocket_echo.ts", import.meta.url).href,
+      address,
+    ],
+  }).output();
+  const decoder = new TextDecoder();
+  assert(success, decoder.decode(stderr));
+  assertEquals(decoder.decode(stdout), "5000 bytes came back\n");
+  await server.shutdown();
+});
+
+// --- The runtime's own WebSocket ---------------------------------------------
+
+testTransport("WebSocket transport of a runtime's own client", async () => {
+  const listener = ws.listen("//127.0.0.1:0");
+  const [a, accepted] = await Promise.all([
+    dialNative({ url: new URL(listener.addr) }, signal),
+    listener.accept(),
+  ]);
+  return { a, b: accepted!.transport, close: () => listener.close() };
+}, NOTHING_HELD_BACK);
+
+Deno.test("a runtime's own WebSocket: a server that refuses is an error", async () => {
+  const server = Deno.serve(
+    { port: 0, hostname: "127.0.0.1", onListen() {} },
+    () => new Response(),
+  );
+  const url = new URL(`ws://127.0.0.1:${server.addr.port}`);
+  await assertRejects(() => dialNative({ url }, signal), Error, "broke off");
+  await server.shutdown();
+});
+
+Deno.test("a runtime's own WebSocket: an abort rejects with its reason", async () => {
+  const listener = Deno.listen({ port: 0, hostname: "127.0.0.1" });
+  const url = new URL(`ws://127.0.0.1:${listener.addr.port}`);
+  const controller = new AbortController();
+  const dialing = dialNative({ url }, controller.signal);
+  const conn = await listener.accept();
+  controller.abort("enough");
+  assertEquals(await dialing.catch((reason) => reason), "enough");
+  conn.close();
+  listener.close();
+});
+
+Deno.test("a runtime's own WebSocket: headers go along where they can, and are an error where they cannot", async () => {
+  const asked = Promise.withResolvers<Headers>();
+  const server = Deno.serve(
+    { port: 0, hostname: "127.0.0.1", onListen() {} },
+    (request) => {
+      asked.resolve(new Headers(request.headers));
+      return new Response();
+    },
+  );
+  const url = new URL(`ws://127.0.0.1:${server.addr.port}`);
+  const headers = { "x-token": "secret" };
+  await assertRejects(() =>
+    dialNative({ url, headers, protocols: ["a"] }, signal)
+  );
+  const { promise } = asked;
+  assertEquals((await promise).get("x-token"), "secret");
+  assertEquals((await promise).get("sec-websocket-protocol"), "a");
+  await server.shutdown();
+
+  const { process } = globalThis as { process?: unknown };
+  Reflect.deleteProperty(globalThis, "process");
+  try {
+    await assertRejects(
+      () => dialNative({ url, headers }, signal),
+      TypeError,
+      "a browser's WebSocket takes no headers",
+    );
+  } finally {
+    Object.assign(globalThis, { process });
+  }
+});

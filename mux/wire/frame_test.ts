@@ -1,0 +1,108 @@
+import { readUint32, writeUint32 } from "../../uint32.ts";
+import { assertEquals, assertThrows } from "@std/assert";
+import { fromHex, toHex } from "../../tests/support/wire.ts";
+import { MuxError } from "../errors.ts";
+import {
+  encodeFrame,
+  type Frame,
+  FrameType,
+  headerSize,
+  MAX_FRAME_HEADER_SIZE,
+  writeHeader,
+} from "./frame.ts";
+
+/** Each frame, and its bytes written out by hand. */
+const FRAMES: readonly { frame: Frame; hex: string }[] = [
+  {
+    frame: { type: "open", sender: 1, window: 0x0a0b0c0d, maxPacketSize: 9 },
+    hex: "64 00000001 0a0b0c0d 00000009",
+  },
+  {
+    frame: {
+      type: "open-confirm",
+      recipient: 0xfffffffe,
+      sender: 2,
+      window: 0xffffffff,
+      maxPacketSize: 0x80000000,
+    },
+    hex: "65 fffffffe 00000002 ffffffff 80000000",
+  },
+  { frame: { type: "open-failure", recipient: 3 }, hex: "66 00000003" },
+  {
+    frame: { type: "window-adjust", recipient: 4, bytes: 0x01020304 },
+    hex: "67 00000004 01020304",
+  },
+  {
+    frame: { type: "data", recipient: 5, payload: fromHex("00ff10") },
+    hex: "68 00000005 00000003 00ff10",
+  },
+  {
+    frame: { type: "data", recipient: 5, payload: new Uint8Array(0) },
+    hex: "68 00000005 00000000",
+  },
+  { frame: { type: "eof", recipient: 0x80000000 }, hex: "69 80000000" },
+  { frame: { type: "close", recipient: 0xffffffff }, hex: "6a ffffffff" },
+];
+
+for (const { frame, hex } of FRAMES) {
+  Deno.test(`frame: ${frame.type} is encoded as ${hex}`, () => {
+    assertEquals(toHex(encodeFrame(frame)), hex.replaceAll(" ", ""));
+  });
+}
+
+Deno.test("frame: headerSize() is what the encoded header takes", () => {
+  for (const { frame } of FRAMES) {
+    const bytes = encodeFrame(frame);
+    const payload = frame.type === "data" ? frame.payload.length : 0;
+    assertEquals(headerSize(bytes[0]!), bytes.length - payload, frame.type);
+  }
+});
+
+Deno.test("frame: no header is longer than MAX_HEADER_SIZE, and one is as long", () => {
+  const sizes = Object.values(FrameType).map(headerSize);
+  assertEquals(Math.max(...sizes), MAX_FRAME_HEADER_SIZE);
+});
+
+Deno.test("frame: every byte that begins no frame is a protocol error that names it", () => {
+  const known = new Set<number>(Object.values(FrameType));
+  for (let byte = 0; byte < 256; byte++) {
+    if (known.has(byte)) continue;
+    const error = assertThrows(() => headerSize(byte), MuxError);
+    assertEquals(error.code, "protocol-error");
+    assertEquals(
+      error.message,
+      `Cannot go on with session: no frame begins with byte 0x${
+        toHex(Uint8Array.of(byte))
+      }`,
+    );
+  }
+});
+
+Deno.test("frame: a uint32 is read as it was written, the highest bit included", () => {
+  const bytes = new Uint8Array(8);
+  for (
+    const value of [
+      0,
+      1,
+      0xff,
+      0x100,
+      0x12345678,
+      0x7fffffff,
+      2 ** 31,
+      2 ** 32 - 1,
+    ]
+  ) {
+    writeUint32(bytes, 3, value);
+    assertEquals(readUint32(bytes, 3), value);
+    assertEquals(new DataView(bytes.buffer).getUint32(3), value);
+  }
+});
+
+Deno.test("frame: writeHeader() leaves what stands around it alone", () => {
+  const bytes = new Uint8Array(24).fill(0xaa);
+  assertEquals(writeHeader(bytes, 2, FrameType.OPEN, 1, 2, 3), 15);
+  assertEquals(
+    toHex(bytes),
+    "aaaa" + "64000000010000000200000003" + "aa".repeat(9),
+  );
+});

@@ -1,0 +1,596 @@
+import {
+  type Call,
+  type Callback,
+  callback,
+  handlerFrom,
+  json,
+  memoryPair,
+  type Peer,
+  type PeerOptions,
+  withCall,
+  withStream,
+} from "@qtalk/qtalk";
+import { cbor } from "@qtalk/qtalk/codec/cbor";
+import { msgpack } from "@qtalk/qtalk/codec/msgpack";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertThrows,
+} from "@std/assert";
+import { CodecError } from "../../codec/errors.ts";
+import {
+  rawAccept,
+  rawCall,
+  rawOpen,
+  scriptedPeer,
+} from "../../tests/support/raw_call.ts";
+import { turn, within } from "../../tests/support/within.ts";
+import { RemoteError, RpcError } from "../errors.ts";
+
+type Fn = Callback<(...args: unknown[]) => unknown>;
+
+function pair(service: object, options: PeerOptions = {}) {
+  const [client, server] = memoryPair(options, {
+    ...options,
+    handler: handlerFrom(service),
+  });
+  return {
+    client,
+    server,
+    async [Symbol.asyncDispose]() {
+      await client.close();
+      await server.close();
+    },
+  };
+}
+
+/** Waits until a peer's other end holds that many of its functions. */
+async function held(peer: Peer, count: number): Promise<void> {
+  await within(
+    (async () => {
+      while (peer.callbackCount !== count) await turn();
+    })(),
+    `${count} callbacks to be held (${peer.callbackCount} are)`,
+  );
+}
+
+Deno.test("a function among the arguments can be called by the other side", async () => {
+  const service = {
+    each: async (names: string[], fn: Callback<(name: string) => number>) =>
+      await Promise.all(names.map((name) => fn(name))),
+  };
+  await using it = pair(service);
+  const api = it.client.remote<typeof service>();
+  const lengths = await api.each(["a", "bb"], (name) => name.length);
+  assertEquals(lengths, [1, 2]);
+  assertEquals(it.client.callbackCount, 0);
+});
+
+Deno.test("functions anywhere in arguments and results travel, in every codec", async () => {
+  for (const codec of [json(), cbor(), msgpack()]) {
+    await using it = pair({
+      async use(value: { deep: [{ fn: Fn }]; plain: unknown }) {
+        return [await value.deep[0].fn("sent"), value.plain];
+      },
+      result: () => ({ list: [{ fn: (n: number) => n + 1 }, 2, null] }),
+    }, { codec });
+    const sent = { deep: [{ fn: (...args: unknown[]) => args }], plain: 1 };
+    assertEquals(await it.client.call("use", [sent]), [["sent"], 1]);
+    const { list: [first, ...others] } = await it.client.call("result") as {
+      list: [{ fn: Fn }, ...unknown[]];
+    };
+    assertEquals(await first.fn(1), 2);
+    assertEquals(others, [2, null]);
+    first.fn.release();
+    await held(it.server, 0);
+    assertEquals(it.client.callbackCount, 0);
+  }
+});
+
+Deno.test("on the wire, a function is an object with the key $fnptr and an id of 20 characters", async () => {
+  const { peer, raw } = scriptedPeer();
+  await using _ = peer;
+  const answer = peer.call("x", [{ fn: () => "called" }, () => {}]);
+  const channel = await rawAccept(raw);
+  const [, args] = await channel.read(2) as [
+    unknown,
+    [{ fn: { $fnptr: string } }, { $fnptr: string }],
+  ];
+  const ids = [args[0].fn.$fnptr, args[1].$fnptr];
+  assertEquals(args, [{ fn: { $fnptr: ids[0] } }, { $fnptr: ids[1] }]);
+  for (const id of ids) assertMatch(id!, /^[a-z0-9_]{20}$/);
+  assert(ids[0] !== ids[1]);
+  assertEquals(peer.callbackCount, 2);
+  await channel.answer(null);
+  await answer;
+  assertEquals(peer.callbackCount, 0);
+});
+
+Deno.test("a function of a peer like the reference is called by its id, with an array of arguments", async () => {
+  const { peer, raw } = scriptedPeer({
+    handler: handlerFrom(async (fn: Fn) => ["got", await fn(1, "two")]),
+  });
+  await using _ = peer;
+  const id = "bp8r1ofqk6ik0jqd2bbg";
+  const call = await rawCall(raw, "x", [{ $fnptr: id }]);
+  const back = await rawAccept(raw, 1);
+  const [header, args] = await back.read(2);
+  assertEquals((header as { Selector: string }).Selector, id);
+  assertEquals(args, [1, "two"]);
+  await back.answer("three");
+  assertEquals((await call.read(2))[1], ["got", "three"]);
+});
+
+Deno.test("a call of a callback by a peer like the reference is answered", async () => {
+  const { peer, raw } = scriptedPeer();
+  await using _ = peer;
+  const answer = peer.call("x", [(a: number, b: number) => a + b]);
+  const channel = await rawAccept(raw);
+  const [, [{ $fnptr: id }]] = await channel.read(2) as [
+    unknown,
+    [{ $fnptr: string }],
+  ];
+  const back = await rawCall(raw, id, [1, 2]);
+  assertEquals((await back.read(2))[1], 3);
+  await channel.answer("done");
+  assertEquals(await answer, "done");
+});
+
+Deno.test("only an object with that one key is a function", async () => {
+  const values = [
+    { $fnptr: 1 },
+    { $fnptr: "" },
+    { $fnptr: "id", more: true },
+    { fnptr: "id" },
+    ["$fnptr", "id"],
+    { text: "a $fnptr in a text" },
+  ];
+  await using it = pair({ echo: (value: unknown) => value });
+  for (const value of values) {
+    assertEquals(await it.client.call("echo", [value]), value);
+  }
+});
+
+Deno.test("a key __proto__ is no way to change an object's prototype", async () => {
+  const { peer, raw } = scriptedPeer({
+    handler: handlerFrom((value: Record<string, unknown>) => [
+      Object.getPrototypeOf(value) === Object.prototype,
+      typeof Object.getOwnPropertyDescriptor(value, "__proto__")?.value,
+    ]),
+  });
+  await using _ = peer;
+  const value = JSON.parse('[{"__proto__": {"$fnptr": "some.selector"}}]');
+  const call = await rawCall(raw, "x", value);
+  assertEquals((await call.read(2))[1], [true, "function"]);
+});
+
+Deno.test("callbacks can be called with callbacks, can stream, and can fail", async () => {
+  const service = {
+    async chain(fn: Callback<(g: Callback<() => string>) => string>) {
+      return await fn((() => "inner") as unknown as Callback<() => string>);
+    },
+    async sum(numbers: Callback<() => AsyncIterable<number>>) {
+      let sum = 0;
+      for await (const n of numbers()) sum += n;
+      return sum;
+    },
+    async tell(fn: Callback<() => void>) {
+      try {
+        await fn();
+      } catch (error) {
+        return (error as RemoteError).text;
+      }
+      return "no error";
+    },
+  };
+  await using it = pair(service);
+  const api = it.client.remote<typeof service>();
+  assertEquals(
+    await api.chain(async (g) => `outer ${await g()}`),
+    "outer inner",
+  );
+  assertEquals(
+    await api.sum(async function* () {
+      yield* [1, 2, 3];
+    }),
+    6,
+  );
+  const text = await api.tell(() => {
+    throw new Error("not today");
+  });
+  assertEquals(text, "not today");
+  await held(it.client, 0);
+  await held(it.server, 0);
+});
+
+Deno.test("a callback that streams to its caller's stream gets one", async () => {
+  const service = {
+    async feed(fn: Callback<(values: AsyncIterable<number>) => string>) {
+      return await fn((async function* () {
+        yield* [1, 2];
+      })());
+    },
+  };
+  await using it = pair(service);
+  const collect = withStream(async (values: AsyncIterable<number>) =>
+    (await Array.fromAsync(values)).join()
+  );
+  assertEquals(await it.client.call("feed", [collect]), "1,2");
+});
+
+Deno.test("a callback lives as long as its call, and calling it later fails at once", async () => {
+  let kept: Fn | undefined;
+  await using it = pair({
+    async use(fn: Fn) {
+      kept = fn;
+      return await fn();
+    },
+  });
+  assertEquals(await it.client.call("use", [() => "alive"]), "alive");
+  const error = await assertRejects(async () => await kept!(), RpcError);
+  assertEquals(error.code, "released");
+  assertMatch(error.message, /^Cannot call callback "\w+": it was released$/);
+  assertThrows(() => kept!.retain(), RpcError, "Cannot retain callback");
+});
+
+Deno.test("a callback lives as long as a call that continues", async () => {
+  const service = {
+    async *ticks(fn: Callback<(n: number) => number>) {
+      for (let n = 0;; n++) yield await fn(n);
+    },
+  };
+  await using it = pair(service);
+  const api = it.client.remote<typeof service>();
+  const seen: number[] = [];
+  for await (const n of api.ticks((n) => 10 * n)) {
+    seen.push(n);
+    if (n === 20) break;
+  }
+  assertEquals(seen, [0, 10, 20]);
+  await held(it.client, 0);
+});
+
+Deno.test("a callback that is retained lives until it is released", async () => {
+  const listeners: Callback<(n: number) => number>[] = [];
+  const service = {
+    listen: (fn: Callback<(n: number) => number>) => {
+      listeners.push(fn.retain());
+    },
+  };
+  await using it = pair(service);
+  const api = it.client.remote<typeof service>();
+  await api.listen((n) => 2 * n);
+  await api.listen((n) => 3 * n);
+  assertEquals(it.client.callbackCount, 2);
+  assertEquals(await Promise.all(listeners.map((fn) => fn(7))), [14, 21]);
+  listeners[0]!.release();
+  listeners[0]!.release();
+  await held(it.client, 1);
+  await assertRejects(async () => await listeners[0]!(1), RpcError, "released");
+  assertEquals(await listeners[1]!(1), 3);
+  {
+    using _last = listeners[1]!;
+  }
+  await held(it.client, 0);
+});
+
+Deno.test("a callback is retained by an error response too, and by a late one", async () => {
+  const listeners: Fn[] = [];
+  await using it = pair({
+    async fail(fn: Fn) {
+      listeners.push(fn.retain());
+      await turn();
+      throw new Error("and yet it stays");
+    },
+  });
+  await assertRejects(() => it.client.call("fail", [() => 1]), RemoteError);
+  assertEquals(await listeners[0]!(), 1);
+  listeners[0]!.release();
+  await held(it.client, 0);
+});
+
+Deno.test("a callback that is retained and released before the answer is not kept", async () => {
+  await using it = pair({
+    quick: (fn: Fn) => fn.retain().release(),
+    using: (fn: Fn) => {
+      using _held = fn.retain();
+    },
+  });
+  await it.client.call("quick", [() => 1]);
+  await it.client.call("using", [() => 1]);
+  assertEquals(it.client.callbackCount, 0);
+});
+
+Deno.test("a callback cannot be retained once a continued call was answered", async () => {
+  let kept: Fn | undefined;
+  await using it = pair({
+    async *later(fn: Fn) {
+      kept = fn;
+      yield "answered";
+    },
+  });
+  const response = await it.client.request("later", [() => 1]);
+  assertEquals(await response.receive(), "answered");
+  assertThrows(() => kept!.retain(), RpcError, "it was released");
+  await response.close();
+});
+
+Deno.test("a call of a callback that nobody waits for arrives, though the answer is first", async () => {
+  const heard: unknown[] = [];
+  await using it = pair({
+    progress: (fn: Fn) => {
+      for (let i = 0; i < 3; i++) void fn(i);
+      return "done";
+    },
+  });
+  assertEquals(
+    await it.client.call("progress", [heard.push.bind(heard)]),
+    "done",
+  );
+  await held(it.client, 0);
+  assertEquals(heard.toSorted(), [0, 1, 2]);
+});
+
+Deno.test("a function in a result lives until it is released", async () => {
+  const service = {
+    counter: () => {
+      let n = 0;
+      return { next: () => ++n };
+    },
+  };
+  await using it = pair(service);
+  const api = it.client.remote<typeof service>();
+  const counter = await api.counter();
+  {
+    using next = counter.next;
+    assertEquals(await next(), 1);
+    assertEquals(await next.retain()(), 2);
+    assertEquals(it.server.callbackCount, 1);
+  }
+  await held(it.server, 0);
+  await assertRejects(async () => await counter.next(), RpcError, "released");
+});
+
+Deno.test("calls under way are heard before the release that follows them", async () => {
+  const gate = Promise.withResolvers<string>();
+  await using it = pair({ make: () => () => gate.promise });
+  const fn = await it.client.call("make") as Fn;
+  const answer = fn();
+  fn.release();
+  for (let i = 0; i < 3; i++) await turn();
+  assertEquals(it.server.callbackCount, 1);
+  gate.resolve("answered");
+  assertEquals(await answer, "answered");
+  await held(it.server, 0);
+});
+
+Deno.test("the end of a session releases all its callbacks", async () => {
+  for (const end of ["client", "server"] as const) {
+    const listeners: Fn[] = [];
+    await using it = pair({
+      listen: (fn: Fn) => void listeners.push(fn.retain()),
+      make: () => () => 1,
+    });
+    await it.client.call("listen", [() => 1]);
+    await it.client.call("make");
+    assertEquals([it.client.callbackCount, it.server.callbackCount], [1, 1]);
+    await it[end].close();
+    await it.client.closed;
+    await it.server.closed;
+    await turn();
+    assertEquals([it.client.callbackCount, it.server.callbackCount], [0, 0]);
+    await assertRejects(async () => await listeners[0]!());
+    listeners[0]!.release();
+  }
+});
+
+Deno.test("a call that fails, times out or is given up releases its callbacks", async () => {
+  await using it = pair({
+    fail: (_fn: Fn) => {
+      throw new Error("no");
+    },
+    never: (_fn: Fn) => new Promise(() => {}),
+  });
+  const fn = () => 1;
+  await assertRejects(() => it.client.call("fail", [fn]), RemoteError);
+  assertEquals(it.client.callbackCount, 0);
+  await assertRejects(() => it.client.call("never", [fn], { timeout: 1 }));
+  assertEquals(it.client.callbackCount, 0);
+  const signal = AbortSignal.abort(new Error("before"));
+  await assertRejects(() => it.client.call("never", [fn], { signal }));
+  assertEquals(it.client.callbackCount, 0);
+});
+
+Deno.test("a peer that drains is still called back by the calls under way", async () => {
+  const began = Promise.withResolvers<void>();
+  const go = Promise.withResolvers<void>();
+  await using it = pair({
+    async slow(fn: Fn) {
+      began.resolve();
+      await go.promise;
+      return await fn("late");
+    },
+  });
+  const answer = it.client.call("slow", [
+    (text: string) => `${text}, but here`,
+  ]);
+  await within(began.promise, "the call to begin");
+  const closing = it.client.close({ drainTimeout: 20_000 });
+  go.resolve();
+  assertEquals(await answer, "late, but here");
+  await within(closing, "close()");
+});
+
+Deno.test("functions in a value that has no form either way are not lent", async () => {
+  await using it = pair({ bad: () => [() => 1, Symbol("s")] });
+  const error = await assertRejects(
+    () => it.client.call("x", [() => 1, new Map()]),
+    CodecError,
+  );
+  assertEquals(
+    error.message,
+    "Cannot encode value as JSON: a Map is not supported",
+  );
+  assertEquals(it.client.callbackCount, 0);
+  await assertRejects(() => it.client.call("bad"), RemoteError, "a symbol");
+  assertEquals(it.server.callbackCount, 0);
+});
+
+Deno.test("the callbacks that a peer lends are bounded", async () => {
+  const listeners: Fn[] = [];
+  await using it = pair({
+    listen: (fn: Fn) => void listeners.push(fn.retain()),
+  }, { maxCallbacks: 2 });
+  for (let i = 0; i < 2; i++) await it.client.call("listen", [() => i]);
+  const error = await assertRejects(
+    () => it.client.call("listen", [() => 2]),
+    RpcError,
+  );
+  assertEquals(error.code, "limit-exceeded");
+  assertEquals(it.client.callbackCount, 2);
+  listeners[0]!.release();
+  await held(it.client, 1);
+  await it.client.call("listen", [() => 3]);
+  const many = assertRejects(
+    () => it.client.call("listen", [[() => 1, () => 2, () => 3]]),
+    RpcError,
+  );
+  await many;
+  assertEquals(it.client.callbackCount, 2);
+});
+
+Deno.test("functions in streamed arguments, items and sent values live as long as the call", async () => {
+  await using it = pair({
+    relay: withCall(async function* (call: Call) {
+      for await (const fn of call) yield [await (fn as Fn)(), () => "item"];
+    }),
+  });
+  const response = await it.client.request("relay", []);
+  await response.send(() => "sent");
+  const [sent, item] = await response.receive() as [string, Fn];
+  assertEquals(sent, "sent");
+  assertEquals(await item(), "item");
+  assertEquals(it.client.callbackCount, 1);
+  item.release();
+  await response.close();
+  await held(it.client, 0);
+  await held(it.server, 0);
+});
+
+Deno.test("a callback that was released is not found by chance", async () => {
+  const { peer, raw } = scriptedPeer({
+    handler: (call, respond) => respond.return(`handler ${call.selector}`),
+  });
+  await using _ = peer;
+  const answer = peer.call("x", [() => 1]);
+  const channel = await rawAccept(raw);
+  const [, [{ $fnptr: id }]] = await channel.read(2) as [
+    unknown,
+    [{ $fnptr: string }],
+  ];
+  await channel.answer(null);
+  await answer;
+  const late = await rawCall(raw, id, []);
+  const [{ Error: text }] = await late.read(1) as [{ Error: string }];
+  assertEquals(text, `Cannot call callback "${id}": it was released`);
+  // What only looks like one is the handler's.
+  for (const other of ["_", "_other", `${id}x`, "_qtalk.release", "_qtalk"]) {
+    const call = await rawCall(raw, other, []);
+    const [, value] = await call.read(2);
+    assertEquals(value, `handler /${other.replaceAll(".", "/")}`);
+  }
+});
+
+Deno.test("a release is sent to peers that announced themselves only", async () => {
+  const id = "bp8r1ofqk6ik0jqd2bbg";
+  for (const ours of [false, true]) {
+    let kept: Fn | undefined;
+    const { peer, raw } = scriptedPeer({
+      handler: handlerFrom((fn: Fn) => void (kept = fn.retain())),
+    });
+    await using _ = peer;
+    const note = ours ? { Q: { v: 1 } } : {};
+    const channel = await rawOpen(raw);
+    await channel.values({ Selector: "x", ...note }, [{ $fnptr: id }]);
+    const [header] = await channel.read(2) as [{ Q?: unknown }];
+    assertEquals(header.Q, ours ? { v: 1, keep: [id] } : undefined);
+    kept!.release();
+    if (ours) {
+      const release = await rawAccept(raw, 7);
+      const [{ Selector }] = await release.read(1) as [{ Selector: string }];
+      assertEquals(Selector, `/_qtalk/release/${id}`);
+    } else {
+      await turn();
+      assertEquals(raw.pending.filter(({ type }) => type === "open"), []);
+    }
+  }
+});
+
+Deno.test("callback() makes a function that lives until it is released here", async () => {
+  let kept: Fn | undefined;
+  await using it = pair({
+    use: (fn: Fn) => {
+      kept = fn.retain();
+    },
+  });
+  const fn = callback((n: number) => n + 1);
+  assertEquals(fn(1), 2);
+  await it.client.call("use", [fn]);
+  await it.client.call("use", [fn]);
+  assertEquals(it.client.callbackCount, 1);
+  assertEquals(await kept!(1), 2);
+  // The other side has done with it; this side has not.
+  kept!.release();
+  await it.client.call("use", [fn]);
+  assertEquals(await kept!(2), 3);
+  fn.release();
+  assertEquals(it.client.callbackCount, 0);
+  await assertRejects(async () => await kept!(1), RemoteError, "was released");
+  const error = await assertRejects(
+    () => it.client.call("use", [fn]),
+    RpcError,
+    "Cannot send callback: it was released",
+  );
+  assertEquals(error.code, "released");
+});
+
+Deno.test("callback() makes one function for several sessions, and outlives them", async () => {
+  const calls: unknown[] = [];
+  using fn = callback((name: string) => void calls.push(name));
+  for (const name of ["a", "b"]) {
+    await using it = pair({ use: async (fn: Fn) => void await fn(name) });
+    await it.client.call("use", [fn]);
+    assertEquals(it.client.callbackCount, 1);
+  }
+  assertEquals(calls, ["a", "b"]);
+});
+
+Deno.test("a callback passed back to where it came from calls through both sides", async () => {
+  const service = {
+    call: async (fn: Callback<(back: Fn) => unknown>) =>
+      await fn((() => "server") as unknown as Fn),
+  };
+  await using it = pair(service);
+  const api = it.client.remote<typeof service>();
+  const result = await api.call(async (back) => `client ${await back()}`);
+  assertEquals(result, "client server");
+});
+
+Deno.test("100,000 calls that carry a callback each leave none behind", async () => {
+  let sum = 0;
+  await using it = pair({
+    each: async (n: number, fn: Callback<(n: number) => void>) => await fn(n),
+  });
+  const api = it.client.remote<
+    { each(n: number, fn: Callback<(n: number) => void>): Promise<void> }
+  >();
+  let left = 100_000;
+  const work = async () => {
+    while (left-- > 0) await api.each(1, (n) => void (sum += n));
+  };
+  await Promise.all(Array.from({ length: 500 }, work));
+  assertEquals(sum, 100_000);
+  assertEquals([it.client.callbackCount, it.server.callbackCount], [0, 0]);
+});

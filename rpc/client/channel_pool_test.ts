@@ -1,0 +1,236 @@
+import { memoryPair } from "@qtalk/qtalk";
+import { assert, assertEquals } from "@std/assert";
+import { type RawChannel, rawSession } from "../../mux/raw.ts";
+import { qmux } from "../../mux/session.ts";
+import type { Session } from "../../mux/types.ts";
+import { memoryTransports } from "../../mux/transport/memory.ts";
+import { FakeTime } from "../../tests/support/fake_time.ts";
+import { scriptedSession } from "../../tests/support/raw_peer.ts";
+import { close, confirm, eof, failure } from "../../tests/support/wire.ts";
+import { turn } from "../../tests/support/within.ts";
+import { ChannelPool, MAX_SPARE_CHANNELS } from "./channel_pool.ts";
+
+/** Resolves to a channel that a call would wait for. */
+function opened(pool: ChannelPool): Promise<RawChannel> {
+  return new Promise((resolve, reject) => pool.open(resolve, reject));
+}
+
+/** Lets OPENs be answered, and what follows from the answers. */
+async function settled(): Promise<void> {
+  for (let i = 0; i < 5; i++) await turn();
+}
+
+/** A pool whose other end has shown that it can have channels without calls. */
+function patientPool(session: Session): ChannelPool {
+  const pool = new ChannelPool(rawSession(session));
+  pool.allowSpares();
+  return pool;
+}
+
+/** A pool whose other end accepts all that is opened. */
+function accepted() {
+  const [left, right] = memoryTransports();
+  const session = qmux(left);
+  const other = qmux(right);
+  other.accept(() => {});
+  return {
+    session,
+    pool: patientPool(session),
+    async [Symbol.asyncDispose]() {
+      await session.close();
+      await other.close();
+    },
+  };
+}
+
+/** Uses channels as calls do, so many at once. */
+async function use(pool: ChannelPool, count: number): Promise<void> {
+  const channels = await Promise.all(
+    Array.from({ length: count }, () => pool.take() ?? opened(pool)),
+  );
+  for (const channel of channels) await channel.close();
+  await settled();
+}
+
+Deno.test("nothing is opened ahead before the peer has confirmed a channel", async () => {
+  const { session, raw } = scriptedSession({ closeTimeout: 1 });
+  await using _ = session;
+  const pool = patientPool(session);
+  for (let i = 0; i < 3; i++) {
+    assertEquals(pool.take(), undefined);
+    pool.open(() => {}, () => {});
+  }
+  await settled();
+  const opens = raw.pending.length;
+  assertEquals(opens, 3, "one for each that was needed");
+  await raw.send(confirm(0, 0));
+  await settled();
+  assert(raw.pending.length > opens, "the first is opened ahead");
+});
+
+Deno.test("nothing is opened ahead before the peer has shown that it can have channels without calls", async () => {
+  const [left, right] = memoryTransports();
+  await using session = qmux(left);
+  await using other = qmux(right);
+  other.accept(() => {});
+  const pool = new ChannelPool(rawSession(session));
+  for (let i = 1; i <= 3; i++) {
+    await opened(pool);
+    await settled();
+    assertEquals(pool.take(), undefined);
+    assertEquals(session.usage.slots, i);
+  }
+  pool.allowSpares();
+  await settled();
+  assertEquals(session.usage.slots, 4);
+  assert(pool.take() !== undefined);
+});
+
+Deno.test("a pool that opened a channel has the next one ready", async () => {
+  await using it = accepted();
+  assertEquals(it.pool.take(), undefined);
+  const first = await opened(it.pool);
+  await settled();
+  const second = it.pool.take();
+  assert(second !== undefined && second !== first);
+});
+
+Deno.test("no channel is given out twice", async () => {
+  await using it = accepted();
+  await use(it.pool, 20);
+  const taken: RawChannel[] = [];
+  for (;;) {
+    const channel = it.pool.take();
+    if (channel === undefined) break;
+    taken.push(channel);
+    await settled();
+    if (taken.length === 40) break;
+  }
+  assertEquals(new Set(taken).size, taken.length);
+  assertEquals(taken.length, 40, "each taken is replaced");
+});
+
+Deno.test("what is kept ready follows the number of calls at once", async () => {
+  await using it = accepted();
+  await use(it.pool, 1);
+  const few = it.session.usage.slots;
+  for (let i = 0; i < 10; i++) await use(it.pool, 16);
+  const more = it.session.usage.slots;
+  assert(few <= 2 && more >= 16, `${few}, then ${more}`);
+});
+
+Deno.test("what is kept ready is bounded, however many calls there are", async () => {
+  await using it = accepted();
+  for (let i = 0; i < 5; i++) await use(it.pool, 1_000);
+  const { slots } = it.session.usage;
+  assert(slots <= MAX_SPARE_CHANNELS, `${slots} are kept`);
+});
+
+Deno.test("a second without calls closes half of what is ready, until none is left", async () => {
+  using time = new FakeTime();
+  await using it = accepted();
+  for (let i = 0; i < 10; i++) await use(it.pool, 16);
+  let ready = it.session.usage.slots;
+  assert(ready >= 16);
+  time.tick(1_000); // In which there were calls.
+  await settled();
+  for (ready = it.session.usage.slots; ready > 0;) {
+    time.tick(999);
+    await settled();
+    assertEquals(it.session.usage.slots, ready, "within the second");
+    time.tick(1);
+    await settled();
+    assertEquals(it.session.usage.slots, ready >> 1);
+    ready >>= 1;
+  }
+  assertEquals(time.waiting, 0, "nothing ready, nothing to watch");
+  assertEquals(it.pool.take(), undefined);
+  await use(it.pool, 1);
+  assert(it.session.usage.slots > 0, "it starts anew with the next call");
+});
+
+Deno.test("a call within the second keeps what is ready", async () => {
+  using time = new FakeTime();
+  await using it = accepted();
+  for (let i = 0; i < 10; i++) await use(it.pool, 16);
+  const ready = it.session.usage.slots;
+  for (let i = 0; i < 5; i++) {
+    await use(it.pool, 1);
+    time.tick(1_000);
+    await settled();
+  }
+  assertEquals(it.session.usage.slots, ready);
+});
+
+Deno.test("a channel that the peer has closed or ended while it was ready is not given out", async () => {
+  for (const end of [close, eof]) {
+    const { session, raw } = scriptedSession({ closeTimeout: 1 });
+    await using _ = session;
+    const pool = patientPool(session);
+    const first = opened(pool);
+    const { sender } = await raw.expect("open");
+    await raw.send(confirm(sender, 0));
+    await first;
+    const spare = await raw.expect("open");
+    await raw.send(confirm(spare.sender, 1), end(spare.sender));
+    await settled();
+    const taken = pool.take();
+    assertEquals(taken, undefined, `after ${end.name}`);
+    const closing = await raw.find("close");
+    assertEquals(closing.recipient, 1, "and it is closed from here");
+  }
+});
+
+Deno.test("a peer that refuses a channel ahead of need is not asked again at once", async () => {
+  const { session, raw } = scriptedSession({ closeTimeout: 1 });
+  await using _ = session;
+  const pool = patientPool(session);
+  const first = opened(pool);
+  await raw.send(confirm((await raw.expect("open")).sender, 0));
+  await first;
+  await raw.send(failure((await raw.expect("open")).sender));
+  await settled();
+  assertEquals(pool.take(), undefined);
+  await settled();
+  assertEquals(raw.pending, [], "no OPEN without a call that needs it");
+  const next = opened(pool);
+  await raw.send(confirm((await raw.expect("open")).sender, 2));
+  await next;
+});
+
+Deno.test("a closed session leaves no timer behind, and opens nothing", async () => {
+  using time = new FakeTime();
+  {
+    await using it = accepted();
+    await use(it.pool, 5);
+    assertEquals(time.waiting, 1);
+    await it.session.close();
+    await settled();
+    assertEquals(time.waiting, 0);
+    it.pool.take();
+    await settled();
+    assertEquals([it.session.usage.slots, time.waiting], [0, 0]);
+  }
+});
+
+Deno.test("channels that are ready do not take the places that calls need", async () => {
+  for (const [maxChannels, calls] of [[8, 2], [40, 10], [200, 50]] as const) {
+    const session = { maxChannels };
+    const [a, b] = memoryPair({ session }, { session });
+    await using _ = a;
+    for (const peer of [a, b]) {
+      peer.handle("back", (_call, respond) => respond.return(1));
+      peer.handle("call", async (call, respond) => {
+        await respond.return(await call.caller.call("back"));
+      });
+    }
+    // Twice as many channels as calls; half of the places stay free.
+    for (const peer of [a, b, a]) {
+      for (let round = 0; round < 20; round++) {
+        await Promise.all(
+          Array.from({ length: calls }, () => peer.call("call")),
+        );
+      }
+    }
+  }
+});

@@ -1,0 +1,265 @@
+/**
+ * Calls with many argument values.
+ *
+ * @module
+ */
+import { memoryPair, type Peer } from "@qtalk/qtalk";
+import { assertEquals, assertRejects } from "@std/assert";
+import { CodecError } from "../../codec/errors.ts";
+import {
+  rawAccept,
+  type RawChannel,
+  scriptedPeer,
+} from "../../tests/support/raw_call.ts";
+import { watch, within } from "../../tests/support/within.ts";
+import { RemoteError } from "../errors.ts";
+
+const CONTINUED = { Error: null, Continue: true };
+
+/** Values that come when the test says so, and whether they were let go. */
+class Producer implements AsyncIterable<unknown> {
+  readonly returned = Promise.withResolvers<void>();
+  #waiting: PromiseWithResolvers<IteratorResult<unknown>> | undefined;
+  #asked = Promise.withResolvers<void>();
+
+  /** Resolves when the next value is wanted. */
+  get asked(): Promise<void> {
+    return this.#asked.promise;
+  }
+
+  give(value: unknown): void {
+    this.#settle().resolve({ done: false, value });
+  }
+
+  end(): void {
+    this.#settle().resolve({ done: true, value: undefined });
+  }
+
+  fail(error: unknown): void {
+    this.#settle().reject(error);
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<unknown> {
+    return {
+      next: () => {
+        this.#waiting = Promise.withResolvers();
+        this.#asked.resolve();
+        return this.#waiting.promise;
+      },
+      return: () => {
+        this.returned.resolve();
+        return Promise.resolve({ done: true, value: undefined });
+      },
+    };
+  }
+
+  #settle(): PromiseWithResolvers<IteratorResult<unknown>> {
+    this.#asked = Promise.withResolvers();
+    return this.#waiting!;
+  }
+}
+
+async function streaming(): Promise<{
+  peer: Peer;
+  producer: Producer;
+  answer: ReturnType<Peer["request"]>;
+  channel: RawChannel;
+}> {
+  const { peer, raw } = scriptedPeer();
+  const producer = new Producer();
+  const answer = peer.request("sum", producer);
+  answer.catch(() => {});
+  const channel = await rawAccept(raw);
+  await within(producer.asked, "the first value to be wanted");
+  return { peer, producer, answer, channel };
+}
+
+Deno.test("an async iterable is sent as many values, then EOF", async () => {
+  const { peer, producer, answer, channel } = await streaming();
+  await using _ = peer;
+  const [header] = await channel.read(1);
+  assertEquals((header as { Selector: string }).Selector, "sum");
+  for (const value of [1, "two", null]) {
+    await producer.asked;
+    producer.give(value);
+    assertEquals(await channel.read(1), [value]);
+  }
+  await producer.asked;
+  producer.end();
+  await channel.raw.expect("eof");
+  await channel.answer("done");
+  assertEquals((await answer).value, "done");
+});
+
+Deno.test("an empty async iterable sends the header and EOF alone", async () => {
+  const [client] = memoryPair({}, {
+    handler: async (call, respond) => {
+      await respond.return(await Array.fromAsync(call));
+    },
+  });
+  await using _ = client;
+  assertEquals(await client.call("x", (async function* () {})()), []);
+});
+
+Deno.test("a generator, a stream and an iterable object are all sent as values", async () => {
+  const [client] = memoryPair({}, {
+    handler: async (call, respond) => {
+      await respond.return(await Array.fromAsync(call));
+    },
+  });
+  await using _ = client;
+  async function* generate() {
+    yield* [1, 2, 3];
+  }
+  assertEquals(await client.call("x", generate()), [1, 2, 3]);
+  assertEquals(
+    await client.call("x", ReadableStream.from([1, 2, 3])),
+    [1, 2, 3],
+  );
+  assertEquals(await client.call("x", { [Symbol.asyncIterator]: generate }), [
+    1,
+    2,
+    3,
+  ]);
+});
+
+Deno.test("streamed values wait for the peer to take them", async () => {
+  const { peer, raw } = scriptedPeer();
+  await using _ = peer;
+  let given = 0;
+  const answer = watch(peer.call(
+    "x",
+    (async function* () {
+      while (true) {
+        given++;
+        yield "x".repeat(1_000);
+      }
+    })(),
+  ));
+  await rawAccept(raw, 0, 10_000);
+  let bytes = 0;
+  while (bytes < 10_000) bytes += (await raw.find("data")).payload.length;
+  assertEquals([answer.state, given <= 12], ["pending", true], `${given}`);
+});
+
+Deno.test("a response lets the producer of streamed arguments go", async () => {
+  const { peer, producer, answer, channel } = await streaming();
+  await using _ = peer;
+  await channel.answer(7);
+  assertEquals((await answer).value, 7);
+  await within(producer.returned.promise, "the producer to be let go");
+});
+
+Deno.test("an error response lets the producer of streamed arguments go", async () => {
+  const { peer, producer, answer, channel } = await streaming();
+  await using _ = peer;
+  await channel.values({ Error: "no" }, null);
+  await assertRejects(() => answer, RemoteError, "remote: no");
+  await within(producer.returned.promise, "the producer to be let go");
+});
+
+Deno.test("streamed arguments go on behind a continued response", async () => {
+  const { peer, producer, answer, channel } = await streaming();
+  await using _ = peer;
+  await channel.values(CONTINUED, "go on");
+  await using response = await answer;
+  assertEquals(response.value, "go on");
+  await channel.read(1);
+  producer.give("later");
+  assertEquals(await channel.read(1), ["later"]);
+  await producer.asked;
+  producer.end();
+  await channel.raw.expect("eof");
+});
+
+Deno.test("closing a continued response lets the producer go", async () => {
+  const { peer, producer, answer, channel } = await streaming();
+  await using _ = peer;
+  await channel.values(CONTINUED, null);
+  const response = await answer;
+  await response.close();
+  producer.give("of no use");
+  await within(producer.returned.promise, "the producer to be let go");
+});
+
+Deno.test("a producer that fails rejects the call and closes its channel", async () => {
+  const { peer, producer, answer, channel } = await streaming();
+  await using _ = peer;
+  producer.fail(new RangeError("mine"));
+  await assertRejects(() => answer, RangeError, "mine");
+  await channel.raw.find("close");
+});
+
+Deno.test("a producer that fails behind a continued response closes the channel, not ends it", async () => {
+  const { peer, producer, answer, channel } = await streaming();
+  await using _ = peer;
+  await channel.values(CONTINUED, null);
+  const response = await answer;
+  producer.fail(new RangeError("mine"));
+  const frame = await within(channel.raw.find("close"), "CLOSE");
+  assertEquals(frame.type, "close");
+  await assertRejects(() => response.send(1), RangeError, "mine");
+});
+
+Deno.test("a streamed value that cannot be encoded rejects the call", async () => {
+  const { peer, producer, answer, channel } = await streaming();
+  await using _ = peer;
+  producer.give(new Map());
+  await assertRejects(() => answer, CodecError, "a Map");
+  await within(producer.returned.promise, "the producer to be let go");
+  await channel.raw.find("close");
+});
+
+Deno.test("arguments that cannot be iterated reject the call", async () => {
+  const locked = new ReadableStream();
+  locked.getReader();
+  const thrower = {
+    [Symbol.asyncIterator]() {
+      throw new RangeError("mine");
+    },
+  };
+  const [client] = memoryPair({}, { handler: () => new Promise(() => {}) });
+  await using _ = client;
+  await assertRejects(() => client.call("x", locked), TypeError);
+  await assertRejects(() => client.call("x", thrower), RangeError, "mine");
+});
+
+Deno.test("a producer whose return() fails, or returns no promise, changes no outcome", async () => {
+  const odd = [
+    () => undefined,
+    () => {
+      throw new Error("return() threw");
+    },
+    () => Promise.reject(new Error("return() rejected")),
+  ];
+  for (const giveBack of odd) {
+    const producer = {
+      [Symbol.asyncIterator]: () => ({
+        next: () => new Promise<never>(() => {}),
+        return: giveBack as () => Promise<never>,
+      }),
+    };
+    const [client] = memoryPair({}, {
+      handler: (_call, respond) => respond.return("done"),
+    });
+    await using _ = client;
+    assertEquals(await within(client.call("x", producer), "the call"), "done");
+    const timedOut = client.call("x", producer, {
+      signal: AbortSignal.abort("before"),
+    });
+    assertEquals(await timedOut.catch((reason) => reason), "before");
+  }
+});
+
+Deno.test("a call that is given up lets its producer go", async () => {
+  const { peer, raw } = scriptedPeer();
+  await using _ = peer;
+  const giveUp = new AbortController();
+  const producer = new Producer();
+  const answer = peer.call("x", producer, { signal: giveUp.signal });
+  await rawAccept(raw);
+  await producer.asked;
+  giveUp.abort(new Error("enough"));
+  await assertRejects(() => answer, Error, "enough");
+  await within(producer.returned.promise, "the producer to be let go");
+});

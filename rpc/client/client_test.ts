@@ -1,0 +1,450 @@
+import { memoryPair, MuxError, type Peer } from "@qtalk/qtalk";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { CodecError } from "../../codec/errors.ts";
+import { DEFAULT_SESSION_OPTIONS } from "../../mux/options.ts";
+import { FakeTime } from "../../tests/support/fake_time.ts";
+import {
+  rawAccept,
+  type RawChannel,
+  scriptedPeer,
+} from "../../tests/support/raw_call.ts";
+import {
+  concat,
+  confirm,
+  failure,
+  framed,
+  parseValues,
+  utf8,
+  values,
+} from "../../tests/support/wire.ts";
+import { turn, watch, within } from "../../tests/support/within.ts";
+import { RemoteError, RpcError } from "../errors.ts";
+
+const DONE = { Error: null, Continue: false };
+const CONTINUED = { Error: null, Continue: true };
+
+/** A call under way, whose other end is a script. */
+async function called<T>(
+  start: (peer: Peer) => Promise<T>,
+): Promise<{ peer: Peer; answer: Promise<T>; channel: RawChannel }> {
+  const { peer, raw } = scriptedPeer();
+  const answer = start(peer);
+  answer.catch(() => {});
+  const channel = await rawAccept(raw);
+  return { peer, answer, channel };
+}
+
+/** Waits for the CLOSE of a channel that this end has not closed. */
+async function closed(channel: RawChannel): Promise<void> {
+  for (;;) {
+    const frame = await within(channel.raw.next(), "CLOSE");
+    assert(frame !== null, "the session ended");
+    if (frame.type === "close") return;
+  }
+}
+
+Deno.test("a value of 64 KiB fits into the window that a channel begins with", async () => {
+  const { peer, raw } = scriptedPeer();
+  await using _ = peer;
+  const long = "x".repeat(64 * 1024);
+  const answer = peer.call("a/selector/of/some/length", long);
+  answer.catch(() => {});
+  const { sender } = await raw.find("open");
+  // As another peer of this kind would: what it grants by default.
+  await raw.send(confirm(sender, 7, DEFAULT_SESSION_OPTIONS.initialWindowSize));
+  let bytes = 0;
+  while (bytes < long.length) {
+    bytes += (await within(raw.find("data"), "DATA")).payload.length;
+  }
+});
+
+Deno.test("a call sends header and argument as one DATA frame", async () => {
+  const { peer, channel } = await called((peer) => peer.call("a.b", [1, "x"]));
+  await using _ = peer;
+  const frame = await channel.raw.find("data");
+  assertEquals(frame.recipient, 0);
+  const [header, ...args] = parseValues(frame.payload);
+  assertEquals((header as { Selector: string }).Selector, "a.b");
+  assertEquals(args, [[1, "x"]]);
+});
+
+Deno.test("arguments are sent as they are, and absent ones as null", async () => {
+  const cases: [unknown, unknown][] = [
+    [undefined, null],
+    [null, null],
+    ["text", "text"],
+    [[], []],
+    [{ a: 1 }, { a: 1 }],
+  ];
+  for (const [args, sent] of cases) {
+    const { peer, channel } = await called((peer) => peer.call("x", args));
+    await using _ = peer;
+    assertEquals((await channel.read(2))[1], sent);
+  }
+});
+
+Deno.test("a call resolves to the first value without waiting for the end, and closes", async () => {
+  const { peer, answer, channel } = await called((peer) => peer.call("x"));
+  await using _ = peer;
+  await channel.values(DONE, "first");
+  assertEquals(await answer, "first");
+  await closed(channel);
+});
+
+Deno.test("a call of a continued response resolves to its first value, and closes", async () => {
+  const { peer, answer, channel } = await called((peer) => peer.call("x"));
+  await using _ = peer;
+  await channel.values(CONTINUED, "first", "second");
+  assertEquals(await answer, "first");
+  await closed(channel);
+});
+
+Deno.test("a response without a value is null", async () => {
+  for (const header of [DONE, CONTINUED]) {
+    const { peer, answer, channel } = await called((peer) => peer.call("x"));
+    await using _ = peer;
+    await channel.values(header);
+    await channel.close();
+    assertEquals(await answer, null);
+  }
+});
+
+Deno.test("a response is the same in whatever pieces it comes", async () => {
+  const bytes = values(DONE, { a: [1] }, "two");
+  for (const size of [1, 2, 3, 7, bytes.length - 1]) {
+    const { peer, answer, channel } = await called((peer) => peer.request("x"));
+    await using _ = peer;
+    for (let at = 0; at < bytes.length; at += size) {
+      await channel.data(bytes.slice(at, at + size));
+    }
+    await channel.eof();
+    assertEquals((await answer).values, [{ a: [1] }, "two"]);
+  }
+});
+
+Deno.test("a request that is not continued resolves at the end, with all values", async () => {
+  for (const end of ["eof", "close"] as const) {
+    const { peer, answer, channel } = await called((peer) => peer.request("x"));
+    await using _ = peer;
+    await channel.values(DONE, 1, 2);
+    const watched = watch(answer);
+    await turn();
+    assertEquals(watched.state, "pending");
+    await channel[end]();
+    const response = await answer;
+    assertEquals(response.values, [1, 2]);
+    assertEquals(response.value, 1);
+    assertEquals(response.channel, undefined);
+    assertEquals(response.continued, false);
+  }
+});
+
+Deno.test("a response with an error is a RemoteError, and the channel is closed at once", async () => {
+  const headers: [Record<string, unknown>, string][] = [
+    [{ Error: "no", Continue: false }, "no"],
+    [{ Error: "", Continue: false }, ""],
+    [{ Error: "both", Continue: true }, "both"],
+    [{ E: "duplex" }, "duplex"],
+  ];
+  for (const [header, text] of headers) {
+    const { peer, answer, channel } = await called((peer) => peer.call("x"));
+    await using _ = peer;
+    await channel.values(header);
+    const error = await assertRejects(() => answer, RemoteError);
+    assertEquals([error.text, error.message], [text, `remote: ${text}`]);
+    assertEquals(error.name, "RemoteError");
+    await closed(channel);
+    await channel.values(null);
+    await channel.close();
+  }
+});
+
+Deno.test("a call whose channel ends without a response rejects", async () => {
+  for (const end of ["eof", "close"] as const) {
+    const { peer, answer, channel } = await called((peer) => peer.call("a.b"));
+    await using _ = peer;
+    await channel[end]();
+    const error = await assertRejects(() => answer, RpcError);
+    assertEquals(error.code, "no-response");
+    assertEquals(
+      error.message,
+      'Cannot complete call "a.b": the other side closed it without a response',
+    );
+    await closed(channel);
+  }
+});
+
+Deno.test("a response that is none rejects, and the channel is closed", async () => {
+  const cases: [Uint8Array, string][] = [
+    [framed(utf8("{")), "malformed"],
+    [framed(utf8("[]")), "malformed-header"],
+    [framed(utf8('{"Error":1}')), "malformed-header"],
+    [new Uint8Array([0xff, 0, 0, 0]), "too-large"],
+    [concat(values(DONE), framed(utf8("}"))), "malformed"],
+    [concat(values(DONE), new Uint8Array([0xff, 0, 0, 0])), "too-large"],
+  ];
+  for (const [bytes, code] of cases) {
+    for (const method of ["call", "request"] as const) {
+      const { peer, answer, channel } = await called((peer) =>
+        peer[method]("x") as Promise<unknown>
+      );
+      await using _ = peer;
+      await channel.data(bytes);
+      const error = await assertRejects(() => answer);
+      assert(error instanceof CodecError || error instanceof RpcError);
+      assertEquals(error.code, code);
+      await closed(channel);
+    }
+  }
+});
+
+Deno.test("a response that is cut off rejects", async () => {
+  for (const bytes of [new Uint8Array([0]), values(DONE, "x").slice(0, -1)]) {
+    const { peer, answer, channel } = await called((peer) => peer.call("x"));
+    await using _ = peer;
+    await channel.data(bytes);
+    await channel.eof();
+    const error = await assertRejects(() => answer, CodecError);
+    assertEquals(error.code, "truncated");
+  }
+});
+
+Deno.test("a call rejects when its session is closed, on this side or lost", async () => {
+  const here = await called((peer) => peer.call("x"));
+  await here.peer.close();
+  const closing = await assertRejects(() => here.answer, MuxError);
+  assertEquals(closing.code, "session-closed");
+  const again = await assertRejects(() => here.peer.call("x"), MuxError);
+  assertEquals(again.code, "session-closed");
+
+  const there = await called((peer) => peer.call("x"));
+  await there.channel.raw.close();
+  const lost = await assertRejects(() => there.answer, MuxError);
+  assertEquals(lost.code, "connection-lost");
+  await there.peer.close();
+});
+
+Deno.test("a call rejects when the session is lost between the values of its response", async () => {
+  const { peer, answer, channel } = await called((peer) => peer.request("x"));
+  await using _ = peer;
+  await channel.values(DONE, 1);
+  await channel.raw.close();
+  const error = await assertRejects(() => answer, MuxError);
+  assertEquals(error.code, "connection-lost");
+});
+
+Deno.test("a call rejects when the peer refuses its channel", async () => {
+  const { peer, raw } = scriptedPeer();
+  await using _ = peer;
+  const answer = peer.call("x");
+  const { sender } = await raw.find("open");
+  await raw.send(failure(sender));
+  const error = await assertRejects(() => answer, MuxError);
+  assertEquals(error.code, "open-refused");
+});
+
+Deno.test("arguments that cannot be encoded reject and send nothing", async () => {
+  const { peer, raw } = scriptedPeer();
+  const error = await assertRejects(
+    () => peer.call("x", [Symbol("s")]),
+    CodecError,
+    "a symbol is not supported",
+  );
+  assertEquals(error.code, "unsupported-type");
+  await peer.close();
+  assertEquals(await raw.rest(), []);
+});
+
+Deno.test("a call whose arguments could not be encoded leaves nothing in the next", async () => {
+  const { peer, answer, channel } = await called(async (peer) => {
+    await assertRejects(() => peer.call("bad", ["text", new Map()]));
+    return await peer.call("good", ["text"]);
+  });
+  await using _ = peer;
+  const [header, args] = await channel.read(2);
+  assertEquals((header as { Selector: string }).Selector, "good");
+  assertEquals(args, ["text"]);
+  await channel.answer("fine");
+  assertEquals(await answer, "fine");
+});
+
+Deno.test("a call made while another's arguments are encoded leaves both whole", async () => {
+  const [client, server] = memoryPair();
+  await using _ = client;
+  server.handle("echo", async (call, respond) => {
+    await respond.return(await call.receive());
+  });
+  await client.call("echo"); // A channel is ready from now on.
+  let inner: Promise<unknown> | undefined;
+  const outer = client.call("echo", {
+    before: "b".repeat(100),
+    nested: {
+      toJSON() {
+        inner = client.call("echo", "inner");
+        return "n";
+      },
+    },
+  });
+  assertEquals(await outer, { before: "b".repeat(100), nested: "n" });
+  assertEquals(await inner, "inner");
+});
+
+Deno.test("a timeout covers the answer", async () => {
+  using time = new FakeTime();
+  const { peer, answer, channel } = await called((peer) =>
+    peer.call("a.b", null, { timeout: 500 })
+  );
+  await using _ = peer;
+  const watched = watch(answer);
+  await channel.read(2);
+  time.tick(499);
+  await turn();
+  assertEquals(watched.state, "pending");
+  time.tick(1);
+  const error = await assertRejects(() => answer, RpcError);
+  assertEquals(error.code, "timeout");
+  assertEquals(
+    error.message,
+    'Cannot complete call "a.b": no response within 500 ms',
+  );
+  await closed(channel);
+});
+
+Deno.test("a timeout covers the opening of the channel, which is closed when it opens after all", async () => {
+  using time = new FakeTime();
+  const { peer, raw } = scriptedPeer();
+  await using _ = peer;
+  const answer = watch(peer.call("x", null, { timeout: 500 }));
+  const { sender } = await raw.find("open");
+  time.tick(500);
+  await turn();
+  assertEquals((answer.reason as RpcError).code, "timeout");
+  await raw.send(confirm(sender, 7));
+  const frame = await within(raw.find("close"), "CLOSE");
+  assertEquals(frame.recipient, 7);
+});
+
+Deno.test("a timeout of a call that is done is over", async () => {
+  using time = new FakeTime();
+  const [client, server] = memoryPair();
+  server.handle("", (_call, respond) => respond.return("pong"));
+  assertEquals(await client.call("x", null, { timeout: 60_000 }), "pong");
+  await assertRejects(() => client.call("x", [new Map()], { timeout: 60_000 }));
+  await client.close();
+  await server.closed;
+  assertEquals(time.waiting, 0);
+});
+
+Deno.test("a timeout too long for a timer is none", async () => {
+  for (const timeout of [Infinity, 2 ** 31, Number.MAX_SAFE_INTEGER]) {
+    const { peer, answer, channel } = await called((peer) =>
+      peer.call("x", null, { timeout })
+    );
+    await using _ = peer;
+    await channel.read(2);
+    // Longer than the millisecond that such a timer would take.
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    await channel.answer("in time");
+    assertEquals(await answer, "in time");
+  }
+});
+
+/** A signal that counts who listens to it. */
+class CountingController extends AbortController {
+  listeners = 0;
+
+  constructor() {
+    super();
+    const { signal } = this;
+    const add = signal.addEventListener.bind(signal);
+    const remove = signal.removeEventListener.bind(signal);
+    signal.addEventListener = (...args: Parameters<typeof add>) => {
+      this.listeners++;
+      add(...args);
+    };
+    signal.removeEventListener = (...args: Parameters<typeof remove>) => {
+      this.listeners--;
+      remove(...args);
+    };
+  }
+}
+
+Deno.test("a signal gives a call up while it waits: CLOSE, and the signal's reason", async () => {
+  const giveUp = new CountingController();
+  const { peer, answer, channel } = await called((peer) =>
+    peer.call("x", null, { signal: giveUp.signal })
+  );
+  await using _ = peer;
+  await channel.read(2);
+  const reason = { any: "thing" };
+  giveUp.abort(reason);
+  assertEquals(await answer.catch((error) => error === reason), true);
+  assertEquals(giveUp.listeners, 0);
+  await closed(channel);
+});
+
+Deno.test("a signal gives a call up while its channel opens", async () => {
+  const giveUp = new CountingController();
+  const { peer, raw } = scriptedPeer();
+  await using _ = peer;
+  const answer = peer.request("x", null, { signal: giveUp.signal });
+  const { sender } = await raw.find("open");
+  giveUp.abort(new Error("enough"));
+  await assertRejects(() => answer, Error, "enough");
+  assertEquals(giveUp.listeners, 0);
+  await raw.send(confirm(sender, 7));
+  assertEquals((await within(raw.find("close"), "CLOSE")).recipient, 7);
+});
+
+Deno.test("a signal that is aborted already sends nothing", async () => {
+  const { peer, raw } = scriptedPeer();
+  const signal = AbortSignal.abort(new Error("before"));
+  await assertRejects(() => peer.call("x", null, { signal }), Error, "before");
+  await assertRejects(
+    () => peer.request("x", null, { signal }),
+    Error,
+    "before",
+  );
+  await peer.close();
+  assertEquals(await raw.rest(), []);
+});
+
+Deno.test("nobody listens to the signal of a call that is done", async () => {
+  const never = new CountingController();
+  const [client, server] = memoryPair();
+  await using _ = client;
+  server.handle("ok", (_call, respond) => respond.return("ok"));
+  server.handle("open", async (_call, respond) => {
+    await respond.continue("open");
+  });
+  const options = { signal: never.signal };
+  await client.call("ok", null, options);
+  await client.request("ok", null, options);
+  await client.call("missing", null, options).catch(() => {});
+  const response = await client.request("open", null, options);
+  assertEquals(never.listeners, 0);
+  never.abort();
+  await response.send("still open");
+  await response.close();
+});
+
+Deno.test("a call takes either form of a selector, and sends it as written", async () => {
+  const [client, server] = memoryPair();
+  await using _ = client;
+  server.handle("a.b", (call, respond) => respond.return(call.selector));
+  for (const selector of ["a.b", "/a/b", "a/b"]) {
+    assertEquals(await client.call(selector), "/a/b");
+  }
+});
+
+Deno.test("more selectors than are remembered are still their own", async () => {
+  const [client] = memoryPair({}, {
+    handler: (call, respond) => respond.return(call.selector),
+  });
+  await using _ = client;
+  for (let round = 0; round < 2; round++) {
+    for (let i = 0; i < 300; i++) {
+      assertEquals(await client.call(`s${i}`), `/s${i}`);
+    }
+  }
+});

@@ -1,0 +1,220 @@
+import {
+  memoryPair,
+  MuxError,
+  type Peer,
+  type RpcResponse,
+} from "@qtalk/qtalk";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { toBytes, toText } from "@std/streams";
+import { CodecError } from "../../codec/errors.ts";
+import {
+  rawAccept,
+  type RawChannel,
+  scriptedPeer,
+} from "../../tests/support/raw_call.ts";
+import { concat, framed, utf8, values } from "../../tests/support/wire.ts";
+import { turn, watch, within } from "../../tests/support/within.ts";
+import { RpcError } from "../errors.ts";
+
+const CONTINUED = { Error: null, Continue: true };
+
+/** A continued response, whose other end is a script. */
+async function continued(
+  behind: Uint8Array = values("first"),
+  window?: number,
+): Promise<{ peer: Peer; response: RpcResponse; channel: RawChannel }> {
+  const { peer, raw } = scriptedPeer();
+  const answer = peer.request("x");
+  const channel = await rawAccept(raw, 0, window);
+  await channel.read(2);
+  await channel.data(concat(values(CONTINUED), behind));
+  return { peer, response: await answer, channel };
+}
+
+Deno.test("a continued response has one value, and the others are received", async () => {
+  const { peer, response, channel } = await continued(values("a", "b", "c"));
+  await using _ = peer;
+  assertEquals(response.continued, true);
+  assertEquals(response.values, ["a"]);
+  assertEquals(response.value, "a");
+  assertEquals(await response.receive(), "b");
+  assertEquals(await response.receive(), "c");
+  const next = watch(response.receive());
+  await turn();
+  assertEquals(next.state, "pending");
+  await channel.values(null);
+  await channel.eof();
+  assertEquals(await response.receive(), undefined);
+  assertEquals(next.state, "resolved");
+  assertEquals(await response.receive(), undefined);
+});
+
+Deno.test("bytes directly behind the value are the channel's", async () => {
+  const { peer, response, channel } = await continued(
+    concat(values("ready"), utf8("raw ")),
+  );
+  await using _ = peer;
+  assertEquals(response.value, "ready");
+  await channel.data("bytes");
+  await channel.eof();
+  assertEquals(await toText(response.channel!.readable), "raw bytes");
+});
+
+Deno.test("bytes behind a received value are the channel's too", async () => {
+  for (const cut of [0, 1, 4, 5, 9]) {
+    const { peer, response, channel } = await continued();
+    await using _ = peer;
+    const bytes = concat(values("x"), utf8("raw"));
+    await channel.data(bytes.slice(0, cut));
+    await channel.data(bytes.slice(cut));
+    await channel.eof();
+    assertEquals(await response.receive(), "x");
+    assertEquals(await toText(response.channel!.readable), "raw");
+  }
+});
+
+Deno.test("a call becomes a stream of bytes, both ways, with half-close", async () => {
+  const [client, server] = memoryPair();
+  await using _ = client;
+  server.handle("echo", async (call, respond) => {
+    await call.receive();
+    const channel = await respond.continue("ready");
+    await channel.readable.pipeTo(channel.writable);
+  });
+  const response = await client.request("echo");
+  const sent = crypto.getRandomValues(new Uint8Array(50_000));
+  const { readable, writable } = response.channel!;
+  const writing = ReadableStream.from([sent.slice()]).pipeTo(writable);
+  assertEquals(await toBytes(readable), sent);
+  await writing;
+  await within(response.channel!.closed, "the channel to close");
+});
+
+Deno.test("iterating gives what is received, to the end, and closes", async () => {
+  const { peer, response, channel } = await continued(values(0, 1, null));
+  await using _ = peer;
+  await channel.values({ last: true });
+  await channel.eof();
+  assertEquals(await Array.fromAsync(response), [1, null, { last: true }]);
+  await within(channel.raw.find("close"), "CLOSE");
+});
+
+Deno.test("leaving the loop closes the channel", async () => {
+  const { peer, response, channel } = await continued(values(0, 1, 2));
+  await using _ = peer;
+  for await (const value of response) {
+    assertEquals(value, 1);
+    break;
+  }
+  await within(channel.raw.find("close"), "CLOSE");
+  await assertRejects(() => response.send(1), MuxError);
+});
+
+Deno.test("an error in the loop closes the channel", async () => {
+  const { peer, response, channel } = await continued(values(0, 1, 2));
+  await using _ = peer;
+  await assertRejects(
+    async () => {
+      for await (const value of response) throw new Error(`at ${value}`);
+    },
+    Error,
+    "at 1",
+  );
+  await within(channel.raw.find("close"), "CLOSE");
+});
+
+Deno.test("await using closes the channel", async () => {
+  const { peer, response, channel } = await continued();
+  await using _ = peer;
+  {
+    await using held = response;
+    assertEquals(held.value, "first");
+  }
+  await within(channel.raw.find("close"), "CLOSE");
+  await response.close();
+});
+
+Deno.test("send sends values, each in a frame of its own", async () => {
+  const { peer, response, channel } = await continued();
+  await using _ = peer;
+  await response.send([1]);
+  await response.send(undefined);
+  assertEquals(await channel.read(2), [[1], null]);
+  await assertRejects(() => response.send(new Map()), CodecError, "a Map");
+  await response.send("still open");
+  assertEquals(await channel.read(1), ["still open"]);
+});
+
+Deno.test("send waits while the peer grants no credit", async () => {
+  const { peer, response, channel } = await continued(values(0), 200);
+  await using _ = peer;
+  const sent = response.send("x".repeat(500));
+  const watched = watch(sent);
+  await turn();
+  assertEquals(watched.state, "pending");
+  await channel.close();
+  await assertRejects(() => within(sent, "send() to reject"), MuxError);
+});
+
+Deno.test("a value that cannot be decoded rejects, and the next can be received", async () => {
+  const { peer, response, channel } = await continued();
+  await using _ = peer;
+  await channel.data(concat(framed(utf8("{")), values("next")));
+  await assertRejects(() => response.receive(), CodecError, "as JSON");
+  assertEquals(await response.receive(), "next");
+});
+
+Deno.test("receive rejects when the session is lost, behind what arrived", async () => {
+  const { peer, response, channel } = await continued(values(0, 1));
+  await using _ = peer;
+  await channel.raw.close();
+  assertEquals(await response.receive(), 1);
+  const error = await assertRejects(() => response.receive(), MuxError);
+  assertEquals(error.code, "connection-lost");
+  await assertRejects(() => Array.fromAsync(response), MuxError);
+});
+
+Deno.test("closing a response ends a receive that waits", async () => {
+  const { peer, response } = await continued();
+  await using _ = peer;
+  const next = response.receive();
+  await response.close();
+  assertEquals(await within(next, "receive() to resolve"), undefined);
+});
+
+Deno.test("a complete response has nothing to receive, send or iterate", async () => {
+  const [client, server] = memoryPair();
+  await using _ = client;
+  server.handle("two", (_call, respond) => respond.return(1, 2));
+  await using response = await client.request("two");
+  assertEquals(response.values, [1, 2]);
+  assertEquals([response.continued, response.channel], [false, undefined]);
+  assertEquals(await response.receive(), undefined);
+  assertEquals(await Array.fromAsync(response), []);
+  const error = await assertRejects(() => response.send(1), RpcError);
+  assertEquals(error.code, "invalid-state");
+  await response.close();
+});
+
+Deno.test("a response whose channel ends behind the header is complete", async () => {
+  const { peer, raw } = scriptedPeer();
+  await using _ = peer;
+  const answer = peer.request("x");
+  const channel = await rawAccept(raw);
+  await channel.values(CONTINUED);
+  await channel.close();
+  const response = await answer;
+  assertEquals(response.values, []);
+  assertEquals(response.value, null);
+  assertEquals(response.channel, undefined);
+});
+
+Deno.test("a response that nobody closes does not hold its peer's close() up", async () => {
+  const { peer, response } = await continued();
+  const received = watch(response.receive());
+  await within(peer.close(), "close()");
+  await turn();
+  assertEquals(received.state, "rejected");
+  assert(received.reason instanceof MuxError);
+  assertEquals(received.reason.code, "session-closed");
+});

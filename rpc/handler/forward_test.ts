@@ -1,0 +1,316 @@
+import {
+  type Callback,
+  forward,
+  type Handler,
+  handlerFrom,
+  memoryPair,
+  type Peer,
+  Router,
+  withStream,
+} from "@qtalk/qtalk";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { toText } from "@std/streams";
+import {
+  rawAccept,
+  rawOpen,
+  scriptedPeer,
+} from "../../tests/support/raw_call.ts";
+import { concat, confirm, framed, utf8 } from "../../tests/support/wire.ts";
+import { turn, within } from "../../tests/support/within.ts";
+import { RemoteError } from "../errors.ts";
+import type { Caller } from "../types.ts";
+
+/** client – front | middle – backend: the one in the middle forwards. */
+function chain(handler: Handler) {
+  const [middle, backend] = memoryPair({}, { handler });
+  const [client, front] = memoryPair({}, { handler: forward(middle) });
+  return {
+    client,
+    front,
+    middle,
+    backend,
+    async [Symbol.asyncDispose]() {
+      for (const peer of [client, front, middle, backend]) await peer.close();
+    },
+  };
+}
+
+/** The same with scripts at both ends. */
+function scripted() {
+  const behind = scriptedPeer();
+  const before = scriptedPeer({ handler: forward(behind.peer) });
+  return {
+    client: before.raw,
+    backend: behind.raw,
+    async [Symbol.asyncDispose]() {
+      await before.peer.close();
+      await behind.peer.close();
+    },
+  };
+}
+
+const service = {
+  upper: (s: string) => s.toUpperCase(),
+  fail: (text: string) => {
+    throw new Error(text);
+  },
+  async *count(to: number) {
+    for (let n = 1; n <= to; n++) yield n;
+    if (to === 13) throw new Error("unlucky");
+  },
+  sum: withStream(async (numbers: AsyncIterable<number>) => {
+    let sum = 0;
+    for await (const n of numbers) sum += n;
+    return sum;
+  }),
+  echo: () => new TransformStream<Uint8Array, Uint8Array>(),
+};
+
+Deno.test("a call of any style is forwarded", async () => {
+  await using it = chain(handlerFrom(service));
+  const api = it.client.remote<typeof service>();
+  assertEquals(await api.upper("hi"), "HI");
+  await assertRejects(() => api.fail("no"), RemoteError, "remote: no");
+  assertEquals(await Array.fromAsync(api.count(3)), [1, 2, 3]);
+  assertEquals(await api.sum(ReadableStream.from([1, 2, 3])), 6);
+  const { readable, writable } = await api.echo();
+  await new Blob(["bytes"]).stream().pipeTo(writable);
+  assertEquals(await toText(readable), "bytes");
+  await assertRejects(
+    () => it.client.call("other"),
+    RemoteError,
+    "not found: /other",
+  );
+});
+
+Deno.test("several reply values are forwarded", async () => {
+  await using it = chain((_call, respond) => respond.return(1, "two", [3]));
+  assertEquals((await it.client.request("x")).values, [1, "two", [3]]);
+});
+
+Deno.test("an error in mid-stream is forwarded", async () => {
+  await using it = chain(handlerFrom(service));
+  await assertRejects(
+    () => Array.fromAsync(it.client.remote<typeof service>().count(13)),
+    RemoteError,
+    "remote: unlucky",
+  );
+});
+
+Deno.test("a call is forwarded unread: header and arguments as they came", async () => {
+  await using it = scripted();
+  const call = await rawOpen(it.client);
+  const header = framed(utf8('{ "Selector" : "a.b" , "other": [1e0]}'));
+  const args = concat(framed(utf8("[ 1 ]")), utf8("not a value"));
+  await call.data(concat(header, args));
+  const there = await rawAccept(it.backend);
+  let received = new Uint8Array(0);
+  while (received.length < header.length + args.length) {
+    received = concat(received, (await it.backend.find("data")).payload);
+  }
+  assertEquals(received, concat(header, args));
+  await there.data("\0neither is this");
+  const { payload } = await it.client.find("data");
+  assertEquals(payload, utf8("\0neither is this"));
+});
+
+Deno.test("half-close is forwarded both ways, and then CLOSE", async () => {
+  await using it = scripted();
+  const call = await rawOpen(it.client);
+  await call.values({ Selector: "x" }, 1);
+  const there = await rawAccept(it.backend);
+  await there.read(2);
+  await call.eof();
+  await it.backend.expect("eof");
+  await there.values({ Error: null, Continue: true }, "open");
+  assertEquals((await call.read(2))[1], "open");
+  await there.eof();
+  await it.client.expect("eof");
+  await there.close();
+  await it.client.expect("close");
+});
+
+Deno.test("a caller that gives up is forwarded: before the answer, and behind it", async () => {
+  for (const answered of [false, true]) {
+    await using it = scripted();
+    const call = await rawOpen(it.client);
+    await call.values({ Selector: "x" }, null);
+    const there = await rawAccept(it.backend);
+    await there.read(2);
+    if (answered) {
+      await there.values({ Error: null, Continue: true }, null);
+      await call.read(2);
+    }
+    await call.close();
+    await within(it.backend.find("close"), "CLOSE");
+  }
+});
+
+Deno.test("a slow reader holds the producer back, through the forwarding peer", async () => {
+  const window = 1_000;
+  const session = { initialWindowSize: window, maxWindowSize: window };
+  let made = 0;
+  const [middle, backend] = memoryPair({ session }, {
+    session,
+    handler: handlerFrom(async function* () {
+      for (;;) {
+        made++;
+        yield "x".repeat(96);
+      }
+    }),
+  });
+  const [client, front] = memoryPair({ session }, {
+    session,
+    handler: forward(middle),
+  });
+  await using _ = client, __ = front, ___ = middle, ____ = backend;
+  const response = await client.request("x");
+  let before = -1;
+  while (made !== before) {
+    before = made;
+    for (let i = 0; i < 10; i++) await turn();
+  }
+  // Two windows, and a chunk that waits between them.
+  assertEquals(made <= 4 * window / 100, true, `${made} values were made`);
+  await response.close();
+});
+
+Deno.test("a call that cannot be forwarded is an error response", async () => {
+  await using it = chain(handlerFrom(service));
+  await it.backend.close();
+  await it.middle.closed;
+  await assertRejects(() => it.client.call("upper", ["x"]), RemoteError);
+});
+
+Deno.test("a call whose answer does not come is an error response", async () => {
+  for (const end of ["close", "session"] as const) {
+    await using it = scripted();
+    const call = await rawOpen(it.client);
+    await call.values({ Selector: "x" }, null);
+    const there = await rawAccept(it.backend);
+    await there.read(2);
+    if (end === "close") await there.close();
+    else await it.backend.close();
+    const [{ Error: text }] = await call.read(1) as [{ Error: string }];
+    assertEquals(
+      text,
+      end === "close"
+        ? "Cannot forward call: the other side closed it without a response"
+        : "Connection is lost: the peer ended it",
+    );
+  }
+});
+
+Deno.test("a call that is cut behind its answer is closed, not ended", async () => {
+  await using it = scripted();
+  const call = await rawOpen(it.client);
+  await call.values({ Selector: "x" }, null);
+  const there = await rawAccept(it.backend);
+  await there.values({ Error: null, Continue: true }, null);
+  await call.read(2);
+  await it.backend.close();
+  await it.client.expect("close");
+});
+
+Deno.test("a forwarding peer keeps channels ready, as a calling one does", async () => {
+  await using it = chain(handlerFrom(service));
+  await it.client.call("upper", ["a"]);
+  await within(
+    (async () => {
+      while (it.middle.session.usage.slots === 0) await turn();
+    })(),
+    "a channel to be ready",
+  );
+});
+
+Deno.test("a pattern can be forwarded, selector and all", async () => {
+  const [middle, backend] = memoryPair({}, {
+    handler: (call, respond) => respond.return(call.selector),
+  });
+  const [client, front] = memoryPair();
+  await using _ = client, __ = front, ___ = middle, ____ = backend;
+  const router = new Router();
+  front.handle("db", router);
+  router.handle("/", forward(middle));
+  front.handle("local", handlerFrom(() => "here"));
+  assertEquals(await client.call("db.tables.list"), "/db/tables/list");
+  assertEquals(await client.call("local"), "here");
+});
+
+Deno.test("a call can be forwarded to whoever called: call.caller", async () => {
+  const workers: Caller[] = [];
+  const [worker, coordinator] = memoryPair({
+    handler: handlerFrom({ work: (n: number) => n * n }),
+  });
+  coordinator.handle("join", (call) => void workers.push(call.caller));
+  await worker.call("join");
+  const [client, front] = memoryPair({}, {
+    handler: (call, respond) => forward(workers[0]!)(call, respond),
+  });
+  await using _ = client, __ = front, ___ = worker, ____ = coordinator;
+  assertEquals(await client.call("work", [7]), 49);
+});
+
+Deno.test("callbacks go through peers that forward in both directions", async () => {
+  let kept: Callback<(n: number) => number> | undefined;
+  const [middle, backend] = memoryPair({}, {
+    handler: handlerFrom({
+      listen: async (fn: Callback<(n: number) => number>) => {
+        kept = fn.retain();
+        return await fn(1);
+      },
+    }),
+  });
+  const [client, front] = memoryPair({}, { handler: forward(middle) });
+  await using _ = client, __ = front, ___ = middle, ____ = backend;
+  middle.handle("/", forward(front));
+  assertEquals(await client.call("listen", [(n: number) => n + 1]), 2);
+  assertEquals(await kept!(2), 3);
+  assertEquals(client.callbackCount, 1);
+  kept!.release();
+  await within(
+    (async () => {
+      while (client.callbackCount > 0) await turn();
+    })(),
+    "the callback to be released",
+  );
+});
+
+Deno.test("what is neither peer nor caller is a mistake", () => {
+  for (const target of [{}, { call() {}, request() {} }]) {
+    assertThrows(
+      () => forward(target as unknown as Caller),
+      TypeError,
+      "target is neither peer nor caller",
+    );
+  }
+});
+
+Deno.test("a thousand forwarded calls at once leave no channel behind", async () => {
+  await using it = chain(handlerFrom(service));
+  const calls = Array.from(
+    { length: 1_000 },
+    (_, i) => it.client.call("upper", [`a${i}`]),
+  );
+  const answers = await Promise.all(calls);
+  assertEquals(answers, answers.map((_, i) => `A${i}`));
+  const idle = async (peer: Peer) => {
+    // Channels ahead of need go with time; those of calls are gone at once.
+    while (peer.session.usage.channels > 512) await turn();
+  };
+  await within(
+    Promise.all([idle(it.client), idle(it.front), idle(it.backend)]),
+    "the channels to close",
+  );
+});
+
+Deno.test("a call that was given up while its channel was opened goes nowhere", async () => {
+  await using it = scripted();
+  const call = await rawOpen(it.client);
+  await call.values({ Selector: "x" }, null);
+  const { sender } = await it.backend.find("open");
+  await call.close();
+  await it.client.expect("close");
+  await it.backend.send(confirm(sender, 0));
+  await within(it.backend.find("close"), "CLOSE");
+});

@@ -1,0 +1,288 @@
+/**
+ * Functions that are given the values that their callers stream.
+ *
+ * @module
+ */
+import { handlerFrom, memoryPair, type Peer, withStream } from "@qtalk/qtalk";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import {
+  rawCall,
+  rawOpen,
+  scriptedPeer,
+} from "../../tests/support/raw_call.ts";
+import { turn, within } from "../../tests/support/within.ts";
+import type { RemoteError, RpcError } from "../errors.ts";
+import type { Handler } from "../types.ts";
+
+const ANNOUNCED = { Selector: "x", Q: { v: 1 } };
+
+/** A function that tells the test how its values ended. */
+function listener() {
+  const seen: unknown[] = [];
+  const ended = Promise.withResolvers<unknown>();
+  return {
+    seen,
+    ended: ended.promise,
+    handler: handlerFrom(withStream(async (values: AsyncIterable<unknown>) => {
+      try {
+        for await (const value of values) seen.push(value);
+        ended.resolve("end");
+      } catch (error) {
+        ended.resolve(error);
+        throw error;
+      }
+    })),
+  };
+}
+
+/** A client that knows the other side for one of ours. */
+async function acquainted(handler: Handler): Promise<Peer> {
+  const [client, server] = memoryPair({}, { handler });
+  server.handle("hello", (_call, respond) => respond.return());
+  await client.call("hello");
+  return client;
+}
+
+async function* three() {
+  yield* [1, 2, 3];
+}
+
+async function* failing() {
+  yield 1;
+  throw new Error("at two");
+}
+
+Deno.test("withStream gives a function the values that are streamed to it", async () => {
+  const sum = withStream(async (values: AsyncIterable<number>, call) => {
+    let sum = 0;
+    for await (const value of values) sum += value;
+    return `${sum} at ${call.selector}`;
+  });
+  const [client] = memoryPair({}, { handler: handlerFrom({ sum }) });
+  await using _ = client;
+  assertEquals(await client.call("sum", three()), "6 at /sum");
+  assertEquals(
+    await client.call("sum", ReadableStream.from(three())),
+    "6 at /sum",
+  );
+  assertEquals(
+    await client.call("sum", (async function* () {})()),
+    "0 at /sum",
+  );
+});
+
+Deno.test("a function of a stream can stream its answers meanwhile", async () => {
+  const doubled = withStream(async function* (values: AsyncIterable<number>) {
+    for await (const value of values) yield 2 * value;
+  });
+  const [client] = memoryPair({}, { handler: handlerFrom({ doubled }) });
+  await using _ = client;
+  let answered = Promise.withResolvers<void>();
+  async function* numbers() {
+    for (let n = 1; n <= 3; n++) {
+      yield n;
+      // The answer comes before there is another value.
+      await within(answered.promise, "the answer");
+      answered = Promise.withResolvers();
+    }
+  }
+  const received: unknown[] = [];
+  for await (const value of await client.request("doubled", numbers())) {
+    received.push(value);
+    answered.resolve();
+  }
+  assertEquals(received, [2, 4, 6]);
+});
+
+Deno.test("leaving the loop over streamed values does not end the call", async () => {
+  let made = 0;
+  const released = Promise.withResolvers<void>();
+  async function* endless() {
+    try {
+      for (;; made++) yield made;
+    } finally {
+      released.resolve();
+    }
+  }
+  const first = withStream(async (values: AsyncIterable<number>) => {
+    for await (const value of values) {
+      if (value === 2) break;
+    }
+    await turn();
+    return "enough";
+  });
+  const [client] = memoryPair({}, { handler: handlerFrom(first) });
+  await using _ = client;
+  assertEquals(await client.call("", endless()), "enough");
+  await within(released.promise, "the producer to be let go");
+});
+
+Deno.test("an answer lets a producer go that waits for its next value", async () => {
+  const cancelled = Promise.withResolvers<unknown>();
+  const waiting = new ReadableStream({ cancel: cancelled.resolve });
+  const now = withStream((_values: AsyncIterable<number>) => "now");
+  const [client] = memoryPair({}, { handler: handlerFrom(now) });
+  await using _ = client;
+  assertEquals(await client.call("", waiting), "now");
+  await within(cancelled.promise, "the producer to be let go");
+});
+
+Deno.test("the end of a continued call lets a producer go that waits", async () => {
+  const handler = handlerFrom(withStream(async function* (_values) {
+    yield "only";
+  }));
+  const [client] = memoryPair({}, { handler });
+  await using _ = client;
+  for (
+    const end of [
+      (response: AsyncIterable<unknown>) => Array.fromAsync(response),
+      async (response: AsyncDisposable) =>
+        await response[Symbol.asyncDispose](),
+    ]
+  ) {
+    const cancelled = Promise.withResolvers<unknown>();
+    const waiting = new ReadableStream({ cancel: cancelled.resolve });
+    await end(await client.request("", waiting));
+    await within(cancelled.promise, "the producer to be let go");
+  }
+});
+
+Deno.test("a call that the other side closes lets a producer go, though nobody looks at the response", async () => {
+  const [client] = memoryPair({}, {
+    handler: async (_call, respond) => {
+      const channel = await respond.continue();
+      await channel.close();
+    },
+  });
+  await using _ = client;
+  const cancelled = Promise.withResolvers<unknown>();
+  await client.request("", new ReadableStream({ cancel: cancelled.resolve }));
+  await within(cancelled.promise, "the producer to be let go");
+});
+
+Deno.test("a producer of arguments that fails: its own error here, its text at the other side", async () => {
+  const it = listener();
+  await using client = await acquainted(it.handler);
+  await assertRejects(() => client.call("", failing()), Error, "at two");
+  const error = await within(it.ended, "the values to end");
+  assertEquals((error as RemoteError).name, "RemoteError");
+  assertEquals((error as RemoteError).text, "at two");
+  assertEquals(it.seen, [1]);
+});
+
+Deno.test("a producer that fails behind a continued response: its text at the other side", async () => {
+  const ended = Promise.withResolvers<unknown>();
+  const handler = handlerFrom(withStream(async function* (values) {
+    yield "begun";
+    try {
+      for await (const value of values) yield value;
+    } catch (error) {
+      ended.resolve(error);
+    }
+  }));
+  await using client = await acquainted(handler);
+  const begun = Promise.withResolvers<void>();
+  async function* later() {
+    await begun.promise;
+    yield* failing();
+  }
+  const response = await client.request("", later());
+  assertEquals(await response.receive(), "begun");
+  begun.resolve();
+  const error = await within(ended.promise, "the values to end");
+  assertEquals((error as RemoteError).text, "at two");
+});
+
+Deno.test("a producer that fails before the other side is known: its values do not look complete", async () => {
+  const it = listener();
+  const [client] = memoryPair({}, { handler: it.handler });
+  await using _ = client;
+  await assertRejects(() => client.call("", failing()), Error, "at two");
+  const error = await within(it.ended, "the values to end");
+  assertEquals((error as RpcError).code, "cancelled");
+});
+
+Deno.test("a caller that gives up does not end its values", async () => {
+  const it = listener();
+  const [client] = memoryPair({}, { handler: it.handler });
+  await using _ = client;
+  const giveUp = new AbortController();
+  async function* values() {
+    yield 1;
+    await turn();
+    giveUp.abort(new Error("enough"));
+    await new Promise(() => {});
+  }
+  const answer = client.call("", values(), { signal: giveUp.signal });
+  await assertRejects(() => answer, Error, "enough");
+  const error = await within(it.ended, "the values to end");
+  assertEquals((error as RpcError).code, "cancelled");
+  assertEquals(it.seen, [1]);
+});
+
+Deno.test("values of a caller that did not announce itself end with EOF and with CLOSE", async () => {
+  for (const end of ["eof", "close"] as const) {
+    const it = listener();
+    const { peer, raw } = scriptedPeer({ handler: it.handler });
+    await using _ = peer;
+    const channel = await rawCall(raw, "x", 1, 2);
+    await channel[end]();
+    assertEquals(await within(it.ended, "the values to end"), "end");
+    assertEquals(it.seen, [1, 2]);
+  }
+});
+
+Deno.test("values of a caller of ours end with EOF only", async () => {
+  for (const end of ["eof", "close"] as const) {
+    const it = listener();
+    const { peer, raw } = scriptedPeer({ handler: it.handler });
+    await using _ = peer;
+    const channel = await rawOpen(raw);
+    await channel.values(ANNOUNCED, 1, 2);
+    await channel[end]();
+    const how = await within(it.ended, "the values to end");
+    assertEquals(how === "end", end === "eof");
+    assertEquals(it.seen, [1, 2]);
+  }
+});
+
+Deno.test("a plain handler sees a call that was given up as an error, not as its end", async () => {
+  const ended = Promise.withResolvers<unknown>();
+  const { peer, raw } = scriptedPeer({
+    handler: async (call) => {
+      try {
+        ended.resolve(await Array.fromAsync(call));
+      } catch (error) {
+        ended.resolve(error);
+      }
+    },
+  });
+  await using _ = peer;
+  const channel = await rawOpen(raw);
+  await channel.values(ANNOUNCED, 1);
+  await channel.close();
+  const error = await within(ended.promise, "the values to end");
+  assertEquals((error as RpcError).code, "cancelled");
+});
+
+Deno.test("a plain handler that continued sees the end of a conversation as such", async () => {
+  const ended = Promise.withResolvers<unknown>();
+  const [client] = memoryPair({}, {
+    handler: async (call, respond) => {
+      await call.receive();
+      await respond.continue();
+      ended.resolve(await Array.fromAsync(call));
+    },
+  });
+  await using _ = client;
+  const response = await client.request("");
+  await response.send("one");
+  await response.send("two");
+  await response.close();
+  assertEquals(await within(ended.promise, "the end"), ["one", "two"]);
+});
+
+Deno.test("what withStream makes cannot be called without a call", () => {
+  const fn = withStream((values: AsyncIterable<number>) => values);
+  assertThrows(() => fn(three()), TypeError, "withStream() made it");
+});

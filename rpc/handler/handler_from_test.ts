@@ -1,0 +1,537 @@
+import {
+  type Call,
+  catchAll,
+  handlerFrom,
+  memoryPair,
+  type Responder,
+  Router,
+  withCall,
+} from "@qtalk/qtalk";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { RemoteError } from "../errors.ts";
+import type { HandlerFromOptions } from "./handler_from.ts";
+import type { Handler } from "../types.ts";
+
+/** Calls a handler over a session of its own. */
+async function ask(
+  handler: Handler,
+  args?: unknown,
+  selector = "",
+): Promise<unknown> {
+  const [client, server] = memoryPair({}, { handler });
+  try {
+    return await client.call(selector, args);
+  } finally {
+    await client.close();
+    await server.close();
+  }
+}
+
+/** The text of the error response to a call. */
+async function failure(
+  handler: Handler,
+  args?: unknown,
+  selector?: string,
+): Promise<string> {
+  const error = await assertRejects(
+    () => ask(handler, args, selector),
+    RemoteError,
+  );
+  assertEquals(error.message, `remote: ${error.text}`);
+  return error.text;
+}
+
+/** The methods that a handler offers, of these. */
+async function offered(
+  target: object,
+  names: string[],
+  options?: HandlerFromOptions,
+): Promise<string[]> {
+  const handler = handlerFrom(target, options);
+  const found: string[] = [];
+  for (const name of names) {
+    const missing = `not found: /${name}`;
+    const answer = await ask(handler, [], name).catch((error) => error.text);
+    if (answer !== missing) found.push(name);
+  }
+  return found;
+}
+
+Deno.test("a function gets the arguments of the array", async () => {
+  const handler = handlerFrom((a: number, b: number) => a - b);
+  assertEquals(await ask(handler, [5, 3]), 2);
+});
+
+Deno.test("a function without parameters takes null, nothing and an empty array", async () => {
+  const handler = handlerFrom((...rest: unknown[]) => rest.length);
+  for (const args of [undefined, null, []]) {
+    assertEquals(await ask(handler, args), 0);
+  }
+});
+
+Deno.test("too few arguments fail with the reference's text", async () => {
+  const handler = handlerFrom((_a: unknown, _b: unknown) => "called");
+  assertEquals(await failure(handler, [1]), "fn: expected 2 params, got 1");
+  assertEquals(await failure(handler, []), "fn: expected 2 params, got 0");
+  assertEquals(await failure(handler, null), "fn: expected 2 params, got 0");
+});
+
+Deno.test("too many arguments are ignored", async () => {
+  assertEquals(await ask(handlerFrom((a: unknown) => a), [1, 2, 3]), 1);
+});
+
+Deno.test("parameters with a default, and rest parameters, may be missing", async () => {
+  const withDefault = handlerFrom((a: string, b = "b") => a + b);
+  assertEquals(await ask(withDefault, ["a"]), "ab");
+  assertEquals(await ask(withDefault, ["a", "c"]), "ac");
+  const withRest = handlerFrom((a: string, ...rest: string[]) =>
+    [a, ...rest].join()
+  );
+  assertEquals(await ask(withRest, ["a"]), "a");
+  assertEquals(await ask(withRest, ["a", "b", "c"]), "a,b,c");
+  assertEquals(
+    await failure(withRest, []),
+    "fn: expected 1 params, got 0",
+  );
+});
+
+Deno.test("arguments that are no array fail, and their type is named", async () => {
+  const handler = handlerFrom((a: unknown) => a);
+  const cases: [unknown, string][] = [
+    ["text", "string"],
+    [7, "number"],
+    [true, "boolean"],
+    [{ 0: "a", length: 1 }, "object"],
+  ];
+  for (const [args, type] of cases) {
+    assertEquals(
+      await failure(handler, args),
+      `fn: args: expected an array, got ${type}`,
+    );
+  }
+});
+
+Deno.test("what a function returns is one value: undefined is null, an array is an array", async () => {
+  const cases: [() => unknown, unknown][] = [
+    [() => undefined, null],
+    [() => null, null],
+    [() => {}, null],
+    [() => [1, 2], [1, 2]],
+    [() => [], []],
+    [() => Promise.resolve([3]), [3]],
+    [async () => await Promise.resolve(), null],
+    [() => ({ a: undefined }), {}],
+    [() => 0, 0],
+    [() => "", ""],
+    [() => false, false],
+  ];
+  for (const [fn, value] of cases) {
+    const [client] = memoryPair({}, { handler: handlerFrom(fn) });
+    await using _ = client;
+    const { values, continued } = await client.request("");
+    assertEquals([...values], [value]);
+    assertEquals(continued, false);
+  }
+});
+
+Deno.test("what a function returns may be any thenable", async () => {
+  const thenable = (settle: (resolve: (v: unknown) => void) => void) =>
+    handlerFrom(() => ({
+      then(resolve: (value: unknown) => void) {
+        settle(resolve);
+      },
+    }));
+  assertEquals(await ask(thenable((resolve) => resolve("now"))), "now");
+  assertEquals(
+    await ask(thenable((resolve) => setTimeout(resolve, 0, "later"))),
+    "later",
+  );
+});
+
+Deno.test("an Error that is thrown, returned or rejected with is an error response", async () => {
+  const error = new RangeError("out of it");
+  const fns = [
+    () => {
+      throw error;
+    },
+    () => error,
+    () => Promise.reject(error),
+    () => Promise.resolve(error),
+  ];
+  for (const fn of fns) {
+    assertEquals(await failure(handlerFrom(fn)), "out of it");
+  }
+});
+
+Deno.test("a thrown value that is no Error is its text", async () => {
+  const cases: [unknown, string][] = [
+    ["text", "text"],
+    [42, "42"],
+    [null, "null"],
+    [undefined, "undefined"],
+    [{ toString: () => "mine" }, "mine"],
+    [Symbol("s"), "Symbol(s)"],
+  ];
+  for (const [thrown, text] of cases) {
+    const sync = () => {
+      throw thrown;
+    };
+    assertEquals(await failure(handlerFrom(sync)), text);
+    assertEquals(
+      await failure(handlerFrom(() => Promise.reject(thrown))),
+      text,
+    );
+  }
+});
+
+Deno.test("what is thrown is an error response even if it has no text", async () => {
+  const hostile = Object.create(null);
+  const odd = Object.assign(new Error(), { message: undefined });
+  const worse = Object.defineProperty(new Error(), "message", {
+    get() {
+      throw new Error("again");
+    },
+  });
+  const numeric = Object.assign(new Error(), { message: 404 });
+  for (const thrown of [hostile, odd, worse, numeric, new Error("")]) {
+    const sync = () => {
+      throw thrown;
+    };
+    await failure(handlerFrom(sync));
+    await failure(handlerFrom(() => Promise.reject(thrown)));
+  }
+  assertEquals(await failure(handlerFrom(() => new Error(""))), "");
+  assertEquals(await failure(handlerFrom(() => numeric)), "404");
+});
+
+Deno.test("an error response carries no stack", async () => {
+  const error = await assertRejects(
+    () => ask(handlerFrom(() => new Error("plain"))),
+    RemoteError,
+  );
+  assertEquals(error.text, "plain");
+  assertEquals(JSON.stringify(error).includes("handler_test"), false);
+});
+
+Deno.test("a value without a form in the codec is an error that names its type", async () => {
+  const values: Record<string, unknown> = {
+    symbol: Symbol("s"),
+    Map: new Map(),
+    Promise: Promise.resolve(),
+    ReadableStream: new ReadableStream(),
+    Response: new Response("body"),
+  };
+  for (const [type, value] of Object.entries(values)) {
+    const expected = `Cannot encode value as JSON: a ${type} is not supported`;
+    for (const result of [[value], { a: value }]) {
+      assertEquals(await failure(handlerFrom(() => result)), expected);
+      const later = handlerFrom(() => Promise.resolve(result));
+      assertEquals(await failure(later), expected);
+    }
+  }
+});
+
+Deno.test("withCall gives the call first, and does not count it", async () => {
+  const handler = handlerFrom({
+    where: withCall((call, name: string) => `${name} at ${call.selector}`),
+    alone: withCall((call) => call.selector),
+    optional: withCall((call: Call, name = "nobody") =>
+      `${name} at ${call.selector}`
+    ),
+  });
+  assertEquals(await ask(handler, ["Ann"], "where"), "Ann at /where");
+  assertEquals(await ask(handler, null, "alone"), "/alone");
+  assertEquals(await ask(handler, [], "optional"), "nobody at /optional");
+  assertEquals(
+    await failure(handler, [], "where"),
+    "fn: expected 1 params, got 0",
+  );
+});
+
+Deno.test("withCall works for a single function, and keeps this in a method", async () => {
+  const single = handlerFrom(withCall((call, n: number) => [call.selector, n]));
+  assertEquals(await ask(single, [1], "any.thing"), ["/any/thing", 1]);
+  const object = {
+    name: "it",
+    tell: withCall(function (this: { name: string }, call) {
+      return `${this.name} at ${call.selector}`;
+    }),
+  };
+  assertEquals(await ask(handlerFrom(object), null, "tell"), "it at /tell");
+});
+
+Deno.test("what withCall makes cannot be called without a call", () => {
+  const fn = withCall((_call, n: number) => n);
+  assertThrows(() => fn(1), TypeError, "Cannot call function directly");
+});
+
+class Base {
+  #hidden = "hidden";
+  field = 1;
+  inherited() {
+    return this.#hidden;
+  }
+  overridden() {
+    return "base";
+  }
+}
+
+class Service extends Base {
+  static fixed() {}
+  arrow = () => this.field;
+  own() {
+    return "own";
+  }
+  override overridden() {
+    return "service";
+  }
+  get computed() {
+    return () => "computed";
+  }
+  set computed(_value) {}
+  async later() {
+    await Promise.resolve();
+    return this.field;
+  }
+}
+
+const NAMES = [
+  "own",
+  "arrow",
+  "later",
+  "inherited",
+  "overridden",
+  "field",
+  "computed",
+  "fixed",
+  "constructor",
+  "toString",
+  "valueOf",
+  "hasOwnProperty",
+  "__proto__",
+  "__defineGetter__",
+];
+
+Deno.test("an object offers its own methods and those of its classes, and nothing else", async () => {
+  assertEquals(
+    await offered(new Service(), NAMES),
+    ["own", "arrow", "later", "inherited", "overridden"],
+  );
+  const handler = handlerFrom(new Service());
+  assertEquals(await ask(handler, [], "overridden"), "service");
+  assertEquals(await ask(handler, [], "inherited"), "hidden");
+  assertEquals(await ask(handler, [], "later"), 1);
+});
+
+Deno.test("a subclass of a built-in class offers its own methods only", async () => {
+  class Store extends Map<string, number> {
+    total() {
+      return this.size;
+    }
+  }
+  const names = ["total", "get", "set", "size", "clear", "toString"];
+  assertEquals(await offered(new Store(), names), ["total"]);
+});
+
+Deno.test("an object without a prototype offers its functions", async () => {
+  const object = Object.assign(Object.create(null), { a: () => 1, b: 2 });
+  assertEquals(await offered(object, ["a", "b"]), ["a"]);
+});
+
+Deno.test("a method hidden by a value that is no function is not offered", async () => {
+  const service = Object.assign(new Service(), { own: 5 });
+  assertEquals(await offered(service, ["own"]), []);
+});
+
+Deno.test("making a handler runs no getter", () => {
+  handlerFrom({
+    get trap() {
+      throw new Error("ran");
+    },
+  });
+});
+
+Deno.test("methods limits what is offered", async () => {
+  assertEquals(
+    await offered(new Service(), NAMES, { methods: ["own", "inherited"] }),
+    ["own", "inherited"],
+  );
+  assertEquals(await offered(new Service(), NAMES, { methods: [] }), []);
+});
+
+Deno.test("methods that do not exist, or are none, are a mistake", () => {
+  const service = new Service();
+  for (const name of ["missing", "computed", "field", "constructor"]) {
+    assertThrows(
+      () => handlerFrom(service, { methods: [name] }),
+      TypeError,
+      `there is no method "${name}"`,
+    );
+  }
+});
+
+Deno.test("what is neither function nor object is a mistake", () => {
+  for (const target of [null, undefined, 1, "text"]) {
+    assertThrows(
+      () => handlerFrom(target as unknown as object),
+      TypeError,
+      "is neither function nor object",
+    );
+  }
+});
+
+Deno.test("an object's handler can be mounted under a pattern", async () => {
+  const [client, server] = memoryPair();
+  await using _ = client;
+  server.handle("svc", handlerFrom({ add: (a: number, b: number) => a + b }));
+  assertEquals(await client.call("svc.add", [1, 2]), 3);
+  const error = await assertRejects(() => client.call("svc.sub"), RemoteError);
+  // As in the reference: the selector is named whole.
+  assertEquals(error.text, "not found: /svc/sub");
+});
+
+Deno.test("arguments that come late, and in pieces, are the same arguments", async () => {
+  const big = "x".repeat(300_000);
+  const handler = handlerFrom((text: string) => text.length);
+  assertEquals(await ask(handler, [big]), 300_000);
+});
+
+Deno.test("an object literal offers the objects in it under their names", async () => {
+  const handler = handlerFrom({
+    top: () => "top",
+    math: {
+      add: (a: number, b: number) => a + b,
+      trig: { sin: (x: number) => Math.sin(x) },
+    },
+    service: new Service(),
+    bare: Object.assign(Object.create(null), { fn: () => "bare" }),
+  });
+  assertEquals(await ask(handler, [], "top"), "top");
+  assertEquals(await ask(handler, [1, 2], "math.add"), 3);
+  assertEquals(await ask(handler, [0], "math/trig/sin"), 0);
+  assertEquals(await ask(handler, [], "service.inherited"), "hidden");
+  assertEquals(await ask(handler, [], "bare.fn"), "bare");
+  for (const missing of ["math", "math.sin", "sin", "service.computed"]) {
+    assertEquals(
+      await failure(handler, [], missing),
+      `not found: /${missing.replace(".", "/")}`,
+    );
+  }
+});
+
+Deno.test("a method of a nested object has that for its this", async () => {
+  const handler = handlerFrom({
+    name: "outer",
+    inner: {
+      name: "inner",
+      tell() {
+        return this.name;
+      },
+    },
+  });
+  assertEquals(await ask(handler, [], "inner.tell"), "inner");
+});
+
+Deno.test("a router in an object literal is mounted under its name", async () => {
+  const router = new Router();
+  router.handle("deep.er", (_call, respond) => respond.return("routed"));
+  const handler = handlerFrom({ nested: { router } });
+  assertEquals(await ask(handler, [], "nested.router.deep.er"), "routed");
+});
+
+Deno.test("values, built-in objects and fields of classes are no nested objects", async () => {
+  class Holder {
+    store = { secret: () => "secret" };
+    ours() {
+      return this.store.secret();
+    }
+  }
+  const handler = handlerFrom({
+    list: [() => 1],
+    map: new Map([["get", 1]]),
+    date: new Date(),
+    bytes: new Uint8Array(4),
+    promise: Promise.resolve(1),
+    text: "text",
+    nothing: null,
+    data: { a: 1, b: { c: 2 } },
+    holder: new Holder(),
+    get computed() {
+      return { fn: () => 1 };
+    },
+  });
+  const selectors = [
+    "list.0",
+    "list.push",
+    "map.get",
+    "date.getTime",
+    "bytes.fill",
+    "promise.then",
+    "text.trim",
+    "data.a",
+    "data.b.c",
+    "holder.store.secret",
+    "computed.fn",
+  ];
+  for (const selector of selectors) {
+    const error = await failure(handler, [], selector);
+    assertEquals(error, `not found: /${selector.replaceAll(".", "/")}`);
+  }
+  assertEquals(await ask(handler, [], "holder.ours"), "secret");
+});
+
+Deno.test("objects that are nested in themselves are no mistake", async () => {
+  const service = {
+    fn: () => "once",
+    inner: { fn: () => "twice", outer: undefined as unknown },
+  };
+  service.inner.outer = service;
+  const handler = handlerFrom(service);
+  assertEquals(await ask(handler, [], "inner.fn"), "twice");
+  assertEquals(
+    await failure(handler, [], "inner.outer.fn"),
+    "not found: /inner/outer/fn",
+  );
+});
+
+Deno.test("methods limits nested objects as a whole", async () => {
+  const service = { a: { fn: () => "a" }, b: { fn: () => "b" }, c: { n: 1 } };
+  const handler = handlerFrom(service, { methods: ["a"] });
+  assertEquals(await ask(handler, [], "a.fn"), "a");
+  await failure(handler, [], "b.fn");
+  assertThrows(
+    () => handlerFrom(service, { methods: ["c"] }),
+    TypeError,
+    'there is no method "c"',
+  );
+});
+
+Deno.test("catchAll answers what no method does, in nested objects too", async () => {
+  class Dynamic {
+    prefix = "dynamic";
+    known() {
+      return "known";
+    }
+    [catchAll](call: Call, respond: Responder) {
+      return respond.return(`${this.prefix} ${call.selector}`);
+    }
+  }
+  const handler = handlerFrom(new Dynamic());
+  assertEquals(await ask(handler, [], "known"), "known");
+  assertEquals(await ask(handler, [], "any.thing"), "dynamic /any/thing");
+  assertEquals(await ask(handler, [], ""), "dynamic /");
+
+  const outer = handlerFrom({ inner: new Dynamic(), fn: () => "fn" });
+  assertEquals(await ask(outer, [], "inner.known"), "known");
+  assertEquals(await ask(outer, [], "inner.x.y"), "dynamic /inner/x/y");
+  assertEquals(await failure(outer, [], "other"), "not found: /other");
+});
+
+Deno.test("catchAll may be any handler, and is not offered with a list of methods", async () => {
+  const router = new Router();
+  router.handle("x", (_call, respond) => respond.return("routed"));
+  const service = { fn: () => "fn", [catchAll]: router };
+  assertEquals(await ask(handlerFrom(service), [], "x"), "routed");
+  const limited = handlerFrom(service, { methods: ["fn"] });
+  assertEquals(await failure(limited, [], "x"), "not found: /x");
+});

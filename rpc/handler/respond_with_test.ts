@@ -1,0 +1,536 @@
+/**
+ * Functions that answer with streams, of values and of bytes.
+ *
+ * @module
+ */
+import {
+  handlerFrom,
+  memoryPair,
+  MuxError,
+  Peer,
+  type PeerOptions,
+  withCall,
+} from "@qtalk/qtalk";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { toText } from "@std/streams";
+import {
+  rawCall,
+  rawOpen,
+  scriptedPeer,
+} from "../../tests/support/raw_call.ts";
+import { framed, utf8 } from "../../tests/support/wire.ts";
+import { turn, watch, within } from "../../tests/support/within.ts";
+import { CodecError } from "../../codec/errors.ts";
+import { qmux } from "../../mux/session.ts";
+import { memoryTransports } from "../../mux/transport/memory.ts";
+import { RemoteError } from "../errors.ts";
+import type { Handler } from "../types.ts";
+
+const CONTINUED = { Error: null, Continue: true, E: null, C: true };
+const OURS = { Selector: "x", Q: { v: 1 } };
+
+/** Two peers, of which one answers by a function. */
+function answering(fn: (...args: never[]) => unknown, options?: PeerOptions) {
+  const [client, server] = memoryPair({}, {
+    ...options,
+    handler: handlerFrom(fn),
+  });
+  return {
+    client,
+    server,
+    async [Symbol.asyncDispose]() {
+      await client.close();
+      await server.close();
+    },
+  };
+}
+
+async function iterate(client: Peer, selector = ""): Promise<unknown[]> {
+  return await Array.fromAsync(await client.request(selector));
+}
+
+Deno.test("a generator, an async iterable and a stream are sent as values", async () => {
+  async function* generate() {
+    yield* [1, "two", null, [3]];
+  }
+  const functions = [
+    generate,
+    () => ({ [Symbol.asyncIterator]: generate }),
+    () => ReadableStream.from(generate()),
+    () => Promise.resolve(generate()),
+  ];
+  for (const fn of functions) {
+    await using it = answering(fn);
+    const response = await it.client.request("");
+    assertEquals(response.values, [null]);
+    assertEquals(response.continued, true);
+    assertEquals(await Array.fromAsync(response), [1, "two", null, [3]]);
+  }
+});
+
+Deno.test("a stream of values is a continued null, a frame each, EOF and CLOSE", async () => {
+  const { peer, raw } = scriptedPeer({
+    handler: handlerFrom(async function* () {
+      yield* [1, 2];
+    }),
+  });
+  await using _ = peer;
+  const channel = await rawCall(raw, "x", null);
+  assertEquals(await channel.read(4), [CONTINUED, null, 1, 2]);
+  await raw.expect("eof");
+  await raw.expect("close");
+});
+
+Deno.test("a stream without values is a continued null and its end", async () => {
+  await using it = answering(async function* () {});
+  assertEquals(await iterate(it.client), []);
+});
+
+Deno.test("call() resolves to null when values are streamed, and ends them", async () => {
+  const ended = Promise.withResolvers<void>();
+  await using it = answering(async function* () {
+    try {
+      for (;;) yield 1;
+    } finally {
+      ended.resolve();
+    }
+  });
+  assertEquals(await it.client.call(""), null);
+  await within(ended.promise, "the producer to end");
+});
+
+Deno.test("leaving the loop ends a generator, an iterator and a stream", async () => {
+  const ends: Record<string, (end: () => void) => unknown> = {
+    generator: async function* (end) {
+      try {
+        for (;;) yield "x";
+      } finally {
+        end();
+      }
+    },
+    iterator: (end) => ({
+      [Symbol.asyncIterator]: () => ({
+        next: () => Promise.resolve({ done: false, value: "x" }),
+        return: () => {
+          end();
+          return Promise.resolve({ done: true, value: undefined });
+        },
+      }),
+    }),
+    stream: (end) =>
+      new ReadableStream({
+        pull: (controller) => controller.enqueue("x"),
+        cancel: end,
+      }),
+    "stream that waits": (end) =>
+      new ReadableStream({
+        start: (controller) => controller.enqueue("x"),
+        cancel: end,
+      }),
+  };
+  for (const [what, make] of Object.entries(ends)) {
+    const ended = Promise.withResolvers<void>();
+    await using it = answering(() => make(ended.resolve));
+    for await (const _ of await it.client.request("")) break;
+    await within(ended.promise, `the ${what} to end`);
+  }
+});
+
+Deno.test("a generator that waits when the caller leaves is no obstacle, and ends when it wakes", async () => {
+  const ended = Promise.withResolvers<void>();
+  const wake = Promise.withResolvers<void>();
+  await using it = answering(async function* () {
+    try {
+      yield 1;
+      await wake.promise;
+      yield 2;
+    } finally {
+      ended.resolve();
+    }
+  }, { maxConcurrentCalls: 1 });
+  for await (const _ of await it.client.request("")) break;
+  // The call is over for the server, whatever its generator does.
+  await within(
+    (async () => {
+      for (;;) {
+        const next = await it.client.request("").catch(() => undefined);
+        if (next === undefined) {
+          await turn();
+          continue;
+        }
+        return await next.close();
+      }
+    })(),
+    "the server to be free",
+  );
+  wake.resolve();
+  await within(ended.promise, "the generator to end");
+});
+
+Deno.test("a slow reader holds the producer back", async () => {
+  let made = 0;
+  const window = 1_000;
+  const [client, server] = memoryPair(
+    { session: { initialWindowSize: window, maxWindowSize: window } },
+    {
+      handler: handlerFrom(async function* () {
+        for (;;) {
+          made++;
+          yield "x".repeat(96);
+        }
+      }),
+    },
+  );
+  await using _ = client, __ = server;
+  const response = await client.request("");
+  let before = -1;
+  while (made !== before) {
+    before = made;
+    for (let i = 0; i < 5; i++) await turn();
+  }
+  assert(made <= 2 + window / 100, `${made} values were made`);
+  for (let i = 0; i < 20; i++) await response.receive();
+  assert(made > before, "taking values lets more come");
+  await response.close();
+});
+
+Deno.test("what a generator throws before it waits or yields is an error response", async () => {
+  await using it = answering(async function* (early = true) {
+    if (early) throw new RangeError("not for you");
+    yield 1;
+  });
+  const error = await assertRejects(() => it.client.call(""), RemoteError);
+  assertEquals(error.text, "not for you");
+});
+
+Deno.test("a stream that is locked, or an iterable that cannot begin, is an error response", async () => {
+  const locked = new ReadableStream();
+  locked.getReader();
+  const broken = {
+    [Symbol.asyncIterator]() {
+      throw new Error("cannot begin");
+    },
+  };
+  for (const value of [locked, broken]) {
+    await using it = answering(() => value);
+    await assertRejects(() => it.client.call(""), RemoteError);
+  }
+});
+
+Deno.test("an error in mid-stream reaches the reader, behind what was sent", async () => {
+  async function* failing() {
+    yield 1;
+    yield 2;
+    throw new Error("at three");
+  }
+  for (const fn of [failing, () => ReadableStream.from(failing())]) {
+    const errors: unknown[] = [];
+    await using it = answering(fn, { onError: (error) => errors.push(error) });
+    const seen: unknown[] = [];
+    const error = await assertRejects(
+      async () => {
+        for await (const value of await it.client.request("")) seen.push(value);
+      },
+      RemoteError,
+      "remote: at three",
+    );
+    assertEquals((error as RemoteError).text, "at three");
+    assertEquals(seen, [1, 2]);
+    assertEquals(errors, [], "the caller has heard it");
+  }
+});
+
+Deno.test("an error in mid-stream is thrown again by every receive() after it", async () => {
+  await using it = answering(async function* () {
+    yield 1;
+    throw new Error("no more");
+  });
+  await using response = await it.client.request("");
+  assertEquals(await response.receive(), 1);
+  for (let i = 0; i < 2; i++) {
+    await assertRejects(() => response.receive(), RemoteError, "no more");
+  }
+});
+
+Deno.test("a value in mid-stream that cannot be encoded is such an error, and ends its producer", async () => {
+  const ended = Promise.withResolvers<void>();
+  await using it = answering(async function* () {
+    try {
+      yield 1;
+      yield new Map();
+    } finally {
+      ended.resolve();
+    }
+  });
+  await assertRejects(() => iterate(it.client), RemoteError, "a Map");
+  await within(ended.promise, "the producer to end");
+});
+
+Deno.test("an error in mid-stream is an empty frame, a header and the end, for callers that know", async () => {
+  const { peer, raw } = scriptedPeer({
+    handler: handlerFrom(async function* () {
+      yield 1;
+      throw new Error("no more");
+    }),
+  });
+  await using _ = peer;
+  const channel = await rawOpen(raw);
+  await channel.values(OURS, null);
+  const note = { Q: { v: 1 } };
+  assertEquals(await channel.read(3), [{ ...CONTINUED, ...note }, null, 1]);
+  const { payload } = await raw.expect("data");
+  assertEquals(payload.subarray(0, 4), framed(new Uint8Array(0)));
+  const text = new TextDecoder().decode(payload.subarray(8));
+  assertEquals(JSON.parse(text), {
+    Error: "no more",
+    Continue: false,
+    E: "no more",
+    C: false,
+    ...note,
+  });
+  await raw.expect("eof");
+  await raw.expect("close");
+});
+
+Deno.test("an error in mid-stream closes the call of other callers, and is told to onError", async () => {
+  const heard = Promise.withResolvers<unknown>();
+  const { peer, raw } = scriptedPeer({
+    handler: handlerFrom(async function* () {
+      yield 1;
+      throw new Error("no more");
+    }),
+    onError: heard.resolve,
+  });
+  await using _ = peer;
+  const channel = await rawCall(raw, "x", null);
+  assertEquals(await channel.read(3), [CONTINUED, null, 1]);
+  await raw.expect("close");
+  const error = await within(heard.promise, "onError");
+  assertEquals((error as Error).message, "no more");
+});
+
+Deno.test("an error behind values that nobody has read still comes behind them", async () => {
+  const window = 200;
+  const [client, server] = memoryPair(
+    { session: { initialWindowSize: window, maxWindowSize: window } },
+    {
+      handler: handlerFrom(async function* () {
+        for (let i = 0; i < 4; i++) yield "x".repeat(40);
+        throw new Error("at the end");
+      }),
+    },
+  );
+  await using _ = client, __ = server;
+  const response = await client.request("");
+  for (let i = 0; i < 5; i++) await turn();
+  for (let i = 0; i < 4; i++) {
+    assertEquals(await response.receive(), "x".repeat(40));
+  }
+  await assertRejects(() => response.receive(), RemoteError, "at the end");
+});
+
+Deno.test("an empty frame of a peer that did not announce itself is no error but a mistake", async () => {
+  const { peer, raw } = scriptedPeer({
+    handler: async (call, respond) => {
+      const error = await call.receive().catch((error) => error);
+      await respond.return(error instanceof CodecError);
+    },
+  });
+  await using _ = peer;
+  const channel = await rawOpen(raw);
+  await channel.values({ Selector: "x" });
+  await channel.data(framed(new Uint8Array(0)));
+  assertEquals((await channel.read(2))[1], true);
+});
+
+Deno.test("the reader hears of a lost connection, not of an end", async () => {
+  const { peer, raw } = scriptedPeer();
+  await using _ = peer;
+  const answer = peer.request("x");
+  await raw.find("open");
+  await raw.close();
+  await assertRejects(() => answer, MuxError);
+});
+
+Deno.test("call.signal of a stream that ended by itself does not abort", async () => {
+  let signal: AbortSignal | undefined;
+  await using it = answering(withCall(async function* (call) {
+    signal = call.signal;
+    yield 1;
+  }));
+  const response = await it.client.request("");
+  assertEquals(await Array.fromAsync(response), [1]);
+  await within(response.channel!.closed, "the channel to close");
+  for (let i = 0; i < 3; i++) await turn();
+  assertEquals(signal!.aborted, false);
+});
+
+Deno.test("a pair of byte streams becomes the call's, with half-close", async () => {
+  await using it = answering(() =>
+    Promise.resolve(new CompressionStream("gzip"))
+  );
+  const response = await it.client.request("");
+  assertEquals(response.value, null);
+  const { readable, writable } = response;
+  const text = toText(readable.pipeThrough(new DecompressionStream("gzip")));
+  await new Blob(["bytes"]).stream().pipeTo(writable);
+  assertEquals(await text, "bytes");
+  await within(response.channel!.closed, "the channel to close");
+});
+
+Deno.test("bytes of a pair whose caller goes away are cancelled, and nobody is told", async () => {
+  const errors: unknown[] = [];
+  const cancelled = Promise.withResolvers<void>();
+  const closed = Promise.withResolvers<void>();
+  await using it = answering(() => ({
+    readable: new ReadableStream({
+      pull: (controller) => controller.enqueue(new Uint8Array(100_000)),
+      cancel: () => cancelled.resolve(),
+    }),
+    writable: new WritableStream({
+      close: closed.resolve,
+      abort: closed.resolve,
+    }),
+  }), { onError: (error) => errors.push(error) });
+  const response = await it.client.request("");
+  await response.close();
+  await within(cancelled.promise, "the readable to be cancelled");
+  await within(closed.promise, "the writable to end");
+  await turn();
+  assertEquals(errors, []);
+});
+
+Deno.test("bytes of a pair that fail close the call, and are told to onError", async () => {
+  const heard = Promise.withResolvers<unknown>();
+  await using it = answering(() => ({
+    readable: new ReadableStream({
+      pull: (controller) => controller.error(new Error("disk on fire")),
+    }),
+    writable: new WritableStream(),
+  }), { onError: heard.resolve });
+  const response = await it.client.request("");
+  await within(response.channel!.closed, "the channel to close");
+  const error = await within(heard.promise, "onError");
+  assertEquals((error as Error).message, "disk on fire");
+});
+
+Deno.test("a pair that somebody else holds is an error response", async () => {
+  await using it = answering(() => {
+    const pair = new TransformStream();
+    pair.readable.getReader();
+    return pair;
+  });
+  await assertRejects(() => it.client.call(""), RemoteError, "holds one");
+});
+
+/** A service behind a peer in the middle, whose functions call it. */
+function inTheMiddle(backend: Handler, pass: (backend: Peer) => unknown) {
+  const [near, far] = memoryPair({}, { handler: backend });
+  const [client, front] = memoryPair({}, {
+    handler: handlerFrom(() => pass(near)),
+  });
+  return {
+    client,
+    async [Symbol.asyncDispose]() {
+      for (const peer of [client, front, near, far]) await peer.close();
+    },
+  };
+}
+
+Deno.test("the response to another call is passed on as it is", async () => {
+  async function* numbers() {
+    yield* [1, 2, 3];
+  }
+  const values = handlerFrom(numbers);
+  const bytes = handlerFrom(() => new TransformStream());
+  const complete: Handler = (_call, respond) => respond.return(1, "two");
+
+  for (
+    const pass of [
+      (peer: Peer) => peer.request("x"),
+      (peer: Peer) => peer.remote<() => AsyncIterable<number>>()(),
+    ]
+  ) {
+    await using it = inTheMiddle(values, pass);
+    assertEquals(await iterate(it.client), [1, 2, 3]);
+
+    await using echo = inTheMiddle(bytes, pass);
+    const { readable, writable } = await echo.client.request("");
+    await new Blob(["through"]).stream().pipeTo(writable);
+    assertEquals(await toText(readable), "through");
+  }
+
+  await using it = inTheMiddle(complete, (peer) => peer.request("x"));
+  assertEquals((await it.client.request("")).values, [1, "two"]);
+});
+
+Deno.test("a caller that leaves a response that is passed on ends its producer", async () => {
+  const ended = Promise.withResolvers<void>();
+  const backend = handlerFrom(async function* () {
+    try {
+      for (;;) yield utf8("x").length;
+    } finally {
+      ended.resolve();
+    }
+  });
+  await using it = inTheMiddle(backend, (peer) => peer.request("x"));
+  for await (const _ of await it.client.request("")) break;
+  await within(ended.promise, "the producer to end");
+});
+
+Deno.test("the handlers of streams count as running", async () => {
+  await using it = answering(async function* () {
+    yield 1;
+    await new Promise(() => {});
+  }, { maxConcurrentCalls: 1 });
+  await using first = await it.client.request("");
+  assertEquals(await first.receive(), 1);
+  const busy = watch(it.client.request(""));
+  await within(
+    (async () => {
+      while (busy.state === "pending") await turn();
+    })(),
+    "the answer",
+  );
+  assertEquals((busy.reason as RemoteError).text, "busy: 1 calls are running");
+});
+
+Deno.test("bytes: a caller that is gone is no mistake, even if a write finds out first", async () => {
+  const [near, far] = memoryTransports();
+  let broken = false;
+  const heard: unknown[] = [];
+  const session = qmux({
+    read: () => far.read(),
+    write: (bytes) =>
+      broken
+        ? Promise.reject(new Deno.errors.BrokenPipe("broken pipe"))
+        : far.write(bytes),
+    closeWrite: () => far.closeWrite(),
+    close: () => far.close(),
+  });
+  const stopped = Promise.withResolvers<void>();
+  const server = new Peer(session, {
+    onError: (error, { selector }) => {
+      if (selector !== undefined) heard.push(error);
+    },
+    handler: handlerFrom(() => ({
+      readable: new ReadableStream<Uint8Array>({
+        async pull(controller) {
+          await turn();
+          controller.enqueue(new Uint8Array(1_000));
+        },
+        cancel: () => stopped.resolve(),
+      }),
+      writable: new WritableStream<Uint8Array>(),
+    })),
+  });
+  await using client = new Peer(qmux(near));
+  const { channel } = await client.request("bytes");
+  await channel!.readable.getReader().read();
+  broken = true;
+  await within(stopped.promise, "the source to be stopped");
+  await near.close();
+  await within(server.closed.catch(() => {}), "the session to end");
+  await turn();
+  assertEquals(heard, []);
+});

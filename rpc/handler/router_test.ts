@@ -1,0 +1,170 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { Router } from "./router.ts";
+import type { Handler } from "../types.ts";
+
+const handlers = new Map<string, Handler>();
+
+/** A handler that is known by its name. */
+function named(name: string): Handler {
+  const known = handlers.get(name);
+  if (known !== undefined) return known;
+  const handler: Handler = () => {};
+  handlers.set(name, handler);
+  return handler;
+}
+
+/** A router with a handler called as each pattern. */
+function routerOf(...patterns: string[]): Router {
+  const router = new Router();
+  for (const pattern of patterns) router.handle(pattern, named(pattern));
+  return router;
+}
+
+/** The name of the handler that answers a selector. */
+function found(router: Router, selector: string): string | undefined {
+  const handler = router.match(selector)?.handler;
+  return [...handlers].find(([, value]) => value === handler)?.[0];
+}
+
+Deno.test("a router finds a handler in whatever form selector and pattern are written", () => {
+  for (const pattern of ["foo.bar", "/foo/bar", "foo/bar", "/foo.bar"]) {
+    const router = routerOf(pattern);
+    for (const selector of ["foo.bar", "/foo/bar", "foo/bar"]) {
+      assertEquals(found(router, selector), pattern);
+      assertEquals(router.match(selector)?.pattern, "/foo/bar");
+    }
+  }
+});
+
+Deno.test("a pattern without a slash at its end matches one selector only", () => {
+  const router = routerOf("foo");
+  assertEquals(found(router, "foo"), "foo");
+  for (const selector of ["", "fo", "foos", "foo/", "foo.bar", "Foo"]) {
+    assertEquals(found(router, selector), undefined, selector);
+  }
+});
+
+Deno.test("a pattern with a slash or dot at its end matches all that begins with it", () => {
+  for (const pattern of ["foo.", "foo/"]) {
+    const router = routerOf(pattern);
+    for (const selector of ["foo.", "foo.bar", "/foo/bar/baz"]) {
+      assertEquals(found(router, selector), pattern);
+      assertEquals(router.match(selector)?.pattern, "/foo/");
+    }
+    for (const selector of ["foo", "foobar", "fo/o", ""]) {
+      assertEquals(found(router, selector), undefined);
+    }
+  }
+});
+
+Deno.test("an exact match wins over every prefix", () => {
+  const router = routerOf("/", "foo.", "foo.bar", "foo.bar.");
+  assertEquals(found(router, "foo.bar"), "foo.bar");
+});
+
+Deno.test("the longest prefix wins, in whatever order they were registered", () => {
+  const patterns = ["", "foo.", "foo.bar.", "foo.bar.baz.deep."];
+  for (const order of [patterns, patterns.toReversed()]) {
+    const router = routerOf(...order);
+    assertEquals(found(router, "other"), "");
+    assertEquals(found(router, "foo.x"), "foo.");
+    assertEquals(found(router, "foo.bar.x"), "foo.bar.");
+    assertEquals(found(router, "foo.bar.baz.deep.x"), "foo.bar.baz.deep.");
+    assertEquals(found(router, "foo.bar.baz.x"), "foo.bar.");
+  }
+});
+
+Deno.test("an empty pattern matches the empty selector and every other", () => {
+  const router = routerOf("");
+  for (const selector of ["", "/", "a", "a.b"]) {
+    assertEquals(found(router, selector), "");
+  }
+});
+
+Deno.test("a router under a pattern matches the rest of the selector", () => {
+  const router = new Router();
+  router.handle("math", routerOf("add", "trig."));
+  assertEquals(found(router, "math.add"), "add");
+  assertEquals(router.match("math.add")?.pattern, "/add");
+  assertEquals(found(router, "math/trig/sin"), "trig.");
+  for (const selector of ["add", "math", "mathadd", "math.sub"]) {
+    assertEquals(found(router, selector), undefined, selector);
+  }
+});
+
+Deno.test("a router under a pattern may have routers under its own", () => {
+  const middle = new Router();
+  middle.handle("b.", routerOf("c"));
+  const router = new Router();
+  router.handle("a", middle);
+  assertEquals(found(router, "a.b.c"), "c");
+  assertEquals(found(router, "a.c"), undefined);
+});
+
+Deno.test("a miss in a sub-router does not fall back to its parent", () => {
+  const router = routerOf("", "a.");
+  router.handle("a.b", routerOf("known"));
+  assertEquals(found(router, "a.b.known"), "known");
+  assertEquals(found(router, "a.b.unknown"), undefined);
+  assertEquals(found(router, "a.x"), "a.");
+});
+
+Deno.test("an exact pattern of the parent wins over a sub-router", () => {
+  const router = routerOf("a.b");
+  router.handle("a", routerOf("b", "c"));
+  assertEquals(found(router, "a.b"), "a.b");
+  assertEquals(found(router, "a.c"), "c");
+});
+
+Deno.test("what handle() returns removes the handler, and only that one", () => {
+  const router = routerOf("a.", "a.b");
+  const removal = router.handle("a.b.", named("x"));
+  assertEquals(found(router, "a.b.c"), "x");
+  removal[Symbol.dispose]();
+  assertEquals(found(router, "a.b.c"), "a.");
+  assertEquals(found(router, "a.b"), "a.b");
+  using _again = router.handle("a.b.", named("y"));
+  removal[Symbol.dispose]();
+  assertEquals(found(router, "a.b.c"), "y", "removing twice removes nothing");
+});
+
+Deno.test("a handler that was removed and registered again is not removed by the old removal", () => {
+  const router = new Router();
+  const old = router.handle("a", named("a"));
+  old[Symbol.dispose]();
+  router.handle("a", named("a"));
+  old[Symbol.dispose]();
+  assertEquals(found(router, "a"), "a");
+});
+
+Deno.test("registering a pattern twice is a mistake, in whatever form", () => {
+  const router = routerOf("foo.bar", "foo.");
+  for (const pattern of ["foo.bar", "/foo/bar", "foo/bar", "foo/"]) {
+    assertThrows(
+      () => router.handle(pattern, named("twice")),
+      TypeError,
+      "it has a handler already",
+    );
+  }
+  assertThrows(() => router.handle("foo", new Router()), TypeError, '"/foo/"');
+  assertEquals(found(router, "foo.bar"), "foo.bar");
+});
+
+Deno.test("registering what is no handler is a mistake", () => {
+  const router = new Router();
+  for (const nothing of [null, undefined, {}, "name", { respond: 1 }]) {
+    assertThrows(
+      () => router.handle("a", nothing as unknown as Handler),
+      TypeError,
+      'Cannot handle "/a": there is no handler',
+    );
+  }
+  assertEquals(router.match("a"), undefined);
+});
+
+Deno.test("a handler may be an object with respond()", () => {
+  const handler = { respond: () => {} };
+  const router = new Router();
+  router.handle("a", handler);
+  assert(router.match("a")?.handler === handler);
+});

@@ -1,0 +1,143 @@
+/**
+ * Functions that answer with a connection.
+ *
+ * @module
+ */
+import { handlerFrom, memoryPair } from "@qtalk/qtalk";
+import { assertEquals, assertInstanceOf } from "@std/assert";
+import { toText } from "@std/streams";
+import { utf8 } from "../../tests/support/wire.ts";
+import { within } from "../../tests/support/within.ts";
+
+const hostname = "127.0.0.1";
+
+/** A call that has become a connection, and its two ends. */
+async function connected() {
+  const errors: unknown[] = [];
+  const heard = Promise.withResolvers<unknown>();
+  const listener = Deno.listen({ hostname, port: 0 });
+  const opened = Promise.withResolvers<Deno.Conn>();
+  const service = {
+    async connect() {
+      const { port } = listener.addr;
+      const conn = await Deno.connect({ hostname, port });
+      opened.resolve(conn);
+      return conn;
+    },
+  };
+  const [client, server] = memoryPair({}, {
+    handler: handlerFrom(service),
+    onError: (error) => {
+      errors.push(error);
+      heard.resolve(error);
+    },
+  });
+  const [response, far, conn] = await Promise.all([
+    client.request("connect"),
+    listener.accept(),
+    opened.promise,
+  ]);
+  return {
+    response,
+    client,
+    errors,
+    /** The first of them. */
+    error: heard.promise,
+    /** The end that is neither the function's nor the caller's. */
+    far,
+    /** Resolves when the function's end is closed. */
+    async closed() {
+      await within(server.session.closed.catch(() => {}), "the session's end");
+      // A closed connection can be asked for nothing.
+      for (;;) {
+        try {
+          await conn.write(new Uint8Array(0));
+        } catch {
+          return;
+        }
+        await new Promise((resolve) => setTimeout(resolve));
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      await client.close();
+      await server.close();
+      listener.close();
+      try {
+        far.close();
+      } catch {
+        // The test has closed it.
+      }
+    },
+  };
+}
+
+/** All that comes until the end. */
+async function readAll(conn: Deno.Conn): Promise<string> {
+  const chunks: Uint8Array<ArrayBuffer>[] = [];
+  const buffer = new Uint8Array(65_536);
+  for (let size; (size = await conn.read(buffer)) !== null;) {
+    chunks.push(buffer.slice(0, size));
+  }
+  return await new Blob(chunks).text();
+}
+
+async function writeAll(conn: Deno.Conn, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length;) {
+    at += await conn.write(bytes.subarray(at));
+  }
+}
+
+const LARGE = "x".repeat(3_000_000);
+
+Deno.test("a caller that has said all still hears all that a connection answers", async () => {
+  await using it = await connected();
+  const heard = toText(it.response.readable);
+  await new Blob([LARGE]).stream().pipeTo(it.response.writable);
+  assertEquals((await within(readAll(it.far), "the bytes")).length, 3_000_000);
+  await writeAll(it.far, utf8(LARGE));
+  it.far.close();
+  assertEquals((await within(heard, "the answer")).length, 3_000_000);
+  await within(it.response.channel!.closed, "the channel to close");
+  assertEquals(it.errors, []);
+});
+
+Deno.test("a connection that has said all still hears all that the caller says", async () => {
+  await using it = await connected();
+  await writeAll(it.far, utf8("said"));
+  await it.far.closeWrite();
+  assertEquals(await within(toText(it.response.readable), "the end"), "said");
+  const heard = readAll(it.far);
+  await new Blob([LARGE]).stream().pipeTo(it.response.writable);
+  assertEquals((await within(heard, "the bytes")).length, 3_000_000);
+  await within(it.response.channel!.closed, "the channel to close");
+  assertEquals(it.errors, []);
+});
+
+Deno.test("a connection whose caller closes is closed, behind what the caller sent", async () => {
+  await using it = await connected();
+  const writer = it.response.writable.getWriter();
+  await writer.write(utf8("last words"));
+  await it.response.close();
+  assertEquals(await within(readAll(it.far), "the bytes"), "last words");
+  assertEquals(it.errors, []);
+});
+
+Deno.test("a connection whose caller vanishes is closed", async () => {
+  await using it = await connected();
+  await it.client.close();
+  assertEquals(await within(readAll(it.far), "the end"), "");
+  await within(it.closed(), "the connection to be closed");
+});
+
+Deno.test("a connection that breaks ends the call, and is told to onError", async () => {
+  await using it = await connected();
+  const writer = it.response.writable.getWriter();
+  await writer.write(utf8("unread"));
+  // Closing with bytes unread resets.
+  await it.far.read(new Uint8Array(1));
+  it.far.close();
+  assertEquals(await within(toText(it.response.readable), "the end"), "");
+  await writer.write(utf8("nobody is there"));
+  await within(it.response.channel!.closed, "the channel to close");
+  assertInstanceOf(await within(it.error, "onError"), Error);
+});

@@ -1,0 +1,291 @@
+import {
+  handlerFrom,
+  memoryPair,
+  type PeerOptions,
+  type Remote,
+  withCall,
+} from "@qtalk/qtalk";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { collectGarbage } from "../../tests/support/memory.ts";
+import { rawAccept, scriptedPeer } from "../../tests/support/raw_call.ts";
+import { turn, within } from "../../tests/support/within.ts";
+import { RemoteError, RpcError } from "../errors.ts";
+import type { ByteStream } from "./types.ts";
+
+const service = {
+  Upper: (s: string) => s.toUpperCase(),
+  none: () => {},
+  find: (id: number) => id === 1 ? { id } : undefined,
+  count: (...args: unknown[]) => args.length,
+  fail: (text: string): never => {
+    throw new Error(text);
+  },
+  math: {
+    add: (a: number, b: number) => a + b,
+    trig: { sin: (x: number) => Math.sin(x) },
+  },
+  async *to(end: number) {
+    for (let n = 1; n <= end; n++) yield await Promise.resolve(n);
+  },
+  where: withCall((call) => call.selector),
+  gzip: (): ByteStream => new CompressionStream("gzip"),
+};
+
+function connected(options: PeerOptions = {}) {
+  const [client, server] = memoryPair({}, {
+    handler: handlerFrom(service),
+    ...options,
+  });
+  return {
+    api: client.remote<typeof service>(),
+    client,
+    server,
+    async [Symbol.asyncDispose]() {
+      await client.close();
+      await server.close();
+    },
+  };
+}
+
+Deno.test("a remote method is called like a local one", async () => {
+  await using it = connected();
+  assertEquals(await it.api.Upper("hi"), "HI");
+  assertEquals(await it.api.none(), null as unknown as void);
+  assertEquals(await it.api.find(1), { id: 1 });
+  assertEquals(await it.api.find(2), null);
+});
+
+Deno.test("nested objects are called as nested selectors", async () => {
+  await using it = connected();
+  assertEquals(await it.api.math.add(1, 2), 3);
+  assertEquals(await it.api.math.trig.sin(0), 0);
+  const { sin } = it.api.math.trig;
+  assertEquals(await sin(0), 0, "methods can be taken from their object");
+});
+
+Deno.test("a remote method sends its arguments as one array", async () => {
+  const { peer, raw } = scriptedPeer();
+  await using _ = peer;
+  const api = peer.remote<{ a: { b(...args: unknown[]): unknown } }>();
+  const answer = api.a.b(1, [2], { three: 3 });
+  const channel = await rawAccept(raw);
+  const [header, args] = await channel.read(2);
+  assertEquals((header as { Selector: string }).Selector, "a/b");
+  assertEquals(args, [1, [2], { three: 3 }]);
+  await channel.answer("done");
+  assertEquals(await answer, "done");
+});
+
+Deno.test("a remote function is the peer's handler for the empty selector", async () => {
+  const fn = (s: string) => s.length;
+  const [client] = memoryPair({}, { handler: handlerFrom(fn) });
+  await using _ = client;
+  assertEquals(await client.remote<typeof fn>()("four"), 4);
+});
+
+Deno.test("a call's caller is a remote service too", async () => {
+  const [client, server] = memoryPair();
+  await using _ = client;
+  const names = { name: () => "Ann" };
+  client.handle("", handlerFrom(names));
+  server.handle(
+    "greet",
+    handlerFrom(withCall(async (call) => {
+      return `Hello, ${await call.caller.remote<typeof names>().name()}`;
+    })),
+  );
+  assertEquals(await client.call("greet"), "Hello, Ann");
+});
+
+Deno.test("the options of remote() hold for every call", async () => {
+  const [client] = memoryPair({}, { handler: () => new Promise(() => {}) });
+  await using _ = client;
+  const api = client.remote<{ slow(): void }>({ timeout: 1 });
+  for (let i = 0; i < 2; i++) {
+    const error = await assertRejects(() => api.slow(), RpcError);
+    assertEquals(error.code, "timeout");
+  }
+});
+
+Deno.test("a remote service can be awaited, logged and returned from async functions", async () => {
+  await using it = connected({
+    handler: (call) => {
+      throw new Error(`called ${call.selector}`);
+    },
+  });
+  const get = async (): Promise<Remote<typeof service>> => {
+    await turn();
+    return it.api;
+  };
+  const api = await get();
+  assertEquals(api, await api);
+  assertEquals(`${api.math}`, 'remote "math"');
+  assertEquals(String(api), 'remote ""');
+  assertEquals(JSON.stringify({ api }), "{}");
+  assert(Deno.inspect(api).length < 200);
+  assert(Deno.inspect({ deep: [api.math.trig] }).length < 200);
+  assertEquals("then" in api, false);
+  assertEquals((api as { then?: unknown }).then, undefined);
+  assertEquals(Object.prototype.toString.call(api), "[object Function]");
+  assertEquals(typeof api.Upper, "function");
+  assertEquals([...Object.keys(api)], []);
+  assertThrows(() => Object.assign(api, { Upper: 1 }), TypeError);
+  assertThrows(
+    () => new (api as unknown as { new (): unknown })(),
+    TypeError,
+  );
+  const names = ["then", "toJSON", "inspect", "constructor", "prototype"];
+  for (const name of names) {
+    const member = (api as unknown as Record<string, unknown>)[name];
+    assertEquals(member, undefined, name);
+  }
+  await turn();
+});
+
+Deno.test("any other name can be a method, those of functions too", async () => {
+  const [client] = memoryPair({}, {
+    handler: (call, respond) => respond.return(call.selector),
+  });
+  await using _ = client;
+  const api = client.remote<Record<string, () => string>>();
+  for (const name of ["call", "apply", "bind", "name", "length", "catch"]) {
+    assertEquals(await api[name]!(), `/${name}`);
+  }
+});
+
+Deno.test("a call starts at once, whether or not anybody waits for it", async () => {
+  const called = Promise.withResolvers<void>();
+  const [client] = memoryPair({}, { handler: () => called.resolve() });
+  await using _ = client;
+  void client.remote<{ now(): void }>().now();
+  await within(called.promise, "the call");
+});
+
+Deno.test("a call is a promise: then, catch, finally, and in combination with others", async () => {
+  await using it = connected();
+  assertEquals(await it.api.Upper("a").then((s) => s + "!"), "A!");
+  assertEquals(await it.api.Upper("a").finally(() => {}), "A");
+  const failed = it.api.fail("no");
+  assertEquals(await failed.catch((error) => error.text), "no");
+  const call = it.api.Upper("again");
+  assertEquals(await Promise.all([call, call]), ["AGAIN", "AGAIN"]);
+  const error = await assertRejects(() => it.api.fail("text"), RemoteError);
+  assertEquals(error.message, "remote: text");
+});
+
+Deno.test("a call that streams is iterated", async () => {
+  await using it = connected();
+  assertEquals(await Array.fromAsync(it.api.to(3)), [1, 2, 3]);
+});
+
+Deno.test("a call that streams, awaited, is the response as a whole", async () => {
+  await using it = connected();
+  await using whole = await it.api.to(3);
+  assertEquals(whole.value, null);
+  assertEquals(await whole.receive(), 1);
+  assertEquals(await Array.fromAsync(whole), [2, 3]);
+});
+
+Deno.test("a call becomes a stream of bytes", async () => {
+  await using it = connected();
+  const { readable, writable } = await it.api.gzip();
+  const unzipped = new Response(
+    readable.pipeThrough(new DecompressionStream("gzip")),
+  ).text();
+  await new Blob(["small ".repeat(1_000)]).stream().pipeTo(writable);
+  assertEquals(await unzipped, "small ".repeat(1_000));
+});
+
+Deno.test("the face that is used first decides, and the other says so", async () => {
+  await using it = connected();
+  const awaited = it.api.to(1);
+  await using _ = await awaited;
+  const error = assertThrows(
+    () => awaited[Symbol.asyncIterator](),
+    RpcError,
+    'Cannot use call "to" twice: it is used as a promise',
+  );
+  assertEquals(error.code, "invalid-state");
+  const iterated = it.api.to(1);
+  assertEquals(await Array.fromAsync(iterated), [1]);
+  await assertRejects(
+    async () => await iterated,
+    RpcError,
+    "it is used as an iterable",
+  );
+  assertThrows(() => iterated[Symbol.asyncIterator](), RpcError);
+});
+
+Deno.test("iterating a call that answers with one value rejects", async () => {
+  await using it = connected();
+  const call = it.api.Upper("a") as unknown as AsyncIterable<string>;
+  const error = await assertRejects(() => Array.fromAsync(call), RpcError);
+  assertEquals(
+    error.message,
+    'Cannot iterate call "Upper": its response is complete',
+  );
+});
+
+Deno.test("a face that is not used leaves no unhandled rejection behind", async () => {
+  await using it = connected();
+  void it.api.fail("nobody hears");
+  const failing = it.api.fail("iterated") as unknown as AsyncIterable<never>;
+  await assertRejects(() => Array.fromAsync(failing), RemoteError, "iterated");
+  // One turn too many for an unhandled rejection, which would end the process.
+  for (let i = 0; i < 3; i++) await turn();
+});
+
+Deno.test("leaving the loop over a call closes it, and ends its producer", async () => {
+  const ended = Promise.withResolvers<void>();
+  const endless = {
+    async *run() {
+      try {
+        for (let n = 0;; n++) yield await Promise.resolve(n);
+      } finally {
+        ended.resolve();
+      }
+    },
+  };
+  const [client] = memoryPair({}, { handler: handlerFrom(endless) });
+  await using _ = client;
+  for await (const n of client.remote<typeof endless>().run()) {
+    if (n === 2) break;
+  }
+  await within(ended.promise, "the producer to end");
+});
+
+Deno.test("a loop over a call can be left before the response has come", async () => {
+  const { peer, raw } = scriptedPeer();
+  await using _ = peer;
+  const call = peer.remote<{ run(): AsyncIterable<number> }>().run();
+  const iterator = call[Symbol.asyncIterator]();
+  const next = iterator.next();
+  const channel = await rawAccept(raw);
+  assertEquals(await iterator.return!(), { done: true, value: undefined });
+  await channel.values({ Error: null, Continue: true }, null);
+  await within(channel.raw.find("close"), "CLOSE");
+  assertEquals(await next, { done: true, value: undefined });
+});
+
+Deno.test("a call that nobody can reach any more is closed, if it was never used", async () => {
+  let closed = false;
+  const endless = {
+    run: withCall((call) => {
+      call.signal.addEventListener("abort", () => closed = true);
+      return new ReadableStream<number>();
+    }),
+  };
+  const [client] = memoryPair({}, { handler: handlerFrom(endless) });
+  await using _ = client;
+  const api = client.remote<typeof endless>();
+  (() => void api.run())();
+  await within(
+    (async () => {
+      while (!closed) {
+        await turn();
+        collectGarbage();
+      }
+    })(),
+    "the call to be closed",
+  );
+});

@@ -1,0 +1,271 @@
+import { type Call, memoryPair, MuxError, type Peer } from "@qtalk/qtalk";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { toText } from "@std/streams";
+import { CodecError } from "../../codec/errors.ts";
+import {
+  rawCall,
+  rawOpen,
+  scriptedPeer,
+} from "../../tests/support/raw_call.ts";
+import { concat, data, utf8, values } from "../../tests/support/wire.ts";
+import { turn, within } from "../../tests/support/within.ts";
+import { RpcError } from "../errors.ts";
+import type { Responder } from "../types.ts";
+
+/** A handler that lets the test do its work. */
+function handedOut() {
+  const call = Promise.withResolvers<{ call: Call; respond: Responder }>();
+  const release = Promise.withResolvers<void>();
+  return {
+    call: call.promise,
+    release: release.resolve,
+    handler: async (incoming: Call, respond: Responder) => {
+      call.resolve({ call: incoming, respond });
+      await release.promise;
+    },
+  };
+}
+
+function aborted(signal: AbortSignal): Promise<unknown> {
+  return within(
+    new Promise((resolve) => {
+      const done = () => resolve(signal.reason);
+      if (signal.aborted) done();
+      else signal.addEventListener("abort", done, { once: true });
+    }),
+    "the signal to abort",
+  );
+}
+
+Deno.test("call.signal aborts when the caller closes before the response", async () => {
+  const out = handedOut();
+  const { peer, raw } = scriptedPeer({ handler: out.handler });
+  await using _ = peer;
+  const channel = await rawCall(raw, "x", null);
+  const { call: { signal } } = await out.call;
+  assertEquals(signal.aborted, false);
+  await channel.close();
+  const reason = await aborted(signal);
+  assert(reason instanceof RpcError);
+  assertEquals(reason.code, "cancelled");
+  out.release();
+});
+
+Deno.test("call.signal is aborted already if it is first asked for after that", async () => {
+  const out = handedOut();
+  const { peer, raw } = scriptedPeer({ handler: out.handler });
+  await using _ = peer;
+  const channel = await rawCall(raw, "x", null);
+  const { call } = await out.call;
+  await channel.close();
+  assert(call.signal.aborted);
+  assertEquals((call.signal.reason as RpcError).code, "cancelled");
+  assert(call.signal === call.signal);
+  out.release();
+});
+
+Deno.test("call.signal aborts when a call is given up by its signal", async () => {
+  const out = handedOut();
+  const [client] = memoryPair({}, { handler: out.handler });
+  await using _ = client;
+  const giveUp = new AbortController();
+  const answer = client.call("x", null, { signal: giveUp.signal });
+  const { call: { signal } } = await out.call;
+  giveUp.abort(new Error("mine"));
+  await assertRejects(() => answer, Error, "mine");
+  await aborted(signal);
+  out.release();
+});
+
+Deno.test("call.signal does not abort when the caller ends its arguments with EOF", async () => {
+  const out = handedOut();
+  const { peer, raw } = scriptedPeer({ handler: out.handler });
+  await using _ = peer;
+  const channel = await rawCall(raw, "x", 1, 2);
+  const { call, respond } = await out.call;
+  const { signal } = call;
+  await channel.eof();
+  assertEquals(await Array.fromAsync(call), [1, 2]);
+  await turn();
+  assertEquals(signal.aborted, false);
+  await respond.return("answered");
+  out.release();
+  assertEquals((await channel.read(2))[1], "answered");
+});
+
+Deno.test("call.signal does not abort once the call was answered", async () => {
+  const out = handedOut();
+  const { peer, raw } = scriptedPeer({ handler: out.handler });
+  await using _ = peer;
+  const channel = await rawCall(raw, "x", null);
+  const { call: { signal, channel: incoming }, respond } = await out.call;
+  await respond.return("answered");
+  await channel.close();
+  await within(incoming.closed, "the channel to close");
+  assertEquals(signal.aborted, false);
+  out.release();
+});
+
+Deno.test("call.signal of a continued call aborts on CLOSE and not on EOF", async () => {
+  const out = handedOut();
+  const { peer, raw } = scriptedPeer({ handler: out.handler });
+  await using _ = peer;
+  const channel = await rawCall(raw, "x", null);
+  const { call, respond } = await out.call;
+  const { signal } = call;
+  await respond.continue();
+  out.release();
+  await channel.eof();
+  assertEquals(await Array.fromAsync(call), [null]);
+  assertEquals(signal.aborted, false);
+  await channel.close();
+  assertEquals((await aborted(signal) as RpcError).code, "cancelled");
+});
+
+Deno.test("call.signal aborts when the session is lost behind the caller's EOF", async () => {
+  const out = handedOut();
+  const { peer, raw } = scriptedPeer({ handler: out.handler });
+  await using _ = peer;
+  const channel = await rawCall(raw, "x", null);
+  const { call: { signal } } = await out.call;
+  await channel.eof();
+  await raw.close();
+  await aborted(signal);
+  out.release();
+});
+
+for (const continued of [false, true]) {
+  const which = continued ? "a continued" : "an unanswered";
+  Deno.test(`call.signal of ${which} call aborts when the session is lost`, async () => {
+    const out = handedOut();
+    const { peer, raw } = scriptedPeer({ handler: out.handler });
+    await using _ = peer;
+    await rawCall(raw, "x", null);
+    const { call: { signal }, respond } = await out.call;
+    if (continued) await respond.continue();
+    await raw.close();
+    const reason = await aborted(signal);
+    assert(reason instanceof MuxError, String(reason));
+    assertEquals(reason.code, "connection-lost");
+    out.release();
+  });
+}
+
+Deno.test("call.receive gives the values that the caller sends, as they come", async () => {
+  const out = handedOut();
+  const { peer, raw } = scriptedPeer({ handler: out.handler });
+  await using _ = peer;
+  const channel = await rawCall(raw, "x");
+  const { call } = await out.call;
+  const first = call.receive();
+  await channel.values("a");
+  assertEquals(await first, "a");
+  await channel.values(null, { b: 1 });
+  assertEquals(await call.receive(), null);
+  assertEquals(await call.receive(), { b: 1 });
+  await channel.eof();
+  assertEquals(await call.receive(), undefined);
+  assertEquals(await call.receive(), undefined);
+  out.release();
+});
+
+Deno.test("call.receive rejects with a value that is none, and goes on behind it", async () => {
+  const out = handedOut();
+  const { peer, raw } = scriptedPeer({ handler: out.handler });
+  await using _ = peer;
+  const channel = await rawCall(raw, "x");
+  const { call } = await out.call;
+  await channel.data(concat(new Uint8Array([0, 0, 0, 1]), utf8("{")));
+  await channel.values(2);
+  await assertRejects(() => call.receive(), CodecError, "as JSON");
+  assertEquals(await call.receive(), 2);
+  out.release();
+});
+
+Deno.test("call.receive rejects when the session is lost in the middle", async () => {
+  const out = handedOut();
+  const { peer, raw } = scriptedPeer({ handler: out.handler });
+  await using _ = peer;
+  const channel = await rawCall(raw, "x", 1);
+  const { call } = await out.call;
+  await channel.data(new Uint8Array([0, 0]));
+  assertEquals(await call.receive(), 1);
+  await raw.close();
+  const error = await assertRejects(() => call.receive(), MuxError);
+  assertEquals(error.code, "connection-lost");
+  out.release();
+});
+
+Deno.test("call.channel has the bytes directly behind the values", async () => {
+  const { peer, raw } = scriptedPeer({
+    handler: async (call, respond) => {
+      assertEquals(await call.receive(), "header");
+      await respond.return(await toText(call.channel.readable));
+    },
+  });
+  await using _peer = peer;
+  const channel = await rawOpen(raw);
+  await raw.send(data(
+    channel.remote,
+    concat(values({ Selector: "x" }, "header"), utf8("raw ")),
+  ));
+  await channel.data("bytes");
+  await channel.eof();
+  assertEquals((await channel.read(2))[1], "raw bytes");
+});
+
+Deno.test("call.selector is the cleaned form", async () => {
+  const { peer, raw } = scriptedPeer({
+    handler: (call, respond) => respond.return(call.selector),
+  });
+  await using _ = peer;
+  for (const [written, clean] of [["a.b", "/a/b"], ["", "/"], ["a/", "/a/"]]) {
+    const channel = await rawCall(raw, written!, null);
+    assertEquals((await channel.read(2))[1], clean);
+  }
+});
+
+Deno.test("a handler calls its caller back before it answers", async () => {
+  const [client, server] = memoryPair();
+  await using _ = client;
+  client.handle("name", (_call, respond) => respond.return("Ann"));
+  server.handle("greet", async (call, respond) => {
+    await respond.return(`hello ${await call.caller.call("name")}`);
+  });
+  assertEquals(await client.call("greet"), "hello Ann");
+});
+
+Deno.test("calls nest through both ends, each inside the other's handler", async () => {
+  const [client, server] = memoryPair();
+  await using _ = client;
+  const count = (peer: Peer) =>
+    peer.handle("count", async (call, respond) => {
+      const n = await call.receive() as number;
+      if (n === 0) return await respond.return([]);
+      const rest = await call.caller.call("count", n - 1) as number[];
+      await respond.return([n, ...rest]);
+    });
+  count(client);
+  count(server);
+  assertEquals(await client.call("count", 5), [5, 4, 3, 2, 1]);
+  const many = await Promise.all(
+    Array.from({ length: 50 }, () => client.call("count", 20)),
+  );
+  for (const list of many) assertEquals((list as number[]).length, 20);
+});
+
+Deno.test("a handler may call back after it answered", async () => {
+  const [client, server] = memoryPair();
+  await using _ = client;
+  const told = Promise.withResolvers<unknown>();
+  client.handle("done", async (call, respond) => {
+    told.resolve(await call.receive());
+    await respond.return();
+  });
+  server.handle("start", async (call, respond) => {
+    await respond.return("started");
+    await call.caller.call("done", "finished");
+  });
+  assertEquals(await client.call("start"), "started");
+  assertEquals(await within(told.promise, "the call back"), "finished");
+});

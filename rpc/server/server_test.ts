@@ -1,0 +1,357 @@
+import { type Handler, memoryPair, type PeerOptions } from "@qtalk/qtalk";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { CodecError } from "../../codec/errors.ts";
+import { msgpack } from "../../codec/msgpack/msgpack.ts";
+import { DEFAULT_SESSION_OPTIONS } from "../../mux/options.ts";
+import {
+  rawCall,
+  rawOpen,
+  scriptedPeer,
+} from "../../tests/support/raw_call.ts";
+import { concat, framed, utf8, values } from "../../tests/support/wire.ts";
+import { turn, within } from "../../tests/support/within.ts";
+import { RemoteError, RpcError } from "../errors.ts";
+
+/** What onError heard, one after the other. */
+class Errors {
+  readonly #heard: [unknown, string | undefined][] = [];
+  #waiting: (() => void) | undefined;
+
+  readonly onError: NonNullable<PeerOptions["onError"]> = (error, context) => {
+    this.#heard.push([error, context.selector]);
+    this.#waiting?.();
+  };
+
+  get count(): number {
+    return this.#heard.length;
+  }
+
+  async next(): Promise<[unknown, string | undefined]> {
+    if (this.#heard.length === 0) {
+      await within(
+        new Promise<void>((resolve) => this.#waiting = resolve),
+        "onError",
+      );
+    }
+    return this.#heard.shift()!;
+  }
+}
+
+const boom = () => {
+  throw new Error("boom");
+};
+
+Deno.test("a handler that throws before it responds is an error response", async () => {
+  const errors = new Errors();
+  const handlers: Handler[] = [
+    boom,
+    async () => {
+      await turn();
+      boom();
+    },
+    { respond: boom },
+    () => Promise.reject("boom"),
+  ];
+  for (const handler of handlers) {
+    const [client] = memoryPair({}, { handler, onError: errors.onError });
+    await using _ = client;
+    const error = await assertRejects(() => client.call("x"), RemoteError);
+    assertEquals(error.text, "boom");
+  }
+  assertEquals(errors.count, 0, "the caller has heard it");
+});
+
+Deno.test("a handler that throws after it responded is told to onError", async () => {
+  const errors = new Errors();
+  const [client] = memoryPair({}, {
+    handler: async (_call, respond) => {
+      await respond.return("answered");
+      boom();
+    },
+    onError: errors.onError,
+  });
+  await using _ = client;
+  assertEquals(await client.call("some.thing"), "answered");
+  const [error, selector] = await errors.next();
+  assertEquals((error as Error).message, "boom");
+  assertEquals(selector, "/some/thing");
+});
+
+Deno.test("a handler that throws after it continued has the channel closed, and is told to onError", async () => {
+  const errors = new Errors();
+  const [client] = memoryPair({}, {
+    handler: async (_call, respond) => {
+      await respond.continue("open");
+      await respond.send("more");
+      boom();
+    },
+    onError: errors.onError,
+  });
+  await using _ = client;
+  const response = await client.request("x");
+  assertEquals(await Array.fromAsync(response), ["more"]);
+  await within(response.channel!.closed, "the channel to close");
+  const [error, selector] = await errors.next();
+  assertEquals((error as Error).message, "boom");
+  assertEquals(selector, "/x");
+});
+
+Deno.test("a continued call outlives its handler", async () => {
+  const [client] = memoryPair({}, {
+    handler: async (call, respond) => {
+      const channel = await respond.continue("open");
+      void (async () => {
+        await call.receive();
+        for await (const value of call) await respond.send(value);
+        await channel.close();
+      })();
+    },
+  });
+  await using _ = client;
+  await using response = await client.request("x");
+  for (const value of [1, 2, 3]) {
+    await turn();
+    await response.send(value);
+    assertEquals(await response.receive(), value);
+  }
+});
+
+Deno.test("a handler that answers nothing returns null", async () => {
+  const handlers: Handler[] = [
+    () => {},
+    async () => {
+      await turn();
+    },
+    async (call) => {
+      await call.receive();
+    },
+  ];
+  for (const handler of handlers) {
+    const [client] = memoryPair({}, { handler });
+    await using _ = client;
+    assertEquals(await client.call("x", "never read"), null);
+  }
+});
+
+Deno.test("a handler that never answers costs its caller a timeout, and nothing else", async () => {
+  const [client, server] = memoryPair();
+  await using _ = client;
+  server.handle("never", () => new Promise(() => {}));
+  server.handle("other", (_call, respond) => respond.return("fine"));
+  const error = await assertRejects(
+    () => client.call("never", null, { timeout: 1 }),
+    RpcError,
+  );
+  assertEquals(error.code, "timeout");
+  assertEquals(await client.call("other"), "fine");
+});
+
+Deno.test("a call is found by its header in whatever pieces it comes", async () => {
+  const { peer, raw } = scriptedPeer({
+    handler: async (call, respond) => {
+      await respond.return([call.selector, await call.receive()]);
+    },
+  });
+  await using _ = peer;
+  const bytes = values({ Selector: "a.b", Ignored: [{}] }, { arg: 1 });
+  for (const size of [1, 2, 3, 5, 8, bytes.length - 1]) {
+    const channel = await rawOpen(raw);
+    for (let at = 0; at < bytes.length; at += size) {
+      await channel.data(bytes.slice(at, at + size));
+    }
+    assertEquals((await channel.read(2))[1], ["/a/b", { arg: 1 }]);
+  }
+});
+
+const MALFORMED: Record<string, Uint8Array> = {
+  "no JSON": framed(utf8("{Selector}")),
+  "MessagePack": framed(msgpack().encode({ Selector: "x" })),
+  "no map": framed(utf8('["x"]')),
+  "a number for a selector": framed(utf8('{"Selector":1}')),
+  "larger than the limit": new Uint8Array([0, 1, 0, 0]),
+  "an empty value": framed(new Uint8Array(0)),
+};
+
+for (const [what, bytes] of Object.entries(MALFORMED)) {
+  Deno.test(`a header that is ${what} closes its channel and is told to onError`, async () => {
+    const errors = new Errors();
+    const { peer, raw } = scriptedPeer({
+      handler: (_call, respond) => respond.return("fine"),
+      onError: errors.onError,
+      maxValueSize: 1_000,
+    });
+    await using _ = peer;
+    const channel = await rawOpen(raw);
+    await channel.data(bytes);
+    await raw.find("close");
+    await channel.close();
+    const [error, selector] = await errors.next();
+    assert(error instanceof RpcError || error instanceof CodecError);
+    assertEquals(selector, undefined);
+    const next = await rawCall(raw, "x", null);
+    assertEquals((await next.read(2))[1], "fine", "the session goes on");
+  });
+}
+
+Deno.test("a header that is cut off is told to onError", async () => {
+  const errors = new Errors();
+  const { peer, raw } = scriptedPeer({ onError: errors.onError });
+  await using _ = peer;
+  const channel = await rawOpen(raw);
+  await channel.data(new Uint8Array([0, 0]));
+  await channel.eof();
+  await raw.find("close");
+  const [error] = await errors.next();
+  assertEquals((error as CodecError).code, "truncated");
+});
+
+Deno.test("a channel that closes without a header is no call and no error", async () => {
+  const errors = new Errors();
+  let calls = 0;
+  const { peer, raw } = scriptedPeer({
+    handler: () => void calls++,
+    onError: errors.onError,
+  });
+  for (const end of ["eof", "close"] as const) {
+    const channel = await rawOpen(raw);
+    await channel[end]();
+    await raw.find("close");
+  }
+  const waiting = await rawOpen(raw);
+  assert(waiting.remote >= 0);
+  await raw.close();
+  await peer.close();
+  assertEquals([calls, errors.count], [0, 0]);
+});
+
+Deno.test("calls beyond the limit are told that the peer is busy", async () => {
+  const release = Promise.withResolvers<void>();
+  const [client] = memoryPair({}, {
+    maxConcurrentCalls: 2,
+    handler: async (_call, respond) => {
+      await release.promise;
+      await respond.return("done");
+    },
+  });
+  await using _ = client;
+  const running = [client.call("a"), client.call("b")];
+  const error = await assertRejects(() => client.call("c"), RemoteError);
+  assertEquals(error.text, "busy: 2 calls are running");
+  release.resolve();
+  assertEquals(await Promise.all(running), ["done", "done"]);
+  assertEquals(await client.call("c"), "done", "there is room again");
+});
+
+Deno.test("calls that failed make room for others", async () => {
+  const [client] = memoryPair({}, {
+    maxConcurrentCalls: 1,
+    handler: async () => {
+      await turn();
+      boom();
+    },
+  });
+  await using _ = client;
+  for (let i = 0; i < 3; i++) {
+    const error = await assertRejects(() => client.call("x"), RemoteError);
+    assertEquals(error.text, "boom");
+  }
+});
+
+Deno.test("arguments that cannot be decoded are an error response", async () => {
+  const { peer, raw } = scriptedPeer({
+    handler: async (call, respond) => {
+      await respond.return(await call.receive());
+    },
+  });
+  await using _ = peer;
+  const channel = await rawOpen(raw);
+  await channel.data(concat(values({ Selector: "x" }), framed(utf8("{"))));
+  const [header] = await channel.read(1);
+  const { Error: text } = header as { Error: string };
+  assert(text.startsWith("Cannot decode value as JSON"), text);
+});
+
+Deno.test("arguments larger than the limit are an error response", async () => {
+  const [client] = memoryPair({}, {
+    maxValueSize: 1_000,
+    handler: async (call, respond) => {
+      await respond.return(await call.receive());
+    },
+  });
+  await using _ = client;
+  const error = await assertRejects(
+    () => client.call("x", "x".repeat(1_000)),
+    RemoteError,
+  );
+  assertEquals(error.text, "Cannot read value: 1002 bytes are more than 1000");
+});
+
+Deno.test("an onError that throws is an uncaught error, and costs the session nothing", async () => {
+  const uncaught: unknown[] = [];
+  const listen = (event: ErrorEvent) => {
+    event.preventDefault();
+    uncaught.push(event.error);
+  };
+  globalThis.addEventListener("error", listen);
+  try {
+    const mine = new Error("onError's own");
+    const { peer, raw } = scriptedPeer({
+      handler: (_call, respond) => respond.return("fine"),
+      onError: () => {
+        throw mine;
+      },
+    });
+    await using _ = peer;
+    const broken = await rawOpen(raw);
+    await broken.data(framed(utf8("{")));
+    const channel = await rawCall(raw, "x", null);
+    assertEquals((await channel.read(2))[1], "fine");
+    await turn();
+    assertEquals(uncaught, [mine]);
+  } finally {
+    globalThis.removeEventListener("error", listen);
+  }
+});
+
+Deno.test("a thousand calls are answered at the same time, from both ends", async () => {
+  const [a, b] = memoryPair();
+  await using _ = a;
+  for (const peer of [a, b]) {
+    peer.handle("echo", async (call, respond) => {
+      const value = await call.receive();
+      await turn();
+      await respond.return(value);
+    });
+  }
+  const numbers = Array.from({ length: 1_000 }, (_, i) => i);
+  const [fromA, fromB] = await Promise.all([
+    Promise.all(numbers.map((n) => a.call("echo", n))),
+    Promise.all(numbers.map((n) => b.call("echo", -n - 1))),
+  ]);
+  assertEquals(fromA, numbers);
+  assertEquals(fromB, numbers.map((n) => -n - 1));
+});
+
+Deno.test("a large argument costs one round trip for its credit, however small windows are", async () => {
+  const { peer, raw } = scriptedPeer({
+    handler: async (call, respond) => {
+      await respond.return((await call.receive() as string).length);
+    },
+  });
+  await using _ = peer;
+  const channel = await rawOpen(raw);
+  const message = concat(
+    values({ Selector: "length" }),
+    values("x".repeat(1_000_000)),
+  );
+  const begin = message.subarray(0, 60_000);
+  await channel.data(begin);
+  const { bytes } = await raw.find("window-adjust");
+  // All of the rest, in one go.
+  assert(
+    bytes >= message.length - DEFAULT_SESSION_OPTIONS.initialWindowSize,
+    `${bytes} bytes were granted`,
+  );
+  await channel.data(message.subarray(begin.length));
+  assertEquals((await channel.read(2))[1], 1_000_000);
+});

@@ -1,0 +1,139 @@
+import { dial } from "../../dial.ts";
+import type { Peer } from "../../peer.ts";
+import { CODEC_OPTION, codecName, loadCodec } from "../codecs.ts";
+import { defineCommand, positive } from "../command.ts";
+import { EXIT } from "../exit.ts";
+import {
+  type MakeCall,
+  measureBytes,
+  measureCalls,
+  type OnProgress,
+} from "../peers/measures.ts";
+import { connectTo, OTHER_SIDE_HELP } from "../peers/other_side.ts";
+import { splitAddress } from "../target.ts";
+import type { Terminal } from "../terminal.ts";
+import { parseValue } from "../values.ts";
+
+/** Calls in flight. */
+const IN_FLIGHT = [1, 64] as const;
+const DEFAULT_SECONDS = 1;
+const DEFAULT_MIB = 64;
+
+/** `qtalk bench`. */
+export const bench = defineCommand({
+  name: "bench",
+  summary: "Measures calls and bytes to another process",
+  usage: [
+    "bench [COMMAND | ADDRESS]",
+    "bench -- PROGRAM [ARGS…]",
+    "bench ADDRESS/Selector [ARGS…]",
+  ],
+  about: `${OTHER_SIDE_HELP}
+
+The first forms measure an interop service: its Unary, with the call back to
+this side that is in each, one at a time and 64 at once, and bytes that go there
+and back. The last one measures calls of any function, over tcp: only. The codec
+is CBOR unless --codec or the variable QTALK_CODEC names another.
+
+  qtalk bench tcp://127.0.0.1:9999/Upper hello --codec json`,
+  options: {
+    seconds: {
+      type: "string",
+      value: "S",
+      about: `for each measure of calls (default ${DEFAULT_SECONDS})`,
+    },
+    mib: {
+      type: "string",
+      value: "N",
+      about: `MiB to send there and back (default ${DEFAULT_MIB})`,
+    },
+    json: { type: "boolean", about: "print the figures as JSON" },
+    codec: CODEC_OPTION,
+  },
+  async run({ words, options, terminal }) {
+    const seconds = positive("seconds", options.seconds) ?? DEFAULT_SECONDS;
+    const mib = positive("mib", options.mib) ?? DEFAULT_MIB;
+    const codec = codecName(options.codec, "cbor");
+    const { peer, makeCall, name, hasBytes } = await begin(
+      words,
+      codec,
+      terminal,
+    );
+    await using _ = peer;
+    const report = (what: string): OnProgress => (share) =>
+      terminal.progress(`${what}: ${Math.floor(share * 100)} %`);
+    const figures: Record<string, unknown> = {};
+    for (const inFlight of IN_FLIGHT) {
+      const what = `${name}, ${inFlight} in flight`;
+      const result = await measureCalls(
+        makeCall,
+        inFlight,
+        seconds,
+        report(what),
+      );
+      const { callsPerSecond, p50, p99 } = result;
+      figures[`calls-${inFlight}`] = {
+        callsPerSecond: Math.round(callsPerSecond),
+        p50: Math.round(p50),
+        p99: Math.round(p99),
+      };
+      line(what, `${whole(callsPerSecond)} calls/s`, [
+        `half within ${whole(p50)} µs`,
+        `99 % within ${whole(p99)} µs`,
+      ]);
+    }
+    if (hasBytes) {
+      const what = "Bytes, there and back";
+      const size = Math.ceil(mib * 2 ** 20);
+      const rate = await measureBytes(peer, size, report(what));
+      figures["bytes"] = { mibPerSecond: Math.round(rate / 2 ** 20) };
+      line(what, `${whole(rate / 2 ** 20)} MiB/s`, []);
+    }
+    if (options.json) terminal.print(JSON.stringify(figures));
+    return EXIT.ok;
+
+    function line(what: string, figure: string, details: string[]): void {
+      if (options.json) return terminal.clearProgress();
+      const bold = terminal.onResult("bold", figure.padStart(16));
+      terminal.print(
+        [what.padEnd(24) + bold, ...details].join("  ").trimEnd(),
+      );
+    }
+  },
+});
+
+/** What is measured. */
+interface Subject {
+  peer: Peer;
+  makeCall: MakeCall;
+  name: string;
+  hasBytes: boolean;
+}
+
+async function begin(
+  words: readonly string[],
+  codec: string,
+  terminal: Terminal,
+): Promise<Subject> {
+  const [first = "", ...args] = words;
+  const { address, selector } = splitAddress(first);
+  if (selector === undefined) {
+    const peer = await connectTo(words, codec, terminal);
+    const makeCall = () => peer.call("Unary", VALUE);
+    return { peer, makeCall, name: "Unary", hasBytes: true };
+  }
+  const value = args.length === 0 ? null : args.map(parseValue);
+  const peer = await terminal.waiting(
+    `Connecting to ${address}`,
+    dial(address, { codec: await loadCodec(codec) }),
+  );
+  const makeCall = () => peer.call(selector, value);
+  return { peer, makeCall, name: selector.slice(1), hasBytes: false };
+}
+
+/** What a unary call sends and gets back. */
+const VALUE = 42;
+
+function whole(number: number): string {
+  return Math.round(number).toLocaleString("en");
+}

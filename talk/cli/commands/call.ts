@@ -1,0 +1,150 @@
+import { stdioTransport } from "../../../mux/internal_deno.ts";
+import type { Transport } from "../../../mux/internal.ts";
+import type { RpcResponse } from "../../../rpc/internal.ts";
+import { dial } from "../../dial.ts";
+import { CODEC_OPTION, codecName, loadCodec } from "../codecs.ts";
+import { defineCommand, positive } from "../command.ts";
+import { EXIT, OutputClosed, UsageError } from "../exit.ts";
+import { join } from "../tunnel/join.ts";
+import { targetFrom } from "../target.ts";
+import type { Terminal } from "../terminal.ts";
+import { formatValue, highlight, parseValue } from "../values.ts";
+
+/** `qtalk call`. */
+export const call = defineCommand({
+  name: "call",
+  summary: "Calls a function and prints what it answers",
+  usage: [
+    "call ADDRESS/Selector [ARGS…]",
+    "call ADDRESS SELECTOR [ARGS…]",
+  ],
+  about:
+    `ADDRESS is tcp://host:port, unix:/path, ws://host:port/path or wss:. The last
+three have paths of their own and take the selector as a word apart.
+
+ARGS are JSON or bare words; they are sent as an array, or null if there are
+none. What follows -- is no option. Prints a line of JSON for each value of the
+answer; of a stream, as they come. A null that only begins a stream is left out.
+
+  qtalk call tcp://127.0.0.1:9999/Upper hello
+  qtalk call unix:/run/math.sock math.add 1 -2
+  qtalk call tcp://127.0.0.1:9999/gzip --bytes <file >file.gz`,
+  options: {
+    value: {
+      type: "string",
+      value: "JSON",
+      about: "send this as it is, and no array of ARGS",
+    },
+    bytes: {
+      type: "boolean",
+      about: "make it a byte stream, from stdin and to stdout",
+    },
+    raw: {
+      type: "boolean",
+      short: "r",
+      about: "print strings without quotes",
+    },
+    codec: CODEC_OPTION,
+    timeout: {
+      type: "string",
+      value: "SECONDS",
+      about: "for connecting (default 30) and the answer (no limit)",
+    },
+  },
+  async run({ words, options, terminal }) {
+    const { address, selector, rest } = targetFrom(words);
+    const args = argumentsFrom(rest, options.value);
+    const seconds = positive("timeout", options.timeout);
+    const limits = seconds === undefined ? {} : { timeout: seconds * 1_000 };
+    const codec = await loadCodec(codecName(options.codec, "json"));
+    await using peer = await terminal.waiting(
+      `Connecting to ${address}`,
+      dial(address, { codec, ...limits }),
+    );
+    await using response = await terminal.waiting(
+      `Waiting for ${selector}`,
+      peer.request(selector, args, limits),
+    );
+    if (options.bytes) await passBytes(response, selector, terminal);
+    else await printValues(response, options.raw, terminal);
+    return EXIT.ok;
+  },
+});
+
+/** What is sent: the array of arguments, or one value. */
+function argumentsFrom(
+  words: readonly string[],
+  value: string | undefined,
+): unknown {
+  if (value === undefined) {
+    return words.length === 0 ? null : words.map(parseValue);
+  }
+  if (words.length === 0) return parseValue(value);
+  throw new UsageError(
+    "Cannot send both --value and arguments: --value is all that is sent",
+  );
+}
+
+async function printValues(
+  response: RpcResponse,
+  raw: boolean,
+  terminal: Terminal,
+): Promise<void> {
+  let printed = 0;
+  const print = (value: unknown) => {
+    const text = raw && typeof value === "string"
+      ? value
+      : highlight(formatValue(value), (style, part) =>
+        terminal.onResult(style, part));
+    terminal.print(text);
+    printed++;
+    if (!terminal.showsResults) terminal.progress(`${printed} values`);
+  };
+  const { channel } = response;
+  if (channel === undefined) return response.values.forEach(print);
+  if (response.value !== null) print(response.value);
+  // Who answers until it is told to stop hears that there is nothing to come.
+  channel.writable.close().catch(() => {});
+  for await (const value of response) print(value);
+}
+
+async function passBytes(
+  response: RpcResponse,
+  selector: string,
+  terminal: Terminal,
+): Promise<void> {
+  const { channel } = response;
+  if (channel === undefined) {
+    throw new TypeError(
+      `Cannot pass bytes to "${selector}": it answered and ended the call`,
+    );
+  }
+  await join(standardStreams(terminal), channel);
+}
+
+/** Standard input and output, with a line of progress where that disturbs nobody. */
+function standardStreams(terminal: Terminal): Transport {
+  const stdio = stdioTransport();
+  const shows = !terminal.showsResults;
+  let received = 0;
+  return {
+    read: () => stdio.read(),
+    async write(bytes) {
+      try {
+        await stdio.write(bytes);
+      } catch (cause) {
+        if (!(cause instanceof Deno.errors.BrokenPipe)) throw cause;
+        throw new OutputClosed("Cannot write: the output is closed", { cause });
+      }
+      received += bytes.length;
+      const mib = (received / 2 ** 20).toFixed(1);
+      if (shows) terminal.progress(`${mib} MiB received`);
+    },
+    closeWrite() {
+      // Deno cannot end standard output before the process does.
+      terminal.clearProgress();
+      return Promise.resolve();
+    },
+    close: () => stdio.close(),
+  };
+}

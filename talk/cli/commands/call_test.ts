@@ -1,0 +1,343 @@
+import {
+  handlerFrom,
+  listen,
+  type Listener,
+  type Peer,
+  Router,
+} from "@qtalk/qtalk";
+import { json } from "@qtalk/qtalk/codec";
+import { cbor } from "@qtalk/qtalk/codec/cbor";
+import { assert, assertEquals } from "@std/assert";
+import { cli, type CliOptions, startCli } from "../../../tests/support/cli.ts";
+import { within } from "../../../tests/support/within.ts";
+
+function service(): Router {
+  const router = new Router();
+  router.handle(
+    "",
+    handlerFrom({
+      Upper: (s: string) => s.toUpperCase(),
+      add: (a: number, b: number) => a + b,
+      boom() {
+        throw new Error("boom");
+      },
+      nothing() {},
+      nan: () => NaN,
+    }),
+  );
+  router.handle("echo", async (call, respond) => {
+    await respond.return(await call.receive());
+  });
+  router.handle("several", async (_call, respond) => {
+    await respond.return(1, "two", [3]);
+  });
+  return router;
+}
+
+/** A server with the service, and more. */
+async function serving(
+  use: (address: string, router: Router) => Promise<void>,
+  address = "tcp://127.0.0.1:0",
+): Promise<void> {
+  const router = service();
+  await using listener: Listener<Peer> = await listen(address, {
+    handler: router,
+    codecs: [json(), cbor()],
+  });
+  await use(listener.addr, router);
+}
+
+/** What a call prints, if all is well. */
+async function printed(
+  args: readonly string[],
+  options: CliOptions = {},
+): Promise<string> {
+  const { code, stdout, stderr } = await cli(["call", ...args], options);
+  assertEquals(stderr, "");
+  assertEquals(code, 0);
+  return stdout;
+}
+
+Deno.test("call prints the answer as a line of JSON", () =>
+  serving(async (address) => {
+    assertEquals(await printed([`${address}/Upper`, '"hello"']), '"HELLO"\n');
+    assertEquals(await printed([`${address}/nothing`]), "null\n");
+  }));
+
+Deno.test("call takes address and selector as one word or as two, and bare words", () =>
+  serving(async (address) => {
+    for (
+      const words of [
+        [`${address}/Upper`, "hello"],
+        [address, "Upper", "hello"],
+        [`${address}/`, "/Upper", "hello"],
+      ]
+    ) assertEquals(await printed(words), '"HELLO"\n', words.join(" "));
+  }));
+
+Deno.test("call takes the selector apart from a Unix socket's path", async () => {
+  const folder = await Deno.makeTempDir();
+  await serving(async (address) => {
+    assertEquals(await printed([address, "Upper", "hello"]), '"HELLO"\n');
+  }, `unix:${folder}/socket`);
+  await Deno.remove(folder);
+});
+
+Deno.test("call takes the selector apart from a WebSocket's path", () =>
+  serving(async (address) => {
+    assert(address.endsWith("/rpc"));
+    assertEquals(await printed([address, "Upper", "hello"]), '"HELLO"\n');
+  }, "ws://127.0.0.1:0/rpc"));
+
+Deno.test("call reads arguments as JSON, and what is none as bare words", () =>
+  serving(async (address) => {
+    const words = {
+      "true": "true",
+      "null": "null",
+      "1.5": "1.5",
+      "-2": "-2",
+      "-.5": '"-.5"',
+      "12345678901234567890": "12345678901234567890",
+      '{"a": [1]}': '{"a":[1]}',
+      "hello": '"hello"',
+      "two words": '"two words"',
+      "1.2.3": '"1.2.3"',
+      "": '""',
+      "--dashes": '"--dashes"',
+    };
+    const { stdout } = await cli([
+      "call",
+      `${address}/echo`,
+      ...Object.keys(words).slice(0, -1),
+      "--",
+      "--dashes",
+    ]);
+    assertEquals(stdout, `[${Object.values(words).join(",")}]\n`);
+  }));
+
+Deno.test("call sends null without arguments, and --value as it is", () =>
+  serving(async (address) => {
+    const echo = `${address}/echo`;
+    assertEquals(await printed([echo]), "null\n");
+    assertEquals(await printed([echo, "--value", '{"a":1}']), '{"a":1}\n');
+    assertEquals(await printed([echo, "--value", "-1"]), "-1\n");
+    assertEquals(await printed([address, "--value=[]", "echo"]), "[]\n");
+  }));
+
+Deno.test("call prints a line for each value of the answer", () =>
+  serving(async (address) => {
+    assertEquals(await printed([`${address}/several`]), '1\n"two"\n[3]\n');
+  }));
+
+Deno.test("call --raw prints strings without quotes", () =>
+  serving(async (address) => {
+    assertEquals(await printed([`${address}/several`, "-r"]), "1\ntwo\n[3]\n");
+  }));
+
+Deno.test("call prints a stream as it comes", () =>
+  serving(async (address, router) => {
+    const seen = Promise.withResolvers<void>();
+    router.handle("stream", async (_call, respond) => {
+      const channel = await respond.continue();
+      await respond.send(1);
+      await seen.promise;
+      await respond.send(null);
+      await channel.close();
+    });
+    await using running = startCli(["call", `${address}/stream`]);
+    assertEquals(await running.line(/./), "1");
+    seen.resolve();
+    const { code, stdout } = await running.end();
+    // The null that begins the stream is not one of its values.
+    assertEquals([code, stdout], [0, "1\nnull\n"]);
+  }));
+
+Deno.test("call prints what begins a stream, if it is not null", () =>
+  serving(async (address, router) => {
+    router.handle("count", async (call, respond) => {
+      const [count] = await call.receive() as [number];
+      const channel = await respond.continue(count);
+      for (let i = 0; i < count; i++) await respond.send(i);
+      await channel.close();
+    });
+    assertEquals(await printed([`${address}/count`, "2"]), "2\n0\n1\n");
+  }));
+
+Deno.test("call tells a stream that waits for it that nothing is to come", () =>
+  serving(async (address, router) => {
+    router.handle("untilEnd", async (call, respond) => {
+      await call.receive();
+      const channel = await respond.continue();
+      for await (const value of call) await respond.send(value);
+      await respond.send("the end");
+      await channel.close();
+    });
+    assertEquals(await printed([`${address}/untilEnd`]), '"the end"\n');
+  }));
+
+Deno.test("call --bytes sends its input and prints what comes, with half-close", () =>
+  serving(async (address, router) => {
+    router.handle("count", async (call, respond) => {
+      await call.receive();
+      const channel = await respond.continue();
+      // Answers behind the end of what it gets.
+      const { length } = await new Response(channel.readable).bytes();
+      await new Blob([`${length} bytes`]).stream().pipeTo(channel.writable);
+      await channel.close();
+    });
+    const stdin = new Uint8Array(1_000_000);
+    const args = [`${address}/count`, "--bytes"];
+    assertEquals(await printed(args, { stdin }), "1000000 bytes");
+    assertEquals(await printed(args), "0 bytes");
+  }));
+
+Deno.test("call --bytes ends when the other side closes, though there is more to read", () =>
+  serving(async (address, router) => {
+    router.handle("greet", async (call, respond) => {
+      await call.receive();
+      const channel = await respond.continue();
+      const writer = channel.writable.getWriter();
+      await writer.write(new TextEncoder().encode("bye\n"));
+      await channel.close();
+    });
+    await using running = startCli(["call", `${address}/greet`, "--bytes"], {
+      stdin: "",
+    });
+    const { code, stdout } = await running.end();
+    assertEquals([code, stdout], [0, "bye\n"]);
+  }));
+
+Deno.test("call --bytes of what does not stay open fails on this side", () =>
+  serving(async (address) => {
+    const args = ["call", `${address}/Upper`, "hello", "--bytes"];
+    const { code, stdout, stderr } = await cli(args);
+    assertEquals([code, stdout], [4, ""]);
+    assert(stderr.includes("it answered and ended the call"), stderr);
+  }));
+
+Deno.test("call ends well when nobody reads its output any more", async () => {
+  for (const bytes of [false, true]) {
+    await serving(async (address, router) => {
+      const left = Promise.withResolvers<void>();
+      router.handle("forever", async (call, respond) => {
+        await call.receive();
+        call.signal.addEventListener("abort", () => left.resolve());
+        const channel = await respond.continue();
+        const writer = channel.writable.getWriter();
+        const line = new TextEncoder().encode("line\n");
+        while (!call.signal.aborted) {
+          await (bytes ? writer.write(line) : respond.send("line"))
+            .catch(() => {});
+        }
+      });
+      const args = ["call", `${address}/forever`];
+      await using running = startCli(bytes ? [...args, "--bytes"] : args);
+      await running.line(/line/);
+      await running.dropOutput();
+      const { code, stderr } = await running.end();
+      assertEquals([code, stderr], [0, ""]);
+      await within(left.promise, "the handler to hear that its caller left");
+    });
+  }
+});
+
+Deno.test("call exits with 1 when the other side answers with an error", () =>
+  serving(async (address, router) => {
+    router.handle("breaks", async (_call, respond) => {
+      await respond.return(new Error(""));
+    });
+    for (
+      const [selector, text] of [
+        ["boom", "remote: boom"],
+        ["none/such", "remote: not found: /none/such"],
+        ["add", "remote: fn: expected 2 params, got 0"],
+        ["breaks", "remote: "],
+      ]
+    ) {
+      assertEquals(await cli(["call", `${address}/${selector}`]), {
+        code: 1,
+        stdout: "",
+        stderr: `error: ${text}\n`,
+      });
+    }
+  }));
+
+Deno.test("call exits with 2 when its command line makes no sense", async () => {
+  const address = "tcp://127.0.0.1:1";
+  for (
+    const [text, ...args] of [
+      ["there is no address"],
+      ["there is no selector", address],
+      ["there is no selector", "unix:/a/socket/Upper"],
+      ["Unknown option '--zip'", `${address}/x`, "--zip"],
+      ["--timeout", `${address}/x`, "--timeout"],
+      ['"-1" is no number above 0', `${address}/x`, "--timeout", "-1"],
+      ["begins as JSON", `${address}/x`, "{a: 1}"],
+      ["begins as JSON", `${address}/x`, "--value", "[1"],
+      ["both --value and arguments", `${address}/x`, "1", "--value", "2"],
+      ['codec "xml"', `${address}/x`, "--codec", "xml"],
+      ['codec "json,cbor"', `${address}/x`, "--codec", "json,cbor"],
+      ["its scheme is none of", "smtp://127.0.0.1/x"],
+      ["expected tcp://host:port", "tcp://127.0.0.1/x"],
+    ] as const
+  ) {
+    const { code, stdout, stderr } = await cli(["call", ...args]);
+    assertEquals([code, stdout], [2, ""], stderr);
+    assert(stderr.startsWith("error: ") && stderr.includes(text), stderr);
+  }
+});
+
+Deno.test("call exits with 3 when there is no connection, or it is lost", async () => {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const address = `tcp://127.0.0.1:${listener.addr.port}`;
+  const calling = cli(["call", `${address}/x`]);
+  const conn = await listener.accept();
+  await conn.read(new Uint8Array(1));
+  conn.close();
+  const lost = await calling;
+  assertEquals([lost.code, lost.stdout], [3, ""]);
+  assert(/^error: .*connection/i.test(lost.stderr), lost.stderr);
+  listener.close();
+  const refused = await cli(["call", `${address}/x`]);
+  assertEquals([refused.code, refused.stdout], [3, ""]);
+  assert(refused.stderr.includes(`Cannot dial "${address}"`), refused.stderr);
+});
+
+Deno.test("call exits with 3 when no answer comes in time", () =>
+  serving(async (address, router) => {
+    router.handle("sleep", async (call) => {
+      await new Promise((wake) => call.signal.addEventListener("abort", wake));
+    });
+    const args = ["call", `${address}/sleep`, "--timeout", "2"];
+    const { code, stderr } = await cli(args);
+    assertEquals(code, 3);
+    assert(stderr.includes("no response within 2000 ms"), stderr);
+  }));
+
+Deno.test("call exits with 4 when the answer cannot be printed", () =>
+  serving(async (address) => {
+    const args = ["call", `${address}/nan`, "--codec", "cbor"];
+    const { code, stdout, stderr } = await cli(args);
+    assertEquals([code, stdout], [4, ""]);
+    assert(stderr.includes("NaN"), stderr);
+  }));
+
+Deno.test("call speaks the codec of --codec, or else of QTALK_CODEC", () =>
+  serving(async (address) => {
+    const env = { QTALK_CODEC: "cbor" };
+    const args = [`${address}/nan`];
+    assertEquals((await cli(["call", ...args])).code, 1, "JSON has no NaN");
+    assertEquals((await cli(["call", ...args], { env })).code, 4);
+    const both = ["call", ...args, "--codec", "json"];
+    assertEquals((await cli(both, { env })).code, 1);
+  }));
+
+Deno.test("call needs no permission but that for its address", () =>
+  serving(async (address) => {
+    const permissions = ["--allow-net=127.0.0.1", "--no-prompt"];
+    const args = [`${address}/Upper`, "hello"];
+    assertEquals(await printed(args, { permissions }), '"HELLO"\n');
+    const none = await cli(["call", ...args], { permissions: ["--no-prompt"] });
+    assertEquals(none.code, 3);
+    assert(none.stderr.includes("--allow-net"), none.stderr);
+  }));

@@ -1,0 +1,95 @@
+import { RpcError } from "../../../rpc/internal.ts";
+import type { Peer } from "../../peer.ts";
+import { type Check, CHECKS } from "../peers/checks.ts";
+import { CODEC_OPTION, codecName } from "../codecs.ts";
+import { defineCommand, positive } from "../command.ts";
+import { EXIT, exitCodeOf } from "../exit.ts";
+import { connectTo, OTHER_SIDE_HELP } from "../peers/other_side.ts";
+import type { Terminal } from "../terminal.ts";
+
+/** Seconds that one check may take if nothing else is said. */
+const DEFAULT_TIMEOUT = 30;
+
+/** `qtalk check`. */
+export const check = defineCommand({
+  name: "check",
+  summary: "Checks that an interop service answers as it should",
+  usage: ["check [COMMAND | ADDRESS]", "check -- PROGRAM [ARGS…]"],
+  about: `${OTHER_SIDE_HELP}
+
+Prints a line for each check; the exit code is 1 if one of them failed. The
+codec is CBOR unless --codec or the variable QTALK_CODEC names another. A
+service in another codec may not answer at all.
+
+  qtalk check 'go run ./cmd/qtalk interop'`,
+  options: {
+    codec: CODEC_OPTION,
+    timeout: {
+      type: "string",
+      value: "SECONDS",
+      about: `for each check (default ${DEFAULT_TIMEOUT})`,
+    },
+  },
+  async run({ words, options, terminal }) {
+    const seconds = positive("timeout", options.timeout) ?? DEFAULT_TIMEOUT;
+    const codec = codecName(options.codec, "cbor");
+    await using peer = await connectTo(words, codec, terminal);
+    let code: number = EXIT.ok, passed = 0, failed = 0;
+    for (const item of CHECKS) {
+      const failure = await runCheck(item, peer, seconds, terminal);
+      if (failure === undefined) {
+        passed++;
+        continue;
+      }
+      failed++;
+      const failureCode = exitCodeOf(failure.error);
+      if (failureCode === EXIT.connection) {
+        // The session is lost, or stuck: the others would fail alike.
+        code = failureCode;
+        break;
+      }
+      code = EXIT.remote;
+    }
+    const left = CHECKS.length - passed - failed;
+    terminal.print(
+      `${passed} passed, ${failed} failed${
+        left > 0 ? `, ${left} not run` : ""
+      }`,
+    );
+    return code;
+  },
+});
+
+/** Runs one check and prints its line; gives what it threw. */
+async function runCheck(
+  { name, run }: Check,
+  peer: Peer,
+  seconds: number,
+  terminal: Terminal,
+): Promise<{ error: unknown } | undefined> {
+  try {
+    const seen = await terminal.waiting(name, inTime(run(peer), seconds));
+    const detail = seen ? `: ${seen}` : "";
+    terminal.print(`${terminal.onResult("green", "ok    ")} ${name}${detail}`);
+    return undefined;
+  } catch (error) {
+    const text = error instanceof Error ? error.message : String(error);
+    terminal.print(`${terminal.onResult("red", "FAILED")} ${name}: ${text}`);
+    return { error };
+  }
+}
+
+/** What a check comes to, unless it takes too long: a stream can be stuck. */
+async function inTime<T>(checking: Promise<T>, seconds: number): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      reject(new RpcError("timeout", `No end within ${seconds} s`));
+    }, seconds * 1_000);
+  });
+  try {
+    return await Promise.race([checking, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,89 @@
+import { dial, dialCommand, handlerFrom, listen } from "@qtalk/qtalk";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { cli, cliCommand, startCli } from "../../../tests/support/cli.ts";
+import { within } from "../../../tests/support/within.ts";
+
+const LISTENING = /^listening on (\S+)$/;
+
+/** A server to which a proxy passes things on. */
+function server() {
+  return listen("tcp://127.0.0.1:0", {
+    handler: handlerFrom({
+      Upper: (s: string) => s.toUpperCase(),
+      bytes: (n: number) => new Uint8Array(n),
+    }),
+  });
+}
+
+Deno.test("proxy passes calls on, both ways, and a connection for each", async () => {
+  await using target = await server();
+  const peers = target[Symbol.asyncIterator]();
+  await using proxy = startCli(["proxy", "tcp://127.0.0.1:0", target.addr]);
+  const address = LISTENING.exec(await proxy.line(LISTENING))![1]!;
+  for (const name of ["Ann", "Bob"]) {
+    await using peer = await dial(address, {
+      handler: handlerFrom(() => name),
+    });
+    assertEquals(await peer.call("Upper", [name]), name.toUpperCase());
+    const { value: far } = await within(peers.next(), "a peer");
+    assertEquals(await far!.call("who"), name);
+    await peer.close();
+    await within(far!.closed, "the far end to be closed");
+  }
+});
+
+Deno.test("proxy joins addresses of different kinds, stdio among them", async () => {
+  const folder = await Deno.makeTempDir();
+  await using target = await server();
+  const path = `unix:${folder}/socket`;
+  await using proxy = startCli(["proxy", path, target.addr]);
+  await proxy.line(LISTENING);
+  const [program, ...args] = cliCommand(["proxy", "stdio:", path]);
+  const command = { args, stdin: "piped", stdout: "piped" } as const;
+  const peer = dialCommand(new Deno.Command(program, command));
+  const answer = within(peer.call("Upper", ["hello"]), "an answer");
+  assertEquals(await answer, "HELLO");
+  await peer.close();
+  await proxy.end("SIGTERM");
+  await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("proxy closes what it cannot pass on, says so, and goes on", async () => {
+  await using target = await server();
+  const address = target.addr;
+  await using proxy = startCli(["proxy", "tcp://127.0.0.1:0", address]);
+  const listening = LISTENING.exec(await proxy.line(LISTENING))![1]!;
+  await target.close();
+  const peer = await dial(listening);
+  await assertRejects(() => within(peer.call("Upper", ["x"]), "the call"));
+  await proxy.errorLine(/^error: Cannot dial "tcp:/);
+  await peer.close();
+  const { code } = await proxy.end("SIGINT");
+  assertEquals(code, 0);
+});
+
+Deno.test("proxy exits with 3 when it cannot pass on its only conversation", async () => {
+  const args = ["proxy", "stdio:", "tcp://127.0.0.1:1"];
+  await using proxy = startCli(args, { stdin: "" });
+  const { code, stdout, stderr } = await proxy.end();
+  assertEquals([code, stdout], [3, ""], stderr);
+  assert(stderr.includes("Cannot dial"), stderr);
+});
+
+Deno.test("proxy exits with 2 without two addresses, and with 3 when it cannot listen", async () => {
+  const taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const address = `tcp://127.0.0.1:${taken.addr.port}`;
+  for (
+    const [code, text, ...words] of [
+      [2, "expected two addresses, got 0"],
+      [2, "expected two addresses, got 1", address],
+      [2, "its scheme is none of", "tcp://127.0.0.1:0", "127.0.0.1:1"],
+      [3, "Cannot listen on", address, address],
+    ] as const
+  ) {
+    const output = await cli(["proxy", ...words]);
+    assertEquals([output.code, output.stdout], [code, ""], output.stderr);
+    assert(output.stderr.includes(text), output.stderr);
+  }
+  taken.close();
+});

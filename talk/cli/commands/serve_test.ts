@@ -1,0 +1,198 @@
+import { dial, dialCommand } from "@qtalk/qtalk";
+import { cbor } from "@qtalk/qtalk/codec/cbor";
+import { assert, assertEquals } from "@std/assert";
+import { cli, cliCommand, startCli } from "../../../tests/support/cli.ts";
+import { within } from "../../../tests/support/within.ts";
+
+const ANYWHERE = ["--address", "tcp://127.0.0.1:0"];
+const LISTENING = /^listening on (\S+)$/;
+
+/** A module of that text, in a folder of its own. */
+async function withModule(
+  text: string,
+  use: (folder: string) => Promise<void>,
+): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  await Deno.writeTextFile(`${folder}/service.ts`, text);
+  try {
+    await use(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+const LIBRARY = new URL("../../../mod.ts", import.meta.url).href;
+
+const SERVICES: Record<string, string> = {
+  "an object": `export default { Upper: (s: string) => s.toUpperCase() };`,
+  "an instance of a class": `class Shouter {
+    Upper(s: string) { return s.toUpperCase(); }
+  }
+  export default new Shouter();`,
+  "a function": `export default (s: string) => s.toUpperCase();`,
+  "a router": `import { handlerFrom, Router } from "${LIBRARY}";
+  const router = new Router();
+  router.handle("Upper", handlerFrom((s: string) => s.toUpperCase()));
+  export default router;`,
+};
+
+for (const [what, text] of Object.entries(SERVICES)) {
+  Deno.test(`serve answers calls by ${what} that a module exports`, () =>
+    withModule(text, async (cwd) => {
+      const args = ["serve", "service.ts", ...ANYWHERE];
+      await using server = startCli(args, { cwd });
+      const address = LISTENING.exec(await server.line(LISTENING))![1]!;
+      await using peer = await dial(address);
+      assertEquals(await peer.call("Upper", ["hello"]), "HELLO");
+    }));
+}
+
+Deno.test("serve and call talk to each other, errors included", () =>
+  withModule(
+    `export default { boom() { throw new Error("boom"); } };`,
+    async (folder) => {
+      const file = `${folder}/service.ts`;
+      await using server = startCli(["serve", file, ...ANYWHERE]);
+      const address = LISTENING.exec(await server.line(LISTENING))![1]!;
+      assertEquals(await cli(["call", `${address}/boom`]), {
+        code: 1,
+        stdout: "",
+        stderr: "error: remote: boom\n",
+      });
+    },
+  ));
+
+Deno.test("serve streams what a generator yields, and call prints it up to an error", () =>
+  withModule(
+    `export default {
+      async *count(to: number) {
+        for (let n = 1; n <= to; n++) yield n;
+        if (to > 2) throw new Error("too far");
+      },
+    };`,
+    async (cwd) => {
+      await using server = startCli(["serve", "service.ts", ...ANYWHERE], {
+        cwd,
+      });
+      const address = LISTENING.exec(await server.line(LISTENING))![1]!;
+      assertEquals(await cli(["call", `${address}/count`, "2"]), {
+        code: 0,
+        stdout: "1\n2\n",
+        stderr: "",
+      });
+      assertEquals(await cli(["call", `${address}/count`, "3"]), {
+        code: 1,
+        stdout: "1\n2\n3\n",
+        stderr: "error: remote: too far\n",
+      });
+    },
+  ));
+
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  Deno.test(`serve closes its connections at ${signal}, and exits with 0`, () =>
+    withModule(SERVICES["an object"]!, async (cwd) => {
+      const args = ["serve", "service.ts", ...ANYWHERE];
+      await using server = startCli(args, { cwd });
+      const line = await server.line(LISTENING);
+      await using peer = await dial(LISTENING.exec(line)![1]!);
+      await peer.call("Upper", ["hello"]);
+      assertEquals(await server.end(signal), {
+        code: 0,
+        stdout: `${line}\n`,
+        stderr: "",
+      });
+      await within(peer.closed, "the peer to be closed");
+    }));
+}
+
+Deno.test("serve speaks several codecs, each call's own", () =>
+  withModule(`export default { echo: (v: unknown) => v };`, async (cwd) => {
+    const args = ["serve", "service.ts", "--codec", "json,cbor", ...ANYWHERE];
+    await using server = startCli(args, { cwd });
+    const address = LISTENING.exec(await server.line(LISTENING))![1]!;
+    await using inJson = await dial(address);
+    await using inCbor = await dial(address, { codec: cbor() });
+    assertEquals(await inJson.call("echo", [1]), 1);
+    const bytes = new Uint8Array([1, 2]);
+    assertEquals(await inCbor.call("echo", [bytes]), bytes);
+  }));
+
+Deno.test("serve answers on its standard streams, and says nothing else there", () =>
+  withModule(SERVICES["an object"]!, async (folder) => {
+    const [program, ...args] = cliCommand([
+      "serve",
+      `${folder}/service.ts`,
+      "--address",
+      "stdio:",
+    ]);
+    const peer = dialCommand(
+      new Deno.Command(program, { args, stdin: "piped", stdout: "piped" }),
+    );
+    assertEquals(await peer.call("Upper", ["hello"]), "HELLO");
+    await peer.close();
+  }));
+
+Deno.test("serve exits with 3 when its conversation on stdio breaks", () =>
+  withModule(SERVICES["an object"]!, async (cwd) => {
+    const args = ["serve", "service.ts", "--address", "stdio:"];
+    const { code, stderr } = await cli(args, { cwd, stdin: "no qmux" });
+    assertEquals(code, 3);
+    assert(stderr.startsWith("error: Cannot go on with session"), stderr);
+  }));
+
+Deno.test("serve says what a session that broke had to say, and goes on", () =>
+  withModule(SERVICES["an object"]!, async (cwd) => {
+    await using server = startCli(["serve", "service.ts", ...ANYWHERE], {
+      cwd,
+    });
+    const address = LISTENING.exec(await server.line(LISTENING))![1]!;
+    const { port } = new URL(address.replace("tcp:", "http:"));
+    const conn = await Deno.connect({ port: Number(port) });
+    await conn.write(new TextEncoder().encode("GET / HTTP/1.1\r\n\r\n"));
+    await server.errorLine(/^error: Cannot go on with session/);
+    conn.close();
+    await using peer = await dial(address);
+    assertEquals(await peer.call("Upper", ["hello"]), "HELLO");
+  }));
+
+Deno.test("serve exits with 4 when the module gives it nothing to serve", async () => {
+  const modules = {
+    "its default export is missing": "export const service = {};",
+    "its default export is no service: 42": "export default 42;",
+    "its default export is no service: null": "export default null;",
+    "a class, and no instance": "export default class Shouter {}",
+    "service.ts:1:": "export default {",
+    "not today (at file:": `throw new Error("not today");`,
+  };
+  for (const [text, module] of Object.entries(modules)) {
+    await withModule(module, async (cwd) => {
+      const args = ["serve", "service.ts", ...ANYWHERE];
+      const { code, stdout, stderr } = await cli(args, { cwd });
+      assertEquals([code, stdout], [4, ""], stderr);
+      assert(stderr.includes(text), stderr);
+    });
+  }
+  const missing = await cli(["serve", "no_such_file.ts"]);
+  assertEquals(missing.code, 4);
+  assert(missing.stderr.includes("no_such_file.ts"), missing.stderr);
+});
+
+Deno.test("serve exits with 3 when it cannot listen, and with 2 when that is no address", () =>
+  withModule(SERVICES["an object"]!, async (cwd) => {
+    const taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const address = `tcp://127.0.0.1:${taken.addr.port}`;
+    for (
+      const [code, text, ...words] of [
+        [3, "Cannot listen on", "service.ts", "-a", address],
+        [2, "expected tcp://host:port", "service.ts", "-a", "tcp://:x"],
+        [2, "its scheme is none of", "service.ts", "-a", "127.0.0.1:9999"],
+        [2, "expected one file, got 0"],
+        [2, "expected one file, got 2", "service.ts", "service.ts"],
+      ] as const
+    ) {
+      const output = await cli(["serve", ...words], { cwd });
+      assertEquals([output.code, output.stdout], [code, ""], output.stderr);
+      assert(output.stderr.includes(text), output.stderr);
+    }
+    taken.close();
+  }));

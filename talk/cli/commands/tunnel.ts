@@ -1,0 +1,102 @@
+import { dial } from "../../dial.ts";
+import { defineCommand, positive } from "../command.ts";
+import { EXIT, UsageError } from "../exit.ts";
+import { serveAt, untilStopped } from "../serving.ts";
+import { json } from "../../../codec/internal.ts";
+import type { Terminal } from "../terminal.ts";
+import { publishTarget } from "../tunnel/tunnel_publisher.ts";
+import { type HostAndPort, tunnelService } from "../tunnel/tunnel_service.ts";
+
+/** `qtalk tunnel`. */
+export const tunnel = defineCommand({
+  name: "tunnel",
+  summary: "Publishes a local TCP port through a server elsewhere",
+  usage: [
+    "tunnel listen ADDRESS [--public HOST:PORT]",
+    "tunnel publish [HOST:]PORT ADDRESS",
+  ],
+  about:
+    `The half that others reach listens for publishers at ADDRESS, and opens a TCP
+port for each of them: a free one on 127.0.0.1 unless --public says otherwise.
+The half beside the local server dials ADDRESS and prints which port it got.
+Every connection to that port is then one to HOST (default 127.0.0.1) and PORT,
+and a call between the two halves; HTTP is as good as anything else over TCP.
+
+Whoever reaches ADDRESS can publish, unless both halves have the same token, in
+the variable QTALK_TUNNEL_TOKEN. The port is closed when its publisher leaves.
+
+  qtalk tunnel listen tcp://0.0.0.0:7000 --public 0.0.0.0:8080
+  qtalk tunnel publish 3000 tcp://example.com:7000`,
+  options: {
+    public: {
+      type: "string",
+      value: "HOST:PORT",
+      about: "where publishers get their ports (default 127.0.0.1:0)",
+    },
+    timeout: {
+      type: "string",
+      value: "SECONDS",
+      about: "for connecting to the other half (default 30)",
+    },
+  },
+  async run({ words, options, terminal }) {
+    const [half, ...rest] = words;
+    if (half === "listen" && rest.length === 1) {
+      const place = hostAndPort(options.public ?? "127.0.0.1:0");
+      const service = tunnelService({ place, token: token(), terminal });
+      return await serveAt(rest[0]!, service, [json()], terminal);
+    }
+    if (half === "publish" && rest.length === 2) {
+      if (options.public !== undefined) {
+        throw new UsageError("Cannot publish at --public: it is for listen");
+      }
+      const target = hostAndPort(rest[0]!);
+      const seconds = positive("timeout", options.timeout) ?? 30;
+      return await publish(target, rest[1]!, seconds * 1_000, terminal);
+    }
+    throw new UsageError(
+      "Cannot tunnel: expected `listen ADDRESS` or `publish PORT ADDRESS`",
+    );
+  },
+});
+
+async function publish(
+  target: HostAndPort,
+  address: string,
+  timeout: number,
+  terminal: Terminal,
+): Promise<number> {
+  await using peer = await terminal.waiting(
+    `Connecting to ${address}`,
+    dial(address, { timeout }),
+  );
+  await using published = await publishTarget(peer, target, {
+    token: token(),
+    timeout,
+    terminal,
+  });
+  const stopped = await untilStopped(
+    published,
+    () => terminal.print(`published at ${published.address}`),
+  );
+  if (stopped) return EXIT.ok;
+  terminal.error(`Cannot go on: the tunnel was closed at ${address}`);
+  return EXIT.connection;
+}
+
+/** What both halves must know, if this program may ask the environment. */
+function token(): string | undefined {
+  const variable = "QTALK_TUNNEL_TOKEN";
+  const { state } = Deno.permissions.querySync({ name: "env", variable });
+  return state === "granted" ? Deno.env.get(variable) || undefined : undefined;
+}
+
+/** Reads `PORT`, `HOST:PORT` or `[HOST]:PORT`. */
+function hostAndPort(text: string): HostAndPort {
+  const match = /^(?:(?:\[([^\]]+)\]|([^:\s]+)):)?(\d{1,5})$/.exec(text);
+  const port = Number(match?.[3]);
+  if (match === null || port > 65_535) {
+    throw new UsageError(`Cannot use "${text}": expected PORT or HOST:PORT`);
+  }
+  return { hostname: match[1] ?? match[2] ?? "127.0.0.1", port };
+}

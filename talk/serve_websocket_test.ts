@@ -1,0 +1,384 @@
+import {
+  dial,
+  type DialOptions,
+  handlerFrom,
+  Peer,
+  TalkError,
+} from "@qtalk/qtalk";
+import { MuxError, qmux, webSocketTransport } from "@qtalk/qtalk/mux";
+import {
+  serveWebSocket,
+  type ServeWebSocketOptions,
+  type WebSocketHandler,
+} from "@qtalk/qtalk/websocket";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { turn, watch, within } from "../tests/support/within.ts";
+
+const handler = handlerFrom({ echo: (value: unknown) => value });
+
+/** A server that serves nothing else. */
+class Site implements AsyncDisposable {
+  readonly handler: WebSocketHandler;
+  readonly #server: Deno.HttpServer<Deno.NetAddr>;
+  readonly host: string;
+
+  constructor(options: ServeWebSocketOptions = {}) {
+    this.handler = serveWebSocket({ handler, ...options });
+    this.#server = Deno.serve(
+      { port: 0, hostname: "127.0.0.1", onListen() {} },
+      this.handler,
+    );
+    this.host = `127.0.0.1:${this.#server.addr.port}`;
+  }
+
+  dial(path = "/", options: DialOptions = {}): Promise<Peer> {
+    return dial(`ws://${this.host}${path}`, options);
+  }
+
+  /** Asks for a page. */
+  async get(path: string, init?: RequestInit): Promise<[number, string]> {
+    const response = await fetch(`http://${this.host}${path}`, init);
+    return [response.status, await response.text()];
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.handler.listener.close();
+    await this.#server.shutdown();
+  }
+}
+
+async function assertAnswer(dialing: Promise<Peer>, answer: string) {
+  const error = await assertRejects(() => dialing, TalkError, answer);
+  assertEquals(error.code, "dial-failed");
+}
+
+Deno.test("serveWebSocket(): peers answer calls, and can be called", async () => {
+  const calledBack = Promise.withResolvers<unknown>();
+  await using site = new Site({
+    onPeer: (peer) => peer.call("name").then(calledBack.resolve),
+  });
+  await using peer = await site.dial("/any/path", {
+    handler: handlerFrom({ name: () => "Ann" }),
+  });
+  assertEquals(
+    await peer.call("echo", ["x".repeat(100_000)]),
+    "x".repeat(100_000),
+  );
+  assertEquals(await calledBack.promise, "Ann");
+});
+
+Deno.test("serveWebSocket(): the runtime's own WebSocket connects too", async () => {
+  await using site = new Site();
+  const socket = new WebSocket(`ws://${site.host}`);
+  await using peer = new Peer(qmux(webSocketTransport(socket)));
+  assertEquals(await peer.call("echo", ["hello"]), "hello");
+});
+
+Deno.test("serveWebSocket(): other requests are passed on, to other paths also those for a WebSocket", async () => {
+  await using site = new Site({
+    path: "/rpc",
+    fallback: async (request) => {
+      const { pathname } = new URL(request.url);
+      return new Response(`${pathname} ${await request.text()}`, {
+        status: 203,
+      });
+    },
+  });
+  assertEquals(await site.get("/page"), [203, "/page "]);
+  assertEquals(await site.get("/rpc"), [203, "/rpc "]);
+  assertEquals(
+    await site.get("/form", { method: "POST", body: "filled in" }),
+    [203, "/form filled in"],
+  );
+  await assertAnswer(site.dial("/other"), "the server answered 203");
+  await using peer = await site.dial("/rpc?with=query");
+  assertEquals(await peer.call("echo", [1]), 1);
+});
+
+Deno.test("serveWebSocket(): with nobody to pass them on to, other requests are refused", async () => {
+  await using site = new Site({ path: "/rpc" });
+  assertEquals(await site.get("/page"), [404, "Not Found\n"]);
+  assertEquals(await site.get("/rpc"), [426, "Upgrade Required\n"]);
+  await assertAnswer(site.dial("/other"), "the server answered 404 Not Found");
+});
+
+Deno.test("serveWebSocket(): a page of another origin may not connect, unless it is listed", async () => {
+  await using site = new Site({ origins: ["https://friend.example"] });
+  for (
+    const origin of [
+      "https://evil.example",
+      `http://x${site.host}`,
+      "null",
+      "file://",
+    ]
+  ) {
+    await assertAnswer(
+      site.dial("/", { headers: { origin } }),
+      "the server answered 403 Forbidden",
+    );
+  }
+  for (const origin of ["https://friend.example", `https://${site.host}`]) {
+    await using peer = await site.dial("/", { headers: { origin } });
+    assertEquals(await peer.call("echo", [origin]), origin);
+  }
+});
+
+Deno.test('serveWebSocket(): with origins "*" every page may connect', async () => {
+  await using site = new Site({ origins: "*" });
+  await using peer = await site.dial("/", { headers: { origin: "null" } });
+  assertEquals(await peer.call("echo", [1]), 1);
+});
+
+Deno.test("serveWebSocket(): a program that says no origin may connect", async () => {
+  await using site = new Site();
+  const conn = await Deno.connect({
+    hostname: "127.0.0.1",
+    port: Number(site.host.split(":")[1]),
+  });
+  const request = [
+    "GET / HTTP/1.1",
+    `Host: ${site.host}`,
+    "Connection: Upgrade",
+    "Upgrade: websocket",
+    "Sec-WebSocket-Version: 13",
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+  ].join("\r\n") + "\r\n\r\n";
+  await conn.write(new TextEncoder().encode(request));
+  const buffer = new Uint8Array(1_000);
+  const answer = new TextDecoder().decode(
+    buffer.subarray(0, (await conn.read(buffer))!),
+  );
+  assert(answer.startsWith("HTTP/1.1 101 "), answer);
+  conn.close();
+});
+
+Deno.test("serveWebSocket(): authenticate decides before the upgrade, by the request", async () => {
+  const asked: string[] = [];
+  await using site = new Site({
+    async authenticate(request, info) {
+      asked.push(
+        `${new URL(request.url).search} ${info?.remoteAddr !== undefined}`,
+      );
+      await turn();
+      switch (request.headers.get("authorization")) {
+        case "Bearer good":
+          return true;
+        case "Bearer old":
+          return new Response(null, { status: 419 });
+        default:
+          return false;
+      }
+    },
+  });
+  const as = (authorization: string) =>
+    site.dial("/?a=b", { headers: { authorization } });
+  await assertAnswer(site.dial(), "the server answered 401 Unauthorized");
+  await assertAnswer(as("Bearer old"), "the server answered 419");
+  await using peer = await as("Bearer good");
+  assertEquals(await peer.call("echo", [1]), 1);
+  assertEquals(asked, [" true", "?a=b true", "?a=b true"]);
+});
+
+Deno.test("serveWebSocket(): authenticate is not asked about what is refused anyway", async () => {
+  let asked = 0;
+  await using site = new Site({
+    path: "/rpc",
+    authenticate: () => ++asked > 0,
+  });
+  await site.get("/rpc");
+  await assertRejects(() => site.dial("/other"));
+  const headers = { origin: "https://evil.example" };
+  await assertRejects(() => site.dial("/rpc", { headers }));
+  assertEquals(asked, 0);
+});
+
+Deno.test("serveWebSocket(): onPeer has the request that authenticate saw, readable still", async () => {
+  const users = new WeakMap<Request, string>();
+  const seen = Promise.withResolvers<unknown[]>();
+  await using site = new Site({
+    authenticate(request) {
+      users.set(request, request.headers.get("x-user") ?? "nobody");
+      return true;
+    },
+    onPeer(peer, request) {
+      const user = users.get(request)!;
+      peer.handle("whoami", (_call, respond) => respond.return(user));
+      setTimeout(() => {
+        seen.resolve([request.url, request.headers.get("x-user")]);
+      }, 10);
+    },
+  });
+  await using peer = await site.dial("/?q", { headers: { "x-user": "Ann" } });
+  assertEquals(await peer.call("whoami"), "Ann");
+  assertEquals(await seen.promise, [`http://${site.host}/?q`, "Ann"]);
+});
+
+Deno.test("serveWebSocket(): an onPeer that throws costs its peer, and is reported", async () => {
+  const errors: unknown[] = [];
+  let peers = 0;
+  await using site = new Site({
+    onPeer() {
+      if (++peers === 1) throw new Error("not this one");
+    },
+    onError: (error) => errors.push((error as Error).message),
+  });
+  const first = await site.dial();
+  await within(first.closed, "the first to be closed");
+  await using second = await site.dial();
+  assertEquals(await second.call("echo", [1]), 1);
+  assertEquals(errors, ["not this one"]);
+});
+
+Deno.test("serveWebSocket(): the first protocol that both know is agreed to", async () => {
+  await using site = new Site({ protocols: ["qtalk.v2", "qtalk.v1"] });
+  const agreed = async (protocols: string[]) => {
+    const socket = new WebSocket(`ws://${site.host}`, protocols);
+    await new Promise((resolve) => socket.onopen = resolve);
+    const closed = new Promise((resolve) => socket.onclose = resolve);
+    socket.close();
+    await closed;
+    return socket.protocol;
+  };
+  assertEquals(await agreed(["other", "qtalk.v1", "qtalk.v2"]), "qtalk.v1");
+  await using peer = await site.dial("/", { protocols: "qtalk.v2" });
+  assertEquals(await peer.call("echo", [1]), 1);
+});
+
+Deno.test("serveWebSocket(): a request that only looks like one is refused", async () => {
+  await using site = new Site();
+  // Without a key and a version.
+  const conn = await Deno.connect({
+    hostname: "127.0.0.1",
+    port: Number(site.host.split(":")[1]),
+  });
+  await conn.write(new TextEncoder().encode(
+    `GET / HTTP/1.1\r\nHost: ${site.host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`,
+  ));
+  const buffer = new Uint8Array(1_000);
+  const answer = new TextDecoder().decode(
+    buffer.subarray(0, (await conn.read(buffer))!),
+  );
+  assert(answer.startsWith("HTTP/1.1 400 "), answer);
+  conn.close();
+});
+
+Deno.test("serveWebSocket(): a client that sends text is cut off, others go on", async () => {
+  const errors: unknown[] = [];
+  await using site = new Site({ onError: (error) => errors.push(error) });
+  await using peer = await site.dial();
+  const socket = new WebSocket(`ws://${site.host}`);
+  await new Promise((resolve) => socket.onopen = resolve);
+  socket.send("hello?");
+  const { code } = await new Promise<CloseEvent>((r) => socket.onclose = r);
+  assertEquals(code, 4002);
+  assertEquals(await peer.call("echo", [1]), 1);
+  assertEquals((errors[0] as MuxError).code, "protocol-error");
+});
+
+Deno.test("serveWebSocket(): a message that Deno refuses costs its own session only", async () => {
+  const errors: unknown[] = [];
+  await using site = new Site({ onError: (error) => errors.push(error) });
+  await using peer = await site.dial();
+  const socket = new WebSocket(`ws://${site.host}`);
+  await new Promise((resolve) => socket.onopen = resolve);
+  socket.send(new Uint8Array(64 * 1024 * 1024));
+  await new Promise((resolve) => socket.onclose = resolve);
+  assertEquals(await peer.call("echo", [1]), 1);
+  while (errors.length === 0) await turn();
+  assertEquals((errors[0] as MuxError).code, "connection-lost");
+});
+
+Deno.test("serveWebSocket(): closing the listener closes the peers, and whoever comes then is told 503", async () => {
+  await using site = new Site({ fallback: () => new Response("page") });
+  const { listener } = site.handler;
+  const iterator = listener[Symbol.asyncIterator]();
+  const peer = await site.dial();
+  const { value: served } = await iterator.next();
+  await listener.close();
+  await within(peer.closed, "the client to be closed");
+  await within(served!.closed, "the peer to be closed");
+  await listener.closed;
+  await assertAnswer(
+    site.dial(),
+    "the server answered 503 Service Unavailable",
+  );
+  assertEquals(await site.get("/"), [200, "page"]);
+});
+
+Deno.test("serveWebSocket(): who is being authenticated when the listener closes is told 503", async () => {
+  const decision = Promise.withResolvers<boolean>();
+  const asked = Promise.withResolvers<void>();
+  await using site = new Site({
+    authenticate() {
+      asked.resolve();
+      return decision.promise;
+    },
+  });
+  const dialing = watch(site.dial());
+  await asked.promise;
+  await site.handler.listener.close();
+  decision.resolve(true);
+  while (dialing.state === "pending") await turn();
+  assert(`${dialing.reason}`.includes("503"), `${dialing.reason}`);
+});
+
+Deno.test("serveWebSocket(): options out of range are an error at once", () => {
+  assertThrows(
+    () => serveWebSocket({ session: { maxChannels: 0 } }),
+    RangeError,
+  );
+});
+
+Deno.test("serveWebSocket(): a client that is gone without a word is noticed after idleTimeout", async () => {
+  await using site = new Site({ idleTimeout: 1 });
+  const iterator = site.handler.listener[Symbol.asyncIterator]();
+  const conn = await Deno.connect({
+    hostname: "127.0.0.1",
+    port: Number(site.host.split(":")[1]),
+  });
+  await conn.write(new TextEncoder().encode([
+    "GET / HTTP/1.1",
+    `Host: ${site.host}`,
+    "Connection: Upgrade",
+    "Upgrade: websocket",
+    "Sec-WebSocket-Version: 13",
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+    "\r\n",
+  ].join("\r\n")));
+  const { value: peer } = await iterator.next();
+  const error = await assertRejects(
+    () => within(peer!.closed, "the server to notice"),
+    MuxError,
+  );
+  assertEquals(error.code, "connection-lost");
+  conn.close();
+});
+
+Deno.test("serveWebSocket(): as `fetch` of a module it runs under `deno serve`, without a flag or permission", async () => {
+  const module = new URL("../tests/support/serve_module.ts", import.meta.url);
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["serve", "--port=0", "--host=127.0.0.1", module.href],
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+    env: { NO_COLOR: "1" },
+  }).spawn();
+  try {
+    let said = "";
+    let host: string | undefined;
+    const lines = child.stderr.pipeThrough(new TextDecoderStream());
+    for await (const piece of lines.values({ preventCancel: true })) {
+      said += piece;
+      host = /http:\/\/(127\.0\.0\.1:\d+)/.exec(said)?.[1];
+      if (host !== undefined) break;
+    }
+    assert(host !== undefined, said);
+    await using peer = await dial(`ws://${host}/`);
+    assertEquals(await peer.call("echo", ["served"]), "served");
+    assertEquals(await (await fetch(`http://${host}/`)).text(), "a page");
+    await lines.cancel();
+  } finally {
+    child.kill();
+    await child.status;
+  }
+});
