@@ -22,13 +22,23 @@ async function socketPath() {
 
 const handler = handlerFrom({ echo: (value: unknown) => value });
 
+const { os } = Deno.build;
+type Test = (name: string, fn: () => Promise<void>) => void;
+/** Deno has no Unix sockets on Windows. */
+const testUnix: Test = os === "windows" ? Deno.test.ignore : Deno.test;
+/**
+ * A backlog of 1 holds two connections on Linux and leaves a third without an
+ * answer. On macOS it holds one, and Windows refuses what it cannot hold.
+ */
+const testSilent: Test = os === "linux" ? Deno.test : Deno.test.ignore;
+
 Deno.test("a dialed TCP address is talked to", async () => {
   await using listener = await listen("tcp://127.0.0.1:0", { handler });
   await using peer = await dial(listener.addr);
   assertEquals(await peer.call("echo", ["hi"]), "hi");
 });
 
-Deno.test("a dialed Unix socket is talked to", async () => {
+testUnix("a dialed Unix socket is talked to", async () => {
   await using path = await socketPath();
   await using listener = await listen(path.address, { handler });
   assertEquals(listener.addr, path.address);
@@ -60,7 +70,8 @@ Deno.test("the dialing end answers calls too", async () => {
 
 Deno.test("sessions without RPC carry channels, half-closed and closed", async () => {
   await using path = await socketPath();
-  for (const address of ["tcp://127.0.0.1:0", path.address]) {
+  const unix = os === "windows" ? [] : [path.address];
+  for (const address of ["tcp://127.0.0.1:0", ...unix]) {
     await using listener = await listenSession(address);
     const echo = (async () => {
       for await (const session of listener) {
@@ -156,7 +167,7 @@ async function silent() {
   };
 }
 
-Deno.test("a dial that takes too long is given up", async () => {
+testSilent("a dial that takes too long is given up", async () => {
   using nobody = await silent();
   using time = new FakeTime();
   for (const open of [dial, dialSession]) {
@@ -177,7 +188,7 @@ Deno.test("a dial that takes too long is given up", async () => {
   }
 });
 
-Deno.test("a dial without a timeout has one of 30 seconds", async () => {
+testSilent("a dial without a timeout has one of 30 seconds", async () => {
   using nobody = await silent();
   using time = new FakeTime();
   const dialing = watch(dial(nobody.address));
@@ -190,7 +201,7 @@ Deno.test("a dial without a timeout has one of 30 seconds", async () => {
   assertEquals((dialing.reason as TalkError).code, "timeout");
 });
 
-Deno.test("a timeout too long for a timer is none", async () => {
+testSilent("a timeout too long for a timer is none", async () => {
   using nobody = await silent();
   for (const timeout of [Infinity, 2 ** 31]) {
     const giveUp = new AbortController();
@@ -205,7 +216,7 @@ Deno.test("a timeout too long for a timer is none", async () => {
   }
 });
 
-Deno.test("a signal gives a dial up, with its reason", async () => {
+testSilent("a signal gives a dial up, with its reason", async () => {
   using nobody = await silent();
   const giveUp = new AbortController();
   const dialing = dial(nobody.address, { signal: giveUp.signal });

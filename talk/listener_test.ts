@@ -101,6 +101,8 @@ for (const address of ADDRESSES) {
 
 /** Whether this machine has that address. */
 function available(hostname: string, port: number): boolean {
+  // Windows listens there, and cannot dial it.
+  if (hostname === "0.0.0.0" && Deno.build.os === "windows") return false;
   try {
     Deno.listen({ hostname, port }).close();
     return true;
@@ -109,16 +111,20 @@ function available(hostname: string, port: number): boolean {
   }
 }
 
-Deno.test("a listener on a Unix socket removes its file when it closes", async () => {
-  const folder = await Deno.makeTempDir();
-  const path = `${folder}/socket`;
-  for (let i = 0; i < 2; i++) {
-    const listener = await listen(`unix:${path}`, { handler });
-    assertEquals(listener.addr, `unix:${path}`);
-    await listener.close();
-    await assertRejects(() => Deno.stat(path), Deno.errors.NotFound);
-  }
-  await Deno.remove(folder);
+Deno.test({
+  name: "a listener on a Unix socket removes its file when it closes",
+  ignore: Deno.build.os === "windows", // where Deno has no Unix sockets
+  async fn() {
+    const folder = await Deno.makeTempDir();
+    const path = `${folder}/socket`;
+    for (let i = 0; i < 2; i++) {
+      const listener = await listen(`unix:${path}`, { handler });
+      assertEquals(listener.addr, `unix:${path}`);
+      await listener.close();
+      await assertRejects(() => Deno.stat(path), Deno.errors.NotFound);
+    }
+    await Deno.remove(folder);
+  },
 });
 
 Deno.test("an iterator gets what is accepted after it started", async () => {

@@ -236,7 +236,7 @@ Deno.test("100 channels whose windows grew share the budget when their readers s
 
 Deno.test("the process of a receiver stays small while 100 channels are offered 1 GiB each", async () => {
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-check", "--allow-net=127.0.0.1", receiver.pathname],
+    args: ["run", "--no-check", "--allow-net=127.0.0.1", receiver.href],
     stdin: "piped",
     stdout: "piped",
   }).spawn();

@@ -6,7 +6,7 @@ import { within } from "../support/within.ts";
 
 const CLIENTS = 50;
 const KILLS = 10;
-const SCRIPT = new URL("../support/mortal_server.ts", import.meta.url).pathname;
+const SCRIPT = new URL("../support/mortal_server.ts", import.meta.url).href;
 
 /** A server in a process of its own. */
 async function start(address: string, log: string): Promise<Deno.ChildProcess> {

@@ -188,7 +188,8 @@ Deno.test("WebSocket dialing: behind TLS, with a certificate that is trusted", a
     args: [
       "run",
       "--allow-net=localhost",
-      `--cert=${tls("ca.pem").pathname}`,
+      // On Windows a URL's path is /C:/…, and the file's is C:/…
+      `--cert=${tls("ca.pem").pathname.replace(/^\/(?=\w:)/, "")}`,
       new URL("../../../tests/support/websocket_echo.ts", import.meta.url).href,
       address,
     ],
