@@ -235,7 +235,11 @@ Deno.test("proxy: rejects if somebody else accepts the channels", async () => {
   await using taken = qmux(left);
   await using other = qmux(right);
   taken.accept(() => {});
-  await assertRejects(() => proxy(taken, other), MuxError, "somebody else");
+  await assertRejects(
+    () => proxy(taken, other),
+    MuxError,
+    "there is a handler already",
+  );
 });
 
 /** A channel that is not this library's own. */

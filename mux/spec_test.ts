@@ -1,6 +1,6 @@
 /** Whether mux/SPEC.md tells the truth where a program can see it. */
+import { encodeFrame, type Frame } from "../tests/support/wire.ts";
 import { assert, assertEquals } from "@std/assert";
-import { encodeFrame, type Frame } from "./wire/frame.ts";
 import { DEFAULT_SESSION_OPTIONS } from "./options.ts";
 
 const ROOT = new URL("../", import.meta.url);

@@ -5,9 +5,8 @@
  * @module
  */
 import { assertEquals } from "@std/assert";
-import type { Frame } from "../../mux/wire/frame.ts";
 import { scriptedSession } from "../support/raw_peer.ts";
-import { adjust, close, data, eof, open } from "../support/wire.ts";
+import { adjust, close, data, eof, type Frame, open } from "../support/wire.ts";
 import { turn, watch } from "../support/within.ts";
 import { scripted } from "./scripted.ts";
 import { assertCode, failure } from "./session_pair.ts";

@@ -4,12 +4,11 @@
  * @module
  */
 import { assert } from "@std/assert";
-import type { Frame } from "../../mux/wire/frame.ts";
 import type { SessionOptions } from "../../mux/options.ts";
 import type { Session } from "../../mux/types.ts";
 import type { Channel } from "../../mux/types.ts";
 import { type RawPeer, scriptedSession } from "../support/raw_peer.ts";
-import { confirm, GO_WINDOW, open } from "../support/wire.ts";
+import { confirm, type Frame, GO_WINDOW, open } from "../support/wire.ts";
 import { within } from "../support/within.ts";
 import { assertCode, failure, Pipe } from "./session_pair.ts";
 
@@ -93,7 +92,7 @@ export async function violate(
   const error = await failure(session.closed);
   assertCode(error, "protocol-error");
   const { message } = error as Error;
-  const attempted = "Cannot go on with session: ";
+  const attempted = "Cannot continue session: ";
   assert(message.startsWith(attempted), message);
   return message.slice(attempted.length);
 }

@@ -123,7 +123,7 @@ Deno.test("a peer that reads no answers is cut off where maxQueuedReplySize says
   await raw.send(open(21));
   const error = await assertRejects(() => session.closed, MuxError);
   assertEquals(error.code, "limit-exceeded");
-  assert(error.message.includes("105 bytes of answers"), error.message);
+  assert(error.message.includes("105 bytes of replies"), error.message);
 });
 
 Deno.test("a peer that calls and reads nothing is cut off, its answers bounded", async () => {

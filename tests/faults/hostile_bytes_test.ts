@@ -170,7 +170,7 @@ Deno.test("a frame for an OPEN that nobody accepted yet ends the session: it has
     assertEquals(session.usage, { channels: 0, slots: 1 });
     await raw.send(guess);
     const error = await within(session.closed.catch((e) => e), "the end");
-    assertIsError(error, MuxError, "came for channel 0, never opened");
+    assertIsError(error, MuxError, "for channel 0, which was never opened");
     assertEquals(await raw.rest(), []);
   }
 });
@@ -198,7 +198,11 @@ for (const size of [0, 8, 2 ** 31 + 1]) {
     const { sender } = await raw.expect("open");
     await raw.send(confirm(sender, 1, 1_000, size));
     const error = await within(session.closed.catch((e) => e), "the end");
-    assertIsError(error, MuxError, `a packet size of ${size} was confirmed`);
+    assertIsError(
+      error,
+      MuxError,
+      `received OPEN_CONFIRM with a maximum packet size of ${size}`,
+    );
     assertEquals(error.code, "protocol-error");
     assertEquals(await opening, error);
   });
@@ -212,7 +216,7 @@ Deno.test("a second OPEN_CONFIRM for one OPEN ends the session", async () => {
   await opening;
   await raw.send(confirm(sender, 2));
   const error = await within(session.closed.catch((e) => e), "the end");
-  assertIsError(error, MuxError, `OPEN_CONFIRM came for channel ${sender}`);
+  assertIsError(error, MuxError, `received OPEN_CONFIRM for channel ${sender}`);
 });
 
 Deno.test("credit granted before CONFIRM counts, and may not overflow with it", async () => {
@@ -221,6 +225,6 @@ Deno.test("credit granted before CONFIRM counts, and may not overflow with it", 
   const { sender } = await raw.expect("open");
   await raw.send(adjust(sender, 2 ** 31), confirm(sender, 1, 2 ** 31));
   const error = await within(session.closed.catch((e) => e), "the end");
-  assertIsError(error, MuxError, "past 2^32 - 1");
+  assertIsError(error, MuxError, "exceeds 2^32 - 1");
   assertEquals(await opening, error);
 });

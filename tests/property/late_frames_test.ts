@@ -7,7 +7,6 @@
  */
 import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
 import type { Channel, Session } from "@qtalk/qtalk";
-import type { Frame } from "../../mux/wire/frame.ts";
 import { forSeeds, type Random } from "../support/random.ts";
 import { type RawPeer, scriptedSession } from "../support/raw_peer.ts";
 import {
@@ -17,6 +16,7 @@ import {
   confirm,
   data,
   eof,
+  type Frame,
   open,
 } from "../support/wire.ts";
 import { turn, within } from "../support/within.ts";

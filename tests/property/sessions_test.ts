@@ -17,7 +17,10 @@ import {
   type SessionOptions,
 } from "@qtalk/qtalk";
 import type { QmuxChannel } from "../../mux/channel/channel.ts";
-import { resolveOptions } from "../../mux/options.ts";
+import {
+  type ResolvedSessionOptions,
+  resolveOptions,
+} from "../../mux/options.ts";
 import { memoryTransports } from "../../mux/transport/memory.ts";
 import { forSeeds, type Random } from "../support/random.ts";
 import { chopped, type Side, WireModel } from "../support/wire_model.ts";
@@ -138,7 +141,7 @@ function anyOptions(random: Random): SessionOptions {
 class World {
   readonly random: Random;
   readonly wire = new WireModel();
-  readonly options: Record<Side, Required<SessionOptions>>;
+  readonly options: Record<Side, ResolvedSessionOptions>;
   readonly sessions: Record<Side, Session>;
   readonly links: Link[] = [];
   readonly #accepted: Record<Side, Map<number, QmuxChannel>> = {
