@@ -15,7 +15,7 @@ import { Opcode } from "./frames.ts";
 interface Lab {
   client: Transport;
   server: ScriptedServer;
-  /** How many writes the connection below has seen. */
+  /** The number of writes to the connection. */
   writes(): number;
 }
 
@@ -23,7 +23,7 @@ function clientTest(
   behaviour: string,
   body: (lab: Lab) => Promise<void>,
 ): void {
-  Deno.test(`WebSocket client: ${behaviour}`, async () => {
+  Deno.test(`webSocketClient: ${behaviour}`, async () => {
     const [near, far] = memoryTransports();
     let writes = 0;
     const counting: Transport = {
@@ -45,7 +45,7 @@ function clientTest(
   });
 }
 
-/** Reads until the end, all the time. */
+/** Reads until the end. */
 async function readAll(transport: Transport): Promise<string> {
   let all = "";
   for (;;) {
@@ -65,7 +65,7 @@ function closeFrame(code: number, reason = ""): Uint8Array {
 }
 
 clientTest(
-  "what is written is one binary message, and one write",
+  "write() sends one binary message in one write",
   async ({ client, server, writes }) => {
     for (const size of [1, 1_025, 300_000]) {
       const before = writes();
@@ -79,7 +79,7 @@ clientTest(
 );
 
 clientTest(
-  "more than 1 MiB is several messages",
+  "write() sends more than 1 MiB in several messages",
   async ({ client, server }) => {
     const writing = client.write(new Uint8Array(2.5 * 1024 * 1024));
     const sizes: number[] = [];
@@ -94,7 +94,7 @@ clientTest(
 );
 
 clientTest(
-  "borders of messages mean nothing to what is read",
+  "read() ignores the boundaries of messages",
   async ({ client, server }) => {
     const reading = readAll(client);
     server.send(
@@ -107,7 +107,7 @@ clientTest(
   },
 );
 
-Deno.test("WebSocket client: what came with the handshake is read first", async () => {
+Deno.test("webSocketClient: reads first what arrived with the handshake", async () => {
   const [near] = memoryTransports();
   const client = webSocketClient(near, serverFrame(Opcode.BINARY, "early"));
   assertEquals(text((await client.read())!), "early");
@@ -115,10 +115,10 @@ Deno.test("WebSocket client: what came with the handshake is read first", async 
 });
 
 clientTest(
-  "PING is answered by PONG with its payload, unasked PONG by nothing",
+  "answers PING with its payload, and an unsolicited PONG with nothing",
   async ({ client, server }) => {
     void readAll(client);
-    server.send(serverFrame(Opcode.PONG, "unasked"));
+    server.send(serverFrame(Opcode.PONG, "unsolicited"));
     server.send(serverFrame(Opcode.PING, "still there?"));
     assertEquals(described(await server.frame()), [
       Opcode.PONG,
@@ -127,11 +127,11 @@ clientTest(
   },
 );
 
-Deno.test("WebSocket client: PONG waits for the message that is being written, and of many only the last is sent", async () => {
+Deno.test("webSocketClient: PONG waits for a pending write, and answers the last of several PINGs", async () => {
   const [near, far] = memoryTransports();
   const client = webSocketClient(near, new Uint8Array(0));
   void readAll(client);
-  // Nobody reads at the far end yet.
+  // The server does not read yet.
   const writing = watch(client.write(utf8("slow")));
   for (const word of ["one", "two", "three"]) {
     await far.write(serverFrame(Opcode.PING, word));
@@ -148,18 +148,18 @@ Deno.test("WebSocket client: PONG waits for the message that is being written, a
 });
 
 clientTest(
-  "closeWrite() says CLOSE, and reading goes on up to the server's",
+  "closeWrite() sends CLOSE, and reading continues until the server's CLOSE",
   async ({ client, server }) => {
     const reading = readAll(client);
     await client.closeWrite();
     const { opcode, payload } = (await server.frame())!;
     assertEquals([opcode, [...payload]], [Opcode.CLOSE, [0x03, 0xe8]]);
     server.send(
-      serverFrame(Opcode.BINARY, "last words"),
+      serverFrame(Opcode.BINARY, "the rest"),
       closeFrame(1000),
     );
-    assertEquals(await reading, "last words");
-    // CLOSE is said once.
+    assertEquals(await reading, "the rest");
+    // CLOSE is sent once.
     await client.closeWrite();
     await client.close();
     assertEquals(await server.frame(), undefined);
@@ -167,7 +167,7 @@ clientTest(
 );
 
 clientTest(
-  "after CLOSE of either side nothing is written",
+  "writes nothing after a CLOSE of either side",
   async ({ client, server }) => {
     const reading = readAll(client);
     server.send(closeFrame(1000));
@@ -186,7 +186,7 @@ clientTest(
 
 for (const code of [1000, 1001, 1012, 1013]) {
   clientTest(
-    `CLOSE ${code} is a good end, and is answered`,
+    `CLOSE ${code} is a clean end and is answered`,
     async ({ client, server }) => {
       const reading = readAll(client);
       server.send(closeFrame(code));
@@ -199,7 +199,7 @@ for (const code of [1000, 1001, 1012, 1013]) {
 }
 
 clientTest(
-  "CLOSE without a code is a good end, answered by 1000",
+  "CLOSE without a status code is a clean end and is answered with 1000",
   async ({ client, server }) => {
     const reading = readAll(client);
     server.send(serverFrame(Opcode.CLOSE));
@@ -209,44 +209,52 @@ clientTest(
 );
 
 clientTest(
-  "CLOSE for a fault is an error that says so",
+  "CLOSE with another status code is an error that has the reason",
   async ({ client, server }) => {
     const reading = readAll(client);
     server.send(closeFrame(1009, "too long"));
     await assertRejects(
       () => reading,
       Error,
-      "the other end closed the WebSocket: 1009 too long",
+      "the peer closed the WebSocket: 1009 too long",
     );
   },
 );
 
 clientTest(
-  "a connection that ends without CLOSE has broken off",
+  "a connection that ends without CLOSE is an error",
   async ({ client, server }) => {
     server.send(serverFrame(Opcode.BINARY, "some"));
     assertEquals(text((await client.read())!), "some");
     await server.end();
-    await assertRejects(() => client.read(), Error, "the WebSocket broke off");
+    await assertRejects(
+      () => client.read(),
+      Error,
+      "the WebSocket ended without CLOSE",
+    );
   },
 );
 
 clientTest(
-  "what came before a broken frame is read; then comes the error, and the server is told",
+  "a bad frame is an error after what arrived before it, and the server gets CLOSE",
   async ({ client, server }) => {
     server.send(
       serverFrame(Opcode.BINARY, "good"),
       serverFrame(Opcode.TEXT, "bad"),
     );
     assertEquals(text((await client.read())!), "good");
-    const error = await assertRejects(() => client.read(), MuxError, "of text");
+    const error = await assertRejects(
+      () => client.read(),
+      MuxError,
+      "received a text message",
+    );
     assertEquals(error.code, "protocol-error");
     const { opcode, payload } = (await server.frame())!;
     assertEquals([opcode, [...payload]], [Opcode.CLOSE, [0x03, 0xea]]);
   },
 );
 
-clientTest("close() waits for nobody", async ({ client }) => {
+clientTest("close() does not wait for the server", async ({ client }) => {
   const reading = watch(readAll(client));
   await client.close();
   while (reading.state === "pending") await turn();
