@@ -1,3 +1,5 @@
+export { turn } from "./turn.ts";
+
 /** Milliseconds after which a test that waits has failed: far beyond need. */
 const PATIENCE = 20_000;
 
@@ -42,9 +44,4 @@ export function watch(promise: PromiseLike<unknown>): Watched {
     watched.reason = reason;
   });
   return watched;
-}
-
-/** Lets everything that is ready run: microtasks, and one turn of the loop. */
-export function turn(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 0));
 }
