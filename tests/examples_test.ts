@@ -203,7 +203,7 @@ for (const path of examples()) {
   if (ignore) missing.add(`${path}: there is no ${needed} command`);
 
   Deno.test({
-    name: `${path} prints what its header says`,
+    name: `example ${path}: prints what its header says`,
     ignore,
     async fn() {
       if (stays && first === undefined) {
@@ -222,7 +222,7 @@ for (const path of examples()) {
 
   for (const flag of args.filter((arg) => arg.startsWith("--allow"))) {
     Deno.test({
-      name: `${path} needs ${flag}`,
+      name: `example ${path}: needs ${flag} and says so`,
       ignore,
       async fn() {
         const fewer = args.filter((arg) => arg !== flag);

@@ -6,7 +6,7 @@
  */
 import { assertEquals } from "@std/assert";
 import type { Frame } from "../../mux/wire/frame.ts";
-import { scriptedSession } from "../support/raw_peer.ts";
+import { test } from "../support/harness.ts";
 import { adjust, close, data, eof, open } from "../support/wire.ts";
 import { turn, watch } from "../support/within.ts";
 import { scripted } from "./scripted.ts";
@@ -157,8 +157,8 @@ scripted(
   },
 );
 
-Deno.test("closing on the wire: channel.close() resolves when CLOSE has gone to the transport", async () => {
-  const { session, raw } = scriptedSession({ closeTimeout: 1 }, {
+test("closing on the wire: channel.close() resolves when CLOSE has gone to the transport", async (t) => {
+  const { session, raw } = t.script({ closeTimeout: 1 }, {
     reading: false,
   });
   const accepting = session[Symbol.asyncIterator]().next();

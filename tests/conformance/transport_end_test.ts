@@ -8,7 +8,8 @@ import { assert, assertEquals } from "@std/assert";
 import { qmux } from "../../mux/session.ts";
 import type { Session } from "../../mux/types.ts";
 import { connTransport } from "../../mux/transport/conn.ts";
-import { RawPeer, scriptedSession } from "../support/raw_peer.ts";
+import { test } from "../support/harness.ts";
+import { RawPeer } from "../support/raw_peer.ts";
 import { close, concat, data, eof, open, text, utf8 } from "../support/wire.ts";
 import { turn } from "../support/within.ts";
 import { scripted } from "./scripted.ts";
@@ -93,7 +94,7 @@ function failing(error: Error, ...bytes: Uint8Array[]): Session {
   });
 }
 
-Deno.test("end of the transport: a transport that fails rejects closed, with its error as the cause", async () => {
+test("end of the transport: a transport that fails rejects closed, with its error as the cause", async (t) => {
   const broken = new Error("no route any more");
   const session = failing(broken, open(5));
   const error = await failure(session.closed);
@@ -101,20 +102,20 @@ Deno.test("end of the transport: a transport that fails rejects closed, with its
   assertEquals((error as Error).cause, broken);
 });
 
-Deno.test("end of the transport: a reset between two frames is an end like any other", async () => {
+test("end of the transport: a reset between two frames is an end like any other", async (t) => {
   const reset = new Deno.errors.ConnectionReset("reset by peer");
   await failing(reset, open(5)).closed;
   const code = Object.assign(new Error("read"), { code: "ECONNRESET" });
   await failing(code, open(5)).closed;
 });
 
-Deno.test("end of the transport: a reset inside a frame is a loss", async () => {
+test("end of the transport: a reset inside a frame is a loss", async (t) => {
   const reset = new Deno.errors.ConnectionReset("reset by peer");
   const session = failing(reset, open(5), open(6).subarray(0, 4));
   await assertFails(session.closed, "connection-lost");
 });
 
-Deno.test("end of the transport: a socket closed with bytes unread resets the other, which ends cleanly", async () => {
+test("end of the transport: a socket closed with bytes unread resets the other, which ends cleanly", async (t) => {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const [dialled, accepted] = await Promise.all([
     Deno.connect({ hostname: "127.0.0.1", port: listener.addr.port }),
@@ -139,7 +140,7 @@ Deno.test("end of the transport: a socket closed with bytes unread resets the ot
   listener.close();
 });
 
-Deno.test("end of the transport: what the peer said before a write to it failed is read to its end", async () => {
+test("end of the transport: what the peer said before a write to it failed is read to its end", async (t) => {
   const chunks = [open(5), data(0, "goodbye"), close(0)];
   const gate = Promise.withResolvers<void>();
   const session = qmux({
@@ -160,7 +161,7 @@ Deno.test("end of the transport: what the peer said before a write to it failed 
   await session.closed;
 });
 
-Deno.test("end of the transport: a write that failed ends the session, though the peer never does", async () => {
+test("end of the transport: a write that failed ends the session, though the peer never does", async (t) => {
   const broken = new Error("broken pipe");
   const end = Promise.withResolvers<null>();
   const session = qmux({
@@ -176,8 +177,8 @@ Deno.test("end of the transport: a write that failed ends the session, though th
   assertCode(await opening, "connection-lost");
 });
 
-Deno.test("end of the transport: close() ends in time, though the transport takes nothing", async () => {
-  const { session, raw } = scriptedSession({ closeTimeout: 1 }, {
+test("end of the transport: close() ends in time, though the transport takes nothing", async (t) => {
+  const { session, raw } = t.script({ closeTimeout: 1 }, {
     reading: false,
   });
   const opening = failure(session.open());
@@ -197,7 +198,7 @@ Deno.test("end of the transport: close() ends in time, though the transport take
   await stuck.close();
 });
 
-Deno.test("end of the transport: nothing is read nor written after the end", async () => {
+test("end of the transport: nothing is read nor written after the end", async (t) => {
   const calls: string[] = [];
   const reads: PromiseWithResolvers<Uint8Array | null>[] = [];
   const session = qmux({
@@ -235,7 +236,7 @@ Deno.test("end of the transport: nothing is read nor written after the end", asy
   );
 });
 
-Deno.test("end of the transport: a write that failed fails all writers at once, and readers go on", async () => {
+test("end of the transport: a write that failed fails all writers at once, and readers go on", async (t) => {
   const chunks = [open(5, 100), data(0, "still on its way")];
   const gate = Promise.withResolvers<void>();
   const broken = new Error("broken pipe");

@@ -11,6 +11,7 @@ import {
   RemoteError,
   RpcError,
 } from "@qtalk/qtalk";
+import { test } from "../support/harness.ts";
 import { within } from "../support/within.ts";
 
 const service: Handler = handlerFrom({ echo: (value: unknown) => value });
@@ -97,9 +98,9 @@ const HANDLERS: Record<string, { handler: Handler; text: string }> = {
 };
 
 for (const [what, { handler, text }] of Object.entries(HANDLERS)) {
-  Deno.test(`a handler that ${what} is an error response`, async () => {
+  test(`handler errors: a handler that ${what} is an error response`, async (t) => {
     const errors: unknown[] = [];
-    const [client, server] = memoryPair(
+    const [client, server] = t.pair(
       {},
       { handler: service, onError: (error) => errors.push(error) },
     );
@@ -118,8 +119,8 @@ for (const [what, { handler, text }] of Object.entries(HANDLERS)) {
   });
 }
 
-Deno.test("a handler that never answers holds no place once its callers have given up and it is done", async () => {
-  const [client, server] = memoryPair({}, {
+test("maxConcurrentCalls: a handler that was given up counts until it is done", async (t) => {
+  const [client, server] = t.pair({}, {
     handler: service,
     maxConcurrentCalls: 4,
   });
@@ -149,8 +150,8 @@ Deno.test("a handler that never answers holds no place once its callers have giv
   assertEquals(server.session.usage.slots, 0);
 });
 
-Deno.test("a value that a handler waits for when it returns is the end, and leaves nothing running", async () => {
-  const [client, server] = memoryPair({}, { maxConcurrentCalls: 1 });
+test("call.receive(): resolves with the end when the handler has returned", async (t) => {
+  const [client, server] = t.pair({}, { maxConcurrentCalls: 1 });
   server.handle("hasty", async (call, respond) => {
     const first = await call.receive();
     const second = call.receive();

@@ -20,6 +20,7 @@ import {
   qmux,
   type Transport,
 } from "@qtalk/qtalk";
+import { test } from "../support/harness.ts";
 import { within } from "../support/within.ts";
 
 /** A peer, and a way to make the process at its other end vanish. */
@@ -124,7 +125,7 @@ async function code(promise: Promise<unknown>): Promise<string> {
 }
 
 for (const [over, connect] of Object.entries(PAIRS)) {
-  Deno.test(`a peer that vanishes settles all calls with connection-lost: ${over}`, async () => {
+  test(`connection loss: all calls reject with connection-lost when the peer vanishes, over ${over}`, async (t) => {
     const calls = 40;
     let waiting = calls + 5;
     const allStarted = Promise.withResolvers<void>();
@@ -184,7 +185,7 @@ for (const [over, connect] of Object.entries(PAIRS)) {
   });
 }
 
-Deno.test("a handler's signal aborts when its caller vanishes, whether it has answered or not", async () => {
+test("call.signal: aborts when the caller vanishes, whether the handler has answered or not", async (t) => {
   const [left, right] = memoryTransports();
   const server = new Peer(qmux(left));
   const client = new Peer(qmux(right));
@@ -218,7 +219,7 @@ Deno.test("a handler's signal aborts when its caller vanishes, whether it has an
   await wait;
 });
 
-Deno.test("close() ends in time over a duplex whose sink takes nothing", async () => {
+test("session.close(): ends in time over a duplex whose sink takes nothing", async (t) => {
   const stuck = Promise.withResolvers<void>();
   const session = qmux({
     readable: new ReadableStream({}),
@@ -231,7 +232,7 @@ Deno.test("close() ends in time over a duplex whose sink takes nothing", async (
   stuck.resolve();
 });
 
-Deno.test("close() ends in time over streams that nobody reads", async () => {
+test("session.close(): ends in time over streams that are not read", async (t) => {
   const out = new TransformStream<Uint8Array, Uint8Array>();
   const session = qmux({
     readable: new ReadableStream({}),
@@ -243,7 +244,7 @@ Deno.test("close() ends in time over streams that nobody reads", async () => {
   await out.readable.cancel();
 });
 
-Deno.test("a duplex that fails says why, as the cause of the session's end", async () => {
+test("session.closed: rejects with the error of its duplex as the cause", async (t) => {
   const failure = new TypeError("the wire melted");
   const session = qmux({
     readable: new ReadableStream({
@@ -257,7 +258,7 @@ Deno.test("a duplex that fails says why, as the cause of the session's end", asy
   assertEquals([error.code, error.cause], ["connection-lost", failure]);
 });
 
-Deno.test("a duplex that gives what is no bytes ends its session with connection-lost", async () => {
+test("session.closed: rejects with connection-lost if its duplex gives no bytes", async (t) => {
   const session = qmux({
     readable: new ReadableStream({
       start(controller) {

@@ -15,8 +15,8 @@ import {
   type Session,
   type SessionOptions,
 } from "@qtalk/qtalk";
+import { test } from "../support/harness.ts";
 import { liveBuffers } from "../support/memory.ts";
-import { scriptedSession } from "../support/raw_peer.ts";
 import { concat, data } from "../support/wire.ts";
 import { turn, watch, within } from "../support/within.ts";
 import { held, keep, openRaw } from "./kept.ts";
@@ -67,7 +67,7 @@ const PAIRS: Record<
 };
 
 for (const [over, pair] of Object.entries(PAIRS)) {
-  Deno.test(`1 GiB offered over ${over} to a reader that takes nothing waits in write(), and a window is held`, async () => {
+  test(`memory: of 1 GiB offered over ${over} to a reader that takes nothing one window is held`, async (t) => {
     const [sender, receiver, ending] = await pair({});
     await using _ = ending;
     const kept = keep(receiver);
@@ -94,7 +94,7 @@ for (const [over, pair] of Object.entries(PAIRS)) {
     writer.closed.catch(() => {});
   });
 
-  Deno.test(`a window that a fast reader over ${over} made grow holds no more than its maximum once the reader stops`, async () => {
+  test(`memory: a grown window over ${over} holds no more than maxWindowSize when its reader stops`, async (t) => {
     const [sender, receiver, ending] = await pair({});
     await using _ = ending;
     const kept = keep(receiver);
@@ -169,7 +169,7 @@ function* fill(
 }
 
 for (const [name, shape] of Object.entries(SHAPES)) {
-  Deno.test(`100 channels that nobody reads stay within the stated bound: ${name}`, async () => {
+  test(`memory: 100 channels that are not read stay within the stated bound, sent ${name}`, async (t) => {
     const { window: initialWindowSize } = shape;
     const options = {
       maxChannels: 100,
@@ -177,7 +177,7 @@ for (const [name, shape] of Object.entries(SHAPES)) {
       windowBudgetSize: 0,
     };
     const bound = 100 * initialWindowSize;
-    const { session, raw } = scriptedSession(options);
+    const { session, raw } = t.script(options);
     const kept = keep(session);
     const ids = await openRaw(raw, 100);
     const before = await liveBuffers();
@@ -197,7 +197,7 @@ for (const [name, shape] of Object.entries(SHAPES)) {
   });
 }
 
-Deno.test("100 channels whose windows grew share the budget when their readers stop", async () => {
+test("windowBudgetSize: bounds 100 channels whose windows grew when their readers stop", async (t) => {
   const options: SessionOptions = {
     maxChannels: 100,
     initialWindowSize: 16 * KIB,
@@ -234,7 +234,7 @@ Deno.test("100 channels whose windows grew share the budget when their readers s
   assertLessOrEqual(alive, bound + SLACK);
 });
 
-Deno.test("the process of a receiver stays small while 100 channels are offered 1 GiB each", async () => {
+test("memory: the process of a receiver stays small while 100 channels are offered 1 GiB each", async (t) => {
   const child = new Deno.Command(Deno.execPath(), {
     args: ["run", "--no-check", "--allow-net=127.0.0.1", receiver.pathname],
     stdin: "piped",

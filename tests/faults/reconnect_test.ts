@@ -81,7 +81,7 @@ class Worker {
 }
 
 for (const scheme of ["tcp", "ws"]) {
-  Deno.test(`faults: a server that is killed ${KILLS} times under ${CLIENTS} clients over ${scheme} gets all of them back, and no call twice`, async () => {
+  Deno.test(`reconnect: ${CLIENTS} clients over ${scheme} come back after each of ${KILLS} kills, and no call runs twice`, async () => {
     const directory = await Deno.makeTempDir({ prefix: "qtalk_reconnect_" });
     const log = `${directory}/log`;
     const probe = Deno.listen({ port: 0, hostname: "127.0.0.1" });

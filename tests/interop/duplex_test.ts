@@ -26,13 +26,13 @@ const VALUES: readonly unknown[] = [
   "x".repeat(60_000),
 ];
 
-test("our calls", async ({ ours }) => {
+test("duplex interop: it answers our calls", async ({ ours }) => {
   for (const value of VALUES) {
     assertEquals(await ours.call("echo", value), value);
   }
 });
 
-test("our handlers", async ({ theirs, codec }) => {
+test("duplex interop: our handlers answer its calls", async ({ theirs, codec }) => {
   for (const value of VALUES) {
     const { value: back } = await theirs.call("echo", value);
     // cbor-x makes a bigint of any integer of 64 bits, and sends floats itself.
@@ -42,26 +42,26 @@ test("our handlers", async ({ theirs, codec }) => {
   }
 });
 
-test("errors of theirs", async ({ ours }) => {
+test("duplex interop: errors of its handlers are a RemoteError with their text", async ({ ours }) => {
   const failed = await assertRejects(() => ours.call("fail"), RemoteError);
   assertEquals(failed.text, "no, not that");
   const unknown = await assertRejects(() => ours.call("nope"), RemoteError);
   assertEquals(unknown.text, "not found: nope");
 });
 
-test("errors of ours", async ({ theirs }) => {
+test("duplex interop: errors of our handlers are rejections with their text there", async ({ theirs }) => {
   const outcome = (selector: string) =>
     theirs.call(selector, null).catch((text) => text);
   assertEquals(await outcome("fail"), "no, not that");
   assertEquals(await outcome("nope"), "not found: /nope");
 });
 
-test("a call from inside a handler of either to its caller", async ({ ours, theirs }) => {
+test("duplex interop: a handler of either calls its caller back", async ({ ours, theirs }) => {
   assertEquals(await ours.call("back", { a: [1] }), { a: [1] });
   assertEquals((await theirs.call("back", { a: [1] })).value, { a: [1] });
 });
 
-test("functions with their names, which are lower-cased there", async ({ ours, theirs }) => {
+test("duplex interop: its functions are found by their names, which it makes lower case", async ({ ours, theirs }) => {
   const names = duplex.handlerFrom({
     Add: (a: number, b: number) => a + b,
     inner: duplex.handlerFrom({ Deep: () => "deep" }),
@@ -75,14 +75,14 @@ test("functions with their names, which are lower-cased there", async ({ ours, t
   }
 });
 
-test("a selector of which they turn only the first dot into a slash", async ({ ours, theirs }) => {
+test("duplex interop: it turns only the first dot of a selector into a slash", async ({ ours, theirs }) => {
   theirs.handle("a.b.c", duplex.handlerFrom(() => "found"));
   assertEquals(await ours.call("a.b.c", []), "found");
   const error = await assertRejects(() => ours.call("a/b/c", []), RemoteError);
   assertEquals(error.text, "not found: a/b/c");
 });
 
-test("values streamed to them and back", async ({ ours }) => {
+test("duplex interop: values are streamed to it and back", async ({ ours }) => {
   await using response = await ours.request("stream", "first");
   assert(response.continued);
   assertEquals(response.value, "first");
@@ -94,7 +94,7 @@ test("values streamed to them and back", async ({ ours }) => {
   assertEquals(await response.receive(), undefined);
 });
 
-test("values streamed to us and back, with an end", async ({ theirs }) => {
+test("duplex interop: values are streamed to us and back, up to their end", async ({ theirs }) => {
   const response = await theirs.call("stream", "first");
   assert(response.continue);
   assertEquals(response.value, "first");
@@ -106,7 +106,7 @@ test("values streamed to us and back, with an end", async ({ theirs }) => {
   assertEquals(await response.receive(), null);
 });
 
-test("arguments streamed to them", async ({ ours, theirs }) => {
+test("duplex interop: arguments are streamed to it", async ({ ours, theirs }) => {
   theirs.handle(
     "sum",
     duplex.HandlerFunc(async (respond, call) => {
@@ -127,7 +127,7 @@ test("arguments streamed to them", async ({ ours, theirs }) => {
 
 const PAYLOAD = new Uint8Array(1_000_000).map((_, i) => i * 7 + (i >> 8));
 
-test("bytes to them and back, half-closed", async ({ ours }) => {
+test("duplex interop: bytes go to it and back over a half-closed channel", async ({ ours }) => {
   const { channel } = await ours.request("bytes");
   const { readable, writable } = channel!;
   const [, back] = await Promise.all([
@@ -138,7 +138,7 @@ test("bytes to them and back, half-closed", async ({ ours }) => {
   await channel!.close();
 });
 
-test("bytes to us and back, half-closed", async ({ theirs }) => {
+test("duplex interop: bytes come to us and go back over a half-closed channel", async ({ theirs }) => {
   const { channel } = await theirs.call("bytes", null);
   const back = new Uint8Array(PAYLOAD.length);
   const receive = async () => {
@@ -156,7 +156,7 @@ test("bytes to us and back, half-closed", async ({ theirs }) => {
   assert(equal(back, PAYLOAD));
 });
 
-test("500 calls at once, each way", async ({ ours, theirs }) => {
+test("duplex interop: 500 calls at once are answered each way", async ({ ours, theirs }) => {
   const numbers = Array.from({ length: 500 }, (_, i) => i);
   const [there, here] = await Promise.all([
     Promise.all(numbers.map((i) => ours.call("echo", [i]))),
@@ -168,13 +168,13 @@ test("500 calls at once, each way", async ({ ours, theirs }) => {
   assertEquals(here, numbers.map((i) => [i]));
 });
 
-test("calls that leave no channel without a call, which it breaks on", async ({ ours }) => {
+test("duplex interop: our calls leave no channel without a call, on which it breaks", async ({ ours }) => {
   for (let i = 0; i < 5; i++) await ours.call("echo", i);
   // Ends the session; a channel that waits for a call would end with it.
   await ours.close();
 });
 
-test("a call given up", async ({ ours, theirs }) => {
+test("duplex interop: a call that is given up leaves the session in order", async ({ ours, theirs }) => {
   const started = Promise.withResolvers<void>();
   const release = Promise.withResolvers<void>();
   theirs.handle(
@@ -197,7 +197,7 @@ test("a call given up", async ({ ours, theirs }) => {
   assertEquals(await ours.call("echo", 2), 2);
 });
 
-test("values with a form of their own in cbor-x", async ({ ours, theirs, codec }) => {
+test("duplex interop: values with a form of their own in cbor-x keep their meaning", async ({ ours, theirs, codec }) => {
   if (codec.name !== "CBOR") return;
   const values: [there: unknown, here: unknown][] = [
     [new Uint8Array([1, 2, 3]), new Uint8Array([1, 2, 3])],

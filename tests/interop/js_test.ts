@@ -172,7 +172,7 @@ const VALUES: readonly unknown[] = [
   ...[Array.from({ length: 300 }, (_, i) => i), "x".repeat(60_000)],
 ];
 
-test("a call is answered in its codec, whatever the value", async ({ client }) => {
+test("qtalk-js interop: a call is answered in its codec, whatever the value", async ({ client }) => {
   for (const value of VALUES) {
     const response = await client.call("/echo", value);
     assertEquals(response.value, value);
@@ -181,7 +181,7 @@ test("a call is answered in its codec, whatever the value", async ({ client }) =
   assertEquals((await client.call("upper", ["hello"])).value, "HELLO");
 });
 
-test("an error is its text, and costs its call only", async ({ client }) => {
+test("qtalk-js interop: an error is its text, and costs its call only", async ({ client }) => {
   const outcome = (selector: string, arg: unknown) =>
     client.call(selector, arg).catch((text) => text);
   assertEquals(await outcome("fail", ["no, not that"]), "no, not that");
@@ -193,7 +193,7 @@ test("an error is its text, and costs its call only", async ({ client }) => {
   assertEquals((await client.call("upper", ["x"])).value, "X");
 });
 
-test("a reply of up to 64 KiB is one DATA frame", async ({ client, codec }) => {
+test("qtalk-js interop: a reply of up to 64 KiB is one DATA frame", async ({ client, codec }) => {
   const longest = characters(codec, 64 * KIB);
   for (const size of [0, 1, KIB, 32 * KIB, longest - 1, longest]) {
     const { value } = await client.call("text", [size]);
@@ -201,7 +201,7 @@ test("a reply of up to 64 KiB is one DATA frame", async ({ client, codec }) => {
   }
 });
 
-test("a reply of up to 64 KiB is one DATA frame among others", async ({ client, codec }) => {
+test("qtalk-js interop: a reply of up to 64 KiB is one DATA frame among others", async ({ client, codec }) => {
   const longest = characters(codec, 64 * KIB);
   const sizes = Array.from({ length: 40 }, (_, i) => longest - i * 997);
   const replies = await Promise.all(
@@ -210,14 +210,14 @@ test("a reply of up to 64 KiB is one DATA frame among others", async ({ client, 
   assertEquals(replies.map(({ value }) => (value as string).length), sizes);
 });
 
-test("an argument of any size is taken", async ({ client }) => {
+test("qtalk-js interop: an argument of any size is taken", async ({ client }) => {
   for (const size of [64 * KIB, 1_000_000]) {
     const { value } = await client.call("length", ["x".repeat(size)]);
     assertEquals(value, size);
   }
 });
 
-test("a generator's values come one in a DATA frame, with EOF behind them", async ({ client }) => {
+test("qtalk-js interop: a generator's values come one in a DATA frame, with EOF behind them", async ({ client }) => {
   for (const count of [0, 1, 1_000]) {
     const response = await client.call("count", [count]);
     assert(response.continue);
@@ -228,7 +228,7 @@ test("a generator's values come one in a DATA frame, with EOF behind them", asyn
   }
 });
 
-test("values that come faster than they are read are not cut", async ({ client }) => {
+test("qtalk-js interop: values that come faster than they are read are not cut", async ({ client }) => {
   // Two of them are more than a channel sends in one turn.
   const { channel } = await client.call("texts", [50, 40 * KIB]);
   assertEquals(
@@ -237,7 +237,7 @@ test("values that come faster than they are read are not cut", async ({ client }
   );
 });
 
-test("a continued call is a conversation that either side ends", async ({ client }) => {
+test("qtalk-js interop: a continued call is a conversation that either side ends", async ({ client }) => {
   const { channel, value, ...response } = await client.call("talk", "first");
   assert(response.continue);
   assertEquals(value, "first");
@@ -249,7 +249,7 @@ test("a continued call is a conversation that either side ends", async ({ client
   assertEquals(await rest(channel), ["bye"]);
 });
 
-test("a continued call is a stream of bytes, which end with EOF", async ({ client }) => {
+test("qtalk-js interop: a continued call is a stream of bytes, which end with EOF", async ({ client }) => {
   const { channel } = await client.call("bytes", null);
   const size = 300_000;
   const writing = (async () => {
@@ -266,12 +266,12 @@ test("a continued call is a stream of bytes, which end with EOF", async ({ clien
   await writing;
 });
 
-test("a handler calls its caller, on channels that all carry a call", async ({ client }) => {
+test("qtalk-js interop: a handler calls its caller, on channels that all carry a call", async ({ client }) => {
   const { value } = await client.call("back", 21);
   assertEquals(value, [42, 42, 42, 42, 42]);
 });
 
-test("500 calls at once, and again on the same numbers", async ({ client }) => {
+test("qtalk-js interop: 500 calls at once, and again on the same numbers", async ({ client }) => {
   for (let round = 0; round < 2; round++) {
     const replies = await Promise.all(
       Array.from({ length: 500 }, (_, i) => client.call("echo", [round, i])),
@@ -283,14 +283,14 @@ test("500 calls at once, and again on the same numbers", async ({ client }) => {
   }
 });
 
-test("a stream that its reader leaves ends, and costs its call only", async ({ client }) => {
+test("qtalk-js interop: a stream that its reader leaves ends, and costs its call only", async ({ client }) => {
   const { channel } = await client.call("count", [1_000_000]);
   assertEquals(await channel.receive(), 0);
   channel.close();
   assertEquals((await client.call("echo", "after")).value, "after");
 });
 
-test("a call that is given up is told to its handler", async ({ client, taken }) => {
+test("qtalk-js interop: a call that is given up is told to its handler", async ({ client, taken }) => {
   const channel = await client.begin("forever", null);
   assertEquals((await client.call("echo", "behind it")).value, "behind it");
   assertEquals(taken, []);
@@ -299,7 +299,7 @@ test("a call that is given up is told to its handler", async ({ client, taken })
   assertEquals(taken, ["aborted"]);
 });
 
-test("bytes, dates, maps and undefined have the forms of cbor-x", async ({ client, codec, taken }) => {
+test("qtalk-js interop: bytes, dates, maps and undefined have the forms of cbor-x", async ({ client, codec, taken }) => {
   if (codec.name !== "CBOR") return;
   const forms: [there: unknown, here: unknown][] = [
     [new Uint8Array([1, 2, 3]), new Uint8Array([1, 2, 3])],

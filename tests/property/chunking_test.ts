@@ -14,8 +14,8 @@ import {
 } from "@qtalk/qtalk";
 import { memoryTransports } from "../../mux/transport/memory.ts";
 import { Peer } from "../../talk/peer.ts";
+import { test } from "../support/harness.ts";
 import { forSeeds, type Random } from "../support/random.ts";
-import { rawPeer, scriptedSession } from "../support/raw_peer.ts";
 import {
   close,
   concat,
@@ -97,7 +97,7 @@ async function record(): Promise<{ bytes: Uint8Array; seen: Seen[] }> {
 
 /** Says it all again, in these chunks, to a session that knows nothing. */
 async function replay(chunks: Iterable<Uint8Array>): Promise<Seen[]> {
-  const { session, raw } = scriptedSession();
+  const { session, raw } = t.script();
   const seen = readEverything(session);
   await raw.sendEach(chunks);
   await raw.end();
@@ -105,7 +105,7 @@ async function replay(chunks: Iterable<Uint8Array>): Promise<Seen[]> {
   return await seen;
 }
 
-Deno.test("a recorded session means the same cut at any byte", async () => {
+test("chunking: a recorded session means the same when it is cut at any byte", async (t) => {
   const { bytes, seen } = await record();
   assertEquals(seen.map(({ end }) => end), [
     "ended",
@@ -130,7 +130,7 @@ Deno.test("a recorded session means the same cut at any byte", async () => {
   assertEquals(await within(replay(single), "byte by byte"), seen);
 });
 
-Deno.test("a recorded session means the same in random chunks", async () => {
+test("chunking: a recorded session means the same in random chunks", async (t) => {
   const { bytes, seen } = await record();
   const frames = parseFrames(bytes);
   await forSeeds(200, async (random) => {
@@ -170,7 +170,7 @@ function serve(peer: Peer, count: number): Promise<Heard[]> {
   return promise;
 }
 
-Deno.test("recorded calls are the same calls in random chunks", async () => {
+test("chunking: recorded calls are the same calls in random chunks", async (t) => {
   const tape: Uint8Array[] = [];
   const [left, right] = memoryTransports();
   const client = new Peer(qmux(recording(left, tape)));
@@ -192,7 +192,9 @@ Deno.test("recorded calls are the same calls in random chunks", async () => {
 
   await forSeeds(100, async (random) => {
     const errors: unknown[] = [];
-    const { peer, raw } = rawPeer({ onError: (error) => errors.push(error) });
+    const { peer, raw } = t.scriptedPeer({
+      onError: (error) => errors.push(error),
+    });
     const again = serve(peer, 3);
     await raw.sendEach(random.split(bytes, random.pick([1, 9, 200, 4_000])));
     assertEquals(await within(again, "the handlers"), heard);
@@ -240,9 +242,9 @@ function anyValue(random: Random, depth = 3): unknown {
   }
 }
 
-Deno.test("a response is the same values in any frames and any chunks", async () => {
+test("chunking: a response has the same values in any frames and chunks", async (t) => {
   await forSeeds(150, async (random) => {
-    const { peer, raw } = rawPeer();
+    const { peer, raw } = t.scriptedPeer();
     const continued = random.chance(0.5);
     const sent = Array.from(
       { length: random.int(1, 5) },
@@ -273,9 +275,9 @@ Deno.test("a response is the same values in any frames and any chunks", async ()
   });
 });
 
-Deno.test("a call's arguments are the same values in any frames and any chunks", async () => {
+test("chunking: a call has the same arguments in any frames and chunks", async (t) => {
   await forSeeds(150, async (random) => {
-    const { peer, raw } = rawPeer();
+    const { peer, raw } = t.scriptedPeer();
     const heard: unknown[] = [];
     peer.handle("it", async (call) => {
       for await (const value of call) heard.push(value);
@@ -309,14 +311,14 @@ function openFrame(random: Random): Uint8Array {
   return frame;
 }
 
-Deno.test("two peers agree whatever sizes their packets and windows have", async () => {
+test("chunking: two peers understand each other with any sizes of packets and windows", async (t) => {
   await forSeeds(60, async (random) => {
     const limits = () => ({
       initialWindowSize: random.pick([1, 7, 100, 5_000, 65_536]),
       maxPacketSize: random.pick([9, 10, 333, 65_536]),
       windowBudgetSize: random.pick([0, 10_000, 1_000_000]),
     });
-    const [client, server] = memoryPair(
+    const [client, server] = t.pair(
       { session: limits() },
       { session: limits() },
     );

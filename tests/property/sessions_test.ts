@@ -19,6 +19,7 @@ import {
 import type { QmuxChannel } from "../../mux/channel/channel.ts";
 import { resolveOptions } from "../../mux/options.ts";
 import { memoryTransports } from "../../mux/transport/memory.ts";
+import { test } from "../support/harness.ts";
 import { forSeeds, type Random } from "../support/random.ts";
 import { chopped, type Side, WireModel } from "../support/wire_model.ts";
 import { turn, within } from "../support/within.ts";
@@ -272,7 +273,7 @@ class World {
   }
 }
 
-Deno.test("whatever two sessions do, bytes arrive in order, windows and places come back, and nothing hangs", async () => {
+test("random sessions: bytes arrive in order, credit and slots come back, and nothing hangs", async (t) => {
   let bytes = 0;
   await forSeeds(60, async (random) => {
     const world = new World(random);

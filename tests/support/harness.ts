@@ -14,7 +14,7 @@
  *
  * @module
  */
-import type { Session, SessionOptions } from "../../mux/mod.ts";
+import type { Session, SessionOptions, Transport } from "../../mux/mod.ts";
 import { memoryTransports, qmux } from "../../mux/mod.ts";
 import { Peer, type PeerOptions } from "../../talk/mod.ts";
 import { FakeTime } from "./fake_time.ts";
@@ -48,18 +48,22 @@ export class Harness {
   readonly #ends: EndWatch;
   readonly #cleanups: (() => unknown)[] = [];
   readonly #clocks: FakeTime[] = [];
+  readonly #errors: Leak[] = [];
 
   /** Made by {@linkcode test}. */
   constructor(ends: EndWatch) {
     this.#ends = ends;
   }
 
-  /** Two peers, connected in memory. */
+  /**
+   * Two peers, connected in memory. An error of a peer without an
+   * `onError` of its own fails the test.
+   */
   pair(client: PairOptions = {}, server: PairOptions = {}): [Peer, Peer] {
     const [left, right] = memoryTransports();
     const peers: [Peer, Peer] = [
-      new Peer(qmux(left, client.session), client),
-      new Peer(qmux(right, server.session), server),
+      this.#peer(left, client, "client"),
+      this.#peer(right, server, "server"),
     ];
     this.#ends.add(peers, ["client", "server"]);
     return peers;
@@ -91,14 +95,14 @@ export class Harness {
     return { session, raw: script };
   }
 
-  /** A peer and a scripted end of its session. */
+  /** A peer and a scripted end of its session; errors as in {@linkcode pair}. */
   scriptedPeer(
     options: PairOptions = {},
     raw: { reading?: boolean } = {},
   ): { peer: Peer; raw: RawPeer } {
     const [left, right] = memoryTransports();
     const script = new RawPeer(right, raw);
-    const peer = new Peer(qmux(left, options.session), options);
+    const peer = this.#peer(left, options, "peer");
     this.#ends.add([peer], ["peer"], script);
     return { peer, raw: script };
   }
@@ -113,6 +117,11 @@ export class Harness {
   watch<T extends Watchable>(item: T, name?: string): T {
     this.#ends.add([item], [name]);
     return item;
+  }
+
+  /** Watches the two ends of a session, each a peer or a session. */
+  watchBoth(client: Peer | Session, server: Peer | Session): void {
+    this.#ends.add([client, server], ["client", "server"]);
   }
 
   /** Time that passes when the test says so; its timers have to run or go. */
@@ -135,6 +144,14 @@ export class Harness {
     await this.#ends.closeChannels();
   }
 
+  #peer(transport: Transport, options: PairOptions, name: string): Peer {
+    const onError = (error: unknown) => {
+      const text = `an error of "${name}" was reported: ${error}`;
+      this.#errors.push({ kind: "errors", text });
+    };
+    return new Peer(qmux(transport, options.session), { onError, ...options });
+  }
+
   /** Ends what the test made, and returns what it left behind. */
   async [finish](turns: number, leaves: Leaves): Promise<Leak[]> {
     const leaks = await this.#ends.finish(turns, leaves);
@@ -148,7 +165,7 @@ export class Harness {
       }
       clock[Symbol.dispose]();
     }
-    return leaks;
+    return [...leaks, ...this.#errors];
   }
 }
 

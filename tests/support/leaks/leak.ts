@@ -4,7 +4,8 @@ export type LeakKind =
   | "callbacks"
   | "timers"
   | "listeners"
-  | "rejections";
+  | "rejections"
+  | "errors";
 
 /** One thing that was left behind. */
 export interface Leak {
