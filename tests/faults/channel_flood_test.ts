@@ -30,8 +30,6 @@ test("maxChannels: an OPEN beyond it is refused, and a slot that is freed is use
   await raw.send(open(5));
   const { sender } = await raw.expect("open-confirm");
   assert(!ids.includes(sender), "a number just freed is not given out again");
-  await raw.end();
-  await session.closed;
 });
 
 test("backlog: OPENs beyond it are refused, and those within it wait in order", async (t) => {
@@ -49,8 +47,6 @@ test("backlog: OPENs beyond it are refused, and those within it wait in order", 
   await incoming.next();
   assertEquals((await raw.expect("open-confirm")).recipient, 1);
   assertEquals((await raw.expect("open-confirm")).recipient, 4);
-  await raw.end();
-  await session.closed;
 });
 
 test("channel flood: 3,000 channels that the peer opens and closes leave nothing", async (t) => {
@@ -66,8 +62,6 @@ test("channel flood: 3,000 channels that the peer opens and closes leave nothing
     assertEquals((await raw.expect("close")).recipient, 7);
   }
   assertEquals(session.usage, { channels: 0, slots: 0 });
-  await raw.end();
-  await session.closed;
 });
 
 test("channel flood: 3,000 channels that this side opens and closes leave nothing", async (t) => {
@@ -117,8 +111,6 @@ test("channel flood: a peer that never answers CLOSE costs a bounded number of c
   const { sender } = await raw.expect("open");
   await raw.send(confirm(sender, 1));
   await opening;
-  await raw.end();
-  await session.closed;
 });
 
 test("channel flood: a peer that never answers OPEN costs a bounded number of opens", async (t) => {
@@ -132,6 +124,4 @@ test("channel flood: a peer that never answers OPEN costs a bounded number of op
   for (const open of opens) await assertRejects(() => open, Error, "enough");
   await assertRejects(() => session.open(), MuxError);
   assertEquals(session.usage, { channels: 3, slots: 3 });
-  await raw.end();
-  await session.closed;
 });

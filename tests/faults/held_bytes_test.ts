@@ -114,8 +114,6 @@ test("held bytes: a flood of empty DATA frames is held nowhere", async (t) => {
   assertLessOrEqual(await liveBuffers() - before, 512 * KIB);
   assertLessOrEqual(Deno.memoryUsage().heapUsed - heap, MIB);
   assertEquals(raw.pending, []);
-  await session.close();
-  await raw.close();
 });
 
 test("held bytes: a channel that the peer closed takes a slot until its bytes are gone", async (t) => {
@@ -158,8 +156,6 @@ test("held bytes: a channel that the peer closed takes a slot until its bytes ar
   }
   await raw.send(open(200));
   await raw.expect("open-failure");
-  await session.close();
-  await raw.close();
 });
 
 test("held bytes: a channel that is closed, cancelled or lost lets go of what it held", async (t) => {

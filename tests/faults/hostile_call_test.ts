@@ -111,7 +111,7 @@ for (const [what, [bytes, code]] of Object.entries(NO_HEADERS)) {
       onError: (error, { selector }) => errors.push(error, selector),
     });
     const id = await say(raw, bytes);
-    assertEquals((await answer(raw)).length, 0, "there is nobody to answer");
+    assertEquals((await answer(raw)).length, 0, "nothing was called");
     await raw.send(close(id));
     const [error, selector] = errors;
     assert(error instanceof RpcError || error instanceof CodecError);
@@ -182,11 +182,7 @@ const NO_ARGUMENTS: Record<
 
 for (const [what, { bytes, ends, text }] of Object.entries(NO_ARGUMENTS)) {
   test(`hostile calls: arguments that are ${what} get an error response`, async (t) => {
-    const errors: unknown[] = [];
-    const { peer, raw } = t.scriptedPeer({
-      handler: service,
-      onError: (error) => errors.push(error),
-    });
+    const { peer, raw } = t.scriptedPeer({ handler: service });
     const id = await say(raw, concat(ECHO, bytes));
     if (ends) await raw.send(eof(id));
     const [header, value] = parseValues(await answer(raw)) as [
@@ -200,6 +196,5 @@ for (const [what, { bytes, ends, text }] of Object.entries(NO_ARGUMENTS)) {
     assertEquals(peer.session.usage, { channels: 0, slots: 0 });
     await raw.end();
     await peer.closed;
-    assertEquals(errors, []);
   });
 }

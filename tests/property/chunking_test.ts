@@ -14,7 +14,7 @@ import {
 } from "@qtalk/qtalk";
 import { memoryTransports } from "../../mux/transport/memory.ts";
 import { Peer } from "../../talk/peer.ts";
-import { test } from "../support/harness.ts";
+import { type Harness, test } from "../support/harness.ts";
 import { forSeeds, type Random } from "../support/random.ts";
 import {
   close,
@@ -69,11 +69,14 @@ async function readEverything(session: Session): Promise<Seen[]> {
 }
 
 /** Has one side talk to another, and returns what it said and what was seen. */
-async function record(): Promise<{ bytes: Uint8Array; seen: Seen[] }> {
+async function record(
+  t: Harness,
+): Promise<{ bytes: Uint8Array; seen: Seen[] }> {
   const tape: Uint8Array[] = [];
   const [left, right] = memoryTransports();
   const talker = qmux(recording(left, tape));
   const listener = qmux(right);
+  t.watchBoth(talker, listener);
   const seen = readEverything(listener);
   const channels = [];
   for (let i = 0; i < 4; i++) channels.push(await talker.open());
@@ -96,7 +99,10 @@ async function record(): Promise<{ bytes: Uint8Array; seen: Seen[] }> {
 }
 
 /** Says it all again, in these chunks, to a session that knows nothing. */
-async function replay(chunks: Iterable<Uint8Array>): Promise<Seen[]> {
+async function replay(
+  t: Harness,
+  chunks: Iterable<Uint8Array>,
+): Promise<Seen[]> {
   const { session, raw } = t.script();
   const seen = readEverything(session);
   await raw.sendEach(chunks);
@@ -106,7 +112,7 @@ async function replay(chunks: Iterable<Uint8Array>): Promise<Seen[]> {
 }
 
 test("chunking: a recorded session means the same when it is cut at any byte", async (t) => {
-  const { bytes, seen } = await record();
+  const { bytes, seen } = await record(t);
   assertEquals(seen.map(({ end }) => end), [
     "ended",
     "ended",
@@ -120,23 +126,23 @@ test("chunking: a recorded session means the same when it is cut at any byte", a
       .filter((half) => half.length > 0);
     assertEquals(parseFrames(...halves), frames);
     assertEquals(
-      await within(replay(halves), `cut at ${at}`),
+      await within(replay(t, halves), `cut at ${at}`),
       seen,
       `cut at ${at}`,
     );
   }
   const single = Array.from(bytes, (byte) => Uint8Array.of(byte));
   assertEquals(parseFrames(...single), frames);
-  assertEquals(await within(replay(single), "byte by byte"), seen);
+  assertEquals(await within(replay(t, single), "byte by byte"), seen);
 });
 
 test("chunking: a recorded session means the same in random chunks", async (t) => {
-  const { bytes, seen } = await record();
+  const { bytes, seen } = await record(t);
   const frames = parseFrames(bytes);
   await forSeeds(200, async (random) => {
     const chunks = random.split(bytes, random.pick([2, 9, 40, 400]));
     assertEquals(parseFrames(...chunks), frames);
-    assertEquals(await within(replay(chunks), "a replay"), seen);
+    assertEquals(await within(replay(t, chunks), "a replay"), seen);
   });
 });
 
@@ -175,6 +181,7 @@ test("chunking: recorded calls are the same calls in random chunks", async (t) =
   const [left, right] = memoryTransports();
   const client = new Peer(qmux(recording(left, tape)));
   const server = new Peer(qmux(right));
+  t.watchBoth(client, server);
   const serving = serve(server, 3);
   assertEquals(
     await client.call("one", { text: "ä€𝄞", n: [1, 2.5, null] }),
@@ -331,8 +338,5 @@ test("chunking: two peers understand each other with any sizes of packets and wi
       "the echoes",
     );
     assertEquals(got, sent);
-    await client.close();
-    await server.closed;
-    assert(server.session.usage.channels === 0);
   });
 });

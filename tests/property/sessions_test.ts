@@ -19,7 +19,7 @@ import {
 import type { QmuxChannel } from "../../mux/channel/channel.ts";
 import { resolveOptions } from "../../mux/options.ts";
 import { memoryTransports } from "../../mux/transport/memory.ts";
-import { test } from "../support/harness.ts";
+import { type Harness, test } from "../support/harness.ts";
 import { forSeeds, type Random } from "../support/random.ts";
 import { chopped, type Side, WireModel } from "../support/wire_model.ts";
 import { turn, within } from "../support/within.ts";
@@ -147,7 +147,7 @@ class World {
     b: new Map(),
   };
 
-  constructor(random: Random) {
+  constructor(random: Random, t: Harness) {
     this.random = random;
     const [left, right] = memoryTransports();
     this.options = {
@@ -164,6 +164,7 @@ class World {
         this.options.b,
       ),
     };
+    t.watchBoth(this.sessions.a, this.sessions.b);
     for (const side of ["a", "b"] as const) {
       this.sessions[side].accept((channel) => {
         this.#accepted[side].set(channel.id, channel as QmuxChannel);
@@ -276,7 +277,7 @@ class World {
 test("random sessions: bytes arrive in order, credit and slots come back, and nothing hangs", async (t) => {
   let bytes = 0;
   await forSeeds(60, async (random) => {
-    const world = new World(random);
+    const world = new World(random, t);
     const run = async () => {
       for (let i = random.int(20, 200); i > 0; i--) await world.step();
       await world.settle();

@@ -1,5 +1,8 @@
 export { turn } from "./turn.ts";
 
+/** The runtime's own, whatever a fake clock puts in their place later. */
+const { setTimeout, clearTimeout } = globalThis;
+
 /** Milliseconds after which a test that waits has failed: far beyond need. */
 const PATIENCE = 20_000;
 

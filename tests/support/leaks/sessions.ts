@@ -109,9 +109,9 @@ export class EndWatch {
     const leaks: Leak[] = [];
     // What is left on purpose does not go away; everything else may take a while.
     const patience = leaves.channels ?? leaves.callbacks ? 20 : turns;
-    const live = this.#ends.filter((end) =>
-      end.closed.state === "pending" && end.script === undefined
-    );
+    const open = this.#ends.filter(({ closed }) => closed.state === "pending");
+    // A script need not close what it opens: it goes away with its test.
+    const live = open.filter(({ script }) => script === undefined);
     const allowed = new Map(live.map((end) => [end, this.#sparesOf(end)]));
     const left = (end: End) => beyond(end.session.usage, allowed.get(end)!);
     for (let i = 0; i < patience; i++) {
@@ -138,11 +138,11 @@ export class EndWatch {
           } not released`,
       );
     }
-    await within(this.#close(live), "the sessions of the test to end");
+    await within(this.#close(open), "the sessions of the test to end");
     await this.closeChannels();
     for (const end of this.#ends) {
       const { closed, name, session } = end;
-      if (live.includes(end) && closed.state === "rejected") {
+      if (open.includes(end) && closed.state === "rejected") {
         const text = `closed of "${name}" rejected: ${closed.reason}`;
         leaks.push({ kind: "rejections", text });
       }
@@ -170,14 +170,14 @@ export class EndWatch {
     return leaks;
   }
 
-  async #close(live: End[]): Promise<void> {
+  async #close(open: End[]): Promise<void> {
     // A script says nothing by itself; its end is the end of the session.
     for (const { script } of this.#ends) await script?.close();
     await Promise.all(this.#ends.map(({ session }) => session.close()));
     for (const other of this.#others) await other.close();
     await Promise.all(this.#accepting);
     await Promise.all(this.#ends.map(({ session }) => session.close()));
-    await Promise.allSettled(live.map(({ session }) => session.closed));
+    await Promise.allSettled(open.map(({ session }) => session.closed));
   }
 
   /** Channels opened ahead of need, by either end of the session. */
