@@ -264,7 +264,8 @@ test("harness: a name that is not a symbol and a sentence is refused", () => {
     "a b c d e f g h i: is too much": "the feature has over eight words",
     "peer:  closes its session": "there is a line break or a gap",
   };
+  const register = test;
   for (const [name, problem] of Object.entries(refused)) {
-    assertThrows(() => test(name, () => {}), TypeError, problem);
+    assertThrows(() => register(name, () => {}), TypeError, problem);
   }
 });

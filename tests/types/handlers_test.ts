@@ -6,6 +6,7 @@ import {
   type Router,
   withCall,
 } from "@qtalk/qtalk";
+import { assertExists, assertThrows } from "@std/assert";
 import {
   assertNotType,
   assertType,
@@ -86,12 +87,13 @@ Deno.test("withCall(): a service of such functions has the methods that its call
 });
 
 Deno.test("handlerFrom(): takes functions and objects, and nothing else", () => {
-  handlerFrom(() => {});
-  handlerFrom({ a: () => {} });
-  handlerFrom(new Map(), { methods: [] });
+  assertExists(handlerFrom(() => {}));
+  assertExists(handlerFrom({ a: () => {} }));
+  assertExists(handlerFrom(new Map(), { methods: [] }));
   // @ts-expect-error -- text has no methods of a program's own
   const fromText = () => handlerFrom("text");
   // @ts-expect-error -- nothing has none at all
   const fromNull = () => handlerFrom(null);
-  void [fromText, fromNull];
+  assertThrows(fromText, TypeError);
+  assertThrows(fromNull, TypeError);
 });

@@ -18,9 +18,11 @@ import type {
   RpcResponse,
   Session,
 } from "@qtalk/qtalk";
+import { assert, assertEquals } from "@std/assert";
 import { msgpack } from "@qtalk/qtalk/codec/msgpack";
 import { decode as stdDecode, encode as stdEncode } from "@std/msgpack";
 import { decode, encode } from "npm:@msgpack/msgpack@^3";
+import { test } from "../support/harness.ts";
 import {
   assertNotType,
   assertType,
@@ -86,11 +88,12 @@ Deno.test("Channel: is a pair of web streams", () => {
   >();
 });
 
-Deno.test("options: take undefined as absent", () => {
+test("options: take undefined as absent", async (t) => {
   const signal = undefined as AbortSignal | undefined;
   const timeout = undefined as number | undefined;
-  const call = (peer: Peer) => peer.call("x", [], { signal, timeout });
-  void call;
+  const [client, server] = t.pair();
+  server.handle("one", (_call, respond) => respond.return(1));
+  assertEquals(await client.call("one", [], { signal, timeout }), 1);
 });
 
 Deno.test("onError: takes an unknown error and its context", () => {
@@ -138,10 +141,8 @@ Deno.test("public types: no signature says any", async () => {
     cwd: root,
     stderr: "inherit",
   }).output();
-  if (!success) {
-    throw new Error("Cannot read the documentation: deno doc failed");
-  }
+  assert(success, "deno doc failed");
   const found: string[] = [];
   findAny(JSON.parse(new TextDecoder().decode(stdout)), "", found);
-  if (found.length > 0) throw new Error(`any stands in: ${found.join("; ")}`);
+  assertEquals(found, []);
 });
