@@ -35,6 +35,7 @@ scripted("checklist: a window may reach 2^32 - 1", async (script) => {
   const { pipe, id } = await script.incoming({ window: 1 });
   await script.raw.send(adjust(id, 2 ** 32 - 2));
   await pipe.write("fine");
+  assertEquals((await script.raw.find("data")).payload, utf8("fine"));
 });
 
 scripted(

@@ -19,30 +19,26 @@ interface Lab {
   writes(): number;
 }
 
-function clientTest(
-  behaviour: string,
-  body: (lab: Lab) => Promise<void>,
-): void {
-  Deno.test(`webSocketClient: ${behaviour}`, async () => {
-    const [near, far] = memoryTransports();
-    let writes = 0;
-    const counting: Transport = {
-      ...near,
-      write(bytes) {
-        writes++;
-        return near.write(bytes);
-      },
-    };
-    const client = webSocketClient(counting, new Uint8Array(0));
-    const server = new ScriptedServer(far);
-    try {
-      const run = body({ client, server, writes: () => writes });
-      await within(run, behaviour);
-    } finally {
-      await client.close();
-      await server.end();
-    }
-  });
+/** Runs `body` with a client and a scripted server. */
+async function withClient(body: (lab: Lab) => Promise<void>): Promise<void> {
+  const [near, far] = memoryTransports();
+  let writes = 0;
+  const counting: Transport = {
+    ...near,
+    write(bytes) {
+      writes++;
+      return near.write(bytes);
+    },
+  };
+  const client = webSocketClient(counting, new Uint8Array(0));
+  const server = new ScriptedServer(far);
+  try {
+    const run = body({ client, server, writes: () => writes });
+    await within(run, "the test of a client");
+  } finally {
+    await client.close();
+    await server.end();
+  }
 }
 
 /** Reads until the end. */
@@ -64,9 +60,8 @@ function closeFrame(code: number, reason = ""): Uint8Array {
   return serverFrame(Opcode.CLOSE, payload);
 }
 
-clientTest(
-  "write() sends one binary message in one write",
-  async ({ client, server, writes }) => {
+Deno.test("webSocketClient: write() sends one binary message in one write", () =>
+  withClient(async ({ client, server, writes }) => {
     for (const size of [1, 1_025, 300_000]) {
       const before = writes();
       await client.write(new Uint8Array(size).fill(7));
@@ -75,12 +70,10 @@ clientTest(
       assertEquals([opcode, payload.length], [Opcode.BINARY, size]);
       assert(payload.every((byte) => byte === 7));
     }
-  },
-);
+  }));
 
-clientTest(
-  "write() sends more than 1 MiB in several messages",
-  async ({ client, server }) => {
+Deno.test("webSocketClient: write() sends more than 1 MiB in several messages", () =>
+  withClient(async ({ client, server }) => {
     const writing = client.write(new Uint8Array(2.5 * 1024 * 1024));
     const sizes: number[] = [];
     for (let i = 0; i < 3; i++) {
@@ -90,12 +83,10 @@ clientTest(
     }
     assertEquals(sizes, [2 ** 20, 2 ** 20, 2 ** 19]);
     await writing;
-  },
-);
+  }));
 
-clientTest(
-  "read() ignores the boundaries of messages",
-  async ({ client, server }) => {
+Deno.test("webSocketClient: read() ignores the boundaries of messages", () =>
+  withClient(async ({ client, server }) => {
     const reading = readAll(client);
     server.send(
       serverFrame(Opcode.BINARY, "one,"),
@@ -104,8 +95,7 @@ clientTest(
       closeFrame(1000),
     );
     assertEquals(await reading, "one,two,three");
-  },
-);
+  }));
 
 Deno.test("webSocketClient: reads first what arrived with the handshake", async () => {
   const [near] = memoryTransports();
@@ -114,9 +104,8 @@ Deno.test("webSocketClient: reads first what arrived with the handshake", async 
   await client.close();
 });
 
-clientTest(
-  "answers PING with its payload, and an unsolicited PONG with nothing",
-  async ({ client, server }) => {
+Deno.test("webSocketClient: answers PING with its payload, and an unsolicited PONG with nothing", () =>
+  withClient(async ({ client, server }) => {
     void readAll(client);
     server.send(serverFrame(Opcode.PONG, "unsolicited"));
     server.send(serverFrame(Opcode.PING, "still there?"));
@@ -124,8 +113,7 @@ clientTest(
       Opcode.PONG,
       "still there?",
     ]);
-  },
-);
+  }));
 
 Deno.test("webSocketClient: PONG waits for a pending write, and answers the last of several PINGs", async () => {
   const [near, far] = memoryTransports();
@@ -147,9 +135,8 @@ Deno.test("webSocketClient: PONG waits for a pending write, and answers the last
   await server.end();
 });
 
-clientTest(
-  "closeWrite() sends CLOSE, and reading continues until the server's CLOSE",
-  async ({ client, server }) => {
+Deno.test("webSocketClient: closeWrite() sends CLOSE, and reading continues until the server's CLOSE", () =>
+  withClient(async ({ client, server }) => {
     const reading = readAll(client);
     await client.closeWrite();
     const { opcode, payload } = (await server.frame())!;
@@ -163,12 +150,10 @@ clientTest(
     await client.closeWrite();
     await client.close();
     assertEquals(await server.frame(), undefined);
-  },
-);
+  }));
 
-clientTest(
-  "writes nothing after a CLOSE of either side",
-  async ({ client, server }) => {
+Deno.test("webSocketClient: writes nothing after a CLOSE of either side", () =>
+  withClient(async ({ client, server }) => {
     const reading = readAll(client);
     server.send(closeFrame(1000));
     assertEquals(await reading, "");
@@ -181,36 +166,30 @@ clientTest(
     server.send(serverFrame(Opcode.PING));
     await client.close();
     assertEquals(await server.frame(), undefined);
-  },
-);
+  }));
 
 for (const code of [1000, 1001, 1012, 1013]) {
-  clientTest(
-    `CLOSE ${code} is a clean end and is answered`,
-    async ({ client, server }) => {
+  Deno.test(`webSocketClient: CLOSE ${code} is a clean end and is answered`, () =>
+    withClient(async ({ client, server }) => {
       const reading = readAll(client);
       server.send(closeFrame(code));
       assertEquals(await reading, "");
       const { opcode, payload } = (await server.frame())!;
       assertEquals(opcode, Opcode.CLOSE);
       assertEquals(payload[0]! << 8 | payload[1]!, code);
-    },
-  );
+    }));
 }
 
-clientTest(
-  "CLOSE without a status code is a clean end and is answered with 1000",
-  async ({ client, server }) => {
+Deno.test("webSocketClient: CLOSE without a status code is a clean end and is answered with 1000", () =>
+  withClient(async ({ client, server }) => {
     const reading = readAll(client);
     server.send(serverFrame(Opcode.CLOSE));
     assertEquals(await reading, "");
     assertEquals([...(await server.frame())!.payload], [0x03, 0xe8]);
-  },
-);
+  }));
 
-clientTest(
-  "CLOSE with another status code is an error that has the reason",
-  async ({ client, server }) => {
+Deno.test("webSocketClient: CLOSE with another status code is an error that has the reason", () =>
+  withClient(async ({ client, server }) => {
     const reading = readAll(client);
     server.send(closeFrame(1009, "too long"));
     await assertRejects(
@@ -218,12 +197,10 @@ clientTest(
       Error,
       "the peer closed the WebSocket: 1009 too long",
     );
-  },
-);
+  }));
 
-clientTest(
-  "a connection that ends without CLOSE is an error",
-  async ({ client, server }) => {
+Deno.test("webSocketClient: a connection that ends without CLOSE is an error", () =>
+  withClient(async ({ client, server }) => {
     server.send(serverFrame(Opcode.BINARY, "some"));
     assertEquals(text((await client.read())!), "some");
     await server.end();
@@ -232,12 +209,10 @@ clientTest(
       Error,
       "the WebSocket ended without CLOSE",
     );
-  },
-);
+  }));
 
-clientTest(
-  "a bad frame is an error after what arrived before it, and the server gets CLOSE",
-  async ({ client, server }) => {
+Deno.test("webSocketClient: a bad frame is an error after what arrived before it, and the server gets CLOSE", () =>
+  withClient(async ({ client, server }) => {
     server.send(
       serverFrame(Opcode.BINARY, "good"),
       serverFrame(Opcode.TEXT, "bad"),
@@ -251,13 +226,13 @@ clientTest(
     assertEquals(error.code, "protocol-error");
     const { opcode, payload } = (await server.frame())!;
     assertEquals([opcode, [...payload]], [Opcode.CLOSE, [0x03, 0xea]]);
-  },
-);
+  }));
 
-clientTest("close() does not wait for the server", async ({ client }) => {
-  const reading = watch(readAll(client));
-  await client.close();
-  while (reading.state === "pending") await turn();
-  assertEquals(reading.state, "resolved");
-  await client.close();
-});
+Deno.test("webSocketClient: close() does not wait for the server", () =>
+  withClient(async ({ client }) => {
+    const reading = watch(readAll(client));
+    await client.close();
+    while (reading.state === "pending") await turn();
+    assertEquals(reading.state, "resolved");
+    await client.close();
+  }));
