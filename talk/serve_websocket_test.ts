@@ -330,7 +330,7 @@ Deno.test("serveWebSocket(): options out of range are an error at once", () => {
 });
 
 Deno.test("serveWebSocket(): a client that is gone without a word is noticed after idleTimeout", async () => {
-  await using site = new Site({ idleTimeout: 1 });
+  await using site = new Site({ idleTimeout: 1_000 });
   const iterator = site.handler.listener[Symbol.asyncIterator]();
   const conn = await Deno.connect({
     hostname: "127.0.0.1",
