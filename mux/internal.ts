@@ -1,0 +1,22 @@
+/**
+ * What the layers above use of this layer, beyond its public face: no entry point
+ * exports it.
+ *
+ * @module
+ */
+export { pipe, splice } from "./channel/pipe.ts";
+export { MuxError } from "./errors.ts";
+export { resolveOptions, type SessionOptions } from "./options.ts";
+export { proxy } from "./proxy.ts";
+export { type RawChannel, type RawSession, rawSession } from "./raw.ts";
+export { qmux } from "./session.ts";
+export { childTransport } from "./transport/child.ts";
+export { memoryTransports } from "./transport/memory.ts";
+export { loadScheme, SCHEME_NAMES } from "./transport/schemes.ts";
+export type {
+  Accepted,
+  Scheme,
+  SchemeOptions,
+  TransportListener,
+} from "./transport/types.ts";
+export type { Channel, Session, Transport } from "./types.ts";
