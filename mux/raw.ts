@@ -42,6 +42,8 @@ export interface RawChannel extends Channel {
    * @throws {MuxError} `invalid-state` if another read is waiting
    */
   whenReadable(callback: () => void): void;
+  /** Forgets a callback of {@linkcode whenReadable} that still waits. */
+  cancelWhenReadable(callback: () => void): void;
   /**
    * Calls `callback` once, when the peer's CLOSE comes or the session ends.
    * Several callbacks may wait.
@@ -55,6 +57,12 @@ export interface RawChannel extends Channel {
    * @throws {unknown} the reason why this direction is closed
    */
   send(bytes: Uint8Array): Promise<void> | undefined;
+  /**
+   * Takes back `bytes`, the same object that {@linkcode send} was given. If none
+   * of them was sent, the promise of `send()` rejects with `reason` and this
+   * returns true. Otherwise nothing changes, and it returns false.
+   */
+  withdraw(bytes: Uint8Array, reason: unknown): boolean;
   /** Sends as many of the first of `bytes` as can be copied at once. */
   trySend(bytes: Uint8Array): number;
 

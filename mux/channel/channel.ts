@@ -212,6 +212,10 @@ export class QmuxChannel implements RawChannel, FrameSource, CreditSource {
     this.#reader = callback;
   }
 
+  cancelWhenReadable(callback: () => void): void {
+    if (this.#reader === callback) this.#reader = undefined;
+  }
+
   /**
    * Calls `callback` once, when the peer's CLOSE comes or the session ends.
    * Several may watch.
@@ -243,6 +247,16 @@ export class QmuxChannel implements RawChannel, FrameSource, CreditSource {
     this.#outgoing.push({ bytes, resolve, reject });
     this.#awaitTurn();
     return promise;
+  }
+
+  withdraw(bytes: Uint8Array, reason: unknown): boolean {
+    // Bytes that were sent in part have been replaced by what is left of them.
+    const at = this.#outgoing.findIndex((outgoing) => outgoing.bytes === bytes);
+    if (at < 0) return false;
+    const [withdrawn] = this.#outgoing.splice(at, 1);
+    withdrawn!.reject(reason);
+    this.#flushed();
+    return true;
   }
 
   /** Sends as many of the first of `bytes` as can be copied at once. */
