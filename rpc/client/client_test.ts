@@ -168,7 +168,7 @@ Deno.test("a call whose channel ends without a response rejects", async () => {
     assertEquals(error.code, "no-response");
     assertEquals(
       error.message,
-      'Cannot complete call "a.b": the other side closed it without a response',
+      'Cannot complete call "a.b": the peer closed it without a response',
     );
     await closed(channel);
   }

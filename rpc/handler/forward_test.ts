@@ -195,7 +195,7 @@ Deno.test("a call whose answer does not come is an error response", async () => 
     assertEquals(
       text,
       end === "close"
-        ? "Cannot forward call: the other side closed it without a response"
+        ? "Cannot forward call: the target closed it without a response"
         : "Connection is lost: the peer ended it",
     );
   }

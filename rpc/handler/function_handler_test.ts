@@ -182,13 +182,19 @@ Deno.test("a producer that fails behind a continued response: its text at the ot
   }));
   await using client = await acquainted(handler);
   const begun = Promise.withResolvers<void>();
+  const echoed = Promise.withResolvers<void>();
   async function* later() {
     await begun.promise;
-    yield* failing();
+    yield 1;
+    // A CLOSE that arrives with the value would end the handler first.
+    await echoed.promise;
+    throw new Error("at two");
   }
   const response = await client.request("", later());
   assertEquals(await response.receive(), "begun");
   begun.resolve();
+  assertEquals(await response.receive(), 1);
+  echoed.resolve();
   const error = await within(ended.promise, "the values to end");
   assertEquals((error as RemoteError).text, "at two");
 });

@@ -420,7 +420,11 @@ Deno.test("a pair that somebody else holds is an error response", async () => {
     pair.readable.getReader();
     return pair;
   });
-  await assertRejects(() => it.client.call(""), RemoteError, "holds one");
+  await assertRejects(
+    () => it.client.call(""),
+    RemoteError,
+    "Cannot respond with streams: one of them is locked",
+  );
 });
 
 /** A service behind a peer in the middle, whose functions call it. */

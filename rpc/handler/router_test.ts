@@ -143,7 +143,7 @@ Deno.test("registering a pattern twice is a mistake, in whatever form", () => {
     assertThrows(
       () => router.handle(pattern, named("twice")),
       TypeError,
-      "it has a handler already",
+      "it already has a handler",
     );
   }
   assertThrows(() => router.handle("foo", new Router()), TypeError, '"/foo/"');
@@ -156,7 +156,7 @@ Deno.test("registering what is no handler is a mistake", () => {
     assertThrows(
       () => router.handle("a", nothing as unknown as Handler),
       TypeError,
-      'Cannot handle "/a": there is no handler',
+      'Cannot handle "/a": the handler is neither a function nor an object with respond()',
     );
   }
   assertEquals(router.match("a"), undefined);

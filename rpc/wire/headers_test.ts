@@ -46,14 +46,14 @@ Deno.test("a response announces this side to callers that announced themselves",
   const read = (value: unknown) =>
     decodeResponseHeader(codec, codec.encode(value));
   assertEquals(read(responseHeaderValue(header)).extended, false);
-  const plain = read(responseHeaderValue(header, { kept: [] }));
-  assertEquals([plain.extended, plain.kept], [true, []]);
-  const keeping = read(responseHeaderValue(header, { kept: ["a", "b"] }));
-  assertEquals([keeping.extended, keeping.kept], [true, ["a", "b"]]);
+  const plain = read(responseHeaderValue(header, { keptIds: [] }));
+  assertEquals([plain.extended, plain.keptIds], [true, []]);
+  const keeping = read(responseHeaderValue(header, { keptIds: ["a", "b"] }));
+  assertEquals([keeping.extended, keeping.keptIds], [true, ["a", "b"]]);
   const odd = read({ Q: { v: 1, keep: ["a", 1, null] } });
-  assertEquals(odd.kept, ["a"]);
-  assertEquals(read({ Q: { v: 1, keep: "a" } }).kept, []);
-  assertEquals(read({ Q: { keep: ["a"] } }).kept, []);
+  assertEquals(odd.keptIds, ["a"]);
+  assertEquals(read({ Q: { v: 1, keep: "a" } }).keptIds, []);
+  assertEquals(read({ Q: { keep: ["a"] } }).keptIds, []);
 });
 
 Deno.test("a call header has no field that the reference decodes into its own struct", () => {
