@@ -2,7 +2,7 @@
  * RPC over qmux channels. Every call has a channel of its own, so it can stream
  * values, call its caller back, or become a stream of bytes.
  *
- * Most programs use it by a `Peer` of `@qtalk/qtalk`. This module contains the
+ * Most programs use it through a `Peer` of `@qtalk/qtalk`. This module contains the
  * parts: handlers, routing, responses and errors.
  *
  * @example
@@ -36,25 +36,17 @@ export {
   type HandlerFromOptions,
 } from "./handler/handler_from.ts";
 export type {
-  AnyFunction,
   ByteStream,
   Callback,
   CallbackLife,
   Received,
-  ReceivedEach,
   Remote,
   RemoteBytes,
   RemoteContinuation,
   RemoteMethod,
   RemoteResult,
   RemoteStream,
-  Reply,
   Sent,
-  SentEach,
-  SentFunction,
-  SentResult,
-  UnsentName,
-  WholeValue,
 } from "./remote/types.ts";
 export { RpcResponse } from "./client/response.ts";
 export { Router } from "./handler/router.ts";

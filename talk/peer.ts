@@ -23,7 +23,6 @@ import {
   type Handler,
   invoke,
   notFound,
-  type PooledCaller,
   type Remote,
   remoteOf,
   Router,
@@ -110,7 +109,7 @@ export interface CloseOptions {
  * assertEquals(await client.call("ping"), "pong");
  * ```
  */
-export class Peer implements PooledCaller, AsyncDisposable {
+export class Peer implements Caller, AsyncDisposable {
   /** The session below. Its incoming channels are the peer's. */
   readonly session: Session;
   readonly #raw: RawSession;

@@ -46,7 +46,11 @@ export class RpcResponse implements AsyncIterable<unknown>, AsyncDisposable {
   readonly values: readonly unknown[];
   readonly #port: ResponsePort | undefined;
 
-  /** Responses are made by callers, and not by programs. */
+  /**
+   * Responses are made by callers.
+   *
+   * @ignore
+   */
   constructor(values: readonly unknown[], port?: ResponsePort) {
     this.values = values;
     this.#port = port;

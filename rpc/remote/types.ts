@@ -7,10 +7,18 @@
 import type { WaitOptions } from "../../mux/internal.ts";
 import type { UNSENT_NAMES } from "./unsent_names.ts";
 
-/** Any function. */
+/**
+ * Any function, as a constraint.
+ *
+ * @ignore
+ */
 export type AnyFunction = (...args: never[]) => unknown;
 
-/** Values that are sent as a whole: no functions are looked for inside. */
+/**
+ * Values that are sent as a whole: no functions are looked for inside.
+ *
+ * @ignore
+ */
 export type WholeValue =
   | string
   | number
@@ -26,7 +34,11 @@ export type WholeValue =
   | ReadonlyMap<unknown, unknown>
   | ReadonlySet<unknown>;
 
-/** Names that JavaScript looks up on any object, and that are never sent. */
+/**
+ * Names that JavaScript looks up on any object, and that are never sent.
+ *
+ * @ignore
+ */
 export type UnsentName = (typeof UNSENT_NAMES)[number];
 
 /**
@@ -81,7 +93,11 @@ export type RemoteResult<R> = [Awaited<R>] extends [never] ? Promise<never>
   : [Awaited<R>] extends [ByteStream] ? Promise<RemoteBytes>
   : Promise<Reply<Awaited<R>>>;
 
-/** A reply value: on the wire, `undefined` is `null`. */
+/**
+ * A reply value: on the wire, `undefined` is `null`.
+ *
+ * @ignore
+ */
 export type Reply<T> = [T] extends [void] ? T
   : T extends undefined ? null
   : Received<T>;
@@ -183,22 +199,38 @@ export type Sent<T> = T extends AnyFunction ? SentFunction<T>
   : T extends object ? { [K in keyof T]: Sent<T[K]> }
   : T;
 
-/** What may be sent for each of a list of parameters. */
+/**
+ * What may be sent for each of a list of parameters.
+ *
+ * @ignore
+ */
 export type SentEach<Args extends readonly unknown[]> = {
   [K in keyof Args]: Sent<Args[K]>;
 };
 
-/** A function that may be sent as a callback. */
+/**
+ * A function that may be sent as a callback.
+ *
+ * @ignore
+ */
 export type SentFunction<F extends AnyFunction> = (
   ...args: ReceivedEach<Parameters<F>>
 ) => SentResult<ReturnType<F>>;
 
-/** Each of a list of parameters, as it is received. */
+/**
+ * Each of a list of parameters, as it is received.
+ *
+ * @ignore
+ */
 export type ReceivedEach<Args extends readonly unknown[]> = {
   [K in keyof Args]: Received<Args[K]>;
 };
 
-/** What a function that is sent as a callback may return. */
+/**
+ * What a function that is sent as a callback may return.
+ *
+ * @ignore
+ */
 export type SentResult<R> = [R] extends [AsyncIterable<infer T>]
   ? AsyncIterable<T> | ReadableStream<T>
   : [Awaited<R>] extends [RemoteBytes] ? ByteStream | Promise<ByteStream>
