@@ -25,7 +25,6 @@
  *
  * @module
  */
-export { DEFAULT_MAX_CALLBACKS } from "./callback/callback_table.ts";
 export { callback, type KeptCallback } from "./callback/kept_callback.ts";
 export { RemoteError, RpcError, type RpcErrorCode } from "./errors.ts";
 export { forward } from "./handler/forward.ts";

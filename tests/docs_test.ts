@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { DEFAULT_MAX_DEPTH, DEFAULT_MAX_VALUE_SIZE } from "@qtalk/qtalk/codec";
 import { DEFAULT_SESSION_OPTIONS } from "@qtalk/qtalk/mux";
-import { DEFAULT_MAX_CALLBACKS } from "@qtalk/qtalk/rpc";
+import { DEFAULT_MAX_CALLBACKS } from "../rpc/callback/callback_table.ts";
 import { DEFAULT_MAX_CONCURRENT_CALLS } from "../talk/peer.ts";
 
 const ROOT = new URL("../", import.meta.url);

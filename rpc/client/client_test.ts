@@ -2,6 +2,7 @@ import { memoryPair, MuxError, type Peer } from "@qtalk/qtalk";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { CodecError } from "../../codec/errors.ts";
 import { DEFAULT_SESSION_OPTIONS } from "../../mux/options.ts";
+import { CountingController } from "../../tests/support/counting_controller.ts";
 import { FakeTime } from "../../tests/support/fake_time.ts";
 import {
   rawAccept,
@@ -348,26 +349,6 @@ Deno.test("a timeout too long for a timer is none", async () => {
     assertEquals(await answer, "in time");
   }
 });
-
-/** A signal that counts who listens to it. */
-class CountingController extends AbortController {
-  listeners = 0;
-
-  constructor() {
-    super();
-    const { signal } = this;
-    const add = signal.addEventListener.bind(signal);
-    const remove = signal.removeEventListener.bind(signal);
-    signal.addEventListener = (...args: Parameters<typeof add>) => {
-      this.listeners++;
-      add(...args);
-    };
-    signal.removeEventListener = (...args: Parameters<typeof remove>) => {
-      this.listeners--;
-      remove(...args);
-    };
-  }
-}
 
 Deno.test("a signal gives a call up while it waits: CLOSE, and the signal's reason", async () => {
   const giveUp = new CountingController();

@@ -4,15 +4,27 @@ import {
   type Peer,
   type RpcResponse,
 } from "@qtalk/qtalk";
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStrictEquals,
+} from "@std/assert";
 import { toBytes, toText } from "@std/streams";
 import { CodecError } from "../../codec/errors.ts";
+import { CountingController } from "../../tests/support/counting_controller.ts";
 import {
   rawAccept,
   type RawChannel,
   scriptedPeer,
 } from "../../tests/support/raw_call.ts";
-import { concat, framed, utf8, values } from "../../tests/support/wire.ts";
+import {
+  adjust,
+  concat,
+  framed,
+  utf8,
+  values,
+} from "../../tests/support/wire.ts";
 import { turn, watch, within } from "../../tests/support/within.ts";
 import { RpcError } from "../errors.ts";
 
@@ -217,4 +229,141 @@ Deno.test("a response that nobody closes does not hold its peer's close() up", a
   assertEquals(received.state, "rejected");
   assert(received.reason instanceof MuxError);
   assertEquals(received.reason.code, "session-closed");
+});
+
+Deno.test("RpcResponse.receive: an aborted wait rejects with the signal's reason, and leaves the value to the next call", async () => {
+  const { peer, response, channel } = await continued();
+  await using _ = peer;
+  const controller = new CountingController();
+  const reason = new Error("enough");
+  const aborted = watch(response.receive({ signal: controller.signal }));
+  await turn();
+  assertEquals([aborted.state, controller.listeners], ["pending", 1]);
+  controller.abort(reason);
+  const next = response.receive();
+  await turn();
+  assertStrictEquals(aborted.reason, reason);
+  assertEquals(controller.listeners, 0);
+  await channel.values("later", "last");
+  assertEquals(await next, "later");
+  assertEquals(await response.receive(), "last");
+});
+
+Deno.test("RpcResponse.receive: an aborted wait in the middle of a value loses no byte of it", async () => {
+  const { peer, response, channel } = await continued();
+  await using _ = peer;
+  const bytes = values("in two pieces");
+  const controller = new AbortController();
+  const aborted = response.receive({ signal: controller.signal });
+  await channel.data(bytes.slice(0, 7));
+  controller.abort(new Error("enough"));
+  await assertRejects(() => aborted, Error, "enough");
+  await channel.data(bytes.slice(7));
+  assertEquals(await response.receive(), "in two pieces");
+});
+
+Deno.test("RpcResponse.receive: bytes can be read after an aborted wait", async () => {
+  const { peer, response, channel } = await continued();
+  await using _ = peer;
+  const controller = new AbortController();
+  const aborted = response.receive({ signal: controller.signal });
+  controller.abort(new Error("enough"));
+  await assertRejects(() => aborted, Error, "enough");
+  const text = toText(response.readable);
+  await channel.data("bytes");
+  await channel.eof();
+  assertEquals(await text, "bytes");
+});
+
+Deno.test("RpcResponse.receive: a signal that has aborted already rejects, and takes no value", async () => {
+  const { peer, response } = await continued(values("first", "second"));
+  await using _ = peer;
+  const signal = AbortSignal.abort(new Error("before"));
+  await assertRejects(() => response.receive({ signal }), Error, "before");
+  assertEquals(await response.receive(), "second");
+});
+
+Deno.test("RpcResponse.receive: a wait that ends leaves no listener on the signal", async () => {
+  const { peer, response, channel } = await continued();
+  await using _ = peer;
+  const controller = new CountingController();
+  const { signal } = controller;
+  const value = response.receive({ signal });
+  await channel.values("value");
+  assertEquals(await value, "value");
+  const broken = response.receive({ signal });
+  await channel.data(framed(utf8("{")));
+  await assertRejects(() => broken, CodecError);
+  const busy = response.receive();
+  await assertRejects(() => response.receive({ signal }), MuxError);
+  await channel.close();
+  assertEquals(await busy, undefined);
+  assertEquals(await response.receive({ signal }), undefined);
+  assertEquals(controller.listeners, 0);
+});
+
+Deno.test("RpcResponse.receive: a signal that has aborted rejects for a complete response, too", async () => {
+  const [client, server] = memoryPair();
+  await using _ = client;
+  server.handle("", (_call, respond) => respond.return(1));
+  const response = await client.request("");
+  const signal = AbortSignal.abort(new Error("before"));
+  await assertRejects(() => response.receive({ signal }), Error, "before");
+});
+
+Deno.test("RpcResponse.send: an aborted wait sends nothing, and the channel can still be used", async () => {
+  const { peer, response, channel } = await continued(values(0), 100);
+  await using _ = peer;
+  const controller = new CountingController();
+  const { signal } = controller;
+  // It takes the rest of the credit, so that nothing of the next one can leave.
+  const before = watch(response.send("x".repeat(100)));
+  const aborted = watch(response.send("never sent", { signal }));
+  await turn();
+  assertEquals([aborted.state, controller.listeners], ["pending", 1]);
+  const reason = new Error("enough");
+  controller.abort(reason);
+  await turn();
+  assertStrictEquals(aborted.reason, reason);
+  assertEquals(controller.listeners, 0);
+  const after = response.send("after");
+  await channel.raw.send(adjust(channel.remote, 1_000));
+  await after;
+  assertEquals(before.state, "resolved");
+  assertEquals(await channel.read(2), ["x".repeat(100), "after"]);
+});
+
+Deno.test("RpcResponse.send: aborting a value that was sent in part closes the channel", async () => {
+  const { peer, response, channel } = await continued(values(0), 200);
+  await using _ = peer;
+  const controller = new AbortController();
+  const sent = response.send("x".repeat(500), { signal: controller.signal });
+  const first = await within(channel.raw.find("data"), "DATA");
+  assert(first.payload.length > 0);
+  const reason = new Error("enough");
+  controller.abort(reason);
+  const error = await sent.catch((error) => error);
+  assertStrictEquals(error, reason);
+  await within(channel.raw.find("close"), "CLOSE");
+});
+
+Deno.test("RpcResponse.send: a signal that has aborted already rejects, and sends nothing", async () => {
+  const { peer, response, channel } = await continued();
+  await using _ = peer;
+  const signal = AbortSignal.abort(new Error("before"));
+  await assertRejects(() => response.send(1, { signal }), Error, "before");
+  await response.send(2);
+  assertEquals(await channel.read(1), [2]);
+});
+
+Deno.test("RpcResponse.send: a value that is sent leaves no listener on the signal", async () => {
+  const { peer, response, channel } = await continued(values(0), 100);
+  await using _ = peer;
+  const controller = new CountingController();
+  const { signal } = controller;
+  await response.send("at once", { signal });
+  const waiting = response.send("x".repeat(200), { signal });
+  await channel.raw.send(adjust(channel.remote, 1_000));
+  await waiting;
+  assertEquals(controller.listeners, 0);
 });

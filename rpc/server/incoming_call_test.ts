@@ -1,14 +1,20 @@
 import { type Call, memoryPair, MuxError, type Peer } from "@qtalk/qtalk";
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStrictEquals,
+} from "@std/assert";
 import { toText } from "@std/streams";
 import { CodecError } from "../../codec/errors.ts";
+import { CountingController } from "../../tests/support/counting_controller.ts";
 import {
   rawCall,
   rawOpen,
   scriptedPeer,
 } from "../../tests/support/raw_call.ts";
 import { concat, data, utf8, values } from "../../tests/support/wire.ts";
-import { turn, within } from "../../tests/support/within.ts";
+import { turn, watch, within } from "../../tests/support/within.ts";
 import { RpcError } from "../errors.ts";
 import type { Responder } from "../types.ts";
 
@@ -268,4 +274,29 @@ Deno.test("a handler may call back after it answered", async () => {
   });
   assertEquals(await client.call("start"), "started");
   assertEquals(await within(told.promise, "the call back"), "finished");
+});
+
+Deno.test("Call.receive: an aborted wait rejects with the signal's reason, and leaves the value to the next call", async () => {
+  const out = handedOut();
+  const { peer, raw } = scriptedPeer({ handler: out.handler });
+  await using _ = peer;
+  const channel = await rawCall(raw, "x");
+  const { call } = await out.call;
+  const controller = new CountingController();
+  const reason = new Error("enough");
+  const aborted = watch(call.receive({ signal: controller.signal }));
+  await turn();
+  assertEquals([aborted.state, controller.listeners], ["pending", 1]);
+  controller.abort(reason);
+  await turn();
+  assertStrictEquals(aborted.reason, reason);
+  assertEquals(controller.listeners, 0);
+  await assertRejects(
+    () => call.receive({ signal: controller.signal }),
+    Error,
+    "enough",
+  );
+  await channel.values("later");
+  assertEquals(await call.receive(), "later");
+  out.release();
 });

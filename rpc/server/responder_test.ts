@@ -1,13 +1,19 @@
 import { memoryPair, type Responder } from "@qtalk/qtalk";
-import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import {
+  assertEquals,
+  assertRejects,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
 import { CodecError } from "../../codec/errors.ts";
+import { CountingController } from "../../tests/support/counting_controller.ts";
 import type { Frame } from "../../mux/wire/frame.ts";
 import {
   rawCall,
   rawOpen,
   scriptedPeer,
 } from "../../tests/support/raw_call.ts";
-import { concat, parseValues } from "../../tests/support/wire.ts";
+import { adjust, concat, parseValues } from "../../tests/support/wire.ts";
 import { turn, watch, within } from "../../tests/support/within.ts";
 import { RemoteError, RpcError } from "../errors.ts";
 import type { Call } from "../types.ts";
@@ -264,4 +270,66 @@ Deno.test("send waits while the caller grants no credit", async () => {
   assertEquals(watched.state, "pending");
   await channel.close();
   await assertRejects(() => within(sent!, "send() to reject"), Error, "closed");
+});
+
+/** A continued call whose caller grants `window` bytes at first. */
+async function continuedCall(window: number) {
+  const responder = Promise.withResolvers<Responder>();
+  const { peer, raw } = scriptedPeer({
+    handler: async (_call, respond) => {
+      await respond.continue();
+      responder.resolve(respond);
+    },
+  });
+  const channel = await rawOpen(raw, 0, window);
+  await channel.values({ Selector: "x" }, null);
+  const respond = await responder.promise;
+  await channel.read(2);
+  return { peer, raw, channel, respond };
+}
+
+Deno.test("Responder.send: an aborted wait sends nothing, and the call can still be used", async () => {
+  const { peer, raw, channel, respond } = await continuedCall(100);
+  await using _ = peer;
+  const controller = new CountingController();
+  const { signal } = controller;
+  // It takes the rest of the credit, so that nothing of the next one can leave.
+  const before = watch(respond.send("x".repeat(100)));
+  const aborted = watch(respond.send(["never", () => "called"], { signal }));
+  await turn();
+  assertEquals([aborted.state, controller.listeners], ["pending", 1]);
+  assertEquals(peer.callbackCount, 1);
+  const reason = new Error("enough");
+  controller.abort(reason);
+  await turn();
+  assertStrictEquals(aborted.reason, reason);
+  assertEquals([controller.listeners, peer.callbackCount], [0, 0]);
+  const after = respond.send("after");
+  await raw.send(adjust(channel.remote, 1_000));
+  await after;
+  assertEquals(before.state, "resolved");
+  assertEquals(await channel.read(2), ["x".repeat(100), "after"]);
+});
+
+Deno.test("Responder.send: aborting a value that was sent in part closes the call", async () => {
+  const { peer, raw, respond } = await continuedCall(100);
+  await using _ = peer;
+  const controller = new AbortController();
+  const sent = watch(
+    respond.send("x".repeat(500), { signal: controller.signal }),
+  );
+  await within(raw.find("data"), "DATA");
+  const reason = new Error("enough");
+  controller.abort(reason);
+  await within(raw.find("close"), "CLOSE");
+  assertStrictEquals(sent.reason, reason);
+});
+
+Deno.test("Responder.send: a signal that has aborted already rejects, and sends nothing", async () => {
+  const { peer, channel, respond } = await continuedCall(1_000);
+  await using _ = peer;
+  const signal = AbortSignal.abort(new Error("before"));
+  await assertRejects(() => respond.send(1, { signal }), Error, "before");
+  await respond.send(2);
+  assertEquals(await channel.read(1), [2]);
 });
