@@ -52,7 +52,7 @@ async function use(pool: ChannelPool, count: number): Promise<void> {
   await settled();
 }
 
-Deno.test("nothing is opened ahead before the peer has confirmed a channel", async () => {
+Deno.test("ChannelPool: no spare channel is opened before the peer has confirmed a channel", async () => {
   const { session, raw } = scriptedSession({ closeTimeout: 1 });
   await using _ = session;
   const pool = patientPool(session);
@@ -68,7 +68,7 @@ Deno.test("nothing is opened ahead before the peer has confirmed a channel", asy
   assert(raw.pending.length > opens, "the first is opened ahead");
 });
 
-Deno.test("nothing is opened ahead before the peer has shown that it can have channels without calls", async () => {
+Deno.test("ChannelPool: no spare channel is opened before allowSpares()", async () => {
   const [left, right] = memoryTransports();
   await using session = qmux(left);
   await using other = qmux(right);
@@ -86,7 +86,7 @@ Deno.test("nothing is opened ahead before the peer has shown that it can have ch
   assert(pool.take() !== undefined);
 });
 
-Deno.test("a pool that opened a channel has the next one ready", async () => {
+Deno.test("ChannelPool: a spare channel is ready after the first channel was opened", async () => {
   await using it = accepted();
   assertEquals(it.pool.take(), undefined);
   const first = await opened(it.pool);
@@ -95,7 +95,7 @@ Deno.test("a pool that opened a channel has the next one ready", async () => {
   assert(second !== undefined && second !== first);
 });
 
-Deno.test("no channel is given out twice", async () => {
+Deno.test("ChannelPool.take: no channel is returned twice", async () => {
   await using it = accepted();
   await use(it.pool, 20);
   const taken: RawChannel[] = [];
@@ -110,7 +110,7 @@ Deno.test("no channel is given out twice", async () => {
   assertEquals(taken.length, 40, "each taken is replaced");
 });
 
-Deno.test("what is kept ready follows the number of calls at once", async () => {
+Deno.test("ChannelPool: the number of spare channels follows the number of calls at the same time", async () => {
   await using it = accepted();
   await use(it.pool, 1);
   const few = it.session.usage.slots;
@@ -119,14 +119,14 @@ Deno.test("what is kept ready follows the number of calls at once", async () => 
   assert(few <= 2 && more >= 16, `${few}, then ${more}`);
 });
 
-Deno.test("what is kept ready is bounded, however many calls there are", async () => {
+Deno.test("ChannelPool: the number of spare channels is limited", async () => {
   await using it = accepted();
   for (let i = 0; i < 5; i++) await use(it.pool, 1_000);
   const { slots } = it.session.usage;
   assert(slots <= MAX_SPARE_CHANNELS, `${slots} are kept`);
 });
 
-Deno.test("a second without calls closes half of what is ready, until none is left", async () => {
+Deno.test("ChannelPool: a second without calls closes half of the spare channels, until none is left", async () => {
   using time = new FakeTime();
   await using it = accepted();
   for (let i = 0; i < 10; i++) await use(it.pool, 16);
@@ -149,7 +149,7 @@ Deno.test("a second without calls closes half of what is ready, until none is le
   assert(it.session.usage.slots > 0, "it starts anew with the next call");
 });
 
-Deno.test("a call within the second keeps what is ready", async () => {
+Deno.test("ChannelPool: a call within the second keeps the spare channels", async () => {
   using time = new FakeTime();
   await using it = accepted();
   for (let i = 0; i < 10; i++) await use(it.pool, 16);
@@ -162,7 +162,7 @@ Deno.test("a call within the second keeps what is ready", async () => {
   assertEquals(it.session.usage.slots, ready);
 });
 
-Deno.test("a channel that the peer has closed or ended while it was ready is not given out", async () => {
+Deno.test("ChannelPool.take: a spare channel that the peer has closed or ended is not returned", async () => {
   for (const end of [close, eof]) {
     const { session, raw } = scriptedSession({ closeTimeout: 1 });
     await using _ = session;
@@ -181,7 +181,7 @@ Deno.test("a channel that the peer has closed or ended while it was ready is not
   }
 });
 
-Deno.test("a peer that refuses a channel ahead of need is not asked again at once", async () => {
+Deno.test("ChannelPool: no other spare channel is opened after the peer has refused one", async () => {
   const { session, raw } = scriptedSession({ closeTimeout: 1 });
   await using _ = session;
   const pool = patientPool(session);
@@ -198,7 +198,7 @@ Deno.test("a peer that refuses a channel ahead of need is not asked again at onc
   await next;
 });
 
-Deno.test("a closed session leaves no timer behind, and opens nothing", async () => {
+Deno.test("ChannelPool: a closed session has no timer and opens no channel", async () => {
   using time = new FakeTime();
   {
     await using it = accepted();
@@ -213,7 +213,7 @@ Deno.test("a closed session leaves no timer behind, and opens nothing", async ()
   }
 });
 
-Deno.test("channels that are ready do not take the places that calls need", async () => {
+Deno.test("ChannelPool: spare channels leave half of the slots to calls", async () => {
   for (const [maxChannels, calls] of [[8, 2], [40, 10], [200, 50]] as const) {
     const session = { maxChannels };
     const [a, b] = memoryPair({ session }, { session });

@@ -43,7 +43,7 @@ async function continued(
   return { peer, response: await answer, channel };
 }
 
-Deno.test("a continued response has one value, and the others are received", async () => {
+Deno.test("RpcResponse: a continued response has one value, and the others are received", async () => {
   const { peer, response, channel } = await continued(values("a", "b", "c"));
   await using _ = peer;
   assertEquals(response.continued, true);
@@ -61,7 +61,7 @@ Deno.test("a continued response has one value, and the others are received", asy
   assertEquals(await response.receive(), undefined);
 });
 
-Deno.test("bytes directly behind the value are the channel's", async () => {
+Deno.test("RpcResponse.channel: it has the bytes directly after the first value", async () => {
   const { peer, response, channel } = await continued(
     concat(values("ready"), utf8("raw ")),
   );
@@ -72,7 +72,7 @@ Deno.test("bytes directly behind the value are the channel's", async () => {
   assertEquals(await toText(response.channel!.readable), "raw bytes");
 });
 
-Deno.test("bytes behind a received value are the channel's too", async () => {
+Deno.test("RpcResponse.channel: it has the bytes after a received value, too", async () => {
   for (const cut of [0, 1, 4, 5, 9]) {
     const { peer, response, channel } = await continued();
     await using _ = peer;
@@ -85,7 +85,7 @@ Deno.test("bytes behind a received value are the channel's too", async () => {
   }
 });
 
-Deno.test("a call becomes a stream of bytes, both ways, with half-close", async () => {
+Deno.test("RpcResponse.channel: a call becomes a stream of bytes in both directions, with half-close", async () => {
   const [client, server] = memoryPair();
   await using _ = client;
   server.handle("echo", async (call, respond) => {
@@ -102,7 +102,7 @@ Deno.test("a call becomes a stream of bytes, both ways, with half-close", async 
   await within(response.channel!.closed, "the channel to close");
 });
 
-Deno.test("iterating gives what is received, to the end, and closes", async () => {
+Deno.test("RpcResponse: iterating yields all values to the end, and closes the channel", async () => {
   const { peer, response, channel } = await continued(values(0, 1, null));
   await using _ = peer;
   await channel.values({ last: true });
@@ -111,7 +111,7 @@ Deno.test("iterating gives what is received, to the end, and closes", async () =
   await within(channel.raw.find("close"), "CLOSE");
 });
 
-Deno.test("leaving the loop closes the channel", async () => {
+Deno.test("RpcResponse: leaving the loop closes the channel", async () => {
   const { peer, response, channel } = await continued(values(0, 1, 2));
   await using _ = peer;
   for await (const value of response) {
@@ -122,7 +122,7 @@ Deno.test("leaving the loop closes the channel", async () => {
   await assertRejects(() => response.send(1), MuxError);
 });
 
-Deno.test("an error in the loop closes the channel", async () => {
+Deno.test("RpcResponse: an error in the loop closes the channel", async () => {
   const { peer, response, channel } = await continued(values(0, 1, 2));
   await using _ = peer;
   await assertRejects(
@@ -135,7 +135,7 @@ Deno.test("an error in the loop closes the channel", async () => {
   await within(channel.raw.find("close"), "CLOSE");
 });
 
-Deno.test("await using closes the channel", async () => {
+Deno.test("RpcResponse: await using closes the channel", async () => {
   const { peer, response, channel } = await continued();
   await using _ = peer;
   {
@@ -146,7 +146,7 @@ Deno.test("await using closes the channel", async () => {
   await response.close();
 });
 
-Deno.test("send sends values, each in a frame of its own", async () => {
+Deno.test("RpcResponse.send: each value is sent in a frame of its own", async () => {
   const { peer, response, channel } = await continued();
   await using _ = peer;
   await response.send([1]);
@@ -157,7 +157,7 @@ Deno.test("send sends values, each in a frame of its own", async () => {
   assertEquals(await channel.read(1), ["still open"]);
 });
 
-Deno.test("send waits while the peer grants no credit", async () => {
+Deno.test("RpcResponse.send: it waits while the peer grants no credit", async () => {
   const { peer, response, channel } = await continued(values(0), 200);
   await using _ = peer;
   const sent = response.send("x".repeat(500));
@@ -168,7 +168,7 @@ Deno.test("send waits while the peer grants no credit", async () => {
   await assertRejects(() => within(sent, "send() to reject"), MuxError);
 });
 
-Deno.test("a value that cannot be decoded rejects, and the next can be received", async () => {
+Deno.test("RpcResponse.receive: a value that cannot be decoded rejects, and the next can be received", async () => {
   const { peer, response, channel } = await continued();
   await using _ = peer;
   await channel.data(concat(framed(utf8("{")), values("next")));
@@ -176,7 +176,7 @@ Deno.test("a value that cannot be decoded rejects, and the next can be received"
   assertEquals(await response.receive(), "next");
 });
 
-Deno.test("receive rejects when the session is lost, behind what arrived", async () => {
+Deno.test("RpcResponse.receive: it rejects when the session is lost, after the values that arrived", async () => {
   const { peer, response, channel } = await continued(values(0, 1));
   await using _ = peer;
   await channel.raw.close();
@@ -186,7 +186,7 @@ Deno.test("receive rejects when the session is lost, behind what arrived", async
   await assertRejects(() => Array.fromAsync(response), MuxError);
 });
 
-Deno.test("closing a response ends a receive that waits", async () => {
+Deno.test("RpcResponse.close: it ends a receive() that waits", async () => {
   const { peer, response } = await continued();
   await using _ = peer;
   const next = response.receive();
@@ -194,7 +194,7 @@ Deno.test("closing a response ends a receive that waits", async () => {
   assertEquals(await within(next, "receive() to resolve"), undefined);
 });
 
-Deno.test("a complete response has nothing to receive, send or iterate", async () => {
+Deno.test("RpcResponse: a complete response has nothing to receive, send or iterate", async () => {
   const [client, server] = memoryPair();
   await using _ = client;
   server.handle("two", (_call, respond) => respond.return(1, 2));
@@ -208,7 +208,7 @@ Deno.test("a complete response has nothing to receive, send or iterate", async (
   await response.close();
 });
 
-Deno.test("a response whose channel ends behind the header is complete", async () => {
+Deno.test("RpcResponse: a response whose channel ends after the header is complete", async () => {
   const { peer, raw } = scriptedPeer();
   await using _ = peer;
   const answer = peer.request("x");
@@ -221,7 +221,7 @@ Deno.test("a response whose channel ends behind the header is complete", async (
   assertEquals(response.channel, undefined);
 });
 
-Deno.test("a response that nobody closes does not hold its peer's close() up", async () => {
+Deno.test("RpcResponse: an open response does not delay peer.close()", async () => {
   const { peer, response } = await continued();
   const received = watch(response.receive());
   await within(peer.close(), "close()");

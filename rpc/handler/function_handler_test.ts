@@ -52,7 +52,7 @@ async function* failing() {
   throw new Error("at two");
 }
 
-Deno.test("withStream gives a function the values that are streamed to it", async () => {
+Deno.test("withStream(): the function gets the values that the caller streams", async () => {
   const sum = withStream(async (values: AsyncIterable<number>, call) => {
     let sum = 0;
     for await (const value of values) sum += value;
@@ -71,7 +71,7 @@ Deno.test("withStream gives a function the values that are streamed to it", asyn
   );
 });
 
-Deno.test("a function of a stream can stream its answers meanwhile", async () => {
+Deno.test("withStream(): the function can stream replies while it reads", async () => {
   const doubled = withStream(async function* (values: AsyncIterable<number>) {
     for await (const value of values) yield 2 * value;
   });
@@ -94,7 +94,7 @@ Deno.test("a function of a stream can stream its answers meanwhile", async () =>
   assertEquals(received, [2, 4, 6]);
 });
 
-Deno.test("leaving the loop over streamed values does not end the call", async () => {
+Deno.test("withStream(): leaving the loop over the values does not end the call", async () => {
   let made = 0;
   const released = Promise.withResolvers<void>();
   async function* endless() {
@@ -117,7 +117,7 @@ Deno.test("leaving the loop over streamed values does not end the call", async (
   await within(released.promise, "the producer to be let go");
 });
 
-Deno.test("an answer lets a producer go that waits for its next value", async () => {
+Deno.test("withStream(): the response ends a producer that waits", async () => {
   const cancelled = Promise.withResolvers<unknown>();
   const waiting = new ReadableStream({ cancel: cancelled.resolve });
   const now = withStream((_values: AsyncIterable<number>) => "now");
@@ -127,7 +127,7 @@ Deno.test("an answer lets a producer go that waits for its next value", async ()
   await within(cancelled.promise, "the producer to be let go");
 });
 
-Deno.test("the end of a continued call lets a producer go that waits", async () => {
+Deno.test("withStream(): the end of a continued call ends a producer that waits", async () => {
   const handler = handlerFrom(withStream(async function* (_values) {
     yield "only";
   }));
@@ -147,7 +147,7 @@ Deno.test("the end of a continued call lets a producer go that waits", async () 
   }
 });
 
-Deno.test("a call that the other side closes lets a producer go, though nobody looks at the response", async () => {
+Deno.test("streamed arguments: CLOSE by the responder ends the producer, even if the response is not used", async () => {
   const [client] = memoryPair({}, {
     handler: async (_call, respond) => {
       const channel = await respond.continue();
@@ -160,7 +160,7 @@ Deno.test("a call that the other side closes lets a producer go, though nobody l
   await within(cancelled.promise, "the producer to be let go");
 });
 
-Deno.test("a producer of arguments that fails: its own error here, its text at the other side", async () => {
+Deno.test("streamed arguments: a producer that fails rejects the call with its error, and the handler gets its text", async () => {
   const it = listener();
   await using client = await acquainted(it.handler);
   await assertRejects(() => client.call("", failing()), Error, "at two");
@@ -170,7 +170,7 @@ Deno.test("a producer of arguments that fails: its own error here, its text at t
   assertEquals(it.seen, [1]);
 });
 
-Deno.test("a producer that fails behind a continued response: its text at the other side", async () => {
+Deno.test("streamed arguments: the handler gets the error text of a producer that fails after a continued response", async () => {
   const ended = Promise.withResolvers<unknown>();
   const handler = handlerFrom(withStream(async function* (values) {
     yield "begun";
@@ -199,7 +199,7 @@ Deno.test("a producer that fails behind a continued response: its text at the ot
   assertEquals((error as RemoteError).text, "at two");
 });
 
-Deno.test("a producer that fails before the other side is known: its values do not look complete", async () => {
+Deno.test("streamed arguments: values of a producer that fails before the peer is known do not look complete", async () => {
   const it = listener();
   const [client] = memoryPair({}, { handler: it.handler });
   await using _ = client;
@@ -208,7 +208,7 @@ Deno.test("a producer that fails before the other side is known: its values do n
   assertEquals((error as RpcError).code, "cancelled");
 });
 
-Deno.test("a caller that gives up does not end its values", async () => {
+Deno.test("withStream(): cancelling the call is an error and not the end of the values", async () => {
   const it = listener();
   const [client] = memoryPair({}, { handler: it.handler });
   await using _ = client;
@@ -226,7 +226,7 @@ Deno.test("a caller that gives up does not end its values", async () => {
   assertEquals(it.seen, [1]);
 });
 
-Deno.test("values of a caller that did not announce itself end with EOF and with CLOSE", async () => {
+Deno.test("withStream(): EOF and CLOSE end the values of a caller that is not extended", async () => {
   for (const end of ["eof", "close"] as const) {
     const it = listener();
     const { peer, raw } = scriptedPeer({ handler: it.handler });
@@ -238,7 +238,7 @@ Deno.test("values of a caller that did not announce itself end with EOF and with
   }
 });
 
-Deno.test("values of a caller of ours end with EOF only", async () => {
+Deno.test("withStream(): only EOF ends the values of an extended caller", async () => {
   for (const end of ["eof", "close"] as const) {
     const it = listener();
     const { peer, raw } = scriptedPeer({ handler: it.handler });
@@ -252,7 +252,7 @@ Deno.test("values of a caller of ours end with EOF only", async () => {
   }
 });
 
-Deno.test("a plain handler sees a call that was given up as an error, not as its end", async () => {
+Deno.test("Call.receive: cancelling the call is an error and not the end, before the response", async () => {
   const ended = Promise.withResolvers<unknown>();
   const { peer, raw } = scriptedPeer({
     handler: async (call) => {
@@ -271,7 +271,7 @@ Deno.test("a plain handler sees a call that was given up as an error, not as its
   assertEquals((error as RpcError).code, "cancelled");
 });
 
-Deno.test("a plain handler that continued sees the end of a conversation as such", async () => {
+Deno.test("Call.receive: CLOSE is the end after a continued response", async () => {
   const ended = Promise.withResolvers<unknown>();
   const [client] = memoryPair({}, {
     handler: async (call, respond) => {
@@ -288,7 +288,7 @@ Deno.test("a plain handler that continued sees the end of a conversation as such
   assertEquals(await within(ended.promise, "the end"), ["one", "two"]);
 });
 
-Deno.test("what withStream makes cannot be called without a call", () => {
+Deno.test("withStream(): its result cannot be called directly", () => {
   const fn = withStream((values: AsyncIterable<number>) => values);
   assertThrows(() => fn(three()), TypeError, "withStream() made it");
 });

@@ -89,7 +89,7 @@ async function writeAll(conn: Deno.Conn, bytes: Uint8Array): Promise<void> {
 
 const LARGE = "x".repeat(3_000_000);
 
-Deno.test("a caller that has said all still hears all that a connection answers", async () => {
+Deno.test("socketStreams(): after the caller's EOF, the bytes of the socket still arrive", async () => {
   await using it = await connected();
   const heard = toText(it.response.readable);
   await new Blob([LARGE]).stream().pipeTo(it.response.writable);
@@ -101,7 +101,7 @@ Deno.test("a caller that has said all still hears all that a connection answers"
   assertEquals(it.errors, []);
 });
 
-Deno.test("a connection that has said all still hears all that the caller says", async () => {
+Deno.test("socketStreams(): after the socket's end, the bytes of the caller still arrive", async () => {
   await using it = await connected();
   await writeAll(it.far, utf8("said"));
   await it.far.closeWrite();
@@ -113,7 +113,7 @@ Deno.test("a connection that has said all still hears all that the caller says",
   assertEquals(it.errors, []);
 });
 
-Deno.test("a connection whose caller closes is closed, behind what the caller sent", async () => {
+Deno.test("socketStreams(): CLOSE by the caller closes the socket, after the bytes that were sent", async () => {
   await using it = await connected();
   const writer = it.response.writable.getWriter();
   await writer.write(utf8("last words"));
@@ -122,14 +122,14 @@ Deno.test("a connection whose caller closes is closed, behind what the caller se
   assertEquals(it.errors, []);
 });
 
-Deno.test("a connection whose caller vanishes is closed", async () => {
+Deno.test("socketStreams(): the loss of the session closes the socket", async () => {
   await using it = await connected();
   await it.client.close();
   assertEquals(await within(readAll(it.far), "the end"), "");
   await within(it.closed(), "the connection to be closed");
 });
 
-Deno.test("a connection that breaks ends the call, and is told to onError", async () => {
+Deno.test("socketStreams(): a socket that fails ends the call, and is reported to onError", async () => {
   await using it = await connected();
   const writer = it.response.writable.getWriter();
   await writer.write(utf8("unread"));

@@ -43,7 +43,7 @@ function aborted(signal: AbortSignal): Promise<unknown> {
   );
 }
 
-Deno.test("call.signal aborts when the caller closes before the response", async () => {
+Deno.test("Call.signal: it aborts when the caller closes before the response", async () => {
   const out = handedOut();
   const { peer, raw } = scriptedPeer({ handler: out.handler });
   await using _ = peer;
@@ -57,7 +57,7 @@ Deno.test("call.signal aborts when the caller closes before the response", async
   out.release();
 });
 
-Deno.test("call.signal is aborted already if it is first asked for after that", async () => {
+Deno.test("Call.signal: it has aborted already if it is first used after the CLOSE", async () => {
   const out = handedOut();
   const { peer, raw } = scriptedPeer({ handler: out.handler });
   await using _ = peer;
@@ -70,7 +70,7 @@ Deno.test("call.signal is aborted already if it is first asked for after that", 
   out.release();
 });
 
-Deno.test("call.signal aborts when a call is given up by its signal", async () => {
+Deno.test("Call.signal: it aborts when the caller's signal cancels the call", async () => {
   const out = handedOut();
   const [client] = memoryPair({}, { handler: out.handler });
   await using _ = client;
@@ -83,7 +83,7 @@ Deno.test("call.signal aborts when a call is given up by its signal", async () =
   out.release();
 });
 
-Deno.test("call.signal does not abort when the caller ends its arguments with EOF", async () => {
+Deno.test("Call.signal: it does not abort when the caller ends its arguments with EOF", async () => {
   const out = handedOut();
   const { peer, raw } = scriptedPeer({ handler: out.handler });
   await using _ = peer;
@@ -99,7 +99,7 @@ Deno.test("call.signal does not abort when the caller ends its arguments with EO
   assertEquals((await channel.read(2))[1], "answered");
 });
 
-Deno.test("call.signal does not abort once the call was answered", async () => {
+Deno.test("Call.signal: it does not abort after the call was answered", async () => {
   const out = handedOut();
   const { peer, raw } = scriptedPeer({ handler: out.handler });
   await using _ = peer;
@@ -112,7 +112,7 @@ Deno.test("call.signal does not abort once the call was answered", async () => {
   out.release();
 });
 
-Deno.test("call.signal of a continued call aborts on CLOSE and not on EOF", async () => {
+Deno.test("Call.signal: for a continued call it aborts on CLOSE and not on EOF", async () => {
   const out = handedOut();
   const { peer, raw } = scriptedPeer({ handler: out.handler });
   await using _ = peer;
@@ -128,7 +128,7 @@ Deno.test("call.signal of a continued call aborts on CLOSE and not on EOF", asyn
   assertEquals((await aborted(signal) as RpcError).code, "cancelled");
 });
 
-Deno.test("call.signal aborts when the session is lost behind the caller's EOF", async () => {
+Deno.test("Call.signal: it aborts when the session is lost after the caller's EOF", async () => {
   const out = handedOut();
   const { peer, raw } = scriptedPeer({ handler: out.handler });
   await using _ = peer;
@@ -142,7 +142,7 @@ Deno.test("call.signal aborts when the session is lost behind the caller's EOF",
 
 for (const continued of [false, true]) {
   const which = continued ? "a continued" : "an unanswered";
-  Deno.test(`call.signal of ${which} call aborts when the session is lost`, async () => {
+  Deno.test(`Call.signal: it aborts when the session of ${which} call is lost`, async () => {
     const out = handedOut();
     const { peer, raw } = scriptedPeer({ handler: out.handler });
     await using _ = peer;
@@ -157,7 +157,7 @@ for (const continued of [false, true]) {
   });
 }
 
-Deno.test("call.receive gives the values that the caller sends, as they come", async () => {
+Deno.test("Call.receive: it resolves to the caller's values as they arrive", async () => {
   const out = handedOut();
   const { peer, raw } = scriptedPeer({ handler: out.handler });
   await using _ = peer;
@@ -175,7 +175,7 @@ Deno.test("call.receive gives the values that the caller sends, as they come", a
   out.release();
 });
 
-Deno.test("call.receive rejects with a value that is none, and goes on behind it", async () => {
+Deno.test("Call.receive: a value that cannot be decoded rejects, and the next can be received", async () => {
   const out = handedOut();
   const { peer, raw } = scriptedPeer({ handler: out.handler });
   await using _ = peer;
@@ -188,7 +188,7 @@ Deno.test("call.receive rejects with a value that is none, and goes on behind it
   out.release();
 });
 
-Deno.test("call.receive rejects when the session is lost in the middle", async () => {
+Deno.test("Call.receive: it rejects when the session is lost", async () => {
   const out = handedOut();
   const { peer, raw } = scriptedPeer({ handler: out.handler });
   await using _ = peer;
@@ -202,7 +202,7 @@ Deno.test("call.receive rejects when the session is lost in the middle", async (
   out.release();
 });
 
-Deno.test("call.channel has the bytes directly behind the values", async () => {
+Deno.test("Call.channel: it has the bytes directly after the values", async () => {
   const { peer, raw } = scriptedPeer({
     handler: async (call, respond) => {
       assertEquals(await call.receive(), "header");
@@ -220,7 +220,7 @@ Deno.test("call.channel has the bytes directly behind the values", async () => {
   assertEquals((await channel.read(2))[1], "raw bytes");
 });
 
-Deno.test("call.selector is the cleaned form", async () => {
+Deno.test("Call.selector: it is in canonical form", async () => {
   const { peer, raw } = scriptedPeer({
     handler: (call, respond) => respond.return(call.selector),
   });
@@ -231,7 +231,7 @@ Deno.test("call.selector is the cleaned form", async () => {
   }
 });
 
-Deno.test("a handler calls its caller back before it answers", async () => {
+Deno.test("Call.caller: a handler can call its caller back before it answers", async () => {
   const [client, server] = memoryPair();
   await using _ = client;
   client.handle("name", (_call, respond) => respond.return("Ann"));
@@ -241,7 +241,7 @@ Deno.test("a handler calls its caller back before it answers", async () => {
   assertEquals(await client.call("greet"), "hello Ann");
 });
 
-Deno.test("calls nest through both ends, each inside the other's handler", async () => {
+Deno.test("Call.caller: calls can nest through both sides", async () => {
   const [client, server] = memoryPair();
   await using _ = client;
   const count = (peer: Peer) =>
@@ -260,7 +260,7 @@ Deno.test("calls nest through both ends, each inside the other's handler", async
   for (const list of many) assertEquals((list as number[]).length, 20);
 });
 
-Deno.test("a handler may call back after it answered", async () => {
+Deno.test("Call.caller: a handler can call its caller back after it has answered", async () => {
   const [client, server] = memoryPair();
   await using _ = client;
   const told = Promise.withResolvers<unknown>();

@@ -48,7 +48,7 @@ function spied(codec: Codec, log: string[], beginsMap = true): Codec {
 }
 
 for (const codec of CODECS) {
-  Deno.test(`a responder of several codecs answers ${codec.name} in ${codec.name}`, async () => {
+  Deno.test(`PeerOptions.codecs: a call in ${codec.name} is answered in ${codec.name}`, async () => {
     const [client] = memoryPair({ codec }, { codecs: CODECS, handler: echo });
     await using _ = client;
     const value = { n: [1, null, "ä"], big: 2n ** 60n };
@@ -64,7 +64,7 @@ for (const codec of CODECS) {
     }
   });
 
-  Deno.test(`a handler calls back in ${codec.name} who called in ${codec.name}`, async () => {
+  Deno.test(`PeerOptions.codecs: a call in ${codec.name} is called back in ${codec.name}`, async () => {
     const [client, server] = memoryPair(
       { codec, handler: echo },
       { codecs: CODECS },
@@ -82,7 +82,7 @@ for (const codec of CODECS) {
   });
 }
 
-Deno.test("a peer of several codecs calls in the first", async () => {
+Deno.test("PeerOptions.codecs: calls of this side use the first codec", async () => {
   for (const codec of CODECS) {
     const others = CODECS.filter((other) => other !== codec);
     const [client] = memoryPair(
@@ -94,7 +94,7 @@ Deno.test("a peer of several codecs calls in the first", async () => {
   }
 });
 
-Deno.test("calls in several codecs go on at once in one session", async () => {
+Deno.test("PeerOptions.codecs: calls in several codecs run at the same time in one session", async () => {
   const { peer, raw } = scriptedPeer({ codecs: CODECS, handler: echo });
   await using _ = peer;
   for (let i = 0; i < 6; i++) {
@@ -115,7 +115,7 @@ Deno.test("calls in several codecs go on at once in one session", async () => {
   }
 });
 
-Deno.test("a call is read by the codec that it is in alone", async () => {
+Deno.test("PeerOptions.codecs: a call is decoded by its own codec only", async () => {
   const log: string[] = [];
   const codecs = CODECS.map((codec) => spied(codec, log));
   const [client] = memoryPair({ codec: cbor() }, { codecs, handler: echo });
@@ -128,7 +128,7 @@ Deno.test("a call is read by the codec that it is in alone", async () => {
   assert(read[0]!.includes('"Selector":"x"'), "and its header once");
 });
 
-Deno.test("a codec that does not know its maps gets what the ones before it do not take", async () => {
+Deno.test("PeerOptions.codecs: a codec without beginsMap() gets the calls that no codec before it accepts", async () => {
   const log: string[] = [];
   const codecs = [json(), spied(cbor(), log, false), msgpack()];
   const [a] = memoryPair({ codec: cbor() }, { codecs, handler: echo });
@@ -199,7 +199,7 @@ const FOREIGN: [string, PeerOptions, Uint8Array, string][] = [
 ];
 
 for (const [what, options, header, text] of FOREIGN) {
-  Deno.test(`a header that is ${what} closes its channel, and onError says so`, async () => {
+  Deno.test(`RequestDecoder: a header that is ${what} closes its channel and is reported to onError`, async () => {
     const heard = Promise.withResolvers<unknown>();
     const { peer, raw } = scriptedPeer({
       ...options,
@@ -226,13 +226,13 @@ for (const [what, options, header, text] of FOREIGN) {
   });
 }
 
-Deno.test("no codecs are as good as none given", async () => {
+Deno.test("PeerOptions.codecs: an empty list is the same as none", async () => {
   const [client] = memoryPair({ codecs: [] }, { codecs: [], handler: echo });
   await using _ = client;
   assertEquals(await client.call("x", 1), 1);
 });
 
-Deno.test("a responder understands a call header with the short key alone", async () => {
+Deno.test("RequestDecoder: a call header with only the short key is understood", async () => {
   const { peer, raw } = scriptedPeer({
     handler: (call, respond) => respond.return(call.selector),
   });
@@ -255,7 +255,7 @@ async function answered(...list: unknown[]): Promise<RpcResponse> {
   return await response;
 }
 
-Deno.test("a caller understands a response header with the short keys alone", async () => {
+Deno.test("Client.call: a response header with only the short keys is understood", async () => {
   const error = await assertRejects(
     () => answered({ E: "no", C: false }, null),
     RemoteError,

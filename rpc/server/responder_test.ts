@@ -63,14 +63,14 @@ async function mistakes(
   await client.call("x");
 }
 
-Deno.test("a response is header and values in one DATA, then EOF, then CLOSE", async () => {
+Deno.test("Responder.return: header and values are sent in one DATA, then EOF, then CLOSE", async () => {
   assertEquals(await answered((respond) => respond.return("a", [2])), {
     frames: ["data", "eof", "close"],
     values: [DONE, "a", [2]],
   });
 });
 
-Deno.test("a response without values has null for one", async () => {
+Deno.test("Responder.return: a response without values is null", async () => {
   const { values } = await answered((respond) => respond.return());
   assertEquals(values, [DONE, null]);
   const continued = await answered(async (respond) => {
@@ -79,7 +79,7 @@ Deno.test("a response without values has null for one", async () => {
   assertEquals(continued.values, [CONTINUED, null]);
 });
 
-Deno.test("an Error as the only value is an error response with null for a value", async () => {
+Deno.test("Responder.return: an Error as the only value is an error response with null as its value", async () => {
   assertEquals(await answered((respond) => respond.return(new Error("no"))), {
     frames: ["data", "eof", "close"],
     values: [{ ...DONE, Error: "no", E: "no" }, null],
@@ -88,7 +88,7 @@ Deno.test("an Error as the only value is an error response with null for a value
   assertEquals(values, [{ ...DONE, Error: "", E: "" }, null]);
 });
 
-Deno.test("an Error among other values is a value without a form", async () => {
+Deno.test("Responder.return: an Error among other values cannot be encoded", async () => {
   const { values } = await answered(async (respond) => {
     await assertRejects(
       async () => await respond.return(1, new Error("no")),
@@ -100,7 +100,7 @@ Deno.test("an Error among other values is a value without a form", async () => {
   assertEquals(values, [DONE, "instead"]);
 });
 
-Deno.test("a continued response stays open, and sends more values, each a frame", async () => {
+Deno.test("Responder.continue: the channel stays open, and each further value is a frame", async () => {
   const answer = await answered(async (respond) => {
     const channel = await respond.continue("first", "second");
     await respond.send(3);
@@ -113,7 +113,7 @@ Deno.test("a continued response stays open, and sends more values, each a frame"
   });
 });
 
-Deno.test("a continued response can be an error, which closes the caller's end", async () => {
+Deno.test("Responder.continue: an Error is an error response, and the caller closes the channel", async () => {
   const closed = Promise.withResolvers<void>();
   const [client] = memoryPair({}, {
     handler: async (_call, respond) => {
@@ -126,14 +126,14 @@ Deno.test("a continued response can be an error, which closes the caller's end",
   await within(closed.promise, "the caller to close");
 });
 
-Deno.test("a value of 64 KiB travels in one DATA frame", async () => {
+Deno.test("Responder.return: a value of 64 KiB is sent in one DATA frame", async () => {
   const { frames } = await answered((respond) =>
     respond.return("x".repeat(64 * 1024 - 2))
   );
   assertEquals(frames, ["data", "eof", "close"]);
 });
 
-Deno.test("a second response throws here and sends nothing", async () => {
+Deno.test("Responder: a second response throws and sends nothing", async () => {
   const answer = await answered(async (respond) => {
     await respond.return("only");
     for (
@@ -151,7 +151,7 @@ Deno.test("a second response throws here and sends nothing", async () => {
   assertEquals(answer.values, [DONE, "only"]);
 });
 
-Deno.test("a response after continue throws here and sends nothing", async () => {
+Deno.test("Responder: a response after continue() throws and sends nothing", async () => {
   const answer = await answered(async (respond) => {
     const channel = await respond.continue("only");
     for (
@@ -171,7 +171,7 @@ Deno.test("a response after continue throws here and sends nothing", async () =>
   assertEquals(answer.values, [CONTINUED, "only"]);
 });
 
-Deno.test("a second return throws at once, for a handler that awaits nothing", async () => {
+Deno.test("Responder.return: a second one throws synchronously", async () => {
   const [client] = memoryPair({}, {
     handler: (_call, respond) => {
       void respond.return(1);
@@ -182,7 +182,7 @@ Deno.test("a second return throws at once, for a handler that awaits nothing", a
   assertEquals([...(await client.request("x")).values], [1]);
 });
 
-Deno.test("send before continue is a mistake", async () => {
+Deno.test("Responder.send: it throws before continue()", async () => {
   await mistakes(async (respond) => {
     const error = await assertRejects(() => respond.send(1), RpcError);
     assertEquals(error.code, "invalid-state");
@@ -193,7 +193,7 @@ Deno.test("send before continue is a mistake", async () => {
   });
 });
 
-Deno.test("a response that cannot be encoded is none: the handler may give another", async () => {
+Deno.test("Responder: a response that cannot be encoded is not sent, and the handler can give another", async () => {
   for (const first of ["return", "continue"] as const) {
     const { values } = await answered(async (respond) => {
       await assertRejects(
@@ -207,7 +207,7 @@ Deno.test("a response that cannot be encoded is none: the handler may give anoth
   }
 });
 
-Deno.test("a value that cannot be encoded leaves a continued call open", async () => {
+Deno.test("Responder.send: a value that cannot be encoded leaves the call open", async () => {
   const { values } = await answered(async (respond) => {
     const channel = await respond.continue(1);
     await assertRejects(() => respond.send(new Map()), CodecError, "a Map");
@@ -217,7 +217,7 @@ Deno.test("a value that cannot be encoded leaves a continued call open", async (
   assertEquals(values, [CONTINUED, 1, 2]);
 });
 
-Deno.test("responding to a caller that is gone is no error", async () => {
+Deno.test("Responder: responding to a caller that has gone is no error", async () => {
   const done = Promise.withResolvers<void>();
   const { peer, raw } = scriptedPeer({
     handler: async (call, respond) => {
@@ -236,7 +236,7 @@ Deno.test("responding to a caller that is gone is no error", async () => {
   await within(done.promise, "return() to resolve");
 });
 
-Deno.test("return resolves when the caller goes away in the middle of it", async () => {
+Deno.test("Responder.return: it resolves if the caller goes away meanwhile", async () => {
   const done = Promise.withResolvers<void>();
   const { peer, raw } = scriptedPeer({
     handler: (_call, respond) =>
@@ -250,7 +250,7 @@ Deno.test("return resolves when the caller goes away in the middle of it", async
   await within(done.promise, "return() to resolve");
 });
 
-Deno.test("send waits while the caller grants no credit", async () => {
+Deno.test("Responder.send: it waits while the caller grants no credit", async () => {
   const started = Promise.withResolvers<void>();
   let sent: Promise<void> | undefined;
   const { peer, raw } = scriptedPeer({

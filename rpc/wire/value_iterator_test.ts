@@ -25,7 +25,7 @@ function given() {
 
 const DONE = { done: true, value: undefined } as const;
 
-Deno.test("an iterator gives what is received, and closes once at the end", async () => {
+Deno.test("ValueIterator: it yields what is received, and closes once at the end", async () => {
   const it = given();
   const first = it.iterator.next();
   it.waiting[0]!.resolve(1);
@@ -39,7 +39,7 @@ Deno.test("an iterator gives what is received, and closes once at the end", asyn
   assertEquals(it.waiting.length, 2);
 });
 
-Deno.test("an iterator that is asked several times at once receives one after the other", async () => {
+Deno.test("ValueIterator.next: calls at the same time receive one after the other", async () => {
   const it = given();
   const all = [it.iterator.next(), it.iterator.next(), it.iterator.next()];
   for (let i = 0; i < 3; i++) {
@@ -55,7 +55,7 @@ Deno.test("an iterator that is asked several times at once receives one after th
   assertEquals((await next).value, 3);
 });
 
-Deno.test("an iterator that is left while it waits closes at once", async () => {
+Deno.test("ValueIterator.return: it closes at once, even while next() waits", async () => {
   const it = given();
   const next = it.iterator.next();
   assertEquals(await within(it.iterator.return(), "return()"), DONE);
@@ -70,7 +70,7 @@ Deno.test("an iterator that is left while it waits closes at once", async () => 
   assertEquals(await failing, DONE);
 });
 
-Deno.test("an iterator closes after an error, and is at its end then", async () => {
+Deno.test("ValueIterator.next: an error closes the iterator, which is then at its end", async () => {
   const it = given();
   const next = it.iterator.next();
   const behind = it.iterator.next();

@@ -2,7 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { turn, watch, within } from "../../tests/support/within.ts";
 import { isValueStream, openSource } from "./value_source.ts";
 
-Deno.test("async iterables and streams are sent as many values, and nothing else is", () => {
+Deno.test("isValueStream(): async iterables and streams are sent as many values, and nothing else is", () => {
   const streams = [
     (async function* () {})(),
     new ReadableStream(),
@@ -15,7 +15,7 @@ Deno.test("async iterables and streams are sent as many values, and nothing else
   for (const value of values) assertEquals(isValueStream(value), false);
 });
 
-Deno.test("a stream that waits is cancelled when it is stopped", async () => {
+Deno.test("openSource(): stopping cancels a stream that waits", async () => {
   const reason = new Error("enough");
   const cancelled = Promise.withResolvers<unknown>();
   const source = openSource(new ReadableStream({ cancel: cancelled.resolve }));
@@ -26,7 +26,7 @@ Deno.test("a stream that waits is cancelled when it is stopped", async () => {
   assertEquals(next.state, "resolved");
 });
 
-Deno.test("stopping throws nothing, whatever the producer does, and asks it once", async () => {
+Deno.test("openSource(): stopping never throws, and calls return() once", async () => {
   let asked = 0;
   const returns = [
     undefined,
