@@ -224,13 +224,19 @@ Deno.test("ChannelPool: spare channels leave half of the slots to calls", async 
         await respond.return(await call.caller.call("back"));
       });
     }
-    // Twice as many channels as calls; half of the places stay free.
+    // Each call needs two channels.
     for (const peer of [a, b, a]) {
       for (let round = 0; round < 20; round++) {
-        await Promise.all(
+        const answers = await Promise.all(
           Array.from({ length: calls }, () => peer.call("call")),
         );
+        assertEquals(answers, Array(calls).fill(1));
       }
+    }
+    await settled();
+    for (const { session } of [a, b]) {
+      const { slots } = session.usage;
+      assert(slots > 0 && slots <= maxChannels / 2, `${slots} are open`);
     }
   }
 });

@@ -177,9 +177,10 @@ Deno.test("streamed arguments: closing a continued response ends the producer", 
   await using _ = peer;
   await channel.values(CONTINUED, null);
   const response = await answer;
+  assertEquals(response.continued, true);
   await response.close();
   producer.give("of no use");
-  await within(producer.returned.promise, "the producer to be let go");
+  await within(producer.returned.promise, "the producer to end");
 });
 
 Deno.test("streamed arguments: a producer that fails rejects the call and closes its channel", async () => {

@@ -57,6 +57,8 @@ Deno.test("Client.call: an argument of 64 KiB fits into the initial window of a 
   while (bytes < long.length) {
     bytes += (await within(raw.find("data"), "DATA")).payload.length;
   }
+  // The header, and the argument with its length and its quotes.
+  assert(bytes > long.length + 6, `${bytes} bytes were sent`);
 });
 
 Deno.test("Client.call: header and argument are sent as one DATA frame", async () => {
@@ -336,15 +338,38 @@ Deno.test("CallOptions.timeout: a call that has its outcome leaves no timer", as
   assertEquals(time.waiting, 0);
 });
 
+/** How many timers `run` starts before it returns. */
+function timersStarted(run: () => void): number {
+  const { setTimeout } = globalThis;
+  let timers = 0;
+  globalThis.setTimeout = ((...args: Parameters<typeof setTimeout>) => {
+    timers++;
+    return setTimeout(...args);
+  }) as typeof setTimeout;
+  try {
+    run();
+  } finally {
+    globalThis.setTimeout = setTimeout;
+  }
+  return timers;
+}
+
 Deno.test("CallOptions.timeout: a value too long for a timer is no limit", async () => {
-  for (const timeout of [Infinity, 2 ** 31, Number.MAX_SAFE_INTEGER]) {
-    const { peer, answer, channel } = await called((peer) =>
-      peer.call("x", null, { timeout })
-    );
+  const cases: [timeout: number, timers: number][] = [
+    [2 ** 31 - 1, 1],
+    [2 ** 31, 0],
+    [Number.MAX_SAFE_INTEGER, 0],
+    [Infinity, 0],
+  ];
+  for (const [timeout, timers] of cases) {
+    const { peer, raw } = scriptedPeer();
     await using _ = peer;
-    await channel.read(2);
-    // Longer than the millisecond that such a timer would take.
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    let answer: Promise<unknown> | undefined;
+    const started = timersStarted(() => {
+      answer = peer.call("x", null, { timeout });
+    });
+    assertEquals(started, timers, `${timeout} ms`);
+    const channel = await rawAccept(raw);
     await channel.answer("in time");
     assertEquals(await answer, "in time");
   }

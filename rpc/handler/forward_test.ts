@@ -10,6 +10,7 @@ import {
 } from "@qtalk/qtalk";
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { toText } from "@std/streams";
+import { FakeTime } from "../../tests/support/fake_time.ts";
 import {
   rawAccept,
   rawOpen,
@@ -142,7 +143,8 @@ Deno.test("forward(): cancelling a call is forwarded before and after the respon
       await call.read(2);
     }
     await call.close();
-    await within(it.backend.find("close"), "CLOSE");
+    const { recipient } = await within(it.backend.find("close"), "CLOSE");
+    assertEquals(recipient, 0);
   }
 });
 
@@ -209,18 +211,27 @@ Deno.test("forward(): a call that is cut off after its response is closed withou
   await there.values({ Error: null, Continue: true }, null);
   await call.read(2);
   await it.backend.close();
-  await it.client.expect("close");
+  // EOF before it would make expect() throw.
+  const { recipient } = await it.client.expect("close");
+  assertEquals(recipient, 0);
 });
 
 Deno.test("forward(): spare channels are opened as for calls", async () => {
-  await using it = chain(handlerFrom(service));
-  await it.client.call("upper", ["a"]);
-  await within(
-    (async () => {
-      while (it.middle.session.usage.slots === 0) await turn();
-    })(),
-    "a channel to be ready",
-  );
+  const headers = [{ Error: null, Continue: false }, { Continue: false }];
+  for (const header of headers) {
+    await using it = scripted();
+    const call = await rawOpen(it.client);
+    await call.values({ Selector: "x" }, null);
+    const there = await rawAccept(it.backend);
+    await there.values(header, "answer");
+    assertEquals((await call.read(2))[1], "answer");
+    for (let i = 0; i < 5; i++) await turn();
+    const opened = it.backend.takePending().filter(({ type }) =>
+      type === "open"
+    );
+    // Only a peer that says null for its error can cope with spare channels.
+    assertEquals(opened.length, "Error" in header ? 1 : 0);
+  }
 });
 
 Deno.test("forward(): a pattern forwards the whole selector", async () => {
@@ -287,6 +298,7 @@ Deno.test("forward(): a target that is neither peer nor caller is refused", () =
 });
 
 Deno.test("forward(): a thousand calls at the same time leave no channel open", async () => {
+  using time = new FakeTime();
   await using it = chain(handlerFrom(service));
   const calls = Array.from(
     { length: 1_000 },
@@ -294,14 +306,14 @@ Deno.test("forward(): a thousand calls at the same time leave no channel open", 
   );
   const answers = await Promise.all(calls);
   assertEquals(answers, answers.map((_, i) => `A${i}`));
-  const idle = async (peer: Peer) => {
-    // Channels ahead of need go with time; those of calls are gone at once.
-    while (peer.session.usage.channels > 512) await turn();
-  };
-  await within(
-    Promise.all([idle(it.client), idle(it.front), idle(it.backend)]),
-    "the channels to close",
-  );
+  const peers = [it.client, it.front, it.middle, it.backend];
+  const open = () => peers.map(({ session }) => session.usage.channels);
+  // Each second without calls closes half of the spare channels.
+  for (let second = 0; second < 12; second++) {
+    time.tick(1_000);
+    for (let i = 0; i < 5; i++) await turn();
+  }
+  assertEquals(open(), [0, 0, 0, 0]);
 });
 
 Deno.test("forward(): a call that was cancelled while its channel was opened is closed", async () => {
@@ -311,6 +323,7 @@ Deno.test("forward(): a call that was cancelled while its channel was opened is 
   const { sender } = await it.backend.find("open");
   await call.close();
   await it.client.expect("close");
-  await it.backend.send(confirm(sender, 0));
-  await within(it.backend.find("close"), "CLOSE");
+  await it.backend.send(confirm(sender, 7));
+  const { recipient } = await within(it.backend.find("close"), "CLOSE");
+  assertEquals(recipient, 7);
 });

@@ -143,7 +143,10 @@ Deno.test("withStream(): the end of a continued call ends a producer that waits"
     const cancelled = Promise.withResolvers<unknown>();
     const waiting = new ReadableStream({ cancel: cancelled.resolve });
     await end(await client.request("", waiting));
-    await within(cancelled.promise, "the producer to be let go");
+    assertEquals(
+      await within(cancelled.promise, "the producer to end"),
+      undefined,
+    );
   }
 });
 
@@ -156,8 +159,13 @@ Deno.test("streamed arguments: CLOSE by the responder ends the producer, even if
   });
   await using _ = client;
   const cancelled = Promise.withResolvers<unknown>();
-  await client.request("", new ReadableStream({ cancel: cancelled.resolve }));
-  await within(cancelled.promise, "the producer to be let go");
+  const waiting = new ReadableStream({ cancel: cancelled.resolve });
+  const response = await client.request("", waiting);
+  assertEquals(response.continued, true);
+  assertEquals(
+    await within(cancelled.promise, "the producer to end"),
+    undefined,
+  );
 });
 
 Deno.test("streamed arguments: a producer that fails rejects the call with its error, and the handler gets its text", async () => {

@@ -131,7 +131,10 @@ Deno.test("streamed replies: leaving the loop ends a generator, an iterator and 
   for (const [what, make] of Object.entries(ends)) {
     const ended = Promise.withResolvers<void>();
     await using it = answering(() => make(ended.resolve));
-    for await (const _ of await it.client.request("")) break;
+    for await (const value of await it.client.request("")) {
+      assertEquals(value, "x");
+      break;
+    }
     await within(ended.promise, `the ${what} to end`);
   }
 });
@@ -148,7 +151,10 @@ Deno.test("streamed replies: a generator that waits when the caller leaves does 
       ended.resolve();
     }
   }, { maxConcurrentCalls: 1 });
-  for await (const _ of await it.client.request("")) break;
+  for await (const value of await it.client.request("")) {
+    assertEquals(value, 1);
+    break;
+  }
   // The call is over for the server, whatever its generator does.
   await within(
     (async () => {
@@ -478,7 +484,10 @@ Deno.test("response as reply: a caller that leaves ends the producer of the othe
     }
   });
   await using it = inTheMiddle(backend, (peer) => peer.request("x"));
-  for await (const _ of await it.client.request("")) break;
+  for await (const value of await it.client.request("")) {
+    assertEquals(value, 1);
+    break;
+  }
   await within(ended.promise, "the producer to end");
 });
 

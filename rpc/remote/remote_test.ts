@@ -154,11 +154,13 @@ Deno.test("Remote: all other names can be methods, including those of functions"
 });
 
 Deno.test("Remote: a call starts at once, even if it is not awaited", async () => {
-  const called = Promise.withResolvers<void>();
-  const [client] = memoryPair({}, { handler: () => called.resolve() });
+  const called = Promise.withResolvers<string>();
+  const [client] = memoryPair({}, {
+    handler: (call) => called.resolve(call.selector),
+  });
   await using _ = client;
   void client.remote<{ now(): void }>().now();
-  await within(called.promise, "the call");
+  assertEquals(await within(called.promise, "the call"), "/now");
 });
 
 Deno.test("RemoteCall: it has then, catch and finally, and works with Promise.all", async () => {
@@ -248,10 +250,13 @@ Deno.test("RemoteCall: leaving the loop closes the call and ends its producer", 
   };
   const [client] = memoryPair({}, { handler: handlerFrom(endless) });
   await using _ = client;
+  const seen: number[] = [];
   for await (const n of client.remote<typeof endless>().run()) {
+    seen.push(n);
     if (n === 2) break;
   }
   await within(ended.promise, "the producer to end");
+  assertEquals(seen, [0, 1, 2]);
 });
 
 Deno.test("RemoteCall: the loop can be left before the response has arrived", async () => {
@@ -268,10 +273,12 @@ Deno.test("RemoteCall: the loop can be left before the response has arrived", as
 });
 
 Deno.test("RemoteCall: a call that was not used is closed when it becomes unreachable", async () => {
-  let closed = false;
+  let reason: unknown;
   const endless = {
     run: withCall((call) => {
-      call.signal.addEventListener("abort", () => closed = true);
+      call.signal.addEventListener("abort", () => {
+        reason = call.signal.reason;
+      });
       return new ReadableStream<number>();
     }),
   };
@@ -281,11 +288,12 @@ Deno.test("RemoteCall: a call that was not used is closed when it becomes unreac
   (() => void api.run())();
   await within(
     (async () => {
-      while (!closed) {
+      while (reason === undefined) {
         await turn();
         collectGarbage();
       }
     })(),
     "the call to be closed",
   );
+  assertEquals((reason as RpcError).code, "cancelled");
 });

@@ -218,36 +218,45 @@ Deno.test("Responder.send: a value that cannot be encoded leaves the call open",
 });
 
 Deno.test("Responder: responding to a caller that has gone is no error", async () => {
-  const done = Promise.withResolvers<void>();
+  const returned = Promise.withResolvers<unknown>();
   const { peer, raw } = scriptedPeer({
     handler: async (call, respond) => {
-      try {
-        await call.channel.closed;
-        await respond.return("late", "x".repeat(1_000_000));
-        done.resolve();
-      } catch (error) {
-        done.reject(error);
-      }
+      await call.channel.closed;
+      returned.resolve(respond.return("late", "x".repeat(1_000_000)));
     },
   });
   await using _ = peer;
   const channel = await rawCall(raw, "x", null);
   await channel.close();
-  await within(done.promise, "return() to resolve");
+  assertEquals(
+    await within(returned.promise, "return() to resolve"),
+    undefined,
+  );
+  const sent = raw.takePending().map(({ type }) => type);
+  assertEquals(sent.includes("data"), false);
 });
 
 Deno.test("Responder.return: it resolves if the caller goes away meanwhile", async () => {
-  const done = Promise.withResolvers<void>();
+  const returned = Promise.withResolvers<unknown>();
   const { peer, raw } = scriptedPeer({
-    handler: (_call, respond) =>
-      respond.return("x".repeat(100_000)).then(done.resolve, done.reject),
+    handler: (_call, respond) => {
+      const sent = respond.return("x".repeat(100_000));
+      returned.resolve(sent);
+      return sent;
+    },
   });
   await using _ = peer;
   const channel = await rawOpen(raw, 0, 1_000);
   await channel.values({ Selector: "x" }, null);
   await raw.find("data");
+  const watched = watch(returned.promise);
+  await turn();
+  assertEquals(watched.state, "pending");
   await channel.close();
-  await within(done.promise, "return() to resolve");
+  assertEquals(
+    await within(returned.promise, "return() to resolve"),
+    undefined,
+  );
 });
 
 Deno.test("Responder.send: it waits while the caller grants no credit", async () => {

@@ -3,6 +3,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { CodecError } from "../../codec/errors.ts";
 import { msgpack } from "../../codec/msgpack/msgpack.ts";
 import { DEFAULT_SESSION_OPTIONS } from "../../mux/options.ts";
+import { FakeTime } from "../../tests/support/fake_time.ts";
 import {
   rawCall,
   rawOpen,
@@ -134,14 +135,19 @@ Deno.test("Server: the answer of a handler that does not respond is null", async
 });
 
 Deno.test("Server: a handler that never answers does not affect other calls", async () => {
+  using time = new FakeTime();
   const [client, server] = memoryPair();
   await using _ = client;
-  server.handle("never", () => new Promise(() => {}));
+  const called = Promise.withResolvers<void>();
+  server.handle("never", () => {
+    called.resolve();
+    return new Promise(() => {});
+  });
   server.handle("other", (_call, respond) => respond.return("fine"));
-  const error = await assertRejects(
-    () => client.call("never", null, { timeout: 1 }),
-    RpcError,
-  );
+  const never = client.call("never", null, { timeout: 1_000 });
+  await within(called.promise, "the call");
+  time.tick(1_000);
+  const error = await assertRejects(() => never, RpcError);
   assertEquals(error.code, "timeout");
   assertEquals(await client.call("other"), "fine");
 });
