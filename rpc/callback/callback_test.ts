@@ -46,7 +46,7 @@ function pair(service: object, options: PeerOptions = {}) {
   };
 }
 
-/** Waits until a peer's other end holds that many of its functions. */
+/** Waits until a peer lends that many functions. */
 async function held(peer: Peer, count: number): Promise<void> {
   await within(
     (async () => {
@@ -495,7 +495,7 @@ Deno.test("callbacks: a call of a released callback does not reach a handler", a
   const late = await rawCall(raw, id, []);
   const [{ Error: text }] = await late.read(1) as [{ Error: string }];
   assertEquals(text, `Cannot call callback "${id}": it was released`);
-  // What only looks like one is the handler's.
+  // A selector that only looks like an ID reaches the handler.
   for (const other of ["_", "_other", `${id}x`, "_qtalk.release", "_qtalk"]) {
     const call = await rawCall(raw, other, []);
     const [, value] = await call.read(2);
@@ -505,19 +505,19 @@ Deno.test("callbacks: a call of a released callback does not reach a handler", a
 
 Deno.test("callbacks: a release is sent to extended peers only", async () => {
   const id = "bp8r1ofqk6ik0jqd2bbg";
-  for (const ours of [false, true]) {
+  for (const extended of [false, true]) {
     let kept: Fn | undefined;
     const { peer, raw } = scriptedPeer({
       handler: handlerFrom((fn: Fn) => void (kept = fn.retain())),
     });
     await using _ = peer;
-    const note = ours ? { Q: { v: 1 } } : {};
+    const extension = extended ? { Q: { v: 1 } } : {};
     const channel = await rawOpen(raw);
-    await channel.values({ Selector: "x", ...note }, [{ $fnptr: id }]);
+    await channel.values({ Selector: "x", ...extension }, [{ $fnptr: id }]);
     const [header] = await channel.read(2) as [{ Q?: unknown }];
-    assertEquals(header.Q, ours ? { v: 1, keep: [id] } : undefined);
+    assertEquals(header.Q, extended ? { v: 1, keep: [id] } : undefined);
     kept!.release();
-    if (ours) {
+    if (extended) {
       const release = await rawAccept(raw, 7);
       const [{ Selector }] = await release.read(1) as [{ Selector: string }];
       assertEquals(Selector, `/_qtalk/release/${id}`);
@@ -541,7 +541,7 @@ Deno.test("callback(): the function can be called until this side releases it", 
   await it.client.call("use", [fn]);
   assertEquals(it.client.callbackCount, 1);
   assertEquals(await kept!(1), 2);
-  // The other side has done with it; this side has not.
+  // The peer has released it; this side has not.
   kept!.release();
   await it.client.call("use", [fn]);
   assertEquals(await kept!(2), 3);

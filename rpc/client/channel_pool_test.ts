@@ -10,24 +10,24 @@ import { close, confirm, eof, failure } from "../../tests/support/wire.ts";
 import { turn } from "../../tests/support/within.ts";
 import { ChannelPool, MAX_SPARE_CHANNELS } from "./channel_pool.ts";
 
-/** Resolves to a channel that a call would wait for. */
+/** Opens a channel as a call that finds no spare one does. */
 function opened(pool: ChannelPool): Promise<RawChannel> {
   return new Promise((resolve, reject) => pool.open(resolve, reject));
 }
 
-/** Lets OPENs be answered, and what follows from the answers. */
+/** Waits until all OPENs are answered, and their answers are handled. */
 async function settled(): Promise<void> {
   for (let i = 0; i < 5; i++) await turn();
 }
 
-/** A pool whose other end has shown that it can have channels without calls. */
-function patientPool(session: Session): ChannelPool {
+/** A pool that may open spare channels. */
+function sparingPool(session: Session): ChannelPool {
   const pool = new ChannelPool(rawSession(session));
   pool.allowSpares();
   return pool;
 }
 
-/** A pool whose other end accepts all that is opened. */
+/** A pool whose peer accepts all channels. */
 function accepted() {
   const [left, right] = memoryTransports();
   const session = qmux(left);
@@ -35,7 +35,7 @@ function accepted() {
   other.accept(() => {});
   return {
     session,
-    pool: patientPool(session),
+    pool: sparingPool(session),
     async [Symbol.asyncDispose]() {
       await session.close();
       await other.close();
@@ -43,7 +43,7 @@ function accepted() {
   };
 }
 
-/** Uses channels as calls do, so many at once. */
+/** Uses that many channels at the same time, as calls do. */
 async function use(pool: ChannelPool, count: number): Promise<void> {
   const channels = await Promise.all(
     Array.from({ length: count }, () => pool.take() ?? opened(pool)),
@@ -55,7 +55,7 @@ async function use(pool: ChannelPool, count: number): Promise<void> {
 Deno.test("ChannelPool: no spare channel is opened before the peer has confirmed a channel", async () => {
   const { session, raw } = scriptedSession({ closeTimeout: 1 });
   await using _ = session;
-  const pool = patientPool(session);
+  const pool = sparingPool(session);
   for (let i = 0; i < 3; i++) {
     assertEquals(pool.take(), undefined);
     pool.open(() => {}, () => {});
@@ -65,7 +65,7 @@ Deno.test("ChannelPool: no spare channel is opened before the peer has confirmed
   assertEquals(opens, 3, "one for each that was needed");
   await raw.send(confirm(0, 0));
   await settled();
-  assert(raw.pending.length > opens, "the first is opened ahead");
+  assert(raw.pending.length > opens, "a spare one is opened");
 });
 
 Deno.test("ChannelPool: no spare channel is opened before allowSpares()", async () => {
@@ -107,7 +107,7 @@ Deno.test("ChannelPool.take: no channel is returned twice", async () => {
     if (taken.length === 40) break;
   }
   assertEquals(new Set(taken).size, taken.length);
-  assertEquals(taken.length, 40, "each taken is replaced");
+  assertEquals(taken.length, 40, "each channel that is taken is replaced");
 });
 
 Deno.test("ChannelPool: the number of spare channels follows the number of calls at the same time", async () => {
@@ -132,7 +132,7 @@ Deno.test("ChannelPool: a second without calls closes half of the spare channels
   for (let i = 0; i < 10; i++) await use(it.pool, 16);
   let ready = it.session.usage.slots;
   assert(ready >= 16);
-  time.tick(1_000); // In which there were calls.
+  time.tick(1_000); // There were calls in this second.
   await settled();
   for (ready = it.session.usage.slots; ready > 0;) {
     time.tick(999);
@@ -146,7 +146,7 @@ Deno.test("ChannelPool: a second without calls closes half of the spare channels
   assertEquals(time.waiting, 0, "nothing ready, nothing to watch");
   assertEquals(it.pool.take(), undefined);
   await use(it.pool, 1);
-  assert(it.session.usage.slots > 0, "it starts anew with the next call");
+  assert(it.session.usage.slots > 0, "it starts again with the next call");
 });
 
 Deno.test("ChannelPool: a call within the second keeps the spare channels", async () => {
@@ -166,7 +166,7 @@ Deno.test("ChannelPool.take: a spare channel that the peer has closed or ended i
   for (const end of [close, eof]) {
     const { session, raw } = scriptedSession({ closeTimeout: 1 });
     await using _ = session;
-    const pool = patientPool(session);
+    const pool = sparingPool(session);
     const first = opened(pool);
     const { sender } = await raw.expect("open");
     await raw.send(confirm(sender, 0));
@@ -177,14 +177,14 @@ Deno.test("ChannelPool.take: a spare channel that the peer has closed or ended i
     const taken = pool.take();
     assertEquals(taken, undefined, `after ${end.name}`);
     const closing = await raw.find("close");
-    assertEquals(closing.recipient, 1, "and it is closed from here");
+    assertEquals(closing.recipient, 1, "this side closes it");
   }
 });
 
 Deno.test("ChannelPool: no other spare channel is opened after the peer has refused one", async () => {
   const { session, raw } = scriptedSession({ closeTimeout: 1 });
   await using _ = session;
-  const pool = patientPool(session);
+  const pool = sparingPool(session);
   const first = opened(pool);
   await raw.send(confirm((await raw.expect("open")).sender, 0));
   await first;

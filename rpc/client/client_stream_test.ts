@@ -16,13 +16,13 @@ import { RemoteError } from "../errors.ts";
 
 const CONTINUED = { Error: null, Continue: true };
 
-/** Values that come when the test says so, and whether they were let go. */
+/** A producer whose values the test gives, and whether it was ended. */
 class Producer implements AsyncIterable<unknown> {
   readonly returned = Promise.withResolvers<void>();
   #waiting: PromiseWithResolvers<IteratorResult<unknown>> | undefined;
   #asked = Promise.withResolvers<void>();
 
-  /** Resolves when the next value is wanted. */
+  /** Resolves when the next value is requested. */
   get asked(): Promise<void> {
     return this.#asked.promise;
   }
@@ -70,7 +70,7 @@ async function streaming(): Promise<{
   const answer = peer.request("sum", producer);
   answer.catch(() => {});
   const channel = await rawAccept(raw);
-  await within(producer.asked, "the first value to be wanted");
+  await within(producer.asked, "the first value to be requested");
   return { peer, producer, answer, channel };
 }
 
@@ -147,7 +147,7 @@ Deno.test("streamed arguments: a response ends the producer", async () => {
   await using _ = peer;
   await channel.answer(7);
   assertEquals((await answer).value, 7);
-  await within(producer.returned.promise, "the producer to be let go");
+  await within(producer.returned.promise, "the producer to end");
 });
 
 Deno.test("streamed arguments: an error response ends the producer", async () => {
@@ -155,7 +155,7 @@ Deno.test("streamed arguments: an error response ends the producer", async () =>
   await using _ = peer;
   await channel.values({ Error: "no" }, null);
   await assertRejects(() => answer, RemoteError, "remote: no");
-  await within(producer.returned.promise, "the producer to be let go");
+  await within(producer.returned.promise, "the producer to end");
 });
 
 Deno.test("streamed arguments: values are still sent after a continued response", async () => {
@@ -207,7 +207,7 @@ Deno.test("streamed arguments: a value that cannot be encoded rejects the call",
   await using _ = peer;
   producer.give(new Map());
   await assertRejects(() => answer, CodecError, "a Map");
-  await within(producer.returned.promise, "the producer to be let go");
+  await within(producer.returned.promise, "the producer to end");
   await channel.raw.find("close");
 });
 
@@ -262,5 +262,5 @@ Deno.test("streamed arguments: cancelling the call ends the producer", async () 
   await producer.asked;
   giveUp.abort(new Error("enough"));
   await assertRejects(() => answer, Error, "enough");
-  await within(producer.returned.promise, "the producer to be let go");
+  await within(producer.returned.promise, "the producer to end");
 });

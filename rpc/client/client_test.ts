@@ -24,7 +24,7 @@ import { RemoteError, RpcError } from "../errors.ts";
 const DONE = { Error: null, Continue: false };
 const CONTINUED = { Error: null, Continue: true };
 
-/** A call under way, whose other end is a script. */
+/** A call to a scripted peer. */
 async function called<T>(
   start: (peer: Peer) => Promise<T>,
 ): Promise<{ peer: Peer; answer: Promise<T>; channel: RawChannel }> {
@@ -35,7 +35,7 @@ async function called<T>(
   return { peer, answer, channel };
 }
 
-/** Waits for the CLOSE of a channel that this end has not closed. */
+/** Waits for CLOSE on a channel that the script has not closed. */
 async function closed(channel: RawChannel): Promise<void> {
   for (;;) {
     const frame = await within(channel.raw.next(), "CLOSE");
@@ -51,7 +51,7 @@ Deno.test("Client.call: an argument of 64 KiB fits into the initial window of a 
   const answer = peer.call("a/selector/of/some/length", long);
   answer.catch(() => {});
   const { sender } = await raw.find("open");
-  // As another peer of this kind would: what it grants by default.
+  // What a peer of this package grants by default.
   await raw.send(confirm(sender, 7, DEFAULT_SESSION_OPTIONS.initialWindowSize));
   let bytes = 0;
   while (bytes < long.length) {
@@ -277,7 +277,7 @@ Deno.test("Client.call: a call that is made while another is encoded changes nei
   server.handle("echo", async (call, respond) => {
     await respond.return(await call.receive());
   });
-  await client.call("echo"); // A channel is ready from now on.
+  await client.call("echo"); // From now on, a spare channel is ready.
   let inner: Promise<unknown> | undefined;
   const outer = client.call("echo", {
     before: "b".repeat(100),

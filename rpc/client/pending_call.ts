@@ -349,7 +349,7 @@ export abstract class PendingCall implements ArgumentsOwner {
     this.resolve(undefined);
   }
 
-  /** Ends what belongs to the call besides its channel. */
+  /** Ends the limits, arguments and callbacks of the call. */
   #end(): void {
     this.#cancelLimit?.();
     this.#arguments?.stop();

@@ -30,16 +30,16 @@ import { RpcError } from "../errors.ts";
 
 const CONTINUED = { Error: null, Continue: true };
 
-/** A continued response, whose other end is a script. */
+/** A continued response from a scripted peer. */
 async function continued(
-  behind: Uint8Array = values("first"),
+  reply: Uint8Array = values("first"),
   window?: number,
 ): Promise<{ peer: Peer; response: RpcResponse; channel: RawChannel }> {
   const { peer, raw } = scriptedPeer();
   const answer = peer.request("x");
   const channel = await rawAccept(raw, 0, window);
   await channel.read(2);
-  await channel.data(concat(values(CONTINUED), behind));
+  await channel.data(concat(values(CONTINUED), reply));
   return { peer, response: await answer, channel };
 }
 

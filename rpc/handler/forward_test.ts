@@ -21,7 +21,7 @@ import { turn, within } from "../../tests/support/within.ts";
 import { RemoteError } from "../errors.ts";
 import type { Caller } from "../types.ts";
 
-/** client – front | middle – backend: the one in the middle forwards. */
+/** client – front | middle – backend: the front forwards to the backend. */
 function chain(handler: Handler) {
   const [middle, backend] = memoryPair({}, { handler });
   const [client, front] = memoryPair({}, { handler: forward(middle) });
@@ -36,16 +36,16 @@ function chain(handler: Handler) {
   };
 }
 
-/** The same with scripts at both ends. */
+/** The same, with scripts as client and backend. */
 function scripted() {
-  const behind = scriptedPeer();
-  const before = scriptedPeer({ handler: forward(behind.peer) });
+  const outgoing = scriptedPeer();
+  const incoming = scriptedPeer({ handler: forward(outgoing.peer) });
   return {
-    client: before.raw,
-    backend: behind.raw,
+    client: incoming.raw,
+    backend: outgoing.raw,
     async [Symbol.asyncDispose]() {
-      await before.peer.close();
-      await behind.peer.close();
+      await incoming.peer.close();
+      await outgoing.peer.close();
     },
   };
 }

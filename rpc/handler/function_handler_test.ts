@@ -1,5 +1,5 @@
 /**
- * Functions that are given the values that their callers stream.
+ * Functions that get the values that their callers stream.
  *
  * @module
  */
@@ -14,9 +14,9 @@ import { turn, within } from "../../tests/support/within.ts";
 import type { RemoteError, RpcError } from "../errors.ts";
 import type { Handler } from "../types.ts";
 
-const ANNOUNCED = { Selector: "x", Q: { v: 1 } };
+const EXTENDED = { Selector: "x", Q: { v: 1 } };
 
-/** A function that tells the test how its values ended. */
+/** A function that records its values and how they ended. */
 function listener() {
   const seen: unknown[] = [];
   const ended = Promise.withResolvers<unknown>();
@@ -35,8 +35,8 @@ function listener() {
   };
 }
 
-/** A client that knows the other side for one of ours. */
-async function acquainted(handler: Handler): Promise<Peer> {
+/** A client that knows that its peer is extended. */
+async function extendedClient(handler: Handler): Promise<Peer> {
   const [client, server] = memoryPair({}, { handler });
   server.handle("hello", (_call, respond) => respond.return());
   await client.call("hello");
@@ -81,7 +81,7 @@ Deno.test("withStream(): the function can stream replies while it reads", async 
   async function* numbers() {
     for (let n = 1; n <= 3; n++) {
       yield n;
-      // The answer comes before there is another value.
+      // The response arrives before there is another value.
       await within(answered.promise, "the answer");
       answered = Promise.withResolvers();
     }
@@ -114,7 +114,7 @@ Deno.test("withStream(): leaving the loop over the values does not end the call"
   const [client] = memoryPair({}, { handler: handlerFrom(first) });
   await using _ = client;
   assertEquals(await client.call("", endless()), "enough");
-  await within(released.promise, "the producer to be let go");
+  await within(released.promise, "the producer to end");
 });
 
 Deno.test("withStream(): the response ends a producer that waits", async () => {
@@ -124,7 +124,7 @@ Deno.test("withStream(): the response ends a producer that waits", async () => {
   const [client] = memoryPair({}, { handler: handlerFrom(now) });
   await using _ = client;
   assertEquals(await client.call("", waiting), "now");
-  await within(cancelled.promise, "the producer to be let go");
+  await within(cancelled.promise, "the producer to end");
 });
 
 Deno.test("withStream(): the end of a continued call ends a producer that waits", async () => {
@@ -170,7 +170,7 @@ Deno.test("streamed arguments: CLOSE by the responder ends the producer, even if
 
 Deno.test("streamed arguments: a producer that fails rejects the call with its error, and the handler gets its text", async () => {
   const it = listener();
-  await using client = await acquainted(it.handler);
+  await using client = await extendedClient(it.handler);
   await assertRejects(() => client.call("", failing()), Error, "at two");
   const error = await within(it.ended, "the values to end");
   assertEquals((error as RemoteError).name, "RemoteError");
@@ -188,7 +188,7 @@ Deno.test("streamed arguments: the handler gets the error text of a producer tha
       ended.resolve(error);
     }
   }));
-  await using client = await acquainted(handler);
+  await using client = await extendedClient(handler);
   const begun = Promise.withResolvers<void>();
   const echoed = Promise.withResolvers<void>();
   async function* later() {
@@ -252,7 +252,7 @@ Deno.test("withStream(): only EOF ends the values of an extended caller", async 
     const { peer, raw } = scriptedPeer({ handler: it.handler });
     await using _ = peer;
     const channel = await rawOpen(raw);
-    await channel.values(ANNOUNCED, 1, 2);
+    await channel.values(EXTENDED, 1, 2);
     await channel[end]();
     const how = await within(it.ended, "the values to end");
     assertEquals(how === "end", end === "eof");
@@ -273,7 +273,7 @@ Deno.test("Call.receive: cancelling the call is an error and not the end, before
   });
   await using _ = peer;
   const channel = await rawOpen(raw);
-  await channel.values(ANNOUNCED, 1);
+  await channel.values(EXTENDED, 1);
   await channel.close();
   const error = await within(ended.promise, "the values to end");
   assertEquals((error as RpcError).code, "cancelled");

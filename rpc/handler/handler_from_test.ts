@@ -12,7 +12,7 @@ import { RemoteError } from "../errors.ts";
 import type { HandlerFromOptions } from "./handler_from.ts";
 import type { Handler } from "../types.ts";
 
-/** Calls a handler over a session of its own. */
+/** Calls a handler over a new session. */
 async function ask(
   handler: Handler,
   args?: unknown,
@@ -41,7 +41,7 @@ async function failure(
   return error.text;
 }
 
-/** The methods that a handler offers, of these. */
+/** Those of the given methods that a handler offers. */
 async function offered(
   target: object,
   names: string[],
@@ -235,13 +235,13 @@ Deno.test("withCall(): the call is the first parameter, and does not count as an
   const handler = handlerFrom({
     where: withCall((call, name: string) => `${name} at ${call.selector}`),
     alone: withCall((call) => call.selector),
-    optional: withCall((call: Call, name = "nobody") =>
+    optional: withCall((call: Call, name = "unknown") =>
       `${name} at ${call.selector}`
     ),
   });
   assertEquals(await ask(handler, ["Ann"], "where"), "Ann at /where");
   assertEquals(await ask(handler, null, "alone"), "/alone");
-  assertEquals(await ask(handler, [], "optional"), "nobody at /optional");
+  assertEquals(await ask(handler, [], "optional"), "unknown at /optional");
   assertEquals(
     await failure(handler, [], "where"),
     "fn: expected 1 params, got 0",
@@ -388,7 +388,7 @@ Deno.test("handlerFrom(): the handler of an object can be registered under a pat
   server.handle("svc", handlerFrom({ add: (a: number, b: number) => a + b }));
   assertEquals(await client.call("svc.add", [1, 2]), 3);
   const error = await assertRejects(() => client.call("svc.sub"), RemoteError);
-  // As in the reference: the selector is named whole.
+  // As in the reference, the text names the whole selector.
   assertEquals(error.text, "not found: /svc/sub");
 });
 
@@ -444,7 +444,7 @@ Deno.test("handlerFrom(): a router in an object literal is registered under its 
 Deno.test("handlerFrom(): values, built-in objects and fields of classes are not offered as nested objects", async () => {
   class Holder {
     store = { secret: () => "secret" };
-    ours() {
+    secret() {
       return this.store.secret();
     }
   }
@@ -479,7 +479,7 @@ Deno.test("handlerFrom(): values, built-in objects and fields of classes are not
     const error = await failure(handler, [], selector);
     assertEquals(error, `not found: /${selector.replaceAll(".", "/")}`);
   }
-  assertEquals(await ask(handler, [], "holder.ours"), "secret");
+  assertEquals(await ask(handler, [], "holder.secret"), "secret");
 });
 
 Deno.test("handlerFrom(): objects that contain themselves are accepted", async () => {

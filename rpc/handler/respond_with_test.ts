@@ -1,5 +1,5 @@
 /**
- * Functions that answer with streams, of values and of bytes.
+ * Functions that respond with streams of values and of bytes.
  *
  * @module
  */
@@ -27,9 +27,9 @@ import { RemoteError } from "../errors.ts";
 import type { Handler } from "../types.ts";
 
 const CONTINUED = { Error: null, Continue: true, E: null, C: true };
-const OURS = { Selector: "x", Q: { v: 1 } };
+const EXTENDED = { Selector: "x", Q: { v: 1 } };
 
-/** Two peers, of which one answers by a function. */
+/** Two peers, of which the server answers with a function. */
 function answering(fn: (...args: never[]) => unknown, options?: PeerOptions) {
   const [client, server] = memoryPair({}, {
     ...options,
@@ -155,7 +155,7 @@ Deno.test("streamed replies: a generator that waits when the caller leaves does 
     assertEquals(value, 1);
     break;
   }
-  // The call is over for the server, whatever its generator does.
+  // The server has finished the call, although its generator has not.
   await within(
     (async () => {
       for (;;) {
@@ -242,7 +242,7 @@ Deno.test("streamed replies: an error in mid-stream is thrown after the values b
     );
     assertEquals((error as RemoteError).text, "at three");
     assertEquals(seen, [1, 2]);
-    assertEquals(errors, [], "the caller has heard it");
+    assertEquals(errors, [], "the caller got it");
   }
 });
 
@@ -281,7 +281,7 @@ Deno.test("streamed replies: for an extended caller, an error in mid-stream is a
   });
   await using _ = peer;
   const channel = await rawOpen(raw);
-  await channel.values(OURS, null);
+  await channel.values(EXTENDED, null);
   const note = { Q: { v: 1 } };
   assertEquals(await channel.read(3), [{ ...CONTINUED, ...note }, null, 1]);
   const { payload } = await raw.expect("data");
@@ -433,7 +433,7 @@ Deno.test("bytes as reply: a pair with a locked stream is an error response", as
   );
 });
 
-/** A service behind a peer in the middle, whose functions call it. */
+/** A peer in the middle, whose functions call the service of a backend. */
 function inTheMiddle(backend: Handler, pass: (backend: Peer) => unknown) {
   const [near, far] = memoryPair({}, { handler: backend });
   const [client, front] = memoryPair({}, {

@@ -4,7 +4,7 @@ import type { Handler } from "../types.ts";
 
 const handlers = new Map<string, Handler>();
 
-/** A handler that is known by its name. */
+/** A handler that answers with its name. */
 function named(name: string): Handler {
   const known = handlers.get(name);
   if (known !== undefined) return known;
@@ -13,7 +13,7 @@ function named(name: string): Handler {
   return handler;
 }
 
-/** A router with a handler called as each pattern. */
+/** A router with a handler for each pattern, named after it. */
 function routerOf(...patterns: string[]): Router {
   const router = new Router();
   for (const pattern of patterns) router.handle(pattern, named(pattern));

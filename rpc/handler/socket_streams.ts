@@ -12,7 +12,7 @@ export interface BytePair {
   readonly writable: WritableStream<Uint8Array>;
 }
 
-/** The methods that a `Deno.Conn` has besides its streams. */
+/** The methods of a `Deno.Conn`. */
 export interface Socket {
   /** Resolves to the number of bytes read, `null` at the end. */
   read(into: Uint8Array): Promise<number | null>;

@@ -230,10 +230,10 @@ Deno.test("RemoteCall: iterating a complete response rejects", async () => {
 
 Deno.test("RemoteCall: a use that did not happen causes no unhandled rejection", async () => {
   await using it = connected();
-  void it.api.fail("nobody hears");
+  void it.api.fail("not handled");
   const failing = it.api.fail("iterated") as unknown as AsyncIterable<never>;
   await assertRejects(() => Array.fromAsync(failing), RemoteError, "iterated");
-  // One turn too many for an unhandled rejection, which would end the process.
+  // An unhandled rejection would end the process within this turn.
   for (let i = 0; i < 3; i++) await turn();
 });
 

@@ -18,7 +18,7 @@ import { turn, watch, within } from "../../tests/support/within.ts";
 import { RpcError } from "../errors.ts";
 import type { Responder } from "../types.ts";
 
-/** A handler that lets the test do its work. */
+/** A handler that passes its call to the test. */
 function handedOut() {
   const call = Promise.withResolvers<{ call: Call; respond: Responder }>();
   const release = Promise.withResolvers<void>();
@@ -266,9 +266,9 @@ Deno.test("Call.caller: calls can nest through both sides", async () => {
 Deno.test("Call.caller: a handler can call its caller back after it has answered", async () => {
   const [client, server] = memoryPair();
   await using _ = client;
-  const told = Promise.withResolvers<unknown>();
+  const received = Promise.withResolvers<unknown>();
   client.handle("done", async (call, respond) => {
-    told.resolve(await call.receive());
+    received.resolve(await call.receive());
     await respond.return();
   });
   server.handle("start", async (call, respond) => {
@@ -276,7 +276,7 @@ Deno.test("Call.caller: a handler can call its caller back after it has answered
     await call.caller.call("done", "finished");
   });
   assertEquals(await client.call("start"), "started");
-  assertEquals(await within(told.promise, "the call back"), "finished");
+  assertEquals(await within(received.promise, "the call back"), "finished");
 });
 
 Deno.test("Call.receive: an aborted wait rejects with the signal's reason, and leaves the value to the next call", async () => {

@@ -20,7 +20,7 @@ import { RemoteError, RpcError } from "../errors.ts";
 
 const CODECS: readonly Codec[] = [json(), cbor(), msgpack()];
 
-/** Answers with what came; `fail` fails; `count` continues. */
+/** Answers with the argument; `fail` fails; `count` continues. */
 const echo: Handler = async (call, respond) => {
   const value = await call.receive();
   if (call.selector === "/fail") throw new Error("ä failure");
@@ -30,7 +30,7 @@ const echo: Handler = async (call, respond) => {
   await channel.close();
 };
 
-/** A codec that counts what is asked of it, under a name of its own. */
+/** A codec with its own name that counts its calls. */
 function spied(codec: Codec, log: string[], beginsMap = true): Codec {
   return {
     name: codec.name,
@@ -143,55 +143,55 @@ Deno.test("PeerOptions.codecs: a codec without beginsMap() gets the calls that n
 
 const FOREIGN: [string, PeerOptions, Uint8Array, string][] = [
   [
-    "CBOR where JSON is spoken",
+    "CBOR for JSON",
     {},
     cbor().encode({ S: "x" }),
     "Cannot read call header: it looks like CBOR, but this side accepts only JSON",
   ],
   [
-    "cbor-x's where JSON is spoken",
+    "cbor-x's for JSON",
     { codec: json() },
     fromHex("b9000161536178"),
     "Cannot read call header: it looks like CBOR, but this side accepts only JSON",
   ],
   [
-    "MessagePack where CBOR is spoken",
+    "MessagePack for CBOR",
     { codec: cbor() },
     msgpack().encode({ S: "x" }),
     "Cannot read call header: it looks like MessagePack, but this side accepts only CBOR",
   ],
   [
-    "a long MessagePack map where JSON and CBOR are spoken",
+    "a long MessagePack map for JSON and CBOR",
     { codecs: [json(), cbor()] },
     fromHex("de0001a153a178"),
     "Cannot read call header: it looks like MessagePack, but this side accepts only JSON and CBOR",
   ],
   [
-    "JSON where CBOR and MessagePack are spoken",
+    "JSON for CBOR and MessagePack",
     { codecs: [cbor(), msgpack()] },
     utf8('{"S":"x"}\n'),
     "Cannot read call header: it looks like JSON, but this side accepts only CBOR and MessagePack",
   ],
   [
-    "an array where all three are spoken",
+    "an array for all three codecs",
     { codecs: CODECS },
     utf8('["x"]'),
     "Cannot read call header: 0x5b does not begin a map in JSON, CBOR or MessagePack",
   ],
   [
-    "an array where JSON is spoken",
+    "an array for JSON",
     {},
     utf8('["x"]'),
     "Cannot read call header: it is not a map",
   ],
   [
-    "broken JSON where all three are spoken",
+    "broken JSON for all three codecs",
     { codecs: CODECS },
     utf8("{S}"),
     "Cannot decode value as JSON: ",
   ],
   [
-    "empty where all three are spoken",
+    "empty for all three codecs",
     { codecs: CODECS },
     new Uint8Array(0),
     "Cannot decode value as JSON: ",
@@ -222,7 +222,11 @@ for (const [what, options, header, text] of FOREIGN) {
       framed(codec.encode(5)),
     ));
     const { payload } = await raw.find("data");
-    assertEquals(payload.subarray(-1), codec.encode(5), "the session goes on");
+    assertEquals(
+      payload.subarray(-1),
+      codec.encode(5),
+      "the session continues",
+    );
   });
 }
 
@@ -245,7 +249,7 @@ Deno.test("RequestDecoder: a call header with only the short key is understood",
   assertEquals([E, C], [null, false]);
 });
 
-/** Calls, and answers as a script. */
+/** Makes a call and answers it by a script. */
 async function answered(...list: unknown[]): Promise<RpcResponse> {
   const { peer, raw } = scriptedPeer();
   await using _ = peer;

@@ -22,8 +22,8 @@ const DONE = { Error: null, Continue: false, E: null, C: false };
 const CONTINUED = { ...DONE, Continue: true, C: true };
 
 /**
- * Has a handler answer one raw call to its end; returns the frames that came
- * for it, and the values in their DATA.
+ * Lets a handler answer a scripted call to its end; returns the frames of the
+ * answer and the values in its DATA.
  */
 async function answered(
   handler: (respond: Responder, call: Call) => unknown,
@@ -40,7 +40,7 @@ async function answered(
   } while (frames.at(-1)!.type !== "close");
   await peer.close();
   const later = (await raw.rest()).filter(({ type }) => type !== "close");
-  assertEquals(later, [], "no frame behind CLOSE");
+  assertEquals(later, [], "no frame after CLOSE");
   const payloads = frames.flatMap((frame) =>
     frame.type === "data" ? [frame.payload] : []
   );
@@ -50,8 +50,8 @@ async function answered(
   };
 }
 
-/** What a mistake of a handler throws. */
-async function mistakes(
+/** Calls a handler, and throws what its mistake throws. */
+async function callHandler(
   handler: (respond: Responder) => Promise<void>,
 ): Promise<void> {
   const [client] = memoryPair({}, {
@@ -183,7 +183,7 @@ Deno.test("Responder.return: a second one throws synchronously", async () => {
 });
 
 Deno.test("Responder.send: it throws before continue()", async () => {
-  await mistakes(async (respond) => {
+  await callHandler(async (respond) => {
     const error = await assertRejects(() => respond.send(1), RpcError);
     assertEquals(error.code, "invalid-state");
     assertEquals(

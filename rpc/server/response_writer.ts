@@ -8,7 +8,7 @@ import {
 } from "../wire/headers.ts";
 import { MessageWriter } from "../wire/message_writer.ts";
 
-/** What an extended caller is told if none of its callbacks is kept. */
+/** The extension field for a caller of whose callbacks none is kept. */
 export const NOTHING_KEPT: ResponseExtension = { keptIds: [] };
 
 /** Encodes and sends the responses of one session in one codec. */

@@ -36,7 +36,7 @@ export interface ServerResponder extends Responder {
   /**
    * Ends the values of a continued call with an error.
    *
-   * @returns whether the caller can be told
+   * @returns whether the error can be sent: the caller must be extended
    */
   fail(reason: unknown): boolean;
   /** Leaves answering to code that writes to the channel itself. */

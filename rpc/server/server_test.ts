@@ -13,28 +13,28 @@ import { concat, framed, utf8, values } from "../../tests/support/wire.ts";
 import { turn, within } from "../../tests/support/within.ts";
 import { RemoteError, RpcError } from "../errors.ts";
 
-/** What onError heard, one after the other. */
+/** Collects what onError is called with. */
 class Errors {
-  readonly #heard: [unknown, string | undefined][] = [];
+  readonly #reported: [unknown, string | undefined][] = [];
   #waiting: (() => void) | undefined;
 
   readonly onError: NonNullable<PeerOptions["onError"]> = (error, context) => {
-    this.#heard.push([error, context.selector]);
+    this.#reported.push([error, context.selector]);
     this.#waiting?.();
   };
 
   get count(): number {
-    return this.#heard.length;
+    return this.#reported.length;
   }
 
   async next(): Promise<[unknown, string | undefined]> {
-    if (this.#heard.length === 0) {
+    if (this.#reported.length === 0) {
       await within(
         new Promise<void>((resolve) => this.#waiting = resolve),
         "onError",
       );
     }
-    return this.#heard.shift()!;
+    return this.#reported.shift()!;
   }
 }
 
@@ -59,7 +59,7 @@ Deno.test("Server: an error of a handler that has not responded is an error resp
     const error = await assertRejects(() => client.call("x"), RemoteError);
     assertEquals(error.text, "boom");
   }
-  assertEquals(errors.count, 0, "the caller has heard it");
+  assertEquals(errors.count, 0, "the caller got it");
 });
 
 Deno.test("Server: an error of a handler that has responded is reported to onError", async () => {
@@ -195,7 +195,7 @@ for (const [what, bytes] of Object.entries(MALFORMED)) {
     assert(error instanceof RpcError || error instanceof CodecError);
     assertEquals(selector, undefined);
     const next = await rawCall(raw, "x", null);
-    assertEquals((await next.read(2))[1], "fine", "the session goes on");
+    assertEquals((await next.read(2))[1], "fine", "the session continues");
   });
 }
 
@@ -353,7 +353,7 @@ Deno.test("Server: the credit for a large argument costs one round trip", async 
   const begin = message.subarray(0, 60_000);
   await channel.data(begin);
   const { bytes } = await raw.find("window-adjust");
-  // All of the rest, in one go.
+  // The credit covers the whole rest.
   assert(
     bytes >= message.length - DEFAULT_SESSION_OPTIONS.initialWindowSize,
     `${bytes} bytes were granted`,

@@ -31,13 +31,13 @@ Deno.test("HeaderCache.get: the result does not depend on earlier headers", () =
   }));
 
 Deno.test("HeaderCache.get: the cache keeps a copy of the bytes", () => {
-  // So many pairs that some of them share a place in the cache.
+  // So many headers that some of them share a slot of the cache.
   for (let i = 0; i < 5_000; i++) {
     const { cache } = counting();
     const bytes = utf8(`before ${10_000 + i}`);
     cache.get(bytes);
-    bytes.set(utf8(`behind ${20_000 + i}`));
-    assertEquals(cache.get(bytes), { text: `behind ${20_000 + i}` });
+    bytes.set(utf8(`header ${20_000 + i}`));
+    assertEquals(cache.get(bytes), { text: `header ${20_000 + i}` });
   }
 });
 

@@ -32,13 +32,13 @@ Deno.test("callHeaderValue(): the selector has the keys of both dialects", () =>
 });
 
 Deno.test("callHeaderValue(): the field Q says that this side is extended", () => {
-  const announced = (header: unknown) =>
+  const isExtended = (header: unknown) =>
     decodeCallHeader(codec, codec.encode(header)).extended;
-  assertEquals(announced(callHeaderValue("a")), true);
-  assertEquals(announced({ Selector: "a", Q: { v: 2, more: [] } }), true);
+  assertEquals(isExtended(callHeaderValue("a")), true);
+  assertEquals(isExtended({ Selector: "a", Q: { v: 2, more: [] } }), true);
   const others = [{}, { v: 0 }, { v: "1" }, 1, "v", null, []];
-  for (const Q of others) assertEquals(announced({ Selector: "a", Q }), false);
-  assertEquals(announced({ Selector: "a" }), false);
+  for (const Q of others) assertEquals(isExtended({ Selector: "a", Q }), false);
+  assertEquals(isExtended({ Selector: "a" }), false);
 });
 
 Deno.test("responseHeaderValue(): the field Q is sent to extended callers", () => {

@@ -2,7 +2,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { turn, within } from "../../tests/support/within.ts";
 import { ValueIterator } from "./value_iterator.ts";
 
-/** An iterator whose values the test gives, and what became of it. */
+/** An iterator whose values the test gives, and how often it was closed. */
 function given() {
   const waiting: PromiseWithResolvers<number | undefined>[] = [];
   let closed = 0;
@@ -49,7 +49,7 @@ Deno.test("ValueIterator.next: calls at the same time receive one after the othe
   }
   const values = (await Promise.all(all)).map(({ value }) => value);
   assertEquals(values, [0, 1, 2]);
-  // And once they are through, it is as before.
+  // After that, a single call works as before.
   const next = it.iterator.next();
   it.waiting[3]!.resolve(3);
   assertEquals((await next).value, 3);
@@ -60,7 +60,7 @@ Deno.test("ValueIterator.return: it closes at once, even while next() waits", as
   const next = it.iterator.next();
   assertEquals(await within(it.iterator.return(), "return()"), DONE);
   assertEquals(it.closed, 1);
-  // What still comes is nobody's, be it a value or an error.
+  // A value or an error that arrives later is dropped.
   it.waiting[0]!.resolve(1);
   assertEquals(await next, DONE);
   const other = given();
@@ -73,9 +73,9 @@ Deno.test("ValueIterator.return: it closes at once, even while next() waits", as
 Deno.test("ValueIterator.next: an error closes the iterator, which is then at its end", async () => {
   const it = given();
   const next = it.iterator.next();
-  const behind = it.iterator.next();
+  const second = it.iterator.next();
   it.waiting[0]!.reject(new Error("broken"));
   await assertRejects(() => next, Error, "broken");
-  assertEquals(await behind, DONE);
+  assertEquals(await second, DONE);
   assertEquals(it.closed, 1);
 });

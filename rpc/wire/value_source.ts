@@ -60,7 +60,7 @@ function iteratorSource(values: AsyncIterable<unknown>): ValueSource {
       try {
         await iterator.return?.();
       } catch {
-        // There is no one left to report it to.
+        // The producer has ended either way.
       }
     },
   };
