@@ -7,7 +7,7 @@
 export { type Codec, DEFAULT_MAX_DEPTH } from "./codec.ts";
 export { CodecError } from "./errors.ts";
 export { json } from "./json.ts";
-export { Normalizer } from "./normalizer.ts";
+export { isPlainObject, Normalizer } from "./normalizer.ts";
 export {
   DEFAULT_MAX_VALUE_SIZE,
   DEFAULT_VALUE_BUDGET_SIZE,

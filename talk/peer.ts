@@ -17,18 +17,18 @@ import {
   type Caller,
   type CallOptions,
   ChannelPool,
+  channelPool,
   Client,
   DEFAULT_MAX_CALLBACKS,
   type Handler,
   invoke,
-  lendChannels,
-  Link,
   notFound,
   type Remote,
   remoteOf,
   Router,
   type RpcResponse,
   Server,
+  SessionState,
 } from "../rpc/internal.ts";
 
 /** Calls that one peer answers at once unless it is told otherwise. */
@@ -115,9 +115,10 @@ export class Peer implements Caller, AsyncDisposable {
   readonly #raw: RawSession;
   readonly #router = new Router();
   readonly #client: Client;
-  readonly #link: Link;
+  readonly #state: SessionState;
   readonly #server: Server;
-  readonly #channels: ChannelPool;
+  /** @ignore */
+  readonly [channelPool]: ChannelPool;
   #draining = false;
 
   /**
@@ -142,10 +143,10 @@ export class Peer implements Caller, AsyncDisposable {
     const raw = this.#raw = rawSession(session);
     const budget = new ValueBudget(valueBudgetSize);
     const channels = new ChannelPool(raw);
-    lendChannels(this, channels);
-    const link = this.#link = new Link(maxCallbacks);
+    this[channelPool] = channels;
+    const state = this.#state = new SessionState(maxCallbacks);
     const clientIn = (codec: Codec) =>
-      new Client(channels, { codec, maxValueSize, budget, link });
+      new Client(channels, { codec, maxValueSize, budget, state });
     const [first = codec] = codecs;
     this.#client = clientIn(first);
     const report = (error: unknown, selector: string | undefined) => {
@@ -158,13 +159,12 @@ export class Peer implements Caller, AsyncDisposable {
         });
       }
     };
-    this.#channels = channels;
     this.#server = new Server({
       codecs: codecs.length === 0 ? [first] : codecs,
       maxValueSize,
       budget,
       maxConcurrentCalls,
-      link,
+      state,
       callerIn: (codec) => codec === first ? this.#client : clientIn(codec),
       handler: (call, respond) => {
         const handler = this.#router.match(call.selector)?.handler ?? fallback;
@@ -173,7 +173,7 @@ export class Peer implements Caller, AsyncDisposable {
       onError: report,
     });
     session.accept((channel) => this.#server.serve(channel as RawChannel));
-    const release = () => link.callbacks.close();
+    const release = () => state.callbacks.close();
     session.closed.then(release, (error) => {
       release();
       report(error, undefined);
@@ -207,7 +207,7 @@ export class Peer implements Caller, AsyncDisposable {
 
   /** How many functions of this end the other end can call now. */
   get callbackCount(): number {
-    return this.#link.callbacks.size;
+    return this.#state.callbacks.size;
   }
 
   /**
@@ -271,7 +271,7 @@ export class Peer implements Caller, AsyncDisposable {
 
   /** Whether there are channels beyond those opened ahead of need. */
   #isBusy(): boolean {
-    const unused = this.#server.idle + this.#channels.unused;
+    const unused = this.#server.idle + this[channelPool].unused;
     return this.session.usage.slots > unused;
   }
 }

@@ -212,6 +212,10 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     this.#onReadable = callback;
   }
 
+  cancelWhenReadable(callback: () => void): void {
+    if (this.#onReadable === callback) this.#onReadable = undefined;
+  }
+
   whenClosed(callback: () => void): void {
     if (this.peerClosed) return callback();
     const others = this.#onClosed;
@@ -233,6 +237,16 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     this.#pendingWrites.push({ bytes, resolve, reject });
     this.#scheduleData();
     return promise;
+  }
+
+  withdraw(bytes: Uint8Array, reason: unknown): boolean {
+    // Bytes that were sent in part have been replaced by what is left of them.
+    const at = this.#pendingWrites.findIndex((write) => write.bytes === bytes);
+    if (at < 0) return false;
+    const [withdrawn] = this.#pendingWrites.splice(at, 1);
+    withdrawn!.reject(reason);
+    this.#sendEofIfFlushed();
+    return true;
   }
 
   trySend(bytes: Uint8Array): number {

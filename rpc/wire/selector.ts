@@ -1,6 +1,9 @@
+/** The selector that releases a callback, without the callback's ID at its end. */
+export const RELEASE_SELECTOR = "/_qtalk/release/";
+
 /**
- * The one form of a selector that routing compares: `foo.bar`, `/foo/bar` and
- * `foo/bar` are `/foo/bar` (rpc/SPEC.md, "Selectors").
+ * The canonical form of a selector, which routing compares: `foo.bar`,
+ * `/foo/bar` and `foo/bar` are all `/foo/bar` (rpc/SPEC.md, "Selectors").
  */
 export function cleanSelector(selector: string): string {
   if (selector === "") return "/";

@@ -5,7 +5,7 @@
  * @module
  */
 import type { Channel, Session, SessionUsage } from "../../../mux/mod.ts";
-import { channelsOf } from "../../../rpc/client/channel_pool.ts";
+import { poolOf } from "../../../rpc/client/pooled_caller.ts";
 import { Listener, Peer, ReconnectingPeer } from "../../../talk/mod.ts";
 import type { RawPeer } from "../raw_peer.ts";
 import { turn } from "../turn.ts";
@@ -187,7 +187,7 @@ export class EndWatch {
       // Any of those whose other end the harness does not know.
       : this.#ends.filter((it) => it !== end && it.other === undefined);
     return [end, ...others].reduce(
-      (sum, { peer }) => sum + (peer && channelsOf(peer)?.unused || 0),
+      (sum, { peer }) => sum + (peer && poolOf(peer)?.unused || 0),
       0,
     );
   }
