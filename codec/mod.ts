@@ -22,4 +22,4 @@ export {
 } from "./codec.ts";
 export { CodecError, type CodecErrorCode } from "./errors.ts";
 export { json } from "./json.ts";
-export { DEFAULT_MAX_VALUE_SIZE } from "./value/value_stream.ts";
+export { DEFAULT_MAX_VALUE_SIZE } from "./value/value_reader.ts";

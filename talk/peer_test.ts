@@ -31,7 +31,7 @@ Deno.test("each of two peers has options of its own", async () => {
   );
   await using _ = a;
   assertEquals(await b.call(""), "a");
-  await assertRejects(() => a.call(""), Error, "more than 100");
+  await assertRejects(() => a.call(""), Error, "exceed the limit of 100 bytes");
 });
 
 Deno.test("a peer answers calls from the moment it exists", async () => {

@@ -283,7 +283,10 @@ Deno.test("arguments larger than the limit are an error response", async () => {
     () => client.call("x", "x".repeat(1_000)),
     RemoteError,
   );
-  assertEquals(error.text, "Cannot read value: 1002 bytes are more than 1000");
+  assertEquals(
+    error.text,
+    "Cannot read value: its 1002 bytes exceed the limit of 1000 bytes",
+  );
 });
 
 Deno.test("an onError that throws is an uncaught error, and costs the session nothing", async () => {

@@ -159,7 +159,7 @@ const NO_ARGUMENTS: Record<
 > = {
   "4 GiB long, as they say": {
     bytes: concat(HUGE, utf8("[")),
-    text: "4294967295 bytes are more than 16777216",
+    text: "its 4294967295 bytes exceed the limit of 16777216 bytes",
   },
   "cut off": {
     bytes: values(["never whole"]).subarray(0, 9),
