@@ -1,35 +1,118 @@
-/** The longest delay of a timer, in milliseconds: what is longer fires at once. */
+/**
+ * Limits on how long something may take: a number of milliseconds, a caller's
+ * `AbortSignal`, or both.
+ *
+ * @module
+ */
+
+/** The longest delay of a timer, in milliseconds; a longer one fires at once. */
 export const MAX_DELAY = 2 ** 31 - 1;
-/** Milliseconds in which most of what has a limit is done. */
-const SOON = 100;
+/** Most operations that have a time limit finish within these milliseconds. */
+const SHORT = 100;
+
+/** What ends a wait early. */
+export interface WaitLimits {
+  /** Ends the wait with `signal.reason`. Default: no signal. */
+  readonly signal?: AbortSignal | undefined;
+  /**
+   * Milliseconds until the wait ends with the error that `onTimeout` returns.
+   * Default: no limit; a value above {@linkcode MAX_DELAY} is no limit either.
+   */
+  readonly timeout?: number | undefined;
+  /** Makes the error for a timeout. Called only if the time passes. */
+  readonly onTimeout: () => unknown;
+  /**
+   * Whether many such waits start each second. They use plain timers, which
+   * are released as soon as a wait ends; see {@linkcode timeLimit} for what
+   * others use. Default: false.
+   */
+  readonly frequent?: boolean | undefined;
+}
+
+/** A signal with a time limit. Dispose of it when the operation has finished. */
+export interface LimitedSignal extends Disposable {
+  /** Aborts when the caller's signal aborts or the time has passed. */
+  readonly signal: AbortSignal;
+}
 
 /**
- * Calls `expire` after `ms` milliseconds, unless the function that it returns is
- * called before. No limit at all if that is more than a timer can wait.
+ * Calls `expire` after `ms` milliseconds, unless the function that it returns
+ * is called first. There is no limit if `ms` is above {@linkcode MAX_DELAY}.
  *
  * The first `setTimeout()` of a process makes Deno load Node's timers, which
- * takes four to seven milliseconds: a fifth of the time in which a program
- * connects and has its first answer. `AbortSignal.timeout()` loads nothing, but
- * cannot be taken back; so one of those watches over the beginning, and a timer
- * over the rest. Elsewhere, where timers are ready and such a signal does not
- * keep the process waiting, it is a timer.
+ * takes four to seven milliseconds: a fifth of the time that a program needs to
+ * connect and get its first response. `AbortSignal.timeout()` loads nothing but
+ * cannot be cancelled. On Deno, such a signal therefore covers the first
+ * 100 ms, and a timer the rest, so that a quick operation loads no timers. Other
+ * runtimes use a timer from the start: theirs are loaded already, and a pending
+ * `AbortSignal.timeout()` may keep their process alive.
+ *
+ * @returns cancels the limit; calling it again, or too late, has no effect
  */
 export function timeLimit(ms: number, expire: () => void): () => void {
   if (ms > MAX_DELAY) return () => {};
-  // Also what is no number: a timer takes that for no time at all.
-  if (!(ms > SOON) || !("Deno" in globalThis)) {
-    const timer = setTimeout(expire, ms);
-    return () => clearTimeout(timer);
-  }
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const soon = AbortSignal.timeout(SOON);
+  // The negation also catches NaN, which a timer treats as no delay.
+  if (!(ms > SHORT) || !("Deno" in globalThis)) return startTimer(ms, expire);
+  let cancelTimer: (() => void) | undefined;
+  const short = AbortSignal.timeout(SHORT);
   const goOn = () => {
-    timer = setTimeout(expire, ms - SOON);
+    cancelTimer = startTimer(ms - SHORT, expire);
   };
-  soon.addEventListener("abort", goOn, { once: true });
+  short.addEventListener("abort", goOn, { once: true });
   return () => {
-    soon.removeEventListener("abort", goOn);
-    // Even to clear a timer that is none would load them.
-    if (timer !== undefined) clearTimeout(timer);
+    short.removeEventListener("abort", goOn);
+    // clearTimeout() would load the timers too, even without a timer to clear.
+    cancelTimer?.();
   };
+}
+
+/**
+ * Calls `giveUp` once, with the reason, when the signal aborts or the time
+ * passes, whichever comes first: at once if the signal has aborted already. It
+ * creates no `AbortController`.
+ *
+ * @returns cancels both limits; calling it again, or too late, has no effect
+ */
+export function limitWait(
+  { signal, timeout, onTimeout, frequent = false }: WaitLimits,
+  giveUp: (reason: unknown) => void,
+): () => void {
+  if (signal?.aborted) {
+    giveUp(signal.reason);
+    return () => {};
+  }
+  const onAbort = () => {
+    cancelTimer?.();
+    giveUp(signal!.reason);
+  };
+  const expire = () => {
+    signal?.removeEventListener("abort", onAbort);
+    giveUp(onTimeout());
+  };
+  const start = frequent ? startTimer : timeLimit;
+  const cancelTimer = timeout === undefined || timeout > MAX_DELAY
+    ? undefined
+    : start(timeout, expire);
+  signal?.addEventListener("abort", onAbort, { once: true });
+  return () => {
+    cancelTimer?.();
+    signal?.removeEventListener("abort", onAbort);
+  };
+}
+
+/**
+ * Combines a caller's signal and a timeout into one signal, for an operation
+ * that takes a signal. {@linkcode limitWait} does the same by callback.
+ *
+ * @returns the signal; disposing of it removes the timer and the listener
+ */
+export function limitedSignal(limits: WaitLimits): LimitedSignal {
+  const controller = new AbortController();
+  const cancel = limitWait(limits, (reason) => controller.abort(reason));
+  return { signal: controller.signal, [Symbol.dispose]: cancel };
+}
+
+function startTimer(ms: number, expire: () => void): () => void {
+  const timer = setTimeout(expire, ms);
+  return () => clearTimeout(timer);
 }

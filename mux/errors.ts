@@ -49,3 +49,22 @@ export function protocolError(message: string): MuxError {
     `Cannot go on with session: ${message}`,
   );
 }
+
+/** The error for what still waits when this side closes the session. */
+export function sessionClosed(): MuxError {
+  return new MuxError("session-closed", "Session is closed");
+}
+
+/**
+ * The error for a session that ended without being closed by this side.
+ *
+ * @param how what happened, as a clause
+ * @param cause the underlying error, if there is one
+ */
+export function connectionLost(how: string, cause?: unknown): MuxError {
+  return new MuxError(
+    "connection-lost",
+    `Connection is lost: ${how}`,
+    cause === undefined ? undefined : { cause },
+  );
+}

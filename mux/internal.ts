@@ -5,7 +5,7 @@
  * @module
  */
 export { pipe, splice } from "./channel/pipe.ts";
-export { MuxError } from "./errors.ts";
+export { connectionLost, MuxError, sessionClosed } from "./errors.ts";
 export { resolveOptions, type SessionOptions } from "./options.ts";
 export { proxy } from "./proxy.ts";
 export { type RawChannel, type RawSession, rawSession } from "./raw.ts";

@@ -1,5 +1,5 @@
 import { ChannelTable } from "./table/channel_table.ts";
-import { MuxError } from "./errors.ts";
+import { connectionLost, MuxError, sessionClosed } from "./errors.ts";
 import { FrameDecoder } from "./wire/frame_decoder.ts";
 import { FrameQueue } from "./wire/frame_queue.ts";
 import { resolveOptions, type SessionOptions } from "./options.ts";
@@ -300,18 +300,6 @@ export class QmuxSession implements RawSession {
     else this.#closed.reject(failure);
     void this.#closeTransport();
   }
-}
-
-function sessionClosed(): MuxError {
-  return new MuxError("session-closed", "Session is closed");
-}
-
-function connectionLost(how: string, cause?: unknown): MuxError {
-  return new MuxError(
-    "connection-lost",
-    `Connection is lost: ${how}`,
-    cause === undefined ? undefined : { cause },
-  );
 }
 
 /**

@@ -1,9 +1,51 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import { FakeTime } from "./support/fake_time.ts";
-import { timeLimit } from "../time_limit.ts";
+import { limitedSignal, limitWait, timeLimit } from "../time_limit.ts";
+
+/** Counts the timers that are started while `run` runs. */
+function timersStarted(run: () => void): number {
+  const { setTimeout } = globalThis;
+  let timers = 0;
+  globalThis.setTimeout = ((...args: Parameters<typeof setTimeout>) => {
+    timers++;
+    return setTimeout(...args);
+  }) as typeof setTimeout;
+  try {
+    run();
+  } finally {
+    globalThis.setTimeout = setTimeout;
+  }
+  return timers;
+}
+
+/** A signal that counts its listeners. */
+function countedSignal(): {
+  controller: AbortController;
+  listeners: () => number;
+} {
+  const controller = new AbortController();
+  const { signal } = controller;
+  const listeners = new Set<unknown>();
+  const { addEventListener, removeEventListener } = signal;
+  Object.assign(signal, {
+    addEventListener(
+      ...args: Parameters<AbortSignal["addEventListener"]>
+    ): void {
+      listeners.add(args[1]);
+      addEventListener.apply(signal, args);
+    },
+    removeEventListener(
+      ...args: Parameters<AbortSignal["removeEventListener"]>
+    ): void {
+      listeners.delete(args[1]);
+      removeEventListener.apply(signal, args);
+    },
+  });
+  return { controller, listeners: () => listeners.size };
+}
 
 for (const ms of [1, 100, 101, 30_000, 2 ** 31 - 1]) {
-  Deno.test(`time limit: ${ms} ms are over after as many, once`, () => {
+  Deno.test(`timeLimit: ${ms} ms expire after ${ms} ms, once`, () => {
     using time = new FakeTime(1);
     let expired = 0;
     timeLimit(ms, () => expired++);
@@ -15,36 +57,165 @@ for (const ms of [1, 100, 101, 30_000, 2 ** 31 - 1]) {
     assertEquals(expired, 1);
   });
 
-  Deno.test(`time limit: ${ms} ms are never over for what is done in time`, () => {
+  Deno.test(`timeLimit: ${ms} ms never expire once they are cancelled`, () => {
     using time = new FakeTime(1);
-    for (const done of [0, ms - 1]) {
-      const inTime = timeLimit(ms, () => {
-        throw new Error("it expired");
-      });
-      time.tick(done);
-      inTime();
+    let expired = 0;
+    for (const elapsed of [0, ms - 1]) {
+      const cancel = timeLimit(ms, () => expired++);
+      time.tick(elapsed);
+      cancel();
       time.tick(ms);
     }
+    assertEquals([expired, time.waiting], [0, 0]);
   });
 }
 
 for (const ms of [2 ** 31, Infinity]) {
-  Deno.test(`time limit: ${ms} ms are none`, () => {
+  Deno.test(`timeLimit: ${ms} ms are no limit`, () => {
     using time = new FakeTime(1);
     timeLimit(ms, () => {});
     assertEquals(time.waiting, 0);
   });
 }
 
-Deno.test("time limit: what is done soon has set no timer", () => {
+Deno.test("timeLimit: an operation that finishes quickly starts no timer", () => {
   using _ = new FakeTime(1);
-  const { setTimeout } = globalThis;
-  let timers = 0;
-  globalThis.setTimeout = ((...args: Parameters<typeof setTimeout>) => {
-    timers++;
-    return setTimeout(...args);
-  }) as typeof setTimeout;
-  const inTime = timeLimit(30_000, () => {});
-  inTime();
+  const timers = timersStarted(() => timeLimit(30_000, () => {})());
   assertEquals(timers, 0);
+});
+
+for (const frequent of [false, true]) {
+  const kind = frequent ? "frequent wait" : "wait";
+
+  Deno.test(`limitWait: a ${kind} ends with the timeout's error, once`, () => {
+    using time = new FakeTime(1);
+    const { controller, listeners } = countedSignal();
+    const error = new Error("late");
+    const reasons: unknown[] = [];
+    const cancel = limitWait({
+      signal: controller.signal,
+      timeout: 500,
+      onTimeout: () => error,
+      frequent,
+    }, (reason) => reasons.push(reason));
+    time.tick(499);
+    assertEquals(reasons, []);
+    time.tick(1);
+    controller.abort();
+    cancel();
+    assertEquals(reasons.length, 1);
+    assertStrictEquals(reasons[0], error);
+    assertEquals([listeners(), time.waiting], [0, 0]);
+  });
+
+  Deno.test(`limitWait: a ${kind} ends with the signal's reason, once`, () => {
+    using time = new FakeTime(1);
+    const controller = new AbortController();
+    const reasons: unknown[] = [];
+    let made = 0;
+    const cancel = limitWait({
+      signal: controller.signal,
+      timeout: 500,
+      onTimeout: () => made++,
+      frequent,
+    }, (reason) => reasons.push(reason));
+    controller.abort("enough");
+    assertEquals(time.waiting, 0);
+    time.tick(1_000);
+    cancel();
+    assertEquals([reasons, made], [["enough"], 0]);
+  });
+
+  Deno.test(`limitWait: a ${kind} that is cancelled leaves no timer and no listener`, () => {
+    using time = new FakeTime(1);
+    const { controller, listeners } = countedSignal();
+    const reasons: unknown[] = [];
+    const cancel = limitWait({
+      signal: controller.signal,
+      timeout: 500,
+      onTimeout: () => "late",
+      frequent,
+    }, (reason) => reasons.push(reason));
+    assertEquals([listeners(), time.waiting], [1, 1]);
+    cancel();
+    cancel();
+    assertEquals([listeners(), time.waiting], [0, 0]);
+    controller.abort();
+    time.tick(1_000);
+    assertEquals(reasons, []);
+  });
+}
+
+Deno.test("limitWait: a signal that has aborted ends the wait at once", () => {
+  using time = new FakeTime(1);
+  const reasons: unknown[] = [];
+  limitWait({
+    signal: AbortSignal.abort("before"),
+    timeout: 500,
+    onTimeout: () => "late",
+  }, (reason) => reasons.push(reason));
+  assertEquals([reasons, time.waiting], [["before"], 0]);
+});
+
+Deno.test("limitWait: without a signal and a timeout nothing ends the wait", () => {
+  using time = new FakeTime(1);
+  for (const timeout of [undefined, 2 ** 31, Infinity]) {
+    for (const frequent of [false, true]) {
+      let ended = false;
+      limitWait(
+        { timeout, onTimeout: () => "late", frequent },
+        () => ended = true,
+      )();
+      assertEquals([ended, time.waiting], [false, 0]);
+    }
+  }
+});
+
+Deno.test("limitWait: a wait that ends quickly starts no timer, unless it is frequent", () => {
+  using _ = new FakeTime(1);
+  const limits = { timeout: 30_000, onTimeout: () => "late" };
+  const timers = [false, true].map((frequent) =>
+    timersStarted(() => limitWait({ ...limits, frequent }, () => {})())
+  );
+  assertEquals(timers, [0, 1]);
+});
+
+Deno.test("limitedSignal: aborts with the timeout's error", () => {
+  using time = new FakeTime(1);
+  const error = new Error("late");
+  using limited = limitedSignal({ timeout: 500, onTimeout: () => error });
+  time.tick(499);
+  assert(!limited.signal.aborted);
+  time.tick(1);
+  assertStrictEquals(limited.signal.reason, error);
+});
+
+Deno.test("limitedSignal: aborts with the reason of the caller's signal", () => {
+  using time = new FakeTime(1);
+  const controller = new AbortController();
+  for (const signal of [controller.signal, AbortSignal.abort("enough")]) {
+    using limited = limitedSignal({
+      signal,
+      timeout: 500,
+      onTimeout: () => "late",
+    });
+    controller.abort("enough");
+    assertEquals(limited.signal.reason, "enough");
+    assertEquals(time.waiting, 0);
+  }
+});
+
+Deno.test("limitedSignal: disposing of it leaves no timer and no listener", () => {
+  using time = new FakeTime(1);
+  const { controller, listeners } = countedSignal();
+  {
+    using limited = limitedSignal({
+      signal: controller.signal,
+      timeout: 500,
+      onTimeout: () => "late",
+    });
+    assertEquals([listeners(), time.waiting], [1, 1]);
+    assert(!limited.signal.aborted);
+  }
+  assertEquals([listeners(), time.waiting], [0, 0]);
 });
