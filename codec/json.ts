@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Codec, type CodecOptions, DEFAULT_MAX_DEPTH } from "./codec.ts";
+import { type Codec, type CodecOptions, maxDepthOf } from "./codec.ts";
 import { CodecError } from "./errors.ts";
 import { Normalizer } from "./normalizer.ts";
 
@@ -33,10 +33,11 @@ import { Normalizer } from "./normalizer.ts";
  * assertEquals(codec.decode(bytes), { id: 2n ** 60n });
  * ```
  *
- * @param options limits
+ * @param options the nesting limit
+ * @throws {RangeError} if `maxDepth` is out of range
  */
 export function json(options: CodecOptions = {}): Codec {
-  const { maxDepth = DEFAULT_MAX_DEPTH } = options;
+  const maxDepth = maxDepthOf(options);
   const normalizer = new JsonNormalizer();
   const encoder = new TextEncoder();
   // Not fatal: as in Go, bytes that are no UTF-8 become U+FFFD. Deno's fatal

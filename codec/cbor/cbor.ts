@@ -7,7 +7,7 @@
 import { encode, encodeInto, Tagged, tokensToObject } from "cborg";
 import { bignumBytes, cborTags, MAX_BIGNUM_SIZE } from "./tags.ts";
 import { CborTokenizer, malformed } from "./tokenizer.ts";
-import { type Codec, type CodecOptions, DEFAULT_MAX_DEPTH } from "../codec.ts";
+import { type Codec, type CodecOptions, maxDepthOf } from "../codec.ts";
 import { CodecError } from "../errors.ts";
 import { Normalizer } from "../normalizer.ts";
 
@@ -55,10 +55,11 @@ import { Normalizer } from "../normalizer.ts";
  * assertEquals(await client.call("echo", value), value);
  * ```
  *
- * @param options limits
+ * @param options the nesting limit
+ * @throws {RangeError} if `maxDepth` is out of range
  */
 export function cbor(options: CodecOptions = {}): Codec {
-  const { maxDepth = DEFAULT_MAX_DEPTH } = options;
+  const maxDepth = maxDepthOf(options);
   const normalizer = new CborNormalizer();
   const decodeOptions = { rejectDuplicateMapKeys: true, tags: cborTags() };
 

@@ -4,19 +4,22 @@
  * @module
  */
 import { decode as stdDecode, encode as stdEncode } from "@std/msgpack";
-import { type Codec, type CodecOptions, DEFAULT_MAX_DEPTH } from "../codec.ts";
+import { type Codec, type CodecOptions, maxDepthOf } from "../codec.ts";
 import { CodecError } from "../errors.ts";
 import { decodeMsgpack } from "./decode.ts";
 import { encodeMsgpack, type MsgpackValue } from "./encode.ts";
 
 export type { MsgpackValue } from "./encode.ts";
 
-/** Choices for {@linkcode msgpack}. */
+/** The options of {@linkcode msgpack}. */
 export interface MsgpackOptions extends CodecOptions {
-  /** Encodes plain data. Default: that of `@std/msgpack`. */
-  encode?: (value: MsgpackValue) => Uint8Array;
-  /** Decodes plain data, maps to objects. Default: that of `@std/msgpack`. */
-  decode?: (bytes: Uint8Array) => unknown;
+  /** A library's function that encodes plain data. Default: `@std/msgpack`'s. */
+  encode?: ((value: MsgpackValue) => Uint8Array) | undefined;
+  /**
+   * A library's function that decodes to plain data, with maps as objects.
+   * Default: `@std/msgpack`'s.
+   */
+  decode?: ((bytes: Uint8Array) => unknown) | undefined;
 }
 
 /**
@@ -65,14 +68,12 @@ export interface MsgpackOptions extends CodecOptions {
  * assertEquals(await client.call("echo", value), value);
  * ```
  *
- * @param options another library, limits
+ * @param options the library and the nesting limit
+ * @throws {RangeError} if `maxDepth` is out of range
  */
 export function msgpack(options: MsgpackOptions = {}): Codec {
-  const {
-    encode = stdEncode,
-    decode = stdDecode,
-    maxDepth = DEFAULT_MAX_DEPTH,
-  } = options;
+  const { encode = stdEncode, decode = stdDecode } = options;
+  const maxDepth = maxDepthOf(options);
   return {
     name: "MessagePack",
     beginsMap: (firstByte) =>
