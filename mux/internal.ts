@@ -19,4 +19,4 @@ export type {
   SchemeOptions,
   TransportListener,
 } from "./transport/types.ts";
-export type { Channel, Session, Transport } from "./types.ts";
+export type { Channel, Session, Transport, WaitOptions } from "./types.ts";

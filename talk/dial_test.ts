@@ -116,7 +116,7 @@ Deno.test("an address of an unknown scheme is refused, and the known ones named"
     for (const open of [dial, dialSession, listen, listenSession]) {
       const error = await assertRejects(() => open(address), TalkError);
       assertEquals(error.code, "unknown-scheme");
-      const text = `Cannot use address "${address}": its scheme is none of `;
+      const text = `Cannot use address "${address}": its scheme is not one of `;
       assert(
         error.message.startsWith(`${text}tcp, unix, stdio`),
         error.message,

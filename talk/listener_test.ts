@@ -16,7 +16,7 @@ import type { Accepted, TransportListener } from "../mux/transport/types.ts";
 import type { Transport } from "../mux/types.ts";
 import { FakeTime } from "../tests/support/fake_time.ts";
 import { turn, watch, within } from "../tests/support/within.ts";
-import { Listener, type ListenerOptions } from "./listener.ts";
+import { ConnectionListener, type ListenerOptions } from "./listener.ts";
 
 const handler = handlerFrom({ echo: (value: unknown) => value });
 
@@ -68,7 +68,7 @@ class Source implements TransportListener {
 function listening(options: ListenerOptions = {}) {
   const source = new Source();
   const make = (transport: Transport) => new Peer(qmux(transport), { handler });
-  return { source, listener: new Listener(source, make, options) };
+  return { source, listener: new ConnectionListener(source, make, options) };
 }
 
 /** Calls over a bare session, as a peer. */
@@ -309,7 +309,7 @@ Deno.test("a listener whose peers cannot be made says so by closed", async () =>
   for (const accept of [undefined, () => true]) {
     const source = new Source();
     const mistake = new Error("a codec that encodes nothing, say");
-    const listener = new Listener(
+    const listener = new ConnectionListener(
       source,
       (): Peer => {
         throw mistake;

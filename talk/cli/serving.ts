@@ -6,7 +6,7 @@
 import type { Codec } from "../../codec/internal.ts";
 import type { Handler } from "../../rpc/internal.ts";
 import { listen } from "../listen.ts";
-import type { Served } from "../listener.ts";
+import type { Closable } from "../listener.ts";
 import { EXIT } from "./exit.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -26,7 +26,7 @@ const SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
  * @throws {unknown} why it failed
  */
 export async function untilStopped(
-  running: Served,
+  running: Closable,
   begin: () => void,
 ): Promise<boolean> {
   let stopped = false;

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { forSeeds } from "../../tests/support/random.ts";
-import { Backoff, type BackoffOptions } from "./backoff.ts";
+import { Backoff } from "./backoff.ts";
+import type { BackoffOptions } from "./types.ts";
 
 function delays(backoff: Backoff, count: number): number[] {
   return Array.from({ length: count }, () => backoff.next());
@@ -43,9 +44,9 @@ Deno.test("backoff: delays lie between what chance leaves and the whole", async 
 Deno.test("backoff: a connection that held for longer than was waited for it starts anew", () => {
   const backoff = new Backoff({}, () => 0);
   assertEquals(delays(backoff, 3), [100, 200, 400]);
-  backoff.held(399);
+  backoff.connectionLasted(399);
   assertEquals(backoff.next(), 800);
-  backoff.held(801);
+  backoff.connectionLasted(801);
   assertEquals(delays(backoff, 2), [100, 200]);
 });
 

@@ -277,7 +277,7 @@ Deno.test("call exits with 2 when its command line makes no sense", async () => 
       ["both --value and arguments", `${address}/x`, "1", "--value", "2"],
       ['codec "xml"', `${address}/x`, "--codec", "xml"],
       ['codec "json,cbor"', `${address}/x`, "--codec", "json,cbor"],
-      ["its scheme is none of", "smtp://127.0.0.1/x"],
+      ["its scheme is not one of", "smtp://127.0.0.1/x"],
       ["expected tcp://host:port", "tcp://127.0.0.1/x"],
     ] as const
   ) {

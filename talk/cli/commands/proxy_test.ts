@@ -77,7 +77,7 @@ Deno.test("proxy exits with 2 without two addresses, and with 3 when it cannot l
     const [code, text, ...words] of [
       [2, "expected two addresses, got 0"],
       [2, "expected two addresses, got 1", address],
-      [2, "its scheme is none of", "tcp://127.0.0.1:0", "127.0.0.1:1"],
+      [2, "its scheme is not one of", "tcp://127.0.0.1:0", "127.0.0.1:1"],
       [3, "Cannot listen on", address, address],
     ] as const
   ) {

@@ -185,7 +185,7 @@ Deno.test("serve exits with 3 when it cannot listen, and with 2 when that is no 
       const [code, text, ...words] of [
         [3, "Cannot listen on", "service.ts", "-a", address],
         [2, "expected tcp://host:port", "service.ts", "-a", "tcp://:x"],
-        [2, "its scheme is none of", "service.ts", "-a", "127.0.0.1:9999"],
+        [2, "its scheme is not one of", "service.ts", "-a", "127.0.0.1:9999"],
         [2, "expected one file, got 0"],
         [2, "expected one file, got 2", "service.ts", "service.ts"],
       ] as const

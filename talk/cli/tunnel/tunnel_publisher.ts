@@ -5,14 +5,14 @@
  * @module
  */
 import { connTransport } from "../../../mux/internal_deno.ts";
-import type { Served } from "../../listener.ts";
+import type { Closable } from "../../listener.ts";
 import type { Peer } from "../../peer.ts";
 import { join } from "./join.ts";
 import type { Terminal } from "../terminal.ts";
 import { addressOf, type HostAndPort, SELECTORS } from "./tunnel_service.ts";
 
 /** Something that is published, until it is closed. */
-export interface Published extends Served, AsyncDisposable {
+export interface Published extends Closable, AsyncDisposable {
   /** Where others reach it. */
   readonly address: string;
 }

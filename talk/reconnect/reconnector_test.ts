@@ -6,7 +6,7 @@ import {
   memoryPair,
   MuxError,
   type Peer,
-  ReconnectingPeer,
+  type ReconnectingPeer,
   type ReconnectOptions,
   RpcError,
   TalkError,
@@ -19,6 +19,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { turn, watch, within } from "../../tests/support/within.ts";
+import { Reconnector } from "./reconnector.ts";
 
 /** A world in which a test makes the connections and lets time pass. */
 class World {
@@ -35,7 +36,7 @@ class World {
   #pass: (() => void) | undefined;
 
   constructor(options: ReconnectOptions = {}, handler?: Handler) {
-    this.peer = new ReconnectingPeer(
+    this.peer = new Reconnector(
       {
         ...options,
         onState: (state) => {
@@ -191,7 +192,7 @@ Deno.test("reconnecting peer: only so many calls wait", async () => {
   const error = await assertRejects(
     () => peer.call("echo", [3]),
     MuxError,
-    'Cannot make call "echo": 2 wait for a connection',
+    'Cannot make call "echo": 2 calls already wait for a connection',
   );
   assertEquals(error.code, "limit-exceeded");
   world.pass();
@@ -413,7 +414,7 @@ Deno.test("dial() with reconnect resolves at the first connection, however many 
       respond.return(await call.caller.call("name")),
   });
   await using peer = await within(dialing, "the connection");
-  assert(peer instanceof ReconnectingPeer);
+  assert(peer instanceof Reconnector);
   assertEquals(await peer.call("who"), "Ann");
   assertEquals(listener.addr, address);
 });
