@@ -89,7 +89,7 @@ export function dial(
  * | address | permissions |
  * | --- | --- |
  * | `tcp://host:port` | `--allow-net=host:port` |
- * | `unix:/path` | @@UNIX@@ |
+ * | `unix:/path` | `--allow-net=unix:/path --allow-read=/path --allow-write=/path` |
  * | `ws://host:port/path`, `wss:` | `--allow-net=host:port` |
  * | `stdio:`, stdin and stdout of this process | none |
  *

@@ -4,7 +4,7 @@
  * @module
  */
 import { parseArgs } from "node:util";
-import { EXIT, UsageError } from "./exit.ts";
+import { EXIT, UsageError } from "./exit_code.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** What the program is called in its own help. */

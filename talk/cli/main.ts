@@ -24,7 +24,7 @@ import { bench } from "./commands/bench.ts";
 import { call } from "./commands/call.ts";
 import { check } from "./commands/check.ts";
 import { type Command, PROGRAM, twoColumns } from "./command.ts";
-import { EXIT, exitCodeOf, OutputClosed, UsageError } from "./exit.ts";
+import { EXIT, exitCodeOf, OutputClosed, UsageError } from "./exit_code.ts";
 import { interop } from "./commands/interop.ts";
 import { proxy } from "./commands/proxy.ts";
 import { serve } from "./commands/serve.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { UsageError } from "./exit.ts";
+import { UsageError } from "./exit_code.ts";
 
 /** A selector at an address, and the words behind them. */
 export interface Target {

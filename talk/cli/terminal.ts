@@ -5,7 +5,7 @@
  * @module
  */
 import { setImmediate } from "node:timers";
-import { OutputClosed } from "./exit.ts";
+import { OutputClosed } from "./exit_code.ts";
 
 /** Standard output, or error. */
 export interface Sink {

@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { FakeTime } from "../../tests/support/fake_time.ts";
 import { turn } from "../../tests/support/within.ts";
-import { OutputClosed } from "./exit.ts";
+import { OutputClosed } from "./exit_code.ts";
 import { type Sink, Terminal } from "./terminal.ts";
 
 /** Keeps what is written. */

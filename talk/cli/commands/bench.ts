@@ -1,18 +1,21 @@
 import { dial } from "../../dial.ts";
 import type { Peer } from "../../peer.ts";
-import { CODEC_OPTION, codecName, loadCodec } from "../codecs.ts";
+import { CODEC_OPTION, codecName, loadCodec } from "../codec_option.ts";
 import { defineCommand, positive } from "../command.ts";
-import { EXIT } from "../exit.ts";
+import { EXIT } from "../exit_code.ts";
 import {
   type MakeCall,
   measureBytes,
   measureCalls,
   type OnProgress,
-} from "../peers/measures.ts";
-import { connectTo, OTHER_SIDE_HELP } from "../peers/other_side.ts";
+} from "../peers/measure.ts";
+import {
+  connectToInterop,
+  INTEROP_WORDS_HELP,
+} from "../peers/connect_to_interop.ts";
 import { splitAddress } from "../target.ts";
 import type { Terminal } from "../terminal.ts";
-import { parseValue } from "../values.ts";
+import { parseValue } from "../value_text.ts";
 
 /** Calls in flight. */
 const IN_FLIGHT = [1, 64] as const;
@@ -28,7 +31,7 @@ export const bench = defineCommand({
     "bench -- PROGRAM [ARGS…]",
     "bench ADDRESS/Selector [ARGS…]",
   ],
-  about: `${OTHER_SIDE_HELP}
+  about: `${INTEROP_WORDS_HELP}
 
 The first forms measure an interop service: its Unary, with the call back to
 this side that is in each, one at a time and 64 at once, and bytes that go there
@@ -118,7 +121,7 @@ async function begin(
   const [first = "", ...args] = words;
   const { address, selector } = splitAddress(first);
   if (selector === undefined) {
-    const peer = await connectTo(words, codec, terminal);
+    const peer = await connectToInterop(words, codec, terminal);
     const makeCall = () => peer.call("Unary", VALUE);
     return { peer, makeCall, name: "Unary", hasBytes: true };
   }

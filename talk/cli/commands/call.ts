@@ -2,13 +2,13 @@ import { stdioTransport } from "../../../mux/internal_deno.ts";
 import type { Transport } from "../../../mux/internal.ts";
 import type { RpcResponse } from "../../../rpc/internal.ts";
 import { dial } from "../../dial.ts";
-import { CODEC_OPTION, codecName, loadCodec } from "../codecs.ts";
+import { CODEC_OPTION, codecName, loadCodec } from "../codec_option.ts";
 import { defineCommand, positive } from "../command.ts";
-import { EXIT, OutputClosed, UsageError } from "../exit.ts";
-import { join } from "../tunnel/join.ts";
+import { EXIT, OutputClosed, UsageError } from "../exit_code.ts";
+import { spliceTransport } from "../splice_transport.ts";
 import { targetFrom } from "../target.ts";
 import type { Terminal } from "../terminal.ts";
-import { formatValue, highlight, parseValue } from "../values.ts";
+import { formatValue, highlight, parseValue } from "../value_text.ts";
 
 /** `qtalk call`. */
 export const call = defineCommand({
@@ -119,7 +119,7 @@ async function passBytes(
       `Cannot pass bytes to "${selector}": it answered and ended the call`,
     );
   }
-  await join(standardStreams(terminal), channel);
+  await spliceTransport(standardStreams(terminal), channel);
 }
 
 /** Standard input and output, with a line of progress where that disturbs nobody. */

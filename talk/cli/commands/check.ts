@@ -1,10 +1,13 @@
 import { RpcError } from "../../../rpc/internal.ts";
 import type { Peer } from "../../peer.ts";
-import { type Check, CHECKS } from "../peers/checks.ts";
-import { CODEC_OPTION, codecName } from "../codecs.ts";
+import { type Check, CHECKS } from "../peers/interop_checks.ts";
+import { CODEC_OPTION, codecName } from "../codec_option.ts";
 import { defineCommand, positive } from "../command.ts";
-import { EXIT, exitCodeOf } from "../exit.ts";
-import { connectTo, OTHER_SIDE_HELP } from "../peers/other_side.ts";
+import { EXIT, exitCodeOf } from "../exit_code.ts";
+import {
+  connectToInterop,
+  INTEROP_WORDS_HELP,
+} from "../peers/connect_to_interop.ts";
 import type { Terminal } from "../terminal.ts";
 
 /** Seconds that one check may take if nothing else is said. */
@@ -15,7 +18,7 @@ export const check = defineCommand({
   name: "check",
   summary: "Checks that an interop service answers as it should",
   usage: ["check [COMMAND | ADDRESS]", "check -- PROGRAM [ARGS…]"],
-  about: `${OTHER_SIDE_HELP}
+  about: `${INTEROP_WORDS_HELP}
 
 Prints a line for each check; the exit code is 1 if one of them failed. The
 codec is CBOR unless --codec or the variable QTALK_CODEC names another. A
@@ -33,7 +36,7 @@ service in another codec may not answer at all.
   async run({ words, options, terminal }) {
     const seconds = positive("timeout", options.timeout) ?? DEFAULT_TIMEOUT;
     const codec = codecName(options.codec, "cbor");
-    await using peer = await connectTo(words, codec, terminal);
+    await using peer = await connectToInterop(words, codec, terminal);
     let code: number = EXIT.ok, passed = 0, failed = 0;
     for (const item of CHECKS) {
       const failure = await runCheck(item, peer, seconds, terminal);

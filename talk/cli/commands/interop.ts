@@ -1,8 +1,8 @@
-import { CODEC_OPTION, codecName, loadCodec } from "../codecs.ts";
+import { CODEC_OPTION, codecName, loadCodec } from "../codec_option.ts";
 import { defineCommand } from "../command.ts";
-import { UsageError } from "../exit.ts";
+import { UsageError } from "../exit_code.ts";
 import { interopService } from "../peers/interop_service.ts";
-import { serveAt } from "../serving.ts";
+import { serveUntilStopped } from "../run_until_stopped.ts";
 
 /** `qtalk interop`. */
 export const interop = defineCommand({
@@ -22,6 +22,11 @@ or the variable QTALK_CODEC names another.`,
       );
     }
     const codec = await loadCodec(codecName(options.codec, "cbor"));
-    return await serveAt(address, interopService(), [codec], terminal);
+    return await serveUntilStopped(
+      address,
+      interopService(),
+      [codec],
+      terminal,
+    );
   },
 });

@@ -3,8 +3,8 @@ import { dialSession } from "../../dial.ts";
 import { listenSession } from "../../listen.ts";
 import { resolveAddress } from "../../address.ts";
 import { defineCommand } from "../command.ts";
-import { EXIT, UsageError } from "../exit.ts";
-import { announce, untilStopped } from "../serving.ts";
+import { EXIT, UsageError } from "../exit_code.ts";
+import { announceAddress, runUntilStopped } from "../run_until_stopped.ts";
 import type { Terminal } from "../terminal.ts";
 
 /** `qtalk proxy`. */
@@ -35,7 +35,10 @@ streams there. The two addresses may be of different kinds: stdio: is one too.
     const sessions = listener[Symbol.asyncIterator]();
     ready.resolve(true);
     const serving = serveAll(sessions, to, terminal);
-    await untilStopped(listener, () => announce(terminal, listener.addr, to));
+    await runUntilStopped(
+      listener,
+      () => announceAddress(terminal, listener.addr, to),
+    );
     const broken = await serving;
     return broken && listener.addr === "stdio:" ? EXIT.connection : EXIT.ok;
   },

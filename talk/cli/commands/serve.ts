@@ -1,10 +1,10 @@
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type Handler, handlerFrom } from "../../../rpc/internal.ts";
-import { CODEC_OPTION, codecName, loadCodec } from "../codecs.ts";
+import { CODEC_OPTION, codecName, loadCodec } from "../codec_option.ts";
 import { defineCommand } from "../command.ts";
-import { UsageError } from "../exit.ts";
-import { serveAt } from "../serving.ts";
+import { UsageError } from "../exit_code.ts";
+import { serveUntilStopped } from "../run_until_stopped.ts";
 
 /** Where `serve` listens if it is not told. */
 const ADDRESS = "tcp://127.0.0.1:9999";
@@ -43,7 +43,7 @@ be a URL. Prints where it listens; SIGINT and SIGTERM end it, with exit code 0.
     const names = codecName(options.codec, "json").split(",");
     const codecs = await Promise.all(names.map(loadCodec));
     const handler = serviceOf(file, await load(file));
-    return await serveAt(
+    return await serveUntilStopped(
       options.address ?? ADDRESS,
       handler,
       codecs,

@@ -1,7 +1,7 @@
 import { dial } from "../../dial.ts";
 import { defineCommand, positive } from "../command.ts";
-import { EXIT, UsageError } from "../exit.ts";
-import { serveAt, untilStopped } from "../serving.ts";
+import { EXIT, UsageError } from "../exit_code.ts";
+import { runUntilStopped, serveUntilStopped } from "../run_until_stopped.ts";
 import { json } from "../../../codec/internal.ts";
 import type { Terminal } from "../terminal.ts";
 import { publishTarget } from "../tunnel/tunnel_publisher.ts";
@@ -44,7 +44,7 @@ the variable QTALK_TUNNEL_TOKEN. The port is closed when its publisher leaves.
     if (half === "listen" && rest.length === 1) {
       const place = hostAndPort(options.public ?? "127.0.0.1:0");
       const service = tunnelService({ place, token: token(), terminal });
-      return await serveAt(rest[0]!, service, [json()], terminal);
+      return await serveUntilStopped(rest[0]!, service, [json()], terminal);
     }
     if (half === "publish" && rest.length === 2) {
       if (options.public !== undefined) {
@@ -75,7 +75,7 @@ async function publish(
     timeout,
     terminal,
   });
-  const stopped = await untilStopped(
+  const stopped = await runUntilStopped(
     published,
     () => terminal.print(`published at ${published.address}`),
   );

@@ -7,7 +7,7 @@
 import { connTransport } from "../../../mux/internal_deno.ts";
 import type { Closable } from "../../listener.ts";
 import type { Peer } from "../../peer.ts";
-import { join } from "./join.ts";
+import { spliceTransport } from "../splice_transport.ts";
 import type { Terminal } from "../terminal.ts";
 import { addressOf, type HostAndPort, SELECTORS } from "./tunnel_service.ts";
 
@@ -43,7 +43,7 @@ export async function publishTarget(
     const transport = await connect(target);
     const channel = await respond.continue();
     try {
-      await join(transport, channel);
+      await spliceTransport(transport, channel);
     } catch (error) {
       if (!call.signal.aborted) terminal.error(error);
     }

@@ -16,7 +16,7 @@ import {
   type Responder,
   Router,
 } from "../../../rpc/internal.ts";
-import { join } from "./join.ts";
+import { spliceTransport } from "../splice_transport.ts";
 import type { Terminal } from "../terminal.ts";
 
 /** A place on the network. */
@@ -116,7 +116,7 @@ async function carry(
       [remoteAddr],
       { timeout: CONNECT_TIMEOUT },
     );
-    if (channel !== undefined) await join(transport, channel);
+    if (channel !== undefined) await spliceTransport(transport, channel);
   } finally {
     await transport.close();
   }

@@ -7,7 +7,7 @@ import type { Codec } from "../../codec/internal.ts";
 import type { Handler } from "../../rpc/internal.ts";
 import { listen } from "../listen.ts";
 import type { Closable } from "../listener.ts";
-import { EXIT } from "./exit.ts";
+import { EXIT } from "./exit_code.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** What ends a server, where the system has it. */
@@ -25,7 +25,7 @@ const SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
  * @returns whether there was a signal
  * @throws {unknown} why it failed
  */
-export async function untilStopped(
+export async function runUntilStopped(
   running: Closable,
   begin: () => void,
 ): Promise<boolean> {
@@ -52,7 +52,7 @@ export async function untilStopped(
  * Says where something listens, on standard output. On stdio there is nothing
  * to say, and nowhere if `other` is there.
  */
-export function announce(
+export function announceAddress(
   terminal: Terminal,
   address: string,
   other?: string,
@@ -68,7 +68,7 @@ function isStdio(address: string): boolean {
 }
 
 /** Serves a handler at an address until it is stopped; gives the exit code. */
-export async function serveAt(
+export async function serveUntilStopped(
   address: string,
   handler: Handler,
   codecs: readonly Codec[],
@@ -84,7 +84,10 @@ export async function serveAt(
       terminal.error(selector === undefined ? text : `${selector}: ${text}`);
     },
   });
-  await untilStopped(listener, () => announce(terminal, listener.addr));
+  await runUntilStopped(
+    listener,
+    () => announceAddress(terminal, listener.addr),
+  );
   // There is one conversation on stdio, and how it ended is how this ends.
   return broken && listener.addr === "stdio:" ? EXIT.connection : EXIT.ok;
 }

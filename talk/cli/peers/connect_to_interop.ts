@@ -6,13 +6,13 @@
 import { dial } from "../../dial.ts";
 import { dialCommand } from "../../dial_command.ts";
 import type { Peer } from "../../peer.ts";
-import { loadCodec } from "../codecs.ts";
+import { loadCodec } from "../codec_option.ts";
 import { interopCallbacks } from "./interop_service.ts";
 import { isAddress } from "../target.ts";
 import type { Terminal } from "../terminal.ts";
 
 /** The words that both commands take, in their help. */
-export const OTHER_SIDE_HELP =
+export const INTEROP_WORDS_HELP =
   `COMMAND is one word for the shell, or the words of a program behind --; it must
 speak over its stdin and stdout. ADDRESS is where such a service listens.
 Without either, this program's own interop is started.`;
@@ -23,7 +23,7 @@ Without either, this program's own interop is started.`;
  *
  * @throws {TalkError} if there is no such thing
  */
-export async function connectTo(
+export async function connectToInterop(
   words: readonly string[],
   codec: string,
   terminal: Terminal,

@@ -5,7 +5,7 @@
  * @module
  */
 import { json } from "../../codec/internal.ts";
-import { UsageError } from "./exit.ts";
+import { UsageError } from "./exit_code.ts";
 import type { Style } from "./terminal.ts";
 
 const codec = json();

@@ -1,8 +1,4 @@
-import {
-  type Channel,
-  MuxError,
-  type Transport,
-} from "../../../mux/internal.ts";
+import { type Channel, MuxError, type Transport } from "../../mux/internal.ts";
 
 /**
  * Joins a byte pipe to a channel: bytes both ways, half-close both ways. Ends,
@@ -11,7 +7,7 @@ import {
  *
  * @throws {unknown} what broke one of them
  */
-export async function join(
+export async function spliceTransport(
   transport: Transport,
   channel: Channel,
 ): Promise<void> {

@@ -4,7 +4,7 @@
  * @module
  */
 import { type Codec, json } from "../../codec/internal.ts";
-import { UsageError } from "./exit.ts";
+import { UsageError } from "./exit_code.ts";
 
 /** The option of every command that has values to encode. */
 export const CODEC_OPTION = {

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Caller } from "../../../rpc/internal.ts";
-import { channelOf } from "./checks.ts";
+import { channelOf } from "./interop_checks.ts";
 
 /** Calls per second, and how long they took. */
 export interface CallFigures {

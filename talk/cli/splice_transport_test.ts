@@ -5,9 +5,9 @@ import {
   type Session,
 } from "@qtalk/qtalk/mux";
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { turn, watch, within } from "../../../tests/support/within.ts";
-import type { Transport } from "../../../mux/types.ts";
-import { join } from "./join.ts";
+import { turn, watch, within } from "../../tests/support/within.ts";
+import type { Transport } from "../../mux/types.ts";
+import { spliceTransport } from "./splice_transport.ts";
 
 const utf8 = new TextEncoder();
 
@@ -72,7 +72,7 @@ async function joined(
   const channel = await near.open();
   const { value: far } = await accepted;
   const pipe = new Pipe();
-  const joining = join(pipe, channel);
+  const joining = spliceTransport(pipe, channel);
   joining.catch(() => {});
   await within(use(pipe, far!, joining, session), "the case");
   assert(pipe.closed, "the pipe is closed in the end");
