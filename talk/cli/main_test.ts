@@ -14,7 +14,7 @@ const COMMANDS = [
   "bench",
 ];
 
-Deno.test("the command line says what it can do, and what exit codes mean", async () => {
+Deno.test("qtalk --help: it lists the commands and the exit codes", async () => {
   for (const flag of ["--help", "-h"]) {
     const { code, stdout, stderr } = await cli([flag]);
     assertEquals([code, stderr], [0, ""]);
@@ -27,7 +27,7 @@ Deno.test("the command line says what it can do, and what exit codes mean", asyn
   }
 });
 
-Deno.test("the command line without a command says so, and exits with 2", async () => {
+Deno.test("qtalk: without a known command it exits with 2", async () => {
   const none = await cli([]);
   assertEquals([none.code, none.stdout], [2, ""]);
   assertEquals(none.stderr, (await cli(["--help"])).stdout);
@@ -39,13 +39,13 @@ Deno.test("the command line without a command says so, and exits with 2", async 
   }
 });
 
-Deno.test("the command line prints its version", async () => {
+Deno.test("qtalk --version: it prints the version", async () => {
   const stdout = `qtalk ${config.version}\n`;
   assertEquals(await cli(["--version"]), { code: 0, stdout, stderr: "" });
 });
 
 for (const name of COMMANDS) {
-  Deno.test(`${name} --help prints its forms, its options and what they do`, async () => {
+  Deno.test(`qtalk ${name} --help: it prints usage and options`, async () => {
     const { code, stdout, stderr } = await cli([name, "--help"]);
     assertEquals([code, stderr], [0, ""]);
     assertEquals(await cli([name, "-h"]), { code, stdout, stderr });
@@ -56,7 +56,7 @@ for (const name of COMMANDS) {
     assertEquals(long, [], "a terminal has 80 columns");
   });
 
-  Deno.test(`${name} refuses options that it does not have, and exits with 2`, async () => {
+  Deno.test(`qtalk ${name}: an unknown option exits with 2`, async () => {
     const { code, stdout, stderr } = await cli([name, "--zip"]);
     assertEquals([code, stdout], [2, ""]);
     assert(stderr.startsWith("error: Unknown option '--zip'\nUsage: qtalk"));
@@ -64,7 +64,7 @@ for (const name of COMMANDS) {
   });
 }
 
-Deno.test("the README names every command and every exit code", async () => {
+Deno.test("qtalk --help: the README names every command and exit code", async () => {
   const file = new URL("../../README.md", import.meta.url);
   const [, text] = (await Deno.readTextFile(file)).split("\n## Command line\n");
   const chapter = text!.slice(0, text!.indexOf("\n## "));
@@ -78,7 +78,7 @@ Deno.test("the README names every command and every exit code", async () => {
   }
 });
 
-Deno.test("the package exports the command line as ./cli", () => {
+Deno.test("deno.json: the package exports the command line as ./cli", () => {
   assertEquals(config.exports["./cli"], "./talk/cli/main.ts");
 });
 
@@ -119,7 +119,7 @@ async function onTerminal(
 }
 
 Deno.test({
-  name: "colour and progress are for terminals, and no colour with NO_COLOR",
+  name: "qtalk: colour and progress appear on a terminal only",
   ignore: noTerminal,
   async fn() {
     const seen = Promise.withResolvers<void>();

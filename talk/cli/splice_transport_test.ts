@@ -78,7 +78,7 @@ async function joined(
   assert(pipe.closed, "the pipe is closed in the end");
 }
 
-Deno.test("join passes bytes and ends on, each direction by itself", () =>
+Deno.test("spliceTransport(): each direction ends separately", () =>
   joined(async (pipe, far, joining) => {
     pipe.give("to the channel");
     pipe.give(null);
@@ -94,7 +94,7 @@ Deno.test("join passes bytes and ends on, each direction by itself", () =>
     await far.closed;
   }));
 
-Deno.test("join goes on reading the pipe when only the channel has ended", () =>
+Deno.test("spliceTransport(): the transport is still read after the channel's EOF", () =>
   joined(async (pipe, far, joining) => {
     await far.writable.close();
     while (!pipe.ended) await turn();
@@ -104,7 +104,7 @@ Deno.test("join goes on reading the pipe when only the channel has ended", () =>
     await joining;
   }));
 
-Deno.test("join ends when the channel is closed, though the pipe says nothing", () =>
+Deno.test("spliceTransport(): it ends when the channel is closed, even if the transport is silent", () =>
   joined(async (pipe, far, joining) => {
     const writer = far.writable.getWriter();
     await writer.write(utf8.encode("bye"));
@@ -113,7 +113,7 @@ Deno.test("join ends when the channel is closed, though the pipe says nothing", 
     assertEquals(pipe.written.join(""), "bye");
   }));
 
-Deno.test("join ends well when the other end closes under what is sent", () =>
+Deno.test("spliceTransport(): a channel that is closed while bytes are sent is no error", () =>
   joined(async (pipe, far, joining) => {
     pipe.give("one");
     const reader = far.readable.getReader();
@@ -124,14 +124,14 @@ Deno.test("join ends well when the other end closes under what is sent", () =>
     await joining;
   }));
 
-Deno.test("join closes the channel when the pipe cannot be read, and says why", () =>
+Deno.test("spliceTransport(): a read error closes the channel and rejects", () =>
   joined(async (pipe, far, joining) => {
     pipe.give(new Error("reset"));
     await assertRejects(() => joining, Error, "reset");
     await far.closed;
   }));
 
-Deno.test("join closes the channel when the pipe cannot be written, and says why", () =>
+Deno.test("spliceTransport(): a write error closes the channel and rejects", () =>
   joined(async (pipe, far, joining) => {
     pipe.broken = new Error("nobody reads");
     const writer = far.writable.getWriter();
@@ -141,7 +141,7 @@ Deno.test("join closes the channel when the pipe cannot be written, and says why
     writer.closed.catch(() => {});
   }));
 
-Deno.test("join ends with the session, and says that it was lost", () =>
+Deno.test("spliceTransport(): the end of the session rejects with connection-lost", () =>
   joined(async (_pipe, _far, joining, session) => {
     await session.close();
     const error = await assertRejects(() => joining, Error);

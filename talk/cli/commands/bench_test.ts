@@ -6,7 +6,7 @@ import { interopService } from "../peers/interop_service.ts";
 
 const SHORT = ["--seconds", "0.1", "--mib", "1"];
 
-Deno.test("bench measures calls and bytes to a process of its own", async () => {
+Deno.test("qtalk bench: it measures calls and bytes to its own child process", async () => {
   const { code, stdout, stderr } = await cli(["bench", ...SHORT]);
   assertEquals([code, stderr], [0, ""], stdout);
   const figures = stdout.matchAll(/^(.*?)  +([\d,]+) (calls\/s|MiB\/s)/gm);
@@ -21,7 +21,7 @@ Deno.test("bench measures calls and bytes to a process of its own", async () => 
   ]);
 });
 
-Deno.test("bench measures a service at an address, and prints JSON", async () => {
+Deno.test("qtalk bench: it measures a service at an address and prints JSON", async () => {
   await using listener = await listen("tcp://127.0.0.1:0", {
     handler: interopService(),
     codec: cbor(),
@@ -38,7 +38,7 @@ Deno.test("bench measures a service at an address, and prints JSON", async () =>
   }
 });
 
-Deno.test("bench measures calls of any function", async () => {
+Deno.test("qtalk bench: it measures calls of any function", async () => {
   let heard = "";
   await using listener = await listen("tcp://127.0.0.1:0", {
     handler: handlerFrom({
@@ -52,7 +52,7 @@ Deno.test("bench measures calls of any function", async () => {
   assertEquals(heard, "HELLO");
 });
 
-Deno.test("bench exits with 1, 2 or 3 when it cannot measure", async () => {
+Deno.test("qtalk bench: it exits with 1, 2 or 3 when it cannot measure", async () => {
   await using listener = await listen("tcp://127.0.0.1:0", { codec: cbor() });
   for (
     const [code, text, ...words] of [
