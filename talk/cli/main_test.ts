@@ -51,30 +51,29 @@ for (const name of COMMANDS) {
     assertEquals(await cli([name, "-h"]), { code, stdout, stderr });
     assert(/^[A-Z].*\.\n\nUsage: qtalk /.test(stdout), stdout);
     assert(stdout.includes(`Usage: qtalk ${name}`), stdout);
-    assert(/^ {2}-h, --help +print this$/m.test(stdout), stdout);
+    assert(/^ {2}-h, --help +print this help$/m.test(stdout), stdout);
     const long = stdout.split("\n").filter((line) => line.length > 80);
-    assertEquals(long, [], "a terminal has 80 columns");
+    assertEquals(long, [], "lines longer than 80 columns");
   });
 
   Deno.test(`qtalk ${name}: an unknown option exits with 2`, async () => {
     const { code, stdout, stderr } = await cli([name, "--zip"]);
     assertEquals([code, stdout], [2, ""]);
     assert(stderr.startsWith("error: Unknown option '--zip'\nUsage: qtalk"));
-    assert(stderr.endsWith(`qtalk ${name} --help says more.\n`), stderr);
+    assert(stderr.endsWith(`Run qtalk ${name} --help for details.\n`), stderr);
   });
 }
 
-Deno.test("qtalk --help: the README names every command and exit code", async () => {
-  const file = new URL("../../README.md", import.meta.url);
-  const [, text] = (await Deno.readTextFile(file)).split("\n## Command line\n");
-  const chapter = text!.slice(0, text!.indexOf("\n## "));
+Deno.test("qtalk --help: docs/command-line.md names every command and exit code", async () => {
+  const file = new URL("../../docs/command-line.md", import.meta.url);
+  const page = await Deno.readTextFile(file);
   for (const name of COMMANDS) {
-    assert(new RegExp(`^\\| .*\`${name}\\b`, "m").test(chapter), name);
+    assert(new RegExp(`^## ${name}$`, "m").test(page), name);
   }
   const { stdout } = await cli(["--help"]);
   for (const [, code, meaning] of stdout.matchAll(/^ {2}(\d) {2}(.*)$/gm)) {
     const row = new RegExp(`^\\| ${code} +\\| (.*?) +\\|$`, "m");
-    assert(row.exec(chapter)?.[1]?.startsWith(meaning!), `exit code ${code}`);
+    assert(row.exec(page)?.[1]?.startsWith(meaning!), `exit code ${code}`);
   }
 });
 
@@ -82,7 +81,7 @@ Deno.test("deno.json: the package exports the command line as ./cli", () => {
   assertEquals(config.exports["./cli"], "./talk/cli/main.ts");
 });
 
-/** util-linux's `script` runs a command on a terminal of its own. */
+/** The `script` of util-linux runs a command on a pseudo-terminal. */
 const script = await new Deno.Command("sh", {
   args: ["-c", "script --version"],
   stdout: "piped",
@@ -91,7 +90,7 @@ const script = await new Deno.Command("sh", {
 const noTerminal = !new TextDecoder().decode(script.stdout)
   .includes("util-linux");
 
-/** Calls on a terminal; gives what it shows, and shows it as it comes. */
+/** Runs a command on a terminal; resolves to what the terminal shows. */
 async function onTerminal(
   args: string[],
   env: Record<string, string>,
@@ -102,7 +101,7 @@ async function onTerminal(
     args: ["-qec", words, "/dev/null"],
     stdin: "null",
     stdout: "piped",
-    // Who runs the tests may want no colour; empty is as good as not set.
+    // The environment may set NO_COLOR; an empty one has no effect.
     env: { NO_COLOR: "", ...env },
   }).spawn();
   const read = async () => {

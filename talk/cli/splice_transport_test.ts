@@ -11,21 +11,21 @@ import { spliceTransport } from "./splice_transport.ts";
 
 const utf8 = new TextEncoder();
 
-/** A pipe whose other end is the test. */
-class Pipe implements Transport {
+/** A transport that the test drives. */
+class ScriptedTransport implements Transport {
   readonly written: string[] = [];
   readonly #reads: PromiseWithResolvers<Uint8Array | null>[] = [];
   #asked = 0;
   ended = false;
   closed = false;
-  /** What writing fails with. */
+  /** The error of writing. */
   broken: Error | undefined;
 
   read(): Promise<Uint8Array | null> {
     return this.#slot(this.#asked++).promise;
   }
 
-  /** Lets the next read have that: bytes, their end, or an error. */
+  /** Settles the next read: with bytes, their end, or an error. */
   give(what: string | null | Error): void {
     const slot = this.#slot(this.#given++);
     if (what instanceof Error) slot.reject(what);
@@ -56,12 +56,12 @@ class Pipe implements Transport {
   }
 }
 
-/** A pipe joined to a channel, and that channel's far end. */
-async function joined(
+/** Splices a transport and a channel; `far` is the channel's other end. */
+async function spliced(
   use: (
-    pipe: Pipe,
+    transport: ScriptedTransport,
     far: Channel,
-    joining: Promise<void>,
+    splicing: Promise<void>,
     session: Session,
   ) => Promise<void>,
 ): Promise<void> {
@@ -71,79 +71,79 @@ async function joined(
   const accepted = session[Symbol.asyncIterator]().next();
   const channel = await near.open();
   const { value: far } = await accepted;
-  const pipe = new Pipe();
-  const joining = spliceTransport(pipe, channel);
-  joining.catch(() => {});
-  await within(use(pipe, far!, joining, session), "the case");
-  assert(pipe.closed, "the pipe is closed in the end");
+  const transport = new ScriptedTransport();
+  const splicing = spliceTransport(transport, channel);
+  splicing.catch(() => {});
+  await within(use(transport, far!, splicing, session), "the case");
+  assert(transport.closed, "the transport is not closed");
 }
 
 Deno.test("spliceTransport(): each direction ends separately", () =>
-  joined(async (pipe, far, joining) => {
-    pipe.give("to the channel");
-    pipe.give(null);
+  spliced(async (transport, far, splicing) => {
+    transport.give("to the channel");
+    transport.give(null);
     const text = new Response(far.readable).text();
     assertEquals(await text, "to the channel");
-    const state = watch(joining);
+    const state = watch(splicing);
     await turn();
     assertEquals(state.state, "pending");
-    await new Blob(["to the pipe"]).stream().pipeTo(far.writable);
-    await joining;
-    assertEquals(pipe.written.join(""), "to the pipe");
-    assert(pipe.ended);
+    await new Blob(["to the transport"]).stream().pipeTo(far.writable);
+    await splicing;
+    assertEquals(transport.written.join(""), "to the transport");
+    assert(transport.ended);
     await far.closed;
   }));
 
 Deno.test("spliceTransport(): the transport is still read after the channel's EOF", () =>
-  joined(async (pipe, far, joining) => {
+  spliced(async (transport, far, splicing) => {
     await far.writable.close();
-    while (!pipe.ended) await turn();
-    pipe.give("still here");
-    pipe.give(null);
+    while (!transport.ended) await turn();
+    transport.give("still here");
+    transport.give(null);
     assertEquals(await new Response(far.readable).text(), "still here");
-    await joining;
+    await splicing;
   }));
 
 Deno.test("spliceTransport(): it ends when the channel is closed, even if the transport is silent", () =>
-  joined(async (pipe, far, joining) => {
+  spliced(async (transport, far, splicing) => {
     const writer = far.writable.getWriter();
     await writer.write(utf8.encode("bye"));
     await far.close();
-    await joining;
-    assertEquals(pipe.written.join(""), "bye");
+    await splicing;
+    assertEquals(transport.written.join(""), "bye");
   }));
 
 Deno.test("spliceTransport(): a channel that is closed while bytes are sent is no error", () =>
-  joined(async (pipe, far, joining) => {
-    pipe.give("one");
+  spliced(async (transport, far, splicing) => {
+    transport.give("one");
     const reader = far.readable.getReader();
     await reader.read();
     reader.releaseLock();
     await far.close();
-    pipe.give("two");
-    await joining;
+    transport.give("two");
+    await splicing;
   }));
 
 Deno.test("spliceTransport(): a read error closes the channel and rejects", () =>
-  joined(async (pipe, far, joining) => {
-    pipe.give(new Error("reset"));
-    await assertRejects(() => joining, Error, "reset");
+  spliced(async (transport, far, splicing) => {
+    transport.give(new Error("reset"));
+    await assertRejects(() => splicing, Error, "reset");
     await far.closed;
   }));
 
 Deno.test("spliceTransport(): a write error closes the channel and rejects", () =>
-  joined(async (pipe, far, joining) => {
-    pipe.broken = new Error("nobody reads");
+  spliced(async (transport, far, splicing) => {
+    transport.broken = new Error("not read");
     const writer = far.writable.getWriter();
     await writer.write(utf8.encode("x"));
-    await assertRejects(() => joining, Error, "nobody reads");
+    await assertRejects(() => splicing, Error, "not read");
     await far.closed;
     writer.closed.catch(() => {});
   }));
 
 Deno.test("spliceTransport(): the end of the session rejects with connection-lost", () =>
-  joined(async (_pipe, _far, joining, session) => {
+  spliced(async (_transport, _far, splicing, session) => {
     await session.close();
-    const error = await assertRejects(() => joining, Error);
+    const error = await assertRejects(() => splicing, Error);
     assertEquals((error as { code?: string }).code, "connection-lost");
   }));

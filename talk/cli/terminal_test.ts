@@ -4,7 +4,7 @@ import { turn } from "../../tests/support/within.ts";
 import { OutputClosed } from "./exit_code.ts";
 import { type Sink, Terminal } from "./terminal.ts";
 
-/** Keeps what is written. */
+/** Keeps the text that is written. */
 class Kept implements Sink {
   text = "";
   readonly #terminal: boolean;
@@ -48,7 +48,7 @@ Deno.test("Terminal: results and errors go to separate streams in whole lines", 
   terminal.print("a result: é");
   terminal.note("a note");
   terminal.error(new TypeError("Cannot: no"));
-  assertEquals(out.text, "a result: é\n", "the error is behind the result");
+  assertEquals(out.text, "a result: é\n", "errors do not go to stdout");
   assertEquals(err.text, "a note\nerror: Cannot: no\n");
 });
 
@@ -75,7 +75,7 @@ Deno.test("Terminal.progress: printing removes the progress line", () => {
   const out = new Kept(true), err = new Kept(true);
   const terminal = new Terminal(out, err, false);
   terminal.progress("1 %");
-  terminal.progress("2 %"); // too soon after the one before
+  terminal.progress("2 %"); // too soon after the first
   terminal.print("done");
   terminal.flush();
   terminal.print("really");

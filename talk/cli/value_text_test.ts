@@ -20,7 +20,7 @@ Deno.test("parseValue: a word that is not JSON is a string", () => {
   ];
   for (const [text, value] of values) assertEquals(parseValue(text), value);
   for (const text of ["{", "[1", '"', ' {"a"}', "[1] 2"]) {
-    assertThrows(() => parseValue(text), UsageError, "begins as JSON");
+    assertThrows(() => parseValue(text), UsageError, "begins like JSON");
   }
 });
 

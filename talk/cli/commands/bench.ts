@@ -17,7 +17,7 @@ import { splitAddress } from "../target.ts";
 import type { Terminal } from "../terminal.ts";
 import { parseValue } from "../value_text.ts";
 
-/** Calls in flight. */
+/** Numbers of calls in flight. */
 const IN_FLIGHT = [1, 64] as const;
 const DEFAULT_SECONDS = 1;
 const DEFAULT_MIB = 64;
@@ -33,17 +33,17 @@ export const bench = defineCommand({
   ],
   about: `${INTEROP_WORDS_HELP}
 
-The first forms measure an interop service: its Unary, with the call back to
-this side that is in each, one at a time and 64 at once, and bytes that go there
-and back. The last one measures calls of any function, over tcp: only. The codec
-is CBOR unless --codec or the variable QTALK_CODEC names another.
+The first two forms measure an interop service: its Unary, which calls this side
+back, with 1 and with 64 calls in flight, and bytes that are sent there and
+back. The last form measures calls of any function, over tcp: only. The codec is
+CBOR unless --codec or the variable QTALK_CODEC names another one.
 
   qtalk bench tcp://127.0.0.1:9999/Upper hello --codec json`,
   options: {
     seconds: {
       type: "string",
       value: "S",
-      about: `for each measure of calls (default ${DEFAULT_SECONDS})`,
+      about: `for each measurement of calls (default ${DEFAULT_SECONDS})`,
     },
     mib: {
       type: "string",
@@ -81,7 +81,7 @@ is CBOR unless --codec or the variable QTALK_CODEC names another.
         p99: Math.round(p99),
       };
       line(what, `${whole(callsPerSecond)} calls/s`, [
-        `half within ${whole(p50)} µs`,
+        `median ${whole(p50)} µs`,
         `99 % within ${whole(p99)} µs`,
       ]);
     }
@@ -105,7 +105,7 @@ is CBOR unless --codec or the variable QTALK_CODEC names another.
   },
 });
 
-/** What is measured. */
+/** The service that is measured. */
 interface Subject {
   peer: Peer;
   makeCall: MakeCall;
@@ -134,7 +134,7 @@ async function begin(
   return { peer, makeCall, name: selector.slice(1), hasBytes: false };
 }
 
-/** What a unary call sends and gets back. */
+/** The argument and the response of a unary call. */
 const VALUE = 42;
 
 function whole(number: number): string {

@@ -58,8 +58,8 @@ Deno.test("qtalk bench: it exits with 1, 2 or 3 when it cannot measure", async (
     const [code, text, ...words] of [
       [1, "remote: not found: /Unary", listener.addr],
       [1, "remote: not found: /x", `${listener.addr}/x`],
-      [2, '"0" is no number above 0', "--seconds", "0"],
-      [2, '"all" is no number above 0', "--mib", "all"],
+      [2, '"0" is not a number above 0', "--seconds", "0"],
+      [2, '"all" is not a number above 0', "--mib", "all"],
       [3, "Cannot dial", "tcp://127.0.0.1:1"],
       [3, "Connection is lost", "exit 1"],
     ] as const

@@ -34,7 +34,7 @@ function service(): Router {
   return router;
 }
 
-/** A server with the service, and more. */
+/** Serves the service at an address. */
 async function serving(
   use: (address: string, router: Router) => Promise<void>,
   address = "tcp://127.0.0.1:0",
@@ -47,7 +47,7 @@ async function serving(
   await use(listener.addr, router);
 }
 
-/** What a call prints, if all is well. */
+/** What a successful call prints. */
 async function printed(
   args: readonly string[],
   options: CliOptions = {},
@@ -180,7 +180,7 @@ Deno.test("qtalk call --bytes: stdin and stdout are one byte stream", () =>
     router.handle("count", async (call, respond) => {
       await call.receive();
       const channel = await respond.continue();
-      // Answers behind the end of what it gets.
+      // It answers after the end of its input.
       const { length } = await new Response(channel.readable).bytes();
       await new Blob([`${length} bytes`]).stream().pipeTo(channel.writable);
       await channel.close();
@@ -212,7 +212,7 @@ Deno.test("qtalk call --bytes: a response that does not continue exits with 4", 
     const args = ["call", `${address}/Upper`, "hello", "--bytes"];
     const { code, stdout, stderr } = await cli(args);
     assertEquals([code, stdout], [4, ""]);
-    assert(stderr.includes("it answered and ended the call"), stderr);
+    assert(stderr.includes("its response does not continue"), stderr);
   }));
 
 Deno.test("qtalk call: a closed stdout ends it with 0", async () => {
@@ -236,7 +236,7 @@ Deno.test("qtalk call: a closed stdout ends it with 0", async () => {
       await running.dropOutput();
       const { code, stderr } = await running.end();
       assertEquals([code, stderr], [0, ""]);
-      await within(left.promise, "the handler to hear that its caller left");
+      await within(left.promise, "the handler to see that its caller is gone");
     });
   }
 });
@@ -271,9 +271,9 @@ Deno.test("qtalk call: a usage error exits with 2", async () => {
       ["there is no selector", "unix:/a/socket/Upper"],
       ["Unknown option '--zip'", `${address}/x`, "--zip"],
       ["--timeout", `${address}/x`, "--timeout"],
-      ['"-1" is no number above 0', `${address}/x`, "--timeout", "-1"],
-      ["begins as JSON", `${address}/x`, "{a: 1}"],
-      ["begins as JSON", `${address}/x`, "--value", "[1"],
+      ['"-1" is not a number above 0', `${address}/x`, "--timeout", "-1"],
+      ["begins like JSON", `${address}/x`, "{a: 1}"],
+      ["begins like JSON", `${address}/x`, "--value", "[1"],
       ["both --value and arguments", `${address}/x`, "1", "--value", "2"],
       ['codec "xml"', `${address}/x`, "--codec", "xml"],
       ['codec "json,cbor"', `${address}/x`, "--codec", "json,cbor"],

@@ -20,7 +20,7 @@ ok     Bytes, 1 MiB
 
 const passes = { code: 0, stdout: ALL_PASS, stderr: "" };
 
-/** Checks a service that is served here. */
+/** Checks a service of this process. */
 async function checked(handler: Handler, ...args: string[]) {
   await using listener = await listen("tcp://127.0.0.1:0", {
     handler,
@@ -29,7 +29,7 @@ async function checked(handler: Handler, ...args: string[]) {
   return await cli(["check", listener.addr, ...args]);
 }
 
-/** The interop service, with another handler for one name. */
+/** The interop service with a different handler for one name. */
 function spoilt(name: string, handler: Handler): Router {
   const router = new Router();
   router.handle(name, handler);
@@ -160,7 +160,10 @@ Deno.test("qtalk check: a check that does not end exits with 3", async () => {
       "2",
     );
     assertEquals(code, 3);
-    const failed = new RegExp(`^FAILED ${name} .*: No end within 2 s$`, "m");
+    const failed = new RegExp(
+      `^FAILED ${name} .*: Check did not end within 2 s$`,
+      "m",
+    );
     assert(failed.test(stdout), stdout);
     assert(/ passed, 1 failed, \d not run\n$/.test(stdout), stdout);
   }
@@ -189,7 +192,7 @@ Deno.test("qtalk interop: a call fails if its callback fails", async () => {
   });
   const { code, stderr } = await cli(["call", `${listener.addr}/Unary`, "1"]);
   assertEquals(code, 1);
-  // Who calls it from a shell answers no callback.
+  // The command `call` does not answer callbacks.
   assertEquals(stderr, "error: remote: remote: not found: /Unary\n");
 });
 

@@ -7,12 +7,12 @@ import { serveUntilStopped } from "../run_until_stopped.ts";
 /** `qtalk interop`. */
 export const interop = defineCommand({
   name: "interop",
-  summary: "Serves what check, of this program or of qtalk-go, checks",
+  summary: "Serves the functions that check calls, here and in qtalk-go",
   usage: ["interop [ADDRESS]"],
   about:
-    `Over stdin and stdout, or at ADDRESS. The functions are Error, Unary, Stream and
+    `Serves stdin and stdout, or ADDRESS. The functions are Error, Unary, Stream and
 Bytes; the last three call their caller back. The codec is CBOR unless --codec
-or the variable QTALK_CODEC names another.`,
+or the variable QTALK_CODEC names another one.`,
   options: { codec: CODEC_OPTION },
   async run({ words, options, terminal }) {
     const [address = "stdio:", ...others] = words;

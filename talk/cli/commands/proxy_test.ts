@@ -5,7 +5,7 @@ import { within } from "../../../tests/support/within.ts";
 
 const LISTENING = /^listening on (\S+)$/;
 
-/** A server to which a proxy passes things on. */
+/** The server that the proxy connects to. */
 function server() {
   return listen("tcp://127.0.0.1:0", {
     handler: handlerFrom({

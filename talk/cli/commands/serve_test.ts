@@ -7,7 +7,7 @@ import { within } from "../../../tests/support/within.ts";
 const ANYWHERE = ["--address", "tcp://127.0.0.1:0"];
 const LISTENING = /^listening on (\S+)$/;
 
-/** A module of that text, in a folder of its own. */
+/** Writes a module to a temporary folder. */
 async function withModule(
   text: string,
   use: (folder: string) => Promise<void>,
@@ -158,9 +158,9 @@ Deno.test("qtalk serve: it reports a broken session and goes on", () =>
 Deno.test("qtalk serve: a module without a service exits with 4", async () => {
   const modules = {
     "its default export is missing": "export const service = {};",
-    "its default export is no service: 42": "export default 42;",
-    "its default export is no service: null": "export default null;",
-    "a class, and no instance": "export default class Shouter {}",
+    "its default export is not a service: 42": "export default 42;",
+    "its default export is not a service: null": "export default null;",
+    "a class, not an instance": "export default class Shouter {}",
     "service.ts:1:": "export default {",
     "not today (at file:": `throw new Error("not today");`,
   };

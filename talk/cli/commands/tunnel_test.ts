@@ -225,7 +225,15 @@ Deno.test("qtalk tunnel: it exits with 2 or 3 if it cannot start", async () => {
       [2, "expected `listen ADDRESS` or", "publish", "80"],
       [2, "expected PORT or HOST:PORT", "publish", "http", "tcp://x:1"],
       [2, "expected PORT or HOST:PORT", "publish", "65536", "tcp://x:1"],
-      [2, "it is for listen", "publish", "1", "tcp://x:1", "--public", "1"],
+      [
+        2,
+        "an option of `tunnel listen`",
+        "publish",
+        "1",
+        "tcp://x:1",
+        "--public",
+        "1",
+      ],
       [3, "Cannot dial", "publish", "80", "tcp://127.0.0.1:1"],
     ] as const
   ) {
