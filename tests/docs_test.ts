@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { DEFAULT_MAX_DEPTH, DEFAULT_MAX_VALUE_SIZE } from "@qtalk/qtalk/codec";
+import { DEFAULT_MAX_DEPTH } from "@qtalk/qtalk/codec";
 import { DEFAULT_SESSION_OPTIONS } from "@qtalk/qtalk/mux";
 import { DEFAULT_MAX_CALLBACKS } from "../rpc/callback/callback_table.ts";
 import { DEFAULT_PEER_LIMITS } from "@qtalk/qtalk/talk";
@@ -79,7 +79,7 @@ for (const path of files()) {
 Deno.test("docs: the README's table of limits has every default as it is", () => {
   const limits: Record<string, number> = {
     ...DEFAULT_SESSION_OPTIONS,
-    maxValueSize: DEFAULT_MAX_VALUE_SIZE,
+    maxValueSize: DEFAULT_PEER_LIMITS.maxValueSize,
     maxConcurrentCalls: DEFAULT_PEER_LIMITS.maxConcurrentCalls,
     maxCallbacks: DEFAULT_MAX_CALLBACKS,
     maxDepth: DEFAULT_MAX_DEPTH,

@@ -1,5 +1,5 @@
 /**
- * The MessagePack codec: binary, with bytes as bytes and 64-bit integers.
+ * The MessagePack codec: binary, with byte strings and 64-bit integers.
  *
  * @module
  */
@@ -23,28 +23,28 @@ export interface MsgpackOptions extends CodecOptions {
 }
 
 /**
- * Makes the MessagePack codec. qtalk-go has none: both ends must be given one.
+ * Makes the MessagePack codec. qtalk-go has no such codec.
  *
- * | value | on the wire | arrives as |
+ * | value | on the wire | decoded as |
  * | --- | --- | --- |
- * | `undefined` | nil; in an object, the key is left out | `null`, absent |
+ * | `undefined` | nil; a member of an object is left out | `null`, absent |
  * | `Uint8Array` | bin | `Uint8Array`, a copy |
  * | integer, `bigint` up to ±(2^53 − 1) | the shortest integer | `number` |
  * | `bigint` of up to 64 bits | uint 64 or int 64 | `bigint` |
  * | larger `bigint` | – | `CodecError`, `unsupported-type` |
- * | other numbers, `NaN` and `±Infinity` too | float 64 | `number`; `-0` as 0 |
+ * | other numbers, also `NaN` and `±Infinity` | float 64 | `number`; `-0` as 0 |
  * | string | str; lone surrogates as U+FFFD | string |
  * | object | map | object |
- * | key `__proto__`, or one that begins with U+FEFF, either way | – | `CodecError` |
- * | map with integers as keys, from another peer | | object with their digits |
- * | `Date`, or what has `toJSON()` | what that returns | that |
+ * | key `__proto__`, or a key that begins with U+FEFF, encoding or decoding | – | `CodecError` |
+ * | map with integers as keys, from another implementation | | object with the digits as keys |
+ * | `Date`, or another object with `toJSON()` | the result of `toJSON()` | that result |
  * | function, symbol, `Map`, `Set`, `Error`, stream, `Response`, … | – | `CodecError`, `unsupported-type` |
- * | extension type (timestamp too), from another peer | | `CodecError`, `malformed` |
- * | nested deeper than `maxDepth`, or in itself | – | `CodecError`, `too-deep` |
+ * | extension type, also timestamp, from another implementation | | `CodecError`, `malformed` |
+ * | nested deeper than `maxDepth`, or containing itself | – | `CodecError`, `too-deep` |
  *
- * The bytes are checked before the library sees them, and where libraries
- * differ, it is not asked: the table holds with any. `@std/msgpack` is correct
- * and slow; others have the same two functions:
+ * The table holds with any library: bytes are checked before the library decodes
+ * them, and values that libraries treat differently do not reach it. The default,
+ * `@std/msgpack`, is slow. Other libraries have the same two functions:
  *
  * ```ts ignore
  * import { decode, encode } from "npm:@msgpack/msgpack";

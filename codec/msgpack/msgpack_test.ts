@@ -185,7 +185,7 @@ Deno.test("msgpack(): malformed bytes are refused, with every library", () => {
     ["dfffffffff0000", "truncated", "it ends"],
     ["830101", "truncated", "it ends"],
     ["0101", "malformed", "1 bytes follow it"],
-    ["c1", "malformed", "0xc1 begins no value"],
+    ["c1", "malformed", "0xc1 does not begin a value"],
     ["d4ff00", "malformed", "extension types are not supported"],
     ["d6ff00000000", "malformed", "extension types are not supported"],
     ["c70301010203", "malformed", "extension types are not supported"],
@@ -197,7 +197,7 @@ Deno.test("msgpack(): malformed bytes are refused, with every library", () => {
     ["81ca0000000001", "malformed", "key of a map is neither"],
     ["81cb000000000000000001", "malformed", "key of a map is neither"],
     ["81cfffffffffffffffff01", "malformed", "key of a map is beyond 2^53"],
-    ["81a1ff01", "malformed", "key of a map is no UTF-8"],
+    ["81a1ff01", "malformed", "key of a map is not valid UTF-8"],
     ["81a95f5f70726f746f5f5f80", "malformed", '"__proto__" cannot be'],
     ["81a3efbbbf01", "malformed", "cannot be the key"],
   ];

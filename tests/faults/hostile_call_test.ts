@@ -8,7 +8,7 @@ import { assert, assertEquals } from "@std/assert";
 import {
   CodecError,
   DEFAULT_MAX_DEPTH,
-  DEFAULT_MAX_VALUE_SIZE,
+  DEFAULT_PEER_LIMITS,
   type Handler,
   handlerFrom,
   RpcError,
@@ -95,7 +95,9 @@ const NO_HEADERS: Record<string, [bytes: Uint8Array, code: string]> = {
   "4 GiB long, as it says": [concat(HUGE, utf8("{")), "too-large"],
   "a byte longer than a value may be": [
     concat(
-      fromHex((DEFAULT_MAX_VALUE_SIZE + 1).toString(16).padStart(8, "0")),
+      fromHex(
+        (DEFAULT_PEER_LIMITS.maxValueSize + 1).toString(16).padStart(8, "0"),
+      ),
       utf8("{"),
     ),
     "too-large",
