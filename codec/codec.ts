@@ -4,8 +4,8 @@ import { checkOption } from "../check_option.ts";
  * Converts values to bytes and back. Both ends of a session must use the same
  * codec; the wire does not name it.
  *
- * A codec treats `null` and `undefined` alike, enforces its own limits and keeps
- * no state, so any number of sessions may share it.
+ * A codec treats `null` and `undefined` alike, enforces its own limits and
+ * keeps no state, so any number of sessions may share it.
  */
 export interface Codec {
   /** Its name in error messages, such as `"JSON"`. */

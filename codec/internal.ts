@@ -1,6 +1,6 @@
 /**
- * What the layers above use of this layer, beyond its public face: no entry point
- * exports it.
+ * What the layers above use of this layer, beyond its public face: no entry
+ * point exports it.
  *
  * @module
  */

@@ -189,8 +189,8 @@ const OPEN_BRACE = 0x7b, CLOSE_BRACE = 0x7d;
 const DIGIT_0 = 0x30, DIGIT_9 = 0x39;
 
 /**
- * Checks the nesting depth before the text is parsed: counts the brackets outside
- * strings. Returns whether the text may contain a long integer.
+ * Checks the nesting depth before the text is parsed: counts the brackets
+ * outside strings. Returns whether the text may contain a long integer.
  */
 function scan(bytes: Uint8Array, maxDepth: number): boolean {
   let depth = 0;

@@ -1,16 +1,16 @@
 import { CodecError } from "./errors.ts";
 
 /**
- * Converts values to values that a codec's library encodes as the codec promises,
- * and refuses those that it cannot encode. Values that need no conversion are not
- * copied.
+ * Converts values to values that a codec's library encodes as the codec
+ * promises, and refuses those that it cannot encode. Values that need no
+ * conversion are not copied.
  *
  * These rules are the same for all codecs: `undefined` becomes `null`, and a
- * member of an object that is `undefined` is left out; an object with `toJSON()`
- * becomes the result of it; an object of any class of the program becomes a plain
- * object of its own enumerable members; functions, symbols and objects of
- * built-in classes (`Map`, `Error`, streams, …) are refused, as they would become
- * `{}`.
+ * member of an object that is `undefined` is left out; an object with
+ * `toJSON()` becomes the result of it; an object of any class of the program
+ * becomes a plain object of its own enumerable members; functions, symbols and
+ * objects of built-in classes (`Map`, `Error`, streams, …) are refused, as they
+ * would become `{}`.
  */
 export abstract class Normalizer {
   readonly #codec: string;

@@ -1,6 +1,6 @@
 /**
- * Peers by address: dial and listen, and the {@linkcode Peer} at either end of a
- * connection.
+ * Peers by address: dial and listen, and the {@linkcode Peer} at either end of
+ * a connection.
  *
  * @example
  * ```ts

@@ -50,8 +50,8 @@ export interface PeerLimits {
    */
   maxValueSize?: number | undefined;
   /**
-   * The memory for all partly received values of the session together, in bytes;
-   * a value that exceeds it fails its call. An integer from 0 to 2^53 - 1.
+   * The memory for all partly received values of the session together, in
+   * bytes; a value that exceeds it fails its call. An integer of at least 0.
    * Default: 64 MiB.
    */
   valueBudgetSize?: number | undefined;
@@ -77,9 +77,9 @@ export interface PeerOptions extends PeerLimits {
   codec?: Codec | undefined;
   /**
    * Several codecs in place of one `codec`. An incoming call is decoded and
-   * answered with the codec that the first byte of its header indicates, and its
-   * `call.caller` uses the same one. This side makes its calls with the first
-   * codec. Default: the one `codec`.
+   * answered with the codec that the first byte of its header indicates, and
+   * its `call.caller` uses the same one. This side makes its calls with the
+   * first codec. Default: the one `codec`.
    */
   codecs?: readonly Codec[] | undefined;
   /**
@@ -89,8 +89,8 @@ export interface PeerOptions extends PeerLimits {
   handler?: Handler | undefined;
   /**
    * Is called with errors that reach no promise of the program: a session that
-   * broke, a handler that threw after it had responded, a call header that could
-   * not be decoded. Default: these errors are ignored.
+   * broke, a handler that threw after it had responded, a call header that
+   * could not be decoded. Default: these errors are ignored.
    */
   onError?: ((error: unknown, context: ErrorContext) => void) | undefined;
 }

@@ -1,7 +1,7 @@
 /**
  * Peers for `Deno.serve()`: a request handler that makes a peer of each
- * WebSocket request and passes all other requests on. It needs no unstable flag,
- * so it runs on Deno Deploy.
+ * WebSocket request and passes all other requests on. It needs no unstable
+ * flag, so it runs on Deno Deploy.
  *
  * @example An application that also serves pages
  * ```ts
@@ -61,9 +61,9 @@ export interface ServeWebSocketOptions extends PeerOptions, UpgradeOptions {
   /** Limits of each session. Default: those of `qmux()`. */
   session?: SessionOptions | undefined;
   /**
-   * Is called with every new peer before its first call is handled, and with the
-   * request that opened its WebSocket (the one that `authenticate` got). If it
-   * throws, the peer is closed and the error goes to `onError`.
+   * Is called with every new peer before its first call is handled, and with
+   * the request that opened its WebSocket (the one that `authenticate` got). If
+   * it throws, the peer is closed and the error goes to `onError`.
    */
   onPeer?: ((peer: Peer, request: Request) => void) | undefined;
 }
@@ -74,8 +74,8 @@ export interface WebSocketHandler {
   (request: Request, info?: Deno.ServeHandlerInfo): Promise<Response>;
   /**
    * The peers: iterate it for those that connect from then on, or close it to
-   * close all of them. Its `addr` has no host, as only the server knows it. Once
-   * it is closed, WebSocket requests are answered with 503.
+   * close all of them. Its `addr` has no host, as only the server knows it.
+   * Once it is closed, WebSocket requests are answered with 503.
    */
   readonly listener: Listener<Peer>;
 }

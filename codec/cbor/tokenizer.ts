@@ -11,8 +11,8 @@ const INDEFINITE = 31;
 /** The number of items of an indefinite array or map: more than fit a value. */
 const ENDLESS = 2 ** 52;
 /**
- * How many tags may directly contain each other: the self-describing tag and one
- * more. The library recurses for each of them.
+ * How many tags may directly contain each other: the self-describing tag and
+ * one more. The library recurses for each of them.
  */
 const MAX_TAGS = 2;
 /** Bytes up to which a loop decodes text faster than a `TextDecoder`. */
@@ -27,9 +27,10 @@ interface Open {
 }
 
 /**
- * Splits CBOR into tokens, from which the library builds values, and checks what
- * the library does not: the nesting depth, lengths beyond the end of the bytes,
- * breaks in place of values, and UTF-8. Keys that are integers become text.
+ * Splits CBOR into tokens, from which the library builds values, and checks
+ * what the library does not: the nesting depth, lengths beyond the end of the
+ * bytes, breaks in place of values, and UTF-8. Keys that are integers become
+ * text.
  */
 export class CborTokenizer extends Tokenizer {
   readonly #maxDepth: number;

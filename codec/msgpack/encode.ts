@@ -40,8 +40,8 @@ class MsgpackNormalizer extends Normalizer {
   protected override number(value: number): number {
     if (Number.isSafeInteger(value)) {
       if (value >= -(2 ** 31) && value < 2 ** 32) return value + 0;
-      // Some libraries encode larger integers as floats, which a typed peer does
-      // not accept as integers.
+      // Some libraries encode larger integers as floats, which a typed peer
+      // does not accept as integers.
       return this.#slots.put(BigInt(value));
     }
     return isSlot(value) ? this.#slots.put(value) : value;

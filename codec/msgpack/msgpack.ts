@@ -42,9 +42,10 @@ export interface MsgpackOptions extends CodecOptions {
  * | extension type, also timestamp, from another implementation | | `CodecError`, `malformed` |
  * | nested deeper than `maxDepth`, or containing itself | – | `CodecError`, `too-deep` |
  *
- * The table holds with any library: bytes are checked before the library decodes
- * them, and values that libraries treat differently do not reach it. The default,
- * `@std/msgpack`, is slow. Other libraries have the same two functions:
+ * The table holds with any library: bytes are checked before the library
+ * decodes them, and values that libraries treat differently do not reach it.
+ * The default, `@std/msgpack`, is slow. Other libraries have the same two
+ * functions:
  *
  * ```ts ignore
  * import { decode, encode } from "npm:@msgpack/msgpack";

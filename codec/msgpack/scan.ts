@@ -38,8 +38,8 @@ export interface Leaf {
  *
  * @throws {CodecError} `truncated` if a length exceeds the bytes, before anything
  * is allocated for it; `malformed` for trailing bytes, forms that MessagePack
- * does not have, extension types, and keys that are neither strings nor integers;
- * `too-deep`
+ * does not have, extension types, and keys that are neither strings nor
+ * integers; `too-deep`
  */
 export function scanMsgpack(
   bytes: Uint8Array,

@@ -13,9 +13,9 @@ export function isSlot(number: number): boolean {
 }
 
 /**
- * Replaces values that libraries treat differently by numbers that they all treat
- * alike: doubles from a reserved range. A program's own number of that range is
- * replaced, too.
+ * Replaces values that libraries treat differently by numbers that they all
+ * treat alike: doubles from a reserved range. A program's own number of that
+ * range is replaced, too.
  */
 export class Slots {
   readonly #values: Delicate[] = [];

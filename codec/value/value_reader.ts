@@ -29,8 +29,8 @@ export interface ByteSource {
 }
 
 /**
- * Reads encoded values from a source, and no byte after the value that was asked
- * for: bytes that follow may not be a value.
+ * Reads encoded values from a source, and no byte after the value that was
+ * asked for: bytes that follow may not be a value.
  */
 export class ValueReader {
   readonly #source: ByteSource;

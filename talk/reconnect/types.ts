@@ -21,8 +21,9 @@ export interface BackoffOptions {
    */
   maxDelay?: number | undefined;
   /**
-   * The largest share of a delay that is randomly left out, so that many clients
-   * do not reconnect at the same time. A number from 0 to 1. Default: 0.5.
+   * The largest share of a delay that is randomly left out, so that many
+   * clients do not reconnect at the same time. A number from 0 to 1. Default:
+   * 0.5.
    */
   jitter?: number | undefined;
 }
@@ -30,9 +31,10 @@ export interface BackoffOptions {
 /** Options for reconnecting. */
 export interface ReconnectOptions extends BackoffOptions {
   /**
-   * After how many failed attempts in a row the peer gives up; this includes the
-   * attempts for the first connection. An integer of at least 1, or `Infinity`.
-   * Default: `Infinity`, even if the server refuses every attempt (401, 404).
+   * After how many failed attempts in a row the peer gives up; this includes
+   * the attempts for the first connection. An integer of at least 1, or
+   * `Infinity`. Default: `Infinity`, even if the server refuses every attempt
+   * (401, 404).
    */
   maxAttempts?: number | undefined;
   /**
@@ -42,9 +44,9 @@ export interface ReconnectOptions extends BackoffOptions {
   maxWaitingCalls?: number | undefined;
   /**
    * Is called with every new connection, to restore what the server lost with
-   * the previous one. It makes its calls on `peer`; all other calls wait until it
-   * has finished. If it throws, the connection is closed and the attempt counts
-   * as failed.
+   * the previous one. It makes its calls on `peer`; all other calls wait until
+   * it has finished. If it throws, the connection is closed and the attempt
+   * counts as failed.
    */
   onConnect?: ((peer: Peer) => void | Promise<void>) | undefined;
   /** Is called with every new state. */
@@ -87,8 +89,8 @@ export type ConnectionState =
  *
  * A call that was sent before the connection was lost rejects with
  * `connection-lost`. It is never sent again, because it may have been executed. A
- * call that is made without a connection waits for one, within its `timeout` and
- * until its `signal` aborts. Handlers apply to all connections.
+ * call that is made without a connection waits for one, within its `timeout`
+ * and until its `signal` aborts. Handlers apply to all connections.
  */
 export interface ReconnectingPeer extends Caller, AsyncDisposable {
   /** What it is doing. */

@@ -13,8 +13,8 @@ must serve over its stdin and stdout. ADDRESS is where such a service listens.
 Without either, this program's own interop is started.`;
 
 /**
- * Connects to the interop service that the arguments name, a child process or an
- * address, and answers its callbacks. Closing the peer ends the child.
+ * Connects to the interop service that the arguments name, a child process or
+ * an address, and answers its callbacks. Closing the peer ends the child.
  *
  * @throws {TalkError} if the child or the connection cannot be made
  */

@@ -35,7 +35,8 @@ export function interopService(): Router {
       const [callback, far] = await openCallback("Stream", call);
       const channel = await respond.continue(callback.value);
       try {
-        // Passed as values, not as bytes: streams of values are what is checked.
+        // Passed as values, not as bytes: streams of values are what is
+        // checked.
         await Promise.all([
           passArguments(call, callback, far),
           passReplies(callback, respond, channel),

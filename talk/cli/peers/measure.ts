@@ -73,8 +73,8 @@ async function callFor(
 const CHUNK_SIZE = 64 * 1024;
 
 /**
- * Sends bytes through the service's `Bytes` and receives them again; resolves to
- * bytes per second.
+ * Sends bytes through the service's `Bytes` and receives them again; resolves
+ * to bytes per second.
  *
  * @throws {Error} if the number of received bytes differs
  */
