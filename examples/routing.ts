@@ -11,7 +11,7 @@
 //   math.pow: remote: not found: /math/pow
 //   files/a/b: a file at /files/a/b
 //   files/index: the index
-//   anything: nobody answers /anything
+//   anything: no handler for /anything
 //   files/index: a file at /files/index
 
 import { handlerFrom, memoryPair, Router } from "@qtalk/qtalk";
@@ -31,7 +31,7 @@ const index = router.handle("files.index", (_call, respond) => {
   return respond.return("the index");
 });
 router.handle("", (call, respond) => {
-  return respond.return(`nobody answers ${call.selector}`);
+  return respond.return(`no handler for ${call.selector}`);
 });
 
 const [client] = memoryPair({}, { handler: router });

@@ -61,7 +61,7 @@ export interface ReconnectingDialOptions extends PeerOptions, ConnectOptions {
  * const states: string[] = [];
  * await using peer = await dial(listener.addr, {
  *   reconnect: {
- *     // Registers at every new connection what the server forgot.
+ *     // Restores what the server lost with the previous connection.
  *     async onConnect(peer) {
  *       await peer.call("join", ["Ann"]);
  *     },

@@ -112,15 +112,15 @@ Deno.test("dialCommand(): a child that has stopped reading is terminated", async
 });
 
 Deno.test("dialCommand(): the exit of the child rejects pending calls", async () => {
-  const heard: unknown[] = [];
+  const errors: unknown[] = [];
   const peer = dialCommand(child("serve"), {
-    onError: (error) => heard.push(error),
+    onError: (error) => errors.push(error),
   });
   const error = await assertRejects(() => peer.call("exit", [3]), MuxError);
   assertEquals(error.code, "connection-lost");
   await within(peer.closed, "closed");
   await peer.close();
-  assertEquals(heard, [], "the child exited between two frames");
+  assertEquals(errors, [], "the child exited between two frames");
 });
 
 Deno.test("dialCommand(): a child that closes the session ends it cleanly", async () => {
@@ -133,14 +133,14 @@ Deno.test("dialCommand(): a child that closes the session ends it cleanly", asyn
 });
 
 Deno.test("dialCommand(): a child that breaks the protocol is terminated", async () => {
-  const heard = Promise.withResolvers<unknown>();
-  const peer = dialCommand(child("garbage"), { onError: heard.resolve });
+  const errors = Promise.withResolvers<unknown>();
+  const peer = dialCommand(child("garbage"), { onError: errors.resolve });
   const error = await assertRejects(
     () => within(peer.closed, "closed"),
     MuxError,
   );
   assertEquals(error.code, "protocol-error");
-  assertEquals(await heard.promise, error);
+  assertEquals(await errors.promise, error);
   await peer.close();
 });
 

@@ -207,16 +207,16 @@ Deno.test("peer.close(): it waits at most a second for queued data", async () =>
 });
 
 Deno.test("peer.closed: it rejects when the session breaks, and onError is called once", async () => {
-  const heard: [unknown, ErrorContext][] = [];
+  const errors: [unknown, ErrorContext][] = [];
   const { peer, raw } = scriptedPeer({
-    onError: (error, context) => heard.push([error, context]),
+    onError: (error, context) => errors.push([error, context]),
   });
   await raw.send(new Uint8Array([0xff]));
   const error = await assertRejects(() => peer.closed, MuxError);
   assertEquals(error.code, "protocol-error");
   await turn();
-  assertEquals(heard.length, 1);
-  const [[reported, context]] = heard as [[unknown, ErrorContext]];
+  assertEquals(errors.length, 1);
+  const [[reported, context]] = errors as [[unknown, ErrorContext]];
   assert(reported === error);
   assert(context.peer === peer);
   assertEquals(context.selector, undefined);
@@ -245,35 +245,35 @@ Deno.test("peer.closed: its rejection is never unhandled", async () => {
 });
 
 Deno.test("onError: the context names the peer and the call", async () => {
-  const heard = Promise.withResolvers<[unknown, ErrorContext]>();
+  const errors = Promise.withResolvers<[unknown, ErrorContext]>();
   const { peer, raw } = scriptedPeer({
     handler: async (_call, respond) => {
       await respond.return();
       throw new Error("afterwards");
     },
-    onError: (error, context) => heard.resolve([error, context]),
+    onError: (error, context) => errors.resolve([error, context]),
   });
   await using _ = peer;
   await rawCall(raw, "some.call", null);
-  const [error, context] = await within(heard.promise, "onError");
+  const [error, context] = await within(errors.promise, "onError");
   assertEquals((error as Error).message, "afterwards");
   assert(context.peer === peer);
   assertEquals(context.selector, "/some/call");
 });
 
 Deno.test("onError: it does not get errors that reject a promise", async () => {
-  const heard: unknown[] = [];
-  const onError = (error: unknown) => void heard.push(error);
+  const errors: unknown[] = [];
+  const onError = (error: unknown) => void errors.push(error);
   const [a, b] = memoryPair({ onError }, { onError });
   b.handle("fails", () => {
-    throw new Error("told to the caller");
+    throw new Error("sent to the caller");
   });
   await assertRejects(() => a.call("fails"));
   await assertRejects(() => a.call("missing"));
   await assertRejects(() => a.call("x", [new Map()]));
   await a.close();
   await b.closed;
-  assertEquals(heard, []);
+  assertEquals(errors, []);
 });
 
 Deno.test("memoryPair(): a session option out of range is refused", () => {

@@ -371,15 +371,15 @@ Deno.test("serveWebSocket(): it runs under deno serve without flags or permissio
     env: { NO_COLOR: "1" },
   }).spawn();
   try {
-    let said = "";
+    let output = "";
     let host: string | undefined;
     const lines = child.stderr.pipeThrough(new TextDecoderStream());
     for await (const piece of lines.values({ preventCancel: true })) {
-      said += piece;
-      host = /http:\/\/(127\.0\.0\.1:\d+)/.exec(said)?.[1];
+      output += piece;
+      host = /http:\/\/(127\.0\.0\.1:\d+)/.exec(output)?.[1];
       if (host !== undefined) break;
     }
-    assert(host !== undefined, said);
+    assert(host !== undefined, output);
     await using peer = await dial(`ws://${host}/`);
     assertEquals(await peer.call("echo", ["served"]), "served");
     assertEquals(await (await fetch(`http://${host}/`)).text(), "a page");

@@ -22,13 +22,13 @@ class Source implements ByteSource {
 
   arrive(...pieces: Uint8Array[]): void {
     this.#pieces.push(...pieces.filter((piece) => piece.length > 0));
-    this.#tell();
+    this.#notify();
   }
 
   end(failure?: unknown): void {
     this.ended = true;
     this.failure = failure;
-    this.#tell();
+    this.#notify();
   }
 
   peek(): Uint8Array | undefined {
@@ -52,7 +52,7 @@ class Source implements ByteSource {
     this.#waiting = callback;
   }
 
-  #tell(): void {
+  #notify(): void {
     const waiting = this.#waiting;
     this.#waiting = undefined;
     waiting?.();

@@ -15,8 +15,8 @@ const SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
  * ends the process at once.
  *
  * @param running the server
- * @param begin is called when signals are handled, such as to announce the
- * address: whatever reads that may send a signal at once
+ * @param begin is called once signals are handled, such as to announce the
+ * address: a program that reads it may send a signal at once
  * @returns whether a signal closed the server
  * @throws {unknown} the error of the server
  */

@@ -39,17 +39,17 @@ Deno.test("qtalk bench: it measures a service at an address and prints JSON", as
 });
 
 Deno.test("qtalk bench: it measures calls of any function", async () => {
-  let heard = "";
+  let last = "";
   await using listener = await listen("tcp://127.0.0.1:0", {
     handler: handlerFrom({
-      Upper: (s: string) => heard = s.toUpperCase(),
+      Upper: (s: string) => last = s.toUpperCase(),
     }),
   });
   const args = ["bench", `${listener.addr}/Upper`, "hello", "--codec", "json"];
   const { code, stdout, stderr } = await cli([...args, ...SHORT]);
   assertEquals([code, stderr], [0, ""], stdout);
   assert(/^Upper, 1 in flight .*\nUpper, 64 in flight .*\n$/.test(stdout));
-  assertEquals(heard, "HELLO");
+  assertEquals(last, "HELLO");
 });
 
 Deno.test("qtalk bench: it exits with 1, 2 or 3 when it cannot measure", async () => {
