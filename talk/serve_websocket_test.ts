@@ -337,7 +337,7 @@ Deno.test("serveWebSocket(): an option out of range throws", () => {
 });
 
 Deno.test("serveWebSocket(): a client that vanishes is detected after idleTimeout", async () => {
-  await using site = new Site({ idleTimeout: 1 });
+  await using site = new Site({ idleTimeout: 1_000 });
   const iterator = site.handler.listener[Symbol.asyncIterator]();
   const conn = await Deno.connect({
     hostname: "127.0.0.1",

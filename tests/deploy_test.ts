@@ -20,10 +20,6 @@ function database(): Disposable & { path: string } {
   };
 }
 
-function delay(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
 Deno.test("deploy: --allow-net alone serves the page, its bundle and peers, and says what is missing", async () => {
   await using app = new Program(["--allow-net", MAIN, ...HERE]);
   const url = await app.line("serving on ");
@@ -90,6 +86,7 @@ Deno.test("deploy: a name goes with the last connection that joined by it", asyn
     await watching.sees("Ann");
   }
   await watching.sees();
+  assertEquals(await watching.call("who"), []);
 });
 
 Deno.test("deploy: two isolates on one database hear of each other by watch alone", async () => {
@@ -155,12 +152,18 @@ Deno.test("deploy: names stay while their process lives, and are forgotten when 
   await using bob = new Visitor(await first.line("serving on "));
   await using second = new Program(args);
   await using ann = new Visitor(await second.line("serving on "));
+  await using third = new Program(args);
+  await using zoe = new Visitor(await third.line("serving on "));
   await ann.call("join", "Ann");
+  await zoe.call("join", "Zoe");
+  await bob.sees("Ann", "Zoe");
+  third.child.kill("SIGKILL");
+  // Once her lease is over, Ann's, which began before, has been renewed.
   await bob.sees("Ann");
-  await delay(3 * 300);
-  await bob.sees("Ann");
+  assertEquals(await bob.call("who"), ["Ann"]);
   second.child.kill("SIGKILL");
   await bob.sees();
+  assertEquals(await bob.call("who"), []);
 });
 
 Deno.test("deploy: two processes share the database that Deno keeps for them, without another permission", async () => {

@@ -1,13 +1,12 @@
 import { memoryPair, type Responder } from "@qtalk/qtalk";
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { CodecError } from "../../codec/errors.ts";
-import type { Frame } from "../../mux/wire/frame.ts";
 import {
   rawCall,
   rawOpen,
   scriptedPeer,
 } from "../../tests/support/raw_call.ts";
-import { concat, parseValues } from "../../tests/support/wire.ts";
+import { concat, type Frame, parseValues } from "../../tests/support/wire.ts";
 import { turn, watch, within } from "../../tests/support/within.ts";
 import { RemoteError, RpcError } from "../errors.ts";
 import type { Call } from "../types.ts";

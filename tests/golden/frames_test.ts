@@ -1,6 +1,11 @@
 import { assert, assertEquals } from "@std/assert";
-import { encodeFrame, type Frame } from "../../mux/wire/frame.ts";
-import { concat, parseFrames, toHex } from "../support/wire.ts";
+import {
+  concat,
+  encodeFrame,
+  type Frame,
+  parseFrames,
+  toHex,
+} from "../support/wire.ts";
 import { exchanges, framesOf, type Side } from "./capture.ts";
 
 const sides: Side[] = ["client", "server"];

@@ -36,7 +36,7 @@ async function npx(
 const available = await npx(["--yes", `deno@${version}`, "--version"]);
 
 Deno.test({
-  name: `the core runs on Deno ${version}, the oldest that the README names`,
+  name: `oldest Deno: the core runs on ${version}, which the README names`,
   ignore: !available.ok,
   fn: async () => {
     const { stdout, stderr } = await npx(args);

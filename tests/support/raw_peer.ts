@@ -4,14 +4,13 @@
  *
  * @module
  */
-import type { Frame } from "../../mux/wire/frame.ts";
 import type { SessionOptions } from "../../mux/options.ts";
 import { qmux } from "../../mux/session.ts";
 import type { Session } from "../../mux/types.ts";
 import { memoryTransports } from "../../mux/transport/memory.ts";
 import type { Transport } from "../../mux/types.ts";
 import { Peer, type PeerOptions } from "../../talk/peer.ts";
-import { FrameCollector } from "./wire.ts";
+import { type Frame, FrameCollector } from "./wire.ts";
 
 /** A frame of one type. */
 export type FrameOf<T extends Frame["type"]> = Extract<Frame, { type: T }>;

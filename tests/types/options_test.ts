@@ -35,22 +35,20 @@ type AcceptsUndefined<T> = Equal<RefusesUndefined<T>, never>;
 Deno.test("options: every optional member of talk's options accepts undefined", () => {
   assertType<AcceptsUndefined<BackoffOptions>>();
   assertType<AcceptsUndefined<CloseOptions>>();
-  assertType<AcceptsUndefined<Omit<ConnectOptions, keyof SchemeOptions>>>();
+  assertType<AcceptsUndefined<ConnectOptions>>();
   assertType<AcceptsUndefined<DialCommandOptions>>();
-  assertType<AcceptsUndefined<Omit<DialOptions, keyof SchemeOptions>>>();
+  assertType<AcceptsUndefined<DialOptions>>();
   assertType<AcceptsUndefined<ListenerOptions>>();
   assertType<AcceptsUndefined<ListenOptions>>();
   assertType<AcceptsUndefined<ListenSessionOptions>>();
   assertType<AcceptsUndefined<MemoryPairOptions>>();
   assertType<AcceptsUndefined<PeerLimits>>();
   assertType<AcceptsUndefined<PeerOptions>>();
-  assertType<
-    AcceptsUndefined<Omit<ReconnectingDialOptions, keyof SchemeOptions>>
-  >();
+  assertType<AcceptsUndefined<ReconnectingDialOptions>>();
   assertType<AcceptsUndefined<ReconnectOptions>>();
-  assertType<
-    AcceptsUndefined<Omit<ServeWebSocketOptions, keyof UpgradeOptions>>
-  >();
+  assertType<AcceptsUndefined<ServeWebSocketOptions>>();
+  assertType<AcceptsUndefined<SchemeOptions>>();
+  assertType<AcceptsUndefined<UpgradeOptions>>();
 });
 
 Deno.test("options: every optional member of a codec's options accepts undefined", () => {

@@ -137,7 +137,7 @@ Deno.test("qtalk serve: a broken session over stdio exits with 3", () =>
     const args = ["serve", "service.ts", "--address", "stdio:"];
     const { code, stderr } = await cli(args, { cwd, stdin: "no qmux" });
     assertEquals(code, 3);
-    assert(stderr.startsWith("error: Cannot go on with session"), stderr);
+    assert(stderr.startsWith("error: Cannot continue session"), stderr);
   }));
 
 Deno.test("qtalk serve: it reports a broken session and goes on", () =>
@@ -149,7 +149,7 @@ Deno.test("qtalk serve: it reports a broken session and goes on", () =>
     const { port } = new URL(address.replace("tcp:", "http:"));
     const conn = await Deno.connect({ port: Number(port) });
     await conn.write(new TextEncoder().encode("GET / HTTP/1.1\r\n\r\n"));
-    await server.errorLine(/^error: Cannot go on with session/);
+    await server.errorLine(/^error: Cannot continue session/);
     conn.close();
     await using peer = await dial(address);
     assertEquals(await peer.call("Upper", ["hello"]), "HELLO");

@@ -9,49 +9,21 @@ import {
 } from "@std/assert";
 import { forSeeds } from "../../tests/support/random.ts";
 import { KIB, MIB, policy } from "../../tests/support/window_policy.ts";
-import { MuxError } from "../errors.ts";
-import { ReceiveWindow, SendWindow, WindowBudget } from "./window.ts";
+import { InvariantError, MuxError } from "../errors.ts";
+import { ReceiveWindow } from "./receive_window.ts";
+import { SendWindow } from "./send_window.ts";
+import { WindowBudget } from "./window_budget.ts";
 
-/** The peer sends all it may and the application takes it, in half windows. */
+/** The peer sends half a window, and the application takes it. */
 function consumeHalf(window: ReceiveWindow): number {
   const half = Math.ceil(window.size / 2);
   window.receive(half);
   return window.consume(half);
 }
 
-// --- What the peer grants ----------------------------------------------------
+// --- Credit ---------------------------------------------------
 
-Deno.test("send window: credit is what was granted less what was taken", () => {
-  const window = new SendWindow();
-  assertEquals(window.credit, 0);
-  window.grant(100);
-  window.take(30);
-  window.grant(0);
-  window.grant(5);
-  assertEquals(window.credit, 75);
-});
-
-Deno.test("send window: it may reach 2^32 - 1", () => {
-  const window = new SendWindow();
-  window.grant(2 ** 32 - 2);
-  window.grant(1);
-  assertEquals(window.credit, 2 ** 32 - 1);
-  window.take(10);
-  window.grant(10);
-  assertEquals(window.credit, 2 ** 32 - 1);
-});
-
-Deno.test("send window: a byte past 2^32 - 1 is a protocol error and is not added", () => {
-  const window = new SendWindow();
-  window.grant(2 ** 32 - 1);
-  const error = assertThrows(() => window.grant(1), MuxError, "past 2^32 - 1");
-  assertEquals(error.code, "protocol-error");
-  assertEquals(window.credit, 2 ** 32 - 1);
-});
-
-// --- What this side grants ---------------------------------------------------
-
-Deno.test("receive window: DATA may use it up to the last byte, and not one more", () => {
+Deno.test("ReceiveWindow: DATA may use all of it and not one byte more", () => {
   const window = new ReceiveWindow(policy({ initial: 10 }));
   window.receive(9);
   window.receive(1);
@@ -59,12 +31,12 @@ Deno.test("receive window: DATA may use it up to the last byte, and not one more
   const error = assertThrows(
     () => window.receive(1),
     MuxError,
-    "DATA of 1 bytes came for a window of 0",
+    "received DATA of 1 bytes for a window of 0",
   );
   assertEquals(error.code, "protocol-error");
 });
 
-Deno.test("receive window: credit goes back in batches of a quarter of a window", () => {
+Deno.test("ReceiveWindow: returns credit in batches of a quarter of a window", () => {
   const window = new ReceiveWindow(policy({ initial: 100 }));
   window.receive(100);
   assertEquals(window.consume(24), 0);
@@ -73,29 +45,29 @@ Deno.test("receive window: credit goes back in batches of a quarter of a window"
   assertEquals([window.granted, window.owed], [25, 0]);
 });
 
-Deno.test("receive window: a window of one byte still returns its credit", () => {
+Deno.test("ReceiveWindow: a window of one byte returns its credit", () => {
   const window = new ReceiveWindow(policy({ initial: 1, max: 1 }));
   window.receive(1);
   assertEquals(window.consume(1), 1);
   window.receive(1);
 });
 
-Deno.test("receive window: credit is only ever returned for bytes taken", () => {
+Deno.test("ReceiveWindow: returns credit only for bytes taken", () => {
   const window = new ReceiveWindow(policy({ initial: 100 }));
   window.receive(100);
   assertEquals(window.consume(0), 0);
   assertEquals([window.granted, window.owed], [0, 0]);
 });
 
-Deno.test("receive window: it does not grow before a round trip was measured", () => {
+Deno.test("ReceiveWindow: does not grow before the first round trip is measured", () => {
   const shared = policy();
   shared.round = undefined;
   const window = new ReceiveWindow(shared);
   for (let i = 0; i < 10; i++) consumeHalf(window);
-  assertEquals(window.size, shared.initial);
+  assertEquals(window.size, shared.initialSize);
 });
 
-Deno.test("receive window: a credit used within a round trip doubles it, and the credit with it", () => {
+Deno.test("ReceiveWindow: doubles, with its credit, when a credit is used within a round trip", () => {
   const shared = policy();
   const window = new ReceiveWindow(shared);
   consumeHalf(window);
@@ -106,17 +78,17 @@ Deno.test("receive window: a credit used within a round trip doubles it, and the
   assertEquals(window.size, 128 * KIB);
 });
 
-Deno.test("receive window: one used slowly keeps its size", () => {
+Deno.test("ReceiveWindow: keeps its size when credit is used slowly", () => {
   const shared = policy();
   const window = new ReceiveWindow(shared);
   for (let i = 0; i < 20; i++) {
     shared.time += 10 * 10;
     consumeHalf(window);
   }
-  assertEquals(window.size, shared.initial);
+  assertEquals(window.size, shared.initialSize);
 });
 
-Deno.test("receive window: it doubles in whole units, so that frames fill it", () => {
+Deno.test("ReceiveWindow: doubles in whole units, so that frames fill it", () => {
   const shared = policy({ initial: 65 * KIB });
   const window = new ReceiveWindow(shared);
   const sizes = new Set<number>();
@@ -127,20 +99,20 @@ Deno.test("receive window: it doubles in whole units, so that frames fill it", (
   assertEquals([...sizes].slice(0, 4), [65, 128, 256, 512]);
 });
 
-Deno.test("receive window: a credit that is used says how long a round trip is at most", () => {
+Deno.test("ReceiveWindow: reports the use of a credit as an upper bound of the round trip", () => {
   const shared = policy();
   shared.round = undefined;
   const window = new ReceiveWindow(shared);
-  consumeHalf(window); // gives credit
+  consumeHalf(window); // Returns credit,
   shared.time += 3;
-  window.receive(32 * KIB); // which this needs not yet,
+  window.receive(32 * KIB); // which these bytes do not need yet,
   assertEquals(shared.seen, Infinity);
   shared.time += 4;
-  window.receive(1); // and this does
+  window.receive(1); // and this one does.
   assertEquals(shared.seen, 7);
 });
 
-Deno.test("receive window: it grows to its maximum and no further, be that no power of two", () => {
+Deno.test("ReceiveWindow: grows to its maximum, which need not be a power of two", () => {
   const shared = policy({ max: 1_000_000 });
   const window = new ReceiveWindow(shared);
   for (let i = 0; i < 30; i++) consumeHalf(window);
@@ -148,7 +120,7 @@ Deno.test("receive window: it grows to its maximum and no further, be that no po
   assertEquals(shared.budget.left, 64 * MIB - (1_000_000 - 64 * KIB));
 });
 
-Deno.test("receive window: none grows past 2^32 - 1, which the peer would refuse", () => {
+Deno.test("ReceiveWindow: does not grow past 2^32 - 1, which the peer would refuse", () => {
   const shared = policy({
     initial: 2 ** 31,
     max: 2 ** 32 - 1,
@@ -156,7 +128,7 @@ Deno.test("receive window: none grows past 2^32 - 1, which the peer would refuse
   });
   const window = new ReceiveWindow(shared);
   const sender = new SendWindow();
-  sender.grant(shared.initial);
+  sender.grant(shared.initialSize);
   for (let i = 0; i < 5; i++) {
     sender.take(Math.ceil(window.size / 2));
     sender.grant(consumeHalf(window));
@@ -164,9 +136,9 @@ Deno.test("receive window: none grows past 2^32 - 1, which the peer would refuse
   assertEquals(window.size, 2 ** 32 - 1);
 });
 
-// --- What windows share ------------------------------------------------------
+// --- The budget ------------------------------------------------------
 
-Deno.test("window budget: windows take what they grow by, and no more than there is", () => {
+Deno.test("ReceiveWindow: takes what it grows by from the budget, and no more than is left", () => {
   const budget = new WindowBudget(100 * KIB);
   const shared = policy({ budget });
   const first = new ReceiveWindow(shared);
@@ -177,10 +149,10 @@ Deno.test("window budget: windows take what they grow by, and no more than there
   }
   assertEquals([first.size, second.size], [128 * KIB, 64 * KIB]);
   assertEquals(budget.left, 36 * KIB);
-  assert(budget.pressed);
+  assert(budget.exhausted);
 });
 
-Deno.test("window budget: release() gives a window's part back, once", () => {
+Deno.test("ReceiveWindow: release() returns its share to the budget, once", () => {
   const shared = policy();
   const window = new ReceiveWindow(shared);
   for (let i = 0; i < 5; i++) consumeHalf(window);
@@ -191,26 +163,13 @@ Deno.test("window budget: release() gives a window's part back, once", () => {
   assertEquals(shared.budget.left, 64 * MIB);
 });
 
-Deno.test("window budget: a window that never grew has nothing to give back", () => {
+Deno.test("ReceiveWindow: release() of a window that never grew returns nothing", () => {
   const shared = policy({ initial: 8 * MIB });
   new ReceiveWindow(shared).release();
   assertEquals(shared.budget.left, 64 * MIB);
 });
 
-Deno.test("window budget: it is pressed from a refusal until somebody gives back", () => {
-  const budget = new WindowBudget(10);
-  assert(!budget.pressed);
-  assert(budget.take(10));
-  assert(!budget.pressed);
-  assert(!budget.take(1));
-  assert(budget.pressed);
-  budget.give(0);
-  assert(budget.pressed);
-  budget.give(1);
-  assert(!budget.pressed);
-});
-
-Deno.test("window budget: under pressure a window used slowly shrinks to its first size", () => {
+Deno.test("ReceiveWindow: shrinks to its initial size when used slowly while the budget is exhausted", () => {
   const budget = new WindowBudget(64 * KIB);
   const shared = policy({ budget });
   const large = new ReceiveWindow(shared);
@@ -218,22 +177,22 @@ Deno.test("window budget: under pressure a window used slowly shrinks to its fir
   for (let i = 0; i < 3; i++) consumeHalf(large);
   assertEquals(large.size, 128 * KIB);
   for (let i = 0; i < 3; i++) consumeHalf(wanting);
-  assert(budget.pressed);
+  assert(budget.exhausted);
   assertEquals(wanting.size, 64 * KIB);
 
-  // Nothing is watched while it changes, then a credit and its use.
+  // No credit is observed while the size changes; then one is, and its use.
   consumeHalf(large);
   consumeHalf(large);
   shared.time += 1_000;
   assertEquals(consumeHalf(large), 0, "less is returned than was consumed");
   assertEquals(large.size, 64 * KIB);
   assertEquals(budget.left, 64 * KIB);
-  // What one gave up, the other can have.
+  // What one window returned, the other can take.
   for (let i = 0; i < 4; i++) consumeHalf(wanting);
   assertEquals(wanting.size, 128 * KIB);
 });
 
-Deno.test("window budget: without pressure a window used slowly keeps what it has", () => {
+Deno.test("ReceiveWindow: keeps its size when used slowly while the budget is not exhausted", () => {
   const shared = policy();
   const window = new ReceiveWindow(shared);
   for (let i = 0; i < 3; i++) consumeHalf(window);
@@ -247,7 +206,7 @@ Deno.test("window budget: without pressure a window used slowly keeps what it ha
 
 // --- Invariants --------------------------------------------------------------
 
-Deno.test("receive windows: size = granted + held + owed, and the budget adds up, whatever happens", async () => {
+Deno.test("ReceiveWindow: size = granted + held + owed, and the budget adds up, in any sequence", async () => {
   await forSeeds(100, (random) => {
     const total = random.pick([0, 1, 100 * KIB, 1 * MIB]);
     const shared = policy({
@@ -255,15 +214,15 @@ Deno.test("receive windows: size = granted + held + owed, and the budget adds up
       max: random.pick([1, 64 * KIB, 300_000, 1 * MIB]),
       budget: total,
     });
-    // The option layer sees to it that the maximum is no less.
-    const max = Math.max(shared.max, shared.initial);
-    const settled = Object.assign(shared, { max });
+    // resolveOptions() makes sure of that for a session.
+    const maxSize = Math.max(shared.maxSize, shared.initialSize);
+    const settled = Object.assign(shared, { maxSize });
     const windows = Array.from({ length: random.int(1, 5) }, () => ({
       window: new ReceiveWindow(settled),
       sender: new SendWindow(),
       held: 0,
     }));
-    for (const { sender } of windows) sender.grant(settled.initial);
+    for (const { sender } of windows) sender.grant(settled.initialSize);
 
     for (let step = 0; step < 300; step++) {
       const one = random.pick(windows);
@@ -278,7 +237,7 @@ Deno.test("receive windows: size = granted + held + owed, and the budget adds up
         window.receive(bytes);
         one.held += bytes;
       } else if (random.chance(0.1)) {
-        sender.grant(window.expect(random.int(0, 2 * max)));
+        sender.grant(window.expect(random.int(0, 2 * maxSize)));
       } else {
         const bytes = random.int(0, one.held);
         one.held -= bytes;
@@ -286,10 +245,10 @@ Deno.test("receive windows: size = granted + held + owed, and the budget adds up
       }
       assertEquals(window.size, window.granted + one.held + window.owed);
       assertEquals(sender.credit, window.granted);
-      assertGreaterOrEqual(window.size, settled.initial);
-      assertLessOrEqual(window.size, max);
+      assertGreaterOrEqual(window.size, settled.initialSize);
+      assertLessOrEqual(window.size, maxSize);
       const grown = windows.reduce(
-        (sum, { window }) => sum + window.size - settled.initial,
+        (sum, { window }) => sum + window.size - settled.initialSize,
         0,
       );
       assertEquals(settled.budget.left, total - grown);
@@ -299,16 +258,29 @@ Deno.test("receive windows: size = granted + held + owed, and the budget adds up
     for (const one of windows) {
       const { window, sender } = one;
       sender.grant(window.consume(one.held));
-      assertGreater(sender.credit, 0, "a peer is never left without credit");
+      assertGreater(sender.credit, 0, "the peer always has credit");
       window.release();
     }
     assertEquals(settled.budget.left, total);
   });
 });
 
-// --- What the application expects ---------------------------------------------
+Deno.test("ReceiveWindow: to consume more than is held breaks an invariant", () => {
+  const window = new ReceiveWindow(policy({ initial: 100 }));
+  window.receive(30);
+  window.consume(10);
+  assertThrows(
+    () => window.consume(21),
+    InvariantError,
+    "Cannot consume 21 bytes: the receive window of 100 has granted 70 and owes 10",
+  );
+  assertEquals([window.granted, window.owed], [70, 10]);
+  assertEquals(window.consume(20), 30);
+});
 
-Deno.test("receive window: bytes that the application expects are granted at once", () => {
+// --- expect() ---------------------------------------------
+
+Deno.test("ReceiveWindow: expect() grants the expected bytes at once", () => {
   const window = new ReceiveWindow(policy({ initial: 64 * KIB }));
   window.receive(1_000);
   window.consume(1_000);
@@ -316,12 +288,12 @@ Deno.test("receive window: bytes that the application expects are granted at onc
   assertEquals(window.granted, MIB);
   assertEquals(credit, MIB - (64 * KIB - 1_000));
   assertEquals(window.owed, 0);
-  // It is the peer's already.
+  // The peer has that credit already.
   assertEquals(window.expect(MIB), 0);
   assertEquals(window.expect(10), 0);
 });
 
-Deno.test("receive window: what is expected is a loan, paid back by the bytes that come", () => {
+Deno.test("ReceiveWindow: expect() takes a loan that the arriving bytes repay", () => {
   const shared = policy({ initial: 64 * KIB });
   const window = new ReceiveWindow(shared);
   const { left } = shared.budget;
@@ -336,7 +308,7 @@ Deno.test("receive window: what is expected is a loan, paid back by the bytes th
   assertEquals(credit, window.granted);
 });
 
-Deno.test("receive window: half of the budget is not lent, and windows grow by it", () => {
+Deno.test("ReceiveWindow: expect() is lent at most half of the budget, and windows grow by the rest", () => {
   const shared = policy({ initial: 64 * KIB, max: MIB, budget: 2 * MIB });
   const first = new ReceiveWindow(shared);
   assertEquals(first.expect(100 * MIB), MIB - 64 * KIB);

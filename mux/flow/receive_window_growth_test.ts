@@ -12,44 +12,46 @@ import {
   type TestPolicy,
 } from "../../tests/support/window_policy.ts";
 import { SEND_QUANTUM } from "../wire/frame_queue.ts";
-import { ReceiveWindow, SendWindow, WindowBudget } from "./window.ts";
+import { ReceiveWindow } from "./receive_window.ts";
+import { SendWindow } from "./send_window.ts";
+import { WindowBudget } from "./window_budget.ts";
 
-/** A sender, a link and a reader, on a clock that jumps from event to event. */
+/** A link and a reader, simulated on a clock that jumps from event to event. */
 interface Link {
-  /** Milliseconds there and back. */
+  /** Milliseconds of a round trip. */
   round: number;
-  /** Bytes a millisecond. */
+  /** Bytes per millisecond. */
   bandwidth: number;
-  /** Bytes a millisecond that the application takes; no limit by default. */
-  appetite?: number;
-  /** Bytes that the application takes at once; 16 KiB by default. */
+  /** Bytes per millisecond that the application reads. Default: no limit. */
+  readRate?: number;
+  /** Bytes per packet. Default: 16 KiB. */
   packet?: number;
 }
 
 /**
- * Sends `bytes` through a link in packets, credit permitting, and returns the
- * milliseconds that it took.
+ * Sends `bytes` through a link in packets, as credit allows. Returns the
+ * milliseconds that this took.
  */
 function transfer(
   shared: TestPolicy,
   window: ReceiveWindow,
-  { round, bandwidth, appetite = Infinity, packet = 16 * KIB }: Link,
+  { round, bandwidth, readRate = Infinity, packet = 16 * KIB }: Link,
   bytes: number,
 ): number {
   const start = shared.time;
   shared.round = round;
   const sender = new SendWindow();
   sender.grant(window.granted);
-  /** What is under way, in the order of its times: packets, bites, credit. */
+  /** Events to come, by time: packets, reads, credit. */
   const events: { at: number; happen: () => void }[] = [];
   const schedule = (at: number, happen: () => void) => {
     const index = events.findLastIndex((event) => event.at <= at);
     events.splice(index + 1, 0, { at, happen });
   };
   let unsent = bytes;
-  let eaten = 0;
+  let consumed = 0;
   let lineFree = start;
-  let mouthFree = start;
+  let readerFree = start;
 
   const send = () => {
     while (unsent > 0 && sender.credit > 0) {
@@ -62,11 +64,11 @@ function transfer(
   };
   const arrive = (size: number) => {
     window.receive(size);
-    mouthFree = Math.max(mouthFree, shared.time) + size / appetite;
-    schedule(mouthFree, () => eat(size));
+    readerFree = Math.max(readerFree, shared.time) + size / readRate;
+    schedule(readerFree, () => consume(size));
   };
-  const eat = (size: number) => {
-    eaten += size;
+  const consume = (size: number) => {
+    consumed += size;
     const credit = window.consume(size);
     if (credit === 0) return;
     schedule(shared.time + round / 2, () => {
@@ -80,16 +82,22 @@ function transfer(
     shared.time = event.at;
     event.happen();
   }
-  assertEquals(eaten, bytes, "the transfer came to a stop");
+  assertEquals(consumed, bytes, "the transfer stopped");
   return shared.time - start;
 }
 
 const LINKS: Record<string, Link> = {
-  "a data centre, 1 Gbit/s over 0.5 ms": { round: 0.5, bandwidth: 125 * KIB },
-  "a home line, 50 Mbit/s over 20 ms": { round: 20, bandwidth: 6 * KIB },
-  "an ocean, 500 Mbit/s over 80 ms": { round: 80, bandwidth: 61 * KIB },
-  // What this side sends in one turn: no window is a multiple of it.
-  "large packets, 800 Mbit/s over 50 ms": {
+  "a data centre link, 1 Gbit/s over 0.5 ms": {
+    round: 0.5,
+    bandwidth: 125 * KIB,
+  },
+  "a home connection, 50 Mbit/s over 20 ms": { round: 20, bandwidth: 6 * KIB },
+  "a transatlantic link, 500 Mbit/s over 80 ms": {
+    round: 80,
+    bandwidth: 61 * KIB,
+  },
+  // This side sends packets of that size: no window is a multiple of it.
+  "a link with large packets, 800 Mbit/s over 50 ms": {
     round: 50,
     bandwidth: 100 * KIB,
     packet: SEND_QUANTUM,
@@ -97,35 +105,35 @@ const LINKS: Record<string, Link> = {
 };
 
 for (const [name, link] of Object.entries(LINKS)) {
-  Deno.test(`window growth: it settles at a few times the product of ${name}`, () => {
+  Deno.test(`ReceiveWindow: settles at a few times the bandwidth-delay product of ${name}`, () => {
     const shared = policy({ max: 256 * MIB, budget: 1024 * MIB });
     const window = new ReceiveWindow(shared);
     const product = link.bandwidth * link.round;
     transfer(shared, window, link, 60 * product + 16 * MIB);
     assertGreaterOrEqual(window.size, 2 * product);
     assertLessOrEqual(window.size, Math.max(64 * KIB, 8 * product));
-    // What it sees of the round trip is never too short, and soon no longer.
+    // The round trips that it observes are never too short, and soon not too long.
     assertGreaterOrEqual(shared.seen, link.round);
     assertLess(shared.seen, 1.5 * link.round);
     const settled = window.size;
     transfer(shared, window, link, 60 * product);
-    assertEquals(window.size, settled, "it goes on growing");
+    assertEquals(window.size, settled, "it continues to grow");
   });
 
-  Deno.test(`window growth: it comes to fill ${name}`, () => {
+  Deno.test(`ReceiveWindow: grows until it fills ${name}`, () => {
     const shared = policy();
     const window = new ReceiveWindow(shared);
     const product = link.bandwidth * link.round;
     transfer(shared, window, link, 60 * product + 16 * MIB);
     const bytes = 100 * product;
     const took = transfer(shared, window, link, bytes);
-    // All but the way there of the first byte.
+    // Plus the latency of the first byte.
     assertLess(took, 1.05 * (bytes / link.bandwidth + link.round));
   });
 }
 
-Deno.test("window growth: a fixed window would have left the ocean nine tenths empty", () => {
-  const link = LINKS["an ocean, 500 Mbit/s over 80 ms"]!;
+Deno.test("ReceiveWindow: a fixed window uses less than a tenth of a transatlantic link", () => {
+  const link = LINKS["a transatlantic link, 500 Mbit/s over 80 ms"]!;
   const shared = policy({ max: 64 * KIB });
   const window = new ReceiveWindow(shared);
   const bytes = 10 * MIB;
@@ -133,16 +141,16 @@ Deno.test("window growth: a fixed window would have left the ocean nine tenths e
   assertGreater(took, 10 * bytes / link.bandwidth);
 });
 
-Deno.test("window growth: an application that takes slowly gets no larger window", () => {
+Deno.test("ReceiveWindow: does not grow for an application that reads slowly", () => {
   const shared = policy();
   const window = new ReceiveWindow(shared);
-  // A window lasts it 64 round trips.
-  const link = { round: 10, bandwidth: 100 * KIB, appetite: 0.1 * KIB };
+  // It reads a window in 64 round trips.
+  const link = { round: 10, bandwidth: 100 * KIB, readRate: 0.1 * KIB };
   transfer(shared, window, link, 2 * MIB);
   assertEquals(window.size, 64 * KIB);
 });
 
-Deno.test("window growth: many fast transfers at once stay within the budget", () => {
+Deno.test("ReceiveWindow: concurrent fast transfers stay within the budget", () => {
   const budget = new WindowBudget(4 * MIB);
   const shared = policy({ budget });
   const link = { round: 50, bandwidth: 100 * KIB };
