@@ -216,7 +216,7 @@ test("windowBudgetSize: bounds 100 channels whose windows grew when their reader
 
 test("memory: the process of a receiver stays small while 100 channels are offered 1 GiB each", async (t) => {
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-check", "--allow-net=127.0.0.1", receiver.pathname],
+    args: ["run", "--no-check", "--allow-net=127.0.0.1", receiver.href],
     stdin: "piped",
     stdout: "piped",
   }).spawn();
