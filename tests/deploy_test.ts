@@ -64,7 +64,7 @@ Deno.test("deploy: --allow-net alone serves the page, its bundle and peers, and 
   assertEquals(
     await app.errors,
     "Cannot share state: there is no Deno.openKv. Run with --unstable-kv, " +
-      "which Deno Deploy does not need. Names stay in this process\n",
+      "which Deno Deploy does not need. Names are those of this process\n",
   );
 });
 
@@ -190,7 +190,7 @@ Deno.test("deploy: on SIGINT running calls finish, new ones are refused as unava
     "--allow-net",
     MAIN,
     ...HERE,
-    "--drain=60000",
+    "--drain-timeout=60000",
   ]);
   const url = await app.line("serving on ");
   await using ann = new Visitor(url);
@@ -210,8 +210,13 @@ Deno.test("deploy: on SIGINT running calls finish, new ones are refused as unava
   assertEquals((await app.ended()).code, 0);
 });
 
-Deno.test("deploy: calls that are not done within --drain are ended", async () => {
-  await using app = new Program(["--allow-net", MAIN, ...HERE, "--drain=50"]);
+Deno.test("deploy: calls that are not done within --drain-timeout are ended", async () => {
+  await using app = new Program([
+    "--allow-net",
+    MAIN,
+    ...HERE,
+    "--drain-timeout=50",
+  ]);
   await using ann = new Visitor(await app.line("serving on "));
   const running = assertRejects(() => ann.call("countdown", 60));
   await within(ann.ticked.promise, "the call's first step");

@@ -84,7 +84,8 @@ const HANDLERS: Record<string, { handler: Handler; text: string }> = {
       list.push(list);
       return list;
     }),
-    text: "Cannot encode value as JSON: it is nested too deep, or in itself",
+    text:
+      "Cannot encode value as JSON: it is nested too deeply, or contains itself",
   },
   "answers with what throws when encoded": {
     handler: (_call, respond) =>

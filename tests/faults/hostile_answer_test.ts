@@ -83,7 +83,7 @@ const ANSWERS: Record<string, Answer> = {
   "a value 4 GiB long, as it says": {
     bytes: concat(OK, HUGE),
     error: "too-large",
-    text: "4294967295 bytes are more than 16777216",
+    text: "its 4294967295 bytes exceed the limit of 16777216 bytes",
   },
   "half a value": {
     bytes: concat(OK, values("never whole").subarray(0, 8)),

@@ -8,7 +8,7 @@ import { assert, assertEquals } from "@std/assert";
 import {
   CodecError,
   DEFAULT_MAX_DEPTH,
-  DEFAULT_MAX_VALUE_SIZE,
+  DEFAULT_PEER_LIMITS,
   type Handler,
   handlerFrom,
   RpcError,
@@ -96,7 +96,9 @@ const NO_HEADERS: Record<string, [bytes: Uint8Array, code: string]> = {
   "4 GiB long, as it says": [concat(HUGE, utf8("{")), "too-large"],
   "a byte longer than a value may be": [
     concat(
-      fromHex((DEFAULT_MAX_VALUE_SIZE + 1).toString(16).padStart(8, "0")),
+      fromHex(
+        (DEFAULT_PEER_LIMITS.maxValueSize + 1).toString(16).padStart(8, "0"),
+      ),
       utf8("{"),
     ),
     "too-large",
@@ -160,7 +162,7 @@ const NO_ARGUMENTS: Record<
 > = {
   "4 GiB long, as they say": {
     bytes: concat(HUGE, utf8("[")),
-    text: "4294967295 bytes are more than 16777216",
+    text: "its 4294967295 bytes exceed the limit of 16777216 bytes",
   },
   "cut off": {
     bytes: values(["never whole"]).subarray(0, 9),

@@ -6,7 +6,13 @@
  */
 import type { Channel, Session, SessionUsage } from "../../../mux/mod.ts";
 import { poolOf } from "../../../rpc/client/pooled_caller.ts";
-import { Listener, Peer, ReconnectingPeer } from "../../../talk/mod.ts";
+import {
+  type Listener,
+  Peer,
+  type ReconnectingPeer,
+} from "../../../talk/mod.ts";
+import { ConnectionListener } from "../../../talk/listener.ts";
+import { Reconnector } from "../../../talk/reconnect/reconnector.ts";
 import type { RawPeer } from "../raw_peer.ts";
 import { turn } from "../turn.ts";
 import { watch, type Watched, within } from "../within.ts";
@@ -19,6 +25,16 @@ export type Watchable =
   | ReconnectingPeer
   | Listener<Peer>
   | Listener<Session>;
+
+function isListener(
+  item: Watchable,
+): item is Listener<Peer> | Listener<Session> {
+  return item instanceof ConnectionListener;
+}
+
+function isReconnecting(item: Watchable): item is ReconnectingPeer {
+  return item instanceof Reconnector;
+}
 
 /** One end of a session. */
 interface End {
@@ -62,12 +78,12 @@ export class EndWatch {
     name: string | undefined,
     script: RawPeer | undefined,
   ): End | undefined {
-    if (item instanceof Listener) {
+    if (isListener(item)) {
       this.#others.push(item);
       this.#accepting.push(this.#accept(item));
       return undefined;
     }
-    if (item instanceof ReconnectingPeer) {
+    if (isReconnecting(item)) {
       this.#others.push(item);
       return undefined;
     }
@@ -94,7 +110,7 @@ export class EndWatch {
     return same.length === 0 ? name : `${name} #${same.length + 1}`;
   }
 
-  async #accept(accepted: AsyncIterable<Peer | Session>): Promise<void> {
+  async #accept(accepted: Listener<Peer> | Listener<Session>): Promise<void> {
     for await (const item of accepted) this.#add(item, "accepted", undefined);
   }
 

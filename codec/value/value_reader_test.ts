@@ -1,12 +1,18 @@
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
 import { forSeeds } from "../../tests/support/random.ts";
 import { concat, framed, utf8 } from "../../tests/support/wire.ts";
 import { turn, watch, within } from "../../tests/support/within.ts";
 import { CodecError } from "../errors.ts";
 import { json } from "../json.ts";
-import { type ByteSource, ValueReader, ValueWriter } from "./value_stream.ts";
+import { type ByteSource, ValueReader } from "./value_reader.ts";
 
-/** Bytes that arrive when a test says so. */
+/** A source whose bytes arrive when the test says so. */
 class Source implements ByteSource {
   ended = false;
   failure: unknown;
@@ -16,13 +22,13 @@ class Source implements ByteSource {
 
   arrive(...pieces: Uint8Array[]): void {
     this.#pieces.push(...pieces.filter((piece) => piece.length > 0));
-    this.#tell();
+    this.#notify();
   }
 
   end(failure?: unknown): void {
     this.ended = true;
     this.failure = failure;
-    this.#tell();
+    this.#notify();
   }
 
   peek(): Uint8Array | undefined {
@@ -31,7 +37,10 @@ class Source implements ByteSource {
 
   consume(bytes: number): void {
     const first = this.#pieces[0]!;
-    assert(bytes <= first.length, "takes more than it saw");
+    assert(
+      bytes <= first.length,
+      "more bytes are consumed than peek() returned",
+    );
     this.taken += bytes;
     if (bytes === first.length) this.#pieces.shift();
     else this.#pieces[0] = first.subarray(bytes);
@@ -39,11 +48,11 @@ class Source implements ByteSource {
 
   whenReadable(callback: () => void): void {
     if (this.#pieces.length > 0 || this.ended) return callback();
-    assert(this.#waiting === undefined, "waits twice");
+    assert(this.#waiting === undefined, "two callbacks wait");
     this.#waiting = callback;
   }
 
-  #tell(): void {
+  #notify(): void {
     const waiting = this.#waiting;
     this.#waiting = undefined;
     waiting?.();
@@ -59,7 +68,7 @@ function prefix(length: number): Uint8Array {
   return framed(new Uint8Array(0)).map((_, i) => length >>> (24 - 8 * i));
 }
 
-Deno.test("ValueReader gives the same values however the bytes are cut", () =>
+Deno.test("ValueReader: values do not depend on how the bytes are split", () =>
   forSeeds(100, async (random) => {
     const values = Array.from(
       { length: 5 },
@@ -77,7 +86,7 @@ Deno.test("ValueReader gives the same values however the bytes are cut", () =>
     assertEquals(await reader.read((bytes) => bytes.slice()), undefined);
   }));
 
-Deno.test("ValueReader takes no byte beyond the value asked for", () => {
+Deno.test("ValueReader.next: no byte after the value is consumed", () => {
   for (const cut of [0, 2, 4, 5, 7, 9]) {
     const { source, reader } = started();
     const bytes = concat(framed(utf8("first")), utf8("raw bytes"));
@@ -87,7 +96,7 @@ Deno.test("ValueReader takes no byte beyond the value asked for", () => {
   }
 });
 
-Deno.test("ValueReader takes what has arrived of a value, and waits for the rest", async () => {
+Deno.test("ValueReader.read: a partial value is consumed while the rest is awaited", async () => {
   const { source, reader } = started();
   const value = watch(reader.read((bytes) => bytes.slice()));
   source.arrive(new Uint8Array([0, 0]));
@@ -101,22 +110,32 @@ Deno.test("ValueReader takes what has arrived of a value, and waits for the rest
   assertEquals(source.taken, 7);
 });
 
-Deno.test("ValueReader takes values up to the limit, the limit included", () => {
+Deno.test("ValueReader.next: a value may be as large as the limit, but not larger", () => {
   const { source, reader } = started(5);
   source.arrive(framed(utf8("12345")), prefix(6));
   assertEquals(reader.next()?.slice(), utf8("12345"));
   const error = assertThrows(() => reader.next(), CodecError);
   assertEquals(error.code, "too-large");
-  assertEquals(error.message, "Cannot read value: 6 bytes are more than 5");
+  assertEquals(
+    error.message,
+    "Cannot read value: its 6 bytes exceed the limit of 5 bytes",
+  );
 });
 
-Deno.test("ValueReader refuses a length before any byte of the value arrived", () => {
+Deno.test("ValueReader.next: a length above the limit is refused before the value arrives", () => {
   const { source, reader } = started();
   source.arrive(new Uint8Array([0xff, 0xff, 0xff, 0xff]));
   assertEquals(assertThrows(() => reader.next(), CodecError).code, "too-large");
 });
 
-Deno.test("ValueReader's memory follows what arrived, not what was announced", async () => {
+Deno.test("ValueReader.next: after a failure, every call throws the same error", () => {
+  const { source, reader } = started(100);
+  source.arrive(framed(new Uint8Array(101)), framed(new Uint8Array(1)));
+  const first = assertThrows(() => reader.next(), CodecError);
+  assertStrictEquals(assertThrows(() => reader.next()), first);
+});
+
+Deno.test("ValueReader.next: memory is allocated in proportion to the bytes that arrived", async () => {
   const allocated: number[] = [];
   using _ = watchAllocations(allocated);
   const size = 16 * 1024 * 1024;
@@ -136,7 +155,7 @@ Deno.test("ValueReader's memory follows what arrived, not what was announced", a
   await assertRejects(() => reader.read(() => {}), CodecError, "1000000 of");
 });
 
-Deno.test("ValueReader says where a stream ended inside a value", async () => {
+Deno.test("ValueReader.read: the error for a truncated value says where the stream ended", async () => {
   const cases: [Uint8Array[], string][] = [
     [[new Uint8Array([0])], "inside its length"],
     [[prefix(5)], "after 0 of 5 bytes"],
@@ -155,7 +174,7 @@ Deno.test("ValueReader says where a stream ended inside a value", async () => {
   }
 });
 
-Deno.test("ValueReader gives what arrived before a failure, then the failure", async () => {
+Deno.test("ValueReader.read: values that arrived before a failure are read first", async () => {
   const failure = new Error("gone");
   const { source, reader } = started();
   source.arrive(framed(utf8("kept")), new Uint8Array([0]));
@@ -165,7 +184,7 @@ Deno.test("ValueReader gives what arrived before a failure, then the failure", a
   assertEquals(error, failure);
 });
 
-Deno.test("ValueReader rejects with what decoding throws, and can read on", async () => {
+Deno.test("ValueReader.read: an error of decode() rejects that read only", async () => {
   const { source, reader } = started();
   source.arrive(framed(utf8("bad")), framed(utf8("1")));
   const codec = json();
@@ -173,7 +192,7 @@ Deno.test("ValueReader rejects with what decoding throws, and can read on", asyn
   assertEquals(await reader.read((b) => codec.decode(b)), 1);
 });
 
-Deno.test("ValueReader decodes while the bytes are valid, not later", async () => {
+Deno.test("ValueReader.read: decode() runs while the bytes are valid", async () => {
   const { source, reader } = started();
   const value = reader.read((bytes) => new TextDecoder().decode(bytes));
   const bytes = framed(utf8("text"));
@@ -182,38 +201,7 @@ Deno.test("ValueReader decodes while the bytes are valid, not later", async () =
   assertEquals(await within(value, "the value"), "text");
 });
 
-Deno.test("ValueWriter writes each value behind its length", () => {
-  const writer = new ValueWriter();
-  const codec = json();
-  for (const list of [[1], ["a", null], ["ä".repeat(40_000)], [{ b: [] }]]) {
-    writer.begin();
-    for (const value of list) writer.add(codec, value);
-    assertEquals(
-      writer.message().slice(),
-      concat(...list.map((value) => framed(utf8(JSON.stringify(value))))),
-    );
-  }
-});
-
-Deno.test("ValueWriter takes codecs that only encode", () => {
-  const { name, encode, decode } = json();
-  const writer = new ValueWriter();
-  writer.begin();
-  writer.add({ name, encode, decode }, "ä");
-  assertEquals(writer.message().slice(), framed(utf8('"ä"')));
-});
-
-Deno.test("ValueWriter lets a buffer go that one large message needed", () => {
-  const writer = new ValueWriter();
-  writer.begin();
-  writer.addRaw(new Uint8Array(1_000_000));
-  assert(writer.message().buffer.byteLength >= 1_000_000);
-  writer.begin();
-  writer.add(json(), 1);
-  assert(writer.message().buffer.byteLength <= 64 * 1024);
-});
-
-/** Notes the size of every Uint8Array that is made of a length. */
+/** Records the size of every Uint8Array that is allocated. */
 function watchAllocations(sizes: number[]): Disposable {
   const original = globalThis.Uint8Array;
   globalThis.Uint8Array = new Proxy(original, {
@@ -229,7 +217,7 @@ function watchAllocations(sizes: number[]): Disposable {
   };
 }
 
-Deno.test("value reader: asks for a value's bytes as soon as it knows of them, for few on a length alone", () => {
+Deno.test("ValueReader.next: the bytes of a value are announced in proportion to those that arrived", () => {
   const { source, reader } = started();
   const expected: number[] = [];
   const telling = Object.assign(source, {
@@ -247,7 +235,7 @@ Deno.test("value reader: asks for a value's bytes as soon as it knows of them, f
   assertEquals(expected.at(-1), mib);
   telling.arrive(new Uint8Array(mib));
   assertEquals(reader.next()?.length, 10 * mib);
-  // What is there as a whole needs nothing.
+  // A value that arrived as a whole needs no announcement.
   const asked = expected.length;
   telling.arrive(framed(new Uint8Array(50)));
   assertEquals(reader.next()?.length, 50);

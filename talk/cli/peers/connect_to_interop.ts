@@ -1,29 +1,24 @@
-/**
- * The other side of `check` and `bench`: a child process, or an address.
- *
- * @module
- */
 import { dial } from "../../dial.ts";
 import { dialCommand } from "../../dial_command.ts";
 import type { Peer } from "../../peer.ts";
-import { loadCodec } from "../codecs.ts";
+import { loadCodec } from "../codec_option.ts";
 import { interopCallbacks } from "./interop_service.ts";
 import { isAddress } from "../target.ts";
 import type { Terminal } from "../terminal.ts";
 
-/** The words that both commands take, in their help. */
-export const OTHER_SIDE_HELP =
-  `COMMAND is one word for the shell, or the words of a program behind --; it must
-speak over its stdin and stdout. ADDRESS is where such a service listens.
+/** The help on the arguments of `check` and `bench`. */
+export const INTEROP_WORDS_HELP =
+  `COMMAND is one argument for the shell, PROGRAM [ARGS…] after -- a program; it
+must serve over its stdin and stdout. ADDRESS is where such a service listens.
 Without either, this program's own interop is started.`;
 
 /**
- * Connects to what the words say, and answers its callbacks. Closing the peer
- * ends a child.
+ * Connects to the interop service that the arguments name, a child process or
+ * an address, and answers its callbacks. Closing the peer ends the child.
  *
- * @throws {TalkError} if there is no such thing
+ * @throws {TalkError} if the child or the connection cannot be made
  */
-export async function connectTo(
+export async function connectToInterop(
   words: readonly string[],
   codec: string,
   terminal: Terminal,
@@ -61,7 +56,7 @@ function commandLine(
     : ["sh", "-c", first];
 }
 
-/** How this program is started once more. */
+/** The command that starts `interop` of this program. */
 function ownInterop(codec: string): [string, ...string[]] {
   const args = ["interop", "--codec", codec];
   if (Deno.build.standalone) return [Deno.execPath(), ...args];

@@ -1,12 +1,7 @@
-/**
- * The codecs that a command line can name.
- *
- * @module
- */
 import { type Codec, json } from "../../codec/internal.ts";
-import { UsageError } from "./exit.ts";
+import { UsageError } from "./exit_code.ts";
 
-/** The option of every command that has values to encode. */
+/** The `--codec` option of commands that encode values. */
 export const CODEC_OPTION = {
   type: "string",
   value: "NAME",
@@ -14,19 +9,19 @@ export const CODEC_OPTION = {
 } as const;
 
 /**
- * Those that need a library, by the modules that have them. Deno would fetch
- * what a literal `import()` names before the program starts; this way, who uses
- * JSON needs no registry.
+ * The modules of the codecs that need a library. Their names are computed,
+ * because Deno fetches the modules of a literal `import()` before the program
+ * starts; this way, JSON works without a registry.
  */
 const MODULES: Readonly<Record<string, string>> = {
   cbor: "../../codec/cbor/cbor.ts",
   msgpack: "../../codec/msgpack/msgpack.ts",
 };
 
-/** The variable that the reference's commands read. */
+/** The environment variable that the commands of qtalk-go read, too. */
 const VARIABLE = "QTALK_CODEC";
 
-/** What `option` says, or else the environment, or else the default. */
+/** The codec of the option, or else of the environment, or else the default. */
 export function codecName(
   option: string | undefined,
   byDefault: "json" | "cbor",
@@ -37,21 +32,21 @@ export function codecName(
 /**
  * Loads the codec of that name.
  *
- * @throws {UsageError} if there is none
+ * @throws {UsageError} if there is no such codec
  */
 export async function loadCodec(name: string): Promise<Codec> {
   if (name === "json") return json();
   const path = Object.hasOwn(MODULES, name) ? MODULES[name] : undefined;
   if (path === undefined) {
     throw new UsageError(
-      `Cannot use codec "${name}": it is none of json, cbor, msgpack`,
+      `Cannot use codec "${name}": it is not one of json, cbor, msgpack`,
     );
   }
   const module = await import(path) as Record<string, () => Codec>;
   return module[name]!();
 }
 
-/** What the environment says, if this program may ask. */
+/** The codec of the environment, if the program may read it. */
 function environment(): string | undefined {
   const { state } = Deno.permissions.querySync({
     name: "env",

@@ -1,24 +1,19 @@
-/**
- * Values as people type and read them: JSON, with integers of any size, or bare
- * words.
- *
- * @module
- */
 import { json } from "../../codec/internal.ts";
-import { UsageError } from "./exit.ts";
+import { UsageError } from "./exit_code.ts";
 import type { Style } from "./terminal.ts";
 
 const codec = json();
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-/** What can be nothing but JSON, right or wrong. */
+/** The beginning of an object, an array or a string in JSON. */
 const LOOKS_LIKE_JSON = /^\s*[[{"]/;
 
 /**
- * Reads a value: JSON, or else the word itself.
+ * Parses a value: JSON, with integers of any size, or a bare word, which is a
+ * string.
  *
- * @throws {UsageError} if it begins as JSON and is none
+ * @throws {UsageError} if it begins like JSON but is not valid
  */
 export function parseValue(text: string): unknown {
   try {
@@ -26,25 +21,25 @@ export function parseValue(text: string): unknown {
   } catch (cause) {
     if (!LOOKS_LIKE_JSON.test(text)) return text;
     throw new UsageError(
-      `Cannot read "${text}": it begins as JSON, and is none`,
+      `Cannot parse "${text}": it begins like JSON but is not valid`,
       { cause },
     );
   }
 }
 
 /**
- * Writes a value, as JSON in one line.
+ * Formats a value as one line of JSON.
  *
- * @throws {CodecError} if JSON has no form for it
+ * @throws {CodecError} if JSON cannot encode it
  */
 export function formatValue(value: unknown): string {
   return decoder.decode(codec.encode(value));
 }
 
-/** A string, with the colon behind it if it is a key; a word; a number. */
+/** A string, with a colon if it is a key; a literal; a number. */
 const TOKEN = /("(?:[^"\\]|\\.)*")(:?)|\b(?:true|false|null)\b|-?\d[\d.eE+-]*/g;
 
-/** Colours JSON by what its parts are. */
+/** Colours the keys, strings, literals and numbers of JSON. */
 export function highlight(
   text: string,
   paint: (style: Style, text: string) => string,

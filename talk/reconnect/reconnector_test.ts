@@ -6,7 +6,8 @@ import {
   memoryPair,
   MuxError,
   type Peer,
-  ReconnectingPeer,
+  type ReconnectingDialOptions,
+  type ReconnectingPeer,
   type ReconnectOptions,
   RpcError,
   TalkError,
@@ -18,24 +19,26 @@ import {
   assertStrictEquals,
   assertThrows,
 } from "@std/assert";
+import { FakeTime } from "../../tests/support/fake_time.ts";
 import { turn, watch, within } from "../../tests/support/within.ts";
+import { Reconnector } from "./reconnector.ts";
 
-/** A world in which a test makes the connections and lets time pass. */
+/** An environment in which the test makes the connections and lets time pass. */
 class World {
-  /** The far ends, one a connection. */
+  /** The other ends of the connections. */
   readonly servers: Peer[] = [];
   readonly states: string[] = [];
   readonly peer: ReconnectingPeer;
   readonly delays: number[] = [];
-  /** What the next attempts fail with. */
+  /** The errors of the next attempts. */
   readonly failures: unknown[] = [];
   time = 0;
-  /** Calls of `never` that arrived, on all connections. */
+  /** How many calls of `never` arrived, on all connections. */
   unanswered = 0;
   #pass: (() => void) | undefined;
 
   constructor(options: ReconnectOptions = {}, handler?: Handler) {
-    this.peer = new ReconnectingPeer(
+    this.peer = new Reconnector(
       {
         ...options,
         onState: (state) => {
@@ -74,17 +77,17 @@ class World {
     );
   }
 
-  /** The far end of the connection that is there. */
+  /** The other end of the current connection. */
   get server(): Peer {
     return this.servers.at(-1)!;
   }
 
-  /** Lets the wait that is under way be over. */
+  /** Ends the current wait between two attempts. */
   pass(): void {
     this.#pass!();
   }
 
-  /** Waits for a state. */
+  /** Waits until the peer is in a state. */
   async reach(name: string): Promise<void> {
     await within(
       (async () => {
@@ -95,12 +98,12 @@ class World {
   }
 }
 
-/** A failed attempt. */
+/** The error of a failed attempt. */
 function refused(): TalkError {
   return new TalkError("dial-failed", "Cannot dial: refused");
 }
 
-Deno.test("reconnecting peer: it connects again when the connection is lost, also by a clean end", async () => {
+Deno.test("reconnecting peer: it connects again even after a clean end", async () => {
   const world = new World();
   await using peer = world.peer;
   assertEquals(await peer.call("echo", [1]), 1);
@@ -118,7 +121,7 @@ Deno.test("reconnecting peer: it connects again when the connection is lost, als
   ]);
 });
 
-Deno.test("reconnecting peer: a call that was sent when the connection was lost fails, and is not sent again", async () => {
+Deno.test("reconnecting peer: a call that was sent rejects and is not sent again", async () => {
   const world = new World();
   await using peer = world.peer;
   const call = assertRejects(() => peer.call("never"), MuxError);
@@ -134,7 +137,7 @@ Deno.test("reconnecting peer: a call that was sent when the connection was lost 
   assertEquals(world.unanswered, 2);
 });
 
-Deno.test("reconnecting peer: a call made without a connection waits for one, and is sent once", async () => {
+Deno.test("reconnecting peer: a call without a connection waits and is sent once", async () => {
   const world = new World();
   world.failures.push(refused());
   await using peer = world.peer;
@@ -149,17 +152,25 @@ Deno.test("reconnecting peer: a call made without a connection waits for one, an
   assertEquals(call.state, "resolved");
 });
 
-Deno.test("reconnecting peer: the wait counts towards a call's timeout, and obeys its signal", async () => {
+Deno.test("reconnecting peer: waiting counts towards a call's timeout and ends with its signal", async () => {
   const world = new World();
   world.failures.push(refused());
   await using peer = world.peer;
   await world.reach("waiting");
-  const error = await assertRejects(
-    () => peer.call("echo", [1], { timeout: 1 }),
-    RpcError,
-    'Cannot make call "echo": no connection within 1 ms',
-  );
-  assertEquals(error.code, "timeout");
+  {
+    using time = new FakeTime();
+    const call = watch(peer.call("echo", [1], { timeout: 500 }));
+    time.tick(499);
+    await turn();
+    assertEquals(call.state, "pending");
+    time.tick(1);
+    await turn();
+    assert(call.reason instanceof RpcError, String(call.reason));
+    assertEquals(
+      [call.reason.code, call.reason.message],
+      ["timeout", 'Cannot make call "echo": no connection within 500 ms'],
+    );
+  }
   for (const timeout of [undefined, 60_000]) {
     const controller = new AbortController();
     const { signal } = controller;
@@ -171,7 +182,7 @@ Deno.test("reconnecting peer: the wait counts towards a call's timeout, and obey
       "changed my mind",
     );
   }
-  // What is left of the time is the call's.
+  // The call has the remaining time.
   const call = assertRejects(
     () => peer.call("never", [], { timeout: 1_000 }),
     RpcError,
@@ -182,7 +193,7 @@ Deno.test("reconnecting peer: the wait counts towards a call's timeout, and obey
   await call;
 });
 
-Deno.test("reconnecting peer: only so many calls wait", async () => {
+Deno.test("reconnecting peer: no more than maxWaitingCalls calls wait", async () => {
   const world = new World({ maxWaitingCalls: 2 });
   world.failures.push(refused());
   await using peer = world.peer;
@@ -191,14 +202,14 @@ Deno.test("reconnecting peer: only so many calls wait", async () => {
   const error = await assertRejects(
     () => peer.call("echo", [3]),
     MuxError,
-    'Cannot make call "echo": 2 wait for a connection',
+    'Cannot make call "echo": 2 calls already wait for a connection',
   );
   assertEquals(error.code, "limit-exceeded");
   world.pass();
   assertEquals(await Promise.all(calls), [1, 2]);
 });
 
-Deno.test("reconnecting peer: attempts are ever further apart, until a connection holds", async () => {
+Deno.test("reconnecting peer: delays grow until a connection lasts", async () => {
   const world = new World({ minDelay: 100, maxDelay: 500 });
   world.failures.push(refused(), refused(), refused());
   await using _ = world.peer;
@@ -210,7 +221,7 @@ Deno.test("reconnecting peer: attempts are ever further apart, until a connectio
     assertEquals(world.delays.length, before);
   }
   await world.reach("connected");
-  // As long as was waited is not long enough.
+  // As long as the delay before it is not long enough.
   world.time += 400;
   await world.server.close();
   await world.reach("waiting");
@@ -222,7 +233,7 @@ Deno.test("reconnecting peer: attempts are ever further apart, until a connectio
   assertEquals(world.delays, [100, 200, 400, 500, 100]);
 });
 
-Deno.test("reconnecting peer: onConnect is done before other calls, on every connection", async () => {
+Deno.test("reconnecting peer: onConnect finishes before other calls, on every connection", async () => {
   const log: string[] = [];
   let register = Promise.withResolvers<void>();
   const world = new World({
@@ -258,7 +269,7 @@ Deno.test("reconnecting peer: onConnect is done before other calls, on every con
   ]);
 });
 
-Deno.test("reconnecting peer: an onConnect that throws costs its connection, and counts as a failed attempt", async () => {
+Deno.test("reconnecting peer: an onConnect that throws is a failed attempt", async () => {
   const errors: unknown[] = [];
   let connections = 0;
   const world = new World({
@@ -281,17 +292,18 @@ Deno.test("reconnecting peer: an onConnect that throws costs its connection, and
   assertEquals(world.delays, [100, 200]);
 });
 
-Deno.test("reconnecting peer: an onConnect that waits for ever ends with its connection", async () => {
+Deno.test("reconnecting peer: a pending onConnect ends with its connection", async () => {
   const never = Promise.withResolvers<void>();
   const world = new World({ onConnect: () => never.promise });
   await using _ = world.peer;
   while (world.servers.length === 0) await turn();
   await world.server.close();
   await world.reach("waiting");
+  assertEquals(world.states, ["connecting 1", "waiting 2"]);
   never.resolve();
 });
 
-Deno.test("reconnecting peer: handlers stay, whatever connection a call comes by", async () => {
+Deno.test("reconnecting peer: handlers apply to every connection", async () => {
   const world = new World({}, (_call, respond) => respond.return("fallback"));
   await using peer = world.peer;
   const removal = peer.handle(
@@ -311,7 +323,7 @@ Deno.test("reconnecting peer: handlers stay, whatever connection a call comes by
   assertEquals(await world.server.call("name"), "fallback");
 });
 
-Deno.test("reconnecting peer: options out of range are an error that names them", () => {
+Deno.test("reconnecting peer: an option out of range throws an error that names it", () => {
   for (const maxAttempts of [-1, 0, NaN]) {
     assertThrows(() => new World({ maxAttempts }), RangeError, "maxAttempts");
   }
@@ -324,7 +336,7 @@ Deno.test("reconnecting peer: options out of range are an error that names them"
   }
 });
 
-Deno.test("reconnecting peer: after maxAttempts in a row it gives up, and says why", async () => {
+Deno.test("reconnecting peer: it gives up after maxAttempts with the last error", async () => {
   const world = new World({ maxAttempts: 3 });
   const last = refused();
   world.failures.push(refused(), refused(), last);
@@ -345,7 +357,7 @@ Deno.test("reconnecting peer: after maxAttempts in a row it gives up, and says w
   await world.peer.close();
 });
 
-Deno.test("reconnecting peer: what no further attempt could mend is not tried again", async () => {
+Deno.test("reconnecting peer: a permanent error is not retried", async () => {
   for (
     const error of [
       new TalkError("bad-address", "Cannot dial"),
@@ -360,7 +372,7 @@ Deno.test("reconnecting peer: what no further attempt could mend is not tried ag
   }
 });
 
-Deno.test("reconnecting peer: close() ends whatever it is doing", async () => {
+Deno.test("reconnecting peer: close() works in every state", async () => {
   for (const name of ["connecting", "waiting", "connected"]) {
     const world = new World();
     if (name === "waiting") world.failures.push(refused());
@@ -382,69 +394,128 @@ Deno.test("reconnecting peer: close() ends whatever it is doing", async () => {
   }
 });
 
-Deno.test("reconnecting peer: close() while onConnect is under way ends that connection", async () => {
+Deno.test("reconnecting peer: close() during onConnect closes the connection", async () => {
   const never = Promise.withResolvers<void>();
   const world = new World({ onConnect: () => never.promise });
   while (world.servers.length === 0) await turn();
   await within(world.peer.close(), "close()");
   await world.server.closed;
+  assertEquals(world.states, ["connecting 1", "closed"]);
   never.resolve();
 });
 
-// --- dial() ------------------------------------------------------------------
-
-Deno.test("dial() with reconnect resolves at the first connection, however many attempts it takes", async () => {
-  // A port that nobody listens on yet.
-  const probe = Deno.listen({ port: 0, hostname: "127.0.0.1" });
-  const address = `tcp://127.0.0.1:${probe.addr.port}`;
-  probe.close();
-  const failed = Promise.withResolvers<void>();
-  const dialing = dial(address, {
-    reconnect: {
-      minDelay: 1,
-      maxDelay: 10,
-      onState: (state) => state.name === "waiting" && failed.resolve(),
-    },
-    handler: handlerFrom({ name: () => "Ann" }),
-  });
-  await failed.promise;
-  await using listener = await listen(address, {
-    handler: async (call, respond) =>
-      respond.return(await call.caller.call("name")),
-  });
-  await using peer = await within(dialing, "the connection");
-  assert(peer instanceof ReconnectingPeer);
-  assertEquals(await peer.call("who"), "Ann");
-  assertEquals(listener.addr, address);
+Deno.test("reconnecting peer: connected() rejects when its signal aborts", async () => {
+  const world = new World();
+  world.failures.push(refused());
+  await using peer = world.peer;
+  await world.reach("waiting");
+  const controller = new AbortController();
+  const { signal } = controller;
+  const connected = peer.connected({ signal }).catch((reason) => reason);
+  controller.abort("enough");
+  assertEquals(await connected, "enough");
+  assertEquals(await peer.connected({ signal }).catch((r) => r), "enough");
+  world.pass();
+  const near = await peer.connected({ signal: undefined });
+  assertEquals(await near.call("echo", [1]), 1);
 });
 
-Deno.test("dial() with reconnect can be given up while it tries", async () => {
-  const probe = Deno.listen({ port: 0, hostname: "127.0.0.1" });
-  const address = `tcp://127.0.0.1:${probe.addr.port}`;
-  probe.close();
+Deno.test("reconnecting peer: close() drains, and its signal ends the wait", async () => {
+  const world = new World();
+  const { peer } = world;
+  await peer.connected();
+  const call = peer.call("never").catch((error) => error.code);
+  while (world.unanswered === 0) await turn();
+  await assertRejects(() => peer.close({ drainTimeout: NaN }), RangeError);
+  assertEquals(peer.state.name, "connected");
   const controller = new AbortController();
-  const dialing = dial(address, {
-    signal: controller.signal,
+  const { signal } = controller;
+  const closing = watch(peer.close({ drainTimeout: Infinity, signal }));
+  await turn();
+  assertEquals(closing.state, "pending");
+  controller.abort();
+  assertEquals(await call, "session-closed");
+  while (closing.state === "pending") await turn();
+  assertEquals(closing.state, "resolved");
+});
+
+/** The address of a Unix socket that does not exist yet. */
+async function socketPath() {
+  const folder = await Deno.makeTempDir({ prefix: "qtalk" });
+  return {
+    address: `unix:${folder}/socket`,
+    [Symbol.asyncDispose]: () => Deno.remove(folder, { recursive: true }),
+  };
+}
+
+/** Deno has no Unix sockets on Windows. */
+const testUnix: (name: string, fn: () => Promise<void>) => void =
+  Deno.build.os === "windows" ? Deno.test.ignore : Deno.test;
+
+testUnix(
+  "dial() with reconnect: it resolves at the first connection",
+  async () => {
+    await using path = await socketPath();
+    const failed = Promise.withResolvers<void>();
+    const dialing = dial(path.address, {
+      reconnect: {
+        minDelay: 1,
+        maxDelay: 10,
+        onState: (state) => state.name === "waiting" && failed.resolve(),
+      },
+      handler: handlerFrom({ name: () => "Ann" }),
+    });
+    await failed.promise;
+    await using listener = await listen(path.address, {
+      handler: async (call, respond) =>
+        respond.return(await call.caller.call("name")),
+    });
+    await using peer = await within(dialing, "the connection");
+    assertEquals(peer.state.name, "connected");
+    assertEquals(await peer.call("who"), "Ann");
+    assertEquals(listener.addr, path.address);
+  },
+);
+
+Deno.test("dial() with reconnect: an abort rejects with the signal's reason", async () => {
+  await using path = await socketPath();
+  const controller = new AbortController();
+  const { signal } = controller;
+  const dialing = dial(path.address, {
+    signal,
     reconnect: {
       onState: ({ name }) => name === "waiting" && controller.abort("enough"),
     },
   });
   assertEquals(await dialing.catch((reason) => reason), "enough");
   assertEquals(
-    await dial(address, { signal: controller.signal, reconnect: {} })
+    await dial(path.address, { signal, reconnect: {} })
       .catch((reason) => reason),
     "enough",
   );
 });
 
-Deno.test("dial() with reconnect fails at once for what cannot be mended", async () => {
+Deno.test("dial() with reconnect: a permanent error rejects at once", async () => {
   const bad = await assertRejects(
     () => dial("tcp://nowhere", { reconnect: {} }),
     TalkError,
   );
   assertEquals(bad.code, "bad-address");
+  const wrong: Omit<ReconnectingDialOptions, "reconnect">[] = [
+    { timeout: -1 },
+    { maxCallbacks: -1 },
+    { session: { backlog: -1 } },
+  ];
+  for (const options of wrong) {
+    await assertRejects(
+      () => dial("tcp://127.0.0.1:1", { ...options, reconnect: {} }),
+      RangeError,
+      "Cannot use option",
+    );
+  }
   await assertRejects(
     () => dial("tcp://127.0.0.1:1", { reconnect: { jitter: 2 } }),
     RangeError,
+    '"jitter"',
   );
 });

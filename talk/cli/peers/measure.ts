@@ -1,38 +1,33 @@
-/**
- * What `bench` measures.
- *
- * @module
- */
 import type { Caller } from "../../../rpc/internal.ts";
-import { channelOf } from "./checks.ts";
+import { channelOf } from "./interop_checks.ts";
 
-/** Calls per second, and how long they took. */
+/** The rate and the latencies of calls. */
 export interface CallFigures {
-  /** Calls that were answered within a second. */
+  /** Calls that were answered per second. */
   readonly callsPerSecond: number;
-  /** Microseconds that half of them took at the most. */
+  /** The median latency, in microseconds. */
   readonly p50: number;
-  /** Microseconds that 99 % of them took at the most. */
+  /** The 99th percentile of the latencies, in microseconds. */
   readonly p99: number;
 }
 
-/** Hears how much of a measure is done, from 0 to 1. */
+/** Is called with the completed share of a measurement, from 0 to 1. */
 export type OnProgress = (share: number) => void;
 
-/** A call, made again and again. */
+/** Makes the call that is measured. */
 export type MakeCall = () => Promise<unknown>;
 
-/** Seconds of calls before those that count, for each second of these. */
+/** Seconds of warming up for each second of measuring. */
 const WARM_UP = 0.25;
 
-/** Keeps `inFlight` calls under way for so many seconds. */
+/** Measures calls, with `inFlight` of them at a time, for some seconds. */
 export async function measureCalls(
   makeCall: MakeCall,
   inFlight: number,
   seconds: number,
   onProgress: OnProgress,
 ): Promise<CallFigures> {
-  // A child that was just started answers when it has.
+  // A child that was just started answers once it is ready.
   await makeCall();
   await callFor(makeCall, inFlight, seconds * WARM_UP, () => {});
   const { took, elapsed } = await callFor(
@@ -50,7 +45,7 @@ export async function measureCalls(
   };
 }
 
-/** Makes calls until the time is over; gives how long each took, and all. */
+/** Makes calls for some seconds; resolves to the times in milliseconds. */
 async function callFor(
   makeCall: MakeCall,
   inFlight: number,
@@ -78,10 +73,10 @@ async function callFor(
 const CHUNK_SIZE = 64 * 1024;
 
 /**
- * Sends bytes through the service's `Bytes` and takes them back; gives bytes
- * per second.
+ * Sends bytes through the service's `Bytes` and receives them again; resolves
+ * to bytes per second.
  *
- * @throws {Error} if not as many come back
+ * @throws {Error} if the number of received bytes differs
  */
 export async function measureBytes(
   caller: Caller,

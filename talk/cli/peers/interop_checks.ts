@@ -1,6 +1,6 @@
 /**
- * What is checked of an interop service: the reference's list, with the answers
- * compared, where the reference prints them.
+ * The checks of an interop service: those of qtalk-go, which prints responses
+ * where these checks compare them.
  *
  * @module
  */
@@ -12,24 +12,24 @@ import {
   type RpcResponse,
 } from "../../../rpc/internal.ts";
 
-/** One check. */
+/** A check of an interop service. */
 export interface Check {
-  /** What it is about. */
+  /** What is checked. */
   readonly name: string;
   /**
-   * Makes it; resolves to what it saw, if that says more than that all is well.
+   * Runs the check; resolves to a detail worth printing, if there is one.
    *
-   * @throws {unknown} what is not as it should be
+   * @throws {unknown} why the check failed
    */
   run(caller: Caller): Promise<string | void>;
 }
 
-/** An answer that is not what was sent. */
+/** A response that is not what was expected. */
 export class Mismatch extends Error {
   /** Always `"Mismatch"`. */
   override readonly name = "Mismatch";
 
-  /** Says what came in place of what. */
+  /** Makes an error that shows both values. */
   constructor(expected: unknown, actual: unknown) {
     super(`Expected ${inLine(expected)}, got ${inLine(actual)}`);
   }
@@ -45,7 +45,7 @@ function compare(expected: unknown, actual: unknown): void {
   }
 }
 
-/** What is sent, and must come back. */
+/** The values that are sent and must be returned. */
 const VALUES: readonly unknown[] = [
   100,
   true,
@@ -54,7 +54,7 @@ const VALUES: readonly unknown[] = [
   [1, 2, 3],
 ];
 const SIZES = { "1 B": 1, "1 KiB": 2 ** 10, "1 MiB": 2 ** 20 } as const;
-/** What `crypto` gives at once. */
+/** The most bytes that `crypto.getRandomValues()` fills. */
 const RANDOM_BYTES = 65_536;
 
 /** All checks, in their order. */
@@ -85,7 +85,7 @@ export const CHECKS: readonly Check[] = [
   })),
 ];
 
-/** The text of the error that the call must answer with. */
+/** The text of the error response that the call must have. */
 async function failure(
   caller: Caller,
   selector: string,
@@ -143,8 +143,8 @@ async function checkBytes(caller: Caller, size: number): Promise<void> {
 }
 
 /**
- * Sends, or does not: the other side may close the call before all was sent.
- * What came back by then says what is wrong.
+ * Awaits sending, even if the other end closes the call first: the response
+ * shows what is wrong then.
  */
 async function untilClosed(sending: Promise<void>): Promise<void> {
   try {
@@ -156,7 +156,7 @@ async function untilClosed(sending: Promise<void>): Promise<void> {
   }
 }
 
-/** The open channel that a continued response has. */
+/** The channel of a continued response. */
 export function channelOf(
   response: RpcResponse,
 ): NonNullable<RpcResponse["channel"]> {

@@ -1,17 +1,13 @@
-import {
-  type Channel,
-  MuxError,
-  type Transport,
-} from "../../../mux/internal.ts";
+import { type Channel, MuxError, type Transport } from "../../mux/internal.ts";
 
 /**
- * Joins a byte pipe to a channel: bytes both ways, half-close both ways. Ends,
- * and closes both, when both directions have ended, or when the channel has
- * been closed at its other end.
+ * Splices a transport and a channel: passes bytes and their end in both
+ * directions. Closes both when both directions have ended, or when the other
+ * side has closed the channel.
  *
- * @throws {unknown} what broke one of them
+ * @throws {unknown} the error of the transport or the channel
  */
-export async function join(
+export async function spliceTransport(
   transport: Transport,
   channel: Channel,
 ): Promise<void> {
@@ -19,9 +15,9 @@ export async function join(
   sending.catch(() => {});
   try {
     for await (const chunk of channel.readable) await transport.write(chunk);
-    // Not every pipe can end one direction alone.
+    // Not every transport can end one direction alone.
     await transport.closeWrite().catch(() => {});
-    // A pipe that says nothing any more must not keep a channel that is closed.
+    // A silent transport must not keep a closed channel.
     await Promise.race([sending, channel.closed]);
   } finally {
     await Promise.allSettled([transport.close(), channel.close()]);
@@ -38,7 +34,7 @@ async function send(transport: Transport, channel: Channel): Promise<void> {
       await writer.write(chunk);
     }
   } catch (error) {
-    // The other end wants no more: what it says is still read.
+    // The other side receives no more, but may still send.
     if (error instanceof MuxError && error.code === "channel-closed") return;
     await writer.abort(error).catch(() => {});
     throw error;

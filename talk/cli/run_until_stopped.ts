@@ -1,32 +1,27 @@
-/**
- * Programs that run until somebody stops them.
- *
- * @module
- */
 import type { Codec } from "../../codec/internal.ts";
 import type { Handler } from "../../rpc/internal.ts";
 import { listen } from "../listen.ts";
-import type { Served } from "../listener.ts";
-import { EXIT } from "./exit.ts";
+import type { Closable } from "../listener.ts";
+import { EXIT } from "./exit_code.ts";
 import type { Terminal } from "./terminal.ts";
 
-/** What ends a server, where the system has it. */
+/** The signals that stop a server, where the system has them. */
 const SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
   ? ["SIGINT"]
   : ["SIGINT", "SIGTERM"];
 
 /**
- * Waits for the end of something that serves; SIGINT or SIGTERM closes it, and
- * a second one ends the process at once.
+ * Waits until a server has ended. SIGINT and SIGTERM close it; a second signal
+ * ends the process at once.
  *
- * @param running what serves
- * @param begin called when a signal would be heard: who reads what it prints may
- * send one at once
- * @returns whether there was a signal
- * @throws {unknown} why it failed
+ * @param running the server
+ * @param begin is called once signals are handled, such as to announce the
+ * address: a program that reads it may send a signal at once
+ * @returns whether a signal closed the server
+ * @throws {unknown} the error of the server
  */
-export async function untilStopped(
-  running: Served,
+export async function runUntilStopped(
+  running: Closable,
   begin: () => void,
 ): Promise<boolean> {
   let stopped = false;
@@ -49,10 +44,10 @@ export async function untilStopped(
 }
 
 /**
- * Says where something listens, on standard output. On stdio there is nothing
- * to say, and nowhere if `other` is there.
+ * Prints the address of a listener to standard output; to standard error if
+ * standard output carries the frames of `other`. Nothing is printed for stdio.
  */
-export function announce(
+export function announceAddress(
   terminal: Terminal,
   address: string,
   other?: string,
@@ -67,8 +62,8 @@ function isStdio(address: string): boolean {
   return /^stdio:/i.test(address);
 }
 
-/** Serves a handler at an address until it is stopped; gives the exit code. */
-export async function serveAt(
+/** Serves a handler at an address until a signal; resolves to the exit code. */
+export async function serveUntilStopped(
   address: string,
   handler: Handler,
   codecs: readonly Codec[],
@@ -84,7 +79,10 @@ export async function serveAt(
       terminal.error(selector === undefined ? text : `${selector}: ${text}`);
     },
   });
-  await untilStopped(listener, () => announce(terminal, listener.addr));
-  // There is one conversation on stdio, and how it ended is how this ends.
+  await runUntilStopped(
+    listener,
+    () => announceAddress(terminal, listener.addr),
+  );
+  // Over stdio there is one session, which decides the exit code.
   return broken && listener.addr === "stdio:" ? EXIT.connection : EXIT.ok;
 }

@@ -1,44 +1,39 @@
-/**
- * How a command ends, in the number that scripts see.
- *
- * @module
- */
 import { MuxError } from "../../mux/internal.ts";
 import { RemoteError, RpcError } from "../../rpc/internal.ts";
 import { TalkError } from "../errors.ts";
 
-/** What the exit codes mean. */
+/** The exit codes of commands. */
 export const EXIT = {
-  /** It did what it was to do. */
+  /** Success. */
   ok: 0,
-  /** The other side answered with an error, or not as `check` wants it. */
+  /** The other end answered with an error, or failed a check. */
   remote: 1,
-  /** The command line makes no sense. */
+  /** Usage error. */
   usage: 2,
-  /** There was no connection, or it was lost, or no answer came. */
+  /** No connection, or it was lost, or no answer came. */
   connection: 3,
   /** Something failed on this side, such as a value that cannot be encoded. */
   failure: 4,
 } as const;
 
-/** The command line makes no sense. */
+/** A usage error: the command line is not valid. */
 export class UsageError extends Error {
   /** Always `"UsageError"`. */
   override readonly name = "UsageError";
 }
 
-/** Who read standard output wants no more of it, as `head` does. */
+/** Standard output was closed by its reader, such as `head`. */
 export class OutputClosed extends Error {
   /** Always `"OutputClosed"`. */
   override readonly name = "OutputClosed";
 }
 
-/** Codes of `TalkError` that only another command line would mend. */
+/** Codes of `TalkError` that are usage errors. */
 const ADDRESS_CODES: readonly string[] = ["bad-address", "unknown-scheme"];
-/** Codes of `RpcError` that say that there was no answer. */
+/** Codes of `RpcError` that mean that no answer came. */
 const ANSWER_CODES: readonly string[] = ["timeout", "no-response"];
 
-/** The exit code for what a command threw. */
+/** The exit code for an error of a command. */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof OutputClosed) return EXIT.ok;
   if (error instanceof RemoteError) return EXIT.remote;
