@@ -27,6 +27,10 @@ import { Normalizer } from "../normalizer.ts";
  * | function, symbol, `Map`, `Set`, `Error`, stream, `Response`, … | – | `CodecError`, `unsupported-type` |
  * | nested deeper than `maxDepth`, or containing itself | – | `CodecError`, `too-deep` |
  *
+ * JavaScript has one number type, so an integral number up to ±(2^53 − 1) is
+ * encoded as an integer, whatever it was decoded from: a float 100.0 is passed on
+ * as the integer 100, and -0.0 as the integer 0.
+ *
  * It also decodes what other implementations send, such as cbor-x:
  *
  * | on the wire | decoded as |
