@@ -181,7 +181,7 @@ function loweredOptions(
   return {
     initialWindowSize: window,
     maxWindowSize: window,
-    windowBudget: 0,
+    windowBudgetSize: 0,
     maxPacketSize,
   };
 }
