@@ -1,7 +1,7 @@
 // Phrases that do not belong in the documentation, the specifications or the
 // comments of the library: they are translated, old-fashioned or vague.
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { files, prose, read } from "./support/docs.ts";
 
 const PHRASES: readonly RegExp[] = [
@@ -52,18 +52,25 @@ function offences(path: string): string[] {
   return found;
 }
 
-/** What users read, and the comments of the library. */
-function* checkedFiles(): Generator<string> {
-  for (const path of files()) {
-    if (path.startsWith("tests/") && !path.endsWith("LOG.md")) continue;
-    if (path === "tests/bench/LOG.md" || path.startsWith("examples/")) continue;
-    if (path.endsWith(".md")) yield path;
-    else if (path.endsWith(".ts") && !path.endsWith("_test.ts")) yield path;
-  }
-}
+const ALL = [...files()];
+const GROUPS: Record<string, readonly string[]> = {
+  "the documentation": ALL.filter((path) =>
+    path.endsWith(".md") && !path.startsWith("tests/bench/")
+  ),
+  ...Object.fromEntries(
+    ["codec", "mux", "rpc", "talk", ""].map((folder) => [
+      `the comments of ${folder === "" ? "the root" : `${folder}/`}`,
+      ALL.filter((path) =>
+        /(?<!_test)\.ts$/.test(path) &&
+        (folder === "" ? !path.includes("/") : path.startsWith(`${folder}/`))
+      ),
+    ]),
+  ),
+};
 
-for (const path of checkedFiles()) {
-  Deno.test(`prose: ${path} has no phrase that is to be avoided`, () => {
-    assertEquals(offences(path), []);
+for (const [group, paths] of Object.entries(GROUPS)) {
+  Deno.test(`prose: ${group} avoid the phrases that are listed here`, () => {
+    assert(paths.length > 0, "there are such files");
+    assertEquals(paths.flatMap(offences), []);
   });
 }
