@@ -24,9 +24,10 @@ import {
   memoryPair,
   TalkError,
 } from "@qtalk/qtalk/talk";
+import { serveWebSocket } from "@qtalk/qtalk/websocket";
 import config from "../deno.json" with { type: "json" };
 import type { Command } from "../talk/cli/command.ts";
-import { EXIT } from "../talk/cli/exit.ts";
+import { EXIT } from "../talk/cli/exit_code.ts";
 import { exportedInterfaces } from "./support/api_docs.ts";
 import {
   anchors,
@@ -193,6 +194,7 @@ const USES: Record<string, Use> = {
       await peer.close();
     }
   },
+  ServeWebSocketOptions: (options) => serveWebSocket(options).listener.close(),
   CodecOptions(options) {
     json(options);
   },
@@ -307,6 +309,10 @@ Deno.test("docs: the command line has every exit code", () => {
     rows.map((row) => Number(row["exit code"])),
     Object.values(EXIT),
   );
+  const comment = read("talk/cli/main.ts").replaceAll(/^ \* ?/gm, "");
+  for (const [i, { meaning }] of table(comment).entries()) {
+    assert(rows[i]!["meaning"]!.startsWith(meaning!), `exit code ${i}`);
+  }
 });
 
 const CODECS: Record<string, Codec> = {
