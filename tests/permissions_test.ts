@@ -10,7 +10,7 @@ import { code, read, section, table } from "./support/docs.ts";
 const ROWS = table(
   section(read("docs/transports.md"), "Addresses and permissions"),
 );
-const PROBE = new URL("support/address_probe.ts", import.meta.url).pathname;
+const PROBE = new URL("support/address_probe.ts", import.meta.url).href;
 
 /** The flags in a cell. */
 function flagsIn(cell: string): string[] {
