@@ -95,13 +95,12 @@ class QueueSession implements RawSession {
   open({ signal }: WaitOptions = {}): Promise<Channel> {
     if (signal?.aborted) return Promise.reject(signal.reason);
     const { promise, resolve, reject } = Promise.withResolvers<Channel>();
-    let channel: QueueChannel | undefined;
+    const channel = this.#open(resolve, reject);
     const onAbort = () => {
       if (channel?.opening === undefined) return;
       channel.opening = undefined;
       reject(signal!.reason);
     };
-    channel = this.#open(resolve, reject);
     signal?.addEventListener("abort", onAbort, { once: true });
     return promise.finally(() => signal?.removeEventListener("abort", onAbort));
   }
@@ -212,7 +211,7 @@ interface Waiting {
 
 class QueueChannel implements RawChannel {
   readonly id: number;
-  opening: PromiseLikeCallbacks | undefined;
+  opening: Opening | undefined;
   eofReceived = false;
   failure: unknown;
   #far: QueueChannel | undefined;
@@ -521,7 +520,7 @@ class QueueChannel implements RawChannel {
 }
 
 /** The callbacks of `openRaw()`. */
-interface PromiseLikeCallbacks {
+interface Opening {
   resolve: (channel: RawChannel) => void;
   reject: (reason: unknown) => void;
 }
