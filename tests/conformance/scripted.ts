@@ -8,7 +8,7 @@ import type { Frame } from "../../mux/wire/frame.ts";
 import type { SessionOptions } from "../../mux/options.ts";
 import type { Session } from "../../mux/types.ts";
 import type { Channel } from "../../mux/types.ts";
-import { test } from "../support/harness.ts";
+import { register } from "../support/harness.ts";
 import type { RawPeer } from "../support/raw_peer.ts";
 import { confirm, GO_WINDOW, open } from "../support/wire.ts";
 import { within } from "../support/within.ts";
@@ -105,7 +105,7 @@ export function scripted(
   body: (script: Script) => Promise<void>,
   options: SessionOptions = {},
 ): void {
-  test(behaviour, async (t) => {
+  register(behaviour, {}, async (t) => {
     const { session, raw } = t.script(options);
     await within(body(new Script(session, raw)), behaviour);
   });
