@@ -19,7 +19,7 @@ export function testCodec(
   make: (options?: CodecOptions) => Codec,
 ): void {
   const test = (behaviour: string, check: () => void | Promise<void>) =>
-    Deno.test(`${name} codec ${behaviour}`, check);
+    Deno.test(`${name} codec: ${behaviour}`, check);
 
   const roundTrip = (value: unknown) => {
     const codec = make();
