@@ -4,7 +4,6 @@ import {
   type Handler,
   handlerFrom,
   memoryPair,
-  type Peer,
   Router,
   withStream,
 } from "@qtalk/qtalk";

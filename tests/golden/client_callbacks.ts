@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { callback, handlerFrom } from "@qtalk/qtalk";
+import { callback } from "@qtalk/qtalk";
 import {
   call,
   close,

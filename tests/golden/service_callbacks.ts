@@ -4,11 +4,11 @@
  *
  * @module
  */
-import {
-  type Callback,
-  type Handler,
-  type HandlerFunction,
-  type Peer,
+import type {
+  Callback,
+  Handler,
+  HandlerFunction,
+  Peer,
 } from "@qtalk/qtalk";
 import { exactly } from "../interop/function_service.ts";
 import { handlersOf } from "./service_calls.ts";

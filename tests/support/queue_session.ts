@@ -7,9 +7,13 @@
  */
 import { ChannelStreams } from "../../mux/channel/channel_streams.ts";
 import { MuxError } from "../../mux/errors.ts";
-import { resolveOptions, type SessionOptions } from "../../mux/options.ts";
+import {
+  type ResolvedSessionOptions,
+  resolveOptions,
+  type SessionOptions,
+} from "../../mux/options.ts";
 import type { RawChannel, RawSession } from "../../mux/raw.ts";
-import { Incoming } from "../../mux/table/incoming.ts";
+import { AcceptQueue } from "../../mux/table/accept_queue.ts";
 import type { Channel, SessionUsage, WaitOptions } from "../../mux/types.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -54,8 +58,8 @@ class Line {
 class QueueSession implements RawSession {
   peer!: QueueSession;
   readonly line: Line;
-  readonly options: Required<SessionOptions>;
-  readonly #incoming: Incoming<QueueChannel, QueueChannel>;
+  readonly options: ResolvedSessionOptions;
+  readonly #incoming: AcceptQueue<QueueChannel, QueueChannel>;
   readonly #channels = new Set<QueueChannel>();
   readonly #closed = Promise.withResolvers<void>();
   #slots = 0;
@@ -67,7 +71,7 @@ class QueueSession implements RawSession {
   constructor(line: Line, options: SessionOptions) {
     this.line = line;
     this.options = resolveOptions(options);
-    this.#incoming = new Incoming(
+    this.#incoming = new AcceptQueue(
       this.options.backlog,
       (theirs) => this.#admit(theirs),
     );
@@ -84,7 +88,7 @@ class QueueSession implements RawSession {
   get usage(): SessionUsage {
     return {
       channels: this.#channels.size,
-      slots: this.#slots + this.#incoming.waiting,
+      slots: this.#slots + this.#incoming.length,
     };
   }
 
@@ -182,7 +186,7 @@ class QueueSession implements RawSession {
   }
 
   #offer(theirs: QueueChannel): void {
-    if (!this.ended && this.#hasSlot() && this.#incoming.offer(theirs)) return;
+    if (!this.ended && this.#hasSlot() && this.#incoming.push(theirs)) return;
     this.line.send(() => theirs.onRefused());
   }
 
@@ -295,6 +299,10 @@ class QueueChannel implements RawChannel {
     this.#onReadable = callback;
   }
 
+  cancelWhenReadable(callback: () => void): void {
+    if (this.#onReadable === callback) this.#onReadable = undefined;
+  }
+
   whenClosed(callback: () => void): void {
     if (this.peerClosed) callback();
     else this.#onClosed.push(callback);
@@ -305,8 +313,18 @@ class QueueChannel implements RawChannel {
     const sent = this.trySend(bytes);
     if (sent === bytes.length) return undefined;
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ bytes: bytes.subarray(sent), resolve, reject });
+      const rest = sent === 0 ? bytes : bytes.subarray(sent);
+      this.#waiting.push({ bytes: rest, resolve, reject });
     });
+  }
+
+  withdraw(bytes: Uint8Array, reason: unknown): boolean {
+    const at = this.#waiting.findIndex((waiting) => waiting.bytes === bytes);
+    if (at < 0) return false;
+    const [withdrawn] = this.#waiting.splice(at, 1);
+    withdrawn!.reject(reason);
+    this.#flush();
+    return true;
   }
 
   trySend(bytes: Uint8Array): number {
