@@ -13,12 +13,12 @@ import {
 } from "./channel_state.ts";
 import { ChannelStreams } from "./channel_streams.ts";
 import { MuxError } from "../errors.ts";
+import type { FrameQueue } from "../wire/frame_queue.ts";
 import {
   type CreditSource,
   type DataSource,
-  type FrameQueue,
   SEND_QUANTUM,
-} from "../wire/frame_queue.ts";
+} from "../wire/frame_source.ts";
 import { ReceiveBuffer } from "./receive_buffer.ts";
 import type { RawChannel } from "../raw.ts";
 import { ReceiveWindow, type WindowPolicy } from "../flow/receive_window.ts";
