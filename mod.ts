@@ -1,12 +1,12 @@
 /**
- * qtalk: the way programs talk to each other. RPC where every call is its own
- * flow-controlled channel, over TCP, Unix sockets, stdio, or any pair of byte
- * streams; byte-compatible with qtalk-go.
+ * Bidirectional RPC over anything that carries bytes: TCP, Unix sockets,
+ * WebSocket, stdio, workers, or a pair of byte streams. Every call is a
+ * flow-controlled channel of its own, byte-compatible with qtalk-go.
  *
- * {@linkcode dial} and {@linkcode listen} give {@linkcode Peer}s; either end of
- * a conversation calls the other. {@linkcode handlerFrom} makes handlers of
- * plain functions and objects. A call can answer once, stream values, call its
- * caller back, or become a stream of bytes.
+ * {@linkcode dial} and {@linkcode listen} make {@linkcode Peer}s; either end of
+ * a session calls the other one. {@linkcode handlerFrom} makes a handler from a
+ * function or an object. A call can return a value, stream values in both
+ * directions, call its caller back, or become a byte stream.
  *
  * @example A server and a client
  * ```ts

@@ -1,57 +1,77 @@
+import { checkOption } from "../check_option.ts";
+
 /**
- * Turns values into bytes and back. Both ends of a session use the same codec;
- * nothing on the wire names it.
+ * Converts values to bytes and back. Both ends of a session must use the same
+ * codec; the wire does not name it.
  *
- * A codec treats `null` and `undefined` alike, keeps its limits itself, and
- * holds on to nothing: it may be shared by any number of sessions.
+ * A codec treats `null` and `undefined` alike, enforces its own limits and
+ * keeps no state, so any number of sessions may share it.
  */
 export interface Codec {
-  /** What it is called in messages, such as `"JSON"`. */
+  /** Its name in error messages, such as `"JSON"`. */
   readonly name: string;
   /**
-   * Encodes one value into bytes that are the caller's. Functions have to be
-   * refused as `unsupported-type`: RPC then sends them as callbacks.
+   * Encodes a value. The caller owns the returned bytes. A codec must refuse
+   * functions with `unsupported-type`: RPC then sends them as callbacks.
    *
    * @throws {CodecError} `unsupported-type` or `too-deep`
    */
   encode(value: unknown): Uint8Array;
   /**
-   * Encodes one value straight to where it is sent from. Optional: it spares
-   * the bytes of small values an allocation and a copy. Errors are those of
+   * Encodes a value directly into the send buffer. Optional: it saves small
+   * values an allocation and a copy. Throws the same errors as
    * {@linkcode encode}.
    */
   encodeInto?(value: unknown, sink: ByteSink): void;
   /**
-   * Decodes one value. `bytes` are valid during the call only: what it returns
+   * Decodes a value. `bytes` are only valid during the call: the returned value
    * must not refer to them.
    *
    * @throws {CodecError} `malformed`, `truncated` or `too-deep`
    */
   decode(bytes: Uint8Array): unknown;
   /**
-   * Whether that may be the first byte of an object. Optional: it lets a
-   * responder that speaks several codecs find the one that a call is in. One
-   * without it is taken for a call's if none in front of it was.
+   * Whether an object can begin with this byte. Optional: a peer with several
+   * codecs uses it to recognize the codec of a call by the first byte of the
+   * call's header. A codec without this method is used for every call that no
+   * codec before it in the list recognizes.
    */
   beginsMap?(firstByte: number): boolean;
 }
 
-/** Where {@linkcode Codec.encodeInto} puts bytes. */
+/** The buffer that {@linkcode Codec.encodeInto} writes to. */
 export interface ByteSink {
-  /** Room for that many bytes, valid until the next call. */
+  /** Returns room for `bytes` bytes, valid until the next call. */
   reserve(bytes: number): Uint8Array<ArrayBuffer>;
-  /** Says how many bytes of the room were filled, from its beginning. */
+  /** Keeps the first `bytes` bytes of the room. */
   commit(bytes: number): void;
 }
 
-/** Limits that every codec has. */
+/** The options of every codec. */
 export interface CodecOptions {
-  /** How deep arrays and objects may be nested, either way. Default: 512. */
-  maxDepth?: number;
+  /**
+   * How deep arrays and objects may be nested, in levels, when encoding and
+   * decoding. An integer from 1 to 1,000. Default: 512.
+   */
+  maxDepth?: number | undefined;
 }
 
 /**
- * Default of {@linkcode CodecOptions.maxDepth}: deeper than any data that
- * people write, and far from what a stack can take.
+ * The default of {@linkcode CodecOptions.maxDepth}: deeper than hand-written
+ * data, and far from what overflows the stack.
  */
 export const DEFAULT_MAX_DEPTH = 512;
+/** Encoding overflows the default stack at about 2,000 levels. */
+const DEEPEST_MAX_DEPTH = 1_000;
+
+/**
+ * Returns the `maxDepth` of the options, or its default.
+ *
+ * @throws {RangeError} if it is out of range
+ */
+export function maxDepthOf(
+  { maxDepth = DEFAULT_MAX_DEPTH }: CodecOptions,
+): number {
+  checkOption("maxDepth", maxDepth, { min: 1, max: DEEPEST_MAX_DEPTH });
+  return maxDepth;
+}

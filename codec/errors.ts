@@ -3,11 +3,11 @@
  *
  * | code | meaning |
  * | --- | --- |
- * | `unsupported-type` | the codec has no form for a value of that type |
- * | `malformed` | the bytes are no value of the codec |
- * | `truncated` | the bytes end inside a value |
- * | `too-large` | the value is longer than the limit |
- * | `too-deep` | the value is nested deeper than the limit, or in itself |
+ * | `unsupported-type` | the codec cannot encode a value of this type |
+ * | `malformed` | the bytes are not a value of the codec |
+ * | `truncated` | the bytes end within a value |
+ * | `too-large` | the value exceeds a limit in bytes |
+ * | `too-deep` | the value is nested deeper than the limit, or contains itself |
  */
 export type CodecErrorCode =
   | "unsupported-type"
@@ -16,18 +16,18 @@ export type CodecErrorCode =
   | "too-large"
   | "too-deep";
 
-/** The one error class of the codec layer. */
+/** The error of encoding and decoding; branch on `code`. */
 export class CodecError extends Error {
   /** Always `"CodecError"`. */
   override readonly name = "CodecError";
-  /** What kind of failure this is, for programs. */
+  /** The kind of failure. */
   readonly code: CodecErrorCode;
 
   /**
-   * Makes an error of the codec layer.
+   * Makes an error of encoding or decoding.
    *
-   * @param code what kind of failure this is
-   * @param message what was attempted, and the state after a colon
+   * @param code the kind of failure
+   * @param message what was attempted and, after a colon, why it failed
    * @param options the underlying `cause`, if there is one
    */
   constructor(code: CodecErrorCode, message: string, options?: ErrorOptions) {

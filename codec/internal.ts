@@ -1,6 +1,6 @@
 /**
- * What the RPC layer uses of this layer and programs do not need: no entry point
- * exports it.
+ * What the layers above use of this layer, beyond its public face: no entry
+ * point exports it.
  *
  * @module
  */
@@ -8,11 +8,10 @@ export { type Codec, DEFAULT_MAX_DEPTH } from "./codec.ts";
 export { CodecError } from "./errors.ts";
 export { json } from "./json.ts";
 export { isPlainObject, Normalizer } from "./normalizer.ts";
+export { PREFIX_SIZE } from "./value/prefix.ts";
 export {
-  DEFAULT_MAX_VALUE_SIZE,
   DEFAULT_VALUE_BUDGET_SIZE,
-  PREFIX_SIZE,
   ValueBudget,
-  ValueReader,
-  ValueWriter,
-} from "./value/value_stream.ts";
+} from "./value/value_budget.ts";
+export { DEFAULT_MAX_VALUE_SIZE, ValueReader } from "./value/value_reader.ts";
+export { ValueWriter } from "./value/value_writer.ts";

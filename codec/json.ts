@@ -1,26 +1,24 @@
-/**
- * The JSON codec: the default, and the reference's.
- *
- * @module
- */
-import { type Codec, type CodecOptions, DEFAULT_MAX_DEPTH } from "./codec.ts";
+import { type Codec, type CodecOptions, maxDepthOf } from "./codec.ts";
 import { CodecError } from "./errors.ts";
 import { Normalizer } from "./normalizer.ts";
 
 /**
  * Makes the JSON codec (RFC 8259), the default of qtalk-go and of this package.
  *
- * | value | on the wire | arrives as |
+ * | value | on the wire | decoded as |
  * | --- | --- | --- |
- * | `undefined` | `null`; in an object, the key is left out | `null`, absent |
- * | `Uint8Array` | base64 string, as Go's `[]byte` | string |
- * | `bigint` | its digits | `number` if safe, else `bigint` |
+ * | `undefined` | `null`; a member of an object is left out | `null`, absent |
+ * | `Uint8Array` | base64 string, like Go's `[]byte` | string |
+ * | `bigint` | its digits | `number` if it is a safe integer, else `bigint` |
  * | integer beyond ±(2^53 − 1) | its digits | `bigint` |
- * | integer of more than 4,096 digits, either way | – | `CodecError` |
- * | `Date`, or what has `toJSON()` | what that returns | that |
+ * | integer of more than 4,096 characters, encoding or decoding | – | `CodecError` |
+ * | `Date`, or another object with `toJSON()` | the result of `toJSON()` | that result |
  * | `NaN`, `±Infinity` | – | `CodecError`, `unsupported-type` |
  * | function, symbol, `Map`, `Set`, `Error`, stream, `Response`, … | – | `CodecError`, `unsupported-type` |
- * | nested deeper than `maxDepth`, or in itself | – | `CodecError`, `too-deep` |
+ * | nested deeper than `maxDepth`, or containing itself | – | `CodecError`, `too-deep` |
+ *
+ * JavaScript has one type of numbers, so an integral number is written without a
+ * fraction, whatever it was read from: `100.0` goes on as `100`, and `-0` as `0`.
  *
  * @example
  * ```ts
@@ -33,14 +31,15 @@ import { Normalizer } from "./normalizer.ts";
  * assertEquals(codec.decode(bytes), { id: 2n ** 60n });
  * ```
  *
- * @param options limits
+ * @param options the nesting limit
+ * @throws {RangeError} if `maxDepth` is out of range
  */
 export function json(options: CodecOptions = {}): Codec {
-  const { maxDepth = DEFAULT_MAX_DEPTH } = options;
+  const maxDepth = maxDepthOf(options);
   const normalizer = new JsonNormalizer();
   const encoder = new TextEncoder();
-  // Not fatal: as in Go, bytes that are no UTF-8 become U+FFFD. Deno's fatal
-  // decoder takes twice the time.
+  // Not fatal: as in Go, invalid UTF-8 becomes U+FFFD. Deno's fatal decoder
+  // takes twice the time.
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
   function stringify(value: unknown): string {
@@ -54,7 +53,7 @@ export function json(options: CodecOptions = {}): Codec {
     encodeInto(value, sink) {
       const text = stringify(value);
       if (text.length <= SMALL_TEXT) {
-        // A UTF-16 unit takes three bytes at the most.
+        // A UTF-16 code unit takes at most three bytes.
         const room = sink.reserve(text.length * 3);
         const written = text.length <= TINY_TEXT ? putAscii(text, room) : -1;
         sink.commit(
@@ -87,21 +86,21 @@ export function json(options: CodecOptions = {}): Codec {
   };
 }
 
-/** Characters up to which it pays to reserve room for the worst case. */
+/** Characters up to which reserving room for the worst case is worthwhile. */
 const SMALL_TEXT = 4 * 1024;
-/** Characters, or bytes, up to which a loop is faster than the runtime's coders. */
+/** Characters or bytes up to which a loop is faster than the runtime's coders. */
 const TINY_TEXT = 12;
-/** As many digits in a row may be an integer that a double cannot hold. */
+/** An integer of this many digits may be too large for a double. */
 const LONG_DIGITS = 16;
 const LONG_NUMBER = new RegExp(`\\d{${LONG_DIGITS}}`);
 const INTEGER = /^-?\d+$/;
 /**
- * Characters of an integer that is read or written as `bigint`: making one
- * takes a time that grows faster than its length, seconds for 16 MiB of digits.
+ * The largest length of an integer in characters. Converting a `bigint` takes
+ * more than linear time: seconds for 16 MiB of digits.
  */
 const MAX_INTEGER_LENGTH = 4_096;
 
-/** JSON.rawJSON(), which TypeScript's library does not know yet. */
+/** JSON.rawJSON(), which is missing from TypeScript's library. */
 const rawJSON = (JSON as { rawJSON?: (text: string) => unknown }).rawJSON;
 
 class JsonNormalizer extends Normalizer {
@@ -110,8 +109,8 @@ class JsonNormalizer extends Normalizer {
   }
 
   protected override number(value: number): number {
-    // Beyond 2^53 an integral double may print with an exponent; that is still
-    // the same number.
+    // An integral double beyond 2^53 may be written with an exponent; that is
+    // still the same number.
     if (!Number.isFinite(value)) throw this.unsupported(String(value));
     return value;
   }
@@ -124,7 +123,7 @@ class JsonNormalizer extends Normalizer {
       throw this.unsupported(`a bigint of ${digits.length} digits`);
     }
     if (rawJSON === undefined) {
-      throw this.unsupported("a bigint beyond 2^53, by this runtime,");
+      throw this.unsupported("a bigint beyond 2^53, in this runtime,");
     }
     return rawJSON(digits);
   }
@@ -144,7 +143,7 @@ function toBase64(bytes: Uint8Array): string {
   return btoa(binary);
 }
 
-/** Writes a text of ASCII; the bytes written, or -1 if it is none. */
+/** Writes ASCII text; returns the bytes written, or -1 if it is not ASCII. */
 function putAscii(text: string, room: Uint8Array): number {
   for (let i = 0; i < text.length; i++) {
     const unit = text.charCodeAt(i);
@@ -154,7 +153,7 @@ function putAscii(text: string, room: Uint8Array): number {
   return text.length;
 }
 
-/** The text of a few bytes of ASCII; undefined for any others. */
+/** Decodes a few bytes of ASCII; undefined for anything else. */
 function tinyAscii(bytes: Uint8Array): string | undefined {
   if (bytes.length > TINY_TEXT) return undefined;
   let text = "";
@@ -193,8 +192,8 @@ const OPEN_BRACE = 0x7b, CLOSE_BRACE = 0x7d;
 const DIGIT_0 = 0x30, DIGIT_9 = 0x39;
 
 /**
- * Looks at a text before anything is built from it: counts brackets outside
- * strings, and returns whether a number may be a long integer.
+ * Checks the nesting depth before the text is parsed: counts the brackets
+ * outside strings. Returns whether the text may contain a long integer.
  */
 function scan(bytes: Uint8Array, maxDepth: number): boolean {
   let depth = 0;
@@ -229,10 +228,10 @@ function scan(bytes: Uint8Array, maxDepth: number): boolean {
   return long;
 }
 
-/** Bytes of a string up to which a loop is faster than a built-in search. */
+/** Bytes of a string up to which a loop is faster than `indexOf()`. */
 const SHORT_STRING = 32;
 
-/** Where the quote is that ends the string; the end of the bytes if none does. */
+/** The offset of the quote that ends a string; the end of the bytes if none does. */
 function endOfString(bytes: Uint8Array, start: number): number {
   let at = start;
   for (;;) {
@@ -246,7 +245,7 @@ function endOfString(bytes: Uint8Array, start: number): number {
     if (quote < 0) return bytes.length;
     let before = quote;
     while (before > at && bytes[before - 1] === BACKSLASH) before--;
-    // Behind an odd number of them it is a part of the string.
+    // After an odd number of backslashes, the quote is part of the string.
     if ((quote - before) % 2 === 0) return quote;
     at = quote + 1;
   }

@@ -17,7 +17,7 @@ function codeOf(fn: () => unknown): string {
   return assertThrows(fn, CodecError).code;
 }
 
-Deno.test("JSON writes each type as its table says", () => {
+Deno.test("json(): each type is encoded as documented", () => {
   const forms: [unknown, string][] = [
     [undefined, "null"],
     [{ a: undefined, b: [undefined] }, '{"b":[null]}'],
@@ -37,18 +37,31 @@ Deno.test("JSON writes each type as its table says", () => {
   for (const [value, text] of forms) assertEquals(encoded(value), text);
 });
 
-Deno.test("JSON writes bytes of Node's Buffer as base64, whatever its toJSON()", async () => {
+Deno.test("json(): an integral number is encoded as an integer, whatever it was decoded from", () => {
+  const forms = [
+    ["100.0", "100"],
+    ["1e2", "100"],
+    ["-0", "0"],
+    ["-0.0", "0"],
+    ["1e21", "1e+21"],
+  ] as const;
+  for (const [read, written] of forms) {
+    assertEquals(encoded(decoded(read)), written, read);
+  }
+});
+
+Deno.test("json(): a Buffer is encoded as base64 in spite of its toJSON()", async () => {
   const { Buffer } = await import("node:buffer");
   assertEquals(encoded({ b: Buffer.from([0, 255, 128]) }), '{"b":"AP+A"}');
 });
 
-Deno.test("JSON writes large byte arrays whole", () => {
+Deno.test("json(): a large byte array is encoded completely", () => {
   const bytes = new Uint8Array(100_001).map((_, i) => i);
   const back = atob(JSON.parse(encoded(bytes)));
   assertEquals(Uint8Array.from(back, (c) => c.charCodeAt(0)), bytes);
 });
 
-Deno.test("JSON refuses NaN and infinities, by name", () => {
+Deno.test("json(): NaN and infinities are refused by name", () => {
   for (const number of [NaN, Infinity, -Infinity]) {
     const error = assertThrows(
       () => codec.encode({ a: [number] }),
@@ -59,7 +72,7 @@ Deno.test("JSON refuses NaN and infinities, by name", () => {
   }
 });
 
-Deno.test("JSON reads integers beyond 2^53 as bigint, and other numbers as numbers", () => {
+Deno.test("json(): only integers beyond 2^53 are decoded as bigint", () => {
   assertEquals(decoded("9007199254740991"), 9007199254740991);
   assertEquals(decoded("9007199254740993"), 9007199254740993n);
   assertEquals(decoded("[-9223372036854775808]"), [-(2n ** 63n)]);
@@ -69,7 +82,7 @@ Deno.test("JSON reads integers beyond 2^53 as bigint, and other numbers as numbe
   assertEquals(decoded('"9007199254740993"'), "9007199254740993");
 });
 
-Deno.test("JSON reads and writes integers of bounded length only", () => {
+Deno.test("json(): an integer of more than 4,096 characters is refused", () => {
   const digits = "9".repeat(4_096);
   assertEquals(decoded(digits), BigInt(digits));
   assertEquals(encoded(BigInt(digits)), digits);
@@ -77,15 +90,15 @@ Deno.test("JSON reads and writes integers of bounded length only", () => {
   assertEquals(codeOf(() => encoded(10n ** 4_096n)), "unsupported-type");
 });
 
-Deno.test("JSON accepts space around a value, as the reference's newline is", () => {
+Deno.test("json(): whitespace around a value is accepted", () => {
   assertEquals(decoded(' {"a" : 1}\n'), { a: 1 });
 });
 
-Deno.test("JSON takes bytes that are no UTF-8 for U+FFFD, as the reference does", () => {
+Deno.test("json(): invalid UTF-8 is decoded as U+FFFD, as in qtalk-go", () => {
   assertEquals(codec.decode(new Uint8Array([0x22, 0xff, 0x22])), "\ufffd");
 });
 
-Deno.test("JSON counts brackets outside strings only", () => {
+Deno.test("json(): brackets within strings do not count as nesting", () => {
   const shallow = json({ maxDepth: 2 });
   const bytes = (text: string) => new TextEncoder().encode(text);
   assertEquals(shallow.decode(bytes('[["[[[\\"[[[",1]]')), [['[[["[[[', 1]]);
@@ -94,12 +107,12 @@ Deno.test("JSON counts brackets outside strings only", () => {
   assertEquals(codeOf(() => shallow.decode(bytes('"\\'))), "malformed");
 });
 
-Deno.test("JSON refuses a million brackets without using up the stack", () => {
+Deno.test("json(): a million brackets are refused without a stack overflow", () => {
   const bytes = new TextEncoder().encode("[".repeat(1_000_000));
   assertEquals(codeOf(() => codec.decode(bytes)), "too-deep");
 });
 
-Deno.test("JSON keeps a key that is called __proto__ as a key", () => {
+Deno.test("json(): a key named __proto__ stays a key", () => {
   const value = decoded('{"__proto__":{"admin":true},"a":1}') as object;
   assertEquals(Object.keys(value), ["__proto__", "a"]);
   assertEquals(Object.getPrototypeOf(value), Object.prototype);
@@ -114,7 +127,7 @@ Deno.test("JSON keeps a key that is called __proto__ as a key", () => {
   assertEquals(encoded(copied), '{"__proto__":1}');
 });
 
-Deno.test("JSON lets an error of a value's own toJSON() through as it is", () => {
+Deno.test("json(): an error of a value's toJSON() is thrown unchanged", () => {
   const mine = new RangeError("mine");
   const value = {
     toJSON() {
@@ -131,7 +144,7 @@ function trickyString(random: Random): string {
   return Array.from({ length }, () => random.pick(parts)).join("");
 }
 
-Deno.test("JSON sees the end of every string: brackets and digits in it count for nothing", async () => {
+Deno.test("json(): brackets and digits within a string of any length are ignored", async () => {
   await forSeeds(300, (random) => {
     const strings = Array.from({ length: 3 }, () => trickyString(random));
     // Long enough to be looked at before it is parsed.

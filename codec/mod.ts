@@ -1,7 +1,7 @@
 /**
- * Values to bytes and back: the {@linkcode Codec} interface, and JSON. The
- * codecs that need a library have modules of their own, such as
- * `@qtalk/qtalk/codec/msgpack`.
+ * Converts values to bytes and back: the {@linkcode Codec} interface, and the
+ * JSON codec. The codecs that need a library have modules of their own:
+ * `@qtalk/qtalk/codec/cbor` and `@qtalk/qtalk/codec/msgpack`.
  *
  * @example
  * ```ts
@@ -22,4 +22,3 @@ export {
 } from "./codec.ts";
 export { CodecError, type CodecErrorCode } from "./errors.ts";
 export { json } from "./json.ts";
-export { DEFAULT_MAX_VALUE_SIZE } from "./value/value_stream.ts";

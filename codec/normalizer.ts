@@ -1,42 +1,44 @@
 import { CodecError } from "./errors.ts";
 
 /**
- * Turns values into what a codec's library writes as the codec promises, and
- * refuses what has no form in it. What needs no change is not copied.
+ * Converts values to values that a codec's library encodes as the codec
+ * promises, and refuses those that it cannot encode. Values that need no
+ * conversion are not copied.
  *
- * The rules that all codecs share are here: `undefined` is `null`, and a member
- * that is `undefined` is left out; what has `toJSON()` is what that returns;
- * objects are their own enumerable members, whatever their class, but objects
- * of built-in classes (`Map`, `Error`, streams, …), functions and symbols are
- * refused rather than sent as `{}`.
+ * These rules are the same for all codecs: `undefined` becomes `null`, and a
+ * member of an object that is `undefined` is left out; an object with
+ * `toJSON()` becomes the result of it; an object of any class of the program
+ * becomes a plain object of its own enumerable members; functions, symbols and
+ * objects of built-in classes (`Map`, `Error`, streams, …) are refused, as they
+ * would become `{}`.
  */
 export abstract class Normalizer {
   readonly #codec: string;
 
-  /** Makes the rules of the codec of that name. */
+  /** Makes a normalizer for the codec of this name. */
   constructor(codec: string) {
     this.#codec = codec;
   }
 
-  /** The form of a number. */
+  /** Converts a number. */
   protected abstract number(value: number): unknown;
-  /** The form of a bigint. */
+  /** Converts a bigint. */
   protected abstract bigint(value: bigint): unknown;
-  /** The form of bytes. */
+  /** Converts bytes. */
   protected abstract bytes(value: Uint8Array): unknown;
 
-  /** The form of a string. */
+  /** Converts a string. */
   protected string(value: string): string {
     return value;
   }
 
-  /** The form of an object's key. */
+  /** Converts a key of an object. */
   protected key(key: string): string {
     return key;
   }
 
   /**
-   * The form of `value`, in which nothing is nested deeper than `depth`.
+   * Converts a value that is nested no deeper than `depth`.
    *
    * @throws {CodecError} `unsupported-type` or `too-deep`
    */
@@ -59,12 +61,12 @@ export abstract class Normalizer {
     }
   }
 
-  /** The form of a function or a symbol, of which codecs have none. */
+  /** Converts a function or a symbol; by default it is refused. */
   protected other(value: unknown): unknown {
     throw this.unsupported(`a ${typeof value}`);
   }
 
-  /** The error for a value without a form: `what` names its type. */
+  /** Makes the error for a value that cannot be encoded: `what` is its type. */
   protected unsupported(what: string): CodecError {
     return new CodecError(
       "unsupported-type",
@@ -73,12 +75,12 @@ export abstract class Normalizer {
   }
 
   #object(value: object, depth: number): unknown {
-    // Node's Buffer has a toJSON(), but is bytes all the same.
+    // First, as Node's Buffer has a toJSON().
     if (value instanceof Uint8Array) return this.bytes(value);
     const { toJSON } = value as { toJSON?: unknown };
     if (typeof toJSON !== "function") return this.#members(value, depth);
     const json: unknown = toJSON.call(value, "");
-    // Its own toJSON() is not asked again: it may be the same object.
+    // Without another toJSON(), as the result may be the same object.
     return typeof json === "object" && json !== null
       ? this.#members(json, depth)
       : this.normalize(json, depth);
@@ -88,7 +90,7 @@ export abstract class Normalizer {
     if (depth <= 0) {
       throw new CodecError(
         "too-deep",
-        `Cannot encode value as ${this.#codec}: it is nested too deep, or in itself`,
+        `Cannot encode value as ${this.#codec}: it is nested too deeply, or contains itself`,
       );
     }
     if (Array.isArray(value)) return this.#array(value, depth - 1);
@@ -149,7 +151,7 @@ export function isPlainObject(value: object): boolean {
   return prototype === Object.prototype || prototype === null;
 }
 
-/** Sets a property, even the one that assignment takes for the prototype. */
+/** Sets a property, even `__proto__`, whose assignment sets the prototype. */
 function define(
   target: Record<string, unknown>,
   key: string,

@@ -1,5 +1,5 @@
-// Calls in both directions: a server asks its client before it goes on, from
-// inside the handler of the client's own call.
+// Calls in both directions: while a server handles a call, it asks the caller
+// for a decision.
 //
 //   deno run --allow-net=127.0.0.1 examples/bidirectional.ts
 //
@@ -12,7 +12,7 @@
 
 import { dial, handlerFrom, listen, withCall } from "@qtalk/qtalk";
 
-// The server calls back whoever called it, over the same connection.
+// The server calls its caller back over the same connection.
 const server = {
   deploy: withCall(async (call, name: string) => {
     for (const step of ["build", "upload"]) {
@@ -23,7 +23,7 @@ const server = {
   }),
 };
 
-// The client answers calls as a server does.
+// The client answers calls in the same way as a server.
 const client = {
   progress(step: string) {
     console.log(`${step}: done`);

@@ -1,5 +1,6 @@
-// A call that becomes a stream of bytes, to any tool for web streams: gzip at
-// the other end of a connection. Neither end ever holds more than a window.
+// A call that becomes a byte stream, which works with everything that takes web
+// streams: here, gzip at the other end of a connection. Neither end ever holds
+// more than a window of bytes in memory.
 //
 //   deno run --allow-net=127.0.0.1 examples/byte_stream.ts
 //
@@ -9,10 +10,10 @@
 
 import { dial, listen } from "@qtalk/qtalk";
 
-// One end: what comes in goes out again, zipped.
+// The server returns the bytes that it gets, zipped.
 await using listener = await listen("tcp://127.0.0.1:0", {
   handler: async (call, respond) => {
-    await call.receive(); // The argument; behind it come the bytes.
+    await call.receive(); // The argument; the bytes follow it.
     const channel = await respond.continue();
     await channel.readable
       .pipeThrough(new CompressionStream("gzip"))
@@ -20,7 +21,7 @@ await using listener = await listen("tcp://127.0.0.1:0", {
   },
 });
 
-// The other end.
+// The client.
 await using peer = await dial(listener.addr);
 await using response = await peer.request("gzip");
 const { readable, writable } = response.channel!;
@@ -30,8 +31,8 @@ const unzipped = new Response(
   readable.pipeThrough(new DecompressionStream("gzip")),
 ).text();
 
-// The end of the blob ends this direction only. gzip sends its last block when
-// it has seen that end, so the other direction must go on.
+// The end of the blob ends only this direction. gzip sends its last block after
+// that, so the other direction has to stay open.
 await new Blob([text]).stream().pipeTo(writable);
 
 const same = await unzipped === text;

@@ -1,5 +1,5 @@
-// Functions among the arguments of a call. The other end calls them, over the
-// same connection: until it has answered, or for as long as both want.
+// Functions as arguments of a call. The other end can call them over the same
+// connection until the call is answered, or for as long as it retains them.
 //
 //   deno run --allow-net=127.0.0.1 examples/callbacks.ts
 //
@@ -24,7 +24,7 @@ const service = {
     return files.length;
   },
   subscribe(subscriber: Callback<Subscriber>) {
-    // Without this, it could be called only until the call is answered.
+    // A callback that is not retained ends with the call.
     subscribers.add(subscriber.retain());
   },
   async publish(text: string) {
@@ -49,7 +49,7 @@ const count = await api.copy(["a", "b"], (file) => {
 console.log(`${count} files`);
 
 {
-  // At the end of this block, it cannot be called any more.
+  // At the end of this block, the callback is released.
   using subscriber = callback((text: string) => console.log(`news: ${text}`));
   await api.subscribe(subscriber);
   await api.publish("one");

@@ -1,5 +1,5 @@
-// A server and a client on the sockets of Node, as web streams: for Node 22 and
-// Bun, which get the library by `npx jsr add @qtalk/qtalk`.
+// A server and a client over Node sockets, as web streams, for Node 22 and Bun.
+// Install the library with `npx jsr add @qtalk/qtalk`.
 //
 //   node node_streams.mjs
 //
@@ -12,9 +12,9 @@ import { Readable, Writable } from "node:stream";
 import { handlerFrom, Peer, qmux } from "@qtalk/qtalk";
 
 /**
- * A session over streams of Node: a socket twice, or `process.stdin` and
- * `process.stdout`. No socket with `allowHalfOpen`: Node 22 ends the readable
- * stream of such a one only when both directions have ended.
+ * Makes a session over Node streams: a socket for both, or `process.stdin` and
+ * `process.stdout`. The socket must not have `allowHalfOpen`: Node 22 ends the
+ * readable stream of such a socket only when both directions have ended.
  */
 function sessionOver(input, output) {
   return qmux({

@@ -1,5 +1,5 @@
-// How a selector finds its handler: an exact match, then the longest pattern
-// that ends in a dot, then whatever is left.
+// How a router matches selectors: an exact match first, then the longest
+// pattern that ends with a dot, then the empty pattern.
 //
 //   deno run examples/routing.ts
 //
@@ -11,12 +11,13 @@
 //   math.pow: remote: not found: /math/pow
 //   files/a/b: a file at /files/a/b
 //   files/index: the index
-//   anything: nobody answers /anything
+//   anything: no handler for /anything
 //   files/index: a file at /files/index
 
 import { handlerFrom, memoryPair, Router } from "@qtalk/qtalk";
 
-// A router is a handler: this one answers what stands behind "math.".
+// A router is a handler: this one answers the selectors that begin with
+// "math.".
 const math = new Router();
 math.handle("add", handlerFrom((a: number, b: number) => a + b));
 
@@ -30,7 +31,7 @@ const index = router.handle("files.index", (_call, respond) => {
   return respond.return("the index");
 });
 router.handle("", (call, respond) => {
-  return respond.return(`nobody answers ${call.selector}`);
+  return respond.return(`no handler for ${call.selector}`);
 });
 
 const [client] = memoryPair({}, { handler: router });
@@ -42,14 +43,14 @@ async function show(selector: string, args?: unknown) {
 }
 
 await show("hello");
-// Dots and slashes are one.
+// Dots and slashes are equivalent.
 await show("math.add", [1, 2]);
 await show("math/add", [1, 2]);
-// What a router does not find is not looked for elsewhere.
+// If a router finds no handler, no other router is tried.
 await show("math.pow", [2, 10]);
 await show("files/a/b");
 await show("files/index");
 await show("anything");
-// A handler can be removed while calls go on.
+// A handler can be removed at any time.
 index[Symbol.dispose]();
 await show("files/index");

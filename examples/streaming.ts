@@ -1,6 +1,5 @@
-// Streams of values: replies that a server sends as they come, arguments that a
-// client sends as they come, and both at once. Who reads slowly holds the other
-// end back; who stops reading stops it.
+// Streams of values: of replies, of arguments, and both at once. A slow reader
+// slows the sender down, and a reader that stops stops the sender.
 //
 //   deno run --allow-net=127.0.0.1 examples/streaming.ts
 //

@@ -3,14 +3,14 @@
  *
  * | code | meaning |
  * | --- | --- |
- * | `protocol-error` | the peer broke the rules of the wire; the session has ended |
- * | `connection-lost` | the byte stream under the session ended or failed |
+ * | `protocol-error` | the peer violated the protocol; the session has ended |
+ * | `connection-lost` | the byte stream of the session ended or failed |
  * | `session-closed` | this side closed the session |
  * | `channel-closed` | this direction of the channel is closed, by either side |
  * | `open-refused` | the peer answered OPEN with OPEN_FAILURE |
  * | `limit-exceeded` | a limit of this side was reached |
- * | `timeout` | the time given for it has passed |
- * | `invalid-state` | the call makes no sense now: a mistake of the program |
+ * | `timeout` | the operation took longer than its time limit |
+ * | `invalid-state` | the program called a method at the wrong time |
  */
 export type MuxErrorCode =
   | "protocol-error"
@@ -22,17 +22,17 @@ export type MuxErrorCode =
   | "timeout"
   | "invalid-state";
 
-/** The one error class of the mux layer. */
+/** The error class of the mux layer. */
 export class MuxError extends Error {
   /** Always `"MuxError"`. */
   override readonly name = "MuxError";
-  /** What kind of failure this is, for programs. */
+  /** The kind of failure. Programs should branch on it. */
   readonly code: MuxErrorCode;
 
   /**
    * Makes an error of the mux layer.
    *
-   * @param code what kind of failure this is
+   * @param code the kind of failure
    * @param message what was attempted, and the state after a colon
    * @param options the underlying `cause`, if there is one
    */
@@ -42,21 +42,31 @@ export class MuxError extends Error {
   }
 }
 
-/** The error for a violation of the wire's rules (mux/SPEC.md). */
-export function protocolError(message: string): MuxError {
-  return new MuxError(
-    "protocol-error",
-    `Cannot go on with session: ${message}`,
-  );
+/**
+ * An invariant of the library does not hold: a bug in this package, and not a
+ * mistake of the program or of the peer.
+ */
+export class InvariantError extends Error {
+  /** Always `"InvariantError"`. */
+  override readonly name = "InvariantError";
 }
 
-/** The error for what still waits when this side closes the session. */
+/**
+ * The error for a violation of the protocol (mux/SPEC.md, "Violations").
+ *
+ * @param message what the peer sent, as a clause
+ */
+export function protocolError(message: string): MuxError {
+  return new MuxError("protocol-error", `Cannot continue session: ${message}`);
+}
+
+/** The error of everything that still waits when this side closes the session. */
 export function sessionClosed(): MuxError {
   return new MuxError("session-closed", "Session is closed");
 }
 
 /**
- * The error for a session that ended without being closed by this side.
+ * The error of a session that ended although this side did not close it.
  *
  * @param how what happened, as a clause
  * @param cause the underlying error, if there is one

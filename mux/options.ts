@@ -1,69 +1,93 @@
 /**
- * Every limit of a session, with its default, its unit and its reason. Checked
- * once, when the session is made.
+ * The limits of a session, with their defaults, units, ranges and reasons. They
+ * are checked once, when the session starts.
  *
  * @module
  */
 import { checkOption } from "../check_option.ts";
+import { MAX_DELAY } from "../time_limit.ts";
 import { MAX_UINT32 } from "../uint32.ts";
 
-/** The smallest and the largest packet size that qmux allows, in bytes. */
+/** The smallest and the largest maximum packet size of qmux, in bytes. */
 export const PACKET_LIMITS = { min: 9, max: 2 ** 31 } as const;
 
-/** What a session may cost. All are optional; see {@linkcode DEFAULT_SESSION_OPTIONS}. */
+/** Limits of a session. A value out of range is a `RangeError`. */
 export interface SessionOptions {
   /**
-   * Channels open at once, both sides' together. An OPEN past it is refused
-   * with OPEN_FAILURE; an own `open()` past it rejects with `limit-exceeded`.
+   * Channels that may be open at once, opened by either side. Beyond that, the
+   * peer's OPEN is refused and `open()` rejects with `limit-exceeded`. Default:
+   * 2,048. Range: 1 to 2^30.
    */
-  maxChannels?: number;
-  /** Incoming channels that may wait for the application to accept them. */
-  backlog?: number;
-  /** Bytes that the peer may send on a new channel before we return credit. */
-  initialWindowSize?: number;
-  /** Bytes that one channel's window may grow to. */
-  maxWindowSize?: number;
+  maxChannels?: number | undefined;
   /**
-   * Bytes by which all windows of the session together may exceed
-   * `initialWindowSize`. What a session can be made to hold is therefore at most
-   * `maxChannels × initialWindowSize + windowBudgetSize`.
+   * Channels opened by the peer that may wait for the application to accept
+   * them. Beyond that, they are refused. Default: 128. Range: 0 to 2^30.
    */
-  windowBudgetSize?: number;
-  /** Bytes of payload that the peer may put into one DATA frame. */
-  maxPacketSize?: number;
+  backlog?: number | undefined;
   /**
-   * Bytes of answers (CONFIRM, FAILURE, CLOSE) that may wait for a peer that
-   * asks for them and does not read them. Past it the session ends with
-   * `limit-exceeded`.
+   * Bytes that the peer may send on a new channel before the application takes
+   * any. Default: 66,560 (65 KiB). Range: 1 to 2^32 - 1.
    */
-  maxQueuedReplySize?: number;
-  /** Milliseconds that `close()` waits for queued frames to leave. */
-  closeTimeout?: number;
+  initialWindowSize?: number | undefined;
+  /**
+   * Bytes that the window of one channel may grow to; at least
+   * `initialWindowSize`. Default: 16,777,216 (16 MiB). Range: 1 to 2^32 - 1.
+   */
+  maxWindowSize?: number | undefined;
+  /**
+   * Bytes by which all windows of the session together may exceed their initial
+   * sizes. A peer can thus make a session hold at most
+   * `maxChannels × initialWindowSize + windowBudgetSize` bytes. Default:
+   * 67,108,864 (64 MiB). Range: 0 to 2^53 - 1.
+   */
+  windowBudgetSize?: number | undefined;
+  /**
+   * Bytes of payload that the peer may put into one DATA frame. Default:
+   * 16,777,216 (16 MiB). Range: 9 to 2^31.
+   */
+  maxPacketSize?: number | undefined;
+  /**
+   * Bytes of replies (OPEN_CONFIRM, OPEN_FAILURE and CLOSE) that may be queued
+   * for a peer that causes them without reading them. Beyond that, the session
+   * ends with `limit-exceeded`. Default: 1,048,576 (1 MiB). Range: 1 to 2^53 - 1.
+   */
+  maxQueuedReplySize?: number | undefined;
+  /**
+   * Milliseconds that `close()` waits for queued frames to leave and for the peer
+   * to end its side of the connection. Default: 1,000. Range: 0 to 2^31 - 1.
+   */
+  closeTimeout?: number | undefined;
 }
 
+/** The options of a session, with every default filled in. */
+export type ResolvedSessionOptions = Readonly<
+  Record<keyof SessionOptions, number>
+>;
+
 /** The defaults of {@linkcode SessionOptions}. */
-export const DEFAULT_SESSION_OPTIONS: Readonly<Required<SessionOptions>> =
-  Object.freeze({
-    // A thousand calls in flight, each with its successor being opened.
-    maxChannels: 2_048,
-    // As many as a listening socket usually lets wait.
-    backlog: 128,
-    // A call with a value of 64 KiB, its length and the header in front of it
-    // needs no second round trip.
-    initialWindowSize: 65 * 1024,
-    // 16 MiB keep a link of 1.3 Gbit/s full over 100 ms.
-    maxWindowSize: 16 * 1024 * 1024,
-    // With the two above, a session holds 194 MiB at the very most.
-    windowBudgetSize: 64 * 1024 * 1024,
-    // As large as a window: DATA is taken as it comes, so its length costs no
-    // memory. JavaScript peers wait for credit behind each packet, and one of less
-    // than a quarter of a window would leave them waiting.
-    maxPacketSize: 16 * 1024 * 1024,
-    // Some 60,000 answers.
-    maxQueuedReplySize: 1024 * 1024,
-    // Long enough for a slow network, short enough for a person who waits.
-    closeTimeout: 1_000,
-  });
+export const DEFAULT_SESSION_OPTIONS: Readonly<
+  Record<keyof SessionOptions, number>
+> = Object.freeze({
+  // A thousand calls in flight, each with the channel of its successor.
+  maxChannels: 2_048,
+  // The usual backlog of a listening socket.
+  backlog: 128,
+  // A call with a value of 64 KiB, its length and its header fits, and needs no
+  // second round trip.
+  initialWindowSize: 65 * 1024,
+  // 16 MiB fill a link of 1.3 Gbit/s with a round trip of 100 ms.
+  maxWindowSize: 16 * 1024 * 1024,
+  // With the initial windows, a session holds at most 194 MiB.
+  windowBudgetSize: 64 * 1024 * 1024,
+  // As large as a window: DATA is processed as it arrives, so its length costs no
+  // memory. JavaScript peers wait for credit after each packet; a packet of less
+  // than a quarter of a window would make them wait forever.
+  maxPacketSize: 16 * 1024 * 1024,
+  // Some 60,000 replies.
+  maxQueuedReplySize: 1024 * 1024,
+  // Long enough for a slow network, short enough for a person who waits.
+  closeTimeout: 1_000,
+});
 
 const RANGES: Record<keyof SessionOptions, readonly [number, number]> = {
   maxChannels: [1, 2 ** 30],
@@ -73,17 +97,17 @@ const RANGES: Record<keyof SessionOptions, readonly [number, number]> = {
   windowBudgetSize: [0, Number.MAX_SAFE_INTEGER],
   maxPacketSize: [PACKET_LIMITS.min, PACKET_LIMITS.max],
   maxQueuedReplySize: [1, Number.MAX_SAFE_INTEGER],
-  closeTimeout: [0, 2 ** 31 - 1],
+  closeTimeout: [0, MAX_DELAY],
 };
 
 /**
- * Fills in the defaults.
+ * Checks the options and fills in the defaults.
  *
- * @throws {RangeError} if a number is not an integer within its range
+ * @throws {RangeError} if an option is not an integer within its range
  */
 export function resolveOptions(
   options: SessionOptions = {},
-): Required<SessionOptions> {
+): ResolvedSessionOptions {
   const resolved = { ...DEFAULT_SESSION_OPTIONS };
   for (const name of Object.keys(RANGES) as (keyof SessionOptions)[]) {
     const value = options[name];

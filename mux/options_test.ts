@@ -8,7 +8,7 @@ import {
 
 const NAMES = Object.keys(DEFAULT_SESSION_OPTIONS) as (keyof SessionOptions)[];
 
-Deno.test("options: without any, each limit has its default, and each default is finite", () => {
+Deno.test("resolveOptions: every option has a finite default", () => {
   assertEquals(resolveOptions(), { ...DEFAULT_SESSION_OPTIONS });
   for (const name of NAMES) {
     assert(Number.isSafeInteger(DEFAULT_SESSION_OPTIONS[name]), name);
@@ -16,18 +16,17 @@ Deno.test("options: without any, each limit has its default, and each default is
   }
 });
 
-Deno.test("options: undefined means the default, as if it were not there", () => {
+Deno.test("resolveOptions: undefined means the default", () => {
   for (const name of NAMES) {
     assertEquals(
-      // A caller without exactOptionalPropertyTypes can do this.
-      resolveOptions({ [name]: undefined } as SessionOptions),
+      resolveOptions({ [name]: undefined }),
       { ...DEFAULT_SESSION_OPTIONS },
       name,
     );
   }
 });
 
-Deno.test("options: what is given replaces its default and no other", () => {
+Deno.test("resolveOptions: a value replaces its own default only", () => {
   for (const name of NAMES) {
     const value = DEFAULT_SESSION_OPTIONS[name] - 1;
     assertEquals(resolveOptions({ [name]: value }), {
@@ -37,7 +36,7 @@ Deno.test("options: what is given replaces its default and no other", () => {
   }
 });
 
-Deno.test("options: what is no number in its range is refused, each by its name", () => {
+Deno.test("resolveOptions: a value out of range is a RangeError that names the option", () => {
   for (const name of NAMES) {
     for (const value of [-1, 0.5, NaN, Infinity, 2 ** 60, "64" as never]) {
       assertThrows(
@@ -49,7 +48,7 @@ Deno.test("options: what is no number in its range is refused, each by its name"
   }
 });
 
-Deno.test("options: a packet size that qmux does not allow is refused", () => {
+Deno.test("resolveOptions: maxPacketSize is limited to what qmux allows", () => {
   const { min, max } = PACKET_LIMITS;
   assertEquals([min, max], [9, 2 ** 31]);
   for (const maxPacketSize of [min, max]) {
@@ -63,7 +62,7 @@ Deno.test("options: a packet size that qmux does not allow is refused", () => {
   }
 });
 
-Deno.test("options: a window may be 2^32 - 1 and no more", () => {
+Deno.test("resolveOptions: a window may be at most 2^32 - 1", () => {
   const most = 2 ** 32 - 1;
   assertEquals(
     resolveOptions({ initialWindowSize: most }).initialWindowSize,
@@ -74,7 +73,7 @@ Deno.test("options: a window may be 2^32 - 1 and no more", () => {
   }
 });
 
-Deno.test("options: a window's maximum is no less than what it begins with", () => {
+Deno.test("resolveOptions: maxWindowSize is at least initialWindowSize", () => {
   assertEquals(
     resolveOptions({ initialWindowSize: 1_000, maxWindowSize: 10 })
       .maxWindowSize,
@@ -82,17 +81,17 @@ Deno.test("options: a window's maximum is no less than what it begins with", () 
   );
 });
 
-Deno.test("options: what a session can be made to hold at most follows from the defaults", () => {
+Deno.test("DEFAULT_SESSION_OPTIONS: bound the memory of a session to 194 MiB", () => {
   const { maxChannels, initialWindowSize, windowBudgetSize } =
     DEFAULT_SESSION_OPTIONS;
-  // The figure that options.ts and SPEC.md name.
+  // options.ts and SPEC.md have this figure.
   assertEquals(
     maxChannels * initialWindowSize + windowBudgetSize,
     194 * 1024 * 1024,
   );
 });
 
-Deno.test("options: the defaults cannot be changed for everybody", () => {
+Deno.test("DEFAULT_SESSION_OPTIONS: are frozen", () => {
   assertThrows(
     () => (DEFAULT_SESSION_OPTIONS as { backlog: number }).backlog = 1,
     TypeError,

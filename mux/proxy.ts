@@ -2,13 +2,13 @@ import { splice } from "./channel/pipe.ts";
 import type { Channel, Session } from "./types.ts";
 
 /**
- * Joins two sessions: every channel that one end opens is opened at the other
- * end too, and their bytes are passed on in both directions, unread. EOF passes
- * as EOF and CLOSE as CLOSE, behind the bytes before it; a reader that takes its
- * time holds the writer at the far end back.
+ * Joins two sessions: for every channel that is opened on one, it opens a channel
+ * on the other and pipes each into the other, without reading the bytes. EOF and
+ * CLOSE are forwarded too, after the bytes before them. Flow control is
+ * end-to-end: a slow reader slows down the writer at the far end.
  *
- * Both sessions belong to the proxy: nobody else may accept their channels.
- * When one ends, what arrived on it is still delivered, then the other is
+ * The proxy accepts the channels of both sessions, so nothing else may. When one
+ * session ends, what has arrived on it is still delivered, then the other is
  * closed.
  *
  * @example
@@ -33,37 +33,37 @@ import type { Channel, Session } from "./types.ts";
  * ```
  *
  * @param a one session
- * @param b the other
- * @returns resolves when both have ended
- * @throws {MuxError} why one of them failed; `invalid-state` if somebody else
- * accepts its channels
+ * @param b the other session
+ * @returns resolves when both sessions have ended
+ * @throws {MuxError} the error of a session that did not end cleanly;
+ * `invalid-state` if a session has a handler or is being iterated
  */
 export async function proxy(a: Session, b: Session): Promise<void> {
   const splices = new Set<Promise<void>>();
-  const joinTo = (other: Session) => (channel: Channel) => {
-    const splicing = relay(channel, other).finally(() =>
-      splices.delete(splicing)
+  const spliceInto = (other: Session) => (channel: Channel) => {
+    const done = openAndSplice(channel, other).finally(() =>
+      splices.delete(done)
     );
-    splices.add(splicing);
+    splices.add(done);
   };
-  a.accept(joinTo(b));
-  b.accept(joinTo(a));
+  a.accept(spliceInto(b));
+  b.accept(spliceInto(a));
   try {
     await Promise.race([a.closed, b.closed]);
   } catch {
-    // The outcome is taken below, when both have ended.
+    // The last line rejects with the error, when both sessions have ended.
   }
   while (splices.size > 0) await Promise.all(splices);
   await Promise.all([a.close(), b.close()]);
   await Promise.all([a.closed, b.closed]);
 }
 
-async function relay(channel: Channel, session: Session): Promise<void> {
+async function openAndSplice(channel: Channel, into: Session): Promise<void> {
   let other: Channel;
   try {
-    other = await session.open();
+    other = await into.open();
   } catch {
-    // It was confirmed already, so CLOSE is all that can be said.
+    // The channel is confirmed already, so it can only be closed.
     return await channel.close();
   }
   await splice(channel, other);

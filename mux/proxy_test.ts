@@ -45,7 +45,7 @@ function proxied(options?: SessionOptions) {
   };
 }
 
-/** Scripts at both ends, and a channel between them: number 0 everywhere. */
+/** Scripts at both ends, with a channel between them whose IDs are all 0. */
 async function scripted(window?: number) {
   const [outerA, innerA] = memoryTransports();
   const [innerB, outerB] = memoryTransports();
@@ -78,7 +78,7 @@ async function accept(session: Session): Promise<Channel> {
   return value!;
 }
 
-Deno.test("proxy: channels of both ends come out at the other, bytes both ways", async () => {
+Deno.test("proxy: joins channels that either end opens, in both directions", async () => {
   await using it = proxied();
   for (const [from, to] of [[it.a, it.b], [it.b, it.a]] as const) {
     const accepted = accept(to);
@@ -97,7 +97,7 @@ Deno.test("proxy: channels of both ends come out at the other, bytes both ways",
   }
 });
 
-Deno.test("proxy: EOF passes as EOF and leaves the other direction open", async () => {
+Deno.test("proxy: forwards EOF as EOF, which leaves the other direction open", async () => {
   await using it = await scripted();
   await it.a.send(data(0, "all"), eof(0));
   assertEquals(text((await it.b.expect("data")).payload), "all");
@@ -108,7 +108,7 @@ Deno.test("proxy: EOF passes as EOF and leaves the other direction open", async 
   await it.a.expect("close");
 });
 
-Deno.test("proxy: CLOSE passes as CLOSE, without EOF, behind the bytes before it", async () => {
+Deno.test("proxy: forwards CLOSE without EOF, after the bytes before it", async () => {
   await using it = await scripted();
   await it.a.send(data(0, "last words"), close(0));
   assertEquals(text((await it.b.expect("data")).payload), "last words");
@@ -116,7 +116,7 @@ Deno.test("proxy: CLOSE passes as CLOSE, without EOF, behind the bytes before it
   await it.a.expect("close");
 });
 
-Deno.test("proxy: CLOSE behind EOF passes when it comes", async () => {
+Deno.test("proxy: forwards CLOSE after EOF when it arrives", async () => {
   await using it = await scripted();
   await it.a.send(eof(0));
   await it.b.expect("eof");
@@ -124,7 +124,7 @@ Deno.test("proxy: CLOSE behind EOF passes when it comes", async () => {
   await it.b.expect("close");
 });
 
-Deno.test("proxy: a channel that the far end closes is closed here, though nobody reads there", async () => {
+Deno.test("proxy: closes a channel that the far end closes, even if nothing reads there", async () => {
   await using it = await scripted(10);
   await it.a.send(data(0, "more than ten bytes"));
   assertEquals(text((await it.b.expect("data")).payload), "more than ");
@@ -132,7 +132,7 @@ Deno.test("proxy: a channel that the far end closes is closed here, though nobod
   await it.a.find("close");
 });
 
-Deno.test("proxy: what is sent to a far end that has closed is dropped, though its last bytes still wait", async () => {
+Deno.test("proxy: drops what is sent to a closed far end while the last bytes from there wait", async () => {
   const [outerA, innerA] = memoryTransports();
   const [innerB, outerB] = memoryTransports();
   const a = new RawPeer(outerA), b = new RawPeer(outerB);
@@ -164,7 +164,7 @@ Deno.test("proxy: what is sent to a far end that has closed is dropped, though i
   await done;
 });
 
-Deno.test("proxy: a reader that takes its time holds the writer at the far end back", async () => {
+Deno.test("proxy: a slow reader slows down the writer at the far end", async () => {
   const window = 1_000;
   await using it = proxied({
     initialWindowSize: window,
@@ -184,7 +184,7 @@ Deno.test("proxy: a reader that takes its time holds the writer at the far end b
   await within(writing, "the write");
 });
 
-Deno.test("proxy: an open that the far end refuses closes the channel", async () => {
+Deno.test("proxy: closes a channel whose open the far end refuses", async () => {
   const [outerA, innerA] = memoryTransports();
   const [innerB, outerB] = memoryTransports();
   const a = new RawPeer(outerA), b = new RawPeer(outerB);
@@ -203,7 +203,7 @@ Deno.test("proxy: an open that the far end refuses closes the channel", async ()
   await done;
 });
 
-Deno.test("proxy: when one session ends, what arrived on it is delivered, then the other is closed", async () => {
+Deno.test("proxy: delivers what arrived on a session that ended, then closes the other", async () => {
   await using it = await scripted(4);
   await it.a.send(data(0, "delivered"), eof(0));
   await it.a.close();
@@ -215,7 +215,7 @@ Deno.test("proxy: when one session ends, what arrived on it is delivered, then t
   await within(it.done, "the proxy to end");
 });
 
-Deno.test("proxy: a channel whose session is lost is closed at the far end, not ended", async () => {
+Deno.test("proxy: closes a channel of a lost session at the far end, without EOF", async () => {
   await using it = await scripted();
   await it.a.send(data(0, "cut"));
   await it.a.close();
@@ -230,15 +230,19 @@ Deno.test("proxy: rejects if a session fails", async () => {
   assertEquals(error.code, "protocol-error");
 });
 
-Deno.test("proxy: rejects if somebody else accepts the channels", async () => {
+Deno.test("proxy: rejects if a session has a handler already", async () => {
   const [left, right] = memoryTransports();
   await using taken = qmux(left);
   await using other = qmux(right);
   taken.accept(() => {});
-  await assertRejects(() => proxy(taken, other), MuxError, "somebody else");
+  await assertRejects(
+    () => proxy(taken, other),
+    MuxError,
+    "there is a handler already",
+  );
 });
 
-/** A channel that is not this library's own. */
+/** A channel that this package did not make. */
 function foreign(): [Channel, Channel] {
   const up = new TransformStream<Uint8Array, Uint8Array<ArrayBuffer>>();
   const down = new TransformStream<Uint8Array, Uint8Array<ArrayBuffer>>();
@@ -255,7 +259,7 @@ function foreign(): [Channel, Channel] {
   return [end(up, down), end(down, up)];
 }
 
-Deno.test("splice: channels of another kind of session are joined by their streams", async () => {
+Deno.test("splice: pipes channels of other packages by their streams", async () => {
   const [a, innerA] = foreign();
   const [innerB, b] = foreign();
   const done = splice(innerA, innerB);

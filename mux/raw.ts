@@ -1,8 +1,8 @@
 /**
- * What RPC needs of a session and its channels beyond the vocabulary of
- * `types.ts`: calls that copy a few bytes at once, where making a pair of web
- * streams would cost more than the whole call. Each kind of session implements
- * both; RPC depends on nothing else of the mux.
+ * What RPC needs of a session and its channels beyond `types.ts`: synchronous
+ * methods that copy a few bytes, where a pair of web streams would cost more than
+ * a whole call. Every kind of session implements these interfaces, and RPC depends
+ * on nothing else of the mux layer.
  *
  * @module
  */
@@ -10,49 +10,51 @@ import type { Channel, Session } from "./types.ts";
 
 /** A channel that can be read and written without streams. */
 export interface RawChannel extends Channel {
-  /** Bytes that arrived and were not taken. */
+  /** Bytes that have arrived and were not taken. */
   readonly buffered: number;
-  /** Whether nothing more will arrive; what is buffered can still be taken. */
+  /** Whether nothing more will arrive; buffered bytes can still be taken. */
   readonly ended: boolean;
   /** Whether the peer ended its direction with EOF, and not with CLOSE alone. */
   readonly eofReceived: boolean;
-  /** Why nothing more arrives, unless EOF or CLOSE is the reason. */
+  /** Why nothing more arrives; undefined if because of EOF or CLOSE. */
   readonly failure: unknown;
-  /** Whether the peer's CLOSE came, or the session is gone. */
+  /** Whether the peer's CLOSE has arrived or the session has ended. */
   readonly peerClosed: boolean;
 
   /**
-   * The first bytes that arrived and are contiguous, without taking them; valid
-   * until the current turn of the event loop ends.
+   * The first contiguous bytes that have arrived, without taking them. They are
+   * valid until the end of the turn of the event loop.
    */
   peek(): Uint8Array | undefined;
   /** Takes `bytes`, at most what {@linkcode peek} returned. */
   consume(bytes: number): void;
-  /** Takes a chunk that the caller may keep. */
+  /** Takes a chunk that the caller may keep; undefined if none has arrived. */
   take(): Uint8Array<ArrayBuffer> | undefined;
   /**
    * Announces that the caller will take the next `bytes` as they arrive, so
-   * that the peer can be granted credit for them at once.
+   * that the peer can be granted credit for them at once, within the limits of
+   * the session.
    */
   expect(bytes: number): void;
   /**
-   * Calls `callback` once, when there is something to take or the end is
-   * reached: now, or at the end of the turn in which it arrives.
+   * Calls `callback` once, when there are bytes to take or nothing more will
+   * arrive: now, or at the end of the turn in which they arrive.
    *
-   * @throws {MuxError} `invalid-state` if another read is waiting
+   * @throws {MuxError} `invalid-state` if another read is pending
    */
   whenReadable(callback: () => void): void;
   /** Forgets a callback of {@linkcode whenReadable} that still waits. */
   cancelWhenReadable(callback: () => void): void;
   /**
-   * Calls `callback` once, when the peer's CLOSE comes or the session ends.
-   * Several callbacks may wait.
+   * Calls `callback` once, when the peer's CLOSE has arrived or the session has
+   * ended. Several callbacks may wait; they are called in order.
    */
   whenClosed(callback: () => void): void;
 
   /**
-   * Sends `bytes`. Returns nothing if they were copied at once; else a promise
-   * that resolves when they were, until which they must not change.
+   * Sends `bytes`. Returns undefined if they were copied at once. Otherwise
+   * returns a promise that resolves when they were; they must not change until
+   * then.
    *
    * @throws {unknown} the reason why this direction is closed
    */
@@ -63,57 +65,60 @@ export interface RawChannel extends Channel {
    * returns true. Otherwise nothing changes, and it returns false.
    */
   withdraw(bytes: Uint8Array, reason: unknown): boolean;
-  /** Sends as many of the first of `bytes` as can be copied at once. */
+  /** Sends as many leading `bytes` as can be copied at once; returns how many. */
   trySend(bytes: Uint8Array): number;
 
-  /** Ends the sending direction: EOF, after what was sent. */
+  /** Ends the sending direction: EOF, after pending writes. */
   closeWrite(): void;
-  /** Drops what arrived and will arrive, and returns its credit. */
+  /** Drops what has arrived and will arrive, and returns its credit. */
   cancelRead(): void;
-  /** {@linkcode closeWrite} and {@linkcode cancelRead}: EOF, then CLOSE. */
+  /** Does {@linkcode closeWrite} and {@linkcode cancelRead}: EOF, then CLOSE. */
   shutdown(): void;
-  /** Closes the channel at once; pending writes reject with `reason`. */
+  /**
+   * Sends CLOSE at once. Pending writes reject with `reason`; buffered bytes stay
+   * readable.
+   */
   abort(reason: unknown): void;
-  /** Does what {@linkcode close} does, without a promise for it. */
+  /** Does what {@linkcode close} does, without a promise. */
   discard(): void;
 }
 
 /** A session whose channels are {@linkcode RawChannel}s. */
 export interface RawSession extends Session {
-  /** Whether it has ended or is ending: no channel can be opened any more. */
+  /** Whether it has ended or is closing: no channel can be opened any more. */
   readonly ended: boolean;
-  /** Whether fewer than half of the channel slots are free. */
+  /** Whether at most half of the channel slots are free. */
   readonly crowded: boolean;
   /**
-   * Opens a channel by callbacks, without a promise. Exactly one of them is
-   * called, and neither may throw.
+   * Opens a channel by callbacks, without a promise, for a layer that opens a
+   * channel per message. Exactly one of them is called; neither may throw.
    */
   openRaw(
     resolve: (channel: RawChannel) => void,
     reject: (reason: unknown) => void,
   ): void;
   /**
-   * Resolves when the next channel slot is freed. Never, once the session has
-   * ended.
+   * Resolves when the next channel slot is freed. It stays pending once the
+   * session has ended.
    */
   whenSlotFreed(): Promise<void>;
 }
 
 /**
- * The raw face of a session.
+ * The raw interface of a session.
  *
- * @throws {TypeError} if the session has none: this library did not make it
+ * @throws {TypeError} if the session does not come from this package
  */
 export function rawSession(session: Session): RawSession {
   if (typeof (session as Partial<RawSession>).openRaw === "function") {
     return session as RawSession;
   }
   throw new TypeError(
-    "Cannot use session: it was not made by a function of this package",
+    "Cannot use session: it was not created by a function of this package",
   );
 }
 
-/** Whether a channel has a raw face. */
+/** Whether a channel has the raw interface. */
 export function isRawChannel(channel: Channel): channel is RawChannel {
   return typeof (channel as Partial<RawChannel>).trySend === "function";
 }

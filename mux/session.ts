@@ -1,10 +1,16 @@
 import { ChannelTable } from "./table/channel_table.ts";
-import { connectionLost, MuxError, sessionClosed } from "./errors.ts";
+import {
+  connectionLost,
+  InvariantError,
+  MuxError,
+  sessionClosed,
+} from "./errors.ts";
 import { FrameDecoder } from "./wire/frame_decoder.ts";
 import { FrameQueue } from "./wire/frame_queue.ts";
 import { resolveOptions, type SessionOptions } from "./options.ts";
 import { timeLimit } from "../time_limit.ts";
 import { duplexTransport } from "./transport/duplex.ts";
+import type { Clock } from "./flow/turn_clock.ts";
 import type { RawChannel, RawSession } from "./raw.ts";
 import type {
   Channel,
@@ -16,11 +22,11 @@ import type {
 } from "./types.ts";
 
 /**
- * Starts a qmux session over any pair of byte streams (mux/SPEC.md).
+ * Starts a qmux session over a pair of byte streams.
  *
- * Both ends are peers: either opens channels. The session reads from the
- * moment it is made, and its reading waits for nobody: neither for the
- * application to accept a channel or take its bytes, nor for a write.
+ * Either side can open channels. The session reads from the moment it starts,
+ * and never waits for the application to accept a channel or to read its bytes,
+ * nor for a write.
  *
  * @example Two sessions, one channel
  * ```ts
@@ -38,7 +44,7 @@ import type {
  *   writable: down.writable,
  * });
  *
- * // One end echoes what it gets,
+ * // One side echoes what it receives;
  * b.accept((channel) => channel.readable.pipeTo(channel.writable));
  *
  * // the other sends "hi" and reads it back.
@@ -49,8 +55,8 @@ import type {
  * assertEquals(await new Response(readable).text(), "hi");
  * ```
  *
- * @param transport a pair of byte streams, or a transport of this module; the
- * session owns it from now on, and ends it
+ * @param transport a pair of byte streams, or a transport made by this module;
+ * the session owns it and closes it
  * @param options limits; each has a finite default
  * @throws {RangeError} if an option is out of range
  */
@@ -61,7 +67,7 @@ export function qmux(
   return new QmuxSession(transport, options);
 }
 
-/** A qmux session; {@linkcode qmux} makes it. */
+/** A qmux session, as {@linkcode qmux} makes it. */
 export class QmuxSession implements RawSession {
   readonly #transport: Transport;
   readonly #closeTimeout: number;
@@ -72,16 +78,22 @@ export class QmuxSession implements RawSession {
   readonly #readerDone = Promise.withResolvers<void>();
   #state: "open" | "closing" | "ended" = "open";
   #closing: Promise<void> | undefined;
-  #endGrace: (() => void) | undefined;
+  /** Cancels the time limit that starts when a write fails. */
+  #cancelLimit: (() => void) | undefined;
 
   /**
-   * Starts a session. It owns `transport` from now on, and ends it.
+   * Starts a session.
    *
-   * @param transport a pair of byte streams, or a transport of this module
-   * @param options limits; each has a finite default
+   * @param transport as for {@linkcode qmux}
+   * @param options as for {@linkcode qmux}
+   * @param clock measures round trips; tests pass their own
    * @throws {RangeError} if an option is out of range
    */
-  constructor(transport: Duplex | Transport, options: SessionOptions = {}) {
+  constructor(
+    transport: Duplex | Transport,
+    options: SessionOptions = {},
+    clock: Clock = () => performance.now(),
+  ) {
     const resolved = resolveOptions(options);
     this.#closeTimeout = resolved.closeTimeout;
     this.#transport = "readable" in transport
@@ -96,20 +108,11 @@ export class QmuxSession implements RawSession {
       onError: (error) => this.#writeFailed(error),
       maxQueuedReplySize: resolved.maxQueuedReplySize,
     });
-    this.#channels = new ChannelTable(this.#queue, resolved);
+    this.#channels = new ChannelTable(this.#queue, resolved, clock);
     this.#decoder = new FrameDecoder(this.#channels);
     void this.#read();
   }
 
-  /**
-   * Opens a channel; resolves when the peer has accepted it.
-   *
-   * @throws {MuxError} `open-refused` if the peer refused it, `limit-exceeded`
-   * if `maxChannels` are open, `session-closed` or `connection-lost` if the
-   * session has ended
-   * @throws {unknown} `signal.reason`; the channel is then closed as soon as
-   * the peer confirms it
-   */
   open(options: WaitOptions = {}): Promise<Channel> {
     const { signal } = options;
     if (signal?.aborted) return Promise.reject(signal.reason);
@@ -117,18 +120,13 @@ export class QmuxSession implements RawSession {
     const channel = this.#channels.open(resolve, reject);
     if (signal === undefined || channel === undefined) return promise;
     const onAbort = () => {
-      // Once it is answered there is nothing to give up.
+      // An open that is answered can no longer be abandoned.
       if (this.#channels.abandon(channel)) reject(signal.reason);
     };
     signal.addEventListener("abort", onAbort, { once: true });
     return promise.finally(() => signal.removeEventListener("abort", onAbort));
   }
 
-  /**
-   * What {@linkcode open} does, by callbacks and without a promise: for layers
-   * that open a channel for every message. Exactly one of them is called, and
-   * neither may throw.
-   */
   openRaw(
     resolve: (channel: RawChannel) => void,
     reject: (reason: unknown) => void,
@@ -136,15 +134,8 @@ export class QmuxSession implements RawSession {
     this.#channels.open(resolve, reject);
   }
 
-  /**
-   * Gives every incoming channel to `handler`, those that wait included. The
-   * handler must not throw; if it does, the channel is closed.
-   *
-   * @throws {MuxError} `invalid-state` if there is a handler already, or the
-   * session is being iterated
-   */
   accept(handler: (channel: Channel) => void): void {
-    this.#channels.incoming.handle((channel) => {
+    this.#channels.acceptQueue.handle((channel) => {
       try {
         handler(channel);
       } catch (error) {
@@ -153,58 +144,34 @@ export class QmuxSession implements RawSession {
     });
   }
 
-  /**
-   * Iterates the incoming channels; ends when the session does, however it
-   * does. Leaving the loop leaves the session as it is.
-   *
-   * @throws {MuxError} `invalid-state` if {@linkcode accept} was called
-   */
   [Symbol.asyncIterator](): AsyncIterator<Channel, undefined> {
-    return this.#channels.incoming.iterate();
+    return this.#channels.acceptQueue.iterate();
   }
 
-  /**
-   * Resolves when the session has ended cleanly: closed by this side, or by the
-   * peer between two frames. Rejects with a {@linkcode MuxError} otherwise.
-   * Never an unhandled rejection.
-   */
   get closed(): Promise<void> {
     return this.#closed.promise;
   }
 
-  /** What the session holds now: for logs and metrics, and for tests. */
   get usage(): SessionUsage {
     return this.#channels.usage;
   }
 
-  /**
-   * Resolves when the next channel gives back its place: for layers that wait
-   * until their channels are done. Never, once the session has ended.
-   */
   whenSlotFreed(): Promise<void> {
     return this.#channels.whenSlotFreed();
   }
 
-  /** Whether it has ended or is ending: nothing can be opened any more. */
   get ended(): boolean {
     return this.#state !== "open";
   }
 
-  /** Whether fewer than half of the places for channels are free. */
   get crowded(): boolean {
     return this.#channels.crowded;
   }
 
-  /**
-   * Ends the session: what is queued leaves, for at most `closeTimeout`, then
-   * the transport is closed. What still waits rejects with `session-closed`.
-   * Idempotent; never rejects.
-   */
   close(): Promise<void> {
-    return this.#closing ??= this.#shutdown();
+    return this.#closing ??= this.#close();
   }
 
-  /** Same as {@linkcode close}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
@@ -217,69 +184,75 @@ export class QmuxSession implements RawSession {
         this.#channels.tick();
         this.#decoder.push(chunk);
         this.#channels.endTurn();
-        // To ask for more bytes takes time, and the answer is ready to go: it
-        // goes first. That waits for microtasks only, not for the write.
-        const { turn } = this.#queue;
-        if (turn !== undefined) await turn;
+        // The next read takes time, and the responses of this turn are ready: let
+        // them leave first. This waits for microtasks only, not for the write.
+        const { gathering } = this.#queue;
+        if (gathering !== undefined) await gathering;
       }
       if (this.#decoder.atBoundary) this.#end(undefined);
       else this.#end(connectionLost("the byte stream ended inside a frame"));
     } catch (error) {
-      // What came before the bad frame is still the readers'.
+      // Readers still get what arrived before the bad frame.
       this.#channels.endTurn();
-      if (error instanceof MuxError) this.#end(error);
-      else if (isReset(error) && this.#decoder.atBoundary) this.#end(undefined);
-      else this.#end(connectionLost("reading failed", error));
+      this.#end(this.#readFailure(error));
     } finally {
       this.#readerDone.resolve();
     }
   }
 
+  /** The error of the session for an error of reading; undefined if it is none. */
+  #readFailure(error: unknown): MuxError | undefined {
+    if (error instanceof MuxError) return error;
+    if (isReset(error) && this.#decoder.atBoundary) return undefined;
+    return error instanceof InvariantError
+      ? connectionLost("there is a bug in this package", error)
+      : connectionLost("reading failed", error);
+  }
+
   /**
-   * A write failed. What the peer sent before it went away may still be on its
-   * way in, so reading goes on until it ends by itself, for a while.
+   * Handles a failed write. What the peer sent before it went away may still
+   * arrive, so reading continues until it ends or `closeTimeout` has passed.
    */
   #writeFailed(error: unknown): void {
     if (this.#state === "ended") return;
     const lost = connectionLost("writing failed", error);
     this.#channels.onWriteFailed(lost);
-    this.#endGrace = timeLimit(this.#closeTimeout, () => this.#end(lost));
+    this.#cancelLimit = timeLimit(this.#closeTimeout, () => this.#end(lost));
   }
 
-  async #shutdown(): Promise<void> {
-    // It may have ended by itself; its transport may still be on the way.
+  async #close(): Promise<void> {
+    // The session may have ended by itself while its transport is being closed.
     if (this.#state === "ended") return await this.#closeTransport();
     this.#state = "closing";
     this.#channels.close(sessionClosed());
-    const late = Promise.withResolvers<void>();
-    const inTime = timeLimit(this.#closeTimeout, late.resolve);
-    await Promise.race([late.promise, this.#leave()]);
-    inTime();
+    const expired = Promise.withResolvers<void>();
+    const cancelLimit = timeLimit(this.#closeTimeout, expired.resolve);
+    await Promise.race([expired.promise, this.#drain()]);
+    cancelLimit();
     this.#end(undefined);
     await this.#closeTransport();
   }
 
-  /** Whatever is wrong with closing it, nobody can do anything about it. */
   async #closeTransport(): Promise<void> {
     try {
       await this.#transport.close();
     } catch {
-      // It is gone either way.
+      // The connection is gone either way, and no caller could do more.
     }
   }
 
   /**
-   * Sends what is queued, ends our side of the byte stream and waits for the
-   * peer to end its own: closing a socket with bytes unread would reset it, and
-   * what we sent last could be lost on its way to the application there.
+   * Sends what is queued, ends this side of the byte stream and waits for the
+   * peer to end its own. To close a socket with unread bytes would reset it, and
+   * the peer's application could lose what was sent last.
    */
-  async #leave(): Promise<void> {
+  async #drain(): Promise<void> {
     await this.#queue.idle();
     this.#queue.stop();
     try {
       await this.#transport.closeWrite();
     } catch {
-      return; // The other end is gone already: nothing to wait for.
+      return; // The peer is gone: there is nothing to wait for.
     }
     await this.#readerDone.promise;
   }
@@ -288,8 +261,8 @@ export class QmuxSession implements RawSession {
     if (this.#state === "ended") return;
     const closedHere = this.#state === "closing";
     this.#state = "ended";
-    this.#endGrace?.();
-    // Whatever happened to it on its way out, it was on its way out.
+    this.#cancelLimit?.();
+    // Once this side closes the session, a failure no longer matters.
     const reason = closedHere
       ? sessionClosed()
       : failure ?? connectionLost("the peer ended it");
@@ -303,8 +276,8 @@ export class QmuxSession implements RawSession {
 }
 
 /**
- * Whether the other end reset the connection, which it does by closing it with
- * bytes unread: between two frames that is as good an end as any.
+ * Whether the peer reset the connection, as it does when it closes a socket with
+ * unread bytes. Between two frames, that is a clean end.
  */
 function isReset(error: unknown): boolean {
   return error instanceof Error &&

@@ -3,7 +3,7 @@ import { turn } from "../tests/support/within.ts";
 import { qmux } from "./session.ts";
 import type { Transport } from "./types.ts";
 
-Deno.test("close() waits for the transport to be closed, though the session has ended before", async () => {
+Deno.test("QmuxSession: close() waits for the transport even if the session has ended before", async () => {
   const transportClosed = Promise.withResolvers<void>();
   const transport: Transport = {
     read: () => Promise.resolve(null),
@@ -16,7 +16,7 @@ Deno.test("close() waits for the transport to be closed, though the session has 
 
   const order: string[] = [];
   const closing = session.close().then(() => order.push("session"));
-  // Any number of turns that a close which does not wait could need.
+  // More turns than a close() that does not wait would need.
   for (let i = 0; i < 3; i++) await turn();
   order.push("transport");
   transportClosed.resolve();
@@ -24,7 +24,7 @@ Deno.test("close() waits for the transport to be closed, though the session has 
   assertEquals(order, ["transport", "session"]);
 });
 
-Deno.test("close() does not reject, though the transport's does", async () => {
+Deno.test("QmuxSession: close() does not reject if the transport's close() does", async () => {
   const transport: Transport = {
     read: () => Promise.resolve(null),
     write: () => Promise.resolve(),
@@ -33,6 +33,7 @@ Deno.test("close() does not reject, though the transport's does", async () => {
   };
   const ended = qmux(transport);
   await ended.closed;
-  await ended.close();
-  await qmux(transport).close();
+  for (const session of [ended, qmux(transport)]) {
+    assertEquals(await session.close(), undefined);
+  }
 });

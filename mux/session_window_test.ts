@@ -1,33 +1,37 @@
-/** Whether a session's windows grow with the distance to its peer. */
+/** Whether the windows of a session grow with the distance to its peer. */
 import { assertGreaterOrEqual } from "@std/assert";
-import { type Script, scripted } from "../tests/conformance/scripted.ts";
+import { Script } from "../tests/conformance/scripted.ts";
+import { RawPeer } from "../tests/support/raw_peer.ts";
 import { close, data } from "../tests/support/wire.ts";
+import { within } from "../tests/support/within.ts";
 import { DEFAULT_SESSION_OPTIONS } from "./options.ts";
+import { QmuxSession } from "./session.ts";
+import { memoryTransports } from "./transport/memory.ts";
 
 const { initialWindowSize, maxPacketSize } = DEFAULT_SESSION_OPTIONS;
-/** Milliseconds to the script and back. */
-const ROUND = 50;
+/** Milliseconds of a round trip to the script. */
+const ROUND_TRIP = 50;
 
-/** As {@linkcode scripted}, with a clock that the test moves. */
-function timed(
-  behaviour: string,
-  body: (script: Script, pass: (ms: number) => void) => Promise<void>,
-): void {
-  scripted(behaviour, async (script) => {
-    const { now } = performance;
-    let time = now.call(performance);
-    performance.now = () => time;
-    try {
-      await body(script, (ms) => time += ms);
-    } finally {
-      performance.now = now;
-    }
-  });
+/** Runs `body` with a session against a script, on a clock that it moves. */
+async function timed<T>(
+  body: (script: Script, pass: (ms: number) => void) => Promise<T>,
+): Promise<T> {
+  let time = 0;
+  const [left, right] = memoryTransports();
+  const session = new QmuxSession(left, { closeTimeout: 1 }, () => time);
+  const raw = new RawPeer(right);
+  try {
+    const script = new Script(session, raw);
+    return await within(body(script, (ms) => time += ms), "the script");
+  } finally {
+    await session.close();
+    await raw.close();
+  }
 }
 
 /**
- * Sends on a new channel whatever its window allows, a round trip away, and
- * returns what its window has grown to.
+ * Sends on a new channel as much as its window allows, in every round trip.
+ * Returns what the window has grown to.
  */
 async function upload(
   script: Script,
@@ -36,8 +40,8 @@ async function upload(
   const { pipe, id } = await script.incoming();
   let credit = initialWindowSize;
   for (let round = 0; round < 20; round++) {
-    // What was granted arrives there, and what it allows comes back.
-    pass(ROUND);
+    // The credit reaches the script, and the data it allows comes back.
+    pass(ROUND_TRIP);
     while (credit > 0) {
       const size = Math.min(credit, maxPacketSize);
       credit -= size;
@@ -51,24 +55,21 @@ async function upload(
   return credit;
 }
 
-timed(
-  "session windows: one that holds up a peer far away grows",
-  async (script, pass) => {
-    assertGreaterOrEqual(await upload(script, pass), 4 * initialWindowSize);
-  },
-);
+Deno.test("QmuxSession: a window that limits a distant peer grows", async () => {
+  assertGreaterOrEqual(await timed(upload), 4 * initialWindowSize);
+});
 
-timed(
-  "session windows: a CLOSE that crosses DATA and CLOSE tells nothing about the distance",
-  async (script, pass) => {
+Deno.test("QmuxSession: a CLOSE that crosses DATA and CLOSE does not count as a round trip", async () => {
+  const grown = await timed(async (script, pass) => {
     const { pipe, id } = await script.incoming();
-    pass(ROUND);
+    pass(ROUND_TRIP);
     await script.raw.send(data(id, "a stream"));
     await pipe.channel.close();
     await script.said();
-    // Under way since before the CLOSE: no answer to it.
+    // These were under way before the CLOSE, so they do not answer it.
     await script.raw.send(data(id, "that goes on"));
     await script.raw.send(close(id));
-    assertGreaterOrEqual(await upload(script, pass), 4 * initialWindowSize);
-  },
-);
+    return await upload(script, pass);
+  });
+  assertGreaterOrEqual(grown, 4 * initialWindowSize);
+});

@@ -1,6 +1,6 @@
-/** Whether mux/SPEC.md tells the truth where a program can see it. */
+/** Checks statements of mux/SPEC.md against the code and the tests. */
+import { encodeFrame, type Frame } from "../tests/support/wire.ts";
 import { assert, assertEquals } from "@std/assert";
-import { encodeFrame, type Frame } from "./wire/frame.ts";
 import { DEFAULT_SESSION_OPTIONS } from "./options.ts";
 
 const ROOT = new URL("../", import.meta.url);
@@ -11,7 +11,7 @@ function read(path: string): string {
 
 const SPEC = read("mux/SPEC.md");
 
-/** The cells of the table rows behind a heading. */
+/** The cells of the table rows after a heading. */
 function table(heading: string): string[][] {
   const section = SPEC.split(/^## /m).find((part) => part.startsWith(heading));
   assert(section !== undefined, `there is a heading "${heading}"`);
@@ -27,14 +27,14 @@ function quantity(text: string): number {
   return Number(digits?.replaceAll(",", "")) * (factor ?? NaN);
 }
 
-Deno.test("mux/SPEC.md: the limits are those of DEFAULTS, all of them", () => {
+Deno.test("mux/SPEC.md: lists all limits with their defaults", () => {
   const rows = table("Limits").map(([name, value]) =>
     [name!.replaceAll("`", ""), quantity(value!)] as const
   );
   assertEquals(Object.fromEntries(rows), { ...DEFAULT_SESSION_OPTIONS });
 });
 
-Deno.test("mux/SPEC.md: the frames have the types and lengths that are sent", () => {
+Deno.test("mux/SPEC.md: lists the frames with their types and lengths", () => {
   const payload = new Uint8Array(0);
   const number = {
     sender: 0,
@@ -64,18 +64,18 @@ Deno.test("mux/SPEC.md: the frames have the types and lengths that are sent", ()
   }
 });
 
-Deno.test("mux/SPEC.md: every test that it names exists", () => {
+Deno.test("mux/SPEC.md: names tests of closing that exist", () => {
   const sources = ["closing", "closing_wire_test", "flow", "transport_end_test"]
     .map((name) => read(`tests/conformance/${name}.ts`)).join("\n");
   const closing = SPEC.slice(SPEC.indexOf("In `tests/conformance/`"));
-  const names = closing.slice(0, closing.indexOf("Against the reference"))
+  const names = closing.slice(0, closing.indexOf("`tests/interop/` tests"))
     .matchAll(/"([^"]+)"/g);
   const named = [...names].map(([, name]) => name!.replaceAll(/\s+/g, " "));
   assert(named.length > 15, String(named.length));
   for (const name of named) assert(sources.includes(name), name);
 });
 
-Deno.test("mux/SPEC.md: each row of the closing table has a test that quotes it", () => {
+Deno.test("mux/SPEC.md: has a test for each event of the closing table", () => {
   const source = read("tests/conformance/closing.ts");
   const quoted = [...source.matchAll(/"([^"\n]* \| [^"\n]*)"/g)]
     .map(([, name]) => name!.split(" | ")[0]!);
@@ -90,7 +90,7 @@ Deno.test("mux/SPEC.md: each row of the closing table has a test that quotes it"
   }
 });
 
-Deno.test("mux/SPEC.md: every test that it names for messages exists", () => {
+Deno.test("mux/SPEC.md: names tests of messages that exist", () => {
   const section = SPEC.slice(SPEC.indexOf("\n## Over messages"));
   let source = "";
   let count = 0;
@@ -105,4 +105,31 @@ Deno.test("mux/SPEC.md: every test that it names for messages exists", () => {
     }
   }
   assert(count > 10, String(count));
+});
+
+/** The texts in a module, as patterns: whatever is computed can be anything. */
+function textsOf(path: string): RegExp[] {
+  const code = read(path).replaceAll(/\/\*[^]*?\*\//g, "");
+  return [...code.matchAll(/`([^`]+)`|"([^"\n]+)"/g)]
+    .map(([, template, literal]) => (template ?? literal!).split(/\$\{[^}]*\}/))
+    .filter((parts) => /\w+ \w+ \w+/.test(parts.join("")))
+    .map((parts) => parts.map((part) => RegExp.escape(part)).join(".+"))
+    .map((pattern) => new RegExp(`${pattern}$`));
+}
+
+Deno.test("mux/SPEC.md: has the messages of violations as they are thrown", () => {
+  const texts = [
+    "wire/frame",
+    "wire/frame_queue",
+    "table/channel_table",
+    "flow/send_window",
+    "flow/receive_window",
+    "session",
+  ].flatMap((name) => textsOf(`mux/${name}.ts`));
+  const rows = table("Violations");
+  assertEquals(rows.length, 9);
+  for (const [, message] of rows) {
+    const whole = `Cannot continue session: ${message!.replaceAll("`", "")}`;
+    assert(texts.some((text) => text.test(whole)), message);
+  }
 });

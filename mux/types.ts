@@ -1,113 +1,145 @@
 /**
- * The vocabulary of the mux: what other layers, other sessions and other
- * transports agree on.
+ * The interfaces of the mux layer: sessions, channels and what carries them.
  *
  * @module
  */
 
-/** Anything that bytes come out of and go into: the web's own pair. */
+/** A pair of byte streams, such as a `Deno.TcpConn`. */
 export interface Duplex {
-  /** Bytes from the other end. */
+  /** Bytes from the peer. */
   readonly readable: ReadableStream<Uint8Array>;
-  /** Bytes to the other end. */
+  /** Bytes to the peer. */
   readonly writable: WritableStream<Uint8Array>;
 }
 
 /**
- * A byte pipe driven by calls and not by streams, which is what sockets are
- * fastest at. A {@linkcode Duplex} is made one by the session itself.
+ * A byte stream in each direction, driven by calls instead of web streams, which
+ * is faster for sockets. The transports of this package are such objects; a
+ * program that has a {@linkcode Duplex} can pass that instead.
  */
 export interface Transport {
   /**
-   * The next bytes, or `null` at the end. They are the transport's own and
-   * valid until the next `read()`. Never called again before it settled.
+   * Reads the next bytes; `null` at the end. The bytes belong to the transport
+   * and are valid until the next `read()`. A session has one read pending at a
+   * time.
    */
   read(): Promise<Uint8Array | null>;
   /**
-   * Writes all of `bytes`, which are the caller's again when it resolves.
-   * Never called again before it settled.
+   * Writes all of `bytes`, which must not change until the promise resolves. A
+   * session has one write pending at a time.
    */
   write(bytes: Uint8Array): Promise<void>;
-  /** Ends the writing side; the other end reads its end of data. */
+  /** Ends the sending direction: the peer reads the end of the stream. */
   closeWrite(): Promise<void>;
-  /** Ends both sides; a `read()` or `write()` under way settles. Idempotent. */
+  /**
+   * Closes both directions; a pending `read()` or `write()` resolves or rejects.
+   * Idempotent.
+   */
   close(): void | Promise<void>;
 }
 
-/** Waits that a caller can give up. */
+/** Options of an operation that waits. */
 export interface WaitOptions {
-  /** Rejects the wait with `signal.reason` and takes back what was asked. */
+  /**
+   * Ends the wait: it rejects with `signal.reason`, and the operation is
+   * cancelled. Default: no signal.
+   */
   signal?: AbortSignal | undefined;
 }
 
-/** One flow-controlled, full-duplex stream of bytes inside a session. */
+/** A flow-controlled byte stream in each direction, inside a session. */
 export interface Channel {
-  /** The number that this side gave the channel. */
+  /** The channel ID that this side assigned. */
   readonly id: number;
   /**
-   * Bytes from the peer, as they arrive. Taking them returns their credit; not
-   * taking them holds the peer back. Each chunk is the reader's to keep, and
-   * alone in its buffer.
+   * The bytes from the peer. Reading them returns credit to the peer; a peer
+   * without credit waits. Each chunk has a buffer of its own, which the reader may
+   * keep.
    *
-   * It is a byte stream where the runtime has them (Safari has not): a reader
-   * made by `getReader({ mode: "byob" })` brings a buffer of its own, again and
-   * again, which is the fastest way to read much (256 KiB are a good size). `pipeTo()` another channel's
-   * `writable` needs none.
+   * This is a byte stream wherever the runtime has those (Safari does not). To
+   * read a lot of data, use a BYOB reader (`getReader({ mode: "byob" })`) and
+   * reuse its buffer; 256 KiB are a good size. `pipeTo()` the `writable` of
+   * another channel is fast without one.
    *
-   * Ends after EOF or CLOSE; errors with `connection-lost` if the session went
-   * away before either. `cancel()` drops what is still to come.
+   * The stream ends after EOF or CLOSE. It errors with `connection-lost` if the
+   * session ends before either. `cancel()` drops all bytes that still arrive.
    */
   readonly readable: ReadableStream<Uint8Array<ArrayBuffer>>;
   /**
-   * Bytes to the peer. A write waits while the peer grants no credit; its chunk
-   * must not change until it resolves. `close()` sends EOF and leaves
-   * `readable` open; `abort()` sends CLOSE and drops what waited.
+   * The bytes to the peer. A write waits until the peer has granted enough credit;
+   * its chunk must not change until then. `close()` sends EOF and leaves
+   * `readable` open. `abort()` sends CLOSE and rejects pending writes.
    */
   readonly writable: WritableStream<Uint8Array>;
   /**
-   * Closes both directions: CLOSE, behind what was already accepted. Unread
-   * bytes are dropped. Resolves when CLOSE has gone to the transport.
-   * Idempotent.
+   * Closes both directions: CLOSE follows the bytes that are queued already.
+   * Pending writes reject, and unread bytes are dropped. Resolves when CLOSE has
+   * been written to the transport. Idempotent.
    */
   close(): Promise<void>;
   /**
-   * Resolves when CLOSE went both ways, or the session ended behind this
-   * side's; rejects with a {@linkcode MuxError} if it ended before, or broke.
-   * Never an unhandled rejection.
+   * Resolves when both sides have closed the channel, or the session has ended
+   * cleanly after this side closed it. Otherwise rejects with a
+   * {@linkcode MuxError} when the session ends. It never causes an unhandled
+   * rejection.
    */
   readonly closed: Promise<void>;
 }
 
-/** What a session holds at one moment. */
+/** What a session holds at one moment, for logs and metrics. */
 export interface SessionUsage {
-  /** Channels whose ID is still in use: CLOSE has not gone both ways. */
+  /** Channels whose ID is in use: not both sides have closed them. */
   channels: number;
   /**
    * Channels that count towards `maxChannels`, because they may hold memory.
-   * Incoming channels that wait to be accepted are included.
+   * This includes channels that wait to be accepted.
    */
   slots: number;
 }
 
 /**
- * A connection that carries channels; either side opens them. The vocabulary
- * is WebTransport's, so that a QUIC connection can be one without frames.
+ * A connection that carries channels, which either side can open.
+ *
+ * A channel corresponds to a bidirectional stream of WebTransport: it has a
+ * `readable` and a `writable` of the same kind. A session has no unidirectional
+ * streams and no datagrams, and its methods have names of their own, modelled on
+ * qtalk-go.
  */
 export interface Session extends AsyncIterable<Channel>, AsyncDisposable {
-  /** Opens a channel; resolves when the peer has accepted it. */
+  /**
+   * Opens a channel; resolves when the peer has accepted it.
+   *
+   * @param options `signal`: abandons the channel, which is closed as soon as the
+   * peer confirms it
+   * @throws {MuxError} `open-refused` if the peer refused it, `limit-exceeded` if
+   * `maxChannels` are open, `session-closed` or `connection-lost` if the session
+   * has ended
+   * @throws {unknown} `signal.reason`
+   */
   open(options?: WaitOptions): Promise<Channel>;
   /**
-   * Gives every incoming channel to `handler`, from now on and in the order
-   * they were opened. Once; iterating the session throws after it.
+   * Passes every channel that the peer opens to `handler`, in order, beginning
+   * with those that wait. If the handler throws, the channel is closed. A session
+   * has one handler, or is iterated instead: iteration ends with the session, and
+   * leaving the loop leaves the session open.
+   *
+   * @param handler accepts a channel
+   * @throws {MuxError} `invalid-state` if there is a handler already, or the
+   * session is being iterated
    */
   accept(handler: (channel: Channel) => void): void;
   /**
-   * Resolves when the session has ended cleanly, from either side; rejects with
-   * a {@linkcode MuxError} otherwise. Never an unhandled rejection.
+   * Resolves when the session has ended cleanly: this side closed it, or the peer
+   * did between two frames. Otherwise rejects with a {@linkcode MuxError}. It
+   * never causes an unhandled rejection.
    */
   readonly closed: Promise<void>;
-  /** What the session holds now: for logs, metrics and tests. */
+  /** What the session holds now. */
   readonly usage: SessionUsage;
-  /** Ends the session after what is queued has left. Idempotent. */
+  /**
+   * Closes the session: sends what is queued, for at most `closeTimeout`, then
+   * closes the transport. Everything that still waits rejects with
+   * `session-closed`. Idempotent; never rejects.
+   */
   close(): Promise<void>;
 }

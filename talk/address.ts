@@ -1,12 +1,11 @@
-/**
- * Addresses: a scheme, and what that scheme makes of the rest.
- *
- * @module
- */
 import { loadScheme, type Scheme, SCHEME_NAMES } from "../mux/internal.ts";
 import { TalkError } from "./errors.ts";
 
-/** Finds an address's scheme, and what comes after its colon. */
+/**
+ * Splits an address into its scheme and the part after the colon.
+ *
+ * @throws {TalkError} `unknown-scheme`
+ */
 export async function resolveAddress(
   address: string,
 ): Promise<{ scheme: Scheme; rest: string }> {
@@ -16,7 +15,7 @@ export async function resolveAddress(
   if (scheme === undefined) {
     throw new TalkError(
       "unknown-scheme",
-      `Cannot use address "${address}": its scheme is none of ${
+      `Cannot use address "${address}": its scheme is not one of ${
         SCHEME_NAMES.join(", ")
       }`,
     );
@@ -24,7 +23,7 @@ export async function resolveAddress(
   return { scheme, rest: address.slice(colon + 1) };
 }
 
-/** Says what could not be done with an address, and why. */
+/** Makes the error for an address that could not be dialed or listened on. */
 export function addressError(
   verb: "dial" | "listen",
   address: string,

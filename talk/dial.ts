@@ -6,41 +6,49 @@ import {
   type SessionOptions,
   type Transport,
 } from "../mux/internal.ts";
-import { timeLimit } from "../time_limit.ts";
-import { TalkError } from "./errors.ts";
-import { Peer, type PeerOptions } from "./peer.ts";
-import { ReconnectingPeer } from "./reconnect/reconnecting_peer.ts";
-import type { ReconnectOptions } from "./reconnect/options.ts";
+import { checkOption } from "../check_option.ts";
+import { limitedSignal } from "../time_limit.ts";
 import { addressError, resolveAddress } from "./address.ts";
+import { TalkError } from "./errors.ts";
+import { Peer, type PeerOptions, resolveLimits } from "./peer.ts";
+import type { ReconnectingPeer, ReconnectOptions } from "./reconnect/types.ts";
 
-/** Choices for connecting. */
+/** The default of {@linkcode ConnectOptions.timeout}, in milliseconds. */
+export const DEFAULT_CONNECT_TIMEOUT = 30_000;
+
+/** Options for connecting. */
 export interface ConnectOptions extends SchemeOptions {
-  /** Gives up connecting; rejects with the signal's reason. */
-  signal?: AbortSignal;
+  /** Gives up connecting: `dial()` rejects with the signal's reason. */
+  signal?: AbortSignal | undefined;
   /**
-   * Milliseconds that connecting may take; rejects with a `TalkError`, code
-   * `timeout`. Default: 30,000.
+   * How long connecting may take, in milliseconds; `dial()` then rejects with a
+   * `TalkError` whose code is `timeout`. A number of at least 0; `Infinity` is
+   * no limit. Default: 30,000.
    */
-  timeout?: number;
-  /** Limits of the session. */
-  session?: SessionOptions;
+  timeout?: number | undefined;
+  /** Limits of the session. Default: those of `qmux()`. */
+  session?: SessionOptions | undefined;
 }
 
-/** Choices for {@linkcode dial}. */
-export interface DialOptions extends PeerOptions, ConnectOptions {}
+/** Options of {@linkcode dial}. */
+export interface DialOptions extends PeerOptions, ConnectOptions {
+  /** Not set: see {@linkcode ReconnectingDialOptions}. */
+  reconnect?: undefined;
+}
 
-/** Choices for a {@linkcode dial} that connects again. */
-export interface ReconnectingDialOptions extends DialOptions {
-  /** How; `{}` will do. `timeout` is then that of each attempt. */
+/** Options of {@linkcode dial} for a peer that reconnects. */
+export interface ReconnectingDialOptions extends PeerOptions, ConnectOptions {
+  /**
+   * How to reconnect; `{}` for the defaults. `timeout` then limits each attempt
+   * to connect, and `signal` ends only the wait for the first connection.
+   */
   reconnect: ReconnectOptions;
 }
 
-/** Default of {@linkcode ConnectOptions.timeout}. */
-const DEFAULT_TIMEOUT = 30_000;
-
 /**
- * Connects to an address, and again whenever the connection is lost. Also the
- * first connection is tried for again and again, until `signal` aborts.
+ * Connects to an address, and connects again with exponential backoff whenever
+ * the connection is lost. It resolves when the first connection is made, which
+ * is attempted until `signal` aborts or `maxAttempts` is reached.
  *
  * @example A peer that connects again
  * ```ts
@@ -53,7 +61,7 @@ const DEFAULT_TIMEOUT = 30_000;
  * const states: string[] = [];
  * await using peer = await dial(listener.addr, {
  *   reconnect: {
- *     // Registers at every new connection what the server forgot.
+ *     // Restores what the server lost with the previous connection.
  *     async onConnect(peer) {
  *       await peer.call("join", ["Ann"]);
  *     },
@@ -64,10 +72,10 @@ const DEFAULT_TIMEOUT = 30_000;
  * assertEquals(states, ["connecting", "connected"]);
  * ```
  *
- * @param address where to connect to
- * @param options how to talk, and how to try
- * @throws {TalkError} `bad-address`, `unknown-scheme`; of the last attempt if
- * `maxAttempts` have failed
+ * @param address the address to connect to
+ * @param options codec, handler, limits, and how to reconnect
+ * @throws {TalkError} `bad-address`, `unknown-scheme`; the error of the last
+ * attempt if `maxAttempts` have failed
  * @throws {RangeError} if an option is out of range
  * @throws {unknown} `signal.reason`
  */
@@ -76,14 +84,14 @@ export function dial(
   options: ReconnectingDialOptions,
 ): Promise<ReconnectingPeer>;
 /**
- * Connects to an address and gives the peer for it.
+ * Connects to an address and makes a peer of the connection.
  *
- * | address | permission |
+ * | address | permissions |
  * | --- | --- |
  * | `tcp://host:port` | `--allow-net=host:port` |
- * | `unix:/path` | `--allow-net --allow-read --allow-write` |
+ * | `unix:/path` | `--allow-net=unix:/path --allow-read=/path --allow-write=/path` |
  * | `ws://host:port/path`, `wss:` | `--allow-net=host:port` |
- * | `stdio:`, this process's own | none |
+ * | `stdio:`, stdin and stdout of this process | none |
  *
  * @example
  * ```ts
@@ -97,12 +105,10 @@ export function dial(
  * assertEquals(await peer.call("any.thing"), "/any/thing");
  * ```
  *
- * With the option `reconnect` it connects again when the connection is lost.
- *
- * @param address where to connect to
- * @param options how to talk, and how long to try
+ * @param address the address to connect to
+ * @param options codec, handler, limits, and how long to wait
  * @throws {TalkError} `bad-address`, `unknown-scheme`, `dial-failed`, `timeout`
- * @throws {RangeError} if a session option is out of range
+ * @throws {RangeError} if an option is out of range
  * @throws {unknown} `signal.reason`
  */
 export function dial(address: string, options?: DialOptions): Promise<Peer>;
@@ -110,12 +116,13 @@ export function dial(
   address: string,
   options: DialOptions | ReconnectingDialOptions = {},
 ): Promise<Peer | ReconnectingPeer> {
-  return "reconnect" in options && options.reconnect !== undefined
-    ? dialAgain(address, options)
-    : dialOnce(address, options);
+  return options.reconnect === undefined
+    ? dialOnce(address, options)
+    : dialReconnecting(address, options);
 }
 
 async function dialOnce(address: string, options: DialOptions): Promise<Peer> {
+  resolveLimits(options);
   const session = await dialSession(address, options);
   try {
     return new Peer(session, options);
@@ -125,12 +132,14 @@ async function dialOnce(address: string, options: DialOptions): Promise<Peer> {
   }
 }
 
-async function dialAgain(
+async function dialReconnecting(
   address: string,
   { reconnect, handler, signal, ...options }: ReconnectingDialOptions,
 ): Promise<ReconnectingPeer> {
   signal?.throwIfAborted();
-  const peer = new ReconnectingPeer(reconnect, handler, {
+  // Loaded here: most programs do not reconnect.
+  const { Reconnector } = await import("./reconnect/reconnector.ts");
+  const peer = new Reconnector(reconnect, handler, {
     connect: (handler, signal) =>
       dialOnce(address, { ...options, handler, signal }),
     wait,
@@ -138,7 +147,7 @@ async function dialAgain(
     random: Math.random,
   });
   try {
-    await peer.connected(signal);
+    await peer.connected({ signal });
     return peer;
   } catch (error) {
     await peer.close();
@@ -146,7 +155,7 @@ async function dialAgain(
   }
 }
 
-/** Waits, at most until the signal aborts. */
+/** Resolves after `ms` milliseconds, or earlier when the signal aborts. */
 function wait(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) return resolve();
@@ -161,12 +170,12 @@ function wait(ms: number, signal: AbortSignal): Promise<void> {
 }
 
 /**
- * As {@linkcode dial}, without RPC: the bare session.
+ * Like {@linkcode dial}, but without RPC: it resolves to a session.
  *
- * @param address where to connect to
- * @param options limits, and how long to try
+ * @param address the address to connect to
+ * @param options limits, and how long to wait
  * @throws {TalkError} `bad-address`, `unknown-scheme`, `dial-failed`, `timeout`
- * @throws {RangeError} if a session option is out of range
+ * @throws {RangeError} if an option is out of range
  * @throws {unknown} `signal.reason`
  */
 export async function dialSession(
@@ -180,29 +189,28 @@ async function connect(
   address: string,
   options: ConnectOptions,
 ): Promise<Transport> {
-  const { signal, timeout = DEFAULT_TIMEOUT, session } = options;
+  const { signal, timeout = DEFAULT_CONNECT_TIMEOUT, session } = options;
   signal?.throwIfAborted();
-  // Before there is a connection that a mistake would have to close.
+  // Checked first: a connection that was made would have to be closed.
+  checkOption("timeout", timeout, { min: 0, max: Infinity, fraction: true });
   resolveOptions(session);
   const { scheme, rest } = await resolveAddress(address);
-  const giveUp = new AbortController();
-  const onAbort = () => giveUp.abort(signal!.reason);
-  signal?.addEventListener("abort", onAbort, { once: true });
-  const expire = () =>
-    giveUp.abort(
+  // Without `using`, whose syntax not every browser knows.
+  const limited = limitedSignal({
+    signal,
+    timeout,
+    onTimeout: () =>
       new TalkError(
         "timeout",
         `Cannot dial "${address}": no connection within ${timeout} ms`,
       ),
-    );
-  const inTime = timeLimit(timeout, expire);
+  });
   try {
-    return await scheme.connect(rest, giveUp.signal, options);
+    return await scheme.connect(rest, limited.signal, options);
   } catch (error) {
-    if (giveUp.signal.aborted) throw giveUp.signal.reason;
+    if (limited.signal.aborted) throw limited.signal.reason;
     throw addressError("dial", address, error);
   } finally {
-    inTime();
-    signal?.removeEventListener("abort", onAbort);
+    limited[Symbol.dispose]();
   }
 }

@@ -5,19 +5,20 @@ import {
   type SessionOptions,
 } from "../mux/internal.ts";
 import { TalkError } from "./errors.ts";
-import { Peer, type PeerOptions } from "./peer.ts";
+import { Peer, type PeerOptions, resolveLimits } from "./peer.ts";
 
-/** Choices for {@linkcode dialCommand}. */
+/** Options of {@linkcode dialCommand}. */
 export interface DialCommandOptions extends PeerOptions {
-  /** Limits of the session. */
-  session?: SessionOptions;
+  /** Limits of the session. Default: those of `qmux()`. */
+  session?: SessionOptions | undefined;
 }
 
 /**
- * Starts a command and talks to it over its stdin and stdout. The peer owns the
- * child: `close()` closes the child's stdin, gives it a second to leave, then
- * terminates and at last kills it. Its stderr is as the command says, but may not
- * be `"piped"`: nobody would read it.
+ * Starts a command and makes a peer that talks to it over its stdin and stdout.
+ * The peer owns the child process: `close()` closes the child's stdin, gives it
+ * a second to exit, then terminates it, and finally kills it. The command's
+ * stderr must not be `"piped"`, as nothing would read it; `"inherit"` and
+ * `"null"` are fine.
  *
  * Needs `--allow-run` for the command.
  *
@@ -31,18 +32,19 @@ export interface DialCommandOptions extends PeerOptions {
  * console.log(await peer.call("version"));
  * ```
  *
- * @param command with `stdin: "piped"` and `stdout: "piped"`
- * @param options how to talk
- * @throws {TalkError} `bad-command` if they are not piped, or its stderr is;
- * `dial-failed` if it cannot be started
- * @throws {RangeError} if a session option is out of range
+ * @param command a command with `stdin: "piped"` and `stdout: "piped"`
+ * @param options codec, handler and limits
+ * @throws {TalkError} `bad-command` if stdin or stdout is not piped, or stderr
+ * is; `dial-failed` if the command cannot be started
+ * @throws {RangeError} if an option is out of range
  */
 export function dialCommand(
   command: Deno.Command,
   options: DialCommandOptions = {},
 ): Peer {
-  // Before there is a child that a mistake would have to end.
+  // Checked first: a child that was started would have to be killed.
   resolveOptions(options.session);
+  resolveLimits(options);
   let child: Deno.ChildProcess;
   try {
     child = command.spawn();
@@ -67,7 +69,7 @@ export function dialCommand(
       "bad-command",
       stderr === undefined
         ? "Cannot talk to command: its stdin and stdout are not both piped"
-        : "Cannot talk to command: its stderr is piped, and nobody would read it",
+        : "Cannot talk to command: its stderr is piped, and nothing would read it",
     );
   }
   return new Peer(
@@ -76,7 +78,7 @@ export function dialCommand(
   );
 }
 
-/** What `get` gets, unless that throws, as asking for a stream not piped does. */
+/** The result of `get`; undefined if it throws, as the getters of streams do. */
 function attempt<T>(get: () => T): T | undefined {
   try {
     return get();

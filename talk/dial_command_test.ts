@@ -7,7 +7,7 @@ import { turn, watch, within } from "../tests/support/within.ts";
 
 const SCRIPT = new URL("../tests/support/child.ts", import.meta.url).pathname;
 
-/** A command whose child a test can wait for. */
+/** A command that keeps its child, so that a test can wait for it. */
 class WatchedCommand extends Deno.Command {
   child: Deno.ChildProcess | undefined;
 
@@ -26,7 +26,7 @@ function child(
   return new WatchedCommand(Deno.execPath(), { ...options, args });
 }
 
-/** A file for a child to write into. */
+/** A file that a child writes to. */
 async function notes() {
   const path = await Deno.makeTempFile();
   return {
@@ -46,8 +46,8 @@ function isRunning(pid: number): boolean {
 }
 
 /**
- * Closes a peer of which so many timers have to run out: those pass at once,
- * and what happens then takes the time that it takes.
+ * Closes a peer whose child makes `timers` timers expire: those expire at once,
+ * and everything else takes its real time.
  */
 async function closeThrough(timers: number, peer: Peer): Promise<void> {
   using time = new FakeTime();
@@ -58,7 +58,7 @@ async function closeThrough(timers: number, peer: Peer): Promise<void> {
   }
 }
 
-Deno.test("a command is called over its standard streams, and calls back", async () => {
+Deno.test("dialCommand(): the peers call each other over stdin and stdout", async () => {
   await using peer = dialCommand(child("serve"));
   peer.handle("name", (_call, respond) => respond.return("parent"));
   const large = "x".repeat(1_000_000);
@@ -67,39 +67,39 @@ Deno.test("a command is called over its standard streams, and calls back", async
 });
 
 for (const mode of ["serve", "listener"]) {
-  Deno.test(`closing the peer ends the child's input, at which it leaves by itself (${mode})`, async () => {
+  Deno.test(`dialCommand(): close() ends the child's stdin, and the child exits (${mode})`, async () => {
     await using file = await notes();
     const peer = dialCommand(child(mode, file.path));
     const pid = await peer.call("pid") as number;
     await within(peer.close(), "close()");
     await peer.closed;
-    assert(!isRunning(pid), "the child is gone when close() resolves");
+    assert(!isRunning(pid), "the child has exited when close() resolves");
     assertEquals(await file.read(), "left by itself");
     await peer.close();
   });
 }
 
-Deno.test("a child that lingers is terminated", async () => {
+Deno.test("dialCommand(): a child that does not exit is terminated", async () => {
   await using file = await notes();
   const peer = dialCommand(child("lingerer", file.path));
   const pid = await peer.call("pid") as number;
-  // It does not end its output, and does not leave.
+  // It neither ends its output nor exits.
   await closeThrough(2, peer);
   assert(!isRunning(pid));
   assertEquals(await file.read(), "terminated");
 });
 
-Deno.test("a child that does not let itself be terminated is killed", async () => {
+Deno.test("dialCommand(): a child that ignores SIGTERM is killed", async () => {
   await using file = await notes();
   const command = child("stubborn", file.path);
   const peer = dialCommand(command);
   await peer.call("pid");
-  // It does not end its output, does not leave, and not when it is told to.
+  // It neither ends its output nor exits, not even on SIGTERM.
   await closeThrough(3, peer);
   assertEquals((await command.child!.status).signal, "SIGKILL");
 });
 
-Deno.test("a child that has stopped reading is ended all the same", async () => {
+Deno.test("dialCommand(): a child that has stopped reading is terminated", async () => {
   await using file = await notes();
   const peer = dialCommand(child("stuck", file.path));
   const answer = watch(peer.call("x", "x".repeat(4_000_000)));
@@ -111,19 +111,19 @@ Deno.test("a child that has stopped reading is ended all the same", async () => 
   assertEquals((answer.reason as MuxError).code, "session-closed");
 });
 
-Deno.test("a child that exits ends the session, and what waits for it", async () => {
-  const heard: unknown[] = [];
+Deno.test("dialCommand(): the exit of the child rejects pending calls", async () => {
+  const errors: unknown[] = [];
   const peer = dialCommand(child("serve"), {
-    onError: (error) => heard.push(error),
+    onError: (error) => errors.push(error),
   });
   const error = await assertRejects(() => peer.call("exit", [3]), MuxError);
   assertEquals(error.code, "connection-lost");
   await within(peer.closed, "closed");
   await peer.close();
-  assertEquals(heard, [], "it left between two frames");
+  assertEquals(errors, [], "the child exited between two frames");
 });
 
-Deno.test("a child that closes the conversation by itself ends it cleanly", async () => {
+Deno.test("dialCommand(): a child that closes the session ends it cleanly", async () => {
   const peer = dialCommand(child("closer"));
   const pid = await peer.call("pid") as number;
   await peer.call("leave");
@@ -132,19 +132,19 @@ Deno.test("a child that closes the conversation by itself ends it cleanly", asyn
   assert(!isRunning(pid));
 });
 
-Deno.test("a child that says what is no qmux breaks the session, and is ended", async () => {
-  const heard = Promise.withResolvers<unknown>();
-  const peer = dialCommand(child("garbage"), { onError: heard.resolve });
+Deno.test("dialCommand(): a child that breaks the protocol is terminated", async () => {
+  const errors = Promise.withResolvers<unknown>();
+  const peer = dialCommand(child("garbage"), { onError: errors.resolve });
   const error = await assertRejects(
     () => within(peer.closed, "closed"),
     MuxError,
   );
   assertEquals(error.code, "protocol-error");
-  assertEquals(await heard.promise, error);
+  assertEquals(await errors.promise, error);
   await peer.close();
 });
 
-Deno.test("a command whose streams are not both piped cannot be talked to", async () => {
+Deno.test("dialCommand(): a command without piped stdin and stdout is refused", async () => {
   for (
     const options of [
       { stdin: "piped", stdout: "null" },
@@ -164,7 +164,7 @@ Deno.test("a command whose streams are not both piped cannot be talked to", asyn
   }
 });
 
-Deno.test("a command whose stderr is piped is refused, since nobody would read it", async () => {
+Deno.test("dialCommand(): a command with piped stderr is refused", async () => {
   const options = { stdin: "piped", stdout: "piped", stderr: "piped" } as const;
   const command = child("serve", undefined, options);
   const error = assertThrows(
@@ -177,7 +177,7 @@ Deno.test("a command whose stderr is piped is refused, since nobody would read i
   assertEquals(status.signal, "SIGKILL");
 });
 
-Deno.test("a command that cannot be started is a failed dial", () => {
+Deno.test("dialCommand(): a command that cannot be started is dial-failed", () => {
   const missing = new Deno.Command("./no-such-command", {
     stdin: "piped",
     stdout: "piped",
@@ -187,12 +187,17 @@ Deno.test("a command that cannot be started is a failed dial", () => {
   assert(error.cause instanceof Error);
 });
 
-Deno.test("options that are out of range start no child", () => {
+Deno.test("dialCommand(): no child is started if an option is out of range", () => {
   const command = child("serve");
   assertThrows(
     () => dialCommand(command, { session: { maxChannels: 0 } }),
     RangeError,
     "maxChannels",
+  );
+  assertThrows(
+    () => dialCommand(command, { maxCallbacks: -1 }),
+    RangeError,
+    'Cannot use option "maxCallbacks": -1 is not an integer of at least 0',
   );
   assertEquals(command.child, undefined);
 });
@@ -206,7 +211,7 @@ function spawned(mode: string): Deno.ChildProcess {
   }).spawn();
 }
 
-Deno.test("a peer over standard streams leaves when its input ends, and has said nothing", async () => {
+Deno.test("stdio: a process exits silently when its stdin ends", async () => {
   const process = spawned("serve");
   await process.stdin.close();
   const status = await within(process.status, "the child to leave");
@@ -216,7 +221,7 @@ Deno.test("a peer over standard streams leaves when its input ends, and has said
   );
 });
 
-Deno.test("a peer over standard streams leaves when nobody reads what it says either", async () => {
+Deno.test("stdio: a process exits when its stdin ends and its stdout is closed", async () => {
   const process = spawned("serve");
   await process.stdout.cancel();
   await process.stdin.close();
@@ -224,7 +229,7 @@ Deno.test("a peer over standard streams leaves when nobody reads what it says ei
   assertEquals([status.code, await toText(process.stderr)], [0, ""]);
 });
 
-Deno.test("a peer over standard streams that closes lets its process leave, even if its input stays open", async () => {
+Deno.test("stdio: a process exits after close() even if its stdin stays open", async () => {
   const process = spawned("brief");
   const status = await within(process.status, "the child to leave");
   assertEquals([status.code, await toText(process.stderr)], [0, ""]);

@@ -6,16 +6,17 @@ import {
   MuxError,
   type Peer,
   RemoteError,
+  TalkError,
 } from "@qtalk/qtalk";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { FakeTime } from "../tests/support/fake_time.ts";
 import { turn, watch, within } from "../tests/support/within.ts";
 
-/** Two peers, of which the second is the one that drains. */
+/** Two peers, the second of which drains. */
 class Lab {
   readonly client: Peer;
   readonly server: Peer;
-  /** Handlers of `wait` that are running, each with what ends it. */
+  /** The running handlers of `wait`, each with what settles it. */
   readonly running: PromiseWithResolvers<unknown>[] = [];
   readonly aborted: unknown[] = [];
 
@@ -46,18 +47,25 @@ class Lab {
 
 const DRAIN = 10_000;
 
-function test(behaviour: string, body: (lab: Lab) => Promise<void>): void {
-  Deno.test(`draining: ${behaviour}`, async () => {
+function test(name: string, body: (lab: Lab) => Promise<void>): void {
+  Deno.test(name, withLab(name, body));
+}
+
+function withLab(
+  name: string,
+  body: (lab: Lab) => Promise<void>,
+): () => Promise<void> {
+  return async () => {
     const lab = new Lab();
     try {
-      await within(body(lab), behaviour);
+      await within(body(lab), name);
     } finally {
       await Promise.all([lab.client.close(), lab.server.close()]);
     }
-  });
+  };
 }
 
-test("calls under way are answered first, then the session ends cleanly", async (lab) => {
+test("draining: calls in progress are answered before the session ends", async (lab) => {
   const calls = [await lab.start(), await lab.start()];
   const closing = watch(lab.server.close({ drainTimeout: DRAIN }));
   await turn();
@@ -72,7 +80,7 @@ test("calls under way are answered first, then the session ends cleanly", async 
   while (closing.state === "pending") await turn();
 });
 
-test("with nothing under way it closes at once, whatever channels were opened ahead", async (lab) => {
+test("draining: spare channels do not delay the close", async (lab) => {
   for (let i = 0; i < 20; i++) {
     await Promise.all([
       ...Array.from({ length: i }, () => lab.client.call("echo", [i])),
@@ -81,7 +89,7 @@ test("with nothing under way it closes at once, whatever channels were opened ah
   }
   assert(
     lab.server.session.usage.slots > 2,
-    "there are channels opened ahead",
+    "there are spare channels",
   );
   using time = new FakeTime();
   await lab.server.close({ drainTimeout: DRAIN });
@@ -89,7 +97,7 @@ test("with nothing under way it closes at once, whatever channels were opened ah
   assertEquals(time.waiting, 0);
 });
 
-test("calls that begin meanwhile are refused as unavailable, and not begun", async (lab) => {
+test("draining: new calls are refused as unavailable and not handled", async (lab) => {
   const { call } = await lab.start();
   const closing = lab.server.close({ drainTimeout: DRAIN });
   for (let i = 0; i < 3; i++) {
@@ -105,7 +113,7 @@ test("calls that begin meanwhile are refused as unavailable, and not begun", asy
   await closing;
 });
 
-test("this side makes no new calls", async (lab) => {
+test("draining: this side cannot make new calls", async (lab) => {
   const { call } = await lab.start();
   const closing = lab.server.close({ drainTimeout: DRAIN });
   for (const make of ["call", "request"] as const) {
@@ -121,7 +129,7 @@ test("this side makes no new calls", async (lab) => {
   await closing;
 });
 
-test("a handler that is running may still call back", async (lab) => {
+test("draining: a running handler may still call its caller", async (lab) => {
   const go = Promise.withResolvers<void>();
   const begun = Promise.withResolvers<void>();
   lab.server.handle("callback", async (call, respond) => {
@@ -137,7 +145,7 @@ test("a handler that is running may still call back", async (lab) => {
   await closing;
 });
 
-test("calls of this side that are under way are waited for", async (lab) => {
+test("draining: calls of this side are awaited too", async (lab) => {
   const answer = Promise.withResolvers<void>();
   const asked = Promise.withResolvers<void>();
   lab.client.handle("slow", async (_call, respond) => {
@@ -155,7 +163,7 @@ test("calls of this side that are under way are waited for", async (lab) => {
   while (closing.state === "pending") await turn();
 });
 
-test("a continued call is under way until its channel is closed", async (lab) => {
+test("draining: a continued call is awaited until its channel closes", async (lab) => {
   lab.server.handle("bytes", async (call, respond) => {
     await call.receive();
     const { readable, writable } = await respond.continue();
@@ -174,7 +182,7 @@ test("a continued call is under way until its channel is closed", async (lab) =>
   await lab.client.closed;
 });
 
-test("an answer that waits for its reader arrives whole", async (lab) => {
+test("draining: a response that awaits its reader arrives completely", async (lab) => {
   const text = "x".repeat(4 * 1024 * 1024);
   const closing = Promise.withResolvers<void>();
   lab.server.handle("large", (_call, respond) => {
@@ -185,7 +193,7 @@ test("an answer that waits for its reader arrives whole", async (lab) => {
   await closing.promise;
 });
 
-test("what is not done in time is cancelled", async (lab) => {
+test("draining: calls that exceed drainTimeout are cancelled", async (lab) => {
   const { call } = await lab.start();
   using time = new FakeTime();
   const closing = watch(lab.server.close({ drainTimeout: DRAIN }));
@@ -200,7 +208,7 @@ test("what is not done in time is cancelled", async (lab) => {
   await lab.server.closed;
 });
 
-test("close() without drain ends the wait", async (lab) => {
+test("draining: close() without drainTimeout ends the wait", async (lab) => {
   const { call } = await lab.start();
   const draining = lab.server.close({ drainTimeout: DRAIN });
   await lab.server.close();
@@ -208,7 +216,7 @@ test("close() without drain ends the wait", async (lab) => {
   await assertRejects(() => call, MuxError);
 });
 
-test("an end of the session ends the wait", async (lab) => {
+test("draining: the end of the session ends the wait", async (lab) => {
   await lab.start();
   using time = new FakeTime();
   const draining = lab.server.close({ drainTimeout: DRAIN });
@@ -217,31 +225,80 @@ test("an end of the session ends the wait", async (lab) => {
   assertEquals(time.waiting, 0);
 });
 
-test("after the end it is as any close()", async (lab) => {
+test("draining: a closed peer can be closed again", async (lab) => {
   await lab.server.close();
+  await lab.client.closed;
+  using time = new FakeTime();
   await lab.server.close({ drainTimeout: DRAIN });
+  assertEquals(time.waiting, 0);
 });
 
-Deno.test("draining: a listener stops accepting, and all its peers drain", async () => {
-  const answer = Promise.withResolvers<void>();
-  let running = 0;
-  const listener = await listen("tcp://127.0.0.1:0", {
-    handler: async (_call, respond) => {
-      running++;
-      await answer.promise;
-      await respond.return("done");
-    },
-  });
-  const peers = [await dial(listener.addr), await dial(listener.addr)];
-  const calls = peers.map((peer) => peer.call("wait"));
-  while (running < 2) await turn();
-  const closing = watch(listener.close({ drainTimeout: DRAIN }));
+test("draining: an abort of the signal ends the wait and closes the session", async (lab) => {
+  const { call } = await lab.start();
+  using time = new FakeTime();
+  const controller = new AbortController();
+  const closing = watch(
+    lab.server.close({ drainTimeout: DRAIN, signal: controller.signal }),
+  );
   await turn();
-  await assertRejects(() => dial(listener.addr));
   assertEquals(closing.state, "pending");
-  answer.resolve();
-  assertEquals(await Promise.all(calls), ["done", "done"]);
+  controller.abort(new Error("not that long"));
+  const error = await assertRejects(() => call, MuxError);
+  assertEquals(error.code, "connection-lost");
   while (closing.state === "pending") await turn();
-  for (const peer of peers) await peer.closed;
-  await listener.closed;
+  assertEquals(closing.state, "resolved");
+  await lab.server.closed;
+  assertEquals(time.waiting, 0);
 });
+
+test("draining: an aborted signal closes the session at once", async (lab) => {
+  const { call } = await lab.start();
+  const signal = AbortSignal.abort();
+  await lab.server.close({ drainTimeout: Infinity, signal });
+  await assertRejects(() => call, MuxError);
+});
+
+test("draining: a drainTimeout out of range rejects and does not close the peer", async (lab) => {
+  for (const drainTimeout of [-1, NaN]) {
+    await assertRejects(
+      () => lab.server.close({ drainTimeout }),
+      RangeError,
+      `Cannot use option "drainTimeout": ${drainTimeout} is not a number of at least 0`,
+    );
+  }
+  assertEquals(await lab.client.call("echo", [1]), 1);
+});
+
+/** Deno has no Unix sockets on Windows. */
+const testUnix: (name: string, fn: () => Promise<void>) => void =
+  Deno.build.os === "windows" ? Deno.test.ignore : Deno.test;
+
+testUnix(
+  "draining: a listener stops accepting and drains all its peers",
+  async () => {
+    const answer = Promise.withResolvers<void>();
+    let running = 0;
+    const folder = await Deno.makeTempDir();
+    const listener = await listen(`unix:${folder}/socket`, {
+      handler: async (_call, respond) => {
+        running++;
+        await answer.promise;
+        await respond.return("done");
+      },
+    });
+    const peers = [await dial(listener.addr), await dial(listener.addr)];
+    const calls = peers.map((peer) => peer.call("wait"));
+    while (running < 2) await turn();
+    const closing = watch(listener.close({ drainTimeout: DRAIN }));
+    await turn();
+    // A socket's file cannot belong to another process now, as a port could.
+    await assertRejects(() => dial(listener.addr), TalkError, "Cannot dial");
+    assertEquals(closing.state, "pending");
+    answer.resolve();
+    assertEquals(await Promise.all(calls), ["done", "done"]);
+    while (closing.state === "pending") await turn();
+    for (const peer of peers) await peer.closed;
+    await listener.closed;
+    await Deno.remove(folder);
+  },
+);

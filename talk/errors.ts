@@ -3,12 +3,12 @@
  *
  * | code | meaning |
  * | --- | --- |
- * | `bad-address` | the address has not the form of its scheme |
- * | `unknown-scheme` | nothing here speaks that scheme |
- * | `dial-failed` | there was no connection to be had; `cause` says why |
- * | `listen-failed` | the address cannot be listened on; `cause` says why |
- * | `timeout` | the time given to dial has passed |
- * | `bad-command` | the command's stdin and stdout are not piped |
+ * | `bad-address` | the address does not have the form of its scheme |
+ * | `unknown-scheme` | the address has a scheme that is not supported |
+ * | `dial-failed` | no connection could be made; `cause` is the reason |
+ * | `listen-failed` | the address cannot be listened on; `cause` is the reason |
+ * | `timeout` | no connection was made within the `timeout` of `dial()` |
+ * | `bad-command` | the command's stdin or stdout is not piped, or its stderr is |
  */
 export type TalkErrorCode =
   | "bad-address"
@@ -18,18 +18,18 @@ export type TalkErrorCode =
   | "timeout"
   | "bad-command";
 
-/** The one error class of dialing and listening. */
+/** The error of dialing and listening; branch on `code`. */
 export class TalkError extends Error {
   /** Always `"TalkError"`. */
   override readonly name = "TalkError";
-  /** What kind of failure this is, for programs. */
+  /** The kind of failure. */
   readonly code: TalkErrorCode;
 
   /**
    * Makes an error of dialing or listening.
    *
-   * @param code what kind of failure this is
-   * @param message what was attempted, and the state after a colon
+   * @param code the kind of failure
+   * @param message what was attempted and, after a colon, why it failed
    * @param options the underlying `cause`, if there is one
    */
   constructor(code: TalkErrorCode, message: string, options?: ErrorOptions) {

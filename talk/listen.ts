@@ -4,24 +4,30 @@ import {
   type Session,
   type SessionOptions,
 } from "../mux/internal.ts";
-import { Listener, type ListenerOptions } from "./listener.ts";
-import { Peer, type PeerOptions } from "./peer.ts";
+import {
+  type Closable,
+  ConnectionListener,
+  type Listener,
+  type ListenerOptions,
+} from "./listener.ts";
+import { Peer, type PeerOptions, resolveLimits } from "./peer.ts";
 import { addressError, resolveAddress } from "./address.ts";
 
-/** Choices for {@linkcode listenSession}. */
+/** Options of {@linkcode listenSession}. */
 export interface ListenSessionOptions extends ListenerOptions {
-  /** Limits of each session. */
-  session?: SessionOptions;
+  /** Limits of each session. Default: those of `qmux()`. */
+  session?: SessionOptions | undefined;
 }
 
-/** Choices for {@linkcode listen}. */
+/** Options of {@linkcode listen}. */
 export interface ListenOptions extends PeerOptions, ListenSessionOptions {}
 
 /**
  * Listens on an address. Every connection becomes a peer that answers calls,
- * whether or not anybody iterates the listener.
+ * whether or not the listener is iterated.
  *
- * The addresses are those of `dial()`; `tcp://127.0.0.1:0` takes a free port.
+ * The addresses are those of {@linkcode dial}; port 0, as in
+ * `tcp://127.0.0.1:0`, chooses a free port.
  *
  * @example
  * ```ts
@@ -35,16 +41,17 @@ export interface ListenOptions extends PeerOptions, ListenSessionOptions {}
  * assertEquals(await peer.call("add", [1, 2]), 3);
  * ```
  *
- * @param address where to listen
- * @param options how to talk, and whom to
+ * @param address the address to listen on
+ * @param options codec, handler, limits, and which connections to accept
  * @throws {TalkError} `bad-address`, `unknown-scheme`, `listen-failed`
- * @throws {RangeError} if a session option is out of range
+ * @throws {RangeError} if an option is out of range
  */
-export function listen(
+export async function listen(
   address: string,
   options: ListenOptions = {},
 ): Promise<Listener<Peer>> {
-  return start(
+  resolveLimits(options);
+  return await start(
     address,
     options,
     (session) => new Peer(session, options),
@@ -52,12 +59,12 @@ export function listen(
 }
 
 /**
- * As {@linkcode listen}, without RPC: every connection becomes a bare session.
+ * Like {@linkcode listen}, but without RPC: every connection becomes a session.
  *
- * @param address where to listen
- * @param options limits, and whom to talk to
+ * @param address the address to listen on
+ * @param options limits, and which connections to accept
  * @throws {TalkError} `bad-address`, `unknown-scheme`, `listen-failed`
- * @throws {RangeError} if a session option is out of range
+ * @throws {RangeError} if an option is out of range
  */
 export function listenSession(
   address: string,
@@ -66,16 +73,16 @@ export function listenSession(
   return start(address, options, (session) => session);
 }
 
-async function start<T extends Peer | Session>(
+async function start<T extends Closable>(
   address: string,
   options: ListenSessionOptions,
   make: (session: Session) => T,
 ): Promise<Listener<T>> {
-  // Now, and not when the first connection comes.
+  // Checked now, and not when the first connection is accepted.
   resolveOptions(options.session);
   const { scheme, rest } = await resolveAddress(address);
   try {
-    return new Listener(
+    return new ConnectionListener(
       scheme.listen(rest),
       (transport) => make(qmux(transport, options.session)),
       options,

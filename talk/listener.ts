@@ -2,59 +2,93 @@ import type {
   Accepted,
   Transport,
   TransportListener,
+  WaitOptions,
 } from "../mux/internal.ts";
-import { Iteration } from "./accept_iterator.ts";
-import type { CloseOptions } from "./peer.ts";
+import { AcceptIterator } from "./accept_iterator.ts";
+import { checkCloseOptions, type CloseOptions } from "./peer.ts";
 
-/** Who connects, as far as one can tell before anything is said. */
+/** What is known of a connection before any byte of it is read. */
 export interface ConnectionInfo {
-  /** Where it comes from, in the form of an address. */
+  /** The address of the peer. */
   remoteAddr: string;
 }
 
-/** Choices for accepting. */
+/** Options for accepting connections. */
 export interface ListenerOptions {
   /**
-   * Asked about every connection before a byte of it is read; `false`, or a
-   * throw, closes it. Others are accepted while it thinks.
+   * Decides about every connection before any byte of it is read. If it returns
+   * `false` or throws, the connection is closed. Other connections are accepted
+   * while it is pending. Default: every connection is accepted.
    */
-  accept?: (connection: ConnectionInfo) => boolean | Promise<boolean>;
+  accept?:
+    | ((connection: ConnectionInfo) => boolean | Promise<boolean>)
+    | undefined;
 }
 
-/** Milliseconds to wait after an accept that failed, such as for want of files. */
-const RETRY_DELAY = 50;
-/** Failures in a row after which listening is over. */
-const MAX_FAILURES = 100;
+/**
+ * Accepts connections. Made by `listen()`, `listenSession()` and
+ * `serveWebSocket()`.
+ *
+ * Iterating a listener gives the peers (or sessions) accepted from then on;
+ * several loops may run at once, and leaving one does not affect the listener.
+ * An iterator keeps up to 128 peers that its loop has not reached; it skips any
+ * further. To give up waiting for one peer, call the iterator's
+ * `next({ signal })`.
+ */
+export interface Listener<T> extends AsyncDisposable {
+  /** The address to dial, with the port that was chosen for port 0. */
+  readonly addr: string;
+  /**
+   * Resolves when the listener no longer accepts connections and everything
+   * accepted has ended; rejects if accepting failed. It never causes an
+   * unhandled rejection.
+   */
+  readonly closed: Promise<void>;
+  /**
+   * Stops accepting connections and closes all that were accepted. Idempotent.
+   *
+   * @param options whether peers drain first, as in {@linkcode Peer.close}
+   * @throws {RangeError} if `drainTimeout` is out of range
+   */
+  close(options?: CloseOptions): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+  /** Iterates over what is accepted from now on, until the listener closes. */
+  [Symbol.asyncIterator](): AsyncIterator<
+    T,
+    undefined,
+    WaitOptions | undefined
+  >;
+}
 
-/** What a listener makes of a connection: a peer, or a session. */
-export interface Served {
+/** What a connection becomes: a peer, or a session. */
+export interface Closable {
   /** Settles when it has ended. */
   readonly closed: Promise<void>;
   /** Ends it. */
   close(options?: CloseOptions): Promise<void>;
 }
 
-/**
- * Accepts connections and serves them. Iterating it gives what is accepted from
- * then on; leaving the loop ends the loop only.
- */
-export class Listener<T extends Served>
-  implements AsyncIterable<T>, AsyncDisposable {
-  /** The address to dial. */
+/** Milliseconds until accepting is retried, such as when no files are left. */
+const RETRY_DELAY = 50;
+/** Consecutive failures after which the listener gives up. */
+const MAX_FAILURES = 100;
+
+/** Makes a peer or session of each connection of a transport listener. */
+export class ConnectionListener<T extends Closable> implements Listener<T> {
   readonly addr: string;
   readonly #source: TransportListener;
   readonly #make: (transport: Transport) => T;
   readonly #allow: ListenerOptions["accept"];
-  /** What is open: accepted, or still to be decided on. */
-  readonly #active = new Set<Served>();
-  readonly #iterations = new Set<Iteration<T>>();
+  /** Everything that is open, and connections that await the hook's decision. */
+  readonly #active = new Set<Closable>();
+  readonly #iterators = new Set<AcceptIterator<T>>();
   readonly #closed = Promise.withResolvers<void>();
   #state: "open" | "closing" | "ended" = "open";
-  #retry: (() => void) | undefined;
-  /** Why accepting failed for good. */
+  #retryNow: (() => void) | undefined;
+  /** The error that made the listener give up. */
   #failure: unknown;
 
-  /** Listeners are made by `listen()` and `listenSession()`. */
+  /** Starts to accept connections; `make` may not fail for one of them alone. */
   constructor(
     source: TransportListener,
     make: (transport: Transport) => T,
@@ -68,43 +102,32 @@ export class Listener<T extends Served>
     void this.#run();
   }
 
-  /**
-   * Resolves when nothing is accepted any more and everything accepted has
-   * ended; rejects if accepting failed. Never an unhandled rejection.
-   */
   get closed(): Promise<void> {
     return this.#closed.promise;
   }
 
-  /**
-   * Stops accepting and closes all that was accepted, peers as it says in
-   * `Peer.close()`. Idempotent.
-   *
-   * @param options whether peers wait for the calls under way
-   */
   async close(options: CloseOptions = {}): Promise<void> {
+    checkCloseOptions(options);
     if (this.#state === "open") {
       this.#state = "closing";
       this.#source.close();
-      this.#retry?.();
+      this.#retryNow?.();
     }
     await Promise.all([...this.#active].map((item) => item.close(options)));
     await this.#closed.promise.catch(() => {});
   }
 
-  /** Same as {@linkcode close}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
-  /** Gives what is accepted from now on, until the listener is closed. */
-  [Symbol.asyncIterator](): AsyncIterator<T, undefined> {
-    const iteration: Iteration<T> = new Iteration(() => {
-      this.#iterations.delete(iteration);
+  [Symbol.asyncIterator](): AcceptIterator<T> {
+    const iterator: AcceptIterator<T> = new AcceptIterator(() => {
+      this.#iterators.delete(iterator);
     });
-    if (this.#state === "open") this.#iterations.add(iteration);
-    else iteration.end();
-    return iteration;
+    if (this.#state === "open") this.#iterators.add(iterator);
+    else iterator.end();
+    return iterator;
   }
 
   async #run(): Promise<void> {
@@ -116,9 +139,9 @@ export class Listener<T extends Served>
         if (this.#allow === undefined) this.#serve(accepted.transport);
         else void this.#ask(this.#allow, accepted);
       } catch (error) {
-        // One connection gone before it was accepted, or no files left for now.
+        // A connection ended before it was accepted, or no files are left.
         if (++failures === MAX_FAILURES) this.#failure = error;
-        else await this.#pause();
+        else await this.#waitToRetry();
       }
     }
     this.#source.close();
@@ -126,30 +149,30 @@ export class Listener<T extends Served>
       await Promise.allSettled([...this.#active].map((item) => item.closed));
     }
     this.#state = "ended";
-    for (const iteration of this.#iterations) iteration.end();
-    this.#iterations.clear();
+    for (const iterator of this.#iterators) iterator.end();
+    this.#iterators.clear();
     if (this.#failure === undefined) this.#closed.resolve();
     else this.#closed.reject(this.#failure);
   }
 
-  /** Serves a connection if the hook lets it; closing does not wait for that. */
+  /** Serves a connection if the hook accepts it. Closing does not await the hook. */
   async #ask(
     allow: NonNullable<ListenerOptions["accept"]>,
     { transport, remoteAddr }: Accepted,
   ): Promise<void> {
     const decided = Promise.withResolvers<void>();
-    const drop = async () => {
+    const refuse = async () => {
       decided.resolve();
       await discard(transport);
     };
-    this.#hold({ closed: decided.promise, close: drop });
+    this.#track({ closed: decided.promise, close: refuse });
     let allowed = false;
     try {
       allowed = await allow({ remoteAddr });
     } catch {
-      // A hook that throws refuses.
+      // A hook that throws refuses the connection.
     }
-    if (!allowed) return await drop();
+    if (!allowed) return await refuse();
     this.#serve(transport);
     decided.resolve();
   }
@@ -160,39 +183,39 @@ export class Listener<T extends Served>
     try {
       item = this.#make(transport);
     } catch (error) {
-      // No connection is to blame: the next ones would fail alike.
+      // The connection is not the cause: every other one would fail too.
       void discard(transport);
       this.#failure = error;
       return this.#source.close();
     }
-    this.#hold(item);
-    for (const iteration of this.#iterations) iteration.push(item);
+    this.#track(item);
+    for (const iterator of this.#iterators) iterator.push(item);
   }
 
-  #hold(item: Served): void {
+  #track(item: Closable): void {
     this.#active.add(item);
     const ended = () => this.#active.delete(item);
     item.closed.then(ended, ended);
   }
 
-  /** A wait that closing ends. */
-  async #pause(): Promise<void> {
+  /** Waits until accepting is to be retried, or the listener closes. */
+  async #waitToRetry(): Promise<void> {
     let timer: ReturnType<typeof setTimeout> | undefined;
     await new Promise<void>((resolve) => {
       if (this.#state !== "open") return resolve();
-      this.#retry = resolve;
+      this.#retryNow = resolve;
       timer = setTimeout(resolve, RETRY_DELAY);
     });
     clearTimeout(timer);
-    this.#retry = undefined;
+    this.#retryNow = undefined;
   }
 }
 
-/** Closes a connection that nobody uses. */
+/** Closes a connection without a peer. */
 async function discard(transport: Transport): Promise<void> {
   try {
     await transport.close();
   } catch {
-    // It is gone either way.
+    // The connection is not used in either case.
   }
 }

@@ -4,7 +4,7 @@ import {
   handlerFrom,
   listen,
   listenSession,
-  type MuxError,
+  MuxError,
   Peer,
   qmux,
   type Session,
@@ -16,30 +16,30 @@ import type { Accepted, TransportListener } from "../mux/transport/types.ts";
 import type { Transport } from "../mux/types.ts";
 import { FakeTime } from "../tests/support/fake_time.ts";
 import { turn, watch, within } from "../tests/support/within.ts";
-import { Listener, type ListenerOptions } from "./listener.ts";
+import { ConnectionListener, type ListenerOptions } from "./listener.ts";
 
 const handler = handlerFrom({ echo: (value: unknown) => value });
 
-/** Connections that come when a test says so. */
+/** A source whose connections the test makes. */
 class Source implements TransportListener {
   readonly addr = "test:";
   closed = false;
   readonly #queue: (Accepted | Error | null)[] = [];
   #waiting: PromiseWithResolvers<void> | undefined;
 
-  /** Connects; returns the other end. */
+  /** Makes a connection and returns its other end. */
   connect(remoteAddr = "test:client"): Session {
     const [near, far] = memoryTransports();
     this.#push({ transport: near, remoteAddr });
     return qmux(far, { closeTimeout: 1 });
   }
 
-  /** Accepting fails. */
+  /** Makes an accept fail. */
   fail(error: Error): void {
     this.#push(error);
   }
 
-  /** There can be no further connection. */
+  /** Ends the source: there are no further connections. */
   end(): void {
     this.#push(null);
   }
@@ -68,7 +68,7 @@ class Source implements TransportListener {
 function listening(options: ListenerOptions = {}) {
   const source = new Source();
   const make = (transport: Transport) => new Peer(qmux(transport), { handler });
-  return { source, listener: new Listener(source, make, options) };
+  return { source, listener: new ConnectionListener(source, make, options) };
 }
 
 /** Calls over a bare session, as a peer. */
@@ -76,7 +76,7 @@ async function calls(session: Session): Promise<unknown> {
   return await new Peer(session).call("echo", ["served"]);
 }
 
-Deno.test("a listener serves whether or not it is iterated", async () => {
+Deno.test("listener: connections are served without iteration", async () => {
   const { source, listener } = listening();
   await using _ = listener;
   assertEquals(await calls(source.connect()), "served");
@@ -88,7 +88,8 @@ const ADDRESSES = ["tcp://127.0.0.1:0", "tcp://[::1]:0", "tcp://0.0.0.0:0"];
 for (const address of ADDRESSES) {
   const { hostname, port } = new URL(address.replace("tcp", "http"));
   Deno.test({
-    name: `the addr of a listener on ${address} can be dialed`,
+    name:
+      `listener.addr: the address of a listener on ${address} can be dialed`,
     ignore: !available(hostname.replace(/[[\]]/g, ""), Number(port)),
     async fn() {
       await using listener = await listen(address, { handler });
@@ -101,6 +102,8 @@ for (const address of ADDRESSES) {
 
 /** Whether this machine has that address. */
 function available(hostname: string, port: number): boolean {
+  // Windows listens there, and cannot dial it.
+  if (hostname === "0.0.0.0" && Deno.build.os === "windows") return false;
   try {
     Deno.listen({ hostname, port }).close();
     return true;
@@ -109,7 +112,11 @@ function available(hostname: string, port: number): boolean {
   }
 }
 
-Deno.test("a listener on a Unix socket removes its file when it closes", async () => {
+/** Deno has no Unix sockets on Windows. */
+const testUnix: (name: string, fn: () => Promise<void>) => void =
+  Deno.build.os === "windows" ? Deno.test.ignore : Deno.test;
+
+testUnix("listener.close(): the file of a Unix socket is removed", async () => {
   const folder = await Deno.makeTempDir();
   const path = `${folder}/socket`;
   for (let i = 0; i < 2; i++) {
@@ -121,7 +128,7 @@ Deno.test("a listener on a Unix socket removes its file when it closes", async (
   await Deno.remove(folder);
 });
 
-Deno.test("an iterator gets what is accepted after it started", async () => {
+Deno.test("listener iterator: it starts with the next accepted peer", async () => {
   const { source, listener } = listening();
   await using _ = listener;
   await calls(source.connect());
@@ -134,7 +141,7 @@ Deno.test("an iterator gets what is accepted after it started", async () => {
   await client.close();
 });
 
-Deno.test("each iterator gets every peer", async () => {
+Deno.test("listener iterator: each iterator gets every peer", async () => {
   const { source, listener } = listening();
   await using _ = listener;
   const one = listener[Symbol.asyncIterator]();
@@ -144,7 +151,7 @@ Deno.test("each iterator gets every peer", async () => {
   assert((await waiting).value === (await other.next()).value);
 });
 
-Deno.test("break ends the iteration and nothing else", async () => {
+Deno.test("listener iterator: break does not affect the listener", async () => {
   const { source, listener } = listening();
   await using _ = listener;
   const clients = [source.connect(), source.connect()];
@@ -160,7 +167,7 @@ Deno.test("break ends the iteration and nothing else", async () => {
   assert((await again).value instanceof Peer, "and can be iterated again");
 });
 
-Deno.test("an iterator that is not asked keeps 128 peers, and lets the others pass by", async () => {
+Deno.test("listener iterator: it keeps 128 peers and skips further ones", async () => {
   const { source, listener } = listening();
   await using _ = listener;
   const iterator = listener[Symbol.asyncIterator]();
@@ -177,7 +184,7 @@ Deno.test("an iterator that is not asked keeps 128 peers, and lets the others pa
   assert(!kept.has(await later));
 });
 
-Deno.test("several nexts at once get a peer each", async () => {
+Deno.test("listener iterator: concurrent next() calls get different peers", async () => {
   const { source, listener } = listening();
   await using _ = listener;
   const iterator = listener[Symbol.asyncIterator]();
@@ -189,7 +196,7 @@ Deno.test("several nexts at once get a peer each", async () => {
   assert(first!.value !== second!.value);
 });
 
-Deno.test("return() ends a next() that waits", async () => {
+Deno.test("listener iterator: return() ends a pending next()", async () => {
   const { listener } = listening();
   await using _ = listener;
   const iterator = listener[Symbol.asyncIterator]();
@@ -199,7 +206,46 @@ Deno.test("return() ends a next() that waits", async () => {
   assertEquals((await within(iterator.next(), "next()")).done, true);
 });
 
-Deno.test("closing the listener ends every iteration, behind what is queued", async () => {
+Deno.test("listener iterator: next() rejects when its signal aborts, and takes no peer", async () => {
+  const { source, listener } = listening();
+  await using _ = listener;
+  const iterator = listener[Symbol.asyncIterator]();
+  const controller = new AbortController();
+  const { signal } = controller;
+  const given = iterator.next({ signal }).catch((reason) => reason);
+  const kept = iterator.next();
+  controller.abort("enough");
+  assertEquals(await within(given, "next()"), "enough");
+  assertEquals(await iterator.next({ signal }).catch((r) => r), "enough");
+  await calls(source.connect());
+  assert((await within(kept, "a peer")).value instanceof Peer);
+});
+
+Deno.test("listener iterator: next() with a signal gets a peer and forgets the signal", async () => {
+  const { source, listener } = listening();
+  await using _ = listener;
+  const iterator = listener[Symbol.asyncIterator]();
+  const controller = new AbortController();
+  const next = iterator.next({ signal: controller.signal });
+  await calls(source.connect());
+  assert((await within(next, "a peer")).value instanceof Peer);
+  controller.abort();
+  await calls(source.connect());
+  assert((await within(iterator.next(), "a peer")).value instanceof Peer);
+});
+
+Deno.test("listener.close(): a drainTimeout out of range rejects and does not close", async () => {
+  const { source, listener } = listening();
+  await using _ = listener;
+  await assertRejects(
+    () => listener.close({ drainTimeout: -1 }),
+    RangeError,
+    'Cannot use option "drainTimeout": -1 is not a number of at least 0',
+  );
+  assertEquals(await calls(source.connect()), "served");
+});
+
+Deno.test("listener iterator: close() ends it after its queue", async () => {
   const { source, listener } = listening();
   const waiting = listener[Symbol.asyncIterator]();
   const queued = listener[Symbol.asyncIterator]();
@@ -210,10 +256,12 @@ Deno.test("closing the listener ends every iteration, behind what is queued", as
   assertEquals((await within(end, "next()")).done, true);
   assertEquals((await queued.next()).done, false);
   assertEquals((await queued.next()).done, true);
-  for await (const _ of listener) assert(false, "a closed listener has none");
+  for await (const _ of listener) {
+    assert(false, "a closed listener gives no peers");
+  }
 });
 
-Deno.test("the accept hook sees the remote address, and what it refuses is closed", async () => {
+Deno.test("accept hook: a connection that it refuses is closed", async () => {
   const seen: string[] = [];
   const { source, listener } = listening({
     accept: ({ remoteAddr }) => {
@@ -228,7 +276,7 @@ Deno.test("the accept hook sees the remote address, and what it refuses is close
   assertEquals(seen, ["test:stranger", "test:friend"]);
 });
 
-Deno.test("the accept hook of a real socket sees an address of its scheme", async () => {
+Deno.test("accept hook: remoteAddr has the form of the scheme", async () => {
   const seen: string[] = [];
   await using listener = await listenSession("tcp://127.0.0.1:0", {
     accept: ({ remoteAddr }) => {
@@ -242,7 +290,7 @@ Deno.test("the accept hook of a real socket sees an address of its scheme", asyn
   await session.close();
 });
 
-Deno.test("an accept hook that throws refuses", async () => {
+Deno.test("accept hook: a hook that throws refuses the connection", async () => {
   for (
     const accept of [
       () => {
@@ -253,11 +301,14 @@ Deno.test("an accept hook that throws refuses", async () => {
   ) {
     const { source, listener } = listening({ accept });
     await using _ = listener;
-    await within(source.connect().closed, "the session to end");
+    const refused = source.connect();
+    await within(refused.closed, "the session to end");
+    const error = await assertRejects(() => refused.open(), MuxError);
+    assertEquals(error.code, "connection-lost");
   }
 });
 
-Deno.test("others are accepted while the hook thinks about one", async () => {
+Deno.test("accept hook: other connections are accepted while it is pending", async () => {
   const verdict = Promise.withResolvers<boolean>();
   const { source, listener } = listening({
     accept: ({ remoteAddr }) =>
@@ -273,19 +324,21 @@ Deno.test("others are accepted while the hook thinks about one", async () => {
   assertEquals(await doubtful, "served");
 });
 
-Deno.test("closing the listener closes what the hook still thinks about", async () => {
+Deno.test("accept hook: listener.close() closes a connection that awaits its decision", async () => {
   const verdict = Promise.withResolvers<boolean>();
   const { source, listener } = listening({ accept: () => verdict.promise });
   const doubtful = source.connect();
   await turn();
   await within(listener.close(), "close()");
   await within(doubtful.closed, "the session to end");
+  const peer = listener[Symbol.asyncIterator]().next();
   verdict.resolve(true);
   await turn();
   await listener.closed;
+  assertEquals((await peer).done, true);
 });
 
-Deno.test("a source with one connection serves it to its end, though the hook thinks first", async () => {
+Deno.test("accept hook: the only connection of a source is served to its end", async () => {
   const { source, listener } = listening({
     accept: async () => {
       await turn();
@@ -305,11 +358,11 @@ Deno.test("a source with one connection serves it to its end, though the hook th
   await within(listener.closed, "closed");
 });
 
-Deno.test("a listener whose peers cannot be made says so by closed", async () => {
+Deno.test("listener.closed: it rejects if no peer can be made", async () => {
   for (const accept of [undefined, () => true]) {
     const source = new Source();
-    const mistake = new Error("a codec that encodes nothing, say");
-    const listener = new Listener(
+    const mistake = new Error("no peer can be made");
+    const listener = new ConnectionListener(
       source,
       (): Peer => {
         throw mistake;
@@ -323,20 +376,26 @@ Deno.test("a listener whose peers cannot be made says so by closed", async () =>
   }
 });
 
-Deno.test("close() closes every peer that was accepted, and then accepts none", async () => {
-  const listener = await listen("tcp://127.0.0.1:0", { handler });
-  const clients = [await dial(listener.addr), await dial(listener.addr)];
-  for (const client of clients) await client.call("echo", [1]);
-  await Promise.all([listener.close(), listener.close()]);
-  for (const client of clients) await within(client.closed, "the client");
-  await listener.closed;
-  const error = await assertRejects(() => dial(listener.addr), TalkError);
-  assertEquals(error.code, "dial-failed");
-  await listener.close();
-  for (const client of clients) await client.close();
-});
+testUnix(
+  "listener.close(): all peers are closed and no more are accepted",
+  async () => {
+    const folder = await Deno.makeTempDir();
+    const listener = await listen(`unix:${folder}/socket`, { handler });
+    const clients = [await dial(listener.addr), await dial(listener.addr)];
+    for (const client of clients) await client.call("echo", [1]);
+    await Promise.all([listener.close(), listener.close()]);
+    for (const client of clients) await within(client.closed, "the client");
+    await listener.closed;
+    // A socket's file cannot belong to another process now, as a port could.
+    const error = await assertRejects(() => dial(listener.addr), TalkError);
+    assertEquals(error.code, "dial-failed");
+    await listener.close();
+    for (const client of clients) await client.close();
+    await Deno.remove(folder);
+  },
+);
 
-Deno.test("closed resolves when all that was accepted has ended", async () => {
+Deno.test("listener.closed: it resolves when the last peer has ended", async () => {
   const { source, listener } = listening();
   const client = new Peer(source.connect());
   await client.call("echo", [1]);
@@ -348,7 +407,7 @@ Deno.test("closed resolves when all that was accepted has ended", async () => {
   await within(listener.closed, "closed");
 });
 
-Deno.test("a peer that breaks leaves the listener serving", async () => {
+Deno.test("listener: a broken session does not affect other peers", async () => {
   const errors: unknown[] = [];
   await using listener = await listen("tcp://127.0.0.1:0", {
     handler,
@@ -364,7 +423,7 @@ Deno.test("a peer that breaks leaves the listener serving", async () => {
   assertEquals((errors[0] as MuxError).code, "protocol-error");
 });
 
-Deno.test("an accept that fails is tried again after a while", async () => {
+Deno.test("listener: a failed accept is retried after 50 ms", async () => {
   using time = new FakeTime(10);
   const { source, listener } = listening();
   for (let i = 0; i < 3; i++) source.fail(new Error("no files left"));
@@ -381,7 +440,7 @@ Deno.test("an accept that fails is tried again after a while", async () => {
   await closing;
 });
 
-Deno.test("a listener that cannot accept any more says so by closed", async () => {
+Deno.test("listener.closed: it rejects after 100 failures in a row", async () => {
   using time = new FakeTime(10);
   const { source, listener } = listening();
   const failure = new Error("broken for good");
@@ -397,7 +456,7 @@ Deno.test("a listener that cannot accept any more says so by closed", async () =
   for await (const _ of listener) assert(false);
 });
 
-Deno.test("close() does not wait for the next try of an accept that failed", async () => {
+Deno.test("listener.close(): it does not wait for a retry", async () => {
   using time = new FakeTime(10);
   const { source, listener } = listening();
   source.fail(new Error("no files left"));
@@ -406,7 +465,7 @@ Deno.test("close() does not wait for the next try of an accept that failed", asy
   assertEquals(time.waiting, 0);
 });
 
-Deno.test("an address in use cannot be listened on", async () => {
+Deno.test("listen(): an address in use is listen-failed", async () => {
   await using listener = await listen("tcp://127.0.0.1:0");
   const error = await assertRejects(() => listen(listener.addr), TalkError);
   assertEquals(error.code, "listen-failed");
@@ -414,7 +473,7 @@ Deno.test("an address in use cannot be listened on", async () => {
   assert(error.cause instanceof Error);
 });
 
-Deno.test("session options out of range are refused before anything is listened on", async () => {
+Deno.test("listen(): an option out of range is refused before listening", async () => {
   for (const open of [listen, listenSession]) {
     await assertRejects(
       () => open("tcp://127.0.0.1:0", { session: { maxChannels: 0 } }),
@@ -422,4 +481,13 @@ Deno.test("session options out of range are refused before anything is listened 
       "maxChannels",
     );
   }
+  const folder = await Deno.makeTempDir();
+  const address = `unix:${folder}/socket`;
+  await assertRejects(
+    () => listen(address, { maxConcurrentCalls: 0 }),
+    RangeError,
+    "maxConcurrentCalls",
+  );
+  await assertRejects(() => Deno.stat(`${folder}/socket`));
+  await Deno.remove(folder);
 });

@@ -1,13 +1,20 @@
 import {
   memoryTransports,
   qmux,
+  resolveOptions,
   type SessionOptions,
 } from "../mux/internal.ts";
-import { Peer, type PeerOptions } from "./peer.ts";
+import { Peer, type PeerOptions, resolveLimits } from "./peer.ts";
+
+/** Options of each peer of {@linkcode memoryPair}. */
+export interface MemoryPairOptions extends PeerOptions {
+  /** Limits of this side's session. Default: those of `qmux()`. */
+  session?: SessionOptions | undefined;
+}
 
 /**
- * Two peers in one process, connected to each other: for tests, and for parts
- * of a program that talk as if they were two.
+ * Makes two connected peers in one process: for tests, and for parts of a
+ * program that call each other.
  *
  * @example
  * ```ts
@@ -20,13 +27,19 @@ import { Peer, type PeerOptions } from "./peer.ts";
  * assertEquals(await a.call("hi"), "there");
  * ```
  *
- * @param a options of the first
- * @param b options of the second
+ * @param a options of the first peer
+ * @param b options of the second peer
+ * @throws {RangeError} if an option is out of range
  */
 export function memoryPair(
-  a: PeerOptions & { session?: SessionOptions } = {},
-  b: PeerOptions & { session?: SessionOptions } = {},
+  a: MemoryPairOptions = {},
+  b: MemoryPairOptions = {},
 ): [Peer, Peer] {
+  for (const options of [a, b]) {
+    // Checked first: a session that was made would have to be closed.
+    resolveOptions(options.session);
+    resolveLimits(options);
+  }
   const [left, right] = memoryTransports();
   return [
     new Peer(qmux(left, a.session), a),

@@ -1,5 +1,6 @@
 /**
- * Addresses to peers: dial, listen, and the {@linkcode Peer} at either end.
+ * Peers by address: dial and listen, and the {@linkcode Peer} at either end of
+ * a connection.
  *
  * @example
  * ```ts
@@ -17,37 +18,35 @@
  */
 export {
   type ConnectOptions,
+  DEFAULT_CONNECT_TIMEOUT,
   dial,
   type DialOptions,
   dialSession,
   type ReconnectingDialOptions,
 } from "./dial.ts";
-export type { SchemeOptions } from "../mux/internal.ts";
+export type { SchemeOptions, WaitOptions } from "../mux/internal.ts";
 export { dialCommand, type DialCommandOptions } from "./dial_command.ts";
 export { TalkError, type TalkErrorCode } from "./errors.ts";
-export { memoryPair } from "./memory_pair.ts";
 export {
   listen,
   type ListenOptions,
   listenSession,
   type ListenSessionOptions,
 } from "./listen.ts";
-export {
-  type ConnectionInfo,
-  Listener,
-  type ListenerOptions,
-  type Served,
-} from "./listener.ts";
+export type { ConnectionInfo, Listener, ListenerOptions } from "./listener.ts";
+export { memoryPair, type MemoryPairOptions } from "./memory_pair.ts";
 export {
   type CloseOptions,
+  DEFAULT_PEER_LIMITS,
   type ErrorContext,
   Peer,
+  type PeerLimits,
   type PeerOptions,
 } from "./peer.ts";
-export type { BackoffOptions } from "./reconnect/backoff.ts";
-export { ReconnectingPeer } from "./reconnect/reconnecting_peer.ts";
-export type {
-  ConnectionState,
-  ReconnectEnvironment,
-  ReconnectOptions,
-} from "./reconnect/options.ts";
+export {
+  type BackoffOptions,
+  type ConnectionState,
+  DEFAULT_RECONNECT_OPTIONS,
+  type ReconnectingPeer,
+  type ReconnectOptions,
+} from "./reconnect/types.ts";

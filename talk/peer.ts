@@ -12,7 +12,9 @@ import {
   rawSession,
   type Session,
 } from "../mux/internal.ts";
-import { timeLimit } from "../time_limit.ts";
+import { checkOption, type OptionRange } from "../check_option.ts";
+import { limitWait } from "../time_limit.ts";
+import { MAX_UINT32 } from "../uint32.ts";
 import {
   type Caller,
   type CallOptions,
@@ -31,72 +33,133 @@ import {
   SessionState,
 } from "../rpc/internal.ts";
 
-/** Calls that one peer answers at once unless it is told otherwise. */
-export const DEFAULT_MAX_CONCURRENT_CALLS = 1_024;
-
-/** Where an error comes from that nobody awaits. */
+/** What {@linkcode PeerOptions.onError} gets with the error. */
 export interface ErrorContext {
-  /** The peer that it happened on. */
+  /** The peer on which the error occurred. */
   peer: Peer;
-  /** The call's selector, if there was one. */
+  /** The selector of the call, if the error belongs to one. */
   selector: string | undefined;
 }
 
-/** How a peer talks. */
-export interface PeerOptions {
+/** Limits of a peer. */
+export interface PeerLimits {
   /**
-   * How values travel, both ways; the other side's must be the same. Default:
-   * `json()`.
+   * The largest size of a received value, and of all values together that a
+   * complete response has, in bytes. An integer from 1 to 2^32 - 1.
+   * Default: 16 MiB.
    */
-  codec?: Codec;
+  maxValueSize?: number | undefined;
   /**
-   * Several in place of one `codec`: a call from the other side is answered in
-   * the one that it is in, which the first byte of its header tells, and
-   * `call.caller` calls back in it. Calls of this side are in the first.
+   * The memory for all partly received values of the session together, in
+   * bytes; a value that exceeds it fails its call. An integer of at least 0.
+   * Default: 64 MiB.
    */
-  codecs?: readonly Codec[];
-  /** Answers the calls that no pattern of `handle()` matches. */
-  handler?: Handler;
+  valueBudgetSize?: number | undefined;
   /**
-   * Hears what nobody awaits: a session that broke, a handler that threw after
-   * it responded, a call header that could not be decoded.
+   * How many incoming calls are handled at the same time; further calls fail
+   * with `busy: …`. An integer of at least 1, or `Infinity`. Default: 1,024.
    */
-  onError?: (error: unknown, context: ErrorContext) => void;
+  maxConcurrentCalls?: number | undefined;
   /**
-   * Bytes that one value may have, and all values of one complete response
-   * together. Default: 16 MiB.
+   * How many functions of this side the other side may hold for calling back;
+   * sending another one fails. An integer of at least 0, or `Infinity`.
+   * Default: 4,096.
    */
-  maxValueSize?: number;
-  /**
-   * Bytes that all values may take which have arrived in part; a value past it
-   * fails its call. Default: 64 MiB.
-   */
-  valueBudgetSize?: number;
-  /**
-   * Calls that are answered at once; the next ones fail with `busy: …`.
-   * Default: 1,024.
-   */
-  maxConcurrentCalls?: number;
-  /**
-   * Functions of this side that the other side may hold at once, for it to call
-   * back; sending one more fails. Default: 4,096.
-   */
-  maxCallbacks?: number;
+  maxCallbacks?: number | undefined;
 }
 
-/** How to close. */
+/** Options of a peer. */
+export interface PeerOptions extends PeerLimits {
+  /**
+   * Encodes and decodes values in both directions. The other side must use the
+   * same codec. Default: `json()`.
+   */
+  codec?: Codec | undefined;
+  /**
+   * Several codecs in place of one `codec`. An incoming call is decoded and
+   * answered with the codec that the first byte of its header indicates, and
+   * its `call.caller` uses the same one. This side makes its calls with the
+   * first codec. Default: the one `codec`.
+   */
+  codecs?: readonly Codec[] | undefined;
+  /**
+   * Answers the calls that match no pattern of `handle()`. Default: such calls
+   * fail with `not found: …`.
+   */
+  handler?: Handler | undefined;
+  /**
+   * Is called with errors that reach no promise of the program: a session that
+   * broke, a handler that threw after it had responded, a call header that
+   * could not be decoded. Default: these errors are ignored.
+   */
+  onError?: ((error: unknown, context: ErrorContext) => void) | undefined;
+}
+
+/** The defaults of {@linkcode PeerLimits}. */
+export const DEFAULT_PEER_LIMITS: Readonly<
+  Record<keyof PeerLimits, number>
+> = Object.freeze({
+  maxValueSize: DEFAULT_MAX_VALUE_SIZE,
+  valueBudgetSize: DEFAULT_VALUE_BUDGET_SIZE,
+  maxConcurrentCalls: 1_024,
+  maxCallbacks: DEFAULT_MAX_CALLBACKS,
+});
+
+const RANGES: Record<keyof PeerLimits, OptionRange> = {
+  maxValueSize: { min: 1, max: MAX_UINT32 },
+  valueBudgetSize: { min: 0, max: Number.MAX_SAFE_INTEGER },
+  maxConcurrentCalls: { min: 1, max: Infinity },
+  maxCallbacks: { min: 0, max: Infinity },
+};
+
+/**
+ * Returns the limits of a peer, with their defaults.
+ *
+ * @throws {RangeError} if one of them is out of range
+ */
+export function resolveLimits(
+  options: PeerLimits,
+): Record<keyof PeerLimits, number> {
+  const resolved = { ...DEFAULT_PEER_LIMITS };
+  for (const name of Object.keys(RANGES) as (keyof PeerLimits)[]) {
+    const value = options[name];
+    if (value === undefined) continue;
+    checkOption(name, value, RANGES[name]);
+    resolved[name] = value;
+  }
+  return resolved;
+}
+
+/** Options for closing. */
 export interface CloseOptions {
   /**
-   * Milliseconds that calls under way, of both directions, have to come to
-   * their end. Those that begin meanwhile are refused with `unavailable: …`.
+   * How long calls in progress, of both directions, may take to end before the
+   * session is closed, in milliseconds. Calls that arrive meanwhile are refused
+   * with `unavailable: …`. A number of at least 0; `Infinity` is no limit.
    * Default: 0.
    */
-  drainTimeout?: number;
+  drainTimeout?: number | undefined;
+  /** Ends the wait for calls in progress: the session is closed at once. */
+  signal?: AbortSignal | undefined;
 }
 
 /**
- * One end of a conversation: calls the other end, and answers its calls, from
- * the moment it exists.
+ * Checks the options of `close()`.
+ *
+ * @throws {RangeError} if `drainTimeout` is out of range
+ */
+export function checkCloseOptions({ drainTimeout = 0 }: CloseOptions): void {
+  checkOption("drainTimeout", drainTimeout, {
+    min: 0,
+    max: Infinity,
+    fraction: true,
+  });
+}
+
+/**
+ * One end of a session: it calls the other end and answers its calls, from the
+ * moment it is made. `dial()`, `listen()`, `dialCommand()` and `memoryPair()`
+ * make peers.
  *
  * @example
  * ```ts
@@ -110,7 +173,7 @@ export interface CloseOptions {
  * ```
  */
 export class Peer implements Caller, AsyncDisposable {
-  /** The session below. Its incoming channels are the peer's. */
+  /** The session. Its incoming channels belong to the peer. */
   readonly session: Session;
   readonly #raw: RawSession;
   readonly #router = new Router();
@@ -122,11 +185,12 @@ export class Peer implements Caller, AsyncDisposable {
   #draining = false;
 
   /**
-   * Makes a peer of a session, which it owns from now on.
+   * Makes a peer that owns the session.
    *
-   * @param session nobody else may accept its channels
+   * @param session a session whose channels are not accepted by anything else
    * @param options codec, handler and limits
-   * @throws {MuxError} `invalid-state` if somebody does
+   * @throws {RangeError} if an option is out of range
+   * @throws {MuxError} `invalid-state` if the session's channels are accepted
    */
   constructor(session: Session, options: PeerOptions = {}) {
     const {
@@ -134,11 +198,9 @@ export class Peer implements Caller, AsyncDisposable {
       codecs = [codec],
       handler: fallback = notFound,
       onError = () => {},
-      maxValueSize = DEFAULT_MAX_VALUE_SIZE,
-      valueBudgetSize = DEFAULT_VALUE_BUDGET_SIZE,
-      maxConcurrentCalls = DEFAULT_MAX_CONCURRENT_CALLS,
-      maxCallbacks = DEFAULT_MAX_CALLBACKS,
     } = options;
+    const { maxValueSize, valueBudgetSize, maxConcurrentCalls, maxCallbacks } =
+      resolveLimits(options);
     this.session = session;
     const raw = this.#raw = rawSession(session);
     const budget = new ValueBudget(valueBudgetSize);
@@ -153,7 +215,7 @@ export class Peer implements Caller, AsyncDisposable {
       try {
         onError(error, { peer: this, selector });
       } catch (mistake) {
-        // Uncaught, as it should be, but not in the middle of the read loop.
+        // An uncaught error is right, but it must not end the read loop.
         queueMicrotask(() => {
           throw mistake;
         });
@@ -180,7 +242,7 @@ export class Peer implements Caller, AsyncDisposable {
     });
   }
 
-  /** Calls the other end: see {@linkcode Caller.call}. */
+  /** Calls the other side: see {@linkcode Caller.call}. */
   call(
     selector: string,
     args?: unknown,
@@ -190,7 +252,7 @@ export class Peer implements Caller, AsyncDisposable {
     return this.#client.call(selector, args, options);
   }
 
-  /** Calls the other end: see {@linkcode Caller.request}. */
+  /** Calls the other side: see {@linkcode Caller.request}. */
   request(
     selector: string,
     args?: unknown,
@@ -200,50 +262,54 @@ export class Peer implements Caller, AsyncDisposable {
     return this.#client.request(selector, args, options);
   }
 
-  /** The other end's service, as methods: see {@linkcode Caller.remote}. */
+  /** The other side's service, as methods: see {@linkcode Caller.remote}. */
   remote<S extends object>(options?: CallOptions): Remote<S> {
     return remoteOf<S>(this, options);
   }
 
-  /** How many functions of this end the other end can call now. */
+  /** The number of functions of this side that the other side can call now. */
   get callbackCount(): number {
     return this.#state.callbacks.size;
   }
 
   /**
-   * Answers calls by `handler`; see `Router.handle()` for patterns.
+   * Answers the calls that match a pattern; see `Router.handle()` for patterns.
    *
-   * @returns what removes it again
-   * @throws {TypeError} if there is no handler, or the pattern has one already
+   * @returns a disposable that removes the handler
+   * @throws {TypeError} if `handler` is not a handler, or the pattern has one
    */
   handle(pattern: string, handler: Handler): Disposable {
     return this.#router.handle(pattern, handler);
   }
 
   /**
-   * Resolves when the conversation has ended cleanly, from either side; rejects
-   * with a `MuxError` otherwise. Never an unhandled rejection.
+   * Resolves when either side has closed the session; rejects with a `MuxError`
+   * if it ended otherwise. It never causes an unhandled rejection.
    */
   get closed(): Promise<void> {
     return this.session.closed;
   }
 
   /**
-   * Ends the conversation. What is queued leaves, for at most a second; calls
-   * that wait reject with `session-closed`, and the signals of those being
-   * answered abort. Idempotent; never rejects.
+   * Closes the session. Queued data is sent first, within the session's
+   * `closeTimeout` of a second; pending calls of this side reject with
+   * `session-closed`, and the signals of the calls being handled abort.
+   * Idempotent.
    *
-   * With `drain` it first waits until the calls under way have ended, of both
-   * directions, those that continue included. Calls of this side reject with
-   * `session-closed` meanwhile, except those that a handler makes by
-   * `call.caller`; calls of the other side are refused with an error that says
-   * `unavailable`, and that they were not begun. `close()` without `drain` ends
-   * the wait.
+   * With `drainTimeout`, it first waits until the calls in progress have ended,
+   * those of both directions, continued calls included. Meanwhile this side
+   * cannot make calls, which reject with `session-closed`, except those that a
+   * handler makes with `call.caller`; calls of the other side are refused with
+   * `unavailable: …` and not handled. The wait ends early if `signal` aborts or
+   * if `close()` is called without `drainTimeout`; neither makes `close()`
+   * reject.
    *
-   * @param options whether to wait
+   * @param options whether to wait for calls in progress
+   * @throws {RangeError} if `drainTimeout` is out of range
    */
-  async close({ drainTimeout = 0 }: CloseOptions = {}): Promise<void> {
-    if (drainTimeout > 0) await this.#drain(drainTimeout);
+  async close(options: CloseOptions = {}): Promise<void> {
+    checkCloseOptions(options);
+    if (options.drainTimeout) await this.#drain(options.drainTimeout, options);
     await this.session.close();
   }
 
@@ -252,24 +318,25 @@ export class Peer implements Caller, AsyncDisposable {
     await this.close();
   }
 
-  async #drain(ms: number): Promise<void> {
+  /** Waits until no call is in progress, or the wait ends early. */
+  async #drain(timeout: number, { signal }: CloseOptions): Promise<void> {
     this.#draining = true;
     this.#server.refuse();
-    let over = false;
-    const ended = Promise.withResolvers<void>();
+    let ended = false;
+    const early = Promise.withResolvers<void>();
     const end = () => {
-      over = true;
-      ended.resolve();
+      ended = true;
+      early.resolve();
     };
     this.session.closed.then(end, end);
-    const inTime = timeLimit(ms, end);
-    while (!over && this.#isBusy()) {
-      await Promise.race([this.#raw.whenSlotFreed(), ended.promise]);
+    const cancel = limitWait({ signal, timeout, onTimeout: () => {} }, end);
+    while (!ended && this.#isBusy()) {
+      await Promise.race([this.#raw.whenSlotFreed(), early.promise]);
     }
-    inTime();
+    cancel();
   }
 
-  /** Whether there are channels beyond those opened ahead of need. */
+  /** Whether there are channels other than the spare ones. */
   #isBusy(): boolean {
     const unused = this.#server.idle + this[channelPool].unused;
     return this.session.usage.slots > unused;

@@ -1,21 +1,24 @@
 import {
+  DEFAULT_PEER_LIMITS,
   type ErrorContext,
   handlerFrom,
   memoryPair,
   MuxError,
   Peer,
+  type PeerOptions,
   qmux,
   RemoteError,
   Router,
 } from "@qtalk/qtalk";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { rawSession } from "../mux/raw.ts";
 import { memoryTransports } from "../mux/transport/memory.ts";
 import { FakeTime } from "../tests/support/fake_time.ts";
 import { rawCall, rawOpen, scriptedPeer } from "../tests/support/raw_call.ts";
 import { confirm } from "../tests/support/wire.ts";
 import { turn, watch, within } from "../tests/support/within.ts";
 
-Deno.test("two peers in one process call each other", async () => {
+Deno.test("memoryPair(): the peers call each other", async () => {
   const [a, b] = memoryPair();
   await using _ = a;
   a.handle("who", (_call, respond) => respond.return("a"));
@@ -24,17 +27,17 @@ Deno.test("two peers in one process call each other", async () => {
   assertEquals(await b.call("who"), "a");
 });
 
-Deno.test("each of two peers has options of its own", async () => {
+Deno.test("memoryPair(): each peer has its own options", async () => {
   const [a, b] = memoryPair(
     { handler: handlerFrom(() => "a"), maxValueSize: 100 },
     { handler: handlerFrom(() => "b".repeat(200)) },
   );
   await using _ = a;
   assertEquals(await b.call(""), "a");
-  await assertRejects(() => a.call(""), Error, "more than 100");
+  await assertRejects(() => a.call(""), Error, "exceed the limit of 100 bytes");
 });
 
-Deno.test("a peer answers calls from the moment it exists", async () => {
+Deno.test("peer: calls are answered as soon as it is made", async () => {
   const [left, right] = memoryTransports();
   await using b = new Peer(qmux(right), {
     handler: (_call, respond) => respond.return("at once"),
@@ -46,7 +49,7 @@ Deno.test("a peer answers calls from the moment it exists", async () => {
   assertEquals(error.text, "not found: /early");
 });
 
-Deno.test("a peer without a handler finds nothing", async () => {
+Deno.test("peer: without a handler every call is not found", async () => {
   const [a] = memoryPair();
   await using _ = a;
   for (const [selector, clean] of [["a.b", "/a/b"], ["", "/"]]) {
@@ -55,7 +58,7 @@ Deno.test("a peer without a handler finds nothing", async () => {
   }
 });
 
-Deno.test("the handler option answers what no pattern matches", async () => {
+Deno.test("handler option: it answers calls that match no pattern", async () => {
   const [a, b] = memoryPair({}, {
     handler: (call, respond) => respond.return(`fallback ${call.selector}`),
   });
@@ -65,7 +68,7 @@ Deno.test("the handler option answers what no pattern matches", async () => {
   assertEquals(await a.call("un.known"), "fallback /un/known");
 });
 
-Deno.test("the handler option may be a router, which sees the whole selector", async () => {
+Deno.test("handler option: a router gets the whole selector", async () => {
   const router = new Router();
   router.handle("a.b", (_call, respond) => respond.return("routed"));
   const [a] = memoryPair({}, { handler: router });
@@ -73,7 +76,7 @@ Deno.test("the handler option may be a router, which sees the whole selector", a
   assertEquals(await a.call("a.b"), "routed");
 });
 
-Deno.test("a miss in a router of handle() does not come to the handler option", async () => {
+Deno.test("handler option: it does not get what a router of handle() does not find", async () => {
   const [a, b] = memoryPair({}, { handler: handlerFrom(() => "fallback") });
   await using _ = a;
   b.handle("sub", handlerFrom({ known: () => "known" }));
@@ -83,7 +86,7 @@ Deno.test("a miss in a router of handle() does not come to the handler option", 
   assertEquals(await a.call("sub"), "fallback");
 });
 
-Deno.test("what handle() returns removes the handler", async () => {
+Deno.test("peer.handle(): the returned disposable removes the handler", async () => {
   const [a, b] = memoryPair();
   await using _ = a;
   {
@@ -96,7 +99,7 @@ Deno.test("what handle() returns removes the handler", async () => {
   assertEquals(await a.call("x"), "again");
 });
 
-Deno.test("a call under way is not disturbed by the removal of its handler", async () => {
+Deno.test("peer.handle(): a running call survives the removal of its handler", async () => {
   const [a, b] = memoryPair();
   await using _ = a;
   const running = Promise.withResolvers<void>();
@@ -113,7 +116,7 @@ Deno.test("a call under way is not disturbed by the removal of its handler", asy
   assertEquals(await answer, "finished");
 });
 
-Deno.test("the patterns of one peer are not another's", async () => {
+Deno.test("peer.handle(): patterns belong to one peer", async () => {
   const [a, b] = memoryPair();
   await using _ = a;
   a.handle("only.a", () => {});
@@ -121,7 +124,7 @@ Deno.test("the patterns of one peer are not another's", async () => {
   assertEquals(await b.call("only.a"), null);
 });
 
-Deno.test("a peer's incoming channels belong to RPC: its session cannot be iterated", async () => {
+Deno.test("peer.session: its incoming channels cannot be accepted", async () => {
   const [a] = memoryPair();
   await using _ = a;
   for (
@@ -136,7 +139,7 @@ Deno.test("a peer's incoming channels belong to RPC: its session cannot be itera
   }
 });
 
-Deno.test("a peer's session opens channels of its own beside its calls", async () => {
+Deno.test("peer.session: it opens channels beside the calls", async () => {
   const { peer, raw } = scriptedPeer();
   await using _ = peer;
   const opening = peer.session.open();
@@ -151,7 +154,7 @@ Deno.test("a peer's session opens channels of its own beside its calls", async (
   );
 });
 
-Deno.test("close() is idempotent, never rejects, and ends both peers cleanly", async () => {
+Deno.test("peer.close(): it is idempotent and ends both peers cleanly", async () => {
   const [a, b] = memoryPair();
   await Promise.all([a.close(), a.close()]);
   await within(a.closed, "a to close");
@@ -164,14 +167,17 @@ Deno.test("close() is idempotent, never rejects, and ends both peers cleanly", a
   }
 });
 
-Deno.test("both ends may close at the same time", async () => {
+Deno.test("peer.close(): both sides may close at the same time", async () => {
   const [a, b] = memoryPair();
   await within(Promise.all([a.close(), b.close()]), "both");
-  await a.closed;
-  await b.closed;
+  for (const peer of [a, b]) {
+    await peer.closed;
+    const error = await assertRejects(() => peer.call("x"), MuxError);
+    assertEquals(error.code, "session-closed");
+  }
 });
 
-Deno.test("close() lets what was answered before it arrive", async () => {
+Deno.test("peer.close(): a response sent before it arrives", async () => {
   const large = "x".repeat(50_000);
   const [a, b] = memoryPair({}, {
     handler: (_call, respond) => {
@@ -183,7 +189,7 @@ Deno.test("close() lets what was answered before it arrive", async () => {
   await a.close();
 });
 
-Deno.test("close() waits a second at most for what cannot leave", async () => {
+Deno.test("peer.close(): it waits at most a second for queued data", async () => {
   using time = new FakeTime();
   const { peer, raw } = scriptedPeer({
     handler: (_call, respond) => respond.return("x".repeat(1_000_000)),
@@ -200,66 +206,145 @@ Deno.test("close() waits a second at most for what cannot leave", async () => {
   assertEquals(closing.state, "resolved");
 });
 
-Deno.test("closed rejects when the session breaks, and onError hears it once", async () => {
-  const heard: [unknown, ErrorContext][] = [];
+Deno.test("peer.closed: it rejects when the session breaks, and onError is called once", async () => {
+  const errors: [unknown, ErrorContext][] = [];
   const { peer, raw } = scriptedPeer({
-    onError: (error, context) => heard.push([error, context]),
+    onError: (error, context) => errors.push([error, context]),
   });
   await raw.send(new Uint8Array([0xff]));
   const error = await assertRejects(() => peer.closed, MuxError);
   assertEquals(error.code, "protocol-error");
   await turn();
-  assertEquals(heard.length, 1);
-  const [[reported, context]] = heard as [[unknown, ErrorContext]];
+  assertEquals(errors.length, 1);
+  const [[reported, context]] = errors as [[unknown, ErrorContext]];
   assert(reported === error);
   assert(context.peer === peer);
   assertEquals(context.selector, undefined);
   await peer.close();
 });
 
-Deno.test("closed that rejects is no unhandled rejection", async () => {
-  const { peer, raw } = scriptedPeer();
-  await raw.send(new Uint8Array([0xff]));
-  await turn();
-  await peer.close();
+Deno.test("peer.closed: its rejection is never unhandled", async () => {
+  const unhandled: unknown[] = [];
+  const onRejection = (event: PromiseRejectionEvent) => {
+    unhandled.push(event.reason);
+    event.preventDefault();
+  };
+  globalThis.addEventListener("unhandledrejection", onRejection);
+  try {
+    const { peer, raw } = scriptedPeer();
+    const { closed } = peer;
+    await raw.send(new Uint8Array([0xff]));
+    while (!rawSession(peer.session).ended) await turn();
+    await turn();
+    assertEquals(unhandled, []);
+    await assertRejects(() => closed, MuxError);
+    await peer.close();
+  } finally {
+    globalThis.removeEventListener("unhandledrejection", onRejection);
+  }
 });
 
-Deno.test("onError is told which peer and which call", async () => {
-  const heard = Promise.withResolvers<[unknown, ErrorContext]>();
+Deno.test("onError: the context names the peer and the call", async () => {
+  const errors = Promise.withResolvers<[unknown, ErrorContext]>();
   const { peer, raw } = scriptedPeer({
     handler: async (_call, respond) => {
       await respond.return();
       throw new Error("afterwards");
     },
-    onError: (error, context) => heard.resolve([error, context]),
+    onError: (error, context) => errors.resolve([error, context]),
   });
   await using _ = peer;
   await rawCall(raw, "some.call", null);
-  const [error, context] = await within(heard.promise, "onError");
+  const [error, context] = await within(errors.promise, "onError");
   assertEquals((error as Error).message, "afterwards");
   assert(context.peer === peer);
   assertEquals(context.selector, "/some/call");
 });
 
-Deno.test("onError does not hear what somebody awaits", async () => {
-  const heard: unknown[] = [];
-  const onError = (error: unknown) => void heard.push(error);
+Deno.test("onError: it does not get errors that reject a promise", async () => {
+  const errors: unknown[] = [];
+  const onError = (error: unknown) => void errors.push(error);
   const [a, b] = memoryPair({ onError }, { onError });
   b.handle("fails", () => {
-    throw new Error("told to the caller");
+    throw new Error("sent to the caller");
   });
   await assertRejects(() => a.call("fails"));
   await assertRejects(() => a.call("missing"));
   await assertRejects(() => a.call("x", [new Map()]));
   await a.close();
   await b.closed;
-  assertEquals(heard, []);
+  assertEquals(errors, []);
 });
 
-Deno.test("session options out of range are refused", () => {
+Deno.test("memoryPair(): a session option out of range is refused", () => {
   assertThrows(
     () => memoryPair({ session: { backlog: -1 } }),
     RangeError,
     "backlog",
   );
+});
+
+Deno.test("peer: an option out of range throws an error that names option and range", () => {
+  const wrong: [PeerOptions, string][] = [
+    [
+      { maxValueSize: 0 },
+      '"maxValueSize": 0 is not an integer from 1 to 4294967295',
+    ],
+    [{ maxValueSize: Infinity }, '"maxValueSize": Infinity is not'],
+    [
+      { valueBudgetSize: -1 },
+      '"valueBudgetSize": -1 is not an integer from 0 to',
+    ],
+    [
+      { maxConcurrentCalls: 0 },
+      '"maxConcurrentCalls": 0 is not an integer of at least 1',
+    ],
+    [{ maxConcurrentCalls: NaN }, '"maxConcurrentCalls": NaN is not'],
+    [
+      { maxCallbacks: 1.5 },
+      '"maxCallbacks": 1.5 is not an integer of at least 0',
+    ],
+  ];
+  for (const [options, text] of wrong) {
+    for (
+      const make of [
+        () => memoryPair(options),
+        () => memoryPair({}, options),
+      ]
+    ) {
+      assertThrows(make, RangeError, `Cannot use option ${text}`);
+    }
+  }
+});
+
+Deno.test("peer: an option that is undefined has its default", async () => {
+  const none: PeerOptions = {
+    codec: undefined,
+    codecs: undefined,
+    handler: undefined,
+    onError: undefined,
+    maxValueSize: undefined,
+    valueBudgetSize: undefined,
+    maxConcurrentCalls: undefined,
+    maxCallbacks: undefined,
+  };
+  const [a, b] = memoryPair({ ...none, session: undefined }, none);
+  await using _ = a;
+  b.handle("echo", handlerFrom((value: unknown) => value));
+  assertEquals(
+    await a.call("echo", ["x".repeat(100_000)]),
+    "x".repeat(100_000),
+  );
+  assertEquals(DEFAULT_PEER_LIMITS, {
+    maxValueSize: 16 * 1024 * 1024,
+    valueBudgetSize: 64 * 1024 * 1024,
+    maxConcurrentCalls: 1_024,
+    maxCallbacks: 4_096,
+  });
+});
+
+Deno.test("memoryPair(): a bad option of one peer leaves no session behind", () => {
+  using time = new FakeTime();
+  assertThrows(() => memoryPair({}, { session: { backlog: -1 } }), RangeError);
+  assertEquals(time.waiting, 0);
 });

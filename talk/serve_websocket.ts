@@ -1,9 +1,9 @@
 /**
- * Peers for `Deno.serve()`: a handler of requests that makes peers of those
- * that ask for a WebSocket, and passes on the others. It needs no unstable
- * flag, and so runs on Deno Deploy.
+ * Peers for `Deno.serve()`: a request handler that makes a peer of each
+ * WebSocket request and passes all other requests on. It needs no unstable
+ * flag, so it runs on Deno Deploy.
  *
- * @example Beside the pages of an application
+ * @example An application that also serves pages
  * ```ts
  * import { dial, handlerFrom } from "@qtalk/qtalk";
  * import { serveWebSocket } from "@qtalk/qtalk/websocket";
@@ -51,49 +51,54 @@ import {
   type UpgradeOptions,
   webSocketAcceptor,
 } from "../mux/internal_deno.ts";
-import { Listener } from "./listener.ts";
-import { Peer, type PeerOptions } from "./peer.ts";
+import { ConnectionListener, type Listener } from "./listener.ts";
+import { Peer, type PeerOptions, resolveLimits } from "./peer.ts";
 
 export type { RequestHandler, UpgradeOptions };
 
-/** Choices for {@linkcode serveWebSocket}. */
+/** Options of {@linkcode serveWebSocket}. */
 export interface ServeWebSocketOptions extends PeerOptions, UpgradeOptions {
-  /** Limits of each session. */
-  session?: SessionOptions;
+  /** Limits of each session. Default: those of `qmux()`. */
+  session?: SessionOptions | undefined;
   /**
-   * Told of every peer, before it hears its first call, and of the request that
-   * it came by: the one that `authenticate` saw. A throw ends the peer.
+   * Is called with every new peer before its first call is handled, and with
+   * the request that opened its WebSocket (the one that `authenticate` got). If
+   * it throws, the peer is closed and the error goes to `onError`.
    */
-  onPeer?: (peer: Peer, request: Request) => void;
+  onPeer?: ((peer: Peer, request: Request) => void) | undefined;
 }
 
-/** What {@linkcode serveWebSocket} gives: to `Deno.serve()`, or as `fetch`. */
+/** The handler that {@linkcode serveWebSocket} makes. */
 export interface WebSocketHandler {
-  /** Answers a request. */
+  /** Answers a request: a handler for `Deno.serve()`, or a module's `fetch`. */
   (request: Request, info?: Deno.ServeHandlerInfo): Promise<Response>;
   /**
    * The peers: iterate it for those that connect from then on, or close it to
-   * close them all. Its `addr` has no host, which only the server knows. Once
-   * it is closed, whoever asks for a WebSocket is answered 503.
+   * close all of them. Its `addr` has no host, as only the server knows it.
+   * Once it is closed, WebSocket requests are answered with 503.
    */
   readonly listener: Listener<Peer>;
 }
 
 /**
- * Makes a handler of requests. Those that ask for a WebSocket become peers that
- * answer calls; others are passed on.
+ * Makes a request handler. WebSocket requests become peers that answer calls;
+ * all other requests go to `fallback`.
  *
- * A request is refused with 403 if a browser sends it for a page of another
- * origin (see `origins`), with 401 or as you please by `authenticate`, with 404
- * or 426 if there is no `fallback`, and with 503 when the listener is closed.
+ * | status | refused requests |
+ * | --- | --- |
+ * | 401, or that of the response it returns | `authenticate` refused the request |
+ * | 403 | a browser sent it for a page of another origin, see `origins` |
+ * | 404, 426 | not a WebSocket request, and there is no `fallback` |
+ * | 503 | the listener is closed |
  *
- * @param options how to talk, and whom to
- * @throws {RangeError} if a limit is out of range
+ * @param options codec, handler, limits, and which requests to accept
+ * @throws {RangeError} if an option is out of range
  */
 export function serveWebSocket(
   options: ServeWebSocketOptions = {},
 ): WebSocketHandler {
   resolveOptions(options.session);
+  resolveLimits(options);
   const acceptor = webSocketAcceptor(`ws:${options.path ?? "/"}`, options);
   const requests = new WeakMap<Transport, Request>();
   const source: TransportListener = {
@@ -105,16 +110,16 @@ export function serveWebSocket(
     },
     close: () => acceptor.close(),
   };
-  const listener = new Listener(source, (transport) => {
+  const listener = new ConnectionListener(source, (transport) => {
     const peer = new Peer(qmux(transport, options.session), options);
-    introduce(peer, requests.get(transport)!, options);
+    announce(peer, requests.get(transport)!, options);
     return peer;
   }, {});
   return Object.assign(acceptor.handle, { listener });
 }
 
-/** A hook that throws costs its peer, and no other. */
-function introduce(
+/** Calls the hook; if it throws, only this peer is closed. */
+function announce(
   peer: Peer,
   request: Request,
   { onPeer, onError }: ServeWebSocketOptions,

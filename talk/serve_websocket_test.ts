@@ -16,7 +16,7 @@ import { turn, watch, within } from "../tests/support/within.ts";
 
 const handler = handlerFrom({ echo: (value: unknown) => value });
 
-/** A server that serves nothing else. */
+/** A server of WebSockets only. */
 class Site implements AsyncDisposable {
   readonly handler: WebSocketHandler;
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
@@ -35,7 +35,7 @@ class Site implements AsyncDisposable {
     return dial(`ws://${this.host}${path}`, options);
   }
 
-  /** Asks for a page. */
+  /** Requests a page. */
   async get(path: string, init?: RequestInit): Promise<[number, string]> {
     const response = await fetch(`http://${this.host}${path}`, init);
     return [response.status, await response.text()];
@@ -52,7 +52,7 @@ async function assertAnswer(dialing: Promise<Peer>, answer: string) {
   assertEquals(error.code, "dial-failed");
 }
 
-Deno.test("serveWebSocket(): peers answer calls, and can be called", async () => {
+Deno.test("serveWebSocket(): the peers call each other", async () => {
   const calledBack = Promise.withResolvers<unknown>();
   await using site = new Site({
     onPeer: (peer) => peer.call("name").then(calledBack.resolve),
@@ -67,14 +67,14 @@ Deno.test("serveWebSocket(): peers answer calls, and can be called", async () =>
   assertEquals(await calledBack.promise, "Ann");
 });
 
-Deno.test("serveWebSocket(): the runtime's own WebSocket connects too", async () => {
+Deno.test("serveWebSocket(): the runtime's WebSocket can connect", async () => {
   await using site = new Site();
   const socket = new WebSocket(`ws://${site.host}`);
   await using peer = new Peer(qmux(webSocketTransport(socket)));
   assertEquals(await peer.call("echo", ["hello"]), "hello");
 });
 
-Deno.test("serveWebSocket(): other requests are passed on, to other paths also those for a WebSocket", async () => {
+Deno.test("serveWebSocket(): all other requests go to the fallback", async () => {
   await using site = new Site({
     path: "/rpc",
     fallback: async (request) => {
@@ -95,14 +95,14 @@ Deno.test("serveWebSocket(): other requests are passed on, to other paths also t
   assertEquals(await peer.call("echo", [1]), 1);
 });
 
-Deno.test("serveWebSocket(): with nobody to pass them on to, other requests are refused", async () => {
+Deno.test("serveWebSocket(): other requests are refused without a fallback", async () => {
   await using site = new Site({ path: "/rpc" });
   assertEquals(await site.get("/page"), [404, "Not Found\n"]);
   assertEquals(await site.get("/rpc"), [426, "Upgrade Required\n"]);
   await assertAnswer(site.dial("/other"), "the server answered 404 Not Found");
 });
 
-Deno.test("serveWebSocket(): a page of another origin may not connect, unless it is listed", async () => {
+Deno.test("serveWebSocket(): a page of another origin is refused unless it is listed", async () => {
   await using site = new Site({ origins: ["https://friend.example"] });
   for (
     const origin of [
@@ -123,13 +123,13 @@ Deno.test("serveWebSocket(): a page of another origin may not connect, unless it
   }
 });
 
-Deno.test('serveWebSocket(): with origins "*" every page may connect', async () => {
+Deno.test('serveWebSocket(): every page may connect with origins "*"', async () => {
   await using site = new Site({ origins: "*" });
   await using peer = await site.dial("/", { headers: { origin: "null" } });
   assertEquals(await peer.call("echo", [1]), 1);
 });
 
-Deno.test("serveWebSocket(): a program that says no origin may connect", async () => {
+Deno.test("serveWebSocket(): a program without an Origin header may connect", async () => {
   await using site = new Site();
   const conn = await Deno.connect({
     hostname: "127.0.0.1",
@@ -152,7 +152,7 @@ Deno.test("serveWebSocket(): a program that says no origin may connect", async (
   conn.close();
 });
 
-Deno.test("serveWebSocket(): authenticate decides before the upgrade, by the request", async () => {
+Deno.test("serveWebSocket(): authenticate decides by the request before the upgrade", async () => {
   const asked: string[] = [];
   await using site = new Site({
     async authenticate(request, info) {
@@ -179,7 +179,7 @@ Deno.test("serveWebSocket(): authenticate decides before the upgrade, by the req
   assertEquals(asked, [" true", "?a=b true", "?a=b true"]);
 });
 
-Deno.test("serveWebSocket(): authenticate is not asked about what is refused anyway", async () => {
+Deno.test("serveWebSocket(): authenticate is not called for requests that are refused anyway", async () => {
   let asked = 0;
   await using site = new Site({
     path: "/rpc",
@@ -192,28 +192,29 @@ Deno.test("serveWebSocket(): authenticate is not asked about what is refused any
   assertEquals(asked, 0);
 });
 
-Deno.test("serveWebSocket(): onPeer has the request that authenticate saw, readable still", async () => {
+Deno.test("serveWebSocket(): onPeer gets the request of authenticate, still readable", async () => {
   const users = new WeakMap<Request, string>();
-  const seen = Promise.withResolvers<unknown[]>();
+  const requests: Request[] = [];
   await using site = new Site({
     authenticate(request) {
-      users.set(request, request.headers.get("x-user") ?? "nobody");
+      users.set(request, request.headers.get("x-user") ?? "unknown");
       return true;
     },
     onPeer(peer, request) {
       const user = users.get(request)!;
       peer.handle("whoami", (_call, respond) => respond.return(user));
-      setTimeout(() => {
-        seen.resolve([request.url, request.headers.get("x-user")]);
-      }, 10);
+      requests.push(request);
     },
   });
   await using peer = await site.dial("/?q", { headers: { "x-user": "Ann" } });
+  // The call proves that the upgrade, which ends the original, is complete.
   assertEquals(await peer.call("whoami"), "Ann");
-  assertEquals(await seen.promise, [`http://${site.host}/?q`, "Ann"]);
+  const [request] = requests;
+  assertEquals(request!.url, `http://${site.host}/?q`);
+  assertEquals(request!.headers.get("x-user"), "Ann");
 });
 
-Deno.test("serveWebSocket(): an onPeer that throws costs its peer, and is reported", async () => {
+Deno.test("serveWebSocket(): an onPeer that throws closes its peer and is reported", async () => {
   const errors: unknown[] = [];
   let peers = 0;
   await using site = new Site({
@@ -229,7 +230,7 @@ Deno.test("serveWebSocket(): an onPeer that throws costs its peer, and is report
   assertEquals(errors, ["not this one"]);
 });
 
-Deno.test("serveWebSocket(): the first protocol that both know is agreed to", async () => {
+Deno.test("serveWebSocket(): the first protocol that both sides support is chosen", async () => {
   await using site = new Site({ protocols: ["qtalk.v2", "qtalk.v1"] });
   const agreed = async (protocols: string[]) => {
     const socket = new WebSocket(`ws://${site.host}`, protocols);
@@ -244,9 +245,9 @@ Deno.test("serveWebSocket(): the first protocol that both know is agreed to", as
   assertEquals(await peer.call("echo", [1]), 1);
 });
 
-Deno.test("serveWebSocket(): a request that only looks like one is refused", async () => {
+Deno.test("serveWebSocket(): an incomplete upgrade request is refused", async () => {
   await using site = new Site();
-  // Without a key and a version.
+  // The key and the version are missing.
   const conn = await Deno.connect({
     hostname: "127.0.0.1",
     port: Number(site.host.split(":")[1]),
@@ -262,7 +263,7 @@ Deno.test("serveWebSocket(): a request that only looks like one is refused", asy
   conn.close();
 });
 
-Deno.test("serveWebSocket(): a client that sends text is cut off, others go on", async () => {
+Deno.test("serveWebSocket(): a client that sends text is disconnected, and no other", async () => {
   const errors: unknown[] = [];
   await using site = new Site({ onError: (error) => errors.push(error) });
   await using peer = await site.dial();
@@ -275,7 +276,7 @@ Deno.test("serveWebSocket(): a client that sends text is cut off, others go on",
   assertEquals((errors[0] as MuxError).code, "protocol-error");
 });
 
-Deno.test("serveWebSocket(): a message that Deno refuses costs its own session only", async () => {
+Deno.test("serveWebSocket(): a message that Deno refuses ends its own session only", async () => {
   const errors: unknown[] = [];
   await using site = new Site({ onError: (error) => errors.push(error) });
   await using peer = await site.dial();
@@ -288,7 +289,7 @@ Deno.test("serveWebSocket(): a message that Deno refuses costs its own session o
   assertEquals((errors[0] as MuxError).code, "connection-lost");
 });
 
-Deno.test("serveWebSocket(): closing the listener closes the peers, and whoever comes then is told 503", async () => {
+Deno.test("serveWebSocket(): listener.close() closes the peers, and new requests get 503", async () => {
   await using site = new Site({ fallback: () => new Response("page") });
   const { listener } = site.handler;
   const iterator = listener[Symbol.asyncIterator]();
@@ -305,7 +306,7 @@ Deno.test("serveWebSocket(): closing the listener closes the peers, and whoever 
   assertEquals(await site.get("/"), [200, "page"]);
 });
 
-Deno.test("serveWebSocket(): who is being authenticated when the listener closes is told 503", async () => {
+Deno.test("serveWebSocket(): a request in authenticate gets 503 if the listener closes", async () => {
   const decision = Promise.withResolvers<boolean>();
   const asked = Promise.withResolvers<void>();
   await using site = new Site({
@@ -322,15 +323,21 @@ Deno.test("serveWebSocket(): who is being authenticated when the listener closes
   assert(`${dialing.reason}`.includes("503"), `${dialing.reason}`);
 });
 
-Deno.test("serveWebSocket(): options out of range are an error at once", () => {
+Deno.test("serveWebSocket(): an option out of range throws", () => {
   assertThrows(
     () => serveWebSocket({ session: { maxChannels: 0 } }),
     RangeError,
+    "maxChannels",
+  );
+  assertThrows(
+    () => serveWebSocket({ maxValueSize: 2 ** 32 }),
+    RangeError,
+    'Cannot use option "maxValueSize": 4294967296 is not an integer from 1 to 4294967295',
   );
 });
 
-Deno.test("serveWebSocket(): a client that is gone without a word is noticed after idleTimeout", async () => {
-  await using site = new Site({ idleTimeout: 1 });
+Deno.test("serveWebSocket(): a client that vanishes is detected after idleTimeout", async () => {
+  await using site = new Site({ idleTimeout: 1_000 });
   const iterator = site.handler.listener[Symbol.asyncIterator]();
   const conn = await Deno.connect({
     hostname: "127.0.0.1",
@@ -354,7 +361,7 @@ Deno.test("serveWebSocket(): a client that is gone without a word is noticed aft
   conn.close();
 });
 
-Deno.test("serveWebSocket(): as `fetch` of a module it runs under `deno serve`, without a flag or permission", async () => {
+Deno.test("serveWebSocket(): it runs under deno serve without flags or permissions", async () => {
   const module = new URL("../tests/support/serve_module.ts", import.meta.url);
   const child = new Deno.Command(Deno.execPath(), {
     args: ["serve", "--port=0", "--host=127.0.0.1", module.href],
@@ -364,15 +371,15 @@ Deno.test("serveWebSocket(): as `fetch` of a module it runs under `deno serve`, 
     env: { NO_COLOR: "1" },
   }).spawn();
   try {
-    let said = "";
+    let output = "";
     let host: string | undefined;
     const lines = child.stderr.pipeThrough(new TextDecoderStream());
     for await (const piece of lines.values({ preventCancel: true })) {
-      said += piece;
-      host = /http:\/\/(127\.0\.0\.1:\d+)/.exec(said)?.[1];
+      output += piece;
+      host = /http:\/\/(127\.0\.0\.1:\d+)/.exec(output)?.[1];
       if (host !== undefined) break;
     }
-    assert(host !== undefined, said);
+    assert(host !== undefined, output);
     await using peer = await dial(`ws://${host}/`);
     assertEquals(await peer.call("echo", ["served"]), "served");
     assertEquals(await (await fetch(`http://${host}/`)).text(), "a page");

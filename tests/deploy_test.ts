@@ -20,10 +20,6 @@ function database(): Disposable & { path: string } {
   };
 }
 
-function delay(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
 Deno.test("deploy: --allow-net alone serves the page, its bundle and peers, and says what is missing", async () => {
   await using app = new Program(["--allow-net", MAIN, ...HERE]);
   const url = await app.line("serving on ");
@@ -68,7 +64,7 @@ Deno.test("deploy: --allow-net alone serves the page, its bundle and peers, and 
   assertEquals(
     await app.errors,
     "Cannot share state: there is no Deno.openKv. Run with --unstable-kv, " +
-      "which Deno Deploy does not need. Names stay in this process\n",
+      "which Deno Deploy does not need. Names are those of this process\n",
   );
 });
 
@@ -90,6 +86,7 @@ Deno.test("deploy: a name goes with the last connection that joined by it", asyn
     await watching.sees("Ann");
   }
   await watching.sees();
+  assertEquals(await watching.call("who"), []);
 });
 
 Deno.test("deploy: two isolates on one database hear of each other by watch alone", async () => {
@@ -155,12 +152,18 @@ Deno.test("deploy: names stay while their process lives, and are forgotten when 
   await using bob = new Visitor(await first.line("serving on "));
   await using second = new Program(args);
   await using ann = new Visitor(await second.line("serving on "));
+  await using third = new Program(args);
+  await using zoe = new Visitor(await third.line("serving on "));
   await ann.call("join", "Ann");
+  await zoe.call("join", "Zoe");
+  await bob.sees("Ann", "Zoe");
+  third.child.kill("SIGKILL");
+  // Once her lease is over, Ann's, which began before, has been renewed.
   await bob.sees("Ann");
-  await delay(3 * 300);
-  await bob.sees("Ann");
+  assertEquals(await bob.call("who"), ["Ann"]);
   second.child.kill("SIGKILL");
   await bob.sees();
+  assertEquals(await bob.call("who"), []);
 });
 
 Deno.test("deploy: two processes share the database that Deno keeps for them, without another permission", async () => {
@@ -187,7 +190,7 @@ Deno.test("deploy: on SIGINT running calls finish, new ones are refused as unava
     "--allow-net",
     MAIN,
     ...HERE,
-    "--drain=60000",
+    "--drain-timeout=60000",
   ]);
   const url = await app.line("serving on ");
   await using ann = new Visitor(url);
@@ -207,8 +210,13 @@ Deno.test("deploy: on SIGINT running calls finish, new ones are refused as unava
   assertEquals((await app.ended()).code, 0);
 });
 
-Deno.test("deploy: calls that are not done within --drain are ended", async () => {
-  await using app = new Program(["--allow-net", MAIN, ...HERE, "--drain=50"]);
+Deno.test("deploy: calls that are not done within --drain-timeout are ended", async () => {
+  await using app = new Program([
+    "--allow-net",
+    MAIN,
+    ...HERE,
+    "--drain-timeout=50",
+  ]);
   await using ann = new Visitor(await app.line("serving on "));
   const running = assertRejects(() => ann.call("countdown", 60));
   await within(ann.ticked.promise, "the call's first step");

@@ -1,8 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
-import { DEFAULT_MAX_DEPTH, DEFAULT_MAX_VALUE_SIZE } from "@qtalk/qtalk/codec";
+import { DEFAULT_MAX_DEPTH } from "@qtalk/qtalk/codec";
 import { DEFAULT_SESSION_OPTIONS } from "@qtalk/qtalk/mux";
 import { DEFAULT_MAX_CALLBACKS } from "../rpc/callback/callback_table.ts";
-import { DEFAULT_MAX_CONCURRENT_CALLS } from "../talk/peer.ts";
+import { DEFAULT_PEER_LIMITS } from "@qtalk/qtalk/talk";
 
 const ROOT = new URL("../", import.meta.url);
 const LAYERS = ["codec", "mux", "rpc", "talk"];
@@ -79,8 +79,8 @@ for (const path of files()) {
 Deno.test("docs: the README's table of limits has every default as it is", () => {
   const limits: Record<string, number> = {
     ...DEFAULT_SESSION_OPTIONS,
-    maxValueSize: DEFAULT_MAX_VALUE_SIZE,
-    maxConcurrentCalls: DEFAULT_MAX_CONCURRENT_CALLS,
+    maxValueSize: DEFAULT_PEER_LIMITS.maxValueSize,
+    maxConcurrentCalls: DEFAULT_PEER_LIMITS.maxConcurrentCalls,
     maxCallbacks: DEFAULT_MAX_CALLBACKS,
     maxDepth: DEFAULT_MAX_DEPTH,
   };

@@ -1,5 +1,5 @@
 /**
- * The CBOR codec: binary, with bytes as bytes and integers of any size. The
+ * The CBOR codec: binary, with byte strings and large integers. It is the
  * default of qtalk-go's command line.
  *
  * @module
@@ -7,37 +7,41 @@
 import { encode, encodeInto, Tagged, tokensToObject } from "cborg";
 import { bignumBytes, cborTags, MAX_BIGNUM_SIZE } from "./tags.ts";
 import { CborTokenizer, malformed } from "./tokenizer.ts";
-import { type Codec, type CodecOptions, DEFAULT_MAX_DEPTH } from "../codec.ts";
+import { type Codec, type CodecOptions, maxDepthOf } from "../codec.ts";
 import { CodecError } from "../errors.ts";
 import { Normalizer } from "../normalizer.ts";
 
 /**
- * Makes the CBOR codec (RFC 8949), which qtalk-go has as `x/cbor/codec`.
+ * Makes the CBOR codec (RFC 8949), which is `x/cbor/codec` in qtalk-go.
  *
- * | value | on the wire | arrives as |
+ * | value | on the wire | decoded as |
  * | --- | --- | --- |
- * | `undefined` | null; in an object, the key is left out | `null`, absent |
+ * | `undefined` | null; a member of an object is left out | `null`, absent |
  * | `Uint8Array` | byte string | `Uint8Array`, a copy |
- * | integer, `bigint` of up to 64 bits and a sign | the shortest integer | `number` if safe, else `bigint` |
+ * | integer, `bigint` of up to 64 bits and a sign | the shortest integer | `number` if it is a safe integer, else `bigint` |
  * | larger `bigint`, of up to 1,700 bytes | bignum, tag 2 or 3 | `bigint` |
- * | other numbers, `NaN` and `±Infinity` too | a float of 16, 32 or 64 bits | `number`; `-0` as 0 |
+ * | other numbers, also `NaN` and `±Infinity` | a float of 16, 32 or 64 bits | `number`; `-0` as 0 |
  * | string | text; lone surrogates as U+FFFD | string |
- * | object | map, its keys sorted | object |
- * | `Date`, or what has `toJSON()` | what that returns: text, which Go reads into a `time.Time` | that |
+ * | object | map with sorted keys | object |
+ * | `Date`, or another object with `toJSON()` | the result of `toJSON()`; that of a `Date` is text, which Go decodes into a `time.Time` | that result |
  * | function, symbol, `Map`, `Set`, `Error`, stream, `Response`, … | – | `CodecError`, `unsupported-type` |
- * | nested deeper than `maxDepth`, or in itself | – | `CodecError`, `too-deep` |
+ * | nested deeper than `maxDepth`, or containing itself | – | `CodecError`, `too-deep` |
  *
- * What other peers, cbor-x among them, send beyond that:
+ * JavaScript has one number type, so an integral number up to ±(2^53 − 1) is
+ * encoded as an integer, whatever it was decoded from: a float 100.0 is passed on
+ * as the integer 100, and -0.0 as the integer 0.
  *
- * | on the wire | arrives as |
+ * It also decodes what other implementations send, such as cbor-x:
+ *
+ * | on the wire | decoded as |
  * | --- | --- |
- * | lengths and numbers in more bytes than needed, arrays and maps of indefinite length | what they stand for |
- * | `undefined` | `null`; in a map, its key is left out |
- * | map with integers as keys | object with their digits |
+ * | lengths and numbers that are longer than needed, arrays and maps of indefinite length | the same as their shortest forms |
+ * | `undefined` | `null`; a member of a map is left out |
+ * | map with integers as keys | object with the digits as keys |
  * | date, tag 0 or 1 | `Date` |
- * | bytes, tag 64; typed array, tags 65 to 87 but for 16- and 128-bit floats | `Uint8Array`; typed array |
+ * | bytes, tag 64; typed array, tags 65 to 87 except 16- and 128-bit floats | `Uint8Array`; typed array |
  * | `Set`, tag 258; `Map`, tag 259 | array; object |
- * | other tags but 55799, other simple values, other keys, a key twice, strings of indefinite length, text that is no UTF-8, bytes behind the value | `CodecError`, `malformed` |
+ * | other tags except 55799, other simple values, other keys, duplicate keys, strings of indefinite length, invalid UTF-8, trailing bytes | `CodecError`, `malformed` |
  *
  * @example
  * ```ts
@@ -55,10 +59,11 @@ import { Normalizer } from "../normalizer.ts";
  * assertEquals(await client.call("echo", value), value);
  * ```
  *
- * @param options limits
+ * @param options the nesting limit
+ * @throws {RangeError} if `maxDepth` is out of range
  */
 export function cbor(options: CodecOptions = {}): Codec {
-  const { maxDepth = DEFAULT_MAX_DEPTH } = options;
+  const maxDepth = maxDepthOf(options);
   const normalizer = new CborNormalizer();
   const decodeOptions = { rejectDuplicateMapKeys: true, tags: cborTags() };
 
@@ -92,12 +97,12 @@ export function cbor(options: CodecOptions = {}): Codec {
   };
 }
 
-/** How messages of the library begin. */
+/** How the messages of the library begin. */
 const LIBRARY_PREFIX = /^CBOR (?:de|en)code error: /;
-/** Bytes of room in which a value is tried first. */
+/** The room, in bytes, that encoding is first tried with. */
 const SMALL_VALUE = 1_024;
 
-/** Bytes written, or nothing if the room is too small for the value. */
+/** Returns the bytes written, or undefined if the room is too small. */
 function encodeSmall(plain: unknown, room: Uint8Array): number | undefined {
   try {
     return encodeInto(plain, room).written;
@@ -119,13 +124,13 @@ function encodePlain(plain: unknown): Uint8Array {
       { cause },
     );
   }
-  // Under Node and Deno the library may return a part of a pool.
+  // In Node and Deno, the library may return a view of a shared buffer.
   return bytes.byteLength === bytes.buffer.byteLength
     ? bytes
     : new Uint8Array(bytes);
 }
 
-/** Makes `undefined` null in what was decoded, and leaves it out of objects. */
+/** Replaces `undefined` in a decoded value by null, and removes it from objects. */
 function withoutUndefined(value: unknown): unknown {
   if (value === undefined) return null;
   if (Array.isArray(value)) {
@@ -148,7 +153,8 @@ class CborNormalizer extends Normalizer {
   }
 
   protected override number(value: number): number {
-    // A peer with types takes no float, which -0 would be, for an integer.
+    // -0 would be encoded as a float, which a typed peer does not accept as an
+    // integer.
     return value + 0;
   }
 
@@ -167,7 +173,7 @@ class CborNormalizer extends Normalizer {
   }
 
   protected override key(key: string): string {
-    // Two keys must not become one in the library.
+    // Otherwise two keys could become the same one in the library.
     return key.toWellFormed();
   }
 }

@@ -1,16 +1,16 @@
 import type { TagDecoder } from "cborg";
 import { malformed } from "./tokenizer.ts";
 
-/** What each tag makes of its content; the library refuses all others. */
+/** The decoder of each supported tag; the library refuses all others. */
 export type CborTags = { [tag: number]: TagDecoder };
 
 /**
- * Bytes that an integer may have, as many as the digits that the JSON codec
- * allows: what programs do with larger ones takes seconds.
+ * The largest size of an integer in bytes, which is about as large as what the
+ * JSON codec allows: operations on larger integers take seconds.
  */
 export const MAX_BIGNUM_SIZE = 1_700;
 
-/** The tags of RFC 8949 and RFC 8746 that have a form here, and cbor-x's. */
+/** The supported tags of RFC 8949 and RFC 8746, and those of cbor-x. */
 export function cborTags(): CborTags {
   return {
     ...typedArrayTags(),
@@ -19,10 +19,10 @@ export function cborTags(): CborTags {
     2: (decode) => bignum(bytesOf(decode(), 2)),
     3: (decode) => -1n - bignum(bytesOf(decode(), 3)),
     64: (decode) => bytesOf(decode(), 64),
-    // Set and Map, as cbor-x writes them; other codecs have no form for either.
+    // Set and Map of cbor-x: no codec here encodes either of them.
     258: (decode) => arrayOf(decode()),
     259: (decode) => objectOf(decode()),
-    // "This is CBOR": says nothing of its content.
+    // "Self-described CBOR": it does not change its content.
     55799: (decode) => decode(),
   };
 }
@@ -31,13 +31,15 @@ const RFC_3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/i;
 
 function dateOfText(text: unknown): Date {
   if (typeof text !== "string" || !RFC_3339.test(text)) {
-    throw malformed("tag 0 holds no date");
+    throw malformed("tag 0 does not contain a date");
   }
   return validDate(new Date(text));
 }
 
 function dateOfSeconds(seconds: unknown): Date {
-  if (typeof seconds !== "number") throw malformed("tag 1 holds no number");
+  if (typeof seconds !== "number") {
+    throw malformed("tag 1 does not contain a number");
+  }
   return validDate(new Date(Math.round(seconds * 1_000)));
 }
 
@@ -48,19 +50,19 @@ function validDate(date: Date): Date {
 
 function bytesOf(content: unknown, tag: number): Uint8Array {
   if (content instanceof Uint8Array) return content;
-  throw malformed(`tag ${tag} holds no bytes`);
+  throw malformed(`tag ${tag} does not contain bytes`);
 }
 
 function arrayOf(content: unknown): unknown[] {
   if (Array.isArray(content)) return content;
-  throw malformed("tag 258 holds no array");
+  throw malformed("tag 258 does not contain an array");
 }
 
 function objectOf(content: unknown): object {
   if (Object.prototype.toString.call(content) === "[object Object]") {
     return content as object;
   }
-  throw malformed("tag 259 holds no map");
+  throw malformed("tag 259 does not contain a map");
 }
 
 function bignum(bytes: Uint8Array): bigint {
@@ -72,7 +74,7 @@ function bignum(bytes: Uint8Array): bigint {
   return BigInt(`0x${hex || "0"}`);
 }
 
-/** The bytes of an integer that is not negative, without leading zeros. */
+/** The bytes of a non-negative integer, without leading zeros. */
 export function bignumBytes(integer: bigint): Uint8Array {
   const hex = integer.toString(16);
   const digits = hex.length % 2 === 0 ? hex : `0${hex}`;
@@ -83,9 +85,9 @@ export function bignumBytes(integer: bigint): Uint8Array {
 }
 
 /**
- * Typed arrays by the tag of their big-endian form (RFC 8746); the
- * little-endian one is 4 more. Half and quadruple floats are missing: not every
- * runtime has a type for them, or none.
+ * Typed arrays by the tag of their big-endian form (RFC 8746); the tag of the
+ * little-endian form is greater by 4. Floats of 16 and 128 bits are missing, as
+ * not every runtime has a type for them.
  */
 const TYPED_ARRAYS = {
   65: Uint16Array,
@@ -125,7 +127,7 @@ function typedArray(
 ): TypedArray {
   const size = type.BYTES_PER_ELEMENT;
   if (bytes.length % size !== 0) {
-    throw malformed(`${bytes.length} bytes are no whole ${type.name}`);
+    throw malformed(`${bytes.length} bytes are not a whole ${type.name}`);
   }
   const own = bytes.slice();
   if (little !== isLittleEndian()) {

@@ -1,36 +1,36 @@
 import { Token, Tokenizer, Type } from "cborg";
 import { CodecError } from "../errors.ts";
 
-/** What the library needs to know of the forms that it reads. */
+/** The options of the library's tokenizer. */
 const OPTIONS = { allowBigInt: true };
 
 const BYTES = 2, STRING = 3, ARRAY = 4, MAP = 5, TAG = 6;
 const UNDEFINED = 0xf7, BREAK = 0xff;
-/** Says that a length is not known beforehand: a break ends the item. */
+/** The length of an item that a break ends. */
 const INDEFINITE = 31;
-/** Items that no value has room for, as the length of an indefinite one. */
+/** The number of items of an indefinite array or map: more than fit a value. */
 const ENDLESS = 2 ** 52;
 /**
- * Tags directly inside one another: the self-describing tag around one that
- * means something. The library recurses for each, as it does for nesting.
+ * How many tags may directly contain each other: the self-describing tag and
+ * one more. The library recurses for each of them.
  */
 const MAX_TAGS = 2;
-/** Bytes up to which a loop reads text faster than a `TextDecoder`. */
+/** Bytes up to which a loop decodes text faster than a `TextDecoder`. */
 const SHORT_TEXT = 32;
 
-/** An array or map that has not ended. */
+/** An array or a map that has not ended. */
 interface Open {
-  /** Items still to come: keys and values each count. */
+  /** The number of remaining items; keys and values both count. */
   left: number;
   readonly isMap: boolean;
   readonly indefinite: boolean;
 }
 
 /**
- * Cuts CBOR into tokens for the library that builds values of them, and checks
- * before it sees them what it does not: the nesting depth, lengths that go
- * beyond the bytes, breaks in place of values, UTF-8. Keys that are integers
- * become text.
+ * Splits CBOR into tokens, from which the library builds values, and checks
+ * what the library does not: the nesting depth, lengths beyond the end of the
+ * bytes, breaks in place of values, and UTF-8. Keys that are integers become
+ * text.
  */
 export class CborTokenizer extends Tokenizer {
   readonly #maxDepth: number;
@@ -38,27 +38,27 @@ export class CborTokenizer extends Tokenizer {
   #tags = 0;
   #sawUndefined = false;
 
-  /** Makes a tokenizer of the bytes of one value. */
+  /** Makes a tokenizer for the bytes of one value. */
   constructor(bytes: Uint8Array, maxDepth: number) {
     super(bytes, OPTIONS);
     this.#maxDepth = maxDepth;
   }
 
-  /** Whether there was an `undefined` so far. */
+  /** Whether a token was `undefined`. */
   get sawUndefined(): boolean {
     return this.#sawUndefined;
   }
 
-  /** Never: where the bytes end, {@linkcode next} throws. */
+  /** Always false: {@linkcode next} throws at the end of the bytes. */
   override done(): boolean {
     return false;
   }
 
   /**
-   * The next token.
+   * Returns the next token.
    *
    * @throws {CodecError} `truncated`, `malformed` or `too-deep`
-   * @throws {Error} the library's, for forms that CBOR does not have
+   * @throws {Error} an error of the library, for bytes that are not CBOR
    */
   override next(): Token {
     this.#need(1);
@@ -83,9 +83,9 @@ export class CborTokenizer extends Tokenizer {
   }
 
   /**
-   * Says that the value is read.
+   * Checks that the bytes end after the value.
    *
-   * @throws {CodecError} `malformed` if bytes follow it
+   * @throws {CodecError} `malformed` if more bytes follow
    */
   finish(): void {
     const rest = this.data.length - this._pos;
@@ -105,10 +105,10 @@ export class CborTokenizer extends Tokenizer {
 
   #break(): Token {
     const top = this.#open.at(-1);
-    // A map's end is no value for the key before it.
+    // A map cannot end between a key and its value.
     const halfAnEntry = top?.isMap === true && top.left % 2 === 1;
     if (top?.indefinite !== true || halfAnEntry || this.#tags > 0) {
-      throw malformed("a break stands in the place of a value");
+      throw malformed("a break is in the place of a value");
     }
     this.#open.pop();
     this.#complete();
@@ -123,7 +123,7 @@ export class CborTokenizer extends Tokenizer {
       throw malformed(
         minor === INDEFINITE
           ? "strings of indefinite length are not supported"
-          : `0x${first.toString(16)} begins no value`,
+          : `0x${first.toString(16)} does not begin a value`,
       );
     }
     const length = size === 1 ? minor : this.#argument(size - 1);
@@ -145,13 +145,13 @@ export class CborTokenizer extends Tokenizer {
     }
     const indefinite = (first & 31) === INDEFINITE;
     const left = indefinite ? ENDLESS : isMap ? 2 * length : length;
-    // Each item takes a byte at least.
+    // Each item takes at least one byte.
     if (!indefinite) this.#need(left);
     if (left === 0) this.#complete();
     else this.#open.push({ left, isMap, indefinite });
   }
 
-  /** Counts an item that is complete, and what it completes in turn. */
+  /** Counts a complete item, and the arrays and maps that it completes. */
   #complete(): void {
     for (;;) {
       const top = this.#open.at(-1);
@@ -160,7 +160,7 @@ export class CborTokenizer extends Tokenizer {
     }
   }
 
-  /** A length of so many bytes, behind the first byte. */
+  /** Reads the length after the first byte, `size` bytes long. */
   #argument(size: number): number {
     let value = 0;
     for (let i = 1; i <= size; i++) {
@@ -178,7 +178,7 @@ export class CborTokenizer extends Tokenizer {
   }
 }
 
-/** Bytes of an item's first byte and of the number behind it. */
+/** The size of an item's first byte and of the number after it. */
 function headSize(first: number): number {
   const size = first & 31;
   return size < 24 || size > 27 ? 1 : 1 + (1 << (size - 24));
@@ -199,14 +199,14 @@ function text(bytes: Uint8Array, start: number, end: number): string {
   return longText(bytes.subarray(start, end));
 }
 
-/** Deno's fatal decoder takes twice the time, and is asked only in doubt. */
+/** Deno's fatal decoder takes twice the time, so it is used only in doubt. */
 function longText(bytes: Uint8Array): string {
   const text = lenient.decode(bytes);
   if (!text.includes("\ufffd")) return text;
   try {
     return strict.decode(bytes);
   } catch {
-    throw malformed("a text is no UTF-8");
+    throw malformed("a text is not valid UTF-8");
   }
 }
 
@@ -217,7 +217,7 @@ function tooDeep(limit: string): CodecError {
   );
 }
 
-/** The error for bytes that are no value. */
+/** Makes the error for bytes that are not a value. */
 export function malformed(why: string, cause?: unknown): CodecError {
   return new CodecError(
     "malformed",

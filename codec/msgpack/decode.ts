@@ -2,7 +2,7 @@ import { Form, type Leaf, malformed, scanMsgpack } from "./scan.ts";
 import { isSlot, Slots } from "./slots.ts";
 
 /**
- * Decodes a value by a library: see the table of `msgpack()`.
+ * Decodes a value with a library, as documented by {@linkcode msgpack}.
  *
  * @throws {CodecError} `malformed`, `truncated` or `too-deep`
  */
@@ -18,7 +18,7 @@ export function decodeMsgpack(
   return slots.empty ? value : restore(value, slots);
 }
 
-/** Puts slots where libraries read differently. */
+/** Replaces the values that libraries decode differently by slots. */
 class Rewriter {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
@@ -32,7 +32,7 @@ class Rewriter {
     this.#slots = slots;
   }
 
-  /** The bytes for the library. */
+  /** The bytes that the library decodes. */
   get bytes(): Uint8Array {
     if (this.#copied === 0) return this.#bytes;
     this.#parts.push(this.#bytes.subarray(this.#copied));
@@ -52,10 +52,10 @@ class Rewriter {
     if (leaf.isString) {
       if (isKey) return checkKey(this.#bytes.subarray(payload, end));
       if (isAscii(this.#bytes, payload, end)) return;
-      // Libraries differ in byte order marks and in bytes that are no UTF-8.
+      // Libraries treat byte order marks and invalid UTF-8 differently.
       this.#replace(leaf, this.#slots.put(this.#text(payload, end)));
     } else if (form >= Form.BIN_8 && form <= Form.BIN_32) {
-      // A library's would be a view of these bytes, or a class of its own.
+      // A library may return a view of these bytes, or a class of its own.
       this.#replace(leaf, this.#slots.put(this.#bytes.slice(payload, end)));
     } else if (form === Form.FLOAT_64) {
       const number = this.#view.getFloat64(payload);
@@ -92,7 +92,7 @@ function isAscii(bytes: Uint8Array, start: number, end: number): boolean {
   return true;
 }
 
-/** Refuses what libraries do not read alike as a key. */
+/** Refuses keys that libraries decode differently. */
 function checkKey(bytes: Uint8Array): void {
   if (isAscii(bytes, 0, bytes.length) && bytes.length !== 9) return;
   let key: string;
@@ -100,14 +100,14 @@ function checkKey(bytes: Uint8Array): void {
     key = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
       .decode(bytes);
   } catch {
-    throw malformed("the key of a map is no UTF-8");
+    throw malformed("the key of a map is not valid UTF-8");
   }
   if (key === "__proto__" || key.startsWith("\ufeff")) {
     throw malformed(`${JSON.stringify(key)} cannot be the key of a map`);
   }
 }
 
-/** Puts what stands in the slots back into what the library built. */
+/** Puts the replaced values back into the decoded value. */
 function restore(value: unknown, slots: Slots): unknown {
   if (typeof value === "number") {
     return isSlot(value) ? slots.get(value) : value;

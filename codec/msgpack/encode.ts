@@ -2,7 +2,7 @@ import { Form, scanMsgpack } from "./scan.ts";
 import { isSlot, Slots } from "./slots.ts";
 import { Normalizer } from "../normalizer.ts";
 
-/** What the codec asks a library to encode. */
+/** The values that a library must encode. */
 export type MsgpackValue =
   | null
   | boolean
@@ -13,7 +13,7 @@ export type MsgpackValue =
   | { [key: string]: MsgpackValue };
 
 /**
- * Encodes a value by a library: see the table of `msgpack()`.
+ * Encodes a value with a library, as documented by {@linkcode msgpack}.
  *
  * @throws {CodecError} `unsupported-type` or `too-deep`
  */
@@ -40,8 +40,8 @@ class MsgpackNormalizer extends Normalizer {
   protected override number(value: number): number {
     if (Number.isSafeInteger(value)) {
       if (value >= -(2 ** 31) && value < 2 ** 32) return value + 0;
-      // Some libraries write larger ones as floats, which a peer with types
-      // does not take for integers.
+      // Some libraries encode larger integers as floats, which a typed peer
+      // does not accept as integers.
       return this.#slots.put(BigInt(value));
     }
     return isSlot(value) ? this.#slots.put(value) : value;
@@ -67,7 +67,7 @@ class MsgpackNormalizer extends Normalizer {
   }
 
   protected override key(key: string): string {
-    // Libraries do not read these alike, some not even what they wrote.
+    // Libraries decode these differently, some not even as they encoded them.
     if (key === "__proto__" || key.startsWith("\ufeff")) {
       throw this.unsupported(`the key ${JSON.stringify(key)}`);
     }
@@ -75,7 +75,7 @@ class MsgpackNormalizer extends Normalizer {
   }
 }
 
-/** Writes what stands in the slots; a double and a 64-bit integer are as long. */
+/** Writes the replaced values; a double and a 64-bit integer have the same size. */
 function fillSlots(bytes: Uint8Array, maxDepth: number, slots: Slots): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   scanMsgpack(bytes, maxDepth, ({ form, start, payload }) => {

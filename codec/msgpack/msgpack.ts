@@ -1,47 +1,55 @@
 /**
- * The MessagePack codec: binary, with bytes as bytes and 64-bit integers.
+ * The MessagePack codec: binary, with byte strings and 64-bit integers.
  *
  * @module
  */
 import { decode as stdDecode, encode as stdEncode } from "@std/msgpack";
-import { type Codec, type CodecOptions, DEFAULT_MAX_DEPTH } from "../codec.ts";
+import { type Codec, type CodecOptions, maxDepthOf } from "../codec.ts";
 import { CodecError } from "../errors.ts";
 import { decodeMsgpack } from "./decode.ts";
 import { encodeMsgpack, type MsgpackValue } from "./encode.ts";
 
 export type { MsgpackValue } from "./encode.ts";
 
-/** Choices for {@linkcode msgpack}. */
+/** The options of {@linkcode msgpack}. */
 export interface MsgpackOptions extends CodecOptions {
-  /** Encodes plain data. Default: that of `@std/msgpack`. */
-  encode?: (value: MsgpackValue) => Uint8Array;
-  /** Decodes plain data, maps to objects. Default: that of `@std/msgpack`. */
-  decode?: (bytes: Uint8Array) => unknown;
+  /** A library's function that encodes plain data. Default: `@std/msgpack`'s. */
+  encode?: ((value: MsgpackValue) => Uint8Array) | undefined;
+  /**
+   * A library's function that decodes to plain data, with maps as objects.
+   * Default: `@std/msgpack`'s.
+   */
+  decode?: ((bytes: Uint8Array) => unknown) | undefined;
 }
 
 /**
- * Makes the MessagePack codec. qtalk-go has none: both ends must be given one.
+ * Makes the MessagePack codec. qtalk-go has no such codec.
  *
- * | value | on the wire | arrives as |
+ * | value | on the wire | decoded as |
  * | --- | --- | --- |
- * | `undefined` | nil; in an object, the key is left out | `null`, absent |
+ * | `undefined` | nil; a member of an object is left out | `null`, absent |
  * | `Uint8Array` | bin | `Uint8Array`, a copy |
  * | integer, `bigint` up to ±(2^53 − 1) | the shortest integer | `number` |
  * | `bigint` of up to 64 bits | uint 64 or int 64 | `bigint` |
  * | larger `bigint` | – | `CodecError`, `unsupported-type` |
- * | other numbers, `NaN` and `±Infinity` too | float 64 | `number`; `-0` as 0 |
+ * | other numbers, also `NaN` and `±Infinity` | float 64 | `number`; `-0` as 0 |
  * | string | str; lone surrogates as U+FFFD | string |
  * | object | map | object |
- * | key `__proto__`, or one that begins with U+FEFF, either way | – | `CodecError` |
- * | map with integers as keys, from another peer | | object with their digits |
- * | `Date`, or what has `toJSON()` | what that returns | that |
+ * | key `__proto__`, or a key that begins with U+FEFF, encoding or decoding | – | `CodecError` |
+ * | map with integers as keys, from another implementation | | object with the digits as keys |
+ * | `Date`, or another object with `toJSON()` | the result of `toJSON()` | that result |
  * | function, symbol, `Map`, `Set`, `Error`, stream, `Response`, … | – | `CodecError`, `unsupported-type` |
- * | extension type (timestamp too), from another peer | | `CodecError`, `malformed` |
- * | nested deeper than `maxDepth`, or in itself | – | `CodecError`, `too-deep` |
+ * | extension type, also timestamp, from another implementation | | `CodecError`, `malformed` |
+ * | nested deeper than `maxDepth`, or containing itself | – | `CodecError`, `too-deep` |
  *
- * The bytes are checked before the library sees them, and where libraries
- * differ, it is not asked: the table holds with any. `@std/msgpack` is correct
- * and slow; others have the same two functions:
+ * JavaScript has one number type, so an integral number up to ±(2^53 − 1) is
+ * encoded as an integer, whatever it was decoded from: a float 100.0 is passed on
+ * as the integer 100, and -0.0 as the integer 0.
+ *
+ * The table holds with any library: bytes are checked before the library
+ * decodes them, and values that libraries treat differently do not reach it.
+ * The default, `@std/msgpack`, is slow. Other libraries have the same two
+ * functions:
  *
  * ```ts ignore
  * import { decode, encode } from "npm:@msgpack/msgpack";
@@ -65,14 +73,12 @@ export interface MsgpackOptions extends CodecOptions {
  * assertEquals(await client.call("echo", value), value);
  * ```
  *
- * @param options another library, limits
+ * @param options the library and the nesting limit
+ * @throws {RangeError} if `maxDepth` is out of range
  */
 export function msgpack(options: MsgpackOptions = {}): Codec {
-  const {
-    encode = stdEncode,
-    decode = stdDecode,
-    maxDepth = DEFAULT_MAX_DEPTH,
-  } = options;
+  const { encode = stdEncode, decode = stdDecode } = options;
+  const maxDepth = maxDepthOf(options);
   return {
     name: "MessagePack",
     beginsMap: (firstByte) =>

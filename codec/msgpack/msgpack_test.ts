@@ -35,7 +35,7 @@ function codeOf(fn: () => unknown): string {
   return assertThrows(fn, CodecError).code;
 }
 
-Deno.test("MessagePack writes each type as its table says, over any library", () => {
+Deno.test("msgpack(): each type is encoded as documented, with every library", () => {
   const forms: [unknown, string][] = [
     [null, "c0"],
     [undefined, "c0"],
@@ -84,7 +84,7 @@ Deno.test("MessagePack writes each type as its table says, over any library", ()
   });
 });
 
-Deno.test("MessagePack writes each large integer in its place, whatever the order of keys", () => {
+Deno.test("msgpack(): large integers keep their places in any order of keys", () => {
   overEach((options) => {
     const codec = msgpack(options);
     const value = { b: 2n ** 60n, a: [2n ** 61n, 2 ** -600], c: -(2n ** 62n) };
@@ -92,7 +92,7 @@ Deno.test("MessagePack writes each large integer in its place, whatever the orde
   });
 });
 
-Deno.test("MessagePack writes an instance of a class as a map, over any library", () => {
+Deno.test("msgpack(): an instance of a class is encoded as a map, with every library", () => {
   class Point {
     x = 1;
     y = 2n ** 60n;
@@ -105,7 +105,7 @@ Deno.test("MessagePack writes an instance of a class as a map, over any library"
   });
 });
 
-Deno.test("MessagePack refuses integers beyond 64 bits", () => {
+Deno.test("msgpack(): an integer beyond 64 bits is refused", () => {
   overEach((options) => {
     const codec = msgpack(options);
     for (const integer of [2n ** 64n, -(2n ** 63n) - 1n]) {
@@ -119,7 +119,25 @@ Deno.test("MessagePack refuses integers beyond 64 bits", () => {
   });
 });
 
-Deno.test("MessagePack reads each form as its table says, over any library", () => {
+Deno.test("msgpack(): an integral number is encoded as an integer, whatever it was decoded from", () => {
+  const forms = [
+    ["ca42c80000", "64"],
+    ["cb4059000000000000", "64"],
+    ["cbc059000000000000", "d09c"],
+    ["cb433fffffffffffff", "cf001fffffffffffff"],
+    ["cb8000000000000000", "00"],
+    // An integer of its own size is a bigint: this was none.
+    ["cb4415af1d78b58c40", "cb4415af1d78b58c40"],
+  ] as const;
+  overEach((options) => {
+    const codec = msgpack(options);
+    for (const [read, written] of forms) {
+      assertEquals(toHex(codec.encode(codec.decode(fromHex(read)))), written);
+    }
+  });
+});
+
+Deno.test("msgpack(): each form is decoded as documented, with every library", () => {
   const forms: [string, unknown][] = [
     ["c0", null],
     ["cc05", 5],
@@ -161,7 +179,7 @@ Deno.test("MessagePack reads each form as its table says, over any library", () 
   });
 });
 
-Deno.test("MessagePack gives bytes as a plain Uint8Array alone in its buffer", () => {
+Deno.test("msgpack(): a byte array does not share its buffer", () => {
   overEach((options) => {
     const codec = msgpack(options);
     const message = codec.encode(["x".repeat(1_000), new Uint8Array([7, 8])]);
@@ -173,7 +191,7 @@ Deno.test("MessagePack gives bytes as a plain Uint8Array alone in its buffer", (
   });
 });
 
-Deno.test("MessagePack refuses what is no value, over any library", () => {
+Deno.test("msgpack(): malformed bytes are refused, with every library", () => {
   const cases: [string, string, string][] = [
     ["", "truncated", "it ends after 0 bytes"],
     ["cd01", "truncated", "it ends after 2 bytes"],
@@ -185,7 +203,7 @@ Deno.test("MessagePack refuses what is no value, over any library", () => {
     ["dfffffffff0000", "truncated", "it ends"],
     ["830101", "truncated", "it ends"],
     ["0101", "malformed", "1 bytes follow it"],
-    ["c1", "malformed", "0xc1 begins no value"],
+    ["c1", "malformed", "0xc1 does not begin a value"],
     ["d4ff00", "malformed", "extension types are not supported"],
     ["d6ff00000000", "malformed", "extension types are not supported"],
     ["c70301010203", "malformed", "extension types are not supported"],
@@ -197,7 +215,7 @@ Deno.test("MessagePack refuses what is no value, over any library", () => {
     ["81ca0000000001", "malformed", "key of a map is neither"],
     ["81cb000000000000000001", "malformed", "key of a map is neither"],
     ["81cfffffffffffffffff01", "malformed", "key of a map is beyond 2^53"],
-    ["81a1ff01", "malformed", "key of a map is no UTF-8"],
+    ["81a1ff01", "malformed", "key of a map is not valid UTF-8"],
     ["81a95f5f70726f746f5f5f80", "malformed", '"__proto__" cannot be'],
     ["81a3efbbbf01", "malformed", "cannot be the key"],
   ];
@@ -211,7 +229,7 @@ Deno.test("MessagePack refuses what is no value, over any library", () => {
   });
 });
 
-Deno.test("MessagePack refuses the keys that it would not read", () => {
+Deno.test("msgpack(): a key that could not be decoded is refused", () => {
   overEach((options) => {
     const codec = msgpack(options);
     const proto = Object.defineProperty({}, "__proto__", {
@@ -224,7 +242,7 @@ Deno.test("MessagePack refuses the keys that it would not read", () => {
   });
 });
 
-Deno.test("MessagePack shows the library no bytes that are refused", () => {
+Deno.test("msgpack(): malformed bytes never reach the library", () => {
   const codec = msgpack({
     decode() {
       throw new Error("was asked");
@@ -238,7 +256,7 @@ Deno.test("MessagePack shows the library no bytes that are refused", () => {
   assertEquals(codeOf(() => codec.decode(deep)), "too-deep");
 });
 
-Deno.test("MessagePack asks the library for plain data only", () => {
+Deno.test("msgpack(): only plain data reaches the library", () => {
   const asked: MsgpackValue[] = [];
   const codec = msgpack({
     encode: (value) => {
@@ -265,7 +283,7 @@ Deno.test("MessagePack asks the library for plain data only", () => {
   assertEquals(numbers.at(-1), "\ufffd");
 });
 
-Deno.test("MessagePack names the library's error as the cause of its own", () => {
+Deno.test("msgpack(): an error of the library is the cause of the CodecError", () => {
   const cause = new Error("library's");
   const fails = () => {
     throw cause;
@@ -283,7 +301,7 @@ Deno.test("MessagePack names the library's error as the cause of its own", () =>
   assertEquals(decoding.cause, cause);
 });
 
-Deno.test("MessagePack takes the functions of @std/msgpack and of npm as they are", () => {
+Deno.test("msgpack(): the functions of @std/msgpack and npm's library fit unchanged", () => {
   for (
     const pair of [
       { encode: stdEncode, decode: stdDecode },

@@ -1,12 +1,12 @@
 /**
- * The structure of MessagePack bytes, seen before a library builds anything
- * from them: libraries differ in what they let pass.
+ * Checks MessagePack before a library decodes it: libraries differ in what they
+ * accept.
  *
  * @module
  */
 import { CodecError } from "../errors.ts";
 
-/** First bytes of the forms of MessagePack that others need to know. */
+/** First bytes of some forms of MessagePack. */
 export const Form = {
   NEVER_USED: 0xc1,
   BIN_8: 0xc4,
@@ -16,15 +16,15 @@ export const Form = {
   INT_64: 0xd3,
 } as const;
 
-/** A value that has no others inside. */
+/** A value that does not contain other values. */
 export interface Leaf {
-  /** Its first byte, which says what it is. */
+  /** Its first byte, which determines its form. */
   form: number;
   /** Whether it is a string. */
   isString: boolean;
   /** Where it begins. */
   start: number;
-  /** Where its payload begins, behind the form and the length. */
+  /** Where its payload begins, after the form and the length. */
   payload: number;
   /** Where it ends. */
   end: number;
@@ -33,13 +33,13 @@ export interface Leaf {
 }
 
 /**
- * Walks through the bytes of exactly one value and shows its leaves in order.
- * The {@linkcode Leaf} is the same object each time.
+ * Scans the bytes of exactly one value and calls `onLeaf` with its leaves in
+ * order. The {@linkcode Leaf} is the same object each time.
  *
- * @throws {CodecError} `truncated` if a length goes beyond the bytes, before
- * anything is allocated on its word; `malformed` for bytes behind the value,
- * forms that MessagePack does not have, extension types, and keys that are
- * neither strings nor integers; `too-deep`
+ * @throws {CodecError} `truncated` if a length exceeds the bytes, before anything
+ * is allocated for it; `malformed` for trailing bytes, forms that MessagePack
+ * does not have, extension types, and keys that are neither strings nor
+ * integers; `too-deep`
  */
 export function scanMsgpack(
   bytes: Uint8Array,
@@ -51,7 +51,7 @@ export function scanMsgpack(
   scanner.finish();
 }
 
-/** Payload bytes of the forms 0xc0 to 0xdf whose size is fixed. */
+/** The payload size, in bytes, of those forms from 0xc0 to 0xdf that have one. */
 const FIXED: Readonly<Record<number, number>> = {
   0xc0: 0, // nil
   0xc2: 0, // false
@@ -119,7 +119,7 @@ class Scanner {
     if (size === undefined) {
       throw malformed(
         form === Form.NEVER_USED
-          ? `0x${form.toString(16)} begins no value`
+          ? `0x${form.toString(16)} does not begin a value`
           : "extension types are not supported",
       );
     }
@@ -173,7 +173,7 @@ class Scanner {
     this.#onLeaf(leaf);
   }
 
-  /** A length of 1, 2 or 4 bytes. */
+  /** Reads a length of 1, 2 or 4 bytes. */
   #length(exponent: number): number {
     return this.#uint(1 << exponent);
   }
@@ -204,7 +204,7 @@ function badKey(): CodecError {
   return malformed("the key of a map is neither a string nor an integer");
 }
 
-/** The error for bytes that are no value. */
+/** Makes the error for bytes that are not a value. */
 export function malformed(why: string): CodecError {
   return new CodecError(
     "malformed",

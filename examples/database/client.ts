@@ -1,4 +1,4 @@
-// Has a database provisioned, and speaks to it with the usual client library.
+// Provisions a database, and uses it with an ordinary client library.
 // Start server.ts first.
 //
 //   deno run --allow-net=127.0.0.1 --allow-env examples/database/client.ts
@@ -8,7 +8,7 @@
 //   PONG
 //   visits: 3
 //
-// Dials another address if it is given one.
+// Takes another address to dial as its argument.
 
 import { dial } from "@qtalk/qtalk";
 import { once } from "node:events";
@@ -20,7 +20,7 @@ import type { Service } from "./server.ts";
 await using peer = await dial(Deno.args[0] ?? "tcp://127.0.0.1:9999");
 const database = await peer.remote<Service>().database();
 
-// The library wants a socket: a stream of Node's, with two methods more.
+// The library expects a socket: a Node stream with two more methods.
 const socket = Object.assign(
   Duplex.fromWeb(database, { allowHalfOpen: false }),
   { setNoDelay() {}, setKeepAlive() {} },

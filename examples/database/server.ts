@@ -1,14 +1,14 @@
-// A call that provisions a database and then is the connection to it: Redis, a
-// new one for each call, which ends with the call.
+// A call that provisions a database and then becomes the connection to it. Each
+// call starts a Redis server, which ends with the call.
 //
 //   deno run --allow-net --allow-read --allow-write --allow-run=redis-server examples/database/server.ts
 //
-// Prints, and goes on until it is stopped:
+// Prints, and runs until it is stopped:
 //
 //   listening on tcp://127.0.0.1:9999
 //
-// Listens on another address if it is given one. Needs the command redis-server,
-// which Debian has in a package of that name.
+// Takes another address to listen on as its argument. Needs the command
+// redis-server, which Debian has in a package of that name.
 
 import { type ByteStream, handlerFrom, listen, withCall } from "@qtalk/qtalk";
 
@@ -29,7 +29,7 @@ const service = {
       ) {
         if (chunk.includes("ready to accept connections")) break;
       }
-      // The caller's bytes go there from now on, and what comes is the caller's.
+      // From now on, the bytes of the call are those of this connection.
       return await Deno.connect({ transport: "unix", path });
     } catch (error) {
       await redis[Symbol.asyncDispose]();

@@ -1,54 +1,54 @@
-// The application of main.ts: a page, and peers beside it that share who is
-// here. A part of main.ts; tried by tests/deploy_test.ts.
+// The application of main.ts: a page, and a service whose peers share a list of
+// names. A part of main.ts; tried by tests/deploy_test.ts.
 
 import { handlerFrom, type Peer, withCall } from "@qtalk/qtalk";
 import { serveWebSocket } from "@qtalk/qtalk/websocket";
-// Text that is imported needs no permission to be read. Before Deno 2.8 it needs
-// a flag, or `"unstable": ["raw-imports"]` in deno.json.
+// Importing text needs no read permission. Before Deno 2.8, it needs a flag or
+// `"unstable": ["raw-imports"]` in deno.json.
 import bundle from "./client.bundle.js" with { type: "text" };
 import page from "./page.html" with { type: "text" };
 import { openState, type State, type StateOptions } from "./state.ts";
 
-/** Choices for {@linkcode startApp}. */
+/** Options of {@linkcode startApp}. */
 export interface AppOptions extends StateOptions {
-  /** Where to serve; on Deno Deploy it does not matter. Default: 8000. */
+  /** The port to serve on; ignored on Deno Deploy. Default: 8000. */
   port?: number | undefined;
   /** The interface to serve on. Default: all. */
   hostname?: string | undefined;
 }
 
-/** The application at work. */
+/** The running application. */
 export interface App {
-  /** The page's address. */
+  /** The address of the page. */
   readonly url: string;
-  /** Whether other isolates see who is here. */
+  /** Whether all isolates share the names. */
   readonly shared: boolean;
-  /** Ends, giving calls under way so many milliseconds. */
+  /** Ends the application; calls in progress have `drainTimeout` milliseconds. */
   close(drainTimeout: number): Promise<void>;
 }
 
-/** What the server asks of those that connect to it. */
+/** The functions that the server calls on each client. */
 export interface Visitor {
-  /** Hears who is here, whenever that has changed. */
+  /** Is called with the names whenever they change. */
   state(names: readonly string[]): void;
-  /** Hears how many seconds are left of a countdown. */
+  /** Is called with the remaining seconds of a countdown. */
   tick(left: number): void;
 }
 
-/** What a connection can ask of the server, as a type for its other end. */
+/** The functions that a client can call, as a type. */
 export type Service = ReturnType<typeof serviceFor>["service"];
 
-/** Characters of a name. */
+/** The most characters of a name. */
 const MAX_NAME = 40;
-/** Seconds of a countdown. */
+/** The most seconds of a countdown. */
 const MAX_COUNTDOWN = 60;
 
-/** The functions for one connection, and what to do when it has ended. */
+/** The functions for one connection; `end` is called when it has ended. */
 function serviceFor(state: State) {
   let joined: string | undefined;
   let ended = false;
 
-  /** Puts a name in place of the one before. */
+  /** Replaces the name of this connection. */
   async function become(name: string | undefined): Promise<void> {
     const before = joined;
     joined = name;
@@ -60,7 +60,7 @@ function serviceFor(state: State) {
   }
 
   const service = {
-    /** Joins by a name, in place of the one before. */
+    /** Joins under a name, which replaces the previous one. */
     async join(name: string): Promise<readonly string[]> {
       const trimmed = typeof name === "string" ? name.trim() : "";
       if (trimmed === "" || trimmed.length > MAX_NAME) {
@@ -73,7 +73,7 @@ function serviceFor(state: State) {
     leave: (): Promise<void> => become(undefined),
     who: (): readonly string[] => state.names,
     upper: (text: string): string => String(text).toUpperCase(),
-    /** Takes its time, and calls back: what goes on while the app drains. */
+    /** A slow function that calls its caller back, to show draining. */
     countdown: withCall(async (call, seconds: number): Promise<string> => {
       for (let left = Math.min(seconds, MAX_COUNTDOWN); left > 0; left--) {
         await call.caller.call("tick", [left], { signal: call.signal });
@@ -89,23 +89,23 @@ function serviceFor(state: State) {
   return { service, end };
 }
 
-/** Tells a peer who is here; one that is slow hears the newest only. */
+/** Sends the names to a peer; a slow peer skips all but the latest. */
 function follow(peer: Peer, state: State): Disposable {
-  let telling = false;
-  let news = false;
+  let sending = false;
+  let changed = false;
   return state.subscribe(async () => {
-    news = true;
-    if (telling) return;
-    telling = true;
+    changed = true;
+    if (sending) return;
+    sending = true;
     try {
-      while (news) {
-        news = false;
+      while (changed) {
+        changed = false;
         await peer.call("state", [state.names]);
       }
     } catch {
-      // It has gone, or does not want to know.
+      // The peer is gone, or has no such function.
     }
-    telling = false;
+    sending = false;
   });
 }
 
@@ -124,7 +124,7 @@ export async function startApp(options: AppOptions = {}): Promise<App> {
         await end();
       };
       peer.closed.catch(() => {}).then(left).catch((error) => {
-        warn(`Cannot take a name away: ${error}`);
+        warn(`Cannot remove a name: ${error}`);
       });
     },
     fallback: (request) => answer(new URL(request.url).pathname),

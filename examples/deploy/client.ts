@@ -1,11 +1,11 @@
-// The page's side of main.ts, which serves it as client.bundle.js. After a
-// change here or in the library, `deno task bundle` makes that anew. A part of
-// main.ts; tried by tests/deploy_test.ts.
+// The script of the page of main.ts, which serves it as client.bundle.js. Run
+// `deno task bundle` after a change here or in the library. A part of main.ts;
+// tried by tests/deploy_test.ts.
 
 import { dial, handlerFrom } from "@qtalk/qtalk";
 import type { Service, Visitor } from "./app.ts";
 
-/** As much of the page as this needs. */
+/** The part of the DOM that this script uses. */
 interface Element {
   textContent: string | null;
   value: string;
@@ -21,7 +21,7 @@ declare const document: {
   createElement(tag: string): Element;
 };
 
-/** What takes a name, and is left with it when the connection is lost. */
+/** The name of this user, which joins again with each connection. */
 let joined: string | undefined;
 
 const element = (id: string) => document.getElementById(id)!;
@@ -49,7 +49,7 @@ const peer = await dial(address.href, {
   handler: handlerFrom(visitor),
   reconnect: {
     maxDelay: 5_000,
-    // The server forgets with the connection who was on it.
+    // The server forgets the name when the connection is lost.
     async onConnect(peer) {
       if (joined !== undefined) await peer.call("join", [joined]);
     },
@@ -60,7 +60,7 @@ const peer = await dial(address.href, {
   },
 });
 
-/** Calls the server, with its types. */
+/** Calls the server, with the types of its functions. */
 async function call<Name extends keyof Service>(
   name: Name,
   ...args: Parameters<Service[Name]>
@@ -68,7 +68,7 @@ async function call<Name extends keyof Service>(
   return await peer.call(name, args) as Awaited<ReturnType<Service[Name]>>;
 }
 
-/** Does something when a form is sent or a button pressed; shows what fails. */
+/** Runs an action when a form is sent or a button is pressed; shows its error. */
 function on(
   id: string,
   type: "submit" | "click",

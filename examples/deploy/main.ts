@@ -1,39 +1,39 @@
-// A whole application for Deno Deploy: a typed service over WebSocket, the page
-// to try it on, and who is here, shared by all isolates. Give this file to Deno
-// Deploy as the entry point; it needs no flag and no setting there. Here:
+// A complete application for Deno Deploy: a typed service over WebSocket, a
+// page to try it, and a list of names that all isolates share. Use this file as
+// the entry point on Deno Deploy, where it needs no flags and no settings. To
+// run it locally:
 //
 //   deno run --allow-net examples/deploy/main.ts
 //
-// and open http://localhost:8000/. Names are then those of this process. Two
-// processes that share them, by Deno's key-value database:
+// and open http://localhost:8000/. The names are then those of this process.
+// Two processes share them through Deno's key-value database:
 //
 //   deno run --allow-net --unstable-kv examples/deploy/main.ts
 //   deno run --allow-net --unstable-kv examples/deploy/main.ts --port=8001
 //
-// Prints, and goes on until it is stopped:
+// Prints, and runs until it is stopped:
 //
 //   serving on http://localhost:8000/
 //
 // On SIGINT, which Deno Deploy sends 5 seconds before it ends an isolate, it
-// lets running calls finish, and refuses new ones with `unavailable: …`; the
-// page connects again, to the next isolate. What it can be told:
+// lets running calls finish and refuses new ones with `unavailable: …`; the
+// page reconnects to another isolate. Options:
 //
-//   --port=8000      where to serve
-//   --host=0.0.0.0   on which interface
-//   --kv=FILE        the database's file; needs --allow-read, --allow-write
-//   --reread=1000    milliseconds until names are read again, 0 for never
-//   --lease=60000    milliseconds until names are forgotten whose process was
-//                    killed
-//   --drain=2000     milliseconds that running calls have on SIGINT
+//   --port=8000           the port to serve on
+//   --host=0.0.0.0        the interface to serve on
+//   --kv=FILE             the database file; needs --allow-read, --allow-write
+//   --reread=1000         milliseconds between reads of the names; 0 for never
+//   --lease=60000         milliseconds until names of a killed process expire
+//   --drain-timeout=2000  milliseconds that running calls have after SIGINT
 //
 // Tried by tests/deploy_test.ts.
 
 import { startApp } from "./app.ts";
 
-/** Of the 5 seconds that there are: some are left to say goodbye in. */
-const DEFAULT_DRAIN = 2_000;
+/** Leaves some of the 5 seconds for closing the connections. */
+const DEFAULT_DRAIN_TIMEOUT = 2_000;
 
-/** What follows `--name=`. */
+/** The value of the option `--name=`. */
 function option(name: string): string | undefined {
   const start = `--${name}=`;
   return Deno.args.find((arg) => arg.startsWith(start))?.slice(start.length);
@@ -44,7 +44,7 @@ function milliseconds(name: string): number | undefined {
   return value === undefined ? undefined : Number(value);
 }
 
-/** Asks without a prompt: there, all is permitted. */
+/** Does not prompt: on Deno Deploy, everything is permitted. */
 function onDenoDeploy(): boolean {
   const variable = "DENO_DEPLOYMENT_ID";
   const { state } = Deno.permissions.querySync({ name: "env", variable });
@@ -56,13 +56,13 @@ const app = await startApp({
   hostname: option("host"),
   path: option("kv"),
   lease: milliseconds("lease"),
-  // `watch()` hears everything there, and reads are paid for.
+  // On Deno Deploy `watch()` sees all changes, and reads cost money.
   rereadEvery: milliseconds("reread") ?? (onDenoDeploy() ? 0 : undefined),
 });
 console.log(`serving on ${app.url}`);
 
 Deno.addSignalListener("SIGINT", async () => {
   console.log("closing");
-  await app.close(milliseconds("drain") ?? DEFAULT_DRAIN);
+  await app.close(milliseconds("drain-timeout") ?? DEFAULT_DRAIN_TIMEOUT);
   Deno.exit();
 });

@@ -1,66 +1,67 @@
-// State that isolates share: who is here, kept in Deno's key-value database and
-// watched there. A part of main.ts; tried by tests/deploy_test.ts.
+// State that isolates share: a list of names in Deno's key-value database. A
+// part of main.ts; tried by tests/deploy_test.ts.
 //
-// The database is a file here and a distributed one on Deno Deploy; the code is
-// the same. Where there is none, each process keeps its state for itself.
+// The database is a file locally and distributed on Deno Deploy; the code is
+// the same. Without a database, each process has its own names.
 
-/** Choices for {@linkcode openState}. */
+/** Options of {@linkcode openState}. */
 export interface StateOptions {
-  /** The database's file. Default: the one that Deno keeps for each program. */
+  /** The database file. Default: the one that Deno keeps for each program. */
   path?: string | undefined;
   /**
-   * Milliseconds after which the names are read again, 0 for never. A local
-   * `watch()` hears the writes of its own process only, while reads see all;
-   * on Deno Deploy `watch()` alone is enough. Default: 1,000.
+   * Milliseconds between reads of the names; 0 for never. Locally, `watch()`
+   * sees only the writes of its own process, while reads see all; on Deno
+   * Deploy,
+   * `watch()` is enough. Default: 1,000.
    */
   rereadEvery?: number | undefined;
   /**
-   * Milliseconds after which names are forgotten whose process ended without a
-   * word. Default: 60,000.
+   * Milliseconds after which the names of a process that was killed expire.
+   * Default: 60,000.
    */
   lease?: number | undefined;
-  /** Hears what nobody awaits. Default: the console. */
+  /** Is called with errors that reject no promise. Default: `console.warn`. */
   warn?: ((message: string) => void) | undefined;
 }
 
-/** Default of {@linkcode StateOptions.rereadEvery}. */
+/** The default of {@linkcode StateOptions.rereadEvery}. */
 export const DEFAULT_REREAD_EVERY = 1_000;
-/** Default of {@linkcode StateOptions.lease}. */
+/** The default of {@linkcode StateOptions.lease}. */
 export const DEFAULT_LEASE = 60_000;
 
-/** What one isolate writes: only its own names, so that no two writes clash. */
+/** The names of one isolate, which only that isolate writes. */
 interface Presence {
   names: string[];
-  /** When it is forgotten, in milliseconds since 1970. */
+  /** When it expires, in milliseconds since 1970. */
   until: number;
 }
 
 const PRESENCE = ["qtalk", "here"];
-/** `watch()` takes keys, not prefixes: this one is written with every change. */
+/** Written with every change, as `watch()` takes keys and not prefixes. */
 const CHANGE = ["qtalk", "change"];
 
-/** Opens the state: shared if there is a database, else of this process. */
+/** Opens the state, which is shared if there is a database. */
 export async function openState(options: StateOptions = {}): Promise<State> {
   const { warn = console.warn } = options;
-  // A mistake if it were called: the type says that it is always there.
+  // The type says that openKv always exists, but it may not.
   const open: typeof Deno.openKv | undefined = Deno.openKv;
   if (open === undefined) {
     warn(
       "Cannot share state: there is no Deno.openKv. Run with --unstable-kv, " +
-        "which Deno Deploy does not need. Names stay in this process",
+        "which Deno Deploy does not need. Names are those of this process",
     );
     return new State(undefined, options);
   }
   return new State(await open(options.path), options);
 }
 
-/** Who is here, in all isolates. */
+/** The names of all isolates. */
 export class State implements AsyncDisposable {
   readonly #kv: Deno.Kv | undefined;
   readonly #id = crypto.randomUUID();
   readonly #lease: number;
   readonly #warn: (message: string) => void;
-  /** Names that joined in this isolate, and how many times. */
+  /** The names of this isolate, and how often each has joined. */
   readonly #own = new Map<string, number>();
   readonly #subscribers = new Set<(names: readonly string[]) => void>();
   readonly #timers: ReturnType<typeof setInterval>[] = [];
@@ -71,7 +72,7 @@ export class State implements AsyncDisposable {
   #readAgain = false;
   #closed: Promise<void> | undefined;
 
-  /** Takes over the database, if there is one. */
+  /** Makes a state that owns the database, if there is one. */
   constructor(kv: Deno.Kv | undefined, options: StateOptions = {}) {
     const {
       rereadEvery = DEFAULT_REREAD_EVERY,
@@ -90,24 +91,24 @@ export class State implements AsyncDisposable {
     this.#timers.push(setInterval(() => this.#renew(), lease / 3));
   }
 
-  /** Whether other isolates see what is written here. */
+  /** Whether all isolates share the names. */
   get shared(): boolean {
     return this.#kv !== undefined;
   }
 
-  /** The names, each once, in order. */
+  /** The names, sorted and without duplicates. */
   get names(): readonly string[] {
     return this.#names;
   }
 
-  /** Adds a name; it has to leave as often as it joined. */
+  /** Adds a name, which must leave as often as it has joined. */
   async join(name: string): Promise<void> {
     if (this.#closed) throw new Error("Cannot join: the state is closed");
     this.#own.set(name, (this.#own.get(name) ?? 0) + 1);
     await this.#write();
   }
 
-  /** Takes a name that joined here away. */
+  /** Removes a name that has joined. */
   async leave(name: string): Promise<void> {
     if (this.#closed) return;
     const left = (this.#own.get(name) ?? 0) - 1;
@@ -116,14 +117,14 @@ export class State implements AsyncDisposable {
     await this.#write();
   }
 
-  /** Hears the names now, and whenever they have changed. */
+  /** Calls `subscriber` with the names, now and whenever they change. */
   subscribe(subscriber: (names: readonly string[]) => void): Disposable {
     this.#subscribers.add(subscriber);
     subscriber(this.#names);
     return { [Symbol.dispose]: () => this.#subscribers.delete(subscriber) };
   }
 
-  /** Takes this isolate's names away, and closes the database. */
+  /** Removes the names of this isolate and closes the database. */
   close(): Promise<void> {
     return this.#closed ??= this.#end();
   }
@@ -140,14 +141,14 @@ export class State implements AsyncDisposable {
     try {
       await this.#write();
     } catch (error) {
-      this.#warn(`Cannot take names away, they expire: ${error}`);
+      this.#warn(`Cannot remove names, which will expire: ${error}`);
     }
     await this.#changes?.cancel();
     await this.#reading;
     this.#kv?.close();
   }
 
-  /** Writes this isolate's names, after the writes before, and reads all. */
+  /** Writes the names of this isolate, after earlier writes, and reads all. */
   async #write(): Promise<void> {
     const write = this.#writing.then(() => this.#put());
     this.#writing = write.catch(() => {});
@@ -166,7 +167,7 @@ export class State implements AsyncDisposable {
     await change.commit();
   }
 
-  /** Reads once at a time, and again if something may have changed meanwhile. */
+  /** Reads all names; once more if they may have changed meanwhile. */
   #read(): Promise<void> {
     this.#readAgain = true;
     return this.#reading ??= (async () => {
@@ -185,7 +186,7 @@ export class State implements AsyncDisposable {
     const names = new Set<string>();
     const entries = this.#kv?.list<Presence>({ prefix: PRESENCE }) ?? [];
     for await (const { key, value } of entries) {
-      // The database may take its time to forget, and lags behind ourselves.
+      // Entries may outlive their expiry, and the own entry may be outdated.
       if (key.at(-1) === this.#id || value.until < Date.now()) continue;
       for (const name of value.names) names.add(name);
     }
@@ -203,7 +204,7 @@ export class State implements AsyncDisposable {
     this.#read().catch((error) => this.#warn(`Cannot read names: ${error}`));
   }
 
-  /** Says that this isolate is alive, and forgets those that are not. */
+  /** Renews the lease of this isolate, and drops those that have expired. */
   #renew(): void {
     const done = this.#own.size > 0 ? this.#write() : this.#read();
     done.catch((error) => this.#warn(`Cannot renew names: ${error}`));
@@ -213,7 +214,7 @@ export class State implements AsyncDisposable {
     try {
       while (!(await changes.read()).done) this.#readSoon();
     } catch (error) {
-      this.#warn(`Cannot watch names any more: ${error}`);
+      this.#warn(`Cannot continue to watch names: ${error}`);
     }
   }
 }

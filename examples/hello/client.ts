@@ -7,7 +7,7 @@
 //   HELLO WORLD
 //   remote: user error [/Error]
 //
-// Dials another address if it is given one.
+// Takes another address to dial as its argument.
 
 import { dial } from "@qtalk/qtalk";
 

@@ -1,5 +1,5 @@
-// Runs server.ts and client.ts as two processes that talk over TCP, and shows
-// what the client prints.
+// Runs server.ts and client.ts as two processes that communicate over TCP, and
+// shows the output of the client.
 //
 //   deno run --allow-run examples/hello/demo.ts
 //
@@ -21,7 +21,7 @@ function deno(script: string, address: string): Deno.Command {
   });
 }
 
-// Port 0 is any free port; the server's first line says which.
+// Port 0 chooses a free port; the server prints it in its first line.
 await using server = deno("server.ts", "tcp://127.0.0.1:0").spawn();
 const address = await listeningOn(server.stdout);
 

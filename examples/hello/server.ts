@@ -1,18 +1,18 @@
-// The server of the announcement of qtalk: shouts, and fails on request.
+// The server of the announcement of qtalk: it shouts, and it fails on request.
 //
 //   deno run --allow-net=127.0.0.1 examples/hello/server.ts
 //
-// Prints, and goes on until it is stopped:
+// Prints, and runs until it is stopped:
 //
 //   listening on tcp://127.0.0.1:9999
 //
-// Listens on another address if it is given one.
+// Takes another address to listen on as its argument.
 
 import { handlerFrom, listen, withCall } from "@qtalk/qtalk";
 
 const service = {
   Upper: (s: string) => s.toUpperCase(),
-  // A function can ask for the call that it answers.
+  // withCall() passes the call to the function.
   Error: withCall((call, s: string) => {
     throw new Error(`${s} [${call.selector}]`);
   }),

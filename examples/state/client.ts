@@ -1,14 +1,14 @@
-// Joins, shows who is here until it is interrupted, and leaves. Start server.ts
-// first.
+// Joins, shows the list of users until it is interrupted, and leaves.
+// Start server.ts first.
 //
 //   deno run --allow-net=127.0.0.1 examples/state/client.ts
 //
-// Prints, and goes on until it is stopped:
+// Prints, and runs until it is stopped:
 //
 //   here: Ann
 //   Control-C leaves
 //
-// Takes another address, and another name.
+// Takes another address and another name as its arguments.
 
 import { dial } from "@qtalk/qtalk";
 

@@ -1,5 +1,5 @@
-// Runs server.ts and three clients, and shows what the first of them prints
-// while the others come, and go: one vanishes, one leaves.
+// Runs server.ts and three clients, and shows the output of the first client
+// while the others join and go: one is killed, the other one leaves.
 //
 //   deno run --allow-run=deno examples/state/demo.ts
 //
@@ -23,7 +23,8 @@ await show(1);
 await using cid = start("client.ts", address, "Cid");
 await show(1);
 
-// Cid's second line says that he has joined, and so that all have been told.
+// Cid prints the second line once he has joined and all users have the new
+// list.
 await next(cid);
 await next(cid);
 console.log("Bob vanishes, Cid leaves");
@@ -37,7 +38,7 @@ async function show(lines: number) {
 
 async function next({ lines }: ReturnType<typeof start>): Promise<string> {
   const { done, value } = await lines.next();
-  if (done) throw new Error("A script ended before its time");
+  if (done) throw new Error("A script ended too early");
   return value;
 }
 

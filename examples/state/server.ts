@@ -1,13 +1,13 @@
 // State synchronisation, as in the announcement of qtalk: the state is the list
-// of those who are here, and everybody is called with it when it changes.
+// of users, and the server calls all of them with the new list when it changes.
 //
 //   deno run --allow-net=127.0.0.1 examples/state/server.ts
 //
-// Prints, and goes on until it is stopped:
+// Prints, and runs until it is stopped:
 //
 //   listening on tcp://127.0.0.1:9999
 //
-// Listens on another address if it is given one.
+// Takes another address to listen on as its argument.
 
 import { type Caller, handlerFrom, listen, withCall } from "@qtalk/qtalk";
 
@@ -15,19 +15,19 @@ class State {
   #users = new Map<string, Caller>();
   #updates = Promise.resolve();
 
-  /** Adds a name, and who is to be called with the list from now on. */
+  /** Adds a user, whose peer is called with every new list from now on. */
   Join = withCall((call, name: string) => {
     this.#users.set(name, call.caller);
     return this.#update();
   });
 
-  /** Removes a name. */
+  /** Removes a user. */
   Leave(name: string) {
     this.#users.delete(name);
     return this.#update();
   }
 
-  /** One after the other: the last list that anybody sees is the latest. */
+  /** Sends one list after another, so that the last one is the latest. */
   #update(): Promise<void> {
     return this.#updates = this.#updates.then(() => this.#broadcast());
   }
@@ -39,7 +39,7 @@ class State {
       try {
         await caller.call("state", names, { timeout: 5_000 });
       } catch {
-        // Who has gone without a word is missed when the others are told.
+        // The user is gone: the others get a list without that name.
         if (this.#users.get(name) === caller) this.#users.delete(name);
         complete = false;
       }

@@ -1,5 +1,5 @@
-// Answers calls on standard input and output. Started by parent.ts, without any
-// permission: whoever starts a program may talk to it.
+// Answers calls over standard input and output. Started by parent.ts, without
+// any permission, which stdin and stdout do not need.
 
 import { dial, handlerFrom } from "@qtalk/qtalk";
 
@@ -8,6 +8,6 @@ const service = {
   count: (text: string) => text.split(/\s+/).length,
 };
 
-// Standard output belongs to the conversation: log with console.error().
+// Standard output carries frames only: log with console.error().
 await using peer = await dial("stdio:", { handler: handlerFrom(service) });
 await peer.closed;

@@ -1,5 +1,5 @@
-// A TCP proxy that others can watch: runs proxy.ts in front of a server that
-// says everything back, has watcher.ts watch it, and says a word too much.
+// A TCP proxy that other programs can watch: runs proxy.ts in front of an echo
+// server and watcher.ts, which closes a connection that gives a password away.
 //
 //   deno run --allow-run=deno --allow-net=127.0.0.1 examples/tee_proxy/demo.ts
 //
@@ -35,7 +35,7 @@ for (const text of ["hello", "my password is 1234"]) {
 try {
   while (await client.read(new Uint8Array(1024)) !== null);
 } catch {
-  // Closing with bytes unread resets it.
+  // A connection that is closed with unread bytes is reset.
 }
 console.log("client: the connection is closed");
 
@@ -44,7 +44,7 @@ server.close();
 
 async function next({ lines }: ReturnType<typeof start>): Promise<string> {
   const { done, value } = await lines.next();
-  if (done) throw new Error("A script ended before its time");
+  if (done) throw new Error("A script ended too early");
   return value;
 }
 

@@ -1,6 +1,6 @@
-// A TCP proxy with an API: services register a callback, which is called for
-// every connection, gets a copy of what the client sends, and may close it.
-// Started by demo.ts, or by hand, with the address that it stands before:
+// A TCP proxy with an API: watchers register a callback, which is called for
+// every connection, gets a copy of the client's bytes, and may close the
+// connection. Started by demo.ts, or by hand, with the address of the server:
 //
 //   deno run --allow-net=127.0.0.1 examples/tee_proxy/proxy.ts 127.0.0.1:8080
 
@@ -8,8 +8,8 @@ import { handlerFrom, listen } from "@qtalk/qtalk";
 import type { ByteStream, Callback } from "@qtalk/qtalk";
 
 /**
- * Is called for a connection. The client's bytes go to the stream's `writable`;
- * when its `readable` ends, the connection is closed.
+ * Is called for each connection. The client's bytes go to the stream's
+ * `writable`; the end of its `readable` closes the connection.
  */
 type Watcher = (client: string) => ByteStream;
 const watchers = new Set<Callback<Watcher>>();
@@ -38,7 +38,7 @@ async function serve(client: Deno.TcpConn): Promise<void> {
     try {
       const copy = copies.use(await watcher(client.remoteAddr.hostname));
       writers.push(copy.writable.getWriter());
-      // One that is lost has not ended: that costs nobody the connection.
+      // A watcher that is lost rejects instead, which closes nothing.
       copy.readable.pipeTo(new WritableStream())
         .then(() => client[Symbol.dispose](), () => {});
     } catch {
@@ -48,7 +48,7 @@ async function serve(client: Deno.TcpConn): Promise<void> {
   await Promise.all([pass(client, server, writers), pass(server, client, [])]);
 }
 
-/** Passes on what comes, then its end. Who takes it slowly holds it back. */
+/** Passes bytes and their end on, as fast as the slowest reader takes them. */
 async function pass(
   from: Deno.TcpConn,
   to: Deno.TcpConn,

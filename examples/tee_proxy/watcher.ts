@@ -1,6 +1,5 @@
-// Watches the connections of a proxy, and has those closed on which somebody
-// gives a password away. Started by demo.ts, or by hand, with the address of
-// the proxy's API:
+// Watches the connections of a proxy and closes those that give a password
+// away. Started by demo.ts, or by hand, with the address of the proxy's API:
 //
 //   deno run --allow-net=127.0.0.1 examples/tee_proxy/watcher.ts tcp://127.0.0.1:9999
 

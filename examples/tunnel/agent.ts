@@ -1,5 +1,5 @@
-// A web server that nobody can reach, and the inner end of the tunnel that
-// publishes it. Started by demo.ts, or by hand when server.ts runs:
+// A web server that is not reachable from outside, and the inner end of the
+// tunnel that publishes it. Started by demo.ts, or by hand when server.ts runs:
 //
 //   deno run --allow-net=127.0.0.1 examples/tunnel/agent.ts
 

@@ -1,5 +1,5 @@
-// A reverse tunnel: server.ts publishes the web server of agent.ts, which dials
-// it. This visits it at the public address.
+// A reverse tunnel: agent.ts dials server.ts, which publishes the web server of
+// agent.ts. This script visits the public address.
 //
 //   deno run --allow-run=deno --allow-net=127.0.0.1 examples/tunnel/demo.ts
 //
@@ -32,5 +32,5 @@ async function lastWordOf(child: Deno.ChildProcess): Promise<string> {
   for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
     return text.trim().split(" ").pop()!;
   }
-  throw new Error("A script ended before its time");
+  throw new Error("A script ended too early");
 }

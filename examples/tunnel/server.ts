@@ -1,13 +1,13 @@
-// The public end of a tunnel: gives a program that nobody can reach a port that
-// everybody can.
+// The public end of a tunnel: opens a public port for a program that is not
+// reachable from outside.
 //
 //   deno run --allow-net=127.0.0.1 examples/tunnel/server.ts
 //
-// Prints, and goes on until it is stopped:
+// Prints, and runs until it is stopped:
 //
 //   listening on tcp://127.0.0.1:9999
 //
-// Listens on another address if it is given one.
+// Takes another address to listen on as its argument.
 
 import { handlerFrom, listen, withCall } from "@qtalk/qtalk";
 import type { ByteStream, Callback } from "@qtalk/qtalk";
@@ -22,16 +22,16 @@ const service = {
       call.signal.addEventListener("abort", () => visitors.close());
       yield `http://${hostname}:${visitors.addr.port}/`;
       for await (const visitor of visitors) {
-        // Either side may go away at any time.
-        join(visitor, connect).catch(() => {});
+        // Either side may end at any time.
+        splice(visitor, connect).catch(() => {});
       }
     },
   ),
 };
 export type Service = typeof service;
 
-/** Has the other end connect, too, and passes the bytes on, both ways. */
-async function join(visitor: Deno.Conn, connect: Callback<() => ByteStream>) {
+/** Calls `connect`, and passes the bytes on in both directions. */
+async function splice(visitor: Deno.Conn, connect: Callback<() => ByteStream>) {
   using _ = visitor;
   await using inside = await connect();
   await Promise.all([
@@ -41,7 +41,7 @@ async function join(visitor: Deno.Conn, connect: Callback<() => ByteStream>) {
   ]);
 }
 
-/** What comes; the end of `conn.readable` would close both directions. */
+/** The bytes of a connection; `conn.readable` would close both directions. */
 async function* bytesFrom(conn: Deno.Conn) {
   const buffer = new Uint8Array(64 * 1024);
   for (let size; (size = await conn.read(buffer)) !== null;) {

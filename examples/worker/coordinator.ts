@@ -1,4 +1,4 @@
-// Hands out jobs to workers, which dial it and answer its calls. Started by
+// Gives jobs to workers, which dial it and answer its calls. Started by
 // demo.ts, or by hand, with any number of worker.ts in other terminals:
 //
 //   deno run --allow-net=127.0.0.1 examples/worker/coordinator.ts
@@ -10,14 +10,14 @@ const address = Deno.args[0] ?? "tcp://127.0.0.1:9999";
 await using listener = await listen(address);
 console.log(`listening on ${listener.addr}`);
 
-// A stream is a queue: workers wait in it for jobs, and jobs for workers.
+// A stream as a queue: idle workers wait in it, and jobs wait for them.
 const { readable, writable } = new TransformStream<Peer, Peer>();
 const [enter, idle] = [writable.getWriter(), readable.getReader()];
 (async () => {
   for await (const worker of listener) enter.write(worker);
 })();
 
-/** Has some worker count the primes; if it dies of it, another. */
+/** Lets a worker count the primes, and another one if that dies. */
 async function countPrimes(from: number, to: number): Promise<number> {
   for (;;) {
     const { value: worker } = await idle.read();
@@ -26,7 +26,7 @@ async function countPrimes(from: number, to: number): Promise<number> {
       enter.write(worker!);
       return count;
     } catch (error) {
-      // It is alive, and the job is what fails.
+      // The worker is alive: the job itself failed.
       if (error instanceof RemoteError) throw error;
       console.log("A worker died, its job goes to another");
     }

@@ -1,5 +1,5 @@
-// The worker pattern: workers dial a coordinator, which calls them. One dies in
-// the middle of a job; another does it, and the work goes on.
+// The worker pattern: workers dial a coordinator, which calls them. One worker
+// dies during a job, and another one does that job.
 //
 //   deno run --allow-run=deno examples/worker/demo.ts
 //
@@ -12,16 +12,16 @@ const coordinator = start("coordinator.ts", "tcp://127.0.0.1:0");
 const { value: line } = await coordinator.next();
 const address = line!.replace("listening on ", "");
 
-// The first worker is there before the others, and dies in its first job.
+// The first worker connects before the others, and dies during its first job.
 const mortal = start("worker.ts", address, "0");
 await mortal.next();
 const workers = [mortal, ...[1, 2].map(() => start("worker.ts", address))];
 
 for await (const line of coordinator) console.log(line);
-// They end when the coordinator does.
+// The workers end when the coordinator does.
 await Promise.all(workers.map((worker) => Array.fromAsync(worker)));
 
-/** Starts a script of this folder; gives the lines that it prints. */
+/** Starts a script of this folder; returns the lines that it prints. */
 function start(script: string, ...args: string[]) {
   const path = new URL(script, import.meta.url).href;
   const { stdout } = new Deno.Command("deno", {

@@ -2,7 +2,7 @@
 //
 //   deno run --allow-net=127.0.0.1 examples/worker/worker.ts
 //
-// Given an address and a number of jobs, it dies in the one after those.
+// Takes an address and a number of jobs, after which it dies.
 
 import { dial, handlerFrom } from "@qtalk/qtalk";
 

@@ -5,100 +5,121 @@ import {
   nextClose,
   nextReceive,
   nextSend,
+  nextSlot,
+  receivesNothing,
   type ReceiveState,
   type SendState,
+  type SlotState,
 } from "./channel_state.ts";
 import { ChannelStreams } from "./channel_streams.ts";
 import { MuxError } from "../errors.ts";
-import { FrameType } from "../wire/frame.ts";
 import {
   type CreditSource,
+  type DataSource,
   type FrameQueue,
-  type FrameSource,
   SEND_QUANTUM,
 } from "../wire/frame_queue.ts";
 import { ReceiveBuffer } from "./receive_buffer.ts";
 import type { RawChannel } from "../raw.ts";
-import {
-  ReceiveWindow,
-  SendWindow,
-  type WindowPolicy,
-} from "../flow/window.ts";
+import { ReceiveWindow, type WindowPolicy } from "../flow/receive_window.ts";
+import { SendWindow } from "../flow/send_window.ts";
 
 /** What a channel needs of its session. */
 export interface ChannelHost {
-  /** The way out. */
+  /** Sends the channel's frames. */
   readonly queue: FrameQueue;
-  /** What the windows of the session share. */
+  /** What the receive windows of the session share. */
   readonly windows: WindowPolicy;
-  /** A frame is on its way that the peer answers as soon as it gets it. */
-  probe(channel: QmuxChannel): void;
-  /** The channel costs no memory any more: nothing is held, nothing can come. */
+  /** Called when a frame leaves that the peer needs to continue: see `RoundTrip`. */
+  probeSent(channel: QmuxChannel): void;
+  /** Called when the channel can cost no more memory: see `SlotState`. */
   slotFreed(channel: QmuxChannel): void;
-  /** The channel is over; its number names nothing from now on. */
+  /** Called when the channel has closed: frames no longer use its ID. */
   forget(channel: QmuxChannel): void;
 }
 
-/** Who waits for the answer to an OPEN. */
-export interface Opening {
+/** Callbacks for the answer to an OPEN. Exactly one of them is called. */
+export interface OpenCallbacks {
   resolve(channel: RawChannel): void;
   reject(reason: unknown): void;
 }
 
-/** Bytes handed to `send()` that wait for credit or for their turn. */
-interface Outgoing {
+/** Bytes passed to `send()` that wait for credit or for other channels. */
+interface PendingWrite {
   bytes: Uint8Array;
   resolve(): void;
   reject(reason: unknown): void;
 }
 
-/** Shared by all channels that have nothing waiting; never added to. */
-const NOTHING: Outgoing[] = [];
+/** Shared by all channels without pending writes; never added to. */
+const NO_WRITES: PendingWrite[] = [];
 
 /**
- * A channel of a qmux session: the receive queue, both windows and the state.
+ * A channel of a qmux session: its receive buffer, both windows and the states.
  *
- * It has two faces. Programs use the {@linkcode Channel} face, whose streams
- * are made when somebody first asks for them. RPC, which moves a few small
- * values a call, uses the direct one (`peek`, `skip`, `wait`, `send`, `finish`,
- * `cancel`): making a pair of streams costs more than a whole call.
+ * Programs use it through the web streams of `Channel`, which are created on
+ * first use. RPC, which moves a few small values per call, uses `RawChannel`: a
+ * pair of streams costs more than a whole call.
  *
- * The methods under "From the session" are the read loop's; none of them waits.
+ * A channel ends in several ways:
+ *
+ * | by | frames | pending writes | unread bytes |
+ * | --- | --- | --- | --- |
+ * | `closeWrite()` | EOF after the pending DATA | are sent | stay readable |
+ * | `cancelRead()` | WINDOW_ADJUST for what is dropped | are sent | are dropped, as is all that arrives later |
+ * | both, in any order; `shutdown()` | EOF after the pending DATA, then CLOSE | are sent | are dropped |
+ * | `closeWrite()` and the peer's EOF | EOF after the pending DATA, then CLOSE | are sent | stay readable |
+ * | `abort(reason)` | CLOSE at once | reject with `reason` | stay readable; what arrives later is dropped |
+ * | `discard()` | CLOSE at once | reject with `channel-closed` | are dropped |
+ * | `close()` | as `discard()`; resolves when CLOSE is written | | |
+ * | the peer's CLOSE | CLOSE, unless it was sent | reject with `channel-closed` | stay readable, then end |
+ * | the end of the session | none | reject with its error | stay readable, then its error, unless EOF or CLOSE had come |
+ *
+ * "At once" means after the DATA that is queued already and, on a channel that is
+ * being opened, after the peer's OPEN_CONFIRM.
+ *
+ * The session's read loop calls the methods under "Called by the session"; none
+ * of them waits.
  */
-export class QmuxChannel implements RawChannel, FrameSource, CreditSource {
+export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   readonly id: number;
-  /** The number that the peer gave the channel, once it is confirmed. */
+  /** The channel ID that the peer assigned, once the channel is confirmed. */
   remoteId = 0;
-  /** Who is told of the answer to its OPEN, until there is one. */
-  opening: Opening | undefined;
-  /** Whether the session has to call {@linkcode endTurn} after this turn. */
-  touched = false;
+  /** Waits for the answer to this channel's OPEN. */
+  openCallbacks: OpenCallbacks | undefined;
+  /**
+   * Whether the channel is in the session's list of channels to call
+   * {@linkcode endTurn} on. A list without a search needs this flag.
+   */
+  awaitsEndTurn = false;
 
   readonly #host: ChannelHost;
   #sendState: SendState = "open";
   #receiveState: ReceiveState = "open";
   #closeState: CloseState;
+  #slotState: SlotState = "occupied";
   readonly #sendWindow = new SendWindow();
   readonly #receiveWindow: ReceiveWindow;
   readonly #received = new ReceiveBuffer();
-  #outgoing: Outgoing[] = NOTHING;
+  #pendingWrites: PendingWrite[] = NO_WRITES;
   /** Payload bytes that the peer accepts in one DATA frame. */
   #remoteMaxPacketSize = 0;
   #creditDue = 0;
-  #inReadyQueue = false;
-  #inAdjustQueue = false;
-  #vacated = false;
-  #eof = false;
-  #reader: (() => void) | undefined;
-  #watcher: (() => void) | undefined;
+  // Whether the channel is in one of the frame queue's two lists, which must not
+  // contain it twice. Membership is no state of the channel: it ends whenever the
+  // queue gets to it, in every state.
+  #dataScheduled = false;
+  #creditScheduled = false;
+  #onReadable: (() => void) | undefined;
+  #onClosed: (() => void) | undefined;
   #streams: ChannelStreams | undefined;
   #closed: PromiseWithResolvers<void> | undefined;
-  /** Makes the reason why writes fail, once they do; mostly nobody asks. */
+  /** Makes the error of later writes, which most channels never need. */
   #sendFailure: () => unknown = channelClosed;
-  /** Why the session ended, if that is what ended the channel. */
-  #lost: unknown;
+  /** Why the session ended, if that ended the channel. */
+  #sessionError: unknown;
 
-  /** Makes a channel in the state `opening` (ours) or `open` (the peer's). */
+  /** Makes a channel that this side (`opening`) or the peer (`open`) opens. */
   constructor(id: number, host: ChannelHost, state: "opening" | "open") {
     this.id = id;
     this.#host = host;
@@ -106,7 +127,7 @@ export class QmuxChannel implements RawChannel, FrameSource, CreditSource {
     this.#receiveWindow = new ReceiveWindow(host.windows);
   }
 
-  // --- The face of programs -------------------------------------------------
+  // --- Channel ---------------------------------------------------------------
 
   get readable(): ReadableStream<Uint8Array<ArrayBuffer>> {
     return (this.#streams ??= new ChannelStreams(this)).readable;
@@ -132,52 +153,41 @@ export class QmuxChannel implements RawChannel, FrameSource, CreditSource {
     return this.#host.queue.written();
   }
 
-  // --- The direct face ------------------------------------------------------
+  // --- RawChannel ------------------------------------------------------------
 
-  /** Bytes that arrived and were not taken. */
   get buffered(): number {
     return this.#received.length;
   }
 
-  /** Bytes of memory kept alive for what arrived and was not taken. */
+  /** Bytes of memory that the buffered bytes occupy. */
   get heldBytes(): number {
     return this.#received.heldBytes;
   }
 
-  /** Whether nothing more will arrive; what is buffered can still be taken. */
   get ended(): boolean {
     return this.#receiveState !== "open";
   }
 
-  /** Whether the peer ended its direction by EOF, and not by CLOSE alone. */
   get eofReceived(): boolean {
-    return this.#eof;
+    return this.#receiveState === "eof";
   }
 
-  /** Why nothing more arrives, if that is not EOF or CLOSE. */
   get failure(): unknown {
-    return this.#receiveState === "lost" ? this.#lost : undefined;
+    return this.#receiveState === "lost" ? this.#sessionError : undefined;
   }
 
-  /** Whether the peer's CLOSE came, or the session is gone. */
   get peerClosed(): boolean {
     return this.#closeState === "closed" || this.#closeState === "received";
   }
 
-  /**
-   * The first bytes that arrived and lie side by side, without taking them;
-   * valid until the current turn ends.
-   */
   peek(): Uint8Array | undefined {
     return this.#received.peek();
   }
 
-  /** Takes `bytes`, at most what {@linkcode peek} returned. */
   consume(bytes: number): void {
     this.#returnCredit(this.#received.consume(bytes));
   }
 
-  /** Takes a chunk that the caller may keep. */
   take(): Uint8Array<ArrayBuffer> | undefined {
     const chunk = this.#received.take();
     if (chunk !== undefined) {
@@ -186,55 +196,35 @@ export class QmuxChannel implements RawChannel, FrameSource, CreditSource {
     return chunk;
   }
 
-  /**
-   * Lets the peer send the next `bytes` without waiting for credit, as far as
-   * the session's limits go: the caller will take them as they come.
-   */
   expect(bytes: number): void {
-    if (!this.#mayAdjust()) return;
+    if (!this.#mayReturnCredit()) return;
     this.#giveCredit(this.#receiveWindow.expect(bytes - this.buffered));
   }
 
-  /**
-   * Calls `callback` once, when there is something to take or the end is
-   * reached: now, or at the end of the turn in which it arrives.
-   *
-   * @throws {MuxError} `invalid-state` if somebody waits already
-   */
   whenReadable(callback: () => void): void {
     if (this.#received.length > 0 || this.ended) return callback();
-    if (this.#reader !== undefined) {
+    if (this.#onReadable !== undefined) {
       throw new MuxError(
         "invalid-state",
-        "Cannot read: another read of this channel is waiting",
+        "Cannot read channel: another read is pending",
       );
     }
-    this.#reader = callback;
+    this.#onReadable = callback;
   }
 
   cancelWhenReadable(callback: () => void): void {
-    if (this.#reader === callback) this.#reader = undefined;
+    if (this.#onReadable === callback) this.#onReadable = undefined;
   }
 
-  /**
-   * Calls `callback` once, when the peer's CLOSE comes or the session ends.
-   * Several may watch.
-   */
   whenClosed(callback: () => void): void {
     if (this.peerClosed) return callback();
-    const others = this.#watcher;
-    this.#watcher = others === undefined ? callback : () => {
+    const others = this.#onClosed;
+    this.#onClosed = others === undefined ? callback : () => {
       others();
       callback();
     };
   }
 
-  /**
-   * Sends `bytes`. Returns nothing if they were copied at once; else a promise
-   * that resolves when they were, until which they must not change.
-   *
-   * @throws {unknown} the reason why this direction is closed
-   */
   send(bytes: Uint8Array): Promise<void> | undefined {
     if (this.#sendState !== "open") throw this.#sendFailure();
     if (bytes.length === 0) return;
@@ -243,23 +233,22 @@ export class QmuxChannel implements RawChannel, FrameSource, CreditSource {
       return;
     }
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    if (this.#outgoing === NOTHING) this.#outgoing = [];
-    this.#outgoing.push({ bytes, resolve, reject });
-    this.#awaitTurn();
+    if (this.#pendingWrites === NO_WRITES) this.#pendingWrites = [];
+    this.#pendingWrites.push({ bytes, resolve, reject });
+    this.#scheduleData();
     return promise;
   }
 
   withdraw(bytes: Uint8Array, reason: unknown): boolean {
     // Bytes that were sent in part have been replaced by what is left of them.
-    const at = this.#outgoing.findIndex((outgoing) => outgoing.bytes === bytes);
+    const at = this.#pendingWrites.findIndex((write) => write.bytes === bytes);
     if (at < 0) return false;
-    const [withdrawn] = this.#outgoing.splice(at, 1);
+    const [withdrawn] = this.#pendingWrites.splice(at, 1);
     withdrawn!.reject(reason);
-    this.#flushed();
+    this.#sendEofIfFlushed();
     return true;
   }
 
-  /** Sends as many of the first of `bytes` as can be copied at once. */
   trySend(bytes: Uint8Array): number {
     if (this.#sendState !== "open") return 0;
     const size = this.#roomNow(bytes.length);
@@ -267,94 +256,98 @@ export class QmuxChannel implements RawChannel, FrameSource, CreditSource {
     return size;
   }
 
-  /** Ends this direction with EOF, behind what was sent. */
   closeWrite(): void {
     if (this.#sendState !== "open") return;
     this.#sendState = nextSend(this.#sendState, "end");
-    this.#flushed();
+    this.#sendEofIfFlushed();
   }
 
-  /** Drops what arrived and will arrive; its credit is returned. */
   cancelRead(): void {
     this.#receiveState = nextReceive(this.#receiveState, "cancel");
     this.#returnCredit(this.#received.clear());
-    this.#tellReader();
+    this.#notifyReadable();
     this.#closeIfDone();
   }
 
-  /** Closes the channel at once; what waits to be sent rejects with `reason`. */
-  abort(reason: unknown): void {
-    this.#failSend(() => reason);
-    this.#endReceive();
-    this.#closeNow();
-  }
-
-  /** What {@linkcode close} does, without a promise for when CLOSE has left. */
-  discard(): void {
-    this.#failSend(channelClosed);
-    this.#received.clear();
-    this.#endReceive();
-    this.#closeNow();
-    this.#vacate();
-  }
-
-  /** What {@linkcode closeWrite} and {@linkcode cancelRead} do: EOF, then CLOSE. */
   shutdown(): void {
     this.closeWrite();
     this.cancelRead();
   }
 
-  // --- From the queue -------------------------------------------------------
+  abort(reason: unknown): void {
+    this.#failSend(() => reason);
+    this.#endReceive("close");
+    this.#closeNow();
+  }
+
+  discard(): void {
+    this.#failSend(channelClosed);
+    this.#received.clear();
+    this.#endReceive("close");
+    this.#closeNow();
+    this.#freeSlotIfEmpty();
+  }
+
+  // --- Called by the frame queue ----------------------------------------------
 
   pull(): boolean {
-    const first = this.#outgoing[0];
+    const first = this.#pendingWrites[0];
     const size = first === undefined ? 0 : this.#frameSize(first.bytes.length);
-    if (first === undefined || size === 0) return this.#inReadyQueue = false;
+    if (first === undefined || size === 0) return this.#dataScheduled = false;
     this.#sendData(first.bytes.subarray(0, size));
     if (size < first.bytes.length) {
       first.bytes = first.bytes.subarray(size);
     } else {
-      this.#outgoing.shift();
+      this.#pendingWrites.shift();
       first.resolve();
     }
-    if (this.#outgoing.length > 0 && this.#sendWindow.credit > 0) return true;
-    this.#inReadyQueue = false;
-    this.#flushed();
+    if (this.#pendingWrites.length > 0 && this.#sendWindow.credit > 0) {
+      return true;
+    }
+    this.#dataScheduled = false;
+    this.#sendEofIfFlushed();
     return false;
   }
 
-  takeAdjust(): number {
+  takeCredit(): number {
     const credit = this.#creditDue;
     this.#creditDue = 0;
-    this.#inAdjustQueue = false;
-    if (!this.#mayAdjust()) return 0;
-    if (this.#receiveWindow.granted === credit) this.#host.probe(this);
+    this.#creditScheduled = false;
+    if (!this.#mayReturnCredit()) return 0;
+    // The peer had used up its window: it needs this credit to continue.
+    if (this.#receiveWindow.granted === credit) this.#host.probeSent(this);
     return credit;
   }
 
-  // --- From the session -----------------------------------------------------
+  // --- Called by the session ---------------------------------------------------
 
-  /** Whether the answer to our OPEN is still to come. */
+  /** Whether this side's OPEN was not answered yet. */
   get awaitsConfirm(): boolean {
     return !isConfirmed(this.#closeState);
   }
 
-  /** The peer's number, window and packet size are known. */
-  onConfirm(remoteId: number, window: number, maxPacketSize: number): void {
+  /** The peer's channel ID, window and maximum packet size are known. */
+  onConfirm(remoteId: number, windowSize: number, maxPacketSize: number): void {
     this.remoteId = remoteId;
     this.#remoteMaxPacketSize = maxPacketSize;
-    this.#sendWindow.grant(window);
+    this.#sendWindow.grant(windowSize);
     this.#closeState = nextClose(this.#closeState, "confirm");
     if (this.#closeState !== "open") this.#sendClose();
   }
 
-  /** The peer granted credit. */
-  onAdjust(bytes: number): void {
-    this.#sendWindow.grant(bytes);
-    if (this.#outgoing.length > 0) this.#awaitTurn();
+  /** OPEN_FAILURE arrived: the channel was never open. */
+  onOpenFailure(reason: MuxError): void {
+    this.onSessionEnd(reason, true);
+    this.discard();
   }
 
-  /** A DATA frame of `length` bytes begins. */
+  /** WINDOW_ADJUST arrived. */
+  onWindowAdjust(bytesToAdd: number): void {
+    this.#sendWindow.grant(bytesToAdd);
+    if (this.#pendingWrites.length > 0) this.#scheduleData();
+  }
+
+  /** The header of a DATA frame arrived. */
   onData(length: number): void {
     if (this.#mayReceive()) this.#receiveWindow.receive(length);
   }
@@ -369,78 +362,72 @@ export class QmuxChannel implements RawChannel, FrameSource, CreditSource {
     }
   }
 
-  /** EOF arrived; a second one changes nothing. */
+  /** EOF arrived; a second one has no effect. */
   onEof(): void {
-    this.#eof = true;
-    this.#endReceive();
+    this.#endReceive("eof");
     this.#closeIfDone();
   }
 
   /** CLOSE arrived. */
   onClose(): void {
     this.#failSend(peerClosedChannel);
-    this.#endReceive();
+    this.#endReceive("close");
     this.#closeState = nextClose(this.#closeState, "peer-close");
     if (this.#closeState === "received") this.#sendClose();
-    else if (this.#closeState === "closed") this.#finished();
-    this.#tellWatcher();
+    else if (this.#closeState === "closed") this.#finish();
+    this.#notifyClosed();
   }
 
-  /** The session cannot send any more, but goes on reading for a while. */
+  /** The session can no longer send, but continues to read for a while. */
   onWriteFailed(reason: unknown): void {
     this.#failSend(() => reason);
   }
 
-  /** The session is over; `cleanly` says whether it broke or just ended. */
+  /** The session has ended; `cleanly` tells whether without an error. */
   onSessionEnd(reason: unknown, cleanly: boolean): void {
     if (this.#closeState === "closed") return;
-    // A peer that leaves need not answer our CLOSE first.
+    // A peer that ends the session need not answer this side's CLOSE first.
     const closed = cleanly && this.#closeState === "sent";
-    this.#lost = closed ? undefined : reason;
+    this.#sessionError = closed ? undefined : reason;
     this.#failSend(() => reason);
-    this.#receiveState = nextReceive(this.#receiveState, "lose");
-    this.#closeState = nextClose(this.#closeState, "over");
-    this.#vacate();
-    this.#finished();
-    this.#tellReader();
-    this.#tellWatcher();
+    this.#receiveState = nextReceive(this.#receiveState, "session-end");
+    this.#closeState = nextClose(this.#closeState, "session-end");
+    this.#drainSlot();
+    this.#finish();
+    this.#notifyReadable();
+    this.#notifyClosed();
   }
 
-  /** The turn ends: tells the reader, then keeps what it left. */
+  /** The turn ends: notifies the reader, then copies what it left unread. */
   endTurn(): void {
-    this.touched = false;
-    if (this.#received.length > 0 || this.ended) this.#tellReader();
+    this.awaitsEndTurn = false;
+    if (this.#received.length > 0 || this.ended) this.#notifyReadable();
     this.#received.own(this.#receiveWindow.granted);
   }
 
-  // --- Inside ---------------------------------------------------------------
+  // --- Private ---------------------------------------------------------------
 
-  /** Whether the peer sends nothing more: its EOF or CLOSE came, or it is gone. */
-  #peerIsDone(): boolean {
-    return this.#receiveState === "ended" || this.#receiveState === "lost";
-  }
-
-  /** Whether DATA counts: not behind EOF, nor behind this side's CLOSE. */
+  /** Whether DATA counts: neither after EOF nor after this side's CLOSE. */
   #mayReceive(): boolean {
-    return !this.#peerIsDone() && this.#closeState !== "sent";
+    return !receivesNothing(this.#receiveState) && this.#closeState !== "sent";
   }
 
-  #mayAdjust(): boolean {
-    return !this.#peerIsDone() && maySend(this.#closeState);
+  #mayReturnCredit(): boolean {
+    return !receivesNothing(this.#receiveState) && maySend(this.#closeState);
   }
 
   #returnCredit(bytes: number): void {
     if (bytes === 0) return;
-    if (!this.#mayAdjust()) return this.#vacate();
+    if (!this.#mayReturnCredit()) return this.#freeSlotIfEmpty();
     this.#giveCredit(this.#receiveWindow.consume(bytes));
   }
 
   #giveCredit(credit: number): void {
     if (credit === 0) return;
     this.#creditDue += credit;
-    if (this.#inAdjustQueue) return;
-    this.#inAdjustQueue = true;
-    this.#host.queue.adjust(this);
+    if (this.#creditScheduled) return;
+    this.#creditScheduled = true;
+    this.#host.queue.scheduleCredit(this);
   }
 
   /** How many of `bytes` the next DATA frame may carry. */
@@ -453,9 +440,9 @@ export class QmuxChannel implements RawChannel, FrameSource, CreditSource {
     );
   }
 
-  /** How many of `bytes` can go into the queue before anything else does. */
+  /** How many of `bytes` can be queued at once, before anything else. */
   #roomNow(bytes: number): number {
-    return this.#outgoing.length === 0 && this.#host.queue.hasRoom
+    return this.#pendingWrites.length === 0 && this.#host.queue.hasRoom
       ? this.#frameSize(bytes)
       : 0;
   }
@@ -465,24 +452,22 @@ export class QmuxChannel implements RawChannel, FrameSource, CreditSource {
     this.#host.queue.data(this.remoteId, bytes);
   }
 
-  #awaitTurn(): void {
-    if (this.#inReadyQueue || this.#sendWindow.credit === 0) return;
-    this.#inReadyQueue = true;
-    this.#host.queue.ready(this);
+  #scheduleData(): void {
+    if (this.#dataScheduled || this.#sendWindow.credit === 0) return;
+    this.#dataScheduled = true;
+    this.#host.queue.scheduleData(this);
   }
 
-  /** Sends the EOF that waits behind DATA, if nothing is left before it. */
-  #flushed(): void {
-    if (this.#outgoing.length > 0 || this.#sendState !== "ending") return;
+  /** Sends EOF if this direction is to end and no write is pending. */
+  #sendEofIfFlushed(): void {
+    if (this.#pendingWrites.length > 0 || this.#sendState !== "ending") return;
     this.#sendState = nextSend(this.#sendState, "flushed");
-    if (maySend(this.#closeState)) {
-      this.#host.queue.frame(FrameType.EOF, this.remoteId);
-    }
+    if (maySend(this.#closeState)) this.#host.queue.eof(this.remoteId);
     this.#streams?.fail(this.#sendFailure());
     this.#closeIfDone();
   }
 
-  /** Sends CLOSE once neither direction is of use any more. */
+  /** Sends CLOSE if both directions have ended. */
   #closeIfDone(): void {
     if (this.#sendState === "ended" && this.#receiveState !== "open") {
       this.#closeNow();
@@ -494,28 +479,29 @@ export class QmuxChannel implements RawChannel, FrameSource, CreditSource {
     if (this.#closeState === "closing") this.#sendClose();
   }
 
-  /** Sends CLOSE, ours or the answer to the peer's: the channel's last frame. */
+  /** Sends CLOSE, the channel's last frame, or the reply to the peer's. */
   #sendClose(): void {
-    const { queue } = this.#host;
-    if (this.#closeState === "received") {
-      queue.reply(FrameType.CLOSE, this.remoteId);
-    } else {
-      queue.frame(FrameType.CLOSE, this.remoteId);
-    }
+    this.#host.queue.close(this.remoteId, this.#closeState === "received");
     this.#closeState = nextClose(this.#closeState, "sent");
-    this.#vacate();
-    if (this.#closeState === "closed") this.#finished();
+    this.#drainSlot();
+    if (this.#closeState === "closed") this.#finish();
   }
 
   /**
-   * Gives up the channel's place in its session, once this side's CLOSE is on
-   * its way and its reader has what arrived. A peer could otherwise fill and
-   * close one channel after the other, and we would hold all of it.
+   * Lets go of the slot as soon as the receive buffer is empty. It is kept until
+   * then: a peer could otherwise fill and close one channel after another, and
+   * this side would hold all their bytes.
    */
-  #vacate(): void {
-    const over = this.#closeState === "sent" || this.#closeState === "closed";
-    if (this.#vacated || !over || this.#received.length > 0) return;
-    this.#vacated = true;
+  #drainSlot(): void {
+    this.#slotState = nextSlot(this.#slotState, "closed");
+    this.#freeSlotIfEmpty();
+  }
+
+  #freeSlotIfEmpty(): void {
+    if (this.#received.length > 0) return;
+    const next = nextSlot(this.#slotState, "empty");
+    if (next === this.#slotState) return;
+    this.#slotState = next;
     this.#receiveWindow.release();
     this.#host.slotFreed(this);
   }
@@ -525,55 +511,55 @@ export class QmuxChannel implements RawChannel, FrameSource, CreditSource {
     if (failed === this.#sendState) return;
     if (this.#sendState !== "ended") this.#sendFailure = reason;
     this.#sendState = failed;
-    const waiting = this.#outgoing;
-    if (waiting.length > 0) {
-      this.#outgoing = NOTHING;
+    const pending = this.#pendingWrites;
+    if (pending.length > 0) {
+      this.#pendingWrites = NO_WRITES;
       const error = reason();
-      for (const { reject } of waiting) reject(error);
+      for (const { reject } of pending) reject(error);
     }
     this.#streams?.fail(reason());
   }
 
-  #endReceive(): void {
-    if (this.#peerIsDone()) return;
-    this.#receiveState = nextReceive(this.#receiveState, "end");
-    // A read loop in the middle of a turn tells the reader when it settles.
-    if (!this.touched) this.#tellReader();
+  #endReceive(event: "eof" | "close"): void {
+    const ended = receivesNothing(this.#receiveState);
+    this.#receiveState = nextReceive(this.#receiveState, event);
+    // In the middle of a turn, endTurn() notifies the reader.
+    if (!ended && !this.awaitsEndTurn) this.#notifyReadable();
   }
 
-  #finished(): void {
+  #finish(): void {
     this.#host.forget(this);
     if (this.#closed !== undefined) this.#settleClosed();
   }
 
   #settleClosed(): void {
-    if (this.#lost === undefined) this.#closed?.resolve();
-    else this.#closed?.reject(this.#lost);
+    if (this.#sessionError === undefined) this.#closed?.resolve();
+    else this.#closed?.reject(this.#sessionError);
   }
 
-  #tellReader(): void {
-    const reader = this.#reader;
-    this.#reader = undefined;
-    reader?.();
+  #notifyReadable(): void {
+    const callback = this.#onReadable;
+    this.#onReadable = undefined;
+    callback?.();
   }
 
-  #tellWatcher(): void {
-    const watcher = this.#watcher;
-    this.#watcher = undefined;
-    watcher?.();
+  #notifyClosed(): void {
+    const callback = this.#onClosed;
+    this.#onClosed = undefined;
+    callback?.();
   }
 }
 
 function channelClosed(): MuxError {
   return new MuxError(
     "channel-closed",
-    "Cannot write: this direction of the channel is closed",
+    "Cannot write to channel: this direction is closed",
   );
 }
 
 function peerClosedChannel(): MuxError {
   return new MuxError(
     "channel-closed",
-    "Cannot write: the peer closed the channel",
+    "Cannot write to channel: the peer closed it",
   );
 }

@@ -1,8 +1,8 @@
 /**
- * The states of a channel, as three small machines: one for each direction and
- * one for CLOSE. Each table is total: every event has an outcome in every
- * state, so a late or repeated frame is a row here and not an accident.
- * mux/SPEC.md, "Closing", says what the rows mean on the wire.
+ * The states of a channel, as four small machines: one for each direction, one
+ * for CLOSE, and one for the channel's slot. Each table is total: every event has
+ * an outcome in every state, so that a late or repeated frame is one entry of a
+ * table. mux/SPEC.md, "Closing", has what the states mean on the wire.
  *
  * @module
  */
@@ -11,9 +11,9 @@
  * What this side may still send.
  *
  * - `open`: anything.
- * - `ending`: nothing new; EOF waits behind the DATA that was accepted.
- * - `ended`: EOF has gone to the queue.
- * - `failed`: nothing; what waited was dropped.
+ * - `ending`: nothing new; EOF follows the DATA that was accepted.
+ * - `ended`: EOF is queued.
+ * - `failed`: nothing; pending writes were rejected.
  */
 export type SendState = "open" | "ending" | "ended" | "failed";
 /** What can happen to the sending direction. */
@@ -26,7 +26,7 @@ const SEND: Record<SendState, Record<SendEvent, SendState>> = {
   failed: { end: "failed", flushed: "failed", fail: "failed" },
 };
 
-/** The sending direction after `event`. */
+/** The state of the sending direction after `event`. */
 export function nextSend(state: SendState, event: SendEvent): SendState {
   return SEND[state][event];
 }
@@ -34,24 +34,44 @@ export function nextSend(state: SendState, event: SendEvent): SendState {
 /**
  * What the peer may still send.
  *
- * - `open`: DATA is kept for the reader.
- * - `cancelled`: nobody reads; DATA is dropped and its credit returned.
- * - `ended`: EOF or CLOSE came; the reader gets what is kept, then the end.
- * - `lost`: the session broke first; the reader gets what is kept, then the
- *   error.
+ * - `open`: DATA, which is buffered for the reader.
+ * - `cancelled`: DATA, which is dropped; its credit is returned.
+ * - `eof`: nothing; the peer ended its direction with EOF.
+ * - `closed`: nothing; the peer sent CLOSE without EOF, or this side closed.
+ * - `lost`: nothing; the session ended first.
+ *
+ * In the last three, the reader gets what is buffered, then the end of the data
+ * or, if `lost`, the error.
  */
-export type ReceiveState = "open" | "cancelled" | "ended" | "lost";
+export type ReceiveState = "open" | "cancelled" | "eof" | "closed" | "lost";
 /** What can happen to the receiving direction. */
-export type ReceiveEvent = "cancel" | "end" | "lose";
+export type ReceiveEvent = "cancel" | "eof" | "close" | "session-end";
 
 const RECEIVE: Record<ReceiveState, Record<ReceiveEvent, ReceiveState>> = {
-  open: { cancel: "cancelled", end: "ended", lose: "lost" },
-  cancelled: { cancel: "cancelled", end: "ended", lose: "lost" },
-  ended: { cancel: "ended", end: "ended", lose: "ended" },
-  lost: { cancel: "lost", end: "lost", lose: "lost" },
+  open: {
+    cancel: "cancelled",
+    eof: "eof",
+    close: "closed",
+    "session-end": "lost",
+  },
+  cancelled: {
+    cancel: "cancelled",
+    eof: "eof",
+    close: "closed",
+    "session-end": "lost",
+  },
+  eof: { cancel: "eof", eof: "eof", close: "eof", "session-end": "eof" },
+  closed: {
+    cancel: "closed",
+    // After this side's CLOSE, the peer may still end its direction.
+    eof: "eof",
+    close: "closed",
+    "session-end": "closed",
+  },
+  lost: { cancel: "lost", eof: "lost", close: "lost", "session-end": "lost" },
 };
 
-/** The receiving direction after `event`. */
+/** The state of the receiving direction after `event`. */
 export function nextReceive(
   state: ReceiveState,
   event: ReceiveEvent,
@@ -59,18 +79,23 @@ export function nextReceive(
   return RECEIVE[state][event];
 }
 
+/** Whether the peer sends nothing more: its DATA does not count. */
+export function receivesNothing(state: ReceiveState): boolean {
+  return state === "eof" || state === "closed" || state === "lost";
+}
+
 /**
- * How far the channel is on its way to being over.
+ * How far the channel is closed.
  *
- * - `opening`: OPEN went out; the peer's number is not known yet.
- * - `abandoned`: as `opening`, but nobody wants it any more.
- * - `early`: as `opening`, but the peer's CLOSE came before its CONFIRM; the
- *   answer waits for the number to address.
- * - `open`: both sides know each other's number.
- * - `closing`: this side's CLOSE waits behind its DATA.
- * - `sent`: this side's CLOSE has gone to the queue; no frame may follow it.
- * - `received`: the peer's CLOSE came; ours is owed.
- * - `closed`: CLOSE went both ways, or the session is over.
+ * - `opening`: OPEN is queued; the peer's channel ID is not known yet.
+ * - `abandoned`: as `opening`, but this side has closed the channel.
+ * - `early`: as `opening`, but the peer's CLOSE came before its OPEN_CONFIRM; the
+ *   reply needs the peer's channel ID.
+ * - `open`: both sides know each other's channel ID.
+ * - `closing`: this side is about to queue CLOSE.
+ * - `sent`: this side's CLOSE is queued; no frame may follow it.
+ * - `received`: the peer's CLOSE came, and this side is about to queue its own.
+ * - `closed`: both sides have sent CLOSE, or the session has ended.
  */
 export type CloseState =
   | "opening"
@@ -82,7 +107,12 @@ export type CloseState =
   | "received"
   | "closed";
 /** What can happen to a channel as a whole. */
-export type CloseEvent = "confirm" | "close" | "sent" | "peer-close" | "over";
+export type CloseEvent =
+  | "confirm"
+  | "close"
+  | "sent"
+  | "peer-close"
+  | "session-end";
 
 const CLOSE: Record<CloseState, Record<CloseEvent, CloseState>> = {
   opening: {
@@ -90,70 +120,96 @@ const CLOSE: Record<CloseState, Record<CloseEvent, CloseState>> = {
     close: "abandoned",
     sent: "opening",
     "peer-close": "early",
-    over: "closed",
+    "session-end": "closed",
   },
   abandoned: {
     confirm: "closing",
     close: "abandoned",
     sent: "abandoned",
     "peer-close": "early",
-    over: "closed",
+    "session-end": "closed",
   },
   early: {
     confirm: "received",
     close: "early",
     sent: "early",
     "peer-close": "early",
-    over: "closed",
+    "session-end": "closed",
   },
   open: {
     confirm: "open",
     close: "closing",
     sent: "open",
     "peer-close": "received",
-    over: "closed",
+    "session-end": "closed",
   },
   closing: {
     confirm: "closing",
     close: "closing",
     sent: "sent",
     "peer-close": "received",
-    over: "closed",
+    "session-end": "closed",
   },
   sent: {
     confirm: "sent",
     close: "sent",
     sent: "sent",
     "peer-close": "closed",
-    over: "closed",
+    "session-end": "closed",
   },
   received: {
     confirm: "received",
     close: "received",
     sent: "closed",
     "peer-close": "received",
-    over: "closed",
+    "session-end": "closed",
   },
   closed: {
     confirm: "closed",
     close: "closed",
     sent: "closed",
     "peer-close": "closed",
-    over: "closed",
+    "session-end": "closed",
   },
 };
 
-/** The channel after `event`. */
+/** The state of the channel after `event`. */
 export function nextClose(state: CloseState, event: CloseEvent): CloseState {
   return CLOSE[state][event];
 }
 
-/** Whether the peer's number is known, so that frames can be addressed. */
+/** Whether the peer's channel ID is known, so that frames can be addressed. */
 export function isConfirmed(state: CloseState): boolean {
   return state !== "opening" && state !== "abandoned" && state !== "early";
 }
 
-/** Whether this side may still put frames for the channel into the queue. */
+/** Whether this side may still queue frames for the channel. */
 export function maySend(state: CloseState): boolean {
   return state === "open" || state === "closing" || state === "received";
+}
+
+/**
+ * Whether the channel occupies a slot of its session (`maxChannels`), because it
+ * can still cost memory.
+ *
+ * - `occupied`: bytes may arrive.
+ * - `draining`: no more bytes count; some that arrived were not read yet.
+ * - `freed`: nothing is buffered, and nothing can arrive.
+ */
+export type SlotState = "occupied" | "draining" | "freed";
+/**
+ * What can happen to a slot: this side's CLOSE is queued or the session has ended
+ * (`closed`), or the receive buffer is found empty (`empty`).
+ */
+export type SlotEvent = "closed" | "empty";
+
+const SLOT: Record<SlotState, Record<SlotEvent, SlotState>> = {
+  occupied: { closed: "draining", empty: "occupied" },
+  draining: { closed: "draining", empty: "freed" },
+  freed: { closed: "freed", empty: "freed" },
+};
+
+/** The state of the slot after `event`. */
+export function nextSlot(state: SlotState, event: SlotEvent): SlotState {
+  return SLOT[state][event];
 }

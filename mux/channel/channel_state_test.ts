@@ -7,10 +7,14 @@ import {
   nextClose,
   nextReceive,
   nextSend,
+  nextSlot,
   type ReceiveEvent,
+  receivesNothing,
   type ReceiveState,
   type SendEvent,
   type SendState,
+  type SlotEvent,
+  type SlotState,
 } from "./channel_state.ts";
 
 /** A table as text: events in the first row, states in the first column. */
@@ -49,15 +53,16 @@ const SEND = parse<SendState, SendEvent>(`
 `);
 
 const RECEIVE = parse<ReceiveState, ReceiveEvent>(`
-            cancel     end     lose
-  open      cancelled  ended   lost
-  cancelled cancelled  ended   lost
-  ended     ended      ended   ended
-  lost      lost       lost    lost
+            cancel     eof   close   session-end
+  open      cancelled  eof   closed  lost
+  cancelled cancelled  eof   closed  lost
+  eof       eof        eof   eof     eof
+  closed    closed     eof   closed  closed
+  lost      lost       lost  lost    lost
 `);
 
 const CLOSE = parse<CloseState, CloseEvent>(`
-            confirm    close      sent       peer-close  over
+            confirm    close      sent       peer-close  session-end
   opening   open       abandoned  opening    early       closed
   abandoned closing    abandoned  abandoned  early       closed
   early     received   early      early      early       closed
@@ -68,68 +73,99 @@ const CLOSE = parse<CloseState, CloseEvent>(`
   closed    closed     closed     closed     closed      closed
 `);
 
-Deno.test("channel state: every event has its outcome in every state of sending", () => {
+const SLOT = parse<SlotState, SlotEvent>(`
+            closed    empty
+  occupied  draining  occupied
+  draining  draining  freed
+  freed     freed     freed
+`);
+
+Deno.test("nextSend: every event has an outcome in every state", () => {
   assertEquals(SEND.length, 4 * 3);
   for (const { state, event, next } of SEND) {
     assertEquals(nextSend(state, event), next, `${state}, ${event}`);
   }
 });
 
-Deno.test("channel state: every event has its outcome in every state of receiving", () => {
-  assertEquals(RECEIVE.length, 4 * 3);
+Deno.test("nextReceive: every event has an outcome in every state", () => {
+  assertEquals(RECEIVE.length, 5 * 4);
   for (const { state, event, next } of RECEIVE) {
     assertEquals(nextReceive(state, event), next, `${state}, ${event}`);
   }
 });
 
-Deno.test("channel state: every event has its outcome in every state of closing", () => {
+Deno.test("nextSlot: every event has an outcome in every state", () => {
+  assertEquals(SLOT.length, 3 * 2);
+  for (const { state, event, next } of SLOT) {
+    assertEquals(nextSlot(state, event), next, `${state}, ${event}`);
+  }
+});
+
+Deno.test("nextClose: every event has an outcome in every state", () => {
   assertEquals(CLOSE.length, 8 * 5);
   for (const { state, event, next } of CLOSE) {
     assertEquals(nextClose(state, event), next, `${state}, ${event}`);
   }
 });
 
-Deno.test("channel state: the tables lead to the states that they name, and to no other", () => {
+Deno.test("channel state: every state of a table can be reached", () => {
   assertEquals(
     reachable(SEND, "open"),
     new Set<SendState>(["open", "ending", "failed", "ended"]),
   );
   assertEquals(
     reachable(RECEIVE, "open"),
-    new Set<ReceiveState>(["open", "cancelled", "ended", "lost"]),
+    new Set<ReceiveState>(["open", "cancelled", "eof", "closed", "lost"]),
+  );
+  assertEquals(
+    reachable(SLOT, "occupied"),
+    new Set<SlotState>(["occupied", "draining", "freed"]),
   );
   assertEquals(reachable(CLOSE, "opening"), new Set(CLOSE.map((r) => r.state)));
 });
 
-Deno.test("channel state: from every state the end of the session closes", () => {
+Deno.test("nextClose: the end of the session closes the channel in every state", () => {
   for (const { state, event, next } of CLOSE) {
-    if (event === "over") assertEquals(next, "closed", state);
+    if (event === "session-end") assertEquals(next, "closed", state);
   }
 });
 
-Deno.test("channel state: an event that came once changes nothing when it comes again", () => {
+Deno.test("channel state: a repeated event has no effect", () => {
   for (const { event, next } of SEND) {
     assertEquals(nextSend(next, event), next, event);
   }
   for (const { event, next } of RECEIVE) {
     assertEquals(nextReceive(next, event), next, event);
   }
+  for (const { event, next } of SLOT) {
+    assertEquals(nextSlot(next, event), next, event);
+  }
   for (const { event, next } of CLOSE) {
-    // A CONFIRM that repeats is refused before it comes here.
+    // A repeated OPEN_CONFIRM is a protocol error before it gets here.
     if (event === "confirm") continue;
     assertEquals(nextClose(next, event), next, event);
   }
 });
 
-Deno.test("channel state: no way leads back to a state in which frames may be sent", () => {
+Deno.test("maySend: once false for a confirmed channel, it stays false", () => {
   for (const { state, next } of CLOSE) {
     if (!isConfirmed(state) || maySend(state)) continue;
     assert(!maySend(next), `${state} to ${next}`);
   }
 });
 
-Deno.test("channel state: nothing is sent before the number to address is known", () => {
+Deno.test("maySend: is false before the peer's channel ID is known", () => {
   for (const { state } of CLOSE) {
     if (maySend(state)) assert(isConfirmed(state), state);
   }
+});
+
+Deno.test("receivesNothing: once true, it stays true", () => {
+  for (const { state, next } of RECEIVE) {
+    if (receivesNothing(state)) assert(receivesNothing(next), next);
+  }
+  assertEquals(
+    [...new Set(RECEIVE.map(({ state }) => state))].filter(receivesNothing),
+    ["eof", "closed", "lost"],
+  );
 });

@@ -4,12 +4,12 @@ import { pipeBytes } from "./pipe.ts";
 type Bytes = Uint8Array<ArrayBuffer>;
 
 /**
- * Bytes that a `writable` takes ahead of the channel, so that `pipeTo()` reads
+ * Bytes that a `writable` accepts ahead of the channel, so that `pipeTo()` reads
  * its next chunk while one waits for credit.
  */
 const WRITE_AHEAD = 64 * 1024;
 
-/** The web streams of a channel, made when somebody first asks for them. */
+/** The web streams of a channel, created on first use. */
 export class ChannelStreams {
   readonly readable: ReadableStream<Bytes>;
   readonly writable: WritableStream<Uint8Array>;
@@ -22,28 +22,36 @@ export class ChannelStreams {
     this.writable = writableTo(this.#sink);
   }
 
-  /** The channel cannot send any more, for a reason outside the stream. */
+  /** Makes `writable` fail: the channel can no longer send. */
   fail(reason: unknown): void {
     this.#sink.fail(reason);
   }
 }
 
-/** What `readable` reads from: a channel, when somebody waits for its bytes. */
+/**
+ * The underlying source of `readable`: a channel, read when a reader asks.
+ *
+ * Its states:
+ *
+ * - `idle`: no read is pending.
+ * - `waiting`: a read is pending, and the channel has no bytes yet.
+ * - `waiting-default`: as `waiting`, but the reader that asked has left and a
+ *   default reader has asked after it. The stream still has the BYOB request of
+ *   the first; an answer to that would be lost.
+ * - `cancelled`: the stream is cancelled, and its controller must not be used.
+ */
 class Source {
   readonly channel: RawChannel;
   #controller!: ReadableByteStreamController | ReadableStreamDefaultController;
-  #waiting = false;
-  /** Whether it is a default reader that waits, whatever a BYOB reader left. */
-  #plain = false;
-  #cancelled = false;
+  #state: "idle" | "waiting" | "waiting-default" | "cancelled" = "idle";
 
   constructor(channel: RawChannel) {
     this.channel = channel;
   }
 
-  /** Whether nothing is between the channel and a reader, nor on its way. */
+  /** Whether no bytes are between the channel and a reader, or on their way. */
   get isIdle(): boolean {
-    return !this.#waiting && this.#controller.desiredSize === 0 &&
+    return this.#state === "idle" && this.#controller.desiredSize === 0 &&
       this.#request === null;
   }
 
@@ -54,23 +62,18 @@ class Source {
   }
 
   pull(): void {
-    if (this.#waiting) {
-      // Asked again, by a default reader: behind the request of a BYOB reader
-      // that left while it waited, whose answer would go to nobody.
-      this.#plain = true;
+    if (this.#state !== "idle") {
+      // A second pull() while the first is pending is for a default reader.
+      if (this.#state === "waiting") this.#state = "waiting-default";
       return;
     }
     if (this.#deliver()) return;
-    this.#waiting = true;
-    this.channel.whenReadable(() => {
-      this.#waiting = false;
-      // A controller of a cancelled stream throws, whatever it is told.
-      if (!this.#cancelled) this.#deliver();
-    });
+    this.#state = "waiting";
+    this.channel.whenReadable(() => this.#readable());
   }
 
   cancel(): void {
-    this.#cancelled = true;
+    this.#state = "cancelled";
     this.channel.cancelRead();
   }
 
@@ -79,15 +82,22 @@ class Source {
     return "byobRequest" in controller ? controller.byobRequest : null;
   }
 
+  #readable(): void {
+    const state = this.#state;
+    if (state === "cancelled") return;
+    this.#state = "idle";
+    this.#deliver(state === "waiting-default");
+  }
+
   /**
-   * Hands bytes over, or the end; false if there is neither yet. Must not throw:
-   * the session's read loop may be what calls it.
+   * Delivers bytes, or the end; returns false if there is neither yet. It must
+   * not throw, because the session's read loop may call it.
    */
-  #deliver(): boolean {
+  #deliver(toDefaultReader = false): boolean {
     const { channel } = this;
     const controller = this.#controller;
     const request = this.#request;
-    if (request !== null && !this.#plain) {
+    if (request !== null && !toDefaultReader) {
       const copied = copyTo(request.view as Bytes, channel);
       if (copied > 0) {
         request.respond(copied);
@@ -96,8 +106,7 @@ class Source {
     } else {
       const chunk = channel.take();
       if (chunk !== undefined) {
-        this.#plain = false;
-        // A byte stream detaches the chunk's buffer, in which it is alone.
+        // A byte stream detaches the chunk's buffer, which holds nothing else.
         controller.enqueue(chunk);
         return true;
       }
@@ -112,13 +121,13 @@ class Source {
     try {
       this.#controller.close();
     } catch {
-      return; // It ended within an element, and the stream says so to its reader.
+      return; // The end is inside an element; the stream tells its reader.
     }
     request?.respond(0);
   }
 }
 
-/** Copies what arrived into a reader's own buffer; returns how many bytes. */
+/** Copies what has arrived into a reader's buffer; returns how many bytes. */
 function copyTo(view: Bytes, channel: RawChannel): number {
   let at = 0;
   while (at < view.length) {
@@ -131,10 +140,11 @@ function copyTo(view: Bytes, channel: RawChannel): number {
   return at;
 }
 
-/** What `writable` writes to: a channel. */
+/** The underlying sink of `writable`: a channel. */
 class Sink {
   readonly channel: RawChannel;
   #controller!: WritableStreamDefaultController;
+  /** Whether the stream has ended, so that `error()` would be too late. */
   #finished = false;
 
   constructor(channel: RawChannel) {
@@ -143,8 +153,8 @@ class Sink {
 
   start(controller: WritableStreamDefaultController): void {
     this.#controller = controller;
-    // `abort()` of the sink waits for a write under way; the signal does
-    // not, and a write that waits for credit may wait for ever.
+    // abort() of a sink runs after the pending write, which may wait for credit
+    // forever; the signal does not wait.
     controller.signal.addEventListener("abort", () => {
       this.#finished = true;
       this.channel.abort(controller.signal.reason);
@@ -153,8 +163,10 @@ class Sink {
 
   write(chunk: unknown): Promise<void> | undefined {
     if (chunk instanceof Uint8Array) return this.channel.send(chunk);
-    // A stream tells nobody that its sink failed; the peer would wait.
-    const error = new TypeError("Cannot write: chunk is not a Uint8Array");
+    // No callback follows the failure of a sink, and the peer would wait.
+    const error = new TypeError(
+      "Cannot write to channel: the chunk is not a Uint8Array",
+    );
     this.channel.abort(error);
     throw error;
   }
@@ -171,8 +183,8 @@ class Sink {
   }
 }
 
-/** By their `writable`, the channels that can be piped into directly. */
-const channelsOf = new WeakMap<WritableStream, RawChannel>();
+/** The channels of `writable`s, for piping into them directly. */
+const channelByWritable = new WeakMap<WritableStream, RawChannel>();
 
 function writableTo(sink: Sink): WritableStream<Uint8Array> {
   const writable = new WritableStream<Uint8Array>({
@@ -181,32 +193,33 @@ function writableTo(sink: Sink): WritableStream<Uint8Array> {
     close: () => sink.close(),
   }, {
     highWaterMark: WRITE_AHEAD,
-    // The ready-made strategy fails on what has no length, before `write`.
+    // A ByteLengthQueuingStrategy would fail on other chunks before write() does.
     size: (chunk) => chunk instanceof Uint8Array ? chunk.length : 0,
   });
-  channelsOf.set(writable, sink.channel);
+  channelByWritable.set(writable, sink.channel);
   return writable;
 }
 
 /**
- * No subclasses: Deno loads web streams, which takes it two milliseconds, when
- * a program first names one of their classes, and most programs never do.
+ * Makes a `readable`. It is no subclass: Deno loads web streams, which takes two
+ * milliseconds, when a program first uses one of their classes, and most programs
+ * never do.
  */
 function readableFrom(source: Source): ReadableStream<Bytes> {
   const readable = new ReadableStream({
-    // Safari has no byte streams yet; there, readers bring no buffers.
+    // Safari has no byte streams yet; there, BYOB readers are not available.
     type: typeof ReadableByteStreamController === "function"
       ? "bytes"
       : undefined,
     start: (controller) => source.start(controller),
     pull: () => source.pull(),
     cancel: () => source.cancel(),
-    // With a high water mark of 0, `pull` runs only for a read that waits, so
-    // credit returned is bytes handed over.
+    // With a high water mark of 0, pull() runs only for a pending read, so that
+    // credit is returned for bytes that a reader has received.
   } as UnderlyingSource<Bytes>, { highWaterMark: 0 });
   /**
-   * As any `pipeTo()`. From one channel into another, it moves the bytes
-   * without making a buffer for each chunk.
+   * Like any `pipeTo()`. From one channel into another, it moves the bytes
+   * without a buffer for each chunk.
    */
   function pipeTo(
     this: ReadableStream<Bytes>,
@@ -224,45 +237,47 @@ function readableFrom(source: Source): ReadableStream<Bytes> {
   });
 }
 
-/** Nothing, with nothing done, if it takes the runtime's own `pipeTo()`. */
+/** Does nothing and returns undefined if only the runtime's `pipeTo()` can pipe. */
 function pipeDirectly(
   source: Source,
   readable: ReadableStream<Bytes>,
   writable: WritableStream<Uint8Array>,
 ): Promise<void> | undefined {
-  const to = channelsOf.get(writable);
+  const to = channelByWritable.get(writable);
   if (to === undefined || !source.isIdle) return undefined;
   if (readable.locked || writable.locked) return undefined;
   const writer = writable.getWriter();
-  // Writes that wait have to go first.
+  // Pending writes must go first.
   if (writer.desiredSize !== WRITE_AHEAD) return void writer.releaseLock();
   const reader = readable.getReader();
-  return pipe(source.channel, reader, to, writer).finally(() => {
+  return pipeLocked(source.channel, reader, to, writer).finally(() => {
     reader.releaseLock();
     writer.releaseLock();
   });
 }
 
-/** What `pipeTo()` does between two streams that it has locked. */
-async function pipe(
+/** Does what `pipeTo()` does, between two streams that are locked for it. */
+async function pipeLocked(
   from: RawChannel,
   reader: ReadableStreamDefaultReader<Bytes>,
   to: RawChannel,
   writer: WritableStreamDefaultWriter<Uint8Array>,
 ): Promise<void> {
-  let taken = false;
-  const moved = pipeBytes(from, to);
-  moved.then(() => taken = true, () => {});
+  let complete = false;
+  const piped = pipeBytes(from, to);
+  piped.then(() => complete = true, () => {});
   try {
-    // The destination can also fail while nothing comes, or be closing already.
-    await Promise.race([moved, writer.closed]);
-    if (!taken) throw new TypeError("Cannot pipe: destination is closed");
+    // The destination can also fail while no bytes arrive, or be closing already.
+    await Promise.race([piped, writer.closed]);
+    if (!complete) {
+      throw new TypeError("Cannot pipe: the destination is closed");
+    }
   } catch (error) {
     await reader.cancel(error);
     throw error;
   }
   try {
-    // All is taken: what is left to read is how it ended.
+    // No bytes are left: this read tells how the source ended.
     await reader.read();
   } catch (error) {
     await writer.abort(error);

@@ -1,7 +1,6 @@
 /**
- * What the streams of a channel can do beyond chunks in and chunks out, which
- * tests/conformance/ is about: buffers that the reader brings, and `pipeTo()`
- * from one channel into another.
+ * BYOB readers of a channel, and `pipeTo()` from one channel into another. The
+ * other behaviour of the streams is tested in tests/conformance/.
  */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Script, scripted } from "../../tests/conformance/scripted.ts";
@@ -20,7 +19,7 @@ import {
 import { turn, watch, within } from "../../tests/support/within.ts";
 import type { Channel } from "../types.ts";
 
-/** All bytes that the script was sent on a channel, and what else. */
+/** The bytes that the script received on a channel, and its other frames. */
 async function saidOn(
   script: Script,
   number: number,
@@ -36,9 +35,9 @@ async function saidOn(
   };
 }
 
-// --- Buffers of the reader ---------------------------------------------------
+// --- BYOB readers ---------------------------------------------------
 
-scripted("byob: bytes come in the reader's own buffer", async (script) => {
+scripted("BYOB reader: receives bytes in its own buffer", async (script) => {
   const { channel, id } = await script.accepted();
   const reader = channel.readable.getReader({ mode: "byob" });
   const buffer = new ArrayBuffer(100);
@@ -48,11 +47,11 @@ scripted("byob: bytes come in the reader's own buffer", async (script) => {
   assertEquals(text(value), "abc");
   assertEquals(value.byteOffset, 10);
   assertEquals(value.buffer.byteLength, 100);
-  assertEquals(buffer.byteLength, 0, "it was the stream's meanwhile");
+  assertEquals(buffer.byteLength, 0, "the stream has detached it");
 });
 
 scripted(
-  "byob: a read that waits gets what comes in one turn, side by side",
+  "BYOB reader: a pending read gets all bytes of one turn",
   async (script) => {
     const { channel, id } = await script.accepted();
     const reader = channel.readable.getReader({ mode: "byob" });
@@ -63,7 +62,7 @@ scripted(
 );
 
 scripted(
-  "byob: what does not fit is for the next read, and its credit with it",
+  "BYOB reader: bytes that do not fit, and their credit, are left for the next read",
   async (script) => {
     const { channel, id } = await script.accepted();
     const reader = channel.readable.getReader({ mode: "byob" });
@@ -81,21 +80,24 @@ scripted(
   { initialWindowSize: 1_000, maxWindowSize: 1_000 },
 );
 
-scripted("byob: elements of two bytes come whole", async (script) => {
-  const { channel, id } = await script.accepted();
-  const reader = channel.readable.getReader({ mode: "byob" });
-  const reading = reader.read(new Uint16Array(4));
-  const watched = watch(reading);
-  await script.raw.send(data(id, Uint8Array.of(1)));
-  await turn();
-  assertEquals(watched.state, "pending");
-  await script.raw.send(data(id, Uint8Array.of(2, 3)));
-  assertEquals((await reading).value!.byteLength, 2);
-  const next = reader.read(new Uint8Array(4));
-  assertEquals((await next).value, Uint8Array.of(3));
-});
+scripted(
+  "BYOB reader: receives whole elements of two bytes",
+  async (script) => {
+    const { channel, id } = await script.accepted();
+    const reader = channel.readable.getReader({ mode: "byob" });
+    const reading = reader.read(new Uint16Array(4));
+    const watched = watch(reading);
+    await script.raw.send(data(id, Uint8Array.of(1)));
+    await turn();
+    assertEquals(watched.state, "pending");
+    await script.raw.send(data(id, Uint8Array.of(2, 3)));
+    assertEquals((await reading).value!.byteLength, 2);
+    const next = reader.read(new Uint8Array(4));
+    assertEquals((await next).value, Uint8Array.of(3));
+  },
+);
 
-scripted("byob: the end comes behind the bytes, once", async (script) => {
+scripted("BYOB reader: the end follows the bytes", async (script) => {
   const { channel, id } = await script.accepted();
   const reader = channel.readable.getReader({ mode: "byob" });
   const reading = reader.read(new Uint8Array(10));
@@ -104,11 +106,11 @@ scripted("byob: the end comes behind the bytes, once", async (script) => {
   const end = await reader.read(new Uint8Array(10));
   assert(end.done);
   assertEquals(end.value!.length, 0);
-  assertEquals(end.value!.buffer.byteLength, 10, "the buffer comes back");
+  assertEquals(end.value!.buffer.byteLength, 10, "the buffer is returned");
   await reader.closed;
 });
 
-scripted("byob: a read waits for the end, too", async (script) => {
+scripted("BYOB reader: the end resolves a pending read", async (script) => {
   const { channel, id } = await script.accepted();
   const reader = channel.readable.getReader({ mode: "byob" });
   const reading = reader.read(new Uint8Array(10));
@@ -116,17 +118,20 @@ scripted("byob: a read waits for the end, too", async (script) => {
   assert((await reading).done);
 });
 
-scripted("byob: a lost connection fails the read", async (script) => {
-  const { channel } = await script.accepted();
-  const reader = channel.readable.getReader({ mode: "byob" });
-  const reading = failure(reader.read(new Uint8Array(10)));
-  await script.raw.end();
-  assertCode(await reading, "connection-lost");
-});
+scripted(
+  "BYOB reader: a lost connection rejects a pending read",
+  async (script) => {
+    const { channel } = await script.accepted();
+    const reader = channel.readable.getReader({ mode: "byob" });
+    const reading = failure(reader.read(new Uint8Array(10)));
+    await script.raw.end();
+    assertCode(await reading, "connection-lost");
+  },
+);
 
 for (const end of ["EOF", "CLOSE", "close()", "cancel()"]) {
   scripted(
-    `byob: ${end} within an element fails the read, and nothing else`,
+    `BYOB reader: ${end} within an element rejects the read and affects no other channel`,
     async (script) => {
       const { channel, id } = await script.accepted();
       const other = await script.accepted({ number: 6 });
@@ -151,7 +156,7 @@ for (const end of ["EOF", "CLOSE", "close()", "cancel()"]) {
   );
 }
 
-/** Reads to the end, one way or another; a pipe tells nobody of its bytes. */
+/** Reads to the end; `pipeTo` does not call `keep`. */
 type Consumer = (
   readable: ReadableStream<Uint8Array>,
   keep: (chunk: Uint8Array) => void,
@@ -187,7 +192,7 @@ async function readAll(
 for (const next of Object.keys(CONSUMERS)) {
   for (const late of [false, true]) {
     scripted(
-      `a byob reader that leaves while it waits leaves bytes and end to: ${next}${
+      `channel.readable: a BYOB reader that leaves during a read leaves all bytes to ${next}${
         late ? ", later" : ""
       }`,
       async (script) => {
@@ -218,7 +223,9 @@ for (const next of Object.keys(CONSUMERS)) {
 
 for (const mode of ["byob", undefined] as const) {
   scripted(
-    `a ${mode ?? "default"} reader that leaves while it waits leaves all bytes`,
+    `channel.readable: a ${
+      mode ?? "default"
+    } reader that leaves during a read leaves all bytes`,
     async (script) => {
       const { channel, id } = await script.accepted();
       const leaving = mode === undefined
@@ -236,7 +243,7 @@ for (const mode of ["byob", undefined] as const) {
 }
 
 scripted(
-  "byob: a read that waits ends when its stream is cancelled",
+  "BYOB reader: cancel() ends a pending read",
   async (script) => {
     const { channel, id } = await script.accepted();
     const reader = channel.readable.getReader({ mode: "byob" });
@@ -249,7 +256,7 @@ scripted(
 
 // --- From channel to channel -------------------------------------------------
 
-/** Two channels of the script, numbers 5 and 6, one piped into the other. */
+/** Two channels of the script, with the IDs 5 and 6, one piped into the other. */
 async function piped(script: Script, { window = GO_WINDOW } = {}) {
   const from = await script.accepted();
   const to = await script.accepted({ number: 6, window });
@@ -257,7 +264,7 @@ async function piped(script: Script, { window = GO_WINDOW } = {}) {
   return { from, to, piping, watched: watch(piping) };
 }
 
-scripted("pipeTo: passes on bytes, then the end", async (script) => {
+scripted("pipeTo: pipes bytes, then the end", async (script) => {
   const { from, to, piping } = await piped(script);
   await script.raw.send(data(from.id, "abc"), data(from.id, "def"));
   assert(from.channel.readable.locked);
@@ -280,7 +287,7 @@ scripted("pipeTo: a channel into itself is an echo", async (script) => {
 });
 
 scripted(
-  "pipeTo: what the destination has no credit for waits, at last at its sender",
+  "pipeTo: waits for credit of the destination",
   async (script) => {
     const { from, to, piping } = await piped(script, { window: 3 });
     await script.raw.send(data(from.id, "abcdef"));
@@ -294,7 +301,7 @@ scripted(
   },
 );
 
-scripted("pipeTo: writes that were there before go first", async (script) => {
+scripted("pipeTo: pending writes go first", async (script) => {
   const from = await script.accepted();
   const to = await script.accepted({ number: 6, window: 2 });
   const writer = to.channel.writable.getWriter();
@@ -307,29 +314,32 @@ scripted("pipeTo: writes that were there before go first", async (script) => {
   assertEquals((await saidOn(script, 6)).bytes, "abcdef");
 });
 
-scripted("pipeTo: so does what a reader left in the stream", async (script) => {
-  const from = await script.accepted();
-  const to = await script.accepted({ number: 6 });
-  const reader = from.channel.readable.getReader();
-  const left = failure(reader.read());
-  reader.releaseLock();
-  await left;
-  const early = watch(from.channel.readable.pipeTo(to.channel.writable));
-  await script.raw.send(data(from.id, "abc"));
-  await script.raw.send(data(from.id, "def"), eof(from.id));
-  assertEquals((await saidOn(script, 6)).bytes, "abcdef");
-  assertEquals(early.state, "resolved");
-});
+scripted(
+  "pipeTo: bytes that a reader left in the stream go first",
+  async (script) => {
+    const from = await script.accepted();
+    const to = await script.accepted({ number: 6 });
+    const reader = from.channel.readable.getReader();
+    const left = failure(reader.read());
+    reader.releaseLock();
+    await left;
+    const early = watch(from.channel.readable.pipeTo(to.channel.writable));
+    await script.raw.send(data(from.id, "abc"));
+    await script.raw.send(data(from.id, "def"), eof(from.id));
+    assertEquals((await saidOn(script, 6)).bytes, "abcdef");
+    assertEquals(early.state, "resolved");
+  },
+);
 
 scripted(
-  "pipeTo: a destination that its peer closes fails it, though nothing comes",
+  "pipeTo: rejects when the peer closes the destination, even while no bytes arrive",
   async (script) => {
     const { from, to, piping } = await piped(script);
     const failed = failure(piping);
     await script.raw.send(close(to.id));
     assertCode(await failed, "channel-closed");
     assert(!from.channel.readable.locked);
-    // Cancelled: what still comes is dropped and its credit returned.
+    // The source is cancelled: what arrives is dropped, and its credit returned.
     await script.raw.send(data(from.id, utf8("x".repeat(60_000))));
     const credit = (await script.said()).filter(({ type }) =>
       type === "window-adjust"
@@ -339,7 +349,7 @@ scripted(
 );
 
 scripted(
-  "pipeTo: a destination that is closed while bytes wait for it fails it",
+  "pipeTo: rejects when the destination is closed while bytes wait for it",
   async (script) => {
     const { from, to, piping } = await piped(script, { window: 1 });
     const failed = failure(piping);
@@ -350,7 +360,7 @@ scripted(
 );
 
 scripted(
-  "pipeTo: a lost connection fails it with its reason",
+  "pipeTo: rejects with connection-lost when the connection is lost",
   async (script) => {
     const { from, to, piping } = await piped(script);
     const failed = failure(piping);
@@ -364,15 +374,18 @@ scripted(
   },
 );
 
-scripted("pipeTo: closing the source's channel ends it", async (script) => {
-  const { from, piping } = await piped(script);
-  await from.channel.close();
-  await piping;
-  assertEquals((await saidOn(script, 6)).ends, ["eof"]);
-});
+scripted(
+  "pipeTo: closing the channel of the source ends it",
+  async (script) => {
+    const { from, piping } = await piped(script);
+    await from.channel.close();
+    await piping;
+    assertEquals((await saidOn(script, 6)).ends, ["eof"]);
+  },
+);
 
 scripted(
-  "pipeTo: a destination that is being closed fails it, and cancels the source",
+  "pipeTo: rejects if the destination is closing, and cancels the source",
   async (script) => {
     const from = await script.accepted();
     const to = await script.accepted({ number: 6 });
@@ -391,15 +404,18 @@ scripted(
   },
 );
 
-scripted("pipeTo: refuses what is no stream, by rejection", async (script) => {
-  const { channel } = await script.accepted();
-  for (const none of [undefined, null, 1, {}]) {
-    const refused = channel.readable.pipeTo(none as WritableStream);
-    await assertRejects(() => refused, TypeError);
-  }
-});
+scripted(
+  "pipeTo: rejects if the destination is not a stream",
+  async (script) => {
+    const { channel } = await script.accepted();
+    for (const none of [undefined, null, 1, {}]) {
+      const refused = channel.readable.pipeTo(none as WritableStream);
+      await assertRejects(() => refused, TypeError);
+    }
+  },
+);
 
-scripted("pipeTo: obeys its options", async (script) => {
+scripted("pipeTo: supports its options", async (script) => {
   const from = await script.accepted();
   const to = await script.accepted({ number: 6 });
   const piping = from.channel.readable.pipeTo(to.channel.writable, {
@@ -413,7 +429,7 @@ scripted("pipeTo: obeys its options", async (script) => {
 });
 
 scripted(
-  "pipeTo: refuses streams that are taken, and takes none",
+  "pipeTo: rejects for locked streams, and locks none",
   async (script) => {
     const from = await script.accepted();
     const to = await script.accepted({ number: 6 });
@@ -434,16 +450,16 @@ scripted(
   },
 );
 
-// --- The same as the runtime's own -------------------------------------------
+// --- Comparison with the runtime's own -------------------------------------------
 
-/** One step of a history: what the script says, or this side does. */
+/** One step of a history, by the script or by this side. */
 type Step = (it: {
   script: Script;
   from: { channel: Channel; id: number };
   to: { channel: Channel; id: number };
 }) => unknown;
 
-/** Not among them: closing the source, which drops what neither has read. */
+/** No step closes the source: that drops unread bytes, of which each has others. */
 function history(random: Random): Step[] {
   const steps: Step[] = [];
   let ended = false;
@@ -472,7 +488,7 @@ function history(random: Random): Step[] {
   return steps;
 }
 
-/** What came out of a history, piped with these options. */
+/** The outcome of a history, piped with these options. */
 async function outcome(
   steps: readonly Step[],
   window: number,
@@ -485,20 +501,20 @@ async function outcome(
     const to = await script.accepted({ number: 6, window });
     const piping = from.channel.readable.pipeTo(to.channel.writable, options);
     const watched = watch(piping);
-    const said: string[] = [];
+    const sent: string[] = [];
     for (const step of steps) {
       await step({ script, from, to });
       await turn();
       for (const frame of await script.saidButCredit()) {
         if (!("recipient" in frame)) continue;
         if (frame.type === "data") {
-          said.push(...Array.from(frame.payload, String));
-        } else said.push(`${frame.type} ${frame.recipient}`);
+          sent.push(...Array.from(frame.payload, String));
+        } else sent.push(`${frame.type} ${frame.recipient}`);
       }
     }
     const { state } = watched;
     return {
-      said: said.join(" "),
+      sent: sent.join(" "),
       state,
       code: (watched.reason as { code?: string } | undefined)?.code,
       locked: [from.channel.readable.locked, to.channel.writable.locked],
@@ -509,13 +525,13 @@ async function outcome(
   }
 }
 
-Deno.test("pipeTo: does in every history what the runtime's own would do", async () => {
+Deno.test("pipeTo: does the same as the runtime's own in any history", async () => {
   await within(
     forSeeds(60, async (random) => {
       const steps = history(random);
       const window = random.int(0, 400);
       const own = await outcome(steps, window);
-      // Any options, even none set, leave it to the runtime.
+      // With options, even without any set, the runtime's own pipes.
       assertEquals(own, await outcome(steps, window, {}));
     }),
     "60 histories",

@@ -1,6 +1,6 @@
 /**
- * The direct face of a channel, which RPC uses. Its other face is what
- * tests/conformance/ is about.
+ * The raw interface of a channel, which RPC uses. Its streams are tested in
+ * tests/conformance/.
  */
 import {
   assert,
@@ -25,7 +25,7 @@ import { turn, watch } from "../../tests/support/within.ts";
 import { QmuxChannel } from "./channel.ts";
 import { MuxError } from "../errors.ts";
 
-/** A channel that the script opened as its number 5, and its number here. */
+/** A channel that the script opened with ID 5, and its ID here. */
 async function opened(
   script: Script,
   window = GO_WINDOW,
@@ -36,7 +36,7 @@ async function opened(
   return { channel, id };
 }
 
-/** Takes all that is there. */
+/** Takes all that has arrived. */
 function drain(channel: QmuxChannel): string {
   let all = "";
   for (;;) {
@@ -47,7 +47,7 @@ function drain(channel: QmuxChannel): string {
   }
 }
 
-/** What the script was told. */
+/** The types of the frames that the script received. */
 async function types(script: Script): Promise<string[]> {
   return (await script.said()).map(({ type }) => type);
 }
@@ -55,7 +55,7 @@ async function types(script: Script): Promise<string[]> {
 // --- Receiving ---------------------------------------------------------------
 
 scripted(
-  "channel: wait() calls back at once when there is something, or the end",
+  "QmuxChannel: whenReadable() calls back at once when there are bytes or the end",
   async (script) => {
     const { channel, id } = await opened(script);
     await script.raw.send(data(id, "x"));
@@ -71,7 +71,7 @@ scripted(
 );
 
 scripted(
-  "channel: wait() calls back once, at the end of the turn, for all that came in it",
+  "QmuxChannel: whenReadable() calls back once, at the end of the turn",
   async (script) => {
     const { channel, id } = await opened(script);
     const seen: string[] = [];
@@ -83,7 +83,7 @@ scripted(
 );
 
 scripted(
-  "channel: a frame that carries nothing wakes nobody",
+  "QmuxChannel: whenReadable() does not call back for an empty frame",
   async (script) => {
     const { channel, id } = await opened(script);
     let called = 0;
@@ -96,7 +96,7 @@ scripted(
 );
 
 scripted(
-  "channel: one reader waits; a second is a mistake of the program",
+  "QmuxChannel: whenReadable() throws invalid-state while another read is pending",
   async (script) => {
     const { channel, id } = await opened(script);
     let first = 0;
@@ -109,11 +109,11 @@ scripted(
 );
 
 scripted(
-  "channel: what a reader leaves in its turn outlives the transport's buffer",
+  "QmuxChannel: bytes left unread outlive the transport's buffer",
   async (script) => {
     const { channel, id } = await opened(script);
     channel.whenReadable(() => channel.consume(2));
-    // The script spoils its buffer when the turn is over.
+    // The script overwrites its buffer when the turn has ended.
     await script.raw.send(data(id, "abcdef"), data(id, "ghi"));
     assertEquals(channel.buffered, 7);
     assertEquals(drain(channel), "cdefghi");
@@ -121,7 +121,7 @@ scripted(
 );
 
 scripted(
-  "channel: a chunk that was taken outlives the transport's buffer",
+  "QmuxChannel: a chunk from take() outlives the transport's buffer",
   async (script) => {
     const { channel, id } = await opened(script);
     let taken: Uint8Array | undefined;
@@ -132,7 +132,7 @@ scripted(
 );
 
 scripted(
-  "channel: skip() and take() return the credit of what they took",
+  "QmuxChannel: consume() and take() return the credit of what they took",
   async (script) => {
     const { channel, id } = await opened(script);
     await script.raw.send(data(id, new Uint8Array(100)));
@@ -151,7 +151,7 @@ scripted(
 );
 
 scripted(
-  "channel: cancel() tells who waits that nothing comes any more",
+  "QmuxChannel: cancelRead() ends a pending read",
   async (script) => {
     const { channel, id } = await opened(script);
     let called = 0;
@@ -168,7 +168,7 @@ scripted(
 );
 
 scripted(
-  "channel: a reader may close its channel, and others, while it is told",
+  "QmuxChannel: a whenReadable() callback may close its channel and others",
   async (script) => {
     const one = await opened(script);
     const two = await opened(script);
@@ -176,10 +176,12 @@ scripted(
       one.channel.discard();
       two.channel.discard();
     });
-    let told = "";
-    two.channel.whenReadable(() => told = `ended with "${drain(two.channel)}"`);
+    let ended = "";
+    two.channel.whenReadable(() =>
+      ended = `ended with "${drain(two.channel)}"`
+    );
     await script.raw.send(data(one.id, "x"), data(two.id, "y"));
-    assertEquals(told, 'ended with ""');
+    assertEquals(ended, 'ended with ""');
     assertEquals(await types(script), ["close", "close"]);
   },
 );
@@ -187,7 +189,7 @@ scripted(
 // --- Sending -----------------------------------------------------------------
 
 scripted(
-  "channel: send() returns nothing when it copied the bytes at once",
+  "QmuxChannel: send() returns undefined when it copied the bytes at once",
   async (script) => {
     const { channel } = await opened(script);
     const bytes = utf8("now");
@@ -198,7 +200,7 @@ scripted(
 );
 
 scripted(
-  "channel: send() keeps its order, whether it waits for credit or not",
+  "QmuxChannel: send() keeps the order, whether it waits for credit or not",
   async (script) => {
     const { channel, id } = await opened(script, 3);
     const first = channel.send(utf8("abcde"))!;
@@ -219,7 +221,7 @@ scripted(
 );
 
 scripted(
-  "channel: finish() sends EOF behind what waits, and nothing after it",
+  "QmuxChannel: closeWrite() sends EOF after pending writes, and nothing after it",
   async (script) => {
     const { channel, id } = await opened(script, 3);
     const waiting = channel.send(utf8("abcde"))!;
@@ -235,7 +237,7 @@ scripted(
 );
 
 scripted(
-  "channel: abort() rejects what waits with its reason, and keeps what arrived",
+  "QmuxChannel: abort() rejects pending writes with its reason and keeps unread bytes",
   async (script) => {
     const { channel, id } = await opened(script, 0);
     await script.raw.send(data(id, "arrived"));
@@ -250,7 +252,7 @@ scripted(
 );
 
 scripted(
-  "channel: shutdown() sends EOF and CLOSE behind what waits, and drops what comes",
+  "QmuxChannel: shutdown() sends EOF and CLOSE after pending writes and drops what arrives",
   async (script) => {
     const { channel, id } = await opened(script, 3);
     await script.raw.send(data(id, "not wanted"));
@@ -267,7 +269,7 @@ scripted(
 // --- The end -----------------------------------------------------------------
 
 scripted(
-  "channel: watch() calls back at the peer's CLOSE, and not at its EOF",
+  "QmuxChannel: whenClosed() calls back at the peer's CLOSE and not at its EOF",
   async (script) => {
     const { channel, id } = await opened(script);
     let called = 0;
@@ -281,16 +283,19 @@ scripted(
   },
 );
 
-scripted("channel: several may watch, in their order", async (script) => {
-  const { channel, id } = await opened(script);
-  const called: number[] = [];
-  for (const n of [1, 2, 3]) channel.whenClosed(() => called.push(n));
-  await script.raw.send(close(id));
-  assertEquals(called, [1, 2, 3]);
-});
+scripted(
+  "QmuxChannel: whenClosed() calls several callbacks in order",
+  async (script) => {
+    const { channel, id } = await opened(script);
+    const called: number[] = [];
+    for (const n of [1, 2, 3]) channel.whenClosed(() => called.push(n));
+    await script.raw.send(close(id));
+    assertEquals(called, [1, 2, 3]);
+  },
+);
 
 scripted(
-  "channel: eof tells EOF from CLOSE, whatever follows it",
+  "QmuxChannel: eofReceived distinguishes EOF from CLOSE, whatever follows",
   async (script) => {
     const ended = await opened(script);
     assertEquals(ended.channel.eofReceived, false);
@@ -308,7 +313,7 @@ scripted(
 );
 
 scripted(
-  "channel: watch() calls back when the session ends",
+  "QmuxChannel: whenClosed() calls back when the session ends",
   async (script) => {
     const { channel } = await opened(script);
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -322,23 +327,23 @@ scripted(
 );
 
 scripted(
-  "channel: a place in the session is taken until CLOSE is sent and what came is gone",
+  "QmuxChannel: occupies a slot until CLOSE is sent and no bytes are unread",
   async (script) => {
-    const places = () => script.session.usage.slots;
+    const slots = () => script.session.usage.slots;
     const { channel, id } = await opened(script);
-    assertEquals(places(), 1);
+    assertEquals(slots(), 1);
     await script.raw.send(data(id, "unread"), close(id));
     assertEquals(script.session.usage, { channels: 0, slots: 1 });
     channel.consume(3);
-    assertEquals(places(), 1);
+    assertEquals(slots(), 1);
     channel.consume(3);
-    assertEquals(places(), 0);
+    assertEquals(slots(), 0);
 
     const dropped = await opened(script);
     await script.raw.send(data(dropped.id, "unread"), close(dropped.id));
     dropped.channel.discard();
     dropped.channel.discard();
-    assertEquals(places(), 0);
+    assertEquals(slots(), 0);
 
     const closedHere = await opened(script);
     closedHere.channel.discard();
@@ -349,7 +354,7 @@ scripted(
 );
 
 scripted(
-  "channel: the streams of one that was used directly go on where it is",
+  "QmuxChannel: streams continue where the raw interface left off",
   async (script) => {
     const { channel, id } = await opened(script);
     await script.raw.send(data(id, "taken, left"));
@@ -368,7 +373,7 @@ scripted(
 );
 
 scripted(
-  "channel: closed is the same promise whenever it is asked for",
+  "QmuxChannel: closed is always the same promise",
   async (script) => {
     const { channel, id } = await opened(script);
     const early = channel.closed;

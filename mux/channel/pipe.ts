@@ -2,13 +2,12 @@ import { isRawChannel, type RawChannel } from "../raw.ts";
 import type { Channel } from "../types.ts";
 
 /**
- * Passes on what arrives on one channel to another, in order and without
- * streams. As far as it can leave at once, the bytes go from the one buffer to
- * the other.
+ * Moves what arrives on one channel to another, in order and without streams.
+ * Bytes that can leave at once are copied from one buffer to the other.
  *
- * Resolves when nothing more comes; how that ended is for the caller to see.
+ * Resolves when nothing more arrives; the caller handles the way it ended.
  *
- * @throws {unknown} the reason why `to` cannot send any more, by rejection
+ * @throws {unknown} the reason why `to` can no longer send
  */
 export function pipeBytes(from: RawChannel, to: RawChannel): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -36,8 +35,8 @@ export function pipeBytes(from: RawChannel, to: RawChannel): Promise<void> {
 }
 
 /**
- * Passes the bytes of two channels on to each other, then their ends. Resolves
- * when nothing is left to pass on; never rejects.
+ * Pipes each of two channels into the other, including their ends. Resolves when
+ * nothing is left to pipe; never rejects.
  */
 export async function splice(a: Channel, b: Channel): Promise<void> {
   if (isRawChannel(a) && isRawChannel(b)) {
@@ -52,21 +51,21 @@ export async function splice(a: Channel, b: Channel): Promise<void> {
 }
 
 /**
- * One direction of {@linkcode splice}, without streams: making them costs more
- * than a small call has to pass on.
+ * Pipes one channel into another, including its end: one direction of
+ * {@linkcode splice}. It uses no streams, which cost more than a small call.
  */
 export async function pipe(from: RawChannel, to: RawChannel): Promise<void> {
   try {
     await pipeBytes(from, to);
   } catch {
-    // What still comes has nowhere to go, and its sender must not wait.
+    // The rest has no destination, and its sender must not wait.
     return from.cancelRead();
   }
-  passEnd(from, to);
+  pipeEnd(from, to);
 }
 
-/** All of `from` was passed on: passes on how it ended, now and later. */
-function passEnd(from: RawChannel, to: RawChannel): void {
+/** Ends `to` as `from` has ended, and when `from` closes. */
+function pipeEnd(from: RawChannel, to: RawChannel): void {
   if (from.failure !== undefined) return to.abort(from.failure);
   if (from.eofReceived) to.closeWrite();
   from.whenClosed(() => to.discard());

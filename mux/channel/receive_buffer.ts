@@ -1,41 +1,41 @@
-/** The most room that is kept ready behind small pieces, in bytes. */
+/** Bytes of spare room that a block has at most, for small pieces to come. */
 const SPARE_ROOM = 16 * 1024;
 
-/** Shared by all buffers that have nothing settled; never added to. */
-const NOTHING: Uint8Array<ArrayBuffer>[] = [];
+/** Shared by all buffers without owned chunks; never added to. */
+const NO_CHUNKS: Uint8Array<ArrayBuffer>[] = [];
 
 /**
- * Bytes that arrived on a channel and wait for its reader.
+ * Bytes that have arrived on a channel and wait for its reader.
  *
- * A piece comes in *borrowed*: a view of the transport's buffer, which is used
- * again for the next read. A reader that takes it in time spares the copy or,
- * for a reader that keeps what it gets, has it made once, for all pieces
- * together. What is left when the turn ends is *settled*: copied, small pieces
- * side by side, so that what is kept alive is what was received and not the
- * buffers around it.
+ * A piece is *borrowed* at first: it is a view of the transport's buffer, which
+ * the next read overwrites. A reader that consumes it in the same turn saves the
+ * copy; one that takes chunks to keep gets one copy of all pieces. What is left
+ * when the turn ends becomes *owned*: small pieces are copied next to each other
+ * into blocks, so that the memory kept alive is what was received, and not the
+ * buffers that it arrived in.
  */
 export class ReceiveBuffer {
-  /** Settled chunks, before all borrowed ones; each is alone in its buffer. */
-  #settled = NOTHING;
-  /** The first borrowed piece; a small message has no other. */
+  /** Owned chunks; they precede the borrowed pieces. Each has its own buffer. */
+  #owned = NO_CHUNKS;
+  /** The first borrowed piece: the only one of a small message. */
   #piece: Uint8Array | undefined;
-  /** The borrowed pieces behind it. */
+  /** The other borrowed pieces. */
   #pieces: Uint8Array[] | undefined;
   #borrowedLength = 0;
-  #settledMemory = 0;
+  #ownedMemory = 0;
   #length = 0;
 
-  /** Bytes that wait. */
+  /** Bytes that wait for the reader. */
   get length(): number {
     return this.#length;
   }
 
-  /** Bytes of the buffers that are kept alive for them. */
+  /** Bytes of memory that they occupy. */
   get heldBytes(): number {
-    return this.#settledMemory + this.#borrowedLength;
+    return this.#ownedMemory + this.#borrowedLength;
   }
 
-  /** Adds a piece that is valid until {@linkcode own}. */
+  /** Adds a piece that stays valid until {@linkcode own}. */
   borrow(piece: Uint8Array): void {
     if (this.#piece === undefined) this.#piece = piece;
     else (this.#pieces ??= []).push(piece);
@@ -44,13 +44,13 @@ export class ReceiveBuffer {
   }
 
   /**
-   * Copies what is still borrowed. No room is kept ready for more than `coming`,
-   * the bytes that can still arrive: what is held stays within the window.
+   * Copies what is still borrowed. Spare room never exceeds `coming`, the bytes
+   * that can still arrive, so that the memory stays within the window.
    */
   own(coming = Infinity): void {
     const needed = this.#borrowedLength;
     if (needed === 0) return;
-    const last = this.#settled.at(-1);
+    const last = this.#owned.at(-1);
     const room = last === undefined
       ? 0
       : last.buffer.byteLength - last.byteOffset - last.length;
@@ -62,29 +62,29 @@ export class ReceiveBuffer {
     let block = new Uint8Array(Math.max(needed, spare));
     this.#copyBorrowed(block, 0);
     if (last !== undefined && room > 0) {
-      // Room that the next piece does not fit into would be kept for nothing.
+      // Fill the last block: the next piece would not fit into the rest of it.
       this.#grow(last, room).set(block.subarray(0, room), last.length);
       block = block.slice(room);
     }
-    this.#settledMemory += block.length;
-    if (this.#settled === NOTHING) this.#settled = [];
-    this.#settled.push(block.subarray(0, needed - room));
+    this.#ownedMemory += block.length;
+    if (this.#owned === NO_CHUNKS) this.#owned = [];
+    this.#owned.push(block.subarray(0, needed - room));
   }
 
-  /** The first bytes that wait, as many as lie side by side; valid this turn. */
+  /** The first contiguous bytes; they are valid until the turn ends. */
   peek(): Uint8Array | undefined {
-    return this.#settled[0] ?? this.#piece;
+    return this.#owned[0] ?? this.#piece;
   }
 
   /**
-   * Drops the first `bytes`, at most what {@linkcode peek} returned. Returns
-   * how many are not held any more: a block is let go once half of it is read,
-   * and what of it was read counts until then.
+   * Drops the first `bytes`, at most what {@linkcode peek} returned. Returns how
+   * many bytes of memory are released: a block is released once half of it is
+   * read, and until then the bytes read still count.
    */
   consume(bytes: number): number {
     this.#length -= bytes;
-    const first = this.#settled[0];
-    if (first !== undefined) return this.#skipSettled(first, bytes);
+    const first = this.#owned[0];
+    if (first !== undefined) return this.#consumeOwned(first, bytes);
     const piece = this.#piece;
     if (piece === undefined) return 0;
     this.#borrowedLength -= bytes;
@@ -95,23 +95,24 @@ export class ReceiveBuffer {
   }
 
   /**
-   * Takes the next chunk, to keep: nobody else has a view of its buffer. What
-   * of that was skipped before, its `byteOffset`, is not held any more either.
+   * Takes the next chunk, which the caller may keep: its buffer has no other
+   * views. Its `byteOffset` is the bytes consumed from it before; their memory
+   * is released with the chunk.
    */
   take(): Uint8Array<ArrayBuffer> | undefined {
-    if (this.#settled.length === 0) this.own();
-    const chunk = this.#settled[0];
+    if (this.#owned.length === 0) this.own();
+    const chunk = this.#owned[0];
     if (chunk === undefined) return undefined;
-    this.#dropSettled();
+    this.#dropOwned();
     this.#length -= chunk.length;
     return chunk;
   }
 
-  /** Drops everything; returns how many bytes are not held any more. */
+  /** Drops everything; returns how many bytes of memory are released. */
   clear(): number {
-    const bytes = this.#length + (this.#settled[0]?.byteOffset ?? 0);
-    this.#settled = NOTHING;
-    this.#settledMemory = 0;
+    const bytes = this.#length + (this.#owned[0]?.byteOffset ?? 0);
+    this.#owned = NO_CHUNKS;
+    this.#ownedMemory = 0;
     this.#piece = undefined;
     this.#pieces = undefined;
     this.#borrowedLength = 0;
@@ -119,36 +120,36 @@ export class ReceiveBuffer {
     return bytes;
   }
 
-  #skipSettled(first: Uint8Array<ArrayBuffer>, bytes: number): number {
-    // A block begins at the beginning of its buffer.
+  #consumeOwned(first: Uint8Array<ArrayBuffer>, bytes: number): number {
+    // A block starts at the start of its buffer.
     const read = first.byteOffset + bytes;
     if (bytes === first.length) {
-      this.#dropSettled();
+      this.#dropOwned();
       return read;
     }
     const rest = first.subarray(bytes);
     if (read < rest.length) {
-      this.#settled[0] = rest;
+      this.#owned[0] = rest;
       return 0;
     }
-    this.#settled[0] = rest.slice();
-    this.#settledMemory -= first.buffer.byteLength - rest.length;
+    this.#owned[0] = rest.slice();
+    this.#ownedMemory -= first.buffer.byteLength - rest.length;
     return read;
   }
 
-  #dropSettled(): void {
-    const chunk = this.#settled.shift();
-    if (chunk !== undefined) this.#settledMemory -= chunk.buffer.byteLength;
+  #dropOwned(): void {
+    const chunk = this.#owned.shift();
+    if (chunk !== undefined) this.#ownedMemory -= chunk.buffer.byteLength;
   }
 
-  /** Makes the last chunk reach that much further into its block. */
+  /** Extends the last chunk by `bytes` of its block. */
   #grow(last: Uint8Array<ArrayBuffer>, bytes: number): Uint8Array {
     const grown = new Uint8Array(
       last.buffer,
       last.byteOffset,
       last.length + bytes,
     );
-    this.#settled[this.#settled.length - 1] = grown;
+    this.#owned[this.#owned.length - 1] = grown;
     return grown;
   }
 

@@ -9,10 +9,10 @@ import { forSeeds } from "../../tests/support/random.ts";
 import { concat, text, utf8 } from "../../tests/support/wire.ts";
 import { ReceiveBuffer } from "./receive_buffer.ts";
 
-/** The room that may be ready behind what is held. */
+/** Bytes of spare room at most. */
 const SPARE = 16 * 1024;
 
-/** Takes all that waits. */
+/** Takes all chunks. */
 function drain(buffer: ReceiveBuffer): Uint8Array[] {
   const chunks: Uint8Array[] = [];
   for (;;) {
@@ -22,13 +22,13 @@ function drain(buffer: ReceiveBuffer): Uint8Array[] {
   }
 }
 
-/** Bytes that these chunks keep alive: their buffers, each once. */
+/** Bytes of memory that these chunks keep alive: each of their buffers, once. */
 function alive(chunks: Uint8Array[]): number {
   const buffers = new Set(chunks.map((chunk) => chunk.buffer));
   return [...buffers].reduce((sum, { byteLength }) => sum + byteLength, 0);
 }
 
-Deno.test("receive buffer: an empty one has nothing to see and nothing to take", () => {
+Deno.test("ReceiveBuffer: has nothing to peek at or to take when empty", () => {
   const buffer = new ReceiveBuffer();
   assertEquals(buffer.length, 0);
   assertEquals(buffer.peek(), undefined);
@@ -38,7 +38,7 @@ Deno.test("receive buffer: an empty one has nothing to see and nothing to take",
   assertEquals(buffer.length, 0);
 });
 
-Deno.test("receive buffer: bytes come out as they went in, borrowed or settled", () => {
+Deno.test("ReceiveBuffer: returns bytes in order, borrowed or owned", () => {
   const buffer = new ReceiveBuffer();
   buffer.borrow(utf8("one "));
   buffer.own();
@@ -49,14 +49,14 @@ Deno.test("receive buffer: bytes come out as they went in, borrowed or settled",
   assertEquals(buffer.length, 0);
 });
 
-Deno.test("receive buffer: a borrowed piece is seen where it lies, without a copy", () => {
+Deno.test("ReceiveBuffer: peek() returns a borrowed piece without a copy", () => {
   const buffer = new ReceiveBuffer();
   const piece = utf8("piece");
   buffer.borrow(piece);
   assertStrictEquals(buffer.peek()!.buffer, piece.buffer);
 });
 
-Deno.test("receive buffer: what is settled outlives the transport's buffer", () => {
+Deno.test("ReceiveBuffer: owned bytes outlive the transport's buffer", () => {
   const buffer = new ReceiveBuffer();
   const transport = utf8("transport");
   buffer.borrow(transport.subarray(0, 5));
@@ -66,7 +66,7 @@ Deno.test("receive buffer: what is settled outlives the transport's buffer", () 
   assertEquals(text(concat(...drain(buffer))), "transport");
 });
 
-Deno.test("receive buffer: a chunk that is taken is a copy, all borrowed pieces in one", () => {
+Deno.test("ReceiveBuffer: take() copies all borrowed pieces into one chunk", () => {
   const buffer = new ReceiveBuffer();
   const transport = utf8("abcdef");
   for (let i = 0; i < 6; i++) buffer.borrow(transport.subarray(i, i + 1));
@@ -76,7 +76,7 @@ Deno.test("receive buffer: a chunk that is taken is a copy, all borrowed pieces 
   assertEquals(buffer.take(), undefined);
 });
 
-Deno.test("receive buffer: skipping takes from the front, in part or whole", () => {
+Deno.test("ReceiveBuffer: consume() drops bytes from the front", () => {
   const buffer = new ReceiveBuffer();
   buffer.borrow(utf8("settled"));
   buffer.own();
@@ -93,7 +93,7 @@ Deno.test("receive buffer: skipping takes from the front, in part or whole", () 
   assertEquals(buffer.length, 0);
 });
 
-Deno.test("receive buffer: what is skipped counts as held until its block is let go, half read", () => {
+Deno.test("ReceiveBuffer: consumed bytes count as held until their block is half read", () => {
   const buffer = new ReceiveBuffer();
   buffer.borrow(new Uint8Array(100));
   buffer.own();
@@ -110,7 +110,7 @@ Deno.test("receive buffer: what is skipped counts as held until its block is let
   assertEquals(buffer.clear(), 4);
 });
 
-Deno.test("receive buffer: clear() drops everything and says how much that was", () => {
+Deno.test("ReceiveBuffer: clear() drops everything and returns how much it was", () => {
   const buffer = new ReceiveBuffer();
   buffer.borrow(utf8("settled"));
   buffer.own();
@@ -126,7 +126,7 @@ Deno.test("receive buffer: clear() drops everything and says how much that was",
   assertEquals(text(buffer.take()!), "new");
 });
 
-Deno.test("receive buffer: a taken chunk is alone in its buffer, whatever comes after it", () => {
+Deno.test("ReceiveBuffer: a chunk from take() has a buffer of its own", () => {
   const buffer = new ReceiveBuffer();
   const taken: Uint8Array[] = [];
   for (let i = 0; i < 200; i++) {
@@ -143,7 +143,7 @@ Deno.test("receive buffer: a taken chunk is alone in its buffer, whatever comes 
   assertEquals(concat(...taken), Uint8Array.from({ length: 200 }, (_, i) => i));
 });
 
-Deno.test("receive buffer: transferring a taken chunk away harms no other", () => {
+Deno.test("ReceiveBuffer: transferring a chunk from take() does not affect others", () => {
   const buffer = new ReceiveBuffer();
   for (const word of ["a", "b", "c"]) {
     buffer.borrow(utf8(word));
@@ -155,7 +155,7 @@ Deno.test("receive buffer: transferring a taken chunk away harms no other", () =
   assertEquals(text(concat(...drain(buffer))), "bc");
 });
 
-Deno.test("receive buffer: 1-byte pieces of large reads keep alive what they hold, and 16 KiB, at most", () => {
+Deno.test("ReceiveBuffer: 1-byte pieces of large reads keep at most 16 KiB more alive", () => {
   const buffer = new ReceiveBuffer();
   const total = 64 * 1024;
   for (let i = 0; i < total; i++) {
@@ -170,7 +170,7 @@ Deno.test("receive buffer: 1-byte pieces of large reads keep alive what they hol
   assertLessOrEqual(chunks.length, 32);
 });
 
-Deno.test("receive buffer: pieces that miss the room that is left fill it first", () => {
+Deno.test("ReceiveBuffer: a piece that exceeds the spare room fills it first", () => {
   const buffer = new ReceiveBuffer();
   for (let i = 0; i < 100; i++) {
     buffer.borrow(new Uint8Array(i % 2 === 0 ? SPARE : 1));
@@ -180,7 +180,7 @@ Deno.test("receive buffer: pieces that miss the room that is left fill it first"
   assertLessOrEqual(alive(drain(buffer)), held + SPARE);
 });
 
-Deno.test("receive buffer: pieces of any sizes keep alive what they hold, and 16 KiB, at most", async () => {
+Deno.test("ReceiveBuffer: pieces of any sizes keep at most 16 KiB more alive", async () => {
   await forSeeds(40, (random) => {
     const buffer = new ReceiveBuffer();
     const expected: Uint8Array[] = [];

@@ -1,26 +1,28 @@
 /**
- * Milliseconds after which a question was not answered but its channel used
- * again: no path on Earth takes as long.
+ * Milliseconds after which an unanswered probe makes way for the next one. No
+ * network path on Earth takes as long.
  */
-const PATIENCE = 1_000;
+const PROBE_TIMEOUT = 1_000;
 
 /**
- * The shortest round trip of a session, measured on frames that it sends
- * anyway: from one without which the peer could not go on with a channel (OPEN,
- * CONFIRM, credit for a window used up) to what the peer sends there next.
+ * The shortest round trip of a session, measured on frames that the session
+ * sends anyway. A probe is a frame that the peer needs before it can continue
+ * with a channel (OPEN, OPEN_CONFIRM, or credit for a window used up); its answer
+ * is whatever the peer sends on that channel next.
  *
- * The application there may take its time, so the shortest counts. It may not
- * be too short: what was under way before is no answer. So CLOSE is no
- * question, for DATA and the peer's own CLOSE may cross it.
+ * The peer's application may take its time, so the shortest measurement counts.
+ * None may be too short: a frame that was under way before the probe is no
+ * answer to it. CLOSE is therefore no probe, because DATA and the peer's own
+ * CLOSE may cross it.
  */
 export class RoundTrip {
   readonly #now: () => number;
   #shortest: number | undefined;
-  /** One is measured at a time. */
-  #probe: { id: number; sentAt: number } | undefined;
+  /** The probe under way; there is one at a time. */
+  #probe: { channelId: number; sentAt: number } | undefined;
 
   /**
-   * Has measured nothing yet.
+   * Starts without a measurement.
    *
    * @param now a monotonic clock, in milliseconds
    */
@@ -28,33 +30,33 @@ export class RoundTrip {
     this.#now = now;
   }
 
-  /** The shortest so far, in milliseconds; undefined before there is one. */
+  /** The shortest round trip so far, in milliseconds; undefined before the first. */
   get shortest(): number | undefined {
     return this.#shortest;
   }
 
-  /** A frame is on its way that lets the peer go on with channel `id`. */
-  asked(id: number): void {
+  /** Starts a measurement: a probe is being sent on a channel. */
+  probeSent(channelId: number): void {
     const now = this.#now();
-    if (this.#probe === undefined || now - this.#probe.sentAt > PATIENCE) {
-      this.#probe = { id, sentAt: now };
+    if (this.#probe === undefined || now - this.#probe.sentAt > PROBE_TIMEOUT) {
+      this.#probe = { channelId, sentAt: now };
     }
   }
 
-  /** The peer has gone on with channel `id`. */
-  answered(id: number): void {
-    if (this.#probe?.id !== id) return;
-    this.atMost(this.#now() - this.#probe.sentAt);
+  /** Ends the measurement if its probe was sent on this channel. */
+  probeAnswered(channelId: number): void {
+    if (this.#probe?.channelId !== channelId) return;
+    this.observe(this.#now() - this.#probe.sentAt);
     this.#probe = undefined;
   }
 
-  /** Something has shown that a round trip takes no longer than that. */
-  atMost(ms: number): void {
+  /** Takes a round trip of at most `ms` milliseconds into account. */
+  observe(ms: number): void {
     this.#shortest = Math.min(this.#shortest ?? Infinity, ms);
   }
 
-  /** Channel `id` is over, and nothing comes on it. */
-  forget(id: number): void {
-    if (this.#probe?.id === id) this.#probe = undefined;
+  /** Drops the probe of a channel that has closed. */
+  forget(channelId: number): void {
+    if (this.#probe?.channelId === channelId) this.#probe = undefined;
   }
 }

@@ -10,79 +10,79 @@ function make(): { roundTrip: RoundTrip; pass: (time: number) => void } {
   };
 }
 
-Deno.test("round trip: it is unknown before one was measured", () => {
+Deno.test("RoundTrip: is unknown before the first measurement", () => {
   const { roundTrip, pass } = make();
   assertEquals(roundTrip.shortest, undefined);
-  roundTrip.answered(1);
-  roundTrip.asked(1);
+  roundTrip.probeAnswered(1);
+  roundTrip.probeSent(1);
   pass(5);
-  roundTrip.answered(2);
+  roundTrip.probeAnswered(2);
   assertEquals(roundTrip.shortest, undefined);
 });
 
-Deno.test("round trip: it lasts from a question to the answer on the same channel", () => {
+Deno.test("RoundTrip: lasts from a probe to its answer on the same channel", () => {
   const { roundTrip, pass } = make();
-  roundTrip.asked(1);
+  roundTrip.probeSent(1);
   pass(5);
-  roundTrip.answered(1);
+  roundTrip.probeAnswered(1);
   assertEquals(roundTrip.shortest, 5);
   pass(1);
-  roundTrip.answered(1);
-  assertEquals(roundTrip.shortest, 5, "nothing was asked");
+  roundTrip.probeAnswered(1);
+  assertEquals(roundTrip.shortest, 5, "there was no probe");
 });
 
-Deno.test("round trip: the shortest counts", () => {
+Deno.test("RoundTrip: is the shortest of all measurements", () => {
   const { roundTrip, pass } = make();
   for (const time of [7, 3, 9]) {
-    roundTrip.asked(1);
+    roundTrip.probeSent(1);
     pass(time);
-    roundTrip.answered(1);
+    roundTrip.probeAnswered(1);
   }
   assertEquals(roundTrip.shortest, 3);
 });
 
-Deno.test("round trip: so does what something else has seen", () => {
+Deno.test("RoundTrip: takes observe() into account", () => {
   const { roundTrip, pass } = make();
-  roundTrip.atMost(4);
+  roundTrip.observe(4);
   assertEquals(roundTrip.shortest, 4);
-  roundTrip.atMost(6);
-  roundTrip.asked(1);
+  roundTrip.observe(6);
+  roundTrip.probeSent(1);
   pass(5);
-  roundTrip.answered(1);
+  roundTrip.probeAnswered(1);
   assertEquals(roundTrip.shortest, 4);
-  roundTrip.atMost(3);
+  roundTrip.observe(3);
   assertEquals(roundTrip.shortest, 3);
 });
 
-Deno.test("round trip: what is asked while another is measured is not measured", () => {
+Deno.test("RoundTrip: ignores a probe sent while another is under way", () => {
   const { roundTrip, pass } = make();
-  roundTrip.asked(1);
+  roundTrip.probeSent(1);
   pass(4);
-  roundTrip.asked(2);
+  roundTrip.probeSent(2);
   pass(1);
-  roundTrip.answered(2);
+  roundTrip.probeAnswered(2);
   assertEquals(roundTrip.shortest, undefined);
-  roundTrip.answered(1);
+  roundTrip.probeAnswered(1);
   assertEquals(roundTrip.shortest, 5);
 });
 
-Deno.test("round trip: a channel that never answers holds up no other for long", () => {
+Deno.test("RoundTrip: replaces a probe that is not answered within a second", () => {
   const { roundTrip, pass } = make();
-  roundTrip.asked(1);
+  roundTrip.probeSent(1);
   pass(1_001);
-  roundTrip.asked(2);
+  roundTrip.probeSent(2);
   pass(5);
-  roundTrip.answered(2);
+  roundTrip.probeAnswered(2);
   assertEquals(roundTrip.shortest, 5);
 });
 
-Deno.test("round trip: a channel that is over is not waited for", () => {
+Deno.test("RoundTrip: forget() drops the probe of that channel only", () => {
   const { roundTrip, pass } = make();
-  roundTrip.asked(1);
+  roundTrip.probeSent(1);
   roundTrip.forget(2);
   roundTrip.forget(1);
-  roundTrip.asked(2);
+  roundTrip.probeSent(2);
   pass(5);
-  roundTrip.answered(2);
+  roundTrip.probeAnswered(2);
   assertEquals(roundTrip.shortest, 5);
 });

@@ -1,18 +1,18 @@
 import { assertEquals } from "@std/assert";
 import { TurnClock } from "./turn_clock.ts";
 
-Deno.test("turn clock: shows one time all turn long, and looks again in the next", () => {
+Deno.test("TurnClock: shows one time throughout a turn and reads the clock again in the next", () => {
   let time = 5;
-  let looks = 0;
+  let reads = 0;
   const clock = new TurnClock(() => {
-    looks++;
+    reads++;
     return time;
   });
-  assertEquals(looks, 0);
+  assertEquals(reads, 0);
   assertEquals(clock.now(), 5);
   time = 6;
   assertEquals(clock.now(), 5);
   clock.tick();
   assertEquals(clock.now(), 6);
-  assertEquals(looks, 2);
+  assertEquals(reads, 2);
 });

@@ -1,31 +1,32 @@
 import { MAX_UINT32 } from "../../uint32.ts";
 
 /**
- * The numbers that one side gives its channels. They go up, and begin anew
- * past 2^32 - 1: a late frame for a channel just closed must find no other.
+ * The channel IDs that one side assigns. They count up and wrap after 2^32 - 1. A
+ * late frame for a channel that has just closed must not reach another, so the
+ * lowest free ID is not reused.
  */
 export class ChannelIds {
   #next: number;
   #wrapped = false;
 
-  /** Begins with `first`. */
+  /** Starts with the ID `first`. */
   constructor(first = 0) {
     this.#next = first;
   }
 
-  /** The next number that names no channel in `live`. */
-  take(live: { has(id: number): boolean }): number {
+  /** Takes the next ID that is not in use. */
+  take(inUse: { has(id: number): boolean }): number {
     for (;;) {
       const id = this.#next;
       if (id === MAX_UINT32) this.#wrapped = true;
       this.#next = (id + 1) >>> 0;
-      // Before they begin anew, none can be live.
-      if (!this.#wrapped || !live.has(id)) return id;
+      // Before the IDs have wrapped, none is in use twice.
+      if (!this.#wrapped || !inUse.has(id)) return id;
     }
   }
 
-  /** Whether a channel has had this number, so that a frame for it is late. */
-  wasGiven(id: number): boolean {
+  /** Whether a channel has had this ID, so that a frame for it is late. */
+  wasAssigned(id: number): boolean {
     return this.#wrapped || id < this.#next;
   }
 }

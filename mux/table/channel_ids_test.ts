@@ -3,20 +3,20 @@ import { ChannelIds } from "./channel_ids.ts";
 
 const NONE = new Set<number>();
 
-Deno.test("channel ids: they go up from 0, though none is live any more", () => {
+Deno.test("ChannelIds: count up from 0, even if none is in use", () => {
   const ids = new ChannelIds();
   assertEquals([1, 2, 3].map(() => ids.take(NONE)), [0, 1, 2]);
 });
 
-Deno.test("channel ids: a number was given if it was taken, and not before", () => {
+Deno.test("ChannelIds: an ID was assigned once it was taken", () => {
   const ids = new ChannelIds();
-  assert(!ids.wasGiven(0));
+  assert(!ids.wasAssigned(0));
   ids.take(NONE);
-  assert(ids.wasGiven(0));
-  assert(!ids.wasGiven(1));
+  assert(ids.wasAssigned(0));
+  assert(!ids.wasAssigned(1));
 });
 
-Deno.test("channel ids: past 2^32 - 1 they begin anew", () => {
+Deno.test("ChannelIds: wrap after 2^32 - 1", () => {
   const ids = new ChannelIds(2 ** 32 - 2);
   assertEquals(
     [1, 2, 3, 4].map(() => ids.take(NONE)),
@@ -24,17 +24,17 @@ Deno.test("channel ids: past 2^32 - 1 they begin anew", () => {
   );
 });
 
-Deno.test("channel ids: begun anew they pass over those that live", () => {
+Deno.test("ChannelIds: skip IDs in use after they have wrapped", () => {
   const ids = new ChannelIds(2 ** 32 - 1);
-  const live = new Set([0, 1, 3, 2 ** 32 - 1]);
-  // The highest is live since before: it was taken in the first round.
+  const inUse = new Set([0, 1, 3, 2 ** 32 - 1]);
+  // The highest one is in use since before.
   assertEquals(ids.take(NONE), 2 ** 32 - 1);
-  assertEquals([1, 2].map(() => ids.take(live)), [2, 4]);
+  assertEquals([1, 2].map(() => ids.take(inUse)), [2, 4]);
 });
 
-Deno.test("channel ids: begun anew, every number may have had a channel", () => {
+Deno.test("ChannelIds: every ID counts as assigned after they have wrapped", () => {
   const ids = new ChannelIds(2 ** 32 - 1);
-  assert(!ids.wasGiven(2 ** 32 - 1));
+  assert(!ids.wasAssigned(2 ** 32 - 1));
   ids.take(NONE);
-  for (const id of [0, 7, 2 ** 32 - 1]) assert(ids.wasGiven(id));
+  for (const id of [0, 7, 2 ** 32 - 1]) assert(ids.wasAssigned(id));
 });

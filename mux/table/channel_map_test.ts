@@ -2,7 +2,7 @@ import { assertEquals, assertLess, assertStrictEquals } from "@std/assert";
 import { forSeeds } from "../../tests/support/random.ts";
 import { ChannelMap } from "./channel_map.ts";
 
-Deno.test("channel map: finds what is there, as a Map does, whatever came and went", async () => {
+Deno.test("ChannelMap: has the same items as a Map after any sequence", async () => {
   await forSeeds(50, (random) => {
     const map = new ChannelMap<{ id: number }>();
     const model = new Map<number, { id: number }>();
@@ -30,7 +30,7 @@ Deno.test("channel map: finds what is there, as a Map does, whatever came and we
   });
 });
 
-/** How many items a map looks at, for each of so many numbers not in it. */
+/** The mean number of items that a map compares to find an ID to be absent. */
 function comparisons(present: number[], absent: number[]): number {
   let compared = 0;
   class Item {
@@ -38,7 +38,7 @@ function comparisons(present: number[], absent: number[]): number {
     constructor(id: number) {
       this.#id = id;
     }
-    // Each comparison reads it.
+    // Every comparison reads it.
     get id(): number {
       compared++;
       return this.#id;
@@ -51,13 +51,13 @@ function comparisons(present: number[], absent: number[]): number {
   return compared / absent.length;
 }
 
-Deno.test("channel map: numbers that are not there are not looked for among all that are", () => {
+Deno.test("ChannelMap: finds an ID to be absent after a few comparisons", () => {
   const even = Array.from({ length: 10_000 }, (_, i) => 2 * i);
   assertLess(comparisons(even, even.map((id) => id + 1)), 4);
 });
 
-Deno.test("channel map: no choice of numbers puts them all in one place", () => {
-  // What a peer would keep open that knew a fixed way of scattering.
+Deno.test("ChannelMap: no choice of IDs makes searches long", () => {
+  // The IDs that a peer would keep open if it knew a fixed way to scatter them.
   const near: number[] = [];
   for (let id = 0; near.length < 2_200; id++) {
     if (Math.imul(id, 0x9e3779b1) >>> 20 < 64) near.push(id);

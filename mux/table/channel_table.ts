@@ -1,171 +1,172 @@
 import {
   type ChannelHost,
-  type Opening,
+  type OpenCallbacks,
   QmuxChannel,
 } from "../channel/channel.ts";
+import { AcceptQueue } from "./accept_queue.ts";
 import { ChannelIds } from "./channel_ids.ts";
 import { ChannelMap } from "./channel_map.ts";
 import { MuxError, protocolError } from "../errors.ts";
-import { FrameType } from "../wire/frame.ts";
 import type { FrameSink } from "../wire/frame_decoder.ts";
 import type { FrameQueue } from "../wire/frame_queue.ts";
-import { Incoming } from "./incoming.ts";
-import { PACKET_LIMITS, type SessionOptions } from "../options.ts";
+import { PACKET_LIMITS, type ResolvedSessionOptions } from "../options.ts";
+import type { WindowPolicy } from "../flow/receive_window.ts";
 import { RoundTrip } from "../flow/round_trip.ts";
 import type { SessionUsage } from "../types.ts";
-import { TurnClock } from "../flow/turn_clock.ts";
-import { WindowBudget, type WindowPolicy } from "../flow/window.ts";
+import { type Clock, TurnClock } from "../flow/turn_clock.ts";
+import { WindowBudget } from "../flow/window_budget.ts";
 
 /**
- * An OPEN that nobody has accepted yet. It gets its channel then: before the
- * CONFIRM the peer knows no number of ours, and has none to send frames for.
+ * An OPEN of the peer. It becomes a channel when the application accepts it: the
+ * peer learns this side's channel ID from OPEN_CONFIRM, and cannot send frames
+ * for the channel before.
  */
-interface Offered {
+interface PeerOpen {
   remoteId: number;
-  window: number;
+  windowSize: number;
   maxPacketSize: number;
 }
 
 /**
- * The channels of one session: gives them their numbers, keeps to the limits,
- * and takes each frame that comes in to its channel. None of it waits.
+ * The channels of one session. The table assigns their IDs, enforces the limits
+ * and passes each incoming frame to its channel. None of its methods waits.
  */
 export class ChannelTable implements FrameSink, ChannelHost {
   readonly queue: FrameQueue;
   readonly windows: WindowPolicy;
-  /** Who takes the channels that the peer opens. */
-  readonly incoming: Incoming<Offered, QmuxChannel>;
-  readonly #options: Required<SessionOptions>;
+  /** The OPENs of the peer that wait for the application. */
+  readonly acceptQueue: AcceptQueue<PeerOpen, QmuxChannel>;
+  readonly #options: ResolvedSessionOptions;
   readonly #channels = new ChannelMap<QmuxChannel>();
   readonly #ids = new ChannelIds();
-  readonly #clock = new TurnClock();
-  readonly #roundTrip = new RoundTrip(() => this.#clock.now());
-  /** Why nothing is opened any more, once that is so. */
+  readonly #clock: TurnClock;
+  readonly #roundTrip: RoundTrip;
+  /** Why no channel can be opened any more, once that is so. */
   #closed: MuxError | undefined;
-  /** Channels that may still hold memory. */
-  #places = 0;
-  /** Who waits for one of them to be given back. */
-  #vacancy: PromiseWithResolvers<void> | undefined;
-  /** Where the payload that is being read belongs; undefined to drop it. */
+  /** Slots of channels; see `SlotState`. */
+  #slots = 0;
+  #slotFreed: PromiseWithResolvers<void> | undefined;
+  /** The channel of the DATA frame being read; undefined to drop its payload. */
   #payloadChannel: QmuxChannel | undefined;
-  /** The channels that payload came for in this turn. */
-  #touched: QmuxChannel[] = [];
+  /** The channels that have received payload in this turn. */
+  #turnChannels: QmuxChannel[] = [];
 
-  /** Makes an empty table whose channels send by `queue`. */
-  constructor(queue: FrameQueue, options: Required<SessionOptions>) {
+  /** Makes an empty table whose channels send through `queue`. */
+  constructor(
+    queue: FrameQueue,
+    options: ResolvedSessionOptions,
+    clock: Clock,
+  ) {
     this.queue = queue;
     this.#options = options;
-    this.incoming = new Incoming(
+    this.#clock = new TurnClock(clock);
+    const now = () => this.#clock.now();
+    this.#roundTrip = new RoundTrip(now);
+    this.acceptQueue = new AcceptQueue(
       options.backlog,
-      (offered, waited) => this.#admit(offered, waited),
+      (open, waited) => this.#accept(open, waited),
     );
     this.windows = {
-      initial: options.initialWindowSize,
-      max: options.maxWindowSize,
+      initialSize: options.initialWindowSize,
+      maxSize: options.maxWindowSize,
       budget: new WindowBudget(options.windowBudgetSize),
-      rtt: () => this.#roundTrip.shortest,
-      rttAtMost: (ms) => this.#roundTrip.atMost(ms),
-      now: () => this.#clock.now(),
+      roundTrip: () => this.#roundTrip.shortest,
+      observeRoundTrip: (ms) => this.#roundTrip.observe(ms),
+      now,
     };
   }
 
-  // --- For the session ------------------------------------------------------
+  // --- Called by the session ---------------------------------------------------
 
-  /** What is held now. */
+  /** What the session holds now. */
   get usage(): SessionUsage {
     return {
       channels: this.#channels.size,
-      slots: this.#places + this.incoming.waiting,
+      slots: this.#slots + this.acceptQueue.length,
     };
   }
 
-  /** Whether fewer than half of the places are free. */
+  /** Whether at most half of the slots are free. */
   get crowded(): boolean {
-    return this.#places * 2 >= this.#options.maxChannels;
+    return this.#slots * 2 >= this.#options.maxChannels;
   }
 
-  /** Resolves when the next place is given back; see `Session.vacancy()`. */
+  /** Resolves when the next slot is freed; see `RawSession.whenSlotFreed()`. */
   whenSlotFreed(): Promise<void> {
-    return (this.#vacancy ??= Promise.withResolvers<void>()).promise;
+    return (this.#slotFreed ??= Promise.withResolvers<void>()).promise;
   }
 
   /**
-   * Opens a channel and calls back with the answer; returns it, unless it is
-   * refused at once.
+   * Opens a channel and calls back with the answer. Returns the channel, unless
+   * it cannot be opened.
    */
   open(
-    resolve: Opening["resolve"],
-    reject: Opening["reject"],
+    resolve: OpenCallbacks["resolve"],
+    reject: OpenCallbacks["reject"],
   ): QmuxChannel | undefined {
-    if (this.#closed !== undefined || !this.#hasPlace()) {
-      const full = `Cannot open channel: ${this.#places} are open`;
-      reject(this.#closed ?? new MuxError("limit-exceeded", full));
+    if (this.#closed !== undefined || !this.#hasSlot()) {
+      reject(this.#closed ?? this.#limitExceeded());
       return undefined;
     }
     const channel = this.#newChannel("opening");
-    channel.opening = { resolve, reject };
+    channel.openCallbacks = { resolve, reject };
     const { initialWindowSize, maxPacketSize } = this.#options;
-    this.queue.frame(
-      FrameType.OPEN,
-      channel.id,
-      initialWindowSize,
-      maxPacketSize,
-    );
-    this.#roundTrip.asked(channel.id);
+    this.queue.open(channel.id, initialWindowSize, maxPacketSize);
+    this.#roundTrip.probeSent(channel.id);
     return channel;
   }
 
-  /** Gives up a channel that is being opened; false if it is answered. */
+  /** Abandons a channel that is being opened; returns false if it is answered. */
   abandon(channel: QmuxChannel): boolean {
-    if (channel.opening === undefined) return false;
-    channel.opening = undefined;
+    if (channel.openCallbacks === undefined) return false;
+    channel.openCallbacks = undefined;
     channel.discard();
     return true;
   }
 
-  /** Opens no more, from either side. */
+  /** Refuses further channels, from either side. */
   close(reason: MuxError): void {
     this.#closed = reason;
   }
 
-  /** Nothing that is written gets anywhere any more. */
+  /** A write of the session failed: no channel can send any more. */
   onWriteFailed(reason: MuxError): void {
     for (const channel of this.#channels.values()) {
       channel.onWriteFailed(reason);
     }
   }
 
-  /** The session is over, cleanly or not: so is all that waits on it. */
+  /** The session has ended; `cleanly` tells whether without an error. */
   end(reason: MuxError, cleanly: boolean): void {
     this.#closed = reason;
     const channels = this.#channels.values();
     for (const channel of channels) channel.onSessionEnd(reason, cleanly);
-    for (const channel of channels) answered(channel)?.reject(reason);
-    this.incoming.end();
+    for (const channel of channels) takeCallbacks(channel)?.reject(reason);
+    this.acceptQueue.end();
   }
 
-  /** Bytes have come, or leave: the time is another. */
+  /** Starts a new turn: bytes have arrived, or a write starts. */
   tick(): void {
     this.#clock.tick();
   }
 
-  /** The turn ends: the transport's buffer is about to be used again. */
+  /** Ends the turn: the transport is about to reuse its buffer. */
   endTurn(): void {
-    // Readers that are told may touch no further channel: only frames do.
-    for (const channel of this.#touched) channel.endTurn();
-    this.#touched.length = 0;
+    // Only frames add to the list, so the callbacks of readers do not.
+    for (const channel of this.#turnChannels) channel.endTurn();
+    this.#turnChannels.length = 0;
   }
 
-  // --- For the channels -----------------------------------------------------
+  // --- Called by the channels --------------------------------------------------
 
-  probe(channel: QmuxChannel): void {
-    this.#roundTrip.asked(channel.id);
+  probeSent(channel: QmuxChannel): void {
+    this.#roundTrip.probeSent(channel.id);
   }
 
   slotFreed(_channel: QmuxChannel): void {
-    this.#places--;
-    this.#vacancy?.resolve();
-    this.#vacancy = undefined;
+    this.#slots--;
+    this.#slotFreed?.resolve();
+    this.#slotFreed = undefined;
   }
 
   forget(channel: QmuxChannel): void {
@@ -173,55 +174,56 @@ export class ChannelTable implements FrameSink, ChannelHost {
     this.#channels.delete(channel.id);
   }
 
-  // --- For the decoder ------------------------------------------------------
+  // --- Called by the decoder ---------------------------------------------------
 
-  onOpen(remoteId: number, window: number, maxPacketSize: number): void {
-    const accepted = this.#closed === undefined && this.#hasPlace() &&
+  onOpen(remoteId: number, windowSize: number, maxPacketSize: number): void {
+    const accepted = this.#closed === undefined && this.#hasSlot() &&
       isPacketSize(maxPacketSize) &&
-      this.incoming.offer({ remoteId, window, maxPacketSize });
-    if (!accepted) this.queue.reply(FrameType.OPEN_FAILURE, remoteId);
+      this.acceptQueue.push({ remoteId, windowSize, maxPacketSize });
+    if (!accepted) this.queue.openFailure(remoteId);
   }
 
-  onConfirm(
-    recipient: number,
-    sender: number,
-    window: number,
+  onOpenConfirm(
+    recipientId: number,
+    senderId: number,
+    windowSize: number,
     maxPacketSize: number,
   ): void {
-    const channel = this.#unconfirmed(recipient, "OPEN_CONFIRM");
+    const channel = this.#findOpening(recipientId, "OPEN_CONFIRM");
     if (!isPacketSize(maxPacketSize)) {
-      throw protocolError(`a packet size of ${maxPacketSize} was confirmed`);
+      throw protocolError(
+        `received OPEN_CONFIRM with a maximum packet size of ${maxPacketSize}`,
+      );
     }
-    this.#roundTrip.answered(recipient);
-    channel.onConfirm(sender, window, maxPacketSize);
-    answered(channel)?.resolve(channel);
+    this.#roundTrip.probeAnswered(recipientId);
+    channel.onConfirm(senderId, windowSize, maxPacketSize);
+    takeCallbacks(channel)?.resolve(channel);
   }
 
-  onFailure(recipient: number): void {
-    const channel = this.#unconfirmed(recipient, "OPEN_FAILURE");
+  onOpenFailure(recipientId: number): void {
+    const channel = this.#findOpening(recipientId, "OPEN_FAILURE");
     const refused = new MuxError(
       "open-refused",
       "Cannot open channel: the peer refused it",
     );
-    this.#roundTrip.answered(recipient);
-    channel.onSessionEnd(refused, true);
-    channel.discard();
-    answered(channel)?.reject(refused);
+    this.#roundTrip.probeAnswered(recipientId);
+    channel.onOpenFailure(refused);
+    takeCallbacks(channel)?.reject(refused);
   }
 
-  onAdjust(recipient: number, bytes: number): void {
-    this.#find(recipient, "WINDOW_ADJUST")?.onAdjust(bytes);
+  onWindowAdjust(recipientId: number, bytesToAdd: number): void {
+    this.#find(recipientId, "WINDOW_ADJUST")?.onWindowAdjust(bytesToAdd);
   }
 
-  onData(recipient: number, length: number): void {
+  onData(recipientId: number, length: number): void {
     const { maxPacketSize } = this.#options;
     if (length > maxPacketSize) {
       throw protocolError(
-        `DATA of ${length} bytes came for a packet size of ${maxPacketSize}`,
+        `received DATA of ${length} bytes, which exceeds the maximum packet size of ${maxPacketSize}`,
       );
     }
-    const channel = this.#find(recipient, "DATA");
-    this.#roundTrip.answered(recipient);
+    const channel = this.#find(recipientId, "DATA");
+    this.#roundTrip.probeAnswered(recipientId);
     channel?.onData(length);
     this.#payloadChannel = channel;
   }
@@ -229,84 +231,101 @@ export class ChannelTable implements FrameSink, ChannelHost {
   onPayload(piece: Uint8Array): void {
     const channel = this.#payloadChannel;
     if (channel === undefined) return;
-    if (!channel.touched) {
-      channel.touched = true;
-      this.#touched.push(channel);
+    if (!channel.awaitsEndTurn) {
+      channel.awaitsEndTurn = true;
+      this.#turnChannels.push(channel);
     }
     channel.onPayload(piece);
   }
 
-  onEof(recipient: number): void {
-    this.#find(recipient, "EOF")?.onEof();
+  onEof(recipientId: number): void {
+    this.#find(recipientId, "EOF")?.onEof();
   }
 
-  onClose(recipient: number): void {
-    this.#find(recipient, "CLOSE")?.onClose();
+  onClose(recipientId: number): void {
+    this.#find(recipientId, "CLOSE")?.onClose();
   }
 
-  // --- Inside ---------------------------------------------------------------
+  // --- Private -----------------------------------------------------------------
 
-  #hasPlace(): boolean {
+  #hasSlot(): boolean {
     const { maxChannels } = this.#options;
-    const { waiting } = this.incoming;
-    // A peer that never answers our CLOSE must not pile up numbers either.
-    return this.#places + waiting < maxChannels &&
+    const waiting = this.acceptQueue.length;
+    // The second limit is for a peer that never answers this side's CLOSE: the
+    // IDs of such channels stay in use.
+    return this.#slots + waiting < maxChannels &&
       this.#channels.size + waiting < 2 * maxChannels;
+  }
+
+  #limitExceeded(): MuxError {
+    const { channels, slots } = this.usage;
+    const { maxChannels } = this.#options;
+    return new MuxError(
+      "limit-exceeded",
+      slots < maxChannels
+        ? `Cannot open channel: the peer has not answered the CLOSE of ${channels} channels`
+        : `Cannot open channel: ${slots} of ${maxChannels} are open`,
+    );
   }
 
   #newChannel(state: "opening" | "open"): QmuxChannel {
     const id = this.#ids.take(this.#channels);
     const channel = new QmuxChannel(id, this, state);
     this.#channels.add(channel);
-    this.#places++;
+    this.#slots++;
     return channel;
   }
 
-  #admit(
-    { remoteId, window, maxPacketSize }: Offered,
+  #accept(
+    { remoteId, windowSize, maxPacketSize }: PeerOpen,
     waited: boolean,
   ): QmuxChannel {
     const channel = this.#newChannel("open");
-    const { initialWindowSize: ours, maxPacketSize: ourPacket } = this.#options;
-    const { id } = channel;
-    // What waited was bounded by the backlog, and no fault of who takes it now.
-    if (waited) {
-      this.queue.frame(FrameType.OPEN_CONFIRM, remoteId, id, ours, ourPacket);
-    } else {
-      this.queue.reply(FrameType.OPEN_CONFIRM, remoteId, id, ours, ourPacket);
-    }
-    this.#roundTrip.asked(id);
-    channel.onConfirm(remoteId, window, maxPacketSize);
+    // OPENs that waited are limited by the backlog, and an error here would be
+    // thrown at the application instead of the read loop.
+    const isReply = !waited;
+    this.queue.openConfirm(
+      remoteId,
+      channel.id,
+      this.#options.initialWindowSize,
+      this.#options.maxPacketSize,
+      isReply,
+    );
+    this.#roundTrip.probeSent(channel.id);
+    channel.onConfirm(remoteId, windowSize, maxPacketSize);
     return channel;
   }
 
   /**
-   * The channel that a frame is for; undefined if it is closed already, so that
-   * the frame is late and can be dropped: the reference may send DATA after its
-   * own CLOSE.
+   * The channel of a frame. Undefined if it has closed: the frame is late and is
+   * dropped, because qtalk-go may send DATA after its own CLOSE.
    */
   #find(id: number, frame: string): QmuxChannel | undefined {
     const channel = this.#channels.get(id);
-    if (channel === undefined && !this.#ids.wasGiven(id)) {
-      throw protocolError(`${frame} came for channel ${id}, never opened`);
+    if (channel === undefined && !this.#ids.wasAssigned(id)) {
+      throw protocolError(
+        `received ${frame} for channel ${id}, which was never opened`,
+      );
     }
     return channel;
   }
 
-  #unconfirmed(id: number, frame: string): QmuxChannel {
+  #findOpening(id: number, frame: string): QmuxChannel {
     const channel = this.#channels.get(id);
     if (channel === undefined || !channel.awaitsConfirm) {
-      throw protocolError(`${frame} came for channel ${id}, not being opened`);
+      throw protocolError(
+        `received ${frame} for channel ${id}, which is not being opened`,
+      );
     }
     return channel;
   }
 }
 
-/** Who waited for the answer to the channel's OPEN, and does no more. */
-function answered(channel: QmuxChannel): Opening | undefined {
-  const { opening } = channel;
-  channel.opening = undefined;
-  return opening;
+/** The callbacks that wait for the answer to the channel's OPEN, for one use. */
+function takeCallbacks(channel: QmuxChannel): OpenCallbacks | undefined {
+  const { openCallbacks } = channel;
+  channel.openCallbacks = undefined;
+  return openCallbacks;
 }
 
 function isPacketSize(bytes: number): boolean {

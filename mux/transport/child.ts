@@ -1,14 +1,15 @@
+import { timeLimit } from "../../time_limit.ts";
 import type { Transport } from "../types.ts";
 
-/** Milliseconds that a child has to leave by itself, and then when told to. */
-const LEAVE_TIMEOUT = 1_000;
+/** Milliseconds for a child to exit by itself, and again after each signal. */
+const EXIT_TIMEOUT = 1_000;
 
 /**
- * Drives a child process's stdin and stdout as a transport that owns the child:
- * `close()` closes its stdin, waits a second for it to leave, terminates it,
- * and kills it if that does not help within another second.
+ * Uses stdin and stdout of a child process as a transport, which owns the child.
+ * `close()` closes the child's stdin and waits one second for it to exit. Then it
+ * sends SIGTERM and, after another second, SIGKILL.
  *
- * @param child spawned with stdin and stdout `"piped"`
+ * @param child a process spawned with stdin and stdout `"piped"`
  */
 export function childTransport(child: Deno.ChildProcess): Transport {
   const reader = child.stdout.getReader();
@@ -18,19 +19,19 @@ export function childTransport(child: Deno.ChildProcess): Transport {
   let closing: Promise<void> | undefined;
 
   async function close(): Promise<void> {
-    // A child that does not read holds up the write before it, and this too.
+    // A child that does not read blocks the write before this, and this too.
     const inputClosed = Promise.allSettled([writer.close()]);
     for (const signal of ["SIGTERM", "SIGKILL"] as const) {
-      if (await happens(child.status)) break;
+      if (await settlesInTime(child.status)) break;
       try {
         child.kill(signal);
       } catch {
-        break; // It has left in between.
+        break; // It has just exited.
       }
     }
     await child.status;
-    // What it started in turn may hold its pipes still.
-    await happens(Promise.allSettled([inputClosed, reader.cancel()]));
+    // A process that the child has started may still hold the pipes open.
+    await settlesInTime(Promise.allSettled([inputClosed, reader.cancel()]));
   }
 
   return {
@@ -38,22 +39,18 @@ export function childTransport(child: Deno.ChildProcess): Transport {
       const { done, value } = await reader.read();
       return done ? null : value;
     },
-    // The stream hands a chunk to the pipe before its write resolves.
+    // The stream passes a chunk to the pipe before its write resolves.
     write: (bytes) => writer.write(bytes),
     closeWrite: () => writer.close(),
     close: () => closing ??= close(),
   };
 }
 
-/** Whether `event` comes in time. */
-async function happens(event: Promise<unknown>): Promise<boolean> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const came = await Promise.race([
-    event.then(() => true),
-    new Promise<false>((resolve) => {
-      timer = setTimeout(() => resolve(false), LEAVE_TIMEOUT);
-    }),
-  ]);
-  clearTimeout(timer);
-  return came;
+/** Whether `event` resolves within {@linkcode EXIT_TIMEOUT}. */
+async function settlesInTime(event: Promise<unknown>): Promise<boolean> {
+  const expired = Promise.withResolvers<false>();
+  const cancelLimit = timeLimit(EXIT_TIMEOUT, () => expired.resolve(false));
+  const inTime = await Promise.race([event.then(() => true), expired.promise]);
+  cancelLimit();
+  return inTime;
 }

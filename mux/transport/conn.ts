@@ -1,6 +1,6 @@
 /**
- * What TCP and Unix sockets have in common: a `Deno.Conn` driven by its own
- * calls, and a `Deno.Listener`.
+ * What TCP and Unix sockets share: transports from `Deno.Conn`s, and listeners
+ * from `Deno.Listener`s.
  *
  * @module
  */
@@ -9,28 +9,29 @@ import type { TransportListener } from "./types.ts";
 
 /** Bytes of the read buffer of an idle connection. */
 const SMALL_READ = 1024;
-/** Bytes that it grows to under load. */
+/** Bytes that the read buffer grows to under load. */
 const LARGE_READ = 256 * 1024;
-/** Reads of less than an eighth of it after which it shrinks again. */
+/** Consecutive reads of less than an eighth of the buffer after which it shrinks. */
 const SHRINK_AFTER = 16;
 /**
- * How much is written without a break before other sockets get a turn: bytes,
- * and as many for each write as it costs by itself. Two milliseconds or so, but
- * counted: to look at the clock would cost each small write more than this.
+ * Bytes written without a break before other sockets get their turn, about two
+ * milliseconds. Time is estimated by bytes, because reading the clock would cost a
+ * small write more.
  */
 const WRITE_SLICE = 4 * 1024 * 1024;
+/** What a write counts towards {@linkcode WRITE_SLICE} beyond its bytes. */
 const WRITE_COST = 32 * 1024;
 
 /**
- * Drives a connection by its own calls: `conn.readable` and `conn.writable`
- * close the whole connection at the end of either direction
- * (denoland/deno#22258, #27510), and cost more.
+ * Makes a transport of a connection. It calls the connection's own methods:
+ * `conn.readable` and `conn.writable` close the whole connection at the end of
+ * either direction (denoland/deno#22258, #27510), and cost more.
  */
 export function connTransport(conn: Deno.Conn): Transport {
   let buffer = new Uint8Array(SMALL_READ);
   let smallReads = 0;
-  /** What was written since the loop last turned for sure. */
-  let unbroken = 0;
+  /** What was written since other sockets last had their turn. */
+  let sinceBreak = 0;
   let closed = false;
 
   function resize(read: number): void {
@@ -48,8 +49,8 @@ export function connTransport(conn: Deno.Conn): Transport {
     async read() {
       const read = await conn.read(buffer);
       if (read === null) return null;
-      // With nothing left to read, the loop turns before there is more.
-      if (read < buffer.length) unbroken = 0;
+      // The socket is drained, so the event loop runs before more arrives.
+      if (read < buffer.length) sinceBreak = 0;
       const bytes = buffer.subarray(0, read);
       resize(read);
       return bytes;
@@ -59,12 +60,12 @@ export function connTransport(conn: Deno.Conn): Transport {
       while (written < bytes.length) {
         written += await conn.write(bytes.subarray(written));
       }
-      // A socket that takes everything at once settles each write within the
-      // same turn, and no other socket of the process would be looked at.
-      unbroken += WRITE_COST + bytes.length;
-      if (unbroken > WRITE_SLICE) {
+      // A socket that accepts everything at once resolves each write without
+      // waiting, and no other socket of the process would be polled.
+      sinceBreak += WRITE_COST + bytes.length;
+      if (sinceBreak > WRITE_SLICE) {
         await nextTurn();
-        unbroken = 0;
+        sinceBreak = 0;
       }
     },
     closeWrite: () => conn.closeWrite(),
@@ -77,9 +78,9 @@ export function connTransport(conn: Deno.Conn): Transport {
 }
 
 /**
- * Lets everything else that is ready run. The global of this name came with
- * Deno 2.4; on an older one a timer does, which takes a millisecond. To import
- * it from Node's modules would keep bundles out of browsers.
+ * Lets the event loop run once. Deno has `setImmediate()` as a global since 2.4;
+ * before, a timer does the same in a millisecond. An import from Node's modules
+ * would not work in bundles for browsers.
  */
 function nextTurn(): Promise<void> {
   const { setImmediate = setTimeout } = globalThis as {
@@ -90,7 +91,7 @@ function nextTurn(): Promise<void> {
   });
 }
 
-/** Connects with a signal that every supported Deno obeys. */
+/** Waits for a connection until `signal` aborts, on every supported Deno. */
 export async function connectWith<C extends Deno.Conn>(
   connecting: Promise<C>,
   signal: AbortSignal,
@@ -102,7 +103,7 @@ export async function connectWith<C extends Deno.Conn>(
   try {
     return await Promise.race([connecting, aborted.promise]);
   } catch (error) {
-    // Whatever connects after all has nobody to close it but us.
+    // A connection that is still made has no other owner.
     connecting.then((conn) => conn.close(), () => {});
     throw error;
   } finally {
@@ -110,7 +111,7 @@ export async function connectWith<C extends Deno.Conn>(
   }
 }
 
-/** Does to a connection what it needs first; closes it if that fails. */
+/** Calls `prepare` for a connection; closes it if that throws. */
 export function prepared<C extends Deno.Conn>(
   conn: C,
   prepare: (conn: C) => void,
@@ -124,7 +125,7 @@ export function prepared<C extends Deno.Conn>(
   }
 }
 
-/** Accepts from a listener; `describe` names an address of it. */
+/** Makes a listener; `describe` formats an address. */
 export function connListener<A extends Deno.Addr>(
   listener: Deno.Listener<Deno.Conn<A>, A>,
   describe: (addr: A) => string,

@@ -8,21 +8,21 @@ import {
 import { turn, watch } from "../../tests/support/within.ts";
 import { connectWith, connListener, connTransport } from "./conn.ts";
 
-/** A connection of which a test says what it does. */
+/** A connection with the methods that a test implements. */
 function fakeConn(part: Partial<Deno.Conn>): Deno.Conn {
   return part as Deno.Conn;
 }
 
 // --- Reading and writing -----------------------------------------------------
 
-/** A connection that fills whatever it is given, up to a limit. */
+/** A connection that fills the buffers it gets, up to a limit. */
 class Source {
   limit = Infinity;
   readonly transport = connTransport(fakeConn({
     read: (buffer) => Promise.resolve(Math.min(buffer.length, this.limit)),
   }));
 
-  /** Bytes of the next read, and of the buffer that they came in. */
+  /** The size of the next read and of its buffer. */
   async read(): Promise<{ size: number; room: number }> {
     const bytes = await this.transport.read();
     assert(bytes !== null);
@@ -30,7 +30,7 @@ class Source {
   }
 }
 
-Deno.test("socket transport: an idle connection's buffer is small, a busy one's grows to 256 KiB", async () => {
+Deno.test("connTransport: the read buffer is small at first and grows to 256 KiB", async () => {
   const source = new Source();
   const sizes: number[] = [];
   for (let i = 0; i < 10; i++) sizes.push((await source.read()).size);
@@ -39,7 +39,7 @@ Deno.test("socket transport: an idle connection's buffer is small, a busy one's 
   assertEquals(sizes.at(-1), 256 * 1024);
 });
 
-Deno.test("socket transport: the buffer shrinks again once reads are small", async () => {
+Deno.test("connTransport: the read buffer shrinks again once reads are small", async () => {
   const source = new Source();
   const first = await source.read();
   for (let i = 0; i < 10; i++) await source.read();
@@ -49,7 +49,7 @@ Deno.test("socket transport: the buffer shrinks again once reads are small", asy
   assertEquals(room, first.room);
 });
 
-Deno.test("socket transport: one large read in a while keeps the buffer", async () => {
+Deno.test("connTransport: an occasional large read keeps the read buffer", async () => {
   const source = new Source();
   for (let i = 0; i < 10; i++) await source.read();
   for (let i = 0; i < 100; i++) {
@@ -58,7 +58,7 @@ Deno.test("socket transport: one large read in a while keeps the buffer", async 
   }
 });
 
-Deno.test("socket transport: a connection that takes a part of a write is given the rest", async () => {
+Deno.test("connTransport: write() writes the rest after a partial write", async () => {
   const taken: number[] = [];
   const transport = connTransport(fakeConn({
     write: (bytes) => {
@@ -72,21 +72,21 @@ Deno.test("socket transport: a connection that takes a part of a write is given 
   assertEquals(taken, [...bytes]);
 });
 
-Deno.test("socket transport: writing without a break leaves other sockets their turn", async () => {
+Deno.test("connTransport: write() lets other sockets have their turn", async () => {
   const transport = connTransport(fakeConn({
     write: (bytes) => Promise.resolve(bytes.length),
   }));
   let other = false;
-  const immediate = setTimeout(() => other = true, 0);
+  const timer = setTimeout(() => other = true, 0);
   let writes = 0;
   while (!other && ++writes < 10_000_000) {
     await transport.write(new Uint8Array(1));
   }
-  clearTimeout(immediate);
+  clearTimeout(timer);
   assert(other, `nothing else ran in ${writes} writes`);
 });
 
-Deno.test("socket transport: close() closes the connection once", async () => {
+Deno.test("connTransport: close() closes the connection once", async () => {
   let closed = 0;
   const transport = connTransport(fakeConn({ close: () => void closed++ }));
   await transport.close();
@@ -96,13 +96,13 @@ Deno.test("socket transport: close() closes the connection once", async () => {
 
 // --- Connecting --------------------------------------------------------------
 
-Deno.test("connecting: the connection comes out, and the signal is left alone", async () => {
+Deno.test("connectWith: resolves to the connection", async () => {
   const conn = fakeConn({});
   const { signal } = new AbortController();
   assertStrictEquals(await connectWith(Promise.resolve(conn), signal), conn);
 });
 
-Deno.test("connecting: a failure comes out as it is", async () => {
+Deno.test("connectWith: rejects with the error of the attempt", async () => {
   const refused = new Deno.errors.ConnectionRefused("refused");
   const error = await connectWith(
     Promise.reject(refused),
@@ -111,7 +111,7 @@ Deno.test("connecting: a failure comes out as it is", async () => {
   assertStrictEquals(error, refused);
 });
 
-Deno.test("connecting: an abort rejects with its reason, and what connects after it is closed", async () => {
+Deno.test("connectWith: an abort rejects with its reason and closes a later connection", async () => {
   const connecting = Promise.withResolvers<Deno.Conn>();
   const controller = new AbortController();
   const result = watch(connectWith(connecting.promise, controller.signal));
@@ -127,7 +127,7 @@ Deno.test("connecting: an abort rejects with its reason, and what connects after
   assertEquals(closed, 1);
 });
 
-Deno.test("connecting: a signal that has aborted before is obeyed too", async () => {
+Deno.test("connectWith: a signal that has aborted already rejects too", async () => {
   let closed = 0;
   const conn = fakeConn({ close: () => void closed++ });
   const late = turn().then(() => conn);
@@ -139,7 +139,7 @@ Deno.test("connecting: a signal that has aborted before is obeyed too", async ()
   assertEquals(closed, 1);
 });
 
-Deno.test("connecting: nothing stays behind on a signal that lives on", async () => {
+Deno.test("connectWith: leaves no listener on the signal", async () => {
   const { signal } = new AbortController();
   let listeners = 0;
   const { addEventListener, removeEventListener } = signal;
@@ -162,7 +162,7 @@ Deno.test("connecting: nothing stays behind on a signal that lives on", async ()
 
 // --- Listening ---------------------------------------------------------------
 
-/** A listener that accepts what a test gives it. */
+/** A listener that accepts the connections of a test. */
 function fakeListener(accept: () => Promise<Deno.Conn>) {
   let closed = 0;
   const listener = {
@@ -176,7 +176,7 @@ function fakeListener(accept: () => Promise<Deno.Conn>) {
 const describe = (addr: Deno.Addr) =>
   `tcp://${(addr as Deno.NetAddr).hostname}:${(addr as Deno.NetAddr).port}`;
 
-Deno.test("listening: addresses are told in the form that dials them", async () => {
+Deno.test("connListener: formats the addresses of the listener and of clients", async () => {
   const { listener } = fakeListener(() =>
     Promise.resolve(fakeConn({
       remoteAddr: { transport: "tcp", hostname: "there", port: 2 },
@@ -187,7 +187,7 @@ Deno.test("listening: addresses are told in the form that dials them", async () 
   assertEquals((await listening.accept())?.remoteAddr, "tcp://there:2");
 });
 
-Deno.test("listening: close() ends a waiting accept() and those after it with null", async () => {
+Deno.test("connListener: close() resolves a pending accept() and later ones to null", async () => {
   const accepting = Promise.withResolvers<Deno.Conn>();
   const { listener, closed } = fakeListener(() => accepting.promise);
   const listening = connListener(listener, describe);
@@ -200,7 +200,7 @@ Deno.test("listening: close() ends a waiting accept() and those after it with nu
   assertEquals(closed(), 1);
 });
 
-Deno.test("listening: an accept that fails while it is open says why", async () => {
+Deno.test("connListener: accept() rejects with the error of the listener", async () => {
   const { listener } = fakeListener(() =>
     Promise.reject(new Deno.errors.ConnectionReset("gone before it was here"))
   );
@@ -208,7 +208,7 @@ Deno.test("listening: an accept that fails while it is open says why", async () 
   await assertRejects(() => listening.accept(), Deno.errors.ConnectionReset);
 });
 
-Deno.test("listening: a connection that cannot be prepared is closed, not leaked", async () => {
+Deno.test("connListener: closes a connection whose preparation fails", async () => {
   let closed = 0;
   const { listener } = fakeListener(() =>
     Promise.resolve(fakeConn({ close: () => void closed++ }))

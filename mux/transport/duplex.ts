@@ -1,25 +1,25 @@
 import type { Duplex, Transport } from "../types.ts";
 
-/** Drives a pair of web streams as a transport. It takes both locks. */
+/** Makes a transport of a pair of web streams, and locks both. */
 export function duplexTransport(duplex: Duplex): Transport {
   const reader = duplex.readable.getReader();
   const writer = duplex.writable.getWriter();
-  // Both are awaited where they are used; their closing promises are not.
+  // Their errors come out of read() and write().
   reader.closed.catch(() => {});
   writer.closed.catch(() => {});
-  /** The write under way. */
+  /** The pending write. */
   let writing: PromiseWithResolvers<void> | undefined;
   let closing: Promise<void> | undefined;
 
   async function close(): Promise<void> {
     const ending = [reader.cancel()];
     if (writing === undefined) {
-      // As with a socket, the other end reads a clean end of what it got.
+      // As with a socket, the peer reads a clean end after what was written.
       ending.push(writer.close());
     } else {
-      // An abort waits for the write under way, and that may be for ever.
+      // An abort waits for the pending write, possibly forever.
       writer.abort().catch(() => {});
-      writing.reject(new TypeError("Cannot write: transport was closed"));
+      writing.reject(new TypeError("Cannot write: the transport was closed"));
     }
     await Promise.allSettled(ending);
   }
@@ -28,9 +28,9 @@ export function duplexTransport(duplex: Duplex): Transport {
     async read() {
       const { done, value } = await reader.read();
       if (done) return null;
-      // Types do not keep a stream of something else away from here.
+      // Types alone do not guarantee a stream of bytes.
       if (value instanceof Uint8Array) return value;
-      throw new TypeError("Cannot read: chunk is not a Uint8Array");
+      throw new TypeError("Cannot read: the chunk is not a Uint8Array");
     },
     async write(bytes) {
       const current = writing = Promise.withResolvers<void>();

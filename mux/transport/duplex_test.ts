@@ -4,7 +4,7 @@ import { utf8 } from "../../tests/support/wire.ts";
 import { turn, watch, within } from "../../tests/support/within.ts";
 import { duplexTransport } from "./duplex.ts";
 
-testTransport("web-stream transport", () => {
+testTransport("duplexTransport", () => {
   const there = new TransformStream<Uint8Array, Uint8Array>();
   const back = new TransformStream<Uint8Array, Uint8Array>();
   return Promise.resolve({
@@ -14,7 +14,7 @@ testTransport("web-stream transport", () => {
   });
 });
 
-/** A transport over these, and of nothing where one is missing. */
+/** A transport over streams with this source and sink. */
 function over(
   source: UnderlyingDefaultSource<Uint8Array> = {},
   sink: UnderlyingSink<Uint8Array> = {},
@@ -25,7 +25,7 @@ function over(
   });
 }
 
-Deno.test("web-stream transport: a stream may keep what it was written", async () => {
+Deno.test("duplexTransport: the stream may keep the chunks that are written to it", async () => {
   const kept: Uint8Array[] = [];
   const transport = over({}, { write: (chunk) => void kept.push(chunk) });
   const buffer = utf8("one");
@@ -36,14 +36,14 @@ Deno.test("web-stream transport: a stream may keep what it was written", async (
   await transport.close();
 });
 
-Deno.test("web-stream transport: what breaks the readable comes out of read()", async () => {
+Deno.test("duplexTransport: read() rejects with the error of the readable", async () => {
   const broken = new Error("broken");
   const transport = over({ start: (controller) => controller.error(broken) });
   assertEquals(await transport.read().catch((error) => error), broken);
   await transport.close();
 });
 
-Deno.test("web-stream transport: what breaks the writable comes out of write()", async () => {
+Deno.test("duplexTransport: write() rejects with the error of the writable", async () => {
   const broken = new Error("broken");
   const transport = over({}, { write: () => Promise.reject(broken) });
   const error = await transport.write(utf8("x")).catch((error) => error);
@@ -51,7 +51,7 @@ Deno.test("web-stream transport: what breaks the writable comes out of write()",
   await transport.close();
 });
 
-Deno.test("web-stream transport: a chunk that is no Uint8Array is an error, not lost bytes", async () => {
+Deno.test("duplexTransport: read() rejects for a chunk that is not a Uint8Array", async () => {
   const chunks: unknown[] = ["text", new ArrayBuffer(8), null, 7];
   for (const chunk of chunks) {
     const transport = over({
@@ -60,13 +60,13 @@ Deno.test("web-stream transport: a chunk that is no Uint8Array is an error, not 
     await assertRejects(
       () => transport.read(),
       TypeError,
-      "Cannot read: chunk is not a Uint8Array",
+      "Cannot read: the chunk is not a Uint8Array",
     );
     await transport.close();
   }
 });
 
-Deno.test("web-stream transport: close() cancels the readable and closes the writable", async () => {
+Deno.test("duplexTransport: close() cancels the readable and closes the writable", async () => {
   const seen: string[] = [];
   const transport = over(
     { cancel: () => void seen.push("cancel") },
@@ -79,7 +79,7 @@ Deno.test("web-stream transport: close() cancels the readable and closes the wri
   assertEquals(seen, ["cancel", "close"]);
 });
 
-Deno.test("web-stream transport: close() aborts the writable under a write", async () => {
+Deno.test("duplexTransport: close() aborts the writable during a write", async () => {
   const write = Promise.withResolvers<void>();
   const aborted = Promise.withResolvers<void>();
   const transport = over({}, {
@@ -95,7 +95,7 @@ Deno.test("web-stream transport: close() aborts the writable under a write", asy
   await aborted.promise;
 });
 
-Deno.test("web-stream transport: close() waits for both to be done", async () => {
+Deno.test("duplexTransport: close() waits for both streams", async () => {
   const cancelled = Promise.withResolvers<void>();
   const closed = Promise.withResolvers<void>();
   const transport = over(
@@ -108,15 +108,16 @@ Deno.test("web-stream transport: close() waits for both to be done", async () =>
   assertEquals(closing.state, "pending");
   const again = watch(Promise.resolve(transport.close()));
   await turn();
-  assertEquals(again.state, "pending", "nor does a second call go past it");
+  assertEquals(again.state, "pending", "a second close() waits too");
   closed.resolve();
   await turn();
   assertEquals([closing.state, again.state], ["resolved", "resolved"]);
 });
 
-Deno.test("web-stream transport: close() does not wait for a write that never ends", async () => {
+Deno.test("duplexTransport: close() does not wait for a write that never ends", async () => {
   const transport = over({}, { write: () => new Promise<void>(() => {}) });
-  void transport.write(utf8("x")).catch(() => {});
+  const writing = watch(transport.write(utf8("x")));
   await turn();
-  await within(Promise.resolve(transport.close()), "close()", 2_000);
+  await within(Promise.resolve(transport.close()), "close()");
+  assertEquals(writing.state, "rejected");
 });

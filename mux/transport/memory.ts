@@ -1,67 +1,76 @@
+import type { Clock } from "../flow/turn_clock.ts";
 import type { Transport } from "../types.ts";
 
-/** Milliseconds that a pair may keep the event loop to itself. */
+/** Milliseconds for which a pair may keep the event loop busy. */
 const SLICE = 4;
 
-/** One direction: a write waits until what it wrote has been read. */
+/** One direction: a write waits until its bytes have been read. */
 class Pipe {
-  #waiting: { bytes: Uint8Array | null; taken: () => void } | undefined;
+  readonly #clock: Clock;
+  #pending: { bytes: Uint8Array | null; done: () => void } | undefined;
   #reader: ((bytes: Uint8Array | null) => void) | undefined;
-  #acknowledge: (() => void) | undefined;
+  #readDone: (() => void) | undefined;
   #state: "open" | "ended" | "closed" = "open";
-  #sliceStart = performance.now();
-  /** Ends a pause of a writer before its time. */
+  #sliceStart: number;
+  /** Ends the pause of a writer early. */
   #resume: (() => void) | undefined;
 
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#sliceStart = clock();
+  }
+
   read(): Promise<Uint8Array | null> {
-    // Asking for more says that the last bytes are done with.
-    this.#acknowledge?.();
-    this.#acknowledge = undefined;
-    const waiting = this.#waiting;
-    if (waiting !== undefined) {
-      this.#waiting = undefined;
-      this.#acknowledge = waiting.taken;
-      return Promise.resolve(waiting.bytes);
+    // The next read tells that the last bytes are no longer needed.
+    this.#readDone?.();
+    this.#readDone = undefined;
+    const pending = this.#pending;
+    if (pending !== undefined) {
+      this.#pending = undefined;
+      this.#readDone = pending.done;
+      return Promise.resolve(pending.bytes);
     }
     if (this.#state !== "open") return Promise.resolve(null);
     return new Promise((resolve) => this.#reader = resolve);
   }
 
   async write(bytes: Uint8Array): Promise<void> {
-    if (this.#state !== "open") throw new TypeError("Cannot write: pipe ended");
+    if (this.#state !== "open") {
+      throw new TypeError("Cannot write to memory transport: it has ended");
+    }
     await this.#yield();
-    await new Promise<void>((taken) => {
-      if (this.#state !== "open") return taken();
-      if (this.#reader === undefined) this.#waiting = { bytes, taken };
+    await new Promise<void>((done) => {
+      if (this.#state !== "open") return done();
+      if (this.#reader === undefined) this.#pending = { bytes, done };
       else {
-        this.#acknowledge = taken;
+        this.#readDone = done;
         this.#reader(bytes);
         this.#reader = undefined;
       }
     });
   }
 
-  /** The writer is done: what it wrote can be read, then the end. */
+  /** Ends the pipe after what was written. */
   end(): void {
     if (this.#state === "open") this.#state = "ended";
     this.#reader?.(null);
     this.#reader = undefined;
   }
 
-  /** Either end is gone: nothing more is read, and nobody waits. */
+  /** Ends the pipe at once: nothing more is read, and nothing waits. */
   close(): void {
     this.#state = "closed";
     this.#resume?.();
-    this.#waiting?.taken();
-    this.#waiting = undefined;
-    this.#acknowledge?.();
-    this.#acknowledge = undefined;
+    this.#pending?.done();
+    this.#pending = undefined;
+    this.#readDone?.();
+    this.#readDone = undefined;
     this.end();
   }
 
-  /** Two ends in one thread live in microtasks: let timers have a turn. */
+  /** Two ends in one thread run in microtasks; timers need a chance to run too. */
   async #yield(): Promise<void> {
-    if (performance.now() - this.#sliceStart < SLICE) return;
+    if (this.#clock() - this.#sliceStart < SLICE) return;
     let timer: ReturnType<typeof setTimeout> | undefined;
     await new Promise<void>((resolve) => {
       this.#resume = resolve;
@@ -69,13 +78,13 @@ class Pipe {
     });
     clearTimeout(timer);
     this.#resume = undefined;
-    this.#sliceStart = performance.now();
+    this.#sliceStart = this.#clock();
   }
 }
 
 /**
- * Two transports in one process, each the other's far end. Nothing is copied
- * and nothing is buffered: a write waits until it has been read.
+ * Makes two connected transports within one process. Nothing is copied or
+ * buffered: a write waits until its bytes have been read.
  *
  * @example
  * ```ts
@@ -90,18 +99,23 @@ class Pipe {
  * ```
  */
 export function memoryTransports(): [Transport, Transport] {
-  const there = new Pipe();
-  const back = new Pipe();
+  return timedMemoryTransports(() => performance.now());
+}
+
+/** Makes a pair as {@linkcode memoryTransports} does, with the given clock. */
+export function timedMemoryTransports(clock: Clock): [Transport, Transport] {
+  const there = new Pipe(clock);
+  const back = new Pipe(clock);
   return [end(there, back), end(back, there)];
 }
 
-function end(out: Pipe, input: Pipe): Transport {
+function end(output: Pipe, input: Pipe): Transport {
   return {
     read: () => input.read(),
-    write: (bytes) => out.write(bytes),
-    closeWrite: () => Promise.resolve(out.end()),
+    write: (bytes) => output.write(bytes),
+    closeWrite: () => Promise.resolve(output.end()),
     close() {
-      out.close();
+      output.close();
       input.close();
     },
   };

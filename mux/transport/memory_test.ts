@@ -6,15 +6,16 @@ import {
 } from "@std/assert";
 import { testTransport } from "../../tests/conformance/transport_suite.ts";
 import { text, utf8 } from "../../tests/support/wire.ts";
+import { FakeTime } from "../../tests/support/fake_time.ts";
 import { turn, watch } from "../../tests/support/within.ts";
-import { memoryTransports } from "./memory.ts";
+import { memoryTransports, timedMemoryTransports } from "./memory.ts";
 
-testTransport("memory transport", () => {
+testTransport("memoryTransports", () => {
   const [a, b] = memoryTransports();
   return Promise.resolve({ a, b, close() {} });
 });
 
-Deno.test("memory transport: nothing is copied", async () => {
+Deno.test("memoryTransports: read() returns the written bytes without a copy", async () => {
   const [a, b] = memoryTransports();
   const bytes = utf8("bytes");
   void a.write(bytes);
@@ -22,7 +23,7 @@ Deno.test("memory transport: nothing is copied", async () => {
   a.close();
 });
 
-Deno.test("memory transport: a write lasts until what it wrote is done with", async () => {
+Deno.test("memoryTransports: write() resolves at the read after the one that got its bytes", async () => {
   const [a, b] = memoryTransports();
   const writing = watch(a.write(utf8("bytes")));
   await b.read();
@@ -34,44 +35,51 @@ Deno.test("memory transport: a write lasts until what it wrote is done with", as
   a.close();
 });
 
-Deno.test("memory transport: what waits is read before the end", async () => {
+Deno.test("memoryTransports: pending bytes are read before the end", async () => {
   const [a, b] = memoryTransports();
-  void a.write(utf8("last words"));
+  void a.write(utf8("the rest"));
   await turn();
   await a.closeWrite();
-  assertEquals(text((await b.read())!), "last words");
+  assertEquals(text((await b.read())!), "the rest");
   assertEquals(await b.read(), null);
   assertEquals(await b.read(), null);
   a.close();
 });
 
-Deno.test("memory transport: a write to an end that is gone fails", async () => {
+Deno.test("memoryTransports: write() rejects after the other end has closed", async () => {
   const [a, b] = memoryTransports();
   b.close();
-  await assertRejects(() => a.write(utf8("x")), TypeError, "pipe ended");
+  await assertRejects(() => a.write(utf8("x")), TypeError, "it has ended");
   assertEquals(await a.read(), null);
 });
 
-Deno.test("memory transport: two ends that never wait leave timers their turn", async () => {
-  const [a, b] = memoryTransports();
+Deno.test("memoryTransports: write() lets timers run every four milliseconds", async () => {
+  let now = 0;
+  const [a, b] = timedMemoryTransports(() => now);
   let fired = false;
   const timer = setTimeout(() => fired = true, 0);
   const reading = (async () => {
     while (await b.read() !== null);
   })();
-  let writes = 0;
-  while (!fired && ++writes < 1_000_000) await a.write(new Uint8Array(1));
+  now = 3;
+  for (let i = 0; i < 100; i++) await a.write(new Uint8Array(1));
+  assert(!fired, "a write paused early");
+  now = 4;
+  await a.write(new Uint8Array(1));
+  assert(fired, "no write paused");
   clearTimeout(timer);
   a.close();
   await reading;
-  assert(fired, `no timer in ${writes} writes`);
 });
 
-Deno.test("memory transport: closing leaves no timer behind", () => {
-  const [a, b] = memoryTransports();
-  const start = performance.now();
-  // Long enough that the next write gives timers their turn.
-  while (performance.now() - start < 10);
-  void a.write(utf8("x"));
+Deno.test("memoryTransports: close() ends the pause of a write, and its timer", async () => {
+  using time = new FakeTime(0);
+  let now = 0;
+  const [a, b] = timedMemoryTransports(() => now);
+  now = 4;
+  const writing = a.write(utf8("x"));
+  assertEquals(time.waiting, 1);
   b.close();
+  await writing;
+  assertEquals(time.waiting, 0);
 });

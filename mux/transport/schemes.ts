@@ -1,7 +1,7 @@
 /**
- * The schemes of addresses, each with the module that implements it. A module is
- * loaded when its scheme is first used: what a program does not use costs it
- * nothing, and the core runs where they cannot.
+ * The schemes of addresses and the modules that implement them. A module is
+ * loaded when its scheme is first used, so that unused schemes cost nothing, and
+ * programs run where some of them cannot.
  *
  * @module
  */
@@ -22,7 +22,7 @@ async function webSocket(name: "ws" | "wss"): Promise<Scheme> {
 /** The names of all schemes. */
 export const SCHEME_NAMES: readonly string[] = Object.keys(LOADERS);
 
-/** Loads the scheme of that name, if there is one. */
+/** Loads a scheme; undefined if there is none of that name. */
 export function loadScheme(name: string): Promise<Scheme> | undefined {
   return Object.hasOwn(LOADERS, name) ? LOADERS[name]!() : undefined;
 }

@@ -1,13 +1,13 @@
 import type { Transport } from "../types.ts";
 import type { Scheme, TransportListener } from "./types.ts";
 
-/** Bytes read at once: what a pipe holds on Linux. */
+/** Bytes read at once: the capacity of a pipe on Linux. */
 const READ_SIZE = 64 * 1024;
 
 /**
- * `stdio:`, this process's own standard input and output. There is one; it
- * needs no permission. Whatever else prints to standard output breaks it:
- * log with `console.error()`.
+ * `stdio:`, this process's own stdin and stdout. It accepts one connection and
+ * needs no permission. Other output on stdout would break the connection, so log
+ * with `console.error()`.
  */
 export const stdio: Scheme = {
   connect(rest) {
@@ -39,24 +39,24 @@ function check(rest: string): void {
 }
 
 /**
- * Drives standard input and output as a transport.
+ * Makes a transport of stdin and stdout.
  *
- * Deno cannot end standard output: the other end of the pipe hears that it has
- * ended when the process does, whatever is closed before. So a session does not
- * wait for an answer to that end, which would come too late.
+ * Deno cannot end stdout: the peer reads the end of the pipe when the process
+ * exits, whatever is closed before. A session thus cannot wait for the peer to
+ * respond to that end, so `closeWrite()` rejects.
  */
 export function stdioTransport(): Transport {
   const buffer = new Uint8Array(READ_SIZE);
-  /** Ends the read under way. */
-  let giveUp: ((end: null) => void) | undefined;
+  /** Ends the pending read. */
+  let endRead: ((end: null) => void) | undefined;
   let closed = false;
   return {
     async read() {
       if (closed) return null;
-      // A read of standard input cannot be taken back: close() goes past it.
-      // (Promise.race() with one promise for all reads would keep them all.)
+      // A read of stdin cannot be cancelled, so close() ends this promise instead.
+      // (Promise.race() with one promise for all reads would retain them all.)
       const read = await new Promise<number | null>((resolve, reject) => {
-        giveUp = resolve;
+        endRead = resolve;
         Deno.stdin.read(buffer).then(resolve, reject);
       });
       return read === null ? null : buffer.subarray(0, read);
@@ -67,11 +67,11 @@ export function stdioTransport(): Transport {
       }
     },
     closeWrite: () =>
-      Promise.reject(new TypeError("Cannot end standard output alone")),
+      Promise.reject(new TypeError("Cannot end stdout: Deno has no means to")),
     close() {
       if (closed) return;
       closed = true;
-      giveUp?.(null);
+      endRead?.(null);
       Deno.stdout.close();
       Deno.stdin.close();
     },

@@ -1,13 +1,13 @@
 import { connectWith, connListener, connTransport, prepared } from "./conn.ts";
 import type { Scheme } from "./types.ts";
 
-/** `tcp://host:port`; an IPv6 host stands in brackets. */
+/** `tcp://host:port`; an IPv6 host is written in brackets. */
 export const tcp: Scheme = {
   async connect(rest, signal) {
-    // Given the signal, newer versions of Deno also end the attempt itself.
+    // Newer versions of Deno use the signal to cancel the attempt itself.
     const connecting = Deno.connect({ ...parse(rest), signal });
     const conn = await connectWith(connecting, signal);
-    return connTransport(prepared(conn, sendAtOnce));
+    return connTransport(prepared(conn, disableDelay));
   },
   listen(rest) {
     return connListener(
@@ -18,13 +18,13 @@ export const tcp: Scheme = {
           : addr.hostname;
         return `tcp://${host}:${addr.port}`;
       },
-      (conn) => sendAtOnce(conn as Deno.TcpConn),
+      (conn) => disableDelay(conn as Deno.TcpConn),
     );
   },
 };
 
-/** Without it two small writes in a row wait 44 ms for each other. */
-function sendAtOnce(conn: Deno.TcpConn): void {
+/** Otherwise the second of two small writes is delayed by 44 ms. */
+function disableDelay(conn: Deno.TcpConn): void {
   conn.setNoDelay(true);
 }
 

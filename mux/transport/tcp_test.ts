@@ -4,12 +4,12 @@ import { tcp } from "./tcp.ts";
 
 const { signal } = new AbortController();
 
-/** What stands behind `tcp:` in an address. */
+/** The part of an address after `tcp:`. */
 function rest(addr: string): string {
   return addr.slice("tcp:".length);
 }
 
-testTransport("TCP transport", async () => {
+testTransport("tcp", async () => {
   const listener = tcp.listen("//127.0.0.1:0");
   const [a, accepted] = await Promise.all([
     tcp.connect(rest(listener.addr), signal),
@@ -19,14 +19,14 @@ testTransport("TCP transport", async () => {
   return { a, b: accepted.transport, close: () => listener.close() };
 });
 
-Deno.test("TCP transport: port 0 becomes the port that was taken", () => {
+Deno.test("tcp: the address of a listener has the port that was assigned for 0", () => {
   const listener = tcp.listen("//127.0.0.1:0");
   const port = Number(/^tcp:\/\/127\.0\.0\.1:(\d+)$/.exec(listener.addr)?.[1]);
   assert(port > 0, listener.addr);
   listener.close();
 });
 
-Deno.test("TCP transport: who connects is told by an address", async () => {
+Deno.test("tcp: an accepted connection has the address of the client", async () => {
   const listener = tcp.listen("//127.0.0.1:0");
   const transport = await tcp.connect(rest(listener.addr), signal);
   const accepted = await listener.accept();
@@ -36,9 +36,9 @@ Deno.test("TCP transport: who connects is told by an address", async () => {
   listener.close();
 });
 
-Deno.test("TCP transport: both ends send small writes at once", async () => {
+Deno.test("tcp: both ends disable the delay of small writes", async () => {
   const listener = tcp.listen("//127.0.0.1:0");
-  // What the sockets are told cannot be asked of them again.
+  // A socket cannot be asked for the option, so the method is replaced.
   const probe = await Deno.connect({
     port: Number(listener.addr.split(":").at(-1)),
   });
@@ -46,16 +46,16 @@ Deno.test("TCP transport: both ends send small writes at once", async () => {
   probe.close();
   await (await listener.accept())!.transport.close();
 
-  const told: (boolean | undefined)[] = [];
+  const calls: (boolean | undefined)[] = [];
   const { setNoDelay } = proto;
   proto.setNoDelay = function (this: Deno.TcpConn, noDelay?: boolean) {
-    told.push(noDelay);
+    calls.push(noDelay);
     setNoDelay.call(this, noDelay);
   };
   try {
     const transport = await tcp.connect(rest(listener.addr), signal);
     const accepted = await listener.accept();
-    assertEquals(told, [true, true]);
+    assertEquals(calls, [true, true]);
     await transport.close();
     await accepted!.transport.close();
   } finally {
@@ -64,7 +64,7 @@ Deno.test("TCP transport: both ends send small writes at once", async () => {
   }
 });
 
-Deno.test("TCP transport: an address of the wrong form is a SyntaxError", async () => {
+Deno.test("tcp: an address of the wrong form is a SyntaxError", async () => {
   for (
     const wrong of [
       "",
@@ -96,12 +96,12 @@ Deno.test("TCP transport: an address of the wrong form is a SyntaxError", async 
   }
 });
 
-Deno.test("TCP transport: an IPv6 host stands in brackets, both ways", async () => {
+Deno.test("tcp: an IPv6 host is written in brackets, to listen and to connect", async () => {
   let listener;
   try {
     listener = tcp.listen("//[::1]:0");
   } catch (error) {
-    // A machine without IPv6 has shown that the brackets are understood.
+    // Without IPv6, the address was parsed all the same.
     assert(!(error instanceof SyntaxError));
     return;
   }
@@ -113,11 +113,19 @@ Deno.test("TCP transport: an IPv6 host stands in brackets, both ways", async () 
   listener.close();
 });
 
-Deno.test("TCP transport: nobody there is told as the system tells it", async () => {
-  const listener = tcp.listen("//127.0.0.1:0");
-  listener.close();
+Deno.test("tcp: connect() rejects with the system's error", async () => {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  // The port of a client is in use, so that nothing else can listen on it.
+  const client = await Deno.connect({
+    hostname: "127.0.0.1",
+    port: listener.addr.port,
+  });
+  const { port } = client.localAddr as Deno.NetAddr;
   await assertRejects(
-    () => tcp.connect(rest(listener.addr), signal),
+    () => tcp.connect(`//127.0.0.1:${port}`, signal),
     Deno.errors.ConnectionRefused,
   );
+  (await listener.accept()).close();
+  client.close();
+  listener.close();
 });

@@ -1,5 +1,5 @@
 /**
- * What a scheme of addresses (`tcp:`, `unix:`, …) can do.
+ * What a scheme of addresses (`tcp:`, `unix:`, …) implements.
  *
  * @module
  */
@@ -7,41 +7,42 @@ import type { Transport } from "../types.ts";
 
 /** A connection that was accepted. */
 export interface Accepted {
-  /** The connection, from now on the taker's. */
+  /** The connection, owned by the caller of `accept()`. */
   transport: Transport;
-  /** Who it is, in the form of an address where there is one. */
+  /** The address of the client; empty if there is none. */
   remoteAddr: string;
 }
 
-/** A place where connections come in. */
+/** Accepts connections at an address. */
 export interface TransportListener {
   /** The address to dial. */
   readonly addr: string;
-  /** The next connection; `null` once it is closed or there can be no other. */
+  /** The next connection; `null` once the listener is closed or has no other. */
   accept(): Promise<Accepted | null>;
-  /** Accepts no more; a waiting `accept()` gets `null`. */
+  /** Stops listening; a pending `accept()` resolves to `null`. */
   close(): void;
 }
 
-/** What a program may ask a scheme for beyond the address. */
+/** Options of schemes, for dialing. */
 export interface SchemeOptions {
   /**
-   * Headers of the request, of `ws:` and `wss:`. Browsers let nobody choose
-   * them. Default: in Deno an `Origin` that is the server's own, which
-   * qtalk-go's server asks for; in Node and Bun none.
+   * Headers of the HTTP request for `ws:` and `wss:`. Browsers cannot send any.
+   * Default: in Deno an `Origin` with the server's own origin, which qtalk-go's
+   * server requires; in Node and Bun no headers.
    */
-  headers?: HeadersInit;
+  headers?: HeadersInit | undefined;
   /**
-   * WebSocket subprotocols to offer, the best first. Where the server agrees to
-   * none of them, Deno connects all the same; other runtimes fail the dial.
+   * WebSocket subprotocols to offer, in order of preference. If the server
+   * agrees to none of them, Deno connects anyway, while other runtimes fail.
+   * Default: none.
    */
-  protocols?: string | readonly string[];
+  protocols?: string | readonly string[] | undefined;
 }
 
-/** A scheme's way to connections. `rest` is the address behind `scheme:`. */
+/** Connects and listens. `rest` is the part of the address after `scheme:`. */
 export interface Scheme {
   /**
-   * Connects; gives up, with the signal's reason, when `signal` aborts.
+   * Connects. Rejects with the signal's reason when `signal` aborts.
    *
    * @throws {SyntaxError} if the address has the wrong form
    */

@@ -19,16 +19,15 @@ export const unix: Scheme = {
     return {
       ...accepting,
       close() {
-        // The path may be somebody else's by the second time.
+        // By the second call, another listener may use the path.
         if (closed) return;
         closed = true;
         accepting.close();
-        // The socket's file outlives it otherwise, and the next one to listen
-        // there would fail.
+        // The socket's file would remain, and the next listener would fail.
         try {
           Deno.removeSync(path);
         } catch {
-          // Somebody else has removed it.
+          // It has been removed already.
         }
       },
     };

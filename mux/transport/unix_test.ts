@@ -4,7 +4,7 @@ import { unix } from "./unix.ts";
 
 const { signal } = new AbortController();
 
-/** Runs `body` with a path where nothing is yet. */
+/** Runs `body` with a path at which no file exists. */
 async function withPath(
   body: (path: string) => void | Promise<void>,
 ): Promise<void> {
@@ -25,7 +25,7 @@ function exists(path: string): boolean {
   }
 }
 
-testTransport("Unix socket transport", async () => {
+testTransport("unix", async () => {
   const directory = await Deno.makeTempDir();
   const path = `${directory}/socket`;
   const listener = unix.listen(path);
@@ -44,7 +44,7 @@ testTransport("Unix socket transport", async () => {
   };
 });
 
-Deno.test("Unix socket transport: the address names the path, with or without two slashes", async () => {
+Deno.test("unix: an address has a path, with or without two slashes before it", async () => {
   await withPath(async (path) => {
     for (const address of [path, `//${path}`]) {
       const listener = unix.listen(address);
@@ -59,7 +59,7 @@ Deno.test("Unix socket transport: the address names the path, with or without tw
   });
 });
 
-Deno.test("Unix socket transport: an empty path is a SyntaxError", async () => {
+Deno.test("unix: an empty path is a SyntaxError", async () => {
   for (const wrong of ["", "//"]) {
     assertThrows(() => unix.listen(wrong), SyntaxError, "expected unix:/path");
     await assertRejects(
@@ -69,7 +69,7 @@ Deno.test("Unix socket transport: an empty path is a SyntaxError", async () => {
   }
 });
 
-Deno.test("Unix socket transport: close() removes the file, so that one can listen there again", async () => {
+Deno.test("unix: close() removes the file, so that another listener can use the path", async () => {
   await withPath((path) => {
     for (let i = 0; i < 2; i++) {
       const listener = unix.listen(path);
@@ -80,7 +80,7 @@ Deno.test("Unix socket transport: close() removes the file, so that one can list
   });
 });
 
-Deno.test("Unix socket transport: a second close() leaves the next listener's file alone", async () => {
+Deno.test("unix: a second close() does not remove the file of the next listener", async () => {
   await withPath(async (path) => {
     const first = unix.listen(path);
     first.close();
@@ -94,7 +94,7 @@ Deno.test("Unix socket transport: a second close() leaves the next listener's fi
   });
 });
 
-Deno.test("Unix socket transport: a file that is there is not taken away", async () => {
+Deno.test("unix: listen() does not remove an existing file", async () => {
   await withPath(async (path) => {
     await Deno.writeTextFile(path, "precious");
     assertThrows(() => unix.listen(path), Deno.errors.AddrInUse);
@@ -102,10 +102,11 @@ Deno.test("Unix socket transport: a file that is there is not taken away", async
   });
 });
 
-Deno.test("Unix socket transport: a file that somebody else removed is no error", async () => {
+Deno.test("unix: close() ignores that the file was removed", async () => {
   await withPath(async (path) => {
     const listener = unix.listen(path);
     await Deno.remove(path);
     listener.close();
+    assert(!exists(path));
   });
 });

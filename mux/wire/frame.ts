@@ -1,7 +1,6 @@
 /**
- * The seven frames of qmux, as pure functions from and to bytes: no state, no
- * streams, no policy. All integers are big-endian uint32 (mux/SPEC.md,
- * "Frames"; RFC 4254, section 5, is the ancestor).
+ * The seven frames of qmux: their types, sizes and writers. All integers are
+ * big-endian uint32 (mux/SPEC.md, "Frames"; the ancestor is RFC 4254, section 5).
  *
  * @module
  */
@@ -10,143 +9,150 @@ import { protocolError } from "../errors.ts";
 
 /** The first byte of each frame. */
 export const FrameType = {
-  /** Asks for a new channel. */
+  /** Requests a new channel. */
   OPEN: 100,
-  /** Grants it. */
+  /** Accepts it. */
   OPEN_CONFIRM: 101,
   /** Refuses it. */
   OPEN_FAILURE: 102,
-  /** Lets the receiver of the frame send that many bytes more. */
+  /** Lets its receiver send more bytes. */
   WINDOW_ADJUST: 103,
   /** Carries bytes. */
   DATA: 104,
-  /** No more data from this side. */
+  /** Ends the sender's direction. */
   EOF: 105,
-  /** The channel is over. */
+  /** Ends the channel. */
   CLOSE: 106,
 } as const;
 
-/** A frame as a value: what tests, tools and logs look at. */
-export type Frame =
-  | { type: "open"; sender: number; window: number; maxPacketSize: number }
-  | {
-    type: "open-confirm";
-    recipient: number;
-    sender: number;
-    window: number;
-    maxPacketSize: number;
-  }
-  | { type: "open-failure"; recipient: number }
-  | { type: "window-adjust"; recipient: number; bytes: number }
-  | { type: "data"; recipient: number; payload: Uint8Array }
-  | { type: "eof"; recipient: number }
-  | { type: "close"; recipient: number };
-
-/** Bytes of a DATA frame in front of its payload. */
+/** Bytes of an OPEN frame. */
+export const OPEN_SIZE = 13;
+/** Bytes of an OPEN_CONFIRM frame. */
+export const OPEN_CONFIRM_SIZE = 17;
+/** Bytes of an OPEN_FAILURE frame. */
+export const OPEN_FAILURE_SIZE = 5;
+/** Bytes of a WINDOW_ADJUST frame. */
+export const WINDOW_ADJUST_SIZE = 9;
+/** Bytes of a DATA frame without its payload. */
 export const DATA_HEADER_SIZE = 9;
-/** Bytes of the longest frame without payload. */
-export const MAX_FRAME_HEADER_SIZE = 17;
+/** Bytes of an EOF frame. */
+export const EOF_SIZE = 5;
+/** Bytes of a CLOSE frame. */
+export const CLOSE_SIZE = 5;
+/** Bytes of the longest frame, without the payload of a DATA frame. */
+export const MAX_FRAME_HEADER_SIZE = OPEN_CONFIRM_SIZE;
 
 /**
- * Bytes that a frame of this type takes, without a DATA frame's payload.
+ * Bytes of a frame of this type, without the payload of a DATA frame.
  *
- * @throws {MuxError} `protocol-error` if no frame begins with this byte
+ * @throws {MuxError} `protocol-error` if there is no such type
  */
 export function headerSize(type: number): number {
   switch (type) {
     case FrameType.OPEN:
-      return 13;
+      return OPEN_SIZE;
     case FrameType.OPEN_CONFIRM:
-      return 17;
+      return OPEN_CONFIRM_SIZE;
     case FrameType.WINDOW_ADJUST:
+      return WINDOW_ADJUST_SIZE;
     case FrameType.DATA:
-      return 9;
+      return DATA_HEADER_SIZE;
     case FrameType.OPEN_FAILURE:
+      return OPEN_FAILURE_SIZE;
     case FrameType.EOF:
+      return EOF_SIZE;
     case FrameType.CLOSE:
-      return 5;
+      return CLOSE_SIZE;
     default:
       throw protocolError(
-        `no frame begins with byte 0x${type.toString(16).padStart(2, "0")}`,
+        `received 0x${
+          type.toString(16).padStart(2, "0")
+        }, which is not a frame type`,
       );
   }
 }
 
-/**
- * Writes a type byte and up to four fields at `offset`; returns the offset
- * behind them. A DATA frame's payload is the caller's to put there.
- */
-export function writeHeader(
+/** Writes an OPEN frame at `offset`. */
+export function writeOpen(
   bytes: Uint8Array,
   offset: number,
-  type: number,
-  a: number,
-  b?: number,
-  c?: number,
-  d?: number,
-): number {
-  bytes[offset] = type;
-  writeUint32(bytes, offset + 1, a);
-  if (b === undefined) return offset + 5;
-  writeUint32(bytes, offset + 5, b);
-  if (c === undefined) return offset + 9;
-  writeUint32(bytes, offset + 9, c);
-  if (d === undefined) return offset + 13;
-  writeUint32(bytes, offset + 13, d);
-  return offset + 17;
+  senderId: number,
+  windowSize: number,
+  maxPacketSize: number,
+): void {
+  bytes[offset] = FrameType.OPEN;
+  writeUint32(bytes, offset + 1, senderId);
+  writeUint32(bytes, offset + 5, windowSize);
+  writeUint32(bytes, offset + 9, maxPacketSize);
 }
 
-/** Encodes one frame into bytes of its own. */
-export function encodeFrame(frame: Frame): Uint8Array<ArrayBuffer> {
-  const size = frame.type === "data" ? frame.payload.length : 0;
-  const out = new Uint8Array(MAX_FRAME_HEADER_SIZE + size);
-  const end = writeFrame(out, frame);
-  if (frame.type === "data") out.set(frame.payload, end);
-  return out.slice(0, end + size);
+/** Writes an OPEN_CONFIRM frame at `offset`. */
+export function writeOpenConfirm(
+  bytes: Uint8Array,
+  offset: number,
+  recipientId: number,
+  senderId: number,
+  windowSize: number,
+  maxPacketSize: number,
+): void {
+  bytes[offset] = FrameType.OPEN_CONFIRM;
+  writeUint32(bytes, offset + 1, recipientId);
+  writeUint32(bytes, offset + 5, senderId);
+  writeUint32(bytes, offset + 9, windowSize);
+  writeUint32(bytes, offset + 13, maxPacketSize);
 }
 
-function writeFrame(out: Uint8Array, frame: Frame): number {
-  switch (frame.type) {
-    case "open":
-      return writeHeader(
-        out,
-        0,
-        FrameType.OPEN,
-        frame.sender,
-        frame.window,
-        frame.maxPacketSize,
-      );
-    case "open-confirm":
-      return writeHeader(
-        out,
-        0,
-        FrameType.OPEN_CONFIRM,
-        frame.recipient,
-        frame.sender,
-        frame.window,
-        frame.maxPacketSize,
-      );
-    case "open-failure":
-      return writeHeader(out, 0, FrameType.OPEN_FAILURE, frame.recipient);
-    case "window-adjust":
-      return writeHeader(
-        out,
-        0,
-        FrameType.WINDOW_ADJUST,
-        frame.recipient,
-        frame.bytes,
-      );
-    case "data":
-      return writeHeader(
-        out,
-        0,
-        FrameType.DATA,
-        frame.recipient,
-        frame.payload.length,
-      );
-    case "eof":
-      return writeHeader(out, 0, FrameType.EOF, frame.recipient);
-    case "close":
-      return writeHeader(out, 0, FrameType.CLOSE, frame.recipient);
-  }
+/** Writes an OPEN_FAILURE frame at `offset`. */
+export function writeOpenFailure(
+  bytes: Uint8Array,
+  offset: number,
+  recipientId: number,
+): void {
+  bytes[offset] = FrameType.OPEN_FAILURE;
+  writeUint32(bytes, offset + 1, recipientId);
+}
+
+/** Writes a WINDOW_ADJUST frame at `offset`. */
+export function writeWindowAdjust(
+  bytes: Uint8Array,
+  offset: number,
+  recipientId: number,
+  bytesToAdd: number,
+): void {
+  bytes[offset] = FrameType.WINDOW_ADJUST;
+  writeUint32(bytes, offset + 1, recipientId);
+  writeUint32(bytes, offset + 5, bytesToAdd);
+}
+
+/** Writes a DATA frame with its payload at `offset`. */
+export function writeData(
+  bytes: Uint8Array,
+  offset: number,
+  recipientId: number,
+  payload: Uint8Array,
+): void {
+  bytes[offset] = FrameType.DATA;
+  writeUint32(bytes, offset + 1, recipientId);
+  writeUint32(bytes, offset + 5, payload.length);
+  bytes.set(payload, offset + DATA_HEADER_SIZE);
+}
+
+/** Writes an EOF frame at `offset`. */
+export function writeEof(
+  bytes: Uint8Array,
+  offset: number,
+  recipientId: number,
+): void {
+  bytes[offset] = FrameType.EOF;
+  writeUint32(bytes, offset + 1, recipientId);
+}
+
+/** Writes a CLOSE frame at `offset`. */
+export function writeClose(
+  bytes: Uint8Array,
+  offset: number,
+  recipientId: number,
+): void {
+  bytes[offset] = FrameType.CLOSE;
+  writeUint32(bytes, offset + 1, recipientId);
 }

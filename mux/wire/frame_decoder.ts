@@ -2,64 +2,65 @@ import { readUint32 } from "../../uint32.ts";
 import { FrameType, headerSize, MAX_FRAME_HEADER_SIZE } from "./frame.ts";
 
 /**
- * Who hears what a {@linkcode FrameDecoder} finds, in the order of the bytes.
+ * Receives the frames that a {@linkcode FrameDecoder} finds, in the order of
+ * their bytes.
  *
- * A DATA frame is told in parts, so that nothing has to be gathered: first its
- * header (`onData`: the place to check the length against the limits), then its
- * payload in one or more pieces (`onPayload`), each a view that is valid during
- * the call only.
+ * A DATA frame arrives in parts, so that nothing needs to be buffered: first its
+ * header (`onData`, where its length can be checked against the limits), then its
+ * payload in one or more pieces (`onPayload`), each a view that is valid only
+ * during the call.
  */
 export interface FrameSink {
   /** OPEN. */
-  onOpen(sender: number, window: number, maxPacketSize: number): void;
+  onOpen(senderId: number, windowSize: number, maxPacketSize: number): void;
   /** OPEN_CONFIRM. */
-  onConfirm(
-    recipient: number,
-    sender: number,
-    window: number,
+  onOpenConfirm(
+    recipientId: number,
+    senderId: number,
+    windowSize: number,
     maxPacketSize: number,
   ): void;
   /** OPEN_FAILURE. */
-  onFailure(recipient: number): void;
+  onOpenFailure(recipientId: number): void;
   /** WINDOW_ADJUST. */
-  onAdjust(recipient: number, bytes: number): void;
+  onWindowAdjust(recipientId: number, bytesToAdd: number): void;
   /** The header of a DATA frame. */
-  onData(recipient: number, length: number): void;
-  /** A piece, never empty, of the payload announced last. */
+  onData(recipientId: number, length: number): void;
+  /** A piece, never empty, of the payload of the last DATA frame. */
   onPayload(piece: Uint8Array): void;
   /** EOF. */
-  onEof(recipient: number): void;
+  onEof(recipientId: number): void;
   /** CLOSE. */
-  onClose(recipient: number): void;
+  onClose(recipientId: number): void;
 }
 
 /**
- * Cuts a stream of bytes into frames, however the bytes are chunked. It keeps
- * at most one frame header (16 bytes) between two chunks.
+ * Splits a stream of bytes into frames, in whatever chunks the bytes arrive. It
+ * keeps at most one incomplete frame header (16 bytes) between two chunks.
  */
 export class FrameDecoder {
   readonly #sink: FrameSink;
-  /** The beginning of a header that the last chunk cut. */
+  /** The beginning of a header that continues in the next chunk. */
   readonly #partial = new Uint8Array(MAX_FRAME_HEADER_SIZE);
   #partialLength = 0;
   /** Payload bytes of the current DATA frame that are still to come. */
   #payloadLeft = 0;
 
-  /** Makes a decoder that tells `sink` what it finds. */
+  /** Makes a decoder that passes frames to `sink`. */
   constructor(sink: FrameSink) {
     this.#sink = sink;
   }
 
-  /** Whether the bytes so far end between two frames, and not inside one. */
+  /** Whether the bytes so far end between two frames. */
   get atBoundary(): boolean {
     return this.#partialLength === 0 && this.#payloadLeft === 0;
   }
 
   /**
-   * Takes the next chunk, of any size.
+   * Decodes the next chunk, of any size.
    *
    * @throws {MuxError} `protocol-error` on an unknown frame type, and whatever
-   * the sink throws; the decoder is of no further use then.
+   * the sink throws; the decoder must not be used after that
    */
   push(chunk: Uint8Array): void {
     let at = 0;
@@ -85,7 +86,7 @@ export class FrameDecoder {
     }
   }
 
-  /** Adds to the cut header; returns the offset behind what it took. */
+  /** Adds to the incomplete header; returns the offset after the bytes it used. */
   #completeHeader(chunk: Uint8Array, at: number): number {
     const size = headerSize(this.#partial[0]!);
     while (this.#partialLength < size && at < chunk.length) {
@@ -100,32 +101,32 @@ export class FrameDecoder {
 
   #header(bytes: Uint8Array, at: number): void {
     const sink = this.#sink;
-    const first = readUint32(bytes, at + 1);
+    const id = readUint32(bytes, at + 1);
     switch (bytes[at]) {
       case FrameType.DATA:
         this.#payloadLeft = readUint32(bytes, at + 5);
-        return sink.onData(first, this.#payloadLeft);
+        return sink.onData(id, this.#payloadLeft);
       case FrameType.WINDOW_ADJUST:
-        return sink.onAdjust(first, readUint32(bytes, at + 5));
+        return sink.onWindowAdjust(id, readUint32(bytes, at + 5));
       case FrameType.CLOSE:
-        return sink.onClose(first);
+        return sink.onClose(id);
       case FrameType.EOF:
-        return sink.onEof(first);
+        return sink.onEof(id);
       case FrameType.OPEN:
         return sink.onOpen(
-          first,
+          id,
           readUint32(bytes, at + 5),
           readUint32(bytes, at + 9),
         );
       case FrameType.OPEN_CONFIRM:
-        return sink.onConfirm(
-          first,
+        return sink.onOpenConfirm(
+          id,
           readUint32(bytes, at + 5),
           readUint32(bytes, at + 9),
           readUint32(bytes, at + 13),
         );
       case FrameType.OPEN_FAILURE:
-        return sink.onFailure(first);
+        return sink.onOpenFailure(id);
     }
   }
 }

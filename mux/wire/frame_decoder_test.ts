@@ -4,16 +4,17 @@ import {
   concat,
   data,
   dataHeader,
+  encodeFrame,
+  type Frame,
   FrameCollector,
   open,
   parseFrames,
   utf8,
 } from "../../tests/support/wire.ts";
 import { MuxError } from "../errors.ts";
-import { encodeFrame, type Frame } from "./frame.ts";
 import { FrameDecoder, type FrameSink } from "./frame_decoder.ts";
 
-/** One of each, numbers that use all four bytes, payloads that look like frames. */
+/** Every type, with IDs of four bytes and payloads that look like frames. */
 const FRAMES: readonly Frame[] = [
   { type: "open", sender: 0x01020304, window: 0xfffefdfc, maxPacketSize: 9 },
   { type: "data", recipient: 7, payload: utf8("hello") },
@@ -71,14 +72,14 @@ function randomFrame(random: Random): Frame {
   }
 }
 
-/** A sink that hears nothing but what the test asks for. */
+/** A sink that ignores all frames but those that the test handles. */
 function silentSink(part: Partial<FrameSink> = {}): FrameSink {
   const nothing = () => {};
   return {
     onOpen: nothing,
-    onConfirm: nothing,
-    onFailure: nothing,
-    onAdjust: nothing,
+    onOpenConfirm: nothing,
+    onOpenFailure: nothing,
+    onWindowAdjust: nothing,
     onData: nothing,
     onPayload: nothing,
     onEof: nothing,
@@ -87,11 +88,11 @@ function silentSink(part: Partial<FrameSink> = {}): FrameSink {
   };
 }
 
-Deno.test("frame decoder: bytes in one chunk are the frames that were encoded", () => {
+Deno.test("FrameDecoder: decodes the encoded frames from one chunk", () => {
   assertEquals(parseFrames(BYTES), FRAMES);
 });
 
-Deno.test("frame decoder: a split at any byte gives the same frames", () => {
+Deno.test("FrameDecoder: decodes the same frames when the bytes are split anywhere", () => {
   for (let at = 0; at <= BYTES.length; at++) {
     assertEquals(
       parseFrames(BYTES.subarray(0, at), BYTES.subarray(at)),
@@ -101,7 +102,7 @@ Deno.test("frame decoder: a split at any byte gives the same frames", () => {
   }
 });
 
-Deno.test("frame decoder: splits at any two bytes give the same frames", () => {
+Deno.test("FrameDecoder: decodes the same frames when the bytes are split anywhere twice", () => {
   for (let i = 0; i <= BYTES.length; i++) {
     for (let j = i; j <= BYTES.length; j++) {
       const frames = parseFrames(
@@ -114,14 +115,14 @@ Deno.test("frame decoder: splits at any two bytes give the same frames", () => {
   }
 });
 
-Deno.test("frame decoder: bytes that come one by one give the same frames", () => {
+Deno.test("FrameDecoder: decodes the same frames byte by byte", () => {
   assertEquals(
     parseFrames(...Array.from(BYTES, (byte) => Uint8Array.of(byte))),
     FRAMES,
   );
 });
 
-Deno.test("frame decoder: random frames in random chunks come out as they went in", async () => {
+Deno.test("FrameDecoder: decodes random frames from random chunks", async () => {
   await forSeeds(50, (random) => {
     const frames = Array.from(
       { length: random.int(1, 40) },
@@ -133,7 +134,7 @@ Deno.test("frame decoder: random frames in random chunks come out as they went i
   });
 });
 
-Deno.test("frame decoder: chunks that are used again afterwards do no harm", () => {
+Deno.test("FrameDecoder: keeps no view of a chunk", () => {
   const frames: Frame[] = [];
   const collector = new FrameCollector((frame) => frames.push(frame));
   const buffer = new Uint8Array(7);
@@ -146,19 +147,19 @@ Deno.test("frame decoder: chunks that are used again afterwards do no harm", () 
   assertEquals(frames, FRAMES);
 });
 
-Deno.test("frame decoder: atBoundary holds between two frames and nowhere else", () => {
+Deno.test("FrameDecoder: atBoundary is true between two frames only", () => {
   const borders = new Set([0]);
   let end = 0;
   for (const frame of FRAMES) borders.add(end += encodeFrame(frame).length);
   const decoder = new FrameDecoder(silentSink());
   for (let at = 0; at < BYTES.length; at++) {
-    assertEquals(decoder.atBoundary, borders.has(at), `behind ${at} bytes`);
+    assertEquals(decoder.atBoundary, borders.has(at), `after ${at} bytes`);
     decoder.push(BYTES.subarray(at, at + 1));
   }
   assert(decoder.atBoundary);
 });
 
-Deno.test("frame decoder: a payload is told as views of the chunk, without a copy", () => {
+Deno.test("FrameDecoder: passes payload as views of the chunk, without a copy", () => {
   const pieces: Uint8Array[] = [];
   const decoder = new FrameDecoder(
     silentSink({ onPayload: (piece) => pieces.push(piece) }),
@@ -169,17 +170,17 @@ Deno.test("frame decoder: a payload is told as views of the chunk, without a cop
   assert(pieces[0]!.buffer === chunk.buffer);
 });
 
-Deno.test("frame decoder: a header is told before any of its payload is there", () => {
-  const told: [number, number][] = [];
+Deno.test("FrameDecoder: passes the header of DATA before any payload arrives", () => {
+  const headers: [number, number][] = [];
   const decoder = new FrameDecoder(
-    silentSink({ onData: (...header) => told.push(header) }),
+    silentSink({ onData: (...header) => headers.push(header) }),
   );
   decoder.push(dataHeader(3, 0xffffffff));
-  assertEquals(told, [[3, 0xffffffff]]);
+  assertEquals(headers, [[3, 0xffffffff]]);
   assert(!decoder.atBoundary);
 });
 
-Deno.test("frame decoder: an empty payload is told by its header alone", () => {
+Deno.test("FrameDecoder: passes no piece for an empty payload", () => {
   let pieces = 0;
   const decoder = new FrameDecoder(silentSink({ onPayload: () => pieces++ }));
   decoder.push(concat(data(0, ""), data(1, "")));
@@ -187,7 +188,7 @@ Deno.test("frame decoder: an empty payload is told by its header alone", () => {
   assert(decoder.atBoundary);
 });
 
-Deno.test("frame decoder: an empty chunk changes nothing", () => {
+Deno.test("FrameDecoder: ignores an empty chunk", () => {
   const decoder = new FrameDecoder(silentSink());
   decoder.push(new Uint8Array(0));
   assert(decoder.atBoundary);
@@ -196,19 +197,19 @@ Deno.test("frame decoder: an empty chunk changes nothing", () => {
   assert(!decoder.atBoundary);
 });
 
-Deno.test("frame decoder: an unknown first byte is an error before more arrives", () => {
+Deno.test("FrameDecoder: an unknown frame type is an error before more arrives", () => {
   let opened = 0;
   const decoder = new FrameDecoder(silentSink({ onOpen: () => opened++ }));
   const error = assertThrows(
     () => decoder.push(concat(open(0), utf8("G"))),
     MuxError,
-    "no frame begins with byte 0x47",
+    "received 0x47, which is not a frame type",
   );
   assertEquals(error.code, "protocol-error");
-  assertEquals(opened, 1, "what stood before it was told");
+  assertEquals(opened, 1, "the frame before it was passed on");
 });
 
-Deno.test("frame decoder: what the sink throws comes out of push()", () => {
+Deno.test("FrameDecoder: push() throws what the sink throws", () => {
   const limit = new Error("too long");
   const decoder = new FrameDecoder(silentSink({
     onData: () => {

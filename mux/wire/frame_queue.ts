@@ -1,79 +1,89 @@
-/**
- * The one way out of a session: everything that it sends goes through a
- * {@linkcode FrameQueue}, the sole owner of the transport's writing side.
- *
- * @module
- */
 import { MuxError } from "../errors.ts";
 import {
+  CLOSE_SIZE,
   DATA_HEADER_SIZE,
-  FrameType,
-  MAX_FRAME_HEADER_SIZE,
-  writeHeader,
+  EOF_SIZE,
+  OPEN_CONFIRM_SIZE,
+  OPEN_FAILURE_SIZE,
+  OPEN_SIZE,
+  WINDOW_ADJUST_SIZE,
+  writeClose,
+  writeData,
+  writeEof,
+  writeOpen,
+  writeOpenConfirm,
+  writeOpenFailure,
+  writeWindowAdjust,
 } from "./frame.ts";
 
-/** Bytes gathered in one write beyond which DATA waits in its channel. */
+/** A write of this many bytes takes no further DATA from waiting channels. */
 export const WRITE_TARGET = 256 * 1024;
 /**
- * Bytes of DATA that one channel sends before the next has its turn. A value
- * of 64 KiB with its length prefix fits: qtalk-js wants it in one frame.
+ * Bytes of DATA that one channel sends before the next one may. A value of
+ * 64 KiB with its length fits: qtalk-js needs it in one frame.
  */
 export const SEND_QUANTUM = 64 * 1024 + 64;
-/** Bytes that a buffer for writing has at first, and again when idle. */
+/** Initial bytes of a write buffer, and of one that has been idle. */
 const SMALL_BUFFER = 256;
 /**
- * Rounds of the microtask queue without a new frame after which the turn
- * counts as over. A handler that answers through a few `await`s still shares
- * one write with its neighbours; a round costs well under a microsecond.
+ * Passes through the microtask queue without a new frame after which a turn has
+ * ended. A handler that responds after a few `await`s still shares one write with
+ * others; a pass takes well under a microsecond.
  */
-const QUIET_ROUNDS = 4;
-/** Rounds after which a turn is cut, so that a busy one cannot hold frames. */
-const MAX_ROUNDS = 64;
+const QUIET_PASSES = 4;
+/** Passes after which a turn is cut off, so that a busy one cannot delay frames. */
+const MAX_PASSES = 64;
 /**
- * Bytes of small frames that are not held back for the rest of the turn: the
- * other end begins to work on them while this one goes on. Doubles the calls
- * per second of two processes with 64 in flight (tests/bench/LOG.md).
+ * Bytes of small frames that leave without waiting for the end of the turn: the
+ * peer starts to work on them meanwhile. This doubles the calls per second
+ * between two processes with 64 calls in flight (tests/bench/LOG.md).
  */
 const EARLY_WRITE = 2 * 1024;
-/** Small writes in a row after which a grown buffer is let go. */
+/** Consecutive small writes after which a large buffer is released. */
 const SHRINK_AFTER = 64;
 
-/** To await this takes one round, as to await nothing does, but makes less. */
+/** `await resolved` takes one pass, as `await null` does, but allocates less. */
 const resolved = Promise.resolve();
 
-/** A channel whose DATA waits its turn. */
-export interface FrameSource {
+/** A channel with DATA to send. */
+export interface DataSource {
   /**
-   * Writes at most {@linkcode SEND_QUANTUM} bytes of DATA into the queue;
-   * returns whether more could go at once.
+   * Puts at most {@linkcode SEND_QUANTUM} bytes of DATA into the queue. Returns
+   * whether the channel could send more now.
    */
   pull(): boolean;
 }
 
-/** A channel that has credit to return. */
+/** A channel with credit to return. */
 export interface CreditSource {
-  /** The number that the peer gave the channel. */
+  /** The channel ID that the peer assigned. */
   readonly remoteId: number;
   /** Takes the credit to return, in bytes; 0 if the channel may not send. */
-  takeAdjust(): number;
+  takeCredit(): number;
 }
 
-/** How the queue reaches the world. */
+/** How the queue writes. */
 export interface FrameQueueOptions {
-  /** Writes all of `bytes`, which are the caller's again once it resolves. */
+  /** Writes all of `bytes`, which may change again once it resolves. */
   write: (bytes: Uint8Array) => Promise<void>;
-  /** Told once, when a write failed; nothing is written after that. */
+  /** Called once, when a write has failed; there are no writes after that. */
   onError: (error: unknown) => void;
-  /** Bytes of answers that may wait for the peer. */
+  /** Bytes of replies that may be queued. */
   maxQueuedReplySize: number;
 }
 
 /**
- * Gathers frames during one turn of the event loop and writes them at once.
+ * Everything that a session sends goes through its frame queue, which alone
+ * writes to the transport. It gathers the frames of one turn (see `TurnClock`) and
+ * writes them at once.
  *
- * Frames without payload and small DATA go in as they come. Channels with more
- * to send than fits are asked for it just before a write, in turn, so that an
- * OPEN, a credit or a small call never stands behind a queue of bulk.
+ * Frames without payload and small DATA are queued as they come. Channels with
+ * more DATA than fits are asked for it just before a write, in round-robin order,
+ * so that an OPEN, a credit or a small call never waits for bulk data.
+ *
+ * A reply is a frame that the peer has caused: OPEN_CONFIRM, OPEN_FAILURE, or the
+ * CLOSE that answers its CLOSE. A peer could cause any number of them without
+ * reading, so their bytes are limited.
  */
 export class FrameQueue {
   readonly #write: FrameQueueOptions["write"];
@@ -85,82 +95,126 @@ export class FrameQueue {
   /** The other buffer: one is filled while the other is written. */
   #spare = new Uint8Array(0);
   #smallWrites = 0;
-  #replies = 0;
-  #ready: FrameSource[] = [];
-  #adjusts: CreditSource[] = [];
+  #replySize = 0;
+  #dataSources: DataSource[] = [];
+  #creditSources: CreditSource[] = [];
   #idle: PromiseWithResolvers<void> | undefined;
-  #turn: Promise<void> | undefined;
-  /** Who waits for the buffer being filled, and for the one being written. */
-  #gathered: PromiseWithResolvers<void> | undefined;
-  #underWay: PromiseWithResolvers<void> | undefined;
+  #gathering: Promise<void> | undefined;
+  /** Resolves when the buffer being filled has been written. */
+  #filledWritten: PromiseWithResolvers<void> | undefined;
+  /** Resolves when the write under way has ended. */
+  #currentWritten: PromiseWithResolvers<void> | undefined;
 
-  /** Makes a queue in front of a transport. */
+  /** Makes a queue for a transport. */
   constructor(options: FrameQueueOptions) {
     this.#write = options.write;
     this.#onError = options.onError;
     this.#maxQueuedReplySize = options.maxQueuedReplySize;
   }
 
-  /** Whether DATA may go in now; otherwise it waits for its turn. */
+  /** Whether DATA may be queued now; otherwise {@linkcode scheduleData}. */
   get hasRoom(): boolean {
     return this.#length < WRITE_TARGET;
   }
 
-  /** Puts a frame without payload into the queue. */
-  frame(type: number, a: number, b?: number, c?: number, d?: number): void {
+  /** Queues OPEN. */
+  open(senderId: number, windowSize: number, maxPacketSize: number): void {
     if (this.#state === "stopped") return;
-    this.#reserve(MAX_FRAME_HEADER_SIZE);
-    this.#length = writeHeader(this.#buffer, this.#length, type, a, b, c, d);
+    const at = this.#reserve(OPEN_SIZE);
+    writeOpen(this.#buffer, at, senderId, windowSize, maxPacketSize);
     this.#wake();
   }
 
   /**
-   * Puts an answer into the queue that the peer asked for.
+   * Queues OPEN_CONFIRM.
    *
-   * @throws {MuxError} `limit-exceeded` if the peer does not read its answers
+   * @param isReply whether it counts as a reply: not if the OPEN had waited for
+   * the application, in the backlog, which has a limit of its own
+   * @throws {MuxError} `limit-exceeded` if the peer does not read its replies
    */
-  reply(type: number, a: number, b?: number, c?: number, d?: number): void {
+  openConfirm(
+    recipientId: number,
+    senderId: number,
+    windowSize: number,
+    maxPacketSize: number,
+    isReply: boolean,
+  ): void {
     if (this.#state === "stopped") return;
-    const before = this.#length;
-    this.frame(type, a, b, c, d);
-    this.#replies += this.#length - before;
-    if (this.#replies > this.#maxQueuedReplySize) {
-      throw new MuxError(
-        "limit-exceeded",
-        `Cannot go on with session: ${this.#replies} bytes of answers wait for a peer that does not read`,
-      );
-    }
+    const at = this.#reserve(OPEN_CONFIRM_SIZE);
+    writeOpenConfirm(
+      this.#buffer,
+      at,
+      recipientId,
+      senderId,
+      windowSize,
+      maxPacketSize,
+    );
+    this.#wake();
+    if (isReply) this.#countReply(OPEN_CONFIRM_SIZE);
   }
 
-  /** Puts `bytes` as one DATA frame into the queue; they are copied. */
-  data(recipient: number, bytes: Uint8Array): void {
+  /**
+   * Queues OPEN_FAILURE, which is always a reply.
+   *
+   * @throws {MuxError} `limit-exceeded` if the peer does not read its replies
+   */
+  openFailure(recipientId: number): void {
     if (this.#state === "stopped") return;
-    this.#reserve(DATA_HEADER_SIZE + bytes.length);
-    const at = writeHeader(
-      this.#buffer,
-      this.#length,
-      FrameType.DATA,
-      recipient,
-      bytes.length,
-    );
-    this.#buffer.set(bytes, at);
-    this.#length = at + bytes.length;
+    const at = this.#reserve(OPEN_FAILURE_SIZE);
+    writeOpenFailure(this.#buffer, at, recipientId);
+    this.#wake();
+    this.#countReply(OPEN_FAILURE_SIZE);
+  }
+
+  /** Queues DATA; `payload` is copied. */
+  data(recipientId: number, payload: Uint8Array): void {
+    if (this.#state === "stopped") return;
+    const at = this.#reserve(DATA_HEADER_SIZE + payload.length);
+    writeData(this.#buffer, at, recipientId, payload);
     if (this.#state === "gathering" && this.#length >= EARLY_WRITE) {
       void this.#flush();
     } else this.#wake();
   }
 
-  /** Asks `source` for DATA when its turn comes; call once per wait. */
-  ready(source: FrameSource): void {
+  /** Queues EOF. */
+  eof(recipientId: number): void {
     if (this.#state === "stopped") return;
-    this.#ready.push(source);
+    const at = this.#reserve(EOF_SIZE);
+    writeEof(this.#buffer, at, recipientId);
     this.#wake();
   }
 
-  /** Returns the credit of `source` with the next write; call once per wait. */
-  adjust(source: CreditSource): void {
+  /**
+   * Queues CLOSE.
+   *
+   * @param isReply whether it answers the peer's CLOSE
+   * @throws {MuxError} `limit-exceeded` if the peer does not read its replies
+   */
+  close(recipientId: number, isReply: boolean): void {
     if (this.#state === "stopped") return;
-    this.#adjusts.push(source);
+    const at = this.#reserve(CLOSE_SIZE);
+    writeClose(this.#buffer, at, recipientId);
+    this.#wake();
+    if (isReply) this.#countReply(CLOSE_SIZE);
+  }
+
+  /**
+   * Asks `source` for DATA before a coming write. A source must not be scheduled
+   * twice.
+   */
+  scheduleData(source: DataSource): void {
+    if (this.#state === "stopped") return;
+    this.#dataSources.push(source);
+    this.#wake();
+  }
+
+  /**
+   * Sends WINDOW_ADJUST for the credit of `source` with the next write. A source
+   * must not be scheduled twice.
+   */
+  scheduleCredit(source: CreditSource): void {
+    if (this.#state === "stopped") return;
+    this.#creditSources.push(source);
     this.#wake();
   }
 
@@ -168,23 +222,23 @@ export class FrameQueue {
   written(): Promise<void> {
     if (this.#state === "stopped") return Promise.resolve();
     if (this.#length > 0) {
-      this.#gathered ??= Promise.withResolvers<void>();
-      return this.#gathered.promise;
+      this.#filledWritten ??= Promise.withResolvers<void>();
+      return this.#filledWritten.promise;
     }
     if (this.#state !== "writing") return Promise.resolve();
-    this.#underWay ??= Promise.withResolvers<void>();
-    return this.#underWay.promise;
+    this.#currentWritten ??= Promise.withResolvers<void>();
+    return this.#currentWritten.promise;
   }
 
   /**
-   * Resolves when what is being gathered has gone to the transport, which takes
-   * no longer than the turn; nothing if there is none.
+   * Resolves when the frames of this turn have been passed to the transport,
+   * which takes no longer than the turn; undefined if there are none.
    */
-  get turn(): Promise<void> | undefined {
-    return this.#state === "gathering" ? this.#turn : undefined;
+  get gathering(): Promise<void> | undefined {
+    return this.#state === "gathering" ? this.#gathering : undefined;
   }
 
-  /** Resolves when nothing waits any more, or never will be written. */
+  /** Resolves when nothing is queued, or nothing will be written any more. */
   idle(): Promise<void> {
     if (this.#state === "idle" || this.#state === "stopped") {
       return Promise.resolve();
@@ -193,39 +247,63 @@ export class FrameQueue {
     return this.#idle.promise;
   }
 
-  /** Drops what is queued and takes no more. */
+  /** Drops what is queued and ignores what is queued later. */
   stop(): void {
     this.#state = "stopped";
     this.#buffer = this.#spare = new Uint8Array(0);
     this.#length = 0;
-    this.#ready = [];
-    this.#adjusts = [];
-    this.#underWay?.resolve();
-    this.#gathered?.resolve();
+    this.#dataSources = [];
+    this.#creditSources = [];
+    this.#currentWritten?.resolve();
+    this.#filledWritten?.resolve();
     this.#idle?.resolve();
   }
 
-  #reserve(bytes: number): void {
-    const needed = this.#length + bytes;
-    if (needed <= this.#buffer.length) return;
+  #windowAdjust(recipientId: number, bytesToAdd: number): void {
+    const at = this.#reserve(WINDOW_ADJUST_SIZE);
+    writeWindowAdjust(this.#buffer, at, recipientId, bytesToAdd);
+  }
+
+  #countReply(size: number): void {
+    this.#replySize += size;
+    if (this.#replySize > this.#maxQueuedReplySize) {
+      throw new MuxError(
+        "limit-exceeded",
+        `Cannot continue session: ${this.#replySize} bytes of replies are queued for a peer that does not read them`,
+      );
+    }
+  }
+
+  /**
+   * Makes room for a frame of `size` bytes; returns its offset. It may replace
+   * the buffer.
+   */
+  #reserve(size: number): number {
+    const at = this.#length;
+    const needed = this.#length = at + size;
+    if (needed > this.#buffer.length) this.#grow(at, needed);
+    return at;
+  }
+
+  #grow(used: number, needed: number): void {
     let size = Math.max(this.#buffer.length, SMALL_BUFFER);
     while (size < needed) size *= 2;
     const grown = new Uint8Array(size);
-    grown.set(this.#buffer.subarray(0, this.#length));
+    grown.set(this.#buffer.subarray(0, used));
     this.#buffer = grown;
   }
 
   #wake(): void {
     if (this.#state !== "idle") return;
-    this.#turn = this.#gather();
+    this.#gathering = this.#gather();
   }
 
-  /** Lets the turn go on until it adds nothing any more, then writes. */
+  /** Waits until the turn adds no more frames, then writes. */
   async #gather(): Promise<void> {
     this.#state = "gathering";
     let seen = this.#length;
     let quiet = 0;
-    for (let round = 0; round < MAX_ROUNDS && quiet < QUIET_ROUNDS; round++) {
+    for (let pass = 0; pass < MAX_PASSES && quiet < QUIET_PASSES; pass++) {
       await resolved;
       if (this.#state !== "gathering") return;
       quiet = this.#length === seen ? quiet + 1 : 0;
@@ -249,16 +327,16 @@ export class FrameQueue {
       return this.#onError(error);
     }
     if (this.#isStopped()) return;
-    this.#underWay?.resolve();
-    this.#underWay = undefined;
+    this.#currentWritten?.resolve();
+    this.#currentWritten = undefined;
     this.#spare = this.#retire(buffer, length);
-    const more = this.#length > 0 || this.#ready.length > 0 ||
-      this.#adjusts.length > 0;
-    if (more) this.#turn = this.#gather();
+    const more = this.#length > 0 || this.#dataSources.length > 0 ||
+      this.#creditSources.length > 0;
+    if (more) this.#gathering = this.#gather();
     else this.#rest();
   }
 
-  /** The state, read afresh: awaits and callbacks change it. */
+  /** Reads the state again: TypeScript cannot know that a callback changes it. */
   #isStopped(): boolean {
     return this.#state === "stopped";
   }
@@ -269,33 +347,31 @@ export class FrameQueue {
     this.#idle = undefined;
   }
 
-  /** Adds the credit to return, then DATA of the channels that wait, in turn. */
+  /** Adds the credit to return, then DATA of waiting channels, in order. */
   #fill(): void {
-    for (let i = 0; i < this.#adjusts.length; i++) {
-      const source = this.#adjusts[i]!;
-      const credit = source.takeAdjust();
-      if (credit > 0) {
-        this.frame(FrameType.WINDOW_ADJUST, source.remoteId, credit);
-      }
+    for (let i = 0; i < this.#creditSources.length; i++) {
+      const source = this.#creditSources[i]!;
+      const credit = source.takeCredit();
+      if (credit > 0) this.#windowAdjust(source.remoteId, credit);
     }
-    this.#adjusts.length = 0;
-    // One at least: small DATA could fill every write, and bulk starve.
-    let source = this.#ready.shift();
+    this.#creditSources.length = 0;
+    // At least one source: small DATA could fill every write and starve bulk.
+    let source = this.#dataSources.shift();
     while (source !== undefined) {
-      if (source.pull()) this.#ready.push(source);
-      source = this.hasRoom ? this.#ready.shift() : undefined;
+      if (source.pull()) this.#dataSources.push(source);
+      source = this.hasRoom ? this.#dataSources.shift() : undefined;
     }
   }
 
   #swap(): void {
     this.#buffer = this.#spare;
     this.#length = 0;
-    this.#replies = 0;
-    this.#underWay = this.#gathered;
-    this.#gathered = undefined;
+    this.#replySize = 0;
+    this.#currentWritten = this.#filledWritten;
+    this.#filledWritten = undefined;
   }
 
-  /** What to keep of a buffer that was written: an idle session holds little. */
+  /** The buffer to keep of one that was written: an idle session holds little. */
   #retire(
     buffer: Uint8Array<ArrayBuffer>,
     written: number,

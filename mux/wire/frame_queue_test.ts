@@ -7,25 +7,24 @@ import {
   assertLessOrEqual,
   assertThrows,
 } from "@std/assert";
-import { parseFrames, toHex } from "../../tests/support/wire.ts";
+import { type Frame, parseFrames, toHex } from "../../tests/support/wire.ts";
 import { turn, watch } from "../../tests/support/within.ts";
 import { MuxError } from "../errors.ts";
-import { type Frame, FrameType } from "./frame.ts";
 import {
   type CreditSource,
+  type DataSource,
   FrameQueue,
-  type FrameSource,
   SEND_QUANTUM,
   WRITE_TARGET,
 } from "./frame_queue.ts";
 
-/** A queue whose transport is the test. */
+/** A queue with a transport that the test controls. */
 class Harness {
   readonly queue: FrameQueue;
-  /** What each write was given, as it was then. */
+  /** A copy of the bytes of each write. */
   readonly writes: Uint8Array[] = [];
   readonly errors: unknown[] = [];
-  /** The very bytes of the write under way. */
+  /** The bytes of the pending write. */
   current: Uint8Array | undefined;
   #settle: PromiseWithResolvers<void> | undefined;
 
@@ -44,23 +43,23 @@ class Harness {
     });
   }
 
-  /** Frames of one write, or of all. */
+  /** The frames of one write, or of all. */
   frames(index?: number): Frame[] {
     return parseFrames(
       ...index === undefined ? this.writes : [this.writes[index]!],
     );
   }
 
-  /** Ends the write under way, and lets the next one begin. */
+  /** Ends the pending write, and lets the next one start. */
   async release(): Promise<void> {
     const settle = this.#settle;
-    assert(settle !== undefined, "no write is under way");
+    assert(settle !== undefined, "no write is pending");
     this.#settle = undefined;
     settle.resolve();
     await turn();
   }
 
-  /** Fails the write under way. */
+  /** Fails the pending write. */
   async fail(error: unknown): Promise<void> {
     const settle = this.#settle!;
     this.#settle = undefined;
@@ -69,8 +68,8 @@ class Harness {
   }
 }
 
-/** A channel with that many bytes to send, all of them its number. */
-class Bulk implements FrameSource {
+/** A channel with `bytes` to send; each byte is the channel's ID. */
+class Bulk implements DataSource {
   readonly #queue: FrameQueue;
   readonly #id: number;
   left: number;
@@ -79,7 +78,7 @@ class Bulk implements FrameSource {
     this.#queue = queue;
     this.#id = id;
     this.left = bytes;
-    queue.ready(this);
+    queue.scheduleData(this);
   }
 
   pull(): boolean {
@@ -96,7 +95,7 @@ class Credit implements CreditSource {
 
   constructor(readonly remoteId: number, public due: number) {}
 
-  takeAdjust(): number {
+  takeCredit(): number {
     this.taken++;
     const { due } = this;
     this.due = 0;
@@ -104,7 +103,7 @@ class Credit implements CreditSource {
   }
 }
 
-/** How many DATA bytes of each channel these frames carry. */
+/** The bytes of DATA in these frames, by channel. */
 function bytesPerChannel(frames: Frame[]): Map<number, number> {
   const bytes = new Map<number, number>();
   for (const frame of frames) {
@@ -115,14 +114,14 @@ function bytesPerChannel(frames: Frame[]): Map<number, number> {
   return bytes;
 }
 
-// --- One write a turn --------------------------------------------------------
+// --- One write per turn --------------------------------------------------------
 
-Deno.test("frame queue: what is queued in one turn leaves in one write, in its order", async () => {
+Deno.test("FrameQueue: writes the frames of one turn at once, in order", async () => {
   const { queue, writes, ...harness } = new Harness();
-  queue.frame(FrameType.OPEN, 1, 2, 3);
+  queue.open(1, 2, 3);
   queue.data(4, Uint8Array.of(5));
-  queue.frame(FrameType.EOF, 4);
-  queue.reply(FrameType.CLOSE, 6);
+  queue.eof(4);
+  queue.close(6, true);
   assertEquals(writes.length, 0);
   await turn();
   assertEquals(
@@ -135,30 +134,30 @@ Deno.test("frame queue: what is queued in one turn leaves in one write, in its o
   assertEquals(harness.errors, []);
 });
 
-Deno.test("frame queue: answers that take a few awaits still share the write", async () => {
+Deno.test("FrameQueue: frames queued after a few awaits share the write", async () => {
   const { queue, writes } = new Harness();
-  queue.frame(FrameType.EOF, 0);
+  queue.eof(0);
   await null;
   await null;
-  queue.frame(FrameType.EOF, 1);
+  queue.eof(1);
   await null;
   await null;
   await null;
-  queue.frame(FrameType.EOF, 2);
+  queue.eof(2);
   await turn();
   assertEquals(writes.length, 1);
 });
 
-Deno.test("frame queue: a turn that never ends is cut, so that frames leave all the same", async () => {
+Deno.test("FrameQueue: cuts off a turn that does not end", async () => {
   const { queue, writes } = new Harness({ held: true });
   for (let i = 0; i < 1_000 && writes.length === 0; i++) {
-    queue.frame(FrameType.EOF, i);
+    queue.eof(i);
     await null;
   }
   assertEquals(writes.length, 1);
 });
 
-Deno.test("frame queue: much small DATA does not wait for the end of the turn", () => {
+Deno.test("FrameQueue: writes small DATA early when there is a lot of it", () => {
   const { queue, writes } = new Harness({ held: true });
   let sent = 0;
   while (writes.length === 0 && sent < 100) {
@@ -168,12 +167,12 @@ Deno.test("frame queue: much small DATA does not wait for the end of the turn", 
   assertLess(sent, 30);
 });
 
-Deno.test("frame queue: what gathers during a write makes one write behind it", async () => {
+Deno.test("FrameQueue: frames queued during a write make one write after it", async () => {
   const harness = new Harness({ held: true });
-  harness.queue.frame(FrameType.EOF, 0);
+  harness.queue.eof(0);
   await turn();
   for (let id = 1; id < 4; id++) {
-    harness.queue.frame(FrameType.EOF, id);
+    harness.queue.eof(id);
     await turn();
   }
   assertEquals(harness.writes.length, 1);
@@ -187,7 +186,7 @@ Deno.test("frame queue: what gathers during a write makes one write behind it", 
   assertEquals(harness.writes.length, 2);
 });
 
-Deno.test("frame queue: bytes do not change while they are written", async () => {
+Deno.test("FrameQueue: does not change bytes while they are being written", async () => {
   const harness = new Harness({ held: true });
   for (let round = 0; round < 6; round++) {
     harness.queue.data(round, new Uint8Array(1_000 * round).fill(round));
@@ -199,7 +198,7 @@ Deno.test("frame queue: bytes do not change while they are written", async () =>
   }
 });
 
-Deno.test("frame queue: DATA is copied when it is queued", async () => {
+Deno.test("FrameQueue: data() copies its payload", async () => {
   const harness = new Harness();
   const bytes = Uint8Array.of(1, 2, 3);
   harness.queue.data(0, bytes);
@@ -210,13 +209,13 @@ Deno.test("frame queue: DATA is copied when it is queued", async () => {
   ]);
 });
 
-Deno.test("frame queue: a buffer that grew is let go once writes are small again", async () => {
+Deno.test("FrameQueue: releases a large buffer once writes are small again", async () => {
   const harness = new Harness();
   harness.queue.data(0, new Uint8Array(WRITE_TARGET));
   await turn();
   const sizes: number[] = [];
   for (let i = 0; i < 200; i++) {
-    harness.queue.frame(FrameType.EOF, i);
+    harness.queue.eof(i);
     await turn();
     sizes.push(harness.current!.buffer.byteLength);
   }
@@ -226,12 +225,12 @@ Deno.test("frame queue: a buffer that grew is let go once writes are small again
 
 // --- Credit ------------------------------------------------------------------
 
-Deno.test("frame queue: credit is asked for when it can leave, and goes as one frame", async () => {
+Deno.test("FrameQueue: takes credit when it can leave, and sends it in one frame", async () => {
   const harness = new Harness({ held: true });
-  harness.queue.frame(FrameType.EOF, 0);
+  harness.queue.eof(0);
   await turn();
   const credit = new Credit(7, 100);
-  harness.queue.adjust(credit);
+  harness.queue.scheduleCredit(credit);
   await turn();
   assertEquals(credit.taken, 0);
   credit.due += 23;
@@ -242,24 +241,24 @@ Deno.test("frame queue: credit is asked for when it can leave, and goes as one f
   assertEquals(credit.taken, 1);
 });
 
-Deno.test("frame queue: a channel that may not send any more returns no credit", async () => {
+Deno.test("FrameQueue: sends no credit of 0", async () => {
   const harness = new Harness();
-  harness.queue.adjust(new Credit(7, 0));
+  harness.queue.scheduleCredit(new Credit(7, 0));
   await turn();
   assertEquals(harness.writes, []);
 });
 
-Deno.test("frame queue: credit goes before bulk", async () => {
+Deno.test("FrameQueue: sends credit before bulk DATA", async () => {
   const harness = new Harness({ held: true });
   new Bulk(harness.queue, 1);
-  harness.queue.adjust(new Credit(7, 100));
+  harness.queue.scheduleCredit(new Credit(7, 100));
   await turn();
   assertEquals(harness.frames(0)[0]!.type, "window-adjust");
 });
 
 // --- Fairness ----------------------------------------------------------------
 
-Deno.test("frame queue: bulk takes turns, a quantum each", async () => {
+Deno.test("FrameQueue: sends bulk DATA in round-robin order, one quantum each", async () => {
   const harness = new Harness();
   const sources = [1, 2, 3, 4, 5, 6, 7].map((id) =>
     new Bulk(harness.queue, id, 10 * SEND_QUANTUM)
@@ -273,7 +272,7 @@ Deno.test("frame queue: bulk takes turns, a quantum each", async () => {
   assertEquals(order.length, 70);
 });
 
-Deno.test("frame queue: one write carries no more bulk than its target and a quantum", async () => {
+Deno.test("FrameQueue: a write exceeds its target by less than one quantum of bulk DATA", async () => {
   const harness = new Harness({ held: true });
   new Bulk(harness.queue, 1);
   new Bulk(harness.queue, 2);
@@ -285,20 +284,20 @@ Deno.test("frame queue: one write carries no more bulk than its target and a qua
   }
 });
 
-Deno.test("frame queue: bulk stays with its channel until the transport can take it", async () => {
+Deno.test("FrameQueue: leaves bulk DATA with its channel until the transport can write", async () => {
   const harness = new Harness({ held: true });
-  harness.queue.frame(FrameType.EOF, 0);
+  harness.queue.eof(0);
   await turn();
   const bulk = new Bulk(harness.queue, 1, 1_000_000);
   await turn();
   assertEquals(bulk.left, 1_000_000);
 });
 
-Deno.test("frame queue: a frame that comes during bulk leads the next write", async () => {
+Deno.test("FrameQueue: a frame queued during bulk DATA is first in the next write", async () => {
   const harness = new Harness({ held: true });
   new Bulk(harness.queue, 1);
   await turn();
-  harness.queue.frame(FrameType.OPEN, 9, 9, 9);
+  harness.queue.open(9, 9, 9);
   harness.queue.data(2, new Uint8Array(10));
   await harness.release();
   assertEquals(
@@ -308,61 +307,77 @@ Deno.test("frame queue: a frame that comes during bulk leads the next write", as
   assertEquals(bytesPerChannel(harness.frames(1)).get(2), 10);
 });
 
-Deno.test("frame queue: small DATA that fills every write does not starve bulk", async () => {
+Deno.test("FrameQueue: small DATA that fills every write does not starve bulk DATA", async () => {
   const harness = new Harness({ held: true });
   const { queue } = harness;
-  queue.frame(FrameType.EOF, 0);
+  queue.eof(0);
   await turn();
   new Bulk(queue, 1);
   for (let write = 1; write < 6; write++) {
-    // As many channels as it takes, each with a value that fits.
+    // Fill the write with values that fit.
     while (queue.hasRoom) queue.data(2, new Uint8Array(SEND_QUANTUM));
     await harness.release();
     assertGreater(bytesPerChannel(harness.frames(write)).get(1) ?? 0, 0);
   }
 });
 
-// --- Answers -----------------------------------------------------------------
+// --- Replies -----------------------------------------------------------------
 
-Deno.test("frame queue: answers that a peer does not read end the session", async () => {
+Deno.test("FrameQueue: throws limit-exceeded when the peer does not read its replies", async () => {
   const harness = new Harness({ held: true, maxQueuedReplySize: 50 });
   const { queue } = harness;
-  queue.frame(FrameType.EOF, 0);
+  queue.eof(0);
   await turn();
-  for (let i = 0; i < 10; i++) queue.reply(FrameType.OPEN_FAILURE, i);
+  for (let i = 0; i < 10; i++) queue.openFailure(i);
   const error = assertThrows(
-    () => queue.reply(FrameType.OPEN_FAILURE, 10),
+    () => queue.openFailure(10),
     MuxError,
-    "55 bytes of answers wait for a peer that does not read",
+    "55 bytes of replies are queued for a peer that does not read them",
   );
   assertEquals(error.code, "limit-exceeded");
 });
 
-Deno.test("frame queue: answers that the peer reads may be any number", async () => {
+Deno.test("FrameQueue: accepts any number of replies that the peer reads", async () => {
   const { queue, writes } = new Harness({ maxQueuedReplySize: 50 });
   for (let round = 0; round < 20; round++) {
-    for (let i = 0; i < 10; i++) queue.reply(FrameType.CLOSE, i);
+    for (let i = 0; i < 10; i++) queue.close(i, true);
     await turn();
   }
   assertEquals(writes.length, 20);
 });
 
-Deno.test("frame queue: frames of this side's own do not count as answers", () => {
+Deno.test("FrameQueue: frames that are not replies do not count as such", () => {
   const { queue } = new Harness({ held: true, maxQueuedReplySize: 50 });
-  for (let i = 0; i < 100; i++) queue.frame(FrameType.EOF, i);
-  queue.reply(FrameType.CLOSE, 0);
+  for (let i = 0; i < 100; i++) {
+    queue.open(i, 1, 9);
+    queue.openConfirm(i, i, 1, 9, false);
+    queue.eof(i);
+    queue.close(i, false);
+  }
+  queue.close(0, true);
+  queue.openConfirm(0, 0, 1, 9, true);
+  queue.openFailure(0);
+  queue.openFailure(0);
+  queue.openFailure(0);
+  queue.openFailure(0);
+  const error = assertThrows(
+    () => queue.openConfirm(0, 0, 1, 9, true),
+    MuxError,
+    "59 bytes of replies are queued",
+  );
+  assertEquals(error.code, "limit-exceeded");
 });
 
 // --- written() and idle() ----------------------------------------------------
 
-Deno.test("frame queue: written() resolves with the write of what was queued, not with a later one", async () => {
+Deno.test("FrameQueue: written() resolves after the write of what was queued, not after a later one", async () => {
   const harness = new Harness({ held: true });
   const { queue } = harness;
-  queue.frame(FrameType.EOF, 0);
+  queue.eof(0);
   const first = watch(queue.written());
   await turn();
   const sameAsFirst = watch(queue.written());
-  queue.frame(FrameType.EOF, 1);
+  queue.eof(1);
   const second = watch(queue.written());
   await turn();
   assertEquals(first.state, "pending");
@@ -374,12 +389,12 @@ Deno.test("frame queue: written() resolves with the write of what was queued, no
   await queue.written();
 });
 
-Deno.test("frame queue: idle() resolves when credit and bulk have left too", async () => {
+Deno.test("FrameQueue: idle() resolves after credit and bulk DATA are written too", async () => {
   const harness = new Harness({ held: true });
   const { queue } = harness;
   await queue.idle();
   new Bulk(queue, 1, WRITE_TARGET + 1);
-  queue.adjust(new Credit(7, 1));
+  queue.scheduleCredit(new Credit(7, 1));
   const idle = watch(queue.idle());
   await turn();
   assertEquals(harness.writes.length, 1);
@@ -394,13 +409,13 @@ Deno.test("frame queue: idle() resolves when credit and bulk have left too", asy
 
 // --- The end -----------------------------------------------------------------
 
-Deno.test("frame queue: a write that fails is told once, and everybody who waits goes on", async () => {
+Deno.test("FrameQueue: a failed write calls onError once and resolves all that wait", async () => {
   const harness = new Harness({ held: true });
   const { queue } = harness;
-  queue.frame(FrameType.EOF, 0);
+  queue.eof(0);
   const written = watch(queue.written());
   await turn();
-  queue.frame(FrameType.EOF, 1);
+  queue.eof(1);
   const next = watch(queue.written());
   const idle = watch(queue.idle());
   const broken = new Error("broken pipe");
@@ -411,18 +426,18 @@ Deno.test("frame queue: a write that fails is told once, and everybody who waits
     ["resolved", "resolved", "resolved"],
   );
 
-  queue.frame(FrameType.EOF, 2);
-  queue.reply(FrameType.EOF, 2);
+  queue.eof(2);
+  queue.openFailure(2);
   queue.data(2, new Uint8Array(5_000));
   new Bulk(queue, 2);
-  queue.adjust(new Credit(2, 1));
+  queue.scheduleCredit(new Credit(2, 1));
   await turn();
   assertEquals(harness.writes.length, 1);
   await queue.written();
   await queue.idle();
 });
 
-Deno.test("frame queue: a write that throws at once is a write that failed", async () => {
+Deno.test("FrameQueue: a write that throws synchronously has failed", async () => {
   const errors: unknown[] = [];
   const queue = new FrameQueue({
     write: () => {
@@ -431,30 +446,30 @@ Deno.test("frame queue: a write that throws at once is a write that failed", asy
     onError: (error) => errors.push(error),
     maxQueuedReplySize: 1,
   });
-  queue.frame(FrameType.EOF, 0);
+  queue.eof(0);
   await turn();
   assertEquals(errors.map(String), ["TypeError: not a pipe"]);
 });
 
-Deno.test("frame queue: stop() drops what is queued and frees who waits", async () => {
+Deno.test("FrameQueue: stop() drops what is queued and resolves all that wait", async () => {
   const harness = new Harness({ held: true });
   const { queue } = harness;
-  queue.frame(FrameType.EOF, 0);
+  queue.eof(0);
   await turn();
-  queue.frame(FrameType.EOF, 1);
+  queue.eof(1);
   const written = watch(queue.written());
   const idle = watch(queue.idle());
   queue.stop();
   await turn();
   assertEquals([written.state, idle.state], ["resolved", "resolved"]);
   await harness.fail(new Error("closed under the write"));
-  assertEquals(harness.errors, [], "nobody needs to hear that");
+  assertEquals(harness.errors, [], "a failure after stop() is not reported");
   assertEquals(harness.writes.length, 1);
 });
 
-Deno.test("frame queue: stop() before the turn ends writes nothing", async () => {
+Deno.test("FrameQueue: stop() before the turn ends prevents the write", async () => {
   const harness = new Harness();
-  harness.queue.frame(FrameType.EOF, 0);
+  harness.queue.eof(0);
   harness.queue.stop();
   await turn();
   assertEquals(harness.writes, []);

@@ -1,14 +1,23 @@
 import { readUint32, writeUint32 } from "../../uint32.ts";
 import { assertEquals, assertThrows } from "@std/assert";
-import { fromHex, toHex } from "../../tests/support/wire.ts";
-import { MuxError } from "../errors.ts";
 import {
   encodeFrame,
   type Frame,
+  fromHex,
+  toHex,
+} from "../../tests/support/wire.ts";
+import { MuxError } from "../errors.ts";
+import {
   FrameType,
   headerSize,
   MAX_FRAME_HEADER_SIZE,
-  writeHeader,
+  writeClose,
+  writeData,
+  writeEof,
+  writeOpen,
+  writeOpenConfirm,
+  writeOpenFailure,
+  writeWindowAdjust,
 } from "./frame.ts";
 
 /** Each frame, and its bytes written out by hand. */
@@ -45,12 +54,12 @@ const FRAMES: readonly { frame: Frame; hex: string }[] = [
 ];
 
 for (const { frame, hex } of FRAMES) {
-  Deno.test(`frame: ${frame.type} is encoded as ${hex}`, () => {
+  Deno.test(`frame: ${frame.type} is written as ${hex}`, () => {
     assertEquals(toHex(encodeFrame(frame)), hex.replaceAll(" ", ""));
   });
 }
 
-Deno.test("frame: headerSize() is what the encoded header takes", () => {
+Deno.test("headerSize: is the size of the written header", () => {
   for (const { frame } of FRAMES) {
     const bytes = encodeFrame(frame);
     const payload = frame.type === "data" ? frame.payload.length : 0;
@@ -58,12 +67,12 @@ Deno.test("frame: headerSize() is what the encoded header takes", () => {
   }
 });
 
-Deno.test("frame: no header is longer than MAX_HEADER_SIZE, and one is as long", () => {
+Deno.test("MAX_FRAME_HEADER_SIZE: is the size of the longest header", () => {
   const sizes = Object.values(FrameType).map(headerSize);
   assertEquals(Math.max(...sizes), MAX_FRAME_HEADER_SIZE);
 });
 
-Deno.test("frame: every byte that begins no frame is a protocol error that names it", () => {
+Deno.test("headerSize: an unknown type is a protocol error that quotes it", () => {
   const known = new Set<number>(Object.values(FrameType));
   for (let byte = 0; byte < 256; byte++) {
     if (known.has(byte)) continue;
@@ -71,14 +80,14 @@ Deno.test("frame: every byte that begins no frame is a protocol error that names
     assertEquals(error.code, "protocol-error");
     assertEquals(
       error.message,
-      `Cannot go on with session: no frame begins with byte 0x${
+      `Cannot continue session: received 0x${
         toHex(Uint8Array.of(byte))
-      }`,
+      }, which is not a frame type`,
     );
   }
 });
 
-Deno.test("frame: a uint32 is read as it was written, the highest bit included", () => {
+Deno.test("readUint32: reads what writeUint32() wrote, including the highest bit", () => {
   const bytes = new Uint8Array(8);
   for (
     const value of [
@@ -98,11 +107,26 @@ Deno.test("frame: a uint32 is read as it was written, the highest bit included",
   }
 });
 
-Deno.test("frame: writeHeader() leaves what stands around it alone", () => {
-  const bytes = new Uint8Array(24).fill(0xaa);
-  assertEquals(writeHeader(bytes, 2, FrameType.OPEN, 1, 2, 3), 15);
-  assertEquals(
-    toHex(bytes),
-    "aaaa" + "64000000010000000200000003" + "aa".repeat(9),
-  );
+Deno.test("frame: a writer changes only the bytes of its frame", () => {
+  const writers: [(bytes: Uint8Array) => void, string][] = [
+    [(bytes) => writeOpen(bytes, 2, 1, 2, 3), "64000000010000000200000003"],
+    [
+      (bytes) => writeOpenConfirm(bytes, 2, 1, 2, 3, 4),
+      "6500000001000000020000000300000004",
+    ],
+    [(bytes) => writeOpenFailure(bytes, 2, 1), "6600000001"],
+    [(bytes) => writeWindowAdjust(bytes, 2, 1, 2), "670000000100000002"],
+    [
+      (bytes) => writeData(bytes, 2, 1, fromHex("0708")),
+      "680000000100000002" + "0708",
+    ],
+    [(bytes) => writeEof(bytes, 2, 1), "6900000001"],
+    [(bytes) => writeClose(bytes, 2, 1), "6a00000001"],
+  ];
+  for (const [write, hex] of writers) {
+    const bytes = new Uint8Array(24).fill(0xaa);
+    write(bytes);
+    const rest = "aa".repeat(22 - hex.length / 2);
+    assertEquals(toHex(bytes), `aaaa${hex}${rest}`);
+  }
 });

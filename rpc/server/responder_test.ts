@@ -7,7 +7,7 @@ import {
 } from "@std/assert";
 import { CodecError } from "../../codec/errors.ts";
 import { CountingController } from "../../tests/support/counting_controller.ts";
-import type { Frame } from "../../mux/wire/frame.ts";
+import type { Frame } from "../../tests/support/wire.ts";
 import {
   rawCall,
   rawOpen,

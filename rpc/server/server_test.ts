@@ -289,7 +289,10 @@ Deno.test("Server: arguments larger than maxValueSize are an error response", as
     () => client.call("x", "x".repeat(1_000)),
     RemoteError,
   );
-  assertEquals(error.text, "Cannot read value: 1002 bytes are more than 1000");
+  assertEquals(
+    error.text,
+    "Cannot read value: its 1002 bytes exceed the limit of 1000 bytes",
+  );
 });
 
 Deno.test("Server: an onError that throws is an uncaught error, and the session continues", async () => {

@@ -1,84 +1,84 @@
 /**
- * What a command is: its words, its options, its help.
+ * The commands of the program: their arguments, options and help.
  *
  * @module
  */
 import { parseArgs } from "node:util";
-import { EXIT, UsageError } from "./exit.ts";
+import { EXIT, UsageError } from "./exit_code.ts";
 import type { Terminal } from "./terminal.ts";
 
-/** What the program is called in its own help. */
+/** The name of the program in its help. */
 export const PROGRAM = "qtalk";
 
 /** An option of a command. */
 export interface OptionSpec {
-  /** Whether it has a value. */
+  /** Whether it takes a value. */
   readonly type: "string" | "boolean";
-  /** Its one letter. */
+  /** Its short form, one letter. */
   readonly short?: string;
-  /** What its value is called in the help. */
+  /** The name of its value in the help. */
   readonly value?: string;
-  /** What it does, in the help. */
+  /** Its description in the help. */
   readonly about: string;
 }
 
-/** The options of a command, by their names. */
+/** The options of a command, by name. */
 export type OptionSpecs = Readonly<Record<string, OptionSpec>>;
 
-/** What a command line said of them. */
+/** The values of the options, `undefined` for those not given. */
 export type OptionValues<O extends OptionSpecs> = {
   readonly [K in keyof O]: O[K]["type"] extends "boolean" ? boolean
     : string | undefined;
 };
 
-/** A command line, parsed. */
+/** A parsed command line. */
 export interface Invocation<O extends OptionSpecs> {
-  /** What is no option, in order. */
+  /** The positional arguments. */
   readonly words: readonly string[];
-  /** The options given. */
+  /** The options. */
   readonly options: OptionValues<O>;
-  /** Where to write to. */
+  /** Where the command writes. */
   readonly terminal: Terminal;
 }
 
-/** A command as its file defines it. */
+/** The definition of a command. */
 export interface Definition<O extends OptionSpecs> {
-  /** The word that it is called by. */
+  /** Its name on the command line. */
   readonly name: string;
-  /** What it does, in a line. */
+  /** What it does, in one line. */
   readonly summary: string;
-  /** Its forms, without the program's name. */
+  /** Its forms, without the name of the program. */
   readonly usage: readonly string[];
-  /** Everything else that its help says. */
+  /** The rest of its help. */
   readonly about: string;
-  /** Its options, `--help` aside. */
+  /** Its options, except `--help`. */
   readonly options: O;
-  /** Runs it; resolves to the exit code. */
+  /** Runs the command; resolves to the exit code. */
   run(invocation: Invocation<O>): Promise<number>;
 }
 
-/** A command to run. */
+/** A command. */
 export interface Command {
-  /** The word that it is called by. */
+  /** Its name on the command line. */
   readonly name: string;
-  /** What it does, in a line. */
+  /** What it does, in one line. */
   readonly summary: string;
-  /** Its forms. */
+  /** Its usage lines. */
   readonly usage: string;
-  /** What `--help` prints. */
+  /** The text that `--help` prints. */
   readonly help: string;
   /**
-   * Runs it; resolves to the exit code.
+   * Runs the command; resolves to the exit code.
    *
-   * @throws {UsageError} if the arguments make no sense
+   * @throws {UsageError} if the arguments are not valid
    */
   run(args: readonly string[], terminal: Terminal): Promise<number>;
 }
 
-/** Every command has it. */
-const HELP = { type: "boolean", short: "h", about: "print this" } as const;
+/** The option of every command. */
+const HELP = { type: "boolean", short: "h", about: "print this help" } as const;
 
-/** Makes a command of its definition. */
+/** Makes a command from its definition. */
 export function defineCommand<const O extends OptionSpecs>(
   definition: Definition<O>,
 ): Command {
@@ -118,12 +118,12 @@ export function defineCommand<const O extends OptionSpecs>(
   };
 }
 
-/** Words that begin with a dash and are values all the same. */
+/** Arguments that begin with a dash and are not options. */
 const NEGATIVE_NUMBER = /^-\.?\d/;
-/** Keeps them from the parser. No argument of a process can have it. */
+/** Hides them from the parser. No argument of a process can contain it. */
 const MARK = "\0";
 
-/** Parses arguments; a number below zero is no option, but a word. */
+/** Parses arguments. A negative number is an argument, not an option. */
 export function parse(
   args: readonly string[],
   options: OptionSpecs,
@@ -150,12 +150,12 @@ export function parse(
   };
 }
 
-/** Forms of a command, one below the other. */
+/** The usage lines for the forms of a command. */
 export function usageOf(forms: readonly string[]): string {
   return `Usage: ${forms.join("\n       ")}`;
 }
 
-/** The options and what they do, in two columns. */
+/** The help on options, in two columns. */
 export function optionHelp(options: OptionSpecs): string {
   return twoColumns(
     Object.entries(options).map(([name, { short, value, about }]) => [
@@ -165,7 +165,7 @@ export function optionHelp(options: OptionSpecs): string {
   );
 }
 
-/** Names and what they mean, in two columns. */
+/** Names and their meaning, in two columns. */
 export function twoColumns(
   rows: readonly (readonly [string, string])[],
 ): string {
@@ -175,9 +175,9 @@ export function twoColumns(
 }
 
 /**
- * The number that an option has for its value.
+ * Parses the value of an option that is a number above 0.
  *
- * @throws {UsageError} if it is none above zero
+ * @throws {UsageError} if it is not such a number
  */
 export function positive(
   name: string,
@@ -186,5 +186,7 @@ export function positive(
   if (text === undefined) return undefined;
   const value = Number(text);
   if (value > 0 && value < Infinity) return value;
-  throw new UsageError(`Cannot use --${name}: "${text}" is no number above 0`);
+  throw new UsageError(
+    `Cannot use --${name}: "${text}" is not a number above 0`,
+  );
 }

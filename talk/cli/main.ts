@@ -1,5 +1,5 @@
 /**
- * The command line: calls, serves, proxies, tunnels and checks from a shell.
+ * The command line: call, serve, proxy, tunnel and check from a shell.
  *
  * ```sh
  * deno install --global --allow-all --name qtalk jsr:@qtalk/qtalk/cli
@@ -8,14 +8,15 @@
  *
  * | exit code | meaning |
  * | --- | --- |
- * | 0 | done |
- * | 1 | the other side answered with an error, or failed a check |
- * | 2 | the command line makes no sense |
+ * | 0 | success |
+ * | 1 | the other end answered with an error, or failed a check |
+ * | 2 | usage error |
  * | 3 | no connection, or it was lost, or no answer came |
  * | 4 | something failed on this side |
  *
- * Results go to standard output, everything else to standard error. Colour and
- * progress go to a terminal only, colour not with `NO_COLOR` set.
+ * Results go to standard output and everything else to standard error. Over
+ * `stdio:`, standard output carries frames only. Colour and progress appear on a
+ * terminal only, and no colour if `NO_COLOR` is set.
  *
  * @module
  */
@@ -24,7 +25,7 @@ import { bench } from "./commands/bench.ts";
 import { call } from "./commands/call.ts";
 import { check } from "./commands/check.ts";
 import { type Command, PROGRAM, twoColumns } from "./command.ts";
-import { EXIT, exitCodeOf, OutputClosed, UsageError } from "./exit.ts";
+import { EXIT, exitCodeOf, OutputClosed, UsageError } from "./exit_code.ts";
 import { interop } from "./commands/interop.ts";
 import { proxy } from "./commands/proxy.ts";
 import { serve } from "./commands/serve.ts";
@@ -41,23 +42,23 @@ const COMMANDS: readonly Command[] = Object.freeze([
   bench,
 ]);
 
-/** What `--help` prints. */
+/** The text that `--help` prints. */
 function help(): string {
-  return `Talks to programs that speak qtalk.
+  return `Calls, serves and checks services over qtalk.
 
 Usage: ${PROGRAM} COMMAND …
 
 ${twoColumns(COMMANDS.map(({ name, summary }) => [name, summary]))}
 
-${PROGRAM} COMMAND --help says more; ${PROGRAM} --version prints the version.
+Run ${PROGRAM} COMMAND --help for details, ${PROGRAM} --version for the version.
 
 Exit codes:
 
 ${
     twoColumns([
-      ["0", "done"],
-      ["1", "the other side answered with an error, or failed a check"],
-      ["2", "the command line makes no sense"],
+      ["0", "success"],
+      ["1", "the other end answered with an error, or failed a check"],
+      ["2", "usage error"],
       ["3", "no connection, or it was lost, or no answer came"],
       ["4", "something failed on this side"],
     ])
@@ -67,7 +68,7 @@ ${
 /**
  * Runs a command line.
  *
- * @param args the words behind the program's name
+ * @param args the arguments of the program
  * @returns the exit code; never rejects
  */
 export async function main(args: readonly string[]): Promise<number> {
@@ -85,7 +86,8 @@ export async function main(args: readonly string[]): Promise<number> {
     if (!(error instanceof OutputClosed)) terminal.error(error);
     if (error instanceof UsageError) {
       terminal.note(command?.usage ?? `Usage: ${PROGRAM} COMMAND …`);
-      terminal.note(`${PROGRAM} ${command ? `${name} ` : ""}--help says more.`);
+      const words = command === undefined ? PROGRAM : `${PROGRAM} ${name}`;
+      terminal.note(`Run ${words} --help for details.`);
     }
   }
   return code;
@@ -101,5 +103,5 @@ function withoutCommand(name: string | undefined, terminal: Terminal): number {
   return EXIT.ok;
 }
 
-// What is still read from standard input could keep the process, and must not.
+// Exits even if a read from standard input is pending.
 if (import.meta.main) Deno.exit(await main(Deno.args));

@@ -14,7 +14,7 @@ const COMMANDS = [
   "bench",
 ];
 
-Deno.test("the command line says what it can do, and what exit codes mean", async () => {
+Deno.test("qtalk --help: it lists the commands and the exit codes", async () => {
   for (const flag of ["--help", "-h"]) {
     const { code, stdout, stderr } = await cli([flag]);
     assertEquals([code, stderr], [0, ""]);
@@ -27,7 +27,7 @@ Deno.test("the command line says what it can do, and what exit codes mean", asyn
   }
 });
 
-Deno.test("the command line without a command says so, and exits with 2", async () => {
+Deno.test("qtalk: without a known command it exits with 2", async () => {
   const none = await cli([]);
   assertEquals([none.code, none.stdout], [2, ""]);
   assertEquals(none.stderr, (await cli(["--help"])).stdout);
@@ -39,50 +39,49 @@ Deno.test("the command line without a command says so, and exits with 2", async 
   }
 });
 
-Deno.test("the command line prints its version", async () => {
+Deno.test("qtalk --version: it prints the version", async () => {
   const stdout = `qtalk ${config.version}\n`;
   assertEquals(await cli(["--version"]), { code: 0, stdout, stderr: "" });
 });
 
 for (const name of COMMANDS) {
-  Deno.test(`${name} --help prints its forms, its options and what they do`, async () => {
+  Deno.test(`qtalk ${name} --help: it prints usage and options`, async () => {
     const { code, stdout, stderr } = await cli([name, "--help"]);
     assertEquals([code, stderr], [0, ""]);
     assertEquals(await cli([name, "-h"]), { code, stdout, stderr });
     assert(/^[A-Z].*\.\n\nUsage: qtalk /.test(stdout), stdout);
     assert(stdout.includes(`Usage: qtalk ${name}`), stdout);
-    assert(/^ {2}-h, --help +print this$/m.test(stdout), stdout);
+    assert(/^ {2}-h, --help +print this help$/m.test(stdout), stdout);
     const long = stdout.split("\n").filter((line) => line.length > 80);
-    assertEquals(long, [], "a terminal has 80 columns");
+    assertEquals(long, [], "lines longer than 80 columns");
   });
 
-  Deno.test(`${name} refuses options that it does not have, and exits with 2`, async () => {
+  Deno.test(`qtalk ${name}: an unknown option exits with 2`, async () => {
     const { code, stdout, stderr } = await cli([name, "--zip"]);
     assertEquals([code, stdout], [2, ""]);
     assert(stderr.startsWith("error: Unknown option '--zip'\nUsage: qtalk"));
-    assert(stderr.endsWith(`qtalk ${name} --help says more.\n`), stderr);
+    assert(stderr.endsWith(`Run qtalk ${name} --help for details.\n`), stderr);
   });
 }
 
-Deno.test("the README names every command and every exit code", async () => {
-  const file = new URL("../../README.md", import.meta.url);
-  const [, text] = (await Deno.readTextFile(file)).split("\n## Command line\n");
-  const chapter = text!.slice(0, text!.indexOf("\n## "));
+Deno.test("qtalk --help: docs/command-line.md names every command and exit code", async () => {
+  const file = new URL("../../docs/command-line.md", import.meta.url);
+  const page = await Deno.readTextFile(file);
   for (const name of COMMANDS) {
-    assert(new RegExp(`^\\| .*\`${name}\\b`, "m").test(chapter), name);
+    assert(new RegExp(`^## ${name}$`, "m").test(page), name);
   }
   const { stdout } = await cli(["--help"]);
   for (const [, code, meaning] of stdout.matchAll(/^ {2}(\d) {2}(.*)$/gm)) {
     const row = new RegExp(`^\\| ${code} +\\| (.*?) +\\|$`, "m");
-    assert(row.exec(chapter)?.[1]?.startsWith(meaning!), `exit code ${code}`);
+    assert(row.exec(page)?.[1]?.startsWith(meaning!), `exit code ${code}`);
   }
 });
 
-Deno.test("the package exports the command line as ./cli", () => {
+Deno.test("deno.json: the package exports the command line as ./cli", () => {
   assertEquals(config.exports["./cli"], "./talk/cli/main.ts");
 });
 
-/** util-linux's `script` runs a command on a terminal of its own. */
+/** The `script` of util-linux runs a command on a pseudo-terminal. */
 const script = await new Deno.Command("sh", {
   args: ["-c", "script --version"],
   stdout: "piped",
@@ -91,7 +90,7 @@ const script = await new Deno.Command("sh", {
 const noTerminal = !new TextDecoder().decode(script.stdout)
   .includes("util-linux");
 
-/** Calls on a terminal; gives what it shows, and shows it as it comes. */
+/** Runs a command on a terminal; resolves to what the terminal shows. */
 async function onTerminal(
   args: string[],
   env: Record<string, string>,
@@ -102,7 +101,7 @@ async function onTerminal(
     args: ["-qec", words, "/dev/null"],
     stdin: "null",
     stdout: "piped",
-    // Who runs the tests may want no colour; empty is as good as not set.
+    // The environment may set NO_COLOR; an empty one has no effect.
     env: { NO_COLOR: "", ...env },
   }).spawn();
   const read = async () => {
@@ -119,7 +118,7 @@ async function onTerminal(
 }
 
 Deno.test({
-  name: "colour and progress are for terminals, and no colour with NO_COLOR",
+  name: "qtalk: colour and progress appear on a terminal only",
   ignore: noTerminal,
   async fn() {
     const seen = Promise.withResolvers<void>();

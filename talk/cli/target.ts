@@ -1,29 +1,24 @@
-/**
- * What a call goes to: an address and a selector, in one word or in two.
- *
- * @module
- */
-import { UsageError } from "./exit.ts";
+import { UsageError } from "./exit_code.ts";
 
-/** A selector at an address, and the words behind them. */
+/** An address and a selector, and the arguments after them. */
 export interface Target {
-  /** Where to dial. */
+  /** The address to dial. */
   readonly address: string;
-  /** What to call. */
+  /** The selector to call. */
   readonly selector: string;
-  /** The arguments. */
+  /** The remaining arguments. */
   readonly rest: readonly string[];
 }
 
-/** `scheme://host`, and what may be a selector behind it. */
+/** `scheme://host`, and a path that may be a selector. */
 const HOST_AND_PATH = /^([a-z]+:\/\/[^/]*)(\/.*)?$/i;
-/** These have a path of their own. */
+/** Schemes whose addresses have a path of their own. */
 const WITH_PATH = /^(?:unix|wss?):/i;
 
 /**
- * Finds address and selector in `ADDRESS/Selector …` or `ADDRESS SELECTOR …`.
+ * Parses `ADDRESS/Selector …` or `ADDRESS SELECTOR …`.
  *
- * @throws {UsageError} if one of them is missing
+ * @throws {UsageError} if the address or the selector is missing
  */
 export function targetFrom(words: readonly string[]): Target {
   const [first, second, ...rest] = words;
@@ -40,7 +35,7 @@ export function targetFrom(words: readonly string[]): Target {
   return { address: joined.address, selector: second, rest };
 }
 
-/** Takes a selector off an address, if there is one and it can have one. */
+/** Splits `ADDRESS/Selector`, if the scheme allows for a selector. */
 export function splitAddress(
   text: string,
 ): { address: string; selector: string | undefined } {
@@ -51,7 +46,7 @@ export function splitAddress(
   return { address: host, selector: path === "/" ? undefined : path };
 }
 
-/** Whether a word is an address, and no command. */
+/** Whether an argument is an address and not a command. */
 export function isAddress(text: string): boolean {
   return /^(?:tcp|wss?):\/\/|^unix:/i.test(text);
 }

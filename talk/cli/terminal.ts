@@ -1,35 +1,32 @@
-/**
- * What commands write: results to standard output, everything else to standard
- * error. Colour and progress are for people, so only a terminal gets them.
- *
- * @module
- */
 import { setImmediate } from "node:timers";
-import { OutputClosed } from "./exit.ts";
+import { OutputClosed } from "./exit_code.ts";
 
-/** Standard output, or error. */
+/** Standard output or standard error. */
 export interface Sink {
-  /** Writes some of `bytes`; returns how many. */
+  /** Writes some of `bytes`; returns how many it wrote. */
   writeSync(bytes: Uint8Array): number;
-  /** Whether a person looks at it. */
+  /** Whether it is a terminal. */
   isTerminal(): boolean;
 }
 
-/** Numbers of ANSI's "select graphic rendition". */
+/** Parameters of ANSI's "select graphic rendition". */
 const STYLES = { bold: 1, red: 31, green: 32, yellow: 33, cyan: 36 } as const;
-/** A way to write text. */
+/** A style of text. */
 export type Style = keyof typeof STYLES;
 
-/** Milliseconds between two states of the progress line. */
+/** Milliseconds between two updates of the progress line. */
 const PROGRESS_INTERVAL = 100;
-/** Milliseconds of waiting that need no words, and then between two of them. */
+/** Milliseconds until waiting is shown, and between its updates. */
 const SECOND = 1_000;
-/** Characters of results after which they are written within the turn. */
+/** Characters of results after which they are written at once. */
 const FLUSH_SIZE = 16 * 1024;
-/** Back to the first column, and the line erased. */
+/** Moves to the first column and erases the line. */
 const ERASE = "\r\x1b[2K";
 
-/** Where a command writes to. */
+/**
+ * The output of a command: results go to standard output and everything else to
+ * standard error. Colour and progress appear on a terminal only.
+ */
 export class Terminal {
   readonly #out: Sink;
   readonly #err: Sink;
@@ -37,18 +34,18 @@ export class Terminal {
   readonly #encoder = new TextEncoder();
   #progressAt = -Infinity;
   #progressShown = false;
-  /** Results to be written: a system call for each would take half the time. */
+  /** Buffered results: a system call for each would double the time. */
   #pending = "";
   #flushing = false;
-  /** Why results cannot be written. */
+  /** The error of writing results. */
   #failure: unknown;
 
   /**
-   * Makes one of this process's own streams.
+   * Makes a terminal, by default of the streams of this process.
    *
    * @param out for results
    * @param err for everything else
-   * @param colour whether a terminal gets colour: not with NO_COLOR set
+   * @param colour whether to use colour on a terminal; not if NO_COLOR is set
    */
   constructor(
     out: Sink = Deno.stdout,
@@ -60,20 +57,20 @@ export class Terminal {
     this.#colour = colour;
   }
 
-  /** Whether somebody could see how far a command is. */
+  /** Whether standard error is a terminal, which shows progress. */
   get showsProgress(): boolean {
     return this.#err.isTerminal();
   }
 
-  /** Whether results go to a terminal too, and would mix with progress. */
+  /** Whether standard output is a terminal, where progress would mix with it. */
   get showsResults(): boolean {
     return this.#out.isTerminal();
   }
 
   /**
-   * A line of result, which is written before this turn of the event loop ends.
+   * Prints a line of results, at the end of this turn of the event loop.
    *
-   * @throws {OutputClosed} if nobody reads it any more
+   * @throws {OutputClosed} if standard output is closed
    */
   print(line: string): void {
     this.#pending += `${line}\n`;
@@ -87,15 +84,15 @@ export class Terminal {
       try {
         this.flush();
       } catch {
-        // Whoever prints, or ends, next hears of it.
+        // The next print() or flush() throws it.
       }
     });
   }
 
   /**
-   * Writes all results now.
+   * Writes all buffered results.
    *
-   * @throws {OutputClosed} if nobody reads them any more
+   * @throws {OutputClosed} if standard output is closed
    */
   flush(): void {
     if (this.#failure !== undefined) throw this.#failure;
@@ -113,39 +110,39 @@ export class Terminal {
     }
   }
 
-  /** A line about the work, for whoever watches or reads logs. */
+  /** Prints a notice to standard error. */
   note(line: string): void {
     try {
-      // On a terminal, both are read as one.
+      // Keeps the order if both streams are the same terminal.
       this.flush();
     } catch {
-      // Whoever prints, or ends, next hears of it.
+      // The next print() or flush() throws it.
     }
     try {
       this.clearProgress();
       this.#write(this.#err, `${line}\n`);
     } catch {
-      // Nobody listens, and there is nobody else to tell.
+      // Standard error is closed: there is nowhere to report that.
     }
   }
 
-  /** An error, in one line. */
+  /** Prints an error in one line to standard error. */
   error(error: unknown): void {
     const text = error instanceof Error ? error.message : String(error);
     this.note(`${this.onError("red", "error:")} ${text}`);
   }
 
-  /** Text for a result, in a style if a terminal shows it. */
+  /** Styles text for standard output, if that is a terminal. */
   onResult(style: Style, text: string): string {
     return this.#styled(this.#out, style, text);
   }
 
-  /** Text for standard error, in a style if a terminal shows it. */
+  /** Styles text for standard error, if that is a terminal. */
   onError(style: Style, text: string): string {
     return this.#styled(this.#err, style, text);
   }
 
-  /** Says how far it is, in a line that the next one replaces. */
+  /** Shows progress, in a line that the next one replaces. */
   progress(text: string): void {
     const now = performance.now();
     if (!this.showsProgress || now - this.#progressAt < PROGRESS_INTERVAL) {
@@ -156,7 +153,7 @@ export class Terminal {
     this.#write(this.#err, ERASE + text.slice(0, columns() - 1));
   }
 
-  /** Takes the progress line away. */
+  /** Erases the progress line. */
   clearProgress(): void {
     if (!this.#progressShown) return;
     this.#progressShown = false;
@@ -164,7 +161,7 @@ export class Terminal {
     this.#write(this.#err, ERASE);
   }
 
-  /** Waits for `promise`; says so, once that takes long. */
+  /** Awaits a promise, and shows what it waits for after a second. */
   async waiting<T>(what: string, promise: Promise<T>): Promise<T> {
     if (!this.showsProgress) return await promise;
     let seconds = 0;

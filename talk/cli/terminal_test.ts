@@ -1,10 +1,10 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { FakeTime } from "../../tests/support/fake_time.ts";
 import { turn } from "../../tests/support/within.ts";
-import { OutputClosed } from "./exit.ts";
+import { OutputClosed } from "./exit_code.ts";
 import { type Sink, Terminal } from "./terminal.ts";
 
-/** Keeps what is written. */
+/** Keeps the text that is written. */
 class Kept implements Sink {
   text = "";
   readonly #terminal: boolean;
@@ -33,7 +33,7 @@ class Broken extends Kept {
   }
 }
 
-Deno.test("a terminal gets colour, and nothing else does", () => {
+Deno.test("Terminal.onResult: only a terminal gets colour", () => {
   const yes = new Kept(true), no = new Kept(false);
   const mixed = new Terminal(no, yes, true);
   assertEquals(mixed.onResult("red", "x"), "x");
@@ -42,17 +42,17 @@ Deno.test("a terminal gets colour, and nothing else does", () => {
   assertEquals(unwanted.onResult("red", "x"), "x");
 });
 
-Deno.test("results and errors go to streams of their own, in whole lines", () => {
+Deno.test("Terminal: results and errors go to separate streams in whole lines", () => {
   const out = new Kept(false, 3), err = new Kept(false, 3);
   const terminal = new Terminal(out, err, true);
   terminal.print("a result: é");
   terminal.note("a note");
   terminal.error(new TypeError("Cannot: no"));
-  assertEquals(out.text, "a result: é\n", "the error is behind the result");
+  assertEquals(out.text, "a result: é\n", "errors do not go to stdout");
   assertEquals(err.text, "a note\nerror: Cannot: no\n");
 });
 
-Deno.test("results are written together, and by themselves", async () => {
+Deno.test("Terminal.print: lines are written together at the end of the turn", async () => {
   const writes: number[] = [];
   class Counted extends Kept {
     override writeSync(bytes: Uint8Array): number {
@@ -71,11 +71,11 @@ Deno.test("results are written together, and by themselves", async () => {
   await turn();
 });
 
-Deno.test("progress is a line that makes way for whatever is printed", () => {
+Deno.test("Terminal.progress: printing removes the progress line", () => {
   const out = new Kept(true), err = new Kept(true);
   const terminal = new Terminal(out, err, false);
   terminal.progress("1 %");
-  terminal.progress("2 %"); // too soon after the one before
+  terminal.progress("2 %"); // too soon after the first
   terminal.print("done");
   terminal.flush();
   terminal.print("really");
@@ -85,13 +85,13 @@ Deno.test("progress is a line that makes way for whatever is printed", () => {
   assertEquals(err.text, "\r\x1b[2K1 %\r\x1b[2K\r\x1b[2K3 %");
 });
 
-Deno.test("progress longer than a line is cut", () => {
+Deno.test("Terminal.progress: a long line is truncated", () => {
   const err = new Kept(true);
   new Terminal(new Kept(true), err, false).progress("x".repeat(10_000));
   assertEquals(err.text.length < 1_000, true);
 });
 
-Deno.test("progress is shown to nobody who is no terminal", async () => {
+Deno.test("Terminal.progress: it appears on a terminal only", async () => {
   const err = new Kept(false);
   const terminal = new Terminal(new Kept(true), err, true);
   terminal.progress("1 %");
@@ -99,7 +99,7 @@ Deno.test("progress is shown to nobody who is no terminal", async () => {
   assertEquals(err.text, "");
 });
 
-Deno.test("waiting says so, to a terminal, once it has taken a second", async () => {
+Deno.test("Terminal.waiting: a terminal shows it after a second", async () => {
   using time = new FakeTime();
   const err = new Kept(true);
   const answer = Promise.withResolvers<number>();
@@ -122,7 +122,7 @@ Deno.test("waiting says so, to a terminal, once it has taken a second", async ()
   assertEquals(log.text, "");
 });
 
-Deno.test("waiting gives what came, or what went wrong, and leaves no line", async () => {
+Deno.test("Terminal.waiting: it settles like the promise and leaves no line", async () => {
   const err = new Kept(true);
   const terminal = new Terminal(new Kept(true), err, true);
   assertEquals(await terminal.waiting("Waiting", Promise.resolve(1)), 1);
@@ -131,7 +131,7 @@ Deno.test("waiting gives what came, or what went wrong, and leaves no line", asy
   assertEquals(err.text, "");
 });
 
-Deno.test("an output that nobody reads ends the command, an error log does not", () => {
+Deno.test("Terminal: a closed stdout throws, a closed stderr does not", () => {
   const terminal = new Terminal(new Broken(false), new Broken(false), true);
   terminal.print("x");
   assertThrows(() => terminal.flush(), OutputClosed);

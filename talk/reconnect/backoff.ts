@@ -1,41 +1,31 @@
-/**
- * How long to wait between two attempts to connect: ever longer, and not all
- * clients alike, or else they would all come at once.
- *
- * @module
- */
 import { checkOption } from "../../check_option.ts";
 import { MAX_DELAY } from "../../time_limit.ts";
+import { type BackoffOptions, DEFAULT_RECONNECT_OPTIONS } from "./types.ts";
 
-/** Choices for {@linkcode Backoff}. */
-export interface BackoffOptions {
-  /** Milliseconds before the first attempt after a failure. Default: 100. */
-  minDelay?: number;
-  /** Milliseconds that the delay doubles up to. Default: 30,000. */
-  maxDelay?: number;
-  /** How much of a delay chance may take off it, from 0 to 1. Default: 0.5. */
-  jitter?: number;
-}
-
-/** Delays between attempts. */
+/** Exponential backoff with jitter. */
 export class Backoff {
   readonly #min: number;
   readonly #max: number;
   readonly #jitter: number;
   readonly #random: () => number;
-  /** The next delay before chance, and the last one. */
+  /** The next delay, without jitter. */
   #next: number;
+  /** The last delay, with jitter. */
   #last = 0;
 
   /**
    * Starts with the smallest delay.
    *
    * @param options the delays
-   * @param random a number from 0 up to 1
+   * @param random returns a number from 0 (inclusive) to 1 (exclusive)
    * @throws {RangeError} if an option is out of range
    */
   constructor(options: BackoffOptions, random: () => number) {
-    const { minDelay = 100, maxDelay = 30_000, jitter = 0.5 } = options;
+    const {
+      minDelay = DEFAULT_RECONNECT_OPTIONS.minDelay,
+      maxDelay = DEFAULT_RECONNECT_OPTIONS.maxDelay,
+      jitter = DEFAULT_RECONNECT_OPTIONS.jitter,
+    } = options;
     const delay = { max: MAX_DELAY, fraction: true };
     checkOption("minDelay", minDelay, { min: 0, ...delay });
     checkOption("maxDelay", maxDelay, { min: minDelay, ...delay });
@@ -47,11 +37,12 @@ export class Backoff {
   }
 
   /**
-   * A connection held for so many milliseconds: if that is more than was waited
-   * for it, the next delay is the smallest again. One that is accepted and dies
-   * at once does not make the next attempt come sooner.
+   * Reports that a connection lasted `duration` milliseconds. If that is longer
+   * than the delay before it, the delays start again with the smallest one: a
+   * server that accepts connections and closes them at once is no reason to
+   * reconnect sooner.
    */
-  held(duration: number): void {
+  connectionLasted(duration: number): void {
     if (duration > this.#last) this.#next = this.#min;
   }
 

@@ -1,17 +1,18 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { forSeeds } from "../../tests/support/random.ts";
-import { Backoff, type BackoffOptions } from "./backoff.ts";
+import { Backoff } from "./backoff.ts";
+import type { BackoffOptions } from "./types.ts";
 
 function delays(backoff: Backoff, count: number): number[] {
   return Array.from({ length: count }, () => backoff.next());
 }
 
-Deno.test("backoff: delays double from the smallest to the largest", () => {
+Deno.test("Backoff: delays double from the smallest to the largest", () => {
   const backoff = new Backoff({ maxDelay: 1_000 }, () => 0);
   assertEquals(delays(backoff, 6), [100, 200, 400, 800, 1_000, 1_000]);
 });
 
-Deno.test("backoff: without options it is 100 ms to 30 s, of which chance takes up to a half", () => {
+Deno.test("Backoff: the defaults are 100 ms to 30 s with a jitter of one half", () => {
   const least = delays(new Backoff({}, () => 0.999), 12);
   const most = delays(new Backoff({}, () => 0), 12);
   assertEquals([most.at(0), most.at(-1)], [100, 30_000]);
@@ -20,7 +21,7 @@ Deno.test("backoff: without options it is 100 ms to 30 s, of which chance takes 
   }
 });
 
-Deno.test("backoff: delays lie between what chance leaves and the whole", async () => {
+Deno.test("Backoff: jitter takes no more than its share of a delay", async () => {
   await forSeeds(50, (random) => {
     const jitter = random.next();
     const minDelay = random.int(0, 500);
@@ -40,16 +41,16 @@ Deno.test("backoff: delays lie between what chance leaves and the whole", async 
   });
 });
 
-Deno.test("backoff: a connection that held for longer than was waited for it starts anew", () => {
+Deno.test("Backoff: a connection that lasted longer than the delay before it resets the delays", () => {
   const backoff = new Backoff({}, () => 0);
   assertEquals(delays(backoff, 3), [100, 200, 400]);
-  backoff.held(399);
+  backoff.connectionLasted(399);
   assertEquals(backoff.next(), 800);
-  backoff.held(801);
+  backoff.connectionLasted(801);
   assertEquals(delays(backoff, 2), [100, 200]);
 });
 
-Deno.test("backoff: options out of range are an error that names them", () => {
+Deno.test("Backoff: an option out of range throws an error that names it", () => {
   const wrong: [BackoffOptions, string][] = [
     [{ minDelay: -1 }, "minDelay"],
     [{ minDelay: NaN }, "minDelay"],

@@ -12,7 +12,7 @@ async function bench(...args: string[]): Promise<string> {
   return new TextDecoder().decode(stdout);
 }
 
-Deno.test("the bench measures every peer that needs nothing but Deno", async () => {
+Deno.test("bench: measures every peer that needs nothing but Deno", async () => {
   const directory = await Deno.makeTempDir();
   const measures = [
     ...["unary-1", "unary-64", "stdio-64", "ws-64", "ws-1k", "worker-1"],
@@ -69,7 +69,7 @@ Deno.test("the bench measures every peer that needs nothing but Deno", async () 
   await Deno.remove(directory, { recursive: true });
 });
 
-Deno.test("each start of a program is a turn, four of them in a round", async () => {
+Deno.test("bench startup: each start of a program is a turn, and four of them are a round", async () => {
   const json = await bench(
     ...["--peers", "(an empty file)", "--measures", "startup"],
     ...["--rounds", "1", "--json"],
@@ -78,7 +78,7 @@ Deno.test("each start of a program is a turn, four of them in a round", async ()
   assertEquals(results.map(({ rounds }) => rounds.length), [4]);
 });
 
-Deno.test("a peer is behind or ahead of the fastest of the others", () => {
+Deno.test("bench report: a peer is compared with the fastest of the others", () => {
   const results = [
     ["qtalk (this)", 30],
     ["kkrpc, stdio", 10],

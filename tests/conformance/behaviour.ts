@@ -5,6 +5,8 @@
  * @module
  */
 
+import { type Harness, test } from "../support/harness.ts";
+
 /** What every subject of a suite does. */
 export interface Behaviour<Subject, Options = void> {
   /** A sentence. */
@@ -25,7 +27,7 @@ export type Exceptions = Readonly<Record<string, string>>;
 export function registerSuite<B extends { name: string }>(
   subject: string,
   behaviours: readonly B[],
-  run: (behaviour: B) => Promise<void>,
+  run: (behaviour: B, t: Harness) => Promise<void>,
   exceptions: Exceptions = {},
 ): void {
   const unknown = new Set(Object.keys(exceptions));
@@ -33,11 +35,11 @@ export function registerSuite<B extends { name: string }>(
     const name = `${subject}: ${behaviour.name}`;
     const reason = exceptions[behaviour.name];
     unknown.delete(behaviour.name);
-    Deno.test({
-      name: reason === undefined ? name : `${name} (not here: ${reason})`,
-      ignore: reason !== undefined,
-      fn: () => run(behaviour),
-    });
+    test(
+      reason === undefined ? name : `${name} (not here: ${reason})`,
+      { ignore: reason !== undefined },
+      (t) => run(behaviour, t),
+    );
   }
   if (unknown.size > 0) {
     throw new Error(`No behaviour is named "${[...unknown].join('", "')}"`);

@@ -26,7 +26,7 @@ scripted(
     const { id } = await script.incoming({ window: 2 ** 32 - 1 });
     assertEquals(
       await violate(script, adjust(id, 1)),
-      "a window of 4294967295 bytes was adjusted by 1, past 2^32 - 1",
+      "received WINDOW_ADJUST by 1 for a window of 4294967295, which exceeds 2^32 - 1",
     );
   },
 );
@@ -35,6 +35,7 @@ scripted("checklist: a window may reach 2^32 - 1", async (script) => {
   const { pipe, id } = await script.incoming({ window: 1 });
   await script.raw.send(adjust(id, 2 ** 32 - 2));
   await pipe.write("fine");
+  assertEquals((await script.raw.find("data")).payload, utf8("fine"));
 });
 
 scripted(
@@ -74,7 +75,7 @@ scripted("checklist: DATA past the window ends the session", async (script) => {
   await script.raw.send(data(id, new Uint8Array(60)));
   assertEquals(
     await violate(script, dataHeader(id, 41)),
-    "DATA of 41 bytes came for a window of 40",
+    "received DATA of 41 bytes for a window of 40",
   );
 }, { initialWindowSize: 100, maxWindowSize: 100 });
 
@@ -84,7 +85,7 @@ scripted(
     const { id } = await script.incoming();
     assertEquals(
       await violate(script, dataHeader(id, 10)),
-      "DATA of 10 bytes came for a packet size of 9",
+      "received DATA of 10 bytes, which exceeds the maximum packet size of 9",
     );
   },
   { maxPacketSize: 9 },
@@ -128,7 +129,7 @@ for (const size of [8, 2 ** 31 + 1]) {
       const { sender } = await script.raw.expect("open");
       assertEquals(
         await violate(script, confirm(sender, 5, 100, size)),
-        `a packet size of ${size} was confirmed`,
+        `received OPEN_CONFIRM with a maximum packet size of ${size}`,
       );
       assertCode(await opening, "protocol-error");
     },
@@ -200,7 +201,7 @@ for (
       await script.incoming();
       assertEquals(
         await violate(script, frame(1, "x")),
-        `${name} came for channel 1, never opened`,
+        `received ${name} for channel 1, which was never opened`,
       );
     },
   );
@@ -213,7 +214,7 @@ scripted(
     await script.raw.send(open(5));
     assertEquals(
       await violate(script, data(0, "guess")),
-      "DATA came for channel 0, never opened",
+      "received DATA for channel 0, which was never opened",
     );
   },
 );
@@ -229,7 +230,7 @@ for (
     async (script) => {
       assertEquals(
         await violate(script, frame(0)),
-        `${name} came for channel 0, not being opened`,
+        `received ${name} for channel 0, which is not being opened`,
       );
     },
   );
@@ -240,7 +241,7 @@ for (
       const { pipe, id } = await script.outgoing();
       assertEquals(
         await violate(script, frame(id)),
-        `${name} came for channel ${id}, not being opened`,
+        `received ${name} for channel ${id}, which is not being opened`,
       );
       await assertFails(pipe.channel.closed, "protocol-error");
     },
@@ -252,7 +253,7 @@ scripted(
   async (script) => {
     assertEquals(
       await violate(script, utf8("GET / HTTP/1.1\r\n")),
-      "no frame begins with byte 0x47",
+      "received 0x47, which is not a frame type",
     );
   },
 );

@@ -5,9 +5,8 @@
  * @module
  */
 import { assertEquals } from "@std/assert";
-import type { Frame } from "../../mux/wire/frame.ts";
-import { scriptedSession } from "../support/raw_peer.ts";
-import { adjust, close, data, eof, open } from "../support/wire.ts";
+import { test } from "../support/harness.ts";
+import { adjust, close, data, eof, type Frame, open } from "../support/wire.ts";
 import { turn, watch } from "../support/within.ts";
 import { scripted } from "./scripted.ts";
 import { assertCode, failure } from "./session_pair.ts";
@@ -157,10 +156,8 @@ scripted(
   },
 );
 
-Deno.test("closing on the wire: channel.close() resolves when CLOSE has gone to the transport", async () => {
-  const { session, raw } = scriptedSession({ closeTimeout: 1 }, {
-    reading: false,
-  });
+test("closing on the wire: channel.close() resolves when CLOSE has gone to the transport", async (t) => {
+  const { session, raw } = t.script({}, { reading: false });
   const accepting = session[Symbol.asyncIterator]().next();
   await raw.send(open(5));
   const channel = (await accepting).value!;
@@ -171,8 +168,6 @@ Deno.test("closing on the wire: channel.close() resolves when CLOSE has gone to 
   assertEquals((await raw.find("close")).recipient, 5);
   while (closing.state === "pending") await turn();
   assertEquals(closing.state, "resolved");
-  await session.close();
-  await raw.close();
 });
 
 scripted(

@@ -121,6 +121,17 @@ export function testCodec(
     }
   });
 
+  test("refuses a nesting depth out of range", () => {
+    for (const maxDepth of [0, -1, 1.5, NaN, Infinity, 1_001]) {
+      assertThrows(
+        () => make({ maxDepth }),
+        RangeError,
+        `Cannot use option "maxDepth": ${maxDepth} is not an integer from 1 to 1000`,
+      );
+    }
+    make({ maxDepth: undefined });
+  });
+
   test("decodes up to the nesting depth and not deeper", () => {
     const generous = make();
     const codec = make({ maxDepth: 3 });

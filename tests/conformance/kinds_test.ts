@@ -4,21 +4,21 @@ import { assert } from "@std/assert";
 
 /** The name in the tests of sessions, and those in the tests of transports. */
 const KINDS: Record<string, string[]> = {
-  "memory": ["memory transport"],
-  "TCP": ["TCP transport"],
-  "a Unix socket": ["Unix socket transport"],
+  "memory": ["memoryTransports"],
+  "TCP": ["tcp"],
+  "a Unix socket": ["unix"],
   "stdio": ["stdio transport"],
   "a child process": ["child process transport"],
   "WebSocket": [
-    "WebSocket transport of a client",
-    "WebSocket transport of a server",
+    "webSocketScheme, client",
+    "webSocketScheme, server",
   ],
   "the runtime's own WebSocket": [
-    "WebSocket transport of a runtime's own client",
+    "dialNative",
   ],
-  "a MessagePort": ["MessagePort transport"],
+  "a MessagePort": ["messagePortTransport"],
   "a Worker": ["Worker transport"],
-  "web streams": ["web-stream transport"],
+  "web streams": ["duplexTransport"],
 };
 
 /** The names under which the suites are registered in a folder's tests. */

@@ -4,12 +4,12 @@
  * @module
  */
 import { assert } from "@std/assert";
-import type { Frame } from "../../mux/wire/frame.ts";
 import type { SessionOptions } from "../../mux/options.ts";
 import type { Session } from "../../mux/types.ts";
 import type { Channel } from "../../mux/types.ts";
-import { type RawPeer, scriptedSession } from "../support/raw_peer.ts";
-import { confirm, GO_WINDOW, open } from "../support/wire.ts";
+import { test } from "../support/harness.ts";
+import type { RawPeer } from "../support/raw_peer.ts";
+import { confirm, type Frame, GO_WINDOW, open } from "../support/wire.ts";
 import { within } from "../support/within.ts";
 import { assertCode, failure, Pipe } from "./session_pair.ts";
 
@@ -93,7 +93,7 @@ export async function violate(
   const error = await failure(session.closed);
   assertCode(error, "protocol-error");
   const { message } = error as Error;
-  const attempted = "Cannot go on with session: ";
+  const attempted = "Cannot continue session: ";
   assert(message.startsWith(attempted), message);
   return message.slice(attempted.length);
 }
@@ -104,14 +104,8 @@ export function scripted(
   body: (script: Script) => Promise<void>,
   options: SessionOptions = {},
 ): void {
-  Deno.test(behaviour, async () => {
-    // The script says no goodbye of its own.
-    const { session, raw } = scriptedSession({ closeTimeout: 1, ...options });
-    try {
-      await within(body(new Script(session, raw)), behaviour);
-    } finally {
-      await session.close();
-      await raw.close();
-    }
+  test(behaviour, async (t) => {
+    const { session, raw } = t.script(options);
+    await within(body(new Script(session, raw)), behaviour);
   });
 }

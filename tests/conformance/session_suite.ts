@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { Harness } from "../support/harness.ts";
 import { within } from "../support/within.ts";
 import { type Behaviour, type Exceptions, registerSuite } from "./behaviour.ts";
 import { testClosing } from "./closing.ts";
@@ -35,7 +36,7 @@ export function testSession(
   registerSuite(
     name,
     sessionBehaviours(),
-    (behaviour) => tryOut(behaviour, makePair),
+    (behaviour, t) => tryOut(behaviour, makePair, t),
     exceptions,
   );
 }
@@ -44,12 +45,12 @@ export function testSession(
 async function tryOut(
   { name, body, options }: SessionBehaviour,
   makePair: MakePair,
+  t: Harness,
 ): Promise<void> {
   const pair = await makePair(options);
-  try {
-    await within(body(new Lab(pair)), name);
-  } finally {
-    await Promise.all([pair.a.close(), pair.b.close()]);
-    await pair.close();
-  }
+  t.defer(() => pair.close());
+  t.watchBoth(pair.a, pair.b);
+  await within(body(new Lab(pair)), name);
+  // Bodies end with channels open. Once those are closed nothing may be left.
+  await within(t.closeChannels(), "the channels to close");
 }

@@ -8,9 +8,10 @@ import { assert, assertEquals } from "@std/assert";
 import { qmux } from "../../mux/session.ts";
 import type { Session } from "../../mux/types.ts";
 import { connTransport } from "../../mux/transport/conn.ts";
-import { RawPeer, scriptedSession } from "../support/raw_peer.ts";
+import { type Harness, test } from "../support/harness.ts";
+import { RawPeer } from "../support/raw_peer.ts";
 import { close, concat, data, eof, open, text, utf8 } from "../support/wire.ts";
-import { turn } from "../support/within.ts";
+import { turn, watch } from "../support/within.ts";
 import { scripted } from "./scripted.ts";
 import { assertCode, assertFails, failure, Pipe } from "./session_pair.ts";
 
@@ -72,15 +73,22 @@ scripted(
   async (script) => {
     const ended = await script.incoming();
     await ended.pipe.channel.close();
+    const closed = watch(ended.pipe.channel.closed);
+    assertEquals(closed.state, "pending");
     await script.raw.end();
     await ended.pipe.channel.closed;
+    assertEquals(script.session.usage, { channels: 0, slots: 0 });
   },
 );
 
 /** A session over a connection whose reads fail with `error` after `bytes`. */
-function failing(error: Error, ...bytes: Uint8Array[]): Session {
+function failing(
+  t: Harness,
+  error: Error,
+  ...bytes: Uint8Array[]
+): Session {
   const chunks = [...bytes];
-  return qmux({
+  return t.watch(qmux({
     read: () => {
       const chunk = chunks.shift();
       return chunk === undefined
@@ -90,31 +98,37 @@ function failing(error: Error, ...bytes: Uint8Array[]): Session {
     write: () => Promise.resolve(),
     closeWrite: () => Promise.resolve(),
     close: () => {},
-  });
+  }));
 }
 
-Deno.test("end of the transport: a transport that fails rejects closed, with its error as the cause", async () => {
+test("end of the transport: a transport that fails rejects closed, with its error as the cause", async (t) => {
   const broken = new Error("no route any more");
-  const session = failing(broken, open(5));
+  const session = failing(t, broken, open(5));
   const error = await failure(session.closed);
   assertCode(error, "connection-lost");
   assertEquals((error as Error).cause, broken);
 });
 
-Deno.test("end of the transport: a reset between two frames is an end like any other", async () => {
+test("end of the transport: a reset between two frames is an end like any other", async (t) => {
   const reset = new Deno.errors.ConnectionReset("reset by peer");
-  await failing(reset, open(5)).closed;
   const code = Object.assign(new Error("read"), { code: "ECONNRESET" });
-  await failing(code, open(5)).closed;
+  for (const error of [reset, code]) {
+    const session = failing(t, error, open(5));
+    await session.closed;
+    // The end was clean, and the channel that waited is gone with it.
+    assertEquals(session.usage, { channels: 0, slots: 0 });
+    const opening = await failure(session.open());
+    assertCode(opening, "connection-lost");
+  }
 });
 
-Deno.test("end of the transport: a reset inside a frame is a loss", async () => {
+test("end of the transport: a reset inside a frame is a loss", async (t) => {
   const reset = new Deno.errors.ConnectionReset("reset by peer");
-  const session = failing(reset, open(5), open(6).subarray(0, 4));
+  const session = failing(t, reset, open(5), open(6).subarray(0, 4));
   await assertFails(session.closed, "connection-lost");
 });
 
-Deno.test("end of the transport: a socket closed with bytes unread resets the other, which ends cleanly", async () => {
+test("end of the transport: a socket closed with bytes unread resets the other, which ends cleanly", async (t) => {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const [dialled, accepted] = await Promise.all([
     Deno.connect({ hostname: "127.0.0.1", port: listener.addr.port }),
@@ -122,24 +136,24 @@ Deno.test("end of the transport: a socket closed with bytes unread resets the ot
   ]);
   const written = Promise.withResolvers<void>();
   const transport = connTransport(dialled);
-  const session = qmux({
+  const session = t.watch(qmux({
     ...transport,
     write: async (bytes) => {
       await transport.write(bytes);
       written.resolve();
     },
-  });
+  }));
   // What the session sends arrives and is never read there.
   const raw = new RawPeer(connTransport(accepted), { reading: false });
-  void session.open().catch(() => {});
+  const opening = failure(session.open());
   await written.promise;
   await raw.close();
   await session.closed;
-  await session.close();
+  assertCode(await opening, "connection-lost");
   listener.close();
 });
 
-Deno.test("end of the transport: what the peer said before a write to it failed is read to its end", async () => {
+test("end of the transport: what the peer said before a write to it failed is read to its end", async (t) => {
   const chunks = [open(5), data(0, "goodbye"), close(0)];
   const gate = Promise.withResolvers<void>();
   const session = qmux({
@@ -153,6 +167,7 @@ Deno.test("end of the transport: what the peer said before a write to it failed 
     closeWrite: () => Promise.resolve(),
     close: () => {},
   });
+  t.watch(session);
   const { value: channel } = await session[Symbol.asyncIterator]().next();
   for (let i = 0; i < 3; i++) await turn();
   gate.resolve();
@@ -160,7 +175,8 @@ Deno.test("end of the transport: what the peer said before a write to it failed 
   await session.closed;
 });
 
-Deno.test("end of the transport: a write that failed ends the session, though the peer never does", async () => {
+test("end of the transport: a write that failed ends the session, though the peer never does", async (t) => {
+  const clock = t.time();
   const broken = new Error("broken pipe");
   const end = Promise.withResolvers<null>();
   const session = qmux({
@@ -168,36 +184,44 @@ Deno.test("end of the transport: a write that failed ends the session, though th
     write: () => Promise.reject(broken),
     closeWrite: () => Promise.resolve(),
     close: () => end.resolve(null),
-  }, { closeTimeout: 1 });
+  }, { closeTimeout: 5_000 });
+  t.watch(session);
   const opening = failure(session.open());
+  // The write fails in a microtask, which starts the time that reading has.
+  await turn();
+  clock.tick(5_000);
   const error = await failure(session.closed);
   assertCode(error, "connection-lost");
   assertEquals((error as Error).cause, broken);
   assertCode(await opening, "connection-lost");
 });
 
-Deno.test("end of the transport: close() ends in time, though the transport takes nothing", async () => {
-  const { session, raw } = scriptedSession({ closeTimeout: 1 }, {
-    reading: false,
-  });
+test("end of the transport: close() ends in time, though the transport takes nothing", async (t) => {
+  const clock = t.time();
+  const { session } = t.script({ closeTimeout: 5_000 }, { reading: false });
   const opening = failure(session.open());
-  await session.close();
+  const closing = session.close();
+  clock.tick(5_000);
+  await closing;
   assertCode(await opening, "session-closed");
-  await raw.close();
 
   const never = new WritableStream<Uint8Array>({
     write: () => new Promise<void>(() => {}),
   });
   const silent = new ReadableStream<Uint8Array>();
-  const stuck = qmux(
+  const stuck = t.watch(qmux(
     { readable: silent, writable: never },
-    { closeTimeout: 1 },
-  );
-  void stuck.open().catch(() => {});
-  await stuck.close();
+    { closeTimeout: 5_000 },
+  ));
+  const stuckOpening = failure(stuck.open());
+  const stuckClosing = stuck.close();
+  clock.tick(5_000);
+  await stuckClosing;
+  assertCode(await stuckOpening, "session-closed");
 });
 
-Deno.test("end of the transport: nothing is read nor written after the end", async () => {
+test("end of the transport: nothing is read nor written after the end", async (t) => {
+  const clock = t.time();
   const calls: string[] = [];
   const reads: PromiseWithResolvers<Uint8Array | null>[] = [];
   const session = qmux({
@@ -216,11 +240,15 @@ Deno.test("end of the transport: nothing is read nor written after the end", asy
       return Promise.resolve();
     },
     close: () => void calls.push("close"),
-  }, { closeTimeout: 1 });
+  }, { closeTimeout: 5_000 });
+  t.watch(session);
   const accepting = session[Symbol.asyncIterator]().next();
   reads[0]!.resolve(open(5));
   const { value: channel } = await accepting;
-  await session.close();
+  const closing = session.close();
+  await turn();
+  clock.tick(5_000);
+  await closing;
   const before = [...calls];
   assert(before.includes("closeWrite") && before.at(-1) === "close");
 
@@ -235,7 +263,7 @@ Deno.test("end of the transport: nothing is read nor written after the end", asy
   );
 });
 
-Deno.test("end of the transport: a write that failed fails all writers at once, and readers go on", async () => {
+test("end of the transport: a write that failed fails all writers at once, and readers go on", async (t) => {
   const chunks = [open(5, 100), data(0, "still on its way")];
   const gate = Promise.withResolvers<void>();
   const broken = new Error("broken pipe");
@@ -250,6 +278,7 @@ Deno.test("end of the transport: a write that failed fails all writers at once, 
     closeWrite: () => Promise.resolve(),
     close: () => gate.resolve(),
   }, { closeTimeout: 60_000 });
+  t.watch(session);
   const { value: channel } = await session[Symbol.asyncIterator]().next();
   const pipe = new Pipe(channel!);
   const error = await failure(pipe.write(new Uint8Array(1_000)));

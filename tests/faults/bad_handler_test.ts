@@ -11,6 +11,7 @@ import {
   RemoteError,
   RpcError,
 } from "@qtalk/qtalk";
+import { test } from "../support/harness.ts";
 import { within } from "../support/within.ts";
 
 const service: Handler = handlerFrom({ echo: (value: unknown) => value });
@@ -83,7 +84,8 @@ const HANDLERS: Record<string, { handler: Handler; text: string }> = {
       list.push(list);
       return list;
     }),
-    text: "Cannot encode value as JSON: it is nested too deep, or in itself",
+    text:
+      "Cannot encode value as JSON: it is nested too deeply, or contains itself",
   },
   "answers with what throws when encoded": {
     handler: (_call, respond) =>
@@ -97,12 +99,8 @@ const HANDLERS: Record<string, { handler: Handler; text: string }> = {
 };
 
 for (const [what, { handler, text }] of Object.entries(HANDLERS)) {
-  Deno.test(`a handler that ${what} is an error response`, async () => {
-    const errors: unknown[] = [];
-    const [client, server] = memoryPair(
-      {},
-      { handler: service, onError: (error) => errors.push(error) },
-    );
+  test(`handler errors: a handler that ${what} is an error response`, async (t) => {
+    const [client, server] = t.pair({}, { handler: service });
     server.handle("bad", handler);
     const error = await within(
       client.call("bad").catch((error) => error),
@@ -111,46 +109,42 @@ for (const [what, { handler, text }] of Object.entries(HANDLERS)) {
     assertInstanceOf(error, RemoteError);
     assertEquals(error.text, text);
     assertEquals(await client.call("echo", [1]), 1);
-    await client.close();
-    await server.closed;
-    assertEquals(errors, []);
-    assertEquals(server.session.usage, { channels: 0, slots: 0 });
   });
 }
 
-Deno.test("a handler that never answers holds no place once its callers have given up and it is done", async () => {
-  const [client, server] = memoryPair({}, {
+test("maxConcurrentCalls: a handler that was given up counts until it is done", async (t) => {
+  const [client, server] = t.pair({}, {
     handler: service,
     maxConcurrentCalls: 4,
   });
+  const clock = t.time();
   const handlers: (() => void)[] = [];
+  const allRun = Promise.withResolvers<void>();
   server.handle("hang", () => {
     const { promise, resolve } = Promise.withResolvers<void>();
-    handlers.push(resolve);
+    if (handlers.push(resolve) === 4) allRun.resolve();
     return promise;
   });
   const calls = Array.from(
     { length: 4 },
-    () => client.call("hang", null, { timeout: 5 }),
+    () => client.call("hang", null, { timeout: 5_000 }).catch((error) => error),
   );
-  for (const call of calls) {
-    const error = await call.catch((error) => error);
+  await allRun.promise;
+  clock.tick(5_000);
+  for (const error of await Promise.all(calls)) {
     assertInstanceOf(error, RpcError);
     assertEquals(error.code, "timeout");
   }
-  // A handler that runs counts, whether or not somebody waits for it.
+  // A handler that runs counts, whether or not its caller waits for it.
   const busy = await client.call("echo", [1]).catch((error) => error);
   assertInstanceOf(busy, RemoteError);
   assert(busy.text.startsWith("busy: "), busy.text);
   for (const finish of handlers) finish();
   assertEquals(await client.call("echo", [1]), 1);
-  await client.close();
-  await server.closed;
-  assertEquals(server.session.usage.slots, 0);
 });
 
-Deno.test("a value that a handler waits for when it returns is the end, and leaves nothing running", async () => {
-  const [client, server] = memoryPair({}, { maxConcurrentCalls: 1 });
+test("call.receive(): resolves with the end when the handler has returned", async (t) => {
+  const [client, server] = t.pair({}, { maxConcurrentCalls: 1 });
   server.handle("hasty", async (call, respond) => {
     const first = await call.receive();
     const second = call.receive();
@@ -161,6 +155,4 @@ Deno.test("a value that a handler waits for when it returns is the end, and leav
   assertEquals(await client.call("hasty", "a"), "a");
   // The handler has come to its end, or this would be told `busy`.
   assertEquals(await within(client.call("hasty", "b"), "the next call"), "b");
-  await client.close();
-  await server.closed;
 });

@@ -6,11 +6,11 @@
  */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type Channel, MuxError } from "@qtalk/qtalk";
-import { scriptedSession } from "../support/raw_peer.ts";
+import { test } from "../support/harness.ts";
 import { close, confirm, open } from "../support/wire.ts";
 
-Deno.test("an OPEN beyond maxChannels is refused, and a place that comes free is given away", async () => {
-  const { session, raw } = scriptedSession({ maxChannels: 3 });
+test("maxChannels: an OPEN beyond it is refused, and a slot that is freed is used again", async (t) => {
+  const { session, raw } = t.script({ maxChannels: 3 });
   session.accept(() => {});
   await raw.send(...[0, 1, 2, 3, 4].map((id) => open(id)));
   const ids: number[] = [];
@@ -30,12 +30,10 @@ Deno.test("an OPEN beyond maxChannels is refused, and a place that comes free is
   await raw.send(open(5));
   const { sender } = await raw.expect("open-confirm");
   assert(!ids.includes(sender), "a number just freed is not given out again");
-  await raw.end();
-  await session.closed;
 });
 
-Deno.test("OPENs that nobody accepts are refused beyond the backlog, which waits its turn", async () => {
-  const { session, raw } = scriptedSession({ backlog: 2 });
+test("backlog: OPENs beyond it are refused, and those within it wait in order", async (t) => {
+  const { session, raw } = t.script({ backlog: 2 });
   await raw.send(...[0, 1, 2, 3].map((id) => open(id)));
   assertEquals((await raw.expect("open-failure")).recipient, 2);
   assertEquals((await raw.expect("open-failure")).recipient, 3);
@@ -49,12 +47,10 @@ Deno.test("OPENs that nobody accepts are refused beyond the backlog, which waits
   await incoming.next();
   assertEquals((await raw.expect("open-confirm")).recipient, 1);
   assertEquals((await raw.expect("open-confirm")).recipient, 4);
-  await raw.end();
-  await session.closed;
 });
 
-Deno.test("channels that the peer opens and closes leave nothing behind", async () => {
-  const { session, raw } = scriptedSession({ maxChannels: 4 });
+test("channel flood: 3,000 channels that the peer opens and closes leave nothing", async (t) => {
+  const { session, raw } = t.script({ maxChannels: 4 });
   session.accept(() => {});
   let last = -1;
   for (let i = 0; i < 3_000; i++) {
@@ -66,12 +62,10 @@ Deno.test("channels that the peer opens and closes leave nothing behind", async 
     assertEquals((await raw.expect("close")).recipient, 7);
   }
   assertEquals(session.usage, { channels: 0, slots: 0 });
-  await raw.end();
-  await session.closed;
 });
 
-Deno.test("channels that we open and close leave nothing behind", async () => {
-  const { session, raw } = scriptedSession({ maxChannels: 4 });
+test("channel flood: 3,000 channels that this side opens and closes leave nothing", async (t) => {
+  const { session, raw } = t.script({ maxChannels: 4 });
   const answering = (async () => {
     for (let frame; (frame = await raw.next()) !== null;) {
       if (frame.type === "open") {
@@ -92,8 +86,8 @@ Deno.test("channels that we open and close leave nothing behind", async () => {
   await answering;
 });
 
-Deno.test("a peer that never answers CLOSE costs a bounded number of channels, until it does", async () => {
-  const { session, raw } = scriptedSession({ maxChannels: 4 });
+test("channel flood: a peer that never answers CLOSE costs a bounded number of channels, until it does", async (t) => {
+  const { session, raw } = t.script({ maxChannels: 4 });
   const channels: Channel[] = [];
   for (let i = 0; i < 8; i++) {
     const opening = session.open();
@@ -117,12 +111,10 @@ Deno.test("a peer that never answers CLOSE costs a bounded number of channels, u
   const { sender } = await raw.expect("open");
   await raw.send(confirm(sender, 1));
   await opening;
-  await raw.end();
-  await session.closed;
 });
 
-Deno.test("a peer that never answers an OPEN costs a bounded number of opens", async () => {
-  const { session, raw } = scriptedSession({ maxChannels: 3 });
+test("channel flood: a peer that never answers OPEN costs a bounded number of opens", async (t) => {
+  const { session, raw } = t.script({ maxChannels: 3 });
   const giveUp = new AbortController();
   const opens = [1, 2, 3].map(() => session.open({ signal: giveUp.signal }));
   const error = await assertRejects(() => session.open(), MuxError);
@@ -132,6 +124,4 @@ Deno.test("a peer that never answers an OPEN costs a bounded number of opens", a
   for (const open of opens) await assertRejects(() => open, Error, "enough");
   await assertRejects(() => session.open(), MuxError);
   assertEquals(session.usage, { channels: 3, slots: 3 });
-  await raw.end();
-  await session.closed;
 });

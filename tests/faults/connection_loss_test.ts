@@ -20,6 +20,7 @@ import {
   qmux,
   type Transport,
 } from "@qtalk/qtalk";
+import { type Harness, test } from "../support/harness.ts";
 import { within } from "../support/within.ts";
 
 /** A peer, and a way to make the process at its other end vanish. */
@@ -28,19 +29,25 @@ interface Pair {
   vanish: () => void | Promise<void>;
 }
 
-/** What the other end serves; none of it ever ends by itself. */
+/**
+ * What the far end serves; none of it ever ends by itself. All of it reads its
+ * argument, which would be held as long as its handler runs.
+ */
 function serve(peer: Peer, started: () => void): void {
   const { promise: never } = Promise.withResolvers<void>();
-  peer.handle("hang", () => {
+  peer.handle("hang", async (call) => {
+    await call.receive();
     started();
-    return never;
+    await never;
   });
-  peer.handle("stream", async (_call, respond) => {
+  peer.handle("stream", async (call, respond) => {
+    await call.receive();
     await respond.continue("first");
     await respond.send("second");
     started();
   });
-  peer.handle("half", async (_call, respond) => {
+  peer.handle("half", async (call, respond) => {
+    await call.receive();
     // A value of which half arrives: its length promises more.
     const channel = await respond.continue();
     const writer = channel.writable.getWriter();
@@ -48,6 +55,7 @@ function serve(peer: Peer, started: () => void): void {
     started();
   });
   peer.handle("callback", async (call: Call) => {
+    await call.receive();
     started();
     await call.caller.call("hang").catch(() => {});
   });
@@ -65,52 +73,36 @@ function cuttable(inner: Transport): [Transport, () => void] {
   }, () => cut.reject(new Error("gone"))];
 }
 
-const PAIRS: Record<
-  string,
-  (serving: (peer: Peer) => void) => Promise<Pair & AsyncDisposable>
-> = {
-  memory(serving) {
+/** Makes a pair, whose far end serves, over one kind of connection. */
+type Connect = (
+  t: Harness,
+  serving: (peer: Peer) => void,
+) => Pair | Promise<Pair>;
+
+const PAIRS: Record<string, Connect> = {
+  memory(t, serving) {
     const [left, right] = memoryTransports();
     const peer = new Peer(qmux(left));
     const far = new Peer(qmux(right));
+    t.watchBoth(peer, far);
     serving(far);
-    return Promise.resolve({
-      peer,
-      vanish: () => right.close(),
-      async [Symbol.asyncDispose]() {
-        await peer.close();
-        await far.close();
-      },
-    });
+    return { peer, vanish: () => right.close() };
   },
-  "a transport that fails"(serving) {
+  "a transport that fails"(t, serving) {
     const [left, right] = memoryTransports();
     const [line, cut] = cuttable(left);
     const peer = new Peer(qmux(line));
     const far = new Peer(qmux(right));
+    t.watchBoth(peer, far);
     serving(far);
-    return Promise.resolve({
-      peer,
-      vanish: cut,
-      async [Symbol.asyncDispose]() {
-        await peer.close();
-        await far.close();
-      },
-    });
+    return { peer, vanish: cut };
   },
-  async TCP(serving) {
-    const listener = await listen("tcp://127.0.0.1:0");
+  async TCP(t, serving) {
+    const listener = t.watch(await listen("tcp://127.0.0.1:0"));
     const accepted = listener[Symbol.asyncIterator]().next();
-    const peer = await dial(listener.addr);
+    const peer = t.watch(await dial(listener.addr));
     serving((await accepted).value!);
-    return {
-      peer,
-      vanish: () => listener.close(),
-      async [Symbol.asyncDispose]() {
-        await peer.close();
-        await listener.close();
-      },
-    };
+    return { peer, vanish: () => listener.close() };
   },
 };
 
@@ -124,17 +116,15 @@ async function code(promise: Promise<unknown>): Promise<string> {
 }
 
 for (const [over, connect] of Object.entries(PAIRS)) {
-  Deno.test(`a peer that vanishes settles all calls with connection-lost: ${over}`, async () => {
+  test(`connection loss: all calls reject with connection-lost when the peer vanishes, over ${over}`, async (t) => {
     const calls = 40;
     let waiting = calls + 5;
     const allStarted = Promise.withResolvers<void>();
     const started = () => {
       if (--waiting === 0) allStarted.resolve();
     };
-    await using pair = await connect((far) => serve(far, started));
-    const { peer, vanish } = pair;
+    const { peer, vanish } = await connect(t, (far) => serve(far, started));
     peer.handle("hang", async (call) => {
-      // What a handler leaves unread would be held as long as it runs.
       await call.receive();
       await Promise.withResolvers<void>().promise;
     });
@@ -173,21 +163,22 @@ for (const [over, connect] of Object.entries(PAIRS)) {
     assertEquals(await code(peer.call("hang")), "connection-lost");
     await within(peer.closed.catch(() => {}), "the session's end");
     assertEquals(peer.session.usage.channels, 0);
-    // The producer hears of it when it has something to give.
+    // The producer is stopped when it has the next value.
     never.resolve("two");
     await Promise.resolve();
     await stream.close();
     await half.close();
     assertEquals(peer.session.usage.slots, 0);
     for (let i = 0; i < 10 && !released; i++) await Promise.resolve();
-    assert(released, "the producer of arguments was let go");
+    assert(released, "the producer of the arguments was stopped");
   });
 }
 
-Deno.test("a handler's signal aborts when its caller vanishes, whether it has answered or not", async () => {
+test("call.signal: aborts when the caller vanishes, whether the handler has answered or not", async (t) => {
   const [left, right] = memoryTransports();
   const server = new Peer(qmux(left));
   const client = new Peer(qmux(right));
+  t.watchBoth(client, server);
   const reasons: unknown[] = [];
   const started = Promise.withResolvers<void>();
   const done = Promise.withResolvers<void>();
@@ -196,12 +187,14 @@ Deno.test("a handler's signal aborts when its caller vanishes, whether it has an
       reasons.push(call.signal.reason);
       if (reasons.length === 2) done.resolve();
     }, { once: true });
-  server.handle("wait", (call) => {
+  server.handle("wait", async (call) => {
     note(call);
-    return Promise.withResolvers<void>().promise;
+    await call.receive();
+    await Promise.withResolvers<void>().promise;
   });
   server.handle("stream", async (call, respond) => {
     note(call);
+    await call.receive();
     await respond.continue("first");
     started.resolve();
   });
@@ -218,54 +211,60 @@ Deno.test("a handler's signal aborts when its caller vanishes, whether it has an
   await wait;
 });
 
-Deno.test("close() ends in time over a duplex whose sink takes nothing", async () => {
+test("session.close(): ends in time over a duplex whose sink takes nothing", async (t) => {
+  const clock = t.time();
   const stuck = Promise.withResolvers<void>();
-  const session = qmux({
+  const session = t.watch(qmux({
     readable: new ReadableStream({}),
     writable: new WritableStream({ write: () => stuck.promise }),
-  }, { closeTimeout: 10 });
+  }, { closeTimeout: 10_000 }));
   const opening = session.open().catch((error) => error);
-  await within(session.close(), "close()", 5_000);
+  const closing = session.close();
+  clock.tick(10_000);
+  await within(closing, "close()");
   assertEquals((await opening).code, "session-closed");
   await session.closed;
   stuck.resolve();
 });
 
-Deno.test("close() ends in time over streams that nobody reads", async () => {
+test("session.close(): ends in time over streams that are not read", async (t) => {
+  const clock = t.time();
   const out = new TransformStream<Uint8Array, Uint8Array>();
-  const session = qmux({
+  const session = t.watch(qmux({
     readable: new ReadableStream({}),
     writable: out.writable,
-  }, { closeTimeout: 10 });
+  }, { closeTimeout: 10_000 }));
   const opening = session.open().catch((error) => error);
-  await within(session.close(), "close()", 5_000);
+  const closing = session.close();
+  clock.tick(10_000);
+  await within(closing, "close()");
   assertEquals((await opening).code, "session-closed");
   await out.readable.cancel();
 });
 
-Deno.test("a duplex that fails says why, as the cause of the session's end", async () => {
+test("session.closed: rejects with the error of its duplex as the cause", async (t) => {
   const failure = new TypeError("the wire melted");
-  const session = qmux({
+  const session = t.watch(qmux({
     readable: new ReadableStream({
       pull(controller) {
         controller.error(failure);
       },
     }),
     writable: new WritableStream(),
-  });
+  }));
   const error = await assertRejects(() => session.closed, MuxError);
   assertEquals([error.code, error.cause], ["connection-lost", failure]);
 });
 
-Deno.test("a duplex that gives what is no bytes ends its session with connection-lost", async () => {
-  const session = qmux({
+test("session.closed: rejects with connection-lost if its duplex gives no bytes", async (t) => {
+  const session = t.watch(qmux({
     readable: new ReadableStream({
       start(controller) {
         controller.enqueue("text" as unknown as Uint8Array);
       },
     }),
     writable: new WritableStream(),
-  });
+  }));
   const error = await within(
     assertRejects(() => session.closed, MuxError),
     "the end",

@@ -13,8 +13,9 @@ import {
   assertRejects,
 } from "@std/assert";
 import { type Channel, DEFAULT_SESSION_OPTIONS, MuxError } from "@qtalk/qtalk";
+import { test } from "../support/harness.ts";
 import { liveBuffers } from "../support/memory.ts";
-import { type RawPeer, rawPeer, scriptedSession } from "../support/raw_peer.ts";
+import type { RawPeer } from "../support/raw_peer.ts";
 import {
   adjust,
   close,
@@ -82,8 +83,8 @@ function range(count: number, make: (i: number) => Uint8Array): Uint8Array[] {
 }
 
 for (const [what, { accept, batch }] of Object.entries(UNREAD)) {
-  Deno.test(`a peer that reads nothing and sends ${what} is cut off with limit-exceeded`, async () => {
-    const { session, raw } = scriptedSession({}, { reading: false });
+  test(`flood: a peer that reads nothing and sends ${what} is cut off with limit-exceeded`, async (t) => {
+    const { session, raw } = t.script({}, { reading: false });
     // As RPC does with a channel that ends before it said anything.
     if (accept) {
       session.accept((channel) => {
@@ -110,8 +111,8 @@ for (const [what, { accept, batch }] of Object.entries(UNREAD)) {
   });
 }
 
-Deno.test("a peer that reads no answers is cut off where maxQueuedReplySize says", async () => {
-  const { session, raw } = scriptedSession(
+test("maxQueuedReplySize: a peer that reads no answers is cut off when they exceed it", async (t) => {
+  const { session, raw } = t.script(
     { maxQueuedReplySize: 100, backlog: 0 },
     { reading: false },
   );
@@ -123,12 +124,12 @@ Deno.test("a peer that reads no answers is cut off where maxQueuedReplySize says
   await raw.send(open(21));
   const error = await assertRejects(() => session.closed, MuxError);
   assertEquals(error.code, "limit-exceeded");
-  assert(error.message.includes("105 bytes of answers"), error.message);
+  assert(error.message.includes("105 bytes of replies"), error.message);
 });
 
-Deno.test("a peer that calls and reads nothing is cut off, its answers bounded", async () => {
+test("flood: a peer that calls and reads nothing is cut off, its answers bounded", async (t) => {
   const errors: unknown[] = [];
-  const { peer, raw } = rawPeer(
+  const { peer, raw } = t.scriptedPeer(
     { onError: (error) => errors.push(error) },
     { reading: false },
   );
@@ -162,8 +163,8 @@ Deno.test("a peer that calls and reads nothing is cut off, its answers bounded",
   assertLessOrEqual(await liveBuffers() - before, 2 * 2 ** 20);
 });
 
-Deno.test("DATA of one byte a frame is data like any other, its credit returned in batches", async () => {
-  const { session, raw } = scriptedSession();
+test("flood: DATA of one byte a frame is taken, and its credit returned in batches", async (t) => {
+  const { session, raw } = t.script();
   const accepted = Promise.withResolvers<Channel>();
   session.accept(accepted.resolve);
   await raw.send(open(0));
@@ -191,12 +192,10 @@ Deno.test("DATA of one byte a frame is data like any other, its credit returned 
     adjusts.length,
     total / (DEFAULT_SESSION_OPTIONS.initialWindowSize / 4),
   );
-  await raw.end();
-  await session.closed;
 });
 
-Deno.test("empty DATA wakes no reader, and costs no credit", async () => {
-  const { session, raw } = scriptedSession();
+test("flood: empty DATA wakes no reader and costs no credit", async (t) => {
+  const { session, raw } = t.script();
   const accepted = Promise.withResolvers<Channel>();
   session.accept(accepted.resolve);
   await raw.send(open(0));
@@ -212,12 +211,10 @@ Deno.test("empty DATA wakes no reader, and costs no credit", async () => {
   assertEquals((await reading).value, Uint8Array.of(0x78));
   assertEquals((await reader.read()).done, true);
   assertEquals(raw.pending, []);
-  await raw.end();
-  await session.closed;
 });
 
-Deno.test("a hundred thousand adjusts of one byte are taken as cheaply as few large ones", async () => {
-  const { session, raw } = scriptedSession();
+test("flood: 100,000 adjusts of one byte cause few DATA frames", async (t) => {
+  const { session, raw } = t.script();
   const accepted = Promise.withResolvers<Channel>();
   session.accept(accepted.resolve);
   await raw.send(open(0, 0));
@@ -249,8 +246,8 @@ Deno.test("a hundred thousand adjusts of one byte are taken as cheaply as few la
   writer.closed.catch(() => {});
 });
 
-Deno.test("adjusts of nothing wake no writer", async () => {
-  const { session, raw } = scriptedSession();
+test("flood: adjusts by zero wake no writer", async (t) => {
+  const { session, raw } = t.script();
   const accepted = Promise.withResolvers<Channel>();
   session.accept(accepted.resolve);
   await raw.send(open(0, 0));

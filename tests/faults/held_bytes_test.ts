@@ -12,16 +12,16 @@ import {
 import type { Channel } from "@qtalk/qtalk";
 import type { QmuxChannel } from "../../mux/channel/channel.ts";
 import { ReceiveBuffer } from "../../mux/channel/receive_buffer.ts";
+import { test } from "../support/harness.ts";
 import { liveBuffers } from "../support/memory.ts";
 import { forSeeds } from "../support/random.ts";
-import { scriptedSession } from "../support/raw_peer.ts";
 import { close, concat, data, open } from "../support/wire.ts";
 import { turn, within } from "../support/within.ts";
 import { held, keep, openRaw } from "./kept.ts";
 
 const KIB = 1024, MIB = 1024 * KIB;
 
-Deno.test("heldBytes is what the buffers cost that a channel keeps alive", async () => {
+test("heldBytes: is the size of the buffers that a channel keeps alive", async (t) => {
   await forSeeds(3, async (random) => {
     const before = await liveBuffers();
     const buffers: ReceiveBuffer[] = [];
@@ -49,10 +49,10 @@ Deno.test("heldBytes is what the buffers cost that a channel keeps alive", async
   });
 });
 
-Deno.test("a channel holds no more than its window, however much of what arrived was read", async () => {
+test("held bytes: a channel holds no more than its window, however much was read", async (t) => {
   await forSeeds(40, async (random) => {
     const initialWindowSize = random.pick([100, 5_000, 64 * KIB]);
-    const { session, raw } = scriptedSession({
+    const { session, raw } = t.script({
       initialWindowSize,
       windowBudgetSize: 0,
     });
@@ -100,8 +100,8 @@ Deno.test("a channel holds no more than its window, however much of what arrived
   });
 });
 
-Deno.test("a flood of empty DATA frames is held nowhere", async () => {
-  const { session, raw } = scriptedSession();
+test("held bytes: a flood of empty DATA frames is held nowhere", async (t) => {
+  const { session, raw } = t.script();
   const kept = keep(session);
   const [id] = await openRaw(raw, 1);
   const empty = concat(...Array.from({ length: 10_000 }, () => data(id!, "")));
@@ -114,17 +114,15 @@ Deno.test("a flood of empty DATA frames is held nowhere", async () => {
   assertLessOrEqual(await liveBuffers() - before, 512 * KIB);
   assertLessOrEqual(Deno.memoryUsage().heapUsed - heap, MIB);
   assertEquals(raw.pending, []);
-  await session.close();
-  await raw.close();
 });
 
-Deno.test("channels closed by the peer with bytes unread count until the bytes are gone", async () => {
+test("held bytes: a channel that the peer closed takes a slot until its bytes are gone", async (t) => {
   const options = {
     maxChannels: 8,
     initialWindowSize: 16 * KIB,
     windowBudgetSize: 0,
   };
-  const { session, raw } = scriptedSession(options);
+  const { session, raw } = t.script(options);
   const kept = keep(session);
   let refused = 0;
   // Each costs the peer one window, and costs us one until somebody reads it.
@@ -158,13 +156,11 @@ Deno.test("channels closed by the peer with bytes unread count until the bytes a
   }
   await raw.send(open(200));
   await raw.expect("open-failure");
-  await session.close();
-  await raw.close();
 });
 
-Deno.test("what a channel holds is let go when it is closed, cancelled or lost", async () => {
+test("held bytes: a channel that is closed, cancelled or lost lets go of what it held", async (t) => {
   const before = await liveBuffers();
-  const { session, raw } = scriptedSession({
+  const { session, raw } = t.script({
     initialWindowSize: 8 * MIB,
     maxPacketSize: MIB,
   });

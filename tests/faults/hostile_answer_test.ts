@@ -13,7 +13,8 @@ import {
   RemoteError,
   RpcError,
 } from "@qtalk/qtalk";
-import { type RawPeer, rawPeer } from "../support/raw_peer.ts";
+import { test } from "../support/harness.ts";
+import type { RawPeer } from "../support/raw_peer.ts";
 import {
   close,
   concat,
@@ -82,7 +83,7 @@ const ANSWERS: Record<string, Answer> = {
   "a value 4 GiB long, as it says": {
     bytes: concat(OK, HUGE),
     error: "too-large",
-    text: "4294967295 bytes are more than 16777216",
+    text: "its 4294967295 bytes exceed the limit of 16777216 bytes",
   },
   "half a value": {
     bytes: concat(OK, values("never whole").subarray(0, 8)),
@@ -152,8 +153,8 @@ async function assertCalls(peer: Peer, raw: RawPeer): Promise<void> {
 
 for (const [what, { bytes, ends, error, text }] of Object.entries(ANSWERS)) {
   for (const method of ["call", "request"] as const) {
-    Deno.test(`an answer that is ${what} fails the ${method} as ${error}`, async () => {
-      const { peer, raw } = rawPeer();
+    test(`hostile answers: ${what} fails the ${method} with ${error}`, async (t) => {
+      const { peer, raw } = t.scriptedPeer();
       const calling = peer[method]("it").then(() => undefined, (e) => e);
       const id = await accept(raw);
       await raw.find("data");
@@ -174,24 +175,22 @@ for (const [what, { bytes, ends, error, text }] of Object.entries(ANSWERS)) {
   }
 }
 
-Deno.test("a call whose channel is refused fails as open-refused", async () => {
-  const { peer, raw } = rawPeer();
+test("hostile answers: a call whose channel is refused fails with open-refused", async (t) => {
+  const { peer, raw } = t.scriptedPeer();
   const calling = peer.call("it").catch((error) => error);
   const { sender } = await raw.expect("open");
   await raw.send(failure(sender));
   assertEquals(codeOf(await within(calling, "the call")), "open-refused");
   await assertCalls(peer, raw);
-  await raw.end();
-  await peer.closed;
 });
 
-Deno.test("a value that fails in the middle of a continued response fails every read that follows it the same way", async () => {
+test("hostile answers: after a value that breaks the stream every read fails alike", async (t) => {
   const cases: [Uint8Array, string][] = [
     [HUGE, "too-large"],
     [values("cut").subarray(0, 6), "truncated"],
   ];
   for (const [bytes, code] of cases) {
-    const { peer, raw } = rawPeer();
+    const { peer, raw } = t.scriptedPeer();
     const requesting = peer.request("it");
     const id = await accept(raw);
     await raw.find("data");
@@ -212,8 +211,8 @@ Deno.test("a value that fails in the middle of a continued response fails every 
   }
 });
 
-Deno.test("a value that cannot be decoded is one read that fails; the next value is read behind it", async () => {
-  const { peer, raw } = rawPeer();
+test("hostile answers: a value that cannot be decoded fails one read, and the next value is read", async (t) => {
+  const { peer, raw } = t.scriptedPeer();
   const requesting = peer.request("it");
   const id = await accept(raw);
   await raw.find("data");
@@ -227,12 +226,10 @@ Deno.test("a value that cannot be decoded is one read that fails; the next value
   assertEquals(await response.receive(), 3);
   assertEquals(await response.receive(), undefined);
   await response.close();
-  await raw.end();
-  await peer.closed;
 });
 
-Deno.test("a server that fills the channels opened ahead and closes them is left with its bytes", async () => {
-  const { peer, raw } = rawPeer({ session: { maxChannels: 8 } });
+test("hostile answers: bytes on channels opened ahead of need are dropped with them", async (t) => {
+  const { peer, raw } = t.scriptedPeer({ session: { maxChannels: 8 } });
   let filled = 0;
   for (let round = 0; round < 20; round++) {
     const call = peer.call("it");

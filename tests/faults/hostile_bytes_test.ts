@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertIsError } from "@std/assert";
 import { dial, handlerFrom, listen, MuxError } from "@qtalk/qtalk";
+import { test } from "../support/harness.ts";
 import { forSeeds } from "../support/random.ts";
-import { rawPeer, scriptedSession } from "../support/raw_peer.ts";
 import {
   adjust,
   close,
@@ -19,8 +19,8 @@ import { HOSTILE } from "./hostile_bytes.ts";
 
 for (const [what, hostile] of Object.entries(HOSTILE)) {
   const { bytes, ends, code, names, served = true } = hostile;
-  Deno.test(`${what} ends the session with ${code}, and everything that waits on it`, async () => {
-    const { session, raw } = scriptedSession();
+  test(`hostile bytes: ${what} ends the session with ${code}, and all that waits on it`, async (t) => {
+    const { session, raw } = t.script();
     const waiters = await startWaiters(session, raw);
     await raw.send(bytes(waiters.id));
     if (ends) await raw.end();
@@ -32,8 +32,8 @@ for (const [what, hostile] of Object.entries(HOSTILE)) {
     await session.close();
   });
 
-  Deno.test(`${what} comes to the same, byte by byte`, async () => {
-    const { session, raw } = scriptedSession();
+  test(`hostile bytes: ${what} has the same effect byte by byte`, async (t) => {
+    const { session, raw } = t.script();
     const waiters = await startWaiters(session, raw);
     // The line is closed under us once the session has seen enough.
     for (const byte of bytes(waiters.id)) {
@@ -44,7 +44,7 @@ for (const [what, hostile] of Object.entries(HOSTILE)) {
   });
 
   if (!served) continue;
-  Deno.test(`${what} on one connection leaves the listener serving others`, async () => {
+  test(`hostile bytes: ${what} on one connection leaves the listener serving others`, async (t) => {
     const errors: unknown[] = [];
     const heard = Promise.withResolvers<void>();
     await using listener = await listen("tcp://127.0.0.1:0", {
@@ -87,7 +87,7 @@ async function drain(conn: Deno.Conn): Promise<void> {
   }
 }
 
-Deno.test("every frame cut short at any byte is a loss of the connection, and whole a clean end", async () => {
+test("hostile bytes: a frame that is cut short loses the connection, and a whole one ends it cleanly", async (t) => {
   const frames = [
     open(3),
     confirm(1, 3),
@@ -99,7 +99,7 @@ Deno.test("every frame cut short at any byte is a loss of the connection, and wh
   ];
   for (const frame of frames) {
     for (let size = 1; size <= frame.length; size++) {
-      const { session, raw } = scriptedSession();
+      const { session, raw } = t.script();
       session.accept(() => {});
       await raw.send(open(0));
       await raw.expect("open-confirm");
@@ -121,9 +121,9 @@ Deno.test("every frame cut short at any byte is a loss of the connection, and wh
   }
 });
 
-Deno.test("random bytes end a session, never anything else", async () => {
+test("hostile bytes: random bytes end their session and nothing else", async (t) => {
   await forSeeds(500, async (random) => {
-    const { peer, raw } = rawPeer();
+    const { peer, raw } = t.scriptedPeer({ onError: () => {} });
     const bytes = random.bytes(random.int(1, 300));
     // Else nearly all would fail at the first byte.
     if (random.chance(0.8)) bytes[0] = random.int(100, 106);
@@ -151,8 +151,8 @@ Deno.test("random bytes end a session, never anything else", async () => {
   });
 });
 
-Deno.test("DATA that says it is 4 GiB long is refused for a closed channel too", async () => {
-  const { session, raw } = scriptedSession();
+test("hostile bytes: DATA of 4 GiB is refused for a closed channel, too", async (t) => {
+  const { session, raw } = t.script();
   session.accept((channel) => void channel.close());
   await raw.send(open(0));
   const { sender } = await raw.expect("open-confirm");
@@ -163,20 +163,20 @@ Deno.test("DATA that says it is 4 GiB long is refused for a closed channel too",
   assertIsError(error, MuxError, "DATA of 4294967295 bytes");
 });
 
-Deno.test("a frame for an OPEN that nobody accepted yet ends the session: it has no number", async () => {
+test("hostile bytes: a frame for a channel that is not accepted yet ends the session", async (t) => {
   for (const guess of [data(0, "x"), eof(0), close(0), adjust(0, 1)]) {
-    const { session, raw } = scriptedSession();
+    const { session, raw } = t.script();
     await raw.send(open(0));
     assertEquals(session.usage, { channels: 0, slots: 1 });
     await raw.send(guess);
     const error = await within(session.closed.catch((e) => e), "the end");
-    assertIsError(error, MuxError, "came for channel 0, never opened");
+    assertIsError(error, MuxError, "for channel 0, which was never opened");
     assertEquals(await raw.rest(), []);
   }
 });
 
-Deno.test("an OPEN with a packet size out of range is refused, and costs nothing else", async () => {
-  const { session, raw } = scriptedSession();
+test("hostile bytes: an OPEN with a packet size out of range is refused, and the session goes on", async (t) => {
+  const { session, raw } = t.script();
   session.accept(() => {});
   for (const size of [0, 1, 8, 2 ** 31 + 1, 2 ** 32 - 1]) {
     await raw.send(open(5, 1_000, size));
@@ -187,40 +187,42 @@ Deno.test("an OPEN with a packet size out of range is refused, and costs nothing
     assertEquals((await raw.expect("open-confirm")).recipient, size);
   }
   assertEquals(session.usage, { channels: 2, slots: 2 });
-  await raw.end();
-  await session.closed;
 });
 
 for (const size of [0, 8, 2 ** 31 + 1]) {
-  Deno.test(`an OPEN_CONFIRM with a packet size of ${size} ends the session`, async () => {
-    const { session, raw } = scriptedSession();
+  test(`hostile bytes: an OPEN_CONFIRM with a packet size of ${size} ends the session`, async (t) => {
+    const { session, raw } = t.script();
     const opening = session.open().catch((error) => error);
     const { sender } = await raw.expect("open");
     await raw.send(confirm(sender, 1, 1_000, size));
     const error = await within(session.closed.catch((e) => e), "the end");
-    assertIsError(error, MuxError, `a packet size of ${size} was confirmed`);
+    assertIsError(
+      error,
+      MuxError,
+      `received OPEN_CONFIRM with a maximum packet size of ${size}`,
+    );
     assertEquals(error.code, "protocol-error");
     assertEquals(await opening, error);
   });
 }
 
-Deno.test("a second OPEN_CONFIRM for one OPEN ends the session", async () => {
-  const { session, raw } = scriptedSession();
+test("hostile bytes: a second OPEN_CONFIRM for one OPEN ends the session", async (t) => {
+  const { session, raw } = t.script();
   const opening = session.open();
   const { sender } = await raw.expect("open");
   await raw.send(confirm(sender, 1));
   await opening;
   await raw.send(confirm(sender, 2));
   const error = await within(session.closed.catch((e) => e), "the end");
-  assertIsError(error, MuxError, `OPEN_CONFIRM came for channel ${sender}`);
+  assertIsError(error, MuxError, `received OPEN_CONFIRM for channel ${sender}`);
 });
 
-Deno.test("credit granted before CONFIRM counts, and may not overflow with it", async () => {
-  const { session, raw } = scriptedSession();
+test("hostile bytes: credit granted before OPEN_CONFIRM counts, and may not overflow with it", async (t) => {
+  const { session, raw } = t.script();
   const opening = session.open().catch((error) => error);
   const { sender } = await raw.expect("open");
   await raw.send(adjust(sender, 2 ** 31), confirm(sender, 1, 2 ** 31));
   const error = await within(session.closed.catch((e) => e), "the end");
-  assertIsError(error, MuxError, "past 2^32 - 1");
+  assertIsError(error, MuxError, "exceeds 2^32 - 1");
   assertEquals(await opening, error);
 });

@@ -10,13 +10,11 @@ import {
   DEFAULT_SESSION_OPTIONS,
   dialSession,
   listenSession,
-  memoryTransports,
-  qmux,
   type Session,
   type SessionOptions,
 } from "@qtalk/qtalk";
+import { type Harness, test } from "../support/harness.ts";
 import { liveBuffers } from "../support/memory.ts";
-import { scriptedSession } from "../support/raw_peer.ts";
 import { concat, data } from "../support/wire.ts";
 import { turn, watch, within } from "../support/within.ts";
 import { held, keep, openRaw } from "./kept.ts";
@@ -37,39 +35,23 @@ async function settled(session: Session): Promise<void> {
 /** Two sessions, over memory and over a socket. */
 const PAIRS: Record<
   string,
-  (
-    options: SessionOptions,
-  ) => Promise<[Session, Session, AsyncDisposable]>
+  (t: Harness) => [Session, Session] | Promise<[Session, Session]>
 > = {
-  memory(options) {
-    const [left, right] = memoryTransports();
-    const pair = [
-      qmux(left, options),
-      qmux(right, options),
-    ];
-    return Promise.resolve([pair[0]!, pair[1]!, {
-      async [Symbol.asyncDispose]() {
-        await Promise.all(pair.map((session) => session.close()));
-      },
-    }]);
-  },
-  async TCP(session) {
-    const listener = await listenSession("tcp://127.0.0.1:0", { session });
+  memory: (t) => t.sessions(),
+  async TCP(t) {
+    const listener = await listenSession("tcp://127.0.0.1:0");
+    t.defer(() => listener.close());
     const accepted = listener[Symbol.asyncIterator]().next();
-    const dialled = await dialSession(listener.addr, { session });
-    return [dialled, (await accepted).value!, {
-      async [Symbol.asyncDispose]() {
-        await dialled.close();
-        await listener.close();
-      },
-    }];
+    const dialled = await dialSession(listener.addr);
+    const { value } = await accepted;
+    t.watchBoth(dialled, value!);
+    return [dialled, value!];
   },
 };
 
 for (const [over, pair] of Object.entries(PAIRS)) {
-  Deno.test(`1 GiB offered over ${over} to a reader that takes nothing waits in write(), and a window is held`, async () => {
-    const [sender, receiver, ending] = await pair({});
-    await using _ = ending;
+  test(`memory: of 1 GiB offered over ${over} to a reader that takes nothing one window is held`, async (t) => {
+    const [sender, receiver] = await pair(t);
     const kept = keep(receiver);
     const before = await liveBuffers();
     const writer = (await sender.open()).writable.getWriter();
@@ -94,9 +76,8 @@ for (const [over, pair] of Object.entries(PAIRS)) {
     writer.closed.catch(() => {});
   });
 
-  Deno.test(`a window that a fast reader over ${over} made grow holds no more than its maximum once the reader stops`, async () => {
-    const [sender, receiver, ending] = await pair({});
-    await using _ = ending;
+  test(`memory: a grown window over ${over} holds no more than maxWindowSize when its reader stops`, async (t) => {
+    const [sender, receiver] = await pair(t);
     const kept = keep(receiver);
     const writer = (await sender.open()).writable.getWriter();
     const chunk = new Uint8Array(MIB);
@@ -120,9 +101,10 @@ for (const [over, pair] of Object.entries(PAIRS)) {
     );
     assertLessOrEqual(alive, DEFAULT_SESSION_OPTIONS.maxWindowSize + SLACK);
     assertEquals(writing.state, "pending");
-    await sender.close();
     reader.closed.catch(() => {});
     writer.closed.catch(() => {});
+    reader.releaseLock();
+    await t.closeChannels();
   });
 }
 
@@ -169,7 +151,7 @@ function* fill(
 }
 
 for (const [name, shape] of Object.entries(SHAPES)) {
-  Deno.test(`100 channels that nobody reads stay within the stated bound: ${name}`, async () => {
+  test(`memory: 100 channels that are not read stay within the stated bound, sent ${name}`, async (t) => {
     const { window: initialWindowSize } = shape;
     const options = {
       maxChannels: 100,
@@ -177,7 +159,7 @@ for (const [name, shape] of Object.entries(SHAPES)) {
       windowBudgetSize: 0,
     };
     const bound = 100 * initialWindowSize;
-    const { session, raw } = scriptedSession(options);
+    const { session, raw } = t.script(options);
     const kept = keep(session);
     const ids = await openRaw(raw, 100);
     const before = await liveBuffers();
@@ -192,12 +174,10 @@ for (const [name, shape] of Object.entries(SHAPES)) {
     assertLessOrEqual(held(kept), bound);
     const alive = await liveBuffers() - before;
     assertLessOrEqual(alive, bound + SLACK);
-    await session.close();
-    await raw.close();
   });
 }
 
-Deno.test("100 channels whose windows grew share the budget when their readers stop", async () => {
+test("windowBudgetSize: bounds 100 channels whose windows grew when their readers stop", async (t) => {
   const options: SessionOptions = {
     maxChannels: 100,
     initialWindowSize: 16 * KIB,
@@ -205,8 +185,7 @@ Deno.test("100 channels whose windows grew share the budget when their readers s
     windowBudgetSize: 4 * MIB,
   };
   const bound = 100 * 16 * KIB + 4 * MIB;
-  const [sender, receiver, ending] = await PAIRS.memory!(options);
-  await using _ = ending;
+  const [sender, receiver] = t.sessions(options, options);
   const kept = keep(receiver);
   const chunk = new Uint8Array(256 * KIB);
   const writers = await Promise.all(Array.from({ length: 99 }, async () => {
@@ -232,11 +211,12 @@ Deno.test("100 channels whose windows grew share the budget when their readers s
   assertLessOrEqual(held(kept), bound);
   const alive = await liveBuffers() - before;
   assertLessOrEqual(alive, bound + SLACK);
+  await t.closeChannels();
 });
 
-Deno.test("the process of a receiver stays small while 100 channels are offered 1 GiB each", async () => {
+test("memory: the process of a receiver stays small while 100 channels are offered 1 GiB each", async (t) => {
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-check", "--allow-net=127.0.0.1", receiver.pathname],
+    args: ["run", "--no-check", "--allow-net=127.0.0.1", receiver.href],
     stdin: "piped",
     stdout: "piped",
   }).spawn();
@@ -248,7 +228,7 @@ Deno.test("the process of a receiver stays small while 100 channels are offered 
     await input.write(Uint8Array.of(10));
     return JSON.parse(await read());
   };
-  const sender = await dialSession(await read());
+  const sender = t.watch(await dialSession(await read()));
   const before = await measure();
 
   const chunk = new Uint8Array(MIB);
@@ -267,10 +247,6 @@ Deno.test("the process of a receiver stays small while 100 channels are offered 
   assertEquals(watched.filter((w) => w.state !== "pending"), []);
   assertLessOrEqual(100, after.channels - before.channels);
   const grown = after.resident - before.resident;
-  console.log(
-    `resident: ${(before.resident / MIB).toFixed(1)} MiB, ` +
-      `grown by ${(grown / MIB).toFixed(1)} MiB`,
-  );
   // A figure to look at; the bound only tells 6 MiB from 100 GiB.
   assertLessOrEqual(grown, 256 * MIB);
   await sender.close();

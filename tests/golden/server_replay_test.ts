@@ -6,10 +6,14 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import type { Call, Handler } from "@qtalk/qtalk";
-import type { Frame } from "../../mux/wire/frame.ts";
 import { FrameType } from "../../mux/wire/frame.ts";
 import { type RawPeer, rawPeer } from "../support/raw_peer.ts";
-import { concat, parseFrames, parseValues } from "../support/wire.ts";
+import {
+  concat,
+  type Frame,
+  parseFrames,
+  parseValues,
+} from "../support/wire.ts";
 import { within } from "../support/within.ts";
 import {
   type Chunking,

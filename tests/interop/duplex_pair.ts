@@ -11,7 +11,8 @@ import { qmux } from "../../mux/session.ts";
 import { memoryTransports } from "../../mux/transport/memory.ts";
 import { tcp } from "../../mux/transport/tcp.ts";
 import type { Transport } from "../../mux/types.ts";
-import { turn, within } from "../support/within.ts";
+import { test } from "../support/harness.ts";
+import { within } from "../support/within.ts";
 import {
   DuplexConn,
   type DuplexModule,
@@ -144,37 +145,34 @@ function serveThere(theirs: DuplexPeer, { HandlerFunc }: DuplexModule): void {
 }
 
 /** Registers a test for each pipe and codec. */
-export function test(
+export function testPair(
   behaviour: string,
   body: (pair: Pair) => Promise<void>,
 ): void {
   for (const [pipe, connect] of Object.entries(PIPES)) {
     for (const [codec, theirCodec] of CODECS) {
-      Deno.test({
-        name: `interop: duplex, ${pipe}, ${codec.name}: ${behaviour}`,
-        ignore: missing !== undefined,
-        async fn() {
-          const { promise: broken, reject } = Promise.withResolvers<never>();
-          // Each knows the caller's codec by itself.
-          const codecs = [codec, ...CODECS.map(([other]) => other)];
-          const [ours, transport, listener] = await connect({
-            codecs,
-            onError: reject,
-          });
-          await using _ = listener;
-          serve(ours);
-          const theirs = duplex.open(
-            new DuplexConn(transport),
-            new duplex[theirCodec](),
-            {},
-          );
-          serveThere(theirs, duplex);
-          const run = body({ ours, theirs, codec });
-          await within(Promise.race([run, broken]), behaviour);
-          await ours.close();
-          await within(theirs.session.done, "the other end to end");
-          await turn(); // In which what it left unhandled would show.
-        },
+      const name = `${behaviour} (${pipe}, ${codec.name})`;
+      const ignore = missing !== undefined;
+      test(name, { ignore }, async (t) => {
+        const { promise: broken, reject } = Promise.withResolvers<never>();
+        // Each knows the caller's codec by itself.
+        const codecs = [codec, ...CODECS.map(([other]) => other)];
+        const [ours, transport, listener] = await connect({
+          codecs,
+          onError: reject,
+        });
+        t.defer(() => listener?.[Symbol.asyncDispose]());
+        t.watch(ours);
+        serve(ours);
+        const theirs = duplex.open(
+          new DuplexConn(transport),
+          new duplex[theirCodec](),
+          {},
+        );
+        serveThere(theirs, duplex);
+        t.defer(() => within(theirs.session.done, "the other end to end"));
+        const run = body({ ours, theirs, codec });
+        await within(Promise.race([run, broken]), behaviour);
       });
     }
   }

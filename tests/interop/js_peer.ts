@@ -9,7 +9,6 @@
  *
  * @module
  */
-import type { Frame } from "../../mux/wire/frame.ts";
 import type { Transport } from "../../mux/types.ts";
 import {
   adjust,
@@ -17,6 +16,7 @@ import {
   confirm,
   data,
   eof,
+  type Frame,
   FrameCollector,
   framed,
   open,

@@ -41,9 +41,10 @@ for (const runtime of ["node", "bun"] as const) {
     name: `node_bun: ${runtime} hears at once of a WebSocket that is refused`,
     ignore: missing !== undefined,
     async fn() {
-      const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+      using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
       const { port } = listener.addr;
-      listener.close();
+      // A server that hangs up before it has answered the upgrade.
+      void listener.accept().then((conn) => conn.close());
       const [program, ...args] = command(runtime, "refused");
       // `timeout` would be the code of a dial that has waited.
       assertEquals(

@@ -133,7 +133,7 @@ async function client(): Promise<void> {
   await peer.close();
 }
 
-/** Dials where nobody listens. */
+/** Dials a server that refuses. */
 async function refused(): Promise<void> {
   const error = await connectTo(rest[0]!).catch((error) => error);
   console.log((error as { code?: unknown }).code);

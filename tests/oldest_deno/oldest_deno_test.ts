@@ -36,8 +36,9 @@ async function npx(
 const available = await npx(["--yes", `deno@${version}`, "--version"]);
 
 Deno.test({
-  name: `the core runs on Deno ${version}, the oldest that the README names`,
-  ignore: !available.ok,
+  name: `oldest Deno: the core runs on ${version}, which the README names`,
+  // On Windows, which has no Unix sockets, smoke.ts prints one line less.
+  ignore: !available.ok || Deno.build.os === "windows",
   fn: async () => {
     const { stdout, stderr } = await npx(args);
     assertEquals(

@@ -14,8 +14,8 @@ import {
 } from "@qtalk/qtalk";
 import { memoryTransports } from "../../mux/transport/memory.ts";
 import { Peer } from "../../talk/peer.ts";
+import { type Harness, test } from "../support/harness.ts";
 import { forSeeds, type Random } from "../support/random.ts";
-import { rawPeer, scriptedSession } from "../support/raw_peer.ts";
 import {
   close,
   concat,
@@ -69,11 +69,14 @@ async function readEverything(session: Session): Promise<Seen[]> {
 }
 
 /** Has one side talk to another, and returns what it said and what was seen. */
-async function record(): Promise<{ bytes: Uint8Array; seen: Seen[] }> {
+async function record(
+  t: Harness,
+): Promise<{ bytes: Uint8Array; seen: Seen[] }> {
   const tape: Uint8Array[] = [];
   const [left, right] = memoryTransports();
   const talker = qmux(recording(left, tape));
   const listener = qmux(right);
+  t.watchBoth(talker, listener);
   const seen = readEverything(listener);
   const channels = [];
   for (let i = 0; i < 4; i++) channels.push(await talker.open());
@@ -96,8 +99,11 @@ async function record(): Promise<{ bytes: Uint8Array; seen: Seen[] }> {
 }
 
 /** Says it all again, in these chunks, to a session that knows nothing. */
-async function replay(chunks: Iterable<Uint8Array>): Promise<Seen[]> {
-  const { session, raw } = scriptedSession();
+async function replay(
+  t: Harness,
+  chunks: Iterable<Uint8Array>,
+): Promise<Seen[]> {
+  const { session, raw } = t.script();
   const seen = readEverything(session);
   await raw.sendEach(chunks);
   await raw.end();
@@ -105,8 +111,8 @@ async function replay(chunks: Iterable<Uint8Array>): Promise<Seen[]> {
   return await seen;
 }
 
-Deno.test("a recorded session means the same cut at any byte", async () => {
-  const { bytes, seen } = await record();
+test("chunking: a recorded session means the same when it is cut at any byte", async (t) => {
+  const { bytes, seen } = await record(t);
   assertEquals(seen.map(({ end }) => end), [
     "ended",
     "ended",
@@ -120,23 +126,23 @@ Deno.test("a recorded session means the same cut at any byte", async () => {
       .filter((half) => half.length > 0);
     assertEquals(parseFrames(...halves), frames);
     assertEquals(
-      await within(replay(halves), `cut at ${at}`),
+      await within(replay(t, halves), `cut at ${at}`),
       seen,
       `cut at ${at}`,
     );
   }
   const single = Array.from(bytes, (byte) => Uint8Array.of(byte));
   assertEquals(parseFrames(...single), frames);
-  assertEquals(await within(replay(single), "byte by byte"), seen);
+  assertEquals(await within(replay(t, single), "byte by byte"), seen);
 });
 
-Deno.test("a recorded session means the same in random chunks", async () => {
-  const { bytes, seen } = await record();
+test("chunking: a recorded session means the same in random chunks", async (t) => {
+  const { bytes, seen } = await record(t);
   const frames = parseFrames(bytes);
   await forSeeds(200, async (random) => {
     const chunks = random.split(bytes, random.pick([2, 9, 40, 400]));
     assertEquals(parseFrames(...chunks), frames);
-    assertEquals(await within(replay(chunks), "a replay"), seen);
+    assertEquals(await within(replay(t, chunks), "a replay"), seen);
   });
 });
 
@@ -170,11 +176,12 @@ function serve(peer: Peer, count: number): Promise<Heard[]> {
   return promise;
 }
 
-Deno.test("recorded calls are the same calls in random chunks", async () => {
+test("chunking: recorded calls are the same calls in random chunks", async (t) => {
   const tape: Uint8Array[] = [];
   const [left, right] = memoryTransports();
   const client = new Peer(qmux(recording(left, tape)));
   const server = new Peer(qmux(right));
+  t.watchBoth(client, server);
   const serving = serve(server, 3);
   assertEquals(
     await client.call("one", { text: "ä€𝄞", n: [1, 2.5, null] }),
@@ -192,7 +199,9 @@ Deno.test("recorded calls are the same calls in random chunks", async () => {
 
   await forSeeds(100, async (random) => {
     const errors: unknown[] = [];
-    const { peer, raw } = rawPeer({ onError: (error) => errors.push(error) });
+    const { peer, raw } = t.scriptedPeer({
+      onError: (error) => errors.push(error),
+    });
     const again = serve(peer, 3);
     await raw.sendEach(random.split(bytes, random.pick([1, 9, 200, 4_000])));
     assertEquals(await within(again, "the handlers"), heard);
@@ -202,10 +211,21 @@ Deno.test("recorded calls are the same calls in random chunks", async () => {
   });
 });
 
+/**
+ * The size of a piece, of these; larger if more than 2,000 pieces would come of
+ * it, which prove no more and take seconds.
+ */
+function pieceSize(random: Random, sizes: number[], length: number): number {
+  return Math.max(random.pick(sizes), Math.ceil(length / 1_000));
+}
+
 /** Puts a payload into DATA frames of random sizes, empty ones among them. */
 function frame(random: Random, id: number, payload: Uint8Array): Uint8Array {
   return concat(
-    ...random.split(payload, random.pick([1, 3, 50, 5_000])).flatMap((piece) =>
+    ...random.split(
+      payload,
+      pieceSize(random, [1, 3, 50, 5_000], payload.length),
+    ).flatMap((piece) =>
       random.chance(0.1) ? [data(id, ""), data(id, piece)] : [data(id, piece)]
     ),
   );
@@ -240,9 +260,9 @@ function anyValue(random: Random, depth = 3): unknown {
   }
 }
 
-Deno.test("a response is the same values in any frames and any chunks", async () => {
+test("chunking: a response has the same values in any frames and chunks", async (t) => {
   await forSeeds(150, async (random) => {
-    const { peer, raw } = rawPeer();
+    const { peer, raw } = t.scriptedPeer();
     const continued = random.chance(0.5);
     const sent = Array.from(
       { length: random.int(1, 5) },
@@ -259,7 +279,7 @@ Deno.test("a response is the same values in any frames and any chunks", async ()
       close(sender),
     );
     const sending = raw.sendEach(
-      random.split(bytes, random.pick([2, 30, 10_000])),
+      random.split(bytes, pieceSize(random, [2, 30, 10_000], bytes.length)),
     );
     const response = await within(responding, "the response");
     assertEquals(response.continued, continued);
@@ -273,9 +293,9 @@ Deno.test("a response is the same values in any frames and any chunks", async ()
   });
 });
 
-Deno.test("a call's arguments are the same values in any frames and any chunks", async () => {
+test("chunking: a call has the same arguments in any frames and chunks", async (t) => {
   await forSeeds(150, async (random) => {
-    const { peer, raw } = rawPeer();
+    const { peer, raw } = t.scriptedPeer();
     const heard: unknown[] = [];
     peer.handle("it", async (call) => {
       for await (const value of call) heard.push(value);
@@ -290,7 +310,9 @@ Deno.test("a call's arguments are the same values in any frames and any chunks",
       frame(random, sender, values({ Selector: "it" }, ...sent)),
       eof(sender),
     );
-    await raw.sendEach(random.split(bytes, random.pick([2, 30, 10_000])));
+    await raw.sendEach(
+      random.split(bytes, pieceSize(random, [2, 30, 10_000], bytes.length)),
+    );
     await within(raw.find("close"), "the answer's end");
     assertEquals(heard, sent);
     await raw.end();
@@ -309,14 +331,14 @@ function openFrame(random: Random): Uint8Array {
   return frame;
 }
 
-Deno.test("two peers agree whatever sizes their packets and windows have", async () => {
+test("chunking: two peers understand each other with any sizes of packets and windows", async (t) => {
   await forSeeds(60, async (random) => {
     const limits = () => ({
       initialWindowSize: random.pick([1, 7, 100, 5_000, 65_536]),
       maxPacketSize: random.pick([9, 10, 333, 65_536]),
       windowBudgetSize: random.pick([0, 10_000, 1_000_000]),
     });
-    const [client, server] = memoryPair(
+    const [client, server] = t.pair(
       { session: limits() },
       { session: limits() },
     );
@@ -329,8 +351,5 @@ Deno.test("two peers agree whatever sizes their packets and windows have", async
       "the echoes",
     );
     assertEquals(got, sent);
-    await client.close();
-    await server.closed;
-    assert(server.session.usage.channels === 0);
   });
 });

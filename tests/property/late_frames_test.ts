@@ -7,9 +7,9 @@
  */
 import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
 import type { Channel, Session } from "@qtalk/qtalk";
-import type { Frame } from "../../mux/wire/frame.ts";
+import { test } from "../support/harness.ts";
 import { forSeeds, type Random } from "../support/random.ts";
-import { type RawPeer, scriptedSession } from "../support/raw_peer.ts";
+import type { RawPeer } from "../support/raw_peer.ts";
 import {
   adjust,
   close,
@@ -17,6 +17,7 @@ import {
   confirm,
   data,
   eof,
+  type Frame,
   open,
 } from "../support/wire.ts";
 import { turn, within } from "../support/within.ts";
@@ -125,9 +126,9 @@ function assertOrderly(frames: readonly Frame[]): void {
   }
 }
 
-Deno.test("frames that come early, late or twice harm neither channel nor session", async () => {
+test("late frames: frames that come early, late or twice harm neither channel nor session", async (t) => {
   await forSeeds(400, async (random) => {
-    const { session, raw } = scriptedSession();
+    const { session, raw } = t.script();
     const ours = random.chance(0.5);
     const { opened, id: asked } = begin(session, raw, ours);
     const id = await within(asked, "the channel's number");

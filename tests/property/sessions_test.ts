@@ -17,8 +17,12 @@ import {
   type SessionOptions,
 } from "@qtalk/qtalk";
 import type { QmuxChannel } from "../../mux/channel/channel.ts";
-import { resolveOptions } from "../../mux/options.ts";
+import {
+  type ResolvedSessionOptions,
+  resolveOptions,
+} from "../../mux/options.ts";
 import { memoryTransports } from "../../mux/transport/memory.ts";
+import { type Harness, test } from "../support/harness.ts";
 import { forSeeds, type Random } from "../support/random.ts";
 import { chopped, type Side, WireModel } from "../support/wire_model.ts";
 import { turn, within } from "../support/within.ts";
@@ -138,7 +142,7 @@ function anyOptions(random: Random): SessionOptions {
 class World {
   readonly random: Random;
   readonly wire = new WireModel();
-  readonly options: Record<Side, Required<SessionOptions>>;
+  readonly options: Record<Side, ResolvedSessionOptions>;
   readonly sessions: Record<Side, Session>;
   readonly links: Link[] = [];
   readonly #accepted: Record<Side, Map<number, QmuxChannel>> = {
@@ -146,7 +150,7 @@ class World {
     b: new Map(),
   };
 
-  constructor(random: Random) {
+  constructor(random: Random, t: Harness) {
     this.random = random;
     const [left, right] = memoryTransports();
     this.options = {
@@ -163,6 +167,7 @@ class World {
         this.options.b,
       ),
     };
+    t.watchBoth(this.sessions.a, this.sessions.b);
     for (const side of ["a", "b"] as const) {
       this.sessions[side].accept((channel) => {
         this.#accepted[side].set(channel.id, channel as QmuxChannel);
@@ -272,10 +277,10 @@ class World {
   }
 }
 
-Deno.test("whatever two sessions do, bytes arrive in order, windows and places come back, and nothing hangs", async () => {
+test("random sessions: bytes arrive in order, credit and slots come back, and nothing hangs", async (t) => {
   let bytes = 0;
   await forSeeds(60, async (random) => {
-    const world = new World(random);
+    const world = new World(random, t);
     const run = async () => {
       for (let i = random.int(20, 200); i > 0; i--) await world.step();
       await world.settle();

@@ -3,7 +3,7 @@
 //
 //   deno run -A tests/support/mortal_server.ts ADDRESS LOG
 //
-// Prints "listening" once it does.
+// Prints its address once it listens.
 
 import { listen, type Peer } from "@qtalk/qtalk";
 
@@ -15,7 +15,7 @@ const listener = await listen(address!, {
   onError() {}, // Its clients have their own ends.
 });
 const peers = listener[Symbol.asyncIterator]();
-console.log("listening");
+console.log(listener.addr);
 for (;;) {
   const { value: peer, done } = await peers.next();
   if (done) break;

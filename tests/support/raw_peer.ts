@@ -4,14 +4,13 @@
  *
  * @module
  */
-import type { Frame } from "../../mux/wire/frame.ts";
 import type { SessionOptions } from "../../mux/options.ts";
 import { qmux } from "../../mux/session.ts";
 import type { Session } from "../../mux/types.ts";
 import { memoryTransports } from "../../mux/transport/memory.ts";
 import type { Transport } from "../../mux/types.ts";
 import { Peer, type PeerOptions } from "../../talk/peer.ts";
-import { FrameCollector } from "./wire.ts";
+import { type Frame, FrameCollector } from "./wire.ts";
 
 /** A frame of one type. */
 export type FrameOf<T extends Frame["type"]> = Extract<Frame, { type: T }>;
@@ -139,14 +138,20 @@ function describe(frame: Frame): string {
   );
 }
 
-/** A session and a scripted end of it. */
+/**
+ * A session and a scripted end of it. The session's end of the byte stream may
+ * be replaced by one that `watch` makes of it.
+ */
 export function scriptedSession(
   options: SessionOptions = {},
-  raw: { reading?: boolean } = {},
+  { watch = (transport) => transport, ...raw }: {
+    reading?: boolean;
+    watch?: (transport: Transport) => Transport;
+  } = {},
 ): { session: Session; raw: RawPeer } {
   const [left, right] = memoryTransports();
   return {
-    session: qmux(left, options),
+    session: qmux(watch(left), options),
     raw: new RawPeer(right, raw),
   };
 }

@@ -1,4 +1,5 @@
-import { WindowBudget, type WindowPolicy } from "../../mux/flow/window.ts";
+import type { WindowPolicy } from "../../mux/flow/receive_window.ts";
+import { WindowBudget } from "../../mux/flow/window_budget.ts";
 
 /** Bytes. */
 export const KIB = 1024;
@@ -28,11 +29,11 @@ export function policy(
     time: 0,
     round,
     seen: Infinity,
-    initial,
-    max,
+    initialSize: initial,
+    maxSize: max,
     budget: typeof budget === "number" ? new WindowBudget(budget) : budget,
-    rtt: () => made.round,
-    rttAtMost: (ms) => made.seen = Math.min(made.seen, ms),
+    roundTrip: () => made.round,
+    observeRoundTrip: (ms) => made.seen = Math.min(made.seen, ms),
     now: () => made.time,
   };
   return made;

@@ -3,8 +3,74 @@
  *
  * @module
  */
-import { encodeFrame, type Frame } from "../../mux/wire/frame.ts";
+import {
+  headerSize,
+  MAX_FRAME_HEADER_SIZE,
+  writeClose,
+  writeData,
+  writeEof,
+  writeOpen,
+  writeOpenConfirm,
+  writeOpenFailure,
+  writeWindowAdjust,
+} from "../../mux/wire/frame.ts";
 import { FrameDecoder } from "../../mux/wire/frame_decoder.ts";
+
+/** A frame as a value. */
+export type Frame =
+  | { type: "open"; sender: number; window: number; maxPacketSize: number }
+  | {
+    type: "open-confirm";
+    recipient: number;
+    sender: number;
+    window: number;
+    maxPacketSize: number;
+  }
+  | { type: "open-failure"; recipient: number }
+  | { type: "window-adjust"; recipient: number; bytes: number }
+  | { type: "data"; recipient: number; payload: Uint8Array }
+  | { type: "eof"; recipient: number }
+  | { type: "close"; recipient: number };
+
+/** Encodes one frame, by the functions that the frame queue uses. */
+export function encodeFrame(frame: Frame): Uint8Array<ArrayBuffer> {
+  const size = frame.type === "data" ? frame.payload.length : 0;
+  const out = new Uint8Array(MAX_FRAME_HEADER_SIZE + size);
+  writeFrame(out, frame);
+  return out.slice(0, headerSize(out[0]!) + size);
+}
+
+function writeFrame(out: Uint8Array, frame: Frame): void {
+  switch (frame.type) {
+    case "open":
+      return writeOpen(
+        out,
+        0,
+        frame.sender,
+        frame.window,
+        frame.maxPacketSize,
+      );
+    case "open-confirm":
+      return writeOpenConfirm(
+        out,
+        0,
+        frame.recipient,
+        frame.sender,
+        frame.window,
+        frame.maxPacketSize,
+      );
+    case "open-failure":
+      return writeOpenFailure(out, 0, frame.recipient);
+    case "window-adjust":
+      return writeWindowAdjust(out, 0, frame.recipient, frame.bytes);
+    case "data":
+      return writeData(out, 0, frame.recipient, frame.payload);
+    case "eof":
+      return writeEof(out, 0, frame.recipient);
+    case "close":
+      return writeClose(out, 0, frame.recipient);
+  }
+}
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -156,7 +222,7 @@ export class FrameCollector {
     this.#decoder = new FrameDecoder({
       onOpen: (sender, window, maxPacketSize) =>
         onFrame({ type: "open", sender, window, maxPacketSize }),
-      onConfirm: (recipient, sender, window, maxPacketSize) =>
+      onOpenConfirm: (recipient, sender, window, maxPacketSize) =>
         onFrame({
           type: "open-confirm",
           recipient,
@@ -164,8 +230,9 @@ export class FrameCollector {
           window,
           maxPacketSize,
         }),
-      onFailure: (recipient) => onFrame({ type: "open-failure", recipient }),
-      onAdjust: (recipient, bytes) =>
+      onOpenFailure: (recipient) =>
+        onFrame({ type: "open-failure", recipient }),
+      onWindowAdjust: (recipient, bytes) =>
         onFrame({ type: "window-adjust", recipient, bytes }),
       onData: (recipient, length) => {
         const bytes = new Uint8Array(length);

@@ -4,10 +4,9 @@
  *
  * @module
  */
-import type { Frame } from "../../mux/wire/frame.ts";
 import type { Transport } from "../../mux/types.ts";
 import type { Random } from "./random.ts";
-import { FrameCollector } from "./wire.ts";
+import { type Frame, FrameCollector } from "./wire.ts";
 
 /** One of the two ends. */
 export type Side = "a" | "b";

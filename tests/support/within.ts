@@ -1,3 +1,8 @@
+export { turn } from "./turn.ts";
+
+/** The runtime's own, whatever a fake clock puts in their place later. */
+const { setTimeout, clearTimeout } = globalThis;
+
 /** Milliseconds after which a test that waits has failed: far beyond need. */
 const PATIENCE = 20_000;
 
@@ -42,9 +47,4 @@ export function watch(promise: PromiseLike<unknown>): Watched {
     watched.reason = reason;
   });
   return watched;
-}
-
-/** Lets everything that is ready run: microtasks, and one turn of the loop. */
-export function turn(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 0));
 }

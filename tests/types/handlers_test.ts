@@ -6,6 +6,7 @@ import {
   type Router,
   withCall,
 } from "@qtalk/qtalk";
+import { assertExists, assertThrows } from "@std/assert";
 import {
   assertNotType,
   assertType,
@@ -13,7 +14,7 @@ import {
   type Equal,
 } from "./assert_type.ts";
 
-Deno.test("a function that returns its answer is no handler: it would be lost", () => {
+Deno.test("Handler: a function that returns its answer is refused, since the answer would be lost", () => {
   assertNotType<Assignable<() => string, Handler>>();
   assertNotType<Assignable<() => Promise<string>, Handler>>();
   assertNotType<Assignable<(call: Call) => number, Handler>>();
@@ -22,7 +23,7 @@ Deno.test("a function that returns its answer is no handler: it would be lost", 
   const _handler: Handler = () => "pong";
 });
 
-Deno.test("functions that respond, and objects with respond(), are handlers", () => {
+Deno.test("Handler: functions that respond and objects with respond() are handlers", () => {
   assertType<Assignable<() => void, Handler>>();
   assertType<Assignable<() => Promise<void>, Handler>>();
   assertType<Assignable<(call: Call, respond: Responder) => void, Handler>>();
@@ -37,7 +38,7 @@ Deno.test("functions that respond, and objects with respond(), are handlers", ()
   ];
 });
 
-Deno.test("withCall takes the call out of the type of a function", () => {
+Deno.test("withCall(): takes the call out of the type of a function", () => {
   const one = withCall((call, text: string) => text + call.selector);
   assertType<Equal<typeof one, (text: string) => string>>();
 
@@ -53,7 +54,7 @@ Deno.test("withCall takes the call out of the type of a function", () => {
   >();
 });
 
-Deno.test("withCall keeps a default optional", () => {
+Deno.test("withCall(): keeps a parameter with a default optional", () => {
   const written = (call: Call, a: number, b = "default") =>
     call.selector + a + b;
   const fromWritten = withCall(written);
@@ -64,7 +65,7 @@ Deno.test("withCall keeps a default optional", () => {
   assertType<Equal<typeof inline, (a: number, b?: string) => string>>();
 });
 
-Deno.test("withCall gives its function a call", () => {
+Deno.test("withCall(): gives its function the call", () => {
   withCall((call) => {
     assertType<Equal<typeof call, Call>>();
   });
@@ -72,7 +73,7 @@ Deno.test("withCall gives its function a call", () => {
   withCall((text: string) => text);
 });
 
-Deno.test("a service of withCall functions has the methods that its callers see", () => {
+Deno.test("withCall(): a service of such functions has the methods that its callers see", () => {
   const service = {
     plain: (a: number) => a,
     called: withCall((_call, a: number) => String(a)),
@@ -85,13 +86,14 @@ Deno.test("a service of withCall functions has the methods that its callers see"
   >();
 });
 
-Deno.test("handlerFrom takes functions and objects, and nothing else", () => {
-  handlerFrom(() => {});
-  handlerFrom({ a: () => {} });
-  handlerFrom(new Map(), { methods: [] });
+Deno.test("handlerFrom(): takes functions and objects, and nothing else", () => {
+  assertExists(handlerFrom(() => {}));
+  assertExists(handlerFrom({ a: () => {} }));
+  assertExists(handlerFrom(new Map(), { methods: [] }));
   // @ts-expect-error -- text has no methods of a program's own
   const fromText = () => handlerFrom("text");
   // @ts-expect-error -- nothing has none at all
   const fromNull = () => handlerFrom(null);
-  void [fromText, fromNull];
+  assertThrows(fromText, TypeError);
+  assertThrows(fromNull, TypeError);
 });

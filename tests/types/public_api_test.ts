@@ -18,9 +18,11 @@ import type {
   RpcResponse,
   Session,
 } from "@qtalk/qtalk";
+import { assert, assertEquals } from "@std/assert";
 import { msgpack } from "@qtalk/qtalk/codec/msgpack";
 import { decode as stdDecode, encode as stdEncode } from "@std/msgpack";
 import { decode, encode } from "npm:@msgpack/msgpack@^3";
+import { test } from "../support/harness.ts";
 import {
   assertNotType,
   assertType,
@@ -29,7 +31,7 @@ import {
   type IsAny,
 } from "./assert_type.ts";
 
-Deno.test("what comes from the other side is unknown, never any", () => {
+Deno.test("public types: what the peer sends is unknown, never any", () => {
   assertType<Equal<Awaited<ReturnType<Peer["call"]>>, unknown>>();
   assertType<Equal<Awaited<ReturnType<Caller["call"]>>, unknown>>();
   assertType<Equal<Awaited<ReturnType<Call["receive"]>>, unknown>>();
@@ -44,7 +46,7 @@ Deno.test("what comes from the other side is unknown, never any", () => {
   void iterate;
 });
 
-Deno.test("what goes to the other side may be anything, and is not any either", () => {
+Deno.test("public types: what goes to the peer is unknown, too", () => {
   assertType<Equal<Parameters<Peer["call"]>[1], unknown>>();
   assertType<Equal<Parameters<Responder["return"]>, unknown[]>>();
   assertType<Equal<Parameters<Responder["continue"]>, unknown[]>>();
@@ -52,7 +54,7 @@ Deno.test("what goes to the other side may be anything, and is not any either", 
   assertType<Equal<Parameters<Codec["encode"]>[0], unknown>>();
 });
 
-Deno.test("each way to connect has a type of its own", () => {
+Deno.test("dial(): the type of its result follows from the options", () => {
   assertType<Equal<Awaited<ReturnType<typeof dial>>, Peer>>();
   assertType<Equal<ReturnType<typeof dialCommand>, Peer>>();
   assertType<Equal<ReturnType<typeof memoryPair>, [Peer, Peer]>>();
@@ -66,7 +68,7 @@ Deno.test("each way to connect has a type of its own", () => {
   void iterate;
 });
 
-Deno.test("a pair of web streams is a session's transport", () => {
+Deno.test("qmux(): takes a pair of web streams as its transport", () => {
   type Given = Parameters<typeof qmux>[0];
   assertType<
     Assignable<{
@@ -80,20 +82,21 @@ Deno.test("a pair of web streams is a session's transport", () => {
   >();
 });
 
-Deno.test("a channel is a pair of web streams", () => {
+Deno.test("Channel: is a pair of web streams", () => {
   assertType<
     Assignable<Channel, ReadableWritablePair<Uint8Array, Uint8Array>>
   >();
 });
 
-Deno.test("options take what may be undefined for what is left out", () => {
+test("options: take undefined as absent", async (t) => {
   const signal = undefined as AbortSignal | undefined;
   const timeout = undefined as number | undefined;
-  const call = (peer: Peer) => peer.call("x", [], { signal, timeout });
-  void call;
+  const [client, server] = t.pair();
+  server.handle("one", (_call, respond) => respond.return(1));
+  assertEquals(await client.call("one", [], { signal, timeout }), 1);
 });
 
-Deno.test("onError is told what it hears as unknown, and where it was", () => {
+Deno.test("onError: takes an unknown error and its context", () => {
   type OnError = NonNullable<PeerOptions["onError"]>;
   assertType<Equal<Parameters<OnError>, [unknown, ErrorContext]>>();
   assertType<
@@ -101,7 +104,7 @@ Deno.test("onError is told what it hears as unknown, and where it was", () => {
   >();
 });
 
-Deno.test("every codec is a Codec, and MessagePack takes either library as it is", () => {
+Deno.test("codecs: each is a Codec, and MessagePack takes either library as it is", () => {
   assertType<Equal<ReturnType<typeof json>, Codec>>();
   assertType<Equal<ReturnType<typeof msgpack>, Codec>>();
   msgpack({ encode, decode });
@@ -127,7 +130,7 @@ function findAny(node: unknown, path: string, found: string[]): void {
   }
 }
 
-Deno.test("no public signature says any", async () => {
+Deno.test("public types: no signature says any", async () => {
   const root = new URL("../../", import.meta.url);
   const config = JSON.parse(
     await Deno.readTextFile(new URL("deno.json", root)),
@@ -138,10 +141,8 @@ Deno.test("no public signature says any", async () => {
     cwd: root,
     stderr: "inherit",
   }).output();
-  if (!success) {
-    throw new Error("Cannot read the documentation: deno doc failed");
-  }
+  assert(success, "deno doc failed");
   const found: string[] = [];
   findAny(JSON.parse(new TextDecoder().decode(stdout)), "", found);
-  if (found.length > 0) throw new Error(`any stands in: ${found.join("; ")}`);
+  assertEquals(found, []);
 });

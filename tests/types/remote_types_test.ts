@@ -14,12 +14,12 @@ async function check(path: string): Promise<{ ok: boolean; text: string }> {
   return { ok: success, text: new TextDecoder().decode(stderr) };
 }
 
-Deno.test("types: services are typed as they should be, and mistakes are refused", async () => {
-  const { ok, text } = await check(SOURCE.pathname);
+Deno.test("Remote: services are typed as declared, and mistakes are refused", async () => {
+  const { ok, text } = await check(SOURCE.href);
   assert(ok, text);
 });
 
-Deno.test("types: each mistake is refused for itself, and nothing else is", async () => {
+Deno.test("Remote: each mistake is refused by itself, and nothing else is", async () => {
   const lines = (await Deno.readTextFile(SOURCE)).split("\n");
   const expected = lines.flatMap((line, i) => DIRECTIVE.test(line) ? [i] : []);
   assert(expected.length > 20, "there are mistakes");

@@ -1,6 +1,5 @@
 /**
- * What passes messages within a browser or a runtime, as transports: message
- * ports, workers from either side, windows and iframes.
+ * Transports over message ports, workers and windows.
  *
  * @module
  */
@@ -8,21 +7,21 @@ import type { Transport } from "../../types.ts";
 import { MessageTransport } from "./message_transport.ts";
 
 /**
- * What is used of a `MessagePort`, a `Worker`, or the scope of a worker
- * (`self`). One that has `start()` has `close()` too, and ends by it.
+ * The parts that are used of a `MessagePort`, a `Worker`, or the global scope of a
+ * worker (`self`). An object with `start()` is a `MessagePort`, and is closed.
  */
 export interface MessagePortLike extends EventTarget {
   /** Sends a message. */
   postMessage(message: unknown, transfer: Transferable[]): void;
-  /** Lets messages come, of a `MessagePort`. */
+  /** Starts to receive the messages of a `MessagePort`. */
   start?(): void;
-  /** Ends a `MessagePort`. */
+  /** Closes a `MessagePort`. */
   close?(): void;
 }
 
-/** What is used of a `Window`. */
+/** The part that is used of a `Window`. */
 export interface WindowLike {
-  /** Sends a message to documents of one origin only. */
+  /** Sends a message to a document of one origin only. */
   postMessage(
     message: unknown,
     targetOrigin: string,
@@ -31,13 +30,13 @@ export interface WindowLike {
 }
 
 /**
- * Drives a `MessagePort`, a `Worker`, or in a worker its scope (`self`), as a
- * transport; the other end does the same. Which of the two begins is no matter,
- * and other messages on the same port are left alone.
+ * Makes a transport of a `MessagePort`, a `Worker` or, in a worker, its global
+ * scope (`self`). Both ends do so, in any order. Other messages on the same port
+ * are ignored.
  *
- * Bytes are copied once and transferred. A write waits while more than 1 MiB
- * were sent and not read. Closing ends a `MessagePort`; a worker is left to
- * whoever started it, who closes this first and terminates the worker then.
+ * Bytes are copied once and transferred. A write waits while more than 1 MiB is
+ * sent but not read. Closing the transport closes a `MessagePort`. It does not end
+ * a worker: close the transport first, then terminate the worker.
  *
  * @example A worker that answers calls
  * ```ts ignore
@@ -57,7 +56,7 @@ export interface WindowLike {
  * console.log(await peer.call("add", [1, 2])); // 3
  * ```
  *
- * @example Two ends of a channel
+ * @example Both ends of a message channel
  * ```ts
  * import { messagePortTransport, qmux } from "@qtalk/qtalk/mux";
  *
@@ -69,17 +68,17 @@ export interface WindowLike {
  * await channel.closed;
  * ```
  *
- * @param port nobody else closes it
+ * @param port the port; it must not be closed by the program
  */
 export function messagePortTransport(port: MessagePortLike): Transport {
   const isPort = port.start !== undefined;
   const transport = new MessageTransport({
     post: (message, transfer = []) => port.postMessage(message, transfer),
     source: port,
-    isTheirs: () => true,
-    // In a worker they are its own, and in a port there are none.
-    errors: "terminate" in port,
-    // A worker's scope has a close() too, which ends the worker.
+    isFromPeer: () => true,
+    // Only a Worker object dispatches the errors of the peer.
+    reportsErrors: "terminate" in port,
+    // close() of a worker's global scope would end the worker.
     close: () => isPort && port.close?.(),
   });
   port.start?.();
@@ -87,12 +86,12 @@ export function messagePortTransport(port: MessagePortLike): Transport {
 }
 
 /**
- * Drives the messages between this window and another, such as an iframe's
- * `contentWindow`, or `parent` in an iframe. Only messages of that window and
- * of that origin count, and only documents of that origin get any.
+ * Makes a transport to another window, such as the `contentWindow` of an iframe,
+ * or `parent` in an iframe. It receives only messages from that window and
+ * origin, and sends only to documents of that origin.
  *
- * Which of the two begins is no matter. If the other window loads another
- * document, this end fails.
+ * Both windows do so, in any order. The transport fails if the other window loads
+ * another document.
  *
  * @example
  * ```ts ignore
@@ -108,9 +107,10 @@ export function messagePortTransport(port: MessagePortLike): Transport {
  * ```
  *
  * @param target the other window
- * @param origin the origin of its documents, `https://example.com`; not `"*"`
- * @param here where its messages arrive: this window, or a stand-in for it
- * @throws {TypeError} if `origin` is not one
+ * @param origin the origin of its documents, such as `https://example.com`; not
+ * `"*"`
+ * @param here where its messages arrive. Default: this window
+ * @throws {TypeError} if `origin` is not an origin
  */
 export function windowTransport(
   target: WindowLike,
@@ -119,16 +119,16 @@ export function windowTransport(
 ): Transport {
   if (!URL.canParse(origin) || new URL(origin).origin !== origin) {
     throw new TypeError(
-      `Cannot talk to window: "${origin}" is not an origin like https://example.com`,
+      `Cannot connect to window: "${origin}" is not an origin such as https://example.com`,
     );
   }
   return new MessageTransport({
     post: (message, transfer = []) =>
       target.postMessage(message, origin, transfer),
     source: here,
-    isTheirs: (event) =>
+    isFromPeer: (event) =>
       event.source as unknown === target && event.origin === origin,
-    errors: false,
+    reportsErrors: false,
     close() {},
   });
 }

@@ -9,7 +9,7 @@ import type { Transport } from "../../types.ts";
 import { messagePortTransport, windowTransport } from "./message_port.ts";
 import { MAX_IN_FLIGHT, MAX_MESSAGE } from "./message_transport.ts";
 
-testTransport("MessagePort transport", () => {
+testTransport("messagePortTransport", () => {
   const { port1, port2 } = new MessageChannel();
   return Promise.resolve({
     a: messagePortTransport(port1),
@@ -18,7 +18,7 @@ testTransport("MessagePort transport", () => {
   });
 });
 
-/** A transport whose other end a test speaks for, message by message. */
+/** A transport with a scripted peer. */
 class Lab implements Disposable {
   readonly transport: Transport;
   readonly port: MessagePort;
@@ -46,8 +46,8 @@ class Lab implements Disposable {
     return this.#heard.shift()!;
   }
 
-  /** Makes acquaintance. */
-  async meet(): Promise<void> {
+  /** Exchanges greetings. */
+  async greet(): Promise<void> {
     const { from } = await this.hear();
     this.say("hello", { from: "test", to: from });
   }
@@ -58,37 +58,37 @@ class Lab implements Disposable {
   }
 }
 
-Deno.test("MessagePort transport: the two ends get to know each other, whoever began", async () => {
+Deno.test("messagePortTransport: the ends greet each other, whichever starts first", async () => {
   using lab = new Lab();
   const writing = watch(lab.transport.write(utf8("first")));
   const { qtalk, from, to } = await lab.hear();
   assertEquals([qtalk, typeof from, to], ["hello", "string", undefined]);
   await turn();
   assertEquals(writing.state, "pending");
-  // It began after that was said, and so has not heard it.
+  // The peer starts now, and has not received that greeting.
   lab.say("hello", { from: "test" });
   assertEquals(await lab.hear(), { qtalk: "hello", from, to: "test" });
   const { bytes } = await lab.hear();
   assertEquals(text(bytes as Uint8Array), "first");
   assertEquals(writing.state, "resolved");
-  // Once more changes nothing.
+  // A repeated greeting has no effect.
   lab.say("hello", { from: "test", to: from });
   lab.say("bytes", { bytes: utf8("answer") });
   assertEquals(text((await lab.transport.read())!), "answer");
 });
 
-Deno.test("MessagePort transport: another end on the same port ends the first", async () => {
+Deno.test("messagePortTransport: a new peer on the same port ends the transport", async () => {
   using lab = new Lab();
-  await lab.meet();
+  await lab.greet();
   const reading = lab.transport.read();
   lab.say("hello", { from: "another" });
-  await assertRejects(() => reading, Error, "the other end began anew");
+  await assertRejects(() => reading, Error, "the peer started again");
   assertEquals(await lab.hear(), { qtalk: "gone" });
 });
 
-Deno.test("MessagePort transport: a program's own messages on the port are left alone", async () => {
+Deno.test("messagePortTransport: ignores a program's own messages on the port", async () => {
   using lab = new Lab();
-  await lab.meet();
+  await lab.greet();
   const own: unknown[] = [];
   for (const message of ["text", null, 5, { type: "own" }, new Uint8Array(3)]) {
     lab.port.postMessage(message);
@@ -98,14 +98,14 @@ Deno.test("MessagePort transport: a program's own messages on the port are left 
   assertEquals(text((await lab.transport.read())!), "ours");
 });
 
-Deno.test("MessagePort transport: what is sent is only what was written, in messages of up to 1 MiB", async () => {
+Deno.test("messagePortTransport: sends the written bytes only, in messages of up to 1 MiB", async () => {
   using lab = new Lab();
-  await lab.meet();
+  await lab.greet();
   const buffer = new Uint8Array(100).fill(1);
   await lab.transport.write(buffer.subarray(10, 13));
   const { bytes } = await lab.hear() as { bytes: Uint8Array };
   assertEquals([bytes.length, bytes.buffer.byteLength], [3, 3]);
-  assertEquals(buffer.length, 100, "the buffer is the writer's still");
+  assertEquals(buffer.length, 100, "the writer keeps the buffer");
 
   const writing = lab.transport.write(new Uint8Array(2 * MAX_MESSAGE + 5));
   const sizes: number[] = [];
@@ -118,9 +118,9 @@ Deno.test("MessagePort transport: what is sent is only what was written, in mess
   await writing;
 });
 
-Deno.test("MessagePort transport: small writes wait too, when many of them are not read", async () => {
+Deno.test("messagePortTransport: small writes wait when too many are not read", async () => {
   using lab = new Lab();
-  await lab.meet();
+  await lab.greet();
   let written = 0;
   const writing = watch((async () => {
     for (;;) {
@@ -138,51 +138,51 @@ Deno.test("MessagePort transport: small writes wait too, when many of them are n
   while (written < last + 100) await turn();
   lab.say("gone");
   while (writing.state === "pending") await turn();
-  assertEquals(`${writing.reason}`, "Error: the other end is closed");
+  assertEquals(`${writing.reason}`, "Error: the peer closed the transport");
 });
 
-Deno.test("MessagePort transport: what was read is told now and then", async () => {
+Deno.test("messagePortTransport: reports what was read in batches", async () => {
   using lab = new Lab();
-  await lab.meet();
+  await lab.greet();
   const reading = watch((async () => {
     for (;;) if (await lab.transport.read() === null) return;
   })());
   for (let i = 0; i < 300; i++) {
     lab.say("bytes", { bytes: new Uint8Array(1_000) });
   }
-  // A quarter of what may be under way is 209 messages.
+  // A quarter of what may be in flight is 209 messages.
   assertEquals(await lab.hear(), { qtalk: "taken", size: 209 * 1_256 });
   lab.say("end");
   while (reading.state === "pending") await turn();
 });
 
 const HOSTILE: Record<string, [(lab: Lab) => void, string]> = {
-  "bytes that are none": [
+  "a message without bytes": [
     (lab) => lab.say("bytes", { bytes: "text" }),
-    "a message has no bytes",
+    "received a message without bytes",
   ],
-  "more taken than was sent": [
+  "a size that exceeds what was sent": [
     (lab) => lab.say("taken", { size: 1 }),
-    "more was read than was sent",
+    "the peer has read more than was sent",
   ],
-  "a size that is none": [
+  "a size that is not a number": [
     (lab) => lab.say("taken", { size: "x" }),
-    "more was read than was sent",
+    "the peer has read more than was sent",
   ],
-  "an end that does not wait": [
+  "a peer that sends without waiting": [
     (lab) => {
       for (let i = 0; i < 3; i++) {
         lab.say("bytes", { bytes: new Uint8Array(MAX_MESSAGE) });
       }
     },
-    "the other end does not wait until it is read",
+    "received more bytes than the peer may send before they are read",
   ],
 };
 
 for (const [what, [say, message]] of Object.entries(HOSTILE)) {
-  Deno.test(`MessagePort transport: ${what} is a protocol error`, async () => {
+  Deno.test(`messagePortTransport: ${what} is a protocol error`, async () => {
     using lab = new Lab();
-    await lab.meet();
+    await lab.greet();
     say(lab);
     assertEquals(await lab.hear(), { qtalk: "gone" });
     const error = await assertRejects(
@@ -201,7 +201,7 @@ for (const [what, [say, message]] of Object.entries(HOSTILE)) {
   });
 }
 
-Deno.test("MessagePort transport: an end that never comes does not hold up close()", async () => {
+Deno.test("messagePortTransport: close() does not wait for a peer that never starts", async () => {
   using lab = new Lab();
   const writing = assertRejects(() => lab.transport.write(utf8("x")), MuxError);
   const ending = assertRejects(() => lab.transport.closeWrite(), MuxError);
@@ -230,7 +230,7 @@ async function withWorker(
 }
 
 for (const name of ["at once", "late"]) {
-  Deno.test(`Worker transport: a worker that listens ${name} is called, and calls back`, async () => {
+  Deno.test(`messagePortTransport: a worker that listens ${name} can be called and call back`, async () => {
     await withWorker(name, async (peer) => {
       assertEquals(await peer.call("echo", [{ a: 1 }]), { a: 1 });
       assertEquals(await peer.call("back", ["and forth"]), "and forth");
@@ -248,7 +248,7 @@ for (const name of ["at once", "late"]) {
   });
 }
 
-Deno.test("Worker transport: closing leaves the worker alive, whose own peer ends cleanly", async () => {
+Deno.test("messagePortTransport: close() does not end the worker, whose session ends cleanly", async () => {
   await withWorker("at once", async (peer, worker) => {
     const said = new Promise((resolve) => {
       worker.addEventListener("message", ({ data }) => {
@@ -261,7 +261,7 @@ Deno.test("Worker transport: closing leaves the worker alive, whose own peer end
   });
 });
 
-Deno.test("Worker transport: a worker that fails takes its session along", async () => {
+Deno.test("messagePortTransport: an error of the worker ends the session", async () => {
   await withWorker("at once", async (peer, worker) => {
     worker.addEventListener("error", (event) => event.preventDefault());
     await peer.call("crash").catch(() => {});
@@ -275,10 +275,10 @@ Deno.test("Worker transport: a worker that fails takes its session along", async
 
 // --- Windows -----------------------------------------------------------------
 
-/** A window that gets messages as browsers let it, all from one other. */
+/** A window that receives the messages of one other, as in a browser. */
 class FakeWindow extends EventTarget {
   readonly origin: string;
-  /** Who sends to this one. */
+  /** The window that sends to this one. */
   other!: FakeWindow;
 
   constructor(origin: string) {
@@ -288,7 +288,7 @@ class FakeWindow extends EventTarget {
 
   postMessage(data: unknown, target: string, transfer: Transferable[]): void {
     const copy = structuredClone(data, { transfer });
-    // A browser says it on the console and nowhere else.
+    // A browser only logs that.
     if (target !== this.origin) return;
     queueMicrotask(() => this.hear(copy, this.other, this.other.origin));
   }
@@ -308,7 +308,7 @@ class FakeWindow extends EventTarget {
   }
 }
 
-testTransport("window transport", () => {
+testTransport("windowTransport", () => {
   const [page, frame] = FakeWindow.pair();
   return Promise.resolve({
     a: windowTransport(frame, frame.origin, page),
@@ -317,7 +317,7 @@ testTransport("window transport", () => {
   });
 });
 
-Deno.test("window transport: only an origin will do, never all", () => {
+Deno.test('windowTransport: the target must be an origin, and not "*"', () => {
   const [target] = FakeWindow.pair();
   for (
     const origin of ["*", "/", "null", "", "a.example", "https://a.example/"]
@@ -325,12 +325,12 @@ Deno.test("window transport: only an origin will do, never all", () => {
     assertThrows(
       () => windowTransport(target, origin),
       TypeError,
-      "is not an origin like",
+      "is not an origin such as",
     );
   }
 });
 
-Deno.test("window transport: a frame that is loaded later is waited for", async () => {
+Deno.test("windowTransport: waits for a frame that loads later", async () => {
   const [page, frame] = FakeWindow.pair();
   const near = windowTransport(frame, frame.origin, page);
   const writing = near.write(utf8("are you there?"));
@@ -342,7 +342,7 @@ Deno.test("window transport: a frame that is loaded later is waited for", async 
   await far.close();
 });
 
-Deno.test("window transport: messages of other windows and of other origins do not count", async () => {
+Deno.test("windowTransport: ignores messages of other windows and other origins", async () => {
   const [page, frame] = FakeWindow.pair();
   const near = windowTransport(frame, frame.origin, page);
   const far = windowTransport(page, page.origin, frame);
@@ -357,7 +357,7 @@ Deno.test("window transport: messages of other windows and of other origins do n
   await far.close();
 });
 
-Deno.test("window transport: a document of another origin in that window hears nothing", async () => {
+Deno.test("windowTransport: sends nothing to a document of another origin", async () => {
   const [page, frame] = FakeWindow.pair();
   const near = windowTransport(frame, "https://another.example", page);
   let heard = 0;
@@ -368,7 +368,7 @@ Deno.test("window transport: a document of another origin in that window hears n
   await near.close();
 });
 
-Deno.test("window transport: a window that loads another document ends the session", async () => {
+Deno.test("windowTransport: ends when the window loads another document", async () => {
   const [page, frame] = FakeWindow.pair();
   const near = windowTransport(frame, frame.origin, page);
   const first = windowTransport(page, page.origin, frame);
@@ -376,7 +376,7 @@ Deno.test("window transport: a window that loads another document ends the sessi
   assertEquals(text((await first.read())!), "hello");
   const reading = near.read();
   const second = windowTransport(page, page.origin, frame);
-  await assertRejects(() => reading, Error, "the other end began anew");
+  await assertRejects(() => reading, Error, "the peer started again");
   await first.close();
   await second.close();
 });

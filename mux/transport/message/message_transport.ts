@@ -1,36 +1,35 @@
 /**
- * Bytes over messages that objects can be sent in (mux/SPEC.md, "Over
- * messages"), whatever passes them.
+ * Byte streams over structured-clone messages (mux/SPEC.md, "Over messages").
  *
  * @module
  */
 import { MuxError } from "../../errors.ts";
 import type { Transport } from "../../types.ts";
 
-/** Bytes of one message at most: what is one is copied or sent at once. */
+/** Bytes of one message at most. */
 export const MAX_MESSAGE = 1024 * 1024;
-/** Bytes sent and not read yet beyond which a write waits. */
+/** Bytes sent but not read beyond which a write waits. */
 export const MAX_IN_FLIGHT = 1024 * 1024;
-/** Bytes read that are told to the sender at once. */
+/** Bytes read after which the sender is notified. */
 const ACKNOWLEDGE = MAX_IN_FLIGHT / 4;
-/** What a message counts beyond its bytes, so that small ones are bounded. */
+/** What a message counts beyond its bytes, to limit the number of small ones. */
 const OVERHEAD = 256;
 
-/** One way to send and to hear messages. */
-export interface Wire {
+/** Sends and receives messages. */
+export interface MessageEndpoint {
   /** Sends a message. */
   post(message: Message, transfer?: Transferable[]): void;
-  /** The events that come here, and which are the other end's. */
+  /** Dispatches the events of incoming messages. */
   source: EventTarget;
-  /** Whether a message that came is the other end's. */
-  isTheirs(event: MessageEvent<unknown>): boolean;
-  /** Whether an `error` there is the other end's failure. */
-  errors: boolean;
-  /** Lets nothing more come. */
+  /** Whether a message comes from the peer. */
+  isFromPeer(event: MessageEvent<unknown>): boolean;
+  /** Whether an `error` event means that the peer failed. */
+  reportsErrors: boolean;
+  /** Stops receiving messages. */
   close(): void;
 }
 
-/** What is sent. */
+/** A message, as sent. */
 export type Message =
   | { qtalk: "hello"; from: string; to: string | undefined }
   | { qtalk: "bytes"; bytes: Uint8Array }
@@ -38,41 +37,46 @@ export type Message =
   | { qtalk: "end" }
   | { qtalk: "gone" };
 
-/** Drives a wire as a transport. */
+/** A transport over messages. */
 export class MessageTransport implements Transport {
-  readonly #wire: Wire;
+  readonly #endpoint: MessageEndpoint;
   readonly #listening = new AbortController();
   readonly #id = `${Math.random()}`;
-  /** The other end, once it was heard of. */
-  #other: string | undefined;
+  /** The peer's ID, once it has greeted. */
+  #peerId: string | undefined;
   readonly #met = Promise.withResolvers<void>();
   readonly #received: Uint8Array[] = [];
-  /** Bytes in it, as they count; and those read of which nobody was told. */
+  /** What the received messages count. */
   #unread = 0;
-  #owed = 0;
+  /** What was read since the sender was last notified. */
+  #unreported = 0;
   #reader: PromiseWithResolvers<Uint8Array | null> | undefined;
   #readEnd: { failure: unknown } | undefined;
   #inFlight = 0;
   #writer: PromiseWithResolvers<void> | undefined;
   #writeEnd: { failure: unknown } | undefined;
 
-  constructor(wire: Wire) {
-    this.#wire = wire;
+  /** Starts to receive messages, and greets the peer. */
+  constructor(endpoint: MessageEndpoint) {
+    this.#endpoint = endpoint;
     this.#met.promise.catch(() => {});
     const { signal } = this.#listening;
     const on = (type: string, listener: (event: Event) => void) =>
-      wire.source.addEventListener(type, listener, { signal });
-    on("message", (event) => this.#hear(event as MessageEvent<unknown>));
-    on("messageerror", () => this.#fail(new Error("a message was unreadable")));
-    // Not every runtime tells.
-    on("close", () => this.#fail(new Error("the other end is gone")));
-    if (wire.errors) {
+      endpoint.source.addEventListener(type, listener, { signal });
+    on("message", (event) => this.#receive(event as MessageEvent<unknown>));
+    on(
+      "messageerror",
+      () => this.#fail(new Error("a message could not be deserialized")),
+    );
+    // Not every runtime dispatches this event.
+    on("close", () => this.#fail(new Error("the peer closed the port")));
+    if (endpoint.reportsErrors) {
       on("error", (event) => {
         const { message } = event as Partial<ErrorEvent>;
         this.#fail(new Error(`the worker failed: ${message ?? "unknown"}`));
       });
     }
-    this.#hello();
+    this.#greet();
   }
 
   read(): Promise<Uint8Array | null> {
@@ -93,13 +97,13 @@ export class MessageTransport implements Transport {
   }
 
   async write(bytes: Uint8Array): Promise<void> {
-    if (this.#other === undefined) await this.#met.promise;
+    if (this.#peerId === undefined) await this.#met.promise;
     for (let at = 0; at < bytes.length; at += MAX_MESSAGE) {
       if (this.#writeEnd !== undefined) throw this.#writeEnd.failure;
-      // Posting a view would copy all of its buffer.
+      // To post a view would copy its whole buffer.
       const message = bytes.slice(at, at + MAX_MESSAGE);
       this.#inFlight += message.length + OVERHEAD;
-      this.#wire.post({ qtalk: "bytes", bytes: message }, [message.buffer]);
+      this.#endpoint.post({ qtalk: "bytes", bytes: message }, [message.buffer]);
       if (this.#inFlight > MAX_IN_FLIGHT) {
         this.#writer = Promise.withResolvers();
         await this.#writer.promise;
@@ -108,58 +112,61 @@ export class MessageTransport implements Transport {
   }
 
   async closeWrite(): Promise<void> {
-    if (this.#other === undefined) await this.#met.promise;
+    if (this.#peerId === undefined) await this.#met.promise;
     if (this.#writeEnd !== undefined) return;
-    this.#endWriting(closedHere());
-    this.#wire.post({ qtalk: "end" });
+    this.#endWriting(portClosed());
+    this.#endpoint.post({ qtalk: "end" });
   }
 
   close(): void {
     if (this.#listening.signal.aborted) return;
-    this.#wire.post({ qtalk: "gone" });
-    this.#stop(undefined, closedHere());
+    this.#endpoint.post({ qtalk: "gone" });
+    this.#stop(undefined, portClosed());
   }
 
-  #hello(): void {
-    this.#wire.post({ qtalk: "hello", from: this.#id, to: this.#other });
+  #greet(): void {
+    this.#endpoint.post({ qtalk: "hello", from: this.#id, to: this.#peerId });
   }
 
-  #hear(event: MessageEvent<unknown>): void {
+  #receive(event: MessageEvent<unknown>): void {
     const { data } = event;
     if (typeof data !== "object" || data === null || !("qtalk" in data)) return;
-    if (!this.#wire.isTheirs(event)) return;
+    if (!this.#endpoint.isFromPeer(event)) return;
     const message = data as Partial<Message>;
     if (message.qtalk === "hello") return this.#meet(message);
-    // What is left of an earlier end of the same port.
-    if (this.#other === undefined) return;
+    // Messages to an earlier transport on the same port.
+    if (this.#peerId === undefined) return;
     switch (message.qtalk) {
       case "bytes":
         return this.#arrive(message.bytes);
       case "taken":
-        return this.#acknowledged(message.size);
+        return this.#onTaken(message.size);
       case "end":
         return this.#endReading(undefined);
       case "gone":
-        return this.#stop(undefined, new Error("the other end is closed"));
+        return this.#stop(
+          undefined,
+          new Error("the peer closed the transport"),
+        );
     }
   }
 
   #meet({ from, to }: { from?: unknown; to?: unknown }): void {
     if (typeof from !== "string") return;
-    if (this.#other === undefined) {
-      this.#other = from;
+    if (this.#peerId === undefined) {
+      this.#peerId = from;
       this.#met.resolve();
-      // It may have begun after our first word.
-      if (to !== this.#id) this.#hello();
-    } else if (this.#other !== from) {
-      this.#fail(new Error("the other end began anew"));
+      // The peer may have started after this side's first greeting.
+      if (to !== this.#id) this.#greet();
+    } else if (this.#peerId !== from) {
+      this.#fail(new Error("the peer started again"));
     }
   }
 
   #arrive(bytes: unknown): void {
     if (this.#readEnd !== undefined) return;
     if (!(bytes instanceof Uint8Array)) {
-      return this.#fail(broken("a message has no bytes"));
+      return this.#fail(violation("received a message without bytes"));
     }
     if (this.#reader !== undefined) {
       this.#reader.resolve(bytes);
@@ -169,21 +176,27 @@ export class MessageTransport implements Transport {
     this.#received.push(bytes);
     this.#unread += bytes.length + OVERHEAD;
     if (this.#unread > MAX_IN_FLIGHT + MAX_MESSAGE + OVERHEAD) {
-      this.#fail(broken("the other end does not wait until it is read"));
+      this.#fail(
+        violation(
+          "received more bytes than the peer may send before they are read",
+        ),
+      );
     }
   }
 
-  /** Tells the other end what was read, once it is enough to be worth it. */
+  /** Notifies the sender of what was read, in batches. */
   #taken(bytes: Uint8Array): void {
-    this.#owed += bytes.length + OVERHEAD;
-    if (this.#owed < ACKNOWLEDGE || this.#listening.signal.aborted) return;
-    this.#wire.post({ qtalk: "taken", size: this.#owed });
-    this.#owed = 0;
+    this.#unreported += bytes.length + OVERHEAD;
+    if (this.#unreported < ACKNOWLEDGE || this.#listening.signal.aborted) {
+      return;
+    }
+    this.#endpoint.post({ qtalk: "taken", size: this.#unreported });
+    this.#unreported = 0;
   }
 
-  #acknowledged(size: unknown): void {
+  #onTaken(size: unknown): void {
     if (typeof size !== "number" || !(size >= 0 && size <= this.#inFlight)) {
-      return this.#fail(broken("more was read than was sent"));
+      return this.#fail(violation("the peer has read more than was sent"));
     }
     this.#inFlight -= size;
     if (this.#inFlight > MAX_IN_FLIGHT) return;
@@ -191,10 +204,10 @@ export class MessageTransport implements Transport {
     this.#writer = undefined;
   }
 
-  /** After an error of the other end's making, it is told to go. */
+  /** Ends the transport for an error, and tells the peer that it is gone. */
   #fail(failure: Error): void {
     if (this.#listening.signal.aborted) return;
-    this.#wire.post({ qtalk: "gone" });
+    this.#endpoint.post({ qtalk: "gone" });
     this.#stop(failure, failure);
   }
 
@@ -203,7 +216,7 @@ export class MessageTransport implements Transport {
     this.#endReading(readFailure);
     this.#endWriting(writeFailure);
     this.#met.reject(writeFailure);
-    this.#wire.close();
+    this.#endpoint.close();
   }
 
   #endReading(failure: unknown): void {
@@ -222,13 +235,16 @@ export class MessageTransport implements Transport {
   }
 }
 
-function closedHere(): MuxError {
-  return new MuxError("session-closed", "Cannot write: message port is closed");
+function portClosed(): MuxError {
+  return new MuxError(
+    "session-closed",
+    "Cannot write to message port: it is closed",
+  );
 }
 
-function broken(how: string): MuxError {
+function violation(how: string): MuxError {
   return new MuxError(
     "protocol-error",
-    `Cannot go on with message port: ${how}`,
+    `Cannot continue message port: ${how}`,
   );
 }

@@ -1,60 +1,72 @@
 /**
- * WebSockets that come in by HTTP: which requests become one, and who waits
- * for them.
+ * Accepts WebSockets from HTTP requests.
  *
  * @module
  */
+import { checkOption } from "../../../check_option.ts";
+import { MAX_DELAY } from "../../../time_limit.ts";
 import type { Accepted, TransportListener } from "../types.ts";
 import { webSocketTransport } from "./transport.ts";
 
-/** Answers requests, as `Deno.serve()` wants it. */
+/** Answers a request, as `Deno.serve()` expects it. */
 export type RequestHandler = (
   request: Request,
   info?: Deno.ServeHandlerInfo,
 ) => Response | Promise<Response>;
 
-/** Which requests become WebSockets, and what becomes of the others. */
+/** Which requests become WebSockets, and how the others are answered. */
 export interface UpgradeOptions {
-  /** The one path to answer on. Default: all. */
-  path?: string;
+  /** The only path that accepts WebSockets. Default: every path. */
+  path?: string | undefined;
   /**
-   * Pages that may connect besides the server's own, by their origin
-   * (`https://example.com`); `"*"` for all. A browser lets any page connect to
-   * any server, with that server's cookies, and says which page it was.
-   * Programs need not say where they are from, and always may connect.
+   * Origins (`https://example.com`) of the pages that may connect, besides the
+   * server's own; `"*"` for all. Others get 403. A browser lets every page
+   * connect to every server, with that server's cookies, and sends the page's
+   * origin. Programs other than browsers need not send an origin, and may always
+   * connect. Default: none.
    */
-  origins?: readonly string[] | "*";
+  origins?: readonly string[] | "*" | undefined;
   /**
-   * Asked about every request before it becomes a WebSocket: `false` makes the
-   * answer 401, a `Response` is the answer. It sees a copy, which can still be
-   * read when the peer is there. Browsers send no headers of a
-   * page's choosing: what tells who it is can be a cookie, a part of the URL, a
-   * subprotocol, or the first call.
+   * Decides about every request before it becomes a WebSocket: `false` answers
+   * with 401, a `Response` is sent as the answer. It gets a copy of the request,
+   * which stays readable while the peer is connected. Pages cannot set headers
+   * here: identify a browser by a cookie, a part of the URL, a subprotocol, or the
+   * first call. Default: every request is accepted.
    */
-  authenticate?: (
-    request: Request,
-    info?: Deno.ServeHandlerInfo,
-  ) => boolean | Response | Promise<boolean | Response>;
-  /** Subprotocols to agree to: the first of the client's that is among them. */
-  protocols?: readonly string[];
+  authenticate?:
+    | ((
+      request: Request,
+      info?: Deno.ServeHandlerInfo,
+    ) => boolean | Response | Promise<boolean | Response>)
+    | undefined;
   /**
-   * Seconds of silence after which a client is asked for a sign of life, and
-   * then has to give one; 0 for never. Default: Deno's, 30.
+   * Subprotocols that the server speaks; it agrees to the first one of the
+   * client's that is among them. Default: none.
    */
-  idleTimeout?: number;
-  /** Answers all other requests. Default: 404, and 426 on our own path. */
-  fallback?: RequestHandler;
+  protocols?: readonly string[] | undefined;
+  /**
+   * Milliseconds of silence after which a client counts as lost; 0 for never.
+   * The server pings it when half of the time has passed. Deno counts in seconds,
+   * so the value is rounded up to whole ones. Default: 30,000. Range: 0 to
+   * 2^31 - 1.
+   */
+  idleTimeout?: number | undefined;
+  /**
+   * Answers all other requests. Default: 404, or 426 on a path that accepts
+   * WebSockets.
+   */
+  fallback?: RequestHandler | undefined;
 }
 
-/** A connection, and the request that it began with. */
+/** A connection, with the request that it started with. */
 export interface Upgraded extends Accepted {
-  /** The request: the copy that `authenticate` saw. */
+  /** The request: the copy that `authenticate` got. */
   request: Request;
 }
 
-/** Makes WebSockets of requests, and gives them to whoever accepts. */
+/** Turns requests into WebSockets and passes them to `accept()`. */
 export interface WebSocketAcceptor extends TransportListener {
-  /** Answers a request; one that becomes a WebSocket is accepted then. */
+  /** Answers a request; one that becomes a WebSocket can then be accepted. */
   handle(request: Request, info?: Deno.ServeHandlerInfo): Promise<Response>;
   accept(): Promise<Upgraded | null>;
 }
@@ -63,23 +75,30 @@ export interface WebSocketAcceptor extends TransportListener {
  * Makes an acceptor.
  *
  * @param addr the address to dial
- * @param options which requests to take
- * @param onClose ends what the requests come from
+ * @param options which requests to accept
+ * @param onClose closes the server that the requests come from
+ * @throws {RangeError} if `idleTimeout` is out of range
  */
 export function webSocketAcceptor(
   addr: string,
   options: UpgradeOptions,
   onClose: () => Promise<void> = () => Promise.resolve(),
 ): WebSocketAcceptor {
+  if (options.idleTimeout !== undefined) {
+    checkOption("idleTimeout", options.idleTimeout, {
+      min: 0,
+      max: MAX_DELAY,
+    });
+  }
   const waiting: Upgraded[] = [];
-  let taker: ((upgraded: Upgraded | null) => void) | undefined;
+  let acceptCallback: ((upgraded: Upgraded | null) => void) | undefined;
   let open = true;
   let ended: Promise<void> | undefined;
 
-  function give(upgraded: Upgraded): void {
-    if (taker === undefined) waiting.push(upgraded);
-    else taker(upgraded);
-    taker = undefined;
+  function push(upgraded: Upgraded): void {
+    if (acceptCallback === undefined) waiting.push(upgraded);
+    else acceptCallback(upgraded);
+    acceptCallback = undefined;
   }
 
   async function handle(
@@ -87,44 +106,45 @@ export function webSocketAcceptor(
     info?: Deno.ServeHandlerInfo,
   ): Promise<Response> {
     const { path, fallback } = options;
-    const ours = path === undefined || new URL(request.url).pathname === path;
-    const upgrade = request.headers.get("upgrade")?.toLowerCase();
-    if (!ours || upgrade !== "websocket") {
+    const onPath = path === undefined || new URL(request.url).pathname === path;
+    const protocol = request.headers.get("upgrade")?.toLowerCase();
+    if (!onPath || protocol !== "websocket") {
       if (fallback !== undefined) return await fallback(request, info);
-      return ours ? refusal(426, { upgrade: "websocket" }) : refusal(404);
+      return onPath ? refusal(426, { upgrade: "websocket" }) : refusal(404);
     }
     if (!open) return refusal(503);
-    if (!isWelcome(request, options.origins)) return refusal(403);
-    // Nothing can be asked of a request any more once it was upgraded.
-    const kept = new Request(request.url, { headers: [...request.headers] });
-    const allowed = await options.authenticate?.(kept, info) ?? true;
+    if (!isAllowed(request, options.origins)) return refusal(403);
+    // A request cannot be read any more once it is upgraded.
+    const copy = new Request(request.url, { headers: [...request.headers] });
+    const allowed = await options.authenticate?.(copy, info) ?? true;
     if (allowed instanceof Response) return allowed;
     if (allowed !== true) return refusal(401);
     if (!open) return refusal(503);
-    return accepted(request, kept, info);
+    return upgrade(request, copy, info);
   }
 
-  function accepted(
+  function upgrade(
     request: Request,
-    kept: Request,
+    copy: Request,
     info?: Deno.ServeHandlerInfo,
   ): Response {
-    const from = info?.remoteAddr; // As above.
-    let upgrade: Deno.WebSocketUpgrade;
+    // Read before the upgrade, as above.
+    const from = info?.remoteAddr;
+    let upgraded: Deno.WebSocketUpgrade;
     try {
-      upgrade = Deno.upgradeWebSocket(
+      upgraded = Deno.upgradeWebSocket(
         request,
-        upgradeChoices(request, options),
+        denoOptions(request, options),
       );
     } catch {
       return refusal(400);
     }
-    const transport = webSocketTransport(upgrade.socket);
+    const transport = webSocketTransport(upgraded.socket);
     const remoteAddr = from !== undefined && "hostname" in from
       ? `${from.transport}://${from.hostname}:${from.port}`
       : "";
-    give({ transport, remoteAddr, request: kept });
-    return upgrade.response;
+    push({ transport, remoteAddr, request: copy });
+    return upgraded.response;
   }
 
   return {
@@ -135,19 +155,19 @@ export function webSocketAcceptor(
       if (upgraded !== undefined) return upgraded;
       await ended;
       if (!open) return null;
-      return new Promise((resolve) => taker = resolve);
+      return new Promise((resolve) => acceptCallback = resolve);
     },
     close() {
       if (!open) return;
       open = false;
       ended = onClose().catch(() => {});
-      ended.then(() => taker?.(null));
+      ended.then(() => acceptCallback?.(null));
     },
   };
 }
 
-/** Whether the page that it comes from, if it comes from one, may connect. */
-function isWelcome(
+/** Whether a request may connect, by the origin of its page, if it has one. */
+function isAllowed(
   request: Request,
   origins: UpgradeOptions["origins"] = [],
 ): boolean {
@@ -155,12 +175,12 @@ function isWelcome(
   if (origin === null || origins === "*" || origins.includes(origin)) {
     return true;
   }
-  // Without the scheme: TLS may end in front of this server.
+  // Without the scheme, because a proxy in front of this server may handle TLS.
   return URL.canParse(origin) &&
     new URL(origin).host === new URL(request.url).host;
 }
 
-function upgradeChoices(
+function denoOptions(
   request: Request,
   { protocols = [], idleTimeout }: UpgradeOptions,
 ): Deno.UpgradeWebSocketOptions {
@@ -168,7 +188,9 @@ function upgradeChoices(
   const protocol = offered.split(/\s*,\s*/).find((p) => protocols.includes(p));
   return {
     ...(protocol !== undefined && { protocol }),
-    ...(idleTimeout !== undefined && { idleTimeout }),
+    ...(idleTimeout !== undefined && {
+      idleTimeout: Math.ceil(idleTimeout / 1_000),
+    }),
   };
 }
 

@@ -1,31 +1,31 @@
 /**
- * A WebSocket client on a connection of its own (RFC 6455), as a transport.
+ * A WebSocket client (RFC 6455) over a connection, as a transport.
  *
- * Deno's `WebSocket` is not used for dialing: every message of more than 1,024
- * bytes leaves it as two writes, and since it gives no way to set
- * `TCP_NODELAY`, the second waits 44 ms for the other end's delayed ACK:
- * measured on Deno 2.9.6, 23 round trips/s at 1,025 bytes and 22,000 at 1,024.
- * `WebSocketStream` does the same and needs a flag. Here a message is one
- * write, on a connection that sends at once. And since borders of messages
- * mean nothing to qmux, bytes go on as they come: no message is too large.
+ * It is used for dialing instead of Deno's `WebSocket`, which sends a message of
+ * more than 1,024 bytes in two writes. `TCP_NODELAY` cannot be set there, so the
+ * second write waits 44 ms for the peer's delayed ACK: on Deno 2.9.6 that is 23
+ * round trips/s with 1,025 bytes and 22,000 with 1,024. `WebSocketStream` does the
+ * same and needs a flag. This client sends a message in one write, without delay.
+ * As message boundaries have no meaning to qmux, it passes bytes on as they
+ * arrive, and no message is too large to receive.
  *
  * @module
  */
 import type { Transport } from "../../types.ts";
 import {
-  brokenOff,
   CloseCode,
-  closedHere,
   closingError,
+  connectionBroken,
   MAX_MESSAGE,
+  webSocketClosed,
 } from "./transport.ts";
 import { FrameReader, MaskedFrames, Opcode } from "./frames.ts";
 
 /**
- * Drives the client's end of a WebSocket over a connection.
+ * Makes a transport of a connection after the WebSocket handshake.
  *
- * @param inner the connection, after the handshake; owned from now on
- * @param early what was read from it behind the handshake
+ * @param inner the connection, which the transport owns
+ * @param early bytes that were read after the handshake
  */
 export function webSocketClient(
   inner: Transport,
@@ -38,14 +38,14 @@ class WebSocketClient implements Transport {
   readonly #inner: Transport;
   readonly #frames = new MaskedFrames();
   readonly #reader: FrameReader;
-  /** Pieces of what was read last, which nobody has taken. */
+  /** Pieces of payload that have arrived and were not read. */
   readonly #pieces: Uint8Array[] = [];
-  /** What comes behind them, if nothing more is to be read. */
+  /** How reading ends after these pieces, once that is known. */
   #end: { failure: unknown } | undefined;
   #state: "open" | "write-closed" | "closed" = "open";
-  /** The frame that is being written. */
+  /** The pending write of a frame. */
   #sending: Promise<void> | undefined;
-  /** What the last PING said that has no answer yet. */
+  /** The payload of the last unanswered PING. */
   #pong: Uint8Array | undefined;
 
   constructor(inner: Transport, early: Uint8Array) {
@@ -76,7 +76,7 @@ class WebSocketClient implements Transport {
 
   async write(bytes: Uint8Array): Promise<void> {
     for (let at = 0; at < bytes.length; at += MAX_MESSAGE) {
-      if (this.#state !== "open") throw closedHere();
+      if (this.#state !== "open") throw webSocketClosed();
       await this.#send(Opcode.BINARY, bytes.subarray(at, at + MAX_MESSAGE));
     }
   }
@@ -87,7 +87,7 @@ class WebSocketClient implements Transport {
 
   close(): void | Promise<void> {
     if (this.#state === "closed") return;
-    // Leaves at once if it can; if it cannot, nobody waits for it.
+    // CLOSE is sent if that is possible at once; close() does not wait for it.
     void this.#sendClose(CloseCode.NORMAL);
     this.#state = "closed";
     return this.#inner.close();
@@ -97,7 +97,7 @@ class WebSocketClient implements Transport {
     try {
       const chunk = await this.#inner.read();
       if (chunk !== null) this.#push(chunk);
-      else this.#end = { failure: brokenOff("") };
+      else this.#end = { failure: connectionBroken("") };
     } catch (failure) {
       this.#end = { failure };
     }
@@ -107,13 +107,13 @@ class WebSocketClient implements Transport {
     try {
       this.#reader.push(chunk);
     } catch (failure) {
-      // What came before it is still good.
+      // What arrived before the error stays readable.
       this.#end = { failure };
       void this.#sendClose(CloseCode.PROTOCOL_ERROR);
     }
   }
 
-  /** Writes a frame, behind the one that is being written. */
+  /** Writes a frame, after the pending one. */
   async #send(opcode: number, payload: Uint8Array): Promise<void> {
     while (this.#sending !== undefined) await this.#sending.catch(() => {});
     const frame = this.#frames.frame(opcode, payload);
@@ -125,15 +125,15 @@ class WebSocketClient implements Transport {
     }
   }
 
-  /** Of many PINGs that wait for their answer only the last gets one. */
+  /** Answers a PING; of several unanswered ones, only the last. */
   async #answer(payload: Uint8Array): Promise<void> {
-    const waits = this.#pong !== undefined;
+    const answering = this.#pong !== undefined;
     this.#pong = payload;
-    if (waits) return;
+    if (answering) return;
     while (this.#sending !== undefined) await this.#sending.catch(() => {});
     const pong = this.#pong;
     this.#pong = undefined;
-    // If it cannot be written, neither can the next bytes, and that will tell.
+    // If this write fails, so does the next write(), which reports it.
     if (this.#state === "open") {
       await this.#send(Opcode.PONG, pong).catch(() => {});
     }
@@ -145,7 +145,7 @@ class WebSocketClient implements Transport {
     try {
       await this.#send(Opcode.CLOSE, new Uint8Array([code >> 8, code]));
     } catch {
-      // The connection is gone, and with it whom to tell.
+      // The connection is gone, so CLOSE has no receiver.
     }
   }
 }

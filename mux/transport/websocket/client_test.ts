@@ -15,37 +15,33 @@ import { Opcode } from "./frames.ts";
 interface Lab {
   client: Transport;
   server: ScriptedServer;
-  /** How many writes the connection below has seen. */
+  /** The number of writes to the connection. */
   writes(): number;
 }
 
-function clientTest(
-  behaviour: string,
-  body: (lab: Lab) => Promise<void>,
-): void {
-  Deno.test(`WebSocket client: ${behaviour}`, async () => {
-    const [near, far] = memoryTransports();
-    let writes = 0;
-    const counting: Transport = {
-      ...near,
-      write(bytes) {
-        writes++;
-        return near.write(bytes);
-      },
-    };
-    const client = webSocketClient(counting, new Uint8Array(0));
-    const server = new ScriptedServer(far);
-    try {
-      const run = body({ client, server, writes: () => writes });
-      await within(run, behaviour);
-    } finally {
-      await client.close();
-      await server.end();
-    }
-  });
+/** Runs `body` with a client and a scripted server. */
+async function withClient(body: (lab: Lab) => Promise<void>): Promise<void> {
+  const [near, far] = memoryTransports();
+  let writes = 0;
+  const counting: Transport = {
+    ...near,
+    write(bytes) {
+      writes++;
+      return near.write(bytes);
+    },
+  };
+  const client = webSocketClient(counting, new Uint8Array(0));
+  const server = new ScriptedServer(far);
+  try {
+    const run = body({ client, server, writes: () => writes });
+    await within(run, "the test of a client");
+  } finally {
+    await client.close();
+    await server.end();
+  }
 }
 
-/** Reads until the end, all the time. */
+/** Reads until the end. */
 async function readAll(transport: Transport): Promise<string> {
   let all = "";
   for (;;) {
@@ -64,9 +60,8 @@ function closeFrame(code: number, reason = ""): Uint8Array {
   return serverFrame(Opcode.CLOSE, payload);
 }
 
-clientTest(
-  "what is written is one binary message, and one write",
-  async ({ client, server, writes }) => {
+Deno.test("webSocketClient: write() sends one binary message in one write", () =>
+  withClient(async ({ client, server, writes }) => {
     for (const size of [1, 1_025, 300_000]) {
       const before = writes();
       await client.write(new Uint8Array(size).fill(7));
@@ -75,12 +70,10 @@ clientTest(
       assertEquals([opcode, payload.length], [Opcode.BINARY, size]);
       assert(payload.every((byte) => byte === 7));
     }
-  },
-);
+  }));
 
-clientTest(
-  "more than 1 MiB is several messages",
-  async ({ client, server }) => {
+Deno.test("webSocketClient: write() sends more than 1 MiB in several messages", () =>
+  withClient(async ({ client, server }) => {
     const writing = client.write(new Uint8Array(2.5 * 1024 * 1024));
     const sizes: number[] = [];
     for (let i = 0; i < 3; i++) {
@@ -90,12 +83,10 @@ clientTest(
     }
     assertEquals(sizes, [2 ** 20, 2 ** 20, 2 ** 19]);
     await writing;
-  },
-);
+  }));
 
-clientTest(
-  "borders of messages mean nothing to what is read",
-  async ({ client, server }) => {
+Deno.test("webSocketClient: read() ignores the boundaries of messages", () =>
+  withClient(async ({ client, server }) => {
     const reading = readAll(client);
     server.send(
       serverFrame(Opcode.BINARY, "one,"),
@@ -104,34 +95,31 @@ clientTest(
       closeFrame(1000),
     );
     assertEquals(await reading, "one,two,three");
-  },
-);
+  }));
 
-Deno.test("WebSocket client: what came with the handshake is read first", async () => {
+Deno.test("webSocketClient: reads first what arrived with the handshake", async () => {
   const [near] = memoryTransports();
   const client = webSocketClient(near, serverFrame(Opcode.BINARY, "early"));
   assertEquals(text((await client.read())!), "early");
   await client.close();
 });
 
-clientTest(
-  "PING is answered by PONG with its payload, unasked PONG by nothing",
-  async ({ client, server }) => {
+Deno.test("webSocketClient: answers PING with its payload, and an unsolicited PONG with nothing", () =>
+  withClient(async ({ client, server }) => {
     void readAll(client);
-    server.send(serverFrame(Opcode.PONG, "unasked"));
+    server.send(serverFrame(Opcode.PONG, "unsolicited"));
     server.send(serverFrame(Opcode.PING, "still there?"));
     assertEquals(described(await server.frame()), [
       Opcode.PONG,
       "still there?",
     ]);
-  },
-);
+  }));
 
-Deno.test("WebSocket client: PONG waits for the message that is being written, and of many only the last is sent", async () => {
+Deno.test("webSocketClient: PONG waits for a pending write, and answers the last of several PINGs", async () => {
   const [near, far] = memoryTransports();
   const client = webSocketClient(near, new Uint8Array(0));
   void readAll(client);
-  // Nobody reads at the far end yet.
+  // The server does not read yet.
   const writing = watch(client.write(utf8("slow")));
   for (const word of ["one", "two", "three"]) {
     await far.write(serverFrame(Opcode.PING, word));
@@ -147,28 +135,25 @@ Deno.test("WebSocket client: PONG waits for the message that is being written, a
   await server.end();
 });
 
-clientTest(
-  "closeWrite() says CLOSE, and reading goes on up to the server's",
-  async ({ client, server }) => {
+Deno.test("webSocketClient: closeWrite() sends CLOSE, and reading continues until the server's CLOSE", () =>
+  withClient(async ({ client, server }) => {
     const reading = readAll(client);
     await client.closeWrite();
     const { opcode, payload } = (await server.frame())!;
     assertEquals([opcode, [...payload]], [Opcode.CLOSE, [0x03, 0xe8]]);
     server.send(
-      serverFrame(Opcode.BINARY, "last words"),
+      serverFrame(Opcode.BINARY, "the rest"),
       closeFrame(1000),
     );
-    assertEquals(await reading, "last words");
-    // CLOSE is said once.
+    assertEquals(await reading, "the rest");
+    // CLOSE is sent once.
     await client.closeWrite();
     await client.close();
     assertEquals(await server.frame(), undefined);
-  },
-);
+  }));
 
-clientTest(
-  "after CLOSE of either side nothing is written",
-  async ({ client, server }) => {
+Deno.test("webSocketClient: writes nothing after a CLOSE of either side", () =>
+  withClient(async ({ client, server }) => {
     const reading = readAll(client);
     server.send(closeFrame(1000));
     assertEquals(await reading, "");
@@ -181,75 +166,73 @@ clientTest(
     server.send(serverFrame(Opcode.PING));
     await client.close();
     assertEquals(await server.frame(), undefined);
-  },
-);
+  }));
 
 for (const code of [1000, 1001, 1012, 1013]) {
-  clientTest(
-    `CLOSE ${code} is a good end, and is answered`,
-    async ({ client, server }) => {
+  Deno.test(`webSocketClient: CLOSE ${code} is a clean end and is answered`, () =>
+    withClient(async ({ client, server }) => {
       const reading = readAll(client);
       server.send(closeFrame(code));
       assertEquals(await reading, "");
       const { opcode, payload } = (await server.frame())!;
       assertEquals(opcode, Opcode.CLOSE);
       assertEquals(payload[0]! << 8 | payload[1]!, code);
-    },
-  );
+    }));
 }
 
-clientTest(
-  "CLOSE without a code is a good end, answered by 1000",
-  async ({ client, server }) => {
+Deno.test("webSocketClient: CLOSE without a status code is a clean end and is answered with 1000", () =>
+  withClient(async ({ client, server }) => {
     const reading = readAll(client);
     server.send(serverFrame(Opcode.CLOSE));
     assertEquals(await reading, "");
     assertEquals([...(await server.frame())!.payload], [0x03, 0xe8]);
-  },
-);
+  }));
 
-clientTest(
-  "CLOSE for a fault is an error that says so",
-  async ({ client, server }) => {
+Deno.test("webSocketClient: CLOSE with another status code is an error that has the reason", () =>
+  withClient(async ({ client, server }) => {
     const reading = readAll(client);
     server.send(closeFrame(1009, "too long"));
     await assertRejects(
       () => reading,
       Error,
-      "the other end closed the WebSocket: 1009 too long",
+      "the peer closed the WebSocket: 1009 too long",
     );
-  },
-);
+  }));
 
-clientTest(
-  "a connection that ends without CLOSE has broken off",
-  async ({ client, server }) => {
+Deno.test("webSocketClient: a connection that ends without CLOSE is an error", () =>
+  withClient(async ({ client, server }) => {
     server.send(serverFrame(Opcode.BINARY, "some"));
     assertEquals(text((await client.read())!), "some");
     await server.end();
-    await assertRejects(() => client.read(), Error, "the WebSocket broke off");
-  },
-);
+    await assertRejects(
+      () => client.read(),
+      Error,
+      "the WebSocket ended without CLOSE",
+    );
+  }));
 
-clientTest(
-  "what came before a broken frame is read; then comes the error, and the server is told",
-  async ({ client, server }) => {
+Deno.test("webSocketClient: a bad frame is an error after what arrived before it, and the server gets CLOSE", () =>
+  withClient(async ({ client, server }) => {
     server.send(
       serverFrame(Opcode.BINARY, "good"),
       serverFrame(Opcode.TEXT, "bad"),
     );
     assertEquals(text((await client.read())!), "good");
-    const error = await assertRejects(() => client.read(), MuxError, "of text");
+    const error = await assertRejects(
+      () => client.read(),
+      MuxError,
+      "received a text message",
+    );
     assertEquals(error.code, "protocol-error");
     const { opcode, payload } = (await server.frame())!;
     assertEquals([opcode, [...payload]], [Opcode.CLOSE, [0x03, 0xea]]);
-  },
-);
+  }));
 
-clientTest("close() waits for nobody", async ({ client }) => {
-  const reading = watch(readAll(client));
-  await client.close();
-  while (reading.state === "pending") await turn();
-  assertEquals(reading.state, "resolved");
-  await client.close();
-});
+Deno.test("webSocketClient: close() does not wait for the server", () =>
+  withClient(async ({ client }) => {
+    const reading = watch(readAll(client));
+    await client.close();
+    while (reading.state === "pending") await turn();
+    assertEquals(reading.state, "resolved");
+    await client.close();
+  }));

@@ -4,8 +4,8 @@ import { webSocketClient } from "./client.ts";
 import { handshake, type HandshakeRequest, unbracketed } from "./handshake.ts";
 
 /**
- * Dials a WebSocket on a TCP connection of its own: see websocket_client.ts
- * for why Deno's `WebSocket` is not it.
+ * Dials a WebSocket over a TCP connection; client.ts says why not with Deno's own
+ * `WebSocket`.
  */
 export async function dialOverTcp(
   request: HandshakeRequest,
@@ -21,13 +21,13 @@ export async function dialOverTcp(
     ),
     (conn) => conn.setNoDelay(true),
   );
-  // Not Deno.connectTls(): what it gives has no setNoDelay().
+  // Connections of Deno.connectTls() have no setNoDelay().
   const conn = secure
     ? await connectWith(Deno.startTls(tcp, { hostname }), signal)
     : tcp;
   const inner = connTransport(conn);
-  const giveUp = () => void inner.close();
-  signal.addEventListener("abort", giveUp, { once: true });
+  const onAbort = () => void inner.close();
+  signal.addEventListener("abort", onAbort, { once: true });
   try {
     signal.throwIfAborted();
     return webSocketClient(inner, await handshake(inner, request));
@@ -35,6 +35,6 @@ export async function dialOverTcp(
     void inner.close();
     throw error;
   } finally {
-    signal.removeEventListener("abort", giveUp);
+    signal.removeEventListener("abort", onAbort);
   }
 }

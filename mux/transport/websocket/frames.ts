@@ -1,41 +1,41 @@
 /**
- * WebSocket frames (RFC 6455, section 5) as a client sends and gets them: what
- * it sends is masked, what it gets is not. Text is refused: qmux is bytes.
+ * WebSocket frames (RFC 6455, section 5) of a client: those that it sends are
+ * masked, those that it receives are not. Text is a protocol error.
  *
  * @module
  */
-import { textRefused, webSocketBroken } from "./transport.ts";
+import { textReceived, webSocketViolation } from "./transport.ts";
 
-/** What a frame is. */
+/** The types of frames. */
 export const Opcode = {
-  /** More of a message. */
+  /** Continues a message. */
   CONTINUATION: 0,
-  /** A message of text. */
+  /** A text message. */
   TEXT: 1,
-  /** A message of bytes. */
+  /** A binary message. */
   BINARY: 2,
-  /** The end of this direction. */
+  /** Ends the connection. */
   CLOSE: 8,
-  /** Wants a PONG. */
+  /** Requests a PONG. */
   PING: 9,
-  /** The answer to a PING. */
+  /** Answers a PING. */
   PONG: 10,
 } as const;
 
-/** Bytes that a control frame may carry. */
+/** Bytes of payload of a control frame at most. */
 const MAX_CONTROL = 125;
-/** Bytes of the longest header of a frame that is not masked. */
+/** Bytes of the longest header of an unmasked frame. */
 const MAX_HEADER = 10;
-/** Where the payload of a frame being written stands: words can be masked. */
+/** Offset of the payload in the write buffer: aligned, to mask whole words. */
 const PAYLOAD_AT = 16;
-/** Bytes of the buffer for writing at first, and again when idle. */
+/** Initial bytes of the write buffer, and of one that has been idle. */
 const SMALL_BUFFER = 4 * 1024;
-/** Small frames in a row after which a grown buffer is let go. */
+/** Consecutive small frames after which a large buffer is released. */
 const SHRINK_AFTER = 64;
-/** Masking keys drawn at once. */
+/** Masking keys generated at once. */
 const KEY_POOL = 64;
 
-/** Makes masked frames, one at a time, in one buffer. */
+/** Makes masked frames, one at a time, in a shared buffer. */
 export class MaskedFrames {
   #buffer = new Uint8Array(SMALL_BUFFER);
   #smallFrames = 0;
@@ -43,11 +43,11 @@ export class MaskedFrames {
   readonly #keyBytes = new Uint8Array(this.#keys.buffer);
   #keysLeft = 0;
 
-  /** One frame that is a whole message; valid until the next call. */
+  /** Makes a frame that is a whole message; it is valid until the next call. */
   frame(opcode: number, payload: Uint8Array): Uint8Array {
     const { length } = payload;
     const end = PAYLOAD_AT + length;
-    // Masking goes by words, past the end.
+    // Masking whole words may exceed the payload.
     this.#resize(end + 3);
     const buffer = this.#buffer;
     buffer.set(payload, PAYLOAD_AT);
@@ -68,7 +68,7 @@ export class MaskedFrames {
     return buffer.subarray(start, end);
   }
 
-  /** Masks the payload with a new key, which stands in front of it. */
+  /** Masks the payload with a new key, and writes the key before it. */
   #mask(end: number): void {
     if (this.#keysLeft === 0) {
       crypto.getRandomValues(this.#keys);
@@ -96,36 +96,36 @@ export class MaskedFrames {
   }
 }
 
-/** The smallest buffer that holds as much; sizes double. */
+/** A buffer of at least `needed` bytes; sizes double. */
 function bufferFor(needed: number): Uint8Array<ArrayBuffer> {
   let size = SMALL_BUFFER;
   while (size < needed) size *= 2;
   return new Uint8Array(size);
 }
 
-/** What a {@linkcode FrameReader} tells. */
+/** Receives what a {@linkcode FrameReader} reads. */
 export interface FrameEvents {
-  /** Bytes of a message, in pieces: where a message ends means nothing. */
+  /** A piece of the payload of a message. */
   onData(piece: Uint8Array): void;
-  /** A PING, to be answered with its payload. */
+  /** PING, to be answered with its payload. */
   onPing(payload: Uint8Array): void;
-  /** CLOSE; 1005 if it gave no code. Nothing is told after it. */
+  /** CLOSE, the last event; `code` is 1005 if the frame has none. */
   onClose(code: number, reason: string): void;
 }
 
-/** Reads frames that are not masked, from bytes in any chunking. */
+/** Reads unmasked frames from a stream of bytes, in whatever chunks. */
 export class FrameReader {
   readonly #events: FrameEvents;
   readonly #header = new Uint8Array(MAX_HEADER);
-  /** Bytes of the header that are there, and that it takes as far as known. */
+  /** Bytes of the header that have arrived, and its size as far as it is known. */
   #headerLength = 0;
   #headerSize = 2;
-  /** Bytes of the payload still to come; 0 between frames. */
+  /** Payload bytes still to come; 0 between frames. */
   #left = 0;
   #opcode: number = Opcode.BINARY;
-  /** The payload of a control frame as far as it came. */
+  /** The payload of a control frame that has arrived. */
   #control = new Uint8Array(0);
-  /** Whether a message is under way, of which more frames are to come. */
+  /** Whether the current message continues in another frame. */
   #inMessage = false;
   #closed = false;
 
@@ -135,7 +135,7 @@ export class FrameReader {
   }
 
   /**
-   * Takes the next bytes. Pieces that it tells are views of them.
+   * Reads the next bytes. Pieces of payload are views of them.
    *
    * @throws {MuxError} `protocol-error`
    */
@@ -162,8 +162,14 @@ export class FrameReader {
     }
     this.#headerLength = 0;
     this.#headerSize = 2;
-    if (second & 0x80) throw webSocketBroken("the server masked a frame");
-    if (first & 0x70) throw webSocketBroken("a frame uses an extension");
+    if (second & 0x80) {
+      throw webSocketViolation("received a masked frame from the server");
+    }
+    if (first & 0x70) {
+      throw webSocketViolation(
+        "received a frame of an extension that was not negotiated",
+      );
+    }
     this.#begin(first & 0x0f, (first & 0x80) !== 0, this.#length(length));
   }
 
@@ -173,7 +179,7 @@ export class FrameReader {
     if (short === 126) return view.getUint16(2);
     const length = Number(view.getBigUint64(2));
     if (length <= Number.MAX_SAFE_INTEGER) return length;
-    throw webSocketBroken(`a frame of ${length} bytes was announced`);
+    throw webSocketViolation(`received a frame of ${length} bytes`);
   }
 
   #begin(opcode: number, final: boolean, length: number): void {
@@ -182,7 +188,11 @@ export class FrameReader {
       case Opcode.CONTINUATION:
       case Opcode.BINARY:
         if ((opcode === Opcode.CONTINUATION) !== this.#inMessage) {
-          throw webSocketBroken("a message began or went on out of turn");
+          throw webSocketViolation(
+            opcode === Opcode.CONTINUATION
+              ? "received a continuation without a message"
+              : "received a new message before the end of the last",
+          );
         }
         this.#inMessage = !final;
         break;
@@ -190,14 +200,16 @@ export class FrameReader {
       case Opcode.PING:
       case Opcode.PONG:
         if (!final || length > MAX_CONTROL) {
-          throw webSocketBroken("a control frame is too long");
+          throw webSocketViolation(
+            "received a control frame that is fragmented or too long",
+          );
         }
         this.#control = new Uint8Array(0);
         break;
       case Opcode.TEXT:
-        throw textRefused();
+        throw textReceived();
       default:
-        throw webSocketBroken(`a frame has the unknown type ${opcode}`);
+        throw webSocketViolation(`received a frame of unknown type ${opcode}`);
     }
     this.#left = length;
     if (length === 0) this.#payload(new Uint8Array(0));
@@ -219,7 +231,9 @@ export class FrameReader {
   }
 
   #close(payload: Uint8Array): void {
-    if (payload.length === 1) throw webSocketBroken("CLOSE has half a code");
+    if (payload.length === 1) {
+      throw webSocketViolation("received CLOSE with half a status code");
+    }
     this.#closed = true;
     const code = payload.length === 0
       ? 1005

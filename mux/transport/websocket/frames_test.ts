@@ -16,11 +16,11 @@ import { FrameReader, MaskedFrames, Opcode } from "./frames.ts";
 
 // --- Writing -----------------------------------------------------------------
 
-Deno.test("WebSocket frames: payloads of every form of length come out as they went in", () => {
+Deno.test("MaskedFrames: encodes payloads of every form of length", () => {
   const frames = new MaskedFrames();
   for (const length of [0, 1, 3, 4, 125, 126, 127, 65_535, 65_536, 300_001]) {
     const payload = Uint8Array.from({ length }, (_, i) => i * 7 + (i >> 8));
-    // Where it stands in its buffer is no matter.
+    // The payload need not be aligned in its buffer.
     const shifted = new Uint8Array(length + 1).subarray(1);
     shifted.set(payload);
     const bytes = frames.frame(Opcode.BINARY, shifted);
@@ -31,23 +31,23 @@ Deno.test("WebSocket frames: payloads of every form of length come out as they w
     assertEquals(
       toHex(shifted),
       toHex(payload),
-      "the payload is left as it is",
+      "the payload is not changed",
     );
   }
 });
 
-Deno.test("WebSocket frames: no two have the same masking key", () => {
+Deno.test("MaskedFrames: uses a new masking key for each frame", () => {
   const frames = new MaskedFrames();
   const keys = new Set<string>();
   for (let i = 0; i < 500; i++) {
     const bytes = frames.frame(Opcode.BINARY, new Uint8Array(1));
     keys.add(toHex(parseClientFrame(bytes)!.frame.key));
   }
-  // One pair in two billion is the same by chance.
+  // Two of 500 keys are equal by chance with a probability of 1 in 30,000.
   assert(keys.size >= 499, `${keys.size} keys`);
 });
 
-Deno.test("WebSocket frames: a large one's buffer is let go when they are small again", () => {
+Deno.test("MaskedFrames: releases a large buffer once frames are small again", () => {
   const frames = new MaskedFrames();
   const room = (length: number) =>
     frames.frame(Opcode.BINARY, new Uint8Array(length)).buffer.byteLength;
@@ -57,7 +57,7 @@ Deno.test("WebSocket frames: a large one's buffer is let go when they are small 
   assertEquals(last, 4 * 1024);
 });
 
-Deno.test("WebSocket frames: a buffer that is let go leaves one that holds the frame", () => {
+Deno.test("MaskedFrames: the buffer that replaces a large one holds the frame", () => {
   const frames = new MaskedFrames();
   frames.frame(Opcode.BINARY, new Uint8Array(100_000));
   // Less than a quarter of the buffer, and more than the smallest one.
@@ -70,31 +70,27 @@ Deno.test("WebSocket frames: a buffer that is let go leaves one that holds the f
 
 // --- Reading -----------------------------------------------------------------
 
-/** What a reader tells of these chunks, one line an event. */
-function told(...chunks: Uint8Array[]): string[] {
-  return toldOf(chunks);
-}
-
-function toldOf(chunks: Uint8Array[]): string[] {
+/** The events for these chunks, one line each. */
+function eventsOf(chunks: Uint8Array[]): string[] {
   const events: string[] = [];
   let pieces: string[] = [];
-  const tell = (event?: string) => {
+  const add = (event?: string) => {
     if (pieces.length > 0) events.push(`data ${pieces.join("")}`);
     pieces = [];
     if (event !== undefined) events.push(event);
   };
   const reader = new FrameReader({
     onData: (piece) => pieces.push(text(piece)),
-    onPing: (payload) => tell(`ping ${text(payload)}`),
-    onClose: (code, reason) => tell(`close ${code} ${reason}`),
+    onPing: (payload) => add(`ping ${text(payload)}`),
+    onClose: (code, reason) => add(`close ${code} ${reason}`),
   });
   for (const chunk of chunks) reader.push(chunk);
-  tell();
+  add();
   return events;
 }
 
-Deno.test("WebSocket frames: those of RFC 6455, section 5.7, are read", () => {
-  assertEquals(told(fromHex("890548656c6c6f")), ["ping Hello"]);
+Deno.test("FrameReader: reads the examples of RFC 6455, section 5.7", () => {
+  assertEquals(eventsOf([fromHex("890548656c6c6f")]), ["ping Hello"]);
   const dot = ".".charCodeAt(0);
   for (
     const [head, length] of [["827e0100", 256], [
@@ -103,18 +99,18 @@ Deno.test("WebSocket frames: those of RFC 6455, section 5.7, are read", () => {
     ]] as const
   ) {
     const bytes = concat(fromHex(head), new Uint8Array(length).fill(dot));
-    assertEquals(told(bytes), [`data ${".".repeat(length)}`]);
+    assertEquals(eventsOf([bytes]), [`data ${".".repeat(length)}`]);
   }
 });
 
-Deno.test("WebSocket frames: any chunking tells the same", async () => {
+Deno.test("FrameReader: reads the same from the bytes in any chunks", async () => {
   const bytes = concat(
     serverFrame(Opcode.BINARY, "first "),
     serverFrame(Opcode.BINARY, "in ", { final: false }),
     serverFrame(Opcode.CONTINUATION, "three ", { final: false }),
     serverFrame(Opcode.PING, "between"),
     serverFrame(Opcode.CONTINUATION, "x".repeat(300)),
-    serverFrame(Opcode.PONG, "unasked"),
+    serverFrame(Opcode.PONG, "unsolicited"),
     serverFrame(Opcode.BINARY, ""),
     serverFrame(Opcode.PING),
     serverFrame(Opcode.BINARY, "y".repeat(70_000)),
@@ -128,65 +124,68 @@ Deno.test("WebSocket frames: any chunking tells the same", async () => {
     `data ${"y".repeat(70_000)}`,
     "close 1001 bye",
   ];
-  assertEquals(told(bytes), expected);
+  assertEquals(eventsOf([bytes]), expected);
   await forSeeds(50, (random) => {
     assertEquals(
-      toldOf(random.split(bytes, random.pick([1, 3, 2_000]))),
+      eventsOf(random.split(bytes, random.pick([1, 3, 2_000]))),
       expected,
     );
   });
 });
 
-Deno.test("WebSocket frames: nothing is told after CLOSE", () => {
+Deno.test("FrameReader: CLOSE is the last event", () => {
   assertEquals(
-    told(serverFrame(Opcode.CLOSE), serverFrame(Opcode.BINARY, "late")),
+    eventsOf([
+      serverFrame(Opcode.CLOSE),
+      serverFrame(Opcode.BINARY, "late"),
+    ]),
     ["close 1005 "],
   );
 });
 
 const HOSTILE: Record<string, [Uint8Array, string]> = {
-  "text": [serverFrame(Opcode.TEXT, "{}"), "a message of text came"],
-  "a frame that is masked": [
+  "text": [serverFrame(Opcode.TEXT, "{}"), "received a text message"],
+  "a masked frame": [
     serverFrame(Opcode.BINARY, "12345", { masked: true }),
-    "the server masked a frame",
+    "received a masked frame from the server",
   ],
-  "a frame that is compressed": [
+  "a compressed frame": [
     serverFrame(Opcode.BINARY, "12345", { bits: 0x40 }),
-    "a frame uses an extension",
+    "received a frame of an extension that was not negotiated",
   ],
-  "an unknown type": [serverFrame(3), "a frame has the unknown type 3"],
-  "more of a message that never began": [
+  "an unknown type": [serverFrame(3), "received a frame of unknown type 3"],
+  "a continuation without a message": [
     serverFrame(Opcode.CONTINUATION, "more"),
-    "out of turn",
+    "received a continuation without a message",
   ],
   "a message inside another": [
     concat(
       serverFrame(Opcode.BINARY, "one", { final: false }),
       serverFrame(Opcode.BINARY, "two"),
     ),
-    "out of turn",
+    "received a new message before the end of the last",
   ],
-  "a PING in parts": [
+  "a fragmented PING": [
     serverFrame(Opcode.PING, "x", { final: false }),
-    "a control frame is too long",
+    "received a control frame that is fragmented or too long",
   ],
   "a PING of 126 bytes": [
     serverFrame(Opcode.PING, "x".repeat(126)),
-    "a control frame is too long",
+    "received a control frame that is fragmented or too long",
   ],
   "a CLOSE with half a code": [
     serverFrame(Opcode.CLOSE, "x"),
-    "CLOSE has half a code",
+    "received CLOSE with half a status code",
   ],
   "a length of 2^63": [
     fromHex("827f8000000000000000"),
-    "a frame of 9223372036854776000 bytes was announced",
+    "received a frame of 9223372036854776000 bytes",
   ],
 };
 
 for (const [what, [bytes, message]] of Object.entries(HOSTILE)) {
-  Deno.test(`WebSocket frames: ${what} is a protocol error`, () => {
-    const error = assertThrows(() => told(bytes), MuxError, message);
+  Deno.test(`FrameReader: ${what} is a protocol error`, () => {
+    const error = assertThrows(() => eventsOf([bytes]), MuxError, message);
     assertEquals(error.code, "protocol-error");
   });
 }

@@ -1,34 +1,34 @@
 /**
- * The handshake with which a WebSocket client begins (RFC 6455, section 4).
+ * The opening handshake of a WebSocket client (RFC 6455, section 4).
  *
  * @module
  */
 import type { Transport } from "../../types.ts";
 
-/** What a client asks for. */
+/** The request of a client. */
 export interface HandshakeRequest {
-  /** Where: scheme `ws:` or `wss:`. */
+  /** The address, with the scheme `ws:` or `wss:`. */
   url: URL;
-  /** Further headers. */
+  /** Additional headers. */
   headers?: HeadersInit | undefined;
-  /** Subprotocols, the best first. */
+  /** Subprotocols to offer, in order of preference. */
   protocols?: readonly string[] | undefined;
 }
 
-/** What the answer to every key is computed with. */
+/** Appended to the client's key to compute the server's (RFC 6455, section 1.3). */
 const KEY_SUFFIX = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-/** Bytes that the head of an answer may have. */
+/** Bytes of the status line and headers of a response at most. */
 const MAX_HEAD = 16 * 1024;
-/** Headers that are the handshake's own. */
+/** Headers that a program cannot set, because the handshake does. */
 const RESERVED =
   /^(connection|upgrade|sec-websocket-.*|content-length|transfer-encoding)$/;
 
 /**
- * Asks over a connection for a WebSocket.
+ * Upgrades a connection to a WebSocket.
  *
- * @returns what came behind the answer: the first bytes of frames
- * @throws {TypeError} if a header is not the program's to choose
- * @throws {Error} if the server does not agree
+ * @returns the bytes that arrived after the response: the first frames
+ * @throws {TypeError} if the program sets a header of the handshake
+ * @throws {Error} if the server refuses
  */
 export async function handshake(
   transport: Transport,
@@ -38,11 +38,13 @@ export async function handshake(
   const all = new Headers(headers);
   for (const name of all.keys()) {
     if (RESERVED.test(name)) {
-      throw new TypeError(`Cannot send header "${name}": WebSocket sets it`);
+      throw new TypeError(
+        `Cannot send header "${name}": the WebSocket handshake sets it`,
+      );
     }
   }
-  // The reference's server answers 403 without one. Ours is the server's own,
-  // as a page of it would send.
+  // qtalk-go's server answers 403 without an origin. This one is the server's
+  // own, as a page from there would send it.
   if (!all.has("origin")) {
     all.set(
       "origin",
@@ -69,7 +71,7 @@ export async function handshake(
   return rest;
 }
 
-/** Reads up to the empty line. */
+/** Reads until the empty line after the headers. */
 async function readHead(
   transport: Transport,
 ): Promise<{ head: string; rest: Uint8Array }> {
@@ -80,7 +82,7 @@ async function readHead(
     const grown = new Uint8Array(bytes.length + chunk.length);
     grown.set(bytes);
     grown.set(chunk, bytes.length);
-    // The border may lie in what came before.
+    // The empty line may start in the previous chunk.
     const from = Math.max(0, bytes.length - 3);
     bytes = grown;
     const end = findEnd(bytes, from);
@@ -89,7 +91,9 @@ async function readHead(
       return { head, rest: bytes.subarray(end + 4) };
     }
     if (bytes.length > MAX_HEAD) {
-      throw new Error(`the server's answer has over ${MAX_HEAD} bytes of head`);
+      throw new Error(
+        `the server's response has more than ${MAX_HEAD} bytes of headers`,
+      );
     }
   }
 }
@@ -110,7 +114,9 @@ async function check(
 ): Promise<void> {
   const [first = "", ...lines] = head.split("\r\n");
   const [, status, text] = /^HTTP\/1\.1 (\d{3}) ?(.*)$/.exec(first) ?? [];
-  if (status === undefined) throw new Error("the server speaks no HTTP/1.1");
+  if (status === undefined) {
+    throw new Error("the server does not speak HTTP/1.1");
+  }
   if (status !== "101") {
     throw new Error(`the server answered ${`${status} ${text}`.trim()}`);
   }
@@ -118,7 +124,7 @@ async function check(
   for (const line of lines) {
     const colon = line.indexOf(":");
     if (colon < 1) {
-      throw new Error("the server's answer has a malformed header");
+      throw new Error("the server's response has a malformed header");
     }
     headers.append(line.slice(0, colon), line.slice(colon + 1).trim());
   }
@@ -128,21 +134,23 @@ async function check(
     "SHA-1",
     new TextEncoder().encode(key + KEY_SUFFIX),
   );
-  const chosen = headers.get("sec-websocket-protocol");
+  const selected = headers.get("sec-websocket-protocol");
   if (
     !tokens("upgrade").includes("websocket") ||
     !tokens("connection").includes("upgrade") ||
     headers.get("sec-websocket-accept") !== toBase64(new Uint8Array(accepted))
-  ) throw new Error("the server did not agree to WebSocket");
+  ) throw new Error("the server did not accept the WebSocket handshake");
   if (headers.has("sec-websocket-extensions")) {
-    throw new Error("the server wants an extension that was not offered");
+    throw new Error("the server selected an extension that was not offered");
   }
-  if (chosen !== null && !protocols.includes(chosen)) {
-    throw new Error(`the server chose protocol "${chosen}", not offered`);
+  if (selected !== null && !protocols.includes(selected)) {
+    throw new Error(
+      `the server selected protocol "${selected}", which was not offered`,
+    );
   }
 }
 
-/** A URL's host as sockets want it: an IPv6 address without its brackets. */
+/** The host of a URL for a socket: an IPv6 address without brackets. */
 export function unbracketed(hostname: string): string {
   return hostname.replace(/^\[(.*)\]$/, "$1");
 }

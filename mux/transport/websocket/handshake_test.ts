@@ -8,7 +8,7 @@ import { text, utf8 } from "../../../tests/support/wire.ts";
 import { handshake, type HandshakeRequest } from "./handshake.ts";
 import { memoryTransports } from "../memory.ts";
 
-/** Shakes hands with a server that answers as it is told. */
+/** Runs the handshake with a server whose response `answer` makes. */
 async function shake(
   answer: (request: string) => string | Promise<string>,
   part: Partial<HandshakeRequest> = {},
@@ -28,14 +28,14 @@ async function shake(
   answering.catch(() => {});
   try {
     const early = text(await shaking);
-    void near.read(); // Takes what came last.
+    void near.read(); // Releases the last write of the server.
     return { request: await answering, early };
   } finally {
     await near.close();
   }
 }
 
-/** An answer that agrees, after a change. */
+/** Makes a response that accepts, after a change. */
 function agree(change: (answer: string) => string = (a) => a) {
   return async (request: string) =>
     change(await agreement(request)) + "\r\n\r\n";
@@ -45,7 +45,7 @@ function header(request: string, name: string): string | undefined {
   return new RegExp(`^${name}: (.*)$`, "im").exec(request)?.[1]?.trim();
 }
 
-Deno.test("WebSocket handshake: the request is that of RFC 6455, with an origin of the server's own", async () => {
+Deno.test("handshake: sends the request of RFC 6455, with the server's own origin", async () => {
   const { request } = await shake(agree());
   assertEquals(request.split("\r\n")[0], "GET /a/path?and=query HTTP/1.1");
   assertEquals(header(request, "host"), "example.com:81");
@@ -57,14 +57,14 @@ Deno.test("WebSocket handshake: the request is that of RFC 6455, with an origin 
   assertEquals(header(request, "sec-websocket-protocol"), undefined);
 });
 
-Deno.test("WebSocket handshake: behind TLS the origin is one of https", async () => {
+Deno.test("handshake: the origin for wss: has the scheme https:", async () => {
   const url = new URL("wss://example.com/");
   const { request } = await shake(agree(), { url });
   assertEquals(header(request, "origin"), "https://example.com");
   assertEquals(header(request, "host"), "example.com");
 });
 
-Deno.test("WebSocket handshake: headers and protocols go along", async () => {
+Deno.test("handshake: sends headers and protocols", async () => {
   const { request } = await shake(
     agree((a) => `${a}\r\nSec-WebSocket-Protocol: b`),
     {
@@ -77,22 +77,22 @@ Deno.test("WebSocket handshake: headers and protocols go along", async () => {
   assertEquals(header(request, "sec-websocket-protocol"), "a, b");
 });
 
-Deno.test("WebSocket handshake: what is the handshake's own cannot be chosen", async () => {
+Deno.test("handshake: rejects headers that it sets itself", async () => {
   for (const name of ["Sec-WebSocket-Key", "Upgrade", "connection"]) {
     await assertRejects(
       () => shake(agree(), { headers: { [name]: "x" } }),
       TypeError,
-      `Cannot send header "${name.toLowerCase()}": WebSocket sets it`,
+      `Cannot send header "${name.toLowerCase()}": the WebSocket handshake sets it`,
     );
   }
 });
 
-Deno.test("WebSocket handshake: in any chunking the first frames behind it are kept", async () => {
+Deno.test("handshake: returns the bytes after the response, in whatever chunks it arrives", async () => {
   await forSeeds(20, async (random) => {
     const { early } = await shake(
       async (request) => await agree()(request) + "first bytes",
       {},
-      // The rest of the last piece is what came with the head.
+      // The last piece has the end of the headers and the bytes after them.
       (bytes) => {
         const head = bytes.length - "first bytes".length - 1;
         return [
@@ -113,51 +113,51 @@ const REFUSALS: Record<
     () => "HTTP/1.1 403 Forbidden\r\nUpgrade: websocket\r\n\r\n",
     "the server answered 403 Forbidden",
   ],
-  "a status without words": [
+  "a status without a text": [
     () => "HTTP/1.1 503\r\n\r\n",
     "the server answered 503",
   ],
-  "something else than HTTP": [
+  "another protocol than HTTP": [
     () => "SSH-2.0-OpenSSH_9.6\r\n\r\n",
-    "the server speaks no HTTP/1.1",
+    "the server does not speak HTTP/1.1",
   ],
-  "an answer to another key": [
+  "a response to another key": [
     () => agree()("Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="),
-    "the server did not agree to WebSocket",
+    "the server did not accept the WebSocket handshake",
   ],
-  "an answer without Upgrade": [
+  "a response without Upgrade": [
     agree((a) => a.replace("Upgrade: websocket\r\n", "")),
-    "the server did not agree to WebSocket",
+    "the server did not accept the WebSocket handshake",
   ],
-  "an answer without Connection": [
+  "a response without Connection": [
     agree((a) => a.replace("Connection: Upgrade", "Connection: close")),
-    "the server did not agree to WebSocket",
+    "the server did not accept the WebSocket handshake",
   ],
   "an extension": [
     agree((a) => `${a}\r\nSec-WebSocket-Extensions: permessage-deflate`),
-    "the server wants an extension that was not offered",
+    "the server selected an extension that was not offered",
   ],
   "a protocol that was not offered": [
     agree((a) => `${a}\r\nSec-WebSocket-Protocol: chat`),
-    'the server chose protocol "chat", not offered',
+    'the server selected protocol "chat", which was not offered',
   ],
-  "a line that is no header": [
+  "a line that is not a header": [
     agree((a) => `${a}\r\nwhat`),
-    "the server's answer has a malformed header",
+    "the server's response has a malformed header",
   ],
-  "a head without an end": [
+  "headers without an end": [
     () => `HTTP/1.1 101 Switching Protocols\r\nX: ${"x".repeat(20_000)}`,
-    "the server's answer has over 16384 bytes of head",
+    "the server's response has more than 16384 bytes of headers",
   ],
 };
 
 for (const [what, [answer, message]] of Object.entries(REFUSALS)) {
-  Deno.test(`WebSocket handshake: ${what} is refused`, async () => {
+  Deno.test(`handshake: rejects ${what}`, async () => {
     await assertRejects(() => shake(answer), Error, message);
   });
 }
 
-Deno.test("WebSocket handshake: a server that hangs up is an error", async () => {
+Deno.test("handshake: rejects if the server ends the connection", async () => {
   const [near, far] = memoryTransports();
   const shaking = handshake(near, { url: new URL("ws://example.com") });
   const server = new ScriptedServer(far);

@@ -1,6 +1,10 @@
 import type { Transport } from "../../types.ts";
 import type { Scheme, TransportListener } from "../types.ts";
-import { brokenOff, closingError, webSocketTransport } from "./transport.ts";
+import {
+  closingError,
+  connectionBroken,
+  webSocketTransport,
+} from "./transport.ts";
 import { type HandshakeRequest, unbracketed } from "./handshake.ts";
 import { webSocketAcceptor } from "./acceptor.ts";
 
@@ -21,7 +25,7 @@ export function webSocketScheme(name: "ws" | "wss"): Scheme {
       const url = parse(name, rest);
       if (name === "wss") {
         throw new SyntaxError(
-          "there is no certificate; give serveWebSocket() to Deno.serve()",
+          "wss: needs a certificate; pass serveWebSocket() to Deno.serve() instead",
         );
       }
       return listenOverHttp(url);
@@ -29,13 +33,13 @@ export function webSocketScheme(name: "ws" | "wss"): Scheme {
   };
 }
 
-/** As Node's and Bun's are, whatever types the program has chosen. */
+/** The constructor in Node and Bun, whichever types the program uses. */
 type HeadedWebSocket = new (
   url: URL,
   options: { headers: HeadersInit; protocols: string[] },
 ) => WebSocket;
 
-/** Serves WebSockets at one path, and 404 everywhere else. */
+/** Accepts WebSockets at one path, and answers 404 at others. */
 function listenOverHttp(url: URL): TransportListener {
   const server = Deno.serve({
     hostname: unbracketed(url.hostname),
@@ -51,15 +55,15 @@ function listenOverHttp(url: URL): TransportListener {
   return acceptor;
 }
 
-/** Dials by the runtime's own `WebSocket`, where that does not stall. */
+/** Dials with the runtime's own `WebSocket`: in browsers, Node and Bun. */
 export async function dialNative(
   { url, headers, protocols = [] }: HandshakeRequest,
   signal: AbortSignal,
 ): Promise<Transport> {
   if (headers !== undefined && !("process" in globalThis)) {
-    throw new TypeError("a browser's WebSocket takes no headers");
+    throw new TypeError("a WebSocket of a browser cannot send headers");
   }
-  // Node and Bun take both in the place of the protocols.
+  // Node and Bun accept both instead of the protocols.
   const socket = headers === undefined
     ? new WebSocket(url, [...protocols])
     : new (WebSocket as unknown as HeadedWebSocket)(url, {
@@ -68,16 +72,16 @@ export async function dialNative(
     });
   const transport = webSocketTransport(socket);
   const opened = Promise.withResolvers<void>();
-  const giveUp = () => opened.reject(signal.reason);
-  signal.addEventListener("abort", giveUp, { once: true });
+  const onAbort = () => opened.reject(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
   socket.addEventListener("open", () => opened.resolve());
   socket.addEventListener("close", ({ code, reason }) => {
-    opened.reject(closingError(code, reason) ?? brokenOff(reason));
+    opened.reject(closingError(code, reason) ?? connectionBroken(reason));
   });
-  // Mostly it is closed then, which says more. In Node nothing follows.
+  // Usually a close event with more details follows, but not in Node.
   socket.addEventListener("error", (event) => {
     const { message = "" } = event as Partial<ErrorEvent>;
-    if (socket.readyState === 0) opened.reject(brokenOff(message));
+    if (socket.readyState === 0) opened.reject(connectionBroken(message));
   });
   try {
     await opened.promise;
@@ -86,7 +90,7 @@ export async function dialNative(
     void transport.close();
     throw error;
   } finally {
-    signal.removeEventListener("abort", giveUp);
+    signal.removeEventListener("abort", onAbort);
   }
 }
 

@@ -7,7 +7,7 @@ const ws = webSocketScheme("ws");
 const wss = webSocketScheme("wss");
 const { signal } = new AbortController();
 
-/** What stands behind the scheme in an address. */
+/** The part of an address after the scheme. */
 function rest(addr: string): string {
   return addr.slice(addr.indexOf(":") + 1);
 }
@@ -28,21 +28,21 @@ const NO_HALF_CLOSE = {
 const NOTHING_HELD_BACK = {
   ...NO_HALF_CLOSE,
   "a write waits while the other end does not read":
-    "the server's WebSocket gives messages as they come, wanted or not",
-  "close() settles a write under way": "no write is under way for long",
+    "the server's WebSocket delivers messages whether they are read or not",
+  "close() settles a write under way": "no write is pending for long",
 };
 
-testTransport("WebSocket transport of a client", async () => {
+testTransport("webSocketScheme, client", async () => {
   const { client, server, listener } = await pair();
   return { a: client, b: server, close: () => listener.close() };
 }, NOTHING_HELD_BACK);
 
-testTransport("WebSocket transport of a server", async () => {
+testTransport("webSocketScheme, server", async () => {
   const { client, server, listener } = await pair();
   return { a: server, b: client, close: () => listener.close() };
 }, NO_HALF_CLOSE);
 
-Deno.test("WebSocket addresses: port 0 becomes the port that was taken, and the path stays", () => {
+Deno.test("webSocketScheme: the address of a listener has the assigned port and the path", () => {
   const listener = ws.listen("//127.0.0.1:0/a/path");
   const { addr } = listener;
   listener.close();
@@ -51,7 +51,7 @@ Deno.test("WebSocket addresses: port 0 becomes the port that was taken, and the 
   return listener.accept().then((accepted) => assertEquals(accepted, null));
 });
 
-Deno.test("WebSocket addresses: a wrong one is a syntax error", async () => {
+Deno.test("webSocketScheme: an address of the wrong form is a SyntaxError", async () => {
   for (
     const wrong of [
       "",
@@ -78,7 +78,7 @@ Deno.test("WebSocket addresses: a wrong one is a syntax error", async () => {
 
 // --- Dialing -----------------------------------------------------------------
 
-/** Runs `use` while every connection tells what is done to it. */
+/** Runs `use` and records what is done to every connection. */
 async function observed(
   use: () => Promise<void>,
 ): Promise<{ noDelay: unknown[]; writes: number[] }> {
@@ -105,7 +105,7 @@ async function observed(
   return seen;
 }
 
-Deno.test("WebSocket dialing: a message of any size is one write on a connection that sends at once", async () => {
+Deno.test("webSocketScheme: a message of any size is one write, without delay", async () => {
   const { noDelay, writes } = await observed(async () => {
     const { client, server, listener } = await pair();
     for (const size of [100, 1_024, 1_025, 100_000]) {
@@ -116,11 +116,11 @@ Deno.test("WebSocket dialing: a message of any size is one write on a connection
     listener.close();
   });
   assertEquals(noDelay, [true]);
-  // The first is the handshake's, the last CLOSE; headers have 6 to 14 bytes.
+  // The first is the handshake, the last CLOSE; headers have 6 to 14 bytes.
   assertEquals(writes.slice(1, -1), [106, 1_032, 1_033, 100_014]);
 });
 
-Deno.test("WebSocket dialing: closing tells the other end that all was said", async () => {
+Deno.test("webSocketScheme: close() of the client ends the server's reading", async () => {
   const { client, server, listener } = await pair();
   await client.close();
   assertEquals(await server.read(), null);
@@ -128,7 +128,7 @@ Deno.test("WebSocket dialing: closing tells the other end that all was said", as
   listener.close();
 });
 
-Deno.test("WebSocket dialing: a server that refuses is an error with its answer", async () => {
+Deno.test("webSocketScheme: the refusal of a server is an error with its status", async () => {
   const server = Deno.serve(
     { port: 0, hostname: "127.0.0.1", onListen() {} },
     () => new Response(null, { status: 418 }),
@@ -142,7 +142,7 @@ Deno.test("WebSocket dialing: a server that refuses is an error with its answer"
   await server.shutdown();
 });
 
-Deno.test("WebSocket dialing: an abort while the server is silent rejects with its reason", async () => {
+Deno.test("webSocketScheme: an abort while the server is silent rejects and closes the connection", async () => {
   const listener = Deno.listen({ port: 0, hostname: "127.0.0.1" });
   const controller = new AbortController();
   const dialing = ws.connect(
@@ -155,15 +155,14 @@ Deno.test("WebSocket dialing: an abort while the server is silent rejects with i
   assertEquals(watched.state, "pending");
   controller.abort("enough");
   while (watched.state === "pending") await turn();
-  // Whoever dials says why: the signal's reason, see connect() in dial.ts.
+  // The caller replaces the error by the signal's reason: see talk/dial.ts.
   assertEquals(watched.state, "rejected");
-  // The connection was ended.
   assertEquals(await conn.read(new Uint8Array(1)), null);
   conn.close();
   listener.close();
 });
 
-Deno.test("WebSocket dialing: behind TLS, with a certificate that is trusted", async () => {
+Deno.test("webSocketScheme: dials wss: with a trusted certificate only", async () => {
   const tls = (file: string) =>
     new URL(`../../../tests/support/tls/${file}`, import.meta.url);
   const server = Deno.serve({
@@ -188,7 +187,8 @@ Deno.test("WebSocket dialing: behind TLS, with a certificate that is trusted", a
     args: [
       "run",
       "--allow-net=localhost",
-      `--cert=${tls("ca.pem").pathname}`,
+      // On Windows a URL's path is /C:/…, and the file's is C:/…
+      `--cert=${tls("ca.pem").pathname.replace(/^\/(?=\w:)/, "")}`,
       new URL("../../../tests/support/websocket_echo.ts", import.meta.url).href,
       address,
     ],
@@ -201,7 +201,7 @@ Deno.test("WebSocket dialing: behind TLS, with a certificate that is trusted", a
 
 // --- The runtime's own WebSocket ---------------------------------------------
 
-testTransport("WebSocket transport of a runtime's own client", async () => {
+testTransport("dialNative", async () => {
   const listener = ws.listen("//127.0.0.1:0");
   const [a, accepted] = await Promise.all([
     dialNative({ url: new URL(listener.addr) }, signal),
@@ -210,17 +210,21 @@ testTransport("WebSocket transport of a runtime's own client", async () => {
   return { a, b: accepted!.transport, close: () => listener.close() };
 }, NOTHING_HELD_BACK);
 
-Deno.test("a runtime's own WebSocket: a server that refuses is an error", async () => {
+Deno.test("dialNative: the refusal of a server is an error", async () => {
   const server = Deno.serve(
     { port: 0, hostname: "127.0.0.1", onListen() {} },
     () => new Response(),
   );
   const url = new URL(`ws://127.0.0.1:${server.addr.port}`);
-  await assertRejects(() => dialNative({ url }, signal), Error, "broke off");
+  await assertRejects(
+    () => dialNative({ url }, signal),
+    Error,
+    "ended without CLOSE",
+  );
   await server.shutdown();
 });
 
-Deno.test("a runtime's own WebSocket: an abort rejects with its reason", async () => {
+Deno.test("dialNative: an abort rejects with its reason", async () => {
   const listener = Deno.listen({ port: 0, hostname: "127.0.0.1" });
   const url = new URL(`ws://127.0.0.1:${listener.addr.port}`);
   const controller = new AbortController();
@@ -232,7 +236,7 @@ Deno.test("a runtime's own WebSocket: an abort rejects with its reason", async (
   listener.close();
 });
 
-Deno.test("a runtime's own WebSocket: headers go along where they can, and are an error where they cannot", async () => {
+Deno.test("dialNative: sends headers, or rejects in browsers, which cannot", async () => {
   const asked = Promise.withResolvers<Headers>();
   const server = Deno.serve(
     { port: 0, hostname: "127.0.0.1", onListen() {} },
@@ -257,7 +261,7 @@ Deno.test("a runtime's own WebSocket: headers go along where they can, and are a
     await assertRejects(
       () => dialNative({ url, headers }, signal),
       TypeError,
-      "a browser's WebSocket takes no headers",
+      "a WebSocket of a browser cannot send headers",
     );
   } finally {
     Object.assign(globalThis, { process });

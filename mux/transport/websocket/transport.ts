@@ -1,78 +1,80 @@
 /**
- * A WebSocket as a transport: binary messages, whose borders mean nothing.
+ * Transports over WebSockets: binary messages, whose boundaries have no meaning.
  *
  * @module
  */
 import { MuxError } from "../../errors.ts";
 import type { Transport } from "../../types.ts";
 
-/** Bytes of one message at most: some receivers refuse more than a mebibyte. */
+/** Bytes of one message at most: some receivers refuse more than 1 MiB. */
 export const MAX_MESSAGE = 1024 * 1024;
 /**
- * Bytes handed to a socket and not sent yet beyond which a write waits: the
- * socket would take any number of them.
+ * Bytes passed to a socket but not sent beyond which a write waits; the socket
+ * itself has no limit.
  */
 export const MAX_BUFFERED = 1024 * 1024;
-/** Milliseconds between two looks at what is not sent yet, at first and later. */
-const LOOK_AGAIN = { min: 1, max: 16 };
-/** Milliseconds that the other end has to answer CLOSE. */
+/** Milliseconds between checks of what is not sent yet, at first and at most. */
+const CHECK_INTERVAL = { min: 1, max: 16 };
+/** Milliseconds for the peer to answer CLOSE. */
 const CLOSE_TIMEOUT = 1_000;
 
-/** Codes that CLOSE gives for a reason. */
+/** Status codes of CLOSE. */
 export const CloseCode = {
-  /** All was said. */
+  /** A clean end. */
   NORMAL: 1000,
-  /** The other end broke the rules. */
+  /** The peer violated the protocol. */
   PROTOCOL_ERROR: 1002,
-  /** As that, from where a program may not use the reserved codes. */
-  PROTOCOL_ERROR_HERE: 4002,
+  /** The same, where a program may not use reserved codes. */
+  PRIVATE_PROTOCOL_ERROR: 4002,
 } as const;
 
 /**
- * Ends that are as good as any: all said, going away, no code given, the
- * server restarts, try later.
+ * Status codes of a clean end: normal closure, going away, no status code, service
+ * restart, try again later.
  */
-const GOOD_ENDS = [1000, 1001, 1005, 1012, 1013];
+const CLEAN_CODES = [1000, 1001, 1005, 1012, 1013];
 
-/** The error for a WebSocket that ended with `code`, if that is no good end. */
+/** The error for a WebSocket closed with `code`; undefined for a clean end. */
 export function closingError(code: number, reason: string): Error | undefined {
-  if (GOOD_ENDS.includes(code)) return undefined;
-  if (code === 0 || code === 1006) return brokenOff(reason);
+  if (CLEAN_CODES.includes(code)) return undefined;
+  if (code === 0 || code === 1006) return connectionBroken(reason);
   return new Error(
-    `the other end closed the WebSocket: ${code}${reason && ` ${reason}`}`,
+    `the peer closed the WebSocket: ${code}${reason && ` ${reason}`}`,
   );
 }
 
-/** The error for a WebSocket that ended without CLOSE. */
-export function brokenOff(why: string): Error {
-  return new Error(`the WebSocket broke off${why && `: ${why}`}`);
+/** The error for a WebSocket whose connection ended without CLOSE. */
+export function connectionBroken(why: string): Error {
+  return new Error(
+    `the WebSocket ended without CLOSE${why && `: ${why}`}`,
+  );
 }
 
-/** What is used of a `WebSocket`, so that other makes of it will do. */
+/** The parts that are used of a `WebSocket`, for other implementations of it. */
 export interface WebSocketLike extends EventTarget {
   /** Set to `"arraybuffer"`. */
   binaryType: string;
-  /** 0 while it connects, 1 while it is open. */
+  /** 0 while connecting, 1 while open. */
   readonly readyState: number;
-  /** Bytes handed over and not sent yet. */
+  /** Bytes passed to {@linkcode send} that are not sent yet. */
   readonly bufferedAmount: number;
-  /** Sends a message; the bytes are the caller's again when it returns. */
+  /** Sends a message; `data` may change once it returns. */
   send(data: Uint8Array<ArrayBuffer>): void;
   /** Sends CLOSE. */
   close(code?: number, reason?: string): void;
 }
 
 /**
- * Drives a `WebSocket` as a transport, which owns it: one that connects still,
- * or one that was just opened or upgraded, before any message came.
+ * Makes a transport of a `WebSocket`, which it owns. The socket may be connecting
+ * or open, but must not have received a message yet.
  *
- * WebSocket has no half-close: `closeWrite()` asks for the end of both
- * directions, and what arrives meanwhile may be lost. Nothing holds the other
- * end back but the windows of the session above, so whoever has no session has
- * to read fast enough.
+ * WebSocket has no half-close: `closeWrite()` starts to close both directions,
+ * and what arrives meanwhile may be lost. A WebSocket also has no flow control
+ * for received messages; the windows of a session limit them. Without a session,
+ * read fast enough.
  *
- * `dial("ws://…")` is made of something else in Deno, whose own `WebSocket`
- * client takes 44 ms for a message of more than 1,024 bytes.
+ * In Deno, prefer `dial("ws://…")`: its client is a different one, because Deno's
+ * `WebSocket` client needs 44 ms for a message of more than 1,024 bytes.
  *
  * @example
  * ```ts ignore
@@ -83,7 +85,7 @@ export interface WebSocketLike extends EventTarget {
  * await using peer = new Peer(qmux(webSocketTransport(socket)));
  * ```
  *
- * @param socket not closing yet
+ * @param socket a WebSocket that is not closing
  */
 export function webSocketTransport(socket: WebSocketLike): Transport {
   return new WebSocketTransport(socket);
@@ -91,16 +93,16 @@ export function webSocketTransport(socket: WebSocketLike): Transport {
 
 class WebSocketTransport implements Transport {
   readonly #socket: WebSocketLike;
-  /** Messages that came and were not read. */
+  /** Messages that have arrived and were not read. */
   readonly #received: Uint8Array[] = [];
   #reader: PromiseWithResolvers<Uint8Array | null> | undefined;
   readonly #opened = Promise.withResolvers<void>();
   readonly #closed = Promise.withResolvers<void>();
-  /** Whether there is no more to come, and why if it is not a good end. */
+  /** Whether nothing more is read or written; `#failure` if not a clean end. */
   #ended = false;
   #failure: unknown;
-  /** Looks whether a write that waits can go on. */
-  #look: (() => void) | undefined;
+  /** Makes a pending write check whether it can continue. */
+  #check: (() => void) | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(socket: WebSocketLike) {
@@ -112,19 +114,21 @@ class WebSocketTransport implements Transport {
     socket.addEventListener("message", (event) => {
       this.#message((event as MessageEvent<unknown>).data);
     });
-    let broken: string | undefined;
+    let errorMessage: string | undefined;
     socket.addEventListener("error", (event) => {
-      broken = (event as Partial<ErrorEvent>).message ?? "";
-      // Node tells of what cannot be connected to by this alone.
+      errorMessage = (event as Partial<ErrorEvent>).message ?? "";
+      // For a failed connection attempt, Node dispatches no other event.
       if (socket.readyState !== 0) return;
-      this.#end(brokenOff(broken));
+      this.#end(connectionBroken(errorMessage));
       this.#closed.resolve();
     });
     socket.addEventListener("close", (event) => {
       const { code, reason } = event as CloseEvent;
-      // Deno gives a client that is silent for too long a good end's code.
+      // Deno uses a clean end's code for a client that is silent for too long.
       this.#end(
-        broken === undefined ? closingError(code, reason) : brokenOff(broken),
+        errorMessage === undefined
+          ? closingError(code, reason)
+          : connectionBroken(errorMessage),
       );
       this.#closed.resolve();
     });
@@ -144,14 +148,14 @@ class WebSocketTransport implements Transport {
     for (let at = 0; at < bytes.length; at += MAX_MESSAGE) {
       this.#checkOpen();
       const message = bytes.subarray(at, at + MAX_MESSAGE);
-      // No pair of streams shares its memory with other threads.
+      // The bytes are never in a SharedArrayBuffer.
       this.#socket.send(message as Uint8Array<ArrayBuffer>);
       if (this.#isFull()) await this.#drain();
     }
   }
 
   async closeWrite(): Promise<void> {
-    // Closed before it is open it would break off.
+    // To close a socket that is connecting would be a failure.
     if (this.#socket.readyState === 0) {
       await this.#opened.promise.catch(() => {});
     }
@@ -166,7 +170,7 @@ class WebSocketTransport implements Transport {
     this.#socket.close(
       this.#failure === undefined
         ? CloseCode.NORMAL
-        : CloseCode.PROTOCOL_ERROR_HERE,
+        : CloseCode.PRIVATE_PROTOCOL_ERROR,
     );
     this.#end(undefined);
     let timer: ReturnType<typeof setTimeout> | undefined;
@@ -179,32 +183,32 @@ class WebSocketTransport implements Transport {
 
   #message(data: unknown): void {
     if (this.#ended) return;
-    if (!(data instanceof ArrayBuffer)) return this.#end(textRefused());
+    if (!(data instanceof ArrayBuffer)) return this.#end(textReceived());
     const bytes = new Uint8Array(data);
     if (this.#reader === undefined) this.#received.push(bytes);
     else {
       this.#reader.resolve(bytes);
       this.#reader = undefined;
     }
-    // Credit has come, perhaps: as good a moment as any to look.
-    this.#look?.();
+    // The peer is active, so it may have received something too.
+    this.#check?.();
   }
 
-  /** Nothing more is read or written. */
+  /** Ends reading and writing. */
   #end(failure: Error | undefined): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#failure = failure;
-    this.#opened.reject(failure ?? closedHere());
+    this.#opened.reject(failure ?? webSocketClosed());
     if (failure === undefined) this.#reader?.resolve(null);
     else this.#reader?.reject(failure);
     this.#reader = undefined;
-    this.#look?.();
+    this.#check?.();
   }
 
   #checkOpen(): void {
     if (this.#ended || this.#socket.readyState !== 1) {
-      throw this.#failure ?? closedHere();
+      throw this.#failure ?? webSocketClosed();
     }
   }
 
@@ -212,32 +216,35 @@ class WebSocketTransport implements Transport {
     return !this.#ended && this.#socket.bufferedAmount > MAX_BUFFERED;
   }
 
-  /** No event tells that a socket has sent something: one has to look. */
+  /** Waits for the socket to send; no event reports that, so it polls. */
   async #drain(): Promise<void> {
-    for (let delay = LOOK_AGAIN.min; this.#isFull();) {
+    for (let delay = CHECK_INTERVAL.min; this.#isFull();) {
       let timer: ReturnType<typeof setTimeout> | undefined;
       await new Promise<void>((resolve) => {
-        this.#look = resolve;
+        this.#check = resolve;
         timer = setTimeout(resolve, delay);
       });
       clearTimeout(timer);
-      this.#look = undefined;
-      delay = Math.min(2 * delay, LOOK_AGAIN.max);
+      this.#check = undefined;
+      delay = Math.min(2 * delay, CHECK_INTERVAL.max);
     }
   }
 }
 
-/** The error for a WebSocket whose other end breaks the rules. */
-export function webSocketBroken(how: string): MuxError {
-  return new MuxError("protocol-error", `Cannot go on with WebSocket: ${how}`);
+/** The error for a violation of the WebSocket protocol. */
+export function webSocketViolation(how: string): MuxError {
+  return new MuxError("protocol-error", `Cannot continue WebSocket: ${how}`);
 }
 
-/** The error for a message of text. */
-export function textRefused(): MuxError {
-  return webSocketBroken("a message of text came where bytes belong");
+/** The error for a text message. */
+export function textReceived(): MuxError {
+  return webSocketViolation("received a text message, where all are binary");
 }
 
-/** The error for a write to what is closed. */
-export function closedHere(): MuxError {
-  return new MuxError("session-closed", "Cannot write: WebSocket is closed");
+/** The error for a write to a closed WebSocket. */
+export function webSocketClosed(): MuxError {
+  return new MuxError(
+    "session-closed",
+    "Cannot write to WebSocket: it is closed",
+  );
 }

@@ -15,18 +15,18 @@ import {
   webSocketTransport,
 } from "./transport.ts";
 
-/** A socket that does what a test says. */
+/** A WebSocket that a test controls. */
 class FakeSocket extends EventTarget implements WebSocketLike {
   binaryType = "blob";
   readyState = 1;
   #buffered = 0;
-  /** How often it was asked what it has not sent. */
-  looks = 0;
+  /** How often `bufferedAmount` was read. */
+  checks = 0;
   sent: Uint8Array[] = [];
   closed: unknown[] = [];
 
   get bufferedAmount(): number {
-    this.looks++;
+    this.checks++;
     return this.#buffered;
   }
 
@@ -65,7 +65,7 @@ function setUp() {
   return { socket, transport: webSocketTransport(socket) };
 }
 
-Deno.test("WebSocket transport: messages are asked for as buffers and read in their order, early ones too", async () => {
+Deno.test("webSocketTransport: reads messages in order, including early ones", async () => {
   const { socket, transport } = setUp();
   assertEquals(socket.binaryType, "arraybuffer");
   socket.message(utf8("one").buffer);
@@ -77,7 +77,7 @@ Deno.test("WebSocket transport: messages are asked for as buffers and read in th
   assertEquals(text((await reading)!), "three");
 });
 
-Deno.test("WebSocket transport: a write is one message, a large one several", async () => {
+Deno.test("webSocketTransport: write() sends one message, or several if it is large", async () => {
   const { socket, transport } = setUp();
   await transport.write(utf8("small"));
   socket.bufferedAmount = 0;
@@ -93,7 +93,7 @@ Deno.test("WebSocket transport: a write is one message, a large one several", as
   );
 });
 
-Deno.test("WebSocket transport: what is written before the socket is open waits for that", async () => {
+Deno.test("webSocketTransport: write() waits until the socket is open", async () => {
   const socket = new FakeSocket();
   socket.readyState = 0;
   const transport = webSocketTransport(socket);
@@ -108,13 +108,13 @@ Deno.test("WebSocket transport: what is written before the socket is open waits 
   assertEquals(socket.closed, [1000]);
 });
 
-Deno.test("WebSocket transport: a write waits while the socket has not sent, and looks ever less often", async () => {
+Deno.test("webSocketTransport: write() waits for a full socket, and checks it less and less often", async () => {
   using time = new FakeTime(1);
   const { socket, transport } = setUp();
   socket.bufferedAmount = MAX_BUFFERED;
   const writing = watch(transport.write(new Uint8Array(1)));
   await Promise.resolve();
-  const looked = socket.looks;
+  const before = socket.checks;
   for (let ms = 0; ms < 1_000; ms++) {
     time.tick(1);
     await Promise.resolve();
@@ -122,8 +122,8 @@ Deno.test("WebSocket transport: a write waits while the socket has not sent, and
     await Promise.resolve();
   }
   assertEquals(writing.state, "pending");
-  const looks = socket.looks - looked;
-  assert(looks >= 50 && looks <= 70, `it looked ${looks} times in a second`);
+  const checks = socket.checks - before;
+  assert(checks >= 50 && checks <= 70, `${checks} checks in a second`);
   socket.bufferedAmount = MAX_BUFFERED;
   time.tick(16);
   for (let i = 0; i < 5; i++) await Promise.resolve();
@@ -131,7 +131,7 @@ Deno.test("WebSocket transport: a write waits while the socket has not sent, and
   assertEquals(time.waiting, 0);
 });
 
-Deno.test("WebSocket transport: a message that comes is an occasion to look", async () => {
+Deno.test("webSocketTransport: a pending write checks the socket when a message arrives", async () => {
   using time = new FakeTime(1);
   const { socket, transport } = setUp();
   socket.bufferedAmount = 2 * MAX_BUFFERED;
@@ -144,7 +144,7 @@ Deno.test("WebSocket transport: a message that comes is an occasion to look", as
   assertEquals(time.waiting, 0);
 });
 
-Deno.test("WebSocket transport: a write that waits ends with the socket", async () => {
+Deno.test("webSocketTransport: a pending write ends with the socket", async () => {
   const { socket, transport } = setUp();
   socket.bufferedAmount = 2 * MAX_BUFFERED;
   const writing = transport.write(new Uint8Array(1));
@@ -154,12 +154,12 @@ Deno.test("WebSocket transport: a write that waits ends with the socket", async 
   await assertRejects(
     () => transport.write(new Uint8Array(1)),
     Error,
-    "broke off",
+    "ended without CLOSE",
   );
 });
 
 for (const code of [1000, 1001, 1005, 1012, 1013]) {
-  Deno.test(`WebSocket transport: ${code} is the end of what is read, after what came`, async () => {
+  Deno.test(`webSocketTransport: ${code} is a clean end, after what has arrived`, async () => {
     const { socket, transport } = setUp();
     socket.message(utf8("last").buffer);
     socket.ended(code, "with a reason");
@@ -174,14 +174,19 @@ for (const code of [1000, 1001, 1005, 1012, 1013]) {
   });
 }
 
-Deno.test("WebSocket transport: another code is an error that says why", async () => {
+Deno.test("webSocketTransport: another status code is an error that has the reason", async () => {
   const faults = [
-    [1011, "oops", "", "the other end closed the WebSocket: 1011 oops"],
-    [4401, "", "", "the other end closed the WebSocket: 4401"],
-    [1006, "", "", "the WebSocket broke off"],
+    [1011, "oops", "", "the peer closed the WebSocket: 1011 oops"],
+    [4401, "", "", "the peer closed the WebSocket: 4401"],
+    [1006, "", "", "the WebSocket ended without CLOSE"],
     // Deno, when a client is silent for too long, and when it refuses a message.
-    [1001, "", "No response from ping frame.", "broke off: No response"],
-    [0, "", "Frame too large", "broke off: Frame too large"],
+    [
+      1001,
+      "",
+      "No response from ping frame.",
+      "ended without CLOSE: No response",
+    ],
+    [0, "", "Frame too large", "ended without CLOSE: Frame too large"],
   ] as const;
   for (const [code, reason, said, message] of faults) {
     const { socket, transport } = setUp();
@@ -192,7 +197,7 @@ Deno.test("WebSocket transport: another code is an error that says why", async (
   }
 });
 
-Deno.test("WebSocket transport: text is a protocol error, and the other end is told", async () => {
+Deno.test("webSocketTransport: text is a protocol error, and the peer gets CLOSE", async () => {
   for (const data of ["{}", new Blob(["{}"])]) {
     const { socket, transport } = setUp();
     socket.message(utf8("bytes").buffer);
@@ -202,7 +207,7 @@ Deno.test("WebSocket transport: text is a protocol error, and the other end is t
     const error = await assertRejects(
       () => transport.read(),
       MuxError,
-      "a message of text came where bytes belong",
+      "received a text message, where all are binary",
     );
     assertEquals(error.code, "protocol-error");
     const closing = transport.close();
@@ -212,7 +217,7 @@ Deno.test("WebSocket transport: text is a protocol error, and the other end is t
   }
 });
 
-Deno.test("WebSocket transport: close() ends reading and waits for the other end's CLOSE", async () => {
+Deno.test("webSocketTransport: close() ends reading and waits for the peer's CLOSE", async () => {
   const { socket, transport } = setUp();
   const reading = transport.read();
   const closing = watch(Promise.resolve(transport.close()));
@@ -225,7 +230,7 @@ Deno.test("WebSocket transport: close() ends reading and waits for the other end
   await transport.close();
 });
 
-Deno.test("WebSocket transport: close() waits a second and no longer", async () => {
+Deno.test("webSocketTransport: close() waits for at most a second", async () => {
   using time = new FakeTime();
   const { transport } = setUp();
   const closing = watch(Promise.resolve(transport.close()));
@@ -237,7 +242,7 @@ Deno.test("WebSocket transport: close() waits a second and no longer", async () 
   assertEquals(closing.state, "resolved");
 });
 
-Deno.test("WebSocket transport: a socket that fails before it is open, and says no more, has broken off", async () => {
+Deno.test("webSocketTransport: an error event before the socket is open ends it", async () => {
   const socket = new FakeSocket();
   socket.readyState = 0;
   const transport = webSocketTransport(socket);
@@ -245,7 +250,7 @@ Deno.test("WebSocket transport: a socket that fails before it is open, and says 
     transport.read(),
     transport.write(utf8("x")),
   ]);
-  // As Node's do.
+  // Node dispatches no close event in this case.
   socket.dispatchEvent(new ErrorEvent("error", { message: "refused" }));
   for (const outcome of await outcomes) {
     assertEquals(outcome.status, "rejected");

@@ -1,20 +1,23 @@
 import { dial } from "../../dial.ts";
 import type { Peer } from "../../peer.ts";
-import { CODEC_OPTION, codecName, loadCodec } from "../codecs.ts";
+import { CODEC_OPTION, codecName, loadCodec } from "../codec_option.ts";
 import { defineCommand, positive } from "../command.ts";
-import { EXIT } from "../exit.ts";
+import { EXIT } from "../exit_code.ts";
 import {
   type MakeCall,
   measureBytes,
   measureCalls,
   type OnProgress,
-} from "../peers/measures.ts";
-import { connectTo, OTHER_SIDE_HELP } from "../peers/other_side.ts";
+} from "../peers/measure.ts";
+import {
+  connectToInterop,
+  INTEROP_WORDS_HELP,
+} from "../peers/connect_to_interop.ts";
 import { splitAddress } from "../target.ts";
 import type { Terminal } from "../terminal.ts";
-import { parseValue } from "../values.ts";
+import { parseValue } from "../value_text.ts";
 
-/** Calls in flight. */
+/** Numbers of calls in flight. */
 const IN_FLIGHT = [1, 64] as const;
 const DEFAULT_SECONDS = 1;
 const DEFAULT_MIB = 64;
@@ -28,19 +31,19 @@ export const bench = defineCommand({
     "bench -- PROGRAM [ARGS…]",
     "bench ADDRESS/Selector [ARGS…]",
   ],
-  about: `${OTHER_SIDE_HELP}
+  about: `${INTEROP_WORDS_HELP}
 
-The first forms measure an interop service: its Unary, with the call back to
-this side that is in each, one at a time and 64 at once, and bytes that go there
-and back. The last one measures calls of any function, over tcp: only. The codec
-is CBOR unless --codec or the variable QTALK_CODEC names another.
+The first two forms measure an interop service: its Unary, which calls this side
+back, with 1 and with 64 calls in flight, and bytes that are sent there and
+back. The last form measures calls of any function, over tcp: only. The codec is
+CBOR unless --codec or the variable QTALK_CODEC names another one.
 
   qtalk bench tcp://127.0.0.1:9999/Upper hello --codec json`,
   options: {
     seconds: {
       type: "string",
       value: "S",
-      about: `for each measure of calls (default ${DEFAULT_SECONDS})`,
+      about: `for each measurement of calls (default ${DEFAULT_SECONDS})`,
     },
     mib: {
       type: "string",
@@ -78,7 +81,7 @@ is CBOR unless --codec or the variable QTALK_CODEC names another.
         p99: Math.round(p99),
       };
       line(what, `${whole(callsPerSecond)} calls/s`, [
-        `half within ${whole(p50)} µs`,
+        `median ${whole(p50)} µs`,
         `99 % within ${whole(p99)} µs`,
       ]);
     }
@@ -102,7 +105,7 @@ is CBOR unless --codec or the variable QTALK_CODEC names another.
   },
 });
 
-/** What is measured. */
+/** The service that is measured. */
 interface Subject {
   peer: Peer;
   makeCall: MakeCall;
@@ -118,7 +121,7 @@ async function begin(
   const [first = "", ...args] = words;
   const { address, selector } = splitAddress(first);
   if (selector === undefined) {
-    const peer = await connectTo(words, codec, terminal);
+    const peer = await connectToInterop(words, codec, terminal);
     const makeCall = () => peer.call("Unary", VALUE);
     return { peer, makeCall, name: "Unary", hasBytes: true };
   }
@@ -131,7 +134,7 @@ async function begin(
   return { peer, makeCall, name: selector.slice(1), hasBytes: false };
 }
 
-/** What a unary call sends and gets back. */
+/** The argument and the response of a unary call. */
 const VALUE = 42;
 
 function whole(number: number): string {

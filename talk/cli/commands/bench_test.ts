@@ -6,7 +6,7 @@ import { interopService } from "../peers/interop_service.ts";
 
 const SHORT = ["--seconds", "0.1", "--mib", "1"];
 
-Deno.test("bench measures calls and bytes to a process of its own", async () => {
+Deno.test("qtalk bench: it measures calls and bytes to its own child process", async () => {
   const { code, stdout, stderr } = await cli(["bench", ...SHORT]);
   assertEquals([code, stderr], [0, ""], stdout);
   const figures = stdout.matchAll(/^(.*?)  +([\d,]+) (calls\/s|MiB\/s)/gm);
@@ -21,7 +21,7 @@ Deno.test("bench measures calls and bytes to a process of its own", async () => 
   ]);
 });
 
-Deno.test("bench measures a service at an address, and prints JSON", async () => {
+Deno.test("qtalk bench: it measures a service at an address and prints JSON", async () => {
   await using listener = await listen("tcp://127.0.0.1:0", {
     handler: interopService(),
     codec: cbor(),
@@ -38,28 +38,28 @@ Deno.test("bench measures a service at an address, and prints JSON", async () =>
   }
 });
 
-Deno.test("bench measures calls of any function", async () => {
-  let heard = "";
+Deno.test("qtalk bench: it measures calls of any function", async () => {
+  let last = "";
   await using listener = await listen("tcp://127.0.0.1:0", {
     handler: handlerFrom({
-      Upper: (s: string) => heard = s.toUpperCase(),
+      Upper: (s: string) => last = s.toUpperCase(),
     }),
   });
   const args = ["bench", `${listener.addr}/Upper`, "hello", "--codec", "json"];
   const { code, stdout, stderr } = await cli([...args, ...SHORT]);
   assertEquals([code, stderr], [0, ""], stdout);
   assert(/^Upper, 1 in flight .*\nUpper, 64 in flight .*\n$/.test(stdout));
-  assertEquals(heard, "HELLO");
+  assertEquals(last, "HELLO");
 });
 
-Deno.test("bench exits with 1, 2 or 3 when it cannot measure", async () => {
+Deno.test("qtalk bench: it exits with 1, 2 or 3 when it cannot measure", async () => {
   await using listener = await listen("tcp://127.0.0.1:0", { codec: cbor() });
   for (
     const [code, text, ...words] of [
       [1, "remote: not found: /Unary", listener.addr],
       [1, "remote: not found: /x", `${listener.addr}/x`],
-      [2, '"0" is no number above 0', "--seconds", "0"],
-      [2, '"all" is no number above 0', "--mib", "all"],
+      [2, '"0" is not a number above 0', "--seconds", "0"],
+      [2, '"all" is not a number above 0', "--mib", "all"],
       [3, "Cannot dial", "tcp://127.0.0.1:1"],
       [3, "Connection is lost", "exit 1"],
     ] as const

@@ -2,29 +2,30 @@ import { stdioTransport } from "../../../mux/internal_deno.ts";
 import type { Transport } from "../../../mux/internal.ts";
 import type { RpcResponse } from "../../../rpc/internal.ts";
 import { dial } from "../../dial.ts";
-import { CODEC_OPTION, codecName, loadCodec } from "../codecs.ts";
+import { CODEC_OPTION, codecName, loadCodec } from "../codec_option.ts";
 import { defineCommand, positive } from "../command.ts";
-import { EXIT, OutputClosed, UsageError } from "../exit.ts";
-import { join } from "../tunnel/join.ts";
+import { EXIT, OutputClosed, UsageError } from "../exit_code.ts";
+import { spliceTransport } from "../splice_transport.ts";
 import { targetFrom } from "../target.ts";
 import type { Terminal } from "../terminal.ts";
-import { formatValue, highlight, parseValue } from "../values.ts";
+import { formatValue, highlight, parseValue } from "../value_text.ts";
 
 /** `qtalk call`. */
 export const call = defineCommand({
   name: "call",
-  summary: "Calls a function and prints what it answers",
+  summary: "Calls a function and prints its response",
   usage: [
     "call ADDRESS/Selector [ARGS…]",
     "call ADDRESS SELECTOR [ARGS…]",
   ],
   about:
     `ADDRESS is tcp://host:port, unix:/path, ws://host:port/path or wss:. The last
-three have paths of their own and take the selector as a word apart.
+three have paths of their own, so the selector is a separate argument.
 
 ARGS are JSON or bare words; they are sent as an array, or null if there are
-none. What follows -- is no option. Prints a line of JSON for each value of the
-answer; of a stream, as they come. A null that only begins a stream is left out.
+none. Arguments after -- are never options. Each value of the response is
+printed as a line of JSON; those of a stream as they arrive. A null that only
+begins a stream is not printed.
 
   qtalk call tcp://127.0.0.1:9999/Upper hello
   qtalk call unix:/run/math.sock math.add 1 -2
@@ -33,11 +34,11 @@ answer; of a stream, as they come. A null that only begins a stream is left out.
     value: {
       type: "string",
       value: "JSON",
-      about: "send this as it is, and no array of ARGS",
+      about: "send this value, in place of an array of ARGS",
     },
     bytes: {
       type: "boolean",
-      about: "make it a byte stream, from stdin and to stdout",
+      about: "make the call a byte stream, from stdin and to stdout",
     },
     raw: {
       type: "boolean",
@@ -48,7 +49,7 @@ answer; of a stream, as they come. A null that only begins a stream is left out.
     timeout: {
       type: "string",
       value: "SECONDS",
-      about: "for connecting (default 30) and the answer (no limit)",
+      about: "for connecting (default 30) and the response (no limit)",
     },
   },
   async run({ words, options, terminal }) {
@@ -71,7 +72,7 @@ answer; of a stream, as they come. A null that only begins a stream is left out.
   },
 });
 
-/** What is sent: the array of arguments, or one value. */
+/** The value to send: the array of arguments, or that of --value. */
 function argumentsFrom(
   words: readonly string[],
   value: string | undefined,
@@ -81,7 +82,7 @@ function argumentsFrom(
   }
   if (words.length === 0) return parseValue(value);
   throw new UsageError(
-    "Cannot send both --value and arguments: --value is all that is sent",
+    "Cannot send both --value and arguments: --value replaces them",
   );
 }
 
@@ -103,7 +104,7 @@ async function printValues(
   const { channel } = response;
   if (channel === undefined) return response.values.forEach(print);
   if (response.value !== null) print(response.value);
-  // Who answers until it is told to stop hears that there is nothing to come.
+  // A responder may continue until this direction ends.
   channel.writable.close().catch(() => {});
   for await (const value of response) print(value);
 }
@@ -116,13 +117,13 @@ async function passBytes(
   const { channel } = response;
   if (channel === undefined) {
     throw new TypeError(
-      `Cannot pass bytes to "${selector}": it answered and ended the call`,
+      `Cannot pass bytes to "${selector}": its response does not continue`,
     );
   }
-  await join(standardStreams(terminal), channel);
+  await spliceTransport(standardStreams(terminal), channel);
 }
 
-/** Standard input and output, with a line of progress where that disturbs nobody. */
+/** Standard input and output, with progress unless stdout is a terminal. */
 function standardStreams(terminal: Terminal): Transport {
   const stdio = stdioTransport();
   const shows = !terminal.showsResults;

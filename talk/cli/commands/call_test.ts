@@ -34,7 +34,7 @@ function service(): Router {
   return router;
 }
 
-/** A server with the service, and more. */
+/** Serves the service at an address. */
 async function serving(
   use: (address: string, router: Router) => Promise<void>,
   address = "tcp://127.0.0.1:0",
@@ -47,7 +47,7 @@ async function serving(
   await use(listener.addr, router);
 }
 
-/** What a call prints, if all is well. */
+/** What a successful call prints. */
 async function printed(
   args: readonly string[],
   options: CliOptions = {},
@@ -58,13 +58,13 @@ async function printed(
   return stdout;
 }
 
-Deno.test("call prints the answer as a line of JSON", () =>
+Deno.test("qtalk call: the response is printed as a line of JSON", () =>
   serving(async (address) => {
     assertEquals(await printed([`${address}/Upper`, '"hello"']), '"HELLO"\n');
     assertEquals(await printed([`${address}/nothing`]), "null\n");
   }));
 
-Deno.test("call takes address and selector as one word or as two, and bare words", () =>
+Deno.test("qtalk call: address and selector may be one word or two", () =>
   serving(async (address) => {
     for (
       const words of [
@@ -75,7 +75,7 @@ Deno.test("call takes address and selector as one word or as two, and bare words
     ) assertEquals(await printed(words), '"HELLO"\n', words.join(" "));
   }));
 
-Deno.test("call takes the selector apart from a Unix socket's path", async () => {
+Deno.test("qtalk call: the selector follows the address of a Unix socket", async () => {
   const folder = await Deno.makeTempDir();
   await serving(async (address) => {
     assertEquals(await printed([address, "Upper", "hello"]), '"HELLO"\n');
@@ -83,13 +83,13 @@ Deno.test("call takes the selector apart from a Unix socket's path", async () =>
   await Deno.remove(folder);
 });
 
-Deno.test("call takes the selector apart from a WebSocket's path", () =>
+Deno.test("qtalk call: the selector follows the address of a WebSocket", () =>
   serving(async (address) => {
     assert(address.endsWith("/rpc"));
     assertEquals(await printed([address, "Upper", "hello"]), '"HELLO"\n');
   }, "ws://127.0.0.1:0/rpc"));
 
-Deno.test("call reads arguments as JSON, and what is none as bare words", () =>
+Deno.test("qtalk call: an argument that is not JSON is a string", () =>
   serving(async (address) => {
     const words = {
       "true": "true",
@@ -115,7 +115,7 @@ Deno.test("call reads arguments as JSON, and what is none as bare words", () =>
     assertEquals(stdout, `[${Object.values(words).join(",")}]\n`);
   }));
 
-Deno.test("call sends null without arguments, and --value as it is", () =>
+Deno.test("qtalk call: without arguments it sends null, and --value unchanged", () =>
   serving(async (address) => {
     const echo = `${address}/echo`;
     assertEquals(await printed([echo]), "null\n");
@@ -124,17 +124,17 @@ Deno.test("call sends null without arguments, and --value as it is", () =>
     assertEquals(await printed([address, "--value=[]", "echo"]), "[]\n");
   }));
 
-Deno.test("call prints a line for each value of the answer", () =>
+Deno.test("qtalk call: each value of the response is a line", () =>
   serving(async (address) => {
     assertEquals(await printed([`${address}/several`]), '1\n"two"\n[3]\n');
   }));
 
-Deno.test("call --raw prints strings without quotes", () =>
+Deno.test("qtalk call --raw: strings are printed without quotes", () =>
   serving(async (address) => {
     assertEquals(await printed([`${address}/several`, "-r"]), "1\ntwo\n[3]\n");
   }));
 
-Deno.test("call prints a stream as it comes", () =>
+Deno.test("qtalk call: the values of a stream are printed as they arrive", () =>
   serving(async (address, router) => {
     const seen = Promise.withResolvers<void>();
     router.handle("stream", async (_call, respond) => {
@@ -152,7 +152,7 @@ Deno.test("call prints a stream as it comes", () =>
     assertEquals([code, stdout], [0, "1\nnull\n"]);
   }));
 
-Deno.test("call prints what begins a stream, if it is not null", () =>
+Deno.test("qtalk call: the first value of a stream is printed unless it is null", () =>
   serving(async (address, router) => {
     router.handle("count", async (call, respond) => {
       const [count] = await call.receive() as [number];
@@ -163,7 +163,7 @@ Deno.test("call prints what begins a stream, if it is not null", () =>
     assertEquals(await printed([`${address}/count`, "2"]), "2\n0\n1\n");
   }));
 
-Deno.test("call tells a stream that waits for it that nothing is to come", () =>
+Deno.test("qtalk call: it ends its direction of a stream", () =>
   serving(async (address, router) => {
     router.handle("untilEnd", async (call, respond) => {
       await call.receive();
@@ -175,12 +175,12 @@ Deno.test("call tells a stream that waits for it that nothing is to come", () =>
     assertEquals(await printed([`${address}/untilEnd`]), '"the end"\n');
   }));
 
-Deno.test("call --bytes sends its input and prints what comes, with half-close", () =>
+Deno.test("qtalk call --bytes: stdin and stdout are one byte stream", () =>
   serving(async (address, router) => {
     router.handle("count", async (call, respond) => {
       await call.receive();
       const channel = await respond.continue();
-      // Answers behind the end of what it gets.
+      // It answers after the end of its input.
       const { length } = await new Response(channel.readable).bytes();
       await new Blob([`${length} bytes`]).stream().pipeTo(channel.writable);
       await channel.close();
@@ -191,7 +191,7 @@ Deno.test("call --bytes sends its input and prints what comes, with half-close",
     assertEquals(await printed(args), "0 bytes");
   }));
 
-Deno.test("call --bytes ends when the other side closes, though there is more to read", () =>
+Deno.test("qtalk call --bytes: it ends when the other side closes", () =>
   serving(async (address, router) => {
     router.handle("greet", async (call, respond) => {
       await call.receive();
@@ -207,15 +207,15 @@ Deno.test("call --bytes ends when the other side closes, though there is more to
     assertEquals([code, stdout], [0, "bye\n"]);
   }));
 
-Deno.test("call --bytes of what does not stay open fails on this side", () =>
+Deno.test("qtalk call --bytes: a response that does not continue exits with 4", () =>
   serving(async (address) => {
     const args = ["call", `${address}/Upper`, "hello", "--bytes"];
     const { code, stdout, stderr } = await cli(args);
     assertEquals([code, stdout], [4, ""]);
-    assert(stderr.includes("it answered and ended the call"), stderr);
+    assert(stderr.includes("its response does not continue"), stderr);
   }));
 
-Deno.test("call ends well when nobody reads its output any more", async () => {
+Deno.test("qtalk call: a closed stdout ends it with 0", async () => {
   for (const bytes of [false, true]) {
     await serving(async (address, router) => {
       const left = Promise.withResolvers<void>();
@@ -236,12 +236,12 @@ Deno.test("call ends well when nobody reads its output any more", async () => {
       await running.dropOutput();
       const { code, stderr } = await running.end();
       assertEquals([code, stderr], [0, ""]);
-      await within(left.promise, "the handler to hear that its caller left");
+      await within(left.promise, "the handler to see that its caller is gone");
     });
   }
 });
 
-Deno.test("call exits with 1 when the other side answers with an error", () =>
+Deno.test("qtalk call: an error response exits with 1", () =>
   serving(async (address, router) => {
     router.handle("breaks", async (_call, respond) => {
       await respond.return(new Error(""));
@@ -262,7 +262,7 @@ Deno.test("call exits with 1 when the other side answers with an error", () =>
     }
   }));
 
-Deno.test("call exits with 2 when its command line makes no sense", async () => {
+Deno.test("qtalk call: a usage error exits with 2", async () => {
   const address = "tcp://127.0.0.1:1";
   for (
     const [text, ...args] of [
@@ -271,13 +271,13 @@ Deno.test("call exits with 2 when its command line makes no sense", async () => 
       ["there is no selector", "unix:/a/socket/Upper"],
       ["Unknown option '--zip'", `${address}/x`, "--zip"],
       ["--timeout", `${address}/x`, "--timeout"],
-      ['"-1" is no number above 0', `${address}/x`, "--timeout", "-1"],
-      ["begins as JSON", `${address}/x`, "{a: 1}"],
-      ["begins as JSON", `${address}/x`, "--value", "[1"],
+      ['"-1" is not a number above 0', `${address}/x`, "--timeout", "-1"],
+      ["begins like JSON", `${address}/x`, "{a: 1}"],
+      ["begins like JSON", `${address}/x`, "--value", "[1"],
       ["both --value and arguments", `${address}/x`, "1", "--value", "2"],
       ['codec "xml"', `${address}/x`, "--codec", "xml"],
       ['codec "json,cbor"', `${address}/x`, "--codec", "json,cbor"],
-      ["its scheme is none of", "smtp://127.0.0.1/x"],
+      ["its scheme is not one of", "smtp://127.0.0.1/x"],
       ["expected tcp://host:port", "tcp://127.0.0.1/x"],
     ] as const
   ) {
@@ -287,7 +287,7 @@ Deno.test("call exits with 2 when its command line makes no sense", async () => 
   }
 });
 
-Deno.test("call exits with 3 when there is no connection, or it is lost", async () => {
+Deno.test("qtalk call: a refused or lost connection exits with 3", async () => {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const address = `tcp://127.0.0.1:${listener.addr.port}`;
   const calling = cli(["call", `${address}/x`]);
@@ -298,12 +298,13 @@ Deno.test("call exits with 3 when there is no connection, or it is lost", async 
   assertEquals([lost.code, lost.stdout], [3, ""]);
   assert(/^error: .*connection/i.test(lost.stderr), lost.stderr);
   listener.close();
-  const refused = await cli(["call", `${address}/x`]);
+  const refused = await cli(["call", "tcp://127.0.0.1:1/x"]);
   assertEquals([refused.code, refused.stdout], [3, ""]);
-  assert(refused.stderr.includes(`Cannot dial "${address}"`), refused.stderr);
+  const text = 'Cannot dial "tcp://127.0.0.1:1": ';
+  assert(refused.stderr.includes(text), refused.stderr);
 });
 
-Deno.test("call exits with 3 when no answer comes in time", () =>
+Deno.test("qtalk call: a timeout exits with 3", () =>
   serving(async (address, router) => {
     router.handle("sleep", async (call) => {
       await new Promise((wake) => call.signal.addEventListener("abort", wake));
@@ -314,7 +315,7 @@ Deno.test("call exits with 3 when no answer comes in time", () =>
     assert(stderr.includes("no response within 2000 ms"), stderr);
   }));
 
-Deno.test("call exits with 4 when the answer cannot be printed", () =>
+Deno.test("qtalk call: a response that cannot be printed exits with 4", () =>
   serving(async (address) => {
     const args = ["call", `${address}/nan`, "--codec", "cbor"];
     const { code, stdout, stderr } = await cli(args);
@@ -322,7 +323,7 @@ Deno.test("call exits with 4 when the answer cannot be printed", () =>
     assert(stderr.includes("NaN"), stderr);
   }));
 
-Deno.test("call speaks the codec of --codec, or else of QTALK_CODEC", () =>
+Deno.test("qtalk call: --codec takes precedence over QTALK_CODEC", () =>
   serving(async (address) => {
     const env = { QTALK_CODEC: "cbor" };
     const args = [`${address}/nan`];
@@ -332,7 +333,7 @@ Deno.test("call speaks the codec of --codec, or else of QTALK_CODEC", () =>
     assertEquals((await cli(both, { env })).code, 1);
   }));
 
-Deno.test("call needs no permission but that for its address", () =>
+Deno.test("qtalk call: it needs the permission for its address only", () =>
   serving(async (address) => {
     const permissions = ["--allow-net=127.0.0.1", "--no-prompt"];
     const args = [`${address}/Upper`, "hello"];

@@ -1,25 +1,28 @@
 import { RpcError } from "../../../rpc/internal.ts";
 import type { Peer } from "../../peer.ts";
-import { type Check, CHECKS } from "../peers/checks.ts";
-import { CODEC_OPTION, codecName } from "../codecs.ts";
+import { type Check, CHECKS } from "../peers/interop_checks.ts";
+import { CODEC_OPTION, codecName } from "../codec_option.ts";
 import { defineCommand, positive } from "../command.ts";
-import { EXIT, exitCodeOf } from "../exit.ts";
-import { connectTo, OTHER_SIDE_HELP } from "../peers/other_side.ts";
+import { EXIT, exitCodeOf } from "../exit_code.ts";
+import {
+  connectToInterop,
+  INTEROP_WORDS_HELP,
+} from "../peers/connect_to_interop.ts";
 import type { Terminal } from "../terminal.ts";
 
-/** Seconds that one check may take if nothing else is said. */
+/** How long one check may take by default, in seconds. */
 const DEFAULT_TIMEOUT = 30;
 
 /** `qtalk check`. */
 export const check = defineCommand({
   name: "check",
-  summary: "Checks that an interop service answers as it should",
+  summary: "Checks that an interop service answers correctly",
   usage: ["check [COMMAND | ADDRESS]", "check -- PROGRAM [ARGS…]"],
-  about: `${OTHER_SIDE_HELP}
+  about: `${INTEROP_WORDS_HELP}
 
 Prints a line for each check; the exit code is 1 if one of them failed. The
-codec is CBOR unless --codec or the variable QTALK_CODEC names another. A
-service in another codec may not answer at all.
+codec is CBOR unless --codec or the variable QTALK_CODEC names another one. A
+service with another codec may not answer at all.
 
   qtalk check 'go run ./cmd/qtalk interop'`,
   options: {
@@ -33,7 +36,7 @@ service in another codec may not answer at all.
   async run({ words, options, terminal }) {
     const seconds = positive("timeout", options.timeout) ?? DEFAULT_TIMEOUT;
     const codec = codecName(options.codec, "cbor");
-    await using peer = await connectTo(words, codec, terminal);
+    await using peer = await connectToInterop(words, codec, terminal);
     let code: number = EXIT.ok, passed = 0, failed = 0;
     for (const item of CHECKS) {
       const failure = await runCheck(item, peer, seconds, terminal);
@@ -44,7 +47,7 @@ service in another codec may not answer at all.
       failed++;
       const failureCode = exitCodeOf(failure.error);
       if (failureCode === EXIT.connection) {
-        // The session is lost, or stuck: the others would fail alike.
+        // The session is lost or stuck: the other checks would fail too.
         code = failureCode;
         break;
       }
@@ -60,7 +63,7 @@ service in another codec may not answer at all.
   },
 });
 
-/** Runs one check and prints its line; gives what it threw. */
+/** Runs a check and prints its line; resolves to the error, if it failed. */
 async function runCheck(
   { name, run }: Check,
   peer: Peer,
@@ -79,12 +82,12 @@ async function runCheck(
   }
 }
 
-/** What a check comes to, unless it takes too long: a stream can be stuck. */
+/** Limits the time of a check, as a stream may never end. */
 async function inTime<T>(checking: Promise<T>, seconds: number): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {
-      reject(new RpcError("timeout", `No end within ${seconds} s`));
+      reject(new RpcError("timeout", `Check did not end within ${seconds} s`));
     }, seconds * 1_000);
   });
   try {

@@ -20,7 +20,7 @@ ok     Bytes, 1 MiB
 
 const passes = { code: 0, stdout: ALL_PASS, stderr: "" };
 
-/** Checks a service that is served here. */
+/** Checks a service of this process. */
 async function checked(handler: Handler, ...args: string[]) {
   await using listener = await listen("tcp://127.0.0.1:0", {
     handler,
@@ -29,7 +29,7 @@ async function checked(handler: Handler, ...args: string[]) {
   return await cli(["check", listener.addr, ...args]);
 }
 
-/** The interop service, with another handler for one name. */
+/** The interop service with a different handler for one name. */
 function spoilt(name: string, handler: Handler): Router {
   const router = new Router();
   router.handle(name, handler);
@@ -37,7 +37,7 @@ function spoilt(name: string, handler: Handler): Router {
   return router;
 }
 
-Deno.test("check finds nothing wrong with this program's own interop, in every codec", async () => {
+Deno.test("qtalk check: its own interop passes in every codec", async () => {
   assertEquals(await cli(["check"]), passes);
   assertEquals(await cli(["check", "--codec", "json"]), passes);
   assertEquals(await cli(["check", "--codec", "msgpack"]), passes);
@@ -45,7 +45,7 @@ Deno.test("check finds nothing wrong with this program's own interop, in every c
   assertEquals(await cli(["check"], { env }), passes);
 });
 
-Deno.test("check takes a command for the shell, or a program and its words", async () => {
+Deno.test("qtalk check: it takes a shell command or a program with arguments", async () => {
   const command = cliCommand(["interop"]);
   const quoted = command.map((word) => `'${word}'`).join(" ");
   const env = { QTALK_CODEC: "json" };
@@ -54,7 +54,7 @@ Deno.test("check takes a command for the shell, or a program and its words", asy
   assertEquals(await cli(["check", "--", ...command]), passes);
 });
 
-Deno.test("check takes an address, at which interop can serve too", async () => {
+Deno.test("qtalk check: it takes an address that interop serves", async () => {
   await using service = startCli(["interop", "tcp://127.0.0.1:0"]);
   const listening = /^listening on (\S+)$/;
   const address = listening.exec(await service.line(listening))![1]!;
@@ -138,7 +138,7 @@ const SPOILT: [what: string, name: string, handler: Handler, line: RegExp][] = [
 ];
 
 for (const [what, name, handler, line] of SPOILT) {
-  Deno.test(`check finds ${what}, and exits with 1`, async () => {
+  Deno.test(`qtalk check: it finds ${what} and exits with 1`, async () => {
     const { code, stdout, stderr } = await checked(spoilt(name, handler));
     assertEquals([code, stderr], [1, ""]);
     assert(line.test(stdout), stdout);
@@ -147,7 +147,7 @@ for (const [what, name, handler, line] of SPOILT) {
   });
 }
 
-Deno.test("check gives up when there is no end, and exits with 3", async () => {
+Deno.test("qtalk check: a check that does not end exits with 3", async () => {
   for (const name of ["Unary", "Stream"]) {
     const silent: Handler = async (call, respond) => {
       await call.receive();
@@ -160,13 +160,16 @@ Deno.test("check gives up when there is no end, and exits with 3", async () => {
       "2",
     );
     assertEquals(code, 3);
-    const failed = new RegExp(`^FAILED ${name} .*: No end within 2 s$`, "m");
+    const failed = new RegExp(
+      `^FAILED ${name} .*: Check did not end within 2 s$`,
+      "m",
+    );
     assert(failed.test(stdout), stdout);
     assert(/ passed, 1 failed, \d not run\n$/.test(stdout), stdout);
   }
 });
 
-Deno.test("check gives up when the session is lost, or never was", async () => {
+Deno.test("qtalk check: a lost or failed connection exits with 3", async () => {
   const lost = await cli(["check", "exit 1"]);
   assertEquals(lost.code, 3);
   assert(lost.stdout.endsWith("0 passed, 1 failed, 10 not run\n"));
@@ -177,23 +180,23 @@ Deno.test("check gives up when the session is lost, or never was", async () => {
   assert(missing.stderr.startsWith("error: Cannot start command"));
 });
 
-Deno.test("check of a service that is none finds everything wrong", async () => {
+Deno.test("qtalk check: an empty service fails nearly every check", async () => {
   const { code, stdout } = await checked(handlerFrom({}));
   assertEquals(code, 1);
   assert(stdout.endsWith("1 passed, 10 failed\n"), stdout);
 });
 
-Deno.test("interop fails a call whose callback does not do what it should", async () => {
+Deno.test("qtalk interop: a call fails if its callback fails", async () => {
   await using listener = await listen("tcp://127.0.0.1:0", {
     handler: interopService(),
   });
   const { code, stderr } = await cli(["call", `${listener.addr}/Unary`, "1"]);
   assertEquals(code, 1);
-  // Who calls it from a shell answers no callback.
+  // The command `call` does not answer callbacks.
   assertEquals(stderr, "error: remote: remote: not found: /Unary\n");
 });
 
-Deno.test("interop and check exit with 2 when their command line makes no sense", async () => {
+Deno.test("qtalk check: a usage error exits with 2, also of interop", async () => {
   for (
     const args of [
       ["interop", "tcp://127.0.0.1:0", "tcp://127.0.0.1:0"],

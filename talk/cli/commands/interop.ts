@@ -1,18 +1,18 @@
-import { CODEC_OPTION, codecName, loadCodec } from "../codecs.ts";
+import { CODEC_OPTION, codecName, loadCodec } from "../codec_option.ts";
 import { defineCommand } from "../command.ts";
-import { UsageError } from "../exit.ts";
+import { UsageError } from "../exit_code.ts";
 import { interopService } from "../peers/interop_service.ts";
-import { serveAt } from "../serving.ts";
+import { serveUntilStopped } from "../run_until_stopped.ts";
 
 /** `qtalk interop`. */
 export const interop = defineCommand({
   name: "interop",
-  summary: "Serves what check, of this program or of qtalk-go, checks",
+  summary: "Serves the functions that check calls, here and in qtalk-go",
   usage: ["interop [ADDRESS]"],
   about:
-    `Over stdin and stdout, or at ADDRESS. The functions are Error, Unary, Stream and
+    `Serves stdin and stdout, or ADDRESS. The functions are Error, Unary, Stream and
 Bytes; the last three call their caller back. The codec is CBOR unless --codec
-or the variable QTALK_CODEC names another.`,
+or the variable QTALK_CODEC names another one.`,
   options: { codec: CODEC_OPTION },
   async run({ words, options, terminal }) {
     const [address = "stdio:", ...others] = words;
@@ -22,6 +22,11 @@ or the variable QTALK_CODEC names another.`,
       );
     }
     const codec = await loadCodec(codecName(options.codec, "cbor"));
-    return await serveAt(address, interopService(), [codec], terminal);
+    return await serveUntilStopped(
+      address,
+      interopService(),
+      [codec],
+      terminal,
+    );
   },
 });

@@ -1,21 +1,21 @@
-import { proxy as joinSessions, type Session } from "../../../mux/internal.ts";
+import { proxy as proxySessions, type Session } from "../../../mux/internal.ts";
 import { dialSession } from "../../dial.ts";
 import { listenSession } from "../../listen.ts";
 import { resolveAddress } from "../../address.ts";
 import { defineCommand } from "../command.ts";
-import { EXIT, UsageError } from "../exit.ts";
-import { announce, untilStopped } from "../serving.ts";
+import { EXIT, UsageError } from "../exit_code.ts";
+import { announceAddress, runUntilStopped } from "../run_until_stopped.ts";
 import type { Terminal } from "../terminal.ts";
 
 /** `qtalk proxy`. */
 export const proxy = defineCommand({
   name: "proxy",
-  summary: "Passes everything said at one address on to another",
+  summary: "Connects each connection to one address with another address",
   usage: ["proxy LISTEN DIAL"],
   about:
-    `Each connection to LISTEN gets one of its own to DIAL. Channels are passed on
-unread, in both directions, so the codec does not matter, and what streams here
-streams there. The two addresses may be of different kinds: stdio: is one too.
+    `Each connection to LISTEN gets its own connection to DIAL. Channels pass unread
+in both directions, so the codec does not matter. The two addresses may have
+different schemes, stdio: included.
 
   qtalk proxy ws://127.0.0.1:8080/ unix:/run/math.sock
   ssh host qtalk proxy stdio: tcp://127.0.0.1:9999`,
@@ -27,22 +27,25 @@ streams there. The two addresses may be of different kinds: stdio: is one too.
         `Cannot proxy: expected two addresses, got ${words.length}`,
       );
     }
-    // A mistake in it should not wait for the first connection.
+    // Checked now, and not when the first session is accepted.
     await resolveAddress(to);
-    // On stdio, the only connection is there before anybody could iterate.
+    // Over stdio, the only session is accepted before the iteration starts.
     const ready = Promise.withResolvers<boolean>();
     const listener = await listenSession(from, { accept: () => ready.promise });
     const sessions = listener[Symbol.asyncIterator]();
     ready.resolve(true);
-    const serving = serveAll(sessions, to, terminal);
-    await untilStopped(listener, () => announce(terminal, listener.addr, to));
+    const serving = proxyAll(sessions, to, terminal);
+    await runUntilStopped(
+      listener,
+      () => announceAddress(terminal, listener.addr, to),
+    );
     const broken = await serving;
     return broken && listener.addr === "stdio:" ? EXIT.connection : EXIT.ok;
   },
 });
 
-/** Passes on all sessions; resolves to whether one of them broke. */
-async function serveAll(
+/** Proxies all sessions; resolves to whether one of them failed. */
+async function proxyAll(
   sessions: AsyncIterator<Session>,
   to: string,
   terminal: Terminal,
@@ -52,25 +55,29 @@ async function serveAll(
   for (;;) {
     const { done, value } = await sessions.next();
     if (done) break;
-    const passing = passOn(value, to).catch((error) => {
+    const proxying = proxyTo(to, value).catch((error) => {
       broken = true;
       terminal.error(error);
-    }).finally(() => running.delete(passing));
-    running.add(passing);
+    }).finally(() => running.delete(proxying));
+    running.add(proxying);
   }
   await Promise.all(running);
   return broken;
 }
 
-async function passOn(session: Session, to: string): Promise<void> {
+/** Proxies a session and a new one to an address. */
+async function proxyTo(to: string, session: Session): Promise<void> {
   const gone = new AbortController();
   const onEnd = () => gone.abort();
   session.closed.then(onEnd, onEnd);
   try {
-    await joinSessions(session, await dialSession(to, { signal: gone.signal }));
+    await proxySessions(
+      session,
+      await dialSession(to, { signal: gone.signal }),
+    );
   } catch (error) {
     await session.close();
-    // It was left before there was anything to pass on.
+    // The session ended before the other one was made: that is no failure.
     if (error !== gone.signal.reason) throw error;
   }
 }

@@ -5,7 +5,7 @@ import { within } from "../../../tests/support/within.ts";
 
 const LISTENING = /^listening on (\S+)$/;
 
-/** A server to which a proxy passes things on. */
+/** The server that the proxy connects to. */
 function server() {
   return listen("tcp://127.0.0.1:0", {
     handler: handlerFrom({
@@ -15,7 +15,7 @@ function server() {
   });
 }
 
-Deno.test("proxy passes calls on, both ways, and a connection for each", async () => {
+Deno.test("qtalk proxy: each connection is proxied in both directions", async () => {
   await using target = await server();
   const peers = target[Symbol.asyncIterator]();
   await using proxy = startCli(["proxy", "tcp://127.0.0.1:0", target.addr]);
@@ -32,7 +32,7 @@ Deno.test("proxy passes calls on, both ways, and a connection for each", async (
   }
 });
 
-Deno.test("proxy joins addresses of different kinds, stdio among them", async () => {
+Deno.test("qtalk proxy: the two addresses may have different schemes", async () => {
   const folder = await Deno.makeTempDir();
   await using target = await server();
   const path = `unix:${folder}/socket`;
@@ -48,12 +48,13 @@ Deno.test("proxy joins addresses of different kinds, stdio among them", async ()
   await Deno.remove(folder, { recursive: true });
 });
 
-Deno.test("proxy closes what it cannot pass on, says so, and goes on", async () => {
-  await using target = await server();
-  const address = target.addr;
-  await using proxy = startCli(["proxy", "tcp://127.0.0.1:0", address]);
+Deno.test("qtalk proxy: it reports a session that it cannot proxy and goes on", async () => {
+  await using proxy = startCli([
+    "proxy",
+    "tcp://127.0.0.1:0",
+    "tcp://127.0.0.1:1",
+  ]);
   const listening = LISTENING.exec(await proxy.line(LISTENING))![1]!;
-  await target.close();
   const peer = await dial(listening);
   await assertRejects(() => within(peer.call("Upper", ["x"]), "the call"));
   await proxy.errorLine(/^error: Cannot dial "tcp:/);
@@ -62,7 +63,7 @@ Deno.test("proxy closes what it cannot pass on, says so, and goes on", async () 
   assertEquals(code, 0);
 });
 
-Deno.test("proxy exits with 3 when it cannot pass on its only conversation", async () => {
+Deno.test("qtalk proxy: it exits with 3 if it cannot proxy its only session", async () => {
   const args = ["proxy", "stdio:", "tcp://127.0.0.1:1"];
   await using proxy = startCli(args, { stdin: "" });
   const { code, stdout, stderr } = await proxy.end();
@@ -70,14 +71,14 @@ Deno.test("proxy exits with 3 when it cannot pass on its only conversation", asy
   assert(stderr.includes("Cannot dial"), stderr);
 });
 
-Deno.test("proxy exits with 2 without two addresses, and with 3 when it cannot listen", async () => {
+Deno.test("qtalk proxy: it exits with 2 without two addresses and 3 if it cannot listen", async () => {
   const taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const address = `tcp://127.0.0.1:${taken.addr.port}`;
   for (
     const [code, text, ...words] of [
       [2, "expected two addresses, got 0"],
       [2, "expected two addresses, got 1", address],
-      [2, "its scheme is none of", "tcp://127.0.0.1:0", "127.0.0.1:1"],
+      [2, "its scheme is not one of", "tcp://127.0.0.1:0", "127.0.0.1:1"],
       [3, "Cannot listen on", address, address],
     ] as const
   ) {

@@ -1,23 +1,26 @@
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type Handler, handlerFrom } from "../../../rpc/internal.ts";
-import { CODEC_OPTION, codecName, loadCodec } from "../codecs.ts";
+import { CODEC_OPTION, codecName, loadCodec } from "../codec_option.ts";
 import { defineCommand } from "../command.ts";
-import { UsageError } from "../exit.ts";
-import { serveAt } from "../serving.ts";
+import { UsageError } from "../exit_code.ts";
+import { serveUntilStopped } from "../run_until_stopped.ts";
 
-/** Where `serve` listens if it is not told. */
+/** Where `serve` listens by default. */
 const ADDRESS = "tcp://127.0.0.1:9999";
 
 /** `qtalk serve`. */
 export const serve = defineCommand({
   name: "serve",
-  summary: "Serves what a module exports by default",
+  summary: "Serves the default export of a module",
   usage: ["serve FILE.ts"],
   about:
-    `The default export is an object whose methods are called by their names, a
-function that answers every call, or a handler, such as a Router. FILE may also
-be a URL. Prints where it listens; SIGINT and SIGTERM end it, with exit code 0.
+    `The default export is an object whose methods are called by name, a function
+that answers every call, or a handler such as a Router. FILE may also be a URL.
+Prints the address it listens on; SIGINT and SIGTERM stop it with exit code 0.
+
+With --address stdio: it serves the program that started it. Standard output
+then carries frames only, so the service must log to standard error.
 
   echo 'export default { Upper: (s: string) => s.toUpperCase() }' >upper.ts
   qtalk serve upper.ts --address tcp://127.0.0.1:0`,
@@ -43,7 +46,7 @@ be a URL. Prints where it listens; SIGINT and SIGTERM end it, with exit code 0.
     const names = codecName(options.codec, "json").split(",");
     const codecs = await Promise.all(names.map(loadCodec));
     const handler = serviceOf(file, await load(file));
-    return await serveAt(
+    return await serveUntilStopped(
       options.address ?? ADDRESS,
       handler,
       codecs,
@@ -52,7 +55,7 @@ be a URL. Prints where it listens; SIGINT and SIGTERM end it, with exit code 0.
   },
 });
 
-/** What a module exports by default. */
+/** Loads the default export of a module. */
 async function load(file: string): Promise<unknown> {
   const url = /^[a-z]{2,}:/i.test(file)
     ? file
@@ -68,7 +71,7 @@ async function load(file: string): Promise<unknown> {
   }
 }
 
-/** The handler that it is, or that can be made of it. */
+/** The handler for a default export. */
 function serviceOf(file: string, service: unknown): Handler {
   if (isHandler(service)) return service;
   const isClass = typeof service === "function" &&
@@ -80,10 +83,10 @@ function serviceOf(file: string, service: unknown): Handler {
     throw new TypeError(
       `Cannot serve "${file}": its default export is ${
         isClass
-          ? "a class, and no instance"
+          ? "a class, not an instance"
           : service === undefined
           ? "missing"
-          : `no service: ${Deno.inspect(service)}`
+          : `not a service: ${Deno.inspect(service)}`
       }`,
     );
   }

@@ -7,7 +7,7 @@ import { within } from "../../../tests/support/within.ts";
 const ANYWHERE = ["--address", "tcp://127.0.0.1:0"];
 const LISTENING = /^listening on (\S+)$/;
 
-/** A module of that text, in a folder of its own. */
+/** Writes a module to a temporary folder. */
 async function withModule(
   text: string,
   use: (folder: string) => Promise<void>,
@@ -37,7 +37,7 @@ const SERVICES: Record<string, string> = {
 };
 
 for (const [what, text] of Object.entries(SERVICES)) {
-  Deno.test(`serve answers calls by ${what} that a module exports`, () =>
+  Deno.test(`qtalk serve: the default export may be ${what}`, () =>
     withModule(text, async (cwd) => {
       const args = ["serve", "service.ts", ...ANYWHERE];
       await using server = startCli(args, { cwd });
@@ -47,7 +47,7 @@ for (const [what, text] of Object.entries(SERVICES)) {
     }));
 }
 
-Deno.test("serve and call talk to each other, errors included", () =>
+Deno.test("qtalk serve: qtalk call prints the errors of the service", () =>
   withModule(
     `export default { boom() { throw new Error("boom"); } };`,
     async (folder) => {
@@ -62,7 +62,7 @@ Deno.test("serve and call talk to each other, errors included", () =>
     },
   ));
 
-Deno.test("serve streams what a generator yields, and call prints it up to an error", () =>
+Deno.test("qtalk serve: a generator streams its values up to an error", () =>
   withModule(
     `export default {
       async *count(to: number) {
@@ -89,7 +89,7 @@ Deno.test("serve streams what a generator yields, and call prints it up to an er
   ));
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  Deno.test(`serve closes its connections at ${signal}, and exits with 0`, () =>
+  Deno.test(`qtalk serve: ${signal} closes the connections and exits with 0`, () =>
     withModule(SERVICES["an object"]!, async (cwd) => {
       const args = ["serve", "service.ts", ...ANYWHERE];
       await using server = startCli(args, { cwd });
@@ -105,7 +105,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
     }));
 }
 
-Deno.test("serve speaks several codecs, each call's own", () =>
+Deno.test("qtalk serve: each call is answered in its codec", () =>
   withModule(`export default { echo: (v: unknown) => v };`, async (cwd) => {
     const args = ["serve", "service.ts", "--codec", "json,cbor", ...ANYWHERE];
     await using server = startCli(args, { cwd });
@@ -117,7 +117,7 @@ Deno.test("serve speaks several codecs, each call's own", () =>
     assertEquals(await inCbor.call("echo", [bytes]), bytes);
   }));
 
-Deno.test("serve answers on its standard streams, and says nothing else there", () =>
+Deno.test("qtalk serve: over stdio it writes only frames to stdout", () =>
   withModule(SERVICES["an object"]!, async (folder) => {
     const [program, ...args] = cliCommand([
       "serve",
@@ -132,15 +132,15 @@ Deno.test("serve answers on its standard streams, and says nothing else there", 
     await peer.close();
   }));
 
-Deno.test("serve exits with 3 when its conversation on stdio breaks", () =>
+Deno.test("qtalk serve: a broken session over stdio exits with 3", () =>
   withModule(SERVICES["an object"]!, async (cwd) => {
     const args = ["serve", "service.ts", "--address", "stdio:"];
     const { code, stderr } = await cli(args, { cwd, stdin: "no qmux" });
     assertEquals(code, 3);
-    assert(stderr.startsWith("error: Cannot go on with session"), stderr);
+    assert(stderr.startsWith("error: Cannot continue session"), stderr);
   }));
 
-Deno.test("serve says what a session that broke had to say, and goes on", () =>
+Deno.test("qtalk serve: it reports a broken session and goes on", () =>
   withModule(SERVICES["an object"]!, async (cwd) => {
     await using server = startCli(["serve", "service.ts", ...ANYWHERE], {
       cwd,
@@ -149,18 +149,18 @@ Deno.test("serve says what a session that broke had to say, and goes on", () =>
     const { port } = new URL(address.replace("tcp:", "http:"));
     const conn = await Deno.connect({ port: Number(port) });
     await conn.write(new TextEncoder().encode("GET / HTTP/1.1\r\n\r\n"));
-    await server.errorLine(/^error: Cannot go on with session/);
+    await server.errorLine(/^error: Cannot continue session/);
     conn.close();
     await using peer = await dial(address);
     assertEquals(await peer.call("Upper", ["hello"]), "HELLO");
   }));
 
-Deno.test("serve exits with 4 when the module gives it nothing to serve", async () => {
+Deno.test("qtalk serve: a module without a service exits with 4", async () => {
   const modules = {
     "its default export is missing": "export const service = {};",
-    "its default export is no service: 42": "export default 42;",
-    "its default export is no service: null": "export default null;",
-    "a class, and no instance": "export default class Shouter {}",
+    "its default export is not a service: 42": "export default 42;",
+    "its default export is not a service: null": "export default null;",
+    "a class, not an instance": "export default class Shouter {}",
     "service.ts:1:": "export default {",
     "not today (at file:": `throw new Error("not today");`,
   };
@@ -177,7 +177,7 @@ Deno.test("serve exits with 4 when the module gives it nothing to serve", async 
   assert(missing.stderr.includes("no_such_file.ts"), missing.stderr);
 });
 
-Deno.test("serve exits with 3 when it cannot listen, and with 2 when that is no address", () =>
+Deno.test("qtalk serve: it exits with 3 if it cannot listen and 2 for a bad address", () =>
   withModule(SERVICES["an object"]!, async (cwd) => {
     const taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     const address = `tcp://127.0.0.1:${taken.addr.port}`;
@@ -185,7 +185,7 @@ Deno.test("serve exits with 3 when it cannot listen, and with 2 when that is no 
       const [code, text, ...words] of [
         [3, "Cannot listen on", "service.ts", "-a", address],
         [2, "expected tcp://host:port", "service.ts", "-a", "tcp://:x"],
-        [2, "its scheme is none of", "service.ts", "-a", "127.0.0.1:9999"],
+        [2, "its scheme is not one of", "service.ts", "-a", "127.0.0.1:9999"],
         [2, "expected one file, got 0"],
         [2, "expected one file, got 2", "service.ts", "service.ts"],
       ] as const

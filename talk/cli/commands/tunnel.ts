@@ -1,7 +1,7 @@
 import { dial } from "../../dial.ts";
 import { defineCommand, positive } from "../command.ts";
-import { EXIT, UsageError } from "../exit.ts";
-import { serveAt, untilStopped } from "../serving.ts";
+import { EXIT, UsageError } from "../exit_code.ts";
+import { runUntilStopped, serveUntilStopped } from "../run_until_stopped.ts";
 import { json } from "../../../codec/internal.ts";
 import type { Terminal } from "../terminal.ts";
 import { publishTarget } from "../tunnel/tunnel_publisher.ts";
@@ -16,14 +16,14 @@ export const tunnel = defineCommand({
     "tunnel publish [HOST:]PORT ADDRESS",
   ],
   about:
-    `The half that others reach listens for publishers at ADDRESS, and opens a TCP
-port for each of them: a free one on 127.0.0.1 unless --public says otherwise.
-The half beside the local server dials ADDRESS and prints which port it got.
-Every connection to that port is then one to HOST (default 127.0.0.1) and PORT,
-and a call between the two halves; HTTP is as good as anything else over TCP.
+    `"listen" runs on the public server. It listens for publishers at ADDRESS and
+opens a TCP port for each of them: a free one on 127.0.0.1 unless --public is
+given. "publish" runs beside the local server. It dials ADDRESS and prints the
+public port. Each connection to that port becomes a connection to HOST (default
+127.0.0.1) and PORT. The port is closed when its publisher ends.
 
-Whoever reaches ADDRESS can publish, unless both halves have the same token, in
-the variable QTALK_TUNNEL_TOKEN. The port is closed when its publisher leaves.
+Anyone who can reach ADDRESS can publish, unless both ends have the same token
+in the environment variable QTALK_TUNNEL_TOKEN.
 
   qtalk tunnel listen tcp://0.0.0.0:7000 --public 0.0.0.0:8080
   qtalk tunnel publish 3000 tcp://example.com:7000`,
@@ -31,24 +31,26 @@ the variable QTALK_TUNNEL_TOKEN. The port is closed when its publisher leaves.
     public: {
       type: "string",
       value: "HOST:PORT",
-      about: "where publishers get their ports (default 127.0.0.1:0)",
+      about: "where ports are opened (default 127.0.0.1:0)",
     },
     timeout: {
       type: "string",
       value: "SECONDS",
-      about: "for connecting to the other half (default 30)",
+      about: "for connecting to ADDRESS (default 30)",
     },
   },
   async run({ words, options, terminal }) {
-    const [half, ...rest] = words;
-    if (half === "listen" && rest.length === 1) {
+    const [role, ...rest] = words;
+    if (role === "listen" && rest.length === 1) {
       const place = hostAndPort(options.public ?? "127.0.0.1:0");
       const service = tunnelService({ place, token: token(), terminal });
-      return await serveAt(rest[0]!, service, [json()], terminal);
+      return await serveUntilStopped(rest[0]!, service, [json()], terminal);
     }
-    if (half === "publish" && rest.length === 2) {
+    if (role === "publish" && rest.length === 2) {
       if (options.public !== undefined) {
-        throw new UsageError("Cannot publish at --public: it is for listen");
+        throw new UsageError(
+          "Cannot publish with --public: it is an option of `tunnel listen`",
+        );
       }
       const target = hostAndPort(rest[0]!);
       const seconds = positive("timeout", options.timeout) ?? 30;
@@ -75,23 +77,23 @@ async function publish(
     timeout,
     terminal,
   });
-  const stopped = await untilStopped(
+  const stopped = await runUntilStopped(
     published,
     () => terminal.print(`published at ${published.address}`),
   );
   if (stopped) return EXIT.ok;
-  terminal.error(`Cannot go on: the tunnel was closed at ${address}`);
+  terminal.error(`Cannot continue: the tunnel was closed at ${address}`);
   return EXIT.connection;
 }
 
-/** What both halves must know, if this program may ask the environment. */
+/** The token that both ends share, if the program may read the environment. */
 function token(): string | undefined {
   const variable = "QTALK_TUNNEL_TOKEN";
   const { state } = Deno.permissions.querySync({ name: "env", variable });
   return state === "granted" ? Deno.env.get(variable) || undefined : undefined;
 }
 
-/** Reads `PORT`, `HOST:PORT` or `[HOST]:PORT`. */
+/** Parses `PORT`, `HOST:PORT` or `[HOST]:PORT`. */
 function hostAndPort(text: string): HostAndPort {
   const match = /^(?:(?:\[([^\]]+)\]|([^:\s]+)):)?(\d{1,5})$/.exec(text);
   const port = Number(match?.[3]);

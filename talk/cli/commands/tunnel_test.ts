@@ -9,13 +9,29 @@ import {
 import { within } from "../../../tests/support/within.ts";
 
 const LISTENING = /^listening on (\S+)$/;
-const PUBLISHED = /^published at tcp:\/\/127\.0\.0\.1:(\d+)$/;
+const PUBLISHED = /^published at tcp:\/\/.*:(\d+)$/;
 
-/** A tunnel to a local port, and the port that others reach. */
+/** A loopback address that ports are not bound to by default. */
+const OTHER_HOST = Deno.build.os === "linux" ? "127.0.0.2" : "::1";
+const OTHER_ADDRESS = OTHER_HOST.includes(":") ? `[${OTHER_HOST}]` : OTHER_HOST;
+
+/**
+ * Chooses a port that is free on {@linkcode OTHER_HOST}, and stays so: the same
+ * port is taken on 127.0.0.1, so that no process gets it for all addresses.
+ */
+function reservePort() {
+  const taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return {
+    port: taken.addr.port,
+    [Symbol.dispose]: () => taken.close(),
+  };
+}
+
+/** A tunnel to a local port, and the port that is published. */
 interface Tunnel extends AsyncDisposable {
   listener: RunningCli;
   publisher: RunningCli;
-  /** Where publishers dial. */
+  /** The address that publishers dial. */
   address: string;
   port: number;
 }
@@ -23,10 +39,14 @@ interface Tunnel extends AsyncDisposable {
 async function tunnelTo(
   target: number,
   options: CliOptions = {},
+  publicAddress = "127.0.0.1:0",
 ): Promise<Tunnel> {
   await using started = new AsyncDisposableStack();
   const listener = started.use(
-    startCli(["tunnel", "listen", "tcp://127.0.0.1:0"], options),
+    startCli(
+      ["tunnel", "listen", "tcp://127.0.0.1:0", "--public", publicAddress],
+      options,
+    ),
   );
   const address = LISTENING.exec(await listener.line(LISTENING))![1]!;
   const publisher = started.use(
@@ -43,7 +63,7 @@ async function tunnelTo(
   };
 }
 
-/** Accepts one TCP connection, from whoever `connect` makes connect. */
+/** A local TCP server, the target of a tunnel. */
 async function localServer() {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   return await Promise.resolve({
@@ -55,7 +75,7 @@ async function localServer() {
 
 const utf8 = new TextEncoder();
 
-/** Reads up to the end. */
+/** Reads a connection to its end. */
 async function readAll(conn: Deno.Conn): Promise<string> {
   const decoder = new TextDecoder();
   const buffer = new Uint8Array(1_024);
@@ -67,7 +87,7 @@ async function readAll(conn: Deno.Conn): Promise<string> {
   }
 }
 
-Deno.test("tunnel publishes a local HTTP server", async () => {
+Deno.test("qtalk tunnel: a local HTTP server is published", async () => {
   const server = Deno.serve(
     { hostname: "127.0.0.1", port: 0, onListen() {} },
     async (request) =>
@@ -87,7 +107,7 @@ Deno.test("tunnel publishes a local HTTP server", async () => {
   await server.shutdown();
 });
 
-Deno.test("tunnel ends each direction of a connection by itself", async () => {
+Deno.test("qtalk tunnel: each direction of a connection ends separately", async () => {
   using server = await localServer();
   await using tunnel = await tunnelTo(server.port);
   using far = await Deno.connect({ port: tunnel.port });
@@ -100,7 +120,7 @@ Deno.test("tunnel ends each direction of a connection by itself", async () => {
   assertEquals(await readAll(far), "answer");
 });
 
-Deno.test("tunnel closes at one end what was closed at the other", async () => {
+Deno.test("qtalk tunnel: a connection closed at one end is closed at the other", async () => {
   using server = await localServer();
   await using tunnel = await tunnelTo(server.port);
   using far = await Deno.connect({ port: tunnel.port });
@@ -109,22 +129,26 @@ Deno.test("tunnel closes at one end what was closed at the other", async () => {
   assertEquals(await readAll(far), "");
 });
 
-Deno.test("tunnel closes a connection that nobody answers, and says so", async () => {
-  // Nothing listens there; a port just given back could be somebody else's now.
+Deno.test("qtalk tunnel: a connection that the target refuses is closed and reported", async () => {
+  // Nothing listens on this port.
   await using tunnel = await tunnelTo(1);
   using far = await Deno.connect({ port: tunnel.port });
   assertEquals(await readAll(far), "");
   await tunnel.listener.errorLine(/^error: remote: Cannot connect to tcp:/);
 });
 
-Deno.test("tunnel closes the port when its publisher leaves, or is killed", async () => {
+Deno.test("qtalk tunnel: the port is closed when its publisher ends", async () => {
   for (const signal of ["SIGTERM", "SIGKILL"] as const) {
     using server = await localServer();
-    await using tunnel = await tunnelTo(server.port);
+    using reserved = reservePort();
+    const { port } = reserved;
+    const publicAddress = `${OTHER_ADDRESS}:${port}`;
+    await using tunnel = await tunnelTo(server.port, {}, publicAddress);
+    assertEquals(tunnel.port, port);
     const { code } = await tunnel.publisher.end(signal);
     assertEquals(code, signal === "SIGTERM" ? 0 : 137);
     await tunnel.listener.errorLine(/^closed: /);
-    const refused = await Deno.connect({ port: tunnel.port }).then(
+    const refused = await Deno.connect({ hostname: OTHER_HOST, port }).then(
       (conn) => conn.close(),
       (error) => error,
     );
@@ -132,7 +156,7 @@ Deno.test("tunnel closes the port when its publisher leaves, or is killed", asyn
   }
 });
 
-Deno.test("tunnel publish exits with 3 when the other half is killed", async () => {
+Deno.test("qtalk tunnel publish: it exits with 3 when the server is killed", async () => {
   using server = await localServer();
   await using tunnel = await tunnelTo(server.port);
   const open = await Deno.connect({ port: tunnel.port });
@@ -140,12 +164,16 @@ Deno.test("tunnel publish exits with 3 when the other half is killed", async () 
   await tunnel.listener.end("SIGKILL");
   const { code } = await tunnel.publisher.end();
   assertEquals(code, 3);
-  assertEquals(await readAll(near), "", "its connections end as well");
+  assertEquals(
+    await readAll(near),
+    "",
+    "the connections of the tunnel end too",
+  );
   near.close();
   open.close();
 });
 
-Deno.test("tunnel publishes only for those who know the token, if there is one", async () => {
+Deno.test("qtalk tunnel: a publisher with a wrong token is refused", async () => {
   const env = { QTALK_TUNNEL_TOKEN: "secret" };
   using server = await localServer();
   await using tunnel = await tunnelTo(server.port, { env });
@@ -159,16 +187,15 @@ Deno.test("tunnel publishes only for those who know the token, if there is one",
   }
 });
 
-Deno.test("tunnel gives publishers the port of --public, one at a time", async () => {
-  const free = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = free.addr;
-  free.close();
+Deno.test("qtalk tunnel: --public is the port of one publisher at a time", async () => {
+  using reserved = reservePort();
+  const { port } = reserved;
   await using listener = startCli([
     "tunnel",
     "listen",
     "tcp://127.0.0.1:0",
     "--public",
-    `127.0.0.1:${port}`,
+    `${OTHER_ADDRESS}:${port}`,
   ]);
   const address = LISTENING.exec(await listener.line(LISTENING))![1]!;
   await using publisher = startCli(["tunnel", "publish", "1", address]);
@@ -181,7 +208,7 @@ Deno.test("tunnel gives publishers the port of --public, one at a time", async (
   assert(second.stderr.includes("in use"), second.stderr);
 });
 
-Deno.test("tunnel publish exits with 1 at a server that is no tunnel", async () => {
+Deno.test("qtalk tunnel publish: it exits with 1 at a server without tunnel", async () => {
   await using other = await listen("tcp://127.0.0.1:0");
   assertEquals(await cli(["tunnel", "publish", "1", other.addr]), {
     code: 1,
@@ -190,7 +217,7 @@ Deno.test("tunnel publish exits with 1 at a server that is no tunnel", async () 
   });
 });
 
-Deno.test("tunnel exits with 2 or 3 when it cannot begin", async () => {
+Deno.test("qtalk tunnel: it exits with 2 or 3 if it cannot start", async () => {
   for (
     const [code, text, ...words] of [
       [2, "expected `listen ADDRESS` or"],
@@ -198,7 +225,15 @@ Deno.test("tunnel exits with 2 or 3 when it cannot begin", async () => {
       [2, "expected `listen ADDRESS` or", "publish", "80"],
       [2, "expected PORT or HOST:PORT", "publish", "http", "tcp://x:1"],
       [2, "expected PORT or HOST:PORT", "publish", "65536", "tcp://x:1"],
-      [2, "it is for listen", "publish", "1", "tcp://x:1", "--public", "1"],
+      [
+        2,
+        "an option of `tunnel listen`",
+        "publish",
+        "1",
+        "tcp://x:1",
+        "--public",
+        "1",
+      ],
       [3, "Cannot dial", "publish", "80", "tcp://127.0.0.1:1"],
     ] as const
   ) {

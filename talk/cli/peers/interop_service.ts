@@ -1,6 +1,6 @@
 /**
- * The service of the reference's interop check, and the callbacks that it makes
- * of its caller (qtalk-go's package `interop`).
+ * The service that `check` calls, and the callbacks that the service calls
+ * (qtalk-go's package `interop`).
  *
  * @module
  */
@@ -21,7 +21,7 @@ function router(handlers: Record<string, HandlerFunction>): Router {
   return router;
 }
 
-/** What `interop` serves: each call calls its caller back. */
+/** The service of `interop`. Each call but Error calls its caller back. */
 export function interopService(): Router {
   return router({
     async Error(call, respond) {
@@ -32,50 +32,51 @@ export function interopService(): Router {
       await respond.return(await call.caller.call("Unary", value));
     },
     async Stream(call, respond) {
-      const [callback, behind] = await open("Stream", call);
+      const [callback, far] = await openCallback("Stream", call);
       const channel = await respond.continue(callback.value);
       try {
-        // As values and not as bytes: that is what is tried here.
+        // Passed as values, not as bytes: streams of values are what is
+        // checked.
         await Promise.all([
-          sendTo(callback, behind, call),
-          answerBy(respond, channel, callback),
+          passArguments(call, callback, far),
+          passReplies(callback, respond, channel),
         ]);
       } finally {
         await Promise.all([channel.close(), callback.close()]);
       }
     },
     async Bytes(call, respond) {
-      const [callback, behind] = await open("Bytes", call);
+      const [callback, far] = await openCallback("Bytes", call);
       const channel = await respond.continue(callback.value);
-      await splice(channel, behind);
+      await splice(channel, far);
     },
   });
 }
 
-/** Calls back, and wants the channel of what is answered. */
-async function open(
+/** Calls the caller back; resolves to the continued response and its channel. */
+async function openCallback(
   name: string,
   call: Call,
 ): Promise<[RpcResponse, Channel]> {
   const response = await call.caller.request(name, await call.receive());
   const { channel } = response;
   if (channel !== undefined) return [response, channel];
-  throw new TypeError(`Cannot relay ${name}: the callback did not continue`);
+  throw new TypeError(`Cannot continue ${name}: the callback did not continue`);
 }
 
-async function sendTo(
+async function passArguments(
+  call: Call,
   callback: RpcResponse,
   { writable }: Channel,
-  call: Call,
 ): Promise<void> {
   for await (const value of call) await callback.send(value);
   await writable.close();
 }
 
-async function answerBy(
+async function passReplies(
+  callback: RpcResponse,
   respond: Responder,
   { writable }: Channel,
-  callback: RpcResponse,
 ): Promise<void> {
   for (;;) {
     const value = await callback.receive();
@@ -85,7 +86,7 @@ async function answerBy(
   await writable.close();
 }
 
-/** What `check` answers: each callback gives back what it gets. */
+/** The callbacks of `check`: each returns what it gets. */
 export function interopCallbacks(): Router {
   return router({
     async Unary(call, respond) {

@@ -1,36 +1,31 @@
-/**
- * The half of a tunnel beside the local server: asks for a port elsewhere, and
- * answers its connections.
- *
- * @module
- */
 import { connTransport } from "../../../mux/internal_deno.ts";
-import type { Served } from "../../listener.ts";
+import type { Closable } from "../../listener.ts";
 import type { Peer } from "../../peer.ts";
-import { join } from "./join.ts";
+import { spliceTransport } from "../splice_transport.ts";
 import type { Terminal } from "../terminal.ts";
 import { addressOf, type HostAndPort, SELECTORS } from "./tunnel_service.ts";
 
-/** Something that is published, until it is closed. */
-export interface Published extends Served, AsyncDisposable {
-  /** Where others reach it. */
+/** A published target; it is published until it is closed. */
+export interface Published extends Closable, AsyncDisposable {
+  /** The public address. */
   readonly address: string;
 }
 
-/** What publishing needs beyond the target. */
+/** Options of {@linkcode publishTarget}. */
 export interface PublishOptions {
-  /** What the other half wants to hear. */
+  /** The token that the tunnel server requires. */
   token: string | undefined;
-  /** Milliseconds for its answer. */
+  /** How long the tunnel server may take to answer, in milliseconds. */
   timeout: number;
-  /** Hears of connections that fail. */
+  /** Where errors of connections are printed. */
   terminal: Terminal;
 }
 
 /**
- * Publishes `target` through the peer.
+ * Publishes a local TCP server through a tunnel server, and connects the
+ * connections to the public address with it.
  *
- * @throws {RemoteError} if the other half refuses
+ * @throws {RemoteError} if the tunnel server refuses
  */
 export async function publishTarget(
   peer: Peer,
@@ -39,11 +34,11 @@ export async function publishTarget(
 ): Promise<Published> {
   peer.handle(SELECTORS.connect, async (call, respond) => {
     await call.receive();
-    // If that fails, the caller hears that nobody answers there.
+    // An error of this is the response, and the tunnel server reports it.
     const transport = await connect(target);
     const channel = await respond.continue();
     try {
-      await join(transport, channel);
+      await spliceTransport(transport, channel);
     } catch (error) {
       if (!call.signal.aborted) terminal.error(error);
     }

@@ -1,10 +1,11 @@
 /**
- * The half of a tunnel that others reach: opens ports for publishers.
+ * The tunnel server: opens public ports for publishers.
  *
- * A publisher calls `tunnel.publish` with `[{ token }]`. The answer continues
- * with the address that it got, and stands for as long as the call does. Each
- * connection to that address becomes a call of the publisher's `tunnel.connect`
- * with `[remote address]`, which continues with null and becomes the bytes.
+ * A publisher calls `tunnel.publish` with `[{ token }]`. The response continues
+ * with the public address, which exists as long as the call. Each connection to
+ * that address becomes a call of the publisher's `tunnel.connect` with
+ * `[remote address]`, whose response continues with null and then carries the
+ * bytes of the connection.
  *
  * @module
  */
@@ -16,39 +17,39 @@ import {
   type Responder,
   Router,
 } from "../../../rpc/internal.ts";
-import { join } from "./join.ts";
+import { spliceTransport } from "../splice_transport.ts";
 import type { Terminal } from "../terminal.ts";
 
-/** A place on the network. */
+/** A host and a port. */
 export interface HostAndPort {
   /** The host, without brackets. */
   readonly hostname: string;
-  /** The port; 0 is a free one. */
+  /** The port; 0 chooses a free one. */
   readonly port: number;
 }
 
-/** The selectors of the two halves. */
+/** The selectors of the tunnel server and of publishers. */
 export const SELECTORS = {
   publish: "tunnel/publish",
   connect: "tunnel/connect",
 } as const;
 
-/** Milliseconds that a publisher has to reach its server. */
+/** How long a publisher may take to connect to its target, in milliseconds. */
 const CONNECT_TIMEOUT = 30_000;
-/** Milliseconds before accepting is tried again, for want of files perhaps. */
+/** Milliseconds until accepting is retried, such as when no files are left. */
 const RETRY_DELAY = 50;
 
-/** What the service needs to know. */
+/** Options of {@linkcode tunnelService}. */
 export interface TunnelServiceOptions {
-  /** Where publishers get their ports. */
+  /** Where public ports are opened. */
   place: HostAndPort;
-  /** What they must know; undefined if nothing. */
+  /** The token that publishers must send; undefined if none is required. */
   token: string | undefined;
-  /** Hears who comes and goes. */
+  /** Where published addresses and errors are printed. */
   terminal: Terminal;
 }
 
-/** Makes the service. */
+/** Makes the service of the tunnel server. */
 export function tunnelService(options: TunnelServiceOptions): Router {
   const router = new Router();
   router.handle(
@@ -71,7 +72,7 @@ async function publish(
   call.signal.addEventListener("abort", listener.close);
   if (call.signal.aborted) listener.close();
   terminal.note(`published: ${listener.addr}`);
-  // The publisher hears of its address before it hears of a connection to it.
+  // The publisher must know the address before the first connection.
   const channel = await respond.continue(listener.addr);
   try {
     await acceptAll(listener, call.caller, terminal);
@@ -81,7 +82,7 @@ async function publish(
   }
 }
 
-/** Gives every connection to the publisher, until the listener is closed. */
+/** Passes every connection to the publisher until the listener closes. */
 async function acceptAll(
   listener: ReturnType<typeof connListener>,
   caller: Caller,
@@ -94,18 +95,19 @@ async function acceptAll(
       if (accepted === null) break;
       const { transport, remoteAddr } = accepted;
       open.add(transport);
-      carry(transport, remoteAddr, caller)
+      passConnection(transport, remoteAddr, caller)
         .catch((error) => terminal.error(error))
         .finally(() => open.delete(transport));
     } catch {
-      // That connection was gone before it was here, or there are no files.
+      // A connection ended before it was accepted, or no files are left.
       await new Promise((resolve) => setTimeout(resolve, RETRY_DELAY));
     }
   }
   for (const transport of open) void transport.close();
 }
 
-async function carry(
+/** Passes a connection to the publisher. */
+async function passConnection(
   transport: Transport,
   remoteAddr: string,
   caller: Caller,
@@ -116,13 +118,13 @@ async function carry(
       [remoteAddr],
       { timeout: CONNECT_TIMEOUT },
     );
-    if (channel !== undefined) await join(transport, channel);
+    if (channel !== undefined) await spliceTransport(transport, channel);
   } finally {
     await transport.close();
   }
 }
 
-/** A TCP address, in the form that every scheme uses. */
+/** A TCP address in the form of `dial()`. */
 export function addressOf({ hostname, port }: Deno.NetAddr): string {
   return `tcp://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
 }

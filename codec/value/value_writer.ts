@@ -1,0 +1,71 @@
+import type { ByteSink, Codec } from "../codec.ts";
+import { writeUint32 } from "../../uint32.ts";
+import { PREFIX_SIZE } from "./prefix.ts";
+
+/** Size in bytes of the buffer of a new writer. */
+const INITIAL_SIZE = 256;
+/** Size in bytes above which the buffer is replaced for the next message. */
+const MAX_KEPT_SIZE = 64 * 1024;
+
+/**
+ * Encodes the values of one message after another into a buffer that is reused,
+ * each value with its length in front.
+ */
+export class ValueWriter implements ByteSink {
+  #buffer = new Uint8Array(INITIAL_SIZE);
+  #length = 0;
+
+  /** Starts a message; overwrites what {@linkcode message} returned before. */
+  begin(): void {
+    this.#length = 0;
+    if (this.#buffer.length > MAX_KEPT_SIZE) {
+      this.#buffer = new Uint8Array(INITIAL_SIZE);
+    }
+  }
+
+  /**
+   * Adds a value.
+   *
+   * @throws {CodecError} if the value cannot be encoded; the message must not be
+   * used then
+   */
+  add(codec: Codec, value: unknown): void {
+    const prefix = this.#length;
+    this.#grow(PREFIX_SIZE);
+    this.#length += PREFIX_SIZE;
+    if (codec.encodeInto !== undefined) codec.encodeInto(value, this);
+    else this.addRaw(codec.encode(value));
+    const size = this.#length - prefix - PREFIX_SIZE;
+    writeUint32(this.#buffer, prefix, size);
+  }
+
+  /** Adds bytes as they are, such as those of an earlier message. */
+  addRaw(bytes: Uint8Array): void {
+    this.#grow(bytes.length);
+    this.#buffer.set(bytes, this.#length);
+    this.#length += bytes.length;
+  }
+
+  reserve(bytes: number): Uint8Array<ArrayBuffer> {
+    this.#grow(bytes);
+    return this.#buffer.subarray(this.#length, this.#length + bytes);
+  }
+
+  commit(bytes: number): void {
+    this.#length += bytes;
+  }
+
+  /** Everything added since {@linkcode begin}; valid until the next `begin()`. */
+  message(): Uint8Array<ArrayBuffer> {
+    return this.#buffer.subarray(0, this.#length);
+  }
+
+  /** Makes room for `bytes` more bytes. */
+  #grow(bytes: number): void {
+    const needed = this.#length + bytes;
+    if (needed <= this.#buffer.length) return;
+    const grown = new Uint8Array(Math.max(needed, this.#buffer.length * 2));
+    grown.set(this.#buffer.subarray(0, this.#length));
+    this.#buffer = grown;
+  }
+}

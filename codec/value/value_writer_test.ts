@@ -1,0 +1,35 @@
+import { assert, assertEquals } from "@std/assert";
+import { concat, framed, utf8 } from "../../tests/support/wire.ts";
+import { json } from "../json.ts";
+import { ValueWriter } from "./value_writer.ts";
+
+Deno.test("ValueWriter: each value is written after its length", () => {
+  const writer = new ValueWriter();
+  const codec = json();
+  for (const list of [[1], ["a", null], ["ä".repeat(40_000)], [{ b: [] }]]) {
+    writer.begin();
+    for (const value of list) writer.add(codec, value);
+    assertEquals(
+      writer.message().slice(),
+      concat(...list.map((value) => framed(utf8(JSON.stringify(value))))),
+    );
+  }
+});
+
+Deno.test("ValueWriter.add: a codec needs no encodeInto()", () => {
+  const { name, encode, decode } = json();
+  const writer = new ValueWriter();
+  writer.begin();
+  writer.add({ name, encode, decode }, "ä");
+  assertEquals(writer.message().slice(), framed(utf8('"ä"')));
+});
+
+Deno.test("ValueWriter.begin: the buffer of a large message is released", () => {
+  const writer = new ValueWriter();
+  writer.begin();
+  writer.addRaw(new Uint8Array(1_000_000));
+  assert(writer.message().buffer.byteLength >= 1_000_000);
+  writer.begin();
+  writer.add(json(), 1);
+  assert(writer.message().buffer.byteLength <= 64 * 1024);
+});

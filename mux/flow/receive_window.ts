@@ -1,0 +1,251 @@
+import { InvariantError, protocolError } from "../errors.ts";
+import type { WindowBudget } from "./window_budget.ts";
+
+/** What the receive windows of one session share. */
+export interface WindowPolicy {
+  /** Bytes of a new window. */
+  readonly initialSize: number;
+  /** Bytes that one window may grow to. */
+  readonly maxSize: number;
+  /** The memory that all windows share beyond their initial sizes. */
+  readonly budget: WindowBudget;
+  /** The shortest round trip so far, in milliseconds; undefined before the first. */
+  roundTrip(): number | undefined;
+  /** Reports that a round trip took at most `ms` milliseconds. */
+  observeRoundTrip(ms: number): void;
+  /** A monotonic clock, in milliseconds. */
+  now(): number;
+}
+
+/**
+ * A window returns its credit in this many batches. Two are too few: a batch
+ * exceeds half of the window as soon as reads do not match its size. The rest is
+ * less than the next batch, which then waits until the peer has received the
+ * first, so half a window passes per round trip.
+ */
+const BATCHES = 4;
+
+/**
+ * The peer was waiting for a credit if it uses it within one and a half round
+ * trips plus the milliseconds that two busy event loops take to react. On one
+ * machine the latter is most of the time.
+ */
+const PROMPT = { roundTrips: 1.5, reaction: 0.25 } as const;
+
+/**
+ * Windows double in whole units of this many bytes. Bulk data fills a window
+ * with frames of 64 KiB, and a remainder would need a frame of its own each time.
+ */
+const UNIT = 16 * 1024;
+
+/**
+ * Up to this size, in bytes, promptness alone makes a window grow. Within one
+ * machine a busy reader finds that much waiting and reads it at the speed of
+ * memory. A larger window only grows to {@linkcode ROUND_TRIPS} times what the
+ * application takes in a round trip.
+ */
+const SMALL_WINDOW = 512 * 1024;
+/**
+ * The round trips that a large window may cover. Four are too few: where packets
+ * and halves of the window drift apart, each half waits for the other, and a
+ * window that is too small reaches half of the possible throughput.
+ */
+const ROUND_TRIPS = 9;
+
+/**
+ * The credit that this side grants the peer on one channel (mux/SPEC.md,
+ * "Windows"). It only calculates: it sends no frames and reads no clock but the
+ * policy's.
+ *
+ * At any time `size = granted + held + owed`: credit that the peer has, bytes
+ * that have arrived and wait for the application, and bytes that the application
+ * has taken but whose credit was not returned yet. Credit is returned in batches
+ * of a quarter of a window.
+ *
+ * A peer that uses a credit promptly ({@linkcode PROMPT}) was waiting for it. If
+ * the application was waiting too, the window is what slows them down, and it
+ * doubles. It thus settles at a few times the bandwidth-delay product, where
+ * bandwidth is the rate at which the application takes data, even in bursts. How
+ * fast a window is used up says less, because data that has waited in the socket
+ * arrives at the speed of memory.
+ */
+export class ReceiveWindow {
+  readonly #policy: WindowPolicy;
+  #size: number;
+  #granted: number;
+  #owed = 0;
+  /** Bytes of the window that are on loan from the budget. */
+  #loan = 0;
+  /**
+   * Bytes that the peer must still send before it uses the credit under
+   * observation; negative while no credit is.
+   */
+  #beforeCredit = -1;
+  #creditAt = 0;
+  /** How the last credit under observation was used, until the next resize. */
+  #use: "unknown" | "prompt" | "slow" = "unknown";
+  /** Bytes taken at the window's present size. */
+  #taken = 0;
+  /**
+   * When the window got its present size. Undefined before the first batch: most
+   * channels see none, and need not read the clock.
+   */
+  #sizedAt: number | undefined;
+
+  /** Makes a window of the policy's initial size. */
+  constructor(policy: WindowPolicy) {
+    this.#policy = policy;
+    this.#size = policy.initialSize;
+    this.#granted = policy.initialSize;
+  }
+
+  /** Bytes of the whole window. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Bytes that the peer may still send. */
+  get granted(): number {
+    return this.#granted;
+  }
+
+  /** Bytes taken by the application whose credit is not returned yet. */
+  get owed(): number {
+    return this.#owed;
+  }
+
+  /**
+   * Counts a DATA frame of `bytes`.
+   *
+   * @throws {MuxError} `protocol-error` if the peer had less credit than that
+   */
+  receive(bytes: number): void {
+    if (bytes > this.#granted) {
+      throw protocolError(
+        `received DATA of ${bytes} bytes for a window of ${this.#granted}`,
+      );
+    }
+    const drained = this.#granted + this.#owed === this.#size;
+    this.#granted -= bytes;
+    if (this.#beforeCredit < 0) return;
+    this.#beforeCredit -= bytes;
+    if (this.#beforeCredit < 0) this.#creditUsed(drained);
+  }
+
+  /**
+   * Counts `bytes` that the application has taken. Returns the credit to return
+   * to the peer now, in bytes; 0 while the batch is not full.
+   *
+   * @throws {InvariantError} if fewer bytes than that were held
+   */
+  consume(bytes: number): number {
+    if (bytes > this.#size - this.#granted - this.#owed) {
+      throw new InvariantError(
+        `Cannot consume ${bytes} bytes: the receive window of ${this.#size} has granted ${this.#granted} and owes ${this.#owed}`,
+      );
+    }
+    const repaid = Math.min(bytes, this.#loan);
+    if (repaid > 0) this.#repay(repaid);
+    this.#owed += bytes - repaid;
+    this.#taken += bytes;
+    if (this.#owed * BATCHES < this.#size) return 0;
+    if (this.#sizedAt === undefined) {
+      this.#sizedAt = this.#policy.now();
+      this.#taken = 0;
+    }
+    const before = this.#size;
+    this.#resize();
+    const credit = this.#owed;
+    this.#owed = 0;
+    // A window that has just changed says nothing yet about its new size.
+    if (this.#beforeCredit < 0 && this.#size === before) {
+      this.#beforeCredit = this.#granted;
+      this.#creditAt = this.#policy.now();
+    }
+    this.#granted += credit;
+    return credit;
+  }
+
+  /**
+   * Announces that the application will take the next `bytes` as they arrive,
+   * for example because the length of a value has arrived. The peer then need
+   * not wait for credit in every round trip: it gets the missing bytes as a
+   * loan, which the bytes taken next repay. Returns the credit to give to the
+   * peer now.
+   */
+  expect(bytes: number): number {
+    const { budget, maxSize } = this.#policy;
+    const more = Math.min(
+      bytes - this.#granted - this.#owed,
+      maxSize - this.#size,
+    );
+    if (more * BATCHES < this.#size) return 0;
+    const lent = budget.lend(more);
+    if (lent === 0) return 0;
+    const credit = this.#owed + lent;
+    this.#loan += lent;
+    this.#size += lent;
+    this.#granted += credit;
+    this.#owed = 0;
+    return credit;
+  }
+
+  /** Returns the window's share to the budget: the channel receives no more. */
+  release(): void {
+    const { budget, initialSize } = this.#policy;
+    budget.give(Math.max(0, this.#size - initialSize));
+    this.#size = Math.min(this.#size, initialSize);
+    this.#loan = 0;
+  }
+
+  #repay(bytes: number): void {
+    this.#loan -= bytes;
+    this.#size -= bytes;
+    this.#policy.budget.give(bytes);
+  }
+
+  /** The first byte arrived that the peer could not send without the credit. */
+  #creditUsed(drained: boolean): void {
+    const elapsed = this.#policy.now() - this.#creditAt;
+    const roundTrip = this.#policy.roundTrip();
+    // The credit has reached the peer, and the data it allowed has come back.
+    this.#policy.observeRoundTrip(elapsed);
+    if (roundTrip === undefined) return;
+    const prompt = elapsed < PROMPT.roundTrips * roundTrip + PROMPT.reaction;
+    this.#use = prompt && drained ? "prompt" : "slow";
+  }
+
+  /** Whether the application takes enough for a window of `size` bytes. */
+  #isWorth(size: number): boolean {
+    if (size <= SMALL_WINDOW) return true;
+    const elapsed = this.#policy.now() - (this.#sizedAt ?? 0);
+    const roundTrip = this.#policy.roundTrip() ?? 0;
+    return size * elapsed <= ROUND_TRIPS * this.#taken * roundTrip;
+  }
+
+  #resize(): void {
+    const { budget, initialSize, maxSize } = this.#policy;
+    const own = this.#size - this.#loan;
+    const use = this.#use;
+    this.#use = "unknown";
+    if (use === "prompt") {
+      const more = Math.min(2 * wholeUnits(own) - own, maxSize - this.#size);
+      if (more > 0 && this.#isWorth(this.#size + more) && budget.take(more)) {
+        this.#size += more;
+        this.#owed += more;
+        this.#taken = 0;
+        this.#sizedAt = this.#policy.now();
+      }
+    } else if (use === "slow" && budget.exhausted && own > initialSize) {
+      // Another window needs the memory more: return less than was consumed.
+      const less = Math.min(this.#owed, own - initialSize);
+      this.#size -= less;
+      this.#owed -= less;
+      budget.give(less);
+    }
+  }
+}
+
+function wholeUnits(bytes: number): number {
+  return bytes < UNIT ? bytes : bytes - bytes % UNIT;
+}

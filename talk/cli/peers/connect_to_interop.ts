@@ -1,0 +1,65 @@
+import { dial } from "../../dial.ts";
+import { dialCommand } from "../../dial_command.ts";
+import type { Peer } from "../../peer.ts";
+import { loadCodec } from "../codec_option.ts";
+import { interopCallbacks } from "./interop_service.ts";
+import { isAddress } from "../target.ts";
+import type { Terminal } from "../terminal.ts";
+
+/** The help on the arguments of `check` and `bench`. */
+export const INTEROP_WORDS_HELP =
+  `COMMAND is one argument for the shell, PROGRAM [ARGS…] after -- a program; it
+must serve over its stdin and stdout. ADDRESS is where such a service listens.
+Without either, this program's own interop is started.`;
+
+/**
+ * Connects to the interop service that the arguments name, a child process or
+ * an address, and answers its callbacks. Closing the peer ends the child.
+ *
+ * @throws {TalkError} if the child or the connection cannot be made
+ */
+export async function connectToInterop(
+  words: readonly string[],
+  codec: string,
+  terminal: Terminal,
+): Promise<Peer> {
+  const options = {
+    codec: await loadCodec(codec),
+    handler: interopCallbacks(),
+  };
+  const [first, ...others] = words;
+  if (first !== undefined && others.length === 0 && isAddress(first)) {
+    return await terminal.waiting(
+      `Connecting to ${first}`,
+      dial(first, options),
+    );
+  }
+  const [program, ...args] = commandLine(words, codec);
+  const command = new Deno.Command(program, {
+    args,
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "inherit",
+  });
+  return dialCommand(command, options);
+}
+
+function commandLine(
+  words: readonly string[],
+  codec: string,
+): [string, ...string[]] {
+  const [first, ...others] = words;
+  if (first === undefined) return ownInterop(codec);
+  if (others.length > 0) return [first, ...others];
+  return Deno.build.os === "windows"
+    ? ["cmd", "/d", "/s", "/c", first]
+    : ["sh", "-c", first];
+}
+
+/** The command that starts `interop` of this program. */
+function ownInterop(codec: string): [string, ...string[]] {
+  const args = ["interop", "--codec", codec];
+  if (Deno.build.standalone) return [Deno.execPath(), ...args];
+  const main = import.meta.resolve("../main.ts");
+  return [Deno.execPath(), "run", "-A", main, ...args];
+}

@@ -1,0 +1,51 @@
+import { json } from "../../codec/internal.ts";
+import { UsageError } from "./exit_code.ts";
+import type { Style } from "./terminal.ts";
+
+const codec = json();
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** The beginning of an object, an array or a string in JSON. */
+const LOOKS_LIKE_JSON = /^\s*[[{"]/;
+
+/**
+ * Parses a value: JSON, with integers of any size, or a bare word, which is a
+ * string.
+ *
+ * @throws {UsageError} if it begins like JSON but is not valid
+ */
+export function parseValue(text: string): unknown {
+  try {
+    return codec.decode(encoder.encode(text));
+  } catch (cause) {
+    if (!LOOKS_LIKE_JSON.test(text)) return text;
+    throw new UsageError(
+      `Cannot parse "${text}": it begins like JSON but is not valid`,
+      { cause },
+    );
+  }
+}
+
+/**
+ * Formats a value as one line of JSON.
+ *
+ * @throws {CodecError} if JSON cannot encode it
+ */
+export function formatValue(value: unknown): string {
+  return decoder.decode(codec.encode(value));
+}
+
+/** A string, with a colon if it is a key; a literal; a number. */
+const TOKEN = /("(?:[^"\\]|\\.)*")(:?)|\b(?:true|false|null)\b|-?\d[\d.eE+-]*/g;
+
+/** Colours the keys, strings, literals and numbers of JSON. */
+export function highlight(
+  text: string,
+  paint: (style: Style, text: string) => string,
+): string {
+  return text.replace(TOKEN, (token, string?: string, colon?: string) => {
+    if (string === undefined) return paint("yellow", token);
+    return paint(colon ? "cyan" : "green", string) + colon;
+  });
+}

@@ -1,0 +1,40 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { UsageError } from "./exit_code.ts";
+import { formatValue, highlight, parseValue } from "./value_text.ts";
+
+Deno.test("parseValue: a word that is not JSON is a string", () => {
+  const values: [string, unknown][] = [
+    ["1", 1],
+    ["-0.5e3", -500],
+    [" true ", true],
+    ["null", null],
+    ['"1"', "1"],
+    ["[1, [2]]", [1, [2]]],
+    ['{"a": {}}', { a: {} }],
+    ["9007199254740993", 9007199254740993n],
+    ["", ""],
+    ["word", "word"],
+    ["NaN", "NaN"],
+    ["01", "01"],
+    ["a{b", "a{b"],
+  ];
+  for (const [text, value] of values) assertEquals(parseValue(text), value);
+  for (const text of ["{", "[1", '"', ' {"a"}', "[1] 2"]) {
+    assertThrows(() => parseValue(text), UsageError, "begins like JSON");
+  }
+});
+
+Deno.test("formatValue: a value is formatted as it was parsed", () => {
+  for (const text of ['{"a":[1,9007199254740993]}', '"é"', "null", "true"]) {
+    assertEquals(formatValue(parseValue(text)), text);
+  }
+});
+
+Deno.test("highlight: keys, strings, numbers and words have colours of their own", () => {
+  const marked = (text: string) =>
+    highlight(text, (style, part) => `<${style} ${part}>`);
+  assertEquals(
+    marked('{"a\\"b":["true: 1",-1.5e3,null]}'),
+    '{<cyan "a\\"b">:[<green "true: 1">,<yellow -1.5e3>,<yellow null>]}',
+  );
+});

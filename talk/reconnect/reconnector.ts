@@ -1,0 +1,321 @@
+import {
+  connectionLost,
+  MuxError,
+  rawSession,
+  sessionClosed,
+  type WaitOptions,
+} from "../../mux/internal.ts";
+import { limitedSignal } from "../../time_limit.ts";
+import {
+  type CallOptions,
+  type Handler,
+  invoke,
+  notFound,
+  type Remote,
+  remoteOf,
+  Router,
+  RpcError,
+  type RpcResponse,
+} from "../../rpc/internal.ts";
+import { checkOption } from "../../check_option.ts";
+import { Backoff } from "./backoff.ts";
+import { TalkError } from "../errors.ts";
+import { checkCloseOptions, type CloseOptions, type Peer } from "../peer.ts";
+import {
+  type ConnectionState,
+  DEFAULT_RECONNECT_OPTIONS,
+  type ReconnectingPeer,
+  type ReconnectOptions,
+} from "./types.ts";
+
+/** How connections are made, and the clock; tests bring their own. */
+export interface Environment {
+  /** Makes a connection whose calls `handler` answers. */
+  connect(handler: Handler, signal: AbortSignal): Promise<Peer>;
+  /** Resolves after `ms` milliseconds, or earlier when the signal aborts. */
+  wait(ms: number, signal: AbortSignal): Promise<void>;
+  /** The time in milliseconds, from an arbitrary origin. */
+  now(): number;
+  /** A random number from 0 (inclusive) to 1 (exclusive). */
+  random(): number;
+}
+
+/** A call that waits for a connection. */
+interface Waiter {
+  resolve(peer: Peer): void;
+  reject(reason: unknown): void;
+}
+
+/** The implementation of {@linkcode ReconnectingPeer}. */
+export class Reconnector implements ReconnectingPeer {
+  readonly #options: ReconnectOptions;
+  readonly #maxAttempts: number;
+  readonly #maxWaitingCalls: number;
+  readonly #environment: Environment;
+  readonly #backoff: Backoff;
+  readonly #router = new Router();
+  readonly #handler: Handler;
+  readonly #stop = new AbortController();
+  readonly #closed = Promise.withResolvers<void>();
+  readonly #waiting = new Set<Waiter>();
+  #state: ConnectionState = { name: "connecting", attempt: 1 };
+  /** The latest connection, even before `onConnect` has finished. */
+  #peer: Peer | undefined;
+
+  /**
+   * Starts to connect.
+   *
+   * @throws {RangeError} if an option is out of range
+   */
+  constructor(
+    options: ReconnectOptions,
+    fallback: Handler = notFound,
+    environment: Environment,
+  ) {
+    const {
+      maxAttempts = DEFAULT_RECONNECT_OPTIONS.maxAttempts,
+      maxWaitingCalls = DEFAULT_RECONNECT_OPTIONS.maxWaitingCalls,
+    } = options;
+    checkOption("maxAttempts", maxAttempts, { min: 1, max: Infinity });
+    checkOption("maxWaitingCalls", maxWaitingCalls, { min: 0, max: Infinity });
+    this.#options = options;
+    this.#maxAttempts = maxAttempts;
+    this.#maxWaitingCalls = maxWaitingCalls;
+    this.#environment = environment;
+    this.#backoff = new Backoff(options, () => environment.random());
+    this.#handler = (call, respond) => {
+      const handler = this.#router.match(call.selector)?.handler ?? fallback;
+      return invoke(handler, call, respond);
+    };
+    this.#closed.promise.catch(() => {});
+    void this.#run();
+  }
+
+  get state(): ConnectionState {
+    return this.#state;
+  }
+
+  call(
+    selector: string,
+    args?: unknown,
+    options?: CallOptions,
+  ): Promise<unknown> {
+    const peer = this.#usable;
+    if (peer !== undefined) return peer.call(selector, args, options);
+    return this.#callLater(
+      selector,
+      options,
+      (peer, options) => peer.call(selector, args, options),
+    );
+  }
+
+  request(
+    selector: string,
+    args?: unknown,
+    options?: CallOptions,
+  ): Promise<RpcResponse> {
+    const peer = this.#usable;
+    if (peer !== undefined) return peer.request(selector, args, options);
+    return this.#callLater(
+      selector,
+      options,
+      (peer, options) => peer.request(selector, args, options),
+    );
+  }
+
+  remote<S extends object>(options?: CallOptions): Remote<S> {
+    return remoteOf<S>(this, options);
+  }
+
+  handle(pattern: string, handler: Handler): Disposable {
+    return this.#router.handle(pattern, handler);
+  }
+
+  get closed(): Promise<void> {
+    return this.#closed.promise;
+  }
+
+  async close(options: CloseOptions = {}): Promise<void> {
+    checkCloseOptions(options);
+    this.#stop.abort(sessionClosed());
+    await this.#peer?.close(options);
+    await this.#closed.promise.catch(() => {});
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  connected({ signal }: WaitOptions = {}): Promise<Peer> {
+    const peer = this.#usable;
+    return peer === undefined
+      ? this.#nextConnection(signal)
+      : Promise.resolve(peer);
+  }
+
+  /**
+   * The peer that calls can be sent to. A session ends slightly before `state`
+   * changes; a call that is made in between is not sent and can wait.
+   */
+  get #usable(): Peer | undefined {
+    return this.#state.name === "connected" &&
+        !rawSession(this.#state.peer.session).ended
+      ? this.#state.peer
+      : undefined;
+  }
+
+  /** Makes a call when there is a connection, with the remaining time. */
+  async #callLater<T>(
+    selector: string,
+    options: CallOptions = {},
+    call: (peer: Peer, options: CallOptions) => Promise<T>,
+  ): Promise<T> {
+    if (this.#waiting.size >= this.#maxWaitingCalls) {
+      throw new MuxError(
+        "limit-exceeded",
+        `Cannot make call "${selector}": ${this.#waiting.size} calls already wait for a connection`,
+      );
+    }
+    const { signal, timeout } = options;
+    if (timeout === undefined) {
+      return await call(await this.#nextConnection(signal), options);
+    }
+    const start = this.#environment.now();
+    const peer = await this.#nextConnectionWithin(timeout, selector, signal);
+    const passed = this.#environment.now() - start;
+    return await call(peer, { signal, timeout: Math.max(0, timeout - passed) });
+  }
+
+  async #nextConnectionWithin(
+    timeout: number,
+    selector: string,
+    signal: AbortSignal | undefined,
+  ): Promise<Peer> {
+    const limited = limitedSignal({
+      signal,
+      timeout,
+      onTimeout: () =>
+        new RpcError(
+          "timeout",
+          `Cannot make call "${selector}": no connection within ${timeout} ms`,
+        ),
+    });
+    try {
+      return await this.#nextConnection(limited.signal);
+    } finally {
+      limited[Symbol.dispose]();
+    }
+  }
+
+  #nextConnection(signal: AbortSignal | undefined): Promise<Peer> {
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    if (this.#state.name === "closed") {
+      return Promise.reject(this.#state.error ?? sessionClosed());
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<Peer>();
+    const waiter: Waiter = { resolve, reject };
+    this.#waiting.add(waiter);
+    if (signal === undefined) return promise;
+    const onAbort = () => {
+      this.#waiting.delete(waiter);
+      reject(signal.reason);
+    };
+    signal.addEventListener("abort", onAbort, { once: true });
+    return promise.finally(() => signal.removeEventListener("abort", onAbort));
+  }
+
+  /** Settles the promises of all calls that wait. */
+  #settleWaiters(settle: (waiter: Waiter) => void): void {
+    const waiters = [...this.#waiting];
+    this.#waiting.clear();
+    waiters.forEach(settle);
+  }
+
+  #set(state: ConnectionState): void {
+    this.#state = state;
+    try {
+      this.#options.onState?.(state);
+    } catch (mistake) {
+      // An uncaught error is right, but it must not end the reconnecting.
+      queueMicrotask(() => {
+        throw mistake;
+      });
+    }
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stop;
+    for (let attempt = 1;; attempt++) {
+      let error: unknown;
+      this.#set({ name: "connecting", attempt });
+      try {
+        const peer = await this.#connect(signal);
+        attempt = 0;
+        error = await this.#use(peer);
+      } catch (failure) {
+        error = failure;
+      }
+      if (signal.aborted) return this.#finish(undefined);
+      if (attempt >= this.#maxAttempts || isPermanent(error)) {
+        return this.#finish({ error });
+      }
+      const delay = this.#backoff.next();
+      this.#set({ name: "waiting", attempt: attempt + 1, delay, error });
+      await this.#environment.wait(delay, signal);
+      if (signal.aborted) return this.#finish(undefined);
+    }
+  }
+
+  /** Connects and runs the `onConnect` hook. */
+  async #connect(signal: AbortSignal): Promise<Peer> {
+    const peer = await this.#environment.connect(this.#handler, signal);
+    this.#peer = peer;
+    try {
+      signal.throwIfAborted();
+      const hook = this.#options.onConnect?.(peer);
+      // Its calls reject when the connection is lost, but the hook may wait for
+      // something else.
+      const lost = lossOf(peer).then((error) => Promise.reject(error));
+      await Promise.race([hook, lost]);
+      return peer;
+    } catch (error) {
+      await peer.close();
+      throw error;
+    }
+  }
+
+  /** Makes a connection available to calls; resolves to why it ended. */
+  async #use(peer: Peer): Promise<unknown> {
+    const since = this.#environment.now();
+    this.#set({ name: "connected", peer });
+    this.#settleWaiters((waiter) => waiter.resolve(peer));
+    const error = await lossOf(peer);
+    this.#backoff.connectionLasted(this.#environment.now() - since);
+    return error;
+  }
+
+  #finish(failure: { error: unknown } | undefined): void {
+    this.#set({ name: "closed", ...failure });
+    const reason = failure === undefined ? sessionClosed() : failure.error;
+    this.#settleWaiters((waiter) => waiter.reject(reason));
+    if (failure === undefined) this.#closed.resolve();
+    else this.#closed.reject(failure.error);
+  }
+}
+
+/** Resolves to why a connection ended; that the peer closed it is a loss too. */
+async function lossOf(peer: Peer): Promise<unknown> {
+  try {
+    await peer.closed;
+  } catch (error) {
+    return error;
+  }
+  return connectionLost("the peer closed the session");
+}
+
+/** Whether every further attempt would fail in the same way. */
+function isPermanent(error: unknown): boolean {
+  return error instanceof RangeError ||
+    (error instanceof TalkError &&
+      (error.code === "bad-address" || error.code === "unknown-scheme"));
+}

@@ -1,0 +1,131 @@
+/**
+ * The public types of reconnecting, and the defaults of its options. They stand
+ * apart from the implementation, which is loaded only when it is used.
+ *
+ * @module
+ */
+import type { WaitOptions } from "../../mux/internal.ts";
+import type { Caller, Handler } from "../../rpc/internal.ts";
+import type { CloseOptions, Peer } from "../peer.ts";
+
+/** Options for the delays between attempts to connect. */
+export interface BackoffOptions {
+  /**
+   * The delay before the first attempt after a failure, in milliseconds. A
+   * number from 0 to 2^31 - 1. Default: 100.
+   */
+  minDelay?: number | undefined;
+  /**
+   * The longest delay, in milliseconds: each delay is twice the one before, up
+   * to this. A number from `minDelay` to 2^31 - 1. Default: 30,000.
+   */
+  maxDelay?: number | undefined;
+  /**
+   * The largest share of a delay that is randomly left out, so that many
+   * clients do not reconnect at the same time. A number from 0 to 1. Default:
+   * 0.5.
+   */
+  jitter?: number | undefined;
+}
+
+/** Options for reconnecting. */
+export interface ReconnectOptions extends BackoffOptions {
+  /**
+   * After how many failed attempts in a row the peer gives up; this includes
+   * the attempts for the first connection. An integer of at least 1, or
+   * `Infinity`. Default: `Infinity`, even if the server refuses every attempt
+   * (401, 404).
+   */
+  maxAttempts?: number | undefined;
+  /**
+   * How many calls may wait for a connection; further calls reject with
+   * `limit-exceeded`. An integer of at least 0, or `Infinity`. Default: 1,024.
+   */
+  maxWaitingCalls?: number | undefined;
+  /**
+   * Is called with every new connection, to restore what the server lost with
+   * the previous one. It makes its calls on `peer`; all other calls wait until
+   * it has finished. If it throws, the connection is closed and the attempt
+   * counts as failed.
+   */
+  onConnect?: ((peer: Peer) => void | Promise<void>) | undefined;
+  /** Is called with every new state. */
+  onState?: ((state: ConnectionState) => void) | undefined;
+}
+
+/** The defaults of {@linkcode ReconnectOptions}. */
+export const DEFAULT_RECONNECT_OPTIONS: Readonly<
+  Record<
+    keyof BackoffOptions | "maxAttempts" | "maxWaitingCalls",
+    number
+  >
+> = Object.freeze({
+  minDelay: 100,
+  maxDelay: 30_000,
+  jitter: 0.5,
+  maxAttempts: Infinity,
+  maxWaitingCalls: 1_024,
+});
+
+/** What a {@linkcode ReconnectingPeer} is doing. */
+export type ConnectionState =
+  /** It is connecting; `attempt` counts from 1 after each connection. */
+  | { readonly name: "connecting"; readonly attempt: number }
+  /** It is connected; calls go to `peer`. */
+  | { readonly name: "connected"; readonly peer: Peer }
+  /** It waits `delay` milliseconds before the next attempt, because of `error`. */
+  | {
+    readonly name: "waiting";
+    readonly attempt: number;
+    readonly delay: number;
+    readonly error: unknown;
+  }
+  /** It was closed, or it has given up because of `error`. */
+  | { readonly name: "closed"; readonly error?: unknown };
+
+/**
+ * A peer that connects again when its connection is lost; `dial()` makes it if
+ * the option `reconnect` is given.
+ *
+ * A call that was sent before the connection was lost rejects with
+ * `connection-lost`. It is never sent again, because it may have been executed. A
+ * call that is made without a connection waits for one, within its `timeout`
+ * and until its `signal` aborts. Handlers apply to all connections.
+ */
+export interface ReconnectingPeer extends Caller, AsyncDisposable {
+  /** What it is doing. */
+  readonly state: ConnectionState;
+  /**
+   * Resolves when the peer was closed; rejects with the error of the last
+   * attempt if it gave up. It never causes an unhandled rejection.
+   */
+  readonly closed: Promise<void>;
+  /**
+   * Answers the calls that match a pattern, on this connection and on all later
+   * ones; see `Router.handle()` for patterns.
+   *
+   * @returns a disposable that removes the handler
+   * @throws {TypeError} if `handler` is not a handler, or the pattern has one
+   */
+  handle(pattern: string, handler: Handler): Disposable;
+  /**
+   * Resolves to the peer of the current connection, or of the next one if there
+   * is none.
+   *
+   * @throws {MuxError} `session-closed` if it is closed
+   * @throws {unknown} `signal.reason`; the error of the last attempt if it gives
+   * up
+   */
+  connected(options?: WaitOptions): Promise<Peer>;
+  /**
+   * Closes the connection and does not connect again. Calls that wait for a
+   * connection reject with `session-closed`. Idempotent.
+   *
+   * @param options whether to wait for calls in progress, as in
+   * {@linkcode Peer.close}
+   * @throws {RangeError} if `drainTimeout` is out of range
+   */
+  close(options?: CloseOptions): Promise<void>;
+  /** Same as {@linkcode close}. */
+  [Symbol.asyncDispose](): Promise<void>;
+}

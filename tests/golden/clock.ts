@@ -1,0 +1,55 @@
+/**
+ * Time as the recordings have it: it passes only when all else has come to
+ * rest, as in the recorder's link, so that what `does` says of milliseconds
+ * holds without waiting for them.
+ *
+ * @module
+ */
+
+/** Who waits for a moment. */
+interface Sleeper {
+  at: number;
+  wake(): void;
+}
+
+/** A clock that stands until {@linkcode advance} moves it. */
+export class ReplayClock {
+  /** Called when somebody begins to wait. */
+  onSleep: () => void = () => {};
+  #now = 0;
+  #sleepers: Sleeper[] = [];
+
+  /** Resolves when so many milliseconds have passed. */
+  sleep(ms: number): Promise<void> {
+    return new Promise((wake) => this.after(ms, wake));
+  }
+
+  /** Calls back when so many milliseconds have passed. */
+  after(ms: number, wake: () => void): void {
+    const at = this.#now + ms;
+    // Behind those that wait for the same moment.
+    const place = this.#sleepers.findIndex((other) => other.at > at);
+    this.#sleepers.splice(place < 0 ? this.#sleepers.length : place, 0, {
+      at,
+      wake,
+    });
+    this.onSleep();
+  }
+
+  /** A signal that aborts with the reference's words for a deadline. */
+  deadline(ms: number): AbortSignal {
+    const abort = new AbortController();
+    const reason = new Error("context deadline exceeded");
+    this.after(ms, () => abort.abort(reason));
+    return abort.signal;
+  }
+
+  /** Goes on to the next moment that somebody waits for; false if none does. */
+  advance(): boolean {
+    const next = this.#sleepers.shift();
+    if (next === undefined) return false;
+    this.#now = next.at;
+    next.wake();
+    return true;
+  }
+}
