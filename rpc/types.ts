@@ -15,10 +15,13 @@ export interface CallOptions {
    */
   signal?: AbortSignal | undefined;
   /**
-   * Milliseconds for the whole call, including opening its channel. The call then
-   * rejects with an `RpcError` whose code is `timeout`. Default: no limit; a value
-   * above 2,147,483,647 is no limit either. Set a limit for peers in Go: they
-   * never answer a call whose header they cannot decode.
+   * The time limit of the whole call, including opening its channel, in
+   * milliseconds; after it, the call rejects with an `RpcError` whose code is
+   * `timeout`. A number of at least 0; above 2^31 - 1 there is no limit.
+   * Default: no limit.
+   *
+   * Peers in Go never answer a call whose header they cannot decode, so calls to
+   * them should have a limit.
    */
   timeout?: number | undefined;
 }
@@ -39,6 +42,7 @@ export interface Caller {
    * @throws {RpcError} `timeout` or `no-response`
    * @throws {CodecError} if a value cannot be encoded or decoded
    * @throws {MuxError} if the session has ended or the peer refused the channel
+   * @throws {RangeError} if `timeout` is out of range
    * @throws {unknown} `signal.reason`
    */
   call(

@@ -1,3 +1,4 @@
+import { checkOption } from "../../check_option.ts";
 import type { ValueWriter } from "../../codec/internal.ts";
 import { remoteOf } from "../remote/remote.ts";
 import type { Remote } from "../remote/types.ts";
@@ -9,6 +10,8 @@ import type { ChannelPool } from "./channel_pool.ts";
 import { type PendingCall, ResponseCall, ValueCall } from "./pending_call.ts";
 import { channelPool, type PooledCaller } from "./pooled_caller.ts";
 import type { RpcResponse } from "./response.ts";
+
+const TIMEOUT_RANGE = { min: 0, max: Infinity, fraction: true };
 
 /** How many encoded call headers are cached, by selector. */
 const HEADER_CACHE_SIZE = 256;
@@ -56,6 +59,9 @@ export class Client implements PooledCaller {
     const stream = isValueStream(args) ? args : undefined;
     let request: ValueWriter;
     try {
+      if (options?.timeout !== undefined) {
+        checkOption("timeout", options.timeout, TIMEOUT_RANGE);
+      }
       request = this.#encode(call, args, stream !== undefined);
     } catch (error) {
       return call.fail(error);

@@ -375,6 +375,19 @@ Deno.test("CallOptions.timeout: a value too long for a timer is no limit", async
   }
 });
 
+Deno.test("CallOptions.timeout: a value out of range rejects, and nothing is sent", async () => {
+  const { peer, raw } = scriptedPeer();
+  for (const timeout of [-1, -Infinity, NaN]) {
+    await assertRejects(
+      () => peer.call("x", null, { timeout }),
+      RangeError,
+      `Cannot use option "timeout": ${timeout} is not a number of at least 0`,
+    );
+  }
+  await peer.close();
+  assertEquals(await raw.rest(), []);
+});
+
 Deno.test("CallOptions.signal: aborting a call that waits sends CLOSE and rejects with the reason", async () => {
   const giveUp = new CountingController();
   const { peer, answer, channel } = await called((peer) =>
