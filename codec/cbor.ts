@@ -27,6 +27,10 @@ import { Normalizer } from "./normalizer.ts";
  * | function, symbol, `Map`, `Set`, `Error`, stream, `Response`, … | – | `CodecError`, `unsupported-type` |
  * | nested deeper than `maxDepth`, or in itself | – | `CodecError`, `too-deep` |
  *
+ * JavaScript has one type of numbers, so an integral number up to ±(2^53 − 1) is
+ * written as an integer, whatever it was read from: a float 100.0 goes on as the
+ * integer 100, and -0.0 as the integer 0.
+ *
  * What other peers, cbor-x among them, send beyond that:
  *
  * | on the wire | arrives as |

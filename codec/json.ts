@@ -22,6 +22,9 @@ import { Normalizer } from "./normalizer.ts";
  * | function, symbol, `Map`, `Set`, `Error`, stream, `Response`, … | – | `CodecError`, `unsupported-type` |
  * | nested deeper than `maxDepth`, or in itself | – | `CodecError`, `too-deep` |
  *
+ * JavaScript has one type of numbers, so an integral number is written without a
+ * fraction, whatever it was read from: `100.0` goes on as `100`, and `-0` as `0`.
+ *
  * @example
  * ```ts
  * import { json } from "@qtalk/qtalk/codec";

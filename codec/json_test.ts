@@ -37,6 +37,19 @@ Deno.test("JSON writes each type as its table says", () => {
   for (const [value, text] of forms) assertEquals(encoded(value), text);
 });
 
+Deno.test("JSON writes an integral number as an integer, whatever it was read from", () => {
+  const forms = [
+    ["100.0", "100"],
+    ["1e2", "100"],
+    ["-0", "0"],
+    ["-0.0", "0"],
+    ["1e21", "1e+21"],
+  ] as const;
+  for (const [read, written] of forms) {
+    assertEquals(encoded(decoded(read)), written, read);
+  }
+});
+
 Deno.test("JSON writes bytes of Node's Buffer as base64, whatever its toJSON()", async () => {
   const { Buffer } = await import("node:buffer");
   assertEquals(encoded({ b: Buffer.from([0, 255, 128]) }), '{"b":"AP+A"}');

@@ -39,6 +39,10 @@ export interface MsgpackOptions extends CodecOptions {
  * | extension type (timestamp too), from another peer | | `CodecError`, `malformed` |
  * | nested deeper than `maxDepth`, or in itself | – | `CodecError`, `too-deep` |
  *
+ * JavaScript has one type of numbers, so an integral number up to ±(2^53 − 1) is
+ * written as an integer, whatever it was read from: a float 100.0 goes on as the
+ * integer 100, and -0.0 as the integer 0.
+ *
  * The bytes are checked before the library sees them, and where libraries
  * differ, it is not asked: the table holds with any. `@std/msgpack` is correct
  * and slow; others have the same two functions:

@@ -119,6 +119,24 @@ Deno.test("MessagePack refuses integers beyond 64 bits", () => {
   });
 });
 
+Deno.test("MessagePack writes an integral number as an integer, whatever it was read from", () => {
+  const forms = [
+    ["ca42c80000", "64"],
+    ["cb4059000000000000", "64"],
+    ["cbc059000000000000", "d09c"],
+    ["cb433fffffffffffff", "cf001fffffffffffff"],
+    ["cb8000000000000000", "00"],
+    // An integer of its own size is a bigint: this was none.
+    ["cb4415af1d78b58c40", "cb4415af1d78b58c40"],
+  ] as const;
+  overEach((options) => {
+    const codec = msgpack(options);
+    for (const [read, written] of forms) {
+      assertEquals(toHex(codec.encode(codec.decode(fromHex(read)))), written);
+    }
+  });
+});
+
 Deno.test("MessagePack reads each form as its table says, over any library", () => {
   const forms: [string, unknown][] = [
     ["c0", null],
