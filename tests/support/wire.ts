@@ -6,6 +6,8 @@
 import { encodeFrame, type Frame } from "../../mux/frame.ts";
 import { FrameDecoder } from "../../mux/frame_decoder.ts";
 
+export type { Frame } from "../../mux/frame.ts";
+
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
