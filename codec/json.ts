@@ -20,6 +20,9 @@ import { Normalizer } from "./normalizer.ts";
  * JavaScript has one type of numbers, so an integral number is written without a
  * fraction, whatever it was read from: `100.0` goes on as `100`, and `-0` as `0`.
  *
+ * JavaScript has one type of numbers, so an integral number is written without a
+ * fraction, whatever it was read from: `100.0` goes on as `100`, and `-0` as `0`.
+ *
  * @example
  * ```ts
  * import { json } from "@qtalk/qtalk/codec";

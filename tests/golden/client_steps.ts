@@ -1,6 +1,5 @@
 /**
- * What client programs are made of. A program is a list of steps; whatever a
- * step gets is an outcome.
+ * The steps of client programs. What a step gets is an outcome.
  *
  * @module
  */
@@ -26,7 +25,7 @@ export class Actor {
     this.stage = stage;
   }
 
-  /** Writes behind what is being written; nobody waits for it. */
+  /** Writes in order; no step waits for a write. */
   get writer(): WritableStreamDefaultWriter<Uint8Array> {
     return this.#writer ??= this.response!.writable.getWriter();
   }
@@ -180,7 +179,7 @@ async function receiveNext({ stage, response }: Actor): Promise<boolean> {
   }
 }
 
-/** Ends the program's own direction, behind what it writes. */
+/** Ends the program's own direction, after what it wrote. */
 export const end: Step = ({ writer }) => {
   writer.close().catch(() => {});
 };

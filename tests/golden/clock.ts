@@ -1,12 +1,12 @@
 /**
- * Time as the recordings have it: it passes only when all else has come to
- * rest, as in the recorder's link, so that what `does` says of milliseconds
- * holds without waiting for them.
+ * The time of a replay. It passes only when nothing else can happen, as it did
+ * for the recorder, so that the milliseconds in `does` are exact and take no
+ * time.
  *
  * @module
  */
 
-/** Who waits for a moment. */
+/** A wait for a moment. */
 interface Sleeper {
   at: number;
   wake(): void;
@@ -14,7 +14,7 @@ interface Sleeper {
 
 /** A clock that stands until {@linkcode advance} moves it. */
 export class ReplayClock {
-  /** Called when somebody begins to wait. */
+  /** Called when a wait begins. */
   onSleep: () => void = () => {};
   #now = 0;
   #sleepers: Sleeper[] = [];
@@ -27,7 +27,7 @@ export class ReplayClock {
   /** Calls back when so many milliseconds have passed. */
   after(ms: number, wake: () => void): void {
     const at = this.#now + ms;
-    // Behind those that wait for the same moment.
+    // After the earlier waits for the same moment.
     const place = this.#sleepers.findIndex((other) => other.at > at);
     this.#sleepers.splice(place < 0 ? this.#sleepers.length : place, 0, {
       at,
@@ -44,7 +44,7 @@ export class ReplayClock {
     return abort.signal;
   }
 
-  /** Goes on to the next moment that somebody waits for; false if none does. */
+  /** Moves to the next moment with a wait; false if there is none. */
   advance(): boolean {
     const next = this.#sleepers.shift();
     if (next === undefined) return false;

@@ -1,6 +1,6 @@
 /**
- * One session of a replay: hears what our side says, and puts what the recorded
- * side said into the numbers that our side gave.
+ * One session of a replay: reads what our side says, and puts the recorded
+ * frames into the channel numbers that our side gave.
  *
  * @module
  */
@@ -40,9 +40,9 @@ export interface Line {
   openDue: boolean;
   /** Bytes that the recorded side may still send. */
   credit: number;
-  /** What our side may still send; undefined until the other is known. */
+  /** What our side may still send; undefined until the peer has said it. */
   limits: { window: number; maxPacketSize: number } | undefined;
-  /** Whether the limits were raised by what our headers are longer. */
+  /** Whether the window was raised because our headers are longer. */
   raised: boolean;
   /** What our side has said. */
   said: Said;
@@ -113,12 +113,11 @@ export class Leg {
     line.due.take(frame);
   }
 
-  /** Whether our side has said all that is due. */
-  get isDone(): boolean {
-    return this.lines.every(({ openDue, ourId, said, due }) =>
-      // One that was opened ahead of need shows what it is by what is said.
-      (!openDue || ourId !== undefined || this.#spare) && said.reached(due)
-    );
+  /** The channels on which our side has not said all that is due. */
+  get undone(): string[] {
+    return this.lines
+      .filter((line) => !this.#isDone(line))
+      .flatMap(({ recorded }) => recorded?.name ?? []);
   }
 
   /** The channel that replays this one. */
@@ -161,6 +160,13 @@ export class Leg {
       case "close":
         return close(ourId);
     }
+  }
+
+  #isDone({ openDue, ourId, limits, said, due }: Line): boolean {
+    // One that was opened ahead of need shows what it is by what is said.
+    if (openDue && ourId === undefined && !this.#spare) return false;
+    // Our headers are longer, which leaves less credit for what follows.
+    return said.reached(due) || limits?.window === 0;
   }
 
   async #listen(): Promise<void> {
@@ -281,7 +287,7 @@ export class Leg {
       textOf(this.recording.codec, header).includes('"Error": null');
   }
 
-  /** What the first credit has to have more, since our headers are longer. */
+  /** The bytes to add to the first credit, since our headers are longer. */
   #surplus(line: Line): number {
     const { recorded, said, raised } = line;
     const longer = said.headerSize -

@@ -27,7 +27,7 @@ export type Kind =
 
 /** A channel of a recorded session. */
 export interface RecordedChannel {
-  /** Who opened it, and its place among the channels of that side. */
+  /** The side that opened it, and its place among the channels of that side. */
   readonly name: string;
   readonly opener: Side;
   /** What each side said on it, to the end. */
@@ -46,7 +46,7 @@ export interface Recording {
   readonly kind: Kind;
   readonly entries: readonly Entry[];
   readonly channels: readonly RecordedChannel[];
-  /** Who ends the byte stream directly after the last frame, if one side does. */
+  /** The side that ends the byte stream after the last frame, if one does. */
   readonly ends: Side | undefined;
   /** Whether windows and packet sizes were lowered as the frames passed. */
   readonly lowered: boolean;

@@ -14,7 +14,7 @@ import type { Said } from "./said.ts";
 /** Lines by their names, such as `client 0: value 1` or `outcome 0`. */
 export type Report = Record<string, string>;
 
-/** How a session ends that nothing went wrong in. */
+/** The end of a session without an error. */
 const CLEAN = "ends cleanly";
 
 /** What the recorded counterpart of our side did. */
@@ -38,7 +38,10 @@ export async function reportOf(
     ids: FunctionIds;
     session: Session;
     stage?: { reported: readonly string[] };
-    replay?: { outcomes: readonly string[] };
+    replay?: {
+      outcomes: readonly string[];
+      missed: ReadonlySet<string>;
+    };
   },
 ): Promise<Report> {
   const report: Report = { session: await endOf(session) };
@@ -47,6 +50,10 @@ export async function reportOf(
     if (recorded !== undefined) {
       if (ourId !== undefined || said.answer !== undefined) {
         addChannel(report, recorded, said, leg.ours);
+        // Our side sends EOF also where the reference only closes.
+        if (!recorded.said[leg.ours].ended) {
+          delete report[`${recorded.name}: EOF`];
+        }
       }
     } else if (said.headerSize > 0) {
       addChannel(
@@ -57,6 +64,7 @@ export async function reportOf(
       );
     }
   }
+  replay?.missed.forEach((what) => report[`${what}: late`] = "yes");
   replay?.outcomes.forEach((text, i) => report[`outcome ${i}`] = text);
   stage?.reported.forEach((text, i) => report[`onError ${i}`] = text);
   leg.breaches.forEach((text, i) => report[`breach ${i}`] = text);

@@ -36,10 +36,12 @@ interface Parsed {
   cut: boolean;
 }
 
-/** Gathers it from frames, and reads it as header, values and bytes. */
+/** Gathers frames, and reads them as a header, values and bytes. */
 export class Said {
   /** How it answered OPEN, if it is not the side that opened. */
   answer: Frame["type"] | undefined;
+  /** Whether it sent EOF. */
+  ended = false;
   /** CLOSE frames. */
   closes = 0;
   readonly #codec: CodecName;
@@ -65,6 +67,7 @@ export class Said {
       this.#payload = concat(this.#payload, frame.payload);
       this.#read = undefined;
     } else if (frame.type === "close") this.closes++;
+    else if (frame.type === "eof") this.ended = true;
     else if (frame.type === "open-confirm" || frame.type === "open-failure") {
       this.answer = frame.type;
     }
@@ -92,12 +95,13 @@ export class Said {
     return this.#selectorIn(this.#call.values[0]);
   }
 
-  /** Whether it has come as far as another did. */
+  /** Whether it has as many values, bytes and CLOSEs as another. */
   reached(other: Said): boolean {
     const { values, bytes, cut } = this.#parsed();
     return values.length >= other.values.length &&
       (cut || bytes.length >= other.#parsed().bytes.length) &&
       this.closes >= other.closes &&
+      (this.ended || !other.ended) &&
       (this.answer !== undefined || other.answer === undefined);
   }
 
@@ -108,7 +112,7 @@ export class Said {
     }
   }
 
-  /** What there is to compare, each under a name of its own. */
+  /** The lines to compare, each with a name. */
   *lines(): Generator<[name: string, text: string]> {
     if (this.answer !== undefined) yield ["answer", this.answer];
     for (const [i, value] of this.values.entries()) {
@@ -121,6 +125,7 @@ export class Said {
     if (bytes.length > 0) {
       yield [cut ? "part of a value" : "bytes", toHex(bytes)];
     }
+    if (this.ended) yield ["EOF", "sent"];
     if (this.closes > 0) yield ["CLOSE", String(this.closes)];
   }
 
@@ -162,7 +167,7 @@ const KEYS: Record<Role, Record<string, string>> = {
   call: { Selector: "S" },
   response: { Error: "E", Continue: "C" },
 };
-/** Where ours say more to each other, in headers of both kinds. */
+/** The key of what only this library sends, in headers of both kinds. */
 const NOTE = notation("Q");
 
 /**

@@ -4,12 +4,7 @@
  *
  * @module
  */
-import type {
-  Callback,
-  Handler,
-  HandlerFunction,
-  Peer,
-} from "@qtalk/qtalk";
+import type { Callback, Handler, HandlerFunction, Peer } from "@qtalk/qtalk";
 import { exactly } from "../interop/function_service.ts";
 import { handlersOf } from "./service_calls.ts";
 import type { Stage } from "./stage.ts";
@@ -123,7 +118,7 @@ export function twice(n: number): number {
   return 2 * n;
 }
 
-/** The list of names that its members are told. */
+/** A list of names that is sent to the client when it changes. */
 export function stateService(stage: Stage): Record<string, Handler> {
   const tell = async (peer: Pick<Peer, "call">, names: string[]) => {
     await stage.take(peer.call("state", names));

@@ -13,7 +13,7 @@ import type { ReplayClock } from "./clock.ts";
 import { FunctionIds } from "./function_ids.ts";
 import { Leg } from "./leg.ts";
 import { END, failureText, valueText } from "./outcome.ts";
-import { plainName, type Recording } from "./recordings.ts";
+import type { Recording } from "./recordings.ts";
 import { Replay } from "./replay.ts";
 import { type Report, reportOf } from "./report.ts";
 import type { CodecName } from "./wire_value.ts";
@@ -33,7 +33,7 @@ export interface Casting {
   program: Program;
   /** Options of its session. */
   session?: SessionOptions;
-  /** What `onError` is told, of which the recordings have nothing. */
+  /** The errors that `onError` gets; the recordings have nothing of the kind. */
   reports?: readonly string[];
 }
 
@@ -45,7 +45,7 @@ export class Stage {
   readonly recording: Recording;
   readonly session: Session;
   readonly clock: ReplayClock;
-  /** What was told to `onError`. */
+  /** The errors that `onError` got. */
   readonly reported: string[] = [];
   readonly #replay: Replay;
   readonly #makePeer: (stage: Stage, codec: Codec) => Peer;
@@ -64,11 +64,6 @@ export class Stage {
     this.session = session;
     this.#replay = replay;
     this.#makePeer = makePeer;
-  }
-
-  /** The name of the recording, paced or not. */
-  get name(): string {
-    return plainName(this.recording);
   }
 
   /** A peer of the session, in the codec of the recording; made once. */
@@ -159,6 +154,7 @@ export async function replayTo(
       }),
   );
   const running = Promise.resolve(program(stage));
+  running.catch(() => {}); // It is awaited below.
   await replay.play([leg]);
   if (ours === "client") await session.close();
   else await leg.end();

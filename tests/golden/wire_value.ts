@@ -1,7 +1,7 @@
 /**
- * Values as they are on the wire, read without the library's codecs: what is
- * tested must not also be the judge. Integers and floats are told apart; the
- * width of a number and the order of a map's keys are not kept.
+ * Values as they are on the wire, read without the library's codecs, which are
+ * under test. Integers and floats differ; the width of a number and the order of
+ * a map's keys are not kept.
  *
  * @module
  */
