@@ -365,7 +365,7 @@ Deno.test("docs: ARCHITECTURE.md names every file of the library, and no other",
   const text = read("ARCHITECTURE.md");
   const chapter = text.slice(
     text.indexOf("\n## Files"),
-    text.indexOf("\n### The rest"),
+    text.indexOf("\n### Everything else"),
   );
   const named = chapter.split("\n### `").slice(1).flatMap((section) => {
     const folder = section.slice(0, section.indexOf("`"));
