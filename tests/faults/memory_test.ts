@@ -247,7 +247,7 @@ test("memory: the process of a receiver stays small while 100 channels are offer
   assertEquals(watched.filter((w) => w.state !== "pending"), []);
   assertLessOrEqual(100, after.channels - before.channels);
   const grown = after.resident - before.resident;
-  // A figure to look at; the bound only tells 6 MiB from 100 GiB.
+  // It grows by some 6 MiB; the bound only tells that from 100 GiB.
   assertLessOrEqual(grown, 256 * MIB);
   await sender.close();
   await Promise.allSettled(writes);
