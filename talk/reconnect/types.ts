@@ -1,6 +1,5 @@
 /**
- * The public types of reconnecting, and the defaults of its options. They stand
- * apart from the implementation, which is loaded only when it is used.
+ * The public types of reconnecting, and the defaults of its options.
  *
  * @module
  */
