@@ -6,8 +6,8 @@ import { testNameProblem } from "./support/test_name.ts";
 
 const ROOT = new URL("../", import.meta.url);
 
-/** The folders that keep the rules. */
-const FOLDERS = ["tests"];
+/** The folders with tests. */
+const FOLDERS = ["codec", "mux", "rpc", "talk", "tests"];
 
 /** Modules that hold tests for others to register: they give the sentences. */
 const SUITES = [

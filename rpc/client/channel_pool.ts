@@ -66,7 +66,7 @@ export class ChannelPool {
     this.#taken = true;
     for (;;) {
       // Oldest first: the peer measures the round trip when a channel is first
-      // used, so none should stay unused for ever.
+      // used, so none should stay unused indefinitely.
       const channel = this.#spares.shift();
       // The peer may have closed an idle channel.
       if (channel !== undefined && (channel.peerClosed || channel.ended)) {

@@ -206,7 +206,7 @@ export function testCodec(
     assertCodecError("truncated", () => codec.decode(new Uint8Array(0)));
   });
 
-  test("refuses bytes behind a value", () => {
+  test("refuses bytes after a value", () => {
     const codec = make();
     const bytes = codec.encode({ a: 1 });
     const twice = new Uint8Array([...bytes, ...bytes]);
