@@ -12,33 +12,34 @@ import type { Chunking } from "./capture.ts";
 const RANDOM = [[1, 4], [2, 24], [3, 200]] as const;
 
 /**
- * Bytes at the beginning and at the end of a batch that come one by one. Longer
- * batches are those of one value, of which one byte is as good as the next.
+ * Bytes at the beginning and at the end of a batch that are cut. What lies
+ * between in longer ones is one value, of which one byte is as good as the next.
  */
-const BOTH_ENDS = 2_048;
+const CUT = 2_048;
 
 /** All of them, by name. */
 export const CHUNKINGS: Readonly<Record<string, Chunking>> = {
   "frame by frame": (frames) => frames,
   "all that is due at once": (frames) => [concat(...frames)],
-  "byte by byte": (frames) => {
-    const bytes = concat(...frames);
-    const middle = bytes.subarray(BOTH_ENDS, -BOTH_ENDS);
-    if (middle.length === 0) return single(bytes);
-    return [
-      ...single(bytes.subarray(0, BOTH_ENDS)),
-      middle,
-      ...single(bytes.subarray(-BOTH_ENDS)),
-    ];
-  },
+  "byte by byte": bothEnds((bytes) =>
+    Array.from(bytes, (byte) => Uint8Array.of(byte))
+  ),
   ...Object.fromEntries(
-    RANDOM.map(([seed, longest]): [string, Chunking] => [
+    RANDOM.map(([seed, longest]) => [
       `pieces of 1 to ${longest} bytes, seed ${seed}`,
-      (frames) => new Random(seed).split(concat(...frames), longest),
+      bothEnds((bytes) => new Random(seed).split(bytes, longest)),
     ]),
   ),
 };
 
-function single(bytes: Uint8Array): Uint8Array[] {
-  return Array.from(bytes, (byte) => Uint8Array.of(byte));
+function bothEnds(cut: (bytes: Uint8Array) => Uint8Array[]): Chunking {
+  return (frames) => {
+    const bytes = concat(...frames);
+    const middle = bytes.subarray(CUT, -CUT);
+    return middle.length === 0 ? cut(bytes) : [
+      ...cut(bytes.subarray(0, CUT)),
+      middle,
+      ...cut(bytes.subarray(-CUT)),
+    ];
+  };
 }

@@ -15,11 +15,10 @@ export class FunctionIds {
 
   /** Finds our ids where the recorded ones stand in the same values. */
   learn(ours: Said, recorded: Said): void {
-    const pointers = [...recorded.texts()].map((text) => text.match(POINTER));
-    if (pointers.every((ids) => ids === null)) return;
-    for (const [i, text] of [...ours.texts()].entries()) {
-      const found = text.match(POINTER) ?? [];
-      pointers[i]?.forEach((id, j) => {
+    for (const [i, text] of recorded.texts.entries()) {
+      if (!text.includes("$fnptr")) continue;
+      const found = ours.texts[i]?.match(POINTER) ?? [];
+      text.match(POINTER)?.forEach((id, j) => {
         if (found[j] !== undefined) this.#ours.set(id, found[j]);
       });
     }

@@ -49,6 +49,7 @@ export class Said {
   readonly #call: Said;
   #payload = new Uint8Array(0);
   #read: Parsed | undefined;
+  #texts: readonly string[] | undefined;
 
   /**
    * Makes an empty one.
@@ -65,7 +66,7 @@ export class Said {
   take(frame: Frame): void {
     if (frame.type === "data") {
       this.#payload = concat(this.#payload, frame.payload);
-      this.#read = undefined;
+      this.#read = this.#texts = undefined;
     } else if (frame.type === "close") this.closes++;
     else if (frame.type === "eof") this.ended = true;
     else if (frame.type === "open-confirm" || frame.type === "open-failure") {
@@ -106,20 +107,22 @@ export class Said {
   }
 
   /** Each value as it is compared, without the header. */
-  *texts(): Generator<string> {
-    for (const value of this.values.slice(1)) {
-      yield notation(readValue(this.#codec, value));
-    }
+  get texts(): readonly string[] {
+    return this.#texts ??= this.values.slice(1).map((value) =>
+      notation(readValue(this.#codec, value))
+    );
   }
 
   /** The lines to compare, each with a name. */
   *lines(): Generator<[name: string, text: string]> {
     if (this.answer !== undefined) yield ["answer", this.answer];
-    for (const [i, value] of this.values.entries()) {
-      const read = readValue(this.#codec, value);
-      yield i === 0
-        ? ["header", notation(headerOf(read as WireMap, this.#role))]
-        : [`value ${i}`, notation(read)];
+    const [header] = this.values;
+    if (header !== undefined) {
+      const read = readValue(this.#codec, header) as WireMap;
+      yield ["header", notation(headerOf(read, this.#role))];
+    }
+    for (const [i, text] of this.texts.entries()) {
+      yield [`value ${i + 1}`, text];
     }
     const { bytes, cut } = this.#parsed();
     if (bytes.length > 0) {

@@ -49,6 +49,12 @@ export const REQUIREMENTS: Requirements = {
     tests: /^\.\/talk\/cli\/main_test\.ts => colour /,
     missing: () => failureOf("script", ["-qec", "true", "/dev/null"]),
   },
+  unixSockets: {
+    name: "Unix sockets, which Windows lacks",
+    tests:
+      /^\.\/(tests\/permissions|tests\/examples|talk\/dial|talk\/listener)_test\.ts .*[uU]nix/,
+    missing: () => Deno.build.os === "windows" ? "this is Windows" : undefined,
+  },
   subject: {
     name: "what their subject cannot do",
     tests: / \(not here: .*\)$/,
