@@ -1,16 +1,12 @@
 import { PREFIX_SIZE } from "../../codec/internal.ts";
 import { pipe, type RawChannel } from "../../mux/internal.ts";
 import { readUint32, writeUint32 } from "../../uint32.ts";
-import type { ChannelPool } from "../client/channel_pool.ts";
-import { poolOf } from "../client/pooled_caller.ts";
+import { type ChannelPool, poolOf } from "../client/channel_pool.ts";
 import { RpcError } from "../errors.ts";
-import {
-  isServerCall,
-  isServerResponder,
-  type ServerCall,
-} from "../server/server_call.ts";
+import type { ServerCall } from "../server/server_call.ts";
 import type { Call, Caller, HandlerFunction, Responder } from "../types.ts";
 import { decodeResponseHeader } from "../wire/headers.ts";
+import { isServerCall, isServerResponder } from "./invoke.ts";
 
 /**
  * Makes a handler that forwards every call to another peer, as qtalk-go's

@@ -4,9 +4,9 @@
  * @module
  */
 import type { AnyFunction } from "../remote/types.ts";
-import { isServerCall } from "../server/server_call.ts";
 import type { Call, HandlerFunction, Responder } from "../types.ts";
 import { absent } from "../wire/value_receiver.ts";
+import { isServerCall } from "./invoke.ts";
 import { respondWith } from "./respond_with.ts";
 
 /** Marks a function that gets more than the arguments of the call. */

@@ -5,7 +5,7 @@
  * @module
  */
 import type { WaitOptions } from "../../mux/internal.ts";
-import type { UNSENT_NAMES } from "./unsent_names.ts";
+import type { UNSENT_NAMES } from "../wire/selector.ts";
 
 /**
  * Any function, as a constraint.
