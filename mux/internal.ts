@@ -6,7 +6,6 @@
 export { pipe, splice } from "./channel/pipe.ts";
 export { connectionLost, MuxError, sessionClosed } from "./errors.ts";
 export { resolveOptions, type SessionOptions } from "./options.ts";
-export { proxy } from "./proxy.ts";
 export {
   isRawChannel,
   type RawChannel,

@@ -11,7 +11,6 @@ import { limitedSignal } from "../time_limit.ts";
 import { addressError, resolveAddress } from "./address.ts";
 import { TalkError } from "./errors.ts";
 import { Peer, type PeerOptions, resolveLimits } from "./peer.ts";
-import { Reconnector } from "./reconnect/reconnector.ts";
 import type { ReconnectingPeer, ReconnectOptions } from "./reconnect/types.ts";
 
 /** The default of {@linkcode ConnectOptions.timeout}, in milliseconds. */
@@ -19,7 +18,10 @@ export const DEFAULT_CONNECT_TIMEOUT = 30_000;
 
 /** Options for connecting. */
 export interface ConnectOptions extends SchemeOptions {
-  /** Gives up connecting: `dial()` rejects with the signal's reason. */
+  /**
+   * Aborts connecting: `dial()` rejects with the signal's reason. Default: no
+   * signal.
+   */
   signal?: AbortSignal | undefined;
   /**
    * How long connecting may take, in milliseconds; `dial()` then rejects with a
@@ -138,6 +140,8 @@ async function dialReconnecting(
   { reconnect, handler, signal, ...options }: ReconnectingDialOptions,
 ): Promise<ReconnectingPeer> {
   signal?.throwIfAborted();
+  // Loaded on first use: most programs do not reconnect.
+  const { Reconnector } = await import("./reconnect/reconnector.ts");
   const peer = new Reconnector(reconnect, handler, {
     connect: (handler, signal) =>
       dialOnce(address, { ...options, handler, signal }),

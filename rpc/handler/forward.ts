@@ -16,8 +16,8 @@ import { isServerCall, isServerResponder } from "./invoke.ts";
  * and the bytes that follow it are piped in both directions, with half-close,
  * cancellation and backpressure. Both sessions must therefore use the same codec.
  *
- * Callbacks among the arguments call the forwarding peer. To pass their calls
- * on, give `target` a handler that forwards in the other direction.
+ * A function among the arguments is called on the forwarding peer. To pass such
+ * calls on, give `target` a handler that forwards in the other direction.
  *
  * @example
  * ```ts
