@@ -14,9 +14,10 @@ export const PACKET_LIMITS = { min: 9, max: 2 ** 31 } as const;
 /** Limits of a session. A value out of range is a `RangeError`. */
 export interface SessionOptions {
   /**
-   * Channels that may be open at once, opened by either side. Beyond that, the
-   * peer's OPEN is refused and `open()` rejects with `limit-exceeded`. Default:
-   * 2,048. Range: 1 to 2^30.
+   * Channels that each side may have opened at once: channels that the peer
+   * opened and channels that this side opened do not compete. Beyond that, the
+   * peer's OPEN is refused and `open()` rejects with `limit-exceeded`; calls wait
+   * until a channel has closed. Default: 2,048. Range: 1 to 2^30.
    */
   maxChannels?: number | undefined;
   /**
@@ -68,7 +69,7 @@ export type ResolvedSessionOptions = Readonly<
 export const DEFAULT_SESSION_OPTIONS: Readonly<
   Record<keyof SessionOptions, number>
 > = Object.freeze({
-  // A thousand calls in flight, each with the channel of its successor.
+  // In each direction a thousand calls in flight and as many that wait.
   maxChannels: 2_048,
   // The usual backlog of a listening socket.
   backlog: 128,

@@ -87,8 +87,12 @@ export interface RawChannel extends Channel {
 export interface RawSession extends Session {
   /** Whether it has ended or is closing: no channel can be opened any more. */
   readonly ended: boolean;
-  /** Whether at most half of the channel slots are free. */
-  readonly crowded: boolean;
+  /** Channels that this side may have open at the same time. */
+  readonly maxChannels: number;
+  /** Slots of the channels that this side opened. */
+  readonly outgoingSlots: number;
+  /** How many more channels this side may open now; 0 or less for none. */
+  readonly openable: number;
   /**
    * Opens a channel by callbacks, without a promise, for a layer that opens a
    * channel per message. Exactly one of them is called; neither may throw.

@@ -71,6 +71,7 @@ export function qmux(
 export class QmuxSession implements RawSession {
   readonly #transport: Transport;
   readonly #closeTimeout: number;
+  readonly #maxChannels: number;
   readonly #queue: FrameQueue;
   readonly #channels: ChannelTable;
   readonly #decoder: FrameDecoder;
@@ -96,6 +97,7 @@ export class QmuxSession implements RawSession {
   ) {
     const resolved = resolveOptions(options);
     this.#closeTimeout = resolved.closeTimeout;
+    this.#maxChannels = resolved.maxChannels;
     this.#transport = "readable" in transport
       ? duplexTransport(transport)
       : transport;
@@ -164,8 +166,16 @@ export class QmuxSession implements RawSession {
     return this.#state !== "open";
   }
 
-  get crowded(): boolean {
-    return this.#channels.crowded;
+  get openable(): number {
+    return this.#channels.openable;
+  }
+
+  get outgoingSlots(): number {
+    return this.#channels.outgoingSlots;
+  }
+
+  get maxChannels(): number {
+    return this.#maxChannels;
   }
 
   close(): Promise<void> {

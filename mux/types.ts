@@ -91,8 +91,8 @@ export interface SessionUsage {
   /** Channels whose ID is in use: not both sides have closed them. */
   channels: number;
   /**
-   * Channels that count towards `maxChannels`, because they may hold memory.
-   * This includes channels that wait to be accepted.
+   * Channels of both directions that count towards `maxChannels`, because they
+   * may hold memory. This includes channels that wait to be accepted.
    */
   slots: number;
 }
@@ -112,7 +112,7 @@ export interface Session extends AsyncIterable<Channel>, AsyncDisposable {
    * @param options `signal`: abandons the channel, which is closed as soon as the
    * peer confirms it
    * @throws {MuxError} `open-refused` if the peer refused it, `limit-exceeded` if
-   * `maxChannels` are open, `session-closed` or `connection-lost` if the session
+   * this side has `maxChannels` open, `session-closed` or `connection-lost` if the session
    * has ended
    * @throws {unknown} `signal.reason`
    */

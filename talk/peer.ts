@@ -22,6 +22,7 @@ import {
   channelPool,
   Client,
   DEFAULT_MAX_CALLBACKS,
+  DEFAULT_QUEUE_LIMITS,
   type Handler,
   invoke,
   notFound,
@@ -56,10 +57,32 @@ export interface PeerLimits {
    */
   valueBudgetSize?: number | undefined;
   /**
-   * How many incoming calls are handled at the same time; further calls fail
-   * with `busy: …`. An integer of at least 1, or `Infinity`. Default: 1,024.
+   * How many incoming calls are handled at the same time; further calls wait,
+   * with their arguments unread, until another one ends or its caller gives it
+   * up. As many nested calls are handled besides, which are those of callbacks
+   * and those that a handler of the other side makes with `call.caller`. An
+   * integer of at least 1, or `Infinity`. Default: 1,024.
    */
   maxConcurrentCalls?: number | undefined;
+  /**
+   * How many calls may wait: incoming calls for others to end, and calls of this
+   * side for a channel. Further incoming calls fail with `busy: …`, and further
+   * calls of this side with `limit-exceeded`. An integer of at least 0, or
+   * `Infinity`. Default: 16,384.
+   */
+  maxQueuedCalls?: number | undefined;
+  /**
+   * How many bytes the encoded requests of this side's calls may have that wait
+   * for a channel; further calls fail with `limit-exceeded`. An integer of at
+   * least 0. Default: 16 MiB.
+   */
+  maxQueuedCallSize?: number | undefined;
+  /**
+   * How long an incoming call may wait for others to end, in milliseconds; then
+   * it fails with `busy: …`. A number of at least 0; above 2^31 - 1 there is no
+   * limit. Default: 10,000.
+   */
+  callQueueTimeout?: number | undefined;
   /**
    * How many functions of this side the other side may hold for calling back;
    * sending another one fails. An integer of at least 0, or `Infinity`.
@@ -95,6 +118,9 @@ export interface PeerOptions extends PeerLimits {
   onError?: ((error: unknown, context: ErrorContext) => void) | undefined;
 }
 
+/** What the header of a call says that is made with `call.caller`. */
+const NESTED = Object.freeze({ nested: true });
+
 /** The defaults of {@linkcode PeerLimits}. */
 export const DEFAULT_PEER_LIMITS: Readonly<
   Record<keyof PeerLimits, number>
@@ -102,6 +128,7 @@ export const DEFAULT_PEER_LIMITS: Readonly<
   maxValueSize: DEFAULT_MAX_VALUE_SIZE,
   valueBudgetSize: DEFAULT_VALUE_BUDGET_SIZE,
   maxConcurrentCalls: 1_024,
+  ...DEFAULT_QUEUE_LIMITS,
   maxCallbacks: DEFAULT_MAX_CALLBACKS,
 });
 
@@ -109,6 +136,9 @@ const RANGES: Record<keyof PeerLimits, OptionRange> = {
   maxValueSize: { min: 1, max: MAX_UINT32 },
   valueBudgetSize: { min: 0, max: Number.MAX_SAFE_INTEGER },
   maxConcurrentCalls: { min: 1, max: Infinity },
+  maxQueuedCalls: { min: 0, max: Infinity },
+  maxQueuedCallSize: { min: 0, max: Number.MAX_SAFE_INTEGER },
+  callQueueTimeout: { min: 0, max: Infinity, fraction: true },
   maxCallbacks: { min: 0, max: Infinity },
 };
 
@@ -199,18 +229,17 @@ export class Peer implements Caller, AsyncDisposable {
       handler: fallback = notFound,
       onError = () => {},
     } = options;
-    const { maxValueSize, valueBudgetSize, maxConcurrentCalls, maxCallbacks } =
-      resolveLimits(options);
+    const limits = resolveLimits(options);
+    const { maxValueSize, valueBudgetSize, maxCallbacks } = limits;
     this.session = session;
     const raw = this.#raw = rawSession(session);
     const budget = new ValueBudget(valueBudgetSize);
-    const channels = new ChannelPool(raw);
+    const channels = new ChannelPool(raw, limits);
     this[channelPool] = channels;
     const state = this.#state = new SessionState(maxCallbacks);
-    const clientIn = (codec: Codec) =>
-      new Client(channels, { codec, maxValueSize, budget, state });
     const [first = codec] = codecs;
-    this.#client = clientIn(first);
+    const common = { maxValueSize, budget, state };
+    this.#client = new Client(channels, { codec: first, ...common });
     const report = (error: unknown, selector: string | undefined) => {
       try {
         onError(error, { peer: this, selector });
@@ -225,9 +254,15 @@ export class Peer implements Caller, AsyncDisposable {
       codecs: codecs.length === 0 ? [first] : codecs,
       maxValueSize,
       budget,
-      maxConcurrentCalls,
+      maxConcurrentCalls: limits.maxConcurrentCalls,
+      maxQueuedCalls: limits.maxQueuedCalls,
+      callQueueTimeout: limits.callQueueTimeout,
       state,
-      callerIn: (codec) => codec === first ? this.#client : clientIn(codec),
+      callerIn: (codec, marked) => {
+        const extension = marked ? NESTED : undefined;
+        const nested = true;
+        return new Client(channels, { codec, ...common, nested, extension });
+      },
       handler: (call, respond) => {
         const handler = this.#router.match(call.selector)?.handler ?? fallback;
         return invoke(handler, call, respond);
@@ -338,8 +373,9 @@ export class Peer implements Caller, AsyncDisposable {
 
   /** Whether there are channels other than the spare ones. */
   #isBusy(): boolean {
-    const unused = this.#server.idle + this[channelPool].unused;
-    return this.session.usage.slots > unused;
+    const { unused, queued } = this[channelPool];
+    return queued > 0 ||
+      this.session.usage.slots > this.#server.idle + unused;
   }
 }
 

@@ -339,6 +339,9 @@ Deno.test("peer: an option that is undefined has its default", async () => {
     maxValueSize: 16 * 1024 * 1024,
     valueBudgetSize: 64 * 1024 * 1024,
     maxConcurrentCalls: 1_024,
+    maxQueuedCalls: 16_384,
+    maxQueuedCallSize: 16 * 1024 * 1024,
+    callQueueTimeout: 10_000,
     maxCallbacks: 4_096,
   });
 });

@@ -83,6 +83,8 @@ const NO_WRITES: PendingWrite[] = [];
  */
 export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   readonly id: number;
+  /** Whether this side opened the channel. */
+  readonly outgoing: boolean;
   /** The channel ID that the peer assigned, once the channel is confirmed. */
   remoteId = 0;
   /** Waits for the answer to this channel's OPEN. */
@@ -122,6 +124,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   /** Makes a channel that this side (`opening`) or the peer (`open`) opens. */
   constructor(id: number, host: ChannelHost, state: "opening" | "open") {
     this.id = id;
+    this.outgoing = state === "opening";
     this.#host = host;
     this.#closeState = state;
     this.#receiveWindow = new ReceiveWindow(host.windows);

@@ -43,8 +43,10 @@ export class ChannelTable implements FrameSink, ChannelHost {
   readonly #roundTrip: RoundTrip;
   /** Why no channel can be opened any more, once that is so. */
   #closed: MuxError | undefined;
-  /** Slots of channels; see `SlotState`. */
-  #slots = 0;
+  /** What the channels that this side opened count. */
+  readonly #outgoing = new Places();
+  /** What the channels that the peer opened count. */
+  readonly #incoming = new Places();
   #slotFreed: PromiseWithResolvers<void> | undefined;
   /** The channel of the DATA frame being read; undefined to drop its payload. */
   #payloadChannel: QmuxChannel | undefined;
@@ -82,13 +84,21 @@ export class ChannelTable implements FrameSink, ChannelHost {
   get usage(): SessionUsage {
     return {
       channels: this.#channels.size,
-      slots: this.#slots + this.acceptQueue.length,
+      slots: this.#outgoing.slots + this.#incoming.slots +
+        this.acceptQueue.length,
     };
   }
 
-  /** Whether at most half of the slots are free. */
-  get crowded(): boolean {
-    return this.#slots * 2 >= this.#options.maxChannels;
+  /** How many channels this side may open now; see `RawSession.openable`. */
+  get openable(): number {
+    const { maxChannels } = this.#options;
+    const { slots, ids } = this.#outgoing;
+    return Math.min(maxChannels - slots, 2 * maxChannels - ids);
+  }
+
+  /** Slots of the channels that this side opened. */
+  get outgoingSlots(): number {
+    return this.#outgoing.slots;
   }
 
   /** Resolves when the next slot is freed; see `RawSession.whenSlotFreed()`. */
@@ -104,7 +114,7 @@ export class ChannelTable implements FrameSink, ChannelHost {
     resolve: OpenCallbacks["resolve"],
     reject: OpenCallbacks["reject"],
   ): QmuxChannel | undefined {
-    if (this.#closed !== undefined || !this.#hasSlot()) {
+    if (this.#closed !== undefined || this.openable <= 0) {
       reject(this.#closed ?? this.#limitExceeded());
       return undefined;
     }
@@ -163,8 +173,8 @@ export class ChannelTable implements FrameSink, ChannelHost {
     this.#roundTrip.probeSent(channel.id);
   }
 
-  slotFreed(_channel: QmuxChannel): void {
-    this.#slots--;
+  slotFreed(channel: QmuxChannel): void {
+    this.#placesOf(channel).slots--;
     this.#slotFreed?.resolve();
     this.#slotFreed = undefined;
   }
@@ -172,12 +182,13 @@ export class ChannelTable implements FrameSink, ChannelHost {
   forget(channel: QmuxChannel): void {
     this.#roundTrip.forget(channel.id);
     this.#channels.delete(channel.id);
+    this.#placesOf(channel).ids--;
   }
 
   // --- Called by the decoder ---------------------------------------------------
 
   onOpen(remoteId: number, windowSize: number, maxPacketSize: number): void {
-    const accepted = this.#closed === undefined && this.#hasSlot() &&
+    const accepted = this.#closed === undefined && this.#mayAccept() &&
       isPacketSize(maxPacketSize) &&
       this.acceptQueue.push({ remoteId, windowSize, maxPacketSize });
     if (!accepted) this.queue.openFailure(remoteId);
@@ -248,22 +259,26 @@ export class ChannelTable implements FrameSink, ChannelHost {
 
   // --- Private -----------------------------------------------------------------
 
-  #hasSlot(): boolean {
+  #mayAccept(): boolean {
     const { maxChannels } = this.#options;
+    const { slots, ids } = this.#incoming;
     const waiting = this.acceptQueue.length;
     // The second limit is for a peer that never answers this side's CLOSE: the
     // IDs of such channels stay in use.
-    return this.#slots + waiting < maxChannels &&
-      this.#channels.size + waiting < 2 * maxChannels;
+    return slots + waiting < maxChannels && ids + waiting < 2 * maxChannels;
+  }
+
+  #placesOf(channel: QmuxChannel): Places {
+    return channel.outgoing ? this.#outgoing : this.#incoming;
   }
 
   #limitExceeded(): MuxError {
-    const { channels, slots } = this.usage;
+    const { slots, ids } = this.#outgoing;
     const { maxChannels } = this.#options;
     return new MuxError(
       "limit-exceeded",
       slots < maxChannels
-        ? `Cannot open channel: the peer has not answered the CLOSE of ${channels} channels`
+        ? `Cannot open channel: the peer has not answered the CLOSE of ${ids} channels`
         : `Cannot open channel: ${slots} of ${maxChannels} are open`,
     );
   }
@@ -272,7 +287,9 @@ export class ChannelTable implements FrameSink, ChannelHost {
     const id = this.#ids.take(this.#channels);
     const channel = new QmuxChannel(id, this, state);
     this.#channels.add(channel);
-    this.#slots++;
+    const places = this.#placesOf(channel);
+    places.slots++;
+    places.ids++;
     return channel;
   }
 
@@ -319,6 +336,14 @@ export class ChannelTable implements FrameSink, ChannelHost {
     }
     return channel;
   }
+}
+
+/** What the channels of one direction count towards `maxChannels`. */
+class Places {
+  /** Slots: channels that may cost memory; see `SlotState`. */
+  slots = 0;
+  /** IDs in use: channels that not both sides have closed. */
+  ids = 0;
 }
 
 /** The callbacks that wait for the answer to the channel's OPEN, for one use. */

@@ -6,7 +6,11 @@ import { ownedCallback } from "../callback/remote_function.ts";
 import type { SessionState } from "../session_state.ts";
 import type { Caller } from "../types.ts";
 import { HeaderCache } from "../wire/header_cache.ts";
-import { decodeResponseHeader, type ReceivedHeader } from "../wire/headers.ts";
+import {
+  type CallExtension,
+  decodeResponseHeader,
+  type ReceivedHeader,
+} from "../wire/headers.ts";
 import { MessageWriter } from "../wire/message_writer.ts";
 import type { ChannelPool } from "./channel_pool.ts";
 
@@ -20,6 +24,13 @@ export interface ClientOptions {
   readonly budget: ValueBudget;
   /** What all calls of the session share, in both directions. */
   readonly state: SessionState;
+  /**
+   * Whether the calls are nested: a handler makes them to its caller, and that
+   * call may wait for them.
+   */
+  readonly nested?: boolean | undefined;
+  /** What the headers tell an extended peer about the calls. */
+  readonly extension?: CallExtension | undefined;
 }
 
 /** What the calls of one client share. */
@@ -28,6 +39,8 @@ export class CallContext implements ClientOptions {
   readonly maxValueSize: number;
   readonly budget: ValueBudget;
   readonly state: SessionState;
+  readonly nested: boolean;
+  readonly extension: CallExtension | undefined;
   /** The channels for calls. */
   readonly channels: ChannelPool;
   /** Encodes and sends what the calls send. */
@@ -38,7 +51,7 @@ export class CallContext implements ClientOptions {
 
   /** Makes the context of a client, which calls the functions in responses. */
   constructor(
-    { codec, maxValueSize, budget, state }: ClientOptions,
+    { codec, maxValueSize, budget, state, nested, extension }: ClientOptions,
     channels: ChannelPool,
     client: Caller,
   ) {
@@ -46,6 +59,8 @@ export class CallContext implements ClientOptions {
     this.maxValueSize = maxValueSize;
     this.budget = budget;
     this.state = state;
+    this.nested = nested ?? false;
+    this.extension = extension;
     this.channels = channels;
     this.responseHeaders = new HeaderCache((bytes) =>
       decodeResponseHeader(codec, bytes)

@@ -11,6 +11,7 @@ import type { CallOptions } from "../types.ts";
 import { MAX_CALL_HEADER_SIZE } from "../wire/headers.ts";
 import type { ValueStream } from "../wire/value_source.ts";
 import type { CallContext } from "./call_context.ts";
+import type { ChannelRequest } from "./channel_pool.ts";
 import { ContinuedCall } from "./continued_call.ts";
 import { RpcResponse } from "./response.ts";
 import {
@@ -139,6 +140,8 @@ export function nextPendingCall(
 /** A call until its outcome, of which it has exactly one. */
 export abstract class PendingCall implements ArgumentsOwner {
   readonly selector: string;
+  /** The channel that the call waits for, if there was no spare one. */
+  opening: ChannelRequest | undefined;
   readonly #context: CallContext;
   readonly #reject: (reason: unknown) => void;
   #state: PendingCallState = "opening";
@@ -246,7 +249,8 @@ export abstract class PendingCall implements ArgumentsOwner {
     this.#state = nextPendingCall(before, "fail");
     if (this.#state === before) return;
     this.#end();
-    if (before !== "opening") {
+    if (before === "opening") this.opening?.cancel(reason);
+    else {
       const channel = this.#channel;
       const abort = () => channel.abort(reason);
       if (errorSent === undefined) abort();

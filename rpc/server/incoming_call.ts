@@ -10,12 +10,18 @@ import {
   ValueIterator,
   ValueReceiver,
 } from "../wire/value_receiver.ts";
+import type { Fifo } from "../wire/fifo.ts";
+import type { RunningCall } from "./call_queue.ts";
 import type { Request } from "./request_decoder.ts";
 import type { ChannelResponder } from "./responder.ts";
 import type { ServerCall } from "./server_call.ts";
 
 /** A call that the peer made, as its handler sees it. */
-export class IncomingCall implements ServerCall {
+export class IncomingCall implements ServerCall, RunningCall {
+  queue: Fifo<RunningCall> | undefined;
+  previous: RunningCall | undefined;
+  next: RunningCall | undefined;
+  watched = false;
   readonly request: Request;
   readonly #channel: RawChannel;
   readonly #reader: ValueReader;
@@ -44,7 +50,8 @@ export class IncomingCall implements ServerCall {
   }
 
   get caller(): Caller {
-    return this.request.context.caller;
+    const { context, extended } = this.request;
+    return extended ? context.caller : context.plainCaller;
   }
 
   get channel(): RawChannel {

@@ -5,13 +5,18 @@ import { decodeCallHeader } from "../wire/headers.ts";
 import { cleanSelector } from "../wire/selector.ts";
 import { ResponseWriter } from "./response_writer.ts";
 
+/** Makes the caller for nested calls in a codec; are the calls marked as such? */
+export type CallerIn = (codec: Codec, marked: boolean) => Caller;
+
 /** What the calls in one codec share. */
 export interface CodecContext {
   /** Encodes and decodes their values. */
   readonly codec: Codec;
   /** Encodes and sends their responses. */
   readonly writer: ResponseWriter;
-  /** Calls the caller back, in the same codec. */
+  /** Calls back a caller that is not extended, in the same codec. */
+  readonly plainCaller: Caller;
+  /** Calls back an extended caller. */
   readonly caller: Caller;
 }
 
@@ -23,6 +28,8 @@ export interface Request {
   readonly context: CodecContext;
   /** Whether the caller is extended: its header has the field `Q`. */
   readonly extended: boolean;
+  /** Whether a handler of the caller makes the call to this side. */
+  readonly nested: boolean;
   /** The encoded header, for forwarding. */
   readonly header: Uint8Array;
 }
@@ -34,12 +41,12 @@ export interface Request {
  */
 export class RequestDecoder {
   readonly #codecs: readonly Codec[];
-  readonly #callerIn: (codec: Codec) => Caller;
+  readonly #callerIn: CallerIn;
   /** Made when a call first needs one; most sessions need one only. */
   readonly #contexts = new Map<Codec, CodecContext>();
 
   /** Makes a decoder; `callerIn` makes the caller for calls back in a codec. */
-  constructor(codecs: readonly Codec[], callerIn: (codec: Codec) => Caller) {
+  constructor(codecs: readonly Codec[], callerIn: CallerIn) {
     this.#codecs = codecs;
     this.#callerIn = callerIn;
   }
@@ -53,11 +60,12 @@ export class RequestDecoder {
   decode(header: Uint8Array): Request {
     const codec = this.#codecOf(header);
     try {
-      const { selector, extended } = decodeCallHeader(codec, header);
+      const { selector, extended, nested } = decodeCallHeader(codec, header);
       return {
         selector: cleanSelector(selector),
         context: this.#contextOf(codec),
         extended,
+        nested,
         header,
       };
     } catch (cause) {
@@ -103,8 +111,12 @@ export class RequestDecoder {
   #contextOf(codec: Codec): CodecContext {
     let context = this.#contexts.get(codec);
     if (context === undefined) {
-      const caller = this.#callerIn(codec);
-      context = { codec, writer: new ResponseWriter(codec), caller };
+      context = {
+        codec,
+        writer: new ResponseWriter(codec),
+        plainCaller: this.#callerIn(codec, false),
+        caller: this.#callerIn(codec, true),
+      };
       this.#contexts.set(codec, context);
     }
     return context;

@@ -7,11 +7,16 @@ import type { RawChannel } from "../../mux/internal.ts";
 import { errorText } from "../errors.ts";
 import { invoke } from "../handler/invoke.ts";
 import type { SessionState } from "../session_state.ts";
-import type { Caller, Handler } from "../types.ts";
+import type { Handler } from "../types.ts";
 import { HeaderCache } from "../wire/header_cache.ts";
 import { MAX_CALL_HEADER_SIZE } from "../wire/headers.ts";
+import { CallQueue } from "./call_queue.ts";
 import { IncomingCall } from "./incoming_call.ts";
-import { type Request, RequestDecoder } from "./request_decoder.ts";
+import {
+  type CallerIn,
+  type Request,
+  RequestDecoder,
+} from "./request_decoder.ts";
 import { ChannelResponder } from "./responder.ts";
 
 /** What a server needs besides channels. */
@@ -22,14 +27,20 @@ export interface ServerOptions {
   maxValueSize: number;
   /** Limits the memory of all values that have arrived in part. */
   budget: ValueBudget;
-  /** How many calls may run at the same time; more are answered with `busy`. */
+  /**
+   * How many calls may run at the same time, and as many nested ones; more wait.
+   */
   maxConcurrentCalls: number;
+  /** How many calls may wait; more are answered with `busy`. */
+  maxQueuedCalls: number;
+  /** Milliseconds that a call may wait; then it is answered with `busy`. */
+  callQueueTimeout: number;
   /** What all calls of the session share. */
   state: SessionState;
   /** Answers all calls except those of callbacks. */
   handler: Handler;
   /** Makes the caller for calls back in a codec. */
-  callerIn: (codec: Codec) => Caller;
+  callerIn: CallerIn;
   /**
    * Called with errors that no caller gets: a header that cannot be decoded
    * (then without a selector), or an error of a handler that has responded.
@@ -41,7 +52,12 @@ export interface ServerOptions {
 export class Server {
   readonly #options: ServerOptions;
   readonly #requests: HeaderCache<Request>;
-  #running = 0;
+  readonly #calls: CallQueue;
+  /**
+   * Calls that may have been made by a handler for which a call of this side
+   * waits. They have room of their own, or both would wait forever.
+   */
+  readonly #nestedCalls: CallQueue;
   /** Channels without a call: most were opened ahead of need. */
   #idle = 0;
   #refusing = false;
@@ -49,6 +65,8 @@ export class Server {
   /** Makes a server; {@linkcode serve} gives it channels. */
   constructor(options: ServerOptions) {
     this.#options = options;
+    this.#calls = new CallQueue(options);
+    this.#nestedCalls = new CallQueue(options);
     const decoder = new RequestDecoder(options.codecs, options.callerIn);
     this.#requests = new HeaderCache((header) => decoder.decode(header));
   }
@@ -88,7 +106,7 @@ export class Server {
   }
 
   #begin(channel: RawChannel, reader: ValueReader, header: Uint8Array): void {
-    const { handler, state, maxConcurrentCalls } = this.#options;
+    const { state } = this.#options;
     const request = this.#requests.get(header);
     if (request.extended) state.peerExtended = true;
     const responder = new ChannelResponder(channel, request, state);
@@ -100,31 +118,53 @@ export class Server {
       );
       return;
     }
-    if (this.#running >= maxConcurrentCalls) {
-      void responder.return(
-        refusal("busy", `${this.#running} calls are running`),
-      );
-      return;
-    }
+    const nested = request.nested || callback !== undefined;
+    const calls = nested ? this.#nestedCalls : this.#calls;
     const call = new IncomingCall(request, channel, reader, responder, state);
+    if (calls.hasRoom) this.#run(call, callback, responder, calls);
+    else this.#wait(call, callback, responder, calls);
+  }
+
+  #run(
+    call: IncomingCall,
+    callback: Handler | undefined,
+    responder: ChannelResponder,
+    calls: CallQueue,
+  ): void {
     let result: void | Promise<void>;
     try {
-      result = invoke(callback ?? handler, call, responder);
+      result = invoke(callback ?? this.#options.handler, call, responder);
     } catch (error) {
       return this.#failed(error, call, responder);
     }
     if (!isPromise(result)) return this.#finished(call, responder);
-    this.#running++;
+    calls.add(call);
     result.then(
       () => {
-        this.#running--;
         this.#finished(call, responder);
+        calls.remove(call);
       },
       (error) => {
-        this.#running--;
         this.#failed(error, call, responder);
+        calls.remove(call);
       },
     );
+  }
+
+  #wait(
+    call: IncomingCall,
+    callback: Handler | undefined,
+    responder: ChannelResponder,
+    calls: CallQueue,
+  ): void {
+    const busy = () => {
+      void responder.return(
+        refusal("busy", `${calls.running} calls are running`),
+      );
+      call.release();
+    };
+    const run = () => this.#run(call, callback, responder, calls);
+    if (!calls.wait(call.channel, run, busy)) busy();
   }
 
   /** The handler has finished: if it did not respond, the answer is `null`. */

@@ -24,6 +24,8 @@ export interface CallHeader {
   selector: string;
   /** Whether the header has the field `Q`: the caller is extended. */
   extended: boolean;
+  /** Whether a handler of the caller makes the call, which may wait for it. */
+  nested: boolean;
 }
 
 /** What the responder sends first. */
@@ -56,9 +58,21 @@ export interface ResponseExtension {
   keptIds: readonly string[];
 }
 
+/** What the field `Q` of a call header says, besides the version. */
+export interface CallExtension {
+  /** Whether a handler makes the call to its caller. */
+  nested: boolean;
+}
+
 /** The value to encode as a call header. */
-export function callHeaderValue(selector: string): unknown {
-  return { Selector: selector, S: selector, Q: { v: VERSION } };
+export function callHeaderValue(
+  selector: string,
+  extension?: CallExtension,
+): unknown {
+  const Q = extension?.nested
+    ? { v: VERSION, nested: true }
+    : { v: VERSION };
+  return { Selector: selector, S: selector, Q };
 }
 
 /**
@@ -72,7 +86,9 @@ export function decodeCallHeader(codec: Codec, bytes: Uint8Array): CallHeader {
   const header = asHeader(codec.decode(bytes), "call");
   const selector = header["Selector"] ?? header["S"] ?? "";
   if (typeof selector !== "string") throw malformed("call", "Selector");
-  return { selector, extended: extensionOf(header) !== undefined };
+  const extension = extensionOf(header);
+  const nested = extension?.["nested"] === true;
+  return { selector, extended: extension !== undefined, nested };
 }
 
 /**

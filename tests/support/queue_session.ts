@@ -62,7 +62,7 @@ class QueueSession implements RawSession {
   readonly #incoming: AcceptQueue<QueueChannel, QueueChannel>;
   readonly #channels = new Set<QueueChannel>();
   readonly #closed = Promise.withResolvers<void>();
-  #slots = 0;
+  readonly #slots = { outgoing: 0, incoming: 0 };
   #nextId = 0;
   #slotFreed: PromiseWithResolvers<void> | undefined;
   /** Why nothing is opened any more. */
@@ -81,14 +81,23 @@ class QueueSession implements RawSession {
     return this.#reason !== undefined;
   }
 
-  get crowded(): boolean {
-    return this.#slots * 2 >= this.options.maxChannels;
+  get maxChannels(): number {
+    return this.options.maxChannels;
+  }
+
+  get outgoingSlots(): number {
+    return this.#slots.outgoing;
+  }
+
+  get openable(): number {
+    return this.options.maxChannels - this.#slots.outgoing;
   }
 
   get usage(): SessionUsage {
     return {
       channels: this.#channels.size,
-      slots: this.#slots + this.#incoming.length,
+      slots: this.#slots.outgoing + this.#slots.incoming +
+        this.#incoming.length,
     };
   }
 
@@ -148,8 +157,8 @@ class QueueSession implements RawSession {
   }
 
   /** For its channels: one takes no memory any more. */
-  freeSlot(): void {
-    this.#slots--;
+  freeSlot({ direction }: QueueChannel): void {
+    this.#slots[direction]--;
     this.#slotFreed?.resolve();
     this.#slotFreed = undefined;
   }
@@ -159,14 +168,15 @@ class QueueSession implements RawSession {
     this.#channels.delete(channel);
   }
 
-  #hasSlot(): boolean {
-    return this.usage.slots < this.options.maxChannels;
+  #mayAccept(): boolean {
+    return this.#slots.incoming + this.#incoming.length <
+      this.options.maxChannels;
   }
 
-  #newChannel(): QueueChannel {
-    const channel = new QueueChannel(this.#nextId++, this);
+  #newChannel(direction: QueueChannel["direction"]): QueueChannel {
+    const channel = new QueueChannel(this.#nextId++, this, direction);
     this.#channels.add(channel);
-    this.#slots++;
+    this.#slots[direction]++;
     return channel;
   }
 
@@ -174,24 +184,24 @@ class QueueSession implements RawSession {
     resolve: (channel: RawChannel) => void,
     reject: (reason: unknown) => void,
   ): QueueChannel | undefined {
-    if (this.#reason !== undefined || !this.#hasSlot()) {
-      const full = `Cannot open channel: ${this.#slots} are open`;
+    if (this.#reason !== undefined || this.openable <= 0) {
+      const full = `Cannot open channel: ${this.#slots.outgoing} are open`;
       reject(this.#reason ?? new MuxError("limit-exceeded", full));
       return undefined;
     }
-    const channel = this.#newChannel();
+    const channel = this.#newChannel("outgoing");
     channel.opening = { resolve, reject };
     this.line.send(() => this.peer.#offer(channel));
     return channel;
   }
 
   #offer(theirs: QueueChannel): void {
-    if (!this.ended && this.#hasSlot() && this.#incoming.push(theirs)) return;
+    if (!this.ended && this.#mayAccept() && this.#incoming.push(theirs)) return;
     this.line.send(() => theirs.onRefused());
   }
 
   #admit(theirs: QueueChannel): QueueChannel {
-    const channel = this.#newChannel();
+    const channel = this.#newChannel("incoming");
     channel.connect(theirs);
     this.line.send(() => theirs.onAccepted(channel));
     return channel;
@@ -215,6 +225,7 @@ interface Waiting {
 
 class QueueChannel implements RawChannel {
   readonly id: number;
+  readonly direction: "outgoing" | "incoming";
   opening: Opening | undefined;
   eofReceived = false;
   failure: unknown;
@@ -236,9 +247,14 @@ class QueueChannel implements RawChannel {
   #streams: ChannelStreams | undefined;
   readonly #closed = Promise.withResolvers<void>();
 
-  constructor(id: number, session: QueueSession) {
+  constructor(
+    id: number,
+    session: QueueSession,
+    direction: "outgoing" | "incoming",
+  ) {
     this.id = id;
     this.#session = session;
+    this.direction = direction;
     this.#closed.promise.catch(() => {});
   }
 
@@ -527,7 +543,7 @@ class QueueChannel implements RawChannel {
   #freeSlot(): void {
     if (!this.#holdsSlot || !this.#closeSent || this.#buffered > 0) return;
     this.#holdsSlot = false;
-    this.#session.freeSlot();
+    this.#session.freeSlot(this);
   }
 
   #tellReader(): void {
