@@ -6,6 +6,7 @@
  *
  * @module
  */
+import type { MemoryAccount } from "./flow/memory_account.ts";
 import type { Channel, Session } from "./types.ts";
 
 /** A channel that can be read and written without streams. */
@@ -93,6 +94,8 @@ export interface RawSession extends Session {
   readonly outgoingSlots: number;
   /** How many more channels this side may open now; 0 or less for none. */
   readonly openable: number;
+  /** What counts and bounds the memory that the session holds. */
+  readonly account: MemoryAccount;
   /**
    * Opens a channel by callbacks, without a promise, for a layer that opens a
    * channel per message. Exactly one of them is called; neither may throw.

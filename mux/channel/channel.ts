@@ -121,13 +121,21 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   /** Why the session ended, if that ended the channel. */
   #sessionError: unknown;
 
-  /** Makes a channel that this side (`opening`) or the peer (`open`) opens. */
-  constructor(id: number, host: ChannelHost, state: "opening" | "open") {
+  /**
+   * Makes a channel that this side (`opening`) or the peer (`open`) opens, with
+   * the window that the peer is granted.
+   */
+  constructor(
+    id: number,
+    host: ChannelHost,
+    state: "opening" | "open",
+    windowSize: number,
+  ) {
     this.id = id;
     this.outgoing = state === "opening";
     this.#host = host;
     this.#closeState = state;
-    this.#receiveWindow = new ReceiveWindow(host.windows);
+    this.#receiveWindow = new ReceiveWindow(host.windows, windowSize);
   }
 
   // --- Channel ---------------------------------------------------------------
@@ -286,6 +294,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   discard(): void {
     this.#failSend(channelClosed);
     this.#received.clear();
+    this.#receiveWindow.release();
     this.#endReceive("close");
     this.#closeNow();
     this.#freeSlotIfEmpty();
@@ -421,7 +430,10 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
 
   #returnCredit(bytes: number): void {
     if (bytes === 0) return;
-    if (!this.#mayReturnCredit()) return this.#freeSlotIfEmpty();
+    if (!this.#mayReturnCredit()) {
+      this.#receiveWindow.drain(bytes);
+      return this.#freeSlotIfEmpty();
+    }
     this.#giveCredit(this.#receiveWindow.consume(bytes));
   }
 
@@ -497,6 +509,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
    */
   #drainSlot(): void {
     this.#slotState = nextSlot(this.#slotState, "closed");
+    this.#receiveWindow.end();
     this.#freeSlotIfEmpty();
   }
 
@@ -526,6 +539,8 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   #endReceive(event: "eof" | "close"): void {
     const ended = receivesNothing(this.#receiveState);
     this.#receiveState = nextReceive(this.#receiveState, event);
+    // DATA that comes nevertheless is dropped.
+    if (!ended) this.#receiveWindow.end();
     // In the middle of a turn, endTurn() notifies the reader.
     if (!ended && !this.awaitsEndTurn) this.#notifyReadable();
   }

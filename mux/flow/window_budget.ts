@@ -1,36 +1,94 @@
-import { InvariantError } from "../errors.ts";
+import type { MemoryAccount } from "./memory_account.ts";
+
+/** Bytes that a channel takes apart from its windows, with RPC's objects. */
+export const CHANNEL_SIZE = 1024;
 
 /**
- * The memory that the receive windows of a session share beyond their initial
- * sizes. It counts granted credit, because a grant cannot be taken back.
+ * Bytes of the smallest window of a new channel: the header of a call and a small
+ * argument fit. A smaller one would make every call wait for credit.
+ */
+export const MIN_WINDOW_SIZE = 2 * 1024;
+
+/** What the windows of one session are limited by. */
+export interface WindowBudgetOptions {
+  /** Bytes of a new window, while memory is not scarce. */
+  readonly initialWindowSize: number;
+  /** Channels that may be open at once. */
+  readonly maxChannels: number;
+}
+
+/**
+ * The part of a session's memory that its channels and their receive windows may
+ * take: three quarters. A grant cannot be taken back, so granted credit counts as
+ * held, and what is left to values must not depend on peers that never use their
+ * credit.
+ *
+ * While memory is scarce, new windows are smaller, and none grows.
  */
 export class WindowBudget {
+  readonly #account: MemoryAccount;
   readonly #size: number;
-  #left: number;
+  readonly #initialSize: number;
+  readonly #minSize: number;
+  /** What growth leaves to channels that are not open yet. */
+  readonly #setAside: number;
   #refused = false;
 
-  /** Makes a budget of `size` bytes. */
-  constructor(size: number) {
-    this.#size = this.#left = size;
+  /** Makes the budget of a session. */
+  constructor(
+    account: MemoryAccount,
+    { initialWindowSize, maxChannels }: WindowBudgetOptions,
+  ) {
+    this.#account = account;
+    this.#size = Math.floor(account.limit * 3 / 4);
+    this.#initialSize = initialWindowSize;
+    this.#minSize = Math.min(initialWindowSize, MIN_WINDOW_SIZE);
+    this.#setAside = Math.min(
+      this.#size / 2,
+      maxChannels * (this.#minSize + CHANNEL_SIZE),
+    );
   }
 
-  /** Bytes not granted to any window. */
+  /** Bytes that can be granted now. */
   get left(): number {
-    return this.#left;
+    const { windows, channels, available } = this.#account;
+    return Math.min(available, this.#size - windows.held - channels.held);
   }
 
-  /** Whether a window asked for more than was left, and none has returned any since. */
+  /** Whether more was wanted than was left, and none has been returned since. */
   get exhausted(): boolean {
-    return this.#refused;
+    return this.#refused || this.#account.awaited;
   }
 
-  /** Takes `bytes` if as many are left; returns whether it did. */
+  /**
+   * Takes the window of a new channel; returns its size, or 0 if there is no
+   * memory for another channel. It has the initial size while half of the budget
+   * is left. After that, every channel that can still be opened gets an equal
+   * part.
+   *
+   * @param slots channels that can be opened now
+   */
+  open(slots: number): number {
+    const left = this.left - CHANNEL_SIZE;
+    const most = left * 2 >= this.#size
+      ? left - this.#setAside
+      : left / slots - CHANNEL_SIZE;
+    const size = Math.min(
+      this.#initialSize,
+      Math.max(this.#minSize, Math.floor(most)),
+    );
+    if (size > left) return 0;
+    this.#account.windows.take(size);
+    return size;
+  }
+
+  /** Takes `bytes` for a window to grow, if as many are left; returns whether. */
   take(bytes: number): boolean {
-    if (bytes > this.#left) {
+    if (this.#account.awaited || bytes > this.left - this.#setAside) {
       this.#refused = true;
       return false;
     }
-    this.#left -= bytes;
+    this.#account.windows.take(bytes);
     return true;
   }
 
@@ -39,9 +97,9 @@ export class WindowBudget {
    * never lent, so that windows can still grow.
    */
   lend(bytes: number): number {
-    const lent = Math.min(bytes, Math.floor(this.#left - this.#size / 2));
+    const lent = Math.min(bytes, Math.floor(this.left - this.#size / 2));
     if (lent <= 0) return 0;
-    this.#left -= lent;
+    this.#account.windows.take(lent);
     return lent;
   }
 
@@ -52,14 +110,7 @@ export class WindowBudget {
    */
   give(bytes: number): void {
     if (bytes === 0) return;
-    if (bytes > this.#size - this.#left) {
-      throw new InvariantError(
-        `Cannot return ${bytes} bytes to the window budget: ${
-          this.#size - this.#left
-        } are in use`,
-      );
-    }
-    this.#left += bytes;
+    this.#account.windows.give(bytes);
     this.#refused = false;
   }
 }

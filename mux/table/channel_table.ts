@@ -10,11 +10,12 @@ import { MuxError, protocolError } from "../errors.ts";
 import type { FrameSink } from "../wire/frame_decoder.ts";
 import type { FrameQueue } from "../wire/frame_queue.ts";
 import { PACKET_LIMITS, type ResolvedSessionOptions } from "../options.ts";
+import type { MemoryAccount } from "../flow/memory_account.ts";
 import type { WindowPolicy } from "../flow/receive_window.ts";
 import { RoundTrip } from "../flow/round_trip.ts";
 import type { SessionUsage } from "../types.ts";
 import { type Clock, TurnClock } from "../flow/turn_clock.ts";
-import { WindowBudget } from "../flow/window_budget.ts";
+import { CHANNEL_SIZE, WindowBudget } from "../flow/window_budget.ts";
 
 /**
  * An OPEN of the peer. It becomes a channel when the application accepts it: the
@@ -23,8 +24,11 @@ import { WindowBudget } from "../flow/window_budget.ts";
  */
 interface PeerOpen {
   remoteId: number;
+  /** Bytes that this side may send. */
   windowSize: number;
   maxPacketSize: number;
+  /** Bytes that the peer will be granted; they are taken already. */
+  grantedSize: number;
 }
 
 /**
@@ -37,6 +41,7 @@ export class ChannelTable implements FrameSink, ChannelHost {
   /** The OPENs of the peer that wait for the application. */
   readonly acceptQueue: AcceptQueue<PeerOpen, QmuxChannel>;
   readonly #options: ResolvedSessionOptions;
+  readonly #account: MemoryAccount;
   readonly #channels = new ChannelMap<QmuxChannel>();
   readonly #ids = new ChannelIds();
   readonly #clock: TurnClock;
@@ -57,10 +62,12 @@ export class ChannelTable implements FrameSink, ChannelHost {
   constructor(
     queue: FrameQueue,
     options: ResolvedSessionOptions,
+    account: MemoryAccount,
     clock: Clock,
   ) {
     this.queue = queue;
     this.#options = options;
+    this.#account = account;
     this.#clock = new TurnClock(clock);
     const now = () => this.#clock.now();
     this.#roundTrip = new RoundTrip(now);
@@ -69,9 +76,11 @@ export class ChannelTable implements FrameSink, ChannelHost {
       (open, waited) => this.#accept(open, waited),
     );
     this.windows = {
-      initialSize: options.initialWindowSize,
       maxSize: options.maxWindowSize,
-      budget: new WindowBudget(options.windowBudgetSize),
+      budget: new WindowBudget(account, {
+        initialWindowSize: options.initialWindowSize,
+        maxChannels: 2 * options.maxChannels,
+      }),
       roundTrip: () => this.#roundTrip.shortest,
       observeRoundTrip: (ms) => this.#roundTrip.observe(ms),
       now,
@@ -86,6 +95,7 @@ export class ChannelTable implements FrameSink, ChannelHost {
       channels: this.#channels.size,
       slots: this.#outgoing.slots + this.#incoming.slots +
         this.acceptQueue.length,
+      held: this.#account.usage,
     };
   }
 
@@ -114,14 +124,14 @@ export class ChannelTable implements FrameSink, ChannelHost {
     resolve: OpenCallbacks["resolve"],
     reject: OpenCallbacks["reject"],
   ): QmuxChannel | undefined {
-    if (this.#closed !== undefined || this.openable <= 0) {
+    const windowSize = this.#takeWindow(this.openable);
+    if (windowSize === 0) {
       reject(this.#closed ?? this.#limitExceeded());
       return undefined;
     }
-    const channel = this.#newChannel("opening");
+    const channel = this.#newChannel("opening", windowSize);
     channel.openCallbacks = { resolve, reject };
-    const { initialWindowSize, maxPacketSize } = this.#options;
-    this.queue.open(channel.id, initialWindowSize, maxPacketSize);
+    this.queue.open(channel.id, windowSize, this.#options.maxPacketSize);
     this.#roundTrip.probeSent(channel.id);
     return channel;
   }
@@ -152,7 +162,10 @@ export class ChannelTable implements FrameSink, ChannelHost {
     const channels = this.#channels.values();
     for (const channel of channels) channel.onSessionEnd(reason, cleanly);
     for (const channel of channels) takeCallbacks(channel)?.reject(reason);
-    this.acceptQueue.end();
+    for (const { grantedSize } of this.acceptQueue.end()) {
+      this.windows.budget.give(grantedSize);
+    }
+    this.#account.close();
   }
 
   /** Starts a new turn: bytes have arrived, or a write starts. */
@@ -183,15 +196,24 @@ export class ChannelTable implements FrameSink, ChannelHost {
     this.#roundTrip.forget(channel.id);
     this.#channels.delete(channel.id);
     this.#placesOf(channel).ids--;
+    this.#account.channels.give(CHANNEL_SIZE);
   }
 
   // --- Called by the decoder ---------------------------------------------------
 
   onOpen(remoteId: number, windowSize: number, maxPacketSize: number): void {
-    const accepted = this.#closed === undefined && this.#mayAccept() &&
-      isPacketSize(maxPacketSize) &&
-      this.acceptQueue.push({ remoteId, windowSize, maxPacketSize });
-    if (!accepted) this.queue.openFailure(remoteId);
+    const grantedSize = isPacketSize(maxPacketSize)
+      ? this.#takeWindow(this.#acceptable)
+      : 0;
+    const accepted = grantedSize > 0 && this.acceptQueue.push({
+      remoteId,
+      windowSize,
+      maxPacketSize,
+      grantedSize,
+    });
+    if (accepted) return;
+    this.windows.budget.give(grantedSize);
+    this.queue.openFailure(remoteId);
   }
 
   onOpenConfirm(
@@ -259,13 +281,30 @@ export class ChannelTable implements FrameSink, ChannelHost {
 
   // --- Private -----------------------------------------------------------------
 
-  #mayAccept(): boolean {
+  /** How many more channels the peer may open now. */
+  get #acceptable(): number {
     const { maxChannels } = this.#options;
     const { slots, ids } = this.#incoming;
     const waiting = this.acceptQueue.length;
     // The second limit is for a peer that never answers this side's CLOSE: the
     // IDs of such channels stay in use.
-    return slots + waiting < maxChannels && ids + waiting < 2 * maxChannels;
+    return Math.min(
+      maxChannels - slots - waiting,
+      2 * maxChannels - ids - waiting,
+    );
+  }
+
+  /**
+   * Takes the window of another channel; returns its size, or 0 if no channel
+   * can be opened.
+   *
+   * @param free how many more may be opened by the side that opens this one
+   */
+  #takeWindow(free: number): number {
+    if (this.#closed !== undefined || free <= 0) return 0;
+    return this.windows.budget.open(
+      Math.max(0, this.openable) + Math.max(0, this.#acceptable),
+    );
   }
 
   #placesOf(channel: QmuxChannel): Places {
@@ -274,18 +313,21 @@ export class ChannelTable implements FrameSink, ChannelHost {
 
   #limitExceeded(): MuxError {
     const { slots, ids } = this.#outgoing;
-    const { maxChannels } = this.#options;
+    const { maxChannels, maxHeldSize } = this.#options;
     return new MuxError(
       "limit-exceeded",
-      slots < maxChannels
+      slots >= maxChannels
+        ? `Cannot open channel: ${slots} of ${maxChannels} are open`
+        : ids >= 2 * maxChannels
         ? `Cannot open channel: the peer has not answered the CLOSE of ${ids} channels`
-        : `Cannot open channel: ${slots} of ${maxChannels} are open`,
+        : `Cannot open channel: the session holds ${this.#account.held} of ${maxHeldSize} bytes`,
     );
   }
 
-  #newChannel(state: "opening" | "open"): QmuxChannel {
+  #newChannel(state: "opening" | "open", windowSize: number): QmuxChannel {
     const id = this.#ids.take(this.#channels);
-    const channel = new QmuxChannel(id, this, state);
+    const channel = new QmuxChannel(id, this, state, windowSize);
+    this.#account.channels.take(CHANNEL_SIZE);
     this.#channels.add(channel);
     const places = this.#placesOf(channel);
     places.slots++;
@@ -294,17 +336,17 @@ export class ChannelTable implements FrameSink, ChannelHost {
   }
 
   #accept(
-    { remoteId, windowSize, maxPacketSize }: PeerOpen,
+    { remoteId, windowSize, maxPacketSize, grantedSize }: PeerOpen,
     waited: boolean,
   ): QmuxChannel {
-    const channel = this.#newChannel("open");
+    const channel = this.#newChannel("open", grantedSize);
     // OPENs that waited are limited by the backlog, and an error here would be
     // thrown at the application instead of the read loop.
     const isReply = !waited;
     this.queue.openConfirm(
       remoteId,
       channel.id,
-      this.#options.initialWindowSize,
+      grantedSize,
       this.#options.maxPacketSize,
       isReply,
     );

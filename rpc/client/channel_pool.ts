@@ -302,13 +302,16 @@ export class ChannelPool {
   }
 
   /**
-   * Whether the peer has refused a channel because it has no room for it. It then
-   * has room when another one closes.
+   * Whether there is no channel because this side has no memory for another one,
+   * or the peer no room. That changes when a channel closes.
    */
   #isFull(error: unknown): boolean {
-    const refused = error instanceof MuxError && error.code === "open-refused";
+    if (!(error instanceof MuxError) || this.#session.ended) return false;
+    if (error.code === "limit-exceeded") {
+      return this.#session.usage.slots > 0;
+    }
     const open = this.#openAtPeer;
-    if (!refused || open <= 0 || this.#session.ended) return false;
+    if (error.code !== "open-refused" || open <= 0) return false;
     this.#room = open;
     this.#shrink(0);
     return true;

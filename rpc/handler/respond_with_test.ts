@@ -495,7 +495,7 @@ Deno.test("streamed replies: a handler counts as running until its stream has en
   await using it = answering(async function* () {
     yield 1;
     await new Promise(() => {});
-  }, { maxConcurrentCalls: 1 });
+  }, { maxConcurrentCalls: 1, maxQueuedCalls: 0 });
   await using first = await it.client.request("");
   assertEquals(await first.receive(), 1);
   const busy = watch(it.client.request(""));

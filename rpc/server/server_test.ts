@@ -230,10 +230,11 @@ Deno.test("Server: a channel that closes without a header is no call and no erro
   assertEquals([calls, errors.count], [0, 0]);
 });
 
-Deno.test("Server: calls above maxConcurrentCalls are answered with busy", async () => {
+Deno.test("Server: calls above maxConcurrentCalls and maxQueuedCalls are answered with busy", async () => {
   const release = Promise.withResolvers<void>();
   const [client] = memoryPair({}, {
     maxConcurrentCalls: 2,
+    maxQueuedCalls: 0,
     handler: async (_call, respond) => {
       await release.promise;
       await respond.return("done");

@@ -21,9 +21,14 @@ test("maxChannels: an OPEN beyond it is refused, and a slot that is freed is use
   }
   assertEquals((await raw.expect("open-failure")).recipient, 3);
   assertEquals((await raw.expect("open-failure")).recipient, 4);
-  // Both sides' channels count.
+  // The channels that this side opens have slots of their own.
+  const opened = Array.from({ length: 3 }, () => session.open());
   const error = await assertRejects(() => session.open(), MuxError);
   assertEquals(error.code, "limit-exceeded");
+  for (let id = 10; id < 13; id++) {
+    await raw.send(confirm((await raw.expect("open")).sender, id));
+  }
+  await Promise.all(opened);
 
   await raw.send(close(ids[1]!));
   assertEquals((await raw.expect("close")).recipient, 1);
@@ -101,8 +106,12 @@ test("channel flood: a peer that never answers CLOSE costs a bounded number of c
   assertEquals(session.usage, { channels: 8, slots: 0 });
   const error = await assertRejects(() => session.open(), MuxError);
   assertEquals(error.code, "limit-exceeded");
+  // What the peer opens is another matter.
+  session.accept((channel) => void channel.close());
   await raw.send(open(50));
-  await raw.expect("open-failure");
+  const { sender: theirs } = await raw.expect("open-confirm");
+  await raw.expect("close");
+  await raw.send(close(theirs));
 
   await raw.send(...channels.map(({ id }) => close(id)));
   await Promise.all(channels.map(({ closed }) => closed));
@@ -111,6 +120,23 @@ test("channel flood: a peer that never answers CLOSE costs a bounded number of c
   const { sender } = await raw.expect("open");
   await raw.send(confirm(sender, 1));
   await opening;
+});
+
+test("channel flood: a peer that never answers the CLOSE of what it opened costs a bounded number of channels", async (t) => {
+  const { session, raw } = t.script({ maxChannels: 4 });
+  session.accept((channel) => void channel.close());
+  const ids: number[] = [];
+  for (let i = 0; i < 8; i++) {
+    await raw.send(open(i));
+    ids.push((await raw.expect("open-confirm")).sender);
+    await raw.expect("close");
+  }
+  await raw.send(open(8));
+  await raw.expect("open-failure");
+  await raw.send(close(ids[0]!), open(9));
+  ids.push((await raw.expect("open-confirm")).sender);
+  await raw.expect("close");
+  await raw.send(...ids.slice(1).map((id) => close(id)));
 });
 
 test("channel flood: a peer that never answers OPEN costs a bounded number of opens", async (t) => {
