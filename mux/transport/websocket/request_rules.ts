@@ -9,22 +9,12 @@
  *
  * @module
  */
+import type { ListenSchemeOptions } from "../types.ts";
 
 /** The rules of a server. */
-export interface RequestRules {
+export interface RequestRules extends ListenSchemeOptions {
   /** The only path that accepts WebSockets. Default: every path. */
   path?: string | undefined;
-  /**
-   * Origins (`https://example.com`) of the pages that may connect, besides the
-   * server's own; `"*"` for all. Default: none.
-   */
-  origins?: readonly string[] | "*" | undefined;
-  /**
-   * Names (`example.com`) by which the server is reached, besides those of
-   * loopback; `"*"` for all. Default: every name, but over loopback only those of
-   * loopback.
-   */
-  hosts?: readonly string[] | "*" | undefined;
 }
 
 /** What the rules decide by. */
@@ -38,20 +28,23 @@ export interface RequestFacts {
 }
 
 /**
+ * - 400: `Host` is missing or malformed.
  * - 403: `Host` or `Origin` is not welcome.
  * - 404: not a path for WebSockets.
  * - 426: the path is right, but the request asks for no WebSocket.
  */
-export type RefusalStatus = 403 | 404 | 426;
+export type RefusalStatus = 400 | 403 | 404 | 426;
 
 /** The status that refuses a request; undefined if it is welcome. */
 export function refusalOf(
   { path, headers, remoteHost }: RequestFacts,
   rules: RequestRules,
 ): RefusalStatus | undefined {
+  const host = headers.get("host") ?? "";
+  // Before all else: some servers make the URL, and so the path, of `Host`.
+  if (hostnameOf(host) === undefined) return 400;
   if (rules.path !== undefined && rules.path !== path) return 404;
   if (headers.get("upgrade")?.toLowerCase() !== "websocket") return 426;
-  const host = headers.get("host") ?? "";
   const checksHost = rules.hosts !== undefined ||
     isLoopback(remoteHost) && !isForwarded(headers);
   if (checksHost && !isKnownHost(host, rules.hosts)) return 403;
