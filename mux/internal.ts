@@ -20,6 +20,7 @@ export { memoryTransports } from "./transport/memory.ts";
 export { loadScheme, SCHEME_NAMES } from "./transport/schemes.ts";
 export type {
   Accepted,
+  ListenSchemeOptions,
   Scheme,
   SchemeOptions,
   TransportListener,

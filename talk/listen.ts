@@ -1,4 +1,5 @@
 import {
+  type ListenSchemeOptions,
   qmux,
   resolveOptions,
   type Session,
@@ -14,7 +15,8 @@ import { Peer, type PeerOptions, resolveLimits } from "./peer.ts";
 import { addressError, resolveAddress } from "./address.ts";
 
 /** Options of {@linkcode listenSession}. */
-export interface ListenSessionOptions extends ListenerOptions {
+export interface ListenSessionOptions
+  extends ListenerOptions, ListenSchemeOptions {
   /** Limits of each session. Default: those of `qmux()`. */
   session?: SessionOptions | undefined;
 }
@@ -83,7 +85,7 @@ async function start<T extends Closable>(
   const { scheme, rest } = await resolveAddress(address);
   try {
     return new ConnectionListener(
-      scheme.listen(rest),
+      scheme.listen(rest, options),
       (transport) => make(qmux(transport, options.session)),
       options,
     );

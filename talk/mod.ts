@@ -24,7 +24,11 @@ export {
   dialSession,
   type ReconnectingDialOptions,
 } from "./dial.ts";
-export type { SchemeOptions, WaitOptions } from "../mux/internal.ts";
+export type {
+  ListenSchemeOptions,
+  SchemeOptions,
+  WaitOptions,
+} from "../mux/internal.ts";
 export { dialCommand, type DialCommandOptions } from "./dial_command.ts";
 export { TalkError, type TalkErrorCode } from "./errors.ts";
 export {

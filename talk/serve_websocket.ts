@@ -87,12 +87,15 @@ export interface WebSocketHandler {
  * | status | refused requests |
  * | --- | --- |
  * | 401, or that of the response it returns | `authenticate` refused the request |
+ * | 400 | its `Host` is malformed, or its handshake is |
  * | 403 | a browser sent it for a page of another origin, see `origins` |
+ * | 403 | it names another host than the server's, see `hosts` |
  * | 404, 426 | not a WebSocket request, and there is no `fallback` |
  * | 503 | the listener is closed |
  *
  * @param options codec, handler, limits, and which requests to accept
  * @throws {RangeError} if an option is out of range
+ * @throws {TypeError} if one of `hosts` is not a name or an address
  */
 export function serveWebSocket(
   options: ServeWebSocketOptions = {},

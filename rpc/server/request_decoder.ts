@@ -1,8 +1,8 @@
 import type { Codec } from "../../codec/internal.ts";
 import { RpcError } from "../errors.ts";
 import type { Caller } from "../types.ts";
-import { decodeCallHeader } from "../wire/headers.ts";
-import { cleanSelector } from "../wire/selector.ts";
+import { type CallHeader, decodeCallHeader } from "../wire/headers.ts";
+import { cleanSelector, hasEmptySegment } from "../wire/selector.ts";
 import { ResponseWriter } from "./response_writer.ts";
 
 /** Makes the caller for nested calls in a codec; are the calls marked as such? */
@@ -24,14 +24,18 @@ export interface CodecContext {
 export interface Request {
   /** The selector in its canonical form. */
   readonly selector: string;
+  /** Whether the selector has an empty segment, and so names nothing. */
+  readonly namesNothing: boolean;
   /** The codec of the call, and what belongs to it. */
   readonly context: CodecContext;
   /** Whether the caller is extended: its header has the field `Q`. */
   readonly extended: boolean;
   /** Whether a handler of the caller makes the call to this side. */
   readonly nested: boolean;
-  /** The encoded header, for forwarding. */
-  readonly header: Uint8Array;
+  /** The field `Q`, for forwarding. */
+  readonly extension: CallHeader["extension"];
+  /** The header of the forwarded call with its length, once it was encoded. */
+  forwarded: Uint8Array | undefined;
 }
 
 /**
@@ -52,7 +56,7 @@ export class RequestDecoder {
   }
 
   /**
-   * Decodes a call header. Its bytes must not change afterwards.
+   * Decodes a call header.
    *
    * @throws {RpcError} `malformed-header`
    * @throws {CodecError} if the bytes are not a value
@@ -60,13 +64,16 @@ export class RequestDecoder {
   decode(header: Uint8Array): Request {
     const codec = this.#codecOf(header);
     try {
-      const { selector, extended, nested } = decodeCallHeader(codec, header);
+      const { selector, extension } = decodeCallHeader(codec, header);
+      const clean = cleanSelector(selector);
       return {
-        selector: cleanSelector(selector),
+        selector: clean,
+        namesNothing: hasEmptySegment(clean),
         context: this.#contextOf(codec),
-        extended,
-        nested,
-        header,
+        extended: extension !== undefined,
+        nested: extension?.["nested"] === true,
+        extension,
+        forwarded: undefined,
       };
     } catch (cause) {
       throw this.#unsupported(codec, header, cause) ?? cause;

@@ -5,7 +5,7 @@ import {
 } from "../../codec/internal.ts";
 import type { RawChannel } from "../../mux/internal.ts";
 import { errorText } from "../errors.ts";
-import { invoke } from "../handler/invoke.ts";
+import { invoke, notFound } from "../handler/invoke.ts";
 import type { SessionState } from "../session_state.ts";
 import type { Handler } from "../types.ts";
 import { HeaderCache } from "../wire/header_cache.ts";
@@ -133,7 +133,9 @@ export class Server {
   ): void {
     let result: void | Promise<void>;
     try {
-      result = invoke(callback ?? this.#options.handler, call, responder);
+      result = request.namesNothing
+        ? notFound(call, responder)
+        : invoke(callback ?? this.#options.handler, call, responder);
     } catch (error) {
       return this.#failed(error, call, responder);
     }
