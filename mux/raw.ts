@@ -21,6 +21,8 @@ export interface RawChannel extends Channel {
   readonly failure: unknown;
   /** Whether the peer's CLOSE has arrived or the session has ended. */
   readonly peerClosed: boolean;
+  /** Whether its streams have been made, or a read is pending. */
+  readonly inUse: boolean;
 
   /**
    * The first contiguous bytes that have arrived, without taking them. They are

@@ -192,6 +192,10 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     return this.#closeState === "closed" || this.#closeState === "received";
   }
 
+  get inUse(): boolean {
+    return this.#streams !== undefined || this.#onReadable !== undefined;
+  }
+
   peek(): Uint8Array | undefined {
     return this.#received.peek();
   }

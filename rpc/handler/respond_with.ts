@@ -6,7 +6,7 @@ import {
   openSource,
   type ValueSource,
 } from "../wire/value_source.ts";
-import { isServerResponder } from "./invoke.ts";
+import { isServerCall, isServerResponder } from "./invoke.ts";
 import { type BytePair, isSocket, socketStreams } from "./socket_streams.ts";
 
 /**
@@ -145,6 +145,8 @@ async function respondWithValues(
     if (!signal.aborted) endWithError(error, respond);
   } finally {
     signal.removeEventListener("abort", onAbort);
+    // The producer has no more use for what the caller streams.
+    if (signal.aborted && isServerCall(call)) call.drop();
   }
 }
 

@@ -1,29 +1,13 @@
-import type { RawChannel } from "../../mux/internal.ts";
 import { timeLimit } from "../../time_limit.ts";
 import { Fifo, type Queued } from "../wire/fifo.ts";
 
-/** What takes the place of one of the calls that run: the server's own object. */
-export interface RunningCall extends Queued<RunningCall> {
-  /** The call's channel. */
-  readonly channel: RawChannel;
-  /** Whether the queue learns when the caller gives the call up. */
-  watched: boolean;
-}
-
-/** A call that waits until another one ends. */
-class WaitingCall implements Queued<WaitingCall> {
-  queue: Fifo<WaitingCall> | undefined;
-  previous: WaitingCall | undefined;
-  next: WaitingCall | undefined;
+/** A call that a {@linkcode CallQueue} lets run. */
+export interface QueuedCall extends Queued<QueuedCall> {
+  /** Cancels the time limit of a call that waits. */
   cancelLimit: (() => void) | undefined;
-  readonly run: () => void;
-
-  constructor(run: () => void) {
-    this.run = run;
-  }
 }
 
-/** What {@linkcode CallQueue} keeps to. */
+/** What a {@linkcode CallQueue} keeps to. */
 export interface CallQueueLimits {
   /** Calls that may run at the same time. */
   readonly maxConcurrentCalls: number;
@@ -33,22 +17,29 @@ export interface CallQueueLimits {
   readonly callQueueTimeout: number;
 }
 
+/** What happens to the calls. */
+export interface CallQueueEvents<T> {
+  /** It is the call's turn. */
+  run(call: T): void;
+  /** The call cannot wait, or has waited for too long. */
+  refuse(call: T): void;
+}
+
 /**
  * Limits how many of the peer's calls run at the same time. The others wait in
  * order; nothing of them but the header has been read.
- *
- * A call that its caller has given up does not count, even if its handler runs
- * on. Channels call back when they close, but to ask every channel for that would
- * make calls slower, so the queue asks only while calls wait.
  */
-export class CallQueue {
+export class CallQueue<T extends QueuedCall> {
   readonly #limits: CallQueueLimits;
-  readonly #running = new Fifo<RunningCall>();
-  readonly #waiting = new Fifo<WaitingCall>();
+  readonly #events: CallQueueEvents<T>;
+  readonly #running = new Fifo<QueuedCall>();
+  readonly #waiting = new Fifo<QueuedCall>();
+  #scheduled = false;
 
   /** Makes a queue for calls of one session. */
-  constructor(limits: CallQueueLimits) {
+  constructor(limits: CallQueueLimits, events: CallQueueEvents<T>) {
     this.#limits = limits;
+    this.#events = events;
   }
 
   /** How many calls run. */
@@ -56,82 +47,65 @@ export class CallQueue {
     return this.#running.length;
   }
 
-  /** Whether another call may run at once. */
-  get hasRoom(): boolean {
-    const { maxConcurrentCalls } = this.#limits;
-    if (this.#running.length < maxConcurrentCalls) {
-      return this.#waiting.length === 0;
-    }
-    if (this.#waiting.length === 0) this.#removeGivenUp();
-    return this.#running.length < maxConcurrentCalls &&
-      this.#waiting.length === 0;
+  /** Whether a call waits for its turn. */
+  isWaiting(call: T): boolean {
+    return call.queue === this.#waiting;
   }
 
-  /** A call runs, and its handler has not finished. */
-  add(call: RunningCall): void {
-    this.#running.push(call);
-    if (this.#waiting.length > 0) this.#watch(call);
-  }
-
-  /** The handler of a call has finished. */
-  remove(call: RunningCall): void {
-    // One that was given up has been removed already.
-    if (call.queue === undefined) return;
-    this.#running.remove(call);
-    if (this.#waiting.length > 0) this.#runNext();
-  }
-
-  /**
-   * Lets a call wait until another one ends; returns false if too many wait.
-   *
-   * @param run called when it is the call's turn
-   * @param expired called if that takes too long
-   */
-  wait(channel: RawChannel, run: () => void, expired: () => void): boolean {
+  /** Runs a call, now or when others have ended. */
+  begin(call: T): void {
     const { maxQueuedCalls, callQueueTimeout } = this.#limits;
-    if (this.#waiting.length >= maxQueuedCalls) return false;
-    if (this.#waiting.length === 0) {
-      for (let call = this.#running.first; call !== undefined;) {
-        const { next } = call;
-        this.#watch(call);
-        call = next;
-      }
+    if (this.#hasRoom && this.#waiting.length === 0) {
+      return this.#events.run(call);
     }
-    const call = new WaitingCall(run);
+    if (this.#waiting.length >= maxQueuedCalls) {
+      return this.#events.refuse(call);
+    }
     this.#waiting.push(call);
     call.cancelLimit = timeLimit(callQueueTimeout, () => {
       this.#waiting.remove(call);
-      expired();
+      this.#events.refuse(call);
     });
-    channel.whenClosed(() => {
-      if (call.queue === undefined) return;
-      call.cancelLimit?.();
-      this.#waiting.remove(call);
-      channel.discard();
-    });
-    return true;
+  }
+
+  /** A call that runs counts from now on: it takes a while. */
+  add(call: T): void {
+    this.#running.push(call);
+  }
+
+  /**
+   * A call has ended, or its caller has given it up. It may have been removed
+   * already.
+   */
+  remove(call: T): void {
+    const { queue } = call;
+    if (queue === undefined) return;
+    queue.remove(call);
+    if (queue === this.#waiting) call.cancelLimit?.();
+    else if (this.#waiting.length > 0) this.#runNextSoon();
+  }
+
+  get #hasRoom(): boolean {
+    return this.#running.length < this.#limits.maxConcurrentCalls;
+  }
+
+  /**
+   * Runs calls that wait, but not before the end of a session has removed all of
+   * them.
+   */
+  #runNextSoon(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    queueMicrotask(() => this.#runNext());
   }
 
   #runNext(): void {
-    while (this.#running.length < this.#limits.maxConcurrentCalls) {
+    this.#scheduled = false;
+    while (this.#hasRoom) {
       const call = this.#waiting.shift();
       if (call === undefined) return;
       call.cancelLimit?.();
-      call.run();
-    }
-  }
-
-  #watch(call: RunningCall): void {
-    if (call.watched) return;
-    call.watched = true;
-    call.channel.whenClosed(() => this.remove(call));
-  }
-
-  #removeGivenUp(): void {
-    for (let call = this.#running.first; call !== undefined;) {
-      const { next } = call;
-      if (call.channel.peerClosed) this.#running.remove(call);
-      call = next;
+      this.#events.run(call as T);
     }
   }
 }

@@ -4,31 +4,37 @@ import { BorrowedCallbacks } from "../callback/borrowed_callbacks.ts";
 import { mayHavePointers, revivePointers } from "../callback/pointers.ts";
 import { RpcError } from "../errors.ts";
 import type { SessionState } from "../session_state.ts";
-import type { Caller } from "../types.ts";
+import type { Caller, Handler } from "../types.ts";
 import {
   absent,
   ValueIterator,
   ValueReceiver,
 } from "../wire/value_receiver.ts";
 import type { Fifo } from "../wire/fifo.ts";
-import type { RunningCall } from "./call_queue.ts";
+import type { QueuedCall } from "./call_queue.ts";
 import type { Request } from "./request_decoder.ts";
 import type { ChannelResponder } from "./responder.ts";
 import type { ServerCall } from "./server_call.ts";
 
 /** A call that the peer made, as its handler sees it. */
-export class IncomingCall implements ServerCall, RunningCall {
-  queue: Fifo<RunningCall> | undefined;
-  previous: RunningCall | undefined;
-  next: RunningCall | undefined;
-  watched = false;
+export class IncomingCall implements ServerCall, QueuedCall {
+  queue: Fifo<QueuedCall> | undefined;
+  previous: QueuedCall | undefined;
+  next: QueuedCall | undefined;
+  cancelLimit: (() => void) | undefined;
+  /** Answers the call if it is the call of a callback. */
+  callback: Handler | undefined;
   readonly request: Request;
+  readonly responder: ChannelResponder;
   readonly #channel: RawChannel;
   readonly #reader: ValueReader;
-  readonly #responder: ChannelResponder;
-  readonly #session: SessionState;
+  readonly session: SessionState;
   #receiver: ValueReceiver | undefined;
   #abort: AbortController | undefined;
+  /** Whether the handler has finished, and left the call continued. */
+  #finished = false;
+  /** Whether what was not read has been dropped. */
+  #dropped = false;
 
   /** Makes the call that a header has begun. */
   constructor(
@@ -41,8 +47,8 @@ export class IncomingCall implements ServerCall, RunningCall {
     this.request = request;
     this.#channel = channel;
     this.#reader = reader;
-    this.#responder = responder;
-    this.#session = session;
+    this.responder = responder;
+    this.session = session;
   }
 
   get selector(): string {
@@ -63,7 +69,7 @@ export class IncomingCall implements ServerCall, RunningCall {
     if (this.#abort === undefined) {
       const abort = this.#abort = new AbortController();
       this.#channel.whenClosed(() => {
-        if (this.#responder.state === "returned") return;
+        if (this.responder.state === "returned") return;
         abort.abort(this.#channel.failure ?? cancelled());
       });
     }
@@ -74,16 +80,20 @@ export class IncomingCall implements ServerCall, RunningCall {
     const value = await (this.#receiver ??= this.#newReceiver())
       .receive(options);
     // An extended caller that cancels its call has not ended its arguments.
-    const cancelling = value === undefined &&
-      this.#responder.state === "pending" && this.#channel.peerClosed;
-    if (cancelling && this.#isCutOff()) throw cancelled();
-    return value;
+    if (value !== undefined) return value;
+    const cancelling = this.responder.state === "pending" &&
+      this.#channel.peerClosed;
+    if (this.#dropped || cancelling && this.#isCutOff()) throw cancelled();
+    return undefined;
   }
 
   receiveNow(): unknown | typeof absent {
     const bytes = this.#reader.next();
     if (bytes === undefined) return absent;
-    if (bytes === null) return undefined;
+    if (bytes === null) {
+      if (this.#dropped) throw cancelled();
+      return undefined;
+    }
     return bytes.length === 0
       ? (this.#receiver ??= this.#newReceiver()).take(bytes)
       : this.#decode(bytes);
@@ -93,8 +103,9 @@ export class IncomingCall implements ServerCall, RunningCall {
     const receiver = this.#receiver ??= this.#newReceiver();
     const receive = async () => {
       const value = await receiver.receive();
-      if (value === undefined && this.#isCutOff()) throw cancelled();
-      return value;
+      if (value !== undefined) return value;
+      if (this.#dropped || this.#isCutOff()) throw cancelled();
+      return undefined;
     };
     return new ValueIterator(receive, () => {});
   }
@@ -102,6 +113,36 @@ export class IncomingCall implements ServerCall, RunningCall {
   /** Drops what has arrived of a value; nothing more will be received. */
   release(): void {
     this.#reader.release();
+  }
+
+  drop(): void {
+    this.#dropped = true;
+    this.#reader.release();
+    this.#channel.cancelRead();
+  }
+
+  /**
+   * The caller has closed the call, or the session has ended. Unread bytes would
+   * keep the slot of the channel, so they are dropped unless someone wants them:
+   * before the response, only a caller that is not extended may have sent all
+   * that it wanted to.
+   */
+  callerClosed(): void {
+    const { state } = this.responder;
+    if (state === "pending") {
+      if (this.request.extended) this.drop();
+    } else if (state === "continued" && this.#finished) this.#dropIfUnused();
+  }
+
+  /** The handler has finished and left the call continued. */
+  handlerFinished(): void {
+    this.#finished = true;
+    if (this.#channel.peerClosed) this.#dropIfUnused();
+  }
+
+  /** A program may read on when its handler has finished, if it has begun to. */
+  #dropIfUnused(): void {
+    if (this.#receiver === undefined && !this.#channel.inUse) this.drop();
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<unknown, undefined> {
@@ -126,9 +167,9 @@ export class IncomingCall implements ServerCall, RunningCall {
   #decode(bytes: Uint8Array): unknown {
     const value = this.request.context.codec.decode(bytes);
     if (!mayHavePointers(value, bytes)) return value;
-    const borrowed = this.#responder.borrowed ??= new BorrowedCallbacks(
+    const borrowed = this.responder.borrowed ??= new BorrowedCallbacks(
       this.caller,
-      this.#session,
+      this.session,
     );
     return revivePointers(value, (id) => borrowed.borrow(id));
   }

@@ -52,12 +52,12 @@ export interface ServerOptions {
 export class Server {
   readonly #options: ServerOptions;
   readonly #requests: HeaderCache<Request>;
-  readonly #calls: CallQueue;
+  readonly #calls: CallQueue<IncomingCall>;
   /**
    * Calls that may have been made by a handler for which a call of this side
    * waits. They have room of their own, or both would wait forever.
    */
-  readonly #nestedCalls: CallQueue;
+  readonly #nestedCalls: CallQueue<IncomingCall>;
   /** Channels without a call: most were opened ahead of need. */
   #idle = 0;
   #refusing = false;
@@ -65,8 +65,12 @@ export class Server {
   /** Makes a server; {@linkcode serve} gives it channels. */
   constructor(options: ServerOptions) {
     this.#options = options;
-    this.#calls = new CallQueue(options);
-    this.#nestedCalls = new CallQueue(options);
+    const events = {
+      run: (call: IncomingCall) => this.#run(call),
+      refuse: (call: IncomingCall) => this.#refuse(call),
+    };
+    this.#calls = new CallQueue(options, events);
+    this.#nestedCalls = new CallQueue(options, events);
     const decoder = new RequestDecoder(options.codecs, options.callerIn);
     this.#requests = new HeaderCache((header) => decoder.decode(header));
   }
@@ -86,100 +90,109 @@ export class Server {
     const { maxValueSize, budget } = this.#options;
     const reader = new ValueReader(channel, maxValueSize, budget);
     let idle = true;
+    let call: IncomingCall | undefined;
     this.#idle++;
     const advance = () => {
+      // It is also what the channel calls when the caller has closed it, because
+      // one function for each call is enough.
+      if (call !== undefined) return this.#closed(call);
       try {
         const header = reader.next(MAX_CALL_HEADER_SIZE);
         if (header === undefined) return channel.whenReadable(advance);
         idle = false;
         this.#idle--;
-        if (header === null) channel.shutdown();
-        else this.#begin(channel, reader, header);
+        if (header === null) return channel.shutdown();
+        call = this.#begin(channel, reader, header);
       } catch (error) {
         if (idle) this.#idle--;
         // Without a header, no caller can be answered.
         void channel.close();
         if (error !== channel.failure) this.#options.onError(error, undefined);
+        return;
       }
+      if (call.responder.state !== "returned") channel.whenClosed(advance);
     };
     channel.whenReadable(advance);
   }
 
-  #begin(channel: RawChannel, reader: ValueReader, header: Uint8Array): void {
+  #begin(
+    channel: RawChannel,
+    reader: ValueReader,
+    header: Uint8Array,
+  ): IncomingCall {
     const { state } = this.#options;
     const request = this.#requests.get(header);
     if (request.extended) state.peerExtended = true;
     const responder = new ChannelResponder(channel, request, state);
+    const call = new IncomingCall(request, channel, reader, responder, state);
     // While draining, running calls may still need their callbacks.
-    const callback = state.callbacks.match(request.selector);
-    if (this.#refusing && callback === undefined) {
+    call.callback = state.callbacks.match(request.selector);
+    if (this.#refusing && call.callback === undefined) {
       void responder.return(
         refusal("unavailable", "this side is closing"),
       );
-      return;
-    }
-    const nested = request.nested || callback !== undefined;
-    const calls = nested ? this.#nestedCalls : this.#calls;
-    const call = new IncomingCall(request, channel, reader, responder, state);
-    if (calls.hasRoom) this.#run(call, callback, responder, calls);
-    else this.#wait(call, callback, responder, calls);
+    } else this.#queueOf(call).begin(call);
+    return call;
   }
 
-  #run(
-    call: IncomingCall,
-    callback: Handler | undefined,
-    responder: ChannelResponder,
-    calls: CallQueue,
-  ): void {
+  #queueOf({ request, callback }: IncomingCall): CallQueue<IncomingCall> {
+    return request.nested || callback !== undefined
+      ? this.#nestedCalls
+      : this.#calls;
+  }
+
+  #run(call: IncomingCall): void {
+    const { responder, request, callback } = call;
     let result: void | Promise<void>;
     try {
       result = request.namesNothing
         ? notFound(call, responder)
         : invoke(callback ?? this.#options.handler, call, responder);
     } catch (error) {
-      return this.#failed(error, call, responder);
+      return this.#failed(error, call);
     }
-    if (!isPromise(result)) return this.#finished(call, responder);
+    if (!isPromise(result)) return this.#finished(call);
+    const calls = this.#queueOf(call);
     calls.add(call);
     result.then(
       () => {
-        this.#finished(call, responder);
+        this.#finished(call);
         calls.remove(call);
       },
       (error) => {
-        this.#failed(error, call, responder);
+        this.#failed(error, call);
         calls.remove(call);
       },
     );
   }
 
-  #wait(
-    call: IncomingCall,
-    callback: Handler | undefined,
-    responder: ChannelResponder,
-    calls: CallQueue,
-  ): void {
-    const busy = () => {
-      void responder.return(
-        refusal("busy", `${calls.running} calls are running`),
-      );
-      call.release();
-    };
-    const run = () => this.#run(call, callback, responder, calls);
-    if (!calls.wait(call.channel, run, busy)) busy();
+  #refuse(call: IncomingCall): void {
+    const { running } = this.#queueOf(call);
+    void call.responder.return(
+      refusal("busy", `${running} calls are running`),
+    );
+    call.release();
+  }
+
+  /** The caller has closed the call, or the session has ended. */
+  #closed(call: IncomingCall): void {
+    const calls = this.#queueOf(call);
+    // What waits has not begun: it never will.
+    if (calls.isWaiting(call)) call.channel.discard();
+    calls.remove(call);
+    call.callerClosed();
   }
 
   /** The handler has finished: if it did not respond, the answer is `null`. */
-  #finished(call: IncomingCall, responder: ChannelResponder): void {
+  #finished(call: IncomingCall): void {
+    const { responder } = call;
     if (responder.state === "pending") void responder.return();
     if (responder.state === "returned") call.release();
+    else call.handlerFinished();
   }
 
-  #failed(
-    error: unknown,
-    call: IncomingCall,
-    responder: ChannelResponder,
-  ): void {
+  #failed(error: unknown, call: IncomingCall): void {
+    const { responder } = call;
     if (responder.state === "pending") {
       const failure = error instanceof Error
         ? error

@@ -67,9 +67,7 @@ export function callHeaderValue(
   selector: string,
   extension?: CallExtension,
 ): unknown {
-  const Q = extension?.nested
-    ? { v: VERSION, nested: true }
-    : { v: VERSION };
+  const Q = extension?.nested ? { v: VERSION, nested: true } : { v: VERSION };
   return { Selector: selector, S: selector, Q };
 }
 

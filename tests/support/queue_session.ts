@@ -289,6 +289,10 @@ class QueueChannel implements RawChannel {
     return this.#closeReceived;
   }
 
+  get inUse(): boolean {
+    return this.#streams !== undefined || this.#onReadable !== undefined;
+  }
+
   peek(): Uint8Array | undefined {
     return this.#chunks[0];
   }
