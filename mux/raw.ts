@@ -88,7 +88,7 @@ export interface RawChannel extends Channel {
 export interface RawSession extends Session {
   /** Whether it has ended or is closing: no channel can be opened any more. */
   readonly ended: boolean;
-  /** Whether at most half of the channel slots are free. */
+  /** Whether at most half of the channel slots, or of the memory for them, are free. */
   readonly crowded: boolean;
   /** What counts and bounds the memory that the session holds. */
   readonly account: MemoryAccount;

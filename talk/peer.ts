@@ -1,9 +1,7 @@
 import {
   type Codec,
   DEFAULT_MAX_VALUE_SIZE,
-  DEFAULT_VALUE_BUDGET_SIZE,
   json,
-  ValueBudget,
 } from "../codec/internal.ts";
 import {
   MuxError,
@@ -50,12 +48,6 @@ export interface PeerLimits {
    */
   maxValueSize?: number | undefined;
   /**
-   * The memory for all partly received values of the session together, in
-   * bytes; a value that exceeds it fails its call. An integer of at least 0.
-   * Default: 64 MiB.
-   */
-  valueBudgetSize?: number | undefined;
-  /**
    * How many incoming calls are handled at the same time; further calls fail
    * with `busy: …`. An integer of at least 1, or `Infinity`. Default: 1,024.
    */
@@ -100,14 +92,12 @@ export const DEFAULT_PEER_LIMITS: Readonly<
   Record<keyof PeerLimits, number>
 > = Object.freeze({
   maxValueSize: DEFAULT_MAX_VALUE_SIZE,
-  valueBudgetSize: DEFAULT_VALUE_BUDGET_SIZE,
   maxConcurrentCalls: 1_024,
   maxCallbacks: DEFAULT_MAX_CALLBACKS,
 });
 
 const RANGES: Record<keyof PeerLimits, OptionRange> = {
   maxValueSize: { min: 1, max: MAX_UINT32 },
-  valueBudgetSize: { min: 0, max: Number.MAX_SAFE_INTEGER },
   maxConcurrentCalls: { min: 1, max: Infinity },
   maxCallbacks: { min: 0, max: Infinity },
 };
@@ -199,16 +189,17 @@ export class Peer implements Caller, AsyncDisposable {
       handler: fallback = notFound,
       onError = () => {},
     } = options;
-    const { maxValueSize, valueBudgetSize, maxConcurrentCalls, maxCallbacks } =
-      resolveLimits(options);
+    const { maxValueSize, maxConcurrentCalls, maxCallbacks } = resolveLimits(
+      options,
+    );
     this.session = session;
     const raw = this.#raw = rawSession(session);
-    const budget = new ValueBudget(valueBudgetSize);
+    const { account } = raw;
     const channels = new ChannelPool(raw);
     this[channelPool] = channels;
     const state = this.#state = new SessionState(maxCallbacks);
     const clientIn = (codec: Codec) =>
-      new Client(channels, { codec, maxValueSize, budget, state });
+      new Client(channels, { codec, maxValueSize, account, state });
     const [first = codec] = codecs;
     this.#client = clientIn(first);
     const report = (error: unknown, selector: string | undefined) => {
@@ -224,7 +215,7 @@ export class Peer implements Caller, AsyncDisposable {
     this.#server = new Server({
       codecs: codecs.length === 0 ? [first] : codecs,
       maxValueSize,
-      budget,
+      account,
       maxConcurrentCalls,
       state,
       callerIn: (codec) => codec === first ? this.#client : clientIn(codec),

@@ -1,4 +1,5 @@
 import type { MemoryAccount } from "./memory_account.ts";
+import type { WindowMemory } from "./receive_window.ts";
 
 /** Bytes that a channel takes apart from its windows, with RPC's objects. */
 export const CHANNEL_SIZE = 1024;
@@ -25,12 +26,12 @@ export interface WindowBudgetOptions {
  *
  * While memory is scarce, new windows are smaller, and none grows.
  */
-export class WindowBudget {
+export class WindowBudget implements WindowMemory {
   readonly #account: MemoryAccount;
   readonly #size: number;
   readonly #initialSize: number;
   readonly #minSize: number;
-  /** What growth leaves to channels that are not open yet. */
+  /** What growth leaves to new channels: with the defaults, to a thousand. */
   readonly #setAside: number;
   #refused = false;
 
@@ -44,7 +45,7 @@ export class WindowBudget {
     this.#initialSize = initialWindowSize;
     this.#minSize = Math.min(initialWindowSize, MIN_WINDOW_SIZE);
     this.#setAside = Math.min(
-      this.#size / 2,
+      this.#size / 8,
       maxChannels * (this.#minSize + CHANNEL_SIZE),
     );
   }
@@ -55,34 +56,40 @@ export class WindowBudget {
     return Math.min(available, this.#size - windows.held - channels.held);
   }
 
-  /** Whether more was wanted than was left, and none has been returned since. */
+  /** Whether less than half of the budget is left. */
+  get scarce(): boolean {
+    return this.left * 2 < this.#size;
+  }
+
   get exhausted(): boolean {
     return this.#refused || this.#account.awaited;
   }
 
   /**
    * Takes the window of a new channel; returns its size, or 0 if there is no
-   * memory for another channel. It has the initial size while half of the budget
-   * is left. After that, every channel that can still be opened gets an equal
-   * part.
+   * memory for another channel. It has the initial size, or a quarter of what is
+   * left, while that is half of the budget. After that, every channel that can
+   * still be opened gets an equal part.
    *
    * @param slots channels that can be opened now
    */
   open(slots: number): number {
     const left = this.left - CHANNEL_SIZE;
     const most = left * 2 >= this.#size
-      ? left - this.#setAside
+      ? left / 4
       : left / slots - CHANNEL_SIZE;
     const size = Math.min(
       this.#initialSize,
       Math.max(this.#minSize, Math.floor(most)),
     );
-    if (size > left) return 0;
+    if (size > left) {
+      this.#refused = true;
+      return 0;
+    }
     this.#account.windows.take(size);
     return size;
   }
 
-  /** Takes `bytes` for a window to grow, if as many are left; returns whether. */
   take(bytes: number): boolean {
     if (this.#account.awaited || bytes > this.left - this.#setAside) {
       this.#refused = true;

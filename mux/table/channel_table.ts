@@ -42,6 +42,7 @@ export class ChannelTable implements FrameSink, ChannelHost {
   readonly acceptQueue: AcceptQueue<PeerOpen, QmuxChannel>;
   readonly #options: ResolvedSessionOptions;
   readonly #account: MemoryAccount;
+  readonly #budget: WindowBudget;
   readonly #channels = new ChannelMap<QmuxChannel>();
   readonly #ids = new ChannelIds();
   readonly #clock: TurnClock;
@@ -66,6 +67,7 @@ export class ChannelTable implements FrameSink, ChannelHost {
     this.queue = queue;
     this.#options = options;
     this.#account = account;
+    this.#budget = new WindowBudget(account, options);
     this.#clock = new TurnClock(clock);
     const now = () => this.#clock.now();
     this.#roundTrip = new RoundTrip(now);
@@ -75,7 +77,7 @@ export class ChannelTable implements FrameSink, ChannelHost {
     );
     this.windows = {
       maxSize: options.maxWindowSize,
-      budget: new WindowBudget(account, options),
+      budget: this.#budget,
       roundTrip: () => this.#roundTrip.shortest,
       observeRoundTrip: (ms) => this.#roundTrip.observe(ms),
       now,
@@ -93,9 +95,9 @@ export class ChannelTable implements FrameSink, ChannelHost {
     };
   }
 
-  /** Whether at most half of the slots are free. */
+  /** Whether at most half of the slots, or of the memory for them, are free. */
   get crowded(): boolean {
-    return this.#slots * 2 >= this.#options.maxChannels;
+    return this.#slots * 2 >= this.#options.maxChannels || this.#budget.scarce;
   }
 
   /** Resolves when the next slot is freed; see `RawSession.whenSlotFreed()`. */
@@ -150,7 +152,7 @@ export class ChannelTable implements FrameSink, ChannelHost {
     for (const channel of channels) channel.onSessionEnd(reason, cleanly);
     for (const channel of channels) takeCallbacks(channel)?.reject(reason);
     for (const { grantedSize } of this.acceptQueue.end()) {
-      this.windows.budget.give(grantedSize);
+      this.#budget.give(grantedSize);
     }
     this.#account.close();
   }
@@ -196,7 +198,7 @@ export class ChannelTable implements FrameSink, ChannelHost {
       grantedSize,
     });
     if (accepted) return;
-    this.windows.budget.give(grantedSize);
+    this.#budget.give(grantedSize);
     this.queue.openFailure(remoteId);
   }
 
@@ -279,7 +281,7 @@ export class ChannelTable implements FrameSink, ChannelHost {
       this.#closed !== undefined || free <= 0 ||
       this.#channels.size + waiting >= 2 * maxChannels
     ) return 0;
-    return this.windows.budget.open(free);
+    return this.#budget.open(free);
   }
 
   #limitExceeded(): MuxError {

@@ -105,7 +105,6 @@ export class IncomingCall implements ServerCall {
   #newReceiver(): ValueReceiver {
     const { context, extended } = this.request;
     return new ValueReceiver(
-      this.#channel,
       this.#reader,
       context.codec,
       (bytes) => this.#decode(bytes),

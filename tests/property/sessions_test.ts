@@ -24,6 +24,7 @@ import {
 import { memoryTransports } from "../../mux/transport/memory.ts";
 import { type Harness, test } from "../support/harness.ts";
 import { forSeeds, type Random } from "../support/random.ts";
+import { assertUsage } from "../support/usage.ts";
 import { chopped, type Side, WireModel } from "../support/wire_model.ts";
 import { turn, within } from "../support/within.ts";
 
@@ -131,7 +132,7 @@ function anyOptions(random: Random): SessionOptions {
   return {
     initialWindowSize: random.pick([1, 10, 1_000, 5_000, 65_536]),
     maxWindowSize: random.pick([1, 20_000, 1_000_000]),
-    windowBudgetSize: random.pick([0, 10_000, 1_000_000]),
+    maxHeldSize: random.pick([70_000, 1_000_000, 2 ** 25]),
     maxPacketSize: random.pick([9, 100, 3_000, 65_536]),
     maxChannels: random.pick([3, 100]),
     backlog: random.pick([0, 2, 100]),
@@ -270,8 +271,8 @@ class World {
       }
     }
     const { a, b } = this.sessions;
-    assertEquals(a.usage, { channels: 0, slots: 0 });
-    assertEquals(b.usage, { channels: 0, slots: 0 });
+    assertUsage(a, { channels: 0, slots: 0 });
+    assertUsage(b, { channels: 0, slots: 0 });
     assertEquals(this.wire.halfClosed, 0);
     await Promise.all([a.close(), b.closed]);
   }
