@@ -164,7 +164,7 @@ test("held bytes: a channel that is closed, cancelled or lost lets go of what it
   const { session, raw } = t.script({
     initialWindowSize: 8 * MIB,
     maxPacketSize: MIB,
-    maxHeldSize: 64 * MIB,
+    maxHeldSize: 128 * MIB,
   });
   const kept = keep(session);
   const ids = await openRaw(raw, 3);
