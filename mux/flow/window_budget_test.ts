@@ -9,9 +9,9 @@ import {
 import { test } from "../../tests/support/harness.ts";
 import { turn } from "../../tests/support/within.ts";
 import { DEFAULT_SESSION_OPTIONS } from "../options.ts";
-import { MemoryAccount } from "./memory_account.ts";
+import { MemoryAccount, MIN_WINDOW_SIZE } from "./memory_account.ts";
 import { joinPool, memoryPool } from "./memory_pool.ts";
-import { CHANNEL_SIZE, MIN_WINDOW_SIZE, WindowBudget } from "./window_budget.ts";
+import { WindowBudget } from "./window_budget.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -20,17 +20,17 @@ const MIB = 1024 * KIB;
 function started(options: Partial<typeof DEFAULT_SESSION_OPTIONS> = {}) {
   const all = { ...DEFAULT_SESSION_OPTIONS, ...options };
   const account = new MemoryAccount(all.maxHeldSize);
-  return { account, budget: new WindowBudget(account, all), options: all };
+  const budget = new WindowBudget(account, all.initialWindowSize);
+  return { account, budget, options: all };
 }
 
 /** Opens channels until there is a refusal; returns the sizes of their windows. */
-function openAll({ account, budget, options }: ReturnType<typeof started>) {
+function openAll({ budget, options }: ReturnType<typeof started>) {
   const sizes: number[] = [];
   while (sizes.length < options.maxChannels) {
     const size = budget.open(options.maxChannels - sizes.length);
     if (size === 0) break;
     sizes.push(size);
-    account.channels.take(CHANNEL_SIZE);
   }
   return sizes;
 }
@@ -75,11 +75,26 @@ test("WindowBudget: one window can grow to the default maximum beside spare chan
   }
 });
 
-test("WindowBudget: growth leaves the smallest windows for a thousand channels", () => {
-  const it = started();
-  while (it.budget.take(64 * KIB));
-  assert(it.budget.exhausted);
-  assertGreaterOrEqual(openAll(it).length, 1_000);
+test("WindowBudget: channels can be opened when growth or values have taken all the rest", () => {
+  for (const taken of ["growth", "values"] as const) {
+    const it = started();
+    if (taken === "growth") while (it.budget.take(64 * KIB));
+    else while (it.account.values.tryTake(64 * KIB));
+    const sizes = openAll(it);
+    assertGreaterOrEqual(sizes.length, 600);
+    assertLessOrEqual(it.account.held, it.options.maxHeldSize * 7 / 8);
+    // A slot is free again once a channel has closed.
+    it.budget.cancelOpen(MIN_WINDOW_SIZE);
+    assertEquals(it.budget.open(1), MIN_WINDOW_SIZE);
+    assertEquals(it.budget.open(1), 0);
+  }
+});
+
+test("WindowBudget: cancelOpen() gives back all that open() took", () => {
+  const { account, budget } = started();
+  budget.cancelOpen(budget.open(10));
+  assertEquals(account.held, 0);
+  assertEquals(budget.left, 22 * MIB);
 });
 
 test("WindowBudget: is exhausted from a refusal until bytes are returned", () => {
@@ -96,7 +111,7 @@ test("WindowBudget: is exhausted from a refusal until bytes are returned", () =>
 
 test("WindowBudget: no window grows while a value waits for memory", async () => {
   const { account, budget } = started();
-  account.arguments.take(28 * MIB);
+  account.arguments.take(26 * MIB);
   account.values.whenFree(1 * MIB, () => {});
   await turn();
   account.arguments.give(500 * KIB);
@@ -107,19 +122,23 @@ test("WindowBudget: no window grows while a value waits for memory", async () =>
 test("WindowBudget: lends what is left beyond one half", () => {
   const { account, budget } = started();
   assertEquals(budget.lend(10 * MIB), 10 * MIB);
-  assertEquals(budget.lend(10 * MIB), 2 * MIB);
+  assertEquals(budget.lend(10 * MIB), 1 * MIB);
   assertEquals(budget.lend(10 * MIB), 0);
-  assertEquals(account.windows.held, 12 * MIB);
+  assertEquals(account.windows.held, 11 * MIB);
 });
 
 test("WindowBudget: new windows are smaller when other sessions have taken the pool", () => {
   const pool = memoryPool({ size: 16 * MIB, maxSessions: 10 });
-  const greedy = new MemoryAccount(64 * MIB, joinPool(pool));
-  while (greedy.windows.tryTake(64 * KIB));
+  for (let i = 0; i < 3; i++) {
+    const greedy = new MemoryAccount(64 * MIB, joinPool(pool));
+    while (greedy.windows.tryTake(64 * KIB));
+  }
   const account = new MemoryAccount(32 * MIB, joinPool(pool));
-  const budget = new WindowBudget(account, DEFAULT_SESSION_OPTIONS);
+  const budget = new WindowBudget(account, 66_560);
   const size = budget.open(2_048);
   assertGreaterOrEqual(size, MIN_WINDOW_SIZE);
   assertLess(size, DEFAULT_SESSION_OPTIONS.initialWindowSize);
-  assert(!budget.take(64 * KIB), "no window grows");
+  assert(budget.exhausted);
+  assert(!budget.take(1), "no window grows");
+  assertEquals(budget.lend(1), 0);
 });

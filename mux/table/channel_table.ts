@@ -15,7 +15,7 @@ import type { WindowPolicy } from "../flow/receive_window.ts";
 import { RoundTrip } from "../flow/round_trip.ts";
 import type { SessionUsage } from "../types.ts";
 import { type Clock, TurnClock } from "../flow/turn_clock.ts";
-import { CHANNEL_SIZE, WindowBudget } from "../flow/window_budget.ts";
+import { WindowBudget } from "../flow/window_budget.ts";
 
 /**
  * An OPEN of the peer. It becomes a channel when the application accepts it: the
@@ -27,7 +27,7 @@ interface PeerOpen {
   /** Bytes that this side may send. */
   windowSize: number;
   maxPacketSize: number;
-  /** Bytes that the peer will be granted; they are taken already. */
+  /** Bytes that the peer will be granted; the channel's memory is taken. */
   grantedSize: number;
 }
 
@@ -67,7 +67,7 @@ export class ChannelTable implements FrameSink, ChannelHost {
     this.queue = queue;
     this.#options = options;
     this.#account = account;
-    this.#budget = new WindowBudget(account, options);
+    this.#budget = new WindowBudget(account, options.initialWindowSize);
     this.#clock = new TurnClock(clock);
     const now = () => this.#clock.now();
     this.#roundTrip = new RoundTrip(now);
@@ -152,7 +152,7 @@ export class ChannelTable implements FrameSink, ChannelHost {
     for (const channel of channels) channel.onSessionEnd(reason, cleanly);
     for (const channel of channels) takeCallbacks(channel)?.reject(reason);
     for (const { grantedSize } of this.acceptQueue.end()) {
-      this.#budget.give(grantedSize);
+      this.#budget.cancelOpen(grantedSize);
     }
     this.#account.close();
   }
@@ -184,7 +184,7 @@ export class ChannelTable implements FrameSink, ChannelHost {
   forget(channel: QmuxChannel): void {
     this.#roundTrip.forget(channel.id);
     this.#channels.delete(channel.id);
-    this.#account.channels.give(CHANNEL_SIZE);
+    this.#account.giveChannel();
   }
 
   // --- Called by the decoder ---------------------------------------------------
@@ -198,7 +198,7 @@ export class ChannelTable implements FrameSink, ChannelHost {
       grantedSize,
     });
     if (accepted) return;
-    this.#budget.give(grantedSize);
+    if (grantedSize > 0) this.#budget.cancelOpen(grantedSize);
     this.queue.openFailure(remoteId);
   }
 
@@ -268,8 +268,8 @@ export class ChannelTable implements FrameSink, ChannelHost {
   // --- Private -----------------------------------------------------------------
 
   /**
-   * Takes the window of another channel; returns its size, or 0 if no channel
-   * can be opened.
+   * Takes the memory of another channel; returns the size of its window, or 0 if
+   * no channel can be opened.
    */
   #takeWindow(): number {
     const { maxChannels } = this.#options;
@@ -300,7 +300,6 @@ export class ChannelTable implements FrameSink, ChannelHost {
   #newChannel(state: "opening" | "open", windowSize: number): QmuxChannel {
     const id = this.#ids.take(this.#channels);
     const channel = new QmuxChannel(id, this, state, windowSize);
-    this.#account.channels.take(CHANNEL_SIZE);
     this.#channels.add(channel);
     this.#slots++;
     return channel;
