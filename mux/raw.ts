@@ -99,6 +99,8 @@ export interface RawSession extends Session {
   readonly outgoingSlots: number;
   /** How many more channels this side may open now; 0 or less for none. */
   readonly openable: number;
+  /** Whether at most half of those, or of the memory for channels, is free. */
+  readonly crowded: boolean;
   /** What counts and bounds the memory that the session holds. */
   readonly account: MemoryAccount;
   /**

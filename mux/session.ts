@@ -181,6 +181,10 @@ export class QmuxSession implements RawSession {
     return this.#channels.openable;
   }
 
+  get crowded(): boolean {
+    return this.#channels.crowded;
+  }
+
   get outgoingSlots(): number {
     return this.#channels.outgoingSlots;
   }

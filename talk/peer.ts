@@ -1,10 +1,4 @@
-import {
-  type Codec,
-  DEFAULT_MAX_VALUE_SIZE,
-  DEFAULT_VALUE_BUDGET_SIZE,
-  json,
-  ValueBudget,
-} from "../codec/internal.ts";
+import { type Codec, DEFAULT_MAX_VALUE_SIZE, json } from "../codec/internal.ts";
 import {
   MuxError,
   type RawChannel,
@@ -50,12 +44,6 @@ export interface PeerLimits {
    * Default: 16 MiB.
    */
   maxValueSize?: number | undefined;
-  /**
-   * The memory for all partly received values of the session together, in
-   * bytes; a value that exceeds it fails its call. An integer of at least 0.
-   * Default: 64 MiB.
-   */
-  valueBudgetSize?: number | undefined;
   /**
    * How many incoming calls are handled at the same time; further calls wait,
    * with their arguments unread, until another one ends or its caller gives it
@@ -111,8 +99,8 @@ export interface PeerOptions extends PeerLimits {
    */
   handler?: Handler | undefined;
   /**
-   * Is called with errors that reach no promise of the program: a session that
-   * broke, a handler that threw after it had responded, a call header that
+   * Called with errors that no promise of the program can report: a session
+   * that broke, a handler that threw after it had responded, a call header that
    * could not be decoded. Default: these errors are ignored.
    */
   onError?: ((error: unknown, context: ErrorContext) => void) | undefined;
@@ -126,7 +114,6 @@ export const DEFAULT_PEER_LIMITS: Readonly<
   Record<keyof PeerLimits, number>
 > = Object.freeze({
   maxValueSize: DEFAULT_MAX_VALUE_SIZE,
-  valueBudgetSize: DEFAULT_VALUE_BUDGET_SIZE,
   maxConcurrentCalls: 1_024,
   ...DEFAULT_QUEUE_LIMITS,
   maxCallbacks: DEFAULT_MAX_CALLBACKS,
@@ -134,7 +121,6 @@ export const DEFAULT_PEER_LIMITS: Readonly<
 
 const RANGES: Record<keyof PeerLimits, OptionRange> = {
   maxValueSize: { min: 1, max: MAX_UINT32 },
-  valueBudgetSize: { min: 0, max: Number.MAX_SAFE_INTEGER },
   maxConcurrentCalls: { min: 1, max: Infinity },
   maxQueuedCalls: { min: 0, max: Infinity },
   maxQueuedCallSize: { min: 0, max: Number.MAX_SAFE_INTEGER },
@@ -169,7 +155,10 @@ export interface CloseOptions {
    * Default: 0.
    */
   drainTimeout?: number | undefined;
-  /** Ends the wait for calls in progress: the session is closed at once. */
+  /**
+   * Ends the wait for calls in progress: the session is closed at once. Default:
+   * no signal.
+   */
   signal?: AbortSignal | undefined;
 }
 
@@ -230,15 +219,15 @@ export class Peer implements Caller, AsyncDisposable {
       onError = () => {},
     } = options;
     const limits = resolveLimits(options);
-    const { maxValueSize, valueBudgetSize, maxCallbacks } = limits;
+    const { maxValueSize, maxCallbacks } = limits;
     this.session = session;
     const raw = this.#raw = rawSession(session);
-    const budget = new ValueBudget(valueBudgetSize);
+    const { account } = raw;
     const channels = new ChannelPool(raw, limits);
     this[channelPool] = channels;
     const state = this.#state = new SessionState(maxCallbacks);
     const [first = codec] = codecs;
-    const common = { maxValueSize, budget, state };
+    const common = { maxValueSize, account, state };
     this.#client = new Client(channels, { codec: first, ...common });
     const report = (error: unknown, selector: string | undefined) => {
       try {
@@ -253,7 +242,7 @@ export class Peer implements Caller, AsyncDisposable {
     this.#server = new Server({
       codecs: codecs.length === 0 ? [first] : codecs,
       maxValueSize,
-      budget,
+      account,
       maxConcurrentCalls: limits.maxConcurrentCalls,
       maxQueuedCalls: limits.maxQueuedCalls,
       callQueueTimeout: limits.callQueueTimeout,
@@ -327,7 +316,7 @@ export class Peer implements Caller, AsyncDisposable {
 
   /**
    * Closes the session. Queued data is sent first, within the session's
-   * `closeTimeout` of a second; pending calls of this side reject with
+   * `closeTimeout`; pending calls of this side reject with
    * `session-closed`, and the signals of the calls being handled abort.
    * Idempotent.
    *

@@ -5,8 +5,20 @@ import type { PoolShare } from "./memory_pool.ts";
 /** A kind of memory; see {@linkcode HeldMemory}. */
 export type MemoryKindName = Exclude<keyof HeldMemory, "total">;
 
-/** One part in this many of an account is its reserve. */
+/** Bytes that a channel takes apart from its windows, with RPC's objects. */
+export const CHANNEL_SIZE = 1024;
+
+/**
+ * Bytes of the smallest window of a new channel: the header of a call and a small
+ * argument fit. A smaller one would make every call wait for credit.
+ */
+export const MIN_WINDOW_SIZE = 2 * 1024;
+const MIN_CHANNEL_SIZE = CHANNEL_SIZE + MIN_WINDOW_SIZE;
+
+/** The reserve of an account is one part in this many. */
 const RESERVE_PART = 8;
+/** One part in this many is kept for channels that are not open yet. */
+const CHANNEL_PART = 16;
 
 /**
  * Up to this many bytes are taken even though more are waited for: a large value
@@ -40,7 +52,8 @@ type Claim = "lasting" | "passing" | "reserved";
  * to this side's own calls, calls of its callbacks, and releases. A handler holds
  * its arguments until it returns, and may wait for one of these. Without a
  * reserve, handlers that wait could fill the account with their arguments, and
- * what they wait for could never arrive.
+ * what they wait for could never arrive. A sixteenth is kept for channels with the
+ * smallest windows, which must not be refused because others take all the rest.
  *
  * A taker takes all that it will need at once, before it begins. Whatever has
  * begun can therefore be completed, and gives its memory back: there are never
@@ -95,9 +108,34 @@ export class MemoryAccount {
     return this.#ledger.held;
   }
 
-  /** Bytes that can be taken now, without the reserve. */
+  /** Bytes that can be taken now, without the reserve and what is kept. */
   get available(): number {
     return this.#ledger.available;
+  }
+
+  /**
+   * Whether a pool has less left than half of what the session could take of it:
+   * the rest is for what sessions need, and not for their speed.
+   */
+  get poolIsCrowded(): boolean {
+    return this.#ledger.poolIsCrowded;
+  }
+
+  /** Whether another channel with the smallest window can be opened. */
+  get hasChannel(): boolean {
+    return this.#ledger.hasChannel;
+  }
+
+  /** Takes what a channel needs apart from its window. */
+  takeChannel(): void {
+    this.channels.take(CHANNEL_SIZE);
+    this.#ledger.kept -= MIN_CHANNEL_SIZE;
+  }
+
+  /** Gives back what {@linkcode takeChannel} has taken. */
+  giveChannel(): void {
+    this.#ledger.kept += MIN_CHANNEL_SIZE;
+    this.channels.give(CHANNEL_SIZE);
   }
 
   /** Whether a taker waits for memory outside the reserve. */
@@ -215,6 +253,11 @@ export class MemoryKind {
 class Ledger {
   readonly limit: number;
   held = 0;
+  /**
+   * Bytes that are kept for the smallest windows of channels that are not open;
+   * negative if more channels are open than it is kept for.
+   */
+  kept: number;
   readonly #reserve: number;
   readonly #share: PoolShare | undefined;
   #reservedHeld = 0;
@@ -229,16 +272,35 @@ class Ledger {
   constructor(limit: number, share: PoolShare | undefined) {
     this.limit = limit;
     this.#reserve = Math.floor(limit / RESERVE_PART);
+    this.kept = Math.floor(limit / CHANNEL_PART);
     this.#share = share;
     if (share !== undefined) share.onFreed = () => this.#serveSoon();
   }
 
   get available(): number {
-    const own = Math.min(
-      this.limit - this.held,
-      this.limit - this.#reserve - (this.held - this.#reservedHeld),
+    const { limit } = this;
+    const held = this.held + Math.max(0, this.kept);
+    const own = Math.max(
+      0,
+      Math.min(
+        limit - held,
+        limit - this.#reserve - (held - this.#reservedHeld),
+      ),
     );
-    return Math.max(0, Math.min(own, this.#share?.available ?? own));
+    const share = this.#share;
+    return share === undefined ? own : Math.min(own, share.available);
+  }
+
+  get poolIsCrowded(): boolean {
+    const share = this.#share;
+    return share !== undefined &&
+      share.available * 2 < Math.min(this.limit, share.largest);
+  }
+
+  get hasChannel(): boolean {
+    const share = this.#share;
+    return this.kept >= MIN_CHANNEL_SIZE &&
+      (share === undefined || share.available >= MIN_CHANNEL_SIZE);
   }
 
   get awaited(): boolean {
@@ -294,7 +356,7 @@ class Ledger {
 
   #fits(bytes: number, claim: Claim): boolean {
     const { limit } = this;
-    const held = this.held + bytes;
+    const held = this.held + Math.max(0, this.kept) + bytes;
     const own = claim === "reserved"
       ? held <= limit || this.#reservedHeld === 0
       : held <= limit && held - this.#reservedHeld <= limit - this.#reserve ||

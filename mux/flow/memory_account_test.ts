@@ -2,7 +2,11 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { InvariantError } from "../errors.ts";
 import { test } from "../../tests/support/harness.ts";
 import { turn } from "../../tests/support/within.ts";
-import { MemoryAccount } from "./memory_account.ts";
+import {
+  CHANNEL_SIZE,
+  MemoryAccount,
+  MIN_WINDOW_SIZE,
+} from "./memory_account.ts";
 
 const KIB = 1024;
 
@@ -28,20 +32,46 @@ test("MemoryAccount: counts what is held, by kind", () => {
 });
 
 test("MemoryAccount: keeps an eighth for what may use the reserve", () => {
-  const account = new MemoryAccount(8 * KIB);
-  assert(!account.windows.tryTake(7 * KIB + 1));
-  assert(account.windows.tryTake(7 * KIB));
+  const account = new MemoryAccount(16 * KIB);
+  assert(!account.callbacks.tryTake(13 * KIB + 1));
+  assert(account.callbacks.tryTake(13 * KIB));
   assertEquals(account.available, 0);
-  assert(!account.callbacks.tryTake(1));
-  assert(account.values.reserved.tryTake(1 * KIB));
+  assert(account.values.reserved.tryTake(2 * KIB));
   assert(!account.values.reserved.tryTake(1));
 });
 
+test("MemoryAccount: keeps a sixteenth for channels with the smallest windows", () => {
+  const account = new MemoryAccount(16 * 7 * KIB);
+  account.arguments.take(1_000 * KIB);
+  for (let i = 0; i < 2; i++) {
+    assert(account.hasChannel);
+    account.takeChannel();
+    account.windows.take(MIN_WINDOW_SIZE);
+  }
+  assert(!account.hasChannel, "the next would take 9 KiB");
+  account.windows.give(MIN_WINDOW_SIZE);
+  account.giveChannel();
+  assert(account.hasChannel);
+});
+
+test("MemoryAccount: channels that are open leave to others what was kept for them", () => {
+  const account = new MemoryAccount(16 * 6 * KIB);
+  const available = account.available;
+  account.takeChannel();
+  account.windows.take(MIN_WINDOW_SIZE);
+  assertEquals(account.available, available);
+  account.takeChannel();
+  account.windows.take(MIN_WINDOW_SIZE);
+  assertEquals(account.available, available);
+  account.takeChannel();
+  assertEquals(account.available, available - CHANNEL_SIZE);
+});
+
 test("MemoryAccount: takers that may use the reserve do not shrink the rest by it", () => {
-  const account = new MemoryAccount(8 * KIB);
-  assert(account.values.reserved.tryTake(1 * KIB));
-  assertEquals(account.available, 7 * KIB);
-  assert(account.windows.tryTake(7 * KIB));
+  const account = new MemoryAccount(16 * KIB);
+  assert(account.values.reserved.tryTake(2 * KIB));
+  assertEquals(account.available, 13 * KIB);
+  assert(account.windows.tryTake(13 * KIB));
 });
 
 test("MemoryAccount: one value fits whatever its size, if no other is held", () => {
@@ -65,7 +95,7 @@ test("MemoryAccount: one value of the reserve fits beside any others", () => {
 test("MemoryAccount: whenFree() serves those who wait in order, later and not at once", async () => {
   const account = new MemoryAccount(8 * 1024 * KIB);
   const order: string[] = [];
-  account.arguments.take(6 * 1024 * KIB);
+  account.arguments.take(5 * 1024 * KIB);
   account.values.whenFree(4 * 1024 * KIB, () => order.push("large"));
   account.values.whenFree(100 * KIB, () => order.push("after it"));
   await turn();
@@ -73,7 +103,7 @@ test("MemoryAccount: whenFree() serves those who wait in order, later and not at
   assert(account.awaited);
   assert(!account.values.tryTake(100 * KIB), "it would overtake");
   assert(account.values.tryTake(1 * KIB), "what is small may");
-  account.arguments.give(6 * 1024 * KIB);
+  account.arguments.give(5 * 1024 * KIB);
   assertEquals(order, []);
   await turn();
   assertEquals(order, ["large", "after it"]);
@@ -83,7 +113,7 @@ test("MemoryAccount: whenFree() serves those who wait in order, later and not at
 
 test("MemoryAccount: whenFree() that gives up takes nothing and lets the next one in", async () => {
   const account = new MemoryAccount(8 * KIB);
-  account.arguments.take(4 * KIB);
+  account.arguments.take(3 * KIB);
   const cancel = account.values.whenFree(5 * KIB, () => {
     throw new Error("It was cancelled");
   });
@@ -99,7 +129,7 @@ test("MemoryAccount: whenFree() that gives up takes nothing and lets the next on
 
 test("MemoryAccount: what may use the reserve does not wait behind others", async () => {
   const account = new MemoryAccount(8 * KIB);
-  account.arguments.take(6 * KIB);
+  account.arguments.take(5 * KIB);
   account.values.whenFree(4 * KIB, () => {});
   assert(account.values.reserved.tryTake(2 * KIB));
   const later = Promise.withResolvers<void>();

@@ -113,8 +113,8 @@ test("memoryPool(): several that wait for it are served in order", async () => {
 test("memoryPool(): a session's own limit applies, too", () => {
   const pool = memoryPool({ size: 800 * MIB, maxSessions: 1 });
   const account = member(pool, 8 * KIB);
-  assert(!account.windows.tryTake(8 * KIB));
-  assert(account.windows.tryTake(7 * KIB));
+  assert(!account.callbacks.tryTake(7 * KIB));
+  assert(account.callbacks.tryTake(6 * KIB));
 });
 
 test("memoryPool(): a pool that was not made by it is refused", () => {

@@ -1,12 +1,23 @@
 import { InvariantError, protocolError } from "../errors.ts";
-import type { WindowBudget } from "./window_budget.ts";
+
+/** The memory that windows take; `WindowBudget` in a session. */
+export interface WindowMemory {
+  /** Whether other takers want more than is left. */
+  readonly exhausted: boolean;
+  /** Takes `bytes` for a window to grow, if as many are left; returns whether. */
+  take(bytes: number): boolean;
+  /** Takes up to `bytes` for a short time; returns how many. */
+  lend(bytes: number): number;
+  /** Returns `bytes`. */
+  give(bytes: number): void;
+}
 
 /** What the receive windows of one session share. */
 export interface WindowPolicy {
   /** Bytes that one window may grow to. */
   readonly maxSize: number;
   /** The memory that all windows share. */
-  readonly budget: WindowBudget;
+  readonly budget: WindowMemory;
   /** The shortest round trip so far, in milliseconds; undefined before the first. */
   roundTrip(): number | undefined;
   /** Reports that a round trip took at most `ms` milliseconds. */

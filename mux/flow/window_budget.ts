@@ -1,52 +1,37 @@
-import type { MemoryAccount } from "./memory_account.ts";
-
-/** Bytes that a channel takes apart from its windows, with RPC's objects. */
-export const CHANNEL_SIZE = 1024;
-
-/**
- * Bytes of the smallest window of a new channel: the header of a call and a small
- * argument fit. A smaller one would make every call wait for credit.
- */
-export const MIN_WINDOW_SIZE = 2 * 1024;
-
-/** What the windows of one session are limited by. */
-export interface WindowBudgetOptions {
-  /** Bytes of a new window, while memory is not scarce. */
-  readonly initialWindowSize: number;
-  /** Channels that may be open at once. */
-  readonly maxChannels: number;
-}
+import {
+  CHANNEL_SIZE,
+  type MemoryAccount,
+  MIN_WINDOW_SIZE,
+} from "./memory_account.ts";
+import type { WindowMemory } from "./receive_window.ts";
 
 /**
  * The part of a session's memory that its channels and their receive windows may
- * take: three quarters. A grant cannot be taken back, so granted credit counts as
- * held, and what is left to values must not depend on peers that never use their
- * credit.
+ * take: eleven sixteenths. A grant cannot be taken back, so granted credit counts
+ * as held, and what is left to values must not depend on a peer that never uses
+ * its credit. With the sixteenth that the account keeps for the smallest windows,
+ * and its reserve, an eighth is always left to other kinds.
  *
  * While memory is scarce, new windows are smaller, and none grows.
  */
-export class WindowBudget {
+export class WindowBudget implements WindowMemory {
   readonly #account: MemoryAccount;
   readonly #size: number;
   readonly #initialSize: number;
   readonly #minSize: number;
-  /** What growth leaves to channels that are not open yet. */
-  readonly #setAside: number;
   #refused = false;
 
-  /** Makes the budget of a session. */
-  constructor(
-    account: MemoryAccount,
-    { initialWindowSize, maxChannels }: WindowBudgetOptions,
-  ) {
+  /**
+   * Makes the budget of a session.
+   *
+   * @param account the memory of the session
+   * @param initialSize bytes of a new window, while memory is not scarce
+   */
+  constructor(account: MemoryAccount, initialSize: number) {
     this.#account = account;
-    this.#size = Math.floor(account.limit * 3 / 4);
-    this.#initialSize = initialWindowSize;
-    this.#minSize = Math.min(initialWindowSize, MIN_WINDOW_SIZE);
-    this.#setAside = Math.min(
-      this.#size / 2,
-      maxChannels * (this.#minSize + CHANNEL_SIZE),
-    );
+    this.#size = Math.floor(account.limit * 11 / 16);
+    this.#initialSize = initialSize;
+    this.#minSize = Math.min(initialSize, MIN_WINDOW_SIZE);
   }
 
   /** Bytes that can be granted now. */
@@ -55,36 +40,51 @@ export class WindowBudget {
     return Math.min(available, this.#size - windows.held - channels.held);
   }
 
-  /** Whether more was wanted than was left, and none has been returned since. */
+  /** Whether less than half of the budget is left. */
+  get scarce(): boolean {
+    return this.left * 2 < this.#size;
+  }
+
   get exhausted(): boolean {
-    return this.#refused || this.#account.awaited;
+    const { awaited, poolIsCrowded } = this.#account;
+    return this.#refused || awaited || poolIsCrowded;
   }
 
   /**
-   * Takes the window of a new channel; returns its size, or 0 if there is no
-   * memory for another channel. It has the initial size while half of the budget
-   * is left. After that, every channel that can still be opened gets an equal
-   * part.
+   * Takes a channel and its window; returns the size of the window, or 0 if there
+   * is no memory for another channel. It has the initial size, or a quarter of what is
+   * left, while that is half of the budget. After that, every channel that can
+   * still be opened gets an equal part.
    *
    * @param slots channels that can be opened now
    */
   open(slots: number): number {
     const left = this.left - CHANNEL_SIZE;
     const most = left * 2 >= this.#size
-      ? left - this.#setAside
+      ? left / 4
       : left / slots - CHANNEL_SIZE;
-    const size = Math.min(
-      this.#initialSize,
-      Math.max(this.#minSize, Math.floor(most)),
-    );
-    if (size > left) return 0;
+    let size = Math.min(this.#initialSize, Math.floor(most));
+    if (size < this.#minSize) {
+      size = this.#minSize;
+      if (size > left && !this.#account.hasChannel) {
+        this.#refused = true;
+        return 0;
+      }
+    }
     this.#account.windows.take(size);
+    this.#account.takeChannel();
     return size;
   }
 
-  /** Takes `bytes` for a window to grow, if as many are left; returns whether. */
+  /** Gives back what {@linkcode open} took for a channel that is not opened. */
+  cancelOpen(size: number): void {
+    this.#account.windows.give(size);
+    this.#account.giveChannel();
+  }
+
   take(bytes: number): boolean {
-    if (this.#account.awaited || bytes > this.left - this.#setAside) {
+    const { awaited, poolIsCrowded } = this.#account;
+    if (awaited || poolIsCrowded || bytes > this.left) {
       this.#refused = true;
       return false;
     }
@@ -97,6 +97,7 @@ export class WindowBudget {
    * never lent, so that windows can still grow.
    */
   lend(bytes: number): number {
+    if (this.#account.poolIsCrowded) return 0;
     const lent = Math.min(bytes, Math.floor(this.left - this.#size / 2));
     if (lent <= 0) return 0;
     this.#account.windows.take(lent);

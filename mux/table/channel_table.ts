@@ -15,7 +15,7 @@ import type { WindowPolicy } from "../flow/receive_window.ts";
 import { RoundTrip } from "../flow/round_trip.ts";
 import type { SessionUsage } from "../types.ts";
 import { type Clock, TurnClock } from "../flow/turn_clock.ts";
-import { CHANNEL_SIZE, WindowBudget } from "../flow/window_budget.ts";
+import { WindowBudget } from "../flow/window_budget.ts";
 
 /**
  * An OPEN of the peer. It becomes a channel when the application accepts it: the
@@ -27,7 +27,7 @@ interface PeerOpen {
   /** Bytes that this side may send. */
   windowSize: number;
   maxPacketSize: number;
-  /** Bytes that the peer will be granted; they are taken already. */
+  /** Bytes that the peer will be granted; the channel's memory is taken. */
   grantedSize: number;
 }
 
@@ -42,6 +42,7 @@ export class ChannelTable implements FrameSink, ChannelHost {
   readonly acceptQueue: AcceptQueue<PeerOpen, QmuxChannel>;
   readonly #options: ResolvedSessionOptions;
   readonly #account: MemoryAccount;
+  readonly #budget: WindowBudget;
   readonly #channels = new ChannelMap<QmuxChannel>();
   readonly #ids = new ChannelIds();
   readonly #clock: TurnClock;
@@ -68,6 +69,7 @@ export class ChannelTable implements FrameSink, ChannelHost {
     this.queue = queue;
     this.#options = options;
     this.#account = account;
+    this.#budget = new WindowBudget(account, options.initialWindowSize);
     this.#clock = new TurnClock(clock);
     const now = () => this.#clock.now();
     this.#roundTrip = new RoundTrip(now);
@@ -77,10 +79,7 @@ export class ChannelTable implements FrameSink, ChannelHost {
     );
     this.windows = {
       maxSize: options.maxWindowSize,
-      budget: new WindowBudget(account, {
-        initialWindowSize: options.initialWindowSize,
-        maxChannels: 2 * options.maxChannels,
-      }),
+      budget: this.#budget,
       roundTrip: () => this.#roundTrip.shortest,
       observeRoundTrip: (ms) => this.#roundTrip.observe(ms),
       now,
@@ -109,6 +108,12 @@ export class ChannelTable implements FrameSink, ChannelHost {
   /** Slots of the channels that this side opened. */
   get outgoingSlots(): number {
     return this.#outgoing.slots;
+  }
+
+  /** Whether at most half of those, or of the memory for channels, is free. */
+  get crowded(): boolean {
+    return this.#outgoing.slots * 2 >= this.#options.maxChannels ||
+      this.#budget.scarce;
   }
 
   /** Resolves when the next slot is freed; see `RawSession.whenSlotFreed()`. */
@@ -163,7 +168,7 @@ export class ChannelTable implements FrameSink, ChannelHost {
     for (const channel of channels) channel.onSessionEnd(reason, cleanly);
     for (const channel of channels) takeCallbacks(channel)?.reject(reason);
     for (const { grantedSize } of this.acceptQueue.end()) {
-      this.windows.budget.give(grantedSize);
+      this.#budget.cancelOpen(grantedSize);
     }
     this.#account.close();
   }
@@ -196,7 +201,7 @@ export class ChannelTable implements FrameSink, ChannelHost {
     this.#roundTrip.forget(channel.id);
     this.#channels.delete(channel.id);
     this.#placesOf(channel).ids--;
-    this.#account.channels.give(CHANNEL_SIZE);
+    this.#account.giveChannel();
   }
 
   // --- Called by the decoder ---------------------------------------------------
@@ -212,7 +217,7 @@ export class ChannelTable implements FrameSink, ChannelHost {
       grantedSize,
     });
     if (accepted) return;
-    this.windows.budget.give(grantedSize);
+    if (grantedSize > 0) this.#budget.cancelOpen(grantedSize);
     this.queue.openFailure(remoteId);
   }
 
@@ -295,14 +300,14 @@ export class ChannelTable implements FrameSink, ChannelHost {
   }
 
   /**
-   * Takes the window of another channel; returns its size, or 0 if no channel
-   * can be opened.
+   * Takes the memory of another channel; returns the size of its window, or 0 if
+   * no channel can be opened.
    *
    * @param free how many more may be opened by the side that opens this one
    */
   #takeWindow(free: number): number {
     if (this.#closed !== undefined || free <= 0) return 0;
-    return this.windows.budget.open(
+    return this.#budget.open(
       Math.max(0, this.openable) + Math.max(0, this.#acceptable),
     );
   }
@@ -327,7 +332,6 @@ export class ChannelTable implements FrameSink, ChannelHost {
   #newChannel(state: "opening" | "open", windowSize: number): QmuxChannel {
     const id = this.#ids.take(this.#channels);
     const channel = new QmuxChannel(id, this, state, windowSize);
-    this.#account.channels.take(CHANNEL_SIZE);
     this.#channels.add(channel);
     const places = this.#placesOf(channel);
     places.slots++;

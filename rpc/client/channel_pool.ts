@@ -236,7 +236,7 @@ export class ChannelPool {
     while (
       this.#spares.length + this.#opening < this.#target &&
       // The other slots are for calls.
-      session.outgoingSlots * 2 < session.maxChannels &&
+      !session.crowded &&
       session.outgoingSlots < this.#room && this.queued === 0
     ) {
       this.#opening++;

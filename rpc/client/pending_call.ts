@@ -223,7 +223,7 @@ export abstract class PendingCall implements ArgumentsOwner {
     this.#reader = new ValueReader(
       channel,
       context.maxValueSize,
-      context.budget,
+      context.memory,
     );
     try {
       // If sending fails, waiting for the response fails too.
@@ -285,7 +285,7 @@ export abstract class PendingCall implements ArgumentsOwner {
           bytes = this.#reader.next();
         } else return;
         if (bytes === undefined) {
-          return this.#channel.whenReadable(this.#advance);
+          return this.#reader.whenReadable(this.#advance);
         }
         if (bytes === null) return this.#peerEnded();
         if (state === "header") this.#readHeader(bytes);

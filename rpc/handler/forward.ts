@@ -40,8 +40,8 @@ const MAX_WAIT = 10_000;
  * it are piped in both directions, with half-close, cancellation and backpressure.
  * Both sessions must therefore use the same codec.
  *
- * Callbacks among the arguments call the forwarding peer. To pass their calls
- * on, give `target` a handler that forwards in the other direction.
+ * A function among the arguments is called on the forwarding peer. To pass such
+ * calls on, give `target` a handler that forwards in the other direction.
  *
  * @example
  * ```ts

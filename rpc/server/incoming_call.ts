@@ -156,7 +156,6 @@ export class IncomingCall implements ServerCall, QueuedCall {
   #newReceiver(): ValueReceiver {
     const { context, extended } = this.request;
     return new ValueReceiver(
-      this.#channel,
       this.#reader,
       context.codec,
       (bytes) => this.#decode(bytes),

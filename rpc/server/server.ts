@@ -1,9 +1,5 @@
-import {
-  type Codec,
-  type ValueBudget,
-  ValueReader,
-} from "../../codec/internal.ts";
-import type { RawChannel } from "../../mux/internal.ts";
+import { type Codec, ValueReader } from "../../codec/internal.ts";
+import type { MemoryAccount, RawChannel } from "../../mux/internal.ts";
 import { errorText } from "../errors.ts";
 import { invoke, notFound } from "../handler/invoke.ts";
 import type { SessionState } from "../session_state.ts";
@@ -25,8 +21,8 @@ export interface ServerOptions {
   codecs: readonly Codec[];
   /** The largest argument value, in bytes. */
   maxValueSize: number;
-  /** Limits the memory of all values that have arrived in part. */
-  budget: ValueBudget;
+  /** Bounds what the peer can make this side hold. */
+  account: MemoryAccount;
   /**
    * How many calls may run at the same time, and as many nested ones; more wait.
    */
@@ -87,8 +83,10 @@ export class Server {
 
   /** Waits for the call on a channel that the peer opened, and answers it. */
   serve(channel: RawChannel): void {
-    const { maxValueSize, budget } = this.#options;
-    const reader = new ValueReader(channel, maxValueSize, budget);
+    const { maxValueSize, account } = this.#options;
+    // A call of a callback must begin when other calls have taken all the rest.
+    const memory = account.headers.reserved;
+    const reader = new ValueReader(channel, maxValueSize, memory);
     let idle = true;
     let call: IncomingCall | undefined;
     this.#idle++;
@@ -98,7 +96,7 @@ export class Server {
       if (call !== undefined) return this.#closed(call);
       try {
         const header = reader.next(MAX_CALL_HEADER_SIZE);
-        if (header === undefined) return channel.whenReadable(advance);
+        if (header === undefined) return reader.whenReadable(advance);
         idle = false;
         this.#idle--;
         if (header === null) return channel.shutdown();
@@ -120,13 +118,15 @@ export class Server {
     reader: ValueReader,
     header: Uint8Array,
   ): IncomingCall {
-    const { state } = this.#options;
+    const { state, account } = this.#options;
     const request = this.#requests.get(header);
     if (request.extended) state.peerExtended = true;
     const responder = new ChannelResponder(channel, request, state);
     const call = new IncomingCall(request, channel, reader, responder, state);
     // While draining, running calls may still need their callbacks.
     call.callback = state.callbacks.match(request.selector);
+    const { values } = account;
+    reader.memory = isNested(call) ? values.reserved : values;
     if (this.#refusing && call.callback === undefined) {
       void responder.return(
         refusal("unavailable", "this side is closing"),
@@ -135,10 +135,8 @@ export class Server {
     return call;
   }
 
-  #queueOf({ request, callback }: IncomingCall): CallQueue<IncomingCall> {
-    return request.nested || callback !== undefined
-      ? this.#nestedCalls
-      : this.#calls;
+  #queueOf(call: IncomingCall): CallQueue<IncomingCall> {
+    return isNested(call) ? this.#nestedCalls : this.#calls;
   }
 
   #run(call: IncomingCall): void {
@@ -210,7 +208,12 @@ export class Server {
   }
 }
 
-/** The error for a call that was not begun: the caller can make it again. */
+/** Whether a call of this side may wait for the call. */
+function isNested({ request, callback }: IncomingCall): boolean {
+  return request.nested || callback !== undefined;
+}
+
+/** The error for a call that no handler gets: the caller can make it again. */
 function refusal(code: "busy" | "unavailable", why: string): Error {
   return Object.assign(new Error(`${code}: ${why}`), { code });
 }

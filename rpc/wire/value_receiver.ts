@@ -1,5 +1,5 @@
 import type { Codec, ValueReader } from "../../codec/internal.ts";
-import type { RawChannel, WaitOptions } from "../../mux/internal.ts";
+import type { WaitOptions } from "../../mux/internal.ts";
 import { RemoteError } from "../errors.ts";
 import { decodeResponseHeader } from "./headers.ts";
 
@@ -12,7 +12,6 @@ export const absent: unique symbol = Symbol("absent");
  * (rpc/SPEC.md, "Errors in mid-stream").
  */
 export class ValueReceiver {
-  readonly #channel: RawChannel;
   readonly #reader: ValueReader;
   readonly #codec: Codec;
   readonly #decode: (bytes: Uint8Array) => unknown;
@@ -23,20 +22,17 @@ export class ValueReceiver {
   /**
    * Makes a receiver.
    *
-   * @param channel the channel to wait for
    * @param reader reads the values of the channel
    * @param codec decodes the header of an error
    * @param decode decodes a value; its bytes are valid during the call only
    * @param trailers whether the peer may send an error in mid-stream
    */
   constructor(
-    channel: RawChannel,
     reader: ValueReader,
     codec: Codec,
     decode: (bytes: Uint8Array) => unknown,
     trailers: boolean,
   ) {
-    this.#channel = channel;
     this.#reader = reader;
     this.#codec = codec;
     this.#decode = decode;
@@ -99,7 +95,7 @@ export class ValueReceiver {
     const advance = () => {
       try {
         const value = this.receiveNow();
-        if (value === absent) return this.#channel.whenReadable(advance);
+        if (value === absent) return this.#reader.whenReadable(advance);
         resolve(value);
       } catch (error) {
         reject(error);
@@ -108,14 +104,14 @@ export class ValueReceiver {
     };
     if (signal !== undefined) {
       const onAbort = () => {
-        this.#channel.cancelWhenReadable(advance);
+        this.#reader.cancelWhenReadable(advance);
         reject(signal.reason);
       };
       signal.addEventListener("abort", onAbort, { once: true });
       stopListening = () => signal.removeEventListener("abort", onAbort);
     }
     try {
-      this.#channel.whenReadable(advance);
+      this.#reader.whenReadable(advance);
     } catch (error) {
       stopListening?.();
       reject(error);

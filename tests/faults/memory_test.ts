@@ -156,7 +156,8 @@ for (const [name, shape] of Object.entries(SHAPES)) {
     const options = {
       maxChannels: 100,
       initialWindowSize,
-      windowBudgetSize: 0,
+      maxWindowSize: 1,
+      maxHeldSize: 128 * MIB,
     };
     const bound = 100 * initialWindowSize;
     const { session, raw } = t.script(options);
@@ -177,14 +178,15 @@ for (const [name, shape] of Object.entries(SHAPES)) {
   });
 }
 
-test("windowBudgetSize: bounds 100 channels whose windows grew when their readers stop", async (t) => {
+test("maxHeldSize: bounds 100 channels whose windows grew when their readers stop", async (t) => {
   const options: SessionOptions = {
     maxChannels: 100,
     initialWindowSize: 16 * KIB,
     maxWindowSize: MIB,
-    windowBudgetSize: 4 * MIB,
+    maxHeldSize: 6 * MIB,
   };
-  const bound = 100 * 16 * KIB + 4 * MIB;
+  // Windows take three quarters.
+  const bound = 4.5 * MIB;
   const [sender, receiver] = t.sessions(options, options);
   const kept = keep(receiver);
   const chunk = new Uint8Array(256 * KIB);

@@ -89,6 +89,10 @@ class QueueSession implements RawSession {
     return this.options.maxChannels;
   }
 
+  get crowded(): boolean {
+    return this.#slots.outgoing * 2 >= this.options.maxChannels;
+  }
+
   get outgoingSlots(): number {
     return this.#slots.outgoing;
   }
