@@ -53,11 +53,12 @@ const SEND = parse<SendState, SendEvent>(`
 `);
 
 const RECEIVE = parse<ReceiveState, ReceiveEvent>(`
-            cancel     eof   close   session-end
-  open      cancelled  eof   closed  lost
-  cancelled cancelled  eof   closed  lost
-  eof       eof        eof   eof     eof
-  closed    closed     eof   closed  closed
+            cancel     eof   close   peer-close  session-end
+  open      cancelled  eof   closed  cut         lost
+  cancelled cancelled  eof   closed  closed      lost
+  eof       eof        eof   eof     eof         eof
+  closed    closed     eof   closed  closed      closed
+  cut       closed     cut   closed  cut         cut
   lost      lost       lost  lost    lost
 `);
 

@@ -49,6 +49,7 @@ export class IncomingCall implements ServerCall, QueuedCall {
     this.#reader = reader;
     this.responder = responder;
     this.session = session;
+    if (request.extended) channel.requireEof(cancelled);
   }
 
   get selector(): string {
@@ -79,20 +80,17 @@ export class IncomingCall implements ServerCall, QueuedCall {
   async receive(options?: WaitOptions): Promise<unknown> {
     const value = await (this.#receiver ??= this.#newReceiver())
       .receive(options);
-    // An extended caller that cancels its call has not ended its arguments.
-    if (value !== undefined) return value;
-    const cancelling = this.responder.state === "pending" &&
-      this.#channel.peerClosed;
-    if (this.#dropped || cancelling && this.#isCutOff()) throw cancelled();
-    return undefined;
+    if (value === undefined && this.#dropped) throw cancelled();
+    return value;
   }
 
   receiveNow(): unknown | typeof absent {
     const bytes = this.#reader.next();
     if (bytes === undefined) return absent;
     if (bytes === null) {
-      if (this.#dropped) throw cancelled();
-      return undefined;
+      if (!this.#dropped) return undefined;
+      this.#receiver?.receiveNow();
+      throw cancelled();
     }
     return bytes.length === 0
       ? (this.#receiver ??= this.#newReceiver()).take(bytes)
@@ -103,9 +101,8 @@ export class IncomingCall implements ServerCall, QueuedCall {
     const receiver = this.#receiver ??= this.#newReceiver();
     const receive = async () => {
       const value = await receiver.receive();
-      if (value !== undefined) return value;
-      if (this.#dropped || this.#isCutOff()) throw cancelled();
-      return undefined;
+      if (value === undefined && this.#dropped) throw cancelled();
+      return value;
     };
     return new ValueIterator(receive, () => {});
   }
@@ -130,7 +127,10 @@ export class IncomingCall implements ServerCall, QueuedCall {
   callerClosed(): void {
     const { state } = this.responder;
     if (state === "pending") {
-      if (this.request.extended) this.drop();
+      if (!this.request.extended) return;
+      // The handler still learns why the caller's stream of values has failed.
+      (this.#receiver ??= this.#newReceiver()).skip();
+      this.drop();
     } else if (state === "continued" && this.#finished) this.#dropIfUnused();
   }
 
@@ -159,7 +159,7 @@ export class IncomingCall implements ServerCall, QueuedCall {
       this.#reader,
       context.codec,
       (bytes) => this.#decode(bytes),
-      extended,
+      extended ? "possible" : "none",
     );
   }
 
@@ -172,13 +172,9 @@ export class IncomingCall implements ServerCall, QueuedCall {
     );
     return revivePointers(value, (id) => borrowed.borrow(id));
   }
-
-  /** Whether an extended caller has gone without the EOF that it always sends. */
-  #isCutOff(): boolean {
-    return this.request.extended && !this.#channel.eofReceived;
-  }
 }
 
+/** The error of what an extended caller has closed without EOF. */
 function cancelled(): RpcError {
   return new RpcError("cancelled", "Call was closed by the caller");
 }
