@@ -120,14 +120,17 @@ export class IncomingCall implements ServerCall, QueuedCall {
 
   /**
    * The caller has closed the call, or the session has ended. Unread bytes would
-   * keep the slot of the channel, so they are dropped unless someone wants them:
-   * before the response, only a caller that is not extended may have sent all
-   * that it wanted to.
+   * keep the slot of the channel, so they are dropped unless the handler may want
+   * them: all arguments of a caller that has ended them, if it has begun to read
+   * them, and those of a caller that is not extended, which may have sent all that
+   * it wanted to.
    */
   callerClosed(): void {
     const { state } = this.responder;
     if (state === "pending") {
-      if (!this.request.extended) return;
+      const isWhole = this.#channel.eofReceived;
+      const isRead = this.#receiver !== undefined;
+      if (!this.request.extended || isWhole && isRead) return;
       // The handler still learns why the caller's stream of values has failed.
       (this.#receiver ??= this.#newReceiver()).skip();
       this.drop();
