@@ -2,6 +2,7 @@ import type { ValueReader } from "../../codec/internal.ts";
 import type { RawChannel, WaitOptions } from "../../mux/internal.ts";
 import { BorrowedCallbacks } from "../callback/borrowed_callbacks.ts";
 import { mayHavePointers, revivePointers } from "../callback/pointers.ts";
+import { timeLimit } from "../../time_limit.ts";
 import { RpcError } from "../errors.ts";
 import type { SessionState } from "../session_state.ts";
 import type { Caller, Handler } from "../types.ts";
@@ -16,11 +17,18 @@ import type { Request } from "./request_decoder.ts";
 import type { ChannelResponder } from "./responder.ts";
 import type { ServerCall } from "./server_call.ts";
 
+/**
+ * Milliseconds for which a handler may go on to read the arguments of a call that
+ * its caller has given up.
+ */
+const READING_TIME = 10_000;
+
 /** A call that the peer made, as its handler sees it. */
 export class IncomingCall implements ServerCall, QueuedCall {
   queue: Fifo<QueuedCall> | undefined;
   previous: QueuedCall | undefined;
   next: QueuedCall | undefined;
+  /** Cancels the limit on the time to wait for its turn, or to read on. */
   cancelLimit: (() => void) | undefined;
   /** Answers the call if it is the call of a callback. */
   callback: Handler | undefined;
@@ -109,6 +117,7 @@ export class IncomingCall implements ServerCall, QueuedCall {
 
   /** Drops what has arrived of a value; nothing more will be received. */
   release(): void {
+    this.cancelLimit?.();
     this.#reader.release();
   }
 
@@ -120,25 +129,30 @@ export class IncomingCall implements ServerCall, QueuedCall {
 
   /**
    * The caller has closed the call, or the session has ended. Unread bytes would
-   * keep the slot of the channel, so they are dropped unless the handler may want
-   * them: all arguments of a caller that has ended them, if it has begun to read
-   * them, and those of a caller that is not extended, which may have sent all that
-   * it wanted to.
+   * keep the slot of the channel, so they are dropped: at once, or a while later
+   * if the handler has begun to read them. A caller that is not extended may have
+   * sent all that it wanted to, so its bytes are left to the handler.
    */
   callerClosed(): void {
     const { state } = this.responder;
     if (state === "pending") {
-      const isWhole = this.#channel.eofReceived;
-      const isRead = this.#receiver !== undefined;
-      if (!this.request.extended || isWhole && isRead) return;
-      // The handler still learns why the caller's stream of values has failed.
-      (this.#receiver ??= this.#newReceiver()).skip();
-      this.drop();
+      if (!this.request.extended) return;
+      if (this.#receiver === undefined) this.#giveUp();
+      else if (this.#channel.buffered > 0) {
+        this.cancelLimit = timeLimit(READING_TIME, () => this.#giveUp());
+      }
     } else if (state === "continued" && this.#finished) this.#dropIfUnused();
+  }
+
+  #giveUp(): void {
+    // The handler still learns why the caller's stream of values has failed.
+    (this.#receiver ??= this.#newReceiver()).skip();
+    this.drop();
   }
 
   /** The handler has finished and left the call continued. */
   handlerFinished(): void {
+    this.cancelLimit?.();
     this.#finished = true;
     if (this.#channel.peerClosed) this.#dropIfUnused();
   }
