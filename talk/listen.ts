@@ -1,26 +1,31 @@
-import {
-  qmux,
-  resolveOptions,
-  type Session,
-  type SessionOptions,
-} from "../mux/internal.ts";
+import { qmux, type Session } from "../mux/internal.ts";
 import {
   type Closable,
   ConnectionListener,
   type Listener,
   type ListenerOptions,
+  resolveSharedLimits,
+  type SharedLimits,
 } from "./listener.ts";
-import { Peer, type PeerOptions, resolveLimits } from "./peer.ts";
+import {
+  type ErrorContext,
+  Peer,
+  type PeerOptions,
+  resolveLimits,
+} from "./peer.ts";
 import { addressError, resolveAddress } from "./address.ts";
 
 /** Options of {@linkcode listenSession}. */
-export interface ListenSessionOptions extends ListenerOptions {
-  /** Limits of each session. Default: those of `qmux()`. */
-  session?: SessionOptions | undefined;
-}
+export interface ListenSessionOptions extends ListenerOptions, SharedLimits {}
 
 /** Options of {@linkcode listen}. */
-export interface ListenOptions extends PeerOptions, ListenSessionOptions {}
+export interface ListenOptions extends PeerOptions, ListenSessionOptions {
+  /**
+   * Called with the errors of peers, see `PeerOptions`, and of the listener, see
+   * `ListenerOptions`. Default: these errors are ignored.
+   */
+  onError?: ((error: unknown, context: ErrorContext) => void) | undefined;
+}
 
 /**
  * Listens on an address. Every connection becomes a peer that answers calls,
@@ -79,14 +84,14 @@ async function start<T extends Closable>(
   options: ListenSessionOptions,
   make: (session: Session) => T,
 ): Promise<Listener<T>> {
-  // Checked now, and not when the first connection is accepted.
-  resolveOptions(options.session);
+  const limits = resolveSharedLimits(options);
   const { scheme, rest } = await resolveAddress(address);
   try {
     return new ConnectionListener(
       scheme.listen(rest),
-      (transport) => make(qmux(transport, options.session)),
+      (transport) => make(qmux(transport, limits.session)),
       options,
+      limits,
     );
   } catch (error) {
     throw addressError("listen", address, error);
