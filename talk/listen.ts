@@ -7,25 +7,14 @@ import {
   resolveSharedLimits,
   type SharedLimits,
 } from "./listener.ts";
-import {
-  type ErrorContext,
-  Peer,
-  type PeerOptions,
-  resolveLimits,
-} from "./peer.ts";
+import { Peer, type PeerOptions, resolveLimits } from "./peer.ts";
 import { addressError, resolveAddress } from "./address.ts";
 
 /** Options of {@linkcode listenSession}. */
 export interface ListenSessionOptions extends ListenerOptions, SharedLimits {}
 
 /** Options of {@linkcode listen}. */
-export interface ListenOptions extends PeerOptions, ListenSessionOptions {
-  /**
-   * Called with the errors of peers, see `PeerOptions`, and of the listener, see
-   * `ListenerOptions`. Default: these errors are ignored.
-   */
-  onError?: ((error: unknown, context: ErrorContext) => void) | undefined;
-}
+export interface ListenOptions extends PeerOptions, ListenSessionOptions {}
 
 /**
  * Listens on an address. Every connection becomes a peer that answers calls,

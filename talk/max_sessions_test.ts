@@ -6,7 +6,7 @@ import {
   listen,
   listenSession,
   memoryPool,
-  TalkError,
+  type TalkError,
 } from "@qtalk/qtalk";
 import { serveWebSocket } from "@qtalk/qtalk/websocket";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
@@ -30,7 +30,10 @@ test("maxSessions: connections beyond it are closed at once, and reported once u
   const options = { handler, maxSessions: 2, onError };
   const listener = await listen("tcp://127.0.0.1:0", options);
   t.defer(() => listener.close());
-  const [first, second] = [await dial(listener.addr), await dial(listener.addr)];
+  const [first, second] = [
+    await dial(listener.addr),
+    await dial(listener.addr),
+  ];
   t.watch(second);
   assertEquals(await first.call("ping"), "pong");
   assertEquals(await second.call("ping"), "pong");

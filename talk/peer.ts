@@ -1,8 +1,4 @@
-import {
-  type Codec,
-  DEFAULT_MAX_VALUE_SIZE,
-  json,
-} from "../codec/internal.ts";
+import { type Codec, DEFAULT_MAX_VALUE_SIZE, json } from "../codec/internal.ts";
 import {
   MuxError,
   type RawChannel,

@@ -113,11 +113,16 @@ export function serveWebSocket(
     close: () => acceptor.close(),
   };
   const { onError } = options;
-  const listener = new ConnectionListener(source, (transport) => {
-    const peer = new Peer(qmux(transport, limits.session), options);
-    announce(peer, requests.get(transport)!, options);
-    return peer;
-  }, { onError }, limits);
+  const listener = new ConnectionListener(
+    source,
+    (transport) => {
+      const peer = new Peer(qmux(transport, limits.session), options);
+      announce(peer, requests.get(transport)!, options);
+      return peer;
+    },
+    { onError },
+    limits,
+  );
   return Object.assign(acceptor.handle, { listener });
 }
 

@@ -220,7 +220,11 @@ export class ReceiveWindow {
   /** Returns everything to the budget: nothing that has arrived is left. */
   release(): void {
     this.#policy.budget.give(this.#size);
-    this.#size = this.#granted = this.#owed = this.#loan = 0;
+    this.#size =
+      this.#granted =
+      this.#owed =
+      this.#loan =
+        0;
   }
 
   #repay(bytes: number): void {

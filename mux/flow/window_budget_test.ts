@@ -78,7 +78,7 @@ test("WindowBudget: one window can grow to the default maximum beside spare chan
 test("WindowBudget: channels can be opened when growth or values have taken all the rest", () => {
   for (const taken of ["growth", "values"] as const) {
     const it = started();
-    if (taken === "growth") while (it.budget.take(64 * KIB));
+    if (taken === "growth") { while (it.budget.take(64 * KIB)); }
     else while (it.account.values.tryTake(64 * KIB));
     const sizes = openAll(it);
     assertGreaterOrEqual(sizes.length, 600);
