@@ -4,7 +4,6 @@ import {
   PACKET_LIMITS,
   resolveOptions,
   type SessionLimits,
-  type SessionOptions,
 } from "./options.ts";
 
 const NAMES = Object.keys(DEFAULT_SESSION_OPTIONS) as (keyof SessionLimits)[];

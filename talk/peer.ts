@@ -30,8 +30,8 @@ import {
 
 /** What {@linkcode PeerOptions.onError} gets with the error. */
 export interface ErrorContext {
-  /** The peer on which the error occurred. */
-  peer: Peer;
+  /** The peer on which the error occurred; undefined for an error of a listener. */
+  peer: Peer | undefined;
   /** The selector of the call, if the error belongs to one. */
   selector: string | undefined;
 }

@@ -16,7 +16,7 @@ import {
   TestWindow,
 } from "../../tests/support/window_policy.ts";
 import { InvariantError, MuxError } from "../errors.ts";
-import { ReceiveWindow } from "./receive_window.ts";
+import type { ReceiveWindow } from "./receive_window.ts";
 import { SendWindow } from "./send_window.ts";
 
 /** The peer sends half a window, and the application takes it. */
