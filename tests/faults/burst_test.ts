@@ -187,17 +187,16 @@ test("bursts: calls that wait for a channel reject when the session is closed", 
   }
 });
 
-test("maxConcurrentCalls: calls beyond it wait with their arguments unread, and run in order", async (t) => {
+test("maxConcurrentCalls: calls beyond it wait, and run in order", async (t) => {
   const [client, server] = t.pair({}, { maxConcurrentCalls: 2 });
   const order: unknown[] = [];
   const waiting: (() => void)[] = [];
   server.handle("", async (call, respond) => {
-    const at = order.push(0) - 1;
-    order[at] = (await call.receive() as string).length;
+    order.push((await call.receive() as string).length);
     await new Promise<void>((resolve) => waiting.push(resolve));
     await respond.return();
   });
-  const sizes = [1, 2, 300_000, 4, 5];
+  const sizes = [1, 2, 3, 4, 5];
   const calls = sizes.map((size) => client.call("x", "x".repeat(size)));
   while (waiting.length < 2) await turn();
   for (let i = 0; i < 20; i++) await turn();
@@ -208,6 +207,25 @@ test("maxConcurrentCalls: calls beyond it wait with their arguments unread, and 
   }
   await Promise.all(calls);
   assertEquals(order, sizes);
+});
+
+test("maxConcurrentCalls: the arguments of a call that waits stay unread", async (t) => {
+  const [client, server] = t.pair({}, { maxConcurrentCalls: 1 });
+  const release = Promise.withResolvers<void>();
+  server.handle("", async (call, respond) => {
+    const { length } = await call.receive() as string;
+    await release.promise;
+    await respond.return(length);
+  });
+  const first = client.call("x", "x");
+  const second = client.call("x", "x".repeat(3_000_000));
+  for (let i = 0; i < 50; i++) await turn();
+  const { values, windows } = server.session.usage.held;
+  assertEquals(values, 0);
+  assert(windows < 1_000_000, `windows of ${windows} bytes`);
+  release.resolve();
+  assertEquals(await first, 1);
+  assertEquals(await second, 3_000_000);
 });
 
 test("callQueueTimeout: a call that has waited for so long is answered with busy", async (t) => {
