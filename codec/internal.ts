@@ -4,9 +4,10 @@
  *
  * @module
  */
-export { type Codec, DEFAULT_MAX_DEPTH } from "./codec.ts";
+export type { Codec, ValueWeight } from "./codec.ts";
 export { CodecError } from "./errors.ts";
 export { json } from "./json.ts";
+export { DEFAULT_MAX_DEPTH } from "./limits.ts";
 export { Normalizer } from "./normalizer.ts";
 export { PREFIX_SIZE } from "./value/prefix.ts";
 export {
@@ -15,3 +16,4 @@ export {
 } from "./value/value_budget.ts";
 export { DEFAULT_MAX_VALUE_SIZE, ValueReader } from "./value/value_reader.ts";
 export { ValueWriter } from "./value/value_writer.ts";
+export { decodeWeighed } from "./weight.ts";
