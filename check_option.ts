@@ -1,11 +1,10 @@
 /**
- * Checks a numeric option, so that every function of the package rejects a bad
- * one in the same words.
+ * Checks a numeric option. All functions of the package reject a bad value with
+ * the same error.
  *
- * @param name the option, as the program wrote it
- * @param value what was given for it
- * @param range the smallest and the largest value, both allowed; only integers
- * are, unless `fraction` says otherwise
+ * @param name the name of the option
+ * @param value its value
+ * @param range the values that it may have
  * @throws {RangeError} if the value is not in the range
  */
 export function checkOption(
@@ -22,13 +21,13 @@ export function checkOption(
   );
 }
 
-/** The values that an option may have. */
+/** The values that a numeric option may have. */
 export interface OptionRange {
-  /** The smallest one. */
+  /** The smallest value. */
   readonly min: number;
-  /** The largest one; `Infinity` for no limit, which is then a value too. */
+  /** The largest value; `Infinity`, which is then allowed too, for no limit. */
   readonly max: number;
-  /** Whether fractions are allowed. Default: false. */
+  /** Whether fractions are allowed, and not only integers. Default: false. */
   readonly fraction?: boolean;
 }
 

@@ -1,11 +1,11 @@
 /**
- * Unsigned 32-bit integers, big-endian: the only integers of qmux's frames and of
- * the length in front of each RPC value.
+ * Big-endian unsigned 32-bit integers, as in the frames of qmux and in the length
+ * before each RPC value.
  *
  * @module
  */
 
-/** The largest one, 2^32 - 1. */
+/** The largest uint32, 2^32 - 1. */
 export const MAX_UINT32 = 0xffff_ffff;
 
 /** Reads the uint32 at `offset`. */

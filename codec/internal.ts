@@ -8,7 +8,7 @@ export type { Codec, ValueWeight } from "./codec.ts";
 export { CodecError } from "./errors.ts";
 export { json } from "./json.ts";
 export { DEFAULT_MAX_DEPTH } from "./limits.ts";
-export { Normalizer } from "./normalizer.ts";
+export { isPlainObject, Normalizer } from "./normalizer.ts";
 export { PREFIX_SIZE } from "./value/prefix.ts";
 export {
   DEFAULT_VALUE_BUDGET_SIZE,

@@ -21,6 +21,9 @@ import { weightOf } from "./weight.ts";
  * | function, symbol, `Map`, `Set`, `Error`, stream, `Response`, … | – | `CodecError`, `unsupported-type` |
  * | nested deeper than `maxDepth`, or containing itself | – | `CodecError`, `too-deep` |
  *
+ * JavaScript has one number type, so an integral number is encoded as an integer,
+ * whatever it was decoded from: `100.0` is passed on as `100`, and `-0` as `0`.
+ *
  * @example
  * ```ts
  * import { json } from "@qtalk/qtalk/codec";

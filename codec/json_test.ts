@@ -37,6 +37,19 @@ Deno.test("json(): each type is encoded as documented", () => {
   for (const [value, text] of forms) assertEquals(encoded(value), text);
 });
 
+Deno.test("json(): an integral number is encoded as an integer, whatever it was decoded from", () => {
+  const forms = [
+    ["100.0", "100"],
+    ["1e2", "100"],
+    ["-0", "0"],
+    ["-0.0", "0"],
+    ["1e21", "1e+21"],
+  ] as const;
+  for (const [read, written] of forms) {
+    assertEquals(encoded(decoded(read)), written, read);
+  }
+});
+
 Deno.test("json(): a Buffer is encoded as base64 in spite of its toJSON()", async () => {
   const { Buffer } = await import("node:buffer");
   assertEquals(encoded({ b: Buffer.from([0, 255, 128]) }), '{"b":"AP+A"}');

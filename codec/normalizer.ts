@@ -94,8 +94,7 @@ export abstract class Normalizer {
       );
     }
     if (Array.isArray(value)) return this.#array(value, depth - 1);
-    const prototype: unknown = Object.getPrototypeOf(value);
-    const plain = prototype === Object.prototype || prototype === null;
+    const plain = isPlainObject(value);
     if (!plain) {
       if (value instanceof Uint8Array) return this.bytes(value);
       const tag = Object.prototype.toString.call(value);
@@ -144,6 +143,12 @@ export abstract class Normalizer {
     }
     return copy ?? value;
   }
+}
+
+/** Whether an object is an object literal, or one without a prototype. */
+export function isPlainObject(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
 }
 
 /** Sets a property, even `__proto__`, whose assignment sets the prototype. */

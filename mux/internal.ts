@@ -1,6 +1,5 @@
 /**
- * What the layers above use of this layer, beyond its public face: no entry point
- * exports it.
+ * What other layers import from this one, including what no entry point exports.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * As `internal.ts`, for the modules that only Deno can run.
+ * Like `internal.ts`, for modules that run in Deno only.
  *
  * @module
  */

@@ -1,10 +1,19 @@
 /**
- * qmux: many flow-controlled channels over one stream of bytes.
+ * qmux: many flow-controlled channels over one byte stream in each direction.
  *
- * A {@linkcode qmux} session runs over any `{ readable, writable }` of bytes. Either
- * end opens channels; each {@linkcode Channel} is a pair of web streams whose
- * backpressure is the channel's window on the wire. The wire is a subset of
- * SSH's channels (RFC 4254, section 5), byte-compatible with qtalk-go.
+ * {@linkcode qmux} starts a session over any `{ readable, writable }` of bytes, or
+ * over a {@linkcode Transport} made by {@linkcode webSocketTransport},
+ * {@linkcode messagePortTransport}, {@linkcode windowTransport} or
+ * {@linkcode memoryTransports}. Either side of a {@linkcode Session} opens channels
+ * with `open()` and accepts those of the peer with `accept()` or by iteration. Each
+ * {@linkcode Channel} is a pair of web streams, whose backpressure is the channel's
+ * flow control. {@linkcode proxy} connects two sessions.
+ *
+ * Failures reject with a {@linkcode MuxError}; branch on its `code`. An aborted
+ * operation rejects with `signal.reason`.
+ *
+ * The wire format is a subset of SSH's channels (RFC 4254, section 5) and
+ * compatible with qtalk-go.
  *
  * @example
  * ```ts

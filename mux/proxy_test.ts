@@ -153,7 +153,7 @@ Deno.test("proxy: drops what is sent to a closed far end while the last bytes fr
   assertEquals(text((await a.expect("data")).payload), "last");
   for (let i = 0; i < 3; i++) {
     await a.send(data(0, new Uint8Array(1_000)));
-    // Or else who writes there would wait for ever.
+    // Otherwise a writer there would wait forever.
     await within(a.find("window-adjust"), "its credit to be returned");
   }
   await a.send(adjust(0, 100));

@@ -43,6 +43,8 @@ export interface RawChannel extends Channel {
    * @throws {MuxError} `invalid-state` if another read is pending
    */
   whenReadable(callback: () => void): void;
+  /** Forgets a callback of {@linkcode whenReadable} that still waits. */
+  cancelWhenReadable(callback: () => void): void;
   /**
    * Calls `callback` once, when the peer's CLOSE has arrived or the session has
    * ended. Several callbacks may wait; they are called in order.
@@ -57,6 +59,12 @@ export interface RawChannel extends Channel {
    * @throws {unknown} the reason why this direction is closed
    */
   send(bytes: Uint8Array): Promise<void> | undefined;
+  /**
+   * Takes back `bytes`, the same object that {@linkcode send} was given. If none
+   * of them was sent, the promise of `send()` rejects with `reason` and this
+   * returns true. Otherwise nothing changes, and it returns false.
+   */
+  withdraw(bytes: Uint8Array, reason: unknown): boolean;
   /** Sends as many leading `bytes` as can be copied at once; returns how many. */
   trySend(bytes: Uint8Array): number;
 

@@ -3,13 +3,13 @@
  *
  * | code | meaning |
  * | --- | --- |
- * | `timeout` | the time given to a call has passed |
- * | `no-response` | the other side ended the call without an answer |
- * | `malformed-header` | a header has not the form of rpc/SPEC.md |
- * | `cancelled` | the caller closed the call; the reason of `call.signal` |
- * | `released` | a callback was called, or kept, that is released |
- * | `limit-exceeded` | there is no room for another callback |
- * | `invalid-state` | the call makes no sense now: a mistake of the program |
+ * | `timeout` | the call's `timeout` has passed |
+ * | `no-response` | the peer closed the call without a response |
+ * | `malformed-header` | a header does not have the form that rpc/SPEC.md requires |
+ * | `cancelled` | the caller closed the call: the reason of `call.signal` |
+ * | `released` | a callback was called, retained or sent after its release |
+ * | `limit-exceeded` | the peer holds as many callbacks as this side allows |
+ * | `invalid-state` | the operation is not allowed now: a mistake in the program |
  */
 export type RpcErrorCode =
   | "timeout"
@@ -20,17 +20,17 @@ export type RpcErrorCode =
   | "limit-exceeded"
   | "invalid-state";
 
-/** The error class of the RPC layer for what fails on this side. */
+/** An error of the RPC layer on this side. */
 export class RpcError extends Error {
   /** Always `"RpcError"`. */
   override readonly name = "RpcError";
-  /** What kind of failure this is, for programs. */
+  /** The kind of failure; programs should branch on it. */
   readonly code: RpcErrorCode;
 
   /**
    * Makes an error of the RPC layer.
    *
-   * @param code what kind of failure this is
+   * @param code the kind of failure
    * @param message what was attempted, and the state after a colon
    * @param options the underlying `cause`, if there is one
    */
@@ -41,22 +41,23 @@ export class RpcError extends Error {
 }
 
 /**
- * The other side answered a call with an error. It carries that error's text
- * and code and nothing else: no stack of another machine.
+ * The peer answered a call with an error. It carries the text and the code of
+ * that error, but no stack: that stays at the peer.
  */
 export class RemoteError extends Error {
   /** Always `"RemoteError"`. */
   override readonly name = "RemoteError";
-  /** The text as the other side sent it. `message` is `remote: ` and this. */
+  /** The text as the peer sent it. `message` is `remote: ` followed by it. */
   readonly text: string;
   /**
-   * The code of the error, if the other side is ours and its error had one: any
-   * `Error` with a text for a `code`. A call that failed with `"busy"` or
-   * `"unavailable"` was not begun, and can be made again later or elsewhere.
+   * The code of the handler's error, if that had a string `code` of at most 64
+   * characters and the peer sends codes, as peers of this package do. A call that
+   * failed with `"busy"` or `"unavailable"` never reached its handler and can be
+   * made again.
    */
   readonly code: string | undefined;
 
-  /** Makes an error with a text, and a code, from the other side. */
+  /** Makes an error from the text and the code that a peer sent. */
   constructor(text: string, code?: string) {
     super(`remote: ${text}`);
     this.text = text;
@@ -64,10 +65,10 @@ export class RemoteError extends Error {
   }
 }
 
-/** Characters of an error's code that are sent; longer ones are left out. */
+/** The most characters of an error code; a longer one is not sent. */
 const MAX_ERROR_CODE = 64;
 
-/** The code that an error response carries. */
+/** The code for an error response. */
 export function errorCode(error: unknown): string | undefined {
   const { code } = (error ?? {}) as { code?: unknown };
   return typeof code === "string" && code.length <= MAX_ERROR_CODE
@@ -76,12 +77,12 @@ export function errorCode(error: unknown): string | undefined {
 }
 
 /**
- * Characters of an error's text that are sent. A header has 64 KiB, carries the
- * text twice, and may need six bytes a character.
+ * The most characters of an error text; a longer one is truncated. A header has
+ * at most 64 KiB and contains the text twice, and a character may need six bytes.
  */
 export const MAX_ERROR_TEXT = 4_096;
 
-/** The text that an error response carries for a thrown or returned value. */
+/** The text for an error response, for a value that was thrown or returned. */
 export function errorText(error: unknown): string {
   try {
     const text = String(error instanceof Error ? error.message : error);
@@ -89,7 +90,7 @@ export function errorText(error: unknown): string {
       ? `${text.slice(0, MAX_ERROR_TEXT - 1)}…`
       : text;
   } catch {
-    // Its message or its toString() throws in turn.
+    // Its message or its toString() throws.
     return "error without a text";
   }
 }

@@ -2,14 +2,14 @@ import { memoryPair } from "@qtalk/qtalk";
 import { assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
 import { errorText, MAX_ERROR_TEXT, RemoteError } from "./errors.ts";
 
-Deno.test("error text: a long one is cut, and says so", () => {
+Deno.test("errorText(): a long text is truncated, with an ellipsis", () => {
   const text = errorText(new Error("x".repeat(MAX_ERROR_TEXT + 1)));
   assertEquals(text.length, MAX_ERROR_TEXT);
   assertEquals(text.at(-1), "…");
   assertEquals(errorText("x".repeat(MAX_ERROR_TEXT)).length, MAX_ERROR_TEXT);
 });
 
-Deno.test("error text: the longest, in the characters that take most, still fits a header", async () => {
+Deno.test("errorText(): the longest text of the largest characters fits into a header", async () => {
   const [client, server] = memoryPair();
   await using _ = client;
   const text = "\u0001".repeat(MAX_ERROR_TEXT);
@@ -21,7 +21,7 @@ Deno.test("error text: the longest, in the characters that take most, still fits
   assertEquals(error.text, text);
 });
 
-Deno.test("error code: the one of the handler's error reaches the caller", async () => {
+Deno.test("RemoteError.code: it is the code of the handler's error", async () => {
   const [client, server] = memoryPair();
   await using _ = client;
   server.handle("fail", () => {
@@ -34,7 +34,7 @@ Deno.test("error code: the one of the handler's error reaches the caller", async
   assertEquals(plain.code, undefined);
 });
 
-Deno.test("error code: one that is no short text stays at home", async () => {
+Deno.test("RemoteError.code: a code that is not a short string is not sent", async () => {
   const [client, server] = memoryPair();
   await using _ = client;
   for (const [name, code] of [["long", "x".repeat(65)], ["number", 7]]) {

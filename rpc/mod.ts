@@ -1,9 +1,9 @@
 /**
- * RPC over qmux channels: every call is a channel of its own, so it can stream,
- * call back, or become a byte stream.
+ * RPC over qmux channels. Every call has a channel of its own, so it can stream
+ * values, call its caller back, or become a stream of bytes.
  *
- * Most programs get what is here by a `Peer` of `@qtalk/qtalk`; this module has
- * the parts: handlers, routing, responses and errors.
+ * Most programs use it through a `Peer` of `@qtalk/qtalk`. This module contains the
+ * parts: handlers, routing, responses and errors.
  *
  * @example
  * ```ts
@@ -25,8 +25,7 @@
  *
  * @module
  */
-export type { CallbackLife } from "./callback/callback.ts";
-export { callback, type KeptCallback } from "./callback/callback_table.ts";
+export { callback, type KeptCallback } from "./callback/kept_callback.ts";
 export { RemoteError, RpcError, type RpcErrorCode } from "./errors.ts";
 export { forward } from "./handler/forward.ts";
 export { withCall, withStream } from "./handler/function_handler.ts";
@@ -36,24 +35,17 @@ export {
   type HandlerFromOptions,
 } from "./handler/handler_from.ts";
 export type {
-  AnyFunction,
   ByteStream,
   Callback,
+  CallbackLife,
   Received,
-  ReceivedEach,
   Remote,
   RemoteBytes,
   RemoteContinuation,
   RemoteMethod,
   RemoteResult,
   RemoteStream,
-  Reply,
   Sent,
-  SentEach,
-  SentFunction,
-  SentResult,
-  UnsentName,
-  WholeValue,
 } from "./remote/types.ts";
 export { RpcResponse } from "./client/response.ts";
 export { Router } from "./handler/router.ts";

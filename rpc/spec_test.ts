@@ -1,4 +1,4 @@
-/** Whether rpc/SPEC.md tells the truth where a program can see it. */
+/** Checks the claims of rpc/SPEC.md that a program can check. */
 import { assert } from "@std/assert";
 
 const root = new URL("../", import.meta.url);

@@ -1,38 +1,48 @@
 /**
- * The nouns of RPC: who calls, who answers, and what they hold meanwhile.
+ * The vocabulary of RPC: callers, calls, responders and handlers.
  *
  * @module
  */
-import type { Channel } from "../mux/internal.ts";
-import type { Remote } from "./remote/types.ts";
+import type { Channel, WaitOptions } from "../mux/internal.ts";
 import type { RpcResponse } from "./client/response.ts";
+import type { Remote } from "./remote/types.ts";
 
-/** Choices for one call. */
+/** Options for one call. */
 export interface CallOptions {
-  /** Gives the call up: its channel is closed, and it rejects with the reason. */
+  /**
+   * Cancels the call: its channel is closed, and it rejects with the signal's
+   * reason. Default: no signal.
+   */
   signal?: AbortSignal | undefined;
   /**
-   * Milliseconds for the whole call, opening its channel included; it then
-   * rejects with an `RpcError`, code `timeout`. Default: no limit. A Go peer
-   * never answers a call whose header it cannot decode.
+   * The time limit of the whole call, including opening its channel, in
+   * milliseconds; after it, the call rejects with an `RpcError` whose code is
+   * `timeout`. A number of at least 0; above 2^31 - 1 there is no limit.
+   * Default: no limit.
+   *
+   * Peers in Go never answer a call whose header they cannot decode, so calls to
+   * them should have a limit.
    */
   timeout?: number | undefined;
 }
 
-/** Anything that calls can be made through. */
+/** Makes calls. */
 export interface Caller {
   /**
-   * Calls `selector` and resolves to the first reply value, `null` when there
-   * is none. A continued response is closed.
+   * Calls `selector` and resolves to the first reply value, or to `null` if there
+   * is none. A continued response is closed: a method that streams values, such
+   * as a generator, resolves to `null`. Use {@linkcode request} for those.
    *
-   * @param selector what to call; `foo.bar`, `/foo/bar` and `foo/bar` are one
-   * @param args the argument value, sent as it is: function handlers want an
-   * array. An async iterable is sent as many values, one each. Default: `null`
+   * @param selector what to call: `foo.bar`, `/foo/bar` and `foo/bar` are the same
+   * @param args the argument value, sent as it is. Handlers made by
+   * `handlerFrom()` expect an array. An async iterable is sent as many values.
+   * Default: `null`
    * @param options signal and timeout
-   * @throws {RemoteError} if the other side answered with an error
+   * @throws {RemoteError} if the peer answered with an error
    * @throws {RpcError} `timeout` or `no-response`
    * @throws {CodecError} if a value cannot be encoded or decoded
-   * @throws {MuxError} if the session ended or refused the channel
+   * @throws {MuxError} if the session has ended or the peer refused the channel
+   * @throws {RangeError} if `timeout` is out of range
    * @throws {unknown} `signal.reason`
    */
   call(
@@ -41,9 +51,10 @@ export interface Caller {
     options?: CallOptions,
   ): Promise<unknown>;
   /**
-   * Calls `selector` and resolves to the whole response: all values of one that
-   * is complete, or the first value and the open channel of a continued one.
-   * Parameters and errors are those of {@linkcode call}.
+   * Calls `selector` and resolves to the whole response: all values of a complete
+   * response, or the first value and the open channel of a continued one.
+   *
+   * The parameters and errors are those of {@linkcode call}.
    */
   request(
     selector: string,
@@ -51,85 +62,106 @@ export interface Caller {
     options?: CallOptions,
   ): Promise<RpcResponse>;
   /**
-   * The other side's service as an object of methods, typed by the service
-   * itself or by an interface: see {@linkcode Remote}.
+   * The peer's service as an object of methods, typed by the service itself or by
+   * an interface: see {@linkcode Remote}.
    *
    * @typeParam S the service
-   * @param options signal and timeout of every call made by it
+   * @param options signal and timeout of every call that the object makes
    */
   remote<S extends object>(options?: CallOptions): Remote<S>;
 }
 
 /** A call as its handler sees it. */
 export interface Call {
-  /** What was called, cleaned: `/foo/bar`. */
+  /** What was called, in its canonical form: `/foo/bar`. */
   readonly selector: string;
-  /** Calls back to who called, over the same session. */
+  /** Calls the caller back, over the same session. */
   readonly caller: Caller;
-  /** The channel of the call: plain bytes, behind the values received. */
+  /** The channel of the call: bytes, after the values that were received. */
   readonly channel: Channel;
   /**
-   * Aborts if the caller closes the call before it was answered; for a
-   * continued call, when it closes the channel or the session is lost. Never on
-   * EOF, which only ends the caller's direction.
+   * Aborts when the caller closes the call before it is answered, when the caller
+   * closes a continued call, and when the session is lost. EOF does not abort it:
+   * that only ends the caller's values.
    */
   readonly signal: AbortSignal;
   /**
-   * The next value that the caller sent, usually the only one; `undefined` at
-   * the end. The reference sends no end after its arguments.
+   * The next value from the caller; `undefined` at the end. Most callers send one
+   * value. qtalk-go does not send the end of its arguments.
    *
-   * @throws {CodecError} if it cannot be decoded
+   * Aborting `signal` rejects the wait with its reason. A value that arrives
+   * later is left to the next `receive()`.
+   *
+   * @param options signal
+   * @throws {RemoteError} if the caller's stream of values failed
+   * @throws {RpcError} `cancelled` if the caller closed the call
+   * @throws {CodecError} if the value cannot be decoded
    * @throws {MuxError} `connection-lost`
+   * @throws {unknown} `signal.reason`
    */
-  receive(): Promise<unknown>;
+  receive(options?: WaitOptions): Promise<unknown>;
   /** Receives until the end. */
   [Symbol.asyncIterator](): AsyncIterator<unknown, undefined>;
 }
 
-/** How a handler answers. One `return` or `continue` a call. */
+/**
+ * Answers one call: with `return`, or with `continue` and any number of `send`.
+ *
+ * `return` and `continue` take nothing but values. To stop waiting for a caller
+ * that does not read, close the call's channel.
+ */
 export interface Responder {
   /**
-   * Answers with these values, `null` if there are none, and ends the call. An
-   * `Error` as the only value is an error response. Resolves when all is on its
-   * way; a caller that is gone is no error.
+   * Answers with these values, or with `null` if there are none, and ends the
+   * call. A single `Error` becomes an error response.
    *
-   * @throws {RpcError} `invalid-state` if the call was answered before
-   * @throws {CodecError} if a value cannot be encoded; nothing is sent then
+   * Resolves when everything has been queued. It is not an error if the caller
+   * has gone.
+   *
+   * @throws {RpcError} `invalid-state` if the call was answered already
+   * @throws {CodecError} if a value cannot be encoded; then nothing is sent
    */
   return(...values: unknown[]): Promise<void>;
   /**
-   * Answers with these values and keeps the channel open for more values, or
-   * for bytes. Whoever holds the channel closes it.
+   * Answers with these values, or with `null` if there are none, and keeps the
+   * channel open for more values or for bytes. Close the channel when you have
+   * finished.
    *
-   * @throws {RpcError} `invalid-state` if the call was answered before
-   * @throws {CodecError} if a value cannot be encoded; nothing is sent then
+   * @throws {RpcError} `invalid-state` if the call was answered already
+   * @throws {CodecError} if a value cannot be encoded; then nothing is sent
    */
   continue(...values: unknown[]): Promise<Channel>;
   /**
-   * Sends one more value on a continued call; waits while the caller does not
+   * Sends one more value of a continued response. Waits while the caller does not
    * read.
    *
-   * @throws {RpcError} `invalid-state` before `continue`
+   * Aborting `signal` rejects the wait with its reason, and nothing is sent. If a
+   * part of the value was sent already, the channel is closed.
+   *
+   * @param value the value to send
+   * @param options signal
+   * @throws {RpcError} `invalid-state` unless the response is continued
    * @throws {CodecError} if the value cannot be encoded
    * @throws {MuxError} if the channel is closed
+   * @throws {unknown} `signal.reason`
    */
-  send(value: unknown): Promise<void>;
+  send(value: unknown, options?: WaitOptions): Promise<void>;
 }
 
 /**
- * Answers calls. What it throws becomes the error response, if there was no
- * response yet; if it neither answers nor throws, the answer is `null`.
+ * Answers calls. An error that it throws becomes the error response if the call
+ * was not answered yet. If it neither answers nor throws, the answer is `null`.
  */
 export type HandlerFunction = (
   call: Call,
   respond: Responder,
 ) => void | Promise<void>;
 
-/** An object that answers calls; a `Router` is one. */
+/** An object that answers calls, such as a `Router`. */
 export interface HandlerObject {
   /** Answers one call. */
   respond: HandlerFunction;
 }
 
-/** Whatever answers calls. */
+/** Answers calls. */
 export type Handler = HandlerFunction | HandlerObject;

@@ -11,6 +11,7 @@ import { limitedSignal } from "../time_limit.ts";
 import { addressError, resolveAddress } from "./address.ts";
 import { TalkError } from "./errors.ts";
 import { Peer, type PeerOptions, resolveLimits } from "./peer.ts";
+import { Reconnector } from "./reconnect/reconnector.ts";
 import type { ReconnectingPeer, ReconnectOptions } from "./reconnect/types.ts";
 
 /** The default of {@linkcode ConnectOptions.timeout}, in milliseconds. */
@@ -18,7 +19,10 @@ export const DEFAULT_CONNECT_TIMEOUT = 30_000;
 
 /** Options for connecting. */
 export interface ConnectOptions extends SchemeOptions {
-  /** Gives up connecting: `dial()` rejects with the signal's reason. */
+  /**
+   * Aborts connecting: `dial()` rejects with the signal's reason. Default: no
+   * signal.
+   */
   signal?: AbortSignal | undefined;
   /**
    * How long connecting may take, in milliseconds; `dial()` then rejects with a
@@ -137,8 +141,6 @@ async function dialReconnecting(
   { reconnect, handler, signal, ...options }: ReconnectingDialOptions,
 ): Promise<ReconnectingPeer> {
   signal?.throwIfAborted();
-  // Loaded here: most programs do not reconnect.
-  const { Reconnector } = await import("./reconnect/reconnector.ts");
   const peer = new Reconnector(reconnect, handler, {
     connect: (handler, signal) =>
       dialOnce(address, { ...options, handler, signal }),

@@ -26,13 +26,23 @@ const handler = handlerFrom({ echo: (value: unknown) => value });
 /** An address that nothing listens on: the port of the obsolete tcpmux. */
 const REFUSING = "tcp://127.0.0.1:1";
 
+const { os } = Deno.build;
+type Test = (name: string, fn: () => Promise<void>) => void;
+/** Deno has no Unix sockets on Windows. */
+const testUnix: Test = os === "windows" ? Deno.test.ignore : Deno.test;
+/**
+ * A backlog of 1 holds two connections on Linux and leaves a third without an
+ * answer. On macOS it holds one, and Windows refuses what it cannot hold.
+ */
+const testUnresponsive: Test = os === "linux" ? Deno.test : Deno.test.ignore;
+
 Deno.test("dial(): a TCP address is connected to", async () => {
   await using listener = await listen("tcp://127.0.0.1:0", { handler });
   await using peer = await dial(listener.addr);
   assertEquals(await peer.call("echo", ["hi"]), "hi");
 });
 
-Deno.test("dial(): a Unix socket is connected to", async () => {
+testUnix("dial(): a Unix socket is connected to", async () => {
   await using path = await socketPath();
   await using listener = await listen(path.address, { handler });
   assertEquals(listener.addr, path.address);
@@ -64,7 +74,8 @@ Deno.test("dial(): the dialing side answers calls too", async () => {
 
 Deno.test("dialSession(): channels are opened and half-closed", async () => {
   await using path = await socketPath();
-  for (const address of ["tcp://127.0.0.1:0", path.address]) {
+  const unix = os === "windows" ? [] : [path.address];
+  for (const address of ["tcp://127.0.0.1:0", ...unix]) {
     await using listener = await listenSession(address);
     const echo = (async () => {
       for await (const session of listener) {
@@ -157,28 +168,31 @@ async function unresponsive() {
   };
 }
 
-Deno.test("dial(): an attempt that exceeds its timeout rejects", async () => {
-  using server = await unresponsive();
-  using time = new FakeTime();
-  for (const open of [dial, dialSession]) {
-    const dialing = watch(open(server.address, { timeout: 500 }));
-    while (time.waiting === 0) await turn();
-    time.tick(499);
-    await turn();
-    assertEquals(dialing.state, "pending");
-    time.tick(1);
-    await turn();
-    const error = dialing.reason as TalkError;
-    assert(error instanceof TalkError, String(error));
-    assertEquals(error.code, "timeout");
-    assertEquals(
-      error.message,
-      `Cannot dial "${server.address}": no connection within 500 ms`,
-    );
-  }
-});
+testUnresponsive(
+  "dial(): an attempt that exceeds its timeout rejects",
+  async () => {
+    using server = await unresponsive();
+    using time = new FakeTime();
+    for (const open of [dial, dialSession]) {
+      const dialing = watch(open(server.address, { timeout: 500 }));
+      while (time.waiting === 0) await turn();
+      time.tick(499);
+      await turn();
+      assertEquals(dialing.state, "pending");
+      time.tick(1);
+      await turn();
+      const error = dialing.reason as TalkError;
+      assert(error instanceof TalkError, String(error));
+      assertEquals(error.code, "timeout");
+      assertEquals(
+        error.message,
+        `Cannot dial "${server.address}": no connection within 500 ms`,
+      );
+    }
+  },
+);
 
-Deno.test("dial(): the default timeout is 30 seconds", async () => {
+testUnresponsive("dial(): the default timeout is 30 seconds", async () => {
   using server = await unresponsive();
   using time = new FakeTime();
   const dialing = watch(dial(server.address));
@@ -191,39 +205,45 @@ Deno.test("dial(): the default timeout is 30 seconds", async () => {
   assertEquals((dialing.reason as TalkError).code, "timeout");
 });
 
-Deno.test("dial(): a timeout that is too long for a timer is no limit", async () => {
-  using server = await unresponsive();
-  using time = new FakeTime();
-  for (const timeout of [Infinity, 2 ** 31]) {
-    const controller = new AbortController();
-    const { signal } = controller;
-    const connecting = Promise.withResolvers<void>();
-    // dial() listens to the signal after it has set its timer, if it sets one.
-    const listen = signal.addEventListener.bind(signal);
-    signal.addEventListener = (...args: Parameters<typeof listen>) => {
-      listen(...args);
-      connecting.resolve();
-    };
-    const dialing = watch(dial(server.address, { timeout, signal }));
-    await connecting.promise;
-    assertEquals(time.waiting, 0);
-    time.tick(2 ** 32);
-    await turn();
-    assertEquals(dialing.state, "pending");
-    controller.abort("enough");
-    while (dialing.state === "pending") await turn();
-    assertEquals(dialing.reason, "enough");
-  }
-});
+testUnresponsive(
+  "dial(): a timeout that is too long for a timer is no limit",
+  async () => {
+    using server = await unresponsive();
+    using time = new FakeTime();
+    for (const timeout of [Infinity, 2 ** 31]) {
+      const controller = new AbortController();
+      const { signal } = controller;
+      const connecting = Promise.withResolvers<void>();
+      // dial() listens to the signal after it has set its timer, if it sets one.
+      const listen = signal.addEventListener.bind(signal);
+      signal.addEventListener = (...args: Parameters<typeof listen>) => {
+        listen(...args);
+        connecting.resolve();
+      };
+      const dialing = watch(dial(server.address, { timeout, signal }));
+      await connecting.promise;
+      assertEquals(time.waiting, 0);
+      time.tick(2 ** 32);
+      await turn();
+      assertEquals(dialing.state, "pending");
+      controller.abort("enough");
+      while (dialing.state === "pending") await turn();
+      assertEquals(dialing.reason, "enough");
+    }
+  },
+);
 
-Deno.test("dial(): an abort rejects with the signal's reason", async () => {
-  using server = await unresponsive();
-  const giveUp = new AbortController();
-  const dialing = dial(server.address, { signal: giveUp.signal });
-  await turn();
-  giveUp.abort(new RangeError("mine"));
-  await assertRejects(() => dialing, RangeError, "mine");
-});
+testUnresponsive(
+  "dial(): an abort rejects with the signal's reason",
+  async () => {
+    using server = await unresponsive();
+    const giveUp = new AbortController();
+    const dialing = dial(server.address, { signal: giveUp.signal });
+    await turn();
+    giveUp.abort(new RangeError("mine"));
+    await assertRejects(() => dialing, RangeError, "mine");
+  },
+);
 
 Deno.test("dial(): an aborted signal prevents the connection", async () => {
   const signal = AbortSignal.abort(new RangeError("before"));

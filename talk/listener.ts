@@ -51,6 +51,7 @@ export interface Listener<T> extends AsyncDisposable {
    * @throws {RangeError} if `drainTimeout` is out of range
    */
   close(options?: CloseOptions): Promise<void>;
+  /** Same as {@linkcode close}. */
   [Symbol.asyncDispose](): Promise<void>;
   /** Iterates over what is accepted from now on, until the listener closes. */
   [Symbol.asyncIterator](): AsyncIterator<

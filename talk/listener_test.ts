@@ -102,6 +102,8 @@ for (const address of ADDRESSES) {
 
 /** Whether this machine has that address. */
 function available(hostname: string, port: number): boolean {
+  // Windows listens there, and cannot dial it.
+  if (hostname === "0.0.0.0" && Deno.build.os === "windows") return false;
   try {
     Deno.listen({ hostname, port }).close();
     return true;
@@ -110,7 +112,11 @@ function available(hostname: string, port: number): boolean {
   }
 }
 
-Deno.test("listener.close(): the file of a Unix socket is removed", async () => {
+/** Deno has no Unix sockets on Windows. */
+const testUnix: (name: string, fn: () => Promise<void>) => void =
+  Deno.build.os === "windows" ? Deno.test.ignore : Deno.test;
+
+testUnix("listener.close(): the file of a Unix socket is removed", async () => {
   const folder = await Deno.makeTempDir();
   const path = `${folder}/socket`;
   for (let i = 0; i < 2; i++) {
@@ -370,21 +376,24 @@ Deno.test("listener.closed: it rejects if no peer can be made", async () => {
   }
 });
 
-Deno.test("listener.close(): all peers are closed and no more are accepted", async () => {
-  const folder = await Deno.makeTempDir();
-  const listener = await listen(`unix:${folder}/socket`, { handler });
-  const clients = [await dial(listener.addr), await dial(listener.addr)];
-  for (const client of clients) await client.call("echo", [1]);
-  await Promise.all([listener.close(), listener.close()]);
-  for (const client of clients) await within(client.closed, "the client");
-  await listener.closed;
-  // A socket's file cannot belong to another process now, as a port could.
-  const error = await assertRejects(() => dial(listener.addr), TalkError);
-  assertEquals(error.code, "dial-failed");
-  await listener.close();
-  for (const client of clients) await client.close();
-  await Deno.remove(folder);
-});
+testUnix(
+  "listener.close(): all peers are closed and no more are accepted",
+  async () => {
+    const folder = await Deno.makeTempDir();
+    const listener = await listen(`unix:${folder}/socket`, { handler });
+    const clients = [await dial(listener.addr), await dial(listener.addr)];
+    for (const client of clients) await client.call("echo", [1]);
+    await Promise.all([listener.close(), listener.close()]);
+    for (const client of clients) await within(client.closed, "the client");
+    await listener.closed;
+    // A socket's file cannot belong to another process now, as a port could.
+    const error = await assertRejects(() => dial(listener.addr), TalkError);
+    assertEquals(error.code, "dial-failed");
+    await listener.close();
+    for (const client of clients) await client.close();
+    await Deno.remove(folder);
+  },
+);
 
 Deno.test("listener.closed: it resolves when the last peer has ended", async () => {
   const { source, listener } = listening();

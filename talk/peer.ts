@@ -19,18 +19,18 @@ import {
   type Caller,
   type CallOptions,
   ChannelPool,
+  channelPool,
   Client,
   DEFAULT_MAX_CALLBACKS,
   type Handler,
   invoke,
-  lendChannels,
-  Link,
   notFound,
   type Remote,
   remoteOf,
   Router,
   type RpcResponse,
   Server,
+  SessionState,
 } from "../rpc/internal.ts";
 
 /** What {@linkcode PeerOptions.onError} gets with the error. */
@@ -88,8 +88,8 @@ export interface PeerOptions extends PeerLimits {
    */
   handler?: Handler | undefined;
   /**
-   * Is called with errors that reach no promise of the program: a session that
-   * broke, a handler that threw after it had responded, a call header that
+   * Called with errors that no promise of the program can report: a session
+   * that broke, a handler that threw after it had responded, a call header that
    * could not be decoded. Default: these errors are ignored.
    */
   onError?: ((error: unknown, context: ErrorContext) => void) | undefined;
@@ -139,7 +139,10 @@ export interface CloseOptions {
    * Default: 0.
    */
   drainTimeout?: number | undefined;
-  /** Ends the wait for calls in progress: the session is closed at once. */
+  /**
+   * Ends the wait for calls in progress: the session is closed at once. Default:
+   * no signal.
+   */
   signal?: AbortSignal | undefined;
 }
 
@@ -178,9 +181,10 @@ export class Peer implements Caller, AsyncDisposable {
   readonly #raw: RawSession;
   readonly #router = new Router();
   readonly #client: Client;
-  readonly #link: Link;
+  readonly #state: SessionState;
   readonly #server: Server;
-  readonly #channels: ChannelPool;
+  /** @ignore */
+  readonly [channelPool]: ChannelPool;
   #draining = false;
 
   /**
@@ -204,10 +208,10 @@ export class Peer implements Caller, AsyncDisposable {
     const raw = this.#raw = rawSession(session);
     const budget = new ValueBudget(valueBudgetSize);
     const channels = new ChannelPool(raw);
-    lendChannels(this, channels);
-    const link = this.#link = new Link(maxCallbacks);
+    this[channelPool] = channels;
+    const state = this.#state = new SessionState(maxCallbacks);
     const clientIn = (codec: Codec) =>
-      new Client(channels, { codec, maxValueSize, budget, link });
+      new Client(channels, { codec, maxValueSize, budget, state });
     const [first = codec] = codecs;
     this.#client = clientIn(first);
     const report = (error: unknown, selector: string | undefined) => {
@@ -220,13 +224,12 @@ export class Peer implements Caller, AsyncDisposable {
         });
       }
     };
-    this.#channels = channels;
     this.#server = new Server({
       codecs: codecs.length === 0 ? [first] : codecs,
       maxValueSize,
       budget,
       maxConcurrentCalls,
-      link,
+      state,
       callerIn: (codec) => codec === first ? this.#client : clientIn(codec),
       handler: (call, respond) => {
         const handler = this.#router.match(call.selector)?.handler ?? fallback;
@@ -235,7 +238,7 @@ export class Peer implements Caller, AsyncDisposable {
       onError: report,
     });
     session.accept((channel) => this.#server.serve(channel as RawChannel));
-    const release = () => link.callbacks.close();
+    const release = () => state.callbacks.close();
     session.closed.then(release, (error) => {
       release();
       report(error, undefined);
@@ -269,7 +272,7 @@ export class Peer implements Caller, AsyncDisposable {
 
   /** The number of functions of this side that the other side can call now. */
   get callbackCount(): number {
-    return this.#link.callbacks.size;
+    return this.#state.callbacks.size;
   }
 
   /**
@@ -292,7 +295,7 @@ export class Peer implements Caller, AsyncDisposable {
 
   /**
    * Closes the session. Queued data is sent first, within the session's
-   * `closeTimeout` of a second; pending calls of this side reject with
+   * `closeTimeout`; pending calls of this side reject with
    * `session-closed`, and the signals of the calls being handled abort.
    * Idempotent.
    *
@@ -338,7 +341,7 @@ export class Peer implements Caller, AsyncDisposable {
 
   /** Whether there are channels other than the spare ones. */
   #isBusy(): boolean {
-    const unused = this.#server.idle + this.#channels.unused;
+    const unused = this.#server.idle + this[channelPool].unused;
     return this.session.usage.slots > unused;
   }
 }

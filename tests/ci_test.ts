@@ -1,8 +1,10 @@
 // What .ci/run promises: that the line with the counts is the last. The command
-// that it runs is a stand-in here, on a path with little else.
+// that it runs is a stand-in here, on a path with little else. And what the
+// workflow on GitHub leaves out.
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 
+const WORKFLOW = new URL("../.github/workflows/ci.yml", import.meta.url);
 const SCRIPT = new URL("../.ci/run", import.meta.url).pathname;
 
 /** What counts, and fails or not. */
@@ -79,3 +81,14 @@ for (const command of ["deno", "npx"] as const) {
     });
   }
 }
+
+Deno.test("ci: the test files that ci.yml leaves out on a system exist", async () => {
+  const workflow = await Deno.readTextFile(WORKFLOW);
+  const paths = [...workflow.matchAll(/^ +- (\S+_test\.ts)$/gm)]
+    .map(([, path]) => path!);
+  assert(paths.length > 0, "ci.yml leaves something out");
+  for (const path of paths) {
+    const { isFile } = await Deno.stat(new URL(`../${path}`, import.meta.url));
+    assert(isFile, path);
+  }
+});

@@ -1,41 +1,49 @@
-import { assert, assertEquals } from "@std/assert";
-import { DEFAULT_MAX_DEPTH } from "@qtalk/qtalk/codec";
-import { DEFAULT_SESSION_OPTIONS } from "@qtalk/qtalk/mux";
-import { DEFAULT_MAX_CALLBACKS } from "../rpc/callback/callback_table.ts";
-import { DEFAULT_PEER_LIMITS } from "@qtalk/qtalk/talk";
+// What the documentation claims and a program can check: its links, and the
+// tables that are compared with the code.
 
-const ROOT = new URL("../", import.meta.url);
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  type Codec,
+  CodecError,
+  DEFAULT_MAX_DEPTH,
+  json,
+} from "@qtalk/qtalk/codec";
+import { cbor } from "@qtalk/qtalk/codec/cbor";
+import { msgpack } from "@qtalk/qtalk/codec/msgpack";
+import {
+  DEFAULT_SESSION_OPTIONS,
+  memoryTransports,
+  qmux,
+  type SessionOptions,
+} from "@qtalk/qtalk/mux";
+import {
+  DEFAULT_CONNECT_TIMEOUT,
+  DEFAULT_PEER_LIMITS,
+  DEFAULT_RECONNECT_OPTIONS,
+  dial,
+  memoryPair,
+  TalkError,
+} from "@qtalk/qtalk/talk";
+import { serveWebSocket } from "@qtalk/qtalk/websocket";
+import config from "../deno.json" with { type: "json" };
+import type { Command } from "../talk/cli/command.ts";
+import { EXIT } from "../talk/cli/exit_code.ts";
+import { exportedInterfaces } from "./support/api_docs.ts";
+import {
+  anchors,
+  code,
+  files,
+  links,
+  projectFile,
+  quantity,
+  read,
+  section,
+  table,
+} from "./support/docs.ts";
+
 const LAYERS = ["codec", "mux", "rpc", "talk"];
-
-function read(path: string): string {
-  return Deno.readTextFileSync(new URL(path, ROOT));
-}
-
-/** All files below a folder of the project, by their paths in it. */
-function* files(folder = ""): Generator<string> {
-  for (const entry of Deno.readDirSync(new URL(folder || ".", ROOT))) {
-    if (entry.name.startsWith(".") || entry.name === "node_modules") continue;
-    const path = folder + entry.name;
-    if (entry.isDirectory) yield* files(`${path}/`);
-    else yield path;
-  }
-}
-
-/** Markdown without code: what looks like a link there is none. */
-function prose(markdown: string): string {
-  return markdown.replaceAll(/^```[\s\S]*?^```$/gm, "").replaceAll(
-    /`[^`]*`/g,
-    (code) => code.replaceAll(/[[\]()]/g, ""),
-  );
-}
-
-/** The anchors that GitHub gives a document's headings. */
-function anchors(markdown: string): string[] {
-  return [...prose(markdown).matchAll(/^#+ (.*)$/gm)].map(([, heading]) =>
-    heading!.toLowerCase().replaceAll(/[^\p{L}\p{N}\s_-]/gu, "")
-      .replaceAll(/\s/g, "-")
-  );
-}
+const MARKDOWN = [...files()].filter((path) => path.endsWith(".md"));
+const LIMITS = "docs/limits-and-security.md";
 
 function exists(url: URL): boolean {
   try {
@@ -46,26 +54,11 @@ function exists(url: URL): boolean {
   }
 }
 
-/** The rows of a document's tables, by what stands first in them as code. */
-function rows(path: string): Map<string, string> {
-  const found = read(path).matchAll(/^\| \[?`(\w+)`(?:\]\S*)? +\| (.*) \|$/gm);
-  return new Map([...found].map(([, name, rest]) => [name!, rest!]));
-}
-
-/** A number as people write it: `2,048`, `64 KiB`, `1 s`. */
-function quantity(text: string): number {
-  const [, digits, unit] = /^([\d,]+)(?: (\w+))?/.exec(text) ?? [];
-  assert(digits, `"${text}" begins with a number`);
-  const units: Record<string, number> = { KiB: 2 ** 10, MiB: 2 ** 20, s: 1e3 };
-  return Number(digits.replaceAll(",", "")) * (unit ? units[unit] ?? NaN : 1);
-}
-
-for (const path of files()) {
-  if (!path.endsWith(".md")) continue;
+for (const path of MARKDOWN) {
   Deno.test(`docs: every link of ${path} to this project leads somewhere`, () => {
-    for (const [, link] of prose(read(path)).matchAll(/\]\(([^)\s]+)\)/g)) {
-      if (/^\w+:/.test(link!)) continue;
-      const url = new URL(link!, new URL(path, ROOT));
+    for (const link of links(read(path))) {
+      if (/^\w+:/.test(link)) continue;
+      const url = new URL(link, projectFile(path));
       const anchor = decodeURIComponent(url.hash.slice(1));
       url.hash = "";
       assert(exists(url), `${path} links to ${link}`);
@@ -76,40 +69,300 @@ for (const path of files()) {
   });
 }
 
-Deno.test("docs: the README's table of limits has every default as it is", () => {
-  const limits: Record<string, number> = {
-    ...DEFAULT_SESSION_OPTIONS,
-    maxValueSize: DEFAULT_PEER_LIMITS.maxValueSize,
-    maxConcurrentCalls: DEFAULT_PEER_LIMITS.maxConcurrentCalls,
-    maxCallbacks: DEFAULT_MAX_CALLBACKS,
-    maxDepth: DEFAULT_MAX_DEPTH,
-  };
-  const table = rows("README.md");
-  for (const [name, value] of Object.entries(limits)) {
-    const row = table.get(name);
-    assert(row, `the README has a row for ${name}`);
-    assertEquals(quantity(row), value, name);
+Deno.test("docs: README.md has fewer than 250 lines", () => {
+  const lines = read("README.md").split("\n").length - 1;
+  assert(lines < 250, `it has ${lines}`);
+});
+
+Deno.test("docs: docs/README.md links to every page of docs/", () => {
+  const linked = links(read("docs/README.md"));
+  for (const path of files("docs/")) {
+    const name = path.slice("docs/".length);
+    assert(name === "README.md" || linked.includes(name), path);
   }
 });
 
-Deno.test("docs: the README's table of errors has every code, and no other", () => {
-  const table = rows("README.md");
+/** The options in the sections of the page of limits, by section and name. */
+function documentedOptions(): Map<string, Map<string, Record<string, string>>> {
+  const page = read(LIMITS);
+  const headings = [...page.matchAll(/^### (\w+Options)$/gm)];
+  return new Map(headings.map(([, heading]) => [
+    heading!,
+    new Map(
+      table(section(page, heading!)).map((row) => [code(row["option"]!), row]),
+    ),
+  ]));
+}
+
+Deno.test("docs: the tables of options have every option that is exported, and no other", async () => {
+  const interfaces = await exportedInterfaces(Object.values(config.exports));
+  const tables = documentedOptions();
+  const optionsOf = (name: string): string[] => {
+    const { properties, bases } = interfaces.get(name)!;
+    return [
+      ...properties.map(({ name }) => name),
+      ...bases.filter((base) => !tables.has(base)).flatMap(optionsOf),
+    ];
+  };
+  for (const [name, rows] of tables) {
+    assert(interfaces.has(name), `${name} is exported`);
+    assertEquals([...rows.keys()].sort(), optionsOf(name).sort(), name);
+  }
+  const documented = new Set(
+    [...tables.values()].flatMap((t) => [...t.keys()]),
+  );
+  for (const [name, { properties }] of interfaces) {
+    if (!/(?:Options|Limits)$/.test(name)) continue;
+    for (const property of properties) {
+      assert(documented.has(property.name), `${name}.${property.name}`);
+    }
+  }
+});
+
+/** The defaults that are numbers, by section. */
+const DEFAULTS: Record<string, Readonly<Record<string, number>>> = {
+  SessionOptions: DEFAULT_SESSION_OPTIONS,
+  PeerOptions: DEFAULT_PEER_LIMITS,
+  DialOptions: { timeout: DEFAULT_CONNECT_TIMEOUT },
+  ReconnectOptions: DEFAULT_RECONNECT_OPTIONS,
+  CodecOptions: { maxDepth: DEFAULT_MAX_DEPTH },
+};
+
+Deno.test("docs: the tables of options have the defaults of the code", () => {
+  const tables = documentedOptions();
+  for (const [name, defaults] of Object.entries(DEFAULTS)) {
+    for (const [option, value] of Object.entries(defaults)) {
+      const row = tables.get(name)?.get(option);
+      assert(row, `${name} has a row for ${option}`);
+      assertEquals(quantity(row["default"]!), value, `${name}.${option}`);
+    }
+  }
+});
+
+Deno.test("docs: the tables of options have the defaults that doc comments state", async () => {
+  const interfaces = await exportedInterfaces(Object.values(config.exports));
+  const tables = documentedOptions();
+  const stated = (name: string): [string, string][] => {
+    const { properties, bases } = interfaces.get(name)!;
+    return [
+      ...properties.flatMap(({ name, doc }): [string, string][] => {
+        const number =
+          /Default: ([\d,]+(?:\.\d+)?(?: (?:KiB|MiB|ms|s))?)\.(?: |$)/.exec(
+            doc,
+          );
+        return number === null ? [] : [[name, number[1]!]];
+      }),
+      ...bases.filter((base) => !tables.has(base)).flatMap(stated),
+    ];
+  };
+  let compared = 0;
+  for (const [name, rows] of tables) {
+    for (const [option, text] of stated(name)) {
+      const documented = quantity(rows.get(option)!["default"]!);
+      assertEquals(documented, quantity(text), `${name}.${option}`);
+      compared++;
+    }
+  }
+  assert(compared > 10, "most options with a number for a default state it");
+});
+
+/** Uses options where they are checked; throws what that throws. */
+type Use = (options: Record<string, number>) => void | Promise<void>;
+
+const USES: Record<string, Use> = {
+  async SessionOptions(options) {
+    const [transport, other] = memoryTransports();
+    const session = qmux(transport, options as SessionOptions);
+    await other.close();
+    await session.close();
+  },
+  async PeerOptions(options) {
+    const [peer] = memoryPair(options);
+    await peer.close();
+  },
+  async DialOptions(options) {
+    await ignoreAddress(dial("nothing:", options));
+  },
+  async ReconnectOptions(reconnect) {
+    await ignoreAddress(dial("nothing:", { reconnect }));
+  },
+  async CloseOptions(options) {
+    const [peer] = memoryPair();
+    try {
+      await peer.close(options);
+    } finally {
+      await peer.close();
+    }
+  },
+  ServeWebSocketOptions: (options) => serveWebSocket(options).listener.close(),
+  CodecOptions(options) {
+    json(options);
+  },
+};
+
+/** What goes with an option whose range depends on another one. */
+const OTHERS: Record<string, Record<string, number>> = {
+  minDelay: { maxDelay: 2 ** 31 - 1 },
+  maxDelay: { minDelay: 0 },
+};
+
+/** Options are checked before the address is, which has no such scheme. */
+async function ignoreAddress(dialed: Promise<unknown>): Promise<void> {
+  try {
+    await dialed;
+  } catch (error) {
+    if (!(error instanceof TalkError)) throw error;
+    assertEquals(error.code, "unknown-scheme");
+  }
+}
+
+for (const [name, rows] of documentedOptions()) {
+  for (const [option, { range = "" }] of rows) {
+    if (range === "") continue;
+    Deno.test(`docs: ${name}.${option} has the range that its table says`, async () => {
+      const [least = "", most = ""] = range.split(/ to | or (?=more)/);
+      const use = USES[name];
+      assert(use, `${name} with ranges can be tried`);
+      const others = OTHERS[option] ?? {};
+      const at = (value: number) => use({ ...others, [option]: value });
+      const min = quantity(least);
+      await at(min);
+      await assertRejects(async () => await at(min - 1), RangeError);
+      await assertRejects(async () => await at(NaN), RangeError);
+      if (most === "more") return;
+      await at(quantity(most));
+      await assertRejects(
+        async () => await at(2 * quantity(most)),
+        RangeError,
+      );
+    });
+  }
+}
+
+Deno.test("docs: the tables of errors have every code, and no other", () => {
+  const page = read("docs/errors.md");
   for (const layer of LAYERS) {
     const source = read(`${layer}/errors.ts`);
     const [, name, union] =
       /export type (\w+Error)Code =((?:\s+\| "[\w-]+")+);/.exec(source) ?? [];
-    const quoted = (text: string, mark: string) =>
-      text.split(mark).filter((_, i) => i % 2 === 1).sort();
-    const row = table.get(name!) ?? "";
-    assertEquals(quoted(row, "`"), quoted(union!, '"'), name);
+    const codes = [...union!.matchAll(/"([\w-]+)"/g)].map(([, c]) => c!);
+    const rows = table(section(page, name!));
+    assertEquals(
+      rows.map((row) => code(row["code"]!)).sort(),
+      codes.sort(),
+      name,
+    );
   }
 });
+
+/** The commands of the command line, by their names. */
+async function commands(): Promise<Map<string, Command>> {
+  const found = new Map<string, Command>();
+  for (const path of files("talk/cli/commands/")) {
+    if (path.endsWith("_test.ts")) continue;
+    const module = await import(projectFile(path).href);
+    for (const value of Object.values(module) as Partial<Command>[]) {
+      if (typeof value?.help !== "string") continue;
+      found.set(value.name!, value as Command);
+    }
+  }
+  return found;
+}
+
+Deno.test("docs: the command line has a section for each command, with its forms and options", async () => {
+  const page = read("docs/command-line.md");
+  const headings = [...page.matchAll(/^## (.*)$/gm)].map(([, name]) => name!);
+  const all = await commands();
+  assertEquals(headings.sort(), [...all.keys()].sort());
+  for (const [name, { usage, help }] of all) {
+    const text = section(page, name);
+    const forms = /^```\n([\s\S]*?)^```$/m.exec(text)?.[1] ?? "";
+    assertEquals(
+      forms.trim().split("\n"),
+      usage.replace("Usage: ", "").split("\n").map((form) => form.trim()),
+      name,
+    );
+    const options = [
+      ...help.slice(help.indexOf("Options:")).matchAll(
+        /^ {2}(-.*?) {2,}(.*)$/gm,
+      ),
+    ].map(([, option, about]) => [option!, about!] as const)
+      .filter(([option]) => option !== "-h, --help");
+    const rows = options.length === 0 ? [] : table(text);
+    assertEquals(
+      rows.map((row) => row["option"]!.replaceAll("`", "")),
+      options.map(([option]) => option),
+      name,
+    );
+    for (const [i, [option, about]] of options.entries()) {
+      const meaning = rows[i]!["meaning"]!.replaceAll("`", "");
+      for (const [said] of about.matchAll(/default [^ ,)]+/g)) {
+        assert(meaning.includes(said), `${name} ${option}: ${said}`);
+      }
+    }
+  }
+});
+
+Deno.test("docs: the command line has every exit code", () => {
+  const rows = table(read("docs/command-line.md"));
+  assertEquals(
+    rows.map((row) => Number(row["exit code"])),
+    Object.values(EXIT),
+  );
+  const comment = read("talk/cli/main.ts").replaceAll(/^ \* ?/gm, "");
+  for (const [i, { meaning }] of table(comment).entries()) {
+    assert(rows[i]!["meaning"]!.startsWith(meaning!), `exit code ${i}`);
+  }
+});
+
+const CODECS: Record<string, Codec> = {
+  JSON: json(),
+  CBOR: cbor(),
+  MessagePack: msgpack(),
+};
+
+const CODEC_VALUES = table(
+  section(read("docs/codecs.md"), "How values arrive"),
+);
+
+for (const row of CODEC_VALUES) {
+  const value = code(row["value"]!);
+  Deno.test(`docs: codecs make of ${value} what their table says`, () => {
+    for (const [name, codec] of Object.entries(CODECS)) {
+      const said = code(row[name]!);
+      assertEquals(arrival(codec, value), expected(said), name);
+    }
+  });
+}
+
+/** How a value arrives, or the code of the error that encoding it throws. */
+function arrival(codec: Codec, expression: string): unknown {
+  let bytes: Uint8Array;
+  try {
+    bytes = codec.encode(evaluate(expression));
+  } catch (error) {
+    assert(error instanceof CodecError, `${error}`);
+    return { code: error.code };
+  }
+  return { value: codec.decode(bytes) };
+}
+
+/** What a cell says: a value, or the code of an error. */
+function expected(said: string): unknown {
+  return /^[a-z]+-[a-z-]+$/.test(said)
+    ? { code: said }
+    : { value: evaluate(said) };
+}
+
+function evaluate(expression: string): unknown {
+  return new Function(`return (${expression});`)();
+}
 
 Deno.test("docs: ARCHITECTURE.md names every file of the library, and no other", () => {
   const text = read("ARCHITECTURE.md");
   const chapter = text.slice(
     text.indexOf("\n## Files"),
-    text.indexOf("\n### The rest"),
+    text.indexOf("\n### Everything else"),
   );
   const named = chapter.split("\n### `").slice(1).flatMap((section) => {
     const folder = section.slice(0, section.indexOf("`"));

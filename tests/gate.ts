@@ -2,11 +2,15 @@
  * The gate, `deno task ok`: everything that must hold before a change lands.
  * Runs under tests/jsr/with_jsr.ts, so that all steps see the same registry.
  *
- * Says each step with its time, shows what a failed one printed, and ends in
- * one line: `N passed, N failed, N skipped`, counting tests.
+ * Says each step with its time, shows what a failed one printed, says how many
+ * tests were skipped for what reason, and ends in one line: `N passed, N failed,
+ * N skipped`, counting tests. A test that is skipped where it could run fails
+ * the gate.
  *
  * @module
  */
+import { REQUIREMENTS } from "./support/requirements.ts";
+import { judgeSkipped, requiredBy } from "./support/skipped.ts";
 
 const config = JSON.parse(Deno.readTextFileSync("deno.json"));
 const entryPoints: string[] = Object.values(config.exports);
@@ -90,7 +94,17 @@ let counts: Counts = { passed: 0, failed: 0, skipped: 0 };
 for (const [name, args] of Object.entries(STEPS)) {
   const { ok, output } = await runStep(name, args);
   if (!ok) failures.push(name);
-  if (name === "tests") counts = count(output);
+  if (name !== "tests") continue;
+  counts = count(output);
+  const required = requiredBy(Deno.env);
+  const skipped = await judgeSkipped(
+    output,
+    counts.skipped,
+    REQUIREMENTS,
+    required,
+  );
+  for (const line of skipped.lines) console.log(line);
+  failures.push(...skipped.failures);
 }
 if (counts.passed === 0) failures.push("no test ran");
 if (failures.length > 0) console.log(`failed: ${failures.join(", ")}`);

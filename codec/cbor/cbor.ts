@@ -1,6 +1,6 @@
 /**
  * The CBOR codec: binary, with byte strings and large integers. It is the
- * default of qtalk-go's command line.
+ * default of `interop`, `check` and `bench`, here and in qtalk-go.
  *
  * @module
  */
@@ -29,6 +29,10 @@ import { weightOf } from "../weight.ts";
  * | `Date`, or another object with `toJSON()` | the result of `toJSON()`; that of a `Date` is text, which Go decodes into a `time.Time` | that result |
  * | function, symbol, `Map`, `Set`, `Error`, stream, `Response`, … | – | `CodecError`, `unsupported-type` |
  * | nested deeper than `maxDepth`, or containing itself | – | `CodecError`, `too-deep` |
+ *
+ * JavaScript has one number type, so an integral number up to ±(2^53 − 1) is
+ * encoded as an integer, whatever it was decoded from: a float 100.0 is passed on
+ * as the integer 100, and -0.0 as the integer 0.
  *
  * It also decodes what other implementations send, such as cbor-x:
  *

@@ -87,6 +87,21 @@ Deno.test("cbor(): each type is encoded as documented", () => {
   }
 });
 
+Deno.test("cbor(): an integral number is encoded as an integer, whatever it was decoded from", () => {
+  const forms = [
+    ["f95640", "1864"],
+    ["fa42c80000", "1864"],
+    ["fbc059000000000000", "3863"],
+    ["fb433fffffffffffff", "1b001fffffffffffff"],
+    ["f98000", "00"],
+    // An integer of its own size is a bigint: this was none.
+    ["fb4415af1d78b58c40", "fb4415af1d78b58c40"],
+  ] as const;
+  for (const [read, written] of forms) {
+    assertEquals(encoded(decoded(read)), written, read);
+  }
+});
+
 Deno.test("cbor(): a Buffer is encoded as plain bytes", async () => {
   const { Buffer } = await import("node:buffer");
   assertEquals(encoded({ b: Buffer.from([1, 2]) }), "a16162420102");

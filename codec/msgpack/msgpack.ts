@@ -45,6 +45,10 @@ export interface MsgpackOptions extends CodecOptions {
  * | extension type, also timestamp, from another implementation | | `CodecError`, `malformed` |
  * | nested deeper than `maxDepth`, or containing itself | – | `CodecError`, `too-deep` |
  *
+ * JavaScript has one number type, so an integral number up to ±(2^53 − 1) is
+ * encoded as an integer, whatever it was decoded from: a float 100.0 is passed on
+ * as the integer 100, and -0.0 as the integer 0.
+ *
  * The table holds with any library: bytes are checked before the library
  * decodes them, and values that libraries treat differently do not reach it.
  * The default, `@std/msgpack`, is slow. Other libraries have the same two

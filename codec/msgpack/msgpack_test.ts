@@ -119,6 +119,24 @@ Deno.test("msgpack(): an integer beyond 64 bits is refused", () => {
   });
 });
 
+Deno.test("msgpack(): an integral number is encoded as an integer, whatever it was decoded from", () => {
+  const forms = [
+    ["ca42c80000", "64"],
+    ["cb4059000000000000", "64"],
+    ["cbc059000000000000", "d09c"],
+    ["cb433fffffffffffff", "cf001fffffffffffff"],
+    ["cb8000000000000000", "00"],
+    // An integer of its own size is a bigint: this was none.
+    ["cb4415af1d78b58c40", "cb4415af1d78b58c40"],
+  ] as const;
+  overEach((options) => {
+    const codec = msgpack(options);
+    for (const [read, written] of forms) {
+      assertEquals(toHex(codec.encode(codec.decode(fromHex(read)))), written);
+    }
+  });
+});
+
 Deno.test("msgpack(): each form is decoded as documented, with every library", () => {
   const forms: [string, unknown][] = [
     ["c0", null],

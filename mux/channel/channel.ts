@@ -13,12 +13,12 @@ import {
 } from "./channel_state.ts";
 import { ChannelStreams } from "./channel_streams.ts";
 import { MuxError } from "../errors.ts";
+import type { FrameQueue } from "../wire/frame_queue.ts";
 import {
   type CreditSource,
   type DataSource,
-  type FrameQueue,
   SEND_QUANTUM,
-} from "../wire/frame_queue.ts";
+} from "../wire/frame_source.ts";
 import { ReceiveBuffer } from "./receive_buffer.ts";
 import type { RawChannel } from "../raw.ts";
 import { ReceiveWindow, type WindowPolicy } from "../flow/receive_window.ts";
@@ -212,6 +212,10 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     this.#onReadable = callback;
   }
 
+  cancelWhenReadable(callback: () => void): void {
+    if (this.#onReadable === callback) this.#onReadable = undefined;
+  }
+
   whenClosed(callback: () => void): void {
     if (this.peerClosed) return callback();
     const others = this.#onClosed;
@@ -233,6 +237,16 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     this.#pendingWrites.push({ bytes, resolve, reject });
     this.#scheduleData();
     return promise;
+  }
+
+  withdraw(bytes: Uint8Array, reason: unknown): boolean {
+    // Bytes that were sent in part have been replaced by what is left of them.
+    const at = this.#pendingWrites.findIndex((write) => write.bytes === bytes);
+    if (at < 0) return false;
+    const [withdrawn] = this.#pendingWrites.splice(at, 1);
+    withdrawn!.reject(reason);
+    this.#sendEofIfFlushed();
+    return true;
   }
 
   trySend(bytes: Uint8Array): number {

@@ -385,3 +385,70 @@ scripted(
     await turn();
   },
 );
+
+scripted(
+  "QmuxChannel.cancelWhenReadable: the callback is not called, and another may wait",
+  async (script) => {
+    const { channel, id } = await opened(script);
+    let cancelled = 0, called = 0;
+    const callback = () => cancelled++;
+    channel.whenReadable(callback);
+    channel.cancelWhenReadable(() => {});
+    channel.cancelWhenReadable(callback);
+    channel.whenReadable(() => called++);
+    channel.cancelWhenReadable(callback);
+    await script.raw.send(data(id, "x"));
+    assertEquals([cancelled, called], [0, 1]);
+  },
+);
+
+scripted(
+  "QmuxChannel.withdraw: bytes that wait are taken back, and the next ones are sent",
+  async (script) => {
+    const { channel, id } = await opened(script, 0);
+    const reason = new Error("withdrawn");
+    const bytes = utf8("first");
+    const first = watch(channel.send(bytes)!);
+    const second = watch(channel.send(utf8("second"))!);
+    assertEquals(channel.withdraw(utf8("first"), reason), false);
+    assertEquals(channel.withdraw(bytes, reason), true);
+    assertEquals(channel.withdraw(bytes, reason), false);
+    await turn();
+    assertStrictEquals(first.reason, reason);
+    assertEquals(second.state, "pending");
+    channel.closeWrite();
+    await script.raw.send(adjust(id, 100));
+    const frames = await script.said();
+    const payloads = frames.map((frame) =>
+      frame.type === "data" ? text(frame.payload) : frame.type
+    );
+    assertEquals(payloads, ["second", "eof"]);
+  },
+);
+
+scripted(
+  "QmuxChannel.withdraw: EOF follows at once if nothing else waits before it",
+  async (script) => {
+    const { channel } = await opened(script, 0);
+    const bytes = utf8("bytes");
+    const sent = watch(channel.send(bytes)!);
+    channel.closeWrite();
+    assertEquals(channel.withdraw(bytes, new Error("withdrawn")), true);
+    assertEquals(await types(script), ["eof"]);
+    assertEquals(sent.state, "rejected");
+  },
+);
+
+scripted(
+  "QmuxChannel.withdraw: bytes that were sent in part stay",
+  async (script) => {
+    const { channel, id } = await opened(script, 3);
+    const bytes = utf8("bytes");
+    const sent = watch(channel.send(bytes)!);
+    await script.said();
+    assertEquals(channel.withdraw(bytes, new Error("withdrawn")), false);
+    await script.raw.send(adjust(id, 2));
+    await turn();
+    assertEquals(sent.state, "resolved");
+  },
+);

@@ -132,7 +132,7 @@ Deno.test("ReceiveBuffer: a chunk from take() has a buffer of its own", () => {
   for (let i = 0; i < 200; i++) {
     buffer.borrow(Uint8Array.of(i));
     buffer.own();
-    // Some are taken while their block still has room behind them.
+    // Some are taken while their block still has spare room.
     if (i % 7 === 0) taken.push(buffer.take()!);
   }
   taken.push(...drain(buffer));
@@ -221,11 +221,11 @@ Deno.test("ReceiveBuffer: pieces of any sizes keep at most 16 KiB more alive", a
     }
     buffer.own();
     const held = buffer.length;
-    const told = buffer.heldBytes;
+    const heldBytes = buffer.heldBytes;
     const partly = buffer.peek()?.byteOffset ?? 0;
     const left = drain(buffer);
     if (held > 0) assertGreater(left.length, 0);
-    assertEquals(told, alive(left));
+    assertEquals(heldBytes, alive(left));
     assertEquals(buffer.heldBytes, 0);
     // What was skipped of the first chunk lives until the rest of it goes.
     assertLessOrEqual(alive(left), held + partly + SPARE);

@@ -11,7 +11,7 @@ import {
   policy,
   type TestPolicy,
 } from "../../tests/support/window_policy.ts";
-import { SEND_QUANTUM } from "../wire/frame_queue.ts";
+import { SEND_QUANTUM } from "../wire/frame_source.ts";
 import { ReceiveWindow } from "./receive_window.ts";
 import { SendWindow } from "./send_window.ts";
 import { WindowBudget } from "./window_budget.ts";

@@ -105,12 +105,7 @@ export class ChannelTable implements FrameSink, ChannelHost {
     reject: OpenCallbacks["reject"],
   ): QmuxChannel | undefined {
     if (this.#closed !== undefined || !this.#hasSlot()) {
-      reject(
-        this.#closed ?? new MuxError(
-          "limit-exceeded",
-          `Cannot open channel: ${this.usage.slots} of ${this.#options.maxChannels} channel slots are in use`,
-        ),
-      );
+      reject(this.#closed ?? this.#limitExceeded());
       return undefined;
     }
     const channel = this.#newChannel("opening");
@@ -260,6 +255,17 @@ export class ChannelTable implements FrameSink, ChannelHost {
     // IDs of such channels stay in use.
     return this.#slots + waiting < maxChannels &&
       this.#channels.size + waiting < 2 * maxChannels;
+  }
+
+  #limitExceeded(): MuxError {
+    const { channels, slots } = this.usage;
+    const { maxChannels } = this.#options;
+    return new MuxError(
+      "limit-exceeded",
+      slots < maxChannels
+        ? `Cannot open channel: the peer has not answered the CLOSE of ${channels} channels`
+        : `Cannot open channel: ${slots} of ${maxChannels} are open`,
+    );
   }
 
   #newChannel(state: "opening" | "open"): QmuxChannel {

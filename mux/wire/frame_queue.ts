@@ -15,16 +15,11 @@ import {
   writeOpenFailure,
   writeWindowAdjust,
 } from "./frame.ts";
+import type { CreditSource, DataSource } from "./frame_source.ts";
+import { BufferRetention, growBuffer } from "./write_buffer.ts";
 
 /** A write of this many bytes takes no further DATA from waiting channels. */
 export const WRITE_TARGET = 256 * 1024;
-/**
- * Bytes of DATA that one channel sends before the next one may. A value of
- * 64 KiB with its length fits: qtalk-js needs it in one frame.
- */
-export const SEND_QUANTUM = 64 * 1024 + 64;
-/** Initial bytes of a write buffer, and of one that has been idle. */
-const SMALL_BUFFER = 256;
 /**
  * Passes through the microtask queue without a new frame after which a turn has
  * ended. A handler that responds after a few `await`s still shares one write with
@@ -39,28 +34,8 @@ const MAX_PASSES = 64;
  * between two processes with 64 calls in flight (tests/bench/LOG.md).
  */
 const EARLY_WRITE = 2 * 1024;
-/** Consecutive small writes after which a large buffer is released. */
-const SHRINK_AFTER = 64;
-
 /** `await resolved` takes one pass, as `await null` does, but allocates less. */
 const resolved = Promise.resolve();
-
-/** A channel with DATA to send. */
-export interface DataSource {
-  /**
-   * Puts at most {@linkcode SEND_QUANTUM} bytes of DATA into the queue. Returns
-   * whether the channel could send more now.
-   */
-  pull(): boolean;
-}
-
-/** A channel with credit to return. */
-export interface CreditSource {
-  /** The channel ID that the peer assigned. */
-  readonly remoteId: number;
-  /** Takes the credit to return, in bytes; 0 if the channel may not send. */
-  takeCredit(): number;
-}
 
 /** How the queue writes. */
 export interface FrameQueueOptions {
@@ -94,7 +69,7 @@ export class FrameQueue {
   #length = 0;
   /** The other buffer: one is filled while the other is written. */
   #spare = new Uint8Array(0);
-  #smallWrites = 0;
+  readonly #retention = new BufferRetention();
   #replySize = 0;
   #dataSources: DataSource[] = [];
   #creditSources: CreditSource[] = [];
@@ -281,16 +256,10 @@ export class FrameQueue {
   #reserve(size: number): number {
     const at = this.#length;
     const needed = this.#length = at + size;
-    if (needed > this.#buffer.length) this.#grow(at, needed);
+    if (needed > this.#buffer.length) {
+      this.#buffer = growBuffer(this.#buffer, at, needed);
+    }
     return at;
-  }
-
-  #grow(used: number, needed: number): void {
-    let size = Math.max(this.#buffer.length, SMALL_BUFFER);
-    while (size < needed) size *= 2;
-    const grown = new Uint8Array(size);
-    grown.set(this.#buffer.subarray(0, used));
-    this.#buffer = grown;
   }
 
   #wake(): void {
@@ -329,7 +298,7 @@ export class FrameQueue {
     if (this.#isStopped()) return;
     this.#currentWritten?.resolve();
     this.#currentWritten = undefined;
-    this.#spare = this.#retire(buffer, length);
+    this.#spare = this.#retention.retain(buffer, length);
     const more = this.#length > 0 || this.#dataSources.length > 0 ||
       this.#creditSources.length > 0;
     if (more) this.#gathering = this.#gather();
@@ -369,20 +338,5 @@ export class FrameQueue {
     this.#replySize = 0;
     this.#currentWritten = this.#filledWritten;
     this.#filledWritten = undefined;
-  }
-
-  /** The buffer to keep of one that was written: an idle session holds little. */
-  #retire(
-    buffer: Uint8Array<ArrayBuffer>,
-    written: number,
-  ): Uint8Array<ArrayBuffer> {
-    if (buffer.length <= SMALL_BUFFER) return buffer;
-    if (written > buffer.length / 4) {
-      this.#smallWrites = 0;
-      return buffer;
-    }
-    if (++this.#smallWrites < SHRINK_AFTER) return buffer;
-    this.#smallWrites = 0;
-    return new Uint8Array(SMALL_BUFFER);
   }
 }

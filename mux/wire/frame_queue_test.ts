@@ -10,13 +10,12 @@ import {
 import { type Frame, parseFrames, toHex } from "../../tests/support/wire.ts";
 import { turn, watch } from "../../tests/support/within.ts";
 import { MuxError } from "../errors.ts";
+import { FrameQueue, WRITE_TARGET } from "./frame_queue.ts";
 import {
   type CreditSource,
   type DataSource,
-  FrameQueue,
   SEND_QUANTUM,
-  WRITE_TARGET,
-} from "./frame_queue.ts";
+} from "./frame_source.ts";
 
 /** A queue with a transport that the test controls. */
 class Harness {

@@ -46,7 +46,7 @@ function pair(service: object, options: PeerOptions = {}) {
   };
 }
 
-/** Waits until a peer's other end holds that many of its functions. */
+/** Waits until a peer lends that many functions. */
 async function held(peer: Peer, count: number): Promise<void> {
   await within(
     (async () => {
@@ -56,7 +56,7 @@ async function held(peer: Peer, count: number): Promise<void> {
   );
 }
 
-Deno.test("a function among the arguments can be called by the other side", async () => {
+Deno.test("callbacks: a function among the arguments can be called by the responder", async () => {
   const service = {
     each: async (names: string[], fn: Callback<(name: string) => number>) =>
       await Promise.all(names.map((name) => fn(name))),
@@ -68,7 +68,7 @@ Deno.test("a function among the arguments can be called by the other side", asyn
   assertEquals(it.client.callbackCount, 0);
 });
 
-Deno.test("functions anywhere in arguments and results travel, in every codec", async () => {
+Deno.test("callbacks: functions at any depth of arguments and results are sent in every codec", async () => {
   for (const codec of [json(), cbor(), msgpack()]) {
     await using it = pair({
       async use(value: { deep: [{ fn: Fn }]; plain: unknown }) {
@@ -89,7 +89,7 @@ Deno.test("functions anywhere in arguments and results travel, in every codec", 
   }
 });
 
-Deno.test("on the wire, a function is an object with the key $fnptr and an id of 20 characters", async () => {
+Deno.test("callbacks: on the wire, a function is a map with the key $fnptr and an ID of 20 characters", async () => {
   const { peer, raw } = scriptedPeer();
   await using _ = peer;
   const answer = peer.call("x", [{ fn: () => "called" }, () => {}]);
@@ -108,7 +108,7 @@ Deno.test("on the wire, a function is an object with the key $fnptr and an id of
   assertEquals(peer.callbackCount, 0);
 });
 
-Deno.test("a function of a peer like the reference is called by its id, with an array of arguments", async () => {
+Deno.test("callbacks: a function of a peer like the reference is called by its ID, with an array of arguments", async () => {
   const { peer, raw } = scriptedPeer({
     handler: handlerFrom(async (fn: Fn) => ["got", await fn(1, "two")]),
   });
@@ -123,7 +123,7 @@ Deno.test("a function of a peer like the reference is called by its id, with an 
   assertEquals((await call.read(2))[1], ["got", "three"]);
 });
 
-Deno.test("a call of a callback by a peer like the reference is answered", async () => {
+Deno.test("callbacks: a call of a callback by a peer like the reference is answered", async () => {
   const { peer, raw } = scriptedPeer();
   await using _ = peer;
   const answer = peer.call("x", [(a: number, b: number) => a + b]);
@@ -138,7 +138,7 @@ Deno.test("a call of a callback by a peer like the reference is answered", async
   assertEquals(await answer, "done");
 });
 
-Deno.test("only an object with that one key is a function", async () => {
+Deno.test("callbacks: only a map with no other key than $fnptr is a function", async () => {
   const values = [
     { $fnptr: 1 },
     { $fnptr: "" },
@@ -153,7 +153,7 @@ Deno.test("only an object with that one key is a function", async () => {
   }
 });
 
-Deno.test("a key __proto__ is no way to change an object's prototype", async () => {
+Deno.test("callbacks: a key __proto__ cannot change the prototype of a value", async () => {
   const { peer, raw } = scriptedPeer({
     handler: handlerFrom((value: Record<string, unknown>) => [
       Object.getPrototypeOf(value) === Object.prototype,
@@ -166,7 +166,7 @@ Deno.test("a key __proto__ is no way to change an object's prototype", async () 
   assertEquals((await call.read(2))[1], [true, "function"]);
 });
 
-Deno.test("callbacks can be called with callbacks, can stream, and can fail", async () => {
+Deno.test("callbacks: a callback can take callbacks, can stream and can fail", async () => {
   const service = {
     async chain(fn: Callback<(g: Callback<() => string>) => string>) {
       return await fn((() => "inner") as unknown as Callback<() => string>);
@@ -205,7 +205,7 @@ Deno.test("callbacks can be called with callbacks, can stream, and can fail", as
   await held(it.server, 0);
 });
 
-Deno.test("a callback that streams to its caller's stream gets one", async () => {
+Deno.test("callbacks: a callback made by withStream() gets the values that its caller streams", async () => {
   const service = {
     async feed(fn: Callback<(values: AsyncIterable<number>) => string>) {
       return await fn((async function* () {
@@ -220,7 +220,7 @@ Deno.test("a callback that streams to its caller's stream gets one", async () =>
   assertEquals(await it.client.call("feed", [collect]), "1,2");
 });
 
-Deno.test("a callback lives as long as its call, and calling it later fails at once", async () => {
+Deno.test("callbacks: a callback is released when its call is answered, and calling it later fails at once", async () => {
   let kept: Fn | undefined;
   await using it = pair({
     async use(fn: Fn) {
@@ -235,7 +235,7 @@ Deno.test("a callback lives as long as its call, and calling it later fails at o
   assertThrows(() => kept!.retain(), RpcError, "Cannot retain callback");
 });
 
-Deno.test("a callback lives as long as a call that continues", async () => {
+Deno.test("callbacks: a callback can be called as long as its continued call is open", async () => {
   const service = {
     async *ticks(fn: Callback<(n: number) => number>) {
       for (let n = 0;; n++) yield await fn(n);
@@ -252,7 +252,7 @@ Deno.test("a callback lives as long as a call that continues", async () => {
   await held(it.client, 0);
 });
 
-Deno.test("a callback that is retained lives until it is released", async () => {
+Deno.test("Callback.retain: a retained callback can be called until it is released", async () => {
   const listeners: Callback<(n: number) => number>[] = [];
   const service = {
     listen: (fn: Callback<(n: number) => number>) => {
@@ -276,7 +276,7 @@ Deno.test("a callback that is retained lives until it is released", async () => 
   await held(it.client, 0);
 });
 
-Deno.test("a callback is retained by an error response too, and by a late one", async () => {
+Deno.test("Callback.retain: an error response and a late response retain a callback, too", async () => {
   const listeners: Fn[] = [];
   await using it = pair({
     async fail(fn: Fn) {
@@ -291,7 +291,7 @@ Deno.test("a callback is retained by an error response too, and by a late one", 
   await held(it.client, 0);
 });
 
-Deno.test("a callback that is retained and released before the answer is not kept", async () => {
+Deno.test("Callback.retain: a callback that is released before the answer is not kept", async () => {
   await using it = pair({
     quick: (fn: Fn) => fn.retain().release(),
     using: (fn: Fn) => {
@@ -303,7 +303,7 @@ Deno.test("a callback that is retained and released before the answer is not kep
   assertEquals(it.client.callbackCount, 0);
 });
 
-Deno.test("a callback cannot be retained once a continued call was answered", async () => {
+Deno.test("Callback.retain: a callback cannot be retained after a continued response", async () => {
   let kept: Fn | undefined;
   await using it = pair({
     async *later(fn: Fn) {
@@ -317,7 +317,7 @@ Deno.test("a callback cannot be retained once a continued call was answered", as
   await response.close();
 });
 
-Deno.test("a call of a callback that nobody waits for arrives, though the answer is first", async () => {
+Deno.test("callbacks: a call of a callback that is not awaited arrives, although the answer is sent first", async () => {
   const heard: unknown[] = [];
   await using it = pair({
     progress: (fn: Fn) => {
@@ -333,7 +333,7 @@ Deno.test("a call of a callback that nobody waits for arrives, though the answer
   assertEquals(heard.toSorted(), [0, 1, 2]);
 });
 
-Deno.test("a function in a result lives until it is released", async () => {
+Deno.test("Callback.release: a function in a result can be called until it is released", async () => {
   const service = {
     counter: () => {
       let n = 0;
@@ -353,7 +353,7 @@ Deno.test("a function in a result lives until it is released", async () => {
   await assertRejects(async () => await counter.next(), RpcError, "released");
 });
 
-Deno.test("calls under way are heard before the release that follows them", async () => {
+Deno.test("Callback.release: calls that were made before the release are answered", async () => {
   const gate = Promise.withResolvers<string>();
   await using it = pair({ make: () => () => gate.promise });
   const fn = await it.client.call("make") as Fn;
@@ -366,7 +366,7 @@ Deno.test("calls under way are heard before the release that follows them", asyn
   await held(it.server, 0);
 });
 
-Deno.test("the end of a session releases all its callbacks", async () => {
+Deno.test("callbacks: the end of the session releases all callbacks", async () => {
   for (const end of ["client", "server"] as const) {
     const listeners: Fn[] = [];
     await using it = pair({
@@ -386,7 +386,7 @@ Deno.test("the end of a session releases all its callbacks", async () => {
   }
 });
 
-Deno.test("a call that fails, times out or is given up releases its callbacks", async () => {
+Deno.test("callbacks: a call that fails, times out or is cancelled releases its callbacks", async () => {
   await using it = pair({
     fail: (_fn: Fn) => {
       throw new Error("no");
@@ -403,7 +403,7 @@ Deno.test("a call that fails, times out or is given up releases its callbacks", 
   assertEquals(it.client.callbackCount, 0);
 });
 
-Deno.test("a peer that drains is still called back by the calls under way", async () => {
+Deno.test("callbacks: a peer that drains still answers callbacks of running calls", async () => {
   const began = Promise.withResolvers<void>();
   const go = Promise.withResolvers<void>();
   await using it = pair({
@@ -423,7 +423,7 @@ Deno.test("a peer that drains is still called back by the calls under way", asyn
   await within(closing, "close()");
 });
 
-Deno.test("functions in a value that has no form either way are not lent", async () => {
+Deno.test("callbacks: functions in a value that cannot be encoded are not lent", async () => {
   await using it = pair({ bad: () => [() => 1, Symbol("s")] });
   const error = await assertRejects(
     () => it.client.call("x", [() => 1, new Map()]),
@@ -438,7 +438,7 @@ Deno.test("functions in a value that has no form either way are not lent", async
   assertEquals(it.server.callbackCount, 0);
 });
 
-Deno.test("the callbacks that a peer lends are bounded", async () => {
+Deno.test("callbacks: maxCallbacks limits the functions that a peer lends", async () => {
   const listeners: Fn[] = [];
   await using it = pair({
     listen: (fn: Fn) => void listeners.push(fn.retain()),
@@ -461,7 +461,7 @@ Deno.test("the callbacks that a peer lends are bounded", async () => {
   assertEquals(it.client.callbackCount, 2);
 });
 
-Deno.test("functions in streamed arguments, items and sent values live as long as the call", async () => {
+Deno.test("callbacks: functions in streamed arguments, streamed replies and sent values are released with the call", async () => {
   await using it = pair({
     relay: withCall(async function* (call: Call) {
       for await (const fn of call) yield [await (fn as Fn)(), () => "item"];
@@ -479,7 +479,7 @@ Deno.test("functions in streamed arguments, items and sent values live as long a
   await held(it.server, 0);
 });
 
-Deno.test("a callback that was released is not found by chance", async () => {
+Deno.test("callbacks: a call of a released callback does not reach a handler", async () => {
   const { peer, raw } = scriptedPeer({
     handler: (call, respond) => respond.return(`handler ${call.selector}`),
   });
@@ -495,7 +495,7 @@ Deno.test("a callback that was released is not found by chance", async () => {
   const late = await rawCall(raw, id, []);
   const [{ Error: text }] = await late.read(1) as [{ Error: string }];
   assertEquals(text, `Cannot call callback "${id}": it was released`);
-  // What only looks like one is the handler's.
+  // A selector that only looks like an ID reaches the handler.
   for (const other of ["_", "_other", `${id}x`, "_qtalk.release", "_qtalk"]) {
     const call = await rawCall(raw, other, []);
     const [, value] = await call.read(2);
@@ -503,21 +503,21 @@ Deno.test("a callback that was released is not found by chance", async () => {
   }
 });
 
-Deno.test("a release is sent to peers that announced themselves only", async () => {
+Deno.test("callbacks: a release is sent to extended peers only", async () => {
   const id = "bp8r1ofqk6ik0jqd2bbg";
-  for (const ours of [false, true]) {
+  for (const extended of [false, true]) {
     let kept: Fn | undefined;
     const { peer, raw } = scriptedPeer({
       handler: handlerFrom((fn: Fn) => void (kept = fn.retain())),
     });
     await using _ = peer;
-    const note = ours ? { Q: { v: 1 } } : {};
+    const extension = extended ? { Q: { v: 1 } } : {};
     const channel = await rawOpen(raw);
-    await channel.values({ Selector: "x", ...note }, [{ $fnptr: id }]);
+    await channel.values({ Selector: "x", ...extension }, [{ $fnptr: id }]);
     const [header] = await channel.read(2) as [{ Q?: unknown }];
-    assertEquals(header.Q, ours ? { v: 1, keep: [id] } : undefined);
+    assertEquals(header.Q, extended ? { v: 1, keep: [id] } : undefined);
     kept!.release();
-    if (ours) {
+    if (extended) {
       const release = await rawAccept(raw, 7);
       const [{ Selector }] = await release.read(1) as [{ Selector: string }];
       assertEquals(Selector, `/_qtalk/release/${id}`);
@@ -528,7 +528,7 @@ Deno.test("a release is sent to peers that announced themselves only", async () 
   }
 });
 
-Deno.test("callback() makes a function that lives until it is released here", async () => {
+Deno.test("callback(): the function can be called until this side releases it", async () => {
   let kept: Fn | undefined;
   await using it = pair({
     use: (fn: Fn) => {
@@ -541,7 +541,7 @@ Deno.test("callback() makes a function that lives until it is released here", as
   await it.client.call("use", [fn]);
   assertEquals(it.client.callbackCount, 1);
   assertEquals(await kept!(1), 2);
-  // The other side has done with it; this side has not.
+  // The peer has released it; this side has not.
   kept!.release();
   await it.client.call("use", [fn]);
   assertEquals(await kept!(2), 3);
@@ -556,7 +556,7 @@ Deno.test("callback() makes a function that lives until it is released here", as
   assertEquals(error.code, "released");
 });
 
-Deno.test("callback() makes one function for several sessions, and outlives them", async () => {
+Deno.test("callback(): one function serves several sessions, and outlives them", async () => {
   const calls: unknown[] = [];
   using fn = callback((name: string) => void calls.push(name));
   for (const name of ["a", "b"]) {
@@ -567,7 +567,7 @@ Deno.test("callback() makes one function for several sessions, and outlives them
   assertEquals(calls, ["a", "b"]);
 });
 
-Deno.test("a callback passed back to where it came from calls through both sides", async () => {
+Deno.test("callbacks: a callback that is sent back to its owner calls through both sides", async () => {
   const service = {
     call: async (fn: Callback<(back: Fn) => unknown>) =>
       await fn((() => "server") as unknown as Fn),
@@ -578,7 +578,7 @@ Deno.test("a callback passed back to where it came from calls through both sides
   assertEquals(result, "client server");
 });
 
-Deno.test("100,000 calls that carry a callback each leave none behind", async () => {
+Deno.test("callbacks: none is left after 100,000 calls with a callback each", async () => {
   let sum = 0;
   await using it = pair({
     each: async (n: number, fn: Callback<(n: number) => void>) => await fn(n),

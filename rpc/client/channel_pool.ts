@@ -1,32 +1,35 @@
 import type { RawChannel, RawSession } from "../../mux/internal.ts";
 import { timeLimit } from "../../time_limit.ts";
+import type { Caller } from "../types.ts";
 
 /**
- * Channels that may be kept open ahead of need however few calls there are. At
- * the reference each is a goroutine that waits, and a line in its log when the
- * session ends.
+ * How many spare channels may be kept open if few calls run at the same time.
+ * In qtalk-go, each is a waiting goroutine, and a line in the log when the session
+ * ends.
  */
 export const FEW_SPARE_CHANNELS = 64;
 /**
- * The most that are kept open ahead of need, where as many calls had to wait
- * for a channel at once: a quarter of the channels that our other end allows.
+ * How many spare channels may be kept open if as many calls had to wait for a
+ * channel at the same time: a quarter of the channels that a peer of this package
+ * allows by default.
  */
 export const MAX_SPARE_CHANNELS = 512;
 /** Milliseconds without a call after which half of the spares are closed. */
-const IDLE = 1_000;
+const IDLE_TIME = 1_000;
 
 /**
- * Channels opened before a call needs them, so that it costs one round trip
- * and not two.
+ * Opens channels before calls need them, so that a call costs one round trip
+ * instead of two.
  *
- * None is opened before the peer has confirmed one that was needed: a Go client
- * that does not answer calls accepts nothing, and an OPEN stops its read loop.
- * Nor before a response has shown that it is not one of the JavaScript peers,
- * which break on a channel that ends without a call: see
- * {@linkcode allowSpares}.
- * How many there are follows use: a call that finds none doubles them, up to
- * {@linkcode FEW_SPARE_CHANNELS} or the calls that wait for a channel; a second
- * without calls halves them.
+ * No spare channel is opened before the peer has confirmed a channel that was
+ * needed: a Go client that answers no calls accepts no channels, and an OPEN
+ * blocks its read loop. None is opened either before a response has shown that
+ * the peer is not one of the JavaScript peers that break on a channel without a
+ * call: see {@linkcode allowSpares}.
+ *
+ * The number of spares follows use. A call that finds none doubles it, up to
+ * {@linkcode FEW_SPARE_CHANNELS} or the number of calls that wait for a channel.
+ * A second without calls halves it.
  */
 export class ChannelPool {
   readonly #session: RawSession;
@@ -37,21 +40,21 @@ export class ChannelPool {
   #target = 0;
   #confirmed = false;
   #allowed = false;
-  /** Ends the wait for a second without calls, if there is one. */
-  #endWatch: (() => void) | undefined;
+  /** Cancels the check for a second without calls, if one is pending. */
+  #cancelIdleCheck: (() => void) | undefined;
   #taken = false;
 
   /** Makes a pool for the calls of one session. */
   constructor(session: RawSession) {
     this.#session = session;
     const stop = () => {
-      this.#endWatch?.();
+      this.#cancelIdleCheck?.();
       this.#target = -1;
     };
     session.closed.then(stop, stop);
   }
 
-  /** How many channels are open, or being opened, that no call has taken. */
+  /** How many channels that no call has taken are open or being opened. */
   get unused(): number {
     const open = this.#spares.filter((spare) =>
       !spare.peerClosed && !spare.ended
@@ -59,14 +62,14 @@ export class ChannelPool {
     return open.length + this.#opening;
   }
 
-  /** A channel that is open already, if there is one. */
+  /** Takes a channel that is already open, if there is one. */
   take(): RawChannel | undefined {
     this.#taken = true;
     for (;;) {
-      // In turn: one that lies at the bottom for ever would tell the other end
-      // nothing about the round trip, which it measures on its first use.
+      // Oldest first: the peer measures the round trip when a channel is first
+      // used, so none should stay unused indefinitely.
       const channel = this.#spares.shift();
-      // The peer may have closed one that it found idle.
+      // The peer may have closed an idle channel.
       if (channel !== undefined && (channel.peerClosed || channel.ended)) {
         channel.discard();
         continue;
@@ -96,12 +99,12 @@ export class ChannelPool {
     });
   }
 
-  /** Whether the peer is known to take channels that may end without a call. */
+  /** Whether the peer is known to cope with channels without a call. */
   get allowsSpares(): boolean {
     return this.#allowed;
   }
 
-  /** The peer can have channels that may end without a call. */
+  /** The peer can cope with channels that end without a call. */
   allowSpares(): void {
     if (this.#allowed) return;
     this.#allowed = true;
@@ -122,29 +125,29 @@ export class ChannelPool {
   #refill(): void {
     while (
       this.#spares.length + this.#opening < this.#target &&
-      // The rest is for calls, the other end's too: these count there as well.
+      // The other slots are for calls, including those of the peer.
       !this.#session.crowded
     ) {
       this.#opening++;
       this.#session.openRaw((channel) => {
         this.#opening--;
         this.#spares.push(channel);
-        this.#watchUse();
+        this.#checkUse();
       }, () => {
-        // Refused, or the session is over: calls will hear it themselves.
+        // Calls will get the reason themselves.
         this.#opening--;
         this.#target = Math.min(this.#target, this.#spares.length);
       });
     }
   }
 
-  #watchUse(): void {
-    if (this.#endWatch !== undefined || this.#target < 0) return;
+  #checkUse(): void {
+    if (this.#cancelIdleCheck !== undefined || this.#target < 0) return;
     this.#taken = false;
-    this.#endWatch = timeLimit(IDLE, () => {
-      this.#endWatch = undefined;
+    this.#cancelIdleCheck = timeLimit(IDLE_TIME, () => {
+      this.#cancelIdleCheck = undefined;
       if (!this.#taken) this.#shrink();
-      if (this.#spares.length > 0) this.#watchUse();
+      if (this.#spares.length > 0) this.#checkUse();
     });
   }
 
@@ -155,15 +158,19 @@ export class ChannelPool {
   }
 }
 
-const channels: unique symbol = Symbol("qtalk.channels");
+/** The key of a caller's channel pool. */
+export const channelPool: unique symbol = Symbol("qtalk.channelPool");
 
-/** Lets handlers forward calls to a caller, on its channels. */
-export function lendChannels(caller: object, pool: ChannelPool): void {
-  // No part of its type: nobody else has to know.
-  Object.defineProperty(caller, channels, { value: pool });
+/**
+ * A caller that makes its calls on the channels of a pool. `forward()` takes
+ * channels from the same pool, to send calls on without decoding them.
+ */
+export interface PooledCaller extends Caller {
+  /** The channels for calls. */
+  readonly [channelPool]: ChannelPool;
 }
 
-/** The channels of a caller, if it makes its calls on any. */
-export function channelsOf(caller: object): ChannelPool | undefined {
-  return (caller as { [channels]?: ChannelPool })[channels];
+/** The channel pool of a caller, if it has one. */
+export function poolOf(caller: Caller): ChannelPool | undefined {
+  return (caller as Partial<PooledCaller>)[channelPool];
 }

@@ -10,24 +10,24 @@ import { close, confirm, eof, failure } from "../../tests/support/wire.ts";
 import { turn } from "../../tests/support/within.ts";
 import { ChannelPool, MAX_SPARE_CHANNELS } from "./channel_pool.ts";
 
-/** Resolves to a channel that a call would wait for. */
+/** Opens a channel as a call that finds no spare one does. */
 function opened(pool: ChannelPool): Promise<RawChannel> {
   return new Promise((resolve, reject) => pool.open(resolve, reject));
 }
 
-/** Lets OPENs be answered, and what follows from the answers. */
+/** Waits until all OPENs are answered, and their answers are handled. */
 async function settled(): Promise<void> {
   for (let i = 0; i < 5; i++) await turn();
 }
 
-/** A pool whose other end has shown that it can have channels without calls. */
-function patientPool(session: Session): ChannelPool {
+/** A pool that may open spare channels. */
+function sparingPool(session: Session): ChannelPool {
   const pool = new ChannelPool(rawSession(session));
   pool.allowSpares();
   return pool;
 }
 
-/** A pool whose other end accepts all that is opened. */
+/** A pool whose peer accepts all channels. */
 function accepted() {
   const [left, right] = memoryTransports();
   const session = qmux(left);
@@ -35,7 +35,7 @@ function accepted() {
   other.accept(() => {});
   return {
     session,
-    pool: patientPool(session),
+    pool: sparingPool(session),
     async [Symbol.asyncDispose]() {
       await session.close();
       await other.close();
@@ -43,7 +43,7 @@ function accepted() {
   };
 }
 
-/** Uses channels as calls do, so many at once. */
+/** Uses that many channels at the same time, as calls do. */
 async function use(pool: ChannelPool, count: number): Promise<void> {
   const channels = await Promise.all(
     Array.from({ length: count }, () => pool.take() ?? opened(pool)),
@@ -52,10 +52,10 @@ async function use(pool: ChannelPool, count: number): Promise<void> {
   await settled();
 }
 
-Deno.test("nothing is opened ahead before the peer has confirmed a channel", async () => {
+Deno.test("ChannelPool: no spare channel is opened before the peer has confirmed a channel", async () => {
   const { session, raw } = scriptedSession({ closeTimeout: 1 });
   await using _ = session;
-  const pool = patientPool(session);
+  const pool = sparingPool(session);
   for (let i = 0; i < 3; i++) {
     assertEquals(pool.take(), undefined);
     pool.open(() => {}, () => {});
@@ -65,10 +65,10 @@ Deno.test("nothing is opened ahead before the peer has confirmed a channel", asy
   assertEquals(opens, 3, "one for each that was needed");
   await raw.send(confirm(0, 0));
   await settled();
-  assert(raw.pending.length > opens, "the first is opened ahead");
+  assert(raw.pending.length > opens, "a spare one is opened");
 });
 
-Deno.test("nothing is opened ahead before the peer has shown that it can have channels without calls", async () => {
+Deno.test("ChannelPool: no spare channel is opened before allowSpares()", async () => {
   const [left, right] = memoryTransports();
   await using session = qmux(left);
   await using other = qmux(right);
@@ -86,7 +86,7 @@ Deno.test("nothing is opened ahead before the peer has shown that it can have ch
   assert(pool.take() !== undefined);
 });
 
-Deno.test("a pool that opened a channel has the next one ready", async () => {
+Deno.test("ChannelPool: a spare channel is ready after the first channel was opened", async () => {
   await using it = accepted();
   assertEquals(it.pool.take(), undefined);
   const first = await opened(it.pool);
@@ -95,7 +95,7 @@ Deno.test("a pool that opened a channel has the next one ready", async () => {
   assert(second !== undefined && second !== first);
 });
 
-Deno.test("no channel is given out twice", async () => {
+Deno.test("ChannelPool.take: no channel is returned twice", async () => {
   await using it = accepted();
   await use(it.pool, 20);
   const taken: RawChannel[] = [];
@@ -107,10 +107,10 @@ Deno.test("no channel is given out twice", async () => {
     if (taken.length === 40) break;
   }
   assertEquals(new Set(taken).size, taken.length);
-  assertEquals(taken.length, 40, "each taken is replaced");
+  assertEquals(taken.length, 40, "each channel that is taken is replaced");
 });
 
-Deno.test("what is kept ready follows the number of calls at once", async () => {
+Deno.test("ChannelPool: the number of spare channels follows the number of calls at the same time", async () => {
   await using it = accepted();
   await use(it.pool, 1);
   const few = it.session.usage.slots;
@@ -119,20 +119,20 @@ Deno.test("what is kept ready follows the number of calls at once", async () => 
   assert(few <= 2 && more >= 16, `${few}, then ${more}`);
 });
 
-Deno.test("what is kept ready is bounded, however many calls there are", async () => {
+Deno.test("ChannelPool: the number of spare channels is limited", async () => {
   await using it = accepted();
   for (let i = 0; i < 5; i++) await use(it.pool, 1_000);
   const { slots } = it.session.usage;
   assert(slots <= MAX_SPARE_CHANNELS, `${slots} are kept`);
 });
 
-Deno.test("a second without calls closes half of what is ready, until none is left", async () => {
+Deno.test("ChannelPool: a second without calls closes half of the spare channels, until none is left", async () => {
   using time = new FakeTime();
   await using it = accepted();
   for (let i = 0; i < 10; i++) await use(it.pool, 16);
   let ready = it.session.usage.slots;
   assert(ready >= 16);
-  time.tick(1_000); // In which there were calls.
+  time.tick(1_000); // There were calls in this second.
   await settled();
   for (ready = it.session.usage.slots; ready > 0;) {
     time.tick(999);
@@ -146,10 +146,10 @@ Deno.test("a second without calls closes half of what is ready, until none is le
   assertEquals(time.waiting, 0, "nothing ready, nothing to watch");
   assertEquals(it.pool.take(), undefined);
   await use(it.pool, 1);
-  assert(it.session.usage.slots > 0, "it starts anew with the next call");
+  assert(it.session.usage.slots > 0, "it starts again with the next call");
 });
 
-Deno.test("a call within the second keeps what is ready", async () => {
+Deno.test("ChannelPool: a call within the second keeps the spare channels", async () => {
   using time = new FakeTime();
   await using it = accepted();
   for (let i = 0; i < 10; i++) await use(it.pool, 16);
@@ -162,11 +162,11 @@ Deno.test("a call within the second keeps what is ready", async () => {
   assertEquals(it.session.usage.slots, ready);
 });
 
-Deno.test("a channel that the peer has closed or ended while it was ready is not given out", async () => {
+Deno.test("ChannelPool.take: a spare channel that the peer has closed or ended is not returned", async () => {
   for (const end of [close, eof]) {
     const { session, raw } = scriptedSession({ closeTimeout: 1 });
     await using _ = session;
-    const pool = patientPool(session);
+    const pool = sparingPool(session);
     const first = opened(pool);
     const { sender } = await raw.expect("open");
     await raw.send(confirm(sender, 0));
@@ -177,14 +177,14 @@ Deno.test("a channel that the peer has closed or ended while it was ready is not
     const taken = pool.take();
     assertEquals(taken, undefined, `after ${end.name}`);
     const closing = await raw.find("close");
-    assertEquals(closing.recipient, 1, "and it is closed from here");
+    assertEquals(closing.recipient, 1, "this side closes it");
   }
 });
 
-Deno.test("a peer that refuses a channel ahead of need is not asked again at once", async () => {
+Deno.test("ChannelPool: no other spare channel is opened after the peer has refused one", async () => {
   const { session, raw } = scriptedSession({ closeTimeout: 1 });
   await using _ = session;
-  const pool = patientPool(session);
+  const pool = sparingPool(session);
   const first = opened(pool);
   await raw.send(confirm((await raw.expect("open")).sender, 0));
   await first;
@@ -198,7 +198,7 @@ Deno.test("a peer that refuses a channel ahead of need is not asked again at onc
   await next;
 });
 
-Deno.test("a closed session leaves no timer behind, and opens nothing", async () => {
+Deno.test("ChannelPool: a closed session has no timer and opens no channel", async () => {
   using time = new FakeTime();
   {
     await using it = accepted();
@@ -213,7 +213,7 @@ Deno.test("a closed session leaves no timer behind, and opens nothing", async ()
   }
 });
 
-Deno.test("channels that are ready do not take the places that calls need", async () => {
+Deno.test("ChannelPool: spare channels leave half of the slots to calls", async () => {
   for (const [maxChannels, calls] of [[8, 2], [40, 10], [200, 50]] as const) {
     const session = { maxChannels };
     const [a, b] = memoryPair({ session }, { session });
@@ -224,13 +224,19 @@ Deno.test("channels that are ready do not take the places that calls need", asyn
         await respond.return(await call.caller.call("back"));
       });
     }
-    // Twice as many channels as calls; half of the places stay free.
+    // Each call needs two channels.
     for (const peer of [a, b, a]) {
       for (let round = 0; round < 20; round++) {
-        await Promise.all(
+        const answers = await Promise.all(
           Array.from({ length: calls }, () => peer.call("call")),
         );
+        assertEquals(answers, Array(calls).fill(1));
       }
+    }
+    await settled();
+    for (const { session } of [a, b]) {
+      const { slots } = session.usage;
+      assert(slots > 0 && slots <= maxChannels / 2, `${slots} are open`);
     }
   }
 });

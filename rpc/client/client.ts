@@ -1,55 +1,34 @@
-import type { Codec, ValueBudget, ValueWriter } from "../../codec/internal.ts";
-import { mayPoint, ownedCallback, revive } from "../callback/callback.ts";
-import { type ChannelPool, lendChannels } from "./channel_pool.ts";
-import { HeaderCache } from "../wire/header_cache.ts";
-import type { Link } from "../callback/link.ts";
-import { MessageWriter } from "../wire/message_writer.ts";
-import { ResponseCall, ValueCall } from "./outcomes.ts";
-import type { ClientState, OutgoingCall } from "./outgoing_call.ts";
-import { callHeaderValue, decodeResponseHeader } from "../wire/headers.ts";
+import { checkOption } from "../../check_option.ts";
+import type { ValueWriter } from "../../codec/internal.ts";
 import { remoteOf } from "../remote/remote.ts";
 import type { Remote } from "../remote/types.ts";
-import type { RpcResponse } from "./response.ts";
+import type { CallOptions } from "../types.ts";
+import { callHeaderValue } from "../wire/headers.ts";
 import { isValueStream } from "../wire/value_source.ts";
-import type { Caller, CallOptions } from "../types.ts";
+import { CallContext, type ClientOptions } from "./call_context.ts";
+import {
+  type ChannelPool,
+  channelPool,
+  type PooledCaller,
+} from "./channel_pool.ts";
+import { type PendingCall, ResponseCall, ValueCall } from "./pending_call.ts";
+import type { RpcResponse } from "./response.ts";
 
-/** Selectors whose encoded header is kept. */
+const TIMEOUT_RANGE = { min: 0, max: Infinity, fraction: true };
+
+/** How many encoded call headers are cached, by selector. */
 const HEADER_CACHE_SIZE = 256;
 
-/** What a client needs besides channels. */
-export interface ClientOptions {
-  /** How values travel; the other side's must be the same. */
-  codec: Codec;
-  /** Bytes that one reply value may have, or all of a complete response. */
-  maxValueSize: number;
-  /** What values that come in parts may take together. */
-  budget: ValueBudget;
-  /** What the calls of the session share, in both directions. */
-  link: Link;
-}
-
 /** Makes calls over a session, each on a channel of its own. */
-export class Client implements Caller {
-  readonly #state: ClientState;
+export class Client implements PooledCaller {
+  readonly [channelPool]: ChannelPool;
+  readonly #context: CallContext;
   readonly #headers = new Map<string, Uint8Array>();
 
-  /** Makes a client; others may share its channels. */
+  /** Makes a client. Several clients may share a pool. */
   constructor(channels: ChannelPool, options: ClientOptions) {
-    const { codec, link } = options;
-    lendChannels(this, channels);
-    const make = (id: string) => ownedCallback(id, this, link);
-    this.#state = {
-      ...options,
-      channels,
-      decode: (bytes) => {
-        const value = codec.decode(bytes);
-        return mayPoint(value, bytes) ? revive(value, make) : value;
-      },
-      responseHeaders: new HeaderCache((bytes) =>
-        decodeResponseHeader(codec, bytes)
-      ),
-      messages: new MessageWriter(),
-    };
+    this[channelPool] = channels;
+    this.#context = new CallContext(options, channels, this);
   }
 
   call(
@@ -58,7 +37,7 @@ export class Client implements Caller {
     options?: CallOptions,
   ): Promise<unknown> {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-    const call = new ValueCall(selector, this.#state, resolve, reject);
+    const call = new ValueCall(selector, this.#context, resolve, reject);
     this.#start(call, args, options);
     return promise;
   }
@@ -69,7 +48,7 @@ export class Client implements Caller {
     options?: CallOptions,
   ): Promise<RpcResponse> {
     const { promise, resolve, reject } = Promise.withResolvers<RpcResponse>();
-    const call = new ResponseCall(selector, this.#state, resolve, reject);
+    const call = new ResponseCall(selector, this.#context, resolve, reject);
     this.#start(call, args, options);
     return promise;
   }
@@ -78,30 +57,33 @@ export class Client implements Caller {
     return remoteOf<S>(this, options);
   }
 
-  #start(call: OutgoingCall, args: unknown, options?: CallOptions): void {
+  #start(call: PendingCall, args: unknown, options?: CallOptions): void {
     if (options?.signal?.aborted) return call.fail(options.signal.reason);
     const stream = isValueStream(args) ? args : undefined;
     let request: ValueWriter;
     try {
+      if (options?.timeout !== undefined) {
+        checkOption("timeout", options.timeout, TIMEOUT_RANGE);
+      }
       request = this.#encode(call, args, stream !== undefined);
     } catch (error) {
       return call.fail(error);
     }
     if (options !== undefined) call.limit(options);
-    const { channels, messages } = this.#state;
+    const { channels, messages } = this.#context;
     const channel = channels.take();
     if (channel !== undefined) return call.run(channel, request, stream);
-    const kept = messages.keep(request);
+    const stored = messages.store(request);
     channels.open((channel) => {
-      messages.unkeep();
-      call.run(channel, kept, stream);
+      messages.unstore();
+      call.run(channel, stored, stream);
     }, (error) => {
-      messages.unkeep();
+      messages.unstore();
       call.fail(error);
     });
   }
 
-  #encode(call: OutgoingCall, args: unknown, streamed: boolean): ValueWriter {
+  #encode(call: PendingCall, args: unknown, streamed: boolean): ValueWriter {
     const { selector } = call;
     try {
       return this.#write(selector, args, streamed);
@@ -114,9 +96,9 @@ export class Client implements Caller {
     }
   }
 
-  /** The header and, unless it is streamed, the argument: one DATA frame. */
+  /** Writes the header and, unless it is streamed, the argument: one DATA frame. */
   #write(selector: string, args: unknown, streamed: boolean): ValueWriter {
-    const { codec, messages } = this.#state;
+    const { codec, messages } = this.#context;
     const writer = messages.begin();
     let header = this.#headers.get(selector);
     if (header === undefined) {

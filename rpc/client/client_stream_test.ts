@@ -16,13 +16,13 @@ import { RemoteError } from "../errors.ts";
 
 const CONTINUED = { Error: null, Continue: true };
 
-/** Values that come when the test says so, and whether they were let go. */
+/** A producer whose values the test gives, and whether it was ended. */
 class Producer implements AsyncIterable<unknown> {
   readonly returned = Promise.withResolvers<void>();
   #waiting: PromiseWithResolvers<IteratorResult<unknown>> | undefined;
   #asked = Promise.withResolvers<void>();
 
-  /** Resolves when the next value is wanted. */
+  /** Resolves when the next value is requested. */
   get asked(): Promise<void> {
     return this.#asked.promise;
   }
@@ -70,11 +70,11 @@ async function streaming(): Promise<{
   const answer = peer.request("sum", producer);
   answer.catch(() => {});
   const channel = await rawAccept(raw);
-  await within(producer.asked, "the first value to be wanted");
+  await within(producer.asked, "the first value to be requested");
   return { peer, producer, answer, channel };
 }
 
-Deno.test("an async iterable is sent as many values, then EOF", async () => {
+Deno.test("streamed arguments: an async iterable is sent as many values, then EOF", async () => {
   const { peer, producer, answer, channel } = await streaming();
   await using _ = peer;
   const [header] = await channel.read(1);
@@ -91,7 +91,7 @@ Deno.test("an async iterable is sent as many values, then EOF", async () => {
   assertEquals((await answer).value, "done");
 });
 
-Deno.test("an empty async iterable sends the header and EOF alone", async () => {
+Deno.test("streamed arguments: an empty async iterable sends only the header and EOF", async () => {
   const [client] = memoryPair({}, {
     handler: async (call, respond) => {
       await respond.return(await Array.fromAsync(call));
@@ -101,7 +101,7 @@ Deno.test("an empty async iterable sends the header and EOF alone", async () => 
   assertEquals(await client.call("x", (async function* () {})()), []);
 });
 
-Deno.test("a generator, a stream and an iterable object are all sent as values", async () => {
+Deno.test("streamed arguments: a generator, a stream and an iterable object are sent as values", async () => {
   const [client] = memoryPair({}, {
     handler: async (call, respond) => {
       await respond.return(await Array.fromAsync(call));
@@ -123,7 +123,7 @@ Deno.test("a generator, a stream and an iterable object are all sent as values",
   ]);
 });
 
-Deno.test("streamed values wait for the peer to take them", async () => {
+Deno.test("streamed arguments: the producer waits while the peer does not read", async () => {
   const { peer, raw } = scriptedPeer();
   await using _ = peer;
   let given = 0;
@@ -142,23 +142,23 @@ Deno.test("streamed values wait for the peer to take them", async () => {
   assertEquals([answer.state, given <= 12], ["pending", true], `${given}`);
 });
 
-Deno.test("a response lets the producer of streamed arguments go", async () => {
+Deno.test("streamed arguments: a response ends the producer", async () => {
   const { peer, producer, answer, channel } = await streaming();
   await using _ = peer;
   await channel.answer(7);
   assertEquals((await answer).value, 7);
-  await within(producer.returned.promise, "the producer to be let go");
+  await within(producer.returned.promise, "the producer to end");
 });
 
-Deno.test("an error response lets the producer of streamed arguments go", async () => {
+Deno.test("streamed arguments: an error response ends the producer", async () => {
   const { peer, producer, answer, channel } = await streaming();
   await using _ = peer;
   await channel.values({ Error: "no" }, null);
   await assertRejects(() => answer, RemoteError, "remote: no");
-  await within(producer.returned.promise, "the producer to be let go");
+  await within(producer.returned.promise, "the producer to end");
 });
 
-Deno.test("streamed arguments go on behind a continued response", async () => {
+Deno.test("streamed arguments: values are still sent after a continued response", async () => {
   const { peer, producer, answer, channel } = await streaming();
   await using _ = peer;
   await channel.values(CONTINUED, "go on");
@@ -172,17 +172,18 @@ Deno.test("streamed arguments go on behind a continued response", async () => {
   await channel.raw.expect("eof");
 });
 
-Deno.test("closing a continued response lets the producer go", async () => {
+Deno.test("streamed arguments: closing a continued response ends the producer", async () => {
   const { peer, producer, answer, channel } = await streaming();
   await using _ = peer;
   await channel.values(CONTINUED, null);
   const response = await answer;
+  assertEquals(response.continued, true);
   await response.close();
   producer.give("of no use");
-  await within(producer.returned.promise, "the producer to be let go");
+  await within(producer.returned.promise, "the producer to end");
 });
 
-Deno.test("a producer that fails rejects the call and closes its channel", async () => {
+Deno.test("streamed arguments: a producer that fails rejects the call and closes its channel", async () => {
   const { peer, producer, answer, channel } = await streaming();
   await using _ = peer;
   producer.fail(new RangeError("mine"));
@@ -190,7 +191,7 @@ Deno.test("a producer that fails rejects the call and closes its channel", async
   await channel.raw.find("close");
 });
 
-Deno.test("a producer that fails behind a continued response closes the channel, not ends it", async () => {
+Deno.test("streamed arguments: a producer that fails after a continued response closes the channel without EOF", async () => {
   const { peer, producer, answer, channel } = await streaming();
   await using _ = peer;
   await channel.values(CONTINUED, null);
@@ -201,16 +202,16 @@ Deno.test("a producer that fails behind a continued response closes the channel,
   await assertRejects(() => response.send(1), RangeError, "mine");
 });
 
-Deno.test("a streamed value that cannot be encoded rejects the call", async () => {
+Deno.test("streamed arguments: a value that cannot be encoded rejects the call", async () => {
   const { peer, producer, answer, channel } = await streaming();
   await using _ = peer;
   producer.give(new Map());
   await assertRejects(() => answer, CodecError, "a Map");
-  await within(producer.returned.promise, "the producer to be let go");
+  await within(producer.returned.promise, "the producer to end");
   await channel.raw.find("close");
 });
 
-Deno.test("arguments that cannot be iterated reject the call", async () => {
+Deno.test("streamed arguments: an iterable that throws rejects the call", async () => {
   const locked = new ReadableStream();
   locked.getReader();
   const thrower = {
@@ -224,7 +225,7 @@ Deno.test("arguments that cannot be iterated reject the call", async () => {
   await assertRejects(() => client.call("x", thrower), RangeError, "mine");
 });
 
-Deno.test("a producer whose return() fails, or returns no promise, changes no outcome", async () => {
+Deno.test("streamed arguments: a return() that fails or returns no promise does not change the outcome", async () => {
   const odd = [
     () => undefined,
     () => {
@@ -251,7 +252,7 @@ Deno.test("a producer whose return() fails, or returns no promise, changes no ou
   }
 });
 
-Deno.test("a call that is given up lets its producer go", async () => {
+Deno.test("streamed arguments: cancelling the call ends the producer", async () => {
   const { peer, raw } = scriptedPeer();
   await using _ = peer;
   const giveUp = new AbortController();
@@ -261,5 +262,5 @@ Deno.test("a call that is given up lets its producer go", async () => {
   await producer.asked;
   giveUp.abort(new Error("enough"));
   await assertRejects(() => answer, Error, "enough");
-  await within(producer.returned.promise, "the producer to be let go");
+  await within(producer.returned.promise, "the producer to end");
 });

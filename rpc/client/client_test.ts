@@ -2,6 +2,7 @@ import { memoryPair, MuxError, type Peer } from "@qtalk/qtalk";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { CodecError } from "../../codec/errors.ts";
 import { DEFAULT_SESSION_OPTIONS } from "../../mux/options.ts";
+import { CountingController } from "../../tests/support/counting_controller.ts";
 import { FakeTime } from "../../tests/support/fake_time.ts";
 import {
   rawAccept,
@@ -23,7 +24,7 @@ import { RemoteError, RpcError } from "../errors.ts";
 const DONE = { Error: null, Continue: false };
 const CONTINUED = { Error: null, Continue: true };
 
-/** A call under way, whose other end is a script. */
+/** A call to a scripted peer. */
 async function called<T>(
   start: (peer: Peer) => Promise<T>,
 ): Promise<{ peer: Peer; answer: Promise<T>; channel: RawChannel }> {
@@ -34,7 +35,7 @@ async function called<T>(
   return { peer, answer, channel };
 }
 
-/** Waits for the CLOSE of a channel that this end has not closed. */
+/** Waits for CLOSE on a channel that the script has not closed. */
 async function closed(channel: RawChannel): Promise<void> {
   for (;;) {
     const frame = await within(channel.raw.next(), "CLOSE");
@@ -43,22 +44,24 @@ async function closed(channel: RawChannel): Promise<void> {
   }
 }
 
-Deno.test("a value of 64 KiB fits into the window that a channel begins with", async () => {
+Deno.test("Client.call: an argument of 64 KiB fits into the initial window of a peer with default options", async () => {
   const { peer, raw } = scriptedPeer();
   await using _ = peer;
   const long = "x".repeat(64 * 1024);
   const answer = peer.call("a/selector/of/some/length", long);
   answer.catch(() => {});
   const { sender } = await raw.find("open");
-  // As another peer of this kind would: what it grants by default.
+  // What a peer of this package grants by default.
   await raw.send(confirm(sender, 7, DEFAULT_SESSION_OPTIONS.initialWindowSize));
   let bytes = 0;
   while (bytes < long.length) {
     bytes += (await within(raw.find("data"), "DATA")).payload.length;
   }
+  // The header, and the argument with its length and its quotes.
+  assert(bytes > long.length + 6, `${bytes} bytes were sent`);
 });
 
-Deno.test("a call sends header and argument as one DATA frame", async () => {
+Deno.test("Client.call: header and argument are sent as one DATA frame", async () => {
   const { peer, channel } = await called((peer) => peer.call("a.b", [1, "x"]));
   await using _ = peer;
   const frame = await channel.raw.find("data");
@@ -68,7 +71,7 @@ Deno.test("a call sends header and argument as one DATA frame", async () => {
   assertEquals(args, [[1, "x"]]);
 });
 
-Deno.test("arguments are sent as they are, and absent ones as null", async () => {
+Deno.test("Client.call: the argument is sent as it is, and null if there is none", async () => {
   const cases: [unknown, unknown][] = [
     [undefined, null],
     [null, null],
@@ -83,7 +86,7 @@ Deno.test("arguments are sent as they are, and absent ones as null", async () =>
   }
 });
 
-Deno.test("a call resolves to the first value without waiting for the end, and closes", async () => {
+Deno.test("Client.call: it resolves to the first value without waiting for the end, and closes the channel", async () => {
   const { peer, answer, channel } = await called((peer) => peer.call("x"));
   await using _ = peer;
   await channel.values(DONE, "first");
@@ -91,7 +94,7 @@ Deno.test("a call resolves to the first value without waiting for the end, and c
   await closed(channel);
 });
 
-Deno.test("a call of a continued response resolves to its first value, and closes", async () => {
+Deno.test("Client.call: a continued response resolves to its first value and is closed", async () => {
   const { peer, answer, channel } = await called((peer) => peer.call("x"));
   await using _ = peer;
   await channel.values(CONTINUED, "first", "second");
@@ -99,7 +102,7 @@ Deno.test("a call of a continued response resolves to its first value, and close
   await closed(channel);
 });
 
-Deno.test("a response without a value is null", async () => {
+Deno.test("Client.call: a response without a value resolves to null", async () => {
   for (const header of [DONE, CONTINUED]) {
     const { peer, answer, channel } = await called((peer) => peer.call("x"));
     await using _ = peer;
@@ -109,7 +112,7 @@ Deno.test("a response without a value is null", async () => {
   }
 });
 
-Deno.test("a response is the same in whatever pieces it comes", async () => {
+Deno.test("Client.request: the response does not depend on how its bytes are split", async () => {
   const bytes = values(DONE, { a: [1] }, "two");
   for (const size of [1, 2, 3, 7, bytes.length - 1]) {
     const { peer, answer, channel } = await called((peer) => peer.request("x"));
@@ -122,7 +125,7 @@ Deno.test("a response is the same in whatever pieces it comes", async () => {
   }
 });
 
-Deno.test("a request that is not continued resolves at the end, with all values", async () => {
+Deno.test("Client.request: a complete response resolves at its end, with all values", async () => {
   for (const end of ["eof", "close"] as const) {
     const { peer, answer, channel } = await called((peer) => peer.request("x"));
     await using _ = peer;
@@ -139,7 +142,7 @@ Deno.test("a request that is not continued resolves at the end, with all values"
   }
 });
 
-Deno.test("a response with an error is a RemoteError, and the channel is closed at once", async () => {
+Deno.test("Client.call: an error response rejects with a RemoteError, and the channel is closed at once", async () => {
   const headers: [Record<string, unknown>, string][] = [
     [{ Error: "no", Continue: false }, "no"],
     [{ Error: "", Continue: false }, ""],
@@ -159,7 +162,7 @@ Deno.test("a response with an error is a RemoteError, and the channel is closed 
   }
 });
 
-Deno.test("a call whose channel ends without a response rejects", async () => {
+Deno.test("Client.call: a channel that ends without a response rejects the call", async () => {
   for (const end of ["eof", "close"] as const) {
     const { peer, answer, channel } = await called((peer) => peer.call("a.b"));
     await using _ = peer;
@@ -168,13 +171,13 @@ Deno.test("a call whose channel ends without a response rejects", async () => {
     assertEquals(error.code, "no-response");
     assertEquals(
       error.message,
-      'Cannot complete call "a.b": the other side closed it without a response',
+      'Cannot complete call "a.b": the peer closed it without a response',
     );
     await closed(channel);
   }
 });
 
-Deno.test("a response that is none rejects, and the channel is closed", async () => {
+Deno.test("Client.call: a malformed response rejects the call, and the channel is closed", async () => {
   const cases: [Uint8Array, string][] = [
     [framed(utf8("{")), "malformed"],
     [framed(utf8("[]")), "malformed-header"],
@@ -198,7 +201,7 @@ Deno.test("a response that is none rejects, and the channel is closed", async ()
   }
 });
 
-Deno.test("a response that is cut off rejects", async () => {
+Deno.test("Client.call: a truncated response rejects the call", async () => {
   for (const bytes of [new Uint8Array([0]), values(DONE, "x").slice(0, -1)]) {
     const { peer, answer, channel } = await called((peer) => peer.call("x"));
     await using _ = peer;
@@ -209,7 +212,7 @@ Deno.test("a response that is cut off rejects", async () => {
   }
 });
 
-Deno.test("a call rejects when its session is closed, on this side or lost", async () => {
+Deno.test("Client.call: it rejects when the session is closed or lost", async () => {
   const here = await called((peer) => peer.call("x"));
   await here.peer.close();
   const closing = await assertRejects(() => here.answer, MuxError);
@@ -224,7 +227,7 @@ Deno.test("a call rejects when its session is closed, on this side or lost", asy
   await there.peer.close();
 });
 
-Deno.test("a call rejects when the session is lost between the values of its response", async () => {
+Deno.test("Client.request: it rejects when the session is lost between the values of the response", async () => {
   const { peer, answer, channel } = await called((peer) => peer.request("x"));
   await using _ = peer;
   await channel.values(DONE, 1);
@@ -233,7 +236,7 @@ Deno.test("a call rejects when the session is lost between the values of its res
   assertEquals(error.code, "connection-lost");
 });
 
-Deno.test("a call rejects when the peer refuses its channel", async () => {
+Deno.test("Client.call: it rejects when the peer refuses the channel", async () => {
   const { peer, raw } = scriptedPeer();
   await using _ = peer;
   const answer = peer.call("x");
@@ -243,7 +246,7 @@ Deno.test("a call rejects when the peer refuses its channel", async () => {
   assertEquals(error.code, "open-refused");
 });
 
-Deno.test("arguments that cannot be encoded reject and send nothing", async () => {
+Deno.test("Client.call: an argument that cannot be encoded rejects the call, and nothing is sent", async () => {
   const { peer, raw } = scriptedPeer();
   const error = await assertRejects(
     () => peer.call("x", [Symbol("s")]),
@@ -255,7 +258,7 @@ Deno.test("arguments that cannot be encoded reject and send nothing", async () =
   assertEquals(await raw.rest(), []);
 });
 
-Deno.test("a call whose arguments could not be encoded leaves nothing in the next", async () => {
+Deno.test("Client.call: an argument that cannot be encoded leaves no bytes for the next call", async () => {
   const { peer, answer, channel } = await called(async (peer) => {
     await assertRejects(() => peer.call("bad", ["text", new Map()]));
     return await peer.call("good", ["text"]);
@@ -268,13 +271,13 @@ Deno.test("a call whose arguments could not be encoded leaves nothing in the nex
   assertEquals(await answer, "fine");
 });
 
-Deno.test("a call made while another's arguments are encoded leaves both whole", async () => {
+Deno.test("Client.call: a call that is made while another is encoded changes neither", async () => {
   const [client, server] = memoryPair();
   await using _ = client;
   server.handle("echo", async (call, respond) => {
     await respond.return(await call.receive());
   });
-  await client.call("echo"); // A channel is ready from now on.
+  await client.call("echo"); // From now on, a spare channel is ready.
   let inner: Promise<unknown> | undefined;
   const outer = client.call("echo", {
     before: "b".repeat(100),
@@ -289,7 +292,7 @@ Deno.test("a call made while another's arguments are encoded leaves both whole",
   assertEquals(await inner, "inner");
 });
 
-Deno.test("a timeout covers the answer", async () => {
+Deno.test("CallOptions.timeout: it limits the wait for the response", async () => {
   using time = new FakeTime();
   const { peer, answer, channel } = await called((peer) =>
     peer.call("a.b", null, { timeout: 500 })
@@ -310,7 +313,7 @@ Deno.test("a timeout covers the answer", async () => {
   await closed(channel);
 });
 
-Deno.test("a timeout covers the opening of the channel, which is closed when it opens after all", async () => {
+Deno.test("CallOptions.timeout: it limits the opening of the channel, which is closed if it opens later", async () => {
   using time = new FakeTime();
   const { peer, raw } = scriptedPeer();
   await using _ = peer;
@@ -324,7 +327,7 @@ Deno.test("a timeout covers the opening of the channel, which is closed when it 
   assertEquals(frame.recipient, 7);
 });
 
-Deno.test("a timeout of a call that is done is over", async () => {
+Deno.test("CallOptions.timeout: a call that has its outcome leaves no timer", async () => {
   using time = new FakeTime();
   const [client, server] = memoryPair();
   server.handle("", (_call, respond) => respond.return("pong"));
@@ -335,41 +338,57 @@ Deno.test("a timeout of a call that is done is over", async () => {
   assertEquals(time.waiting, 0);
 });
 
-Deno.test("a timeout too long for a timer is none", async () => {
-  for (const timeout of [Infinity, 2 ** 31, Number.MAX_SAFE_INTEGER]) {
-    const { peer, answer, channel } = await called((peer) =>
-      peer.call("x", null, { timeout })
-    );
+/** How many timers `run` starts before it returns. */
+function timersStarted(run: () => void): number {
+  const { setTimeout } = globalThis;
+  let timers = 0;
+  globalThis.setTimeout = ((...args: Parameters<typeof setTimeout>) => {
+    timers++;
+    return setTimeout(...args);
+  }) as typeof setTimeout;
+  try {
+    run();
+  } finally {
+    globalThis.setTimeout = setTimeout;
+  }
+  return timers;
+}
+
+Deno.test("CallOptions.timeout: a value too long for a timer is no limit", async () => {
+  const cases: [timeout: number, timers: number][] = [
+    [2 ** 31 - 1, 1],
+    [2 ** 31, 0],
+    [Number.MAX_SAFE_INTEGER, 0],
+    [Infinity, 0],
+  ];
+  for (const [timeout, timers] of cases) {
+    const { peer, raw } = scriptedPeer();
     await using _ = peer;
-    await channel.read(2);
-    // Longer than the millisecond that such a timer would take.
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    let answer: Promise<unknown> | undefined;
+    const started = timersStarted(() => {
+      answer = peer.call("x", null, { timeout });
+    });
+    assertEquals(started, timers, `${timeout} ms`);
+    const channel = await rawAccept(raw);
     await channel.answer("in time");
     assertEquals(await answer, "in time");
   }
 });
 
-/** A signal that counts who listens to it. */
-class CountingController extends AbortController {
-  listeners = 0;
-
-  constructor() {
-    super();
-    const { signal } = this;
-    const add = signal.addEventListener.bind(signal);
-    const remove = signal.removeEventListener.bind(signal);
-    signal.addEventListener = (...args: Parameters<typeof add>) => {
-      this.listeners++;
-      add(...args);
-    };
-    signal.removeEventListener = (...args: Parameters<typeof remove>) => {
-      this.listeners--;
-      remove(...args);
-    };
+Deno.test("CallOptions.timeout: a value out of range rejects, and nothing is sent", async () => {
+  const { peer, raw } = scriptedPeer();
+  for (const timeout of [-1, -Infinity, NaN]) {
+    await assertRejects(
+      () => peer.call("x", null, { timeout }),
+      RangeError,
+      `Cannot use option "timeout": ${timeout} is not a number of at least 0`,
+    );
   }
-}
+  await peer.close();
+  assertEquals(await raw.rest(), []);
+});
 
-Deno.test("a signal gives a call up while it waits: CLOSE, and the signal's reason", async () => {
+Deno.test("CallOptions.signal: aborting a call that waits sends CLOSE and rejects with the reason", async () => {
   const giveUp = new CountingController();
   const { peer, answer, channel } = await called((peer) =>
     peer.call("x", null, { signal: giveUp.signal })
@@ -383,7 +402,7 @@ Deno.test("a signal gives a call up while it waits: CLOSE, and the signal's reas
   await closed(channel);
 });
 
-Deno.test("a signal gives a call up while its channel opens", async () => {
+Deno.test("CallOptions.signal: aborting a call whose channel is being opened rejects at once", async () => {
   const giveUp = new CountingController();
   const { peer, raw } = scriptedPeer();
   await using _ = peer;
@@ -396,7 +415,7 @@ Deno.test("a signal gives a call up while its channel opens", async () => {
   assertEquals((await within(raw.find("close"), "CLOSE")).recipient, 7);
 });
 
-Deno.test("a signal that is aborted already sends nothing", async () => {
+Deno.test("CallOptions.signal: a call with an aborted signal sends nothing", async () => {
   const { peer, raw } = scriptedPeer();
   const signal = AbortSignal.abort(new Error("before"));
   await assertRejects(() => peer.call("x", null, { signal }), Error, "before");
@@ -409,7 +428,7 @@ Deno.test("a signal that is aborted already sends nothing", async () => {
   assertEquals(await raw.rest(), []);
 });
 
-Deno.test("nobody listens to the signal of a call that is done", async () => {
+Deno.test("CallOptions.signal: a call that has its outcome leaves no listener", async () => {
   const never = new CountingController();
   const [client, server] = memoryPair();
   await using _ = client;
@@ -428,7 +447,7 @@ Deno.test("nobody listens to the signal of a call that is done", async () => {
   await response.close();
 });
 
-Deno.test("a call takes either form of a selector, and sends it as written", async () => {
+Deno.test("Client.call: the selector is sent as written", async () => {
   const [client, server] = memoryPair();
   await using _ = client;
   server.handle("a.b", (call, respond) => respond.return(call.selector));
@@ -437,7 +456,7 @@ Deno.test("a call takes either form of a selector, and sends it as written", asy
   }
 });
 
-Deno.test("more selectors than are remembered are still their own", async () => {
+Deno.test("Client.call: more selectors than the cache holds are sent correctly", async () => {
   const [client] = memoryPair({}, {
     handler: (call, respond) => respond.return(call.selector),
   });

@@ -1,13 +1,15 @@
-import type { Channel } from "../../mux/internal.ts";
+import type { Channel, WaitOptions } from "../../mux/internal.ts";
 import { RpcError } from "../errors.ts";
-import { ValueIterator } from "../wire/value_source.ts";
+import { ValueIterator } from "../wire/value_receiver.ts";
 
-/** What a continued response is received from, sent to and closed by. */
+/** What a continued response needs of its call. */
 export interface ResponsePort {
+  /** The open channel. */
+  readonly channel: Channel;
   /** The next value; undefined at the end. */
-  receive(): Promise<unknown>;
+  receive(options?: WaitOptions): Promise<unknown>;
   /** Sends a value. */
-  send(value: unknown): Promise<void>;
+  send(value: unknown, options?: WaitOptions): Promise<void>;
   /** Closes the channel. */
   close(): Promise<void>;
 }
@@ -15,10 +17,10 @@ export interface ResponsePort {
 /**
  * The response to a call.
  *
- * If it is complete, `values` holds everything and `channel` is undefined. If
- * it is *continued*, `values` holds the first value, and the rest comes by
- * {@linkcode receive}, by iterating, or as bytes by `channel`: whatever the two
- * ends agreed on. Who holds a continued response closes it.
+ * If the response is complete, `values` holds all reply values and `channel` is
+ * undefined. If it is *continued*, `values` holds the first value. More come by
+ * {@linkcode receive}, by iterating, or as bytes on `channel`, as the two sides
+ * have agreed. Close a continued response when you have finished.
  *
  * @example
  * ```ts
@@ -40,86 +42,97 @@ export interface ResponsePort {
  * ```
  */
 export class RpcResponse implements AsyncIterable<unknown>, AsyncDisposable {
-  /** The reply values: all, or the first of a continued response. */
+  /** The reply values: all of them, or the first of a continued response. */
   readonly values: readonly unknown[];
-  readonly #channel: Channel | undefined;
-  readonly #port: ResponsePort;
+  readonly #port: ResponsePort | undefined;
 
-  /** Responses are made by a client. */
-  constructor(
-    values: readonly unknown[],
-    channel: Channel | undefined,
-    port: ResponsePort,
-  ) {
+  /**
+   * Responses are made by callers.
+   *
+   * @ignore
+   */
+  constructor(values: readonly unknown[], port?: ResponsePort) {
     this.values = values;
-    this.#channel = channel;
     this.#port = port;
   }
 
-  /** The first value; `null` when there is none. */
+  /** The first reply value; `null` if there is none. */
   get value(): unknown {
     return this.values[0] ?? null;
   }
 
-  /** Whether the channel stays open. */
+  /** Whether the response is continued: its channel stays open. */
   get continued(): boolean {
-    return this.#channel !== undefined;
+    return this.#port !== undefined;
   }
 
   /** The open channel of a continued response. */
   get channel(): Channel | undefined {
-    return this.#channel;
+    return this.#port?.channel;
   }
 
   /**
-   * The bytes behind the values received.
+   * Bytes from the handler, after the values that were received.
    *
    * @throws {RpcError} `invalid-state` if the response is not continued
    */
   get readable(): Channel["readable"] {
-    return this.#open("read bytes").readable;
+    return this.#continuedPort("read bytes").channel.readable;
   }
 
   /**
-   * Bytes to the handler; closing it leaves `readable` open.
+   * Bytes to the handler. Closing it leaves `readable` open.
    *
    * @throws {RpcError} `invalid-state` if the response is not continued
    */
   get writable(): Channel["writable"] {
-    return this.#open("write bytes").writable;
+    return this.#continuedPort("write bytes").channel.writable;
   }
 
   /**
-   * The next value; `undefined` at the end.
+   * The next value; `undefined` at the end, and always if the response is
+   * complete.
    *
+   * Aborting `signal` rejects the wait with its reason. A value that arrives
+   * later is left to the next `receive()`.
+   *
+   * @param options signal
    * @throws {RemoteError} if the handler's stream of values failed
-   * @throws {CodecError} if it cannot be decoded
+   * @throws {CodecError} if the value cannot be decoded
    * @throws {MuxError} `connection-lost`
+   * @throws {unknown} `signal.reason`
    */
-  async receive(): Promise<unknown> {
-    return this.#channel === undefined ? undefined : await this.#port.receive();
+  async receive(options?: WaitOptions): Promise<unknown> {
+    if (this.#port !== undefined) return await this.#port.receive(options);
+    options?.signal?.throwIfAborted();
+    return undefined;
   }
 
   /**
-   * Sends a value to the handler; waits while it does not read.
+   * Sends a value to the handler. Waits while the handler does not read.
    *
+   * Aborting `signal` rejects the wait with its reason, and nothing is sent. If a
+   * part of the value was sent already, the channel is closed.
+   *
+   * @param value the value to send
+   * @param options signal
    * @throws {RpcError} `invalid-state` if the response is not continued
    * @throws {CodecError} if the value cannot be encoded
    * @throws {MuxError} if the channel is closed
+   * @throws {unknown} `signal.reason`
    */
-  async send(value: unknown): Promise<void> {
-    this.#open("send value");
-    await this.#port.send(value);
+  async send(value: unknown, options?: WaitOptions): Promise<void> {
+    await this.#continuedPort("send value").send(value, options);
   }
 
-  /** Receives until the end; leaving the loop closes the channel. */
+  /** Receives until the end. Leaving the loop closes the channel. */
   [Symbol.asyncIterator](): AsyncIterableIterator<unknown, undefined> {
     return new ValueIterator(() => this.receive(), () => this.close());
   }
 
   /** Closes the channel, if it is still open. */
   async close(): Promise<void> {
-    if (this.#channel !== undefined) await this.#port.close();
+    await this.#port?.close();
   }
 
   /** Same as {@linkcode close}. */
@@ -127,8 +140,8 @@ export class RpcResponse implements AsyncIterable<unknown>, AsyncDisposable {
     await this.close();
   }
 
-  #open(what: string): Channel {
-    if (this.#channel !== undefined) return this.#channel;
+  #continuedPort(what: string): ResponsePort {
+    if (this.#port !== undefined) return this.#port;
     throw new RpcError(
       "invalid-state",
       `Cannot ${what}: the response is complete`,

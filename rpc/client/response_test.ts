@@ -4,34 +4,46 @@ import {
   type Peer,
   type RpcResponse,
 } from "@qtalk/qtalk";
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStrictEquals,
+} from "@std/assert";
 import { toBytes, toText } from "@std/streams";
 import { CodecError } from "../../codec/errors.ts";
+import { CountingController } from "../../tests/support/counting_controller.ts";
 import {
   rawAccept,
   type RawChannel,
   scriptedPeer,
 } from "../../tests/support/raw_call.ts";
-import { concat, framed, utf8, values } from "../../tests/support/wire.ts";
+import {
+  adjust,
+  concat,
+  framed,
+  utf8,
+  values,
+} from "../../tests/support/wire.ts";
 import { turn, watch, within } from "../../tests/support/within.ts";
 import { RpcError } from "../errors.ts";
 
 const CONTINUED = { Error: null, Continue: true };
 
-/** A continued response, whose other end is a script. */
+/** A continued response from a scripted peer. */
 async function continued(
-  behind: Uint8Array = values("first"),
+  reply: Uint8Array = values("first"),
   window?: number,
 ): Promise<{ peer: Peer; response: RpcResponse; channel: RawChannel }> {
   const { peer, raw } = scriptedPeer();
   const answer = peer.request("x");
   const channel = await rawAccept(raw, 0, window);
   await channel.read(2);
-  await channel.data(concat(values(CONTINUED), behind));
+  await channel.data(concat(values(CONTINUED), reply));
   return { peer, response: await answer, channel };
 }
 
-Deno.test("a continued response has one value, and the others are received", async () => {
+Deno.test("RpcResponse: a continued response has one value, and the others are received", async () => {
   const { peer, response, channel } = await continued(values("a", "b", "c"));
   await using _ = peer;
   assertEquals(response.continued, true);
@@ -49,7 +61,7 @@ Deno.test("a continued response has one value, and the others are received", asy
   assertEquals(await response.receive(), undefined);
 });
 
-Deno.test("bytes directly behind the value are the channel's", async () => {
+Deno.test("RpcResponse.channel: it has the bytes directly after the first value", async () => {
   const { peer, response, channel } = await continued(
     concat(values("ready"), utf8("raw ")),
   );
@@ -60,7 +72,7 @@ Deno.test("bytes directly behind the value are the channel's", async () => {
   assertEquals(await toText(response.channel!.readable), "raw bytes");
 });
 
-Deno.test("bytes behind a received value are the channel's too", async () => {
+Deno.test("RpcResponse.channel: it has the bytes after a received value, too", async () => {
   for (const cut of [0, 1, 4, 5, 9]) {
     const { peer, response, channel } = await continued();
     await using _ = peer;
@@ -73,7 +85,7 @@ Deno.test("bytes behind a received value are the channel's too", async () => {
   }
 });
 
-Deno.test("a call becomes a stream of bytes, both ways, with half-close", async () => {
+Deno.test("RpcResponse.channel: a call becomes a stream of bytes in both directions, with half-close", async () => {
   const [client, server] = memoryPair();
   await using _ = client;
   server.handle("echo", async (call, respond) => {
@@ -90,7 +102,7 @@ Deno.test("a call becomes a stream of bytes, both ways, with half-close", async 
   await within(response.channel!.closed, "the channel to close");
 });
 
-Deno.test("iterating gives what is received, to the end, and closes", async () => {
+Deno.test("RpcResponse: iterating yields all values to the end, and closes the channel", async () => {
   const { peer, response, channel } = await continued(values(0, 1, null));
   await using _ = peer;
   await channel.values({ last: true });
@@ -99,7 +111,7 @@ Deno.test("iterating gives what is received, to the end, and closes", async () =
   await within(channel.raw.find("close"), "CLOSE");
 });
 
-Deno.test("leaving the loop closes the channel", async () => {
+Deno.test("RpcResponse: leaving the loop closes the channel", async () => {
   const { peer, response, channel } = await continued(values(0, 1, 2));
   await using _ = peer;
   for await (const value of response) {
@@ -110,7 +122,7 @@ Deno.test("leaving the loop closes the channel", async () => {
   await assertRejects(() => response.send(1), MuxError);
 });
 
-Deno.test("an error in the loop closes the channel", async () => {
+Deno.test("RpcResponse: an error in the loop closes the channel", async () => {
   const { peer, response, channel } = await continued(values(0, 1, 2));
   await using _ = peer;
   await assertRejects(
@@ -123,7 +135,7 @@ Deno.test("an error in the loop closes the channel", async () => {
   await within(channel.raw.find("close"), "CLOSE");
 });
 
-Deno.test("await using closes the channel", async () => {
+Deno.test("RpcResponse: await using closes the channel", async () => {
   const { peer, response, channel } = await continued();
   await using _ = peer;
   {
@@ -134,7 +146,7 @@ Deno.test("await using closes the channel", async () => {
   await response.close();
 });
 
-Deno.test("send sends values, each in a frame of its own", async () => {
+Deno.test("RpcResponse.send: each value is sent in a frame of its own", async () => {
   const { peer, response, channel } = await continued();
   await using _ = peer;
   await response.send([1]);
@@ -145,7 +157,7 @@ Deno.test("send sends values, each in a frame of its own", async () => {
   assertEquals(await channel.read(1), ["still open"]);
 });
 
-Deno.test("send waits while the peer grants no credit", async () => {
+Deno.test("RpcResponse.send: it waits while the peer grants no credit", async () => {
   const { peer, response, channel } = await continued(values(0), 200);
   await using _ = peer;
   const sent = response.send("x".repeat(500));
@@ -156,7 +168,7 @@ Deno.test("send waits while the peer grants no credit", async () => {
   await assertRejects(() => within(sent, "send() to reject"), MuxError);
 });
 
-Deno.test("a value that cannot be decoded rejects, and the next can be received", async () => {
+Deno.test("RpcResponse.receive: a value that cannot be decoded rejects, and the next can be received", async () => {
   const { peer, response, channel } = await continued();
   await using _ = peer;
   await channel.data(concat(framed(utf8("{")), values("next")));
@@ -164,7 +176,7 @@ Deno.test("a value that cannot be decoded rejects, and the next can be received"
   assertEquals(await response.receive(), "next");
 });
 
-Deno.test("receive rejects when the session is lost, behind what arrived", async () => {
+Deno.test("RpcResponse.receive: it rejects when the session is lost, after the values that arrived", async () => {
   const { peer, response, channel } = await continued(values(0, 1));
   await using _ = peer;
   await channel.raw.close();
@@ -174,7 +186,7 @@ Deno.test("receive rejects when the session is lost, behind what arrived", async
   await assertRejects(() => Array.fromAsync(response), MuxError);
 });
 
-Deno.test("closing a response ends a receive that waits", async () => {
+Deno.test("RpcResponse.close: it ends a receive() that waits", async () => {
   const { peer, response } = await continued();
   await using _ = peer;
   const next = response.receive();
@@ -182,7 +194,7 @@ Deno.test("closing a response ends a receive that waits", async () => {
   assertEquals(await within(next, "receive() to resolve"), undefined);
 });
 
-Deno.test("a complete response has nothing to receive, send or iterate", async () => {
+Deno.test("RpcResponse: a complete response has nothing to receive, send or iterate", async () => {
   const [client, server] = memoryPair();
   await using _ = client;
   server.handle("two", (_call, respond) => respond.return(1, 2));
@@ -196,7 +208,7 @@ Deno.test("a complete response has nothing to receive, send or iterate", async (
   await response.close();
 });
 
-Deno.test("a response whose channel ends behind the header is complete", async () => {
+Deno.test("RpcResponse: a response whose channel ends after the header is complete", async () => {
   const { peer, raw } = scriptedPeer();
   await using _ = peer;
   const answer = peer.request("x");
@@ -209,7 +221,7 @@ Deno.test("a response whose channel ends behind the header is complete", async (
   assertEquals(response.channel, undefined);
 });
 
-Deno.test("a response that nobody closes does not hold its peer's close() up", async () => {
+Deno.test("RpcResponse: an open response does not delay peer.close()", async () => {
   const { peer, response } = await continued();
   const received = watch(response.receive());
   await within(peer.close(), "close()");
@@ -217,4 +229,141 @@ Deno.test("a response that nobody closes does not hold its peer's close() up", a
   assertEquals(received.state, "rejected");
   assert(received.reason instanceof MuxError);
   assertEquals(received.reason.code, "session-closed");
+});
+
+Deno.test("RpcResponse.receive: an aborted wait rejects with the signal's reason, and leaves the value to the next call", async () => {
+  const { peer, response, channel } = await continued();
+  await using _ = peer;
+  const controller = new CountingController();
+  const reason = new Error("enough");
+  const aborted = watch(response.receive({ signal: controller.signal }));
+  await turn();
+  assertEquals([aborted.state, controller.listeners], ["pending", 1]);
+  controller.abort(reason);
+  const next = response.receive();
+  await turn();
+  assertStrictEquals(aborted.reason, reason);
+  assertEquals(controller.listeners, 0);
+  await channel.values("later", "last");
+  assertEquals(await next, "later");
+  assertEquals(await response.receive(), "last");
+});
+
+Deno.test("RpcResponse.receive: an aborted wait in the middle of a value loses no byte of it", async () => {
+  const { peer, response, channel } = await continued();
+  await using _ = peer;
+  const bytes = values("in two pieces");
+  const controller = new AbortController();
+  const aborted = response.receive({ signal: controller.signal });
+  await channel.data(bytes.slice(0, 7));
+  controller.abort(new Error("enough"));
+  await assertRejects(() => aborted, Error, "enough");
+  await channel.data(bytes.slice(7));
+  assertEquals(await response.receive(), "in two pieces");
+});
+
+Deno.test("RpcResponse.receive: bytes can be read after an aborted wait", async () => {
+  const { peer, response, channel } = await continued();
+  await using _ = peer;
+  const controller = new AbortController();
+  const aborted = response.receive({ signal: controller.signal });
+  controller.abort(new Error("enough"));
+  await assertRejects(() => aborted, Error, "enough");
+  const text = toText(response.readable);
+  await channel.data("bytes");
+  await channel.eof();
+  assertEquals(await text, "bytes");
+});
+
+Deno.test("RpcResponse.receive: a signal that has aborted already rejects, and takes no value", async () => {
+  const { peer, response } = await continued(values("first", "second"));
+  await using _ = peer;
+  const signal = AbortSignal.abort(new Error("before"));
+  await assertRejects(() => response.receive({ signal }), Error, "before");
+  assertEquals(await response.receive(), "second");
+});
+
+Deno.test("RpcResponse.receive: a wait that ends leaves no listener on the signal", async () => {
+  const { peer, response, channel } = await continued();
+  await using _ = peer;
+  const controller = new CountingController();
+  const { signal } = controller;
+  const value = response.receive({ signal });
+  await channel.values("value");
+  assertEquals(await value, "value");
+  const broken = response.receive({ signal });
+  await channel.data(framed(utf8("{")));
+  await assertRejects(() => broken, CodecError);
+  const busy = response.receive();
+  await assertRejects(() => response.receive({ signal }), MuxError);
+  await channel.close();
+  assertEquals(await busy, undefined);
+  assertEquals(await response.receive({ signal }), undefined);
+  assertEquals(controller.listeners, 0);
+});
+
+Deno.test("RpcResponse.receive: a signal that has aborted rejects for a complete response, too", async () => {
+  const [client, server] = memoryPair();
+  await using _ = client;
+  server.handle("", (_call, respond) => respond.return(1));
+  const response = await client.request("");
+  const signal = AbortSignal.abort(new Error("before"));
+  await assertRejects(() => response.receive({ signal }), Error, "before");
+});
+
+Deno.test("RpcResponse.send: an aborted wait sends nothing, and the channel can still be used", async () => {
+  const { peer, response, channel } = await continued(values(0), 100);
+  await using _ = peer;
+  const controller = new CountingController();
+  const { signal } = controller;
+  // It takes the rest of the credit, so that nothing of the next one can leave.
+  const before = watch(response.send("x".repeat(100)));
+  const aborted = watch(response.send("never sent", { signal }));
+  await turn();
+  assertEquals([aborted.state, controller.listeners], ["pending", 1]);
+  const reason = new Error("enough");
+  controller.abort(reason);
+  await turn();
+  assertStrictEquals(aborted.reason, reason);
+  assertEquals(controller.listeners, 0);
+  const after = response.send("after");
+  await channel.raw.send(adjust(channel.remote, 1_000));
+  await after;
+  assertEquals(before.state, "resolved");
+  assertEquals(await channel.read(2), ["x".repeat(100), "after"]);
+});
+
+Deno.test("RpcResponse.send: aborting a value that was sent in part closes the channel", async () => {
+  const { peer, response, channel } = await continued(values(0), 200);
+  await using _ = peer;
+  const controller = new AbortController();
+  const sent = response.send("x".repeat(500), { signal: controller.signal });
+  const first = await within(channel.raw.find("data"), "DATA");
+  assert(first.payload.length > 0);
+  const reason = new Error("enough");
+  controller.abort(reason);
+  const error = await sent.catch((error) => error);
+  assertStrictEquals(error, reason);
+  await within(channel.raw.find("close"), "CLOSE");
+});
+
+Deno.test("RpcResponse.send: a signal that has aborted already rejects, and sends nothing", async () => {
+  const { peer, response, channel } = await continued();
+  await using _ = peer;
+  const signal = AbortSignal.abort(new Error("before"));
+  await assertRejects(() => response.send(1, { signal }), Error, "before");
+  await response.send(2);
+  assertEquals(await channel.read(1), [2]);
+});
+
+Deno.test("RpcResponse.send: a value that is sent leaves no listener on the signal", async () => {
+  const { peer, response, channel } = await continued(values(0), 100);
+  await using _ = peer;
+  const controller = new CountingController();
+  const { signal } = controller;
+  await response.send("at once", { signal });
+  const waiting = response.send("x".repeat(200), { signal });
+  await channel.raw.send(adjust(channel.remote, 1_000));
+  await waiting;
+  assertEquals(controller.listeners, 0);
 });

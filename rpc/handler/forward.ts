@@ -1,22 +1,23 @@
-import { readUint32, writeUint32 } from "../../uint32.ts";
 import { PREFIX_SIZE } from "../../codec/internal.ts";
 import { pipe, type RawChannel } from "../../mux/internal.ts";
-import { IncomingCall } from "../server/incoming_call.ts";
-import { type ChannelPool, channelsOf } from "../client/channel_pool.ts";
+import { readUint32, writeUint32 } from "../../uint32.ts";
+import { type ChannelPool, poolOf } from "../client/channel_pool.ts";
 import { RpcError } from "../errors.ts";
-import { decodeResponseHeader } from "../wire/headers.ts";
-import { ChannelResponder } from "../server/responder.ts";
+import type { ServerCall } from "../server/server_call.ts";
 import type { Call, Caller, HandlerFunction, Responder } from "../types.ts";
+import { decodeResponseHeader } from "../wire/headers.ts";
+import { isServerCall, isServerResponder } from "./invoke.ts";
 
 /**
- * Makes a handler that has somebody else answer: it passes every call on to
- * `target`, of whatever kind it is, and what comes back to the caller. Nothing
- * but the header is read, which goes on as it came, selector and all; the bytes
- * behind it are passed on in both directions, with half-close, cancellation and
- * backpressure. So the two sessions have to speak the same codec.
+ * Makes a handler that forwards every call to another peer, as qtalk-go's
+ * `ProxyHandler` does. All kinds of calls can be forwarded.
  *
- * Callbacks among the arguments call the forwarding peer. To have them arrive,
- * give `target` a `forward()` in the other direction for its handler.
+ * Only the call header is decoded. It is sent on unchanged, with its selector,
+ * and the bytes that follow it are piped in both directions, with half-close,
+ * cancellation and backpressure. Both sessions must therefore use the same codec.
+ *
+ * A function among the arguments is called on the forwarding peer. To pass such
+ * calls on, give `target` a handler that forwards in the other direction.
  *
  * @example
  * ```ts
@@ -28,80 +29,83 @@ import type { Call, Caller, HandlerFunction, Responder } from "../types.ts";
  * const [client, front] = memoryPair({}, { handler: forward(middle) });
  * await using _ = client, __ = backend;
  *
- * assertEquals(await client.call("upper", ["unread"]), "UNREAD");
+ * assertEquals(await client.call("upper", ["forwarded"]), "FORWARDED");
  * front.handle("lower", handlerFrom((s: string) => s.toLowerCase()));
  * assertEquals(await client.call("lower", ["HERE"]), "here");
  * ```
  *
- * @param target a peer, or the caller of a call
+ * @param target a peer, or the `caller` of a call
  * @throws {TypeError} if it is neither
  */
 export function forward(target: Caller): HandlerFunction {
-  const channels = channelsOf(target);
-  if (channels === undefined) {
+  const pool = poolOf(target);
+  if (pool === undefined) {
     throw new TypeError("Cannot forward: target is neither peer nor caller");
   }
-  return (call, respond) => passOn(call, respond, channels);
+  return (call, respond) => forwardCall(call, respond, pool);
 }
 
-async function passOn(
+async function forwardCall(
   call: Call,
   respond: Responder,
-  channels: ChannelPool,
+  pool: ChannelPool,
 ): Promise<void> {
-  if (!(call instanceof IncomingCall && respond instanceof ChannelResponder)) {
-    throw new TypeError("Cannot forward call: it is not as it came");
+  if (!isServerCall(call) || !isServerResponder(respond)) {
+    throw new TypeError(
+      "Cannot forward call: its call or responder object was replaced",
+    );
   }
-  const here = call.channel;
-  const there = await opened(channels);
+  const incoming = call.channel;
+  const outgoing = await takeChannel(pool);
   try {
-    // Whatever keeps it from being sent also keeps the answer from coming.
-    there.send(framed(call.request.header))?.catch(() => {});
+    // If this fails, the response fails too.
+    outgoing.send(encodeFrame(call.request.header))?.catch(() => {});
   } catch {
     // As above.
   }
-  const asking = pipe(here, there);
-  await new Promise<void>((resolve) => there.whenReadable(resolve));
-  if (there.buffered === 0 && !here.peerClosed) {
-    there.discard();
-    throw there.failure ??
+  const requestPiped = pipe(incoming, outgoing);
+  await new Promise<void>((resolve) => outgoing.whenReadable(resolve));
+  if (outgoing.buffered === 0 && !incoming.peerClosed) {
+    outgoing.discard();
+    throw outgoing.failure ??
       new RpcError(
         "no-response",
-        "Cannot forward call: the other side closed it without a response",
+        "Cannot forward call: the target closed it without a response",
       );
   }
-  if (!channels.allowsSpares) learn(there, call, channels);
+  if (!pool.allowsSpares) inspectHeader(outgoing, call, pool);
   respond.handOver();
-  await Promise.all([asking, pipe(there, here)]);
+  await Promise.all([requestPiped, pipe(outgoing, incoming)]);
 }
 
-async function opened(channels: ChannelPool): Promise<RawChannel> {
-  return channels.take() ??
-    await new Promise((resolve, reject) => channels.open(resolve, reject));
+async function takeChannel(pool: ChannelPool): Promise<RawChannel> {
+  return pool.take() ??
+    await new Promise((resolve, reject) => pool.open(resolve, reject));
 }
 
-/** Looks whether the other side can have channels ahead of need: just once. */
-function learn(
-  there: RawChannel,
-  { request }: IncomingCall,
-  channels: ChannelPool,
+/** Looks in the response header for whether the pool may open spare channels. */
+function inspectHeader(
+  channel: RawChannel,
+  { request }: ServerCall,
+  pool: ChannelPool,
 ): void {
-  const bytes = there.peek() ?? new Uint8Array(0);
-  const end = bytes.length < PREFIX_SIZE ? Infinity : PREFIX_SIZE +
-    readUint32(bytes, 0);
+  const bytes = channel.peek() ?? new Uint8Array(0);
+  const end = bytes.length < PREFIX_SIZE
+    ? Infinity
+    : PREFIX_SIZE + readUint32(bytes, 0);
   if (bytes.length < end) return;
   try {
     const header = decodeResponseHeader(
       request.context.codec,
       bytes.subarray(PREFIX_SIZE, end),
     );
-    if (header.saysNull) channels.allowSpares();
+    if (header.saysNull) pool.allowSpares();
   } catch {
-    // The caller will see what is wrong with it.
+    // The caller gets the header too, and reports what is wrong with it.
   }
 }
 
-function framed(value: Uint8Array): Uint8Array {
+function encodeFrame(value: Uint8Array): Uint8Array {
   const frame = new Uint8Array(PREFIX_SIZE + value.length);
   writeUint32(frame, 0, value.length);
   frame.set(value, PREFIX_SIZE);

@@ -4,12 +4,12 @@ import {
   type Handler,
   handlerFrom,
   memoryPair,
-  type Peer,
   Router,
   withStream,
 } from "@qtalk/qtalk";
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { toText } from "@std/streams";
+import { FakeTime } from "../../tests/support/fake_time.ts";
 import {
   rawAccept,
   rawOpen,
@@ -20,7 +20,7 @@ import { turn, within } from "../../tests/support/within.ts";
 import { RemoteError } from "../errors.ts";
 import type { Caller } from "../types.ts";
 
-/** client – front | middle – backend: the one in the middle forwards. */
+/** client – front | middle – backend: the front forwards to the backend. */
 function chain(handler: Handler) {
   const [middle, backend] = memoryPair({}, { handler });
   const [client, front] = memoryPair({}, { handler: forward(middle) });
@@ -35,16 +35,16 @@ function chain(handler: Handler) {
   };
 }
 
-/** The same with scripts at both ends. */
+/** The same, with scripts as client and backend. */
 function scripted() {
-  const behind = scriptedPeer();
-  const before = scriptedPeer({ handler: forward(behind.peer) });
+  const outgoing = scriptedPeer();
+  const incoming = scriptedPeer({ handler: forward(outgoing.peer) });
   return {
-    client: before.raw,
-    backend: behind.raw,
+    client: incoming.raw,
+    backend: outgoing.raw,
     async [Symbol.asyncDispose]() {
-      await before.peer.close();
-      await behind.peer.close();
+      await incoming.peer.close();
+      await outgoing.peer.close();
     },
   };
 }
@@ -66,7 +66,7 @@ const service = {
   echo: () => new TransformStream<Uint8Array, Uint8Array>(),
 };
 
-Deno.test("a call of any style is forwarded", async () => {
+Deno.test("forward(): calls of all kinds are forwarded", async () => {
   await using it = chain(handlerFrom(service));
   const api = it.client.remote<typeof service>();
   assertEquals(await api.upper("hi"), "HI");
@@ -83,12 +83,12 @@ Deno.test("a call of any style is forwarded", async () => {
   );
 });
 
-Deno.test("several reply values are forwarded", async () => {
+Deno.test("forward(): several reply values are forwarded", async () => {
   await using it = chain((_call, respond) => respond.return(1, "two", [3]));
   assertEquals((await it.client.request("x")).values, [1, "two", [3]]);
 });
 
-Deno.test("an error in mid-stream is forwarded", async () => {
+Deno.test("forward(): an error in mid-stream is forwarded", async () => {
   await using it = chain(handlerFrom(service));
   await assertRejects(
     () => Array.fromAsync(it.client.remote<typeof service>().count(13)),
@@ -97,7 +97,7 @@ Deno.test("an error in mid-stream is forwarded", async () => {
   );
 });
 
-Deno.test("a call is forwarded unread: header and arguments as they came", async () => {
+Deno.test("forward(): header and arguments are forwarded byte for byte", async () => {
   await using it = scripted();
   const call = await rawOpen(it.client);
   const header = framed(utf8('{ "Selector" : "a.b" , "other": [1e0]}'));
@@ -114,7 +114,7 @@ Deno.test("a call is forwarded unread: header and arguments as they came", async
   assertEquals(payload, utf8("\0neither is this"));
 });
 
-Deno.test("half-close is forwarded both ways, and then CLOSE", async () => {
+Deno.test("forward(): half-close is forwarded in both directions, and then CLOSE", async () => {
   await using it = scripted();
   const call = await rawOpen(it.client);
   await call.values({ Selector: "x" }, 1);
@@ -130,7 +130,7 @@ Deno.test("half-close is forwarded both ways, and then CLOSE", async () => {
   await it.client.expect("close");
 });
 
-Deno.test("a caller that gives up is forwarded: before the answer, and behind it", async () => {
+Deno.test("forward(): cancelling a call is forwarded before and after the response", async () => {
   for (const answered of [false, true]) {
     await using it = scripted();
     const call = await rawOpen(it.client);
@@ -142,11 +142,12 @@ Deno.test("a caller that gives up is forwarded: before the answer, and behind it
       await call.read(2);
     }
     await call.close();
-    await within(it.backend.find("close"), "CLOSE");
+    const { recipient } = await within(it.backend.find("close"), "CLOSE");
+    assertEquals(recipient, 0);
   }
 });
 
-Deno.test("a slow reader holds the producer back, through the forwarding peer", async () => {
+Deno.test("forward(): a slow reader holds the producer back through the forwarding peer", async () => {
   const window = 1_000;
   const session = { initialWindowSize: window, maxWindowSize: window };
   let made = 0;
@@ -175,14 +176,14 @@ Deno.test("a slow reader holds the producer back, through the forwarding peer", 
   await response.close();
 });
 
-Deno.test("a call that cannot be forwarded is an error response", async () => {
+Deno.test("forward(): a call that cannot be forwarded is an error response", async () => {
   await using it = chain(handlerFrom(service));
   await it.backend.close();
   await it.middle.closed;
   await assertRejects(() => it.client.call("upper", ["x"]), RemoteError);
 });
 
-Deno.test("a call whose answer does not come is an error response", async () => {
+Deno.test("forward(): a call without a response from the target is an error response", async () => {
   for (const end of ["close", "session"] as const) {
     await using it = scripted();
     const call = await rawOpen(it.client);
@@ -195,13 +196,13 @@ Deno.test("a call whose answer does not come is an error response", async () => 
     assertEquals(
       text,
       end === "close"
-        ? "Cannot forward call: the other side closed it without a response"
+        ? "Cannot forward call: the target closed it without a response"
         : "Connection is lost: the peer ended it",
     );
   }
 });
 
-Deno.test("a call that is cut behind its answer is closed, not ended", async () => {
+Deno.test("forward(): a call that is cut off after its response is closed without EOF", async () => {
   await using it = scripted();
   const call = await rawOpen(it.client);
   await call.values({ Selector: "x" }, null);
@@ -209,21 +210,30 @@ Deno.test("a call that is cut behind its answer is closed, not ended", async () 
   await there.values({ Error: null, Continue: true }, null);
   await call.read(2);
   await it.backend.close();
-  await it.client.expect("close");
+  // EOF before it would make expect() throw.
+  const { recipient } = await it.client.expect("close");
+  assertEquals(recipient, 0);
 });
 
-Deno.test("a forwarding peer keeps channels ready, as a calling one does", async () => {
-  await using it = chain(handlerFrom(service));
-  await it.client.call("upper", ["a"]);
-  await within(
-    (async () => {
-      while (it.middle.session.usage.slots === 0) await turn();
-    })(),
-    "a channel to be ready",
-  );
+Deno.test("forward(): spare channels are opened as for calls", async () => {
+  const headers = [{ Error: null, Continue: false }, { Continue: false }];
+  for (const header of headers) {
+    await using it = scripted();
+    const call = await rawOpen(it.client);
+    await call.values({ Selector: "x" }, null);
+    const there = await rawAccept(it.backend);
+    await there.values(header, "answer");
+    assertEquals((await call.read(2))[1], "answer");
+    for (let i = 0; i < 5; i++) await turn();
+    const opened = it.backend.takePending().filter(({ type }) =>
+      type === "open"
+    );
+    // Only a peer that says null for its error can cope with spare channels.
+    assertEquals(opened.length, "Error" in header ? 1 : 0);
+  }
 });
 
-Deno.test("a pattern can be forwarded, selector and all", async () => {
+Deno.test("forward(): a pattern forwards the whole selector", async () => {
   const [middle, backend] = memoryPair({}, {
     handler: (call, respond) => respond.return(call.selector),
   });
@@ -237,7 +247,7 @@ Deno.test("a pattern can be forwarded, selector and all", async () => {
   assertEquals(await client.call("local"), "here");
 });
 
-Deno.test("a call can be forwarded to whoever called: call.caller", async () => {
+Deno.test("forward(): call.caller can be the target", async () => {
   const workers: Caller[] = [];
   const [worker, coordinator] = memoryPair({
     handler: handlerFrom({ work: (n: number) => n * n }),
@@ -251,7 +261,7 @@ Deno.test("a call can be forwarded to whoever called: call.caller", async () => 
   assertEquals(await client.call("work", [7]), 49);
 });
 
-Deno.test("callbacks go through peers that forward in both directions", async () => {
+Deno.test("forward(): callbacks work through peers that forward in both directions", async () => {
   let kept: Callback<(n: number) => number> | undefined;
   const [middle, backend] = memoryPair({}, {
     handler: handlerFrom({
@@ -276,7 +286,7 @@ Deno.test("callbacks go through peers that forward in both directions", async ()
   );
 });
 
-Deno.test("what is neither peer nor caller is a mistake", () => {
+Deno.test("forward(): a target that is neither peer nor caller is refused", () => {
   for (const target of [{}, { call() {}, request() {} }]) {
     assertThrows(
       () => forward(target as unknown as Caller),
@@ -286,7 +296,8 @@ Deno.test("what is neither peer nor caller is a mistake", () => {
   }
 });
 
-Deno.test("a thousand forwarded calls at once leave no channel behind", async () => {
+Deno.test("forward(): a thousand calls at the same time leave no channel open", async () => {
+  using time = new FakeTime();
   await using it = chain(handlerFrom(service));
   const calls = Array.from(
     { length: 1_000 },
@@ -294,23 +305,24 @@ Deno.test("a thousand forwarded calls at once leave no channel behind", async ()
   );
   const answers = await Promise.all(calls);
   assertEquals(answers, answers.map((_, i) => `A${i}`));
-  const idle = async (peer: Peer) => {
-    // Channels ahead of need go with time; those of calls are gone at once.
-    while (peer.session.usage.channels > 512) await turn();
-  };
-  await within(
-    Promise.all([idle(it.client), idle(it.front), idle(it.backend)]),
-    "the channels to close",
-  );
+  const peers = [it.client, it.front, it.middle, it.backend];
+  const open = () => peers.map(({ session }) => session.usage.channels);
+  // Each second without calls closes half of the spare channels.
+  for (let second = 0; second < 12; second++) {
+    time.tick(1_000);
+    for (let i = 0; i < 5; i++) await turn();
+  }
+  assertEquals(open(), [0, 0, 0, 0]);
 });
 
-Deno.test("a call that was given up while its channel was opened goes nowhere", async () => {
+Deno.test("forward(): a call that was cancelled while its channel was opened is closed", async () => {
   await using it = scripted();
   const call = await rawOpen(it.client);
   await call.values({ Selector: "x" }, null);
   const { sender } = await it.backend.find("open");
   await call.close();
   await it.client.expect("close");
-  await it.backend.send(confirm(sender, 0));
-  await within(it.backend.find("close"), "CLOSE");
+  await it.backend.send(confirm(sender, 7));
+  const { recipient } = await within(it.backend.find("close"), "CLOSE");
+  assertEquals(recipient, 7);
 });

@@ -1,32 +1,29 @@
 /**
- * Handlers from single functions: what they are given, and what becomes of what
- * they return.
+ * Handlers made of single functions.
  *
  * @module
  */
-import { IncomingCall } from "../server/incoming_call.ts";
-import { respondWith } from "./respond_with.ts";
-import { absent } from "../wire/value_receiver.ts";
+import type { AnyFunction } from "../remote/types.ts";
 import type { Call, HandlerFunction, Responder } from "../types.ts";
+import { absent } from "../wire/value_receiver.ts";
+import { isServerCall } from "./invoke.ts";
+import { respondWith } from "./respond_with.ts";
 
-/** Any function; what it takes and gives is the caller's business. */
-// deno-lint-ignore no-explicit-any -- only `any` accepts every parameter list
-export type AnyFunction = (...args: any[]) => unknown;
-
-/** Marks a function that is to be called otherwise than with the arguments. */
+/** Marks a function that gets more than the arguments of the call. */
 const special: unique symbol = Symbol("qtalk.special");
 
-/** How a marked function is to be called. */
+/** How to call a marked function. */
 interface Special {
   readonly wants: "call" | "stream";
   readonly fn: AnyFunction;
 }
 
 /**
- * Gives a function the call as its first parameter: its selector, its signal
- * and the caller to call back. That parameter is not sent, not counted, and not
- * part of the resulting type. (Write the type of a parameter that has a default:
- * in this place, TypeScript does not infer it.)
+ * Passes the call to a function as its first parameter, so that the function has
+ * the selector, the signal and the caller to call back. Callers do not send this
+ * parameter: it does not count as an argument, and it is not part of the type of
+ * the result. (Declare the type of a parameter with a default value, because
+ * TypeScript does not infer it here.)
  *
  * @example
  * ```ts
@@ -41,7 +38,7 @@ interface Special {
  * assertEquals(await client.call("whoami", ["Ann"]), "Ann at /whoami");
  * ```
  *
- * @param fn the function to give the call to
+ * @param fn the function that gets the call
  */
 export function withCall<Args extends unknown[], Result>(
   fn: (call: Call, ...args: Args) => Result,
@@ -50,14 +47,14 @@ export function withCall<Args extends unknown[], Result>(
 }
 
 /**
- * Gives a function the values that its caller streams, and the call behind
- * them. Leaving the loop over the values leaves the caller waiting with the
- * next ones; its producer is let go when the function has answered.
+ * Passes the values that the caller streams, and the call, to a function. If the
+ * function leaves the loop over the values early, no more are read: the caller
+ * waits, and its producer ends once the function has answered.
  *
- * The values end where the caller ends them. If it fails before, or gives the
- * call up, the loop throws. A caller in Go that streams a channel of arguments
- * sends no end while it waits for the response: a function that it calls must
- * know how many there are, and leave the loop.
+ * The loop ends when the caller ends its values. If the caller fails or cancels
+ * the call, the loop throws. A Go caller that streams a channel of arguments
+ * does not send their end while it waits for the response, so a function that it
+ * calls must know how many values to expect and leave the loop after them.
  *
  * @example
  * ```ts
@@ -86,7 +83,7 @@ export function withCall<Args extends unknown[], Result>(
  * assertEquals(await Array.fromAsync(api.doubled(numbers())), [2, 4, 6]);
  * ```
  *
- * @param fn the function to give the values to
+ * @param fn the function that gets the values
  */
 export function withStream<T, Result>(
   fn: (values: AsyncIterable<T>, call: Call) => Result,
@@ -106,7 +103,7 @@ function mark<F extends AnyFunction>(maker: string, how: Special): F {
   return Object.assign(marked, { [special]: how }) as unknown as F;
 }
 
-/** Makes a handler of a function, which has `owner` for its `this`. */
+/** Makes a handler of a function, which is called with `owner` as its `this`. */
 export function functionHandler(
   fn: AnyFunction,
   owner: unknown,
@@ -135,13 +132,13 @@ export function functionHandler(
       );
     }
     const result = inner === undefined
-      ? fn.apply(owner, params)
-      : inner.call(owner, call, ...params);
+      ? fn.apply(owner, params as never[])
+      : inner.apply(owner, [call, ...params] as never[]);
     return respondWith(result, call, respond);
   }
 
   return (call, respond) => {
-    const args = call instanceof IncomingCall ? call.receiveNow() : absent;
+    const args = isServerCall(call) ? call.receiveNow() : absent;
     return args === absent
       ? call.receive().then((args) => run(args, call, respond))
       : run(args, call, respond);
@@ -150,7 +147,8 @@ export function functionHandler(
 
 function streamHandler(fn: AnyFunction, owner: unknown): HandlerFunction {
   return (call, respond) => {
-    const values = call instanceof IncomingCall ? call.stream() : call;
-    return respondWith(fn.call(owner, values, call), call, respond);
+    const values = isServerCall(call) ? call.stream() : call;
+    const result = fn.apply(owner, [values, call] as never[]);
+    return respondWith(result, call, respond);
   };
 }

@@ -1,5 +1,5 @@
 /**
- * Functions that are given the values that their callers stream.
+ * Functions that get the values that their callers stream.
  *
  * @module
  */
@@ -14,9 +14,9 @@ import { turn, within } from "../../tests/support/within.ts";
 import type { RemoteError, RpcError } from "../errors.ts";
 import type { Handler } from "../types.ts";
 
-const ANNOUNCED = { Selector: "x", Q: { v: 1 } };
+const EXTENDED = { Selector: "x", Q: { v: 1 } };
 
-/** A function that tells the test how its values ended. */
+/** A function that records its values and how they ended. */
 function listener() {
   const seen: unknown[] = [];
   const ended = Promise.withResolvers<unknown>();
@@ -35,8 +35,8 @@ function listener() {
   };
 }
 
-/** A client that knows the other side for one of ours. */
-async function acquainted(handler: Handler): Promise<Peer> {
+/** A client that knows that its peer is extended. */
+async function extendedClient(handler: Handler): Promise<Peer> {
   const [client, server] = memoryPair({}, { handler });
   server.handle("hello", (_call, respond) => respond.return());
   await client.call("hello");
@@ -52,7 +52,7 @@ async function* failing() {
   throw new Error("at two");
 }
 
-Deno.test("withStream gives a function the values that are streamed to it", async () => {
+Deno.test("withStream(): the function gets the values that the caller streams", async () => {
   const sum = withStream(async (values: AsyncIterable<number>, call) => {
     let sum = 0;
     for await (const value of values) sum += value;
@@ -71,7 +71,7 @@ Deno.test("withStream gives a function the values that are streamed to it", asyn
   );
 });
 
-Deno.test("a function of a stream can stream its answers meanwhile", async () => {
+Deno.test("withStream(): the function can stream replies while it reads", async () => {
   const doubled = withStream(async function* (values: AsyncIterable<number>) {
     for await (const value of values) yield 2 * value;
   });
@@ -81,7 +81,7 @@ Deno.test("a function of a stream can stream its answers meanwhile", async () =>
   async function* numbers() {
     for (let n = 1; n <= 3; n++) {
       yield n;
-      // The answer comes before there is another value.
+      // The response arrives before there is another value.
       await within(answered.promise, "the answer");
       answered = Promise.withResolvers();
     }
@@ -94,7 +94,7 @@ Deno.test("a function of a stream can stream its answers meanwhile", async () =>
   assertEquals(received, [2, 4, 6]);
 });
 
-Deno.test("leaving the loop over streamed values does not end the call", async () => {
+Deno.test("withStream(): leaving the loop over the values does not end the call", async () => {
   let made = 0;
   const released = Promise.withResolvers<void>();
   async function* endless() {
@@ -114,20 +114,20 @@ Deno.test("leaving the loop over streamed values does not end the call", async (
   const [client] = memoryPair({}, { handler: handlerFrom(first) });
   await using _ = client;
   assertEquals(await client.call("", endless()), "enough");
-  await within(released.promise, "the producer to be let go");
+  await within(released.promise, "the producer to end");
 });
 
-Deno.test("an answer lets a producer go that waits for its next value", async () => {
+Deno.test("withStream(): the response ends a producer that waits", async () => {
   const cancelled = Promise.withResolvers<unknown>();
   const waiting = new ReadableStream({ cancel: cancelled.resolve });
   const now = withStream((_values: AsyncIterable<number>) => "now");
   const [client] = memoryPair({}, { handler: handlerFrom(now) });
   await using _ = client;
   assertEquals(await client.call("", waiting), "now");
-  await within(cancelled.promise, "the producer to be let go");
+  await within(cancelled.promise, "the producer to end");
 });
 
-Deno.test("the end of a continued call lets a producer go that waits", async () => {
+Deno.test("withStream(): the end of a continued call ends a producer that waits", async () => {
   const handler = handlerFrom(withStream(async function* (_values) {
     yield "only";
   }));
@@ -143,11 +143,14 @@ Deno.test("the end of a continued call lets a producer go that waits", async () 
     const cancelled = Promise.withResolvers<unknown>();
     const waiting = new ReadableStream({ cancel: cancelled.resolve });
     await end(await client.request("", waiting));
-    await within(cancelled.promise, "the producer to be let go");
+    assertEquals(
+      await within(cancelled.promise, "the producer to end"),
+      undefined,
+    );
   }
 });
 
-Deno.test("a call that the other side closes lets a producer go, though nobody looks at the response", async () => {
+Deno.test("streamed arguments: CLOSE by the responder ends the producer, even if the response is not used", async () => {
   const [client] = memoryPair({}, {
     handler: async (_call, respond) => {
       const channel = await respond.continue();
@@ -156,13 +159,18 @@ Deno.test("a call that the other side closes lets a producer go, though nobody l
   });
   await using _ = client;
   const cancelled = Promise.withResolvers<unknown>();
-  await client.request("", new ReadableStream({ cancel: cancelled.resolve }));
-  await within(cancelled.promise, "the producer to be let go");
+  const waiting = new ReadableStream({ cancel: cancelled.resolve });
+  const response = await client.request("", waiting);
+  assertEquals(response.continued, true);
+  assertEquals(
+    await within(cancelled.promise, "the producer to end"),
+    undefined,
+  );
 });
 
-Deno.test("a producer of arguments that fails: its own error here, its text at the other side", async () => {
+Deno.test("streamed arguments: a producer that fails rejects the call with its error, and the handler gets its text", async () => {
   const it = listener();
-  await using client = await acquainted(it.handler);
+  await using client = await extendedClient(it.handler);
   await assertRejects(() => client.call("", failing()), Error, "at two");
   const error = await within(it.ended, "the values to end");
   assertEquals((error as RemoteError).name, "RemoteError");
@@ -170,7 +178,7 @@ Deno.test("a producer of arguments that fails: its own error here, its text at t
   assertEquals(it.seen, [1]);
 });
 
-Deno.test("a producer that fails behind a continued response: its text at the other side", async () => {
+Deno.test("streamed arguments: the handler gets the error text of a producer that fails after a continued response", async () => {
   const ended = Promise.withResolvers<unknown>();
   const handler = handlerFrom(withStream(async function* (values) {
     yield "begun";
@@ -180,20 +188,26 @@ Deno.test("a producer that fails behind a continued response: its text at the ot
       ended.resolve(error);
     }
   }));
-  await using client = await acquainted(handler);
+  await using client = await extendedClient(handler);
   const begun = Promise.withResolvers<void>();
+  const echoed = Promise.withResolvers<void>();
   async function* later() {
     await begun.promise;
-    yield* failing();
+    yield 1;
+    // A CLOSE that arrives with the value would end the handler first.
+    await echoed.promise;
+    throw new Error("at two");
   }
   const response = await client.request("", later());
   assertEquals(await response.receive(), "begun");
   begun.resolve();
+  assertEquals(await response.receive(), 1);
+  echoed.resolve();
   const error = await within(ended.promise, "the values to end");
   assertEquals((error as RemoteError).text, "at two");
 });
 
-Deno.test("a producer that fails before the other side is known: its values do not look complete", async () => {
+Deno.test("streamed arguments: values of a producer that fails before the peer is known do not look complete", async () => {
   const it = listener();
   const [client] = memoryPair({}, { handler: it.handler });
   await using _ = client;
@@ -202,7 +216,7 @@ Deno.test("a producer that fails before the other side is known: its values do n
   assertEquals((error as RpcError).code, "cancelled");
 });
 
-Deno.test("a caller that gives up does not end its values", async () => {
+Deno.test("withStream(): cancelling the call is an error and not the end of the values", async () => {
   const it = listener();
   const [client] = memoryPair({}, { handler: it.handler });
   await using _ = client;
@@ -220,7 +234,7 @@ Deno.test("a caller that gives up does not end its values", async () => {
   assertEquals(it.seen, [1]);
 });
 
-Deno.test("values of a caller that did not announce itself end with EOF and with CLOSE", async () => {
+Deno.test("withStream(): EOF and CLOSE end the values of a caller that is not extended", async () => {
   for (const end of ["eof", "close"] as const) {
     const it = listener();
     const { peer, raw } = scriptedPeer({ handler: it.handler });
@@ -232,13 +246,13 @@ Deno.test("values of a caller that did not announce itself end with EOF and with
   }
 });
 
-Deno.test("values of a caller of ours end with EOF only", async () => {
+Deno.test("withStream(): only EOF ends the values of an extended caller", async () => {
   for (const end of ["eof", "close"] as const) {
     const it = listener();
     const { peer, raw } = scriptedPeer({ handler: it.handler });
     await using _ = peer;
     const channel = await rawOpen(raw);
-    await channel.values(ANNOUNCED, 1, 2);
+    await channel.values(EXTENDED, 1, 2);
     await channel[end]();
     const how = await within(it.ended, "the values to end");
     assertEquals(how === "end", end === "eof");
@@ -246,7 +260,7 @@ Deno.test("values of a caller of ours end with EOF only", async () => {
   }
 });
 
-Deno.test("a plain handler sees a call that was given up as an error, not as its end", async () => {
+Deno.test("Call.receive: cancelling the call is an error and not the end, before the response", async () => {
   const ended = Promise.withResolvers<unknown>();
   const { peer, raw } = scriptedPeer({
     handler: async (call) => {
@@ -259,13 +273,13 @@ Deno.test("a plain handler sees a call that was given up as an error, not as its
   });
   await using _ = peer;
   const channel = await rawOpen(raw);
-  await channel.values(ANNOUNCED, 1);
+  await channel.values(EXTENDED, 1);
   await channel.close();
   const error = await within(ended.promise, "the values to end");
   assertEquals((error as RpcError).code, "cancelled");
 });
 
-Deno.test("a plain handler that continued sees the end of a conversation as such", async () => {
+Deno.test("Call.receive: CLOSE is the end after a continued response", async () => {
   const ended = Promise.withResolvers<unknown>();
   const [client] = memoryPair({}, {
     handler: async (call, respond) => {
@@ -282,7 +296,7 @@ Deno.test("a plain handler that continued sees the end of a conversation as such
   assertEquals(await within(ended.promise, "the end"), ["one", "two"]);
 });
 
-Deno.test("what withStream makes cannot be called without a call", () => {
+Deno.test("withStream(): its result cannot be called directly", () => {
   const fn = withStream((values: AsyncIterable<number>) => values);
   assertThrows(() => fn(three()), TypeError, "withStream() made it");
 });

@@ -1,15 +1,12 @@
-/**
- * Handlers from plain functions and objects.
- *
- * @module
- */
-import { type AnyFunction, functionHandler } from "./function_handler.ts";
-import { Router } from "./router.ts";
+import { isPlainObject } from "../../codec/internal.ts";
+import type { AnyFunction } from "../remote/types.ts";
 import type { Handler, HandlerObject } from "../types.ts";
+import { functionHandler } from "./function_handler.ts";
+import { Router } from "./router.ts";
 
 /**
- * The key of the handler, in an object for {@linkcode handlerFrom}, that answers
- * every selector for which the object has no method.
+ * The key, in an object for {@linkcode handlerFrom}, of the handler for all
+ * selectors without a method.
  *
  * @example
  * ```ts
@@ -33,35 +30,36 @@ import type { Handler, HandlerObject } from "../types.ts";
  */
 export const catchAll: unique symbol = Symbol("qtalk.catchAll");
 
-/** Choices for {@linkcode handlerFrom}. */
+/** Options for {@linkcode handlerFrom}. */
 export interface HandlerFromOptions {
-  /** The names of the methods, and nested objects, to offer. Default: all. */
-  methods?: readonly string[];
+  /** Names of the methods and nested objects to offer. Default: all. */
+  methods?: readonly string[] | undefined;
 }
 
 /**
- * Makes a handler from a function, or from the methods of an object.
+ * Makes a handler of a function, or of the methods of an object.
  *
  * The caller sends an array of arguments, or `null` for none. Fewer than
- * `fn.length` are an error; more are ignored, since `length` sees neither rest
- * parameters nor those with a default. What the function returns, or resolves
- * to, is the one reply value: `undefined` is `null`, an array is one value, an
- * `Error` is an error response, as is whatever it throws: its message, never its
- * stack.
+ * `fn.length` arguments are an error. More are passed on, because `length` counts
+ * neither rest parameters nor parameters with a default value. What the function
+ * returns, or what its promise resolves to, is the reply: `undefined` is sent as
+ * `null`, and an array is one value. An `Error` that is returned, and anything
+ * that is thrown, becomes an error response with its message and `code`, but
+ * without its stack.
  *
- * It may also return a stream. An async iterable, such as an async generator
- * makes, or a `ReadableStream` sends its values as they come, the next when the
- * caller has room; what it throws before it first waits or yields is an error
- * response, later the caller's loop throws it. A pair of byte streams, as in
- * {@linkcode ByteStream}, becomes the call's. The response to a request is
- * passed on as it is.
+ * A function can also return a stream. The values of an async iterable (such as
+ * the result of an async generator) or of a `ReadableStream` are sent as they
+ * come, as fast as the caller reads. An error before the first `await` or `yield`
+ * becomes an error response; a later one is thrown in the caller's loop. A pair
+ * of byte streams, such as a {@linkcode ByteStream}, becomes the stream of bytes
+ * of the call. The response to another request is passed on as it is.
  *
- * Of an object it takes own methods and those of its classes, up to the first
- * built-in prototype; neither getters, nor statics, nor the constructor.
- * TypeScript's `private` is public at run time: use `#names`, or `methods`. Of
- * an object literal it also takes the objects and routers in it, under their
- * names: an instance of a class there is offered, one in a field of a class is
- * not.
+ * An object offers its own methods and those of its classes, up to the first
+ * built-in prototype, but no getters, static methods or constructors. TypeScript's
+ * `private` methods are offered too, since they are public at run time: use
+ * `#names`, or the option `methods`. An object literal also offers the objects
+ * and routers that it contains, under their names; a class instance does not
+ * offer the objects in its fields.
  *
  * @example
  * ```ts
@@ -105,14 +103,14 @@ export interface HandlerFromOptions {
  * const seen: number[] = [];
  * for await (const n of api.count.to(1_000_000)) {
  *   seen.push(n);
- *   if (n === 3) break; // ends the generator, too
+ *   if (n === 3) break; // This ends the generator, too.
  * }
  * assertEquals(seen, [1, 2, 3]);
  * ```
  *
  * @param target a function, or an object with methods
- * @param options which methods
- * @throws {TypeError} if it is neither, or a method named does not exist
+ * @param options which methods to offer
+ * @throws {TypeError} if it is neither, or if one of `methods` does not exist
  */
 export function handlerFrom(
   target: object,
@@ -130,10 +128,10 @@ export function handlerFrom(
 }
 
 /**
- * A router for what an object offers.
+ * Makes a router for the members of an object.
  *
  * @param outer the objects that it is nested in
- * @param names the members to offer, if not all
+ * @param names the members to offer; default: all
  */
 function routerOf(
   target: object,
@@ -150,7 +148,7 @@ function routerOf(
     router.handle(name, member);
   }
   const dynamic = (target as { [catchAll]?: Handler })[catchAll];
-  // With a list of names, it would offer what is not in it.
+  // It would offer names that are not in the list.
   if (dynamic !== undefined && names === undefined) {
     router.handle("/", boundTo(target, dynamic));
   }
@@ -163,7 +161,7 @@ function boundTo(target: object, handler: Handler): Handler {
     : handler;
 }
 
-/** The prototypes at which the search for methods ends. */
+/** Whether a prototype is built in: the search for methods ends there. */
 function isBuiltIn(prototype: object): boolean {
   const constructor: unknown = Object.getOwnPropertyDescriptor(
     prototype,
@@ -175,17 +173,13 @@ function isBuiltIn(prototype: object): boolean {
     );
 }
 
-function isPlain(prototype: object | null): boolean {
-  return prototype === null || prototype === Object.prototype;
-}
-
-/** What an object offers, by name. */
+/** The members that an object offers, by name. */
 function membersOf(
   target: object,
   outer: ReadonlySet<object>,
 ): Map<string, Handler> {
   const members = new Map<string, Handler>();
-  const plain = isPlain(Object.getPrototypeOf(target));
+  const plain = isPlainObject(target);
   const seen = new Set(["constructor"]);
   for (
     let owner: object | null = target;
@@ -207,7 +201,7 @@ function membersOf(
   return members;
 }
 
-/** A router for an object in an object, if it offers anything. */
+/** A router for an object within an object, if it offers anything. */
 function nested(
   value: unknown,
   outer: ReadonlySet<object>,
@@ -216,8 +210,7 @@ function nested(
     return undefined;
   }
   if (value instanceof Router) return value;
-  const prototype = Object.getPrototypeOf(value) as object | null;
-  if (prototype !== null && !isPlain(prototype) && isBuiltIn(prototype)) {
+  if (!isPlainObject(value) && isBuiltIn(Object.getPrototypeOf(value))) {
     return undefined;
   }
   const router = routerOf(value, outer);

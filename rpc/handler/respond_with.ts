@@ -1,22 +1,17 @@
-/**
- * What a function returns, made a response.
- *
- * @module
- */
 import { MuxError, splice } from "../../mux/internal.ts";
-import { type BytePair, isSocket, streamsOf } from "./socket_streams.ts";
-import { ChannelResponder } from "../server/responder.ts";
 import { RpcResponse } from "../client/response.ts";
+import type { Call, Responder } from "../types.ts";
 import {
   isValueStream,
   openSource,
   type ValueSource,
 } from "../wire/value_source.ts";
-import type { Call, Responder } from "../types.ts";
+import { isServerResponder } from "./invoke.ts";
+import { type BytePair, isSocket, socketStreams } from "./socket_streams.ts";
 
 /**
- * Responds with what a function returned: a value, or what it promises, or a
- * stream of values or of bytes.
+ * Responds with what a function returned: a value, a promise of one, or a stream
+ * of values or bytes.
  */
 export function respondWith(
   result: unknown,
@@ -27,15 +22,15 @@ export function respondWith(
     return void respond.return(result);
   }
   if (typeof (result as PromiseLike<unknown>).then === "function") {
-    // Not every thenable returns a promise from its then().
+    // The then() of some thenables does not return a promise.
     return Promise.resolve(result).then((value) =>
-      respondBy(value, call, respond)
+      respondWithResolved(value, call, respond)
     );
   }
-  return respondBy(result, call, respond);
+  return respondWithResolved(result, call, respond);
 }
 
-function respondBy(
+function respondWithResolved(
   value: unknown,
   call: Call,
   respond: Responder,
@@ -43,10 +38,10 @@ function respondBy(
   if (typeof value === "object" && value !== null) {
     if (isValueStream(value)) {
       return value instanceof RpcResponse
-        ? passOn(value, respond)
-        : sendValues(openSource(value), call, respond);
+        ? respondWithResponse(value, respond)
+        : respondWithValues(openSource(value), call, respond);
     }
-    if (isBytePair(value)) return sendBytes(value, call, respond);
+    if (isBytePair(value)) return respondWithBytes(value, call, respond);
   }
   void respond.return(value);
 }
@@ -57,8 +52,8 @@ function isBytePair(value: object): value is BytePair {
     writable instanceof WritableStream;
 }
 
-/** The response of somebody else is the response here, whatever it becomes. */
-async function passOn(
+/** Responds with the response to another call, complete or continued. */
+async function respondWithResponse(
   response: RpcResponse,
   respond: Responder,
 ): Promise<void> {
@@ -75,26 +70,27 @@ async function passOn(
   await splice(channel, response.channel);
 }
 
-/** Becomes a stream of bytes, both ways; ends when both directions have. */
-async function sendBytes(
+/** Responds with bytes in both directions, until both have ended. */
+async function respondWithBytes(
   pair: BytePair,
   call: Call,
   respond: Responder,
 ): Promise<void> {
   if (pair.readable.locked || pair.writable.locked) {
-    throw new TypeError("Cannot respond with streams: somebody else holds one");
+    throw new TypeError("Cannot respond with streams: one of them is locked");
   }
   const { signal } = call;
   const channel = await respond.continue();
-  const connection = isSocket(pair) ? streamsOf(pair) : undefined;
-  const { readable, writable } = connection ?? pair;
-  const mistakes: unknown[] = [];
-  // A caller that goes away breaks the pipes, and that is no mistake. Judged
-  // before the channel is touched: the caller's answer to that aborts, too.
-  // (Where writing has failed, the signal follows only when reading has.)
+  const socket = isSocket(pair) ? socketStreams(pair) : undefined;
+  const { readable, writable } = socket ?? pair;
+  const failures: unknown[] = [];
+  // A caller that goes away breaks the pipes, which is not a failure. This is
+  // decided before the channel is touched, because closing it makes the caller
+  // answer with CLOSE, which aborts the signal too. After a failed write, the
+  // signal aborts only when reading has failed as well.
   const judge = (error: unknown) => {
     const lost = error instanceof MuxError && error.code === "connection-lost";
-    if (!signal.aborted && !lost) mistakes.push(error);
+    if (!signal.aborted && !lost) failures.push(error);
   };
   await Promise.allSettled([
     readable.pipeTo(channel.writable, { preventAbort: true }).catch((error) => {
@@ -108,51 +104,52 @@ async function sendBytes(
       },
     ),
   ]);
-  connection?.close();
+  socket?.close();
   await channel.close();
-  if (mistakes.length > 0) throw mistakes[0];
+  if (failures.length > 0) throw failures[0];
 }
 
 /**
- * Sends values as they come, each a frame, then EOF and CLOSE. The source is
- * asked for the next value when the one before is on its way, which waits while
- * the caller does not read; it is stopped when the caller closes the call.
+ * Responds with values as they come, each in a frame, then EOF and CLOSE. The
+ * source is asked for its next value after the previous one was sent, which
+ * waits while the caller does not read. It is stopped when the caller closes the
+ * call.
  */
-async function sendValues(
+async function respondWithValues(
   source: ValueSource,
   call: Call,
   respond: Responder,
 ): Promise<void> {
   const first = source.next();
-  const failed = await soonFailed(first);
+  const failed = await failedAtOnce(first);
   if (failed !== undefined) throw failed.error;
 
   const { signal } = call;
-  const left = Promise.withResolvers<void>();
+  const closed = Promise.withResolvers<void>();
   const onAbort = () => {
     source.stop(signal.reason);
-    left.resolve();
+    closed.resolve();
   };
   signal.addEventListener("abort", onAbort, { once: true });
   if (signal.aborted) onAbort();
   try {
-    // A producer that waits for ever must not keep the call.
-    await Promise.race([left.promise, relay(first, source, respond)]);
+    // A producer that never continues must not keep the call.
+    await Promise.race([closed.promise, sendValues(first, source, respond)]);
   } catch (error) {
     source.stop(error);
-    // With the caller gone, there is nobody to tell, and no mistake.
-    if (!signal.aborted) endByError(error, respond);
+    // Without a caller, there is nothing to report.
+    if (!signal.aborted) endWithError(error, respond);
   } finally {
     signal.removeEventListener("abort", onAbort);
   }
 }
 
 /**
- * What a generator throws before it first waits or yields is known after one
- * turn of the microtask queue. So it can be an error response, which every peer
- * reads as one.
+ * What a generator throws before it first awaits or yields is known one turn of
+ * the microtask queue later. Such an error is sent as an error response, which
+ * every peer understands.
  */
-async function soonFailed(
+async function failedAtOnce(
   first: Promise<unknown>,
 ): Promise<{ error: unknown } | undefined> {
   const failures: unknown[] = [];
@@ -161,7 +158,7 @@ async function soonFailed(
   return failures.length === 0 ? undefined : { error: failures[0] };
 }
 
-async function relay(
+async function sendValues(
   first: Promise<IteratorResult<unknown>>,
   source: ValueSource,
   respond: Responder,
@@ -170,17 +167,15 @@ async function relay(
   for (let next = first;; next = source.next()) {
     const { done, value } = await next;
     if (done) break;
-    if (respond instanceof ChannelResponder) await respond.sendNow(value);
+    if (isServerResponder(respond)) await respond.sendNow(value);
     else await respond.send(value);
   }
-  if (respond instanceof ChannelResponder) return respond.end();
+  if (isServerResponder(respond)) return respond.end();
   await channel.writable.close();
   await channel.close();
 }
 
-/** Tells the caller, if it can be told, or else whoever hears `onError`. */
-function endByError(error: unknown, respond: Responder): void {
-  if (!(respond instanceof ChannelResponder) || !respond.fail(error)) {
-    throw error;
-  }
+/** Sends the error to the caller if that is possible, or throws it. */
+function endWithError(error: unknown, respond: Responder): void {
+  if (!isServerResponder(respond) || !respond.fail(error)) throw error;
 }

@@ -1,5 +1,5 @@
 /**
- * Functions that answer with streams, of values and of bytes.
+ * Functions that respond with streams of values and of bytes.
  *
  * @module
  */
@@ -27,9 +27,9 @@ import { RemoteError } from "../errors.ts";
 import type { Handler } from "../types.ts";
 
 const CONTINUED = { Error: null, Continue: true, E: null, C: true };
-const OURS = { Selector: "x", Q: { v: 1 } };
+const EXTENDED = { Selector: "x", Q: { v: 1 } };
 
-/** Two peers, of which one answers by a function. */
+/** Two peers, of which the server answers with a function. */
 function answering(fn: (...args: never[]) => unknown, options?: PeerOptions) {
   const [client, server] = memoryPair({}, {
     ...options,
@@ -49,7 +49,7 @@ async function iterate(client: Peer, selector = ""): Promise<unknown[]> {
   return await Array.fromAsync(await client.request(selector));
 }
 
-Deno.test("a generator, an async iterable and a stream are sent as values", async () => {
+Deno.test("streamed replies: a generator, an async iterable and a stream are sent as values", async () => {
   async function* generate() {
     yield* [1, "two", null, [3]];
   }
@@ -68,7 +68,7 @@ Deno.test("a generator, an async iterable and a stream are sent as values", asyn
   }
 });
 
-Deno.test("a stream of values is a continued null, a frame each, EOF and CLOSE", async () => {
+Deno.test("streamed replies: on the wire they are a continued null, a frame for each value, EOF and CLOSE", async () => {
   const { peer, raw } = scriptedPeer({
     handler: handlerFrom(async function* () {
       yield* [1, 2];
@@ -81,12 +81,12 @@ Deno.test("a stream of values is a continued null, a frame each, EOF and CLOSE",
   await raw.expect("close");
 });
 
-Deno.test("a stream without values is a continued null and its end", async () => {
+Deno.test("streamed replies: a stream without values is a continued null and its end", async () => {
   await using it = answering(async function* () {});
   assertEquals(await iterate(it.client), []);
 });
 
-Deno.test("call() resolves to null when values are streamed, and ends them", async () => {
+Deno.test("Client.call: it resolves to null when replies are streamed, and ends their producer", async () => {
   const ended = Promise.withResolvers<void>();
   await using it = answering(async function* () {
     try {
@@ -99,7 +99,7 @@ Deno.test("call() resolves to null when values are streamed, and ends them", asy
   await within(ended.promise, "the producer to end");
 });
 
-Deno.test("leaving the loop ends a generator, an iterator and a stream", async () => {
+Deno.test("streamed replies: leaving the loop ends a generator, an iterator and a stream", async () => {
   const ends: Record<string, (end: () => void) => unknown> = {
     generator: async function* (end) {
       try {
@@ -131,12 +131,15 @@ Deno.test("leaving the loop ends a generator, an iterator and a stream", async (
   for (const [what, make] of Object.entries(ends)) {
     const ended = Promise.withResolvers<void>();
     await using it = answering(() => make(ended.resolve));
-    for await (const _ of await it.client.request("")) break;
+    for await (const value of await it.client.request("")) {
+      assertEquals(value, "x");
+      break;
+    }
     await within(ended.promise, `the ${what} to end`);
   }
 });
 
-Deno.test("a generator that waits when the caller leaves is no obstacle, and ends when it wakes", async () => {
+Deno.test("streamed replies: a generator that waits when the caller leaves does not keep the call, and ends when it continues", async () => {
   const ended = Promise.withResolvers<void>();
   const wake = Promise.withResolvers<void>();
   await using it = answering(async function* () {
@@ -148,8 +151,11 @@ Deno.test("a generator that waits when the caller leaves is no obstacle, and end
       ended.resolve();
     }
   }, { maxConcurrentCalls: 1 });
-  for await (const _ of await it.client.request("")) break;
-  // The call is over for the server, whatever its generator does.
+  for await (const value of await it.client.request("")) {
+    assertEquals(value, 1);
+    break;
+  }
+  // The server has finished the call, although its generator has not.
   await within(
     (async () => {
       for (;;) {
@@ -167,7 +173,7 @@ Deno.test("a generator that waits when the caller leaves is no obstacle, and end
   await within(ended.promise, "the generator to end");
 });
 
-Deno.test("a slow reader holds the producer back", async () => {
+Deno.test("streamed replies: a slow reader holds the producer back", async () => {
   let made = 0;
   const window = 1_000;
   const [client, server] = memoryPair(
@@ -194,7 +200,7 @@ Deno.test("a slow reader holds the producer back", async () => {
   await response.close();
 });
 
-Deno.test("what a generator throws before it waits or yields is an error response", async () => {
+Deno.test("streamed replies: an error before the first await or yield of a generator is an error response", async () => {
   await using it = answering(async function* (early = true) {
     if (early) throw new RangeError("not for you");
     yield 1;
@@ -203,7 +209,7 @@ Deno.test("what a generator throws before it waits or yields is an error respons
   assertEquals(error.text, "not for you");
 });
 
-Deno.test("a stream that is locked, or an iterable that cannot begin, is an error response", async () => {
+Deno.test("streamed replies: a stream that is locked and an iterable that throws are error responses", async () => {
   const locked = new ReadableStream();
   locked.getReader();
   const broken = {
@@ -217,7 +223,7 @@ Deno.test("a stream that is locked, or an iterable that cannot begin, is an erro
   }
 });
 
-Deno.test("an error in mid-stream reaches the reader, behind what was sent", async () => {
+Deno.test("streamed replies: an error in mid-stream is thrown after the values before it", async () => {
   async function* failing() {
     yield 1;
     yield 2;
@@ -236,11 +242,11 @@ Deno.test("an error in mid-stream reaches the reader, behind what was sent", asy
     );
     assertEquals((error as RemoteError).text, "at three");
     assertEquals(seen, [1, 2]);
-    assertEquals(errors, [], "the caller has heard it");
+    assertEquals(errors, [], "the caller got it");
   }
 });
 
-Deno.test("an error in mid-stream is thrown again by every receive() after it", async () => {
+Deno.test("streamed replies: an error in mid-stream is thrown by every later receive()", async () => {
   await using it = answering(async function* () {
     yield 1;
     throw new Error("no more");
@@ -252,7 +258,7 @@ Deno.test("an error in mid-stream is thrown again by every receive() after it", 
   }
 });
 
-Deno.test("a value in mid-stream that cannot be encoded is such an error, and ends its producer", async () => {
+Deno.test("streamed replies: a value that cannot be encoded is an error in mid-stream, and ends its producer", async () => {
   const ended = Promise.withResolvers<void>();
   await using it = answering(async function* () {
     try {
@@ -266,7 +272,7 @@ Deno.test("a value in mid-stream that cannot be encoded is such an error, and en
   await within(ended.promise, "the producer to end");
 });
 
-Deno.test("an error in mid-stream is an empty frame, a header and the end, for callers that know", async () => {
+Deno.test("streamed replies: for an extended caller, an error in mid-stream is an empty frame, a header and the end", async () => {
   const { peer, raw } = scriptedPeer({
     handler: handlerFrom(async function* () {
       yield 1;
@@ -275,7 +281,7 @@ Deno.test("an error in mid-stream is an empty frame, a header and the end, for c
   });
   await using _ = peer;
   const channel = await rawOpen(raw);
-  await channel.values(OURS, null);
+  await channel.values(EXTENDED, null);
   const note = { Q: { v: 1 } };
   assertEquals(await channel.read(3), [{ ...CONTINUED, ...note }, null, 1]);
   const { payload } = await raw.expect("data");
@@ -292,7 +298,7 @@ Deno.test("an error in mid-stream is an empty frame, a header and the end, for c
   await raw.expect("close");
 });
 
-Deno.test("an error in mid-stream closes the call of other callers, and is told to onError", async () => {
+Deno.test("streamed replies: for other callers, an error in mid-stream closes the call and is reported to onError", async () => {
   const heard = Promise.withResolvers<unknown>();
   const { peer, raw } = scriptedPeer({
     handler: handlerFrom(async function* () {
@@ -309,7 +315,7 @@ Deno.test("an error in mid-stream closes the call of other callers, and is told 
   assertEquals((error as Error).message, "no more");
 });
 
-Deno.test("an error behind values that nobody has read still comes behind them", async () => {
+Deno.test("streamed replies: an error in mid-stream follows values that were not read yet", async () => {
   const window = 200;
   const [client, server] = memoryPair(
     { session: { initialWindowSize: window, maxWindowSize: window } },
@@ -329,7 +335,7 @@ Deno.test("an error behind values that nobody has read still comes behind them",
   await assertRejects(() => response.receive(), RemoteError, "at the end");
 });
 
-Deno.test("an empty frame of a peer that did not announce itself is no error but a mistake", async () => {
+Deno.test("streamed replies: an empty frame of a peer that is not extended cannot be decoded", async () => {
   const { peer, raw } = scriptedPeer({
     handler: async (call, respond) => {
       const error = await call.receive().catch((error) => error);
@@ -343,7 +349,7 @@ Deno.test("an empty frame of a peer that did not announce itself is no error but
   assertEquals((await channel.read(2))[1], true);
 });
 
-Deno.test("the reader hears of a lost connection, not of an end", async () => {
+Deno.test("streamed replies: a lost connection is an error and not the end", async () => {
   const { peer, raw } = scriptedPeer();
   await using _ = peer;
   const answer = peer.request("x");
@@ -352,7 +358,7 @@ Deno.test("the reader hears of a lost connection, not of an end", async () => {
   await assertRejects(() => answer, MuxError);
 });
 
-Deno.test("call.signal of a stream that ended by itself does not abort", async () => {
+Deno.test("Call.signal: it does not abort after a stream of replies has ended", async () => {
   let signal: AbortSignal | undefined;
   await using it = answering(withCall(async function* (call) {
     signal = call.signal;
@@ -365,7 +371,7 @@ Deno.test("call.signal of a stream that ended by itself does not abort", async (
   assertEquals(signal!.aborted, false);
 });
 
-Deno.test("a pair of byte streams becomes the call's, with half-close", async () => {
+Deno.test("bytes as reply: a pair of byte streams becomes the stream of the call, with half-close", async () => {
   await using it = answering(() =>
     Promise.resolve(new CompressionStream("gzip"))
   );
@@ -378,7 +384,7 @@ Deno.test("a pair of byte streams becomes the call's, with half-close", async ()
   await within(response.channel!.closed, "the channel to close");
 });
 
-Deno.test("bytes of a pair whose caller goes away are cancelled, and nobody is told", async () => {
+Deno.test("bytes as reply: a caller that goes away cancels the streams, and nothing is reported", async () => {
   const errors: unknown[] = [];
   const cancelled = Promise.withResolvers<void>();
   const closed = Promise.withResolvers<void>();
@@ -400,7 +406,7 @@ Deno.test("bytes of a pair whose caller goes away are cancelled, and nobody is t
   assertEquals(errors, []);
 });
 
-Deno.test("bytes of a pair that fail close the call, and are told to onError", async () => {
+Deno.test("bytes as reply: a stream that fails closes the call, and is reported to onError", async () => {
   const heard = Promise.withResolvers<unknown>();
   await using it = answering(() => ({
     readable: new ReadableStream({
@@ -414,16 +420,20 @@ Deno.test("bytes of a pair that fail close the call, and are told to onError", a
   assertEquals((error as Error).message, "disk on fire");
 });
 
-Deno.test("a pair that somebody else holds is an error response", async () => {
+Deno.test("bytes as reply: a pair with a locked stream is an error response", async () => {
   await using it = answering(() => {
     const pair = new TransformStream();
     pair.readable.getReader();
     return pair;
   });
-  await assertRejects(() => it.client.call(""), RemoteError, "holds one");
+  await assertRejects(
+    () => it.client.call(""),
+    RemoteError,
+    "Cannot respond with streams: one of them is locked",
+  );
 });
 
-/** A service behind a peer in the middle, whose functions call it. */
+/** A peer in the middle, whose functions call the service of a backend. */
 function inTheMiddle(backend: Handler, pass: (backend: Peer) => unknown) {
   const [near, far] = memoryPair({}, { handler: backend });
   const [client, front] = memoryPair({}, {
@@ -437,7 +447,7 @@ function inTheMiddle(backend: Handler, pass: (backend: Peer) => unknown) {
   };
 }
 
-Deno.test("the response to another call is passed on as it is", async () => {
+Deno.test("response as reply: the response to another call is passed on as it is", async () => {
   async function* numbers() {
     yield* [1, 2, 3];
   }
@@ -464,7 +474,7 @@ Deno.test("the response to another call is passed on as it is", async () => {
   assertEquals((await it.client.request("")).values, [1, "two"]);
 });
 
-Deno.test("a caller that leaves a response that is passed on ends its producer", async () => {
+Deno.test("response as reply: a caller that leaves ends the producer of the other call", async () => {
   const ended = Promise.withResolvers<void>();
   const backend = handlerFrom(async function* () {
     try {
@@ -474,11 +484,14 @@ Deno.test("a caller that leaves a response that is passed on ends its producer",
     }
   });
   await using it = inTheMiddle(backend, (peer) => peer.request("x"));
-  for await (const _ of await it.client.request("")) break;
+  for await (const value of await it.client.request("")) {
+    assertEquals(value, 1);
+    break;
+  }
   await within(ended.promise, "the producer to end");
 });
 
-Deno.test("the handlers of streams count as running", async () => {
+Deno.test("streamed replies: a handler counts as running until its stream has ended", async () => {
   await using it = answering(async function* () {
     yield 1;
     await new Promise(() => {});
@@ -495,7 +508,7 @@ Deno.test("the handlers of streams count as running", async () => {
   assertEquals((busy.reason as RemoteError).text, "busy: 1 calls are running");
 });
 
-Deno.test("bytes: a caller that is gone is no mistake, even if a write finds out first", async () => {
+Deno.test("bytes as reply: a caller that has gone is no error, even if a write notices it first", async () => {
   const [near, far] = memoryTransports();
   let broken = false;
   const heard: unknown[] = [];

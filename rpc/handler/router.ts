@@ -1,13 +1,14 @@
-import { cleanSelector } from "../wire/selector.ts";
 import type { Call, Handler, HandlerObject, Responder } from "../types.ts";
+import { cleanSelector } from "../wire/selector.ts";
+import { invoke, notFound } from "./invoke.ts";
 
 /**
- * Finds the handler for a selector, as the reference's RespondMux does: an
- * exact match first, else the longest pattern that ends in `/` (or `.`) and
- * begins the selector.
+ * Finds the handler for a selector, as qtalk-go's `RespondMux` does: an exact
+ * match first, otherwise the longest pattern that ends in `/` (or `.`) and is a
+ * prefix of the selector.
  *
- * A router under a pattern is a sub-router: it matches the rest of the
- * selector, and its answer stands, found or not.
+ * A router that is registered under a pattern matches the rest of the selector.
+ * If it finds no handler, there is none: the outer router does not try others.
  *
  * @example
  * ```ts
@@ -25,15 +26,17 @@ import type { Call, Handler, HandlerObject, Responder } from "../types.ts";
  */
 export class Router implements HandlerObject {
   readonly #handlers = new Map<string, Handler>();
-  /** The patterns that end in `/`, the longest first. */
+  /** The patterns that end in `/`, longest first. */
   #prefixes: string[] = [];
 
   /**
-   * Registers `handler` for a selector, or for all that begin with a pattern
-   * that ends in `/` or `.`; a router's pattern always does.
+   * Registers a handler for one selector, or, if `pattern` ends in `/` or `.`,
+   * for all selectors that begin with it. A `Router` is always registered for a
+   * prefix.
    *
-   * @returns what removes it again, with `using` or `[Symbol.dispose]()`
-   * @throws {TypeError} if there is no handler, or the pattern has one already
+   * @returns disposing of it removes the handler
+   * @throws {TypeError} if `handler` is not a handler, or the pattern has one
+   * already
    */
   handle(pattern: string, handler: Handler): Disposable {
     let clean = cleanSelector(pattern);
@@ -41,10 +44,12 @@ export class Router implements HandlerObject {
     if (
       typeof handler !== "function" && typeof handler?.respond !== "function"
     ) {
-      throw new TypeError(`Cannot handle "${clean}": there is no handler`);
+      throw new TypeError(
+        `Cannot handle "${clean}": the handler is neither a function nor an object with respond()`,
+      );
     }
     if (this.#handlers.has(clean)) {
-      throw new TypeError(`Cannot handle "${clean}": it has a handler already`);
+      throw new TypeError(`Cannot handle "${clean}": it already has a handler`);
     }
     this.#handlers.set(clean, handler);
     this.#indexPrefixes();
@@ -64,7 +69,7 @@ export class Router implements HandlerObject {
     return this.#handlers.size;
   }
 
-  /** The handler for `selector` and the pattern that it was found under. */
+  /** The handler for `selector`, and the pattern that matched. */
   match(selector: string): { handler: Handler; pattern: string } | undefined {
     const clean = cleanSelector(selector);
     const exact = this.#handlers.get(clean);
@@ -73,14 +78,14 @@ export class Router implements HandlerObject {
       if (!clean.startsWith(pattern)) continue;
       const handler = this.#handlers.get(pattern)!;
       if (!(handler instanceof Router)) return { handler, pattern };
-      // Its answer stands, even if that is that it has no handler.
+      // A miss in a sub-router is final.
       return handler.match(clean.slice(pattern.length)) ??
         { handler: notFound, pattern };
     }
     return undefined;
   }
 
-  /** Answers a call by the handler that matches, or with `not found: …`. */
+  /** Answers a call with the handler that matches, or with `not found: …`. */
   respond(call: Call, respond: Responder): void | Promise<void> {
     const handler = this.match(call.selector)?.handler ?? notFound;
     return invoke(handler, call, respond);
@@ -91,20 +96,4 @@ export class Router implements HandlerObject {
       .filter((pattern) => pattern.endsWith("/"))
       .sort((a, b) => b.length - a.length);
   }
-}
-
-/** Answers `not found: /the/selector`, in the reference's words. */
-export function notFound(call: Call, respond: Responder): Promise<void> {
-  return respond.return(new Error(`not found: ${call.selector}`));
-}
-
-/** Has a handler of either form answer a call. */
-export function invoke(
-  handler: Handler,
-  call: Call,
-  respond: Responder,
-): void | Promise<void> {
-  return typeof handler === "function"
-    ? handler(call, respond)
-    : handler.respond(call, respond);
 }

@@ -4,7 +4,7 @@ import type { Handler } from "../types.ts";
 
 const handlers = new Map<string, Handler>();
 
-/** A handler that is known by its name. */
+/** A handler that answers with its name. */
 function named(name: string): Handler {
   const known = handlers.get(name);
   if (known !== undefined) return known;
@@ -13,7 +13,7 @@ function named(name: string): Handler {
   return handler;
 }
 
-/** A router with a handler called as each pattern. */
+/** A router with a handler for each pattern, named after it. */
 function routerOf(...patterns: string[]): Router {
   const router = new Router();
   for (const pattern of patterns) router.handle(pattern, named(pattern));
@@ -26,7 +26,7 @@ function found(router: Router, selector: string): string | undefined {
   return [...handlers].find(([, value]) => value === handler)?.[0];
 }
 
-Deno.test("a router finds a handler in whatever form selector and pattern are written", () => {
+Deno.test("Router.match: dots and slashes in selectors and patterns are equivalent", () => {
   for (const pattern of ["foo.bar", "/foo/bar", "foo/bar", "/foo.bar"]) {
     const router = routerOf(pattern);
     for (const selector of ["foo.bar", "/foo/bar", "foo/bar"]) {
@@ -36,7 +36,7 @@ Deno.test("a router finds a handler in whatever form selector and pattern are wr
   }
 });
 
-Deno.test("a pattern without a slash at its end matches one selector only", () => {
+Deno.test("Router.match: a pattern without a slash at its end matches one selector only", () => {
   const router = routerOf("foo");
   assertEquals(found(router, "foo"), "foo");
   for (const selector of ["", "fo", "foos", "foo/", "foo.bar", "Foo"]) {
@@ -44,7 +44,7 @@ Deno.test("a pattern without a slash at its end matches one selector only", () =
   }
 });
 
-Deno.test("a pattern with a slash or dot at its end matches all that begins with it", () => {
+Deno.test("Router.match: a pattern with a slash or dot at its end matches every selector that begins with it", () => {
   for (const pattern of ["foo.", "foo/"]) {
     const router = routerOf(pattern);
     for (const selector of ["foo.", "foo.bar", "/foo/bar/baz"]) {
@@ -57,12 +57,12 @@ Deno.test("a pattern with a slash or dot at its end matches all that begins with
   }
 });
 
-Deno.test("an exact match wins over every prefix", () => {
+Deno.test("Router.match: an exact match wins over every prefix", () => {
   const router = routerOf("/", "foo.", "foo.bar", "foo.bar.");
   assertEquals(found(router, "foo.bar"), "foo.bar");
 });
 
-Deno.test("the longest prefix wins, in whatever order they were registered", () => {
+Deno.test("Router.match: the longest prefix wins, in any order of registration", () => {
   const patterns = ["", "foo.", "foo.bar.", "foo.bar.baz.deep."];
   for (const order of [patterns, patterns.toReversed()]) {
     const router = routerOf(...order);
@@ -74,14 +74,14 @@ Deno.test("the longest prefix wins, in whatever order they were registered", () 
   }
 });
 
-Deno.test("an empty pattern matches the empty selector and every other", () => {
+Deno.test("Router.match: an empty pattern matches every selector", () => {
   const router = routerOf("");
   for (const selector of ["", "/", "a", "a.b"]) {
     assertEquals(found(router, selector), "");
   }
 });
 
-Deno.test("a router under a pattern matches the rest of the selector", () => {
+Deno.test("Router.match: a router under a pattern matches the rest of the selector", () => {
   const router = new Router();
   router.handle("math", routerOf("add", "trig."));
   assertEquals(found(router, "math.add"), "add");
@@ -92,7 +92,7 @@ Deno.test("a router under a pattern matches the rest of the selector", () => {
   }
 });
 
-Deno.test("a router under a pattern may have routers under its own", () => {
+Deno.test("Router.match: a router under a pattern may contain routers", () => {
   const middle = new Router();
   middle.handle("b.", routerOf("c"));
   const router = new Router();
@@ -101,7 +101,7 @@ Deno.test("a router under a pattern may have routers under its own", () => {
   assertEquals(found(router, "a.c"), undefined);
 });
 
-Deno.test("a miss in a sub-router does not fall back to its parent", () => {
+Deno.test("Router.match: a miss in a sub-router does not fall back to its parent", () => {
   const router = routerOf("", "a.");
   router.handle("a.b", routerOf("known"));
   assertEquals(found(router, "a.b.known"), "known");
@@ -109,14 +109,14 @@ Deno.test("a miss in a sub-router does not fall back to its parent", () => {
   assertEquals(found(router, "a.x"), "a.");
 });
 
-Deno.test("an exact pattern of the parent wins over a sub-router", () => {
+Deno.test("Router.match: an exact pattern of the parent wins over a sub-router", () => {
   const router = routerOf("a.b");
   router.handle("a", routerOf("b", "c"));
   assertEquals(found(router, "a.b"), "a.b");
   assertEquals(found(router, "a.c"), "c");
 });
 
-Deno.test("what handle() returns removes the handler, and only that one", () => {
+Deno.test("Router.handle: its result removes the handler, and no other", () => {
   const router = routerOf("a.", "a.b");
   const removal = router.handle("a.b.", named("x"));
   assertEquals(found(router, "a.b.c"), "x");
@@ -128,7 +128,7 @@ Deno.test("what handle() returns removes the handler, and only that one", () => 
   assertEquals(found(router, "a.b.c"), "y", "removing twice removes nothing");
 });
 
-Deno.test("a handler that was removed and registered again is not removed by the old removal", () => {
+Deno.test("Router.handle: its result does not remove a handler that was registered later", () => {
   const router = new Router();
   const old = router.handle("a", named("a"));
   old[Symbol.dispose]();
@@ -137,32 +137,32 @@ Deno.test("a handler that was removed and registered again is not removed by the
   assertEquals(found(router, "a"), "a");
 });
 
-Deno.test("registering a pattern twice is a mistake, in whatever form", () => {
+Deno.test("Router.handle: a pattern that has a handler is refused in every form", () => {
   const router = routerOf("foo.bar", "foo.");
   for (const pattern of ["foo.bar", "/foo/bar", "foo/bar", "foo/"]) {
     assertThrows(
       () => router.handle(pattern, named("twice")),
       TypeError,
-      "it has a handler already",
+      "it already has a handler",
     );
   }
   assertThrows(() => router.handle("foo", new Router()), TypeError, '"/foo/"');
   assertEquals(found(router, "foo.bar"), "foo.bar");
 });
 
-Deno.test("registering what is no handler is a mistake", () => {
+Deno.test("Router.handle: a value that is not a handler is refused", () => {
   const router = new Router();
   for (const nothing of [null, undefined, {}, "name", { respond: 1 }]) {
     assertThrows(
       () => router.handle("a", nothing as unknown as Handler),
       TypeError,
-      'Cannot handle "/a": there is no handler',
+      'Cannot handle "/a": the handler is neither a function nor an object with respond()',
     );
   }
   assertEquals(router.match("a"), undefined);
 });
 
-Deno.test("a handler may be an object with respond()", () => {
+Deno.test("Router.respond: a handler may be an object with respond()", () => {
   const handler = { respond: () => {} };
   const router = new Router();
   router.handle("a", handler);

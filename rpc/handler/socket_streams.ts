@@ -1,10 +1,10 @@
 /**
- * Sockets, as streams that end one direction at a time.
+ * Sockets as pairs of streams of which each ends on its own.
  *
  * @module
  */
 
-/** A pair of byte streams, whatever else it is. */
+/** A pair of byte streams. */
 export interface BytePair {
   /** Bytes from it. */
   readonly readable: ReadableStream<Uint8Array>;
@@ -12,22 +12,22 @@ export interface BytePair {
   readonly writable: WritableStream<Uint8Array>;
 }
 
-/** What a `Deno.Conn` has besides its streams. */
+/** The methods of a `Deno.Conn`. */
 export interface Socket {
-  /** Resolves to how many bytes it read, `null` at the end. */
+  /** Resolves to the number of bytes read, `null` at the end. */
   read(into: Uint8Array): Promise<number | null>;
-  /** Resolves to how many bytes it wrote. */
+  /** Resolves to the number of bytes written. */
   write(bytes: Uint8Array): Promise<number>;
-  /** Ends the writing side. */
+  /** Ends the writing direction. */
   closeWrite(): Promise<void>;
-  /** Ends both sides. */
+  /** Ends both directions. */
   close(): void;
 }
 
-/** Bytes read at once. */
+/** Bytes to read at once. */
 const READ_SIZE = 64 * 1024;
 
-/** Whether something is a connection with calls of its own. */
+/** Whether an object has the methods of a socket. */
 export function isSocket<T extends object>(
   value: T,
 ): value is T & Socket {
@@ -37,25 +37,25 @@ export function isSocket<T extends object>(
   );
 }
 
-/** The streams of a connection, and what ends it. */
-export interface ConnectionStreams extends BytePair {
-  /** Closes the connection, if nobody has. */
+/** The streams of a socket. */
+export interface SocketStreams extends BytePair {
+  /** Closes the socket, if it is still open. */
   close(): void;
 }
 
 /**
- * Drives a connection by its own calls. The streams that it has close all of it
- * at the end of either direction (denoland/deno#22258, #27510), and what is
- * still under way in the other one is lost.
+ * Makes streams that use the methods of a socket. The socket's own streams close
+ * both directions when either ends (denoland/deno#22258, #27510), which loses
+ * the bytes of the other direction.
  *
- * Whoever asked for the streams closes it when both have ended.
+ * The streams do not close the socket: call `close()` when both have ended.
  */
-export function streamsOf(connection: Socket): ConnectionStreams {
+export function socketStreams(socket: Socket): SocketStreams {
   return {
     readable: new ReadableStream<Uint8Array>({
       async pull(controller) {
         const buffer = new Uint8Array(READ_SIZE);
-        const size = await connection.read(buffer);
+        const size = await socket.read(buffer);
         if (size === null) controller.close();
         else controller.enqueue(buffer.subarray(0, size));
       },
@@ -63,16 +63,16 @@ export function streamsOf(connection: Socket): ConnectionStreams {
     writable: new WritableStream<Uint8Array>({
       async write(bytes) {
         for (let at = 0; at < bytes.length;) {
-          at += await connection.write(bytes.subarray(at));
+          at += await socket.write(bytes.subarray(at));
         }
       },
-      close: () => connection.closeWrite(),
+      close: () => socket.closeWrite(),
     }),
     close() {
       try {
-        connection.close();
+        socket.close();
       } catch {
-        // It is closed.
+        // It is closed already.
       }
     },
   };

@@ -1,5 +1,5 @@
 /**
- * Functions that answer with a connection.
+ * Functions that respond with a connection.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { within } from "../../tests/support/within.ts";
 
 const hostname = "127.0.0.1";
 
-/** A call that has become a connection, and its two ends. */
+/** A call whose response is a connection, and both ends of that. */
 async function connected() {
   const errors: unknown[] = [];
   const heard = Promise.withResolvers<unknown>();
@@ -41,14 +41,14 @@ async function connected() {
     response,
     client,
     errors,
-    /** The first of them. */
+    /** The response. */
     error: heard.promise,
-    /** The end that is neither the function's nor the caller's. */
+    /** The other end of the connection. */
     far,
     /** Resolves when the function's end is closed. */
     async closed() {
       await within(server.session.closed.catch(() => {}), "the session's end");
-      // A closed connection can be asked for nothing.
+      // A closed connection throws when it is used.
       for (;;) {
         try {
           await conn.write(new Uint8Array(0));
@@ -71,7 +71,7 @@ async function connected() {
   };
 }
 
-/** All that comes until the end. */
+/** All text until the end. */
 async function readAll(conn: Deno.Conn): Promise<string> {
   const chunks: Uint8Array<ArrayBuffer>[] = [];
   const buffer = new Uint8Array(65_536);
@@ -89,7 +89,7 @@ async function writeAll(conn: Deno.Conn, bytes: Uint8Array): Promise<void> {
 
 const LARGE = "x".repeat(3_000_000);
 
-Deno.test("a caller that has said all still hears all that a connection answers", async () => {
+Deno.test("socketStreams(): after the caller's EOF, the bytes of the socket still arrive", async () => {
   await using it = await connected();
   const heard = toText(it.response.readable);
   await new Blob([LARGE]).stream().pipeTo(it.response.writable);
@@ -101,7 +101,7 @@ Deno.test("a caller that has said all still hears all that a connection answers"
   assertEquals(it.errors, []);
 });
 
-Deno.test("a connection that has said all still hears all that the caller says", async () => {
+Deno.test("socketStreams(): after the socket's end, the bytes of the caller still arrive", async () => {
   await using it = await connected();
   await writeAll(it.far, utf8("said"));
   await it.far.closeWrite();
@@ -113,7 +113,7 @@ Deno.test("a connection that has said all still hears all that the caller says",
   assertEquals(it.errors, []);
 });
 
-Deno.test("a connection whose caller closes is closed, behind what the caller sent", async () => {
+Deno.test("socketStreams(): CLOSE by the caller closes the socket, after the bytes that were sent", async () => {
   await using it = await connected();
   const writer = it.response.writable.getWriter();
   await writer.write(utf8("last words"));
@@ -122,22 +122,22 @@ Deno.test("a connection whose caller closes is closed, behind what the caller se
   assertEquals(it.errors, []);
 });
 
-Deno.test("a connection whose caller vanishes is closed", async () => {
+Deno.test("socketStreams(): the loss of the session closes the socket", async () => {
   await using it = await connected();
   await it.client.close();
   assertEquals(await within(readAll(it.far), "the end"), "");
   await within(it.closed(), "the connection to be closed");
 });
 
-Deno.test("a connection that breaks ends the call, and is told to onError", async () => {
+Deno.test("socketStreams(): a socket that fails ends the call, and is reported to onError", async () => {
   await using it = await connected();
   const writer = it.response.writable.getWriter();
   await writer.write(utf8("unread"));
-  // Closing with bytes unread resets.
+  // Closing with unread bytes resets the connection.
   await it.far.read(new Uint8Array(1));
   it.far.close();
   assertEquals(await within(toText(it.response.readable), "the end"), "");
-  await writer.write(utf8("nobody is there"));
+  await writer.write(utf8("unread"));
   await within(it.response.channel!.closed, "the channel to close");
   assertInstanceOf(await within(it.error, "onError"), Error);
 });

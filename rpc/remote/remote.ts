@@ -1,32 +1,18 @@
-import { callArguments } from "../callback/callback.ts";
-import { RemoteCall } from "./remote_call.ts";
-import type { Remote } from "./types.ts";
 import type { Caller, CallOptions } from "../types.ts";
+import { callArguments, RemoteCall } from "./remote_call.ts";
+import type { Remote } from "./types.ts";
+import { UNSENT_NAMES } from "../wire/selector.ts";
 
-/**
- * Names that JavaScript, its runtimes and their consoles ask objects for by
- * themselves. A method of that name is called by `call()`.
- */
-const UNSENT: ReadonlySet<string> = new Set([
-  "then",
-  "toJSON",
-  "toString",
-  "toLocaleString",
-  "valueOf",
-  "inspect",
-  "constructor",
-  "prototype",
-  "__proto__",
-]);
+const UNSENT: ReadonlySet<string> = new Set(UNSENT_NAMES);
 
-/** Names that an object of methods remembers; most services have fewer. */
+/** Names that each remote object caches; most services have fewer. */
 const MAX_MEMBERS = 256;
 
 /**
- * The service at the other end of `caller`, as an object of methods.
+ * The peer's service as an object of methods.
  *
  * @param caller makes the calls
- * @param options signal and timeout of each of them
+ * @param options the signal and timeout of each call
  */
 export function remoteOf<S extends object>(
   caller: Caller,
@@ -35,14 +21,14 @@ export function remoteOf<S extends object>(
   return node(caller, options, "") as unknown as Remote<S>;
 }
 
-/** One name in a service: called, or the way to what is nested in it. */
+/** One name in a service: a method, or an object with more names. */
 function node(
   caller: Caller,
   options: CallOptions | undefined,
   selector: string,
 ): object {
   const members = new Map<string, object>();
-  // Types know which names there are; this side does not.
+  // Which names exist is known to the types, but not at run time.
   return new Proxy(() => {}, {
     apply(_target, _this, args: unknown[]) {
       const response = caller.request(selector, callArguments(args), options);

@@ -1,45 +1,55 @@
-import { RpcError } from "../errors.ts";
 import type { RpcResponse } from "../client/response.ts";
-import { ValueIterator } from "../wire/value_source.ts";
+import { RpcError } from "../errors.ts";
+import { ValueIterator } from "../wire/value_receiver.ts";
+import { isValueStream } from "../wire/value_source.ts";
 
 /**
- * Closes what nobody can reach any more: the response to a call whose two faces
- * were never used. A backstop: who wants the channel gone at once, uses it.
+ * What the call of a function sends as its argument value: the array of
+ * arguments, or a stream that is the only argument.
+ */
+export function callArguments(args: unknown[]): unknown {
+  return args.length === 1 && isValueStream(args[0]) ? args[0] : args;
+}
+
+/**
+ * Closes the response of a call that became unreachable without having been
+ * awaited or iterated. This is a backstop: to close the channel at once, use the
+ * call.
  */
 const abandoned = new FinalizationRegistry<RpcResponse>((response) => {
   void response.close();
 });
 
 /**
- * A call under way, with two faces: a promise of its value, and an iterable of
- * the values that it streams. Types do not exist at run time, so what the call
- * turns out to be is known when its response comes; the face that is used first
- * decides what becomes of it.
+ * A running call that can be used in two ways. Types do not exist at run time,
+ * so what the call returns is only known when its response arrives. The way it
+ * is used first decides:
  *
  * - As a promise: the reply value, or a continued response as a whole.
  * - As an iterable: the values of a continued response. Leaving the loop closes
- *   the call, and ends its producer.
+ *   the call and ends its producer.
  *
- * A face that is not used leaves nothing behind, no unhandled rejection either.
+ * A call that is not used at all leaves nothing open and causes no unhandled
+ * rejection.
  */
 export class RemoteCall implements Promise<unknown>, AsyncIterable<unknown> {
   readonly #response: Promise<RpcResponse>;
   readonly #selector: string;
-  #face: "promise" | "iterable" | undefined;
+  #usedAs: "promise" | "iterable" | undefined;
   #value: Promise<unknown> | undefined;
 
   /** Made by remote methods and callbacks. */
   constructor(response: Promise<RpcResponse>, selector: string) {
     this.#response = response;
     this.#selector = selector;
-    // Holds the call until then, and no longer.
+    // Keeps the call reachable until the response arrives, and no longer.
     response.then((arrived) => {
-      if (this.#face !== undefined || !arrived.continued) return;
+      if (this.#usedAs !== undefined || !arrived.continued) return;
       abandoned.register(this, arrived, this);
     }, () => {});
   }
 
-  /** For messages, and so that codecs do not take it for a plain object. */
+  /** For error messages, and so that codecs do not take it for a plain object. */
   get [Symbol.toStringTag](): string {
     return "RemoteCall";
   }
@@ -62,7 +72,7 @@ export class RemoteCall implements Promise<unknown>, AsyncIterable<unknown> {
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<unknown, undefined> {
-    if (this.#face !== undefined) throw this.#used();
+    if (this.#usedAs !== undefined) throw this.#alreadyUsed();
     this.#use("iterable");
     const response = this.#response;
     return new ValueIterator(
@@ -75,31 +85,30 @@ export class RemoteCall implements Promise<unknown>, AsyncIterable<unknown> {
         );
       },
       () => {
-        // Who leaves before the response came does not wait for it.
+        // Leaving the loop does not wait for a response that has not arrived.
         response.then((arrived) => arrived.close(), () => {});
       },
     );
   }
 
   #promise(): Promise<unknown> {
-    if (this.#face === "iterable") return Promise.reject(this.#used());
+    if (this.#usedAs === "iterable") return Promise.reject(this.#alreadyUsed());
     this.#use("promise");
     return this.#value ??= this.#response.then((response) =>
       response.continued ? response : response.value
     );
   }
 
-  #use(face: "promise" | "iterable"): void {
-    if (this.#face === undefined) abandoned.unregister(this);
-    this.#face = face;
+  #use(as: "promise" | "iterable"): void {
+    if (this.#usedAs === undefined) abandoned.unregister(this);
+    this.#usedAs = as;
   }
 
-  #used(): RpcError {
+  #alreadyUsed(): RpcError {
+    const how = this.#usedAs === "promise" ? "a promise" : "an iterable";
     return new RpcError(
       "invalid-state",
-      `Cannot use call "${this.#selector}" twice: it is used as ${
-        this.#face === "promise" ? "a promise" : "an iterable"
-      }`,
+      `Cannot use call "${this.#selector}" twice: it is used as ${how}`,
     );
   }
 }

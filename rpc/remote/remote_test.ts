@@ -47,7 +47,7 @@ function connected(options: PeerOptions = {}) {
   };
 }
 
-Deno.test("a remote method is called like a local one", async () => {
+Deno.test("Remote: a method is called like a local one", async () => {
   await using it = connected();
   assertEquals(await it.api.Upper("hi"), "HI");
   assertEquals(await it.api.none(), null as unknown as void);
@@ -55,7 +55,7 @@ Deno.test("a remote method is called like a local one", async () => {
   assertEquals(await it.api.find(2), null);
 });
 
-Deno.test("nested objects are called as nested selectors", async () => {
+Deno.test("Remote: methods of nested objects are called by nested selectors", async () => {
   await using it = connected();
   assertEquals(await it.api.math.add(1, 2), 3);
   assertEquals(await it.api.math.trig.sin(0), 0);
@@ -63,7 +63,7 @@ Deno.test("nested objects are called as nested selectors", async () => {
   assertEquals(await sin(0), 0, "methods can be taken from their object");
 });
 
-Deno.test("a remote method sends its arguments as one array", async () => {
+Deno.test("Remote: a method sends its arguments as one array", async () => {
   const { peer, raw } = scriptedPeer();
   await using _ = peer;
   const api = peer.remote<{ a: { b(...args: unknown[]): unknown } }>();
@@ -76,14 +76,14 @@ Deno.test("a remote method sends its arguments as one array", async () => {
   assertEquals(await answer, "done");
 });
 
-Deno.test("a remote function is the peer's handler for the empty selector", async () => {
+Deno.test("Remote: a function calls the peer's handler for the empty selector", async () => {
   const fn = (s: string) => s.length;
   const [client] = memoryPair({}, { handler: handlerFrom(fn) });
   await using _ = client;
   assertEquals(await client.remote<typeof fn>()("four"), 4);
 });
 
-Deno.test("a call's caller is a remote service too", async () => {
+Deno.test("Remote: call.caller offers a service, too", async () => {
   const [client, server] = memoryPair();
   await using _ = client;
   const names = { name: () => "Ann" };
@@ -97,7 +97,7 @@ Deno.test("a call's caller is a remote service too", async () => {
   assertEquals(await client.call("greet"), "Hello, Ann");
 });
 
-Deno.test("the options of remote() hold for every call", async () => {
+Deno.test("Caller.remote: its options apply to every call", async () => {
   const [client] = memoryPair({}, { handler: () => new Promise(() => {}) });
   await using _ = client;
   const api = client.remote<{ slow(): void }>({ timeout: 1 });
@@ -107,7 +107,7 @@ Deno.test("the options of remote() hold for every call", async () => {
   }
 });
 
-Deno.test("a remote service can be awaited, logged and returned from async functions", async () => {
+Deno.test("Remote: an object can be awaited, logged and returned from async functions", async () => {
   await using it = connected({
     handler: (call) => {
       throw new Error(`called ${call.selector}`);
@@ -142,7 +142,7 @@ Deno.test("a remote service can be awaited, logged and returned from async funct
   await turn();
 });
 
-Deno.test("any other name can be a method, those of functions too", async () => {
+Deno.test("Remote: all other names can be methods, including those of functions", async () => {
   const [client] = memoryPair({}, {
     handler: (call, respond) => respond.return(call.selector),
   });
@@ -153,15 +153,17 @@ Deno.test("any other name can be a method, those of functions too", async () => 
   }
 });
 
-Deno.test("a call starts at once, whether or not anybody waits for it", async () => {
-  const called = Promise.withResolvers<void>();
-  const [client] = memoryPair({}, { handler: () => called.resolve() });
+Deno.test("Remote: a call starts at once, even if it is not awaited", async () => {
+  const called = Promise.withResolvers<string>();
+  const [client] = memoryPair({}, {
+    handler: (call) => called.resolve(call.selector),
+  });
   await using _ = client;
   void client.remote<{ now(): void }>().now();
-  await within(called.promise, "the call");
+  assertEquals(await within(called.promise, "the call"), "/now");
 });
 
-Deno.test("a call is a promise: then, catch, finally, and in combination with others", async () => {
+Deno.test("RemoteCall: it has then, catch and finally, and works with Promise.all", async () => {
   await using it = connected();
   assertEquals(await it.api.Upper("a").then((s) => s + "!"), "A!");
   assertEquals(await it.api.Upper("a").finally(() => {}), "A");
@@ -173,12 +175,12 @@ Deno.test("a call is a promise: then, catch, finally, and in combination with ot
   assertEquals(error.message, "remote: text");
 });
 
-Deno.test("a call that streams is iterated", async () => {
+Deno.test("RemoteCall: a call that streams can be iterated", async () => {
   await using it = connected();
   assertEquals(await Array.fromAsync(it.api.to(3)), [1, 2, 3]);
 });
 
-Deno.test("a call that streams, awaited, is the response as a whole", async () => {
+Deno.test("RemoteCall: a call that streams resolves to the response as a whole", async () => {
   await using it = connected();
   await using whole = await it.api.to(3);
   assertEquals(whole.value, null);
@@ -186,7 +188,7 @@ Deno.test("a call that streams, awaited, is the response as a whole", async () =
   assertEquals(await Array.fromAsync(whole), [2, 3]);
 });
 
-Deno.test("a call becomes a stream of bytes", async () => {
+Deno.test("RemoteCall: a call can become a stream of bytes", async () => {
   await using it = connected();
   const { readable, writable } = await it.api.gzip();
   const unzipped = new Response(
@@ -196,7 +198,7 @@ Deno.test("a call becomes a stream of bytes", async () => {
   assertEquals(await unzipped, "small ".repeat(1_000));
 });
 
-Deno.test("the face that is used first decides, and the other says so", async () => {
+Deno.test("RemoteCall: the first use decides, and the other throws", async () => {
   await using it = connected();
   const awaited = it.api.to(1);
   await using _ = await awaited;
@@ -216,7 +218,7 @@ Deno.test("the face that is used first decides, and the other says so", async ()
   assertThrows(() => iterated[Symbol.asyncIterator](), RpcError);
 });
 
-Deno.test("iterating a call that answers with one value rejects", async () => {
+Deno.test("RemoteCall: iterating a complete response rejects", async () => {
   await using it = connected();
   const call = it.api.Upper("a") as unknown as AsyncIterable<string>;
   const error = await assertRejects(() => Array.fromAsync(call), RpcError);
@@ -226,16 +228,16 @@ Deno.test("iterating a call that answers with one value rejects", async () => {
   );
 });
 
-Deno.test("a face that is not used leaves no unhandled rejection behind", async () => {
+Deno.test("RemoteCall: a use that did not happen causes no unhandled rejection", async () => {
   await using it = connected();
-  void it.api.fail("nobody hears");
+  void it.api.fail("not handled");
   const failing = it.api.fail("iterated") as unknown as AsyncIterable<never>;
   await assertRejects(() => Array.fromAsync(failing), RemoteError, "iterated");
-  // One turn too many for an unhandled rejection, which would end the process.
+  // An unhandled rejection would end the process within this turn.
   for (let i = 0; i < 3; i++) await turn();
 });
 
-Deno.test("leaving the loop over a call closes it, and ends its producer", async () => {
+Deno.test("RemoteCall: leaving the loop closes the call and ends its producer", async () => {
   const ended = Promise.withResolvers<void>();
   const endless = {
     async *run() {
@@ -248,13 +250,16 @@ Deno.test("leaving the loop over a call closes it, and ends its producer", async
   };
   const [client] = memoryPair({}, { handler: handlerFrom(endless) });
   await using _ = client;
+  const seen: number[] = [];
   for await (const n of client.remote<typeof endless>().run()) {
+    seen.push(n);
     if (n === 2) break;
   }
   await within(ended.promise, "the producer to end");
+  assertEquals(seen, [0, 1, 2]);
 });
 
-Deno.test("a loop over a call can be left before the response has come", async () => {
+Deno.test("RemoteCall: the loop can be left before the response has arrived", async () => {
   const { peer, raw } = scriptedPeer();
   await using _ = peer;
   const call = peer.remote<{ run(): AsyncIterable<number> }>().run();
@@ -267,11 +272,13 @@ Deno.test("a loop over a call can be left before the response has come", async (
   assertEquals(await next, { done: true, value: undefined });
 });
 
-Deno.test("a call that nobody can reach any more is closed, if it was never used", async () => {
-  let closed = false;
+Deno.test("RemoteCall: a call that was not used is closed when it becomes unreachable", async () => {
+  let reason: unknown;
   const endless = {
     run: withCall((call) => {
-      call.signal.addEventListener("abort", () => closed = true);
+      call.signal.addEventListener("abort", () => {
+        reason = call.signal.reason;
+      });
       return new ReadableStream<number>();
     }),
   };
@@ -281,11 +288,12 @@ Deno.test("a call that nobody can reach any more is closed, if it was never used
   (() => void api.run())();
   await within(
     (async () => {
-      while (!closed) {
+      while (reason === undefined) {
         await turn();
         collectGarbage();
       }
     })(),
     "the call to be closed",
   );
+  assertEquals((reason as RpcError).code, "cancelled");
 });

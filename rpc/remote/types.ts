@@ -1,15 +1,24 @@
 /**
- * What a service looks like from the other side, in types alone: nothing here
+ * What a service looks like to its peer, in types alone: nothing in this module
  * exists at run time.
  *
  * @module
  */
-import type { CallbackLife } from "../callback/callback.ts";
+import type { WaitOptions } from "../../mux/internal.ts";
+import type { UNSENT_NAMES } from "../wire/selector.ts";
 
-/** Any function. */
+/**
+ * Any function, as a constraint.
+ *
+ * @ignore
+ */
 export type AnyFunction = (...args: never[]) => unknown;
 
-/** What travels as one value, and has no functions inside to be looked for. */
+/**
+ * Values that are sent as a whole: no functions are looked for inside.
+ *
+ * @ignore
+ */
 export type WholeValue =
   | string
   | number
@@ -25,36 +34,34 @@ export type WholeValue =
   | ReadonlyMap<unknown, unknown>
   | ReadonlySet<unknown>;
 
-/** Names that JavaScript asks every object for, and that are never sent. */
-export type UnsentName =
-  | "then"
-  | "toJSON"
-  | "toString"
-  | "toLocaleString"
-  | "valueOf"
-  | "inspect"
-  | "constructor"
-  | "prototype"
-  | "__proto__";
+/**
+ * Names that JavaScript looks up on any object, and that are never sent.
+ *
+ * @ignore
+ */
+export type UnsentName = (typeof UNSENT_NAMES)[number];
 
 /**
- * A service at the other side: its methods, called over the wire, and in its
- * nested objects those of `name.method`.
+ * The peer's service as an object. Its methods are called over the wire; a method
+ * of a nested object is called as `name.method`.
  *
- * What a method returns tells what calling it gives:
+ * What a method returns determines what a call of it returns:
  *
- * | the service returns | the call is |
+ * | the method returns | the call returns |
  * | --- | --- |
  * | `T` or `Promise<T>` | `Promise<T>`; `undefined` arrives as `null` |
  * | `AsyncIterable<T>`, a generator, `ReadableStream<T>` | {@linkcode RemoteStream}: `for await` |
- * | {@linkcode ByteStream} | a promise of {@linkcode RemoteBytes} |
+ * | {@linkcode ByteStream} | `Promise` of {@linkcode RemoteBytes} |
  *
- * Functions among arguments and results become {@linkcode Callback}s at the
- * other side. A parameter that is an async iterable has to be the only one.
+ * Functions in arguments and results become {@linkcode Callback}s on the other
+ * side. A parameter that is an async iterable must be the only parameter.
  *
- * The object is a proxy without state. It can be logged, awaited and returned
- * from async functions like any other: the names that JavaScript itself asks
- * for, such as `then`, `toJSON` and `constructor`, are no methods of it.
+ * To limit the time of each call, make the object with
+ * `remote({ timeout: 5_000 })`.
+ *
+ * The object is a stateless proxy. It can be logged, awaited and returned from
+ * async functions like any other object: names that JavaScript itself looks up,
+ * such as `then`, `toJSON` and `constructor`, are not methods of it.
  *
  * @typeParam S the service: `typeof service`, a class, or an interface
  */
@@ -73,12 +80,12 @@ export type Remote<S> =
       : Remote<NonNullable<S[K]>>;
   };
 
-/** A method at the other side: starts the call at once. */
+/** A method of the peer. Calling it starts the call at once. */
 export type RemoteMethod<F extends AnyFunction> = (
   ...args: SentEach<Parameters<F>>
 ) => RemoteResult<ReturnType<F>>;
 
-/** What calling a remote method gives, by what the method returns. */
+/** What calling a remote method returns, by what the method itself returns. */
 export type RemoteResult<R> = [Awaited<R>] extends [never] ? Promise<never>
   : unknown extends Awaited<R> ? Promise<unknown>
   : [Awaited<R>] extends [AsyncIterable<infer T>] ? RemoteStream<Received<T>>
@@ -86,15 +93,19 @@ export type RemoteResult<R> = [Awaited<R>] extends [never] ? Promise<never>
   : [Awaited<R>] extends [ByteStream] ? Promise<RemoteBytes>
   : Promise<Reply<Awaited<R>>>;
 
-/** A reply value: on the wire, `undefined` is `null`. */
+/**
+ * A reply value: on the wire, `undefined` is `null`.
+ *
+ * @ignore
+ */
 export type Reply<T> = [T] extends [void] ? T
   : T extends undefined ? null
   : Received<T>;
 
 /**
- * What a method returns that becomes a stream of bytes in both directions. At
- * run time, a function can return any such pair: a connection, a child's stdin
- * and stdout, the two ends of a transformation.
+ * What a method returns to become a stream of bytes in both directions. A method
+ * can return any such pair of streams: a connection, the stdin and stdout of a
+ * child process, the two ends of a `TransformStream`.
  */
 export interface ByteStream {
   /** Bytes to the caller. */
@@ -106,56 +117,80 @@ export interface ByteStream {
     | WritableStream<BufferSource>;
 }
 
-/** A call that has become a stream of bytes. Who holds it closes it. */
+/** A call that has become a stream of bytes. Close it when you have finished. */
 export interface RemoteBytes extends AsyncDisposable {
-  /** The value in front of the bytes; mostly `null`. */
+  /** The value before the bytes; usually `null`. */
   readonly value: unknown;
-  /** Bytes from the other side. */
+  /** Bytes from the method. */
   readonly readable: ReadableStream<Uint8Array<ArrayBuffer>>;
-  /** Bytes to the other side; closing it leaves `readable` open. */
+  /** Bytes to the method; closing it leaves `readable` open. */
   readonly writable: WritableStream<Uint8Array>;
   /** Closes both directions. */
   close(): Promise<void>;
 }
 
-/** A continued response as a whole. Who holds it closes it. */
+/** A continued response as a whole. Close it when you have finished. */
 export interface RemoteContinuation<T> extends RemoteBytes, AsyncIterable<T> {
-  /** The next value; `undefined` at the end. */
-  receive(): Promise<T | undefined>;
-  /** Sends a value to the method. */
-  send(value: unknown): Promise<void>;
+  /**
+   * The next value; `undefined` at the end. Aborting `signal` rejects the wait
+   * with its reason, and leaves the value to the next `receive()`.
+   */
+  receive(options?: WaitOptions): Promise<T | undefined>;
+  /**
+   * Sends a value to the method; waits while the method does not read. Aborting
+   * `signal` rejects the wait with its reason, and sends nothing. If a part of
+   * the value was sent already, the call is closed.
+   */
+  send(value: unknown, options?: WaitOptions): Promise<void>;
 }
 
 /**
- * A call that streams values: iterate it. Leaving the loop ends the producer at
- * the other side; an error there is thrown here, as a `RemoteError`.
+ * A call that streams values: iterate it. Leaving the loop ends the producer; an
+ * error of the producer is thrown in the loop, as a `RemoteError`.
  *
- * Awaited instead, it is the response as a whole. The face used first decides.
+ * Await it instead to get the response as a whole. It can be used in one way
+ * only: the first decides.
  */
 export interface RemoteStream<T>
   extends AsyncIterable<T>, Promise<RemoteContinuation<T>> {}
 
+/** How long a callback can be called. */
+export interface CallbackLife extends Disposable {
+  /**
+   * Keeps the callback after the call that it came with, until
+   * {@linkcode release}. Call it before that call is answered, because the answer
+   * tells the peer. A callback that came with a response need not be retained.
+   *
+   * @returns the callback itself
+   * @throws {RpcError} `released` if it is too late
+   */
+  retain(): this;
+  /** Ends the callback: it can no longer be called. Idempotent. */
+  release(): void;
+}
+
 /**
- * A function of the other side, that came with a call or with its response. It
- * can be called until the call that it came with is answered; {@linkcode
- * CallbackLife.retain} keeps it longer. One that came with a response can be
- * called until it is released: `using` does.
+ * A function of the peer that came with a call or with a response.
  *
- * @typeParam F the function, as it is where it comes from
+ * One that came with a call can be called until that call is answered, or, after
+ * {@linkcode CallbackLife.retain}, until it is released. One that came with a
+ * response can be called until it is released, for which `using` can be used.
+ *
+ * @typeParam F the type of the function at its owner
  */
 export type Callback<F extends AnyFunction> =
   & ((...args: SentEach<Parameters<F>>) => RemoteResult<ReturnType<F>>)
   & CallbackLife;
 
-/** A value as it arrives: functions in it are callbacks. */
+/** A value as it is received: functions in it are callbacks. */
 export type Received<T> = T extends AnyFunction ? Callback<T>
   : T extends WholeValue ? T
   : T extends object ? { [K in keyof T]: Received<T[K]> }
   : T;
 
 /**
- * A value as it is sent to who wants a `T`: for a callback, any function of its
- * parameters and results, async or not.
+ * What may be sent for a parameter of type `T`. For a callback, that is any
+ * function with its parameters and results, async or not.
  */
 export type Sent<T> = T extends AnyFunction ? SentFunction<T>
   : T extends WholeValue ? T
@@ -164,22 +199,38 @@ export type Sent<T> = T extends AnyFunction ? SentFunction<T>
   : T extends object ? { [K in keyof T]: Sent<T[K]> }
   : T;
 
-/** Each of a list of parameters, as it is sent. */
+/**
+ * What may be sent for each of a list of parameters.
+ *
+ * @ignore
+ */
 export type SentEach<Args extends readonly unknown[]> = {
   [K in keyof Args]: Sent<Args[K]>;
 };
 
-/** A function that is sent to be called back. */
+/**
+ * A function that may be sent as a callback.
+ *
+ * @ignore
+ */
 export type SentFunction<F extends AnyFunction> = (
   ...args: ReceivedEach<Parameters<F>>
 ) => SentResult<ReturnType<F>>;
 
-/** Each of a list of parameters, as it arrives. */
+/**
+ * Each of a list of parameters, as it is received.
+ *
+ * @ignore
+ */
 export type ReceivedEach<Args extends readonly unknown[]> = {
   [K in keyof Args]: Received<Args[K]>;
 };
 
-/** What a function may return that is sent for one that returns `R`. */
+/**
+ * What a function that is sent as a callback may return.
+ *
+ * @ignore
+ */
 export type SentResult<R> = [R] extends [AsyncIterable<infer T>]
   ? AsyncIterable<T> | ReadableStream<T>
   : [Awaited<R>] extends [RemoteBytes] ? ByteStream | Promise<ByteStream>

@@ -1,38 +1,42 @@
 import type { ValueReader } from "../../codec/internal.ts";
-import type { RawChannel } from "../../mux/internal.ts";
-import { BorrowedCallbacks, mayPoint, revive } from "../callback/callback.ts";
+import type { RawChannel, WaitOptions } from "../../mux/internal.ts";
+import { BorrowedCallbacks } from "../callback/borrowed_callbacks.ts";
+import { mayHavePointers, revivePointers } from "../callback/pointers.ts";
 import { RpcError } from "../errors.ts";
+import type { SessionState } from "../session_state.ts";
+import type { Caller } from "../types.ts";
+import {
+  absent,
+  ValueIterator,
+  ValueReceiver,
+} from "../wire/value_receiver.ts";
 import type { Request } from "./request_decoder.ts";
-import type { Link } from "../callback/link.ts";
 import type { ChannelResponder } from "./responder.ts";
-import { ValueIterator } from "../wire/value_source.ts";
-import type { Call, Caller } from "../types.ts";
-import { absent, ValueReceiver } from "../wire/value_receiver.ts";
+import type { ServerCall } from "./server_call.ts";
 
-/** A call that came in, as its handler sees it. */
-export class IncomingCall implements Call {
-  /** What its header says. */
+/** A call that the peer made, as its handler sees it. */
+export class IncomingCall implements ServerCall {
   readonly request: Request;
   readonly #channel: RawChannel;
   readonly #reader: ValueReader;
   readonly #responder: ChannelResponder;
-  readonly #link: Link;
+  readonly #session: SessionState;
   #receiver: ValueReceiver | undefined;
   #abort: AbortController | undefined;
 
-  /** Makes the call that a header began. */
+  /** Makes the call that a header has begun. */
   constructor(
     request: Request,
     channel: RawChannel,
     reader: ValueReader,
     responder: ChannelResponder,
-    link: Link,
+    session: SessionState,
   ) {
     this.request = request;
     this.#channel = channel;
     this.#reader = reader;
     this.#responder = responder;
-    this.#link = link;
+    this.#session = session;
   }
 
   get selector(): string {
@@ -48,7 +52,7 @@ export class IncomingCall implements Call {
   }
 
   get signal(): AbortSignal {
-    // Made on demand: most handlers are done before anybody could abort them.
+    // Made on demand: most handlers finish without asking for it.
     if (this.#abort === undefined) {
       const abort = this.#abort = new AbortController();
       this.#channel.whenClosed(() => {
@@ -59,19 +63,16 @@ export class IncomingCall implements Call {
     return this.#abort.signal;
   }
 
-  async receive(): Promise<unknown> {
-    const value = await (this.#receiver ??= this.#newReceiver()).receive();
-    // One of ours that gives a call up has not ended its arguments by that.
-    const given = value === undefined && this.#responder.state === "pending" &&
-      this.#channel.peerClosed;
-    if (given && this.#wasCut()) throw cancelled();
+  async receive(options?: WaitOptions): Promise<unknown> {
+    const value = await (this.#receiver ??= this.#newReceiver())
+      .receive(options);
+    // An extended caller that cancels its call has not ended its arguments.
+    const cancelling = value === undefined &&
+      this.#responder.state === "pending" && this.#channel.peerClosed;
+    if (cancelling && this.#isCutOff()) throw cancelled();
     return value;
   }
 
-  /**
-   * The next value if all of it has arrived, as it mostly has; else `absent`,
-   * and {@linkcode receive} waits for it.
-   */
   receiveNow(): unknown | typeof absent {
     const bytes = this.#reader.next();
     if (bytes === undefined) return absent;
@@ -81,21 +82,17 @@ export class IncomingCall implements Call {
       : this.#decode(bytes);
   }
 
-  /**
-   * The values that the caller streams: they end where it ends them, and
-   * whatever else ends them is an error. (Only ours always say where.)
-   */
   stream(): AsyncIterable<unknown> {
     const receiver = this.#receiver ??= this.#newReceiver();
     const receive = async () => {
       const value = await receiver.receive();
-      if (value === undefined && this.#wasCut()) throw cancelled();
+      if (value === undefined && this.#isCutOff()) throw cancelled();
       return value;
     };
     return new ValueIterator(receive, () => {});
   }
 
-  /** Nothing more is received: drops what arrived of a value. */
+  /** Drops what has arrived of a value; nothing more will be received. */
   release(): void {
     this.#reader.release();
   }
@@ -111,6 +108,7 @@ export class IncomingCall implements Call {
   #newReceiver(): ValueReceiver {
     const { context, extended } = this.request;
     return new ValueReceiver(
+      this.#channel,
       this.#reader,
       context.codec,
       (bytes) => this.#decode(bytes),
@@ -120,16 +118,16 @@ export class IncomingCall implements Call {
 
   #decode(bytes: Uint8Array): unknown {
     const value = this.request.context.codec.decode(bytes);
-    if (!mayPoint(value, bytes)) return value;
+    if (!mayHavePointers(value, bytes)) return value;
     const borrowed = this.#responder.borrowed ??= new BorrowedCallbacks(
       this.caller,
-      this.#link,
+      this.#session,
     );
-    return revive(value, (id) => borrowed.take(id));
+    return revivePointers(value, (id) => borrowed.borrow(id));
   }
 
-  /** Whether one of ours went away without the end that they all send. */
-  #wasCut(): boolean {
+  /** Whether an extended caller has gone without the EOF that it always sends. */
+  #isCutOff(): boolean {
     return this.request.extended && !this.#channel.eofReceived;
   }
 }

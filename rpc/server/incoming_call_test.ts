@@ -1,18 +1,24 @@
 import { type Call, memoryPair, MuxError, type Peer } from "@qtalk/qtalk";
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStrictEquals,
+} from "@std/assert";
 import { toText } from "@std/streams";
 import { CodecError } from "../../codec/errors.ts";
+import { CountingController } from "../../tests/support/counting_controller.ts";
 import {
   rawCall,
   rawOpen,
   scriptedPeer,
 } from "../../tests/support/raw_call.ts";
 import { concat, data, utf8, values } from "../../tests/support/wire.ts";
-import { turn, within } from "../../tests/support/within.ts";
+import { turn, watch, within } from "../../tests/support/within.ts";
 import { RpcError } from "../errors.ts";
 import type { Responder } from "../types.ts";
 
-/** A handler that lets the test do its work. */
+/** A handler that passes its call to the test. */
 function handedOut() {
   const call = Promise.withResolvers<{ call: Call; respond: Responder }>();
   const release = Promise.withResolvers<void>();
@@ -37,7 +43,7 @@ function aborted(signal: AbortSignal): Promise<unknown> {
   );
 }
 
-Deno.test("call.signal aborts when the caller closes before the response", async () => {
+Deno.test("Call.signal: it aborts when the caller closes before the response", async () => {
   const out = handedOut();
   const { peer, raw } = scriptedPeer({ handler: out.handler });
   await using _ = peer;
@@ -51,7 +57,7 @@ Deno.test("call.signal aborts when the caller closes before the response", async
   out.release();
 });
 
-Deno.test("call.signal is aborted already if it is first asked for after that", async () => {
+Deno.test("Call.signal: it has aborted already if it is first used after the CLOSE", async () => {
   const out = handedOut();
   const { peer, raw } = scriptedPeer({ handler: out.handler });
   await using _ = peer;
@@ -64,7 +70,7 @@ Deno.test("call.signal is aborted already if it is first asked for after that", 
   out.release();
 });
 
-Deno.test("call.signal aborts when a call is given up by its signal", async () => {
+Deno.test("Call.signal: it aborts when the caller's signal cancels the call", async () => {
   const out = handedOut();
   const [client] = memoryPair({}, { handler: out.handler });
   await using _ = client;
@@ -77,7 +83,7 @@ Deno.test("call.signal aborts when a call is given up by its signal", async () =
   out.release();
 });
 
-Deno.test("call.signal does not abort when the caller ends its arguments with EOF", async () => {
+Deno.test("Call.signal: it does not abort when the caller ends its arguments with EOF", async () => {
   const out = handedOut();
   const { peer, raw } = scriptedPeer({ handler: out.handler });
   await using _ = peer;
@@ -93,7 +99,7 @@ Deno.test("call.signal does not abort when the caller ends its arguments with EO
   assertEquals((await channel.read(2))[1], "answered");
 });
 
-Deno.test("call.signal does not abort once the call was answered", async () => {
+Deno.test("Call.signal: it does not abort after the call was answered", async () => {
   const out = handedOut();
   const { peer, raw } = scriptedPeer({ handler: out.handler });
   await using _ = peer;
@@ -106,7 +112,7 @@ Deno.test("call.signal does not abort once the call was answered", async () => {
   out.release();
 });
 
-Deno.test("call.signal of a continued call aborts on CLOSE and not on EOF", async () => {
+Deno.test("Call.signal: for a continued call it aborts on CLOSE and not on EOF", async () => {
   const out = handedOut();
   const { peer, raw } = scriptedPeer({ handler: out.handler });
   await using _ = peer;
@@ -122,7 +128,7 @@ Deno.test("call.signal of a continued call aborts on CLOSE and not on EOF", asyn
   assertEquals((await aborted(signal) as RpcError).code, "cancelled");
 });
 
-Deno.test("call.signal aborts when the session is lost behind the caller's EOF", async () => {
+Deno.test("Call.signal: it aborts when the session is lost after the caller's EOF", async () => {
   const out = handedOut();
   const { peer, raw } = scriptedPeer({ handler: out.handler });
   await using _ = peer;
@@ -130,13 +136,16 @@ Deno.test("call.signal aborts when the session is lost behind the caller's EOF",
   const { call: { signal } } = await out.call;
   await channel.eof();
   await raw.close();
-  await aborted(signal);
+  const reason = await aborted(signal);
+  // The channel had ended by EOF, so it does not know of the loss.
+  assert(reason instanceof RpcError);
+  assertEquals(reason.code, "cancelled");
   out.release();
 });
 
 for (const continued of [false, true]) {
   const which = continued ? "a continued" : "an unanswered";
-  Deno.test(`call.signal of ${which} call aborts when the session is lost`, async () => {
+  Deno.test(`Call.signal: it aborts when the session of ${which} call is lost`, async () => {
     const out = handedOut();
     const { peer, raw } = scriptedPeer({ handler: out.handler });
     await using _ = peer;
@@ -151,7 +160,7 @@ for (const continued of [false, true]) {
   });
 }
 
-Deno.test("call.receive gives the values that the caller sends, as they come", async () => {
+Deno.test("Call.receive: it resolves to the caller's values as they arrive", async () => {
   const out = handedOut();
   const { peer, raw } = scriptedPeer({ handler: out.handler });
   await using _ = peer;
@@ -169,7 +178,7 @@ Deno.test("call.receive gives the values that the caller sends, as they come", a
   out.release();
 });
 
-Deno.test("call.receive rejects with a value that is none, and goes on behind it", async () => {
+Deno.test("Call.receive: a value that cannot be decoded rejects, and the next can be received", async () => {
   const out = handedOut();
   const { peer, raw } = scriptedPeer({ handler: out.handler });
   await using _ = peer;
@@ -182,7 +191,7 @@ Deno.test("call.receive rejects with a value that is none, and goes on behind it
   out.release();
 });
 
-Deno.test("call.receive rejects when the session is lost in the middle", async () => {
+Deno.test("Call.receive: it rejects when the session is lost", async () => {
   const out = handedOut();
   const { peer, raw } = scriptedPeer({ handler: out.handler });
   await using _ = peer;
@@ -196,7 +205,7 @@ Deno.test("call.receive rejects when the session is lost in the middle", async (
   out.release();
 });
 
-Deno.test("call.channel has the bytes directly behind the values", async () => {
+Deno.test("Call.channel: it has the bytes directly after the values", async () => {
   const { peer, raw } = scriptedPeer({
     handler: async (call, respond) => {
       assertEquals(await call.receive(), "header");
@@ -214,7 +223,7 @@ Deno.test("call.channel has the bytes directly behind the values", async () => {
   assertEquals((await channel.read(2))[1], "raw bytes");
 });
 
-Deno.test("call.selector is the cleaned form", async () => {
+Deno.test("Call.selector: it is in canonical form", async () => {
   const { peer, raw } = scriptedPeer({
     handler: (call, respond) => respond.return(call.selector),
   });
@@ -225,7 +234,7 @@ Deno.test("call.selector is the cleaned form", async () => {
   }
 });
 
-Deno.test("a handler calls its caller back before it answers", async () => {
+Deno.test("Call.caller: a handler can call its caller back before it answers", async () => {
   const [client, server] = memoryPair();
   await using _ = client;
   client.handle("name", (_call, respond) => respond.return("Ann"));
@@ -235,7 +244,7 @@ Deno.test("a handler calls its caller back before it answers", async () => {
   assertEquals(await client.call("greet"), "hello Ann");
 });
 
-Deno.test("calls nest through both ends, each inside the other's handler", async () => {
+Deno.test("Call.caller: calls can nest through both sides", async () => {
   const [client, server] = memoryPair();
   await using _ = client;
   const count = (peer: Peer) =>
@@ -254,12 +263,12 @@ Deno.test("calls nest through both ends, each inside the other's handler", async
   for (const list of many) assertEquals((list as number[]).length, 20);
 });
 
-Deno.test("a handler may call back after it answered", async () => {
+Deno.test("Call.caller: a handler can call its caller back after it has answered", async () => {
   const [client, server] = memoryPair();
   await using _ = client;
-  const told = Promise.withResolvers<unknown>();
+  const received = Promise.withResolvers<unknown>();
   client.handle("done", async (call, respond) => {
-    told.resolve(await call.receive());
+    received.resolve(await call.receive());
     await respond.return();
   });
   server.handle("start", async (call, respond) => {
@@ -267,5 +276,30 @@ Deno.test("a handler may call back after it answered", async () => {
     await call.caller.call("done", "finished");
   });
   assertEquals(await client.call("start"), "started");
-  assertEquals(await within(told.promise, "the call back"), "finished");
+  assertEquals(await within(received.promise, "the call back"), "finished");
+});
+
+Deno.test("Call.receive: an aborted wait rejects with the signal's reason, and leaves the value to the next call", async () => {
+  const out = handedOut();
+  const { peer, raw } = scriptedPeer({ handler: out.handler });
+  await using _ = peer;
+  const channel = await rawCall(raw, "x");
+  const { call } = await out.call;
+  const controller = new CountingController();
+  const reason = new Error("enough");
+  const aborted = watch(call.receive({ signal: controller.signal }));
+  await turn();
+  assertEquals([aborted.state, controller.listeners], ["pending", 1]);
+  controller.abort(reason);
+  await turn();
+  assertStrictEquals(aborted.reason, reason);
+  assertEquals(controller.listeners, 0);
+  await assertRejects(
+    () => call.receive({ signal: controller.signal }),
+    Error,
+    "enough",
+  );
+  await channel.values("later");
+  assertEquals(await call.receive(), "later");
+  out.release();
 });

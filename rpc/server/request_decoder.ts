@@ -1,122 +1,122 @@
 import type { Codec } from "../../codec/internal.ts";
 import { RpcError } from "../errors.ts";
-import { decodeCallHeader } from "../wire/headers.ts";
-import { ResponseWriter } from "./responder.ts";
-import { cleanSelector } from "../wire/selector.ts";
 import type { Caller } from "../types.ts";
+import { decodeCallHeader } from "../wire/headers.ts";
+import { cleanSelector } from "../wire/selector.ts";
+import { ResponseWriter } from "./response_writer.ts";
 
-/** What calls in one codec are answered with. */
+/** What the calls in one codec share. */
 export interface CodecContext {
-  /** How their values travel. */
+  /** Encodes and decodes their values. */
   readonly codec: Codec;
-  /** Encodes and sends the responses. */
+  /** Encodes and sends their responses. */
   readonly writer: ResponseWriter;
-  /** Calls back to the caller, in its own codec. */
+  /** Calls the caller back, in the same codec. */
   readonly caller: Caller;
 }
 
-/** What a call header says. */
+/** A decoded call header. */
 export interface Request {
-  /** What is called, cleaned. */
+  /** The selector in its canonical form. */
   readonly selector: string;
-  /** What the caller speaks. */
+  /** The codec of the call, and what belongs to it. */
   readonly context: CodecContext;
-  /** Whether the caller is one of ours. */
+  /** Whether the caller is extended: its header has the field `Q`. */
   readonly extended: boolean;
-  /** The header itself, to be sent on as it is. */
+  /** The encoded header, for forwarding. */
   readonly header: Uint8Array;
 }
 
 /**
- * The codecs that a responder speaks. Nothing on the wire names a call's: the
- * first byte of its header tells, which is a map.
+ * Decodes call headers in one of several codecs. Nothing on the wire names the
+ * codec of a call, but a header is a map, and the first byte of a map identifies
+ * the codec.
  */
 export class RequestDecoder {
   readonly #codecs: readonly Codec[];
   readonly #callerIn: (codec: Codec) => Caller;
-  /** Made when a call first needs them: most sessions need one. */
-  readonly #known = new Map<Codec, CodecContext>();
+  /** Made when a call first needs one; most sessions need one only. */
+  readonly #contexts = new Map<Codec, CodecContext>();
 
-  /** Speaks these codecs; calls back by what `callerIn` makes. */
+  /** Makes a decoder; `callerIn` makes the caller for calls back in a codec. */
   constructor(codecs: readonly Codec[], callerIn: (codec: Codec) => Caller) {
     this.#codecs = codecs;
     this.#callerIn = callerIn;
   }
 
   /**
-   * Reads a call header, which must not change any more, in the codec that it
-   * is in.
+   * Decodes a call header. Its bytes must not change afterwards.
    *
    * @throws {RpcError} `malformed-header`
-   * @throws {CodecError} if the bytes are no value
+   * @throws {CodecError} if the bytes are not a value
    */
-  read(header: Uint8Array): Request {
+  decode(header: Uint8Array): Request {
     const codec = this.#codecOf(header);
     try {
       const { selector, extended } = decodeCallHeader(codec, header);
       return {
         selector: cleanSelector(selector),
-        context: this.#in(codec),
+        context: this.#contextOf(codec),
         extended,
         header,
       };
     } catch (cause) {
-      throw this.#foreign(codec, header, cause) ?? cause;
+      throw this.#unsupported(codec, header, cause) ?? cause;
     }
   }
 
   #codecOf(header: Uint8Array): Codec {
     const [only, ...others] = this.#codecs;
     const first = header[0];
-    // One alone gets everything to read: it says best what is wrong.
+    // A single codec decodes everything: its own error is the most precise.
     if (others.length === 0 || first === undefined) return only!;
-    const codec = this.#codecs.find((codec) => mayBegin(codec, first) ?? true);
+    const codec = this.#codecs.find((codec) => beginsMap(codec, first) ?? true);
     if (codec !== undefined) return codec;
-    throw this.#foreign(undefined, header) ??
+    throw this.#unsupported(undefined, header) ??
       new RpcError(
         "malformed-header",
-        `Cannot read call header: 0x${hex(first)} begins no map in ${
+        `Cannot read call header: 0x${hex(first)} does not begin a map in ${
           list(this.#codecs, "or")
         }`,
       );
   }
 
-  /** Says what a header looks like that is in none of the codecs. */
-  #foreign(
+  /** The error for a header that looks like another codec; undefined if none. */
+  #unsupported(
     codec: Codec | undefined,
     [first]: Uint8Array,
     cause?: unknown,
   ): RpcError | undefined {
-    const name = first === undefined || codec && mayBegin(codec, first)
+    const name = first === undefined || codec && beginsMap(codec, first)
       ? undefined
       : codecName(first);
     if (name === undefined) return undefined;
     return new RpcError(
       "malformed-header",
-      `Cannot read call header: it looks like ${name}, and only ${
+      `Cannot read call header: it looks like ${name}, but this side accepts only ${
         list(this.#codecs, "and")
-      } ${this.#codecs.length === 1 ? "is" : "are"} spoken here`,
+      }`,
       cause === undefined ? undefined : { cause },
     );
   }
 
-  #in(codec: Codec): CodecContext {
-    let language = this.#known.get(codec);
-    if (language === undefined) {
+  #contextOf(codec: Codec): CodecContext {
+    let context = this.#contexts.get(codec);
+    if (context === undefined) {
       const caller = this.#callerIn(codec);
-      language = { codec, writer: new ResponseWriter(codec), caller };
-      this.#known.set(codec, language);
+      context = { codec, writer: new ResponseWriter(codec), caller };
+      this.#contexts.set(codec, context);
     }
-    return language;
+    return context;
   }
 }
 
-/** Undefined if the codec does not say. */
-function mayBegin(codec: Codec, firstByte: number): boolean | undefined {
+/** Whether a map may begin with a byte; undefined if the codec cannot tell. */
+function beginsMap(codec: Codec, firstByte: number): boolean | undefined {
   return codec.beginsMap?.(firstByte);
 }
 
-/** The codec whose maps begin so (rpc/SPEC.md, "Codecs"). */
+/** The codec whose maps begin with this byte (rpc/SPEC.md, "Codecs"). */
 function codecName(firstByte: number): string | undefined {
   if (firstByte === 0x7b) return "JSON";
   if (firstByte >= 0xa0 && firstByte <= 0xbf) return "CBOR";

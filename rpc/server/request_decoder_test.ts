@@ -20,7 +20,7 @@ import { RemoteError, RpcError } from "../errors.ts";
 
 const CODECS: readonly Codec[] = [json(), cbor(), msgpack()];
 
-/** Answers with what came; `fail` fails; `count` continues. */
+/** Answers with the argument; `fail` fails; `count` continues. */
 const echo: Handler = async (call, respond) => {
   const value = await call.receive();
   if (call.selector === "/fail") throw new Error("ä failure");
@@ -30,7 +30,7 @@ const echo: Handler = async (call, respond) => {
   await channel.close();
 };
 
-/** A codec that counts what is asked of it, under a name of its own. */
+/** A codec with its own name that counts its calls. */
 function spied(codec: Codec, log: string[], beginsMap = true): Codec {
   return {
     name: codec.name,
@@ -48,7 +48,7 @@ function spied(codec: Codec, log: string[], beginsMap = true): Codec {
 }
 
 for (const codec of CODECS) {
-  Deno.test(`a responder of several codecs answers ${codec.name} in ${codec.name}`, async () => {
+  Deno.test(`PeerOptions.codecs: a call in ${codec.name} is answered in ${codec.name}`, async () => {
     const [client] = memoryPair({ codec }, { codecs: CODECS, handler: echo });
     await using _ = client;
     const value = { n: [1, null, "ä"], big: 2n ** 60n };
@@ -64,7 +64,7 @@ for (const codec of CODECS) {
     }
   });
 
-  Deno.test(`a handler calls back in ${codec.name} who called in ${codec.name}`, async () => {
+  Deno.test(`PeerOptions.codecs: a call in ${codec.name} is called back in ${codec.name}`, async () => {
     const [client, server] = memoryPair(
       { codec, handler: echo },
       { codecs: CODECS },
@@ -82,7 +82,7 @@ for (const codec of CODECS) {
   });
 }
 
-Deno.test("a peer of several codecs calls in the first", async () => {
+Deno.test("PeerOptions.codecs: calls of this side use the first codec", async () => {
   for (const codec of CODECS) {
     const others = CODECS.filter((other) => other !== codec);
     const [client] = memoryPair(
@@ -94,7 +94,7 @@ Deno.test("a peer of several codecs calls in the first", async () => {
   }
 });
 
-Deno.test("calls in several codecs go on at once in one session", async () => {
+Deno.test("PeerOptions.codecs: calls in several codecs run at the same time in one session", async () => {
   const { peer, raw } = scriptedPeer({ codecs: CODECS, handler: echo });
   await using _ = peer;
   for (let i = 0; i < 6; i++) {
@@ -115,7 +115,7 @@ Deno.test("calls in several codecs go on at once in one session", async () => {
   }
 });
 
-Deno.test("a call is read by the codec that it is in alone", async () => {
+Deno.test("PeerOptions.codecs: a call is decoded by its own codec only", async () => {
   const log: string[] = [];
   const codecs = CODECS.map((codec) => spied(codec, log));
   const [client] = memoryPair({ codec: cbor() }, { codecs, handler: echo });
@@ -128,7 +128,7 @@ Deno.test("a call is read by the codec that it is in alone", async () => {
   assert(read[0]!.includes('"Selector":"x"'), "and its header once");
 });
 
-Deno.test("a codec that does not know its maps gets what the ones before it do not take", async () => {
+Deno.test("PeerOptions.codecs: a codec without beginsMap() gets the calls that no codec before it accepts", async () => {
   const log: string[] = [];
   const codecs = [json(), spied(cbor(), log, false), msgpack()];
   const [a] = memoryPair({ codec: cbor() }, { codecs, handler: echo });
@@ -143,55 +143,55 @@ Deno.test("a codec that does not know its maps gets what the ones before it do n
 
 const FOREIGN: [string, PeerOptions, Uint8Array, string][] = [
   [
-    "CBOR where JSON is spoken",
+    "CBOR for JSON",
     {},
     cbor().encode({ S: "x" }),
-    "Cannot read call header: it looks like CBOR, and only JSON is spoken here",
+    "Cannot read call header: it looks like CBOR, but this side accepts only JSON",
   ],
   [
-    "cbor-x's where JSON is spoken",
+    "cbor-x's for JSON",
     { codec: json() },
     fromHex("b9000161536178"),
-    "Cannot read call header: it looks like CBOR, and only JSON is spoken here",
+    "Cannot read call header: it looks like CBOR, but this side accepts only JSON",
   ],
   [
-    "MessagePack where CBOR is spoken",
+    "MessagePack for CBOR",
     { codec: cbor() },
     msgpack().encode({ S: "x" }),
-    "Cannot read call header: it looks like MessagePack, and only CBOR is spoken here",
+    "Cannot read call header: it looks like MessagePack, but this side accepts only CBOR",
   ],
   [
-    "a long MessagePack map where JSON and CBOR are spoken",
+    "a long MessagePack map for JSON and CBOR",
     { codecs: [json(), cbor()] },
     fromHex("de0001a153a178"),
-    "Cannot read call header: it looks like MessagePack, and only JSON and CBOR are spoken here",
+    "Cannot read call header: it looks like MessagePack, but this side accepts only JSON and CBOR",
   ],
   [
-    "JSON where CBOR and MessagePack are spoken",
+    "JSON for CBOR and MessagePack",
     { codecs: [cbor(), msgpack()] },
     utf8('{"S":"x"}\n'),
-    "Cannot read call header: it looks like JSON, and only CBOR and MessagePack are spoken here",
+    "Cannot read call header: it looks like JSON, but this side accepts only CBOR and MessagePack",
   ],
   [
-    "an array where all three are spoken",
+    "an array for all three codecs",
     { codecs: CODECS },
     utf8('["x"]'),
-    "Cannot read call header: 0x5b begins no map in JSON, CBOR or MessagePack",
+    "Cannot read call header: 0x5b does not begin a map in JSON, CBOR or MessagePack",
   ],
   [
-    "an array where JSON is spoken",
+    "an array for JSON",
     {},
     utf8('["x"]'),
     "Cannot read call header: it is not a map",
   ],
   [
-    "broken JSON where all three are spoken",
+    "broken JSON for all three codecs",
     { codecs: CODECS },
     utf8("{S}"),
     "Cannot decode value as JSON: ",
   ],
   [
-    "empty where all three are spoken",
+    "empty for all three codecs",
     { codecs: CODECS },
     new Uint8Array(0),
     "Cannot decode value as JSON: ",
@@ -199,7 +199,7 @@ const FOREIGN: [string, PeerOptions, Uint8Array, string][] = [
 ];
 
 for (const [what, options, header, text] of FOREIGN) {
-  Deno.test(`a header that is ${what} closes its channel, and onError says so`, async () => {
+  Deno.test(`RequestDecoder: a header that is ${what} closes its channel and is reported to onError`, async () => {
     const heard = Promise.withResolvers<unknown>();
     const { peer, raw } = scriptedPeer({
       ...options,
@@ -222,17 +222,21 @@ for (const [what, options, header, text] of FOREIGN) {
       framed(codec.encode(5)),
     ));
     const { payload } = await raw.find("data");
-    assertEquals(payload.subarray(-1), codec.encode(5), "the session goes on");
+    assertEquals(
+      payload.subarray(-1),
+      codec.encode(5),
+      "the session continues",
+    );
   });
 }
 
-Deno.test("no codecs are as good as none given", async () => {
+Deno.test("PeerOptions.codecs: an empty list is the same as none", async () => {
   const [client] = memoryPair({ codecs: [] }, { codecs: [], handler: echo });
   await using _ = client;
   assertEquals(await client.call("x", 1), 1);
 });
 
-Deno.test("a responder understands a call header with the short key alone", async () => {
+Deno.test("RequestDecoder: a call header with only the short key is understood", async () => {
   const { peer, raw } = scriptedPeer({
     handler: (call, respond) => respond.return(call.selector),
   });
@@ -245,7 +249,7 @@ Deno.test("a responder understands a call header with the short key alone", asyn
   assertEquals([E, C], [null, false]);
 });
 
-/** Calls, and answers as a script. */
+/** Makes a call and answers it by a script. */
 async function answered(...list: unknown[]): Promise<RpcResponse> {
   const { peer, raw } = scriptedPeer();
   await using _ = peer;
@@ -255,7 +259,7 @@ async function answered(...list: unknown[]): Promise<RpcResponse> {
   return await response;
 }
 
-Deno.test("a caller understands a response header with the short keys alone", async () => {
+Deno.test("Client.call: a response header with only the short keys is understood", async () => {
   const error = await assertRejects(
     () => answered({ E: "no", C: false }, null),
     RemoteError,

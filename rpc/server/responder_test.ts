@@ -1,12 +1,19 @@
 import { memoryPair, type Responder } from "@qtalk/qtalk";
-import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import {
+  assertEquals,
+  assertRejects,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
 import { CodecError } from "../../codec/errors.ts";
+import { CountingController } from "../../tests/support/counting_controller.ts";
+import type { Frame } from "../../tests/support/wire.ts";
 import {
   rawCall,
   rawOpen,
   scriptedPeer,
 } from "../../tests/support/raw_call.ts";
-import { concat, type Frame, parseValues } from "../../tests/support/wire.ts";
+import { adjust, concat, parseValues } from "../../tests/support/wire.ts";
 import { turn, watch, within } from "../../tests/support/within.ts";
 import { RemoteError, RpcError } from "../errors.ts";
 import type { Call } from "../types.ts";
@@ -15,8 +22,8 @@ const DONE = { Error: null, Continue: false, E: null, C: false };
 const CONTINUED = { ...DONE, Continue: true, C: true };
 
 /**
- * Has a handler answer one raw call to its end; returns the frames that came
- * for it, and the values in their DATA.
+ * Lets a handler answer a scripted call to its end; returns the frames of the
+ * answer and the values in its DATA.
  */
 async function answered(
   handler: (respond: Responder, call: Call) => unknown,
@@ -33,7 +40,7 @@ async function answered(
   } while (frames.at(-1)!.type !== "close");
   await peer.close();
   const later = (await raw.rest()).filter(({ type }) => type !== "close");
-  assertEquals(later, [], "no frame behind CLOSE");
+  assertEquals(later, [], "no frame after CLOSE");
   const payloads = frames.flatMap((frame) =>
     frame.type === "data" ? [frame.payload] : []
   );
@@ -43,8 +50,8 @@ async function answered(
   };
 }
 
-/** What a mistake of a handler throws. */
-async function mistakes(
+/** Calls a handler, and throws what its mistake throws. */
+async function callHandler(
   handler: (respond: Responder) => Promise<void>,
 ): Promise<void> {
   const [client] = memoryPair({}, {
@@ -56,14 +63,14 @@ async function mistakes(
   await client.call("x");
 }
 
-Deno.test("a response is header and values in one DATA, then EOF, then CLOSE", async () => {
+Deno.test("Responder.return: header and values are sent in one DATA, then EOF, then CLOSE", async () => {
   assertEquals(await answered((respond) => respond.return("a", [2])), {
     frames: ["data", "eof", "close"],
     values: [DONE, "a", [2]],
   });
 });
 
-Deno.test("a response without values has null for one", async () => {
+Deno.test("Responder.return: a response without values is null", async () => {
   const { values } = await answered((respond) => respond.return());
   assertEquals(values, [DONE, null]);
   const continued = await answered(async (respond) => {
@@ -72,7 +79,7 @@ Deno.test("a response without values has null for one", async () => {
   assertEquals(continued.values, [CONTINUED, null]);
 });
 
-Deno.test("an Error as the only value is an error response with null for a value", async () => {
+Deno.test("Responder.return: an Error as the only value is an error response with null as its value", async () => {
   assertEquals(await answered((respond) => respond.return(new Error("no"))), {
     frames: ["data", "eof", "close"],
     values: [{ ...DONE, Error: "no", E: "no" }, null],
@@ -81,7 +88,7 @@ Deno.test("an Error as the only value is an error response with null for a value
   assertEquals(values, [{ ...DONE, Error: "", E: "" }, null]);
 });
 
-Deno.test("an Error among other values is a value without a form", async () => {
+Deno.test("Responder.return: an Error among other values cannot be encoded", async () => {
   const { values } = await answered(async (respond) => {
     await assertRejects(
       async () => await respond.return(1, new Error("no")),
@@ -93,7 +100,7 @@ Deno.test("an Error among other values is a value without a form", async () => {
   assertEquals(values, [DONE, "instead"]);
 });
 
-Deno.test("a continued response stays open, and sends more values, each a frame", async () => {
+Deno.test("Responder.continue: the channel stays open, and each further value is a frame", async () => {
   const answer = await answered(async (respond) => {
     const channel = await respond.continue("first", "second");
     await respond.send(3);
@@ -106,7 +113,7 @@ Deno.test("a continued response stays open, and sends more values, each a frame"
   });
 });
 
-Deno.test("a continued response can be an error, which closes the caller's end", async () => {
+Deno.test("Responder.continue: an Error is an error response, and the caller closes the channel", async () => {
   const closed = Promise.withResolvers<void>();
   const [client] = memoryPair({}, {
     handler: async (_call, respond) => {
@@ -119,14 +126,14 @@ Deno.test("a continued response can be an error, which closes the caller's end",
   await within(closed.promise, "the caller to close");
 });
 
-Deno.test("a value of 64 KiB travels in one DATA frame", async () => {
+Deno.test("Responder.return: a value of 64 KiB is sent in one DATA frame", async () => {
   const { frames } = await answered((respond) =>
     respond.return("x".repeat(64 * 1024 - 2))
   );
   assertEquals(frames, ["data", "eof", "close"]);
 });
 
-Deno.test("a second response throws here and sends nothing", async () => {
+Deno.test("Responder: a second response throws and sends nothing", async () => {
   const answer = await answered(async (respond) => {
     await respond.return("only");
     for (
@@ -144,7 +151,7 @@ Deno.test("a second response throws here and sends nothing", async () => {
   assertEquals(answer.values, [DONE, "only"]);
 });
 
-Deno.test("a response after continue throws here and sends nothing", async () => {
+Deno.test("Responder: a response after continue() throws and sends nothing", async () => {
   const answer = await answered(async (respond) => {
     const channel = await respond.continue("only");
     for (
@@ -164,7 +171,7 @@ Deno.test("a response after continue throws here and sends nothing", async () =>
   assertEquals(answer.values, [CONTINUED, "only"]);
 });
 
-Deno.test("a second return throws at once, for a handler that awaits nothing", async () => {
+Deno.test("Responder.return: a second one throws synchronously", async () => {
   const [client] = memoryPair({}, {
     handler: (_call, respond) => {
       void respond.return(1);
@@ -175,8 +182,8 @@ Deno.test("a second return throws at once, for a handler that awaits nothing", a
   assertEquals([...(await client.request("x")).values], [1]);
 });
 
-Deno.test("send before continue is a mistake", async () => {
-  await mistakes(async (respond) => {
+Deno.test("Responder.send: it throws before continue()", async () => {
+  await callHandler(async (respond) => {
     const error = await assertRejects(() => respond.send(1), RpcError);
     assertEquals(error.code, "invalid-state");
     assertEquals(
@@ -186,7 +193,7 @@ Deno.test("send before continue is a mistake", async () => {
   });
 });
 
-Deno.test("a response that cannot be encoded is none: the handler may give another", async () => {
+Deno.test("Responder: a response that cannot be encoded is not sent, and the handler can give another", async () => {
   for (const first of ["return", "continue"] as const) {
     const { values } = await answered(async (respond) => {
       await assertRejects(
@@ -200,7 +207,7 @@ Deno.test("a response that cannot be encoded is none: the handler may give anoth
   }
 });
 
-Deno.test("a value that cannot be encoded leaves a continued call open", async () => {
+Deno.test("Responder.send: a value that cannot be encoded leaves the call open", async () => {
   const { values } = await answered(async (respond) => {
     const channel = await respond.continue(1);
     await assertRejects(() => respond.send(new Map()), CodecError, "a Map");
@@ -210,40 +217,49 @@ Deno.test("a value that cannot be encoded leaves a continued call open", async (
   assertEquals(values, [CONTINUED, 1, 2]);
 });
 
-Deno.test("responding to a caller that is gone is no error", async () => {
-  const done = Promise.withResolvers<void>();
+Deno.test("Responder: responding to a caller that has gone is no error", async () => {
+  const returned = Promise.withResolvers<unknown>();
   const { peer, raw } = scriptedPeer({
     handler: async (call, respond) => {
-      try {
-        await call.channel.closed;
-        await respond.return("late", "x".repeat(1_000_000));
-        done.resolve();
-      } catch (error) {
-        done.reject(error);
-      }
+      await call.channel.closed;
+      returned.resolve(respond.return("late", "x".repeat(1_000_000)));
     },
   });
   await using _ = peer;
   const channel = await rawCall(raw, "x", null);
   await channel.close();
-  await within(done.promise, "return() to resolve");
+  assertEquals(
+    await within(returned.promise, "return() to resolve"),
+    undefined,
+  );
+  const sent = raw.takePending().map(({ type }) => type);
+  assertEquals(sent.includes("data"), false);
 });
 
-Deno.test("return resolves when the caller goes away in the middle of it", async () => {
-  const done = Promise.withResolvers<void>();
+Deno.test("Responder.return: it resolves if the caller goes away meanwhile", async () => {
+  const returned = Promise.withResolvers<unknown>();
   const { peer, raw } = scriptedPeer({
-    handler: (_call, respond) =>
-      respond.return("x".repeat(100_000)).then(done.resolve, done.reject),
+    handler: (_call, respond) => {
+      const sent = respond.return("x".repeat(100_000));
+      returned.resolve(sent);
+      return sent;
+    },
   });
   await using _ = peer;
   const channel = await rawOpen(raw, 0, 1_000);
   await channel.values({ Selector: "x" }, null);
   await raw.find("data");
+  const watched = watch(returned.promise);
+  await turn();
+  assertEquals(watched.state, "pending");
   await channel.close();
-  await within(done.promise, "return() to resolve");
+  assertEquals(
+    await within(returned.promise, "return() to resolve"),
+    undefined,
+  );
 });
 
-Deno.test("send waits while the caller grants no credit", async () => {
+Deno.test("Responder.send: it waits while the caller grants no credit", async () => {
   const started = Promise.withResolvers<void>();
   let sent: Promise<void> | undefined;
   const { peer, raw } = scriptedPeer({
@@ -263,4 +279,66 @@ Deno.test("send waits while the caller grants no credit", async () => {
   assertEquals(watched.state, "pending");
   await channel.close();
   await assertRejects(() => within(sent!, "send() to reject"), Error, "closed");
+});
+
+/** A continued call whose caller grants `window` bytes at first. */
+async function continuedCall(window: number) {
+  const responder = Promise.withResolvers<Responder>();
+  const { peer, raw } = scriptedPeer({
+    handler: async (_call, respond) => {
+      await respond.continue();
+      responder.resolve(respond);
+    },
+  });
+  const channel = await rawOpen(raw, 0, window);
+  await channel.values({ Selector: "x" }, null);
+  const respond = await responder.promise;
+  await channel.read(2);
+  return { peer, raw, channel, respond };
+}
+
+Deno.test("Responder.send: an aborted wait sends nothing, and the call can still be used", async () => {
+  const { peer, raw, channel, respond } = await continuedCall(100);
+  await using _ = peer;
+  const controller = new CountingController();
+  const { signal } = controller;
+  // It takes the rest of the credit, so that nothing of the next one can leave.
+  const before = watch(respond.send("x".repeat(100)));
+  const aborted = watch(respond.send(["never", () => "called"], { signal }));
+  await turn();
+  assertEquals([aborted.state, controller.listeners], ["pending", 1]);
+  assertEquals(peer.callbackCount, 1);
+  const reason = new Error("enough");
+  controller.abort(reason);
+  await turn();
+  assertStrictEquals(aborted.reason, reason);
+  assertEquals([controller.listeners, peer.callbackCount], [0, 0]);
+  const after = respond.send("after");
+  await raw.send(adjust(channel.remote, 1_000));
+  await after;
+  assertEquals(before.state, "resolved");
+  assertEquals(await channel.read(2), ["x".repeat(100), "after"]);
+});
+
+Deno.test("Responder.send: aborting a value that was sent in part closes the call", async () => {
+  const { peer, raw, respond } = await continuedCall(100);
+  await using _ = peer;
+  const controller = new AbortController();
+  const sent = watch(
+    respond.send("x".repeat(500), { signal: controller.signal }),
+  );
+  await within(raw.find("data"), "DATA");
+  const reason = new Error("enough");
+  controller.abort(reason);
+  await within(raw.find("close"), "CLOSE");
+  assertStrictEquals(sent.reason, reason);
+});
+
+Deno.test("Responder.send: a signal that has aborted already rejects, and sends nothing", async () => {
+  const { peer, channel, respond } = await continuedCall(1_000);
+  await using _ = peer;
+  const signal = AbortSignal.abort(new Error("before"));
+  await assertRejects(() => respond.send(1, { signal }), Error, "before");
+  await respond.send(2);
+  assertEquals(await channel.read(1), [2]);
 });

@@ -4,66 +4,66 @@ import {
   ValueReader,
 } from "../../codec/internal.ts";
 import type { RawChannel } from "../../mux/internal.ts";
-import { IncomingCall } from "./incoming_call.ts";
 import { errorText } from "../errors.ts";
-import { HeaderCache } from "../wire/header_cache.ts";
-import { type Request, RequestDecoder } from "./request_decoder.ts";
-import { MAX_CALL_HEADER_SIZE } from "../wire/headers.ts";
-import { ChannelResponder } from "./responder.ts";
-import { invoke } from "../handler/router.ts";
-import type { Link } from "../callback/link.ts";
+import { invoke } from "../handler/invoke.ts";
+import type { SessionState } from "../session_state.ts";
 import type { Caller, Handler } from "../types.ts";
+import { HeaderCache } from "../wire/header_cache.ts";
+import { MAX_CALL_HEADER_SIZE } from "../wire/headers.ts";
+import { IncomingCall } from "./incoming_call.ts";
+import { type Request, RequestDecoder } from "./request_decoder.ts";
+import { ChannelResponder } from "./responder.ts";
 
 /** What a server needs besides channels. */
 export interface ServerOptions {
-  /** How values may travel: a call is answered in the one that it is in. */
+  /** The codecs of calls: each call is answered in its own. */
   codecs: readonly Codec[];
-  /** Bytes that one argument value may have. */
+  /** The largest argument value, in bytes. */
   maxValueSize: number;
-  /** What values that come in parts may take together. */
+  /** Limits the memory of all values that have arrived in part. */
   budget: ValueBudget;
-  /** Calls that may be answered at once; the next ones are told `busy`. */
+  /** How many calls may run at the same time; more are answered with `busy`. */
   maxConcurrentCalls: number;
-  /** What the calls of the session share, in both directions. */
-  link: Link;
-  /** Answers the calls but those of callbacks. */
+  /** What all calls of the session share. */
+  state: SessionState;
+  /** Answers all calls except those of callbacks. */
   handler: Handler;
-  /** Makes what handlers call back by, in the codec of the call. */
+  /** Makes the caller for calls back in a codec. */
   callerIn: (codec: Codec) => Caller;
   /**
-   * Hears what nobody awaits: a header that cannot be decoded (no selector
-   * then), and what a handler throws after it responded.
+   * Called with errors that no caller gets: a header that cannot be decoded
+   * (then without a selector), or an error of a handler that has responded.
    */
   onError: (error: unknown, selector: string | undefined) => void;
 }
 
-/** Answers the calls of one session: one a channel. */
+/** Answers the calls of one session, each on its channel. */
 export class Server {
   readonly #options: ServerOptions;
   readonly #requests: HeaderCache<Request>;
   #running = 0;
-  /** Channels that no call has begun on: most were opened ahead of need. */
+  /** Channels without a call: most were opened ahead of need. */
   #idle = 0;
   #refusing = false;
 
   /** Makes a server; {@linkcode serve} gives it channels. */
   constructor(options: ServerOptions) {
     this.#options = options;
-    const languages = new RequestDecoder(options.codecs, options.callerIn);
-    this.#requests = new HeaderCache((header) => languages.read(header));
+    const decoder = new RequestDecoder(options.codecs, options.callerIn);
+    this.#requests = new HeaderCache((header) => decoder.decode(header));
   }
 
-  /** How many channels wait for a call to begin. */
+  /** How many channels wait for a call. */
   get idle(): number {
     return this.#idle;
   }
 
-  /** From now on calls that begin are told to try elsewhere, or later. */
+  /** Answers all calls that begin from now on with `unavailable`. */
   refuse(): void {
     this.#refusing = true;
   }
 
-  /** Waits for the call on a channel that was opened, and answers it. */
+  /** Waits for the call on a channel that the peer opened, and answers it. */
   serve(channel: RawChannel): void {
     const { maxValueSize, budget } = this.#options;
     const reader = new ValueReader(channel, maxValueSize, budget);
@@ -79,7 +79,7 @@ export class Server {
         else this.#begin(channel, reader, header);
       } catch (error) {
         if (idle) this.#idle--;
-        // No header, no caller to tell: the channel is all that it costs.
+        // Without a header, no caller can be answered.
         void channel.close();
         if (error !== channel.failure) this.#options.onError(error, undefined);
       }
@@ -88,25 +88,25 @@ export class Server {
   }
 
   #begin(channel: RawChannel, reader: ValueReader, header: Uint8Array): void {
-    const { handler, link, maxConcurrentCalls } = this.#options;
+    const { handler, state, maxConcurrentCalls } = this.#options;
     const request = this.#requests.get(header);
-    if (request.extended) link.peerExtended = true;
-    const responder = new ChannelResponder(channel, request, link);
-    // Calls under way may need to be called back to come to their end.
-    const callback = link.callbacks.match(request.selector);
+    if (request.extended) state.peerExtended = true;
+    const responder = new ChannelResponder(channel, request, state);
+    // While draining, running calls may still need their callbacks.
+    const callback = state.callbacks.match(request.selector);
     if (this.#refusing && callback === undefined) {
       void responder.return(
-        notBegun("unavailable", "this side is closing"),
+        refusal("unavailable", "this side is closing"),
       );
       return;
     }
     if (this.#running >= maxConcurrentCalls) {
       void responder.return(
-        notBegun("busy", `${this.#running} calls are running`),
+        refusal("busy", `${this.#running} calls are running`),
       );
       return;
     }
-    const call = new IncomingCall(request, channel, reader, responder, link);
+    const call = new IncomingCall(request, channel, reader, responder, state);
     let result: void | Promise<void>;
     try {
       result = invoke(callback ?? handler, call, responder);
@@ -127,7 +127,7 @@ export class Server {
     );
   }
 
-  /** A handler that is done without a word has answered `null`. */
+  /** The handler has finished: if it did not respond, the answer is `null`. */
   #finished(call: IncomingCall, responder: ChannelResponder): void {
     if (responder.state === "pending") void responder.return();
     if (responder.state === "returned") call.release();
@@ -145,7 +145,7 @@ export class Server {
       void responder.return(failure);
       return call.release();
     }
-    // What continued outlives its handler, but not its failure.
+    // A continued call stays open after its handler, but not if that fails.
     if (responder.state === "continued") {
       call.channel.abort(error);
       call.channel.cancelRead();
@@ -155,8 +155,8 @@ export class Server {
   }
 }
 
-/** The error for a call that was not begun: it can be made again. */
-function notBegun(code: "busy" | "unavailable", why: string): Error {
+/** The error for a call that no handler gets: the caller can make it again. */
+function refusal(code: "busy" | "unavailable", why: string): Error {
   return Object.assign(new Error(`${code}: ${why}`), { code });
 }
 

@@ -3,6 +3,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { CodecError } from "../../codec/errors.ts";
 import { msgpack } from "../../codec/msgpack/msgpack.ts";
 import { DEFAULT_SESSION_OPTIONS } from "../../mux/options.ts";
+import { FakeTime } from "../../tests/support/fake_time.ts";
 import {
   rawCall,
   rawOpen,
@@ -12,28 +13,28 @@ import { concat, framed, utf8, values } from "../../tests/support/wire.ts";
 import { turn, within } from "../../tests/support/within.ts";
 import { RemoteError, RpcError } from "../errors.ts";
 
-/** What onError heard, one after the other. */
+/** Collects what onError is called with. */
 class Errors {
-  readonly #heard: [unknown, string | undefined][] = [];
+  readonly #reported: [unknown, string | undefined][] = [];
   #waiting: (() => void) | undefined;
 
   readonly onError: NonNullable<PeerOptions["onError"]> = (error, context) => {
-    this.#heard.push([error, context.selector]);
+    this.#reported.push([error, context.selector]);
     this.#waiting?.();
   };
 
   get count(): number {
-    return this.#heard.length;
+    return this.#reported.length;
   }
 
   async next(): Promise<[unknown, string | undefined]> {
-    if (this.#heard.length === 0) {
+    if (this.#reported.length === 0) {
       await within(
         new Promise<void>((resolve) => this.#waiting = resolve),
         "onError",
       );
     }
-    return this.#heard.shift()!;
+    return this.#reported.shift()!;
   }
 }
 
@@ -41,7 +42,7 @@ const boom = () => {
   throw new Error("boom");
 };
 
-Deno.test("a handler that throws before it responds is an error response", async () => {
+Deno.test("Server: an error of a handler that has not responded is an error response", async () => {
   const errors = new Errors();
   const handlers: Handler[] = [
     boom,
@@ -58,10 +59,10 @@ Deno.test("a handler that throws before it responds is an error response", async
     const error = await assertRejects(() => client.call("x"), RemoteError);
     assertEquals(error.text, "boom");
   }
-  assertEquals(errors.count, 0, "the caller has heard it");
+  assertEquals(errors.count, 0, "the caller got it");
 });
 
-Deno.test("a handler that throws after it responded is told to onError", async () => {
+Deno.test("Server: an error of a handler that has responded is reported to onError", async () => {
   const errors = new Errors();
   const [client] = memoryPair({}, {
     handler: async (_call, respond) => {
@@ -77,7 +78,7 @@ Deno.test("a handler that throws after it responded is told to onError", async (
   assertEquals(selector, "/some/thing");
 });
 
-Deno.test("a handler that throws after it continued has the channel closed, and is told to onError", async () => {
+Deno.test("Server: an error of a handler that has continued closes the channel and is reported to onError", async () => {
   const errors = new Errors();
   const [client] = memoryPair({}, {
     handler: async (_call, respond) => {
@@ -96,7 +97,7 @@ Deno.test("a handler that throws after it continued has the channel closed, and 
   assertEquals(selector, "/x");
 });
 
-Deno.test("a continued call outlives its handler", async () => {
+Deno.test("Server: a continued call stays open after its handler has returned", async () => {
   const [client] = memoryPair({}, {
     handler: async (call, respond) => {
       const channel = await respond.continue("open");
@@ -116,7 +117,7 @@ Deno.test("a continued call outlives its handler", async () => {
   }
 });
 
-Deno.test("a handler that answers nothing returns null", async () => {
+Deno.test("Server: the answer of a handler that does not respond is null", async () => {
   const handlers: Handler[] = [
     () => {},
     async () => {
@@ -133,20 +134,25 @@ Deno.test("a handler that answers nothing returns null", async () => {
   }
 });
 
-Deno.test("a handler that never answers costs its caller a timeout, and nothing else", async () => {
+Deno.test("Server: a handler that never answers does not affect other calls", async () => {
+  using time = new FakeTime();
   const [client, server] = memoryPair();
   await using _ = client;
-  server.handle("never", () => new Promise(() => {}));
+  const called = Promise.withResolvers<void>();
+  server.handle("never", () => {
+    called.resolve();
+    return new Promise(() => {});
+  });
   server.handle("other", (_call, respond) => respond.return("fine"));
-  const error = await assertRejects(
-    () => client.call("never", null, { timeout: 1 }),
-    RpcError,
-  );
+  const never = client.call("never", null, { timeout: 1_000 });
+  await within(called.promise, "the call");
+  time.tick(1_000);
+  const error = await assertRejects(() => never, RpcError);
   assertEquals(error.code, "timeout");
   assertEquals(await client.call("other"), "fine");
 });
 
-Deno.test("a call is found by its header in whatever pieces it comes", async () => {
+Deno.test("Server: a call does not depend on how its bytes are split", async () => {
   const { peer, raw } = scriptedPeer({
     handler: async (call, respond) => {
       await respond.return([call.selector, await call.receive()]);
@@ -173,7 +179,7 @@ const MALFORMED: Record<string, Uint8Array> = {
 };
 
 for (const [what, bytes] of Object.entries(MALFORMED)) {
-  Deno.test(`a header that is ${what} closes its channel and is told to onError`, async () => {
+  Deno.test(`Server: a header that is ${what} closes its channel and is reported to onError`, async () => {
     const errors = new Errors();
     const { peer, raw } = scriptedPeer({
       handler: (_call, respond) => respond.return("fine"),
@@ -189,11 +195,11 @@ for (const [what, bytes] of Object.entries(MALFORMED)) {
     assert(error instanceof RpcError || error instanceof CodecError);
     assertEquals(selector, undefined);
     const next = await rawCall(raw, "x", null);
-    assertEquals((await next.read(2))[1], "fine", "the session goes on");
+    assertEquals((await next.read(2))[1], "fine", "the session continues");
   });
 }
 
-Deno.test("a header that is cut off is told to onError", async () => {
+Deno.test("Server: a truncated header is reported to onError", async () => {
   const errors = new Errors();
   const { peer, raw } = scriptedPeer({ onError: errors.onError });
   await using _ = peer;
@@ -205,7 +211,7 @@ Deno.test("a header that is cut off is told to onError", async () => {
   assertEquals((error as CodecError).code, "truncated");
 });
 
-Deno.test("a channel that closes without a header is no call and no error", async () => {
+Deno.test("Server: a channel that closes without a header is no call and no error", async () => {
   const errors = new Errors();
   let calls = 0;
   const { peer, raw } = scriptedPeer({
@@ -224,7 +230,7 @@ Deno.test("a channel that closes without a header is no call and no error", asyn
   assertEquals([calls, errors.count], [0, 0]);
 });
 
-Deno.test("calls beyond the limit are told that the peer is busy", async () => {
+Deno.test("Server: calls above maxConcurrentCalls are answered with busy", async () => {
   const release = Promise.withResolvers<void>();
   const [client] = memoryPair({}, {
     maxConcurrentCalls: 2,
@@ -242,7 +248,7 @@ Deno.test("calls beyond the limit are told that the peer is busy", async () => {
   assertEquals(await client.call("c"), "done", "there is room again");
 });
 
-Deno.test("calls that failed make room for others", async () => {
+Deno.test("Server: a call that failed makes room for another", async () => {
   const [client] = memoryPair({}, {
     maxConcurrentCalls: 1,
     handler: async () => {
@@ -257,7 +263,7 @@ Deno.test("calls that failed make room for others", async () => {
   }
 });
 
-Deno.test("arguments that cannot be decoded are an error response", async () => {
+Deno.test("Server: arguments that cannot be decoded are an error response", async () => {
   const { peer, raw } = scriptedPeer({
     handler: async (call, respond) => {
       await respond.return(await call.receive());
@@ -271,7 +277,7 @@ Deno.test("arguments that cannot be decoded are an error response", async () => 
   assert(text.startsWith("Cannot decode value as JSON"), text);
 });
 
-Deno.test("arguments larger than the limit are an error response", async () => {
+Deno.test("Server: arguments larger than maxValueSize are an error response", async () => {
   const [client] = memoryPair({}, {
     maxValueSize: 1_000,
     handler: async (call, respond) => {
@@ -289,7 +295,7 @@ Deno.test("arguments larger than the limit are an error response", async () => {
   );
 });
 
-Deno.test("an onError that throws is an uncaught error, and costs the session nothing", async () => {
+Deno.test("Server: an onError that throws is an uncaught error, and the session continues", async () => {
   const uncaught: unknown[] = [];
   const listen = (event: ErrorEvent) => {
     event.preventDefault();
@@ -316,7 +322,7 @@ Deno.test("an onError that throws is an uncaught error, and costs the session no
   }
 });
 
-Deno.test("a thousand calls are answered at the same time, from both ends", async () => {
+Deno.test("Server: a thousand calls from each side are answered at the same time", async () => {
   const [a, b] = memoryPair();
   await using _ = a;
   for (const peer of [a, b]) {
@@ -335,7 +341,7 @@ Deno.test("a thousand calls are answered at the same time, from both ends", asyn
   assertEquals(fromB, numbers.map((n) => -n - 1));
 });
 
-Deno.test("a large argument costs one round trip for its credit, however small windows are", async () => {
+Deno.test("Server: the credit for a large argument costs one round trip", async () => {
   const { peer, raw } = scriptedPeer({
     handler: async (call, respond) => {
       await respond.return((await call.receive() as string).length);
@@ -350,7 +356,7 @@ Deno.test("a large argument costs one round trip for its credit, however small w
   const begin = message.subarray(0, 60_000);
   await channel.data(begin);
   const { bytes } = await raw.find("window-adjust");
-  // All of the rest, in one go.
+  // The credit covers the whole rest.
   assert(
     bytes >= message.length - DEFAULT_SESSION_OPTIONS.initialWindowSize,
     `${bytes} bytes were granted`,

@@ -1,42 +1,42 @@
-/** Headers longer than that, in bytes, are decoded anew each time. */
+/** Longer headers, in bytes, are decoded each time. */
 const MAX_LENGTH = 128;
-/** Slots; a power of two. */
+/** How many headers are cached; a power of two. */
 const SLOTS = 256;
 
-/** Bytes that were decoded, and to what. */
+/** A header, encoded and decoded. */
 interface Entry<T> {
   bytes: Uint8Array;
   header: T;
 }
 
 /**
- * Remembers what headers decode to. A session sees the same few over and over,
+ * Caches decoded headers. A session sees the same few headers again and again,
  * and comparing sixty bytes takes a tenth of the time of decoding them.
  */
 export class HeaderCache<T> {
   readonly #decode: (bytes: Uint8Array) => T;
   readonly #entries = new Map<number, Entry<T>>();
-  /** What was asked for last, and will mostly be asked for next. */
+  /** The entry that was used last, and is most likely used next. */
   #last: Entry<T> | undefined;
 
   /**
-   * Makes a cache in front of `decode`, which is given bytes of its own, and
-   * whose results must not be changed.
+   * Makes a cache for `decode`. It may keep the bytes that it gets; its results
+   * must not be changed.
    */
   constructor(decode: (bytes: Uint8Array) => T) {
     this.#decode = decode;
   }
 
-  /** What `bytes` decode to; throws what decoding throws. */
+  /** The decoded form of `bytes`; throws what decoding throws. */
   get(bytes: Uint8Array): T {
     if (bytes.length > MAX_LENGTH) return this.#decode(bytes.slice());
     const last = this.#last;
     if (last !== undefined && equal(last.bytes, bytes)) return last.header;
     const slot = hash(bytes) & (SLOTS - 1);
-    const known = this.#entries.get(slot);
-    if (known !== undefined && equal(known.bytes, bytes)) {
-      this.#last = known;
-      return known.header;
+    const cached = this.#entries.get(slot);
+    if (cached !== undefined && equal(cached.bytes, bytes)) {
+      this.#last = cached;
+      return cached.header;
     }
     const own = bytes.slice();
     const header = this.#decode(own);

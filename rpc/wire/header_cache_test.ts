@@ -13,7 +13,7 @@ function counting() {
   return { cache, decoded };
 }
 
-Deno.test("HeaderCache decodes the same bytes once", () => {
+Deno.test("HeaderCache.get: the same bytes are decoded once", () => {
   const { cache, decoded } = counting();
   const first = cache.get(utf8("a"));
   assertEquals(cache.get(utf8("a")) === first, true);
@@ -21,7 +21,7 @@ Deno.test("HeaderCache decodes the same bytes once", () => {
   assertEquals(decoded, ["a", "b"]);
 });
 
-Deno.test("HeaderCache gives what the bytes are, whatever it has seen", () =>
+Deno.test("HeaderCache.get: the result does not depend on earlier headers", () =>
   forSeeds(20, (random) => {
     const { cache } = counting();
     for (let i = 0; i < 2_000; i++) {
@@ -30,18 +30,18 @@ Deno.test("HeaderCache gives what the bytes are, whatever it has seen", () =>
     }
   }));
 
-Deno.test("HeaderCache keeps a copy of the bytes", () => {
-  // So many pairs that some of them share a place in the cache.
+Deno.test("HeaderCache.get: the cache keeps a copy of the bytes", () => {
+  // So many headers that some of them share a slot of the cache.
   for (let i = 0; i < 5_000; i++) {
     const { cache } = counting();
     const bytes = utf8(`before ${10_000 + i}`);
     cache.get(bytes);
-    bytes.set(utf8(`behind ${20_000 + i}`));
-    assertEquals(cache.get(bytes), { text: `behind ${20_000 + i}` });
+    bytes.set(utf8(`header ${20_000 + i}`));
+    assertEquals(cache.get(bytes), { text: `header ${20_000 + i}` });
   }
 });
 
-Deno.test("HeaderCache decodes bytes that may be kept", () => {
+Deno.test("HeaderCache.get: decode() may keep the bytes that it gets", () => {
   const seen: Uint8Array[] = [];
   const cache = new HeaderCache((bytes) => seen.push(bytes));
   for (const text of ["short", "long".repeat(100)]) {
@@ -52,7 +52,7 @@ Deno.test("HeaderCache decodes bytes that may be kept", () => {
   }
 });
 
-Deno.test("HeaderCache keeps no long headers", () => {
+Deno.test("HeaderCache.get: long headers are not cached", () => {
   const { cache, decoded } = counting();
   const long = "x".repeat(1_000);
   cache.get(utf8(long));
@@ -60,7 +60,7 @@ Deno.test("HeaderCache keeps no long headers", () => {
   assertEquals(decoded.length, 2);
 });
 
-Deno.test("HeaderCache keeps nothing of what cannot be decoded", () => {
+Deno.test("HeaderCache.get: headers that cannot be decoded are not cached", () => {
   let works = false;
   const cache = new HeaderCache(() => {
     if (!works) throw new RangeError("bad");

@@ -1,7 +1,7 @@
 /**
- * The two headers of a call (rpc/SPEC.md, "Headers"), in both dialects: the
- * keys of qtalk-go and qtalk-js, and the short ones of their successor. All
- * known peers ignore the keys that they do not know.
+ * The two headers of a call (rpc/SPEC.md, "Headers"), in both dialects: the keys
+ * of qtalk-go and qtalk-js, and the short keys of their successor. All known
+ * peers ignore keys that they do not know.
  *
  * @module
  */
@@ -9,54 +9,51 @@ import type { Codec, ValueWriter } from "../../codec/internal.ts";
 import { errorCode, errorText, RpcError } from "../errors.ts";
 
 /**
- * Bytes that a header may have: a long selector, a long error text, and room
- * for metadata. What has no header yet must not cost what a value may.
+ * The largest size of a header, in bytes: room for a long selector, a long error
+ * text and metadata. A channel without a valid header must not cost as much
+ * memory as a value may.
  */
 export const MAX_CALL_HEADER_SIZE = 64 * 1024;
 
-/** The version of the field `Q`, in which our ends talk beyond the reference. */
+/** The version of the extension field `Q`. */
 const VERSION = 1;
-
-/** The key of the object that stands for a function. */
-export const POINTER_KEY = "$fnptr";
-/** The selector by which a callback is given back: its id stands behind it. */
-export const RELEASE_SELECTOR = "/_qtalk/release/";
 
 /** What the caller sends first. */
 export interface CallHeader {
   /** What to call, as the caller wrote it. */
   selector: string;
-  /** Whether it has our field `Q`: the caller understands what ours do. */
+  /** Whether the header has the field `Q`: the caller is extended. */
   extended: boolean;
 }
 
 /** What the responder sends first. */
 export interface ResponseHeader {
-  /** The text of an error, which may be empty; undefined if there is none. */
+  /** The text of an error, which may be empty; undefined if there is no error. */
   error: string | undefined;
-  /** The kind of the error, for programs; travels in our field `Q`. */
+  /** The error's code for programs. It travels in the field `Q`. */
   code?: string | undefined;
   /** Whether the channel stays open after the values. */
   continued: boolean;
 }
 
-/** A response header that came from the other side. */
+/** A response header that was received. */
 export interface ReceivedHeader extends ResponseHeader {
   /**
-   * Whether it says `null` for no error, as Go peers and ours do. JavaScript
-   * peers leave it out, or say `undefined` where their codec can.
+   * Whether the header says `null` for "no error", as Go peers and extended
+   * peers do. JavaScript peers omit the field, or send `undefined` if their
+   * codec can.
    */
   saysNull: boolean;
-  /** Whether it has our field `Q`. */
+  /** Whether the header has the field `Q`: the responder is extended. */
   extended: boolean;
-  /** Callbacks among the arguments that the responder goes on to hold. */
-  kept: readonly string[];
+  /** IDs of callbacks among the arguments that the responder keeps. */
+  keptIds: readonly string[];
 }
 
-/** What a response says in our field `Q`; only to a caller that announced itself. */
-export interface ResponseNote {
-  /** Callbacks among the arguments that the responder goes on to hold. */
-  kept: readonly string[];
+/** What the field `Q` of a response header says, besides the version. */
+export interface ResponseExtension {
+  /** IDs of callbacks among the arguments that the responder keeps. */
+  keptIds: readonly string[];
 }
 
 /** The value to encode as a call header. */
@@ -65,36 +62,41 @@ export function callHeaderValue(selector: string): unknown {
 }
 
 /**
- * Decodes a call header. Any map is one: a missing selector is the empty one.
+ * Decodes a call header. Any map is valid: without a selector it calls the empty
+ * one.
  *
  * @throws {RpcError} `malformed-header`
- * @throws {CodecError} if the bytes are no value
+ * @throws {CodecError} if the bytes are not a value
  */
 export function decodeCallHeader(codec: Codec, bytes: Uint8Array): CallHeader {
   const header = asHeader(codec.decode(bytes), "call");
   const selector = header["Selector"] ?? header["S"] ?? "";
   if (typeof selector !== "string") throw malformed("call", "Selector");
-  return { selector, extended: noteOf(header) !== undefined };
+  return { selector, extended: extensionOf(header) !== undefined };
 }
 
-/** The value to encode as a response header. */
+/**
+ * The value to encode as a response header.
+ *
+ * @param extension what to tell an extended caller; undefined for other callers
+ */
 export function responseHeaderValue(
   { error, code, continued }: ResponseHeader,
-  note?: ResponseNote,
+  extension?: ResponseExtension,
 ): unknown {
   const text = error ?? null;
   const header = { Error: text, Continue: continued, E: text, C: continued };
-  if (note === undefined && code === undefined) return header;
-  const keep = note === undefined || note.kept.length === 0
+  if (extension === undefined && code === undefined) return header;
+  const keep = extension === undefined || extension.keptIds.length === 0
     ? undefined
-    : note.kept;
+    : extension.keptIds;
   return { ...header, Q: { v: VERSION, code, keep } };
 }
 
-/** A length of 0: no value of any codec is as short. */
+/** A length of 0, which no value of any codec has. */
 const EMPTY_FRAME = new Uint8Array(4);
 
-/** Adds what ends a stream of values by an error: an empty frame, a header. */
+/** Adds what ends a stream of values with an error: an empty frame, a header. */
 export function addError(
   message: ValueWriter,
   codec: Codec,
@@ -106,14 +108,15 @@ export function addError(
     continued: false,
   };
   message.addRaw(EMPTY_FRAME);
-  message.add(codec, responseHeaderValue(header, { kept: NONE }));
+  message.add(codec, responseHeaderValue(header, { keptIds: NO_IDS }));
 }
 
 /**
- * Decodes a response header; null, undefined and absent are alike.
+ * Decodes a response header. A field that is null, undefined or absent means the
+ * same.
  *
  * @throws {RpcError} `malformed-header`
- * @throws {CodecError} if the bytes are no value
+ * @throws {CodecError} if the bytes are not a value
  */
 export function decodeResponseHeader(
   codec: Codec,
@@ -127,40 +130,40 @@ export function decodeResponseHeader(
   }
   if (typeof continued !== "boolean") throw malformed("response", "Continue");
   const saysNull = header["Error"] === null || header["E"] === null;
-  const note = noteOf(header);
-  const code = note?.["code"];
+  const extension = extensionOf(header);
+  const code = extension?.["code"];
   return {
     error,
     code: typeof code === "string" ? code : undefined,
     continued,
     saysNull,
-    extended: note !== undefined,
-    kept: note === undefined ? NONE : strings(note["keep"]),
+    extended: extension !== undefined,
+    keptIds: extension === undefined ? NO_IDS : strings(extension["keep"]),
   };
 }
 
-const NONE: readonly string[] = [];
+const NO_IDS: readonly string[] = [];
 
-/** Our field `Q`, if there is one; what is wrong with it is not looked into. */
-function noteOf(
+/** The field `Q`, if there is one. Its members are not validated here. */
+function extensionOf(
   header: Record<string, unknown>,
 ): Record<string, unknown> | undefined {
-  const note = header["Q"];
-  if (typeof note !== "object" || note === null) return undefined;
-  const { v } = note as { v?: unknown };
+  const extension = header["Q"];
+  if (typeof extension !== "object" || extension === null) return undefined;
+  const { v } = extension as { v?: unknown };
   return typeof v === "number" && v >= VERSION
-    ? note as Record<string, unknown>
+    ? extension as Record<string, unknown>
     : undefined;
 }
 
 function strings(value: unknown): readonly string[] {
   return Array.isArray(value)
     ? value.filter((member) => typeof member === "string")
-    : NONE;
+    : NO_IDS;
 }
 
 function asHeader(value: unknown, which: string): Record<string, unknown> {
-  // Codecs give objects of other classes too: bytes, dates.
+  // Codecs also return objects of other classes, such as bytes and dates.
   if (Object.prototype.toString.call(value) !== "[object Object]") {
     throw new RpcError(
       "malformed-header",

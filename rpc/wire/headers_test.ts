@@ -26,37 +26,37 @@ function responseOf(header: unknown): ResponseHeader {
   return { error, continued };
 }
 
-Deno.test("a call header has the selector under the names of both dialects", () => {
+Deno.test("callHeaderValue(): the selector has the keys of both dialects", () => {
   const { Selector, S } = callHeaderValue("a.b") as Record<string, unknown>;
   assertEquals([Selector, S], ["a.b", "a.b"]);
 });
 
-Deno.test("a call header announces this side by the field Q", () => {
-  const announced = (header: unknown) =>
+Deno.test("callHeaderValue(): the field Q says that this side is extended", () => {
+  const isExtended = (header: unknown) =>
     decodeCallHeader(codec, codec.encode(header)).extended;
-  assertEquals(announced(callHeaderValue("a")), true);
-  assertEquals(announced({ Selector: "a", Q: { v: 2, more: [] } }), true);
+  assertEquals(isExtended(callHeaderValue("a")), true);
+  assertEquals(isExtended({ Selector: "a", Q: { v: 2, more: [] } }), true);
   const others = [{}, { v: 0 }, { v: "1" }, 1, "v", null, []];
-  for (const Q of others) assertEquals(announced({ Selector: "a", Q }), false);
-  assertEquals(announced({ Selector: "a" }), false);
+  for (const Q of others) assertEquals(isExtended({ Selector: "a", Q }), false);
+  assertEquals(isExtended({ Selector: "a" }), false);
 });
 
-Deno.test("a response announces this side to callers that announced themselves", () => {
+Deno.test("responseHeaderValue(): the field Q is sent to extended callers", () => {
   const header = { error: undefined, continued: false };
   const read = (value: unknown) =>
     decodeResponseHeader(codec, codec.encode(value));
   assertEquals(read(responseHeaderValue(header)).extended, false);
-  const plain = read(responseHeaderValue(header, { kept: [] }));
-  assertEquals([plain.extended, plain.kept], [true, []]);
-  const keeping = read(responseHeaderValue(header, { kept: ["a", "b"] }));
-  assertEquals([keeping.extended, keeping.kept], [true, ["a", "b"]]);
+  const plain = read(responseHeaderValue(header, { keptIds: [] }));
+  assertEquals([plain.extended, plain.keptIds], [true, []]);
+  const keeping = read(responseHeaderValue(header, { keptIds: ["a", "b"] }));
+  assertEquals([keeping.extended, keeping.keptIds], [true, ["a", "b"]]);
   const odd = read({ Q: { v: 1, keep: ["a", 1, null] } });
-  assertEquals(odd.kept, ["a"]);
-  assertEquals(read({ Q: { v: 1, keep: "a" } }).kept, []);
-  assertEquals(read({ Q: { keep: ["a"] } }).kept, []);
+  assertEquals(odd.keptIds, ["a"]);
+  assertEquals(read({ Q: { v: 1, keep: "a" } }).keptIds, []);
+  assertEquals(read({ Q: { keep: ["a"] } }).keptIds, []);
 });
 
-Deno.test("a call header has no field that the reference decodes into its own struct", () => {
+Deno.test("callHeaderValue(): no field is decoded into a struct field of the reference", () => {
   const fields = Object.keys(callHeaderValue("a") as object)
     .map((name) => name.toLowerCase());
   for (const name of ["caller", "decoder", "context", "channel"]) {
@@ -64,7 +64,7 @@ Deno.test("a call header has no field that the reference decodes into its own st
   }
 });
 
-Deno.test("a call header is read in either dialect, the older first", () => {
+Deno.test("decodeCallHeader(): both dialects are read, the older one first", () => {
   assertEquals(selectorOf({ Selector: "go" }), "go");
   assertEquals(selectorOf({ S: "duplex" }), "duplex");
   assertEquals(selectorOf({ S: "duplex", Selector: "go" }), "go");
@@ -72,13 +72,13 @@ Deno.test("a call header is read in either dialect, the older first", () => {
   assertEquals(selectorOf({ Selector: "a", Q: { v: 1 }, x: [] }), "a");
 });
 
-Deno.test("a call header without a selector calls the empty one", () => {
+Deno.test("decodeCallHeader(): a header without a selector calls the empty one", () => {
   for (const header of [{}, { Selector: null }, { S: null }, { other: 1 }]) {
     assertEquals(selectorOf(header), "");
   }
 });
 
-Deno.test("a response header has both dialects, and null for no error", () => {
+Deno.test("responseHeaderValue(): both dialects are sent, with null for no error", () => {
   assertEquals(responseHeaderValue({ error: undefined, continued: true }), {
     Error: null,
     Continue: true,
@@ -93,7 +93,7 @@ Deno.test("a response header has both dialects, and null for no error", () => {
   });
 });
 
-Deno.test("a response header is read in either dialect, the older first", () => {
+Deno.test("decodeResponseHeader(): both dialects are read, the older one first", () => {
   const done = { error: undefined, continued: false };
   assertEquals(responseOf({ Error: null, Continue: false }), done);
   assertEquals(responseOf({ E: null, C: true }), { ...done, continued: true });
@@ -103,7 +103,7 @@ Deno.test("a response header is read in either dialect, the older first", () => 
   assertEquals(responseOf({ E: "b" }), { ...done, error: "b" });
 });
 
-Deno.test("null and absent are alike in a response header", () => {
+Deno.test("decodeResponseHeader(): null and absent fields mean the same", () => {
   const done = { error: undefined, continued: false };
   for (
     const header of [
@@ -115,7 +115,7 @@ Deno.test("null and absent are alike in a response header", () => {
   ) assertEquals(responseOf(header), done);
 });
 
-Deno.test("a response header with null for its error is told from one without", () => {
+Deno.test("decodeResponseHeader(): saysNull distinguishes a null error from an absent one", () => {
   const cases: [Codec, string | unknown, boolean][] = [
     [json(), { Error: null, Continue: false }, true],
     [json(), { E: null, C: false }, true],
@@ -134,12 +134,12 @@ Deno.test("a response header with null for its error is told from one without", 
   }
 });
 
-Deno.test("an empty error text is an error, and so is one that continues", () => {
+Deno.test("decodeResponseHeader(): an empty error text and a continued error are errors", () => {
   assertEquals(responseOf({ Error: "", Continue: false }).error, "");
   assertEquals(responseOf({ Error: "no", Continue: true }).error, "no");
 });
 
-Deno.test("headers are maps, with fields of the right types", () => {
+Deno.test("decodeCallHeader(): headers must be maps with fields of the right types", () => {
   for (const header of [null, 1, "S", true, [], ["S"], [{ S: "a" }]]) {
     for (const read of [selectorOf, responseOf]) {
       const error = assertThrows(() => read(header), RpcError, "not a map");
@@ -161,7 +161,7 @@ Deno.test("headers are maps, with fields of the right types", () => {
   }
 });
 
-Deno.test("bytes, dates and typed arrays are no header", () => {
+Deno.test("decodeCallHeader(): bytes, dates and typed arrays are not headers", () => {
   const headers: [Codec, Uint8Array][] = [
     [msgpack(), msgpack().encode(new Uint8Array([1, 2]))],
     [cbor(), fromHex("420102")],
@@ -175,7 +175,7 @@ Deno.test("bytes, dates and typed arrays are no header", () => {
   }
 });
 
-Deno.test("bytes that are no value are the codec's error", () => {
+Deno.test("decodeCallHeader(): bytes that are not a value are an error of the codec", () => {
   const bytes = new Uint8Array([0xff]);
   assertThrows(() => decodeCallHeader(codec, bytes), CodecError);
   assertThrows(() => decodeResponseHeader(codec, bytes), CodecError);

@@ -1,24 +1,25 @@
 import { ValueWriter } from "../../codec/internal.ts";
 import type { RawChannel } from "../../mux/internal.ts";
 
-/** Bytes that small messages which wait for a channel share. */
+/** The size of the blocks that small stored messages share, in bytes. */
 const BLOCK_SIZE = 4 * 1024;
 
 /**
- * Sends messages of values on the channels of one session, with one buffer
- * where that is possible.
+ * Encodes and sends messages on the channels of one session, using one buffer
+ * where possible.
  *
- * It is not while a message is being made inside another: a value's `toJSON()`
- * may make calls. Nor while a message waits for credit.
+ * That is not possible while a message is being encoded inside another (a
+ * value's `toJSON()` may make calls), nor while a message waits for credit.
  */
 export class MessageWriter {
   #free: ValueWriter | undefined = new ValueWriter();
-  /** Where messages are kept side by side, how far, and how many still wait. */
+  /** Where messages are stored side by side, and how much of it is used. */
   #block: Uint8Array | undefined;
   #blockLength = 0;
-  #kept = 0;
+  /** Messages that are stored. */
+  #stored = 0;
 
-  /** A writer for one message, which goes to {@linkcode send}. */
+  /** An empty message, to be given to {@linkcode send} or {@linkcode store}. */
   begin(): ValueWriter {
     const writer = this.#free ?? new ValueWriter();
     this.#free = undefined;
@@ -27,37 +28,49 @@ export class MessageWriter {
   }
 
   /**
-   * What was written, in bytes of its own, to be sent later; call
-   * {@linkcode unkeep} then.
+   * Copies a message, to be sent later. Call {@linkcode unstore} when it is sent
+   * or no longer needed.
    */
-  keep(writer: ValueWriter): Uint8Array {
-    const kept = this.#copy(writer.message());
+  store(writer: ValueWriter): Uint8Array {
+    const stored = this.#copy(writer.message());
     this.#free = writer;
-    return kept;
+    return stored;
   }
 
   /**
-   * Sends what was written. Returns nothing if it was copied at once, else a
-   * promise as `RawChannel.send()` does; throws what that throws.
+   * Sends a message. Returns nothing if it was copied at once; otherwise the
+   * promise of `RawChannel.send()`.
+   *
+   * If `signal` aborts while the message waits for credit, the promise rejects
+   * with its reason. A message of which nothing was sent is withdrawn; if a part
+   * of it was sent, the channel is closed.
+   *
+   * @throws {unknown} what `RawChannel.send()` throws
    */
   send(
     channel: RawChannel,
     message: ValueWriter | Uint8Array,
+    signal?: AbortSignal,
   ): Promise<void> | undefined {
-    if (message instanceof Uint8Array) return channel.send(message);
-    const waiting = channel.send(message.message());
-    if (waiting === undefined) this.#free = message;
-    return waiting;
+    const bytes = message instanceof Uint8Array ? message : message.message();
+    const waiting = channel.send(bytes);
+    if (waiting === undefined) {
+      if (message !== bytes) this.#free = message as ValueWriter;
+      return undefined;
+    }
+    return signal === undefined
+      ? waiting
+      : withdrawable(channel, bytes, waiting, signal);
   }
 
-  /** One that was kept waits no more: it can be sent, or never will be. */
-  unkeep(): void {
-    if (--this.#kept === 0) this.#block = undefined;
+  /** A stored message has been sent, or never will be. */
+  unstore(): void {
+    if (--this.#stored === 0) this.#block = undefined;
   }
 
-  /** A buffer for each would cost more than the rest of a small call. */
+  /** A buffer for each message would cost more than the rest of a small call. */
   #copy(message: Uint8Array): Uint8Array {
-    this.#kept++;
+    this.#stored++;
     const size = message.length;
     if (size > BLOCK_SIZE / 4) return message.slice();
     if (this.#block === undefined || this.#blockLength + size > BLOCK_SIZE) {
@@ -70,4 +83,19 @@ export class MessageWriter {
     copy.set(message);
     return copy;
   }
+}
+
+/** Lets a signal take back bytes that wait for credit. */
+function withdrawable(
+  channel: RawChannel,
+  bytes: Uint8Array,
+  waiting: Promise<void>,
+  signal: AbortSignal,
+): Promise<void> {
+  const onAbort = () => {
+    // The rest of a message that was sent in part cannot be left out.
+    if (!channel.withdraw(bytes, signal.reason)) channel.abort(signal.reason);
+  };
+  signal.addEventListener("abort", onAbort, { once: true });
+  return waiting.finally(() => signal.removeEventListener("abort", onAbort));
 }

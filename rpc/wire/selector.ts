@@ -1,6 +1,26 @@
+/** The selector that releases a callback, without the callback's ID at its end. */
+export const RELEASE_SELECTOR = "/_qtalk/release/";
+
 /**
- * The one form of a selector that routing compares: `foo.bar`, `/foo/bar` and
- * `foo/bar` are `/foo/bar` (rpc/SPEC.md, "Selectors").
+ * Names that JavaScript, its runtimes and their consoles look up on any object.
+ * A remote object never sends them; a method with such a name can be called with
+ * `call()`.
+ */
+export const UNSENT_NAMES = [
+  "then",
+  "toJSON",
+  "toString",
+  "toLocaleString",
+  "valueOf",
+  "inspect",
+  "constructor",
+  "prototype",
+  "__proto__",
+] as const;
+
+/**
+ * The canonical form of a selector, which routing compares: `foo.bar`,
+ * `/foo/bar` and `foo/bar` are all `/foo/bar` (rpc/SPEC.md, "Selectors").
  */
 export function cleanSelector(selector: string): string {
   if (selector === "") return "/";

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { cleanSelector } from "./selector.ts";
 
-Deno.test("selectors have one form, whether written with dots or with slashes", () => {
+Deno.test("cleanSelector(): selectors with dots and with slashes have the same canonical form", () => {
   const forms: [string, string][] = [
     ["", "/"],
     ["/", "/"],

@@ -1,14 +1,13 @@
 /**
- * Streams of values that a program hands over: where they come from, and how to
- * stop them.
+ * Streams of values that a program gives to be sent.
  *
  * @module
  */
 
-/** What is sent as many values, one each. */
+/** What is sent as many values, one after the other. */
 export type ValueStream<T = unknown> = AsyncIterable<T> | ReadableStream<T>;
 
-/** Whether a value is sent as many. */
+/** Whether a value is sent as many values. */
 export function isValueStream(value: unknown): value is ValueStream {
   if (typeof value !== "object" || value === null) return false;
   const { [Symbol.asyncIterator]: iterate, getReader } = value as Partial<
@@ -17,18 +16,18 @@ export function isValueStream(value: unknown): value is ValueStream {
   return iterate !== undefined || getReader !== undefined;
 }
 
-/** Values to send. */
+/** A stream of values that is being sent. */
 export interface ValueSource {
   /** The next value. */
   next(): Promise<IteratorResult<unknown>>;
-  /** Nobody wants more: lets the producer go. Never throws. */
+  /** Ends the producer, because no more values are needed. Never throws. */
   stop(reason: unknown): void;
 }
 
 /**
- * Takes the values of a stream.
+ * Starts to take the values of a stream.
  *
- * @throws {TypeError} if somebody else has taken it already
+ * @throws {TypeError} if the stream is locked
  */
 export function openSource(values: ValueStream): ValueSource {
   return values instanceof ReadableStream
@@ -37,8 +36,8 @@ export function openSource(values: ValueStream): ValueSource {
 }
 
 /**
- * A stream is read by a reader: one that waits can be cancelled, where the
- * stream's iterator would wait for what never comes.
+ * Streams are read by a reader. It can be cancelled while it waits, whereas the
+ * stream's iterator would wait for its next value first.
  */
 function streamSource(stream: ReadableStream<unknown>): ValueSource {
   const reader = stream.getReader();
@@ -61,74 +60,8 @@ function iteratorSource(values: AsyncIterable<unknown>): ValueSource {
       try {
         await iterator.return?.();
       } catch {
-        // How the producer takes that is its own business.
+        // The producer has ended either way.
       }
     },
   };
-}
-
-/**
- * An iterator over values that somebody receives. Unlike an async generator, it
- * can be left while it waits: `return()` does not stand behind `next()`.
- */
-export class ValueIterator<T> implements AsyncIterableIterator<T, undefined> {
-  readonly #receive: () => Promise<T | undefined>;
-  readonly #close: () => void | Promise<void>;
-  #over = false;
-  /** Calls of `next()` that wait, and the latest of them. */
-  #waiting = 0;
-  #last: Promise<unknown> = Promise.resolve();
-
-  /**
-   * Makes an iterator.
-   *
-   * @param receive the next value, undefined at the end
-   * @param close called once, at the end, after an error, or on leaving
-   */
-  constructor(
-    receive: () => Promise<T | undefined>,
-    close: () => void | Promise<void>,
-  ) {
-    this.#receive = receive;
-    this.#close = close;
-  }
-
-  next(): Promise<IteratorResult<T, undefined>> {
-    const run = () => this.#next();
-    const result = this.#waiting++ === 0 ? run() : this.#last.then(run, run);
-    this.#last = result;
-    return result;
-  }
-
-  async return(): Promise<IteratorResult<T, undefined>> {
-    await this.#leave();
-    return { done: true, value: undefined };
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-
-  async #next(): Promise<IteratorResult<T, undefined>> {
-    try {
-      const value = this.#over ? undefined : await this.#receive();
-      if (value !== undefined && !this.#over) return { done: false, value };
-    } catch (error) {
-      // Who has left wants to hear no more of it.
-      if (!this.#over) {
-        await this.#leave();
-        throw error;
-      }
-    } finally {
-      this.#waiting--;
-    }
-    await this.#leave();
-    return { done: true, value: undefined };
-  }
-
-  async #leave(): Promise<void> {
-    if (this.#over) return;
-    this.#over = true;
-    await this.#close();
-  }
 }

@@ -42,7 +42,7 @@ export function testClosing(test: SessionTest): void {
       const [a, b] = await openPipes(lab);
       await b.write("what arrived");
       await lab.sync();
-      const writes = [a.write(FLOOD), a.write("queued behind it")];
+      const writes = [a.write(FLOOD), a.write("queued after it")];
       const failures = writes.map(failure);
       const reason = new Error("changed my mind");
       await a.writer.abort(reason);
@@ -88,7 +88,7 @@ export function testClosing(test: SessionTest): void {
   });
 
   test(
-    "both directions closed (a cancelled readable counts) | CLOSE, behind what write() had accepted | closed when CLOSE went both ways",
+    "both directions closed (a cancelled readable counts) | CLOSE, after what write() had accepted | closed when CLOSE went both ways",
     async (lab) => {
       const [a, b] = await openPipes(lab);
       await a.reader.cancel();
@@ -104,7 +104,7 @@ export function testClosing(test: SessionTest): void {
     { b: SMALL },
   );
 
-  test("channel.close() | CLOSE, behind what write() had accepted | close() resolves when CLOSE has gone to the transport, closed when CLOSE went both ways", async (lab) => {
+  test("channel.close() | CLOSE, after what write() had accepted | close() resolves when CLOSE has gone to the transport, closed when CLOSE went both ways", async (lab) => {
     const [a, b] = await openPipes(lab);
     const chunk = new Uint8Array(10_000).fill(0x61);
     for (let i = 0; i < 5; i++) await a.write(chunk);
@@ -120,7 +120,7 @@ export function testClosing(test: SessionTest): void {
       const [a, b] = await openPipes(lab);
       await b.write("never read");
       await lab.sync();
-      const waiting = [a.write(FLOOD), a.write("queued behind it")].map(
+      const waiting = [a.write(FLOOD), a.write("queued after it")].map(
         failure,
       );
       await lab.sync();

@@ -20,7 +20,7 @@ function late(id: number): Uint8Array[] {
 }
 
 scripted(
-  "closing on the wire: writer.close() sends EOF, behind the DATA, and nothing else",
+  "closing on the wire: writer.close() sends EOF after the DATA, and nothing else",
   async (script) => {
     const { pipe, id } = await script.incoming();
     await pipe.write("last");
@@ -101,7 +101,7 @@ scripted(
 );
 
 scripted(
-  "closing on the wire: EOF both ways makes CLOSE, whoever was first",
+  "closing on the wire: EOF both ways makes CLOSE, in either order",
   async (script) => {
     const first = await script.incoming();
     await first.pipe.writer.close();
@@ -133,7 +133,7 @@ scripted(
 );
 
 scripted(
-  "closing on the wire: channel.close() sends CLOSE behind the DATA that was accepted, and no frame after it",
+  "closing on the wire: channel.close() sends CLOSE after the DATA that was accepted, and no frame after it",
   async (script) => {
     const { pipe, id } = await script.incoming();
     await script.raw.send(data(id, "unread"));
@@ -171,7 +171,7 @@ test("closing on the wire: channel.close() resolves when CLOSE has gone to the t
 });
 
 scripted(
-  "closing on the wire: the peer's EOF is answered by nothing, a second changes nothing, DATA behind it is dropped",
+  "closing on the wire: the peer's EOF is answered by nothing, a second changes nothing, DATA after it is dropped",
   async (script) => {
     const { pipe, id } = await script.incoming();
     await script.raw.send(data(id, "all"), eof(id), eof(id), data(id, "more"));

@@ -19,7 +19,7 @@ export function testCodec(
   make: (options?: CodecOptions) => Codec,
 ): void {
   const test = (behaviour: string, check: () => void | Promise<void>) =>
-    Deno.test(`${name} codec ${behaviour}`, check);
+    Deno.test(`${name} codec: ${behaviour}`, check);
 
   const roundTrip = (value: unknown) => {
     const codec = make();
@@ -206,7 +206,7 @@ export function testCodec(
     assertCodecError("truncated", () => codec.decode(new Uint8Array(0)));
   });
 
-  test("refuses bytes behind a value", () => {
+  test("refuses bytes after a value", () => {
     const codec = make();
     const bytes = codec.encode({ a: 1 });
     const twice = new Uint8Array([...bytes, ...bytes]);

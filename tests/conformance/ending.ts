@@ -60,6 +60,9 @@ export function testEnding(test: SessionTest): void {
     ]);
     await Promise.all([lab.a.closed, lab.b.closed]);
     await Promise.all([lab.a.close(), lab.b.close()]);
+    for (const session of [lab.a, lab.b]) {
+      assertEquals(session.usage, { channels: 0, slots: 0 });
+    }
   });
 
   test("a session ends with its block under await using", async (lab) => {

@@ -156,7 +156,7 @@ scripted(
 );
 
 scripted(
-  "reference: a value of 64 KiB behind its length is one DATA frame, as qtalk-js wants it",
+  "reference: a value of 64 KiB with its length is one DATA frame, as qtalk-js wants it",
   async (script) => {
     const { pipe } = await script.incoming();
     await pipe.write(new Uint8Array(4 + 64 * 1024));

@@ -7,7 +7,7 @@ import { assert } from "@std/assert";
 import type { SessionOptions } from "../../mux/options.ts";
 import type { Session } from "../../mux/types.ts";
 import type { Channel } from "../../mux/types.ts";
-import { test } from "../support/harness.ts";
+import { register } from "../support/harness.ts";
 import type { RawPeer } from "../support/raw_peer.ts";
 import { confirm, type Frame, GO_WINDOW, open } from "../support/wire.ts";
 import { within } from "../support/within.ts";
@@ -104,7 +104,7 @@ export function scripted(
   body: (script: Script) => Promise<void>,
   options: SessionOptions = {},
 ): void {
-  test(behaviour, async (t) => {
+  register(behaviour, {}, async (t) => {
     const { session, raw } = t.script(options);
     await within(body(new Script(session, raw)), behaviour);
   });

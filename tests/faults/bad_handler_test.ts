@@ -4,13 +4,7 @@
  * @module
  */
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
-import {
-  type Handler,
-  handlerFrom,
-  memoryPair,
-  RemoteError,
-  RpcError,
-} from "@qtalk/qtalk";
+import { type Handler, handlerFrom, RemoteError, RpcError } from "@qtalk/qtalk";
 import { test } from "../support/harness.ts";
 import { within } from "../support/within.ts";
 

@@ -114,7 +114,7 @@ test("channel flood: a peer that never answers CLOSE costs a bounded number of c
 });
 
 test("channel flood: a peer that never answers OPEN costs a bounded number of opens", async (t) => {
-  const { session, raw } = t.script({ maxChannels: 3 });
+  const { session } = t.script({ maxChannels: 3 });
   const giveUp = new AbortController();
   const opens = [1, 2, 3].map(() => session.open({ signal: giveUp.signal }));
   const error = await assertRejects(() => session.open(), MuxError);

@@ -21,7 +21,7 @@ import { held, keep, openRaw } from "./kept.ts";
 
 const KIB = 1024, MIB = 1024 * KIB;
 
-test("heldBytes: is the size of the buffers that a channel keeps alive", async (t) => {
+test("heldBytes: is the size of the buffers that a channel keeps alive", async () => {
   await forSeeds(3, async (random) => {
     const before = await liveBuffers();
     const buffers: ReceiveBuffer[] = [];

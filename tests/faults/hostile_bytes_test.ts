@@ -47,21 +47,23 @@ for (const [what, hostile] of Object.entries(HOSTILE)) {
   test(`hostile bytes: ${what} on one connection leaves the listener serving others`, async (t) => {
     const errors: unknown[] = [];
     const heard = Promise.withResolvers<void>();
-    await using listener = await listen("tcp://127.0.0.1:0", {
-      handler: handlerFrom({ echo: (n: number) => n }),
-      onError(error) {
-        errors.push(error);
-        heard.resolve();
-      },
-    });
-    await using peer = await dial(listener.addr);
+    const listener = t.watch(
+      await listen("tcp://127.0.0.1:0", {
+        handler: handlerFrom({ echo: (n: number) => n }),
+        onError(error) {
+          errors.push(error);
+          heard.resolve();
+        },
+      }),
+    );
+    const peer = t.watch(await dial(listener.addr));
     assertEquals(await peer.call("echo", [1]), 1);
 
     const { port } = new URL(listener.addr.replace("tcp:", "http:"));
     const conn = await Deno.connect({ port: Number(port) });
     await conn.write(concat(open(0), bytes(0)));
     if (ends) await conn.closeWrite();
-    await within(heard.promise, "the listener's peer to be told");
+    await within(heard.promise, "the error to be reported");
     await within(drain(conn), "the listener to hang up");
     conn.close();
 
@@ -70,7 +72,7 @@ for (const [what, hostile] of Object.entries(HOSTILE)) {
     assertIsError(error, MuxError, names);
     assertEquals(error.code, code);
     assertEquals(await peer.call("echo", [2]), 2);
-    await using late = await dial(listener.addr);
+    const late = t.watch(await dial(listener.addr));
     assertEquals(await late.call("echo", [3]), 3);
   });
 }

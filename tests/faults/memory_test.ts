@@ -216,7 +216,7 @@ test("windowBudgetSize: bounds 100 channels whose windows grew when their reader
 
 test("memory: the process of a receiver stays small while 100 channels are offered 1 GiB each", async (t) => {
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-check", "--allow-net=127.0.0.1", receiver.pathname],
+    args: ["run", "--no-check", "--allow-net=127.0.0.1", receiver.href],
     stdin: "piped",
     stdout: "piped",
   }).spawn();
@@ -247,7 +247,7 @@ test("memory: the process of a receiver stays small while 100 channels are offer
   assertEquals(watched.filter((w) => w.state !== "pending"), []);
   assertLessOrEqual(100, after.channels - before.channels);
   const grown = after.resident - before.resident;
-  // A figure to look at; the bound only tells 6 MiB from 100 GiB.
+  // It grows by some 6 MiB; the bound only tells that from 100 GiB.
   assertLessOrEqual(grown, 256 * MIB);
   await sender.close();
   await Promise.allSettled(writes);

@@ -7,7 +7,7 @@ import { within } from "../support/within.ts";
 
 const CLIENTS = 50;
 const KILLS = 10;
-const SCRIPT = new URL("../support/mortal_server.ts", import.meta.url).pathname;
+const SCRIPT = new URL("../support/mortal_server.ts", import.meta.url).href;
 
 /** A server in a process of its own, to which the front leads. */
 async function start(

@@ -3,10 +3,12 @@ import {
   concat,
   encodeFrame,
   type Frame,
+  fromHex,
   parseFrames,
   toHex,
 } from "../support/wire.ts";
 import { exchanges, framesOf, type Side } from "./capture.ts";
+import { contentsOf } from "./recordings.ts";
 
 const sides: Side[] = ["client", "server"];
 
@@ -29,6 +31,18 @@ Deno.test("every captured frame parses to one frame and encodes to the same byte
     ["close", "data", "open", "open-confirm", "window-adjust"],
   );
 });
+
+for (const [codec, expected] of [["json", 5_851], ["cbor", 5_932]] as const) {
+  Deno.test(`golden: every recorded frame in ${codec.toUpperCase()} parses to one frame and encodes to the same bytes`, () => {
+    const { frames } = contentsOf(codec);
+    for (const hex of frames) {
+      const [frame, ...more] = parseFrames(fromHex(hex));
+      assertEquals(more, []);
+      assertEquals(toHex(encodeFrame(frame!)), hex);
+    }
+    assertEquals(frames.length, expected);
+  });
+}
 
 Deno.test("the first captured frames mean what the reference documents", () => {
   const echo = exchanges[0]!;

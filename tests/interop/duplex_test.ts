@@ -212,10 +212,10 @@ testPair(
   "duplex interop: our calls leave no channel without a call, on which it breaks",
   async ({ ours }) => {
     for (let i = 0; i < 5; i++) assertEquals(await ours.call("echo", i), i);
-    while (ours.session.usage.slots > 0) await turn();
+    while (ours.session.usage.channels > 0) await turn();
     // A channel opened ahead of need would be confirmed before this is answered.
     assertEquals(await ours.call("echo", "last"), "last");
-    while (ours.session.usage.slots > 0) await turn();
+    while (ours.session.usage.channels > 0) await turn();
     assertEquals(ours.session.usage, { channels: 0, slots: 0 });
   },
 );

@@ -29,6 +29,9 @@ export type Runtimes = Record<"node" | "bun", Commands>;
 export async function prepareRuntimes(
   directory: string,
 ): Promise<{ runtimes?: Runtimes; missing?: string }> {
+  if (Deno.build.os === "windows") {
+    return { missing: "they need Unix sockets and a shell" };
+  }
   let node: string;
   try {
     const packages = PACKAGES.map((name) => `--package=${name}`);

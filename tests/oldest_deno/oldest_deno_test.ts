@@ -37,7 +37,8 @@ const available = await npx(["--yes", `deno@${version}`, "--version"]);
 
 Deno.test({
   name: `oldest Deno: the core runs on ${version}, which the README names`,
-  ignore: !available.ok,
+  // On Windows, which has no Unix sockets, smoke.ts prints one line less.
+  ignore: !available.ok || Deno.build.os === "windows",
   fn: async () => {
     const { stdout, stderr } = await npx(args);
     assertEquals(

@@ -3,10 +3,9 @@
  *
  * @module
  */
-import { assert, assertEquals } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import {
   type Channel,
-  memoryPair,
   type MuxError,
   qmux,
   type Session,

@@ -191,7 +191,18 @@ export function test(
     throw new TypeError(`Cannot register test "${name}": ${problem}`);
   }
   const body = rest[rest.length - 1] as TestBody;
-  const options = rest.length === 2 ? rest[0] : {};
+  register(name, rest.length === 2 ? rest[0] : {}, body);
+}
+
+/**
+ * What {@linkcode test} does, without a look at the name: for functions that
+ * register tests for others, whose names tests/test_rules_test.ts checks.
+ */
+export function register(
+  name: string,
+  options: TestOptions,
+  body: TestBody,
+): void {
   Deno.test({
     name,
     ignore: options.ignore ?? false,

@@ -264,8 +264,8 @@ test("harness: a name that is not a symbol and a sentence is refused", () => {
     "a b c d e f g h i: is too much": "the feature has over eight words",
     "peer:  closes its session": "there is a line break or a gap",
   };
-  const register = test;
+  const named = test;
   for (const [name, problem] of Object.entries(refused)) {
-    assertThrows(() => register(name, () => {}), TypeError, problem);
+    assertThrows(() => named(name, () => {}), TypeError, problem);
   }
 });

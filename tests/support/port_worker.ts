@@ -4,9 +4,11 @@ import { handlerFrom, Peer, withCall } from "@qtalk/qtalk";
 import { messagePortTransport, qmux } from "@qtalk/qtalk/mux";
 
 const scope = self as unknown as MessagePort & { name: string };
-// Messages that come before anybody listens are lost.
+// One that is late has lost the first message when its transport listens.
 if (scope.name === "late") {
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  await new Promise((resolve) =>
+    scope.addEventListener("message", resolve, { once: true })
+  );
 }
 
 const peer = new Peer(

@@ -138,14 +138,20 @@ function describe(frame: Frame): string {
   );
 }
 
-/** A session and a scripted end of it. */
+/**
+ * A session and a scripted end of it. The session's end of the byte stream may
+ * be replaced by one that `watch` makes of it.
+ */
 export function scriptedSession(
   options: SessionOptions = {},
-  raw: { reading?: boolean } = {},
+  { watch = (transport) => transport, ...raw }: {
+    reading?: boolean;
+    watch?: (transport: Transport) => Transport;
+  } = {},
 ): { session: Session; raw: RawPeer } {
   const [left, right] = memoryTransports();
   return {
-    session: qmux(left, options),
+    session: qmux(watch(left), options),
     raw: new RawPeer(right, raw),
   };
 }

@@ -25,5 +25,5 @@ function beginsLower(word: string): boolean {
   if (!/^[A-Z]/.test(word)) return true;
   if (PROPER_NAMES.includes(word.replace(/\W.*$/, ""))) return true;
   // Code and acronyms: OPEN_CONFIRM, JSON, RpcError, Peer.call(), Date#now.
-  return /[A-Z0-9_.#(<[].*/.test(word.slice(1)) || word === "A";
+  return /[A-Z0-9_.#(<[].*/.test(word.slice(1));
 }

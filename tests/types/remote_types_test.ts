@@ -15,7 +15,7 @@ async function check(path: string): Promise<{ ok: boolean; text: string }> {
 }
 
 Deno.test("Remote: services are typed as declared, and mistakes are refused", async () => {
-  const { ok, text } = await check(SOURCE.pathname);
+  const { ok, text } = await check(SOURCE.href);
   assert(ok, text);
 });
 

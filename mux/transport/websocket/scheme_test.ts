@@ -187,7 +187,8 @@ Deno.test("webSocketScheme: dials wss: with a trusted certificate only", async (
     args: [
       "run",
       "--allow-net=localhost",
-      `--cert=${tls("ca.pem").pathname}`,
+      // On Windows a URL's path is /C:/…, and the file's is C:/…
+      `--cert=${tls("ca.pem").pathname.replace(/^\/(?=\w:)/, "")}`,
       new URL("../../../tests/support/websocket_echo.ts", import.meta.url).href,
       address,
     ],

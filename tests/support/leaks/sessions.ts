@@ -5,7 +5,7 @@
  * @module
  */
 import type { Channel, Session, SessionUsage } from "../../../mux/mod.ts";
-import { channelsOf } from "../../../rpc/client/channel_pool.ts";
+import { poolOf } from "../../../rpc/client/channel_pool.ts";
 import {
   type Listener,
   Peer,
@@ -203,7 +203,7 @@ export class EndWatch {
       // Any of those whose other end the harness does not know.
       : this.#ends.filter((it) => it !== end && it.other === undefined);
     return [end, ...others].reduce(
-      (sum, { peer }) => sum + (peer && channelsOf(peer)?.unused || 0),
+      (sum, { peer }) => sum + (peer && poolOf(peer)?.unused || 0),
       0,
     );
   }

@@ -1,0 +1,129 @@
+/**
+ * Functions inside values. On the wire each is a pointer: a map whose only key
+ * is `$fnptr` and whose value is an ID (rpc/SPEC.md, "Callbacks").
+ *
+ * @module
+ */
+import { isPlainObject, Normalizer } from "../../codec/internal.ts";
+import type { AnyFunction } from "../remote/types.ts";
+
+/** The key of the map that stands for a function. */
+const POINTER_KEY = "$fnptr";
+
+/** Replaces functions by pointers and leaves everything else as it is. */
+export class PointerNormalizer extends Normalizer {
+  /** How many functions were replaced. */
+  count = 0;
+  readonly #idOf: (fn: AnyFunction) => string;
+
+  /**
+   * Makes a normalizer.
+   *
+   * @param codec the codec's name, for error messages
+   * @param idOf returns the ID for a function
+   */
+  constructor(codec: string, idOf: (fn: AnyFunction) => string) {
+    super(codec);
+    this.#idOf = idOf;
+  }
+
+  protected override number(value: number): number {
+    return value;
+  }
+
+  protected override bigint(value: bigint): bigint {
+    return value;
+  }
+
+  protected override bytes(value: Uint8Array): Uint8Array {
+    return value;
+  }
+
+  protected override other(value: unknown): unknown {
+    if (typeof value !== "function") return super.other(value);
+    this.count++;
+    return { [POINTER_KEY]: this.#idOf(value as AnyFunction) };
+  }
+}
+
+/**
+ * Whether a decoded value may contain pointers. This is cheap: most values
+ * contain no objects, and the others are searched as bytes.
+ *
+ * @param value the decoded value
+ * @param bytes the bytes that it was decoded from
+ */
+export function mayHavePointers(value: unknown, bytes: Uint8Array): boolean {
+  return !isFlat(value) && mentionsPointer(bytes);
+}
+
+/**
+ * Replaces the pointers in a decoded value by functions, in place. The codec has
+ * limited how deeply the value is nested.
+ *
+ * @param value the decoded value
+ * @param functionFor returns the function for an ID
+ */
+export function revivePointers(
+  value: unknown,
+  functionFor: (id: string) => unknown,
+): unknown {
+  if (Array.isArray(value)) {
+    for (let i = 0; i < value.length; i++) {
+      value[i] = revivePointers(value[i], functionFor);
+    }
+    return value;
+  }
+  if (typeof value !== "object" || value === null || !isPlainObject(value)) {
+    return value;
+  }
+  const record = value as Record<string, unknown>;
+  const keys = Object.keys(record);
+  const id = record[POINTER_KEY];
+  if (keys.length === 1 && typeof id === "string" && id !== "") {
+    return functionFor(id);
+  }
+  for (const key of keys) {
+    const member = record[key];
+    const revived = revivePointers(member, functionFor);
+    // Defined instead of assigned, because the key may be `__proto__`.
+    if (revived !== member) {
+      Object.defineProperty(record, key, { value: revived });
+    }
+  }
+  return value;
+}
+
+function isFlat(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return true;
+  if (!Array.isArray(value)) return false;
+  for (let i = 0; i < value.length; i++) {
+    if (typeof value[i] === "object" && value[i] !== null) return false;
+  }
+  return true;
+}
+
+const POINTER_BYTES = new TextEncoder().encode(POINTER_KEY);
+const DOLLAR = 0x24;
+
+/** Up to this size, a loop is faster than a call of a built-in function. */
+const SHORT_SIZE = 256;
+
+function mentionsPointer(bytes: Uint8Array): boolean {
+  for (let at = findDollar(bytes, 0); at >= 0; at = findDollar(bytes, at + 1)) {
+    let same = 1;
+    while (
+      same < POINTER_BYTES.length && bytes[at + same] === POINTER_BYTES[same]
+    ) same++;
+    if (same === POINTER_BYTES.length) return true;
+  }
+  return false;
+}
+
+function findDollar(bytes: Uint8Array, from: number): number {
+  if (bytes.length > SHORT_SIZE) return bytes.indexOf(DOLLAR, from);
+  for (let at = from; at < bytes.length; at++) {
+    if (bytes[at] === DOLLAR) return at;
+  }
+  return -1;
+}

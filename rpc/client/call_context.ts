@@ -1,0 +1,96 @@
+import type { Codec, ValueBudget, ValueWriter } from "../../codec/internal.ts";
+import type { RawChannel } from "../../mux/internal.ts";
+import type { LentCallbacks } from "../callback/callback_table.ts";
+import { mayHavePointers, revivePointers } from "../callback/pointers.ts";
+import { ownedCallback } from "../callback/remote_function.ts";
+import type { SessionState } from "../session_state.ts";
+import type { Caller } from "../types.ts";
+import { HeaderCache } from "../wire/header_cache.ts";
+import { decodeResponseHeader, type ReceivedHeader } from "../wire/headers.ts";
+import { MessageWriter } from "../wire/message_writer.ts";
+import type { ChannelPool } from "./channel_pool.ts";
+
+/** What a client needs besides channels. */
+export interface ClientOptions {
+  /** The codec of calls, which the peer must accept. */
+  readonly codec: Codec;
+  /** The largest size of one reply or complete response, in bytes. */
+  readonly maxValueSize: number;
+  /** Limits the memory of all values that have arrived in part. */
+  readonly budget: ValueBudget;
+  /** What all calls of the session share, in both directions. */
+  readonly state: SessionState;
+}
+
+/** What the calls of one client share. */
+export class CallContext implements ClientOptions {
+  readonly codec: Codec;
+  readonly maxValueSize: number;
+  readonly budget: ValueBudget;
+  readonly state: SessionState;
+  /** The channels for calls. */
+  readonly channels: ChannelPool;
+  /** Encodes and sends what the calls send. */
+  readonly messages: MessageWriter = new MessageWriter();
+  /** Decodes the headers of responses. */
+  readonly responseHeaders: HeaderCache<ReceivedHeader>;
+  readonly #functionFor: (id: string) => unknown;
+
+  /** Makes the context of a client, which calls the functions in responses. */
+  constructor(
+    { codec, maxValueSize, budget, state }: ClientOptions,
+    channels: ChannelPool,
+    client: Caller,
+  ) {
+    this.codec = codec;
+    this.maxValueSize = maxValueSize;
+    this.budget = budget;
+    this.state = state;
+    this.channels = channels;
+    this.responseHeaders = new HeaderCache((bytes) =>
+      decodeResponseHeader(codec, bytes)
+    );
+    this.#functionFor = (id) => ownedCallback(id, client, state);
+  }
+
+  /** Decodes a reply. */
+  decode(bytes: Uint8Array): unknown {
+    const value = this.codec.decode(bytes);
+    return mayHavePointers(value, bytes)
+      ? revivePointers(value, this.#functionFor)
+      : value;
+  }
+
+  /**
+   * Sends a value after the request of a call; returns nothing if it was copied
+   * at once. For `signal`, see {@linkcode MessageWriter.send}.
+   *
+   * @param lent takes the functions in the value
+   */
+  sendValue(
+    channel: RawChannel,
+    value: unknown,
+    lent: LentCallbacks,
+    signal?: AbortSignal,
+  ): Promise<void> | undefined {
+    const { codec, messages } = this;
+    let message: ValueWriter;
+    try {
+      message = this.#encode(value);
+    } catch (refusal) {
+      message = lent.encode(
+        codec,
+        value,
+        refusal,
+        (plain) => this.#encode(plain),
+      );
+    }
+    return messages.send(channel, message, signal);
+  }
+
+  #encode(value: unknown): ValueWriter {
+    const message = this.messages.begin();
+    message.add(this.codec, value);
+    return message;
+  }
+}

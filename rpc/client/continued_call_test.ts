@@ -1,0 +1,36 @@
+import { assertEquals } from "@std/assert";
+import { parseTable, reachable } from "../../tests/support/state_table.ts";
+import {
+  type ContinuedCallEvent,
+  type ContinuedCallState,
+  nextContinuedCall,
+} from "./continued_call.ts";
+
+const TABLE = parseTable<ContinuedCallState, ContinuedCallEvent>(`
+            arguments-failed  error-sent  peer-closed  close
+  open      aborting          open        ended        closed
+  aborting  aborting          closed      ended        closed
+  ended     ended             ended       ended        closed
+  closed    closed            closed      closed       closed
+`);
+
+Deno.test("nextContinuedCall: every event has an outcome in every state", () => {
+  assertEquals(TABLE.length, 4 * 4);
+  for (const { state, event, next } of TABLE) {
+    assertEquals(nextContinuedCall(state, event), next, `${state}, ${event}`);
+  }
+});
+
+Deno.test("nextContinuedCall: every state can be reached from open", () => {
+  assertEquals(
+    reachable(TABLE, "open"),
+    new Set(TABLE.map(({ state }) => state)),
+  );
+});
+
+Deno.test("nextContinuedCall: no event leads back to open, and close always closes", () => {
+  for (const { state, event, next } of TABLE) {
+    if (state !== "open") assertEquals(next === "open", false, event);
+    if (event === "close") assertEquals(next, "closed", state);
+  }
+});

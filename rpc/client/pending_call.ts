@@ -1,0 +1,413 @@
+import {
+  CodecError,
+  ValueReader,
+  type ValueWriter,
+} from "../../codec/internal.ts";
+import type { RawChannel } from "../../mux/internal.ts";
+import { limitWait } from "../../time_limit.ts";
+import { LentCallbacks } from "../callback/callback_table.ts";
+import { RemoteError, RpcError } from "../errors.ts";
+import type { CallOptions } from "../types.ts";
+import { MAX_CALL_HEADER_SIZE } from "../wire/headers.ts";
+import type { ValueStream } from "../wire/value_source.ts";
+import type { CallContext } from "./call_context.ts";
+import { ContinuedCall } from "./continued_call.ts";
+import { RpcResponse } from "./response.ts";
+import {
+  type ArgumentsOwner,
+  StreamedArguments,
+} from "./streamed_arguments.ts";
+
+/**
+ * How far a call is on its way to its outcome.
+ *
+ * - `opening`: its channel is being opened.
+ * - `header`: the request was sent; the response header has not arrived.
+ * - `values`: the values of a response that is not continued are arriving.
+ * - `first`: the first value of a continued response has not arrived.
+ * - `resolved`: it has resolved, and its channel is closed.
+ * - `continued`: it has resolved to a continued response, which has the channel.
+ * - `failed`: it has rejected.
+ */
+export type PendingCallState =
+  | "opening"
+  | "header"
+  | "values"
+  | "first"
+  | "resolved"
+  | "continued"
+  | "failed";
+
+/**
+ * What can happen to a call.
+ *
+ * - `open`: its channel is open.
+ * - `complete`, `continue`: a response header arrived, without or with the field
+ *   that keeps the channel open.
+ * - `satisfy`: all values that the caller wants have arrived.
+ * - `hand-over`: the first value of a continued response has arrived, and the
+ *   caller wants the rest.
+ * - `end`: the peer sent EOF or CLOSE.
+ * - `fail`: the peer sent an error, or this side gives the call up.
+ */
+export type PendingCallEvent =
+  | "open"
+  | "complete"
+  | "continue"
+  | "satisfy"
+  | "hand-over"
+  | "end"
+  | "fail";
+
+const NEXT: Record<
+  PendingCallState,
+  Record<PendingCallEvent, PendingCallState>
+> = {
+  opening: {
+    open: "header",
+    complete: "opening",
+    continue: "opening",
+    satisfy: "opening",
+    "hand-over": "opening",
+    end: "opening",
+    fail: "failed",
+  },
+  header: {
+    open: "header",
+    complete: "values",
+    continue: "first",
+    satisfy: "header",
+    "hand-over": "header",
+    end: "failed",
+    fail: "failed",
+  },
+  values: {
+    open: "values",
+    complete: "values",
+    continue: "values",
+    satisfy: "resolved",
+    "hand-over": "values",
+    end: "resolved",
+    fail: "failed",
+  },
+  first: {
+    open: "first",
+    complete: "first",
+    continue: "first",
+    satisfy: "resolved",
+    "hand-over": "continued",
+    end: "resolved",
+    fail: "failed",
+  },
+  resolved: {
+    open: "resolved",
+    complete: "resolved",
+    continue: "resolved",
+    satisfy: "resolved",
+    "hand-over": "resolved",
+    end: "resolved",
+    fail: "resolved",
+  },
+  continued: {
+    open: "continued",
+    complete: "continued",
+    continue: "continued",
+    satisfy: "continued",
+    "hand-over": "continued",
+    end: "continued",
+    fail: "continued",
+  },
+  failed: {
+    open: "failed",
+    complete: "failed",
+    continue: "failed",
+    satisfy: "failed",
+    "hand-over": "failed",
+    end: "failed",
+    fail: "failed",
+  },
+};
+
+/** The state of a call after `event`. */
+export function nextPendingCall(
+  state: PendingCallState,
+  event: PendingCallEvent,
+): PendingCallState {
+  return NEXT[state][event];
+}
+
+/** A call until its outcome, of which it has exactly one. */
+export abstract class PendingCall implements ArgumentsOwner {
+  readonly selector: string;
+  readonly #context: CallContext;
+  readonly #reject: (reason: unknown) => void;
+  #state: PendingCallState = "opening";
+  #channel!: RawChannel;
+  #reader!: ValueReader;
+  #arguments: StreamedArguments | undefined;
+  #lent: LentCallbacks | undefined;
+  #cancelLimit: (() => void) | undefined;
+  /** Bytes of the values that have arrived. */
+  #receivedSize = 0;
+
+  /** Makes a call that has not begun; `reject` is one of its two outcomes. */
+  constructor(
+    selector: string,
+    context: CallContext,
+    reject: (reason: unknown) => void,
+  ) {
+    this.selector = selector;
+    this.#context = context;
+    this.#reject = reject;
+  }
+
+  /**
+   * Takes a reply value; returns the event if no other value is needed.
+   *
+   * @param continued whether the response is continued
+   */
+  protected abstract take(
+    value: unknown,
+    continued: boolean,
+  ): "satisfy" | "hand-over" | undefined;
+
+  /**
+   * Resolves with the values that were taken.
+   *
+   * @param continued the rest of a response that was handed over
+   */
+  protected abstract resolve(continued: ContinuedCall | undefined): void;
+
+  /** Ends the call at the caller's signal or timeout. */
+  limit({ signal, timeout }: CallOptions): void {
+    if (signal === undefined && timeout === undefined) return;
+    this.#cancelLimit = limitWait({
+      signal,
+      timeout,
+      frequent: true,
+      onTimeout: () =>
+        new RpcError(
+          "timeout",
+          `Cannot complete call "${this.selector}": no response within ${timeout} ms`,
+        ),
+    }, (reason) => this.fail(reason));
+  }
+
+  /**
+   * Encodes what the codec has refused, with pointers in place of functions,
+   * which are lent until the call ends.
+   *
+   * @throws {unknown} `refusal`, or why lending is not possible
+   */
+  lend(
+    value: unknown,
+    refusal: unknown,
+    encode: (value: unknown) => ValueWriter,
+  ): ValueWriter {
+    return this.#lending().encode(this.#context.codec, value, refusal, encode);
+  }
+
+  /** The channel is open: sends the request and waits for the response. */
+  run(
+    channel: RawChannel,
+    request: ValueWriter | Uint8Array,
+    stream: ValueStream | undefined,
+  ): void {
+    this.#state = nextPendingCall(this.#state, "open");
+    if (this.#state !== "header") return channel.discard();
+    this.#channel = channel;
+    const context = this.#context;
+    this.#reader = new ValueReader(
+      channel,
+      context.maxValueSize,
+      context.budget,
+    );
+    try {
+      // If sending fails, waiting for the response fails too.
+      context.messages.send(channel, request)?.catch(() => {});
+      if (stream !== undefined) {
+        const lent = this.#lending();
+        this.#arguments = new StreamedArguments(context, channel, lent, this);
+        void this.#arguments.send(stream);
+      }
+      channel.whenReadable(this.#advance);
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  /**
+   * Rejects the call, unless it has its outcome, and closes its channel.
+   *
+   * @param errorSent if set, the channel is closed when it settles
+   */
+  fail(reason: unknown, errorSent?: Promise<void>): void {
+    const before = this.#state;
+    this.#state = nextPendingCall(before, "fail");
+    if (this.#state === before) return;
+    this.#end();
+    if (before !== "opening") {
+      const channel = this.#channel;
+      const abort = () => channel.abort(reason);
+      if (errorSent === undefined) abort();
+      else errorSent.then(abort, abort);
+      channel.cancelRead();
+      this.#reader.release();
+    }
+    this.#reject(reason);
+  }
+
+  argumentsFailed(
+    reason: unknown,
+    errorSent: Promise<void> | undefined,
+  ): void {
+    this.fail(reason, errorSent);
+  }
+
+  #lending(): LentCallbacks {
+    return this.#lent ??= new LentCallbacks(this.#context.state.callbacks);
+  }
+
+  // --- The response ---------------------------------------------------------
+
+  readonly #advance = (): void => {
+    try {
+      for (;;) {
+        const state = this.#state;
+        let bytes: Uint8Array | null | undefined;
+        if (state === "header") {
+          bytes = this.#reader.next(MAX_CALL_HEADER_SIZE);
+        } else if (state === "values" || state === "first") {
+          bytes = this.#reader.next();
+        } else return;
+        if (bytes === undefined) {
+          return this.#channel.whenReadable(this.#advance);
+        }
+        if (bytes === null) return this.#peerEnded();
+        if (state === "header") this.#readHeader(bytes);
+        else this.#readValue(bytes, state === "first");
+      }
+    } catch (error) {
+      this.fail(error);
+    }
+  };
+
+  #readHeader(bytes: Uint8Array): void {
+    const { channels, responseHeaders, state } = this.#context;
+    const header = responseHeaders.get(bytes);
+    if (header.saysNull) channels.allowSpares();
+    if (header.extended) state.peerExtended = true;
+    this.#lent?.keep(header.keptIds);
+    if (header.error !== undefined) {
+      return this.fail(new RemoteError(header.error, header.code));
+    }
+    this.#state = nextPendingCall(
+      this.#state,
+      header.continued ? "continue" : "complete",
+    );
+  }
+
+  #readValue(bytes: Uint8Array, continued: boolean): void {
+    const context = this.#context;
+    this.#receivedSize += bytes.length;
+    if (this.#receivedSize > context.maxValueSize) {
+      throw new CodecError(
+        "too-large",
+        `Cannot complete call "${this.selector}": its values exceed ${context.maxValueSize} bytes together`,
+      );
+    }
+    const event = this.take(context.decode(bytes), continued);
+    if (event !== undefined) this.#finish(event);
+  }
+
+  #peerEnded(): void {
+    if (this.#state !== "header") return this.#finish("end");
+    this.fail(
+      new RpcError(
+        "no-response",
+        `Cannot complete call "${this.selector}": the peer closed it without a response`,
+      ),
+    );
+  }
+
+  #finish(event: "satisfy" | "hand-over" | "end"): void {
+    this.#state = nextPendingCall(this.#state, event);
+    if (this.#state === "continued") {
+      this.#cancelLimit?.();
+      return this.resolve(
+        new ContinuedCall(
+          this.#context,
+          this.#channel,
+          this.#reader,
+          this.#lending(),
+          this.#arguments,
+        ),
+      );
+    }
+    this.#end();
+    this.#channel.discard();
+    this.resolve(undefined);
+  }
+
+  /** Ends the limits, arguments and callbacks of the call. */
+  #end(): void {
+    this.#cancelLimit?.();
+    this.#arguments?.stop();
+    this.#lent?.release();
+  }
+}
+
+/** A call that resolves to its first reply value. */
+export class ValueCall extends PendingCall {
+  readonly #resolve: (value: unknown) => void;
+  #value: unknown = null;
+
+  /** Makes a call that has not begun. */
+  constructor(
+    selector: string,
+    context: CallContext,
+    resolve: (value: unknown) => void,
+    reject: (reason: unknown) => void,
+  ) {
+    super(selector, context, reject);
+    this.#resolve = resolve;
+  }
+
+  protected override take(value: unknown): "satisfy" {
+    this.#value = value;
+    return "satisfy";
+  }
+
+  protected override resolve(): void {
+    this.#resolve(this.#value);
+  }
+}
+
+/** A call that resolves to its whole response. */
+export class ResponseCall extends PendingCall {
+  readonly #resolve: (response: RpcResponse) => void;
+  readonly #values: unknown[] = [];
+
+  /** Makes a call that has not begun. */
+  constructor(
+    selector: string,
+    context: CallContext,
+    resolve: (response: RpcResponse) => void,
+    reject: (reason: unknown) => void,
+  ) {
+    super(selector, context, reject);
+    this.#resolve = resolve;
+  }
+
+  protected override take(
+    value: unknown,
+    continued: boolean,
+  ): "hand-over" | undefined {
+    this.#values.push(value);
+    return continued ? "hand-over" : undefined;
+  }
+
+  protected override resolve(continued: ContinuedCall | undefined): void {
+    this.#resolve(new RpcResponse(this.#values, continued));
+  }
+}

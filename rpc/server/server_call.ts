@@ -1,0 +1,44 @@
+/**
+ * What handlers of this package use of a call beyond the interfaces `Call` and
+ * `Responder`. A program may wrap both and pass the wrappers on to such a
+ * handler, which must then do with less.
+ *
+ * @module
+ */
+import type { RawChannel } from "../../mux/internal.ts";
+import type { Call, Responder } from "../types.ts";
+import type { absent } from "../wire/value_receiver.ts";
+import type { Request } from "./request_decoder.ts";
+
+/** A call as the server made it. */
+export interface ServerCall extends Call {
+  /** The decoded call header. */
+  readonly request: Request;
+  readonly channel: RawChannel;
+  /**
+   * The next value if all of it has arrived, as it usually has; otherwise
+   * `absent`, and `receive()` waits for it.
+   */
+  receiveNow(): unknown | typeof absent;
+  /**
+   * The values that the caller streams. Only EOF of an extended caller ends them;
+   * anything else that ends them early is thrown.
+   */
+  stream(): AsyncIterable<unknown>;
+}
+
+/** A responder as the server made it. */
+export interface ServerResponder extends Responder {
+  /** As `send()`, but returns no promise if there is nothing to wait for. */
+  sendNow(value: unknown): Promise<void> | undefined;
+  /** Ends the values of a continued call: EOF, then CLOSE. */
+  end(): void;
+  /**
+   * Ends the values of a continued call with an error.
+   *
+   * @returns whether the error can be sent: the caller must be extended
+   */
+  fail(reason: unknown): boolean;
+  /** Leaves answering to code that writes to the channel itself. */
+  handOver(): void;
+}

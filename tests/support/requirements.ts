@@ -1,0 +1,94 @@
+/**
+ * What tests of this project need and not every machine has. The probes are not
+ * those of the tests: a mistake in one of them shows.
+ *
+ * @module
+ */
+import type { Requirements } from "./skipped.ts";
+
+/** All of it. */
+export const REQUIREMENTS: Requirements = {
+  go: {
+    name: "Go and the module qtalk-go",
+    tests: /^\.\/tests\/interop\/(go|state|command_line)_test\.ts /,
+    missing: () =>
+      failureOf("go", ["mod", "download"], new URL("../interop/go/", HERE)),
+  },
+  chromium: {
+    name: "Chromium and chromedriver",
+    tests: /^\.\/tests\/(browser\/browser|deploy_page)_test\.ts /,
+    missing: async () =>
+      await failureOfAll("chromium", "chromium-browser", "google-chrome") ??
+        await failureOfAll("chromedriver"),
+  },
+  redis: {
+    name: "redis-server",
+    tests: /^\.\/tests\/examples_test\.ts => examples\/database\//,
+    missing: () => failureOfAll("redis-server"),
+  },
+  npm: {
+    name: "runtimes and peers from npm",
+    tests:
+      /^\.\/tests\/(node_bun\/node_bun|oldest_deno\/oldest_deno|interop\/duplex)_test\.ts /,
+    missing: () => failureOf("npm", ["view", "deno", "version"]),
+  },
+  ipv6: {
+    name: "addresses of IPv6",
+    tests: /^\.\/talk\/listener_test\.ts => .*\[::1\]/,
+    missing() {
+      try {
+        Deno.listen({ hostname: "::1", port: 0 }).close();
+        return undefined;
+      } catch (error) {
+        return (error as Error).message;
+      }
+    },
+  },
+  terminal: {
+    name: "script, of util-linux",
+    tests: /^\.\/talk\/cli\/main_test\.ts => colour /,
+    missing: () => failureOf("script", ["-qec", "true", "/dev/null"]),
+  },
+  unixSockets: {
+    name: "Unix sockets, which Windows lacks",
+    tests:
+      /^\.\/(tests\/permissions|tests\/examples|talk\/dial|talk\/listener)_test\.ts .*[uU]nix/,
+    missing: () => Deno.build.os === "windows" ? "this is Windows" : undefined,
+  },
+  subject: {
+    name: "what their subject cannot do",
+    tests: / \(not here: .*\)$/,
+    missing: () => "the name of each says why",
+  },
+};
+
+const HERE = import.meta.url;
+
+/** Why none of these commands can be run; undefined if one can. */
+async function failureOfAll(
+  ...commands: string[]
+): Promise<string | undefined> {
+  for (const command of commands) {
+    if (await failureOf(command, ["--version"]) === undefined) return undefined;
+  }
+  return `there is no ${commands[0]} command`;
+}
+
+/** Why a command cannot be run, or what it fails with. */
+async function failureOf(
+  command: string,
+  args: string[],
+  cwd: string | URL = ".",
+): Promise<string | undefined> {
+  let output: Deno.CommandOutput;
+  try {
+    output = await new Deno.Command(command, { args, cwd, stdin: "null" })
+      .output();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    return `there is no ${command} command`;
+  }
+  if (output.success) return undefined;
+  const text = new TextDecoder().decode(output.stderr).trim();
+  return text.split("\n")[0] || `${command} ended with ${output.code}`;
+}

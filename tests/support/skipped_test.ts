@@ -1,0 +1,132 @@
+import { assert, assertEquals } from "@std/assert";
+import { REQUIREMENTS } from "./requirements.ts";
+import {
+  judgeSkipped,
+  requiredBy,
+  type Requirements,
+  skippedIn,
+} from "./skipped.ts";
+
+const requirements: Requirements = {
+  go: {
+    name: "Go",
+    tests: /^\.\/go_test\.ts /,
+    missing: () => "there is no go command",
+  },
+  redis: {
+    name: "Redis",
+    tests: /^\.\/redis_test\.ts /,
+    missing: () => Promise.resolve(undefined),
+  },
+};
+
+/** What `deno test --parallel` prints. */
+function printed(...skipped: string[]): string {
+  const lines = skipped.map((test) => `${test} ... ignored (0ms)`);
+  return ["./go_test.ts => one ... ok (1ms)", ...lines, ""].join("\n");
+}
+
+const GO = ["./go_test.ts => two", "./go_test.ts => three"];
+
+Deno.test("skipped tests: those that the machine cannot run are counted, with the reason", async () => {
+  assertEquals(await judgeSkipped(printed(...GO), 2, requirements, []), {
+    lines: ["skipped 2 tests that need Go: there is no go command"],
+    failures: [],
+  });
+});
+
+Deno.test("skipped tests: without any, nothing is probed and nothing is said", async () => {
+  const missing = () => {
+    throw new Error("was probed");
+  };
+  const probed = { go: { ...requirements["go"]!, missing } };
+  assertEquals(await judgeSkipped(printed(), 0, probed, ["go"]), {
+    lines: [],
+    failures: [],
+  });
+});
+
+Deno.test("skipped tests: one that the machine could run is a failure", async () => {
+  const output = printed("./redis_test.ts => stores");
+  assertEquals(await judgeSkipped(output, 1, requirements, []), {
+    lines: [],
+    failures: ["skipped 1 test that needs Redis, which is here"],
+  });
+});
+
+Deno.test("skipped tests: what is required must not be missing", async () => {
+  const { failures } = await judgeSkipped(printed(...GO), 2, requirements, [
+    "go",
+  ]);
+  assertEquals(failures, [
+    "skipped 2 tests that need Go, which is required: there is no go command",
+  ]);
+});
+
+Deno.test("skipped tests: a key that is not known is a failure", async () => {
+  const { failures } = await judgeSkipped("", 0, requirements, ["rust"]);
+  assertEquals(failures, ['QTALK_REQUIRE names "rust", which is unknown']);
+});
+
+Deno.test("skipped tests: one that belongs to no requirement is a failure", async () => {
+  const output = printed("./a_test.ts => adds");
+  const { failures } = await judgeSkipped(output, 1, requirements, []);
+  assertEquals(failures, ["skipped for no known need: ./a_test.ts => adds"]);
+});
+
+Deno.test("skipped tests: a count that the lines do not bear out is a failure", async () => {
+  const { failures } = await judgeSkipped(printed(...GO), 3, requirements, []);
+  assertEquals(failures, ["3 tests were skipped, 2 are known"]);
+});
+
+Deno.test("skipped tests: they are found whether or not files run in parallel", () => {
+  const output = `running 2 tests from ./go_test.ts
+one ... ok (1ms)
+two ... ignored (0ms)
+running 1 test from ./redis_test.ts
+stores => loads ... ignored (0ms)
+`;
+  assertEquals(skippedIn(output), [
+    "./go_test.ts => two",
+    "./redis_test.ts => stores => loads",
+  ]);
+  assertEquals(skippedIn(printed(...GO)), GO);
+});
+
+Deno.test("skipped tests: the environment requires what it lists, and GitHub Go", () => {
+  const required = (env: Record<string, string>) =>
+    requiredBy({ get: (name) => env[name] });
+  assertEquals(required({}), []);
+  assertEquals(required({ QTALK_REQUIRE: "go,npm" }), ["go", "npm"]);
+  assertEquals(required({ GITHUB_ACTIONS: "true" }), ["go"]);
+  assertEquals(
+    required({ GITHUB_ACTIONS: "true", QTALK_REQUIRE: "go" }),
+    ["go"],
+  );
+});
+
+Deno.test("skipped tests: every file that may ignore tests has a requirement", () => {
+  const patterns = Object.values(REQUIREMENTS).map(({ tests }) => tests.source);
+  for (const path of filesThatIgnore()) {
+    const [stem] = path.split("_test.ts");
+    const name = stem!.slice(stem!.lastIndexOf("/") + 1);
+    assert(
+      patterns.some((pattern) => pattern.includes(name)),
+      `no requirement has the tests of ${path}`,
+    );
+  }
+});
+
+/** Files with tests of their own that have an `ignore`. */
+function* filesThatIgnore(folder = ""): Generator<string> {
+  const root = new URL("../../", import.meta.url);
+  for (const entry of Deno.readDirSync(new URL(folder || ".", root))) {
+    if (entry.name.startsWith(".") || entry.name === "node_modules") continue;
+    const path = folder + entry.name;
+    if (entry.isDirectory) yield* filesThatIgnore(`${path}/`);
+    else if (entry.name.endsWith("_test.ts")) {
+      const text = Deno.readTextFileSync(new URL(path, root));
+      if (/^\s+ignore(?::|,$)/m.test(text)) yield path;
+    }
+  }
+}
