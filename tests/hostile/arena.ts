@@ -1,0 +1,242 @@
+/**
+ * A server, a healthy client and an attacker, each a process of its own.
+ *
+ * @module
+ */
+import type {
+  Attack,
+  Findings,
+  HealthyReport,
+  Measured,
+  Setup,
+} from "./attack.ts";
+import { attackNamed } from "./attacks.ts";
+import { SAFETY_STOP, SERVER_HEAP_MIB, STALL_LIMIT } from "./bounds.ts";
+import { resetPeak, resident, residentPeak } from "./resident.ts";
+import { type Event, TalkingProcess } from "./talking_process.ts";
+import { count, mib } from "./verdict.ts";
+
+/** Milliseconds of pings before an attack begins. */
+const WARM_UP = 300;
+/** Milliseconds between two looks at the size of the server. */
+const LOOK_INTERVAL = 20;
+/** Milliseconds beyond its time that an attacker has for its report. */
+const GRACE = 5_000;
+
+/** What one row is measured as, before it is judged. */
+export type Unjudged = Omit<Measured, "problems">;
+
+/** The processes that attacks of one setup need. */
+export class Arena implements AsyncDisposable {
+  readonly #directory: string;
+  readonly #server: TalkingProcess;
+  readonly #healthy: TalkingProcess;
+  readonly #address: string;
+  readonly #errors: string[];
+  #stopped: string | undefined;
+
+  private constructor(
+    directory: string,
+    server: TalkingProcess,
+    healthy: TalkingProcess,
+    address: string,
+    errors: string[],
+  ) {
+    this.#directory = directory;
+    this.#server = server;
+    this.#healthy = healthy;
+    this.#address = address;
+    this.#errors = errors;
+  }
+
+  /** Starts the server of a checkout, and the healthy client. */
+  static async start(directory: string, setup: Setup): Promise<Arena> {
+    const config = `${directory}/deno.json`;
+    const errors: string[] = [];
+    const listening = Promise.withResolvers<string>();
+    const server = new TalkingProcess({
+      script: "server.ts",
+      args: [directory, JSON.stringify(setup)],
+      config,
+      v8Flags: [`--max-old-space-size=${SERVER_HEAP_MIB}`, "--expose-gc"],
+      onEvent({ address, error }) {
+        if (address !== undefined) listening.resolve(address as string);
+        if (error !== undefined) errors.push(codeOf(error as Event));
+      },
+    });
+    const address = await orDeath(listening.promise, server);
+    const ready = Promise.withResolvers<void>();
+    const healthy = new TalkingProcess({
+      script: "healthy.ts",
+      args: [directory, address, setup.codec ?? "json"],
+      config,
+      onEvent: () => ready.resolve(),
+    });
+    await orDeath(ready.promise, healthy);
+    return new Arena(directory, server, healthy, address, errors);
+  }
+
+  /** Whether the server still runs. */
+  get alive(): boolean {
+    return this.#server.death === undefined;
+  }
+
+  /** Runs an attack and says what was seen of it. */
+  async measure(attack: Attack, ms: number): Promise<Unjudged> {
+    await pause(WARM_UP);
+    this.#errors.length = 0;
+    const before = await this.#stats();
+    await this.#report(1_000);
+    await resetPeak(this.#server.pid);
+    const base = await resident(this.#server.pid);
+    const watching = this.#watch();
+
+    await using attackers = new AsyncDisposableStack();
+    const names = [attack.name];
+    if (attack.beside !== undefined) names.push(attack.beside);
+    const all = names.map((name) => attackers.use(this.#attacker(name)));
+    const found = await Promise.all(all.map((it) => it.run(this.#address, ms)));
+    const healthy = await this.#report(STALL_LIMIT);
+    watching.stop();
+    const peak = await watching.peak;
+    const errors = count(this.#errors);
+    const during = await this.#stats();
+    await Promise.all(all.map((it) => it.leave()));
+    const after = await this.#statsOnceLeft(before?.sessions);
+    const { documented } = attack;
+    return {
+      attack: attack.name,
+      about: attack.about,
+      bound: attack.memory,
+      peak: difference(peak, base),
+      held: difference(during?.alive, before?.alive),
+      left: difference(after?.alive, before?.alive),
+      healthy,
+      died: this.#stopped ?? this.#server.death,
+      errors,
+      findings: found[0],
+      ...(documented !== undefined && { documented }),
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#healthy[Symbol.asyncDispose]();
+    await this.#server[Symbol.asyncDispose]();
+  }
+
+  #attacker(name: string): AttackerProcess {
+    return new AttackerProcess(this.#directory, name);
+  }
+
+  async #report(patience: number): Promise<HealthyReport | undefined> {
+    const answer = await this.#healthy.ask(
+      "report",
+      { patience },
+      patience + GRACE,
+    );
+    return answer?.report as HealthyReport | undefined;
+  }
+
+  async #stats(): Promise<{ alive: number; sessions: number } | undefined> {
+    return await this.#server.ask("stats") as
+      | { alive: number; sessions: number }
+      | undefined;
+  }
+
+  /** The server's figures once it has noticed that the attacker has left. */
+  async #statsOnceLeft(sessions = 1) {
+    let stats = await this.#stats();
+    // The healthy client's newest connection may be among them.
+    for (let i = 0; i < 40 && stats && stats.sessions > sessions + 1; i++) {
+      await pause(50);
+      stats = await this.#stats();
+    }
+    return stats;
+  }
+
+  /** Looks at the server's size all the time, and stops it beyond bounds. */
+  #watch(): { stop(): void; peak: Promise<number | undefined> } {
+    let going = true;
+    const { pid } = this.#server;
+    const look = async () => {
+      let peak: number | undefined;
+      do {
+        peak = await residentPeak(pid) ?? await resident(pid) ?? peak;
+        if (peak !== undefined && peak > SAFETY_STOP) {
+          this.#stopped = `stopped at ${mib(peak)}`;
+          this.#server.kill();
+          break;
+        }
+        await pause(LOOK_INTERVAL);
+      } while (going && this.alive);
+      return await residentPeak(pid) ?? peak;
+    };
+    return { stop: () => void (going = false), peak: look() };
+  }
+}
+
+/** An attacker in a process of its own. */
+class AttackerProcess implements AsyncDisposable {
+  readonly #process: TalkingProcess;
+  readonly #name: string;
+  readonly #directory: string;
+
+  constructor(directory: string, name: string) {
+    this.#name = attackNamed(name).name;
+    this.#directory = directory;
+    this.#process = new TalkingProcess({
+      script: "attacker.ts",
+      config: `${directory}/deno.json`,
+    });
+  }
+
+  /** Attacks; undefined if it never says what came of it. */
+  async run(address: string, ms: number): Promise<Findings | undefined> {
+    const target = { address, directory: this.#directory, ms };
+    const answer = await this.#process.ask(
+      "attack",
+      { name: this.#name, target },
+      ms + GRACE,
+    );
+    return answer?.findings as Findings | undefined;
+  }
+
+  /** Has its connections closed, at the latest with the process. */
+  async leave(): Promise<void> {
+    await this.#process.ask("leave", {}, 2_000);
+    await this[Symbol.asyncDispose]();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#process[Symbol.asyncDispose]();
+  }
+}
+
+function codeOf({ code, name }: Event): string {
+  return String(code ?? name);
+}
+
+function difference(
+  after: number | undefined,
+  before: number | undefined,
+): number | undefined {
+  return after === undefined || before === undefined
+    ? undefined
+    : after - before;
+}
+
+/** Waits for a promise, or fails when the process has died. */
+async function orDeath<T>(
+  promise: Promise<T>,
+  process: TalkingProcess,
+): Promise<T> {
+  const died = process.ended.then(() => {
+    throw new Error(`Cannot start process: ${process.death}`);
+  });
+  died.catch(() => {});
+  return await Promise.race([promise, died]);
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

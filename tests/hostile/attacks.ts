@@ -1,0 +1,56 @@
+/**
+ * All attacks, by group.
+ *
+ * @module
+ */
+import type { Attack } from "./attack.ts";
+import { attacks as withAnswers } from "./attacks/answers.ts";
+import { attacks as withArguments } from "./attacks/arguments.ts";
+import { attacks as crowds } from "./attacks/crowd.ts";
+import { attacks as faults } from "./attacks/faults.ts";
+import { attacks as frames } from "./attacks/frames.ts";
+import { attacks as peersOfGo } from "./attacks/peers_of_go.ts";
+import { attacks as places } from "./attacks/places.ts";
+import { attacks as withValues } from "./attacks/values.ts";
+import { attacks as webSockets } from "./attacks/websocket.ts";
+import { attacks as words } from "./attacks/words.ts";
+
+/** What the others are compared with: the attacker loads the other core only. */
+export const CONTROL: Attack = {
+  name: "control",
+  about: "no attack: the attacker keeps the other core busy",
+  memory: Infinity,
+  outcome: "lives",
+  ms: 3_000,
+  shortMs: 800,
+  run: async ({ signal }) => {
+    while (!signal.aborted) {
+      const end = performance.now() + 50;
+      while (performance.now() < end) { /* That is all. */ }
+      await new Promise((resolve) => setTimeout(resolve, 0));
+    }
+  },
+};
+
+/** In the order in which they are run. */
+export const ATTACKS: readonly Attack[] = [
+  ...withArguments,
+  ...withAnswers,
+  ...withValues,
+  ...frames,
+  ...peersOfGo,
+  ...webSockets,
+  ...places,
+  ...words,
+  ...faults,
+  ...crowds,
+];
+
+/** Finds an attack, or the control run. */
+export function attackNamed(name: string): Attack {
+  const found = [CONTROL, ...ATTACKS].find((attack) => attack.name === name);
+  if (found === undefined) {
+    throw new TypeError(`Cannot find attack: there is no "${name}"`);
+  }
+  return found;
+}

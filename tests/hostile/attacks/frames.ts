@@ -1,0 +1,171 @@
+/**
+ * Frames at line rate: each costs the attacker little, and must cost the server
+ * no more.
+ *
+ * @module
+ */
+import {
+  adjust,
+  close,
+  concat,
+  data,
+  eof,
+  framed,
+  open,
+  values,
+} from "../../support/wire.ts";
+import type { Attack } from "../attack.ts";
+import type { Attacker } from "../attacker_side.ts";
+import { SMALL } from "../bounds.ts";
+import { type Line, repeated, turn } from "../line.ts";
+import type { RawChannel } from "../raw_session.ts";
+
+/** A connection with one channel, on which a call waits for its argument. */
+async function waitingCall(
+  it: Attacker,
+): Promise<{ line: Line; channel: RawChannel }> {
+  const session = await it.session();
+  const channel = await session.open();
+  if (channel === undefined) throw new Error("Cannot open channel");
+  await channel.send(values({ Selector: "sink" }));
+  return { line: session.line, channel };
+}
+
+/** Sends so many bytes, as the server gives credit, each in a frame. */
+async function sendByBytes(
+  it: Attacker,
+  line: Line,
+  channel: RawChannel,
+  size: number,
+): Promise<void> {
+  const one = data(channel.remote, "1");
+  const many = repeated(one);
+  for (let left = size; left > 0 && line.open && !it.signal.aborted;) {
+    const room = Math.min(left, channel.credit, many.length / one.length);
+    if (channel.closed) return;
+    if (room === 0) await it.orTimeout(channel.changed());
+    channel.spend(room);
+    left -= room;
+    await it.orTimeout(line.write(many.subarray(0, room * one.length)));
+    await turn();
+  }
+}
+
+/** A flood of one frame on a channel that is open. */
+function floodOf(
+  name: string,
+  about: string,
+  frame: (id: number) => Uint8Array,
+  shortMs?: number,
+): Attack {
+  return {
+    name,
+    about,
+    memory: SMALL,
+    outcome: "session ends",
+    ...(shortMs !== undefined && { shortMs }),
+    run: async (it) => {
+      const { line, channel } = await waitingCall(it);
+      const batch = repeated(frame(channel.remote));
+      await line.flood(() => batch, it.signal);
+    },
+  };
+}
+
+/** Frames for channels that the server is going to number upwards from 0. */
+function opened(
+  from: number,
+  then: (id: number) => Uint8Array,
+): Uint8Array {
+  const ids = Array.from({ length: 1_000 }, (_, i) => from + i);
+  return concat(...ids.map((id) => concat(open(id), then(id))));
+}
+
+/** One attack each. */
+export const attacks: readonly Attack[] = [
+  {
+    name: "one-byte-data",
+    about: "arguments as long as they may be, in DATA frames of one byte",
+    memory: SMALL,
+    outcome: "may end",
+    shortMs: 800,
+    run: async (it) => {
+      const session = await it.session();
+      const size = it.maxValueSize - 16;
+      const length = framed(new Uint8Array(size)).subarray(0, 4);
+      const call = concat(values({ Selector: "sink" }), length);
+      while (!it.signal.aborted && session.line.open) {
+        const channel = await it.orTimeout(session.open());
+        if (channel === undefined) return;
+        await channel.send(call);
+        await sendByBytes(it, session.line, channel, size);
+        await it.orTimeout(channel.untilClosed());
+      }
+    },
+  },
+  floodOf(
+    "adjust-flood",
+    "WINDOW_ADJUST of one byte, again and again",
+    (id) => adjust(id, 1),
+    800,
+  ),
+  floodOf(
+    "empty-data-flood",
+    "empty DATA, again and again",
+    (id) => data(id, ""),
+    800,
+  ),
+  floodOf("eof-flood", "EOF, again and again", (id) => eof(id), 800),
+  {
+    name: "late-frames",
+    about: "DATA for a channel that is closed, again and again",
+    memory: SMALL,
+    outcome: "session ends",
+    run: async (it) => {
+      const { line, channel } = await waitingCall(it);
+      await channel.close();
+      const batch = repeated(data(channel.remote, "x"));
+      await line.flood(() => batch, it.signal);
+    },
+  },
+  {
+    name: "open-close-flood",
+    about: "OPEN and CLOSE, again and again, the answers read",
+    memory: SMALL,
+    outcome: "may end",
+    shortMs: 800,
+    run: async (it) => {
+      const line = await it.line();
+      let next = 0;
+      await line.flood(() => opened((next += 1_000) - 1_000, close), it.signal);
+    },
+  },
+  {
+    name: "call-close-flood",
+    about: "OPEN, a call and CLOSE, again and again, the answers read",
+    memory: SMALL,
+    outcome: "may end",
+    run: async (it) => {
+      const line = await it.line();
+      const call = it.call("makeFunction");
+      let next = 0;
+      const then = (id: number) => concat(data(id, call), close(id));
+      await line.flood(() => opened((next += 1_000) - 1_000, then), it.signal);
+    },
+  },
+  {
+    name: "unread-confirms",
+    about: "OPEN, again and again, the answers unread",
+    memory: SMALL,
+    outcome: "session ends",
+    shortMs: 800,
+    run: async (it) => {
+      const line = await it.line({ reading: false });
+      let next = 0;
+      await line.flood(
+        () => opened((next += 1_000) - 1_000, () => new Uint8Array(0)),
+        it.signal,
+      );
+    },
+  },
+];

@@ -1,0 +1,75 @@
+/**
+ * What a peer in Go does all day, and must never be taken for an attack.
+ *
+ * @module
+ */
+import { adjust, concat, values } from "../../support/wire.ts";
+import type { Attack } from "../attack.ts";
+import { SMALL } from "../bounds.ts";
+import type { RawChannel } from "../raw_session.ts";
+
+/** Values of a stream, each read by two reads and so credited by two frames. */
+const VALUES = 100_000;
+/** Bytes that the peer lets the server be ahead. */
+const WINDOW = 2 ** 20;
+
+/** Reads a value's length, then the value, and says so at once each time. */
+class Adjusting {
+  readonly #channel: RawChannel;
+  #rest: Uint8Array = new Uint8Array(0);
+  /** Values read, the header among them. */
+  seen = 0;
+
+  constructor(channel: RawChannel) {
+    this.#channel = channel;
+  }
+
+  /** Reads what is there; gives the frames that say so. */
+  read(): Uint8Array[] {
+    const bytes = concat(this.#rest, this.#channel.takeReceived());
+    const view = new DataView(bytes.buffer);
+    const adjusts: Uint8Array[] = [];
+    let at = 0;
+    while (at + 4 <= bytes.length) {
+      const size = view.getUint32(at);
+      if (at + 4 + size > bytes.length) break;
+      for (const part of [4, size]) {
+        adjusts.push(adjust(this.#channel.remote, part));
+      }
+      at += 4 + size;
+      this.seen++;
+    }
+    this.#rest = bytes.subarray(at);
+    return adjusts;
+  }
+}
+
+/** One attack each. */
+export const attacks: readonly Attack[] = [
+  {
+    name: "go-adjusts",
+    about: "a stream of small values, with two WINDOW_ADJUST for each",
+    memory: SMALL,
+    outcome: "lives",
+    ms: 20_000,
+    shortMs: 20_000,
+    run: async (it) => {
+      const session = await it.session();
+      const channel = await session.open({ window: WINDOW });
+      if (channel === undefined) throw new Error("Cannot open channel");
+      await channel.send(values({ Selector: "count" }, [VALUES]));
+      const reader = new Adjusting(channel);
+      while (!channel.closed) {
+        const adjusts = reader.read();
+        if (adjusts.length > 0) await session.line.write(...adjusts);
+        else await channel.changed();
+      }
+      reader.read();
+      it.check(
+        "all values have come",
+        reader.seen > VALUES,
+        `${reader.seen} values, line ${session.line.state}`,
+      );
+    },
+  },
+];

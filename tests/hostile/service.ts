@@ -1,0 +1,86 @@
+/**
+ * What the server under attack offers: a method for each thing that an attack
+ * needs.
+ *
+ * @module
+ */
+import { EventEmitter } from "node:events";
+import type { Call, Handler } from "../../mod.ts";
+import type { Library } from "./library.ts";
+
+/** What {@linkcode big} answers with. */
+const BIG = "x".repeat(1_000_000);
+/** What {@linkcode rows} streams. */
+const ROW = "x".repeat(64 * 1024);
+
+/** A service as people write it who use Node's emitters. */
+class Bus extends EventEmitter {
+  hello(): string {
+    return "hello";
+  }
+}
+
+/** Resolves when the caller has given the call up. */
+function givenUp({ signal }: Call): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
+/** What the methods and rules do with each call. */
+export function makeHandler(library: Library): Handler {
+  const { handlerFrom, Router, withCall, withStream } = library;
+  const service = {
+    ping: () => "pong",
+    echo: (value: unknown) => value,
+    /** Takes any value. */
+    sink: (_value: unknown) => null,
+    /** Waits for what never comes, with its arguments in its hands. */
+    hang: withCall(async (call: Call, value: unknown) => {
+      await givenUp(call);
+      return typeof value;
+    }),
+    /** Never ends, whoever gives it up. */
+    deaf: () => new Promise<never>(() => {}),
+    big: () => BIG,
+    async *rows() {
+      for (;;) yield ROW;
+    },
+    async *count(to: number) {
+      for (let n = 1; n <= to; n++) yield n;
+    },
+    /** Takes three of the values that are streamed to it. */
+    three: withStream(async (values: AsyncIterable<unknown>) => {
+      let taken = 0;
+      for await (const _ of values) if (++taken === 3) break;
+      return taken;
+    }),
+    /** Takes all of them, and says how many. */
+    all: withStream(async (values: AsyncIterable<unknown>) => {
+      let taken = 0;
+      for await (const _ of values) taken++;
+      return taken;
+    }),
+    /** Answers with a function, once whoever gives up has done so. */
+    makeFunction: async () => {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      return () => 1;
+    },
+    /** Calls its caller back. */
+    ask: withCall((call: Call) => call.caller.call("answer")),
+    bytes: () => new TransformStream<Uint8Array, Uint8Array>(),
+    admin: {
+      stop: () => "stopped",
+      status: () => "running",
+    },
+    bus: new Bus(),
+  };
+  const router = new Router();
+  router.handle("/", handlerFrom(service));
+  // The rule that `selectors` wants to get past.
+  router.handle("admin.stop", (_call, respond) => {
+    void respond.return(new Error("forbidden"));
+  });
+  return router;
+}
