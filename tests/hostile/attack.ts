@@ -41,6 +41,11 @@ export interface Attack {
   readonly setup?: Setup;
   /** Bytes that the server process may grow by at its peak. */
   readonly memory: number;
+  /**
+   * Bytes that may be alive while the attacker is connected. Default: what one
+   * session may make this side hold.
+   */
+  readonly held?: number;
   /** What has to become of the session. */
   readonly outcome: Outcome;
   /** Milliseconds that it goes on for. Default: 3,000. */

@@ -7,7 +7,7 @@ import type { Peer, PeerOptions } from "../../mod.ts";
 import { framed, utf8, values } from "../support/wire.ts";
 import type { Attack, Check, Findings } from "./attack.ts";
 import { type Codec, type Library, loadCodec, loadLibrary } from "./library.ts";
-import { Line, type LineOptions } from "./line.ts";
+import { aborted, Line, type LineOptions } from "./line.ts";
 import { RawSession } from "./raw_session.ts";
 
 /** Size of values where the library does not say how large they may be. */
@@ -112,6 +112,15 @@ export class Attacker {
     } finally {
       this.signal.removeEventListener("abort", onAbort);
     }
+  }
+
+  /**
+   * Writes what `next` gives until the time is over. A session that is cut off
+   * has to be cut off in time: so what comes after that is waited for.
+   */
+  async flood(line: Line, next: () => Uint8Array): Promise<void> {
+    await line.flood(next, this.signal);
+    await aborted(this.signal);
   }
 
   /** What can be said of the attack so far. */

@@ -9,6 +9,7 @@ import {
   HEALTHY_P99,
   HEALTHY_P99_OF_CONTROL,
   LEFTOVER,
+  SESSION_BUDGET,
 } from "./bounds.ts";
 
 /** The codes that a session may end with that this side ends. */
@@ -80,12 +81,16 @@ export function problemsOf(
   measured: Omit<Measured, "problems">,
   control: HealthyReport | undefined,
 ): string[] {
-  const { died, peak, left, healthy, findings, errors } = measured;
+  const { died, peak, held, left, healthy, findings, errors } = measured;
   const problems: string[] = [];
   if (died !== undefined) problems.push(`the server died: ${died}`);
   problems.push(...healthProblems(healthy, control));
   if (peak !== undefined && peak > attack.memory) {
     problems.push(`the server grew by ${mib(peak)}`);
+  }
+  const allowed = (attack.held ?? SESSION_BUDGET) + LEFTOVER;
+  if (held !== undefined && held > allowed) {
+    problems.push(`${mib(held)} are held while the attacker is connected`);
   }
   if (left !== undefined && left > LEFTOVER) {
     problems.push(`${mib(left)} are left when the attacker has gone`);

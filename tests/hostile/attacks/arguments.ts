@@ -7,7 +7,12 @@
 import { concat, data, framed, utf8, values } from "../../support/wire.ts";
 import type { Attack } from "../attack.ts";
 import { type Attacker, repeatedJson } from "../attacker_side.ts";
-import { MANY_SESSIONS, SMALL, WITH_VALUES } from "../bounds.ts";
+import {
+  MANY_SESSIONS,
+  PROCESS_BUDGET,
+  SMALL,
+  WITH_VALUES,
+} from "../bounds.ts";
 import { aborted } from "../line.ts";
 import type { RawSession } from "../raw_session.ts";
 
@@ -102,6 +107,7 @@ export const attacks: readonly Attack[] = [
     name: "half-values-of-many",
     about: "the same from 40 sessions at once",
     memory: MANY_SESSIONS,
+    held: PROCESS_BUDGET,
     outcome: "may end",
     ms: 6_000,
     run: async (it) => {
@@ -136,8 +142,9 @@ export const attacks: readonly Attack[] = [
     outcome: "may end",
     shortMs: 800,
     run: async (it) => {
-      const size = 64 * 1024;
-      const text = `{"Selector":"sink","x":"${"x".repeat(size - 26)}"}`;
+      const [begin, end] = ['{"Selector":"sink","x":"', '"}'];
+      const filler = "x".repeat(64 * 1024 - begin.length - end.length);
+      const text = begin + filler + end;
       const header = framed(utf8(text));
       const cut = header.subarray(0, header.length - 1);
       await fillWindows(it, await it.session(), cut);

@@ -5,7 +5,7 @@
  */
 import type { Peer } from "../../../mod.ts";
 import type { Attack } from "../attack.ts";
-import { MANY_SESSIONS } from "../bounds.ts";
+import { MANY_SESSIONS, PROCESS_BUDGET } from "../bounds.ts";
 
 const SESSIONS = 1_000;
 
@@ -15,6 +15,7 @@ export const attacks: readonly Attack[] = [
     name: "thousand-sessions",
     about: "1,000 honest sessions that call, beside one-byte-data",
     memory: MANY_SESSIONS,
+    held: PROCESS_BUDGET,
     outcome: "lives",
     ms: 15_000,
     beside: "one-byte-data",
@@ -47,6 +48,7 @@ export const attacks: readonly Attack[] = [
     name: "ten-thousand-calls",
     about: "10,000 calls at once on one connection, beside adjust-flood",
     memory: MANY_SESSIONS,
+    held: PROCESS_BUDGET,
     outcome: "lives",
     ms: 15_000,
     beside: "adjust-flood",

@@ -17,7 +17,7 @@ import {
 import type { Attack } from "../attack.ts";
 import type { Attacker } from "../attacker_side.ts";
 import { SMALL } from "../bounds.ts";
-import { type Line, repeated, turn } from "../line.ts";
+import { counting, type Line, repeated, turn } from "../line.ts";
 import type { RawChannel } from "../raw_session.ts";
 
 /** A connection with one channel, on which a call waits for its argument. */
@@ -67,18 +67,9 @@ function floodOf(
     run: async (it) => {
       const { line, channel } = await waitingCall(it);
       const batch = repeated(frame(channel.remote));
-      await line.flood(() => batch, it.signal);
+      await it.flood(line, () => batch);
     },
   };
-}
-
-/** Frames for channels that the server is going to number upwards from 0. */
-function opened(
-  from: number,
-  then: (id: number) => Uint8Array,
-): Uint8Array {
-  const ids = Array.from({ length: 1_000 }, (_, i) => from + i);
-  return concat(...ids.map((id) => concat(open(id), then(id))));
 }
 
 /** One attack each. */
@@ -125,7 +116,7 @@ export const attacks: readonly Attack[] = [
       const { line, channel } = await waitingCall(it);
       await channel.close();
       const batch = repeated(data(channel.remote, "x"));
-      await line.flood(() => batch, it.signal);
+      await it.flood(line, () => batch);
     },
   },
   {
@@ -136,21 +127,26 @@ export const attacks: readonly Attack[] = [
     shortMs: 800,
     run: async (it) => {
       const line = await it.line();
-      let next = 0;
-      await line.flood(() => opened((next += 1_000) - 1_000, close), it.signal);
+      await it.flood(line, counting([open(0), close(0)]));
     },
   },
   {
     name: "call-close-flood",
-    about: "OPEN, a call and CLOSE, again and again, the answers read",
+    about: "calls that are given up at once, 256 at a time",
     memory: SMALL,
     outcome: "may end",
     run: async (it) => {
-      const line = await it.line();
+      const session = await it.session();
       const call = it.call("makeFunction");
-      let next = 0;
-      const then = (id: number) => concat(data(id, call), close(id));
-      await line.flood(() => opened((next += 1_000) - 1_000, then), it.signal);
+      const work = async () => {
+        while (!it.signal.aborted && session.line.open) {
+          const channel = await session.open();
+          if (channel === undefined) continue;
+          await channel.send(call);
+          await channel.close();
+        }
+      };
+      await it.orTimeout(Promise.all(Array.from({ length: 256 }, work)));
     },
   },
   {
@@ -161,11 +157,7 @@ export const attacks: readonly Attack[] = [
     shortMs: 800,
     run: async (it) => {
       const line = await it.line({ reading: false });
-      let next = 0;
-      await line.flood(
-        () => opened((next += 1_000) - 1_000, () => new Uint8Array(0)),
-        it.signal,
-      );
+      await it.flood(line, counting([open(0)]));
     },
   },
 ];

@@ -26,7 +26,7 @@ async function endlessMessage(it: Attacker, size: number): Promise<void> {
   const more = { final: false };
   await line.write(clientFrame(BINARY, payload, more));
   const batch = repeated(clientFrame(CONTINUATION, payload, more));
-  await line.flood(() => batch, it.signal);
+  await it.flood(line, () => batch);
 }
 
 /** Asks as a page would; whether it is let in has to be as expected. */
@@ -103,7 +103,7 @@ function both(
       run: async (it) => {
         const { line } = await askForWebSocket(it);
         const batch = repeated(clientFrame(PING, new Uint8Array(8)));
-        await line.flood(() => batch, it.signal);
+        await it.flood(line, () => batch);
       },
     },
     {
