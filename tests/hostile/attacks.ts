@@ -6,6 +6,7 @@
 import type { Attack } from "./attack.ts";
 import { attacks as withAnswers } from "./attacks/answers.ts";
 import { attacks as withArguments } from "./attacks/arguments.ts";
+import { attacks as withBytes } from "./attacks/bytes.ts";
 import { attacks as crowds } from "./attacks/crowd.ts";
 import { attacks as faults } from "./attacks/faults.ts";
 import { attacks as frames } from "./attacks/frames.ts";
@@ -36,6 +37,7 @@ export const CONTROL: Attack = {
 export const ATTACKS: readonly Attack[] = [
   ...withArguments,
   ...withAnswers,
+  ...withBytes,
   ...withValues,
   ...frames,
   ...peersOfGo,

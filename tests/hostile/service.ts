@@ -8,10 +8,13 @@ import { EventEmitter } from "node:events";
 import type { Call, Handler } from "../../mod.ts";
 import type { Library } from "./library.ts";
 
-/** What {@linkcode big} answers with. */
+/** What `big` answers with. */
 const BIG = "x".repeat(1_000_000);
-/** What {@linkcode rows} streams. */
+/** What `rows` streams. */
 const ROW = "x".repeat(64 * 1024);
+
+/** Bytes that `gulp` takes: enough for windows to grow. */
+const GULP = 16 * 1024 * 1024;
 
 /** A service as people write it who use Node's emitters. */
 class Bus extends EventEmitter {
@@ -56,6 +59,14 @@ export function makeHandler(library: Library): Handler {
       for await (const _ of values) if (++taken === 3) break;
       return taken;
     }),
+    /** Gives back what is streamed to it. */
+    streamed: withStream(async function* (values: AsyncIterable<unknown>) {
+      yield* values;
+    }),
+    /** Streams, and takes nothing of what is streamed to it. */
+    unheard: withStream(async function* (_values: AsyncIterable<unknown>) {
+      for (;;) yield ROW;
+    }),
     /** Takes all of them, and says how many. */
     all: withStream(async (values: AsyncIterable<unknown>) => {
       let taken = 0;
@@ -69,7 +80,19 @@ export function makeHandler(library: Library): Handler {
     },
     /** Calls its caller back. */
     ask: withCall((call: Call) => call.caller.call("answer")),
+    /** Gives back the bytes that it gets. */
     bytes: () => new TransformStream<Uint8Array, Uint8Array>(),
+    /** Takes bytes as fast as they come, and then none. */
+    gulp: () => {
+      let left = GULP;
+      return {
+        readable: new ReadableStream<Uint8Array>(),
+        writable: new WritableStream<Uint8Array>({
+          write: ({ length }) =>
+            (left -= length) > 0 ? undefined : new Promise(() => {}),
+        }),
+      };
+    },
     admin: {
       stop: () => "stopped",
       status: () => "running",

@@ -59,19 +59,50 @@ async function checkPlaces(
   it.check("its channels are closed", channels <= SPARES, `${channels} open`);
 }
 
-async function leaveArguments(it: Attacker): Promise<void> {
+/** A few values, as a generator gives them. */
+async function* few(): AsyncGenerator<string> {
+  for (let i = 0; i < 5; i++) yield "x".repeat(1_000);
+}
+
+/** A method that streams its answer, and what it is called with. */
+type Streaming = readonly [selector: string, args: () => unknown];
+
+/** Calls such a method, and leaves after the first value. */
+async function leaveOne(peer: Peer, [selector, args]: Streaming) {
+  const response = await peer.request(selector, args(), { timeout: 5_000 });
+  for await (const _ of response) break;
+}
+
+/** Does so again and again, with one method after another. */
+async function leave(it: Attacker, methods: Streaming[]): Promise<void> {
   const peer = await it.dial();
+  let next = 0;
   const failures = await often(
     CALLS,
     16,
-    () => peer.call("three", endless(), { timeout: 5_000 }),
+    () => leaveOne(peer, methods[next++ % methods.length]!),
   );
   await checkPlaces(it, peer, failures);
 }
 
-/** All at once, on a connection that has just been made. */
+/** Both sides stream, and both have more to say when the caller leaves. */
+const BOTH_STREAM: Streaming[] = [
+  ["streamed", endless],
+  ["streamed", few],
+  ["streamed", () => ReadableStream.from(endless())],
+];
+/** The handler never looks at what it is called with. */
+const NOT_TAKEN: Streaming[] = [
+  ["unheard", () => null],
+  ["unheard", () => ["x"]],
+  ["unheard", endless],
+];
+
+/** All at once, on a connection that has been used before and is idle. */
 async function burst(it: Attacker, count: number, times = 1): Promise<void> {
   const peer = await it.dial();
+  // Channels ahead of need are ready after this, and must not be in the way.
+  await often(600, 600, () => peer.call("echo", [0]));
   const failures: string[] = [];
   for (let i = 0; i < times; i++) {
     failures.push(
@@ -89,8 +120,14 @@ export const attacks: readonly Attack[] = [
     ...honest,
     name: "generators-left-early",
     about:
-      "2,100 calls whose streamed arguments are not all taken; then one more",
-    run: leaveArguments,
+      "2,100 calls that stream both ways, left after a value; then one more",
+    run: (it) => leave(it, BOTH_STREAM),
+  },
+  {
+    ...honest,
+    name: "generators-not-taken",
+    about: "2,100 streams left after a value, arguments unread; then one more",
+    run: (it) => leave(it, NOT_TAKEN),
   },
   {
     ...honest,
@@ -151,9 +188,16 @@ export const attacks: readonly Attack[] = [
   {
     ...honest,
     name: "gateway-left-early",
-    about: "generators-left-early by way of a forward() that others share",
+    about:
+      "2,100 streams left after a value by way of a forward() that others share",
     setup: { service: "gateway" },
-    run: leaveArguments,
+    run: async (it) => {
+      const peer = await it.dial();
+      await often(CALLS, 16, () => leaveOne(peer, NOT_TAKEN[0]!));
+      await peer.close();
+      const answer = await (await it.dial()).call("ping", []).catch(String);
+      it.check("others are served when it has left", answer === "pong", answer);
+    },
   },
   {
     ...honest,
