@@ -96,6 +96,22 @@ export const attacks: readonly Attack[] = [
   },
   {
     ...honest,
+    name: "poisoned-keys",
+    about: "a key that V8 mixes up with a key of the next session's value",
+    run: async (it) => {
+      const session = await it.session();
+      const channel = await session.open();
+      // The raw session parses no answer, so only the server has seen the key.
+      await channel?.send(it.call("sink", { aa: 1, "a\\": 1 }));
+      await channel?.untilClosed();
+      const peer = await it.dial();
+      const answer = await peer.call("echo", [{ aa: 1, "a\n": 1 }]);
+      const keys = JSON.stringify(Object.keys(answer as object));
+      it.check("keys come back as they were", keys === '["aa","a\\n"]', keys);
+    },
+  },
+  {
+    ...honest,
     name: "many-callbacks",
     about: "50,000 values on one call that carry one callback(fn)",
     ms: 15_000,
