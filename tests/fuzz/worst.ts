@@ -66,11 +66,10 @@ function line({ codec, gene, cost: { ms, grown, died } }: Finding): string {
 export function worst(size = DEFAULT_MAX_VALUE_SIZE): Target {
   const findings: Finding[] = [];
   const names = Object.keys(CODECS);
-  let turn = 0;
   return {
     name: "worst",
     async round(random: Random) {
-      const codec = names[turn++ % names.length]!;
+      const codec = names[random.seed % names.length]!;
       const { slowest, largest } = search(CODECS[codec]!, random, LONG);
       for (const gene of distinct([...slowest.slice(0, 2), largest[0]!])) {
         const cost = await decodeFullSize(codec, gene, size);
