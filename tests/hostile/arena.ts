@@ -16,10 +16,12 @@ import { resetPeak, resident, residentPeak } from "./resident.ts";
 import { type Event, TalkingProcess } from "./talking_process.ts";
 import { count, mib } from "./verdict.ts";
 
-/** Milliseconds of pings before an attack begins. */
+/** Milliseconds of pings before the first attack begins. */
 const WARM_UP = 300;
 /** Milliseconds of pings at least, for an attack that has that long. */
 const LEAST = 1_000;
+/** Milliseconds within which a process has to start. */
+const START_LIMIT = 20_000;
 /** Milliseconds between two looks at the size of the server. */
 const LOOK_INTERVAL = 20;
 /** Milliseconds beyond its time that an attacker has for its report. */
@@ -36,6 +38,7 @@ export class Arena implements AsyncDisposable {
   readonly #address: string;
   readonly #errors: string[];
   #stopped: string | undefined;
+  #warm = false;
 
   private constructor(
     directory: string,
@@ -85,7 +88,8 @@ export class Arena implements AsyncDisposable {
 
   /** Runs an attack and says what was seen of it. */
   async measure(attack: Attack, ms: number): Promise<Unjudged> {
-    await pause(WARM_UP);
+    await pause(this.#warm ? 0 : WARM_UP);
+    this.#warm = true;
     this.#errors.length = 0;
     const before = await this.#stats();
     await this.#report(1_000);
@@ -231,16 +235,23 @@ function difference(
     : after - before;
 }
 
-/** Waits for a promise, or fails when the process has died. */
+/** Waits until a process has started, or fails when it does not. */
 async function orDeath<T>(
-  promise: Promise<T>,
+  started: Promise<T>,
   process: TalkingProcess,
 ): Promise<T> {
-  const died = process.ended.then(() => {
-    throw new Error(`Cannot start process: ${process.death}`);
-  });
-  died.catch(() => {});
-  return await Promise.race([promise, died]);
+  const failed = Promise.withResolvers<never>();
+  const timer = setTimeout(() => process.kill(), START_LIMIT);
+  const onEnd = () => {
+    failed.reject(new Error(`Cannot start process: ${process.death}`));
+  };
+  void process.ended.then(onEnd);
+  failed.promise.catch(() => {});
+  try {
+    return await Promise.race([started, failed.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 function pause(ms: number): Promise<void> {

@@ -50,8 +50,6 @@ export interface Attack {
   readonly outcome: Outcome;
   /** Milliseconds that it goes on for. Default: 3,000. */
   readonly ms?: number;
-  /** The same in the short form; without it, the attack is not part of that. */
-  readonly shortMs?: number;
   /** The name of an attack that goes on meanwhile, from a process of its own. */
   readonly beside?: string;
   /**

@@ -23,7 +23,6 @@ export const CONTROL: Attack = {
   memory: Infinity,
   outcome: "lives",
   ms: 3_000,
-  shortMs: 800,
   run: async ({ signal }) => {
     while (!signal.aborted) {
       const end = performance.now() + 50;
@@ -47,6 +46,23 @@ export const ATTACKS: readonly Attack[] = [
   ...faults,
   ...crowds,
 ];
+
+/**
+ * The attacks of the short form, with their milliseconds: those of one setup
+ * after another, since they share a server.
+ */
+export const SHORT_FORM: ReadonlyMap<string, number> = new Map([
+  ["selectors", 2_000],
+  ["broken-rules", 2_000],
+  ["half-values", 500],
+  ["unread-answers", 500],
+  ["json-long-integer", 500],
+  ["one-byte-data", 500],
+  ["empty-data-flood", 500],
+  ["open-close-flood", 500],
+  ["burst-1600", 5_000],
+  ["ws-endless-message", 500],
+]);
 
 /** Finds an attack, or the control run. */
 export function attackNamed(name: string): Attack {

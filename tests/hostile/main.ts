@@ -4,7 +4,7 @@
 import { parseArgs } from "node:util";
 import { Arena } from "./arena.ts";
 import type { Attack, HealthyReport, Measured } from "./attack.ts";
-import { attackNamed, ATTACKS, CONTROL } from "./attacks.ts";
+import { attackNamed, ATTACKS, CONTROL, SHORT_FORM } from "./attacks.ts";
 import { table, verdict } from "./table.ts";
 import { problemsOf } from "./verdict.ts";
 
@@ -44,24 +44,27 @@ const directory = flags.against === undefined
 /** What is to be run. */
 function selected(): readonly Attack[] {
   if (flags.only !== undefined) return flags.only.split(",").map(attackNamed);
-  if (!flags.short) return ATTACKS;
-  return ATTACKS.filter(({ shortMs }) => shortMs !== undefined);
+  return flags.short ? [...SHORT_FORM.keys()].map(attackNamed) : ATTACKS;
 }
 
 /** How long an attack goes on. */
-function duration({ ms = 3_000, shortMs }: Attack): number {
-  return flags.short && shortMs !== undefined ? shortMs : ms;
+function duration({ name, ms = 3_000 }: Attack): number {
+  return flags.short ? SHORT_FORM.get(name) ?? 500 : ms;
 }
 
-/** One server for attacks of one setup in the short form, else one for each. */
+/**
+ * One server for all attacks of one setup in the short form, as long as it does
+ * well; else one for each.
+ */
 class Arenas implements AsyncDisposable {
   #arena: Arena | undefined;
   #setup = "";
+  reusable = true;
 
   async for({ setup = {} }: Attack): Promise<Arena> {
     const key = JSON.stringify(setup);
-    const usable = flags.short && this.#arena?.alive && this.#setup === key;
-    if (usable) return this.#arena!;
+    const shared = flags.short && this.reusable && this.#setup === key;
+    if (shared && this.#arena?.alive) return this.#arena;
     await this[Symbol.asyncDispose]();
     this.#setup = key;
     return this.#arena = await Arena.start(directory, setup);
@@ -86,6 +89,7 @@ async function run(attacks: readonly Attack[]): Promise<Measured[]> {
       : problemsOf(attack, measured, control);
     const row = { ...measured, problems };
     rows.push(row);
+    arenas.reusable = problems.length === 0;
     // Rows are for standard output; this is for those who wait for them.
     console.error(`${attack.name}: ${verdict(row)}`);
   }

@@ -43,7 +43,6 @@ export const attacks: readonly Attack[] = [
     about: "2,048 calls with a window of 0, each answered with 1 MB",
     memory: SMALL,
     outcome: "may end",
-    shortMs: 800,
     run: (it) => callUnread(it, "big"),
   },
   {

@@ -97,7 +97,6 @@ export const attacks: readonly Attack[] = [
       "2,048 calls whose arguments fill the first window and go no further",
     memory: SMALL,
     outcome: "may end",
-    shortMs: 800,
     run: async (it) => {
       await fillWindows(it, await it.session(), endlessCall(it));
       await aborted(it.signal);
@@ -140,7 +139,6 @@ export const attacks: readonly Attack[] = [
     about: "2,048 call headers of 64 KiB without their last byte",
     memory: SMALL,
     outcome: "may end",
-    shortMs: 800,
     run: async (it) => {
       const [begin, end] = ['{"Selector":"sink","x":"', '"}'];
       const filler = "x".repeat(64 * 1024 - begin.length - end.length);

@@ -45,7 +45,6 @@ export const attacks: readonly Attack[] = [
     memory: SMALL,
     outcome: "session ends",
     ms: 5_000,
-    shortMs: 5_000,
     run: async (it) => {
       const codes: string[] = [];
       for (const [what, hostile] of Object.entries(HOSTILE)) {

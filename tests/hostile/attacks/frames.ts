@@ -56,14 +56,12 @@ function floodOf(
   name: string,
   about: string,
   frame: (id: number) => Uint8Array,
-  shortMs?: number,
 ): Attack {
   return {
     name,
     about,
     memory: SMALL,
     outcome: "session ends",
-    ...(shortMs !== undefined && { shortMs }),
     run: async (it) => {
       const { line, channel } = await waitingCall(it);
       const batch = repeated(frame(channel.remote));
@@ -79,7 +77,6 @@ export const attacks: readonly Attack[] = [
     about: "arguments as long as they may be, in DATA frames of one byte",
     memory: SMALL,
     outcome: "may end",
-    shortMs: 800,
     run: async (it) => {
       const session = await it.session();
       const size = it.maxValueSize - 16;
@@ -98,15 +95,13 @@ export const attacks: readonly Attack[] = [
     "adjust-flood",
     "WINDOW_ADJUST of one byte, again and again",
     (id) => adjust(id, 1),
-    800,
   ),
   floodOf(
     "empty-data-flood",
     "empty DATA, again and again",
     (id) => data(id, ""),
-    800,
   ),
-  floodOf("eof-flood", "EOF, again and again", (id) => eof(id), 800),
+  floodOf("eof-flood", "EOF, again and again", (id) => eof(id)),
   {
     name: "late-frames",
     about: "DATA for a channel that is closed, again and again",
@@ -124,7 +119,6 @@ export const attacks: readonly Attack[] = [
     about: "OPEN and CLOSE, again and again, the answers read",
     memory: SMALL,
     outcome: "may end",
-    shortMs: 800,
     run: async (it) => {
       const line = await it.line();
       await it.flood(line, counting([open(0), close(0)]));
@@ -154,7 +148,6 @@ export const attacks: readonly Attack[] = [
     about: "OPEN, again and again, the answers unread",
     memory: SMALL,
     outcome: "session ends",
-    shortMs: 800,
     run: async (it) => {
       const line = await it.line({ reading: false });
       await it.flood(line, counting([open(0)]));

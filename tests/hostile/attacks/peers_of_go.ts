@@ -52,7 +52,6 @@ export const attacks: readonly Attack[] = [
     memory: SMALL,
     outcome: "lives",
     ms: 20_000,
-    shortMs: 20_000,
     run: async (it) => {
       const session = await it.session();
       const channel = await session.open({ window: WINDOW });

@@ -29,14 +29,12 @@ function json(
   name: string,
   about: string,
   list: { begin?: string; item: string; end?: string },
-  shortMs?: number,
 ): Attack {
   return {
     name,
     about,
     memory: WITH_VALUES,
     outcome: "may end",
-    ...(shortMs !== undefined && { shortMs }),
     run: (it) => callWith(it, repeatedJson(it.maxValueSize, list)),
   };
 }
@@ -77,7 +75,6 @@ export const attacks: readonly Attack[] = [
     "json-long-integer",
     "the longest value of small integers, the first of them long",
     { begin: "[[12345678901234567890,", item: "0", end: "]]" },
-    800,
   ),
   json(
     "json-empty-objects",
@@ -88,7 +85,6 @@ export const attacks: readonly Attack[] = [
     "json-pointers",
     "the longest value of pointers to functions",
     { begin: "[[", item: '{"$fnptr":"a"}', end: "]]" },
-    800,
   ),
   json(
     "json-keys",

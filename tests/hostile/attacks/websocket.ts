@@ -77,7 +77,6 @@ function both(
       about: "a message in fragments of 1 MiB that never ends",
       outcome: "session ends",
       ms: 2_000,
-      ...(suffix === "" && { shortMs: 500 }),
       run: (it) => endlessMessage(it, MIB),
     },
     {
@@ -107,7 +106,6 @@ function both(
       about: "requests with a foreign Host or Origin (DNS rebinding)",
       outcome: "lives",
       ms: 5_000,
-      ...(suffix === "" && { shortMs: 5_000 }),
       run: checkDoors,
     },
   ];

@@ -44,7 +44,6 @@ export const attacks: readonly Attack[] = [
     ...honest,
     name: "selectors",
     about: "selectors that reach admin.stop past the rule for it",
-    shortMs: 5_000,
     run: async (it) => {
       const session = await it.session();
       const call = (Selector: string) =>
@@ -79,7 +78,6 @@ export const attacks: readonly Attack[] = [
     name: "header-twice",
     about: "headers with a key twice, in different letters",
     outcome: "may end",
-    shortMs: 5_000,
     run: async (it) => {
       const session = await it.session();
       for (
