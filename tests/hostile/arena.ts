@@ -3,18 +3,13 @@
  *
  * @module
  */
-import type {
-  Attack,
-  Findings,
-  HealthyReport,
-  Measured,
-  Setup,
-} from "./attack.ts";
-import { attackNamed } from "./attacks.ts";
-import { SAFETY_STOP, SERVER_HEAP_MIB, STALL_LIMIT } from "./bounds.ts";
-import { resetPeak, resident, residentPeak } from "./resident.ts";
+import type { Attack, HealthyReport, Measured, Setup } from "./attack.ts";
+import { AttackerProcess } from "./attacker_process.ts";
+import { SERVER_HEAP_MIB, STALL_LIMIT } from "./bounds.ts";
+import { resetPeak, resident } from "./resident.ts";
+import { SizeWatch } from "./size_watch.ts";
 import { type Event, TalkingProcess } from "./talking_process.ts";
-import { count, mib } from "./verdict.ts";
+import { count } from "./verdict.ts";
 
 /** Milliseconds of pings before the first attack begins. */
 const WARM_UP = 300;
@@ -22,9 +17,7 @@ const WARM_UP = 300;
 const LEAST = 1_000;
 /** Milliseconds within which a process has to start. */
 const START_LIMIT = 20_000;
-/** Milliseconds between two looks at the size of the server. */
-const LOOK_INTERVAL = 20;
-/** Milliseconds beyond its time that an attacker has for its report. */
+/** Milliseconds beyond its patience that a report may take. */
 const GRACE = 5_000;
 
 /** What one row is measured as, before it is judged. */
@@ -37,7 +30,6 @@ export class Arena implements AsyncDisposable {
   readonly #healthy: TalkingProcess;
   readonly #address: string;
   readonly #errors: string[];
-  #stopped: string | undefined;
   #warm = false;
 
   private constructor(
@@ -95,7 +87,7 @@ export class Arena implements AsyncDisposable {
     await this.#report(1_000);
     await resetPeak(this.#server.pid);
     const base = await resident(this.#server.pid);
-    const watching = this.#watch();
+    const watch = new SizeWatch(this.#server);
 
     await using attackers = new AsyncDisposableStack();
     const names = [attack.name];
@@ -107,8 +99,7 @@ export class Arena implements AsyncDisposable {
     const rest = begun + Math.min(ms, LEAST) - performance.now();
     await pause(Math.max(0, rest));
     const healthy = await this.#report(STALL_LIMIT);
-    watching.stop();
-    const peak = await watching.peak;
+    const peak = await watch.stop();
     const errors = count(this.#errors);
     const during = await this.#stats();
     await Promise.all(all.map((it) => it.leave()));
@@ -122,7 +113,7 @@ export class Arena implements AsyncDisposable {
       held: difference(during?.alive, before?.alive),
       left: difference(after?.alive, before?.alive),
       healthy,
-      died: this.#stopped ?? this.#server.death,
+      died: watch.stopped ?? this.#server.death,
       errors,
       findings: found[0],
       ...(documented !== undefined && { documented }),
@@ -162,63 +153,6 @@ export class Arena implements AsyncDisposable {
       stats = await this.#stats();
     }
     return stats;
-  }
-
-  /** Looks at the server's size all the time, and stops it beyond bounds. */
-  #watch(): { stop(): void; peak: Promise<number | undefined> } {
-    let going = true;
-    const { pid } = this.#server;
-    const look = async () => {
-      let peak: number | undefined;
-      do {
-        peak = await residentPeak(pid) ?? await resident(pid) ?? peak;
-        if (peak !== undefined && peak > SAFETY_STOP) {
-          this.#stopped = `stopped at ${mib(peak)}`;
-          this.#server.kill();
-          break;
-        }
-        await pause(LOOK_INTERVAL);
-      } while (going && this.alive);
-      return await residentPeak(pid) ?? peak;
-    };
-    return { stop: () => void (going = false), peak: look() };
-  }
-}
-
-/** An attacker in a process of its own. */
-class AttackerProcess implements AsyncDisposable {
-  readonly #process: TalkingProcess;
-  readonly #name: string;
-  readonly #directory: string;
-
-  constructor(directory: string, name: string) {
-    this.#name = attackNamed(name).name;
-    this.#directory = directory;
-    this.#process = new TalkingProcess({
-      script: "attacker.ts",
-      config: `${directory}/deno.json`,
-    });
-  }
-
-  /** Attacks; undefined if it never says what came of it. */
-  async run(address: string, ms: number): Promise<Findings | undefined> {
-    const target = { address, directory: this.#directory, ms };
-    const answer = await this.#process.ask(
-      "attack",
-      { name: this.#name, target },
-      ms + GRACE,
-    );
-    return answer?.findings as Findings | undefined;
-  }
-
-  /** Has its connections closed, at the latest with the process. */
-  async leave(): Promise<void> {
-    await this.#process.ask("leave", {}, 2_000);
-    await this[Symbol.asyncDispose]();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#process[Symbol.asyncDispose]();
   }
 }
 

@@ -6,10 +6,12 @@
 import type { Attack } from "./attack.ts";
 import { attacks as withAnswers } from "./attacks/answers.ts";
 import { attacks as withArguments } from "./attacks/arguments.ts";
+import { attacks as bursts } from "./attacks/bursts.ts";
 import { attacks as withBytes } from "./attacks/bytes.ts";
 import { attacks as crowds } from "./attacks/crowd.ts";
 import { attacks as faults } from "./attacks/faults.ts";
 import { attacks as frames } from "./attacks/frames.ts";
+import { attacks as gateways } from "./attacks/gateway.ts";
 import { attacks as peersOfGo } from "./attacks/peers_of_go.ts";
 import { attacks as places } from "./attacks/places.ts";
 import { attacks as withValues } from "./attacks/values.ts";
@@ -42,6 +44,8 @@ export const ATTACKS: readonly Attack[] = [
   ...peersOfGo,
   ...webSockets,
   ...places,
+  ...bursts,
+  ...gateways,
   ...words,
   ...faults,
   ...crowds,

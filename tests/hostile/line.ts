@@ -7,9 +7,6 @@
 import type { Frame } from "../../mux/wire/frame.ts";
 import { concat, FrameCollector } from "../support/wire.ts";
 
-/** Bytes that are gathered before a flood writes them. */
-const BATCH_SIZE = 1024 * 1024;
-
 /** How a connection stands. */
 export type LineState = "open" | "ended by the server" | "reset by the server";
 
@@ -144,34 +141,4 @@ export function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) =>
     signal.addEventListener("abort", () => resolve(), { once: true })
   );
-}
-
-/** One frame again and again, as many as one write may carry. */
-export function repeated(frame: Uint8Array): Uint8Array {
-  const count = Math.max(1, Math.floor(BATCH_SIZE / frame.length));
-  const batch = new Uint8Array(count * frame.length);
-  for (let at = 0; at < batch.length; at += frame.length) batch.set(frame, at);
-  return batch;
-}
-
-/**
- * Frames for one channel after another, the next ones each time it is called.
- * The server numbers channels upwards from 0, so their numbers are known before
- * it says them.
- */
-export function counting(frames: Uint8Array[]): () => Uint8Array {
-  const one = concat(...frames);
-  const batch = repeated(one);
-  const view = new DataView(batch.buffer);
-  let id = 0;
-  return () => {
-    for (let at = 0; at < batch.length; id++) {
-      for (const frame of frames) {
-        // The first field of every frame is the number.
-        view.setUint32(at + 1, id);
-        at += frame.length;
-      }
-    }
-    return batch;
-  };
 }

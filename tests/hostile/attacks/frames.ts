@@ -17,7 +17,8 @@ import {
 import type { Attack } from "../attack.ts";
 import type { Attacker } from "../attacker_side.ts";
 import { SMALL } from "../bounds.ts";
-import { counting, type Line, repeated, turn } from "../line.ts";
+import { counting, repeated } from "../batches.ts";
+import { type Line, turn } from "../line.ts";
 import type { RawChannel } from "../raw_session.ts";
 
 /** A connection with one channel, on which a call waits for its argument. */

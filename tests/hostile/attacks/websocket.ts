@@ -8,7 +8,8 @@ import { concat, utf8 } from "../../support/wire.ts";
 import type { Attack } from "../attack.ts";
 import type { Attacker } from "../attacker_side.ts";
 import { SMALL } from "../bounds.ts";
-import { aborted, repeated } from "../line.ts";
+import { repeated } from "../batches.ts";
+import { aborted } from "../line.ts";
 import {
   askForWebSocket,
   clientFrame,
