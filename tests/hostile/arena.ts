@@ -5,7 +5,7 @@
  */
 import type { Attack, HealthyReport, Measured, Setup } from "./attack.ts";
 import { AttackerProcess } from "./attacker_process.ts";
-import { SERVER_HEAP_MIB, STALL_LIMIT } from "./bounds.ts";
+import { LEFTOVER, SERVER_HEAP_MIB, STALL_LIMIT } from "./bounds.ts";
 import { resetPeak, resident } from "./resident.ts";
 import { SizeWatch } from "./size_watch.ts";
 import { type Event, TalkingProcess } from "./talking_process.ts";
@@ -15,6 +15,8 @@ import { count } from "./verdict.ts";
 const WARM_UP = 300;
 /** Milliseconds of pings at least, for an attack that has that long. */
 const LEAST = 1_000;
+/** How often, and when, to look whether what an attacker caused is gone. */
+const LEAVE_LOOKS = 10, LEAVE_INTERVAL = 200;
 /** Milliseconds within which a process has to start. */
 const START_LIMIT = 20_000;
 /** Milliseconds beyond its patience that a report may take. */
@@ -103,7 +105,7 @@ export class Arena implements AsyncDisposable {
     const errors = count(this.#errors);
     const during = await this.#stats();
     await Promise.all(all.map((it) => it.leave()));
-    const after = await this.#statsOnceLeft(before?.sessions);
+    const after = await this.#aliveOnceLeft(before?.alive);
     const { documented } = attack;
     return {
       attack: attack.name,
@@ -111,7 +113,7 @@ export class Arena implements AsyncDisposable {
       bound: attack.memory,
       peak: difference(peak, base),
       held: difference(during?.alive, before?.alive),
-      left: difference(after?.alive, before?.alive),
+      left: difference(after, before?.alive),
       healthy,
       died: watch.stopped ?? this.#server.death,
       errors,
@@ -144,15 +146,16 @@ export class Arena implements AsyncDisposable {
       | undefined;
   }
 
-  /** The server's figures once it has noticed that the attacker has left. */
-  async #statsOnceLeft(sessions = 1) {
-    let stats = await this.#stats();
-    // The healthy client's newest connection may be among them.
-    for (let i = 0; i < 40 && stats && stats.sessions > sessions + 1; i++) {
-      await pause(50);
-      stats = await this.#stats();
+  /** What is alive once the server has let go of all that it is going to. */
+  async #aliveOnceLeft(before: number | undefined) {
+    let alive = (await this.#stats())?.alive;
+    for (let i = 0; i < LEAVE_LOOKS; i++) {
+      const left = difference(alive, before);
+      if (left === undefined || left <= LEFTOVER) break;
+      await pause(LEAVE_INTERVAL);
+      alive = (await this.#stats())?.alive;
     }
-    return stats;
+    return alive;
   }
 }
 

@@ -78,6 +78,7 @@ export function makeHandler(library: Library): Handler {
       await new Promise((resolve) => setTimeout(resolve, 20));
       return () => 1;
     },
+    makeFunctionNow: () => () => 1,
     /** Calls its caller back. */
     ask: withCall((call: Call) => call.caller.call("answer")),
     /** Gives back the bytes that it gets. */
