@@ -1,18 +1,18 @@
 /**
- * What the fuzzers assert beyond that nothing breaks, and what they only
- * report: `undefined` and `false` are reported.
+ * What the fuzzers assert besides that nothing breaks. What is `undefined` or
+ * `false` is only reported.
  *
  * @module
  */
 
-/** The limits of the worst value that the search finds, and of places. */
+/** Limits of the worst values, and rules that do not hold everywhere yet. */
 export const ASSERTED: {
-  /** Milliseconds that decoding any value within the limits may take: 25. */
+  /** Milliseconds to decode any value within the limits; to be 25. */
   readonly decodeMs: number | undefined;
-  /** Bytes that it may take: 32 MiB. */
+  /** Bytes that it takes; to be 32 MiB. */
   readonly decodeBytes: number | undefined;
-  /** Whether every way to end a call, or a session, gives its places back. */
-  readonly placesComeBack: boolean;
+  /** Whether every way to end a call or a session frees its slots. */
+  readonly slotsBecomeFree: boolean;
   /**
    * Whether keys with characters that JSON escapes come back as they were.
    * V8's `JSON.parse()` takes `{"aa":1,"a\\n":1}` for `{"aa":1,"a\\\\":1}` once
@@ -22,6 +22,6 @@ export const ASSERTED: {
 } = {
   decodeMs: undefined,
   decodeBytes: undefined,
-  placesComeBack: false,
+  slotsBecomeFree: false,
   escapedKeys: false,
 };

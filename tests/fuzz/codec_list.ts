@@ -1,5 +1,5 @@
 /**
- * Every codec over every library, as `tests/conformance/codec_test.ts` has them.
+ * Every codec with every library, as in `tests/conformance/codec_test.ts`.
  *
  * @module
  */
@@ -11,10 +11,10 @@ import {
   encode as npmEncode,
 } from "npm:@msgpack/msgpack@^3";
 
-/** How a value is written. */
+/** The format of a codec. */
 export type Format = "json" | "cbor" | "msgpack";
 
-/** A codec, and what it writes. */
+/** A codec and its format. */
 export interface Listed {
   readonly format: Format;
   make(options?: CodecOptions): Codec;

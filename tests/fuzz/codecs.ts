@@ -1,5 +1,5 @@
 /**
- * Codecs: what is encoded comes back, and any bytes are a value or a
+ * Codecs: values survive a round trip, and any bytes are a value or a
  * `CodecError`.
  *
  * @module
@@ -14,7 +14,7 @@ import { anyValue, damaged } from "./values.ts";
 
 const MAX_DEPTH = 8;
 
-/** As `assertEquals()`, but soon done if they are. */
+/** As `assertEquals()`, but fast if they are equal. */
 function assertSame(actual: unknown, expected: unknown, message: string): void {
   if (!isDeepStrictEqual(actual, expected)) {
     assertEquals(actual, expected, message);

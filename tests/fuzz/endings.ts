@@ -1,6 +1,6 @@
 /**
- * Calls of every style, with every kind of arguments, ended in every way: the
- * place comes back at both ends.
+ * Calls of every style, with every kind of arguments, ended in every way: slots
+ * must become free on both sides.
  *
  * @module
  */
@@ -18,9 +18,9 @@ import type { Target } from "./target.ts";
 
 /** Times that each call is made. */
 const TIMES = 6;
-/** Channels that may be open ahead of need, by one side and by both. */
+/** Slots that spare channels of both sides may occupy. */
 const SPARES = 4;
-/** Turns of the event loop that a place may take to come back. */
+/** Turns of the event loop within which slots must become free. */
 const TURNS = 200;
 const VALUE = "x".repeat(1_000);
 /** Milliseconds after which a call is given up. */
@@ -105,7 +105,7 @@ const ENDS: Record<string, End> = {
   },
 };
 
-/** Slots beyond those of channels ahead of need, once all is quiet. */
+/** Occupied slots, except those of spare channels, after some turns. */
 async function kept(client: Peer, server: Peer): Promise<number> {
   const over = () =>
     Math.max(client.session.usage.slots, server.session.usage.slots) - SPARES;
@@ -113,7 +113,7 @@ async function kept(client: Peer, server: Peer): Promise<number> {
   return Math.max(0, over());
 }
 
-/** Makes the call so often, and says how many places it keeps. */
+/** Repeats a call; returns the number of slots that it leaves occupied. */
 async function tryWay(
   method: string,
   args: string,
@@ -130,9 +130,9 @@ async function tryWay(
     await Promise.race([ending.catch(() => {}), late]);
     clearTimeout(timer);
   }
-  const places = await kept(client, server);
+  const slots = await kept(client, server);
   await Promise.all([client.close(), server.close()]);
-  return places;
+  return slots;
 }
 
 /** How calls end. */
@@ -144,17 +144,17 @@ export function endings(): Target {
       const method = random.pick(METHODS);
       const args = random.pick(Object.keys(ARGUMENTS));
       const end = random.pick(Object.keys(ENDS));
-      const places = await tryWay(method, args, end);
+      const slots = await tryWay(method, args, end);
       const way = [method, args, end].join(", ");
-      tried.set(way, places);
-      if (ASSERTED.placesComeBack) {
-        assertEquals(places, 0, `${way} keeps places`);
+      tried.set(way, slots);
+      if (ASSERTED.slotsBecomeFree) {
+        assertEquals(slots, 0, `${way} occupies slots`);
       }
     },
     report() {
-      const bad = [...tried].filter(([, places]) => places > 0);
+      const bad = [...tried].filter(([, slots]) => slots > 0);
       return [
-        `${bad.length} of ${tried.size} ways to end a call keep places`,
+        `${bad.length} of ${tried.size} ways to end a call occupy slots`,
         ...bad.map(([way]) => `  ${way}`).sort(),
       ].join("\n");
     },

@@ -1,5 +1,6 @@
 /**
- * Frames: the same in any chunks, and any bytes are frames or a protocol error.
+ * Frames: chunks do not change their meaning, and invalid bytes are a protocol
+ * error.
  *
  * @module
  */
@@ -50,7 +51,7 @@ function anyFrame(random: Random): Frame {
   }
 }
 
-/** What these chunks mean: frames, and an error if there is one. */
+/** Parses chunks into frames, and an error if there is one. */
 function meaning(chunks: Uint8Array[]): { frames: Frame[]; error?: unknown } {
   const frames: Frame[] = [];
   const collector = new FrameCollector((frame) => frames.push(frame));
@@ -62,7 +63,7 @@ function meaning(chunks: Uint8Array[]): { frames: Frame[]; error?: unknown } {
   }
 }
 
-/** Bytes whose DATA frames say that they are huge would only be waited for. */
+/** Shortens DATA frames, whose payload would be waited for otherwise. */
 function small(bytes: Uint8Array): Uint8Array {
   for (let at = 0; at + 9 <= bytes.length; at++) {
     if (bytes[at] === 104) bytes.fill(0, at + 5, at + 7);

@@ -13,20 +13,20 @@ import { search } from "./worst/search.ts";
 const ROUNDS: Record<string, number> = { frames: 100, sessions: 40 };
 
 for (const target of [frames, ...codecs, sessions]) {
-  Deno.test(`fuzz: ${target.name}: random inputs break nothing`, async () => {
+  Deno.test(`fuzz ${target.name}: random inputs break nothing`, async () => {
     const rounds = ROUNDS[target.name] ?? 5;
     await forSeeds(rounds, (random) => target.round(random));
   });
 }
 
-Deno.test("fuzz: endings: however a call ends, nothing breaks", async () => {
+Deno.test("fuzz endings: nothing breaks however a call ends", async () => {
   const target = endings();
   await forSeeds(3, (random) => target.round(random));
   console.log(target.report?.());
 });
 
 for (const [name, listed] of Object.entries(CODECS)) {
-  Deno.test(`fuzz: worst value: the search finds one for ${name}`, async () => {
+  Deno.test(`fuzz worst: the search finds a value for ${name}`, async () => {
     await forSeeds(1, (random) => {
       const { slowest: [worst] } = search(listed, random, SHORT);
       assertGreater(worst!.ms, 0);

@@ -1,4 +1,4 @@
-// Tries everything with random inputs, for as long as it is told to.
+// Tries frames, codecs and sessions with random inputs.
 // `deno task fuzz --help` says more.
 
 import { parseArgs } from "node:util";
@@ -34,7 +34,7 @@ Targets: ${TARGETS.map(({ name }) => name).join("; ")}
 A failure prints the seed of its round, which \`--seed\` runs first.`;
 
 const { values: flags } = parseArgs({
-  // `deno task` passes on the `--` that other runners take for themselves.
+  // `deno task` passes `--` on to the program.
   args: Deno.args.filter((arg) => arg !== "--"),
   options: {
     minutes: { type: "string", default: "1" },
@@ -44,7 +44,7 @@ const { values: flags } = parseArgs({
   },
 });
 
-/** Milliseconds that a target has before it is another's turn. */
+/** Milliseconds that a target runs before the next one. */
 const TURN = 500;
 
 const selected = TARGETS.filter(({ name }) =>

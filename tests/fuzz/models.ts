@@ -1,6 +1,6 @@
 /**
- * The models of `tests/property`, with one seed after another: each round is a
- * process that runs them.
+ * The model tests of `tests/property`: each round runs them in a process with a
+ * seed of its own.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import type { Target } from "./target.ts";
 
 const FOLDER = new URL("../property/", import.meta.url).pathname;
 
-/** Sessions beside their model, chunks in any size, frames out of order. */
+/** Model tests of sessions, chunks and late frames. */
 export const models: Target = {
   name: "models",
   async round(random) {

@@ -1,6 +1,6 @@
 /**
- * Sessions with a peer that says what is nearly right: they go on, or end with
- * a typed error, and leave nothing behind.
+ * Sessions with a peer that sends nearly valid frames: they go on or end with a
+ * typed error, and hold nothing afterwards.
  *
  * @module
  */
@@ -52,8 +52,8 @@ const service: Handler = handlerFrom({
   },
 });
 
-/** Something that a peer may say, right or wrong. */
-function anyWords(random: Random): Uint8Array {
+/** A frame, valid or nearly so. */
+function anyBytes(random: Random): Uint8Array {
   const id = random.int(0, 4);
   const call = values(
     { Selector: random.pick(SELECTORS), ...random.chance(0.5) && { Q: 1 } },
@@ -93,14 +93,14 @@ function jsonValue(random: Random): unknown {
 async function speak(random: Random, raw: RawPeer): Promise<void> {
   const count = random.int(1, 40);
   let bytes: Uint8Array = concat(
-    ...Array.from({ length: count }, () => anyWords(random)),
+    ...Array.from({ length: count }, () => anyBytes(random)),
   );
   if (random.chance(0.3)) bytes = damaged(random, bytes);
   for (const chunk of random.split(bytes, random.pick([1, 30, 5_000]))) {
     try {
       await raw.send(chunk);
     } catch {
-      return; // It has hung up.
+      return; // The session has ended.
     }
   }
 }
@@ -110,7 +110,7 @@ function isTyped(error: unknown): boolean {
     .some((type) => error instanceof type);
 }
 
-/** Peers that are told what is nearly right. */
+/** Sessions with nearly valid frames. */
 export const sessions: Target = {
   name: "sessions",
   async round(random) {
@@ -134,6 +134,6 @@ export const sessions: Target = {
     }
     const { channels, slots } = peer.session.usage;
     assertEquals(channels, 0);
-    if (ASSERTED.placesComeBack) assertEquals(slots, 0);
+    if (ASSERTED.slotsBecomeFree) assertEquals(slots, 0);
   },
 };

@@ -1,6 +1,5 @@
 /**
- * Random values that every codec gives back as they were, and bytes with
- * something wrong in them.
+ * Random values that survive every codec, and damaged bytes.
  *
  * @module
  */
@@ -10,7 +9,7 @@ import { ASSERTED } from "./asserted.ts";
 const CHARACTERS = ["a", "Z", "0", "ä", "€", "😀", '"', "\\", "\n", "\u0000"];
 const ODD_KEYS = ["__proto__", "constructor", "length", "", "toJSON", "0", "a"];
 
-/** Those that JSON writes as they are. */
+/** Characters that JSON does not escape. */
 const UNESCAPED = ["a", "Z", "0", "ä", "€", "😀"];
 
 function anyText(random: Random, characters = CHARACTERS): string {
@@ -38,7 +37,7 @@ function anyNumber(random: Random): number | bigint {
   }
 }
 
-/** A value, nested at most so deep, of a few hundred others at most. */
+/** A value of limited depth, with a few hundred members at most. */
 export function anyValue(random: Random, depth: number): unknown {
   let left = 300;
   const sizes = [0, 1, 3, 15, 16, 40];
@@ -67,7 +66,7 @@ export function anyValue(random: Random, depth: number): unknown {
   return value(depth);
 }
 
-/** The same bytes with some changed, left out, put in or put again. */
+/** A copy with some bytes changed, removed, inserted or repeated. */
 export function damaged(
   random: Random,
   bytes: Uint8Array,

@@ -1,5 +1,5 @@
 /**
- * The worst values of each codec: searched for, and reported.
+ * Searches for the worst values of each codec and reports them.
  *
  * @module
  */
@@ -62,7 +62,7 @@ function line({ codec, gene, cost: { ms, grown, died } }: Finding): string {
   }  ${gene}`;
 }
 
-/** Searches with each codec in turn, and decodes what it found at full size. */
+/** Searches with one codec a round; decodes the results at full size. */
 export function worst(size = DEFAULT_MAX_VALUE_SIZE): Target {
   const findings: Finding[] = [];
   const names = Object.keys(CODECS);

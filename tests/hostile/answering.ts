@@ -5,7 +5,7 @@
  * @module
  */
 
-/** What is asked, besides by its name. */
+/** The details of a question. */
 export type Question = Record<string, unknown>;
 /** Answers questions by their names. */
 export type Answers = Record<
@@ -15,7 +15,7 @@ export type Answers = Record<
 
 const encoder = new TextEncoder();
 
-/** Says something unasked. */
+/** Writes an event. */
 export function say(event: object): void {
   const bytes = encoder.encode(`${JSON.stringify(event)}\n`);
   for (let at = 0; at < bytes.length;) {
@@ -23,7 +23,7 @@ export function say(event: object): void {
   }
 }
 
-/** Answers all that is asked until standard input ends. */
+/** Answers every question until standard input ends. */
 export async function answerAll(answers: Answers): Promise<void> {
   let rest = "";
   const stream = Deno.stdin.readable.pipeThrough(new TextDecoderStream());

@@ -1,5 +1,5 @@
 /**
- * A server, a healthy client and an attacker, each a process of its own.
+ * A server, a healthy client and an attacker, each in its own process.
  *
  * @module
  */
@@ -15,17 +15,17 @@ import { count } from "./verdict.ts";
 const WARM_UP = 300;
 /** Milliseconds of pings at least, for an attack that has that long. */
 const LEAST = 1_000;
-/** How often, and when, to look whether what an attacker caused is gone. */
+/** How often, and at what interval, to check for memory to be released. */
 const LEAVE_LOOKS = 10, LEAVE_INTERVAL = 200;
 /** Milliseconds within which a process has to start. */
 const START_LIMIT = 20_000;
 /** Milliseconds beyond its patience that a report may take. */
 const GRACE = 5_000;
 
-/** What one row is measured as, before it is judged. */
+/** A row before it is judged. */
 export type Unjudged = Omit<Measured, "problems">;
 
-/** The processes that attacks of one setup need. */
+/** The processes that attacks on one setup share. */
 export class Arena implements AsyncDisposable {
   readonly #directory: string;
   readonly #server: TalkingProcess;
@@ -80,7 +80,7 @@ export class Arena implements AsyncDisposable {
     return this.#server.death === undefined;
   }
 
-  /** Runs an attack and says what was seen of it. */
+  /** Runs an attack and measures it. */
   async measure(attack: Attack, ms: number): Promise<Unjudged> {
     await pause(this.#warm ? 0 : WARM_UP);
     this.#warm = true;
@@ -97,7 +97,7 @@ export class Arena implements AsyncDisposable {
     const all = names.map((name) => attackers.use(this.#attacker(name)));
     const begun = performance.now();
     const found = await Promise.all(all.map((it) => it.run(this.#address, ms)));
-    // What is over at once would be judged by a handful of pings.
+    // A handful of pings would not be enough to judge a short attack.
     const rest = begun + Math.min(ms, LEAST) - performance.now();
     await pause(Math.max(0, rest));
     const healthy = await this.#report(STALL_LIMIT);
@@ -146,7 +146,7 @@ export class Arena implements AsyncDisposable {
       | undefined;
   }
 
-  /** What is alive once the server has let go of all that it is going to. */
+  /** Bytes alive once the server has released what the attacker caused. */
   async #aliveOnceLeft(before: number | undefined) {
     let alive = (await this.#stats())?.alive;
     for (let i = 0; i < LEAVE_LOOKS; i++) {

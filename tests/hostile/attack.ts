@@ -1,12 +1,12 @@
 /**
- * What an attack is: who runs it, against which server, and what has to hold
- * meanwhile.
+ * What an attack is: the server that it needs, the bounds that must hold, and
+ * the code that runs it.
  *
  * @module
  */
 import type { Attacker } from "./attacker_side.ts";
 
-/** How the server is set up that an attack runs against. */
+/** How the server under attack is set up. */
 export interface Setup {
   /**
    * What it listens on. `serve` is `serveWebSocket()` in a `Deno.serve()`.
@@ -22,46 +22,46 @@ export interface Setup {
   service?: "plain" | "gateway";
 }
 
-/** What has to become of the session that attacks. */
+/** What must happen to the attacking session. */
 export type Outcome =
   /** The server reports a typed error and ends the session. */
   | "session ends"
   /** Backpressure is enough; if the session ends, then with a typed error. */
   | "may end"
-  /** It does nothing wrong: its session lives, and no error is reported. */
+  /** It does nothing wrong: its session must stay open, without errors. */
   | "lives";
 
-/** One attack, or an honest use that once looked like one. */
+/** One attack, or an honest use that must not be taken for one. */
 export interface Attack {
-  /** What `--only` selects it by. */
+  /** The name that `--only` takes. */
   readonly name: string;
   /** What it does, in a sentence. */
   readonly about: string;
   /** Default: JSON over TCP, answered by the service itself. */
   readonly setup?: Setup;
-  /** Bytes that the server process may grow by at its peak. */
+  /** Bytes by which the server process may grow. */
   readonly memory: number;
   /**
-   * Bytes that may be alive while the attacker is connected. Default: what one
-   * session may make this side hold.
+   * Bytes that may be alive while the attacker is connected. Default: the
+   * budget of one session.
    */
   readonly held?: number;
-  /** What has to become of the session. */
+  /** What must happen to the session. */
   readonly outcome: Outcome;
-  /** Milliseconds that it goes on for. Default: 3,000. */
+  /** Duration in milliseconds. Default: 3,000. */
   readonly ms?: number;
-  /** The name of an attack that goes on meanwhile, from a process of its own. */
+  /** The name of an attack to run at the same time, from another process. */
   readonly beside?: string;
   /**
-   * Why the bound cannot hold, where the docs say so: the row is shown and not
+   * Why the bound cannot hold, as the docs say: a failure is shown and not
    * counted.
    */
   readonly documented?: string;
-  /** Runs it, in the attacker's process. */
+  /** Runs in the attacker's process. */
   run(it: Attacker): Promise<void>;
 }
 
-/** Something that an attack expects, and whether it was so. */
+/** An expectation of an attack, and whether it was met. */
 export interface Check {
   what: string;
   holds: boolean;
@@ -69,47 +69,47 @@ export interface Check {
   saw?: string;
 }
 
-/** What the attacker's process says of an attack. */
+/** What the attacker's process reports. */
 export interface Findings {
-  /** Bytes that it sent by raw connections. */
+  /** Bytes sent over raw connections. */
   sent: number;
-  /** How many of its raw connections are in which state now. */
+  /** The number of raw connections in each state. */
   lines: Record<string, number>;
   checks: Check[];
-  /** The codes of the errors that the server must report, if just these. */
+  /** The exact error codes that the server must report, if known. */
   expectedErrors?: string[];
 }
 
-/** What one row of the table is made of. */
+/** One row of the table. */
 export interface Measured {
   attack: string;
   about: string;
   bound: number;
-  /** How much the process grew at its peak, in bytes. */
+  /** Bytes by which the process grew at its peak. */
   peak: number | undefined;
-  /** What was still alive, the attacker connected, and after it had left. */
+  /** Bytes alive with the attacker connected, and after it has left. */
   held: number | undefined;
   left: number | undefined;
   healthy: HealthyReport | undefined;
   /** How the server ended, if it did. */
   died: string | undefined;
-  /** The codes of errors that the server reported, each with its number. */
+  /** The number of errors that the server reported, by code. */
   errors: Record<string, number>;
   findings: Findings | undefined;
-  /** What does not hold. */
+  /** What failed. */
   problems: string[];
-  /** Why that is not counted. */
+  /** Why a failure is not counted. */
   documented?: string;
 }
 
-/** What the healthy client saw; times are milliseconds. */
+/** What the healthy client measured; times are in milliseconds. */
 export interface HealthyReport {
   pings: number;
   failures: Record<string, number>;
   p50: number;
   p99: number;
   max: number;
-  /** The longest that a new connection took, its first ping included. */
+  /** The longest time for a new connection and its first ping. */
   connectMax: number;
   connects: number;
 }

@@ -2,8 +2,8 @@
 //
 //   deno run -A tests/hostile/attacker.ts
 //
-// Answers `attack`, which runs one, and `leave`, after which its connections
-// are gone; between the two the server can be looked at.
+// Answers `attack`, which runs an attack, and `leave`, which closes its
+// connections. The server can be examined between the two.
 
 import { answerAll } from "./answering.ts";
 import { Attacker, type Target } from "./attacker_side.ts";
@@ -23,7 +23,7 @@ await answerAll({
       attacker!.check("it runs without an error", false, error);
     });
     await attacker.orTimeout(running);
-    // An attack that is held up is what is wanted; an honest client is not.
+    // An attack may be held up until its time is over; an honest client may not.
     if (!done && attack.outcome === "lives") {
       attacker.check("it is done in time", false, `${attacker.ms} ms`);
     }

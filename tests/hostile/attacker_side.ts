@@ -1,5 +1,5 @@
 /**
- * What an attack works with, in the attacker's process.
+ * What an attack works with in the attacker's process.
  *
  * @module
  */
@@ -10,17 +10,17 @@ import { type Codec, type Library, loadCodec, loadLibrary } from "./library.ts";
 import { aborted, Line, type LineOptions } from "./line.ts";
 import { RawSession } from "./raw_session.ts";
 
-/** Size of values where the library does not say how large they may be. */
+/** The size of values if the library exports no default. */
 const DEFAULT_VALUE_SIZE = 16 * 1024 * 1024;
 
-/** The server, and for how long it is attacked. */
+/** The server to attack, and for how long. */
 export interface Target {
   address: string;
   directory: string;
   ms: number;
 }
 
-/** An attack that is going on. */
+/** A running attack. */
 export class Attacker {
   readonly address: string;
   readonly ms: number;
@@ -89,14 +89,14 @@ export class Attacker {
     return values({ Selector: selector }, args);
   }
 
-  /** Writes down what has to hold, and what was seen if it does not. */
+  /** Records an expectation, and what was seen if it is not met. */
   check(what: string, holds: boolean, saw?: unknown): void {
     const check: Check = { what, holds };
-    if (!holds && saw !== undefined) check.saw = String(saw).slice(0, 200);
+    if (!holds && saw !== undefined) check.saw = printable(String(saw));
     this.#checks.push(check);
   }
 
-  /** Says which errors the server has to report: these and no others. */
+  /** Sets the exact list of errors that the server must report. */
   expectErrors(codes: string[]): void {
     this.#expected = codes;
   }
@@ -115,15 +115,15 @@ export class Attacker {
   }
 
   /**
-   * Writes what `next` gives until the time is over. A session that is cut off
-   * has to be cut off in time: so what comes after that is waited for.
+   * Writes what `next` returns until the time is over. If the session is cut off
+   * earlier, waits for the rest of the time, so that all rows cover the same.
    */
   async flood(line: Line, next: () => Uint8Array): Promise<void> {
     await line.flood(next, this.signal);
     await aborted(this.signal);
   }
 
-  /** What can be said of the attack so far. */
+  /** The report of the attack so far. */
   findings(): Findings {
     const lines: Record<string, number> = {};
     let sent = 0;
@@ -136,14 +136,14 @@ export class Attacker {
     return made;
   }
 
-  /** Goes away. */
+  /** Closes the connection. */
   async leave(): Promise<void> {
     await Promise.all(this.#lines.map((line) => line.close()));
     await Promise.all(this.#peers.map((peer) => peer.close()));
   }
 }
 
-/** A value in JSON, with its length in front of it: its text repeated to size. */
+/** A JSON list of one item repeated up to a size, after its length. */
 export function repeatedJson(
   size: number,
   { begin = "[", item, end = "]" }: {
@@ -157,4 +157,10 @@ export function repeatedJson(
   );
   const text = begin + `${item},`.repeat(count).slice(0, -1) + end;
   return framed(utf8(text));
+}
+
+/** The first part of a text, without control characters. */
+function printable(text: string): string {
+  // deno-lint-ignore no-control-regex -- it removes control characters
+  return text.replaceAll(/[\x00-\x1f\x7f-\x9f]/g, "").slice(0, 200);
 }

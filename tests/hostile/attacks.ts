@@ -18,10 +18,10 @@ import { attacks as withValues } from "./attacks/values.ts";
 import { attacks as webSockets } from "./attacks/websocket.ts";
 import { attacks as words } from "./attacks/words.ts";
 
-/** What the others are compared with: the attacker loads the other core only. */
+/** The control run: the attacker only loads the other core. */
 export const CONTROL: Attack = {
   name: "control",
-  about: "no attack: the attacker keeps the other core busy",
+  about: "no attack: the attacker only keeps the other core busy",
   memory: Infinity,
   outcome: "lives",
   ms: 3_000,
@@ -52,8 +52,8 @@ export const ATTACKS: readonly Attack[] = [
 ];
 
 /**
- * The attacks of the short form, with their milliseconds: those of one setup
- * after another, since they share a server.
+ * The attacks of the short form and their durations in milliseconds. Attacks on
+ * the same setup follow each other, since they share a server.
  */
 export const SHORT_FORM: ReadonlyMap<string, number> = new Map([
   ["selectors", 2_000],

@@ -5,10 +5,10 @@
  */
 import { concat } from "../support/wire.ts";
 
-/** Bytes that are gathered before a flood writes them. */
+/** Bytes per write of a flood. */
 const BATCH_SIZE = 1024 * 1024;
 
-/** One frame again and again, as many as one write may carry. */
+/** One frame repeated to fill a write. */
 export function repeated(frame: Uint8Array): Uint8Array {
   const count = Math.max(1, Math.floor(BATCH_SIZE / frame.length));
   const batch = new Uint8Array(count * frame.length);
@@ -17,9 +17,9 @@ export function repeated(frame: Uint8Array): Uint8Array {
 }
 
 /**
- * Frames for one channel after another, the next ones each time it is called.
- * The server numbers channels upwards from 0, so their numbers are known before
- * it says them.
+ * Frames for one channel after another; each call continues where the last one
+ * ended. The server assigns channel IDs upwards from 0, so the attacker can use
+ * an ID before the server has confirmed it.
  */
 export function counting(frames: Uint8Array[]): () => Uint8Array {
   const one = concat(...frames);
@@ -29,7 +29,7 @@ export function counting(frames: Uint8Array[]): () => Uint8Array {
   return () => {
     for (let at = 0; at < batch.length; id++) {
       for (const frame of frames) {
-        // The first field of every frame is the number.
+        // The first field of every frame is the channel ID.
         view.setUint32(at + 1, id);
         at += frame.length;
       }

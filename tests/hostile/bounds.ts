@@ -1,5 +1,5 @@
 /**
- * What is promised: the figures that the rows are measured against.
+ * The published bounds that the rows are compared with.
  *
  * @module
  */
@@ -13,8 +13,8 @@ export const PROCESS_BUDGET = 256 * MIB;
 /** What decoding one value may take. */
 export const VALUE_COST = 32 * MIB;
 /**
- * What a process may grow by besides: garbage that is not collected yet,
- * compiled code, and the buffers of sockets.
+ * What a process may grow by besides: uncollected garbage, compiled code and
+ * socket buffers.
  */
 export const RUNTIME_SLACK = 64 * MIB;
 
@@ -25,19 +25,19 @@ export const WITH_VALUES = SMALL + VALUE_COST;
 /** The same with any number of sessions. */
 export const MANY_SESSIONS = PROCESS_BUDGET + VALUE_COST + RUNTIME_SLACK;
 
-/** What may still be alive when the attacker has left. */
+/** Bytes that may still be alive when the attacker has left. */
 export const LEFTOVER = 8 * MIB;
 
-/** Milliseconds within which 99 of 100 pings of a healthy client are answered. */
+/** The 99th percentile of a healthy client's pings, in milliseconds. */
 export const HEALTHY_P99 = 50;
-/** And as a multiple of what they take while only the other core is busy. */
+/** The same as a multiple of the control run's. */
 export const HEALTHY_P99_OF_CONTROL = 2;
-/** Milliseconds that no ping of a healthy client takes. */
+/** The slowest ping of a healthy client, in milliseconds. */
 export const HEALTHY_MAX = 250;
 
 /** The heap of the server, as of one with 512 MiB, in MiB. */
 export const SERVER_HEAP_MIB = 448;
-/** A server that grows beyond this is ended, to spare the machine. */
+/** Bytes at which the server is killed to protect the machine. */
 export const SAFETY_STOP = 3 * 1024 * MIB;
 /** Milliseconds that a server may stall before it is given up. */
 export const STALL_LIMIT = 25_000;

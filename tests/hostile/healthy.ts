@@ -1,9 +1,10 @@
-// The healthy client, in a process of its own: pings every 5 ms over a
-// connection of its own, and connects anew every 100 ms.
+// The healthy client: pings every 5 ms over its own connection, and opens a
+// new connection every 100 ms.
 //
 //   deno run -A tests/hostile/healthy.ts DIRECTORY ADDRESS [CODEC]
 //
-// Says `ready` after its first answer; answers `report`, which begins anew.
+// Writes `ready` after its first answer. Answers `report` with the figures
+// since the last report.
 
 import { answerAll, say } from "./answering.ts";
 import type { HealthyReport } from "./attack.ts";
@@ -12,7 +13,7 @@ import { loadCodec, loadLibrary } from "./library.ts";
 
 const PING_INTERVAL = 5;
 const CONNECT_INTERVAL = 100;
-/** Milliseconds after which an answer is not waited for any more. */
+/** Milliseconds after which a ping has failed. */
 const PATIENCE = 30_000;
 
 const [directory, address, codecName = "json"] = Deno.args;
@@ -23,7 +24,7 @@ const pings = new Latencies(PING_INTERVAL);
 const connects = new Latencies(CONNECT_INTERVAL);
 let count = 0, connectCount = 0;
 let failures: Record<string, number> = {};
-/** When the ping, and the connection, under way began. */
+/** When the pending ping and the pending connection began. */
 const since: Record<"ping" | "connect", number | undefined> = {
   ping: undefined,
   connect: undefined,
@@ -36,7 +37,7 @@ function fail(error: unknown): void {
   failures[text] = (failures[text] ?? 0) + 1;
 }
 
-/** Does something on schedule, each after the one before it. */
+/** Repeats an action on schedule, one at a time. */
 async function keep(
   kind: "ping" | "connect",
   interval: number,
@@ -46,14 +47,14 @@ async function keep(
   for (let next = performance.now();; next += interval) {
     const now = performance.now();
     if (now < next) await new Promise((done) => setTimeout(done, next - now));
-    // What a stall kept from beginning is accounted for by `Latencies`.
+    // `Latencies` accounts for what a stall delayed.
     else next = now;
     const begun = since[kind] = performance.now();
     try {
       await act();
     } catch (error) {
       fail(error);
-      // A server that is gone fails at once, and again and again.
+      // A server that has died fails every attempt at once.
       await new Promise((done) => setTimeout(done, 20));
     }
     latencies.add(performance.now() - begun);
@@ -70,7 +71,7 @@ async function connectAnew(): Promise<void> {
   await peer.call("ping", [], { timeout: PATIENCE });
 }
 
-/** The next ping has been answered, or has failed; waits only so long. */
+/** Waits until a ping settles, but at most so many milliseconds. */
 function nextPing(ms: number): Promise<void> {
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, ms);
@@ -81,7 +82,7 @@ function nextPing(ms: number): Promise<void> {
   });
 }
 
-/** What has been under way for so long that it counts already. */
+/** Counts a pending ping or connection that is the slowest so far. */
 function addUnfinished(kind: "ping" | "connect", latencies: Latencies): void {
   const begun = since[kind];
   if (begun === undefined) return;

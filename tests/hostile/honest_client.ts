@@ -1,5 +1,5 @@
 /**
- * What honest clients do, and what they may expect.
+ * What honest clients do and expect.
  *
  * @module
  */
@@ -14,7 +14,7 @@ const SPARES = 512;
 /** What honest clients have in common. */
 export const honest = { memory: SMALL, outcome: "lives", ms: 20_000 } as const;
 
-/** Does it so often, a few at once; gives the first failures. */
+/** Repeats an action, several at a time; returns the failures. */
 export async function often(
   count: number,
   atOnce: number,
@@ -31,7 +31,7 @@ export async function often(
   return failures;
 }
 
-/** No call failed, the next one succeeds, and the places have come back. */
+/** Checks that no call failed, the next one succeeds, and slots are free. */
 export async function checkPlaces(
   it: Attacker,
   peer: Peer,

@@ -1,5 +1,5 @@
-// Kills producers in the middle of what they send, and looks whether a reader
-// takes what it got for the whole.
+// Kills producers in the middle of their streams, and counts the streams that
+// ended as if they were complete.
 //
 //   deno run -A tests/hostile/kills.ts [--kills N] [--throws N] [--seed N]
 //     [--only PATH,…] [--against DIRECTORY]
@@ -35,7 +35,7 @@ const random = new Random(
 );
 const paths = flags.only?.split(",") ?? Object.keys(PATHS);
 
-/** How many streams of a path and a kind ended how. */
+/** The endings of streams, by path and kind. */
 const counts = new Map<string, Record<Ending, number>>();
 
 function note(row: string, ending: Ending): void {

@@ -1,21 +1,21 @@
-/** Times that something took, as someone saw them who asked on schedule. */
+/** Latencies of an action on a schedule, corrected for stalls. */
 export class Latencies {
   readonly #interval: number;
   #samples: number[] = [];
 
-  /** Times of what should begin every `interval` milliseconds. */
+  /** For an action that should begin every `interval` milliseconds. */
   constructor(interval: number) {
     this.#interval = interval;
   }
 
-  /** How many there are. */
+  /** The number of samples. */
   get count(): number {
     return this.#samples.length;
   }
 
   /**
-   * Adds what one took. While it did, others could not begin: they would have
-   * taken what was left of it, each an interval less.
+   * Adds a latency. Actions that should have begun meanwhile were delayed: they
+   * count too, each with an interval less than the one before.
    */
   add(ms: number): void {
     for (let rest = ms; rest > 0; rest -= this.#interval) {
@@ -24,14 +24,14 @@ export class Latencies {
     if (ms <= 0) this.#samples.push(0);
   }
 
-  /** The time that a share of all did not exceed; 0 if there are none. */
+  /** The latency that this share of all samples did not exceed; 0 if none. */
   quantile(share: number): number {
     const sorted = this.#samples.toSorted((a, b) => a - b);
     const at = Math.ceil(share * sorted.length) - 1;
     return sorted[Math.max(0, at)] ?? 0;
   }
 
-  /** Forgets all. */
+  /** Removes all samples. */
   clear(): void {
     this.#samples = [];
   }

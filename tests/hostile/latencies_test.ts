@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { Latencies } from "./latencies.ts";
 
-Deno.test("Latencies: a stall counts for everything that would have begun in it", () => {
+Deno.test("Latencies: a stall counts for every action that it delayed", () => {
   const latencies = new Latencies(5);
   for (let i = 0; i < 99; i++) latencies.add(1);
   assertEquals([latencies.count, latencies.quantile(0.99)], [99, 1]);
@@ -12,7 +12,7 @@ Deno.test("Latencies: a stall counts for everything that would have begun in it"
   assertEquals(latencies.quantile(0), 1);
 });
 
-Deno.test("Latencies: without any, all quantiles are 0", () => {
+Deno.test("Latencies: quantiles are 0 without samples", () => {
   const latencies = new Latencies(5);
   latencies.add(3);
   latencies.clear();

@@ -1,6 +1,6 @@
 /**
- * The library of a checkout, this one or another: what an older version does is
- * measured by the same harness. Types are those of this checkout.
+ * Loads the library of this or another checkout, so that the harness can measure
+ * an older version. Types are those of this checkout.
  *
  * @module
  */

@@ -1,24 +1,23 @@
 /**
- * A raw connection to the server under attack: bytes as they are wanted, right
- * or wrong.
+ * A raw connection to the server under attack, for valid and invalid bytes.
  *
  * @module
  */
 import type { Frame } from "../../mux/wire/frame.ts";
 import { concat, FrameCollector } from "../support/wire.ts";
 
-/** How a connection stands. */
+/** The state of a connection. */
 export type LineState = "open" | "ended by the server" | "reset by the server";
 
 /** Choices for {@linkcode Line.connect}. */
 export interface LineOptions {
-  /** Whether what the server says is read. Default: true. */
+  /** Whether to read from the connection. Default: true. */
   reading?: boolean;
-  /** Is given what the server says, which is no qmux then. */
+  /** Receives what is read, in place of parsing frames. */
   onBytes?: (bytes: Uint8Array) => void;
 }
 
-/** A connection that speaks raw bytes. */
+/** A connection for raw bytes. */
 export class Line {
   readonly #conn: Deno.Conn;
   readonly #reading: Promise<void>;
@@ -27,7 +26,7 @@ export class Line {
   #writing: Promise<boolean> = Promise.resolve(true);
   /** Bytes written so far. */
   sent = 0;
-  /** Is told each frame that the server says. */
+  /** Called with every frame from the server. */
   onFrame: (frame: Frame) => void = () => {};
   /** Resolves when the server has ended the connection, or it was closed. */
   readonly ended: Promise<void>;
@@ -59,7 +58,7 @@ export class Line {
     return this.#state === "open" && !this.#closed;
   }
 
-  /** Writes bytes, one write after another; false if the server has gone. */
+  /** Writes bytes after earlier writes; false if the connection has ended. */
   write(...parts: Uint8Array[]): Promise<boolean> {
     const bytes = parts.length === 1 ? parts[0]! : concat(...parts);
     return this.#writing = this.#writing.then(() => this.#write(bytes));
@@ -80,21 +79,21 @@ export class Line {
     }
   }
 
-  /** Writes what `next` gives as fast as it is taken, until the signal. */
+  /** Writes what `next` returns, as fast as possible, until the signal. */
   async flood(next: () => Uint8Array, signal: AbortSignal): Promise<void> {
     const over = aborted(signal);
     while (!signal.aborted && this.open) {
-      // A server that reads nothing more must not keep the flood from ending.
+      // A server that stops reading must not prolong the flood.
       await Promise.race([this.write(next()), over]);
     }
   }
 
-  /** Says that nothing more will come. */
+  /** Ends the writing side. */
   async end(): Promise<void> {
     await this.#conn.closeWrite().catch(() => this.#fail());
   }
 
-  /** Goes away. */
+  /** Closes the connection. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
@@ -130,7 +129,7 @@ export class Line {
   }
 }
 
-/** Lets everything that is ready run. */
+/** Waits for a turn of the event loop. */
 export function turn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 0));
 }

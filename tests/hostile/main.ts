@@ -1,4 +1,4 @@
-// Attacks a server of ours, one attack after another, and prints what it took.
+// Attacks a server, one attack after another, and prints a table.
 // `deno task hostile --help` says more.
 
 import { parseArgs } from "node:util";
@@ -24,7 +24,7 @@ Server, attacker and healthy client are processes of their own, which talk over
 the loopback interface and end by themselves. The exit code is 1 if a row failed.`;
 
 const { values: flags } = parseArgs({
-  // `deno task` passes on the `--` that other runners take for themselves.
+  // `deno task` passes `--` on to the program.
   args: Deno.args.filter((arg) => arg !== "--"),
   options: {
     only: { type: "string" },
@@ -41,20 +41,20 @@ const directory = flags.against === undefined
   ? here
   : Deno.realPathSync(flags.against);
 
-/** What is to be run. */
+/** The attacks to run. */
 function selected(): readonly Attack[] {
   if (flags.only !== undefined) return flags.only.split(",").map(attackNamed);
   return flags.short ? [...SHORT_FORM.keys()].map(attackNamed) : ATTACKS;
 }
 
-/** How long an attack goes on. */
+/** The duration of an attack in milliseconds. */
 function duration({ name, ms = 3_000 }: Attack): number {
   return flags.short ? SHORT_FORM.get(name) ?? 500 : ms;
 }
 
 /**
- * One server for all attacks of one setup in the short form, as long as it does
- * well; else one for each.
+ * The short form shares a server between attacks on the same setup, as long as
+ * they pass; otherwise each attack has its own.
  */
 class Arenas implements AsyncDisposable {
   #arena: Arena | undefined;
@@ -90,7 +90,7 @@ async function run(attacks: readonly Attack[]): Promise<Measured[]> {
     const row = { ...measured, problems };
     rows.push(row);
     arenas.reusable = problems.length === 0;
-    // Rows are for standard output; this is for those who wait for them.
+    // Progress; the table goes to standard output.
     console.error(`${attack.name}: ${verdict(row)}`);
   }
   return rows;

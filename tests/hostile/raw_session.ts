@@ -1,6 +1,6 @@
 /**
- * Channels and calls over a raw connection, within the credit that the server
- * gives, but with no limits of their own.
+ * Channels over a raw connection. They respect the server's credit and nothing
+ * else.
  *
  * @module
  */
@@ -42,7 +42,7 @@ export class RawSession {
     });
   }
 
-  /** Opens a channel; undefined if that is refused, or the line has ended. */
+  /** Opens a channel; `undefined` if refused, or if the line has ended. */
   async open({ window = GO_WINDOW }: OpenOptions = {}): Promise<
     RawChannel | undefined
   > {
@@ -75,7 +75,7 @@ export class RawSession {
 /** One channel, open on both sides. */
 export class RawChannel {
   readonly #line: Line;
-  /** The number that frames to the server name. */
+  /** The channel ID to use in frames to the server. */
   readonly remote: number;
   #credit: number;
   #closed = false;
@@ -90,7 +90,7 @@ export class RawChannel {
     this.#credit = credit;
   }
 
-  /** Bytes that the server lets it send now. */
+  /** Bytes that may be sent now. */
   get credit(): number {
     return this.#credit;
   }
@@ -100,17 +100,17 @@ export class RawChannel {
     return this.#closed;
   }
 
-  /** All that came as DATA and was not taken. */
+  /** Received bytes that were not taken. */
   get received(): Uint8Array {
     return concat(...this.#received);
   }
 
-  /** Takes all that came as DATA. */
+  /** Takes the received bytes. */
   takeReceived(): Uint8Array {
     return concat(...this.#received.splice(0));
   }
 
-  /** Sends all of it, as credit comes; false if the channel ends before. */
+  /** Sends bytes as credit permits; false if the channel closes first. */
   async send(bytes: Uint8Array, piece = PIECE): Promise<boolean> {
     for (let at = 0; at < bytes.length;) {
       while (this.#credit === 0 && !this.#closed) await this.changed();
@@ -126,12 +126,12 @@ export class RawChannel {
     return true;
   }
 
-  /** Says that credit was used by bytes that somebody else wrote. */
+  /** Subtracts credit for bytes written directly to the line. */
   spend(bytes: number): void {
     this.#credit -= bytes;
   }
 
-  /** Resolves when the server says something on the channel, or the line ends. */
+  /** Resolves at the next frame for the channel, or when the line ends. */
   changed(): Promise<void> {
     return new Promise((resolve) => this.#wake.push(resolve));
   }
@@ -141,7 +141,7 @@ export class RawChannel {
     while (!this.#closed) await this.changed();
   }
 
-  /** Sends CLOSE, which also answers the server's. */
+  /** Sends CLOSE, once. */
   async close(): Promise<void> {
     if (this.#closeSent) return;
     this.#closeSent = true;
@@ -153,13 +153,13 @@ export class RawChannel {
     await this.#line.write(eof(this.remote));
   }
 
-  /** The line has ended. */
+  /** Called when the line has ended. */
   end(): void {
     this.#closed = true;
     this.#wakeAll();
   }
 
-  /** The server said something on it. */
+  /** Called with every frame for the channel. */
   take(frame: Frame): void {
     if (frame.type === "window-adjust") this.#credit += frame.bytes;
     else if (frame.type === "data") this.#received.push(frame.payload.slice());

@@ -1,6 +1,6 @@
 /**
- * What a process takes of the memory, as the system counts it. Linux tells;
- * elsewhere nothing is measured.
+ * The resident size of a process. Only Linux is supported; elsewhere nothing is
+ * measured.
  *
  * @module
  */
@@ -15,17 +15,17 @@ async function field(pid: number, name: string): Promise<number | undefined> {
   }
 }
 
-/** What a process takes now, in bytes. */
+/** The resident size in bytes. */
 export function resident(pid: number): Promise<number | undefined> {
   return field(pid, "VmRSS");
 }
 
-/** The most that it took since {@linkcode resetPeak}, in bytes. */
+/** The largest resident size since {@linkcode resetPeak}, in bytes. */
 export function residentPeak(pid: number): Promise<number | undefined> {
   return field(pid, "VmHWM");
 }
 
-/** Has {@linkcode residentPeak} begin anew. */
+/** Resets {@linkcode residentPeak}. */
 export async function resetPeak(pid: number): Promise<void> {
   try {
     await Deno.writeTextFile(`/proc/${pid}/clear_refs`, "5");

@@ -1,9 +1,9 @@
-// The server under attack, in a process of its own.
+// The server under attack.
 //
 //   deno run -A tests/hostile/server.ts DIRECTORY SETUP
 //
 // DIRECTORY is the checkout whose library it uses, SETUP is a `Setup` in JSON.
-// Says its address, then each error that it is told of; answers `stats`.
+// Writes its address, then every error passed to `onError`. Answers `stats`.
 
 import type { Peer } from "../../mod.ts";
 import { answerAll, say } from "./answering.ts";
@@ -11,7 +11,7 @@ import type { Setup } from "./attack.ts";
 import { loadCodec, loadLibrary, loadServeWebSocket } from "./library.ts";
 import { makeHandler } from "./service.ts";
 
-/** Errors that are said one by one; a flood of them is no use. */
+/** Errors to write; a flood of them would only slow the server down. */
 const MAX_ERRORS = 500;
 
 const [directory, text] = Deno.args;
@@ -31,7 +31,7 @@ const options = {
   },
 };
 
-/** What answers: the service, or a `forward()` to it. */
+/** The handler: the service itself, or a `forward()` to it. */
 function front() {
   const handler = makeHandler(library);
   if (setup.service !== "gateway") return handler;
@@ -66,7 +66,7 @@ async function watch(listener: AsyncIterable<Peer>): Promise<void> {
   }
 }
 
-/** What is alive, once the garbage is collected. */
+/** Bytes alive after collecting garbage. */
 async function alive(): Promise<number> {
   const { gc } = globalThis as { gc?: () => void };
   gc?.();

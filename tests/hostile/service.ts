@@ -1,6 +1,5 @@
 /**
- * What the server under attack offers: a method for each thing that an attack
- * needs.
+ * The service of the server under attack: a method for every kind of attack.
  *
  * @module
  */
@@ -16,7 +15,7 @@ const ROW = "x".repeat(64 * 1024);
 /** Bytes that `gulp` takes: enough for windows to grow. */
 const GULP = 16 * 1024 * 1024;
 
-/** A service as people write it who use Node's emitters. */
+/** A service that extends Node's `EventEmitter`. */
 class Bus extends EventEmitter {
   hello(): string {
     return "hello";
@@ -31,7 +30,7 @@ function givenUp({ signal }: Call): Promise<void> {
   });
 }
 
-/** What the methods and rules do with each call. */
+/** Makes the handler for the service and its rule. */
 export function makeHandler(library: Library): Handler {
   const { handlerFrom, Router, withCall, withStream } = library;
   const service = {
@@ -39,12 +38,12 @@ export function makeHandler(library: Library): Handler {
     echo: (value: unknown) => value,
     /** Takes any value. */
     sink: (_value: unknown) => null,
-    /** Waits for what never comes, with its arguments in its hands. */
+    /** Holds its argument until the caller gives up. */
     hang: withCall(async (call: Call, value: unknown) => {
       await givenUp(call);
       return typeof value;
     }),
-    /** Never ends, whoever gives it up. */
+    /** Never settles, even when its caller gives up. */
     deaf: () => new Promise<never>(() => {}),
     big: () => BIG,
     async *rows() {
@@ -67,13 +66,13 @@ export function makeHandler(library: Library): Handler {
     unheard: withStream(async function* (_values: AsyncIterable<unknown>) {
       for (;;) yield ROW;
     }),
-    /** Takes all of them, and says how many. */
+    /** Counts the values that are streamed to it. */
     all: withStream(async (values: AsyncIterable<unknown>) => {
       let taken = 0;
       for await (const _ of values) taken++;
       return taken;
     }),
-    /** Answers with a function, once whoever gives up has done so. */
+    /** Answers with a function, late enough to be given up before. */
     makeFunction: async () => {
       await new Promise((resolve) => setTimeout(resolve, 20));
       return () => 1;
@@ -102,7 +101,7 @@ export function makeHandler(library: Library): Handler {
   };
   const router = new Router();
   router.handle("/", handlerFrom(service));
-  // The rule that `selectors` wants to get past.
+  // The rule that the attack `selectors` tries to bypass.
   router.handle("admin.stop", (_call, respond) => {
     void respond.return(new Error("forbidden"));
   });

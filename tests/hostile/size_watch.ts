@@ -6,21 +6,21 @@ import { mib } from "./verdict.ts";
 /** Milliseconds between two looks. */
 const INTERVAL = 20;
 
-/** Looks at the size of a process all the time, and ends it beyond bounds. */
+/** Watches the size of a process, and kills it when it grows too large. */
 export class SizeWatch {
   readonly #process: TalkingProcess;
   readonly #peak: Promise<number | undefined>;
   #going = true;
-  /** Why the process was ended, if it was. */
+  /** Why the process was killed, if it was. */
   stopped: string | undefined;
 
-  /** Begins to look. */
+  /** Begins to watch. */
   constructor(process: TalkingProcess) {
     this.#process = process;
     this.#peak = this.#look();
   }
 
-  /** Looks no more; gives the most that the process took, in bytes. */
+  /** Stops watching; returns the largest size in bytes. */
   stop(): Promise<number | undefined> {
     this.#going = false;
     return this.#peak;

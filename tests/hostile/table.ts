@@ -1,5 +1,5 @@
 /**
- * The rows as people read them.
+ * Prints the rows.
  *
  * @module
  */
@@ -21,7 +21,7 @@ const TITLES = [
   "verdict",
 ];
 
-/** What is said of a row at last. */
+/** The verdict on a row. */
 export function verdict({ problems, documented, bound }: Measured): string {
   if (bound === Infinity || bound === null) return "-";
   if (problems.length === 0) return "ok";
@@ -59,7 +59,7 @@ function cells(row: Measured): string[] {
   ];
 }
 
-/** All rows, with what is wrong under each. */
+/** The table, followed by the problems of each row. */
 export function table(rows: readonly Measured[]): string {
   const lines = [TITLES, ...rows.map(cells)];
   const widths = TITLES.map((_, column) =>

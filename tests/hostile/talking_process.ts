@@ -1,26 +1,26 @@
 /**
- * A program of the harness in a process of its own. It and its starter talk in
- * lines of JSON: questions with an `id`, answers with the same, and events
+ * A program of the harness that runs as a separate process. The two exchange
+ * lines of JSON: questions with an `id`, answers with the same `id`, and events
  * without one.
  *
  * @module
  */
 
-/** A line that a program says unasked. */
+/** A line that a program writes on its own. */
 export type Event = Record<string, unknown>;
 
 /** How a program is started. */
 export interface StartOptions {
   script: string;
   args?: string[];
-  /** The `deno.json` whose imports hold. */
+  /** The `deno.json` that resolves imports. */
   config: string;
-  /** Switches of V8. */
+  /** Flags for V8. */
   v8Flags?: string[];
   onEvent?: (event: Event) => void;
 }
 
-/** A program that runs. */
+/** A running program. */
 export class TalkingProcess implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly #input: WritableStreamDefaultWriter<Uint8Array>;
@@ -33,7 +33,7 @@ export class TalkingProcess implements AsyncDisposable {
   /** Resolves when the process has ended. */
   readonly ended: Promise<void>;
 
-  /** Starts it. */
+  /** Starts the process. */
   constructor({ script, args = [], config, v8Flags, onEvent }: StartOptions) {
     this.#onEvent = onEvent ?? (() => {});
     this.#child = new Deno.Command(Deno.execPath(), {
@@ -62,14 +62,14 @@ export class TalkingProcess implements AsyncDisposable {
     return this.#child.pid;
   }
 
-  /** How it ended, and the last that it said, if it has. */
+  /** How the process ended and its last words, once it has. */
   get death(): string | undefined {
     return this.#ended;
   }
 
   /**
-   * Asks it something; undefined if no answer comes within `patience`
-   * milliseconds, or ever.
+   * Asks a question. Resolves to `undefined` if no answer comes within
+   * `patience` milliseconds.
    */
   async ask(
     what: string,
@@ -89,12 +89,12 @@ export class TalkingProcess implements AsyncDisposable {
     return answer;
   }
 
-  /** Ends it at once. */
+  /** Kills the process. */
   kill(): void {
     try {
       this.#child.kill("SIGKILL");
     } catch {
-      // It has ended.
+      // The process has ended already.
     }
   }
 

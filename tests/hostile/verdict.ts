@@ -1,5 +1,5 @@
 /**
- * Whether a row of the table holds what is promised.
+ * Compares a row of the table with its bounds.
  *
  * @module
  */
@@ -12,10 +12,10 @@ import {
   SESSION_BUDGET,
 } from "./bounds.ts";
 
-/** The codes that a session may end with that this side ends. */
+/** Codes of a session that the server ended for breaking rules or limits. */
 const TYPED = ["limit-exceeded", "protocol-error"];
 
-/** What is wrong with the healthy client's figures. */
+/** Problems with the healthy client's figures. */
 export function healthProblems(
   healthy: HealthyReport | undefined,
   control: HealthyReport | undefined,
@@ -39,7 +39,7 @@ export function healthProblems(
   return problems;
 }
 
-/** What is wrong with what became of the session that attacked. */
+/** Problems with how the attacking session went on or ended. */
 export function outcomeProblems(
   { outcome, beside }: Attack,
   { lines, expectedErrors }: Findings,
@@ -75,7 +75,7 @@ export function outcomeProblems(
   }
 }
 
-/** Everything that does not hold. */
+/** All problems of a row. */
 export function problemsOf(
   attack: Attack,
   measured: Omit<Measured, "problems">,
@@ -107,7 +107,7 @@ export function problemsOf(
   return problems;
 }
 
-/** How often each of these occurs. */
+/** Counts occurrences. */
 export function count(codes: readonly string[]): Record<string, number> {
   const counts: Record<string, number> = {};
   for (const code of codes) counts[code] = (counts[code] ?? 0) + 1;
@@ -119,17 +119,17 @@ function same(a: Record<string, number>, b: Record<string, number>): boolean {
   return [...keys].every((key) => a[key] === b[key]);
 }
 
-/** An error of a class of ours says its code. */
+/** Whether it is a code of the library's errors, and not a class name. */
 function isTyped(code: string): boolean {
   return /^[a-z]+(-[a-z]+)*$/.test(code);
 }
 
-/** A time as the table shows it. */
+/** Formats milliseconds. */
 export function ms(time: number): string {
   return `${time < 10 ? time.toFixed(1) : Math.round(time)} ms`;
 }
 
-/** A size as the table shows it. */
+/** Formats bytes. */
 export function mib(bytes: number): string {
   return `${Math.round(bytes / 2 ** 20)} MiB`;
 }

@@ -38,11 +38,11 @@ const measured = {
   findings,
 };
 
-Deno.test("problemsOf: a row within all bounds has none", () => {
+Deno.test("problemsOf: returns nothing for a row within all bounds", () => {
   assertEquals(problemsOf(attack, measured, healthy), []);
 });
 
-Deno.test("problemsOf: names everything that does not hold", () => {
+Deno.test("problemsOf: lists every bound that is broken", () => {
   const problems = problemsOf(attack, {
     ...measured,
     died: "SIGTRAP",
@@ -82,7 +82,7 @@ Deno.test("problemsOf: p99 may be twice that of the control run", () => {
   assertEquals(problemsOf(attack, { ...measured, healthy: slow }, control), []);
 });
 
-Deno.test("outcomeProblems: each outcome has its sessions and errors", () => {
+Deno.test("outcomeProblems: each outcome requires certain states and errors", () => {
   const ended: Findings = { ...findings, lines: { "reset by the server": 1 } };
   const open: Findings = { ...findings, lines: { open: 1 } };
   const limit = { "limit-exceeded": 1 };
@@ -109,7 +109,7 @@ Deno.test("outcomeProblems: each outcome has its sessions and errors", () => {
   assertEquals(holds("session ends", exact, { "a-b": 1 }), false);
 });
 
-Deno.test("attacks: each has a name of its own, and those that others name exist", () => {
+Deno.test("attacks: names are unique, and references to them resolve", () => {
   const names = ATTACKS.map(({ name }) => name);
   assertEquals(new Set(names).size, names.length);
   for (const { beside } of ATTACKS) {

@@ -3,13 +3,13 @@ import { bytes, counted, type Grammar, named } from "./grammar.ts";
 const NOTHING = new Uint8Array(0);
 const BREAK = bytes([0xff]);
 
-/** A text of so many digits. */
+/** A key for an index. */
 function key(i: number): Uint8Array {
   const text = i.toString(36);
   return bytes([0x60 + text.length, ...bytes(text)]);
 }
 
-/** What CBOR has (RFC 8949). */
+/** The pieces of CBOR (RFC 8949). */
 export const cborGrammar: Grammar = {
   tokens: named({
     "0": [0x00],

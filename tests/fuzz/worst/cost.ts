@@ -2,7 +2,7 @@ import type { Codec } from "@qtalk/qtalk";
 import v8 from "node:v8";
 import vm from "node:vm";
 
-/** What it takes to decode a value. */
+/** The cost of decoding a value. */
 export interface Cost {
   /** Milliseconds: the shortest of a few times. */
   ms: number;
@@ -19,8 +19,8 @@ function decode(codec: Codec, bytes: Uint8Array): unknown {
 }
 
 /**
- * Makes what counts the bytes that are alive. (`collectGarbage()` of
- * `tests/support` makes a context each time, which takes longer than the rest.)
+ * Makes a function that collects garbage and returns the bytes alive. (Unlike
+ * `collectGarbage()` of `tests/support`, it does not make a context each time.)
  */
 export function liveCounter(): () => number {
   v8.setFlagsFromString("--expose-gc");
@@ -32,7 +32,7 @@ export function liveCounter(): () => number {
   };
 }
 
-/** Measures how long decoding takes, so often. */
+/** Decodes several times; returns the shortest time in milliseconds. */
 export function timeOf(codec: Codec, bytes: Uint8Array, times: number): number {
   let shortest = Infinity;
   for (let i = 0; i < times; i++) {
@@ -52,6 +52,6 @@ export function weightOf(
   const before = live();
   const value = decode(codec, bytes);
   const after = live();
-  // The value is needed until here.
+  // This reference keeps the value alive until now.
   return value === undefined ? 0 : Math.max(0, after - before);
 }

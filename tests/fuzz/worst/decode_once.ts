@@ -1,9 +1,9 @@
-// Decodes one value of full size in a process of its own, which it may cost.
+// Decodes one value of full size, which may crash the process.
 //
 //   deno run -A tests/fuzz/worst/decode_once.ts CODEC GENE SIZE
 //
-// GENE is in JSON. Prints the milliseconds of the first time and the bytes that
-// the process grew by at its peak.
+// GENE is in JSON. Prints the time in milliseconds, and the bytes by which the
+// process grew at its peak.
 
 import { collectGarbage } from "../../support/memory.ts";
 import { resetPeak, resident, residentPeak } from "../../hostile/resident.ts";
@@ -11,7 +11,7 @@ import { CODECS } from "../codec_list.ts";
 import { timeOf } from "./cost.ts";
 import { build, type Gene } from "./gene.ts";
 
-/** Bytes of the values that the engine warms up with. */
+/** Bytes of the value that warms up the engine. */
 const WARM = 64 * 1024;
 
 const [name, text, size] = Deno.args;

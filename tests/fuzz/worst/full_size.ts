@@ -1,11 +1,11 @@
 /**
- * What the search found, decoded at the largest size that is allowed.
+ * Decodes what the search found at the largest permitted size.
  *
  * @module
  */
 import type { Gene } from "./gene.ts";
 
-/** What decoding took, or how the process ended that tried. */
+/** The cost at full size, or how the process died. */
 export interface FullCost {
   ms: number;
   /** Bytes that the process grew by at its peak. */
@@ -14,12 +14,12 @@ export interface FullCost {
   died?: string;
 }
 
-/** Milliseconds after which a process is ended. */
+/** Milliseconds after which the process is killed. */
 const PATIENCE = 60_000;
-/** MiB of heap that it gets. */
+/** The heap limit of the process in MiB. */
 const HEAP = 3_072;
 
-/** Decodes a value in a process of its own. */
+/** Decodes a value in a separate process. */
 export async function decodeFullSize(
   codec: string,
   gene: Gene,

@@ -1,6 +1,5 @@
 /**
- * Values as the search knows them: a few names, from which bytes of any size
- * are made.
+ * Genes: a few names from which the search builds values of any size.
  *
  * @module
  */
@@ -17,13 +16,13 @@ const GRAMMARS: Record<Format, Grammar> = {
   msgpack: msgpackGrammar,
 };
 
-/** A value: a container of these tokens, again and again. */
+/** A container that repeats these tokens. */
 export interface Gene {
   readonly container: string;
   readonly tokens: readonly string[];
 }
 
-/** Any gene of a format. */
+/** A random gene. */
 export function anyGene(format: Format, random: Random): Gene {
   const { containers, tokens } = GRAMMARS[format];
   const length = random.pick([1, 1, 1, 2, 3]);
@@ -36,7 +35,7 @@ export function anyGene(format: Format, random: Random): Gene {
   };
 }
 
-/** A gene that differs a little. */
+/** A gene with one change. */
 export function mutated(format: Format, gene: Gene, random: Random): Gene {
   const other = anyGene(format, random);
   if (random.chance(0.4)) return { ...gene, container: other.container };
@@ -47,7 +46,7 @@ export function mutated(format: Format, gene: Gene, random: Random): Gene {
   return { ...gene, tokens: tokens.slice(0, 4) };
 }
 
-/** The bytes of a gene, as many as fit into a size. */
+/** Builds the value of a gene, as large as a size permits. */
 export function build(
   format: Format,
   { container, tokens }: Gene,
@@ -58,7 +57,7 @@ export function build(
   const values = tokens.map((name) => known[name]!);
   const out = new Uint8Array(size);
   const room = size - end(0).length;
-  // The count is known at last; its length is always the same.
+  // The count is written last; its length is always the same.
   let at = begin(0).length;
   let entries = 0;
   for (;; entries++) {
@@ -74,7 +73,7 @@ export function build(
   return out.slice(0, at + end(entries).length);
 }
 
-/** A gene in words. */
+/** Describes a gene. */
 export function describe({ container, tokens }: Gene): string {
   return `${container} of ${tokens.join(", ")}`;
 }

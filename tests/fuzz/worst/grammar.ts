@@ -1,36 +1,35 @@
 /**
- * How values are written that cost much: what a format has for the search to
- * put together.
+ * The pieces of a format from which the search builds values.
  *
  * @module
  */
 
 /** Pieces of one format. */
 export interface Grammar {
-  /** Whole values, each short, by what they are. */
+  /** Short values, by name. */
   readonly tokens: Readonly<Record<string, Uint8Array>>;
-  /** What stands around values. */
+  /** Containers of values, by name. */
   readonly containers: Readonly<Record<string, Container>>;
 }
 
-/** A value made of others. */
+/** A container of values. */
 export interface Container {
-  /** Bytes before so many entries. */
+  /** The bytes before the first entry. */
   begin(entries: number): Uint8Array;
-  /** Bytes before an entry's value: a comma, a key. */
+  /** The bytes before an entry's value, such as a comma or a key. */
   before(index: number): Uint8Array;
-  /** Bytes after all entries. */
+  /** The bytes after the last entry. */
   end(entries: number): Uint8Array;
 }
 
 const encoder = new TextEncoder();
 
-/** Bytes of a text, or these bytes. */
+/** Makes bytes from a text or a list. */
 export function bytes(of: string | readonly number[]): Uint8Array {
   return typeof of === "string" ? encoder.encode(of) : Uint8Array.from(of);
 }
 
-/** Bytes of several, by the same names. */
+/** The same for several, by name. */
 export function named(
   of: Record<string, string | readonly number[]>,
 ): Record<string, Uint8Array> {
@@ -39,7 +38,7 @@ export function named(
   );
 }
 
-/** A byte, then a number of four bytes. */
+/** A type byte and a count of four bytes. */
 export function counted(type: number, count: number): Uint8Array {
   const out = new Uint8Array(5);
   out[0] = type;

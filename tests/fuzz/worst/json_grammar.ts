@@ -11,7 +11,7 @@ function separated(begin: string, end: string, key: (i: number) => string) {
   };
 }
 
-/** What JSON has. */
+/** The pieces of JSON. */
 export const jsonGrammar: Grammar = {
   tokens: named({
     "0": "0",

@@ -2,13 +2,13 @@ import { bytes, counted, type Grammar, named } from "./grammar.ts";
 
 const NOTHING = new Uint8Array(0);
 
-/** A text of so many digits. */
+/** A key for an index. */
 function key(i: number): Uint8Array {
   const text = i.toString(36);
   return bytes([0xa0 + text.length, ...bytes(text)]);
 }
 
-/** What MessagePack has. */
+/** The pieces of MessagePack. */
 export const msgpackGrammar: Grammar = {
   tokens: named({
     "0": [0x00],

@@ -1,5 +1,5 @@
 /**
- * A search over generators for the value that costs most to decode.
+ * Searches for the values that cost most to decode.
  *
  * @module
  */
@@ -8,35 +8,35 @@ import type { Listed } from "../codec_list.ts";
 import { type Cost, liveCounter, timeOf, weightOf } from "./cost.ts";
 import { anyGene, build, describe, type Gene, mutated } from "./gene.ts";
 
-/** How far the search goes. */
+/** The extent of the search. */
 export interface SearchOptions {
-  /** Bytes of the values that are tried. */
+  /** Bytes per value. */
   size: number;
-  /** Values that are drawn at first. */
+  /** Random genes to begin with. */
   first: number;
-  /** Values that are made of the best ones, each time. */
+  /** Mutations of the best genes in each generation. */
   next: number;
-  /** Times that this is done. */
+  /** The number of generations. */
   generations: number;
-  /** Whether all are weighed, which takes long, or only the slowest. */
+  /** Whether to measure the memory of all, which is slow, or of the slowest. */
   weighAll: boolean;
 }
 
-/** A value that was tried. */
+/** A gene and its cost. */
 export interface Tried extends Cost {
   gene: Gene;
 }
 
-/** The most that a search found, by time and by memory. */
+/** The worst genes, by time and by memory. */
 export interface Worst {
   slowest: Tried[];
   largest: Tried[];
 }
 
-/** How many of the best are kept. */
+/** Genes to keep, of each kind. */
 const KEPT = 4;
 
-/** Searches; the genes it gives are those of small values. */
+/** Runs a search with values of one small size. */
 export function search(
   { format, make }: Listed,
   random: Random,
@@ -56,7 +56,7 @@ export function search(
   const best = (by: "ms" | "alive") =>
     [...tried.values()].sort((a, b) => b[by] - a[by]).slice(0, KEPT);
 
-  // The engine compiles what it is going to measure.
+  // Warms up the engine.
   for (let i = 0; i < 5; i++) {
     timeOf(codec, bytesOf(anyGene(format, random)), 1);
   }

@@ -1,6 +1,5 @@
 /**
- * Arguments that are held: by handlers that wait, or by values that never
- * become whole.
+ * Arguments that are held by waiting handlers or as incomplete values.
  *
  * @module
  */
@@ -19,7 +18,7 @@ import type { RawSession } from "../raw_session.ts";
 /** Channels of a session, as the default has it. */
 const CHANNELS = 2_048;
 
-/** Calls a method that waits, with one argument after another. */
+/** Calls a waiting method again and again with a large argument. */
 async function callAndWait(
   it: Attacker,
   argument: Uint8Array,
@@ -34,12 +33,12 @@ async function callAndWait(
       if (channel !== undefined) await channel.send(bytes);
     }
   };
-  // More than one, so that a value that waits does not end the attack.
+  // Several at a time: the attack goes on when one is held up.
   await it.orTimeout(Promise.all(Array.from({ length: 4 }, work)));
   await aborted(it.signal);
 }
 
-/** Opens channels and sends on each what fits into its first window. */
+/** Opens channels and sends as much on each as its first window permits. */
 async function fillWindows(
   it: Attacker,
   session: RawSession,
@@ -61,7 +60,7 @@ async function fillWindows(
   return ids;
 }
 
-/** A call whose argument is as long as it may be, and ends with the session. */
+/** A call with an argument of the largest size. */
 function endlessCall(it: Attacker): Uint8Array {
   const argument = repeatedJson(it.maxValueSize, { item: '"xxxxxxxxxxxx"' });
   return concat(values({ Selector: "sink" }), argument);

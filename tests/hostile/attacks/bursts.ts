@@ -1,5 +1,5 @@
 /**
- * Bursts of calls, each of which has to find a place.
+ * Bursts of calls, each of which needs a slot.
  *
  * @module
  */
@@ -8,10 +8,10 @@ import type { Attacker } from "../attacker_side.ts";
 import { WITH_VALUES } from "../bounds.ts";
 import { checkPlaces, honest, often } from "../honest_client.ts";
 
-/** All at once, on a connection that has been used before and is idle. */
+/** Calls all at once, on a connection that was used before and is idle. */
 async function burst(it: Attacker, count: number, times = 1): Promise<void> {
   const peer = await it.dial();
-  // Channels ahead of need are ready after this, and must not be in the way.
+  // This leaves channels open ahead of need, which must give way.
   await often(600, 600, () => peer.call("echo", [0]));
   const failures: string[] = [];
   for (let i = 0; i < times; i++) {

@@ -1,5 +1,5 @@
 /**
- * Plain bytes, of which the server comes to hold many.
+ * Plain bytes that the server comes to hold.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import type { Attacker } from "../attacker_side.ts";
 import { SMALL } from "../bounds.ts";
 import { aborted } from "../line.ts";
 
-/** Sends bytes on channels of one method for as long as it takes them. */
+/** Sends bytes on many channels as fast as the server takes them. */
 async function pour(
   it: Attacker,
   selector: string,
@@ -22,7 +22,7 @@ async function pour(
     if (channel === undefined) return;
     await channel.send(it.call(selector));
     while (!it.signal.aborted && await channel.send(piece)) {
-      // What comes back is not kept.
+      // Drops what comes back.
       channel.takeReceived();
     }
   });

@@ -1,6 +1,5 @@
 /**
- * What breaks the rules, as in `tests/faults`, against a server that is a
- * process.
+ * Broken rules, as in `tests/faults`, against a server process.
  *
  * @module
  */
@@ -17,7 +16,7 @@ import {
 import type { Attack } from "../attack.ts";
 import { SMALL } from "../bounds.ts";
 
-/** Calls that are none: each costs its channel, or is answered by an error. */
+/** Malformed calls: each closes its channel or is answered with an error. */
 const NO_CALLS: Record<string, Uint8Array> = {
   "a header that is a list": values(["echo"], []),
   "a header without a selector": values({ Selector: 7 }, []),
@@ -61,7 +60,7 @@ export const attacks: readonly Attack[] = [
   },
   {
     name: "broken-calls",
-    about: "calls that are none; then one that is",
+    about: "malformed calls, then a valid one",
     memory: SMALL,
     outcome: "may end",
     ms: 5_000,

@@ -1,6 +1,6 @@
 /**
- * Frames at line rate: each costs the attacker little, and must cost the server
- * no more.
+ * Frames at line rate: cheap for the attacker, so they must be cheap for the
+ * server.
  *
  * @module
  */
@@ -21,7 +21,7 @@ import { counting, repeated } from "../batches.ts";
 import { type Line, turn } from "../line.ts";
 import type { RawChannel } from "../raw_session.ts";
 
-/** A connection with one channel, on which a call waits for its argument. */
+/** A connection with one open channel, whose call lacks its argument. */
 async function waitingCall(
   it: Attacker,
 ): Promise<{ line: Line; channel: RawChannel }> {
@@ -32,7 +32,7 @@ async function waitingCall(
   return { line: session.line, channel };
 }
 
-/** Sends so many bytes, as the server gives credit, each in a frame. */
+/** Sends bytes as credit permits, each in a frame of its own. */
 async function sendByBytes(
   it: Attacker,
   line: Line,

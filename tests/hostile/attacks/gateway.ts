@@ -1,5 +1,5 @@
 /**
- * One client of a `forward()`, beside the others that share its backend.
+ * One client of a `forward()` whose backend others share.
  *
  * @module
  */
@@ -16,7 +16,7 @@ export const attacks: readonly Attack[] = [
     ...honest,
     name: "gateway-left-early",
     about:
-      "2,100 streams left after a value by way of a forward() that others share",
+      "2,100 streams left after a value through a forward() that others share",
     setup: { service: "gateway" },
     run: async (it) => {
       const peer = await it.dial();
@@ -29,7 +29,7 @@ export const attacks: readonly Attack[] = [
   {
     ...honest,
     name: "gateway-hoarder",
-    about: "1,024 waiting calls by way of a forward() that others share",
+    about: "1,024 waiting calls through a forward() that others share",
     setup: { service: "gateway" },
     ms: 4_000,
     run: async (it) => {
@@ -38,7 +38,7 @@ export const attacks: readonly Attack[] = [
         { length: 1_024 },
         () => peer.call("hang", [0]).catch(() => {}),
       );
-      // Others are to be served while these wait; then they are let go.
+      // The healthy client must be served while these wait.
       await Promise.race([
         Promise.all(calls),
         new Promise((resolve) => setTimeout(resolve, it.ms - 1_000)),

@@ -1,5 +1,5 @@
 /**
- * What a peer in Go does all day, and must never be taken for an attack.
+ * The habits of Go peers, which must never be taken for an attack.
  *
  * @module
  */
@@ -8,23 +8,23 @@ import type { Attack } from "../attack.ts";
 import { SMALL } from "../bounds.ts";
 import type { RawChannel } from "../raw_session.ts";
 
-/** Values of a stream, each read by two reads and so credited by two frames. */
+/** Values of the stream; Go credits each with two frames. */
 const VALUES = 100_000;
-/** Bytes that the peer lets the server be ahead. */
+/** The window that the peer grants. */
 const WINDOW = 2 ** 20;
 
-/** Reads a value's length, then the value, and says so at once each time. */
+/** Credits a value's length and then the value, each on its own. */
 class Adjusting {
   readonly #channel: RawChannel;
   #rest: Uint8Array = new Uint8Array(0);
-  /** Values read, the header among them. */
+  /** Values read, including the header. */
   seen = 0;
 
   constructor(channel: RawChannel) {
     this.#channel = channel;
   }
 
-  /** Reads what is there; gives the frames that say so. */
+  /** Reads what has arrived; returns the frames that credit it. */
   read(): Uint8Array[] {
     const bytes = concat(this.#rest, this.#channel.takeReceived());
     const view = new DataView(bytes.buffer);

@@ -1,5 +1,5 @@
 /**
- * Places that have to come back.
+ * Slots that must become free again.
  *
  * @module
  */
@@ -21,7 +21,7 @@ interface Streams {
   rows(): AsyncIterable<string>;
 }
 
-/** Does so again and again, with one method after another. */
+/** Leaves many streams, of each method in turn. */
 async function leave(it: Attacker, methods: Streaming[]): Promise<void> {
   const peer = await it.dial();
   let next = 0;

@@ -1,5 +1,5 @@
 /**
- * Values that cost more than they weigh.
+ * Values that cost more than their size suggests.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import type { Attack, Setup } from "../attack.ts";
 import { type Attacker, repeatedJson } from "../attacker_side.ts";
 import { WITH_VALUES } from "../bounds.ts";
 
-/** Calls with one such argument, again and again. */
+/** Calls with one argument again and again. */
 async function callWith(it: Attacker, argument: Uint8Array): Promise<void> {
   const session = await it.session();
   const bytes = concat(it.header("sink"), argument);
@@ -93,7 +93,7 @@ export const attacks: readonly Attack[] = [
   ),
   json(
     "json-text",
-    "the longest value of short texts: it may take, but not stall",
+    "the longest value of short texts, which is legitimate",
     { begin: "[[", item: '"abcdefgh"', end: "]]" },
   ),
   binary(

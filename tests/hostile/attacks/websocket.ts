@@ -1,6 +1,5 @@
 /**
- * WebSockets: messages without an end, requests that never become one, and
- * pages that should not get one.
+ * WebSockets: endless messages, unfinished requests, and pages of other origins.
  *
  * @module
  */
@@ -19,7 +18,7 @@ import {
 const BINARY = 2, CONTINUATION = 0, PING = 9;
 const MIB = 1024 * 1024;
 
-/** Begins a message and floods the server with fragments of this size. */
+/** Sends a message in fragments that never ends. */
 async function endlessMessage(it: Attacker, size: number): Promise<void> {
   const { line, status } = await askForWebSocket(it);
   it.check("the WebSocket is opened", status === 101, status);
@@ -30,7 +29,7 @@ async function endlessMessage(it: Attacker, size: number): Promise<void> {
   await it.flood(line, () => batch);
 }
 
-/** Asks as a page would; whether it is let in has to be as expected. */
+/** Requests a WebSocket and checks whether it is refused. */
 async function checkDoor(
   it: Attacker,
   what: string,
@@ -62,7 +61,7 @@ async function checkDoors(it: Attacker): Promise<void> {
   );
 }
 
-/** The attacks that concern both ways to serve WebSockets. */
+/** The attacks on both ways to serve WebSockets. */
 function both(
   transport: "ws" | "serve",
   suffix: string,

@@ -1,5 +1,5 @@
 /**
- * Words that mean one thing to a rule and another to what it guards.
+ * Words that mean different things to a rule and to what it guards.
  *
  * @module
  */
@@ -18,7 +18,7 @@ import type { RawSession } from "../raw_session.ts";
 /** Values that carry one callback. */
 const CALLBACK_VALUES = 50_000;
 
-/** Calls with a header as it is written, and gives what is answered. */
+/** Calls with a literal header; returns the answer. */
 async function answerTo(
   it: Attacker,
   session: RawSession,
@@ -43,7 +43,7 @@ export const attacks: readonly Attack[] = [
   {
     ...honest,
     name: "selectors",
-    about: "selectors that reach admin.stop past the rule for it",
+    about: "selectors that bypass the rule for admin.stop",
     run: async (it) => {
       const session = await it.session();
       const call = (Selector: string) =>
@@ -76,7 +76,7 @@ export const attacks: readonly Attack[] = [
   {
     ...honest,
     name: "header-twice",
-    about: "headers with a key twice, in different letters",
+    about: "headers with a key twice, in different case",
     outcome: "may end",
     run: async (it) => {
       const session = await it.session();
@@ -95,7 +95,7 @@ export const attacks: readonly Attack[] = [
   {
     ...honest,
     name: "poisoned-keys",
-    about: "a key that V8 mixes up with a key of the next session's value",
+    about: "a key that V8 confuses with a key in another session's value",
     run: async (it) => {
       const session = await it.session();
       const channel = await session.open();

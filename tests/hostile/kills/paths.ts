@@ -1,5 +1,5 @@
 /**
- * The ways from a producer to its reader.
+ * The paths from a producer to its reader.
  *
  * @module
  */
@@ -13,7 +13,7 @@ export interface Reached extends AsyncDisposable {
   pid: number;
 }
 
-/** What a way is made with. */
+/** What a path needs. */
 export interface Means {
   library: Library;
   /** The checkout whose library the producer uses. */
@@ -107,7 +107,7 @@ async function proxy(means: Means): Promise<Reached> {
   stack.defer(() => gateway.close());
   void (async () => {
     for await (const session of gateway) {
-      // How it ended is what the reader is asked.
+      // The reader will see how it ended.
       proxy(session, await dialSession(addr)).catch(() => {});
     }
   })();

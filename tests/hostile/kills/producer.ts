@@ -26,7 +26,7 @@ async function* produce<T>(
 ): AsyncGenerator<T> {
   for (let i = 0; i < count; i++) {
     if (i === failAt) throw failure();
-    // As a source does that is not all there at once.
+    // As with a source that takes its time.
     if (i % TURN === 0) await new Promise((resolve) => setTimeout(resolve, 0));
     yield item;
   }

@@ -9,7 +9,7 @@ import type { ByteStream, Peer } from "../../../mod.ts";
 export type Kind = "bytes" | "values";
 /** How a stream came to its end. */
 export type Ending =
-  /** All of it came, and the end. */
+  /** Complete. */
   | "complete"
   /** It ended with an error. */
   | "failed"
@@ -72,7 +72,7 @@ export class Reading {
   }
 
   #isWhole(): boolean {
-    // What throws at last is not whole, however much came before.
+    // A stream that throws after its last item is not complete either.
     return !this.#fails && this.received === this.#count;
   }
 
