@@ -63,16 +63,21 @@ export class Arena implements AsyncDisposable {
         if (error !== undefined) errors.push(codeOf(error as Event));
       },
     });
-    const address = await orDeath(listening.promise, server);
-    const ready = Promise.withResolvers<void>();
-    const healthy = new TalkingProcess({
-      script: "healthy.ts",
-      args: [directory, address, setup.codec ?? "json"],
-      config,
-      onEvent: () => ready.resolve(),
-    });
-    await orDeath(ready.promise, healthy);
-    return new Arena(directory, server, healthy, address, errors);
+    try {
+      const address = await orDeath(listening.promise, server);
+      const ready = Promise.withResolvers<void>();
+      const healthy = new TalkingProcess({
+        script: "healthy.ts",
+        args: [directory, address, setup.codec ?? "json"],
+        config,
+        onEvent: () => ready.resolve(),
+      });
+      await orDeath(ready.promise, healthy);
+      return new Arena(directory, server, healthy, address, errors);
+    } catch (error) {
+      await server[Symbol.asyncDispose]();
+      throw error;
+    }
   }
 
   /** Whether the server still runs. */
@@ -85,7 +90,7 @@ export class Arena implements AsyncDisposable {
     await pause(this.#warm ? 0 : WARM_UP);
     this.#warm = true;
     this.#errors.length = 0;
-    const before = await this.#stats();
+    const before = (await this.#stats())?.alive;
     await this.#report(1_000);
     await resetPeak(this.#server.pid);
     const base = await resident(this.#server.pid);
@@ -105,15 +110,16 @@ export class Arena implements AsyncDisposable {
     const errors = count(this.#errors);
     const during = await this.#stats();
     await Promise.all(all.map((it) => it.leave()));
-    const after = await this.#aliveOnceLeft(before?.alive);
+    const after = await this.#aliveOnceLeft(before);
     const { documented } = attack;
     return {
       attack: attack.name,
       about: attack.about,
       bound: attack.memory,
       peak: difference(peak, base),
-      held: difference(during?.alive, before?.alive),
-      left: difference(after, before?.alive),
+      held: difference(during?.alive, before),
+      left: difference(after, before),
+      usage: during?.usage,
       healthy,
       died: watch.stopped ?? this.#server.death,
       errors,
@@ -140,9 +146,10 @@ export class Arena implements AsyncDisposable {
     return answer?.report as HealthyReport | undefined;
   }
 
-  async #stats(): Promise<{ alive: number; sessions: number } | undefined> {
+  /** What the server says of its memory and its sessions. */
+  async #stats(): Promise<{ alive: number; usage: unknown } | undefined> {
     return await this.#server.ask("stats") as
-      | { alive: number; sessions: number }
+      | { alive: number; usage: unknown }
       | undefined;
   }
 

@@ -90,6 +90,8 @@ export interface Measured {
   /** Bytes alive with the attacker connected, and after it has left. */
   held: number | undefined;
   left: number | undefined;
+  /** `session.usage` of the server's sessions with the attacker connected. */
+  usage: unknown;
   healthy: HealthyReport | undefined;
   /** How the server ended, if it did. */
   died: string | undefined;

@@ -80,7 +80,6 @@ say({ address: await start() });
 await answerAll({
   stats: async () => ({
     alive: await alive(),
-    sessions: peers.size,
     usage: [...peers].map((peer) => peer.session.usage),
   }),
 });

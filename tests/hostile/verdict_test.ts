@@ -32,6 +32,7 @@ const measured = {
   peak: 0,
   held: 0,
   left: 0,
+  usage: [],
   healthy,
   died: undefined,
   errors: { "limit-exceeded": 1 },

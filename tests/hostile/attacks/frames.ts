@@ -107,7 +107,7 @@ export const attacks: readonly Attack[] = [
     name: "late-frames",
     about: "DATA for a channel that is closed, again and again",
     memory: SMALL,
-    outcome: "session ends",
+    outcome: "may end",
     run: async (it) => {
       const { line, channel } = await waitingCall(it);
       await channel.close();
