@@ -6,9 +6,13 @@
  */
 import { assert, assertEquals, assertIsError } from "@std/assert";
 import { MuxError } from "@qtalk/qtalk";
-import { encodeFrame, type Frame } from "../../mux/wire/frame.ts";
 import type { Random } from "../support/random.ts";
-import { concat, FrameCollector } from "../support/wire.ts";
+import {
+  concat,
+  encodeFrame,
+  type Frame,
+  FrameCollector,
+} from "../support/wire.ts";
 import type { Target } from "./target.ts";
 import { damaged } from "./values.ts";
 

@@ -4,7 +4,7 @@
  * @module
  */
 import { assertLess } from "@std/assert";
-import { DEFAULT_MAX_VALUE_SIZE } from "@qtalk/qtalk";
+import { DEFAULT_PEER_LIMITS } from "@qtalk/qtalk";
 import type { Random } from "../support/random.ts";
 import { ASSERTED } from "./asserted.ts";
 import { CODECS } from "./codec_list.ts";
@@ -63,7 +63,7 @@ function line({ codec, gene, cost: { ms, grown, died } }: Finding): string {
 }
 
 /** Searches with one codec a round; decodes the results at full size. */
-export function worst(size = DEFAULT_MAX_VALUE_SIZE): Target {
+export function worst(size = DEFAULT_PEER_LIMITS.maxValueSize): Target {
   const findings: Finding[] = [];
   const names = Object.keys(CODECS);
   return {

@@ -10,7 +10,7 @@ import { type Codec, type Library, loadCodec, loadLibrary } from "./library.ts";
 import { aborted, Line, type LineOptions } from "./line.ts";
 import { RawSession } from "./raw_session.ts";
 
-/** The size of values if the library exports no default. */
+/** The default of version 0.1.0, which does not export it. */
 const DEFAULT_VALUE_SIZE = 16 * 1024 * 1024;
 
 /** The server to attack, and for how long. */
@@ -53,7 +53,8 @@ export class Attacker {
 
   /** Bytes that one value may have at the server. */
   get maxValueSize(): number {
-    return this.library.DEFAULT_MAX_VALUE_SIZE ?? DEFAULT_VALUE_SIZE;
+    return this.library.DEFAULT_PEER_LIMITS?.maxValueSize ??
+      DEFAULT_VALUE_SIZE;
   }
 
   /** A raw connection. */

@@ -3,8 +3,7 @@
  *
  * @module
  */
-import type { Frame } from "../../mux/wire/frame.ts";
-import { concat, FrameCollector } from "../support/wire.ts";
+import { concat, type Frame, FrameCollector } from "../support/wire.ts";
 
 /** The state of a connection. */
 export type LineState = "open" | "ended by the server" | "reset by the server";

@@ -4,12 +4,12 @@
  *
  * @module
  */
-import type { Frame } from "../../mux/wire/frame.ts";
 import {
   close,
   concat,
   data,
   eof,
+  type Frame,
   GO_PACKET,
   GO_WINDOW,
   open,
