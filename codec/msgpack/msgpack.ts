@@ -4,10 +4,13 @@
  * @module
  */
 import { decode as stdDecode, encode as stdEncode } from "@std/msgpack";
-import { type Codec, type CodecOptions, maxDepthOf } from "../codec.ts";
-import { CodecError } from "../errors.ts";
 import { decodeMsgpack } from "./decode.ts";
 import { encodeMsgpack, type MsgpackValue } from "./encode.ts";
+import { MsgpackScanner } from "./scan.ts";
+import type { Codec, CodecOptions } from "../codec.ts";
+import { CodecError } from "../errors.ts";
+import { codecLimits } from "../limits.ts";
+import { weightOf } from "../weight.ts";
 
 export type { MsgpackValue } from "./encode.ts";
 
@@ -73,12 +76,15 @@ export interface MsgpackOptions extends CodecOptions {
  * assertEquals(await client.call("echo", value), value);
  * ```
  *
- * @param options the library and the nesting limit
- * @throws {RangeError} if `maxDepth` is out of range
+ * @param options the library and the limits
+ * @throws {RangeError} if a limit is out of range
  */
 export function msgpack(options: MsgpackOptions = {}): Codec {
   const { encode = stdEncode, decode = stdDecode } = options;
-  const maxDepth = maxDepthOf(options);
+  const limits = codecLimits(options);
+  const { maxDepth } = limits;
+  const scanner = new MsgpackScanner(limits);
+  const encodedScanner = new MsgpackScanner({ maxDepth, maxItems: Infinity });
   return {
     name: "MessagePack",
     beginsMap: (firstByte) =>
@@ -86,7 +92,7 @@ export function msgpack(options: MsgpackOptions = {}): Codec {
       firstByte === 0xde || firstByte === 0xdf,
     keyCount: mapLength,
     encode(value) {
-      return encodeMsgpack(value, maxDepth, (plain) => {
+      return encodeMsgpack(value, maxDepth, encodedScanner, (plain) => {
         try {
           return encode(plain);
         } catch (cause) {
@@ -94,8 +100,12 @@ export function msgpack(options: MsgpackOptions = {}): Codec {
         }
       });
     },
-    decode(bytes) {
-      return decodeMsgpack(bytes, maxDepth, (plain) => {
+    decode(bytes, weight) {
+      scanner.scan(bytes);
+      if (weight !== undefined) {
+        weight.bytes = weightOf(bytes.length, scanner.items);
+      }
+      return decodeMsgpack(bytes, scanner, (plain) => {
         try {
           return decode(plain);
         } catch (cause) {

@@ -3,10 +3,10 @@ import { PREFIX_SIZE } from "./prefix.ts";
 import { UNLIMITED, type ValueMemory } from "./value_memory.ts";
 
 /**
- * Default limit for the size of one value: 16 MiB. Send larger data as a stream
+ * Default limit for the size of one value: 1 MiB. Send larger data as a stream
  * of values or bytes, which is never held in memory as a whole.
  */
-export const DEFAULT_MAX_VALUE_SIZE = 16 * 1024 * 1024;
+export const DEFAULT_MAX_VALUE_SIZE = 1024 * 1024;
 /** Bytes that are allocated before any byte of a value has arrived. */
 const INITIAL_BODY_SIZE = 64 * 1024;
 /** Bytes that are announced to the source before any byte of a value arrived. */

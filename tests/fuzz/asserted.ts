@@ -1,0 +1,27 @@
+/**
+ * What the fuzzers assert besides that nothing breaks. What is `undefined` or
+ * `false` is only reported.
+ *
+ * @module
+ */
+
+/** Limits of the worst values, and rules that do not hold everywhere yet. */
+export const ASSERTED: {
+  /** Milliseconds to decode any value within the limits; to be 25. */
+  readonly decodeMs: number | undefined;
+  /** Bytes that it takes; to be 32 MiB. */
+  readonly decodeBytes: number | undefined;
+  /** Whether every way to end a call or a session frees its slots. */
+  readonly slotsBecomeFree: boolean;
+  /**
+   * Whether keys with characters that JSON escapes come back as they were.
+   * V8's `JSON.parse()` takes `{"aa":1,"a\\n":1}` for `{"aa":1,"a\\\\":1}` once
+   * it has parsed the latter.
+   */
+  readonly escapedKeys: boolean;
+} = {
+  decodeMs: undefined,
+  decodeBytes: undefined,
+  slotsBecomeFree: false,
+  escapedKeys: false,
+};

@@ -1,0 +1,78 @@
+/**
+ * All attacks, by group.
+ *
+ * @module
+ */
+import type { Attack } from "./attack.ts";
+import { attacks as withAnswers } from "./attacks/answers.ts";
+import { attacks as withArguments } from "./attacks/arguments.ts";
+import { attacks as bursts } from "./attacks/bursts.ts";
+import { attacks as withBytes } from "./attacks/bytes.ts";
+import { attacks as crowds } from "./attacks/crowd.ts";
+import { attacks as faults } from "./attacks/faults.ts";
+import { attacks as frames } from "./attacks/frames.ts";
+import { attacks as gateways } from "./attacks/gateway.ts";
+import { attacks as peersOfGo } from "./attacks/peers_of_go.ts";
+import { attacks as places } from "./attacks/places.ts";
+import { attacks as withValues } from "./attacks/values.ts";
+import { attacks as webSockets } from "./attacks/websocket.ts";
+import { attacks as words } from "./attacks/words.ts";
+
+/** The control run: the attacker only loads the other core. */
+export const CONTROL: Attack = {
+  name: "control",
+  about: "no attack: the attacker only keeps the other core busy",
+  memory: Infinity,
+  outcome: "lives",
+  ms: 3_000,
+  run: async ({ signal }) => {
+    while (!signal.aborted) {
+      const end = performance.now() + 50;
+      while (performance.now() < end) { /* That is all. */ }
+      await new Promise((resolve) => setTimeout(resolve, 0));
+    }
+  },
+};
+
+/** In the order in which they are run. */
+export const ATTACKS: readonly Attack[] = [
+  ...withArguments,
+  ...withAnswers,
+  ...withBytes,
+  ...withValues,
+  ...frames,
+  ...peersOfGo,
+  ...webSockets,
+  ...places,
+  ...bursts,
+  ...gateways,
+  ...words,
+  ...faults,
+  ...crowds,
+];
+
+/**
+ * The attacks of the short form and their durations in milliseconds. Attacks on
+ * the same setup follow each other, since they share a server.
+ */
+export const SHORT_FORM: ReadonlyMap<string, number> = new Map([
+  ["selectors", 2_000],
+  ["broken-rules", 2_000],
+  ["half-values", 500],
+  ["unread-answers", 500],
+  ["json-long-integer", 500],
+  ["one-byte-data", 500],
+  ["empty-data-flood", 500],
+  ["open-close-flood", 500],
+  ["burst-1600", 5_000],
+  ["ws-endless-message", 500],
+]);
+
+/** Finds an attack, or the control run. */
+export function attackNamed(name: string): Attack {
+  const found = [CONTROL, ...ATTACKS].find((attack) => attack.name === name);
+  if (found === undefined) {
+    throw new TypeError(`Cannot find attack: there is no "${name}"`);
+  }
+  return found;
+}

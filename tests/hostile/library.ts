@@ -1,0 +1,50 @@
+/**
+ * Loads the library of this or another checkout, so that the harness can measure
+ * an older version. Types are those of this checkout.
+ *
+ * @module
+ */
+
+/** What `mod.ts` exports. */
+export type Library = typeof import("../../mod.ts");
+/** What makes codecs. */
+export type Codec = import("../../codec/mod.ts").Codec;
+
+/** Loads an entry point, by its name in the `exports` of `deno.json`. */
+async function load(directory: string, entry: string): Promise<unknown> {
+  const { exports } = JSON.parse(
+    await Deno.readTextFile(`${directory}/deno.json`),
+  ) as { exports: Record<string, string> };
+  return await import(
+    new URL(exports[entry]!, `file://${directory}/`).href
+  );
+}
+
+/** Loads `mod.ts`. */
+export async function loadLibrary(directory: string): Promise<Library> {
+  return await load(directory, ".") as Library;
+}
+
+/** Loads `serveWebSocket()`. */
+export async function loadServeWebSocket(
+  directory: string,
+): Promise<typeof import("../../talk/serve_websocket.ts").serveWebSocket> {
+  const { serveWebSocket } = await load(
+    directory,
+    "./websocket",
+  ) as typeof import("../../talk/serve_websocket.ts");
+  return serveWebSocket;
+}
+
+/** Makes a codec of that name. */
+export async function loadCodec(
+  directory: string,
+  name: string,
+): Promise<Codec> {
+  if (name === "json") return (await loadLibrary(directory)).json();
+  const made = await load(directory, `./codec/${name}`) as Record<
+    string,
+    () => Codec
+  >;
+  return made[name]!();
+}

@@ -1,0 +1,112 @@
+// Attacks a server, one attack after another, and prints a table.
+// `deno task hostile --help` says more.
+
+import { parseArgs } from "node:util";
+import { Arena } from "./arena.ts";
+import type { Attack, HealthyReport, Measured } from "./attack.ts";
+import { attackNamed, ATTACKS, CONTROL, SHORT_FORM } from "./attacks.ts";
+import { table, verdict } from "./table.ts";
+import { problemsOf } from "./verdict.ts";
+
+const HELP = `Attacks a server process beside a healthy client.
+
+Usage: deno task hostile [options]
+
+  --only A,B       only these attacks
+  --short          the short form: few attacks, each for less than a second,
+                   all against one server
+  --against DIR    serve the library of another checkout
+  --json FILE      also write all figures
+  --list           only say which attacks there are
+  --help           print this
+
+Server, attacker and healthy client are processes of their own, which talk over
+the loopback interface and end by themselves. The exit code is 1 if a row failed.`;
+
+const { values: flags } = parseArgs({
+  // `deno task` passes `--` on to the program.
+  args: Deno.args.filter((arg) => arg !== "--"),
+  options: {
+    only: { type: "string" },
+    short: { type: "boolean", default: false },
+    against: { type: "string" },
+    json: { type: "string" },
+    list: { type: "boolean", default: false },
+    help: { type: "boolean", default: false },
+  },
+});
+
+const here = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
+const directory = flags.against === undefined
+  ? here
+  : Deno.realPathSync(flags.against);
+
+/** The attacks to run. */
+function selected(): readonly Attack[] {
+  if (flags.only !== undefined) return flags.only.split(",").map(attackNamed);
+  return flags.short ? [...SHORT_FORM.keys()].map(attackNamed) : ATTACKS;
+}
+
+/** The duration of an attack in milliseconds. */
+function duration({ name, ms = 3_000 }: Attack): number {
+  return flags.short ? SHORT_FORM.get(name) ?? 500 : ms;
+}
+
+/**
+ * The short form shares a server between attacks on the same setup, as long as
+ * they pass; otherwise each attack has its own.
+ */
+class Arenas implements AsyncDisposable {
+  #arena: Arena | undefined;
+  #setup = "";
+  reusable = true;
+
+  async for({ setup = {} }: Attack): Promise<Arena> {
+    const key = JSON.stringify(setup);
+    const shared = flags.short && this.reusable && this.#setup === key;
+    if (shared && this.#arena?.alive) return this.#arena;
+    await this[Symbol.asyncDispose]();
+    this.#setup = key;
+    return this.#arena = await Arena.start(directory, setup);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#arena?.[Symbol.asyncDispose]();
+    this.#arena = undefined;
+  }
+}
+
+async function run(attacks: readonly Attack[]): Promise<Measured[]> {
+  await using arenas = new Arenas();
+  const rows: Measured[] = [];
+  let control: HealthyReport | undefined;
+  for (const attack of [CONTROL, ...attacks]) {
+    const arena = await arenas.for(attack);
+    const measured = await arena.measure(attack, duration(attack));
+    control ??= measured.healthy;
+    const problems = attack === CONTROL
+      ? []
+      : problemsOf(attack, measured, control);
+    const row = { ...measured, problems };
+    rows.push(row);
+    arenas.reusable = problems.length === 0;
+    // Progress; the table goes to standard output.
+    console.error(`${attack.name}: ${verdict(row)}`);
+  }
+  return rows;
+}
+
+if (flags.help) console.log(HELP);
+else if (flags.list) {
+  for (const { name, about } of ATTACKS) console.log(`${name}: ${about}`);
+} else {
+  const attacks = selected();
+  const rows = await run(attacks);
+  console.log(table(rows));
+  if (flags.json !== undefined) {
+    await Deno.writeTextFile(flags.json, `${JSON.stringify(rows, null, 2)}\n`);
+  }
+  const failed = rows.filter((row) => verdict(row) === "FAILED").length;
+  console.log(`\n${rows.length - 1 - failed} rows hold, ${failed} failed`);
+  if (failed > 0) Deno.exitCode = 1;
+}

@@ -1,0 +1,135 @@
+/**
+ * Compares a row of the table with its bounds.
+ *
+ * @module
+ */
+import type { Attack, Findings, HealthyReport, Measured } from "./attack.ts";
+import {
+  HEALTHY_MAX,
+  HEALTHY_P99,
+  HEALTHY_P99_OF_CONTROL,
+  LEFTOVER,
+  SESSION_BUDGET,
+} from "./bounds.ts";
+
+/** Codes of a session that the server ended for breaking rules or limits. */
+const TYPED = ["limit-exceeded", "protocol-error"];
+
+/** Problems with the healthy client's figures. */
+export function healthProblems(
+  healthy: HealthyReport | undefined,
+  control: HealthyReport | undefined,
+): string[] {
+  if (healthy === undefined) return ["the healthy client gave no report"];
+  const problems: string[] = [];
+  const { failures, p99, max, connectMax, pings } = healthy;
+  const limit = Math.max(
+    HEALTHY_P99,
+    HEALTHY_P99_OF_CONTROL * (control?.p99 ?? 0),
+  );
+  if (pings === 0) problems.push("no ping was answered");
+  if (p99 >= limit) problems.push(`p99 of pings is ${ms(p99)}`);
+  if (max >= HEALTHY_MAX) problems.push(`a ping took ${ms(max)}`);
+  if (connectMax >= HEALTHY_MAX) {
+    problems.push(`a new connection took ${ms(connectMax)}`);
+  }
+  for (const [text, count] of Object.entries(failures)) {
+    problems.push(`${count} pings failed: ${text}`);
+  }
+  return problems;
+}
+
+/** Problems with how the attacking session went on or ended. */
+export function outcomeProblems(
+  { outcome, beside }: Attack,
+  { lines, expectedErrors }: Findings,
+  errors: Record<string, number>,
+): string[] {
+  const codes = Object.keys(errors);
+  if (expectedErrors !== undefined) {
+    const expected = count(expectedErrors);
+    return same(expected, errors) ? [] : [
+      `errors are ${JSON.stringify(errors)}, not ${JSON.stringify(expected)}`,
+    ];
+  }
+  const open = lines["open"] ?? 0;
+  const over = Object.values(lines).reduce((sum, n) => sum + n, 0) - open;
+  const typed = codes.some((code) => TYPED.includes(code));
+  switch (outcome) {
+    case "session ends":
+      if (typed && open === 0) return [];
+      return [
+        `the session does not end with a typed error: ${open} open, ${
+          codes.join(", ") || "no error"
+        }`,
+      ];
+    case "may end":
+      return over > 0 && !codes.some(isTyped)
+        ? [`${over} sessions end without a typed error`]
+        : [];
+    case "lives":
+      if (over > 0 || typed && beside === undefined) {
+        return [`an honest session ends: ${codes.join(", ")}`];
+      }
+      return [];
+  }
+}
+
+/** All problems of a row. */
+export function problemsOf(
+  attack: Attack,
+  measured: Omit<Measured, "problems">,
+  control: HealthyReport | undefined,
+): string[] {
+  const { died, peak, held, left, healthy, findings, errors } = measured;
+  const problems: string[] = [];
+  if (died !== undefined) problems.push(`the server died: ${died}`);
+  problems.push(...healthProblems(healthy, control));
+  if (peak !== undefined && peak > attack.memory) {
+    problems.push(`the server grew by ${mib(peak)}`);
+  }
+  const allowed = (attack.held ?? SESSION_BUDGET) + LEFTOVER;
+  if (held !== undefined && held > allowed) {
+    problems.push(`${mib(held)} are held while the attacker is connected`);
+  }
+  if (left !== undefined && left > LEFTOVER) {
+    problems.push(`${mib(left)} are left when the attacker has gone`);
+  }
+  if (findings === undefined) {
+    problems.push("the attacker gave no report");
+    return problems;
+  }
+  problems.push(...outcomeProblems(attack, findings, errors));
+  for (const { what, holds, saw } of findings.checks) {
+    const text = `not so: ${what}${saw === undefined ? "" : ` (${saw})`}`;
+    if (!holds && !problems.includes(text)) problems.push(text);
+  }
+  return problems;
+}
+
+/** Counts occurrences. */
+export function count(codes: readonly string[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const code of codes) counts[code] = (counts[code] ?? 0) + 1;
+  return counts;
+}
+
+function same(a: Record<string, number>, b: Record<string, number>): boolean {
+  const keys = new Set([...Object.keys(a), ...Object.keys(b)]);
+  return [...keys].every((key) => a[key] === b[key]);
+}
+
+/** Whether it is a code of the library's errors, and not a class name. */
+function isTyped(code: string): boolean {
+  return /^[a-z]+(-[a-z]+)*$/.test(code);
+}
+
+/** Formats milliseconds. */
+export function ms(time: number): string {
+  return `${time < 10 ? time.toFixed(1) : Math.round(time)} ms`;
+}
+
+/** Formats bytes. */
+export function mib(bytes: number): string {
+  return `${Math.round(bytes / 2 ** 20)} MiB`;
+}

@@ -1,0 +1,120 @@
+import { assertEquals } from "@std/assert";
+import type { Attack, Findings, HealthyReport } from "./attack.ts";
+import { attackNamed, ATTACKS, SHORT_FORM } from "./attacks.ts";
+import { SMALL } from "./bounds.ts";
+import { outcomeProblems, problemsOf } from "./verdict.ts";
+
+const attack: Attack = {
+  name: "some",
+  about: "does something",
+  memory: SMALL,
+  outcome: "session ends",
+  run: async () => {},
+};
+const healthy: HealthyReport = {
+  pings: 100,
+  failures: {},
+  p50: 1,
+  p99: 2,
+  max: 3,
+  connects: 10,
+  connectMax: 4,
+};
+const findings: Findings = {
+  sent: 1,
+  lines: { "ended by the server": 1 },
+  checks: [{ what: "it holds", holds: true }],
+};
+const measured = {
+  attack: "some",
+  about: "does something",
+  bound: SMALL,
+  peak: 0,
+  held: 0,
+  left: 0,
+  usage: [],
+  healthy,
+  died: undefined,
+  errors: { "limit-exceeded": 1 },
+  findings,
+};
+
+Deno.test("problemsOf: returns nothing for a row within all bounds", () => {
+  assertEquals(problemsOf(attack, measured, healthy), []);
+});
+
+Deno.test("problemsOf: lists every bound that is broken", () => {
+  const problems = problemsOf(attack, {
+    ...measured,
+    died: "SIGTRAP",
+    peak: 2 ** 30,
+    held: 2 ** 30,
+    left: 2 ** 30,
+    healthy: {
+      ...healthy,
+      p99: 60,
+      max: 300,
+      connectMax: 1_000,
+      failures: { busy: 2 },
+    },
+    errors: {},
+    findings: {
+      ...findings,
+      checks: [{ what: "it holds", holds: false, saw: "that" }],
+    },
+  }, healthy);
+  assertEquals(problems, [
+    "the server died: SIGTRAP",
+    "p99 of pings is 60 ms",
+    "a ping took 300 ms",
+    "a new connection took 1000 ms",
+    "2 pings failed: busy",
+    "the server grew by 1024 MiB",
+    "1024 MiB are held while the attacker is connected",
+    "1024 MiB are left when the attacker has gone",
+    "the session does not end with a typed error: 0 open, no error",
+    "not so: it holds (that)",
+  ]);
+});
+
+Deno.test("problemsOf: p99 may be twice that of the control run", () => {
+  const slow = { ...healthy, p99: 90 };
+  const control = { ...healthy, p99: 46 };
+  assertEquals(problemsOf(attack, { ...measured, healthy: slow }, control), []);
+});
+
+Deno.test("outcomeProblems: each outcome requires certain states and errors", () => {
+  const ended: Findings = { ...findings, lines: { "reset by the server": 1 } };
+  const open: Findings = { ...findings, lines: { open: 1 } };
+  const limit = { "limit-exceeded": 1 };
+  const holds = (
+    outcome: Attack["outcome"],
+    findings: Findings,
+    errors: Record<string, number>,
+  ) => outcomeProblems({ ...attack, outcome }, findings, errors).length === 0;
+  assertEquals(
+    [
+      holds("session ends", ended, limit),
+      holds("session ends", open, limit),
+      holds("session ends", ended, {}),
+      holds("may end", open, {}),
+      holds("may end", ended, limit),
+      holds("may end", ended, {}),
+      holds("lives", open, {}),
+      holds("lives", ended, limit),
+    ],
+    [true, false, false, true, true, false, true, false],
+  );
+  const exact = { ...ended, expectedErrors: ["a-b", "a-b"] };
+  assertEquals(holds("session ends", exact, { "a-b": 2 }), true);
+  assertEquals(holds("session ends", exact, { "a-b": 1 }), false);
+});
+
+Deno.test("attacks: names are unique, and references to them resolve", () => {
+  const names = ATTACKS.map(({ name }) => name);
+  assertEquals(new Set(names).size, names.length);
+  for (const { beside } of ATTACKS) {
+    if (beside !== undefined) attackNamed(beside);
+  }
+  for (const name of SHORT_FORM.keys()) attackNamed(name);
+});
