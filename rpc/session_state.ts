@@ -1,3 +1,5 @@
+import type { ValueWeight } from "../codec/internal.ts";
+import type { MemoryAccount, RawChannel } from "../mux/internal.ts";
 import { CallbackTable } from "./callback/callback_table.ts";
 import { functionHandler } from "./handler/function_handler.ts";
 
@@ -11,11 +13,58 @@ export class SessionState {
   /** The functions that this side lends to the peer. */
   readonly callbacks: CallbackTable;
 
+  /** What the session may hold. */
+  readonly account: MemoryAccount;
+  /** Where the weight of a decoded value is put; to be read at once. */
+  readonly weight: ValueWeight = { bytes: 0 };
+  /** Called when there is room for responses again, after there was none. */
+  onRoom: (() => void) | undefined;
+  /** Bytes of responses that were encoded and could not be sent yet. */
+  #unsent = 0;
+
   /** Makes the state of a session that may lend `maxCallbacks` functions. */
-  constructor(maxCallbacks: number) {
+  constructor(maxCallbacks: number, account: MemoryAccount) {
+    this.account = account;
     this.callbacks = new CallbackTable(
       maxCallbacks,
       (fn) => functionHandler(fn, undefined),
     );
+  }
+
+  /** Whether responses wait to be sent, and there is no memory for another one. */
+  get congested(): boolean {
+    return this.#unsent > 0 && !this.account.responses.canTake(1);
+  }
+
+  /** Counts a response until `sent` settles. */
+  holdResponse(bytes: number, sent: Promise<void>): void {
+    const { responses } = this.account;
+    this.#unsent += bytes;
+    responses.take(bytes);
+    const done = () => {
+      this.#unsent -= bytes;
+      responses.give(bytes);
+      this.onRoom?.();
+    };
+    sent.then(done, done);
+  }
+
+  /**
+   * Calls back when the session is no longer congested, or the channel has closed.
+   * Responses have not been encoded until then, and those that wait have their turn
+   * one after the other.
+   */
+  whenRoom(channel: RawChannel, callback: () => void): void {
+    const { responses } = this.account;
+    const cancel = responses.whenFree(1, () => {
+      responses.give(1);
+      channel.cancelWhenClosed(onClosed);
+      callback();
+    });
+    const onClosed = () => {
+      cancel();
+      callback();
+    };
+    channel.whenClosed(onClosed);
   }
 }

@@ -225,7 +225,7 @@ export class Peer implements Caller, AsyncDisposable {
     const { account } = raw;
     const channels = new ChannelPool(raw, limits);
     this[channelPool] = channels;
-    const state = this.#state = new SessionState(maxCallbacks);
+    const state = this.#state = new SessionState(maxCallbacks, account);
     const [first = codec] = codecs;
     const common = { maxValueSize, account, state };
     this.#client = new Client(channels, { codec: first, ...common });

@@ -19,6 +19,8 @@ export interface CallQueueLimits {
 
 /** What happens to the calls. */
 export interface CallQueueEvents<T> {
+  /** Whether a call may begin now, if there is room. */
+  mayBegin(): boolean;
   /** It is the call's turn. */
   run(call: T): void;
   /** The call cannot wait, or has waited for too long. */
@@ -55,7 +57,7 @@ export class CallQueue<T extends QueuedCall> {
   /** Runs a call, now or when others have ended. */
   begin(call: T): void {
     const { maxQueuedCalls, callQueueTimeout } = this.#limits;
-    if (this.#hasRoom && this.#waiting.length === 0) {
+    if (this.#waiting.length === 0 && this.#hasRoom) {
       return this.#events.run(call);
     }
     if (this.#waiting.length >= maxQueuedCalls) {
@@ -82,19 +84,20 @@ export class CallQueue<T extends QueuedCall> {
     if (queue === undefined) return;
     queue.remove(call);
     if (queue === this.#waiting) call.cancelLimit?.();
-    else if (this.#waiting.length > 0) this.#runNextSoon();
+    else this.runNextSoon();
   }
 
   get #hasRoom(): boolean {
-    return this.#running.length < this.#limits.maxConcurrentCalls;
+    return this.#running.length < this.#limits.maxConcurrentCalls &&
+      this.#events.mayBegin();
   }
 
   /**
-   * Runs calls that wait, but not before the end of a session has removed all of
-   * them.
+   * Runs calls that wait if they may begin now, but not before the end of a
+   * session has removed all of them.
    */
-  #runNextSoon(): void {
-    if (this.#scheduled) return;
+  runNextSoon(): void {
+    if (this.#scheduled || this.#waiting.length === 0) return;
     this.#scheduled = true;
     queueMicrotask(() => this.#runNext());
   }

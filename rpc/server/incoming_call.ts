@@ -1,5 +1,9 @@
-import type { ValueReader } from "../../codec/internal.ts";
-import type { RawChannel, WaitOptions } from "../../mux/internal.ts";
+import { decodeWeighed, type ValueReader } from "../../codec/internal.ts";
+import type {
+  MemoryKind,
+  RawChannel,
+  WaitOptions,
+} from "../../mux/internal.ts";
 import { BorrowedCallbacks } from "../callback/borrowed_callbacks.ts";
 import { mayHavePointers, revivePointers } from "../callback/pointers.ts";
 import { timeLimit } from "../../time_limit.ts";
@@ -23,6 +27,12 @@ import type { ServerCall } from "./server_call.ts";
  */
 const READING_TIME = 10_000;
 
+/**
+ * Values of up to so many bytes of memory are not counted: those of all calls that
+ * may run at the same time are 4 MiB.
+ */
+const LIGHT = 4 * 1024;
+
 /** A call that the peer made, as its handler sees it. */
 export class IncomingCall implements ServerCall, QueuedCall {
   queue: Fifo<QueuedCall> | undefined;
@@ -39,6 +49,10 @@ export class IncomingCall implements ServerCall, QueuedCall {
   readonly session: SessionState;
   #receiver: ValueReceiver | undefined;
   #abort: AbortController | undefined;
+  /** Bytes of memory of the value that was received last, unless it is light. */
+  #weight = 0;
+  /** Where they are taken from, while the handler runs. */
+  #memory: MemoryKind | undefined;
   /** Whether the handler has finished, and left the call continued. */
   #finished = false;
   /** Whether what was not read has been dropped. */
@@ -180,8 +194,33 @@ export class IncomingCall implements ServerCall, QueuedCall {
     );
   }
 
+  /**
+   * The handler takes a while: from now on, the value that it has received last
+   * counts as held. Handlers of streams seldom keep those before it.
+   */
+  hold(memory: MemoryKind): void {
+    this.#memory = memory;
+    if (this.#weight > 0) memory.take(this.#weight);
+  }
+
+  /** The handler has finished, and with it what it has received. */
+  letGo(): void {
+    if (this.#weight > 0) this.#memory?.give(this.#weight);
+    this.#memory = undefined;
+  }
+
+  #weigh(bytes: number): void {
+    const weight = bytes > LIGHT ? bytes : 0;
+    if (weight === this.#weight) return;
+    this.#memory?.give(this.#weight);
+    this.#memory?.take(weight);
+    this.#weight = weight;
+  }
+
   #decode(bytes: Uint8Array): unknown {
-    const value = this.request.context.codec.decode(bytes);
+    const { weight } = this.session;
+    const value = decodeWeighed(this.request.context.codec, bytes, weight);
+    this.#weigh(weight.bytes);
     if (!mayHavePointers(value, bytes)) return value;
     const borrowed = this.responder.borrowed ??= new BorrowedCallbacks(
       this.caller,

@@ -47,6 +47,42 @@ export class ChannelResponder implements ServerResponder {
   }
 
   returnAll(values: readonly unknown[]): Promise<void> {
+    if (this.#mustWait() && this.#state === "pending") {
+      return this.#returnLater(values);
+    }
+    return this.#returnNow(values);
+  }
+
+  /** Whether the session holds as many responses as it may. */
+  #mustWait(): boolean {
+    // What the caller of a nested call waits for must not wait for others.
+    return this.#session.congested && !this.#request.nested;
+  }
+
+  /** Answers when there is memory for the encoded answer. */
+  #returnLater(values: readonly unknown[]): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    promise.catch(() => {});
+    this.#state = "returned";
+    this.#session.whenRoom(this.#channel, () => {
+      if (this.#channel.peerClosed) {
+        this.borrowed?.answered(NOTHING_KEPT.keptIds, true);
+        this.#channel.shutdown();
+        return resolve();
+      }
+      this.#state = "pending";
+      try {
+        resolve(this.#returnNow(values));
+      } catch (error) {
+        // The handler may have finished, and can give no other answer.
+        void this.#returnNow([error]);
+        reject(error);
+      }
+    });
+    return promise;
+  }
+
+  #returnNow(values: readonly unknown[]): Promise<void> {
     const sent = this.#respond("returned", values);
     // EOF before CLOSE: qtalk-js does not take a CLOSE alone for the end.
     this.#channel.shutdown();
@@ -76,6 +112,26 @@ export class ChannelResponder implements ServerResponder {
         `Cannot send value: the call is ${this.#state}, not continued`,
       );
     }
+    return this.#mustWait()
+      ? this.#sendLater(value, signal)
+      : this.#sendValue(value, signal);
+  }
+
+  /** Sends a value when there is memory for the encoded value. */
+  #sendLater(value: unknown, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#session.whenRoom(this.#channel, () => {
+        try {
+          signal?.throwIfAborted();
+          resolve(this.#sendValue(value, signal));
+        } catch (error) {
+          reject(error);
+        }
+      });
+    });
+  }
+
+  #sendValue(value: unknown, signal?: AbortSignal): Promise<void> | undefined {
     const { codec, writer } = this.#request.context;
     let message: ValueWriter;
     try {
@@ -89,7 +145,20 @@ export class ChannelResponder implements ServerResponder {
       );
       return this.#sendLending(lending, signal);
     }
-    return writer.send(this.#channel, message, signal);
+    return this.#sendMessage(message, signal);
+  }
+
+  /** Sends a message, which counts as held until it has been sent. */
+  #sendMessage(
+    message: ValueWriter,
+    signal?: AbortSignal,
+  ): Promise<void> | undefined {
+    const { writer } = this.#request.context;
+    const sent = writer.send(this.#channel, message, signal);
+    if (sent !== undefined) {
+      this.#session.holdResponse(message.message().length, sent);
+    }
+    return sent;
   }
 
   end(): void {
@@ -154,7 +223,7 @@ export class ChannelResponder implements ServerResponder {
     this.borrowed?.answered(keptIds, ends);
     try {
       const sent = lending === undefined
-        ? writer.send(this.#channel, message)
+        ? this.#sendMessage(message)
         : this.#sendLending(lending);
       // A caller that has gone needs no answer, and that is not an error.
       return sent?.catch(() => {}) ?? SENT;
@@ -169,13 +238,12 @@ export class ChannelResponder implements ServerResponder {
     signal?: AbortSignal,
   ): Promise<void> | undefined {
     const { callbacks } = this.#session;
-    const { writer } = this.#request.context;
     const failed = (error: unknown): never => {
       callbacks.release(ids);
       throw error;
     };
     try {
-      return writer.send(this.#channel, message, signal)?.catch(failed);
+      return this.#sendMessage(message, signal)?.catch(failed);
     } catch (error) {
       return failed(error);
     }

@@ -6,6 +6,7 @@ import type { SessionState } from "../session_state.ts";
 import type { Handler } from "../types.ts";
 import { HeaderCache } from "../wire/header_cache.ts";
 import { MAX_CALL_HEADER_SIZE } from "../wire/headers.ts";
+import { ArgumentMemory } from "./argument_memory.ts";
 import { CallQueue } from "./call_queue.ts";
 import { IncomingCall } from "./incoming_call.ts";
 import {
@@ -54,6 +55,9 @@ export class Server {
    * waits. They have room of their own, or both would wait forever.
    */
   readonly #nestedCalls: CallQueue<IncomingCall>;
+  /** Where arguments are read into. */
+  readonly #memory: ArgumentMemory;
+  readonly #nestedMemory: ArgumentMemory;
   /** Channels without a call: most were opened ahead of need. */
   #idle = 0;
   #refusing = false;
@@ -61,12 +65,21 @@ export class Server {
   /** Makes a server; {@linkcode serve} gives it channels. */
   constructor(options: ServerOptions) {
     this.#options = options;
+    const { state, account } = options;
     const events = {
+      // A peer that does not read what it is sent gets no more of it.
+      mayBegin: () => !state.congested,
       run: (call: IncomingCall) => this.#run(call),
       refuse: (call: IncomingCall) => this.#refuse(call),
     };
     this.#calls = new CallQueue(options, events);
-    this.#nestedCalls = new CallQueue(options, events);
+    this.#nestedCalls = new CallQueue(options, {
+      ...events,
+      mayBegin: () => true,
+    });
+    state.onRoom = () => this.#calls.runNextSoon();
+    this.#memory = new ArgumentMemory(account.values);
+    this.#nestedMemory = new ArgumentMemory(account.values.reserved);
     const decoder = new RequestDecoder(options.codecs, options.callerIn);
     this.#requests = new HeaderCache((header) => decoder.decode(header));
   }
@@ -118,15 +131,15 @@ export class Server {
     reader: ValueReader,
     header: Uint8Array,
   ): IncomingCall {
-    const { state, account } = this.#options;
+    const { state } = this.#options;
     const request = this.#requests.get(header);
     if (request.extended) state.peerExtended = true;
     const responder = new ChannelResponder(channel, request, state);
     const call = new IncomingCall(request, channel, reader, responder, state);
     // While draining, running calls may still need their callbacks.
     call.callback = state.callbacks.match(request.selector);
-    const { values } = account;
-    reader.memory = isNested(call) ? values.reserved : values;
+    const nested = isNested(call);
+    reader.memory = nested ? this.#nestedMemory : this.#memory;
     if (this.#refusing && call.callback === undefined) {
       void responder.return(
         refusal("unavailable", "this side is closing"),
@@ -151,13 +164,17 @@ export class Server {
     }
     if (!isPromise(result)) return this.#finished(call);
     const calls = this.#queueOf(call);
+    const { arguments: memory } = this.#options.account;
+    call.hold(calls === this.#nestedCalls ? memory.reserved : memory);
     calls.add(call);
     result.then(
       () => {
+        call.letGo();
         this.#finished(call);
         calls.remove(call);
       },
       (error) => {
+        call.letGo();
         this.#failed(error, call);
         calls.remove(call);
       },
