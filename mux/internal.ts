@@ -12,7 +12,6 @@ export {
   memoryPool,
 } from "./flow/memory_pool.ts";
 export { resolveOptions, type SessionOptions } from "./options.ts";
-export { proxy } from "./proxy.ts";
 export {
   isRawChannel,
   type RawChannel,

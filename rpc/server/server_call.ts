@@ -39,8 +39,8 @@ export interface ServerResponder extends Responder {
   sendNow(value: unknown): Promise<void> | undefined;
   /**
    * Answers with a stream of values, which `sendNow()` sends. It must end with
-   * {@linkcode end} or {@linkcode fail}: an extended caller is told to expect a
-   * trailer.
+   * {@linkcode end} or {@linkcode fail}: the header tells an extended caller to
+   * expect a trailer.
    */
   continueWithStream(): Promise<void>;
   /** Ends the stream of values: its trailer, EOF, then CLOSE. */
