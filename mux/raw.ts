@@ -93,6 +93,11 @@ export interface RawChannel extends Channel {
   abort(reason: unknown): void;
   /** Does what {@linkcode close} does, without a promise. */
   discard(): void;
+  /**
+   * Does what {@linkcode discard} does, but sends EOF first, also if writes are
+   * pending, which are dropped: RPC uses it to say that an answer was taken.
+   */
+  discardWithEof(): void;
 }
 
 /** A session whose channels are {@linkcode RawChannel}s. */

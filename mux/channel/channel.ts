@@ -71,6 +71,7 @@ const NO_WRITES: PendingWrite[] = [];
  * | `closeWrite()` and the peer's EOF | EOF after the pending DATA, then CLOSE | are sent | stay readable |
  * | `abort(reason)` | CLOSE at once | reject with `reason` | stay readable; what arrives later is dropped |
  * | `discard()` | CLOSE at once | reject with `channel-closed` | are dropped |
+ * | `discardWithEof()` | EOF, then CLOSE, at once | reject with `channel-closed` | are dropped |
  * | `close()` | EOF unless a write is pending, then CLOSE; resolves when it is written | reject with `channel-closed` | are dropped |
  * | the peer's CLOSE | CLOSE, unless it was sent | reject with `channel-closed` | stay readable, then end |
  * | the end of the session | none | reject with its error | stay readable, then its error, unless EOF or CLOSE had come |
@@ -319,6 +320,13 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     this.#endReceive("close");
     this.#closeNow();
     this.#freeSlotIfEmpty();
+  }
+
+  discardWithEof(): void {
+    if (this.#sendState === "open" || this.#sendState === "ending") {
+      if (maySend(this.#closeState)) this.#host.queue.eof(this.remoteId);
+    }
+    this.discard();
   }
 
   // --- Called by the frame queue ----------------------------------------------

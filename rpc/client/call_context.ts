@@ -48,6 +48,8 @@ export class CallContext {
   readonly messages: MessageWriter = new MessageWriter();
   /** Decodes the headers of responses. */
   readonly responseHeaders: HeaderCache<ReceivedHeader>;
+  /** Whether the reply that was decoded last may have functions. */
+  mayHaveFunctions = false;
   readonly #functionFor: (id: string) => unknown;
 
   /** Makes the context of a client, which calls the functions in responses. */
@@ -72,7 +74,8 @@ export class CallContext {
   /** Decodes a reply. */
   decode(bytes: Uint8Array): unknown {
     const value = this.codec.decode(bytes);
-    return mayHavePointers(value, bytes)
+    this.mayHaveFunctions = mayHavePointers(value, bytes);
+    return this.mayHaveFunctions
       ? revivePointers(value, this.#functionFor)
       : value;
   }

@@ -151,6 +151,8 @@ export abstract class PendingCall implements ArgumentsOwner {
   #lent: LentCallbacks | undefined;
   #header: ReceivedHeader | undefined;
   #cancelLimit: (() => void) | undefined;
+  /** Whether the response of an extended peer may have functions. */
+  #tookFunctions = false;
   /** Bytes of the values that have arrived. */
   #receivedSize = 0;
 
@@ -328,7 +330,11 @@ export abstract class PendingCall implements ArgumentsOwner {
         `Cannot complete call "${this.selector}": its values exceed ${context.maxValueSize} bytes together`,
       );
     }
-    const event = this.take(context.decode(bytes), continued);
+    const value = context.decode(bytes);
+    if (context.mayHaveFunctions && this.#header!.extended) {
+      this.#tookFunctions = true;
+    }
+    const event = this.take(value, continued);
     if (event !== undefined) this.#finish(event);
   }
 
@@ -358,7 +364,9 @@ export abstract class PendingCall implements ArgumentsOwner {
       );
     }
     this.#end();
-    this.#channel.discard();
+    // This tells the responder that its functions have an owner.
+    if (this.#tookFunctions) this.#channel.discardWithEof();
+    else this.#channel.discard();
     this.resolve(undefined);
   }
 

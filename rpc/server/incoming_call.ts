@@ -151,6 +151,8 @@ export class IncomingCall implements ServerCall, QueuedCall {
     const { state } = this.responder;
     if (state === "pending") {
       if (!this.request.extended) return;
+      // The streams of a channel would end as if nothing were missing.
+      if (this.#channel.inUse && this.#receiver === undefined) return;
       if (this.#receiver === undefined) this.#giveUp();
       else if (this.#channel.buffered > 0) {
         this.cancelLimit = timeLimit(READING_TIME, () => this.#giveUp());

@@ -27,6 +27,8 @@ export class ChannelResponder implements ServerResponder {
   readonly #request: Request;
   readonly #session: SessionState;
   #state: ResponderState = "pending";
+  /** Whether the caller closes the channel after a complete response. */
+  #leavesClose = false;
   /** Whether the response is a stream of values that needs a trailer. */
   #trailer = false;
 
@@ -85,7 +87,8 @@ export class ChannelResponder implements ServerResponder {
   #returnNow(values: readonly unknown[]): Promise<void> {
     const sent = this.#respond("returned", values);
     // EOF before CLOSE: qtalk-js does not take a CLOSE alone for the end.
-    this.#channel.shutdown();
+    if (this.#leavesClose) this.#channel.closeWrite();
+    else this.#channel.shutdown();
     return sent;
   }
 
@@ -225,11 +228,28 @@ export class ChannelResponder implements ServerResponder {
       const sent = lending === undefined
         ? this.#sendMessage(message)
         : this.#sendLending(lending);
+      if (ends && lending !== undefined) this.#awaitClose(lending);
       // A caller that has gone needs no answer, and that is not an error.
       return sent?.catch(() => {}) ?? SENT;
     } catch {
       return SENT;
     }
+  }
+
+  /**
+   * Leaves it to an extended caller to close the channel, and releases the
+   * functions in the answer if the caller did not take it: one that has given the
+   * call up while the answer was on its way sends no EOF before CLOSE.
+   */
+  #awaitClose({ ids }: LendingMessage): void {
+    const channel = this.#channel;
+    // After the EOF of streamed arguments, the two look the same.
+    if (!this.#request.extended || channel.eofReceived) return;
+    this.#leavesClose = true;
+    channel.whenClosed(() => {
+      if (!channel.eofReceived) this.#session.callbacks.release(ids);
+      channel.discard();
+    });
   }
 
   /** Sends functions; the caller owns them, unless they cannot be sent. */

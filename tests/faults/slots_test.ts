@@ -22,6 +22,14 @@ import { invoke } from "../../rpc/handler/invoke.ts";
 import { poolOf } from "../../rpc/client/channel_pool.ts";
 import type { FakeTime } from "../support/fake_time.ts";
 import { test } from "../support/harness.ts";
+import {
+  close,
+  data,
+  eof,
+  open,
+  parseValues,
+  values,
+} from "../support/wire.ts";
 import { turn, within } from "../support/within.ts";
 
 /** What a test of one combination has. */
@@ -444,3 +452,31 @@ for (const forwarded of [false, true]) {
     });
   }
 }
+
+test("slots: functions in answers that were given up on their way are released", async (t) => {
+  const answers = 20;
+  const { peer, raw } = t.scriptedPeer({
+    maxCallbacks: 5,
+    handler: (_call, respond) => respond.return(() => 1),
+  });
+  for (let id = 0; id < answers; id++) {
+    await raw.send(open(id));
+    const { sender } = await raw.find("open-confirm");
+    await raw.send(data(sender, values({ Selector: "x", Q: { v: 1 } }, null)));
+    const answer = await raw.find("data");
+    const [header] = parseValues(answer.payload);
+    assertEquals((header as { Error: unknown }).Error, null);
+    assertEquals(peer.callbackCount, 1);
+    await raw.send(close(sender));
+  }
+  assertEquals(peer.callbackCount, 0);
+  // A caller that took its answer says so by EOF.
+  await raw.send(open(answers));
+  const { sender } = await raw.find("open-confirm");
+  await raw.send(data(sender, values({ Selector: "x", Q: { v: 1 } }, null)));
+  await raw.find("data");
+  await raw.send(eof(sender), close(sender));
+  await turn();
+  assertEquals(peer.callbackCount, 1);
+  await raw.end();
+});

@@ -397,6 +397,12 @@ class QueueChannel implements RawChannel {
     this.#sendClose();
   }
 
+  discardWithEof(): void {
+    for (const { reject } of this.#waiting.splice(0)) reject(channelClosed());
+    this.closeWrite();
+    this.discard();
+  }
+
   requireEof(makeError: () => unknown): void {
     this.#makeCutError = makeError;
     const cut = this.#closeReceived && !this.eofReceived;
