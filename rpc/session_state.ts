@@ -3,6 +3,9 @@ import type { MemoryAccount, RawChannel } from "../mux/internal.ts";
 import { CallbackTable } from "./callback/callback_table.ts";
 import { functionHandler } from "./handler/function_handler.ts";
 
+/** What a header in a cache counts as, in bytes: at most 128, decoded as well. */
+const HEADER_SIZE = 512;
+
 /** What all calls of one session share, in both directions. */
 export class SessionState {
   /**
@@ -19,6 +22,8 @@ export class SessionState {
   readonly weight: ValueWeight = { bytes: 0 };
   /** Called when there is room for responses again, after there was none. */
   onRoom: (() => void) | undefined;
+  /** Bytes of the headers that are remembered. */
+  #headers = 0;
   /** Bytes of responses that were encoded and could not be sent yet. */
   #unsent = 0;
 
@@ -28,7 +33,21 @@ export class SessionState {
     this.callbacks = new CallbackTable(
       maxCallbacks,
       (fn) => functionHandler(fn, undefined),
+      account.callbacks,
     );
+  }
+
+  /** Counts a header that a cache of the session remembers. */
+  readonly rememberHeader = (): void => {
+    this.#headers += HEADER_SIZE;
+    this.account.headers.take(HEADER_SIZE);
+  };
+
+  /** The session has ended: gives back what it held for all calls. */
+  close(): void {
+    this.callbacks.close();
+    this.account.headers.give(this.#headers);
+    this.#headers = 0;
   }
 
   /** Whether responses wait to be sent, and there is no memory for another one. */

@@ -259,7 +259,7 @@ export class Peer implements Caller, AsyncDisposable {
       onError: report,
     });
     session.accept((channel) => this.#server.serve(channel as RawChannel));
-    const release = () => state.callbacks.close();
+    const release = () => state.close();
     session.closed.then(release, (error) => {
       release();
       report(error, undefined);

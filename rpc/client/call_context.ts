@@ -65,8 +65,9 @@ export class CallContext {
     this.nested = nested ?? false;
     this.extension = extension;
     this.channels = channels;
-    this.responseHeaders = new HeaderCache((bytes) =>
-      decodeResponseHeader(codec, bytes)
+    this.responseHeaders = new HeaderCache(
+      (bytes) => decodeResponseHeader(codec, bytes),
+      state.rememberHeader,
     );
     this.#functionFor = (id) => ownedCallback(id, client, state);
   }

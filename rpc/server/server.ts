@@ -81,7 +81,10 @@ export class Server {
     this.#memory = new ArgumentMemory(account.values);
     this.#nestedMemory = new ArgumentMemory(account.values.reserved);
     const decoder = new RequestDecoder(options.codecs, options.callerIn);
-    this.#requests = new HeaderCache((header) => decoder.decode(header));
+    this.#requests = new HeaderCache(
+      (header) => decoder.decode(header),
+      state.rememberHeader,
+    );
   }
 
   /** How many channels wait for a call. */
