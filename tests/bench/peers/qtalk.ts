@@ -6,12 +6,12 @@ import {
   type HandlerFunction,
   listen,
   memoryPool,
-  messagePortTransport,
   Peer,
   qmux,
   Router,
   type SessionOptions,
 } from "@qtalk/qtalk";
+import { messagePortTransport } from "@qtalk/qtalk/mux";
 import { type Connection, type DenoPeer, startWorker } from "../peer.ts";
 import { stdioServer, unixAddress } from "./sockets.ts";
 
