@@ -76,7 +76,7 @@ interface Process {
  */
 export function isBuiltInPrototype(prototype: object): boolean {
   const built: unknown = ownValue(prototype, "constructor");
-  if (typeof built !== "function") return hasNativeMethodsOnly(prototype);
+  if (typeof built !== "function") return isIterators(prototype);
   if (isNative(built)) return true;
   const name: unknown = ownValue(built, "name");
   if (typeof name !== "string") return false;
@@ -193,11 +193,15 @@ function nodeModule(name: string): Members | undefined {
   }
 }
 
-/** Iterators and generators have prototypes without a constructor. */
-function hasNativeMethodsOnly(prototype: object): boolean {
-  const methods = Object.values(Object.getOwnPropertyDescriptors(prototype))
-    .filter(({ value }) => typeof value === "function");
-  return methods.length > 0 && methods.every(({ value }) => isNative(value));
+/**
+ * Whether a prototype without a constructor is one that iterators share. A program
+ * gives its own iterators a class, or makes them with a generator.
+ */
+function isIterators(prototype: object): boolean {
+  const iterates = [Symbol.iterator, Symbol.asyncIterator];
+  return iterates.some((method) => Object.hasOwn(prototype, method)) ||
+    Object.hasOwn(prototype, "next") &&
+      iterates.some((method) => method in prototype);
 }
 
 /** Whether a function is written in another language than JavaScript. */
