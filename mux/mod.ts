@@ -7,7 +7,7 @@
  * {@linkcode memoryTransports}. Either side of a {@linkcode Session} opens channels
  * with `open()` and accepts those of the peer with `accept()` or by iteration. Each
  * {@linkcode Channel} is a pair of web streams, whose backpressure is the channel's
- * flow control. {@linkcode proxy} joins two sessions.
+ * flow control. {@linkcode proxy} connects two sessions.
  *
  * Failures reject with a {@linkcode MuxError}; branch on its `code`. An aborted
  * operation rejects with `signal.reason`.

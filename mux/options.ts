@@ -11,7 +11,7 @@ import { MAX_UINT32 } from "../uint32.ts";
 /** The smallest and the largest maximum packet size of qmux, in bytes. */
 export const PACKET_LIMITS = { min: 9, max: 2 ** 31 } as const;
 
-/** Limits of a session. A value out of range is a `RangeError`. */
+/** Limits of a session. A value out of range throws a `RangeError`. */
 export interface SessionOptions {
   /**
    * Channels that may be open at once, opened by either side. Beyond that, the
@@ -30,8 +30,9 @@ export interface SessionOptions {
    */
   initialWindowSize?: number | undefined;
   /**
-   * Bytes that the window of one channel may grow to; at least
-   * `initialWindowSize`. Default: 16,777,216 (16 MiB). Range: 1 to 2^32 - 1.
+   * Bytes that the window of one channel may grow to. A value below
+   * `initialWindowSize` counts as that. Default: 16,777,216 (16 MiB). Range: 1
+   * to 2^32 - 1.
    */
   maxWindowSize?: number | undefined;
   /**

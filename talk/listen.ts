@@ -28,8 +28,9 @@ export interface ListenOptions extends PeerOptions, ListenSessionOptions {}
  * Listens on an address. Every connection becomes a peer that answers calls,
  * whether or not the listener is iterated.
  *
- * The addresses are those of {@linkcode dial}; port 0, as in
- * `tcp://127.0.0.1:0`, chooses a free port.
+ * The addresses are those of {@linkcode dial} except `wss:`; for TLS, pass
+ * `serveWebSocket()` to `Deno.serve()`. Port 0, as in `tcp://127.0.0.1:0`,
+ * chooses a free port.
  *
  * @example
  * ```ts

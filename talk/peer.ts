@@ -88,8 +88,8 @@ export interface PeerOptions extends PeerLimits {
    */
   handler?: Handler | undefined;
   /**
-   * Is called with errors that reach no promise of the program: a session that
-   * broke, a handler that threw after it had responded, a call header that
+   * Called with errors that no promise of the program can report: a session
+   * that broke, a handler that threw after it had responded, a call header that
    * could not be decoded. Default: these errors are ignored.
    */
   onError?: ((error: unknown, context: ErrorContext) => void) | undefined;
@@ -139,7 +139,10 @@ export interface CloseOptions {
    * Default: 0.
    */
   drainTimeout?: number | undefined;
-  /** Ends the wait for calls in progress: the session is closed at once. */
+  /**
+   * Ends the wait for calls in progress: the session is closed at once. Default:
+   * no signal.
+   */
   signal?: AbortSignal | undefined;
 }
 
@@ -292,7 +295,7 @@ export class Peer implements Caller, AsyncDisposable {
 
   /**
    * Closes the session. Queued data is sent first, within the session's
-   * `closeTimeout` of a second; pending calls of this side reject with
+   * `closeTimeout`; pending calls of this side reject with
    * `session-closed`, and the signals of the calls being handled abort.
    * Idempotent.
    *

@@ -61,9 +61,9 @@ export interface ServeWebSocketOptions extends PeerOptions, UpgradeOptions {
   /** Limits of each session. Default: those of `qmux()`. */
   session?: SessionOptions | undefined;
   /**
-   * Is called with every new peer before its first call is handled, and with
-   * the request that opened its WebSocket (the one that `authenticate` got). If
-   * it throws, the peer is closed and the error goes to `onError`.
+   * Called with every new peer, before its first call is handled, and with the
+   * request that opened its WebSocket (the one that `authenticate` got). If it
+   * throws, the peer is closed and the error goes to `onError`. Default: none.
    */
   onPeer?: ((peer: Peer, request: Request) => void) | undefined;
 }

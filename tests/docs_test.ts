@@ -357,10 +357,7 @@ const CODECS: Record<string, Codec> = {
 };
 
 const CODEC_VALUES = table(
-  section(
-    read("docs/codecs.md"),
-    "What each codec makes of each kind of value",
-  ),
+  section(read("docs/codecs.md"), "How values arrive"),
 );
 
 for (const row of CODEC_VALUES) {

@@ -1,6 +1,6 @@
 import type { Codec, ValueBudget, ValueWriter } from "../../codec/internal.ts";
 import type { RawChannel } from "../../mux/internal.ts";
-import type { LentCallbacks } from "../callback/lent_callbacks.ts";
+import type { LentCallbacks } from "../callback/callback_table.ts";
 import { mayHavePointers, revivePointers } from "../callback/pointers.ts";
 import { ownedCallback } from "../callback/remote_function.ts";
 import type { SessionState } from "../session_state.ts";

@@ -5,7 +5,7 @@ import {
 } from "../../codec/internal.ts";
 import type { RawChannel } from "../../mux/internal.ts";
 import { limitWait } from "../../time_limit.ts";
-import { LentCallbacks } from "../callback/lent_callbacks.ts";
+import { LentCallbacks } from "../callback/callback_table.ts";
 import { RemoteError, RpcError } from "../errors.ts";
 import type { CallOptions } from "../types.ts";
 import { MAX_CALL_HEADER_SIZE } from "../wire/headers.ts";

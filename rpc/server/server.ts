@@ -157,7 +157,7 @@ export class Server {
   }
 }
 
-/** The error for a call that was not begun: the caller can make it again. */
+/** The error for a call that no handler gets: the caller can make it again. */
 function refusal(code: "busy" | "unavailable", why: string): Error {
   return Object.assign(new Error(`${code}: ${why}`), { code });
 }
