@@ -35,7 +35,7 @@ const MAX_WAIT = 10_000;
  * Makes a handler that forwards every call to another peer, as qtalk-go's
  * `ProxyHandler` does. All kinds of calls can be forwarded.
  *
- * Only the call header is decoded. It is encoded anew, with the canonical form of
+ * Only the call header is decoded. It is encoded again, with the canonical form of
  * its selector and whatever extended peers tell each other. The bytes that follow
  * it are piped in both directions, with half-close, cancellation and backpressure.
  * Both sessions must therefore use the same codec.

@@ -109,7 +109,7 @@ Deno.test("forward(): an error in mid-stream is forwarded", async () => {
   );
 });
 
-test("forward(): the header is encoded anew, with the canonical selector and all members of Q", async (t) => {
+test("forward(): the header is encoded again, with the canonical selector and all members of Q", async (t) => {
   const { client, backend } = scriptsOf(t);
   const Q = { v: 1, deadline: 5, meta: { a: [1] }, unknown: { x: null } };
   const cases: [unknown, unknown][] = [
@@ -178,12 +178,12 @@ Deno.test("forward(): arguments and response are forwarded byte for byte", async
   const args = concat(framed(utf8("[ 1 ]")), utf8("not a value"));
   await call.data(concat(header, args));
   const there = await rawAccept(it.backend);
-  const anew = framed(utf8('{"Selector":"/a/b","S":"/a/b"}'));
+  const again = framed(utf8('{"Selector":"/a/b","S":"/a/b"}'));
   let received = new Uint8Array(0);
-  while (received.length < anew.length + args.length) {
+  while (received.length < again.length + args.length) {
     received = concat(received, (await it.backend.find("data")).payload);
   }
-  assertEquals(received, concat(anew, args));
+  assertEquals(received, concat(again, args));
   await there.data("\0neither is this");
   const { payload } = await it.client.find("data");
   assertEquals(payload, utf8("\0neither is this"));

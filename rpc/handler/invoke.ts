@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { printableText } from "../../printable_text.ts";
 import type { ServerCall, ServerResponder } from "../server/server_call.ts";
 import type { Call, Handler, Responder } from "../types.ts";
 
@@ -20,20 +21,8 @@ export function invoke(
 
 /** A handler that answers `not found: /the/selector`, as the reference does. */
 export function notFound(call: Call, respond: Responder): Promise<void> {
-  return respond.return(new Error(`not found: ${escaped(call.selector)}`));
-}
-
-/**
- * Characters that could change how a terminal or a log shows a text: control
- * characters, and those that override the direction of writing.
- */
-const UNPRINTABLE = /[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu;
-
-/** A selector for an error text, which may end up in a log. */
-function escaped(selector: string): string {
-  return selector.replace(
-    UNPRINTABLE,
-    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  return respond.return(
+    new Error(`not found: ${printableText(call.selector)}`),
   );
 }
 

@@ -403,7 +403,7 @@ test("Server: the selector in not found is cut, and its control characters are e
   await assertRejects(
     () => client.call("a\x1b[2J\n\x9b\u202eb"),
     RemoteError,
-    "remote: not found: /a\\u001b[2J\\u000a\\u009b\\u202eb",
+    "remote: not found: /a\\u001b[2J\\n\\u009b\\u202eb",
   );
   const error = await assertRejects(
     () => client.call("x".repeat(20_000)),
