@@ -15,7 +15,7 @@ export interface FullCost {
 }
 
 /** Milliseconds after which the process is killed. */
-const PATIENCE = 60_000;
+const PATIENCE = 20_000;
 /** The heap limit of the process in MiB. */
 const HEAP = 3_072;
 
@@ -41,9 +41,14 @@ export async function decodeFullSize(
     stdout: "piped",
     stderr: "piped",
   }).spawn();
-  const timer = setTimeout(() => child.kill("SIGKILL"), PATIENCE);
+  let late = false;
+  const timer = setTimeout(() => {
+    late = true;
+    child.kill("SIGKILL");
+  }, PATIENCE);
   const { code, signal, stdout } = await child.output();
   clearTimeout(timer);
   if (code === 0) return JSON.parse(new TextDecoder().decode(stdout));
-  return { ms: Infinity, grown: undefined, died: signal ?? `code ${code}` };
+  const died = late ? `> ${PATIENCE / 1_000} s` : signal ?? `code ${code}`;
+  return { ms: Infinity, grown: undefined, died };
 }

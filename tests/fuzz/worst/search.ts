@@ -51,7 +51,7 @@ export function search(
     if (tried.has(name)) return;
     const bytes = bytesOf(gene);
     const alive = weighAll ? weightOf(codec, bytes, live) : 0;
-    tried.set(name, { gene, ms: timeOf(codec, bytes, 3), alive });
+    tried.set(name, { gene, ms: timeOf(codec, bytes, 2), alive });
   };
   const best = (by: "ms" | "alive") =>
     [...tried.values()].sort((a, b) => b[by] - a[by]).slice(0, KEPT);
