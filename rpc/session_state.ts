@@ -26,6 +26,10 @@ export class SessionState {
   #headers = 0;
   /** Bytes of responses that were encoded and could not be sent yet. */
   #unsent = 0;
+  /** Bytes of the latest of them: the next one is probably as large. */
+  #expected = 0;
+  /** Responses that wait to be encoded. */
+  readonly #waiting = new Set<() => void>();
 
   /** Makes the state of a session that may lend `maxCallbacks` functions. */
   constructor(maxCallbacks: number, account: MemoryAccount) {
@@ -52,38 +56,48 @@ export class SessionState {
 
   /** Whether responses wait to be sent, and there is no memory for another one. */
   get congested(): boolean {
-    return this.#unsent > 0 && !this.account.responses.canTake(1);
+    return this.#unsent > 0 &&
+      !this.account.responses.canTake(this.#expected);
   }
 
   /** Counts a response until `sent` settles. */
   holdResponse(bytes: number, sent: Promise<void>): void {
     const { responses } = this.account;
     this.#unsent += bytes;
+    this.#expected = bytes;
     responses.take(bytes);
     const done = () => {
       this.#unsent -= bytes;
       responses.give(bytes);
-      this.onRoom?.();
+      this.#serve();
     };
     sent.then(done, done);
   }
 
   /**
    * Calls back when the session is no longer congested, or the channel has closed.
-   * Responses have not been encoded until then, and those that wait have their turn
-   * one after the other.
+   * What waits has not been encoded, and takes its turn.
    */
   whenRoom(channel: RawChannel, callback: () => void): void {
-    const { responses } = this.account;
-    const cancel = responses.whenFree(1, () => {
-      responses.give(1);
-      channel.cancelWhenClosed(onClosed);
-      callback();
-    });
-    const onClosed = () => {
-      cancel();
+    const end = () => {
+      channel.cancelWhenClosed(end);
+      this.#waiting.delete(end);
       callback();
     };
-    channel.whenClosed(onClosed);
+    this.#waiting.add(end);
+    channel.whenClosed(end);
+  }
+
+  /**
+   * Memory that others hold is not waited for: they may be handlers that hold
+   * their arguments until they have answered. As long as responses wait, others
+   * are on their way; when there are none, the next one may be encoded.
+   */
+  #serve(): void {
+    for (const next of this.#waiting) {
+      if (this.congested) return;
+      next();
+    }
+    this.onRoom?.();
   }
 }

@@ -131,16 +131,15 @@ export class ValueReader {
 
   /**
    * Drops the partly received value and gives its memory back. What still arrives
-   * of it is skipped. A callback that waits for memory is called.
+   * of it is skipped.
    */
   release(): void {
+    this.#cancelWait?.();
+    this.#cancelWait = undefined;
+    this.#callbacks = [];
     this.#taken?.give(this.#size);
     this.#taken = undefined;
     this.#body = undefined;
-    if (this.#cancelWait === undefined) return;
-    this.#cancelWait();
-    this.#cancelWait = undefined;
-    for (const callback of this.#callbacks.splice(0)) callback();
   }
 
   /**

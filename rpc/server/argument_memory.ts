@@ -6,6 +6,9 @@ import type { ValueMemory } from "../../codec/internal.ts";
  */
 const MEMORY_PER_BYTE = 3;
 
+/** What an argument takes in addition is at most this part of the account. */
+const LARGE_PART = 4;
+
 /**
  * Where the arguments of calls are read into: an argument begins when there is
  * memory for what it will be decoded to. Otherwise several that arrive at the same
@@ -13,29 +16,38 @@ const MEMORY_PER_BYTE = 3;
  */
 export class ArgumentMemory implements ValueMemory {
   readonly #values: ValueMemory;
+  readonly #large: number;
 
-  /** Makes memory that is taken from `values`. */
-  constructor(values: ValueMemory) {
+  /** Makes memory that is taken from `values`, of an account of `limit` bytes. */
+  constructor(values: ValueMemory, limit: number) {
     this.#values = values;
+    this.#large = Math.min(limit / LARGE_PART, values.largest);
   }
 
   get largest(): number {
-    return this.#values.largest / MEMORY_PER_BYTE;
+    return this.#values.largest;
+  }
+
+  #sizeOf(bytes: number): number {
+    return Math.max(
+      bytes,
+      Math.min(bytes * MEMORY_PER_BYTE, this.#large),
+    );
   }
 
   canTake(bytes: number): boolean {
-    return this.#values.canTake(bytes * MEMORY_PER_BYTE);
+    return this.#values.canTake(this.#sizeOf(bytes));
   }
 
   tryTake(bytes: number): boolean {
-    return this.#values.tryTake(bytes * MEMORY_PER_BYTE);
+    return this.#values.tryTake(this.#sizeOf(bytes));
   }
 
   give(bytes: number): void {
-    this.#values.give(bytes * MEMORY_PER_BYTE);
+    this.#values.give(this.#sizeOf(bytes));
   }
 
   whenFree(bytes: number, callback: () => void): () => void {
-    return this.#values.whenFree(bytes * MEMORY_PER_BYTE, callback);
+    return this.#values.whenFree(this.#sizeOf(bytes), callback);
   }
 }

@@ -139,6 +139,7 @@ export class IncomingCall implements ServerCall, QueuedCall {
     this.#dropped = true;
     this.#reader.release();
     this.#channel.cancelRead();
+    this.#receiver?.wake();
   }
 
   /**

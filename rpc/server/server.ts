@@ -78,8 +78,11 @@ export class Server {
       mayBegin: () => true,
     });
     state.onRoom = () => this.#calls.runNextSoon();
-    this.#memory = new ArgumentMemory(account.values);
-    this.#nestedMemory = new ArgumentMemory(account.values.reserved);
+    this.#memory = new ArgumentMemory(account.values, account.limit);
+    this.#nestedMemory = new ArgumentMemory(
+      account.values.reserved,
+      account.limit,
+    );
     const decoder = new RequestDecoder(options.codecs, options.callerIn);
     this.#requests = new HeaderCache(
       (header) => decoder.decode(header),

@@ -28,6 +28,8 @@ export class ValueReceiver {
   readonly #trailer: TrailerRule;
   #state: "values" | "trailer" | "complete" | "failed" = "values";
   #failure: unknown;
+  /** Looks again for the value that {@linkcode receive} waits for. */
+  #wake: (() => void) | undefined;
 
   /**
    * Makes a receiver.
@@ -107,6 +109,11 @@ export class ValueReceiver {
     this.#reader.release();
   }
 
+  /** Ends a wait for memory: there are no more values to wait for. */
+  wake(): void {
+    this.#wake?.();
+  }
+
   /** Decodes bytes that were read; `absent` if they are not a value. */
   take(bytes: Uint8Array): unknown | typeof absent {
     if (this.#state === "failed") throw this.#failure;
@@ -127,9 +134,13 @@ export class ValueReceiver {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     let stopListening: (() => void) | undefined;
     const advance = () => {
+      this.#wake = undefined;
       try {
         const value = this.receiveNow();
-        if (value === absent) return this.#reader.whenReadable(advance);
+        if (value === absent) {
+          this.#wake = advance;
+          return this.#reader.whenReadable(advance);
+        }
         resolve(value);
       } catch (error) {
         reject(error);
@@ -138,15 +149,18 @@ export class ValueReceiver {
     };
     if (signal !== undefined) {
       const onAbort = () => {
+        this.#wake = undefined;
         this.#reader.cancelWhenReadable(advance);
         reject(signal.reason);
       };
       signal.addEventListener("abort", onAbort, { once: true });
       stopListening = () => signal.removeEventListener("abort", onAbort);
     }
+    this.#wake = advance;
     try {
       this.#reader.whenReadable(advance);
     } catch (error) {
+      this.#wake = undefined;
       stopListening?.();
       reject(error);
     }
