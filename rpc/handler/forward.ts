@@ -3,7 +3,11 @@ import { pipe, type RawChannel } from "../../mux/internal.ts";
 import { checkOption } from "../../check_option.ts";
 import { timeLimit } from "../../time_limit.ts";
 import { readUint32 } from "../../uint32.ts";
-import { type ChannelPool, poolOf } from "../client/channel_pool.ts";
+import {
+  type ChannelPool,
+  type ChannelRequest,
+  poolOf,
+} from "../client/channel_pool.ts";
 import { RpcError } from "../errors.ts";
 import type { Request } from "../server/request_decoder.ts";
 import type { ServerCall, ServerResponder } from "../server/server_call.ts";
@@ -180,7 +184,9 @@ function takeChannel(
   { channel, request: { nested } }: ServerCall,
 ): RawChannel | Promise<RawChannel> {
   return pool.take(nested) ?? new Promise((resolve, reject) => {
-    const opening = pool.open(
+    let opening: ChannelRequest | undefined;
+    const giveUp = () => opening?.cancel(cancelled());
+    opening = pool.open(
       (taken) => {
         channel.cancelWhenClosed(giveUp);
         resolve(taken);
@@ -192,7 +198,6 @@ function takeChannel(
       0,
       nested,
     );
-    const giveUp = () => opening.cancel(cancelled());
     channel.whenClosed(giveUp);
   });
 }
