@@ -1,5 +1,3 @@
-import { checkOption } from "../check_option.ts";
-
 /**
  * Converts values to bytes and back. Both ends of a session must use the same
  * codec; the wire does not name it.
@@ -27,9 +25,13 @@ export interface Codec {
    * Decodes a value. `bytes` are only valid during the call: the returned value
    * must not refer to them.
    *
-   * @throws {CodecError} `malformed`, `truncated` or `too-deep`
+   * @param bytes the encoded value
+   * @param weight where an estimate of the memory of the value is written; a
+   * codec may leave it as it is
+   * @throws {CodecError} `malformed`, `truncated`, `too-deep` or
+   * `too-many-items`
    */
-  decode(bytes: Uint8Array): unknown;
+  decode(bytes: Uint8Array, weight?: ValueWeight): unknown;
   /**
    * Whether an object can begin with this byte. Optional: a peer with several
    * codecs uses it to recognize the codec of a call by the first byte of the
@@ -37,6 +39,16 @@ export interface Codec {
    * codec before it in the list recognizes.
    */
   beginsMap?(firstByte: number): boolean;
+  /**
+   * How many keys the object has that these bytes encode, without those of objects
+   * in it. A key that occurs twice counts twice: RPC compares the number with that
+   * of the decoded keys, and refuses headers with such keys, because other
+   * implementations may read them differently. Optional: a codec that refuses them
+   * itself does not need it.
+   *
+   * @param bytes an encoded object, which {@linkcode decode} accepts
+   */
+  keyCount?(bytes: Uint8Array): number;
 }
 
 /** The buffer that {@linkcode Codec.encodeInto} writes to. */
@@ -47,6 +59,12 @@ export interface ByteSink {
   commit(bytes: number): void;
 }
 
+/** An estimate of what a decoded value takes. */
+export interface ValueWeight {
+  /** The memory in bytes, rather too large than too small. */
+  bytes: number;
+}
+
 /** The options of every codec. */
 export interface CodecOptions {
   /**
@@ -54,24 +72,14 @@ export interface CodecOptions {
    * decoding. An integer from 1 to 1,000. Default: 512.
    */
   maxDepth?: number | undefined;
-}
-
-/**
- * The default of {@linkcode CodecOptions.maxDepth}: deeper than hand-written
- * data, and far from what overflows the stack.
- */
-export const DEFAULT_MAX_DEPTH = 512;
-/** Encoding overflows the default stack at about 2,000 levels. */
-const DEEPEST_MAX_DEPTH = 1_000;
-
-/**
- * Returns the `maxDepth` of the options, or its default.
- *
- * @throws {RangeError} if it is out of range
- */
-export function maxDepthOf(
-  { maxDepth = DEFAULT_MAX_DEPTH }: CodecOptions,
-): number {
-  checkOption("maxDepth", maxDepth, { min: 1, max: DEEPEST_MAX_DEPTH });
-  return maxDepth;
+  /**
+   * How many items a value may have when decoding. What is in it counts as one
+   * item or more, by what it costs: the documentation of each codec has a table.
+   * An integer of at least 1, or `Infinity`. Default: 200,000.
+   *
+   * An item takes up to 100 ns to decode and up to 32 bytes of memory, beside
+   * those of the bytes. While a value is decoded, nothing else runs in the
+   * process: 1,000,000 items may stall it for 100 ms.
+   */
+  maxItems?: number | undefined;
 }

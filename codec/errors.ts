@@ -7,6 +7,7 @@
  * | `malformed` | the bytes are not a value of the codec |
  * | `truncated` | the bytes end within a value |
  * | `too-large` | the value exceeds a limit in bytes |
+ * | `too-many-items` | the value has more items than the limit |
  * | `too-deep` | the value is nested deeper than the limit, or contains itself |
  */
 export type CodecErrorCode =
@@ -14,6 +15,7 @@ export type CodecErrorCode =
   | "malformed"
   | "truncated"
   | "too-large"
+  | "too-many-items"
   | "too-deep";
 
 /** The error of encoding and decoding; branch on `code`. */

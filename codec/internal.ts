@@ -4,14 +4,13 @@
  *
  * @module
  */
-export { type Codec, DEFAULT_MAX_DEPTH } from "./codec.ts";
+export type { Codec, ValueWeight } from "./codec.ts";
 export { CodecError } from "./errors.ts";
 export { json } from "./json.ts";
+export { DEFAULT_MAX_DEPTH } from "./limits.ts";
 export { isPlainObject, Normalizer } from "./normalizer.ts";
+export type { ValueMemory } from "./value/value_memory.ts";
 export { PREFIX_SIZE } from "./value/value_writer.ts";
-export {
-  DEFAULT_VALUE_BUDGET_SIZE,
-  ValueBudget,
-} from "./value/value_budget.ts";
 export { DEFAULT_MAX_VALUE_SIZE, ValueReader } from "./value/value_reader.ts";
 export { ValueWriter } from "./value/value_writer.ts";
+export { decodeWeighed } from "./weight.ts";

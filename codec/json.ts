@@ -1,6 +1,11 @@
-import { type Codec, type CodecOptions, maxDepthOf } from "./codec.ts";
+import { keyCount } from "./json/key_count.ts";
+import type { Codec, CodecOptions } from "./codec.ts";
 import { CodecError } from "./errors.ts";
+import { LongIntegers, MAX_INTEGER_LENGTH } from "./json/long_integers.ts";
+import { JsonScanner, LONG_DIGITS, unlimitedSize } from "./json/scan.ts";
+import { codecLimits } from "./limits.ts";
 import { Normalizer } from "./normalizer.ts";
+import { weightOf } from "./weight.ts";
 
 /**
  * Makes the JSON codec (RFC 8259), the default of qtalk-go and of this package.
@@ -31,24 +36,29 @@ import { Normalizer } from "./normalizer.ts";
  * assertEquals(codec.decode(bytes), { id: 2n ** 60n });
  * ```
  *
- * @param options the nesting limit
- * @throws {RangeError} if `maxDepth` is out of range
+ * @param options the limits
+ * @throws {RangeError} if a limit is out of range
  */
 export function json(options: CodecOptions = {}): Codec {
-  const maxDepth = maxDepthOf(options);
+  const limits = codecLimits(options);
   const normalizer = new JsonNormalizer();
+  const scannedFrom = unlimitedSize(limits) + 1;
+  // Made when a value needs it: most peers have a codec, and small values.
+  let scanner: JsonScanner | undefined;
+  const longIntegers = new LongIntegers();
   const encoder = new TextEncoder();
   // Not fatal: as in Go, invalid UTF-8 becomes U+FFFD. Deno's fatal decoder
   // takes twice the time.
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
   function stringify(value: unknown): string {
-    return JSON.stringify(normalizer.normalize(value, maxDepth));
+    return JSON.stringify(normalizer.normalize(value, limits.maxDepth));
   }
 
   return {
     name: "JSON",
     beginsMap: (firstByte) => firstByte === OPEN_BRACE,
+    keyCount,
     encode: (value) => encoder.encode(stringify(value)),
     encodeInto(value, sink) {
       const text = stringify(value);
@@ -65,15 +75,26 @@ export function json(options: CodecOptions = {}): Codec {
         sink.commit(bytes.length);
       }
     },
-    decode(bytes) {
-      const scanned = bytes.length > maxDepth
-        ? scan(bytes, maxDepth)
-        : undefined;
+    decode(bytes, weight) {
       try {
-        const text = tinyAscii(bytes) ?? decoder.decode(bytes);
-        return scanned ?? mayHaveLongNumber(text)
-          ? JSON.parse(text, keepIntegers)
-          : JSON.parse(text);
+        let text: string | undefined;
+        if (bytes.length < scannedFrom) {
+          text = tinyAscii(bytes) ?? decoder.decode(bytes);
+          if (!mayHaveLongInteger(text)) {
+            if (weight !== undefined) {
+              weight.bytes = weightOf(bytes.length, bytes.length);
+            }
+            return JSON.parse(text);
+          }
+        }
+        scanner ??= new JsonScanner(limits);
+        scanner.scan(bytes);
+        if (weight !== undefined) {
+          weight.bytes = weightOf(bytes.length, scanner.items);
+        }
+        return scanner.longIntegers.length > 0
+          ? longIntegers.parse(bytes, scanner.longIntegers, decoder)
+          : JSON.parse(text ?? decoder.decode(bytes));
       } catch (cause) {
         if (cause instanceof CodecError) throw cause;
         throw new CodecError(
@@ -90,15 +111,7 @@ export function json(options: CodecOptions = {}): Codec {
 const SMALL_TEXT = 4 * 1024;
 /** Characters or bytes up to which a loop is faster than the runtime's coders. */
 const TINY_TEXT = 12;
-/** An integer of this many digits may be too large for a double. */
-const LONG_DIGITS = 16;
-const LONG_NUMBER = new RegExp(`\\d{${LONG_DIGITS}}`);
-const INTEGER = /^-?\d+$/;
-/**
- * The largest length of an integer in characters. Converting a `bigint` takes
- * more than linear time: seconds for 16 MiB of digits.
- */
-const MAX_INTEGER_LENGTH = 4_096;
+const LONG_INTEGER = new RegExp(`\\d{${LONG_DIGITS}}`);
 
 /** JSON.rawJSON(), which is missing from TypeScript's library. */
 const rawJSON = (JSON as { rawJSON?: (text: string) => unknown }).rawJSON;
@@ -165,88 +178,8 @@ function tinyAscii(bytes: Uint8Array): string | undefined {
   return text;
 }
 
-function keepIntegers(
-  _key: string,
-  value: unknown,
-  context?: { source?: string },
-): unknown {
-  if (typeof value !== "number" || Number.isSafeInteger(value)) return value;
-  const source = context?.source;
-  if (source === undefined || !INTEGER.test(source)) return value;
-  if (source.length > MAX_INTEGER_LENGTH) {
-    throw new CodecError(
-      "malformed",
-      `Cannot decode value as JSON: an integer has ${source.length} digits`,
-    );
-  }
-  return BigInt(source);
+function mayHaveLongInteger(text: string): boolean {
+  return text.length >= LONG_DIGITS && LONG_INTEGER.test(text);
 }
 
-function mayHaveLongNumber(text: string): boolean {
-  return text.length >= LONG_DIGITS && LONG_NUMBER.test(text);
-}
-
-const QUOTE = 0x22, BACKSLASH = 0x5c;
-const OPEN_BRACKET = 0x5b, CLOSE_BRACKET = 0x5d;
-const OPEN_BRACE = 0x7b, CLOSE_BRACE = 0x7d;
-const DIGIT_0 = 0x30, DIGIT_9 = 0x39;
-
-/**
- * Checks the nesting depth before the text is parsed: counts the brackets
- * outside strings. Returns whether the text may contain a long integer.
- */
-function scan(bytes: Uint8Array, maxDepth: number): boolean {
-  let depth = 0;
-  let digits = 0;
-  let long = false;
-  for (let i = 0; i < bytes.length; i++) {
-    const byte = bytes[i]!;
-    if (byte >= DIGIT_0 && byte <= DIGIT_9) {
-      if (++digits === LONG_DIGITS) long = true;
-      continue;
-    }
-    digits = 0;
-    switch (byte) {
-      case QUOTE:
-        i = endOfString(bytes, i + 1);
-        break;
-      case OPEN_BRACKET:
-      case OPEN_BRACE:
-        if (++depth > maxDepth) {
-          throw new CodecError(
-            "too-deep",
-            `Cannot decode value as JSON: it is nested deeper than ${maxDepth}`,
-          );
-        }
-        break;
-      case CLOSE_BRACKET:
-      case CLOSE_BRACE:
-        depth--;
-        break;
-    }
-  }
-  return long;
-}
-
-/** Bytes of a string up to which a loop is faster than `indexOf()`. */
-const SHORT_STRING = 32;
-
-/** The offset of the quote that ends a string; the end of the bytes if none does. */
-function endOfString(bytes: Uint8Array, start: number): number {
-  let at = start;
-  for (;;) {
-    const short = Math.min(bytes.length, at + SHORT_STRING);
-    for (; at < short; at++) {
-      const byte = bytes[at];
-      if (byte === QUOTE) return at;
-      if (byte === BACKSLASH) at++;
-    }
-    const quote = bytes.indexOf(QUOTE, at);
-    if (quote < 0) return bytes.length;
-    let before = quote;
-    while (before > at && bytes[before - 1] === BACKSLASH) before--;
-    // After an odd number of backslashes, the quote is part of the string.
-    if ((quote - before) % 2 === 0) return quote;
-    at = quote + 1;
-  }
-}
+const OPEN_BRACE = 0x7b;

@@ -18,7 +18,8 @@ export {
   type ByteSink,
   type Codec,
   type CodecOptions,
-  DEFAULT_MAX_DEPTH,
+  type ValueWeight,
 } from "./codec.ts";
 export { CodecError, type CodecErrorCode } from "./errors.ts";
 export { json } from "./json.ts";
+export { DEFAULT_MAX_DEPTH, DEFAULT_MAX_ITEMS } from "./limits.ts";

@@ -36,8 +36,19 @@
  *
  * @module
  */
+export {
+  DEFAULT_MEMORY_POOL_OPTIONS,
+  type MemoryPool,
+  memoryPool,
+  type MemoryPoolOptions,
+  type MemoryPoolUsage,
+} from "./flow/memory_pool.ts";
 export { MuxError, type MuxErrorCode } from "./errors.ts";
-export { DEFAULT_SESSION_OPTIONS, type SessionOptions } from "./options.ts";
+export {
+  DEFAULT_SESSION_OPTIONS,
+  type SessionLimits,
+  type SessionOptions,
+} from "./options.ts";
 export { proxy } from "./proxy.ts";
 export { qmux } from "./session.ts";
 export { memoryTransports } from "./transport/memory.ts";
@@ -54,6 +65,7 @@ export {
 export type {
   Channel,
   Duplex,
+  HeldMemory,
   Session,
   SessionUsage,
   Transport,

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import type { MemoryAccount } from "./flow/memory_account.ts";
 import type { Channel, Session } from "./types.ts";
 
 /** A channel that can be read and written without streams. */
@@ -20,6 +21,8 @@ export interface RawChannel extends Channel {
   readonly failure: unknown;
   /** Whether the peer's CLOSE has arrived or the session has ended. */
   readonly peerClosed: boolean;
+  /** Whether its streams have been made, or a read is pending. */
+  readonly inUse: boolean;
 
   /**
    * The first contiguous bytes that have arrived, without taking them. They are
@@ -47,9 +50,12 @@ export interface RawChannel extends Channel {
   cancelWhenReadable(callback: () => void): void;
   /**
    * Calls `callback` once, when the peer's CLOSE has arrived or the session has
-   * ended. Several callbacks may wait; they are called in order.
+   * ended. Several callbacks may wait; they are called in order, each once, however
+   * often it was given.
    */
   whenClosed(callback: () => void): void;
+  /** Forgets a callback of {@linkcode whenClosed} that still waits. */
+  cancelWhenClosed(callback: () => void): void;
   /**
    * Makes CLOSE without EOF an error of this direction, which is then its
    * {@linkcode failure}. Only the protocol above the channel knows whether its
@@ -87,14 +93,27 @@ export interface RawChannel extends Channel {
   abort(reason: unknown): void;
   /** Does what {@linkcode close} does, without a promise. */
   discard(): void;
+  /**
+   * Does what {@linkcode discard} does, but sends EOF first, also if writes are
+   * pending, which are dropped: RPC uses it to say that an answer was taken.
+   */
+  discardWithEof(): void;
 }
 
 /** A session whose channels are {@linkcode RawChannel}s. */
 export interface RawSession extends Session {
   /** Whether it has ended or is closing: no channel can be opened any more. */
   readonly ended: boolean;
-  /** Whether at most half of the channel slots are free. */
+  /** Channels that this side may have open at the same time. */
+  readonly maxChannels: number;
+  /** Slots of the channels that this side opened. */
+  readonly outgoingSlots: number;
+  /** How many more channels this side may open now; 0 or less for none. */
+  readonly openable: number;
+  /** Whether at most half of those, or of the memory for channels, is free. */
   readonly crowded: boolean;
+  /** What counts and bounds the memory that the session holds. */
+  readonly account: MemoryAccount;
   /**
    * Opens a channel by callbacks, without a promise, for a layer that opens a
    * channel per message. Exactly one of them is called; neither may throw.

@@ -10,6 +10,8 @@ import { FrameQueue } from "./wire/frame_queue.ts";
 import { resolveOptions, type SessionOptions } from "./options.ts";
 import { timeLimit } from "../time_limit.ts";
 import { duplexTransport } from "./transport/duplex.ts";
+import { MemoryAccount } from "./flow/memory_account.ts";
+import { joinPool } from "./flow/memory_pool.ts";
 import type { Clock } from "./flow/turn_clock.ts";
 import type { RawChannel, RawSession } from "./raw.ts";
 import type {
@@ -69,8 +71,10 @@ export function qmux(
 
 /** A qmux session, as {@linkcode qmux} makes it. */
 export class QmuxSession implements RawSession {
+  readonly account: MemoryAccount;
   readonly #transport: Transport;
   readonly #closeTimeout: number;
+  readonly #maxChannels: number;
   readonly #queue: FrameQueue;
   readonly #channels: ChannelTable;
   readonly #decoder: FrameDecoder;
@@ -96,6 +100,7 @@ export class QmuxSession implements RawSession {
   ) {
     const resolved = resolveOptions(options);
     this.#closeTimeout = resolved.closeTimeout;
+    this.#maxChannels = resolved.maxChannels;
     this.#transport = "readable" in transport
       ? duplexTransport(transport)
       : transport;
@@ -108,7 +113,15 @@ export class QmuxSession implements RawSession {
       onError: (error) => this.#writeFailed(error),
       maxQueuedReplySize: resolved.maxQueuedReplySize,
     });
-    this.#channels = new ChannelTable(this.#queue, resolved, clock);
+    const pool = options.memoryPool;
+    const share = pool === undefined ? undefined : joinPool(pool);
+    this.account = new MemoryAccount(resolved.maxHeldSize, share);
+    this.#channels = new ChannelTable(
+      this.#queue,
+      resolved,
+      this.account,
+      clock,
+    );
     this.#decoder = new FrameDecoder(this.#channels);
     void this.#read();
   }
@@ -164,8 +177,20 @@ export class QmuxSession implements RawSession {
     return this.#state !== "open";
   }
 
+  get openable(): number {
+    return this.#channels.openable;
+  }
+
   get crowded(): boolean {
     return this.#channels.crowded;
+  }
+
+  get outgoingSlots(): number {
+    return this.#channels.outgoingSlots;
+  }
+
+  get maxChannels(): number {
+    return this.#maxChannels;
   }
 
   close(): Promise<void> {

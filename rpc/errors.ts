@@ -9,7 +9,7 @@
  * | `incomplete` | a response ended without the mark that it is complete |
  * | `cancelled` | the caller closed the call: the reason of `call.signal` |
  * | `released` | a callback was called, retained or sent after its release |
- * | `limit-exceeded` | the peer holds as many callbacks as this side allows |
+ * | `limit-exceeded` | the peer holds as many callbacks, or as many calls wait, as this side allows |
  * | `invalid-state` | the operation is not allowed now: a mistake in the program |
  */
 export type RpcErrorCode =

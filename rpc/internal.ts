@@ -5,7 +5,11 @@
  */
 export { DEFAULT_MAX_CALLBACKS } from "./callback/callback_table.ts";
 export { Client } from "./client/client.ts";
-export { ChannelPool, channelPool } from "./client/channel_pool.ts";
+export {
+  ChannelPool,
+  channelPool,
+  DEFAULT_QUEUE_LIMITS,
+} from "./client/channel_pool.ts";
 export type { RpcResponse } from "./client/response.ts";
 export { RemoteError, RpcError } from "./errors.ts";
 export { handlerFrom } from "./handler/handler_from.ts";

@@ -27,7 +27,11 @@
  */
 export { callback, type KeptCallback } from "./callback/kept_callback.ts";
 export { RemoteError, RpcError, type RpcErrorCode } from "./errors.ts";
-export { forward } from "./handler/forward.ts";
+export {
+  DEFAULT_MAX_FORWARDED_CALLS,
+  forward,
+  type ForwardOptions,
+} from "./handler/forward.ts";
 export { withCall, withStream } from "./handler/function_handler.ts";
 export {
   catchAll,

@@ -1,5 +1,10 @@
+import type { ValueWeight } from "../codec/internal.ts";
+import type { MemoryAccount, RawChannel } from "../mux/internal.ts";
 import { CallbackTable } from "./callback/callback_table.ts";
 import { functionHandler } from "./handler/function_handler.ts";
+
+/** What a header in a cache counts as, in bytes: at most 128, decoded as well. */
+const HEADER_SIZE = 512;
 
 /** What all calls of one session share, in both directions. */
 export class SessionState {
@@ -11,11 +16,88 @@ export class SessionState {
   /** The functions that this side lends to the peer. */
   readonly callbacks: CallbackTable;
 
+  /** What the session may hold. */
+  readonly account: MemoryAccount;
+  /** Where the weight of a decoded value is put; to be read at once. */
+  readonly weight: ValueWeight = { bytes: 0 };
+  /** Called when there is room for responses again, after there was none. */
+  onRoom: (() => void) | undefined;
+  /** Bytes of the headers that are remembered. */
+  #headers = 0;
+  /** Bytes of responses that were encoded and could not be sent yet. */
+  #unsent = 0;
+  /** Bytes of the latest of them: the next one is probably as large. */
+  #expected = 0;
+  /** Responses that wait to be encoded. */
+  readonly #waiting = new Set<() => void>();
+
   /** Makes the state of a session that may lend `maxCallbacks` functions. */
-  constructor(maxCallbacks: number) {
+  constructor(maxCallbacks: number, account: MemoryAccount) {
+    this.account = account;
     this.callbacks = new CallbackTable(
       maxCallbacks,
       (fn) => functionHandler(fn, undefined),
+      account.callbacks,
     );
+  }
+
+  /** Counts a header that a cache of the session remembers. */
+  readonly rememberHeader = (): void => {
+    this.#headers += HEADER_SIZE;
+    this.account.headers.take(HEADER_SIZE);
+  };
+
+  /** The session has ended: gives back what it held for all calls. */
+  close(): void {
+    this.callbacks.close();
+    this.account.headers.give(this.#headers);
+    this.#headers = 0;
+  }
+
+  /** Whether responses wait to be sent, and there is no memory for another one. */
+  get congested(): boolean {
+    return this.#unsent > 0 &&
+      !this.account.responses.canTake(this.#expected);
+  }
+
+  /** Counts a response until `sent` settles. */
+  holdResponse(bytes: number, sent: Promise<void>): void {
+    const { responses } = this.account;
+    this.#unsent += bytes;
+    this.#expected = bytes;
+    responses.take(bytes);
+    const done = () => {
+      this.#unsent -= bytes;
+      responses.give(bytes);
+      this.#serve();
+    };
+    sent.then(done, done);
+  }
+
+  /**
+   * Calls back when the session is no longer congested, or the channel has closed.
+   * What waits has not been encoded, and takes its turn.
+   */
+  whenRoom(channel: RawChannel, callback: () => void): void {
+    const end = () => {
+      channel.cancelWhenClosed(end);
+      this.#waiting.delete(end);
+      callback();
+    };
+    this.#waiting.add(end);
+    channel.whenClosed(end);
+  }
+
+  /**
+   * Memory that others hold is not waited for: they may be handlers that hold
+   * their arguments until they have answered. As long as responses wait, others
+   * are on their way; when there are none, the next one may be encoded.
+   */
+  #serve(): void {
+    for (const next of this.#waiting) {
+      if (this.congested) return;
+      next();
+    }
+    this.onRoom?.();
   }
 }

@@ -1,23 +1,22 @@
 import {
+  type ListenSchemeOptions,
   qmux,
-  resolveOptions,
   type Session,
-  type SessionOptions,
 } from "../mux/internal.ts";
 import {
   type Closable,
   ConnectionListener,
   type Listener,
   type ListenerOptions,
+  resolveSharedLimits,
+  type SharedLimits,
 } from "./listener.ts";
 import { Peer, type PeerOptions, resolveLimits } from "./peer.ts";
 import { addressError, resolveAddress } from "./address.ts";
 
 /** Options of {@linkcode listenSession}. */
-export interface ListenSessionOptions extends ListenerOptions {
-  /** Limits of each session. Default: those of `qmux()`. */
-  session?: SessionOptions | undefined;
-}
+export interface ListenSessionOptions
+  extends ListenerOptions, ListenSchemeOptions, SharedLimits {}
 
 /** Options of {@linkcode listen}. */
 export interface ListenOptions extends PeerOptions, ListenSessionOptions {}
@@ -79,14 +78,14 @@ async function start<T extends Closable>(
   options: ListenSessionOptions,
   make: (session: Session) => T,
 ): Promise<Listener<T>> {
-  // Checked now, and not when the first connection is accepted.
-  resolveOptions(options.session);
+  const limits = resolveSharedLimits(options);
   const { scheme, rest } = await resolveAddress(address);
   try {
     return new ConnectionListener(
-      scheme.listen(rest),
-      (transport) => make(qmux(transport, options.session)),
+      scheme.listen(rest, options),
+      (transport) => make(qmux(transport, limits.session)),
       options,
+      limits,
     );
   } catch (error) {
     throw addressError("listen", address, error);

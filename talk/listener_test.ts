@@ -491,3 +491,45 @@ Deno.test("listen(): an option out of range is refused before listening", async 
   await assertRejects(() => Deno.stat(`${folder}/socket`));
   await Deno.remove(folder);
 });
+
+Deno.test("listen(): a WebSocket listener on loopback refuses the names of others", async () => {
+  await using listener = await listen("ws://127.0.0.1:0/", {
+    hosts: ["dev.example"],
+    origins: ["https://friend.example"],
+    handler: (call, respond) => respond.return(call.selector),
+  });
+  const dialAs = (host: string, origin: string) =>
+    dial(listener.addr, { headers: { host, origin } });
+  for (
+    const [host, origin] of [
+      ["evil.example", "http://evil.example"],
+      ["evil.example", "https://friend.example"],
+      ["localhost", "http://evil.example"],
+    ] as const
+  ) {
+    await assertRejects(
+      () => dialAs(host, origin),
+      TalkError,
+      "the server answered 403",
+    );
+  }
+  for (
+    const [host, origin] of [
+      ["localhost:80", "http://localhost"],
+      ["dev.example", "http://dev.example"],
+      ["127.0.0.1", "https://friend.example"],
+    ] as const
+  ) {
+    await using peer = await dialAs(host, origin);
+    assertEquals(await peer.call("x"), "/x");
+  }
+});
+
+Deno.test("listen(): a host that is not a name is listen-failed", async () => {
+  const error = await assertRejects(
+    () => listen("ws://127.0.0.1:0/", { hosts: ["a:80"] }),
+    TalkError,
+    'Cannot use option "hosts": "a:80" is not a name',
+  );
+  assertEquals(error.code, "listen-failed");
+});

@@ -24,7 +24,11 @@ export {
   dialSession,
   type ReconnectingDialOptions,
 } from "./dial.ts";
-export type { SchemeOptions, WaitOptions } from "../mux/internal.ts";
+export type {
+  ListenSchemeOptions,
+  SchemeOptions,
+  WaitOptions,
+} from "../mux/internal.ts";
 export { dialCommand, type DialCommandOptions } from "./dial_command.ts";
 export { TalkError, type TalkErrorCode } from "./errors.ts";
 export {
@@ -33,7 +37,12 @@ export {
   listenSession,
   type ListenSessionOptions,
 } from "./listen.ts";
-export type { ConnectionInfo, Listener, ListenerOptions } from "./listener.ts";
+export type {
+  ConnectionInfo,
+  Listener,
+  ListenerOptions,
+  SharedLimits,
+} from "./listener.ts";
 export { memoryPair, type MemoryPairOptions } from "./memory_pair.ts";
 export {
   type CloseOptions,

@@ -1,10 +1,4 @@
-import {
-  type Codec,
-  DEFAULT_MAX_VALUE_SIZE,
-  DEFAULT_VALUE_BUDGET_SIZE,
-  json,
-  ValueBudget,
-} from "../codec/internal.ts";
+import { type Codec, DEFAULT_MAX_VALUE_SIZE, json } from "../codec/internal.ts";
 import {
   MuxError,
   type RawChannel,
@@ -22,6 +16,7 @@ import {
   channelPool,
   Client,
   DEFAULT_MAX_CALLBACKS,
+  DEFAULT_QUEUE_LIMITS,
   type Handler,
   invoke,
   notFound,
@@ -35,8 +30,8 @@ import {
 
 /** What {@linkcode PeerOptions.onError} gets with the error. */
 export interface ErrorContext {
-  /** The peer on which the error occurred. */
-  peer: Peer;
+  /** The peer on which the error occurred; undefined for an error of a listener. */
+  peer: Peer | undefined;
   /** The selector of the call, if the error belongs to one. */
   selector: string | undefined;
 }
@@ -50,16 +45,32 @@ export interface PeerLimits {
    */
   maxValueSize?: number | undefined;
   /**
-   * The memory for all partly received values of the session together, in
-   * bytes; a value that exceeds it fails its call. An integer of at least 0.
-   * Default: 64 MiB.
-   */
-  valueBudgetSize?: number | undefined;
-  /**
-   * How many incoming calls are handled at the same time; further calls fail
-   * with `busy: …`. An integer of at least 1, or `Infinity`. Default: 1,024.
+   * How many incoming calls are handled at the same time; further calls wait,
+   * with their arguments unread, until another one ends or its caller gives it
+   * up. As many nested calls are handled besides, which are those of callbacks
+   * and those that a handler of the other side makes with `call.caller`. An
+   * integer of at least 1, or `Infinity`. Default: 1,024.
    */
   maxConcurrentCalls?: number | undefined;
+  /**
+   * How many calls may wait: incoming calls for others to end, and calls of this
+   * side for a channel. Further incoming calls fail with `busy: …`, and further
+   * calls of this side with `limit-exceeded`. An integer of at least 0, or
+   * `Infinity`. Default: 16,384.
+   */
+  maxQueuedCalls?: number | undefined;
+  /**
+   * How many bytes the encoded requests of this side's calls may have that wait
+   * for a channel; further calls fail with `limit-exceeded`. An integer of at
+   * least 0. Default: 16 MiB.
+   */
+  maxQueuedCallSize?: number | undefined;
+  /**
+   * How long an incoming call may wait for others to end, in milliseconds; then
+   * it fails with `busy: …`. A number of at least 0; above 2^31 - 1 there is no
+   * limit. Default: 10,000.
+   */
+  callQueueTimeout?: number | undefined;
   /**
    * How many functions of this side the other side may hold for calling back;
    * sending another one fails. An integer of at least 0, or `Infinity`.
@@ -95,20 +106,25 @@ export interface PeerOptions extends PeerLimits {
   onError?: ((error: unknown, context: ErrorContext) => void) | undefined;
 }
 
+/** What the header of a call says that is made with `call.caller`. */
+const NESTED = Object.freeze({ nested: true });
+
 /** The defaults of {@linkcode PeerLimits}. */
 export const DEFAULT_PEER_LIMITS: Readonly<
   Record<keyof PeerLimits, number>
 > = Object.freeze({
   maxValueSize: DEFAULT_MAX_VALUE_SIZE,
-  valueBudgetSize: DEFAULT_VALUE_BUDGET_SIZE,
   maxConcurrentCalls: 1_024,
+  ...DEFAULT_QUEUE_LIMITS,
   maxCallbacks: DEFAULT_MAX_CALLBACKS,
 });
 
 const RANGES: Record<keyof PeerLimits, OptionRange> = {
   maxValueSize: { min: 1, max: MAX_UINT32 },
-  valueBudgetSize: { min: 0, max: Number.MAX_SAFE_INTEGER },
   maxConcurrentCalls: { min: 1, max: Infinity },
+  maxQueuedCalls: { min: 0, max: Infinity },
+  maxQueuedCallSize: { min: 0, max: Number.MAX_SAFE_INTEGER },
+  callQueueTimeout: { min: 0, max: Infinity, fraction: true },
   maxCallbacks: { min: 0, max: Infinity },
 };
 
@@ -202,18 +218,17 @@ export class Peer implements Caller, AsyncDisposable {
       handler: fallback = notFound,
       onError = () => {},
     } = options;
-    const { maxValueSize, valueBudgetSize, maxConcurrentCalls, maxCallbacks } =
-      resolveLimits(options);
+    const limits = resolveLimits(options);
+    const { maxValueSize, maxCallbacks } = limits;
     this.session = session;
     const raw = this.#raw = rawSession(session);
-    const budget = new ValueBudget(valueBudgetSize);
-    const channels = new ChannelPool(raw);
+    const { account } = raw;
+    const channels = new ChannelPool(raw, limits);
     this[channelPool] = channels;
-    const state = this.#state = new SessionState(maxCallbacks);
-    const clientIn = (codec: Codec) =>
-      new Client(channels, { codec, maxValueSize, budget, state });
+    const state = this.#state = new SessionState(maxCallbacks, account);
     const [first = codec] = codecs;
-    this.#client = clientIn(first);
+    const common = { maxValueSize, account, state };
+    this.#client = new Client(channels, { codec: first, ...common });
     const report = (error: unknown, selector: string | undefined) => {
       try {
         onError(error, { peer: this, selector });
@@ -227,10 +242,16 @@ export class Peer implements Caller, AsyncDisposable {
     this.#server = new Server({
       codecs: codecs.length === 0 ? [first] : codecs,
       maxValueSize,
-      budget,
-      maxConcurrentCalls,
+      account,
+      maxConcurrentCalls: limits.maxConcurrentCalls,
+      maxQueuedCalls: limits.maxQueuedCalls,
+      callQueueTimeout: limits.callQueueTimeout,
       state,
-      callerIn: (codec) => codec === first ? this.#client : clientIn(codec),
+      callerIn: (codec, marked) => {
+        const extension = marked ? NESTED : undefined;
+        const nested = true;
+        return new Client(channels, { codec, ...common, nested, extension });
+      },
       handler: (call, respond) => {
         const handler = this.#router.match(call.selector)?.handler ?? fallback;
         return invoke(handler, call, respond);
@@ -238,7 +259,7 @@ export class Peer implements Caller, AsyncDisposable {
       onError: report,
     });
     session.accept((channel) => this.#server.serve(channel as RawChannel));
-    const release = () => state.callbacks.close();
+    const release = () => state.close();
     session.closed.then(release, (error) => {
       release();
       report(error, undefined);
@@ -341,8 +362,9 @@ export class Peer implements Caller, AsyncDisposable {
 
   /** Whether there are channels other than the spare ones. */
   #isBusy(): boolean {
-    const unused = this.#server.idle + this[channelPool].unused;
-    return this.session.usage.slots > unused;
+    const { unused, queued } = this[channelPool];
+    return queued > 0 ||
+      this.session.usage.slots > this.#server.idle + unused;
   }
 }
 

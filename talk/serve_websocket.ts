@@ -41,8 +41,6 @@
  */
 import {
   qmux,
-  resolveOptions,
-  type SessionOptions,
   type Transport,
   type TransportListener,
 } from "../mux/internal.ts";
@@ -51,15 +49,19 @@ import {
   type UpgradeOptions,
   webSocketAcceptor,
 } from "../mux/internal_deno.ts";
-import { ConnectionListener, type Listener } from "./listener.ts";
+import {
+  ConnectionListener,
+  type Listener,
+  resolveSharedLimits,
+  type SharedLimits,
+} from "./listener.ts";
 import { Peer, type PeerOptions, resolveLimits } from "./peer.ts";
 
 export type { RequestHandler, UpgradeOptions };
 
 /** Options of {@linkcode serveWebSocket}. */
-export interface ServeWebSocketOptions extends PeerOptions, UpgradeOptions {
-  /** Limits of each session. Default: those of `qmux()`. */
-  session?: SessionOptions | undefined;
+export interface ServeWebSocketOptions
+  extends PeerOptions, UpgradeOptions, SharedLimits {
   /**
    * Called with every new peer, before its first call is handled, and with the
    * request that opened its WebSocket (the one that `authenticate` got). If it
@@ -87,17 +89,20 @@ export interface WebSocketHandler {
  * | status | refused requests |
  * | --- | --- |
  * | 401, or that of the response it returns | `authenticate` refused the request |
+ * | 400 | its `Host` is malformed, or its handshake is |
  * | 403 | a browser sent it for a page of another origin, see `origins` |
+ * | 403 | it names another host than the server's, see `hosts` |
  * | 404, 426 | not a WebSocket request, and there is no `fallback` |
  * | 503 | the listener is closed |
  *
  * @param options codec, handler, limits, and which requests to accept
  * @throws {RangeError} if an option is out of range
+ * @throws {TypeError} if one of `hosts` is not a name or an address
  */
 export function serveWebSocket(
   options: ServeWebSocketOptions = {},
 ): WebSocketHandler {
-  resolveOptions(options.session);
+  const limits = resolveSharedLimits(options);
   resolveLimits(options);
   const acceptor = webSocketAcceptor(`ws:${options.path ?? "/"}`, options);
   const requests = new WeakMap<Transport, Request>();
@@ -110,11 +115,17 @@ export function serveWebSocket(
     },
     close: () => acceptor.close(),
   };
-  const listener = new ConnectionListener(source, (transport) => {
-    const peer = new Peer(qmux(transport, options.session), options);
-    announce(peer, requests.get(transport)!, options);
-    return peer;
-  }, {});
+  const { onError } = options;
+  const listener = new ConnectionListener(
+    source,
+    (transport) => {
+      const peer = new Peer(qmux(transport, limits.session), options);
+      announce(peer, requests.get(transport)!, options);
+      return peer;
+    },
+    { onError },
+    limits,
+  );
   return Object.assign(acceptor.handle, { listener });
 }
 

@@ -123,6 +123,55 @@ Deno.test("serveWebSocket(): a page of another origin is refused unless it is li
   }
 });
 
+Deno.test("serveWebSocket(): over loopback, a page whose name resolves to this machine is refused", async () => {
+  await using site = new Site({ hosts: ["dev.example"] });
+  const port = site.host.split(":")[1];
+  for (const name of ["evil.example", "192.168.1.5"]) {
+    const host = `${name}:${port}`;
+    await assertAnswer(
+      site.dial("/", { headers: { host, origin: `http://${host}` } }),
+      "the server answered 403 Forbidden",
+    );
+  }
+  for (const name of ["localhost", "LOCALHOST.", "[::1]", "dev.example"]) {
+    const host = `${name}:${port}`;
+    const headers = { host, origin: `http://${host}` };
+    await using peer = await site.dial("/", { headers });
+    assertEquals(await peer.call("echo", [name]), name);
+  }
+});
+
+Deno.test("serveWebSocket(): behind a proxy on this machine, every Host is welcome", async () => {
+  await using site = new Site();
+  const headers = {
+    host: "a.example",
+    origin: "https://a.example",
+    "x-forwarded-for": "203.0.113.9",
+  };
+  await using peer = await site.dial("/", { headers });
+  assertEquals(await peer.call("echo", [1]), 1);
+});
+
+Deno.test("serveWebSocket(): a malformed Host is answered with 400 and does not change the path", async () => {
+  await using site = new Site({ path: "/rpc", hosts: "*" });
+  await assertAnswer(
+    site.dial("/rpc", { headers: { host: "a b" } }),
+    "the server answered 400 Bad Request",
+  );
+  await assertAnswer(
+    site.dial("/", { headers: { host: "a/rpc?" } }),
+    "the server answered 400 Bad Request",
+  );
+});
+
+Deno.test("serveWebSocket(): a host that is not a name is a TypeError", () => {
+  assertThrows(
+    () => serveWebSocket({ hosts: ["https://a.example"] }),
+    TypeError,
+    'Cannot use option "hosts": "https://a.example" is not',
+  );
+});
+
 Deno.test('serveWebSocket(): every page may connect with origins "*"', async () => {
   await using site = new Site({ origins: "*" });
   await using peer = await site.dial("/", { headers: { origin: "null" } });

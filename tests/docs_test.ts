@@ -11,16 +11,20 @@ import {
 import { cbor } from "@qtalk/qtalk/codec/cbor";
 import { msgpack } from "@qtalk/qtalk/codec/msgpack";
 import {
+  DEFAULT_MEMORY_POOL_OPTIONS,
   DEFAULT_SESSION_OPTIONS,
+  memoryPool,
   memoryTransports,
   qmux,
   type SessionOptions,
 } from "@qtalk/qtalk/mux";
+import { DEFAULT_MAX_FORWARDED_CALLS, forward } from "@qtalk/qtalk/rpc";
 import {
   DEFAULT_CONNECT_TIMEOUT,
   DEFAULT_PEER_LIMITS,
   DEFAULT_RECONNECT_OPTIONS,
   dial,
+  listen,
   memoryPair,
   TalkError,
 } from "@qtalk/qtalk/talk";
@@ -122,7 +126,9 @@ Deno.test("docs: the tables of options have every option that is exported, and n
 /** The defaults that are numbers, by section. */
 const DEFAULTS: Record<string, Readonly<Record<string, number>>> = {
   SessionOptions: DEFAULT_SESSION_OPTIONS,
+  MemoryPoolOptions: DEFAULT_MEMORY_POOL_OPTIONS,
   PeerOptions: DEFAULT_PEER_LIMITS,
+  ForwardOptions: { maxConcurrentCalls: DEFAULT_MAX_FORWARDED_CALLS },
   DialOptions: { timeout: DEFAULT_CONNECT_TIMEOUT },
   ReconnectOptions: DEFAULT_RECONNECT_OPTIONS,
   CodecOptions: { maxDepth: DEFAULT_MAX_DEPTH },
@@ -194,6 +200,18 @@ const USES: Record<string, Use> = {
       await peer.close();
     }
   },
+  async ForwardOptions(options) {
+    const [peer] = memoryPair();
+    try {
+      forward(peer, options);
+    } finally {
+      await peer.close();
+    }
+  },
+  MemoryPoolOptions(options) {
+    memoryPool(options);
+  },
+  ListenOptions: (options) => ignoreAddress(listen("nothing:", options)),
   ServeWebSocketOptions: (options) => serveWebSocket(options).listener.close(),
   CodecOptions(options) {
     json(options);
@@ -253,6 +271,41 @@ Deno.test("docs: the tables of errors have every code, and no other", () => {
       name,
     );
   }
+});
+
+Deno.test("docs: every row of the tables of resources and rules names tests that exist", () => {
+  const page = read(LIMITS);
+  for (const heading of ["Resources", "Rules"]) {
+    for (const row of table(section(page, heading))) {
+      const tests = [...row["test"]!.matchAll(/`([^`]+)`((?:,? "[^"]+")+)/g)];
+      assert(tests.length > 0, `${Object.values(row)[0]} names a test`);
+      for (const [, path, names] of tests) {
+        const source = read(path!);
+        for (const [, name] of names!.matchAll(/"([^"]+)"/g)) {
+          assert(source.includes(name!), `there is no "${name}" in ${path}`);
+        }
+      }
+    }
+  }
+});
+
+Deno.test("docs: the table of resources has the defaults of the code", () => {
+  const defaults: Record<string, number> = {
+    ...DEFAULT_SESSION_OPTIONS,
+    ...DEFAULT_PEER_LIMITS,
+    maxWaitingCalls: DEFAULT_RECONNECT_OPTIONS.maxWaitingCalls,
+    maxDepth: DEFAULT_MAX_DEPTH,
+  };
+  let compared = 0;
+  for (const row of table(section(read(LIMITS), "Resources"))) {
+    for (const part of row["default"]!.split("; ")) {
+      const [, option, value] = /^`(\w+)`, ([^,]+(?:,\d+)*)/.exec(part) ?? [];
+      if (option === undefined || !(option in defaults)) continue;
+      assertEquals(quantity(value!), defaults[option], option);
+      compared++;
+    }
+  }
+  assert(compared > 10, `compared only ${compared}`);
 });
 
 /** The commands of the command line, by their names. */

@@ -4,12 +4,15 @@
  *
  * @module
  */
-import { encode, encodeInto, Tagged, tokensToObject } from "cborg";
+import { encode, encodeInto, Tagged } from "cborg";
+import { decodeCbor } from "./decode.ts";
+import { CborScanner } from "./scan.ts";
 import { bignumBytes, cborTags, MAX_BIGNUM_SIZE } from "./tags.ts";
-import { CborTokenizer, malformed } from "./tokenizer.ts";
-import { type Codec, type CodecOptions, maxDepthOf } from "../codec.ts";
+import type { Codec, CodecOptions } from "../codec.ts";
 import { CodecError } from "../errors.ts";
+import { codecLimits } from "../limits.ts";
 import { Normalizer } from "../normalizer.ts";
+import { weightOf } from "../weight.ts";
 
 /**
  * Makes the CBOR codec (RFC 8949), which is `x/cbor/codec` in qtalk-go.
@@ -59,13 +62,15 @@ import { Normalizer } from "../normalizer.ts";
  * assertEquals(await client.call("echo", value), value);
  * ```
  *
- * @param options the nesting limit
- * @throws {RangeError} if `maxDepth` is out of range
+ * @param options the limits
+ * @throws {RangeError} if a limit is out of range
  */
 export function cbor(options: CodecOptions = {}): Codec {
-  const maxDepth = maxDepthOf(options);
+  const limits = codecLimits(options);
+  const { maxDepth } = limits;
   const normalizer = new CborNormalizer();
-  const decodeOptions = { rejectDuplicateMapKeys: true, tags: cborTags() };
+  const scanner = new CborScanner(limits);
+  const tags = cborTags();
 
   return {
     name: "CBOR",
@@ -82,23 +87,18 @@ export function cbor(options: CodecOptions = {}): Codec {
       sink.reserve(bytes.length).set(bytes);
       sink.commit(bytes.length);
     },
-    decode(bytes) {
-      const tokenizer = new CborTokenizer(bytes, maxDepth);
-      try {
-        const value: unknown = tokensToObject(tokenizer, decodeOptions);
-        tokenizer.finish();
-        return tokenizer.sawUndefined ? withoutUndefined(value) : value;
-      } catch (cause) {
-        if (cause instanceof CodecError) throw cause;
-        const { message } = cause as Error;
-        throw malformed(message.replace(LIBRARY_PREFIX, ""), cause);
+    decode(bytes, weight) {
+      scanner.scan(bytes);
+      if (weight !== undefined) {
+        weight.bytes = weightOf(bytes.length, scanner.items);
       }
+      return decodeCbor(bytes, tags);
     },
   };
 }
 
 /** How the messages of the library begin. */
-const LIBRARY_PREFIX = /^CBOR (?:de|en)code error: /;
+const LIBRARY_PREFIX = /^CBOR encode error: /;
 /** The room, in bytes, that encoding is first tried with. */
 const SMALL_VALUE = 1_024;
 
@@ -128,23 +128,6 @@ function encodePlain(plain: unknown): Uint8Array {
   return bytes.byteLength === bytes.buffer.byteLength
     ? bytes
     : new Uint8Array(bytes);
-}
-
-/** Replaces `undefined` in a decoded value by null, and removes it from objects. */
-function withoutUndefined(value: unknown): unknown {
-  if (value === undefined) return null;
-  if (Array.isArray(value)) {
-    for (let i = 0; i < value.length; i++) {
-      value[i] = withoutUndefined(value[i]);
-    }
-  } else if (Object.prototype.toString.call(value) === "[object Object]") {
-    const record = value as Record<string, unknown>;
-    for (const key of Object.keys(record)) {
-      if (record[key] === undefined) delete record[key];
-      else withoutUndefined(record[key]);
-    }
-  }
-  return value;
 }
 
 class CborNormalizer extends Normalizer {

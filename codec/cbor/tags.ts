@@ -1,8 +1,7 @@
-import type { TagDecoder } from "cborg";
-import { malformed } from "./tokenizer.ts";
+import { malformed } from "./errors.ts";
 
-/** The decoder of each supported tag; the library refuses all others. */
-export type CborTags = { [tag: number]: TagDecoder };
+/** What each supported tag makes of its content. */
+export type CborTags = { [tag: number]: (content: unknown) => unknown };
 
 /**
  * The largest size of an integer in bytes, which is about as large as what the
@@ -14,16 +13,16 @@ export const MAX_BIGNUM_SIZE = 1_700;
 export function cborTags(): CborTags {
   return {
     ...typedArrayTags(),
-    0: (decode) => dateOfText(decode()),
-    1: (decode) => dateOfSeconds(decode()),
-    2: (decode) => bignum(bytesOf(decode(), 2)),
-    3: (decode) => -1n - bignum(bytesOf(decode(), 3)),
-    64: (decode) => bytesOf(decode(), 64),
+    0: (content) => dateOfText(content),
+    1: (content) => dateOfSeconds(content),
+    2: (content) => bignum(bytesOf(content, 2)),
+    3: (content) => -1n - bignum(bytesOf(content, 3)),
+    64: (content) => bytesOf(content, 64),
     // Set and Map of cbor-x: no codec here encodes either of them.
-    258: (decode) => arrayOf(decode()),
-    259: (decode) => objectOf(decode()),
+    258: (content) => arrayOf(content),
+    259: (content) => objectOf(content),
     // "Self-described CBOR": it does not change its content.
-    55799: (decode) => decode(),
+    55799: (content) => content,
   };
 }
 
@@ -69,9 +68,14 @@ function bignum(bytes: Uint8Array): bigint {
   if (bytes.length > MAX_BIGNUM_SIZE) {
     throw malformed(`an integer has ${bytes.length} bytes`);
   }
-  let hex = "";
-  for (const byte of bytes) hex += byte.toString(16).padStart(2, "0");
-  return BigInt(`0x${hex || "0"}`);
+  return BigInt(`0x${toHex(bytes) || "0"}`);
+}
+
+function toHex(bytes: Uint8Array): string {
+  const native = (bytes as { toHex?: () => string }).toHex;
+  if (native !== undefined) return native.call(bytes);
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0"))
+    .join("");
 }
 
 /** The bytes of a non-negative integer, without leading zeros. */
@@ -107,14 +111,14 @@ type TypedArray = InstanceType<
 
 function typedArrayTags(): CborTags {
   const tags: CborTags = {
-    68: (decode) => new Uint8ClampedArray(bytesOf(decode(), 68)),
-    72: (decode) => new Int8Array(bytesOf(decode(), 72)),
+    68: (content) => new Uint8ClampedArray(bytesOf(content, 68)),
+    72: (content) => new Int8Array(bytesOf(content, 72)),
   };
   for (const [key, type] of Object.entries(TYPED_ARRAYS)) {
     for (const endianness of [0, LITTLE_ENDIAN]) {
       const tag = Number(key) + endianness;
-      tags[tag] = (decode) =>
-        typedArray(type, bytesOf(decode(), tag), endianness !== 0);
+      tags[tag] = (content) =>
+        typedArray(type, bytesOf(content, tag), endianness !== 0);
     }
   }
   return tags;
@@ -129,13 +133,20 @@ function typedArray(
   if (bytes.length % size !== 0) {
     throw malformed(`${bytes.length} bytes are not a whole ${type.name}`);
   }
-  const own = bytes.slice();
-  if (little !== isLittleEndian()) {
-    for (let at = 0; at < own.length; at += size) {
-      own.subarray(at, at + size).reverse();
+  // The bytes were copied when they were decoded.
+  if (little !== isLittleEndian()) reverseEach(bytes, size);
+  return new type(bytes.buffer as ArrayBuffer);
+}
+
+/** Reverses the bytes of each element. */
+function reverseEach(bytes: Uint8Array, size: number): void {
+  for (let start = 0; start < bytes.length; start += size) {
+    for (let low = start, high = start + size - 1; low < high; low++, high--) {
+      const byte = bytes[low]!;
+      bytes[low] = bytes[high]!;
+      bytes[high] = byte;
     }
   }
-  return new type(own.buffer);
 }
 
 function isLittleEndian(): boolean {

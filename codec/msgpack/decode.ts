@@ -1,124 +1,119 @@
-import { Form, type Leaf, malformed, scanMsgpack } from "./scan.ts";
+import { Form, integer, type MsgpackScanner } from "./scan.ts";
 import { isSlot, Slots } from "./slots.ts";
+import { copyBytes } from "../copy_bytes.ts";
+
+/** The size in bytes of a double with its form: what is in a slot's place. */
+const SLOT_SIZE = 9;
+
+/** As in JSON, invalid UTF-8 becomes U+FFFD. */
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /**
- * Decodes a value with a library, as documented by {@linkcode msgpack}.
+ * Decodes a value with the library, as documented for `msgpack()`.
  *
- * @throws {CodecError} `malformed`, `truncated` or `too-deep`
+ * @param bytes the whole value
+ * @param scanner the scanner, which has just checked the value
+ * @param decode the function of the library
  */
 export function decodeMsgpack(
   bytes: Uint8Array,
-  maxDepth: number,
+  scanner: MsgpackScanner,
   decode: (bytes: Uint8Array) => unknown,
 ): unknown {
+  const { specials } = scanner;
+  if (specials.length === 0) return decode(bytes);
   const slots = new Slots();
-  const rewriter = new Rewriter(bytes, slots);
-  scanMsgpack(bytes, maxDepth, (leaf) => rewriter.look(leaf));
-  const value = decode(rewriter.bytes);
+  // A slice of Node's Buffer would be a view.
+  const plain = bytes.constructor === Uint8Array
+    ? bytes
+    : new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+  const value = decode(replaceSpecials(plain, specials, slots));
   return slots.empty ? value : restore(value, slots);
 }
 
-/** Replaces the values that libraries decode differently by slots. */
-class Rewriter {
-  readonly #bytes: Uint8Array;
-  readonly #view: DataView;
-  readonly #slots: Slots;
-  readonly #parts: Uint8Array[] = [];
-  #copied = 0;
-
-  constructor(bytes: Uint8Array, slots: Slots) {
-    this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-    this.#slots = slots;
+/** Replaces the values that libraries decode differently. */
+function replaceSpecials(
+  bytes: Uint8Array,
+  specials: readonly number[],
+  slots: Slots,
+): Uint8Array {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  let size = bytes.length;
+  for (let i = 0; i < specials.length; i += 3) {
+    size += SLOT_SIZE - (specials[i + 2]! - specials[i]!);
   }
+  const out = new Uint8Array(size);
+  const outView = new DataView(out.buffer);
+  let copied = 0;
+  let to = 0;
+  for (let i = 0; i < specials.length; i += 3) {
+    const start = specials[i]!;
+    const payload = specials[i + 1]!;
+    const end = specials[i + 2]!;
+    to = copyBytes(bytes, copied, start, out, to);
+    out[to] = Form.FLOAT_64;
+    outView.setFloat64(to + 1, number(bytes, view, start, payload, end, slots));
+    to += SLOT_SIZE;
+    copied = end;
+  }
+  copyBytes(bytes, copied, bytes.length, out, to);
+  return out;
+}
 
-  /** The bytes that the library decodes. */
-  get bytes(): Uint8Array {
-    if (this.#copied === 0) return this.#bytes;
-    this.#parts.push(this.#bytes.subarray(this.#copied));
-    const out = new Uint8Array(
-      this.#parts.reduce((size, part) => size + part.length, 0),
-    );
-    let at = 0;
-    for (const part of this.#parts) {
-      out.set(part, at);
-      at += part.length;
+/** Returns the number that replaces a special value. */
+function number(
+  bytes: Uint8Array,
+  view: DataView,
+  start: number,
+  payload: number,
+  end: number,
+  slots: Slots,
+): number {
+  const form = bytes[start]!;
+  switch (form) {
+    case Form.UINT_64:
+    case Form.INT_64: {
+      const rounded = integer(bytes, start, 8);
+      if (Number.isSafeInteger(rounded)) return rounded;
+      return slots.put(
+        form === Form.UINT_64
+          ? view.getBigUint64(payload)
+          : view.getBigInt64(payload),
+      );
     }
-    return out;
+    case Form.FLOAT_64:
+      return slots.put(view.getFloat64(payload));
   }
-
-  look(leaf: Leaf): void {
-    const { form, payload, end, isKey } = leaf;
-    if (leaf.isString) {
-      if (isKey) return checkKey(this.#bytes.subarray(payload, end));
-      if (isAscii(this.#bytes, payload, end)) return;
-      // Libraries treat byte order marks and invalid UTF-8 differently.
-      this.#replace(leaf, this.#slots.put(this.#text(payload, end)));
-    } else if (form >= Form.BIN_8 && form <= Form.BIN_32) {
-      // A library may return a view of these bytes, or a class of its own.
-      this.#replace(leaf, this.#slots.put(this.#bytes.slice(payload, end)));
-    } else if (form === Form.FLOAT_64) {
-      const number = this.#view.getFloat64(payload);
-      if (isSlot(number)) this.#replace(leaf, this.#slots.put(number));
-    } else if (form === Form.UINT_64 || form === Form.INT_64) {
-      const integer = form === Form.UINT_64
-        ? this.#view.getBigUint64(payload)
-        : this.#view.getBigInt64(payload);
-      const number = Number(integer);
-      const safe = Number.isSafeInteger(number);
-      if (isKey && !safe) throw malformed("the key of a map is beyond 2^53");
-      this.#replace(leaf, safe ? number : this.#slots.put(integer));
-    }
-  }
-
-  #text(start: number, end: number): string {
-    return new TextDecoder("utf-8", { ignoreBOM: true })
-      .decode(this.#bytes.subarray(start, end));
-  }
-
-  #replace({ start, end }: Leaf, number: number): void {
-    const float = new Uint8Array(9);
-    float[0] = Form.FLOAT_64;
-    new DataView(float.buffer).setFloat64(1, number);
-    this.#parts.push(this.#bytes.subarray(this.#copied, start), float);
-    this.#copied = end;
-  }
+  const isBytes = form >= Form.BIN_8 && form <= Form.BIN_32;
+  // The bytes of a library would be a view, or a class of its own, and texts
+  // would differ in byte order marks and invalid UTF-8.
+  return slots.put(
+    isBytes
+      ? bytes.slice(payload, end)
+      : decoder.decode(bytes.subarray(payload, end)),
+  );
 }
 
-function isAscii(bytes: Uint8Array, start: number, end: number): boolean {
-  for (let i = start; i < end; i++) {
-    if (bytes[i]! > 0x7f) return false;
-  }
-  return true;
-}
-
-/** Refuses keys that libraries decode differently. */
-function checkKey(bytes: Uint8Array): void {
-  if (isAscii(bytes, 0, bytes.length) && bytes.length !== 9) return;
-  let key: string;
-  try {
-    key = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
-      .decode(bytes);
-  } catch {
-    throw malformed("the key of a map is not valid UTF-8");
-  }
-  if (key === "__proto__" || key.startsWith("\ufeff")) {
-    throw malformed(`${JSON.stringify(key)} cannot be the key of a map`);
-  }
-}
-
-/** Puts the replaced values back into the decoded value. */
+/** Returns a value with what the slots in it stand for. */
 function restore(value: unknown, slots: Slots): unknown {
   if (typeof value === "number") {
     return isSlot(value) ? slots.get(value) : value;
   }
   if (Array.isArray(value)) {
-    for (let i = 0; i < value.length; i++) value[i] = restore(value[i], slots);
+    for (let i = 0; i < value.length; i++) {
+      const element: unknown = value[i];
+      if (mayChange(element)) value[i] = restore(element, slots);
+    }
   } else if (typeof value === "object" && value !== null) {
     const record = value as Record<string, unknown>;
     for (const key of Object.keys(record)) {
-      record[key] = restore(record[key], slots);
+      const member = record[key];
+      if (mayChange(member)) record[key] = restore(member, slots);
     }
   }
   return value;
+}
+
+function mayChange(value: unknown): boolean {
+  return typeof value === "number" ? isSlot(value) : typeof value === "object";
 }

@@ -1,4 +1,4 @@
-import { Form, scanMsgpack } from "./scan.ts";
+import { Form, type MsgpackScanner } from "./scan.ts";
 import { isSlot, Slots } from "./slots.ts";
 import { Normalizer } from "../normalizer.ts";
 
@@ -15,17 +15,23 @@ export type MsgpackValue =
 /**
  * Encodes a value with a library, as documented by {@linkcode msgpack}.
  *
+ * @param value the value
+ * @param maxDepth how deep it may be nested
+ * @param scanner scans what the library encodes: it must allow that depth, and
+ * any number of items
+ * @param encode the function of the library
  * @throws {CodecError} `unsupported-type` or `too-deep`
  */
 export function encodeMsgpack(
   value: unknown,
   maxDepth: number,
+  scanner: MsgpackScanner,
   encode: (value: MsgpackValue) => Uint8Array,
 ): Uint8Array {
   const slots = new Slots();
   const plain = new MsgpackNormalizer(slots).normalize(value, maxDepth);
   const bytes = encode(plain as MsgpackValue);
-  if (!slots.empty) fillSlots(bytes, maxDepth, slots);
+  if (!slots.empty) fillSlots(bytes, scanner, slots);
   return bytes;
 }
 
@@ -76,18 +82,24 @@ class MsgpackNormalizer extends Normalizer {
 }
 
 /** Writes the replaced values; a double and a 64-bit integer have the same size. */
-function fillSlots(bytes: Uint8Array, maxDepth: number, slots: Slots): void {
+function fillSlots(
+  bytes: Uint8Array,
+  scanner: MsgpackScanner,
+  slots: Slots,
+): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  scanMsgpack(bytes, maxDepth, ({ form, start, payload }) => {
-    if (form !== Form.FLOAT_64) return;
-    const slot = view.getFloat64(payload);
-    if (!isSlot(slot)) return;
-    const value = slots.get(slot);
+  scanner.scan(bytes);
+  const { specials } = scanner;
+  for (let i = 0; i < specials.length; i += 3) {
+    const start = specials[i]!;
+    const payload = specials[i + 1]!;
+    if (bytes[start] !== Form.FLOAT_64) continue;
+    const value = slots.get(view.getFloat64(payload));
     if (typeof value === "number") {
       view.setFloat64(payload, value);
     } else if (typeof value === "bigint") {
       bytes[start] = value < 0n ? Form.INT_64 : Form.UINT_64;
       view.setBigUint64(payload, BigInt.asUintN(64, value));
     }
-  });
+  }
 }

@@ -4,10 +4,13 @@
  * @module
  */
 import { decode as stdDecode, encode as stdEncode } from "@std/msgpack";
-import { type Codec, type CodecOptions, maxDepthOf } from "../codec.ts";
-import { CodecError } from "../errors.ts";
 import { decodeMsgpack } from "./decode.ts";
 import { encodeMsgpack, type MsgpackValue } from "./encode.ts";
+import { MsgpackScanner } from "./scan.ts";
+import type { Codec, CodecOptions } from "../codec.ts";
+import { CodecError } from "../errors.ts";
+import { codecLimits } from "../limits.ts";
+import { weightOf } from "../weight.ts";
 
 export type { MsgpackValue } from "./encode.ts";
 
@@ -73,19 +76,23 @@ export interface MsgpackOptions extends CodecOptions {
  * assertEquals(await client.call("echo", value), value);
  * ```
  *
- * @param options the library and the nesting limit
- * @throws {RangeError} if `maxDepth` is out of range
+ * @param options the library and the limits
+ * @throws {RangeError} if a limit is out of range
  */
 export function msgpack(options: MsgpackOptions = {}): Codec {
   const { encode = stdEncode, decode = stdDecode } = options;
-  const maxDepth = maxDepthOf(options);
+  const limits = codecLimits(options);
+  const { maxDepth } = limits;
+  const scanner = new MsgpackScanner(limits);
+  const encodedScanner = new MsgpackScanner({ maxDepth, maxItems: Infinity });
   return {
     name: "MessagePack",
     beginsMap: (firstByte) =>
       firstByte >= 0x80 && firstByte <= 0x8f ||
       firstByte === 0xde || firstByte === 0xdf,
+    keyCount: mapLength,
     encode(value) {
-      return encodeMsgpack(value, maxDepth, (plain) => {
+      return encodeMsgpack(value, maxDepth, encodedScanner, (plain) => {
         try {
           return encode(plain);
         } catch (cause) {
@@ -93,8 +100,12 @@ export function msgpack(options: MsgpackOptions = {}): Codec {
         }
       });
     },
-    decode(bytes) {
-      return decodeMsgpack(bytes, maxDepth, (plain) => {
+    decode(bytes, weight) {
+      scanner.scan(bytes);
+      if (weight !== undefined) {
+        weight.bytes = weightOf(bytes.length, scanner.items);
+      }
+      return decodeMsgpack(bytes, scanner, (plain) => {
         try {
           return decode(plain);
         } catch (cause) {
@@ -103,6 +114,14 @@ export function msgpack(options: MsgpackOptions = {}): Codec {
       });
     },
   };
+}
+
+/** The length at the beginning of a map. */
+function mapLength(bytes: Uint8Array): number {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const form = view.getUint8(0);
+  if (form <= 0x8f) return form & 0x0f;
+  return form === 0xde ? view.getUint16(1) : view.getUint32(1);
 }
 
 function libraryError(

@@ -1,10 +1,7 @@
-/**
- * Checks MessagePack before a library decodes it: libraries differ in what they
- * accept.
- *
- * @module
- */
-import { CodecError } from "../errors.ts";
+import { malformed, truncated } from "./errors.ts";
+import { isSlotAt } from "./slots.ts";
+import { KeyCounter } from "../key_counter.ts";
+import { type CodecLimits, tooDeep, tooManyItems } from "../limits.ts";
 
 /** First bytes of some forms of MessagePack. */
 export const Form = {
@@ -13,201 +10,264 @@ export const Form = {
   BIN_32: 0xc6,
   FLOAT_64: 0xcb,
   UINT_64: 0xcf,
+  INT_8: 0xd0,
   INT_64: 0xd3,
 } as const;
 
-/** A value that does not contain other values. */
-export interface Leaf {
-  /** Its first byte, which determines its form. */
-  form: number;
-  /** Whether it is a string. */
-  isString: boolean;
-  /** Where it begins. */
-  start: number;
-  /** Where its payload begins, after the form and the length. */
-  payload: number;
-  /** Where it ends. */
-  end: number;
-  /** Whether it is the key of a map. */
-  isKey: boolean;
+const SCALAR = 0, INTEGER = 1, BYTES = 2, STRING = 3, ARRAY = 4, MAP = 5;
+const UNSUPPORTED = 6;
+
+/** The kind of each form from `FIRST_FORM` on, up to the negative integers. */
+// deno-fmt-ignore
+const KINDS: readonly number[] = [
+  SCALAR, UNSUPPORTED, SCALAR, SCALAR, // nil, never used, false, true
+  BYTES, BYTES, BYTES,
+  UNSUPPORTED, UNSUPPORTED, UNSUPPORTED, // extension types
+  SCALAR, SCALAR, // floats
+  INTEGER, INTEGER, INTEGER, INTEGER, // unsigned
+  INTEGER, INTEGER, INTEGER, INTEGER, // signed
+  UNSUPPORTED, UNSUPPORTED, UNSUPPORTED, UNSUPPORTED, UNSUPPORTED,
+  STRING, STRING, STRING,
+  ARRAY, ARRAY,
+  MAP, MAP,
+];
+/** The size in bytes of what follows: a payload, or the length of one. */
+// deno-fmt-ignore
+const SIZES: readonly number[] = [
+  0, 0, 0, 0, // nil, never used, false, true
+  1, 2, 4, // bytes
+  1, 2, 4, // extension types
+  4, 8, // floats
+  1, 2, 4, 8, // unsigned
+  1, 2, 4, 8, // signed
+  1, 2, 4, 8, 16, // extension types
+  1, 2, 4, // strings
+  2, 4, // arrays
+  2, 4, // maps
+];
+const FIRST_FORM = 0xc0;
+
+/**
+ * What the parts of a value count as: an item takes at most about 75 ns to
+ * decode, and 32 bytes of memory.
+ */
+const Items = {
+  SCALAR: 1,
+  WIDE: 6,
+  STRING: 6,
+  NOT_ASCII: 12,
+  BYTES: 16,
+  ARRAY: 6,
+  MAP: 4,
+};
+const KEYS = {
+  known: 5,
+  firstNew: 48,
+  nextNew: 24,
+  ofMany: 10,
+  manyKeys: 24,
+  index: 8,
+  oneByOne: true,
+};
+
+/**
+ * Checks the structure of MessagePack before a library decodes it, since
+ * libraries differ in what they accept: that it is one whole value, how deep it
+ * is nested, what its keys are, and its items.
+ */
+export class MsgpackScanner {
+  /** The items of the last value. */
+  items = 0;
+  /**
+   * Where its special values start, where their payloads start, and where they
+   * end: bytes, text that is not ASCII, integers of 64 bits, and doubles that are
+   * reserved for slots. Libraries encode or decode these differently.
+   */
+  specials: readonly number[] = [];
+  readonly #limits: CodecLimits;
+  readonly #keys: KeyCounter;
+  /** By depth: what is still to come in the open array or map. */
+  readonly #left: Float64Array;
+  /** By depth: whether it is a map, whose keys and values are to come. */
+  readonly #isMap: Uint8Array;
+
+  /** Makes a scanner for one value after another. */
+  constructor(limits: CodecLimits) {
+    this.#limits = limits;
+    this.#keys = new KeyCounter(KEYS, limits.maxDepth);
+    this.#left = new Float64Array(limits.maxDepth + 1);
+    this.#isMap = new Uint8Array(limits.maxDepth + 1);
+  }
+
+  /**
+   * Scans the bytes of a value.
+   *
+   * @throws {CodecError} `truncated` if a length exceeds the bytes, before anything
+   * is allocated for it; `malformed` for trailing bytes, forms that MessagePack
+   * does not have, extension types, and keys that are neither strings nor
+   * integers; `too-deep`; `too-many-items`
+   */
+  scan(bytes: Uint8Array): void {
+    const { maxDepth, maxItems } = this.#limits;
+    const keys = this.#keys;
+    const lefts = this.#left;
+    const isMap = this.#isMap;
+    const specials: number[] = [];
+    const size = bytes.length;
+    keys.begin();
+    let items = 0;
+    let depth = 0;
+    let at = 0;
+    do {
+      if (at >= size) throw truncated(size);
+      const start = at;
+      const form = bytes[at++]!;
+      let kind: number;
+      let length: number;
+      if (form <= 0x7f || form >= 0xe0) {
+        kind = INTEGER;
+        length = 0;
+      } else if (form < FIRST_FORM) {
+        kind = form <= 0x8f ? MAP : form <= 0x9f ? ARRAY : STRING;
+        length = form & (kind === STRING ? 0x1f : 0x0f);
+      } else {
+        kind = KINDS[form - FIRST_FORM]!;
+        length = SIZES[form - FIRST_FORM]!;
+        if (kind === UNSUPPORTED) throw unsupported(form);
+        if (kind >= BYTES) {
+          if (length > size - at) throw truncated(size);
+          const value = uint(bytes, at, length);
+          at += length;
+          length = value;
+        }
+      }
+      const isKey = depth > 0 && isMap[depth] === 1 && lefts[depth]! % 2 === 0;
+      if (kind < ARRAY && length > size - at) throw truncated(size);
+      switch (kind) {
+        case INTEGER:
+          if (length === 8) specials.push(start, at, at + 8);
+          if (isKey) {
+            const key = integer(bytes, start, length);
+            if (!Number.isSafeInteger(key)) {
+              throw malformed("the key of a map is beyond 2^53");
+            }
+            items += keys.integer(depth, key);
+          } else items += length === 8 ? Items.WIDE : Items.SCALAR;
+          at += length;
+          break;
+        case STRING:
+          if (isKey) {
+            checkKey(bytes, at, at + length);
+            items += keys.text(depth, bytes, at, at + length);
+          } else {
+            if (isAscii(bytes, at, at + length)) items += Items.STRING;
+            else {
+              specials.push(start, at, at + length);
+              items += Items.NOT_ASCII;
+            }
+          }
+          at += length;
+          break;
+        case SCALAR:
+          if (isKey) throw badKey();
+          if (form === Form.FLOAT_64 && isSlotAt(bytes, at)) {
+            specials.push(start, at, at + length);
+            items += Items.WIDE;
+          } else items += Items.SCALAR;
+          at += length;
+          break;
+        case BYTES:
+          if (isKey) throw badKey();
+          specials.push(start, at, at + length);
+          items += Items.BYTES;
+          at += length;
+          break;
+        default: {
+          if (isKey) throw badKey();
+          if (depth >= maxDepth) throw tooDeep("MessagePack", String(maxDepth));
+          const count = kind === MAP ? 2 * length : length;
+          // Each takes at least one byte.
+          if (count > size - at) throw truncated(size);
+          items += kind === MAP ? Items.MAP : Items.ARRAY;
+          if (count > 0) {
+            lefts[++depth] = count;
+            isMap[depth] = kind === MAP ? 1 : 0;
+            if (kind === MAP) keys.open(depth);
+            if (items > maxItems) throw tooManyItems("MessagePack", maxItems);
+            continue;
+          }
+        }
+      }
+      if (items > maxItems) throw tooManyItems("MessagePack", maxItems);
+      // What is complete may complete what it is in.
+      while (depth > 0 && --lefts[depth]! === 0) depth--;
+    } while (depth > 0);
+    if (at < size) throw malformed(`${size - at} bytes follow it`);
+    this.items = items;
+    this.specials = specials;
+  }
+}
+
+/** Returns an unsigned integer; beyond 2^53, it is rounded. */
+function uint(bytes: Uint8Array, start: number, size: number): number {
+  let value = 0;
+  for (let at = start; at < start + size; at++) {
+    value = value * 256 + bytes[at]!;
+  }
+  return value;
 }
 
 /**
- * Scans the bytes of exactly one value and calls `onLeaf` with its leaves in
- * order. The {@linkcode Leaf} is the same object each time.
- *
- * @throws {CodecError} `truncated` if a length exceeds the bytes, before anything
- * is allocated for it; `malformed` for trailing bytes, forms that MessagePack
- * does not have, extension types, and keys that are neither strings nor
- * integers; `too-deep`
+ * Returns the integer with a form and so many bytes after it; beyond 2^53, it is
+ * rounded to another unsafe integer.
  */
-export function scanMsgpack(
+export function integer(
   bytes: Uint8Array,
-  maxDepth: number,
-  onLeaf: (leaf: Leaf) => void,
-): void {
-  const scanner = new Scanner(bytes, maxDepth, onLeaf);
-  scanner.value(0, false);
-  scanner.finish();
+  start: number,
+  size: number,
+): number {
+  const form = bytes[start]!;
+  if (size === 0) return form <= 0x7f ? form : form - 0x100;
+  const value = uint(bytes, start + 1, size);
+  const isNegative = form >= Form.INT_8 && bytes[start + 1]! >= 0x80;
+  if (!isNegative) return value;
+  if (size < 8) return value - 256 ** size;
+  // The difference of two rounded numbers would be wrong.
+  return (uint(bytes, start + 1, 4) - 2 ** 32) * 2 ** 32 +
+    uint(bytes, start + 5, 4);
 }
 
-/** The payload size, in bytes, of those forms from 0xc0 to 0xdf that have one. */
-const FIXED: Readonly<Record<number, number>> = {
-  0xc0: 0, // nil
-  0xc2: 0, // false
-  0xc3: 0, // true
-  0xca: 4, // float 32
-  0xcb: 8, // float 64
-  0xcc: 1, // uint 8
-  0xcd: 2, // uint 16
-  0xce: 4, // uint 32
-  0xcf: 8, // uint 64
-  0xd0: 1, // int 8
-  0xd1: 2, // int 16
-  0xd2: 4, // int 32
-  0xd3: 8, // int 64
-};
-
-class Scanner {
-  readonly #bytes: Uint8Array;
-  readonly #maxDepth: number;
-  readonly #onLeaf: (leaf: Leaf) => void;
-  readonly #leaf: Leaf = {
-    form: 0,
-    isString: false,
-    start: 0,
-    payload: 0,
-    end: 0,
-    isKey: false,
-  };
-  #at = 0;
-
-  constructor(
-    bytes: Uint8Array,
-    maxDepth: number,
-    onLeaf: (leaf: Leaf) => void,
-  ) {
-    this.#bytes = bytes;
-    this.#maxDepth = maxDepth;
-    this.#onLeaf = onLeaf;
+function isAscii(bytes: Uint8Array, start: number, end: number): boolean {
+  for (let at = start; at < end; at++) {
+    if (bytes[at]! > 0x7f) return false;
   }
+  return true;
+}
 
-  value(depth: number, isKey: boolean): void {
-    const start = this.#at;
-    const form = this.#uint(1);
-    if (form <= 0x7f || form >= 0xe0) return this.#done(form, start, 0, isKey);
-    if (form <= 0x8f) return this.#map(form & 0x0f, depth, isKey);
-    if (form <= 0x9f) return this.#array(form & 0x0f, depth, isKey);
-    if (form <= 0xbf) return this.#done(form, start, form & 0x1f, isKey, true);
-    switch (form) {
-      case 0xc4:
-      case 0xc5:
-      case 0xc6:
-        return this.#done(form, start, this.#length(form - 0xc4), isKey);
-      case 0xd9:
-      case 0xda:
-      case 0xdb:
-        return this.#done(form, start, this.#length(form - 0xd9), isKey, true);
-      case 0xdc:
-      case 0xdd:
-        return this.#array(this.#length(form - 0xdb), depth, isKey);
-      case 0xde:
-      case 0xdf:
-        return this.#map(this.#length(form - 0xdd), depth, isKey);
-    }
-    const size = FIXED[form];
-    if (size === undefined) {
-      throw malformed(
-        form === Form.NEVER_USED
-          ? `0x${form.toString(16)} does not begin a value`
-          : "extension types are not supported",
-      );
-    }
-    this.#done(form, start, size, isKey);
+/** Refuses keys that libraries decode differently. */
+function checkKey(bytes: Uint8Array, start: number, end: number): void {
+  if (end - start !== 9 && isAscii(bytes, start, end)) return;
+  let key: string;
+  try {
+    key = strict.decode(bytes.subarray(start, end));
+  } catch {
+    throw malformed("the key of a map is not valid UTF-8");
   }
-
-  finish(): void {
-    const rest = this.#bytes.length - this.#at;
-    if (rest > 0) throw malformed(`${rest} bytes follow it`);
-  }
-
-  #array(length: number, depth: number, isKey: boolean): void {
-    this.#enter(depth, isKey);
-    for (let i = 0; i < length; i++) this.value(depth + 1, false);
-  }
-
-  #map(length: number, depth: number, isKey: boolean): void {
-    this.#enter(depth, isKey);
-    for (let i = 0; i < length; i++) {
-      this.value(depth + 1, true);
-      this.value(depth + 1, false);
-    }
-  }
-
-  #enter(depth: number, isKey: boolean): void {
-    if (isKey) throw badKey();
-    if (depth >= this.#maxDepth) {
-      throw new CodecError(
-        "too-deep",
-        `Cannot decode value as MessagePack: it is nested deeper than ${this.#maxDepth}`,
-      );
-    }
-  }
-
-  #done(
-    form: number,
-    start: number,
-    size: number,
-    isKey: boolean,
-    isString = false,
-  ): void {
-    this.#need(size);
-    if (isKey && !isString && !isInteger(form)) throw badKey();
-    const leaf = this.#leaf;
-    leaf.form = form;
-    leaf.isString = isString;
-    leaf.start = start;
-    leaf.payload = this.#at;
-    leaf.end = this.#at += size;
-    leaf.isKey = isKey;
-    this.#onLeaf(leaf);
-  }
-
-  /** Reads a length of 1, 2 or 4 bytes. */
-  #length(exponent: number): number {
-    return this.#uint(1 << exponent);
-  }
-
-  #uint(size: number): number {
-    this.#need(size);
-    let value = 0;
-    for (let i = 0; i < size; i++) {
-      value = value * 256 + this.#bytes[this.#at++]!;
-    }
-    return value;
-  }
-
-  #need(bytes: number): void {
-    if (bytes <= this.#bytes.length - this.#at) return;
-    throw new CodecError(
-      "truncated",
-      `Cannot decode value as MessagePack: it ends after ${this.#bytes.length} bytes`,
-    );
+  if (key === "__proto__" || key.startsWith("\ufeff")) {
+    throw malformed(`${JSON.stringify(key)} cannot be the key of a map`);
   }
 }
 
-function isInteger(form: number): boolean {
-  return form <= 0x7f || form >= 0xe0 || (form >= 0xcc && form <= 0xd3);
-}
+const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-function badKey(): CodecError {
+function badKey() {
   return malformed("the key of a map is neither a string nor an integer");
 }
 
-/** Makes the error for bytes that are not a value. */
-export function malformed(why: string): CodecError {
-  return new CodecError(
-    "malformed",
-    `Cannot decode value as MessagePack: ${why}`,
+function unsupported(form: number) {
+  return malformed(
+    form === Form.NEVER_USED
+      ? `0x${form.toString(16)} does not begin a value`
+      : "extension types are not supported",
   );
 }

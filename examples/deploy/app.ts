@@ -115,6 +115,9 @@ export async function startApp(options: AppOptions = {}): Promise<App> {
   const state = await openState(options);
   const handle = serveWebSocket({
     path: "/rpc",
+    // Only the platform knows the names of the application. Its visitors have no
+    // secrets that a page of another name could use.
+    hosts: "*",
     onPeer(peer) {
       const { service, end } = serviceFor(state);
       peer.handle("", handlerFrom(service));

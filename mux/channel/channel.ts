@@ -71,6 +71,7 @@ const NO_WRITES: PendingWrite[] = [];
  * | `closeWrite()` and the peer's EOF | EOF after the pending DATA, then CLOSE | are sent | stay readable |
  * | `abort(reason)` | CLOSE at once | reject with `reason` | stay readable; what arrives later is dropped |
  * | `discard()` | CLOSE at once | reject with `channel-closed` | are dropped |
+ * | `discardWithEof()` | EOF, then CLOSE, at once | reject with `channel-closed` | are dropped |
  * | `close()` | EOF unless a write is pending, then CLOSE; resolves when it is written | reject with `channel-closed` | are dropped |
  * | the peer's CLOSE | CLOSE, unless it was sent | reject with `channel-closed` | stay readable, then end |
  * | the end of the session | none | reject with its error | stay readable, then its error, unless EOF or CLOSE had come |
@@ -83,6 +84,8 @@ const NO_WRITES: PendingWrite[] = [];
  */
 export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   readonly id: number;
+  /** Whether this side opened the channel. */
+  readonly outgoing: boolean;
   /** The channel ID that the peer assigned, once the channel is confirmed. */
   remoteId = 0;
   /** Waits for the answer to this channel's OPEN. */
@@ -111,7 +114,8 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   #dataScheduled = false;
   #creditScheduled = false;
   #onReadable: (() => void) | undefined;
-  #onClosed: (() => void) | undefined;
+  /** One callback, as on most channels that have any, or several. */
+  #onClosed: (() => void) | Set<() => void> | undefined;
   #streams: ChannelStreams | undefined;
   #closed: PromiseWithResolvers<void> | undefined;
   /** Makes the error of later writes, which most channels never need. */
@@ -122,12 +126,21 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   /** Why the session ended, if that ended the channel. */
   #sessionError: unknown;
 
-  /** Makes a channel that this side (`opening`) or the peer (`open`) opens. */
-  constructor(id: number, host: ChannelHost, state: "opening" | "open") {
+  /**
+   * Makes a channel that this side (`opening`) or the peer (`open`) opens, with
+   * the window that the peer is granted.
+   */
+  constructor(
+    id: number,
+    host: ChannelHost,
+    state: "opening" | "open",
+    windowSize: number,
+  ) {
     this.id = id;
+    this.outgoing = state === "opening";
     this.#host = host;
     this.#closeState = state;
-    this.#receiveWindow = new ReceiveWindow(host.windows);
+    this.#receiveWindow = new ReceiveWindow(host.windows, windowSize);
   }
 
   // --- Channel ---------------------------------------------------------------
@@ -187,6 +200,10 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     return this.#closeState === "closed" || this.#closeState === "received";
   }
 
+  get inUse(): boolean {
+    return this.#streams !== undefined || this.#onReadable !== undefined;
+  }
+
   peek(): Uint8Array | undefined {
     return this.#received.peek();
   }
@@ -229,11 +246,16 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
 
   whenClosed(callback: () => void): void {
     if (this.peerClosed) return callback();
-    const others = this.#onClosed;
-    this.#onClosed = others === undefined ? callback : () => {
-      others();
-      callback();
-    };
+    const waiting = this.#onClosed;
+    if (waiting === undefined) this.#onClosed = callback;
+    else if (waiting instanceof Set) waiting.add(callback);
+    else this.#onClosed = new Set([waiting, callback]);
+  }
+
+  cancelWhenClosed(callback: () => void): void {
+    const waiting = this.#onClosed;
+    if (waiting === callback) this.#onClosed = undefined;
+    else if (waiting instanceof Set) waiting.delete(callback);
   }
 
   send(bytes: Uint8Array): Promise<void> | undefined {
@@ -294,9 +316,17 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   discard(): void {
     this.#failSend(channelClosed);
     this.#received.clear();
+    this.#receiveWindow.release();
     this.#endReceive("close");
     this.#closeNow();
     this.#freeSlotIfEmpty();
+  }
+
+  discardWithEof(): void {
+    if (this.#sendState === "open" || this.#sendState === "ending") {
+      if (maySend(this.#closeState)) this.#host.queue.eof(this.remoteId);
+    }
+    this.discard();
   }
 
   // --- Called by the frame queue ----------------------------------------------
@@ -429,7 +459,10 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
 
   #returnCredit(bytes: number): void {
     if (bytes === 0) return;
-    if (!this.#mayReturnCredit()) return this.#freeSlotIfEmpty();
+    if (!this.#mayReturnCredit()) {
+      this.#receiveWindow.drain(bytes);
+      return this.#freeSlotIfEmpty();
+    }
     this.#giveCredit(this.#receiveWindow.consume(bytes));
   }
 
@@ -505,6 +538,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
    */
   #drainSlot(): void {
     this.#slotState = nextSlot(this.#slotState, "closed");
+    this.#receiveWindow.end();
     this.#freeSlotIfEmpty();
   }
 
@@ -534,6 +568,8 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   #endReceive(event: "eof" | "close" | "peer-close"): void {
     const ended = receivesNothing(this.#receiveState);
     this.#receiveState = nextReceive(this.#receiveState, event);
+    // DATA that comes nevertheless is dropped.
+    if (!ended) this.#receiveWindow.end();
     // In the middle of a turn, endTurn() notifies the reader.
     if (!ended && !this.awaitsEndTurn) this.#notifyReadable();
   }
@@ -555,9 +591,10 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   }
 
   #notifyClosed(): void {
-    const callback = this.#onClosed;
+    const waiting = this.#onClosed;
     this.#onClosed = undefined;
-    callback?.();
+    if (waiting instanceof Set) { for (const callback of waiting) callback(); }
+    else waiting?.();
   }
 }
 

@@ -11,6 +11,7 @@ import {
 } from "@std/assert";
 import { scripted } from "../../tests/conformance/scripted.ts";
 import type { Script } from "../../tests/conformance/scripted.ts";
+import { assertUsage } from "../../tests/support/usage.ts";
 import {
   adjust,
   close,
@@ -295,6 +296,36 @@ scripted(
 );
 
 scripted(
+  "QmuxChannel: whenClosed() takes any number of callbacks",
+  async (script) => {
+    const { channel, id } = await opened(script);
+    let called = 0;
+    for (let i = 0; i < 200_000; i++) channel.whenClosed(() => called++);
+    await script.raw.send(close(id));
+    assertEquals(called, 200_000);
+  },
+);
+
+scripted(
+  "QmuxChannel: cancelWhenClosed() forgets one callback",
+  async (script) => {
+    const { channel, id } = await opened(script);
+    const called: string[] = [];
+    const a = () => called.push("a");
+    const b = () => called.push("b");
+    const c = () => called.push("c");
+    channel.whenClosed(a);
+    channel.cancelWhenClosed(b);
+    channel.cancelWhenClosed(a);
+    for (const callback of [a, b, c, b]) channel.whenClosed(callback);
+    channel.cancelWhenClosed(a);
+    await script.raw.send(close(id));
+    assertEquals(called, ["b", "c"]);
+    channel.cancelWhenClosed(b);
+  },
+);
+
+scripted(
   "QmuxChannel: eofReceived distinguishes EOF from CLOSE, whatever follows",
   async (script) => {
     const ended = await opened(script);
@@ -333,7 +364,7 @@ scripted(
     const { channel, id } = await opened(script);
     assertEquals(slots(), 1);
     await script.raw.send(data(id, "unread"), close(id));
-    assertEquals(script.session.usage, { channels: 0, slots: 1 });
+    assertUsage(script.session, { channels: 0, slots: 1 });
     channel.consume(3);
     assertEquals(slots(), 1);
     channel.consume(3);
@@ -347,9 +378,9 @@ scripted(
 
     const closedHere = await opened(script);
     closedHere.channel.discard();
-    assertEquals(script.session.usage, { channels: 1, slots: 0 });
+    assertUsage(script.session, { channels: 1, slots: 0 });
     await script.raw.send(close(closedHere.id));
-    assertEquals(script.session.usage, { channels: 0, slots: 0 });
+    assertUsage(script.session, { channels: 0, slots: 0 });
   },
 );
 

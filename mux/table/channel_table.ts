@@ -10,6 +10,7 @@ import { MuxError, protocolError } from "../errors.ts";
 import type { FrameSink } from "../wire/frame_decoder.ts";
 import type { FrameQueue } from "../wire/frame_queue.ts";
 import { PACKET_LIMITS, type ResolvedSessionOptions } from "../options.ts";
+import type { MemoryAccount } from "../flow/memory_account.ts";
 import type { WindowPolicy } from "../flow/receive_window.ts";
 import { RoundTrip } from "../flow/round_trip.ts";
 import type { SessionUsage } from "../types.ts";
@@ -23,8 +24,11 @@ import { WindowBudget } from "../flow/window_budget.ts";
  */
 interface PeerOpen {
   remoteId: number;
+  /** Bytes that this side may send. */
   windowSize: number;
   maxPacketSize: number;
+  /** Bytes that the peer will be granted; the channel's memory is taken. */
+  grantedSize: number;
 }
 
 /**
@@ -37,14 +41,18 @@ export class ChannelTable implements FrameSink, ChannelHost {
   /** The OPENs of the peer that wait for the application. */
   readonly acceptQueue: AcceptQueue<PeerOpen, QmuxChannel>;
   readonly #options: ResolvedSessionOptions;
+  readonly #account: MemoryAccount;
+  readonly #budget: WindowBudget;
   readonly #channels = new ChannelMap<QmuxChannel>();
   readonly #ids = new ChannelIds();
   readonly #clock: TurnClock;
   readonly #roundTrip: RoundTrip;
   /** Why no channel can be opened any more, once that is so. */
   #closed: MuxError | undefined;
-  /** Slots of channels; see `SlotState`. */
-  #slots = 0;
+  /** What the channels that this side opened count. */
+  readonly #outgoing = new Places();
+  /** What the channels that the peer opened count. */
+  readonly #incoming = new Places();
   #slotFreed: PromiseWithResolvers<void> | undefined;
   /** The channel of the DATA frame being read; undefined to drop its payload. */
   #payloadChannel: QmuxChannel | undefined;
@@ -55,10 +63,13 @@ export class ChannelTable implements FrameSink, ChannelHost {
   constructor(
     queue: FrameQueue,
     options: ResolvedSessionOptions,
+    account: MemoryAccount,
     clock: Clock,
   ) {
     this.queue = queue;
     this.#options = options;
+    this.#account = account;
+    this.#budget = new WindowBudget(account, options.initialWindowSize);
     this.#clock = new TurnClock(clock);
     const now = () => this.#clock.now();
     this.#roundTrip = new RoundTrip(now);
@@ -67,9 +78,8 @@ export class ChannelTable implements FrameSink, ChannelHost {
       (open, waited) => this.#accept(open, waited),
     );
     this.windows = {
-      initialSize: options.initialWindowSize,
       maxSize: options.maxWindowSize,
-      budget: new WindowBudget(options.windowBudgetSize),
+      budget: this.#budget,
       roundTrip: () => this.#roundTrip.shortest,
       observeRoundTrip: (ms) => this.#roundTrip.observe(ms),
       now,
@@ -82,13 +92,28 @@ export class ChannelTable implements FrameSink, ChannelHost {
   get usage(): SessionUsage {
     return {
       channels: this.#channels.size,
-      slots: this.#slots + this.acceptQueue.length,
+      slots: this.#outgoing.slots + this.#incoming.slots +
+        this.acceptQueue.length,
+      held: this.#account.usage,
     };
   }
 
-  /** Whether at most half of the slots are free. */
+  /** How many channels this side may open now; see `RawSession.openable`. */
+  get openable(): number {
+    const { maxChannels } = this.#options;
+    const { slots, ids } = this.#outgoing;
+    return Math.min(maxChannels - slots, 2 * maxChannels - ids);
+  }
+
+  /** Slots of the channels that this side opened. */
+  get outgoingSlots(): number {
+    return this.#outgoing.slots;
+  }
+
+  /** Whether at most half of those, or of the memory for channels, is free. */
   get crowded(): boolean {
-    return this.#slots * 2 >= this.#options.maxChannels;
+    return this.#outgoing.slots * 2 >= this.#options.maxChannels ||
+      this.#budget.scarce;
   }
 
   /** Resolves when the next slot is freed; see `RawSession.whenSlotFreed()`. */
@@ -104,14 +129,14 @@ export class ChannelTable implements FrameSink, ChannelHost {
     resolve: OpenCallbacks["resolve"],
     reject: OpenCallbacks["reject"],
   ): QmuxChannel | undefined {
-    if (this.#closed !== undefined || !this.#hasSlot()) {
+    const windowSize = this.#takeWindow(this.openable);
+    if (windowSize === 0) {
       reject(this.#closed ?? this.#limitExceeded());
       return undefined;
     }
-    const channel = this.#newChannel("opening");
+    const channel = this.#newChannel("opening", windowSize);
     channel.openCallbacks = { resolve, reject };
-    const { initialWindowSize, maxPacketSize } = this.#options;
-    this.queue.open(channel.id, initialWindowSize, maxPacketSize);
+    this.queue.open(channel.id, windowSize, this.#options.maxPacketSize);
     this.#roundTrip.probeSent(channel.id);
     return channel;
   }
@@ -142,7 +167,10 @@ export class ChannelTable implements FrameSink, ChannelHost {
     const channels = this.#channels.values();
     for (const channel of channels) channel.onSessionEnd(reason, cleanly);
     for (const channel of channels) takeCallbacks(channel)?.reject(reason);
-    this.acceptQueue.end();
+    for (const { grantedSize } of this.acceptQueue.end()) {
+      this.#budget.cancelOpen(grantedSize);
+    }
+    this.#account.close();
   }
 
   /** Starts a new turn: bytes have arrived, or a write starts. */
@@ -163,8 +191,8 @@ export class ChannelTable implements FrameSink, ChannelHost {
     this.#roundTrip.probeSent(channel.id);
   }
 
-  slotFreed(_channel: QmuxChannel): void {
-    this.#slots--;
+  slotFreed(channel: QmuxChannel): void {
+    this.#placesOf(channel).slots--;
     this.#slotFreed?.resolve();
     this.#slotFreed = undefined;
   }
@@ -172,15 +200,25 @@ export class ChannelTable implements FrameSink, ChannelHost {
   forget(channel: QmuxChannel): void {
     this.#roundTrip.forget(channel.id);
     this.#channels.delete(channel.id);
+    this.#placesOf(channel).ids--;
+    this.#account.giveChannel();
   }
 
   // --- Called by the decoder ---------------------------------------------------
 
   onOpen(remoteId: number, windowSize: number, maxPacketSize: number): void {
-    const accepted = this.#closed === undefined && this.#hasSlot() &&
-      isPacketSize(maxPacketSize) &&
-      this.acceptQueue.push({ remoteId, windowSize, maxPacketSize });
-    if (!accepted) this.queue.openFailure(remoteId);
+    const grantedSize = isPacketSize(maxPacketSize)
+      ? this.#takeWindow(this.#acceptable)
+      : 0;
+    const accepted = grantedSize > 0 && this.acceptQueue.push({
+      remoteId,
+      windowSize,
+      maxPacketSize,
+      grantedSize,
+    });
+    if (accepted) return;
+    if (grantedSize > 0) this.#budget.cancelOpen(grantedSize);
+    this.queue.openFailure(remoteId);
   }
 
   onOpenConfirm(
@@ -248,46 +286,71 @@ export class ChannelTable implements FrameSink, ChannelHost {
 
   // --- Private -----------------------------------------------------------------
 
-  #hasSlot(): boolean {
+  /** How many more channels the peer may open now. */
+  get #acceptable(): number {
     const { maxChannels } = this.#options;
+    const { slots, ids } = this.#incoming;
     const waiting = this.acceptQueue.length;
     // The second limit is for a peer that never answers this side's CLOSE: the
     // IDs of such channels stay in use.
-    return this.#slots + waiting < maxChannels &&
-      this.#channels.size + waiting < 2 * maxChannels;
-  }
-
-  #limitExceeded(): MuxError {
-    const { channels, slots } = this.usage;
-    const { maxChannels } = this.#options;
-    return new MuxError(
-      "limit-exceeded",
-      slots < maxChannels
-        ? `Cannot open channel: the peer has not answered the CLOSE of ${channels} channels`
-        : `Cannot open channel: ${slots} of ${maxChannels} are open`,
+    return Math.min(
+      maxChannels - slots - waiting,
+      2 * maxChannels - ids - waiting,
     );
   }
 
-  #newChannel(state: "opening" | "open"): QmuxChannel {
+  /**
+   * Takes the memory of another channel; returns the size of its window, or 0 if
+   * no channel can be opened.
+   *
+   * @param free how many more may be opened by the side that opens this one
+   */
+  #takeWindow(free: number): number {
+    if (this.#closed !== undefined || free <= 0) return 0;
+    return this.#budget.open(
+      Math.max(0, this.openable) + Math.max(0, this.#acceptable),
+    );
+  }
+
+  #placesOf(channel: QmuxChannel): Places {
+    return channel.outgoing ? this.#outgoing : this.#incoming;
+  }
+
+  #limitExceeded(): MuxError {
+    const { slots, ids } = this.#outgoing;
+    const { maxChannels, maxHeldSize } = this.#options;
+    return new MuxError(
+      "limit-exceeded",
+      slots >= maxChannels
+        ? `Cannot open channel: ${slots} of ${maxChannels} are open`
+        : ids >= 2 * maxChannels
+        ? `Cannot open channel: the peer has not answered the CLOSE of ${ids} channels`
+        : `Cannot open channel: the session holds ${this.#account.held} of ${maxHeldSize} bytes`,
+    );
+  }
+
+  #newChannel(state: "opening" | "open", windowSize: number): QmuxChannel {
     const id = this.#ids.take(this.#channels);
-    const channel = new QmuxChannel(id, this, state);
+    const channel = new QmuxChannel(id, this, state, windowSize);
     this.#channels.add(channel);
-    this.#slots++;
+    const places = this.#placesOf(channel);
+    places.slots++;
+    places.ids++;
     return channel;
   }
 
   #accept(
-    { remoteId, windowSize, maxPacketSize }: PeerOpen,
+    { remoteId, windowSize, maxPacketSize, grantedSize }: PeerOpen,
     waited: boolean,
   ): QmuxChannel {
-    const channel = this.#newChannel("open");
+    const channel = this.#newChannel("open", grantedSize);
     // OPENs that waited are limited by the backlog, and an error here would be
     // thrown at the application instead of the read loop.
     const isReply = !waited;
     this.queue.openConfirm(
       remoteId,
       channel.id,
-      this.#options.initialWindowSize,
+      grantedSize,
       this.#options.maxPacketSize,
       isReply,
     );
@@ -319,6 +382,14 @@ export class ChannelTable implements FrameSink, ChannelHost {
     }
     return channel;
   }
+}
+
+/** What the channels of one direction count towards `maxChannels`. */
+class Places {
+  /** Slots: channels that may cost memory; see `SlotState`. */
+  slots = 0;
+  /** IDs in use: channels that not both sides have closed. */
+  ids = 0;
 }
 
 /** The callbacks that wait for the answer to the channel's OPEN, for one use. */

@@ -39,6 +39,28 @@ export interface SchemeOptions {
   protocols?: string | readonly string[] | undefined;
 }
 
+/** Options of schemes, for listening. */
+export interface ListenSchemeOptions {
+  /**
+   * Origins (`https://example.com`) of the pages that may open a WebSocket,
+   * besides the server's own; `"*"` for all. Others get 403. A browser lets every
+   * page connect to every server, with that server's cookies, and sends the page's
+   * origin. Programs other than browsers need not send an origin, and may always
+   * connect. Default: none.
+   */
+  origins?: readonly string[] | "*" | undefined;
+  /**
+   * Names (`example.com`) and addresses by which WebSockets reach the server,
+   * besides those of loopback, without a port; `"*"` for all. Requests with
+   * another `Host` get 403. A page whose name is made to resolve to this machine
+   * (DNS rebinding) has the server's own origin, but its name in `Host`. Default:
+   * connections over loopback must name loopback, such as `localhost`, unless a
+   * proxy forwarded them (`Forwarded`, `X-Forwarded-For`, `X-Forwarded-Host`);
+   * other connections may name anything.
+   */
+  hosts?: readonly string[] | "*" | undefined;
+}
+
 /** Connects and listens. `rest` is the part of the address after `scheme:`. */
 export interface Scheme {
   /**
@@ -55,6 +77,7 @@ export interface Scheme {
    * Listens.
    *
    * @throws {SyntaxError} if the address has the wrong form
+   * @throws {TypeError} if one of `hosts` is not a name or an address
    */
-  listen(rest: string): TransportListener;
+  listen(rest: string, options?: ListenSchemeOptions): TransportListener;
 }

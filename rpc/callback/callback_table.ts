@@ -4,6 +4,7 @@ import {
   DEFAULT_MAX_DEPTH,
   type ValueWriter,
 } from "../../codec/internal.ts";
+import type { MemoryKind } from "../../mux/internal.ts";
 import { RpcError } from "../errors.ts";
 import type { AnyFunction } from "../remote/types.ts";
 import type { Handler, HandlerFunction } from "../types.ts";
@@ -17,6 +18,9 @@ import { PointerNormalizer } from "./pointers.ts";
  * must be stopped somewhere.
  */
 export const DEFAULT_MAX_CALLBACKS = 4_096;
+
+/** What a function that the peer can call counts as, in bytes. */
+const CALLBACK_SIZE = 512;
 
 /** Characters of an ID, as in the reference. */
 const ID_LENGTH = 20;
@@ -47,6 +51,7 @@ export interface LendingMessage {
  */
 export class CallbackTable implements KeeperTable {
   readonly #max: number;
+  readonly #memory: MemoryKind;
   readonly #handlerOf: (fn: AnyFunction) => HandlerFunction;
   readonly #entries = new Map<string, Entry>();
   #prefix: string | undefined;
@@ -58,10 +63,16 @@ export class CallbackTable implements KeeperTable {
    *
    * @param max how many functions it may hold
    * @param handlerOf makes the handler for calls of a function
+   * @param memory what the functions count as held in
    */
-  constructor(max: number, handlerOf: (fn: AnyFunction) => HandlerFunction) {
+  constructor(
+    max: number,
+    handlerOf: (fn: AnyFunction) => HandlerFunction,
+    memory: MemoryKind,
+  ) {
     this.#max = max;
     this.#handlerOf = handlerOf;
+    this.#memory = memory;
   }
 
   /** How many functions there are. */
@@ -125,19 +136,21 @@ export class CallbackTable implements KeeperTable {
     // A session that has ended can bring no call of it.
     if (!this.#closed) {
       this.#entries.set(id, { handler: this.#handlerOf(fn), keeper });
+      this.#memory.take(CALLBACK_SIZE);
     }
     return id;
   }
 
   /** Removes functions that the peer will not call any more. */
   release(ids: Iterable<string>): void {
-    for (const id of ids) this.#entries.delete(id);
+    for (const id of ids) this.#delete(id);
   }
 
   /** Removes all functions, because the session has ended. */
   close(): void {
     this.#closed = true;
     for (const { keeper } of this.#entries.values()) keeper?.forget(this);
+    this.#memory.give(this.#entries.size * CALLBACK_SIZE);
     this.#entries.clear();
   }
 
@@ -164,7 +177,11 @@ export class CallbackTable implements KeeperTable {
 
   #releasedByPeer(id: string): void {
     // A keeper may have sent its function again, or may be about to.
-    if (this.#entries.get(id)?.keeper === undefined) this.#entries.delete(id);
+    if (this.#entries.get(id)?.keeper === undefined) this.#delete(id);
+  }
+
+  #delete(id: string): void {
+    if (this.#entries.delete(id)) this.#memory.give(CALLBACK_SIZE);
   }
 
   #newId(): string {

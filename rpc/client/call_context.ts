@@ -1,12 +1,16 @@
-import type { Codec, ValueBudget, ValueWriter } from "../../codec/internal.ts";
-import type { RawChannel } from "../../mux/internal.ts";
+import type { Codec, ValueMemory, ValueWriter } from "../../codec/internal.ts";
+import type { MemoryAccount, RawChannel } from "../../mux/internal.ts";
 import type { LentCallbacks } from "../callback/callback_table.ts";
 import { mayHavePointers, revivePointers } from "../callback/pointers.ts";
 import { ownedCallback } from "../callback/remote_function.ts";
 import type { SessionState } from "../session_state.ts";
 import type { Caller } from "../types.ts";
 import { HeaderCache } from "../wire/header_cache.ts";
-import { decodeResponseHeader, type ReceivedHeader } from "../wire/headers.ts";
+import {
+  type CallExtension,
+  decodeResponseHeader,
+  type ReceivedHeader,
+} from "../wire/headers.ts";
 import { MessageWriter } from "../wire/message_writer.ts";
 import type { ChannelPool } from "./channel_pool.ts";
 
@@ -16,39 +20,54 @@ export interface ClientOptions {
   readonly codec: Codec;
   /** The largest size of one reply or complete response, in bytes. */
   readonly maxValueSize: number;
-  /** Limits the memory of all values that have arrived in part. */
-  readonly budget: ValueBudget;
+  /** Bounds what the peer can make this side hold. */
+  readonly account: MemoryAccount;
   /** What all calls of the session share, in both directions. */
   readonly state: SessionState;
+  /**
+   * Whether the calls are nested: a handler makes them to its caller, and that
+   * call may wait for them.
+   */
+  readonly nested?: boolean | undefined;
+  /** What the headers tell an extended peer about the calls. */
+  readonly extension?: CallExtension | undefined;
 }
 
 /** What the calls of one client share. */
-export class CallContext implements ClientOptions {
+export class CallContext {
   readonly codec: Codec;
   readonly maxValueSize: number;
-  readonly budget: ValueBudget;
+  /** The memory of responses: handlers of this side may wait for them. */
+  readonly memory: ValueMemory;
   readonly state: SessionState;
+  readonly nested: boolean;
+  readonly extension: CallExtension | undefined;
   /** The channels for calls. */
   readonly channels: ChannelPool;
   /** Encodes and sends what the calls send. */
   readonly messages: MessageWriter = new MessageWriter();
   /** Decodes the headers of responses. */
   readonly responseHeaders: HeaderCache<ReceivedHeader>;
+  /** Whether the reply that was decoded last may have functions. */
+  mayHaveFunctions = false;
   readonly #functionFor: (id: string) => unknown;
 
   /** Makes the context of a client, which calls the functions in responses. */
   constructor(
-    { codec, maxValueSize, budget, state }: ClientOptions,
+    { codec, maxValueSize, account, state, nested, extension }: ClientOptions,
     channels: ChannelPool,
     client: Caller,
   ) {
     this.codec = codec;
     this.maxValueSize = maxValueSize;
-    this.budget = budget;
+    this.memory = account.values.reserved;
     this.state = state;
+    this.nested = nested ?? false;
+    this.extension = extension;
     this.channels = channels;
-    this.responseHeaders = new HeaderCache((bytes) =>
-      decodeResponseHeader(codec, bytes)
+    this.responseHeaders = new HeaderCache(
+      (bytes) => decodeResponseHeader(codec, bytes),
+      state.rememberHeader,
     );
     this.#functionFor = (id) => ownedCallback(id, client, state);
   }
@@ -56,7 +75,8 @@ export class CallContext implements ClientOptions {
   /** Decodes a reply. */
   decode(bytes: Uint8Array): unknown {
     const value = this.codec.decode(bytes);
-    return mayHavePointers(value, bytes)
+    this.mayHaveFunctions = mayHavePointers(value, bytes);
+    return this.mayHaveFunctions
       ? revivePointers(value, this.#functionFor)
       : value;
   }

@@ -1,6 +1,12 @@
-import type { RawChannel, RawSession } from "../../mux/internal.ts";
+import {
+  MuxError,
+  type RawChannel,
+  type RawSession,
+} from "../../mux/internal.ts";
 import { timeLimit } from "../../time_limit.ts";
+import { RpcError } from "../errors.ts";
 import type { Caller } from "../types.ts";
+import { Fifo, type Queued } from "../wire/fifo.ts";
 
 /**
  * How many spare channels may be kept open if few calls run at the same time.
@@ -18,24 +24,84 @@ export const MAX_SPARE_CHANNELS = 512;
 const IDLE_TIME = 1_000;
 
 /**
- * Opens channels before calls need them, so that a call costs one round trip
- * instead of two.
+ * One channel slot in this many is kept for nested calls: those made with
+ * `call.caller`, and calls of callbacks. The handlers that make them keep slots
+ * themselves, so without a reserve they could wait for each other forever.
+ */
+const RESERVED_PART = 8;
+
+/** How many calls may wait, and for how long. */
+export interface QueueLimits {
+  /** Calls that may wait. */
+  readonly maxQueuedCalls: number;
+  /** Bytes of their encoded requests together. */
+  readonly maxQueuedCallSize: number;
+  /** Milliseconds that a nested call may wait: the others may wait for it. */
+  readonly callQueueTimeout: number;
+}
+
+/** A call that needs a channel to be opened for it. */
+export class ChannelRequest implements Queued<ChannelRequest> {
+  queue: Fifo<ChannelRequest> | undefined;
+  previous: ChannelRequest | undefined;
+  next: ChannelRequest | undefined;
+  /** Called with the channel. */
+  readonly opened: (channel: RawChannel) => void;
+  /** Called if there will be none. */
+  readonly failed: (error: unknown) => void;
+  /** Bytes that the call holds while it waits. */
+  readonly size: number;
+  /** Whether the call may use the slots that are kept for nested calls. */
+  readonly nested: boolean;
+  /** Cancels the time limit of a nested call in the queue. */
+  cancelLimit: (() => void) | undefined;
+  readonly #pool: ChannelPool;
+
+  /** Made by {@linkcode ChannelPool.open}. */
+  constructor(
+    pool: ChannelPool,
+    opened: (channel: RawChannel) => void,
+    failed: (error: unknown) => void,
+    size: number,
+    nested: boolean,
+  ) {
+    this.#pool = pool;
+    this.opened = opened;
+    this.failed = failed;
+    this.size = size;
+    this.nested = nested;
+  }
+
+  /** Leaves the queue and fails, unless the channel is already being opened. */
+  cancel(reason: unknown): void {
+    if (this.queue !== undefined) this.#pool.dequeue(this, reason);
+  }
+}
+
+/**
+ * The channels for the calls of one session.
  *
- * No spare channel is opened before the peer has confirmed a channel that was
- * needed: a Go client that answers no calls accepts no channels, and an OPEN
- * blocks its read loop. None is opened either before a response has shown that
- * the peer is not one of the JavaScript peers that break on a channel without a
- * call: see {@linkcode allowSpares}.
+ * It opens channels before calls need them, so that a call costs one round trip
+ * instead of two. No spare channel is opened before the peer has confirmed a
+ * channel that was needed: a Go client that answers no calls accepts no channels,
+ * and an OPEN blocks its read loop. None is opened either before a response has
+ * shown that the peer is not one of the JavaScript peers that break on a channel
+ * without a call: see {@linkcode allowSpares}.
  *
  * The number of spares follows use. A call that finds none doubles it, up to
  * {@linkcode FEW_SPARE_CHANNELS} or the number of calls that wait for a channel.
  * A second without calls halves it.
+ *
+ * Calls for which there is no slot, here or at the peer, wait in a queue.
  */
 export class ChannelPool {
   readonly #session: RawSession;
+  readonly #limits: QueueLimits;
+  readonly #reserved: number;
   readonly #spares: RawChannel[] = [];
+  /** Spare channels that are being opened. */
   #opening = 0;
-  /** Calls that wait for a channel. */
+  /** Channels that are being opened for calls. */
   #waiting = 0;
   #target = 0;
   #confirmed = false;
@@ -43,13 +109,27 @@ export class ChannelPool {
   /** Cancels the check for a second without calls, if one is pending. */
   #cancelIdleCheck: (() => void) | undefined;
   #taken = false;
+  readonly #queue = new Fifo<ChannelRequest>();
+  /** Nested calls, and those that the peer had no slot for: they come first. */
+  readonly #urgent = new Fifo<ChannelRequest>();
+  #queuedSize = 0;
+  /** How many channels the peer has room for, if it has refused one. */
+  #room = Infinity;
+  #watching = false;
 
   /** Makes a pool for the calls of one session. */
-  constructor(session: RawSession) {
+  constructor(
+    session: RawSession,
+    limits: QueueLimits = DEFAULT_QUEUE_LIMITS,
+  ) {
     this.#session = session;
+    this.#limits = limits;
+    this.#reserved = Math.floor(session.maxChannels / RESERVED_PART);
     const stop = () => {
       this.#cancelIdleCheck?.();
       this.#target = -1;
+      // They get the reason why there is no channel.
+      this.#startQueued();
     };
     session.closed.then(stop, stop);
   }
@@ -62,41 +142,55 @@ export class ChannelPool {
     return open.length + this.#opening;
   }
 
-  /** Takes a channel that is already open, if there is one. */
-  take(): RawChannel | undefined {
-    this.#taken = true;
-    for (;;) {
-      // Oldest first: the peer measures the round trip when a channel is first
-      // used, so none should stay unused indefinitely.
-      const channel = this.#spares.shift();
-      // The peer may have closed an idle channel.
-      if (channel !== undefined && (channel.peerClosed || channel.ended)) {
-        channel.discard();
-        continue;
-      }
-      if (channel !== undefined || this.#target > 0) {
-        if (channel === undefined) this.#grow();
-        this.#refill();
-      }
-      return channel;
-    }
+  /** How many calls wait in the queue. */
+  get queued(): number {
+    return this.#queue.length + this.#urgent.length;
   }
 
-  /** Opens a channel for a call that found none. */
+  /** How many calls that are not nested can have a channel at the same time. */
+  get capacity(): number {
+    return Math.min(this.#session.maxChannels - this.#reserved, this.#room);
+  }
+
+  /**
+   * Takes a channel that is already open, if there is one.
+   *
+   * @param nested whether the call does not wait for those in the queue
+   */
+  take(nested = false): RawChannel | undefined {
+    this.#taken = true;
+    if (this.#queue.length > 0 && !nested) return undefined;
+    const channel = this.#takeSpare();
+    if (channel !== undefined || this.#target > 0) {
+      if (channel === undefined) this.#grow();
+      this.#refill();
+    }
+    return channel;
+  }
+
+  /**
+   * Opens a channel for a call that found none, or puts the call into the queue.
+   *
+   * @param size bytes that the call holds while it waits
+   * @param nested whether the call may use the slots that are kept for such calls
+   * @returns cancels the call while it is in the queue
+   */
   open(
     opened: (channel: RawChannel) => void,
     failed: (error: unknown) => void,
-  ): void {
-    this.#waiting++;
-    this.#session.openRaw((channel) => {
-      this.#waiting--;
-      this.#confirmed = true;
-      this.#begin();
-      opened(channel);
-    }, (error) => {
-      this.#waiting--;
-      failed(error);
-    });
+    size = 0,
+    nested = false,
+  ): ChannelRequest {
+    const request = new ChannelRequest(this, opened, failed, size, nested);
+    if (this.#session.ended || this.#mayOpen(request)) this.#open(request);
+    else this.#enqueue(request);
+    return request;
+  }
+
+  /** Removes a call from the queue: it fails with `reason`. */
+  dequeue(request: ChannelRequest, reason: unknown): void {
+    this.#leave(request);
+    request.failed(reason);
   }
 
   /** Whether the peer is known to cope with channels without a call. */
@@ -111,6 +205,21 @@ export class ChannelPool {
     this.#begin();
   }
 
+  // --- Spare channels ---------------------------------------------------------
+
+  #takeSpare(): RawChannel | undefined {
+    for (;;) {
+      // Oldest first: the peer measures the round trip when a channel is first
+      // used, so none should stay unused indefinitely.
+      const channel = this.#spares.shift();
+      // The peer may have closed an idle channel.
+      if (channel === undefined || !(channel.peerClosed || channel.ended)) {
+        return channel;
+      }
+      channel.discard();
+    }
+  }
+
   #begin(): void {
     if (!this.#allowed || !this.#confirmed || this.#target !== 0) return;
     this.#target = 1;
@@ -123,16 +232,19 @@ export class ChannelPool {
   }
 
   #refill(): void {
+    const session = this.#session;
     while (
       this.#spares.length + this.#opening < this.#target &&
-      // The other slots are for calls, including those of the peer.
-      !this.#session.crowded
+      // The other slots are for calls.
+      !session.crowded &&
+      session.outgoingSlots < this.#room && this.queued === 0
     ) {
       this.#opening++;
-      this.#session.openRaw((channel) => {
+      session.openRaw((channel) => {
         this.#opening--;
         this.#spares.push(channel);
-        this.#checkUse();
+        if (this.queued > 0) this.#startQueued();
+        else this.#checkUse();
       }, () => {
         // Calls will get the reason themselves.
         this.#opening--;
@@ -146,16 +258,136 @@ export class ChannelPool {
     this.#taken = false;
     this.#cancelIdleCheck = timeLimit(IDLE_TIME, () => {
       this.#cancelIdleCheck = undefined;
-      if (!this.#taken) this.#shrink();
+      if (!this.#taken) this.#shrink(this.#spares.length >> 1);
       if (this.#spares.length > 0) this.#checkUse();
     });
   }
 
-  #shrink(): void {
-    const keep = this.#spares.length >> 1;
+  #shrink(keep: number): void {
     this.#target = keep;
     for (const channel of this.#spares.splice(keep)) channel.discard();
   }
+
+  // --- The queue --------------------------------------------------------------
+
+  #mayOpen({ nested, queue }: ChannelRequest): boolean {
+    const { openable, outgoingSlots } = this.#session;
+    if (nested) return openable > 0;
+    // Calls that waited for longer come first.
+    const isNext = queue === undefined
+      ? this.queued === 0
+      : queue === this.#urgent || this.#urgent.length === 0;
+    return isNext && openable > this.#reserved && outgoingSlots < this.#room;
+  }
+
+  #open(request: ChannelRequest): void {
+    this.#waiting++;
+    this.#session.openRaw((channel) => {
+      this.#waiting--;
+      this.#confirmed = true;
+      // The peer may have room for one more.
+      this.#room = Math.max(this.#room, this.#openAtPeer + 1);
+      this.#begin();
+      request.opened(channel);
+    }, (error) => {
+      this.#waiting--;
+      if (this.#isFull(error)) this.#wait(request, this.#urgent);
+      else request.failed(error);
+    });
+  }
+
+  /** Channels of this side that the peer has confirmed. */
+  get #openAtPeer(): number {
+    return this.#session.outgoingSlots - this.#waiting - this.#opening;
+  }
+
+  /**
+   * Whether there is no channel because this side has no memory for another one,
+   * or the peer no room. That changes when a channel closes.
+   */
+  #isFull(error: unknown): boolean {
+    if (!(error instanceof MuxError) || this.#session.ended) return false;
+    if (error.code === "limit-exceeded") {
+      return this.#session.usage.slots > 0;
+    }
+    const open = this.#openAtPeer;
+    if (error.code !== "open-refused" || open <= 0) return false;
+    this.#room = open;
+    this.#shrink(0);
+    return true;
+  }
+
+  #enqueue(request: ChannelRequest): void {
+    const { maxQueuedCalls, maxQueuedCallSize } = this.#limits;
+    if (this.queued >= maxQueuedCalls) {
+      return request.failed(
+        full(`${this.queued} calls wait, the limit of "maxQueuedCalls"`),
+      );
+    }
+    if (this.#queuedSize + request.size > maxQueuedCallSize) {
+      return request.failed(
+        full(
+          `the calls that wait hold ${this.#queuedSize} bytes, and the limit of "maxQueuedCallSize" is ${maxQueuedCallSize}`,
+        ),
+      );
+    }
+    this.#wait(request, request.nested ? this.#urgent : this.#queue);
+  }
+
+  #wait(request: ChannelRequest, queue: Fifo<ChannelRequest>): void {
+    queue.push(request);
+    this.#queuedSize += request.size;
+    if (request.nested) {
+      const { callQueueTimeout } = this.#limits;
+      request.cancelLimit = timeLimit(callQueueTimeout, () => {
+        const why = `no channel was free within ${callQueueTimeout} ms`;
+        this.dequeue(request, full(why));
+      });
+    }
+    this.#watch();
+  }
+
+  #leave(request: ChannelRequest): void {
+    request.queue!.remove(request);
+    this.#queuedSize -= request.size;
+    request.cancelLimit?.();
+  }
+
+  #watch(): void {
+    if (this.#watching) return;
+    this.#watching = true;
+    void this.#session.whenSlotFreed().then(() => {
+      this.#watching = false;
+      this.#startQueued();
+      if (this.queued > 0) this.#watch();
+    });
+  }
+
+  /** Gives channels to the calls in the queue, as far as there are any. */
+  #startQueued(): void {
+    for (;;) {
+      const next = this.#urgent.first ?? this.#queue.first;
+      if (next === undefined) return;
+      const spare = this.#takeSpare();
+      if (
+        spare === undefined && !this.#session.ended && !this.#mayOpen(next)
+      ) return;
+      this.#leave(next);
+      if (spare === undefined) this.#open(next);
+      else next.opened(spare);
+    }
+  }
+}
+
+/** The defaults of {@linkcode QueueLimits}. */
+export const DEFAULT_QUEUE_LIMITS: QueueLimits = Object.freeze({
+  maxQueuedCalls: 16_384,
+  maxQueuedCallSize: 16 * 1024 * 1024,
+  callQueueTimeout: 10_000,
+});
+
+function full(why: string): RpcError {
+  return new RpcError("limit-exceeded", `Cannot make call: ${why}`);
 }
 
 /** The key of a caller's channel pool. */

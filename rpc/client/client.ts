@@ -70,17 +70,22 @@ export class Client implements PooledCaller {
       return call.fail(error);
     }
     if (options !== undefined) call.limit(options);
-    const { channels, messages } = this.#context;
-    const channel = channels.take();
+    const { channels, messages, nested } = this.#context;
+    const channel = channels.take(nested);
     if (channel !== undefined) return call.run(channel, request, stream);
     const stored = messages.store(request);
-    channels.open((channel) => {
-      messages.unstore();
-      call.run(channel, stored, stream);
-    }, (error) => {
-      messages.unstore();
-      call.fail(error);
-    });
+    call.opening = channels.open(
+      (channel) => {
+        messages.unstore();
+        call.run(channel, stored, stream);
+      },
+      (error) => {
+        messages.unstore();
+        call.fail(error);
+      },
+      stored.length,
+      nested,
+    );
   }
 
   #encode(call: PendingCall, args: unknown, streamed: boolean): ValueWriter {
@@ -98,11 +103,11 @@ export class Client implements PooledCaller {
 
   /** Writes the header and, unless it is streamed, the argument: one DATA frame. */
   #write(selector: string, args: unknown, streamed: boolean): ValueWriter {
-    const { codec, messages } = this.#context;
+    const { codec, messages, extension } = this.#context;
     const writer = messages.begin();
     let header = this.#headers.get(selector);
     if (header === undefined) {
-      writer.add(codec, callHeaderValue(selector));
+      writer.add(codec, callHeaderValue(selector, extension));
       header = writer.message().slice();
       if (this.#headers.size === HEADER_CACHE_SIZE) this.#headers.clear();
       this.#headers.set(selector, header);

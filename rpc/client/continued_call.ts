@@ -111,7 +111,6 @@ export class ContinuedCall implements ResponsePort, ArgumentsOwner {
   receive(options?: WaitOptions): Promise<unknown> {
     const { codec } = this.#context;
     this.#receiver ??= new ValueReceiver(
-      this.channel,
       this.#reader,
       codec,
       (bytes) => this.#context.decode(bytes),

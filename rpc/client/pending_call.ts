@@ -11,6 +11,7 @@ import type { CallOptions } from "../types.ts";
 import { MAX_CALL_HEADER_SIZE, type ReceivedHeader } from "../wire/headers.ts";
 import type { ValueStream } from "../wire/value_source.ts";
 import type { CallContext } from "./call_context.ts";
+import type { ChannelRequest } from "./channel_pool.ts";
 import { ContinuedCall } from "./continued_call.ts";
 import { RpcResponse } from "./response.ts";
 import {
@@ -139,6 +140,8 @@ export function nextPendingCall(
 /** A call until its outcome, of which it has exactly one. */
 export abstract class PendingCall implements ArgumentsOwner {
   readonly selector: string;
+  /** The channel that the call waits for, if there was no spare one. */
+  opening: ChannelRequest | undefined;
   readonly #context: CallContext;
   readonly #reject: (reason: unknown) => void;
   #state: PendingCallState = "opening";
@@ -148,6 +151,8 @@ export abstract class PendingCall implements ArgumentsOwner {
   #lent: LentCallbacks | undefined;
   #header: ReceivedHeader | undefined;
   #cancelLimit: (() => void) | undefined;
+  /** Whether the response of an extended peer may have functions. */
+  #tookFunctions = false;
   /** Bytes of the values that have arrived. */
   #receivedSize = 0;
 
@@ -221,7 +226,7 @@ export abstract class PendingCall implements ArgumentsOwner {
     this.#reader = new ValueReader(
       channel,
       context.maxValueSize,
-      context.budget,
+      context.memory,
     );
     try {
       // If sending fails, waiting for the response fails too.
@@ -247,7 +252,8 @@ export abstract class PendingCall implements ArgumentsOwner {
     this.#state = nextPendingCall(before, "fail");
     if (this.#state === before) return;
     this.#end();
-    if (before !== "opening") {
+    if (before === "opening") this.opening?.cancel(reason);
+    else {
       const channel = this.#channel;
       const abort = () => channel.abort(reason);
       if (errorSent === undefined) abort();
@@ -286,7 +292,7 @@ export abstract class PendingCall implements ArgumentsOwner {
           bytes = this.#reader.next();
         } else return;
         if (bytes === undefined) {
-          return this.#channel.whenReadable(this.#advance);
+          return this.#reader.whenReadable(this.#advance);
         }
         if (bytes === null) return this.#peerEnded();
         if (state === "header") this.#readHeader(bytes);
@@ -324,7 +330,11 @@ export abstract class PendingCall implements ArgumentsOwner {
         `Cannot complete call "${this.selector}": its values exceed ${context.maxValueSize} bytes together`,
       );
     }
-    const event = this.take(context.decode(bytes), continued);
+    const value = context.decode(bytes);
+    if (context.mayHaveFunctions && this.#header!.extended) {
+      this.#tookFunctions = true;
+    }
+    const event = this.take(value, continued);
     if (event !== undefined) this.#finish(event);
   }
 
@@ -354,7 +364,9 @@ export abstract class PendingCall implements ArgumentsOwner {
       );
     }
     this.#end();
-    this.#channel.discard();
+    // This tells the responder that its functions have an owner.
+    if (this.#tookFunctions) this.#channel.discardWithEof();
+    else this.#channel.discard();
     this.resolve(undefined);
   }
 

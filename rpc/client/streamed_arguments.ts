@@ -52,14 +52,14 @@ export class StreamedArguments {
     const channel = this.#channel;
     try {
       const source = this.#source = openSource(values);
-      channel.whenClosed(() => this.stop());
+      channel.whenClosed(this.#onClosed);
       for (;;) {
         const { done, value } = await source.next();
         if (this.#state === "ended") return;
         if (done) break;
         await this.#context.sendValue(channel, value, this.#lent);
       }
-      this.#state = "ended";
+      this.#end();
       this.#sendTrailer(undefined)?.catch(() => {});
       channel.closeWrite();
     } catch (error) {
@@ -75,9 +75,17 @@ export class StreamedArguments {
    */
   stop(reason?: unknown): boolean {
     if (this.#state === "ended") return false;
-    this.#state = "ended";
+    this.#end();
     this.#source?.stop(reason);
     return true;
+  }
+
+  readonly #onClosed = (): void => void this.stop();
+
+  /** Nothing more is sent, though the channel may stay open. */
+  #end(): void {
+    this.#state = "ended";
+    this.#channel.cancelWhenClosed(this.#onClosed);
   }
 
   /** Tells an extended responder how the arguments end; others see no trailer. */

@@ -1,20 +1,48 @@
-import { PREFIX_SIZE } from "../../codec/internal.ts";
+import { PREFIX_SIZE, ValueWriter } from "../../codec/internal.ts";
 import { pipe, type RawChannel } from "../../mux/internal.ts";
-import { readUint32, writeUint32 } from "../../uint32.ts";
-import { type ChannelPool, poolOf } from "../client/channel_pool.ts";
+import { checkOption } from "../../check_option.ts";
+import { timeLimit } from "../../time_limit.ts";
+import { readUint32 } from "../../uint32.ts";
+import {
+  type ChannelPool,
+  type ChannelRequest,
+  poolOf,
+} from "../client/channel_pool.ts";
 import { RpcError } from "../errors.ts";
-import type { ServerCall } from "../server/server_call.ts";
-import type { Call, Caller, HandlerFunction, Responder } from "../types.ts";
-import { decodeResponseHeader } from "../wire/headers.ts";
+import type { Request } from "../server/request_decoder.ts";
+import type { ServerCall, ServerResponder } from "../server/server_call.ts";
+import type { Caller, HandlerFunction } from "../types.ts";
+import { decodeResponseHeader, forwardedHeaderValue } from "../wire/headers.ts";
+import { FairShares, Place } from "./fair_shares.ts";
 import { isServerCall, isServerResponder } from "./invoke.ts";
+
+/** Options of {@linkcode forward}. */
+export interface ForwardOptions {
+  /**
+   * How many calls may be under way at the target, those of all clients together.
+   * Use the `maxConcurrentCalls` of the target. An integer of at least 1, or
+   * `Infinity`. Default: 1,024.
+   */
+  maxConcurrentCalls?: number | undefined;
+}
+
+/** The default of {@linkcode ForwardOptions.maxConcurrentCalls}. */
+export const DEFAULT_MAX_FORWARDED_CALLS = 1_024;
+
+/**
+ * Milliseconds that a call waits for its turn, and that a target may take nothing
+ * of a call whose caller has gone.
+ */
+const MAX_WAIT = 10_000;
 
 /**
  * Makes a handler that forwards every call to another peer, as qtalk-go's
  * `ProxyHandler` does. All kinds of calls can be forwarded.
  *
- * Only the call header is decoded. It is sent on unchanged, with its selector,
- * and the bytes that follow it are piped in both directions, with half-close,
- * cancellation and backpressure. Both sessions must therefore use the same codec.
+ * Only the call header is decoded. It is encoded again, with the canonical form of
+ * its selector and whatever extended peers tell each other. The bytes that follow
+ * it are piped in both directions, with half-close, cancellation and backpressure.
+ * Both sessions must therefore use the same codec.
  *
  * A function among the arguments is called on the forwarding peer. To pass such
  * calls on, give `target` a handler that forwards in the other direction.
@@ -34,38 +62,108 @@ import { isServerCall, isServerResponder } from "./invoke.ts";
  * assertEquals(await client.call("lower", ["HERE"]), "here");
  * ```
  *
+ * The clients of the target share it: no client has more calls under way there
+ * than could still be added for others. Further calls of a client wait, unread, for
+ * up to 10 s, and then fail with `busy: …`. When a caller has closed its call, and
+ * the target takes nothing of what is left of it for 10 s, the call is closed there
+ * as well.
+ *
  * @param target a peer, or the `caller` of a call
+ * @param options limits
  * @throws {TypeError} if it is neither
+ * @throws {RangeError} if an option is out of range
  */
-export function forward(target: Caller): HandlerFunction {
+export function forward(
+  target: Caller,
+  options: ForwardOptions = {},
+): HandlerFunction {
   const pool = poolOf(target);
   if (pool === undefined) {
     throw new TypeError("Cannot forward: target is neither peer nor caller");
   }
-  return (call, respond) => forwardCall(call, respond, pool);
+  const { maxConcurrentCalls = DEFAULT_MAX_FORWARDED_CALLS } = options;
+  checkOption("maxConcurrentCalls", maxConcurrentCalls, {
+    min: 1,
+    max: Infinity,
+  });
+  const shares = new FairShares(() =>
+    Math.min(maxConcurrentCalls, pool.capacity)
+  );
+  return async (call, respond) => {
+    if (!isServerCall(call) || !isServerResponder(respond)) {
+      throw new TypeError(
+        "Cannot forward call: its call or responder object was replaced",
+      );
+    }
+    // Nested calls have slots of their own, and others may wait for them.
+    if (call.request.nested) return await forwardCall(call, respond, pool);
+    const place = new Place(call.session);
+    if (!shares.join(place)) await turnOf(place, call, shares);
+    try {
+      await forwardCall(call, respond, pool);
+    } finally {
+      shares.leave(place);
+    }
+  };
+}
+
+/** Waits for the call's turn, as long as the caller does. */
+function turnOf(
+  place: Place,
+  { channel }: ServerCall,
+  shares: FairShares,
+): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const end = () => {
+    cancelLimit();
+    channel.cancelWhenClosed(giveUp);
+  };
+  const giveUp = () => {
+    end();
+    shares.leave(place);
+    reject(cancelled());
+  };
+  const cancelLimit = timeLimit(MAX_WAIT, () => {
+    end();
+    shares.leave(place);
+    reject(busy());
+  });
+  place.onTurn = () => {
+    end();
+    resolve();
+  };
+  channel.whenClosed(giveUp);
+  return promise;
+}
+
+function cancelled(): RpcError {
+  return new RpcError("cancelled", "Call was closed by the caller");
+}
+
+function busy(): Error {
+  const message = "busy: the target has no room for calls of this client";
+  return Object.assign(new Error(message), { code: "busy" });
 }
 
 async function forwardCall(
-  call: Call,
-  respond: Responder,
+  call: ServerCall,
+  respond: ServerResponder,
   pool: ChannelPool,
 ): Promise<void> {
-  if (!isServerCall(call) || !isServerResponder(respond)) {
-    throw new TypeError(
-      "Cannot forward call: its call or responder object was replaced",
-    );
-  }
   const incoming = call.channel;
-  const outgoing = await takeChannel(pool);
+  const header = forwardedHeader(call.request);
+  const outgoing = await takeChannel(pool, call);
   try {
     // If this fails, the response fails too.
-    outgoing.send(encodeFrame(call.request.header))?.catch(() => {});
+    outgoing.send(header)?.catch(() => {});
   } catch {
     // As above.
   }
   const requestPiped = pipe(incoming, outgoing);
+  const watch = watchCaller(call, outgoing);
   await new Promise<void>((resolve) => outgoing.whenReadable(resolve));
   if (outgoing.buffered === 0 && !incoming.peerClosed) {
+    watch.stop();
     outgoing.discard();
     throw outgoing.failure ??
       new RpcError(
@@ -75,12 +173,72 @@ async function forwardCall(
   }
   if (!pool.allowsSpares) inspectHeader(outgoing, call, pool);
   respond.handOver();
+  watch.answered();
   await Promise.all([requestPiped, pipe(outgoing, incoming)]);
+  watch.stop();
 }
 
-async function takeChannel(pool: ChannelPool): Promise<RawChannel> {
-  return pool.take() ??
-    await new Promise((resolve, reject) => pool.open(resolve, reject));
+/** A channel of the pool, for which the call waits as long as its caller does. */
+function takeChannel(
+  pool: ChannelPool,
+  { channel, request: { nested } }: ServerCall,
+): RawChannel | Promise<RawChannel> {
+  return pool.take(nested) ?? new Promise((resolve, reject) => {
+    let opening: ChannelRequest | undefined;
+    const giveUp = () => opening?.cancel(cancelled());
+    opening = pool.open(
+      (taken) => {
+        channel.cancelWhenClosed(giveUp);
+        resolve(taken);
+      },
+      (error) => {
+        channel.cancelWhenClosed(giveUp);
+        reject(error);
+      },
+      0,
+      nested,
+    );
+    channel.whenClosed(giveUp);
+  });
+}
+
+/**
+ * Closes the call at the target when its caller has closed it.
+ *
+ * Before the response, nothing of an extended caller's call is wanted any more.
+ * After that, or from another caller, what has arrived is still delivered, as long
+ * as the target takes it: a target that does not read could otherwise never be
+ * informed, and would keep the slots of both channels.
+ */
+function watchCaller(
+  { channel: incoming, request }: ServerCall,
+  outgoing: RawChannel,
+): { answered(): void; stop(): void } {
+  let answered = false;
+  let cancelLimit: (() => void) | undefined;
+  const giveUp = () => {
+    outgoing.discard();
+    incoming.cancelRead();
+  };
+  const checkProgress = () => {
+    const { buffered } = incoming;
+    cancelLimit = timeLimit(MAX_WAIT, () => {
+      if (incoming.buffered === buffered) giveUp();
+      else checkProgress();
+    });
+  };
+  const onClosed = () => {
+    if (!answered && request.extended) giveUp();
+    else checkProgress();
+  };
+  incoming.whenClosed(onClosed);
+  return {
+    answered: () => answered = true,
+    stop() {
+      incoming.cancelWhenClosed(onClosed);
+      cancelLimit?.();
+    },
+  };
 }
 
 /** Looks in the response header for whether the pool may open spare channels. */
@@ -105,9 +263,14 @@ function inspectHeader(
   }
 }
 
-function encodeFrame(value: Uint8Array): Uint8Array {
-  const frame = new Uint8Array(PREFIX_SIZE + value.length);
-  writeUint32(frame, 0, value.length);
-  frame.set(value, PREFIX_SIZE);
-  return frame;
+/** The header of the forwarded call, encoded once for all calls with this header. */
+function forwardedHeader(request: Request): Uint8Array {
+  return request.forwarded ??= encodeHeader(request);
+}
+
+function encodeHeader({ selector, extension, context }: Request): Uint8Array {
+  const writer = new ValueWriter();
+  writer.begin();
+  writer.add(context.codec, forwardedHeaderValue(selector, extension));
+  return writer.message().slice();
 }

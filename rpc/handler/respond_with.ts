@@ -6,7 +6,7 @@ import {
   openSource,
   type ValueSource,
 } from "../wire/value_source.ts";
-import { isServerResponder } from "./invoke.ts";
+import { isServerCall, isServerResponder } from "./invoke.ts";
 import { type BytePair, isSocket, socketStreams } from "./socket_streams.ts";
 
 /**
@@ -58,7 +58,11 @@ async function respondWithResponse(
   respond: Responder,
 ): Promise<void> {
   if (response.channel === undefined) {
-    return await respond.return(...response.values);
+    const { values } = response;
+    // The peer decides how many there are: more than a function's arguments.
+    return await (isServerResponder(respond)
+      ? respond.returnAll(values)
+      : respond.return(...values));
   }
   let channel;
   try {
@@ -141,6 +145,8 @@ async function respondWithValues(
     if (!signal.aborted) endWithError(error, respond);
   } finally {
     signal.removeEventListener("abort", onAbort);
+    // The producer has no more use for what the caller streams.
+    if (signal.aborted && isServerCall(call)) call.drop();
   }
 }
 

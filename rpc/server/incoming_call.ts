@@ -1,28 +1,62 @@
-import type { ValueReader } from "../../codec/internal.ts";
-import type { RawChannel, WaitOptions } from "../../mux/internal.ts";
+import { decodeWeighed, type ValueReader } from "../../codec/internal.ts";
+import type {
+  MemoryKind,
+  RawChannel,
+  WaitOptions,
+} from "../../mux/internal.ts";
 import { BorrowedCallbacks } from "../callback/borrowed_callbacks.ts";
 import { mayHavePointers, revivePointers } from "../callback/pointers.ts";
+import { timeLimit } from "../../time_limit.ts";
 import { RpcError } from "../errors.ts";
 import type { SessionState } from "../session_state.ts";
-import type { Caller } from "../types.ts";
+import type { Caller, Handler } from "../types.ts";
 import {
   absent,
   ValueIterator,
   ValueReceiver,
 } from "../wire/value_receiver.ts";
+import type { Fifo } from "../wire/fifo.ts";
+import type { QueuedCall } from "./call_queue.ts";
 import type { Request } from "./request_decoder.ts";
 import type { ChannelResponder } from "./responder.ts";
 import type { ServerCall } from "./server_call.ts";
 
+/**
+ * Milliseconds for which a handler may go on to read the arguments of a call that
+ * its caller has given up.
+ */
+const READING_TIME = 10_000;
+
+/**
+ * Values of up to so many bytes of memory are not counted: those of all calls that
+ * may run at the same time are 4 MiB.
+ */
+const LIGHT = 4 * 1024;
+
 /** A call that the peer made, as its handler sees it. */
-export class IncomingCall implements ServerCall {
+export class IncomingCall implements ServerCall, QueuedCall {
+  queue: Fifo<QueuedCall> | undefined;
+  previous: QueuedCall | undefined;
+  next: QueuedCall | undefined;
+  /** Cancels the limit on the time to wait for its turn, or to read on. */
+  cancelLimit: (() => void) | undefined;
+  /** Answers the call if it is the call of a callback. */
+  callback: Handler | undefined;
   readonly request: Request;
+  readonly responder: ChannelResponder;
   readonly #channel: RawChannel;
   readonly #reader: ValueReader;
-  readonly #responder: ChannelResponder;
-  readonly #session: SessionState;
+  readonly session: SessionState;
   #receiver: ValueReceiver | undefined;
   #abort: AbortController | undefined;
+  /** Bytes of memory of the value that was received last, unless it is light. */
+  #weight = 0;
+  /** Where they are taken from, while the handler runs. */
+  #memory: MemoryKind | undefined;
+  /** Whether the handler has finished, and left the call continued. */
+  #finished = false;
+  /** Whether what was not read has been dropped. */
+  #dropped = false;
 
   /** Makes the call that a header has begun. */
   constructor(
@@ -35,8 +69,8 @@ export class IncomingCall implements ServerCall {
     this.request = request;
     this.#channel = channel;
     this.#reader = reader;
-    this.#responder = responder;
-    this.#session = session;
+    this.responder = responder;
+    this.session = session;
     if (request.extended) channel.requireEof(cancelled);
   }
 
@@ -45,7 +79,8 @@ export class IncomingCall implements ServerCall {
   }
 
   get caller(): Caller {
-    return this.request.context.caller;
+    const { context, extended } = this.request;
+    return extended ? context.caller : context.plainCaller;
   }
 
   get channel(): RawChannel {
@@ -57,7 +92,7 @@ export class IncomingCall implements ServerCall {
     if (this.#abort === undefined) {
       const abort = this.#abort = new AbortController();
       this.#channel.whenClosed(() => {
-        if (this.#responder.state === "returned") return;
+        if (this.responder.state === "returned") return;
         abort.abort(this.#channel.failure ?? cancelled());
       });
     }
@@ -65,13 +100,20 @@ export class IncomingCall implements ServerCall {
   }
 
   async receive(options?: WaitOptions): Promise<unknown> {
-    return await (this.#receiver ??= this.#newReceiver()).receive(options);
+    const value = await (this.#receiver ??= this.#newReceiver())
+      .receive(options);
+    if (value === undefined && this.#dropped) throw cancelled();
+    return value;
   }
 
   receiveNow(): unknown | typeof absent {
     const bytes = this.#reader.next();
     if (bytes === undefined) return absent;
-    if (bytes === null) return undefined;
+    if (bytes === null) {
+      if (!this.#dropped) return undefined;
+      this.#receiver?.receiveNow();
+      throw cancelled();
+    }
     return bytes.length === 0
       ? (this.#receiver ??= this.#newReceiver()).take(bytes)
       : this.#decode(bytes);
@@ -79,12 +121,62 @@ export class IncomingCall implements ServerCall {
 
   stream(): AsyncIterable<unknown> {
     const receiver = this.#receiver ??= this.#newReceiver();
-    return new ValueIterator(() => receiver.receive(), () => {});
+    const receive = async () => {
+      const value = await receiver.receive();
+      if (value === undefined && this.#dropped) throw cancelled();
+      return value;
+    };
+    return new ValueIterator(receive, () => {});
   }
 
   /** Drops what has arrived of a value; nothing more will be received. */
   release(): void {
+    this.cancelLimit?.();
     this.#reader.release();
+  }
+
+  drop(): void {
+    this.#dropped = true;
+    this.#reader.release();
+    this.#channel.cancelRead();
+    this.#receiver?.wake();
+  }
+
+  /**
+   * The caller has closed the call, or the session has ended. Unread bytes would
+   * keep the slot of the channel, so they are dropped: at once, or a while later
+   * if the handler has begun to read them. A caller that is not extended may have
+   * sent all that it wanted to, so its bytes are left to the handler.
+   */
+  callerClosed(): void {
+    const { state } = this.responder;
+    if (state === "pending") {
+      if (!this.request.extended) return;
+      // The streams of a channel would end as if nothing were missing.
+      if (this.#channel.inUse && this.#receiver === undefined) return;
+      if (this.#receiver === undefined) this.#giveUp();
+      else if (this.#channel.buffered > 0) {
+        this.cancelLimit = timeLimit(READING_TIME, () => this.#giveUp());
+      }
+    } else if (state === "continued" && this.#finished) this.#dropIfUnused();
+  }
+
+  #giveUp(): void {
+    // The handler still learns why the caller's stream of values has failed.
+    (this.#receiver ??= this.#newReceiver()).skip();
+    this.drop();
+  }
+
+  /** The handler has finished and left the call continued. */
+  handlerFinished(): void {
+    this.cancelLimit?.();
+    this.#finished = true;
+    if (this.#channel.peerClosed) this.#dropIfUnused();
+  }
+
+  /** A program may read on when its handler has finished, if it has begun to. */
+  #dropIfUnused(): void {
+    if (this.#receiver === undefined && !this.#channel.inUse) this.drop();
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<unknown, undefined> {
@@ -98,7 +190,6 @@ export class IncomingCall implements ServerCall {
   #newReceiver(): ValueReceiver {
     const { context, extended } = this.request;
     return new ValueReceiver(
-      this.#channel,
       this.#reader,
       context.codec,
       (bytes) => this.#decode(bytes),
@@ -106,12 +197,37 @@ export class IncomingCall implements ServerCall {
     );
   }
 
+  /**
+   * The handler takes a while: from now on, the value that it has received last
+   * counts as held. Handlers of streams seldom keep those before it.
+   */
+  hold(memory: MemoryKind): void {
+    this.#memory = memory;
+    if (this.#weight > 0) memory.take(this.#weight);
+  }
+
+  /** The handler has finished, and with it what it has received. */
+  letGo(): void {
+    if (this.#weight > 0) this.#memory?.give(this.#weight);
+    this.#memory = undefined;
+  }
+
+  #weigh(bytes: number): void {
+    const weight = bytes > LIGHT ? bytes : 0;
+    if (weight === this.#weight) return;
+    this.#memory?.give(this.#weight);
+    this.#memory?.take(weight);
+    this.#weight = weight;
+  }
+
   #decode(bytes: Uint8Array): unknown {
-    const value = this.request.context.codec.decode(bytes);
+    const { weight } = this.session;
+    const value = decodeWeighed(this.request.context.codec, bytes, weight);
+    this.#weigh(weight.bytes);
     if (!mayHavePointers(value, bytes)) return value;
-    const borrowed = this.#responder.borrowed ??= new BorrowedCallbacks(
+    const borrowed = this.responder.borrowed ??= new BorrowedCallbacks(
       this.caller,
-      this.#session,
+      this.session,
     );
     return revivePointers(value, (id) => borrowed.borrow(id));
   }

@@ -1,9 +1,12 @@
 import type { Codec } from "../../codec/internal.ts";
 import { RpcError } from "../errors.ts";
 import type { Caller } from "../types.ts";
-import { decodeCallHeader } from "../wire/headers.ts";
-import { cleanSelector } from "../wire/selector.ts";
+import { type CallHeader, decodeCallHeader } from "../wire/headers.ts";
+import { cleanSelector, hasEmptySegment } from "../wire/selector.ts";
 import { ResponseWriter } from "./response_writer.ts";
+
+/** Makes the caller for nested calls in a codec; are the calls marked as such? */
+export type CallerIn = (codec: Codec, marked: boolean) => Caller;
 
 /** What the calls in one codec share. */
 export interface CodecContext {
@@ -11,7 +14,9 @@ export interface CodecContext {
   readonly codec: Codec;
   /** Encodes and sends their responses. */
   readonly writer: ResponseWriter;
-  /** Calls the caller back, in the same codec. */
+  /** Calls back a caller that is not extended, in the same codec. */
+  readonly plainCaller: Caller;
+  /** Calls back an extended caller. */
   readonly caller: Caller;
 }
 
@@ -19,12 +24,18 @@ export interface CodecContext {
 export interface Request {
   /** The selector in its canonical form. */
   readonly selector: string;
+  /** Whether the selector has an empty segment, and so names nothing. */
+  readonly namesNothing: boolean;
   /** The codec of the call, and what belongs to it. */
   readonly context: CodecContext;
   /** Whether the caller is extended: its header has the field `Q`. */
   readonly extended: boolean;
-  /** The encoded header, for forwarding. */
-  readonly header: Uint8Array;
+  /** Whether a handler of the caller makes the call to this side. */
+  readonly nested: boolean;
+  /** The field `Q`, for forwarding. */
+  readonly extension: CallHeader["extension"];
+  /** The header of the forwarded call with its length, once it was encoded. */
+  forwarded: Uint8Array | undefined;
 }
 
 /**
@@ -34,18 +45,18 @@ export interface Request {
  */
 export class RequestDecoder {
   readonly #codecs: readonly Codec[];
-  readonly #callerIn: (codec: Codec) => Caller;
+  readonly #callerIn: CallerIn;
   /** Made when a call first needs one; most sessions need one only. */
   readonly #contexts = new Map<Codec, CodecContext>();
 
   /** Makes a decoder; `callerIn` makes the caller for calls back in a codec. */
-  constructor(codecs: readonly Codec[], callerIn: (codec: Codec) => Caller) {
+  constructor(codecs: readonly Codec[], callerIn: CallerIn) {
     this.#codecs = codecs;
     this.#callerIn = callerIn;
   }
 
   /**
-   * Decodes a call header. Its bytes must not change afterwards.
+   * Decodes a call header.
    *
    * @throws {RpcError} `malformed-header`
    * @throws {CodecError} if the bytes are not a value
@@ -53,12 +64,16 @@ export class RequestDecoder {
   decode(header: Uint8Array): Request {
     const codec = this.#codecOf(header);
     try {
-      const { selector, extended } = decodeCallHeader(codec, header);
+      const { selector, extension } = decodeCallHeader(codec, header);
+      const clean = cleanSelector(selector);
       return {
-        selector: cleanSelector(selector),
+        selector: clean,
+        namesNothing: hasEmptySegment(clean),
         context: this.#contextOf(codec),
-        extended,
-        header,
+        extended: extension !== undefined,
+        nested: extension?.["nested"] === true,
+        extension,
+        forwarded: undefined,
       };
     } catch (cause) {
       throw this.#unsupported(codec, header, cause) ?? cause;
@@ -103,8 +118,12 @@ export class RequestDecoder {
   #contextOf(codec: Codec): CodecContext {
     let context = this.#contexts.get(codec);
     if (context === undefined) {
-      const caller = this.#callerIn(codec);
-      context = { codec, writer: new ResponseWriter(codec), caller };
+      context = {
+        codec,
+        writer: new ResponseWriter(codec),
+        plainCaller: this.#callerIn(codec, false),
+        caller: this.#callerIn(codec, true),
+      };
       this.#contexts.set(codec, context);
     }
     return context;

@@ -27,6 +27,8 @@ export class ChannelResponder implements ServerResponder {
   readonly #request: Request;
   readonly #session: SessionState;
   #state: ResponderState = "pending";
+  /** Whether the caller closes the channel after a complete response. */
+  #leavesClose = false;
   /** Whether the response is a stream of values that needs a trailer. */
   #trailer = false;
 
@@ -43,9 +45,50 @@ export class ChannelResponder implements ServerResponder {
   }
 
   return(...values: unknown[]): Promise<void> {
+    return this.returnAll(values);
+  }
+
+  returnAll(values: readonly unknown[]): Promise<void> {
+    if (this.#mustWait() && this.#state === "pending") {
+      return this.#returnLater(values);
+    }
+    return this.#returnNow(values);
+  }
+
+  /** Whether the session holds as many responses as it may. */
+  #mustWait(): boolean {
+    // What the caller of a nested call waits for must not wait for others.
+    return this.#session.congested && !this.#request.nested;
+  }
+
+  /** Answers when there is memory for the encoded answer. */
+  #returnLater(values: readonly unknown[]): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    promise.catch(() => {});
+    this.#state = "returned";
+    this.#session.whenRoom(this.#channel, () => {
+      if (this.#channel.peerClosed) {
+        this.borrowed?.answered(NOTHING_KEPT.keptIds, true);
+        this.#channel.shutdown();
+        return resolve();
+      }
+      this.#state = "pending";
+      try {
+        resolve(this.#returnNow(values));
+      } catch (error) {
+        // The handler may have finished, and can give no other answer.
+        void this.#returnNow([error]);
+        reject(error);
+      }
+    });
+    return promise;
+  }
+
+  #returnNow(values: readonly unknown[]): Promise<void> {
     const sent = this.#respond("returned", values);
     // EOF before CLOSE: qtalk-js does not take a CLOSE alone for the end.
-    this.#channel.shutdown();
+    if (this.#leavesClose) this.#channel.closeWrite();
+    else this.#channel.shutdown();
     return sent;
   }
 
@@ -72,6 +115,26 @@ export class ChannelResponder implements ServerResponder {
         `Cannot send value: the call is ${this.#state}, not continued`,
       );
     }
+    return this.#mustWait()
+      ? this.#sendLater(value, signal)
+      : this.#sendValue(value, signal);
+  }
+
+  /** Sends a value when there is memory for the encoded value. */
+  #sendLater(value: unknown, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#session.whenRoom(this.#channel, () => {
+        try {
+          signal?.throwIfAborted();
+          resolve(this.#sendValue(value, signal));
+        } catch (error) {
+          reject(error);
+        }
+      });
+    });
+  }
+
+  #sendValue(value: unknown, signal?: AbortSignal): Promise<void> | undefined {
     const { codec, writer } = this.#request.context;
     let message: ValueWriter;
     try {
@@ -85,7 +148,20 @@ export class ChannelResponder implements ServerResponder {
       );
       return this.#sendLending(lending, signal);
     }
-    return writer.send(this.#channel, message, signal);
+    return this.#sendMessage(message, signal);
+  }
+
+  /** Sends a message, which counts as held until it has been sent. */
+  #sendMessage(
+    message: ValueWriter,
+    signal?: AbortSignal,
+  ): Promise<void> | undefined {
+    const { writer } = this.#request.context;
+    const sent = writer.send(this.#channel, message, signal);
+    if (sent !== undefined) {
+      this.#session.holdResponse(message.message().length, sent);
+    }
+    return sent;
   }
 
   end(): void {
@@ -118,7 +194,7 @@ export class ChannelResponder implements ServerResponder {
   /** Encodes everything, then changes the state, then sends. */
   #respond(
     state: "returned" | "continued",
-    values: unknown[],
+    values: readonly unknown[],
   ): Promise<void> {
     if (this.#state !== "pending") {
       throw new RpcError(
@@ -150,13 +226,30 @@ export class ChannelResponder implements ServerResponder {
     this.borrowed?.answered(keptIds, ends);
     try {
       const sent = lending === undefined
-        ? writer.send(this.#channel, message)
+        ? this.#sendMessage(message)
         : this.#sendLending(lending);
+      if (ends && lending !== undefined) this.#awaitClose(lending);
       // A caller that has gone needs no answer, and that is not an error.
       return sent?.catch(() => {}) ?? SENT;
     } catch {
       return SENT;
     }
+  }
+
+  /**
+   * Leaves it to an extended caller to close the channel, and releases the
+   * functions in the answer if the caller did not take it: one that has given the
+   * call up while the answer was on its way sends no EOF before CLOSE.
+   */
+  #awaitClose({ ids }: LendingMessage): void {
+    const channel = this.#channel;
+    // After the EOF of streamed arguments, the two look the same.
+    if (!this.#request.extended || channel.eofReceived) return;
+    this.#leavesClose = true;
+    channel.whenClosed(() => {
+      if (!channel.eofReceived) this.#session.callbacks.release(ids);
+      channel.discard();
+    });
   }
 
   /** Sends functions; the caller owns them, unless they cannot be sent. */
@@ -165,13 +258,12 @@ export class ChannelResponder implements ServerResponder {
     signal?: AbortSignal,
   ): Promise<void> | undefined {
     const { callbacks } = this.#session;
-    const { writer } = this.#request.context;
     const failed = (error: unknown): never => {
       callbacks.release(ids);
       throw error;
     };
     try {
-      return writer.send(this.#channel, message, signal)?.catch(failed);
+      return this.#sendMessage(message, signal)?.catch(failed);
     } catch (error) {
       return failed(error);
     }

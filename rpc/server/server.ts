@@ -1,17 +1,19 @@
-import {
-  type Codec,
-  type ValueBudget,
-  ValueReader,
-} from "../../codec/internal.ts";
-import type { RawChannel } from "../../mux/internal.ts";
+import { type Codec, ValueReader } from "../../codec/internal.ts";
+import type { MemoryAccount, RawChannel } from "../../mux/internal.ts";
 import { errorText } from "../errors.ts";
-import { invoke } from "../handler/invoke.ts";
+import { invoke, notFound } from "../handler/invoke.ts";
 import type { SessionState } from "../session_state.ts";
-import type { Caller, Handler } from "../types.ts";
+import type { Handler } from "../types.ts";
 import { HeaderCache } from "../wire/header_cache.ts";
 import { MAX_CALL_HEADER_SIZE } from "../wire/headers.ts";
+import { ArgumentMemory } from "./argument_memory.ts";
+import { CallQueue } from "./call_queue.ts";
 import { IncomingCall } from "./incoming_call.ts";
-import { type Request, RequestDecoder } from "./request_decoder.ts";
+import {
+  type CallerIn,
+  type Request,
+  RequestDecoder,
+} from "./request_decoder.ts";
 import { ChannelResponder } from "./responder.ts";
 
 /** What a server needs besides channels. */
@@ -20,16 +22,22 @@ export interface ServerOptions {
   codecs: readonly Codec[];
   /** The largest argument value, in bytes. */
   maxValueSize: number;
-  /** Limits the memory of all values that have arrived in part. */
-  budget: ValueBudget;
-  /** How many calls may run at the same time; more are answered with `busy`. */
+  /** Bounds what the peer can make this side hold. */
+  account: MemoryAccount;
+  /**
+   * How many calls may run at the same time, and as many nested ones; more wait.
+   */
   maxConcurrentCalls: number;
+  /** How many calls may wait; more are answered with `busy`. */
+  maxQueuedCalls: number;
+  /** Milliseconds that a call may wait; then it is answered with `busy`. */
+  callQueueTimeout: number;
   /** What all calls of the session share. */
   state: SessionState;
   /** Answers all calls except those of callbacks. */
   handler: Handler;
   /** Makes the caller for calls back in a codec. */
-  callerIn: (codec: Codec) => Caller;
+  callerIn: CallerIn;
   /**
    * Called with errors that no caller gets: a header that cannot be decoded
    * (then without a selector), or an error of a handler that has responded.
@@ -41,7 +49,15 @@ export interface ServerOptions {
 export class Server {
   readonly #options: ServerOptions;
   readonly #requests: HeaderCache<Request>;
-  #running = 0;
+  readonly #calls: CallQueue<IncomingCall>;
+  /**
+   * Calls that may have been made by a handler for which a call of this side
+   * waits. They have room of their own, or both would wait forever.
+   */
+  readonly #nestedCalls: CallQueue<IncomingCall>;
+  /** Where arguments are read into. */
+  readonly #memory: ArgumentMemory;
+  readonly #nestedMemory: ArgumentMemory;
   /** Channels without a call: most were opened ahead of need. */
   #idle = 0;
   #refusing = false;
@@ -49,8 +65,29 @@ export class Server {
   /** Makes a server; {@linkcode serve} gives it channels. */
   constructor(options: ServerOptions) {
     this.#options = options;
+    const { state, account } = options;
+    const events = {
+      // A peer that does not read what it is sent gets no more of it.
+      mayBegin: () => !state.congested,
+      run: (call: IncomingCall) => this.#run(call),
+      refuse: (call: IncomingCall) => this.#refuse(call),
+    };
+    this.#calls = new CallQueue(options, events);
+    this.#nestedCalls = new CallQueue(options, {
+      ...events,
+      mayBegin: () => true,
+    });
+    state.onRoom = () => this.#calls.runNextSoon();
+    this.#memory = new ArgumentMemory(account.values, account.limit);
+    this.#nestedMemory = new ArgumentMemory(
+      account.values.reserved,
+      account.limit,
+    );
     const decoder = new RequestDecoder(options.codecs, options.callerIn);
-    this.#requests = new HeaderCache((header) => decoder.decode(header));
+    this.#requests = new HeaderCache(
+      (header) => decoder.decode(header),
+      state.rememberHeader,
+    );
   }
 
   /** How many channels wait for a call. */
@@ -65,79 +102,118 @@ export class Server {
 
   /** Waits for the call on a channel that the peer opened, and answers it. */
   serve(channel: RawChannel): void {
-    const { maxValueSize, budget } = this.#options;
-    const reader = new ValueReader(channel, maxValueSize, budget);
+    const { maxValueSize, account } = this.#options;
+    // A call of a callback must begin when other calls have taken all the rest.
+    const memory = account.headers.reserved;
+    const reader = new ValueReader(channel, maxValueSize, memory);
     let idle = true;
+    let call: IncomingCall | undefined;
     this.#idle++;
     const advance = () => {
+      // It is also what the channel calls when the caller has closed it, because
+      // one function for each call is enough.
+      if (call !== undefined) return this.#closed(call);
       try {
         const header = reader.next(MAX_CALL_HEADER_SIZE);
-        if (header === undefined) return channel.whenReadable(advance);
+        if (header === undefined) return reader.whenReadable(advance);
         idle = false;
         this.#idle--;
-        if (header === null) channel.shutdown();
-        else this.#begin(channel, reader, header);
+        if (header === null) return channel.shutdown();
+        call = this.#begin(channel, reader, header);
       } catch (error) {
         if (idle) this.#idle--;
         // Without a header, no caller can be answered.
         void channel.close();
         if (error !== channel.failure) this.#options.onError(error, undefined);
+        return;
       }
+      if (call.responder.state !== "returned") channel.whenClosed(advance);
     };
     channel.whenReadable(advance);
   }
 
-  #begin(channel: RawChannel, reader: ValueReader, header: Uint8Array): void {
-    const { handler, state, maxConcurrentCalls } = this.#options;
+  #begin(
+    channel: RawChannel,
+    reader: ValueReader,
+    header: Uint8Array,
+  ): IncomingCall {
+    const { state } = this.#options;
     const request = this.#requests.get(header);
     if (request.extended) state.peerExtended = true;
     const responder = new ChannelResponder(channel, request, state);
+    const call = new IncomingCall(request, channel, reader, responder, state);
     // While draining, running calls may still need their callbacks.
-    const callback = state.callbacks.match(request.selector);
-    if (this.#refusing && callback === undefined) {
+    call.callback = state.callbacks.match(request.selector);
+    const nested = isNested(call);
+    reader.memory = nested ? this.#nestedMemory : this.#memory;
+    if (this.#refusing && call.callback === undefined) {
       void responder.return(
         refusal("unavailable", "this side is closing"),
       );
-      return;
-    }
-    if (this.#running >= maxConcurrentCalls) {
-      void responder.return(
-        refusal("busy", `${this.#running} calls are running`),
-      );
-      return;
-    }
-    const call = new IncomingCall(request, channel, reader, responder, state);
+    } else this.#queueOf(call).begin(call);
+    return call;
+  }
+
+  #queueOf(call: IncomingCall): CallQueue<IncomingCall> {
+    return isNested(call) ? this.#nestedCalls : this.#calls;
+  }
+
+  #run(call: IncomingCall): void {
+    const { responder, request, callback } = call;
     let result: void | Promise<void>;
     try {
-      result = invoke(callback ?? handler, call, responder);
+      result = request.namesNothing
+        ? notFound(call, responder)
+        : invoke(callback ?? this.#options.handler, call, responder);
     } catch (error) {
-      return this.#failed(error, call, responder);
+      return this.#failed(error, call);
     }
-    if (!isPromise(result)) return this.#finished(call, responder);
-    this.#running++;
+    if (!isPromise(result)) return this.#finished(call);
+    const calls = this.#queueOf(call);
+    const { arguments: memory } = this.#options.account;
+    call.hold(calls === this.#nestedCalls ? memory.reserved : memory);
+    calls.add(call);
     result.then(
       () => {
-        this.#running--;
-        this.#finished(call, responder);
+        call.letGo();
+        this.#finished(call);
+        calls.remove(call);
       },
       (error) => {
-        this.#running--;
-        this.#failed(error, call, responder);
+        call.letGo();
+        this.#failed(error, call);
+        calls.remove(call);
       },
     );
   }
 
-  /** The handler has finished: if it did not respond, the answer is `null`. */
-  #finished(call: IncomingCall, responder: ChannelResponder): void {
-    if (responder.state === "pending") void responder.return();
-    if (responder.state === "returned") call.release();
+  #refuse(call: IncomingCall): void {
+    const { running } = this.#queueOf(call);
+    void call.responder.return(
+      refusal("busy", `${running} calls are running`),
+    );
+    call.release();
   }
 
-  #failed(
-    error: unknown,
-    call: IncomingCall,
-    responder: ChannelResponder,
-  ): void {
+  /** The caller has closed the call, or the session has ended. */
+  #closed(call: IncomingCall): void {
+    const calls = this.#queueOf(call);
+    // What waits has not begun: it never will.
+    if (calls.isWaiting(call)) call.channel.discard();
+    calls.remove(call);
+    call.callerClosed();
+  }
+
+  /** The handler has finished: if it did not respond, the answer is `null`. */
+  #finished(call: IncomingCall): void {
+    const { responder } = call;
+    if (responder.state === "pending") void responder.return();
+    if (responder.state === "returned") call.release();
+    else call.handlerFinished();
+  }
+
+  #failed(error: unknown, call: IncomingCall): void {
+    const { responder } = call;
     if (responder.state === "pending") {
       const failure = error instanceof Error
         ? error
@@ -153,6 +229,11 @@ export class Server {
     call.release();
     this.#options.onError(error, call.selector);
   }
+}
+
+/** Whether a call of this side may wait for the call. */
+function isNested({ request, callback }: IncomingCall): boolean {
+  return request.nested || callback !== undefined;
 }
 
 /** The error for a call that no handler gets: the caller can make it again. */

@@ -14,12 +14,16 @@ import type { Request } from "./request_decoder.ts";
 export interface ServerCall extends Call {
   /** The decoded call header. */
   readonly request: Request;
+  /** What identifies the session that the call arrived on. */
+  readonly session: object;
   readonly channel: RawChannel;
   /**
    * The next value if all of it has arrived, as it usually has; otherwise
    * `absent`, and `receive()` waits for it.
    */
   receiveNow(): unknown | typeof absent;
+  /** Drops what was not read, and what still arrives: it is not wanted. */
+  drop(): void;
   /**
    * The values that the caller streams. Only EOF of an extended caller ends them;
    * anything else that ends them early is thrown.
@@ -29,6 +33,8 @@ export interface ServerCall extends Call {
 
 /** A responder as the server made it. */
 export interface ServerResponder extends Responder {
+  /** As `return()`, for any number of values. */
+  returnAll(values: readonly unknown[]): Promise<void>;
   /** As `send()`, but returns no promise if there is nothing to wait for. */
   sendNow(value: unknown): Promise<void> | undefined;
   /**

@@ -15,16 +15,20 @@ interface Entry<T> {
  */
 export class HeaderCache<T> {
   readonly #decode: (bytes: Uint8Array) => T;
+  readonly #onEntry: (() => void) | undefined;
   readonly #entries = new Map<number, Entry<T>>();
   /** The entry that was used last, and is most likely used next. */
   #last: Entry<T> | undefined;
 
   /**
-   * Makes a cache for `decode`. It may keep the bytes that it gets; its results
-   * must not be changed.
+   * Makes a cache for `decode`. It may keep the bytes that it gets; what its
+   * results say must not be changed.
+   *
+   * @param onEntry called when the cache takes the memory of another entry
    */
-  constructor(decode: (bytes: Uint8Array) => T) {
+  constructor(decode: (bytes: Uint8Array) => T, onEntry?: () => void) {
     this.#decode = decode;
+    this.#onEntry = onEntry;
   }
 
   /** The decoded form of `bytes`; throws what decoding throws. */
@@ -40,6 +44,7 @@ export class HeaderCache<T> {
     }
     const own = bytes.slice();
     const header = this.#decode(own);
+    if (cached === undefined) this.#onEntry?.();
     this.#entries.set(slot, this.#last = { bytes: own, header });
     return header;
   }

@@ -1,5 +1,5 @@
 import type { Codec, ValueReader } from "../../codec/internal.ts";
-import type { RawChannel, WaitOptions } from "../../mux/internal.ts";
+import type { WaitOptions } from "../../mux/internal.ts";
 import { incomplete, RemoteError } from "../errors.ts";
 import { decodeResponseHeader } from "./headers.ts";
 
@@ -22,31 +22,29 @@ export type TrailerRule = "none" | "possible" | "required";
  * (rpc/SPEC.md, "Trailers").
  */
 export class ValueReceiver {
-  readonly #channel: RawChannel;
   readonly #reader: ValueReader;
   readonly #codec: Codec;
   readonly #decode: (bytes: Uint8Array) => unknown;
   readonly #trailer: TrailerRule;
   #state: "values" | "trailer" | "complete" | "failed" = "values";
   #failure: unknown;
+  /** Looks again for the value that {@linkcode receive} waits for. */
+  #wake: (() => void) | undefined;
 
   /**
    * Makes a receiver.
    *
-   * @param channel the channel to wait for
    * @param reader reads the values of the channel
    * @param codec decodes the header of an error
    * @param decode decodes a value; its bytes are valid during the call only
    * @param trailer whether a trailer ends the values
    */
   constructor(
-    channel: RawChannel,
     reader: ValueReader,
     codec: Codec,
     decode: (bytes: Uint8Array) => unknown,
     trailer: TrailerRule,
   ) {
-    this.#channel = channel;
     this.#reader = reader;
     this.#codec = codec;
     this.#decode = decode;
@@ -88,9 +86,32 @@ export class ValueReceiver {
     }
   }
 
+  /**
+   * Passes over the values that have arrived, without decoding them. If an error
+   * ended them, it is thrown by the next call of {@linkcode receive}.
+   */
+  skip(): void {
+    try {
+      while (this.#state !== "complete") {
+        const bytes = this.#reader.next();
+        if (bytes === undefined || bytes === null) return;
+        const isValue = this.#state === "values" &&
+          (bytes.length > 0 || this.#trailer === "none");
+        if (!isValue) this.take(bytes);
+      }
+    } catch {
+      // The reader, or this receiver, throws it again.
+    }
+  }
+
   /** Drops what has arrived of a value; nothing more will be received. */
   release(): void {
     this.#reader.release();
+  }
+
+  /** Ends a wait for memory: there are no more values to wait for. */
+  wake(): void {
+    this.#wake?.();
   }
 
   /** Decodes bytes that were read; `absent` if they are not a value. */
@@ -113,9 +134,13 @@ export class ValueReceiver {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     let stopListening: (() => void) | undefined;
     const advance = () => {
+      this.#wake = undefined;
       try {
         const value = this.receiveNow();
-        if (value === absent) return this.#channel.whenReadable(advance);
+        if (value === absent) {
+          this.#wake = advance;
+          return this.#reader.whenReadable(advance);
+        }
         resolve(value);
       } catch (error) {
         reject(error);
@@ -124,15 +149,18 @@ export class ValueReceiver {
     };
     if (signal !== undefined) {
       const onAbort = () => {
-        this.#channel.cancelWhenReadable(advance);
+        this.#wake = undefined;
+        this.#reader.cancelWhenReadable(advance);
         reject(signal.reason);
       };
       signal.addEventListener("abort", onAbort, { once: true });
       stopListening = () => signal.removeEventListener("abort", onAbort);
     }
+    this.#wake = advance;
     try {
-      this.#channel.whenReadable(advance);
+      this.#reader.whenReadable(advance);
     } catch (error) {
+      this.#wake = undefined;
       stopListening?.();
       reject(error);
     }

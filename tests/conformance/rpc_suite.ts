@@ -239,8 +239,11 @@ const BEHAVIOURS: Record<string, (lab: RpcLab) => Promise<void>> = {
     await client.closed;
   },
 
-  async "calls beyond maxConcurrentCalls are refused as busy"({ pair }) {
-    const [client, server] = pair({}, { maxConcurrentCalls: 1 });
+  async "calls beyond maxConcurrentCalls and maxQueuedCalls are refused as busy"(
+    { pair },
+  ) {
+    const limits = { maxConcurrentCalls: 1, maxQueuedCalls: 0 };
+    const [client, server] = pair({}, limits);
     const began = Promise.withResolvers<void>();
     const finish = Promise.withResolvers<void>();
     server.handle("slow", async (call) => {

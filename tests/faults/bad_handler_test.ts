@@ -106,10 +106,11 @@ for (const [what, { handler, text }] of Object.entries(HANDLERS)) {
   });
 }
 
-test("maxConcurrentCalls: a handler that was given up counts until it is done", async (t) => {
+test("maxConcurrentCalls: a call that its caller has given up does not count, even if its handler runs on", async (t) => {
   const [client, server] = t.pair({}, {
     handler: service,
     maxConcurrentCalls: 4,
+    maxQueuedCalls: 0,
   });
   const clock = t.time();
   const handlers: (() => void)[] = [];
@@ -119,22 +120,22 @@ test("maxConcurrentCalls: a handler that was given up counts until it is done", 
     if (handlers.push(resolve) === 4) allRun.resolve();
     return promise;
   });
+  t.defer(() => handlers.forEach((finish) => finish()));
   const calls = Array.from(
     { length: 4 },
     () => client.call("hang", null, { timeout: 5_000 }).catch((error) => error),
   );
   await allRun.promise;
+  const busy = await client.call("echo", [1]).catch((error) => error);
+  assertInstanceOf(busy, RemoteError);
+  assert(busy.text.startsWith("busy: "), busy.text);
   clock.tick(5_000);
   for (const error of await Promise.all(calls)) {
     assertInstanceOf(error, RpcError);
     assertEquals(error.code, "timeout");
   }
-  // A handler that runs counts, whether or not its caller waits for it.
-  const busy = await client.call("echo", [1]).catch((error) => error);
-  assertInstanceOf(busy, RemoteError);
-  assert(busy.text.startsWith("busy: "), busy.text);
-  for (const finish of handlers) finish();
   assertEquals(await client.call("echo", [1]), 1);
+  assertEquals(handlers.length, 4);
 });
 
 test("call.receive(): resolves with the end when the handler has returned", async (t) => {

@@ -15,6 +15,7 @@ import {
 } from "@qtalk/qtalk";
 import { test } from "../support/harness.ts";
 import type { RawPeer } from "../support/raw_peer.ts";
+import { assertUsage } from "../support/usage.ts";
 import {
   close,
   concat,
@@ -76,6 +77,22 @@ const NO_HEADERS: Record<string, [bytes: Uint8Array, code: string]> = {
     values({ Selector: ["echo"] }),
     "malformed-header",
   ],
+  "a map with a key twice": [
+    framed(utf8('{"Selector":"echo","Selector":"echo"}')),
+    "malformed-header",
+  ],
+  "a map with a key in two cases": [
+    values({ Selector: "echo", selector: "other" }),
+    "malformed-header",
+  ],
+  "a map with two selectors": [
+    values({ Selector: "echo", S: "other" }),
+    "malformed-header",
+  ],
+  "a map with a field of the reference's struct": [
+    values({ Selector: "echo", Context: {} }),
+    "malformed-header",
+  ],
   "nothing": [framed(new Uint8Array(0)), "truncated"],
   "half a map": [framed(utf8('{"Selector":"ec')), "malformed"],
   "two maps": [framed(utf8("{}{}")), "malformed"],
@@ -119,7 +136,7 @@ for (const [what, [bytes, code]] of Object.entries(NO_HEADERS)) {
     assert(error instanceof RpcError || error instanceof CodecError);
     assertEquals([error.code, selector, errors.length], [code, undefined, 2]);
     await assertServes(raw);
-    assertEquals(peer.session.usage, { channels: 0, slots: 0 });
+    assertUsage(peer.session, { channels: 0, slots: 0 });
     await raw.end();
     await peer.closed;
     assertEquals(errors.length, 2);
@@ -149,7 +166,7 @@ for (
       Array.from({ length: ECHO.length - 1 }, () => "truncated"),
     );
     await assertServes(raw);
-    assertEquals(peer.session.usage, { channels: 0, slots: 0 });
+    assertUsage(peer.session, { channels: 0, slots: 0 });
     await raw.end();
     await peer.closed;
   });
@@ -195,7 +212,7 @@ for (const [what, { bytes, ends, text }] of Object.entries(NO_ARGUMENTS)) {
     assertEquals(value, null);
     await raw.send(close(id));
     await assertServes(raw);
-    assertEquals(peer.session.usage, { channels: 0, slots: 0 });
+    assertUsage(peer.session, { channels: 0, slots: 0 });
     await raw.end();
     await peer.closed;
   });

@@ -29,9 +29,8 @@ import { type Casting, CODECS, type Program } from "./stage.ts";
 export function castClient(recording: Recording): Casting {
   const name = plainName(recording);
   const casting = { program: programOf(name, recording) };
-  // Its own call is the one channel that there may be.
   return name === "callback, the client accepts nothing"
-    ? { ...casting, session: { maxChannels: 1 } }
+    ? { ...casting, session: { backlog: 0 }, accepts: false }
     : casting;
 }
 

@@ -33,6 +33,8 @@ export interface Casting {
   program: Program;
   /** Options of its session. */
   session?: SessionOptions;
+  /** Whether it accepts channels. Default: true. */
+  accepts?: boolean;
   /** The errors that `onError` gets; the recordings have nothing of the kind. */
   reports?: readonly string[];
 }
@@ -122,7 +124,7 @@ export async function replayTo(
   ours: Side,
   recording: Recording,
   chunking: Chunking,
-  { program, session: options = {} }: Casting,
+  { program, session: options = {}, accepts = true }: Casting,
   unopened: readonly string[],
 ): Promise<Report> {
   const replay = new Replay(chunking);
@@ -131,6 +133,7 @@ export async function replayTo(
     { ...loweredOptions(ours, recording), ...options },
     { watch: (transport) => replay.watch(transport) },
   );
+  if (!accepts) session.accept = () => {};
   const leg = new Leg({
     recording,
     ours,
@@ -177,7 +180,6 @@ function loweredOptions(
   return {
     initialWindowSize: window,
     maxWindowSize: window,
-    windowBudgetSize: 0,
     maxPacketSize,
   };
 }

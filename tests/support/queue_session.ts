@@ -7,6 +7,7 @@
  */
 import { ChannelStreams } from "../../mux/channel/channel_streams.ts";
 import { MuxError } from "../../mux/errors.ts";
+import { MemoryAccount } from "../../mux/flow/memory_account.ts";
 import {
   type ResolvedSessionOptions,
   resolveOptions,
@@ -59,10 +60,12 @@ class QueueSession implements RawSession {
   peer!: QueueSession;
   readonly line: Line;
   readonly options: ResolvedSessionOptions;
+  /** For RPC: this kind of session itself counts no bytes. */
+  readonly account: MemoryAccount;
   readonly #incoming: AcceptQueue<QueueChannel, QueueChannel>;
   readonly #channels = new Set<QueueChannel>();
   readonly #closed = Promise.withResolvers<void>();
-  #slots = 0;
+  readonly #slots = { outgoing: 0, incoming: 0 };
   #nextId = 0;
   #slotFreed: PromiseWithResolvers<void> | undefined;
   /** Why nothing is opened any more. */
@@ -71,6 +74,7 @@ class QueueSession implements RawSession {
   constructor(line: Line, options: SessionOptions) {
     this.line = line;
     this.options = resolveOptions(options);
+    this.account = new MemoryAccount(this.options.maxHeldSize);
     this.#incoming = new AcceptQueue(
       this.options.backlog,
       (theirs) => this.#admit(theirs),
@@ -81,14 +85,28 @@ class QueueSession implements RawSession {
     return this.#reason !== undefined;
   }
 
+  get maxChannels(): number {
+    return this.options.maxChannels;
+  }
+
   get crowded(): boolean {
-    return this.#slots * 2 >= this.options.maxChannels;
+    return this.#slots.outgoing * 2 >= this.options.maxChannels;
+  }
+
+  get outgoingSlots(): number {
+    return this.#slots.outgoing;
+  }
+
+  get openable(): number {
+    return this.options.maxChannels - this.#slots.outgoing;
   }
 
   get usage(): SessionUsage {
     return {
       channels: this.#channels.size,
-      slots: this.#slots + this.#incoming.length,
+      slots: this.#slots.outgoing + this.#slots.incoming +
+        this.#incoming.length,
+      held: this.account.usage,
     };
   }
 
@@ -148,8 +166,8 @@ class QueueSession implements RawSession {
   }
 
   /** For its channels: one takes no memory any more. */
-  freeSlot(): void {
-    this.#slots--;
+  freeSlot({ direction }: QueueChannel): void {
+    this.#slots[direction]--;
     this.#slotFreed?.resolve();
     this.#slotFreed = undefined;
   }
@@ -159,14 +177,15 @@ class QueueSession implements RawSession {
     this.#channels.delete(channel);
   }
 
-  #hasSlot(): boolean {
-    return this.usage.slots < this.options.maxChannels;
+  #mayAccept(): boolean {
+    return this.#slots.incoming + this.#incoming.length <
+      this.options.maxChannels;
   }
 
-  #newChannel(): QueueChannel {
-    const channel = new QueueChannel(this.#nextId++, this);
+  #newChannel(direction: QueueChannel["direction"]): QueueChannel {
+    const channel = new QueueChannel(this.#nextId++, this, direction);
     this.#channels.add(channel);
-    this.#slots++;
+    this.#slots[direction]++;
     return channel;
   }
 
@@ -174,24 +193,24 @@ class QueueSession implements RawSession {
     resolve: (channel: RawChannel) => void,
     reject: (reason: unknown) => void,
   ): QueueChannel | undefined {
-    if (this.#reason !== undefined || !this.#hasSlot()) {
-      const full = `Cannot open channel: ${this.#slots} are open`;
+    if (this.#reason !== undefined || this.openable <= 0) {
+      const full = `Cannot open channel: ${this.#slots.outgoing} are open`;
       reject(this.#reason ?? new MuxError("limit-exceeded", full));
       return undefined;
     }
-    const channel = this.#newChannel();
+    const channel = this.#newChannel("outgoing");
     channel.opening = { resolve, reject };
     this.line.send(() => this.peer.#offer(channel));
     return channel;
   }
 
   #offer(theirs: QueueChannel): void {
-    if (!this.ended && this.#hasSlot() && this.#incoming.push(theirs)) return;
+    if (!this.ended && this.#mayAccept() && this.#incoming.push(theirs)) return;
     this.line.send(() => theirs.onRefused());
   }
 
   #admit(theirs: QueueChannel): QueueChannel {
-    const channel = this.#newChannel();
+    const channel = this.#newChannel("incoming");
     channel.connect(theirs);
     this.line.send(() => theirs.onAccepted(channel));
     return channel;
@@ -215,6 +234,7 @@ interface Waiting {
 
 class QueueChannel implements RawChannel {
   readonly id: number;
+  readonly direction: "outgoing" | "incoming";
   opening: Opening | undefined;
   eofReceived = false;
   failure: unknown;
@@ -233,13 +253,18 @@ class QueueChannel implements RawChannel {
   #closeReceived = false;
   #holdsSlot = true;
   #onReadable: (() => void) | undefined;
-  #onClosed: (() => void)[] = [];
+  readonly #onClosed = new Set<() => void>();
   #streams: ChannelStreams | undefined;
   readonly #closed = Promise.withResolvers<void>();
 
-  constructor(id: number, session: QueueSession) {
+  constructor(
+    id: number,
+    session: QueueSession,
+    direction: "outgoing" | "incoming",
+  ) {
     this.id = id;
     this.#session = session;
+    this.direction = direction;
     this.#closed.promise.catch(() => {});
   }
 
@@ -267,6 +292,10 @@ class QueueChannel implements RawChannel {
 
   get peerClosed(): boolean {
     return this.#closeReceived;
+  }
+
+  get inUse(): boolean {
+    return this.#streams !== undefined || this.#onReadable !== undefined;
   }
 
   peek(): Uint8Array | undefined {
@@ -306,7 +335,11 @@ class QueueChannel implements RawChannel {
 
   whenClosed(callback: () => void): void {
     if (this.peerClosed) callback();
-    else this.#onClosed.push(callback);
+    else this.#onClosed.add(callback);
+  }
+
+  cancelWhenClosed(callback: () => void): void {
+    this.#onClosed.delete(callback);
   }
 
   send(bytes: Uint8Array): Promise<void> | undefined {
@@ -362,6 +395,12 @@ class QueueChannel implements RawChannel {
     this.#drop();
     this.#endReceive();
     this.#sendClose();
+  }
+
+  discardWithEof(): void {
+    for (const { reject } of this.#waiting.splice(0)) reject(channelClosed());
+    this.closeWrite();
+    this.discard();
   }
 
   requireEof(makeError: () => unknown): void {
@@ -530,13 +569,15 @@ class QueueChannel implements RawChannel {
     this.#session.forget(this);
     if (failure === undefined) this.#closed.resolve();
     else this.#closed.reject(failure);
-    for (const callback of this.#onClosed.splice(0)) callback();
+    const waiting = [...this.#onClosed];
+    this.#onClosed.clear();
+    for (const callback of waiting) callback();
   }
 
   #freeSlot(): void {
     if (!this.#holdsSlot || !this.#closeSent || this.#buffered > 0) return;
     this.#holdsSlot = false;
-    this.#session.freeSlot();
+    this.#session.freeSlot(this);
   }
 
   #tellReader(): void {

@@ -7,6 +7,7 @@ import type {
   DialOptions,
   ListenerOptions,
   ListenOptions,
+  ListenSchemeOptions,
   ListenSessionOptions,
   MemoryPairOptions,
   PeerLimits,
@@ -40,6 +41,7 @@ Deno.test("options: every optional member of talk's options accepts undefined", 
   assertType<AcceptsUndefined<DialOptions>>();
   assertType<AcceptsUndefined<ListenerOptions>>();
   assertType<AcceptsUndefined<ListenOptions>>();
+  assertType<AcceptsUndefined<ListenSchemeOptions>>();
   assertType<AcceptsUndefined<ListenSessionOptions>>();
   assertType<AcceptsUndefined<MemoryPairOptions>>();
   assertType<AcceptsUndefined<PeerLimits>>();

@@ -5,7 +5,12 @@
  */
 import { checkOption } from "../../../check_option.ts";
 import { MAX_DELAY } from "../../../time_limit.ts";
-import type { Accepted, TransportListener } from "../types.ts";
+import type {
+  Accepted,
+  ListenSchemeOptions,
+  TransportListener,
+} from "../types.ts";
+import { checkHosts, refusalOf, type RefusalStatus } from "./request_rules.ts";
 import { webSocketTransport } from "./transport.ts";
 
 /** Answers a request, as `Deno.serve()` expects it. */
@@ -15,17 +20,9 @@ export type RequestHandler = (
 ) => Response | Promise<Response>;
 
 /** Which requests become WebSockets, and how the others are answered. */
-export interface UpgradeOptions {
+export interface UpgradeOptions extends ListenSchemeOptions {
   /** The only path that accepts WebSockets. Default: every path. */
   path?: string | undefined;
-  /**
-   * Origins (`https://example.com`) of the pages that may connect, besides the
-   * server's own; `"*"` for all. Others get 403. A browser lets every page
-   * connect to every server, with that server's cookies, and sends the page's
-   * origin. Programs other than browsers need not send an origin, and may always
-   * connect. Default: none.
-   */
-  origins?: readonly string[] | "*" | undefined;
   /**
    * Decides about every request before it becomes a WebSocket: `false` answers
    * with 401, a `Response` is sent as the answer. It gets a copy of the request,
@@ -78,6 +75,7 @@ export interface WebSocketAcceptor extends TransportListener {
  * @param options which requests to accept
  * @param onClose closes the server that the requests come from
  * @throws {RangeError} if `idleTimeout` is out of range
+ * @throws {TypeError} if one of `hosts` is not a name or an address
  */
 export function webSocketAcceptor(
   addr: string,
@@ -90,6 +88,7 @@ export function webSocketAcceptor(
       max: MAX_DELAY,
     });
   }
+  checkHosts(options.hosts);
   const waiting: Upgraded[] = [];
   let acceptCallback: ((upgraded: Upgraded | null) => void) | undefined;
   let open = true;
@@ -105,15 +104,14 @@ export function webSocketAcceptor(
     request: Request,
     info?: Deno.ServeHandlerInfo,
   ): Promise<Response> {
-    const { path, fallback } = options;
-    const onPath = path === undefined || new URL(request.url).pathname === path;
-    const protocol = request.headers.get("upgrade")?.toLowerCase();
-    if (!onPath || protocol !== "websocket") {
+    const status = refusalStatus(request, info, options);
+    if (status === 404 || status === 426) {
+      const { fallback } = options;
       if (fallback !== undefined) return await fallback(request, info);
-      return onPath ? refusal(426, { upgrade: "websocket" }) : refusal(404);
+      return refusal(status, status === 426 ? { upgrade: "websocket" } : {});
     }
     if (!open) return refusal(503);
-    if (!isAllowed(request, options.origins)) return refusal(403);
+    if (status !== undefined) return refusal(status);
     // A request cannot be read any more once it is upgraded.
     const copy = new Request(request.url, { headers: [...request.headers] });
     const allowed = await options.authenticate?.(copy, info) ?? true;
@@ -166,18 +164,26 @@ export function webSocketAcceptor(
   };
 }
 
-/** Whether a request may connect, by the origin of its page, if it has one. */
-function isAllowed(
-  request: Request,
-  origins: UpgradeOptions["origins"] = [],
-): boolean {
-  const origin = request.headers.get("origin");
-  if (origin === null || origins === "*" || origins.includes(origin)) {
-    return true;
+/** The status that refuses a request; undefined if it is welcome. */
+function refusalStatus(
+  { url, headers }: Request,
+  info: Deno.ServeHandlerInfo | undefined,
+  options: UpgradeOptions,
+): RefusalStatus | undefined {
+  // Deno makes the URL of the header `Host`, which can be anything.
+  const { pathname, host } = URL.canParse(url)
+    ? new URL(url)
+    : { pathname: "", host: "" };
+  const from = info?.remoteAddr;
+  const remoteHost = from !== undefined && "hostname" in from
+    ? from.hostname
+    : "";
+  // In HTTP/2, only the URL has it.
+  if (!headers.has("host")) {
+    headers = new Headers(headers);
+    headers.set("host", host);
   }
-  // Without the scheme, because a proxy in front of this server may handle TLS.
-  return URL.canParse(origin) &&
-    new URL(origin).host === new URL(request.url).host;
+  return refusalOf({ path: pathname, headers, remoteHost }, options);
 }
 
 function denoOptions(

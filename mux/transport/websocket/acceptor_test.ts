@@ -43,6 +43,7 @@ Deno.test("webSocketAcceptor: every option accepts undefined as its default", as
   const options: Required<UpgradeOptions> = {
     path: undefined,
     origins: undefined,
+    hosts: undefined,
     authenticate: undefined,
     protocols: undefined,
     idleTimeout: undefined,

@@ -1,5 +1,9 @@
 import type { Transport } from "../../types.ts";
-import type { Scheme, TransportListener } from "../types.ts";
+import type {
+  ListenSchemeOptions,
+  Scheme,
+  TransportListener,
+} from "../types.ts";
 import {
   closingError,
   connectionBroken,
@@ -7,6 +11,7 @@ import {
 } from "./transport.ts";
 import { type HandshakeRequest, unbracketed } from "./handshake.ts";
 import { webSocketAcceptor } from "./acceptor.ts";
+import { checkHosts } from "./request_rules.ts";
 
 /** `ws://host:port/path`, or `wss:`. */
 export function webSocketScheme(name: "ws" | "wss"): Scheme {
@@ -21,14 +26,14 @@ export function webSocketScheme(name: "ws" | "wss"): Scheme {
       const { dialOverTcp } = await import("./deno_dial.ts");
       return await dialOverTcp(request, signal);
     },
-    listen(rest) {
+    listen(rest, options = {}) {
       const url = parse(name, rest);
       if (name === "wss") {
         throw new SyntaxError(
           "wss: needs a certificate; pass serveWebSocket() to Deno.serve() instead",
         );
       }
-      return listenOverHttp(url);
+      return listenOverHttp(url, options);
     },
   };
 }
@@ -40,7 +45,11 @@ type HeadedWebSocket = new (
 ) => WebSocket;
 
 /** Accepts WebSockets at one path, and answers 404 at others. */
-function listenOverHttp(url: URL): TransportListener {
+function listenOverHttp(
+  url: URL,
+  { origins, hosts }: ListenSchemeOptions,
+): TransportListener {
+  checkHosts(hosts);
   const server = Deno.serve({
     hostname: unbracketed(url.hostname),
     port: Number(url.port || 80),
@@ -49,7 +58,7 @@ function listenOverHttp(url: URL): TransportListener {
   url.port = String(server.addr.port);
   const acceptor = webSocketAcceptor(
     url.href,
-    { path: url.pathname },
+    { path: url.pathname, origins, hosts },
     () => server.shutdown(),
   );
   return acceptor;

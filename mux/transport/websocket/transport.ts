@@ -110,7 +110,11 @@ class WebSocketTransport implements Transport {
     socket.binaryType = "arraybuffer";
     this.#opened.promise.catch(() => {});
     if (socket.readyState === 1) this.#opened.resolve();
-    socket.addEventListener("open", () => this.#opened.resolve());
+    socket.addEventListener("open", () => {
+      this.#opened.resolve();
+      // A server's socket that was closed before opens all the same, in Deno.
+      if (this.#closing !== undefined) socket.close(CloseCode.NORMAL);
+    });
     socket.addEventListener("message", (event) => {
       this.#message((event as MessageEvent<unknown>).data);
     });

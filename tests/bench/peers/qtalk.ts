@@ -5,6 +5,7 @@ import {
   handlerFrom,
   type HandlerFunction,
   listen,
+  memoryPool,
   Peer,
   qmux,
   Router,
@@ -17,8 +18,10 @@ import { stdioServer, unixAddress } from "./sockets.ts";
 /** What some measures need beyond the defaults: large values. */
 const LIMITS = {
   maxValueSize: 128 * 1024 * 1024,
-  valueBudgetSize: 256 * 1024 * 1024,
-  session: {} as SessionOptions,
+  session: {
+    maxHeldSize: 512 * 1024 * 1024,
+    memoryPool: memoryPool({ size: 4 * 1024 ** 3, maxSessions: 2_048 }),
+  } as SessionOptions,
 };
 
 /** Bytes of the buffer that a stream is read into, again and again. */

@@ -1,0 +1,218 @@
+import { DigitTexts } from "./digit_texts.ts";
+import { KeyCounter } from "../key_counter.ts";
+import { type CodecLimits, tooDeep, tooManyItems } from "../limits.ts";
+
+const TAB = 0x09, LINE_FEED = 0x0a, CARRIAGE_RETURN = 0x0d, SPACE = 0x20;
+const QUOTE = 0x22, COMMA = 0x2c, MINUS = 0x2d, COLON = 0x3a, BACKSLASH = 0x5c;
+const OPEN_BRACKET = 0x5b, CLOSE_BRACKET = 0x5d;
+const OPEN_BRACE = 0x7b, CLOSE_BRACE = 0x7d;
+const DIGIT_0 = 0x30, DIGIT_9 = 0x39;
+
+/**
+ * What the parts of a value count as: an item takes at most about 75 ns to
+ * decode, and 32 bytes of memory.
+ */
+const Items = { SCALAR: 1, LONG_INTEGER: 10, STRING: 4, CONTAINER: 3 };
+/** By how much more everything counts if there is a long integer. */
+const WITH_LONG_INTEGERS = 1.5;
+const KEYS = {
+  known: 0,
+  firstNew: 24,
+  nextNew: 10,
+  ofMany: 3,
+  manyKeys: 128,
+  index: 4,
+  oneByOne: false,
+};
+/** At most this many items of a valid value fall on one of its bytes. */
+const ITEMS_OF_BYTE = 6;
+/** A level of nesting has a bracket at its start and one at its end. */
+const BYTES_OF_LEVEL = 2;
+
+/** Returns the size in bytes up to which no valid value exceeds a limit. */
+export function unlimitedSize({ maxDepth, maxItems }: CodecLimits): number {
+  return Math.min(maxDepth * BYTES_OF_LEVEL, maxItems / ITEMS_OF_BYTE);
+}
+
+/** An integer of this many digits may be too large for a double. */
+export const LONG_DIGITS = 16;
+/** Bytes of a string up to which a loop is faster than `indexOf()`. */
+const SHORT_STRING = 32;
+
+/**
+ * Looks at the structure of JSON text before it is parsed. What is not valid is
+ * left to the parser, which then refuses it.
+ */
+export class JsonScanner {
+  /** The items of the last value. */
+  items = 0;
+  /** The offsets where each of its integers beyond 2^53 starts and ends. */
+  longIntegers: readonly number[] = [];
+  readonly #limits: CodecLimits;
+  readonly #keys: KeyCounter;
+  readonly #digitTexts = new DigitTexts();
+
+  /** Makes a scanner for one value after another. */
+  constructor(limits: CodecLimits) {
+    this.#limits = limits;
+    this.#keys = new KeyCounter(KEYS, limits.maxDepth);
+  }
+
+  /**
+   * Scans a value.
+   *
+   * @throws {CodecError} `too-deep` or `too-many-items`
+   */
+  scan(bytes: Uint8Array): void {
+    const { maxDepth, maxItems } = this.#limits;
+    const keys = this.#keys;
+    const digitTexts = this.#digitTexts;
+    const length = bytes.length;
+    const longIntegers: number[] = [];
+    keys.begin();
+    digitTexts.begin();
+    let items = 0;
+    let depth = 0;
+    /** The last string, which may be a key; -1 after another value. */
+    let stringStart = -1;
+    let stringEnd = -1;
+    let valid = true;
+    for (let at = 0; at < length;) {
+      switch (bytes[at]!) {
+        case QUOTE:
+          stringStart = at + 1;
+          stringEnd = endOfString(bytes, stringStart);
+          at = stringEnd + 1;
+          if (bytes[at] === COLON) {
+            at++;
+            items += keys.text(depth, bytes, stringStart, stringEnd);
+          } else {
+            if (bytes[at] === COMMA) at++;
+            items += Items.STRING;
+            if (isDigit(bytes[stringStart]!)) {
+              items += digitTexts.items(bytes, stringStart, stringEnd);
+            }
+          }
+          break;
+        case COLON:
+          // After space, or not after a string at all.
+          at++;
+          if (stringStart < 0) valid = false;
+          else {
+            items += keys.text(depth, bytes, stringStart, stringEnd) -
+              Items.STRING;
+          }
+          break;
+        case OPEN_BRACE:
+          keys.open(++depth);
+          if (depth > maxDepth) throw tooDeep("JSON", String(maxDepth));
+          at++;
+          items += Items.CONTAINER;
+          break;
+        case OPEN_BRACKET:
+          if (++depth > maxDepth) throw tooDeep("JSON", String(maxDepth));
+          at++;
+          items += Items.CONTAINER;
+          break;
+        case CLOSE_BRACE:
+        case CLOSE_BRACKET:
+          depth--;
+          at++;
+          break;
+        case COMMA:
+        case SPACE:
+        case LINE_FEED:
+        case CARRIAGE_RETURN:
+        case TAB:
+          at++;
+          break;
+        default: {
+          const start = at;
+          at = endOfDigits(bytes, at + 1);
+          if (at < length && isPartOfScalar(bytes[at]!)) {
+            at = endOfScalar(bytes, at + 1);
+          } else if (isLongInteger(bytes, start, at)) {
+            longIntegers.push(start, at);
+            items += Items.LONG_INTEGER - Items.SCALAR;
+          }
+          if (bytes[at] === COMMA) at++;
+          stringStart = -1;
+          items += Items.SCALAR;
+        }
+      }
+      if (items > maxItems) throw tooManyItems("JSON", maxItems);
+    }
+    if (longIntegers.length > 0) {
+      items *= WITH_LONG_INTEGERS;
+      if (items > maxItems) throw tooManyItems("JSON", maxItems);
+    }
+    this.items = items;
+    this.longIntegers = valid ? longIntegers : [];
+  }
+}
+
+/** Returns the offset of the quote that ends a string, or of the end of the bytes. */
+export function endOfString(bytes: Uint8Array, start: number): number {
+  let at = start;
+  for (;;) {
+    const short = Math.min(bytes.length, at + SHORT_STRING);
+    for (; at < short; at++) {
+      const byte = bytes[at];
+      if (byte === QUOTE) return at;
+      if (byte === BACKSLASH) at++;
+    }
+    const quote = bytes.indexOf(QUOTE, at);
+    if (quote < 0) return bytes.length;
+    let before = quote;
+    while (before > at && bytes[before - 1] === BACKSLASH) before--;
+    // After an odd number of backslashes, the quote is part of the string.
+    if ((quote - before) % 2 === 0) return quote;
+    at = quote + 1;
+  }
+}
+
+function endOfDigits(bytes: Uint8Array, start: number): number {
+  let at = start;
+  while (at < bytes.length && isDigit(bytes[at]!)) at++;
+  return at;
+}
+
+function endOfScalar(bytes: Uint8Array, start: number): number {
+  let at = start;
+  while (at < bytes.length && isPartOfScalar(bytes[at]!)) at++;
+  return at;
+}
+
+function isDigit(byte: number): boolean {
+  return byte >= DIGIT_0 && byte <= DIGIT_9;
+}
+
+/** Whether a byte can be part of a number, `true`, `false` or `null`. */
+function isPartOfScalar(byte: number): boolean {
+  switch (byte) {
+    case QUOTE:
+    case COLON:
+    case OPEN_BRACE:
+    case OPEN_BRACKET:
+    case CLOSE_BRACE:
+    case CLOSE_BRACKET:
+    case COMMA:
+      return false;
+    default:
+      return byte > SPACE;
+  }
+}
+
+/** Whether digits, with or without a sign, are an integer beyond 2^53. */
+function isLongInteger(bytes: Uint8Array, start: number, end: number): boolean {
+  const first = bytes[start] === MINUS ? start + 1 : start;
+  if (end - first < LONG_DIGITS) return false;
+  // No digits after a zero: the parser refuses them.
+  if (bytes[first]! <= DIGIT_0 || bytes[first]! > DIGIT_9) return false;
+  if (end - first > LONG_DIGITS) return true;
+  let value = 0;
+  for (let at = first; at < end; at++) {
+    value = value * 10 + (bytes[at]! - DIGIT_0);
+  }
+  return !Number.isSafeInteger(value);
+}

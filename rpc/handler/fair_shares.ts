@@ -1,0 +1,107 @@
+import { Fifo, type Queued } from "../wire/fifo.ts";
+
+/** A call that has its place, or waits for one. */
+export class Place implements Queued<Place> {
+  queue: Fifo<Place> | undefined;
+  previous: Place | undefined;
+  next: Place | undefined;
+  /** Whether the call has its place. */
+  begun = false;
+  /** Called when it is the turn of a call that waits. */
+  onTurn: (() => void) | undefined;
+  readonly client: object;
+
+  /** Makes the place of a call of `client`. */
+  constructor(client: object) {
+    this.client = client;
+  }
+}
+
+/** The calls of one client. */
+class Share {
+  running = 0;
+  readonly waiting = new Fifo<Place>();
+}
+
+/**
+ * Divides a limited number of places among clients whose number is not known in
+ * advance. A client may take another place while it has fewer than are free. A
+ * client alone thus gets half of them, and the next one half of what is left:
+ * whatever one takes, there is something for the next, though none ever gives a
+ * place back. Clients that wait take turns.
+ */
+export class FairShares {
+  readonly #limit: () => number;
+  readonly #shares = new Map<object, Share>();
+  #running = 0;
+  #waiting = 0;
+
+  /** Makes shares of the places that `limit` returns, which may change. */
+  constructor(limit: () => number) {
+    this.#limit = limit;
+  }
+
+  /** How many clients have or want a place. */
+  get clients(): number {
+    return this.#shares.size;
+  }
+
+  /** Takes a place for a call and returns true, or lets the call wait for one. */
+  join(place: Place): boolean {
+    let share = this.#shares.get(place.client);
+    if (share === undefined) {
+      share = new Share();
+      this.#shares.set(place.client, share);
+    }
+    if (share.waiting.length === 0 && this.#mayBegin(share)) {
+      this.#take(place, share);
+      return true;
+    }
+    share.waiting.push(place);
+    this.#waiting++;
+    return false;
+  }
+
+  /** A call has ended, or no longer waits; it may have left already. */
+  leave(place: Place): void {
+    const share = this.#shares.get(place.client);
+    if (share === undefined) return;
+    if (place.queue !== undefined) {
+      place.queue.remove(place);
+      this.#waiting--;
+    } else if (place.begun) {
+      place.begun = false;
+      share.running--;
+      this.#running--;
+    } else return;
+    if (share.running === 0 && share.waiting.length === 0) {
+      this.#shares.delete(place.client);
+    }
+    if (this.#waiting > 0) this.#beginNext();
+  }
+
+  #mayBegin({ running }: Share): boolean {
+    return running < this.#limit() - this.#running;
+  }
+
+  #take(place: Place, share: Share): void {
+    place.begun = true;
+    share.running++;
+    this.#running++;
+  }
+
+  #beginNext(): void {
+    for (const [client, share] of this.#shares) {
+      const { first } = share.waiting;
+      if (first === undefined || !this.#mayBegin(share)) continue;
+      share.waiting.remove(first);
+      this.#waiting--;
+      this.#take(first, share);
+      // The client's next turn is after those of all others.
+      this.#shares.delete(client);
+      this.#shares.set(client, share);
+      first.onTurn?.();
+      if (this.#waiting === 0) return;
+    }
+  }
+}

@@ -1,0 +1,137 @@
+/**
+ * What calls make a session hold: arguments of handlers that wait, and answers
+ * that the caller does not read.
+ *
+ * @module
+ */
+import { assert, assertEquals, assertLess } from "@std/assert";
+import { type Peer, RemoteError } from "@qtalk/qtalk";
+import { test } from "../support/harness.ts";
+import { data, eof, open, values } from "../support/wire.ts";
+import { turn, within } from "../support/within.ts";
+
+const MIB = 1024 * 1024;
+/** A text whose encoded value is as large as a value may be. */
+const SIZE = MIB - 2;
+
+/** Waits until `what` stays the same for a while. */
+async function settled(what: () => number): Promise<number> {
+  let last = what();
+  for (let same = 0; same < 30;) {
+    await turn();
+    const now = what();
+    same = now === last ? same + 1 : 0;
+    last = now;
+  }
+  return last;
+}
+
+function held(peer: Peer) {
+  return peer.session.usage.held;
+}
+
+test("account: handlers that wait with large arguments leave those of further calls unread", async (t) => {
+  const [client, server] = t.pair();
+  const waiting: (() => void)[] = [];
+  server.handle("wait", async (call, respond) => {
+    const { length } = await call.receive() as string;
+    await new Promise<void>((resolve) => waiting.push(resolve));
+    await respond.return(length);
+  });
+  const value = "x".repeat(SIZE);
+  const calls = Array.from({ length: 64 }, () => client.call("wait", value));
+  const begun = await settled(() => waiting.length);
+  assert(begun > 4 && begun < 20, `${begun} have begun`);
+  assertLess(held(server).total, 33 * MIB);
+  assertLess(12 * MIB, held(server).arguments);
+  // Small calls go on.
+  server.handle("small", (_call, respond) => respond.return(1));
+  assertEquals(await client.call("small"), 1);
+  const finish = async () => {
+    for (let done = 0; done < calls.length; done++) {
+      while (waiting.length === 0) await turn();
+      waiting.shift()!();
+    }
+  };
+  await within(finish(), "all calls");
+  assertEquals(await Promise.all(calls), Array(64).fill(SIZE));
+  assertEquals(held(server).arguments, 0);
+  assertEquals(held(server).values, 0);
+});
+
+test("account: a handler counts the value that it has received last", async (t) => {
+  const [client, server] = t.pair();
+  server.handle("sum", async (call, respond) => {
+    let sum = 0;
+    for await (const value of call) sum += (value as string).length;
+    await respond.return(sum);
+  });
+  async function* values() {
+    for (let i = 0; i < 50; i++) yield "x".repeat(SIZE);
+  }
+  assertEquals(await client.call("sum", values()), 50 * SIZE);
+  assertEquals(held(server).arguments, 0);
+});
+
+test("account: answers that the caller does not read stop further calls, until it does", async (t) => {
+  let run = 0;
+  const answer = "x".repeat(SIZE);
+  const [client, server] = t.pair({ session: { initialWindowSize: 1 } }, {
+    handler: (_call, respond) => {
+      run++;
+      return respond.return(answer);
+    },
+  });
+  const calls = Array.from({ length: 64 }, (_, i) => client.call(`${i}`));
+  const answered = Promise.all(calls);
+  await settled(() => run);
+  assertLess(held(server).total, 34 * MIB);
+  const lengths = (await within(answered, "the answers"))
+    .map((text) => (text as string).length);
+  assertEquals(lengths, Array(64).fill(SIZE));
+  assertEquals(held(server).responses, 0);
+});
+
+test("account: 2,048 calls with a window of 0 make a peer hold a bounded number of answers", async (t) => {
+  let run = 0;
+  const { peer, raw } = t.scriptedPeer({
+    handler: (_call, respond) => {
+      run++;
+      return respond.return("x".repeat(SIZE));
+    },
+  });
+  for (let id = 0; id < 2_048; id++) {
+    await raw.send(open(id, 0));
+    const answer = await raw.next();
+    // There is no memory for more channels than that.
+    if (answer?.type !== "open-confirm") break;
+    await raw.send(
+      data(answer.sender, values({ Selector: "x" }, null)),
+      eof(answer.sender),
+    );
+  }
+  await settled(() => run);
+  assertLess(run, 40);
+  assertLess(held(peer).responses, 34 * MIB);
+});
+
+test("account: an answer that waits for memory is dropped when the caller closes the call", async (t) => {
+  const [client, server] = t.pair({ session: { initialWindowSize: 1 } }, {
+    handler: async (_call, respond) => {
+      await turn();
+      await respond.return("x".repeat(SIZE));
+    },
+  });
+  const controller = new AbortController();
+  const { signal } = controller;
+  const outcomes = Array.from(
+    { length: 100 },
+    () => client.call("x", null, { signal }).catch((error) => error),
+  );
+  for (let i = 0; i < 10; i++) await turn();
+  controller.abort(new RemoteError("enough"));
+  await Promise.all(outcomes);
+  await settled(() => held(server).responses);
+  assertEquals(held(server).responses, 0);
+  assertEquals((await client.call("x") as string).length, SIZE);
+});
