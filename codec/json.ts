@@ -24,6 +24,21 @@ import { weightOf } from "./weight.ts";
  * JavaScript has one number type, so an integral number is encoded as an integer,
  * whatever it was decoded from: `100.0` is passed on as `100`, and `-0` as `0`.
  *
+ * What is in a decoded value counts towards `maxItems` as follows, unless the
+ * value is shorter than 1 KiB:
+ *
+ * | part of the value | items |
+ * | --- | --- |
+ * | number, boolean, `null` | 1 |
+ * | string | 3; of up to 9 digits 11; of digits that V8 confuses with others 63 |
+ * | array, object | 2 |
+ * | key after the same keys as in an earlier object | 0 |
+ * | other key, if it is the first such one of its object | 18 |
+ * | other key | 10 |
+ * | key of an object that has at least 128 | 3 more |
+ * | key that is a number | 4 more |
+ * | integer beyond ±(2^53 − 1) | 10; all else in the value counts 1.5 times |
+ *
  * @example
  * ```ts
  * import { json } from "@qtalk/qtalk/codec";

@@ -11,11 +11,11 @@ export const DEFAULT_MAX_DEPTH = 512;
 const DEEPEST_MAX_DEPTH = 1_000;
 
 /**
- * The default of {@linkcode CodecOptions.maxItems}: every value within it and
- * within the default of `maxValueSize` is decoded in at most 25 ms on a machine
- * with two cores, and takes at most 32 MiB of memory.
+ * The default of {@linkcode CodecOptions.maxItems}. A value within it, and within
+ * the default of `maxValueSize`, takes at most 25 ms to decode on a machine with
+ * two cores, and 32 MiB of memory.
  */
-export const DEFAULT_MAX_ITEMS = 200_000;
+export const DEFAULT_MAX_ITEMS = 100_000;
 
 /** What a codec limits in the values that it decodes. */
 export interface CodecLimits {
@@ -38,15 +38,25 @@ export function codecLimits(options: CodecOptions): CodecLimits {
   return { maxDepth, maxItems };
 }
 
-/** Makes the error for a value of a codec that is nested too deep. */
-export function tooDeep(codec: string, limit: string): CodecError {
+/**
+ * Makes the error for a value that is nested too deep.
+ *
+ * @param codec the name of the codec
+ * @param maxDepth its limit
+ */
+export function tooDeep(codec: string, maxDepth: number): CodecError {
   return new CodecError(
     "too-deep",
-    `Cannot decode value as ${codec}: it is nested deeper than ${limit}`,
+    `Cannot decode value as ${codec}: it is nested deeper than ${maxDepth} levels, the limit of option "maxDepth"`,
   );
 }
 
-/** Makes the error for a value of a codec that has too many items. */
+/**
+ * Makes the error for a value that has too many items.
+ *
+ * @param codec the name of the codec
+ * @param maxItems its limit
+ */
 export function tooManyItems(codec: string, maxItems: number): CodecError {
   return new CodecError(
     "too-many-items",

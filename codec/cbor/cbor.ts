@@ -46,6 +46,23 @@ import { weightOf } from "../weight.ts";
  * | `Set`, tag 258; `Map`, tag 259 | array; object |
  * | other tags except 55799, other simple values, other keys, duplicate keys, strings of indefinite length, invalid UTF-8, trailing bytes | `CodecError`, `malformed` |
  *
+ * What is in a decoded value counts towards `maxItems` as follows:
+ *
+ * | part of the value | items |
+ * | --- | --- |
+ * | number, boolean, null | 1; a float, or an integer of 64 bits, 2 |
+ * | integer beyond ±(2^53 − 1) of 64 bits | 5 |
+ * | text | 4; of more than 12 bytes 8 |
+ * | byte string | 16 |
+ * | array, map | 4; of indefinite length 6 |
+ * | key after the same keys as in an earlier map | 3 |
+ * | other key, if it is the first such one of its map | 48 |
+ * | other key | 16 |
+ * | key of a map that has at least 64 | 6 more |
+ * | key that is a number | 8 more, and 1 for each 4 elements of an array that the engine makes for it |
+ * | tag | 20 |
+ * | `undefined` | 10 |
+ *
  * @example
  * ```ts
  * import { cbor } from "@qtalk/qtalk/codec/cbor";

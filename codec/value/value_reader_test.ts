@@ -218,7 +218,7 @@ function watchAllocations(sizes: number[]): Disposable {
 }
 
 Deno.test("ValueReader.next: the bytes of a value are announced in proportion to those that arrived", () => {
-  const { source, reader } = started();
+  const { source, reader } = started(10 * 1024 * 1024);
   const expected: number[] = [];
   const telling = Object.assign(source, {
     expect: (bytes: number) => expected.push(bytes),
