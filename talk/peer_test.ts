@@ -336,7 +336,7 @@ Deno.test("peer: an option that is undefined has its default", async () => {
     "x".repeat(100_000),
   );
   assertEquals(DEFAULT_PEER_LIMITS, {
-    maxValueSize: 16 * 1024 * 1024,
+    maxValueSize: 1024 * 1024,
     valueBudgetSize: 64 * 1024 * 1024,
     maxConcurrentCalls: 1_024,
     maxCallbacks: 4_096,

@@ -26,10 +26,10 @@ function anyJson(random: Random, depth: number): string {
       { length: random.pick([0, 3, 14, 15, 16, 17, 20, 40]) },
       () => random.int(0, 9),
     ).join("");
-  const text = () =>
-    JSON.stringify(
-      random.pick(["", "a", "é€", '"\\', digits(), "\u0000", "__proto__", "7"]),
-    );
+  // V8's JSON.parse() confuses keys with escapes that it has seen before.
+  const key = () =>
+    JSON.stringify(random.pick(["", "a", "é€", digits(), "__proto__", "7"]));
+  const text = () => random.pick([key(), '"\\"\\\\"', '"\\u0000"']);
   const list = (make: () => string) =>
     Array.from({ length: random.int(0, 6) }, make).join(
       random.pick([",", " , "]),
@@ -48,7 +48,7 @@ function anyJson(random: Random, depth: number): string {
     default:
       return `{${
         list(() =>
-          `${text()}${random.pick([":", " : "])}${anyJson(random, depth - 1)}`
+          `${key()}${random.pick([":", " : "])}${anyJson(random, depth - 1)}`
         )
       }}`;
   }

@@ -143,7 +143,7 @@ export class JsonScanner {
       if (items > maxItems) throw tooManyItems("JSON", maxItems);
     }
     if (longIntegers.length > 0) {
-      items *= WITH_LONG_INTEGERS;
+      items = Math.ceil(items * WITH_LONG_INTEGERS);
       if (items > maxItems) throw tooManyItems("JSON", maxItems);
     }
     this.items = items;

@@ -62,7 +62,7 @@ Deno.test("JsonScanner: keys count more where an object has at least 128", () =>
 
 Deno.test("JsonScanner: a long integer counts more, and all else with it", () => {
   assertEquals(itemsOf("[0,9007199254740991]"), 2 + 2);
-  assertEquals(itemsOf("[0,9007199254740992]"), 1.5 * (2 + 1 + 10));
+  assertEquals(itemsOf("[0,9007199254740992]"), Math.ceil(1.5 * (2 + 1 + 10)));
 });
 
 Deno.test("JsonScanner: digits that an engine confuses count more", () => {

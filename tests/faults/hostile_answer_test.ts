@@ -83,7 +83,7 @@ const ANSWERS: Record<string, Answer> = {
   "a value 4 GiB long, as it says": {
     bytes: concat(OK, HUGE),
     error: "too-large",
-    text: "its 4294967295 bytes exceed the limit of 16777216 bytes",
+    text: "its 4294967295 bytes exceed the limit of 1048576 bytes",
   },
   "half a value": {
     bytes: concat(OK, values("never whole").subarray(0, 8)),
@@ -97,6 +97,11 @@ const ANSWERS: Record<string, Answer> = {
   "a value nested too deep": {
     bytes: concat(OK, framed(DEEP)),
     error: "too-deep",
+  },
+  "a value with too many items": {
+    bytes: concat(OK, framed(utf8(`[${"[],".repeat(100_000)}0]`))),
+    error: "too-many-items",
+    text: 'it has more than 100000 items, the limit of option "maxItems"',
   },
   "a continued response without a value that can be read": {
     bytes: concat(GO_ON, framed(utf8("?"))),
