@@ -25,6 +25,19 @@
  * @module
  */
 export * from "./codec/mod.ts";
-export * from "./mux/mod.ts";
+// Of mux, only what every program loads anyway: transports over message ports and
+// WebSockets, and proxy(), are in `@qtalk/qtalk/mux`.
+export { MuxError, type MuxErrorCode } from "./mux/errors.ts";
+export { DEFAULT_SESSION_OPTIONS, type SessionOptions } from "./mux/options.ts";
+export { qmux } from "./mux/session.ts";
+export { memoryTransports } from "./mux/transport/memory.ts";
+export type {
+  Channel,
+  Duplex,
+  Session,
+  SessionUsage,
+  Transport,
+  WaitOptions,
+} from "./mux/types.ts";
 export * from "./rpc/mod.ts";
 export * from "./talk/mod.ts";

@@ -9,7 +9,7 @@ export { CodecError } from "./errors.ts";
 export { json } from "./json.ts";
 export { DEFAULT_MAX_DEPTH } from "./limits.ts";
 export { isPlainObject, Normalizer } from "./normalizer.ts";
-export { PREFIX_SIZE } from "./value/prefix.ts";
+export { PREFIX_SIZE } from "./value/value_writer.ts";
 export {
   DEFAULT_VALUE_BUDGET_SIZE,
   ValueBudget,

@@ -6,8 +6,12 @@
 export { pipe, splice } from "./channel/pipe.ts";
 export { connectionLost, MuxError, sessionClosed } from "./errors.ts";
 export { resolveOptions, type SessionOptions } from "./options.ts";
-export { proxy } from "./proxy.ts";
-export { type RawChannel, type RawSession, rawSession } from "./raw.ts";
+export {
+  isRawChannel,
+  type RawChannel,
+  type RawSession,
+  rawSession,
+} from "./raw.ts";
 export { qmux } from "./session.ts";
 export { childTransport } from "./transport/child.ts";
 export { memoryTransports } from "./transport/memory.ts";

@@ -1,4 +1,6 @@
 import { splice } from "./channel/pipe.ts";
+import { MuxError } from "./errors.ts";
+import { isRawChannel } from "./raw.ts";
 import type { Channel, Session } from "./types.ts";
 
 /**
@@ -63,8 +65,20 @@ async function openAndSplice(channel: Channel, into: Session): Promise<void> {
   try {
     other = await into.open();
   } catch {
-    // The channel is confirmed already, so it can only be closed.
-    return await channel.close();
+    // The channel is confirmed already, so it can only be closed. CLOSE without
+    // EOF says that nothing was completed.
+    return await abort(channel);
   }
   await splice(channel, other);
+}
+
+/** Sends CLOSE without EOF. */
+async function abort(channel: Channel): Promise<void> {
+  const reason = new MuxError(
+    "open-refused",
+    "Cannot open channel to proxy to",
+  );
+  if (isRawChannel(channel)) channel.abort(reason);
+  else await channel.writable.abort(reason);
+  await channel.close();
 }

@@ -50,6 +50,12 @@ export interface RawChannel extends Channel {
    * ended. Several callbacks may wait; they are called in order.
    */
   whenClosed(callback: () => void): void;
+  /**
+   * Makes CLOSE without EOF an error of this direction, which is then its
+   * {@linkcode failure}. Only the protocol above the channel knows whether its
+   * peer sends EOF: qtalk-go ends complete data with CLOSE alone.
+   */
+  requireEof(makeError: () => unknown): void;
 
   /**
    * Sends `bytes`. Returns undefined if they were copied at once. Otherwise

@@ -6,6 +6,7 @@
  * | `timeout` | the call's `timeout` has passed |
  * | `no-response` | the peer closed the call without a response |
  * | `malformed-header` | a header does not have the form that rpc/SPEC.md requires |
+ * | `incomplete` | a response ended without the mark that it is complete |
  * | `cancelled` | the caller closed the call: the reason of `call.signal` |
  * | `released` | a callback was called, retained or sent after its release |
  * | `limit-exceeded` | the peer holds as many callbacks as this side allows |
@@ -15,6 +16,7 @@ export type RpcErrorCode =
   | "timeout"
   | "no-response"
   | "malformed-header"
+  | "incomplete"
   | "cancelled"
   | "released"
   | "limit-exceeded"
@@ -93,4 +95,12 @@ export function errorText(error: unknown): string {
     // Its message or its toString() throws.
     return "error without a text";
   }
+}
+
+/** The error of a response that ended without the mark that it is complete. */
+export function incomplete(): RpcError {
+  return new RpcError(
+    "incomplete",
+    "Cannot receive response: it ended before it was complete",
+  );
 }

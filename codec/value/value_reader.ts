@@ -1,5 +1,5 @@
 import { CodecError } from "../errors.ts";
-import { PREFIX_SIZE } from "./prefix.ts";
+import { PREFIX_SIZE } from "./value_writer.ts";
 import { ValueBudget } from "./value_budget.ts";
 
 /**

@@ -71,7 +71,7 @@ const NO_WRITES: PendingWrite[] = [];
  * | `closeWrite()` and the peer's EOF | EOF after the pending DATA, then CLOSE | are sent | stay readable |
  * | `abort(reason)` | CLOSE at once | reject with `reason` | stay readable; what arrives later is dropped |
  * | `discard()` | CLOSE at once | reject with `channel-closed` | are dropped |
- * | `close()` | as `discard()`; resolves when CLOSE is written | | |
+ * | `close()` | EOF unless a write is pending, then CLOSE; resolves when it is written | reject with `channel-closed` | are dropped |
  * | the peer's CLOSE | CLOSE, unless it was sent | reject with `channel-closed` | stay readable, then end |
  * | the end of the session | none | reject with its error | stay readable, then its error, unless EOF or CLOSE had come |
  *
@@ -116,6 +116,9 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   #closed: PromiseWithResolvers<void> | undefined;
   /** Makes the error of later writes, which most channels never need. */
   #sendFailure: () => unknown = channelClosed;
+  /** Makes the error of a reader that requires EOF; the error once made. */
+  #makeCutError: (() => unknown) | undefined;
+  #cutError: unknown;
   /** Why the session ended, if that ended the channel. */
   #sessionError: unknown;
 
@@ -149,6 +152,8 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   }
 
   close(): Promise<void> {
+    // With a write pending, EOF would say that the data is complete.
+    if (this.#pendingWrites.length === 0) this.closeWrite();
     this.discard();
     return this.#host.queue.written();
   }
@@ -173,7 +178,9 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   }
 
   get failure(): unknown {
-    return this.#receiveState === "lost" ? this.#sessionError : undefined;
+    if (this.#receiveState === "lost") return this.#sessionError;
+    if (this.#receiveState !== "cut") return undefined;
+    return this.#cutError ??= this.#makeCutError?.();
   }
 
   get peerClosed(): boolean {
@@ -214,6 +221,10 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
 
   cancelWhenReadable(callback: () => void): void {
     if (this.#onReadable === callback) this.#onReadable = undefined;
+  }
+
+  requireEof(makeError: () => unknown): void {
+    this.#makeCutError = makeError;
   }
 
   whenClosed(callback: () => void): void {
@@ -371,7 +382,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   /** CLOSE arrived. */
   onClose(): void {
     this.#failSend(peerClosedChannel);
-    this.#endReceive("close");
+    this.#endReceive("peer-close");
     this.#closeState = nextClose(this.#closeState, "peer-close");
     if (this.#closeState === "received") this.#sendClose();
     else if (this.#closeState === "closed") this.#finish();
@@ -520,7 +531,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     this.#streams?.fail(reason());
   }
 
-  #endReceive(event: "eof" | "close"): void {
+  #endReceive(event: "eof" | "close" | "peer-close"): void {
     const ended = receivesNothing(this.#receiveState);
     this.#receiveState = nextReceive(this.#receiveState, event);
     // In the middle of a turn, endTurn() notifies the reader.

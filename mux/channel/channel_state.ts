@@ -37,38 +37,72 @@ export function nextSend(state: SendState, event: SendEvent): SendState {
  * - `open`: DATA, which is buffered for the reader.
  * - `cancelled`: DATA, which is dropped; its credit is returned.
  * - `eof`: nothing; the peer ended its direction with EOF.
- * - `closed`: nothing; the peer sent CLOSE without EOF, or this side closed.
+ * - `closed`: nothing; this side closed the channel.
+ * - `cut`: nothing; the peer sent CLOSE without EOF.
  * - `lost`: nothing; the session ended first.
  *
- * In the last three, the reader gets what is buffered, then the end of the data
- * or, if `lost`, the error.
+ * In the last four, the reader gets what is buffered, then the end of the data
+ * or, if `lost`, the error. `cut` is an error too if the reader requires EOF.
  */
-export type ReceiveState = "open" | "cancelled" | "eof" | "closed" | "lost";
-/** What can happen to the receiving direction. */
-export type ReceiveEvent = "cancel" | "eof" | "close" | "session-end";
+export type ReceiveState =
+  | "open"
+  | "cancelled"
+  | "eof"
+  | "closed"
+  | "cut"
+  | "lost";
+/** What can happen to the receiving direction; `close` is this side's. */
+export type ReceiveEvent =
+  | "cancel"
+  | "eof"
+  | "close"
+  | "peer-close"
+  | "session-end";
 
 const RECEIVE: Record<ReceiveState, Record<ReceiveEvent, ReceiveState>> = {
   open: {
     cancel: "cancelled",
     eof: "eof",
     close: "closed",
+    "peer-close": "cut",
     "session-end": "lost",
   },
   cancelled: {
     cancel: "cancelled",
     eof: "eof",
     close: "closed",
+    "peer-close": "closed",
     "session-end": "lost",
   },
-  eof: { cancel: "eof", eof: "eof", close: "eof", "session-end": "eof" },
+  eof: {
+    cancel: "eof",
+    eof: "eof",
+    close: "eof",
+    "peer-close": "eof",
+    "session-end": "eof",
+  },
   closed: {
     cancel: "closed",
     // After this side's CLOSE, the peer may still end its direction.
     eof: "eof",
     close: "closed",
+    "peer-close": "closed",
     "session-end": "closed",
   },
-  lost: { cancel: "lost", eof: "lost", close: "lost", "session-end": "lost" },
+  cut: {
+    cancel: "closed",
+    eof: "cut",
+    close: "closed",
+    "peer-close": "cut",
+    "session-end": "cut",
+  },
+  lost: {
+    cancel: "lost",
+    eof: "lost",
+    close: "lost",
+    "peer-close": "lost",
+    "session-end": "lost",
+  },
 };
 
 /** The state of the receiving direction after `event`. */
@@ -81,7 +115,7 @@ export function nextReceive(
 
 /** Whether the peer sends nothing more: its DATA does not count. */
 export function receivesNothing(state: ReceiveState): boolean {
-  return state === "eof" || state === "closed" || state === "lost";
+  return state !== "open" && state !== "cancelled";
 }
 
 /**

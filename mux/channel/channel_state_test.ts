@@ -53,12 +53,13 @@ const SEND = parse<SendState, SendEvent>(`
 `);
 
 const RECEIVE = parse<ReceiveState, ReceiveEvent>(`
-            cancel     eof   close   session-end
-  open      cancelled  eof   closed  lost
-  cancelled cancelled  eof   closed  lost
-  eof       eof        eof   eof     eof
-  closed    closed     eof   closed  closed
-  lost      lost       lost  lost    lost
+            cancel     eof   close   peer-close  session-end
+  open      cancelled  eof   closed  cut         lost
+  cancelled cancelled  eof   closed  closed      lost
+  eof       eof        eof   eof     eof         eof
+  closed    closed     eof   closed  closed      closed
+  cut       closed     cut   closed  cut         cut
+  lost      lost       lost  lost    lost        lost
 `);
 
 const CLOSE = parse<CloseState, CloseEvent>(`
@@ -88,7 +89,7 @@ Deno.test("nextSend: every event has an outcome in every state", () => {
 });
 
 Deno.test("nextReceive: every event has an outcome in every state", () => {
-  assertEquals(RECEIVE.length, 5 * 4);
+  assertEquals(RECEIVE.length, 6 * 5);
   for (const { state, event, next } of RECEIVE) {
     assertEquals(nextReceive(state, event), next, `${state}, ${event}`);
   }
@@ -115,7 +116,14 @@ Deno.test("channel state: every state of a table can be reached", () => {
   );
   assertEquals(
     reachable(RECEIVE, "open"),
-    new Set<ReceiveState>(["open", "cancelled", "eof", "closed", "lost"]),
+    new Set<ReceiveState>([
+      "open",
+      "cancelled",
+      "eof",
+      "closed",
+      "cut",
+      "lost",
+    ]),
   );
   assertEquals(
     reachable(SLOT, "occupied"),
@@ -166,6 +174,6 @@ Deno.test("receivesNothing: once true, it stays true", () => {
   }
   assertEquals(
     [...new Set(RECEIVE.map(({ state }) => state))].filter(receivesNothing),
-    ["eof", "closed", "lost"],
+    ["eof", "closed", "cut", "lost"],
   );
 });

@@ -1,7 +1,8 @@
 import type { ValueReader } from "../../codec/internal.ts";
 import type { RawChannel, WaitOptions } from "../../mux/internal.ts";
 import type { LentCallbacks } from "../callback/callback_table.ts";
-import { ValueReceiver } from "../wire/value_receiver.ts";
+import type { ReceivedHeader } from "../wire/headers.ts";
+import { type TrailerRule, ValueReceiver } from "../wire/value_receiver.ts";
 import type { CallContext } from "./call_context.ts";
 import type { ResponsePort } from "./response.ts";
 import type {
@@ -68,10 +69,12 @@ export function nextContinuedCall(
 /** A call after its continued response: more values, both ways, until CLOSE. */
 export class ContinuedCall implements ResponsePort, ArgumentsOwner {
   readonly channel: RawChannel;
+  readonly responderExtended: boolean;
   readonly #context: CallContext;
   readonly #reader: ValueReader;
   readonly #lent: LentCallbacks;
   readonly #arguments: StreamedArguments | undefined;
+  readonly #trailer: TrailerRule;
   #receiver: ValueReceiver | undefined;
   #state: ContinuedCallState = "open";
 
@@ -80,6 +83,7 @@ export class ContinuedCall implements ResponsePort, ArgumentsOwner {
    *
    * @param lent the functions that were sent with the call
    * @param streamed the arguments that are still being sent
+   * @param header the header of the response
    */
   constructor(
     context: CallContext,
@@ -87,8 +91,15 @@ export class ContinuedCall implements ResponsePort, ArgumentsOwner {
     reader: ValueReader,
     lent: LentCallbacks,
     streamed: StreamedArguments | undefined,
+    header: ReceivedHeader,
   ) {
     this.#context = context;
+    this.responderExtended = header.extended;
+    this.#trailer = !header.extended
+      ? "none"
+      : header.trailer
+      ? "required"
+      : "possible";
     this.channel = channel;
     this.#reader = reader;
     this.#lent = lent;
@@ -104,7 +115,7 @@ export class ContinuedCall implements ResponsePort, ArgumentsOwner {
       this.#reader,
       codec,
       (bytes) => this.#context.decode(bytes),
-      true,
+      this.#trailer,
     );
     return this.#receiver.receive(options);
   }
@@ -117,7 +128,8 @@ export class ContinuedCall implements ResponsePort, ArgumentsOwner {
 
   close(): Promise<void> {
     this.#handle("close");
-    this.#arguments?.stop();
+    // Arguments that are still being sent must not look complete.
+    if (this.#arguments?.stop()) this.channel.abort(undefined);
     this.#reader.release();
     return this.channel.close();
   }

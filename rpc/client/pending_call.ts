@@ -6,9 +6,9 @@ import {
 import type { RawChannel } from "../../mux/internal.ts";
 import { limitWait } from "../../time_limit.ts";
 import { LentCallbacks } from "../callback/callback_table.ts";
-import { RemoteError, RpcError } from "../errors.ts";
+import { incomplete, RemoteError, RpcError } from "../errors.ts";
 import type { CallOptions } from "../types.ts";
-import { MAX_CALL_HEADER_SIZE } from "../wire/headers.ts";
+import { MAX_CALL_HEADER_SIZE, type ReceivedHeader } from "../wire/headers.ts";
 import type { ValueStream } from "../wire/value_source.ts";
 import type { CallContext } from "./call_context.ts";
 import { ContinuedCall } from "./continued_call.ts";
@@ -146,6 +146,7 @@ export abstract class PendingCall implements ArgumentsOwner {
   #reader!: ValueReader;
   #arguments: StreamedArguments | undefined;
   #lent: LentCallbacks | undefined;
+  #header: ReceivedHeader | undefined;
   #cancelLimit: (() => void) | undefined;
   /** Bytes of the values that have arrived. */
   #receivedSize = 0;
@@ -257,6 +258,10 @@ export abstract class PendingCall implements ArgumentsOwner {
     this.#reject(reason);
   }
 
+  get responderExtended(): boolean {
+    return this.#header?.extended ?? false;
+  }
+
   argumentsFailed(
     reason: unknown,
     errorSent: Promise<void> | undefined,
@@ -294,9 +299,12 @@ export abstract class PendingCall implements ArgumentsOwner {
 
   #readHeader(bytes: Uint8Array): void {
     const { channels, responseHeaders, state } = this.#context;
-    const header = responseHeaders.get(bytes);
+    const header = this.#header = responseHeaders.get(bytes);
     if (header.saysNull) channels.allowSpares();
-    if (header.extended) state.peerExtended = true;
+    if (header.extended) {
+      state.peerExtended = true;
+      this.#channel.requireEof(incomplete);
+    }
     this.#lent?.keep(header.keptIds);
     if (header.error !== undefined) {
       return this.fail(new RemoteError(header.error, header.code));
@@ -341,6 +349,7 @@ export abstract class PendingCall implements ArgumentsOwner {
           this.#reader,
           this.#lending(),
           this.#arguments,
+          this.#header!,
         ),
       );
     }

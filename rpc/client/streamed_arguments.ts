@@ -1,6 +1,6 @@
 import type { RawChannel } from "../../mux/internal.ts";
 import type { LentCallbacks } from "../callback/callback_table.ts";
-import { addError } from "../wire/headers.ts";
+import { addTrailer } from "../wire/headers.ts";
 import {
   openSource,
   type ValueSource,
@@ -10,6 +10,8 @@ import type { CallContext } from "./call_context.ts";
 
 /** The call that streamed arguments belong to. */
 export interface ArgumentsOwner {
+  /** Whether the header of the response has shown that the responder is extended. */
+  readonly responderExtended: boolean;
   /**
    * The producer of the arguments failed, or they could not be sent. Without an
    * end, the arguments must not look complete, so the channel has to be closed.
@@ -19,7 +21,10 @@ export interface ArgumentsOwner {
   argumentsFailed(reason: unknown, errorSent: Promise<void> | undefined): void;
 }
 
-/** Sends the values of a stream as the arguments of a call, then EOF. */
+/**
+ * Sends the values of a stream as the arguments of a call, then EOF. If the
+ * response shows meanwhile that the responder is extended, a trailer precedes it.
+ */
 export class StreamedArguments {
   /** The pending call, or later the continued one. */
   owner: ArgumentsOwner;
@@ -55,28 +60,37 @@ export class StreamedArguments {
         await this.#context.sendValue(channel, value, this.#lent);
       }
       this.#state = "ended";
+      this.#sendTrailer(undefined)?.catch(() => {});
       channel.closeWrite();
     } catch (error) {
-      if (this.#state === "ended") return;
-      this.stop(error);
-      this.owner.argumentsFailed(error, this.#sendError(error));
+      if (!this.stop(error)) return;
+      this.owner.argumentsFailed(error, this.#sendTrailer({ reason: error }));
     }
   }
 
-  /** Ends the producer, because no more arguments are needed. */
-  stop(reason?: unknown): void {
-    if (this.#state === "ended") return;
+  /**
+   * Ends the producer, because no more arguments are needed.
+   *
+   * @returns whether arguments were still being sent
+   */
+  stop(reason?: unknown): boolean {
+    if (this.#state === "ended") return false;
     this.#state = "ended";
     this.#source?.stop(reason);
+    return true;
   }
 
-  /** Tells an extended peer why the arguments end; other peers see CLOSE only. */
-  #sendError(reason: unknown): Promise<void> | undefined {
-    const { codec, state, messages } = this.#context;
-    if (!state.peerExtended || this.#channel.peerClosed) return undefined;
+  /** Tells an extended responder how the arguments end; others see no trailer. */
+  #sendTrailer(
+    failure: { reason: unknown } | undefined,
+  ): Promise<void> | undefined {
+    const { codec, messages } = this.#context;
+    if (!this.owner.responderExtended || this.#channel.peerClosed) {
+      return undefined;
+    }
     try {
       const message = messages.begin();
-      addError(message, codec, reason);
+      addTrailer(message, codec, failure);
       return messages.send(this.#channel, message);
     } catch {
       return undefined;

@@ -110,10 +110,10 @@ async function respondWithBytes(
 }
 
 /**
- * Responds with values as they come, each in a frame, then EOF and CLOSE. The
- * source is asked for its next value after the previous one was sent, which
- * waits while the caller does not read. It is stopped when the caller closes the
- * call.
+ * Responds with values as they come, each in a frame, then a trailer (to extended
+ * callers), EOF and CLOSE. The source is asked for its next value after the
+ * previous one was sent, which waits while the caller does not read. It is
+ * stopped when the caller closes the call.
  */
 async function respondWithValues(
   source: ValueSource,
@@ -163,14 +163,20 @@ async function sendValues(
   source: ValueSource,
   respond: Responder,
 ): Promise<void> {
+  if (isServerResponder(respond)) {
+    await respond.continueWithStream();
+    for (let next = first;; next = source.next()) {
+      const { done, value } = await next;
+      if (done) return respond.end();
+      await respond.sendNow(value);
+    }
+  }
   const channel = await respond.continue();
   for (let next = first;; next = source.next()) {
     const { done, value } = await next;
     if (done) break;
-    if (isServerResponder(respond)) await respond.sendNow(value);
-    else await respond.send(value);
+    await respond.send(value);
   }
-  if (isServerResponder(respond)) return respond.end();
   await channel.writable.close();
   await channel.close();
 }

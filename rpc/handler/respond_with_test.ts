@@ -272,7 +272,7 @@ Deno.test("streamed replies: a value that cannot be encoded is an error in mid-s
   await within(ended.promise, "the producer to end");
 });
 
-Deno.test("streamed replies: for an extended caller, an error in mid-stream is an empty frame, a header and the end", async () => {
+Deno.test("streamed replies: for an extended caller, an error in mid-stream is a trailer with the error, then the end", async () => {
   const { peer, raw } = scriptedPeer({
     handler: handlerFrom(async function* () {
       yield 1;
@@ -283,7 +283,8 @@ Deno.test("streamed replies: for an extended caller, an error in mid-stream is a
   const channel = await rawOpen(raw);
   await channel.values(EXTENDED, null);
   const note = { Q: { v: 1 } };
-  assertEquals(await channel.read(3), [{ ...CONTINUED, ...note }, null, 1]);
+  const header = { ...CONTINUED, Q: { v: 1, trailer: true } };
+  assertEquals(await channel.read(3), [header, null, 1]);
   const { payload } = await raw.expect("data");
   assertEquals(payload.subarray(0, 4), framed(new Uint8Array(0)));
   const text = new TextDecoder().decode(payload.subarray(8));

@@ -37,6 +37,7 @@ export class IncomingCall implements ServerCall {
     this.#reader = reader;
     this.#responder = responder;
     this.#session = session;
+    if (request.extended) channel.requireEof(cancelled);
   }
 
   get selector(): string {
@@ -64,13 +65,7 @@ export class IncomingCall implements ServerCall {
   }
 
   async receive(options?: WaitOptions): Promise<unknown> {
-    const value = await (this.#receiver ??= this.#newReceiver())
-      .receive(options);
-    // An extended caller that cancels its call has not ended its arguments.
-    const cancelling = value === undefined &&
-      this.#responder.state === "pending" && this.#channel.peerClosed;
-    if (cancelling && this.#isCutOff()) throw cancelled();
-    return value;
+    return await (this.#receiver ??= this.#newReceiver()).receive(options);
   }
 
   receiveNow(): unknown | typeof absent {
@@ -84,12 +79,7 @@ export class IncomingCall implements ServerCall {
 
   stream(): AsyncIterable<unknown> {
     const receiver = this.#receiver ??= this.#newReceiver();
-    const receive = async () => {
-      const value = await receiver.receive();
-      if (value === undefined && this.#isCutOff()) throw cancelled();
-      return value;
-    };
-    return new ValueIterator(receive, () => {});
+    return new ValueIterator(() => receiver.receive(), () => {});
   }
 
   /** Drops what has arrived of a value; nothing more will be received. */
@@ -112,7 +102,7 @@ export class IncomingCall implements ServerCall {
       this.#reader,
       context.codec,
       (bytes) => this.#decode(bytes),
-      extended,
+      extended ? "possible" : "none",
     );
   }
 
@@ -125,13 +115,9 @@ export class IncomingCall implements ServerCall {
     );
     return revivePointers(value, (id) => borrowed.borrow(id));
   }
-
-  /** Whether an extended caller has gone without the EOF that it always sends. */
-  #isCutOff(): boolean {
-    return this.request.extended && !this.#channel.eofReceived;
-  }
 }
 
+/** The error of what an extended caller has closed without EOF. */
 function cancelled(): RpcError {
   return new RpcError("cancelled", "Call was closed by the caller");
 }

@@ -5,7 +5,7 @@ import type { LendingMessage } from "../callback/callback_table.ts";
 import { RpcError } from "../errors.ts";
 import type { SessionState } from "../session_state.ts";
 import type { Request } from "./request_decoder.ts";
-import { NOTHING_KEPT } from "./response_writer.ts";
+import { NOTHING_KEPT, ONLY_TRAILER } from "./response_writer.ts";
 import type { ServerResponder } from "./server_call.ts";
 
 const SENT = Promise.resolve();
@@ -27,6 +27,8 @@ export class ChannelResponder implements ServerResponder {
   readonly #request: Request;
   readonly #session: SessionState;
   #state: ResponderState = "pending";
+  /** Whether the response is a stream of values that needs a trailer. */
+  #trailer = false;
 
   /** Makes the responder of a call. */
   constructor(channel: RawChannel, request: Request, session: SessionState) {
@@ -50,6 +52,11 @@ export class ChannelResponder implements ServerResponder {
   async continue(...values: unknown[]): Promise<Channel> {
     await this.#respond("continued", values);
     return this.#channel;
+  }
+
+  async continueWithStream(): Promise<void> {
+    this.#trailer = this.#request.extended;
+    await this.#respond("continued", []);
   }
 
   async send(value: unknown, options?: WaitOptions): Promise<void> {
@@ -82,24 +89,30 @@ export class ChannelResponder implements ServerResponder {
   }
 
   end(): void {
+    if (this.#trailer) this.#sendTrailer(undefined);
     this.#state = "returned";
     this.#channel.shutdown();
   }
 
   fail(reason: unknown): boolean {
     if (this.#state !== "continued" || !this.#request.extended) return false;
-    const { writer } = this.#request.context;
-    try {
-      writer.send(this.#channel, writer.error(reason))?.catch(() => {});
-    } catch {
-      // The channel is closed, so the caller needs no error.
-    }
-    this.end();
+    this.#sendTrailer({ reason });
+    this.#state = "returned";
+    this.#channel.shutdown();
     return true;
   }
 
   handOver(): void {
     this.#state = "continued";
+  }
+
+  #sendTrailer(failure: { reason: unknown } | undefined): void {
+    const { writer } = this.#request.context;
+    try {
+      writer.send(this.#channel, writer.trailer(failure))?.catch(() => {});
+    } catch {
+      // The channel is closed, so the caller needs no trailer.
+    }
   }
 
   /** Encodes everything, then changes the state, then sends. */
@@ -116,7 +129,8 @@ export class ChannelResponder implements ServerResponder {
     const ends = state === "returned";
     const { extended, context } = this.#request;
     const keptIds = this.borrowed?.keptIds(ends) ?? NOTHING_KEPT.keptIds;
-    const kept = keptIds.length === 0 ? NOTHING_KEPT : { keptIds };
+    const usual = this.#trailer ? ONLY_TRAILER : NOTHING_KEPT;
+    const kept = keptIds.length === 0 ? usual : { ...usual, keptIds };
     const extension = extended ? kept : undefined;
     const { codec, writer } = context;
     let message: ValueWriter;

@@ -108,7 +108,7 @@ Deno.test("Responder.continue: the channel stays open, and each further value is
     await channel.close();
   });
   assertEquals(answer, {
-    frames: ["data", "data", "data", "close"],
+    frames: ["data", "data", "data", "eof", "close"],
     values: [CONTINUED, "first", "second", 3, null],
   });
 });

@@ -2,7 +2,7 @@ import { type Codec, ValueWriter } from "../../codec/internal.ts";
 import type { RawChannel } from "../../mux/internal.ts";
 import { errorCode, errorText } from "../errors.ts";
 import {
-  addError,
+  addTrailer,
   type ResponseExtension,
   responseHeaderValue,
 } from "../wire/headers.ts";
@@ -10,6 +10,8 @@ import { MessageWriter } from "../wire/message_writer.ts";
 
 /** The extension field for a caller of whose callbacks none is kept. */
 export const NOTHING_KEPT: ResponseExtension = { keptIds: [] };
+/** As above, for a stream of values. */
+export const ONLY_TRAILER: ResponseExtension = { keptIds: [], trailer: true };
 
 /** Encodes and sends the responses of one session in one codec. */
 export class ResponseWriter {
@@ -19,6 +21,8 @@ export class ResponseWriter {
   #plain: UsualHeaders | undefined;
   /** The usual headers for extended callers. */
   #extended: UsualHeaders | undefined;
+  /** The same for streams of values. */
+  #stream: UsualHeaders | undefined;
 
   /** Makes a writer for responses in `codec`. */
   constructor(codec: Codec) {
@@ -63,10 +67,10 @@ export class ResponseWriter {
     return message;
   }
 
-  /** Encodes the error that ends a stream of values. */
-  error(reason: unknown): ValueWriter {
+  /** Encodes the trailer of a stream of values. */
+  trailer(failure: { reason: unknown } | undefined): ValueWriter {
     const message = this.#messages.begin();
-    addError(message, this.#codec, reason);
+    addTrailer(message, this.#codec, failure);
     return message;
   }
 
@@ -84,10 +88,14 @@ export class ResponseWriter {
     continued: boolean,
     extension: ResponseExtension | undefined,
   ): void {
-    if (extension === undefined || extension === NOTHING_KEPT) {
-      const usual = extension === undefined
-        ? this.#plain ??= usualHeaders(this.#codec, extension)
-        : this.#extended ??= usualHeaders(this.#codec, extension);
+    const usual = extension === undefined
+      ? this.#plain ??= usualHeaders(this.#codec, extension)
+      : extension === NOTHING_KEPT
+      ? this.#extended ??= usualHeaders(this.#codec, extension)
+      : extension === ONLY_TRAILER
+      ? this.#stream ??= usualHeaders(this.#codec, extension)
+      : undefined;
+    if (usual !== undefined) {
       message.addRaw(continued ? usual.continued : usual.returned);
     } else {
       const header = { error: undefined, continued };

@@ -31,10 +31,16 @@ export interface ServerCall extends Call {
 export interface ServerResponder extends Responder {
   /** As `send()`, but returns no promise if there is nothing to wait for. */
   sendNow(value: unknown): Promise<void> | undefined;
-  /** Ends the values of a continued call: EOF, then CLOSE. */
+  /**
+   * Answers with a stream of values, which `sendNow()` sends. It must end with
+   * {@linkcode end} or {@linkcode fail}: the header tells an extended caller to
+   * expect a trailer.
+   */
+  continueWithStream(): Promise<void>;
+  /** Ends the stream of values: its trailer, EOF, then CLOSE. */
   end(): void;
   /**
-   * Ends the values of a continued call with an error.
+   * Ends the stream of values with an error.
    *
    * @returns whether the error can be sent: the caller must be extended
    */

@@ -90,7 +90,9 @@ Deno.test("Server: an error of a handler that has continued closes the channel a
   });
   await using _ = client;
   const response = await client.request("x");
-  assertEquals(await Array.fromAsync(response), ["more"]);
+  assertEquals(await response.receive(), "more");
+  const cut = await assertRejects(() => response.receive(), RpcError);
+  assertEquals(cut.code, "incomplete");
   await within(response.channel!.closed, "the channel to close");
   const [error, selector] = await errors.next();
   assertEquals((error as Error).message, "boom");

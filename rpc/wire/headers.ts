@@ -48,12 +48,16 @@ export interface ReceivedHeader extends ResponseHeader {
   extended: boolean;
   /** IDs of callbacks among the arguments that the responder keeps. */
   keptIds: readonly string[];
+  /** Whether a stream of values follows that ends in a trailer. */
+  trailer: boolean;
 }
 
 /** What the field `Q` of a response header says, besides the version. */
 export interface ResponseExtension {
   /** IDs of callbacks among the arguments that the responder keeps. */
   keptIds: readonly string[];
+  /** Whether a stream of values follows that ends in a trailer. Default: no. */
+  trailer?: boolean;
 }
 
 /** The value to encode as a call header. */
@@ -86,27 +90,30 @@ export function responseHeaderValue(
 ): unknown {
   const text = error ?? null;
   const header = { Error: text, Continue: continued, E: text, C: continued };
-  if (extension === undefined && code === undefined) return header;
-  const keep = extension === undefined || extension.keptIds.length === 0
-    ? undefined
-    : extension.keptIds;
-  return { ...header, Q: { v: VERSION, code, keep } };
+  if (extension === undefined) return header;
+  const { keptIds, trailer } = extension;
+  const keep = keptIds.length === 0 ? undefined : keptIds;
+  return { ...header, Q: { v: VERSION, code, keep, trailer } };
 }
 
 /** A length of 0, which no value of any codec has. */
 const EMPTY_FRAME = new Uint8Array(4);
 
-/** Adds what ends a stream of values with an error: an empty frame, a header. */
-export function addError(
+/**
+ * Adds the trailer of a stream of values: an empty frame and a response header.
+ *
+ * @param failure the error that ended the stream; undefined if it is complete
+ */
+export function addTrailer(
   message: ValueWriter,
   codec: Codec,
-  reason: unknown,
+  failure: { reason: unknown } | undefined,
 ): void {
-  const header = {
-    error: errorText(reason),
-    code: errorCode(reason),
-    continued: false,
-  };
+  const header: ResponseHeader = { error: undefined, continued: false };
+  if (failure !== undefined) {
+    header.error = errorText(failure.reason);
+    header.code = errorCode(failure.reason);
+  }
   message.addRaw(EMPTY_FRAME);
   message.add(codec, responseHeaderValue(header, { keptIds: NO_IDS }));
 }
@@ -139,6 +146,7 @@ export function decodeResponseHeader(
     saysNull,
     extended: extension !== undefined,
     keptIds: extension === undefined ? NO_IDS : strings(extension["keep"]),
+    trailer: extension?.["trailer"] === true,
   };
 }
 

@@ -1,23 +1,33 @@
 import type { Codec, ValueReader } from "../../codec/internal.ts";
 import type { RawChannel, WaitOptions } from "../../mux/internal.ts";
-import { RemoteError } from "../errors.ts";
+import { incomplete, RemoteError } from "../errors.ts";
 import { decodeResponseHeader } from "./headers.ts";
 
 /** Means that a value has not arrived yet; `undefined` means the end. */
 export const absent: unique symbol = Symbol("absent");
 
 /**
- * Receives the values on one channel, and the error that may end them: an empty
+ * Whether the values on a channel end in a trailer.
+ *
+ * - `none`: the peer is not extended, and sends none.
+ * - `possible`: there is one if the stream has failed, and there may be one if it
+ *   is complete.
+ * - `required`: without one, the stream is incomplete.
+ */
+export type TrailerRule = "none" | "possible" | "required";
+
+/**
+ * Receives the values on one channel, and the trailer that may end them: an empty
  * frame, which is not a value in any codec, followed by a response header
- * (rpc/SPEC.md, "Errors in mid-stream").
+ * (rpc/SPEC.md, "Trailers").
  */
 export class ValueReceiver {
   readonly #channel: RawChannel;
   readonly #reader: ValueReader;
   readonly #codec: Codec;
   readonly #decode: (bytes: Uint8Array) => unknown;
-  readonly #trailers: boolean;
-  #state: "values" | "trailer" | "failed" = "values";
+  readonly #trailer: TrailerRule;
+  #state: "values" | "trailer" | "complete" | "failed" = "values";
   #failure: unknown;
 
   /**
@@ -27,20 +37,20 @@ export class ValueReceiver {
    * @param reader reads the values of the channel
    * @param codec decodes the header of an error
    * @param decode decodes a value; its bytes are valid during the call only
-   * @param trailers whether the peer may send an error in mid-stream
+   * @param trailer whether a trailer ends the values
    */
   constructor(
     channel: RawChannel,
     reader: ValueReader,
     codec: Codec,
     decode: (bytes: Uint8Array) => unknown,
-    trailers: boolean,
+    trailer: TrailerRule,
   ) {
     this.#channel = channel;
     this.#reader = reader;
     this.#codec = codec;
     this.#decode = decode;
-    this.#trailers = trailers;
+    this.#trailer = trailer;
   }
 
   /**
@@ -48,10 +58,12 @@ export class ValueReceiver {
    * at the end.
    *
    * @throws {RemoteError} if the peer ended the values with an error
+   * @throws {RpcError} `incomplete` if the required trailer is missing
    * @throws {CodecError} if the value cannot be decoded
    */
   receiveNow(): unknown | typeof absent {
     for (;;) {
+      if (this.#state === "complete") return undefined;
       const bytes = this.#reader.next();
       if (bytes === undefined) return absent;
       if (bytes === null) return this.#end();
@@ -83,12 +95,16 @@ export class ValueReceiver {
 
   /** Decodes bytes that were read; `absent` if they are not a value. */
   take(bytes: Uint8Array): unknown | typeof absent {
+    if (this.#state === "failed") throw this.#failure;
     if (this.#state === "trailer") {
       const { error, code } = decodeResponseHeader(this.#codec, bytes);
-      this.#fail(error ?? "", code);
+      if (error !== undefined) this.#fail(new RemoteError(error, code));
+      this.#state = "complete";
+      return absent;
     }
-    if (this.#state === "failed") throw this.#failure;
-    if (bytes.length > 0 || !this.#trailers) return this.#decode(bytes);
+    if (bytes.length > 0 || this.#trailer === "none") {
+      return this.#decode(bytes);
+    }
     this.#state = "trailer";
     return absent;
   }
@@ -124,13 +140,16 @@ export class ValueReceiver {
   }
 
   #end(): undefined {
-    if (this.#state === "trailer") this.#fail("");
     if (this.#state === "failed") throw this.#failure;
+    const isMissing = this.#state === "trailer" ||
+      (this.#state === "values" && this.#trailer === "required");
+    if (isMissing) this.#fail(incomplete());
+    return undefined;
   }
 
-  #fail(text: string, code?: string): void {
+  #fail(failure: unknown): never {
     this.#state = "failed";
-    this.#failure = new RemoteError(text, code);
+    throw this.#failure = failure;
   }
 }
 

@@ -1,4 +1,9 @@
-import { type Channel, MuxError, type Transport } from "../../mux/internal.ts";
+import {
+  type Channel,
+  isRawChannel,
+  MuxError,
+  type Transport,
+} from "../../mux/internal.ts";
 
 /**
  * Splices a transport and a channel: passes bytes and their end in both
@@ -11,7 +16,10 @@ export async function spliceTransport(
   transport: Transport,
   channel: Channel,
 ): Promise<void> {
-  const sending = send(transport, channel);
+  let sent = false;
+  const sending = send(transport, channel).then(() => {
+    sent = true;
+  });
   sending.catch(() => {});
   try {
     for await (const chunk of channel.readable) await transport.write(chunk);
@@ -20,8 +28,17 @@ export async function spliceTransport(
     // A silent transport must not keep a closed channel.
     await Promise.race([sending, channel.closed]);
   } finally {
+    // First: the end of the transport, or of the channel, would be sent as EOF,
+    // and the bytes would look complete.
+    if (!sent) abort(channel);
     await Promise.allSettled([transport.close(), channel.close()]);
   }
+}
+
+/** Sends CLOSE without EOF: the bytes are incomplete. */
+function abort(channel: Channel): void {
+  const reason = new MuxError("channel-closed", "Channel is closed early");
+  if (isRawChannel(channel)) channel.abort(reason);
 }
 
 async function send(transport: Transport, channel: Channel): Promise<void> {

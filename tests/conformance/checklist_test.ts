@@ -169,7 +169,10 @@ scripted(
     await script.raw.send(close(id), close(id));
     await pipe.channel.closed;
     await pipe.channel.close();
-    assertEquals(await script.said(), [{ type: "close", recipient: 5 }]);
+    assertEquals(await script.said(), [
+      { type: "eof", recipient: 5 },
+      { type: "close", recipient: 5 },
+    ]);
   },
 );
 

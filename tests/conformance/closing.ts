@@ -104,7 +104,7 @@ export function testClosing(test: SessionTest): void {
     { b: SMALL },
   );
 
-  test("channel.close() | CLOSE, after what write() had accepted | close() resolves when CLOSE has gone to the transport, closed when CLOSE went both ways", async (lab) => {
+  test("channel.close() | EOF and CLOSE, after what write() had accepted | close() resolves when CLOSE has gone to the transport, closed when CLOSE went both ways", async (lab) => {
     const [a, b] = await openPipes(lab);
     const chunk = new Uint8Array(10_000).fill(0x61);
     for (let i = 0; i < 5; i++) await a.write(chunk);

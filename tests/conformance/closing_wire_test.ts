@@ -133,7 +133,7 @@ scripted(
 );
 
 scripted(
-  "closing on the wire: channel.close() sends CLOSE after the DATA that was accepted, and no frame after it",
+  "closing on the wire: channel.close() sends EOF and CLOSE after the DATA that was accepted, and no frame after them",
   async (script) => {
     const { pipe, id } = await script.incoming();
     await script.raw.send(data(id, "unread"));
@@ -142,7 +142,7 @@ scripted(
     await pipe.channel.close();
     assertEquals(
       (await script.said()).map(({ type }) => type),
-      ["data", "close"],
+      ["data", "eof", "close"],
     );
     await script.raw.send(...late(id));
     assertEquals(await script.said(), []);
@@ -206,7 +206,7 @@ scripted(
     const { pipe, id } = await script.incoming();
     void pipe.channel.close();
     await script.raw.send(close(id));
-    assertEquals(await script.said(), [CLOSE]);
+    assertEquals(await script.said(), [EOF, CLOSE]);
     await pipe.channel.closed;
   },
 );

@@ -96,6 +96,7 @@ test("channel flood: a peer that never answers CLOSE costs a bounded number of c
     const channel = await opening;
     channels.push(channel);
     await channel.close();
+    await raw.expect("eof");
     assertEquals((await raw.expect("close")).recipient, i);
   }
   assertEquals(session.usage, { channels: 8, slots: 0 });

@@ -158,6 +158,7 @@ test("hostile bytes: DATA of 4 GiB is refused for a closed channel, too", async 
   session.accept((channel) => void channel.close());
   await raw.send(open(0));
   const { sender } = await raw.expect("open-confirm");
+  await raw.expect("eof");
   await raw.expect("close");
   await raw.send(close(sender), data(sender, "late, and dropped"));
   await raw.send(dataHeader(sender, 0xffff_ffff));

@@ -5,8 +5,12 @@
  * @module
  */
 
-/** What `mod.ts` exports. */
-export type Library = typeof import("../../mod.ts");
+/** What the entry points of the core export together. */
+export type Library =
+  & typeof import("../../codec/mod.ts")
+  & typeof import("../../mux/mod.ts")
+  & typeof import("../../rpc/mod.ts")
+  & typeof import("../../talk/mod.ts");
 /** What makes codecs. */
 export type Codec = import("../../codec/mod.ts").Codec;
 
@@ -20,9 +24,13 @@ async function load(directory: string, entry: string): Promise<unknown> {
   );
 }
 
-/** Loads `mod.ts`. */
+/** Loads the core. Versions differ in what `mod.ts` exports of it. */
 export async function loadLibrary(directory: string): Promise<Library> {
-  return await load(directory, ".") as Library;
+  const entries = ["./codec", "./mux", "./rpc", "./talk"];
+  const loaded = await Promise.all(
+    entries.map((entry) => load(directory, entry)),
+  );
+  return Object.assign({}, ...loaded) as Library;
 }
 
 /** Loads `serveWebSocket()`. */

@@ -228,6 +228,7 @@ class QueueChannel implements RawChannel {
   #sending: "open" | "ending" | "ended" = "open";
   #receiving: "open" | "cancelled" | "ended" = "open";
   #sendFailure: unknown;
+  #makeCutError: (() => unknown) | undefined;
   #closeSent = false;
   #closeReceived = false;
   #holdsSlot = true;
@@ -363,7 +364,14 @@ class QueueChannel implements RawChannel {
     this.#sendClose();
   }
 
+  requireEof(makeError: () => unknown): void {
+    this.#makeCutError = makeError;
+    const cut = this.#closeReceived && !this.eofReceived;
+    if (cut && !this.#closeSent) this.failure ??= makeError();
+  }
+
   async close(): Promise<void> {
+    if (this.#waiting.length === 0) this.closeWrite();
     this.discard();
     await this.#session.line.arrived();
   }
@@ -427,6 +435,7 @@ class QueueChannel implements RawChannel {
 
   #onClose(): void {
     this.#failSend(channelClosed());
+    if (this.#receiving === "open") this.failure = this.#makeCutError?.();
     this.#endReceive();
     const answered = this.#closeSent;
     if (!answered) this.#sendClose();

@@ -222,7 +222,9 @@ async function withWorker(
     handler: handlerFrom({ echo: (value: unknown) => value }),
   });
   try {
-    await within(body(peer, worker), name);
+    // The worker's module is type-checked first, which can take a busy machine
+    // longer than other tests wait.
+    await within(body(peer, worker), name, 60_000);
   } finally {
     await peer.close();
     worker.terminate();

@@ -5,12 +5,12 @@ import {
   handlerFrom,
   type HandlerFunction,
   listen,
-  messagePortTransport,
   Peer,
   qmux,
   Router,
   type SessionOptions,
 } from "@qtalk/qtalk";
+import { messagePortTransport } from "@qtalk/qtalk/mux";
 import { type Connection, type DenoPeer, startWorker } from "../peer.ts";
 import { stdioServer, unixAddress } from "./sockets.ts";
 
