@@ -155,6 +155,11 @@ for (
   });
 }
 
+/** Objects that each have another key, which counts as many items. */
+function otherKeys(count: number): string {
+  return Array.from({ length: count }, (_, i) => `{"${i}x":0}`).join(",");
+}
+
 /** Arguments that are none, and what the caller hears. */
 const NO_ARGUMENTS: Record<
   string,
@@ -176,11 +181,11 @@ const NO_ARGUMENTS: Record<
   },
   "nested too deep": { bytes: framed(DEEP), text: "nested deeper than 512" },
   "too many items": {
-    bytes: framed(utf8(`[[${"{},".repeat(100_000)}0]]`)),
+    bytes: framed(utf8(`[[${otherKeys(5_000)}]]`)),
     text: 'it has more than 100000 items, the limit of option "maxItems"',
   },
   "a long integer and too many items": {
-    bytes: framed(utf8(`[[12345678901234567890${",0".repeat(100_000)}]]`)),
+    bytes: framed(utf8(`[[12345678901234567890,${otherKeys(3_500)}]]`)),
     text: 'it has more than 100000 items, the limit of option "maxItems"',
   },
   "no JSON": { bytes: framed(utf8("[1,")), text: "Cannot decode value" },
