@@ -1,12 +1,9 @@
 import { assertGreater } from "@std/assert";
 import { forSeeds } from "../support/random.ts";
-import { CODECS } from "./codec_list.ts";
 import { codecs } from "./codecs.ts";
 import { endings } from "./endings.ts";
 import { frames } from "./frames.ts";
 import { sessions } from "./sessions.ts";
-import { assertBounded, line, SHORT } from "./worst.ts";
-import { search } from "./worst/search.ts";
 
 /** Rounds of each target here; `deno task fuzz` goes on for minutes. */
 const ROUNDS: Record<string, number> = { frames: 100, sessions: 40 };
@@ -33,17 +30,3 @@ Deno.test("fuzz endings: nothing breaks however a call ends", async () => {
   assertGreater(passed, 0);
   console.log(target.report?.());
 });
-
-for (const [name, listed] of Object.entries(CODECS)) {
-  Deno.test(`fuzz worst: no value costs ${name} more than is promised`, async () => {
-    await forSeeds(1, (random) => {
-      const found = search(listed, random, SHORT);
-      const [slowest] = found.slowest;
-      assertGreater(slowest!.ms, 0);
-      console.log(
-        `seed ${random.seed}: ${line({ codec: name, found: slowest! })}`,
-      );
-      assertBounded(name, found);
-    });
-  });
-}

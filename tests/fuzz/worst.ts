@@ -28,10 +28,10 @@ interface Finding {
 /** The short form of the search. */
 export const SHORT: SearchOptions = {
   size: DEFAULT_PEER_LIMITS.maxValueSize,
-  simple: 0.2,
-  first: 6,
-  next: 3,
-  generations: 2,
+  simple: 0.08,
+  first: 3,
+  next: 2,
+  generations: 1,
 };
 
 /** The long one. */
@@ -61,12 +61,12 @@ export function assertBounded(codec: string, worst: Worst): void {
 
 /** Describes a finding in a line. */
 export function line(
-  { codec, found: { gene, size, ms, grown, refused } }: Finding,
+  { codec, found: { gene, bytes, ms, grown, refused } }: Finding,
 ): string {
   const time = `${ms.toFixed(1)} ms`;
   const memory = `${(grown / MIB).toFixed(1)} MiB`;
   return `${codec.padEnd(48)} ${time.padStart(8)} ${memory.padStart(8)} ` +
-    `${(size / 1_024).toFixed(0).padStart(5)} KiB  ${describe(gene)}${
+    `${(bytes.length / 1_024).toFixed(0).padStart(5)} KiB  ${describe(gene)}${
       refused === undefined ? "" : `: ${refused}`
     }`;
 }

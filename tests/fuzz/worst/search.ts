@@ -40,8 +40,8 @@ export interface SearchOptions {
 /** A gene and the cost of its value. */
 export interface Tried extends Cost {
   gene: Gene;
-  /** The size of the value in bytes. */
-  size: number;
+  /** The value. */
+  bytes: Uint8Array;
 }
 
 /** The worst genes, and how fast the machine is. */
@@ -55,7 +55,9 @@ export interface Worst {
 }
 
 /** Genes to keep, of each kind. */
-const KEPT = 4;
+const KEPT = 2;
+/** How often these are decoded in the end. */
+const TIMES = 5;
 /** Entries of the value by which the items of an entry are found. */
 const FEW = 256;
 /** How often a value is made larger, and by how much at most. */
@@ -72,21 +74,19 @@ export function search(
   using clock = new ThreadClock();
   const scale = new Scale(clock);
   const codec = make();
-  const bytesOf = (gene: Gene) => largest(codec, format, gene, size);
   const tried = new Map<string, Tried>();
   const tryGene = (gene: Gene) => {
     const name = describe(gene);
     if (tried.has(name)) return;
-    const bytes = bytesOf(gene);
-    const cost = scale.measure(codec, bytes, 2, true);
-    tried.set(name, { gene, size: bytes.length, ...cost });
+    const bytes = largest(codec, format, gene, size);
+    tried.set(name, { gene, bytes, ...scale.measure(codec, bytes, 2, true) });
   };
   const best = (by: "ms" | "grown") =>
     [...tried.values()].sort((a, b) => b[by] - a[by]).slice(0, KEPT);
   const again = (by: "ms" | "grown") =>
     best(by).map((one): Tried => ({
       ...one,
-      ...scale.measure(codec, bytesOf(one.gene), 7),
+      ...scale.measure(codec, one.bytes, TIMES),
     })).sort((a, b) => b[by] - a[by]);
 
   for (const gene of simpleGenes(format)) {
@@ -112,7 +112,7 @@ export function search(
 }
 
 /** Returns the largest value of a gene that the codec accepts, or nearly so. */
-export function largest(
+function largest(
   codec: Codec,
   format: Listed["format"],
   gene: Gene,
