@@ -99,19 +99,25 @@ export class KeyCounter {
   }
 
   #add(depth: number, path: number): number {
-    const { known, firstNew, nextNew, manyKeys, ofMany } = this.#items;
+    const { known, manyKeys } = this.#items;
     const hash = this.#paths.hash(path);
     this.#path[depth] = hash;
     const count = ++this.#count[depth]!;
-    const more = count < manyKeys
-      ? 0
-      : count === manyKeys
-      ? manyKeys * ofMany
-      : ofMany;
-    if (!this.#paths.add(hash)) return known + more;
-    if (this.#diverged[depth] === 1) return nextNew + more;
+    const items = this.#paths.add(hash) ? this.#newKey(depth) : known;
+    return count < manyKeys ? items : items + this.#ofMany(count);
+  }
+
+  #newKey(depth: number): number {
+    if (this.#diverged[depth] === 1) return this.#items.nextNew;
     this.#diverged[depth] = 1;
-    return firstNew + more;
+    return this.#items.firstNew;
+  }
+
+  /** Returns what a key counts more, where the object has so many. */
+  #ofMany(count: number): number {
+    const { manyKeys, ofMany } = this.#items;
+    // All that came before count more with the key that makes them many.
+    return count === manyKeys ? manyKeys * ofMany : ofMany;
   }
 
   #indexItems(depth: number, index: number): number {
