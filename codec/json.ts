@@ -2,9 +2,8 @@ import type { Codec, CodecOptions } from "./codec.ts";
 import { CodecError } from "./errors.ts";
 import { LongIntegers, MAX_INTEGER_LENGTH } from "./json/long_integers.ts";
 import { JsonScanner, LONG_DIGITS, unlimitedSize } from "./json/scan.ts";
-import { codecLimits } from "./limits.ts";
+import { codecLimits, weightOf } from "./limits.ts";
 import { Normalizer } from "./normalizer.ts";
-import { weightOf } from "./weight.ts";
 
 /**
  * Makes the JSON codec (RFC 8259), the default of qtalk-go and of this package.
@@ -59,7 +58,7 @@ export function json(options: CodecOptions = {}): Codec {
   const scannedFrom = unlimitedSize(limits) + 1;
   // Made when a value needs it: most peers have a codec, and small values.
   let scanner: JsonScanner | undefined;
-  const longIntegers = new LongIntegers();
+  let longIntegers: LongIntegers | undefined;
   const encoder = new TextEncoder();
   // Not fatal: as in Go, invalid UTF-8 becomes U+FFFD. Deno's fatal decoder
   // takes twice the time.
@@ -105,9 +104,11 @@ export function json(options: CodecOptions = {}): Codec {
         if (weight !== undefined) {
           weight.bytes = weightOf(bytes.length, scanner.items);
         }
-        return scanner.longIntegers.length > 0
-          ? longIntegers.parse(bytes, scanner.longIntegers, decoder)
-          : JSON.parse(text ?? decoder.decode(bytes));
+        if (scanner.longIntegers.length === 0) {
+          return JSON.parse(text ?? decoder.decode(bytes));
+        }
+        longIntegers ??= new LongIntegers();
+        return longIntegers.parse(bytes, scanner.longIntegers, decoder);
       } catch (cause) {
         if (cause instanceof CodecError) throw cause;
         throw new CodecError(

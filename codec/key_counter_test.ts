@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
+import { forSeeds } from "../tests/support/random.ts";
 import { utf8 } from "../tests/support/wire.ts";
-import { KeyCounter, type KeyItems } from "./key_counter.ts";
+import { HashSet, KeyCounter, type KeyItems } from "./key_counter.ts";
 
 const ITEMS: KeyItems = {
   known: 1,
@@ -139,4 +140,31 @@ Deno.test("KeyCounter: what is no index does not count as one", () => {
   assertEquals(again, [21, 1, 21, 1, 1]);
   const [, negative] = itemsOf([[-5], [-5]]);
   assertEquals(negative, [1]);
+});
+
+Deno.test("HashSet.add: a hash is new once, until the set is cleared", () =>
+  forSeeds(20, (random) => {
+    const set = new HashSet();
+    for (let round = 0; round < 3; round++) {
+      const seen = new Set<number>();
+      for (let i = 0; i < 2_000; i++) {
+        const hash = set.hash(random.int(-700, 700));
+        assertEquals(set.add(hash), !seen.has(hash));
+        seen.add(hash);
+      }
+      set.clear();
+    }
+  }));
+
+Deno.test("HashSet.hash: different numbers have different hashes, which are not 0", () => {
+  const set = new HashSet();
+  const hashes = new Set<number>();
+  for (let i = -50_000; i < 50_000; i++) hashes.add(set.hash(i));
+  assertEquals(hashes.size, 100_000);
+  assertEquals(hashes.has(0), false);
+});
+
+Deno.test("HashSet.hash: sets do not agree on hashes", () => {
+  const sets = [new HashSet(), new HashSet(), new HashSet()];
+  assertEquals(new Set(sets.map((set) => set.hash(12_345))).size > 1, true);
 });

@@ -10,9 +10,8 @@ import { CborScanner } from "./scan.ts";
 import { bignumBytes, cborTags, MAX_BIGNUM_SIZE } from "./tags.ts";
 import type { Codec, CodecOptions } from "../codec.ts";
 import { CodecError } from "../errors.ts";
-import { codecLimits } from "../limits.ts";
+import { codecLimits, weightOf } from "../limits.ts";
 import { Normalizer } from "../normalizer.ts";
-import { weightOf } from "../weight.ts";
 
 /**
  * Makes the CBOR codec (RFC 8949), which is `x/cbor/codec` in qtalk-go.

@@ -9,8 +9,7 @@ import { encodeMsgpack, type MsgpackValue } from "./encode.ts";
 import { MsgpackScanner } from "./scan.ts";
 import type { Codec, CodecOptions } from "../codec.ts";
 import { CodecError } from "../errors.ts";
-import { codecLimits } from "../limits.ts";
-import { weightOf } from "../weight.ts";
+import { codecLimits, weightOf } from "../limits.ts";
 
 export type { MsgpackValue } from "./encode.ts";
 
