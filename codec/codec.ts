@@ -73,13 +73,13 @@ export interface CodecOptions {
    */
   maxDepth?: number | undefined;
   /**
-   * How many items a value may have when decoding. What is in it counts as one
-   * item or more, by what it costs: the documentation of each codec has a table.
-   * An integer of at least 1, or `Infinity`. Default: 200,000.
+   * How many items a value may have when decoding. Most values in it are one
+   * item each. The documentation of each codec says which count as more: those
+   * that take longer to build. An integer of at least 1, or `Infinity`. Default:
+   * 100,000.
    *
-   * An item takes up to 100 ns to decode and up to 32 bytes of memory, beside
-   * those of the bytes. While a value is decoded, nothing else runs in the
-   * process: 1,000,000 items may stall it for 100 ms.
+   * An item takes up to 150 ns to decode and up to 64 bytes of memory. While a
+   * value is decoded, nothing else runs in the process.
    */
   maxItems?: number | undefined;
 }

@@ -7,10 +7,9 @@
 export type { Codec, ValueWeight } from "./codec.ts";
 export { CodecError } from "./errors.ts";
 export { json } from "./json.ts";
-export { DEFAULT_MAX_DEPTH } from "./limits.ts";
+export { decodeWeighed, DEFAULT_MAX_DEPTH } from "./limits.ts";
 export { isPlainObject, Normalizer } from "./normalizer.ts";
 export type { ValueMemory } from "./value/value_memory.ts";
 export { PREFIX_SIZE } from "./value/value_writer.ts";
 export { DEFAULT_MAX_VALUE_SIZE, ValueReader } from "./value/value_reader.ts";
 export { ValueWriter } from "./value/value_writer.ts";
-export { decodeWeighed } from "./weight.ts";

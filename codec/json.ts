@@ -3,9 +3,8 @@ import type { Codec, CodecOptions } from "./codec.ts";
 import { CodecError } from "./errors.ts";
 import { LongIntegers, MAX_INTEGER_LENGTH } from "./json/long_integers.ts";
 import { JsonScanner, LONG_DIGITS, unlimitedSize } from "./json/scan.ts";
-import { codecLimits } from "./limits.ts";
+import { codecLimits, weightOf } from "./limits.ts";
 import { Normalizer } from "./normalizer.ts";
-import { weightOf } from "./weight.ts";
 
 /**
  * Makes the JSON codec (RFC 8259), the default of qtalk-go and of this package.
@@ -24,6 +23,21 @@ import { weightOf } from "./weight.ts";
  *
  * JavaScript has one number type, so an integral number is encoded as an integer,
  * whatever it was decoded from: `100.0` is passed on as `100`, and `-0` as `0`.
+ *
+ * What is in a decoded value counts towards `maxItems` as follows, unless the
+ * value is shorter than 1 KiB:
+ *
+ * | part of the value | items |
+ * | --- | --- |
+ * | number, boolean, `null` | 1 |
+ * | string | 3; of up to 9 digits 11; of digits that V8 confuses with others 63 |
+ * | array, object | 2 |
+ * | key after the same keys as in an earlier object | 0 |
+ * | other key, if it is the first such one of its object | 18 |
+ * | other key | 10 |
+ * | key of an object that has at least 128 | 3 more |
+ * | key that is a number | 4 more |
+ * | integer beyond ±(2^53 − 1) | 10; all else in the value counts 1.5 times |
  *
  * @example
  * ```ts
@@ -45,7 +59,7 @@ export function json(options: CodecOptions = {}): Codec {
   const scannedFrom = unlimitedSize(limits) + 1;
   // Made when a value needs it: most peers have a codec, and small values.
   let scanner: JsonScanner | undefined;
-  const longIntegers = new LongIntegers();
+  let longIntegers: LongIntegers | undefined;
   const encoder = new TextEncoder();
   // Not fatal: as in Go, invalid UTF-8 becomes U+FFFD. Deno's fatal decoder
   // takes twice the time.
@@ -92,9 +106,11 @@ export function json(options: CodecOptions = {}): Codec {
         if (weight !== undefined) {
           weight.bytes = weightOf(bytes.length, scanner.items);
         }
-        return scanner.longIntegers.length > 0
-          ? longIntegers.parse(bytes, scanner.longIntegers, decoder)
-          : JSON.parse(text ?? decoder.decode(bytes));
+        if (scanner.longIntegers.length === 0) {
+          return JSON.parse(text ?? decoder.decode(bytes));
+        }
+        longIntegers ??= new LongIntegers();
+        return longIntegers.parse(bytes, scanner.longIntegers, decoder);
       } catch (cause) {
         if (cause instanceof CodecError) throw cause;
         throw new CodecError(

@@ -1,5 +1,3 @@
-import { HashSet } from "./hash_set.ts";
-
 const DIGIT_0 = 0x30, DIGIT_9 = 0x39;
 /** Digits of an index that may cost an array: of all that are below 5,000. */
 const MAX_INDEX_DIGITS = 4;
@@ -99,19 +97,25 @@ export class KeyCounter {
   }
 
   #add(depth: number, path: number): number {
-    const { known, firstNew, nextNew, manyKeys, ofMany } = this.#items;
+    const { known, manyKeys } = this.#items;
     const hash = this.#paths.hash(path);
     this.#path[depth] = hash;
     const count = ++this.#count[depth]!;
-    const more = count < manyKeys
-      ? 0
-      : count === manyKeys
-      ? manyKeys * ofMany
-      : ofMany;
-    if (!this.#paths.add(hash)) return known + more;
-    if (this.#diverged[depth] === 1) return nextNew + more;
+    const items = this.#paths.add(hash) ? this.#newKey(depth) : known;
+    return count < manyKeys ? items : items + this.#ofMany(count);
+  }
+
+  #newKey(depth: number): number {
+    if (this.#diverged[depth] === 1) return this.#items.nextNew;
     this.#diverged[depth] = 1;
-    return firstNew + more;
+    return this.#items.firstNew;
+  }
+
+  /** Returns what a key counts more, where the object has so many. */
+  #ofMany(count: number): number {
+    const { manyKeys, ofMany } = this.#items;
+    // All that came before count more with the key that makes them many.
+    return count === manyKeys ? manyKeys * ofMany : ofMany;
   }
 
   #indexItems(depth: number, index: number): number {
@@ -139,4 +143,61 @@ function indexOf(bytes: Uint8Array, start: number, end: number): number {
     index = index * 10 + digit;
   }
   return index;
+}
+
+/** Hashes that an empty set has room for: a power of two. */
+const INITIAL_ROOM = 128;
+
+/**
+ * A set of numbers of 32 bits that are hashed with a random seed, so that numbers
+ * in the same place cannot be prepared. It forgets nothing until it is cleared.
+ */
+export class HashSet {
+  /** An odd number: to multiply by it loses nothing. */
+  readonly factor: number = (Math.random() * 2 ** 32) | 1;
+  /** Each hash in its place, or in the next free one; 0 is free. */
+  #places = new Int32Array(INITIAL_ROOM);
+  #size = 0;
+
+  /** Removes all numbers. */
+  clear(): void {
+    if (this.#size === 0) return;
+    this.#size = 0;
+    if (this.#places.length === INITIAL_ROOM) this.#places.fill(0);
+    else this.#places = new Int32Array(INITIAL_ROOM);
+  }
+
+  /** Returns the hash of a number. */
+  hash(number: number): number {
+    // The lowest bits choose the place: mix the highest ones into them.
+    const mixed = Math.imul(number ^ (number >>> 15), this.factor);
+    return (mixed ^ (mixed >>> 13)) || 1;
+  }
+
+  /** Adds a number by its hash; returns whether it is new. */
+  add(hash: number): boolean {
+    const places = this.#places;
+    return places[hash & (places.length - 1)] !== hash && this.#insert(hash);
+  }
+
+  #insert(hash: number): boolean {
+    if (this.#size * 2 >= this.#places.length) this.#grow();
+    const places = this.#places;
+    const mask = places.length - 1;
+    for (let at = hash & mask;; at = (at + 1) & mask) {
+      if (places[at] === hash) return false;
+      if (places[at] === 0) {
+        places[at] = hash;
+        this.#size++;
+        return true;
+      }
+    }
+  }
+
+  #grow(): void {
+    const old = this.#places;
+    this.#places = new Int32Array(old.length * 2);
+    this.#size = 0;
+    for (const hash of old) if (hash !== 0) this.#insert(hash);
+  }
 }

@@ -14,12 +14,7 @@
  *
  * @module
  */
-export {
-  type ByteSink,
-  type Codec,
-  type CodecOptions,
-  type ValueWeight,
-} from "./codec.ts";
+export type { ByteSink, Codec, CodecOptions, ValueWeight } from "./codec.ts";
 export { CodecError, type CodecErrorCode } from "./errors.ts";
 export { json } from "./json.ts";
 export { DEFAULT_MAX_DEPTH, DEFAULT_MAX_ITEMS } from "./limits.ts";

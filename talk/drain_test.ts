@@ -1,4 +1,5 @@
 import {
+  DEFAULT_PEER_LIMITS,
   dial,
   handlerFrom,
   listen,
@@ -183,7 +184,7 @@ test("draining: a continued call is awaited until its channel closes", async (la
 });
 
 test("draining: a response that awaits its reader arrives completely", async (lab) => {
-  const text = "x".repeat(4 * 1024 * 1024);
+  const text = "x".repeat(DEFAULT_PEER_LIMITS.maxValueSize - 2);
   const closing = Promise.withResolvers<void>();
   lab.server.handle("large", (_call, respond) => {
     void respond.return(text);

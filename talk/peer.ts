@@ -41,7 +41,7 @@ export interface PeerLimits {
   /**
    * The largest size of a received value, and of all values together that a
    * complete response has, in bytes. An integer from 1 to 2^32 - 1.
-   * Default: 16 MiB.
+   * Default: 1 MiB.
    */
   maxValueSize?: number | undefined;
   /**

@@ -331,7 +331,7 @@ Deno.test("peer: an option that is undefined has its default", async () => {
     "x".repeat(100_000),
   );
   assertEquals(DEFAULT_PEER_LIMITS, {
-    maxValueSize: 16 * 1024 * 1024,
+    maxValueSize: 1024 * 1024,
     maxConcurrentCalls: 1_024,
     maxQueuedCalls: 16_384,
     maxQueuedCallSize: 16 * 1024 * 1024,

@@ -6,6 +6,7 @@ import {
   type Codec,
   CodecError,
   DEFAULT_MAX_DEPTH,
+  DEFAULT_MAX_ITEMS,
   json,
 } from "@qtalk/qtalk/codec";
 import { cbor } from "@qtalk/qtalk/codec/cbor";
@@ -131,7 +132,7 @@ const DEFAULTS: Record<string, Readonly<Record<string, number>>> = {
   ForwardOptions: { maxConcurrentCalls: DEFAULT_MAX_FORWARDED_CALLS },
   DialOptions: { timeout: DEFAULT_CONNECT_TIMEOUT },
   ReconnectOptions: DEFAULT_RECONNECT_OPTIONS,
-  CodecOptions: { maxDepth: DEFAULT_MAX_DEPTH },
+  CodecOptions: { maxDepth: DEFAULT_MAX_DEPTH, maxItems: DEFAULT_MAX_ITEMS },
 };
 
 Deno.test("docs: the tables of options have the defaults of the code", () => {

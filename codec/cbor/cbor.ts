@@ -10,9 +10,8 @@ import { CborScanner } from "./scan.ts";
 import { bignumBytes, cborTags, MAX_BIGNUM_SIZE } from "./tags.ts";
 import type { Codec, CodecOptions } from "../codec.ts";
 import { CodecError } from "../errors.ts";
-import { codecLimits } from "../limits.ts";
+import { codecLimits, weightOf } from "../limits.ts";
 import { Normalizer } from "../normalizer.ts";
-import { weightOf } from "../weight.ts";
 
 /**
  * Makes the CBOR codec (RFC 8949), which is `x/cbor/codec` in qtalk-go.
@@ -45,6 +44,23 @@ import { weightOf } from "../weight.ts";
  * | bytes, tag 64; typed array, tags 65 to 87 except 16- and 128-bit floats | `Uint8Array`; typed array |
  * | `Set`, tag 258; `Map`, tag 259 | array; object |
  * | other tags except 55799, other simple values, other keys, duplicate keys, strings of indefinite length, invalid UTF-8, trailing bytes | `CodecError`, `malformed` |
+ *
+ * What is in a decoded value counts towards `maxItems` as follows:
+ *
+ * | part of the value | items |
+ * | --- | --- |
+ * | number, boolean, null | 1; a float, or an integer of 64 bits, 2 |
+ * | integer beyond ±(2^53 − 1) of 64 bits | 5 |
+ * | text | 4; of more than 12 bytes 8 |
+ * | byte string | 16 |
+ * | array, map | 4; of indefinite length 6 |
+ * | key after the same keys as in an earlier map | 3 |
+ * | other key, if it is the first such one of its map | 48 |
+ * | other key | 16 |
+ * | key of a map that has at least 64 | 6 more |
+ * | key that is a number | 8 more, and 1 for each 4 elements of an array that the engine makes for it |
+ * | tag | 20 |
+ * | `undefined` | 10 |
  *
  * @example
  * ```ts

@@ -173,11 +173,12 @@ class Decoder {
       case 26:
         return this.#uint32();
       case 27: {
+        const at = this.#at;
         const high = this.#uint32();
         const low = this.#uint32();
         return high < UNSAFE_HIGH
           ? high * 2 ** 32 + low
-          : BigInt(high) << 32n | BigInt(low);
+          : this.#dataView().getBigUint64(at);
       }
       default:
         return minor;

@@ -1,5 +1,6 @@
 import { malformed, truncated } from "./errors.ts";
 import { SHORT_TEXT } from "./text.ts";
+import { CodecError } from "../errors.ts";
 import { KeyCounter } from "../key_counter.ts";
 import { type CodecLimits, tooDeep, tooManyItems } from "../limits.ts";
 
@@ -57,7 +58,7 @@ const Items = {
   CONTAINER: 4,
   ENDLESS: 6,
   TAG: 20,
-  UNDEFINED: 4,
+  UNDEFINED: 10,
 };
 const KEYS = {
   known: 3,
@@ -155,7 +156,7 @@ export class CborScanner {
         case Major.ARRAY:
         case Major.MAP: {
           if (isKey) throw badKey();
-          if (depth >= maxDepth) throw tooDeep("CBOR", String(maxDepth));
+          if (depth >= maxDepth) throw tooDeep("CBOR", maxDepth);
           const count = (first & 31) === INDEFINITE
             ? ENDLESS
             : major === Major.MAP
@@ -177,7 +178,7 @@ export class CborScanner {
         }
         case Major.TAG:
           if ((first & 31) === INDEFINITE) throw invalidMinor(first);
-          if (++tags > MAX_TAGS) throw tooDeep("CBOR", `${MAX_TAGS} tags`);
+          if (++tags > MAX_TAGS) throw tooManyTags();
           if (isKey) throw malformed("the key of a map has a tag");
           items += Items.TAG;
           if (items > maxItems) throw tooManyItems("CBOR", maxItems);
@@ -228,6 +229,13 @@ function invalidMinor(first: number) {
     `0x${first.toString(16)} does not begin a value: invalid minor ${
       first & 31
     }`,
+  );
+}
+
+function tooManyTags() {
+  return new CodecError(
+    "too-deep",
+    `Cannot decode value as CBOR: it has more than ${MAX_TAGS} tags around a value`,
   );
 }
 

@@ -73,11 +73,13 @@ function longText(bytes: Uint8Array): string {
 /** Returns how often U+FFFD is in a text. */
 function replacements(text: string): number {
   let count = 0;
-  for (let at = -1; (at = text.indexOf("\ufffd", at + 1)) >= 0;) count++;
+  for (let at = 0; at < text.length; at++) {
+    if (text.charCodeAt(at) === 0xfffd) count++;
+  }
   return count;
 }
 
-/** Returns how often U+FFFD is encoded: EF BF BD. */
+/** Returns how often U+FFFD is encoded: as EF BF BD. */
 function encoded(bytes: Uint8Array): number {
   let count = 0;
   for (let at = 2; at < bytes.length; at++) {

@@ -9,8 +9,7 @@ import { encodeMsgpack, type MsgpackValue } from "./encode.ts";
 import { MsgpackScanner } from "./scan.ts";
 import type { Codec, CodecOptions } from "../codec.ts";
 import { CodecError } from "../errors.ts";
-import { codecLimits } from "../limits.ts";
-import { weightOf } from "../weight.ts";
+import { codecLimits, weightOf } from "../limits.ts";
 
 export type { MsgpackValue } from "./encode.ts";
 
@@ -49,7 +48,23 @@ export interface MsgpackOptions extends CodecOptions {
  * encoded as an integer, whatever it was decoded from: a float 100.0 is passed on
  * as the integer 100, and -0.0 as the integer 0.
  *
- * The table holds with any library: bytes are checked before the library
+ * What is in a decoded value counts towards `maxItems` as follows:
+ *
+ * | part of the value | items |
+ * | --- | --- |
+ * | number, boolean, nil | 1; an integer of 64 bits 6 |
+ * | integer beyond ±(2^53 − 1) | 12 |
+ * | str | 6; not ASCII 12 |
+ * | bin | 16 |
+ * | array | 6 |
+ * | map | 4 |
+ * | key after the same keys as in an earlier map | 5 |
+ * | other key, if it is the first such one of its map | 48 |
+ * | other key | 24 |
+ * | key of a map that has at least 24 | 14 more |
+ * | key that is a number | 8 more, and 1 for each 4 elements of an array that the engine makes for it |
+ *
+ * Both tables hold with any library: bytes are checked before the library
  * decodes them, and values that libraries treat differently do not reach it.
  * The default, `@std/msgpack`, is slow. Other libraries have the same two
  * functions:

@@ -54,6 +54,7 @@ const FIRST_FORM = 0xc0;
 const Items = {
   SCALAR: 1,
   WIDE: 6,
+  BIGINT: 12,
   STRING: 6,
   NOT_ASCII: 12,
   BYTES: 16,
@@ -64,7 +65,7 @@ const KEYS = {
   known: 5,
   firstNew: 48,
   nextNew: 24,
-  ofMany: 10,
+  ofMany: 14,
   manyKeys: 24,
   index: 8,
   oneByOne: true,
@@ -145,14 +146,14 @@ export class MsgpackScanner {
       if (kind < ARRAY && length > size - at) throw truncated(size);
       switch (kind) {
         case INTEGER:
-          if (length === 8) specials.push(start, at, at + 8);
-          if (isKey) {
-            const key = integer(bytes, start, length);
-            if (!Number.isSafeInteger(key)) {
-              throw malformed("the key of a map is beyond 2^53");
-            }
-            items += keys.integer(depth, key);
-          } else items += length === 8 ? Items.WIDE : Items.SCALAR;
+          if (isKey || length === 8) {
+            const value = integer(bytes, start, length);
+            const isSafe = Number.isSafeInteger(value);
+            if (length === 8) specials.push(start, at, at + 8);
+            if (!isKey) items += isSafe ? Items.WIDE : Items.BIGINT;
+            else if (isSafe) items += keys.integer(depth, value);
+            else throw malformed("the key of a map is beyond 2^53");
+          } else items += Items.SCALAR;
           at += length;
           break;
         case STRING:
@@ -184,7 +185,7 @@ export class MsgpackScanner {
           break;
         default: {
           if (isKey) throw badKey();
-          if (depth >= maxDepth) throw tooDeep("MessagePack", String(maxDepth));
+          if (depth >= maxDepth) throw tooDeep("MessagePack", maxDepth);
           const count = kind === MAP ? 2 * length : length;
           // Each takes at least one byte.
           if (count > size - at) throw truncated(size);

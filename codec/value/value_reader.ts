@@ -175,7 +175,9 @@ export class ValueReader {
     if (size > maxSize) {
       throw new CodecError(
         "too-large",
-        `Cannot read value: its ${size} bytes exceed the limit of ${maxSize} bytes`,
+        `Cannot read value: its ${size} bytes exceed the limit of ${maxSize} bytes${
+          maxSize === this.#maxSize ? ' (option "maxValueSize")' : ""
+        }`,
       );
     }
     const complete = bytes.length - used >= size;

@@ -118,6 +118,17 @@ Deno.test("ValueReader.next: a value may be as large as the limit, but not large
   assertEquals(error.code, "too-large");
   assertEquals(
     error.message,
+    'Cannot read value: its 6 bytes exceed the limit of 5 bytes (option "maxValueSize")',
+  );
+});
+
+Deno.test("ValueReader.next: a smaller limit of one value is not called the option", () => {
+  const { source, reader } = started(100);
+  source.arrive(framed(utf8("12345")), prefix(6));
+  assertEquals(reader.next(5)?.slice(), utf8("12345"));
+  const error = assertThrows(() => reader.next(5), CodecError);
+  assertEquals(
+    error.message,
     "Cannot read value: its 6 bytes exceed the limit of 5 bytes",
   );
 });
@@ -218,7 +229,7 @@ function watchAllocations(sizes: number[]): Disposable {
 }
 
 Deno.test("ValueReader.next: the bytes of a value are announced in proportion to those that arrived", () => {
-  const { source, reader } = started();
+  const { source, reader } = started(10 * 1024 * 1024);
   const expected: number[] = [];
   const telling = Object.assign(source, {
     expect: (bytes: number) => expected.push(bytes),

@@ -61,7 +61,7 @@ const cases = {
   async calls() {
     const value = { text: "ünï 🦕", list: [1, null, { a: true }], n: -0.25 };
     expect("a value", await peer.call("echo", value), value);
-    const long = "x".repeat(1024 * 1024);
+    const long = "x".repeat(1_000_000);
     expect("a long value", await peer.call("echo", long), long);
     expect("a function", await peer.call("Upper", ["hello"]), "HELLO");
     const error = await failure(peer.call("Fail", ["boom"]));

@@ -11,6 +11,7 @@ import {
   type CodecOptions,
 } from "@qtalk/qtalk/codec";
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import { collectGarbage } from "../support/memory.ts";
 import { forSeeds, type Random } from "../support/random.ts";
 
 /** Tests the codec that `make` makes; `name` begins each test's name. */
@@ -144,6 +145,85 @@ export function testCodec(
       const bytes = generous.encode(value);
       assertCodecError("too-deep", () => codec.decode(bytes));
     }
+  });
+
+  test("refuses a limit of items out of range", () => {
+    for (const maxItems of [0, -1, 1.5, NaN]) {
+      assertThrows(
+        () => make({ maxItems }),
+        RangeError,
+        `Cannot use option "maxItems": ${maxItems} is not an integer of at least 1`,
+      );
+    }
+    for (const maxItems of [undefined, 1, Infinity]) make({ maxItems });
+  });
+
+  for (const [what, many] of Object.entries(MANY)) {
+    test(`decodes a value of ${what} up to the limit of items and not beyond`, () => {
+      const bytes = make().encode(many(4_000));
+      const fits = (maxItems: number) => {
+        try {
+          make({ maxItems }).decode(bytes);
+          return true;
+        } catch {
+          return false;
+        }
+      };
+      let most = 1;
+      for (let upper = 1_000_000; most < upper;) {
+        const middle = Math.floor((most + upper) / 2);
+        if (fits(middle)) upper = middle;
+        else most = middle + 1;
+      }
+      // Two of so many keys may have the same hash, and count less.
+      const above = Math.ceil(most * 1.01);
+      const below = Math.floor(most * 0.99);
+      assertEquals(make({ maxItems: above }).decode(bytes), many(4_000));
+      assertCodecError(
+        "too-many-items",
+        () => make({ maxItems: below }).decode(bytes),
+        `it has more than ${below} items, the limit of option "maxItems"`,
+      );
+      // Twice the value has about twice the items.
+      const twice = make().encode(many(8_000));
+      make({ maxItems: Math.floor(most * 2.1) }).decode(twice);
+      assertCodecError(
+        "too-many-items",
+        () => make({ maxItems: Math.floor(most * 1.9) }).decode(twice),
+      );
+    });
+
+    test(`estimates what a value of ${what} takes`, () => {
+      const codec = make({ maxItems: Infinity });
+      const [one, ten] = [1_000, 10_000].map((count) => {
+        const bytes = codec.encode(many(count));
+        const weight = { bytes: 0 };
+        codec.decode(bytes, weight);
+        assert(weight.bytes > bytes.length, "more than its bytes");
+        return weight.bytes;
+      });
+      assert(ten! > 8 * one! && ten! < 12 * one!, `${one}, ${ten}`);
+    });
+  }
+
+  test("encodes a value with more items than it decodes", () => {
+    const value = Array(1_000).fill(0);
+    assertEquals(make().decode(make({ maxItems: 10 }).encode(value)), value);
+  });
+
+  test("refuses a value with too many items before anything of it is built", () => {
+    const bytes = make().encode(
+      Array.from({ length: 50_000 }, (_, i) => ({ [`k${i}`]: "x" })),
+    );
+    const codec = make();
+    const refuse = () =>
+      assertCodecError("too-many-items", () => codec.decode(bytes));
+    refuse();
+    collectGarbage();
+    const before = Deno.memoryUsage().heapUsed;
+    refuse();
+    const grown = Deno.memoryUsage().heapUsed - before;
+    assert(grown < 4 * 1024 * 1024, `memory grew by ${grown} bytes`);
   });
 
   test("refuses a value that contains itself", () => {
@@ -314,6 +394,39 @@ const PLAIN: readonly unknown[] = [
   { "": 0, " ": 1, "1": 2, "ä": 3, length: 4, constructor: 5, toString: 6 },
   Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`k${i}`, i])),
 ];
+
+function listOf(count: number, make: (index: number) => unknown): unknown[] {
+  return Array.from({ length: count }, (_, i) => make(i));
+}
+
+function objectOf(count: number, key: (index: number) => string): object {
+  return Object.fromEntries(
+    Array.from({ length: count }, (_, i) => [key(i), i]),
+  );
+}
+
+/** Values of so many parts, of every kind that costs. */
+const MANY: Readonly<Record<string, (count: number) => unknown>> = {
+  "numbers": (count) => listOf(count, (i) => i),
+  "fractions": (count) => listOf(count, (i) => i / 7),
+  "integers beyond 2^53": (count) =>
+    listOf(count, (i) => 2n ** 60n + BigInt(i)),
+  "short texts": (count) => listOf(count, (i) => `x${i}`),
+  "texts of digits": (count) => listOf(count, String),
+  "texts that are not ASCII": (count) => listOf(count, (i) => `€${i}`),
+  "texts with escapes": (count) => listOf(count, (i) => `"\n${i}`),
+  "empty arrays": (count) => listOf(count, () => []),
+  "empty objects": (count) => listOf(count, () => ({})),
+  "arrays in one another": (count) => listOf(count / 4, () => [[[[]]]]),
+  "objects with the same keys": (count) =>
+    listOf(count, (i) => ({ id: i, ok: true })),
+  "objects with other keys": (count) =>
+    listOf(count, (i) => ({ [`k${i}`]: i })),
+  "keys": (count) => objectOf(count, (i) => `k${i}`),
+  "long keys": (count) => objectOf(count, (i) => `${"k".repeat(100)}${i}`),
+  "keys that are not ASCII": (count) => objectOf(count, (i) => `€${i}`),
+  "keys that are numbers": (count) => objectOf(count, (i) => String(i * 7)),
+};
 
 const UNSUPPORTED: Readonly<Record<string, () => unknown>> = {
   function: () => () => {},

@@ -46,7 +46,11 @@ const service = {
 
 const BEHAVIOURS: Record<string, (lab: RpcLab) => Promise<void>> = {
   async "calls return values of any size"({ pair }) {
-    const [client] = pair({}, { handler: handlerFrom(service) });
+    const maxValueSize = 4 * 1024 * 1024;
+    const [client] = pair({ maxValueSize }, {
+      maxValueSize,
+      handler: handlerFrom(service),
+    });
     for (const size of [0, 1, 1_000, 100_000, 3_000_000]) {
       const text = "x".repeat(size);
       assert(await client.call("echo", [text]) === text, `${size} characters`);

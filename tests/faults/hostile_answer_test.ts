@@ -38,6 +38,11 @@ const DEEP = utf8(
 const HUGE = fromHex("ffffffff");
 const none = new Uint8Array(0);
 
+/** Objects that each have another key, which counts as many items. */
+const OTHER_KEYS = `[${
+  Array.from({ length: 5_000 }, (_, i) => `{"${i}x":0}`).join(",")
+}]`;
+
 /** What the other side says on the channel, and what becomes of the call. */
 interface Answer {
   bytes: Uint8Array;
@@ -84,7 +89,7 @@ const ANSWERS: Record<string, Answer> = {
   "a value 4 GiB long, as it says": {
     bytes: concat(OK, HUGE),
     error: "too-large",
-    text: "its 4294967295 bytes exceed the limit of 16777216 bytes",
+    text: "its 4294967295 bytes exceed the limit of 1048576 bytes",
   },
   "half a value": {
     bytes: concat(OK, values("never whole").subarray(0, 8)),
@@ -98,6 +103,11 @@ const ANSWERS: Record<string, Answer> = {
   "a value nested too deep": {
     bytes: concat(OK, framed(DEEP)),
     error: "too-deep",
+  },
+  "a value with too many items": {
+    bytes: concat(OK, framed(utf8(OTHER_KEYS))),
+    error: "too-many-items",
+    text: 'it has more than 100000 items, the limit of option "maxItems"',
   },
   "a continued response without a value that can be read": {
     bytes: concat(GO_ON, framed(utf8("?"))),

@@ -172,6 +172,11 @@ for (
   });
 }
 
+/** Objects that each have another key, which counts as many items. */
+function otherKeys(count: number): string {
+  return Array.from({ length: count }, (_, i) => `{"${i}x":0}`).join(",");
+}
+
 /** Arguments that are none, and what the caller hears. */
 const NO_ARGUMENTS: Record<
   string,
@@ -179,7 +184,7 @@ const NO_ARGUMENTS: Record<
 > = {
   "4 GiB long, as they say": {
     bytes: concat(HUGE, utf8("[")),
-    text: "its 4294967295 bytes exceed the limit of 16777216 bytes",
+    text: "its 4294967295 bytes exceed the limit of 1048576 bytes",
   },
   "cut off": {
     bytes: values(["never whole"]).subarray(0, 9),
@@ -192,6 +197,14 @@ const NO_ARGUMENTS: Record<
     text: "the stream ended inside its length",
   },
   "nested too deep": { bytes: framed(DEEP), text: "nested deeper than 512" },
+  "too many items": {
+    bytes: framed(utf8(`[[${otherKeys(5_000)}]]`)),
+    text: 'it has more than 100000 items, the limit of option "maxItems"',
+  },
+  "a long integer and too many items": {
+    bytes: framed(utf8(`[[12345678901234567890,${otherKeys(3_500)}]]`)),
+    text: 'it has more than 100000 items, the limit of option "maxItems"',
+  },
   "no JSON": { bytes: framed(utf8("[1,")), text: "Cannot decode value" },
   "no bytes": { bytes: framed(new Uint8Array(0)), text: "Cannot decode value" },
   "in CBOR": { bytes: framed(fromHex("8101")), text: "Cannot decode value" },

@@ -7,10 +7,10 @@
 
 /** Limits of the worst values, and rules that do not hold everywhere yet. */
 export const ASSERTED: {
-  /** Milliseconds to decode any value within the limits; to be 25. */
-  readonly decodeMs: number | undefined;
-  /** Bytes that it takes; to be 32 MiB. */
-  readonly decodeBytes: number | undefined;
+  /** Milliseconds to decode any value within the limits. */
+  readonly decodeMs: number;
+  /** Bytes that it takes. */
+  readonly decodeBytes: number;
   /** Whether every way to end a call or a session frees its slots. */
   readonly slotsBecomeFree: boolean;
   /**
@@ -20,8 +20,8 @@ export const ASSERTED: {
    */
   readonly escapedKeys: boolean;
 } = {
-  decodeMs: undefined,
-  decodeBytes: undefined,
+  decodeMs: 25,
+  decodeBytes: 32 * 1024 * 1024,
   slotsBecomeFree: false,
   escapedKeys: false,
 };

@@ -1,13 +1,9 @@
 import { assertGreater } from "@std/assert";
 import { forSeeds } from "../support/random.ts";
-import { CODECS } from "./codec_list.ts";
 import { codecs } from "./codecs.ts";
 import { endings } from "./endings.ts";
 import { frames } from "./frames.ts";
 import { sessions } from "./sessions.ts";
-import { SHORT } from "./worst.ts";
-import { describe } from "./worst/gene.ts";
-import { search } from "./worst/search.ts";
 
 /** Rounds of each target here; `deno task fuzz` goes on for minutes. */
 const ROUNDS: Record<string, number> = { frames: 100, sessions: 40 };
@@ -34,17 +30,3 @@ Deno.test("fuzz endings: nothing breaks however a call ends", async () => {
   assertGreater(passed, 0);
   console.log(target.report?.());
 });
-
-for (const [name, listed] of Object.entries(CODECS)) {
-  Deno.test(`fuzz worst: the search finds a value for ${name}`, async () => {
-    await forSeeds(1, (random) => {
-      const { slowest: [worst] } = search(listed, random, SHORT);
-      assertGreater(worst!.ms, 0);
-      const { ms, alive, gene } = worst!;
-      console.log(
-        `${name}, ${SHORT.size} bytes, seed ${random.seed}: ` +
-          `${ms.toFixed(2)} ms, ${alive} bytes: ${describe(gene)}`,
-      );
-    });
-  });
-}

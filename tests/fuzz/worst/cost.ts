@@ -1,57 +1,94 @@
-import type { Codec } from "@qtalk/qtalk";
+import { type Codec, CodecError, type ValueWeight } from "@qtalk/qtalk/codec";
 import v8 from "node:v8";
 import vm from "node:vm";
+import type { ThreadClock } from "../../support/thread_clock.ts";
 
 /** The cost of decoding a value. */
 export interface Cost {
-  /** Milliseconds: the shortest of a few times. */
+  /** Milliseconds of the processor: the shortest of a few times. */
   ms: number;
-  /** Bytes that are alive beside the encoded value; 0 if it is refused. */
-  alive: number;
+  /** Bytes by which memory grew until the value was decoded. */
+  grown: number;
+  /** Bytes that the value keeps alive, if they were measured. */
+  alive: number | undefined;
+  /** What the codec estimates of these. */
+  weight: number;
+  /** The code of the error, if the value was refused. */
+  refused: string | undefined;
 }
 
-function decode(codec: Codec, bytes: Uint8Array): unknown {
-  try {
-    return codec.decode(bytes);
-  } catch {
-    return undefined;
+/** Measures how much it costs to decode values. */
+export class Scale {
+  readonly #clock: ThreadClock;
+  readonly #collect: () => void;
+
+  /** Makes one with a clock. */
+  constructor(clock: ThreadClock) {
+    this.#clock = clock;
+    v8.setFlagsFromString("--expose-gc");
+    // Unlike `collectGarbage()` of `tests/support`, without a context each time.
+    this.#collect = vm.runInNewContext("gc") as () => void;
+  }
+
+  /**
+   * Decodes a value several times.
+   *
+   * @param weighs whether to measure what it keeps alive, which is slow
+   */
+  measure(
+    codec: Codec,
+    bytes: Uint8Array,
+    times: number,
+    weighs = false,
+  ): Cost {
+    const weight: ValueWeight = { bytes: 0 };
+    let ms = Infinity;
+    let grown = 0;
+    let alive: number | undefined;
+    let refused: string | undefined;
+    for (let i = 0; i < times; i++) {
+      this.#collect();
+      const before = used();
+      const begun = this.#clock.now();
+      let value: unknown;
+      try {
+        value = codec.decode(bytes, weight);
+      } catch (error) {
+        if (!(error instanceof CodecError)) throw error;
+        refused = error.code;
+      }
+      ms = Math.min(ms, this.#clock.now() - begun);
+      grown = Math.max(grown, used() - before);
+      if (weighs && i === 0) {
+        this.#collect();
+        alive = used() - before;
+      }
+      keep(value);
+    }
+    return { ms, grown, alive, weight: weight.bytes, refused };
+  }
+
+  /** Milliseconds that a piece of work takes, at best. */
+  time(work: () => void, times: number): number {
+    let ms = Infinity;
+    for (let i = 0; i < times; i++) {
+      const begun = this.#clock.now();
+      work();
+      ms = Math.min(ms, this.#clock.now() - begun);
+    }
+    return ms;
   }
 }
 
-/**
- * Makes a function that collects garbage and returns the bytes alive. (Unlike
- * `collectGarbage()` of `tests/support`, it does not make a context each time.)
- */
-export function liveCounter(): () => number {
-  v8.setFlagsFromString("--expose-gc");
-  const gc = vm.runInNewContext("gc") as () => void;
-  return () => {
-    gc();
-    const { heapUsed, external } = Deno.memoryUsage();
-    return heapUsed + external;
-  };
+function used(): number {
+  const { heapUsed, external } = Deno.memoryUsage();
+  return heapUsed + external;
 }
 
-/** Decodes several times; returns the shortest time in milliseconds. */
-export function timeOf(codec: Codec, bytes: Uint8Array, times: number): number {
-  let shortest = Infinity;
-  for (let i = 0; i < times; i++) {
-    const begun = performance.now();
-    decode(codec, bytes);
-    shortest = Math.min(shortest, performance.now() - begun);
-  }
-  return shortest;
-}
+let kept: unknown;
 
-/** Measures the bytes that a decoded value keeps alive. */
-export function weightOf(
-  codec: Codec,
-  bytes: Uint8Array,
-  live: () => number,
-): number {
-  const before = live();
-  const value = decode(codec, bytes);
-  const after = live();
-  // This reference keeps the value alive until now.
-  return value === undefined ? 0 : Math.max(0, after - before);
+/** Keeps a value alive until here. */
+function keep(value: unknown): void {
+  kept = value;
+  kept = undefined;
 }
