@@ -5,7 +5,8 @@ import {
   MuxError,
   sessionClosed,
 } from "./errors.ts";
-import { FrameDecoder } from "./wire/frame_decoder.ts";
+import { nextTurn } from "./flow/next_turn.ts";
+import { FrameCost, FrameDecoder } from "./wire/frame_decoder.ts";
 import { FrameQueue } from "./wire/frame_queue.ts";
 import { resolveOptions, type SessionOptions } from "./options.ts";
 import { timeLimit } from "../time_limit.ts";
@@ -20,6 +21,17 @@ import type {
   Transport,
   WaitOptions,
 } from "./types.ts";
+
+/**
+ * What a session decodes before the event loop turns, as `FrameCost`: 1,024
+ * frames that make a program do something, or 8,192 that do not. The former take
+ * a few milliseconds.
+ */
+const WORK_PER_TURN = 1_024 * FrameCost.HEAVY;
+/** Bytes read that count as a heavy frame: 4 MiB also take some milliseconds. */
+const BYTES_PER_FRAME = 8 * 1024;
+/** DATA frames that a session sends before the event loop turns. */
+const DATA_SENT_PER_TURN = 512;
 
 /**
  * Starts a qmux session over a pair of byte streams.
@@ -77,6 +89,8 @@ export class QmuxSession implements RawSession {
   readonly #closed = Promise.withResolvers<void>();
   readonly #readerDone = Promise.withResolvers<void>();
   #state: "open" | "closing" | "ended" = "open";
+  /** DATA frames that were written since the event loop last turned for a write. */
+  #sent = 0;
   #closing: Promise<void> | undefined;
   /** Cancels the time limit that starts when a write fails. */
   #cancelLimit: (() => void) | undefined;
@@ -101,9 +115,15 @@ export class QmuxSession implements RawSession {
       : transport;
     this.#closed.promise.catch(() => {});
     this.#queue = new FrameQueue({
-      write: (bytes) => {
+      write: (bytes, dataFrames) => {
         this.#channels.tick();
-        return this.#transport.write(bytes);
+        const writing = this.#transport.write(bytes);
+        this.#sent += dataFrames;
+        if (this.#sent < DATA_SENT_PER_TURN) return writing;
+        // A transport that takes everything at once never waits, and a program
+        // that sends small values in a loop would not either.
+        this.#sent = 0;
+        return writing.then(nextTurn);
       },
       onError: (error) => this.#writeFailed(error),
       maxQueuedReplySize: resolved.maxQueuedReplySize,
@@ -176,28 +196,56 @@ export class QmuxSession implements RawSession {
     await this.close();
   }
 
+  /**
+   * Reads until the byte stream ends.
+   *
+   * A read of a socket that a peer keeps filled resolves without waiting, and so
+   * would a loop of them: the event loop turns by the work that was done. Work is
+   * counted and not timed, because reading the clock costs more than decoding a
+   * frame.
+   */
   async #read(): Promise<void> {
+    const decoder = this.#decoder;
+    decoder.allowance = WORK_PER_TURN;
     try {
       for (;;) {
         const chunk = await this.#transport.read();
         if (chunk === null || this.#state === "ended") break;
-        this.#channels.tick();
-        this.#decoder.push(chunk);
-        this.#channels.endTurn();
-        // The next read takes time, and the responses of this turn are ready: let
-        // them leave first. This waits for microtasks only, not for the write.
-        const { gathering } = this.#queue;
-        if (gathering !== undefined) await gathering;
+        decoder.allowance -= FrameCost.HEAVY *
+          (1 + Math.floor(chunk.length / BYTES_PER_FRAME));
+        let at = 0;
+        do {
+          this.#channels.tick();
+          at = decoder.push(chunk, at);
+          while (this.#channels.endTurn()) await nextTurn();
+          // The next read takes time, and the responses of this turn are ready:
+          // let them leave first. This waits for microtasks only, not for the
+          // write.
+          const { gathering } = this.#queue;
+          if (gathering !== undefined) await gathering;
+          // Between two chunks at half of the allowance, so that few chunks are
+          // divided: their frames share a write.
+          const whole = at === chunk.length;
+          if (decoder.allowance <= (whole ? WORK_PER_TURN / 2 : 0)) {
+            await nextTurn();
+            decoder.allowance = WORK_PER_TURN;
+          }
+        } while (at < chunk.length && !this.#hasEnded());
       }
       if (this.#decoder.atBoundary) this.#end(undefined);
       else this.#end(connectionLost("the byte stream ended inside a frame"));
     } catch (error) {
       // Readers still get what arrived before the bad frame.
-      this.#channels.endTurn();
+      while (this.#channels.endTurn()) await nextTurn();
       this.#end(this.#readFailure(error));
     } finally {
       this.#readerDone.resolve();
     }
+  }
+
+  /** Reads the state again: TypeScript cannot know that others change it. */
+  #hasEnded(): boolean {
+    return this.#state === "ended";
   }
 
   /** The error of the session for an error of reading; undefined if it is none. */

@@ -19,6 +19,7 @@ import {
   type DataSource,
   SEND_QUANTUM,
 } from "../wire/frame_source.ts";
+import { Queue } from "../../queue.ts";
 import { ReceiveBuffer } from "./receive_buffer.ts";
 import type { RawChannel } from "../raw.ts";
 import { ReceiveWindow, type WindowPolicy } from "../flow/receive_window.ts";
@@ -50,9 +51,6 @@ interface PendingWrite {
   resolve(): void;
   reject(reason: unknown): void;
 }
-
-/** Shared by all channels without pending writes; never added to. */
-const NO_WRITES: PendingWrite[] = [];
 
 /**
  * A channel of a qmux session: its receive buffer, both windows and the states.
@@ -101,7 +99,8 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   readonly #sendWindow = new SendWindow();
   readonly #receiveWindow: ReceiveWindow;
   readonly #received = new ReceiveBuffer();
-  #pendingWrites: PendingWrite[] = NO_WRITES;
+  /** Made for the first write that has to wait; most channels have none. */
+  #pendingWrites: Queue<PendingWrite> | undefined;
   /** Payload bytes that the peer accepts in one DATA frame. */
   #remoteMaxPacketSize = 0;
   #creditDue = 0;
@@ -233,18 +232,18 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
       return;
     }
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    if (this.#pendingWrites === NO_WRITES) this.#pendingWrites = [];
-    this.#pendingWrites.push({ bytes, resolve, reject });
+    (this.#pendingWrites ??= new Queue()).push({ bytes, resolve, reject });
     this.#scheduleData();
     return promise;
   }
 
   withdraw(bytes: Uint8Array, reason: unknown): boolean {
     // Bytes that were sent in part have been replaced by what is left of them.
-    const at = this.#pendingWrites.findIndex((write) => write.bytes === bytes);
-    if (at < 0) return false;
-    const [withdrawn] = this.#pendingWrites.splice(at, 1);
-    withdrawn!.reject(reason);
+    const withdrawn = this.#pendingWrites?.remove((write) =>
+      write.bytes === bytes
+    );
+    if (withdrawn === undefined) return false;
+    withdrawn.reject(reason);
     this.#sendEofIfFlushed();
     return true;
   }
@@ -291,17 +290,17 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   // --- Called by the frame queue ----------------------------------------------
 
   pull(): boolean {
-    const first = this.#pendingWrites[0];
+    const first = this.#pendingWrites?.first;
     const size = first === undefined ? 0 : this.#frameSize(first.bytes.length);
     if (first === undefined || size === 0) return this.#dataScheduled = false;
     this.#sendData(first.bytes.subarray(0, size));
     if (size < first.bytes.length) {
       first.bytes = first.bytes.subarray(size);
     } else {
-      this.#pendingWrites.shift();
+      this.#pendingWrites!.shift();
       first.resolve();
     }
-    if (this.#pendingWrites.length > 0 && this.#sendWindow.credit > 0) {
+    if (this.#hasPendingWrites && this.#sendWindow.credit > 0) {
       return true;
     }
     this.#dataScheduled = false;
@@ -344,7 +343,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   /** WINDOW_ADJUST arrived. */
   onWindowAdjust(bytesToAdd: number): void {
     this.#sendWindow.grant(bytesToAdd);
-    if (this.#pendingWrites.length > 0) this.#scheduleData();
+    if (this.#hasPendingWrites) this.#scheduleData();
   }
 
   /** The header of a DATA frame arrived. */
@@ -407,6 +406,10 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
 
   // --- Private ---------------------------------------------------------------
 
+  get #hasPendingWrites(): boolean {
+    return this.#pendingWrites !== undefined && this.#pendingWrites.length > 0;
+  }
+
   /** Whether DATA counts: neither after EOF nor after this side's CLOSE. */
   #mayReceive(): boolean {
     return !receivesNothing(this.#receiveState) && this.#closeState !== "sent";
@@ -442,7 +445,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
 
   /** How many of `bytes` can be queued at once, before anything else. */
   #roomNow(bytes: number): number {
-    return this.#pendingWrites.length === 0 && this.#host.queue.hasRoom
+    return !this.#hasPendingWrites && this.#host.queue.hasRoom
       ? this.#frameSize(bytes)
       : 0;
   }
@@ -460,7 +463,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
 
   /** Sends EOF if this direction is to end and no write is pending. */
   #sendEofIfFlushed(): void {
-    if (this.#pendingWrites.length > 0 || this.#sendState !== "ending") return;
+    if (this.#hasPendingWrites || this.#sendState !== "ending") return;
     this.#sendState = nextSend(this.#sendState, "flushed");
     if (maySend(this.#closeState)) this.#host.queue.eof(this.remoteId);
     this.#streams?.fail(this.#sendFailure());
@@ -512,8 +515,8 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     if (this.#sendState !== "ended") this.#sendFailure = reason;
     this.#sendState = failed;
     const pending = this.#pendingWrites;
-    if (pending.length > 0) {
-      this.#pendingWrites = NO_WRITES;
+    this.#pendingWrites = undefined;
+    if (pending !== undefined && pending.length > 0) {
       const error = reason();
       for (const { reject } of pending) reject(error);
     }

@@ -17,6 +17,12 @@ import { type Clock, TurnClock } from "../flow/turn_clock.ts";
 import { WindowBudget } from "../flow/window_budget.ts";
 
 /**
+ * Bytes offered to the readers of channels before the event loop turns, so that
+ * at most one value is decoded that takes long.
+ */
+const OFFERED_PER_TURN = 1024 * 1024;
+
+/**
  * An OPEN of the peer. It becomes a channel when the application accepts it: the
  * peer learns this side's channel ID from OPEN_CONFIRM, and cannot send frames
  * for the channel before.
@@ -150,11 +156,26 @@ export class ChannelTable implements FrameSink, ChannelHost {
     this.#clock.tick();
   }
 
-  /** Ends the turn: the transport is about to reuse its buffer. */
-  endTurn(): void {
+  /**
+   * Ends the turn: the transport is about to reuse its buffer. Returns whether
+   * there are channels left for the next turn, because readers of the others were
+   * offered many bytes: large values take milliseconds to decode.
+   */
+  endTurn(): boolean {
     // Only frames add to the list, so the callbacks of readers do not.
-    for (const channel of this.#turnChannels) channel.endTurn();
-    this.#turnChannels.length = 0;
+    const channels = this.#turnChannels;
+    let offered = 0;
+    for (let i = 0; i < channels.length; i++) {
+      const channel = channels[i]!;
+      if (offered >= OFFERED_PER_TURN) {
+        channels.splice(0, i);
+        return true;
+      }
+      offered += channel.buffered;
+      channel.endTurn();
+    }
+    channels.length = 0;
+    return false;
   }
 
   // --- Called by the channels --------------------------------------------------

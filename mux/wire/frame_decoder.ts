@@ -34,6 +34,14 @@ export interface FrameSink {
   onClose(recipientId: number): void;
 }
 
+/** What decoding a frame counts towards a decoder's allowance. */
+export const FrameCost = {
+  /** A frame that at most changes a number. */
+  LIGHT: 1,
+  /** A frame that may make the program do something. */
+  HEAVY: 8,
+} as const;
+
 /**
  * Splits a stream of bytes into frames, in whatever chunks the bytes arrive. It
  * keeps at most one incomplete frame header (16 bytes) between two chunks.
@@ -45,6 +53,8 @@ export class FrameDecoder {
   #partialLength = 0;
   /** Payload bytes of the current DATA frame that are still to come. */
   #payloadLeft = 0;
+  /** What may still be decoded, as {@linkcode FrameCost}. */
+  allowance = Infinity;
 
   /** Makes a decoder that passes frames to `sink`. */
   constructor(sink: FrameSink) {
@@ -57,15 +67,16 @@ export class FrameDecoder {
   }
 
   /**
-   * Decodes the next chunk, of any size.
+   * Decodes the next chunk, of any size, from an offset. Returns the offset of
+   * what is left, which is the end unless the {@linkcode allowance} is used up.
    *
    * @throws {MuxError} `protocol-error` on an unknown frame type, and whatever
    * the sink throws; the decoder must not be used after that
    */
-  push(chunk: Uint8Array): void {
-    let at = 0;
+  push(chunk: Uint8Array, from = 0): number {
+    let at = from;
     const end = chunk.length;
-    while (at < end) {
+    while (at < end && this.allowance > 0) {
       if (this.#payloadLeft > 0) {
         const size = Math.min(this.#payloadLeft, end - at);
         this.#payloadLeft -= size;
@@ -78,12 +89,13 @@ export class FrameDecoder {
         if (size > end - at) {
           this.#partial.set(chunk.subarray(at));
           this.#partialLength = end - at;
-          return;
+          return end;
         }
         this.#header(chunk, at);
         at += size;
       }
     }
+    return at;
   }
 
   /** Adds to the incomplete header; returns the offset after the bytes it used. */
@@ -101,8 +113,12 @@ export class FrameDecoder {
 
   #header(bytes: Uint8Array, at: number): void {
     const sink = this.#sink;
+    const type = bytes[at];
     const id = readUint32(bytes, at + 1);
-    switch (bytes[at]) {
+    this.allowance -= type === FrameType.WINDOW_ADJUST || type === FrameType.EOF
+      ? FrameCost.LIGHT
+      : FrameCost.HEAVY;
+    switch (type) {
       case FrameType.DATA:
         this.#payloadLeft = readUint32(bytes, at + 5);
         return sink.onData(id, this.#payloadLeft);

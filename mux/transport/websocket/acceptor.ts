@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { Queue } from "../../../queue.ts";
 import { checkOption } from "../../../check_option.ts";
 import { MAX_DELAY } from "../../../time_limit.ts";
 import type {
@@ -89,7 +90,7 @@ export function webSocketAcceptor(
     });
   }
   checkHosts(options.hosts);
-  const waiting: Upgraded[] = [];
+  const waiting = new Queue<Upgraded>();
   let acceptCallback: ((upgraded: Upgraded | null) => void) | undefined;
   let open = true;
   let ended: Promise<void> | undefined;

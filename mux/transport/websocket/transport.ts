@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { Queue } from "../../../queue.ts";
 import { MuxError } from "../../errors.ts";
 import type { Transport } from "../../types.ts";
 
@@ -94,7 +95,7 @@ export function webSocketTransport(socket: WebSocketLike): Transport {
 class WebSocketTransport implements Transport {
   readonly #socket: WebSocketLike;
   /** Messages that have arrived and were not read. */
-  readonly #received: Uint8Array[] = [];
+  readonly #received = new Queue<Uint8Array>();
   #reader: PromiseWithResolvers<Uint8Array | null> | undefined;
   readonly #opened = Promise.withResolvers<void>();
   readonly #closed = Promise.withResolvers<void>();
