@@ -104,6 +104,10 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   /** Payload bytes that the peer accepts in one DATA frame. */
   #remoteMaxPacketSize = 0;
   #creditDue = 0;
+  /** Whether any payload was sent or received. */
+  #carried = false;
+  /** Bytes of late DATA, which used credit that the peer had. */
+  #lateBytes = 0;
   // Whether the channel is in one of the frame queue's two lists, which must not
   // contain it twice. Membership is no state of the channel: it ends whenever the
   // queue gets to it, in every state.
@@ -340,15 +344,29 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     this.discard();
   }
 
-  /** WINDOW_ADJUST arrived. */
-  onWindowAdjust(bytesToAdd: number): void {
-    this.#sendWindow.grant(bytesToAdd);
+  /** WINDOW_ADJUST arrived. Returns whether it was useful: see `IdleBudget`. */
+  onWindowAdjust(bytesToAdd: number): boolean {
+    const useful = this.#sendWindow.grant(bytesToAdd);
     if (this.#hasPendingWrites) this.#scheduleData();
+    return useful;
   }
 
-  /** The header of a DATA frame arrived. */
-  onData(length: number): void {
-    if (this.#mayReceive()) this.#receiveWindow.receive(length);
+  /** The header of a DATA frame arrived. Returns whether it was useful. */
+  onData(length: number): boolean {
+    if (length === 0) return false;
+    if (this.#mayReceive()) {
+      this.#receiveWindow.receive(length);
+      return this.#carried = true;
+    }
+    // Late DATA is dropped. What the peer had credit for, it sent in good faith.
+    if (length > this.lateCredit) return false;
+    this.#lateBytes += length;
+    return true;
+  }
+
+  /** Bytes of DATA that the peer may send although they come too late. */
+  get lateCredit(): number {
+    return this.#receiveWindow.granted - this.#lateBytes;
   }
 
   /** A piece of payload arrived, valid until {@linkcode endTurn}. */
@@ -361,20 +379,27 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     }
   }
 
-  /** EOF arrived; a second one has no effect. */
-  onEof(): void {
+  /** EOF arrived; a second one has no effect. Returns whether it was the first. */
+  onEof(): boolean {
+    const first = this.#receiveState !== "eof";
     this.#endReceive("eof");
     this.#closeIfDone();
+    return first;
   }
 
-  /** CLOSE arrived. */
-  onClose(): void {
+  /**
+   * CLOSE arrived. Returns whether it was useful: not if the peer closes a channel
+   * that carried nothing.
+   */
+  onClose(): boolean {
+    const useful = this.#carried || this.#closeState === "sent";
     this.#failSend(peerClosedChannel);
     this.#endReceive("close");
     this.#closeState = nextClose(this.#closeState, "peer-close");
     if (this.#closeState === "received") this.#sendClose();
     else if (this.#closeState === "closed") this.#finish();
     this.#notifyClosed();
+    return useful;
   }
 
   /** The session can no longer send, but continues to read for a while. */
@@ -451,6 +476,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   }
 
   #sendData(bytes: Uint8Array): void {
+    this.#carried = true;
     this.#sendWindow.take(bytes.length);
     this.#host.queue.data(this.remoteId, bytes);
   }

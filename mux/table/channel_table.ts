@@ -11,6 +11,7 @@ import type { FrameSink } from "../wire/frame_decoder.ts";
 import type { FrameQueue } from "../wire/frame_queue.ts";
 import { PACKET_LIMITS, type ResolvedSessionOptions } from "../options.ts";
 import type { WindowPolicy } from "../flow/receive_window.ts";
+import { IdleBudget } from "../flow/idle_budget.ts";
 import { RoundTrip } from "../flow/round_trip.ts";
 import type { SessionUsage } from "../types.ts";
 import { type Clock, TurnClock } from "../flow/turn_clock.ts";
@@ -52,6 +53,12 @@ export class ChannelTable implements FrameSink, ChannelHost {
   /** Slots of channels; see `SlotState`. */
   #slots = 0;
   #slotFreed: PromiseWithResolvers<void> | undefined;
+  readonly #idle: IdleBudget;
+  /**
+   * Bytes of DATA that may still come for channels that have closed, because
+   * qtalk-go sends DATA after its own CLOSE as long as it has credit.
+   */
+  #lateCredit = 0;
   /** The channel of the DATA frame being read; undefined to drop its payload. */
   #payloadChannel: QmuxChannel | undefined;
   /** The channels that have received payload in this turn. */
@@ -68,6 +75,7 @@ export class ChannelTable implements FrameSink, ChannelHost {
     this.#clock = new TurnClock(clock);
     const now = () => this.#clock.now();
     this.#roundTrip = new RoundTrip(now);
+    this.#idle = new IdleBudget(options.maxIdleFrames);
     this.acceptQueue = new AcceptQueue(
       options.backlog,
       (open, waited) => this.#accept(open, waited),
@@ -192,6 +200,10 @@ export class ChannelTable implements FrameSink, ChannelHost {
 
   forget(channel: QmuxChannel): void {
     this.#roundTrip.forget(channel.id);
+    this.#lateCredit = Math.min(
+      this.#lateCredit + channel.lateCredit,
+      this.#options.maxWindowSize,
+    );
     this.#channels.delete(channel.id);
   }
 
@@ -233,7 +245,9 @@ export class ChannelTable implements FrameSink, ChannelHost {
   }
 
   onWindowAdjust(recipientId: number, bytesToAdd: number): void {
-    this.#find(recipientId, "WINDOW_ADJUST")?.onWindowAdjust(bytesToAdd);
+    const channel = this.#find(recipientId, "WINDOW_ADJUST");
+    const useful = channel?.onWindowAdjust(bytesToAdd) ?? false;
+    this.#count(useful, "WINDOW_ADJUST", recipientId);
   }
 
   onData(recipientId: number, length: number): void {
@@ -245,8 +259,11 @@ export class ChannelTable implements FrameSink, ChannelHost {
     }
     const channel = this.#find(recipientId, "DATA");
     this.#roundTrip.probeAnswered(recipientId);
-    channel?.onData(length);
     this.#payloadChannel = channel;
+    const useful = channel === undefined
+      ? this.#isLate(length)
+      : channel.onData(length);
+    this.#count(useful, "DATA", recipientId);
   }
 
   onPayload(piece: Uint8Array): void {
@@ -260,14 +277,28 @@ export class ChannelTable implements FrameSink, ChannelHost {
   }
 
   onEof(recipientId: number): void {
-    this.#find(recipientId, "EOF")?.onEof();
+    const first = this.#find(recipientId, "EOF")?.onEof() ?? false;
+    if (!first) this.#idle.countIdle("EOF", recipientId);
   }
 
   onClose(recipientId: number): void {
-    this.#find(recipientId, "CLOSE")?.onClose();
+    const useful = this.#find(recipientId, "CLOSE")?.onClose() ?? false;
+    if (!useful) this.#idle.countIdle("CLOSE", recipientId);
   }
 
   // --- Private -----------------------------------------------------------------
+
+  #count(useful: boolean, frame: string, id: number): void {
+    if (useful) this.#idle.countUseful();
+    else this.#idle.countIdle(frame, id);
+  }
+
+  /** Whether DATA for a channel that has closed was sent before the peer knew. */
+  #isLate(length: number): boolean {
+    if (length === 0 || length > this.#lateCredit) return false;
+    this.#lateCredit -= length;
+    return true;
+  }
 
   #hasSlot(): boolean {
     const { maxChannels } = this.#options;

@@ -12,12 +12,12 @@ import {
   utf8,
 } from "../../../tests/support/wire.ts";
 import { MuxError } from "../../errors.ts";
-import { FrameReader, MaskedFrames, Opcode } from "./frames.ts";
+import { FrameReader, FrameWriter, Opcode } from "./frames.ts";
 
 // --- Writing -----------------------------------------------------------------
 
-Deno.test("MaskedFrames: encodes payloads of every form of length", () => {
-  const frames = new MaskedFrames();
+Deno.test("FrameWriter: encodes payloads of every form of length", () => {
+  const frames = new FrameWriter(true);
   for (const length of [0, 1, 3, 4, 125, 126, 127, 65_535, 65_536, 300_001]) {
     const payload = Uint8Array.from({ length }, (_, i) => i * 7 + (i >> 8));
     // The payload need not be aligned in its buffer.
@@ -36,8 +36,8 @@ Deno.test("MaskedFrames: encodes payloads of every form of length", () => {
   }
 });
 
-Deno.test("MaskedFrames: uses a new masking key for each frame", () => {
-  const frames = new MaskedFrames();
+Deno.test("FrameWriter: uses a new masking key for each frame", () => {
+  const frames = new FrameWriter(true);
   const keys = new Set<string>();
   for (let i = 0; i < 500; i++) {
     const bytes = frames.frame(Opcode.BINARY, new Uint8Array(1));
@@ -47,8 +47,8 @@ Deno.test("MaskedFrames: uses a new masking key for each frame", () => {
   assert(keys.size >= 499, `${keys.size} keys`);
 });
 
-Deno.test("MaskedFrames: releases a large buffer once frames are small again", () => {
-  const frames = new MaskedFrames();
+Deno.test("FrameWriter: releases a large buffer once frames are small again", () => {
+  const frames = new FrameWriter(true);
   const room = (length: number) =>
     frames.frame(Opcode.BINARY, new Uint8Array(length)).buffer.byteLength;
   assert(room(100_000) >= 100_000);
@@ -57,8 +57,8 @@ Deno.test("MaskedFrames: releases a large buffer once frames are small again", (
   assertEquals(last, 4 * 1024);
 });
 
-Deno.test("MaskedFrames: the buffer that replaces a large one holds the frame", () => {
-  const frames = new MaskedFrames();
+Deno.test("FrameWriter: the buffer that replaces a large one holds the frame", () => {
+  const frames = new FrameWriter(true);
   frames.frame(Opcode.BINARY, new Uint8Array(100_000));
   // Less than a quarter of the buffer, and more than the smallest one.
   const payload = new Uint8Array(20_000).fill(7);
@@ -83,7 +83,7 @@ function eventsOf(chunks: Uint8Array[]): string[] {
     onData: (piece) => pieces.push(text(piece)),
     onPing: (payload) => add(`ping ${text(payload)}`),
     onClose: (code, reason) => add(`close ${code} ${reason}`),
-  });
+  }, false);
   for (const chunk of chunks) reader.push(chunk);
   add();
   return events;

@@ -17,7 +17,7 @@ export const MAX_BUFFERED = 1024 * 1024;
 /** Milliseconds between checks of what is not sent yet, at first and at most. */
 const CHECK_INTERVAL = { min: 1, max: 16 };
 /** Milliseconds for the peer to answer CLOSE. */
-const CLOSE_TIMEOUT = 1_000;
+export const CLOSE_TIMEOUT = 1_000;
 
 /** Status codes of CLOSE. */
 export const CloseCode = {

@@ -9,7 +9,7 @@ import { turn, watch, within } from "../../../tests/support/within.ts";
 import { MuxError } from "../../errors.ts";
 import type { Transport } from "../../types.ts";
 import { memoryTransports } from "../memory.ts";
-import { webSocketClient } from "./client.ts";
+import { webSocketClient } from "./connection.ts";
 import { Opcode } from "./frames.ts";
 
 interface Lab {
