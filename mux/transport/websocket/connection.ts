@@ -64,11 +64,16 @@ export function webSocketServer(
   return new WebSocketConnection(inner, early, true, idleTimeout);
 }
 
+/** No bytes. */
+const NOTHING = new Uint8Array(0);
+
 class WebSocketConnection implements Transport {
   readonly #inner: Transport;
   readonly #isServer: boolean;
   readonly #frames: FrameWriter;
   readonly #reader: FrameReader;
+  /** Bytes that have arrived and were not decoded. */
+  #undecoded: Uint8Array;
   /** Pieces of payload that have arrived and were not read. */
   readonly #pieces = new Queue<Uint8Array>();
   /** How reading ends after these pieces, once that is known. */
@@ -108,7 +113,7 @@ class WebSocketConnection implements Transport {
         void this.#sendClose(code === 1005 ? CloseCode.NORMAL : code);
       },
     }, isServer);
-    this.#push(early);
+    this.#undecoded = early;
     if (idleTimeout <= MAX_DELAY) this.#watchSilence(idleTimeout / 2);
   }
 
@@ -164,7 +169,10 @@ class WebSocketConnection implements Transport {
       await closing;
       await this.#sending;
       if (!this.#peerDone) await this.#inner.closeWrite();
-      while (!this.#peerDone) await this.#readMore();
+      while (!this.#peerDone) {
+        await this.#readMore();
+        await nextTurn();
+      }
     } catch {
       // The connection is gone, so there is nothing to wait for.
     } finally {
@@ -172,17 +180,18 @@ class WebSocketConnection implements Transport {
     }
   }
 
-  #readMore(): Promise<void> {
-    return this.#reading ??= this.#readChunk();
+  /** Decodes what has arrived, or waits for more. */
+  async #readMore(): Promise<void> {
+    if (this.#undecoded.length > 0) this.#decode(this.#undecoded);
+    else await (this.#reading ??= this.#readChunk());
   }
 
   async #readChunk(): Promise<void> {
     try {
       const chunk = await this.#inner.read();
-      if (chunk !== null) {
-        this.#heard = true;
-        this.#push(chunk);
-      } else this.#endReading(connectionBroken(""));
+      if (chunk === null) return this.#endReading(connectionBroken(""));
+      this.#heard = true;
+      this.#decode(chunk);
     } catch (failure) {
       this.#endReading(failure);
     } finally {
@@ -196,11 +205,12 @@ class WebSocketConnection implements Transport {
     this.#cancelIdle?.();
   }
 
-  #push(chunk: Uint8Array): void {
+  #decode(chunk: Uint8Array): void {
+    this.#undecoded = NOTHING;
     // After a bad frame, the start of the next one is unknown.
     if (this.#end !== undefined) return;
     try {
-      this.#reader.push(chunk);
+      this.#undecoded = chunk.subarray(this.#reader.push(chunk));
     } catch (failure) {
       // What arrived before the error stays readable.
       this.#end = { failure };

@@ -30,6 +30,8 @@ const MAX_HEADER = 14;
 const KEY_SIZE = 4;
 /** Bytes of payload from which it is unmasked word by word. */
 const MANY_BYTES = 32;
+/** Frames that one {@linkcode FrameReader.push} reads: about a millisecond's work. */
+const MAX_FRAMES = 1_024;
 /** The payload of a frame without any. */
 const EMPTY = new Uint8Array(0);
 /** Offset of the payload in the write buffer: aligned, to mask whole words. */
@@ -144,6 +146,7 @@ export class FrameReader {
   /** Whether the current message continues in another frame. */
   #inMessage = false;
   #closed = false;
+  #framesLeft = 0;
 
   /**
    * Makes a reader at the start of a frame.
@@ -158,12 +161,15 @@ export class FrameReader {
 
   /**
    * Reads the next bytes. Pieces of payload are views of them, and are unmasked
-   * there.
+   * there. Returns how many bytes were read: fewer than all if they are many
+   * frames, or if bytes follow CLOSE.
    *
    * @throws {MuxError} `protocol-error`
    */
-  push(chunk: Uint8Array): void {
-    for (let at = 0; at < chunk.length && !this.#closed;) {
+  push(chunk: Uint8Array): number {
+    let at = 0;
+    this.#framesLeft = MAX_FRAMES;
+    while (at < chunk.length && this.#framesLeft > 0 && !this.#closed) {
       if (this.#left > 0) {
         const piece = chunk.subarray(at, at + this.#left);
         at += piece.length;
@@ -173,6 +179,7 @@ export class FrameReader {
         if (this.#headerLength === this.#headerSize) this.#headerComplete();
       }
     }
+    return at;
   }
 
   #headerComplete(): void {
@@ -195,6 +202,7 @@ export class FrameReader {
     this.#mask?.start(this.#header, this.#headerSize - KEY_SIZE);
     this.#headerLength = 0;
     this.#headerSize = 2;
+    this.#framesLeft--;
     if (first & 0x70) {
       throw webSocketViolation(
         "received a frame of an extension that was not negotiated",
@@ -252,6 +260,8 @@ export class FrameReader {
       if (piece.length > 0) this.#events.onData(piece);
       return;
     }
+    // Nobody waits for the payload of a PONG.
+    if (this.#opcode === Opcode.PONG) return;
     const whole = new Uint8Array(this.#control.length + piece.length);
     whole.set(this.#control);
     whole.set(piece, this.#control.length);
