@@ -75,8 +75,10 @@ export function parseHeaders(lines: readonly string[]): Headers | undefined {
     // A space before the name would continue the line before, and one after it
     // is read differently by different servers.
     if (colon < 1 || /\s/.test(line.slice(0, colon))) return undefined;
+    // Half an end of line would be a whole one for some of them.
+    if (/[\r\n]/.test(line)) return undefined;
     try {
-      headers.append(line.slice(0, colon), line.slice(colon + 1).trim());
+      headers.append(line.slice(0, colon), line.slice(colon + 1));
     } catch {
       return undefined;
     }
