@@ -54,7 +54,7 @@ export class FrameDecoder {
   /** Payload bytes of the current DATA frame that are still to come. */
   #payloadLeft = 0;
   /** What may still be decoded, as {@linkcode FrameCost}. */
-  allowance = Infinity;
+  allowance = 2 ** 30 - 1;
 
   /** Makes a decoder that passes frames to `sink`. */
   constructor(sink: FrameSink) {
