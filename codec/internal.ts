@@ -9,9 +9,6 @@ export { CodecError } from "./errors.ts";
 export { json } from "./json.ts";
 export { isPlainObject, Normalizer } from "./normalizer.ts";
 export { PREFIX_SIZE } from "./value/prefix.ts";
-export {
-  DEFAULT_VALUE_BUDGET_SIZE,
-  ValueBudget,
-} from "./value/value_budget.ts";
+export type { ValueMemory } from "./value/value_memory.ts";
 export { DEFAULT_MAX_VALUE_SIZE, ValueReader } from "./value/value_reader.ts";
 export { ValueWriter } from "./value/value_writer.ts";

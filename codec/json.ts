@@ -17,11 +17,8 @@ import { Normalizer } from "./normalizer.ts";
  * | function, symbol, `Map`, `Set`, `Error`, stream, `Response`, … | – | `CodecError`, `unsupported-type` |
  * | nested deeper than `maxDepth`, or containing itself | – | `CodecError`, `too-deep` |
  *
- * JavaScript has one type of numbers, so an integral number is written without a
- * fraction, whatever it was read from: `100.0` goes on as `100`, and `-0` as `0`.
- *
- * JavaScript has one type of numbers, so an integral number is written without a
- * fraction, whatever it was read from: `100.0` goes on as `100`, and `-0` as `0`.
+ * JavaScript has one number type, so an integral number is encoded as an integer,
+ * whatever it was decoded from: `100.0` is passed on as `100`, and `-0` as `0`.
  *
  * @example
  * ```ts

@@ -5,6 +5,12 @@
  */
 export { pipe, splice } from "./channel/pipe.ts";
 export { connectionLost, MuxError, sessionClosed } from "./errors.ts";
+export { MemoryAccount, type MemoryKind } from "./flow/memory_account.ts";
+export {
+  DEFAULT_MEMORY_POOL_OPTIONS,
+  type MemoryPool,
+  memoryPool,
+} from "./flow/memory_pool.ts";
 export { resolveOptions, type SessionOptions } from "./options.ts";
 export { proxy } from "./proxy.ts";
 export { type RawChannel, type RawSession, rawSession } from "./raw.ts";

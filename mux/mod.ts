@@ -7,7 +7,7 @@
  * {@linkcode memoryTransports}. Either side of a {@linkcode Session} opens channels
  * with `open()` and accepts those of the peer with `accept()` or by iteration. Each
  * {@linkcode Channel} is a pair of web streams, whose backpressure is the channel's
- * flow control. {@linkcode proxy} joins two sessions.
+ * flow control. {@linkcode proxy} connects two sessions.
  *
  * Failures reject with a {@linkcode MuxError}; branch on its `code`. An aborted
  * operation rejects with `signal.reason`.
@@ -36,8 +36,19 @@
  *
  * @module
  */
+export {
+  DEFAULT_MEMORY_POOL_OPTIONS,
+  type MemoryPool,
+  memoryPool,
+  type MemoryPoolOptions,
+  type MemoryPoolUsage,
+} from "./flow/memory_pool.ts";
 export { MuxError, type MuxErrorCode } from "./errors.ts";
-export { DEFAULT_SESSION_OPTIONS, type SessionOptions } from "./options.ts";
+export {
+  DEFAULT_SESSION_OPTIONS,
+  type SessionLimits,
+  type SessionOptions,
+} from "./options.ts";
 export { proxy } from "./proxy.ts";
 export { qmux } from "./session.ts";
 export { memoryTransports } from "./transport/memory.ts";
@@ -54,6 +65,7 @@ export {
 export type {
   Channel,
   Duplex,
+  HeldMemory,
   Session,
   SessionUsage,
   Transport,

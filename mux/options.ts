@@ -7,12 +7,13 @@
 import { checkOption } from "../check_option.ts";
 import { MAX_DELAY } from "../time_limit.ts";
 import { MAX_UINT32 } from "../uint32.ts";
+import type { MemoryPool } from "./flow/memory_pool.ts";
 
 /** The smallest and the largest maximum packet size of qmux, in bytes. */
 export const PACKET_LIMITS = { min: 9, max: 2 ** 31 } as const;
 
-/** Limits of a session. A value out of range is a `RangeError`. */
-export interface SessionOptions {
+/** Limits of a session. A value out of range throws a `RangeError`. */
+export interface SessionLimits {
   /**
    * Channels that may be open at once, opened by either side. Beyond that, the
    * peer's OPEN is refused and `open()` rejects with `limit-exceeded`. Default:
@@ -30,17 +31,18 @@ export interface SessionOptions {
    */
   initialWindowSize?: number | undefined;
   /**
-   * Bytes that the window of one channel may grow to; at least
-   * `initialWindowSize`. Default: 16,777,216 (16 MiB). Range: 1 to 2^32 - 1.
+   * Bytes that the window of one channel may grow to. A value below
+   * `initialWindowSize` counts as that. Default: 16,777,216 (16 MiB). Range: 1
+   * to 2^32 - 1.
    */
   maxWindowSize?: number | undefined;
   /**
-   * Bytes by which all windows of the session together may exceed their initial
-   * sizes. A peer can thus make a session hold at most
-   * `maxChannels × initialWindowSize + windowBudgetSize` bytes. Default:
-   * 67,108,864 (64 MiB). Range: 0 to 2^53 - 1.
+   * Bytes that the peer may make this session hold, of all kinds together; see
+   * `HeldMemory`. Granted windows count. What would exceed it is left unread
+   * until memory is given back. Default: 33,554,432 (32 MiB). Range: 65,536 to
+   * 2^53 - 1.
    */
-  windowBudgetSize?: number | undefined;
+  maxHeldSize?: number | undefined;
   /**
    * Bytes of payload that the peer may put into one DATA frame. Default:
    * 16,777,216 (16 MiB). Range: 9 to 2^31.
@@ -67,14 +69,23 @@ export interface SessionOptions {
   closeTimeout?: number | undefined;
 }
 
-/** The options of a session, with every default filled in. */
+/** Options of a session. */
+export interface SessionOptions extends SessionLimits {
+  /**
+   * Memory that the session shares with others; `memoryPool()` makes it. Default:
+   * the pool of the listener that accepted the connection, or else none.
+   */
+  memoryPool?: MemoryPool | undefined;
+}
+
+/** The limits of a session, with every default filled in. */
 export type ResolvedSessionOptions = Readonly<
-  Record<keyof SessionOptions, number>
+  Record<keyof SessionLimits, number>
 >;
 
-/** The defaults of {@linkcode SessionOptions}. */
+/** The defaults of {@linkcode SessionLimits}. */
 export const DEFAULT_SESSION_OPTIONS: Readonly<
-  Record<keyof SessionOptions, number>
+  Record<keyof SessionLimits, number>
 > = Object.freeze({
   // A thousand calls in flight, each with the channel of its successor.
   maxChannels: 2_048,
@@ -85,8 +96,9 @@ export const DEFAULT_SESSION_OPTIONS: Readonly<
   initialWindowSize: 65 * 1024,
   // 16 MiB fill a link of 1.3 Gbit/s with a round trip of 100 ms.
   maxWindowSize: 16 * 1024 * 1024,
-  // With the initial windows, a session holds at most 194 MiB.
-  windowBudgetSize: 64 * 1024 * 1024,
+  // A window of 16 MiB and several large values; hundreds of sessions that use
+  // little, and dozens that use all, fit into a server of 512 MiB with a pool.
+  maxHeldSize: 32 * 1024 * 1024,
   // As large as a window: DATA is processed as it arrives, so its length costs no
   // memory. JavaScript peers wait for credit after each packet; a packet of less
   // than a quarter of a window would make them wait forever.
@@ -99,12 +111,12 @@ export const DEFAULT_SESSION_OPTIONS: Readonly<
   closeTimeout: 1_000,
 });
 
-const RANGES: Record<keyof SessionOptions, readonly [number, number]> = {
+const RANGES: Record<keyof SessionLimits, readonly [number, number]> = {
   maxChannels: [1, 2 ** 30],
   backlog: [0, 2 ** 30],
   initialWindowSize: [1, MAX_UINT32],
   maxWindowSize: [1, MAX_UINT32],
-  windowBudgetSize: [0, Number.MAX_SAFE_INTEGER],
+  maxHeldSize: [64 * 1024, Number.MAX_SAFE_INTEGER],
   maxPacketSize: [PACKET_LIMITS.min, PACKET_LIMITS.max],
   maxQueuedReplySize: [1, Number.MAX_SAFE_INTEGER],
   maxIdleFrames: [0, Number.MAX_SAFE_INTEGER],
@@ -117,10 +129,10 @@ const RANGES: Record<keyof SessionOptions, readonly [number, number]> = {
  * @throws {RangeError} if an option is not an integer within its range
  */
 export function resolveOptions(
-  options: SessionOptions = {},
+  options: SessionLimits = {},
 ): ResolvedSessionOptions {
   const resolved = { ...DEFAULT_SESSION_OPTIONS };
-  for (const name of Object.keys(RANGES) as (keyof SessionOptions)[]) {
+  for (const name of Object.keys(RANGES) as (keyof SessionLimits)[]) {
     const value = options[name];
     if (value === undefined) continue;
     const [min, max] = RANGES[name];

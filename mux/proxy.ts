@@ -2,9 +2,9 @@ import { splice } from "./channel/pipe.ts";
 import type { Channel, Session } from "./types.ts";
 
 /**
- * Joins two sessions: for every channel that is opened on one, it opens a channel
- * on the other and pipes each into the other, without reading the bytes. EOF and
- * CLOSE are forwarded too, after the bytes before them. Flow control is
+ * Connects two sessions: for every channel that is opened on one, it opens a
+ * channel on the other and pipes each into the other, without decoding the bytes.
+ * EOF and CLOSE are forwarded too, after the bytes before them. Flow control is
  * end-to-end: a slow reader slows down the writer at the far end.
  *
  * The proxy accepts the channels of both sessions, so nothing else may. When one

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import type { MemoryAccount } from "./flow/memory_account.ts";
 import type { Channel, Session } from "./types.ts";
 
 /** A channel that can be read and written without streams. */
@@ -87,8 +88,10 @@ export interface RawChannel extends Channel {
 export interface RawSession extends Session {
   /** Whether it has ended or is closing: no channel can be opened any more. */
   readonly ended: boolean;
-  /** Whether at most half of the channel slots are free. */
+  /** Whether at most half of the channel slots, or of the memory for them, are free. */
   readonly crowded: boolean;
+  /** What counts and bounds the memory that the session holds. */
+  readonly account: MemoryAccount;
   /**
    * Opens a channel by callbacks, without a promise, for a layer that opens a
    * channel per message. Exactly one of them is called; neither may throw.

@@ -11,6 +11,8 @@ import { FrameQueue } from "./wire/frame_queue.ts";
 import { resolveOptions, type SessionOptions } from "./options.ts";
 import { timeLimit } from "../time_limit.ts";
 import { duplexTransport } from "./transport/duplex.ts";
+import { MemoryAccount } from "./flow/memory_account.ts";
+import { joinPool } from "./flow/memory_pool.ts";
 import type { Clock } from "./flow/turn_clock.ts";
 import type { RawChannel, RawSession } from "./raw.ts";
 import type {
@@ -81,6 +83,7 @@ export function qmux(
 
 /** A qmux session, as {@linkcode qmux} makes it. */
 export class QmuxSession implements RawSession {
+  readonly account: MemoryAccount;
   readonly #transport: Transport;
   readonly #closeTimeout: number;
   readonly #queue: FrameQueue;
@@ -128,7 +131,15 @@ export class QmuxSession implements RawSession {
       onError: (error) => this.#writeFailed(error),
       maxQueuedReplySize: resolved.maxQueuedReplySize,
     });
-    this.#channels = new ChannelTable(this.#queue, resolved, clock);
+    const pool = options.memoryPool;
+    const share = pool === undefined ? undefined : joinPool(pool);
+    this.account = new MemoryAccount(resolved.maxHeldSize, share);
+    this.#channels = new ChannelTable(
+      this.#queue,
+      resolved,
+      this.account,
+      clock,
+    );
     this.#decoder = new FrameDecoder(this.#channels);
     void this.#read();
   }

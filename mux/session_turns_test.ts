@@ -89,7 +89,10 @@ test("qmux: the event loop turns while a program sends small values that leave a
 });
 
 test("qmux: a chunk with many frames takes several turns, and every frame counts", async (t) => {
-  const { session, raw } = t.script({ maxChannels: 5_000 });
+  const { session, raw } = t.script({
+    maxHeldSize: 2 ** 40,
+    maxChannels: 5_000,
+  });
   let accepted = 0;
   session.accept(() => accepted++);
   const sending = raw.send(

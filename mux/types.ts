@@ -86,6 +86,29 @@ export interface Channel {
   readonly closed: Promise<void>;
 }
 
+/**
+ * The memory that a session holds at one moment, in bytes. Everything that the
+ * peer can cause is counted; `maxHeldSize` bounds the total.
+ */
+export interface HeldMemory {
+  /** Credit that was granted to the peer, and bytes that have not been read. */
+  windows: number;
+  /** Encoded values that have arrived in part, with the bytes still to come. */
+  values: number;
+  /** Decoded arguments of running calls, by an estimate of what they take. */
+  arguments: number;
+  /** Encoded values that were not sent yet. */
+  responses: number;
+  /** Functions of this side that the peer can call. */
+  callbacks: number;
+  /** Channels, apart from their bytes. */
+  channels: number;
+  /** Headers that have arrived in part, and those that are remembered. */
+  headers: number;
+  /** All of these together. */
+  total: number;
+}
+
 /** What a session holds at one moment, for logs and metrics. */
 export interface SessionUsage {
   /** Channels whose ID is in use: not both sides have closed them. */
@@ -95,6 +118,8 @@ export interface SessionUsage {
    * This includes channels that wait to be accepted.
    */
   slots: number;
+  /** Memory, by kind. */
+  held: HeldMemory;
 }
 
 /**

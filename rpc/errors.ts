@@ -9,7 +9,7 @@
  * | `cancelled` | the caller closed the call: the reason of `call.signal` |
  * | `released` | a callback was called, retained or sent after its release |
  * | `limit-exceeded` | the peer holds as many callbacks as this side allows |
- * | `invalid-state` | the operation is not possible now: a mistake of the program |
+ * | `invalid-state` | the operation is not allowed now: a mistake in the program |
  */
 export type RpcErrorCode =
   | "timeout"
@@ -52,7 +52,8 @@ export class RemoteError extends Error {
   /**
    * The code of the handler's error, if that had a string `code` of at most 64
    * characters and the peer sends codes, as peers of this package do. A call that
-   * failed with `"busy"` or `"unavailable"` was not begun and can be made again.
+   * failed with `"busy"` or `"unavailable"` never reached its handler and can be
+   * made again.
    */
   readonly code: string | undefined;
 

@@ -4,9 +4,8 @@
  * @module
  */
 export { DEFAULT_MAX_CALLBACKS } from "./callback/callback_table.ts";
-export { ChannelPool } from "./client/channel_pool.ts";
 export { Client } from "./client/client.ts";
-export { channelPool, type PooledCaller } from "./client/pooled_caller.ts";
+export { ChannelPool, channelPool } from "./client/channel_pool.ts";
 export type { RpcResponse } from "./client/response.ts";
 export { RemoteError, RpcError } from "./errors.ts";
 export { handlerFrom } from "./handler/handler_from.ts";

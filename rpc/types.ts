@@ -140,7 +140,7 @@ export interface Responder {
    *
    * @param value the value to send
    * @param options signal
-   * @throws {RpcError} `invalid-state` before `continue`
+   * @throws {RpcError} `invalid-state` unless the response is continued
    * @throws {CodecError} if the value cannot be encoded
    * @throws {MuxError} if the channel is closed
    * @throws {unknown} `signal.reason`

@@ -19,7 +19,10 @@ export const DEFAULT_CONNECT_TIMEOUT = 30_000;
 
 /** Options for connecting. */
 export interface ConnectOptions extends SchemeOptions {
-  /** Gives up connecting: `dial()` rejects with the signal's reason. */
+  /**
+   * Aborts connecting: `dial()` rejects with the signal's reason. Default: no
+   * signal.
+   */
   signal?: AbortSignal | undefined;
   /**
    * How long connecting may take, in milliseconds; `dial()` then rejects with a

@@ -1,5 +1,5 @@
 /**
- * Why dialing or listening failed.
+ * Why dialing or listening failed, or a listener refused a connection.
  *
  * | code | meaning |
  * | --- | --- |
@@ -7,6 +7,7 @@
  * | `unknown-scheme` | the address has a scheme that is not supported |
  * | `dial-failed` | no connection could be made; `cause` is the reason |
  * | `listen-failed` | the address cannot be listened on; `cause` is the reason |
+ * | `limit-exceeded` | a listener has as many sessions as it may have |
  * | `timeout` | no connection was made within the `timeout` of `dial()` |
  * | `bad-command` | the command's stdin or stdout is not piped, or its stderr is |
  */
@@ -15,6 +16,7 @@ export type TalkErrorCode =
   | "unknown-scheme"
   | "dial-failed"
   | "listen-failed"
+  | "limit-exceeded"
   | "timeout"
   | "bad-command";
 

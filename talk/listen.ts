@@ -1,25 +1,22 @@
 import {
   type ListenSchemeOptions,
   qmux,
-  resolveOptions,
   type Session,
-  type SessionOptions,
 } from "../mux/internal.ts";
 import {
   type Closable,
   ConnectionListener,
   type Listener,
   type ListenerOptions,
+  resolveSharedLimits,
+  type SharedLimits,
 } from "./listener.ts";
 import { Peer, type PeerOptions, resolveLimits } from "./peer.ts";
 import { addressError, resolveAddress } from "./address.ts";
 
 /** Options of {@linkcode listenSession}. */
 export interface ListenSessionOptions
-  extends ListenerOptions, ListenSchemeOptions {
-  /** Limits of each session. Default: those of `qmux()`. */
-  session?: SessionOptions | undefined;
-}
+  extends ListenerOptions, ListenSchemeOptions, SharedLimits {}
 
 /** Options of {@linkcode listen}. */
 export interface ListenOptions extends PeerOptions, ListenSessionOptions {}
@@ -28,8 +25,9 @@ export interface ListenOptions extends PeerOptions, ListenSessionOptions {}
  * Listens on an address. Every connection becomes a peer that answers calls,
  * whether or not the listener is iterated.
  *
- * The addresses are those of {@linkcode dial}; port 0, as in
- * `tcp://127.0.0.1:0`, chooses a free port.
+ * The addresses are those of {@linkcode dial} except `wss:`; for TLS, pass
+ * `serveWebSocket()` to `Deno.serve()`. Port 0, as in `tcp://127.0.0.1:0`,
+ * chooses a free port.
  *
  * @example
  * ```ts
@@ -80,14 +78,14 @@ async function start<T extends Closable>(
   options: ListenSessionOptions,
   make: (session: Session) => T,
 ): Promise<Listener<T>> {
-  // Checked now, and not when the first connection is accepted.
-  resolveOptions(options.session);
+  const limits = resolveSharedLimits(options);
   const { scheme, rest } = await resolveAddress(address);
   try {
     return new ConnectionListener(
       scheme.listen(rest, options),
-      (transport) => make(qmux(transport, options.session)),
+      (transport) => make(qmux(transport, limits.session)),
       options,
+      limits,
     );
   } catch (error) {
     throw addressError("listen", address, error);

@@ -1,16 +1,78 @@
-import type {
-  Accepted,
-  Transport,
-  TransportListener,
-  WaitOptions,
+import { checkOption } from "../check_option.ts";
+import {
+  type Accepted,
+  DEFAULT_MEMORY_POOL_OPTIONS,
+  type MemoryPool,
+  memoryPool,
+  resolveOptions,
+  type SessionOptions,
+  type Transport,
+  type TransportListener,
+  type WaitOptions,
 } from "../mux/internal.ts";
+import { TalkError } from "./errors.ts";
 import { AcceptIterator } from "./accept_iterator.ts";
-import { checkCloseOptions, type CloseOptions } from "./peer.ts";
+import {
+  checkCloseOptions,
+  type CloseOptions,
+  type ErrorContext,
+} from "./peer.ts";
 
 /** What is known of a connection before any byte of it is read. */
 export interface ConnectionInfo {
   /** The address of the peer. */
   remoteAddr: string;
+}
+
+/** What the sessions of a listener may take together. */
+export interface SharedLimits {
+  /**
+   * Sessions that may be open at once, including connections that `accept` has
+   * not decided about. Connections beyond that number are closed at once.
+   * Default: that of the pool, 1,024. Range: 1 to 2^30.
+   */
+  maxSessions?: number | undefined;
+  /**
+   * The memory that the sessions share. Pass the same pool to several listeners
+   * to bound them together. Default: a pool of 256 MiB for this listener.
+   */
+  memoryPool?: MemoryPool | undefined;
+  /**
+   * Limits of each session. Default: those of `qmux()`, with the `memoryPool` of
+   * the listener.
+   */
+  session?: SessionOptions | undefined;
+}
+
+/** The limits of a listener, with their defaults. */
+export interface ResolvedSharedLimits {
+  readonly maxSessions: number;
+  readonly memoryPool: MemoryPool;
+  readonly session: SessionOptions;
+}
+
+/**
+ * Returns the limits of a listener, with their defaults.
+ *
+ * @throws {RangeError} if one of them is out of range
+ */
+export function resolveSharedLimits(
+  options: SharedLimits,
+): ResolvedSharedLimits {
+  const { session } = options;
+  const given = options.memoryPool ?? session?.memoryPool;
+  const {
+    maxSessions = given?.maxSessions ?? DEFAULT_MEMORY_POOL_OPTIONS.maxSessions,
+  } = options;
+  checkOption("maxSessions", maxSessions, { min: 1, max: 2 ** 30 });
+  // Checked now, and not when the first connection is accepted.
+  resolveOptions(session);
+  const pool = given ?? memoryPool({ maxSessions });
+  return {
+    maxSessions: Math.min(maxSessions, pool.maxSessions),
+    memoryPool: pool,
+    session: { ...session, memoryPool: pool },
+  };
 }
 
 /** Options for accepting connections. */
@@ -23,6 +85,12 @@ export interface ListenerOptions {
   accept?:
     | ((connection: ConnectionInfo) => boolean | Promise<boolean>)
     | undefined;
+  /**
+   * Called with `limit-exceeded` when the listener closes a connection because
+   * `maxSessions` are open: once, until a session has ended. Default: such
+   * connections are closed without a word.
+   */
+  onError?: ((error: unknown, context: ErrorContext) => void) | undefined;
 }
 
 /**
@@ -80,6 +148,10 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
   readonly #source: TransportListener;
   readonly #make: (transport: Transport) => T;
   readonly #allow: ListenerOptions["accept"];
+  readonly #limits: Pick<ResolvedSharedLimits, "maxSessions" | "memoryPool">;
+  readonly #onError: ListenerOptions["onError"];
+  /** Whether `onError` was called since there was last room for a session. */
+  #isFull = false;
   /** Everything that is open, and connections that await the hook's decision. */
   readonly #active = new Set<Closable>();
   readonly #iterators = new Set<AcceptIterator<T>>();
@@ -94,11 +166,15 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
     source: TransportListener,
     make: (transport: Transport) => T,
     options: ListenerOptions,
+    limits: Pick<ResolvedSharedLimits, "maxSessions" | "memoryPool"> =
+      resolveSharedLimits({}),
   ) {
     this.addr = source.addr;
     this.#source = source;
     this.#make = make;
     this.#allow = options.accept;
+    this.#onError = options.onError;
+    this.#limits = limits;
     this.#closed.promise.catch(() => {});
     void this.#run();
   }
@@ -137,7 +213,8 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
         const accepted = await this.#source.accept();
         if (accepted === null) break;
         failures = 0;
-        if (this.#allow === undefined) this.#serve(accepted.transport);
+        if (!this.#hasRoom()) void discard(accepted.transport);
+        else if (this.#allow === undefined) this.#serve(accepted.transport);
         else void this.#ask(this.#allow, accepted);
       } catch (error) {
         // A connection ended before it was accepted, or no files are left.
@@ -154,6 +231,33 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
     this.#iterators.clear();
     if (this.#failure === undefined) this.#closed.resolve();
     else this.#closed.reject(this.#failure);
+  }
+
+  /** Whether there may be another session. */
+  #hasRoom(): boolean {
+    const { maxSessions, memoryPool } = this.#limits;
+    const here = this.#active.size;
+    const { sessions } = memoryPool.usage;
+    const full = here >= maxSessions || sessions >= memoryPool.maxSessions;
+    if (full && !this.#isFull) {
+      const [open, what] = here >= maxSessions
+        ? [here, "the listener"]
+        : [sessions, "its memory pool"];
+      const error = new TalkError(
+        "limit-exceeded",
+        `Cannot accept connection: ${open} sessions are open, the limit of ${what}`,
+      );
+      try {
+        this.#onError?.(error, { peer: undefined, selector: undefined });
+      } catch (mistake) {
+        // An uncaught error is right, but the listener must go on.
+        queueMicrotask(() => {
+          throw mistake;
+        });
+      }
+    }
+    this.#isFull = full;
+    return !full;
   }
 
   /** Serves a connection if the hook accepts it. Closing does not await the hook. */

@@ -37,7 +37,12 @@ export {
   listenSession,
   type ListenSessionOptions,
 } from "./listen.ts";
-export type { ConnectionInfo, Listener, ListenerOptions } from "./listener.ts";
+export type {
+  ConnectionInfo,
+  Listener,
+  ListenerOptions,
+  SharedLimits,
+} from "./listener.ts";
 export { memoryPair, type MemoryPairOptions } from "./memory_pair.ts";
 export {
   type CloseOptions,

@@ -1,10 +1,4 @@
-import {
-  type Codec,
-  DEFAULT_MAX_VALUE_SIZE,
-  DEFAULT_VALUE_BUDGET_SIZE,
-  json,
-  ValueBudget,
-} from "../codec/internal.ts";
+import { type Codec, DEFAULT_MAX_VALUE_SIZE, json } from "../codec/internal.ts";
 import {
   MuxError,
   type RawChannel,
@@ -35,8 +29,8 @@ import {
 
 /** What {@linkcode PeerOptions.onError} gets with the error. */
 export interface ErrorContext {
-  /** The peer on which the error occurred. */
-  peer: Peer;
+  /** The peer on which the error occurred; undefined for an error of a listener. */
+  peer: Peer | undefined;
   /** The selector of the call, if the error belongs to one. */
   selector: string | undefined;
 }
@@ -49,12 +43,6 @@ export interface PeerLimits {
    * Default: 16 MiB.
    */
   maxValueSize?: number | undefined;
-  /**
-   * The memory for all partly received values of the session together, in
-   * bytes; a value that exceeds it fails its call. An integer of at least 0.
-   * Default: 64 MiB.
-   */
-  valueBudgetSize?: number | undefined;
   /**
    * How many incoming calls are handled at the same time; further calls fail
    * with `busy: …`. An integer of at least 1, or `Infinity`. Default: 1,024.
@@ -88,8 +76,8 @@ export interface PeerOptions extends PeerLimits {
    */
   handler?: Handler | undefined;
   /**
-   * Is called with errors that reach no promise of the program: a session that
-   * broke, a handler that threw after it had responded, a call header that
+   * Called with errors that no promise of the program can report: a session
+   * that broke, a handler that threw after it had responded, a call header that
    * could not be decoded. Default: these errors are ignored.
    */
   onError?: ((error: unknown, context: ErrorContext) => void) | undefined;
@@ -100,14 +88,12 @@ export const DEFAULT_PEER_LIMITS: Readonly<
   Record<keyof PeerLimits, number>
 > = Object.freeze({
   maxValueSize: DEFAULT_MAX_VALUE_SIZE,
-  valueBudgetSize: DEFAULT_VALUE_BUDGET_SIZE,
   maxConcurrentCalls: 1_024,
   maxCallbacks: DEFAULT_MAX_CALLBACKS,
 });
 
 const RANGES: Record<keyof PeerLimits, OptionRange> = {
   maxValueSize: { min: 1, max: MAX_UINT32 },
-  valueBudgetSize: { min: 0, max: Number.MAX_SAFE_INTEGER },
   maxConcurrentCalls: { min: 1, max: Infinity },
   maxCallbacks: { min: 0, max: Infinity },
 };
@@ -139,7 +125,10 @@ export interface CloseOptions {
    * Default: 0.
    */
   drainTimeout?: number | undefined;
-  /** Ends the wait for calls in progress: the session is closed at once. */
+  /**
+   * Ends the wait for calls in progress: the session is closed at once. Default:
+   * no signal.
+   */
   signal?: AbortSignal | undefined;
 }
 
@@ -199,16 +188,17 @@ export class Peer implements Caller, AsyncDisposable {
       handler: fallback = notFound,
       onError = () => {},
     } = options;
-    const { maxValueSize, valueBudgetSize, maxConcurrentCalls, maxCallbacks } =
-      resolveLimits(options);
+    const { maxValueSize, maxConcurrentCalls, maxCallbacks } = resolveLimits(
+      options,
+    );
     this.session = session;
     const raw = this.#raw = rawSession(session);
-    const budget = new ValueBudget(valueBudgetSize);
+    const { account } = raw;
     const channels = new ChannelPool(raw);
     this[channelPool] = channels;
     const state = this.#state = new SessionState(maxCallbacks);
     const clientIn = (codec: Codec) =>
-      new Client(channels, { codec, maxValueSize, budget, state });
+      new Client(channels, { codec, maxValueSize, account, state });
     const [first = codec] = codecs;
     this.#client = clientIn(first);
     const report = (error: unknown, selector: string | undefined) => {
@@ -224,7 +214,7 @@ export class Peer implements Caller, AsyncDisposable {
     this.#server = new Server({
       codecs: codecs.length === 0 ? [first] : codecs,
       maxValueSize,
-      budget,
+      account,
       maxConcurrentCalls,
       state,
       callerIn: (codec) => codec === first ? this.#client : clientIn(codec),
@@ -292,7 +282,7 @@ export class Peer implements Caller, AsyncDisposable {
 
   /**
    * Closes the session. Queued data is sent first, within the session's
-   * `closeTimeout` of a second; pending calls of this side reject with
+   * `closeTimeout`; pending calls of this side reject with
    * `session-closed`, and the signals of the calls being handled abort.
    * Idempotent.
    *

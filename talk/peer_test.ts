@@ -292,10 +292,6 @@ Deno.test("peer: an option out of range throws an error that names option and ra
     ],
     [{ maxValueSize: Infinity }, '"maxValueSize": Infinity is not'],
     [
-      { valueBudgetSize: -1 },
-      '"valueBudgetSize": -1 is not an integer from 0 to',
-    ],
-    [
       { maxConcurrentCalls: 0 },
       '"maxConcurrentCalls": 0 is not an integer of at least 1',
     ],
@@ -324,7 +320,6 @@ Deno.test("peer: an option that is undefined has its default", async () => {
     handler: undefined,
     onError: undefined,
     maxValueSize: undefined,
-    valueBudgetSize: undefined,
     maxConcurrentCalls: undefined,
     maxCallbacks: undefined,
   };
@@ -337,7 +332,6 @@ Deno.test("peer: an option that is undefined has its default", async () => {
   );
   assertEquals(DEFAULT_PEER_LIMITS, {
     maxValueSize: 16 * 1024 * 1024,
-    valueBudgetSize: 64 * 1024 * 1024,
     maxConcurrentCalls: 1_024,
     maxCallbacks: 4_096,
   });

@@ -41,8 +41,6 @@
  */
 import {
   qmux,
-  resolveOptions,
-  type SessionOptions,
   type Transport,
   type TransportListener,
 } from "../mux/internal.ts";
@@ -51,19 +49,23 @@ import {
   type UpgradeOptions,
   webSocketAcceptor,
 } from "../mux/internal_deno.ts";
-import { ConnectionListener, type Listener } from "./listener.ts";
+import {
+  ConnectionListener,
+  type Listener,
+  resolveSharedLimits,
+  type SharedLimits,
+} from "./listener.ts";
 import { Peer, type PeerOptions, resolveLimits } from "./peer.ts";
 
 export type { RequestHandler, UpgradeOptions };
 
 /** Options of {@linkcode serveWebSocket}. */
-export interface ServeWebSocketOptions extends PeerOptions, UpgradeOptions {
-  /** Limits of each session. Default: those of `qmux()`. */
-  session?: SessionOptions | undefined;
+export interface ServeWebSocketOptions
+  extends PeerOptions, UpgradeOptions, SharedLimits {
   /**
-   * Is called with every new peer before its first call is handled, and with
-   * the request that opened its WebSocket (the one that `authenticate` got). If
-   * it throws, the peer is closed and the error goes to `onError`.
+   * Called with every new peer, before its first call is handled, and with the
+   * request that opened its WebSocket (the one that `authenticate` got). If it
+   * throws, the peer is closed and the error goes to `onError`. Default: none.
    */
   onPeer?: ((peer: Peer, request: Request) => void) | undefined;
 }
@@ -100,7 +102,7 @@ export interface WebSocketHandler {
 export function serveWebSocket(
   options: ServeWebSocketOptions = {},
 ): WebSocketHandler {
-  resolveOptions(options.session);
+  const limits = resolveSharedLimits(options);
   resolveLimits(options);
   const acceptor = webSocketAcceptor(`ws:${options.path ?? "/"}`, options);
   const requests = new WeakMap<Transport, Request>();
@@ -113,11 +115,17 @@ export function serveWebSocket(
     },
     close: () => acceptor.close(),
   };
-  const listener = new ConnectionListener(source, (transport) => {
-    const peer = new Peer(qmux(transport, options.session), options);
-    announce(peer, requests.get(transport)!, options);
-    return peer;
-  }, {});
+  const { onError } = options;
+  const listener = new ConnectionListener(
+    source,
+    (transport) => {
+      const peer = new Peer(qmux(transport, limits.session), options);
+      announce(peer, requests.get(transport)!, options);
+      return peer;
+    },
+    { onError },
+    limits,
+  );
   return Object.assign(acceptor.handle, { listener });
 }
 

@@ -11,7 +11,9 @@ import {
 import { cbor } from "@qtalk/qtalk/codec/cbor";
 import { msgpack } from "@qtalk/qtalk/codec/msgpack";
 import {
+  DEFAULT_MEMORY_POOL_OPTIONS,
   DEFAULT_SESSION_OPTIONS,
+  memoryPool,
   memoryTransports,
   qmux,
   type SessionOptions,
@@ -21,6 +23,7 @@ import {
   DEFAULT_PEER_LIMITS,
   DEFAULT_RECONNECT_OPTIONS,
   dial,
+  listen,
   memoryPair,
   TalkError,
 } from "@qtalk/qtalk/talk";
@@ -122,6 +125,7 @@ Deno.test("docs: the tables of options have every option that is exported, and n
 /** The defaults that are numbers, by section. */
 const DEFAULTS: Record<string, Readonly<Record<string, number>>> = {
   SessionOptions: DEFAULT_SESSION_OPTIONS,
+  MemoryPoolOptions: DEFAULT_MEMORY_POOL_OPTIONS,
   PeerOptions: DEFAULT_PEER_LIMITS,
   DialOptions: { timeout: DEFAULT_CONNECT_TIMEOUT },
   ReconnectOptions: DEFAULT_RECONNECT_OPTIONS,
@@ -194,6 +198,10 @@ const USES: Record<string, Use> = {
       await peer.close();
     }
   },
+  MemoryPoolOptions(options) {
+    memoryPool(options);
+  },
+  ListenOptions: (options) => ignoreAddress(listen("nothing:", options)),
   ServeWebSocketOptions: (options) => serveWebSocket(options).listener.close(),
   CodecOptions(options) {
     json(options);
@@ -322,10 +330,7 @@ const CODECS: Record<string, Codec> = {
 };
 
 const CODEC_VALUES = table(
-  section(
-    read("docs/codecs.md"),
-    "What each codec makes of each kind of value",
-  ),
+  section(read("docs/codecs.md"), "How values arrive"),
 );
 
 for (const row of CODEC_VALUES) {

@@ -1,6 +1,6 @@
 /**
  * The CBOR codec: binary, with byte strings and large integers. It is the
- * default of qtalk-go's command line.
+ * default of `interop`, `check` and `bench`, here and in qtalk-go.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 import { CodecError } from "../errors.ts";
 import { PREFIX_SIZE } from "./prefix.ts";
-import { ValueBudget } from "./value_budget.ts";
+import { UNLIMITED, type ValueMemory } from "./value_memory.ts";
 
 /**
  * Default limit for the size of one value: 16 MiB. Send larger data as a stream
@@ -24,6 +24,8 @@ export interface ByteSource {
   consume(bytes: number): void;
   /** Calls `callback` once, when there are bytes or the source has ended. */
   whenReadable(callback: () => void): void;
+  /** Forgets a callback of {@linkcode whenReadable} that still waits. */
+  cancelWhenReadable?(callback: () => void): void;
   /** Announces that the next `bytes` are consumed as soon as they arrive. */
   expect?(bytes: number): void;
 }
@@ -31,41 +33,58 @@ export interface ByteSource {
 /**
  * Reads encoded values from a source, and no byte after the value that was
  * asked for: bytes that follow may not be a value.
+ *
+ * A value begins when its size fits into the memory. Until then its bytes stay
+ * unread, so that the peer stops sending. All of the size is taken at once: a
+ * value that has begun needs no more memory, so it completes as soon as its bytes
+ * have arrived. Of several values that take what they need bit by bit, each could
+ * wait for what the others have.
  */
 export class ValueReader {
+  /**
+   * Where the memory of the next value is taken from. May be replaced between
+   * values.
+   */
+  memory: ValueMemory;
   readonly #source: ByteSource;
   readonly #maxSize: number;
-  readonly #budget: ValueBudget;
   /** Bytes of the length that were read, and their value so far. */
   #prefixRead = 0;
   #size = 0;
-  /** The first part of a value that did not arrive in one piece. */
+  /** The first part of a value that has begun; undefined if it was dropped. */
   #body: Uint8Array | undefined;
   #bodyRead = 0;
+  /** What the memory of the value was taken from. */
+  #taken: ValueMemory | undefined;
+  /** Gives up waiting for memory; undefined if the reader does not wait for any. */
+  #cancelWait: (() => void) | undefined;
+  /** To be called when there is memory. */
+  #callbacks: (() => void)[] = [];
   #failed = false;
   #failure: unknown;
 
   /**
    * Makes a reader. A reader that is abandoned in the middle of a value keeps
-   * its part of the budget until {@linkcode release}.
+   * its memory until {@linkcode release}.
    *
    * @param source where the bytes come from
    * @param maxSize the largest size of a value, in bytes
-   * @param budget the memory for values that do not arrive in one piece
+   * @param memory where the memory of values is taken from
    */
   constructor(
     source: ByteSource,
     maxSize: number = DEFAULT_MAX_VALUE_SIZE,
-    budget: ValueBudget = new ValueBudget(maxSize),
+    memory: ValueMemory = UNLIMITED,
   ) {
     this.#source = source;
     this.#maxSize = maxSize;
-    this.#budget = budget;
+    this.memory = memory;
   }
 
   /**
    * Returns the bytes of the next value, valid until the turn ends; `undefined`
-   * if they have not all arrived, `null` at the end of the source.
+   * if they have not all arrived or there is no memory for them, `null` at the
+   * end of the source.
    *
    * @param maxSize a smaller limit for this value, in bytes
    * @throws {CodecError} `too-large`, before any byte of the value is stored, or
@@ -76,6 +95,7 @@ export class ValueReader {
     if (this.#failed) throw this.#failure;
     try {
       for (;;) {
+        if (this.#cancelWait !== undefined) return undefined;
         const bytes = this.#source.peek();
         if (bytes === undefined) {
           return this.#source.ended ? this.#end() : undefined;
@@ -94,9 +114,31 @@ export class ValueReader {
     }
   }
 
-  /** Drops the partly received value and returns its memory to the budget. */
+  /**
+   * Calls `callback` once, when {@linkcode next} may return something else than
+   * `undefined`.
+   */
+  whenReadable(callback: () => void): void {
+    if (this.#cancelWait === undefined) this.#source.whenReadable(callback);
+    else this.#callbacks.push(callback);
+  }
+
+  /** Forgets a callback of {@linkcode whenReadable} that still waits. */
+  cancelWhenReadable(callback: () => void): void {
+    this.#source.cancelWhenReadable?.(callback);
+    this.#callbacks = this.#callbacks.filter((other) => other !== callback);
+  }
+
+  /**
+   * Drops the partly received value and gives its memory back. What still arrives
+   * of it is skipped.
+   */
   release(): void {
-    if (this.#body !== undefined) this.#budget.give(this.#body.length);
+    this.#cancelWait?.();
+    this.#cancelWait = undefined;
+    this.#callbacks = [];
+    this.#taken?.give(this.#size);
+    this.#taken = undefined;
     this.#body = undefined;
   }
 
@@ -109,7 +151,7 @@ export class ValueReader {
       const advance = () => {
         try {
           const value = this.next();
-          if (value === undefined) this.#source.whenReadable(advance);
+          if (value === undefined) this.whenReadable(advance);
           else resolve(value === null ? undefined : decode(value));
         } catch (error) {
           reject(error);
@@ -136,7 +178,8 @@ export class ValueReader {
         `Cannot read value: its ${size} bytes exceed the limit of ${maxSize} bytes`,
       );
     }
-    if (bytes.length - used >= size) {
+    const complete = bytes.length - used >= size;
+    if (size === 0 || complete && this.memory.canTake(size)) {
       // The usual case: the value is complete and needs no copy.
       const value = bytes.subarray(used, used + size);
       this.#source.consume(used + size);
@@ -144,24 +187,47 @@ export class ValueReader {
       return value;
     }
     this.#source.consume(used);
-    const allocated = Math.min(size, INITIAL_BODY_SIZE);
-    this.#budget.take(allocated);
-    this.#body = new Uint8Array(allocated);
-    this.#expectMore();
+    this.#begin();
     return undefined;
+  }
+
+  /** Begins the value when there is memory for all of it. */
+  #begin(): void {
+    const size = this.#size;
+    const { memory } = this;
+    if (size > memory.largest) {
+      throw new CodecError(
+        "too-large",
+        `Cannot read value: its ${size} bytes exceed the memory of ${memory.largest} bytes that a session can have`,
+      );
+    }
+    if (memory.tryTake(size)) return this.#hasBegun(memory);
+    this.#cancelWait = memory.whenFree(size, () => {
+      this.#cancelWait = undefined;
+      this.#hasBegun(memory);
+      for (const callback of this.#callbacks.splice(0)) callback();
+    });
+  }
+
+  #hasBegun(memory: ValueMemory): void {
+    this.#taken = memory;
+    this.#body = new Uint8Array(Math.min(this.#size, INITIAL_BODY_SIZE));
+    this.#expectMore();
   }
 
   #readBody(bytes: Uint8Array): Uint8Array | undefined {
     const used = Math.min(this.#size - this.#bodyRead, bytes.length);
-    const body = this.#grow(this.#bodyRead + used);
-    body.set(bytes.subarray(0, used), this.#bodyRead);
+    if (this.#body !== undefined) {
+      this.#grow(this.#body, this.#bodyRead + used)
+        .set(bytes.subarray(0, used), this.#bodyRead);
+    }
     this.#bodyRead += used;
     this.#source.consume(used);
     if (this.#bodyRead < this.#size) {
       this.#expectMore();
       return undefined;
     }
-    const value = body.subarray(0, this.#size);
+    const value = this.#body?.subarray(0, this.#size);
     this.#reset();
     return value;
   }
@@ -171,20 +237,18 @@ export class ValueReader {
    * not make the peer's window grow to the size of the largest value.
    */
   #expectMore(): void {
+    if (this.#body === undefined) return;
     const limit = Math.max(INITIAL_EXPECTED_SIZE, 2 * this.#bodyRead);
     this.#source.expect?.(Math.min(this.#size - this.#bodyRead, limit));
   }
 
   /**
    * Allocates memory in proportion to the bytes that arrived: the length alone
-   * must not cost memory.
+   * must not cost any.
    */
-  #grow(needed: number): Uint8Array {
-    // There is no body after release(); bytes that still arrive are discarded.
-    const body = this.#body ?? new Uint8Array(0);
+  #grow(body: Uint8Array, needed: number): Uint8Array {
     if (needed <= body.length) return body;
     const size = Math.min(this.#size, Math.max(needed, body.length * 2));
-    this.#budget.take(size - body.length);
     const grown = new Uint8Array(size);
     grown.set(body.subarray(0, this.#bodyRead));
     return this.#body = grown;
@@ -204,9 +268,11 @@ export class ValueReader {
   }
 
   #reset(): void {
+    this.#taken?.give(this.#size);
+    this.#taken = undefined;
+    this.#body = undefined;
     this.#prefixRead = 0;
     this.#size = 0;
     this.#bodyRead = 0;
-    this.release();
   }
 }

@@ -35,6 +35,8 @@ export interface ChannelHost {
   probeSent(channel: QmuxChannel): void;
   /** Called when the channel can cost no more memory: see `SlotState`. */
   slotFreed(channel: QmuxChannel): void;
+  /** Called when DATA counts no more: the peer had credit for `bytes` of it. */
+  windowEnded(bytes: number): void;
   /** Called when the channel has closed: frames no longer use its ID. */
   forget(channel: QmuxChannel): void;
 }
@@ -106,8 +108,6 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   #creditDue = 0;
   /** Whether any payload was sent or received. */
   #carried = false;
-  /** Bytes of late DATA, which used credit that the peer had. */
-  #lateBytes = 0;
   // Whether the channel is in one of the frame queue's two lists, which must not
   // contain it twice. Membership is no state of the channel: it ends whenever the
   // queue gets to it, in every state.
@@ -122,12 +122,20 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   /** Why the session ended, if that ended the channel. */
   #sessionError: unknown;
 
-  /** Makes a channel that this side (`opening`) or the peer (`open`) opens. */
-  constructor(id: number, host: ChannelHost, state: "opening" | "open") {
+  /**
+   * Makes a channel that this side (`opening`) or the peer (`open`) opens, with
+   * the window that the peer is granted.
+   */
+  constructor(
+    id: number,
+    host: ChannelHost,
+    state: "opening" | "open",
+    windowSize: number,
+  ) {
     this.id = id;
     this.#host = host;
     this.#closeState = state;
-    this.#receiveWindow = new ReceiveWindow(host.windows);
+    this.#receiveWindow = new ReceiveWindow(host.windows, windowSize);
   }
 
   // --- Channel ---------------------------------------------------------------
@@ -286,6 +294,8 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   discard(): void {
     this.#failSend(channelClosed);
     this.#received.clear();
+    this.#endWindow();
+    this.#receiveWindow.release();
     this.#endReceive("close");
     this.#closeNow();
     this.#freeSlotIfEmpty();
@@ -351,22 +361,14 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     return useful;
   }
 
-  /** The header of a DATA frame arrived. Returns whether it was useful. */
+  /**
+   * The header of a DATA frame with payload arrived. Returns whether it is in time;
+   * otherwise the payload is dropped.
+   */
   onData(length: number): boolean {
-    if (length === 0) return false;
-    if (this.#mayReceive()) {
-      this.#receiveWindow.receive(length);
-      return this.#carried = true;
-    }
-    // Late DATA is dropped. What the peer had credit for, it sent in good faith.
-    if (length > this.lateCredit) return false;
-    this.#lateBytes += length;
-    return true;
-  }
-
-  /** Bytes of DATA that the peer may send although they come too late. */
-  get lateCredit(): number {
-    return this.#receiveWindow.granted - this.#lateBytes;
+    if (!this.#mayReceive()) return false;
+    this.#receiveWindow.receive(length);
+    return this.#carried = true;
   }
 
   /** A piece of payload arrived, valid until {@linkcode endTurn}. */
@@ -446,7 +448,10 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
 
   #returnCredit(bytes: number): void {
     if (bytes === 0) return;
-    if (!this.#mayReturnCredit()) return this.#freeSlotIfEmpty();
+    if (!this.#mayReturnCredit()) {
+      this.#receiveWindow.drain(bytes);
+      return this.#freeSlotIfEmpty();
+    }
     this.#giveCredit(this.#receiveWindow.consume(bytes));
   }
 
@@ -523,7 +528,13 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
    */
   #drainSlot(): void {
     this.#slotState = nextSlot(this.#slotState, "closed");
+    this.#endWindow();
     this.#freeSlotIfEmpty();
+  }
+
+  #endWindow(): void {
+    this.#host.windowEnded(this.#receiveWindow.granted);
+    this.#receiveWindow.end();
   }
 
   #freeSlotIfEmpty(): void {
@@ -552,6 +563,8 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   #endReceive(event: "eof" | "close"): void {
     const ended = receivesNothing(this.#receiveState);
     this.#receiveState = nextReceive(this.#receiveState, event);
+    // DATA that comes nevertheless is dropped.
+    if (!ended) this.#endWindow();
     // In the middle of a turn, endTurn() notifies the reader.
     if (!ended && !this.awaitsEndTurn) this.#notifyReadable();
   }

@@ -11,6 +11,7 @@ import {
 } from "@std/assert";
 import { scripted } from "../../tests/conformance/scripted.ts";
 import type { Script } from "../../tests/conformance/scripted.ts";
+import { assertUsage } from "../../tests/support/usage.ts";
 import {
   adjust,
   close,
@@ -333,7 +334,7 @@ scripted(
     const { channel, id } = await opened(script);
     assertEquals(slots(), 1);
     await script.raw.send(data(id, "unread"), close(id));
-    assertEquals(script.session.usage, { channels: 0, slots: 1 });
+    assertUsage(script.session, { channels: 0, slots: 1 });
     channel.consume(3);
     assertEquals(slots(), 1);
     channel.consume(3);
@@ -347,9 +348,9 @@ scripted(
 
     const closedHere = await opened(script);
     closedHere.channel.discard();
-    assertEquals(script.session.usage, { channels: 1, slots: 0 });
+    assertUsage(script.session, { channels: 1, slots: 0 });
     await script.raw.send(close(closedHere.id));
-    assertEquals(script.session.usage, { channels: 0, slots: 0 });
+    assertUsage(script.session, { channels: 0, slots: 0 });
   },
 );
 

@@ -1,14 +1,23 @@
 import { InvariantError, protocolError } from "../errors.ts";
-import type { WindowBudget } from "./window_budget.ts";
+
+/** The memory that windows take; `WindowBudget` in a session. */
+export interface WindowMemory {
+  /** Whether other takers want more than is left. */
+  readonly exhausted: boolean;
+  /** Takes `bytes` for a window to grow, if as many are left; returns whether. */
+  take(bytes: number): boolean;
+  /** Takes up to `bytes` for a short time; returns how many. */
+  lend(bytes: number): number;
+  /** Returns `bytes`. */
+  give(bytes: number): void;
+}
 
 /** What the receive windows of one session share. */
 export interface WindowPolicy {
-  /** Bytes of a new window. */
-  readonly initialSize: number;
   /** Bytes that one window may grow to. */
   readonly maxSize: number;
-  /** The memory that all windows share beyond their initial sizes. */
-  readonly budget: WindowBudget;
+  /** The memory that all windows share. */
+  readonly budget: WindowMemory;
   /** The shortest round trip so far, in milliseconds; undefined before the first. */
   roundTrip(): number | undefined;
   /** Reports that a round trip took at most `ms` milliseconds. */
@@ -71,6 +80,7 @@ const ROUND_TRIPS = 9;
  */
 export class ReceiveWindow {
   readonly #policy: WindowPolicy;
+  readonly #initialSize: number;
   #size: number;
   #granted: number;
   #owed = 0;
@@ -92,11 +102,10 @@ export class ReceiveWindow {
    */
   #sizedAt: number | undefined;
 
-  /** Makes a window of the policy's initial size. */
-  constructor(policy: WindowPolicy) {
+  /** Makes a window of `size` bytes, which were taken from the budget. */
+  constructor(policy: WindowPolicy, size: number) {
     this.#policy = policy;
-    this.#size = policy.initialSize;
-    this.#granted = policy.initialSize;
+    this.#initialSize = this.#size = this.#granted = size;
   }
 
   /** Bytes of the whole window. */
@@ -190,12 +199,32 @@ export class ReceiveWindow {
     return credit;
   }
 
-  /** Returns the window's share to the budget: the channel receives no more. */
+  /**
+   * Returns what the peer will not use to the budget: it sends nothing more.
+   * Bytes that have arrived stay taken until {@linkcode release}.
+   */
+  end(): void {
+    const held = this.#size - this.#granted - this.#owed;
+    this.#policy.budget.give(this.#size - held);
+    this.#size = held;
+    this.#granted = this.#owed = this.#loan = 0;
+    this.#beforeCredit = -1;
+  }
+
+  /** Returns `bytes` to the budget that were taken after {@linkcode end}. */
+  drain(bytes: number): void {
+    this.#size -= bytes;
+    this.#policy.budget.give(bytes);
+  }
+
+  /** Returns everything to the budget: nothing that has arrived is left. */
   release(): void {
-    const { budget, initialSize } = this.#policy;
-    budget.give(Math.max(0, this.#size - initialSize));
-    this.#size = Math.min(this.#size, initialSize);
-    this.#loan = 0;
+    this.#policy.budget.give(this.#size);
+    this.#size =
+      this.#granted =
+      this.#owed =
+      this.#loan =
+        0;
   }
 
   #repay(bytes: number): void {
@@ -224,7 +253,8 @@ export class ReceiveWindow {
   }
 
   #resize(): void {
-    const { budget, initialSize, maxSize } = this.#policy;
+    const { budget, maxSize } = this.#policy;
+    const initialSize = this.#initialSize;
     const own = this.#size - this.#loan;
     const use = this.#use;
     this.#use = "unknown";

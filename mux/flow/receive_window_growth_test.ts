@@ -9,12 +9,13 @@ import {
   KIB,
   MIB,
   policy,
+  TestBudget,
   type TestPolicy,
+  TestWindow,
 } from "../../tests/support/window_policy.ts";
 import { SEND_QUANTUM } from "../wire/frame_source.ts";
-import { ReceiveWindow } from "./receive_window.ts";
+import type { ReceiveWindow } from "./receive_window.ts";
 import { SendWindow } from "./send_window.ts";
-import { WindowBudget } from "./window_budget.ts";
 
 /** A link and a reader, simulated on a clock that jumps from event to event. */
 interface Link {
@@ -107,7 +108,7 @@ const LINKS: Record<string, Link> = {
 for (const [name, link] of Object.entries(LINKS)) {
   Deno.test(`ReceiveWindow: settles at a few times the bandwidth-delay product of ${name}`, () => {
     const shared = policy({ max: 256 * MIB, budget: 1024 * MIB });
-    const window = new ReceiveWindow(shared);
+    const window = new TestWindow(shared);
     const product = link.bandwidth * link.round;
     transfer(shared, window, link, 60 * product + 16 * MIB);
     assertGreaterOrEqual(window.size, 2 * product);
@@ -122,7 +123,7 @@ for (const [name, link] of Object.entries(LINKS)) {
 
   Deno.test(`ReceiveWindow: grows until it fills ${name}`, () => {
     const shared = policy();
-    const window = new ReceiveWindow(shared);
+    const window = new TestWindow(shared);
     const product = link.bandwidth * link.round;
     transfer(shared, window, link, 60 * product + 16 * MIB);
     const bytes = 100 * product;
@@ -135,7 +136,7 @@ for (const [name, link] of Object.entries(LINKS)) {
 Deno.test("ReceiveWindow: a fixed window uses less than a tenth of a transatlantic link", () => {
   const link = LINKS["a transatlantic link, 500 Mbit/s over 80 ms"]!;
   const shared = policy({ max: 64 * KIB });
-  const window = new ReceiveWindow(shared);
+  const window = new TestWindow(shared);
   const bytes = 10 * MIB;
   const took = transfer(shared, window, link, bytes);
   assertGreater(took, 10 * bytes / link.bandwidth);
@@ -143,7 +144,7 @@ Deno.test("ReceiveWindow: a fixed window uses less than a tenth of a transatlant
 
 Deno.test("ReceiveWindow: does not grow for an application that reads slowly", () => {
   const shared = policy();
-  const window = new ReceiveWindow(shared);
+  const window = new TestWindow(shared);
   // It reads a window in 64 round trips.
   const link = { round: 10, bandwidth: 100 * KIB, readRate: 0.1 * KIB };
   transfer(shared, window, link, 2 * MIB);
@@ -151,10 +152,10 @@ Deno.test("ReceiveWindow: does not grow for an application that reads slowly", (
 });
 
 Deno.test("ReceiveWindow: concurrent fast transfers stay within the budget", () => {
-  const budget = new WindowBudget(4 * MIB);
+  const budget = new TestBudget(4 * MIB);
   const shared = policy({ budget });
   const link = { round: 50, bandwidth: 100 * KIB };
-  const windows = Array.from({ length: 8 }, () => new ReceiveWindow(shared));
+  const windows = Array.from({ length: 8 }, () => new TestWindow(shared));
   for (let again = 0; again < 3; again++) {
     for (const window of windows) {
       transfer(shared, window, link, 8 * MIB);

@@ -8,11 +8,16 @@ import {
   assertThrows,
 } from "@std/assert";
 import { forSeeds } from "../../tests/support/random.ts";
-import { KIB, MIB, policy } from "../../tests/support/window_policy.ts";
+import {
+  KIB,
+  MIB,
+  policy,
+  TestBudget,
+  TestWindow,
+} from "../../tests/support/window_policy.ts";
 import { InvariantError, MuxError } from "../errors.ts";
-import { ReceiveWindow } from "./receive_window.ts";
+import type { ReceiveWindow } from "./receive_window.ts";
 import { SendWindow } from "./send_window.ts";
-import { WindowBudget } from "./window_budget.ts";
 
 /** The peer sends half a window, and the application takes it. */
 function consumeHalf(window: ReceiveWindow): number {
@@ -24,7 +29,7 @@ function consumeHalf(window: ReceiveWindow): number {
 // --- Credit ---------------------------------------------------
 
 Deno.test("ReceiveWindow: DATA may use all of it and not one byte more", () => {
-  const window = new ReceiveWindow(policy({ initial: 10 }));
+  const window = new TestWindow(policy({ initial: 10 }));
   window.receive(9);
   window.receive(1);
   window.receive(0);
@@ -37,7 +42,7 @@ Deno.test("ReceiveWindow: DATA may use all of it and not one byte more", () => {
 });
 
 Deno.test("ReceiveWindow: returns credit in batches of a quarter of a window", () => {
-  const window = new ReceiveWindow(policy({ initial: 100 }));
+  const window = new TestWindow(policy({ initial: 100 }));
   window.receive(100);
   assertEquals(window.consume(24), 0);
   assertEquals(window.owed, 24);
@@ -46,14 +51,14 @@ Deno.test("ReceiveWindow: returns credit in batches of a quarter of a window", (
 });
 
 Deno.test("ReceiveWindow: a window of one byte returns its credit", () => {
-  const window = new ReceiveWindow(policy({ initial: 1, max: 1 }));
+  const window = new TestWindow(policy({ initial: 1, max: 1 }));
   window.receive(1);
   assertEquals(window.consume(1), 1);
   window.receive(1);
 });
 
 Deno.test("ReceiveWindow: returns credit only for bytes taken", () => {
-  const window = new ReceiveWindow(policy({ initial: 100 }));
+  const window = new TestWindow(policy({ initial: 100 }));
   window.receive(100);
   assertEquals(window.consume(0), 0);
   assertEquals([window.granted, window.owed], [0, 0]);
@@ -62,14 +67,14 @@ Deno.test("ReceiveWindow: returns credit only for bytes taken", () => {
 Deno.test("ReceiveWindow: does not grow before the first round trip is measured", () => {
   const shared = policy();
   shared.round = undefined;
-  const window = new ReceiveWindow(shared);
+  const window = new TestWindow(shared);
   for (let i = 0; i < 10; i++) consumeHalf(window);
   assertEquals(window.size, shared.initialSize);
 });
 
 Deno.test("ReceiveWindow: doubles, with its credit, when a credit is used within a round trip", () => {
   const shared = policy();
-  const window = new ReceiveWindow(shared);
+  const window = new TestWindow(shared);
   consumeHalf(window);
   consumeHalf(window);
   // Only the third half needs the credit that the first gave back.
@@ -80,7 +85,7 @@ Deno.test("ReceiveWindow: doubles, with its credit, when a credit is used within
 
 Deno.test("ReceiveWindow: keeps its size when credit is used slowly", () => {
   const shared = policy();
-  const window = new ReceiveWindow(shared);
+  const window = new TestWindow(shared);
   for (let i = 0; i < 20; i++) {
     shared.time += 10 * 10;
     consumeHalf(window);
@@ -90,7 +95,7 @@ Deno.test("ReceiveWindow: keeps its size when credit is used slowly", () => {
 
 Deno.test("ReceiveWindow: doubles in whole units, so that frames fill it", () => {
   const shared = policy({ initial: 65 * KIB });
-  const window = new ReceiveWindow(shared);
+  const window = new TestWindow(shared);
   const sizes = new Set<number>();
   for (let i = 0; i < 12; i++) {
     consumeHalf(window);
@@ -102,7 +107,7 @@ Deno.test("ReceiveWindow: doubles in whole units, so that frames fill it", () =>
 Deno.test("ReceiveWindow: reports the use of a credit as an upper bound of the round trip", () => {
   const shared = policy();
   shared.round = undefined;
-  const window = new ReceiveWindow(shared);
+  const window = new TestWindow(shared);
   consumeHalf(window); // Returns credit,
   shared.time += 3;
   window.receive(32 * KIB); // which these bytes do not need yet,
@@ -114,7 +119,7 @@ Deno.test("ReceiveWindow: reports the use of a credit as an upper bound of the r
 
 Deno.test("ReceiveWindow: grows to its maximum, which need not be a power of two", () => {
   const shared = policy({ max: 1_000_000 });
-  const window = new ReceiveWindow(shared);
+  const window = new TestWindow(shared);
   for (let i = 0; i < 30; i++) consumeHalf(window);
   assertEquals(window.size, 1_000_000);
   assertEquals(shared.budget.left, 64 * MIB - (1_000_000 - 64 * KIB));
@@ -126,7 +131,7 @@ Deno.test("ReceiveWindow: does not grow past 2^32 - 1, which the peer would refu
     max: 2 ** 32 - 1,
     budget: 2 ** 40,
   });
-  const window = new ReceiveWindow(shared);
+  const window = new TestWindow(shared);
   const sender = new SendWindow();
   sender.grant(shared.initialSize);
   for (let i = 0; i < 5; i++) {
@@ -139,10 +144,10 @@ Deno.test("ReceiveWindow: does not grow past 2^32 - 1, which the peer would refu
 // --- The budget ------------------------------------------------------
 
 Deno.test("ReceiveWindow: takes what it grows by from the budget, and no more than is left", () => {
-  const budget = new WindowBudget(100 * KIB);
+  const budget = new TestBudget(100 * KIB);
   const shared = policy({ budget });
-  const first = new ReceiveWindow(shared);
-  const second = new ReceiveWindow(shared);
+  const first = new TestWindow(shared);
+  const second = new TestWindow(shared);
   for (let i = 0; i < 4; i++) {
     consumeHalf(first);
     consumeHalf(second);
@@ -154,7 +159,7 @@ Deno.test("ReceiveWindow: takes what it grows by from the budget, and no more th
 
 Deno.test("ReceiveWindow: release() returns its share to the budget, once", () => {
   const shared = policy();
-  const window = new ReceiveWindow(shared);
+  const window = new TestWindow(shared);
   for (let i = 0; i < 5; i++) consumeHalf(window);
   assertLess(shared.budget.left, 64 * MIB);
   window.release();
@@ -165,15 +170,15 @@ Deno.test("ReceiveWindow: release() returns its share to the budget, once", () =
 
 Deno.test("ReceiveWindow: release() of a window that never grew returns nothing", () => {
   const shared = policy({ initial: 8 * MIB });
-  new ReceiveWindow(shared).release();
+  new TestWindow(shared).release();
   assertEquals(shared.budget.left, 64 * MIB);
 });
 
 Deno.test("ReceiveWindow: shrinks to its initial size when used slowly while the budget is exhausted", () => {
-  const budget = new WindowBudget(64 * KIB);
+  const budget = new TestBudget(64 * KIB);
   const shared = policy({ budget });
-  const large = new ReceiveWindow(shared);
-  const wanting = new ReceiveWindow(shared);
+  const large = new TestWindow(shared);
+  const wanting = new TestWindow(shared);
   for (let i = 0; i < 3; i++) consumeHalf(large);
   assertEquals(large.size, 128 * KIB);
   for (let i = 0; i < 3; i++) consumeHalf(wanting);
@@ -194,7 +199,7 @@ Deno.test("ReceiveWindow: shrinks to its initial size when used slowly while the
 
 Deno.test("ReceiveWindow: keeps its size when used slowly while the budget is not exhausted", () => {
   const shared = policy();
-  const window = new ReceiveWindow(shared);
+  const window = new TestWindow(shared);
   for (let i = 0; i < 3; i++) consumeHalf(window);
   assertEquals(window.size, 128 * KIB);
   for (let i = 0; i < 5; i++) {
@@ -202,6 +207,36 @@ Deno.test("ReceiveWindow: keeps its size when used slowly while the budget is no
     consumeHalf(window);
   }
   assertEquals(window.size, 128 * KIB);
+});
+
+Deno.test("ReceiveWindow: end() returns what the peer will not use, and drain() what is read after it", () => {
+  const shared = policy();
+  const window = new TestWindow(shared);
+  for (let i = 0; i < 5; i++) consumeHalf(window);
+  window.receive(1_000);
+  window.end();
+  // The bytes that wait for the reader are all that is taken.
+  assertEquals(window.size, 1_000);
+  assertEquals([window.granted, window.owed], [0, 0]);
+  assertEquals(shared.budget.left, 64 * MIB + 64 * KIB - 1_000);
+  window.drain(400);
+  assertEquals(shared.budget.left, 64 * MIB + 64 * KIB - 600);
+  window.end();
+  assertEquals(window.size, 600);
+  window.release();
+  assertEquals(shared.budget.left, 64 * MIB);
+});
+
+Deno.test("ReceiveWindow: end() returns a loan, too", () => {
+  const shared = policy();
+  const window = new TestWindow(shared);
+  window.expect(MIB);
+  window.receive(10);
+  window.end();
+  assertEquals(window.size, 10);
+  window.drain(10);
+  window.release();
+  assertEquals(shared.budget.left, 64 * MIB);
 });
 
 // --- Invariants --------------------------------------------------------------
@@ -218,7 +253,7 @@ Deno.test("ReceiveWindow: size = granted + held + owed, and the budget adds up, 
     const maxSize = Math.max(shared.maxSize, shared.initialSize);
     const settled = Object.assign(shared, { maxSize });
     const windows = Array.from({ length: random.int(1, 5) }, () => ({
-      window: new ReceiveWindow(settled),
+      window: new TestWindow(settled),
       sender: new SendWindow(),
       held: 0,
     }));
@@ -266,7 +301,7 @@ Deno.test("ReceiveWindow: size = granted + held + owed, and the budget adds up, 
 });
 
 Deno.test("ReceiveWindow: to consume more than is held breaks an invariant", () => {
-  const window = new ReceiveWindow(policy({ initial: 100 }));
+  const window = new TestWindow(policy({ initial: 100 }));
   window.receive(30);
   window.consume(10);
   assertThrows(
@@ -281,7 +316,7 @@ Deno.test("ReceiveWindow: to consume more than is held breaks an invariant", () 
 // --- expect() ---------------------------------------------
 
 Deno.test("ReceiveWindow: expect() grants the expected bytes at once", () => {
-  const window = new ReceiveWindow(policy({ initial: 64 * KIB }));
+  const window = new TestWindow(policy({ initial: 64 * KIB }));
   window.receive(1_000);
   window.consume(1_000);
   const credit = window.expect(MIB);
@@ -295,7 +330,7 @@ Deno.test("ReceiveWindow: expect() grants the expected bytes at once", () => {
 
 Deno.test("ReceiveWindow: expect() takes a loan that the arriving bytes repay", () => {
   const shared = policy({ initial: 64 * KIB });
-  const window = new ReceiveWindow(shared);
+  const window = new TestWindow(shared);
   const { left } = shared.budget;
   window.expect(MIB);
   assertEquals(shared.budget.left, left - (MIB - 64 * KIB));
@@ -310,13 +345,13 @@ Deno.test("ReceiveWindow: expect() takes a loan that the arriving bytes repay", 
 
 Deno.test("ReceiveWindow: expect() is lent at most half of the budget, and windows grow by the rest", () => {
   const shared = policy({ initial: 64 * KIB, max: MIB, budget: 2 * MIB });
-  const first = new ReceiveWindow(shared);
+  const first = new TestWindow(shared);
   assertEquals(first.expect(100 * MIB), MIB - 64 * KIB);
   assertEquals(first.size, MIB);
-  const second = new ReceiveWindow(shared);
+  const second = new TestWindow(shared);
   assertEquals(second.expect(100 * MIB), 64 * KIB);
   assertEquals(shared.budget.left, MIB);
-  assertEquals(new ReceiveWindow(shared).expect(100 * MIB), 0);
+  assertEquals(new TestWindow(shared).expect(100 * MIB), 0);
   assert(shared.budget.take(MIB));
   first.release();
   second.release();

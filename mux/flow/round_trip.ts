@@ -8,7 +8,7 @@ const PROBE_TIMEOUT = 1_000;
  * The shortest round trip of a session, measured on frames that the session
  * sends anyway. A probe is a frame that the peer needs before it can continue
  * with a channel (OPEN, OPEN_CONFIRM, or credit for a window used up); its answer
- * is whatever the peer sends on that channel next.
+ * is the next OPEN_CONFIRM, OPEN_FAILURE or DATA for that channel.
  *
  * The peer's application may take its time, so the shortest measurement counts.
  * None may be too short: a frame that was under way before the probe is no

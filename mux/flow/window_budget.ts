@@ -1,36 +1,94 @@
-import { InvariantError } from "../errors.ts";
+import {
+  CHANNEL_SIZE,
+  type MemoryAccount,
+  MIN_WINDOW_SIZE,
+} from "./memory_account.ts";
+import type { WindowMemory } from "./receive_window.ts";
 
 /**
- * The memory that the receive windows of a session share beyond their initial
- * sizes. It counts granted credit, because a grant cannot be taken back.
+ * The part of a session's memory that its channels and their receive windows may
+ * take: eleven sixteenths. A grant cannot be taken back, so granted credit counts
+ * as held, and what is left to values must not depend on a peer that never uses
+ * its credit. With the sixteenth that the account keeps for the smallest windows,
+ * and its reserve, an eighth is always left to other kinds.
+ *
+ * While memory is scarce, new windows are smaller, and none grows.
  */
-export class WindowBudget {
+export class WindowBudget implements WindowMemory {
+  readonly #account: MemoryAccount;
   readonly #size: number;
-  #left: number;
+  readonly #initialSize: number;
+  readonly #minSize: number;
   #refused = false;
 
-  /** Makes a budget of `size` bytes. */
-  constructor(size: number) {
-    this.#size = this.#left = size;
+  /**
+   * Makes the budget of a session.
+   *
+   * @param account the memory of the session
+   * @param initialSize bytes of a new window, while memory is not scarce
+   */
+  constructor(account: MemoryAccount, initialSize: number) {
+    this.#account = account;
+    this.#size = Math.floor(account.limit * 11 / 16);
+    this.#initialSize = initialSize;
+    this.#minSize = Math.min(initialSize, MIN_WINDOW_SIZE);
   }
 
-  /** Bytes not granted to any window. */
+  /** Bytes that can be granted now. */
   get left(): number {
-    return this.#left;
+    const { windows, channels, available } = this.#account;
+    return Math.min(available, this.#size - windows.held - channels.held);
   }
 
-  /** Whether a window asked for more than was left, and none has returned any since. */
+  /** Whether less than half of the budget is left. */
+  get scarce(): boolean {
+    return this.left * 2 < this.#size;
+  }
+
   get exhausted(): boolean {
-    return this.#refused;
+    const { awaited, poolIsCrowded } = this.#account;
+    return this.#refused || awaited || poolIsCrowded;
   }
 
-  /** Takes `bytes` if as many are left; returns whether it did. */
+  /**
+   * Takes a channel and its window; returns the size of the window, or 0 if there
+   * is no memory for another channel. It has the initial size, or a quarter of what is
+   * left, while that is half of the budget. After that, every channel that can
+   * still be opened gets an equal part.
+   *
+   * @param slots channels that can be opened now
+   */
+  open(slots: number): number {
+    const left = this.left - CHANNEL_SIZE;
+    const most = left * 2 >= this.#size
+      ? left / 4
+      : left / slots - CHANNEL_SIZE;
+    let size = Math.min(this.#initialSize, Math.floor(most));
+    if (size < this.#minSize) {
+      size = this.#minSize;
+      if (size > left && !this.#account.hasChannel) {
+        this.#refused = true;
+        return 0;
+      }
+    }
+    this.#account.windows.take(size);
+    this.#account.takeChannel();
+    return size;
+  }
+
+  /** Gives back what {@linkcode open} took for a channel that is not opened. */
+  cancelOpen(size: number): void {
+    this.#account.windows.give(size);
+    this.#account.giveChannel();
+  }
+
   take(bytes: number): boolean {
-    if (bytes > this.#left) {
+    const { awaited, poolIsCrowded } = this.#account;
+    if (awaited || poolIsCrowded || bytes > this.left) {
       this.#refused = true;
       return false;
     }
-    this.#left -= bytes;
+    this.#account.windows.take(bytes);
     return true;
   }
 
@@ -39,9 +97,10 @@ export class WindowBudget {
    * never lent, so that windows can still grow.
    */
   lend(bytes: number): number {
-    const lent = Math.min(bytes, Math.floor(this.#left - this.#size / 2));
+    if (this.#account.poolIsCrowded) return 0;
+    const lent = Math.min(bytes, Math.floor(this.left - this.#size / 2));
     if (lent <= 0) return 0;
-    this.#left -= lent;
+    this.#account.windows.take(lent);
     return lent;
   }
 
@@ -52,14 +111,7 @@ export class WindowBudget {
    */
   give(bytes: number): void {
     if (bytes === 0) return;
-    if (bytes > this.#size - this.#left) {
-      throw new InvariantError(
-        `Cannot return ${bytes} bytes to the window budget: ${
-          this.#size - this.#left
-        } are in use`,
-      );
-    }
-    this.#left += bytes;
+    this.#account.windows.give(bytes);
     this.#refused = false;
   }
 }

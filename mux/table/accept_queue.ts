@@ -104,11 +104,13 @@ export class AcceptQueue<Open, Accepted> {
     };
   }
 
-  /** Ends all iterators and drops the OPENs that wait. */
-  end(): void {
+  /** Ends all iterators and drops the OPENs that wait; returns them. */
+  end(): Open[] {
     this.#ended = true;
+    const dropped = [...this.#opens];
     this.#opens.clear();
     this.#dismiss(() => true);
+    return dropped;
   }
 
   #checkNoHandler(): void {

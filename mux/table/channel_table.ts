@@ -10,6 +10,7 @@ import { MuxError, protocolError } from "../errors.ts";
 import type { FrameSink } from "../wire/frame_decoder.ts";
 import type { FrameQueue } from "../wire/frame_queue.ts";
 import { PACKET_LIMITS, type ResolvedSessionOptions } from "../options.ts";
+import type { MemoryAccount } from "../flow/memory_account.ts";
 import type { WindowPolicy } from "../flow/receive_window.ts";
 import { IdleBudget } from "../flow/idle_budget.ts";
 import { RoundTrip } from "../flow/round_trip.ts";
@@ -30,8 +31,11 @@ const OFFERED_PER_TURN = 1024 * 1024;
  */
 interface PeerOpen {
   remoteId: number;
+  /** Bytes that this side may send. */
   windowSize: number;
   maxPacketSize: number;
+  /** Bytes that the peer will be granted; the channel's memory is taken. */
+  grantedSize: number;
 }
 
 /**
@@ -44,6 +48,8 @@ export class ChannelTable implements FrameSink, ChannelHost {
   /** The OPENs of the peer that wait for the application. */
   readonly acceptQueue: AcceptQueue<PeerOpen, QmuxChannel>;
   readonly #options: ResolvedSessionOptions;
+  readonly #account: MemoryAccount;
+  readonly #budget: WindowBudget;
   readonly #channels = new ChannelMap<QmuxChannel>();
   readonly #ids = new ChannelIds();
   readonly #clock: TurnClock;
@@ -55,8 +61,9 @@ export class ChannelTable implements FrameSink, ChannelHost {
   #slotFreed: PromiseWithResolvers<void> | undefined;
   readonly #idle: IdleBudget;
   /**
-   * Bytes of DATA that may still come for channels that have closed, because
-   * qtalk-go sends DATA after its own CLOSE as long as it has credit.
+   * Bytes of DATA that may still come although they count no more. The peer had
+   * credit for them, and did not know of this side's CLOSE; qtalk-go also sends
+   * DATA after its own.
    */
   #lateCredit = 0;
   /** The channel of the DATA frame being read; undefined to drop its payload. */
@@ -68,10 +75,13 @@ export class ChannelTable implements FrameSink, ChannelHost {
   constructor(
     queue: FrameQueue,
     options: ResolvedSessionOptions,
+    account: MemoryAccount,
     clock: Clock,
   ) {
     this.queue = queue;
     this.#options = options;
+    this.#account = account;
+    this.#budget = new WindowBudget(account, options.initialWindowSize);
     this.#clock = new TurnClock(clock);
     const now = () => this.#clock.now();
     this.#roundTrip = new RoundTrip(now);
@@ -81,9 +91,8 @@ export class ChannelTable implements FrameSink, ChannelHost {
       (open, waited) => this.#accept(open, waited),
     );
     this.windows = {
-      initialSize: options.initialWindowSize,
       maxSize: options.maxWindowSize,
-      budget: new WindowBudget(options.windowBudgetSize),
+      budget: this.#budget,
       roundTrip: () => this.#roundTrip.shortest,
       observeRoundTrip: (ms) => this.#roundTrip.observe(ms),
       now,
@@ -97,12 +106,13 @@ export class ChannelTable implements FrameSink, ChannelHost {
     return {
       channels: this.#channels.size,
       slots: this.#slots + this.acceptQueue.length,
+      held: this.#account.usage,
     };
   }
 
-  /** Whether at most half of the slots are free. */
+  /** Whether at most half of the slots, or of the memory for them, are free. */
   get crowded(): boolean {
-    return this.#slots * 2 >= this.#options.maxChannels;
+    return this.#slots * 2 >= this.#options.maxChannels || this.#budget.scarce;
   }
 
   /** Resolves when the next slot is freed; see `RawSession.whenSlotFreed()`. */
@@ -118,14 +128,14 @@ export class ChannelTable implements FrameSink, ChannelHost {
     resolve: OpenCallbacks["resolve"],
     reject: OpenCallbacks["reject"],
   ): QmuxChannel | undefined {
-    if (this.#closed !== undefined || !this.#hasSlot()) {
+    const windowSize = this.#takeWindow();
+    if (windowSize === 0) {
       reject(this.#closed ?? this.#limitExceeded());
       return undefined;
     }
-    const channel = this.#newChannel("opening");
+    const channel = this.#newChannel("opening", windowSize);
     channel.openCallbacks = { resolve, reject };
-    const { initialWindowSize, maxPacketSize } = this.#options;
-    this.queue.open(channel.id, initialWindowSize, maxPacketSize);
+    this.queue.open(channel.id, windowSize, this.#options.maxPacketSize);
     this.#roundTrip.probeSent(channel.id);
     return channel;
   }
@@ -156,7 +166,10 @@ export class ChannelTable implements FrameSink, ChannelHost {
     const channels = this.#channels.values();
     for (const channel of channels) channel.onSessionEnd(reason, cleanly);
     for (const channel of channels) takeCallbacks(channel)?.reject(reason);
-    this.acceptQueue.end();
+    for (const { grantedSize } of this.acceptQueue.end()) {
+      this.#budget.cancelOpen(grantedSize);
+    }
+    this.#account.close();
   }
 
   /** Starts a new turn: bytes have arrived, or a write starts. */
@@ -198,22 +211,30 @@ export class ChannelTable implements FrameSink, ChannelHost {
     this.#slotFreed = undefined;
   }
 
+  windowEnded(bytes: number): void {
+    const { maxWindowSize } = this.#options;
+    this.#lateCredit = Math.min(this.#lateCredit + bytes, maxWindowSize);
+  }
+
   forget(channel: QmuxChannel): void {
     this.#roundTrip.forget(channel.id);
-    this.#lateCredit = Math.min(
-      this.#lateCredit + channel.lateCredit,
-      this.#options.maxWindowSize,
-    );
     this.#channels.delete(channel.id);
+    this.#account.giveChannel();
   }
 
   // --- Called by the decoder ---------------------------------------------------
 
   onOpen(remoteId: number, windowSize: number, maxPacketSize: number): void {
-    const accepted = this.#closed === undefined && this.#hasSlot() &&
-      isPacketSize(maxPacketSize) &&
-      this.acceptQueue.push({ remoteId, windowSize, maxPacketSize });
-    if (!accepted) this.queue.openFailure(remoteId);
+    const grantedSize = isPacketSize(maxPacketSize) ? this.#takeWindow() : 0;
+    const accepted = grantedSize > 0 && this.acceptQueue.push({
+      remoteId,
+      windowSize,
+      maxPacketSize,
+      grantedSize,
+    });
+    if (accepted) return;
+    if (grantedSize > 0) this.#budget.cancelOpen(grantedSize);
+    this.queue.openFailure(remoteId);
   }
 
   onOpenConfirm(
@@ -260,9 +281,8 @@ export class ChannelTable implements FrameSink, ChannelHost {
     const channel = this.#find(recipientId, "DATA");
     this.#roundTrip.probeAnswered(recipientId);
     this.#payloadChannel = channel;
-    const useful = channel === undefined
-      ? this.#isLate(length)
-      : channel.onData(length);
+    const useful = length > 0 &&
+      (channel?.onData(length) === true || this.#useLateCredit(length));
     this.#count(useful, "DATA", recipientId);
   }
 
@@ -293,53 +313,62 @@ export class ChannelTable implements FrameSink, ChannelHost {
     else this.#idle.countIdle(frame, id);
   }
 
-  /** Whether DATA for a channel that has closed was sent before the peer knew. */
-  #isLate(length: number): boolean {
-    if (length === 0 || length > this.#lateCredit) return false;
+  #useLateCredit(length: number): boolean {
+    if (length > this.#lateCredit) return false;
     this.#lateCredit -= length;
     return true;
   }
 
-  #hasSlot(): boolean {
+  /**
+   * Takes the memory of another channel; returns the size of its window, or 0 if
+   * no channel can be opened.
+   */
+  #takeWindow(): number {
     const { maxChannels } = this.#options;
     const waiting = this.acceptQueue.length;
+    const free = maxChannels - this.#slots - waiting;
     // The second limit is for a peer that never answers this side's CLOSE: the
     // IDs of such channels stay in use.
-    return this.#slots + waiting < maxChannels &&
-      this.#channels.size + waiting < 2 * maxChannels;
+    if (
+      this.#closed !== undefined || free <= 0 ||
+      this.#channels.size + waiting >= 2 * maxChannels
+    ) return 0;
+    return this.#budget.open(free);
   }
 
   #limitExceeded(): MuxError {
-    const { channels, slots } = this.usage;
-    const { maxChannels } = this.#options;
+    const { channels, slots, held } = this.usage;
+    const { maxChannels, maxHeldSize } = this.#options;
     return new MuxError(
       "limit-exceeded",
-      slots < maxChannels
+      slots >= maxChannels
+        ? `Cannot open channel: ${slots} of ${maxChannels} are open`
+        : channels >= 2 * maxChannels
         ? `Cannot open channel: the peer has not answered the CLOSE of ${channels} channels`
-        : `Cannot open channel: ${slots} of ${maxChannels} are open`,
+        : `Cannot open channel: the session holds ${held.total} of ${maxHeldSize} bytes`,
     );
   }
 
-  #newChannel(state: "opening" | "open"): QmuxChannel {
+  #newChannel(state: "opening" | "open", windowSize: number): QmuxChannel {
     const id = this.#ids.take(this.#channels);
-    const channel = new QmuxChannel(id, this, state);
+    const channel = new QmuxChannel(id, this, state, windowSize);
     this.#channels.add(channel);
     this.#slots++;
     return channel;
   }
 
   #accept(
-    { remoteId, windowSize, maxPacketSize }: PeerOpen,
+    { remoteId, windowSize, maxPacketSize, grantedSize }: PeerOpen,
     waited: boolean,
   ): QmuxChannel {
-    const channel = this.#newChannel("open");
+    const channel = this.#newChannel("open", grantedSize);
     // OPENs that waited are limited by the backlog, and an error here would be
     // thrown at the application instead of the read loop.
     const isReply = !waited;
     this.queue.openConfirm(
       remoteId,
       channel.id,
-      this.#options.initialWindowSize,
+      grantedSize,
       this.#options.maxPacketSize,
       isReply,
     );

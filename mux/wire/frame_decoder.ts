@@ -7,8 +7,7 @@ import { FrameType, headerSize, MAX_FRAME_HEADER_SIZE } from "./frame.ts";
  *
  * A DATA frame arrives in parts, so that nothing needs to be buffered: first its
  * header (`onData`, where its length can be checked against the limits), then its
- * payload in one or more pieces (`onPayload`), each a view that is valid only
- * during the call.
+ * payload in one or more pieces (`onPayload`), each a view of the chunk.
  */
 export interface FrameSink {
   /** OPEN. */

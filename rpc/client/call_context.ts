@@ -1,6 +1,6 @@
-import type { Codec, ValueBudget, ValueWriter } from "../../codec/internal.ts";
-import type { RawChannel } from "../../mux/internal.ts";
-import type { LentCallbacks } from "../callback/lent_callbacks.ts";
+import type { Codec, ValueMemory, ValueWriter } from "../../codec/internal.ts";
+import type { MemoryAccount, RawChannel } from "../../mux/internal.ts";
+import type { LentCallbacks } from "../callback/callback_table.ts";
 import { mayHavePointers, revivePointers } from "../callback/pointers.ts";
 import { ownedCallback } from "../callback/remote_function.ts";
 import type { SessionState } from "../session_state.ts";
@@ -16,17 +16,18 @@ export interface ClientOptions {
   readonly codec: Codec;
   /** The largest size of one reply or complete response, in bytes. */
   readonly maxValueSize: number;
-  /** Limits the memory of all values that have arrived in part. */
-  readonly budget: ValueBudget;
+  /** Bounds what the peer can make this side hold. */
+  readonly account: MemoryAccount;
   /** What all calls of the session share, in both directions. */
   readonly state: SessionState;
 }
 
 /** What the calls of one client share. */
-export class CallContext implements ClientOptions {
+export class CallContext {
   readonly codec: Codec;
   readonly maxValueSize: number;
-  readonly budget: ValueBudget;
+  /** The memory of responses: handlers of this side may wait for them. */
+  readonly memory: ValueMemory;
   readonly state: SessionState;
   /** The channels for calls. */
   readonly channels: ChannelPool;
@@ -38,13 +39,13 @@ export class CallContext implements ClientOptions {
 
   /** Makes the context of a client, which calls the functions in responses. */
   constructor(
-    { codec, maxValueSize, budget, state }: ClientOptions,
+    { codec, maxValueSize, account, state }: ClientOptions,
     channels: ChannelPool,
     client: Caller,
   ) {
     this.codec = codec;
     this.maxValueSize = maxValueSize;
-    this.budget = budget;
+    this.memory = account.values.reserved;
     this.state = state;
     this.channels = channels;
     this.responseHeaders = new HeaderCache((bytes) =>

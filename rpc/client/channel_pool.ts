@@ -1,5 +1,6 @@
 import type { RawChannel, RawSession } from "../../mux/internal.ts";
 import { timeLimit } from "../../time_limit.ts";
+import type { Caller } from "../types.ts";
 
 /**
  * How many spare channels may be kept open if few calls run at the same time.
@@ -155,4 +156,21 @@ export class ChannelPool {
     this.#target = keep;
     for (const channel of this.#spares.splice(keep)) channel.discard();
   }
+}
+
+/** The key of a caller's channel pool. */
+export const channelPool: unique symbol = Symbol("qtalk.channelPool");
+
+/**
+ * A caller that makes its calls on the channels of a pool. `forward()` takes
+ * channels from the same pool, to send calls on without decoding them.
+ */
+export interface PooledCaller extends Caller {
+  /** The channels for calls. */
+  readonly [channelPool]: ChannelPool;
+}
+
+/** The channel pool of a caller, if it has one. */
+export function poolOf(caller: Caller): ChannelPool | undefined {
+  return (caller as Partial<PooledCaller>)[channelPool];
 }

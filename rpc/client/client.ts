@@ -6,9 +6,12 @@ import type { CallOptions } from "../types.ts";
 import { callHeaderValue } from "../wire/headers.ts";
 import { isValueStream } from "../wire/value_source.ts";
 import { CallContext, type ClientOptions } from "./call_context.ts";
-import type { ChannelPool } from "./channel_pool.ts";
+import {
+  type ChannelPool,
+  channelPool,
+  type PooledCaller,
+} from "./channel_pool.ts";
 import { type PendingCall, ResponseCall, ValueCall } from "./pending_call.ts";
-import { channelPool, type PooledCaller } from "./pooled_caller.ts";
 import type { RpcResponse } from "./response.ts";
 
 const TIMEOUT_RANGE = { min: 0, max: Infinity, fraction: true };

@@ -1,6 +1,6 @@
 import type { ValueReader } from "../../codec/internal.ts";
 import type { RawChannel, WaitOptions } from "../../mux/internal.ts";
-import type { LentCallbacks } from "../callback/lent_callbacks.ts";
+import type { LentCallbacks } from "../callback/callback_table.ts";
 import { ValueReceiver } from "../wire/value_receiver.ts";
 import type { CallContext } from "./call_context.ts";
 import type { ResponsePort } from "./response.ts";
@@ -100,7 +100,6 @@ export class ContinuedCall implements ResponsePort, ArgumentsOwner {
   receive(options?: WaitOptions): Promise<unknown> {
     const { codec } = this.#context;
     this.#receiver ??= new ValueReceiver(
-      this.channel,
       this.#reader,
       codec,
       (bytes) => this.#context.decode(bytes),

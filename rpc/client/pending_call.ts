@@ -5,7 +5,7 @@ import {
 } from "../../codec/internal.ts";
 import type { RawChannel } from "../../mux/internal.ts";
 import { limitWait } from "../../time_limit.ts";
-import { LentCallbacks } from "../callback/lent_callbacks.ts";
+import { LentCallbacks } from "../callback/callback_table.ts";
 import { RemoteError, RpcError } from "../errors.ts";
 import type { CallOptions } from "../types.ts";
 import { MAX_CALL_HEADER_SIZE } from "../wire/headers.ts";
@@ -220,7 +220,7 @@ export abstract class PendingCall implements ArgumentsOwner {
     this.#reader = new ValueReader(
       channel,
       context.maxValueSize,
-      context.budget,
+      context.memory,
     );
     try {
       // If sending fails, waiting for the response fails too.
@@ -281,7 +281,7 @@ export abstract class PendingCall implements ArgumentsOwner {
           bytes = this.#reader.next();
         } else return;
         if (bytes === undefined) {
-          return this.#channel.whenReadable(this.#advance);
+          return this.#reader.whenReadable(this.#advance);
         }
         if (bytes === null) return this.#peerEnded();
         if (state === "header") this.#readHeader(bytes);

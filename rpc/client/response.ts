@@ -1,6 +1,6 @@
 import type { Channel, WaitOptions } from "../../mux/internal.ts";
 import { RpcError } from "../errors.ts";
-import { ValueIterator } from "../wire/value_iterator.ts";
+import { ValueIterator } from "../wire/value_receiver.ts";
 
 /** What a continued response needs of its call. */
 export interface ResponsePort {

@@ -1,16 +1,12 @@
 import { PREFIX_SIZE } from "../../codec/internal.ts";
 import { pipe, type RawChannel } from "../../mux/internal.ts";
 import { readUint32, writeUint32 } from "../../uint32.ts";
-import type { ChannelPool } from "../client/channel_pool.ts";
-import { poolOf } from "../client/pooled_caller.ts";
+import { type ChannelPool, poolOf } from "../client/channel_pool.ts";
 import { RpcError } from "../errors.ts";
-import {
-  isServerCall,
-  isServerResponder,
-  type ServerCall,
-} from "../server/server_call.ts";
+import type { ServerCall } from "../server/server_call.ts";
 import type { Call, Caller, HandlerFunction, Responder } from "../types.ts";
 import { decodeResponseHeader } from "../wire/headers.ts";
+import { isServerCall, isServerResponder } from "./invoke.ts";
 
 /**
  * Makes a handler that forwards every call to another peer, as qtalk-go's
@@ -20,8 +16,8 @@ import { decodeResponseHeader } from "../wire/headers.ts";
  * and the bytes that follow it are piped in both directions, with half-close,
  * cancellation and backpressure. Both sessions must therefore use the same codec.
  *
- * Callbacks among the arguments call the forwarding peer. To pass their calls
- * on, give `target` a handler that forwards in the other direction.
+ * A function among the arguments is called on the forwarding peer. To pass such
+ * calls on, give `target` a handler that forwards in the other direction.
  *
  * @example
  * ```ts

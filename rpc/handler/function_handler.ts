@@ -4,9 +4,9 @@
  * @module
  */
 import type { AnyFunction } from "../remote/types.ts";
-import { isServerCall } from "../server/server_call.ts";
 import type { Call, HandlerFunction, Responder } from "../types.ts";
 import { absent } from "../wire/value_receiver.ts";
+import { isServerCall } from "./invoke.ts";
 import { respondWith } from "./respond_with.ts";
 
 /** Marks a function that gets more than the arguments of the call. */
@@ -19,8 +19,8 @@ interface Special {
 }
 
 /**
- * Passes the call to a function as its first parameter, which gives it the
- * selector, the signal and the caller to call back. Callers do not send this
+ * Passes the call to a function as its first parameter, so that the function has
+ * the selector, the signal and the caller to call back. Callers do not send this
  * parameter: it does not count as an argument, and it is not part of the type of
  * the result. (Declare the type of a parameter with a default value, because
  * TypeScript does not infer it here.)
@@ -47,9 +47,9 @@ export function withCall<Args extends unknown[], Result>(
 }
 
 /**
- * Passes the values that the caller streams to a function, followed by the call.
- * When the function leaves the loop over the values, the caller waits with the
- * next ones, and its producer ends when the function has answered.
+ * Passes the values that the caller streams, and the call, to a function. If the
+ * function leaves the loop over the values early, no more are read: the caller
+ * waits, and its producer ends once the function has answered.
  *
  * The loop ends when the caller ends its values. If the caller fails or cancels
  * the call, the loop throws. A Go caller that streams a channel of arguments

@@ -1,12 +1,12 @@
 import { MuxError, splice } from "../../mux/internal.ts";
 import { RpcResponse } from "../client/response.ts";
-import { isServerResponder } from "../server/server_call.ts";
 import type { Call, Responder } from "../types.ts";
 import {
   isValueStream,
   openSource,
   type ValueSource,
 } from "../wire/value_source.ts";
+import { isServerResponder } from "./invoke.ts";
 import { type BytePair, isSocket, socketStreams } from "./socket_streams.ts";
 
 /**

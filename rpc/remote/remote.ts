@@ -1,7 +1,7 @@
 import type { Caller, CallOptions } from "../types.ts";
 import { callArguments, RemoteCall } from "./remote_call.ts";
 import type { Remote } from "./types.ts";
-import { UNSENT_NAMES } from "./unsent_names.ts";
+import { UNSENT_NAMES } from "../wire/selector.ts";
 
 const UNSENT: ReadonlySet<string> = new Set(UNSENT_NAMES);
 

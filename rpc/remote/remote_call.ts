@@ -1,6 +1,6 @@
 import type { RpcResponse } from "../client/response.ts";
 import { RpcError } from "../errors.ts";
-import { ValueIterator } from "../wire/value_iterator.ts";
+import { ValueIterator } from "../wire/value_receiver.ts";
 import { isValueStream } from "../wire/value_source.ts";
 
 /**

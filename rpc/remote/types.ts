@@ -5,7 +5,7 @@
  * @module
  */
 import type { WaitOptions } from "../../mux/internal.ts";
-import type { UNSENT_NAMES } from "./unsent_names.ts";
+import type { UNSENT_NAMES } from "../wire/selector.ts";
 
 /**
  * Any function, as a constraint.
@@ -45,7 +45,7 @@ export type UnsentName = (typeof UNSENT_NAMES)[number];
  * The peer's service as an object. Its methods are called over the wire; a method
  * of a nested object is called as `name.method`.
  *
- * What a method returns decides what calling it returns:
+ * What a method returns determines what a call of it returns:
  *
  * | the method returns | the call returns |
  * | --- | --- |

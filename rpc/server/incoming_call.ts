@@ -5,8 +5,11 @@ import { mayHavePointers, revivePointers } from "../callback/pointers.ts";
 import { RpcError } from "../errors.ts";
 import type { SessionState } from "../session_state.ts";
 import type { Caller } from "../types.ts";
-import { ValueIterator } from "../wire/value_iterator.ts";
-import { absent, ValueReceiver } from "../wire/value_receiver.ts";
+import {
+  absent,
+  ValueIterator,
+  ValueReceiver,
+} from "../wire/value_receiver.ts";
 import type { Request } from "./request_decoder.ts";
 import type { ChannelResponder } from "./responder.ts";
 import type { ServerCall } from "./server_call.ts";
@@ -105,7 +108,6 @@ export class IncomingCall implements ServerCall {
   #newReceiver(): ValueReceiver {
     const { context, extended } = this.request;
     return new ValueReceiver(
-      this.#channel,
       this.#reader,
       context.codec,
       (bytes) => this.#decode(bytes),

@@ -1,9 +1,5 @@
-import {
-  type Codec,
-  type ValueBudget,
-  ValueReader,
-} from "../../codec/internal.ts";
-import type { RawChannel } from "../../mux/internal.ts";
+import { type Codec, ValueReader } from "../../codec/internal.ts";
+import type { MemoryAccount, RawChannel } from "../../mux/internal.ts";
 import { errorText } from "../errors.ts";
 import { invoke } from "../handler/invoke.ts";
 import type { SessionState } from "../session_state.ts";
@@ -20,8 +16,8 @@ export interface ServerOptions {
   codecs: readonly Codec[];
   /** The largest argument value, in bytes. */
   maxValueSize: number;
-  /** Limits the memory of all values that have arrived in part. */
-  budget: ValueBudget;
+  /** Bounds what the peer can make this side hold. */
+  account: MemoryAccount;
   /** How many calls may run at the same time; more are answered with `busy`. */
   maxConcurrentCalls: number;
   /** What all calls of the session share. */
@@ -65,14 +61,16 @@ export class Server {
 
   /** Waits for the call on a channel that the peer opened, and answers it. */
   serve(channel: RawChannel): void {
-    const { maxValueSize, budget } = this.#options;
-    const reader = new ValueReader(channel, maxValueSize, budget);
+    const { maxValueSize, account } = this.#options;
+    // A call of a callback must begin when other calls have taken all the rest.
+    const memory = account.headers.reserved;
+    const reader = new ValueReader(channel, maxValueSize, memory);
     let idle = true;
     this.#idle++;
     const advance = () => {
       try {
         const header = reader.next(MAX_CALL_HEADER_SIZE);
-        if (header === undefined) return channel.whenReadable(advance);
+        if (header === undefined) return reader.whenReadable(advance);
         idle = false;
         this.#idle--;
         if (header === null) channel.shutdown();
@@ -88,12 +86,14 @@ export class Server {
   }
 
   #begin(channel: RawChannel, reader: ValueReader, header: Uint8Array): void {
-    const { handler, state, maxConcurrentCalls } = this.#options;
+    const { handler, state, account, maxConcurrentCalls } = this.#options;
     const request = this.#requests.get(header);
     if (request.extended) state.peerExtended = true;
     const responder = new ChannelResponder(channel, request, state);
     // While draining, running calls may still need their callbacks.
     const callback = state.callbacks.match(request.selector);
+    const { values } = account;
+    reader.memory = callback === undefined ? values : values.reserved;
     if (this.#refusing && callback === undefined) {
       void responder.return(
         refusal("unavailable", "this side is closing"),
@@ -155,7 +155,7 @@ export class Server {
   }
 }
 
-/** The error for a call that was not begun: the caller can make it again. */
+/** The error for a call that no handler gets: the caller can make it again. */
 function refusal(code: "busy" | "unavailable", why: string): Error {
   return Object.assign(new Error(`${code}: ${why}`), { code });
 }

@@ -42,15 +42,3 @@ export interface ServerResponder extends Responder {
   /** Leaves answering to code that writes to the channel itself. */
   handOver(): void;
 }
-
-/** Whether a call is the server's own, and not a wrapper. */
-export function isServerCall(call: Call): call is ServerCall {
-  return "receiveNow" in call;
-}
-
-/** Whether a responder is the server's own, and not a wrapper. */
-export function isServerResponder(
-  respond: Responder,
-): respond is ServerResponder {
-  return "sendNow" in respond;
-}

@@ -1,5 +1,5 @@
 import type { Codec, ValueReader } from "../../codec/internal.ts";
-import type { RawChannel, WaitOptions } from "../../mux/internal.ts";
+import type { WaitOptions } from "../../mux/internal.ts";
 import { RemoteError } from "../errors.ts";
 import { decodeResponseHeader } from "./headers.ts";
 
@@ -12,7 +12,6 @@ export const absent: unique symbol = Symbol("absent");
  * (rpc/SPEC.md, "Errors in mid-stream").
  */
 export class ValueReceiver {
-  readonly #channel: RawChannel;
   readonly #reader: ValueReader;
   readonly #codec: Codec;
   readonly #decode: (bytes: Uint8Array) => unknown;
@@ -23,20 +22,17 @@ export class ValueReceiver {
   /**
    * Makes a receiver.
    *
-   * @param channel the channel to wait for
    * @param reader reads the values of the channel
    * @param codec decodes the header of an error
    * @param decode decodes a value; its bytes are valid during the call only
    * @param trailers whether the peer may send an error in mid-stream
    */
   constructor(
-    channel: RawChannel,
     reader: ValueReader,
     codec: Codec,
     decode: (bytes: Uint8Array) => unknown,
     trailers: boolean,
   ) {
-    this.#channel = channel;
     this.#reader = reader;
     this.#codec = codec;
     this.#decode = decode;
@@ -99,7 +95,7 @@ export class ValueReceiver {
     const advance = () => {
       try {
         const value = this.receiveNow();
-        if (value === absent) return this.#channel.whenReadable(advance);
+        if (value === absent) return this.#reader.whenReadable(advance);
         resolve(value);
       } catch (error) {
         reject(error);
@@ -108,14 +104,14 @@ export class ValueReceiver {
     };
     if (signal !== undefined) {
       const onAbort = () => {
-        this.#channel.cancelWhenReadable(advance);
+        this.#reader.cancelWhenReadable(advance);
         reject(signal.reason);
       };
       signal.addEventListener("abort", onAbort, { once: true });
       stopListening = () => signal.removeEventListener("abort", onAbort);
     }
     try {
-      this.#channel.whenReadable(advance);
+      this.#reader.whenReadable(advance);
     } catch (error) {
       stopListening?.();
       reject(error);
@@ -131,5 +127,71 @@ export class ValueReceiver {
   #fail(text: string, code?: string): void {
     this.#state = "failed";
     this.#failure = new RemoteError(text, code);
+  }
+}
+
+/**
+ * An iterator over received values. Unlike an async generator, it can be left
+ * while it waits: `return()` does not queue after `next()`.
+ */
+export class ValueIterator<T> implements AsyncIterableIterator<T, undefined> {
+  readonly #receive: () => Promise<T | undefined>;
+  readonly #close: () => void | Promise<void>;
+  #closed = false;
+  /** Calls of `next()` that wait, and the result of the latest. */
+  #waiting = 0;
+  #last: Promise<unknown> = Promise.resolve();
+
+  /**
+   * Makes an iterator.
+   *
+   * @param receive returns the next value, undefined at the end
+   * @param close called once: at the end, after an error, or on leaving the loop
+   */
+  constructor(
+    receive: () => Promise<T | undefined>,
+    close: () => void | Promise<void>,
+  ) {
+    this.#receive = receive;
+    this.#close = close;
+  }
+
+  next(): Promise<IteratorResult<T, undefined>> {
+    const run = () => this.#next();
+    const result = this.#waiting++ === 0 ? run() : this.#last.then(run, run);
+    this.#last = result;
+    return result;
+  }
+
+  async return(): Promise<IteratorResult<T, undefined>> {
+    await this.#closeOnce();
+    return { done: true, value: undefined };
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async #next(): Promise<IteratorResult<T, undefined>> {
+    try {
+      const value = this.#closed ? undefined : await this.#receive();
+      if (value !== undefined && !this.#closed) return { done: false, value };
+    } catch (error) {
+      // An error after leaving the loop is of no interest.
+      if (!this.#closed) {
+        await this.#closeOnce();
+        throw error;
+      }
+    } finally {
+      this.#waiting--;
+    }
+    await this.#closeOnce();
+    return { done: true, value: undefined };
+  }
+
+  async #closeOnce(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#close();
   }
 }

@@ -42,13 +42,13 @@ export interface ReconnectOptions extends BackoffOptions {
    */
   maxWaitingCalls?: number | undefined;
   /**
-   * Is called with every new connection, to restore what the server lost with
-   * the previous one. It makes its calls on `peer`; all other calls wait until
-   * it has finished. If it throws, the connection is closed and the attempt
-   * counts as failed.
+   * Called with every new connection, to restore what the server lost with the
+   * previous one. It makes its calls on `peer`; all other calls wait until it
+   * has finished. If it throws, the connection is closed and the attempt counts
+   * as failed. Default: none.
    */
   onConnect?: ((peer: Peer) => void | Promise<void>) | undefined;
-  /** Is called with every new state. */
+  /** Called with every new state. Default: none. */
   onState?: ((state: ConnectionState) => void) | undefined;
 }
 

@@ -78,6 +78,25 @@ Deno.test("bench startup: each start of a program is a turn, and four of them ar
   assertEquals(results.map(({ rounds }) => rounds.length), [4]);
 });
 
+Deno.test("bench report: a measure is compared with that of an earlier version", () => {
+  const results = [
+    ["unary-64", "qtalk (this)", 96],
+    ["unary-64", "qtalk (before)", 100],
+    ["startup", "qtalk (this)", 40],
+    ["startup", "qtalk (before)", 42],
+  ].map(([measure, peer, median]) => ({ measure, peer, median } as Result));
+  const target = "≥ 0.97";
+  assertEquals(checkTargets(results), [
+    {
+      what: "unary-64: of qtalk (before)",
+      value: 0.96,
+      target,
+      holds: false,
+    },
+    { what: "startup: of qtalk (before)", value: 1.05, target, holds: true },
+  ]);
+});
+
 Deno.test("bench report: a peer is compared with the fastest of the others", () => {
   const results = [
     ["qtalk (this)", 30],

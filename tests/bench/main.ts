@@ -31,6 +31,7 @@ Usage: deno task bench [options]
                     taskset (default: as the system likes)
   --json            print JSON and no table
   --svg FILE        also write a picture
+  --before CHECKOUT compare with another checkout of this package
   --from FILE       measure nothing: show what --json printed to this file
   --help            print this
 
@@ -51,6 +52,7 @@ const { values: flags } = parseArgs({
     cores: { type: "string", default: "free" },
     json: { type: "boolean", default: false },
     svg: { type: "string" },
+    before: { type: "string" },
     from: { type: "string" },
     help: { type: "boolean", default: false },
   },
@@ -81,7 +83,7 @@ async function measure(): Promise<Report> {
   await using running = new AsyncDisposableStack();
   running.defer(() => Deno.remove(directory, { recursive: true }));
 
-  const entries = await findPeers(directory, isWanted);
+  const entries = await findPeers(directory, isWanted, flags.before);
   const peers = new Map<Entry, RunningPeer>();
   for (const entry of entries) {
     if (entry.peer === undefined) continue;

@@ -99,30 +99,52 @@ export async function loadDenoPeer(file: string): Promise<DenoPeer> {
   return module.default as DenoPeer;
 }
 
-/** The command line of a script of the bench. */
+/** The folder of this bench. */
+const HERE = new URL("./", import.meta.url);
+
+/** The command line of a script of this bench. */
 export function script(file: string, ...args: string[]): CommandLine {
+  return scriptOf(HERE, file, ...args);
+}
+
+/**
+ * The command line of a script of a bench.
+ *
+ * @param bench the folder of the bench that has the script
+ */
+function scriptOf(bench: URL, file: string, ...args: string[]): CommandLine {
   return [
     Deno.execPath(),
     // Who measures memory wants no garbage in it.
     ...["run", "--quiet", "--allow-all", "--v8-flags=--expose-gc"],
-    new URL(file, import.meta.url).pathname,
+    new URL(file, bench).pathname,
     ...args,
   ];
 }
 
-/** Command lines for a module of `peers/`. */
+/**
+ * Command lines for a module of `peers/`.
+ *
+ * @param bench the folder of the bench whose peer it is; another checkout's for
+ * a comparison with an earlier version
+ */
 export function denoPeer(
   file: string,
   name: string,
   measures: readonly MeasureName[],
+  bench: URL = HERE,
 ): Peer {
   return {
     name,
     measures,
-    server: (transport) => script("server.ts", file, transport),
+    server: (transport) => scriptOf(bench, "server.ts", file, transport),
     client: (measure, address, options) =>
       measureOf(measure).task === "startup"
-        ? script("startup.ts", file)
-        : script("client.ts", file, measure, address, JSON.stringify(options)),
+        ? scriptOf(bench, "startup.ts", file)
+        : scriptOf(
+          bench,
+          "client.ts",
+          ...[file, measure, address, JSON.stringify(options)],
+        ),
   };
 }

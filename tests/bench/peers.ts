@@ -21,6 +21,7 @@ export interface Entry {
 /** The names of those that ratios are about (targets.ts). */
 export const NAMES = {
   qtalk: "qtalk (this)",
+  before: "qtalk (before)",
   session: "qtalk (this), without calls",
   go: "qtalk-go",
   qtalkToGo: "qtalk → qtalk-go",
@@ -53,10 +54,13 @@ const WEBSOCKET = named("ws");
 /**
  * The peers whose names are `wanted`, ours first. What has to be built goes to
  * `directory`.
+ *
+ * @param before a checkout of an earlier version to compare with
  */
 export async function findPeers(
   directory: string,
   wanted: (name: string) => boolean,
+  before?: string,
 ): Promise<Entry[]> {
   const { raw, idMap, http2, yamux, grpc, birpc, kkrpc, empty } = NAMES;
   const everything = named(
@@ -88,6 +92,9 @@ export async function findPeers(
   ];
   return [
     entry(denoPeer("qtalk", NAMES.qtalk, everything)),
+    ...before === undefined ? [] : [
+      entry(denoPeer("qtalk", NAMES.before, everything, benchOf(before))),
+    ],
     entry(denoPeer("qtalk_session", NAMES.session, growth)),
     ...[NAMES.go, NAMES.qtalkToGo, NAMES.goToQtalk].some(wanted)
       ? await findGo(directory)
@@ -95,6 +102,15 @@ export async function findPeers(
     ...own.map(entry),
     ...fromNpm.map((peer) => ({ ...entry(peer), fetched: true })),
   ].filter(({ name }) => wanted(name));
+}
+
+/** The folder of the bench in a checkout. */
+function benchOf(checkout: string): URL {
+  return new URL("tests/bench/", toFileUrl(checkout));
+}
+
+function toFileUrl(folder: string): URL {
+  return new URL(`${folder.replace(/\/$/, "")}/`, `file://${Deno.cwd()}/`);
 }
 
 function entry(peer: Peer): Entry {

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { MeasureName } from "./measures.ts";
+import { isBetterLow, type MeasureName, measureOf } from "./measures.ts";
 import { NAMES } from "./peers.ts";
 import type { Result } from "./report.ts";
 
@@ -161,7 +161,29 @@ const TARGETS: readonly Target[] = [
 
 /** Whether this is a peer: limits have brackets around their names. */
 function isOther(peer: string): boolean {
-  return !peer.startsWith("(") && peer !== NAMES.qtalk;
+  return !peer.startsWith("(") && !peer.startsWith("qtalk (");
+}
+
+/** What no measure may fall below, of the same measure of an earlier version. */
+const OF_BEFORE = 0.97;
+
+/** Each measure beside that of an earlier version, if there is one. */
+function comparisons(results: readonly Result[]): Check[] {
+  return results.flatMap(({ measure, peer, median: before }) => {
+    const now = results.find((it) =>
+      it.measure === measure && it.peer === NAMES.qtalk
+    );
+    if (peer !== NAMES.before || now === undefined) return [];
+    const value = isBetterLow(measureOf(measure))
+      ? before / now.median
+      : now.median / before;
+    return {
+      what: `${measure}: of ${NAMES.before}`,
+      value,
+      target: `≥ ${OF_BEFORE}`,
+      holds: value >= OF_BEFORE,
+    };
+  });
 }
 
 /** The targets that `results` tell something about. */
@@ -176,7 +198,8 @@ export function checkTargets(results: readonly Result[]): Check[] {
     results.filter((it) => it.measure === measure && isOther(it.peer))
       .map(({ median }) => median)
       .toSorted((a, b) => b - a)[0] ?? NaN;
-  return TARGETS.flatMap(({ what, value: compute, atLeast, atMost }) => {
+  const checks = TARGETS.flatMap(({ what, value: compute, ...target }) => {
+    const { atLeast, atMost } = target;
     const value = compute(look, fastest);
     if (Number.isNaN(value)) return [];
     if (atLeast !== undefined) {
@@ -187,4 +210,5 @@ export function checkTargets(results: readonly Result[]): Check[] {
     }
     return { what, value };
   });
+  return [...checks, ...comparisons(results)];
 }

@@ -5,6 +5,7 @@
  * @module
  */
 import { assertEquals } from "@std/assert";
+import { assertUsage } from "../support/usage.ts";
 import {
   adjust,
   close,
@@ -181,7 +182,7 @@ scripted(
       const { sender } = await script.raw.expect("open");
       await script.raw.send(openFailure(sender));
       assertCode(await opening, "open-refused");
-      assertEquals(script.session.usage, { channels: 0, slots: 0 });
+      assertUsage(script.session, { channels: 0, slots: 0 });
     }
   },
   { maxChannels: 1 },

@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { assertUsage } from "../support/usage.ts";
 import { turn, watch } from "../support/within.ts";
 import {
   assertCode,
@@ -61,7 +62,7 @@ export function testEnding(test: SessionTest): void {
     await Promise.all([lab.a.closed, lab.b.closed]);
     await Promise.all([lab.a.close(), lab.b.close()]);
     for (const session of [lab.a, lab.b]) {
-      assertEquals(session.usage, { channels: 0, slots: 0 });
+      assertUsage(session, { channels: 0, slots: 0 });
     }
   });
 

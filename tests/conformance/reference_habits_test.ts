@@ -5,6 +5,7 @@
  * @module
  */
 import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
+import { assertUsage } from "../support/usage.ts";
 import {
   adjust,
   close,
@@ -75,7 +76,7 @@ scripted(
       await opening;
       await script.raw.send(confirm(sender, 5), close(sender));
       assertEquals((await script.raw.expect("close")).recipient, 5);
-      assertEquals(script.session.usage, { channels: 0, slots: 0 });
+      assertUsage(script.session, { channels: 0, slots: 0 });
     }
   },
   { maxChannels: 1 },
@@ -91,7 +92,7 @@ scripted(
     controller.abort();
     await opening;
     await script.raw.send(openFailure(sender));
-    assertEquals(script.session.usage, { channels: 0, slots: 0 });
+    assertUsage(script.session, { channels: 0, slots: 0 });
     assertEquals(await script.said(), []);
   },
 );

@@ -10,6 +10,7 @@ import type { Session } from "../../mux/types.ts";
 import { connTransport } from "../../mux/transport/conn.ts";
 import { type Harness, test } from "../support/harness.ts";
 import { RawPeer } from "../support/raw_peer.ts";
+import { assertUsage } from "../support/usage.ts";
 import { close, concat, data, eof, open, text, utf8 } from "../support/wire.ts";
 import { turn, watch } from "../support/within.ts";
 import { scripted } from "./scripted.ts";
@@ -77,7 +78,7 @@ scripted(
     assertEquals(closed.state, "pending");
     await script.raw.end();
     await ended.pipe.channel.closed;
-    assertEquals(script.session.usage, { channels: 0, slots: 0 });
+    assertUsage(script.session, { channels: 0, slots: 0 });
   },
 );
 
@@ -116,7 +117,7 @@ test("end of the transport: a reset between two frames is an end like any other"
     const session = failing(t, error, open(5));
     await session.closed;
     // The end was clean, and the channel that waited is gone with it.
-    assertEquals(session.usage, { channels: 0, slots: 0 });
+    assertUsage(session, { channels: 0, slots: 0 });
     const opening = await failure(session.open());
     assertCode(opening, "connection-lost");
   }

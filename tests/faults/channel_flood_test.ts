@@ -7,6 +7,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type Channel, MuxError } from "@qtalk/qtalk";
 import { test } from "../support/harness.ts";
+import { assertUsage } from "../support/usage.ts";
 import { close, confirm, open } from "../support/wire.ts";
 
 test("maxChannels: an OPEN beyond it is refused, and a slot that is freed is used again", async (t) => {
@@ -37,7 +38,7 @@ test("backlog: OPENs beyond it are refused, and those within it wait in order", 
   await raw.send(...[0, 1, 2, 3].map((id) => open(id)));
   assertEquals((await raw.expect("open-failure")).recipient, 2);
   assertEquals((await raw.expect("open-failure")).recipient, 3);
-  assertEquals(session.usage, { channels: 0, slots: 2 });
+  assertUsage(session, { channels: 0, slots: 2 });
   const incoming = session[Symbol.asyncIterator]();
   await incoming.next();
   assertEquals((await raw.expect("open-confirm")).recipient, 0);
@@ -61,7 +62,7 @@ test("channel flood: 3,000 channels that the peer opens and closes leave nothing
     await raw.send(close(sender));
     assertEquals((await raw.expect("close")).recipient, 7);
   }
-  assertEquals(session.usage, { channels: 0, slots: 0 });
+  assertUsage(session, { channels: 0, slots: 0 });
 });
 
 test("channel flood: 3,000 channels that this side opens and closes leave nothing", async (t) => {
@@ -80,7 +81,7 @@ test("channel flood: 3,000 channels that this side opens and closes leave nothin
     await channel.close();
     await channel.closed;
   }
-  assertEquals(session.usage, { channels: 0, slots: 0 });
+  assertUsage(session, { channels: 0, slots: 0 });
   await raw.end();
   await session.closed;
   await answering;
@@ -98,7 +99,7 @@ test("channel flood: a peer that never answers CLOSE costs a bounded number of c
     await channel.close();
     assertEquals((await raw.expect("close")).recipient, i);
   }
-  assertEquals(session.usage, { channels: 8, slots: 0 });
+  assertUsage(session, { channels: 8, slots: 0 });
   const error = await assertRejects(() => session.open(), MuxError);
   assertEquals(error.code, "limit-exceeded");
   await raw.send(open(50));
@@ -106,7 +107,7 @@ test("channel flood: a peer that never answers CLOSE costs a bounded number of c
 
   await raw.send(...channels.map(({ id }) => close(id)));
   await Promise.all(channels.map(({ closed }) => closed));
-  assertEquals(session.usage, { channels: 0, slots: 0 });
+  assertUsage(session, { channels: 0, slots: 0 });
   const opening = session.open();
   const { sender } = await raw.expect("open");
   await raw.send(confirm(sender, 1));
@@ -123,5 +124,5 @@ test("channel flood: a peer that never answers OPEN costs a bounded number of op
   giveUp.abort(new Error("enough"));
   for (const open of opens) await assertRejects(() => open, Error, "enough");
   await assertRejects(() => session.open(), MuxError);
-  assertEquals(session.usage, { channels: 3, slots: 3 });
+  assertUsage(session, { channels: 3, slots: 3 });
 });

@@ -16,6 +16,7 @@ import { type Channel, DEFAULT_SESSION_OPTIONS, MuxError } from "@qtalk/qtalk";
 import { test } from "../support/harness.ts";
 import { liveBuffers } from "../support/memory.ts";
 import type { RawPeer } from "../support/raw_peer.ts";
+import { assertUsage } from "../support/usage.ts";
 import {
   adjust,
   close,
@@ -105,7 +106,7 @@ for (const [what, { accept, batch }] of Object.entries(UNREAD)) {
     await within(session.closed.catch(() => {}), "the session to end");
     assertIsError(closed.reason, MuxError, "a peer that does not read");
     assertEquals(closed.reason.code, "limit-exceeded");
-    assertEquals(session.usage, { channels: 0, slots: 0 });
+    assertUsage(session, { channels: 0, slots: 0 });
     await raw.close();
     assertLessOrEqual(
       await liveBuffers() - before,

@@ -15,6 +15,7 @@ import { ReceiveBuffer } from "../../mux/channel/receive_buffer.ts";
 import { test } from "../support/harness.ts";
 import { liveBuffers } from "../support/memory.ts";
 import { forSeeds } from "../support/random.ts";
+import { assertUsage } from "../support/usage.ts";
 import { close, concat, data, open } from "../support/wire.ts";
 import { turn, within } from "../support/within.ts";
 import { held, keep, openRaw } from "./kept.ts";
@@ -54,7 +55,7 @@ test("held bytes: a channel holds no more than its window, however much was read
     const initialWindowSize = random.pick([100, 5_000, 64 * KIB]);
     const { session, raw } = t.script({
       initialWindowSize,
-      windowBudgetSize: 0,
+      maxWindowSize: 1,
     });
     const kept = keep(session);
     const [id] = await openRaw(raw, 1);
@@ -120,7 +121,7 @@ test("held bytes: a channel that the peer closed takes a slot until its bytes ar
   const options = {
     maxChannels: 8,
     initialWindowSize: 16 * KIB,
-    windowBudgetSize: 0,
+    maxWindowSize: 1,
   };
   const { session, raw } = t.script(options);
   const kept = keep(session);
@@ -149,7 +150,7 @@ test("held bytes: a channel that the peer closed takes a slot until its bytes ar
   assertEquals(chunks.reduce((sum, c) => sum + c.length, 0), 16 * KIB);
   await cancelled!.readable.cancel();
   await closed!.close();
-  assertEquals(session.usage, { channels: 0, slots: 5 });
+  assertUsage(session, { channels: 0, slots: 5 });
   for (let i = 0; i < 3; i++) {
     await raw.send(open(100 + i));
     await raw.expect("open-confirm");
@@ -163,6 +164,7 @@ test("held bytes: a channel that is closed, cancelled or lost lets go of what it
   const { session, raw } = t.script({
     initialWindowSize: 8 * MIB,
     maxPacketSize: MIB,
+    maxHeldSize: 128 * MIB,
   });
   const kept = keep(session);
   const ids = await openRaw(raw, 3);

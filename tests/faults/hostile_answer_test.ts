@@ -15,6 +15,7 @@ import {
 } from "@qtalk/qtalk";
 import { test } from "../support/harness.ts";
 import type { RawPeer } from "../support/raw_peer.ts";
+import { assertUsage } from "../support/usage.ts";
 import {
   close,
   concat,
@@ -170,7 +171,7 @@ for (const [what, { bytes, ends, error, text }] of Object.entries(ANSWERS)) {
       await assertCalls(peer, raw);
       await raw.end();
       await peer.closed;
-      assertEquals(peer.session.usage, { channels: 0, slots: 0 });
+      assertUsage(peer.session, { channels: 0, slots: 0 });
     });
   }
 }
@@ -263,5 +264,5 @@ test("hostile answers: bytes on channels opened ahead of need are dropped with t
   assertGreater(filled, 10);
   await raw.end();
   await peer.closed;
-  assertEquals(peer.session.usage, { channels: 0, slots: 0 });
+  assertUsage(peer.session, { channels: 0, slots: 0 });
 });

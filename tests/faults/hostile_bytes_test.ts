@@ -2,6 +2,7 @@ import { assert, assertEquals, assertIsError } from "@std/assert";
 import { dial, handlerFrom, listen, MuxError } from "@qtalk/qtalk";
 import { test } from "../support/harness.ts";
 import { forSeeds } from "../support/random.ts";
+import { assertUsage } from "../support/usage.ts";
 import {
   adjust,
   close,
@@ -26,7 +27,7 @@ for (const [what, hostile] of Object.entries(HOSTILE)) {
     if (ends) await raw.end();
     await assertAllFailed(waiters, code, names);
     await waiters.unread.close();
-    assertEquals(session.usage, { channels: 0, slots: 0 });
+    assertUsage(session, { channels: 0, slots: 0 });
     // Nothing is answered, and our end of the line is closed.
     assertEquals(await within(raw.rest(), "our end to close"), []);
     await session.close();
@@ -149,7 +150,7 @@ test("hostile bytes: random bytes end their session and nothing else", async (t)
       [...codes, "open-refused", "no-response"].includes(outcome),
       outcome,
     );
-    assertEquals(peer.session.usage, { channels: 0, slots: 0 });
+    assertUsage(peer.session, { channels: 0, slots: 0 });
   });
 });
 
@@ -169,7 +170,7 @@ test("hostile bytes: a frame for a channel that is not accepted yet ends the ses
   for (const guess of [data(0, "x"), eof(0), close(0), adjust(0, 1)]) {
     const { session, raw } = t.script();
     await raw.send(open(0));
-    assertEquals(session.usage, { channels: 0, slots: 1 });
+    assertUsage(session, { channels: 0, slots: 1 });
     await raw.send(guess);
     const error = await within(session.closed.catch((e) => e), "the end");
     assertIsError(error, MuxError, "for channel 0, which was never opened");
@@ -188,7 +189,7 @@ test("hostile bytes: an OPEN with a packet size out of range is refused, and the
     await raw.send(open(size, 1_000, size));
     assertEquals((await raw.expect("open-confirm")).recipient, size);
   }
-  assertEquals(session.usage, { channels: 2, slots: 2 });
+  assertUsage(session, { channels: 2, slots: 2 });
 });
 
 for (const size of [0, 8, 2 ** 31 + 1]) {

@@ -15,6 +15,7 @@ import {
 } from "@qtalk/qtalk";
 import { test } from "../support/harness.ts";
 import type { RawPeer } from "../support/raw_peer.ts";
+import { assertUsage } from "../support/usage.ts";
 import {
   close,
   concat,
@@ -119,7 +120,7 @@ for (const [what, [bytes, code]] of Object.entries(NO_HEADERS)) {
     assert(error instanceof RpcError || error instanceof CodecError);
     assertEquals([error.code, selector, errors.length], [code, undefined, 2]);
     await assertServes(raw);
-    assertEquals(peer.session.usage, { channels: 0, slots: 0 });
+    assertUsage(peer.session, { channels: 0, slots: 0 });
     await raw.end();
     await peer.closed;
     assertEquals(errors.length, 2);
@@ -149,7 +150,7 @@ for (
       Array.from({ length: ECHO.length - 1 }, () => "truncated"),
     );
     await assertServes(raw);
-    assertEquals(peer.session.usage, { channels: 0, slots: 0 });
+    assertUsage(peer.session, { channels: 0, slots: 0 });
     await raw.end();
     await peer.closed;
   });
@@ -195,7 +196,7 @@ for (const [what, { bytes, ends, text }] of Object.entries(NO_ARGUMENTS)) {
     assertEquals(value, null);
     await raw.send(close(id));
     await assertServes(raw);
-    assertEquals(peer.session.usage, { channels: 0, slots: 0 });
+    assertUsage(peer.session, { channels: 0, slots: 0 });
     await raw.end();
     await peer.closed;
   });

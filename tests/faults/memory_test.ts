@@ -15,7 +15,7 @@ import {
 } from "@qtalk/qtalk";
 import { type Harness, test } from "../support/harness.ts";
 import { liveBuffers } from "../support/memory.ts";
-import { concat, data } from "../support/wire.ts";
+import { concat, data, open } from "../support/wire.ts";
 import { turn, watch, within } from "../support/within.ts";
 import { held, keep, openRaw } from "./kept.ts";
 
@@ -156,7 +156,8 @@ for (const [name, shape] of Object.entries(SHAPES)) {
     const options = {
       maxChannels: 100,
       initialWindowSize,
-      windowBudgetSize: 0,
+      maxWindowSize: 1,
+      maxHeldSize: 128 * MIB,
     };
     const bound = 100 * initialWindowSize;
     const { session, raw } = t.script(options);
@@ -177,14 +178,15 @@ for (const [name, shape] of Object.entries(SHAPES)) {
   });
 }
 
-test("windowBudgetSize: bounds 100 channels whose windows grew when their readers stop", async (t) => {
+test("maxHeldSize: bounds 100 channels whose windows grew when their readers stop", async (t) => {
   const options: SessionOptions = {
     maxChannels: 100,
     initialWindowSize: 16 * KIB,
     maxWindowSize: MIB,
-    windowBudgetSize: 4 * MIB,
+    maxHeldSize: 6 * MIB,
   };
-  const bound = 100 * 16 * KIB + 4 * MIB;
+  // Windows take three quarters.
+  const bound = 4.5 * MIB;
   const [sender, receiver] = t.sessions(options, options);
   const kept = keep(receiver);
   const chunk = new Uint8Array(256 * KIB);
@@ -212,6 +214,34 @@ test("windowBudgetSize: bounds 100 channels whose windows grew when their reader
   const alive = await liveBuffers() - before;
   assertLessOrEqual(alive, bound + SLACK);
   await t.closeChannels();
+});
+
+test("maxHeldSize: bounds as many channels as can be opened, with full windows and no reader", async (t) => {
+  const { session, raw } = t.script({ backlog: 0 });
+  const kept = keep(session);
+  const { maxChannels, maxHeldSize } = DEFAULT_SESSION_OPTIONS;
+  const before = await liveBuffers();
+  await raw.sendEach(
+    Array.from({ length: maxChannels + 1 }, (_, id) => open(id)),
+  );
+  let sent = 0;
+  const payload = new Uint8Array(DEFAULT_SESSION_OPTIONS.initialWindowSize);
+  for (let i = 0; i < maxChannels; i++) {
+    const { sender, window } = await raw.expect("open-confirm");
+    await raw.send(data(sender, payload.subarray(0, window)));
+    sent += window;
+  }
+  await raw.expect("open-failure");
+  assertEquals(held(kept), sent);
+  const { held: account } = session.usage;
+  assertEquals(account.windows, sent);
+  assertEquals(account.channels, maxChannels * KIB);
+  assertLessOrEqual(account.total, maxHeldSize * 3 / 4);
+  assertLessOrEqual(await liveBuffers() - before, maxHeldSize * 3 / 4 + SLACK);
+  // Whoever reads gets it all, and everything is given back.
+  await t.closeChannels();
+  await Promise.all(kept.map((channel) => channel.close()));
+  assertEquals(session.usage.held.windows, 0);
 });
 
 test("memory: the process of a receiver stays small while 100 channels are offered 1 GiB each", async (t) => {

@@ -177,7 +177,6 @@ function loweredOptions(
   return {
     initialWindowSize: window,
     maxWindowSize: window,
-    windowBudgetSize: 0,
     maxPacketSize,
   };
 }

@@ -4,6 +4,7 @@
 
 import { RemoteError, RpcError } from "@qtalk/qtalk";
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assertUsage } from "../support/usage.ts";
 import { turn } from "../support/within.ts";
 import { duplex, testPair } from "./duplex_pair.ts";
 
@@ -216,7 +217,7 @@ testPair(
     // A channel opened ahead of need would be confirmed before this is answered.
     assertEquals(await ours.call("echo", "last"), "last");
     while (ours.session.usage.channels > 0) await turn();
-    assertEquals(ours.session.usage, { channels: 0, slots: 0 });
+    assertUsage(ours.session, { channels: 0, slots: 0 });
   },
 );
 

@@ -335,7 +335,7 @@ test("chunking: two peers understand each other with any sizes of packets and wi
     const limits = () => ({
       initialWindowSize: random.pick([1, 7, 100, 5_000, 65_536]),
       maxPacketSize: random.pick([9, 10, 333, 65_536]),
-      windowBudgetSize: random.pick([0, 10_000, 1_000_000]),
+      maxHeldSize: random.pick([100_000, 1_000_000, 2 ** 25]),
     });
     const [client, server] = t.pair(
       { session: limits() },

@@ -10,6 +10,7 @@ import type { Channel, Session } from "@qtalk/qtalk";
 import { test } from "../support/harness.ts";
 import { forSeeds, type Random } from "../support/random.ts";
 import type { RawPeer } from "../support/raw_peer.ts";
+import { assertUsage } from "../support/usage.ts";
 import {
   adjust,
   close,
@@ -162,7 +163,7 @@ test("late frames: frames that come early, late or twice harm neither channel no
     assertLessOrEqual(received.length, all.length);
     assertEquals(received, all.subarray(0, received.length));
     if (!end!.disturbed) assertEquals(received.length, all.length);
-    assertEquals(session.usage, { channels: 0, slots: 0 });
+    assertUsage(session, { channels: 0, slots: 0 });
 
     // Late words for a channel that is gone, and the session still works.
     await raw.send(data(id, "late"), adjust(id, 1), eof(id), close(id));

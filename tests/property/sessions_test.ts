@@ -17,6 +17,7 @@ import {
   type SessionOptions,
 } from "@qtalk/qtalk";
 import type { QmuxChannel } from "../../mux/channel/channel.ts";
+import { CHANNEL_SIZE } from "../../mux/flow/memory_account.ts";
 import {
   type ResolvedSessionOptions,
   resolveOptions,
@@ -24,6 +25,7 @@ import {
 import { memoryTransports } from "../../mux/transport/memory.ts";
 import { type Harness, test } from "../support/harness.ts";
 import { forSeeds, type Random } from "../support/random.ts";
+import { assertUsage } from "../support/usage.ts";
 import { chopped, type Side, WireModel } from "../support/wire_model.ts";
 import { turn, within } from "../support/within.ts";
 
@@ -131,7 +133,7 @@ function anyOptions(random: Random): SessionOptions {
   return {
     initialWindowSize: random.pick([1, 10, 1_000, 5_000, 65_536]),
     maxWindowSize: random.pick([1, 20_000, 1_000_000]),
-    windowBudgetSize: random.pick([0, 10_000, 1_000_000]),
+    maxHeldSize: random.pick([70_000, 1_000_000, 2 ** 25]),
     maxPacketSize: random.pick([9, 100, 3_000, 65_536]),
     maxChannels: random.pick([3, 100]),
     backlog: random.pick([0, 2, 100]),
@@ -204,14 +206,18 @@ class World {
     if (links.length === 0 || random.chance(0.08)) {
       return await this.open(random.pick(["a", "b"]));
     }
+    this.checkAccounts();
     const link = random.pick(links);
     const end = random.pick([link.a, link.b]);
     const dice = random.next();
     if (dice < 0.5) {
       // A window of one byte makes a round trip of each: a few will do.
-      const { initialWindowSize } = this.options[end === link.a ? "b" : "a"];
+      const [there, { channel }] = end === link.a
+        ? ["b", link.b] as const
+        : ["a", link.a] as const;
+      const window = this.wire.initialWindow(there, channel.id);
       const size = random.pick([0, 1, 8, 300, 4_000]);
-      end.write(Math.min(size, 10 * initialWindowSize));
+      end.write(Math.min(size, 10 * window));
     } else if (dice < 0.75) end.read(false);
     else if (dice < 0.82) end.read(true);
     else if (dice < 0.88) end.finish();
@@ -236,13 +242,30 @@ class World {
     // However long the line holds it up: `within` bounds the wait.
     while (
       open.some((it) =>
-        granted(it) * 2 <= this.options[it[0]].initialWindowSize
+        granted(it) * 2 <= this.wire.initialWindow(it[0], it[1].channel.id)
       )
     ) await turn();
     for (const it of open) {
       const [side, { channel }] = it;
       assertLessOrEqual(granted(it), this.options[side].maxWindowSize);
       assertEquals([channel.buffered, channel.heldBytes], [0, 0]);
+    }
+    for (const side of ["a", "b"] as const) {
+      const all = open.filter(([it]) => it === side)
+        .reduce((sum, it) => sum + granted(it), 0);
+      const { windows } = this.sessions[side].usage.held;
+      assertLessOrEqual(all, windows, "what is granted counts as held");
+    }
+  }
+
+  /** The accounts keep to their limits, whatever happens. */
+  checkAccounts(): void {
+    for (const side of ["a", "b"] as const) {
+      const { channels, held } = this.sessions[side].usage;
+      const { maxHeldSize } = this.options[side];
+      assertEquals(held.channels, channels * CHANNEL_SIZE);
+      assertLessOrEqual(held.windows + held.channels, maxHeldSize * 3 / 4);
+      assertEquals(held.total, held.windows + held.channels);
     }
   }
 
@@ -270,14 +293,15 @@ class World {
       }
     }
     const { a, b } = this.sessions;
-    assertEquals(a.usage, { channels: 0, slots: 0 });
-    assertEquals(b.usage, { channels: 0, slots: 0 });
+    assertUsage(a, { channels: 0, slots: 0 });
+    assertUsage(b, { channels: 0, slots: 0 });
+    assertEquals([a.usage.held.total, b.usage.held.total], [0, 0]);
     assertEquals(this.wire.halfClosed, 0);
     await Promise.all([a.close(), b.closed]);
   }
 }
 
-test("random sessions: bytes arrive in order, credit and slots come back, and nothing hangs", async (t) => {
+test("random sessions: bytes arrive in order, credit, slots and memory come back, and nothing hangs", async (t) => {
   let bytes = 0;
   await forSeeds(60, async (random) => {
     const world = new World(random, t);

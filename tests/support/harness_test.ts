@@ -7,6 +7,7 @@ import {
 } from "@std/assert";
 import { callback, dial, handlerFrom, listen } from "../../mod.ts";
 import { runTest, test, type TestBody, type TestOptions } from "./harness.ts";
+import { assertUsage } from "./usage.ts";
 import { open } from "./wire.ts";
 
 /** What a body that leaks is told, line by line, places replaced. */
@@ -63,7 +64,7 @@ test("harness: closeChannels() closes what the body was given, in each way to be
   client.accept(() => {});
   const incoming = server[Symbol.asyncIterator]();
   await Promise.all([client.open(), incoming.next(), server.open()]);
-  assertEquals(client.usage, { channels: 2, slots: 2 });
+  assertUsage(client, { channels: 2, slots: 2 });
   await t.closeChannels();
 });
 

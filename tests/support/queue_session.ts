@@ -7,6 +7,7 @@
  */
 import { ChannelStreams } from "../../mux/channel/channel_streams.ts";
 import { MuxError } from "../../mux/errors.ts";
+import { MemoryAccount } from "../../mux/flow/memory_account.ts";
 import {
   type ResolvedSessionOptions,
   resolveOptions,
@@ -59,6 +60,8 @@ class QueueSession implements RawSession {
   peer!: QueueSession;
   readonly line: Line;
   readonly options: ResolvedSessionOptions;
+  /** For RPC: this kind of session itself counts no bytes. */
+  readonly account: MemoryAccount;
   readonly #incoming: AcceptQueue<QueueChannel, QueueChannel>;
   readonly #channels = new Set<QueueChannel>();
   readonly #closed = Promise.withResolvers<void>();
@@ -71,6 +74,7 @@ class QueueSession implements RawSession {
   constructor(line: Line, options: SessionOptions) {
     this.line = line;
     this.options = resolveOptions(options);
+    this.account = new MemoryAccount(this.options.maxHeldSize);
     this.#incoming = new AcceptQueue(
       this.options.backlog,
       (theirs) => this.#admit(theirs),
@@ -89,6 +93,7 @@ class QueueSession implements RawSession {
     return {
       channels: this.#channels.size,
       slots: this.#slots + this.#incoming.length,
+      held: this.account.usage,
     };
   }
 

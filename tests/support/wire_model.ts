@@ -18,6 +18,8 @@ function other(side: Side): Side {
 /** What one end may still say on a channel. */
 interface Direction {
   credit: number;
+  /** The credit that it began with. */
+  initialCredit: number;
   maxPacketSize: number;
   ended: boolean;
   closed: boolean;
@@ -68,6 +70,11 @@ export class WireModel {
     return this.#find(side, id)[other(side)].credit;
   }
 
+  /** The window that `side` granted when the channel it calls `id` was opened. */
+  initialWindow(side: Side, id: number): number {
+    return this.#find(side, id)[other(side)].initialCredit;
+  }
+
   /** Channels that one end has closed and the other has not. */
   get halfClosed(): number {
     return [...this.#named.a.values()]
@@ -92,6 +99,7 @@ export class WireModel {
       check("a number names one channel", !this.#named[from].has(frame.sender));
       const direction = {
         credit: 0,
+        initialCredit: 0,
         maxPacketSize: 0,
         ended: false,
         closed: false,
@@ -101,7 +109,7 @@ export class WireModel {
         a: { ...direction },
         b: { ...direction },
       };
-      channel[to].credit = frame.window;
+      channel[to].credit = channel[to].initialCredit = frame.window;
       channel[to].maxPacketSize = frame.maxPacketSize;
       this.#named[from].set(frame.sender, channel);
       return;
@@ -115,7 +123,7 @@ export class WireModel {
       }
       check("a number names one channel", !this.#named[from].has(frame.sender));
       channel.state = "open";
-      channel[to].credit = frame.window;
+      channel[to].credit = channel[to].initialCredit = frame.window;
       channel[to].maxPacketSize = frame.maxPacketSize;
       this.#named[from].set(frame.sender, channel);
       return;

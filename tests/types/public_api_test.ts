@@ -100,7 +100,10 @@ Deno.test("onError: takes an unknown error and its context", () => {
   type OnError = NonNullable<PeerOptions["onError"]>;
   assertType<Equal<Parameters<OnError>, [unknown, ErrorContext]>>();
   assertType<
-    Equal<ErrorContext, { peer: Peer; selector: string | undefined }>
+    Equal<
+      ErrorContext,
+      { peer: Peer | undefined; selector: string | undefined }
+    >
   >();
 });
 

@@ -7,8 +7,9 @@ import type { Transport } from "../../types.ts";
 import { MessageTransport } from "./message_transport.ts";
 
 /**
- * The parts that are used of a `MessagePort`, a `Worker`, or the global scope of a
- * worker (`self`). An object with `start()` is a `MessagePort`, and is closed.
+ * What this module uses of a `MessagePort`, a `Worker`, or the global scope of a
+ * worker (`self`). An object with `start()` counts as a `MessagePort` and is closed
+ * with the transport.
  */
 export interface MessagePortLike extends EventTarget {
   /** Sends a message. */
@@ -19,7 +20,7 @@ export interface MessagePortLike extends EventTarget {
   close?(): void;
 }
 
-/** The part that is used of a `Window`. */
+/** What this module uses of a `Window`. */
 export interface WindowLike {
   /** Sends a message to a document of one origin only. */
   postMessage(
@@ -31,12 +32,12 @@ export interface WindowLike {
 
 /**
  * Makes a transport of a `MessagePort`, a `Worker` or, in a worker, its global
- * scope (`self`). Both ends do so, in any order. Other messages on the same port
- * are ignored.
+ * scope (`self`). Both ends make one, in any order. Other messages on the same
+ * port are ignored.
  *
- * Bytes are copied once and transferred. A write waits while more than 1 MiB is
- * sent but not read. Closing the transport closes a `MessagePort`. It does not end
- * a worker: close the transport first, then terminate the worker.
+ * Bytes are copied once and then transferred. A write waits while more than 1 MiB
+ * was sent but not read. Closing the transport closes a `MessagePort`. It does not
+ * end a worker: close the transport first, then terminate the worker.
  *
  * @example A worker that answers calls
  * ```ts ignore
@@ -90,7 +91,7 @@ export function messagePortTransport(port: MessagePortLike): Transport {
  * or `parent` in an iframe. It receives only messages from that window and
  * origin, and sends only to documents of that origin.
  *
- * Both windows do so, in any order. The transport fails if the other window loads
+ * Both windows make one, in any order. The transport fails if the other window loads
  * another document.
  *
  * @example

@@ -51,7 +51,7 @@ export function connectionBroken(why: string): Error {
   );
 }
 
-/** The parts that are used of a `WebSocket`, for other implementations of it. */
+/** What this module uses of a `WebSocket`, for other implementations of it. */
 export interface WebSocketLike extends EventTarget {
   /** Set to `"arraybuffer"`. */
   binaryType: string;
@@ -74,8 +74,8 @@ export interface WebSocketLike extends EventTarget {
  * for received messages; the windows of a session limit them. Without a session,
  * read fast enough.
  *
- * In Deno, prefer `dial("ws://…")`: its client is a different one, because Deno's
- * `WebSocket` client needs 44 ms for a message of more than 1,024 bytes.
+ * In Deno, prefer `dial("ws://…")`, which has a client of its own: Deno's
+ * `WebSocket` delays messages of more than 1,024 bytes by 44 ms.
  *
  * @example
  * ```ts ignore
@@ -111,7 +111,11 @@ class WebSocketTransport implements Transport {
     socket.binaryType = "arraybuffer";
     this.#opened.promise.catch(() => {});
     if (socket.readyState === 1) this.#opened.resolve();
-    socket.addEventListener("open", () => this.#opened.resolve());
+    socket.addEventListener("open", () => {
+      this.#opened.resolve();
+      // A server's socket that was closed before opens all the same, in Deno.
+      if (this.#closing !== undefined) socket.close(CloseCode.NORMAL);
+    });
     socket.addEventListener("message", (event) => {
       this.#message((event as MessageEvent<unknown>).data);
     });

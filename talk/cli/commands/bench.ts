@@ -25,7 +25,7 @@ const DEFAULT_MIB = 64;
 /** `qtalk bench`. */
 export const bench = defineCommand({
   name: "bench",
-  summary: "Measures calls and bytes to another process",
+  summary: "Measures the speed of calls and of byte streams",
   usage: [
     "bench [COMMAND | ADDRESS]",
     "bench -- PROGRAM [ARGS…]",

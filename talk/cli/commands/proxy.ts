@@ -10,7 +10,7 @@ import type { Terminal } from "../terminal.ts";
 /** `qtalk proxy`. */
 export const proxy = defineCommand({
   name: "proxy",
-  summary: "Connects each connection to one address with another address",
+  summary: "Forwards connections to one address to another address",
   usage: ["proxy LISTEN DIAL"],
   about:
     `Each connection to LISTEN gets its own connection to DIAL. Channels pass unread

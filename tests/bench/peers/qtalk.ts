@@ -17,8 +17,7 @@ import { stdioServer, unixAddress } from "./sockets.ts";
 /** What some measures need beyond the defaults: large values. */
 const LIMITS = {
   maxValueSize: 128 * 1024 * 1024,
-  valueBudgetSize: 256 * 1024 * 1024,
-  session: {} as SessionOptions,
+  session: { maxHeldSize: 512 * 1024 * 1024 } as SessionOptions,
 };
 
 /** Bytes of the buffer that a stream is read into, again and again. */

@@ -5,7 +5,7 @@
  * @module
  */
 import type { Channel, Session, SessionUsage } from "../../../mux/mod.ts";
-import { poolOf } from "../../../rpc/client/pooled_caller.ts";
+import { poolOf } from "../../../rpc/client/channel_pool.ts";
 import {
   type Listener,
   Peer,
