@@ -6,7 +6,7 @@ import {
   sessionClosed,
 } from "./errors.ts";
 import { nextTurn } from "./flow/next_turn.ts";
-import { FrameCost, FrameDecoder } from "./wire/frame_decoder.ts";
+import { FrameDecoder } from "./wire/frame_decoder.ts";
 import { FrameQueue } from "./wire/frame_queue.ts";
 import { resolveOptions, type SessionOptions } from "./options.ts";
 import { timeLimit } from "../time_limit.ts";
@@ -25,12 +25,11 @@ import type {
 } from "./types.ts";
 
 /**
- * What a session decodes before the event loop turns, as `FrameCost`: 4,096
- * frames that make a program do something, or 32,768 that do not. Half of them
- * take a few milliseconds; a turn costs some 30 µs.
+ * Frames that a session decodes before the event loop turns. As many small calls
+ * take some ten milliseconds.
  */
-const WORK_PER_TURN = 4_096 * FrameCost.HEAVY;
-/** Bytes read that count as a heavy frame: 4 MiB also take some milliseconds. */
+const FRAMES_PER_TURN = 4_096;
+/** Bytes read that count as a frame: a full allowance is 8 MiB. */
 const BYTES_PER_FRAME = 2 * 1024;
 /** DATA frames that a session sends before the event loop turns. */
 const DATA_SENT_PER_TURN = 1_024;
@@ -217,31 +216,24 @@ export class QmuxSession implements RawSession {
    */
   async #read(): Promise<void> {
     const decoder = this.#decoder;
-    decoder.allowance = WORK_PER_TURN;
+    decoder.allowance = FRAMES_PER_TURN;
     try {
       for (;;) {
         const chunk = await this.#transport.read();
         if (chunk === null || this.#state === "ended") break;
-        decoder.allowance -= FrameCost.HEAVY *
-          (1 + Math.floor(chunk.length / BYTES_PER_FRAME));
-        let at = 0;
-        do {
-          this.#channels.tick();
-          at = decoder.push(chunk, at);
-          while (this.#channels.endTurn()) await nextTurn();
-          // The next read takes time, and the responses of this turn are ready:
-          // let them leave first. This waits for microtasks only, not for the
-          // write.
-          const { gathering } = this.#queue;
-          if (gathering !== undefined) await gathering;
-          // Between two chunks at half of the allowance, so that few chunks are
-          // divided: their frames share a write.
-          const whole = at === chunk.length;
-          if (decoder.allowance <= (whole ? WORK_PER_TURN / 2 : 0)) {
-            await nextTurn();
-            decoder.allowance = WORK_PER_TURN;
-          }
-        } while (at < chunk.length && !this.#hasEnded());
+        this.#channels.tick();
+        decoder.allowance -= 1 + Math.floor(chunk.length / BYTES_PER_FRAME);
+        const at = decoder.push(chunk);
+        const left = this.#channels.endTurn();
+        // The next read takes time, and the responses of this turn are ready: let
+        // them leave first. This waits for microtasks only, not for the write.
+        const { gathering } = this.#queue;
+        if (gathering !== undefined) await gathering;
+        // Most chunks find half of the allowance, so that few are divided: the
+        // responses to their frames share a write.
+        if (left || decoder.allowance < FRAMES_PER_TURN / 2) {
+          await this.#takeTurns(chunk, at, left);
+        }
       }
       if (this.#decoder.atBoundary) this.#end(undefined);
       else this.#end(connectionLost("the byte stream ended inside a frame"));
@@ -251,6 +243,31 @@ export class QmuxSession implements RawSession {
       this.#end(this.#readFailure(error));
     } finally {
       this.#readerDone.resolve();
+    }
+  }
+
+  /**
+   * Lets the event loop turn until a chunk is done with.
+   *
+   * @param chunk the chunk
+   * @param from the offset of what was not decoded
+   * @param left whether there are channels whose turn has not ended
+   */
+  async #takeTurns(
+    chunk: Uint8Array,
+    from: number,
+    left: boolean,
+  ): Promise<void> {
+    for (let at = from;;) {
+      await nextTurn();
+      this.#decoder.allowance = FRAMES_PER_TURN;
+      if (!left) {
+        if (at === chunk.length || this.#hasEnded()) return;
+        this.#channels.tick();
+        at = this.#decoder.push(chunk, at);
+      }
+      left = this.#channels.endTurn();
+      await this.#queue.gathering;
     }
   }
 

@@ -33,14 +33,6 @@ export interface FrameSink {
   onClose(recipientId: number): void;
 }
 
-/** What decoding a frame counts towards a decoder's allowance. */
-export const FrameCost = {
-  /** A frame that at most changes a number. */
-  LIGHT: 1,
-  /** A frame that may make the program do something. */
-  HEAVY: 8,
-} as const;
-
 /**
  * Splits a stream of bytes into frames, in whatever chunks the bytes arrive. It
  * keeps at most one incomplete frame header (16 bytes) between two chunks.
@@ -52,7 +44,7 @@ export class FrameDecoder {
   #partialLength = 0;
   /** Payload bytes of the current DATA frame that are still to come. */
   #payloadLeft = 0;
-  /** What may still be decoded, as {@linkcode FrameCost}. */
+  /** Frames that may still be decoded; {@linkcode push} counts down. */
   allowance = 2 ** 30 - 1;
 
   /** Makes a decoder that passes frames to `sink`. */
@@ -74,8 +66,9 @@ export class FrameDecoder {
    */
   push(chunk: Uint8Array, from = 0): number {
     let at = from;
+    let allowance = this.allowance;
     const end = chunk.length;
-    while (at < end && this.allowance > 0) {
+    while (at < end && allowance > 0) {
       if (this.#payloadLeft > 0) {
         const size = Math.min(this.#payloadLeft, end - at);
         this.#payloadLeft -= size;
@@ -83,17 +76,21 @@ export class FrameDecoder {
         at += size;
       } else if (this.#partialLength > 0) {
         at = this.#completeHeader(chunk, at);
+        allowance--;
       } else {
         const size = headerSize(chunk[at]!);
         if (size > end - at) {
           this.#partial.set(chunk.subarray(at));
           this.#partialLength = end - at;
-          return end;
+          at = end;
+          break;
         }
         this.#header(chunk, at);
         at += size;
+        allowance--;
       }
     }
+    this.allowance = allowance;
     return at;
   }
 
@@ -112,12 +109,8 @@ export class FrameDecoder {
 
   #header(bytes: Uint8Array, at: number): void {
     const sink = this.#sink;
-    const type = bytes[at];
     const id = readUint32(bytes, at + 1);
-    this.allowance -= type === FrameType.WINDOW_ADJUST || type === FrameType.EOF
-      ? FrameCost.LIGHT
-      : FrameCost.HEAVY;
-    switch (type) {
+    switch (bytes[at]) {
       case FrameType.DATA:
         this.#payloadLeft = readUint32(bytes, at + 5);
         return sink.onData(id, this.#payloadLeft);
