@@ -66,6 +66,7 @@ class WebSocketListener implements TransportListener {
   close(): void {
     this.#source.close();
     for (const { transport } of this.#shaking) void transport.close();
+    this.#shaking.clear();
   }
 
   async #run(): Promise<void> {
