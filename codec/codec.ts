@@ -37,6 +37,16 @@ export interface Codec {
    * codec before it in the list recognizes.
    */
   beginsMap?(firstByte: number): boolean;
+  /**
+   * How many keys the object has that these bytes encode, without those of objects
+   * in it. A key that occurs twice counts twice: RPC compares the number with that
+   * of the decoded keys, and refuses headers with such keys, because other
+   * implementations may read them differently. Optional: a codec that refuses them
+   * itself does not need it.
+   *
+   * @param bytes an encoded object, which {@linkcode decode} accepts
+   */
+  keyCount?(bytes: Uint8Array): number;
 }
 
 /** The buffer that {@linkcode Codec.encodeInto} writes to. */

@@ -49,6 +49,7 @@ export function json(options: CodecOptions = {}): Codec {
   return {
     name: "JSON",
     beginsMap: (firstByte) => firstByte === OPEN_BRACE,
+    keyCount,
     encode: (value) => encoder.encode(stringify(value)),
     encodeInto(value, sink) {
       const text = stringify(value);
@@ -186,7 +187,7 @@ function mayHaveLongNumber(text: string): boolean {
   return text.length >= LONG_DIGITS && LONG_NUMBER.test(text);
 }
 
-const QUOTE = 0x22, BACKSLASH = 0x5c;
+const QUOTE = 0x22, BACKSLASH = 0x5c, COLON = 0x3a;
 const OPEN_BRACKET = 0x5b, CLOSE_BRACKET = 0x5d;
 const OPEN_BRACE = 0x7b, CLOSE_BRACE = 0x7d;
 const DIGIT_0 = 0x30, DIGIT_9 = 0x39;
@@ -226,6 +227,30 @@ function scan(bytes: Uint8Array, maxDepth: number): boolean {
     }
   }
   return long;
+}
+
+/** The number of colons outside strings and inner objects. */
+function keyCount(bytes: Uint8Array): number {
+  let depth = 0;
+  let count = 0;
+  for (let i = 0; i < bytes.length; i++) {
+    switch (bytes[i]) {
+      case QUOTE:
+        i = endOfString(bytes, i + 1);
+        break;
+      case OPEN_BRACKET:
+      case OPEN_BRACE:
+        depth++;
+        break;
+      case CLOSE_BRACKET:
+      case CLOSE_BRACE:
+        depth--;
+        break;
+      case COLON:
+        if (depth === 1) count++;
+    }
+  }
+  return count;
 }
 
 /** Bytes of a string up to which a loop is faster than `indexOf()`. */

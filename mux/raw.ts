@@ -48,9 +48,12 @@ export interface RawChannel extends Channel {
   cancelWhenReadable(callback: () => void): void;
   /**
    * Calls `callback` once, when the peer's CLOSE has arrived or the session has
-   * ended. Several callbacks may wait; they are called in order.
+   * ended. Several callbacks may wait; they are called in order, each once, however
+   * often it was given.
    */
   whenClosed(callback: () => void): void;
+  /** Forgets a callback of {@linkcode whenClosed} that still waits. */
+  cancelWhenClosed(callback: () => void): void;
 
   /**
    * Sends `bytes`. Returns undefined if they were copied at once. Otherwise

@@ -263,6 +263,41 @@ Deno.test("docs: the tables of errors have every code, and no other", () => {
   }
 });
 
+Deno.test("docs: every row of the tables of resources and rules names tests that exist", () => {
+  const page = read(LIMITS);
+  for (const heading of ["Resources", "Rules"]) {
+    for (const row of table(section(page, heading))) {
+      const tests = [...row["test"]!.matchAll(/`([^`]+)`((?:,? "[^"]+")+)/g)];
+      assert(tests.length > 0, `${Object.values(row)[0]} names a test`);
+      for (const [, path, names] of tests) {
+        const source = read(path!);
+        for (const [, name] of names!.matchAll(/"([^"]+)"/g)) {
+          assert(source.includes(name!), `there is no "${name}" in ${path}`);
+        }
+      }
+    }
+  }
+});
+
+Deno.test("docs: the table of resources has the defaults of the code", () => {
+  const defaults: Record<string, number> = {
+    ...DEFAULT_SESSION_OPTIONS,
+    ...DEFAULT_PEER_LIMITS,
+    maxWaitingCalls: DEFAULT_RECONNECT_OPTIONS.maxWaitingCalls,
+    maxDepth: DEFAULT_MAX_DEPTH,
+  };
+  let compared = 0;
+  for (const row of table(section(read(LIMITS), "Resources"))) {
+    for (const part of row["default"]!.split("; ")) {
+      const [, option, value] = /^`(\w+)`, ([^,]+(?:,\d+)*)/.exec(part) ?? [];
+      if (option === undefined || !(option in defaults)) continue;
+      assertEquals(quantity(value!), defaults[option], option);
+      compared++;
+    }
+  }
+  assert(compared > 10, `compared only ${compared}`);
+});
+
 /** The commands of the command line, by their names. */
 async function commands(): Promise<Map<string, Command>> {
   const found = new Map<string, Command>();

@@ -84,6 +84,7 @@ export function msgpack(options: MsgpackOptions = {}): Codec {
     beginsMap: (firstByte) =>
       firstByte >= 0x80 && firstByte <= 0x8f ||
       firstByte === 0xde || firstByte === 0xdf,
+    keyCount: mapLength,
     encode(value) {
       return encodeMsgpack(value, maxDepth, (plain) => {
         try {
@@ -103,6 +104,14 @@ export function msgpack(options: MsgpackOptions = {}): Codec {
       });
     },
   };
+}
+
+/** The length at the beginning of a map. */
+function mapLength(bytes: Uint8Array): number {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const form = view.getUint8(0);
+  if (form <= 0x8f) return form & 0x0f;
+  return form === 0xde ? view.getUint16(1) : view.getUint32(1);
 }
 
 function libraryError(

@@ -114,7 +114,8 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   #dataScheduled = false;
   #creditScheduled = false;
   #onReadable: (() => void) | undefined;
-  #onClosed: (() => void) | undefined;
+  /** One callback, as on most channels that have any, or several. */
+  #onClosed: (() => void) | Set<() => void> | undefined;
   #streams: ChannelStreams | undefined;
   #closed: PromiseWithResolvers<void> | undefined;
   /** Makes the error of later writes, which most channels never need. */
@@ -229,11 +230,16 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
 
   whenClosed(callback: () => void): void {
     if (this.peerClosed) return callback();
-    const others = this.#onClosed;
-    this.#onClosed = others === undefined ? callback : () => {
-      others();
-      callback();
-    };
+    const waiting = this.#onClosed;
+    if (waiting === undefined) this.#onClosed = callback;
+    else if (waiting instanceof Set) waiting.add(callback);
+    else this.#onClosed = new Set([waiting, callback]);
+  }
+
+  cancelWhenClosed(callback: () => void): void {
+    const waiting = this.#onClosed;
+    if (waiting === callback) this.#onClosed = undefined;
+    else if (waiting instanceof Set) waiting.delete(callback);
   }
 
   send(bytes: Uint8Array): Promise<void> | undefined {
@@ -586,9 +592,10 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   }
 
   #notifyClosed(): void {
-    const callback = this.#onClosed;
+    const waiting = this.#onClosed;
     this.#onClosed = undefined;
-    callback?.();
+    if (waiting instanceof Set) { for (const callback of waiting) callback(); }
+    else waiting?.();
   }
 }
 

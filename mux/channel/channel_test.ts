@@ -296,6 +296,36 @@ scripted(
 );
 
 scripted(
+  "QmuxChannel: whenClosed() takes any number of callbacks",
+  async (script) => {
+    const { channel, id } = await opened(script);
+    let called = 0;
+    for (let i = 0; i < 200_000; i++) channel.whenClosed(() => called++);
+    await script.raw.send(close(id));
+    assertEquals(called, 200_000);
+  },
+);
+
+scripted(
+  "QmuxChannel: cancelWhenClosed() forgets one callback",
+  async (script) => {
+    const { channel, id } = await opened(script);
+    const called: string[] = [];
+    const a = () => called.push("a");
+    const b = () => called.push("b");
+    const c = () => called.push("c");
+    channel.whenClosed(a);
+    channel.cancelWhenClosed(b);
+    channel.cancelWhenClosed(a);
+    for (const callback of [a, b, c, b]) channel.whenClosed(callback);
+    channel.cancelWhenClosed(a);
+    await script.raw.send(close(id));
+    assertEquals(called, ["b", "c"]);
+    channel.cancelWhenClosed(b);
+  },
+);
+
+scripted(
   "QmuxChannel: eofReceived distinguishes EOF from CLOSE, whatever follows",
   async (script) => {
     const ended = await opened(script);

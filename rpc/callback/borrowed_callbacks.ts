@@ -33,7 +33,9 @@ export class BorrowedCallbacks {
    * @param ends whether the answer ends the call
    */
   keptIds(ends: boolean): readonly string[] {
-    return this.#functions.filter((fn) => fn.isKept(ends)).map(({ id }) => id);
+    const ids = new Set<string>();
+    for (const fn of this.#functions) if (fn.isKept(ends)) ids.add(fn.id);
+    return [...ids];
   }
 
   /** The answer that names these IDs is being sent. */

@@ -20,6 +20,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { CodecError } from "../../codec/errors.ts";
+import { test } from "../../tests/support/harness.ts";
 import {
   rawAccept,
   rawCall,
@@ -593,4 +594,35 @@ Deno.test("callbacks: none is left after 100,000 calls with a callback each", as
   await Promise.all(Array.from({ length: 500 }, work));
   assertEquals(sum, 100_000);
   assertEquals([it.client.callbackCount, it.server.callbackCount], [0, 0]);
+});
+
+test("callback(): a call can carry it in any number of values", async (t) => {
+  const [client, server] = t.pair();
+  server.handle(
+    "count",
+    handlerFrom(withStream(async (values: AsyncIterable<unknown>) => {
+      let n = 0;
+      for await (const _ of values) n++;
+      return n;
+    })),
+  );
+  using fn = callback(() => {});
+  async function* values() {
+    for (let i = 0; i < 20_000; i++) yield { fn };
+  }
+  assertEquals(await client.call("count", values()), 20_000);
+});
+
+test("Callback.retain: the answer names a callback once, however often it was sent", async (t) => {
+  const [client, server] = t.pair();
+  server.handle(
+    "keep",
+    handlerFrom((fns: Callback<() => number>[]) => {
+      for (const fn of fns) fn.retain();
+    }),
+  );
+  using fn = callback(() => 1);
+  // Named each time, the answer's header would exceed 64 KiB.
+  const fns = Array.from({ length: 5_000 }, () => fn);
+  assertEquals(await client.call("keep", [fns]), null);
 });

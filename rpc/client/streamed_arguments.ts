@@ -47,14 +47,14 @@ export class StreamedArguments {
     const channel = this.#channel;
     try {
       const source = this.#source = openSource(values);
-      channel.whenClosed(() => this.stop());
+      channel.whenClosed(this.#onClosed);
       for (;;) {
         const { done, value } = await source.next();
         if (this.#state === "ended") return;
         if (done) break;
         await this.#context.sendValue(channel, value, this.#lent);
       }
-      this.#state = "ended";
+      this.#end();
       channel.closeWrite();
     } catch (error) {
       if (this.#state === "ended") return;
@@ -66,8 +66,16 @@ export class StreamedArguments {
   /** Ends the producer, because no more arguments are needed. */
   stop(reason?: unknown): void {
     if (this.#state === "ended") return;
-    this.#state = "ended";
+    this.#end();
     this.#source?.stop(reason);
+  }
+
+  readonly #onClosed = (): void => this.stop();
+
+  /** Nothing more is sent, though the channel may stay open. */
+  #end(): void {
+    this.#state = "ended";
+    this.#channel.cancelWhenClosed(this.#onClosed);
   }
 
   /** Tells an extended peer why the arguments end; other peers see CLOSE only. */

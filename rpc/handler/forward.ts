@@ -1,20 +1,22 @@
-import { PREFIX_SIZE } from "../../codec/internal.ts";
+import { PREFIX_SIZE, ValueWriter } from "../../codec/internal.ts";
 import { pipe, type RawChannel } from "../../mux/internal.ts";
-import { readUint32, writeUint32 } from "../../uint32.ts";
+import { readUint32 } from "../../uint32.ts";
 import { type ChannelPool, poolOf } from "../client/channel_pool.ts";
 import { RpcError } from "../errors.ts";
+import type { Request } from "../server/request_decoder.ts";
 import type { ServerCall } from "../server/server_call.ts";
 import type { Call, Caller, HandlerFunction, Responder } from "../types.ts";
-import { decodeResponseHeader } from "../wire/headers.ts";
+import { decodeResponseHeader, forwardedHeaderValue } from "../wire/headers.ts";
 import { isServerCall, isServerResponder } from "./invoke.ts";
 
 /**
  * Makes a handler that forwards every call to another peer, as qtalk-go's
  * `ProxyHandler` does. All kinds of calls can be forwarded.
  *
- * Only the call header is decoded. It is sent on unchanged, with its selector,
- * and the bytes that follow it are piped in both directions, with half-close,
- * cancellation and backpressure. Both sessions must therefore use the same codec.
+ * Only the call header is decoded. It is encoded again, with the canonical form of
+ * its selector and whatever extended peers tell each other. The bytes that follow
+ * it are piped in both directions, with half-close, cancellation and backpressure.
+ * Both sessions must therefore use the same codec.
  *
  * A function among the arguments is called on the forwarding peer. To pass such
  * calls on, give `target` a handler that forwards in the other direction.
@@ -56,10 +58,11 @@ async function forwardCall(
     );
   }
   const incoming = call.channel;
+  const header = forwardedHeader(call.request);
   const outgoing = await takeChannel(pool);
   try {
     // If this fails, the response fails too.
-    outgoing.send(encodeFrame(call.request.header))?.catch(() => {});
+    outgoing.send(header)?.catch(() => {});
   } catch {
     // As above.
   }
@@ -105,9 +108,14 @@ function inspectHeader(
   }
 }
 
-function encodeFrame(value: Uint8Array): Uint8Array {
-  const frame = new Uint8Array(PREFIX_SIZE + value.length);
-  writeUint32(frame, 0, value.length);
-  frame.set(value, PREFIX_SIZE);
-  return frame;
+/** The header of the forwarded call, encoded once for all calls with this header. */
+function forwardedHeader(request: Request): Uint8Array {
+  return request.forwarded ??= encodeHeader(request);
+}
+
+function encodeHeader({ selector, extension, context }: Request): Uint8Array {
+  const writer = new ValueWriter();
+  writer.begin();
+  writer.add(context.codec, forwardedHeaderValue(selector, extension));
+  return writer.message().slice();
 }

@@ -4,12 +4,14 @@ import {
   type Handler,
   handlerFrom,
   memoryPair,
+  type PeerOptions,
   Router,
   withStream,
 } from "@qtalk/qtalk";
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { toText } from "@std/streams";
 import { FakeTime } from "../../tests/support/fake_time.ts";
+import { type Harness, test } from "../../tests/support/harness.ts";
 import {
   rawAccept,
   rawOpen,
@@ -17,7 +19,7 @@ import {
 } from "../../tests/support/raw_call.ts";
 import { concat, confirm, framed, utf8 } from "../../tests/support/wire.ts";
 import { turn, within } from "../../tests/support/within.ts";
-import { RemoteError } from "../errors.ts";
+import { RemoteError, type RpcError } from "../errors.ts";
 import type { Caller } from "../types.ts";
 
 /** client – front | middle – backend: the front forwards to the backend. */
@@ -47,6 +49,16 @@ function scripted() {
       await outgoing.peer.close();
     },
   };
+}
+
+/** The same, watched by the harness. */
+function scriptsOf(t: Harness, onError?: PeerOptions["onError"]) {
+  const outgoing = t.scriptedPeer();
+  const handler = forward(outgoing.peer);
+  const incoming = t.scriptedPeer(
+    onError === undefined ? { handler } : { handler, onError },
+  );
+  return { client: incoming.raw, backend: outgoing.raw };
 }
 
 const service = {
@@ -97,18 +109,81 @@ Deno.test("forward(): an error in mid-stream is forwarded", async () => {
   );
 });
 
-Deno.test("forward(): header and arguments are forwarded byte for byte", async () => {
+test("forward(): the header is encoded again, with the canonical selector and all members of Q", async (t) => {
+  const { client, backend } = scriptsOf(t);
+  const Q = { v: 1, deadline: 5, meta: { a: [1] }, unknown: { x: null } };
+  const cases: [unknown, unknown][] = [
+    [{ Selector: "a.b" }, { Selector: "/a/b", S: "/a/b" }],
+    [{ S: "a/b", other: [1] }, { Selector: "/a/b", S: "/a/b" }],
+    [{}, { Selector: "/", S: "/" }],
+    [{ Selector: "x", Q }, { Selector: "/x", S: "/x", Q }],
+    [{ Selector: "x", Q: { v: 0, a: 1 } }, { Selector: "/x", S: "/x" }],
+    [
+      { Selector: "x".repeat(500), Q },
+      { Selector: `/${"x".repeat(500)}`, S: `/${"x".repeat(500)}`, Q },
+    ],
+  ];
+  for (const [sent, forwarded] of cases) {
+    // The second time, the header is in the cache.
+    for (let i = 0; i < 2; i++) {
+      const call = await rawOpen(client);
+      await call.values(sent, null);
+      const there = await rawAccept(backend);
+      assertEquals((await there.read(2))[0], forwarded);
+      // Without null for the error, it opens no spare channels.
+      await there.values({ Continue: false }, null);
+      await there.eof();
+      await there.close();
+      await call.read(2);
+      await call.close();
+    }
+  }
+});
+
+test("forward(): a selector with an empty segment is not forwarded", async (t) => {
+  const { client, backend } = scriptsOf(t);
+  const call = await rawOpen(client);
+  await call.values({ Selector: "admin..stop" }, null);
+  const [{ Error: text }] = await call.read(1) as [{ Error: string }];
+  assertEquals(text, "not found: /admin//stop");
+  assertEquals(backend.takePending(), []);
+});
+
+test("forward(): a header that means different things to different peers is not forwarded", async (t) => {
+  const errors: unknown[] = [];
+  const { client, backend } = scriptsOf(t, (error) => errors.push(error));
+  const headers = [
+    '{"Selector":"public","selector":"admin"}',
+    '{"Selector":"public","Selector":"admin"}',
+    '{"Selector":"public","S":"admin"}',
+    '{"Selector":"public","Context":{}}',
+  ];
+  for (const header of headers) {
+    const call = await rawOpen(client);
+    await call.data(framed(utf8(header)));
+    await client.expect("close");
+    await call.close();
+  }
+  assertEquals(
+    errors.map((error) => (error as RpcError).code),
+    headers.map(() => "malformed-header"),
+  );
+  assertEquals(backend.takePending(), []);
+});
+
+Deno.test("forward(): arguments and response are forwarded byte for byte", async () => {
   await using it = scripted();
   const call = await rawOpen(it.client);
   const header = framed(utf8('{ "Selector" : "a.b" , "other": [1e0]}'));
   const args = concat(framed(utf8("[ 1 ]")), utf8("not a value"));
   await call.data(concat(header, args));
   const there = await rawAccept(it.backend);
+  const again = framed(utf8('{"Selector":"/a/b","S":"/a/b"}'));
   let received = new Uint8Array(0);
-  while (received.length < header.length + args.length) {
+  while (received.length < again.length + args.length) {
     received = concat(received, (await it.backend.find("data")).payload);
   }
-  assertEquals(received, concat(header, args));
+  assertEquals(received, concat(again, args));
   await there.data("\0neither is this");
   const { payload } = await it.client.find("data");
   assertEquals(payload, utf8("\0neither is this"));

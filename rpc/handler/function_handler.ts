@@ -9,6 +9,9 @@ import { absent } from "../wire/value_receiver.ts";
 import { isServerCall } from "./invoke.ts";
 import { respondWith } from "./respond_with.ts";
 
+/** The most arguments of a function: more could overflow the stack. */
+const MAX_PARAMS = 32_768;
+
 /** Marks a function that gets more than the arguments of the call. */
 const special: unique symbol = Symbol("qtalk.special");
 
@@ -129,6 +132,11 @@ export function functionHandler(
     if (params.length < expected) {
       throw new TypeError(
         `fn: expected ${expected} params, got ${params.length}`,
+      );
+    }
+    if (params.length > MAX_PARAMS) {
+      throw new TypeError(
+        `fn: expected at most ${MAX_PARAMS} params, got ${params.length}`,
       );
     }
     const result = inner === undefined

@@ -10,6 +10,7 @@ import {
   rawOpen,
   scriptedPeer,
 } from "../../tests/support/raw_call.ts";
+import { test } from "../../tests/support/harness.ts";
 import { turn, within } from "../../tests/support/within.ts";
 import type { RemoteError, RpcError } from "../errors.ts";
 import type { Handler } from "../types.ts";
@@ -299,4 +300,17 @@ Deno.test("Call.receive: CLOSE is the end after a continued response", async () 
 Deno.test("withStream(): its result cannot be called directly", () => {
   const fn = withStream((values: AsyncIterable<number>) => values);
   assertThrows(() => fn(three()), TypeError, "withStream() made it");
+});
+
+test("handlerFrom(): more than 32,768 arguments are refused", async (t) => {
+  const [client] = t.pair({}, {
+    handler: handlerFrom((...args: unknown[]) => args.length),
+  });
+  const args = Array.from({ length: 32_768 }, () => 0);
+  assertEquals(await client.call("x", args), 32_768);
+  await assertRejects(
+    () => client.call("x", [...args, 0]),
+    Error,
+    "remote: fn: expected at most 32768 params, got 32769",
+  );
 });

@@ -1,6 +1,11 @@
 import { isPlainObject } from "../../codec/internal.ts";
 import type { AnyFunction } from "../remote/types.ts";
 import type { Handler, HandlerObject } from "../types.ts";
+import {
+  isBuiltInNamespace,
+  isBuiltInPrototype,
+  isMixedIn,
+} from "./built_in.ts";
 import { functionHandler } from "./function_handler.ts";
 import { Router } from "./router.ts";
 
@@ -55,7 +60,10 @@ export interface HandlerFromOptions {
  * of the call. The response to another request is passed on as it is.
  *
  * An object offers its own methods and those of its classes, up to the first
- * built-in prototype, but no getters, static methods or constructors. TypeScript's
+ * built-in class, but no getters, static methods or constructors. What the runtime
+ * and Node's modules have written is not offered: neither what a class inherits
+ * from `EventEmitter` or `EventTarget`, nor a `Headers` or `console` among the
+ * objects. TypeScript's
  * `private` methods are offered too, since they are public at run time: use
  * `#names`, or the option `methods`. An object literal also offers the objects
  * and routers that it contains, under their names; a class instance does not
@@ -161,29 +169,18 @@ function boundTo(target: object, handler: Handler): Handler {
     : handler;
 }
 
-/** Whether a prototype is built in: the search for methods ends there. */
-function isBuiltIn(prototype: object): boolean {
-  const constructor: unknown = Object.getOwnPropertyDescriptor(
-    prototype,
-    "constructor",
-  )?.value;
-  return typeof constructor === "function" &&
-    /\{\s*\[native code\]\s*\}$/.test(
-      Function.prototype.toString.call(constructor),
-    );
-}
-
 /** The members that an object offers, by name. */
 function membersOf(
   target: object,
   outer: ReadonlySet<object>,
 ): Map<string, Handler> {
   const members = new Map<string, Handler>();
+  if (isBuiltInNamespace(target)) return members;
   const plain = isPlainObject(target);
   const seen = new Set(["constructor"]);
   for (
     let owner: object | null = target;
-    owner !== null && (owner === target || !isBuiltIn(owner));
+    owner !== null && (owner === target || !isBuiltInPrototype(owner));
     owner = Object.getPrototypeOf(owner) as object | null
   ) {
     const descriptors = Object.getOwnPropertyDescriptors(owner);
@@ -191,7 +188,9 @@ function membersOf(
       if (seen.has(name)) continue;
       seen.add(name);
       const member = typeof value === "function"
-        ? functionHandler(value as AnyFunction, target)
+        ? isMixedIn(owner, name, value)
+          ? undefined
+          : functionHandler(value as AnyFunction, target)
         : plain
         ? nested(value, outer)
         : undefined;
@@ -210,7 +209,9 @@ function nested(
     return undefined;
   }
   if (value instanceof Router) return value;
-  if (!isPlainObject(value) && isBuiltIn(Object.getPrototypeOf(value))) {
+  if (
+    !isPlainObject(value) && isBuiltInPrototype(Object.getPrototypeOf(value))
+  ) {
     return undefined;
   }
   const router = routerOf(value, outer);

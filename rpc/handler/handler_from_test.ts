@@ -8,9 +8,34 @@ import {
   withCall,
 } from "@qtalk/qtalk";
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { EventEmitter } from "node:events";
+import { Socket } from "node:net";
+import { Duplex, PassThrough, Readable } from "node:stream";
 import { RemoteError } from "../errors.ts";
 import type { HandlerFromOptions } from "./handler_from.ts";
 import type { Handler } from "../types.ts";
+
+/** The names of the methods of classes. */
+function namesOf(...classes: { prototype: object }[]): string[] {
+  return classes.flatMap(({ prototype }) => allNames(prototype));
+}
+
+/** The names of the functions of an object, its own and inherited ones. */
+function allNames(object: object): string[] {
+  const names = new Set<string>();
+  for (
+    let owner: object | null = object;
+    owner !== null && owner !== Object.prototype;
+    owner = Object.getPrototypeOf(owner) as object | null
+  ) {
+    const members = Object.entries(Object.getOwnPropertyDescriptors(owner));
+    for (const [name, { value }] of members) {
+      const sendable = !/[./]|^$|^constructor$/.test(name);
+      if (sendable && typeof value === "function") names.add(name);
+    }
+  }
+  return [...names];
+}
 
 /** Calls a handler over a new session. */
 async function ask(
@@ -50,7 +75,7 @@ async function offered(
   const handler = handlerFrom(target, options);
   const found: string[] = [];
   for (const name of names) {
-    const missing = `not found: /${name}`;
+    const missing = `not found: /${name.replaceAll(".", "/")}`;
     const answer = await ask(handler, [], name).catch((error) => error.text);
     if (answer !== missing) found.push(name);
   }
@@ -331,6 +356,107 @@ Deno.test("handlerFrom(): a subclass of a built-in class offers its own methods 
   }
   const names = ["total", "get", "set", "size", "clear", "toString"];
   assertEquals(await offered(new Store(), names), ["total"]);
+});
+
+Deno.test("handlerFrom(): what a class inherits from the runtime or from Node is not offered", async () => {
+  class Bus extends EventEmitter {
+    mine = () => "mine";
+    own() {
+      return this.emit("own");
+    }
+  }
+  class Target extends EventTarget {
+    own() {}
+  }
+  class Lines extends Readable {
+    own() {}
+  }
+  class Deep extends Bus {
+    deep() {}
+  }
+  class Connection extends Socket {
+    own() {}
+  }
+  class Requests extends Headers {
+    own() {}
+  }
+  const names = [
+    "own",
+    "mine",
+    "deep",
+    ...namesOf(EventEmitter, EventTarget, Readable, Duplex, Socket, Headers),
+  ];
+  assertEquals(await offered(new Bus(), names), ["own", "mine"]);
+  assertEquals(await offered(new Target(), names), ["own"]);
+  assertEquals(await offered(new Lines(), names), ["own"]);
+  assertEquals(await offered(new Deep(), names), ["own", "mine", "deep"]);
+  assertEquals(await offered(new Connection(), names), ["own"]);
+  assertEquals(await offered(new Requests(), names), ["own"]);
+  const nested = { bus: new Bus() };
+  assertEquals(
+    await offered(nested, ["bus.own", "bus.on", "bus.emit"]),
+    ["bus.own"],
+  );
+});
+
+Deno.test("handlerFrom(): methods of an event emitter that were copied are not offered", async () => {
+  class Service {
+    own() {}
+  }
+  Object.assign(Service.prototype, EventEmitter.prototype);
+  const names = ["own", ...namesOf(EventEmitter)];
+  assertEquals(await offered(new Service(), names), ["own"]);
+  const literal = Object.assign({ own() {} }, EventEmitter.prototype);
+  assertEquals(await offered(literal, names), ["own"]);
+});
+
+Deno.test("handlerFrom(): an object of the runtime or of Node is not offered as a nested object", async () => {
+  const objects = {
+    headers: new Headers(),
+    response: new Response(),
+    target: new EventTarget(),
+    emitter: new EventEmitter(),
+    stream: new PassThrough(),
+    map: new Map(),
+    iterator: [].values(),
+    generator: (function* () {})(),
+    socket: new Socket(),
+    crypto,
+    performance,
+    console,
+    Math,
+    JSON,
+    Reflect,
+    process: globalThis.process,
+    Deno,
+    env: Deno.env,
+    globalThis,
+  };
+  for (const [key, value] of Object.entries(objects)) {
+    const names = allNames(value).map((name) => `${key}.${name}`);
+    assertEquals(await offered({ [key]: value }, names), [], key);
+    assertEquals(await offered(value, allNames(value)), [], key);
+  }
+});
+
+Deno.test("handlerFrom(): a class of the program is its own, whatever its name and place", async () => {
+  class Server {
+    fetch() {}
+  }
+  class Headers {
+    get() {}
+  }
+  class ProgramGlobal {
+    run() {}
+  }
+  Object.assign(globalThis, { ProgramGlobal });
+  try {
+    assertEquals(await offered(new Server(), ["fetch"]), ["fetch"]);
+    assertEquals(await offered({ h: new Headers() }, ["h.get"]), ["h.get"]);
+    assertEquals(await offered(new ProgramGlobal(), ["run"]), ["run"]);
+  } finally {
+    delete (globalThis as Record<string, unknown>)["ProgramGlobal"];
+  }
 });
 
 Deno.test("handlerFrom(): an object without a prototype offers its functions", async () => {

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { printableText } from "../../printable_text.ts";
 import type { ServerCall, ServerResponder } from "../server/server_call.ts";
 import type { Call, Handler, Responder } from "../types.ts";
 
@@ -20,7 +21,9 @@ export function invoke(
 
 /** A handler that answers `not found: /the/selector`, as the reference does. */
 export function notFound(call: Call, respond: Responder): Promise<void> {
-  return respond.return(new Error(`not found: ${call.selector}`));
+  return respond.return(
+    new Error(`not found: ${printableText(call.selector)}`),
+  );
 }
 
 /** Whether a call is the server's own, and not a wrapper. */

@@ -58,7 +58,11 @@ async function respondWithResponse(
   respond: Responder,
 ): Promise<void> {
   if (response.channel === undefined) {
-    return await respond.return(...response.values);
+    const { values } = response;
+    // The peer decides how many there are: more than a function's arguments.
+    return await (isServerResponder(respond)
+      ? respond.returnAll(values)
+      : respond.return(...values));
   }
   let channel;
   try {

@@ -14,10 +14,12 @@ import {
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { toText } from "@std/streams";
 import {
+  rawAccept,
   rawCall,
   rawOpen,
   scriptedPeer,
 } from "../../tests/support/raw_call.ts";
+import { test } from "../../tests/support/harness.ts";
 import { framed, utf8 } from "../../tests/support/wire.ts";
 import { turn, watch, within } from "../../tests/support/within.ts";
 import { CodecError } from "../../codec/errors.ts";
@@ -546,4 +548,25 @@ Deno.test("bytes as reply: a caller that has gone is no error, even if a write n
   await within(server.closed.catch(() => {}), "the session to end");
   await turn();
   assertEquals(heard, []);
+});
+
+test("a response that is passed on: it may have any number of values", async (t) => {
+  const COUNT = 200_000;
+  const { peer: middle, raw: backend } = t.scriptedPeer({
+    session: { initialWindowSize: 4 * 1024 * 1024 },
+  });
+  const [client] = t.pair({}, {
+    handler: handlerFrom({ all: () => middle.request("all") }),
+  });
+  const answer = client.request("all");
+  const call = await rawAccept(backend);
+  await call.read(2);
+  await call.values({ Error: null, Continue: false });
+  const value = framed(utf8("0"));
+  const values = new Uint8Array(COUNT * value.length);
+  for (let i = 0; i < COUNT; i++) values.set(value, i * value.length);
+  await call.data(values);
+  await call.eof();
+  await call.close();
+  assertEquals((await answer).values.length, COUNT);
 });

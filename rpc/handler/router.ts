@@ -1,5 +1,5 @@
 import type { Call, Handler, HandlerObject, Responder } from "../types.ts";
-import { cleanSelector } from "../wire/selector.ts";
+import { cleanSelector, hasEmptySegment } from "../wire/selector.ts";
 import { invoke, notFound } from "./invoke.ts";
 
 /**
@@ -36,7 +36,7 @@ export class Router implements HandlerObject {
    *
    * @returns disposing of it removes the handler
    * @throws {TypeError} if `handler` is not a handler, or the pattern has one
-   * already
+   * already, or an empty segment, as in `a..b`
    */
   handle(pattern: string, handler: Handler): Disposable {
     let clean = cleanSelector(pattern);
@@ -47,6 +47,9 @@ export class Router implements HandlerObject {
       throw new TypeError(
         `Cannot handle "${clean}": the handler is neither a function nor an object with respond()`,
       );
+    }
+    if (hasEmptySegment(clean)) {
+      throw new TypeError(`Cannot handle "${clean}": it has an empty segment`);
     }
     if (this.#handlers.has(clean)) {
       throw new TypeError(`Cannot handle "${clean}": it already has a handler`);
@@ -69,9 +72,17 @@ export class Router implements HandlerObject {
     return this.#handlers.size;
   }
 
-  /** The handler for `selector`, and the pattern that matched. */
+  /**
+   * The handler for `selector`, and the pattern that matched. A selector with an
+   * empty segment, as in `a..b`, matches nothing.
+   */
   match(selector: string): { handler: Handler; pattern: string } | undefined {
     const clean = cleanSelector(selector);
+    return hasEmptySegment(clean) ? undefined : this.#find(clean);
+  }
+
+  /** Does the same for a selector in its canonical form. */
+  #find(clean: string): { handler: Handler; pattern: string } | undefined {
     const exact = this.#handlers.get(clean);
     if (exact !== undefined) return { handler: exact, pattern: clean };
     for (const pattern of this.#prefixes) {
@@ -79,7 +90,7 @@ export class Router implements HandlerObject {
       const handler = this.#handlers.get(pattern)!;
       if (!(handler instanceof Router)) return { handler, pattern };
       // A miss in a sub-router is final.
-      return handler.match(clean.slice(pattern.length)) ??
+      return handler.#find(clean.slice(pattern.length - 1)) ??
         { handler: notFound, pattern };
     }
     return undefined;

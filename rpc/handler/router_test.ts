@@ -168,3 +168,61 @@ Deno.test("Router.respond: a handler may be an object with respond()", () => {
   router.handle("a", handler);
   assert(router.match("a")?.handler === handler);
 });
+
+/** The ways to write `admin.stop` with an empty segment. */
+const EMPTY_SEGMENTS = [
+  "admin//stop",
+  "admin..stop",
+  "admin./stop",
+  "admin/.stop",
+  "admin///stop",
+  "//admin/stop",
+  ".admin.stop",
+  "./admin.stop",
+  "admin.stop..",
+  "admin/stop//",
+  "admin/stop/.",
+];
+
+Deno.test("Router.match: a selector with an empty segment matches nothing", () => {
+  const router = routerOf("", "admin.stop");
+  router.handle("admin", routerOf("stop", ""));
+  assertEquals(found(router, "admin.stop"), "admin.stop");
+  for (const selector of EMPTY_SEGMENTS) {
+    assertEquals(router.match(selector), undefined, selector);
+  }
+});
+
+Deno.test("Router.handle: a pattern with an empty segment is refused", () => {
+  const router = new Router();
+  for (const pattern of [...EMPTY_SEGMENTS, ".", "//"]) {
+    assertThrows(
+      () => router.handle(pattern, named("x")),
+      TypeError,
+      "it has an empty segment",
+    );
+  }
+  assertEquals(router.size, 0);
+});
+
+Deno.test("Router.match: nothing but separators is normalized", () => {
+  const router = routerOf("admin.stop", "\u00e9");
+  for (
+    const selector of [
+      "Admin.stop",
+      "ADMIN.STOP",
+      "admin%2estop",
+      "admin%2Fstop",
+      "admin\\stop",
+      "admin\uff0estop",
+      "admin\u2024stop",
+      "admin\u200b.stop",
+      "admin.stop\0",
+      " admin.stop",
+      "admin.stop ",
+      "admin.stop/",
+      "e\u0301",
+      "\u00c9",
+    ]
+  ) assertEquals(router.match(selector), undefined, selector);
+});

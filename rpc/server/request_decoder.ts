@@ -1,8 +1,8 @@
 import type { Codec } from "../../codec/internal.ts";
 import { RpcError } from "../errors.ts";
 import type { Caller } from "../types.ts";
-import { decodeCallHeader } from "../wire/headers.ts";
-import { cleanSelector } from "../wire/selector.ts";
+import { type CallHeader, decodeCallHeader } from "../wire/headers.ts";
+import { cleanSelector, hasEmptySegment } from "../wire/selector.ts";
 import { ResponseWriter } from "./response_writer.ts";
 
 /** What the calls in one codec share. */
@@ -19,12 +19,16 @@ export interface CodecContext {
 export interface Request {
   /** The selector in its canonical form. */
   readonly selector: string;
+  /** Whether the selector has an empty segment, and so names nothing. */
+  readonly namesNothing: boolean;
   /** The codec of the call, and what belongs to it. */
   readonly context: CodecContext;
   /** Whether the caller is extended: its header has the field `Q`. */
   readonly extended: boolean;
-  /** The encoded header, for forwarding. */
-  readonly header: Uint8Array;
+  /** The field `Q`, for forwarding. */
+  readonly extension: CallHeader["extension"];
+  /** The header of the forwarded call with its length, once it was encoded. */
+  forwarded: Uint8Array | undefined;
 }
 
 /**
@@ -45,7 +49,7 @@ export class RequestDecoder {
   }
 
   /**
-   * Decodes a call header. Its bytes must not change afterwards.
+   * Decodes a call header.
    *
    * @throws {RpcError} `malformed-header`
    * @throws {CodecError} if the bytes are not a value
@@ -53,12 +57,15 @@ export class RequestDecoder {
   decode(header: Uint8Array): Request {
     const codec = this.#codecOf(header);
     try {
-      const { selector, extended } = decodeCallHeader(codec, header);
+      const { selector, extension } = decodeCallHeader(codec, header);
+      const clean = cleanSelector(selector);
       return {
-        selector: cleanSelector(selector),
+        selector: clean,
+        namesNothing: hasEmptySegment(clean),
         context: this.#contextOf(codec),
-        extended,
-        header,
+        extended: extension !== undefined,
+        extension,
+        forwarded: undefined,
       };
     } catch (cause) {
       throw this.#unsupported(codec, header, cause) ?? cause;

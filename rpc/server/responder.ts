@@ -41,6 +41,10 @@ export class ChannelResponder implements ServerResponder {
   }
 
   return(...values: unknown[]): Promise<void> {
+    return this.returnAll(values);
+  }
+
+  returnAll(values: readonly unknown[]): Promise<void> {
     const sent = this.#respond("returned", values);
     // EOF before CLOSE: qtalk-js does not take a CLOSE alone for the end.
     this.#channel.shutdown();
@@ -105,7 +109,7 @@ export class ChannelResponder implements ServerResponder {
   /** Encodes everything, then changes the state, then sends. */
   #respond(
     state: "returned" | "continued",
-    values: unknown[],
+    values: readonly unknown[],
   ): Promise<void> {
     if (this.#state !== "pending") {
       throw new RpcError(

@@ -32,7 +32,7 @@ export class ResponseWriter {
    * @throws {CodecError} if a value cannot be encoded
    */
   response(
-    values: unknown[],
+    values: readonly unknown[],
     continued: boolean,
     extension: ResponseExtension | undefined,
   ): ValueWriter {

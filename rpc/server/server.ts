@@ -1,7 +1,7 @@
 import { type Codec, ValueReader } from "../../codec/internal.ts";
 import type { MemoryAccount, RawChannel } from "../../mux/internal.ts";
 import { errorText } from "../errors.ts";
-import { invoke } from "../handler/invoke.ts";
+import { invoke, notFound } from "../handler/invoke.ts";
 import type { SessionState } from "../session_state.ts";
 import type { Caller, Handler } from "../types.ts";
 import { HeaderCache } from "../wire/header_cache.ts";
@@ -109,7 +109,9 @@ export class Server {
     const call = new IncomingCall(request, channel, reader, responder, state);
     let result: void | Promise<void>;
     try {
-      result = invoke(callback ?? handler, call, responder);
+      result = request.namesNothing
+        ? notFound(call, responder)
+        : invoke(callback ?? handler, call, responder);
     } catch (error) {
       return this.#failed(error, call, responder);
     }

@@ -29,6 +29,8 @@ export interface ServerCall extends Call {
 
 /** A responder as the server made it. */
 export interface ServerResponder extends Responder {
+  /** As `return()`, for any number of values. */
+  returnAll(values: readonly unknown[]): Promise<void>;
   /** As `send()`, but returns no promise if there is nothing to wait for. */
   sendNow(value: unknown): Promise<void> | undefined;
   /** Ends the values of a continued call: EOF, then CLOSE. */

@@ -10,6 +10,7 @@ import {
   scriptedPeer,
 } from "../../tests/support/raw_call.ts";
 import { concat, framed, utf8, values } from "../../tests/support/wire.ts";
+import { test } from "../../tests/support/harness.ts";
 import { turn, within } from "../../tests/support/within.ts";
 import { RemoteError, RpcError } from "../errors.ts";
 
@@ -363,4 +364,48 @@ Deno.test("Server: the credit for a large argument costs one round trip", async 
   );
   await channel.data(message.subarray(begin.length));
   assertEquals((await channel.read(2))[1], 1_000_000);
+});
+
+test("Server: a selector with an empty segment reaches no handler", async (t) => {
+  const called: string[] = [];
+  const [client] = t.pair({}, {
+    handler: (call, respond) => {
+      called.push(call.selector);
+      return respond.return(true);
+    },
+  });
+  for (
+    const [selector, clean] of [
+      ["admin//stop", "/admin//stop"],
+      ["admin..stop", "/admin//stop"],
+      ["admin./stop", "/admin//stop"],
+      [".", "//"],
+    ] as const
+  ) {
+    await assertRejects(
+      () => client.call(selector),
+      RemoteError,
+      `remote: not found: ${clean}`,
+    );
+  }
+  assertEquals(called, []);
+  for (const selector of ["", "/", "admin/", "admin.stop."]) {
+    assertEquals(await client.call(selector), true);
+  }
+  assertEquals(called, ["/", "/", "/admin/", "/admin/stop/"]);
+});
+
+test("Server: the selector in not found is cut, and its control characters are escaped", async (t) => {
+  const [client] = t.pair();
+  await assertRejects(
+    () => client.call("a\x1b[2J\n\x9b\u202eb"),
+    RemoteError,
+    "remote: not found: /a\\u001b[2J\\n\\u009b\\u202eb",
+  );
+  const error = await assertRejects(
+    () => client.call("x".repeat(20_000)),
+    RemoteError,
+    "not found: /xxx",
+  );
+  assertEquals(error.text.length, 4_096);
 });

@@ -20,8 +20,8 @@ export class HeaderCache<T> {
   #last: Entry<T> | undefined;
 
   /**
-   * Makes a cache for `decode`. It may keep the bytes that it gets; its results
-   * must not be changed.
+   * Makes a cache for `decode`. It may keep the bytes that it gets; what its
+   * results say must not be changed.
    */
   constructor(decode: (bytes: Uint8Array) => T) {
     this.#decode = decode;

@@ -22,8 +22,8 @@ const VERSION = 1;
 export interface CallHeader {
   /** What to call, as the caller wrote it. */
   selector: string;
-  /** Whether the header has the field `Q`: the caller is extended. */
-  extended: boolean;
+  /** The field `Q`; undefined if the caller is not extended. */
+  extension: Readonly<Record<string, unknown>> | undefined;
 }
 
 /** What the responder sends first. */
@@ -62,17 +62,43 @@ export function callHeaderValue(selector: string): unknown {
 }
 
 /**
- * Decodes a call header. Any map is valid: without a selector it calls the empty
- * one.
+ * The value to encode as the call header of a call that is forwarded.
+ *
+ * @param extension the field `Q` that was received
+ */
+export function forwardedHeaderValue(
+  selector: string,
+  extension: CallHeader["extension"],
+): unknown {
+  const header = { Selector: selector, S: selector };
+  return extension === undefined ? header : { ...header, Q: extension };
+}
+
+type Which = "call" | "response";
+
+const CALL_KEYS = ["Selector", "S"];
+const RESPONSE_KEYS = ["Error", "E", "Continue", "C"];
+/**
+ * The keys of a call header that only look like those which this side reads: Go
+ * ignores the case of keys. And the fields of the reference's struct, which must
+ * not be set from outside.
+ */
+const REFUSED_IN_CALL = /^(?:selector|s|caller|decoder|context|channel)$/iu;
+/** The same for response headers. */
+const REFUSED_IN_RESPONSE = /^(?:error|e|continue|c)$/iu;
+
+/**
+ * Decodes a call header. A map that has one meaning only is valid: without a
+ * selector it calls the empty one.
  *
  * @throws {RpcError} `malformed-header`
  * @throws {CodecError} if the bytes are not a value
  */
 export function decodeCallHeader(codec: Codec, bytes: Uint8Array): CallHeader {
-  const header = asHeader(codec.decode(bytes), "call");
-  const selector = header["Selector"] ?? header["S"] ?? "";
-  if (typeof selector !== "string") throw malformed("call", "Selector");
-  return { selector, extended: extensionOf(header) !== undefined };
+  const header = decodeHeader(codec, bytes, "call");
+  const selector = fieldOf(header, "call", "Selector", "S", "");
+  if (typeof selector !== "string") throw wrongType("call", "Selector");
+  return { selector, extension: extensionOf(header) };
 }
 
 /**
@@ -122,13 +148,13 @@ export function decodeResponseHeader(
   codec: Codec,
   bytes: Uint8Array,
 ): ReceivedHeader {
-  const header = asHeader(codec.decode(bytes), "response");
-  const error = header["Error"] ?? header["E"] ?? undefined;
-  const continued = header["Continue"] ?? header["C"] ?? false;
+  const header = decodeHeader(codec, bytes, "response");
+  const error = fieldOf(header, "response", "Error", "E", undefined);
+  const continued = fieldOf(header, "response", "Continue", "C", false);
   if (error !== undefined && typeof error !== "string") {
-    throw malformed("response", "Error");
+    throw wrongType("response", "Error");
   }
-  if (typeof continued !== "boolean") throw malformed("response", "Continue");
+  if (typeof continued !== "boolean") throw wrongType("response", "Continue");
   const saysNull = header["Error"] === null || header["E"] === null;
   const extension = extensionOf(header);
   const code = extension?.["code"];
@@ -162,20 +188,59 @@ function strings(value: unknown): readonly string[] {
     : NO_IDS;
 }
 
-function asHeader(value: unknown, which: string): Record<string, unknown> {
+/**
+ * Decodes a header, and refuses one that other peers may read differently, by its
+ * keys.
+ */
+function decodeHeader(
+  codec: Codec,
+  bytes: Uint8Array,
+  which: Which,
+): Record<string, unknown> {
+  const value = codec.decode(bytes);
   // Codecs also return objects of other classes, such as bytes and dates.
   if (Object.prototype.toString.call(value) !== "[object Object]") {
-    throw new RpcError(
-      "malformed-header",
-      `Cannot read ${which} header: it is not a map`,
-    );
+    throw malformed(which, "it is not a map");
   }
-  return value as Record<string, unknown>;
+  const header = value as Record<string, unknown>;
+  const keys = Object.keys(header);
+  const count = codec.keyCount?.(bytes) ?? keys.length;
+  if (count !== keys.length) throw malformed(which, "it has a key twice");
+  const [known, refused] = which === "call"
+    ? [CALL_KEYS, REFUSED_IN_CALL]
+    : [RESPONSE_KEYS, REFUSED_IN_RESPONSE];
+  for (const key of keys) {
+    if (!known.includes(key) && refused.test(key)) {
+      throw malformed(which, `"${key}" must not be one of its keys`);
+    }
+  }
+  return header;
 }
 
-function malformed(which: string, field: string): RpcError {
+/** The value of a field: the same under the keys of both dialects. */
+function fieldOf(
+  header: Record<string, unknown>,
+  which: Which,
+  key: string,
+  short: string,
+  absent: unknown,
+): unknown {
+  const long = header[key] ?? absent;
+  const value = header[short] ?? absent;
+  if (!Object.hasOwn(header, short)) return long;
+  if (Object.hasOwn(header, key) && long !== value) {
+    throw malformed(which, `"${key}" and "${short}" differ`);
+  }
+  return value;
+}
+
+function malformed(which: Which, why: string): RpcError {
   return new RpcError(
     "malformed-header",
-    `Cannot read ${which} header: "${field}" has the wrong type`,
+    `Cannot read ${which} header: ${why}`,
   );
+}
+
+function wrongType(which: Which, field: string): RpcError {
+  return malformed(which, `"${field}" has the wrong type`);
 }

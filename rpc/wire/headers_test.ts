@@ -33,7 +33,7 @@ Deno.test("callHeaderValue(): the selector has the keys of both dialects", () =>
 
 Deno.test("callHeaderValue(): the field Q says that this side is extended", () => {
   const isExtended = (header: unknown) =>
-    decodeCallHeader(codec, codec.encode(header)).extended;
+    decodeCallHeader(codec, codec.encode(header)).extension !== undefined;
   assertEquals(isExtended(callHeaderValue("a")), true);
   assertEquals(isExtended({ Selector: "a", Q: { v: 2, more: [] } }), true);
   const others = [{}, { v: 0 }, { v: "1" }, 1, "v", null, []];
@@ -64,11 +64,10 @@ Deno.test("callHeaderValue(): no field is decoded into a struct field of the ref
   }
 });
 
-Deno.test("decodeCallHeader(): both dialects are read, the older one first", () => {
+Deno.test("decodeCallHeader(): both dialects are read", () => {
   assertEquals(selectorOf({ Selector: "go" }), "go");
   assertEquals(selectorOf({ S: "duplex" }), "duplex");
-  assertEquals(selectorOf({ S: "duplex", Selector: "go" }), "go");
-  assertEquals(selectorOf({ Selector: null, S: "duplex" }), "duplex");
+  assertEquals(selectorOf({ S: "both", Selector: "both" }), "both");
   assertEquals(selectorOf({ Selector: "a", Q: { v: 1 }, x: [] }), "a");
 });
 
@@ -93,13 +92,12 @@ Deno.test("responseHeaderValue(): both dialects are sent, with null for no error
   });
 });
 
-Deno.test("decodeResponseHeader(): both dialects are read, the older one first", () => {
+Deno.test("decodeResponseHeader(): both dialects are read", () => {
   const done = { error: undefined, continued: false };
   assertEquals(responseOf({ Error: null, Continue: false }), done);
   assertEquals(responseOf({ E: null, C: true }), { ...done, continued: true });
-  assertEquals(responseOf({ Error: "a", E: "b" }), { ...done, error: "a" });
-  assertEquals(responseOf({ Error: null, E: "b" }), { ...done, error: "b" });
-  assertEquals(responseOf({ Continue: false, C: true }), done);
+  assertEquals(responseOf({ Error: "b", E: "b" }), { ...done, error: "b" });
+  assertEquals(responseOf({ Continue: false, C: false }), done);
   assertEquals(responseOf({ E: "b" }), { ...done, error: "b" });
 });
 
@@ -137,6 +135,131 @@ Deno.test("decodeResponseHeader(): saysNull distinguishes a null error from an a
 Deno.test("decodeResponseHeader(): an empty error text and a continued error are errors", () => {
   assertEquals(responseOf({ Error: "", Continue: false }).error, "");
   assertEquals(responseOf({ Error: "no", Continue: true }).error, "no");
+});
+
+/** Asserts that reading fails with `malformed-header` and a text. */
+function assertMalformed(read: () => unknown, text: string): void {
+  const error = assertThrows(read, RpcError, text);
+  assertEquals(error.code, "malformed-header");
+}
+
+Deno.test("decodeCallHeader(): keys of both dialects must have the same value", () => {
+  for (
+    const header of [
+      { Selector: "public", S: "admin" },
+      { S: "admin", Selector: "public" },
+      { Selector: null, S: "admin" },
+      { Selector: "admin", S: null },
+      { Selector: "", S: "admin" },
+      { Selector: "a.b", S: "a/b" },
+    ]
+  ) {
+    assertMalformed(
+      () => selectorOf(header),
+      'Cannot read call header: "Selector" and "S" differ',
+    );
+  }
+  assertEquals(selectorOf({ Selector: "", S: null }), "");
+});
+
+Deno.test("decodeResponseHeader(): keys of both dialects must have the same value", () => {
+  for (const [Error, E] of [["a", "b"], [null, "b"], ["a", null], ["", null]]) {
+    assertMalformed(() => responseOf({ Error, E }), '"Error" and "E" differ');
+  }
+  for (const [Continue, C] of [[true, false], [null, true], [true, null]]) {
+    assertMalformed(
+      () => responseOf({ Continue, C }),
+      '"Continue" and "C" differ',
+    );
+  }
+  const done = { error: undefined, continued: false };
+  assertEquals(responseOf({ Continue: null, C: false }), done);
+});
+
+Deno.test("decodeCallHeader(): a key that differs in case only is refused", () => {
+  // The last begins with U+017F, which Go takes for an s.
+  for (
+    const key of ["selector", "SELECTOR", "sElector", "s", "\u017felector"]
+  ) {
+    for (const header of [{ Selector: "a", [key]: "b" }, { [key]: "b" }]) {
+      assertMalformed(
+        () => selectorOf(header),
+        `Cannot read call header: "${key}" must not be one of its keys`,
+      );
+    }
+  }
+  for (const key of ["error", "ERROR", "e", "continue", "cOntinue", "c"]) {
+    assertMalformed(
+      () => responseOf({ Error: null, [key]: "b" }),
+      `Cannot read response header: "${key}" must not be one of its keys`,
+    );
+  }
+  assertEquals(selectorOf({ Selector: "a", Selectors: "b", e: 1 }), "a");
+  assertEquals(responseOf({ Error: "a", Errors: "b", s: 1 }).error, "a");
+});
+
+Deno.test("decodeCallHeader(): a field of the reference's struct is refused", () => {
+  for (const key of ["Caller", "Decoder", "Context", "Channel", "conteXt"]) {
+    for (const value of [null, {}, "x"]) {
+      assertMalformed(
+        () => selectorOf({ Selector: "a", [key]: value }),
+        `"${key}" must not be one of its keys`,
+      );
+    }
+  }
+});
+
+Deno.test("decodeCallHeader(): a header with a key twice is refused, in every codec", () => {
+  const texts = [
+    '{"Selector":"a","Selector":"b"}',
+    '{"Selector":"a","\\u0053elector":"a"}',
+    '{"S":"a","x":{"y":[1,{"z":":"}]},"S":"b"}',
+    '{ "Selector" : "a:b" , "x" : 1 , "x" : 1 }',
+  ];
+  for (const text of texts) {
+    const bytes = new TextEncoder().encode(text);
+    assertMalformed(
+      () => decodeCallHeader(json(), bytes),
+      "Cannot read call header: it has a key twice",
+    );
+  }
+  for (
+    const bytes of [
+      fromHex("82a153a161a153a162"),
+      fromHex("de0002a153a161a153a162"),
+      fromHex("df00000002a153a161a153a162"),
+      // The integer 1 and the text "1".
+      fromHex("83a153a16101c0a131c0"),
+    ]
+  ) {
+    assertMalformed(
+      () => decodeCallHeader(msgpack(), bytes),
+      "it has a key twice",
+    );
+  }
+  for (const hex of ["a26153616161536162", "bf6153616161536162ff"]) {
+    const bytes = fromHex(hex.replace(" ", ""));
+    assertThrows(
+      () => decodeCallHeader(cbor(), bytes),
+      CodecError,
+      "found repeat map key",
+    );
+  }
+});
+
+Deno.test("decodeCallHeader(): keys inside of fields are not counted", () => {
+  const text =
+    '{"Selector":"a:\\"{","Q":{"v":1,"meta":{"Selector":"b","x":[{"x":1}]}}}';
+  const bytes = new TextEncoder().encode(text);
+  assertEquals(decodeCallHeader(json(), bytes).selector, 'a:"{');
+  for (const codec of [json(), cbor(), msgpack()]) {
+    const header = { Selector: "a", S: "a", Q: { v: 1, meta: { S: [{}] } } };
+    const { selector, extension } = decodeCallHeader(
+      codec,
+      codec.encode(header),
+    );
+    assertEquals([selector, extension], ["a", header.Q]);
+  }
 });
 
 Deno.test("decodeCallHeader(): headers must be maps with fields of the right types", () => {

@@ -27,3 +27,12 @@ export function cleanSelector(selector: string): string {
   const rooted = selector.charCodeAt(0) === 0x2f ? selector : `/${selector}`;
   return rooted.includes(".") ? rooted.replaceAll(".", "/") : rooted;
 }
+
+/**
+ * Whether a selector in its canonical form has an empty segment. It then names
+ * nothing: some routers would drop the segment, and others would not. A separator
+ * at the end makes no segment.
+ */
+export function hasEmptySegment(clean: string): boolean {
+  return clean.includes("//");
+}

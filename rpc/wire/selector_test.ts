@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { cleanSelector } from "./selector.ts";
+import { cleanSelector, hasEmptySegment } from "./selector.ts";
 
 Deno.test("cleanSelector(): selectors with dots and with slashes have the same canonical form", () => {
   const forms: [string, string][] = [
@@ -23,4 +23,29 @@ Deno.test("cleanSelector(): selectors with dots and with slashes have the same c
     assertEquals(cleanSelector(written), clean, written);
     assertEquals(cleanSelector(clean), clean, `${written}, cleaned twice`);
   }
+});
+
+Deno.test("hasEmptySegment(): two separators in a row make an empty segment, one at the end does not", () => {
+  for (const selector of ["", "/", "foo", "foo/", "foo.", "a.b/c", "/_q/x"]) {
+    assertEquals(hasEmptySegment(cleanSelector(selector)), false, selector);
+  }
+  for (
+    const selector of [
+      ".",
+      "..",
+      "//",
+      "/.",
+      ".foo",
+      "./foo",
+      "//foo",
+      "foo..",
+      "foo//",
+      "foo./",
+      "a..b",
+      "a//b",
+      "a./b",
+      "a/./b",
+      "a/../b",
+    ]
+  ) assertEquals(hasEmptySegment(cleanSelector(selector)), true, selector);
 });

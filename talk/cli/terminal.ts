@@ -1,4 +1,5 @@
 import { setImmediate } from "node:timers";
+import { printableText } from "../../printable_text.ts";
 import { OutputClosed } from "./exit_code.ts";
 
 /** Standard output or standard error. */
@@ -68,7 +69,8 @@ export class Terminal {
   }
 
   /**
-   * Prints a line of results, at the end of this turn of the event loop.
+   * Prints a line of results, at the end of this turn of the event loop. What came
+   * from the other end must have been made printable.
    *
    * @throws {OutputClosed} if standard output is closed
    */
@@ -110,7 +112,7 @@ export class Terminal {
     }
   }
 
-  /** Prints a notice to standard error. */
+  /** Prints a notice of this side to standard error, as it is. */
   note(line: string): void {
     try {
       // Keeps the order if both streams are the same terminal.
@@ -126,10 +128,13 @@ export class Terminal {
     }
   }
 
-  /** Prints an error in one line to standard error. */
+  /**
+   * Prints an error in one line to standard error. Its text may come from the
+   * other end: it is made printable.
+   */
   error(error: unknown): void {
     const text = error instanceof Error ? error.message : String(error);
-    this.note(`${this.onError("red", "error:")} ${text}`);
+    this.note(`${this.onError("red", "error:")} ${printableText(text)}`);
   }
 
   /** Styles text for standard output, if that is a terminal. */
@@ -150,7 +155,8 @@ export class Terminal {
     }
     this.#progressAt = now;
     this.#progressShown = true;
-    this.#write(this.#err, ERASE + text.slice(0, columns() - 1));
+    const line = printableText(text).slice(0, columns() - 1);
+    this.#write(this.#err, ERASE + line);
   }
 
   /** Erases the progress line. */

@@ -139,3 +139,22 @@ Deno.test("Terminal: a closed stdout throws, a closed stderr does not", () => {
   terminal.note("x");
   terminal.error("x");
 });
+
+Deno.test("Terminal.error: an error of the other end cannot change what a terminal shows", () => {
+  const err = new Kept(true);
+  const terminal = new Terminal(new Kept(false), err, true);
+  terminal.error(new Error("remote: a\x1b[2J\n\x9b31m\u202eb"));
+  terminal.error("/x\r\x1b]0;title\x07: c");
+  assertEquals(
+    err.text,
+    "\x1b[31merror:\x1b[0m remote: a\\u001b[2J\\n\\u009b31m\\u202eb\n" +
+      "\x1b[31merror:\x1b[0m /x\\r\\u001b]0;title\\u0007: c\n",
+  );
+});
+
+Deno.test("Terminal.progress: what it shows is printable", () => {
+  const err = new Kept(true);
+  const terminal = new Terminal(new Kept(false), err, true);
+  terminal.progress("Waiting for a\x1b[2J");
+  assertEquals(err.text, "\r\x1b[2KWaiting for a\\u001b[2J");
+});

@@ -1,4 +1,5 @@
 import { json } from "../../codec/internal.ts";
+import { printableText } from "../../printable_text.ts";
 import { UsageError } from "./exit_code.ts";
 import type { Style } from "./terminal.ts";
 
@@ -28,12 +29,13 @@ export function parseValue(text: string): unknown {
 }
 
 /**
- * Formats a value as one line of JSON.
+ * Formats a value as one line of printable JSON: control characters and those that
+ * change the direction of writing are escaped.
  *
  * @throws {CodecError} if JSON cannot encode it
  */
 export function formatValue(value: unknown): string {
-  return decoder.decode(codec.encode(value));
+  return printableText(decoder.decode(codec.encode(value)));
 }
 
 /** A string, with a colon if it is a key; a literal; a number. */

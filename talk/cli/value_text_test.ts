@@ -38,3 +38,13 @@ Deno.test("highlight: keys, strings, numbers and words have colours of their own
     '{<cyan "a\\"b">:[<green "true: 1">,<yellow -1.5e3>,<yellow null>]}',
   );
 });
+
+Deno.test("formatValue: what it returns is printable, and the same value", () => {
+  const value = { "k\x9b": "a\x1b[2J\n\x7f\x85\u202e\u2028b" };
+  const text = formatValue(value);
+  assertEquals(
+    text,
+    '{"k\\u009b":"a\\u001b[2J\\n\\u007f\\u0085\\u202e\\u2028b"}',
+  );
+  assertEquals(parseValue(text), value);
+});

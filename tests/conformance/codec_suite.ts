@@ -226,6 +226,14 @@ export function testCodec(
       }
     }));
 
+  test("counts the keys of an object, if it counts them, and not those in it", () =>
+    forSeeds(100, (random) => {
+      const codec = make();
+      const object = { a: randomValue(random, 4), "b:": { a: 1, c: [{}] } };
+      const count = codec.keyCount?.(codec.encode(object)) ?? 2;
+      assertEquals(count, 2);
+    }));
+
   test("encodes into a sink what it encodes alone", () => {
     const codec = make();
     if (codec.encodeInto === undefined) return;

@@ -77,6 +77,22 @@ const NO_HEADERS: Record<string, [bytes: Uint8Array, code: string]> = {
     values({ Selector: ["echo"] }),
     "malformed-header",
   ],
+  "a map with a key twice": [
+    framed(utf8('{"Selector":"echo","Selector":"echo"}')),
+    "malformed-header",
+  ],
+  "a map with a key in two cases": [
+    values({ Selector: "echo", selector: "other" }),
+    "malformed-header",
+  ],
+  "a map with two selectors": [
+    values({ Selector: "echo", S: "other" }),
+    "malformed-header",
+  ],
+  "a map with a field of the reference's struct": [
+    values({ Selector: "echo", Context: {} }),
+    "malformed-header",
+  ],
   "nothing": [framed(new Uint8Array(0)), "truncated"],
   "half a map": [framed(utf8('{"Selector":"ec')), "malformed"],
   "two maps": [framed(utf8("{}{}")), "malformed"],

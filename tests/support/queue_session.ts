@@ -237,7 +237,7 @@ class QueueChannel implements RawChannel {
   #closeReceived = false;
   #holdsSlot = true;
   #onReadable: (() => void) | undefined;
-  #onClosed: (() => void)[] = [];
+  readonly #onClosed = new Set<() => void>();
   #streams: ChannelStreams | undefined;
   readonly #closed = Promise.withResolvers<void>();
 
@@ -310,7 +310,11 @@ class QueueChannel implements RawChannel {
 
   whenClosed(callback: () => void): void {
     if (this.peerClosed) callback();
-    else this.#onClosed.push(callback);
+    else this.#onClosed.add(callback);
+  }
+
+  cancelWhenClosed(callback: () => void): void {
+    this.#onClosed.delete(callback);
   }
 
   send(bytes: Uint8Array): Promise<void> | undefined {
@@ -526,7 +530,9 @@ class QueueChannel implements RawChannel {
     this.#session.forget(this);
     if (failure === undefined) this.#closed.resolve();
     else this.#closed.reject(failure);
-    for (const callback of this.#onClosed.splice(0)) callback();
+    const waiting = [...this.#onClosed];
+    this.#onClosed.clear();
+    for (const callback of waiting) callback();
   }
 
   #freeSlot(): void {

@@ -1,6 +1,7 @@
 import { stdioTransport } from "../../../mux/internal_deno.ts";
 import type { Transport } from "../../../mux/internal.ts";
 import type { RpcResponse } from "../../../rpc/internal.ts";
+import { printableText } from "../../../printable_text.ts";
 import { dial } from "../../dial.ts";
 import { CODEC_OPTION, codecName, loadCodec } from "../codec_option.ts";
 import { defineCommand, positive } from "../command.ts";
@@ -94,9 +95,11 @@ async function printValues(
   let printed = 0;
   const print = (value: unknown) => {
     const text = raw && typeof value === "string"
-      ? value
-      : highlight(formatValue(value), (style, part) =>
-        terminal.onResult(style, part));
+      ? terminal.showsResults ? printableText(value) : value
+      : highlight(
+        formatValue(value),
+        (style, part) => terminal.onResult(style, part),
+      );
     terminal.print(text);
     printed++;
     if (!terminal.showsResults) terminal.progress(`${printed} values`);

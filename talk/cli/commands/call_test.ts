@@ -342,3 +342,18 @@ Deno.test("qtalk call: it needs the permission for its address only", () =>
     assertEquals(none.code, 3);
     assert(none.stderr.includes("--allow-net"), none.stderr);
   }));
+
+Deno.test("qtalk call: control characters of the other end are escaped", () =>
+  serving(async (address, router) => {
+    const text = "a\x1b[2J\nb\x9b\u202e";
+    router.handle("text", (_call, respond) => respond.return(text));
+    router.handle("fail", () => {
+      throw new Error(text);
+    });
+    const escaped = "a\\u001b[2J\\nb\\u009b\\u202e";
+    assertEquals(await printed([`${address}/text`]), `"${escaped}"\n`);
+    // Another program gets what was sent.
+    assertEquals(await printed([`${address}/text`, "--raw"]), `${text}\n`);
+    const { code, stderr } = await cli(["call", `${address}/fail`]);
+    assertEquals([code, stderr], [1, `error: remote: ${escaped}\n`]);
+  }));

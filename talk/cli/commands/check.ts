@@ -1,3 +1,4 @@
+import { printableText } from "../../../printable_text.ts";
 import { RpcError } from "../../../rpc/internal.ts";
 import type { Peer } from "../../peer.ts";
 import { type Check, CHECKS } from "../peers/interop_checks.ts";
@@ -72,12 +73,13 @@ async function runCheck(
 ): Promise<{ error: unknown } | undefined> {
   try {
     const seen = await terminal.waiting(name, inTime(run(peer), seconds));
-    const detail = seen ? `: ${seen}` : "";
+    const detail = seen ? `: ${printableText(seen)}` : "";
     terminal.print(`${terminal.onResult("green", "ok    ")} ${name}${detail}`);
     return undefined;
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error);
-    terminal.print(`${terminal.onResult("red", "FAILED")} ${name}: ${text}`);
+    const line = `${name}: ${printableText(text)}`;
+    terminal.print(`${terminal.onResult("red", "FAILED")} ${line}`);
     return { error };
   }
 }

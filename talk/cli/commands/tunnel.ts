@@ -1,3 +1,4 @@
+import { printableText } from "../../../printable_text.ts";
 import { dial } from "../../dial.ts";
 import { defineCommand, positive } from "../command.ts";
 import { EXIT, UsageError } from "../exit_code.ts";
@@ -79,7 +80,7 @@ async function publish(
   });
   const stopped = await runUntilStopped(
     published,
-    () => terminal.print(`published at ${published.address}`),
+    () => terminal.print(`published at ${printableText(published.address)}`),
   );
   if (stopped) return EXIT.ok;
   terminal.error(`Cannot continue: the tunnel was closed at ${address}`);

@@ -19,6 +19,7 @@ import {
 } from "../../../rpc/internal.ts";
 import { spliceTransport } from "../splice_transport.ts";
 import type { Terminal } from "../terminal.ts";
+import { isSecret } from "./secret.ts";
 
 /** A host and a port. */
 export interface HostAndPort {
@@ -65,7 +66,7 @@ async function publish(
   { place, token, terminal }: TunnelServiceOptions,
 ): Promise<void> {
   const [request] = (await call.receive() ?? []) as [{ token?: unknown }?];
-  if (token !== undefined && request?.token !== token) {
+  if (token !== undefined && !await isSecret(request?.token, token)) {
     return await respond.return(new Error("the token is wrong"));
   }
   const listener = connListener(Deno.listen(place), addressOf);
