@@ -25,6 +25,31 @@
  * @module
  */
 export * from "./codec/mod.ts";
-export * from "./mux/mod.ts";
+// Of mux, only what every program loads anyway: transports over message ports and
+// WebSockets, and proxy(), are in `@qtalk/qtalk/mux`.
+export { MuxError, type MuxErrorCode } from "./mux/errors.ts";
+export {
+  DEFAULT_MEMORY_POOL_OPTIONS,
+  type MemoryPool,
+  memoryPool,
+  type MemoryPoolOptions,
+  type MemoryPoolUsage,
+} from "./mux/flow/memory_pool.ts";
+export {
+  DEFAULT_SESSION_OPTIONS,
+  type SessionLimits,
+  type SessionOptions,
+} from "./mux/options.ts";
+export { qmux } from "./mux/session.ts";
+export { memoryTransports } from "./mux/transport/memory.ts";
+export type {
+  Channel,
+  Duplex,
+  HeldMemory,
+  Session,
+  SessionUsage,
+  Transport,
+  WaitOptions,
+} from "./mux/types.ts";
 export * from "./rpc/mod.ts";
 export * from "./talk/mod.ts";

@@ -8,7 +8,7 @@ export { type Codec, DEFAULT_MAX_DEPTH } from "./codec.ts";
 export { CodecError } from "./errors.ts";
 export { json } from "./json.ts";
 export { isPlainObject, Normalizer } from "./normalizer.ts";
-export { PREFIX_SIZE } from "./value/prefix.ts";
 export type { ValueMemory } from "./value/value_memory.ts";
+export { PREFIX_SIZE } from "./value/value_writer.ts";
 export { DEFAULT_MAX_VALUE_SIZE, ValueReader } from "./value/value_reader.ts";
 export { ValueWriter } from "./value/value_writer.ts";

@@ -12,7 +12,6 @@ export {
   memoryPool,
 } from "./flow/memory_pool.ts";
 export { resolveOptions, type SessionOptions } from "./options.ts";
-export { proxy } from "./proxy.ts";
 export { type RawChannel, type RawSession, rawSession } from "./raw.ts";
 export { qmux } from "./session.ts";
 export { childTransport } from "./transport/child.ts";

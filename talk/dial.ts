@@ -11,7 +11,6 @@ import { limitedSignal } from "../time_limit.ts";
 import { addressError, resolveAddress } from "./address.ts";
 import { TalkError } from "./errors.ts";
 import { Peer, type PeerOptions, resolveLimits } from "./peer.ts";
-import { Reconnector } from "./reconnect/reconnector.ts";
 import type { ReconnectingPeer, ReconnectOptions } from "./reconnect/types.ts";
 
 /** The default of {@linkcode ConnectOptions.timeout}, in milliseconds. */
@@ -141,6 +140,8 @@ async function dialReconnecting(
   { reconnect, handler, signal, ...options }: ReconnectingDialOptions,
 ): Promise<ReconnectingPeer> {
   signal?.throwIfAborted();
+  // Loaded on first use: most programs do not reconnect.
+  const { Reconnector } = await import("./reconnect/reconnector.ts");
   const peer = new Reconnector(reconnect, handler, {
     connect: (handler, signal) =>
       dialOnce(address, { ...options, handler, signal }),

@@ -1,6 +1,6 @@
 import { CodecError } from "../errors.ts";
-import { PREFIX_SIZE } from "./prefix.ts";
 import { UNLIMITED, type ValueMemory } from "./value_memory.ts";
+import { PREFIX_SIZE } from "./value_writer.ts";
 
 /**
  * Default limit for the size of one value: 16 MiB. Send larger data as a stream

@@ -1,6 +1,11 @@
 import type { ByteSink, Codec } from "../codec.ts";
 import { writeUint32 } from "../../uint32.ts";
-import { PREFIX_SIZE } from "./prefix.ts";
+
+/**
+ * Bytes of the length in front of each value: a big-endian uint32 (rpc/SPEC.md,
+ * "Values").
+ */
+export const PREFIX_SIZE = 4;
 
 /** Size in bytes of the buffer of a new writer. */
 const INITIAL_SIZE = 256;

@@ -7,8 +7,9 @@ import {
   assertThrows,
 } from "@std/assert";
 import { test } from "../../tests/support/harness.ts";
+import { collectGarbage } from "../../tests/support/memory.ts";
 import { forSeeds } from "../../tests/support/random.ts";
-import { turn } from "../../tests/support/within.ts";
+import { turn, within } from "../../tests/support/within.ts";
 import { MemoryAccount } from "./memory_account.ts";
 import { joinPool, type MemoryPool, memoryPool } from "./memory_pool.ts";
 
@@ -108,6 +109,24 @@ test("memoryPool(): several that wait for it are served in order", async () => {
     await turn();
   }
   assertEquals(order, [0, 1, 2]);
+});
+
+test("memoryPool(): a session that has ended and was dropped gives its memory back, too", async () => {
+  const pool = memoryPool({ size: 8 * MIB, maxSessions: 4 });
+  (() => {
+    const dropped = member(pool);
+    dropped.windows.take(100);
+    dropped.close();
+  })();
+  assertEquals(pool.usage, { sessions: 1, held: 100 });
+  const collected = async () => {
+    while (pool.usage.sessions > 0) {
+      collectGarbage();
+      await turn();
+    }
+  };
+  await within(collected(), "the account to be collected");
+  assertEquals(pool.usage, { sessions: 0, held: 0 });
 });
 
 test("memoryPool(): a session's own limit applies, too", () => {

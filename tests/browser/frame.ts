@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { Peer, qmux, windowTransport } from "@qtalk/qtalk";
+import { Peer, qmux } from "@qtalk/qtalk";
+import { windowTransport } from "@qtalk/qtalk/mux";
 import { service } from "./within_page.ts";
 
 /** What is used of the frame: Deno's types know no windows. */

@@ -7,13 +7,12 @@
 import {
   dial,
   handlerFrom,
-  messagePortTransport,
   MuxError,
   Peer,
   qmux,
   RemoteError,
-  windowTransport,
 } from "@qtalk/qtalk";
+import { messagePortTransport, windowTransport } from "@qtalk/qtalk/mux";
 import { patternStream, verifyPattern } from "../interop/pattern.ts";
 
 /** What is used of the page: Deno's types know no windows. */

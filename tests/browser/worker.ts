@@ -4,12 +4,8 @@
  *
  * @module
  */
-import {
-  type MessagePortLike,
-  messagePortTransport,
-  Peer,
-  qmux,
-} from "@qtalk/qtalk";
+import { Peer, qmux } from "@qtalk/qtalk";
+import { type MessagePortLike, messagePortTransport } from "@qtalk/qtalk/mux";
 import { service } from "./within_page.ts";
 
 // Checked as what a page is, `self` has no postMessage() of this form.

@@ -2,7 +2,7 @@
 // it too, so that the interfaces say all that there is to know.
 
 import { assertEquals } from "@std/assert";
-import { proxy } from "@qtalk/qtalk";
+import { proxy } from "@qtalk/qtalk/mux";
 import { test } from "../support/harness.ts";
 import { queueSessions } from "../support/queue_session.ts";
 import { testSession } from "./session_suite.ts";

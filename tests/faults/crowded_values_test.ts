@@ -1,6 +1,6 @@
 /**
  * Values that together need more memory than a session may hold: they wait for
- * each other, and none waits for ever.
+ * each other, and none waits forever.
  *
  * @module
  */

@@ -17,13 +17,8 @@ import { spawn } from "node:child_process";
 import { type AddressInfo, connect, createServer } from "node:net";
 import process from "node:process";
 import { Readable, Writable } from "node:stream";
-import {
-  dial,
-  Peer,
-  qmux,
-  type WebSocketLike,
-  webSocketTransport,
-} from "@qtalk/qtalk";
+import { dial, Peer, qmux } from "@qtalk/qtalk";
+import { type WebSocketLike, webSocketTransport } from "@qtalk/qtalk/mux";
 import { CASES } from "../interop/cases.ts";
 import type { CaseName } from "../interop/names.ts";
 import { interopService } from "../interop/service.ts";

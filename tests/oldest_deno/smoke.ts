@@ -19,12 +19,12 @@ import {
   handlerFrom,
   listen,
   memoryPair,
-  messagePortTransport,
   Peer,
   qmux,
   Router,
   withCall,
 } from "../../mod.ts";
+import { messagePortTransport } from "../../mux/mod.ts";
 
 function expect(what: string, actual: unknown, expected: unknown): void {
   const [a, b] = [Deno.inspect(actual), Deno.inspect(expected)];

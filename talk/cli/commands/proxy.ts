@@ -1,4 +1,4 @@
-import { proxy as proxySessions, type Session } from "../../../mux/internal.ts";
+import { proxy as proxySessions, type Session } from "../../../mux/mod.ts";
 import { dialSession } from "../../dial.ts";
 import { listenSession } from "../../listen.ts";
 import { resolveAddress } from "../../address.ts";

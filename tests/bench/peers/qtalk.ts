@@ -5,19 +5,23 @@ import {
   handlerFrom,
   type HandlerFunction,
   listen,
-  messagePortTransport,
+  memoryPool,
   Peer,
   qmux,
   Router,
   type SessionOptions,
 } from "@qtalk/qtalk";
+import { messagePortTransport } from "@qtalk/qtalk/mux";
 import { type Connection, type DenoPeer, startWorker } from "../peer.ts";
 import { stdioServer, unixAddress } from "./sockets.ts";
 
 /** What some measures need beyond the defaults: large values. */
 const LIMITS = {
   maxValueSize: 128 * 1024 * 1024,
-  session: { maxHeldSize: 512 * 1024 * 1024 } as SessionOptions,
+  session: {
+    maxHeldSize: 512 * 1024 * 1024,
+    memoryPool: memoryPool({ size: 4 * 1024 ** 3, maxSessions: 2_048 }),
+  } as SessionOptions,
 };
 
 /** Bytes of the buffer that a stream is read into, again and again. */
