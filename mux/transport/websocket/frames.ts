@@ -260,7 +260,7 @@ export class FrameReader {
       if (piece.length > 0) this.#events.onData(piece);
       return;
     }
-    // Nobody waits for the payload of a PONG.
+    // The payload of a PONG is not used.
     if (this.#opcode === Opcode.PONG) return;
     const whole = new Uint8Array(this.#control.length + piece.length);
     whole.set(this.#control);

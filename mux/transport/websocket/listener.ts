@@ -100,7 +100,7 @@ class WebSocketListener implements TransportListener {
         return this.#push({ accepted: { transport: server, remoteAddr } });
       }
     } catch {
-      // The connection has failed, so nobody waits for an answer.
+      // The connection has failed, so an answer would not arrive.
     } finally {
       cancel();
       this.#shaking.delete(accepted);
