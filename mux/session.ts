@@ -25,12 +25,12 @@ import type {
 } from "./types.ts";
 
 /**
- * Frames that a session decodes before the event loop turns. As many small calls
- * take some ten milliseconds.
+ * Frames that a session decodes before the event loop turns. As many calls take
+ * some ten milliseconds.
  */
-const FRAMES_PER_TURN = 4_096;
+const FRAMES_PER_TURN = 8_192;
 /** Bytes read that count as a frame: a full allowance is 8 MiB. */
-const BYTES_PER_FRAME = 2 * 1024;
+const BYTES_PER_FRAME = 1024;
 /** DATA frames that a session sends before the event loop turns. */
 const DATA_SENT_PER_TURN = 1_024;
 
@@ -222,7 +222,7 @@ export class QmuxSession implements RawSession {
         const chunk = await this.#transport.read();
         if (chunk === null || this.#state === "ended") break;
         this.#channels.tick();
-        decoder.allowance -= 1 + Math.floor(chunk.length / BYTES_PER_FRAME);
+        decoder.allowance -= Math.ceil(chunk.length / BYTES_PER_FRAME);
         const at = decoder.push(chunk);
         const left = this.#channels.endTurn();
         // The next read takes time, and the responses of this turn are ready: let
@@ -260,6 +260,7 @@ export class QmuxSession implements RawSession {
   ): Promise<void> {
     for (let at = from;;) {
       await nextTurn();
+      this.#sent = 0;
       this.#decoder.allowance = FRAMES_PER_TURN;
       if (!left) {
         if (at === chunk.length || this.#hasEnded()) return;

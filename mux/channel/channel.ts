@@ -101,7 +101,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   readonly #sendWindow = new SendWindow();
   readonly #receiveWindow: ReceiveWindow;
   readonly #received = new ReceiveBuffer();
-  /** Made for the first write that has to wait; most channels have none. */
+  /** Undefined while no write is pending; most channels never have one. */
   #pendingWrites: Queue<PendingWrite> | undefined;
   /** Payload bytes that the peer accepts in one DATA frame. */
   #remoteMaxPacketSize = 0;
@@ -261,7 +261,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
       write.bytes === bytes
     );
     if (withdrawn === undefined) return false;
-    withdrawn.reject(reason);
+    this.#dropWrite(withdrawn).reject(reason);
     this.#sendEofIfFlushed();
     return true;
   }
@@ -317,10 +317,9 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     if (size < first.bytes.length) {
       first.bytes = first.bytes.subarray(size);
     } else {
-      this.#pendingWrites!.shift();
-      first.resolve();
+      this.#dropWrite(this.#pendingWrites!.shift()!).resolve();
     }
-    if (this.#hasPendingWrites && this.#sendWindow.credit > 0) {
+    if (this.#pendingWrites !== undefined && this.#sendWindow.credit > 0) {
       return true;
     }
     this.#dataScheduled = false;
@@ -363,7 +362,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   /** WINDOW_ADJUST arrived. Returns whether it was useful: see `IdleBudget`. */
   onWindowAdjust(bytesToAdd: number): boolean {
     const useful = this.#sendWindow.grant(bytesToAdd);
-    if (this.#hasPendingWrites) this.#scheduleData();
+    if (this.#pendingWrites !== undefined) this.#scheduleData();
     return useful;
   }
 
@@ -439,8 +438,10 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
 
   // --- Private ---------------------------------------------------------------
 
-  get #hasPendingWrites(): boolean {
-    return this.#pendingWrites !== undefined && this.#pendingWrites.length > 0;
+  /** Forgets the queue if `write` was the last one in it. */
+  #dropWrite(write: PendingWrite): PendingWrite {
+    if (this.#pendingWrites?.length === 0) this.#pendingWrites = undefined;
+    return write;
   }
 
   /** Whether DATA counts: neither after EOF nor after this side's CLOSE. */
@@ -481,7 +482,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
 
   /** How many of `bytes` can be queued at once, before anything else. */
   #roomNow(bytes: number): number {
-    return !this.#hasPendingWrites && this.#host.queue.hasRoom
+    return this.#pendingWrites === undefined && this.#host.queue.hasRoom
       ? this.#frameSize(bytes)
       : 0;
   }
@@ -500,7 +501,9 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
 
   /** Sends EOF if this direction is to end and no write is pending. */
   #sendEofIfFlushed(): void {
-    if (this.#hasPendingWrites || this.#sendState !== "ending") return;
+    if (this.#pendingWrites !== undefined || this.#sendState !== "ending") {
+      return;
+    }
     this.#sendState = nextSend(this.#sendState, "flushed");
     if (maySend(this.#closeState)) this.#host.queue.eof(this.remoteId);
     this.#streams?.fail(this.#sendFailure());
@@ -539,7 +542,8 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   }
 
   #endWindow(): void {
-    this.#host.windowEnded(this.#receiveWindow.granted);
+    const { granted } = this.#receiveWindow;
+    if (granted > 0) this.#host.windowEnded(granted);
     this.#receiveWindow.end();
   }
 
@@ -559,7 +563,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     this.#sendState = failed;
     const pending = this.#pendingWrites;
     this.#pendingWrites = undefined;
-    if (pending !== undefined && pending.length > 0) {
+    if (pending !== undefined) {
       const error = reason();
       for (const { reject } of pending) reject(error);
     }

@@ -267,8 +267,8 @@ export class ChannelTable implements FrameSink, ChannelHost {
 
   onWindowAdjust(recipientId: number, bytesToAdd: number): void {
     const channel = this.#find(recipientId, "WINDOW_ADJUST");
-    const useful = channel?.onWindowAdjust(bytesToAdd) ?? false;
-    this.#count(useful, "WINDOW_ADJUST", recipientId);
+    if (channel?.onWindowAdjust(bytesToAdd)) this.#idle.countUseful();
+    else this.#idle.countIdle("WINDOW_ADJUST", recipientId);
   }
 
   onData(recipientId: number, length: number): void {
@@ -281,9 +281,9 @@ export class ChannelTable implements FrameSink, ChannelHost {
     const channel = this.#find(recipientId, "DATA");
     this.#roundTrip.probeAnswered(recipientId);
     this.#payloadChannel = channel;
-    const useful = length > 0 &&
-      (channel?.onData(length) === true || this.#useLateCredit(length));
-    this.#count(useful, "DATA", recipientId);
+    if (channel !== undefined && length > 0 && channel.onData(length)) {
+      this.#idle.countUseful();
+    } else this.#lateData(recipientId, length);
   }
 
   onPayload(piece: Uint8Array): void {
@@ -308,15 +308,14 @@ export class ChannelTable implements FrameSink, ChannelHost {
 
   // --- Private -----------------------------------------------------------------
 
-  #count(useful: boolean, frame: string, id: number): void {
-    if (useful) this.#idle.countUseful();
-    else this.#idle.countIdle(frame, id);
-  }
-
-  #useLateCredit(length: number): boolean {
-    if (length > this.#lateCredit) return false;
+  /** Counts DATA that is dropped. */
+  #lateData(id: number, length: number): void {
+    if (length === 0 || length > this.#lateCredit) {
+      return this.#idle.countIdle("DATA", id);
+    }
+    // The peer had credit for it, so it sent this in good faith.
     this.#lateCredit -= length;
-    return true;
+    this.#idle.countUseful();
   }
 
   /**
