@@ -429,11 +429,16 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     this.#notifyClosed();
   }
 
-  /** The turn ends: notifies the reader, then copies what it left unread. */
-  endTurn(): void {
+  /**
+   * The turn ends: notifies the reader, then copies what it left unread. Returns
+   * how many bytes the reader was offered.
+   */
+  endTurn(): number {
     this.awaitsEndTurn = false;
-    if (this.#received.length > 0 || this.ended) this.#notifyReadable();
+    const { length } = this.#received;
+    if (length > 0 || this.ended) this.#notifyReadable();
     this.#received.own(this.#receiveWindow.granted);
+    return length;
   }
 
   // --- Private ---------------------------------------------------------------

@@ -187,13 +187,11 @@ export class ChannelTable implements FrameSink, ChannelHost {
     const channels = this.#turnChannels;
     let offered = 0;
     for (let i = 0; i < channels.length; i++) {
-      const channel = channels[i]!;
       if (offered >= OFFERED_PER_TURN) {
         channels.splice(0, i);
         return true;
       }
-      offered += channel.buffered;
-      channel.endTurn();
+      offered += channels[i]!.endTurn();
     }
     channels.length = 0;
     return false;
