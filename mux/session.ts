@@ -32,7 +32,7 @@ const FRAMES_PER_TURN = 8_192;
 /** Bytes read that count as a frame: a full allowance is 8 MiB. */
 const BYTES_PER_FRAME = 1024;
 /** DATA frames that a session sends before the event loop turns. */
-const DATA_SENT_PER_TURN = 1_024;
+const DATA_SENT_PER_TURN = 512;
 
 /**
  * Starts a qmux session over a pair of byte streams.

@@ -33,6 +33,9 @@ export interface FrameSink {
   onClose(recipientId: number): void;
 }
 
+/** What a piece of payload counts as: a reader may be called for it. */
+const PAYLOAD_COST = 3;
+
 /**
  * Splits a stream of bytes into frames, in whatever chunks the bytes arrive. It
  * keeps at most one incomplete frame header (16 bytes) between two chunks.
@@ -44,7 +47,10 @@ export class FrameDecoder {
   #partialLength = 0;
   /** Payload bytes of the current DATA frame that are still to come. */
   #payloadLeft = 0;
-  /** Frames that may still be decoded; {@linkcode push} counts down. */
+  /**
+   * Frames that may still be decoded, where a piece of payload counts as three
+   * more; {@linkcode push} counts down.
+   */
   allowance = 2 ** 30 - 1;
 
   /** Makes a decoder that passes frames to `sink`. */
@@ -74,6 +80,7 @@ export class FrameDecoder {
         this.#payloadLeft -= size;
         this.#sink.onPayload(chunk.subarray(at, at + size));
         at += size;
+        allowance -= PAYLOAD_COST;
       } else if (this.#partialLength > 0) {
         at = this.#completeHeader(chunk, at);
         allowance--;

@@ -25,7 +25,7 @@ export const WRITE_TARGET = 256 * 1024;
  * A write that has as many DATA frames takes no more until it has left: making
  * them takes a program milliseconds, and only a write lets the event loop turn.
  */
-const MAX_DATA_FRAMES = 1_024;
+const MAX_DATA_FRAMES = 512;
 /**
  * Passes through the microtask queue without a new frame after which a turn has
  * ended. A handler that responds after a few `await`s still shares one write with

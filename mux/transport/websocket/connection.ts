@@ -106,7 +106,12 @@ class WebSocketConnection implements Transport {
       onData: (piece) => {
         if (this.#state !== "closed") this.#pieces.push(piece);
       },
-      onPing: (payload) => this.#answer(payload),
+      onPing: (payload) => {
+        const answering = this.#pong !== undefined;
+        this.#pong = payload;
+        // Of several unanswered PINGs, only the last is answered.
+        if (!answering) void this.#answer();
+      },
       onClose: (code, reason) => {
         this.#peerDone = true;
         this.#end ??= { failure: closingError(code, reason) };
@@ -230,13 +235,10 @@ class WebSocketConnection implements Transport {
     }
   }
 
-  /** Answers a PING; of several unanswered ones, only the last. */
-  async #answer(payload: Uint8Array): Promise<void> {
-    const answering = this.#pong !== undefined;
-    this.#pong = payload;
-    if (answering) return;
+  /** Answers the last PING, after the pending write. */
+  async #answer(): Promise<void> {
     while (this.#sending !== undefined) await this.#sending.catch(() => {});
-    const pong = this.#pong;
+    const pong = this.#pong!;
     this.#pong = undefined;
     // If this write fails, so does the next write(), which reports it.
     if (this.#state === "open") {

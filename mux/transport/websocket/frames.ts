@@ -30,8 +30,8 @@ const MAX_HEADER = 14;
 const KEY_SIZE = 4;
 /** Bytes of payload from which it is unmasked word by word. */
 const MANY_BYTES = 32;
-/** Frames that one {@linkcode FrameReader.push} reads: about a millisecond's work. */
-const MAX_FRAMES = 1_024;
+/** Frames that one {@linkcode FrameReader.push} reads: less than a millisecond's work. */
+const MAX_FRAMES = 512;
 /** The payload of a frame without any. */
 const EMPTY = new Uint8Array(0);
 /** Offset of the payload in the write buffer: aligned, to mask whole words. */
