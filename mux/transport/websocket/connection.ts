@@ -16,6 +16,7 @@
  */
 import { Queue } from "../../../queue.ts";
 import { MAX_DELAY, timeLimit } from "../../../time_limit.ts";
+import type { Clock } from "../../flow/turn_clock.ts";
 import { nextTurn } from "../../flow/next_turn.ts";
 import type { Transport } from "../../types.ts";
 import {
@@ -25,6 +26,7 @@ import {
   connectionBroken,
   MAX_MESSAGE,
   webSocketClosed,
+  webSocketViolation,
 } from "./transport.ts";
 import { FrameReader, FrameWriter, Opcode } from "./frames.ts";
 
@@ -33,6 +35,12 @@ import { FrameReader, FrameWriter, Opcode } from "./frames.ts";
  * pinged when half of them have passed.
  */
 const IDLE_TIMEOUT = 30_000;
+
+/**
+ * Frames without payload, such as PINGs, that may come within so many
+ * milliseconds. They are counted again after each frame with payload.
+ */
+const MAX_IDLE_FRAMES = { count: 1_000, within: 10_000 } as const;
 
 /**
  * Makes a transport of the client's end of a connection after the handshake.
@@ -55,13 +63,15 @@ export function webSocketClient(
  * in place
  * @param early bytes that were read after the handshake
  * @param idleTimeout milliseconds of silence after which the client counts as lost
+ * @param clock measures how fast frames without payload come
  */
 export function webSocketServer(
   inner: Transport,
   early: Uint8Array,
   idleTimeout = IDLE_TIMEOUT,
+  clock?: Clock,
 ): Transport {
-  return new WebSocketConnection(inner, early, true, idleTimeout);
+  return new WebSocketConnection(inner, early, true, idleTimeout, clock);
 }
 
 /** No bytes. */
@@ -92,14 +102,19 @@ class WebSocketConnection implements Transport {
   #heard = true;
   #pinged = false;
   #cancelIdle: (() => void) | undefined;
+  readonly #clock: Clock;
+  /** When the frames without payload were last found to be many. */
+  #manyIdleAt = -Infinity;
 
   constructor(
     inner: Transport,
     early: Uint8Array,
     isServer: boolean,
     idleTimeout = Infinity,
+    clock: Clock = () => performance.now(),
   ) {
     this.#inner = inner;
+    this.#clock = clock;
     this.#isServer = isServer;
     this.#frames = new FrameWriter(!isServer);
     this.#reader = new FrameReader({
@@ -216,11 +231,23 @@ class WebSocketConnection implements Transport {
     if (this.#end !== undefined) return;
     try {
       this.#undecoded = chunk.subarray(this.#reader.push(chunk));
+      if (this.#reader.idleFrames > MAX_IDLE_FRAMES.count) this.#checkIdle();
     } catch (failure) {
       // What arrived before the error stays readable.
       this.#end = { failure };
       void this.#sendClose(CloseCode.PROTOCOL_ERROR);
     }
+  }
+
+  #checkIdle(): void {
+    const now = this.#clock();
+    if (now - this.#manyIdleAt < MAX_IDLE_FRAMES.within) {
+      throw webSocketViolation(
+        `received ${this.#reader.idleFrames} frames without payload in ${MAX_IDLE_FRAMES.within} ms`,
+      );
+    }
+    this.#manyIdleAt = now;
+    this.#reader.idleFrames = 0;
   }
 
   /** Writes a frame, after the pending one. */

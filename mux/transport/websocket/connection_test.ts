@@ -335,6 +335,48 @@ test("webSocketServer: a flood of PINGs gets a PONG for the last of those that w
   await server.close();
 });
 
+test("webSocketServer: more PINGs or empty frames than a client needs end the connection", async () => {
+  for (
+    const frame of [
+      clientFrame(Opcode.PING, "12345678"),
+      clientFrame(Opcode.BINARY),
+      clientFrame(Opcode.PONG),
+    ]
+  ) {
+    const { server, client } = serve();
+    const flood = concat(...Array.from({ length: 10_000 }, () => frame));
+    client.send(flood);
+    const error = await assertRejects(
+      () => server.read(),
+      MuxError,
+      "frames without payload in 10000 ms",
+    );
+    assertEquals(error.code, "protocol-error");
+    await client.end();
+    await server.close();
+  }
+});
+
+test("webSocketServer: PINGs may come for years, and any number between two messages", async () => {
+  const [near, far] = memoryTransports();
+  let now = 0;
+  const none = new Uint8Array(0);
+  const server = webSocketServer(near, none, Infinity, () => now);
+  const reading = watch(readAll(server));
+  const client = new ScriptedClient(far);
+  const pings = (count: number) =>
+    concat(
+      ...Array.from({ length: count }, () => clientFrame(Opcode.PING)),
+    );
+  for (; now < 200_000; now += 10_000) await far.write(pings(1_000));
+  for (let i = 0; i < 20; i++) {
+    await far.write(concat(pings(900), clientFrame(Opcode.BINARY, "x")));
+  }
+  assertEquals(reading.state, "pending");
+  await client.end();
+  await server.close();
+});
+
 for (
   const [what, frame] of [
     ["a frame that is not masked", serverFrame(Opcode.BINARY, "bare")],

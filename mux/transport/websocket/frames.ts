@@ -147,6 +147,8 @@ export class FrameReader {
   #inMessage = false;
   #closed = false;
   #framesLeft = 0;
+  /** Frames without payload for the program since the last one with it. */
+  idleFrames = 0;
 
   /**
    * Makes a reader at the start of a frame.
@@ -250,6 +252,8 @@ export class FrameReader {
         throw webSocketViolation(`received a frame of unknown type ${opcode}`);
     }
     this.#left = length;
+    if (length === 0 || opcode >= Opcode.CLOSE) this.idleFrames++;
+    else this.idleFrames = 0;
     if (length === 0) this.#payload(EMPTY);
   }
 
