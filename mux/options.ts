@@ -56,6 +56,14 @@ export interface SessionLimits {
    */
   maxQueuedReplySize?: number | undefined;
   /**
+   * Frames that the peer may send although they have no use: a WINDOW_ADJUST for
+   * which nothing was sent, empty DATA, a second EOF, frames for closed channels,
+   * and the CLOSE of a channel that carried nothing. Every frame with payload, or
+   * with credit for bytes sent, makes up for eight of them. Beyond that, the
+   * session ends with `limit-exceeded`. Default: 10,000. Range: 0 to 2^53 - 1.
+   */
+  maxIdleFrames?: number | undefined;
+  /**
    * Milliseconds that `close()` waits for queued frames to leave and for the peer
    * to end its side of the connection. Default: 1,000. Range: 0 to 2^31 - 1.
    */
@@ -98,6 +106,8 @@ export const DEFAULT_SESSION_OPTIONS: Readonly<
   maxPacketSize: 16 * 1024 * 1024,
   // Some 60,000 replies.
   maxQueuedReplySize: 1024 * 1024,
+  // Several for each of 2,048 channels that end at once.
+  maxIdleFrames: 10_000,
   // Long enough for a slow network, short enough for a person who waits.
   closeTimeout: 1_000,
 });
@@ -110,6 +120,7 @@ const RANGES: Record<keyof SessionLimits, readonly [number, number]> = {
   maxHeldSize: [64 * 1024, Number.MAX_SAFE_INTEGER],
   maxPacketSize: [PACKET_LIMITS.min, PACKET_LIMITS.max],
   maxQueuedReplySize: [1, Number.MAX_SAFE_INTEGER],
+  maxIdleFrames: [0, Number.MAX_SAFE_INTEGER],
   closeTimeout: [0, MAX_DELAY],
 };
 

@@ -5,6 +5,7 @@ import {
   MuxError,
   sessionClosed,
 } from "./errors.ts";
+import { nextTurn } from "./flow/next_turn.ts";
 import { FrameDecoder } from "./wire/frame_decoder.ts";
 import { FrameQueue } from "./wire/frame_queue.ts";
 import { resolveOptions, type SessionOptions } from "./options.ts";
@@ -22,6 +23,16 @@ import type {
   Transport,
   WaitOptions,
 } from "./types.ts";
+
+/**
+ * Frames that a session decodes before the event loop turns. As many calls take
+ * some ten milliseconds.
+ */
+const FRAMES_PER_TURN = 8_192;
+/** Bytes read that count as a frame: a full allowance is 8 MiB. */
+const BYTES_PER_FRAME = 1024;
+/** DATA frames that a session sends before the event loop turns. */
+const DATA_SENT_PER_TURN = 512;
 
 /**
  * Starts a qmux session over a pair of byte streams.
@@ -81,6 +92,8 @@ export class QmuxSession implements RawSession {
   readonly #closed = Promise.withResolvers<void>();
   readonly #readerDone = Promise.withResolvers<void>();
   #state: "open" | "closing" | "ended" = "open";
+  /** DATA frames that were written since the event loop last turned for a write. */
+  #sent = 0;
   #closing: Promise<void> | undefined;
   /** Cancels the time limit that starts when a write fails. */
   #cancelLimit: (() => void) | undefined;
@@ -106,9 +119,15 @@ export class QmuxSession implements RawSession {
       : transport;
     this.#closed.promise.catch(() => {});
     this.#queue = new FrameQueue({
-      write: (bytes) => {
+      write: (bytes, dataFrames) => {
         this.#channels.tick();
-        return this.#transport.write(bytes);
+        const writing = this.#transport.write(bytes);
+        this.#sent += dataFrames;
+        if (this.#sent < DATA_SENT_PER_TURN) return writing;
+        // A transport that takes everything at once never waits, and a program
+        // that sends small values in a loop would not either.
+        this.#sent = 0;
+        return writing.then(nextTurn);
       },
       onError: (error) => this.#writeFailed(error),
       maxQueuedReplySize: resolved.maxQueuedReplySize,
@@ -201,28 +220,75 @@ export class QmuxSession implements RawSession {
     await this.close();
   }
 
+  /**
+   * Reads until the byte stream ends.
+   *
+   * A read of a socket that a peer keeps filled resolves without waiting, and so
+   * would a loop of them: the event loop turns by the work that was done. Work is
+   * counted and not timed, because reading the clock costs more than decoding a
+   * frame.
+   */
   async #read(): Promise<void> {
+    const decoder = this.#decoder;
+    decoder.allowance = FRAMES_PER_TURN;
     try {
       for (;;) {
         const chunk = await this.#transport.read();
         if (chunk === null || this.#state === "ended") break;
         this.#channels.tick();
-        this.#decoder.push(chunk);
-        this.#channels.endTurn();
+        decoder.allowance -= Math.ceil(chunk.length / BYTES_PER_FRAME);
+        const at = decoder.push(chunk);
+        const left = this.#channels.endTurn();
         // The next read takes time, and the responses of this turn are ready: let
         // them leave first. This waits for microtasks only, not for the write.
         const { gathering } = this.#queue;
         if (gathering !== undefined) await gathering;
+        // Most chunks find half of the allowance, so that few are divided: the
+        // responses to their frames share a write.
+        if (left || decoder.allowance < FRAMES_PER_TURN / 2) {
+          await this.#takeTurns(chunk, at, left);
+        }
       }
       if (this.#decoder.atBoundary) this.#end(undefined);
       else this.#end(connectionLost("the byte stream ended inside a frame"));
     } catch (error) {
       // Readers still get what arrived before the bad frame.
-      this.#channels.endTurn();
+      while (this.#channels.endTurn()) await nextTurn();
       this.#end(this.#readFailure(error));
     } finally {
       this.#readerDone.resolve();
     }
+  }
+
+  /**
+   * Lets the event loop turn until a chunk is done with.
+   *
+   * @param chunk the chunk
+   * @param from the offset of what was not decoded
+   * @param left whether there are channels whose turn has not ended
+   */
+  async #takeTurns(
+    chunk: Uint8Array,
+    from: number,
+    left: boolean,
+  ): Promise<void> {
+    for (let at = from;;) {
+      await nextTurn();
+      this.#sent = 0;
+      this.#decoder.allowance = FRAMES_PER_TURN;
+      if (!left) {
+        if (at === chunk.length || this.#hasEnded()) return;
+        this.#channels.tick();
+        at = this.#decoder.push(chunk, at);
+      }
+      left = this.#channels.endTurn();
+      await this.#queue.gathering;
+    }
+  }
+
+  /** Reads the state again: TypeScript cannot know that others change it. */
+  #hasEnded(): boolean {
+    return this.#state === "ended";
   }
 
   /** The error of the session for an error of reading; undefined if it is none. */

@@ -122,12 +122,13 @@ Deno.test("mux/SPEC.md: has the messages of violations as they are thrown", () =
     "wire/frame",
     "wire/frame_queue",
     "table/channel_table",
+    "flow/idle_budget",
     "flow/send_window",
     "flow/receive_window",
     "session",
   ].flatMap((name) => textsOf(`mux/${name}.ts`));
   const rows = table("Violations");
-  assertEquals(rows.length, 9);
+  assertEquals(rows.length, 10);
   for (const [, message] of rows) {
     const whole = `Cannot continue session: ${message!.replaceAll("`", "")}`;
     assert(texts.some((text) => text.test(whole)), message);

@@ -1,3 +1,4 @@
+import { Queue } from "../queue.ts";
 import type { WaitOptions } from "../mux/internal.ts";
 
 /** Items that an iterator keeps until they are taken; it skips any further. */
@@ -12,7 +13,7 @@ interface Waiter<T> {
 export class AcceptIterator<T>
   implements AsyncIterator<T, undefined, WaitOptions | undefined> {
   readonly #onReturn: () => void;
-  #queue: T[] = [];
+  readonly #queue = new Queue<T>();
   readonly #waiters = new Set<Waiter<T>>();
   #ended = false;
 
@@ -71,7 +72,7 @@ export class AcceptIterator<T>
 
   return(): Promise<IteratorResult<T, undefined>> {
     this.#onReturn();
-    this.#queue = [];
+    this.#queue.clear();
     this.end();
     return Promise.resolve({ done: true, value: undefined });
   }

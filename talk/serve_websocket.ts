@@ -86,6 +86,11 @@ export interface WebSocketHandler {
  * Makes a request handler. WebSocket requests become peers that answer calls;
  * all other requests go to `fallback`.
  *
+ * The runtime gathers the fragments of a WebSocket message without a limit: a
+ * client can make the process hold 2 GiB within two seconds. For clients that you
+ * do not trust, use `listen("ws://…")`, which gathers nothing, or put a proxy in
+ * front that bounds messages.
+ *
  * | status | refused requests |
  * | --- | --- |
  * | 401, or that of the response it returns | `authenticate` refused the request |

@@ -19,6 +19,7 @@ import {
   type DataSource,
   SEND_QUANTUM,
 } from "../wire/frame_source.ts";
+import { Queue } from "../../queue.ts";
 import { ReceiveBuffer } from "./receive_buffer.ts";
 import type { RawChannel } from "../raw.ts";
 import { ReceiveWindow, type WindowPolicy } from "../flow/receive_window.ts";
@@ -34,6 +35,8 @@ export interface ChannelHost {
   probeSent(channel: QmuxChannel): void;
   /** Called when the channel can cost no more memory: see `SlotState`. */
   slotFreed(channel: QmuxChannel): void;
+  /** Called when DATA counts no more: the peer had credit for `bytes` of it. */
+  windowEnded(bytes: number): void;
   /** Called when the channel has closed: frames no longer use its ID. */
   forget(channel: QmuxChannel): void;
 }
@@ -50,9 +53,6 @@ interface PendingWrite {
   resolve(): void;
   reject(reason: unknown): void;
 }
-
-/** Shared by all channels without pending writes; never added to. */
-const NO_WRITES: PendingWrite[] = [];
 
 /**
  * A channel of a qmux session: its receive buffer, both windows and the states.
@@ -104,10 +104,13 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   readonly #sendWindow = new SendWindow();
   readonly #receiveWindow: ReceiveWindow;
   readonly #received = new ReceiveBuffer();
-  #pendingWrites: PendingWrite[] = NO_WRITES;
+  /** Undefined while no write is pending; most channels never have one. */
+  #pendingWrites: Queue<PendingWrite> | undefined;
   /** Payload bytes that the peer accepts in one DATA frame. */
   #remoteMaxPacketSize = 0;
   #creditDue = 0;
+  /** Whether any payload was sent or received. */
+  #carried = false;
   // Whether the channel is in one of the frame queue's two lists, which must not
   // contain it twice. Membership is no state of the channel: it ends whenever the
   // queue gets to it, in every state.
@@ -266,18 +269,18 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
       return;
     }
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    if (this.#pendingWrites === NO_WRITES) this.#pendingWrites = [];
-    this.#pendingWrites.push({ bytes, resolve, reject });
+    (this.#pendingWrites ??= new Queue()).push({ bytes, resolve, reject });
     this.#scheduleData();
     return promise;
   }
 
   withdraw(bytes: Uint8Array, reason: unknown): boolean {
     // Bytes that were sent in part have been replaced by what is left of them.
-    const at = this.#pendingWrites.findIndex((write) => write.bytes === bytes);
-    if (at < 0) return false;
-    const [withdrawn] = this.#pendingWrites.splice(at, 1);
-    withdrawn!.reject(reason);
+    const withdrawn = this.#pendingWrites?.remove((write) =>
+      write.bytes === bytes
+    );
+    if (withdrawn === undefined) return false;
+    this.#dropWrite(withdrawn).reject(reason);
     this.#sendEofIfFlushed();
     return true;
   }
@@ -316,6 +319,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   discard(): void {
     this.#failSend(channelClosed);
     this.#received.clear();
+    this.#endWindow();
     this.#receiveWindow.release();
     this.#endReceive("close");
     this.#closeNow();
@@ -332,17 +336,16 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   // --- Called by the frame queue ----------------------------------------------
 
   pull(): boolean {
-    const first = this.#pendingWrites[0];
+    const first = this.#pendingWrites?.first;
     const size = first === undefined ? 0 : this.#frameSize(first.bytes.length);
     if (first === undefined || size === 0) return this.#dataScheduled = false;
     this.#sendData(first.bytes.subarray(0, size));
     if (size < first.bytes.length) {
       first.bytes = first.bytes.subarray(size);
     } else {
-      this.#pendingWrites.shift();
-      first.resolve();
+      this.#dropWrite(this.#pendingWrites!.shift()!).resolve();
     }
-    if (this.#pendingWrites.length > 0 && this.#sendWindow.credit > 0) {
+    if (this.#pendingWrites !== undefined && this.#sendWindow.credit > 0) {
       return true;
     }
     this.#dataScheduled = false;
@@ -382,15 +385,21 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     this.discard();
   }
 
-  /** WINDOW_ADJUST arrived. */
-  onWindowAdjust(bytesToAdd: number): void {
-    this.#sendWindow.grant(bytesToAdd);
-    if (this.#pendingWrites.length > 0) this.#scheduleData();
+  /** WINDOW_ADJUST arrived. Returns whether it was useful: see `IdleBudget`. */
+  onWindowAdjust(bytesToAdd: number): boolean {
+    const useful = this.#sendWindow.grant(bytesToAdd);
+    if (this.#pendingWrites !== undefined) this.#scheduleData();
+    return useful;
   }
 
-  /** The header of a DATA frame arrived. */
-  onData(length: number): void {
-    if (this.#mayReceive()) this.#receiveWindow.receive(length);
+  /**
+   * The header of a DATA frame with payload arrived. Returns whether it is in time;
+   * otherwise the payload is dropped.
+   */
+  onData(length: number): boolean {
+    if (!this.#mayReceive()) return false;
+    this.#receiveWindow.receive(length);
+    return this.#carried = true;
   }
 
   /** A piece of payload arrived, valid until {@linkcode endTurn}. */
@@ -403,20 +412,27 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     }
   }
 
-  /** EOF arrived; a second one has no effect. */
-  onEof(): void {
+  /** EOF arrived; a second one has no effect. Returns whether it was the first. */
+  onEof(): boolean {
+    const first = this.#receiveState !== "eof";
     this.#endReceive("eof");
     this.#closeIfDone();
+    return first;
   }
 
-  /** CLOSE arrived. */
-  onClose(): void {
+  /**
+   * CLOSE arrived. Returns whether it was useful: not if the peer closes a channel
+   * that carried nothing.
+   */
+  onClose(): boolean {
+    const useful = this.#carried || this.#closeState === "sent";
     this.#failSend(peerClosedChannel);
     this.#endReceive("peer-close");
     this.#closeState = nextClose(this.#closeState, "peer-close");
     if (this.#closeState === "received") this.#sendClose();
     else if (this.#closeState === "closed") this.#finish();
     this.#notifyClosed();
+    return useful;
   }
 
   /** The session can no longer send, but continues to read for a while. */
@@ -439,14 +455,25 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     this.#notifyClosed();
   }
 
-  /** The turn ends: notifies the reader, then copies what it left unread. */
-  endTurn(): void {
+  /**
+   * The turn ends: notifies the reader, then copies what it left unread. Returns
+   * how many bytes the reader was offered.
+   */
+  endTurn(): number {
     this.awaitsEndTurn = false;
-    if (this.#received.length > 0 || this.ended) this.#notifyReadable();
+    const { length } = this.#received;
+    if (length > 0 || this.ended) this.#notifyReadable();
     this.#received.own(this.#receiveWindow.granted);
+    return length;
   }
 
   // --- Private ---------------------------------------------------------------
+
+  /** Forgets the queue if `write` was the last one in it. */
+  #dropWrite(write: PendingWrite): PendingWrite {
+    if (this.#pendingWrites?.length === 0) this.#pendingWrites = undefined;
+    return write;
+  }
 
   /** Whether DATA counts: neither after EOF nor after this side's CLOSE. */
   #mayReceive(): boolean {
@@ -486,12 +513,13 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
 
   /** How many of `bytes` can be queued at once, before anything else. */
   #roomNow(bytes: number): number {
-    return this.#pendingWrites.length === 0 && this.#host.queue.hasRoom
+    return this.#pendingWrites === undefined && this.#host.queue.hasRoom
       ? this.#frameSize(bytes)
       : 0;
   }
 
   #sendData(bytes: Uint8Array): void {
+    this.#carried = true;
     this.#sendWindow.take(bytes.length);
     this.#host.queue.data(this.remoteId, bytes);
   }
@@ -504,7 +532,9 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
 
   /** Sends EOF if this direction is to end and no write is pending. */
   #sendEofIfFlushed(): void {
-    if (this.#pendingWrites.length > 0 || this.#sendState !== "ending") return;
+    if (this.#pendingWrites !== undefined || this.#sendState !== "ending") {
+      return;
+    }
     this.#sendState = nextSend(this.#sendState, "flushed");
     if (maySend(this.#closeState)) this.#host.queue.eof(this.remoteId);
     this.#streams?.fail(this.#sendFailure());
@@ -538,8 +568,14 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
    */
   #drainSlot(): void {
     this.#slotState = nextSlot(this.#slotState, "closed");
-    this.#receiveWindow.end();
+    this.#endWindow();
     this.#freeSlotIfEmpty();
+  }
+
+  #endWindow(): void {
+    const { granted } = this.#receiveWindow;
+    if (granted > 0) this.#host.windowEnded(granted);
+    this.#receiveWindow.end();
   }
 
   #freeSlotIfEmpty(): void {
@@ -557,8 +593,8 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     if (this.#sendState !== "ended") this.#sendFailure = reason;
     this.#sendState = failed;
     const pending = this.#pendingWrites;
-    if (pending.length > 0) {
-      this.#pendingWrites = NO_WRITES;
+    this.#pendingWrites = undefined;
+    if (pending !== undefined) {
       const error = reason();
       for (const { reject } of pending) reject(error);
     }
@@ -569,7 +605,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     const ended = receivesNothing(this.#receiveState);
     this.#receiveState = nextReceive(this.#receiveState, event);
     // DATA that comes nevertheless is dropped.
-    if (!ended) this.#receiveWindow.end();
+    if (!ended) this.#endWindow();
     // In the middle of a turn, endTurn() notifies the reader.
     if (!ended && !this.awaitsEndTurn) this.#notifyReadable();
   }

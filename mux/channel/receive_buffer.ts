@@ -1,8 +1,7 @@
+import { Queue } from "../../queue.ts";
+
 /** Bytes of spare room that a block has at most, for small pieces to come. */
 const SPARE_ROOM = 16 * 1024;
-
-/** Shared by all buffers without owned chunks; never added to. */
-const NO_CHUNKS: Uint8Array<ArrayBuffer>[] = [];
 
 /**
  * Bytes that have arrived on a channel and wait for its reader.
@@ -16,11 +15,11 @@ const NO_CHUNKS: Uint8Array<ArrayBuffer>[] = [];
  */
 export class ReceiveBuffer {
   /** Owned chunks; they precede the borrowed pieces. Each has its own buffer. */
-  #owned = NO_CHUNKS;
+  #owned: Queue<Uint8Array<ArrayBuffer>> | undefined;
   /** The first borrowed piece: the only one of a small message. */
   #piece: Uint8Array | undefined;
   /** The other borrowed pieces. */
-  #pieces: Uint8Array[] | undefined;
+  #pieces: Queue<Uint8Array> | undefined;
   #borrowedLength = 0;
   #ownedMemory = 0;
   #length = 0;
@@ -38,7 +37,7 @@ export class ReceiveBuffer {
   /** Adds a piece that stays valid until {@linkcode own}. */
   borrow(piece: Uint8Array): void {
     if (this.#piece === undefined) this.#piece = piece;
-    else (this.#pieces ??= []).push(piece);
+    else (this.#pieces ??= new Queue()).push(piece);
     this.#borrowedLength += piece.length;
     this.#length += piece.length;
   }
@@ -50,7 +49,7 @@ export class ReceiveBuffer {
   own(coming = Infinity): void {
     const needed = this.#borrowedLength;
     if (needed === 0) return;
-    const last = this.#owned.at(-1);
+    const last = this.#owned?.last;
     const room = last === undefined
       ? 0
       : last.buffer.byteLength - last.byteOffset - last.length;
@@ -67,13 +66,12 @@ export class ReceiveBuffer {
       block = block.slice(room);
     }
     this.#ownedMemory += block.length;
-    if (this.#owned === NO_CHUNKS) this.#owned = [];
-    this.#owned.push(block.subarray(0, needed - room));
+    (this.#owned ??= new Queue()).push(block.subarray(0, needed - room));
   }
 
   /** The first contiguous bytes; they are valid until the turn ends. */
   peek(): Uint8Array | undefined {
-    return this.#owned[0] ?? this.#piece;
+    return this.#owned?.first ?? this.#piece;
   }
 
   /**
@@ -83,7 +81,7 @@ export class ReceiveBuffer {
    */
   consume(bytes: number): number {
     this.#length -= bytes;
-    const first = this.#owned[0];
+    const first = this.#owned?.first;
     if (first !== undefined) return this.#consumeOwned(first, bytes);
     const piece = this.#piece;
     if (piece === undefined) return 0;
@@ -100,18 +98,17 @@ export class ReceiveBuffer {
    * is released with the chunk.
    */
   take(): Uint8Array<ArrayBuffer> | undefined {
-    if (this.#owned.length === 0) this.own();
-    const chunk = this.#owned[0];
+    if (this.#owned?.first === undefined) this.own();
+    const chunk = this.#dropOwned();
     if (chunk === undefined) return undefined;
-    this.#dropOwned();
     this.#length -= chunk.length;
     return chunk;
   }
 
   /** Drops everything; returns how many bytes of memory are released. */
   clear(): number {
-    const bytes = this.#length + (this.#owned[0]?.byteOffset ?? 0);
-    this.#owned = NO_CHUNKS;
+    const bytes = this.#length + (this.#owned?.first?.byteOffset ?? 0);
+    this.#owned = undefined;
     this.#ownedMemory = 0;
     this.#piece = undefined;
     this.#pieces = undefined;
@@ -129,17 +126,18 @@ export class ReceiveBuffer {
     }
     const rest = first.subarray(bytes);
     if (read < rest.length) {
-      this.#owned[0] = rest;
+      this.#owned!.replaceFirst(rest);
       return 0;
     }
-    this.#owned[0] = rest.slice();
+    this.#owned!.replaceFirst(rest.slice());
     this.#ownedMemory -= first.buffer.byteLength - rest.length;
     return read;
   }
 
-  #dropOwned(): void {
-    const chunk = this.#owned.shift();
+  #dropOwned(): Uint8Array<ArrayBuffer> | undefined {
+    const chunk = this.#owned?.shift();
     if (chunk !== undefined) this.#ownedMemory -= chunk.buffer.byteLength;
+    return chunk;
   }
 
   /** Extends the last chunk by `bytes` of its block. */
@@ -149,16 +147,16 @@ export class ReceiveBuffer {
       last.byteOffset,
       last.length + bytes,
     );
-    this.#owned[this.#owned.length - 1] = grown;
+    this.#owned!.replaceLast(grown);
     return grown;
   }
 
   #copyBorrowed(target: Uint8Array, at: number): void {
-    if (this.#piece !== undefined) target.set(this.#piece, at);
-    at += this.#piece?.length ?? 0;
-    for (const piece of this.#pieces ?? []) {
+    let piece = this.#piece;
+    while (piece !== undefined) {
       target.set(piece, at);
       at += piece.length;
+      piece = this.#pieces?.shift();
     }
     this.#piece = undefined;
     this.#pieces = undefined;

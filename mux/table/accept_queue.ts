@@ -1,3 +1,4 @@
+import { Queue } from "../../queue.ts";
 import { MuxError } from "../errors.ts";
 
 /** A `next()` of an iterator that waits for a channel. */
@@ -18,8 +19,8 @@ interface Waiter<T> {
 export class AcceptQueue<Open, Accepted> {
   readonly #limit: number;
   readonly #accept: (open: Open, waited: boolean) => Accepted;
-  #opens: Open[] = [];
-  #waiters: Waiter<Accepted>[] = [];
+  readonly #opens = new Queue<Open>();
+  readonly #waiters = new Queue<Waiter<Accepted>>();
   #handler: ((channel: Accepted) => void) | undefined;
   #ended = false;
 
@@ -71,8 +72,10 @@ export class AcceptQueue<Open, Accepted> {
       );
     }
     this.#handler = handler;
-    for (const open of this.#opens.splice(0)) {
+    let open = this.#opens.shift();
+    while (open !== undefined) {
       handler(this.#accept(open, true));
+      open = this.#opens.shift();
     }
   }
 
@@ -104,8 +107,8 @@ export class AcceptQueue<Open, Accepted> {
   /** Ends all iterators and drops the OPENs that wait; returns them. */
   end(): Open[] {
     this.#ended = true;
-    const dropped = this.#opens;
-    this.#opens = [];
+    const dropped = [...this.#opens];
+    this.#opens.clear();
     this.#dismiss(() => true);
     return dropped;
   }
@@ -128,9 +131,12 @@ export class AcceptQueue<Open, Accepted> {
   }
 
   #dismiss(predicate: (waiter: Waiter<Accepted>) => boolean): void {
-    const dismissed = this.#waiters.filter(predicate);
-    this.#waiters = this.#waiters.filter((waiter) => !predicate(waiter));
-    for (const waiter of dismissed) waiter.resolve(undefined);
+    const waiters = [...this.#waiters];
+    this.#waiters.clear();
+    for (const waiter of waiters) {
+      if (predicate(waiter)) waiter.resolve(undefined);
+      else this.#waiters.push(waiter);
+    }
   }
 }
 

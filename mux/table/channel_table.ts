@@ -12,10 +12,17 @@ import type { FrameQueue } from "../wire/frame_queue.ts";
 import { PACKET_LIMITS, type ResolvedSessionOptions } from "../options.ts";
 import type { MemoryAccount } from "../flow/memory_account.ts";
 import type { WindowPolicy } from "../flow/receive_window.ts";
+import { IdleBudget } from "../flow/idle_budget.ts";
 import { RoundTrip } from "../flow/round_trip.ts";
 import type { SessionUsage } from "../types.ts";
 import { type Clock, TurnClock } from "../flow/turn_clock.ts";
 import { WindowBudget } from "../flow/window_budget.ts";
+
+/**
+ * Bytes offered to the readers of channels before the event loop turns, so that
+ * at most one value is decoded that takes long.
+ */
+const OFFERED_PER_TURN = 1024 * 1024;
 
 /**
  * An OPEN of the peer. It becomes a channel when the application accepts it: the
@@ -54,6 +61,13 @@ export class ChannelTable implements FrameSink, ChannelHost {
   /** What the channels that the peer opened count. */
   readonly #incoming = new Places();
   #slotFreed: PromiseWithResolvers<void> | undefined;
+  readonly #idle: IdleBudget;
+  /**
+   * Bytes of DATA that may still come although they count no more. The peer had
+   * credit for them, and did not know of this side's CLOSE; qtalk-go also sends
+   * DATA after its own.
+   */
+  #lateCredit = 0;
   /** The channel of the DATA frame being read; undefined to drop its payload. */
   #payloadChannel: QmuxChannel | undefined;
   /** The channels that have received payload in this turn. */
@@ -73,6 +87,7 @@ export class ChannelTable implements FrameSink, ChannelHost {
     this.#clock = new TurnClock(clock);
     const now = () => this.#clock.now();
     this.#roundTrip = new RoundTrip(now);
+    this.#idle = new IdleBudget(options.maxIdleFrames);
     this.acceptQueue = new AcceptQueue(
       options.backlog,
       (open, waited) => this.#accept(open, waited),
@@ -178,11 +193,24 @@ export class ChannelTable implements FrameSink, ChannelHost {
     this.#clock.tick();
   }
 
-  /** Ends the turn: the transport is about to reuse its buffer. */
-  endTurn(): void {
+  /**
+   * Ends the turn: the transport is about to reuse its buffer. Returns whether
+   * there are channels left for the next turn, because readers of the others were
+   * offered many bytes: large values take milliseconds to decode.
+   */
+  endTurn(): boolean {
     // Only frames add to the list, so the callbacks of readers do not.
-    for (const channel of this.#turnChannels) channel.endTurn();
-    this.#turnChannels.length = 0;
+    const channels = this.#turnChannels;
+    let offered = 0;
+    for (let i = 0; i < channels.length; i++) {
+      if (offered >= OFFERED_PER_TURN) {
+        channels.splice(0, i);
+        return true;
+      }
+      offered += channels[i]!.endTurn();
+    }
+    channels.length = 0;
+    return false;
   }
 
   // --- Called by the channels --------------------------------------------------
@@ -195,6 +223,11 @@ export class ChannelTable implements FrameSink, ChannelHost {
     this.#placesOf(channel).slots--;
     this.#slotFreed?.resolve();
     this.#slotFreed = undefined;
+  }
+
+  windowEnded(bytes: number): void {
+    const { maxWindowSize } = this.#options;
+    this.#lateCredit = Math.min(this.#lateCredit + bytes, maxWindowSize);
   }
 
   forget(channel: QmuxChannel): void {
@@ -250,7 +283,9 @@ export class ChannelTable implements FrameSink, ChannelHost {
   }
 
   onWindowAdjust(recipientId: number, bytesToAdd: number): void {
-    this.#find(recipientId, "WINDOW_ADJUST")?.onWindowAdjust(bytesToAdd);
+    const channel = this.#find(recipientId, "WINDOW_ADJUST");
+    if (channel?.onWindowAdjust(bytesToAdd)) this.#idle.countUseful();
+    else this.#idle.countIdle("WINDOW_ADJUST", recipientId);
   }
 
   onData(recipientId: number, length: number): void {
@@ -262,8 +297,10 @@ export class ChannelTable implements FrameSink, ChannelHost {
     }
     const channel = this.#find(recipientId, "DATA");
     this.#roundTrip.probeAnswered(recipientId);
-    channel?.onData(length);
     this.#payloadChannel = channel;
+    if (channel !== undefined && length > 0 && channel.onData(length)) {
+      this.#idle.countUseful();
+    } else this.#lateData(recipientId, length);
   }
 
   onPayload(piece: Uint8Array): void {
@@ -277,11 +314,13 @@ export class ChannelTable implements FrameSink, ChannelHost {
   }
 
   onEof(recipientId: number): void {
-    this.#find(recipientId, "EOF")?.onEof();
+    const first = this.#find(recipientId, "EOF")?.onEof() ?? false;
+    if (!first) this.#idle.countIdle("EOF", recipientId);
   }
 
   onClose(recipientId: number): void {
-    this.#find(recipientId, "CLOSE")?.onClose();
+    const useful = this.#find(recipientId, "CLOSE")?.onClose() ?? false;
+    if (!useful) this.#idle.countIdle("CLOSE", recipientId);
   }
 
   // --- Private -----------------------------------------------------------------
@@ -297,6 +336,16 @@ export class ChannelTable implements FrameSink, ChannelHost {
       maxChannels - slots - waiting,
       2 * maxChannels - ids - waiting,
     );
+  }
+
+  /** Counts DATA that is dropped. */
+  #lateData(id: number, length: number): void {
+    if (length === 0 || length > this.#lateCredit) {
+      return this.#idle.countIdle("DATA", id);
+    }
+    // The peer had credit for it, so it sent this in good faith.
+    this.#lateCredit -= length;
+    this.#idle.countUseful();
   }
 
   /**

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { nextTurn } from "../flow/next_turn.ts";
 import type { Transport } from "../types.ts";
 import type { TransportListener } from "./types.ts";
 
@@ -75,20 +76,6 @@ export function connTransport(conn: Deno.Conn): Transport {
       conn.close();
     },
   };
-}
-
-/**
- * Lets the event loop run once. Deno has `setImmediate()` as a global since 2.4;
- * before, a timer does the same in a millisecond. An import from Node's modules
- * would not work in bundles for browsers.
- */
-function nextTurn(): Promise<void> {
-  const { setImmediate = setTimeout } = globalThis as {
-    setImmediate?: (callback: () => void) => unknown;
-  };
-  return new Promise((resolve) => {
-    setImmediate(resolve);
-  });
 }
 
 /** Waits for a connection until `signal` aborts, on every supported Deno. */

@@ -33,6 +33,9 @@ export interface FrameSink {
   onClose(recipientId: number): void;
 }
 
+/** What a piece of payload counts as: a reader may be called for it. */
+const PAYLOAD_COST = 3;
+
 /**
  * Splits a stream of bytes into frames, in whatever chunks the bytes arrive. It
  * keeps at most one incomplete frame header (16 bytes) between two chunks.
@@ -44,6 +47,11 @@ export class FrameDecoder {
   #partialLength = 0;
   /** Payload bytes of the current DATA frame that are still to come. */
   #payloadLeft = 0;
+  /**
+   * Frames that may still be decoded, where a piece of payload counts as three
+   * more; {@linkcode push} counts down.
+   */
+  allowance = 2 ** 30 - 1;
 
   /** Makes a decoder that passes frames to `sink`. */
   constructor(sink: FrameSink) {
@@ -56,33 +64,41 @@ export class FrameDecoder {
   }
 
   /**
-   * Decodes the next chunk, of any size.
+   * Decodes the next chunk, of any size, from an offset. Returns the offset of
+   * what is left, which is the end unless the {@linkcode allowance} is used up.
    *
    * @throws {MuxError} `protocol-error` on an unknown frame type, and whatever
    * the sink throws; the decoder must not be used after that
    */
-  push(chunk: Uint8Array): void {
-    let at = 0;
+  push(chunk: Uint8Array, from = 0): number {
+    let at = from;
+    let allowance = this.allowance;
     const end = chunk.length;
-    while (at < end) {
+    while (at < end && allowance > 0) {
       if (this.#payloadLeft > 0) {
         const size = Math.min(this.#payloadLeft, end - at);
         this.#payloadLeft -= size;
         this.#sink.onPayload(chunk.subarray(at, at + size));
         at += size;
+        allowance -= PAYLOAD_COST;
       } else if (this.#partialLength > 0) {
         at = this.#completeHeader(chunk, at);
+        allowance--;
       } else {
         const size = headerSize(chunk[at]!);
         if (size > end - at) {
           this.#partial.set(chunk.subarray(at));
           this.#partialLength = end - at;
-          return;
+          at = end;
+          break;
         }
         this.#header(chunk, at);
         at += size;
+        allowance--;
       }
     }
+    this.allowance = allowance;
+    return at;
   }
 
   /** Adds to the incomplete header; returns the offset after the bytes it used. */

@@ -15,11 +15,19 @@ import {
   writeOpenFailure,
   writeWindowAdjust,
 } from "./frame.ts";
+import { Queue } from "../../queue.ts";
 import type { CreditSource, DataSource } from "./frame_source.ts";
 import { BufferRetention, growBuffer } from "./write_buffer.ts";
 
 /** A write of this many bytes takes no further DATA from waiting channels. */
 export const WRITE_TARGET = 256 * 1024;
+/**
+ * A write that has as many DATA frames takes no more until it has left, and one
+ * with as many of one channel in a row: making them takes a program milliseconds,
+ * and only a write lets the event loop turn. The former is for the responses to a
+ * thousand calls, the latter for a stream of small values.
+ */
+const MAX_DATA_FRAMES = { all: 2_048, inRow: 256 } as const;
 /**
  * Passes through the microtask queue without a new frame after which a turn has
  * ended. A handler that responds after a few `await`s still shares one write with
@@ -39,8 +47,11 @@ const resolved = Promise.resolve();
 
 /** How the queue writes. */
 export interface FrameQueueOptions {
-  /** Writes all of `bytes`, which may change again once it resolves. */
-  write: (bytes: Uint8Array) => Promise<void>;
+  /**
+   * Writes all of `bytes`, which may change again once it resolves; they have
+   * `dataFrames` frames of DATA.
+   */
+  write: (bytes: Uint8Array, dataFrames: number) => Promise<void>;
   /** Called once, when a write has failed; there are no writes after that. */
   onError: (error: unknown) => void;
   /** Bytes of replies that may be queued. */
@@ -67,11 +78,16 @@ export class FrameQueue {
   #state: "idle" | "gathering" | "writing" | "stopped" = "idle";
   #buffer = new Uint8Array(0);
   #length = 0;
+  /** DATA frames in the buffer. */
+  #dataFrames = 0;
+  /** How many of the last ones are of one channel, and of which. */
+  #inRow = 0;
+  #rowId = 0;
   /** The other buffer: one is filled while the other is written. */
   #spare = new Uint8Array(0);
   readonly #retention = new BufferRetention();
   #replySize = 0;
-  #dataSources: DataSource[] = [];
+  readonly #dataSources = new Queue<DataSource>();
   #creditSources: CreditSource[] = [];
   #idle: PromiseWithResolvers<void> | undefined;
   #gathering: Promise<void> | undefined;
@@ -89,7 +105,9 @@ export class FrameQueue {
 
   /** Whether DATA may be queued now; otherwise {@linkcode scheduleData}. */
   get hasRoom(): boolean {
-    return this.#length < WRITE_TARGET;
+    return this.#length < WRITE_TARGET &&
+      this.#dataFrames < MAX_DATA_FRAMES.all &&
+      this.#inRow < MAX_DATA_FRAMES.inRow;
   }
 
   /** Queues OPEN. */
@@ -146,6 +164,9 @@ export class FrameQueue {
     if (this.#state === "stopped") return;
     const at = this.#reserve(DATA_HEADER_SIZE + payload.length);
     writeData(this.#buffer, at, recipientId, payload);
+    this.#dataFrames++;
+    this.#inRow = recipientId === this.#rowId ? this.#inRow + 1 : 1;
+    this.#rowId = recipientId;
     if (this.#state === "gathering" && this.#length >= EARLY_WRITE) {
       void this.#flush();
     } else this.#wake();
@@ -227,7 +248,7 @@ export class FrameQueue {
     this.#state = "stopped";
     this.#buffer = this.#spare = new Uint8Array(0);
     this.#length = 0;
-    this.#dataSources = [];
+    this.#dataSources.clear();
     this.#creditSources = [];
     this.#currentWritten?.resolve();
     this.#filledWritten?.resolve();
@@ -287,9 +308,10 @@ export class FrameQueue {
     if (this.#length === 0) return this.#rest();
     const buffer = this.#buffer;
     const length = this.#length;
+    const dataFrames = this.#dataFrames;
     this.#swap();
     try {
-      await this.#write(buffer.subarray(0, length));
+      await this.#write(buffer.subarray(0, length), dataFrames);
     } catch (error) {
       if (this.#isStopped()) return;
       this.stop();
@@ -335,6 +357,8 @@ export class FrameQueue {
   #swap(): void {
     this.#buffer = this.#spare;
     this.#length = 0;
+    this.#dataFrames = 0;
+    this.#inRow = 0;
     this.#replySize = 0;
     this.#currentWritten = this.#filledWritten;
     this.#filledWritten = undefined;

@@ -102,7 +102,7 @@ test("held bytes: a channel holds no more than its window, however much was read
 });
 
 test("held bytes: a flood of empty DATA frames is held nowhere", async (t) => {
-  const { session, raw } = t.script();
+  const { session, raw } = t.script({ maxIdleFrames: 1_000_000 });
   const kept = keep(session);
   const [id] = await openRaw(raw, 1);
   const empty = concat(...Array.from({ length: 10_000 }, () => data(id!, "")));

@@ -1,6 +1,6 @@
 /**
- * The server's end of a WebSocket, frame by frame: for tests that say
- * everything themselves.
+ * Either end of a WebSocket, frame by frame: for tests that say everything
+ * themselves.
  *
  * @module
  */
@@ -26,27 +26,62 @@ export function serverFrame(
   return concat(Uint8Array.from(head), bytes);
 }
 
+/** A frame as a client sends it. */
+export function clientFrame(
+  opcode: number,
+  payload: Uint8Array | string = "",
+  { key = [0x37, 0xfa, 0x21, 0x3d], ...options }: {
+    key?: number[];
+    final?: boolean;
+    bits?: number;
+  } = {},
+): Uint8Array<ArrayBuffer> {
+  const plain = typeof payload === "string" ? utf8(payload) : payload;
+  const masked = plain.map((byte, i) => byte ^ key[i % 4]!);
+  const frame = serverFrame(opcode, masked, { ...options, masked: true });
+  const head = frame.length - masked.length;
+  return concat(frame.subarray(0, head), Uint8Array.from(key), masked);
+}
+
 function uint32(n: number): number[] {
   return [n >>> 24, n >>> 16 & 255, n >>> 8 & 255, n & 255];
 }
 
-/** A frame that a client sent. */
+/** A frame that an end sent. */
 export interface ClientFrame {
   opcode: number;
   payload: Uint8Array;
-  /** The masking key that it used. */
+  /** The masking key that a client used; empty if a server sent it. */
   key: Uint8Array;
 }
 
-/** Takes a frame off the front of `bytes`; undefined if it is not all there. */
+/** Takes a client's frame off the front of `bytes`, if it is all there. */
 export function parseClientFrame(
   bytes: Uint8Array,
+): { frame: ClientFrame; rest: Uint8Array } | undefined {
+  return parseFrame(bytes, 4);
+}
+
+/** Takes a server's frame off the front of `bytes`, if it is all there. */
+export function parseServerFrame(
+  bytes: Uint8Array,
+): { frame: ClientFrame; rest: Uint8Array } | undefined {
+  return parseFrame(bytes, 0);
+}
+
+function parseFrame(
+  bytes: Uint8Array,
+  keySize: 0 | 4,
 ): { frame: ClientFrame; rest: Uint8Array } | undefined {
   if (bytes.length < 2) return undefined;
   const [first, second] = bytes as unknown as [number, number];
   assertEquals(first & 0x70, 0, "no extension is used");
   assertEquals(first & 0x80, 0x80, "every message is one frame");
-  assertEquals(second & 0x80, 0x80, "a client masks");
+  assertEquals(
+    second & 0x80,
+    keySize << 5,
+    "a client masks, a server does not",
+  );
   let length = second & 0x7f;
   let at = 2;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
@@ -61,27 +96,32 @@ export function parseClientFrame(
     assert(length > 65_535, "the shortest form of a length is used");
     at = 10;
   }
-  if (bytes.length < at + 4 + length) return undefined;
-  const key = bytes.slice(at, at + 4);
-  const payload = bytes.slice(at + 4, at + 4 + length);
-  for (let i = 0; i < length; i++) payload[i]! ^= key[i % 4]!;
+  const start = at + keySize;
+  if (bytes.length < start + length) return undefined;
+  const key = bytes.slice(at, start);
+  const payload = bytes.slice(start, start + length);
+  if (keySize > 0) {
+    for (let i = 0; i < length; i++) payload[i]! ^= key[i % 4]!;
+  }
   return {
     frame: { opcode: first & 0x0f, payload, key },
-    rest: bytes.subarray(at + 4 + length),
+    rest: bytes.subarray(start + length),
   };
 }
 
-/** A server whose every word a test says. It reads all the time. */
-export class ScriptedServer {
+/** An end whose every word a test says. It reads all the time. */
+class ScriptedEnd {
   readonly #transport: Transport;
+  readonly #parse: typeof parseClientFrame;
   #bytes: Uint8Array = new Uint8Array(0);
   #sent = Promise.resolve();
   #ended = false;
   #wake: (() => void) | undefined;
 
-  /** Takes the server's end of a connection. */
-  constructor(transport: Transport) {
+  /** Takes one end of a connection; `parse` reads the frames of the other. */
+  constructor(transport: Transport, parse: typeof parseClientFrame) {
     this.#transport = transport;
+    this.#parse = parse;
     void this.#read();
   }
 
@@ -92,7 +132,7 @@ export class ScriptedServer {
     this.#sent.catch(() => {});
   }
 
-  /** Reads the head of the client's request. */
+  /** Reads the head of a request, or of the answer to one. */
   async request(): Promise<string> {
     for (;;) {
       const head = text(this.#bytes);
@@ -101,14 +141,20 @@ export class ScriptedServer {
         this.#bytes = this.#bytes.subarray(end + 4);
         return head.slice(0, end);
       }
-      assert(await this.#more(), "the client ended its request");
+      assert(await this.#more(), "the connection ended before the head did");
     }
   }
 
-  /** The client's next frame; undefined at the end of the connection. */
+  /** Everything up to the end of the connection, as text. */
+  async rest(): Promise<string> {
+    while (await this.#more());
+    return text(this.#bytes);
+  }
+
+  /** The next frame of the other end; undefined at the end of the connection. */
   async frame(): Promise<ClientFrame | undefined> {
     for (;;) {
-      const parsed = parseClientFrame(this.#bytes);
+      const parsed = this.#parse(this.#bytes);
       if (parsed !== undefined) {
         this.#bytes = parsed.rest;
         return parsed.frame;
@@ -137,6 +183,22 @@ export class ScriptedServer {
     if (this.#ended) return false;
     await new Promise<void>((resolve) => this.#wake = resolve);
     return !this.#ended;
+  }
+}
+
+/** A server whose every word a test says. */
+export class ScriptedServer extends ScriptedEnd {
+  /** Takes the server's end of a connection. */
+  constructor(transport: Transport) {
+    super(transport, parseClientFrame);
+  }
+}
+
+/** A client whose every word a test says. */
+export class ScriptedClient extends ScriptedEnd {
+  /** Takes the client's end of a connection. */
+  constructor(transport: Transport) {
+    super(transport, parseServerFrame);
   }
 }
 

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { Queue } from "../../../queue.ts";
 import { MuxError } from "../../errors.ts";
 import type { Transport } from "../../types.ts";
 
@@ -45,7 +46,7 @@ export class MessageTransport implements Transport {
   /** The peer's ID, once it has greeted. */
   #peerId: string | undefined;
   readonly #met = Promise.withResolvers<void>();
-  readonly #received: Uint8Array[] = [];
+  readonly #received = new Queue<Uint8Array>();
   /** What the received messages count. */
   #unread = 0;
   /** What was read since the sender was last notified. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { Queue } from "../../../queue.ts";
 import { checkOption } from "../../../check_option.ts";
 import { MAX_DELAY } from "../../../time_limit.ts";
 import type {
@@ -10,6 +11,7 @@ import type {
   ListenSchemeOptions,
   TransportListener,
 } from "../types.ts";
+import { REASON_PHRASES } from "./http_head.ts";
 import { checkHosts, refusalOf, type RefusalStatus } from "./request_rules.ts";
 import { webSocketTransport } from "./transport.ts";
 
@@ -89,7 +91,7 @@ export function webSocketAcceptor(
     });
   }
   checkHosts(options.hosts);
-  const waiting: Upgraded[] = [];
+  const waiting = new Queue<Upgraded>();
   let acceptCallback: ((upgraded: Upgraded | null) => void) | undefined;
   let open = true;
   let ended: Promise<void> | undefined;
@@ -200,18 +202,9 @@ function denoOptions(
   };
 }
 
-const REASONS = {
-  400: "Bad Request",
-  401: "Unauthorized",
-  403: "Forbidden",
-  404: "Not Found",
-  426: "Upgrade Required",
-  503: "Service Unavailable",
-};
-
 function refusal(
-  status: keyof typeof REASONS,
+  status: keyof typeof REASON_PHRASES,
   headers: HeadersInit = {},
 ): Response {
-  return new Response(`${REASONS[status]}\n`, { status, headers });
+  return new Response(`${REASON_PHRASES[status]}\n`, { status, headers });
 }

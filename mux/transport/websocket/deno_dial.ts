@@ -1,10 +1,10 @@
 import type { Transport } from "../../types.ts";
 import { connectWith, connTransport, prepared } from "../conn.ts";
-import { webSocketClient } from "./client.ts";
+import { webSocketClient } from "./connection.ts";
 import { handshake, type HandshakeRequest, unbracketed } from "./handshake.ts";
 
 /**
- * Dials a WebSocket over a TCP connection; client.ts says why not with Deno's own
+ * Dials a WebSocket over a TCP connection; connection.ts says why not with Deno's own
  * `WebSocket`.
  */
 export async function dialOverTcp(

@@ -4,6 +4,13 @@
  * @module
  */
 import type { Transport } from "../../types.ts";
+import {
+  type Head,
+  listOf,
+  MAX_HEAD_SIZE,
+  parseHeaders,
+  readHead,
+} from "./http_head.ts";
 
 /** The request of a client. */
 export interface HandshakeRequest {
@@ -17,8 +24,6 @@ export interface HandshakeRequest {
 
 /** Appended to the client's key to compute the server's (RFC 6455, section 1.3). */
 const KEY_SUFFIX = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-/** Bytes of the status line and headers of a response at most. */
-const MAX_HEAD = 16 * 1024;
 /** Headers that a program cannot set, because the handshake does. */
 const RESERVED =
   /^(connection|upgrade|sec-websocket-.*|content-length|transfer-encoding)$/;
@@ -66,79 +71,47 @@ export async function handshake(
   await transport.write(
     new TextEncoder().encode(lines.join("\r\n") + "\r\n\r\n"),
   );
-  const { head, rest } = await readHead(transport);
+  const head = await readHead(transport);
+  if (head === "ended") throw new Error("the server ended the connection");
+  if (head === "too-large") {
+    throw new Error(
+      `the server's response has more than ${MAX_HEAD_SIZE} bytes of headers`,
+    );
+  }
   await check(head, key, protocols);
-  return rest;
+  return head.rest;
 }
 
-/** Reads until the empty line after the headers. */
-async function readHead(
-  transport: Transport,
-): Promise<{ head: string; rest: Uint8Array }> {
-  let bytes = new Uint8Array(0);
-  for (;;) {
-    const chunk = await transport.read();
-    if (chunk === null) throw new Error("the server ended the connection");
-    const grown = new Uint8Array(bytes.length + chunk.length);
-    grown.set(bytes);
-    grown.set(chunk, bytes.length);
-    // The empty line may start in the previous chunk.
-    const from = Math.max(0, bytes.length - 3);
-    bytes = grown;
-    const end = findEnd(bytes, from);
-    if (end >= 0) {
-      const head = new TextDecoder("latin1").decode(bytes.subarray(0, end));
-      return { head, rest: bytes.subarray(end + 4) };
-    }
-    if (bytes.length > MAX_HEAD) {
-      throw new Error(
-        `the server's response has more than ${MAX_HEAD} bytes of headers`,
-      );
-    }
-  }
-}
-
-function findEnd(bytes: Uint8Array, from: number): number {
-  for (let i = bytes.indexOf(13, from); i >= 0; i = bytes.indexOf(13, i + 1)) {
-    if (bytes[i + 1] === 10 && bytes[i + 2] === 13 && bytes[i + 3] === 10) {
-      return i;
-    }
-  }
-  return -1;
+/** What a server answers to a client's key. */
+export async function acceptKey(key: string): Promise<string> {
+  const digest = await crypto.subtle.digest(
+    "SHA-1",
+    new TextEncoder().encode(key + KEY_SUFFIX),
+  );
+  return toBase64(new Uint8Array(digest));
 }
 
 async function check(
-  head: string,
+  { start, lines }: Head,
   key: string,
   protocols: readonly string[],
 ): Promise<void> {
-  const [first = "", ...lines] = head.split("\r\n");
-  const [, status, text] = /^HTTP\/1\.1 (\d{3}) ?(.*)$/.exec(first) ?? [];
+  const [, status, text] = /^HTTP\/1\.1 (\d{3}) ?(.*)$/.exec(start) ?? [];
   if (status === undefined) {
     throw new Error("the server does not speak HTTP/1.1");
   }
   if (status !== "101") {
     throw new Error(`the server answered ${`${status} ${text}`.trim()}`);
   }
-  const headers = new Headers();
-  for (const line of lines) {
-    const colon = line.indexOf(":");
-    if (colon < 1) {
-      throw new Error("the server's response has a malformed header");
-    }
-    headers.append(line.slice(0, colon), line.slice(colon + 1).trim());
+  const headers = parseHeaders(lines);
+  if (headers === undefined) {
+    throw new Error("the server's response has a malformed header");
   }
-  const tokens = (name: string) =>
-    (headers.get(name) ?? "").toLowerCase().split(/\s*,\s*/);
-  const accepted = await crypto.subtle.digest(
-    "SHA-1",
-    new TextEncoder().encode(key + KEY_SUFFIX),
-  );
   const selected = headers.get("sec-websocket-protocol");
   if (
-    !tokens("upgrade").includes("websocket") ||
-    !tokens("connection").includes("upgrade") ||
-    headers.get("sec-websocket-accept") !== toBase64(new Uint8Array(accepted))
+    !listOf(headers, "upgrade").includes("websocket") ||
+    !listOf(headers, "connection").includes("upgrade") ||
+    headers.get("sec-websocket-accept") !== await acceptKey(key)
   ) throw new Error("the server did not accept the WebSocket handshake");
   if (headers.has("sec-websocket-extensions")) {
     throw new Error("the server selected an extension that was not offered");

@@ -9,8 +9,9 @@ import {
   connectionBroken,
   webSocketTransport,
 } from "./transport.ts";
-import { type HandshakeRequest, unbracketed } from "./handshake.ts";
-import { webSocketAcceptor } from "./acceptor.ts";
+import type { HandshakeRequest } from "./handshake.ts";
+import { tcp } from "../tcp.ts";
+import { webSocketListener } from "./listener.ts";
 import { checkHosts } from "./request_rules.ts";
 
 /** `ws://host:port/path`, or `wss:`. */
@@ -33,7 +34,7 @@ export function webSocketScheme(name: "ws" | "wss"): Scheme {
           "wss: needs a certificate; pass serveWebSocket() to Deno.serve() instead",
         );
       }
-      return listenOverHttp(url, options);
+      return listenOverTcp(url, options);
     },
   };
 }
@@ -45,23 +46,18 @@ type HeadedWebSocket = new (
 ) => WebSocket;
 
 /** Accepts WebSockets at one path, and answers 404 at others. */
-function listenOverHttp(
+function listenOverTcp(
   url: URL,
   { origins, hosts }: ListenSchemeOptions,
 ): TransportListener {
   checkHosts(hosts);
-  const server = Deno.serve({
-    hostname: unbracketed(url.hostname),
-    port: Number(url.port || 80),
-    onListen() {},
-  }, (request, info) => acceptor.handle(request, info));
-  url.port = String(server.addr.port);
-  const acceptor = webSocketAcceptor(
-    url.href,
-    { path: url.pathname, origins, hosts },
-    () => server.shutdown(),
-  );
-  return acceptor;
+  const source = tcp.listen(`//${url.hostname}:${url.port || 80}`);
+  url.port = new URL(source.addr).port;
+  return webSocketListener(source, url.href, {
+    path: url.pathname,
+    origins,
+    hosts,
+  });
 }
 
 /** Dials with the runtime's own `WebSocket`: in browsers, Node and Bun. */

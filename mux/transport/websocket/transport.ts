@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { Queue } from "../../../queue.ts";
 import { MuxError } from "../../errors.ts";
 import type { Transport } from "../../types.ts";
 
@@ -16,7 +17,7 @@ export const MAX_BUFFERED = 1024 * 1024;
 /** Milliseconds between checks of what is not sent yet, at first and at most. */
 const CHECK_INTERVAL = { min: 1, max: 16 };
 /** Milliseconds for the peer to answer CLOSE. */
-const CLOSE_TIMEOUT = 1_000;
+export const CLOSE_TIMEOUT = 1_000;
 
 /** Status codes of CLOSE. */
 export const CloseCode = {
@@ -94,7 +95,7 @@ export function webSocketTransport(socket: WebSocketLike): Transport {
 class WebSocketTransport implements Transport {
   readonly #socket: WebSocketLike;
   /** Messages that have arrived and were not read. */
-  readonly #received: Uint8Array[] = [];
+  readonly #received = new Queue<Uint8Array>();
   #reader: PromiseWithResolvers<Uint8Array | null> | undefined;
   readonly #opened = Promise.withResolvers<void>();
   readonly #closed = Promise.withResolvers<void>();
