@@ -169,7 +169,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
 
   close(): Promise<void> {
     // With a write pending, EOF would say that the data is complete.
-    if (this.#pendingWrites.length === 0) this.closeWrite();
+    if (this.#pendingWrites === undefined) this.closeWrite();
     this.discard();
     return this.#host.queue.written();
   }
