@@ -19,6 +19,10 @@ export class WindowBudget implements WindowMemory {
   readonly #size: number;
   readonly #initialSize: number;
   readonly #minSize: number;
+  /** Whether new windows have the initial size while the account is roomy. */
+  readonly #isSmall: boolean;
+  readonly #maxLateCredit: number;
+  #lateCredit = 0;
   #refused = false;
 
   /**
@@ -26,12 +30,15 @@ export class WindowBudget implements WindowMemory {
    *
    * @param account the memory of the session
    * @param initialSize bytes of a new window, while memory is not scarce
+   * @param maxSize bytes that one window may grow to
    */
-  constructor(account: MemoryAccount, initialSize: number) {
+  constructor(account: MemoryAccount, initialSize: number, maxSize: number) {
+    this.#maxLateCredit = maxSize;
     this.#account = account;
     this.#size = Math.floor(account.limit * 11 / 16);
     this.#initialSize = initialSize;
     this.#minSize = Math.min(initialSize, MIN_WINDOW_SIZE);
+    this.#isSmall = initialSize <= account.limit / 16;
   }
 
   /** Bytes that can be granted now. */
@@ -56,9 +63,18 @@ export class WindowBudget implements WindowMemory {
    * left, while that is half of the budget. After that, every channel that can
    * still be opened gets an equal part.
    *
-   * @param slots channels that can be opened now
+   * @param slots returns how many channels can be opened now
    */
-  open(slots: number): number {
+  open(slots: () => number): number {
+    const account = this.#account;
+    if (this.#isSmall && account.isRoomy) {
+      account.takeChannel(this.#initialSize);
+      return this.#initialSize;
+    }
+    return this.#openScarce(slots());
+  }
+
+  #openScarce(slots: number): number {
     const left = this.left - CHANNEL_SIZE;
     const most = left * 2 >= this.#size
       ? left / 4
@@ -71,8 +87,7 @@ export class WindowBudget implements WindowMemory {
         return 0;
       }
     }
-    this.#account.windows.take(size);
-    this.#account.takeChannel();
+    this.#account.takeChannel(size);
     return size;
   }
 
@@ -110,8 +125,23 @@ export class WindowBudget implements WindowMemory {
    * @throws {InvariantError} if that is more than was taken
    */
   give(bytes: number): void {
-    if (bytes === 0) return;
     this.#account.windows.give(bytes);
     this.#refused = false;
+  }
+
+  giveUnused(bytes: number, credit: number): void {
+    this.give(bytes);
+    this.#lateCredit = Math.min(this.#lateCredit + credit, this.#maxLateCredit);
+  }
+
+  /**
+   * Takes `bytes` of the credit that ended windows had left, for DATA that came
+   * late; returns whether that is enough. The peer did not know of this side's
+   * CLOSE; qtalk-go also sends DATA after its own.
+   */
+  takeLateCredit(bytes: number): boolean {
+    if (bytes > this.#lateCredit) return false;
+    this.#lateCredit -= bytes;
+    return true;
   }
 }
