@@ -198,7 +198,8 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   }
 
   get peerClosed(): boolean {
-    return this.#closeState.name === "closed" || this.#closeState.name === "received";
+    return this.#closeState.name === "closed" ||
+      this.#closeState.name === "received";
   }
 
   get inUse(): boolean {
@@ -475,7 +476,8 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
 
   /** Whether DATA counts: neither after EOF nor after this side's CLOSE. */
   #mayReceive(): boolean {
-    return !receivesNothing(this.#receiveState) && this.#closeState.name !== "sent";
+    return !receivesNothing(this.#receiveState) &&
+      this.#closeState.name !== "sent";
   }
 
   #mayReturnCredit(): boolean {
@@ -530,7 +532,9 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
 
   /** Sends EOF if this direction is to end and no write is pending. */
   #sendEofIfFlushed(): void {
-    if (this.#pendingWrites !== undefined || this.#sendState.name !== "ending") {
+    if (
+      this.#pendingWrites !== undefined || this.#sendState.name !== "ending"
+    ) {
       return;
     }
     this.#sendState = this.#sendState.flushed;
@@ -541,7 +545,9 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
 
   /** Sends CLOSE if both directions have ended. */
   #closeIfDone(): void {
-    if (this.#sendState.name === "ended" && this.#receiveState.name !== "open") {
+    if (
+      this.#sendState.name === "ended" && this.#receiveState.name !== "open"
+    ) {
       this.#closeNow();
     }
   }

@@ -241,4 +241,3 @@ export const SLOT = linkStates<SlotStateName, SlotEvent>({
 
 /** One of {@linkcode SLOT}. */
 export type SlotState = State<SlotStateName, SlotEvent>;
-

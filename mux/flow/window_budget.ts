@@ -5,6 +5,9 @@ import {
 } from "./memory_account.ts";
 import type { WindowMemory } from "./receive_window.ts";
 
+/** A window gets one part in this many of what is left, once half is taken. */
+const SMALL_PARTS = 1024;
+
 /**
  * The part of a session's memory that its channels and their receive windows may
  * take: eleven sixteenths. A grant cannot be taken back, so granted credit counts
@@ -47,9 +50,9 @@ export class WindowBudget implements WindowMemory {
     return Math.min(available, this.#size - windows.held - channels.held);
   }
 
-  /** Whether less than half of the budget is left. */
+  /** Whether less than an eighth of the budget is left. */
   get scarce(): boolean {
-    return this.left * 2 < this.#size;
+    return this.left * 8 < this.#size;
   }
 
   get exhausted(): boolean {
@@ -59,35 +62,28 @@ export class WindowBudget implements WindowMemory {
 
   /**
    * Takes a channel and its window; returns the size of the window, or 0 if there
-   * is no memory for another channel. It has the initial size, or a quarter of what is
-   * left, while that is half of the budget. After that, every channel that can
-   * still be opened gets an equal part.
-   *
-   * @param slots returns how many channels can be opened now
+   * is no memory for another channel. While half of the budget is left, it has the
+   * initial size, or a quarter of what is left. After that it has a small part of
+   * what is left, so that windows get smaller and smaller, and many channels can
+   * be open before memory is scarce.
    */
-  open(slots: () => number): number {
+  open(): number {
     const account = this.#account;
     if (this.#isSmall && account.isRoomy) {
       account.takeChannel(this.#initialSize);
       return this.#initialSize;
     }
-    return this.#openScarce(slots());
-  }
-
-  #openScarce(slots: number): number {
     const left = this.left - CHANNEL_SIZE;
-    const most = left * 2 >= this.#size
-      ? left / 4
-      : left / slots - CHANNEL_SIZE;
+    const most = left * 2 >= this.#size ? left / 4 : left / SMALL_PARTS;
     let size = Math.min(this.#initialSize, Math.floor(most));
     if (size < this.#minSize) {
       size = this.#minSize;
-      if (size > left && !this.#account.hasChannel) {
+      if (size > left && !account.hasChannel) {
         this.#refused = true;
         return 0;
       }
     }
-    this.#account.takeChannel(size);
+    account.takeChannel(size);
     return size;
   }
 
@@ -125,10 +121,12 @@ export class WindowBudget implements WindowMemory {
    * @throws {InvariantError} if that is more than was taken
    */
   give(bytes: number): void {
+    if (bytes === 0) return;
     this.#account.windows.give(bytes);
     this.#refused = false;
   }
 
+  /** As {@linkcode give}; also counts `credit` as late credit. */
   giveUnused(bytes: number, credit: number): void {
     this.give(bytes);
     this.#lateCredit = Math.min(this.#lateCredit + credit, this.#maxLateCredit);

@@ -62,9 +62,6 @@ export class ChannelTable implements FrameSink, ChannelHost {
   readonly #incoming = new Places();
   #slotFreed: PromiseWithResolvers<void> | undefined;
   readonly #idle: IdleBudget;
-  /** How many channels both sides may open now. */
-  readonly #countFree = () =>
-    Math.max(0, this.openable) + Math.max(0, this.#acceptable);
   /** The channel of the DATA frame being read; undefined to drop its payload. */
   #payloadChannel: QmuxChannel | undefined;
   /** The channels that have received payload in this turn. */
@@ -351,7 +348,7 @@ export class ChannelTable implements FrameSink, ChannelHost {
    */
   #takeWindow(free: number): number {
     if (this.#closed !== undefined || free <= 0) return 0;
-    return this.#budget.open(this.#countFree);
+    return this.#budget.open();
   }
 
   #placesOf(channel: QmuxChannel): Places {

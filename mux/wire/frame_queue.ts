@@ -23,10 +23,10 @@ import { BufferRetention, growBuffer } from "./write_buffer.ts";
 export const WRITE_TARGET = 256 * 1024;
 /**
  * A DATA frame counts towards {@linkcode WRITE_TARGET} as if it had as many bytes
- * more: a write has at most 1,024 of them. Making them takes a program
+ * more: a write has at most 2,048 of them. Making them takes a program
  * milliseconds, and only a write lets the event loop turn.
  */
-const DATA_FRAME_COST = WRITE_TARGET / 1024;
+const DATA_FRAME_COST = WRITE_TARGET / 2048;
 /**
  * Passes through the microtask queue without a new frame after which a turn has
  * ended. A handler that responds after a few `await`s still shares one write with
