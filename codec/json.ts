@@ -38,7 +38,7 @@ import { Normalizer } from "./normalizer.ts";
  * | other key | 10 |
  * | key of an object that has at least 128 | 3 more |
  * | key that is a number | 4 more |
- * | key with an escape such as `\\n` | 20 more, and its bytes; all else in the value counts twice |
+ * | key with an escape such as `\n` | 20 more, and its bytes; all else in the value counts twice |
  * | integer beyond ±(2^53 − 1) | 10; all else in the value counts 1.5 times |
  *
  * @example
