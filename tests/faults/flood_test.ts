@@ -153,9 +153,7 @@ test("flood: a peer that calls and reads nothing is cut off, its answers bounded
     (n) =>
       concat(...range(100, (i) => {
         const id = 100 * n + i;
-        return id < CALLS
-          ? concat(open(id), data(id, call))
-          : open(id);
+        return id < CALLS ? concat(open(id), data(id, call)) : open(id);
       })),
     5_000,
   );

@@ -6,6 +6,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { callback, dial, handlerFrom, listen } from "../../mod.ts";
+import { rawSession } from "../../mux/internal.ts";
 import { runTest, test, type TestBody, type TestOptions } from "./harness.ts";
 import { assertUsage } from "./usage.ts";
 import { open, utf8 } from "./wire.ts";
@@ -104,6 +105,18 @@ test("harness: a channel that is held after its session ended fails its test, at
   });
   assertEquals(responder, [
     '1 channel of "server" is held after its session ended',
+  ]);
+});
+
+test("harness: memory that is held after its session ended fails its test", async () => {
+  const lines = await complaints(async (t) => {
+    const [client, server] = t.sessions();
+    await client.close();
+    await server.closed;
+    rawSession(server).account.headers.take(10);
+  });
+  assertEquals(lines, [
+    'bytes of "server" are held after its session ended: 10 (headers), 10 (total)',
   ]);
 });
 
