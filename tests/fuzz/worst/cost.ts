@@ -86,7 +86,8 @@ export class Scale {
         this.#collect();
         alive = used() - before;
       }
-      keep(value);
+      kept.value = value;
+      kept.value = undefined;
     }
     return { ms, grown, alive, weight: weight.bytes, refused };
   }
@@ -104,10 +105,5 @@ function used(): number {
   return heapUsed + external;
 }
 
-let kept: unknown;
-
 /** Keeps a value alive until here. */
-function keep(value: unknown): void {
-  kept = value;
-  kept = undefined;
-}
+const kept: { value: unknown } = { value: undefined };
