@@ -5,14 +5,12 @@
  * @module
  */
 
-/** Limits of the worst values, and rules that do not hold everywhere yet. */
+/** Limits of the worst values, and a rule that does not hold everywhere. */
 export const ASSERTED: {
   /** Milliseconds to decode any value within the limits. */
   readonly decodeMs: number;
   /** Bytes that it takes. */
   readonly decodeBytes: number;
-  /** Whether every way to end a call or a session frees its slots. */
-  readonly slotsBecomeFree: boolean;
   /**
    * Whether keys with characters that JSON escapes come back as they were.
    * V8's `JSON.parse()` takes `{"aa":1,"a\\n":1}` for `{"aa":1,"a\\\\":1}` once
@@ -22,6 +20,5 @@ export const ASSERTED: {
 } = {
   decodeMs: 25,
   decodeBytes: 32 * 1024 * 1024,
-  slotsBecomeFree: false,
   escapedKeys: false,
 };

@@ -13,7 +13,6 @@ import {
   withStream,
 } from "@qtalk/qtalk";
 import { turn } from "../support/within.ts";
-import { ASSERTED } from "./asserted.ts";
 import type { Target } from "./target.ts";
 
 /** Times that each call is made. */
@@ -147,9 +146,7 @@ export function endings(): Target {
       const slots = await tryWay(method, args, end);
       const way = [method, args, end].join(", ");
       tried.set(way, slots);
-      if (ASSERTED.slotsBecomeFree) {
-        assertEquals(slots, 0, `${way} occupies slots`);
-      }
+      assertEquals(slots, 0, `${way} occupies slots`);
     },
     report() {
       const bad = [...tried].filter(([, slots]) => slots > 0);
