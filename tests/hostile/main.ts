@@ -17,7 +17,7 @@ Usage: deno task hostile [options]
 
   --only A,B       only these attacks
   --short          the short form, which the gate runs: few attacks, most for
-                   half a second, against as few servers as possible; what
+                   1.5 seconds, against as few servers as possible; what
                    fails is tried again with a server of its own
   --against DIR    serve the library of another checkout
   --json FILE      also write all figures
