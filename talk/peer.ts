@@ -298,9 +298,8 @@ export class Peer implements Caller, CallingPeer, AsyncDisposable {
 
   #ended(failure: unknown): void {
     this.#state.close();
-    const reason = failure ?? (this.#closing
-      ? sessionClosed()
-      : connectionLost("the peer ended it"));
+    const reason = failure ??
+      (this.#closing ? sessionClosed() : connectionLost("the peer ended it"));
     this.#end = { reason };
     this.#abort?.abort(reason);
   }

@@ -87,7 +87,7 @@ async function findStale(path: string): Promise<Deno.FileInfo | undefined> {
 }
 
 /**
- * Whether nothing listens on a socket; false if it is gone.
+ * Whether nothing listens on a socket; false if it is gone, or about to be.
  *
  * @throws {Deno.errors.AddrInUse} if something does, or it cannot be known
  */
@@ -98,6 +98,8 @@ async function isRefusing(path: string): Promise<boolean> {
   } catch (error) {
     if (error instanceof Deno.errors.ConnectionRefused) return true;
     if (error instanceof Deno.errors.NotFound) return false;
+    // What listened on it has closed it just now, and removes it.
+    if (error instanceof Deno.errors.ConnectionReset) return false;
     // Too many clients wait for the listener.
     if (!(error instanceof Deno.errors.WouldBlock)) {
       const { message } = error as Error;
