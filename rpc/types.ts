@@ -108,7 +108,7 @@ export interface CallingPeer<Context = unknown> {
 export interface Call<Context = unknown> {
   /** What was called, in its canonical form: `/foo/bar`. */
   readonly selector: string;
-  /** Who made the call, and whether it is still there. */
+  /** The peer that made the call: its context, and whether it has left. */
   readonly peer: CallingPeer<Context>;
   /** Calls the caller back, over the same session. */
   readonly caller: Caller;

@@ -239,10 +239,15 @@ export class Server {
   /** The caller has closed the call, or the session has ended. */
   #closed(call: IncomingCall): void {
     const calls = this.#queueOf(call);
+    const held = this.#held;
     // What waits has not begun: it never will.
-    const isHeld = call.queue !== undefined && call.queue === this.#held;
-    if (isHeld || calls.isWaiting(call)) call.channel.discard();
-    calls.remove(call);
+    if (held !== undefined && call.queue === held) {
+      held.remove(call);
+      call.channel.discard();
+    } else {
+      if (calls.isWaiting(call)) call.channel.discard();
+      calls.remove(call);
+    }
     call.callerClosed();
   }
 
