@@ -9,7 +9,7 @@ import {
   RemoteError,
   withCall,
 } from "@qtalk/qtalk";
-import type { Call, Callback } from "@qtalk/qtalk";
+import type { Call, Callback, ConnectionInfo } from "@qtalk/qtalk";
 import { serveWebSocket } from "@qtalk/qtalk/websocket";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { test } from "../tests/support/harness.ts";
@@ -146,6 +146,41 @@ test("onPeer: serveWebSocket() gives it the address and the request", async (t) 
   >;
   assertEquals([user, tls], ["Ann", undefined]);
   assert(remoteAddr!.startsWith("tcp://127.0.0.1:"), remoteAddr);
+});
+
+test("onPeer: it knows whether this side has decrypted the connection", async (t) => {
+  const read = (name: string) =>
+    Deno.readTextFile(
+      new URL(`../tests/support/tls/${name}.pem`, import.meta.url),
+    );
+  const info = Promise.withResolvers<ConnectionInfo>();
+  const handle = serveWebSocket({
+    onPeer: (_peer, connection) => info.resolve(connection),
+  });
+  const server = Deno.serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    cert: await read("cert"),
+    key: await read("key"),
+    onListen() {},
+  }, handle);
+  t.defer(() => server.shutdown());
+  t.watch(handle.listener);
+  using conn = await Deno.connectTls({
+    hostname: "localhost",
+    port: server.addr.port,
+    caCerts: [await read("ca")],
+  });
+  await conn.write(
+    new TextEncoder().encode(
+      "GET /?a=b HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n" +
+        "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n" +
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
+    ),
+  );
+  const { tls, request } = await within(info.promise, "onPeer");
+  assertEquals(tls, { alpnProtocol: null });
+  assertEquals(request!.url, "https://localhost/?a=b");
 });
 
 test("onPeer: calls wait until it has resolved, and begin in their order", async (t) => {
