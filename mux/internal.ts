@@ -24,9 +24,11 @@ export { memoryTransports } from "./transport/memory.ts";
 export { loadScheme, SCHEME_NAMES } from "./transport/schemes.ts";
 export type {
   Accepted,
+  ConnectionInfo,
   ListenSchemeOptions,
   Scheme,
   SchemeOptions,
+  TlsInfo,
   TransportListener,
 } from "./transport/types.ts";
 export type { Channel, Session, Transport, WaitOptions } from "./types.ts";

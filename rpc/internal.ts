@@ -22,6 +22,7 @@ export { SessionState } from "./session_state.ts";
 export type {
   Call,
   Caller,
+  CallingPeer,
   CallOptions,
   Handler,
   HandlerFunction,

@@ -56,6 +56,7 @@ export { Router } from "./handler/router.ts";
 export type {
   Call,
   Caller,
+  CallingPeer,
   CallOptions,
   Handler,
   HandlerFunction,

@@ -2,6 +2,7 @@ import type { ValueWeight } from "../codec/internal.ts";
 import type { MemoryAccount, RawChannel } from "../mux/internal.ts";
 import { CallbackTable } from "./callback/callback_table.ts";
 import { functionHandler } from "./handler/function_handler.ts";
+import type { CallingPeer } from "./types.ts";
 
 /** What a header in a cache counts as, in bytes: at most 128, decoded as well. */
 const HEADER_SIZE = 512;
@@ -16,6 +17,8 @@ export class SessionState {
   /** The functions that this side lends to the peer. */
   readonly callbacks: CallbackTable;
 
+  /** The peer that owns the session; set before the first call arrives. */
+  peer: CallingPeer | undefined;
   /** What the session may hold. */
   readonly account: MemoryAccount;
   /** Where the weight of a decoded value is put; to be read at once. */

@@ -71,10 +71,45 @@ export interface Caller {
   remote<S extends object>(options?: CallOptions): Remote<S>;
 }
 
-/** A call as its handler sees it. */
-export interface Call {
+/**
+ * The peer that made a call, as the handlers of all its calls see it. It is the
+ * same object for all calls of a session.
+ *
+ * @typeParam Context what the program knows of the peer
+ */
+export interface CallingPeer<Context = unknown> {
+  /**
+   * What the program knows of the peer: what `onPeer` of the listener returned or
+   * set; undefined without it. It never crosses the wire.
+   */
+  readonly context: Context;
+  /**
+   * The address of the peer, as its listener knows it; empty if it is unknown, and
+   * for a peer that this side dialed.
+   */
+  readonly remoteAddr: string;
+  /**
+   * Settles when the session has ended: the peer has left, or was killed, or this
+   * side closed it. It never causes an unhandled rejection.
+   */
+  readonly closed: Promise<void>;
+  /**
+   * Aborts when the session has ended. A call's own `signal` also aborts when its
+   * caller gives that call up, and not any more once it is answered.
+   */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * A call as its handler sees it.
+ *
+ * @typeParam Context what the program knows of the peer that made it
+ */
+export interface Call<Context = unknown> {
   /** What was called, in its canonical form: `/foo/bar`. */
   readonly selector: string;
+  /** The peer that made the call: its context, and whether it has left. */
+  readonly peer: CallingPeer<Context>;
   /** Calls the caller back, over the same session. */
   readonly caller: Caller;
   /** The channel of the call: bytes, after the values that were received. */
@@ -152,16 +187,22 @@ export interface Responder {
  * Answers calls. An error that it throws becomes the error response if the call
  * was not answered yet. If it neither answers nor throws, the answer is `null`.
  */
-export type HandlerFunction = (
-  call: Call,
+export type HandlerFunction<Context = unknown> = (
+  call: Call<Context>,
   respond: Responder,
 ) => void | Promise<void>;
 
 /** An object that answers calls, such as a `Router`. */
-export interface HandlerObject {
+export interface HandlerObject<Context = unknown> {
   /** Answers one call. */
-  respond: HandlerFunction;
+  respond: HandlerFunction<Context>;
 }
 
-/** Answers calls. */
-export type Handler = HandlerFunction | HandlerObject;
+/**
+ * Answers calls.
+ *
+ * @typeParam Context what it expects of `call.peer.context`
+ */
+export type Handler<Context = unknown> =
+  | HandlerFunction<Context>
+  | HandlerObject<Context>;

@@ -1,25 +1,43 @@
 import {
   type ListenSchemeOptions,
   qmux,
+  type Scheme,
   type Session,
+  type TransportListener,
 } from "../mux/internal.ts";
 import {
+  type AcceptRules,
   type Closable,
   ConnectionListener,
   type Listener,
   type ListenerOptions,
+  type PeerListenerOptions,
   resolveSharedLimits,
   type SharedLimits,
 } from "./listener.ts";
-import { Peer, type PeerOptions, resolveLimits } from "./peer.ts";
+import {
+  admit,
+  Peer,
+  type PeerOptions,
+  type PeerWith,
+  resolveLimits,
+} from "./peer.ts";
 import { addressError, resolveAddress } from "./address.ts";
 
 /** Options of {@linkcode listenSession}. */
 export interface ListenSessionOptions
   extends ListenerOptions, ListenSchemeOptions, SharedLimits {}
 
-/** Options of {@linkcode listen}. */
-export interface ListenOptions extends PeerOptions, ListenSessionOptions {}
+/**
+ * Options of {@linkcode listen}.
+ *
+ * @typeParam Context what the program knows of a peer
+ */
+export interface ListenOptions<Context = unknown>
+  extends
+    PeerOptions<NoInfer<Context>>,
+    PeerListenerOptions<Context>,
+    ListenSessionOptions {}
 
 /**
  * Listens on an address. Every connection becomes a peer that answers calls,
@@ -41,20 +59,48 @@ export interface ListenOptions extends PeerOptions, ListenSessionOptions {}
  * assertEquals(await peer.call("add", [1, 2]), 3);
  * ```
  *
+ * @example Handlers that know who is calling
+ * ```ts
+ * import { dial, listen } from "@qtalk/qtalk";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using listener = await listen("tcp://127.0.0.1:0", {
+ *   async onPeer(peer, { remoteAddr }) {
+ *     if (!remoteAddr.startsWith("tcp://127.")) throw new Error("not from here");
+ *     const name = await peer.call("login") as string;
+ *     return { name, since: Date.now() };
+ *   },
+ *   handler: (call, respond) => respond.return(call.peer.context.name),
+ * });
+ * await using peer = await dial(listener.addr, {
+ *   handler: (_call, respond) => respond.return("Ann"),
+ * });
+ * assertEquals(await peer.call("whoami"), "Ann");
+ * ```
+ *
+ * @typeParam Context what the program knows of a peer: what `onPeer` returns
  * @param address the address to listen on
  * @param options codec, handler, limits, and which connections to accept
  * @throws {TalkError} `bad-address`, `unknown-scheme`, `listen-failed`
  * @throws {RangeError} if an option is out of range
  */
-export async function listen(
+export async function listen<Context = unknown>(
   address: string,
-  options: ListenOptions = {},
-): Promise<Listener<Peer>> {
+  options: ListenOptions<Context> = {},
+): Promise<Listener<PeerWith<Context>>> {
   resolveLimits(options);
-  return await start(
+  const { onPeer } = options;
+  return await start<PeerWith<Context>>(
     address,
     options,
-    (session) => new Peer(session, options),
+    (session) => new Peer(session, options as PeerOptions) as PeerWith<Context>,
+    {
+      admit: (peer, connection) =>
+        peer[admit](
+          connection.remoteAddr,
+          onPeer && (() => onPeer(peer, connection)),
+        ),
+    },
   );
 }
 
@@ -70,24 +116,41 @@ export function listenSession(
   address: string,
   options: ListenSessionOptions = {},
 ): Promise<Listener<Session>> {
-  return start(address, options, (session) => session);
+  return start(address, options, (session) => session, { needsLoop: true });
 }
 
 async function start<T extends Closable>(
   address: string,
   options: ListenSessionOptions,
   make: (session: Session) => T,
+  rules: AcceptRules<T>,
 ): Promise<Listener<T>> {
   const limits = resolveSharedLimits(options);
   const { scheme, rest } = await resolveAddress(address);
   try {
     return new ConnectionListener(
-      scheme.listen(rest, options),
+      await listenAt(scheme, rest, options),
       (transport) => make(qmux(transport, limits.session)),
       options,
       limits,
+      rules,
     );
   } catch (error) {
     throw addressError("listen", address, error);
+  }
+}
+
+/** Listens, also where a listener that no longer exists has left something. */
+async function listenAt(
+  scheme: Scheme,
+  rest: string,
+  options: ListenSchemeOptions,
+): Promise<TransportListener> {
+  try {
+    return scheme.listen(rest, options);
+  } catch (error) {
+    const inUse = (error as Error | undefined)?.name === "AddrInUse";
+    if (!inUse || scheme.takeOver === undefined) throw error;
+    return await scheme.takeOver(rest);
   }
 }

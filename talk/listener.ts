@@ -1,6 +1,7 @@
 import { checkOption } from "../check_option.ts";
 import {
   type Accepted,
+  type ConnectionInfo,
   DEFAULT_MEMORY_POOL_OPTIONS,
   type MemoryPool,
   memoryPool,
@@ -11,18 +12,13 @@ import {
   type WaitOptions,
 } from "../mux/internal.ts";
 import { TalkError } from "./errors.ts";
-import { AcceptIterator } from "./accept_iterator.ts";
+import { AcceptIterator, type Offer, QUEUE_LENGTH } from "./accept_iterator.ts";
 import {
   checkCloseOptions,
   type CloseOptions,
   type ErrorContext,
+  type Peer,
 } from "./peer.ts";
-
-/** What is known of a connection before any byte of it is read. */
-export interface ConnectionInfo {
-  /** The address of the peer. */
-  remoteAddr: string;
-}
 
 /** What the sessions of a listener may take together. */
 export interface SharedLimits {
@@ -87,10 +83,41 @@ export interface ListenerOptions {
     | undefined;
   /**
    * Called with `limit-exceeded` when the listener closes a connection because
-   * `maxSessions` are open: once, until a session has ended. Default: such
-   * connections are closed without a word.
+   * `maxSessions` are open: once, until a session has ended; and when
+   * `listenSession()` closes a session that no loop has taken, see
+   * {@linkcode Listener.skipped}. Default: they are closed without a word.
    */
   onError?: ((error: unknown, context: ErrorContext) => void) | undefined;
+}
+
+/**
+ * Options of listeners whose connections become peers.
+ *
+ * @typeParam Context what the program knows of a peer
+ */
+export interface PeerListenerOptions<Context = unknown> {
+  /**
+   * Called with every new peer, before any of its calls is handled, and with what
+   * is known of its connection. What it returns, or sets as `peer.context`, is the
+   * context of the peer, which handlers have as `call.peer.context`. (Write `onPeer`
+   * before a `handler` that uses it, so that TypeScript infers the type.)
+   *
+   * If it returns a promise, the peer's calls wait until that resolves, and the
+   * listener's loops get the peer afterwards. Up to `maxQueuedCalls` wait, with
+   * their arguments unread; further ones fail with `busy: …`. Meanwhile, `onPeer`
+   * can call the peer, which may use callbacks that were sent to it; its other calls
+   * back wait, too. `peer.signal` tells that the peer has left.
+   *
+   * If it throws or rejects, the peer is closed, none of its calls is handled, and
+   * the error goes to `onError` with the peer. Default: every peer is admitted, and
+   * its context is undefined.
+   */
+  onPeer?:
+    | ((
+      peer: Peer,
+      connection: ConnectionInfo,
+    ) => Context | Promise<Context>)
+    | undefined;
 }
 
 /**
@@ -99,9 +126,14 @@ export interface ListenerOptions {
  *
  * Iterating a listener gives the peers (or sessions) accepted from then on;
  * several loops may run at once, and leaving one does not affect the listener.
- * An iterator keeps up to 128 peers that its loop has not reached; it skips any
- * further. To give up waiting for one peer, call the iterator's
- * `next({ signal })`.
+ * An iterator keeps up to 128 of them that its loop has not reached; it skips any
+ * further, and {@linkcode skipped} counts them. To give up waiting for one peer,
+ * call the iterator's `next({ signal })`.
+ *
+ * A peer answers calls whether or not a loop gets it; what has to be done for every
+ * peer belongs in `onPeer`. A session of `listenSession()` is of no use unless a
+ * loop gets it. Up to 128 that no loop has taken wait for the next one. Further
+ * ones are closed, as are those that all loops have skipped.
  */
 export interface Listener<T> extends AsyncDisposable {
   /** The address to dial, with the port that was chosen for port 0. */
@@ -112,6 +144,11 @@ export interface Listener<T> extends AsyncDisposable {
    * unhandled rejection.
    */
   readonly closed: Promise<void>;
+  /**
+   * How often an iterator has skipped a peer or a session, because 128 were waiting
+   * in it already, or no loop was there and as many were waiting for one.
+   */
+  readonly skipped: number;
   /**
    * Stops accepting connections and closes all that were accepted. Idempotent.
    *
@@ -142,6 +179,14 @@ const RETRY_DELAY = 50;
 /** Consecutive failures after which the listener gives up. */
 const MAX_FAILURES = 100;
 
+/** What is done with what a listener makes of its connections. */
+export interface AcceptRules<T> {
+  /** Asks the program whether it wants an item. Default: it wants all. */
+  admit?: (item: T, connection: ConnectionInfo) => boolean | Promise<boolean>;
+  /** Whether an item is of no use unless a loop gets it. Default: false. */
+  needsLoop?: boolean;
+}
+
 /** Makes a peer or session of each connection of a transport listener. */
 export class ConnectionListener<T extends Closable> implements Listener<T> {
   readonly addr: string;
@@ -155,6 +200,10 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
   /** Everything that is open, and connections that await the hook's decision. */
   readonly #active = new Set<Closable>();
   readonly #iterators = new Set<AcceptIterator<T>>();
+  readonly #rules: AcceptRules<T>;
+  /** What waits for a loop, if it is of no use without one. */
+  readonly #unclaimed = new Set<T>();
+  #skipped = 0;
   readonly #closed = Promise.withResolvers<void>();
   #state: "open" | "closing" | "ended" = "open";
   #retryNow: (() => void) | undefined;
@@ -168,6 +217,7 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
     options: ListenerOptions,
     limits: Pick<ResolvedSharedLimits, "maxSessions" | "memoryPool"> =
       resolveSharedLimits({}),
+    rules: AcceptRules<T> = {},
   ) {
     this.addr = source.addr;
     this.#source = source;
@@ -175,12 +225,17 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
     this.#allow = options.accept;
     this.#onError = options.onError;
     this.#limits = limits;
+    this.#rules = rules;
     this.#closed.promise.catch(() => {});
     void this.#run();
   }
 
   get closed(): Promise<void> {
     return this.#closed.promise;
+  }
+
+  get skipped(): number {
+    return this.#skipped;
   }
 
   async close(options: CloseOptions = {}): Promise<void> {
@@ -199,9 +254,16 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
   }
 
   [Symbol.asyncIterator](): AcceptIterator<T> {
-    const iterator: AcceptIterator<T> = new AcceptIterator(() => {
+    const iterator: AcceptIterator<T> = new AcceptIterator((left) => {
       this.#iterators.delete(iterator);
+      for (const offer of left) this.#keep(offer);
     });
+    if (this.#state !== "ended") {
+      for (const item of this.#unclaimed) {
+        iterator.push({ item, holders: 0, taken: false });
+      }
+      this.#unclaimed.clear();
+    }
     if (this.#state === "open") this.#iterators.add(iterator);
     else iterator.end();
     return iterator;
@@ -214,7 +276,7 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
         if (accepted === null) break;
         failures = 0;
         if (!this.#hasRoom()) void discard(accepted.transport);
-        else if (this.#allow === undefined) this.#serve(accepted.transport);
+        else if (this.#allow === undefined) this.#serve(accepted);
         else void this.#ask(this.#allow, accepted);
       } catch (error) {
         // A connection ended before it was accepted, or no files are left.
@@ -243,28 +305,32 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
       const [open, what] = here >= maxSessions
         ? [here, "the listener"]
         : [sessions, "its memory pool"];
-      const error = new TalkError(
-        "limit-exceeded",
+      this.#report(
         `Cannot accept connection: ${open} sessions are open, the limit of ${what}`,
       );
-      try {
-        this.#onError?.(error, { peer: undefined, selector: undefined });
-      } catch (mistake) {
-        // An uncaught error is right, but the listener must go on.
-        queueMicrotask(() => {
-          throw mistake;
-        });
-      }
     }
     this.#isFull = full;
     return !full;
   }
 
+  #report(message: string): void {
+    const error = new TalkError("limit-exceeded", message);
+    try {
+      this.#onError?.(error, { peer: undefined, selector: undefined });
+    } catch (mistake) {
+      // An uncaught error is right, but the listener must go on.
+      queueMicrotask(() => {
+        throw mistake;
+      });
+    }
+  }
+
   /** Serves a connection if the hook accepts it. Closing does not await the hook. */
   async #ask(
     allow: NonNullable<ListenerOptions["accept"]>,
-    { transport, remoteAddr }: Accepted,
+    accepted: Accepted,
   ): Promise<void> {
+    const { transport } = accepted;
     const decided = Promise.withResolvers<void>();
     const refuse = async () => {
       decided.resolve();
@@ -273,16 +339,17 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
     this.#track({ closed: decided.promise, close: refuse });
     let allowed = false;
     try {
-      allowed = await allow({ remoteAddr });
+      allowed = await allow(infoOf(accepted));
     } catch {
       // A hook that throws refuses the connection.
     }
     if (!allowed) return await refuse();
-    this.#serve(transport);
+    this.#serve(accepted);
     decided.resolve();
   }
 
-  #serve(transport: Transport): void {
+  #serve(accepted: Accepted): void {
+    const { transport } = accepted;
     if (this.#state !== "open") return void discard(transport);
     let item: T;
     try {
@@ -294,12 +361,47 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
       return this.#source.close();
     }
     this.#track(item);
-    for (const iterator of this.#iterators) iterator.push(item);
+    const admitted = this.#rules.admit?.(item, infoOf(accepted)) ?? true;
+    if (admitted === true) this.#offer(item);
+    else if (admitted !== false) {
+      void admitted.then((admitted) => {
+        if (admitted && this.#state === "open") this.#offer(item);
+      });
+    }
+  }
+
+  /** Gives an item to all loops. */
+  #offer(item: T): void {
+    const offer: Offer<T> = { item, holders: 0, taken: false };
+    for (const iterator of this.#iterators) {
+      if (!iterator.push(offer)) this.#skipped++;
+    }
+    this.#keep(offer);
+  }
+
+  /** Keeps an item for the next loop, or closes it, if it needs a loop. */
+  #keep({ item, holders, taken }: Offer<T>): void {
+    if (!this.#rules.needsLoop || taken || holders > 0) return;
+    if (this.#state !== "open" || !this.#active.has(item)) return;
+    if (this.#iterators.size === 0) {
+      if (this.#unclaimed.size < QUEUE_LENGTH) {
+        this.#unclaimed.add(item);
+        return;
+      }
+      this.#skipped++;
+    }
+    void item.close();
+    this.#report(
+      `Cannot accept session: ${QUEUE_LENGTH} sessions wait for a loop over the listener`,
+    );
   }
 
   #track(item: Closable): void {
     this.#active.add(item);
-    const ended = () => this.#active.delete(item);
+    const ended = () => {
+      this.#active.delete(item);
+      this.#unclaimed.delete(item as T);
+    };
     item.closed.then(ended, ended);
   }
 
@@ -314,6 +416,11 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
     clearTimeout(timer);
     this.#retryNow = undefined;
   }
+}
+
+/** What hooks are given, which is not the connection itself. */
+function infoOf({ remoteAddr, request, tls }: Accepted): ConnectionInfo {
+  return { remoteAddr, request, tls };
 }
 
 /** Closes a connection without a peer. */

@@ -184,6 +184,140 @@ Deno.test("listener iterator: it keeps 128 peers and skips further ones", async 
   assert(!kept.has(await later));
 });
 
+Deno.test("listener.skipped: it counts the peers that iterators skip, which are still served", async () => {
+  const { source, listener } = listening();
+  await using _ = listener;
+  const slow = listener[Symbol.asyncIterator]();
+  const quick = listener[Symbol.asyncIterator]();
+  const clients: Session[] = [];
+  for (let i = 0; i < 131; i++) {
+    const next = quick.next();
+    clients.push(source.connect());
+    await next;
+  }
+  assertEquals(listener.skipped, 3);
+  for (const client of clients.slice(-3)) {
+    assertEquals(await calls(client), "served");
+  }
+  await slow.return();
+  assertEquals(listener.skipped, 3);
+});
+
+/** A listener for sessions, which are of no use without a loop. */
+function sessionsListening(options: ListenerOptions = {}) {
+  const source = new Source();
+  const listener = new ConnectionListener<Session>(
+    source,
+    (transport) => qmux(transport, { closeTimeout: 1 }),
+    options,
+    undefined,
+    { needsLoop: true },
+  );
+  return { source, listener };
+}
+
+/** Whether a channel of the session is accepted, by what the loop gives. */
+async function isAccepted(client: Session, given: Session): Promise<boolean> {
+  const accepted = Promise.withResolvers<boolean>();
+  given.accept(() => accepted.resolve(true));
+  await client.open();
+  return await within(accepted.promise, "the channel");
+}
+
+Deno.test("listenSession(): a session without a loop waits for one", async () => {
+  const { source, listener } = sessionsListening();
+  await using _ = listener;
+  const clients = [source.connect(), source.connect()];
+  await turn();
+  const loop = listener[Symbol.asyncIterator]();
+  for (const client of clients) {
+    const { value } = await within(loop.next(), "a session");
+    assert(await isAccepted(client, value!));
+  }
+  assertEquals(listener.skipped, 0);
+});
+
+Deno.test("listenSession(): what a loop has not reached when it is left waits for the next loop", async () => {
+  const { source, listener } = sessionsListening();
+  await using _ = listener;
+  const first = listener[Symbol.asyncIterator]();
+  const other = listener[Symbol.asyncIterator]();
+  const clients = [source.connect(), source.connect(), source.connect()];
+  await turn();
+  await within(first.next(), "the first session");
+  await within(other.next(), "the same one");
+  const shared = await within(other.next(), "the second session");
+  await other.return();
+  await first.return();
+  const next = listener[Symbol.asyncIterator]();
+  // The first two have been given to a loop already.
+  const { value } = await within(next.next(), "the third session");
+  assert(value !== shared.value);
+  assert(await isAccepted(clients[2]!, value!));
+});
+
+Deno.test("listenSession(): a session that ends while it waits is forgotten", async () => {
+  const { source, listener } = sessionsListening();
+  await using _ = listener;
+  await source.connect().close();
+  await turn();
+  const client = source.connect();
+  await turn();
+  const loop = listener[Symbol.asyncIterator]();
+  const { value } = await within(loop.next(), "a session");
+  assert(await isAccepted(client, value!));
+});
+
+/** Connects two clients more than can wait for a loop. */
+async function assertTwoAreClosed(looping: boolean): Promise<void> {
+  const errors: unknown[] = [];
+  const { source, listener } = sessionsListening({
+    onError: (error) => errors.push(error),
+  });
+  await using _ = listener;
+  const slow = looping ? listener[Symbol.asyncIterator]() : undefined;
+  const clients = Array.from({ length: 130 }, () => source.connect());
+  for (const client of clients.slice(128)) {
+    await within(client.closed, "a session that no loop takes");
+  }
+  assertEquals(listener.skipped, 2);
+  assertEquals(
+    errors.map((error) => (error as TalkError).code),
+    ["limit-exceeded", "limit-exceeded"],
+  );
+  const loop = slow ?? listener[Symbol.asyncIterator]();
+  for (const client of clients.slice(0, 128)) {
+    const { value } = await within(loop.next(), "a session");
+    assert(await isAccepted(client, value!));
+  }
+}
+
+Deno.test("listenSession(): beyond 128 sessions that a loop has not reached, further ones are closed, counted and reported", async () => {
+  await assertTwoAreClosed(true);
+});
+
+Deno.test("listenSession(): beyond 128 sessions that no loop has taken, further ones are closed, counted and reported", async () => {
+  await assertTwoAreClosed(false);
+});
+
+Deno.test("listenSession(): a session that one of two loops gets stays open", async () => {
+  const { source, listener } = sessionsListening();
+  await using _ = listener;
+  const slow = listener[Symbol.asyncIterator]();
+  const quick = listener[Symbol.asyncIterator]();
+  const clients: Session[] = [];
+  let last: Session | undefined;
+  for (let i = 0; i < 129; i++) {
+    const next = quick.next();
+    clients.push(source.connect());
+    last = (await next).value;
+  }
+  assertEquals(listener.skipped, 1);
+  assert(await isAccepted(clients.at(-1)!, last!));
+  await slow.return();
+  assert(clients.every((client) => watch(client.closed).state === "pending"));
+});
+
 Deno.test("listener iterator: concurrent next() calls get different peers", async () => {
   const { source, listener } = listening();
   await using _ = listener;

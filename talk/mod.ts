@@ -25,8 +25,10 @@ export {
   type ReconnectingDialOptions,
 } from "./dial.ts";
 export type {
+  ConnectionInfo,
   ListenSchemeOptions,
   SchemeOptions,
+  TlsInfo,
   WaitOptions,
 } from "../mux/internal.ts";
 export { dialCommand, type DialCommandOptions } from "./dial_command.ts";
@@ -38,9 +40,9 @@ export {
   type ListenSessionOptions,
 } from "./listen.ts";
 export type {
-  ConnectionInfo,
   Listener,
   ListenerOptions,
+  PeerListenerOptions,
   SharedLimits,
 } from "./listener.ts";
 export { memoryPair, type MemoryPairOptions } from "./memory_pair.ts";
@@ -51,6 +53,7 @@ export {
   Peer,
   type PeerLimits,
   type PeerOptions,
+  type PeerWith,
 } from "./peer.ts";
 export {
   type BackoffOptions,

@@ -1,16 +1,19 @@
 import { type Codec, DEFAULT_MAX_VALUE_SIZE, json } from "../codec/internal.ts";
 import {
+  connectionLost,
   MuxError,
   type RawChannel,
   type RawSession,
   rawSession,
   type Session,
+  sessionClosed,
 } from "../mux/internal.ts";
 import { checkOption, type OptionRange } from "../check_option.ts";
 import { limitWait } from "../time_limit.ts";
 import { MAX_UINT32 } from "../uint32.ts";
 import {
   type Caller,
+  type CallingPeer,
   type CallOptions,
   ChannelPool,
   channelPool,
@@ -79,8 +82,12 @@ export interface PeerLimits {
   maxCallbacks?: number | undefined;
 }
 
-/** Options of a peer. */
-export interface PeerOptions extends PeerLimits {
+/**
+ * Options of a peer.
+ *
+ * @typeParam Context what `handler` expects of `call.peer.context`
+ */
+export interface PeerOptions<Context = unknown> extends PeerLimits {
   /**
    * Encodes and decodes values in both directions. The other side must use the
    * same codec. Default: `json()`.
@@ -97,7 +104,7 @@ export interface PeerOptions extends PeerLimits {
    * Answers the calls that match no pattern of `handle()`. Default: such calls
    * fail with `not found: …`.
    */
-  handler?: Handler | undefined;
+  handler?: Handler<Context> | undefined;
   /**
    * Called with errors that no promise of the program can report: a session
    * that broke, a handler that threw after it had responded, a call header that
@@ -105,6 +112,17 @@ export interface PeerOptions extends PeerLimits {
    */
   onError?: ((error: unknown, context: ErrorContext) => void) | undefined;
 }
+
+/**
+ * A peer whose `context` has a type: what `onPeer` of its listener returned.
+ *
+ * @typeParam Context the type of the context
+ */
+export type PeerWith<Context> = unknown extends Context ? Peer
+  : Peer & CallingPeer<Context>;
+
+/** How a listener introduces its peers. */
+export const admit: unique symbol = Symbol("qtalk.admit");
 
 /** What the header of a call says that is made with `call.caller`. */
 const NESTED = Object.freeze({ nested: true });
@@ -191,9 +209,14 @@ export function checkCloseOptions({ drainTimeout = 0 }: CloseOptions): void {
  * assertEquals(await client.call("ping"), "pong");
  * ```
  */
-export class Peer implements Caller, AsyncDisposable {
+export class Peer implements Caller, CallingPeer, AsyncDisposable {
   /** The session. Its incoming channels belong to the peer. */
   readonly session: Session;
+  /**
+   * What the program knows of the other side: what `onPeer` of the listener
+   * returned, or what the program sets. Handlers have it as `call.peer.context`.
+   */
+  context: unknown = undefined;
   readonly #raw: RawSession;
   readonly #router = new Router();
   readonly #client: Client;
@@ -201,7 +224,14 @@ export class Peer implements Caller, AsyncDisposable {
   readonly #server: Server;
   /** @ignore */
   readonly [channelPool]: ChannelPool;
+  readonly #report: (error: unknown, selector: string | undefined) => void;
+  #remoteAddr = "";
   #draining = false;
+  /** Whether this side closes the session. */
+  #closing = false;
+  /** Why the session has ended. */
+  #end: { reason: unknown } | undefined;
+  #abort: AbortController | undefined;
 
   /**
    * Makes a peer that owns the session.
@@ -226,10 +256,11 @@ export class Peer implements Caller, AsyncDisposable {
     const channels = new ChannelPool(raw, limits);
     this[channelPool] = channels;
     const state = this.#state = new SessionState(maxCallbacks, account);
+    state.peer = this;
     const [first = codec] = codecs;
     const common = { maxValueSize, account, state };
     this.#client = new Client(channels, { codec: first, ...common });
-    const report = (error: unknown, selector: string | undefined) => {
+    const report = this.#report = (error, selector) => {
       try {
         onError(error, { peer: this, selector });
       } catch (mistake) {
@@ -259,11 +290,62 @@ export class Peer implements Caller, AsyncDisposable {
       onError: report,
     });
     session.accept((channel) => this.#server.serve(channel as RawChannel));
-    const release = () => state.close();
-    session.closed.then(release, (error) => {
-      release();
+    session.closed.then(() => this.#ended(undefined), (error) => {
+      this.#ended(error);
       report(error, undefined);
     });
+  }
+
+  #ended(failure: unknown): void {
+    this.#state.close();
+    const reason = failure ??
+      (this.#closing ? sessionClosed() : connectionLost("the peer ended it"));
+    this.#end = { reason };
+    this.#abort?.abort(reason);
+  }
+
+  /**
+   * What a listener does with a new peer: it asks the program, which may take a
+   * while, and lets the peer's calls begin afterwards.
+   *
+   * @returns whether the program admitted the peer, which is closed otherwise
+   * @ignore
+   */
+  [admit](
+    remoteAddr: string,
+    ask: (() => unknown) | undefined,
+  ): boolean | Promise<boolean> {
+    this.#remoteAddr = remoteAddr;
+    if (ask === undefined) return true;
+    let context: unknown;
+    try {
+      context = ask();
+    } catch (error) {
+      return this.#turnAway(error);
+    }
+    if (typeof (context as Promise<unknown> | undefined)?.then !== "function") {
+      if (context !== undefined) this.context = context;
+      return true;
+    }
+    this.#server.hold();
+    return Promise.resolve(context).then(
+      (context) => {
+        if (context !== undefined) this.context = context;
+        this.#server.admit();
+        return !this.#raw.ended;
+      },
+      (error) => this.#turnAway(error),
+    );
+  }
+
+  #turnAway(error: unknown): boolean {
+    this.#server.hold();
+    // What fails because the peer has left is no mistake of the program.
+    const left = this.#raw.ended &&
+      (error instanceof MuxError || error === this.#end?.reason);
+    if (!left) this.#report(error, undefined);
+    void this.close();
+    return false;
   }
 
   /** Calls the other side: see {@linkcode Caller.call}. */
@@ -289,6 +371,28 @@ export class Peer implements Caller, AsyncDisposable {
   /** The other side's service, as methods: see {@linkcode Caller.remote}. */
   remote<S extends object>(options?: CallOptions): Remote<S> {
     return remoteOf<S>(this, options);
+  }
+
+  /**
+   * The address of the other side, if a listener accepted it; empty if it is
+   * unknown, and for a peer that this side dialed.
+   */
+  get remoteAddr(): string {
+    return this.#remoteAddr;
+  }
+
+  /**
+   * Aborts when the session has ended, for whichever reason: with the error that
+   * {@linkcode closed} rejects with, or with `session-closed` if this side closed
+   * it, or `connection-lost` if the other side did.
+   */
+  get signal(): AbortSignal {
+    // Made on demand: most programs have no use for it.
+    if (this.#abort === undefined) {
+      this.#abort = new AbortController();
+      if (this.#end !== undefined) this.#abort.abort(this.#end.reason);
+    }
+    return this.#abort.signal;
   }
 
   /** The number of functions of this side that the other side can call now. */
@@ -334,6 +438,8 @@ export class Peer implements Caller, AsyncDisposable {
   async close(options: CloseOptions = {}): Promise<void> {
     checkCloseOptions(options);
     if (options.drainTimeout) await this.#drain(options.drainTimeout, options);
+    // The session may have ended by itself.
+    if (!this.#raw.ended) this.#closing = true;
     await this.session.close();
   }
 

@@ -39,11 +39,7 @@
  *
  * @module
  */
-import {
-  qmux,
-  type Transport,
-  type TransportListener,
-} from "../mux/internal.ts";
+import { qmux } from "../mux/internal.ts";
 import {
   type RequestHandler,
   type UpgradeOptions,
@@ -52,26 +48,39 @@ import {
 import {
   ConnectionListener,
   type Listener,
+  type PeerListenerOptions,
   resolveSharedLimits,
   type SharedLimits,
 } from "./listener.ts";
-import { Peer, type PeerOptions, resolveLimits } from "./peer.ts";
+import {
+  admit,
+  Peer,
+  type PeerOptions,
+  type PeerWith,
+  resolveLimits,
+} from "./peer.ts";
 
 export type { RequestHandler, UpgradeOptions };
 
-/** Options of {@linkcode serveWebSocket}. */
-export interface ServeWebSocketOptions
-  extends PeerOptions, UpgradeOptions, SharedLimits {
-  /**
-   * Called with every new peer, before its first call is handled, and with the
-   * request that opened its WebSocket (the one that `authenticate` got). If it
-   * throws, the peer is closed and the error goes to `onError`. Default: none.
-   */
-  onPeer?: ((peer: Peer, request: Request) => void) | undefined;
-}
+/**
+ * Options of {@linkcode serveWebSocket}. The `request` that `onPeer` gets is the one
+ * that `authenticate` got.
+ *
+ * @typeParam Context what the program knows of a peer
+ */
+export interface ServeWebSocketOptions<Context = unknown>
+  extends
+    PeerOptions<NoInfer<Context>>,
+    PeerListenerOptions<Context>,
+    UpgradeOptions,
+    SharedLimits {}
 
-/** The handler that {@linkcode serveWebSocket} makes. */
-export interface WebSocketHandler {
+/**
+ * The handler that {@linkcode serveWebSocket} makes.
+ *
+ * @typeParam Context what the program knows of a peer
+ */
+export interface WebSocketHandler<Context = unknown> {
   /** Answers a request: a handler for `Deno.serve()`, or a module's `fetch`. */
   (request: Request, info?: Deno.ServeHandlerInfo): Promise<Response>;
   /**
@@ -79,7 +88,7 @@ export interface WebSocketHandler {
    * close all of them. Its `addr` has no host, as only the server knows it.
    * Once it is closed, WebSocket requests are answered with 503.
    */
-  readonly listener: Listener<Peer>;
+  readonly listener: Listener<PeerWith<Context>>;
 }
 
 /**
@@ -100,50 +109,33 @@ export interface WebSocketHandler {
  * | 404, 426 | not a WebSocket request, and there is no `fallback` |
  * | 503 | the listener is closed |
  *
+ * @typeParam Context what the program knows of a peer: what `onPeer` returns
  * @param options codec, handler, limits, and which requests to accept
  * @throws {RangeError} if an option is out of range
  * @throws {TypeError} if one of `hosts` is not a name or an address
  */
-export function serveWebSocket(
-  options: ServeWebSocketOptions = {},
-): WebSocketHandler {
+export function serveWebSocket<Context = unknown>(
+  options: ServeWebSocketOptions<Context> = {},
+): WebSocketHandler<Context> {
   const limits = resolveSharedLimits(options);
   resolveLimits(options);
   const acceptor = webSocketAcceptor(`ws:${options.path ?? "/"}`, options);
-  const requests = new WeakMap<Transport, Request>();
-  const source: TransportListener = {
-    addr: acceptor.addr,
-    async accept() {
-      const upgraded = await acceptor.accept();
-      if (upgraded) requests.set(upgraded.transport, upgraded.request);
-      return upgraded;
-    },
-    close: () => acceptor.close(),
-  };
-  const { onError } = options;
-  const listener = new ConnectionListener(
-    source,
+  const { onError, onPeer } = options;
+  const listener = new ConnectionListener<PeerWith<Context>>(
+    acceptor,
     (transport) => {
-      const peer = new Peer(qmux(transport, limits.session), options);
-      announce(peer, requests.get(transport)!, options);
-      return peer;
+      const session = qmux(transport, limits.session);
+      return new Peer(session, options as PeerOptions) as PeerWith<Context>;
     },
     { onError },
     limits,
+    {
+      admit: (peer, connection) =>
+        peer[admit](
+          connection.remoteAddr,
+          onPeer && (() => onPeer(peer, connection)),
+        ),
+    },
   );
   return Object.assign(acceptor.handle, { listener });
-}
-
-/** Calls the hook; if it throws, only this peer is closed. */
-function announce(
-  peer: Peer,
-  request: Request,
-  { onPeer, onError }: ServeWebSocketOptions,
-): void {
-  try {
-    onPeer?.(peer, request);
-  } catch (error) {
-    void peer.close();
-    onError?.(error, { peer, selector: undefined });
-  }
 }

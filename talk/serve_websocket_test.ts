@@ -249,10 +249,10 @@ Deno.test("serveWebSocket(): onPeer gets the request of authenticate, still read
       users.set(request, request.headers.get("x-user") ?? "unknown");
       return true;
     },
-    onPeer(peer, request) {
-      const user = users.get(request)!;
+    onPeer(peer, { request }) {
+      const user = users.get(request!)!;
       peer.handle("whoami", (_call, respond) => respond.return(user));
-      requests.push(request);
+      requests.push(request!);
     },
   });
   await using peer = await site.dial("/?q", { headers: { "x-user": "Ann" } });

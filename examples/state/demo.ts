@@ -9,8 +9,9 @@
 //   Control-C leaves
 //   here: Ann, Bob
 //   here: Ann, Bob, Cid
-//   Bob vanishes, Cid leaves
-//   here: Ann, Bob
+//   Bob is killed
+//   here: Ann, Cid
+//   Cid leaves
 //   here: Ann
 
 await using server = start("server.ts", "tcp://127.0.0.1:0");
@@ -27,10 +28,12 @@ await show(1);
 // list.
 await next(cid);
 await next(cid);
-console.log("Bob vanishes, Cid leaves");
+console.log("Bob is killed");
 bob.kill("SIGKILL");
+await show(1);
+console.log("Cid leaves");
 cid.kill("SIGINT");
-await show(2);
+await show(1);
 
 async function show(lines: number) {
   for (let i = 0; i < lines; i++) console.log(await next(ann));

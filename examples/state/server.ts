@@ -16,8 +16,11 @@ class State {
   #updates = Promise.resolve();
 
   /** Adds a user, whose peer is called with every new list from now on. */
-  Join = withCall((call, name: string) => {
-    this.#users.set(name, call.caller);
+  Join = withCall(({ caller, peer }, name: string) => {
+    this.#users.set(name, caller);
+    // A client that is killed has no time to leave.
+    const gone = () => this.#remove(name, caller);
+    peer.closed.then(gone, gone);
     return this.#update();
   });
 
@@ -25,6 +28,11 @@ class State {
   Leave(name: string) {
     this.#users.delete(name);
     return this.#update();
+  }
+
+  /** Removes a user whose client has gone, but not one who has joined again. */
+  async #remove(name: string, caller: Caller) {
+    if (this.#users.get(name) === caller) await this.Leave(name);
   }
 
   /** Sends one list after another, so that the last one is the latest. */
@@ -39,7 +47,7 @@ class State {
       try {
         await caller.call("state", names, { timeout: 5_000 });
       } catch {
-        // The user is gone: the others get a list without that name.
+        // The client hangs: the others get a list without that name.
         if (this.#users.get(name) === caller) this.#users.delete(name);
         complete = false;
       }

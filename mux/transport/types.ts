@@ -5,12 +5,35 @@
  */
 import type { Transport } from "../types.ts";
 
+/** What is known of the TLS of a connection. */
+export interface TlsInfo {
+  /**
+   * The protocol that both sides agreed on by ALPN; `null` if there is none, or if
+   * the runtime does not say.
+   */
+  alpnProtocol: string | null;
+}
+
+/** What is known of an incoming connection before any byte of its session is read. */
+export interface ConnectionInfo {
+  /** The address of the client; empty if it is unknown. */
+  remoteAddr: string;
+  /**
+   * The request that opened a WebSocket, which has no body and stays readable;
+   * undefined for other connections.
+   */
+  request?: Request | undefined;
+  /**
+   * Set if the client has encrypted the connection with TLS and this runtime has
+   * decrypted it; undefined behind a proxy that does that.
+   */
+  tls?: TlsInfo | undefined;
+}
+
 /** A connection that was accepted. */
-export interface Accepted {
+export interface Accepted extends ConnectionInfo {
   /** The connection, owned by the caller of `accept()`. */
   transport: Transport;
-  /** The address of the client; empty if there is none. */
-  remoteAddr: string;
 }
 
 /** Accepts connections at an address. */
@@ -80,4 +103,11 @@ export interface Scheme {
    * @throws {TypeError} if one of `hosts` is not a name or an address
    */
   listen(rest: string, options?: ListenSchemeOptions): TransportListener;
+  /**
+   * Listens at an address at which {@linkcode listen} has failed because it is in
+   * use, if what remains there is of a listener that no longer exists.
+   *
+   * @throws {Deno.errors.AddrInUse} if it is in use indeed
+   */
+  takeOver?(rest: string): Promise<TransportListener>;
 }

@@ -1,7 +1,12 @@
 import { connectWith, connListener, connTransport } from "./conn.ts";
-import type { Scheme } from "./types.ts";
+import { beforeProcessEnds } from "./process_end.ts";
+import { fileAt, isSameFile, replaceSocket } from "./socket_file.ts";
+import type { Scheme, TransportListener } from "./types.ts";
 
-/** `unix:/path` or `unix:relative/path`. */
+/**
+ * `unix:/path` or `unix:relative/path`. On Linux, a path that begins with a zero
+ * character is a name without a file.
+ */
 export const unix: Scheme = {
   async connect(rest, signal) {
     const path = parse(rest);
@@ -12,27 +17,62 @@ export const unix: Scheme = {
     return connTransport(conn);
   },
   listen(rest) {
+    return listenAt(parse(rest));
+  },
+  async takeOver(rest) {
     const path = parse(rest);
-    const listener = Deno.listen({ transport: "unix", path });
-    const accepting = connListener(listener, () => `unix:${path}`);
-    let closed = false;
-    return {
-      ...accepting,
-      close() {
-        // By the second call, another listener may use the path.
-        if (closed) return;
-        closed = true;
-        accepting.close();
-        // The socket's file would remain, and the next listener would fail.
-        try {
-          Deno.removeSync(path);
-        } catch {
-          // It has been removed already.
-        }
-      },
-    };
+    if (hasFile(path)) return await replaceSocket(path, () => listenAt(path));
+    throw new Deno.errors.AddrInUse("another listener serves this socket");
   },
 };
+
+function listenAt(path: string): TransportListener {
+  const listener = Deno.listen({ transport: "unix", path });
+  const accepting = connListener(listener, () => `unix:${path}`);
+  if (!hasFile(path)) return accepting;
+  const file = fileAt(path);
+  /** Removes the file, but not one of another listener. */
+  const remove = () => {
+    const now = fileAt(path);
+    if (file === undefined || now === undefined || !isSameFile(file, now)) {
+      return;
+    }
+    try {
+      Deno.removeSync(path);
+    } catch {
+      // Another process has removed it just now, or it may not be removed.
+    }
+  };
+  const forget = beforeProcessEnds(remove);
+  let pending = 0;
+  let closed = false;
+  return {
+    ...accepting,
+    async accept() {
+      pending++;
+      try {
+        return await accepting.accept();
+      } finally {
+        pending--;
+        // Deno closes the socket when no call waits for a client any more, and
+        // then removes whatever has the name of the file. Until then, no other
+        // listener may take the path.
+        if (closed && pending === 0) remove();
+      }
+    },
+    close() {
+      if (closed) return;
+      closed = true;
+      accepting.close();
+      forget();
+      if (pending === 0) remove();
+    },
+  };
+}
+
+function hasFile(path: string): boolean {
+  return !path.startsWith("\0");
+}
 
 function parse(rest: string): string {
   const path = rest.startsWith("//") ? rest.slice(2) : rest;

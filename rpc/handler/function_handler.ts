@@ -23,7 +23,9 @@ interface Special {
 
 /**
  * Passes the call to a function as its first parameter, so that the function has
- * the selector, the signal and the caller to call back. Callers do not send this
+ * the selector, the signal, the caller to call back and the peer. Annotate the
+ * parameter with `Call<Context>` if `onPeer` of the listener returns a context; the
+ * compiler cannot compare the two. Callers do not send this
  * parameter: it does not count as an argument, and it is not part of the type of
  * the result. (Declare the type of a parameter with a default value, because
  * TypeScript does not infer it here.)
@@ -43,8 +45,8 @@ interface Special {
  *
  * @param fn the function that gets the call
  */
-export function withCall<Args extends unknown[], Result>(
-  fn: (call: Call, ...args: Args) => Result,
+export function withCall<Args extends unknown[], Result, Context = unknown>(
+  fn: (call: Call<Context>, ...args: Args) => Result,
 ): (...args: Args) => Result {
   return mark<(...args: Args) => Result>("withCall", { wants: "call", fn });
 }
@@ -88,8 +90,8 @@ export function withCall<Args extends unknown[], Result>(
  *
  * @param fn the function that gets the values
  */
-export function withStream<T, Result>(
-  fn: (values: AsyncIterable<T>, call: Call) => Result,
+export function withStream<T, Result, Context = unknown>(
+  fn: (values: AsyncIterable<T>, call: Call<Context>) => Result,
 ): (values: AsyncIterable<T>) => Result {
   return mark<(values: AsyncIterable<T>) => Result>("withStream", {
     wants: "stream",

@@ -9,7 +9,7 @@ import { mayHavePointers, revivePointers } from "../callback/pointers.ts";
 import { timeLimit } from "../../time_limit.ts";
 import { RpcError } from "../errors.ts";
 import type { SessionState } from "../session_state.ts";
-import type { Caller, Handler } from "../types.ts";
+import type { Caller, CallingPeer, Handler } from "../types.ts";
 import {
   absent,
   ValueIterator,
@@ -77,6 +77,10 @@ export class IncomingCall implements ServerCall, QueuedCall {
 
   get selector(): string {
     return this.request.selector;
+  }
+
+  get peer(): CallingPeer {
+    return this.session.peer!;
   }
 
   get caller(): Caller {

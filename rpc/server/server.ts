@@ -4,10 +4,11 @@ import { errorText } from "../errors.ts";
 import { invoke, notFound } from "../handler/invoke.ts";
 import type { SessionState } from "../session_state.ts";
 import type { Handler } from "../types.ts";
+import { Fifo } from "../wire/fifo.ts";
 import { HeaderCache } from "../wire/header_cache.ts";
 import { MAX_CALL_HEADER_SIZE } from "../wire/headers.ts";
 import { ArgumentMemory } from "./argument_memory.ts";
-import { CallQueue } from "./call_queue.ts";
+import { CallQueue, type QueuedCall } from "./call_queue.ts";
 import { IncomingCall } from "./incoming_call.ts";
 import {
   type CallerIn,
@@ -60,6 +61,11 @@ export class Server {
   readonly #nestedMemory: ArgumentMemory;
   /** Channels without a call: most were opened ahead of need. */
   #idle = 0;
+  /**
+   * Calls that came before the peer was admitted, with their arguments unread;
+   * undefined once it is.
+   */
+  #held: Fifo<QueuedCall> | undefined;
   #refusing = false;
 
   /** Makes a server; {@linkcode serve} gives it channels. */
@@ -98,6 +104,29 @@ export class Server {
   /** Answers all calls that begin from now on with `unavailable`. */
   refuse(): void {
     this.#refusing = true;
+    this.#takeHeld((call) => refuseClosing(call));
+  }
+
+  /**
+   * Lets no call begin until {@linkcode admit}, except those of callbacks, which
+   * this side has asked for.
+   */
+  hold(): void {
+    this.#held ??= new Fifo();
+  }
+
+  /** Lets calls begin, those that were held first. */
+  admit(): void {
+    this.#takeHeld((call) => this.#queueOf(call).begin(call));
+    this.#held = undefined;
+  }
+
+  #takeHeld(take: (call: IncomingCall) => void): void {
+    for (;;) {
+      const call = this.#held?.shift();
+      if (call === undefined) return;
+      take(call as IncomingCall);
+    }
   }
 
   /** Waits for the call on a channel that the peer opened, and answers it. */
@@ -151,12 +180,19 @@ export class Server {
     call.callback = state.callbacks.match(request.selector);
     const nested = isNested(call);
     reader.memory = nested ? this.#nestedMemory : this.#memory;
-    if (this.#refusing && call.callback === undefined) {
-      void responder.return(
-        refusal("unavailable", "this side is closing"),
-      );
+    if (this.#refusing && call.callback === undefined) refuseClosing(call);
+    else if (this.#held !== undefined && call.callback === undefined) {
+      this.#hold(call, this.#held);
     } else this.#queueOf(call).begin(call);
     return call;
+  }
+
+  /** A nested call is held, too: only its caller says that it is nested. */
+  #hold(call: IncomingCall, held: Fifo<QueuedCall>): void {
+    const { length } = held;
+    if (length < this.#options.maxQueuedCalls) return held.push(call);
+    void call.responder.return(refusal("busy", `${length} calls are waiting`));
+    call.release();
   }
 
   #queueOf(call: IncomingCall): CallQueue<IncomingCall> {
@@ -203,9 +239,15 @@ export class Server {
   /** The caller has closed the call, or the session has ended. */
   #closed(call: IncomingCall): void {
     const calls = this.#queueOf(call);
+    const held = this.#held;
     // What waits has not begun: it never will.
-    if (calls.isWaiting(call)) call.channel.discard();
-    calls.remove(call);
+    if (held !== undefined && call.queue === held) {
+      held.remove(call);
+      call.channel.discard();
+    } else {
+      if (calls.isWaiting(call)) call.channel.discard();
+      calls.remove(call);
+    }
     call.callerClosed();
   }
 
@@ -239,6 +281,10 @@ export class Server {
 /** Whether a call of this side may wait for the call. */
 function isNested({ request, callback }: IncomingCall): boolean {
   return request.nested || callback !== undefined;
+}
+
+function refuseClosing({ responder }: IncomingCall): void {
+  void responder.return(refusal("unavailable", "this side is closing"));
 }
 
 /** The error for a call that no handler gets: the caller can make it again. */

@@ -129,7 +129,11 @@ export function webSocketAcceptor(
     info?: Deno.ServeHandlerInfo,
   ): Response {
     // Read before the upgrade, as above.
-    const from = info?.remoteAddr;
+    const remoteAddr = addressOf(info?.remoteAddr);
+    const tls = copy.url.startsWith("https:")
+      // WebSockets are of HTTP/1.1, and the runtime does not say by which name.
+      ? { alpnProtocol: null }
+      : undefined;
     let upgraded: Deno.WebSocketUpgrade;
     try {
       upgraded = Deno.upgradeWebSocket(
@@ -140,10 +144,7 @@ export function webSocketAcceptor(
       return refusal(400);
     }
     const transport = webSocketTransport(upgraded.socket);
-    const remoteAddr = from !== undefined && "hostname" in from
-      ? `${from.transport}://${from.hostname}:${from.port}`
-      : "";
-    push({ transport, remoteAddr, request: copy });
+    push({ transport, remoteAddr, request: copy, tls });
     return upgraded.response;
   }
 
@@ -186,6 +187,17 @@ function refusalStatus(
     headers.set("host", host);
   }
   return refusalOf({ path: pathname, headers, remoteHost }, options);
+}
+
+/** A client's address in the form of {@linkcode Accepted.remoteAddr}. */
+function addressOf(from: Deno.Addr | undefined): string {
+  if (from === undefined) return "";
+  if ("hostname" in from) {
+    const { transport, hostname, port } = from;
+    const host = hostname.includes(":") ? `[${hostname}]` : hostname;
+    return `${transport}://${host}:${port}`;
+  }
+  return "path" in from ? `unix:${from.path ?? ""}` : "";
 }
 
 function denoOptions(

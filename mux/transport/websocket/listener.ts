@@ -90,14 +90,17 @@ class WebSocketListener implements TransportListener {
     const [oldest] = this.#shaking;
     if (this.#shaking.size > MAX_HANDSHAKES) this.#giveUp(oldest!);
     const cancel = timeLimit(HANDSHAKE_TIMEOUT, () => this.#giveUp(accepted));
+    let request: Request | undefined;
     try {
       const early = await acceptHandshake(transport, {
         remoteHost: hostOf(remoteAddr),
         rules: this.#rules,
+        onRequest: (welcome) => request = welcome,
       });
       if (early !== undefined && this.#shaking.has(accepted)) {
         const server = webSocketServer(transport, early);
-        return this.#push({ accepted: { transport: server, remoteAddr } });
+        const accepted = { transport: server, remoteAddr, request };
+        return this.#push({ accepted });
       }
     } catch {
       // The connection has failed, so an answer would not arrive.

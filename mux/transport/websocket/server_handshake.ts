@@ -23,6 +23,8 @@ export interface ServerHandshake {
   remoteHost: string;
   /** Which requests are welcome. */
   rules: RequestRules;
+  /** Called with a request that is welcome. */
+  onRequest?: ((request: Request) => void) | undefined;
 }
 
 /** A refusal, with the headers that the status needs. */
@@ -40,7 +42,7 @@ interface Refusal {
  */
 export async function acceptHandshake(
   transport: Transport,
-  { remoteHost, rules }: ServerHandshake,
+  { remoteHost, rules, onRequest }: ServerHandshake,
 ): Promise<Uint8Array | undefined> {
   const head = await readHead(transport);
   if (head === "ended") return undefined;
@@ -50,6 +52,7 @@ export async function acceptHandshake(
     ? { status: 400 } as const
     : refusalFor(head, headers, remoteHost, rules);
   if (refusal !== undefined) return await refuse(transport, refusal);
+  onRequest?.(requestOf(head, headers!));
   // The bytes after the head are valid until the next read only.
   const early = head.rest;
   await send(transport, [
@@ -63,18 +66,37 @@ export async function acceptHandshake(
   return early;
 }
 
+/** The parts of the first line of a request. */
+function partsOf({ start }: Head): {
+  method: string | undefined;
+  url: URL | undefined;
+  version: string | undefined;
+} {
+  const [, method, target = "", version] =
+    /^([A-Z]+) (\S+) HTTP\/1\.([01])$/.exec(start) ?? [];
+  // A proxy may send the whole URL.
+  const text = target.startsWith("/") ? `http://host${target}` : target;
+  const isUrl = /^https?:/.test(text) && URL.canParse(text);
+  return { method, url: isUrl ? new URL(text) : undefined, version };
+}
+
+/** The request as an object, for the program. */
+function requestOf(head: Head, headers: Headers): Request {
+  const { pathname, search } = partsOf(head).url!;
+  // The name was checked with the rules, and that of the first line was not.
+  const url = `http://${headers.get("host")}${pathname}${search}`;
+  return new Request(url, { headers: [...headers] });
+}
+
 function refusalFor(
-  { start }: Head,
+  head: Head,
   headers: Headers,
   remoteHost: string,
   rules: RequestRules,
 ): Refusal | undefined {
-  const [, method, target = "", version] =
-    /^([A-Z]+) (\S+) HTTP\/1\.([01])$/.exec(start) ?? [];
-  // A proxy may send the whole URL.
-  const url = target.startsWith("/") ? `http://host${target}` : target;
-  if (!/^https?:/.test(url) || !URL.canParse(url)) return { status: 400 };
-  const { pathname } = new URL(url);
+  const { method, url, version } = partsOf(head);
+  if (url === undefined) return { status: 400 };
+  const { pathname } = url;
   const status = refusalOf({ path: pathname, headers, remoteHost }, rules);
   if (status === 426) return upgradeRequired();
   if (status !== undefined) return { status };

@@ -29,11 +29,8 @@ different schemes, stdio: included.
     }
     // Checked now, and not when the first session is accepted.
     await resolveAddress(to);
-    // Over stdio, the only session is accepted before the iteration starts.
-    const ready = Promise.withResolvers<boolean>();
-    const listener = await listenSession(from, { accept: () => ready.promise });
+    const listener = await listenSession(from);
     const sessions = listener[Symbol.asyncIterator]();
-    ready.resolve(true);
     const serving = proxyAll(sessions, to, terminal);
     await runUntilStopped(
       listener,
