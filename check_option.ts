@@ -15,7 +15,7 @@ export function checkOption(
   const isOfKind = fraction ? typeof value === "number" : isWhole(value);
   if (isOfKind && value >= min && value <= max) return;
   throw new RangeError(
-    `Cannot use option "${name}": ${value} is not ${
+    `Cannot use option "${name}": ${shown(value)} is not ${
       fraction ? "a number" : "an integer"
     } ${max === Infinity ? `of at least ${min}` : `from ${min} to ${max}`}`,
   );
@@ -29,6 +29,32 @@ export interface OptionRange {
   readonly max: number;
   /** Whether fractions are allowed, and not only integers. Default: false. */
   readonly fraction?: boolean;
+}
+
+/**
+ * Checks the time limit of an operation, in milliseconds.
+ *
+ * @throws {RangeError} if it is not a number of at least 0; `Infinity` is allowed
+ */
+export function checkTimeout(timeout: number | undefined): void {
+  if (timeout !== undefined) checkOption("timeout", timeout, TIMEOUT_RANGE);
+}
+
+const TIMEOUT_RANGE = { min: 0, max: Infinity, fraction: true };
+
+/** A value for an error text: the types do not bind programs in JavaScript. */
+function shown(value: unknown): string {
+  switch (typeof value) {
+    case "string":
+      return JSON.stringify(value);
+    case "bigint":
+      return `${value}n`;
+    case "number":
+    case "boolean":
+      return String(value);
+    default:
+      return value === null ? "null" : `a value of type ${typeof value}`;
+  }
 }
 
 function isWhole(value: number): boolean {

@@ -43,6 +43,7 @@ export interface Caller {
    * @throws {CodecError} if a value cannot be encoded or decoded
    * @throws {MuxError} if the session has ended or the peer refused the channel
    * @throws {RangeError} if `timeout` is out of range
+   * @throws {TypeError} if `selector` is not a string
    * @throws {unknown} `signal.reason`
    */
   call(
@@ -67,6 +68,7 @@ export interface Caller {
    *
    * @typeParam S the service
    * @param options signal and timeout of every call that the object makes
+   * @throws {RangeError} if `timeout` is out of range
    */
   remote<S extends object>(options?: CallOptions): Remote<S>;
 }

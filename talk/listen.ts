@@ -11,7 +11,8 @@ import {
   resolveSharedLimits,
   type SharedLimits,
 } from "./listener.ts";
-import { Peer, type PeerOptions, resolveLimits } from "./peer.ts";
+import { checkPeerOptions, Peer, type PeerOptions } from "./peer.ts";
+import { errorPrinter } from "./error_printer.ts";
 import { addressError, resolveAddress } from "./address.ts";
 
 /** Options of {@linkcode listenSession}. */
@@ -50,11 +51,13 @@ export async function listen(
   address: string,
   options: ListenOptions = {},
 ): Promise<Listener<Peer>> {
-  resolveLimits(options);
+  checkPeerOptions(options);
+  // One for all peers: it prints at a limited rate.
+  const shared = { ...options, onError: options.onError ?? errorPrinter() };
   return await start(
     address,
-    options,
-    (session) => new Peer(session, options),
+    shared,
+    (session) => new Peer(session, shared),
   );
 }
 

@@ -10,6 +10,7 @@ import {
   type TransportListener,
   type WaitOptions,
 } from "../mux/internal.ts";
+import { errorPrinter } from "./error_printer.ts";
 import { TalkError } from "./errors.ts";
 import { AcceptIterator } from "./accept_iterator.ts";
 import {
@@ -86,9 +87,10 @@ export interface ListenerOptions {
     | ((connection: ConnectionInfo) => boolean | Promise<boolean>)
     | undefined;
   /**
-   * Called with `limit-exceeded` when the listener closes a connection because
-   * `maxSessions` are open: once, until a session has ended. Default: such
-   * connections are closed without a word.
+   * Called with what `accept` throws, and with `limit-exceeded` when the listener
+   * closes a connection because `maxSessions` are open: once, until a session has
+   * ended. Default: what `accept` throws is printed to standard error, at most 20
+   * errors in ten seconds.
    */
   onError?: ((error: unknown, context: ErrorContext) => void) | undefined;
 }
@@ -149,7 +151,7 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
   readonly #make: (transport: Transport) => T;
   readonly #allow: ListenerOptions["accept"];
   readonly #limits: Pick<ResolvedSharedLimits, "maxSessions" | "memoryPool">;
-  readonly #onError: ListenerOptions["onError"];
+  readonly #onError: NonNullable<ListenerOptions["onError"]>;
   /** Whether `onError` was called since there was last room for a session. */
   #isFull = false;
   /** Everything that is open, and connections that await the hook's decision. */
@@ -173,7 +175,7 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
     this.#source = source;
     this.#make = make;
     this.#allow = options.accept;
-    this.#onError = options.onError;
+    this.#onError = options.onError ?? errorPrinter();
     this.#limits = limits;
     this.#closed.promise.catch(() => {});
     void this.#run();
@@ -247,17 +249,21 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
         "limit-exceeded",
         `Cannot accept connection: ${open} sessions are open, the limit of ${what}`,
       );
-      try {
-        this.#onError?.(error, { peer: undefined, selector: undefined });
-      } catch (mistake) {
-        // An uncaught error is right, but the listener must go on.
-        queueMicrotask(() => {
-          throw mistake;
-        });
-      }
+      this.#report(error);
     }
     this.#isFull = full;
     return !full;
+  }
+
+  #report(error: unknown): void {
+    try {
+      this.#onError(error, { peer: undefined, selector: undefined });
+    } catch (mistake) {
+      // An uncaught error is right, but the listener must go on.
+      queueMicrotask(() => {
+        throw mistake;
+      });
+    }
   }
 
   /** Serves a connection if the hook accepts it. Closing does not await the hook. */
@@ -274,8 +280,9 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
     let allowed = false;
     try {
       allowed = await allow({ remoteAddr });
-    } catch {
+    } catch (error) {
       // A hook that throws refuses the connection.
+      this.#report(error);
     }
     if (!allowed) return await refuse();
     this.#serve(transport);

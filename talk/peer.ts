@@ -8,17 +8,20 @@ import {
 } from "../mux/internal.ts";
 import { checkOption, type OptionRange } from "../check_option.ts";
 import { limitWait } from "../time_limit.ts";
+import { printableText } from "../printable_text.ts";
 import { MAX_UINT32 } from "../uint32.ts";
 import {
   type Caller,
   type CallOptions,
   ChannelPool,
   channelPool,
+  checkHandler,
   Client,
   DEFAULT_MAX_CALLBACKS,
   DEFAULT_QUEUE_LIMITS,
   type Handler,
   invoke,
+  kindOf,
   notFound,
   type Remote,
   remoteOf,
@@ -27,6 +30,7 @@ import {
   Server,
   SessionState,
 } from "../rpc/internal.ts";
+import { errorPrinter } from "./error_printer.ts";
 
 /** What {@linkcode PeerOptions.onError} gets with the error. */
 export interface ErrorContext {
@@ -99,9 +103,14 @@ export interface PeerOptions extends PeerLimits {
    */
   handler?: Handler | undefined;
   /**
-   * Called with errors that no promise of the program can report: a session
-   * that broke, a handler that threw after it had responded, a call header that
-   * could not be decoded. Default: these errors are ignored.
+   * Called with the bugs of handlers, which are whatever they throw except a
+   * `CallError`, and with errors that no promise of the program can report: a
+   * session that broke, a call header that could not be decoded. What the caller
+   * is the cause of is not reported: arguments that cannot be decoded, a call that
+   * it has cancelled. Neither are `RemoteError`s that a handler passes on.
+   *
+   * Default: the bugs of handlers are printed to standard error with their stacks,
+   * at most 20 in ten seconds; the other errors are ignored.
    */
   onError?: ((error: unknown, context: ErrorContext) => void) | undefined;
 }
@@ -144,6 +153,28 @@ export function resolveLimits(
     resolved[name] = value;
   }
   return resolved;
+}
+
+/**
+ * Checks the options of a peer.
+ *
+ * @throws {RangeError} if a limit is out of range
+ * @throws {TypeError} if `handler`, `codec` or `codecs` is not what its name says
+ */
+export function checkPeerOptions(options: PeerOptions): void {
+  resolveLimits(options);
+  const { handler, codec, codecs = [] } = options;
+  if (handler !== undefined) checkHandler(handler, 'use option "handler"');
+  if (codec !== undefined) checkCodec("codec", codec);
+  for (const one of codecs) checkCodec("codecs", one);
+}
+
+function checkCodec(name: string, codec: Codec): void {
+  const { encode, decode } = (codec ?? {}) as Partial<Codec>;
+  if (typeof encode === "function" && typeof decode === "function") return;
+  throw new TypeError(
+    `Cannot use option "${name}": ${kindOf(codec)} is no codec; write json()`,
+  );
 }
 
 /** Options for closing. */
@@ -202,6 +233,8 @@ export class Peer implements Caller, AsyncDisposable {
   /** @ignore */
   readonly [channelPool]: ChannelPool;
   #draining = false;
+  /** Whether the program has closed the peer. */
+  #closing = false;
 
   /**
    * Makes a peer that owns the session.
@@ -209,14 +242,16 @@ export class Peer implements Caller, AsyncDisposable {
    * @param session a session whose channels are not accepted by anything else
    * @param options codec, handler and limits
    * @throws {RangeError} if an option is out of range
+   * @throws {TypeError} if `handler` is not a handler
    * @throws {MuxError} `invalid-state` if the session's channels are accepted
    */
   constructor(session: Session, options: PeerOptions = {}) {
+    checkPeerOptions(options);
     const {
       codec = json(),
       codecs = [codec],
       handler: fallback = notFound,
-      onError = () => {},
+      onError = errorPrinter(),
     } = options;
     const limits = resolveLimits(options);
     const { maxValueSize, maxCallbacks } = limits;
@@ -272,7 +307,7 @@ export class Peer implements Caller, AsyncDisposable {
     args?: unknown,
     options?: CallOptions,
   ): Promise<unknown> {
-    if (this.#draining) return Promise.reject(closing());
+    if (this.#draining) return Promise.reject(closing(selector));
     return this.#client.call(selector, args, options);
   }
 
@@ -282,7 +317,7 @@ export class Peer implements Caller, AsyncDisposable {
     args?: unknown,
     options?: CallOptions,
   ): Promise<RpcResponse> {
-    if (this.#draining) return Promise.reject(closing());
+    if (this.#draining) return Promise.reject(closing(selector));
     return this.#client.request(selector, args, options);
   }
 
@@ -300,9 +335,11 @@ export class Peer implements Caller, AsyncDisposable {
    * Answers the calls that match a pattern; see `Router.handle()` for patterns.
    *
    * @returns a disposable that removes the handler
-   * @throws {TypeError} if `handler` is not a handler, or the pattern has one
+   * @throws {TypeError} if `handler` is not a handler, if the pattern has one, or
+   * after `close()`
    */
   handle(pattern: string, handler: Handler): Disposable {
+    if (this.#closing) throw handledTooLate(pattern);
     return this.#router.handle(pattern, handler);
   }
 
@@ -333,6 +370,7 @@ export class Peer implements Caller, AsyncDisposable {
    */
   async close(options: CloseOptions = {}): Promise<void> {
     checkCloseOptions(options);
+    this.#closing = true;
     if (options.drainTimeout) await this.#drain(options.drainTimeout, options);
     await this.session.close();
   }
@@ -368,6 +406,22 @@ export class Peer implements Caller, AsyncDisposable {
   }
 }
 
-function closing(): MuxError {
-  return new MuxError("session-closed", "Cannot make call: peer is closing");
+function closing(selector: string): MuxError {
+  return new MuxError(
+    "session-closed",
+    `Cannot make call "${selector}": peer is closing`,
+  );
+}
+
+/**
+ * The error of `handle()` after `close()`.
+ *
+ * @param pattern what it was to handle
+ */
+export function handledTooLate(pattern: string): TypeError {
+  return new TypeError(
+    `Cannot handle "${
+      printableText(String(pattern))
+    }": the peer is closed; call handle() before close(), or give the option "handler"`,
+  );
 }

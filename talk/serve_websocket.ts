@@ -49,13 +49,14 @@ import {
   type UpgradeOptions,
   webSocketAcceptor,
 } from "../mux/internal_deno.ts";
+import { errorPrinter } from "./error_printer.ts";
 import {
   ConnectionListener,
   type Listener,
   resolveSharedLimits,
   type SharedLimits,
 } from "./listener.ts";
-import { Peer, type PeerOptions, resolveLimits } from "./peer.ts";
+import { checkPeerOptions, Peer, type PeerOptions } from "./peer.ts";
 
 export type { RequestHandler, UpgradeOptions };
 
@@ -108,7 +109,10 @@ export function serveWebSocket(
   options: ServeWebSocketOptions = {},
 ): WebSocketHandler {
   const limits = resolveSharedLimits(options);
-  resolveLimits(options);
+  checkPeerOptions(options);
+  // One for all peers: it prints at a limited rate.
+  const { onError = errorPrinter() } = options;
+  const shared = { ...options, onError };
   const acceptor = webSocketAcceptor(`ws:${options.path ?? "/"}`, options);
   const requests = new WeakMap<Transport, Request>();
   const source: TransportListener = {
@@ -120,12 +124,11 @@ export function serveWebSocket(
     },
     close: () => acceptor.close(),
   };
-  const { onError } = options;
   const listener = new ConnectionListener(
     source,
     (transport) => {
-      const peer = new Peer(qmux(transport, limits.session), options);
-      announce(peer, requests.get(transport)!, options);
+      const peer = new Peer(qmux(transport, limits.session), shared);
+      announce(peer, requests.get(transport)!, shared);
       return peer;
     },
     { onError },

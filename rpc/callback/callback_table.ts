@@ -5,7 +5,7 @@ import {
   type ValueWriter,
 } from "../../codec/internal.ts";
 import type { MemoryKind } from "../../mux/internal.ts";
-import { RpcError } from "../errors.ts";
+import { CallError, RpcError } from "../errors.ts";
 import type { AnyFunction } from "../remote/types.ts";
 import type { Handler, HandlerFunction } from "../types.ts";
 import { RELEASE_SELECTOR } from "../wire/selector.ts";
@@ -129,7 +129,7 @@ export class CallbackTable implements KeeperTable {
     if (this.#entries.size >= this.#max) {
       throw new RpcError(
         "limit-exceeded",
-        `Cannot send function: the peer already holds ${this.#max}`,
+        `Cannot send function: the peer already holds ${this.#max}, the limit of "maxCallbacks"`,
       );
     }
     const id = this.#newId();
@@ -240,7 +240,10 @@ function newPrefix(): string {
 
 const released: HandlerFunction = (call, respond) =>
   respond.return(
-    new Error(
-      `Cannot call callback "${call.selector.slice(1)}": it was released`,
+    new CallError(
+      `Cannot call callback "${
+        call.selector.slice(1)
+      }": it was released, or not kept with retain()`,
+      { code: "released" },
     ),
   );

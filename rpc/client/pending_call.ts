@@ -6,9 +6,13 @@ import {
 import type { RawChannel } from "../../mux/internal.ts";
 import { limitWait } from "../../time_limit.ts";
 import { LentCallbacks } from "../callback/callback_table.ts";
-import { incomplete, RemoteError, RpcError } from "../errors.ts";
+import { incomplete, namedAfterCall, RpcError } from "../errors.ts";
 import type { CallOptions } from "../types.ts";
-import { MAX_CALL_HEADER_SIZE, type ReceivedHeader } from "../wire/headers.ts";
+import {
+  MAX_CALL_HEADER_SIZE,
+  type ReceivedHeader,
+  remoteError,
+} from "../wire/headers.ts";
 import type { ValueStream } from "../wire/value_source.ts";
 import type { CallContext } from "./call_context.ts";
 import type { ChannelRequest } from "./channel_pool.ts";
@@ -194,7 +198,7 @@ export abstract class PendingCall implements ArgumentsOwner {
       onTimeout: () =>
         new RpcError(
           "timeout",
-          `Cannot complete call "${this.selector}": no response within ${timeout} ms`,
+          `Cannot complete call "${this.selector}": no response within ${timeout} ms (option "timeout")`,
         ),
     }, (reason) => this.fail(reason));
   }
@@ -238,8 +242,13 @@ export abstract class PendingCall implements ArgumentsOwner {
       }
       channel.whenReadable(this.#advance);
     } catch (error) {
-      this.fail(error);
+      this.failNamed(error);
     }
+  }
+
+  /** Rejects the call with an error of this side, which then names the call. */
+  failNamed(error: unknown): void {
+    this.fail(namedAfterCall(error, this.selector));
   }
 
   /**
@@ -299,7 +308,7 @@ export abstract class PendingCall implements ArgumentsOwner {
         else this.#readValue(bytes, state === "first");
       }
     } catch (error) {
-      this.fail(error);
+      this.failNamed(error);
     }
   };
 
@@ -313,7 +322,7 @@ export abstract class PendingCall implements ArgumentsOwner {
     }
     this.#lent?.keep(header.keptIds);
     if (header.error !== undefined) {
-      return this.fail(new RemoteError(header.error, header.code));
+      return this.fail(remoteError(header, this.selector));
     }
     this.#state = nextPendingCall(
       this.#state,
@@ -327,7 +336,7 @@ export abstract class PendingCall implements ArgumentsOwner {
     if (this.#receivedSize > context.maxValueSize) {
       throw new CodecError(
         "too-large",
-        `Cannot complete call "${this.selector}": its values exceed ${context.maxValueSize} bytes together`,
+        `Cannot complete call "${this.selector}": its values exceed ${context.maxValueSize} bytes together (option "maxValueSize")`,
       );
     }
     const value = context.decode(bytes);
@@ -343,7 +352,11 @@ export abstract class PendingCall implements ArgumentsOwner {
     this.fail(
       new RpcError(
         "no-response",
-        `Cannot complete call "${this.selector}": the peer closed it without a response`,
+        `Cannot complete call "${this.selector}": the peer closed it without a response${
+          this.#context.state.peerExtended
+            ? ""
+            : `; it may use another codec than ${this.#context.codec.name} (option "codec")`
+        }`,
       ),
     );
   }
@@ -354,6 +367,7 @@ export abstract class PendingCall implements ArgumentsOwner {
       this.#cancelLimit?.();
       return this.resolve(
         new ContinuedCall(
+          this.selector,
           this.#context,
           this.#channel,
           this.#reader,

@@ -1,12 +1,15 @@
 import { isPlainObject } from "../../codec/internal.ts";
+import { poolOf } from "../client/channel_pool.ts";
 import type { AnyFunction } from "../remote/types.ts";
-import type { Handler, HandlerObject } from "../types.ts";
+import type { Caller, Handler, HandlerObject } from "../types.ts";
+import { kindOf } from "../wire/selector.ts";
 import {
   isBuiltInNamespace,
   isBuiltInPrototype,
   isMixedIn,
 } from "./built_in.ts";
 import { functionHandler } from "./function_handler.ts";
+import { isClass } from "./invoke.ts";
 import { Router } from "./router.ts";
 
 /**
@@ -118,21 +121,53 @@ export interface HandlerFromOptions {
  *
  * @param target a function, or an object with methods
  * @param options which methods to offer
- * @throws {TypeError} if it is neither, or if one of `methods` does not exist
+ * @throws {TypeError} if it is neither, if it offers nothing, if it is a class or
+ * a handler already, or if one of `methods` does not exist
  */
 export function handlerFrom(
   target: object,
   options: HandlerFromOptions = {},
 ): Handler {
+  const problem = problemOf(target);
+  if (problem !== undefined) {
+    throw new TypeError(`Cannot make handler: ${problem}`);
+  }
   if (typeof target === "function") {
     return functionHandler(target as AnyFunction, undefined);
   }
-  if (typeof target !== "object" || target === null) {
+  const router = routerOf(target, new Set(), options.methods);
+  if (router.size === 0) {
     throw new TypeError(
-      `Cannot make handler: ${target} is neither function nor object`,
+      "Cannot make handler: the object offers no methods; write handlerFrom({ name: (…) => … }), or handlerFrom(new TheClass())",
     );
   }
-  return routerOf(target, new Set(), options.methods) satisfies HandlerObject;
+  return router satisfies HandlerObject;
+}
+
+/** Why no handler can be made of what a program gives; undefined if one can. */
+function problemOf(target: unknown): string | undefined {
+  if (typeof target === "function") {
+    if (!isClass(target)) return undefined;
+    const name = target.name || "TheClass";
+    return `${name} is a class; write handlerFrom(new ${name}())`;
+  }
+  if (typeof target !== "object" || target === null) {
+    return `it must be a function or an object, and is ${kindOf(target)}`;
+  }
+  if (typeof (target as { then?: unknown }).then === "function") {
+    return "it is a promise; await it";
+  }
+  if (target instanceof Router) {
+    return "a Router is a handler already; use it as it is";
+  }
+  return isCaller(target)
+    ? "it is a peer, which makes calls; write forward(peer) to answer calls with it"
+    : undefined;
+}
+
+/** Whether an object is a peer, or another caller of this package. */
+function isCaller(value: object): boolean {
+  return poolOf(value as Caller) !== undefined;
 }
 
 /**
@@ -188,7 +223,7 @@ function membersOf(
       if (seen.has(name)) continue;
       seen.add(name);
       const member = typeof value === "function"
-        ? isMixedIn(owner, name, value)
+        ? isClass(value) || isMixedIn(owner, name, value)
           ? undefined
           : functionHandler(value as AnyFunction, target)
         : plain
@@ -209,6 +244,7 @@ function nested(
     return undefined;
   }
   if (value instanceof Router) return value;
+  if (isCaller(value)) return undefined;
   if (
     !isPlainObject(value) && isBuiltInPrototype(Object.getPrototypeOf(value))
   ) {

@@ -1,13 +1,14 @@
 import { decodeWeighed, type ValueReader } from "../../codec/internal.ts";
-import type {
-  MemoryKind,
-  RawChannel,
-  WaitOptions,
+import {
+  type MemoryKind,
+  MuxError,
+  type RawChannel,
+  type WaitOptions,
 } from "../../mux/internal.ts";
 import { BorrowedCallbacks } from "../callback/borrowed_callbacks.ts";
 import { mayHavePointers, revivePointers } from "../callback/pointers.ts";
 import { timeLimit } from "../../time_limit.ts";
-import { RpcError } from "../errors.ts";
+import { CallError, namedAfterCall, RemoteError, RpcError } from "../errors.ts";
 import type { SessionState } from "../session_state.ts";
 import type { Caller, Handler } from "../types.ts";
 import {
@@ -26,6 +27,9 @@ import type { ServerCall } from "./server_call.ts";
  * its caller has given up.
  */
 const READING_TIME = 10_000;
+
+/** How deep the causes of an error are searched for the reason of an ending. */
+const MAX_CAUSES = 8;
 
 /**
  * Values of up to so many bytes of memory are not counted: those of all calls that
@@ -57,6 +61,8 @@ export class IncomingCall implements ServerCall, QueuedCall {
   #finished = false;
   /** Whether what was not read has been dropped. */
   #dropped = false;
+  /** What reading the arguments has thrown last: the caller is the cause. */
+  #readError: unknown;
 
   /** Makes the call that a header has begun. */
   constructor(
@@ -99,34 +105,68 @@ export class IncomingCall implements ServerCall, QueuedCall {
     return this.#abort.signal;
   }
 
-  async receive(options?: WaitOptions): Promise<unknown> {
-    const value = await (this.#receiver ??= this.#newReceiver())
-      .receive(options);
-    if (value === undefined && this.#dropped) throw cancelled();
-    return value;
+  receive(options?: WaitOptions): Promise<unknown> {
+    return this.#receiveFrom(this.#receiver ??= this.#newReceiver(), options);
   }
 
   receiveNow(): unknown | typeof absent {
-    const bytes = this.#reader.next();
-    if (bytes === undefined) return absent;
-    if (bytes === null) {
-      if (!this.#dropped) return undefined;
-      this.#receiver?.receiveNow();
-      throw cancelled();
+    try {
+      const bytes = this.#reader.next();
+      if (bytes === undefined) return absent;
+      if (bytes === null) {
+        if (!this.#dropped) return undefined;
+        this.#receiver?.receiveNow();
+        throw cancelled();
+      }
+      return bytes.length === 0
+        ? (this.#receiver ??= this.#newReceiver()).take(bytes)
+        : this.#decode(bytes);
+    } catch (error) {
+      throw this.#readError = namedAfterCall(error, this.selector);
     }
-    return bytes.length === 0
-      ? (this.#receiver ??= this.#newReceiver()).take(bytes)
-      : this.#decode(bytes);
   }
 
   stream(): AsyncIterable<unknown> {
     const receiver = this.#receiver ??= this.#newReceiver();
-    const receive = async () => {
-      const value = await receiver.receive();
+    return new ValueIterator(
+      () => this.#receiveFrom(receiver),
+      () => {},
+    );
+  }
+
+  async #receiveFrom(
+    receiver: ValueReceiver,
+    options?: WaitOptions,
+  ): Promise<unknown> {
+    try {
+      const value = await receiver.receive(options);
       if (value === undefined && this.#dropped) throw cancelled();
       return value;
-    };
-    return new ValueIterator(receive, () => {});
+    } catch (error) {
+      throw this.#readError = error;
+    }
+  }
+
+  report(error: unknown, answers: boolean): void {
+    const isAnswer = answers &&
+      (error instanceof CallError || error instanceof RemoteError);
+    if (!isAnswer && !this.#isCausedByCaller(error)) {
+      this.responder.report(error);
+    }
+  }
+
+  /** Whether an error is one of reading arguments, or says that the caller left. */
+  #isCausedByCaller(error: unknown): boolean {
+    if (error !== undefined && error === this.#readError) return true;
+    const { peerClosed, failure } = this.#channel;
+    if (!peerClosed && failure === undefined) return false;
+    const reason = this.#abort?.signal.reason;
+    let next = error;
+    for (let depth = 0; depth < MAX_CAUSES && next instanceof Error; depth++) {
+      if (next === reason || next === failure || isEnding(next)) return true;
+      next = next.cause;
+    }
+    return false;
   }
 
   /** Drops what has arrived of a value; nothing more will be received. */
@@ -194,6 +234,7 @@ export class IncomingCall implements ServerCall, QueuedCall {
       context.codec,
       (bytes) => this.#decode(bytes),
       extended ? "possible" : "none",
+      this.selector,
     );
   }
 
@@ -231,6 +272,12 @@ export class IncomingCall implements ServerCall, QueuedCall {
     );
     return revivePointers(value, (id) => borrowed.borrow(id));
   }
+}
+
+/** Whether an error says that something was given up, or has ended. */
+function isEnding(error: Error): boolean {
+  return error.name === "AbortError" || error instanceof MuxError ||
+    error instanceof RpcError && error.code === "cancelled";
 }
 
 /** The error of what an extended caller has closed without EOF. */

@@ -1,7 +1,7 @@
 import type { Codec, ValueReader } from "../../codec/internal.ts";
 import type { WaitOptions } from "../../mux/internal.ts";
-import { incomplete, RemoteError } from "../errors.ts";
-import { decodeResponseHeader } from "./headers.ts";
+import { incomplete, namedAfterCall } from "../errors.ts";
+import { decodeResponseHeader, remoteError } from "./headers.ts";
 
 /** Means that a value has not arrived yet; `undefined` means the end. */
 export const absent: unique symbol = Symbol("absent");
@@ -26,6 +26,7 @@ export class ValueReceiver {
   readonly #codec: Codec;
   readonly #decode: (bytes: Uint8Array) => unknown;
   readonly #trailer: TrailerRule;
+  readonly #selector: string | undefined;
   #state: "values" | "trailer" | "complete" | "failed" = "values";
   #failure: unknown;
   /** Looks again for the value that {@linkcode receive} waits for. */
@@ -38,17 +39,20 @@ export class ValueReceiver {
    * @param codec decodes the header of an error
    * @param decode decodes a value; its bytes are valid during the call only
    * @param trailer whether a trailer ends the values
+   * @param selector what was called, for errors
    */
   constructor(
     reader: ValueReader,
     codec: Codec,
     decode: (bytes: Uint8Array) => unknown,
     trailer: TrailerRule,
+    selector?: string,
   ) {
     this.#reader = reader;
     this.#codec = codec;
     this.#decode = decode;
     this.#trailer = trailer;
+    this.#selector = selector;
   }
 
   /**
@@ -82,7 +86,7 @@ export class ValueReceiver {
       const value = this.receiveNow();
       return value === absent ? this.#wait(signal) : Promise.resolve(value);
     } catch (error) {
-      return Promise.reject(error);
+      return Promise.reject(this.#named(error));
     }
   }
 
@@ -118,8 +122,10 @@ export class ValueReceiver {
   take(bytes: Uint8Array): unknown | typeof absent {
     if (this.#state === "failed") throw this.#failure;
     if (this.#state === "trailer") {
-      const { error, code } = decodeResponseHeader(this.#codec, bytes);
-      if (error !== undefined) this.#fail(new RemoteError(error, code));
+      const header = decodeResponseHeader(this.#codec, bytes);
+      if (header.error !== undefined) {
+        this.#fail(remoteError(header, this.#selector));
+      }
       this.#state = "complete";
       return absent;
     }
@@ -143,7 +149,7 @@ export class ValueReceiver {
         }
         resolve(value);
       } catch (error) {
-        reject(error);
+        reject(this.#named(error));
       }
       stopListening?.();
     };
@@ -165,6 +171,12 @@ export class ValueReceiver {
       reject(error);
     }
     return promise;
+  }
+
+  #named(error: unknown): unknown {
+    return this.#selector === undefined
+      ? error
+      : namedAfterCall(error, this.#selector);
   }
 
   #end(): undefined {

@@ -2,6 +2,7 @@ import type { Codec } from "../../codec/internal.ts";
 import type { Handler } from "../../rpc/internal.ts";
 import { listen } from "../listen.ts";
 import type { Closable } from "../listener.ts";
+import { errorPrinter } from "../error_printer.ts";
 import { EXIT } from "./exit_code.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -70,13 +71,14 @@ export async function serveUntilStopped(
   terminal: Terminal,
 ): Promise<number> {
   let broken = false;
+  const printError = errorPrinter((text) => terminal.note(text));
   const listener = await listen(address, {
     handler,
     codecs,
-    onError(error, { selector }) {
-      broken ||= selector === undefined;
-      const text = error instanceof Error ? error.message : error;
-      terminal.error(selector === undefined ? text : `${selector}: ${text}`);
+    onError(error, context) {
+      if (context.selector !== undefined) return printError(error, context);
+      broken = true;
+      terminal.error(error);
     },
   });
   await runUntilStopped(
