@@ -14,10 +14,16 @@ export function checkOption(
 ): void {
   const isOfKind = fraction ? typeof value === "number" : isWhole(value);
   if (isOfKind && value >= min && value <= max) return;
+  const kind = fraction ? "a number" : "an integer";
+  const range = max === Infinity
+    ? `of at least ${min}`
+    : `from ${min} to ${max}`;
+  // Types do not bind programs in JavaScript: "9" looks like 9.
+  const but = typeof value === "number" ? "" : `, but of type ${typeof value}`;
   throw new RangeError(
-    `Cannot use option "${name}": ${shown(value)} is not ${
-      fraction ? "a number" : "an integer"
-    } ${max === Infinity ? `of at least ${min}` : `from ${min} to ${max}`}`,
+    `Cannot use option "${name}": ${
+      String(value)
+    } is not ${kind} ${range}${but}`,
   );
 }
 
@@ -41,21 +47,6 @@ export function checkTimeout(timeout: number | undefined): void {
 }
 
 const TIMEOUT_RANGE = { min: 0, max: Infinity, fraction: true };
-
-/** A value for an error text: the types do not bind programs in JavaScript. */
-function shown(value: unknown): string {
-  switch (typeof value) {
-    case "string":
-      return JSON.stringify(value);
-    case "bigint":
-      return `${value}n`;
-    case "number":
-    case "boolean":
-      return String(value);
-    default:
-      return value === null ? "null" : `a value of type ${typeof value}`;
-  }
-}
 
 function isWhole(value: number): boolean {
   return Number.isInteger(value) || value === Infinity;

@@ -149,8 +149,8 @@ export class RemoteError extends Error {
   /** Always `"RemoteError"`. */
   override readonly name = "RemoteError";
   /**
-   * The text as the peer sent it. `message` is `remote: ` followed by it; an error
-   * that was passed on by several peers has this prefix once.
+   * The text as the peer sent it. `message` is `remote: ` followed by it. An error
+   * that peers of this package have passed on has this prefix once.
    */
   readonly text: string;
   /**
@@ -172,17 +172,19 @@ export class RemoteError extends Error {
    * causes become a chain of errors without stacks of the peer: see `cause`.
    */
   constructor(text: string, code?: string, options: RemoteErrorOptions = {}) {
-    const [cause, ...causes] = options.causes ?? [];
+    const { remoteName, causes: [cause, ...causes] = [] } = options;
+    // Peers of this package pass on errors with the prefix, as the reference does.
+    const isPassedOn = remoteName !== undefined && text.startsWith(PREFIX);
     super(
-      text.startsWith(PREFIX) ? text : PREFIX + text,
+      isPassedOn ? text : PREFIX + text,
       cause === undefined ? undefined : {
-        cause: new RemoteError(cause, undefined, { causes }),
+        cause: new RemoteError(cause, undefined, { remoteName, causes }),
       },
     );
     this.text = text;
     this.code = code;
     this.selector = options.selector;
-    this.remoteName = options.remoteName;
+    this.remoteName = remoteName;
     this.details = options.details;
   }
 }
@@ -260,6 +262,18 @@ export function toError(thrown: unknown): Error {
   );
 }
 
+/**
+ * The text for callers that are not extended. An `Error` with neither text nor name
+ * has no text there, as in the reference.
+ */
+export function plainErrorText(error: unknown): string {
+  const isEmpty = attempt(() =>
+    error instanceof Error && error.message === "" &&
+    errorName(error) === "Error" && !Array.isArray((error as ErrorLike).errors)
+  );
+  return isEmpty ? "" : errorText(error);
+}
+
 /** The error of a response that ended without the mark that it is complete. */
 export function incomplete(): RpcError {
   return new RpcError(
@@ -283,7 +297,8 @@ export function namedAfterCall(error: unknown, selector: string): unknown {
   const named = message.startsWith(NO_CALL)
     ? `Cannot make call "${selector}": ${message.slice(NO_CALL.length)}`
     : `${message}, in call "${selector}"`;
-  const options = { cause: error };
+  const { cause } = error;
+  const options = cause === undefined ? undefined : { cause };
   if (error instanceof CodecError) {
     return new CodecError(error.code, named, options);
   }
@@ -325,13 +340,13 @@ interface ErrorLike {
 
 /** The message, or else the name, and the texts of the errors inside. */
 function textOf(error: unknown, depth: number): string {
-  if (error instanceof RemoteError) return withoutPrefix(error.text);
   if (typeof error === "function") return nameOf(error);
   if (typeof error !== "object" || error === null) return String(error);
   const { message } = error as ErrorLike;
-  const text = typeof message === "string" || typeof message === "number"
-    ? String(message)
-    : "";
+  const text =
+    ["string", "number", "bigint", "boolean"].includes(typeof message)
+      ? String(message)
+      : "";
   const own = text.trim() === "" ? textWithoutMessage(error) : text;
   const inner = depth < MAX_DEPTH ? innerErrors(error) : [];
   const texts = inner.slice(0, MAX_INNER_ERRORS).map((one) =>
@@ -339,10 +354,6 @@ function textOf(error: unknown, depth: number): string {
   );
   if (inner.length > texts.length) texts.push("…");
   return texts.length === 0 ? own : `${own}: ${texts.join("; ")}`;
-}
-
-function withoutPrefix(text: string): string {
-  return text.startsWith(PREFIX) ? text.slice(PREFIX.length) : text;
 }
 
 function textWithoutMessage(error: object): string {

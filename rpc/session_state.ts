@@ -24,6 +24,7 @@ export class SessionState {
   onError: (error: unknown, selector: string | undefined) => void = () => {};
   /** Called when there is room for responses again, after there was none. */
   onRoom: (() => void) | undefined;
+  #peersFaults: WeakSet<object> | undefined;
   /** Bytes of the headers that are remembered. */
   #headers = 0;
   /** Bytes of responses that were encoded and could not be sent yet. */
@@ -41,6 +42,17 @@ export class SessionState {
       (fn) => functionHandler(fn, undefined),
       account.callbacks,
     );
+  }
+
+  /** An error of a call that a handler of this side made to its caller. */
+  blamePeer(error: unknown): void {
+    if (typeof error !== "object" || error === null) return;
+    (this.#peersFaults ??= new WeakSet()).add(error);
+  }
+
+  /** Whether the peer is the cause of an error: {@linkcode blamePeer} got it. */
+  isPeersFault(error: object): boolean {
+    return this.#peersFaults?.has(error) ?? false;
   }
 
   /** Counts a header that a cache of the session remembers. */

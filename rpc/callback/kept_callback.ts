@@ -29,7 +29,7 @@ export class Keeper {
     if (this.#released) {
       throw new RpcError(
         "released",
-        "Cannot send callback: its release() was called",
+        "Cannot send callback: it was released; make another one with callback()",
       );
     }
     let id = this.#ids.get(table);

@@ -3,7 +3,7 @@ import {
   ValueReader,
   type ValueWriter,
 } from "../../codec/internal.ts";
-import type { RawChannel } from "../../mux/internal.ts";
+import { MuxError, type RawChannel } from "../../mux/internal.ts";
 import { limitWait } from "../../time_limit.ts";
 import { LentCallbacks } from "../callback/callback_table.ts";
 import { incomplete, namedAfterCall, RpcError } from "../errors.ts";
@@ -248,7 +248,17 @@ export abstract class PendingCall implements ArgumentsOwner {
 
   /** Rejects the call with an error of this side, which then names the call. */
   failNamed(error: unknown): void {
-    this.fail(namedAfterCall(error, this.selector));
+    const named = namedAfterCall(error, this.selector);
+    const { nested, state } = this.#context;
+    if (nested && this.#isPeersFault(error)) state.blamePeer(named);
+    this.fail(named);
+  }
+
+  /** Whether the peer, which is called back, is the cause of an error. */
+  #isPeersFault(error: unknown): boolean {
+    // Before that, the arguments were encoded: those are the program's.
+    return this.#state !== "opening" || error instanceof MuxError ||
+      error instanceof RpcError && error.code === "limit-exceeded";
   }
 
   /**
@@ -349,7 +359,7 @@ export abstract class PendingCall implements ArgumentsOwner {
 
   #peerEnded(): void {
     if (this.#state !== "header") return this.#finish("end");
-    this.fail(
+    this.failNamed(
       new RpcError(
         "no-response",
         `Cannot complete call "${this.selector}": the peer closed it without a response${

@@ -136,7 +136,8 @@ export function handlerFrom(
     return functionHandler(target as AnyFunction, undefined);
   }
   const router = routerOf(target, new Set(), options.methods);
-  if (router.size === 0) {
+  // An empty list of methods says that there are none.
+  if (router.size === 0 && options.methods === undefined) {
     throw new TypeError(
       "Cannot make handler: the object offers no methods; write handlerFrom({ name: (…) => … }), or handlerFrom(new TheClass())",
     );
@@ -152,7 +153,7 @@ function problemOf(target: unknown): string | undefined {
     return `${name} is a class; write handlerFrom(new ${name}())`;
   }
   if (typeof target !== "object" || target === null) {
-    return `it must be a function or an object, and is ${kindOf(target)}`;
+    return `${kindOf(target)} is neither function nor object`;
   }
   if (typeof (target as { then?: unknown }).then === "function") {
     return "it is a promise; await it";

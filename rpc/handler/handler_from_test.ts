@@ -225,7 +225,7 @@ Deno.test("handlerFrom(): a thrown value without a text is an error response, to
     await failure(handlerFrom(sync));
     await failure(handlerFrom(() => Promise.reject(thrown)));
   }
-  assertEquals(await failure(handlerFrom(() => new Error(""))), "");
+  assertEquals(await failure(handlerFrom(() => new Error(""))), "Error");
   assertEquals(await failure(handlerFrom(() => numeric)), "404");
 });
 
@@ -434,8 +434,9 @@ Deno.test("handlerFrom(): an object of the runtime or of Node is not offered as 
   };
   for (const [key, value] of Object.entries(objects)) {
     const names = allNames(value).map((name) => `${key}.${name}`);
-    assertEquals(await offered({ [key]: value }, names), [], key);
-    assertEquals(await offered(value, allNames(value)), [], key);
+    const service = { [key]: value, own: () => {} };
+    assertEquals(await offered(service, names), [], key);
+    assertThrows(() => handlerFrom(value), TypeError, "offers no methods");
   }
 });
 
@@ -475,6 +476,7 @@ Deno.test("handlerFrom(): no getter is run", () => {
     get trap() {
       return runs++;
     },
+    own: () => {},
   });
   assertEquals(runs, 0);
 });

@@ -122,7 +122,9 @@ export class IncomingCall implements ServerCall, QueuedCall {
         ? (this.#receiver ??= this.#newReceiver()).take(bytes)
         : this.#decode(bytes);
     } catch (error) {
-      throw this.#readError = namedAfterCall(error, this.selector);
+      throw this.#readError = this.request.extended
+        ? namedAfterCall(error, this.selector)
+        : error;
     }
   }
 
@@ -159,11 +161,14 @@ export class IncomingCall implements ServerCall, QueuedCall {
   #isCausedByCaller(error: unknown): boolean {
     if (error !== undefined && error === this.#readError) return true;
     const { peerClosed, failure } = this.#channel;
-    if (!peerClosed && failure === undefined) return false;
+    const hasLeft = peerClosed || failure !== undefined;
     const reason = this.#abort?.signal.reason;
     let next = error;
     for (let depth = 0; depth < MAX_CAUSES && next instanceof Error; depth++) {
-      if (next === reason || next === failure || isEnding(next)) return true;
+      if (this.session.isPeersFault(next)) return true;
+      if (hasLeft && (next === reason || next === failure || isEnding(next))) {
+        return true;
+      }
       next = next.cause;
     }
     return false;
@@ -234,7 +239,7 @@ export class IncomingCall implements ServerCall, QueuedCall {
       context.codec,
       (bytes) => this.#decode(bytes),
       extended ? "possible" : "none",
-      this.selector,
+      extended ? this.selector : undefined,
     );
   }
 

@@ -15,6 +15,7 @@ import {
   type ErrorFields,
   errorFields,
   MAX_CAUSES,
+  plainErrorText,
   RemoteError,
   RpcError,
 } from "../errors.ts";
@@ -160,9 +161,14 @@ export function addErrorHeader(
   continued: boolean,
   extension: ResponseExtension | undefined,
 ): CodecError | undefined {
+  if (extension === undefined) {
+    const header = { error: plainErrorText(reason), continued };
+    message.add(codec, responseHeaderValue(header));
+    return undefined;
+  }
   const { error, ...about } = errorFields(reason);
   const header = { error, about, continued };
-  if (extension === undefined || about.details === undefined) {
+  if (about.details === undefined) {
     message.add(codec, responseHeaderValue(header, extension));
     return undefined;
   }

@@ -74,7 +74,7 @@ function serve(ours: Peer): void {
   const handlers: Record<string, Handler> = {
     echo: async (call, respond) => respond.return(await call.receive()),
     fail: () => {
-      throw new TypeError("no, not that");
+      throw new CallError("no, not that");
     },
     back: async (call, respond) => {
       const value = await call.receive();

@@ -21,7 +21,7 @@ export async function passFunctions(peer: Peer): Promise<void> {
   const error = await assertRejects(
     () =>
       api.Apply((text) => {
-        throw new Error(text as string);
+        throw new CallError(text as string);
       }, "boom"),
     RemoteError,
   );

@@ -54,7 +54,7 @@ function service(taken: unknown[]): Handler {
   const functions = {
     upper: (text: string) => text.toUpperCase(),
     fail(text: string): never {
-      throw new TypeError(text);
+      throw new CallError(text);
     },
     text: (size: number) => "x".repeat(size),
     length: (text: string) => text.length,

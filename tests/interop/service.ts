@@ -44,7 +44,7 @@ const functions = {
   Add: exactly(2, (_call, a: number, b: number) => a + b),
   Fail: exactly(1, (_call, text: string) => new Error(text)),
   Error: exactly(1, (call, text: string) => {
-    throw new Error(`${text} [${call.selector}]`);
+    throw new CallError(`${text} [${call.selector}]`);
   }),
 };
 

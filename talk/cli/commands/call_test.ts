@@ -251,7 +251,7 @@ Deno.test("qtalk call: an error response exits with 1", () =>
         ["boom", "remote: boom"],
         ["none/such", "remote: not found: /none/such"],
         ["add", "remote: fn: expected 2 params, got 0"],
-        ["breaks", "remote: "],
+        ["breaks", "remote: Error"],
       ]
     ) {
       assertEquals(await cli(["call", `${address}/${selector}`]), {
