@@ -103,7 +103,7 @@ export class State implements AsyncDisposable {
 
   /** Adds a name, which must leave as often as it has joined. */
   async join(name: string): Promise<void> {
-    if (this.#closed) throw new CallError("Cannot join: the state is closed");
+    if (this.#closed) throw new Error("Cannot join: the state is closed");
     this.#own.set(name, (this.#own.get(name) ?? 0) + 1);
     await this.#write();
   }

@@ -4,7 +4,13 @@
  *
  * @module
  */
-import { type Handler, listen, Peer, type PeerOptions } from "@qtalk/qtalk";
+import {
+  CallError,
+  type Handler,
+  listen,
+  Peer,
+  type PeerOptions,
+} from "@qtalk/qtalk";
 import { type Codec, json } from "@qtalk/qtalk/codec";
 import { cbor } from "@qtalk/qtalk/codec/cbor";
 import { qmux } from "../../mux/session.ts";

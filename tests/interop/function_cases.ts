@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { callback, type Peer, RemoteError } from "@qtalk/qtalk";
+import { callback, CallError, type Peer, RemoteError } from "@qtalk/qtalk";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { PassingFunctions } from "./function_service.ts";
 

@@ -4,7 +4,13 @@
  *
  * @module
  */
-import { type Call, type Callback, withCall, withStream } from "@qtalk/qtalk";
+import {
+  type Call,
+  type Callback,
+  CallError,
+  withCall,
+  withStream,
+} from "@qtalk/qtalk";
 
 /** A function of the caller. */
 type Fn<Result = unknown> = Callback<(value: unknown) => Result>;

@@ -2,6 +2,7 @@
 // over three pipes and in both of its codecs.
 
 import {
+  CallError,
   type Handler,
   handlerFrom,
   type HandlerFunction,

@@ -8,6 +8,7 @@
 import { createHash } from "node:crypto";
 import { exit } from "node:process";
 import {
+  CallError,
   type Channel,
   type Handler,
   handlerFrom,
