@@ -324,10 +324,9 @@ function isShort(text: unknown): text is string {
 function truncated(text: string, max: number): string {
   const cut = text.length > max ? text.slice(0, max - 1) : text;
   // Of the characters that UTF-16 writes as two, the first half may be left.
-  const whole = cut.length < text.length
+  return cut.length < text.length
     ? cut.replace(/[\ud800-\udbff]$/, "") + "…"
     : cut;
-  return whole.toWellFormed();
 }
 
 interface ErrorLike {
@@ -406,7 +405,7 @@ function sentName(error: unknown): string | undefined {
   const name = typeof error === "object" && error !== null
     ? errorName(error)
     : undefined;
-  return name !== "Error" && isShort(name) ? name.toWellFormed() : undefined;
+  return name !== "Error" && isShort(name) ? name : undefined;
 }
 
 function causesOf(error: unknown): readonly string[] | undefined {

@@ -14,6 +14,9 @@ import type { ServerResponder } from "./server_call.ts";
 
 const SENT = Promise.resolve();
 
+/** Differs from everything that can be thrown. */
+const NOTHING = Symbol("nothing");
+
 /**
  * How far a call has been answered.
  *
@@ -36,7 +39,7 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
   /** Whether the response is a stream of values that needs a trailer. */
   #trailer = false;
   /** The error that was reported last: a handler may throw it as well. */
-  #reported: unknown;
+  #reported: unknown = NOTHING;
 
   /** Makes the responder of a call. */
   constructor(channel: RawChannel, request: Request, session: SessionState) {

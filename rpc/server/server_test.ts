@@ -298,7 +298,7 @@ Deno.test("Server: arguments larger than maxValueSize are an error response", as
   );
   assertEquals(
     error.text,
-    'Cannot read value: its 1002 bytes exceed the limit of 1000 bytes (option "maxValueSize")',
+    'Cannot read value: its 1002 bytes exceed the limit of 1000 bytes (option "maxValueSize"), in call "/x"',
   );
 });
 
