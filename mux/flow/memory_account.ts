@@ -17,6 +17,8 @@ const MIN_CHANNEL_SIZE = CHANNEL_SIZE + MIN_WINDOW_SIZE;
 
 /** The reserve of an account is one part in this many. */
 const RESERVE_PART = 8;
+/** While at most this part of its limit is held, an account is roomy. */
+const ROOMY_PART = 5 / 16;
 /** One part in this many is kept for channels that are not open yet. */
 const CHANNEL_PART = 16;
 
@@ -126,13 +128,24 @@ export class MemoryAccount {
     return this.#ledger.hasChannel;
   }
 
-  /** Takes what a channel needs apart from its window. */
-  takeChannel(): void {
-    this.channels.take(CHANNEL_SIZE);
-    this.#ledger.kept -= MIN_CHANNEL_SIZE;
+  /**
+   * Whether so little is held that all that is left need not be calculated: at
+   * most five sixteenths, and the pool is not crowded.
+   */
+  get isRoomy(): boolean {
+    return this.#ledger.isRoomy;
   }
 
-  /** Gives back what {@linkcode takeChannel} has taken. */
+  /** Takes what a channel needs, with its window of `size` bytes. */
+  takeChannel(size: number): void {
+    const ledger = this.#ledger;
+    this.windows.count(size);
+    this.channels.count(CHANNEL_SIZE);
+    ledger.take(size + CHANNEL_SIZE, "lasting");
+    ledger.kept -= MIN_CHANNEL_SIZE;
+  }
+
+  /** Gives back what {@linkcode takeChannel} has taken for the channel itself. */
   giveChannel(): void {
     this.#ledger.kept += MIN_CHANNEL_SIZE;
     this.channels.give(CHANNEL_SIZE);
@@ -205,6 +218,11 @@ export class MemoryKind {
     return this.#ledger.canTake(bytes, this.#claim);
   }
 
+  /** Counts `bytes` that {@linkcode MemoryAccount} takes or gives back. */
+  count(bytes: number): void {
+    this.#held += bytes;
+  }
+
   /** Takes `bytes` if they are free; returns whether it did. */
   tryTake(bytes: number): boolean {
     if (!this.#ledger.canTake(bytes, this.#claim)) return false;
@@ -228,11 +246,7 @@ export class MemoryKind {
    */
   give(bytes: number): void {
     const counter = this.#counter;
-    if (bytes > counter.#held) {
-      throw new InvariantError(
-        `Cannot give back ${bytes} bytes of memory: ${counter.#held} are held`,
-      );
-    }
+    if (bytes > counter.#held) throw notHeld(bytes, counter.#held);
     counter.#held -= bytes;
     this.#ledger.give(bytes, this.#claim);
   }
@@ -249,6 +263,12 @@ export class MemoryKind {
   }
 }
 
+function notHeld(bytes: number, held: number): InvariantError {
+  return new InvariantError(
+    `Cannot give back ${bytes} bytes of memory: ${held} are held`,
+  );
+}
+
 /** What the kinds of an account share. */
 class Ledger {
   readonly limit: number;
@@ -259,6 +279,7 @@ class Ledger {
    */
   kept: number;
   readonly #reserve: number;
+  readonly #roomy: number;
   readonly #share: PoolShare | undefined;
   #reservedHeld = 0;
   #passingHeld = 0;
@@ -272,6 +293,7 @@ class Ledger {
   constructor(limit: number, share: PoolShare | undefined) {
     this.limit = limit;
     this.#reserve = Math.floor(limit / RESERVE_PART);
+    this.#roomy = limit * ROOMY_PART;
     this.kept = Math.floor(limit / CHANNEL_PART);
     this.#share = share;
     if (share !== undefined) share.onFreed = () => this.#serveSoon();
@@ -295,6 +317,11 @@ class Ledger {
     const share = this.#share;
     return share !== undefined &&
       share.available * 2 < Math.min(this.limit, share.largest);
+  }
+
+  get isRoomy(): boolean {
+    return this.held <= this.#roomy &&
+      (this.#share === undefined || !this.#share.isCrowded);
   }
 
   get hasChannel(): boolean {

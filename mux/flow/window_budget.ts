@@ -5,6 +5,9 @@ import {
 } from "./memory_account.ts";
 import type { WindowMemory } from "./receive_window.ts";
 
+/** A window gets one part in this many of what is left, once half is taken. */
+const SMALL_PARTS = 1024;
+
 /**
  * The part of a session's memory that its channels and their receive windows may
  * take: eleven sixteenths. A grant cannot be taken back, so granted credit counts
@@ -19,6 +22,10 @@ export class WindowBudget implements WindowMemory {
   readonly #size: number;
   readonly #initialSize: number;
   readonly #minSize: number;
+  /** Whether new windows have the initial size while the account is roomy. */
+  readonly #isSmall: boolean;
+  readonly #maxLateCredit: number;
+  #lateCredit = 0;
   #refused = false;
 
   /**
@@ -26,12 +33,15 @@ export class WindowBudget implements WindowMemory {
    *
    * @param account the memory of the session
    * @param initialSize bytes of a new window, while memory is not scarce
+   * @param maxSize bytes that one window may grow to
    */
-  constructor(account: MemoryAccount, initialSize: number) {
+  constructor(account: MemoryAccount, initialSize: number, maxSize: number) {
+    this.#maxLateCredit = maxSize;
     this.#account = account;
     this.#size = Math.floor(account.limit * 11 / 16);
     this.#initialSize = initialSize;
     this.#minSize = Math.min(initialSize, MIN_WINDOW_SIZE);
+    this.#isSmall = initialSize <= account.limit / 16;
   }
 
   /** Bytes that can be granted now. */
@@ -40,9 +50,9 @@ export class WindowBudget implements WindowMemory {
     return Math.min(available, this.#size - windows.held - channels.held);
   }
 
-  /** Whether less than half of the budget is left. */
+  /** Whether less than an eighth of the budget is left. */
   get scarce(): boolean {
-    return this.left * 2 < this.#size;
+    return this.left * 8 < this.#size;
   }
 
   get exhausted(): boolean {
@@ -52,27 +62,28 @@ export class WindowBudget implements WindowMemory {
 
   /**
    * Takes a channel and its window; returns the size of the window, or 0 if there
-   * is no memory for another channel. It has the initial size, or a quarter of what is
-   * left, while that is half of the budget. After that, every channel that can
-   * still be opened gets an equal part.
-   *
-   * @param slots channels that can be opened now
+   * is no memory for another channel. While half of the budget is left, it has the
+   * initial size, or a quarter of what is left. After that it has a small part of
+   * what is left, so that windows get smaller and smaller, and many channels can
+   * be open before memory is scarce.
    */
-  open(slots: number): number {
+  open(): number {
+    const account = this.#account;
+    if (this.#isSmall && account.isRoomy) {
+      account.takeChannel(this.#initialSize);
+      return this.#initialSize;
+    }
     const left = this.left - CHANNEL_SIZE;
-    const most = left * 2 >= this.#size
-      ? left / 4
-      : left / slots - CHANNEL_SIZE;
+    const most = left * 2 >= this.#size ? left / 4 : left / SMALL_PARTS;
     let size = Math.min(this.#initialSize, Math.floor(most));
     if (size < this.#minSize) {
       size = this.#minSize;
-      if (size > left && !this.#account.hasChannel) {
+      if (size > left && !account.hasChannel) {
         this.#refused = true;
         return 0;
       }
     }
-    this.#account.windows.take(size);
-    this.#account.takeChannel();
+    account.takeChannel(size);
     return size;
   }
 
@@ -113,5 +124,22 @@ export class WindowBudget implements WindowMemory {
     if (bytes === 0) return;
     this.#account.windows.give(bytes);
     this.#refused = false;
+  }
+
+  /** As {@linkcode give}; also counts `credit` as late credit. */
+  giveUnused(bytes: number, credit: number): void {
+    this.give(bytes);
+    this.#lateCredit = Math.min(this.#lateCredit + credit, this.#maxLateCredit);
+  }
+
+  /**
+   * Takes `bytes` of the credit that ended windows had left, for DATA that came
+   * late; returns whether that is enough. The peer did not know of this side's
+   * CLOSE; qtalk-go also sends DATA after its own.
+   */
+  takeLateCredit(bytes: number): boolean {
+    if (bytes > this.#lateCredit) return false;
+    this.#lateCredit -= bytes;
+    return true;
   }
 }

@@ -36,9 +36,12 @@ const MAX_CAUSES = 8;
  * may run at the same time are 4 MiB.
  */
 const LIGHT = 4 * 1024;
+/** Bytes of encoded values that are light, whatever they contain. */
+const SMALL = 120;
 
 /** A call that the peer made, as its handler sees it. */
 export class IncomingCall implements ServerCall, QueuedCall {
+  counts = false;
   queue: Fifo<QueuedCall> | undefined;
   previous: QueuedCall | undefined;
   next: QueuedCall | undefined;
@@ -59,9 +62,7 @@ export class IncomingCall implements ServerCall, QueuedCall {
   #memory: MemoryKind | undefined;
   /** Whether the handler has finished, and left the call continued. */
   #finished = false;
-  /** Whether what was not read has been dropped. */
-  #dropped = false;
-  /** What reading the arguments has thrown last: the caller is the cause. */
+  /** What reading the arguments at once has thrown last. */
   #readError: unknown;
 
   /** Makes the call that a header has begun. */
@@ -106,18 +107,14 @@ export class IncomingCall implements ServerCall, QueuedCall {
   }
 
   receive(options?: WaitOptions): Promise<unknown> {
-    return this.#receiveFrom(this.#receiver ??= this.#newReceiver(), options);
+    return (this.#receiver ??= this.#newReceiver()).receive(options);
   }
 
   receiveNow(): unknown | typeof absent {
     try {
       const bytes = this.#reader.next();
       if (bytes === undefined) return absent;
-      if (bytes === null) {
-        if (!this.#dropped) return undefined;
-        this.#receiver?.receiveNow();
-        throw cancelled();
-      }
+      if (bytes === null) return this.#receiver?.receiveNow();
       return bytes.length === 0
         ? (this.#receiver ??= this.#newReceiver()).take(bytes)
         : this.#decode(bytes);
@@ -130,23 +127,7 @@ export class IncomingCall implements ServerCall, QueuedCall {
 
   stream(): AsyncIterable<unknown> {
     const receiver = this.#receiver ??= this.#newReceiver();
-    return new ValueIterator(
-      () => this.#receiveFrom(receiver),
-      () => {},
-    );
-  }
-
-  async #receiveFrom(
-    receiver: ValueReceiver,
-    options?: WaitOptions,
-  ): Promise<unknown> {
-    try {
-      const value = await receiver.receive(options);
-      if (value === undefined && this.#dropped) throw cancelled();
-      return value;
-    } catch (error) {
-      throw this.#readError = error;
-    }
+    return new ValueIterator(() => receiver.receive(), () => {});
   }
 
   report(error: unknown, answers: boolean): void {
@@ -159,11 +140,14 @@ export class IncomingCall implements ServerCall, QueuedCall {
 
   /** Whether an error is one of reading arguments, or says that the caller left. */
   #isCausedByCaller(error: unknown): boolean {
-    if (error !== undefined && error === this.#readError) return true;
+    if (!(error instanceof Error)) return false;
+    if (error === this.#readError || error === this.#receiver?.error) {
+      return true;
+    }
     const { peerClosed, failure } = this.#channel;
     const hasLeft = peerClosed || failure !== undefined;
     const reason = this.#abort?.signal.reason;
-    let next = error;
+    let next: unknown = error;
     for (let depth = 0; depth < MAX_CAUSES && next instanceof Error; depth++) {
       if (this.session.isPeersFault(next)) return true;
       if (hasLeft && (next === reason || next === failure || isEnding(next))) {
@@ -181,10 +165,11 @@ export class IncomingCall implements ServerCall, QueuedCall {
   }
 
   drop(): void {
-    this.#dropped = true;
+    const receiver = this.#receiver ??= this.#newReceiver();
+    receiver.cutOff(cancelled());
     this.#reader.release();
     this.#channel.cancelRead();
-    this.#receiver?.wake();
+    receiver.wake();
   }
 
   /**
@@ -267,9 +252,16 @@ export class IncomingCall implements ServerCall, QueuedCall {
   }
 
   #decode(bytes: Uint8Array): unknown {
-    const { weight } = this.session;
-    const value = decodeWeighed(this.request.context.codec, bytes, weight);
-    this.#weigh(weight.bytes);
+    const { codec } = this.request.context;
+    let value: unknown;
+    if (bytes.length <= SMALL) {
+      value = codec.decode(bytes);
+      this.#weigh(0);
+    } else {
+      const { weight } = this.session;
+      value = decodeWeighed(codec, bytes, weight);
+      this.#weigh(weight.bytes);
+    }
     if (!mayHavePointers(value, bytes)) return value;
     const borrowed = this.responder.borrowed ??= new BorrowedCallbacks(
       this.caller,

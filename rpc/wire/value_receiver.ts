@@ -27,8 +27,12 @@ export class ValueReceiver {
   readonly #decode: (bytes: Uint8Array) => unknown;
   readonly #trailer: TrailerRule;
   readonly #selector: string | undefined;
+  /** What {@linkcode receive} has rejected with last, except for its signal. */
+  error: unknown;
   #state: "values" | "trailer" | "complete" | "failed" = "values";
   #failure: unknown;
+  /** Why the end of the values is not one: what was left of them was dropped. */
+  #cut: unknown;
   /** Looks again for the value that {@linkcode receive} waits for. */
   #wake: (() => void) | undefined;
 
@@ -65,7 +69,7 @@ export class ValueReceiver {
    */
   receiveNow(): unknown | typeof absent {
     for (;;) {
-      if (this.#state === "complete") return undefined;
+      if (this.#state === "complete") return this.#end();
       const bytes = this.#reader.next();
       if (bytes === undefined) return absent;
       if (bytes === null) return this.#end();
@@ -113,6 +117,11 @@ export class ValueReceiver {
     this.#reader.release();
   }
 
+  /** From now on, the end of the values throws `reason`: they were cut off. */
+  cutOff(reason: unknown): void {
+    this.#cut = reason;
+  }
+
   /** Ends a wait for memory: there are no more values to wait for. */
   wake(): void {
     this.#wake?.();
@@ -124,7 +133,7 @@ export class ValueReceiver {
     if (this.#state === "trailer") {
       const header = decodeResponseHeader(this.#codec, bytes);
       if (header.error !== undefined) {
-        this.#fail(remoteError(header, this.#selector));
+        this.#failWith(remoteError(header, this.#selector));
       }
       this.#state = "complete";
       return absent;
@@ -174,20 +183,21 @@ export class ValueReceiver {
   }
 
   #named(error: unknown): unknown {
-    return this.#selector === undefined
+    return this.error = this.#selector === undefined
       ? error
       : namedAfterCall(error, this.#selector);
   }
 
   #end(): undefined {
     if (this.#state === "failed") throw this.#failure;
+    if (this.#cut !== undefined) throw this.#cut;
     const isMissing = this.#state === "trailer" ||
       (this.#state === "values" && this.#trailer === "required");
-    if (isMissing) this.#fail(incomplete());
+    if (isMissing) this.#failWith(incomplete());
     return undefined;
   }
 
-  #fail(failure: unknown): never {
+  #failWith(failure: unknown): never {
     this.#state = "failed";
     throw this.#failure = failure;
   }
