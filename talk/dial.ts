@@ -7,6 +7,7 @@ import {
   type Transport,
 } from "../mux/internal.ts";
 import { checkTimeout } from "../check_option.ts";
+import { withoutSecrets } from "../printable_text.ts";
 import { limitedSignal } from "../time_limit.ts";
 import { addressError, resolveAddress } from "./address.ts";
 import { errorPrinter } from "./error_printer.ts";
@@ -209,7 +210,9 @@ async function connect(
     onTimeout: () =>
       new TalkError(
         "timeout",
-        `Cannot dial "${address}": no connection within ${timeout} ms`,
+        `Cannot dial "${
+          withoutSecrets(address)
+        }": no connection within ${timeout} ms (option "timeout")`,
       ),
   });
   try {

@@ -4,6 +4,7 @@ import type { AnyFunction } from "../remote/types.ts";
 import type { Caller, Handler, HandlerObject } from "../types.ts";
 import { kindOf } from "../wire/selector.ts";
 import {
+  functionsOfRuntime,
   isBuiltInNamespace,
   isBuiltInPrototype,
   isMixedIn,
@@ -220,11 +221,13 @@ function membersOf(
     owner = Object.getPrototypeOf(owner) as object | null
   ) {
     const descriptors = Object.getOwnPropertyDescriptors(owner);
+    const runtime = functionsOfRuntime(owner);
     for (const [name, { value }] of Object.entries(descriptors)) {
       if (seen.has(name)) continue;
       seen.add(name);
       const member = typeof value === "function"
-        ? isClass(value) || isMixedIn(owner, name, value)
+        ? isClass(value) || isMixedIn(owner, name, value) ||
+            runtime?.[name] === value
           ? undefined
           : functionHandler(value as AnyFunction, target)
         : plain
