@@ -8,6 +8,8 @@ import { TalkError } from "./errors.ts";
 const MAX_PRINTED = 20;
 /** Milliseconds after which as many are printed again. */
 const INTERVAL = 10_000;
+/** The most characters of an error that are printed. */
+const MAX_TEXT = 8_192;
 /** The most causes, and errors of an `AggregateError`, that are printed. */
 const MAX_INNER = 8;
 
@@ -46,7 +48,8 @@ export function errorPrinter(
     const where = selector === undefined
       ? "Error outside a call"
       : `Error in the handler of "${printableText(selector)}"`;
-    print(`${where}: ${indented(described(error, 0))}`);
+    const text = described(error, 0).slice(0, MAX_TEXT);
+    print(`${where}: ${indented(text)}`);
   };
 }
 

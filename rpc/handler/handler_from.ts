@@ -167,6 +167,11 @@ function problemOf(target: unknown): string | undefined {
     : undefined;
 }
 
+/** Whether an object is what a class of the runtime gives its instances. */
+function isBuiltInClassPrototype(value: object): boolean {
+  return Object.hasOwn(value, "constructor") && isBuiltInPrototype(value);
+}
+
 /** Whether an object is a peer, or another caller of this package. */
 function isCaller(value: object): boolean {
   return poolOf(value as Caller) !== undefined;
@@ -248,7 +253,7 @@ function nested(
     return undefined;
   }
   if (value instanceof Router) return value;
-  if (isCaller(value)) return undefined;
+  if (isCaller(value) || isBuiltInClassPrototype(value)) return undefined;
   if (
     !isPlainObject(value) && isBuiltInPrototype(Object.getPrototypeOf(value))
   ) {
