@@ -182,26 +182,27 @@ export function isBuiltInNamespace(value: object): boolean {
 }
 
 /**
- * The module of Node, or the global object, whose functions an object has: it is
- * that object, imports its exports, or was spread from it. A program that lists a
- * few of them one by one means to offer them, so these are not taken for it.
+ * The modules of Node and the global objects whose functions an object has: it is
+ * such an object, has its exports, or was spread from some. A program that lists a
+ * few functions one by one means to offer them, so these do not count.
  */
-export function functionsOfRuntime(owner: object): Members | undefined {
+export function librariesIn(owner: object): Members[] {
+  const found: Members[] = [];
   for (const [name, modules] of Object.entries(NODE_FUNCTIONS)) {
     if (typeof ownValue(owner, name) !== "function") continue;
     for (const module of modules) {
       const members = nodeModule(module);
-      if (members !== undefined && hasMost(owner, members)) return members;
+      if (members !== undefined && hasMost(owner, members)) found.push(members);
     }
   }
   for (const [name, global] of Object.entries(GLOBAL_FUNCTIONS)) {
     if (typeof ownValue(owner, name) !== "function") continue;
     const members = (globalThis as unknown as Members)[global];
     if (members !== undefined && hasMost(owner, members as Members)) {
-      return members as Members;
+      found.push(members as Members);
     }
   }
-  return undefined;
+  return found;
 }
 
 /** Whether an object has more than half of the functions of another. */

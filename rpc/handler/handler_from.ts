@@ -4,10 +4,10 @@ import type { AnyFunction } from "../remote/types.ts";
 import type { Caller, Handler, HandlerObject } from "../types.ts";
 import { kindOf } from "../wire/selector.ts";
 import {
-  functionsOfRuntime,
   isBuiltInNamespace,
   isBuiltInPrototype,
   isMixedIn,
+  librariesIn,
 } from "./built_in.ts";
 import { functionHandler } from "./function_handler.ts";
 import { isClass } from "./invoke.ts";
@@ -226,13 +226,13 @@ function membersOf(
     owner = Object.getPrototypeOf(owner) as object | null
   ) {
     const descriptors = Object.getOwnPropertyDescriptors(owner);
-    const runtime = functionsOfRuntime(owner);
+    const libraries = librariesIn(owner);
     for (const [name, { value }] of Object.entries(descriptors)) {
       if (seen.has(name)) continue;
       seen.add(name);
       const member = typeof value === "function"
         ? isClass(value) || isMixedIn(owner, name, value) ||
-            runtime?.[name] === value
+            libraries.some((members) => members[name] === value)
           ? undefined
           : functionHandler(value as AnyFunction, target)
         : plain
