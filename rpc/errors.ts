@@ -48,7 +48,7 @@ export class RpcError extends Error {
 }
 
 /** What a {@linkcode CallError} says besides its message. */
-export interface CallErrorOptions extends ErrorOptions {
+export interface CallErrorInit extends ErrorOptions {
   /** A code that programs can branch on, of at most 64 characters. Default: none. */
   code?: string | undefined;
   /**
@@ -121,7 +121,7 @@ export class CallError extends Error {
    * @param message the text for the caller
    * @param options its code, its details, and its cause
    */
-  constructor(message: string, options: CallErrorOptions = {}) {
+  constructor(message: string, options: CallErrorInit = {}) {
     super(message, options);
     this.name = new.target === CallError ? "CallError" : new.target.name;
     this.code = options.code;
@@ -130,7 +130,7 @@ export class CallError extends Error {
 }
 
 /** What is known of a {@linkcode RemoteError} besides its text and code. */
-export interface RemoteErrorOptions {
+export interface RemoteErrorInit {
   /** The selector of the call that failed. */
   selector?: string | undefined;
   /** The name of the error at the peer. */
@@ -171,7 +171,7 @@ export class RemoteError extends Error {
    * Makes an error from the text and the code that a peer sent. The texts of the
    * causes become a chain of errors without stacks of the peer: see `cause`.
    */
-  constructor(text: string, code?: string, options: RemoteErrorOptions = {}) {
+  constructor(text: string, code?: string, options: RemoteErrorInit = {}) {
     const { remoteName, causes: [cause, ...causes] = [] } = options;
     // Peers of this package pass on errors with the prefix, as the reference does.
     const isPassedOn = remoteName !== undefined && text.startsWith(PREFIX);

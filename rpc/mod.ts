@@ -28,9 +28,9 @@
 export { callback, type KeptCallback } from "./callback/kept_callback.ts";
 export {
   CallError,
-  type CallErrorOptions,
+  type CallErrorInit,
   RemoteError,
-  type RemoteErrorOptions,
+  type RemoteErrorInit,
   RpcError,
   type RpcErrorCode,
 } from "./errors.ts";
