@@ -152,7 +152,10 @@ export interface Responder {
 
 /**
  * Answers calls. An error that it throws becomes the error response if the call
- * was not answered yet. If it neither answers nor throws, the answer is `null`.
+ * was not answered yet; unless it is a `CallError`, it is also reported to
+ * `onError`. If it neither answers nor throws, the answer is `null`. It returns
+ * nothing: one that returns a value without answering is taken for a function that
+ * belongs into `handlerFrom()`, and answers with an error that says so.
  */
 export type HandlerFunction = (
   call: Call,

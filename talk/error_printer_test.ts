@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- what is printed is what this tests
 import {
   CallError,
   dial,

@@ -54,7 +54,8 @@ export interface HandlerFromOptions {
  * returns, or what its promise resolves to, is the reply: `undefined` is sent as
  * `null`, and an array is one value. An `Error` that is returned, and anything
  * that is thrown, becomes an error response with its message and `code`, but
- * without its stack.
+ * without its stack. What is thrown and is no {@linkcode CallError} is taken for a
+ * bug, and is reported to `onError` as well.
  *
  * A function can also return a stream. The values of an async iterable (such as
  * the result of an async generator) or of a `ReadableStream` are sent as they

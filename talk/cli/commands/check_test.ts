@@ -1,4 +1,4 @@
-import { type Handler, handlerFrom, listen, Router } from "@qtalk/qtalk";
+import { type Handler, listen, Router } from "@qtalk/qtalk";
 import { cbor } from "@qtalk/qtalk/codec/cbor";
 import { assert, assertEquals } from "@std/assert";
 import { cli, cliCommand, startCli } from "../../../tests/support/cli.ts";
