@@ -14,10 +14,16 @@ export function checkOption(
 ): void {
   const isOfKind = fraction ? typeof value === "number" : isWhole(value);
   if (isOfKind && value >= min && value <= max) return;
+  const kind = fraction ? "a number" : "an integer";
+  const range = max === Infinity
+    ? `of at least ${min}`
+    : `from ${min} to ${max}`;
+  // Types do not bind programs in JavaScript: "9" looks like 9.
+  const but = typeof value === "number" ? "" : `, but of type ${typeof value}`;
   throw new RangeError(
-    `Cannot use option "${name}": ${value} is not ${
-      fraction ? "a number" : "an integer"
-    } ${max === Infinity ? `of at least ${min}` : `from ${min} to ${max}`}`,
+    `Cannot use option "${name}": ${
+      String(value)
+    } is not ${kind} ${range}${but}`,
   );
 }
 
@@ -30,6 +36,17 @@ export interface OptionRange {
   /** Whether fractions are allowed, and not only integers. Default: false. */
   readonly fraction?: boolean;
 }
+
+/**
+ * Checks the time limit of an operation, in milliseconds.
+ *
+ * @throws {RangeError} if it is not a number of at least 0; `Infinity` is allowed
+ */
+export function checkTimeout(timeout: number | undefined): void {
+  if (timeout !== undefined) checkOption("timeout", timeout, TIMEOUT_RANGE);
+}
+
+const TIMEOUT_RANGE = { min: 0, max: Infinity, fraction: true };
 
 function isWhole(value: number): boolean {
   return Number.isInteger(value) || value === Infinity;

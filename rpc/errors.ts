@@ -1,3 +1,6 @@
+import { CodecError } from "../codec/internal.ts";
+import { MuxError } from "../mux/internal.ts";
+
 /**
  * Why an operation of the RPC layer failed on this side.
  *
@@ -5,6 +8,7 @@
  * | --- | --- |
  * | `timeout` | the call's `timeout` has passed |
  * | `no-response` | the peer closed the call without a response |
+ * | `codec-mismatch` | the two ends use different codecs |
  * | `malformed-header` | a header does not have the form that rpc/SPEC.md requires |
  * | `incomplete` | a response ended without the mark that it is complete |
  * | `cancelled` | the caller closed the call: the reason of `call.signal` |
@@ -15,6 +19,7 @@
 export type RpcErrorCode =
   | "timeout"
   | "no-response"
+  | "codec-mismatch"
   | "malformed-header"
   | "incomplete"
   | "cancelled"
@@ -42,14 +47,111 @@ export class RpcError extends Error {
   }
 }
 
+/** What a {@linkcode CallError} says besides its message. */
+export interface CallErrorInit extends ErrorOptions {
+  /** A code that programs can branch on, of at most 64 characters. Default: none. */
+  code?: string | undefined;
+  /**
+   * More about the error: any value that the codec of the call can encode. If it
+   * cannot, or if the error then takes more than 64 KiB, the details are not sent,
+   * which is reported to `onError`. Default: none.
+   */
+  details?: unknown;
+}
+
 /**
- * The peer answered a call with an error. It carries the text and the code of
- * that error, but no stack: that stays at the peer.
+ * An error for the caller. A handler that throws one (or an error of a subclass)
+ * answers the call with it, as one that returns an `Error` does. Anything else
+ * that a handler throws is taken for a bug: it is the answer too, but it is also
+ * reported to `onError`.
+ *
+ * A caller of this package gets a {@linkcode RemoteError} with the message, code
+ * and details, the name of the class, and the texts of the causes; other callers
+ * get the message. Stacks are never sent.
+ *
+ * The code is up to the program. This package itself answers with:
+ *
+ * | code | meaning |
+ * | --- | --- |
+ * | `not-found` | there is no handler for the selector |
+ * | `bad-arguments` | the function does not take these arguments |
+ * | `busy` | too many calls run or wait; the call can be made again |
+ * | `unavailable` | the peer is closing; the call can be made again |
+ * | `codec-mismatch` | the call is in a codec that the peer does not accept |
+ * | `released` | the callback was released |
+ *
+ * and, for arguments that cannot be decoded, with the codes of `CodecError`.
+ *
+ * @example
+ * ```ts
+ * import { CallError, handlerFrom, memoryPair, RemoteError } from "@qtalk/qtalk";
+ * import { assertEquals, assertRejects } from "@std/assert";
+ *
+ * const service = {
+ *   order(item: string, count: number) {
+ *     throw new CallError(`There are not ${count} of ${item}`, {
+ *       code: "out-of-stock",
+ *       details: { left: 2 },
+ *     });
+ *   },
+ * };
+ * const [client] = memoryPair({}, { handler: handlerFrom(service) });
+ * await using _ = client;
+ *
+ * const error = await assertRejects(
+ *   () => client.call("order", ["tea", 3]),
+ *   RemoteError,
+ * );
+ * assertEquals(error.text, "There are not 3 of tea");
+ * assertEquals(error.code, "out-of-stock");
+ * assertEquals(error.details, { left: 2 });
+ * ```
+ */
+export class CallError extends Error {
+  /** `"CallError"`, or the name of the subclass. */
+  override readonly name: string;
+  /** The code for programs, if there is one. */
+  readonly code: string | undefined;
+  /** More about the error. */
+  readonly details: unknown;
+
+  /**
+   * Makes an error for the caller.
+   *
+   * @param message the text for the caller
+   * @param options its code, its details, and its cause
+   */
+  constructor(message: string, options: CallErrorInit = {}) {
+    super(message, options);
+    this.name = new.target === CallError ? "CallError" : new.target.name;
+    this.code = options.code;
+    this.details = options.details;
+  }
+}
+
+/** What is known of a {@linkcode RemoteError} besides its text and code. */
+export interface RemoteErrorInit {
+  /** The selector of the call that failed. */
+  selector?: string | undefined;
+  /** The name of the error at the peer. */
+  remoteName?: string | undefined;
+  /** The details of the error. */
+  details?: unknown;
+  /** The texts of its causes, from the outermost to the innermost. */
+  causes?: readonly string[] | undefined;
+}
+
+/**
+ * The peer answered a call with an error. It carries what the peer says of that
+ * error, but no stack: that stays at the peer.
  */
 export class RemoteError extends Error {
   /** Always `"RemoteError"`. */
   override readonly name = "RemoteError";
-  /** The text as the peer sent it. `message` is `remote: ` followed by it. */
+  /**
+   * The text as the peer sent it. `message` is `remote: ` followed by it. An error
+   * that peers of this package have passed on has this prefix once.
+   */
   readonly text: string;
   /**
    * The code of the handler's error, if that had a string `code` of at most 64
@@ -58,25 +160,40 @@ export class RemoteError extends Error {
    * made again.
    */
   readonly code: string | undefined;
+  /** The selector of the call that failed, as this side wrote it. */
+  readonly selector: string | undefined;
+  /** The name of the handler's error, such as `TypeError`, if the peer sends it. */
+  readonly remoteName: string | undefined;
+  /** The details of the handler's {@linkcode CallError}, if it had any. */
+  readonly details: unknown;
 
-  /** Makes an error from the text and the code that a peer sent. */
-  constructor(text: string, code?: string) {
-    super(`remote: ${text}`);
+  /**
+   * Makes an error from the text and the code that a peer sent. The texts of the
+   * causes become a chain of errors without stacks of the peer: see `cause`.
+   */
+  constructor(text: string, code?: string, options: RemoteErrorInit = {}) {
+    const { remoteName, causes: [cause, ...causes] = [] } = options;
+    // Peers of this package pass on errors with the prefix, as the reference does.
+    const isPassedOn = remoteName !== undefined && text.startsWith(PREFIX);
+    super(
+      isPassedOn ? text : PREFIX + text,
+      cause === undefined ? undefined : {
+        cause: new RemoteError(cause, undefined, { remoteName, causes }),
+      },
+    );
     this.text = text;
     this.code = code;
+    this.selector = options.selector;
+    this.remoteName = remoteName;
+    this.details = options.details;
   }
 }
 
-/** The most characters of an error code; a longer one is not sent. */
-const MAX_ERROR_CODE = 64;
+/** The prefix of the message of a remote error, as in the reference. */
+const PREFIX = "remote: ";
 
-/** The code for an error response. */
-export function errorCode(error: unknown): string | undefined {
-  const { code } = (error ?? {}) as { code?: unknown };
-  return typeof code === "string" && code.length <= MAX_ERROR_CODE
-    ? code
-    : undefined;
-}
+/** The most characters of an error's code and name; longer ones are not sent. */
+const MAX_ERROR_CODE = 64;
 
 /**
  * The most characters of an error text; a longer one is truncated. A header has
@@ -84,17 +201,77 @@ export function errorCode(error: unknown): string | undefined {
  */
 export const MAX_ERROR_TEXT = 4_096;
 
+/** The most causes whose texts are sent. */
+export const MAX_CAUSES = 8;
+/** The most characters of such a text: they fit beside the longest error text. */
+const MAX_CAUSE_TEXT = 256;
+
+/** The most errors of an `AggregateError` whose texts are sent. */
+const MAX_INNER_ERRORS = 16;
+/** How deep errors in errors are searched for texts. */
+const MAX_DEPTH = 3;
+
+/** What an error response says. All but the text is for extended callers. */
+export interface ErrorFields {
+  /** The text. */
+  readonly error: string;
+  /** The code for programs. */
+  readonly code: string | undefined;
+  /** The name of the error; undefined for `Error`. */
+  readonly name: string | undefined;
+  /** Details for the caller. */
+  readonly details: unknown;
+  /** The texts of the causes. */
+  readonly causes: readonly string[] | undefined;
+}
+
+/** What an error response says of a value that was thrown or returned. */
+export function errorFields(error: unknown): ErrorFields {
+  return {
+    error: errorText(error),
+    code: errorCode(error),
+    name: attempt(() => sentName(error)),
+    details: error instanceof CallError || error instanceof RemoteError
+      ? error.details
+      : undefined,
+    causes: attempt(() => causesOf(error)),
+  };
+}
+
+/** The code for an error response. */
+export function errorCode(error: unknown): string | undefined {
+  const code = attempt(() => ((error ?? {}) as { code?: unknown }).code);
+  return isShort(code) ? code : undefined;
+}
+
 /** The text for an error response, for a value that was thrown or returned. */
 export function errorText(error: unknown): string {
-  try {
-    const text = String(error instanceof Error ? error.message : error);
-    return text.length > MAX_ERROR_TEXT
-      ? `${text.slice(0, MAX_ERROR_TEXT - 1)}…`
-      : text;
-  } catch {
-    // Its message or its toString() throws.
-    return "error without a text";
-  }
+  return truncated(attempt(() => textOf(error, 0)) ?? "", MAX_ERROR_TEXT) ||
+    "error without a text";
+}
+
+/** The error to answer with for a value that was thrown and may be no error. */
+export function toError(thrown: unknown): Error {
+  if (thrown instanceof Error) return thrown;
+  const { error, code, name } = errorFields(thrown);
+  const cause = attempt(() => causeOf(thrown));
+  return Object.assign(
+    new Error(error, cause === undefined ? undefined : { cause }),
+    { code },
+    name !== undefined && { name },
+  );
+}
+
+/**
+ * The text for callers that are not extended. An `Error` with neither text nor name
+ * has no text there, as in the reference.
+ */
+export function plainErrorText(error: unknown): string {
+  const isEmpty = attempt(() =>
+    error instanceof Error && error.message === "" &&
+    errorName(error) === "Error" && !Array.isArray((error as ErrorLike).errors)
+  );
+  return isEmpty ? "" : errorText(error);
 }
 
 /** The error of a response that ended without the mark that it is complete. */
@@ -103,4 +280,151 @@ export function incomplete(): RpcError {
     "incomplete",
     "Cannot receive response: it ended before it was complete",
   );
+}
+
+/** How the errors of calls begin whose calls had no channel. */
+const NO_CALL = "Cannot make call: ";
+
+/**
+ * An error of this side that ended a call, with the selector in its message. Other
+ * errors are those of programs and stay what they are.
+ */
+export function namedAfterCall(error: unknown, selector: string): unknown {
+  const isOurs = error instanceof CodecError || error instanceof MuxError ||
+    error instanceof RpcError;
+  if (!isOurs || error.message.includes(`"${selector}"`)) return error;
+  const { message } = error;
+  const named = message.startsWith(NO_CALL)
+    ? `Cannot make call "${selector}": ${message.slice(NO_CALL.length)}`
+    : `${message}, in call "${selector}"`;
+  const { cause } = error;
+  const options = cause === undefined ? undefined : { cause };
+  if (error instanceof CodecError) {
+    return new CodecError(error.code, named, options);
+  }
+  return error instanceof MuxError
+    ? new MuxError(error.code, named, options)
+    : new RpcError(error.code, named, options);
+}
+
+/** The result of `get`; undefined if it throws, as getters of programs may. */
+function attempt<T>(get: () => T): T | undefined {
+  try {
+    return get();
+  } catch {
+    return undefined;
+  }
+}
+
+function isShort(text: unknown): text is string {
+  return typeof text === "string" && text.length <= MAX_ERROR_CODE;
+}
+
+/** Cuts a text to so many characters, and leaves no half of one. */
+function truncated(text: string, max: number): string {
+  const cut = text.length > max ? text.slice(0, max - 1) : text;
+  // Of the characters that UTF-16 writes as two, the first half may be left.
+  return cut.length < text.length
+    ? cut.replace(/[\ud800-\udbff]$/, "") + "…"
+    : cut;
+}
+
+interface ErrorLike {
+  readonly message?: unknown;
+  readonly errors?: unknown;
+  readonly error?: unknown;
+  readonly suppressed?: unknown;
+  readonly code?: unknown;
+}
+
+/** The message, or else the name, and the texts of the errors inside. */
+function textOf(error: unknown, depth: number): string {
+  if (typeof error === "function") return nameOf(error);
+  if (typeof error !== "object" || error === null) return String(error);
+  const { message } = error as ErrorLike;
+  const text =
+    ["string", "number", "bigint", "boolean"].includes(typeof message)
+      ? String(message)
+      : "";
+  const own = text.trim() === "" ? textWithoutMessage(error) : text;
+  const inner = depth < MAX_DEPTH ? innerErrors(error) : [];
+  const texts = inner.slice(0, MAX_INNER_ERRORS).map((one) =>
+    textOf(one, depth + 1)
+  );
+  if (inner.length > texts.length) texts.push("…");
+  return texts.length === 0 ? own : `${own}: ${texts.join("; ")}`;
+}
+
+function textWithoutMessage(error: object): string {
+  const name = errorName(error);
+  if (error instanceof Error || name !== undefined) return name ?? "Error";
+  const text = attempt(() => String(error)) ?? "";
+  if (text !== "" && !text.startsWith("[object ")) return text;
+  const { code } = error as ErrorLike;
+  if (typeof code === "string" && code !== "") return code;
+  const className = classNameOf(error);
+  return className === "Object" ? "" : className;
+}
+
+/** The errors in an `AggregateError`, and in a `SuppressedError`. */
+function innerErrors(error: object): readonly unknown[] {
+  if (!(error instanceof Error)) return [];
+  const { errors, error: inner, suppressed } = error as ErrorLike;
+  if (Array.isArray(errors)) return errors;
+  return error.name === "SuppressedError" ? [inner, suppressed] : [];
+}
+
+/** Names that classes inherit which have not set their own. */
+const INHERITED_NAME =
+  /^(?:Aggregate|Eval|Range|Reference|Syntax|Type|URI)?Error$/;
+
+/** The name of an error: that of its class, unless it has a name of its own. */
+function errorName(error: object): string | undefined {
+  const { name } = error as { name?: unknown };
+  if (typeof name !== "string" || name.trim() === "") return undefined;
+  const className = classNameOf(error);
+  return error instanceof Error && INHERITED_NAME.test(name) &&
+      !Object.hasOwn(error, "name") && className !== ""
+    ? className
+    : name;
+}
+
+function classNameOf(value: object): string {
+  const { constructor: made } = value;
+  return typeof made === "function" ? nameOf(made) : "";
+}
+
+function nameOf(fn: object): string {
+  const { name } = fn as { name?: unknown };
+  return typeof name === "string" ? name : "";
+}
+
+/** The name for an error response; the most frequent one is not sent. */
+function sentName(error: unknown): string | undefined {
+  if (error instanceof RemoteError) return error.remoteName;
+  const name = typeof error === "object" && error !== null
+    ? errorName(error)
+    : undefined;
+  return name !== "Error" && isShort(name) ? name : undefined;
+}
+
+function causesOf(error: unknown): readonly string[] | undefined {
+  const texts: string[] = [];
+  const seen = new Set<unknown>([error]);
+  let cause = causeOf(error);
+  while (
+    cause !== undefined && cause !== null && !seen.has(cause) &&
+    texts.length < MAX_CAUSES
+  ) {
+    seen.add(cause);
+    texts.push(truncated(errorText(cause), MAX_CAUSE_TEXT));
+    cause = causeOf(cause);
+  }
+  return texts.length === 0 ? undefined : texts;
+}
+
+function causeOf(error: unknown): unknown {
+  return typeof error === "object" && error !== null
+    ? (error as { cause?: unknown }).cause
+    : undefined;
 }

@@ -11,14 +11,15 @@ export {
   DEFAULT_QUEUE_LIMITS,
 } from "./client/channel_pool.ts";
 export type { RpcResponse } from "./client/response.ts";
-export { RemoteError, RpcError } from "./errors.ts";
+export { CallError, errorText, RemoteError, RpcError } from "./errors.ts";
 export { handlerFrom } from "./handler/handler_from.ts";
-export { invoke, notFound } from "./handler/invoke.ts";
+export { checkHandler, invoke, notFound } from "./handler/invoke.ts";
 export { Router } from "./handler/router.ts";
 export { remoteOf } from "./remote/remote.ts";
 export type { Remote } from "./remote/types.ts";
 export { Server } from "./server/server.ts";
 export { SessionState } from "./session_state.ts";
+export { checkSelector, kindOf } from "./wire/selector.ts";
 export type {
   Call,
   Caller,

@@ -26,7 +26,14 @@
  * @module
  */
 export { callback, type KeptCallback } from "./callback/kept_callback.ts";
-export { RemoteError, RpcError, type RpcErrorCode } from "./errors.ts";
+export {
+  CallError,
+  type CallErrorInit,
+  RemoteError,
+  type RemoteErrorInit,
+  RpcError,
+  type RpcErrorCode,
+} from "./errors.ts";
 export {
   DEFAULT_MAX_FORWARDED_CALLS,
   forward,

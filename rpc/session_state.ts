@@ -23,8 +23,11 @@ export class SessionState {
   readonly account: MemoryAccount;
   /** Where the weight of a decoded value is put; to be read at once. */
   readonly weight: ValueWeight = { bytes: 0 };
+  /** Called with errors that no caller gets, or that are bugs of a handler. */
+  onError: (error: unknown, selector: string | undefined) => void = () => {};
   /** Called when there is room for responses again, after there was none. */
   onRoom: (() => void) | undefined;
+  #peersFaults: WeakSet<object> | undefined;
   /** Bytes of the headers that are remembered. */
   #headers = 0;
   /** Bytes of responses that were encoded and could not be sent yet. */
@@ -42,6 +45,17 @@ export class SessionState {
       (fn) => functionHandler(fn, undefined),
       account.callbacks,
     );
+  }
+
+  /** An error of a call that a handler of this side made to its caller. */
+  blamePeer(error: unknown): void {
+    if (typeof error !== "object" || error === null) return;
+    (this.#peersFaults ??= new WeakSet()).add(error);
+  }
+
+  /** Whether the peer is the cause of an error: {@linkcode blamePeer} got it. */
+  isPeersFault(error: object): boolean {
+    return this.#peersFaults?.has(error) ?? false;
   }
 
   /** Counts a header that a cache of the session remembers. */

@@ -43,6 +43,7 @@ export interface Caller {
    * @throws {CodecError} if a value cannot be encoded or decoded
    * @throws {MuxError} if the session has ended or the peer refused the channel
    * @throws {RangeError} if `timeout` is out of range
+   * @throws {TypeError} if `selector` is not a string
    * @throws {unknown} `signal.reason`
    */
   call(
@@ -67,6 +68,7 @@ export interface Caller {
    *
    * @typeParam S the service
    * @param options signal and timeout of every call that the object makes
+   * @throws {RangeError} if `timeout` is out of range
    */
   remote<S extends object>(options?: CallOptions): Remote<S>;
 }
@@ -185,7 +187,10 @@ export interface Responder {
 
 /**
  * Answers calls. An error that it throws becomes the error response if the call
- * was not answered yet. If it neither answers nor throws, the answer is `null`.
+ * was not answered yet; unless it is a `CallError`, it is also reported to
+ * `onError`. If it neither answers nor throws, the answer is `null`. It returns
+ * nothing: one that returns a value without answering is taken for a function that
+ * belongs into `handlerFrom()`, and answers with an error that says so.
  */
 export type HandlerFunction<Context = unknown> = (
   call: Call<Context>,

@@ -1,3 +1,4 @@
+import { hideSecrets, withoutSecrets } from "../printable_text.ts";
 import { loadScheme, type Scheme, SCHEME_NAMES } from "../mux/internal.ts";
 import { TalkError } from "./errors.ts";
 
@@ -15,9 +16,9 @@ export async function resolveAddress(
   if (scheme === undefined) {
     throw new TalkError(
       "unknown-scheme",
-      `Cannot use address "${address}": its scheme is not one of ${
-        SCHEME_NAMES.join(", ")
-      }`,
+      `Cannot use address "${
+        withoutSecrets(address)
+      }": its scheme is not one of ${SCHEME_NAMES.join(", ")}`,
     );
   }
   return { scheme, rest: address.slice(colon + 1) };
@@ -30,11 +31,14 @@ export function addressError(
   cause: unknown,
 ): TalkError {
   const bad = cause instanceof SyntaxError;
+  const text = cause instanceof Error ? cause.message : String(cause);
+  const safe = hideSecrets(text, address);
   return new TalkError(
     bad ? "bad-address" : `${verb}-failed`,
-    `Cannot ${verb === "dial" ? "dial" : "listen on"} "${address}": ${
-      cause instanceof Error ? cause.message : cause
-    }`,
-    { cause },
+    `Cannot ${verb === "dial" ? "dial" : "listen on"} "${
+      withoutSecrets(address)
+    }": ${safe}`,
+    // Whatever prints the error prints its cause as well.
+    safe === text ? { cause } : undefined,
   );
 }

@@ -6,11 +6,13 @@ import {
   type SessionOptions,
   type Transport,
 } from "../mux/internal.ts";
-import { checkOption } from "../check_option.ts";
+import { checkTimeout } from "../check_option.ts";
+import { withoutSecrets } from "../printable_text.ts";
 import { limitedSignal } from "../time_limit.ts";
 import { addressError, resolveAddress } from "./address.ts";
+import { errorPrinter } from "./error_printer.ts";
 import { TalkError } from "./errors.ts";
-import { Peer, type PeerOptions, resolveLimits } from "./peer.ts";
+import { checkPeerOptions, Peer, type PeerOptions } from "./peer.ts";
 import type { ReconnectingPeer, ReconnectOptions } from "./reconnect/types.ts";
 
 /** The default of {@linkcode ConnectOptions.timeout}, in milliseconds. */
@@ -125,7 +127,7 @@ export function dial(
 }
 
 async function dialOnce(address: string, options: DialOptions): Promise<Peer> {
-  resolveLimits(options);
+  checkPeerOptions(options);
   const session = await dialSession(address, options);
   try {
     return new Peer(session, options);
@@ -137,8 +139,11 @@ async function dialOnce(address: string, options: DialOptions): Promise<Peer> {
 
 async function dialReconnecting(
   address: string,
-  { reconnect, handler, signal, ...options }: ReconnectingDialOptions,
+  { reconnect, handler, signal, ...rest }: ReconnectingDialOptions,
 ): Promise<ReconnectingPeer> {
+  checkPeerOptions({ ...rest, handler });
+  // One for all connections: it prints at a limited rate.
+  const options = { ...rest, onError: rest.onError ?? errorPrinter() };
   signal?.throwIfAborted();
   // Loaded on first use: most programs do not reconnect.
   const { Reconnector } = await import("./reconnect/reconnector.ts");
@@ -195,7 +200,7 @@ async function connect(
   const { signal, timeout = DEFAULT_CONNECT_TIMEOUT, session } = options;
   signal?.throwIfAborted();
   // Checked first: a connection that was made would have to be closed.
-  checkOption("timeout", timeout, { min: 0, max: Infinity, fraction: true });
+  checkTimeout(timeout);
   resolveOptions(session);
   const { scheme, rest } = await resolveAddress(address);
   // Without `using`, whose syntax not every browser knows.
@@ -205,7 +210,9 @@ async function connect(
     onTimeout: () =>
       new TalkError(
         "timeout",
-        `Cannot dial "${address}": no connection within ${timeout} ms`,
+        `Cannot dial "${
+          withoutSecrets(address)
+        }": no connection within ${timeout} ms (option "timeout")`,
       ),
   });
   try {

@@ -5,7 +5,7 @@ import {
   type SessionOptions,
 } from "../mux/internal.ts";
 import { TalkError } from "./errors.ts";
-import { Peer, type PeerOptions, resolveLimits } from "./peer.ts";
+import { checkPeerOptions, Peer, type PeerOptions } from "./peer.ts";
 
 /** Options of {@linkcode dialCommand}. */
 export interface DialCommandOptions extends PeerOptions {
@@ -44,7 +44,7 @@ export function dialCommand(
 ): Peer {
   // Checked first: a child that was started would have to be killed.
   resolveOptions(options.session);
-  resolveLimits(options);
+  checkPeerOptions(options);
   let child: Deno.ChildProcess;
   try {
     child = command.spawn();

@@ -106,7 +106,11 @@ test("draining: new calls are refused as unavailable and not handled", async (la
       () => lab.client.call("wait"),
       RemoteError,
     );
-    assertEquals(error.text, "unavailable: this side is closing");
+    assertEquals(
+      error.text,
+      'unavailable: this side is closing; cannot call "/wait"',
+    );
+    assertEquals(error.code, "unavailable");
   }
   assertEquals(lab.running.length, 1);
   lab.running[0]!.resolve(1);
@@ -121,7 +125,7 @@ test("draining: this side cannot make new calls", async (lab) => {
     const error = await assertRejects(
       () => lab.server[make]("echo", [1]),
       MuxError,
-      "Cannot make call: peer is closing",
+      'Cannot make call "echo": peer is closing',
     );
     assertEquals(error.code, "session-closed");
   }

@@ -17,11 +17,12 @@ import {
 } from "./listener.ts";
 import {
   admit,
+  checkPeerOptions,
   Peer,
   type PeerOptions,
   type PeerWith,
-  resolveLimits,
 } from "./peer.ts";
+import { errorPrinter } from "./error_printer.ts";
 import { addressError, resolveAddress } from "./address.ts";
 
 /** Options of {@linkcode listenSession}. */
@@ -88,12 +89,14 @@ export async function listen<Context = unknown>(
   address: string,
   options: ListenOptions<Context> = {},
 ): Promise<Listener<PeerWith<Context>>> {
-  resolveLimits(options);
+  checkPeerOptions(options as PeerOptions);
+  // One for all peers: it prints at a limited rate.
+  const shared = { ...options, onError: options.onError ?? errorPrinter() };
   const { onPeer } = options;
   return await start<PeerWith<Context>>(
     address,
-    options,
-    (session) => new Peer(session, options as PeerOptions) as PeerWith<Context>,
+    shared,
+    (session) => new Peer(session, shared as PeerOptions) as PeerWith<Context>,
     {
       admit: (peer, connection) =>
         peer[admit](

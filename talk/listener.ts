@@ -11,6 +11,7 @@ import {
   type TransportListener,
   type WaitOptions,
 } from "../mux/internal.ts";
+import { errorPrinter } from "./error_printer.ts";
 import { TalkError } from "./errors.ts";
 import { AcceptIterator, type Offer, QUEUE_LENGTH } from "./accept_iterator.ts";
 import {
@@ -82,10 +83,11 @@ export interface ListenerOptions {
     | ((connection: ConnectionInfo) => boolean | Promise<boolean>)
     | undefined;
   /**
-   * Called with `limit-exceeded` when the listener closes a connection because
-   * `maxSessions` are open: once, until a session has ended; and when
-   * `listenSession()` closes a session that no loop has taken, see
-   * {@linkcode Listener.skipped}. Default: they are closed without a word.
+   * Called with what `accept` throws; with `limit-exceeded` when the listener
+   * closes a connection because `maxSessions` are open: once, until a session has
+   * ended; and when `listenSession()` closes a session that no loop has taken, see
+   * {@linkcode Listener.skipped}. Default: what `accept` throws is printed to
+   * standard error, at most 20 errors in ten seconds.
    */
   onError?: ((error: unknown, context: ErrorContext) => void) | undefined;
 }
@@ -194,7 +196,7 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
   readonly #make: (transport: Transport) => T;
   readonly #allow: ListenerOptions["accept"];
   readonly #limits: Pick<ResolvedSharedLimits, "maxSessions" | "memoryPool">;
-  readonly #onError: ListenerOptions["onError"];
+  readonly #onError: NonNullable<ListenerOptions["onError"]>;
   /** Whether `onError` was called since there was last room for a session. */
   #isFull = false;
   /** Everything that is open, and connections that await the hook's decision. */
@@ -223,7 +225,7 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
     this.#source = source;
     this.#make = make;
     this.#allow = options.accept;
-    this.#onError = options.onError;
+    this.#onError = options.onError ?? errorPrinter();
     this.#limits = limits;
     this.#rules = rules;
     this.#closed.promise.catch(() => {});
@@ -305,7 +307,7 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
       const [open, what] = here >= maxSessions
         ? [here, "the listener"]
         : [sessions, "its memory pool"];
-      this.#report(
+      this.#reportLimit(
         `Cannot accept connection: ${open} sessions are open, the limit of ${what}`,
       );
     }
@@ -313,10 +315,13 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
     return !full;
   }
 
-  #report(message: string): void {
-    const error = new TalkError("limit-exceeded", message);
+  #reportLimit(message: string): void {
+    this.#report(new TalkError("limit-exceeded", message));
+  }
+
+  #report(error: unknown): void {
     try {
-      this.#onError?.(error, { peer: undefined, selector: undefined });
+      this.#onError(error, { peer: undefined, selector: undefined });
     } catch (mistake) {
       // An uncaught error is right, but the listener must go on.
       queueMicrotask(() => {
@@ -340,8 +345,9 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
     let allowed = false;
     try {
       allowed = await allow(infoOf(accepted));
-    } catch {
+    } catch (error) {
       // A hook that throws refuses the connection.
+      this.#report(error);
     }
     if (!allowed) return await refuse();
     this.#serve(accepted);
@@ -391,7 +397,7 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
       this.#skipped++;
     }
     void item.close();
-    this.#report(
+    this.#reportLimit(
       `Cannot accept session: ${QUEUE_LENGTH} sessions wait for a loop over the listener`,
     );
   }

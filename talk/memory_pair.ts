@@ -4,7 +4,7 @@ import {
   resolveOptions,
   type SessionOptions,
 } from "../mux/internal.ts";
-import { Peer, type PeerOptions, resolveLimits } from "./peer.ts";
+import { checkPeerOptions, Peer, type PeerOptions } from "./peer.ts";
 
 /** Options of each peer of {@linkcode memoryPair}. */
 export interface MemoryPairOptions extends PeerOptions {
@@ -38,7 +38,7 @@ export function memoryPair(
   for (const options of [a, b]) {
     // Checked first: a session that was made would have to be closed.
     resolveOptions(options.session);
-    resolveLimits(options);
+    checkPeerOptions(options);
   }
   const [left, right] = memoryTransports();
   return [

@@ -10,6 +10,7 @@ import {
 } from "../mux/internal.ts";
 import { checkOption, type OptionRange } from "../check_option.ts";
 import { limitWait } from "../time_limit.ts";
+import { printableText } from "../printable_text.ts";
 import { MAX_UINT32 } from "../uint32.ts";
 import {
   type Caller,
@@ -17,11 +18,13 @@ import {
   type CallOptions,
   ChannelPool,
   channelPool,
+  checkHandler,
   Client,
   DEFAULT_MAX_CALLBACKS,
   DEFAULT_QUEUE_LIMITS,
   type Handler,
   invoke,
+  kindOf,
   notFound,
   type Remote,
   remoteOf,
@@ -30,6 +33,7 @@ import {
   Server,
   SessionState,
 } from "../rpc/internal.ts";
+import { errorPrinter } from "./error_printer.ts";
 
 /** What {@linkcode PeerOptions.onError} gets with the error. */
 export interface ErrorContext {
@@ -106,9 +110,14 @@ export interface PeerOptions<Context = unknown> extends PeerLimits {
    */
   handler?: Handler<Context> | undefined;
   /**
-   * Called with errors that no promise of the program can report: a session
-   * that broke, a handler that threw after it had responded, a call header that
-   * could not be decoded. Default: these errors are ignored.
+   * Called with the bugs of handlers, which are whatever they throw except a
+   * `CallError`, and with errors that no promise of the program can report: a
+   * session that broke, a call header that could not be decoded. What the caller
+   * is the cause of is not reported: arguments that cannot be decoded, a call that
+   * it has cancelled. Neither are `RemoteError`s that a handler passes on.
+   *
+   * Default: the bugs of handlers are printed to standard error with their stacks,
+   * at most 20 in ten seconds; the other errors are ignored.
    */
   onError?: ((error: unknown, context: ErrorContext) => void) | undefined;
 }
@@ -162,6 +171,28 @@ export function resolveLimits(
     resolved[name] = value;
   }
   return resolved;
+}
+
+/**
+ * Checks the options of a peer.
+ *
+ * @throws {RangeError} if a limit is out of range
+ * @throws {TypeError} if `handler`, `codec` or `codecs` is not what its name says
+ */
+export function checkPeerOptions(options: PeerOptions): void {
+  resolveLimits(options);
+  const { handler, codec, codecs = [] } = options;
+  if (handler !== undefined) checkHandler(handler, 'use option "handler"');
+  if (codec !== undefined) checkCodec("codec", codec);
+  for (const one of codecs) checkCodec("codecs", one);
+}
+
+function checkCodec(name: string, codec: Codec): void {
+  const { encode, decode } = (codec ?? {}) as Partial<Codec>;
+  if (typeof encode === "function" && typeof decode === "function") return;
+  throw new TypeError(
+    `Cannot use option "${name}": ${kindOf(codec)} is no codec; write json()`,
+  );
 }
 
 /** Options for closing. */
@@ -227,6 +258,8 @@ export class Peer implements Caller, CallingPeer, AsyncDisposable {
   readonly #report: (error: unknown, selector: string | undefined) => void;
   #remoteAddr = "";
   #draining = false;
+  /** Whether the program has closed the peer. */
+  #closeCalled = false;
   /** Whether this side closes the session. */
   #closing = false;
   /** Why the session has ended. */
@@ -239,14 +272,16 @@ export class Peer implements Caller, CallingPeer, AsyncDisposable {
    * @param session a session whose channels are not accepted by anything else
    * @param options codec, handler and limits
    * @throws {RangeError} if an option is out of range
+   * @throws {TypeError} if `handler` is not a handler
    * @throws {MuxError} `invalid-state` if the session's channels are accepted
    */
   constructor(session: Session, options: PeerOptions = {}) {
+    checkPeerOptions(options);
     const {
       codec = json(),
       codecs = [codec],
       handler: fallback = notFound,
-      onError = () => {},
+      onError = errorPrinter(),
     } = options;
     const limits = resolveLimits(options);
     const { maxValueSize, maxCallbacks } = limits;
@@ -354,7 +389,7 @@ export class Peer implements Caller, CallingPeer, AsyncDisposable {
     args?: unknown,
     options?: CallOptions,
   ): Promise<unknown> {
-    if (this.#draining) return Promise.reject(closing());
+    if (this.#draining) return Promise.reject(closing(selector));
     return this.#client.call(selector, args, options);
   }
 
@@ -364,7 +399,7 @@ export class Peer implements Caller, CallingPeer, AsyncDisposable {
     args?: unknown,
     options?: CallOptions,
   ): Promise<RpcResponse> {
-    if (this.#draining) return Promise.reject(closing());
+    if (this.#draining) return Promise.reject(closing(selector));
     return this.#client.request(selector, args, options);
   }
 
@@ -404,9 +439,11 @@ export class Peer implements Caller, CallingPeer, AsyncDisposable {
    * Answers the calls that match a pattern; see `Router.handle()` for patterns.
    *
    * @returns a disposable that removes the handler
-   * @throws {TypeError} if `handler` is not a handler, or the pattern has one
+   * @throws {TypeError} if `handler` is not a handler, if the pattern has one, or
+   * after `close()`
    */
   handle(pattern: string, handler: Handler): Disposable {
+    if (this.#closeCalled) throw handledTooLate(pattern);
     return this.#router.handle(pattern, handler);
   }
 
@@ -437,6 +474,7 @@ export class Peer implements Caller, CallingPeer, AsyncDisposable {
    */
   async close(options: CloseOptions = {}): Promise<void> {
     checkCloseOptions(options);
+    this.#closeCalled = true;
     if (options.drainTimeout) await this.#drain(options.drainTimeout, options);
     // The session may have ended by itself.
     if (!this.#raw.ended) this.#closing = true;
@@ -474,6 +512,22 @@ export class Peer implements Caller, CallingPeer, AsyncDisposable {
   }
 }
 
-function closing(): MuxError {
-  return new MuxError("session-closed", "Cannot make call: peer is closing");
+function closing(selector: string): MuxError {
+  return new MuxError(
+    "session-closed",
+    `Cannot make call "${selector}": peer is closing`,
+  );
+}
+
+/**
+ * The error of `handle()` after `close()`.
+ *
+ * @param pattern what it was to handle
+ */
+export function handledTooLate(pattern: string): TypeError {
+  return new TypeError(
+    `Cannot handle "${
+      printableText(String(pattern))
+    }": the peer is closed; call handle() before close(), or give the option "handler"`,
+  );
 }

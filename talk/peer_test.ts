@@ -1,4 +1,5 @@
 import {
+  CallError,
   DEFAULT_PEER_LIMITS,
   type ErrorContext,
   handlerFrom,
@@ -43,6 +44,7 @@ Deno.test("peer: calls are answered as soon as it is made", async () => {
     handler: (_call, respond) => respond.return("at once"),
   });
   const early = b.call("early");
+  early.catch(() => {});
   await using a = new Peer(qmux(left));
   assertEquals(await a.call("x"), "at once");
   const error = await assertRejects(() => early, RemoteError);
@@ -261,14 +263,18 @@ Deno.test("onError: the context names the peer and the call", async () => {
   assertEquals(context.selector, "/some/call");
 });
 
-Deno.test("onError: it does not get errors that reject a promise", async () => {
+Deno.test("onError: it does not get errors for the caller, nor what the caller is the cause of", async () => {
   const errors: unknown[] = [];
   const onError = (error: unknown) => void errors.push(error);
   const [a, b] = memoryPair({ onError }, { onError });
   b.handle("fails", () => {
-    throw new Error("sent to the caller");
+    throw new CallError("sent to the caller");
   });
+  b.handle("returned", (_call, respond) => respond.return(new Error("no")));
+  b.handle("add", handlerFrom((x: number, y: number) => x + y));
   await assertRejects(() => a.call("fails"));
+  await assertRejects(() => a.call("returned"));
+  await assertRejects(() => a.call("add", [1]));
   await assertRejects(() => a.call("missing"));
   await assertRejects(() => a.call("x", [new Map()]));
   await a.close();

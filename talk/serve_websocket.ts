@@ -45,6 +45,7 @@ import {
   type UpgradeOptions,
   webSocketAcceptor,
 } from "../mux/internal_deno.ts";
+import { errorPrinter } from "./error_printer.ts";
 import {
   ConnectionListener,
   type Listener,
@@ -54,10 +55,10 @@ import {
 } from "./listener.ts";
 import {
   admit,
+  checkPeerOptions,
   Peer,
   type PeerOptions,
   type PeerWith,
-  resolveLimits,
 } from "./peer.ts";
 
 export type { RequestHandler, UpgradeOptions };
@@ -118,14 +119,17 @@ export function serveWebSocket<Context = unknown>(
   options: ServeWebSocketOptions<Context> = {},
 ): WebSocketHandler<Context> {
   const limits = resolveSharedLimits(options);
-  resolveLimits(options);
+  checkPeerOptions(options as PeerOptions);
+  // One for all peers: it prints at a limited rate.
+  const { onError = errorPrinter() } = options;
+  const shared = { ...options, onError };
   const acceptor = webSocketAcceptor(`ws:${options.path ?? "/"}`, options);
-  const { onError, onPeer } = options;
+  const { onPeer } = options;
   const listener = new ConnectionListener<PeerWith<Context>>(
     acceptor,
     (transport) => {
       const session = qmux(transport, limits.session);
-      return new Peer(session, options as PeerOptions) as PeerWith<Context>;
+      return new Peer(session, shared as PeerOptions) as PeerWith<Context>;
     },
     { onError },
     limits,

@@ -1,7 +1,7 @@
 // The application of main.ts: a page, and a service whose peers share a list of
 // names. A part of main.ts; tried by tests/deploy_test.ts.
 
-import { handlerFrom, type Peer, withCall } from "@qtalk/qtalk";
+import { CallError, handlerFrom, type Peer, withCall } from "@qtalk/qtalk";
 import { serveWebSocket } from "@qtalk/qtalk/websocket";
 // Importing text needs no read permission. Before Deno 2.8, it needs a flag or
 // `"unstable": ["raw-imports"]` in deno.json.
@@ -64,9 +64,11 @@ function serviceFor(state: State) {
     async join(name: string): Promise<readonly string[]> {
       const trimmed = typeof name === "string" ? name.trim() : "";
       if (trimmed === "" || trimmed.length > MAX_NAME) {
-        throw new Error(`Cannot join: a name has 1 to ${MAX_NAME} characters`);
+        throw new CallError(
+          `Cannot join: a name has 1 to ${MAX_NAME} characters`,
+        );
       }
-      if (ended) throw new Error("Cannot join: the connection has ended");
+      if (ended) throw new CallError("Cannot join: the connection has ended");
       await become(trimmed);
       return state.names;
     },

@@ -8,13 +8,13 @@
 //
 // Takes another address to listen on as its argument.
 
-import { handlerFrom, listen, withCall } from "@qtalk/qtalk";
+import { CallError, handlerFrom, listen, withCall } from "@qtalk/qtalk";
 
 const service = {
   Upper: (s: string) => s.toUpperCase(),
   // withCall() passes the call to the function.
   Error: withCall((call, s: string) => {
-    throw new Error(`${s} [${call.selector}]`);
+    throw new CallError(`${s} [${call.selector}]`);
   }),
 };
 

@@ -5,9 +5,10 @@ import {
   type ValueWriter,
 } from "../../codec/internal.ts";
 import type { MemoryKind } from "../../mux/internal.ts";
-import { RpcError } from "../errors.ts";
+import { CallError, RpcError } from "../errors.ts";
 import type { AnyFunction } from "../remote/types.ts";
 import type { Handler, HandlerFunction } from "../types.ts";
+import { isServerCall } from "../handler/invoke.ts";
 import { RELEASE_SELECTOR } from "../wire/selector.ts";
 import { type Keeper, keeperOf, type KeeperTable } from "./kept_callback.ts";
 import { PointerNormalizer } from "./pointers.ts";
@@ -129,7 +130,7 @@ export class CallbackTable implements KeeperTable {
     if (this.#entries.size >= this.#max) {
       throw new RpcError(
         "limit-exceeded",
-        `Cannot send function: the peer already holds ${this.#max}`,
+        `Cannot send function: the peer already holds ${this.#max}, the limit of "maxCallbacks"`,
       );
     }
     const id = this.#newId();
@@ -238,9 +239,12 @@ function newPrefix(): string {
   return "_" + Array.from(random, (byte) => DIGITS[byte & 31]).join("");
 }
 
-const released: HandlerFunction = (call, respond) =>
-  respond.return(
-    new Error(
-      `Cannot call callback "${call.selector.slice(1)}": it was released`,
-    ),
-  );
+const released: HandlerFunction = (call, respond) => {
+  const text = `Cannot call callback "${
+    call.selector.slice(1)
+  }": it was released`;
+  // Other peers have no retain().
+  const extended = isServerCall(call) && call.request.extended;
+  const hint = extended ? ", or not kept with retain()" : "";
+  return respond.return(new CallError(text + hint, { code: "released" }));
+};

@@ -27,7 +27,10 @@ export class Keeper {
    */
   idIn(table: KeeperTable): string {
     if (this.#released) {
-      throw new RpcError("released", "Cannot send callback: it was released");
+      throw new RpcError(
+        "released",
+        "Cannot send callback: it was released; make another one with callback()",
+      );
     }
     let id = this.#ids.get(table);
     if (id === undefined) {
@@ -90,7 +93,7 @@ export type KeptCallback<F> = F & Disposable & {
  *   assertEquals(await listener!(21), 42);
  * }
  * const failed = await listener!(21).catch((error: Error) => error.message);
- * assertEquals(/it was released$/.test(String(failed)), true);
+ * assertEquals(/it was released/.test(String(failed)), true);
  * ```
  *
  * @param fn the function that the peer calls

@@ -202,7 +202,7 @@ export class RemoteFunction {
   #gone(what: string): RpcError {
     return new RpcError(
       "released",
-      `Cannot ${what} callback "${this.id}": it was released`,
+      `Cannot ${what} callback "${this.id}": it was released, or not kept with retain() before its call was answered`,
     );
   }
 }

@@ -68,6 +68,8 @@ export class CallContext {
     this.responseHeaders = new HeaderCache(
       (bytes) => decodeResponseHeader(codec, bytes),
       state.rememberHeader,
+      // Programs get the details of an error, and may change them.
+      ({ about }) => about?.details === undefined,
     );
     this.#functionFor = (id) => ownedCallback(id, client, state);
   }

@@ -340,7 +340,8 @@ export class ChannelPool {
     if (request.nested) {
       const { callQueueTimeout } = this.#limits;
       request.cancelLimit = timeLimit(callQueueTimeout, () => {
-        const why = `no channel was free within ${callQueueTimeout} ms`;
+        const why =
+          `no channel was free within ${callQueueTimeout} ms (option "callQueueTimeout")`;
         this.dequeue(request, full(why));
       });
     }

@@ -1,9 +1,10 @@
-import { checkOption } from "../../check_option.ts";
+import { checkTimeout } from "../../check_option.ts";
 import type { ValueWriter } from "../../codec/internal.ts";
 import { remoteOf } from "../remote/remote.ts";
 import type { Remote } from "../remote/types.ts";
 import type { CallOptions } from "../types.ts";
 import { callHeaderValue } from "../wire/headers.ts";
+import { checkSelector } from "../wire/selector.ts";
 import { isValueStream } from "../wire/value_source.ts";
 import { CallContext, type ClientOptions } from "./call_context.ts";
 import {
@@ -13,8 +14,6 @@ import {
 } from "./channel_pool.ts";
 import { type PendingCall, ResponseCall, ValueCall } from "./pending_call.ts";
 import type { RpcResponse } from "./response.ts";
-
-const TIMEOUT_RANGE = { min: 0, max: Infinity, fraction: true };
 
 /** How many encoded call headers are cached, by selector. */
 const HEADER_CACHE_SIZE = 256;
@@ -62,12 +61,11 @@ export class Client implements PooledCaller {
     const stream = isValueStream(args) ? args : undefined;
     let request: ValueWriter;
     try {
-      if (options?.timeout !== undefined) {
-        checkOption("timeout", options.timeout, TIMEOUT_RANGE);
-      }
+      checkSelector(call.selector);
+      checkTimeout(options?.timeout);
       request = this.#encode(call, args, stream !== undefined);
     } catch (error) {
-      return call.fail(error);
+      return call.failNamed(error);
     }
     if (options !== undefined) call.limit(options);
     const { channels, messages, nested } = this.#context;
@@ -81,7 +79,7 @@ export class Client implements PooledCaller {
       },
       (error) => {
         messages.unstore();
-        call.fail(error);
+        call.failNamed(error);
       },
       stored.length,
       nested,

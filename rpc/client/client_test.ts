@@ -171,7 +171,7 @@ Deno.test("Client.call: a channel that ends without a response rejects the call"
     assertEquals(error.code, "no-response");
     assertEquals(
       error.message,
-      'Cannot complete call "a.b": the peer closed it without a response',
+      'Cannot complete call "a.b": the peer closed it without a response; it may use another codec than JSON (option "codec")',
     );
     await closed(channel);
   }
@@ -308,7 +308,7 @@ Deno.test("CallOptions.timeout: it limits the wait for the response", async () =
   assertEquals(error.code, "timeout");
   assertEquals(
     error.message,
-    'Cannot complete call "a.b": no response within 500 ms',
+    'Cannot complete call "a.b": no response within 500 ms (option "timeout")',
   );
   await closed(channel);
 });

@@ -1,6 +1,7 @@
 import type { ValueReader } from "../../codec/internal.ts";
 import type { RawChannel, WaitOptions } from "../../mux/internal.ts";
 import type { LentCallbacks } from "../callback/callback_table.ts";
+import { namedAfterCall } from "../errors.ts";
 import type { ReceivedHeader } from "../wire/headers.ts";
 import { type TrailerRule, ValueReceiver } from "../wire/value_receiver.ts";
 import type { CallContext } from "./call_context.ts";
@@ -70,6 +71,7 @@ export function nextContinuedCall(
 export class ContinuedCall implements ResponsePort, ArgumentsOwner {
   readonly channel: RawChannel;
   readonly responderExtended: boolean;
+  readonly #selector: string;
   readonly #context: CallContext;
   readonly #reader: ValueReader;
   readonly #lent: LentCallbacks;
@@ -81,11 +83,13 @@ export class ContinuedCall implements ResponsePort, ArgumentsOwner {
   /**
    * Takes over the channel of a pending call, and all that belongs to it.
    *
+   * @param selector what was called
    * @param lent the functions that were sent with the call
    * @param streamed the arguments that are still being sent
    * @param header the header of the response
    */
   constructor(
+    selector: string,
     context: CallContext,
     channel: RawChannel,
     reader: ValueReader,
@@ -93,6 +97,7 @@ export class ContinuedCall implements ResponsePort, ArgumentsOwner {
     streamed: StreamedArguments | undefined,
     header: ReceivedHeader,
   ) {
+    this.#selector = selector;
     this.#context = context;
     this.responderExtended = header.extended;
     this.#trailer = !header.extended
@@ -115,6 +120,7 @@ export class ContinuedCall implements ResponsePort, ArgumentsOwner {
       codec,
       (bytes) => this.#context.decode(bytes),
       this.#trailer,
+      this.#selector,
     );
     return this.#receiver.receive(options);
   }
@@ -122,7 +128,13 @@ export class ContinuedCall implements ResponsePort, ArgumentsOwner {
   async send(value: unknown, options?: WaitOptions): Promise<void> {
     const signal = options?.signal;
     signal?.throwIfAborted();
-    await this.#context.sendValue(this.channel, value, this.#lent, signal);
+    try {
+      await this.#context.sendValue(this.channel, value, this.#lent, signal);
+    } catch (error) {
+      throw error === signal?.reason
+        ? error
+        : namedAfterCall(error, this.#selector);
+    }
   }
 
   close(): Promise<void> {

@@ -3,13 +3,17 @@ import {
   ValueReader,
   type ValueWriter,
 } from "../../codec/internal.ts";
-import type { RawChannel } from "../../mux/internal.ts";
+import { MuxError, type RawChannel } from "../../mux/internal.ts";
 import { limitWait } from "../../time_limit.ts";
 import { LentCallbacks } from "../callback/callback_table.ts";
-import { incomplete, RemoteError, RpcError } from "../errors.ts";
+import { incomplete, namedAfterCall, RpcError } from "../errors.ts";
 import type { CallOptions } from "../types.ts";
 import { linkStates, type State } from "../../state_machine.ts";
-import { MAX_CALL_HEADER_SIZE, type ReceivedHeader } from "../wire/headers.ts";
+import {
+  MAX_CALL_HEADER_SIZE,
+  type ReceivedHeader,
+  remoteError,
+} from "../wire/headers.ts";
 import type { ValueStream } from "../wire/value_source.ts";
 import type { CallContext } from "./call_context.ts";
 import type { ChannelRequest } from "./channel_pool.ts";
@@ -188,7 +192,7 @@ export abstract class PendingCall implements ArgumentsOwner {
       onTimeout: () =>
         new RpcError(
           "timeout",
-          `Cannot complete call "${this.selector}": no response within ${timeout} ms`,
+          `Cannot complete call "${this.selector}": no response within ${timeout} ms (option "timeout")`,
         ),
     }, (reason) => this.fail(reason));
   }
@@ -232,8 +236,23 @@ export abstract class PendingCall implements ArgumentsOwner {
       }
       channel.whenReadable(this.#advance);
     } catch (error) {
-      this.fail(error);
+      this.failNamed(error);
     }
+  }
+
+  /** Rejects the call with an error of this side, which then names the call. */
+  failNamed(error: unknown): void {
+    const named = namedAfterCall(error, this.selector);
+    const { nested, state } = this.#context;
+    if (nested && this.#isPeersFault(error)) state.blamePeer(named);
+    this.fail(named);
+  }
+
+  /** Whether the peer, which is called back, is the cause of an error. */
+  #isPeersFault(error: unknown): boolean {
+    // Before that, the arguments were encoded: those are the program's.
+    return this.#state.name !== "opening" || error instanceof MuxError ||
+      error instanceof RpcError && error.code === "limit-exceeded";
   }
 
   /**
@@ -293,7 +312,7 @@ export abstract class PendingCall implements ArgumentsOwner {
         else this.#readValue(bytes, name === "first");
       }
     } catch (error) {
-      this.fail(error);
+      this.failNamed(error);
     }
   };
 
@@ -307,7 +326,7 @@ export abstract class PendingCall implements ArgumentsOwner {
     }
     this.#lent?.keep(header.keptIds);
     if (header.error !== undefined) {
-      return this.fail(new RemoteError(header.error, header.code));
+      return this.fail(remoteError(header, this.selector));
     }
     this.#state = header.continued
       ? this.#state.continue
@@ -320,7 +339,7 @@ export abstract class PendingCall implements ArgumentsOwner {
     if (this.#receivedSize > context.maxValueSize) {
       throw new CodecError(
         "too-large",
-        `Cannot complete call "${this.selector}": its values exceed ${context.maxValueSize} bytes together`,
+        `Cannot complete call "${this.selector}": its values exceed ${context.maxValueSize} bytes together (option "maxValueSize")`,
       );
     }
     const value = context.decode(bytes);
@@ -334,10 +353,14 @@ export abstract class PendingCall implements ArgumentsOwner {
 
   #peerEnded(): void {
     if (this.#state.name !== "header") return this.#finish(this.#state.end);
-    this.fail(
+    this.failNamed(
       new RpcError(
         "no-response",
-        `Cannot complete call "${this.selector}": the peer closed it without a response`,
+        `Cannot complete call "${this.selector}": the peer closed it without a response${
+          this.#context.state.peerExtended
+            ? ""
+            : `; it may use another codec than ${this.#context.codec.name} (option "codec")`
+        }`,
       ),
     );
   }
@@ -348,6 +371,7 @@ export abstract class PendingCall implements ArgumentsOwner {
       this.#cancelLimit?.();
       return this.resolve(
         new ContinuedCall(
+          this.selector,
           this.#context,
           this.#channel,
           this.#reader,

@@ -24,7 +24,7 @@ const NODE_EMITTERS: Readonly<Record<string, readonly string[]>> = {
   ],
   child_process: ["ChildProcess"],
   cluster: ["Worker"],
-  crypto: ["Hash", "Hmac", "Sign", "Verify"],
+  crypto: ["Cipheriv", "Decipheriv", "Hash", "Hmac", "Sign", "Verify"],
   dgram: ["Socket"],
   fs: ["ReadStream", "WriteStream"],
   http: [
@@ -45,6 +45,19 @@ const NODE_EMITTERS: Readonly<Record<string, readonly string[]>> = {
   tls: ["Server", "TLSSocket"],
   tty: ["ReadStream", "WriteStream"],
   worker_threads: ["Worker"],
+  zlib: [
+    "BrotliCompress",
+    "BrotliDecompress",
+    "Deflate",
+    "DeflateRaw",
+    "Gunzip",
+    "Gzip",
+    "Inflate",
+    "InflateRaw",
+    "Unzip",
+    "ZstdCompress",
+    "ZstdDecompress",
+  ],
 };
 
 /** Where Node's other classes are that programs extend, by module. */
@@ -56,6 +69,70 @@ const NODE_CLASSES: Readonly<Record<string, readonly string[]>> = {
   perf_hooks: ["PerformanceObserver"],
   string_decoder: ["StringDecoder"],
   util: ["MIMEParams", "MIMEType"],
+};
+
+/**
+ * Classes of which a module only makes instances, or exports a wrapper: how it makes
+ * one, by the name of the class.
+ */
+const MADE_BY_NODE: Readonly<
+  Record<string, readonly [module: string, fn: string, ...args: string[]]>
+> = {
+  ECDHImpl: ["crypto", "createECDH", "prime256v1"],
+  Hash: ["crypto", "createHash", "sha256"],
+  HmacImpl: ["crypto", "createHmac", "sha256", ""],
+  Script: ["vm", "createScript", "0"],
+  SignImpl: ["crypto", "createSign", "sha256"],
+  VerifyImpl: ["crypto", "createVerify", "sha256"],
+};
+
+/** A function of each of Node's modules whose name is seldom that of another. */
+const NODE_FUNCTIONS: Readonly<Record<string, readonly string[]>> = {
+  addAbortSignal: ["stream"],
+  arrayBuffer: ["stream/consumers"],
+  basename: ["path", "path/posix", "path/win32"],
+  clearLine: ["readline"],
+  copyFile: ["fs", "fs/promises"],
+  crc32: ["zlib"],
+  cpus: ["os"],
+  createHash: ["crypto"],
+  createHook: ["async_hooks"],
+  createInterface: ["readline/promises"],
+  createRequire: ["module"],
+  createSecureContext: ["tls"],
+  createServer: ["https"],
+  createSocket: ["dgram"],
+  createTracing: ["trace_events"],
+  deepStrictEqual: ["assert"],
+  eventLoopUtilization: ["perf_hooks"],
+  execFile: ["child_process"],
+  fileURLToPath: ["url"],
+  getEventListeners: ["events"],
+  getHeapStatistics: ["v8"],
+  getPackedSettings: ["http2"],
+  hasSubscribers: ["diagnostics_channel"],
+  isIPv6: ["net"],
+  isRegExp: ["util/types"],
+  isUtf8: ["buffer"],
+  isatty: ["tty"],
+  lookupService: ["dns", "dns/promises"],
+  nextTick: ["process"],
+  pipeline: ["stream/promises"],
+  promisify: ["util"],
+  receiveMessageOnPort: ["worker_threads"],
+  runInThisContext: ["vm"],
+  setInterval: ["timers", "timers/promises"],
+  setupPrimary: ["cluster"],
+  toUnicode: ["punycode"],
+  unescape: ["querystring"],
+  validateHeaderName: ["http"],
+  waitForDebugger: ["inspector"],
+};
+
+/** The same for global objects whose functions can be enumerated. */
+const GLOBAL_FUNCTIONS: Readonly<Record<string, string>> = {
+  countReset: "console",
+  readTextFileSync: "Deno",
 };
 
 /** Globals that Deno lists among the enumerable ones, like those of programs. */
@@ -81,7 +158,7 @@ export function isBuiltInPrototype(prototype: object): boolean {
   const name: unknown = ownValue(built, "name");
   if (typeof name !== "string") return false;
   return isGlobalClass(name, built) ||
-    isNodeClass(name, built, NODE_CLASSES) ||
+    isNodeClass(name, built, NODE_CLASSES) || isMadeByNode(name, prototype) ||
     looksLikeEmitter(prototype) &&
       (processPrototypes().includes(prototype) ||
         isNodeClass(name, built, NODE_EMITTERS));
@@ -98,12 +175,47 @@ export function isBuiltInNamespace(value: object): boolean {
     "nextTick" in value && value === nodeProcess()
   ) return true;
   const tag = ownValue(value, Symbol.toStringTag);
-  if (
-    typeof tag === "string" && tag !== "" && isMember(globalThis, tag, value)
-  ) {
+  if (typeof tag === "string" && tag !== "" && isAt(tag.split("."), value)) {
     return true;
   }
   return isDenoMember(value);
+}
+
+/**
+ * The modules of Node and the global objects whose functions an object has: it is
+ * such an object, has its exports, or was spread from some. A program that lists a
+ * few functions one by one means to offer them, so these do not count.
+ */
+export function librariesIn(owner: object): Members[] {
+  const found: Members[] = [];
+  for (const [name, modules] of Object.entries(NODE_FUNCTIONS)) {
+    if (typeof ownValue(owner, name) !== "function") continue;
+    for (const module of modules) {
+      const members = nodeModule(module);
+      if (members !== undefined && hasMost(owner, members)) found.push(members);
+    }
+  }
+  for (const [name, global] of Object.entries(GLOBAL_FUNCTIONS)) {
+    if (typeof ownValue(owner, name) !== "function") continue;
+    const members = (globalThis as unknown as Members)[global];
+    if (members !== undefined && hasMost(owner, members as Members)) {
+      found.push(members as Members);
+    }
+  }
+  return found;
+}
+
+/** Whether an object has more than half of the functions of another. */
+function hasMost(owner: object, members: Members): boolean {
+  let all = 0;
+  let same = 0;
+  for (const name of Object.keys(members)) {
+    const value = ownValue(members, name);
+    if (typeof value !== "function") continue;
+    all++;
+    if (ownValue(owner, name) === value) same++;
+  }
+  return 2 * same > all;
 }
 
 /**
@@ -139,6 +251,18 @@ function isNodeClass(
   );
 }
 
+/** Whether a prototype is that of what a function of Node's modules makes. */
+function isMadeByNode(name: string, prototype: object): boolean {
+  if (!Object.hasOwn(MADE_BY_NODE, name)) return false;
+  const [module, fn, ...args] = MADE_BY_NODE[name]!;
+  try {
+    const make = nodeModule(module)?.[fn] as (...args: string[]) => object;
+    return Object.getPrototypeOf(make(...args)) === prototype;
+  } catch {
+    return false;
+  }
+}
+
 /** Whether a prototype may be, or inherit from, that of `EventEmitter`. */
 function looksLikeEmitter(prototype: object): boolean {
   return "rawListeners" in prototype && "prependListener" in prototype;
@@ -168,6 +292,18 @@ function isDenoMember(value: object): boolean {
 
 function denoNamespace(): Members | undefined {
   return (globalThis as { Deno?: Members }).Deno;
+}
+
+/** Whether a value is found by these names, one in the other, from the globals. */
+function isAt(names: readonly string[], value: unknown): boolean {
+  let found: unknown = globalThis;
+  try {
+    for (const name of names) found = (found as Members | undefined)?.[name];
+  } catch {
+    // Some members throw without a permission or a flag.
+    return false;
+  }
+  return found === value;
 }
 
 function isMember(owner: object, name: string, value: unknown): boolean {

@@ -1,6 +1,7 @@
 import { PREFIX_SIZE, ValueWriter } from "../../codec/internal.ts";
 import { pipe, type RawChannel } from "../../mux/internal.ts";
 import { checkOption } from "../../check_option.ts";
+import { printableText } from "../../printable_text.ts";
 import { timeLimit } from "../../time_limit.ts";
 import { readUint32 } from "../../uint32.ts";
 import {
@@ -8,7 +9,7 @@ import {
   type ChannelRequest,
   poolOf,
 } from "../client/channel_pool.ts";
-import { RpcError } from "../errors.ts";
+import { CallError, errorCode, errorText, RpcError } from "../errors.ts";
 import type { Request } from "../server/request_decoder.ts";
 import type { ServerCall, ServerResponder } from "../server/server_call.ts";
 import type { Caller, HandlerFunction } from "../types.ts";
@@ -110,7 +111,7 @@ export function forward(
 /** Waits for the call's turn, as long as the caller does. */
 function turnOf(
   place: Place,
-  { channel }: ServerCall,
+  { channel, selector }: ServerCall,
   shares: FairShares,
 ): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
@@ -126,7 +127,7 @@ function turnOf(
   const cancelLimit = timeLimit(MAX_WAIT, () => {
     end();
     shares.leave(place);
-    reject(busy());
+    reject(busy(selector));
   });
   place.onTurn = () => {
     end();
@@ -140,9 +141,13 @@ function cancelled(): RpcError {
   return new RpcError("cancelled", "Call was closed by the caller");
 }
 
-function busy(): Error {
-  const message = "busy: the target has no room for calls of this client";
-  return Object.assign(new Error(message), { code: "busy" });
+function busy(selector: string): CallError {
+  return new CallError(
+    `busy: the target has no room for calls of this client; cannot call "${
+      printableText(selector)
+    }"`,
+    { code: "busy" },
+  );
 }
 
 async function forwardCall(
@@ -152,7 +157,12 @@ async function forwardCall(
 ): Promise<void> {
   const incoming = call.channel;
   const header = forwardedHeader(call.request);
-  const outgoing = await takeChannel(pool, call);
+  let outgoing: RawChannel;
+  try {
+    outgoing = await takeChannel(pool, call);
+  } catch (error) {
+    throw passedOn(error, call);
+  }
   try {
     // If this fails, the response fails too.
     outgoing.send(header)?.catch(() => {});
@@ -165,17 +175,29 @@ async function forwardCall(
   if (outgoing.buffered === 0 && !incoming.peerClosed) {
     watch.stop();
     outgoing.discard();
-    throw outgoing.failure ??
-      new RpcError(
-        "no-response",
-        "Cannot forward call: the target closed it without a response",
-      );
+    throw passedOn(
+      outgoing.failure ??
+        new RpcError("no-response", "the target closed it without a response"),
+      call,
+    );
   }
   if (!pool.allowsSpares) inspectHeader(outgoing, call, pool);
   respond.handOver();
   watch.answered();
   await Promise.all([requestPiped, pipe(outgoing, incoming)]);
   watch.stop();
+}
+
+/**
+ * The error for a caller whose call did not get a response from the target: no
+ * bug of this side, which learns of the end of the target's session in any case.
+ */
+function passedOn(error: unknown, { selector, channel }: ServerCall): unknown {
+  if (channel.peerClosed) return error;
+  return new CallError(
+    `Cannot forward call "${printableText(selector)}": ${errorText(error)}`,
+    { code: errorCode(error), cause: error },
+  );
 }
 
 /** A channel of the pool, for which the call waits as long as its caller does. */

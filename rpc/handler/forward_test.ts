@@ -271,8 +271,8 @@ Deno.test("forward(): a call without a response from the target is an error resp
     assertEquals(
       text,
       end === "close"
-        ? "Cannot forward call: the target closed it without a response"
-        : "Connection is lost: the peer ended it",
+        ? 'Cannot forward call "/x": the target closed it without a response'
+        : 'Cannot forward call "/x": Connection is lost: the peer ended it',
     );
   }
 });

@@ -3,17 +3,15 @@
  *
  * @module
  */
+import { CallError } from "../errors.ts";
 import type { AnyFunction } from "../remote/types.ts";
 import type { Call, HandlerFunction, Responder } from "../types.ts";
 import { absent } from "../wire/value_receiver.ts";
-import { isServerCall } from "./invoke.ts";
+import { isServerCall, special } from "./invoke.ts";
 import { respondWith } from "./respond_with.ts";
 
 /** The most arguments of a function: more could overflow the stack. */
 const MAX_PARAMS = 32_768;
-
-/** Marks a function that gets more than the arguments of the call. */
-const special: unique symbol = Symbol("qtalk.special");
 
 /** How to call a marked function. */
 interface Special {
@@ -127,17 +125,15 @@ export function functionHandler(
   ): void | Promise<void> {
     const params = args ?? [];
     if (!Array.isArray(params)) {
-      throw new TypeError(
-        `fn: args: expected an array, got ${typeof params}`,
-      );
+      throw badArguments(`fn: args: expected an array, got ${typeof params}`);
     }
     if (params.length < expected) {
-      throw new TypeError(
+      throw badArguments(
         `fn: expected ${expected} params, got ${params.length}`,
       );
     }
     if (params.length > MAX_PARAMS) {
-      throw new TypeError(
+      throw badArguments(
         `fn: expected at most ${MAX_PARAMS} params, got ${params.length}`,
       );
     }
@@ -153,6 +149,11 @@ export function functionHandler(
       ? call.receive().then((args) => run(args, call, respond))
       : run(args, call, respond);
   };
+}
+
+/** The error for a caller that sent other arguments than the function takes. */
+function badArguments(text: string): CallError {
+  return new CallError(text, { code: "bad-arguments" });
 }
 
 function streamHandler(fn: AnyFunction, owner: unknown): HandlerFunction {

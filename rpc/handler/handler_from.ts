@@ -1,12 +1,16 @@
 import { isPlainObject } from "../../codec/internal.ts";
+import { poolOf } from "../client/channel_pool.ts";
 import type { AnyFunction } from "../remote/types.ts";
-import type { Handler, HandlerObject } from "../types.ts";
+import type { Caller, Handler, HandlerObject } from "../types.ts";
+import { kindOf } from "../wire/selector.ts";
 import {
   isBuiltInNamespace,
   isBuiltInPrototype,
   isMixedIn,
+  librariesIn,
 } from "./built_in.ts";
 import { functionHandler } from "./function_handler.ts";
+import { isClass } from "./invoke.ts";
 import { Router } from "./router.ts";
 
 /**
@@ -50,7 +54,8 @@ export interface HandlerFromOptions {
  * returns, or what its promise resolves to, is the reply: `undefined` is sent as
  * `null`, and an array is one value. An `Error` that is returned, and anything
  * that is thrown, becomes an error response with its message and `code`, but
- * without its stack.
+ * without its stack. What is thrown and is no {@linkcode CallError} is taken for a
+ * bug, and is reported to `onError` as well.
  *
  * A function can also return a stream. The values of an async iterable (such as
  * the result of an async generator) or of a `ReadableStream` are sent as they
@@ -118,21 +123,59 @@ export interface HandlerFromOptions {
  *
  * @param target a function, or an object with methods
  * @param options which methods to offer
- * @throws {TypeError} if it is neither, or if one of `methods` does not exist
+ * @throws {TypeError} if it is neither, if it offers nothing, if it is a class or
+ * a handler already, or if one of `methods` does not exist
  */
 export function handlerFrom(
   target: object,
   options: HandlerFromOptions = {},
 ): Handler {
+  const problem = problemOf(target);
+  if (problem !== undefined) {
+    throw new TypeError(`Cannot make handler: ${problem}`);
+  }
   if (typeof target === "function") {
     return functionHandler(target as AnyFunction, undefined);
   }
-  if (typeof target !== "object" || target === null) {
+  const router = routerOf(target, new Set(), options.methods);
+  // An empty list of methods says that there are none.
+  if (router.size === 0 && options.methods === undefined) {
     throw new TypeError(
-      `Cannot make handler: ${target} is neither function nor object`,
+      "Cannot make handler: the object offers no methods; write handlerFrom({ name: (…) => … }), or handlerFrom(new TheClass())",
     );
   }
-  return routerOf(target, new Set(), options.methods) satisfies HandlerObject;
+  return router satisfies HandlerObject;
+}
+
+/** Why no handler can be made of what a program gives; undefined if one can. */
+function problemOf(target: unknown): string | undefined {
+  if (typeof target === "function") {
+    if (!isClass(target)) return undefined;
+    const name = target.name || "TheClass";
+    return `${name} is a class; write handlerFrom(new ${name}())`;
+  }
+  if (typeof target !== "object" || target === null) {
+    return `${kindOf(target)} is neither function nor object`;
+  }
+  if (typeof (target as { then?: unknown }).then === "function") {
+    return "it is a promise; await it";
+  }
+  if (target instanceof Router) {
+    return "a Router is a handler already; use it as it is";
+  }
+  return isCaller(target)
+    ? "it is a peer, which makes calls; write forward(peer) to answer calls with it"
+    : undefined;
+}
+
+/** Whether an object is what a class of the runtime gives its instances. */
+function isBuiltInClassPrototype(value: object): boolean {
+  return Object.hasOwn(value, "constructor") && isBuiltInPrototype(value);
+}
+
+/** Whether an object is a peer, or another caller of this package. */
+function isCaller(value: object): boolean {
+  return poolOf(value as Caller) !== undefined;
 }
 
 /**
@@ -184,11 +227,13 @@ function membersOf(
     owner = Object.getPrototypeOf(owner) as object | null
   ) {
     const descriptors = Object.getOwnPropertyDescriptors(owner);
+    const libraries = librariesIn(owner);
     for (const [name, { value }] of Object.entries(descriptors)) {
       if (seen.has(name)) continue;
       seen.add(name);
       const member = typeof value === "function"
-        ? isMixedIn(owner, name, value)
+        ? isClass(value) || isMixedIn(owner, name, value) ||
+            libraries.some((members) => members[name] === value)
           ? undefined
           : functionHandler(value as AnyFunction, target)
         : plain
@@ -209,6 +254,7 @@ function nested(
     return undefined;
   }
   if (value instanceof Router) return value;
+  if (isCaller(value) || isBuiltInClassPrototype(value)) return undefined;
   if (
     !isPlainObject(value) && isBuiltInPrototype(Object.getPrototypeOf(value))
   ) {

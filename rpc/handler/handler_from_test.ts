@@ -6,10 +6,19 @@ import {
   type Responder,
   Router,
   withCall,
+  withStream,
 } from "@qtalk/qtalk";
-import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import * as child_process from "node:child_process";
+import * as nodeCrypto from "node:crypto";
+import * as nodeEvents from "node:events";
 import { EventEmitter } from "node:events";
+import fs from "node:fs";
 import { Socket } from "node:net";
+import os from "node:os";
+import path from "node:path";
+import vm from "node:vm";
+import zlib from "node:zlib";
 import { Duplex, PassThrough, Readable } from "node:stream";
 import { RemoteError } from "../errors.ts";
 import type { HandlerFromOptions } from "./handler_from.ts";
@@ -225,7 +234,7 @@ Deno.test("handlerFrom(): a thrown value without a text is an error response, to
     await failure(handlerFrom(sync));
     await failure(handlerFrom(() => Promise.reject(thrown)));
   }
-  assertEquals(await failure(handlerFrom(() => new Error(""))), "");
+  assertEquals(await failure(handlerFrom(() => new Error(""))), "Error");
   assertEquals(await failure(handlerFrom(() => numeric)), "404");
 });
 
@@ -434,8 +443,9 @@ Deno.test("handlerFrom(): an object of the runtime or of Node is not offered as 
   };
   for (const [key, value] of Object.entries(objects)) {
     const names = allNames(value).map((name) => `${key}.${name}`);
-    assertEquals(await offered({ [key]: value }, names), [], key);
-    assertEquals(await offered(value, allNames(value)), [], key);
+    const service = { [key]: value, own: () => {} };
+    assertEquals(await offered(service, names), [], key);
+    assertThrows(() => handlerFrom(value), TypeError, "offers no methods");
   }
 });
 
@@ -475,6 +485,7 @@ Deno.test("handlerFrom(): no getter is run", () => {
     get trap() {
       return runs++;
     },
+    own: () => {},
   });
   assertEquals(runs, 0);
 });
@@ -662,4 +673,113 @@ Deno.test("catchAll: it may be any handler, and is not offered with a list of me
   assertEquals(await ask(handlerFrom(service), [], "x"), "routed");
   const limited = handlerFrom(service, { methods: ["fn"] });
   assertEquals(await failure(limited, [], "x"), "not found: /x");
+});
+
+/** A class in older JavaScript. */
+function OldClass() {}
+OldClass.prototype.hello = function () {};
+
+/** What is given for a service by mistake, and what to write. */
+const NO_SERVICES: [what: string, target: unknown, advice: string][] = [
+  ["a class", Service, "Service is a class; write handlerFrom(new Service())"],
+  ["a class without a name", class {}, "write handlerFrom(new TheClass())"],
+  ["a class of the runtime", Map, "Map is a class"],
+  ["a class in older JavaScript", OldClass, "OldClass is a class"],
+  ["an object without methods", {}, "the object offers no methods"],
+  ["an object with values only", { a: 1, b: "x" }, "offers no methods"],
+  ["an object with getters only", {
+    get a() {
+      return () => {};
+    },
+  }, "no methods"],
+  ["an object with classes only", { Service }, "offers no methods"],
+  ["an instance without methods", new (class {})(), "offers no methods"],
+  ["a list", [() => {}].slice(1), "offers no methods"],
+  ["a Map", new Map([["a", () => {}]]), "offers no methods"],
+  ["a promise", Promise.resolve({ a() {} }), "it is a promise; await it"],
+  ["a Router", new Router(), "a Router is a handler already"],
+  ["a module of Node", fs, "offers no methods"],
+  ["a namespace", { ...nodeEvents }, "offers no methods"],
+  ["null", null, "null is neither function nor object"],
+  ["a number", 5, "a number is neither function nor object"],
+];
+
+for (const [what, target, advice] of NO_SERVICES) {
+  Deno.test(`handlerFrom(): ${what} is a TypeError that says what to write`, () => {
+    const error = assertThrows(
+      () => handlerFrom(target as object),
+      TypeError,
+    );
+    assert(error.message.startsWith("Cannot make handler: "), error.message);
+    assert(error.message.includes(advice), error.message);
+  });
+}
+
+Deno.test("handlerFrom(): a peer is no service, neither alone nor in one", async () => {
+  const [peer] = memoryPair();
+  await using _ = peer;
+  assertThrows(() => handlerFrom(peer), TypeError, "write forward(peer)");
+  assertEquals(await offered({ peer, own() {} }, ["peer.call", "own"]), [
+    "own",
+  ]);
+});
+
+Deno.test("handlerFrom(): modules of Node, their objects and classes are not offered as members", async () => {
+  const members = {
+    fs,
+    promises: fs.promises,
+    child_process,
+    crypto: nodeCrypto,
+    path,
+    os,
+    events: nodeEvents,
+    hash: nodeCrypto.createHash("sha256"),
+    hmac: nodeCrypto.createHmac("sha256", "x"),
+    gzip: zlib.createGzip(),
+    script: new vm.Script("1"),
+    prototype: WeakRef.prototype,
+    Headers,
+    EventEmitter,
+    nested: { fs, deeper: { path } },
+  };
+  for (const [key, value] of Object.entries(members)) {
+    const names = [
+      key,
+      ...allNames(value).map((name) => `${key}.${name}`),
+      `${key}.fs.readFileSync`,
+      `${key}.deeper.path.join`,
+    ];
+    assertEquals(await offered({ [key]: value, own() {} }, names), [], key);
+  }
+});
+
+Deno.test("handlerFrom(): functions of the runtime that a program lists are offered, a whole module is not", async () => {
+  const listed = { now: Date.now, join: path.join, round: Math.round };
+  assertEquals(await offered(listed, Object.keys(listed)), Object.keys(listed));
+  const spread = { ...path, ...console, own: () => {} };
+  assertEquals(await offered(spread, Object.keys(spread)), ["own"]);
+});
+
+Deno.test("Router.handle(): what is no handler is a TypeError that says what to write", () => {
+  const router = new Router();
+  const wrong: [unknown, string][] = [
+    [Service, "is the class Service; write handlerFrom(new Service())"],
+    [new Service(), "write handlerFrom(object)"],
+    [{ add: () => 1 }, "write handlerFrom(object)"],
+    [(a: number, b: number, c: number) => a + b + c, "write handlerFrom(fn)"],
+    [withCall((_call, a: number) => a), "write handlerFrom(fn)"],
+    [withStream(() => 1), "write handlerFrom(fn)"],
+    [Promise.resolve(() => {}), "is a promise; await it"],
+    [undefined, "neither a function nor an object with respond()"],
+    ["add", "neither a function nor an object with respond()"],
+  ];
+  for (const [handler, advice] of wrong) {
+    const error = assertThrows(
+      () => router.handle("add", handler as Handler),
+      TypeError,
+    );
+    assert(error.message.startsWith('Cannot handle "/add": '), error.message);
+    assert(error.message.includes(advice), error.message);
+  }
+  assertEquals(router.size, 0);
 });

@@ -5,6 +5,7 @@ import {
   isValueStream,
   openSource,
   type ValueSource,
+  type ValueStream,
 } from "../wire/value_source.ts";
 import { isServerCall, isServerResponder } from "./invoke.ts";
 import { type BytePair, isSocket, socketStreams } from "./socket_streams.ts";
@@ -39,7 +40,7 @@ function respondWithResolved(
     if (isValueStream(value)) {
       return value instanceof RpcResponse
         ? respondWithResponse(value, respond)
-        : respondWithValues(openSource(value), call, respond);
+        : respondWithValues(value, call, respond);
     }
     if (isBytePair(value)) return respondWithBytes(value, call, respond);
   }
@@ -120,10 +121,11 @@ async function respondWithBytes(
  * stopped when the caller closes the call.
  */
 async function respondWithValues(
-  source: ValueSource,
+  values: ValueStream,
   call: Call,
   respond: Responder,
 ): Promise<void> {
+  const source = openSource(values, (error) => report(error, call, false));
   const first = source.next();
   const failed = await failedAtOnce(first);
   if (failed !== undefined) throw failed.error;
@@ -141,8 +143,8 @@ async function respondWithValues(
     await Promise.race([closed.promise, sendValues(first, source, respond)]);
   } catch (error) {
     source.stop(error);
-    // Without a caller, there is nothing to report.
-    if (!signal.aborted) endWithError(error, respond);
+    if (!signal.aborted) endWithError(error, call, respond);
+    else report(error, call, false);
   } finally {
     signal.removeEventListener("abort", onAbort);
     // The producer has no more use for what the caller streams.
@@ -188,6 +190,11 @@ async function sendValues(
 }
 
 /** Sends the error to the caller if that is possible, or throws it. */
-function endWithError(error: unknown, respond: Responder): void {
+function endWithError(error: unknown, call: Call, respond: Responder): void {
   if (!isServerResponder(respond) || !respond.fail(error)) throw error;
+  report(error, call, true);
+}
+
+function report(error: unknown, call: Call, answers: boolean): void {
+  if (isServerCall(call)) call.report(error, answers);
 }

@@ -1,6 +1,6 @@
 import type { Call, Handler, HandlerObject, Responder } from "../types.ts";
-import { cleanSelector, hasEmptySegment } from "../wire/selector.ts";
-import { invoke, notFound } from "./invoke.ts";
+import { cleanSelector, hasEmptySegment, kindOf } from "../wire/selector.ts";
+import { checkHandler, invoke, notFound } from "./invoke.ts";
 
 /**
  * Finds the handler for a selector, as qtalk-go's `RespondMux` does: an exact
@@ -39,15 +39,16 @@ export class Router implements HandlerObject {
    * already, or an empty segment, as in `a..b`
    */
   handle(pattern: string, handler: Handler): Disposable {
-    let clean = cleanSelector(pattern);
-    if (handler instanceof Router && !clean.endsWith("/")) clean += "/";
-    if (
-      typeof handler !== "function" && typeof handler?.respond !== "function"
-    ) {
+    if (typeof pattern !== "string") {
       throw new TypeError(
-        `Cannot handle "${clean}": the handler is neither a function nor an object with respond()`,
+        `Cannot handle calls: the pattern must be a string, and is ${
+          kindOf(pattern)
+        }; write handle("name", handler)`,
       );
     }
+    let clean = cleanSelector(pattern);
+    if (handler instanceof Router && !clean.endsWith("/")) clean += "/";
+    checkHandler(handler, `handle "${clean}"`);
     if (hasEmptySegment(clean)) {
       throw new TypeError(`Cannot handle "${clean}": it has an empty segment`);
     }

@@ -1,3 +1,4 @@
+import { checkTimeout } from "../../check_option.ts";
 import type { Caller, CallOptions } from "../types.ts";
 import { callArguments, RemoteCall } from "./remote_call.ts";
 import type { Remote } from "./types.ts";
@@ -13,11 +14,13 @@ const MAX_MEMBERS = 256;
  *
  * @param caller makes the calls
  * @param options the signal and timeout of each call
+ * @throws {RangeError} if `timeout` is out of range
  */
 export function remoteOf<S extends object>(
   caller: Caller,
   options?: CallOptions,
 ): Remote<S> {
+  checkTimeout(options?.timeout);
   return node(caller, options, "") as unknown as Remote<S>;
 }
 

@@ -1,13 +1,14 @@
 import { decodeWeighed, type ValueReader } from "../../codec/internal.ts";
-import type {
-  MemoryKind,
-  RawChannel,
-  WaitOptions,
+import {
+  type MemoryKind,
+  MuxError,
+  type RawChannel,
+  type WaitOptions,
 } from "../../mux/internal.ts";
 import { BorrowedCallbacks } from "../callback/borrowed_callbacks.ts";
 import { mayHavePointers, revivePointers } from "../callback/pointers.ts";
 import { timeLimit } from "../../time_limit.ts";
-import { RpcError } from "../errors.ts";
+import { CallError, namedAfterCall, RemoteError, RpcError } from "../errors.ts";
 import type { SessionState } from "../session_state.ts";
 import type { Caller, CallingPeer, Handler } from "../types.ts";
 import {
@@ -26,6 +27,9 @@ import type { ServerCall } from "./server_call.ts";
  * its caller has given up.
  */
 const READING_TIME = 10_000;
+
+/** How deep the causes of an error are searched for the reason of an ending. */
+const MAX_CAUSES = 8;
 
 /**
  * Values of up to so many bytes of memory are not counted: those of all calls that
@@ -58,6 +62,8 @@ export class IncomingCall implements ServerCall, QueuedCall {
   #memory: MemoryKind | undefined;
   /** Whether the handler has finished, and left the call continued. */
   #finished = false;
+  /** What reading the arguments at once has thrown last. */
+  #readError: unknown;
 
   /** Makes the call that a header has begun. */
   constructor(
@@ -109,17 +115,51 @@ export class IncomingCall implements ServerCall, QueuedCall {
   }
 
   receiveNow(): unknown | typeof absent {
-    const bytes = this.#reader.next();
-    if (bytes === undefined) return absent;
-    if (bytes === null) return this.#receiver?.receiveNow();
-    return bytes.length === 0
-      ? (this.#receiver ??= this.#newReceiver()).take(bytes)
-      : this.#decode(bytes);
+    try {
+      const bytes = this.#reader.next();
+      if (bytes === undefined) return absent;
+      if (bytes === null) return this.#receiver?.receiveNow();
+      return bytes.length === 0
+        ? (this.#receiver ??= this.#newReceiver()).take(bytes)
+        : this.#decode(bytes);
+    } catch (error) {
+      throw this.#readError = this.request.extended
+        ? namedAfterCall(error, this.selector)
+        : error;
+    }
   }
 
   stream(): AsyncIterable<unknown> {
     const receiver = this.#receiver ??= this.#newReceiver();
     return new ValueIterator(() => receiver.receive(), () => {});
+  }
+
+  report(error: unknown, answers: boolean): void {
+    const isAnswer = answers &&
+      (error instanceof CallError || error instanceof RemoteError);
+    if (!isAnswer && !this.#isCausedByCaller(error)) {
+      this.responder.report(error);
+    }
+  }
+
+  /** Whether an error is one of reading arguments, or says that the caller left. */
+  #isCausedByCaller(error: unknown): boolean {
+    if (!(error instanceof Error)) return false;
+    if (error === this.#readError || error === this.#receiver?.error) {
+      return true;
+    }
+    const { peerClosed, failure } = this.#channel;
+    const hasLeft = peerClosed || failure !== undefined;
+    const reason = this.#abort?.signal.reason;
+    let next: unknown = error;
+    for (let depth = 0; depth < MAX_CAUSES && next instanceof Error; depth++) {
+      if (this.session.isPeersFault(next)) return true;
+      if (hasLeft && (next === reason || next === failure || isEnding(next))) {
+        return true;
+      }
+      next = next.cause;
+    }
+    return false;
   }
 
   /** Drops what has arrived of a value; nothing more will be received. */
@@ -188,6 +228,7 @@ export class IncomingCall implements ServerCall, QueuedCall {
       context.codec,
       (bytes) => this.#decode(bytes),
       extended ? "possible" : "none",
+      extended ? this.selector : undefined,
     );
   }
 
@@ -232,6 +273,12 @@ export class IncomingCall implements ServerCall, QueuedCall {
     );
     return revivePointers(value, (id) => borrowed.borrow(id));
   }
+}
+
+/** Whether an error says that something was given up, or has ended. */
+function isEnding(error: Error): boolean {
+  return error.name === "AbortError" || error instanceof MuxError ||
+    error instanceof RpcError && error.code === "cancelled";
 }
 
 /** The error of what an extended caller has closed without EOF. */

@@ -1,7 +1,12 @@
-import type { Codec } from "../../codec/internal.ts";
+import { type Codec, json } from "../../codec/internal.ts";
 import { RpcError } from "../errors.ts";
 import type { Caller } from "../types.ts";
-import { type CallHeader, decodeCallHeader } from "../wire/headers.ts";
+import {
+  type CallHeader,
+  decodeCallHeader,
+  foreignCodec,
+  SAME_CODEC,
+} from "../wire/headers.ts";
 import { cleanSelector, hasEmptySegment } from "../wire/selector.ts";
 import { ResponseWriter } from "./response_writer.ts";
 
@@ -38,6 +43,18 @@ export interface Request {
   forwarded: Uint8Array | undefined;
 }
 
+/** A call in a codec that this side does not accept. */
+export class UnreadableCall extends RpcError {
+  /** What is known of the call, so that it can be answered. */
+  readonly request: Request;
+
+  /** Makes the error, which both ends get. */
+  constructor(message: string, cause: unknown, request: Request) {
+    super("codec-mismatch", message, cause === undefined ? {} : { cause });
+    this.request = request;
+  }
+}
+
 /**
  * Decodes call headers in one of several codecs. Nothing on the wire names the
  * codec of a call, but a header is a map, and the first byte of a map identifies
@@ -46,6 +63,8 @@ export interface Request {
 export class RequestDecoder {
   readonly #codecs: readonly Codec[];
   readonly #callerIn: CallerIn;
+  /** Answers calls in JSON if that is not one of the codecs. */
+  #json: Codec | undefined;
   /** Made when a call first needs one; most sessions need one only. */
   readonly #contexts = new Map<Codec, CodecContext>();
 
@@ -85,7 +104,9 @@ export class RequestDecoder {
     const first = header[0];
     // A single codec decodes everything: its own error is the most precise.
     if (others.length === 0 || first === undefined) return only!;
-    const codec = this.#codecs.find((codec) => beginsMap(codec, first) ?? true);
+    const codec = this.#codecs.find((codec) =>
+      codec.beginsMap?.(first) ?? true
+    );
     if (codec !== undefined) return codec;
     throw this.#unsupported(undefined, header) ??
       new RpcError(
@@ -99,20 +120,47 @@ export class RequestDecoder {
   /** The error for a header that looks like another codec; undefined if none. */
   #unsupported(
     codec: Codec | undefined,
-    [first]: Uint8Array,
+    header: Uint8Array,
     cause?: unknown,
-  ): RpcError | undefined {
-    const name = first === undefined || codec && beginsMap(codec, first)
-      ? undefined
-      : codecName(first);
+  ): UnreadableCall | undefined {
+    const name = foreignCodec(codec, header);
     if (name === undefined) return undefined;
-    return new RpcError(
-      "malformed-header",
+    return new UnreadableCall(
       `Cannot read call header: it looks like ${name}, but this side accepts only ${
         list(this.#codecs, "and")
-      }`,
-      cause === undefined ? undefined : { cause },
+      }; ${SAME_CODEC}`,
+      cause,
+      this.#requestIn(name, header),
     );
+  }
+
+  /**
+   * A request in a codec that is not accepted: it can be answered, at least in a
+   * codec of this side, which the caller recognizes.
+   */
+  #requestIn(name: string, header: Uint8Array): Request {
+    const request = {
+      selector: "/",
+      namesNothing: true,
+      context: this.#contextOf(this.#codecs[0]!),
+      extended: false,
+      nested: false,
+      extension: undefined,
+      forwarded: undefined,
+    };
+    if (name !== "JSON") return request;
+    const codec = this.#json ??= json();
+    request.context = this.#contextOf(codec);
+    try {
+      const { selector, extension } = decodeCallHeader(codec, header);
+      return {
+        ...request,
+        selector: cleanSelector(selector),
+        extended: extension !== undefined,
+      };
+    } catch {
+      return request;
+    }
   }
 
   #contextOf(codec: Codec): CodecContext {
@@ -128,20 +176,6 @@ export class RequestDecoder {
     }
     return context;
   }
-}
-
-/** Whether a map may begin with a byte; undefined if the codec cannot tell. */
-function beginsMap(codec: Codec, firstByte: number): boolean | undefined {
-  return codec.beginsMap?.(firstByte);
-}
-
-/** The codec whose maps begin with this byte (rpc/SPEC.md, "Codecs"). */
-function codecName(firstByte: number): string | undefined {
-  if (firstByte === 0x7b) return "JSON";
-  if (firstByte >= 0xa0 && firstByte <= 0xbf) return "CBOR";
-  const short = firstByte >= 0x80 && firstByte <= 0x8f;
-  if (short || firstByte === 0xde || firstByte === 0xdf) return "MessagePack";
-  return undefined;
 }
 
 function hex(byte: number): string {

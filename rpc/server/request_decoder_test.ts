@@ -209,13 +209,27 @@ for (const [what, options, header, text] of FOREIGN) {
     await using _ = peer;
     const channel = await rawOpen(raw);
     await channel.data(framed(header));
+    const codec = options.codecs?.[0] ?? options.codec ?? json();
+    if (text.includes("it looks like")) {
+      const { payload } = await raw.find("data");
+      const answer = header[0] === 0x7b ? json() : codec;
+      const size = new DataView(payload.slice().buffer).getUint32(0);
+      const { Error: said } = answer.decode(payload.subarray(4, 4 + size)) as {
+        Error: string;
+      };
+      assert(said.startsWith(text), said);
+    }
     await raw.find("close");
     const error = await within(heard.promise, "onError") as Error;
     assert(error.message.startsWith(text), error.message);
-    if (error instanceof RpcError) assertEquals(error.code, "malformed-header");
+    if (error instanceof RpcError) {
+      assertEquals(
+        error.code,
+        text.includes("it looks like") ? "codec-mismatch" : "malformed-header",
+      );
+    }
     await channel.close();
 
-    const codec = options.codecs?.[0] ?? options.codec ?? json();
     const next = await rawOpen(raw, 1);
     await next.data(concat(
       framed(codec.encode({ Selector: "x" })),

@@ -5,10 +5,17 @@ import type { LendingMessage } from "../callback/callback_table.ts";
 import { RpcError } from "../errors.ts";
 import type { SessionState } from "../session_state.ts";
 import type { Request } from "./request_decoder.ts";
-import { NOTHING_KEPT, ONLY_TRAILER } from "./response_writer.ts";
+import {
+  NOTHING_KEPT,
+  ONLY_TRAILER,
+  type ResponseOwner,
+} from "./response_writer.ts";
 import type { ServerResponder } from "./server_call.ts";
 
 const SENT = Promise.resolve();
+
+/** Differs from everything that can be thrown. */
+const NOTHING = Symbol("nothing");
 
 /**
  * How far a call has been answered.
@@ -20,7 +27,7 @@ const SENT = Promise.resolve();
 export type ResponderState = "pending" | "continued" | "returned";
 
 /** Answers one call, on its channel. */
-export class ChannelResponder implements ServerResponder {
+export class ChannelResponder implements ServerResponder, ResponseOwner {
   /** The callbacks among the arguments; made when the first is found. */
   borrowed: BorrowedCallbacks | undefined;
   readonly #channel: RawChannel;
@@ -31,6 +38,8 @@ export class ChannelResponder implements ServerResponder {
   #leavesClose = false;
   /** Whether the response is a stream of values that needs a trailer. */
   #trailer = false;
+  /** The error that was reported last: a handler may throw it as well. */
+  #reported: unknown = NOTHING;
 
   /** Makes the responder of a call. */
   constructor(channel: RawChannel, request: Request, session: SessionState) {
@@ -42,6 +51,12 @@ export class ChannelResponder implements ServerResponder {
   /** How far the call has been answered. */
   get state(): ResponderState {
     return this.#state;
+  }
+
+  report(error: unknown): void {
+    if (error === this.#reported) return;
+    this.#reported = error;
+    this.#session.onError(error, this.#request.selector);
   }
 
   return(...values: unknown[]): Promise<void> {
@@ -78,6 +93,7 @@ export class ChannelResponder implements ServerResponder {
       } catch (error) {
         // The handler may have finished, and can give no other answer.
         void this.#returnNow([error]);
+        this.report(error);
         reject(error);
       }
     });
@@ -112,7 +128,7 @@ export class ChannelResponder implements ServerResponder {
     if (this.#state !== "continued") {
       throw new RpcError(
         "invalid-state",
-        `Cannot send value: the call is ${this.#state}, not continued`,
+        `Cannot send value: the call of "${this.#request.selector}" is ${this.#state}, not continued`,
       );
     }
     return this.#mustWait()
@@ -185,7 +201,9 @@ export class ChannelResponder implements ServerResponder {
   #sendTrailer(failure: { reason: unknown } | undefined): void {
     const { writer } = this.#request.context;
     try {
-      writer.send(this.#channel, writer.trailer(failure))?.catch(() => {});
+      writer.send(this.#channel, writer.trailer(failure, this))?.catch(
+        () => {},
+      );
     } catch {
       // The channel is closed, so the caller needs no trailer.
     }
@@ -199,7 +217,7 @@ export class ChannelResponder implements ServerResponder {
     if (this.#state !== "pending") {
       throw new RpcError(
         "invalid-state",
-        `Cannot respond to call: it is ${this.#state} already`,
+        `Cannot respond to call "${this.#request.selector}": it is ${this.#state} already`,
       );
     }
     const ends = state === "returned";
@@ -212,13 +230,13 @@ export class ChannelResponder implements ServerResponder {
     let message: ValueWriter;
     let lending: LendingMessage | undefined;
     try {
-      message = writer.response(values, !ends, extension);
+      message = writer.response(values, !ends, extension, this);
     } catch (refusal) {
       lending = this.#session.callbacks.lend(
         codec,
         values,
         refusal,
-        (plain) => writer.response(plain, !ends, extension),
+        (plain) => writer.response(plain, !ends, extension, this),
       );
       message = lending.message;
     }

@@ -188,7 +188,7 @@ Deno.test("Responder.send: it throws before continue()", async () => {
     assertEquals(error.code, "invalid-state");
     assertEquals(
       error.message,
-      "Cannot send value: the call is pending, not continued",
+      'Cannot send value: the call of "/x" is pending, not continued',
     );
   });
 });

@@ -1,7 +1,7 @@
 import { type Codec, ValueWriter } from "../../codec/internal.ts";
 import type { RawChannel } from "../../mux/internal.ts";
-import { errorCode, errorText } from "../errors.ts";
 import {
+  addErrorHeader,
   addTrailer,
   type ResponseExtension,
   responseHeaderValue,
@@ -12,6 +12,12 @@ import { MessageWriter } from "../wire/message_writer.ts";
 export const NOTHING_KEPT: ResponseExtension = { keptIds: [] };
 /** As above, for a stream of values. */
 export const ONLY_TRAILER: ResponseExtension = { keptIds: [], trailer: true };
+
+/** Whose response is encoded. */
+export interface ResponseOwner {
+  /** Reports an error of which the caller learns nothing. */
+  report(error: unknown): void;
+}
 
 /** Encodes and sends the responses of one session in one codec. */
 export class ResponseWriter {
@@ -33,25 +39,30 @@ export class ResponseWriter {
    * Encodes a response: values, or an error.
    *
    * @param extension what to tell an extended caller
+   * @param owner learns of details of an error that cannot be sent
    * @throws {CodecError} if a value cannot be encoded
    */
   response(
     values: readonly unknown[],
     continued: boolean,
     extension: ResponseExtension | undefined,
+    owner: ResponseOwner,
   ): ValueWriter {
     const failure = values.length === 1 && values[0] instanceof Error
       ? values[0]
       : undefined;
     const message = this.#messages.begin();
     if (failure !== undefined) {
-      const header = {
-        error: errorText(failure),
-        code: errorCode(failure),
+      const codec = this.#codec;
+      const lost = addErrorHeader(
+        message,
+        codec,
+        failure,
         continued,
-      };
-      message.add(this.#codec, responseHeaderValue(header, extension));
-      message.add(this.#codec, null);
+        extension,
+      );
+      if (lost !== undefined) owner.report(lost);
+      message.add(codec, null);
       return message;
     }
     this.#addHeader(message, continued, extension);
@@ -68,9 +79,13 @@ export class ResponseWriter {
   }
 
   /** Encodes the trailer of a stream of values. */
-  trailer(failure: { reason: unknown } | undefined): ValueWriter {
+  trailer(
+    failure: { reason: unknown } | undefined,
+    owner: ResponseOwner,
+  ): ValueWriter {
     const message = this.#messages.begin();
-    addTrailer(message, this.#codec, failure);
+    const lost = addTrailer(message, this.#codec, failure);
+    if (lost !== undefined) owner.report(lost);
     return message;
   }
 

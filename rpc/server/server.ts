@@ -1,7 +1,8 @@
 import { type Codec, ValueReader } from "../../codec/internal.ts";
 import type { MemoryAccount, RawChannel } from "../../mux/internal.ts";
-import { errorText } from "../errors.ts";
+import { CallError, toError } from "../errors.ts";
 import { invoke, notFound } from "../handler/invoke.ts";
+import { printableText } from "../../printable_text.ts";
 import type { SessionState } from "../session_state.ts";
 import type { Handler } from "../types.ts";
 import { Fifo } from "../wire/fifo.ts";
@@ -14,6 +15,7 @@ import {
   type CallerIn,
   type Request,
   RequestDecoder,
+  UnreadableCall,
 } from "./request_decoder.ts";
 import { ChannelResponder } from "./responder.ts";
 
@@ -40,8 +42,8 @@ export interface ServerOptions {
   /** Makes the caller for calls back in a codec. */
   callerIn: CallerIn;
   /**
-   * Called with errors that no caller gets: a header that cannot be decoded
-   * (then without a selector), or an error of a handler that has responded.
+   * Called with errors that no caller gets, such as a header that cannot be
+   * decoded (then without a selector), and with the bugs of handlers.
    */
   onError: (error: unknown, selector: string | undefined) => void;
 }
@@ -72,6 +74,7 @@ export class Server {
   constructor(options: ServerOptions) {
     this.#options = options;
     const { state, account } = options;
+    state.onError = options.onError;
     const events = {
       // A peer that does not read what it is sent gets no more of it.
       mayBegin: () => !state.congested,
@@ -156,8 +159,9 @@ export class Server {
         call = this.#begin(channel, reader, header);
       } catch (error) {
         if (idle) this.#idle--;
+        if (error instanceof UnreadableCall) this.#answer(error, channel);
         // Without a header, no caller can be answered. EOF would end a response.
-        channel.discard();
+        else channel.discard();
         if (error !== channel.failure) this.#options.onError(error, undefined);
         return;
       }
@@ -190,9 +194,23 @@ export class Server {
   /** A nested call is held, too: only its caller says that it is nested. */
   #hold(call: IncomingCall, held: Fifo<QueuedCall>): void {
     const { length } = held;
-    if (length < this.#options.maxQueuedCalls) return held.push(call);
-    void call.responder.return(refusal("busy", `${length} calls are waiting`));
+    const { maxQueuedCalls } = this.#options;
+    if (length < maxQueuedCalls) return held.push(call);
+    const limit = `, the limit of "maxQueuedCalls"`;
+    void call.responder.return(
+      refusal("busy", `${length} calls are waiting`, limit, call.request),
+    );
     call.release();
+  }
+
+  /** Answers a call in a codec that this side does not accept. */
+  #answer({ request, message, code }: UnreadableCall, channel: RawChannel) {
+    const responder = new ChannelResponder(
+      channel,
+      request,
+      this.#options.state,
+    );
+    void responder.return(new CallError(message, { code }));
   }
 
   #queueOf(call: IncomingCall): CallQueue<IncomingCall> {
@@ -209,15 +227,15 @@ export class Server {
     } catch (error) {
       return this.#failed(error, call);
     }
-    if (!isPromise(result)) return this.#finished(call);
+    if (!isPromise(result)) return this.#finished(call, result);
     const calls = this.#queueOf(call);
     const { arguments: memory } = this.#options.account;
     call.hold(calls === this.#nestedCalls ? memory.reserved : memory);
     calls.add(call);
     result.then(
-      () => {
+      (value) => {
         call.letGo();
-        this.#finished(call);
+        this.#finished(call, value);
         calls.remove(call);
       },
       (error) => {
@@ -230,8 +248,12 @@ export class Server {
 
   #refuse(call: IncomingCall): void {
     const { running } = this.#queueOf(call);
+    const { maxConcurrentCalls } = this.#options;
+    const limit = running >= maxConcurrentCalls
+      ? ', the limit of "maxConcurrentCalls"'
+      : "";
     void call.responder.return(
-      refusal("busy", `${running} calls are running`),
+      refusal("busy", `${running} calls are running`, limit, call.request),
     );
     call.release();
   }
@@ -252,9 +274,13 @@ export class Server {
   }
 
   /** The handler has finished: if it did not respond, the answer is `null`. */
-  #finished(call: IncomingCall): void {
+  #finished(call: IncomingCall, result: unknown): void {
     const { responder } = call;
-    if (responder.state === "pending") void responder.return();
+    if (responder.state === "pending") {
+      // A function that belongs into handlerFrom() would answer null, unnoticed.
+      if (result !== undefined) return this.#failed(unanswered(call), call);
+      void responder.return();
+    }
     if (responder.state === "returned") call.release();
     else call.handlerFinished();
   }
@@ -262,11 +288,9 @@ export class Server {
   #failed(error: unknown, call: IncomingCall): void {
     const { responder } = call;
     if (responder.state === "pending") {
-      const failure = error instanceof Error
-        ? error
-        : new Error(errorText(error));
-      void responder.return(failure);
-      return call.release();
+      void responder.return(toError(error));
+      call.release();
+      return call.report(error, true);
     }
     // A continued call stays open after its handler, but not if that fails.
     if (responder.state === "continued") {
@@ -274,8 +298,17 @@ export class Server {
       call.channel.cancelRead();
     }
     call.release();
-    this.#options.onError(error, call.selector);
+    call.report(error, false);
   }
+}
+
+/** The error of a handler that returned a value in place of responding. */
+function unanswered({ selector }: IncomingCall): TypeError {
+  return new TypeError(
+    `Cannot answer call "${
+      printableText(selector)
+    }": its handler returned a value and did not respond; write handlerFrom(fn) for a function whose result is the answer`,
+  );
 }
 
 /** Whether a call of this side may wait for the call. */
@@ -283,13 +316,24 @@ function isNested({ request, callback }: IncomingCall): boolean {
   return request.nested || callback !== undefined;
 }
 
-function refuseClosing({ responder }: IncomingCall): void {
-  void responder.return(refusal("unavailable", "this side is closing"));
+function refuseClosing({ responder, request }: IncomingCall): void {
+  const why = "this side is closing";
+  void responder.return(refusal("unavailable", why, "", request));
 }
 
-/** The error for a call that no handler gets: the caller can make it again. */
-function refusal(code: "busy" | "unavailable", why: string): Error {
-  return Object.assign(new Error(`${code}: ${why}`), { code });
+/**
+ * The error for a call that no handler gets: the caller can make it again. Callers
+ * that are not extended get the text that other implementations know.
+ */
+function refusal(
+  code: "busy" | "unavailable",
+  why: string,
+  limit: string,
+  { extended, selector }: Request,
+): CallError {
+  const text = `${code}: ${why}`;
+  const more = `${limit}; cannot call "${printableText(selector)}"`;
+  return new CallError(extended ? text + more : text, { code });
 }
 
 function isPromise(value: void | Promise<void>): value is Promise<void> {

@@ -25,6 +25,13 @@ export interface ServerCall extends Call {
   /** Drops what was not read, and what still arrives: it is not wanted. */
   drop(): void;
   /**
+   * Reports an error of the handler, unless it is meant for the caller or caused
+   * by it.
+   *
+   * @param answers whether the caller gets the error
+   */
+  report(error: unknown, answers: boolean): void;
+  /**
    * The values that the caller streams. Only EOF of an extended caller ends them;
    * anything else that ends them early is thrown.
    */

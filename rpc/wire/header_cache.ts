@@ -16,6 +16,7 @@ interface Entry<T> {
 export class HeaderCache<T> {
   readonly #decode: (bytes: Uint8Array) => T;
   readonly #onEntry: (() => void) | undefined;
+  readonly #isShared: (header: T) => boolean;
   readonly #entries = new Map<number, Entry<T>>();
   /** The entry that was used last, and is most likely used next. */
   #last: Entry<T> | undefined;
@@ -25,10 +26,16 @@ export class HeaderCache<T> {
    * results say must not be changed.
    *
    * @param onEntry called when the cache takes the memory of another entry
+   * @param isShared whether a header may be used again. Default: all of them
    */
-  constructor(decode: (bytes: Uint8Array) => T, onEntry?: () => void) {
+  constructor(
+    decode: (bytes: Uint8Array) => T,
+    onEntry?: () => void,
+    isShared: (header: T) => boolean = () => true,
+  ) {
     this.#decode = decode;
     this.#onEntry = onEntry;
+    this.#isShared = isShared;
   }
 
   /** The decoded form of `bytes`; throws what decoding throws. */
@@ -44,6 +51,7 @@ export class HeaderCache<T> {
     }
     const own = bytes.slice();
     const header = this.#decode(own);
+    if (!this.#isShared(header)) return header;
     if (cached === undefined) this.#onEntry?.();
     this.#entries.set(slot, this.#last = { bytes: own, header });
     return header;

@@ -5,8 +5,20 @@
  *
  * @module
  */
-import type { Codec, ValueWriter } from "../../codec/internal.ts";
-import { errorCode, errorText, RpcError } from "../errors.ts";
+import {
+  type Codec,
+  CodecError,
+  PREFIX_SIZE,
+  ValueWriter,
+} from "../../codec/internal.ts";
+import {
+  type ErrorFields,
+  errorFields,
+  MAX_CAUSES,
+  plainErrorText,
+  RemoteError,
+  RpcError,
+} from "../errors.ts";
 
 /**
  * The largest size of a header, in bytes: room for a long selector, a long error
@@ -30,11 +42,14 @@ export interface CallHeader {
 export interface ResponseHeader {
   /** The text of an error, which may be empty; undefined if there is no error. */
   error: string | undefined;
-  /** The error's code for programs. It travels in the field `Q`. */
-  code?: string | undefined;
+  /** What else extended peers say of the error, in the field `Q`. */
+  about?: AboutError | undefined;
   /** Whether the channel stays open after the values. */
   continued: boolean;
 }
+
+/** What the field `Q` says of an error. */
+export type AboutError = Omit<ErrorFields, "error">;
 
 /** A response header that was received. */
 export interface ReceivedHeader extends ResponseHeader {
@@ -121,7 +136,7 @@ export function decodeCallHeader(codec: Codec, bytes: Uint8Array): CallHeader {
  * @param extension what to tell an extended caller; undefined for other callers
  */
 export function responseHeaderValue(
-  { error, code, continued }: ResponseHeader,
+  { error, about, continued }: ResponseHeader,
   extension?: ResponseExtension,
 ): unknown {
   const text = error ?? null;
@@ -129,7 +144,74 @@ export function responseHeaderValue(
   if (extension === undefined) return header;
   const { keptIds, trailer } = extension;
   const keep = keptIds.length === 0 ? undefined : keptIds;
-  return { ...header, Q: { v: VERSION, code, keep, trailer } };
+  return { ...header, Q: { v: VERSION, ...about, keep, trailer } };
+}
+
+/**
+ * Adds the header of an error response. Details that cannot be sent are left out:
+ * without them, every error fits into a header.
+ *
+ * @param extension what to tell an extended caller; undefined for other callers
+ * @returns why the details are not sent; undefined if they are, or there are none
+ */
+export function addErrorHeader(
+  message: ValueWriter,
+  codec: Codec,
+  reason: unknown,
+  continued: boolean,
+  extension: ResponseExtension | undefined,
+): CodecError | undefined {
+  if (extension === undefined) {
+    const header = { error: plainErrorText(reason), continued };
+    message.add(codec, responseHeaderValue(header));
+    return undefined;
+  }
+  const { error, ...about } = errorFields(reason);
+  const header = { error, about, continued };
+  if (about.details === undefined) {
+    message.add(codec, responseHeaderValue(header, extension));
+    return undefined;
+  }
+  let failure: unknown;
+  try {
+    const alone = new ValueWriter();
+    alone.begin();
+    alone.add(codec, responseHeaderValue(header, extension));
+    const encoded = alone.message();
+    if (encoded.length <= PREFIX_SIZE + MAX_CALL_HEADER_SIZE) {
+      message.addRaw(encoded);
+      return undefined;
+    }
+  } catch (cause) {
+    failure = cause;
+  }
+  const plain = { ...header, about: { ...about, details: undefined } };
+  message.add(codec, responseHeaderValue(plain, extension));
+  const why = failure === undefined
+    ? `with them, it takes more than ${MAX_CALL_HEADER_SIZE} bytes`
+    : textOfFailure(failure);
+  return new CodecError(
+    failure === undefined ? "too-large" : "unsupported-type",
+    `Cannot send the details of error "${error}": ${why}`,
+    { cause: failure ?? reason },
+  );
+}
+
+function textOfFailure(failure: unknown): string {
+  return failure instanceof Error ? failure.message : String(failure);
+}
+
+/** The error that a response header or a trailer reports. */
+export function remoteError(
+  { error, about }: ReceivedHeader,
+  selector: string | undefined,
+): RemoteError {
+  return new RemoteError(error ?? "", about?.code, {
+    selector,
+    remoteName: about?.name,
+    details: about?.details,
+    causes: about?.causes,
+  });
 }
 
 /** A length of 0, which no value of any codec has. */
@@ -139,32 +221,67 @@ const EMPTY_FRAME = new Uint8Array(4);
  * Adds the trailer of a stream of values: an empty frame and a response header.
  *
  * @param failure the error that ended the stream; undefined if it is complete
+ * @returns why the details of the error are not sent: see {@linkcode addErrorHeader}
  */
 export function addTrailer(
   message: ValueWriter,
   codec: Codec,
   failure: { reason: unknown } | undefined,
-): void {
-  const header: ResponseHeader = { error: undefined, continued: false };
-  if (failure !== undefined) {
-    header.error = errorText(failure.reason);
-    header.code = errorCode(failure.reason);
-  }
+): CodecError | undefined {
   message.addRaw(EMPTY_FRAME);
-  message.add(codec, responseHeaderValue(header, { keptIds: NO_IDS }));
+  const extension = { keptIds: NO_IDS };
+  if (failure !== undefined) {
+    return addErrorHeader(message, codec, failure.reason, false, extension);
+  }
+  const header = { error: undefined, continued: false };
+  message.add(codec, responseHeaderValue(header, extension));
+  return undefined;
 }
 
 /**
  * Decodes a response header. A field that is null, undefined or absent means the
  * same.
  *
- * @throws {RpcError} `malformed-header`
+ * @throws {RpcError} `malformed-header`, `codec-mismatch`
  * @throws {CodecError} if the bytes are not a value
  */
 export function decodeResponseHeader(
   codec: Codec,
   bytes: Uint8Array,
 ): ReceivedHeader {
+  try {
+    return decodeResponse(codec, bytes);
+  } catch (cause) {
+    const name = foreignCodec(codec, bytes);
+    if (name === undefined) throw cause;
+    throw new RpcError(
+      "codec-mismatch",
+      `Cannot read response header: it looks like ${name}, but the call was made in ${codec.name}; ${SAME_CODEC}`,
+      { cause },
+    );
+  }
+}
+
+/** What to do about two ends with different codecs. */
+export const SAME_CODEC =
+  'use the same option "codec" at both ends, or list both in "codecs" of the responder';
+
+/**
+ * The name of the codec that a header is in, by its first byte (rpc/SPEC.md,
+ * "Codecs"); undefined if that is unknown, or if it may be `codec`.
+ */
+export function foreignCodec(
+  codec: Codec | undefined,
+  [first]: Uint8Array,
+): string | undefined {
+  if (first === undefined || codec?.beginsMap?.(first)) return undefined;
+  if (first === 0x7b) return "JSON";
+  if (first >= 0xa0 && first <= 0xbf) return "CBOR";
+  const short = first >= 0x80 && first <= 0x8f;
+  return short || first === 0xde || first === 0xdf ? "MessagePack" : undefined;
+}
+
+function decodeResponse(codec: Codec, bytes: Uint8Array): ReceivedHeader {
   const header = decodeHeader(codec, bytes, "response");
   const error = fieldOf(header, "response", "Error", "E", undefined);
   const continued = fieldOf(header, "response", "Continue", "C", false);
@@ -174,10 +291,11 @@ export function decodeResponseHeader(
   if (typeof continued !== "boolean") throw wrongType("response", "Continue");
   const saysNull = header["Error"] === null || header["E"] === null;
   const extension = extensionOf(header);
-  const code = extension?.["code"];
   return {
     error,
-    code: typeof code === "string" ? code : undefined,
+    about: extension === undefined || error === undefined
+      ? undefined
+      : aboutError(extension),
     continued,
     saysNull,
     extended: extension !== undefined,
@@ -187,6 +305,18 @@ export function decodeResponseHeader(
 }
 
 const NO_IDS: readonly string[] = [];
+
+/** What the field `Q` says of an error. */
+function aboutError(
+  { code, name, details, causes }: Record<string, unknown>,
+): AboutError {
+  return {
+    code: typeof code === "string" ? code : undefined,
+    name: typeof name === "string" ? name : "Error",
+    details: details ?? undefined,
+    causes: strings(causes).slice(0, MAX_CAUSES),
+  };
+}
 
 /** The field `Q`, if there is one. Its members are not validated here. */
 function extensionOf(

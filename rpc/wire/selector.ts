@@ -19,6 +19,27 @@ export const UNSENT_NAMES = [
 ] as const;
 
 /**
+ * Checks what a program gives for a selector.
+ *
+ * @throws {TypeError} if it is not a string
+ */
+export function checkSelector(selector: unknown): void {
+  if (typeof selector === "string") return;
+  throw new TypeError(
+    `Cannot make call: the selector must be a string, and is ${
+      kindOf(selector)
+    }`,
+  );
+}
+
+/** What a value is, for an error text. */
+export function kindOf(value: unknown): string {
+  if (value === null || value === undefined) return String(value);
+  const kind = typeof value;
+  return kind === "object" ? "an object" : `a ${kind}`;
+}
+
+/**
  * The canonical form of a selector, which routing compares: `foo.bar`,
  * `/foo/bar` and `foo/bar` are all `/foo/bar` (rpc/SPEC.md, "Selectors").
  */

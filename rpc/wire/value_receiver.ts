@@ -1,7 +1,7 @@
 import type { Codec, ValueReader } from "../../codec/internal.ts";
 import type { WaitOptions } from "../../mux/internal.ts";
-import { incomplete, RemoteError } from "../errors.ts";
-import { decodeResponseHeader } from "./headers.ts";
+import { incomplete, namedAfterCall } from "../errors.ts";
+import { decodeResponseHeader, remoteError } from "./headers.ts";
 
 /** Means that a value has not arrived yet; `undefined` means the end. */
 export const absent: unique symbol = Symbol("absent");
@@ -26,6 +26,9 @@ export class ValueReceiver {
   readonly #codec: Codec;
   readonly #decode: (bytes: Uint8Array) => unknown;
   readonly #trailer: TrailerRule;
+  readonly #selector: string | undefined;
+  /** What {@linkcode receive} has rejected with last, except for its signal. */
+  error: unknown;
   #state: "values" | "trailer" | "complete" | "failed" = "values";
   #failure: unknown;
   /** Why the end of the values is not one: what was left of them was dropped. */
@@ -40,17 +43,20 @@ export class ValueReceiver {
    * @param codec decodes the header of an error
    * @param decode decodes a value; its bytes are valid during the call only
    * @param trailer whether a trailer ends the values
+   * @param selector what was called, for errors
    */
   constructor(
     reader: ValueReader,
     codec: Codec,
     decode: (bytes: Uint8Array) => unknown,
     trailer: TrailerRule,
+    selector?: string,
   ) {
     this.#reader = reader;
     this.#codec = codec;
     this.#decode = decode;
     this.#trailer = trailer;
+    this.#selector = selector;
   }
 
   /**
@@ -84,7 +90,7 @@ export class ValueReceiver {
       const value = this.receiveNow();
       return value === absent ? this.#wait(signal) : Promise.resolve(value);
     } catch (error) {
-      return Promise.reject(error);
+      return Promise.reject(this.#named(error));
     }
   }
 
@@ -125,8 +131,10 @@ export class ValueReceiver {
   take(bytes: Uint8Array): unknown | typeof absent {
     if (this.#state === "failed") throw this.#failure;
     if (this.#state === "trailer") {
-      const { error, code } = decodeResponseHeader(this.#codec, bytes);
-      if (error !== undefined) this.#failWith(new RemoteError(error, code));
+      const header = decodeResponseHeader(this.#codec, bytes);
+      if (header.error !== undefined) {
+        this.#failWith(remoteError(header, this.#selector));
+      }
       this.#state = "complete";
       return absent;
     }
@@ -150,7 +158,7 @@ export class ValueReceiver {
         }
         resolve(value);
       } catch (error) {
-        reject(error);
+        reject(this.#named(error));
       }
       stopListening?.();
     };
@@ -172,6 +180,12 @@ export class ValueReceiver {
       reject(error);
     }
     return promise;
+  }
+
+  #named(error: unknown): unknown {
+    return this.error = this.#selector === undefined
+      ? error
+      : namedAfterCall(error, this.#selector);
   }
 
   #end(): undefined {

@@ -27,29 +27,40 @@ export interface ValueSource {
 /**
  * Starts to take the values of a stream.
  *
+ * @param values the stream
+ * @param onStopError called with what the producer throws when it is stopped
  * @throws {TypeError} if the stream is locked
  */
-export function openSource(values: ValueStream): ValueSource {
+export function openSource(
+  values: ValueStream,
+  onStopError: (error: unknown) => void = () => {},
+): ValueSource {
   return values instanceof ReadableStream
-    ? streamSource(values)
-    : iteratorSource(values);
+    ? streamSource(values, onStopError)
+    : iteratorSource(values, onStopError);
 }
 
 /**
  * Streams are read by a reader. It can be cancelled while it waits, whereas the
  * stream's iterator would wait for its next value first.
  */
-function streamSource(stream: ReadableStream<unknown>): ValueSource {
+function streamSource(
+  stream: ReadableStream<unknown>,
+  onStopError: (error: unknown) => void,
+): ValueSource {
   const reader = stream.getReader();
   return {
     next: () => reader.read() as Promise<IteratorResult<unknown>>,
     stop(reason) {
-      reader.cancel(reason).catch(() => {});
+      reader.cancel(reason).catch(onStopError);
     },
   };
 }
 
-function iteratorSource(values: AsyncIterable<unknown>): ValueSource {
+function iteratorSource(
+  values: AsyncIterable<unknown>,
+  onStopError: (error: unknown) => void,
+): ValueSource {
   const iterator = values[Symbol.asyncIterator]();
   let stopped = false;
   return {
@@ -59,8 +70,9 @@ function iteratorSource(values: AsyncIterable<unknown>): ValueSource {
       stopped = true;
       try {
         await iterator.return?.();
-      } catch {
+      } catch (error) {
         // The producer has ended either way.
+        onStopError(error);
       }
     },
   };

@@ -21,6 +21,7 @@
  * @module
  */
 import config from "../../deno.json" with { type: "json" };
+import { withoutSecrets } from "../../printable_text.ts";
 import { bench } from "./commands/bench.ts";
 import { call } from "./commands/call.ts";
 import { check } from "./commands/check.ts";
@@ -99,7 +100,11 @@ function withoutCommand(name: string | undefined, terminal: Terminal): number {
   else if (name === undefined) {
     terminal.note(help());
     return EXIT.usage;
-  } else throw new UsageError(`Cannot run "${name}": there is no such command`);
+  } else {
+    throw new UsageError(
+      `Cannot run "${withoutSecrets(name)}": there is no such command`,
+    );
+  }
   return EXIT.ok;
 }
 

@@ -2,6 +2,8 @@ import type { Codec } from "../../codec/internal.ts";
 import type { Handler } from "../../rpc/internal.ts";
 import { listen } from "../listen.ts";
 import type { Closable } from "../listener.ts";
+import { withoutSecrets } from "../../printable_text.ts";
+import { errorPrinter } from "../error_printer.ts";
 import { EXIT } from "./exit_code.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -53,7 +55,7 @@ export function announceAddress(
   other?: string,
 ): void {
   if (isStdio(address)) return;
-  const line = `listening on ${address}`;
+  const line = `listening on ${withoutSecrets(address)}`;
   if (other !== undefined && isStdio(other)) terminal.note(line);
   else terminal.print(line);
 }
@@ -70,13 +72,14 @@ export async function serveUntilStopped(
   terminal: Terminal,
 ): Promise<number> {
   let broken = false;
+  const printError = errorPrinter((text) => terminal.note(text));
   const listener = await listen(address, {
     handler,
     codecs,
-    onError(error, { selector }) {
-      broken ||= selector === undefined;
-      const text = error instanceof Error ? error.message : error;
-      terminal.error(selector === undefined ? text : `${selector}: ${text}`);
+    onError(error, context) {
+      if (context.selector !== undefined) return printError(error, context);
+      broken = true;
+      terminal.error(error);
     },
   });
   await runUntilStopped(

@@ -8,6 +8,7 @@ import {
 import { limitedSignal } from "../../time_limit.ts";
 import {
   type CallOptions,
+  checkSelector,
   type Handler,
   invoke,
   notFound,
@@ -17,10 +18,15 @@ import {
   RpcError,
   type RpcResponse,
 } from "../../rpc/internal.ts";
-import { checkOption } from "../../check_option.ts";
+import { checkOption, checkTimeout } from "../../check_option.ts";
 import { Backoff } from "./backoff.ts";
 import { TalkError } from "../errors.ts";
-import { checkCloseOptions, type CloseOptions, type Peer } from "../peer.ts";
+import {
+  checkCloseOptions,
+  type CloseOptions,
+  handledTooLate,
+  type Peer,
+} from "../peer.ts";
 import {
   type ConnectionState,
   DEFAULT_RECONNECT_OPTIONS,
@@ -128,6 +134,7 @@ export class Reconnector implements ReconnectingPeer {
   }
 
   handle(pattern: string, handler: Handler): Disposable {
+    if (this.#stop.signal.aborted) throw handledTooLate(pattern);
     return this.#router.handle(pattern, handler);
   }
 
@@ -170,10 +177,12 @@ export class Reconnector implements ReconnectingPeer {
     options: CallOptions = {},
     call: (peer: Peer, options: CallOptions) => Promise<T>,
   ): Promise<T> {
+    checkSelector(selector);
+    checkTimeout(options.timeout);
     if (this.#waiting.size >= this.#maxWaitingCalls) {
       throw new MuxError(
         "limit-exceeded",
-        `Cannot make call "${selector}": ${this.#waiting.size} calls already wait for a connection`,
+        `Cannot make call "${selector}": ${this.#waiting.size} calls already wait for a connection, the limit of "maxWaitingCalls"`,
       );
     }
     const { signal, timeout } = options;
@@ -197,7 +206,7 @@ export class Reconnector implements ReconnectingPeer {
       onTimeout: () =>
         new RpcError(
           "timeout",
-          `Cannot make call "${selector}": no connection within ${timeout} ms`,
+          `Cannot make call "${selector}": no connection within ${timeout} ms (option "timeout")`,
         ),
     });
     try {

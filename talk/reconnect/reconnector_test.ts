@@ -168,7 +168,10 @@ Deno.test("reconnecting peer: waiting counts towards a call's timeout and ends w
     assert(call.reason instanceof RpcError, String(call.reason));
     assertEquals(
       [call.reason.code, call.reason.message],
-      ["timeout", 'Cannot make call "echo": no connection within 500 ms'],
+      [
+        "timeout",
+        'Cannot make call "echo": no connection within 500 ms (option "timeout")',
+      ],
     );
   }
   for (const timeout of [undefined, 60_000]) {

@@ -94,7 +94,12 @@ const HANDLERS: Record<string, { handler: Handler; text: string }> = {
 
 for (const [what, { handler, text }] of Object.entries(HANDLERS)) {
   test(`handler errors: a handler that ${what} is an error response`, async (t) => {
-    const [client, server] = t.pair({}, { handler: service });
+    const reported: unknown[] = [];
+    const [client, server] = t.pair({}, {
+      handler: service,
+      onError: (error, { peer, selector }) =>
+        reported.push(error, peer === server, selector),
+    });
     server.handle("bad", handler);
     const error = await within(
       client.call("bad").catch((error) => error),
@@ -102,6 +107,7 @@ for (const [what, { handler, text }] of Object.entries(HANDLERS)) {
     );
     assertInstanceOf(error, RemoteError);
     assertEquals(error.text, text);
+    assertEquals(reported.slice(1), [true, "/bad"]);
     assertEquals(await client.call("echo", [1]), 1);
   });
 }

@@ -245,7 +245,10 @@ test("callQueueTimeout: a call that has waited for so long is answered with busy
   clock.tick(1);
   const error = await waiting;
   assert(error instanceof RemoteError);
-  assertEquals(error.text, "busy: 1 calls are running");
+  assertEquals(
+    error.text,
+    'busy: 1 calls are running, the limit of "maxConcurrentCalls"; cannot call "/b"',
+  );
   assertEquals(error.code, "busy");
   release.resolve();
   await Promise.all([running, later]);

@@ -79,7 +79,8 @@ const ANSWERS: Record<string, Answer> = {
   },
   "a header in CBOR": {
     bytes: framed(fromHex("a2654572726f72f668436f6e74696e7565f4")),
-    error: "malformed",
+    error: "codec-mismatch",
+    text: "it looks like CBOR, but the call was made in JSON",
   },
   "a header that is no JSON": {
     bytes: framed(utf8("{Error:null}")),

@@ -19,6 +19,11 @@ export interface Exception {
   /** Why. */
   reason: string;
   /**
+   * Whether our side may have no such line: the recorded side closes the channel
+   * without waiting for it.
+   */
+  unlessClosed?: boolean;
+  /**
    * What our side has in a line of the report; null if it has no such line.
    * `late` is a line for what our side does not do where the recorded side waits
    * for it.
@@ -147,6 +152,16 @@ const TEXTS: readonly Exception[] = [
     reason: "an error is sent without the place where it was thrown",
     ours: {
       "client 0: header": '{"Continue": false, "Error": "panic: boom"}',
+    },
+  },
+  {
+    names: ["the wrong codec"],
+    side: "server",
+    reason: "the call is answered, in a codec that the caller can recognize",
+    unlessClosed: true,
+    ours: {
+      "client 0: header": /"Error": ".*looks like .*accepts only /,
+      "client 0: value 1": "null",
     },
   },
   {

@@ -109,8 +109,13 @@ export class Said {
   /** Each value as it is compared, without the header. */
   get texts(): readonly string[] {
     return this.#texts ??= this.values.slice(1).map((value) =>
-      notation(readValue(this.#codec, value))
+      notation(readValue(this.#codecSpoken, value))
     );
+  }
+
+  /** The codec of the values: a call in the wrong one may be answered in JSON. */
+  get #codecSpoken(): CodecName {
+    return this.values[0]?.[0] === 0x7b ? "json" : this.#codec;
   }
 
   /** The lines to compare, each with a name. */
@@ -118,7 +123,7 @@ export class Said {
     if (this.answer !== undefined) yield ["answer", this.answer];
     const [header] = this.values;
     if (header !== undefined) {
-      const read = readValue(this.#codec, header) as WireMap;
+      const read = readValue(this.#codecSpoken, header) as WireMap;
       yield ["header", notation(headerOf(read, this.#role))];
     }
     for (const [i, text] of this.texts.entries()) {

@@ -64,7 +64,7 @@ const CASTS: Record<string, Casting> = {
       stage.peerIn(stage.recording.codec === "json" ? "cbor" : "json");
       serve(stage);
     },
-    reports: ["RpcError malformed-header"],
+    reports: ["RpcError codec-mismatch"],
   },
   "the server calls, unasked": {
     program: (stage) => stage.take(stage.peer.call("Upper", ["server"])),

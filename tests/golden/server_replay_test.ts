@@ -5,7 +5,7 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
-import type { Call, Handler } from "@qtalk/qtalk";
+import { type Call, CallError, type Handler } from "@qtalk/qtalk";
 import { FrameType } from "../../mux/wire/frame.ts";
 import { type RawPeer, rawPeer } from "../support/raw_peer.ts";
 import {
@@ -34,7 +34,7 @@ function service(saw: (what: unknown) => void): Record<string, Handler> {
     },
     async fail(call) {
       await receive(call);
-      throw new Error("boom");
+      throw new CallError("boom");
     },
     async cont(call, respond) {
       await receive(call);
@@ -47,7 +47,9 @@ function service(saw: (what: unknown) => void): Record<string, Handler> {
       await receive(call);
       await respond.return(1, "two");
     },
-    none: receive,
+    async none(call) {
+      await receive(call);
+    },
     async slow(call) {
       const { promise, resolve } = Promise.withResolvers<void>();
       const { signal } = call;

@@ -4,7 +4,13 @@
  *
  * @module
  */
-import type { Callback, Handler, HandlerFunction, Peer } from "@qtalk/qtalk";
+import {
+  type Callback,
+  CallError,
+  type Handler,
+  type HandlerFunction,
+  type Peer,
+} from "@qtalk/qtalk";
 import { exactly } from "../interop/function_service.ts";
 import { handlersOf } from "./service_calls.ts";
 import type { Stage } from "./stage.ts";
@@ -36,7 +42,7 @@ export const interopServer: Record<string, HandlerFunction> = {
     await respond.return(await call.caller.call("Unary", value));
   },
   async Error(call) {
-    throw new Error(await call.receive() as string);
+    throw new CallError(await call.receive() as string);
   },
   Stream: relayed("Stream"),
   Bytes: relayed("Bytes"),

@@ -4,6 +4,7 @@
  * @module
  */
 import {
+  CallError,
   type Handler,
   handlerFrom,
   type HandlerFunction,
@@ -82,7 +83,7 @@ const functions = {
   Add: exactly(2, (_call, a: number, b: number) => a + b),
   Nothing: exactly(0, () => undefined),
   Halve: exactly(1, (_call, n: number) => {
-    if (n % 2 !== 0) throw new Error(`${n} is odd`);
+    if (n % 2 !== 0) throw new CallError(`${n} is odd`);
     return n / 2;
   }),
   Describe: exactly(1, (_call, value: unknown) => {
@@ -95,10 +96,10 @@ const functions = {
   }),
   Fail: exactly(1, (_call, text: string) => new Error(text)),
   Error: exactly(1, (call, text: string) => {
-    throw new Error(`${text} [${call.selector}]`);
+    throw new CallError(`${text} [${call.selector}]`);
   }),
   Panic: exactly(1, (_call, text: string) => {
-    throw new Error(`panic: ${text}`);
+    throw new CallError(`panic: ${text}`);
   }),
 };
 
@@ -108,7 +109,7 @@ const echoes: Record<string, HandlerFunction> = {
   "echo-int": echo((value) => value),
   "echo-word": echo((value) => {
     if (typeof value === "string") return value;
-    throw new TypeError(`expected a string, got a ${typeof value}`);
+    throw new CallError(`expected a string, got a ${typeof value}`);
   }),
   "echo-bytes": echo((value) =>
     // JSON has bytes as text.
@@ -128,7 +129,7 @@ function echo(decode: (value: unknown) => unknown): HandlerFunction {
     try {
       value = decode(await call.receive());
     } catch (error) {
-      throw new Error(`argument: ${(error as Error).message}`);
+      throw new CallError(`argument: ${(error as Error).message}`);
     }
     await respond.return(value);
   };

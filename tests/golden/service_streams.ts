@@ -5,6 +5,7 @@
  * @module
  */
 import { createHash } from "node:crypto";
+import { CallError } from "@qtalk/qtalk";
 import type {
   Call,
   Channel,
@@ -66,7 +67,7 @@ function values(clock: ReplayClock): Handlers {
     },
     async numbers(call, respond) {
       const count = await call.receive() as number;
-      if (count < 0) throw new Error("there are no negative counts");
+      if (count < 0) throw new CallError("there are no negative counts");
       const channel = await respond.continue();
       await sendUpTo(respond, count);
       await endAndClose(channel);

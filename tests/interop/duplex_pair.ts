@@ -4,7 +4,13 @@
  *
  * @module
  */
-import { type Handler, listen, Peer, type PeerOptions } from "@qtalk/qtalk";
+import {
+  CallError,
+  type Handler,
+  listen,
+  Peer,
+  type PeerOptions,
+} from "@qtalk/qtalk";
 import { type Codec, json } from "@qtalk/qtalk/codec";
 import { cbor } from "@qtalk/qtalk/codec/cbor";
 import { qmux } from "../../mux/session.ts";
@@ -74,7 +80,7 @@ function serve(ours: Peer): void {
   const handlers: Record<string, Handler> = {
     echo: async (call, respond) => respond.return(await call.receive()),
     fail: () => {
-      throw new TypeError("no, not that");
+      throw new CallError("no, not that");
     },
     back: async (call, respond) => {
       const value = await call.receive();

@@ -4,7 +4,13 @@
  *
  * @module
  */
-import { type Call, type Callback, withCall, withStream } from "@qtalk/qtalk";
+import {
+  type Call,
+  type Callback,
+  CallError,
+  withCall,
+  withStream,
+} from "@qtalk/qtalk";
 
 /** A function of the caller. */
 type Fn<Result = unknown> = Callback<(value: unknown) => Result>;
@@ -19,7 +25,7 @@ export function exactly<Args extends unknown[], Result>(
 ): (...args: Args) => Result {
   return withCall((call, ...args: Args) => {
     if (args.length === expected) return fn(call, ...args);
-    throw new TypeError(`fn: expected ${expected} params, got ${args.length}`);
+    throw new CallError(`fn: expected ${expected} params, got ${args.length}`);
   });
 }
 
@@ -29,7 +35,7 @@ export function passingFunctions() {
   let left = 0;
 
   async function* numbers(count: number): AsyncGenerator<number> {
-    if (count < 0) throw new RangeError("there are no negative counts");
+    if (count < 0) throw new CallError("there are no negative counts");
     let sent = 0;
     try {
       for (; sent < count; sent++) yield sent;
@@ -52,7 +58,7 @@ export function passingFunctions() {
       kept = fn.retain();
     }),
     Kept: exactly(1, (_call, value: unknown) => {
-      if (kept === undefined) throw new Error("there is no function");
+      if (kept === undefined) throw new CallError("there is no function");
       return kept(value);
     }),
     Adder: exactly(1, (_call, n: number) => (m: number) => n + m),

@@ -2,6 +2,7 @@
 // over three pipes and in both of its codecs.
 
 import {
+  CallError,
   type Handler,
   handlerFrom,
   type HandlerFunction,
@@ -54,7 +55,7 @@ function service(taken: unknown[]): Handler {
   const functions = {
     upper: (text: string) => text.toUpperCase(),
     fail(text: string): never {
-      throw new TypeError(text);
+      throw new CallError(text);
     },
     text: (size: number) => "x".repeat(size),
     length: (text: string) => text.length,

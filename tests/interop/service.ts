@@ -8,6 +8,7 @@
 import { createHash } from "node:crypto";
 import { exit } from "node:process";
 import {
+  CallError,
   type Channel,
   type Handler,
   handlerFrom,
@@ -50,7 +51,7 @@ const functions = {
   Add: exactly(2, (_call, a: number, b: number) => a + b),
   Fail: exactly(1, (_call, text: string) => new Error(text)),
   Error: exactly(1, (call, text: string) => {
-    throw new Error(`${text} [${call.selector}]`);
+    throw new CallError(`${text} [${call.selector}]`);
   }),
 };
 

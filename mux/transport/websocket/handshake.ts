@@ -40,7 +40,13 @@ export async function handshake(
   { url, headers, protocols = [] }: HandshakeRequest,
 ): Promise<Uint8Array> {
   const key = toBase64(crypto.getRandomValues(new Uint8Array(16)));
-  const all = new Headers(headers);
+  let all: Headers;
+  try {
+    all = new Headers(headers);
+  } catch {
+    // The runtime's own error quotes the value, which may be a secret.
+    throw new TypeError("a header has a name or value that cannot be sent");
+  }
   for (const name of all.keys()) {
     if (RESERVED.test(name)) {
       throw new TypeError(

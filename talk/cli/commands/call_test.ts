@@ -251,7 +251,7 @@ Deno.test("qtalk call: an error response exits with 1", () =>
         ["boom", "remote: boom"],
         ["none/such", "remote: not found: /none/such"],
         ["add", "remote: fn: expected 2 params, got 0"],
-        ["breaks", "remote: "],
+        ["breaks", "remote: Error"],
       ]
     ) {
       assertEquals(await cli(["call", `${address}/${selector}`]), {
@@ -357,3 +357,29 @@ Deno.test("qtalk call: control characters of the other end are escaped", () =>
     const { code, stderr } = await cli(["call", `${address}/fail`]);
     assertEquals([code, stderr], [1, `error: remote: ${escaped}\n`]);
   }));
+
+Deno.test("qtalk: the secrets of an address are not printed", async () => {
+  const secret = "ws://me:SECRET@127.0.0.1:1/?token=SECRET";
+  const lines: readonly (readonly string[])[] = [
+    ["call", secret, "x"],
+    ["call", secret],
+    ["call", "ws://127.0.0.1:1/?token=SECRET", "x"],
+    ["bench", secret],
+    ["check", secret],
+    ["interop", secret],
+    ["proxy", "tcp://127.0.0.1:0", "me:SECRET@127.0.0.1:1"],
+    ["proxy", secret, "tcp://127.0.0.1:1"],
+    ["serve", "http://me:SECRET@127.0.0.1:1/x.ts?token=SECRET"],
+    ["tunnel", "publish", "me:SECRET@80", secret],
+    ["tunnel", "publish", "80", secret],
+    [secret],
+  ];
+  for (const line of lines) {
+    const { code, stdout, stderr } = await cli(line);
+    assert(code > 0, stderr);
+    assert(stderr !== "");
+    // Deno itself says what it downloads.
+    const ours = (stdout + stderr).replace(/^.*Download.*$/gm, "");
+    assertEquals(ours.includes("SECRET"), false, stderr);
+  }
+});

@@ -1,4 +1,4 @@
-import { type Handler, handlerFrom, listen, Router } from "@qtalk/qtalk";
+import { type Handler, listen, Router } from "@qtalk/qtalk";
 import { cbor } from "@qtalk/qtalk/codec/cbor";
 import { assert, assertEquals } from "@std/assert";
 import { cli, cliCommand, startCli } from "../../../tests/support/cli.ts";
@@ -181,7 +181,7 @@ Deno.test("qtalk check: a lost or failed connection exits with 3", async () => {
 });
 
 Deno.test("qtalk check: an empty service fails nearly every check", async () => {
-  const { code, stdout } = await checked(handlerFrom({}));
+  const { code, stdout } = await checked(new Router());
   assertEquals(code, 1);
   assert(stdout.endsWith("1 passed, 10 failed\n"), stdout);
 });
@@ -193,7 +193,7 @@ Deno.test("qtalk interop: a call fails if its callback fails", async () => {
   const { code, stderr } = await cli(["call", `${listener.addr}/Unary`, "1"]);
   assertEquals(code, 1);
   // The command `call` does not answer callbacks.
-  assertEquals(stderr, "error: remote: remote: not found: /Unary\n");
+  assertEquals(stderr, "error: remote: not found: /Unary\n");
 });
 
 Deno.test("qtalk check: a usage error exits with 2, also of interop", async () => {

@@ -1,0 +1,292 @@
+// What the errors of calls say: the selector, the option whose limit was met, and
+// the codecs of two ends that differ.
+
+import {
+  type Callback,
+  type Codec,
+  dial,
+  handlerFrom,
+  json,
+  listen,
+  type PeerOptions,
+  RemoteError,
+  RpcError,
+} from "@qtalk/qtalk";
+import { cbor } from "@qtalk/qtalk/codec/cbor";
+import { msgpack } from "@qtalk/qtalk/codec/msgpack";
+import { assert, assertEquals, assertInstanceOf } from "@std/assert";
+import { test } from "../tests/support/harness.ts";
+import { rawAccept } from "../tests/support/raw_call.ts";
+import { framed, utf8 } from "../tests/support/wire.ts";
+import { turn, within } from "../tests/support/within.ts";
+
+/** Fails unless an error says all of this. */
+function says(error: unknown, ...texts: string[]): void {
+  assertInstanceOf(error, Error);
+  for (const text of texts) {
+    assert(error.message.includes(text), `${error.message} lacks ${text}`);
+  }
+}
+
+async function failure(promise: PromiseLike<unknown>): Promise<unknown> {
+  return await promise.then(() => undefined, (error) => error);
+}
+
+const big = "x".repeat(2_000);
+const service = handlerFrom({
+  big: () => big,
+  take: (_text: string) => {},
+  async *stream() {
+    yield 1;
+    yield big;
+  },
+});
+
+/** Options, a call, and what its error says besides the selector `big` or `take`. */
+const LIMITS: [
+  what: string,
+  client: PeerOptions,
+  server: PeerOptions,
+  args: [string, unknown[]],
+  texts: string[],
+][] = [
+  ["a reply", { maxValueSize: 1_000 }, {}, ["big", []], [
+    "maxValueSize",
+    "2002",
+  ]],
+  ["arguments", {}, { maxValueSize: 1_000 }, ["take", [big]], ["maxValueSize"]],
+  [
+    "items of a reply",
+    { codec: json({ maxItems: 2 }) },
+    {},
+    ["list", []],
+    ["maxItems"],
+  ],
+  [
+    "items of arguments",
+    {},
+    { codec: json({ maxItems: 200 }) },
+    ["take", [Array.from({ length: 1_000 }, (_, i) => i)]],
+    ["maxItems"],
+  ],
+  [
+    "levels of arguments",
+    {},
+    { codec: json({ maxDepth: 3 }) },
+    ["take", [[[[[1]]]]]],
+    ["maxDepth"],
+  ],
+];
+
+for (const [what, client, server, [selector, args], texts] of LIMITS) {
+  for (const method of ["call", "request"] as const) {
+    test(`errors of ${method}(): ${what} above a limit names the selector and the option`, async (t) => {
+      const [peer, other] = t.pair(client, { ...server, handler: service });
+      other.handle("list", handlerFrom(() => [1, 2, 3, 4, 5]));
+      const error = await failure(peer[method](selector, args));
+      says(error, `${selector}"`, ...texts);
+    });
+  }
+}
+
+test("errors of receive(): a value above a limit names the selector and the option", async (t) => {
+  const [peer] = t.pair({ maxValueSize: 1_000 }, { handler: service });
+  await using response = await peer.request("stream");
+  assertEquals(await response.receive(), 1);
+  says(await failure(response.receive()), '"stream"', "maxValueSize");
+});
+
+test("errors of send(): a value that cannot be encoded names the selector", async (t) => {
+  const [peer, other] = t.pair();
+  other.handle("open", async (_call, respond) => {
+    await respond.continue();
+  });
+  await using response = await peer.request("open");
+  says(await failure(response.send(new Map())), '"open"', "a Map");
+});
+
+test("errors of call(): arguments that cannot be encoded name the selector", async (t) => {
+  const [peer] = t.pair();
+  for (const value of [new Map(), Symbol("s"), [() => 1, new Set()]]) {
+    says(await failure(peer.call("a.b", value)), '"a.b"', "not supported");
+  }
+});
+
+test("errors of call(): functions above maxCallbacks name the selector and the option", async (t) => {
+  const [peer] = t.pair({ maxCallbacks: 1 });
+  const error = await failure(peer.call("a.b", [() => 1, () => 2]));
+  says(error, '"a.b"', "maxCallbacks");
+});
+
+test("errors of call(): a late response names the selector and the option", async (t) => {
+  const clock = t.time();
+  const [peer, other] = t.pair();
+  other.handle(
+    "slow",
+    ({ signal }) =>
+      new Promise((resolve) =>
+        signal.addEventListener("abort", () => resolve())
+      ),
+  );
+  const error = failure(peer.call("slow", null, { timeout: 50 }));
+  await turn();
+  clock.tick(50);
+  says(await error, '"slow"', '"timeout"', "50 ms");
+});
+
+test("errors of call(): too many calls name the selector and the option", async (t) => {
+  const release = Promise.withResolvers<void>();
+  const [peer, other] = t.pair({
+    session: { maxChannels: 2 },
+    maxQueuedCalls: 0,
+  }, { maxConcurrentCalls: 1, maxQueuedCalls: 0 });
+  other.handle("wait", () => release.promise);
+  const first = peer.call("wait");
+  await turn();
+  const busy = await failure(peer.call("wait"));
+  says(busy, "busy: 1 calls are running", "/wait", "maxConcurrentCalls");
+  const calls = Array.from({ length: 4 }, () => failure(peer.call("wait")));
+  const errors = await Promise.all(calls);
+  const full = errors.find((error) => error instanceof RpcError);
+  says(full, '"wait"', "maxQueuedCalls");
+  release.resolve();
+  await first;
+});
+
+test("errors of call(): the end of the session names the selector", async (t) => {
+  const [peer, other] = t.pair();
+  other.handle(
+    "wait",
+    ({ signal }) =>
+      new Promise((resolve) =>
+        signal.addEventListener("abort", () => resolve())
+      ),
+  );
+  const waiting = failure(peer.call("wait"));
+  await turn();
+  await peer.close();
+  says(await waiting, '"wait"');
+  says(await failure(peer.call("late")), '"late"');
+});
+
+test("errors of callbacks: a callback that was not kept says what keeps it", async (t) => {
+  const [peer, other] = t.pair();
+  let kept: Callback<() => void> | undefined;
+  other.handle(
+    "use",
+    handlerFrom((fn: Callback<() => void>) => void (kept = fn)),
+  );
+  await peer.call("use", [() => {}]);
+  says(await failure(kept!()), "it was released", "retain()");
+});
+
+test("RemoteError.selector: it is what was called, for responses, streams and cuts", async (t) => {
+  const [peer, other] = t.pair({}, { onError: () => {} });
+  other.handle("fail", () => Promise.reject(new TypeError("no")));
+  other.handle(
+    "stream",
+    handlerFrom(async function* () {
+      yield 1;
+      throw new TypeError("no");
+    }),
+  );
+  const error = await failure(peer.call("fail")) as RemoteError;
+  assertEquals([error.message, error.selector], ["remote: no", "fail"]);
+  const cut = await failure(
+    Array.fromAsync(await peer.request("stream")),
+  ) as RemoteError;
+  assertEquals([cut.message, cut.selector], ["remote: no", "stream"]);
+});
+
+const CODECS: Codec[] = [json(), cbor(), msgpack()];
+
+for (const client of CODECS) {
+  for (const server of CODECS) {
+    if (client.name === server.name) continue;
+    test(`codecs: a call in ${client.name} to a peer with ${server.name} says at both ends what differs`, async (t) => {
+      const heard = Promise.withResolvers<unknown>();
+      const [peer] = t.pair({ codec: client }, {
+        codec: server,
+        handler: service,
+        onError: (error, { selector }) => {
+          assertEquals(selector, undefined);
+          heard.resolve(error);
+        },
+      });
+      for (const method of ["call", "request"] as const) {
+        const error = await failure(peer[method]("take", ["x"]));
+        says(error, client.name, server.name, '"codec"');
+        if (error instanceof RemoteError) {
+          assertEquals([error.code, error.selector], [
+            "codec-mismatch",
+            "take",
+          ]);
+        } else {
+          assertInstanceOf(error, RpcError);
+          assertEquals(error.code, "codec-mismatch");
+          says(error, '"take"');
+        }
+      }
+      const reported = await within(heard.promise, "onError");
+      assertInstanceOf(reported, RpcError);
+      assertEquals(reported.code, "codec-mismatch");
+      says(reported, client.name, server.name, '"codec"');
+    });
+  }
+}
+
+test("codecs: a peer with several codecs names all of them", async (t) => {
+  const heard = Promise.withResolvers<unknown>();
+  const [peer] = t.pair({ codec: msgpack() }, {
+    codecs: [cbor(), json()],
+    handler: service,
+    onError: heard.resolve,
+  });
+  says(await failure(peer.call("x")), "MessagePack", "CBOR", '"codec"');
+  says(await within(heard.promise, "onError"), "MessagePack", "CBOR and JSON");
+});
+
+test("codecs: streamed arguments in a codec that is not accepted end with its error", async (t) => {
+  const [peer] = t.pair({ codec: cbor() }, {
+    handler: service,
+    onError: () => {},
+  });
+  let stopped = false;
+  async function* values() {
+    try {
+      for (;;) yield await Promise.resolve(1);
+    } finally {
+      stopped = true;
+    }
+  }
+  says(await failure(peer.call("x", values())), "CBOR", "JSON");
+  await turn();
+  assert(stopped);
+});
+
+Deno.test("codecs: a peer on TCP says what differs", async () => {
+  await using listener = await listen("tcp://127.0.0.1:0", {
+    handler: service,
+  });
+  await using peer = await dial(listener.addr, { codec: cbor() });
+  says(await failure(peer.call("x")), "CBOR", "JSON", '"codec"');
+});
+
+test("codecs: a call that is closed without a response asks about the codec, once", async (t) => {
+  const { peer, raw } = t.scriptedPeer();
+  const silent = failure(peer.call("x"));
+  const channel = await rawAccept(raw);
+  await channel.close();
+  says(await silent, '"x"', "codec", "JSON");
+  const known = failure(peer.call("y"));
+  const other = await rawAccept(raw);
+  await other.data(framed(utf8('{"Q":{"v":1}}')));
+  await other.data(framed(utf8("1")));
+  assertEquals(await known, undefined);
+  await other.close();
+  const closed = failure(peer.call("z"));
+  const last = await rawAccept(raw);
+  await last.close();
+  const error = await closed as Error;
+  assert(!error.message.includes("codec"), error.message);
+});

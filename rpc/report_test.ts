@@ -1,0 +1,320 @@
+// What is reported to onError, and what is not: a bug of a handler leaves a trace
+// at home, and what its caller is the cause of does not.
+
+import {
+  type Callback,
+  CallError,
+  type ErrorContext,
+  forward,
+  type Handler,
+  handlerFrom,
+  memoryPair,
+  MuxError,
+  RemoteError,
+  RpcError,
+  withCall,
+  withStream,
+} from "@qtalk/qtalk";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStrictEquals,
+} from "@std/assert";
+import { type Harness, test } from "../tests/support/harness.ts";
+import { rawOpen } from "../tests/support/raw_call.ts";
+import { framed, utf8, values } from "../tests/support/wire.ts";
+import { turn, within } from "../tests/support/within.ts";
+
+/** A pair whose server keeps what is reported. */
+function reporting(t: Harness, handler: Handler) {
+  const reported: [error: unknown, context: ErrorContext][] = [];
+  const heard = Promise.withResolvers<unknown>();
+  const [client, server] = t.pair({}, {
+    handler,
+    onError(error, context) {
+      reported.push([error, context]);
+      heard.resolve(error);
+    },
+  });
+  return { client, server, reported, heard: heard.promise };
+}
+
+const bug = new TypeError("a bug");
+const fail = () => {
+  throw bug;
+};
+
+/** Handlers with a bug; each is called as a stream. */
+const BUGS: Record<string, Handler> = {
+  "a handler that throws": fail,
+  "a handler that rejects": () => Promise.reject(bug),
+  "a handler object": { respond: fail },
+  "a function": handlerFrom(fail),
+  "an async function": handlerFrom(async () => {
+    await turn();
+    fail();
+  }),
+  "withCall()": handlerFrom(withCall(fail)),
+  "withStream()": handlerFrom(withStream(fail)),
+  "a generator, at once": handlerFrom(
+    // deno-lint-ignore require-yield
+    async function* () {
+      fail();
+    },
+  ),
+  "a generator, in mid-stream": handlerFrom(async function* () {
+    yield 1;
+    fail();
+  }),
+  "a ReadableStream": handlerFrom(() =>
+    new ReadableStream({
+      pull(controller) {
+        controller.error(bug);
+      },
+    })
+  ),
+  "a byte stream": handlerFrom(() => ({
+    readable: new ReadableStream<Uint8Array>({
+      pull(controller) {
+        controller.error(bug);
+      },
+    }),
+    writable: new WritableStream<Uint8Array>(),
+  })),
+  "a handler that has answered": async (_call, respond) => {
+    await respond.return(1);
+    fail();
+  },
+  "a handler that has continued": async (_call, respond) => {
+    await respond.continue(1);
+    fail();
+  },
+};
+
+for (const [what, handler] of Object.entries(BUGS)) {
+  test(`onError: a bug of ${what} is reported with selector, peer and stack`, async (t) => {
+    const { client, server, reported, heard } = reporting(t, handler);
+    const request = await client.request("a.b", []).catch(() => undefined);
+    if (request !== undefined) {
+      await Array.fromAsync(request).catch(() => {});
+      await request.close();
+    }
+    await within(heard, "onError");
+    assertEquals(reported.length, 1);
+    const [error, { peer, selector }] = reported[0]!;
+    assertStrictEquals(error, bug);
+    assertStrictEquals(peer, server);
+    assertEquals(selector, "/a/b");
+    assert(bug.stack!.includes("report_test.ts"));
+  });
+}
+
+test("onError: a bug of a generator's end is reported, also if its caller left", async (t) => {
+  const { client, reported, heard } = reporting(
+    t,
+    handlerFrom(async function* () {
+      try {
+        for (;;) yield 1;
+      } finally {
+        fail();
+      }
+    }),
+  );
+  for await (const _ of await client.request("x")) break;
+  assertStrictEquals(await within(heard, "onError"), bug);
+  assertEquals(reported.length, 1);
+});
+
+test("onError: an answer that cannot be encoded is a bug of the handler", async (t) => {
+  for (
+    const handler of [
+      handlerFrom(() => new Map()),
+      handlerFrom(async function* () {
+        yield 1;
+        yield Symbol("s");
+      }),
+    ]
+  ) {
+    const { client, reported } = reporting(t, handler);
+    await assertRejects(async () => {
+      await Array.fromAsync(await client.request("x"));
+    }, RemoteError);
+    assertEquals(
+      reported.map(([, { selector }]) => selector),
+      ["/x"],
+    );
+  }
+});
+
+test("onError: a bug of a callback is reported where the callback is", async (t) => {
+  const errors: unknown[] = [];
+  const [client, server] = t.pair(
+    { onError: (error) => errors.push(error) },
+  );
+  server.handle("run", handlerFrom((fn: Callback<() => void>) => fn()));
+  const error = await assertRejects(
+    () => client.call("run", [fail]),
+    RemoteError,
+  );
+  assertEquals(error.message, "remote: a bug");
+  assertEquals(errors, [bug]);
+});
+
+class NoRoom extends CallError {}
+
+/** Handlers whose caller is meant, or to blame. */
+const ANSWERS: Record<string, Handler> = {
+  "a CallError": () => {
+    throw new CallError("no");
+  },
+  "an error of a class made of CallError": handlerFrom(() =>
+    Promise.reject(new NoRoom("no"))
+  ),
+  "an Error that a handler answers with": (_call, respond) =>
+    respond.return(new TypeError("no")),
+  "an Error that a function returns": handlerFrom(() => new TypeError("no")),
+  "an Error that an async function returns": handlerFrom(() =>
+    Promise.resolve(new TypeError("no"))
+  ),
+  "a CallError of a generator, at once": handlerFrom(
+    // deno-lint-ignore require-yield
+    async function* () {
+      throw new CallError("no");
+    },
+  ),
+  "a CallError of a generator, in mid-stream": handlerFrom(async function* () {
+    yield 1;
+    throw new CallError("no");
+  }),
+  "an error of a call back": async (call, respond) => {
+    await respond.return(await call.caller.call("not.there"));
+  },
+  "too few arguments": handlerFrom((a: number, b: number) => a + b),
+};
+
+for (const [what, handler] of Object.entries(ANSWERS)) {
+  test(`onError: ${what} is an answer and not reported`, async (t) => {
+    const { client, reported } = reporting(t, handler);
+    await assertRejects(async () => {
+      await Array.fromAsync(await client.request("x"));
+    }, RemoteError);
+    assertEquals(reported, []);
+  });
+}
+
+test("onError: a CallError that comes too late for an answer is reported", async (t) => {
+  const { client, heard } = reporting(t, async (_call, respond) => {
+    await respond.return(1);
+    throw new CallError("late");
+  });
+  await client.call("x");
+  assertEquals((await within(heard, "onError") as Error).message, "late");
+});
+
+test("onError: arguments that cannot be decoded are not reported", async (t) => {
+  const reported: unknown[] = [];
+  const { peer, raw } = t.scriptedPeer({
+    maxValueSize: 100,
+    onError: (error) => reported.push(error),
+  });
+  peer.handle("receive", async (call, respond) => {
+    await respond.return(await call.receive());
+  });
+  peer.handle("function", handlerFrom((x: unknown) => x));
+  peer.handle("wrapped", async (call) => {
+    try {
+      await call.receive();
+    } catch (cause) {
+      throw new Error("Cannot receive", { cause });
+    }
+  });
+  for (const selector of ["receive", "function"]) {
+    for (
+      const bad of [framed(utf8("{")), framed(new Uint8Array(200).fill(32))]
+    ) {
+      const call = await rawOpen(raw);
+      await call.data(values({ Selector: selector, Q: { v: 1 } }));
+      await call.data(bad);
+      const [header] = await call.read(2) as [{ Error: string }];
+      assert(header.Error.includes(`in call "/${selector}"`), header.Error);
+      await raw.find("close");
+      await call.close();
+    }
+  }
+  assertEquals(reported, []);
+});
+
+test("onError: what a handler throws because its caller left is not reported", async (t) => {
+  const ends: ((call: AbortSignal) => unknown)[] = [
+    (signal) => {
+      throw signal.reason;
+    },
+    () => {
+      throw new DOMException("The operation was aborted", "AbortError");
+    },
+    (signal) => {
+      throw new Error("Cannot go on", { cause: signal.reason });
+    },
+  ];
+  for (const [i, end] of ends.entries()) {
+    const done = Promise.withResolvers<void>();
+    const { client, reported } = reporting(t, async ({ signal }) => {
+      const aborted = Promise.withResolvers<void>();
+      signal.addEventListener("abort", () => aborted.resolve());
+      await aborted.promise;
+      queueMicrotask(() => queueMicrotask(() => done.resolve()));
+      end(signal);
+    });
+    const controller = new AbortController();
+    const call = client.call("x", null, { signal: controller.signal });
+    await turn();
+    controller.abort(new Error("enough"));
+    await assertRejects(() => call, Error, "enough");
+    await within(done.promise, `handler ${i}`);
+    assertEquals(reported, []);
+  }
+});
+
+test("onError: a bug after the caller left is reported", async (t) => {
+  const { client, heard } = reporting(t, async ({ signal }) => {
+    const aborted = Promise.withResolvers<void>();
+    signal.addEventListener("abort", () => aborted.resolve());
+    await aborted.promise;
+    fail();
+  });
+  const controller = new AbortController();
+  const call = client.call("x", null, { signal: controller.signal });
+  await turn();
+  controller.abort(new Error("enough"));
+  await assertRejects(() => call, Error, "enough");
+  assertStrictEquals(await within(heard, "onError"), bug);
+});
+
+test("onError: a target that cannot be reached is no bug of forward()", async (t) => {
+  const [middle] = memoryPair();
+  const { client, reported } = reporting(t, forward(middle));
+  await middle.close();
+  const error = await assertRejects(() => client.call("a.b"), RemoteError);
+  assert(error.text.startsWith('Cannot forward call "/a/b": '), error.text);
+  assertEquals(reported, []);
+});
+
+test("onError: errors of calls to others are reported, except what those answered", async (t) => {
+  const [other] = memoryPair();
+  const { client, reported } = reporting(
+    t,
+    handlerFrom({
+      passes: () => other.call("missing"),
+      fails: () => other.call("x", new Map()),
+    }),
+  );
+  await assertRejects(() => client.call("passes"), RemoteError, "not found");
+  assertEquals(reported, []);
+  await assertRejects(() => client.call("fails"), RemoteError, "a Map");
+  assertEquals(reported.length, 1);
+  await other.close();
+  await assertRejects(() => client.call("passes"), RemoteError);
+  assert(reported[1]![0] instanceof MuxError);
+  assert(!(reported[1]![0] instanceof RpcError));
+});

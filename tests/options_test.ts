@@ -1,0 +1,237 @@
+// Every option that is a number, in every function that takes it: one kind of
+// error says which option has which value, and which values it may have.
+
+import {
+  dial,
+  dialCommand,
+  forward,
+  json,
+  listen,
+  listenSession,
+  memoryPair,
+  memoryPool,
+  memoryTransports,
+  Peer,
+  qmux,
+  type ReconnectingPeer,
+} from "@qtalk/qtalk";
+import { cbor } from "@qtalk/qtalk/codec/cbor";
+import { msgpack } from "@qtalk/qtalk/codec/msgpack";
+import { serveWebSocket } from "@qtalk/qtalk/websocket";
+import { dialSession } from "@qtalk/qtalk/talk";
+import { assert, assertEquals, assertInstanceOf } from "@std/assert";
+
+/** Uses options, of which one is wrong; what it makes is closed again. */
+type Use = (options: Record<string, never>) => unknown;
+
+/** The numbers of a session. */
+const SESSION = [
+  "maxChannels",
+  "backlog",
+  "initialWindowSize",
+  "maxWindowSize",
+  "maxHeldSize",
+  "maxPacketSize",
+  "maxQueuedReplySize",
+  "maxIdleFrames",
+  "closeTimeout",
+];
+
+/** The numbers of a peer. */
+const PEER = [
+  "maxValueSize",
+  "maxConcurrentCalls",
+  "maxQueuedCalls",
+  "maxQueuedCallSize",
+  "callQueueTimeout",
+  "maxCallbacks",
+];
+
+/** Options that may have fractions. */
+const FRACTIONS = [
+  "timeout",
+  "drainTimeout",
+  "callQueueTimeout",
+  "minDelay",
+  "maxDelay",
+  "jitter",
+];
+
+const ADDRESS = "tcp://127.0.0.1:0";
+const command = new Deno.Command("no-such-program", {
+  stdin: "piped",
+  stdout: "piped",
+});
+
+/** A peer that is closed when its options have been used. */
+async function withPair(use: (peer: Peer) => unknown): Promise<unknown> {
+  const [peer] = memoryPair({}, { handler: () => {} });
+  try {
+    return await use(peer);
+  } finally {
+    await peer.close();
+  }
+}
+
+/** A reconnecting peer whose calls wait for a connection. */
+async function whileConnecting(
+  use: (peer: ReconnectingPeer) => unknown,
+): Promise<unknown> {
+  const waiting = Promise.withResolvers<void>();
+  await using listener = await listen(ADDRESS);
+  await using peer = await dial(listener.addr, {
+    timeout: Infinity,
+    reconnect: {
+      minDelay: 60_000,
+      maxDelay: 60_000,
+      onState: ({ name }) => name === "waiting" && waiting.resolve(),
+    },
+  });
+  await listener.close();
+  await waiting.promise;
+  return await use(peer);
+}
+
+/** The functions that take numbers, and their options. */
+const FUNCTIONS: Record<string, readonly [Use, readonly string[]]> = {
+  "json()": [json, ["maxDepth", "maxItems"]],
+  "cbor()": [cbor, ["maxDepth", "maxItems"]],
+  "msgpack()": [msgpack, ["maxDepth", "maxItems"]],
+  "memoryPool()": [memoryPool, ["size", "maxSessions"]],
+  "qmux()": [(options) => qmux(memoryTransports()[0], options), SESSION],
+  "new Peer()": [
+    (options) => {
+      const session = qmux(memoryTransports()[0]);
+      try {
+        return new Peer(session, options);
+      } finally {
+        void session.close();
+      }
+    },
+    PEER,
+  ],
+  "memoryPair()": [memoryPair, PEER],
+  "memoryPair(), the second peer": [(options) => memoryPair({}, options), PEER],
+  "memoryPair({ session })": [(session) => memoryPair({ session }), SESSION],
+  "dial()": [(options) => dial(ADDRESS, options), [...PEER, "timeout"]],
+  "dial({ session })": [(session) => dial(ADDRESS, { session }), SESSION],
+  "dialSession()": [(options) => dialSession(ADDRESS, options), ["timeout"]],
+  "dial({ reconnect })": [
+    (reconnect) => dial(ADDRESS, { reconnect }),
+    ["minDelay", "maxDelay", "jitter", "maxAttempts", "maxWaitingCalls"],
+  ],
+  "dial({ reconnect: {} })": [
+    (options) => dial(ADDRESS, { ...options, reconnect: {} }),
+    [...PEER, "timeout"],
+  ],
+  "dialCommand()": [(options) => dialCommand(command, options), PEER],
+  "dialCommand({ session })": [
+    (session) => dialCommand(command, { session }),
+    SESSION,
+  ],
+  "listen()": [
+    (options) => listen(ADDRESS, options),
+    [...PEER, "maxSessions"],
+  ],
+  "listen({ session })": [(session) => listen(ADDRESS, { session }), SESSION],
+  "listenSession()": [
+    (options) => listenSession(ADDRESS, options),
+    ["maxSessions"],
+  ],
+  "serveWebSocket()": [
+    serveWebSocket,
+    [...PEER, "maxSessions", "idleTimeout"],
+  ],
+  "serveWebSocket({ session })": [
+    (session) => serveWebSocket({ session }),
+    SESSION,
+  ],
+  "forward()": [
+    (options) => withPair((peer) => forward(peer, options)),
+    ["maxConcurrentCalls"],
+  ],
+  "peer.call()": [
+    (options) => withPair((peer) => peer.call("x", null, options)),
+    ["timeout"],
+  ],
+  "peer.request()": [
+    (options) => withPair((peer) => peer.request("x", null, options)),
+    ["timeout"],
+  ],
+  "peer.remote()": [
+    (options) => withPair((peer) => void peer.remote(options)),
+    ["timeout"],
+  ],
+  "peer.close()": [
+    (options) => withPair((peer) => peer.close(options)),
+    ["drainTimeout"],
+  ],
+  "listener.close()": [
+    async (options) => {
+      await using listener = await listen(ADDRESS);
+      await listener.close(options);
+    },
+    ["drainTimeout"],
+  ],
+  "call() without a connection": [
+    (options) => whileConnecting((peer) => peer.call("x", null, options)),
+    ["timeout"],
+  ],
+  "close() of a reconnecting peer": [
+    (options) => whileConnecting((peer) => peer.close(options)),
+    ["drainTimeout"],
+  ],
+};
+
+/** Values that no option may have; some allow `Infinity`. */
+const WRONG: readonly unknown[] = [NaN, -1, -Infinity, "5", "", null, true, 5n];
+
+for (const [name, [use, options]] of Object.entries(FUNCTIONS)) {
+  Deno.test(`options: ${name} refuses numbers out of range with an error that names option, value and range`, async () => {
+    for (const option of options) {
+      const wrong = FRACTIONS.includes(option) ? WRONG : [...WRONG, 1.5];
+      for (const value of wrong) {
+        let error: unknown;
+        try {
+          await use({ [option]: value as never });
+        } catch (refusal) {
+          error = refusal;
+        }
+        assertInstanceOf(error, RangeError, `${option}: ${value}`);
+        const start = `Cannot use option "${option}": ${value} is not `;
+        assertEquals(error.message.slice(0, start.length), start);
+        assert(
+          /(?:an integer|a number) (?:from \d|of at least \d)/
+            .test(error.message),
+          error.message,
+        );
+      }
+    }
+  });
+}
+
+Deno.test("selector: one that is no text is a TypeError", async () => {
+  const [peer] = memoryPair();
+  await using _ = peer;
+  for (const selector of [undefined, null, 5, {}, ["x"], Symbol("x")]) {
+    const wrong = selector as string;
+    const nothing = () => {};
+    for (
+      const use of [
+        () => peer.call(wrong),
+        () => peer.request(wrong),
+        () => whileConnecting((peer) => peer.call(wrong)),
+        () => peer.handle(wrong, nothing),
+      ]
+    ) {
+      let error: unknown;
+      try {
+        await use();
+      } catch (refusal) {
+        error = refusal;
+      }
+      assertInstanceOf(error, TypeError, String(selector));
+      assert(/must be a string/.test(error.message), error.message);
+    }
+  }
+});
