@@ -24,12 +24,19 @@ export {
   dialSession,
   type ReconnectingDialOptions,
 } from "./dial.ts";
+export { CommandExitError, type CommandStatus } from "../mux/internal.ts";
 export type {
   ListenSchemeOptions,
   SchemeOptions,
   WaitOptions,
 } from "../mux/internal.ts";
-export { dialCommand, type DialCommandOptions } from "./dial_command.ts";
+export {
+  type ChildProcessLike,
+  type CommandLike,
+  CommandPeer,
+  dialCommand,
+  type DialCommandOptions,
+} from "./dial_command.ts";
 export { TalkError, type TalkErrorCode } from "./errors.ts";
 export {
   listen,

@@ -5,6 +5,12 @@
  */
 import type { Transport } from "../types.ts";
 
+/** A transport that knows a common mistake of programs at its other end. */
+export interface AdvisingTransport extends Transport {
+  /** What the error says about a peer that sends text in place of frames. */
+  readonly advice?: string;
+}
+
 /** A connection that was accepted. */
 export interface Accepted {
   /** The connection, owned by the caller of `accept()`. */
