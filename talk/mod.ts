@@ -22,6 +22,7 @@ export {
   dial,
   type DialOptions,
   dialSession,
+  type Provided,
   type ReconnectingDialOptions,
 } from "./dial.ts";
 export { CommandExitError, type CommandStatus } from "../mux/internal.ts";
@@ -37,7 +38,11 @@ export {
   dialCommand,
   type DialCommandOptions,
 } from "./dial_command.ts";
-export { TalkError, type TalkErrorCode } from "./errors.ts";
+export {
+  TalkError,
+  type TalkErrorCode,
+  type TalkErrorOptions,
+} from "./errors.ts";
 export {
   listen,
   type ListenOptions,

@@ -11,9 +11,11 @@ const READ_SIZE = 64 * 1024;
  * with `console.error()`.
  */
 export const stdio: Scheme = {
-  connect(rest) {
+  // deno-lint-ignore require-await
+  async connect(rest) {
     check(rest);
-    return Promise.resolve(stdioTransport());
+    checkOpen();
+    return stdioTransport();
   },
   listen(rest) {
     check(rest);
@@ -34,6 +36,18 @@ export const stdio: Scheme = {
     return listener;
   },
 };
+
+/** A process has these streams once: a connection that ended has closed them. */
+function checkOpen(): void {
+  try {
+    Deno.stdout.writeSync(new Uint8Array(0));
+  } catch (cause) {
+    if (!(cause instanceof Deno.errors.BadResource)) return;
+    throw new Deno.errors.BadResource(
+      "stdin and stdout are closed, and no process has them twice",
+    );
+  }
+}
 
 function check(rest: string): void {
   if (rest !== "" && rest !== "//") throw new SyntaxError("expected stdio:");
