@@ -60,6 +60,7 @@ export { memoryTransports } from "./transport/memory.ts";
 export {
   type MessagePortLike,
   messagePortTransport,
+  type MessageTransportOptions,
   type WindowLike,
   windowTransport,
 } from "./transport/message/message_port.ts";
