@@ -151,7 +151,7 @@ const OTHER_PROTOCOLS: readonly (readonly [RegExp, string])[] = [
   [/^[\x81\x82\x88\x89][\0-\xff]/, "WebSocket without its handshake"],
   [/^Content-(?:Length|Type):/i, "messages with headers, such as JSON-RPC"],
   [
-    /^\s*(?:\{\s*["}]|\[\s*(?:["{[]|\]\s*$|-?\d[\d.e+-]*\s*[,\]]\s*$))/,
+    /^\s*(?:\{\s*["}]|\[\s*(?:["{[]|\]\s*$|-?\d[\d.e+]*\s*(?:,|\]\s*$)))/,
     "JSON",
   ],
   [/^(?:\xff\xfe|\xfe\xff)/, "text in UTF-16"],
