@@ -30,3 +30,37 @@ export function printableText(text: string): string {
         `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
 }
+
+/**
+ * An address for errors, logs and output: without user and password, query and
+ * fragment, which may be secrets, and safe to print. What is not a well-formed
+ * address is treated as if it were one: errors are often about those.
+ */
+export function redactedAddress(address: string): string {
+  const [scheme] = /^(?:[a-z][\w+.-]*:(?=\/\/)|(?:tcp|wss?|unix|stdio):|)\/*/i
+    .exec(address)!;
+  let rest = address.slice(scheme.length);
+  const hidden = /[?#]/.exec(rest);
+  // In the path of a socket, "@" is a character like others.
+  if (!/^unix:/i.test(scheme)) {
+    const [authority] = /^[^/?#]*/.exec(rest)!;
+    const isHost = scheme !== "" &&
+      /^(?:\[[^\]]*\]|[^:@]*)(?::\d*)?$/.test(authority);
+    // A password may have characters that should have been escaped.
+    const at = isHost ? -1 : rest.lastIndexOf("@");
+    if (at >= 0) {
+      rest = rest.slice(at);
+      const end = rest.search(/[?#]/);
+      return printableText(
+        `${scheme}…${end < 0 ? rest : `${rest.slice(0, end + 1)}…`}`,
+      );
+    }
+  }
+  if (hidden !== null) rest = `${rest.slice(0, hidden.index + 1)}…`;
+  return printableText(scheme + rest);
+}
+
+/** A text with the addresses in it redacted, such as an error of the runtime. */
+export function redactedIn(text: string): string {
+  return text.replace(/\b[a-z][\w+.-]*:\/\/[^\s"'<>]*/gi, redactedAddress);
+}

@@ -132,8 +132,10 @@ const OTHER_PROTOCOLS: readonly (readonly [RegExp, string])[] = [
     /^(?:GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS|TRACE|CONNECT) \S/,
     "an HTTP client; for WebSockets, listen on ws:",
   ],
+  // deno-lint-ignore no-control-regex
   [/^[^]{3}\x04[\0\x01]\0{4}/, "an HTTP/2 server"],
   [/^SSH-\d/, "SSH"],
+  // deno-lint-ignore no-control-regex
   [/^[\x14-\x17]\x03[\0-\x04]/, "TLS; of all schemes, only wss: speaks it"],
   [/^\*\S* ?(?:OK|PREAUTH|BYE)\b/, "an IMAP server"],
   [/^\+OK [^]*POP/i, "a POP3 server"],
@@ -143,8 +145,11 @@ const OTHER_PROTOCOLS: readonly (readonly [RegExp, string])[] = [
   ],
   [/^\d{3}[ -]/, "a server of SMTP or FTP"],
   [/^(?:E\0\0[^]{2}S|EFATAL)|^R\0\0\0[\b-\xff]\0\0\0/, "a PostgreSQL server"],
+  // deno-lint-ignore no-control-regex
   [/^\0\0\0[^](?:\0\x03\0\0|\x04\xd2\x16)/, "a PostgreSQL client"],
+  // deno-lint-ignore no-control-regex
   [/^[^]{2}\0[^](?:\n\d+\.\d|\xff[^]\x04)/, "a MySQL server"],
+  // deno-lint-ignore no-control-regex
   [/^AMQP[\0-\x03]/, "an AMQP server"],
   [/^INFO \{/, "a NATS server"],
   [/^RFB \d/, "a VNC server"],
@@ -243,33 +248,4 @@ function textOf(bytes: Uint8Array): string | undefined {
 
 function latin1(bytes: Uint8Array): string {
   return String.fromCharCode(...bytes);
-}
-
-/**
- * An address for errors, logs and output: without user and password, query and
- * fragment, which may be secrets, and safe to print. What is not a well-formed
- * address is treated as if it were one: errors are often about those.
- */
-export function redactedAddress(address: string): string {
-  const [scheme] = /^(?:[a-z][\w+.-]*:(?=\/\/)|(?:tcp|wss?|unix|stdio):|)\/*/i
-    .exec(address)!;
-  let rest = address.slice(scheme.length);
-  const hidden = /[?#]/.exec(rest);
-  // In the path of a socket, "@" is a character like others.
-  if (!/^unix:/i.test(scheme)) {
-    const [authority] = /^[^/?#]*/.exec(rest)!;
-    const isHost = scheme !== "" &&
-      /^(?:\[[^\]]*\]|[^:@]*)(?::\d*)?$/.test(authority);
-    // A password may have characters that should have been escaped.
-    const at = isHost ? -1 : rest.lastIndexOf("@");
-    if (at >= 0) {
-      rest = rest.slice(at);
-      const end = rest.search(/[?#]/);
-      return printableText(
-        `${scheme}…${end < 0 ? rest : `${rest.slice(0, end + 1)}…`}`,
-      );
-    }
-  }
-  if (hidden !== null) rest = `${rest.slice(0, hidden.index + 1)}…`;
-  return printableText(scheme + rest);
 }

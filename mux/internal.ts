@@ -9,7 +9,6 @@ export {
   type CommandStatus,
   connectionLost,
   MuxError,
-  redactedAddress,
   sessionClosed,
 } from "./errors.ts";
 export { MemoryAccount, type MemoryKind } from "./flow/memory_account.ts";

@@ -308,7 +308,7 @@ export class QmuxSession implements RawSession {
   #checkFirst(chunk: Uint8Array): void {
     if (!isTextFrame(chunk)) return;
     throw notFrames(
-      protocolError("received a line of text in place of a frame"),
+      protocolError("received text in place of a frame"),
       chunk,
       this.#advice,
     );

@@ -1,9 +1,5 @@
-import {
-  loadScheme,
-  redactedAddress,
-  type Scheme,
-  SCHEME_NAMES,
-} from "../mux/internal.ts";
+import { loadScheme, type Scheme, SCHEME_NAMES } from "../mux/internal.ts";
+import { redactedAddress, redactedIn } from "../printable_text.ts";
 import { TalkError } from "./errors.ts";
 
 /**
@@ -116,9 +112,4 @@ function withoutSecrets(cause: unknown): unknown {
   const copy = new Error(message);
   copy.name = cause.name;
   return copy;
-}
-
-/** A text with the addresses in it redacted. */
-function redactedIn(text: string): string {
-  return text.replace(/\b[a-z][\w+.-]*:\/\/[^\s"'<>]*/gi, redactedAddress);
 }

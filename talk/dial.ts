@@ -1,12 +1,12 @@
 import {
   qmux,
-  redactedAddress,
   resolveOptions,
   type Session,
   type SessionOptions,
   type Transport,
 } from "../mux/internal.ts";
 import { checkOption } from "../check_option.ts";
+import { redactedAddress } from "../printable_text.ts";
 import { limitedSignal } from "../time_limit.ts";
 import { addressError, resolveAddress } from "./address.ts";
 import { TalkError } from "./errors.ts";

@@ -370,7 +370,7 @@ Deno.test("dial(): the error for a header that is not valid names it without its
 Deno.test("dial(): address, headers and protocols may be functions", async () => {
   const requests: (string | null)[][] = [];
   const { promise: port, resolve } = Promise.withResolvers<number>();
-  await using server = Deno.serve(
+  await using _server = Deno.serve(
     { hostname: "127.0.0.1", port: 0, onListen: (addr) => resolve(addr.port) },
     serveWebSocket({
       authenticate({ url, headers }) {

@@ -1,4 +1,5 @@
 import type { Codec } from "../../codec/internal.ts";
+import { redactedAddress } from "../../printable_text.ts";
 import type { Handler } from "../../rpc/internal.ts";
 import { listen } from "../listen.ts";
 import type { Closable } from "../listener.ts";
@@ -53,7 +54,7 @@ export function announceAddress(
   other?: string,
 ): void {
   if (isStdio(address)) return;
-  const line = `listening on ${address}`;
+  const line = `listening on ${redactedAddress(address)}`;
   if (other !== undefined && isStdio(other)) terminal.note(line);
   else terminal.print(line);
 }

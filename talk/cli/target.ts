@@ -1,3 +1,4 @@
+import { redactedAddress } from "../../printable_text.ts";
 import { UsageError } from "./exit_code.ts";
 
 /** An address and a selector, and the arguments after them. */
@@ -30,7 +31,9 @@ export function targetFrom(words: readonly string[]): Target {
     return { ...joined, selector: joined.selector, rest: words.slice(1) };
   }
   if (second === undefined) {
-    throw new UsageError(`Cannot call "${first}": there is no selector`);
+    throw new UsageError(
+      `Cannot call "${redactedAddress(first)}": there is no selector`,
+    );
   }
   return { address: joined.address, selector: second, rest };
 }

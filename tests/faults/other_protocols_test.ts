@@ -5,7 +5,7 @@ import {
   handlerFrom,
   listen,
   MuxError,
-  Peer,
+  type Peer,
   qmux,
   TalkError,
 } from "@qtalk/qtalk";

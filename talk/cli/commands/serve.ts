@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
+import { redactedAddress } from "../../../printable_text.ts";
 import { type Handler, handlerFrom } from "../../../rpc/internal.ts";
 import { CODEC_OPTION, codecName, loadCodec } from "../codec_option.ts";
 import { defineCommand } from "../command.ts";
@@ -67,7 +68,10 @@ async function load(file: string): Promise<unknown> {
     const { message, stack = "" } = cause as Error;
     const place = /\bat (?:.*\()?((?:file|https?):[^\s)]+)/.exec(stack)?.[1];
     const where = place && !message.includes(place) ? ` (at ${place})` : "";
-    throw new Error(`Cannot load "${file}": ${message}${where}`, { cause });
+    throw new Error(
+      `Cannot load "${redactedAddress(file)}": ${message}${where}`,
+      { cause },
+    );
   }
 }
 
@@ -81,7 +85,7 @@ function serviceOf(file: string, service: unknown): Handler {
     typeof service !== "object" && typeof service !== "function"
   ) {
     throw new TypeError(
-      `Cannot serve "${file}": its default export is ${
+      `Cannot serve "${redactedAddress(file)}": its default export is ${
         isClass
           ? "a class, not an instance"
           : service === undefined
