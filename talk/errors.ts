@@ -21,7 +21,7 @@ export type TalkErrorCode =
   | "bad-command";
 
 /** Options of {@linkcode TalkError}. */
-export interface TalkErrorOptions extends ErrorOptions {
+export interface TalkErrorInit extends ErrorOptions {
   /**
    * Whether another attempt would fail in the same way. Default: what the code
    * says, false for `dial-failed` and `listen-failed`.
@@ -60,7 +60,7 @@ export class TalkError extends Error {
   constructor(
     code: TalkErrorCode,
     message: string,
-    options: TalkErrorOptions = {},
+    options: TalkErrorInit = {},
   ) {
     super(message, "cause" in options ? { cause: options.cause } : undefined);
     this.code = code;

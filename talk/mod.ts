@@ -38,11 +38,7 @@ export {
   dialCommand,
   type DialCommandOptions,
 } from "./dial_command.ts";
-export {
-  TalkError,
-  type TalkErrorCode,
-  type TalkErrorOptions,
-} from "./errors.ts";
+export { TalkError, type TalkErrorCode, type TalkErrorInit } from "./errors.ts";
 export {
   listen,
   type ListenOptions,

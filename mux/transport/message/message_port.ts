@@ -73,11 +73,16 @@ export interface WindowLike {
  * import { messagePortTransport, qmux } from "@qtalk/qtalk/mux";
  *
  * const { port1, port2 } = new MessageChannel();
- * await using a = qmux(messagePortTransport(port1));
- * await using b = qmux(messagePortTransport(port2));
+ * const a = qmux(messagePortTransport(port1));
+ * const b = qmux(messagePortTransport(port2));
  * b.accept((channel) => channel.close());
  * const channel = await a.open();
  * await channel.closed;
+ *
+ * await a.close();
+ * await b.closed;
+ * port1.close();
+ * port2.close();
  * ```
  *
  * @param port the port

@@ -259,7 +259,10 @@ for (const [who, close] of Object.entries(CLOSINGS)) {
       const b = qmux(messagePortTransport(port2));
       await exercise(a, b);
       await close(a, b);
-      await Promise.all([a.closed, b.closed]);
+      assertEquals(await Promise.all([a.closed, b.closed]), [
+        undefined,
+        undefined,
+      ]);
     }
   });
 }
@@ -277,7 +280,7 @@ Deno.test("messagePortTransport: a new session over the same port may start befo
     await b.closed;
     b = qmux(messagePortTransport(port2));
     b.accept((channel) => channel.close());
-    await within(opening, "a channel");
+    assert((await within(opening, "a channel")).id >= 0);
     await next.close();
     await b.closed;
     b = qmux(messagePortTransport(port2));
