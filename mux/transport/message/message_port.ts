@@ -44,7 +44,8 @@ export interface WindowLike {
  * The other end has `greetingTimeout` to start. A port carries one transport at a
  * time and, when that is closed, another one, if the other end makes another one
  * too. Closing the transport therefore neither closes a `MessagePort` nor ends a
- * worker: the program does that, afterwards. If it calls `close()` or
+ * worker: the program does that, afterwards, since an open port keeps a process
+ * running on some versions of Deno. If it calls `close()` or
  * `terminate()` before, the transport fails, and the other end is notified.
  *
  * Bytes are copied once and then transferred. A write waits while more than 1 MiB
