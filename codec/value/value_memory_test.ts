@@ -130,26 +130,31 @@ test("ValueReader: leaves the bytes of a value unread until there is memory for 
   assertEquals(memory.left, 100);
 });
 
-test("ValueReader: a value that has arrived as a whole waits for memory, too, but takes none", async () => {
-  const memory = new Memory(10);
+test("ValueReader: a large value that has arrived as a whole waits for memory, too, but takes none", async () => {
+  const size = 2_000;
+  const memory = new Memory(size);
   memory.tryTake(8);
-  const source = new Source(framed(utf8("value")));
-  const reader = new ValueReader(source, 100, memory);
-  const value = reader.read((bytes) => new TextDecoder().decode(bytes));
+  const source = new Source(framed(new Uint8Array(size)));
+  const reader = new ValueReader(source, size, memory);
+  const length = reader.read((bytes) => bytes.length);
   await turn();
-  assertEquals(source.length, 5);
+  assertEquals(source.length, size);
   memory.give(8);
-  assertEquals(await value, "value");
-  assertEquals(memory.left, 10);
-  source.arrive(framed(utf8("again")));
-  assertEquals(reader.next()?.length, 5);
-  assertEquals(memory.left, 10);
+  assertEquals(await length, size);
+  assertEquals(memory.left, size);
+  source.arrive(framed(new Uint8Array(size)));
+  assertEquals(reader.next()?.length, size);
+  assertEquals(memory.left, size);
 });
 
-test("ValueReader: an empty value needs no memory", () => {
-  const memory = new Memory(-1);
-  const reader = new ValueReader(new Source(begin(0, 0)), 100, memory);
-  assertEquals(reader.next()?.length, 0);
+test("ValueReader: a value of up to 1 KiB that has arrived needs no memory", () => {
+  const memory = new Memory(-1, 10_000);
+  for (const size of [0, 1, 1024]) {
+    const source = new Source(framed(new Uint8Array(size)));
+    assertEquals(new ValueReader(source, 2_000, memory).next()?.length, size);
+  }
+  const source = new Source(framed(new Uint8Array(1025)));
+  assertEquals(new ValueReader(source, 2_000, memory).next(), undefined);
 });
 
 test("ValueReader: a value that could never fit fails", () => {

@@ -12,6 +12,12 @@ const INITIAL_BODY_SIZE = 64 * 1024;
 /** Bytes that are announced to the source before any byte of a value arrived. */
 const INITIAL_EXPECTED_SIZE = 1024 * 1024;
 
+/**
+ * Values of up to so many bytes are read without asking for memory if they have
+ * arrived: what they become is not worth the count.
+ */
+const LIGHT_SIZE = 1024;
+
 /** Where a {@linkcode ValueReader} reads bytes, such as a channel. */
 export interface ByteSource {
   /** Whether nothing arrives after the bytes that are there. */
@@ -181,7 +187,7 @@ export class ValueReader {
       );
     }
     const complete = bytes.length - used >= size;
-    if (size === 0 || complete && this.memory.canTake(size)) {
+    if (complete && (size <= LIGHT_SIZE || this.memory.canTake(size))) {
       // The usual case: the value is complete and needs no copy.
       const value = bytes.subarray(used, used + size);
       this.#source.consume(used + size);

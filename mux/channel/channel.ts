@@ -1,14 +1,14 @@
 import {
+  CLOSE,
   type CloseState,
   isConfirmed,
   maySend,
-  nextClose,
-  nextReceive,
-  nextSend,
-  nextSlot,
+  RECEIVE,
   receivesNothing,
   type ReceiveState,
+  SEND,
   type SendState,
+  SLOT,
   type SlotState,
 } from "./channel_state.ts";
 import { ChannelStreams } from "./channel_streams.ts";
@@ -35,8 +35,6 @@ export interface ChannelHost {
   probeSent(channel: QmuxChannel): void;
   /** Called when the channel can cost no more memory: see `SlotState`. */
   slotFreed(channel: QmuxChannel): void;
-  /** Called when DATA counts no more: the peer had credit for `bytes` of it. */
-  windowEnded(bytes: number): void;
   /** Called when the channel has closed: frames no longer use its ID. */
   forget(channel: QmuxChannel): void;
 }
@@ -97,10 +95,10 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   awaitsEndTurn = false;
 
   readonly #host: ChannelHost;
-  #sendState: SendState = "open";
-  #receiveState: ReceiveState = "open";
+  #sendState: SendState = SEND.open;
+  #receiveState: ReceiveState = RECEIVE.open;
   #closeState: CloseState;
-  #slotState: SlotState = "occupied";
+  #slotState: SlotState = SLOT.occupied;
   readonly #sendWindow = new SendWindow();
   readonly #receiveWindow: ReceiveWindow;
   readonly #received = new ReceiveBuffer();
@@ -142,7 +140,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     this.id = id;
     this.outgoing = state === "opening";
     this.#host = host;
-    this.#closeState = state;
+    this.#closeState = CLOSE[state];
     this.#receiveWindow = new ReceiveWindow(host.windows, windowSize);
   }
 
@@ -154,7 +152,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
 
   get writable(): WritableStream<Uint8Array> {
     const streams = this.#streams ??= new ChannelStreams(this);
-    if (this.#sendState !== "open") streams.fail(this.#sendFailure());
+    if (this.#sendState.name !== "open") streams.fail(this.#sendFailure());
     return streams.writable;
   }
 
@@ -162,7 +160,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     if (this.#closed === undefined) {
       this.#closed = Promise.withResolvers<void>();
       this.#closed.promise.catch(() => {});
-      if (this.#closeState === "closed") this.#settleClosed();
+      if (this.#closeState.name === "closed") this.#settleClosed();
     }
     return this.#closed.promise;
   }
@@ -186,21 +184,22 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   }
 
   get ended(): boolean {
-    return this.#receiveState !== "open";
+    return this.#receiveState.name !== "open";
   }
 
   get eofReceived(): boolean {
-    return this.#receiveState === "eof";
+    return this.#receiveState.name === "eof";
   }
 
   get failure(): unknown {
-    if (this.#receiveState === "lost") return this.#sessionError;
-    if (this.#receiveState !== "cut") return undefined;
+    if (this.#receiveState.name === "lost") return this.#sessionError;
+    if (this.#receiveState.name !== "cut") return undefined;
     return this.#cutError ??= this.#makeCutError?.();
   }
 
   get peerClosed(): boolean {
-    return this.#closeState === "closed" || this.#closeState === "received";
+    return this.#closeState.name === "closed" ||
+      this.#closeState.name === "received";
   }
 
   get inUse(): boolean {
@@ -262,7 +261,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   }
 
   send(bytes: Uint8Array): Promise<void> | undefined {
-    if (this.#sendState !== "open") throw this.#sendFailure();
+    if (this.#sendState.name !== "open") throw this.#sendFailure();
     if (bytes.length === 0) return;
     if (this.#roomNow(bytes.length) === bytes.length) {
       this.#sendData(bytes);
@@ -286,20 +285,20 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   }
 
   trySend(bytes: Uint8Array): number {
-    if (this.#sendState !== "open") return 0;
+    if (this.#sendState.name !== "open") return 0;
     const size = this.#roomNow(bytes.length);
     if (size > 0) this.#sendData(bytes.subarray(0, size));
     return size;
   }
 
   closeWrite(): void {
-    if (this.#sendState !== "open") return;
-    this.#sendState = nextSend(this.#sendState, "end");
+    if (this.#sendState.name !== "open") return;
+    this.#sendState = this.#sendState.end;
     this.#sendEofIfFlushed();
   }
 
   cancelRead(): void {
-    this.#receiveState = nextReceive(this.#receiveState, "cancel");
+    this.#receiveState = this.#receiveState.cancel;
     this.#returnCredit(this.#received.clear());
     this.#notifyReadable();
     this.#closeIfDone();
@@ -312,22 +311,22 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
 
   abort(reason: unknown): void {
     this.#failSend(() => reason);
-    this.#endReceive("close");
+    this.#endReceive(this.#receiveState.close);
     this.#closeNow();
   }
 
   discard(): void {
     this.#failSend(channelClosed);
     this.#received.clear();
-    this.#endWindow();
+    this.#receiveWindow.end();
     this.#receiveWindow.release();
-    this.#endReceive("close");
+    this.#endReceive(this.#receiveState.close);
     this.#closeNow();
     this.#freeSlotIfEmpty();
   }
 
   discardWithEof(): void {
-    if (this.#sendState === "open" || this.#sendState === "ending") {
+    if (this.#sendState.name === "open" || this.#sendState.name === "ending") {
       if (maySend(this.#closeState)) this.#host.queue.eof(this.remoteId);
     }
     this.discard();
@@ -375,8 +374,8 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     this.remoteId = remoteId;
     this.#remoteMaxPacketSize = maxPacketSize;
     this.#sendWindow.grant(windowSize);
-    this.#closeState = nextClose(this.#closeState, "confirm");
-    if (this.#closeState !== "open") this.#sendClose();
+    this.#closeState = this.#closeState.confirm;
+    if (this.#closeState.name !== "open") this.#sendClose();
   }
 
   /** OPEN_FAILURE arrived: the channel was never open. */
@@ -405,7 +404,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   /** A piece of payload arrived, valid until {@linkcode endTurn}. */
   onPayload(piece: Uint8Array): void {
     if (!this.#mayReceive()) return;
-    if (this.#receiveState === "cancelled") {
+    if (this.#receiveState.name === "cancelled") {
       this.#returnCredit(piece.length);
     } else {
       this.#received.borrow(piece);
@@ -414,8 +413,8 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
 
   /** EOF arrived; a second one has no effect. Returns whether it was the first. */
   onEof(): boolean {
-    const first = this.#receiveState !== "eof";
-    this.#endReceive("eof");
+    const first = this.#receiveState.name !== "eof";
+    this.#endReceive(this.#receiveState.eof);
     this.#closeIfDone();
     return first;
   }
@@ -425,12 +424,12 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
    * that carried nothing.
    */
   onClose(): boolean {
-    const useful = this.#carried || this.#closeState === "sent";
+    const useful = this.#carried || this.#closeState.name === "sent";
     this.#failSend(peerClosedChannel);
-    this.#endReceive("peer-close");
-    this.#closeState = nextClose(this.#closeState, "peer-close");
-    if (this.#closeState === "received") this.#sendClose();
-    else if (this.#closeState === "closed") this.#finish();
+    this.#endReceive(this.#receiveState["peer-close"]);
+    this.#closeState = this.#closeState["peer-close"];
+    if (this.#closeState.name === "received") this.#sendClose();
+    else if (this.#closeState.name === "closed") this.#finish();
     this.#notifyClosed();
     return useful;
   }
@@ -442,13 +441,13 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
 
   /** The session has ended; `cleanly` tells whether without an error. */
   onSessionEnd(reason: unknown, cleanly: boolean): void {
-    if (this.#closeState === "closed") return;
+    if (this.#closeState.name === "closed") return;
     // A peer that ends the session need not answer this side's CLOSE first.
-    const closed = cleanly && this.#closeState === "sent";
+    const closed = cleanly && this.#closeState.name === "sent";
     this.#sessionError = closed ? undefined : reason;
     this.#failSend(() => reason);
-    this.#receiveState = nextReceive(this.#receiveState, "session-end");
-    this.#closeState = nextClose(this.#closeState, "session-end");
+    this.#receiveState = this.#receiveState["session-end"];
+    this.#closeState = this.#closeState["session-end"];
     this.#drainSlot();
     this.#finish();
     this.#notifyReadable();
@@ -477,7 +476,8 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
 
   /** Whether DATA counts: neither after EOF nor after this side's CLOSE. */
   #mayReceive(): boolean {
-    return !receivesNothing(this.#receiveState) && this.#closeState !== "sent";
+    return !receivesNothing(this.#receiveState) &&
+      this.#closeState.name !== "sent";
   }
 
   #mayReturnCredit(): boolean {
@@ -532,10 +532,12 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
 
   /** Sends EOF if this direction is to end and no write is pending. */
   #sendEofIfFlushed(): void {
-    if (this.#pendingWrites !== undefined || this.#sendState !== "ending") {
+    if (
+      this.#pendingWrites !== undefined || this.#sendState.name !== "ending"
+    ) {
       return;
     }
-    this.#sendState = nextSend(this.#sendState, "flushed");
+    this.#sendState = this.#sendState.flushed;
     if (maySend(this.#closeState)) this.#host.queue.eof(this.remoteId);
     this.#streams?.fail(this.#sendFailure());
     this.#closeIfDone();
@@ -543,22 +545,24 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
 
   /** Sends CLOSE if both directions have ended. */
   #closeIfDone(): void {
-    if (this.#sendState === "ended" && this.#receiveState !== "open") {
+    if (
+      this.#sendState.name === "ended" && this.#receiveState.name !== "open"
+    ) {
       this.#closeNow();
     }
   }
 
   #closeNow(): void {
-    this.#closeState = nextClose(this.#closeState, "close");
-    if (this.#closeState === "closing") this.#sendClose();
+    this.#closeState = this.#closeState.close;
+    if (this.#closeState.name === "closing") this.#sendClose();
   }
 
   /** Sends CLOSE, the channel's last frame, or the reply to the peer's. */
   #sendClose(): void {
-    this.#host.queue.close(this.remoteId, this.#closeState === "received");
-    this.#closeState = nextClose(this.#closeState, "sent");
+    this.#host.queue.close(this.remoteId, this.#closeState.name === "received");
+    this.#closeState = this.#closeState.sent;
     this.#drainSlot();
-    if (this.#closeState === "closed") this.#finish();
+    if (this.#closeState.name === "closed") this.#finish();
   }
 
   /**
@@ -567,20 +571,14 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
    * this side would hold all their bytes.
    */
   #drainSlot(): void {
-    this.#slotState = nextSlot(this.#slotState, "closed");
-    this.#endWindow();
-    this.#freeSlotIfEmpty();
-  }
-
-  #endWindow(): void {
-    const { granted } = this.#receiveWindow;
-    if (granted > 0) this.#host.windowEnded(granted);
+    this.#slotState = this.#slotState.closed;
     this.#receiveWindow.end();
+    this.#freeSlotIfEmpty();
   }
 
   #freeSlotIfEmpty(): void {
     if (this.#received.length > 0) return;
-    const next = nextSlot(this.#slotState, "empty");
+    const next = this.#slotState.empty;
     if (next === this.#slotState) return;
     this.#slotState = next;
     this.#receiveWindow.release();
@@ -588,9 +586,9 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   }
 
   #failSend(reason: () => unknown): void {
-    const failed = nextSend(this.#sendState, "fail");
+    const failed = this.#sendState.fail;
     if (failed === this.#sendState) return;
-    if (this.#sendState !== "ended") this.#sendFailure = reason;
+    if (this.#sendState.name !== "ended") this.#sendFailure = reason;
     this.#sendState = failed;
     const pending = this.#pendingWrites;
     this.#pendingWrites = undefined;
@@ -601,11 +599,11 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     this.#streams?.fail(reason());
   }
 
-  #endReceive(event: "eof" | "close" | "peer-close"): void {
+  #endReceive(state: ReceiveState): void {
     const ended = receivesNothing(this.#receiveState);
-    this.#receiveState = nextReceive(this.#receiveState, event);
+    this.#receiveState = state;
     // DATA that comes nevertheless is dropped.
-    if (!ended) this.#endWindow();
+    if (!ended) this.#receiveWindow.end();
     // In the middle of a turn, endTurn() notifies the reader.
     if (!ended && !this.awaitsEndTurn) this.#notifyReadable();
   }

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { linkStates, type State } from "../../state_machine.ts";
 
 /**
  * What this side may still send.
@@ -15,21 +16,20 @@
  * - `ended`: EOF is queued.
  * - `failed`: nothing; pending writes were rejected.
  */
-export type SendState = "open" | "ending" | "ended" | "failed";
+export type SendStateName = "open" | "ending" | "ended" | "failed";
 /** What can happen to the sending direction. */
 export type SendEvent = "end" | "flushed" | "fail";
 
-const SEND: Record<SendState, Record<SendEvent, SendState>> = {
+/** The states of the sending direction, which begins `open`. */
+export const SEND = linkStates<SendStateName, SendEvent>({
   open: { end: "ending", flushed: "open", fail: "failed" },
   ending: { end: "ending", flushed: "ended", fail: "failed" },
   ended: { end: "ended", flushed: "ended", fail: "failed" },
   failed: { end: "failed", flushed: "failed", fail: "failed" },
-};
+});
 
-/** The state of the sending direction after `event`. */
-export function nextSend(state: SendState, event: SendEvent): SendState {
-  return SEND[state][event];
-}
+/** One of {@linkcode SEND}. */
+export type SendState = State<SendStateName, SendEvent>;
 
 /**
  * What the peer may still send.
@@ -44,7 +44,7 @@ export function nextSend(state: SendState, event: SendEvent): SendState {
  * In the last four, the reader gets what is buffered, then the end of the data
  * or, if `lost`, the error. `cut` is an error too if the reader requires EOF.
  */
-export type ReceiveState =
+export type ReceiveStateName =
   | "open"
   | "cancelled"
   | "eof"
@@ -59,7 +59,8 @@ export type ReceiveEvent =
   | "peer-close"
   | "session-end";
 
-const RECEIVE: Record<ReceiveState, Record<ReceiveEvent, ReceiveState>> = {
+/** The states of the receiving direction, which begins `open`. */
+export const RECEIVE = linkStates<ReceiveStateName, ReceiveEvent>({
   open: {
     cancel: "cancelled",
     eof: "eof",
@@ -103,19 +104,14 @@ const RECEIVE: Record<ReceiveState, Record<ReceiveEvent, ReceiveState>> = {
     "peer-close": "lost",
     "session-end": "lost",
   },
-};
+});
 
-/** The state of the receiving direction after `event`. */
-export function nextReceive(
-  state: ReceiveState,
-  event: ReceiveEvent,
-): ReceiveState {
-  return RECEIVE[state][event];
-}
+/** One of {@linkcode RECEIVE}. */
+export type ReceiveState = State<ReceiveStateName, ReceiveEvent>;
 
 /** Whether the peer sends nothing more: its DATA does not count. */
-export function receivesNothing(state: ReceiveState): boolean {
-  return state !== "open" && state !== "cancelled";
+export function receivesNothing({ name }: ReceiveState): boolean {
+  return name !== "open" && name !== "cancelled";
 }
 
 /**
@@ -131,7 +127,7 @@ export function receivesNothing(state: ReceiveState): boolean {
  * - `received`: the peer's CLOSE came, and this side is about to queue its own.
  * - `closed`: both sides have sent CLOSE, or the session has ended.
  */
-export type CloseState =
+export type CloseStateName =
   | "opening"
   | "abandoned"
   | "early"
@@ -148,7 +144,8 @@ export type CloseEvent =
   | "peer-close"
   | "session-end";
 
-const CLOSE: Record<CloseState, Record<CloseEvent, CloseState>> = {
+/** The states of the channel as a whole, which begins `opening` or `open`. */
+export const CLOSE = linkStates<CloseStateName, CloseEvent>({
   opening: {
     confirm: "open",
     close: "abandoned",
@@ -205,21 +202,19 @@ const CLOSE: Record<CloseState, Record<CloseEvent, CloseState>> = {
     "peer-close": "closed",
     "session-end": "closed",
   },
-};
+});
 
-/** The state of the channel after `event`. */
-export function nextClose(state: CloseState, event: CloseEvent): CloseState {
-  return CLOSE[state][event];
-}
+/** One of {@linkcode CLOSE}. */
+export type CloseState = State<CloseStateName, CloseEvent>;
 
 /** Whether the peer's channel ID is known, so that frames can be addressed. */
-export function isConfirmed(state: CloseState): boolean {
-  return state !== "opening" && state !== "abandoned" && state !== "early";
+export function isConfirmed({ name }: CloseState): boolean {
+  return name !== "opening" && name !== "abandoned" && name !== "early";
 }
 
 /** Whether this side may still queue frames for the channel. */
-export function maySend(state: CloseState): boolean {
-  return state === "open" || state === "closing" || state === "received";
+export function maySend({ name }: CloseState): boolean {
+  return name === "open" || name === "closing" || name === "received";
 }
 
 /**
@@ -230,20 +225,19 @@ export function maySend(state: CloseState): boolean {
  * - `draining`: no more bytes count; some that arrived were not read yet.
  * - `freed`: nothing is buffered, and nothing can arrive.
  */
-export type SlotState = "occupied" | "draining" | "freed";
+export type SlotStateName = "occupied" | "draining" | "freed";
 /**
  * What can happen to a slot: this side's CLOSE is queued or the session has ended
  * (`closed`), or the receive buffer is found empty (`empty`).
  */
 export type SlotEvent = "closed" | "empty";
 
-const SLOT: Record<SlotState, Record<SlotEvent, SlotState>> = {
+/** The states of the slot, which begins `occupied`. */
+export const SLOT = linkStates<SlotStateName, SlotEvent>({
   occupied: { closed: "draining", empty: "occupied" },
   draining: { closed: "draining", empty: "freed" },
   freed: { closed: "freed", empty: "freed" },
-};
+});
 
-/** The state of the slot after `event`. */
-export function nextSlot(state: SlotState, event: SlotEvent): SlotState {
-  return SLOT[state][event];
-}
+/** One of {@linkcode SLOT}. */
+export type SlotState = State<SlotStateName, SlotEvent>;

@@ -1,50 +1,24 @@
 import { assert, assertEquals } from "@std/assert";
+import { parseTable, reachable } from "../../tests/support/state_table.ts";
 import {
+  CLOSE,
   type CloseEvent,
-  type CloseState,
+  type CloseStateName,
   isConfirmed,
   maySend,
-  nextClose,
-  nextReceive,
-  nextSend,
-  nextSlot,
+  RECEIVE,
   type ReceiveEvent,
   receivesNothing,
-  type ReceiveState,
+  type ReceiveStateName,
+  SEND,
   type SendEvent,
-  type SendState,
+  type SendStateName,
+  SLOT,
   type SlotEvent,
-  type SlotState,
+  type SlotStateName,
 } from "./channel_state.ts";
 
-/** A table as text: events in the first row, states in the first column. */
-function parse<S extends string, E extends string>(
-  text: string,
-): { state: S; event: E; next: S }[] {
-  const [events, ...rows] = text.trim().split("\n")
-    .map((line) => line.trim().split(/\s+/));
-  return rows.flatMap(([state, ...next]) =>
-    next.map((to, i) => ({
-      state: state as S,
-      event: events![i] as E,
-      next: to as S,
-    }))
-  );
-}
-
-/** Every state that `table` can be brought to from `first`. */
-function reachable<S, E>(
-  table: { state: S; event: E; next: S }[],
-  first: S,
-): Set<S> {
-  const seen = new Set([first]);
-  for (const from of seen) {
-    for (const { state, next } of table) if (state === from) seen.add(next);
-  }
-  return seen;
-}
-
-const SEND = parse<SendState, SendEvent>(`
+const SEND_TABLE = parseTable<SendStateName, SendEvent>(`
             end      flushed  fail
   open      ending   open     failed
   ending    ending   ended    failed
@@ -52,7 +26,7 @@ const SEND = parse<SendState, SendEvent>(`
   failed    failed   failed   failed
 `);
 
-const RECEIVE = parse<ReceiveState, ReceiveEvent>(`
+const RECEIVE_TABLE = parseTable<ReceiveStateName, ReceiveEvent>(`
             cancel     eof   close   peer-close  session-end
   open      cancelled  eof   closed  cut         lost
   cancelled cancelled  eof   closed  closed      lost
@@ -62,7 +36,7 @@ const RECEIVE = parse<ReceiveState, ReceiveEvent>(`
   lost      lost       lost  lost    lost        lost
 `);
 
-const CLOSE = parse<CloseState, CloseEvent>(`
+const CLOSE_TABLE = parseTable<CloseStateName, CloseEvent>(`
             confirm    close      sent       peer-close  session-end
   opening   open       abandoned  opening    early       closed
   abandoned closing    abandoned  abandoned  early       closed
@@ -74,49 +48,49 @@ const CLOSE = parse<CloseState, CloseEvent>(`
   closed    closed     closed     closed     closed      closed
 `);
 
-const SLOT = parse<SlotState, SlotEvent>(`
+const SLOT_TABLE = parseTable<SlotStateName, SlotEvent>(`
             closed    empty
   occupied  draining  occupied
   draining  draining  freed
   freed     freed     freed
 `);
 
-Deno.test("nextSend: every event has an outcome in every state", () => {
-  assertEquals(SEND.length, 4 * 3);
-  for (const { state, event, next } of SEND) {
-    assertEquals(nextSend(state, event), next, `${state}, ${event}`);
+Deno.test("SEND: every event has an outcome in every state", () => {
+  assertEquals(SEND_TABLE.length, 4 * 3);
+  for (const { state, event, next } of SEND_TABLE) {
+    assertEquals(SEND[state][event].name, next, `${state}, ${event}`);
   }
 });
 
-Deno.test("nextReceive: every event has an outcome in every state", () => {
-  assertEquals(RECEIVE.length, 6 * 5);
-  for (const { state, event, next } of RECEIVE) {
-    assertEquals(nextReceive(state, event), next, `${state}, ${event}`);
+Deno.test("RECEIVE: every event has an outcome in every state", () => {
+  assertEquals(RECEIVE_TABLE.length, 6 * 5);
+  for (const { state, event, next } of RECEIVE_TABLE) {
+    assertEquals(RECEIVE[state][event].name, next, `${state}, ${event}`);
   }
 });
 
-Deno.test("nextSlot: every event has an outcome in every state", () => {
-  assertEquals(SLOT.length, 3 * 2);
-  for (const { state, event, next } of SLOT) {
-    assertEquals(nextSlot(state, event), next, `${state}, ${event}`);
+Deno.test("SLOT: every event has an outcome in every state", () => {
+  assertEquals(SLOT_TABLE.length, 3 * 2);
+  for (const { state, event, next } of SLOT_TABLE) {
+    assertEquals(SLOT[state][event].name, next, `${state}, ${event}`);
   }
 });
 
-Deno.test("nextClose: every event has an outcome in every state", () => {
-  assertEquals(CLOSE.length, 8 * 5);
-  for (const { state, event, next } of CLOSE) {
-    assertEquals(nextClose(state, event), next, `${state}, ${event}`);
+Deno.test("CLOSE: every event has an outcome in every state", () => {
+  assertEquals(CLOSE_TABLE.length, 8 * 5);
+  for (const { state, event, next } of CLOSE_TABLE) {
+    assertEquals(CLOSE[state][event].name, next, `${state}, ${event}`);
   }
 });
 
 Deno.test("channel state: every state of a table can be reached", () => {
   assertEquals(
-    reachable(SEND, "open"),
-    new Set<SendState>(["open", "ending", "failed", "ended"]),
+    reachable(SEND_TABLE, "open"),
+    new Set<SendStateName>(["open", "ending", "failed", "ended"]),
   );
   assertEquals(
-    reachable(RECEIVE, "open"),
-    new Set<ReceiveState>([
+    reachable(RECEIVE_TABLE, "open"),
+    new Set<ReceiveStateName>([
       "open",
       "cancelled",
       "eof",
@@ -126,54 +100,61 @@ Deno.test("channel state: every state of a table can be reached", () => {
     ]),
   );
   assertEquals(
-    reachable(SLOT, "occupied"),
-    new Set<SlotState>(["occupied", "draining", "freed"]),
+    reachable(SLOT_TABLE, "occupied"),
+    new Set<SlotStateName>(["occupied", "draining", "freed"]),
   );
-  assertEquals(reachable(CLOSE, "opening"), new Set(CLOSE.map((r) => r.state)));
+  assertEquals(
+    reachable(CLOSE_TABLE, "opening"),
+    new Set(CLOSE_TABLE.map((r) => r.state)),
+  );
 });
 
-Deno.test("nextClose: the end of the session closes the channel in every state", () => {
-  for (const { state, event, next } of CLOSE) {
+Deno.test("CLOSE: the end of the session closes the channel in every state", () => {
+  for (const { state, event, next } of CLOSE_TABLE) {
     if (event === "session-end") assertEquals(next, "closed", state);
   }
 });
 
 Deno.test("channel state: a repeated event has no effect", () => {
-  for (const { event, next } of SEND) {
-    assertEquals(nextSend(next, event), next, event);
+  for (const { event, next } of SEND_TABLE) {
+    assertEquals(SEND[next][event].name, next, event);
   }
-  for (const { event, next } of RECEIVE) {
-    assertEquals(nextReceive(next, event), next, event);
+  for (const { event, next } of RECEIVE_TABLE) {
+    assertEquals(RECEIVE[next][event].name, next, event);
   }
-  for (const { event, next } of SLOT) {
-    assertEquals(nextSlot(next, event), next, event);
+  for (const { event, next } of SLOT_TABLE) {
+    assertEquals(SLOT[next][event].name, next, event);
   }
-  for (const { event, next } of CLOSE) {
+  for (const { event, next } of CLOSE_TABLE) {
     // A repeated OPEN_CONFIRM is a protocol error before it gets here.
     if (event === "confirm") continue;
-    assertEquals(nextClose(next, event), next, event);
+    assertEquals(CLOSE[next][event].name, next, event);
   }
 });
 
 Deno.test("maySend: once false for a confirmed channel, it stays false", () => {
-  for (const { state, next } of CLOSE) {
-    if (!isConfirmed(state) || maySend(state)) continue;
-    assert(!maySend(next), `${state} to ${next}`);
+  for (const { state, next } of CLOSE_TABLE) {
+    if (!isConfirmed(CLOSE[state]) || maySend(CLOSE[state])) continue;
+    assert(!maySend(CLOSE[next]), `${state} to ${next}`);
   }
 });
 
 Deno.test("maySend: is false before the peer's channel ID is known", () => {
-  for (const { state } of CLOSE) {
-    if (maySend(state)) assert(isConfirmed(state), state);
+  for (const { state } of CLOSE_TABLE) {
+    if (maySend(CLOSE[state])) assert(isConfirmed(CLOSE[state]), state);
   }
 });
 
 Deno.test("receivesNothing: once true, it stays true", () => {
-  for (const { state, next } of RECEIVE) {
-    if (receivesNothing(state)) assert(receivesNothing(next), next);
+  for (const { state, next } of RECEIVE_TABLE) {
+    if (receivesNothing(RECEIVE[state])) {
+      assert(receivesNothing(RECEIVE[next]), next);
+    }
   }
   assertEquals(
-    [...new Set(RECEIVE.map(({ state }) => state))].filter(receivesNothing),
+    [...new Set(RECEIVE_TABLE.map(({ state }) => state))].filter((state) =>
+      receivesNothing(RECEIVE[state])
+    ),
     ["eof", "closed", "cut", "lost"],
   );
 });

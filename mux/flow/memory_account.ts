@@ -126,13 +126,21 @@ export class MemoryAccount {
     return this.#ledger.hasChannel;
   }
 
-  /** Takes what a channel needs apart from its window. */
-  takeChannel(): void {
-    this.channels.take(CHANNEL_SIZE);
-    this.#ledger.kept -= MIN_CHANNEL_SIZE;
+  /** Whether less than half of what a pool can have free is. */
+  get poolIsLow(): boolean {
+    return this.#ledger.poolIsLow;
   }
 
-  /** Gives back what {@linkcode takeChannel} has taken. */
+  /** Takes what a channel needs, with its window of `size` bytes. */
+  takeChannel(size: number): void {
+    const ledger = this.#ledger;
+    this.windows.count(size);
+    this.channels.count(CHANNEL_SIZE);
+    ledger.take(size + CHANNEL_SIZE, "lasting");
+    ledger.kept -= MIN_CHANNEL_SIZE;
+  }
+
+  /** Gives back what {@linkcode takeChannel} has taken for the channel itself. */
   giveChannel(): void {
     this.#ledger.kept += MIN_CHANNEL_SIZE;
     this.channels.give(CHANNEL_SIZE);
@@ -205,6 +213,11 @@ export class MemoryKind {
     return this.#ledger.canTake(bytes, this.#claim);
   }
 
+  /** Counts `bytes` that {@linkcode MemoryAccount} takes or gives back. */
+  count(bytes: number): void {
+    this.#held += bytes;
+  }
+
   /** Takes `bytes` if they are free; returns whether it did. */
   tryTake(bytes: number): boolean {
     if (!this.#ledger.canTake(bytes, this.#claim)) return false;
@@ -228,11 +241,7 @@ export class MemoryKind {
    */
   give(bytes: number): void {
     const counter = this.#counter;
-    if (bytes > counter.#held) {
-      throw new InvariantError(
-        `Cannot give back ${bytes} bytes of memory: ${counter.#held} are held`,
-      );
-    }
+    if (bytes > counter.#held) throw notHeld(bytes, counter.#held);
     counter.#held -= bytes;
     this.#ledger.give(bytes, this.#claim);
   }
@@ -247,6 +256,12 @@ export class MemoryKind {
   whenFree(bytes: number, callback: () => void): () => void {
     return this.#ledger.wait({ bytes, kind: this, callback }, this.#claim);
   }
+}
+
+function notHeld(bytes: number, held: number): InvariantError {
+  return new InvariantError(
+    `Cannot give back ${bytes} bytes of memory: ${held} are held`,
+  );
 }
 
 /** What the kinds of an account share. */
@@ -295,6 +310,10 @@ class Ledger {
     const share = this.#share;
     return share !== undefined &&
       share.available * 2 < Math.min(this.limit, share.largest);
+  }
+
+  get poolIsLow(): boolean {
+    return this.#share !== undefined && this.#share.isLow;
   }
 
   get hasChannel(): boolean {

@@ -45,7 +45,7 @@ test("MemoryAccount: keeps a sixteenth for channels with the smallest windows", 
   account.arguments.take(1_000 * KIB);
   for (let i = 0; i < 2; i++) {
     assert(account.hasChannel);
-    account.takeChannel();
+    account.takeChannel(0);
     account.windows.take(MIN_WINDOW_SIZE);
   }
   assert(!account.hasChannel, "the next would take 9 KiB");
@@ -57,13 +57,13 @@ test("MemoryAccount: keeps a sixteenth for channels with the smallest windows", 
 test("MemoryAccount: channels that are open leave to others what was kept for them", () => {
   const account = new MemoryAccount(16 * 6 * KIB);
   const available = account.available;
-  account.takeChannel();
+  account.takeChannel(0);
   account.windows.take(MIN_WINDOW_SIZE);
   assertEquals(account.available, available);
-  account.takeChannel();
+  account.takeChannel(0);
   account.windows.take(MIN_WINDOW_SIZE);
   assertEquals(account.available, available);
-  account.takeChannel();
+  account.takeChannel(0);
   assertEquals(account.available, available - CHANNEL_SIZE);
 });
 

@@ -97,6 +97,7 @@ class SessionPool implements MemoryPool {
   readonly #reserve: number;
   /** The most that one session can take at once. */
   readonly largest: number;
+  readonly #half: number;
   /** Bytes beyond what is guaranteed that no session has taken. */
   #free: number;
   #sessions = 0;
@@ -125,11 +126,17 @@ class SessionPool implements MemoryPool {
     this.#guaranteed = Math.floor(size * 3 / 8 / maxSessions);
     this.#reserve = Math.floor(size / 8);
     this.#free = size - this.#reserve - this.#guaranteed * maxSessions;
+    this.#half = this.#free / 2;
     this.largest = this.#guaranteed + Math.floor(this.#free / 2);
   }
 
   get usage(): MemoryPoolUsage {
     return { sessions: this.#sessions, held: this.#held };
+  }
+
+  /** Whether less than half of what can ever be free is. */
+  get isLow(): boolean {
+    return this.#free < this.#half;
   }
 
   join(): PoolShare {
@@ -229,6 +236,11 @@ export class PoolShare {
   /** The most that can ever be taken at once. */
   get largest(): number {
     return this.#pool.largest;
+  }
+
+  /** Whether less than half of what can ever be free is. */
+  get isLow(): boolean {
+    return this.#pool.isLow;
   }
 
   /** Whether `bytes` can be taken; `reserved` for what may use the reserve. */

@@ -10,6 +10,8 @@ export interface WindowMemory {
   lend(bytes: number): number;
   /** Returns `bytes`. */
   give(bytes: number): void;
+  /** Returns `bytes` of a window that has ended; the peer had `credit` left. */
+  giveUnused(bytes: number, credit: number): void;
 }
 
 /** What the receive windows of one session share. */
@@ -204,9 +206,10 @@ export class ReceiveWindow {
    * Bytes that have arrived stay taken until {@linkcode release}.
    */
   end(): void {
-    const held = this.#size - this.#granted - this.#owed;
-    this.#policy.budget.give(this.#size - held);
-    this.#size = held;
+    const unused = this.#granted + this.#owed;
+    if (unused === 0) return;
+    this.#policy.budget.giveUnused(unused, this.#granted);
+    this.#size -= unused;
     this.#granted = this.#owed = this.#loan = 0;
     this.#beforeCredit = -1;
   }
@@ -219,6 +222,7 @@ export class ReceiveWindow {
 
   /** Returns everything to the budget: nothing that has arrived is left. */
   release(): void {
+    if (this.#size === 0) return;
     this.#policy.budget.give(this.#size);
     this.#size =
       this.#granted =

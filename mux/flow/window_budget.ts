@@ -5,6 +5,16 @@ import {
 } from "./memory_account.ts";
 import type { WindowMemory } from "./receive_window.ts";
 
+/** A window gets one part in this many of what is left, once half is taken. */
+const SMALL_PARTS = 1024;
+
+/**
+ * The size of the next window is calculated again when what is held has changed
+ * by one part in this many of the account: a call opens a channel, and few calls
+ * change much.
+ */
+const STEPS = 256;
+
 /**
  * The part of a session's memory that its channels and their receive windows may
  * take: eleven sixteenths. A grant cannot be taken back, so granted credit counts
@@ -19,6 +29,15 @@ export class WindowBudget implements WindowMemory {
   readonly #size: number;
   readonly #initialSize: number;
   readonly #minSize: number;
+  readonly #step: number;
+  /** The size of the next window; 0 if there is no memory for it. */
+  #windowSize = 0;
+  #scarce = false;
+  /** What was held, and of that for channels, when these two were estimated. */
+  #heldThen = -Infinity;
+  #takenThen = -Infinity;
+  readonly #maxLateCredit: number;
+  #lateCredit = 0;
   #refused = false;
 
   /**
@@ -26,12 +45,15 @@ export class WindowBudget implements WindowMemory {
    *
    * @param account the memory of the session
    * @param initialSize bytes of a new window, while memory is not scarce
+   * @param maxSize bytes that one window may grow to
    */
-  constructor(account: MemoryAccount, initialSize: number) {
+  constructor(account: MemoryAccount, initialSize: number, maxSize: number) {
+    this.#maxLateCredit = maxSize;
     this.#account = account;
     this.#size = Math.floor(account.limit * 11 / 16);
     this.#initialSize = initialSize;
     this.#minSize = Math.min(initialSize, MIN_WINDOW_SIZE);
+    this.#step = Math.floor(account.limit / STEPS);
   }
 
   /** Bytes that can be granted now. */
@@ -40,9 +62,10 @@ export class WindowBudget implements WindowMemory {
     return Math.min(available, this.#size - windows.held - channels.held);
   }
 
-  /** Whether less than half of the budget is left. */
+  /** Whether less than an eighth of the budget is left. */
   get scarce(): boolean {
-    return this.left * 2 < this.#size;
+    this.#estimate();
+    return this.#scarce;
   }
 
   get exhausted(): boolean {
@@ -52,27 +75,16 @@ export class WindowBudget implements WindowMemory {
 
   /**
    * Takes a channel and its window; returns the size of the window, or 0 if there
-   * is no memory for another channel. It has the initial size, or a quarter of what is
-   * left, while that is half of the budget. After that, every channel that can
-   * still be opened gets an equal part.
-   *
-   * @param slots channels that can be opened now
+   * is no memory for another channel. While half of the budget is left, it has the
+   * initial size, or a quarter of what is left. After that it has a small part of
+   * what is left, so that windows get smaller and smaller, and many channels can
+   * be open before memory is scarce.
    */
-  open(slots: number): number {
-    const left = this.left - CHANNEL_SIZE;
-    const most = left * 2 >= this.#size
-      ? left / 4
-      : left / slots - CHANNEL_SIZE;
-    let size = Math.min(this.#initialSize, Math.floor(most));
-    if (size < this.#minSize) {
-      size = this.#minSize;
-      if (size > left && !this.#account.hasChannel) {
-        this.#refused = true;
-        return 0;
-      }
-    }
-    this.#account.windows.take(size);
-    this.#account.takeChannel();
+  open(): number {
+    this.#estimate();
+    const size = this.#windowSize;
+    if (size === 0) this.#refused = true;
+    else this.#account.takeChannel(size);
     return size;
   }
 
@@ -113,5 +125,46 @@ export class WindowBudget implements WindowMemory {
     if (bytes === 0) return;
     this.#account.windows.give(bytes);
     this.#refused = false;
+  }
+
+  /** As {@linkcode give}; also counts `credit` as late credit. */
+  giveUnused(bytes: number, credit: number): void {
+    this.give(bytes);
+    this.#lateCredit = Math.min(this.#lateCredit + credit, this.#maxLateCredit);
+  }
+
+  /**
+   * Takes `bytes` of the credit that ended windows had left, for DATA that came
+   * late; returns whether that is enough. The peer did not know of this side's
+   * CLOSE; qtalk-go also sends DATA after its own.
+   */
+  takeLateCredit(bytes: number): boolean {
+    if (bytes > this.#lateCredit) return false;
+    this.#lateCredit -= bytes;
+    return true;
+  }
+
+  /** Calculates what {@linkcode open} and {@linkcode scarce} need, if it is old. */
+  #estimate(): void {
+    const account = this.#account;
+    const { held } = account;
+    const taken = account.windows.held + account.channels.held;
+    const step = this.#step;
+    if (
+      Math.abs(held - this.#heldThen) < step &&
+      Math.abs(taken - this.#takenThen) < step && !account.poolIsLow
+    ) return;
+    const left = this.left - CHANNEL_SIZE;
+    const most = left * 2 >= this.#size ? left / 4 : left / SMALL_PARTS;
+    const size = Math.min(this.#initialSize, Math.floor(most));
+    this.#windowSize = size >= this.#minSize
+      ? size
+      : this.#minSize <= left || account.hasChannel
+      ? this.#minSize
+      : 0;
+    this.#scarce = left * 8 < this.#size;
+    // An estimate must not be used when a step more would be too much.
+    this.#heldThen = this.#scarce ? -Infinity : held;
+    this.#takenThen = taken;
   }
 }

@@ -20,7 +20,11 @@ const MIB = 1024 * KIB;
 function started(options: Partial<typeof DEFAULT_SESSION_OPTIONS> = {}) {
   const all = { ...DEFAULT_SESSION_OPTIONS, ...options };
   const account = new MemoryAccount(all.maxHeldSize);
-  const budget = new WindowBudget(account, all.initialWindowSize);
+  const budget = new WindowBudget(
+    account,
+    all.initialWindowSize,
+    all.maxWindowSize,
+  );
   return { account, budget, options: all };
 }
 
@@ -28,7 +32,7 @@ function started(options: Partial<typeof DEFAULT_SESSION_OPTIONS> = {}) {
 function openAll({ budget, options }: ReturnType<typeof started>) {
   const sizes: number[] = [];
   while (sizes.length < options.maxChannels) {
-    const size = budget.open(options.maxChannels - sizes.length);
+    const size = budget.open();
     if (size === 0) break;
     sizes.push(size);
   }
@@ -66,8 +70,8 @@ test("WindowBudget: an initial size below the smallest is kept to", () => {
 
 test("WindowBudget: one window can grow to the default maximum beside spare channels", () => {
   const { budget, options } = started();
-  for (let i = 0; i < 60; i++) budget.open(options.maxChannels - i);
-  let size = budget.open(options.maxChannels - 60);
+  for (let i = 0; i < 60; i++) budget.open();
+  let size = budget.open();
   while (size < options.maxWindowSize) {
     const more = Math.min(size, options.maxWindowSize - size);
     assert(budget.take(more), `grows from ${size}`);
@@ -85,16 +89,30 @@ test("WindowBudget: channels can be opened when growth or values have taken all 
     assertLessOrEqual(it.account.held, it.options.maxHeldSize * 7 / 8);
     // A slot is free again once a channel has closed.
     it.budget.cancelOpen(MIN_WINDOW_SIZE);
-    assertEquals(it.budget.open(1), MIN_WINDOW_SIZE);
-    assertEquals(it.budget.open(1), 0);
+    assertEquals(it.budget.open(), MIN_WINDOW_SIZE);
+    assertEquals(it.budget.open(), 0);
   }
 });
 
 test("WindowBudget: cancelOpen() gives back all that open() took", () => {
   const { account, budget } = started();
-  budget.cancelOpen(budget.open(10));
+  budget.cancelOpen(budget.open());
   assertEquals(account.held, 0);
   assertEquals(budget.left, 22 * MIB);
+});
+
+test("WindowBudget: late credit is what ended windows had left, up to the largest window", () => {
+  const { account, budget } = started({ maxWindowSize: 1 * MIB });
+  assert(!budget.takeLateCredit(1));
+  assert(budget.take(3 * MIB));
+  budget.giveUnused(100 * KIB, 60 * KIB);
+  assertEquals(account.windows.held, 3 * MIB - 100 * KIB);
+  assert(budget.takeLateCredit(50 * KIB));
+  assert(!budget.takeLateCredit(10 * KIB + 1));
+  assert(budget.takeLateCredit(10 * KIB));
+  budget.giveUnused(2 * MIB, 2 * MIB);
+  assert(!budget.takeLateCredit(1 * MIB + 1));
+  assert(budget.takeLateCredit(1 * MIB));
 });
 
 test("WindowBudget: is exhausted from a refusal until bytes are returned", () => {
@@ -134,8 +152,8 @@ test("WindowBudget: new windows are smaller when other sessions have taken the p
     while (greedy.windows.tryTake(64 * KIB));
   }
   const account = new MemoryAccount(32 * MIB, joinPool(pool));
-  const budget = new WindowBudget(account, 66_560);
-  const size = budget.open(2_048);
+  const budget = new WindowBudget(account, 66_560, 16 * MIB);
+  const size = budget.open();
   assertGreaterOrEqual(size, MIN_WINDOW_SIZE);
   assertLess(size, DEFAULT_SESSION_OPTIONS.initialWindowSize);
   assert(budget.exhausted);

@@ -62,12 +62,6 @@ export class ChannelTable implements FrameSink, ChannelHost {
   readonly #incoming = new Places();
   #slotFreed: PromiseWithResolvers<void> | undefined;
   readonly #idle: IdleBudget;
-  /**
-   * Bytes of DATA that may still come although they count no more. The peer had
-   * credit for them, and did not know of this side's CLOSE; qtalk-go also sends
-   * DATA after its own.
-   */
-  #lateCredit = 0;
   /** The channel of the DATA frame being read; undefined to drop its payload. */
   #payloadChannel: QmuxChannel | undefined;
   /** The channels that have received payload in this turn. */
@@ -83,7 +77,11 @@ export class ChannelTable implements FrameSink, ChannelHost {
     this.queue = queue;
     this.#options = options;
     this.#account = account;
-    this.#budget = new WindowBudget(account, options.initialWindowSize);
+    this.#budget = new WindowBudget(
+      account,
+      options.initialWindowSize,
+      options.maxWindowSize,
+    );
     this.#clock = new TurnClock(clock);
     const now = () => this.#clock.now();
     this.#roundTrip = new RoundTrip(now);
@@ -225,11 +223,6 @@ export class ChannelTable implements FrameSink, ChannelHost {
     this.#slotFreed = undefined;
   }
 
-  windowEnded(bytes: number): void {
-    const { maxWindowSize } = this.#options;
-    this.#lateCredit = Math.min(this.#lateCredit + bytes, maxWindowSize);
-  }
-
   forget(channel: QmuxChannel): void {
     this.#roundTrip.forget(channel.id);
     this.#channels.delete(channel.id);
@@ -340,11 +333,10 @@ export class ChannelTable implements FrameSink, ChannelHost {
 
   /** Counts DATA that is dropped. */
   #lateData(id: number, length: number): void {
-    if (length === 0 || length > this.#lateCredit) {
+    if (length === 0 || !this.#budget.takeLateCredit(length)) {
       return this.#idle.countIdle("DATA", id);
     }
     // The peer had credit for it, so it sent this in good faith.
-    this.#lateCredit -= length;
     this.#idle.countUseful();
   }
 
@@ -356,9 +348,7 @@ export class ChannelTable implements FrameSink, ChannelHost {
    */
   #takeWindow(free: number): number {
     if (this.#closed !== undefined || free <= 0) return 0;
-    return this.#budget.open(
-      Math.max(0, this.openable) + Math.max(0, this.#acceptable),
-    );
+    return this.#budget.open();
   }
 
   #placesOf(channel: QmuxChannel): Places {

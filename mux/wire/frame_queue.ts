@@ -22,12 +22,11 @@ import { BufferRetention, growBuffer } from "./write_buffer.ts";
 /** A write of this many bytes takes no further DATA from waiting channels. */
 export const WRITE_TARGET = 256 * 1024;
 /**
- * A write that has as many DATA frames takes no more until it has left, and one
- * with as many of one channel in a row: making them takes a program milliseconds,
- * and only a write lets the event loop turn. The former is for the responses to a
- * thousand calls, the latter for a stream of small values.
+ * A DATA frame counts towards {@linkcode WRITE_TARGET} as if it had as many bytes
+ * more: a write has at most 2,048 of them. Making them takes a program
+ * milliseconds, and only a write lets the event loop turn.
  */
-const MAX_DATA_FRAMES = { all: 2_048, inRow: 256 } as const;
+const DATA_FRAME_COST = WRITE_TARGET / 2048;
 /**
  * Passes through the microtask queue without a new frame after which a turn has
  * ended. A handler that responds after a few `await`s still shares one write with
@@ -80,9 +79,6 @@ export class FrameQueue {
   #length = 0;
   /** DATA frames in the buffer. */
   #dataFrames = 0;
-  /** How many of the last ones are of one channel, and of which. */
-  #inRow = 0;
-  #rowId = 0;
   /** The other buffer: one is filled while the other is written. */
   #spare = new Uint8Array(0);
   readonly #retention = new BufferRetention();
@@ -105,9 +101,7 @@ export class FrameQueue {
 
   /** Whether DATA may be queued now; otherwise {@linkcode scheduleData}. */
   get hasRoom(): boolean {
-    return this.#length < WRITE_TARGET &&
-      this.#dataFrames < MAX_DATA_FRAMES.all &&
-      this.#inRow < MAX_DATA_FRAMES.inRow;
+    return this.#length + this.#dataFrames * DATA_FRAME_COST < WRITE_TARGET;
   }
 
   /** Queues OPEN. */
@@ -165,8 +159,6 @@ export class FrameQueue {
     const at = this.#reserve(DATA_HEADER_SIZE + payload.length);
     writeData(this.#buffer, at, recipientId, payload);
     this.#dataFrames++;
-    this.#inRow = recipientId === this.#rowId ? this.#inRow + 1 : 1;
-    this.#rowId = recipientId;
     if (this.#state === "gathering" && this.#length >= EARLY_WRITE) {
       void this.#flush();
     } else this.#wake();
@@ -358,7 +350,6 @@ export class FrameQueue {
     this.#buffer = this.#spare;
     this.#length = 0;
     this.#dataFrames = 0;
-    this.#inRow = 0;
     this.#replySize = 0;
     this.#currentWritten = this.#filledWritten;
     this.#filledWritten = undefined;

@@ -8,6 +8,7 @@ import { limitWait } from "../../time_limit.ts";
 import { LentCallbacks } from "../callback/callback_table.ts";
 import { incomplete, RemoteError, RpcError } from "../errors.ts";
 import type { CallOptions } from "../types.ts";
+import { linkStates, type State } from "../../state_machine.ts";
 import { MAX_CALL_HEADER_SIZE, type ReceivedHeader } from "../wire/headers.ts";
 import type { ValueStream } from "../wire/value_source.ts";
 import type { CallContext } from "./call_context.ts";
@@ -30,7 +31,7 @@ import {
  * - `continued`: it has resolved to a continued response, which has the channel.
  * - `failed`: it has rejected.
  */
-export type PendingCallState =
+export type PendingCallStateName =
   | "opening"
   | "header"
   | "values"
@@ -60,10 +61,8 @@ export type PendingCallEvent =
   | "end"
   | "fail";
 
-const NEXT: Record<
-  PendingCallState,
-  Record<PendingCallEvent, PendingCallState>
-> = {
+/** The states of a call, which begins `opening`. */
+export const PENDING_CALL = linkStates<PendingCallStateName, PendingCallEvent>({
   opening: {
     open: "header",
     complete: "opening",
@@ -127,15 +126,10 @@ const NEXT: Record<
     end: "failed",
     fail: "failed",
   },
-};
+});
 
-/** The state of a call after `event`. */
-export function nextPendingCall(
-  state: PendingCallState,
-  event: PendingCallEvent,
-): PendingCallState {
-  return NEXT[state][event];
-}
+/** One of {@linkcode PENDING_CALL}. */
+export type PendingCallState = State<PendingCallStateName, PendingCallEvent>;
 
 /** A call until its outcome, of which it has exactly one. */
 export abstract class PendingCall implements ArgumentsOwner {
@@ -144,7 +138,7 @@ export abstract class PendingCall implements ArgumentsOwner {
   opening: ChannelRequest | undefined;
   readonly #context: CallContext;
   readonly #reject: (reason: unknown) => void;
-  #state: PendingCallState = "opening";
+  #state: PendingCallState = PENDING_CALL.opening;
   #channel!: RawChannel;
   #reader!: ValueReader;
   #arguments: StreamedArguments | undefined;
@@ -219,8 +213,8 @@ export abstract class PendingCall implements ArgumentsOwner {
     request: ValueWriter | Uint8Array,
     stream: ValueStream | undefined,
   ): void {
-    this.#state = nextPendingCall(this.#state, "open");
-    if (this.#state !== "header") return channel.discard();
+    this.#state = this.#state.open;
+    if (this.#state.name !== "header") return channel.discard();
     this.#channel = channel;
     const context = this.#context;
     this.#reader = new ValueReader(
@@ -249,10 +243,10 @@ export abstract class PendingCall implements ArgumentsOwner {
    */
   fail(reason: unknown, errorSent?: Promise<void>): void {
     const before = this.#state;
-    this.#state = nextPendingCall(before, "fail");
+    this.#state = before.fail;
     if (this.#state === before) return;
     this.#end();
-    if (before === "opening") this.opening?.cancel(reason);
+    if (before.name === "opening") this.opening?.cancel(reason);
     else {
       const channel = this.#channel;
       const abort = () => channel.abort(reason);
@@ -284,19 +278,19 @@ export abstract class PendingCall implements ArgumentsOwner {
   readonly #advance = (): void => {
     try {
       for (;;) {
-        const state = this.#state;
+        const { name } = this.#state;
         let bytes: Uint8Array | null | undefined;
-        if (state === "header") {
+        if (name === "header") {
           bytes = this.#reader.next(MAX_CALL_HEADER_SIZE);
-        } else if (state === "values" || state === "first") {
+        } else if (name === "values" || name === "first") {
           bytes = this.#reader.next();
         } else return;
         if (bytes === undefined) {
           return this.#reader.whenReadable(this.#advance);
         }
         if (bytes === null) return this.#peerEnded();
-        if (state === "header") this.#readHeader(bytes);
-        else this.#readValue(bytes, state === "first");
+        if (name === "header") this.#readHeader(bytes);
+        else this.#readValue(bytes, name === "first");
       }
     } catch (error) {
       this.fail(error);
@@ -315,10 +309,9 @@ export abstract class PendingCall implements ArgumentsOwner {
     if (header.error !== undefined) {
       return this.fail(new RemoteError(header.error, header.code));
     }
-    this.#state = nextPendingCall(
-      this.#state,
-      header.continued ? "continue" : "complete",
-    );
+    this.#state = header.continued
+      ? this.#state.continue
+      : this.#state.complete;
   }
 
   #readValue(bytes: Uint8Array, continued: boolean): void {
@@ -335,11 +328,12 @@ export abstract class PendingCall implements ArgumentsOwner {
       this.#tookFunctions = true;
     }
     const event = this.take(value, continued);
-    if (event !== undefined) this.#finish(event);
+    if (event === "satisfy") this.#finish(this.#state.satisfy);
+    else if (event === "hand-over") this.#finish(this.#state["hand-over"]);
   }
 
   #peerEnded(): void {
-    if (this.#state !== "header") return this.#finish("end");
+    if (this.#state.name !== "header") return this.#finish(this.#state.end);
     this.fail(
       new RpcError(
         "no-response",
@@ -348,9 +342,9 @@ export abstract class PendingCall implements ArgumentsOwner {
     );
   }
 
-  #finish(event: "satisfy" | "hand-over" | "end"): void {
-    this.#state = nextPendingCall(this.#state, event);
-    if (this.#state === "continued") {
+  #finish(state: PendingCallState): void {
+    this.#state = state;
+    if (state.name === "continued") {
       this.#cancelLimit?.();
       return this.resolve(
         new ContinuedCall(

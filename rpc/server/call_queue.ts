@@ -3,6 +3,8 @@ import { Fifo, type Queued } from "../wire/fifo.ts";
 
 /** A call that a {@linkcode CallQueue} lets run. */
 export interface QueuedCall extends Queued<QueuedCall> {
+  /** Whether the call counts as running. */
+  counts: boolean;
   /** Cancels the time limit of a call that waits. */
   cancelLimit: (() => void) | undefined;
 }
@@ -34,7 +36,7 @@ export interface CallQueueEvents<T> {
 export class CallQueue<T extends QueuedCall> {
   readonly #limits: CallQueueLimits;
   readonly #events: CallQueueEvents<T>;
-  readonly #running = new Fifo<QueuedCall>();
+  #running = 0;
   readonly #waiting = new Fifo<QueuedCall>();
   #scheduled = false;
 
@@ -46,7 +48,7 @@ export class CallQueue<T extends QueuedCall> {
 
   /** How many calls run. */
   get running(): number {
-    return this.#running.length;
+    return this.#running;
   }
 
   /** Whether a call waits for its turn. */
@@ -72,7 +74,8 @@ export class CallQueue<T extends QueuedCall> {
 
   /** A call that runs counts from now on: it takes a while. */
   add(call: T): void {
-    this.#running.push(call);
+    call.counts = true;
+    this.#running++;
   }
 
   /**
@@ -80,15 +83,18 @@ export class CallQueue<T extends QueuedCall> {
    * already.
    */
   remove(call: T): void {
-    const { queue } = call;
-    if (queue === undefined) return;
-    queue.remove(call);
-    if (queue === this.#waiting) call.cancelLimit?.();
-    else this.runNextSoon();
+    if (call.counts) {
+      call.counts = false;
+      this.#running--;
+      this.runNextSoon();
+    } else if (call.queue !== undefined) {
+      this.#waiting.remove(call);
+      call.cancelLimit?.();
+    }
   }
 
   get #hasRoom(): boolean {
-    return this.#running.length < this.#limits.maxConcurrentCalls &&
+    return this.#running < this.#limits.maxConcurrentCalls &&
       this.#events.mayBegin();
   }
 

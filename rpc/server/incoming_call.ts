@@ -32,9 +32,12 @@ const READING_TIME = 10_000;
  * may run at the same time are 4 MiB.
  */
 const LIGHT = 4 * 1024;
+/** Bytes of encoded values that are light, whatever they contain. */
+const SMALL = 120;
 
 /** A call that the peer made, as its handler sees it. */
 export class IncomingCall implements ServerCall, QueuedCall {
+  counts = false;
   queue: Fifo<QueuedCall> | undefined;
   previous: QueuedCall | undefined;
   next: QueuedCall | undefined;
@@ -55,8 +58,6 @@ export class IncomingCall implements ServerCall, QueuedCall {
   #memory: MemoryKind | undefined;
   /** Whether the handler has finished, and left the call continued. */
   #finished = false;
-  /** Whether what was not read has been dropped. */
-  #dropped = false;
 
   /** Makes the call that a header has begun. */
   constructor(
@@ -99,21 +100,14 @@ export class IncomingCall implements ServerCall, QueuedCall {
     return this.#abort.signal;
   }
 
-  async receive(options?: WaitOptions): Promise<unknown> {
-    const value = await (this.#receiver ??= this.#newReceiver())
-      .receive(options);
-    if (value === undefined && this.#dropped) throw cancelled();
-    return value;
+  receive(options?: WaitOptions): Promise<unknown> {
+    return (this.#receiver ??= this.#newReceiver()).receive(options);
   }
 
   receiveNow(): unknown | typeof absent {
     const bytes = this.#reader.next();
     if (bytes === undefined) return absent;
-    if (bytes === null) {
-      if (!this.#dropped) return undefined;
-      this.#receiver?.receiveNow();
-      throw cancelled();
-    }
+    if (bytes === null) return this.#receiver?.receiveNow();
     return bytes.length === 0
       ? (this.#receiver ??= this.#newReceiver()).take(bytes)
       : this.#decode(bytes);
@@ -121,12 +115,7 @@ export class IncomingCall implements ServerCall, QueuedCall {
 
   stream(): AsyncIterable<unknown> {
     const receiver = this.#receiver ??= this.#newReceiver();
-    const receive = async () => {
-      const value = await receiver.receive();
-      if (value === undefined && this.#dropped) throw cancelled();
-      return value;
-    };
-    return new ValueIterator(receive, () => {});
+    return new ValueIterator(() => receiver.receive(), () => {});
   }
 
   /** Drops what has arrived of a value; nothing more will be received. */
@@ -136,10 +125,11 @@ export class IncomingCall implements ServerCall, QueuedCall {
   }
 
   drop(): void {
-    this.#dropped = true;
+    const receiver = this.#receiver ??= this.#newReceiver();
+    receiver.cutOff(cancelled());
     this.#reader.release();
     this.#channel.cancelRead();
-    this.#receiver?.wake();
+    receiver.wake();
   }
 
   /**
@@ -221,9 +211,16 @@ export class IncomingCall implements ServerCall, QueuedCall {
   }
 
   #decode(bytes: Uint8Array): unknown {
-    const { weight } = this.session;
-    const value = decodeWeighed(this.request.context.codec, bytes, weight);
-    this.#weigh(weight.bytes);
+    const { codec } = this.request.context;
+    let value: unknown;
+    if (bytes.length <= SMALL) {
+      value = codec.decode(bytes);
+      this.#weigh(0);
+    } else {
+      const { weight } = this.session;
+      value = decodeWeighed(codec, bytes, weight);
+      this.#weigh(weight.bytes);
+    }
     if (!mayHavePointers(value, bytes)) return value;
     const borrowed = this.responder.borrowed ??= new BorrowedCallbacks(
       this.caller,

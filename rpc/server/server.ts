@@ -112,7 +112,12 @@ export class Server {
     const advance = () => {
       // It is also what the channel calls when the caller has closed it, because
       // one function for each call is enough.
-      if (call !== undefined) return this.#closed(call);
+      if (call !== undefined) {
+        if (call.counts || call.responder.state !== "returned") {
+          this.#closed(call);
+        }
+        return;
+      }
       try {
         const header = reader.next(MAX_CALL_HEADER_SIZE);
         if (header === undefined) return reader.whenReadable(advance);

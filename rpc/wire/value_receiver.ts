@@ -28,6 +28,8 @@ export class ValueReceiver {
   readonly #trailer: TrailerRule;
   #state: "values" | "trailer" | "complete" | "failed" = "values";
   #failure: unknown;
+  /** Why the end of the values is not one: what was left of them was dropped. */
+  #cut: unknown;
   /** Looks again for the value that {@linkcode receive} waits for. */
   #wake: (() => void) | undefined;
 
@@ -61,7 +63,7 @@ export class ValueReceiver {
    */
   receiveNow(): unknown | typeof absent {
     for (;;) {
-      if (this.#state === "complete") return undefined;
+      if (this.#state === "complete") return this.#end();
       const bytes = this.#reader.next();
       if (bytes === undefined) return absent;
       if (bytes === null) return this.#end();
@@ -109,6 +111,11 @@ export class ValueReceiver {
     this.#reader.release();
   }
 
+  /** From now on, the end of the values throws `reason`: they were cut off. */
+  cutOff(reason: unknown): void {
+    this.#cut = reason;
+  }
+
   /** Ends a wait for memory: there are no more values to wait for. */
   wake(): void {
     this.#wake?.();
@@ -119,7 +126,7 @@ export class ValueReceiver {
     if (this.#state === "failed") throw this.#failure;
     if (this.#state === "trailer") {
       const { error, code } = decodeResponseHeader(this.#codec, bytes);
-      if (error !== undefined) this.#fail(new RemoteError(error, code));
+      if (error !== undefined) this.#failWith(new RemoteError(error, code));
       this.#state = "complete";
       return absent;
     }
@@ -169,13 +176,14 @@ export class ValueReceiver {
 
   #end(): undefined {
     if (this.#state === "failed") throw this.#failure;
+    if (this.#cut !== undefined) throw this.#cut;
     const isMissing = this.#state === "trailer" ||
       (this.#state === "values" && this.#trailer === "required");
-    if (isMissing) this.#fail(incomplete());
+    if (isMissing) this.#failWith(incomplete());
     return undefined;
   }
 
-  #fail(failure: unknown): never {
+  #failWith(failure: unknown): never {
     this.#state = "failed";
     throw this.#failure = failure;
   }
