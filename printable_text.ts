@@ -31,61 +31,36 @@ export function printableText(text: string): string {
   );
 }
 
-/** What stands for a part of an address that may be secret. */
-const HIDDEN = "…";
-
 /**
- * An address for error texts, logs and terminals: without its user and password,
- * and without its query and fragment, which may contain tokens.
+ * An address for errors, logs and output: without user and password, query and
+ * fragment, which may be secrets, and safe to print. What is not a well-formed
+ * address is treated as if it were one: errors are often about those.
  */
-export function withoutSecrets(address: string): string {
-  const { start, user, rest, query } = partsOf(address);
-  const from = user === "" ? "" : `${HIDDEN}@`;
-  return start + from + rest + (query === "" ? "" : query[0] + HIDDEN);
-}
-
-/** A text without the secrets of an address, such as that of an error about it. */
-export function hideSecrets(text: string, address: string): string {
-  let hidden = text.replaceAll(address, () => withoutSecrets(address));
-  const { user, query } = partsOf(address);
-  const pairs = query.slice(1).split(/[&#]/);
-  const values = pairs.map((pair) => pair.slice(pair.indexOf("=") + 1));
-  const secrets = [
-    user,
-    ...user.split(":"),
-    query.slice(1),
-    ...pairs,
-    ...values,
-  ];
-  for (const secret of secrets) {
-    // A text of a few characters may be part of any word.
-    if (secret.length < 3) continue;
-    hidden = hidden.replaceAll(secret, HIDDEN);
-    hidden = hidden.replaceAll(encodeURI(secret.toWellFormed()), HIDDEN);
+export function redactedAddress(address: string): string {
+  const [scheme] = /^(?:[a-z][\w+.-]*:(?=\/\/)|(?:tcp|wss?|unix|stdio):|)\/*/i
+    .exec(address)!;
+  let rest = address.slice(scheme.length);
+  const hidden = /[?#]/.exec(rest);
+  // In the path of a socket, "@" is a character like others.
+  if (!/^unix:/i.test(scheme)) {
+    const [authority] = /^[^/?#]*/.exec(rest)!;
+    const isHost = scheme !== "" &&
+      /^(?:\[[^\]]*\]|[^:@]*)(?::\d*)?$/.test(authority);
+    // A password may have characters that should have been escaped.
+    const at = isHost ? -1 : rest.lastIndexOf("@");
+    if (at >= 0) {
+      rest = rest.slice(at);
+      const end = rest.search(/[?#]/);
+      return printableText(
+        `${scheme}…${end < 0 ? rest : `${rest.slice(0, end + 1)}…`}`,
+      );
+    }
   }
-  return hidden;
+  if (hidden !== null) rest = `${rest.slice(0, hidden.index + 1)}…`;
+  return printableText(scheme + rest);
 }
 
-/** The scheme with its slashes, the user and password, and what follows `?` or `#`. */
-function partsOf(address: string): Record<
-  "start" | "user" | "rest" | "query",
-  string
-> {
-  const [start] = /^(?:[a-z][a-z0-9+.-]*:(?=[/\\]))?[/\\]{0,2}/i.exec(address)!;
-  const body = address.slice(start.length);
-  const slash = body.search(/[/\\?#]|$/);
-  let end = body.lastIndexOf("@", slash);
-  // A password with such a character, which makes the part before it no host.
-  const isHost = /^(?:\[[^\]]*\]|[^:[\]]*)(?::\d*)?$/.test(
-    body.slice(0, slash),
-  );
-  if (end < 0 && !isHost) end = body.lastIndexOf("@");
-  const after = body.slice(end + 1);
-  const mark = after.search(/[?#]|$/);
-  return {
-    start,
-    user: body.slice(0, Math.max(end, 0)),
-    rest: after.slice(0, mark),
-    query: after.slice(mark),
-  };
+/** A text with the addresses in it redacted, such as an error of the runtime. */
+export function redactedIn(text: string): string {
+  return text.replace(/\b[a-z][\w+.-]*:\/\/[^\s"'<>]*/gi, redactedAddress);
 }

@@ -4,7 +4,13 @@
  * @module
  */
 export { pipe, splice } from "./channel/pipe.ts";
-export { connectionLost, MuxError, sessionClosed } from "./errors.ts";
+export {
+  CommandExitError,
+  type CommandStatus,
+  connectionLost,
+  MuxError,
+  sessionClosed,
+} from "./errors.ts";
 export { MemoryAccount, type MemoryKind } from "./flow/memory_account.ts";
 export {
   DEFAULT_MEMORY_POOL_OPTIONS,

@@ -43,7 +43,12 @@ export {
   type MemoryPoolOptions,
   type MemoryPoolUsage,
 } from "./flow/memory_pool.ts";
-export { MuxError, type MuxErrorCode } from "./errors.ts";
+export {
+  CommandExitError,
+  type CommandStatus,
+  MuxError,
+  type MuxErrorCode,
+} from "./errors.ts";
 export {
   DEFAULT_SESSION_OPTIONS,
   type SessionLimits,
@@ -55,6 +60,7 @@ export { memoryTransports } from "./transport/memory.ts";
 export {
   type MessagePortLike,
   messagePortTransport,
+  type MessageTransportOptions,
   type WindowLike,
   windowTransport,
 } from "./transport/message/message_port.ts";

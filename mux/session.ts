@@ -2,7 +2,10 @@ import { ChannelTable } from "./table/channel_table.ts";
 import {
   connectionLost,
   InvariantError,
+  isTextFrame,
   MuxError,
+  notFrames,
+  protocolError,
   sessionClosed,
 } from "./errors.ts";
 import { nextTurn } from "./flow/next_turn.ts";
@@ -11,6 +14,7 @@ import { FrameQueue } from "./wire/frame_queue.ts";
 import { resolveOptions, type SessionOptions } from "./options.ts";
 import { timeLimit } from "../time_limit.ts";
 import { duplexTransport } from "./transport/duplex.ts";
+import type { AdvisingTransport } from "./transport/types.ts";
 import { MemoryAccount } from "./flow/memory_account.ts";
 import { joinPool } from "./flow/memory_pool.ts";
 import type { Clock } from "./flow/turn_clock.ts";
@@ -239,10 +243,15 @@ export class QmuxSession implements RawSession {
     const channels = this.#channels;
     let time = 0;
     let frames = 0;
+    let begun = false;
     try {
       for (;;) {
         const chunk = await this.#transport.read();
         if (chunk === null || this.#hasEnded()) break;
+        if (!begun) {
+          begun = true;
+          this.#checkFirst(chunk);
+        }
         frames += Math.ceil(chunk.length / BYTES_PER_FRAME);
         for (let at = 0; at < chunk.length && !this.#hasEnded();) {
           channels.tick();
@@ -265,7 +274,7 @@ export class QmuxSession implements RawSession {
         }
       }
       if (decoder.atBoundary) this.#end(undefined);
-      else this.#end(connectionLost("the byte stream ended inside a frame"));
+      else this.#end(this.#endInFrame());
     } catch (error) {
       // Readers still get what arrived before the bad frame.
       while (channels.endTurn()) await nextTurn();
@@ -280,9 +289,42 @@ export class QmuxSession implements RawSession {
     return this.#state === "ended";
   }
 
+  /**
+   * A program that prints a line in place of frames may print nothing after it.
+   * If that is short, and begins with a letter that is a type of frames, it would
+   * be taken for half of a header, and this side would wait for the other half.
+   */
+  #checkFirst(chunk: Uint8Array): void {
+    if (!isTextFrame(chunk)) return;
+    throw notFrames(
+      protocolError("received text in place of a frame"),
+      chunk,
+      this.#advice,
+    );
+  }
+
+  /** The error of a byte stream that ended inside a frame. */
+  #endInFrame(): MuxError {
+    const error = connectionLost("the byte stream ended inside a frame");
+    const { suspect } = this.#decoder;
+    return suspect === undefined
+      ? error
+      : notFrames(error, suspect, this.#advice);
+  }
+
+  /** What the transport says about text in place of frames. */
+  get #advice(): string | undefined {
+    return (this.#transport as AdvisingTransport).advice;
+  }
+
   /** The error of the session for an error of reading; undefined if it is none. */
   #readFailure(error: unknown): MuxError | undefined {
-    if (error instanceof MuxError) return error;
+    if (error instanceof MuxError) {
+      const { suspect } = this.#decoder;
+      return suspect === undefined || error.code !== "protocol-error"
+        ? error
+        : notFrames(error, suspect, this.#advice);
+    }
     if (isReset(error) && this.#decoder.atBoundary) return undefined;
     return error instanceof InvariantError
       ? connectionLost("there is a bug in this package", error)

@@ -128,7 +128,7 @@ Deno.test("mux/SPEC.md: has the messages of violations as they are thrown", () =
     "session",
   ].flatMap((name) => textsOf(`mux/${name}.ts`));
   const rows = table("Violations");
-  assertEquals(rows.length, 10);
+  assertEquals(rows.length, 11);
   for (const [, message] of rows) {
     const whole = `Cannot continue session: ${message!.replaceAll("`", "")}`;
     assert(texts.some((text) => text.test(whole)), message);

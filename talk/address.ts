@@ -1,15 +1,21 @@
-import { hideSecrets, withoutSecrets } from "../printable_text.ts";
 import { loadScheme, type Scheme, SCHEME_NAMES } from "../mux/internal.ts";
+import { redactedAddress, redactedIn } from "../printable_text.ts";
 import { TalkError } from "./errors.ts";
 
 /**
  * Splits an address into its scheme and the part after the colon.
  *
- * @throws {TalkError} `unknown-scheme`
+ * @throws {TalkError} `unknown-scheme`, or `bad-address` if it is not a string
  */
 export async function resolveAddress(
   address: string,
 ): Promise<{ scheme: Scheme; rest: string }> {
+  if (typeof address !== "string") {
+    throw new TalkError(
+      "bad-address",
+      `Cannot use address: it is not a string but ${typeof address}`,
+    );
+  }
   const colon = address.indexOf(":");
   const name = colon < 0 ? "" : address.slice(0, colon).toLowerCase();
   const scheme = await loadScheme(name);
@@ -17,7 +23,7 @@ export async function resolveAddress(
     throw new TalkError(
       "unknown-scheme",
       `Cannot use address "${
-        withoutSecrets(address)
+        redactedAddress(address)
       }": its scheme is not one of ${SCHEME_NAMES.join(", ")}`,
     );
   }
@@ -31,14 +37,79 @@ export function addressError(
   cause: unknown,
 ): TalkError {
   const bad = cause instanceof SyntaxError;
-  const text = cause instanceof Error ? cause.message : String(cause);
-  const safe = hideSecrets(text, address);
+  const permanent = isPermanent(cause);
   return new TalkError(
     bad ? "bad-address" : `${verb}-failed`,
     `Cannot ${verb === "dial" ? "dial" : "listen on"} "${
-      withoutSecrets(address)
-    }": ${safe}`,
-    // Whatever prints the error prints its cause as well.
-    safe === text ? { cause } : undefined,
+      redactedAddress(address)
+    }": ${reasonOf(cause)}`,
+    { cause: withoutSecrets(cause), permanent },
   );
+}
+
+/** Names of errors that stay until the program or the system changes. */
+const PERMANENT_NAMES: readonly string[] = [
+  // A permission of Deno is missing, or one of the system.
+  "NotCapable",
+  "PermissionDenied",
+  // TLS: a certificate is not valid, or the server does not speak it.
+  "InvalidData",
+  "InvalidInput",
+  "NotSupported",
+  // stdin and stdout are closed.
+  "BadResource",
+  // The runtime has no such API, or the program misuses it.
+  "ReferenceError",
+  "RangeError",
+  "SecurityError",
+  "SyntaxError",
+  "TypeError",
+];
+/** Codes of such errors of the system. */
+const PERMANENT_CODES: readonly unknown[] = [
+  "EACCES",
+  "EAFNOSUPPORT",
+  "EINVAL",
+  "ENAMETOOLONG",
+  "EPERM",
+  "EPROTONOSUPPORT",
+  "EPROTOTYPE",
+];
+/** HTTP status codes below 500 with which a server asks to try again. */
+const TEMPORARY_STATUS: readonly number[] = [408, 425, 429];
+/** HTTP status codes from 500 on that stay. */
+const PERMANENT_STATUS: readonly number[] = [501, 505];
+
+/** Whether every further attempt would fail in the same way. */
+function isPermanent(cause: unknown): boolean {
+  if (!(cause instanceof Error)) return false;
+  const { status, code, permanent } = cause as {
+    status?: unknown;
+    code?: unknown;
+    permanent?: unknown;
+  };
+  if (typeof status === "number") {
+    return status < 500
+      ? !TEMPORARY_STATUS.includes(status)
+      : PERMANENT_STATUS.includes(status);
+  }
+  return permanent === true || PERMANENT_NAMES.includes(cause.name) ||
+    PERMANENT_CODES.includes(code);
+}
+
+function reasonOf(cause: unknown): string {
+  if (!("Deno" in globalThis) && cause instanceof ReferenceError) {
+    return "this runtime has no such connections, which need Deno";
+  }
+  return redactedIn(cause instanceof Error ? cause.message : String(cause));
+}
+
+/** Errors of the runtime may quote the address. */
+function withoutSecrets(cause: unknown): unknown {
+  if (!(cause instanceof Error)) return cause;
+  const message = redactedIn(cause.message);
+  if (message === cause.message) return cause;
+  const copy = new Error(message);
+  copy.name = cause.name;
+  return copy;
 }

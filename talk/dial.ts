@@ -1,13 +1,12 @@
 import {
   qmux,
   resolveOptions,
-  type SchemeOptions,
   type Session,
   type SessionOptions,
   type Transport,
 } from "../mux/internal.ts";
-import { checkTimeout } from "../check_option.ts";
-import { withoutSecrets } from "../printable_text.ts";
+import { checkOption, checkTimeout } from "../check_option.ts";
+import { redactedAddress } from "../printable_text.ts";
 import { limitedSignal } from "../time_limit.ts";
 import { addressError, resolveAddress } from "./address.ts";
 import { errorPrinter } from "./error_printer.ts";
@@ -18,8 +17,28 @@ import type { ReconnectingPeer, ReconnectOptions } from "./reconnect/types.ts";
 /** The default of {@linkcode ConnectOptions.timeout}, in milliseconds. */
 export const DEFAULT_CONNECT_TIMEOUT = 30_000;
 
+/**
+ * A value, or a function that is asked for it before each attempt to connect: for
+ * addresses that change and credentials that expire. If it throws, the attempt
+ * fails with that error.
+ */
+export type Provided<T> = T | (() => T | Promise<T>);
+
 /** Options for connecting. */
-export interface ConnectOptions extends SchemeOptions {
+export interface ConnectOptions {
+  /**
+   * Headers of the HTTP request for `ws:` and `wss:`, or a function that is asked
+   * for them before each attempt. Browsers cannot send any. Default: in Deno an
+   * `Origin` with the server's own origin, which qtalk-go's server requires; in
+   * Node and Bun no headers.
+   */
+  headers?: Provided<HeadersInit> | undefined;
+  /**
+   * WebSocket subprotocols to offer, in order of preference, or a function that
+   * is asked for them before each attempt. If the server agrees to none of them,
+   * Deno connects anyway, while other runtimes fail. Default: none.
+   */
+  protocols?: Provided<string | readonly string[]> | undefined;
   /**
    * Aborts connecting: `dial()` rejects with the signal's reason. Default: no
    * signal.
@@ -45,7 +64,8 @@ export interface DialOptions extends PeerOptions, ConnectOptions {
 export interface ReconnectingDialOptions extends PeerOptions, ConnectOptions {
   /**
    * How to reconnect; `{}` for the defaults. `timeout` then limits each attempt
-   * to connect, and `signal` ends only the wait for the first connection.
+   * to connect, with the functions that it asks, and `signal` ends only the wait
+   * for the first connection.
    */
   reconnect: ReconnectOptions;
 }
@@ -53,7 +73,10 @@ export interface ReconnectingDialOptions extends PeerOptions, ConnectOptions {
 /**
  * Connects to an address, and connects again with exponential backoff whenever
  * the connection is lost. It resolves when the first connection is made, which
- * is attempted until `signal` aborts or `maxAttempts` is reached.
+ * is attempted until `signal` aborts, `maxAttempts` is reached, or an attempt
+ * fails as every other would: without a permission, with a certificate that is
+ * not valid, at a server that answers 401, 403 or 404, or with an address that is
+ * malformed or not for this runtime (`TalkError.permanent`).
  *
  * @example A peer that connects again
  * ```ts
@@ -77,15 +100,16 @@ export interface ReconnectingDialOptions extends PeerOptions, ConnectOptions {
  * assertEquals(states, ["connecting", "connected"]);
  * ```
  *
- * @param address the address to connect to
+ * @param address the address to connect to, or a function that is asked for it
+ * before each attempt
  * @param options codec, handler, limits, and how to reconnect
- * @throws {TalkError} `bad-address`, `unknown-scheme`; the error of the last
- * attempt if `maxAttempts` have failed
+ * @throws {TalkError} `bad-address`, `unknown-scheme`, or `dial-failed` if that is
+ * permanent; the error of the last attempt if `maxAttempts` have failed
  * @throws {RangeError} if an option is out of range
  * @throws {unknown} `signal.reason`
  */
 export function dial(
-  address: string,
+  address: Provided<string>,
   options: ReconnectingDialOptions,
 ): Promise<ReconnectingPeer>;
 /**
@@ -110,15 +134,18 @@ export function dial(
  * assertEquals(await peer.call("any.thing"), "/any/thing");
  * ```
  *
- * @param address the address to connect to
+ * @param address the address to connect to, or a function that returns it
  * @param options codec, handler, limits, and how long to wait
  * @throws {TalkError} `bad-address`, `unknown-scheme`, `dial-failed`, `timeout`
  * @throws {RangeError} if an option is out of range
  * @throws {unknown} `signal.reason`
  */
-export function dial(address: string, options?: DialOptions): Promise<Peer>;
 export function dial(
-  address: string,
+  address: Provided<string>,
+  options?: DialOptions,
+): Promise<Peer>;
+export function dial(
+  address: Provided<string>,
   options: DialOptions | ReconnectingDialOptions = {},
 ): Promise<Peer | ReconnectingPeer> {
   return options.reconnect === undefined
@@ -126,7 +153,10 @@ export function dial(
     : dialReconnecting(address, options);
 }
 
-async function dialOnce(address: string, options: DialOptions): Promise<Peer> {
+async function dialOnce(
+  address: Provided<string>,
+  options: DialOptions,
+): Promise<Peer> {
   checkPeerOptions(options);
   const session = await dialSession(address, options);
   try {
@@ -138,7 +168,7 @@ async function dialOnce(address: string, options: DialOptions): Promise<Peer> {
 }
 
 async function dialReconnecting(
-  address: string,
+  address: Provided<string>,
   { reconnect, handler, signal, ...rest }: ReconnectingDialOptions,
 ): Promise<ReconnectingPeer> {
   checkPeerOptions({ ...rest, handler });
@@ -180,21 +210,21 @@ function wait(ms: number, signal: AbortSignal): Promise<void> {
 /**
  * Like {@linkcode dial}, but without RPC: it resolves to a session.
  *
- * @param address the address to connect to
+ * @param address the address to connect to, or a function that returns it
  * @param options limits, and how long to wait
  * @throws {TalkError} `bad-address`, `unknown-scheme`, `dial-failed`, `timeout`
  * @throws {RangeError} if an option is out of range
  * @throws {unknown} `signal.reason`
  */
 export async function dialSession(
-  address: string,
+  address: Provided<string>,
   options: ConnectOptions = {},
 ): Promise<Session> {
   return qmux(await connect(address, options), options.session);
 }
 
 async function connect(
-  address: string,
+  place: Provided<string>,
   options: ConnectOptions,
 ): Promise<Transport> {
   const { signal, timeout = DEFAULT_CONNECT_TIMEOUT, session } = options;
@@ -202,7 +232,7 @@ async function connect(
   // Checked first: a connection that was made would have to be closed.
   checkTimeout(timeout);
   resolveOptions(session);
-  const { scheme, rest } = await resolveAddress(address);
+  let address: string | undefined;
   // Without `using`, whose syntax not every browser knows.
   const limited = limitedSignal({
     signal,
@@ -210,17 +240,48 @@ async function connect(
     onTimeout: () =>
       new TalkError(
         "timeout",
-        `Cannot dial "${
-          withoutSecrets(address)
-        }": no connection within ${timeout} ms (option "timeout")`,
+        `Cannot dial${
+          address === undefined ? "" : ` "${redactedAddress(address)}"`
+        }: no connection within ${timeout} ms (option "timeout")`,
       ),
   });
   try {
-    return await scheme.connect(rest, limited.signal, options);
+    address = await ask(place, limited.signal);
+    const { scheme, rest } = await resolveAddress(address);
+    const headers = await ask(options.headers, limited.signal);
+    const protocols = await ask(options.protocols, limited.signal);
+    return await attempt(
+      address,
+      scheme.connect(rest, limited.signal, { headers, protocols }),
+    );
   } catch (error) {
     if (limited.signal.aborted) throw limited.signal.reason;
-    throw addressError("dial", address, error);
+    throw error;
   } finally {
     limited[Symbol.dispose]();
+  }
+}
+
+/** The value of an option that may be a function, unless `signal` aborts first. */
+function ask<T>(provided: Provided<T>, signal: AbortSignal): T | Promise<T> {
+  if (typeof provided !== "function") return provided;
+  return new Promise<T>((resolve, reject) => {
+    const onAbort = () => reject(signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+    (async () => await (provided as () => T | Promise<T>)())()
+      .then(resolve, reject)
+      .finally(() => signal.removeEventListener("abort", onAbort));
+  });
+}
+
+/** Names the address in the error of a connection that could not be made. */
+async function attempt(
+  address: string,
+  connecting: Promise<Transport>,
+): Promise<Transport> {
+  try {
+    return await connecting;
+  } catch (error) {
+    throw addressError("dial", address, error);
   }
 }

@@ -1,5 +1,6 @@
 import {
   childTransport,
+  type CommandStatus,
   qmux,
   resolveOptions,
   type SessionOptions,
@@ -7,58 +8,141 @@ import {
 import { TalkError } from "./errors.ts";
 import { checkPeerOptions, Peer, type PeerOptions } from "./peer.ts";
 
+/** What {@linkcode dialCommand} uses of a `Deno.ChildProcess`. */
+export interface ChildProcessLike {
+  /** The ID of the process. */
+  readonly pid: number;
+  /** Its standard input; throws if it is not piped. */
+  readonly stdin: WritableStream<Uint8Array>;
+  /** Its standard output; throws if it is not piped. */
+  readonly stdout: ReadableStream<Uint8Array>;
+  /** Its standard error; throws if it is not piped. */
+  readonly stderr: ReadableStream<Uint8Array>;
+  /** Resolves when it has ended. */
+  readonly status: Promise<CommandStatus>;
+  /** Sends it a signal. */
+  kill(signal: "SIGTERM" | "SIGKILL"): void;
+}
+
+/** What {@linkcode dialCommand} uses of a `Deno.Command`. */
+export interface CommandLike {
+  /** Starts the process. */
+  spawn(): ChildProcessLike;
+}
+
 /** Options of {@linkcode dialCommand}. */
 export interface DialCommandOptions extends PeerOptions {
   /** Limits of the session. Default: those of `qmux()`. */
   session?: SessionOptions | undefined;
+  /** The arguments of the command. Default: none. */
+  args?: readonly string[] | undefined;
+  /** The working directory of the child. Default: that of this process. */
+  cwd?: string | URL | undefined;
+  /**
+   * Environment variables of the child, besides those of this process. Default:
+   * none.
+   */
+  env?: Readonly<Record<string, string>> | undefined;
+  /**
+   * Whether the child does not get the environment of this process. Default:
+   * false.
+   */
+  clearEnv?: boolean | undefined;
+  /**
+   * What happens to the child's stderr: `"inherit"` sends it to the stderr of
+   * this process, `"null"` drops it, a stream gets it (and is not closed), and
+   * `"piped"` makes it `peer.stderr`, which the program then has to read or
+   * cancel: a child whose output is not read stops when the pipe is full.
+   * Default: `"inherit"`.
+   */
+  stderr?:
+    | "inherit"
+    | "null"
+    | "piped"
+    | WritableStream<Uint8Array>
+    | undefined;
+}
+
+/** The options that a command object has itself. */
+const COMMAND_OPTIONS = ["args", "cwd", "env", "clearEnv"] as const;
+
+/** A peer at the other end of a child's stdin and stdout. */
+export class CommandPeer extends Peer {
+  /** The ID of the child process. */
+  readonly pid: number;
+  /**
+   * Resolves when the child has ended, to how it did. The error of
+   * {@linkcode Peer.closed} says the same if the child failed.
+   */
+  readonly status: Promise<CommandStatus>;
+  /** The child's stderr, if that is `"piped"`; read it to the end or cancel it. */
+  readonly stderr: ReadableStream<Uint8Array> | undefined;
+
+  /**
+   * Made by {@linkcode dialCommand}.
+   *
+   * @param child the process, with stdin and stdout piped
+   * @param stderr its stderr, if the program reads that
+   * @param options codec, handler and limits
+   */
+  constructor(
+    child: ChildProcessLike,
+    stderr: ReadableStream<Uint8Array> | undefined,
+    options: DialCommandOptions,
+  ) {
+    super(qmux(childTransport(child), options.session), options);
+    this.pid = child.pid;
+    this.status = child.status;
+    this.stderr = stderr;
+  }
 }
 
 /**
  * Starts a command and makes a peer that talks to it over its stdin and stdout.
  * The peer owns the child process: `close()` closes the child's stdin, gives it
- * a second to exit, then terminates it, and finally kills it. The command's
- * stderr must not be `"piped"`, as nothing would read it; `"inherit"` and
- * `"null"` are fine.
+ * a second to exit, then terminates it, and finally kills it.
+ *
+ * If the child exits with another code than 0, or a signal ends it, calls in
+ * progress and `closed` reject with a `CommandExitError`, which has `exitCode` and
+ * `signal`. `peer.status` has them in any case.
  *
  * Needs `--allow-run` for the command.
  *
  * @example
- * ```ts ignore
- * import { dialCommand } from "@qtalk/qtalk";
+ * ```ts
+ * import { CommandExitError, dialCommand } from "@qtalk/qtalk";
+ * import { assertEquals, assertRejects } from "@std/assert";
  *
- * await using peer = dialCommand(
- *   new Deno.Command("./worker", { stdin: "piped", stdout: "piped" }),
- * );
- * console.log(await peer.call("version"));
+ * await using peer = dialCommand(Deno.execPath(), {
+ *   args: ["eval", "console.error('out of disk'); Deno.exit(7)"],
+ *   stderr: "piped",
+ * });
+ * const error = await assertRejects(() => peer.closed, CommandExitError);
+ * assertEquals([error.exitCode, error.signal], [7, null]);
+ * assertEquals(await new Response(peer.stderr).text(), "out of disk\n");
  * ```
  *
- * @param command a command with `stdin: "piped"` and `stdout: "piped"`
- * @param options codec, handler and limits
- * @throws {TalkError} `bad-command` if stdin or stdout is not piped, or stderr
- * is; `dial-failed` if the command cannot be started
+ * @param command the program to run, or a `Deno.Command` with `stdin: "piped"`
+ * and `stdout: "piped"`
+ * @param options the command's arguments, codec, handler and limits
+ * @throws {TalkError} `bad-command` if stdin or stdout of a `Deno.Command` is not
+ * piped; `dial-failed` if the command cannot be started
+ * @throws {TypeError} if `command` is a `Deno.Command`, and an option is given
+ * that it has itself
  * @throws {RangeError} if an option is out of range
  */
 export function dialCommand(
-  command: Deno.Command,
+  command: string | URL | CommandLike,
   options: DialCommandOptions = {},
-): Peer {
+): CommandPeer {
   // Checked first: a child that was started would have to be killed.
   resolveOptions(options.session);
   checkPeerOptions(options);
-  let child: Deno.ChildProcess;
-  try {
-    child = command.spawn();
-  } catch (cause) {
-    throw new TalkError(
-      "dial-failed",
-      `Cannot start command: ${(cause as Error).message}`,
-      { cause },
-    );
-  }
+  const child = start(command, options);
   const stdin = attempt(() => child.stdin);
   const stdout = attempt(() => child.stdout);
   const stderr = attempt(() => child.stderr);
-  if (stdin === undefined || stdout === undefined || stderr !== undefined) {
+  if (stdin === undefined || stdout === undefined) {
     child.kill("SIGKILL");
     for (
       const released of [stdin?.close(), stdout?.cancel(), stderr?.cancel()]
@@ -67,15 +151,64 @@ export function dialCommand(
     }
     throw new TalkError(
       "bad-command",
-      stderr === undefined
-        ? "Cannot talk to command: its stdin and stdout are not both piped"
-        : "Cannot talk to command: its stderr is piped, and nothing would read it",
+      "Cannot talk to command: its stdin and stdout are not both piped; " +
+        "pass dialCommand() the program and its args, which pipes them",
     );
   }
-  return new Peer(
-    qmux(childTransport(child), options.session),
-    options,
+  const sink = options.stderr;
+  const passedOn = typeof sink === "object" && stderr !== undefined;
+  const peer = new CommandPeer(child, passedOn ? undefined : stderr, options);
+  if (passedOn) {
+    stderr.pipeTo(sink, { preventClose: true }).catch((error) => {
+      options.onError?.(error, { peer, selector: undefined });
+    });
+  }
+  return peer;
+}
+
+function start(
+  command: string | URL | CommandLike,
+  options: DialCommandOptions,
+): ChildProcessLike {
+  if (typeof command === "object" && "spawn" in command) {
+    // A stream, though, can get what the command pipes.
+    const given = typeof options.stderr === "string"
+      ? "stderr"
+      : COMMAND_OPTIONS.find((name) => options[name] !== undefined);
+    if (given !== undefined) {
+      throw new TypeError(
+        `Cannot use option "${given}" with a command object: it is an option of the command`,
+      );
+    }
+    return spawn(() => command);
+  }
+  const { args = [], cwd, env, clearEnv = false, stderr = "inherit" } = options;
+  return spawn(() =>
+    new Deno.Command(command, {
+      args: [...args],
+      ...(cwd !== undefined && { cwd }),
+      ...(env !== undefined && { env: { ...env } }),
+      clearEnv,
+      stdin: "piped",
+      stdout: "piped",
+      stderr: typeof stderr === "object" ? "piped" : stderr,
+    })
   );
+}
+
+function spawn(make: () => CommandLike): ChildProcessLike {
+  if (!("Deno" in globalThis)) {
+    throw new TalkError("dial-failed", "Cannot start command: it needs Deno");
+  }
+  try {
+    return make().spawn();
+  } catch (cause) {
+    throw new TalkError(
+      "dial-failed",
+      `Cannot start command: ${(cause as Error).message}`,
+      { cause },
+    );
+  }
 }
 
 /** The result of `get`; undefined if it throws, as the getters of streams do. */

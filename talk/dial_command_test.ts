@@ -1,5 +1,18 @@
-import { dialCommand, type Peer, TalkError } from "@qtalk/qtalk";
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import {
+  CommandExitError,
+  type CommandPeer,
+  dialCommand,
+  type DialCommandOptions,
+  type Peer,
+  TalkError,
+} from "@qtalk/qtalk";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
 import { toText } from "@std/streams";
 import { MuxError } from "../mux/errors.ts";
 import { FakeTime } from "../tests/support/fake_time.ts";
@@ -111,16 +124,198 @@ Deno.test("dialCommand(): a child that has stopped reading is terminated", async
   assertEquals((answer.reason as MuxError).code, "session-closed");
 });
 
-Deno.test("dialCommand(): the exit of the child rejects pending calls", async () => {
+/** A peer of a shell command, which says nothing unless it is a line of text. */
+function shell(script: string, options: DialCommandOptions = {}): CommandPeer {
+  return dialCommand("sh", { args: ["-c", script], ...options });
+}
+
+/** Tests with a shell. */
+const testShell: typeof Deno.test.ignore = Deno.build.os === "windows"
+  ? Deno.test.ignore
+  : Deno.test;
+
+Deno.test("dialCommand(): a child that exits with another code than 0 rejects calls and closed", async () => {
   const errors: unknown[] = [];
   const peer = dialCommand(child("serve"), {
     onError: (error) => errors.push(error),
   });
-  const error = await assertRejects(() => peer.call("exit", [3]), MuxError);
+  const error = await assertRejects(
+    () => peer.call("exit", [7]),
+    CommandExitError,
+    "Connection is lost: the command exited with code 7",
+  );
+  assertEquals(
+    [error.code, error.exitCode, error.signal],
+    ["connection-lost", 7, null],
+  );
+  assertStrictEquals(await peer.closed.catch((error) => error), error);
+  assertEquals((await peer.status).code, 7);
+  await peer.close();
+  assertEquals(errors, [error]);
+});
+
+Deno.test("dialCommand(): a child that exits with code 0 ends the session cleanly", async () => {
+  const peer = dialCommand(child("serve"));
+  const error = await assertRejects(() => peer.call("exit", [0]), MuxError);
   assertEquals(error.code, "connection-lost");
   await within(peer.closed, "closed");
+  assertEquals((await peer.status).success, true);
   await peer.close();
-  assertEquals(errors, [], "the child exited between two frames");
+});
+
+for (const signal of ["SIGKILL", "SIGTERM", "SIGINT"] as const) {
+  testShell(
+    `dialCommand(): a child that ${signal} ends rejects calls and closed`,
+    async () => {
+      const peer = dialCommand(child("serve"));
+      await peer.call("pid");
+      const call = peer.call("never").catch((error) => error);
+      Deno.kill(peer.pid, signal);
+      const error = await assertRejects(
+        () => within(peer.closed, "closed"),
+        CommandExitError,
+        `Connection is lost: the command was ended by ${signal}`,
+      );
+      assertEquals(error.signal, signal);
+      assert(await call instanceof Error);
+      await peer.close();
+    },
+  );
+}
+
+testShell(
+  "dialCommand(): a child that fails before it says anything rejects closed",
+  async () => {
+    for (const [script, code] of [["exit 1", 1], ["no-such-program", 127]]) {
+      const peer = shell(`${script}`, { stderr: "null" });
+      const error = await assertRejects(
+        () => within(peer.closed, "closed"),
+        CommandExitError,
+      );
+      assertEquals(error.exitCode, code);
+      await peer.close();
+    }
+  },
+);
+
+testShell(
+  "dialCommand(): a child that fails while another process holds its stdout rejects closed",
+  async () => {
+    using time = new FakeTime();
+    // The other process ends when close() ends its standard input.
+    const peer = shell("exec 3<&0; cat <&3 & exit 7");
+    const closed = watch(peer.closed);
+    while (time.waiting === 0) await turn();
+    time.tick(999);
+    await turn();
+    assertEquals(closed.state, "pending");
+    time.tick(1);
+    while (closed.state === "pending") await turn();
+    const error = closed.reason as CommandExitError;
+    assertEquals(error.exitCode, 7);
+    await peer.close();
+  },
+);
+
+testShell(
+  "dialCommand(): a child that close() has to end is no failure",
+  async () => {
+    const peer = shell("exec sleep 1000");
+    await closeThrough(2, peer);
+    await peer.closed;
+    assertEquals((await peer.status).signal, "SIGTERM");
+  },
+);
+
+testShell(
+  "dialCommand(): a child's stderr is captured, dropped or passed on",
+  async () => {
+    const script = "echo trouble >&2; exit 3";
+    {
+      await using peer = shell(script, { stderr: "piped" });
+      await peer.closed.catch(() => {});
+      assertEquals(await toText(peer.stderr!), "trouble\n");
+    }
+    {
+      const command = new Deno.Command("sh", {
+        args: ["-c", script],
+        stdin: "piped",
+        stdout: "piped",
+        stderr: "piped",
+      });
+      await using peer = dialCommand(command);
+      assertEquals(await toText(peer.stderr!), "trouble\n");
+      await peer.closed.catch(() => {});
+    }
+    {
+      const chunks: Uint8Array[] = [];
+      let closed = false;
+      const stderr = new WritableStream<Uint8Array>({
+        write: (chunk) => void chunks.push(chunk),
+        close: () => void (closed = true),
+      });
+      await using peer = shell(script, { stderr });
+      assertEquals(peer.stderr, undefined);
+      await peer.closed.catch(() => {});
+      while (stderr.locked) await turn();
+      assertEquals(await new Blob(chunks as BlobPart[]).text(), "trouble\n");
+      assertEquals(closed, false, "it may be for other children, too");
+    }
+    {
+      await using peer = shell(script, { stderr: "null" });
+      assertEquals(peer.stderr, undefined);
+      await peer.closed.catch(() => {});
+    }
+  },
+);
+
+testShell(
+  "dialCommand(): a stream that fails to take a child's stderr is reported",
+  async () => {
+    const errors: unknown[] = [];
+    const full = new Error("disk full");
+    await using peer = shell("echo trouble >&2", {
+      stderr: new WritableStream({ write: () => Promise.reject(full) }),
+      onError: (error) => errors.push(error),
+    });
+    await peer.closed;
+    while (errors.length === 0) await turn();
+    assertEquals(errors, [full]);
+  },
+);
+
+testShell(
+  "dialCommand(): args, cwd and env are those of the child",
+  async () => {
+    await using peer = dialCommand("sh", {
+      args: ["-c", 'echo "$0 $NAME $(pwd)" >&2', "zero"],
+      cwd: "/",
+      env: { NAME: "Ann" },
+      stderr: "piped",
+    });
+    assertEquals(await toText(peer.stderr!), "zero Ann /\n");
+    await peer.closed;
+  },
+);
+
+Deno.test("dialCommand(): options of a command object are refused beside it", () => {
+  const command = child("serve");
+  for (
+    const options of [
+      { args: [] },
+      { cwd: "/" },
+      { env: {} },
+      { clearEnv: true },
+      { stderr: "null" },
+    ] as DialCommandOptions[]
+  ) {
+    assertThrows(
+      () => dialCommand(command, options),
+      TypeError,
+      `Cannot use option "${Object.keys(options)[0]}" with a command object`,
+    );
+  }
+  assertEquals(command.child, undefined);
 });
 
 Deno.test("dialCommand(): a child that closes the session ends it cleanly", async () => {
@@ -164,27 +359,16 @@ Deno.test("dialCommand(): a command without piped stdin and stdout is refused", 
   }
 });
 
-Deno.test("dialCommand(): a command with piped stderr is refused", async () => {
-  const options = { stdin: "piped", stdout: "piped", stderr: "piped" } as const;
-  const command = child("serve", undefined, options);
-  const error = assertThrows(
-    () => dialCommand(command),
-    TalkError,
-    "its stderr is piped",
-  );
-  assertEquals(error.code, "bad-command");
-  const status = await within(command.child!.status, "the child to end");
-  assertEquals(status.signal, "SIGKILL");
-});
-
 Deno.test("dialCommand(): a command that cannot be started is dial-failed", () => {
   const missing = new Deno.Command("./no-such-command", {
     stdin: "piped",
     stdout: "piped",
   });
-  const error = assertThrows(() => dialCommand(missing), TalkError);
-  assertEquals(error.code, "dial-failed");
-  assert(error.cause instanceof Error);
+  for (const command of [missing, "./no-such-command"]) {
+    const error = assertThrows(() => dialCommand(command), TalkError);
+    assertEquals(error.code, "dial-failed");
+    assert(error.cause instanceof Error);
+  }
 });
 
 Deno.test("dialCommand(): no child is started if an option is out of range", () => {

@@ -7,7 +7,13 @@ import {
   listenSession,
   TalkError,
 } from "@qtalk/qtalk";
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { serveWebSocket } from "@qtalk/qtalk/websocket";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStrictEquals,
+} from "@std/assert";
 import { toText } from "@std/streams";
 import { FakeTime } from "../tests/support/fake_time.ts";
 import { turn, watch, within } from "../tests/support/within.ts";
@@ -121,7 +127,8 @@ Deno.test("dial(): the error for a bad address names the expected form", async (
     ) {
       const error = await assertRejects(() => open(address), TalkError);
       assertEquals(error.code, "bad-address", address);
-      assertEquals(error.message, `Cannot ${verb} "${address}": ${expected}`);
+      const shown = address.replace("user@", "…@");
+      assertEquals(error.message, `Cannot ${verb} "${shown}": ${expected}`);
     }
   }
 });
@@ -296,4 +303,142 @@ Deno.test("dial(): an option out of range prevents the connection", async () => 
   await using _ = await dial(listener.addr, { timeout: undefined });
   while (accepted.length === 0) await turn();
   assertEquals(accepted.length, 1);
+});
+
+/** Addresses with secrets, which fail in different places. */
+const SECRET_ADDRESSES = [
+  "htp://user:SECRET@127.0.0.1:1/?token=SECRET",
+  "user:SECRET@127.0.0.1:1",
+  "tcp://user:SECRET@127.0.0.1:1",
+  "tcp://127.0.0.1:1?token=SECRET",
+  "ws://user:SECRET@127.0.0.1:1/",
+  "ws://127.0.0.1:1/?token=SECRET#SECRET",
+  "wss://127.0.0.1:1/?SECRET",
+  "ws://127.0.0.1:99999/?token=SECRET",
+  "unix:/nowhere/socket?token=SECRET",
+  "stdio:?token=SECRET",
+];
+
+Deno.test("dial(): no error has the secrets of an address, nor has its cause", async () => {
+  for (const address of SECRET_ADDRESSES) {
+    for (const open of [dial, dialSession]) {
+      const error = await assertRejects(() => open(address), TalkError);
+      assert(!Deno.inspect(error).includes("SECRET"), Deno.inspect(error));
+    }
+  }
+  for (const address of SECRET_ADDRESSES.slice(0, 5)) {
+    for (const open of [listen, listenSession]) {
+      const error = await assertRejects(() => open(address), TalkError);
+      assert(!Deno.inspect(error).includes("SECRET"), Deno.inspect(error));
+    }
+  }
+});
+
+testUnresponsive(
+  "dial(): the error for a timeout has no secrets of the address",
+  async () => {
+    using server = await unresponsive();
+    const address = server.address.replace("tcp:", "ws:") + "/?token=SECRET";
+    const error = await assertRejects(
+      () => dial(address, { timeout: 1 }),
+      TalkError,
+    );
+    assertEquals(error.code, "timeout");
+    assert(!Deno.inspect(error).includes("SECRET"), Deno.inspect(error));
+  },
+);
+
+Deno.test("dial(): the error for a header that is not valid names it without its value", async () => {
+  await using listener = await listen("ws://127.0.0.1:0/", { handler });
+  const wrong: [HeadersInit, string][] = [
+    [{ authorization: "Bearer SECRET\n" + "x" }, '"authorization"'],
+    [[["a", "b"], ["cookie", "SECRET\0"]], '"cookie"'],
+    [{ "no name": "SECRET" }, '"no name"'],
+    [{ upgrade: "SECRET" }, '"upgrade"'],
+  ];
+  for (const [headers, name] of wrong) {
+    const error = await assertRejects(
+      () => dial(listener.addr, { headers }),
+      TalkError,
+      `Cannot send header ${name}`,
+    );
+    assertEquals([error.code, error.permanent], ["dial-failed", true]);
+    assert(!Deno.inspect(error).includes("SECRET"), Deno.inspect(error));
+  }
+});
+
+Deno.test("dial(): address, headers and protocols may be functions", async () => {
+  const requests: (string | null)[][] = [];
+  const { promise: port, resolve } = Promise.withResolvers<number>();
+  await using _server = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen: (addr) => resolve(addr.port) },
+    serveWebSocket({
+      authenticate({ url, headers }) {
+        requests.push([
+          new URL(url).pathname,
+          headers.get("authorization"),
+          headers.get("sec-websocket-protocol"),
+        ]);
+        return true;
+      },
+      handler,
+    }),
+  );
+  const address = async () => `ws://127.0.0.1:${await port}/room`;
+  for (const authorization of ["one", "two"]) {
+    await using peer = await dial(address, {
+      headers: () => ({ authorization }),
+      protocols: () => Promise.resolve(["qtalk"]),
+    });
+    assertEquals(await peer.call("echo", [1]), 1);
+  }
+  await using _ = await dialSession(address);
+  assertEquals(requests, [
+    ["/room", "one", "qtalk"],
+    ["/room", "two", "qtalk"],
+    ["/room", null, null],
+  ]);
+});
+
+Deno.test("dial(): rejects with what a function of an option throws", async () => {
+  const no = new Error("no token");
+  const throws = () => {
+    throw no;
+  };
+  const rejects = () => Promise.reject(no);
+  for (const broken of [throws, rejects]) {
+    assertStrictEquals(await dial(broken).catch((error) => error), no);
+    for (const name of ["headers", "protocols"]) {
+      const options = { [name]: broken };
+      assertStrictEquals(
+        await dial("ws://127.0.0.1:1/", options).catch((error) => error),
+        no,
+      );
+    }
+  }
+  const error = await assertRejects(
+    () => dial((() => undefined) as unknown as () => string),
+    TalkError,
+    "Cannot use address: it is not a string but undefined",
+  );
+  assertEquals([error.code, error.permanent], ["bad-address", true]);
+});
+
+Deno.test("dial(): the wait for a function of an option ends with timeout and signal", async () => {
+  const never = () => new Promise<string>(() => {});
+  using time = new FakeTime();
+  const dialing = watch(dial(never, { timeout: 500 }));
+  await turn();
+  time.tick(500);
+  await turn();
+  assertEquals(
+    (dialing.reason as Error).message,
+    "Cannot dial: no connection within 500 ms",
+  );
+  const controller = new AbortController();
+  const aborted = dial(never, { signal: controller.signal })
+    .catch((reason) => reason);
+  await turn();
+  controller.abort("enough");
+  assertEquals(await aborted, "enough");
 });

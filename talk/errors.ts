@@ -9,7 +9,7 @@
  * | `listen-failed` | the address cannot be listened on; `cause` is the reason |
  * | `limit-exceeded` | a listener has as many sessions as it may have |
  * | `timeout` | no connection was made within the `timeout` of `dial()` |
- * | `bad-command` | the command's stdin or stdout is not piped, or its stderr is |
+ * | `bad-command` | the stdin or stdout of a `Deno.Command` is not piped |
  */
 export type TalkErrorCode =
   | "bad-address"
@@ -20,22 +20,50 @@ export type TalkErrorCode =
   | "timeout"
   | "bad-command";
 
+/** Options of {@linkcode TalkError}. */
+export interface TalkErrorInit extends ErrorOptions {
+  /**
+   * Whether another attempt would fail in the same way. Default: what the code
+   * says, false for `dial-failed` and `listen-failed`.
+   */
+  permanent?: boolean | undefined;
+}
+
+/** Codes of errors that stay until the program or its configuration changes. */
+const PERMANENT: readonly TalkErrorCode[] = [
+  "bad-address",
+  "unknown-scheme",
+  "bad-command",
+];
+
 /** The error of dialing and listening; branch on `code`. */
 export class TalkError extends Error {
   /** Always `"TalkError"`. */
   override readonly name = "TalkError";
   /** The kind of failure. */
   readonly code: TalkErrorCode;
+  /**
+   * Whether another attempt would fail in the same way, as without a permission,
+   * with a certificate that is not valid, or at a server that answers 401, 403 or
+   * 404. A reconnecting peer gives up at such an error.
+   */
+  readonly permanent: boolean;
 
   /**
    * Makes an error of dialing or listening.
    *
    * @param code the kind of failure
    * @param message what was attempted and, after a colon, why it failed
-   * @param options the underlying `cause`, if there is one
+   * @param options the underlying `cause`, if there is one, and whether the
+   * failure is permanent
    */
-  constructor(code: TalkErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options);
+  constructor(
+    code: TalkErrorCode,
+    message: string,
+    options: TalkErrorInit = {},
+  ) {
+    super(message, "cause" in options ? { cause: options.cause } : undefined);
     this.code = code;
+    this.permanent = options.permanent ?? PERMANENT.includes(code);
   }
 }

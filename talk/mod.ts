@@ -22,8 +22,10 @@ export {
   dial,
   type DialOptions,
   dialSession,
+  type Provided,
   type ReconnectingDialOptions,
 } from "./dial.ts";
+export { CommandExitError, type CommandStatus } from "../mux/internal.ts";
 export type {
   ConnectionInfo,
   ListenSchemeOptions,
@@ -31,8 +33,14 @@ export type {
   TlsInfo,
   WaitOptions,
 } from "../mux/internal.ts";
-export { dialCommand, type DialCommandOptions } from "./dial_command.ts";
-export { TalkError, type TalkErrorCode } from "./errors.ts";
+export {
+  type ChildProcessLike,
+  type CommandLike,
+  CommandPeer,
+  dialCommand,
+  type DialCommandOptions,
+} from "./dial_command.ts";
+export { TalkError, type TalkErrorCode, type TalkErrorInit } from "./errors.ts";
 export {
   listen,
   type ListenOptions,

@@ -16,6 +16,7 @@ import {
   DEFAULT_SESSION_OPTIONS,
   memoryPool,
   memoryTransports,
+  messagePortTransport,
   qmux,
   type SessionOptions,
 } from "@qtalk/qtalk/mux";
@@ -216,6 +217,15 @@ const USES: Record<string, Use> = {
   ServeWebSocketOptions: (options) => serveWebSocket(options).listener.close(),
   CodecOptions(options) {
     json(options);
+  },
+  MessageTransportOptions(options) {
+    const { port1, port2 } = new MessageChannel();
+    try {
+      void messagePortTransport(port1, options).close();
+    } finally {
+      port1.close();
+      port2.close();
+    }
   },
 };
 

@@ -1,24 +1,68 @@
 import { timeLimit } from "../../time_limit.ts";
-import type { Transport } from "../types.ts";
+import {
+  CommandExitError,
+  type CommandStatus,
+  STDIO_ADVICE,
+} from "../errors.ts";
+import type { AdvisingTransport } from "./types.ts";
 
 /** Milliseconds for a child to exit by itself, and again after each signal. */
 const EXIT_TIMEOUT = 1_000;
+
+/** What this module uses of a child process. */
+export interface ChildLike {
+  /** Its standard input. */
+  readonly stdin: WritableStream<Uint8Array>;
+  /** Its standard output. */
+  readonly stdout: ReadableStream<Uint8Array>;
+  /** Resolves when it has ended. */
+  readonly status: Promise<CommandStatus>;
+  /** Sends it a signal. */
+  kill(signal: "SIGTERM" | "SIGKILL"): void;
+}
 
 /**
  * Uses stdin and stdout of a child process as a transport, which owns the child.
  * `close()` closes the child's stdin and waits one second for it to exit. Then it
  * sends SIGTERM and, after another second, SIGKILL.
  *
+ * The output of a child that crashes ends as that of any other. Its end is
+ * therefore not read before it is known how the child ended, for which it has one
+ * second, and a child that failed makes `read()` reject with a
+ * {@linkcode CommandExitError}.
+ *
  * @param child a process spawned with stdin and stdout `"piped"`
  */
-export function childTransport(child: Deno.ChildProcess): Transport {
+export function childTransport(child: ChildLike): AdvisingTransport {
   const reader = child.stdout.getReader();
   const writer = child.stdin.getWriter();
   reader.closed.catch(() => {});
   writer.closed.catch(() => {});
   let closing: Promise<void> | undefined;
+  let outputEnded = false;
+  let status: CommandStatus | undefined;
+  let cancelLimit: (() => void) | undefined;
+  void child.status.then((ended) => {
+    status = ended;
+    if (ended.success || outputEnded || closing !== undefined) return;
+    // A process that the child has started may still hold the pipe open.
+    cancelLimit = timeLimit(EXIT_TIMEOUT, () => void reader.cancel());
+  });
+
+  async function readEnd(): Promise<null> {
+    outputEnded = true;
+    cancelLimit?.();
+    // close() may end the child, and calls no such end a failure.
+    if (closing !== undefined) return null;
+    await settlesInTime(child.status);
+    if (closing !== undefined || status === undefined || status.success) {
+      return null;
+    }
+    throw new CommandExitError(status);
+  }
 
   async function close(): Promise<void> {
+    cancelLimit?.();
     // A child that does not read blocks the write before this, and this too.
     const inputClosed = Promise.allSettled([writer.close()]);
     for (const signal of ["SIGTERM", "SIGKILL"] as const) {
@@ -35,9 +79,10 @@ export function childTransport(child: Deno.ChildProcess): Transport {
   }
 
   return {
+    advice: STDIO_ADVICE,
     async read() {
       const { done, value } = await reader.read();
-      return done ? null : value;
+      return done ? await readEnd() : value;
     },
     // The stream passes a chunk to the pipe before its write resolves.
     write: (bytes) => writer.write(bytes),

@@ -1,5 +1,6 @@
+import { STDIO_ADVICE } from "../errors.ts";
 import type { Transport } from "../types.ts";
-import type { Scheme, TransportListener } from "./types.ts";
+import type { AdvisingTransport, Scheme, TransportListener } from "./types.ts";
 
 /** Bytes read at once: the capacity of a pipe on Linux. */
 const READ_SIZE = 64 * 1024;
@@ -10,9 +11,11 @@ const READ_SIZE = 64 * 1024;
  * with `console.error()`.
  */
 export const stdio: Scheme = {
-  connect(rest) {
+  // deno-lint-ignore require-await
+  async connect(rest) {
     check(rest);
-    return Promise.resolve(stdioTransport());
+    checkOpen();
+    return stdioTransport();
   },
   listen(rest) {
     check(rest);
@@ -34,6 +37,18 @@ export const stdio: Scheme = {
   },
 };
 
+/** A process has these streams once: a connection that ended has closed them. */
+function checkOpen(): void {
+  try {
+    Deno.stdout.writeSync(new Uint8Array(0));
+  } catch (cause) {
+    if (!(cause instanceof Deno.errors.BadResource)) return;
+    throw new Deno.errors.BadResource(
+      "stdin and stdout are closed, and no process has them twice",
+    );
+  }
+}
+
 function check(rest: string): void {
   if (rest !== "" && rest !== "//") throw new SyntaxError("expected stdio:");
 }
@@ -45,12 +60,13 @@ function check(rest: string): void {
  * exits, whatever is closed before. A session thus cannot wait for the peer to
  * respond to that end, so `closeWrite()` rejects.
  */
-export function stdioTransport(): Transport {
+export function stdioTransport(): AdvisingTransport {
   const buffer = new Uint8Array(READ_SIZE);
   /** Ends the pending read. */
   let endRead: ((end: null) => void) | undefined;
   let closed = false;
   return {
+    advice: STDIO_ADVICE,
     async read() {
       if (closed) return null;
       // A read of stdin cannot be cancelled, so close() ends this promise instead.

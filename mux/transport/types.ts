@@ -30,6 +30,12 @@ export interface ConnectionInfo {
   tls?: TlsInfo | undefined;
 }
 
+/** A transport that knows a common mistake of programs at its other end. */
+export interface AdvisingTransport extends Transport {
+  /** What the error says about a peer that sends text in place of frames. */
+  readonly advice?: string;
+}
+
 /** A connection that was accepted. */
 export interface Accepted extends ConnectionInfo {
   /** The connection, owned by the caller of `accept()`. */

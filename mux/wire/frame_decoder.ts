@@ -1,4 +1,5 @@
 import { readUint32 } from "../../uint32.ts";
+import { isTextByte, QUOTE_SIZE } from "../errors.ts";
 import { FrameType, headerSize, MAX_FRAME_HEADER_SIZE } from "./frame.ts";
 
 /**
@@ -52,6 +53,9 @@ export class FrameDecoder {
    * more; {@linkcode push} counts down.
    */
   allowance = 2 ** 30 - 1;
+  /** Whether a chunk, or a part of one, was decoded. */
+  #begun = false;
+  #suspect: Uint8Array | undefined;
 
   /** Makes a decoder that passes frames to `sink`. */
   constructor(sink: FrameSink) {
@@ -64,6 +68,17 @@ export class FrameDecoder {
   }
 
   /**
+   * The first bytes of what is no frame: where decoding failed, or those of an
+   * incomplete header; undefined if there are none. Errors quote them.
+   */
+  get suspect(): Uint8Array | undefined {
+    if (this.#suspect !== undefined || this.#partialLength === 0) {
+      return this.#suspect;
+    }
+    return this.#partial.slice(0, this.#partialLength);
+  }
+
+  /**
    * Decodes the next chunk, of any size, from an offset. Returns the offset of
    * what is left, which is the end unless the {@linkcode allowance} is used up.
    *
@@ -72,33 +87,48 @@ export class FrameDecoder {
    */
   push(chunk: Uint8Array, from = 0): number {
     let at = from;
+    let payloadAt = -1;
     let allowance = this.allowance;
     const end = chunk.length;
-    while (at < end && allowance > 0) {
-      if (this.#payloadLeft > 0) {
-        const size = Math.min(this.#payloadLeft, end - at);
-        this.#payloadLeft -= size;
-        this.#sink.onPayload(chunk.subarray(at, at + size));
-        at += size;
-        allowance -= PAYLOAD_COST;
-      } else if (this.#partialLength > 0) {
-        at = this.#completeHeader(chunk, at);
-        allowance--;
-      } else {
-        const size = headerSize(chunk[at]!);
-        if (size > end - at) {
-          this.#partial.set(chunk.subarray(at));
-          this.#partialLength = end - at;
-          at = end;
-          break;
+    try {
+      while (at < end && allowance > 0) {
+        if (this.#payloadLeft > 0) {
+          const size = Math.min(this.#payloadLeft, end - at);
+          this.#payloadLeft -= size;
+          payloadAt = at;
+          this.#sink.onPayload(chunk.subarray(at, at + size));
+          at += size;
+          allowance -= PAYLOAD_COST;
+        } else if (this.#partialLength > 0) {
+          at = this.#completeHeader(chunk, at);
+          allowance--;
+        } else {
+          const size = headerSize(chunk[at]!);
+          if (size > end - at) {
+            this.#partial.set(chunk.subarray(at));
+            this.#partialLength = end - at;
+            at = end;
+            break;
+          }
+          this.#header(chunk, at);
+          at += size;
+          allowance--;
         }
-        this.#header(chunk, at);
-        at += size;
-        allowance--;
       }
+    } catch (error) {
+      if (at !== payloadAt) this.#suspect ??= this.#quotable(chunk, at);
+      throw error;
     }
+    this.#begun = true;
     this.allowance = allowance;
     return at;
+  }
+
+  /** The bytes from an offset, or all of the first chunk if it is text up to there. */
+  #quotable(chunk: Uint8Array, at: number): Uint8Array {
+    const isText = !this.#begun && chunk.subarray(0, at).every(isTextByte);
+    const from = isText ? 0 : at;
+    return chunk.slice(from, from + QUOTE_SIZE + 1);
   }
 
   /** Adds to the incomplete header; returns the offset after the bytes it used. */
@@ -109,7 +139,15 @@ export class FrameDecoder {
     }
     if (this.#partialLength === size) {
       this.#partialLength = 0;
-      this.#header(this.#partial, 0);
+      try {
+        this.#header(this.#partial, 0);
+      } catch (error) {
+        const rest = chunk.subarray(at, at + QUOTE_SIZE);
+        this.#suspect = new Uint8Array(size + rest.length);
+        this.#suspect.set(this.#partial.subarray(0, size));
+        this.#suspect.set(rest, size);
+        throw error;
+      }
     }
     return at;
   }

@@ -21,7 +21,7 @@
  * @module
  */
 import config from "../../deno.json" with { type: "json" };
-import { withoutSecrets } from "../../printable_text.ts";
+import { redactedAddress } from "../../printable_text.ts";
 import { bench } from "./commands/bench.ts";
 import { call } from "./commands/call.ts";
 import { check } from "./commands/check.ts";
@@ -102,7 +102,7 @@ function withoutCommand(name: string | undefined, terminal: Terminal): number {
     return EXIT.usage;
   } else {
     throw new UsageError(
-      `Cannot run "${withoutSecrets(name)}": there is no such command`,
+      `Cannot run "${redactedAddress(name)}": there is no such command`,
     );
   }
   return EXIT.ok;

@@ -1,7 +1,7 @@
 import { handlerFrom, listen } from "@qtalk/qtalk";
 import { assert, assertEquals } from "@std/assert";
 import config from "../../deno.json" with { type: "json" };
-import { cli, cliCommand } from "../../tests/support/cli.ts";
+import { cli, cliCommand, startCli } from "../../tests/support/cli.ts";
 import { within } from "../../tests/support/within.ts";
 
 const COMMANDS = [
@@ -141,4 +141,44 @@ Deno.test({
     });
     assert(shown.endsWith("\x1b[33mnull\x1b[0m\r\n"), shown);
   },
+});
+
+/** Command lines with secrets in addresses, which fail in different places. */
+const WITH_SECRETS: string[][] = [
+  ["call", "tcp://user:SECRET@127.0.0.1:1/Upper", "hello"],
+  ["call", "ws://127.0.0.1:1/?token=SECRET", "Upper"],
+  ["call", "ws://user:SECRET@127.0.0.1:1/"],
+  ["call", "htp://user:SECRET@127.0.0.1:1", "Upper"],
+  ["call", "user:SECRET@127.0.0.1:1", "Upper"],
+  ["serve", "https://user:SECRET@127.0.0.1:1/a.ts?token=SECRET"],
+  ["proxy", "tcp://127.0.0.1:0", "htp://user:SECRET@127.0.0.1:1"],
+  ["proxy", "ws://127.0.0.1:99999/?token=SECRET", "tcp://127.0.0.1:1"],
+  ["tunnel", "publish", "80", "ws://127.0.0.1:1/?token=SECRET"],
+  ["tunnel", "publish", "user:SECRET@host:80", "tcp://127.0.0.1:1"],
+  ["tunnel", "listen", "ws://user:SECRET@127.0.0.1:0/"],
+  ["interop", "ws://127.0.0.1:99999/?token=SECRET"],
+  ["check", "ws://127.0.0.1:1/?token=SECRET"],
+  ["bench", "ws://user:SECRET@127.0.0.1:1/"],
+  ["bench", "tcp://user:SECRET@127.0.0.1:1/Upper"],
+  ["wss://user:SECRET@host/?SECRET"],
+];
+
+Deno.test("qtalk: what it prints has no secrets of addresses", async () => {
+  for (const words of WITH_SECRETS) {
+    const { code, stdout, stderr } = await cli(words);
+    assert(code !== 0, words.join(" "));
+    assert(stderr.includes("error: "), stderr);
+    // Deno says itself what it downloads.
+    const own = stderr.replace(/.*Download.*/g, "");
+    assert(!(stdout + own).includes("SECRET"), stdout + stderr);
+  }
+});
+
+Deno.test("qtalk: the address that it listens on is printed without secrets", async () => {
+  await using running = startCli([
+    "interop",
+    "ws://127.0.0.1:0/path?token=SECRET",
+  ]);
+  const line = await running.line(/^listening on /);
+  assert(/^listening on ws:\/\/127\.0\.0\.1:\d+\/path\?…$/.test(line), line);
 });

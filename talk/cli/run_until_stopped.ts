@@ -1,8 +1,8 @@
 import type { Codec } from "../../codec/internal.ts";
+import { redactedAddress } from "../../printable_text.ts";
 import type { Handler } from "../../rpc/internal.ts";
 import { listen } from "../listen.ts";
 import type { Closable } from "../listener.ts";
-import { withoutSecrets } from "../../printable_text.ts";
 import { errorPrinter } from "../error_printer.ts";
 import { EXIT } from "./exit_code.ts";
 import type { Terminal } from "./terminal.ts";
@@ -55,7 +55,7 @@ export function announceAddress(
   other?: string,
 ): void {
   if (isStdio(address)) return;
-  const line = `listening on ${withoutSecrets(address)}`;
+  const line = `listening on ${redactedAddress(address)}`;
   if (other !== undefined && isStdio(other)) terminal.note(line);
   else terminal.print(line);
 }

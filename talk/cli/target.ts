@@ -1,4 +1,4 @@
-import { withoutSecrets } from "../../printable_text.ts";
+import { redactedAddress } from "../../printable_text.ts";
 import { UsageError } from "./exit_code.ts";
 
 /** An address and a selector, and the arguments after them. */
@@ -32,7 +32,7 @@ export function targetFrom(words: readonly string[]): Target {
   }
   if (second === undefined) {
     throw new UsageError(
-      `Cannot call "${withoutSecrets(first)}": there is no selector`,
+      `Cannot call "${redactedAddress(first)}": there is no selector`,
     );
   }
   return { address: joined.address, selector: second, rest };

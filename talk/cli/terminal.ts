@@ -1,5 +1,5 @@
 import { setImmediate } from "node:timers";
-import { printableText } from "../../printable_text.ts";
+import { printableText, redactedIn } from "../../printable_text.ts";
 import { OutputClosed } from "./exit_code.ts";
 
 /** Standard output or standard error. */
@@ -130,10 +130,12 @@ export class Terminal {
 
   /**
    * Prints an error in one line to standard error. Its text may come from the
-   * other end: it is made printable.
+   * other end: it is made printable. Addresses in it are printed without secrets.
    */
   error(error: unknown): void {
-    const text = error instanceof Error ? error.message : String(error);
+    const text = redactedIn(
+      error instanceof Error ? error.message : String(error),
+    );
     this.note(`${this.onError("red", "error:")} ${printableText(text)}`);
   }
 

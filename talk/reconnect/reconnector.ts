@@ -325,6 +325,5 @@ async function lossOf(peer: Peer): Promise<unknown> {
 /** Whether every further attempt would fail in the same way. */
 function isPermanent(error: unknown): boolean {
   return error instanceof RangeError ||
-    (error instanceof TalkError &&
-      (error.code === "bad-address" || error.code === "unknown-scheme"));
+    error instanceof TalkError && error.permanent;
 }

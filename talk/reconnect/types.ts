@@ -31,9 +31,9 @@ export interface BackoffOptions {
 export interface ReconnectOptions extends BackoffOptions {
   /**
    * After how many failed attempts in a row the peer gives up; this includes
-   * the attempts for the first connection. An integer of at least 1, or
-   * `Infinity`. Default: `Infinity`, even if the server refuses every attempt
-   * (401, 404).
+   * the attempts for the first connection. It gives up at once at an error that
+   * is permanent, such as 401 (see `TalkError.permanent`). An integer of at least
+   * 1, or `Infinity`. Default: `Infinity`.
    */
   maxAttempts?: number | undefined;
   /**
@@ -48,7 +48,10 @@ export interface ReconnectOptions extends BackoffOptions {
    * as failed. Default: none.
    */
   onConnect?: ((peer: Peer) => void | Promise<void>) | undefined;
-  /** Called with every new state. Default: none. */
+  /**
+   * Called with every new state. The error of each attempt that is made again is
+   * in the state `waiting`. Default: none.
+   */
   onState?: ((state: ConnectionState) => void) | undefined;
 }
 

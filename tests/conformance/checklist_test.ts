@@ -257,7 +257,8 @@ scripted(
   async (script) => {
     assertEquals(
       await violate(script, utf8("GET / HTTP/1.1\r\n")),
-      "received 0x47, which is not a frame type",
+      "received 0x47, which is not a frame type: " +
+        '"GET / HTTP/1.1\\r\\n" looks like an HTTP client; for WebSockets, listen on ws:',
     );
   },
 );

@@ -7,6 +7,9 @@ testSession("session over a MessagePort", ({ a, b }) => {
   return Promise.resolve({
     a: qmux(messagePortTransport(port1), a),
     b: qmux(messagePortTransport(port2), b),
-    close() {},
+    close() {
+      port1.close();
+      port2.close();
+    },
   });
 });

@@ -13,7 +13,10 @@ function workerPair(): Promise<TransportPair> {
   return Promise.resolve({
     a: messagePortTransport(worker),
     b: messagePortTransport(port1),
-    close: () => worker.terminate(),
+    close() {
+      worker.terminate();
+      port1.close();
+    },
   });
 }
 

@@ -127,6 +127,9 @@ if (Deno.args[0] === "child") {
     "port",
     new Peer(qmux(messagePortTransport(port2))),
   );
+  // An open port keeps this process running.
+  port1.close();
+  port2.close();
   if (Deno.build.os !== "windows") {
     const folder = await Deno.makeTempDir();
     await overSocket("unix", `unix:${folder}/socket`);

@@ -11,26 +11,32 @@ if (scope.name === "late") {
   );
 }
 
-const peer = new Peer(
-  qmux(messagePortTransport(scope)),
-  {
-    handler: handlerFrom({
-      echo: (value: unknown) => value,
-      back: withCall((call, value: unknown) =>
-        call.caller.call("echo", [value])
-      ),
-      crash: () => {
-        queueMicrotask(() => {
-          throw new Error("out of luck");
-        });
-      },
-    }),
-  },
-);
-peer.handle("bytes", async (call, respond) => {
-  await call.receive();
-  const { readable, writable } = await respond.continue();
-  await readable.pipeTo(writable);
-});
-await peer.closed;
-scope.postMessage("the peer is closed");
+/** A peer, and later another one over the same port. */
+async function run(): Promise<void> {
+  const peer = new Peer(
+    qmux(messagePortTransport(scope)),
+    {
+      handler: handlerFrom({
+        echo: (value: unknown) => value,
+        back: withCall((call, value: unknown) =>
+          call.caller.call("echo", [value])
+        ),
+        leave: () => scope.close(),
+        crash: () => {
+          queueMicrotask(() => {
+            throw new Error("out of luck");
+          });
+        },
+      }),
+    },
+  );
+  peer.handle("bytes", async (call, respond) => {
+    await call.receive();
+    const { readable, writable } = await respond.continue();
+    await readable.pipeTo(writable);
+  });
+  await peer.closed;
+  scope.postMessage("the peer is closed");
+}
+
+do await run(); while (scope.name === "again");

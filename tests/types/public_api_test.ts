@@ -4,6 +4,7 @@ import type {
   Caller,
   Channel,
   Codec,
+  CommandPeer,
   dial,
   dialCommand,
   ErrorContext,
@@ -56,7 +57,7 @@ Deno.test("public types: what goes to the peer is unknown, too", () => {
 
 Deno.test("dial(): the type of its result follows from the options", () => {
   assertType<Equal<Awaited<ReturnType<typeof dial>>, Peer>>();
-  assertType<Equal<ReturnType<typeof dialCommand>, Peer>>();
+  assertType<Equal<ReturnType<typeof dialCommand>, CommandPeer>>();
   assertType<Equal<ReturnType<typeof memoryPair>, [Peer, Peer]>>();
   assertType<Equal<Awaited<ReturnType<typeof listen>>, Listener<Peer>>>();
   assertType<

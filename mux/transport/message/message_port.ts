@@ -4,20 +4,26 @@
  * @module
  */
 import type { Transport } from "../../types.ts";
-import { MessageTransport } from "./message_transport.ts";
+import {
+  MessageTransport,
+  type MessageTransportOptions,
+} from "./message_transport.ts";
+
+export type { MessageTransportOptions };
 
 /**
  * What this module uses of a `MessagePort`, a `Worker`, or the global scope of a
- * worker (`self`). An object with `start()` counts as a `MessagePort` and is closed
- * with the transport.
+ * worker (`self`).
  */
 export interface MessagePortLike extends EventTarget {
   /** Sends a message. */
   postMessage(message: unknown, transfer: Transferable[]): void;
   /** Starts to receive the messages of a `MessagePort`. */
   start?(): void;
-  /** Closes a `MessagePort`. */
+  /** Closes a `MessagePort`, or ends the worker whose scope this is. */
   close?(): void;
+  /** Ends a `Worker`. */
+  terminate?(): void;
 }
 
 /** What this module uses of a `Window`. */
@@ -35,9 +41,15 @@ export interface WindowLike {
  * scope (`self`). Both ends make one, in any order. Other messages on the same
  * port are ignored.
  *
+ * The other end has `greetingTimeout` to start. A port carries one transport at a
+ * time and, when that is closed, another one, if the other end makes another one
+ * too. Closing the transport therefore neither closes a `MessagePort` nor ends a
+ * worker: the program does that, afterwards, since an open port keeps a process
+ * running on some versions of Deno. If it calls `close()` or
+ * `terminate()` before, the transport fails, and the other end is notified.
+ *
  * Bytes are copied once and then transferred. A write waits while more than 1 MiB
- * was sent but not read. Closing the transport closes a `MessagePort`. It does not
- * end a worker: close the transport first, then terminate the worker.
+ * was sent but not read.
  *
  * @example A worker that answers calls
  * ```ts ignore
@@ -62,28 +74,75 @@ export interface WindowLike {
  * import { messagePortTransport, qmux } from "@qtalk/qtalk/mux";
  *
  * const { port1, port2 } = new MessageChannel();
- * await using a = qmux(messagePortTransport(port1));
- * await using b = qmux(messagePortTransport(port2));
+ * const a = qmux(messagePortTransport(port1));
+ * const b = qmux(messagePortTransport(port2));
  * b.accept((channel) => channel.close());
  * const channel = await a.open();
  * await channel.closed;
+ *
+ * await a.close();
+ * await b.closed;
+ * port1.close();
+ * port2.close();
  * ```
  *
- * @param port the port; it must not be closed by the program
+ * @param port the port
+ * @param options how long the other end may take to start
+ * @throws {RangeError} if an option is out of range
+ * @throws {MuxError} `invalid-state` if the port has a transport that is not
+ * closed
  */
-export function messagePortTransport(port: MessagePortLike): Transport {
-  const isPort = port.start !== undefined;
+export function messagePortTransport(
+  port: MessagePortLike,
+  options: MessageTransportOptions = {},
+): Transport {
+  const isWorker = port.terminate !== undefined;
   const transport = new MessageTransport({
     post: (message, transfer = []) => port.postMessage(message, transfer),
     source: port,
     isFromPeer: () => true,
+    name: isWorker ? "worker" : "message port",
+    isExclusive: true,
     // Only a Worker object dispatches the errors of the peer.
-    reportsErrors: "terminate" in port,
-    // close() of a worker's global scope would end the worker.
-    close: () => isPort && port.close?.(),
-  });
+    reportsErrors: isWorker,
+    beforeEnd: (callback) =>
+      isWorker
+        ? beforeCall(port, "terminate", () => callback("the worker was ended"))
+        : beforeCall(port, "close", () => callback("the port was closed")),
+  }, options);
   port.start?.();
   return transport;
+}
+
+/**
+ * Calls a function before each call of a method of this object. No event tells
+ * that the program has ended a port or a worker, and calls would wait forever.
+ *
+ * @returns restores the method
+ */
+function beforeCall(
+  port: MessagePortLike,
+  name: "close" | "terminate",
+  callback: () => void,
+): () => void {
+  const original = port[name];
+  if (original === undefined) return () => {};
+  const own = Object.getOwnPropertyDescriptor(port, name);
+  const value = function (this: unknown) {
+    callback();
+    return original.call(port);
+  };
+  const isSet = Reflect.defineProperty(port, name, {
+    configurable: true,
+    writable: true,
+    value,
+  });
+  return () => {
+    // If the program has replaced the method since, that one stays.
+    if (!isSet || port[name] !== value) return;
+    if (own === undefined) delete port[name];
+    else Object.defineProperty(port, name, own);
+  };
 }
 
 /**
@@ -111,12 +170,15 @@ export function messagePortTransport(port: MessagePortLike): Transport {
  * @param origin the origin of its documents, such as `https://example.com`; not
  * `"*"`
  * @param here where its messages arrive. Default: this window
+ * @param options how long the other window may take to start
  * @throws {TypeError} if `origin` is not an origin
+ * @throws {RangeError} if an option is out of range
  */
 export function windowTransport(
   target: WindowLike,
   origin: string,
   here: EventTarget = globalThis,
+  options: MessageTransportOptions = {},
 ): Transport {
   if (!URL.canParse(origin) || new URL(origin).origin !== origin) {
     throw new TypeError(
@@ -129,7 +191,9 @@ export function windowTransport(
     source: here,
     isFromPeer: (event) =>
       event.source as unknown === target && event.origin === origin,
+    name: "window",
+    isExclusive: false,
     reportsErrors: false,
-    close() {},
-  });
+    beforeEnd: () => () => {},
+  }, options);
 }

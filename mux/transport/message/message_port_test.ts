@@ -3,10 +3,15 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { testTransport } from "../../../tests/conformance/transport_suite.ts";
 import { text, utf8 } from "../../../tests/support/wire.ts";
 import { turn, watch, within } from "../../../tests/support/within.ts";
+import { FakeTime } from "../../../tests/support/fake_time.ts";
 import { MuxError } from "../../errors.ts";
 import { qmux } from "../../session.ts";
-import type { Transport } from "../../types.ts";
-import { messagePortTransport, windowTransport } from "./message_port.ts";
+import type { Session, Transport } from "../../types.ts";
+import {
+  messagePortTransport,
+  type MessageTransportOptions,
+  windowTransport,
+} from "./message_port.ts";
 import { MAX_IN_FLIGHT, MAX_MESSAGE } from "./message_transport.ts";
 
 testTransport("messagePortTransport", () => {
@@ -14,25 +19,32 @@ testTransport("messagePortTransport", () => {
   return Promise.resolve({
     a: messagePortTransport(port1),
     b: messagePortTransport(port2),
-    close() {},
+    close() {
+      port1.close();
+      port2.close();
+    },
   });
 });
 
 /** A transport with a scripted peer. */
 class Lab implements Disposable {
   readonly transport: Transport;
+  /** The port of the transport. */
+  readonly near: MessagePort;
+  /** The port of the peer. */
   readonly port: MessagePort;
   readonly #heard: Record<string, unknown>[] = [];
   #wake: (() => void) | undefined;
 
-  constructor() {
+  constructor(options: MessageTransportOptions = {}) {
     const { port1, port2 } = new MessageChannel();
+    this.near = port1;
     this.port = port2;
     port2.onmessage = ({ data }) => {
       this.#heard.push(data);
       this.#wake?.();
     };
-    this.transport = messagePortTransport(port1);
+    this.transport = messagePortTransport(port1, options);
   }
 
   say(qtalk: string, part: Record<string, unknown> = {}): void {
@@ -54,6 +66,7 @@ class Lab implements Disposable {
 
   [Symbol.dispose](): void {
     void this.transport.close();
+    this.near.close();
     this.port.close();
   }
 }
@@ -210,6 +223,175 @@ Deno.test("messagePortTransport: close() does not wait for a peer that never sta
   await ending;
 });
 
+// --- Ports that are used again ------------------------------------------------
+
+/** Two message ports that are closed with their block. */
+function channel(): [MessagePort, MessagePort] & Disposable {
+  const { port1, port2 } = new MessageChannel();
+  return Object.assign([port1, port2] as [MessagePort, MessagePort], {
+    [Symbol.dispose]() {
+      port1.close();
+      port2.close();
+    },
+  });
+}
+
+/** Opens a channel from one session to another. */
+async function exercise(a: Session, b: Session): Promise<void> {
+  b.accept((channel) => channel.close());
+  const channel = await within(a.open(), "a channel");
+  await channel.close();
+  await channel.closed;
+}
+
+const CLOSINGS: Record<string, (a: Session, b: Session) => unknown> = {
+  "one end": (a) => a.close(),
+  "both ends": (a, b) => Promise.all([a.close(), b.close()]),
+  "the other end": (_, b) => b.close(),
+};
+
+for (const [who, close] of Object.entries(CLOSINGS)) {
+  Deno.test(`messagePortTransport: a new session over the same port works when ${who} closed the last`, async () => {
+    using ports = channel();
+    const [port1, port2] = ports;
+    for (let i = 0; i < 3; i++) {
+      const a = qmux(messagePortTransport(port1));
+      const b = qmux(messagePortTransport(port2));
+      await exercise(a, b);
+      await close(a, b);
+      assertEquals(await Promise.all([a.closed, b.closed]), [
+        undefined,
+        undefined,
+      ]);
+    }
+  });
+}
+
+Deno.test("messagePortTransport: a new session over the same port may start before the other end's", async () => {
+  using ports = channel();
+  const [port1, port2] = ports;
+  let b = qmux(messagePortTransport(port2));
+  for (let i = 0; i < 3; i++) {
+    const a = qmux(messagePortTransport(port1));
+    await exercise(a, b);
+    await a.close();
+    const next = qmux(messagePortTransport(port1));
+    const opening = next.open();
+    await b.closed;
+    b = qmux(messagePortTransport(port2));
+    b.accept((channel) => channel.close());
+    assert((await within(opening, "a channel")).id >= 0);
+    await next.close();
+    await b.closed;
+    b = qmux(messagePortTransport(port2));
+  }
+  await b.close();
+});
+
+Deno.test("messagePortTransport: two at once are an error, and the first goes on", async () => {
+  using ports = channel();
+  const [port1, port2] = ports;
+  const a = qmux(messagePortTransport(port1));
+  // Even before the other end has started.
+  for (let i = 0; i < 2; i++) {
+    const error = assertThrows(
+      () => messagePortTransport(port1),
+      MuxError,
+      "Cannot connect over message port: a session uses it already",
+    );
+    assertEquals(error.code, "invalid-state");
+  }
+  const b = qmux(messagePortTransport(port2));
+  assertThrows(() => messagePortTransport(port2), MuxError);
+  await exercise(a, b);
+  await a.close();
+  await b.closed;
+});
+
+Deno.test("messagePortTransport: a greeting for an earlier transport is answered, and its sender is not the peer", async () => {
+  using lab = new Lab();
+  const { from } = await lab.hear();
+  lab.say("hello", { from: "old", to: "earlier" });
+  assertEquals(await lab.hear(), { qtalk: "hello", from, to: undefined });
+  lab.say("bytes", { bytes: utf8("old") });
+  lab.say("gone");
+  lab.say("hello", { from: "new", to: from });
+  lab.say("bytes", { bytes: utf8("new") });
+  assertEquals(text((await lab.transport.read())!), "new");
+});
+
+Deno.test("messagePortTransport: the other end has greetingTimeout to start", async () => {
+  using time = new FakeTime();
+  for (const greetingTimeout of [undefined, 500]) {
+    using lab = new Lab({ greetingTimeout });
+    const reading = watch(lab.transport.read());
+    const writing = watch(lab.transport.write(utf8("x")));
+    const limit = greetingTimeout ?? 30_000;
+    time.tick(limit - 1);
+    await turn();
+    assertEquals([reading.state, writing.state], ["pending", "pending"]);
+    time.tick(1);
+    await turn();
+    for (const { reason } of [reading, writing]) {
+      assert(reason instanceof MuxError, String(reason));
+      assertEquals([reason.code, reason.message], [
+        "timeout",
+        `Cannot connect over message port: no peer has started at the other end within ${limit} ms`,
+      ]);
+    }
+  }
+  // Once it has started, nothing limits its silence.
+  using lab = new Lab();
+  await lab.greet();
+  const reading = watch(lab.transport.read());
+  await turn();
+  assertEquals(time.waiting, 0);
+  time.tick(60_000);
+  assertEquals(reading.state, "pending");
+});
+
+Deno.test("messagePortTransport: a session over a port that is closed ends when the greeting takes too long", async () => {
+  for (const which of [0, 1]) {
+    using ports = channel();
+    ports[which]!.close();
+    const session = qmux(
+      messagePortTransport(ports[0], { greetingTimeout: 10 }),
+    );
+    await assertRejects(() => session.open(), MuxError, "within 10 ms");
+    await assertRejects(() => session.closed, MuxError, "within 10 ms");
+  }
+});
+
+Deno.test("messagePortTransport: greetingTimeout out of range throws an error that names it", () => {
+  using ports = channel();
+  for (const greetingTimeout of [-1, NaN, "5" as unknown as number]) {
+    assertThrows(
+      () => messagePortTransport(ports[0], { greetingTimeout }),
+      RangeError,
+      'Cannot use option "greetingTimeout"',
+    );
+  }
+  // A transport that was not made does not use the port.
+  void messagePortTransport(ports[0]).close();
+});
+
+Deno.test("messagePortTransport: closing the port ends the sessions of both ends", async () => {
+  using ports = channel();
+  const [port1, port2] = ports;
+  const { close } = port1;
+  const a = qmux(messagePortTransport(port1));
+  const b = qmux(messagePortTransport(port2));
+  await exercise(a, b);
+  const opening = assertRejects(() => a.open(), MuxError);
+  port1.close();
+  const error = await assertRejects(() => a.closed, MuxError);
+  assertEquals(error.code, "connection-lost");
+  assertEquals((error.cause as Error).message, "the port was closed");
+  await opening;
+  await within(b.closed, "the other end");
+  assertEquals(port1.close, close, "the port's own method is back");
+});
+
 // --- Workers -----------------------------------------------------------------
 
 async function withWorker(
@@ -272,6 +454,41 @@ Deno.test("messagePortTransport: an error of the worker ends the session", async
     const cause = error.cause as Error;
     assert(cause.message.startsWith("the worker failed: "), cause.message);
     assert(cause.message.includes("out of luck"), cause.message);
+  });
+});
+
+Deno.test("messagePortTransport: ending the worker ends the session", async () => {
+  await withWorker("at once", async (peer, worker) => {
+    await peer.call("echo", [1]);
+    const call = assertRejects(() => peer.call("never"), MuxError);
+    worker.terminate();
+    const error = await assertRejects(() => peer.closed, MuxError);
+    assertEquals(error.code, "connection-lost");
+    assertEquals((error.cause as Error).message, "the worker was ended");
+    assertEquals((await call).code, "connection-lost");
+    // Nothing is at the other end of a new session.
+    const next = qmux(messagePortTransport(worker, { greetingTimeout: 10 }));
+    await assertRejects(() => next.closed, MuxError, "over worker: no peer");
+  });
+});
+
+Deno.test("messagePortTransport: a worker that ends itself ends the session", async () => {
+  await withWorker("at once", async (peer) => {
+    await peer.call("leave").catch(() => {});
+    await within(peer.closed, "closed");
+  });
+});
+
+Deno.test("messagePortTransport: a new session over the same worker works", async () => {
+  await withWorker("again", async (peer, worker) => {
+    assertEquals(await peer.call("echo", [1]), 1);
+    assertThrows(() => messagePortTransport(worker), MuxError, "over worker");
+    for (let i = 2; i < 5; i++) {
+      await peer.close();
+      peer = new Peer(qmux(messagePortTransport(worker)));
+      assertEquals(await peer.call("echo", [i]), i);
+    }
+    await peer.close();
   });
 });
 

@@ -3,7 +3,9 @@
  *
  * @module
  */
+import { checkOption } from "../../../check_option.ts";
 import { Queue } from "../../../queue.ts";
+import { timeLimit } from "../../../time_limit.ts";
 import { MuxError } from "../../errors.ts";
 import type { Transport } from "../../types.ts";
 
@@ -16,6 +18,25 @@ const ACKNOWLEDGE = MAX_IN_FLIGHT / 4;
 /** What a message counts beyond its bytes, to limit the number of small ones. */
 const OVERHEAD = 256;
 
+/** The default of {@linkcode MessageTransportOptions.greetingTimeout}. */
+const DEFAULT_GREETING_TIMEOUT = 30_000;
+/**
+ * The event that a new transport dispatches where it is going to receive. One that
+ * is open there cancels it. No list of ports in use is needed, and other copies of
+ * this module in the program are found, too.
+ */
+const CLAIM = "qtalk-claim";
+
+/** Options of a transport over messages. */
+export interface MessageTransportOptions {
+  /**
+   * How long the other end may take to start, in milliseconds; then reading and
+   * writing reject with a `MuxError` whose code is `timeout`. A number of at least
+   * 0; `Infinity` is no limit. Default: 30,000.
+   */
+  greetingTimeout?: number | undefined;
+}
+
 /** Sends and receives messages. */
 export interface MessageEndpoint {
   /** Sends a message. */
@@ -24,10 +45,17 @@ export interface MessageEndpoint {
   source: EventTarget;
   /** Whether a message comes from the peer. */
   isFromPeer(event: MessageEvent<unknown>): boolean;
+  /** What errors call it, such as "message port". */
+  name: string;
+  /** Whether all messages of the source are those of one peer. */
+  isExclusive: boolean;
   /** Whether an `error` event means that the peer failed. */
   reportsErrors: boolean;
-  /** Stops receiving messages. */
-  close(): void;
+  /**
+   * Calls a function before the program ends the port or the worker, of which no
+   * event tells. Returns what restores the port.
+   */
+  beforeEnd(callback: (how: string) => void): () => void;
 }
 
 /** A message, as sent. */
@@ -56,10 +84,27 @@ export class MessageTransport implements Transport {
   #inFlight = 0;
   #writer: PromiseWithResolvers<void> | undefined;
   #writeEnd: { failure: unknown } | undefined;
+  readonly #cancelLimit: () => void;
+  readonly #restore: () => void;
 
-  /** Starts to receive messages, and greets the peer. */
-  constructor(endpoint: MessageEndpoint) {
+  /**
+   * Starts to receive messages, and greets the peer.
+   *
+   * @throws {RangeError} if an option is out of range
+   * @throws {MuxError} `invalid-state` if there is another transport
+   */
+  constructor(
+    endpoint: MessageEndpoint,
+    { greetingTimeout = DEFAULT_GREETING_TIMEOUT }: MessageTransportOptions =
+      {},
+  ) {
+    checkOption("greetingTimeout", greetingTimeout, {
+      min: 0,
+      max: Infinity,
+      fraction: true,
+    });
     this.#endpoint = endpoint;
+    if (endpoint.isExclusive) this.#claim();
     this.#met.promise.catch(() => {});
     const { signal } = this.#listening;
     const on = (type: string, listener: (event: Event) => void) =>
@@ -70,7 +115,19 @@ export class MessageTransport implements Transport {
       () => this.#fail(new Error("a message could not be deserialized")),
     );
     // Not every runtime dispatches this event.
-    on("close", () => this.#fail(new Error("the peer closed the port")));
+    on("close", () => this.#fail(new Error("the port is closed")));
+    if (endpoint.isExclusive) on(CLAIM, (event) => event.preventDefault());
+    this.#restore = endpoint.beforeEnd((how) => this.#fail(new Error(how)));
+    this.#cancelLimit = timeLimit(
+      greetingTimeout,
+      () =>
+        this.#fail(
+          new MuxError(
+            "timeout",
+            `Cannot connect over ${endpoint.name}: no peer has started at the other end within ${greetingTimeout} ms`,
+          ),
+        ),
+    );
     if (endpoint.reportsErrors) {
       on("error", (event) => {
         const { message } = event as Partial<ErrorEvent>;
@@ -125,6 +182,16 @@ export class MessageTransport implements Transport {
     this.#stop(undefined, portClosed());
   }
 
+  /** Checks that there is no other transport. */
+  #claim(): void {
+    const { source, name } = this.#endpoint;
+    if (source.dispatchEvent(new Event(CLAIM, { cancelable: true }))) return;
+    throw new MuxError(
+      "invalid-state",
+      `Cannot connect over ${name}: a session uses it already; close that first`,
+    );
+  }
+
   #greet(): void {
     this.#endpoint.post({ qtalk: "hello", from: this.#id, to: this.#peerId });
   }
@@ -155,10 +222,13 @@ export class MessageTransport implements Transport {
   #meet({ from, to }: { from?: unknown; to?: unknown }): void {
     if (typeof from !== "string") return;
     if (this.#peerId === undefined) {
+      // A peer that means an earlier transport has to learn that it is gone.
+      if (to !== undefined && to !== this.#id) return this.#greet();
       this.#peerId = from;
+      this.#cancelLimit();
       this.#met.resolve();
       // The peer may have started after this side's first greeting.
-      if (to !== this.#id) this.#greet();
+      if (to === undefined) this.#greet();
     } else if (this.#peerId !== from) {
       this.#fail(new Error("the peer started again"));
     }
@@ -214,10 +284,11 @@ export class MessageTransport implements Transport {
 
   #stop(readFailure: Error | undefined, writeFailure: Error): void {
     this.#listening.abort();
+    this.#cancelLimit();
+    this.#restore();
     this.#endReading(readFailure);
     this.#endWriting(writeFailure);
     this.#met.reject(writeFailure);
-    this.#endpoint.close();
   }
 
   #endReading(failure: unknown): void {

@@ -16,7 +16,12 @@ export async function dialOverTcp(
   const hostname = unbracketed(request.url.hostname);
   const tcp = prepared(
     await connectWith(
-      Deno.connect({ hostname, port: Number(port || (secure ? 443 : 80)) }),
+      // Newer versions of Deno use the signal to cancel the attempt itself.
+      Deno.connect({
+        hostname,
+        port: Number(port || (secure ? 443 : 80)),
+        signal,
+      }),
       signal,
     ),
     (conn) => conn.setNoDelay(true),

@@ -247,7 +247,8 @@ export class FrameReader {
         this.#control = EMPTY;
         break;
       case Opcode.TEXT:
-        throw textReceived();
+        // The error quotes its payload.
+        break;
       default:
         throw webSocketViolation(`received a frame of unknown type ${opcode}`);
     }
@@ -261,6 +262,9 @@ export class FrameReader {
     this.#left -= piece.length;
     this.#mask?.remove(piece);
     if (this.#opcode < Opcode.CLOSE) {
+      if (this.#opcode === Opcode.TEXT) {
+        throw textReceived(new TextDecoder().decode(piece));
+      }
       if (piece.length > 0) this.#events.onData(piece);
       return;
     }

@@ -10,7 +10,11 @@ export const MAX_HEAD_SIZE = 16 * 1024;
 /** Initial bytes of the buffer for a head that arrives in pieces. */
 const SMALL_BUFFER = 1024;
 
-const CR = 13, LF = 10;
+const CR = 13, LF = 10, SPACE = 32;
+/** Letters of a request's method at most. */
+const MAX_METHOD = 20;
+/** How responses start. */
+const RESPONSE_START = "HTTP/1.";
 
 /** The reason phrases of the status codes that this package sends. */
 export const REASON_PHRASES = Object.freeze({
@@ -33,13 +37,31 @@ export interface Head {
   rest: Uint8Array;
 }
 
+/** Whether bytes may be the start of a request. */
+export function mayBeRequest(bytes: Uint8Array): boolean {
+  const method = /^[A-Z]*/.exec(latin1(bytes.subarray(0, MAX_METHOD + 1)))![0];
+  if (method.length === bytes.length) return method.length <= MAX_METHOD;
+  return method !== "" && bytes[method.length] === SPACE;
+}
+
+/** Whether bytes may be the start of a response. */
+export function mayBeResponse(bytes: Uint8Array): boolean {
+  const start = latin1(bytes.subarray(0, RESPONSE_START.length));
+  return RESPONSE_START.startsWith(start);
+}
+
 /**
  * Reads up to the empty line after the headers.
  *
+ * @param transport what to read from
+ * @param checkStart throws if the first bytes do not begin a head: a peer that
+ * speaks another protocol need not send an empty line
  * @returns the head, or why there is none
+ * @throws {unknown} what `checkStart` throws
  */
 export async function readHead(
   transport: Transport,
+  checkStart: (bytes: Uint8Array) => void = () => {},
 ): Promise<Head | "ended" | "too-large"> {
   let buffer = new Uint8Array(0);
   let length = 0;
@@ -54,12 +76,13 @@ export async function readHead(
       buffer.set(chunk.subarray(0, room), length);
       bytes = buffer.subarray(0, length + room);
     }
+    checkStart(bytes);
     // The end may start in the previous chunk.
     const end = findEnd(bytes, Math.max(0, length - 3));
     if (end >= 0 && end + 4 <= MAX_HEAD_SIZE) {
       const rest = end + 4 - (bytes === chunk ? 0 : length);
-      const [start = "", ...lines] = new TextDecoder("latin1")
-        .decode(bytes.subarray(0, end)).split("\r\n");
+      const [start = "", ...lines] = latin1(bytes.subarray(0, end))
+        .split("\r\n");
       return { start, lines, rest: chunk.subarray(rest) };
     }
     length = bytes.length;
@@ -89,6 +112,10 @@ export function parseHeaders(lines: readonly string[]): Headers | undefined {
 /** The members of a header that is a list, in lower case. */
 export function listOf(headers: Headers, name: string): string[] {
   return (headers.get(name) ?? "").toLowerCase().split(/\s*,\s*/);
+}
+
+function latin1(bytes: Uint8Array): string {
+  return new TextDecoder("latin1").decode(bytes);
 }
 
 function grown(

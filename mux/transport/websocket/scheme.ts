@@ -9,7 +9,7 @@ import {
   connectionBroken,
   webSocketTransport,
 } from "./transport.ts";
-import type { HandshakeRequest } from "./handshake.ts";
+import { checkedHeaders, type HandshakeRequest } from "./handshake.ts";
 import { tcp } from "../tcp.ts";
 import { webSocketListener } from "./listener.ts";
 import { checkHosts } from "./request_rules.ts";
@@ -72,7 +72,7 @@ export async function dialNative(
   const socket = headers === undefined
     ? new WebSocket(url, [...protocols])
     : new (WebSocket as unknown as HeadedWebSocket)(url, {
-      headers,
+      headers: checkedHeaders(headers),
       protocols: [...protocols],
     });
   const transport = webSocketTransport(socket);

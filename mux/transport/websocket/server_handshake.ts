@@ -8,6 +8,7 @@ import { acceptKey } from "./handshake.ts";
 import {
   type Head,
   listOf,
+  mayBeRequest,
   parseHeaders,
   readHead,
   REASON_PHRASES,
@@ -44,7 +45,16 @@ export async function acceptHandshake(
   transport: Transport,
   { remoteHost, rules, onRequest }: ServerHandshake,
 ): Promise<Uint8Array | undefined> {
-  const head = await readHead(transport);
+  let isRequest = true;
+  const head = await readHead(transport, (bytes) => {
+    isRequest = mayBeRequest(bytes);
+    if (!isRequest) throw new Error("the client does not speak HTTP/1.1");
+  }).catch((error) => {
+    if (isRequest) throw error;
+  });
+  // A client of another protocol waits for an answer in it, and should not do so
+  // until the time for the handshake is over.
+  if (head === undefined) return await refuse(transport, { status: 400 });
   if (head === "ended") return undefined;
   if (head === "too-large") return await refuse(transport, { status: 431 });
   const headers = parseHeaders(head.lines);

@@ -4,7 +4,7 @@
  * @module
  */
 import { Queue } from "../../../queue.ts";
-import { MuxError } from "../../errors.ts";
+import { describeBytes, MuxError, QUOTE_SIZE } from "../../errors.ts";
 import type { Transport } from "../../types.ts";
 
 /** Bytes of one message at most: some receivers refuse more than 1 MiB. */
@@ -188,7 +188,9 @@ class WebSocketTransport implements Transport {
 
   #message(data: unknown): void {
     if (this.#ended) return;
-    if (!(data instanceof ArrayBuffer)) return this.#end(textReceived());
+    if (!(data instanceof ArrayBuffer)) {
+      return this.#end(textReceived(String(data)));
+    }
     const bytes = new Uint8Array(data);
     if (this.#reader === undefined) this.#received.push(bytes);
     else {
@@ -241,9 +243,14 @@ export function webSocketViolation(how: string): MuxError {
   return new MuxError("protocol-error", `Cannot continue WebSocket: ${how}`);
 }
 
-/** The error for a text message. */
-export function textReceived(): MuxError {
-  return webSocketViolation("received a text message, where all are binary");
+/** The error for a text message, which quotes the start of it. */
+export function textReceived(text = ""): MuxError {
+  const start = new TextEncoder().encode(text.slice(0, QUOTE_SIZE + 1));
+  return webSocketViolation(
+    `received a text message, where all are binary${
+      text && `: ${describeBytes(start)}`
+    }`,
+  );
 }
 
 /** The error for a write to a closed WebSocket. */

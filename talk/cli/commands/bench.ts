@@ -1,4 +1,4 @@
-import { withoutSecrets } from "../../../printable_text.ts";
+import { redactedAddress } from "../../../printable_text.ts";
 import { dial } from "../../dial.ts";
 import type { Peer } from "../../peer.ts";
 import { CODEC_OPTION, codecName, loadCodec } from "../codec_option.ts";
@@ -128,7 +128,7 @@ async function begin(
   }
   const value = args.length === 0 ? null : args.map(parseValue);
   const peer = await terminal.waiting(
-    `Connecting to ${withoutSecrets(address)}`,
+    `Connecting to ${redactedAddress(address)}`,
     dial(address, { codec: await loadCodec(codec) }),
   );
   const makeCall = () => peer.call(selector, value);

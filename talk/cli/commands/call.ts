@@ -1,7 +1,7 @@
 import { stdioTransport } from "../../../mux/internal_deno.ts";
 import type { Transport } from "../../../mux/internal.ts";
 import type { RpcResponse } from "../../../rpc/internal.ts";
-import { printableText, withoutSecrets } from "../../../printable_text.ts";
+import { printableText, redactedAddress } from "../../../printable_text.ts";
 import { dial } from "../../dial.ts";
 import { CODEC_OPTION, codecName, loadCodec } from "../codec_option.ts";
 import { defineCommand, positive } from "../command.ts";
@@ -60,7 +60,7 @@ begins a stream is not printed.
     const limits = seconds === undefined ? {} : { timeout: seconds * 1_000 };
     const codec = await loadCodec(codecName(options.codec, "json"));
     await using peer = await terminal.waiting(
-      `Connecting to ${withoutSecrets(address)}`,
+      `Connecting to ${redactedAddress(address)}`,
       dial(address, { codec, ...limits }),
     );
     await using response = await terminal.waiting(

@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { hideSecrets, withoutSecrets } from "../../../printable_text.ts";
+import { redactedAddress, redactedIn } from "../../../printable_text.ts";
 import { type Handler, handlerFrom } from "../../../rpc/internal.ts";
 import { CODEC_OPTION, codecName, loadCodec } from "../codec_option.ts";
 import { defineCommand } from "../command.ts";
@@ -68,14 +68,11 @@ async function load(file: string): Promise<unknown> {
     const { message, stack = "" } = cause as Error;
     const place = /\bat (?:.*\()?((?:file|https?):[^\s)]+)/.exec(stack)?.[1];
     const where = place && !message.includes(place) ? ` (at ${place})` : "";
-    if (url === file) {
-      throw new Error(
-        `Cannot load "${withoutSecrets(file)}": ${
-          hideSecrets(message + where, file)
-        }`,
-      );
-    }
-    throw new Error(`Cannot load "${file}": ${message}${where}`, { cause });
+    const text = `Cannot load "${redactedAddress(file)}": ${
+      redactedIn(message + where)
+    }`;
+    // Whatever prints the error prints its cause as well.
+    throw new Error(text, url === file ? undefined : { cause });
   }
 }
 
@@ -89,9 +86,7 @@ function serviceOf(file: string, service: unknown): Handler {
     typeof service !== "object" && typeof service !== "function"
   ) {
     throw new TypeError(
-      `Cannot serve "${
-        file.includes("://") ? withoutSecrets(file) : file
-      }": its default export is ${
+      `Cannot serve "${redactedAddress(file)}": its default export is ${
         isClass
           ? "a class, not an instance"
           : service === undefined

@@ -1,4 +1,4 @@
-import { printableText, withoutSecrets } from "../../../printable_text.ts";
+import { printableText, redactedAddress } from "../../../printable_text.ts";
 import { dial } from "../../dial.ts";
 import { defineCommand, positive } from "../command.ts";
 import { EXIT, UsageError } from "../exit_code.ts";
@@ -70,7 +70,7 @@ async function publish(
   terminal: Terminal,
 ): Promise<number> {
   await using peer = await terminal.waiting(
-    `Connecting to ${withoutSecrets(address)}`,
+    `Connecting to ${redactedAddress(address)}`,
     dial(address, { timeout }),
   );
   await using published = await publishTarget(peer, target, {
@@ -83,8 +83,9 @@ async function publish(
     () => terminal.print(`published at ${printableText(published.address)}`),
   );
   if (stopped) return EXIT.ok;
-  const where = withoutSecrets(address);
-  terminal.error(`Cannot continue: the tunnel was closed at ${where}`);
+  terminal.error(
+    `Cannot continue: the tunnel was closed at ${redactedAddress(address)}`,
+  );
   return EXIT.connection;
 }
 
@@ -101,7 +102,7 @@ function hostAndPort(text: string): HostAndPort {
   const port = Number(match?.[3]);
   if (match === null || port > 65_535) {
     throw new UsageError(
-      `Cannot use "${withoutSecrets(text)}": expected PORT or HOST:PORT`,
+      `Cannot use "${redactedAddress(text)}": expected PORT or HOST:PORT`,
     );
   }
   return { hostname: match[1] ?? match[2] ?? "127.0.0.1", port };

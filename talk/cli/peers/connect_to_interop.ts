@@ -1,4 +1,4 @@
-import { withoutSecrets } from "../../../printable_text.ts";
+import { redactedAddress } from "../../../printable_text.ts";
 import { dial } from "../../dial.ts";
 import { dialCommand } from "../../dial_command.ts";
 import type { Peer } from "../../peer.ts";
@@ -31,7 +31,7 @@ export async function connectToInterop(
   const [first, ...others] = words;
   if (first !== undefined && others.length === 0 && isAddress(first)) {
     return await terminal.waiting(
-      `Connecting to ${withoutSecrets(first)}`,
+      `Connecting to ${redactedAddress(first)}`,
       dial(first, options),
     );
   }
