@@ -4,6 +4,7 @@ import type { LentCallbacks } from "../callback/callback_table.ts";
 import type { ReceivedHeader } from "../wire/headers.ts";
 import { type TrailerRule, ValueReceiver } from "../wire/value_receiver.ts";
 import type { CallContext } from "./call_context.ts";
+import type { CallLimits, LimitedCall } from "./call_limits.ts";
 import type { ResponsePort } from "./response.ts";
 import type {
   ArgumentsOwner,
@@ -18,15 +19,23 @@ import type {
  * - `ended`: the peer closed the channel, or the session ended. What arrived
  *   before can still be received.
  * - `closed`: this side closed the channel.
+ * - `given-up`: the signal of the call aborted, and everything rejects with its
+ *   reason.
  */
-export type ContinuedCallState = "open" | "aborting" | "ended" | "closed";
+export type ContinuedCallState =
+  | "open"
+  | "aborting"
+  | "ended"
+  | "closed"
+  | "given-up";
 
 /** What can happen to a continued call. */
 export type ContinuedCallEvent =
   | "arguments-failed"
   | "error-sent"
   | "peer-closed"
-  | "close";
+  | "close"
+  | "give-up";
 
 const NEXT: Record<
   ContinuedCallState,
@@ -37,24 +46,35 @@ const NEXT: Record<
     "error-sent": "open",
     "peer-closed": "ended",
     close: "closed",
+    "give-up": "given-up",
   },
   aborting: {
     "arguments-failed": "aborting",
     "error-sent": "closed",
     "peer-closed": "ended",
     close: "closed",
+    "give-up": "given-up",
   },
   ended: {
     "arguments-failed": "ended",
     "error-sent": "ended",
     "peer-closed": "ended",
     close: "closed",
+    "give-up": "given-up",
   },
   closed: {
     "arguments-failed": "closed",
     "error-sent": "closed",
     "peer-closed": "closed",
     close: "closed",
+    "give-up": "closed",
+  },
+  "given-up": {
+    "arguments-failed": "given-up",
+    "error-sent": "given-up",
+    "peer-closed": "given-up",
+    close: "given-up",
+    "give-up": "given-up",
   },
 };
 
@@ -67,7 +87,8 @@ export function nextContinuedCall(
 }
 
 /** A call after its continued response: more values, both ways, until CLOSE. */
-export class ContinuedCall implements ResponsePort, ArgumentsOwner {
+export class ContinuedCall
+  implements ResponsePort, ArgumentsOwner, LimitedCall {
   readonly channel: RawChannel;
   readonly responderExtended: boolean;
   readonly #context: CallContext;
@@ -84,6 +105,7 @@ export class ContinuedCall implements ResponsePort, ArgumentsOwner {
    * @param lent the functions that were sent with the call
    * @param streamed the arguments that are still being sent
    * @param header the header of the response
+   * @param limits the signal of the call, if it has one
    */
   constructor(
     context: CallContext,
@@ -92,6 +114,7 @@ export class ContinuedCall implements ResponsePort, ArgumentsOwner {
     lent: LentCallbacks,
     streamed: StreamedArguments | undefined,
     header: ReceivedHeader,
+    limits: CallLimits | undefined,
   ) {
     this.#context = context;
     this.responderExtended = header.extended;
@@ -106,6 +129,9 @@ export class ContinuedCall implements ResponsePort, ArgumentsOwner {
     this.#arguments = streamed;
     if (streamed !== undefined) streamed.owner = this;
     channel.whenClosed(() => this.#peerClosed());
+    if (limits === undefined) return;
+    limits.call = this;
+    channel.whenDrained(() => limits.end());
   }
 
   receive(options?: WaitOptions): Promise<unknown> {
@@ -127,6 +153,8 @@ export class ContinuedCall implements ResponsePort, ArgumentsOwner {
 
   close(): Promise<void> {
     this.#handle("close");
+    // A transport that does not move must not hold up the reason.
+    if (this.#state === "given-up") return Promise.resolve();
     // Arguments that are still being sent must not look complete.
     if (this.#arguments?.stop()) this.channel.abort(undefined);
     this.#reader.release();
@@ -144,6 +172,17 @@ export class ContinuedCall implements ResponsePort, ArgumentsOwner {
     };
     if (errorSent === undefined) abort();
     else errorSent.then(abort, abort);
+  }
+
+  giveUp(reason: unknown): void {
+    this.#handle("give-up");
+    if (this.#state !== "given-up") return;
+    this.#arguments?.stop(reason);
+    this.#lent.giveUp(reason);
+    this.channel.fail(reason);
+    this.#reader.release();
+    // It may wait for memory, and not for the channel.
+    this.#receiver?.wake();
   }
 
   #peerClosed(): void {

@@ -4,7 +4,6 @@ import {
   type ValueWriter,
 } from "../../codec/internal.ts";
 import type { RawChannel } from "../../mux/internal.ts";
-import { limitWait } from "../../time_limit.ts";
 import { LentCallbacks } from "../callback/callback_table.ts";
 import { incomplete, RemoteError, RpcError } from "../errors.ts";
 import type { CallOptions } from "../types.ts";
@@ -12,6 +11,7 @@ import { linkStates, type State } from "../../state_machine.ts";
 import { MAX_CALL_HEADER_SIZE, type ReceivedHeader } from "../wire/headers.ts";
 import type { ValueStream } from "../wire/value_source.ts";
 import type { CallContext } from "./call_context.ts";
+import { CallLimits, type LimitedCall } from "./call_limits.ts";
 import type { ChannelRequest } from "./channel_pool.ts";
 import { ContinuedCall } from "./continued_call.ts";
 import { RpcResponse } from "./response.ts";
@@ -132,7 +132,7 @@ export const PENDING_CALL = linkStates<PendingCallStateName, PendingCallEvent>({
 export type PendingCallState = State<PendingCallStateName, PendingCallEvent>;
 
 /** A call until its outcome, of which it has exactly one. */
-export abstract class PendingCall implements ArgumentsOwner {
+export abstract class PendingCall implements ArgumentsOwner, LimitedCall {
   readonly selector: string;
   /** The channel that the call waits for, if there was no spare one. */
   opening: ChannelRequest | undefined;
@@ -144,7 +144,7 @@ export abstract class PendingCall implements ArgumentsOwner {
   #arguments: StreamedArguments | undefined;
   #lent: LentCallbacks | undefined;
   #header: ReceivedHeader | undefined;
-  #cancelLimit: (() => void) | undefined;
+  #limits: CallLimits | undefined;
   /** Whether the response of an extended peer may have functions. */
   #tookFunctions = false;
   /** Bytes of the values that have arrived. */
@@ -179,18 +179,21 @@ export abstract class PendingCall implements ArgumentsOwner {
   protected abstract resolve(continued: ContinuedCall | undefined): void;
 
   /** Ends the call at the caller's signal or timeout. */
-  limit({ signal, timeout }: CallOptions): void {
+  limit(options: CallOptions): void {
+    const { signal, timeout } = options;
     if (signal === undefined && timeout === undefined) return;
-    this.#cancelLimit = limitWait({
-      signal,
-      timeout,
-      frequent: true,
-      onTimeout: () =>
-        new RpcError(
-          "timeout",
-          `Cannot complete call "${this.selector}": no response within ${timeout} ms`,
-        ),
-    }, (reason) => this.fail(reason));
+    // Encoding the arguments may have run code of the program.
+    if (signal?.aborted) return this.fail(signal.reason);
+    this.#limits = new CallLimits(this, options, () =>
+      new RpcError(
+        "timeout",
+        `Cannot complete call "${this.selector}": no response within ${timeout} ms`,
+      ));
+  }
+
+  giveUp(reason: unknown): void {
+    this.#lent?.giveUp(reason);
+    this.fail(reason);
   }
 
   /**
@@ -245,7 +248,7 @@ export abstract class PendingCall implements ArgumentsOwner {
     const before = this.#state;
     this.#state = before.fail;
     if (this.#state === before) return;
-    this.#end();
+    this.#end(reason);
     if (before.name === "opening") this.opening?.cancel(reason);
     else {
       const channel = this.#channel;
@@ -345,7 +348,7 @@ export abstract class PendingCall implements ArgumentsOwner {
   #finish(state: PendingCallState): void {
     this.#state = state;
     if (state.name === "continued") {
-      this.#cancelLimit?.();
+      this.#limits?.answered();
       return this.resolve(
         new ContinuedCall(
           this.#context,
@@ -354,6 +357,7 @@ export abstract class PendingCall implements ArgumentsOwner {
           this.#lending(),
           this.#arguments,
           this.#header!,
+          this.#limits,
         ),
       );
     }
@@ -365,9 +369,9 @@ export abstract class PendingCall implements ArgumentsOwner {
   }
 
   /** Ends the limits, arguments and callbacks of the call. */
-  #end(): void {
-    this.#cancelLimit?.();
-    this.#arguments?.stop();
+  #end(reason?: unknown): void {
+    this.#limits?.end();
+    this.#arguments?.stop(reason);
     this.#lent?.release();
   }
 }
