@@ -157,6 +157,6 @@ Deno.test("receivesNothing: once true, it stays true", () => {
     [...new Set(RECEIVE_TABLE.map(({ state }) => state))].filter((state) =>
       receivesNothing(RECEIVE[state])
     ),
-    ["eof", "closed", "cut", "lost"],
+    ["eof", "closed", "cut", "lost", "failed"],
   );
 });

@@ -207,7 +207,11 @@ export class Server {
   /** Ends the calls of callbacks of a call that this side has given up. */
   #giveUpCallbacks(handlers: ReadonlySet<Handler>, reason: unknown): void {
     let next: QueuedCall | undefined;
-    for (let call = this.#callbackCalls.first; call !== undefined; call = next) {
+    for (
+      let call = this.#callbackCalls.first;
+      call !== undefined;
+      call = next
+    ) {
       next = call.next;
       const { callback } = call as IncomingCall;
       if (handlers.has(callback!)) (call as IncomingCall).giveUp(reason);
