@@ -239,6 +239,7 @@ export class Peer implements Caller, AsyncDisposable {
         });
       }
     };
+    state.onError = report;
     this.#server = new Server({
       codecs: codecs.length === 0 ? [first] : codecs,
       maxValueSize,

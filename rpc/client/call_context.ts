@@ -12,6 +12,7 @@ import {
   type ReceivedHeader,
 } from "../wire/headers.ts";
 import { MessageWriter } from "../wire/message_writer.ts";
+import { cleanSelector } from "../wire/selector.ts";
 import type { ChannelPool } from "./channel_pool.ts";
 
 /** What a client needs besides channels. */
@@ -50,7 +51,7 @@ export class CallContext {
   readonly responseHeaders: HeaderCache<ReceivedHeader>;
   /** Whether the reply that was decoded last may have functions. */
   mayHaveFunctions = false;
-  readonly #functionFor: (id: string) => unknown;
+  readonly #client: Caller;
 
   /** Makes the context of a client, which calls the functions in responses. */
   constructor(
@@ -69,16 +70,23 @@ export class CallContext {
       (bytes) => decodeResponseHeader(codec, bytes),
       state.rememberHeader,
     );
-    this.#functionFor = (id) => ownedCallback(id, client, state);
+    this.#client = client;
   }
 
-  /** Decodes a reply. */
-  decode(bytes: Uint8Array): unknown {
+  /** Decodes a reply to a call of `selector`. */
+  decode(bytes: Uint8Array, selector: string): unknown {
     const value = this.codec.decode(bytes);
     this.mayHaveFunctions = mayHavePointers(value, bytes);
-    return this.mayHaveFunctions
-      ? revivePointers(value, this.#functionFor)
-      : value;
+    return this.mayHaveFunctions ? this.#revive(value, selector) : value;
+  }
+
+  /** Makes the functions in a reply. */
+  #revive(value: unknown, selector: string): unknown {
+    const origin = cleanSelector(selector);
+    return revivePointers(
+      value,
+      (id) => ownedCallback(id, this.#client, this.state, origin),
+    );
   }
 
   /**

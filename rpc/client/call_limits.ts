@@ -3,7 +3,7 @@ import type { CallOptions } from "../types.ts";
 
 /** A call that can be given up. */
 export interface LimitedCall {
-  /** Gives the call up: everything that waits for it gets `reason`. */
+  /** The signal aborted: everything that waits for the call gets `reason`. */
   giveUp(reason: unknown): void;
 }
 
@@ -15,25 +15,27 @@ export interface LimitedCall {
 export class CallLimits {
   /** The pending call, or later the continued one. */
   call: LimitedCall;
-  readonly #signal: AbortSignal | undefined;
+  /** The signal of the call. */
+  readonly signal: AbortSignal | undefined;
   readonly #cancelTimer: (() => void) | undefined;
 
   /**
    * Begins to limit a call, which has not ended.
    *
-   * @param onTimeout makes the error for a timeout
+   * @param onTimeout called when the time has passed
    */
   constructor(
     call: LimitedCall,
     { signal, timeout }: CallOptions,
-    onTimeout: () => unknown,
+    onTimeout: () => void,
   ) {
     this.call = call;
-    this.#signal = signal;
+    this.signal = signal;
     if (timeout !== undefined) {
+      const nothing = () => {};
       this.#cancelTimer = limitWait(
-        { timeout, frequent: true, onTimeout },
-        (reason) => this.call.giveUp(reason),
+        { timeout, frequent: true, onTimeout: nothing },
+        onTimeout,
       );
     }
     signal?.addEventListener("abort", this.#onAbort, { once: true });
@@ -47,8 +49,8 @@ export class CallLimits {
   /** The call has ended. */
   end(): void {
     this.#cancelTimer?.();
-    this.#signal?.removeEventListener("abort", this.#onAbort);
+    this.signal?.removeEventListener("abort", this.#onAbort);
   }
 
-  readonly #onAbort = (): void => this.call.giveUp(this.#signal!.reason);
+  readonly #onAbort = (): void => this.call.giveUp(this.signal!.reason);
 }

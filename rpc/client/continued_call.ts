@@ -1,5 +1,6 @@
 import type { ValueReader } from "../../codec/internal.ts";
 import type { RawChannel, WaitOptions } from "../../mux/internal.ts";
+import { atCaller } from "../caller_stack.ts";
 import type { LentCallbacks } from "../callback/callback_table.ts";
 import type { ReceivedHeader } from "../wire/headers.ts";
 import { type TrailerRule, ValueReceiver } from "../wire/value_receiver.ts";
@@ -91,11 +92,13 @@ export class ContinuedCall
   implements ResponsePort, ArgumentsOwner, LimitedCall {
   readonly channel: RawChannel;
   readonly responderExtended: boolean;
+  readonly #selector: string;
   readonly #context: CallContext;
   readonly #reader: ValueReader;
   readonly #lent: LentCallbacks;
   readonly #arguments: StreamedArguments | undefined;
   readonly #trailer: TrailerRule;
+  readonly #limits: CallLimits | undefined;
   #receiver: ValueReceiver | undefined;
   #state: ContinuedCallState = "open";
 
@@ -108,6 +111,7 @@ export class ContinuedCall
    * @param limits the signal of the call, if it has one
    */
   constructor(
+    selector: string,
     context: CallContext,
     channel: RawChannel,
     reader: ValueReader,
@@ -116,6 +120,7 @@ export class ContinuedCall
     header: ReceivedHeader,
     limits: CallLimits | undefined,
   ) {
+    this.#selector = selector;
     this.#context = context;
     this.responderExtended = header.extended;
     this.#trailer = !header.extended
@@ -129,6 +134,7 @@ export class ContinuedCall
     this.#arguments = streamed;
     if (streamed !== undefined) streamed.owner = this;
     channel.whenClosed(() => this.#peerClosed());
+    this.#limits = limits;
     if (limits === undefined) return;
     limits.call = this;
     channel.whenDrained(() => limits.end());
@@ -139,10 +145,14 @@ export class ContinuedCall
     this.#receiver ??= new ValueReceiver(
       this.#reader,
       codec,
-      (bytes) => this.#context.decode(bytes),
+      (bytes) => this.#context.decode(bytes, this.#selector),
       this.#trailer,
     );
     return this.#receiver.receive(options);
+  }
+
+  atCaller(error: unknown): unknown {
+    return atCaller(error, this.#limits?.signal);
   }
 
   async send(value: unknown, options?: WaitOptions): Promise<void> {

@@ -4,6 +4,7 @@ import {
   type ValueWriter,
 } from "../../codec/internal.ts";
 import type { RawChannel } from "../../mux/internal.ts";
+import { type Outcome, rejectAtCaller } from "../caller_stack.ts";
 import { LentCallbacks } from "../callback/callback_table.ts";
 import { incomplete, RemoteError, RpcError } from "../errors.ts";
 import type { CallOptions } from "../types.ts";
@@ -131,13 +132,19 @@ export const PENDING_CALL = linkStates<PendingCallStateName, PendingCallEvent>({
 /** One of {@linkcode PENDING_CALL}. */
 export type PendingCallState = State<PendingCallStateName, PendingCallEvent>;
 
-/** A call until its outcome, of which it has exactly one. */
-export abstract class PendingCall implements ArgumentsOwner, LimitedCall {
+/**
+ * A call until its outcome, of which it has exactly one.
+ *
+ * @typeParam T what the call resolves to
+ */
+export abstract class PendingCall<T = unknown>
+  implements ArgumentsOwner, LimitedCall {
   readonly selector: string;
   /** The channel that the call waits for, if there was no spare one. */
   opening: ChannelRequest | undefined;
+  /** Settles the promise of the call. */
+  protected readonly outcome: Outcome<T>;
   readonly #context: CallContext;
-  readonly #reject: (reason: unknown) => void;
   #state: PendingCallState = PENDING_CALL.opening;
   #channel!: RawChannel;
   #reader!: ValueReader;
@@ -150,15 +157,11 @@ export abstract class PendingCall implements ArgumentsOwner, LimitedCall {
   /** Bytes of the values that have arrived. */
   #receivedSize = 0;
 
-  /** Makes a call that has not begun; `reject` is one of its two outcomes. */
-  constructor(
-    selector: string,
-    context: CallContext,
-    reject: (reason: unknown) => void,
-  ) {
+  /** Makes a call that has not begun. */
+  constructor(selector: string, context: CallContext, outcome: Outcome<T>) {
     this.selector = selector;
     this.#context = context;
-    this.#reject = reject;
+    this.outcome = outcome;
   }
 
   /**
@@ -183,17 +186,15 @@ export abstract class PendingCall implements ArgumentsOwner, LimitedCall {
     const { signal, timeout } = options;
     if (signal === undefined && timeout === undefined) return;
     // Encoding the arguments may have run code of the program.
-    if (signal?.aborted) return this.fail(signal.reason);
-    this.#limits = new CallLimits(this, options, () =>
-      new RpcError(
+    if (signal?.aborted) return this.giveUp(signal.reason);
+    this.#limits = new CallLimits(this, options, () => {
+      const error = new RpcError(
         "timeout",
         `Cannot complete call "${this.selector}": no response within ${timeout} ms`,
-      ));
-  }
-
-  giveUp(reason: unknown): void {
-    this.#lent?.giveUp(reason);
-    this.fail(reason);
+      );
+      this.#lent?.giveUp(error);
+      this.fail(error);
+    });
   }
 
   /**
@@ -245,9 +246,20 @@ export abstract class PendingCall implements ArgumentsOwner, LimitedCall {
    * @param errorSent if set, the channel is closed when it settles
    */
   fail(reason: unknown, errorSent?: Promise<void>): void {
+    if (this.#fail(reason, errorSent)) rejectAtCaller(this.outcome, reason);
+  }
+
+  giveUp(reason: unknown): void {
+    this.#lent?.giveUp(reason);
+    // The reason belongs to the program, with its stack.
+    if (this.#fail(reason)) this.outcome.reject(reason);
+  }
+
+  /** Closes the channel; returns whether the call had no outcome yet. */
+  #fail(reason: unknown, errorSent?: Promise<void>): boolean {
     const before = this.#state;
     this.#state = before.fail;
-    if (this.#state === before) return;
+    if (this.#state === before) return false;
     this.#end(reason);
     if (before.name === "opening") this.opening?.cancel(reason);
     else {
@@ -258,7 +270,7 @@ export abstract class PendingCall implements ArgumentsOwner, LimitedCall {
       channel.cancelRead();
       this.#reader.release();
     }
-    this.#reject(reason);
+    return true;
   }
 
   get responderExtended(): boolean {
@@ -326,7 +338,7 @@ export abstract class PendingCall implements ArgumentsOwner, LimitedCall {
         `Cannot complete call "${this.selector}": its values exceed ${context.maxValueSize} bytes together`,
       );
     }
-    const value = context.decode(bytes);
+    const value = context.decode(bytes, this.selector);
     if (context.mayHaveFunctions && this.#header!.extended) {
       this.#tookFunctions = true;
     }
@@ -351,6 +363,7 @@ export abstract class PendingCall implements ArgumentsOwner, LimitedCall {
       this.#limits?.answered();
       return this.resolve(
         new ContinuedCall(
+          this.selector,
           this.#context,
           this.#channel,
           this.#reader,
@@ -378,19 +391,7 @@ export abstract class PendingCall implements ArgumentsOwner, LimitedCall {
 
 /** A call that resolves to its first reply value. */
 export class ValueCall extends PendingCall {
-  readonly #resolve: (value: unknown) => void;
   #value: unknown = null;
-
-  /** Makes a call that has not begun. */
-  constructor(
-    selector: string,
-    context: CallContext,
-    resolve: (value: unknown) => void,
-    reject: (reason: unknown) => void,
-  ) {
-    super(selector, context, reject);
-    this.#resolve = resolve;
-  }
 
   protected override take(value: unknown): "satisfy" {
     this.#value = value;
@@ -398,25 +399,13 @@ export class ValueCall extends PendingCall {
   }
 
   protected override resolve(): void {
-    this.#resolve(this.#value);
+    this.outcome.resolve(this.#value);
   }
 }
 
 /** A call that resolves to its whole response. */
-export class ResponseCall extends PendingCall {
-  readonly #resolve: (response: RpcResponse) => void;
+export class ResponseCall extends PendingCall<RpcResponse> {
   readonly #values: unknown[] = [];
-
-  /** Makes a call that has not begun. */
-  constructor(
-    selector: string,
-    context: CallContext,
-    resolve: (response: RpcResponse) => void,
-    reject: (reason: unknown) => void,
-  ) {
-    super(selector, context, reject);
-    this.#resolve = resolve;
-  }
 
   protected override take(
     value: unknown,
@@ -427,6 +416,6 @@ export class ResponseCall extends PendingCall {
   }
 
   protected override resolve(continued: ContinuedCall | undefined): void {
-    this.#resolve(new RpcResponse(this.#values, continued));
+    this.outcome.resolve(new RpcResponse(this.#values, continued));
   }
 }

@@ -233,6 +233,7 @@ export class IncomingCall implements ServerCall, QueuedCall {
     const borrowed = this.responder.borrowed ??= new BorrowedCallbacks(
       this.caller,
       this.session,
+      this.selector,
     );
     return revivePointers(value, (id) => borrowed.borrow(id));
   }
