@@ -115,7 +115,7 @@ export class RemoteCall implements Promise<unknown>, AsyncIterable<unknown> {
     const response = this.#response;
     return new ValueIterator(
       async () => {
-        const arrived = await response;
+        const arrived = await this.#arrived();
         if (arrived.continued) return await arrived.receive();
         throw new RpcError(
           "invalid-state",
@@ -127,6 +127,14 @@ export class RemoteCall implements Promise<unknown>, AsyncIterable<unknown> {
         response.then((arrived) => arrived.close(), () => {});
       },
     );
+  }
+
+  async #arrived(): Promise<RpcResponse> {
+    try {
+      return await this.#response;
+    } catch (error) {
+      throw atCaller(error, this.#signal);
+    }
   }
 
   #promise(): Promise<unknown> {
