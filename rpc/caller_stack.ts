@@ -19,6 +19,25 @@ export interface Outcome<T> {
   readonly reject: (reason: unknown) => void;
 }
 
+/** Marks an error whose stack says where the call was made. */
+const located: unique symbol = Symbol("qtalk.located");
+
+/** Where calls were made, for errors: an option for development. */
+export class CallSites {
+  readonly #sites = new WeakMap<object, { readonly stack: string }>();
+
+  /** A call is being made. */
+  add(call: object): void {
+    this.#sites.set(call, withStack({ stack: "" }, this.add));
+  }
+
+  /** The functions that made a call, a line for each. */
+  of(call: object): string | undefined {
+    const { stack } = this.#sites.get(call) ?? {};
+    return stack?.slice(stack.indexOf("\n"));
+  }
+}
+
 /**
  * The error for a caller, with the functions that await it in its stack. An error
  * that is not one of this package, or that the program gave as the reason of
@@ -26,24 +45,31 @@ export interface Outcome<T> {
  */
 export function atCaller(error: unknown, signal?: AbortSignal): unknown {
   if (signal?.aborted && error === signal.reason) return error;
-  if (error instanceof MuxError) return withStack(copyOf(error));
+  if (!(error instanceof Error) || located in error) return error;
+  if (error instanceof MuxError) return withStack(copyOf(error), atCaller);
   return error instanceof RemoteError || error instanceof RpcError ||
       error instanceof CodecError
-    ? withStack(error)
+    ? withStack(error, atCaller)
     : error;
 }
 
-/** Rejects a promise with the error that {@linkcode atCaller} returns. */
+/**
+ * Rejects a promise with the error that {@linkcode atCaller} returns.
+ *
+ * @param site where the call was made, if that is known
+ */
 export function rejectAtCaller<T>(
   { resolve, reject }: Outcome<T>,
   reason: unknown,
+  site?: string,
 ): void {
   // V8 follows the two functions, as it follows `then()`, to what awaits their
   // promise.
   const failed: Promise<T> = Promise.reject(reason).then(
     undefined,
     (reason) => {
-      throw atCaller(reason);
+      const error = atCaller(reason);
+      throw site === undefined ? error : withSite(error, site);
     },
   );
   failed.then(resolve, reject);
@@ -56,8 +82,19 @@ function copyOf(error: MuxError): MuxError {
   return Object.assign(new MuxError(code, message, options), error);
 }
 
-function withStack(error: Error): Error {
-  (Error as { captureStackTrace?: (error: Error) => void })
-    .captureStackTrace?.(error);
-  return error;
+function withSite(error: unknown, site: string): unknown {
+  if (!(error instanceof Error)) return error;
+  error.stack += `\n    from the call that was made${site}`;
+  return Object.defineProperty(error, located, { value: true });
+}
+
+/** Gives `target` the stack below the function that is `above` it. */
+function withStack<T extends object>(
+  target: T,
+  above: (...args: never[]) => unknown,
+): T {
+  (Error as {
+    captureStackTrace?: (target: object, above: unknown) => void;
+  }).captureStackTrace?.(target, above);
+  return target;
 }

@@ -215,3 +215,37 @@ test("stacks: a call that gets no answer has one", async (t) => {
   assertEquals((await error as RpcError).code, "no-response");
   await raw.end();
 });
+
+test("PeerOptions.callStacks: the stack says where the call was made", {
+  leaves: { rejections: "nothing awaits the calls" },
+}, async (t) => {
+  const rejections: Error[] = [];
+  const onRejection = (event: PromiseRejectionEvent) => {
+    event.preventDefault();
+    rejections.push(event.reason as Error);
+  };
+  addEventListener("unhandledrejection", onRejection);
+  t.defer(() => removeEventListener("unhandledrejection", onRejection));
+  for (const callStacks of [false, true]) {
+    const [client] = t.pair({ callStacks }, { handler: handlerFrom(service) });
+    const api = client.remote<typeof service>();
+    function doesNotAwait() {
+      void api.fail("a");
+      void client.call("fail", ["b"]);
+      void client.request("fail", ["c"]);
+    }
+    doesNotAwait();
+    while (rejections.length < 3) await turn();
+    for (const { stack = "" } of rejections.splice(0)) {
+      assertEquals(stack.includes("doesNotAwait"), callStacks, stack);
+    }
+    async function awaits() {
+      const call = api.fail("no");
+      await call;
+    }
+    await stackOf(awaits);
+    await stackOf(async function calls() {
+      await client.call("fail", ["no"]);
+    });
+  }
+});

@@ -2,6 +2,7 @@ import type { Codec, ValueMemory, ValueWriter } from "../../codec/internal.ts";
 import type { MemoryAccount, RawChannel } from "../../mux/internal.ts";
 import type { LentCallbacks } from "../callback/callback_table.ts";
 import { mayHavePointers, revivePointers } from "../callback/pointers.ts";
+import { CallSites } from "../caller_stack.ts";
 import { ownedCallback } from "../callback/remote_function.ts";
 import type { SessionState } from "../session_state.ts";
 import type { Caller } from "../types.ts";
@@ -32,6 +33,8 @@ export interface ClientOptions {
   readonly nested?: boolean | undefined;
   /** What the headers tell an extended peer about the calls. */
   readonly extension?: CallExtension | undefined;
+  /** Whether errors say where the call was made. */
+  readonly callStacks?: boolean | undefined;
 }
 
 /** What the calls of one client share. */
@@ -43,6 +46,8 @@ export class CallContext {
   readonly state: SessionState;
   readonly nested: boolean;
   readonly extension: CallExtension | undefined;
+  /** Where calls were made, if errors are to say so: it costs much of a call. */
+  readonly callSites: CallSites | undefined;
   /** The channels for calls. */
   readonly channels: ChannelPool;
   /** Encodes and sends what the calls send. */
@@ -55,16 +60,18 @@ export class CallContext {
 
   /** Makes the context of a client, which calls the functions in responses. */
   constructor(
-    { codec, maxValueSize, account, state, nested, extension }: ClientOptions,
+    options: ClientOptions,
     channels: ChannelPool,
     client: Caller,
   ) {
+    const { codec, maxValueSize, account, state, nested, extension } = options;
     this.codec = codec;
     this.maxValueSize = maxValueSize;
     this.memory = account.values.reserved;
     this.state = state;
     this.nested = nested ?? false;
     this.extension = extension;
+    this.callSites = options.callStacks ? new CallSites() : undefined;
     this.channels = channels;
     this.responseHeaders = new HeaderCache(
       (bytes) => decodeResponseHeader(codec, bytes),

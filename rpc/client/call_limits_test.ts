@@ -505,28 +505,30 @@ test("CallOptions.signal: a retained callback outlives the call", async (t) => {
   await turn();
 });
 
-test("CallOptions.timeout: it ends with the first answer", async (t) => {
-  const timeout = 500;
-  const { promise: passed, resolve } = event();
+test("CallOptions.timeout: it ends with the first answer, and the signal does not", async (t) => {
+  const clock = t.time();
   const controller = new AbortController();
-  const [client] = t.pair({}, {
-    handler: handlerFrom({
-      async *ticks() {
-        yield 1;
-        await passed;
-        yield 2;
-        await new Promise((resolve) => controller.signal.onabort = resolve);
-      },
-    }),
-  });
-  type Ticks = { ticks(): AsyncIterable<number> };
-  const { signal } = controller;
-  const ticks = client.remote<Ticks>({ timeout, signal }).ticks()
+  const { service, stopped } = endless();
+  const [client] = t.pair({}, { handler: handlerFrom(service) });
+  const options = { timeout: 5_000, signal: controller.signal };
+  const ticks = client.remote<Endless>(options).ticks(2)
     [Symbol.asyncIterator]();
   assertEquals((await ticks.next()).value, 1);
-  setTimeout(resolve, 1.5 * timeout);
+  clock.tick(10_000);
   assertEquals((await ticks.next()).value, 2);
   const next = ticks.next();
   controller.abort(REASON);
-  assertEquals(await assertRejects(() => next), REASON, "the signal lives on");
+  assertEquals(await assertRejects(() => next), REASON);
+  await stopped;
+});
+
+test("CallOptions.timeout: it covers a stream that does not begin", async (t) => {
+  const clock = t.time();
+  const [client] = t.pair({}, { handler: () => new Promise(() => {}) });
+  const loop = client.remote<Endless>({ timeout: 5_000 }).ticks(1)
+    [Symbol.asyncIterator]();
+  const next = loop.next();
+  clock.tick(5_000);
+  const error = await assertRejects(() => next, RpcError);
+  assertEquals(error.code, "timeout");
 });

@@ -59,6 +59,7 @@ export class Client implements PooledCaller {
   }
 
   #start(call: PendingCall, args: unknown, options?: CallOptions): void {
+    this.#context.callSites?.add(call);
     if (options?.signal?.aborted) return call.giveUp(options.signal.reason);
     const stream = isValueStream(args) ? args : undefined;
     let request: ValueWriter;

@@ -246,7 +246,8 @@ export abstract class PendingCall<T = unknown>
    * @param errorSent if set, the channel is closed when it settles
    */
   fail(reason: unknown, errorSent?: Promise<void>): void {
-    if (this.#fail(reason, errorSent)) rejectAtCaller(this.outcome, reason);
+    if (!this.#fail(reason, errorSent)) return;
+    rejectAtCaller(this.outcome, reason, this.#context.callSites?.of(this));
   }
 
   giveUp(reason: unknown): void {
