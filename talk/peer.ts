@@ -101,7 +101,8 @@ export interface PeerOptions extends PeerLimits {
   /**
    * Called with errors that no promise of the program can report: a session
    * that broke, a handler that threw after it had responded, a call header that
-   * could not be decoded. Default: these errors are ignored.
+   * could not be decoded, a call of a callback that failed and was not awaited
+   * (with the selector of the call that the callback came with). Default: these errors are ignored.
    */
   onError?: ((error: unknown, context: ErrorContext) => void) | undefined;
   /**
