@@ -45,7 +45,10 @@ Deno.test("JsonScanner: the parts of a value count as documented", () => {
     ['{"a":0},{"a":0,"b":0}', 2 + 18 + 1 + 2 + 0 + 18 + 2],
     ['{"1":0},{"1":0}', 2 + 18 + 4 + 1 + 2 + 0 + 4 + 1],
     [' { "a" : "b" } ', 2 + 18 + 3],
-    ['{"a\\"":"\\""}', 2 + 18 + 3],
+    ['{"a":"\\""}', 2 + 18 + 3],
+    // All counts twice, with the array around it.
+    ['{"a\\"":"\\""}', 2 * (2 + 18 + 20 + 3 + 3) + 2],
+    ['{"a\\"" :0}', 2 * (2 + 18 + 20 + 3 + 1) + 2],
   ];
   for (const [text, items] of parts) assertEquals(itemsIn(text), items, text);
 });
