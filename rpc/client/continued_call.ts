@@ -178,7 +178,7 @@ export class ContinuedCall
     this.#handle("arguments-failed");
     const abort = () => {
       this.#handle("error-sent");
-      if (this.#state === "closed") this.channel.abort(reason);
+      if (this.#state === "closed") this.#fail(reason);
     };
     if (errorSent === undefined) abort();
     else errorSent.then(abort, abort);
@@ -189,6 +189,11 @@ export class ContinuedCall
     if (this.#state !== "given-up") return;
     this.#arguments?.stop(reason);
     this.#lent.giveUp(reason);
+    this.#fail(reason);
+  }
+
+  /** Closes the channel: everything that waits for the call gets `reason`. */
+  #fail(reason: unknown): void {
     this.channel.fail(reason);
     this.#reader.release();
     // It may wait for memory, and not for the channel.

@@ -240,13 +240,9 @@ export abstract class PendingCall<T = unknown>
     }
   }
 
-  /**
-   * Rejects the call, unless it has its outcome, and closes its channel.
-   *
-   * @param errorSent if set, the channel is closed when it settles
-   */
-  fail(reason: unknown, errorSent?: Promise<void>): void {
-    if (!this.#fail(reason, errorSent)) return;
+  /** Rejects the call, unless it has its outcome, and closes its channel. */
+  fail(reason: unknown): void {
+    if (!this.#fail(reason)) return;
     rejectAtCaller(this.outcome, reason, this.#context.callSites?.of(this));
   }
 
@@ -256,7 +252,11 @@ export abstract class PendingCall<T = unknown>
     if (this.#fail(reason)) this.outcome.reject(reason);
   }
 
-  /** Closes the channel; returns whether the call had no outcome yet. */
+  /**
+   * Closes the channel; returns whether the call had no outcome yet.
+   *
+   * @param errorSent if set, the channel is closed when it settles
+   */
   #fail(reason: unknown, errorSent?: Promise<void>): boolean {
     const before = this.#state;
     this.#state = before.fail;
@@ -282,7 +282,8 @@ export abstract class PendingCall<T = unknown>
     reason: unknown,
     errorSent: Promise<void> | undefined,
   ): void {
-    this.fail(reason, errorSent);
+    // As in giveUp().
+    if (this.#fail(reason, errorSent)) this.outcome.reject(reason);
   }
 
   #lending(): LentCallbacks {
