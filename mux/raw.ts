@@ -17,7 +17,10 @@ export interface RawChannel extends Channel {
   readonly ended: boolean;
   /** Whether the peer ended its direction with EOF, and not with CLOSE alone. */
   readonly eofReceived: boolean;
-  /** Why nothing more arrives; undefined if because of EOF or CLOSE. */
+  /**
+   * Why nothing more arrives: the reason of {@linkcode fail} or the error of the
+   * session; undefined if because of EOF or CLOSE.
+   */
   readonly failure: unknown;
   /** Whether the peer's CLOSE has arrived or the session has ended. */
   readonly peerClosed: boolean;
@@ -57,6 +60,11 @@ export interface RawChannel extends Channel {
   /** Forgets a callback of {@linkcode whenClosed} that still waits. */
   cancelWhenClosed(callback: () => void): void;
   /**
+   * Calls `callback` once, when the channel is closed on this side and no bytes
+   * are left to take. There is one such callback.
+   */
+  whenDrained(callback: () => void): void;
+  /**
    * Makes CLOSE without EOF an error of this direction, which is then its
    * {@linkcode failure}. Only the protocol above the channel knows whether its
    * peer sends EOF: qtalk-go ends complete data with CLOSE alone.
@@ -91,6 +99,11 @@ export interface RawChannel extends Channel {
    * readable.
    */
   abort(reason: unknown): void;
+  /**
+   * Gives the channel up: sends CLOSE at once and drops what has arrived. Readers
+   * and writers get `reason`, also those that wait.
+   */
+  fail(reason: unknown): void;
   /**
    * Sends CLOSE without EOF, after what was accepted: what this side sent is not
    * complete, or nothing is lost if it looks cut. Pending writes reject, and unread

@@ -23,7 +23,10 @@ export class SessionState {
   readonly account: MemoryAccount;
   /** Where the weight of a decoded value is put; to be read at once. */
   readonly weight: ValueWeight = { bytes: 0 };
-  /** Called with errors that no caller gets, or that are bugs of a handler. */
+  /**
+   * Called with errors that no promise reports, or that are bugs of a handler, and
+   * the selector of the call.
+   */
   onError: (error: unknown, selector: string | undefined) => void = () => {};
   /** Called when there is room for responses again, after there was none. */
   onRoom: (() => void) | undefined;

@@ -11,13 +11,18 @@ import type { Remote } from "./remote/types.ts";
 export interface CallOptions {
   /**
    * Cancels the call: its channel is closed, and it rejects with the signal's
-   * reason. Default: no signal.
+   * reason. The signal belongs to the call as long as it lives: while a stream of
+   * values or of bytes goes on, aborting makes everything that waits for it reject
+   * with the reason, stops its producers, and ends its callbacks unless they are
+   * retained. Default: no signal.
    */
   signal?: AbortSignal | undefined;
   /**
-   * The time limit of the whole call, including opening its channel, in
-   * milliseconds; after it, the call rejects with an `RpcError` whose code is
-   * `timeout`. A number of at least 0; above 2^31 - 1 there is no limit.
+   * The time limit of the call until its first answer, including opening its
+   * channel, in milliseconds; after it, the call rejects with an `RpcError` whose
+   * code is `timeout`. It does not limit the rest of a continued response, such as
+   * a stream of values: for that, give `AbortSignal.timeout()` as the `signal`. A
+   * number of at least 0; above 2^31 - 1 there is no limit.
    * Default: no limit.
    *
    * Peers in Go never answer a call whose header they cannot decode, so calls to

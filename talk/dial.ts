@@ -5,7 +5,7 @@ import {
   type SessionOptions,
   type Transport,
 } from "../mux/internal.ts";
-import { checkOption, checkTimeout } from "../check_option.ts";
+import { checkTimeout } from "../check_option.ts";
 import { redactedAddress } from "../printable_text.ts";
 import { limitedSignal } from "../time_limit.ts";
 import { addressError, resolveAddress } from "./address.ts";

@@ -112,14 +112,23 @@ export interface PeerOptions<Context = unknown> extends PeerLimits {
   /**
    * Called with the bugs of handlers, which are whatever they throw except a
    * `CallError`, and with errors that no promise of the program can report: a
-   * session that broke, a call header that could not be decoded. What the caller
-   * is the cause of is not reported: arguments that cannot be decoded, a call that
-   * it has cancelled. Neither are `RemoteError`s that a handler passes on.
+   * session that broke, a call header that could not be decoded, a call of a
+   * callback that failed and was not awaited (with the selector of the call that
+   * the callback came with). What the caller is the cause of is not reported:
+   * arguments that cannot be decoded, a call that it has cancelled. Neither are
+   * `RemoteError`s that a handler passes on.
    *
    * Default: the bugs of handlers are printed to standard error with their stacks,
    * at most 20 in ten seconds; the other errors are ignored.
    */
   onError?: ((error: unknown, context: ErrorContext) => void) | undefined;
+  /**
+   * For development: the stack of every error of a call says where the call was
+   * made. Without it, the stack has the functions that await the call when it
+   * fails, which costs nothing; a call that nothing awaits then has none. With it,
+   * a call takes about twice the time. Default: false.
+   */
+  callStacks?: boolean | undefined;
 }
 
 /**
@@ -282,6 +291,7 @@ export class Peer implements Caller, CallingPeer, AsyncDisposable {
       codecs = [codec],
       handler: fallback = notFound,
       onError = errorPrinter(),
+      callStacks = false,
     } = options;
     const limits = resolveLimits(options);
     const { maxValueSize, maxCallbacks } = limits;
@@ -293,7 +303,7 @@ export class Peer implements Caller, CallingPeer, AsyncDisposable {
     const state = this.#state = new SessionState(maxCallbacks, account);
     state.peer = this;
     const [first = codec] = codecs;
-    const common = { maxValueSize, account, state };
+    const common = { maxValueSize, account, state, callStacks };
     this.#client = new Client(channels, { codec: first, ...common });
     const report = this.#report = (error, selector) => {
       try {
@@ -305,6 +315,7 @@ export class Peer implements Caller, CallingPeer, AsyncDisposable {
         });
       }
     };
+    state.onError = report;
     this.#server = new Server({
       codecs: codecs.length === 0 ? [first] : codecs,
       maxValueSize,

@@ -68,6 +68,7 @@ interface PendingWrite {
  * | both, in any order; `shutdown()` | EOF after the pending DATA, then CLOSE | are sent | are dropped |
  * | `closeWrite()` and the peer's EOF | EOF after the pending DATA, then CLOSE | are sent | stay readable |
  * | `abort(reason)` | CLOSE at once | reject with `reason` | stay readable; what arrives later is dropped |
+ * | `fail(reason)` | CLOSE at once | reject with `reason` | are dropped; reads fail with `reason` |
  * | `discard()` | CLOSE at once | reject with `channel-closed` | are dropped |
  * | `discardWithEof()` | EOF, then CLOSE, at once | reject with `channel-closed` | are dropped |
  * | `close()` | EOF unless a write is pending, then CLOSE; resolves when it is written | reject with `channel-closed` | are dropped |
@@ -117,13 +118,15 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   #onReadable: (() => void) | undefined;
   /** One callback, as on most channels that have any, or several. */
   #onClosed: (() => void) | Set<() => void> | undefined;
+  #onDrained: (() => void) | undefined;
   #streams: ChannelStreams | undefined;
   #closed: PromiseWithResolvers<void> | undefined;
   /** Makes the error of later writes, which most channels never need. */
   #sendFailure: () => unknown = channelClosed;
-  /** Makes the error of a reader that requires EOF; the error once made. */
+  /** Makes the error of a reader that requires EOF. */
   #makeCutError: (() => unknown) | undefined;
-  #cutError: unknown;
+  /** That error once made, or the reason why this side gave the channel up. */
+  #receiveFailure: unknown;
   /** Why the session ended, if that ended the channel. */
   #sessionError: unknown;
 
@@ -192,9 +195,11 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   }
 
   get failure(): unknown {
-    if (this.#receiveState.name === "lost") return this.#sessionError;
-    if (this.#receiveState.name !== "cut") return undefined;
-    return this.#cutError ??= this.#makeCutError?.();
+    const { name } = this.#receiveState;
+    if (name === "lost") return this.#sessionError;
+    if (name === "failed") return this.#receiveFailure;
+    if (name !== "cut") return undefined;
+    return this.#receiveFailure ??= this.#makeCutError?.();
   }
 
   get peerClosed(): boolean {
@@ -260,6 +265,11 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     else if (waiting instanceof Set) waiting.delete(callback);
   }
 
+  whenDrained(callback: () => void): void {
+    if (this.#slotState.name === "freed") callback();
+    else this.#onDrained = callback;
+  }
+
   send(bytes: Uint8Array): Promise<void> | undefined {
     if (this.#sendState.name !== "open") throw this.#sendFailure();
     if (bytes.length === 0) return;
@@ -315,14 +325,17 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     this.#closeNow();
   }
 
+  fail(reason: unknown): void {
+    const failed = this.#receiveState.fail;
+    if (failed.name === "failed") this.#receiveFailure = reason;
+    this.#failSend(() => reason);
+    this.#drop(failed);
+    this.#streams?.failRead(this.failure);
+  }
+
   discard(): void {
     this.#failSend(channelClosed);
-    this.#received.clear();
-    this.#receiveWindow.end();
-    this.#receiveWindow.release();
-    this.#endReceive(this.#receiveState.close);
-    this.#closeNow();
-    this.#freeSlotIfEmpty();
+    this.#drop(this.#receiveState.close);
   }
 
   discardWithEof(): void {
@@ -468,6 +481,16 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
 
   // --- Private ---------------------------------------------------------------
 
+  /** Drops what has arrived and sends CLOSE. */
+  #drop(state: ReceiveState): void {
+    this.#received.clear();
+    this.#receiveWindow.end();
+    this.#receiveWindow.release();
+    this.#endReceive(state);
+    this.#closeNow();
+    this.#freeSlotIfEmpty();
+  }
+
   /** Forgets the queue if `write` was the last one in it. */
   #dropWrite(write: PendingWrite): PendingWrite {
     if (this.#pendingWrites?.length === 0) this.#pendingWrites = undefined;
@@ -583,6 +606,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     this.#slotState = next;
     this.#receiveWindow.release();
     this.#host.slotFreed(this);
+    this.#onDrained?.();
   }
 
   #failSend(reason: () => unknown): void {

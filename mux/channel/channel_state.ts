@@ -40,9 +40,11 @@ export type SendState = State<SendStateName, SendEvent>;
  * - `closed`: nothing; this side closed the channel.
  * - `cut`: nothing; the peer sent CLOSE without EOF.
  * - `lost`: nothing; the session ended first.
+ * - `failed`: nothing; this side gave the channel up, for a reason.
  *
- * In the last four, the reader gets what is buffered, then the end of the data
- * or, if `lost`, the error. `cut` is an error too if the reader requires EOF.
+ * In `eof`, `closed`, `cut` and `lost`, the reader gets what is buffered, then the
+ * end of the data or, if `lost`, the error. `cut` is an error too if the reader
+ * requires EOF. If `failed`, nothing is buffered, and the reader gets the reason.
  */
 export type ReceiveStateName =
   | "open"
@@ -50,12 +52,16 @@ export type ReceiveStateName =
   | "eof"
   | "closed"
   | "cut"
-  | "lost";
-/** What can happen to the receiving direction; `close` is this side's. */
+  | "lost"
+  | "failed";
+/**
+ * What can happen to the receiving direction; `close` and `fail` are this side's.
+ */
 export type ReceiveEvent =
   | "cancel"
   | "eof"
   | "close"
+  | "fail"
   | "peer-close"
   | "session-end";
 
@@ -65,6 +71,7 @@ export const RECEIVE = linkStates<ReceiveStateName, ReceiveEvent>({
     cancel: "cancelled",
     eof: "eof",
     close: "closed",
+    fail: "failed",
     "peer-close": "cut",
     "session-end": "lost",
   },
@@ -72,6 +79,7 @@ export const RECEIVE = linkStates<ReceiveStateName, ReceiveEvent>({
     cancel: "cancelled",
     eof: "eof",
     close: "closed",
+    fail: "failed",
     "peer-close": "closed",
     "session-end": "lost",
   },
@@ -79,6 +87,7 @@ export const RECEIVE = linkStates<ReceiveStateName, ReceiveEvent>({
     cancel: "eof",
     eof: "eof",
     close: "eof",
+    fail: "failed",
     "peer-close": "eof",
     "session-end": "eof",
   },
@@ -87,6 +96,7 @@ export const RECEIVE = linkStates<ReceiveStateName, ReceiveEvent>({
     // After this side's CLOSE, the peer may still end its direction.
     eof: "eof",
     close: "closed",
+    fail: "closed",
     "peer-close": "closed",
     "session-end": "closed",
   },
@@ -94,6 +104,7 @@ export const RECEIVE = linkStates<ReceiveStateName, ReceiveEvent>({
     cancel: "closed",
     eof: "cut",
     close: "closed",
+    fail: "failed",
     "peer-close": "cut",
     "session-end": "cut",
   },
@@ -101,8 +112,17 @@ export const RECEIVE = linkStates<ReceiveStateName, ReceiveEvent>({
     cancel: "lost",
     eof: "lost",
     close: "lost",
+    fail: "lost",
     "peer-close": "lost",
     "session-end": "lost",
+  },
+  failed: {
+    cancel: "failed",
+    eof: "failed",
+    close: "failed",
+    fail: "failed",
+    "peer-close": "failed",
+    "session-end": "failed",
   },
 });
 

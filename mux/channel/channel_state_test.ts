@@ -27,13 +27,14 @@ const SEND_TABLE = parseTable<SendStateName, SendEvent>(`
 `);
 
 const RECEIVE_TABLE = parseTable<ReceiveStateName, ReceiveEvent>(`
-            cancel     eof   close   peer-close  session-end
-  open      cancelled  eof   closed  cut         lost
-  cancelled cancelled  eof   closed  closed      lost
-  eof       eof        eof   eof     eof         eof
-  closed    closed     eof   closed  closed      closed
-  cut       closed     cut   closed  cut         cut
-  lost      lost       lost  lost    lost        lost
+            cancel     eof     close   fail    peer-close  session-end
+  open      cancelled  eof     closed  failed  cut         lost
+  cancelled cancelled  eof     closed  failed  closed      lost
+  eof       eof        eof     eof     failed  eof         eof
+  closed    closed     eof     closed  closed  closed      closed
+  cut       closed     cut     closed  failed  cut         cut
+  lost      lost       lost    lost    lost    lost        lost
+  failed    failed     failed  failed  failed  failed      failed
 `);
 
 const CLOSE_TABLE = parseTable<CloseStateName, CloseEvent>(`
@@ -63,7 +64,7 @@ Deno.test("SEND: every event has an outcome in every state", () => {
 });
 
 Deno.test("RECEIVE: every event has an outcome in every state", () => {
-  assertEquals(RECEIVE_TABLE.length, 6 * 5);
+  assertEquals(RECEIVE_TABLE.length, 7 * 6);
   for (const { state, event, next } of RECEIVE_TABLE) {
     assertEquals(RECEIVE[state][event].name, next, `${state}, ${event}`);
   }
@@ -97,6 +98,7 @@ Deno.test("channel state: every state of a table can be reached", () => {
       "closed",
       "cut",
       "lost",
+      "failed",
     ]),
   );
   assertEquals(
@@ -155,6 +157,6 @@ Deno.test("receivesNothing: once true, it stays true", () => {
     [...new Set(RECEIVE_TABLE.map(({ state }) => state))].filter((state) =>
       receivesNothing(RECEIVE[state])
     ),
-    ["eof", "closed", "cut", "lost"],
+    ["eof", "closed", "cut", "lost", "failed"],
   );
 });

@@ -13,11 +13,13 @@ const WRITE_AHEAD = 64 * 1024;
 export class ChannelStreams {
   readonly readable: ReadableStream<Bytes>;
   readonly writable: WritableStream<Uint8Array>;
+  readonly #source: Source;
   readonly #sink: Sink;
 
   /** Makes the streams of `channel`. */
   constructor(channel: RawChannel) {
-    this.readable = readableFrom(new Source(channel));
+    this.#source = new Source(channel);
+    this.readable = readableFrom(this.#source);
     this.#sink = new Sink(channel);
     this.writable = writableTo(this.#sink);
   }
@@ -25,6 +27,11 @@ export class ChannelStreams {
   /** Makes `writable` fail: the channel can no longer send. */
   fail(reason: unknown): void {
     this.#sink.fail(reason);
+  }
+
+  /** Makes `readable` fail, even if nothing is read. */
+  failRead(reason: unknown): void {
+    this.#source.fail(reason);
   }
 }
 
@@ -38,7 +45,8 @@ export class ChannelStreams {
  * - `waiting-default`: as `waiting`, but the reader that asked has left and a
  *   default reader has asked after it. The stream still has the BYOB request of
  *   the first; an answer to that would be lost.
- * - `cancelled`: the stream is cancelled, and its controller must not be used.
+ * - `cancelled`: the stream is cancelled or has failed, and its controller must
+ *   not be used.
  */
 class Source {
   readonly channel: RawChannel;
@@ -75,6 +83,13 @@ class Source {
   cancel(): void {
     this.#state = "cancelled";
     this.channel.cancelRead();
+  }
+
+  fail(reason: unknown): void {
+    if (this.#state === "cancelled") return;
+    this.#state = "cancelled";
+    // Has no effect on a stream that has ended.
+    this.#controller.error(reason);
   }
 
   get #request(): ReadableStreamBYOBRequest | null {

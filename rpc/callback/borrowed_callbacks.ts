@@ -9,20 +9,28 @@ import { type CallbackFunction, RemoteFunction } from "./remote_function.ts";
 export class BorrowedCallbacks {
   readonly #caller: Caller;
   readonly #session: SessionState;
+  readonly #selector: string;
   readonly #functions: RemoteFunction[] = [];
   #answered = false;
 
-  /** Makes the callbacks of a call; `caller` calls them. */
-  constructor(caller: Caller, session: SessionState) {
+  /** Makes the callbacks of a call of `selector`; `caller` calls them. */
+  constructor(caller: Caller, session: SessionState, selector: string) {
     this.#caller = caller;
     this.#session = session;
+    this.#selector = selector;
   }
 
   /** Makes the function for an ID. */
   borrow(id: string): CallbackFunction {
     // After a continued response, no header can name it any more.
     const state = this.#answered ? "late" : "lent";
-    const fn = new RemoteFunction(id, this.#caller, this.#session, state);
+    const fn = new RemoteFunction(
+      id,
+      this.#caller,
+      this.#session,
+      state,
+      this.#selector,
+    );
     if (state === "lent") this.#functions.push(fn);
     return fn.toFunction();
   }

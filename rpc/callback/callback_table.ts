@@ -55,6 +55,10 @@ export class CallbackTable implements KeeperTable {
   readonly #memory: MemoryKind;
   readonly #handlerOf: (fn: AnyFunction) => HandlerFunction;
   readonly #entries = new Map<string, Entry>();
+  /** Called with the handlers of functions whose calls are to end. */
+  onGivenUp:
+    | ((handlers: ReadonlySet<Handler>, reason: unknown) => void)
+    | undefined;
   #prefix: string | undefined;
   #count = 0;
   #closed = false;
@@ -147,6 +151,20 @@ export class CallbackTable implements KeeperTable {
     for (const id of ids) this.#delete(id);
   }
 
+  /**
+   * Removes functions, because the call that they were sent with was given up.
+   * Calls of them end too: nothing waits for what they return.
+   */
+  giveUp(ids: Iterable<string>, reason: unknown): void {
+    const handlers = new Set<Handler>();
+    for (const id of ids) {
+      const entry = this.#entries.get(id);
+      if (entry !== undefined) handlers.add(entry.handler);
+      this.#delete(id);
+    }
+    if (handlers.size > 0) this.onGivenUp?.(handlers, reason);
+  }
+
   /** Removes all functions, because the session has ended. */
   close(): void {
     this.#closed = true;
@@ -230,6 +248,12 @@ export class LentCallbacks {
   /** The call has ended. */
   release(): void {
     this.#table.release(this.#ids);
+    this.#ids.clear();
+  }
+
+  /** The call was given up: calls of the functions end with it. */
+  giveUp(reason: unknown): void {
+    this.#table.giveUp(this.#ids, reason);
     this.#ids.clear();
   }
 }

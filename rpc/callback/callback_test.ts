@@ -20,7 +20,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { CodecError } from "../../codec/errors.ts";
-import { test } from "../../tests/support/harness.ts";
+import { type Harness, test } from "../../tests/support/harness.ts";
 import {
   rawAccept,
   rawCall,
@@ -628,4 +628,110 @@ test("Callback.retain: the answer names a callback once, however often it was se
   // Named each time, the answer's header would exceed 64 KiB.
   const fns = Array.from({ length: 5_000 }, () => fn);
   assertEquals(await client.call("keep", [fns]), null);
+});
+
+/** A pair whose server collects what it reports. */
+function reporting(t: Harness, service: object) {
+  const reports: [string, string | undefined][] = [];
+  const [client, server] = t.pair({}, {
+    handler: handlerFrom(service),
+    onError: (error, { selector }) =>
+      reports.push([(error as Error).message, selector]),
+  });
+  /** Waits until that many errors were reported. */
+  const reported = (count: number) =>
+    within(
+      (async () => {
+        while (reports.length < count) await turn();
+      })(),
+      `${count} reports`,
+    );
+  return { client, server, reports, reported };
+}
+
+function failing(): never {
+  throw new Error("no");
+}
+
+test("callbacks: a failure that nothing takes is reported with the selector of the call it came with", async (t) => {
+  const kept: Callback<() => void>[] = [];
+  const service = {
+    deep: {
+      tell: (fn: Callback<() => void>) => void fn(),
+      keep: (fn: Callback<() => void>) => void kept.push(fn.retain()),
+    },
+  };
+  const { client, reports, reported } = reporting(t, service);
+  const api = client.remote<typeof service>();
+  await api.deep.tell(failing);
+  await reported(1);
+  await api.deep.keep(failing);
+  void kept[0]!();
+  await reported(2);
+  kept[0]!.release();
+  // Too late: not even that is an unhandled rejection.
+  void kept[0]!();
+  await reported(3);
+  assertEquals(reports.slice(0, 2), [
+    ["remote: no", "/deep/tell"],
+    ["remote: no", "/deep/keep"],
+  ]);
+  assert(reports[2]![0].endsWith("it was released"));
+  await held(client, 0);
+});
+
+test("callbacks: that of a function in a response is reported, too", async (t) => {
+  const service = { maker: { make: () => failing } };
+  const reports: unknown[] = [];
+  const [client] = t.pair(
+    { onError: (error, { selector }) => reports.push([error, selector]) },
+    { handler: handlerFrom(service) },
+  );
+  using fn = await client.remote<typeof service>().maker.make();
+  void fn();
+  await client.call("maker.make", []).then((fn) => (fn as Fn).release());
+  while (reports.length === 0) await turn();
+  const [[error, selector]] = reports as [[RemoteError, string]];
+  assertEquals([error.text, selector], ["no", "/maker/make"]);
+});
+
+test("callbacks: a failure that is taken is not reported", async (t) => {
+  const texts: string[] = [];
+  const service = {
+    async takes(fn: Callback<() => void>) {
+      await fn().catch((error: RemoteError) => texts.push(error.text));
+      const late = fn();
+      const stream = fn() as unknown as AsyncIterable<never>;
+      await Array.fromAsync(stream).catch((error) => texts.push(error.text));
+      await late.catch((error: RemoteError) => texts.push(error.text));
+      // Taken as a stream, though nothing of it is asked for.
+      (fn() as unknown as AsyncIterable<never>)[Symbol.asyncIterator]();
+    },
+  };
+  const { client, reports } = reporting(t, service);
+  let calls = 0;
+  await client.remote<typeof service>().takes(async () => {
+    // The second call answers last.
+    if (++calls === 2) { for (let i = 0; i < 10; i++) await turn(); }
+    failing();
+  });
+  assertEquals(texts, ["no", "no", "no"]);
+  await client.call("missing").catch(() => {});
+  assertEquals(reports, []);
+});
+
+test("callbacks: those of a client that has gone are reported", async (t) => {
+  const service = {
+    hold: async (fn: Callback<() => void>) => {
+      void fn();
+      await new Promise<void>(() => {});
+    },
+  };
+  const { client, reports, reported } = reporting(t, service);
+  const answer = client.call("hold", [() => new Promise(() => {})]);
+  answer.catch(() => {});
+  while (client.session.usage.channels < 2) await turn();
+  await client.close();
+  await reported(1);
+  assertEquals(reports[0]![1], "/hold");
 });

@@ -1,5 +1,6 @@
 import { RpcError } from "../errors.ts";
 import type { SessionState } from "../session_state.ts";
+import type { RpcResponse } from "../client/response.ts";
 import { callArguments, RemoteCall } from "../remote/remote_call.ts";
 import type { CallbackLife } from "../remote/types.ts";
 import type { Caller } from "../types.ts";
@@ -117,21 +118,29 @@ export class RemoteFunction {
   readonly id: string;
   readonly #caller: Caller;
   readonly #session: SessionState;
+  /** The selector of the call that it came with. */
+  readonly #origin: string;
   #state: RemoteFunctionState;
   /** Calls of it that are running. */
   #calls = 0;
 
-  /** Makes the function with this ID, which `caller` calls. */
+  /**
+   * Makes the function with this ID, which `caller` calls.
+   *
+   * @param origin the selector of the call that it came with
+   */
   constructor(
     id: string,
     caller: Caller,
     session: SessionState,
     state: "lent" | "late" | "owned",
+    origin: string,
   ) {
     this.id = id;
     this.#caller = caller;
     this.#session = session;
     this.#state = state;
+    this.#origin = origin;
   }
 
   /**
@@ -167,7 +176,7 @@ export class RemoteFunction {
 
   #call(args: unknown[]): RemoteCall {
     if (this.#state === "released" || this.#state === "returning") {
-      return new RemoteCall(Promise.reject(this.#gone("call")), this.id);
+      return this.#remoteCall(Promise.reject(this.#gone("call")));
     }
     const response = this.#caller.request(this.id, callArguments(args));
     this.#calls++;
@@ -176,7 +185,17 @@ export class RemoteFunction {
       this.#releaseIfIdle();
     };
     response.then(done, done);
-    return new RemoteCall(response, this.id);
+    return this.#remoteCall(response);
+  }
+
+  /** The peer's function must not end the process by failing. */
+  #remoteCall(response: Promise<RpcResponse>): RemoteCall {
+    return new RemoteCall(
+      response,
+      this.id,
+      undefined,
+      (error) => this.#session.onError(error, this.#origin),
+    );
   }
 
   #retain(): void {
@@ -207,11 +226,15 @@ export class RemoteFunction {
   }
 }
 
-/** Makes the function for an ID in a response: it lives until it is released. */
+/**
+ * Makes the function for an ID in the response to `origin`: it lives until it is
+ * released.
+ */
 export function ownedCallback(
   id: string,
   caller: Caller,
   session: SessionState,
+  origin: string,
 ): CallbackFunction {
-  return new RemoteFunction(id, caller, session, "owned").toFunction();
+  return new RemoteFunction(id, caller, session, "owned", origin).toFunction();
 }

@@ -2,6 +2,7 @@ import type { Codec, ValueMemory, ValueWriter } from "../../codec/internal.ts";
 import type { MemoryAccount, RawChannel } from "../../mux/internal.ts";
 import type { LentCallbacks } from "../callback/callback_table.ts";
 import { mayHavePointers, revivePointers } from "../callback/pointers.ts";
+import { CallSites } from "../caller_stack.ts";
 import { ownedCallback } from "../callback/remote_function.ts";
 import type { SessionState } from "../session_state.ts";
 import type { Caller } from "../types.ts";
@@ -12,6 +13,7 @@ import {
   type ReceivedHeader,
 } from "../wire/headers.ts";
 import { MessageWriter } from "../wire/message_writer.ts";
+import { cleanSelector } from "../wire/selector.ts";
 import type { ChannelPool } from "./channel_pool.ts";
 
 /** What a client needs besides channels. */
@@ -31,6 +33,8 @@ export interface ClientOptions {
   readonly nested?: boolean | undefined;
   /** What the headers tell an extended peer about the calls. */
   readonly extension?: CallExtension | undefined;
+  /** Whether errors say where the call was made. */
+  readonly callStacks?: boolean | undefined;
 }
 
 /** What the calls of one client share. */
@@ -42,6 +46,8 @@ export class CallContext {
   readonly state: SessionState;
   readonly nested: boolean;
   readonly extension: CallExtension | undefined;
+  /** Where calls were made, if errors are to say so: it costs much of a call. */
+  readonly callSites: CallSites | undefined;
   /** The channels for calls. */
   readonly channels: ChannelPool;
   /** Encodes and sends what the calls send. */
@@ -50,20 +56,22 @@ export class CallContext {
   readonly responseHeaders: HeaderCache<ReceivedHeader>;
   /** Whether the reply that was decoded last may have functions. */
   mayHaveFunctions = false;
-  readonly #functionFor: (id: string) => unknown;
+  readonly #client: Caller;
 
   /** Makes the context of a client, which calls the functions in responses. */
   constructor(
-    { codec, maxValueSize, account, state, nested, extension }: ClientOptions,
+    options: ClientOptions,
     channels: ChannelPool,
     client: Caller,
   ) {
+    const { codec, maxValueSize, account, state, nested, extension } = options;
     this.codec = codec;
     this.maxValueSize = maxValueSize;
     this.memory = account.values.reserved;
     this.state = state;
     this.nested = nested ?? false;
     this.extension = extension;
+    this.callSites = options.callStacks ? new CallSites() : undefined;
     this.channels = channels;
     this.responseHeaders = new HeaderCache(
       (bytes) => decodeResponseHeader(codec, bytes),
@@ -71,16 +79,23 @@ export class CallContext {
       // Programs get the details of an error, and may change them.
       ({ about }) => about?.details === undefined,
     );
-    this.#functionFor = (id) => ownedCallback(id, client, state);
+    this.#client = client;
   }
 
-  /** Decodes a reply. */
-  decode(bytes: Uint8Array): unknown {
+  /** Decodes a reply to a call of `selector`. */
+  decode(bytes: Uint8Array, selector: string): unknown {
     const value = this.codec.decode(bytes);
     this.mayHaveFunctions = mayHavePointers(value, bytes);
-    return this.mayHaveFunctions
-      ? revivePointers(value, this.#functionFor)
-      : value;
+    return this.mayHaveFunctions ? this.#revive(value, selector) : value;
+  }
+
+  /** Makes the functions in a reply. */
+  #revive(value: unknown, selector: string): unknown {
+    const origin = cleanSelector(selector);
+    return revivePointers(
+      value,
+      (id) => ownedCallback(id, this.#client, this.state, origin),
+    );
   }
 
   /**

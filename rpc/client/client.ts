@@ -35,10 +35,10 @@ export class Client implements PooledCaller {
     args: unknown = null,
     options?: CallOptions,
   ): Promise<unknown> {
-    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-    const call = new ValueCall(selector, this.#context, resolve, reject);
+    const outcome = Promise.withResolvers<unknown>();
+    const call = new ValueCall(selector, this.#context, outcome);
     this.#start(call, args, options);
-    return promise;
+    return outcome.promise;
   }
 
   request(
@@ -46,10 +46,11 @@ export class Client implements PooledCaller {
     args: unknown = null,
     options?: CallOptions,
   ): Promise<RpcResponse> {
-    const { promise, resolve, reject } = Promise.withResolvers<RpcResponse>();
-    const call = new ResponseCall(selector, this.#context, resolve, reject);
-    this.#start(call, args, options);
-    return promise;
+    const outcome = Promise.withResolvers<RpcResponse>();
+    const call = new ResponseCall(selector, this.#context, outcome);
+    // The class is of no interest to what follows.
+    this.#start(call as PendingCall, args, options);
+    return outcome.promise;
   }
 
   remote<S extends object>(options?: CallOptions): Remote<S> {
@@ -57,7 +58,8 @@ export class Client implements PooledCaller {
   }
 
   #start(call: PendingCall, args: unknown, options?: CallOptions): void {
-    if (options?.signal?.aborted) return call.fail(options.signal.reason);
+    this.#context.callSites?.add(call);
+    if (options?.signal?.aborted) return call.giveUp(options.signal.reason);
     const stream = isValueStream(args) ? args : undefined;
     let request: ValueWriter;
     try {

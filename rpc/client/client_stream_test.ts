@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { memoryPair, type Peer } from "@qtalk/qtalk";
+import { handlerFrom, memoryPair, type Peer, withStream } from "@qtalk/qtalk";
 import { assertEquals, assertRejects } from "@std/assert";
 import { CodecError } from "../../codec/errors.ts";
 import {
@@ -200,6 +200,29 @@ Deno.test("streamed arguments: a producer that fails after a continued response 
   const frame = await within(channel.raw.find("close"), "CLOSE");
   assertEquals(frame.type, "close");
   await assertRejects(() => response.send(1), RangeError, "mine");
+});
+
+Deno.test("streamed arguments: a producer that fails after a continued response ends the loop with its error", async () => {
+  const [client] = memoryPair({}, {
+    handler: handlerFrom({
+      echo: withStream(async function* (values: AsyncIterable<number>) {
+        yield* values;
+      }),
+    }),
+  });
+  await using _ = client;
+  async function* numbers() {
+    yield 1;
+    await failing.promise;
+    throw new RangeError("mine");
+  }
+  const failing = Promise.withResolvers<void>();
+  type Echo = { echo(values: AsyncIterable<number>): AsyncIterable<number> };
+  const loop = client.remote<Echo>().echo(numbers())[Symbol.asyncIterator]();
+  assertEquals((await loop.next()).value, 1);
+  const next = loop.next();
+  failing.resolve();
+  await assertRejects(() => next, RangeError, "mine");
 });
 
 Deno.test("streamed arguments: a value that cannot be encoded rejects the call", async () => {

@@ -440,11 +440,12 @@ Deno.test("CallOptions.signal: a call that has its outcome leaves no listener", 
   await client.call("ok", null, options);
   await client.request("ok", null, options);
   await client.call("missing", null, options).catch(() => {});
+  assertEquals(never.listeners, 0);
   const response = await client.request("open", null, options);
+  assertEquals(never.listeners, 1, "the call lives on");
+  await response.close();
   assertEquals(never.listeners, 0);
   never.abort();
-  await response.send("still open");
-  await response.close();
 });
 
 Deno.test("Client.call: the selector is sent as written", async () => {

@@ -1,10 +1,12 @@
 import type { ValueReader } from "../../codec/internal.ts";
 import type { RawChannel, WaitOptions } from "../../mux/internal.ts";
+import { atCaller } from "../caller_stack.ts";
 import type { LentCallbacks } from "../callback/callback_table.ts";
 import { namedAfterCall } from "../errors.ts";
 import type { ReceivedHeader } from "../wire/headers.ts";
 import { type TrailerRule, ValueReceiver } from "../wire/value_receiver.ts";
 import type { CallContext } from "./call_context.ts";
+import type { CallLimits, LimitedCall } from "./call_limits.ts";
 import type { ResponsePort } from "./response.ts";
 import type {
   ArgumentsOwner,
@@ -19,15 +21,23 @@ import type {
  * - `ended`: the peer closed the channel, or the session ended. What arrived
  *   before can still be received.
  * - `closed`: this side closed the channel.
+ * - `given-up`: the signal of the call aborted, and everything rejects with its
+ *   reason.
  */
-export type ContinuedCallState = "open" | "aborting" | "ended" | "closed";
+export type ContinuedCallState =
+  | "open"
+  | "aborting"
+  | "ended"
+  | "closed"
+  | "given-up";
 
 /** What can happen to a continued call. */
 export type ContinuedCallEvent =
   | "arguments-failed"
   | "error-sent"
   | "peer-closed"
-  | "close";
+  | "close"
+  | "give-up";
 
 const NEXT: Record<
   ContinuedCallState,
@@ -38,24 +48,35 @@ const NEXT: Record<
     "error-sent": "open",
     "peer-closed": "ended",
     close: "closed",
+    "give-up": "given-up",
   },
   aborting: {
     "arguments-failed": "aborting",
     "error-sent": "closed",
     "peer-closed": "ended",
     close: "closed",
+    "give-up": "given-up",
   },
   ended: {
     "arguments-failed": "ended",
     "error-sent": "ended",
     "peer-closed": "ended",
     close: "closed",
+    "give-up": "given-up",
   },
   closed: {
     "arguments-failed": "closed",
     "error-sent": "closed",
     "peer-closed": "closed",
     close: "closed",
+    "give-up": "closed",
+  },
+  "given-up": {
+    "arguments-failed": "given-up",
+    "error-sent": "given-up",
+    "peer-closed": "given-up",
+    close: "given-up",
+    "give-up": "given-up",
   },
 };
 
@@ -68,7 +89,8 @@ export function nextContinuedCall(
 }
 
 /** A call after its continued response: more values, both ways, until CLOSE. */
-export class ContinuedCall implements ResponsePort, ArgumentsOwner {
+export class ContinuedCall
+  implements ResponsePort, ArgumentsOwner, LimitedCall {
   readonly channel: RawChannel;
   readonly responderExtended: boolean;
   readonly #selector: string;
@@ -77,6 +99,7 @@ export class ContinuedCall implements ResponsePort, ArgumentsOwner {
   readonly #lent: LentCallbacks;
   readonly #arguments: StreamedArguments | undefined;
   readonly #trailer: TrailerRule;
+  readonly #limits: CallLimits | undefined;
   #receiver: ValueReceiver | undefined;
   #state: ContinuedCallState = "open";
 
@@ -87,6 +110,7 @@ export class ContinuedCall implements ResponsePort, ArgumentsOwner {
    * @param lent the functions that were sent with the call
    * @param streamed the arguments that are still being sent
    * @param header the header of the response
+   * @param limits the signal of the call, if it has one
    */
   constructor(
     selector: string,
@@ -96,6 +120,7 @@ export class ContinuedCall implements ResponsePort, ArgumentsOwner {
     lent: LentCallbacks,
     streamed: StreamedArguments | undefined,
     header: ReceivedHeader,
+    limits: CallLimits | undefined,
   ) {
     this.#selector = selector;
     this.#context = context;
@@ -111,6 +136,10 @@ export class ContinuedCall implements ResponsePort, ArgumentsOwner {
     this.#arguments = streamed;
     if (streamed !== undefined) streamed.owner = this;
     channel.whenClosed(() => this.#peerClosed());
+    this.#limits = limits;
+    if (limits === undefined) return;
+    limits.call = this;
+    channel.whenDrained(() => limits.end());
   }
 
   receive(options?: WaitOptions): Promise<unknown> {
@@ -118,11 +147,15 @@ export class ContinuedCall implements ResponsePort, ArgumentsOwner {
     this.#receiver ??= new ValueReceiver(
       this.#reader,
       codec,
-      (bytes) => this.#context.decode(bytes),
+      (bytes) => this.#context.decode(bytes, this.#selector),
       this.#trailer,
       this.#selector,
     );
     return this.#receiver.receive(options);
+  }
+
+  atCaller(error: unknown): unknown {
+    return atCaller(error, this.#limits?.signal);
   }
 
   async send(value: unknown, options?: WaitOptions): Promise<void> {
@@ -139,6 +172,8 @@ export class ContinuedCall implements ResponsePort, ArgumentsOwner {
 
   close(): Promise<void> {
     this.#handle("close");
+    // A transport that does not move must not hold up the reason.
+    if (this.#state === "given-up") return Promise.resolve();
     // Arguments that are still being sent must not look complete.
     if (this.#arguments?.stop()) this.channel.abort(undefined);
     this.#reader.release();
@@ -152,10 +187,26 @@ export class ContinuedCall implements ResponsePort, ArgumentsOwner {
     this.#handle("arguments-failed");
     const abort = () => {
       this.#handle("error-sent");
-      if (this.#state === "closed") this.channel.abort(reason);
+      if (this.#state === "closed") this.#fail(reason);
     };
     if (errorSent === undefined) abort();
     else errorSent.then(abort, abort);
+  }
+
+  giveUp(reason: unknown): void {
+    this.#handle("give-up");
+    if (this.#state !== "given-up") return;
+    this.#arguments?.stop(reason);
+    this.#lent.giveUp(reason);
+    this.#fail(reason);
+  }
+
+  /** Closes the channel: everything that waits for the call gets `reason`. */
+  #fail(reason: unknown): void {
+    this.channel.fail(reason);
+    this.#reader.release();
+    // It may wait for memory, and not for the channel.
+    this.#receiver?.wake();
   }
 
   #peerClosed(): void {

@@ -7,15 +7,16 @@ import {
 } from "./continued_call.ts";
 
 const TABLE = parseTable<ContinuedCallState, ContinuedCallEvent>(`
-            arguments-failed  error-sent  peer-closed  close
-  open      aborting          open        ended        closed
-  aborting  aborting          closed      ended        closed
-  ended     ended             ended       ended        closed
-  closed    closed            closed      closed       closed
+            arguments-failed  error-sent  peer-closed  close     give-up
+  open      aborting          open        ended        closed    given-up
+  aborting  aborting          closed      ended        closed    given-up
+  ended     ended             ended       ended        closed    given-up
+  closed    closed            closed      closed       closed    closed
+  given-up  given-up          given-up    given-up     given-up  given-up
 `);
 
 Deno.test("nextContinuedCall: every event has an outcome in every state", () => {
-  assertEquals(TABLE.length, 4 * 4);
+  assertEquals(TABLE.length, 5 * 5);
   for (const { state, event, next } of TABLE) {
     assertEquals(nextContinuedCall(state, event), next, `${state}, ${event}`);
   }
@@ -28,9 +29,10 @@ Deno.test("nextContinuedCall: every state can be reached from open", () => {
   );
 });
 
-Deno.test("nextContinuedCall: no event leads back to open, and close always closes", () => {
+Deno.test("nextContinuedCall: no event leads back to open, and close ends every call", () => {
   for (const { state, event, next } of TABLE) {
     if (state !== "open") assertEquals(next === "open", false, event);
-    if (event === "close") assertEquals(next, "closed", state);
+    if (event !== "close") continue;
+    assertEquals(next, state === "given-up" ? "given-up" : "closed", state);
   }
 });

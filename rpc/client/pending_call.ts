@@ -4,7 +4,7 @@ import {
   type ValueWriter,
 } from "../../codec/internal.ts";
 import { MuxError, type RawChannel } from "../../mux/internal.ts";
-import { limitWait } from "../../time_limit.ts";
+import { type Outcome, rejectAtCaller } from "../caller_stack.ts";
 import { LentCallbacks } from "../callback/callback_table.ts";
 import { incomplete, namedAfterCall, RpcError } from "../errors.ts";
 import type { CallOptions } from "../types.ts";
@@ -16,6 +16,7 @@ import {
 } from "../wire/headers.ts";
 import type { ValueStream } from "../wire/value_source.ts";
 import type { CallContext } from "./call_context.ts";
+import { CallLimits, type LimitedCall } from "./call_limits.ts";
 import type { ChannelRequest } from "./channel_pool.ts";
 import { ContinuedCall } from "./continued_call.ts";
 import { RpcResponse } from "./response.ts";
@@ -135,34 +136,36 @@ export const PENDING_CALL = linkStates<PendingCallStateName, PendingCallEvent>({
 /** One of {@linkcode PENDING_CALL}. */
 export type PendingCallState = State<PendingCallStateName, PendingCallEvent>;
 
-/** A call until its outcome, of which it has exactly one. */
-export abstract class PendingCall implements ArgumentsOwner {
+/**
+ * A call until its outcome, of which it has exactly one.
+ *
+ * @typeParam T what the call resolves to
+ */
+export abstract class PendingCall<T = unknown>
+  implements ArgumentsOwner, LimitedCall {
   readonly selector: string;
   /** The channel that the call waits for, if there was no spare one. */
   opening: ChannelRequest | undefined;
+  /** Settles the promise of the call. */
+  protected readonly outcome: Outcome<T>;
   readonly #context: CallContext;
-  readonly #reject: (reason: unknown) => void;
   #state: PendingCallState = PENDING_CALL.opening;
   #channel!: RawChannel;
   #reader!: ValueReader;
   #arguments: StreamedArguments | undefined;
   #lent: LentCallbacks | undefined;
   #header: ReceivedHeader | undefined;
-  #cancelLimit: (() => void) | undefined;
+  #limits: CallLimits | undefined;
   /** Whether the response of an extended peer may have functions. */
   #tookFunctions = false;
   /** Bytes of the values that have arrived. */
   #receivedSize = 0;
 
-  /** Makes a call that has not begun; `reject` is one of its two outcomes. */
-  constructor(
-    selector: string,
-    context: CallContext,
-    reject: (reason: unknown) => void,
-  ) {
+  /** Makes a call that has not begun. */
+  constructor(selector: string, context: CallContext, outcome: Outcome<T>) {
     this.selector = selector;
     this.#context = context;
-    this.#reject = reject;
+    this.outcome = outcome;
   }
 
   /**
@@ -183,18 +186,19 @@ export abstract class PendingCall implements ArgumentsOwner {
   protected abstract resolve(continued: ContinuedCall | undefined): void;
 
   /** Ends the call at the caller's signal or timeout. */
-  limit({ signal, timeout }: CallOptions): void {
+  limit(options: CallOptions): void {
+    const { signal, timeout } = options;
     if (signal === undefined && timeout === undefined) return;
-    this.#cancelLimit = limitWait({
-      signal,
-      timeout,
-      frequent: true,
-      onTimeout: () =>
-        new RpcError(
-          "timeout",
-          `Cannot complete call "${this.selector}": no response within ${timeout} ms (option "timeout")`,
-        ),
-    }, (reason) => this.fail(reason));
+    // Encoding the arguments may have run code of the program.
+    if (signal?.aborted) return this.giveUp(signal.reason);
+    this.#limits = new CallLimits(this, options, () => {
+      const error = new RpcError(
+        "timeout",
+        `Cannot complete call "${this.selector}": no response within ${timeout} ms (option "timeout")`,
+      );
+      this.#lent?.giveUp(error);
+      this.fail(error);
+    });
   }
 
   /**
@@ -255,16 +259,28 @@ export abstract class PendingCall implements ArgumentsOwner {
       error instanceof RpcError && error.code === "limit-exceeded";
   }
 
+  /** Rejects the call, unless it has its outcome, and closes its channel. */
+  fail(reason: unknown): void {
+    if (!this.#fail(reason)) return;
+    rejectAtCaller(this.outcome, reason, this.#context.callSites?.of(this));
+  }
+
+  giveUp(reason: unknown): void {
+    this.#lent?.giveUp(reason);
+    // The reason belongs to the program, with its stack.
+    if (this.#fail(reason)) this.outcome.reject(reason);
+  }
+
   /**
-   * Rejects the call, unless it has its outcome, and closes its channel.
+   * Closes the channel; returns whether the call had no outcome yet.
    *
    * @param errorSent if set, the channel is closed when it settles
    */
-  fail(reason: unknown, errorSent?: Promise<void>): void {
+  #fail(reason: unknown, errorSent?: Promise<void>): boolean {
     const before = this.#state;
     this.#state = before.fail;
-    if (this.#state === before) return;
-    this.#end();
+    if (this.#state === before) return false;
+    this.#end(reason);
     if (before.name === "opening") this.opening?.cancel(reason);
     else {
       const channel = this.#channel;
@@ -274,7 +290,7 @@ export abstract class PendingCall implements ArgumentsOwner {
       channel.cancelRead();
       this.#reader.release();
     }
-    this.#reject(reason);
+    return true;
   }
 
   get responderExtended(): boolean {
@@ -285,7 +301,8 @@ export abstract class PendingCall implements ArgumentsOwner {
     reason: unknown,
     errorSent: Promise<void> | undefined,
   ): void {
-    this.fail(reason, errorSent);
+    // As in giveUp().
+    if (this.#fail(reason, errorSent)) this.outcome.reject(reason);
   }
 
   #lending(): LentCallbacks {
@@ -342,7 +359,7 @@ export abstract class PendingCall implements ArgumentsOwner {
         `Cannot complete call "${this.selector}": its values exceed ${context.maxValueSize} bytes together (option "maxValueSize")`,
       );
     }
-    const value = context.decode(bytes);
+    const value = context.decode(bytes, this.selector);
     if (context.mayHaveFunctions && this.#header!.extended) {
       this.#tookFunctions = true;
     }
@@ -368,7 +385,7 @@ export abstract class PendingCall implements ArgumentsOwner {
   #finish(state: PendingCallState): void {
     this.#state = state;
     if (state.name === "continued") {
-      this.#cancelLimit?.();
+      this.#limits?.answered();
       return this.resolve(
         new ContinuedCall(
           this.selector,
@@ -378,6 +395,7 @@ export abstract class PendingCall implements ArgumentsOwner {
           this.#lending(),
           this.#arguments,
           this.#header!,
+          this.#limits,
         ),
       );
     }
@@ -389,28 +407,16 @@ export abstract class PendingCall implements ArgumentsOwner {
   }
 
   /** Ends the limits, arguments and callbacks of the call. */
-  #end(): void {
-    this.#cancelLimit?.();
-    this.#arguments?.stop();
+  #end(reason?: unknown): void {
+    this.#limits?.end();
+    this.#arguments?.stop(reason);
     this.#lent?.release();
   }
 }
 
 /** A call that resolves to its first reply value. */
 export class ValueCall extends PendingCall {
-  readonly #resolve: (value: unknown) => void;
   #value: unknown = null;
-
-  /** Makes a call that has not begun. */
-  constructor(
-    selector: string,
-    context: CallContext,
-    resolve: (value: unknown) => void,
-    reject: (reason: unknown) => void,
-  ) {
-    super(selector, context, reject);
-    this.#resolve = resolve;
-  }
 
   protected override take(value: unknown): "satisfy" {
     this.#value = value;
@@ -418,25 +424,13 @@ export class ValueCall extends PendingCall {
   }
 
   protected override resolve(): void {
-    this.#resolve(this.#value);
+    this.outcome.resolve(this.#value);
   }
 }
 
 /** A call that resolves to its whole response. */
-export class ResponseCall extends PendingCall {
-  readonly #resolve: (response: RpcResponse) => void;
+export class ResponseCall extends PendingCall<RpcResponse> {
   readonly #values: unknown[] = [];
-
-  /** Makes a call that has not begun. */
-  constructor(
-    selector: string,
-    context: CallContext,
-    resolve: (response: RpcResponse) => void,
-    reject: (reason: unknown) => void,
-  ) {
-    super(selector, context, reject);
-    this.#resolve = resolve;
-  }
 
   protected override take(
     value: unknown,
@@ -447,6 +441,6 @@ export class ResponseCall extends PendingCall {
   }
 
   protected override resolve(continued: ContinuedCall | undefined): void {
-    this.#resolve(new RpcResponse(this.#values, continued));
+    this.outcome.resolve(new RpcResponse(this.#values, continued));
   }
 }

@@ -10,6 +10,8 @@ export interface ResponsePort {
   receive(options?: WaitOptions): Promise<unknown>;
   /** Sends a value. */
   send(value: unknown, options?: WaitOptions): Promise<void>;
+  /** The error of a wait, with what awaits it in its stack. */
+  atCaller(error: unknown): unknown;
   /** Closes the channel. */
   close(): Promise<void>;
 }
@@ -103,9 +105,14 @@ export class RpcResponse implements AsyncIterable<unknown>, AsyncDisposable {
    * @throws {unknown} `signal.reason`
    */
   async receive(options?: WaitOptions): Promise<unknown> {
-    if (this.#port !== undefined) return await this.#port.receive(options);
-    options?.signal?.throwIfAborted();
-    return undefined;
+    const port = this.#port;
+    const signal = options?.signal;
+    if (port === undefined) return void signal?.throwIfAborted();
+    try {
+      return await port.receive(options);
+    } catch (error) {
+      throw signal?.aborted ? error : port.atCaller(error);
+    }
   }
 
   /**
@@ -122,7 +129,12 @@ export class RpcResponse implements AsyncIterable<unknown>, AsyncDisposable {
    * @throws {unknown} `signal.reason`
    */
   async send(value: unknown, options?: WaitOptions): Promise<void> {
-    await this.#continuedPort("send value").send(value, options);
+    const port = this.#continuedPort("send value");
+    try {
+      await port.send(value, options);
+    } catch (error) {
+      throw options?.signal?.aborted ? error : port.atCaller(error);
+    }
   }
 
   /** Receives until the end. Leaving the loop closes the channel. */

@@ -37,6 +37,12 @@ export const DEFAULT_MAX_FORWARDED_CALLS = 1_024;
 const MAX_WAIT = 10_000;
 
 /**
+ * The same for what is left of a call that an extended caller has cut off: it
+ * looks incomplete, whatever the target takes of it.
+ */
+const MAX_WAIT_OF_CUT = 250;
+
+/**
  * Makes a handler that forwards every call to another peer, as qtalk-go's
  * `ProxyHandler` does. All kinds of calls can be forwarded.
  *
@@ -67,7 +73,7 @@ const MAX_WAIT = 10_000;
  * than could still be added for others. Further calls of a client wait, unread, for
  * up to 10 s, and then fail with `busy: …`. When a caller has closed its call, and
  * the target takes nothing of what is left of it for 10 s, the call is closed there
- * as well.
+ * as well; after 250 ms if the caller has cut it off, as an aborted signal does.
  *
  * @param target a peer, or the `caller` of a call
  * @param options limits
@@ -229,7 +235,8 @@ function takeChannel(
  * Before the response, nothing of an extended caller's call is wanted any more.
  * After that, or from another caller, what has arrived is still delivered, as long
  * as the target takes it: a target that does not read could otherwise never be
- * informed, and would keep the slots of both channels.
+ * informed, and would keep the slots of both channels. It has less time if the
+ * caller has cut the call off, as it does when its signal aborts.
  */
 function watchCaller(
   { channel: incoming, request }: ServerCall,
@@ -243,7 +250,8 @@ function watchCaller(
   };
   const checkProgress = () => {
     const { buffered } = incoming;
-    cancelLimit = timeLimit(MAX_WAIT, () => {
+    const isCut = request.extended && !incoming.eofReceived;
+    cancelLimit = timeLimit(isCut ? MAX_WAIT_OF_CUT : MAX_WAIT, () => {
       if (incoming.buffered === buffered) giveUp();
       else checkProgress();
     });

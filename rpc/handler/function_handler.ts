@@ -4,6 +4,7 @@
  * @module
  */
 import { CallError } from "../errors.ts";
+import { printableText } from "../../printable_text.ts";
 import type { AnyFunction } from "../remote/types.ts";
 import type { Call, HandlerFunction, Responder } from "../types.ts";
 import { absent } from "../wire/value_receiver.ts";
@@ -124,19 +125,15 @@ export function functionHandler(
     respond: Responder,
   ): void | Promise<void> {
     const params = args ?? [];
-    if (!Array.isArray(params)) {
-      throw badArguments(`fn: args: expected an array, got ${typeof params}`);
-    }
-    if (params.length < expected) {
+    if (!Array.isArray(params)) throw notAnArray(params, call);
+    // A function does not say which of its parameters are optional. Callers of
+    // this package have types for that, so what they leave out is `undefined`.
+    if (params.length < expected && !isExtended(call)) {
       throw badArguments(
         `fn: expected ${expected} params, got ${params.length}`,
       );
     }
-    if (params.length > MAX_PARAMS) {
-      throw badArguments(
-        `fn: expected at most ${MAX_PARAMS} params, got ${params.length}`,
-      );
-    }
+    if (params.length > MAX_PARAMS) throw tooMany(params.length, call);
     const result = inner === undefined
       ? fn.apply(owner, params as never[])
       : inner.apply(owner, [call, ...params] as never[]);
@@ -154,6 +151,35 @@ export function functionHandler(
 /** The error for a caller that sent other arguments than the function takes. */
 function badArguments(text: string): CallError {
   return new CallError(text, { code: "bad-arguments" });
+}
+
+/** Whether the caller is known to be extended. */
+function isExtended(call: Call): boolean {
+  return isServerCall(call) && call.request.extended;
+}
+
+function notAnArray(args: unknown, call: Call): CallError {
+  return badArguments(
+    isExtended(call)
+      ? `Cannot call ${
+        quoted(call)
+      }: expected an array of arguments, got ${typeof args}`
+      : `fn: args: expected an array, got ${typeof args}`,
+  );
+}
+
+function tooMany(count: number, call: Call): CallError {
+  return badArguments(
+    isExtended(call)
+      ? `Cannot call ${
+        quoted(call)
+      }: expected at most ${MAX_PARAMS} arguments, got ${count}`
+      : `fn: expected at most ${MAX_PARAMS} params, got ${count}`,
+  );
+}
+
+function quoted({ selector }: Call): string {
+  return `"${printableText(selector)}"`;
 }
 
 function streamHandler(fn: AnyFunction, owner: unknown): HandlerFunction {

@@ -310,6 +310,6 @@ test("handlerFrom(): more than 32,768 arguments are refused", async (t) => {
   await assertRejects(
     () => client.call("x", [...args, 0]),
     Error,
-    "remote: fn: expected at most 32768 params, got 32769",
+    'remote: Cannot call "/x": expected at most 32768 arguments, got 32769',
   );
 });

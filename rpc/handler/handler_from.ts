@@ -48,9 +48,10 @@ export interface HandlerFromOptions {
 /**
  * Makes a handler of a function, or of the methods of an object.
  *
- * The caller sends an array of arguments, or `null` for none. Fewer than
- * `fn.length` arguments are an error. More are passed on, because `length` counts
- * neither rest parameters nor parameters with a default value. What the function
+ * The caller sends an array of arguments, or `null` for none. Arguments that a
+ * peer of this package leaves out are `undefined`; from other peers, fewer than
+ * `fn.length` are an error. More are passed on, because `length` counts neither
+ * rest parameters nor parameters with a default value. What the function
  * returns, or what its promise resolves to, is the reply: `undefined` is sent as
  * `null`, and an array is one value. An `Error` that is returned, and anything
  * that is thrown, becomes an error response with its message and `code`, but

@@ -20,6 +20,7 @@ import path from "node:path";
 import vm from "node:vm";
 import zlib from "node:zlib";
 import { Duplex, PassThrough, Readable } from "node:stream";
+import { rawCall, scriptedPeer } from "../../tests/support/raw_call.ts";
 import { RemoteError } from "../errors.ts";
 import type { HandlerFromOptions } from "./handler_from.ts";
 import type { Handler } from "../types.ts";
@@ -75,6 +76,19 @@ async function failure(
   return error.text;
 }
 
+/** The text of the error response to a call of a peer that sends no `Q`. */
+async function plainFailure(
+  handler: Handler,
+  args: unknown,
+  selector = "",
+): Promise<string> {
+  const { peer, raw } = scriptedPeer({ handler });
+  await using _ = peer;
+  const channel = await rawCall(raw, selector, args);
+  const [header] = await channel.read(1) as [{ Error: string }];
+  return header.Error;
+}
+
 /** Those of the given methods that a handler offers. */
 async function offered(
   target: object,
@@ -103,11 +117,37 @@ Deno.test("handlerFrom(): a function without parameters accepts null, no argumen
   }
 });
 
-Deno.test("handlerFrom(): too few arguments fail with the reference's text", async () => {
+Deno.test("handlerFrom(): too few arguments of a peer that is not extended fail with the reference's text", async () => {
   const handler = handlerFrom((_a: unknown, _b: unknown) => "called");
-  assertEquals(await failure(handler, [1]), "fn: expected 2 params, got 1");
-  assertEquals(await failure(handler, []), "fn: expected 2 params, got 0");
-  assertEquals(await failure(handler, null), "fn: expected 2 params, got 0");
+  for (const [args, count] of [[[1], 1], [[], 0], [null, 0]] as const) {
+    assertEquals(
+      await plainFailure(handler, args),
+      `fn: expected 2 params, got ${count}`,
+    );
+  }
+  const callback = handlerFrom(withCall((_call, _a: unknown) => "called"));
+  assertEquals(
+    await plainFailure(callback, []),
+    "fn: expected 1 params, got 0",
+  );
+});
+
+Deno.test("handlerFrom(): arguments that an extended caller leaves out are undefined", async () => {
+  const handler = handlerFrom((...args: unknown[]) => args.length);
+  assertEquals(await ask(handler, []), 0);
+  const types = handlerFrom((a?: unknown, b?: unknown) => [
+    typeof a,
+    typeof b,
+  ]);
+  for (const args of [undefined, null, []]) {
+    assertEquals(await ask(types, args), ["undefined", "undefined"]);
+  }
+  assertEquals(await ask(types, ["a"]), ["string", "undefined"]);
+  assertEquals(await ask(types, [null]), ["object", "undefined"]);
+  const object = handlerFrom({
+    where: withCall((call, name?: string) => `${name} at ${call.selector}`),
+  });
+  assertEquals(await ask(object, [], "where"), "undefined at /where");
 });
 
 Deno.test("handlerFrom(): extra arguments are no error", async () => {
@@ -124,7 +164,7 @@ Deno.test("handlerFrom(): parameters with a default and rest parameters may be m
   assertEquals(await ask(withRest, ["a"]), "a");
   assertEquals(await ask(withRest, ["a", "b", "c"]), "a,b,c");
   assertEquals(
-    await failure(withRest, []),
+    await plainFailure(withRest, []),
     "fn: expected 1 params, got 0",
   );
 });
@@ -139,8 +179,12 @@ Deno.test("handlerFrom(): arguments that are not an array fail, and their type i
   ];
   for (const [args, type] of cases) {
     assertEquals(
-      await failure(handler, args),
+      await plainFailure(handler, args),
       `fn: args: expected an array, got ${type}`,
+    );
+    assertEquals(
+      await failure(handlerFrom({ f: { g: (a: unknown) => a } }), args, "f.g"),
+      `Cannot call "/f/g": expected an array of arguments, got ${type}`,
     );
   }
 });
@@ -277,7 +321,7 @@ Deno.test("withCall(): the call is the first parameter, and does not count as an
   assertEquals(await ask(handler, null, "alone"), "/alone");
   assertEquals(await ask(handler, [], "optional"), "unknown at /optional");
   assertEquals(
-    await failure(handler, [], "where"),
+    await plainFailure(handler, [], "where"),
     "fn: expected 1 params, got 0",
   );
 });

@@ -35,7 +35,7 @@ function node(
   return new Proxy(() => {}, {
     apply(_target, _this, args: unknown[]) {
       const response = caller.request(selector, callArguments(args), options);
-      return new RemoteCall(response, selector);
+      return new RemoteCall(response, selector, options?.signal);
     },
     get(_target, name) {
       if (typeof name === "symbol" || UNSENT.has(name)) {

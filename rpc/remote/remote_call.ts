@@ -1,3 +1,4 @@
+import { atCaller } from "../caller_stack.ts";
 import type { RpcResponse } from "../client/response.ts";
 import { RpcError } from "../errors.ts";
 import { ValueIterator } from "../wire/value_receiver.ts";
@@ -5,9 +6,13 @@ import { isValueStream } from "../wire/value_source.ts";
 
 /**
  * What the call of a function sends as its argument value: the array of
- * arguments, or a stream that is the only argument.
+ * arguments, or a stream that is the only argument. An `undefined` at the end is
+ * an argument that is missing.
  */
 export function callArguments(args: unknown[]): unknown {
+  if (args.length > 0 && args[args.length - 1] === undefined) {
+    return callArguments(args.slice(0, -1));
+  }
   return args.length === 1 && isValueStream(args[0]) ? args[0] : args;
 }
 
@@ -20,6 +25,11 @@ const abandoned = new FinalizationRegistry<RpcResponse>((response) => {
   void response.close();
 });
 
+/** What the call resolves to as a promise. */
+function valueOf(response: RpcResponse): unknown {
+  return response.continued ? response : response.value;
+}
+
 /**
  * A running call that can be used in two ways. Types do not exist at run time,
  * so what the call returns is only known when its response arrives. The way it
@@ -29,24 +39,51 @@ const abandoned = new FinalizationRegistry<RpcResponse>((response) => {
  * - As an iterable: the values of a continued response. Leaving the loop closes
  *   the call and ends its producer.
  *
- * A call that is not used at all leaves nothing open and causes no unhandled
- * rejection.
+ * A call that is not used at all leaves nothing open. If it fails, that is an
+ * unhandled rejection, as it is of a promise, or goes to where its maker wants it.
  */
 export class RemoteCall implements Promise<unknown>, AsyncIterable<unknown> {
   readonly #response: Promise<RpcResponse>;
   readonly #selector: string;
+  readonly #signal: AbortSignal | undefined;
   #usedAs: "promise" | "iterable" | undefined;
   #value: Promise<unknown> | undefined;
 
-  /** Made by remote methods and callbacks. */
-  constructor(response: Promise<RpcResponse>, selector: string) {
+  /**
+   * Made by remote methods and callbacks.
+   *
+   * @param signal the signal of the call
+   * @param onUntaken gets the failure of a call that is not used. Default: it is
+   * an unhandled rejection
+   */
+  constructor(
+    response: Promise<RpcResponse>,
+    selector: string,
+    signal?: AbortSignal,
+    onUntaken?: (error: unknown) => void,
+  ) {
     this.#response = response;
     this.#selector = selector;
+    this.#signal = signal;
     // Keeps the call reachable until the response arrives, and no longer.
     response.then((arrived) => {
       if (this.#usedAs !== undefined || !arrived.continued) return;
       abandoned.register(this, arrived, this);
-    }, () => {});
+    }, (error) => {
+      if (this.#usedAs === undefined) this.#untaken(error, onUntaken);
+    });
+  }
+
+  #untaken(
+    error: unknown,
+    report: ((error: unknown) => void) | undefined,
+  ): void {
+    // As a promise, the call is this one from now on.
+    this.#value = Promise.reject(error);
+    if (report === undefined) return;
+    this.#value.catch(() => {
+      if (this.#usedAs === undefined) report(error);
+    });
   }
 
   /** For error messages, and so that codecs do not take it for a plain object. */
@@ -74,10 +111,11 @@ export class RemoteCall implements Promise<unknown>, AsyncIterable<unknown> {
   [Symbol.asyncIterator](): AsyncIterableIterator<unknown, undefined> {
     if (this.#usedAs !== undefined) throw this.#alreadyUsed();
     this.#use("iterable");
+    this.#value?.catch(() => {});
     const response = this.#response;
     return new ValueIterator(
       async () => {
-        const arrived = await response;
+        const arrived = await this.#arrived();
         if (arrived.continued) return await arrived.receive();
         throw new RpcError(
           "invalid-state",
@@ -91,12 +129,20 @@ export class RemoteCall implements Promise<unknown>, AsyncIterable<unknown> {
     );
   }
 
+  async #arrived(): Promise<RpcResponse> {
+    try {
+      return await this.#response;
+    } catch (error) {
+      throw atCaller(error, this.#signal);
+    }
+  }
+
   #promise(): Promise<unknown> {
     if (this.#usedAs === "iterable") return Promise.reject(this.#alreadyUsed());
     this.#use("promise");
-    return this.#value ??= this.#response.then((response) =>
-      response.continued ? response : response.value
-    );
+    return this.#value ??= this.#response.then(valueOf, (error) => {
+      throw atCaller(error, this.#signal);
+    });
   }
 
   #use(as: "promise" | "iterable"): void {

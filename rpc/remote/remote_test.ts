@@ -1,10 +1,16 @@
 import {
+  type Callback,
   handlerFrom,
+  json,
   memoryPair,
+  type MuxError,
   type PeerOptions,
   type Remote,
   withCall,
+  withStream,
 } from "@qtalk/qtalk";
+import { cbor } from "@qtalk/qtalk/codec/cbor";
+import { msgpack } from "@qtalk/qtalk/codec/msgpack";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { collectGarbage } from "../../tests/support/memory.ts";
 import { rawAccept, scriptedPeer } from "../../tests/support/raw_call.ts";
@@ -228,13 +234,130 @@ Deno.test("RemoteCall: iterating a complete response rejects", async () => {
   );
 });
 
-Deno.test("RemoteCall: a use that did not happen causes no unhandled rejection", async () => {
+/** Runs `body`; returns the rejections that nothing handled meanwhile. */
+async function unhandled(body: () => void | Promise<void>): Promise<unknown[]> {
+  const reasons: unknown[] = [];
+  const onRejection = (event: PromiseRejectionEvent) => {
+    event.preventDefault();
+    reasons.push(event.reason);
+  };
+  addEventListener("unhandledrejection", onRejection);
+  try {
+    await body();
+    // One is reported at the end of the turn in which it happened.
+    for (let i = 0; i < 3; i++) await turn();
+  } finally {
+    removeEventListener("unhandledrejection", onRejection);
+  }
+  return reasons;
+}
+
+Deno.test("RemoteCall: a failure that nothing takes is an unhandled rejection", async () => {
   await using it = connected();
-  void it.api.fail("not handled");
-  const failing = it.api.fail("iterated") as unknown as AsyncIterable<never>;
-  await assertRejects(() => Array.fromAsync(failing), RemoteError, "iterated");
-  // An unhandled rejection would end the process within this turn.
-  for (let i = 0; i < 3; i++) await turn();
+  const answered = () => it.client.call("none");
+  const reasons = await unhandled(async () => {
+    void it.api.fail("not taken");
+    await answered();
+  });
+  assertEquals(reasons.map((e) => (e as RemoteError).text), ["not taken"]);
+  const derived = await unhandled(async () => {
+    void it.api.fail("derived").then(() => {});
+    await answered();
+  });
+  assertEquals(derived.map((e) => (e as RemoteError).text), ["derived"]);
+  const aborted = await unhandled(() => {
+    const signal = AbortSignal.abort("gone");
+    void it.client.remote<typeof service>({ signal }).none();
+  });
+  assertEquals(aborted, ["gone"]);
+  const lost = await unhandled(async () => {
+    void it.client.remote<{ none(): void }>().none();
+    await it.client.close();
+  });
+  assertEquals(lost.map((e) => (e as MuxError).code), ["session-closed"]);
+});
+
+Deno.test("RemoteCall: a failure that is taken is no unhandled rejection", async () => {
+  await using it = connected();
+  const failing = () => it.api.fail("no") as unknown as AsyncIterable<never>;
+  const reasons = await unhandled(async () => {
+    await it.api.fail("caught").catch(() => {});
+    await it.api.fail("then").then(undefined, () => {});
+    await Promise.allSettled([it.api.fail("a"), it.api.fail("b")]);
+    await assertRejects(() => Array.fromAsync(failing()), RemoteError, "no");
+    // Taken as a stream, though nothing of it is asked for.
+    failing()[Symbol.asyncIterator]();
+    const left = failing()[Symbol.asyncIterator]();
+    await left.return?.();
+    await it.client.call("none");
+    void it.api.to(3);
+    void it.api.none();
+    // In the turn in which it fails, a handler is in time.
+    const late = it.api.fail("late");
+    const stream = failing();
+    await it.client.call("fail", ["late"]).catch(() => {});
+    late.catch(() => {});
+    stream[Symbol.asyncIterator]();
+  });
+  assertEquals(reasons, []);
+});
+
+Deno.test("Remote: what the types of parameters allow works", async () => {
+  const got: unknown[][] = [];
+  const optional = {
+    greet: (name: string, word?: string) => [name, word ?? "none"],
+    word: (name: string, word = "Hello") => `${word}, ${name}`,
+    first: (a = 1, b = 2, c = 3) => [a, b, c],
+    all: (...args: unknown[]) => args.length,
+    maybe: (value: string | undefined) => typeof value,
+    from: withCall((call, n = 7) => `${n} of ${call.selector}`),
+    sum: withStream(async (numbers: AsyncIterable<number>) => {
+      return (await Array.fromAsync(numbers)).length;
+    }),
+    back: async (fn: Callback<(a?: number, b?: number) => unknown>) => [
+      await fn(),
+      await fn(undefined),
+      await fn(1),
+      await fn(1, undefined),
+      await fn(undefined, 2),
+    ],
+  };
+  for (const codec of [json(), cbor(), msgpack()]) {
+    const handler = handlerFrom(optional);
+    const [client] = memoryPair({ codec }, { codec, handler });
+    await using _ = client;
+    const api = client.remote<typeof optional>();
+    assertEquals(await api.greet("Ann"), ["Ann", "none"]);
+    assertEquals(await api.greet("Ann", undefined), ["Ann", "none"]);
+    assertEquals(await api.greet("Ann", "Hi"), ["Ann", "Hi"]);
+    assertEquals(await api.word("Ann"), "Hello, Ann");
+    assertEquals(await api.word("Ann", undefined), "Hello, Ann");
+    assertEquals(await api.first(), [1, 2, 3]);
+    assertEquals(await api.first(5, undefined, undefined), [5, 2, 3]);
+    assertEquals(await api.first(undefined, undefined), [1, 2, 3]);
+    assertEquals(await api.all(1, undefined, 3, undefined), 3);
+    assertEquals(await api.maybe(undefined), "undefined");
+    assertEquals(await api.from(), "7 of /from");
+    const numbers = new ReadableStream<number>({
+      start(controller) {
+        controller.enqueue(1);
+        controller.close();
+      },
+    });
+    const sum = api.sum as (...args: unknown[]) => Promise<number>;
+    assertEquals(await sum(numbers, undefined), 1);
+    got.length = 0;
+    await api.back((...args) => void got.push(args));
+    // An inner one is null.
+    assertEquals(got, [[], [], [1], [1], [null, 2]]);
+    assertEquals(await api.back((a = 5, b = 6) => [a, b]), [
+      [5, 6],
+      [5, 6],
+      [1, 6],
+      [1, 6],
+      [null, 2],
+    ]);
+  }
 });
 
 Deno.test("RemoteCall: leaving the loop closes the call and ends its producer", async () => {

@@ -59,6 +59,13 @@ export type UnsentName = (typeof UNSENT_NAMES)[number];
  * To limit the time of each call, make the object with
  * `remote({ timeout: 5_000 })`.
  *
+ * Parameters that the type allows to leave out can be left out: they are
+ * `undefined` at the other end, so that defaults apply. A trailing `undefined` is
+ * left out as well; one before another argument arrives as `null`.
+ *
+ * A failure of a call that is not awaited, iterated or caught is an unhandled
+ * rejection.
+ *
  * The object is a stateless proxy. It can be logged, awaited and returned from
  * async functions like any other object: names that JavaScript itself looks up,
  * such as `then`, `toJSON` and `constructor`, are not methods of it.
@@ -171,6 +178,8 @@ export interface CallbackLife extends Disposable {
 
 /**
  * A function of the peer that came with a call or with a response.
+ *
+ * The failure of a call that is not awaited, iterated or caught goes to `onError`.
  *
  * One that came with a call can be called until that call is answered, or, after
  * {@linkcode CallbackLife.retain}, until it is released. One that came with a

@@ -87,7 +87,7 @@ export class CallQueue<T extends QueuedCall> {
       call.counts = false;
       this.#running--;
       this.runNextSoon();
-    } else if (call.queue !== undefined) {
+    } else if (this.isWaiting(call)) {
       this.#waiting.remove(call);
       call.cancelLimit?.();
     }

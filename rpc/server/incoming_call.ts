@@ -195,6 +195,14 @@ export class IncomingCall implements ServerCall, QueuedCall {
     } else if (state === "continued" && this.#finished) this.#dropIfUnused();
   }
 
+  /** This side has given up the call that this one is a part of. */
+  giveUp(reason: unknown): void {
+    if (this.responder.state === "returned") return;
+    this.#abort?.abort(reason);
+    this.#channel.abort(reason);
+    this.drop();
+  }
+
   #giveUp(): void {
     // The handler still learns why the caller's stream of values has failed.
     (this.#receiver ??= this.#newReceiver()).skip();
@@ -270,6 +278,7 @@ export class IncomingCall implements ServerCall, QueuedCall {
     const borrowed = this.responder.borrowed ??= new BorrowedCallbacks(
       this.caller,
       this.session,
+      this.selector,
     );
     return revivePointers(value, (id) => borrowed.borrow(id));
   }

@@ -58,6 +58,8 @@ export class Server {
    * waits. They have room of their own, or both would wait forever.
    */
   readonly #nestedCalls: CallQueue<IncomingCall>;
+  /** Calls of callbacks that run. */
+  readonly #callbackCalls = new Fifo<QueuedCall>();
   /** Where arguments are read into. */
   readonly #memory: ArgumentMemory;
   readonly #nestedMemory: ArgumentMemory;
@@ -87,6 +89,8 @@ export class Server {
       mayBegin: () => true,
     });
     state.onRoom = () => this.#calls.runNextSoon();
+    state.callbacks.onGivenUp = (handlers, reason) =>
+      this.#giveUpCallbacks(handlers, reason);
     this.#memory = new ArgumentMemory(account.values, account.limit);
     this.#nestedMemory = new ArgumentMemory(
       account.values.reserved,
@@ -232,18 +236,39 @@ export class Server {
     const { arguments: memory } = this.#options.account;
     call.hold(calls === this.#nestedCalls ? memory.reserved : memory);
     calls.add(call);
+    if (callback !== undefined) this.#callbackCalls.push(call);
     result.then(
       (value) => {
         call.letGo();
         this.#finished(call, value);
-        calls.remove(call);
+        this.#remove(call, calls);
       },
       (error) => {
         call.letGo();
         this.#failed(error, call);
-        calls.remove(call);
+        this.#remove(call, calls);
       },
     );
+  }
+
+  /** The handler of a call has finished. */
+  #remove(call: IncomingCall, calls: CallQueue<IncomingCall>): void {
+    if (call.callback !== undefined) this.#callbackCalls.remove(call);
+    calls.remove(call);
+  }
+
+  /** Ends the calls of callbacks of a call that this side has given up. */
+  #giveUpCallbacks(handlers: ReadonlySet<Handler>, reason: unknown): void {
+    let next: QueuedCall | undefined;
+    for (
+      let call = this.#callbackCalls.first;
+      call !== undefined;
+      call = next
+    ) {
+      next = call.next;
+      const { callback } = call as IncomingCall;
+      if (handlers.has(callback!)) (call as IncomingCall).giveUp(reason);
+    }
   }
 
   #refuse(call: IncomingCall): void {

@@ -254,6 +254,7 @@ class QueueChannel implements RawChannel {
   #holdsSlot = true;
   #onReadable: (() => void) | undefined;
   readonly #onClosed = new Set<() => void>();
+  #onDrained: (() => void) | undefined;
   #streams: ChannelStreams | undefined;
   readonly #closed = Promise.withResolvers<void>();
 
@@ -342,6 +343,11 @@ class QueueChannel implements RawChannel {
     this.#onClosed.delete(callback);
   }
 
+  whenDrained(callback: () => void): void {
+    if (this.#holdsSlot) this.#onDrained = callback;
+    else callback();
+  }
+
   send(bytes: Uint8Array): Promise<void> | undefined {
     if (this.#sending !== "open") throw this.#failureOfSend();
     const sent = this.trySend(bytes);
@@ -387,6 +393,15 @@ class QueueChannel implements RawChannel {
   abort(reason: unknown): void {
     this.#failSend(reason);
     this.#endReceive();
+    this.#sendClose();
+  }
+
+  fail(reason: unknown): void {
+    if (!this.#closeSent || this.#buffered > 0) this.failure ??= reason;
+    this.#failSend(reason);
+    this.#drop();
+    this.#endReceive();
+    this.#streams?.failRead(this.failure);
     this.#sendClose();
   }
 
@@ -578,6 +593,7 @@ class QueueChannel implements RawChannel {
     if (!this.#holdsSlot || !this.#closeSent || this.#buffered > 0) return;
     this.#holdsSlot = false;
     this.#session.freeSlot(this);
+    this.#onDrained?.();
   }
 
   #tellReader(): void {

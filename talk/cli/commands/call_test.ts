@@ -250,7 +250,6 @@ Deno.test("qtalk call: an error response exits with 1", () =>
       const [selector, text] of [
         ["boom", "remote: boom"],
         ["none/such", "remote: not found: /none/such"],
-        ["add", "remote: fn: expected 2 params, got 0"],
         ["breaks", "remote: Error"],
       ]
     ) {
