@@ -3,6 +3,9 @@ import { randomMark } from "./long_integers.ts";
 const BACKSLASH = 0x5c, QUOTE = 0x22, TILDE = 0x7e;
 const DIGIT_0 = 0x30, DIGIT_1 = 0x31, DIGIT_2 = 0x32;
 
+/** Characters of the shortest text with an escaped key: `{"\n":0}`. */
+const SHORTEST = 8;
+
 /**
  * Parses JSON text that has keys with escapes, such as `"a\n"`.
  *
@@ -41,6 +44,7 @@ export class EscapedKeys {
 
 /** Whether text may have a key with an escape. */
 export function mayHaveEscapedKey(text: string): boolean {
+  if (text.length < SHORTEST) return false;
   const escape = text.indexOf("\\");
   return escape >= 0 && text.indexOf(":", escape) >= 0;
 }

@@ -192,6 +192,11 @@ export class ChannelTable implements FrameSink, ChannelHost {
     this.#account.close();
   }
 
+  /** The time at which this turn began, in milliseconds. */
+  now(): number {
+    return this.#clock.now();
+  }
+
   /** Starts a new turn: bytes have arrived, or a write starts. */
   tick(): void {
     this.#clock.tick();
