@@ -4,6 +4,18 @@ import type { Transport } from "../types.ts";
 /** Milliseconds for a child to exit by itself, and again after each signal. */
 const EXIT_TIMEOUT = 1_000;
 
+/** What this module uses of a child process. */
+export interface ChildLike {
+  /** Its standard input. */
+  readonly stdin: WritableStream<Uint8Array>;
+  /** Its standard output. */
+  readonly stdout: ReadableStream<Uint8Array>;
+  /** Resolves when it has ended. */
+  readonly status: Promise<unknown>;
+  /** Sends it a signal. */
+  kill(signal: "SIGTERM" | "SIGKILL"): void;
+}
+
 /**
  * Uses stdin and stdout of a child process as a transport, which owns the child.
  * `close()` closes the child's stdin and waits one second for it to exit. Then it
@@ -11,7 +23,7 @@ const EXIT_TIMEOUT = 1_000;
  *
  * @param child a process spawned with stdin and stdout `"piped"`
  */
-export function childTransport(child: Deno.ChildProcess): Transport {
+export function childTransport(child: ChildLike): Transport {
   const reader = child.stdout.getReader();
   const writer = child.stdin.getWriter();
   reader.closed.catch(() => {});

@@ -15,11 +15,36 @@ import { REASON_PHRASES } from "./http_head.ts";
 import { checkHosts, refusalOf, type RefusalStatus } from "./request_rules.ts";
 import { webSocketTransport } from "./transport.ts";
 
-/** Answers a request, as `Deno.serve()` expects it. */
-export type RequestHandler = (
-  request: Request,
-  info?: Deno.ServeHandlerInfo,
-) => Response | Promise<Response>;
+/** What a server knows of a request, such as a `Deno.ServeHandlerInfo`. */
+export interface RequestInfo {
+  /** The address that it came from. */
+  readonly remoteAddr: {
+    /** How it came: `tcp` or another transport. */
+    readonly transport: string;
+    /** The IP address, if there is one. */
+    readonly hostname?: string | undefined;
+    /** The port, if there is one. */
+    readonly port?: number | undefined;
+  };
+}
+
+/**
+ * Answers a request, as `Deno.serve()` expects it. (The type is that of a method,
+ * so that a handler may declare `info` as `Deno.ServeHandlerInfo`.)
+ */
+export type RequestHandler = {
+  /** Answers a request. */
+  handle(request: Request, info?: RequestInfo): Response | Promise<Response>;
+}["handle"];
+
+/** Decides about a request: see {@linkcode UpgradeOptions.authenticate}. */
+export type RequestDecision = {
+  /** Decides about a request. */
+  decide(
+    request: Request,
+    info?: RequestInfo,
+  ): boolean | Response | Promise<boolean | Response>;
+}["decide"];
 
 /** Which requests become WebSockets, and how the others are answered. */
 export interface UpgradeOptions extends ListenSchemeOptions {
@@ -32,12 +57,7 @@ export interface UpgradeOptions extends ListenSchemeOptions {
    * here: identify a browser by a cookie, a part of the URL, a subprotocol, or the
    * first call. Default: every request is accepted.
    */
-  authenticate?:
-    | ((
-      request: Request,
-      info?: Deno.ServeHandlerInfo,
-    ) => boolean | Response | Promise<boolean | Response>)
-    | undefined;
+  authenticate?: RequestDecision | undefined;
   /**
    * Subprotocols that the server speaks; it agrees to the first one of the
    * client's that is among them. Default: none.
@@ -66,7 +86,7 @@ export interface Upgraded extends Accepted {
 /** Turns requests into WebSockets and passes them to `accept()`. */
 export interface WebSocketAcceptor extends TransportListener {
   /** Answers a request; one that becomes a WebSocket can then be accepted. */
-  handle(request: Request, info?: Deno.ServeHandlerInfo): Promise<Response>;
+  handle(request: Request, info?: RequestInfo): Promise<Response>;
   accept(): Promise<Upgraded | null>;
 }
 
@@ -104,7 +124,7 @@ export function webSocketAcceptor(
 
   async function handle(
     request: Request,
-    info?: Deno.ServeHandlerInfo,
+    info?: RequestInfo,
   ): Promise<Response> {
     const status = refusalStatus(request, info, options);
     if (status === 404 || status === 426) {
@@ -126,7 +146,7 @@ export function webSocketAcceptor(
   function upgrade(
     request: Request,
     copy: Request,
-    info?: Deno.ServeHandlerInfo,
+    info?: RequestInfo,
   ): Response {
     // Read before the upgrade, as above.
     const from = info?.remoteAddr;
@@ -169,7 +189,7 @@ export function webSocketAcceptor(
 /** The status that refuses a request; undefined if it is welcome. */
 function refusalStatus(
   { url, headers }: Request,
-  info: Deno.ServeHandlerInfo | undefined,
+  info: RequestInfo | undefined,
   options: UpgradeOptions,
 ): RefusalStatus | undefined {
   // Deno makes the URL of the header `Host`, which can be anything.
@@ -177,9 +197,7 @@ function refusalStatus(
     ? new URL(url)
     : { pathname: "", host: "" };
   const from = info?.remoteAddr;
-  const remoteHost = from !== undefined && "hostname" in from
-    ? from.hostname
-    : "";
+  const remoteHost = from?.hostname ?? "";
   // In HTTP/2, only the URL has it.
   if (!headers.has("host")) {
     headers = new Headers(headers);
