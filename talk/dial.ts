@@ -10,6 +10,7 @@ import { checkOption } from "../check_option.ts";
 import { limitedSignal } from "../time_limit.ts";
 import { addressError, resolveAddress } from "./address.ts";
 import { TalkError } from "./errors.ts";
+import type { Carried } from "../codec/internal.ts";
 import { Peer, type PeerOptions, resolveLimits } from "./peer.ts";
 import type { ReconnectingPeer, ReconnectOptions } from "./reconnect/types.ts";
 
@@ -34,18 +35,20 @@ export interface ConnectOptions extends SchemeOptions {
 }
 
 /** Options of {@linkcode dial}. */
-export interface DialOptions extends PeerOptions, ConnectOptions {
+export interface DialOptions<C extends Carried = Carried>
+  extends PeerOptions<C>, ConnectOptions {
   /** Not set: see {@linkcode ReconnectingDialOptions}. */
   reconnect?: undefined;
 }
 
 /** Options of {@linkcode dial} for a peer that reconnects. */
-export interface ReconnectingDialOptions extends PeerOptions, ConnectOptions {
+export interface ReconnectingDialOptions<C extends Carried = Carried>
+  extends PeerOptions<C>, ConnectOptions {
   /**
    * How to reconnect; `{}` for the defaults. `timeout` then limits each attempt
    * to connect, and `signal` ends only the wait for the first connection.
    */
-  reconnect: ReconnectOptions;
+  reconnect: ReconnectOptions<C>;
 }
 
 /**
@@ -82,10 +85,10 @@ export interface ReconnectingDialOptions extends PeerOptions, ConnectOptions {
  * @throws {RangeError} if an option is out of range
  * @throws {unknown} `signal.reason`
  */
-export function dial(
+export function dial<C extends Carried = Carried>(
   address: string,
-  options: ReconnectingDialOptions,
-): Promise<ReconnectingPeer>;
+  options: ReconnectingDialOptions<C>,
+): Promise<ReconnectingPeer<C>>;
 /**
  * Connects to an address and makes a peer of the connection.
  *
@@ -114,17 +117,23 @@ export function dial(
  * @throws {RangeError} if an option is out of range
  * @throws {unknown} `signal.reason`
  */
-export function dial(address: string, options?: DialOptions): Promise<Peer>;
-export function dial(
+export function dial<C extends Carried = Carried>(
   address: string,
-  options: DialOptions | ReconnectingDialOptions = {},
-): Promise<Peer | ReconnectingPeer> {
+  options?: DialOptions<C>,
+): Promise<Peer<C>>;
+export function dial<C extends Carried>(
+  address: string,
+  options: DialOptions<C> | ReconnectingDialOptions<C> = {},
+): Promise<Peer<C> | ReconnectingPeer<C>> {
   return options.reconnect === undefined
     ? dialOnce(address, options)
     : dialReconnecting(address, options);
 }
 
-async function dialOnce(address: string, options: DialOptions): Promise<Peer> {
+async function dialOnce<C extends Carried>(
+  address: string,
+  options: DialOptions<C>,
+): Promise<Peer<C>> {
   resolveLimits(options);
   const session = await dialSession(address, options);
   try {
@@ -135,10 +144,10 @@ async function dialOnce(address: string, options: DialOptions): Promise<Peer> {
   }
 }
 
-async function dialReconnecting(
+async function dialReconnecting<C extends Carried>(
   address: string,
-  { reconnect, handler, signal, ...options }: ReconnectingDialOptions,
-): Promise<ReconnectingPeer> {
+  { reconnect, handler, signal, ...options }: ReconnectingDialOptions<C>,
+): Promise<ReconnectingPeer<C>> {
   signal?.throwIfAborted();
   // Loaded on first use: most programs do not reconnect.
   const { Reconnector } = await import("./reconnect/reconnector.ts");

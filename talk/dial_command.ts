@@ -5,10 +5,32 @@ import {
   type SessionOptions,
 } from "../mux/internal.ts";
 import { TalkError } from "./errors.ts";
+import type { Carried } from "../codec/internal.ts";
 import { Peer, type PeerOptions, resolveLimits } from "./peer.ts";
 
+/** What {@linkcode dialCommand} uses of a `Deno.ChildProcess`. */
+export interface ChildProcessLike {
+  /** Its standard input; throws if it is not piped. */
+  readonly stdin: WritableStream<Uint8Array>;
+  /** Its standard output; throws if it is not piped. */
+  readonly stdout: ReadableStream<Uint8Array>;
+  /** Its standard error; throws if it is not piped. */
+  readonly stderr: ReadableStream<Uint8Array>;
+  /** Resolves when it has ended. */
+  readonly status: Promise<unknown>;
+  /** Sends it a signal. */
+  kill(signal: "SIGTERM" | "SIGKILL"): void;
+}
+
+/** What {@linkcode dialCommand} uses of a `Deno.Command`. */
+export interface CommandLike {
+  /** Starts the process. */
+  spawn(): ChildProcessLike;
+}
+
 /** Options of {@linkcode dialCommand}. */
-export interface DialCommandOptions extends PeerOptions {
+export interface DialCommandOptions<C extends Carried = Carried>
+  extends PeerOptions<C> {
   /** Limits of the session. Default: those of `qmux()`. */
   session?: SessionOptions | undefined;
 }
@@ -38,14 +60,14 @@ export interface DialCommandOptions extends PeerOptions {
  * is; `dial-failed` if the command cannot be started
  * @throws {RangeError} if an option is out of range
  */
-export function dialCommand(
-  command: Deno.Command,
-  options: DialCommandOptions = {},
-): Peer {
+export function dialCommand<C extends Carried = Carried>(
+  command: CommandLike,
+  options: DialCommandOptions<C> = {},
+): Peer<C> {
   // Checked first: a child that was started would have to be killed.
   resolveOptions(options.session);
   resolveLimits(options);
-  let child: Deno.ChildProcess;
+  let child: ChildProcessLike;
   try {
     child = command.spawn();
   } catch (cause) {

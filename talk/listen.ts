@@ -11,6 +11,7 @@ import {
   resolveSharedLimits,
   type SharedLimits,
 } from "./listener.ts";
+import type { Carried } from "../codec/internal.ts";
 import { Peer, type PeerOptions, resolveLimits } from "./peer.ts";
 import { addressError, resolveAddress } from "./address.ts";
 
@@ -19,7 +20,8 @@ export interface ListenSessionOptions
   extends ListenerOptions, ListenSchemeOptions, SharedLimits {}
 
 /** Options of {@linkcode listen}. */
-export interface ListenOptions extends PeerOptions, ListenSessionOptions {}
+export interface ListenOptions<C extends Carried = Carried>
+  extends PeerOptions<C>, ListenSessionOptions {}
 
 /**
  * Listens on an address. Every connection becomes a peer that answers calls,
@@ -46,10 +48,10 @@ export interface ListenOptions extends PeerOptions, ListenSessionOptions {}
  * @throws {TalkError} `bad-address`, `unknown-scheme`, `listen-failed`
  * @throws {RangeError} if an option is out of range
  */
-export async function listen(
+export async function listen<C extends Carried = Carried>(
   address: string,
-  options: ListenOptions = {},
-): Promise<Listener<Peer>> {
+  options: ListenOptions<C> = {},
+): Promise<Listener<Peer<C>>> {
   resolveLimits(options);
   return await start(
     address,

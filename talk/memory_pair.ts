@@ -4,10 +4,12 @@ import {
   resolveOptions,
   type SessionOptions,
 } from "../mux/internal.ts";
+import type { Carried } from "../codec/internal.ts";
 import { Peer, type PeerOptions, resolveLimits } from "./peer.ts";
 
 /** Options of each peer of {@linkcode memoryPair}. */
-export interface MemoryPairOptions extends PeerOptions {
+export interface MemoryPairOptions<C extends Carried = Carried>
+  extends PeerOptions<C> {
   /** Limits of this side's session. Default: those of `qmux()`. */
   session?: SessionOptions | undefined;
 }
@@ -31,10 +33,13 @@ export interface MemoryPairOptions extends PeerOptions {
  * @param b options of the second peer
  * @throws {RangeError} if an option is out of range
  */
-export function memoryPair(
-  a: MemoryPairOptions = {},
-  b: MemoryPairOptions = {},
-): [Peer, Peer] {
+export function memoryPair<
+  A extends Carried = Carried,
+  B extends Carried = Carried,
+>(
+  a: MemoryPairOptions<A> = {},
+  b: MemoryPairOptions<B> = {},
+): [Peer<A>, Peer<B>] {
   for (const options of [a, b]) {
     // Checked first: a session that was made would have to be closed.
     resolveOptions(options.session);

@@ -29,7 +29,12 @@ export type {
   SchemeOptions,
   WaitOptions,
 } from "../mux/internal.ts";
-export { dialCommand, type DialCommandOptions } from "./dial_command.ts";
+export {
+  type ChildProcessLike,
+  type CommandLike,
+  dialCommand,
+  type DialCommandOptions,
+} from "./dial_command.ts";
 export { TalkError, type TalkErrorCode } from "./errors.ts";
 export {
   listen,

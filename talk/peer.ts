@@ -1,4 +1,9 @@
-import { type Codec, DEFAULT_MAX_VALUE_SIZE, json } from "../codec/internal.ts";
+import {
+  type Carried,
+  type Codec,
+  DEFAULT_MAX_VALUE_SIZE,
+  json,
+} from "../codec/internal.ts";
 import {
   MuxError,
   type RawChannel,
@@ -79,20 +84,24 @@ export interface PeerLimits {
   maxCallbacks?: number | undefined;
 }
 
-/** Options of a peer. */
-export interface PeerOptions extends PeerLimits {
+/**
+ * Options of a peer.
+ *
+ * @typeParam C what its codec carries besides JSON's values
+ */
+export interface PeerOptions<C extends Carried = Carried> extends PeerLimits {
   /**
    * Encodes and decodes values in both directions. The other side must use the
    * same codec. Default: `json()`.
    */
-  codec?: Codec | undefined;
+  codec?: Codec<C> | undefined;
   /**
    * Several codecs in place of one `codec`. An incoming call is decoded and
    * answered with the codec that the first byte of its header indicates, and
    * its `call.caller` uses the same one. This side makes its calls with the
    * first codec. Default: the one `codec`.
    */
-  codecs?: readonly Codec[] | undefined;
+  codecs?: readonly [Codec<C>, ...Codec[]] | readonly Codec[] | undefined;
   /**
    * Answers the calls that match no pattern of `handle()`. Default: such calls
    * fail with `not found: …`.
@@ -190,8 +199,18 @@ export function checkCloseOptions({ drainTimeout = 0 }: CloseOptions): void {
  * server.handle("ping", (_call, respond) => respond.return("pong"));
  * assertEquals(await client.call("ping"), "pong");
  * ```
+ *
+ * @typeParam C what its codec carries besides JSON's values, which the types of
+ * {@linkcode Peer.remote} follow from; any peer is also a `Peer` without `C`
  */
-export class Peer implements Caller, AsyncDisposable {
+export class Peer<C extends Carried = Carried>
+  implements Caller<C>, AsyncDisposable {
+  /**
+   * Not set: it makes `C` part of the type.
+   *
+   * @ignore
+   */
+  declare readonly carries?: C | undefined;
   /** The session. Its incoming channels belong to the peer. */
   readonly session: Session;
   readonly #raw: RawSession;
@@ -211,7 +230,7 @@ export class Peer implements Caller, AsyncDisposable {
    * @throws {RangeError} if an option is out of range
    * @throws {MuxError} `invalid-state` if the session's channels are accepted
    */
-  constructor(session: Session, options: PeerOptions = {}) {
+  constructor(session: Session, options: PeerOptions<C> = {}) {
     const {
       codec = json(),
       codecs = [codec],
@@ -287,8 +306,10 @@ export class Peer implements Caller, AsyncDisposable {
   }
 
   /** The other side's service, as methods: see {@linkcode Caller.remote}. */
-  remote<S extends object>(options?: CallOptions): Remote<S> {
-    return remoteOf<S>(this, options);
+  remote<S extends object, D extends Carried = C>(
+    options?: CallOptions,
+  ): Remote<S, D> {
+    return remoteOf<S, D>(this, options);
   }
 
   /** The number of functions of this side that the other side can call now. */

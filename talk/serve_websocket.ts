@@ -45,7 +45,9 @@ import {
   type TransportListener,
 } from "../mux/internal.ts";
 import {
+  type RequestDecision,
   type RequestHandler,
+  type RequestInfo,
   type UpgradeOptions,
   webSocketAcceptor,
 } from "../mux/internal_deno.ts";
@@ -55,31 +57,32 @@ import {
   resolveSharedLimits,
   type SharedLimits,
 } from "./listener.ts";
+import type { Carried } from "../codec/internal.ts";
 import { Peer, type PeerOptions, resolveLimits } from "./peer.ts";
 
-export type { RequestHandler, UpgradeOptions };
+export type { RequestDecision, RequestHandler, RequestInfo, UpgradeOptions };
 
 /** Options of {@linkcode serveWebSocket}. */
-export interface ServeWebSocketOptions
-  extends PeerOptions, UpgradeOptions, SharedLimits {
+export interface ServeWebSocketOptions<C extends Carried = Carried>
+  extends PeerOptions<C>, UpgradeOptions, SharedLimits {
   /**
    * Called with every new peer, before its first call is handled, and with the
    * request that opened its WebSocket (the one that `authenticate` got). If it
    * throws, the peer is closed and the error goes to `onError`. Default: none.
    */
-  onPeer?: ((peer: Peer, request: Request) => void) | undefined;
+  onPeer?: ((peer: Peer<C>, request: Request) => void) | undefined;
 }
 
 /** The handler that {@linkcode serveWebSocket} makes. */
-export interface WebSocketHandler {
+export interface WebSocketHandler<C extends Carried = Carried> {
   /** Answers a request: a handler for `Deno.serve()`, or a module's `fetch`. */
-  (request: Request, info?: Deno.ServeHandlerInfo): Promise<Response>;
+  (request: Request, info?: RequestInfo): Promise<Response>;
   /**
    * The peers: iterate it for those that connect from then on, or close it to
    * close all of them. Its `addr` has no host, as only the server knows it.
    * Once it is closed, WebSocket requests are answered with 503.
    */
-  readonly listener: Listener<Peer>;
+  readonly listener: Listener<Peer<C>>;
 }
 
 /**
@@ -104,9 +107,9 @@ export interface WebSocketHandler {
  * @throws {RangeError} if an option is out of range
  * @throws {TypeError} if one of `hosts` is not a name or an address
  */
-export function serveWebSocket(
-  options: ServeWebSocketOptions = {},
-): WebSocketHandler {
+export function serveWebSocket<C extends Carried = Carried>(
+  options: ServeWebSocketOptions<C> = {},
+): WebSocketHandler<C> {
   const limits = resolveSharedLimits(options);
   resolveLimits(options);
   const acceptor = webSocketAcceptor(`ws:${options.path ?? "/"}`, options);
@@ -135,10 +138,10 @@ export function serveWebSocket(
 }
 
 /** Calls the hook; if it throws, only this peer is closed. */
-function announce(
-  peer: Peer,
+function announce<C extends Carried>(
+  peer: Peer<C>,
   request: Request,
-  { onPeer, onError }: ServeWebSocketOptions,
+  { onPeer, onError }: ServeWebSocketOptions<C>,
 ): void {
   try {
     onPeer?.(peer, request);
