@@ -1,13 +1,43 @@
 /**
+ * What a codec carries besides JSON's values. It exists in types only: a peer's
+ * type knows that of its codec, and the types of `remote()` follow from it.
+ *
+ * Each member is the type that such a value arrives as. What has no member does
+ * not arrive as what it was, and arguments with it do not compile.
+ */
+export interface Carried {
+  /** A `bigint`: `number | bigint` if small ones arrive as numbers. */
+  readonly bigint?: number | bigint;
+  /** A `Uint8Array`. */
+  readonly bytes?: Uint8Array<ArrayBuffer>;
+  /** A `Date`. */
+  readonly date?: Date;
+  /** A `Map`, and what is in it. */
+  readonly map?: true;
+  /** A `Set`, and what is in it. */
+  readonly set?: true;
+}
+
+/** What `json({ bigint: true })` carries. */
+export interface CarriedByBigIntJson extends Carried {
+  /** Safe integers arrive as numbers. */
+  readonly bigint: number | bigint;
+}
+
+/**
  * Converts values to bytes and back. Both ends of a session must use the same
  * codec; the wire does not name it.
  *
  * A codec treats `null` and `undefined` alike, enforces its own limits and
  * keeps no state, so any number of sessions may share it.
+ *
+ * @typeParam Carries what it carries besides JSON's values
  */
-export interface Codec {
+export interface Codec<Carries extends Carried = Carried> {
   /** Its name in error messages, such as `"JSON"`. */
   readonly name: string;
+  /** Not set: it makes `Carries` part of the type. */
+  readonly carries?: Carries | undefined;
   /**
    * Encodes a value. The caller owns the returned bytes. A codec must refuse
    * functions with `unsupported-type`: RPC then sends them as callbacks.
@@ -39,6 +69,11 @@ export interface Codec {
    * codec before it in the list recognizes.
    */
   beginsMap?(firstByte: number): boolean;
+  /**
+   * Whether a `Uint8Array` arrives as text, and no value begins with a byte 0, as
+   * in JSON. The bytes of a stream are then sent as they are. Optional.
+   */
+  readonly bytesAsText?: boolean | undefined;
   /**
    * How many keys the object has that these bytes encode, without those of objects
    * in it. A key that occurs twice counts twice: RPC compares the number with that

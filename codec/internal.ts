@@ -4,7 +4,7 @@
  *
  * @module
  */
-export type { Codec, ValueWeight } from "./codec.ts";
+export type { Carried, Codec, ValueWeight } from "./codec.ts";
 export { CodecError } from "./errors.ts";
 export { json } from "./json.ts";
 export { decodeWeighed, DEFAULT_MAX_DEPTH } from "./limits.ts";

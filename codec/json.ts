@@ -1,5 +1,5 @@
 import { keyCount } from "./json/key_count.ts";
-import type { Codec, CodecOptions } from "./codec.ts";
+import type { CarriedByBigIntJson, Codec, CodecOptions } from "./codec.ts";
 import { CodecError } from "./errors.ts";
 import { EscapedKeys, mayHaveEscapedKey } from "./json/escaped_keys.ts";
 import { LongIntegers, MAX_INTEGER_LENGTH } from "./json/long_integers.ts";
@@ -14,16 +14,31 @@ import { Normalizer } from "./normalizer.ts";
  * | --- | --- | --- |
  * | `undefined` | `null`; a member of an object is left out | `null`, absent |
  * | `Uint8Array` | base64 string, like Go's `[]byte` | string |
- * | `bigint` | its digits | `number` if it is a safe integer, else `bigint` |
- * | integer beyond ±(2^53 − 1) | its digits | `bigint` |
- * | integer of more than 4,096 characters, encoding or decoding | – | `CodecError` |
+ * | `bigint` | – | `CodecError`, `unsupported-type` |
+ * | integer beyond ±(2^53 − 1) | its digits | `number`, rounded as by `JSON.parse()` |
+ * | number that a double cannot hold, such as `1e400` | | `CodecError`, `malformed` |
+ * | string | text; a lone surrogate as its escape, `\ud800` | string |
+ * | invalid UTF-8, from another implementation | | U+FFFD, as in Go |
+ * | byte order mark before the text | | `CodecError`, `malformed` |
  * | `Date`, or another object with `toJSON()` | the result of `toJSON()` | that result |
  * | `NaN`, `±Infinity` | – | `CodecError`, `unsupported-type` |
  * | function, symbol, `Map`, `Set`, `Error`, stream, `Response`, … | – | `CodecError`, `unsupported-type` |
  * | nested deeper than `maxDepth`, or containing itself | – | `CodecError`, `too-deep` |
  *
  * JavaScript has one number type, so an integral number is encoded as an integer,
- * whatever it was decoded from: `100.0` is passed on as `100`, and `-0` as `0`.
+ * whatever it was decoded from: `100.0` is passed on as `100`. `-0` is encoded as
+ * `0`, and decoded as `-0`.
+ *
+ * With the option `bigint`, which suits Go's 64-bit integers, these differ:
+ *
+ * | value | on the wire | decoded as |
+ * | --- | --- | --- |
+ * | `bigint` | its digits | `number` if it is a safe integer, else `bigint` |
+ * | integer beyond ±(2^53 − 1) | its digits | `bigint` |
+ * | integer of more than 4,096 characters, encoding or decoding | – | `CodecError` |
+ *
+ * Digits cannot tell `1e16` from `10n ** 16n`: with that option both arrive as a
+ * `bigint`, and so do all numbers from 2^53 to 1e21.
  *
  * What is in a decoded value counts towards `maxItems` as follows, unless the
  * value is shorter than 1 KiB:
@@ -39,7 +54,7 @@ import { Normalizer } from "./normalizer.ts";
  * | key of an object that has at least 128 | 3 more |
  * | key that is a number | 4 more |
  * | key with an escape such as `\n` | 20 more, and its bytes; all else in the value counts twice |
- * | integer beyond ±(2^53 − 1) | 10; all else in the value counts 1.5 times |
+ * | integer beyond ±(2^53 − 1), with the option `bigint` | 10; all else in the value counts 1.5 times |
  *
  * @example
  * ```ts
@@ -47,17 +62,37 @@ import { Normalizer } from "./normalizer.ts";
  * import { assertEquals } from "@std/assert";
  *
  * const codec = json();
+ * const bytes = codec.encode({ id: 1e16, name: undefined });
+ * assertEquals(new TextDecoder().decode(bytes), '{"id":10000000000000000}');
+ * assertEquals(codec.decode(bytes), { id: 1e16 });
+ * ```
+ *
+ * @example For Go's 64-bit integers
+ * ```ts
+ * import { json } from "@qtalk/qtalk/codec";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const codec = json({ bigint: true });
  * const bytes = codec.encode({ id: 2n ** 60n, name: undefined });
  * assertEquals(new TextDecoder().decode(bytes), '{"id":1152921504606846976}');
  * assertEquals(codec.decode(bytes), { id: 2n ** 60n });
  * ```
  *
- * @param options the limits
+ * @param options whether integers may be `bigint`, and the limits
  * @throws {RangeError} if a limit is out of range
  */
-export function json(options: CodecOptions = {}): Codec {
+export function json(
+  options: JsonOptions & { bigint: true },
+): Codec<CarriedByBigIntJson>;
+/** Makes the JSON codec whose numbers are all `number`. */
+export function json(
+  options?: JsonOptions & { bigint?: false | undefined },
+): Codec;
+export function json(options: JsonOptions = {}): Codec {
   const limits = codecLimits(options);
-  const normalizer = new JsonNormalizer();
+  const bigints = options.bigint === true;
+  const normalizer = bigints ? new BigIntNormalizer() : new JsonNormalizer();
+  const special = bigints ? LONG_INTEGER : LARGE_NUMBER;
   const scannedFrom = unlimitedSize(limits) + 1;
   // Made when a value needs it: most peers have a codec, and small values.
   let scanner: JsonScanner | undefined;
@@ -94,6 +129,7 @@ export function json(options: CodecOptions = {}): Codec {
 
   return {
     name: "JSON",
+    bytesAsText: true,
     beginsMap: (firstByte) => firstByte === OPEN_BRACE,
     keyCount,
     encode: (value) => encoder.encode(stringify(value)),
@@ -117,14 +153,17 @@ export function json(options: CodecOptions = {}): Codec {
         let text: string | undefined;
         if (bytes.length < scannedFrom) {
           text = tinyAscii(bytes) ?? decoder.decode(bytes);
-          if (!mayHaveLongInteger(text) && !mayHaveEscapedKey(text)) {
+          const isPlain =
+            (text.length < SHORTEST_SPECIAL || !special.test(text)) &&
+            !mayHaveEscapedKey(text);
+          if (isPlain) {
             if (weight !== undefined) {
               weight.bytes = weightOf(bytes.length, bytes.length);
             }
             return JSON.parse(text);
           }
         }
-        scanner ??= new JsonScanner(limits);
+        scanner ??= new JsonScanner(limits, bigints);
         scanner.scan(bytes);
         if (weight !== undefined) {
           weight.bytes = weightOf(bytes.length, scanner.items);
@@ -146,10 +185,24 @@ export function json(options: CodecOptions = {}): Codec {
 const SMALL_TEXT = 4 * 1024;
 /** Characters or bytes up to which a loop is faster than the runtime's coders. */
 const TINY_TEXT = 12;
-const LONG_INTEGER = new RegExp(`\\d{${LONG_DIGITS}}`);
+/** What a text contains if it may contain a number beyond the largest double. */
+const LARGE_NUMBER = /[eE]\+?\d{3}|\d{200}/;
+/** The same, or an integer beyond 2^53. */
+const LONG_INTEGER = new RegExp(`[eE]\\+?\\d{3}|\\d{${LONG_DIGITS}}`);
+/** The length of `1e309`, the shortest text that has either. */
+const SHORTEST_SPECIAL = 5;
 
 /** JSON.rawJSON(), which is missing from TypeScript's library. */
 const rawJSON = (JSON as { rawJSON?: (text: string) => unknown }).rawJSON;
+
+/** The options of {@linkcode json}. */
+export interface JsonOptions extends CodecOptions {
+  /**
+   * Whether a `bigint` is encoded, and an integer beyond ±(2^53 − 1) decoded as
+   * one. Default: `false`.
+   */
+  bigint?: boolean | undefined;
+}
 
 class JsonNormalizer extends Normalizer {
   constructor() {
@@ -163,6 +216,19 @@ class JsonNormalizer extends Normalizer {
     return value;
   }
 
+  protected override bigint(_value: bigint): unknown {
+    throw this.unsupported(
+      "a bigint",
+      "use cbor(), or json({ bigint: true })",
+    );
+  }
+
+  protected override bytes(value: Uint8Array): string {
+    return toBase64(value);
+  }
+}
+
+class BigIntNormalizer extends JsonNormalizer {
   protected override bigint(value: bigint): unknown {
     const number = Number(value);
     if (Number.isSafeInteger(number)) return number;
@@ -174,10 +240,6 @@ class JsonNormalizer extends Normalizer {
       throw this.unsupported("a bigint beyond 2^53, in this runtime,");
     }
     return rawJSON(digits);
-  }
-
-  protected override bytes(value: Uint8Array): string {
-    return toBase64(value);
   }
 }
 
@@ -211,10 +273,6 @@ function tinyAscii(bytes: Uint8Array): string | undefined {
     text += String.fromCharCode(byte);
   }
   return text;
-}
-
-function mayHaveLongInteger(text: string): boolean {
-  return text.length >= LONG_DIGITS && LONG_INTEGER.test(text);
 }
 
 const OPEN_BRACE = 0x7b;

@@ -3,7 +3,7 @@ import { forSeeds, type Random } from "../tests/support/random.ts";
 import { CodecError } from "./errors.ts";
 import { json } from "./json.ts";
 
-const codec = json();
+const codec = json({ bigint: true });
 
 function encoded(value: unknown): string {
   return new TextDecoder().decode(codec.encode(value));
@@ -96,6 +96,8 @@ Deno.test("json(): whitespace around a value is accepted", () => {
 
 Deno.test("json(): invalid UTF-8 is decoded as U+FFFD, as in qtalk-go", () => {
   assertEquals(codec.decode(new Uint8Array([0x22, 0xff, 0x22])), "\ufffd");
+  const surrogate = new Uint8Array([0x22, 0xed, 0xa0, 0x80, 0x22]);
+  assertEquals(codec.decode(surrogate), "\ufffd\ufffd\ufffd");
 });
 
 Deno.test("json(): brackets within strings do not count as nesting", () => {
@@ -154,4 +156,95 @@ Deno.test("json(): brackets and digits within a string of any length are ignored
     const deep = `[${before},${"[".repeat(600)}${"]".repeat(600)}]`;
     assertEquals(codeOf(() => decoded(deep)), "too-deep");
   });
+});
+
+const numbers = json();
+
+Deno.test("json(): integers of any size are numbers, as with JSON.parse()", () => {
+  const texts = [
+    "9007199254740993",
+    "[1.5,10000000000000000]",
+    '{"a":[-9223372036854775808,18446744073709551615]}',
+    "9".repeat(308),
+    "1e308",
+    "-0",
+    "1e-400",
+    `[${"12345678901234567890,".repeat(200)}1]`,
+  ];
+  for (const text of texts) {
+    const value = numbers.decode(new TextEncoder().encode(text));
+    assertEquals(value, JSON.parse(text), text.slice(0, 40));
+  }
+});
+
+Deno.test("json(): a number that a double cannot hold is refused", () => {
+  const both = [
+    "1e400",
+    "-1e400",
+    "1E+309",
+    "[1,1e309]",
+    '{"a":{"b":0.1e400}}',
+    `1${"0".repeat(250)}e99`,
+    `1e${"0".repeat(50)}400`,
+    `[${"0,".repeat(1_000)}1e999]`,
+  ];
+  const bytes = (text: string) => new TextEncoder().encode(text);
+  for (const text of both) {
+    for (const codec of [numbers, json({ bigint: true })]) {
+      const error = assertThrows(
+        () => codec.decode(bytes(text)),
+        CodecError,
+        "is too large",
+      );
+      assertEquals(error.code, "malformed", text.slice(0, 40));
+    }
+  }
+  const digits = "9".repeat(309);
+  assertEquals(codeOf(() => numbers.decode(bytes(digits))), "malformed");
+  assertEquals(
+    codeOf(() => numbers.decode(bytes(`[-${digits}]`))),
+    "malformed",
+  );
+  assertEquals(decoded(digits), BigInt(digits));
+  for (const text of ['"1e400"', '{"1e400":"\\u00e91e999"}', `"${digits}"`]) {
+    assertEquals(numbers.decode(bytes(text)), JSON.parse(text));
+  }
+});
+
+Deno.test("json(): any text is decoded as by JSON.parse(), or a number in it is too large", () =>
+  forSeeds(500, (random) => {
+    const digits = () =>
+      Array.from(
+        { length: random.pick([1, 1, 3, 17, 210, 305, 310]) },
+        () => random.int(0, 9),
+      ).join("");
+    const number = () =>
+      random.pick(["", "-"]) + random.int(1, 9) + digits() +
+      random.pick(["", "", `.${digits()}`]) +
+      random.pick(["", "", "e5", "E-9", "e300", "e+97", "e-300"]);
+    const text = JSON.stringify({ e: ["e999", digits()] }) // in strings, too
+      .replace("}", `,"n":[${number()},${number()}]}`);
+    const parsed = JSON.parse(text) as { n: number[] };
+    if (parsed.n.every(Number.isFinite)) {
+      assertEquals(numbers.decode(new TextEncoder().encode(text)), parsed);
+    } else {
+      const bytes = new TextEncoder().encode(text);
+      assertEquals(codeOf(() => numbers.decode(bytes)), "malformed", text);
+    }
+  }));
+
+Deno.test("json(): a byte order mark before the text is refused", () => {
+  assertEquals(codeOf(() => decoded('\ufeff"a"')), "malformed");
+  assertEquals(codeOf(() => decoded("\ufeff[1]")), "malformed");
+  assertEquals(
+    codeOf(() => decoded(`\ufeff["${"x".repeat(2_000)}"]`)),
+    "malformed",
+  );
+});
+
+Deno.test("json(): a lone surrogate arrives as it was", () => {
+  for (const text of ["\ud800", "a\udc00", `${"x".repeat(5_000)}\ud800`]) {
+    assertEquals(decoded(encoded([text])), [text]);
+    assertEquals(decoded(encoded({ [text]: 1 })), { [text]: 1 });
+  }
 });

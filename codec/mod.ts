@@ -14,7 +14,14 @@
  *
  * @module
  */
-export type { ByteSink, Codec, CodecOptions, ValueWeight } from "./codec.ts";
+export type {
+  ByteSink,
+  Carried,
+  CarriedByBigIntJson,
+  Codec,
+  CodecOptions,
+  ValueWeight,
+} from "./codec.ts";
 export { CodecError, type CodecErrorCode } from "./errors.ts";
-export { json } from "./json.ts";
+export { json, type JsonOptions } from "./json.ts";
 export { DEFAULT_MAX_DEPTH, DEFAULT_MAX_ITEMS } from "./limits.ts";

@@ -66,11 +66,34 @@ export abstract class Normalizer {
     throw this.unsupported(`a ${typeof value}`);
   }
 
-  /** Makes the error for a value that cannot be encoded: `what` is its type. */
-  protected unsupported(what: string): CodecError {
+  /** Converts a `Date`; by default it becomes the result of its `toJSON()`. */
+  protected date(value: Date, _depth: number): unknown {
+    return value.toJSON();
+  }
+
+  /**
+   * Converts an object of a built-in class, such as a `Map`, that has no
+   * `toJSON()`; by default it is refused.
+   *
+   * @param depth how deep the object may be nested, at least 1
+   */
+  protected builtIn(value: object, _depth: number): unknown {
+    const tag = Object.prototype.toString.call(value);
+    throw this.unsupported(`a ${typeName(value, tag)}`);
+  }
+
+  /**
+   * Makes the error for a value that cannot be encoded.
+   *
+   * @param what its type
+   * @param instead what the program can do instead
+   */
+  protected unsupported(what: string, instead?: string): CodecError {
     return new CodecError(
       "unsupported-type",
-      `Cannot encode value as ${this.#codec}: ${what} is not supported`,
+      `Cannot encode value as ${this.#codec}: ${what} is not supported${
+        instead === undefined ? "" : ` (${instead})`
+      }`,
     );
   }
 
@@ -79,6 +102,9 @@ export abstract class Normalizer {
     if (value instanceof Uint8Array) return this.bytes(value);
     const { toJSON } = value as { toJSON?: unknown };
     if (typeof toJSON !== "function") return this.#members(value, depth);
+    if (value instanceof Date && toJSON === Date.prototype.toJSON) {
+      return this.date(value, depth);
+    }
     const json: unknown = toJSON.call(value, "");
     // Without another toJSON(), as the result may be the same object.
     return typeof json === "object" && json !== null
@@ -98,9 +124,7 @@ export abstract class Normalizer {
     if (!plain) {
       if (value instanceof Uint8Array) return this.bytes(value);
       const tag = Object.prototype.toString.call(value);
-      if (tag !== "[object Object]") {
-        throw this.unsupported(`a ${typeName(value, tag)}`);
-      }
+      if (tag !== "[object Object]") return this.builtIn(value, depth);
     }
     return this.#record(value as Record<string, unknown>, plain, depth - 1);
   }

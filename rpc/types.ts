@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Carried } from "../codec/internal.ts";
 import type { Channel, WaitOptions } from "../mux/internal.ts";
 import type { RpcResponse } from "./client/response.ts";
 import type { Remote } from "./remote/types.ts";
@@ -31,12 +32,18 @@ export interface CallOptions {
   timeout?: number | undefined;
 }
 
-/** Makes calls. */
-export interface Caller {
+/**
+ * Makes calls.
+ *
+ * @typeParam C what the codec carries besides JSON's values
+ */
+export interface Caller<C extends Carried = Carried> {
   /**
    * Calls `selector` and resolves to the first reply value, or to `null` if there
-   * is none. A continued response is closed: a method that streams values, such
-   * as a generator, resolves to `null`. Use {@linkcode request} for those.
+   * is none. A continued response is closed. One without a value is a stream, as a
+   * generator's is: then the call rejects, and the producer is stopped. Use
+   * {@linkcode request} or {@linkcode remote} for those. (Other implementations'
+   * responses without a value resolve to `null`.)
    *
    * @param selector what to call: `foo.bar`, `/foo/bar` and `foo/bar` are the same
    * @param args the argument value, sent as it is. Handlers made by
@@ -44,7 +51,8 @@ export interface Caller {
    * Default: `null`
    * @param options signal and timeout
    * @throws {RemoteError} if the peer answered with an error
-   * @throws {RpcError} `timeout` or `no-response`
+   * @throws {RpcError} `timeout` or `no-response`; `invalid-state` if the response
+   * is a stream
    * @throws {CodecError} if a value cannot be encoded or decoded
    * @throws {MuxError} if the session has ended or the peer refused the channel
    * @throws {RangeError} if `timeout` is out of range
@@ -72,10 +80,13 @@ export interface Caller {
    * an interface: see {@linkcode Remote}.
    *
    * @typeParam S the service
+   * @typeParam D what the codec carries, if the type of the caller does not know
    * @param options signal and timeout of every call that the object makes
    * @throws {RangeError} if `timeout` is out of range
    */
-  remote<S extends object>(options?: CallOptions): Remote<S>;
+  remote<S extends object, D extends Carried = C>(
+    options?: CallOptions,
+  ): Remote<S, D>;
 }
 
 /**

@@ -11,6 +11,7 @@ import { limitedSignal } from "../time_limit.ts";
 import { addressError, resolveAddress } from "./address.ts";
 import { errorPrinter } from "./error_printer.ts";
 import { TalkError } from "./errors.ts";
+import type { Carried } from "../codec/internal.ts";
 import { checkPeerOptions, Peer, type PeerOptions } from "./peer.ts";
 import type { ReconnectingPeer, ReconnectOptions } from "./reconnect/types.ts";
 
@@ -55,19 +56,21 @@ export interface ConnectOptions {
 }
 
 /** Options of {@linkcode dial}. */
-export interface DialOptions extends PeerOptions, ConnectOptions {
+export interface DialOptions<C extends Carried = Carried>
+  extends PeerOptions<C>, ConnectOptions {
   /** Not set: see {@linkcode ReconnectingDialOptions}. */
   reconnect?: undefined;
 }
 
 /** Options of {@linkcode dial} for a peer that reconnects. */
-export interface ReconnectingDialOptions extends PeerOptions, ConnectOptions {
+export interface ReconnectingDialOptions<C extends Carried = Carried>
+  extends PeerOptions<C>, ConnectOptions {
   /**
    * How to reconnect; `{}` for the defaults. `timeout` then limits each attempt
    * to connect, with the functions that it asks, and `signal` ends only the wait
    * for the first connection.
    */
-  reconnect: ReconnectOptions;
+  reconnect: ReconnectOptions<C>;
 }
 
 /**
@@ -108,10 +111,10 @@ export interface ReconnectingDialOptions extends PeerOptions, ConnectOptions {
  * @throws {RangeError} if an option is out of range
  * @throws {unknown} `signal.reason`
  */
-export function dial(
+export function dial<C extends Carried = Carried>(
   address: Provided<string>,
-  options: ReconnectingDialOptions,
-): Promise<ReconnectingPeer>;
+  options: ReconnectingDialOptions<C>,
+): Promise<ReconnectingPeer<C>>;
 /**
  * Connects to an address and makes a peer of the connection.
  *
@@ -140,23 +143,23 @@ export function dial(
  * @throws {RangeError} if an option is out of range
  * @throws {unknown} `signal.reason`
  */
-export function dial(
+export function dial<C extends Carried = Carried>(
   address: Provided<string>,
-  options?: DialOptions,
-): Promise<Peer>;
-export function dial(
+  options?: DialOptions<C>,
+): Promise<Peer<C>>;
+export function dial<C extends Carried>(
   address: Provided<string>,
-  options: DialOptions | ReconnectingDialOptions = {},
-): Promise<Peer | ReconnectingPeer> {
+  options: DialOptions<C> | ReconnectingDialOptions<C> = {},
+): Promise<Peer<C> | ReconnectingPeer<C>> {
   return options.reconnect === undefined
     ? dialOnce(address, options)
     : dialReconnecting(address, options);
 }
 
-async function dialOnce(
+async function dialOnce<C extends Carried>(
   address: Provided<string>,
-  options: DialOptions,
-): Promise<Peer> {
+  options: DialOptions<C>,
+): Promise<Peer<C>> {
   checkPeerOptions(options);
   const session = await dialSession(address, options);
   try {
@@ -167,10 +170,10 @@ async function dialOnce(
   }
 }
 
-async function dialReconnecting(
+async function dialReconnecting<C extends Carried>(
   address: Provided<string>,
-  { reconnect, handler, signal, ...rest }: ReconnectingDialOptions,
-): Promise<ReconnectingPeer> {
+  { reconnect, handler, signal, ...rest }: ReconnectingDialOptions<C>,
+): Promise<ReconnectingPeer<C>> {
   checkPeerOptions({ ...rest, handler });
   // One for all connections: it prints at a limited rate.
   const options = { ...rest, onError: rest.onError ?? errorPrinter() };

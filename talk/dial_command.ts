@@ -6,6 +6,7 @@ import {
   type SessionOptions,
 } from "../mux/internal.ts";
 import { TalkError } from "./errors.ts";
+import type { Carried } from "../codec/internal.ts";
 import { checkPeerOptions, Peer, type PeerOptions } from "./peer.ts";
 
 /** What {@linkcode dialCommand} uses of a `Deno.ChildProcess`. */
@@ -31,7 +32,8 @@ export interface CommandLike {
 }
 
 /** Options of {@linkcode dialCommand}. */
-export interface DialCommandOptions extends PeerOptions {
+export interface DialCommandOptions<C extends Carried = Carried>
+  extends PeerOptions<C> {
   /** Limits of the session. Default: those of `qmux()`. */
   session?: SessionOptions | undefined;
   /** The arguments of the command. Default: none. */
@@ -66,8 +68,12 @@ export interface DialCommandOptions extends PeerOptions {
 /** The options that a command object has itself. */
 const COMMAND_OPTIONS = ["args", "cwd", "env", "clearEnv"] as const;
 
-/** A peer at the other end of a child's stdin and stdout. */
-export class CommandPeer extends Peer {
+/**
+ * A peer at the other end of a child's stdin and stdout.
+ *
+ * @typeParam C what its codec carries besides JSON's values
+ */
+export class CommandPeer<C extends Carried = Carried> extends Peer<C> {
   /** The ID of the child process. */
   readonly pid: number;
   /**
@@ -88,7 +94,7 @@ export class CommandPeer extends Peer {
   constructor(
     child: ChildProcessLike,
     stderr: ReadableStream<Uint8Array> | undefined,
-    options: DialCommandOptions,
+    options: DialCommandOptions<C>,
   ) {
     super(qmux(childTransport(child), options.session), options);
     this.pid = child.pid;
@@ -131,10 +137,10 @@ export class CommandPeer extends Peer {
  * that it has itself
  * @throws {RangeError} if an option is out of range
  */
-export function dialCommand(
+export function dialCommand<C extends Carried = Carried>(
   command: string | URL | CommandLike,
-  options: DialCommandOptions = {},
-): CommandPeer {
+  options: DialCommandOptions<C> = {},
+): CommandPeer<C> {
   // Checked first: a child that was started would have to be killed.
   resolveOptions(options.session);
   checkPeerOptions(options);

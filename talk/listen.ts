@@ -15,6 +15,7 @@ import {
   resolveSharedLimits,
   type SharedLimits,
 } from "./listener.ts";
+import type { Carried } from "../codec/internal.ts";
 import {
   admit,
   checkPeerOptions,
@@ -32,13 +33,16 @@ export interface ListenSessionOptions
 /**
  * Options of {@linkcode listen}.
  *
+ * @typeParam C what its codec carries besides JSON's values
  * @typeParam Context what the program knows of a peer
  */
-export interface ListenOptions<Context = unknown>
-  extends
-    PeerOptions<NoInfer<Context>>,
-    PeerListenerOptions<Context>,
-    ListenSessionOptions {}
+export interface ListenOptions<
+  C extends Carried = Carried,
+  Context = unknown,
+> extends
+  PeerOptions<C, NoInfer<Context>>,
+  PeerListenerOptions<C, Context>,
+  ListenSessionOptions {}
 
 /**
  * Listens on an address. Every connection becomes a peer that answers calls,
@@ -79,24 +83,26 @@ export interface ListenOptions<Context = unknown>
  * assertEquals(await peer.call("whoami"), "Ann");
  * ```
  *
+ * @typeParam C what its codec carries besides JSON's values
  * @typeParam Context what the program knows of a peer: what `onPeer` returns
  * @param address the address to listen on
  * @param options codec, handler, limits, and which connections to accept
  * @throws {TalkError} `bad-address`, `unknown-scheme`, `listen-failed`
  * @throws {RangeError} if an option is out of range
  */
-export async function listen<Context = unknown>(
+export async function listen<C extends Carried = Carried, Context = unknown>(
   address: string,
-  options: ListenOptions<Context> = {},
-): Promise<Listener<PeerWith<Context>>> {
-  checkPeerOptions(options as PeerOptions);
+  options: ListenOptions<C, Context> = {},
+): Promise<Listener<PeerWith<C, Context>>> {
+  checkPeerOptions(options);
   // One for all peers: it prints at a limited rate.
   const shared = { ...options, onError: options.onError ?? errorPrinter() };
   const { onPeer } = options;
-  return await start<PeerWith<Context>>(
+  return await start<PeerWith<C, Context>>(
     address,
     shared,
-    (session) => new Peer(session, shared as PeerOptions) as PeerWith<Context>,
+    (session) =>
+      new Peer(session, shared as PeerOptions<C>) as PeerWith<C, Context>,
     {
       admit: (peer, connection) =>
         peer[admit](

@@ -1,3 +1,4 @@
+import type { Carried } from "../codec/internal.ts";
 import { checkOption } from "../check_option.ts";
 import {
   type Accepted,
@@ -95,9 +96,13 @@ export interface ListenerOptions {
 /**
  * Options of listeners whose connections become peers.
  *
+ * @typeParam C what their codec carries besides JSON's values
  * @typeParam Context what the program knows of a peer
  */
-export interface PeerListenerOptions<Context = unknown> {
+export interface PeerListenerOptions<
+  C extends Carried = Carried,
+  Context = unknown,
+> {
   /**
    * Called with every new peer, before any of its calls is handled, and with what
    * is known of its connection. What it returns, or sets as `peer.context`, is the
@@ -116,7 +121,7 @@ export interface PeerListenerOptions<Context = unknown> {
    */
   onPeer?:
     | ((
-      peer: Peer,
+      peer: Peer<NoInfer<C>>,
       connection: ConnectionInfo,
     ) => Context | Promise<Context>)
     | undefined;

@@ -4,10 +4,12 @@ import {
   resolveOptions,
   type SessionOptions,
 } from "../mux/internal.ts";
+import type { Carried } from "../codec/internal.ts";
 import { checkPeerOptions, Peer, type PeerOptions } from "./peer.ts";
 
 /** Options of each peer of {@linkcode memoryPair}. */
-export interface MemoryPairOptions extends PeerOptions {
+export interface MemoryPairOptions<C extends Carried = Carried>
+  extends PeerOptions<C> {
   /** Limits of this side's session. Default: those of `qmux()`. */
   session?: SessionOptions | undefined;
 }
@@ -31,18 +33,24 @@ export interface MemoryPairOptions extends PeerOptions {
  * @param b options of the second peer
  * @throws {RangeError} if an option is out of range
  */
-export function memoryPair(
-  a: MemoryPairOptions = {},
-  b: MemoryPairOptions = {},
-): [Peer, Peer] {
-  for (const options of [a, b]) {
-    // Checked first: a session that was made would have to be closed.
-    resolveOptions(options.session);
-    checkPeerOptions(options);
-  }
+export function memoryPair<
+  A extends Carried = Carried,
+  B extends Carried = Carried,
+>(
+  a: MemoryPairOptions<A> = {},
+  b: MemoryPairOptions<B> = {},
+): [Peer<A>, Peer<B>] {
+  // Checked first: a session that was made would have to be closed.
+  checkOptions(a);
+  checkOptions(b);
   const [left, right] = memoryTransports();
   return [
     new Peer(qmux(left, a.session), a),
     new Peer(qmux(right, b.session), b),
   ];
+}
+
+function checkOptions<C extends Carried>(options: MemoryPairOptions<C>): void {
+  resolveOptions(options.session);
+  checkPeerOptions(options);
 }

@@ -1,4 +1,9 @@
-import { type Codec, DEFAULT_MAX_VALUE_SIZE, json } from "../codec/internal.ts";
+import {
+  type Carried,
+  type Codec,
+  DEFAULT_MAX_VALUE_SIZE,
+  json,
+} from "../codec/internal.ts";
 import {
   connectionLost,
   MuxError,
@@ -89,21 +94,23 @@ export interface PeerLimits {
 /**
  * Options of a peer.
  *
+ * @typeParam C what its codec carries besides JSON's values
  * @typeParam Context what `handler` expects of `call.peer.context`
  */
-export interface PeerOptions<Context = unknown> extends PeerLimits {
+export interface PeerOptions<C extends Carried = Carried, Context = unknown>
+  extends PeerLimits {
   /**
    * Encodes and decodes values in both directions. The other side must use the
    * same codec. Default: `json()`.
    */
-  codec?: Codec | undefined;
+  codec?: Codec<C> | undefined;
   /**
    * Several codecs in place of one `codec`. An incoming call is decoded and
    * answered with the codec that the first byte of its header indicates, and
    * its `call.caller` uses the same one. This side makes its calls with the
    * first codec. Default: the one `codec`.
    */
-  codecs?: readonly Codec[] | undefined;
+  codecs?: readonly [Codec<C>, ...Codec[]] | readonly Codec[] | undefined;
   /**
    * Answers the calls that match no pattern of `handle()`. Default: such calls
    * fail with `not found: …`.
@@ -134,10 +141,14 @@ export interface PeerOptions<Context = unknown> extends PeerLimits {
 /**
  * A peer whose `context` has a type: what `onPeer` of its listener returned.
  *
+ * @typeParam C what its codec carries besides JSON's values
  * @typeParam Context the type of the context
  */
-export type PeerWith<Context> = unknown extends Context ? Peer
-  : Peer & CallingPeer<Context>;
+export type PeerWith<
+  C extends Carried = Carried,
+  Context = unknown,
+> = unknown extends Context ? Peer<C>
+  : Peer<C> & CallingPeer<Context>;
 
 /** How a listener introduces its peers. */
 export const admit: unique symbol = Symbol("qtalk.admit");
@@ -188,7 +199,9 @@ export function resolveLimits(
  * @throws {RangeError} if a limit is out of range
  * @throws {TypeError} if `handler`, `codec` or `codecs` is not what its name says
  */
-export function checkPeerOptions(options: PeerOptions): void {
+export function checkPeerOptions<C extends Carried, Context>(
+  options: PeerOptions<C, Context>,
+): void {
   resolveLimits(options);
   const { handler, codec, codecs = [] } = options;
   if (handler !== undefined) checkHandler(handler, 'use option "handler"');
@@ -248,8 +261,18 @@ export function checkCloseOptions({ drainTimeout = 0 }: CloseOptions): void {
  * server.handle("ping", (_call, respond) => respond.return("pong"));
  * assertEquals(await client.call("ping"), "pong");
  * ```
+ *
+ * @typeParam C what its codec carries besides JSON's values, which the types of
+ * {@linkcode Peer.remote} follow from; any peer is also a `Peer` without `C`
  */
-export class Peer implements Caller, CallingPeer, AsyncDisposable {
+export class Peer<C extends Carried = Carried>
+  implements Caller<C>, CallingPeer, AsyncDisposable {
+  /**
+   * Not set: it makes `C` part of the type.
+   *
+   * @ignore
+   */
+  declare readonly carries?: C | undefined;
   /** The session. Its incoming channels belong to the peer. */
   readonly session: Session;
   /**
@@ -284,7 +307,7 @@ export class Peer implements Caller, CallingPeer, AsyncDisposable {
    * @throws {TypeError} if `handler` is not a handler
    * @throws {MuxError} `invalid-state` if the session's channels are accepted
    */
-  constructor(session: Session, options: PeerOptions = {}) {
+  constructor(session: Session, options: PeerOptions<C> = {}) {
     checkPeerOptions(options);
     const {
       codec = json(),
@@ -415,8 +438,10 @@ export class Peer implements Caller, CallingPeer, AsyncDisposable {
   }
 
   /** The other side's service, as methods: see {@linkcode Caller.remote}. */
-  remote<S extends object>(options?: CallOptions): Remote<S> {
-    return remoteOf<S>(this, options);
+  remote<S extends object, D extends Carried = C>(
+    options?: CallOptions,
+  ): Remote<S, D> {
+    return remoteOf<S, D>(this, options);
   }
 
   /**

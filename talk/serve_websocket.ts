@@ -41,7 +41,9 @@
  */
 import { qmux } from "../mux/internal.ts";
 import {
+  type RequestDecision,
   type RequestHandler,
+  type RequestInfo,
   type UpgradeOptions,
   webSocketAcceptor,
 } from "../mux/internal_deno.ts";
@@ -53,6 +55,7 @@ import {
   resolveSharedLimits,
   type SharedLimits,
 } from "./listener.ts";
+import type { Carried } from "../codec/internal.ts";
 import {
   admit,
   checkPeerOptions,
@@ -61,35 +64,42 @@ import {
   type PeerWith,
 } from "./peer.ts";
 
-export type { RequestHandler, UpgradeOptions };
+export type { RequestDecision, RequestHandler, RequestInfo, UpgradeOptions };
 
 /**
  * Options of {@linkcode serveWebSocket}. The `request` that `onPeer` gets is the one
  * that `authenticate` got.
  *
+ * @typeParam C what its codec carries besides JSON's values
  * @typeParam Context what the program knows of a peer
  */
-export interface ServeWebSocketOptions<Context = unknown>
-  extends
-    PeerOptions<NoInfer<Context>>,
-    PeerListenerOptions<Context>,
-    UpgradeOptions,
-    SharedLimits {}
+export interface ServeWebSocketOptions<
+  C extends Carried = Carried,
+  Context = unknown,
+> extends
+  PeerOptions<C, NoInfer<Context>>,
+  PeerListenerOptions<C, Context>,
+  UpgradeOptions,
+  SharedLimits {}
 
 /**
  * The handler that {@linkcode serveWebSocket} makes.
  *
+ * @typeParam C what its codec carries besides JSON's values
  * @typeParam Context what the program knows of a peer
  */
-export interface WebSocketHandler<Context = unknown> {
+export interface WebSocketHandler<
+  C extends Carried = Carried,
+  Context = unknown,
+> {
   /** Answers a request: a handler for `Deno.serve()`, or a module's `fetch`. */
-  (request: Request, info?: Deno.ServeHandlerInfo): Promise<Response>;
+  (request: Request, info?: RequestInfo): Promise<Response>;
   /**
    * The peers: iterate it for those that connect from then on, or close it to
    * close all of them. Its `addr` has no host, as only the server knows it.
    * Once it is closed, WebSocket requests are answered with 503.
    */
-  readonly listener: Listener<PeerWith<Context>>;
+  readonly listener: Listener<PeerWith<C, Context>>;
 }
 
 /**
@@ -110,26 +120,30 @@ export interface WebSocketHandler<Context = unknown> {
  * | 404, 426 | not a WebSocket request, and there is no `fallback` |
  * | 503 | the listener is closed |
  *
+ * @typeParam C what its codec carries besides JSON's values
  * @typeParam Context what the program knows of a peer: what `onPeer` returns
  * @param options codec, handler, limits, and which requests to accept
  * @throws {RangeError} if an option is out of range
  * @throws {TypeError} if one of `hosts` is not a name or an address
  */
-export function serveWebSocket<Context = unknown>(
-  options: ServeWebSocketOptions<Context> = {},
-): WebSocketHandler<Context> {
+export function serveWebSocket<C extends Carried = Carried, Context = unknown>(
+  options: ServeWebSocketOptions<C, Context> = {},
+): WebSocketHandler<C, Context> {
   const limits = resolveSharedLimits(options);
-  checkPeerOptions(options as PeerOptions);
+  checkPeerOptions(options);
   // One for all peers: it prints at a limited rate.
   const { onError = errorPrinter() } = options;
   const shared = { ...options, onError };
   const acceptor = webSocketAcceptor(`ws:${options.path ?? "/"}`, options);
   const { onPeer } = options;
-  const listener = new ConnectionListener<PeerWith<Context>>(
+  const listener = new ConnectionListener<PeerWith<C, Context>>(
     acceptor,
     (transport) => {
       const session = qmux(transport, limits.session);
-      return new Peer(session, shared as PeerOptions) as PeerWith<Context>;
+      return new Peer(session, shared as PeerOptions<C>) as PeerWith<
+        C,
+        Context
+      >;
     },
     { onError },
     limits,

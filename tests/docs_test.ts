@@ -382,7 +382,9 @@ Deno.test("docs: the command line has every exit code", () => {
 
 const CODECS: Record<string, Codec> = {
   JSON: json(),
+  "JSON with bigint": json({ bigint: true }),
   CBOR: cbor(),
+  "CBOR without tags": cbor({ tags: false }),
   MessagePack: msgpack(),
 };
 

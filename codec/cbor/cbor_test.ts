@@ -72,11 +72,16 @@ Deno.test("cbor(): each type is encoded as documented", () => {
     [2 ** 32, "1b0000000100000000"],
     [Number.MIN_SAFE_INTEGER, "3b001ffffffffffffe"],
     [2 ** 53, "fa5a000000"],
-    [5n, "05"],
-    [-5n, "24"],
+    [5n, "c24105"],
+    [-5n, "c34104"],
+    [0n, "c24100"],
     [2n ** 53n, "1b0020000000000000"],
     [new Uint8Array([1, 2]), "420102"],
-    [new Date(0), `7818${toHex(utf8("1970-01-01T00:00:00.000Z"))}`],
+    [new Date(0), `c07818${toHex(utf8("1970-01-01T00:00:00.000Z"))}`],
+    [new Date(8.64e15), "c11b000007dba8218000"],
+    [new Date(-62_198_755_200_500), "c1fbc22cf6ab5f010000"],
+    [new Map<unknown, unknown>([["b", 1], [1, 2]]), "d90103a26162010102"],
+    [new Set([1, "a"]), "d9010282016161"],
     ["a\ud800", "6461efbfbd"],
     [{ "\ud800": 1 }, "a163efbfbd01"],
     [{ bb: 1, c: 2, a: 3 }, "a361610361630262626201"],
@@ -85,6 +90,43 @@ Deno.test("cbor(): each type is encoded as documented", () => {
   for (const [value, hex] of forms) {
     assertEquals(encoded(value), hex, String(value));
   }
+});
+
+Deno.test("cbor(): without tags, nothing is encoded that needs one", () => {
+  const plain = cbor({ tags: false });
+  const forms: [unknown, string][] = [
+    [5n, "05"],
+    [-5n, "24"],
+    [2n ** 53n, "1b0020000000000000"],
+    [2n ** 64n - 1n, "1bffffffffffffffff"],
+    [-(2n ** 64n), "3bffffffffffffffff"],
+    [new Date(0), `7818${toHex(utf8("1970-01-01T00:00:00.000Z"))}`],
+  ];
+  for (const [value, hex] of forms) {
+    assertEquals(toHex(plain.encode(value)), hex, String(value));
+  }
+  for (const value of [2n ** 64n, new Map(), new Set()]) {
+    const error = errorOf(() => plain.encode([value]));
+    assertEquals(error.code, "unsupported-type", error.message);
+  }
+});
+
+Deno.test("cbor(): a Map with a key twice, or a tag around something else, is refused", () => {
+  for (
+    const hex of [
+      "d90103a201000100",
+      "d9010380",
+      "d90103d9d9f7a0",
+      "d90102a0",
+      "d9010200",
+      "d90103bf00ff",
+    ]
+  ) {
+    assertEquals(errorOf(() => decoded(hex)).code, "malformed", hex);
+  }
+  assertEquals(decoded("d90103bf0001ff"), new Map([[0, 1]]));
+  assertEquals(decoded("d901029f0001ff"), new Set([0, 1]));
+  assertEquals(decoded("d9d9f7d90103a0"), new Map());
 });
 
 Deno.test("cbor(): an integral number is encoded as an integer, whatever it was decoded from", () => {
@@ -211,8 +253,8 @@ Deno.test("cbor(): undefined is decoded as null and left out of objects", () => 
   const forms: [string, unknown][] = [
     ["83f7f601", [null, null, 1]],
     ["a26161f76162a16163f7", { b: {} }],
-    ["d9010281f7", [null]],
-    ["d90103a16161f7", {}],
+    ["d9010281f7", new Set([null])],
+    ["d90103a16161f7", new Map([["a", null]])],
     ["83f741f7d8454401000200", [
       null,
       new Uint8Array([0xf7]),
@@ -328,4 +370,43 @@ Deno.test("cbor(): encodeInto() writes the same bytes as encode()", () => {
     assertEquals(parts.length, 1);
     assertEquals(parts[0], codec.encode(["x".repeat(length)]));
   }
+});
+
+Deno.test("cbor(): -0, infinities and marks arrive as documented", () => {
+  assert(Object.is(decoded("f98000"), -0), "as it was sent");
+  assertEquals(encoded(-0), "00");
+  assertEquals(decoded(encoded(Infinity)), Infinity);
+  assertEquals(decoded("fb7fefffffffffffff"), Number.MAX_VALUE);
+  assertEquals(decoded("64efbbbf61"), "\ufeffa", "a byte order mark is text");
+  for (const hex of ["61ff", "63eda080", "66eda080edb080", "62c0af"]) {
+    assertEquals(
+      errorOf(() => decoded(hex)).code,
+      "malformed",
+      "invalid UTF-8",
+    );
+  }
+  // 1e400 as a bignum is an integer like any other.
+  assertEquals(decoded(encoded(10n ** 400n)), 10n ** 400n);
+});
+
+Deno.test("cbor(): elements that may be compared with each other count more", () => {
+  const fits = (value: unknown, maxItems: number) => {
+    try {
+      cbor({ maxItems }).decode(codec.encode(value));
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  const numbers = Array.from({ length: 1_500 }, (_, i) => i);
+  const texts = numbers.map((n) => `t${n}`);
+  const bigints = numbers.map(BigInt);
+  assert(fits(new Set(numbers), 100_000));
+  assert(!fits(new Set(numbers), 50_000));
+  assert(fits(new Set(texts), 20_000), "the hash of a text is secret");
+  assert(!fits(new Set(bigints), 90_000));
+  assert(!fits(new Map(bigints.map((n) => [n, 0])), 90_000));
+  assert(fits(new Map(texts.map((n, i) => [n, BigInt(i)])), 100_000));
+  assert(!fits(new Set(numbers.map(String)), 50_000), "digits");
+  assert(fits(new Set(numbers.map((n) => [n])), 30_000), "by identity");
 });

@@ -6,7 +6,7 @@ import {
   MAX_SHORT_ARGUMENT,
   Simple,
 } from "./scan.ts";
-import type { CborTags } from "./tags.ts";
+import { type CborTags, Tag } from "./tags.ts";
 import { decodeText } from "./text.ts";
 
 /** The high half of the first 64-bit integer that is not safe. */
@@ -103,6 +103,27 @@ class Decoder {
     return map;
   }
 
+  /** Returns a `Map`, whose keys may be any values. */
+  #taggedMap(): Map<unknown, unknown> {
+    const first = this.#bytes[this.#at]!;
+    if (first >> 5 !== Major.MAP) {
+      throw malformed("tag 259 does not contain a map");
+    }
+    this.#at++;
+    const minor = first & 31;
+    const length = minor === INDEFINITE ? Infinity : this.#length(minor);
+    const map = new Map<unknown, unknown>();
+    for (let i = 0; i < length; i++) {
+      if (length === Infinity && this.#atBreak()) break;
+      const key = orNull(this.value());
+      map.set(key, orNull(this.value()));
+      if (map.size === i) {
+        throw malformed(`found repeat map key "${String(key)}"`);
+      }
+    }
+    return map;
+  }
+
   #key(): string {
     const first = this.#bytes[this.#at]!;
     return first >> 5 === Major.TEXT
@@ -118,6 +139,7 @@ class Decoder {
   }
 
   #tagged(tag: number | bigint): unknown {
+    if (tag === Tag.MAP) return this.#taggedMap();
     const meaning = this.#tags[tag as number];
     if (meaning === undefined) {
       throw malformed(`tag not supported (${tag})`);

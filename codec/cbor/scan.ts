@@ -1,4 +1,5 @@
 import { malformed, truncated } from "./errors.ts";
+import { Tag } from "./tags.ts";
 import { SHORT_TEXT } from "./text.ts";
 import { CodecError } from "../errors.ts";
 import { KeyCounter } from "../key_counter.ts";
@@ -48,6 +49,8 @@ const MAX_TAGS = 2;
  * decode, and 32 bytes of memory.
  */
 const Items = {
+  /** An element of a Set, or a key of a Map. */
+  ELEMENT: 4,
   SCALAR: 1,
   FLOAT: 2,
   WIDE: 2,
@@ -70,6 +73,18 @@ const KEYS = {
   oneByOne: true,
 };
 
+/** What an open array or map is. */
+const Kind = { ARRAY: 0, OBJECT: 1, SET: 2, MAP: 3 } as const;
+
+/**
+ * Engines find the elements of a Set by a hash, which for numbers is known to
+ * attackers: each may have to be compared with all before it. So an element
+ * counts as one item more for so many of them.
+ */
+const COMPARED_SHIFT = 4;
+/** Digits up to which the hash of a text is derived from its number. */
+const MAX_HASHED_DIGITS = 16;
+
 /**
  * Checks the structure of CBOR before anything is built from it: that it is one
  * whole value, how deep it is nested, what its keys are, and its items.
@@ -81,15 +96,18 @@ export class CborScanner {
   readonly #keys: KeyCounter;
   /** By depth: what is still to come in the open array or map. */
   readonly #left: Float64Array;
-  /** By depth: whether it is a map, whose keys and values are to come. */
-  readonly #isMap: Uint8Array;
+  /** By depth: the `Kind` of it. */
+  readonly #kinds: Uint8Array;
+  /** By depth: of a Set or Map, the elements so far that have such a hash. */
+  readonly #compared: Float64Array;
 
   /** Makes a scanner for one value after another. */
   constructor(limits: CodecLimits) {
     this.#limits = limits;
     this.#keys = new KeyCounter(KEYS, limits.maxDepth);
     this.#left = new Float64Array(limits.maxDepth + 1);
-    this.#isMap = new Uint8Array(limits.maxDepth + 1);
+    this.#kinds = new Uint8Array(limits.maxDepth + 1);
+    this.#compared = new Float64Array(limits.maxDepth + 1);
   }
 
   /**
@@ -102,12 +120,14 @@ export class CborScanner {
     const { maxDepth, maxItems } = this.#limits;
     const keys = this.#keys;
     const lefts = this.#left;
-    const isMap = this.#isMap;
+    const kinds = this.#kinds;
     const size = bytes.length;
     keys.begin();
     let items = 0;
     let depth = 0;
     let tags = 0;
+    /** The last tag, if `tags` is not 0. */
+    let tag = 0;
     let at = 0;
     for (;;) {
       if (at >= size) throw truncated(size);
@@ -122,7 +142,14 @@ export class CborScanner {
         at += length;
       }
       const left = lefts[depth]!;
-      const isKey = depth > 0 && isMap[depth] === 1 && left % 2 === 0;
+      const kind = depth > 0 ? kinds[depth]! : Kind.ARRAY;
+      const isKey = kind === Kind.OBJECT && left % 2 === 0;
+      if (kind >= Kind.SET && major !== Major.TAG) {
+        if (kind === Kind.SET || left % 2 === 0) {
+          items += Items.ELEMENT +
+            this.#compare(depth, bytes, at, major, argument, tags > 0);
+        }
+      }
       switch (major) {
         case Major.UNSIGNED:
         case Major.NEGATIVE:
@@ -169,16 +196,23 @@ export class CborScanner {
           if (count > size - at && count !== ENDLESS) throw truncated(size);
           items += count === ENDLESS ? Items.ENDLESS : Items.CONTAINER;
           if (count === 0) break;
-          tags = 0;
           lefts[++depth] = count;
-          isMap[depth] = major === Major.MAP ? 1 : 0;
-          if (major === Major.MAP) keys.open(depth);
+          if (major === Major.ARRAY) {
+            kinds[depth] = tags > 0 && tag === Tag.SET ? Kind.SET : Kind.ARRAY;
+          } else if (tags > 0 && tag === Tag.MAP) kinds[depth] = Kind.MAP;
+          else {
+            kinds[depth] = Kind.OBJECT;
+            keys.open(depth);
+          }
+          this.#compared[depth] = 0;
+          tags = 0;
           if (items > maxItems) throw tooManyItems("CBOR", maxItems);
           continue;
         }
         case Major.TAG:
           if ((first & 31) === INDEFINITE) throw invalidMinor(first);
           if (++tags > MAX_TAGS) throw tooManyTags();
+          tag = argument;
           if (isKey) throw malformed("the key of a map has a tag");
           items += Items.TAG;
           if (items > maxItems) throw tooManyItems("CBOR", maxItems);
@@ -187,7 +221,7 @@ export class CborScanner {
           if (first === BREAK) {
             // A map cannot end between a key and its value.
             const isWhole = depth > 0 && left > ENDLESS / 2 &&
-              (isMap[depth] === 0 || isKey);
+              (kind === Kind.ARRAY || kind === Kind.SET || left % 2 === 0);
             if (!isWhole || tags > 0) {
               throw malformed("a break is in the place of a value");
             }
@@ -213,6 +247,39 @@ export class CborScanner {
     if (at < size) throw malformed(`${size - at} bytes follow it`);
     this.items = items;
   }
+
+  /** Returns the items of comparing an element of a Set, or a key of a Map. */
+  #compare(
+    depth: number,
+    bytes: Uint8Array,
+    at: number,
+    major: number,
+    argument: number,
+    tagged: boolean,
+  ): number {
+    switch (major) {
+      case Major.ARRAY:
+      case Major.MAP:
+        return 0;
+      case Major.TEXT:
+        if (!isDigits(bytes, at, argument)) return 0;
+        break;
+      case Major.BYTES:
+        // With a tag, it may be an integer.
+        if (!tagged) return 0;
+    }
+    return ++this.#compared[depth]! >> COMPARED_SHIFT;
+  }
+}
+
+/** Whether a text is an integer whose hash engines derive from the number. */
+function isDigits(bytes: Uint8Array, start: number, size: number): boolean {
+  if (size === 0 || size > MAX_HASHED_DIGITS) return false;
+  for (let at = start; at < start + size; at++) {
+    const byte = bytes[at]!;
+    if (byte < 0x30 || byte > 0x39) return false;
+  }
+  return true;
 }
 
 /** Returns an unsigned integer; beyond 2^53, it is rounded. */

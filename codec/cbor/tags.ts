@@ -1,5 +1,21 @@
 import { malformed } from "./errors.ts";
 
+/** The tags that this codec encodes. */
+export const Tag = {
+  /** A date as text. */
+  DATE: 0,
+  /** A date in seconds. */
+  SECONDS: 1,
+  /** A non-negative integer, as bytes. */
+  BIGNUM: 2,
+  /** A negative one: -1 minus the bytes. */
+  NEGATIVE_BIGNUM: 3,
+  /** An array of elements. */
+  SET: 258,
+  /** A map with any keys. */
+  MAP: 259,
+} as const;
+
 /** What each supported tag makes of its content. */
 export type CborTags = { [tag: number]: (content: unknown) => unknown };
 
@@ -13,14 +29,12 @@ export const MAX_BIGNUM_SIZE = 1_700;
 export function cborTags(): CborTags {
   return {
     ...typedArrayTags(),
-    0: (content) => dateOfText(content),
-    1: (content) => dateOfSeconds(content),
-    2: (content) => bignum(bytesOf(content, 2)),
-    3: (content) => -1n - bignum(bytesOf(content, 3)),
+    [Tag.DATE]: (content) => dateOfText(content),
+    [Tag.SECONDS]: (content) => dateOfSeconds(content),
+    [Tag.BIGNUM]: (content) => bignum(bytesOf(content, 2)),
+    [Tag.NEGATIVE_BIGNUM]: (content) => -1n - bignum(bytesOf(content, 3)),
     64: (content) => bytesOf(content, 64),
-    // Set and Map of cbor-x: no codec here encodes either of them.
-    258: (content) => arrayOf(content),
-    259: (content) => objectOf(content),
+    [Tag.SET]: (content) => setOf(content),
     // "Self-described CBOR": it does not change its content.
     55799: (content) => content,
   };
@@ -52,16 +66,9 @@ function bytesOf(content: unknown, tag: number): Uint8Array {
   throw malformed(`tag ${tag} does not contain bytes`);
 }
 
-function arrayOf(content: unknown): unknown[] {
-  if (Array.isArray(content)) return content;
+function setOf(content: unknown): Set<unknown> {
+  if (Array.isArray(content)) return new Set(content);
   throw malformed("tag 258 does not contain an array");
-}
-
-function objectOf(content: unknown): object {
-  if (Object.prototype.toString.call(content) === "[object Object]") {
-    return content as object;
-  }
-  throw malformed("tag 259 does not contain a map");
 }
 
 function bignum(bytes: Uint8Array): bigint {
@@ -76,6 +83,17 @@ function toHex(bytes: Uint8Array): string {
   if (native !== undefined) return native.call(bytes);
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0"))
     .join("");
+}
+
+/** Years whose dates RFC 3339 has a text for. */
+const FOUR_DIGITS = /^\d{4}-/;
+
+/** Returns a date's tag and what it contains. */
+export function dateContent(date: Date): [tag: number, content: unknown] {
+  const text = date.toISOString();
+  return FOUR_DIGITS.test(text)
+    ? [Tag.DATE, text]
+    : [Tag.SECONDS, date.getTime() / 1_000];
 }
 
 /** The bytes of a non-negative integer, without leading zeros. */

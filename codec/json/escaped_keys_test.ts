@@ -4,7 +4,7 @@ import { CodecError } from "../errors.ts";
 import { json } from "../json.ts";
 import { mayHaveEscapedKey } from "./escaped_keys.ts";
 
-const codec = json();
+const codec = json({ bigint: true });
 
 function decoded(text: string): unknown {
   return codec.decode(new TextEncoder().encode(text));

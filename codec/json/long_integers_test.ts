@@ -4,7 +4,7 @@ import { utf8 } from "../../tests/support/wire.ts";
 import { CodecError } from "../errors.ts";
 import { json } from "../json.ts";
 
-const codec = json();
+const codec = json({ bigint: true });
 
 function decoded(text: string): unknown {
   return codec.decode(utf8(text));

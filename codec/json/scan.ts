@@ -1,3 +1,4 @@
+import { CodecError } from "../errors.ts";
 import { HashSet, KeyCounter } from "../key_counter.ts";
 import { type CodecLimits, tooDeep, tooManyItems } from "../limits.ts";
 
@@ -5,7 +6,7 @@ const TAB = 0x09, LINE_FEED = 0x0a, CARRIAGE_RETURN = 0x0d, SPACE = 0x20;
 const QUOTE = 0x22, COMMA = 0x2c, MINUS = 0x2d, COLON = 0x3a, BACKSLASH = 0x5c;
 const OPEN_BRACKET = 0x5b, CLOSE_BRACKET = 0x5d;
 const OPEN_BRACE = 0x7b, CLOSE_BRACE = 0x7d;
-const DIGIT_0 = 0x30, DIGIT_9 = 0x39;
+const DIGIT_0 = 0x30, DIGIT_9 = 0x39, LETTER_E = 0x65, PLUS = 0x2b;
 
 /**
  * What the parts of a value count as: an item takes at most about 75 ns to
@@ -29,6 +30,7 @@ const KEYS = {
 };
 /** At most this many items of a valid value fall on one of its bytes. */
 const ITEMS_OF_BYTE = 11;
+const ascii = new TextDecoder();
 /** A level of nesting has a bracket at its start and one at its end. */
 const BYTES_OF_LEVEL = 2;
 
@@ -54,22 +56,31 @@ export class JsonScanner {
   /** The offsets where each of its keys with escapes starts and ends. */
   escapedKeys: readonly number[] = [];
   readonly #limits: CodecLimits;
+  readonly #bigints: boolean;
   readonly #keys: KeyCounter;
   readonly #digitTexts = new DigitTexts();
 
-  /** Makes a scanner for one value after another. */
-  constructor(limits: CodecLimits) {
+  /**
+   * Makes a scanner for one value after another.
+   *
+   * @param bigints whether integers beyond 2^53 are looked for; they are numbers
+   * otherwise
+   */
+  constructor(limits: CodecLimits, bigints: boolean) {
     this.#limits = limits;
+    this.#bigints = bigints;
     this.#keys = new KeyCounter(KEYS, limits.maxDepth);
   }
 
   /**
    * Scans a value.
    *
-   * @throws {CodecError} `too-deep` or `too-many-items`
+   * @throws {CodecError} `too-deep` or `too-many-items`; `malformed` for a number
+   * that a double cannot hold
    */
   scan(bytes: Uint8Array): void {
     const { maxDepth, maxItems } = this.#limits;
+    const bigints = this.#bigints;
     const keys = this.#keys;
     const digitTexts = this.#digitTexts;
     const length = bytes.length;
@@ -145,6 +156,12 @@ export class JsonScanner {
           at = endOfDigits(bytes, at + 1);
           if (at < length && isPartOfScalar(bytes[at]!)) {
             at = endOfScalar(bytes, at + 1);
+            if (checkNumber(bytes, start, at)) items += Items.SCALAR;
+          } else if (!bigints) {
+            if (
+              at - start > MAX_DIGITS_OF_DOUBLE &&
+              checkNumber(bytes, start, at)
+            ) items += Items.SCALAR;
           } else if (isLongInteger(bytes, start, at)) {
             longIntegers.push(start, at);
             items += Items.LONG_INTEGER - Items.SCALAR;
@@ -225,6 +242,38 @@ function isPartOfScalar(byte: number): boolean {
     default:
       return byte > SPACE;
   }
+}
+
+/** A number with so many digits before its point is less than the largest double. */
+const MAX_DIGITS_OF_DOUBLE = 308;
+
+/**
+ * Refuses a number that would become `Infinity`, which JSON does not have.
+ *
+ * @returns whether the number was close to that, which takes time to find out
+ * @throws {CodecError} `malformed`
+ */
+function checkNumber(bytes: Uint8Array, start: number, end: number): boolean {
+  let exponent = 0;
+  let letter = end - 1;
+  // Read backwards, as most numbers have a short exponent, or none.
+  for (; letter > start && isDigit(bytes[letter]!); letter--);
+  const last = letter;
+  if (bytes[letter] === PLUS || bytes[letter] === MINUS) letter--;
+  if ((bytes[letter]! | 0x20) !== LETTER_E) letter = end;
+  else if (bytes[last] !== MINUS) {
+    for (let at = last + 1; at < end; at++) {
+      exponent = exponent * 10 + (bytes[at]! - DIGIT_0);
+    }
+  }
+  if (letter - start + exponent <= MAX_DIGITS_OF_DOUBLE) return false;
+  const text = ascii.decode(bytes.subarray(start, end));
+  if (Math.abs(Number(text)) !== Infinity) return true;
+  const shown = text.length > 20 ? `${text.slice(0, 20)}…` : text;
+  throw new CodecError(
+    "malformed",
+    `Cannot decode value as JSON: the number ${shown} is too large`,
+  );
 }
 
 /** Whether digits, with or without a sign, are an integer beyond 2^53. */

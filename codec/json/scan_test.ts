@@ -7,7 +7,7 @@ import { DigitTexts, JsonScanner, unlimitedSize } from "./scan.ts";
 const NO_LIMITS = { maxDepth: 1_000, maxItems: Infinity };
 
 function scanned(text: string, limits = NO_LIMITS): JsonScanner {
-  const scanner = new JsonScanner(limits);
+  const scanner = new JsonScanner(limits, true);
   scanner.scan(utf8(text));
   return scanner;
 }
@@ -78,7 +78,7 @@ Deno.test("JsonScanner: digits that an engine confuses count more", () => {
 });
 
 Deno.test("JsonScanner: the items of a value do not depend on those before it", () => {
-  const scanner = new JsonScanner(NO_LIMITS);
+  const scanner = new JsonScanner(NO_LIMITS, true);
   const texts = [
     '[{"a":1},{"a":"123456789"}]',
     `[${Array.from({ length: 1_000 }, (_, i) => `{"${i}k":0}`).join(",")}]`,
@@ -117,7 +117,7 @@ Deno.test("JsonScanner: a value that is refused is not scanned to its end", () =
       return typeof value === "function" ? value.bind(target) : value;
     },
   });
-  const scanner = new JsonScanner({ maxDepth: 512, maxItems: 10 });
+  const scanner = new JsonScanner({ maxDepth: 512, maxItems: 10 }, true);
   assertThrows(() => scanner.scan(bytes), CodecError);
   assertEquals(read < 100, true);
 });
@@ -158,7 +158,7 @@ Deno.test("JsonScanner: long integers are found where they are values", () => {
     `${long}.5`,
     `${long}e5`,
     `1.${long}`,
-    `1e${long}`,
+    `1e-${long}`,
     `0${long}`,
     `--${long}`,
     `x${long}`,
@@ -182,7 +182,7 @@ function anyText(random: Random): string {
 
 Deno.test("JsonScanner: whatever the text, there is no other error", () =>
   forSeeds(300, (random) => {
-    const scanner = new JsonScanner({ maxDepth: 5, maxItems: 100 });
+    const scanner = new JsonScanner({ maxDepth: 5, maxItems: 100 }, true);
     const text = anyText(random);
     let error: unknown;
     try {
@@ -205,7 +205,12 @@ Deno.test("unlimitedSize(): no shorter value exceeds a limit", () => {
     } catch {
       return;
     }
-    scanned(text, limits);
+    try {
+      scanned(text, limits);
+    } catch (error) {
+      // A number that is too large is not a matter of limits.
+      if ((error as CodecError).code !== "malformed") throw error;
+    }
   });
 });
 

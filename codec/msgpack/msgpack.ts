@@ -7,11 +7,19 @@ import { decode as stdDecode, encode as stdEncode } from "@std/msgpack";
 import { decodeMsgpack } from "./decode.ts";
 import { encodeMsgpack, type MsgpackValue } from "./encode.ts";
 import { MsgpackScanner } from "./scan.ts";
-import type { Codec, CodecOptions } from "../codec.ts";
+import type { Carried, Codec, CodecOptions } from "../codec.ts";
 import { CodecError } from "../errors.ts";
 import { codecLimits, weightOf } from "../limits.ts";
 
 export type { MsgpackValue } from "./encode.ts";
+
+/** What `msgpack()` carries besides JSON's values. */
+export interface CarriedByMsgpack extends Carried {
+  /** Safe integers arrive as numbers. */
+  readonly bigint: number | bigint;
+  /** Arrives as a copy. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
 
 /** The options of {@linkcode msgpack}. */
 export interface MsgpackOptions extends CodecOptions {
@@ -94,7 +102,9 @@ export interface MsgpackOptions extends CodecOptions {
  * @param options the library and the limits
  * @throws {RangeError} if a limit is out of range
  */
-export function msgpack(options: MsgpackOptions = {}): Codec {
+export function msgpack(
+  options: MsgpackOptions = {},
+): Codec<CarriedByMsgpack> {
   const { encode = stdEncode, decode = stdDecode } = options;
   const limits = codecLimits(options);
   const { maxDepth } = limits;

@@ -314,3 +314,17 @@ Deno.test("msgpack(): the functions of @std/msgpack and npm's library fit unchan
     });
   }
 });
+
+Deno.test("msgpack(): marks, invalid UTF-8, surrogates and -0 arrive as documented", () => {
+  const codec = msgpack();
+  const text = (...bytes: number[]) =>
+    codec.decode(Uint8Array.of(0xa0 + bytes.length, ...bytes));
+  assertEquals(text(0xef, 0xbb, 0xbf, 0x61), "\ufeffa");
+  assertEquals(text(0x61, 0xff), "a\ufffd");
+  assertEquals(text(0xed, 0xa0, 0x80), "\ufffd\ufffd\ufffd");
+  assertEquals(codec.decode(codec.encode("\ud800")), "\ufffd");
+  const negative = Uint8Array.of(0xcb, 0x80, 0, 0, 0, 0, 0, 0, 0);
+  assert(Object.is(codec.decode(negative), -0));
+  assertEquals(codec.encode(-0), Uint8Array.of(0));
+  assertEquals(codec.decode(codec.encode(Infinity)), Infinity);
+});

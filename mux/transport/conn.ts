@@ -1,12 +1,40 @@
 /**
- * What TCP and Unix sockets share: transports from `Deno.Conn`s, and listeners
- * from `Deno.Listener`s.
+ * What TCP and Unix sockets share: transports from connections of
+ * Deno, and listeners from its listeners.
  *
  * @module
  */
 import { nextTurn } from "../flow/next_turn.ts";
 import type { Transport } from "../types.ts";
 import type { TransportListener } from "./types.ts";
+
+/** What this module uses of a `Deno.Conn`. */
+export interface ConnLike {
+  /** Reads into a buffer; `null` at the end. */
+  read(buffer: Uint8Array): Promise<number | null>;
+  /** Writes some of the bytes; returns how many. */
+  write(bytes: Uint8Array): Promise<number>;
+  /** Ends the writing. */
+  closeWrite(): Promise<void>;
+  /** Closes it. */
+  close(): void;
+}
+
+/** A connection that was accepted. */
+export interface AcceptedConn<A> extends ConnLike {
+  /** The address of the peer. */
+  readonly remoteAddr: A;
+}
+
+/** What this module uses of a `Deno.Listener`. */
+export interface ListenerLike<A> {
+  /** The address that it listens on. */
+  readonly addr: A;
+  /** Waits for a connection. */
+  accept(): Promise<AcceptedConn<A>>;
+  /** Stops listening. */
+  close(): void;
+}
 
 /** Bytes of the read buffer of an idle connection. */
 const SMALL_READ = 1024;
@@ -28,7 +56,7 @@ const WRITE_COST = 32 * 1024;
  * `conn.readable` and `conn.writable` close the whole connection at the end of
  * either direction (denoland/deno#22258, #27510), and cost more.
  */
-export function connTransport(conn: Deno.Conn): Transport {
+export function connTransport(conn: ConnLike): Transport {
   let buffer = new Uint8Array(SMALL_READ);
   let smallReads = 0;
   /** What was written since other sockets last had their turn. */
@@ -79,7 +107,7 @@ export function connTransport(conn: Deno.Conn): Transport {
 }
 
 /** Waits for a connection until `signal` aborts, on every supported Deno. */
-export async function connectWith<C extends Deno.Conn>(
+export async function connectWith<C extends ConnLike>(
   connecting: Promise<C>,
   signal: AbortSignal,
 ): Promise<C> {
@@ -99,7 +127,7 @@ export async function connectWith<C extends Deno.Conn>(
 }
 
 /** Calls `prepare` for a connection; closes it if that throws. */
-export function prepared<C extends Deno.Conn>(
+export function prepared<C extends ConnLike>(
   conn: C,
   prepare: (conn: C) => void,
 ): C {
@@ -113,10 +141,10 @@ export function prepared<C extends Deno.Conn>(
 }
 
 /** Makes a listener; `describe` formats an address. */
-export function connListener<A extends Deno.Addr>(
-  listener: Deno.Listener<Deno.Conn<A>, A>,
+export function connListener<A>(
+  listener: ListenerLike<A>,
   describe: (addr: A) => string,
-  prepare: (conn: Deno.Conn<A>) => void = () => {},
+  prepare: (conn: AcceptedConn<A>) => void = () => {},
 ): TransportListener {
   let closed = false;
   return {

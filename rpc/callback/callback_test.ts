@@ -573,12 +573,12 @@ Deno.test("callback(): one function serves several sessions, and outlives them",
 
 Deno.test("callbacks: a callback that is sent back to its owner calls through both sides", async () => {
   const service = {
-    call: async (fn: Callback<(back: Fn) => unknown>) =>
+    pass: async (fn: Callback<(back: Fn) => unknown>) =>
       await fn((() => "server") as unknown as Fn),
   };
   await using it = pair(service);
   const api = it.client.remote<typeof service>();
-  const result = await api.call(async (back) => `client ${await back()}`);
+  const result = await api.pass(async (back) => `client ${await back()}`);
   assertEquals(result, "client server");
 });
 
@@ -734,4 +734,30 @@ test("callbacks: those of a client that has gone are reported", async (t) => {
   await client.close();
   await reported(1);
   assertEquals(reports[0]![1], "/hold");
+});
+
+test("callbacks: functions in a Map or a Set, and beside a Date, arrive with CBOR", async (t) => {
+  const codec = cbor();
+  const [client, server] = t.pair({ codec }, { codec });
+  const at = new Date(5);
+  server.handle(
+    "",
+    handlerFrom(async (
+      map: Map<string, Callback<(n: number) => number>>,
+      [fn]: Set<Callback<() => string>>,
+      given: { at: Date; set: Set<bigint> },
+    ) => [
+      await map.get("double")!(21),
+      await fn!(),
+      given.at.getTime(),
+      [...given.set],
+    ]),
+  );
+  const answer = await client.call("", [
+    new Map([["double", (n: number) => 2 * n]]),
+    new Set([() => "called"]),
+    { at, set: new Set([2n]) },
+  ]);
+  assertEquals(answer, [42, "called", 5, [2n]]);
+  assertEquals(client.callbackCount, 0);
 });

@@ -39,6 +39,32 @@ export class PointerNormalizer extends Normalizer {
     return value;
   }
 
+  protected override date(value: Date): Date {
+    return value;
+  }
+
+  /** Looks into a `Map` or a `Set`; the codec refuses what it does not carry. */
+  protected override builtIn(value: object, depth: number): unknown {
+    const { count } = this;
+    if (value instanceof Map) {
+      const copy = new Map<unknown, unknown>();
+      for (const [key, member] of value) {
+        const name = this.#member(key, depth);
+        copy.set(name, this.#member(member, depth));
+      }
+      return this.count === count ? value : copy;
+    }
+    if (value instanceof Set) {
+      const copy = Array.from(value, (member) => this.#member(member, depth));
+      return this.count === count ? value : new Set(copy);
+    }
+    return value;
+  }
+
+  #member(value: unknown, depth: number): unknown {
+    return value === undefined ? undefined : this.normalize(value, depth - 1);
+  }
+
   protected override other(value: unknown): unknown {
     if (typeof value !== "function") return super.other(value);
     this.count++;
@@ -74,7 +100,10 @@ export function revivePointers(
     }
     return value;
   }
-  if (typeof value !== "object" || value === null || !isPlainObject(value)) {
+  if (typeof value !== "object" || value === null) return value;
+  if (!isPlainObject(value)) {
+    if (value instanceof Map) reviveEntries(value, functionFor);
+    else if (value instanceof Set) reviveElements(value, functionFor);
     return value;
   }
   const record = value as Record<string, unknown>;
@@ -92,6 +121,27 @@ export function revivePointers(
     }
   }
   return value;
+}
+
+function reviveEntries(
+  map: Map<unknown, unknown>,
+  functionFor: (id: string) => unknown,
+): void {
+  const entries = [...map];
+  map.clear();
+  for (const [key, member] of entries) {
+    const name = revivePointers(key, functionFor);
+    map.set(name, revivePointers(member, functionFor));
+  }
+}
+
+function reviveElements(
+  set: Set<unknown>,
+  functionFor: (id: string) => unknown,
+): void {
+  const elements = [...set];
+  set.clear();
+  for (const element of elements) set.add(revivePointers(element, functionFor));
 }
 
 function isFlat(value: unknown): boolean {

@@ -1,5 +1,5 @@
 import { checkTimeout } from "../../check_option.ts";
-import type { ValueWriter } from "../../codec/internal.ts";
+import type { Carried, ValueWriter } from "../../codec/internal.ts";
 import { remoteOf } from "../remote/remote.ts";
 import type { Remote } from "../remote/types.ts";
 import type { CallOptions } from "../types.ts";
@@ -53,8 +53,10 @@ export class Client implements PooledCaller {
     return outcome.promise;
   }
 
-  remote<S extends object>(options?: CallOptions): Remote<S> {
-    return remoteOf<S>(this, options);
+  remote<S extends object, D extends Carried = Carried>(
+    options?: CallOptions,
+  ): Remote<S, D> {
+    return remoteOf<S, D>(this, options);
   }
 
   #start(call: PendingCall, args: unknown, options?: CallOptions): void {

@@ -418,7 +418,15 @@ export abstract class PendingCall<T = unknown>
 export class ValueCall extends PendingCall {
   #value: unknown = null;
 
-  protected override take(value: unknown): "satisfy" {
+  protected override take(value: unknown, continued: boolean): "satisfy" {
+    // The value before a stream is `null`, which is no result. Other peers may
+    // mean it.
+    if (continued && value === null && this.responderExtended) {
+      throw new RpcError(
+        "invalid-state",
+        `Cannot complete call "${this.selector}": its response is a stream, which request() and remote() receive`,
+      );
+    }
     this.#value = value;
     return "satisfy";
   }

@@ -22,10 +22,13 @@ import {
 import { test } from "../../tests/support/harness.ts";
 import { framed, utf8 } from "../../tests/support/wire.ts";
 import { turn, watch, within } from "../../tests/support/within.ts";
+import { cbor } from "../../codec/cbor/cbor.ts";
 import { CodecError } from "../../codec/errors.ts";
+import { json } from "../../codec/json.ts";
+import { msgpack } from "../../codec/msgpack/msgpack.ts";
 import { qmux } from "../../mux/session.ts";
 import { memoryTransports } from "../../mux/transport/memory.ts";
-import { RemoteError } from "../errors.ts";
+import { RemoteError, RpcError } from "../errors.ts";
 import type { Handler } from "../types.ts";
 
 const CONTINUED = { Error: null, Continue: true, E: null, C: true };
@@ -88,7 +91,7 @@ Deno.test("streamed replies: a stream without values is a continued null and its
   assertEquals(await iterate(it.client), []);
 });
 
-Deno.test("Client.call: it resolves to null when replies are streamed, and ends their producer", async () => {
+Deno.test("Client.call: a response that is a stream rejects it, and ends the producer", async () => {
   const ended = Promise.withResolvers<void>();
   await using it = answering(async function* () {
     try {
@@ -97,8 +100,93 @@ Deno.test("Client.call: it resolves to null when replies are streamed, and ends 
       ended.resolve();
     }
   });
-  assertEquals(await it.client.call(""), null);
+  const error = await assertRejects(
+    () => it.client.call("ticks"),
+    RpcError,
+    'Cannot complete call "ticks": its response is a stream, which request() and remote() receive',
+  );
+  assertEquals(error.code, "invalid-state");
   await within(ended.promise, "the producer to end");
+});
+
+Deno.test("Client.call: it rejects for every kind of stream, and gives the first value of other responses", async () => {
+  const streams: (() => unknown)[] = [
+    async function* () {},
+    () => new ReadableStream({ pull: (c) => c.enqueue(1) }),
+    () => Promise.resolve(new ReadableStream({ pull: (c) => c.enqueue(1) })),
+    () => new TransformStream(),
+  ];
+  for (const stream of streams) {
+    await using it = answering(stream);
+    await assertRejects(() => it.client.call(""), RpcError, "is a stream");
+  }
+  const [client] = memoryPair({}, {
+    handler: async (_call, respond) => {
+      await respond.continue("first");
+    },
+  });
+  await using _ = client;
+  assertEquals(await client.call(""), "first");
+});
+
+Deno.test("streamed replies: bytes are bytes with every codec", async () => {
+  const chunks = [
+    [1, 2, 3],
+    [],
+    [0],
+    [0, 255, 0x22, 0x5d],
+    Array(70_000).fill(0),
+  ]
+    .map((bytes) => Uint8Array.from(bytes));
+  for (const codec of [json(), json({ bigint: true }), cbor(), msgpack()]) {
+    const [client] = memoryPair({ codec }, {
+      codec,
+      handler: handlerFrom({
+        async *generator() {
+          yield* chunks;
+        },
+        stream: () => ReadableStream.from(chunks),
+        bytes: () =>
+          new ReadableStream({
+            type: "bytes",
+            start(controller) {
+              for (const chunk of chunks) {
+                if (chunk.length > 0) controller.enqueue(chunk.slice());
+              }
+              controller.close();
+            },
+          }),
+        async *mixed() {
+          yield* ["a", chunks[0], { b: 1 }, chunks[3]];
+        },
+      }),
+    });
+    await using _ = client;
+    for (const selector of ["generator", "stream"]) {
+      const response = await client.request(selector);
+      assertEquals(await Array.fromAsync(response), chunks, codec.name);
+    }
+    const response = await client.request("bytes");
+    const sent = chunks.filter((chunk) => chunk.length > 0);
+    assertEquals(await Array.fromAsync(response), sent, codec.name);
+    assertEquals(await Array.fromAsync(await client.request("mixed")), [
+      "a",
+      chunks[0],
+      { b: 1 },
+      chunks[3],
+    ]);
+  }
+});
+
+Deno.test("streamed replies: bytes for a caller that is not extended are values of the codec", async () => {
+  const { peer, raw } = scriptedPeer({
+    handler: handlerFrom(async function* () {
+      yield Uint8Array.of(1, 2, 3);
+    }),
+  });
+  await using _ = peer;
+  const channel = await rawCall(raw, "x", null);
+  assertEquals(await channel.read(3), [CONTINUED, null, "AQID"]);
 });
 
 Deno.test("streamed replies: leaving the loop ends a generator, an iterator and a stream", async () => {

@@ -92,12 +92,12 @@ Deno.test("Remote: a function calls the peer's handler for the empty selector", 
 Deno.test("Remote: call.caller offers a service, too", async () => {
   const [client, server] = memoryPair();
   await using _ = client;
-  const names = { name: () => "Ann" };
+  const names = { owner: () => "Ann" };
   client.handle("", handlerFrom(names));
   server.handle(
     "greet",
     handlerFrom(withCall(async (call) => {
-      return `Hello, ${await call.caller.remote<typeof names>().name()}`;
+      return `Hello, ${await call.caller.remote<typeof names>().owner()}`;
     })),
   );
   assertEquals(await client.call("greet"), "Hello, Ann");
@@ -148,16 +148,102 @@ Deno.test("Remote: an object can be awaited, logged and returned from async func
   await turn();
 });
 
-Deno.test("Remote: all other names can be methods, including those of functions", async () => {
+Deno.test("Remote: all other names can be methods", async () => {
   const [client] = memoryPair({}, {
     handler: (call, respond) => respond.return(call.selector),
   });
   await using _ = client;
   const api = client.remote<Record<string, () => string>>();
-  for (const name of ["call", "apply", "bind", "name", "length", "catch"]) {
+  for (const name of ["catch", "finally", "next", "size", "_x", "a$$"]) {
     assertEquals(await api[name]!(), `/${name}`);
   }
 });
+
+Deno.test("Remote: what every function has works locally, and calls the method", async () => {
+  await using it = connected();
+  const { add } = it.api.math;
+  assertEquals(await add.call(null, 1, 2), 3);
+  assertEquals(await add.apply(null, [1, 2]), 3);
+  assertEquals(await add.bind(null, 1)(2), 3);
+  assertEquals(await Reflect.apply(add, undefined, [1, 2]), 3);
+  assertEquals(await Function.prototype.call.call(add, null, 1, 2), 3);
+  const bound = it.api.math.add.bind(it.api.math);
+  assertEquals([bound.name, bound.length], ["bound add", 0]);
+  assertEquals([add.name, add.length], ["add", 0]);
+  const numbers = await Promise.all([1, 2].map(add.bind(null, 1)));
+  assertEquals(numbers, [2, 3]);
+});
+
+Deno.test("Remote: names that JavaScript and tools look up are never calls", async () => {
+  const called: string[] = [];
+  const [client] = memoryPair({}, {
+    handler: (call) => void called.push(call.selector),
+  });
+  await using _ = client;
+  const api = client.remote<{ a: Record<string, () => void> }>();
+  const { a } = api;
+  assertEquals(Object.hasOwn(a, "x"), false);
+  // deno-lint-ignore no-prototype-builtins -- that is what is tested
+  assertEquals(a.hasOwnProperty("x"), false);
+  // deno-lint-ignore no-prototype-builtins -- that is what is tested
+  assertEquals(a.propertyIsEnumerable("x"), false);
+  assertEquals(Object.prototype.isPrototypeOf.call(a, {}), false);
+  assert(a.valueOf() === a);
+  assertEquals(a.toLocaleString(), 'remote "a"');
+  assertEquals(a + "", 'remote "a"');
+  const names = [
+    ...["then", "toJSON", "constructor", "prototype", "arguments", "caller"],
+    ...["__proto__", "__defineGetter__", "__esModule", "__v_isRef"],
+    ...["$$typeof", "@@observable", "@@__IMMUTABLE_ITERABLE__@@"],
+    ...["inspect", "asymmetricMatch", "nodeType", "tagName", "_isMockFunction"],
+  ];
+  for (const name of names) {
+    assertEquals((a as Record<string, unknown>)[name], undefined, name);
+  }
+  const symbols = [
+    ...Reflect.ownKeys(Symbol).map((key) => Reflect.get(Symbol, key)),
+    ...[
+      "nodejs.util.inspect.custom",
+      "Deno.customInspect",
+      "Deno.privateCustomInspect",
+    ]
+      .map((name) => Symbol.for(name)),
+    Symbol("of a tool"),
+  ].filter((key): key is symbol => typeof key === "symbol");
+  for (const symbol of symbols) {
+    if (symbol === Symbol.toPrimitive) continue;
+    const value = (a as unknown as Record<symbol, unknown>)[symbol];
+    assertEquals(value, undefined, String(symbol));
+  }
+  assertEquals(structuredCloneFails(a), true);
+  assertEquals(await Promise.resolve(a) === a, true);
+  assertEquals({ ...a }, {});
+  await turn();
+  assertEquals(called, []);
+});
+
+Deno.test("Remote: a method whose name is never sent can be called by its selector", async () => {
+  const odd = {
+    name: () => "its name",
+    then: () => "then",
+    deep: { call: (n: number) => n + 1, toJSON: () => ({ a: 1 }) },
+  };
+  const [client] = memoryPair({}, { handler: handlerFrom(odd) });
+  await using _ = client;
+  assertEquals(await client.call("name"), "its name");
+  assertEquals(await client.call("then"), "then");
+  assertEquals(await client.call("deep.call", [1]), 2);
+  assertEquals(await client.call("deep.toJSON"), { a: 1 });
+});
+
+function structuredCloneFails(value: unknown): boolean {
+  try {
+    structuredClone(value);
+    return false;
+  } catch {
+    return true;
+  }
+}
 
 Deno.test("Remote: a call starts at once, even if it is not awaited", async () => {
   const called = Promise.withResolvers<string>();

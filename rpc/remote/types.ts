@@ -2,10 +2,16 @@
  * What a service looks like to its peer, in types alone: nothing in this module
  * exists at run time.
  *
+ * Types with a parameter `C` depend on the codec of the peer: `C` is what it
+ * carries. Those that convert types are written so that the compiler can put off
+ * the parts of a recursive type: arrays and tuples are spelled out, since a mapped
+ * type over them is expanded at once.
+ *
  * @module
  */
+import type { Carried } from "../../codec/internal.ts";
 import type { WaitOptions } from "../../mux/internal.ts";
-import type { UNSENT_NAMES } from "../wire/selector.ts";
+import type { UNSENT_NAMES, UNSENT_PREFIXES } from "../wire/selector.ts";
 
 /**
  * Any function, as a constraint.
@@ -15,18 +21,21 @@ import type { UNSENT_NAMES } from "../wire/selector.ts";
 export type AnyFunction = (...args: never[]) => unknown;
 
 /**
- * Values that are sent as a whole: no functions are looked for inside.
+ * Values that every codec carries as they are.
+ *
+ * @ignore
+ */
+export type PlainValue = string | number | boolean | null | undefined | void;
+
+/**
+ * Values that are never namespaces of methods.
  *
  * @ignore
  */
 export type WholeValue =
-  | string
-  | number
+  | PlainValue
   | bigint
-  | boolean
   | symbol
-  | null
-  | undefined
   | Date
   | ArrayBuffer
   | ArrayBufferView
@@ -35,11 +44,34 @@ export type WholeValue =
   | ReadonlySet<unknown>;
 
 /**
- * Names that JavaScript looks up on any object, and that are never sent.
+ * Objects of built-in classes that no codec carries.
  *
  * @ignore
  */
-export type UnsentName = (typeof UNSENT_NAMES)[number];
+export type Uncarried =
+  | symbol
+  | ArrayBuffer
+  | ArrayBufferView
+  | RegExp
+  | Promise<unknown>
+  | Blob
+  | FormData
+  | Headers
+  | Request
+  | Response
+  | URLSearchParams
+  | AbortSignal
+  | WritableStream;
+
+/**
+ * Names that JavaScript, or tools for it, look up on any object, and that are
+ * never sent.
+ *
+ * @ignore
+ */
+export type UnsentName =
+  | (typeof UNSENT_NAMES)[number]
+  | `${(typeof UNSENT_PREFIXES)[number]}${string}`;
 
 /**
  * The peer's service as an object. Its methods are called over the wire; a method
@@ -56,6 +88,11 @@ export type UnsentName = (typeof UNSENT_NAMES)[number];
  * Functions in arguments and results become {@linkcode Callback}s on the other
  * side. A parameter that is an async iterable must be the only parameter.
  *
+ * What the codec does not carry does not compile: with JSON, a parameter of type
+ * `Date` takes nothing, as it would arrive as text, and a method whose result
+ * contains a `Map` cannot be called. The compiler's message says what to do. A
+ * result that arrives as something else has that type: a `Date` is a `string`.
+ *
  * To limit the time of each call, make the object with
  * `remote({ timeout: 5_000 })`.
  *
@@ -67,13 +104,18 @@ export type UnsentName = (typeof UNSENT_NAMES)[number];
  * rejection.
  *
  * The object is a stateless proxy. It can be logged, awaited and returned from
- * async functions like any other object: names that JavaScript itself looks up,
- * such as `then`, `toJSON` and `constructor`, are not methods of it.
+ * async functions like any other object. Names that JavaScript or its tools look
+ * up on any object or function are not methods of it: `then`, `toJSON`,
+ * `constructor`, `hasOwnProperty`, `call`, `apply`, `bind`, `name`, `length` and
+ * others. They do what they do on any function: `api.add.call(null, 1, 2)` calls
+ * `add`. Nor are names that begin with `__`, `$$` or `@@`. If a service has a
+ * method of such a name, call it by its selector: `peer.call("name")`.
  *
  * @typeParam S the service: `typeof service`, a class, or an interface
+ * @typeParam C what the codec carries
  */
-export type Remote<S> =
-  & (S extends AnyFunction ? RemoteMethod<S> : unknown)
+export type Remote<S, C extends Carried = Carried> =
+  & (S extends AnyFunction ? RemoteMethod<S, C> : unknown)
   & {
     readonly [
       K in keyof S as K extends Exclude<string, UnsentName> & string
@@ -83,31 +125,119 @@ export type Remote<S> =
         : NonNullable<S[K]> extends object ? K
         : never
         : never
-    ]-?: NonNullable<S[K]> extends AnyFunction ? RemoteMethod<NonNullable<S[K]>>
-      : Remote<NonNullable<S[K]>>;
+    ]-?: NonNullable<S[K]> extends AnyFunction
+      ? RemoteMethod<NonNullable<S[K]>, C>
+      : Remote<NonNullable<S[K]>, C>;
   };
 
-/** A method of the peer. Calling it starts the call at once. */
-export type RemoteMethod<F extends AnyFunction> = (
-  ...args: SentEach<Parameters<F>>
-) => RemoteResult<ReturnType<F>>;
+/**
+ * A method of the peer. Calling it starts the call at once.
+ *
+ * If the codec does not carry what it returns, calls do not compile: the message
+ * says so.
+ */
+export type RemoteMethod<F extends AnyFunction, C extends Carried = Carried> =
+  CarriesResult<ReturnType<F>, C> extends true ? (
+      ...args: SentEach<Parameters<F>, C>
+    ) => RemoteResult<ReturnType<F>, C>
+    : Uncallable<
+      CannotSend<
+        "the result of this method",
+        "return values that the codec carries, or use cbor()"
+      >
+    >;
 
 /** What calling a remote method returns, by what the method itself returns. */
-export type RemoteResult<R> = [Awaited<R>] extends [never] ? Promise<never>
+export type RemoteResult<R, C extends Carried = Carried> = [Awaited<R>] extends
+  [never] ? Promise<never>
   : unknown extends Awaited<R> ? Promise<unknown>
-  : [Awaited<R>] extends [AsyncIterable<infer T>] ? RemoteStream<Received<T>>
-  : [Awaited<R>] extends [ReadableStream<infer T>] ? RemoteStream<Received<T>>
+  : [Awaited<R>] extends [AsyncIterable<infer T>]
+    ? RemoteStream<StreamedValue<T, C>>
+  : [Awaited<R>] extends [ReadableStream<infer T>]
+    ? RemoteStream<StreamedValue<T, C>>
   : [Awaited<R>] extends [ByteStream] ? Promise<RemoteBytes>
-  : Promise<Reply<Awaited<R>>>;
+  : Promise<Reply<Awaited<R>, C>>;
 
 /**
- * A reply value: on the wire, `undefined` is `null`.
+ * A value of a stream: bytes stay bytes with every codec.
  *
  * @ignore
  */
-export type Reply<T> = [T] extends [void] ? T
+export type StreamedValue<T, C extends Carried> = T extends Uint8Array
+  ? Uint8Array<ArrayBuffer>
   : T extends undefined ? null
-  : Received<T>;
+  : Received<T, C>;
+
+/**
+ * A reply value: on the wire, `undefined` is `null`, and an `Error` is the error
+ * of the call.
+ *
+ * @ignore
+ */
+export type Reply<T, C extends Carried = Carried> = [T] extends [void] ? T
+  : T extends undefined ? null
+  : T extends Error ? "stack" extends keyof T ? never : Received<T, C>
+  : Received<T, C>;
+
+/**
+ * Whether a codec carries what a method returns.
+ *
+ * @ignore
+ */
+export type CarriesResult<R, C extends Carried> = unknown extends Awaited<R>
+  ? true
+  : [Awaited<R>] extends [AsyncIterable<infer T> | ReadableStream<infer T>]
+    ? [T] extends [Carriable<T, C>] ? true : false
+  : [Awaited<R>] extends [ByteStream] ? true
+  : [Answer<Awaited<R>>] extends [Carriable<Answer<Awaited<R>>, C>] ? true
+  : false;
+
+/**
+ * A result without errors, which are carried by the header of a response.
+ *
+ * @ignore
+ */
+export type Answer<T> = T extends Error ? "stack" extends keyof T ? never : T
+  : T;
+
+/**
+ * A type, without what a codec refuses to encode.
+ *
+ * @ignore
+ */
+export type Carriable<T, C extends Carried> = T extends PlainValue | Date ? T
+  : T extends bigint ? C extends { bigint: unknown } ? T : never
+  : T extends Uint8Array | AnyFunction ? T
+  : T extends readonly (infer E)[] ? readonly Carriable<E, C>[]
+  : T extends ReadonlyMap<infer K, infer V>
+    ? C extends { map: true } ? ReadonlyMap<Carriable<K, C>, Carriable<V, C>>
+    : never
+  : T extends ReadonlySet<infer E>
+    ? C extends { set: true } ? ReadonlySet<Carriable<E, C>> : never
+  : T extends Uncarried ? never
+  : T extends Error ? "stack" extends keyof T ? never : CarriableMembers<T, C>
+  : T extends HasToJSON<infer J> ? [J] extends [Carriable<J, C>] ? T : never
+  : T extends object ? CarriableMembers<T, C>
+  : T;
+
+/**
+ * The members of an object, without what a codec refuses to encode.
+ *
+ * @ignore
+ */
+export type CarriableMembers<T, C extends Carried> = {
+  [K in keyof T]: Carriable<T[K], C>;
+};
+
+/**
+ * An object that encodes itself.
+ *
+ * @ignore
+ */
+export interface HasToJSON<J> {
+  /** Returns what is sent in its place. */
+  toJSON(...args: never[]): J;
+}
 
 /**
  * What a method returns to become a stream of bytes in both directions. A method
@@ -149,17 +279,24 @@ export interface RemoteContinuation<T> extends RemoteBytes, AsyncIterable<T> {
    * the value was sent already, the call is closed.
    */
   send(value: unknown, options?: WaitOptions): Promise<void>;
+  /** Receives until the end. Leaving the loop closes the call. */
+  [Symbol.asyncIterator](): AsyncIterableIterator<T, undefined>;
 }
 
 /**
  * A call that streams values: iterate it. Leaving the loop ends the producer; an
- * error of the producer is thrown in the loop, as a `RemoteError`.
+ * error of the producer is thrown in the loop, as a `RemoteError`. What a
+ * generator returns at its end is not sent, as a loop does not see it either: yield
+ * it as the last value.
  *
  * Await it instead to get the response as a whole. It can be used in one way
  * only: the first decides.
  */
 export interface RemoteStream<T>
-  extends AsyncIterable<T>, Promise<RemoteContinuation<T>> {}
+  extends AsyncIterable<T>, Promise<RemoteContinuation<T>> {
+  /** Receives until the end. Leaving the loop closes the call. */
+  [Symbol.asyncIterator](): AsyncIterableIterator<T, undefined>;
+}
 
 /** How long a callback can be called. */
 export interface CallbackLife extends Disposable {
@@ -186,61 +323,303 @@ export interface CallbackLife extends Disposable {
  * response can be called until it is released, for which `using` can be used.
  *
  * @typeParam F the type of the function at its owner
+ * @typeParam C what the codec carries; `CarriedByCbor` with `cbor()`
  */
-export type Callback<F extends AnyFunction> =
-  & ((...args: SentEach<Parameters<F>>) => RemoteResult<ReturnType<F>>)
-  & CallbackLife;
+export type Callback<F extends AnyFunction, C extends Carried = Carried> =
+  & ((...args: SentEach<Parameters<F>, C>) => RemoteResult<ReturnType<F>, C>)
+  & CallbackLife
+  & CallbackOf<F>;
 
-/** A value as it is received: functions in it are callbacks. */
-export type Received<T> = T extends AnyFunction ? Callback<T>
-  : T extends WholeValue ? T
-  : T extends object ? { [K in keyof T]: Received<T[K]> }
+/**
+ * Makes the type of the function part of that of its callback.
+ *
+ * @ignore
+ */
+export interface CallbackOf<F> {
+  /** Not set. */
+  readonly calls?: F | undefined;
+}
+
+/**
+ * A value as it is received: functions in it are callbacks, and what the codec
+ * does not carry is what it arrives as.
+ */
+export type Received<T, C extends Carried = Carried> = T extends PlainValue ? T
+  : T extends AnyFunction ? Callback<FunctionOf<T>, C>
+  : T extends readonly unknown[] ? ReceivedArray<T, C>
+  : T extends Uint8Array ? C extends { bytes: infer B } ? B : string
+  : T extends Date ? C extends { date: infer D } ? D : string
+  : T extends HasToJSON<infer J> ? ReceivedObject<J, C>
+  : ReceivedObject<T, C>;
+
+/**
+ * A value as it is received, without asking it for `toJSON()`.
+ *
+ * @ignore
+ */
+export type ReceivedObject<T, C extends Carried> = T extends PlainValue ? T
+  : T extends bigint ? C extends { bigint: infer B } ? B : NoBigInt
+  : T extends readonly unknown[] ? ReceivedArray<T, C>
+  : T extends ReadonlyMap<infer K, infer V>
+    ? C extends { map: true } ? Map<Element<K, C>, Element<V, C>>
+    : NoCollection<"Map">
+  : T extends ReadonlySet<infer E>
+    ? C extends { set: true } ? Set<Element<E, C>> : NoCollection<"Set">
+  : T extends Uncarried
+    ? CannotSend<"an object of this class", "send a part of it instead">
+  : T extends object ? ReceivedMembers<T, C>
   : T;
 
 /**
- * What may be sent for a parameter of type `T`. For a callback, that is any
- * function with its parameters and results, async or not.
+ * The members of an object, as they are received. Methods of classes do not
+ * arrive, but types cannot tell them from other functions. A function counts as a
+ * method if its object has private members, or has data and the function does not
+ * return what it returns at the other end: a promise, a stream or nothing.
+ *
+ * @ignore
  */
-export type Sent<T> = T extends AnyFunction ? SentFunction<T>
-  : T extends WholeValue ? T
-  : T extends AsyncIterable<infer U> ? AsyncIterable<U> | ReadableStream<U>
-  : T extends ReadableStream<infer U> ? AsyncIterable<U> | ReadableStream<U>
-  : T extends object ? { [K in keyof T]: Sent<T[K]> }
+export type ReceivedMembers<T, C extends Carried> = HidesMembers<T> extends true
+  ? {
+    [K in keyof T]: NonNullable<T[K]> extends AnyFunction ? NoMethod
+      : Received<T[K], C>;
+  }
+  : [T[keyof T]] extends [AnyFunction | undefined]
+    ? { [K in keyof T]: Received<T[K], C> }
+  : { [K in keyof T]: ReceivedMember<T[K], C> };
+
+/**
+ * A member of an object, as it is received.
+ *
+ * @ignore
+ */
+export type ReceivedMember<T, C extends Carried> = T extends AnyFunction
+  ? T extends Disposable ? Callback<FunctionOf<T>, C>
+  : IsAsynchronous<ReturnType<T>, C> extends true ? Callback<T, C>
+  : NoMethod
+  : Received<T, C>;
+
+/** @ignore */
+export type NoMethod = Uncallable<
+  CannotSend<
+    "a method of an object",
+    "only data arrives; declare that a function returns a promise"
+  >
+>;
+
+/**
+ * Whether a type is a class with private or protected members.
+ *
+ * @ignore
+ */
+export type HidesMembers<T> = { [K in keyof T]: T[K] } extends T ? false : true;
+
+/**
+ * An element of an array, as it is received: `undefined` is `null`.
+ *
+ * @ignore
+ */
+export type Element<T, C extends Carried> = T extends undefined ? null
+  : Received<T, C>;
+
+/**
+ * An array or a tuple, as it is received.
+ *
+ * @ignore
+ */
+export type ReceivedArray<T extends readonly unknown[], C extends Carried> =
+  T extends readonly [infer A] ? [Element<A, C>]
+    : T extends readonly [infer A, infer B] ? [Element<A, C>, Element<B, C>]
+    : T extends readonly [infer A, infer B, infer D]
+      ? [Element<A, C>, Element<B, C>, Element<D, C>]
+    : T extends readonly [infer A, ...infer Rest]
+      ? number extends Rest["length"]
+        ? [Element<A, C>, ...Element<Rest[number], C>[]]
+      : T["length"] extends 1 | 2
+        ? [Element<A, C>, Element<Exclude<Rest[0], undefined>, C>?]
+      : { [I in keyof T]: Element<T[I], C> }
+    : number extends T["length"] ? T extends unknown[] ? Element<T[number], C>[]
+      : readonly Element<T[number], C>[]
+    : { [I in keyof T]: Element<T[I], C> };
+
+/**
+ * What may be sent for a parameter of type `T`: what arrives as a `T`. For a
+ * callback, that is any function with its parameters and results, async or not.
+ */
+export type Sent<T, C extends Carried = Carried> = SentFor<T, T, C>;
+
+/**
+ * What may be sent for one member of the union `Declared`.
+ *
+ * @ignore
+ */
+export type SentFor<T, Declared, C extends Carried> = T extends PlainValue ? T
+  : T extends bigint
+    ? C extends { bigint: infer B } ? [B] extends [Declared] ? T
+      : CannotSend<
+        "a bigint",
+        "it may arrive as a number: declare number | bigint, or use cbor()"
+      >
+    : NoBigInt
+  : T extends AnyFunction ? SentFunction<T, C>
+  : T extends readonly unknown[] ? SentArray<T, C>
+  : T extends Uint8Array ? C extends { bytes: unknown } ? T
+    : string extends Declared ? T
+    : CannotSend<
+      "a Uint8Array",
+      "it arrives as text: use cbor() or msgpack(), or stream the bytes"
+    >
+  : T extends Date ? C extends { date: unknown } ? T
+    : string extends Declared ? T
+    : CannotSend<
+      "a Date",
+      "it arrives as text: use cbor(), or send its getTime()"
+    >
+  : T extends AsyncIterable<infer U>
+    ? AsyncIterable<Sent<U, C>> | ReadableStream<Sent<U, C>>
+  : T extends ReadableStream<infer U>
+    ? AsyncIterable<Sent<U, C>> | ReadableStream<Sent<U, C>>
+  : T extends ReadonlyMap<infer K, infer V>
+    ? C extends { map: true } ? ReadonlyMap<Sent<K, C>, Sent<V, C>>
+    : NoCollection<"Map">
+  : T extends ReadonlySet<infer E>
+    ? C extends { set: true } ? ReadonlySet<Sent<E, C>> : NoCollection<"Set">
+  : T extends HasToJSON<infer J> ? [ReceivedObject<J, C>] extends [Declared] ? T
+    : CannotSend<
+      "an object with toJSON()",
+      "it arrives as the result of toJSON(): declare that type"
+    >
+  : T extends Uncarried
+    ? CannotSend<"an object of this class", "send a part of it instead">
+  : T extends object ? HidesMembers<T> extends true ? CannotSend<
+        "an instance of this class",
+        "it arrives without methods: declare an interface of its data"
+      >
+    : T extends Error
+      ? "stack" extends keyof T ? CannotSend<"an Error", "send its message">
+      : { [K in keyof T]: Sent<T[K], C> }
+    : { [K in keyof T]: Sent<T[K], C> }
   : T;
+
+/**
+ * What may be sent for an array or a tuple.
+ *
+ * @ignore
+ */
+export type SentArray<T extends readonly unknown[], C extends Carried> =
+  T extends readonly [infer A] ? readonly [Sent<A, C>]
+    : T extends readonly [infer A, infer B] ? readonly [Sent<A, C>, Sent<B, C>]
+    : T extends readonly [infer A, infer B, infer D]
+      ? readonly [Sent<A, C>, Sent<B, C>, Sent<D, C>]
+    : T extends readonly [infer A, ...infer Rest]
+      ? number extends Rest["length"]
+        ? readonly [Sent<A, C>, ...Sent<Rest[number], C>[]]
+      : T["length"] extends 1 | 2
+        ? readonly [Sent<A, C>, Sent<Exclude<Rest[0], undefined>, C>?]
+      : { [I in keyof T]: Sent<T[I], C> }
+    : number extends T["length"] ? readonly Sent<T[number], C>[]
+    : { [I in keyof T]: Sent<T[I], C> };
 
 /**
  * What may be sent for each of a list of parameters.
  *
  * @ignore
  */
-export type SentEach<Args extends readonly unknown[]> = {
-  [K in keyof Args]: Sent<Args[K]>;
-};
+export type SentEach<
+  Args extends readonly unknown[],
+  C extends Carried = Carried,
+> = { [K in keyof Args]: Sent<Args[K], C> };
 
 /**
- * A function that may be sent as a callback.
+ * The type of the function at its owner, of a callback or of a function.
  *
  * @ignore
  */
-export type SentFunction<F extends AnyFunction> = (
-  ...args: ReceivedEach<Parameters<F>>
-) => SentResult<ReturnType<F>>;
+export type FunctionOf<T extends AnyFunction> = T extends
+  CallbackLife & CallbackOf<infer F> ? F extends AnyFunction ? F : T : T;
+
+/**
+ * A function that may be sent for a parameter of type `F`: a {@linkcode Callback},
+ * or a function that returns nothing or what a callback returns.
+ *
+ * @ignore
+ */
+export type SentFunction<F extends AnyFunction, C extends Carried = Carried> =
+  F extends CallbackLife ? Lent<FunctionOf<F>, C>
+    : IsAsynchronous<ReturnType<F>, C> extends true ? Lent<F, C>
+    : CannotSend<
+      "a function",
+      "it arrives as one that returns a promise: declare the parameter as Callback<F>"
+    >;
+
+/**
+ * A function that is sent as a callback.
+ *
+ * @ignore
+ */
+export type Lent<F extends AnyFunction, C extends Carried> = (
+  ...args: ReceivedEach<Parameters<F>, C>
+) => SentResult<ReturnType<F>, C>;
+
+/**
+ * Whether what a callback returns may stand for what the function returns.
+ *
+ * @ignore
+ */
+export type IsAsynchronous<R, C extends Carried> = [R] extends [void] ? true
+  : unknown extends R ? true
+  : [RemoteResult<R, C>] extends [R] ? true
+  : false;
 
 /**
  * Each of a list of parameters, as it is received.
  *
  * @ignore
  */
-export type ReceivedEach<Args extends readonly unknown[]> = {
-  [K in keyof Args]: Received<Args[K]>;
-};
+export type ReceivedEach<
+  Args extends readonly unknown[],
+  C extends Carried = Carried,
+> = { [K in keyof Args]: Received<Args[K], C> };
 
 /**
  * What a function that is sent as a callback may return.
  *
  * @ignore
  */
-export type SentResult<R> = [R] extends [AsyncIterable<infer T>]
-  ? AsyncIterable<T> | ReadableStream<T>
-  : [Awaited<R>] extends [RemoteBytes] ? ByteStream | Promise<ByteStream>
-  : Sent<Awaited<R>> | Promise<Sent<Awaited<R>>>;
+export type SentResult<R, C extends Carried = Carried> = [Awaited<R>] extends
+  [AsyncIterable<infer T>]
+  ? AsyncIterable<Sent<T, C>> | ReadableStream<Sent<T, C>>
+  : [Awaited<R>] extends [ReadableStream<infer T>]
+    ? AsyncIterable<Sent<T, C>> | ReadableStream<Sent<T, C>>
+  : [Awaited<R>] extends [ByteStream | RemoteBytes]
+    ? ByteStream | Promise<ByteStream>
+  : Sent<Awaited<R>, C> | Promise<Sent<Awaited<R>, C>>;
+
+/**
+ * Stands where a value cannot be sent, so that the compiler's message says why.
+ *
+ * @ignore
+ */
+export type CannotSend<What extends string, Instead extends string> =
+  `Cannot send ${What} with this codec: ${Instead}`;
+
+/**
+ * A function whose calls do not compile, with a message.
+ *
+ * @ignore
+ */
+export type Uncallable<Message extends string> = (
+  this: Message,
+  ...args: unknown[]
+) => never;
+
+/** @ignore */
+export type NoBigInt = CannotSend<
+  "a bigint",
+  "use cbor(), or json({ bigint: true }) and declare number | bigint"
+>;
+
+/** @ignore */
+export type NoCollection<Name extends string> = CannotSend<
+  `a ${Name}`,
+  "use cbor(), or send an array of what is in it"
+>;

@@ -18,7 +18,11 @@ import { concat, framed, fromHex, utf8 } from "../../tests/support/wire.ts";
 import { within } from "../../tests/support/within.ts";
 import { RemoteError, RpcError } from "../errors.ts";
 
-const CODECS: readonly Codec[] = [json(), cbor(), msgpack()];
+const CODECS: readonly Codec[] = [
+  json({ bigint: true }),
+  cbor(),
+  msgpack(),
+];
 
 /** Answers with the argument; `fail` fails; `count` continues. */
 const echo: Handler = async (call, respond) => {

@@ -154,7 +154,9 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
     const { codec, writer } = this.#request.context;
     let message: ValueWriter;
     try {
-      message = writer.value(value);
+      message = this.#trailer && value instanceof Uint8Array
+        ? writer.bytes(value)
+        : writer.value(value);
     } catch (refusal) {
       const lending = this.#session.callbacks.lend(
         codec,

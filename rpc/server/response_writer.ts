@@ -7,6 +7,7 @@ import {
   responseHeaderValue,
 } from "../wire/headers.ts";
 import { MessageWriter } from "../wire/message_writer.ts";
+import { plainBytes } from "../wire/value_receiver.ts";
 
 /** The extension field for a caller of whose callbacks none is kept. */
 export const NOTHING_KEPT: ResponseExtension = { keptIds: [] };
@@ -75,6 +76,13 @@ export class ResponseWriter {
   value(value: unknown): ValueWriter {
     const message = this.#messages.begin();
     message.add(this.#codec, value);
+    return message;
+  }
+
+  /** Encodes bytes of a stream of values that ends in a trailer. */
+  bytes(value: Uint8Array): ValueWriter {
+    const message = this.#messages.begin();
+    message.add(this.#codec.bytesAsText ? plainBytes : this.#codec, value);
     return message;
   }
 

@@ -2,21 +2,44 @@
 export const RELEASE_SELECTOR = "/_qtalk/release/";
 
 /**
- * Names that JavaScript, its runtimes and their consoles look up on any object.
- * A remote object never sends them; a method with such a name can be called with
- * `call()`.
+ * Names that JavaScript, its runtimes and common tools look up on any object or
+ * function. A remote object never sends them; a method with such a name can be
+ * called with `call()`.
  */
 export const UNSENT_NAMES = [
+  // Of every object.
+  "constructor",
+  "hasOwnProperty",
+  "isPrototypeOf",
+  "propertyIsEnumerable",
+  "toLocaleString",
+  "toString",
+  "valueOf",
+  // Of every function.
+  "apply",
+  "arguments",
+  "bind",
+  "call",
+  "caller",
+  "length",
+  "name",
+  "prototype",
+  // `await`, `JSON.stringify()`.
   "then",
   "toJSON",
-  "toString",
-  "toLocaleString",
-  "valueOf",
+  // Consoles, test runners, DOM libraries.
   "inspect",
-  "constructor",
-  "prototype",
-  "__proto__",
+  "asymmetricMatch",
+  "nodeType",
+  "tagName",
+  "_isMockFunction",
 ] as const;
+
+/**
+ * How other such names begin: `__proto__`, `__defineGetter__()`, `__esModule`;
+ * `$$typeof` of React; `@@observable`, `@@iterator` and the like.
+ */
+export const UNSENT_PREFIXES = ["__", "$$", "@@"] as const;
 
 /**
  * Checks what a program gives for a selector.

@@ -3,6 +3,26 @@ import type { WaitOptions } from "../../mux/internal.ts";
 import { incomplete, namedAfterCall } from "../errors.ts";
 import { decodeResponseHeader, remoteError } from "./headers.ts";
 
+/** The first byte of a value of a stream that is bytes as they are. */
+const PLAIN_BYTES = 0;
+
+/**
+ * Encodes a `Uint8Array` of a stream for codecs that have text only: after a byte
+ * 0, with which no text of theirs begins (rpc/SPEC.md, "Trailers").
+ */
+export const plainBytes: Codec = {
+  name: "bytes",
+  encode: (value) => Uint8Array.of(PLAIN_BYTES, ...(value as Uint8Array)),
+  encodeInto(value, sink) {
+    const bytes = value as Uint8Array;
+    const room = sink.reserve(bytes.length + 1);
+    room[0] = PLAIN_BYTES;
+    room.set(bytes, 1);
+    sink.commit(bytes.length + 1);
+  },
+  decode: (bytes) => Uint8Array.from(bytes.subarray(1)),
+};
+
 /** Means that a value has not arrived yet; `undefined` means the end. */
 export const absent: unique symbol = Symbol("absent");
 
@@ -139,7 +159,9 @@ export class ValueReceiver {
       return absent;
     }
     if (bytes.length > 0 || this.#trailer === "none") {
-      return this.#decode(bytes);
+      const plain = bytes[0] === PLAIN_BYTES && this.#trailer === "required" &&
+        this.#codec.bytesAsText === true;
+      return plain ? plainBytes.decode(bytes) : this.#decode(bytes);
     }
     this.#state = "trailer";
     return absent;

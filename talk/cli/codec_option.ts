@@ -35,7 +35,7 @@ export function codecName(
  * @throws {UsageError} if there is no such codec
  */
 export async function loadCodec(name: string): Promise<Codec> {
-  if (name === "json") return json();
+  if (name === "json") return json({ bigint: true });
   const path = Object.hasOwn(MODULES, name) ? MODULES[name] : undefined;
   if (path === undefined) {
     throw new UsageError(

@@ -3,7 +3,7 @@ import { printableText } from "../../printable_text.ts";
 import { UsageError } from "./exit_code.ts";
 import type { Style } from "./terminal.ts";
 
-const codec = json();
+const codec = json({ bigint: true });
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 

@@ -1,3 +1,4 @@
+import type { Carried } from "../../codec/internal.ts";
 import {
   connectionLost,
   MuxError,
@@ -35,9 +36,9 @@ import {
 } from "./types.ts";
 
 /** How connections are made, and the clock; tests bring their own. */
-export interface Environment {
+export interface Environment<C extends Carried = Carried> {
   /** Makes a connection whose calls `handler` answers. */
-  connect(handler: Handler, signal: AbortSignal): Promise<Peer>;
+  connect(handler: Handler, signal: AbortSignal): Promise<Peer<C>>;
   /** Resolves after `ms` milliseconds, or earlier when the signal aborts. */
   wait(ms: number, signal: AbortSignal): Promise<void>;
   /** The time in milliseconds, from an arbitrary origin. */
@@ -47,26 +48,27 @@ export interface Environment {
 }
 
 /** A call that waits for a connection. */
-interface Waiter {
-  resolve(peer: Peer): void;
+interface Waiter<C extends Carried> {
+  resolve(peer: Peer<C>): void;
   reject(reason: unknown): void;
 }
 
 /** The implementation of {@linkcode ReconnectingPeer}. */
-export class Reconnector implements ReconnectingPeer {
-  readonly #options: ReconnectOptions;
+export class Reconnector<C extends Carried = Carried>
+  implements ReconnectingPeer<C> {
+  readonly #options: ReconnectOptions<C>;
   readonly #maxAttempts: number;
   readonly #maxWaitingCalls: number;
-  readonly #environment: Environment;
+  readonly #environment: Environment<C>;
   readonly #backoff: Backoff;
   readonly #router = new Router();
   readonly #handler: Handler;
   readonly #stop = new AbortController();
   readonly #closed = Promise.withResolvers<void>();
-  readonly #waiting = new Set<Waiter>();
-  #state: ConnectionState = { name: "connecting", attempt: 1 };
+  readonly #waiting = new Set<Waiter<C>>();
+  #state: ConnectionState<C> = { name: "connecting", attempt: 1 };
   /** The latest connection, even before `onConnect` has finished. */
-  #peer: Peer | undefined;
+  #peer: Peer<C> | undefined;
 
   /**
    * Starts to connect.
@@ -74,9 +76,9 @@ export class Reconnector implements ReconnectingPeer {
    * @throws {RangeError} if an option is out of range
    */
   constructor(
-    options: ReconnectOptions,
+    options: ReconnectOptions<C>,
     fallback: Handler = notFound,
-    environment: Environment,
+    environment: Environment<C>,
   ) {
     const {
       maxAttempts = DEFAULT_RECONNECT_OPTIONS.maxAttempts,
@@ -97,7 +99,7 @@ export class Reconnector implements ReconnectingPeer {
     void this.#run();
   }
 
-  get state(): ConnectionState {
+  get state(): ConnectionState<C> {
     return this.#state;
   }
 
@@ -129,8 +131,10 @@ export class Reconnector implements ReconnectingPeer {
     );
   }
 
-  remote<S extends object>(options?: CallOptions): Remote<S> {
-    return remoteOf<S>(this, options);
+  remote<S extends object, D extends Carried = C>(
+    options?: CallOptions,
+  ): Remote<S, D> {
+    return remoteOf<S, D>(this, options);
   }
 
   handle(pattern: string, handler: Handler): Disposable {
@@ -153,7 +157,7 @@ export class Reconnector implements ReconnectingPeer {
     await this.close();
   }
 
-  connected({ signal }: WaitOptions = {}): Promise<Peer> {
+  connected({ signal }: WaitOptions = {}): Promise<Peer<C>> {
     const peer = this.#usable;
     return peer === undefined
       ? this.#nextConnection(signal)
@@ -164,7 +168,7 @@ export class Reconnector implements ReconnectingPeer {
    * The peer that calls can be sent to. A session ends slightly before `state`
    * changes; a call that is made in between is not sent and can wait.
    */
-  get #usable(): Peer | undefined {
+  get #usable(): Peer<C> | undefined {
     return this.#state.name === "connected" &&
         !rawSession(this.#state.peer.session).ended
       ? this.#state.peer
@@ -175,7 +179,7 @@ export class Reconnector implements ReconnectingPeer {
   async #callLater<T>(
     selector: string,
     options: CallOptions = {},
-    call: (peer: Peer, options: CallOptions) => Promise<T>,
+    call: (peer: Peer<C>, options: CallOptions) => Promise<T>,
   ): Promise<T> {
     checkSelector(selector);
     checkTimeout(options.timeout);
@@ -199,7 +203,7 @@ export class Reconnector implements ReconnectingPeer {
     timeout: number,
     selector: string,
     signal: AbortSignal | undefined,
-  ): Promise<Peer> {
+  ): Promise<Peer<C>> {
     const limited = limitedSignal({
       signal,
       timeout,
@@ -216,13 +220,13 @@ export class Reconnector implements ReconnectingPeer {
     }
   }
 
-  #nextConnection(signal: AbortSignal | undefined): Promise<Peer> {
+  #nextConnection(signal: AbortSignal | undefined): Promise<Peer<C>> {
     if (signal?.aborted) return Promise.reject(signal.reason);
     if (this.#state.name === "closed") {
       return Promise.reject(this.#state.error ?? sessionClosed());
     }
-    const { promise, resolve, reject } = Promise.withResolvers<Peer>();
-    const waiter: Waiter = { resolve, reject };
+    const { promise, resolve, reject } = Promise.withResolvers<Peer<C>>();
+    const waiter: Waiter<C> = { resolve, reject };
     this.#waiting.add(waiter);
     if (signal === undefined) return promise;
     const onAbort = () => {
@@ -234,13 +238,13 @@ export class Reconnector implements ReconnectingPeer {
   }
 
   /** Settles the promises of all calls that wait. */
-  #settleWaiters(settle: (waiter: Waiter) => void): void {
+  #settleWaiters(settle: (waiter: Waiter<C>) => void): void {
     const waiters = [...this.#waiting];
     this.#waiting.clear();
     waiters.forEach(settle);
   }
 
-  #set(state: ConnectionState): void {
+  #set(state: ConnectionState<C>): void {
     this.#state = state;
     try {
       this.#options.onState?.(state);
@@ -276,7 +280,7 @@ export class Reconnector implements ReconnectingPeer {
   }
 
   /** Connects and runs the `onConnect` hook. */
-  async #connect(signal: AbortSignal): Promise<Peer> {
+  async #connect(signal: AbortSignal): Promise<Peer<C>> {
     const peer = await this.#environment.connect(this.#handler, signal);
     this.#peer = peer;
     try {
@@ -294,7 +298,7 @@ export class Reconnector implements ReconnectingPeer {
   }
 
   /** Makes a connection available to calls; resolves to why it ended. */
-  async #use(peer: Peer): Promise<unknown> {
+  async #use(peer: Peer<C>): Promise<unknown> {
     const since = this.#environment.now();
     this.#set({ name: "connected", peer });
     this.#settleWaiters((waiter) => waiter.resolve(peer));

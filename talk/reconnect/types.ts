@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Carried } from "../../codec/internal.ts";
 import type { WaitOptions } from "../../mux/internal.ts";
 import type { Caller, Handler } from "../../rpc/internal.ts";
 import type { CloseOptions, Peer } from "../peer.ts";
@@ -28,7 +29,8 @@ export interface BackoffOptions {
 }
 
 /** Options for reconnecting. */
-export interface ReconnectOptions extends BackoffOptions {
+export interface ReconnectOptions<C extends Carried = Carried>
+  extends BackoffOptions {
   /**
    * After how many failed attempts in a row the peer gives up; this includes
    * the attempts for the first connection. It gives up at once at an error that
@@ -47,12 +49,12 @@ export interface ReconnectOptions extends BackoffOptions {
    * has finished. If it throws, the connection is closed and the attempt counts
    * as failed. Default: none.
    */
-  onConnect?: ((peer: Peer) => void | Promise<void>) | undefined;
+  onConnect?: ((peer: Peer<C>) => void | Promise<void>) | undefined;
   /**
    * Called with every new state. The error of each attempt that is made again is
    * in the state `waiting`. Default: none.
    */
-  onState?: ((state: ConnectionState) => void) | undefined;
+  onState?: ((state: ConnectionState<C>) => void) | undefined;
 }
 
 /** The defaults of {@linkcode ReconnectOptions}. */
@@ -70,11 +72,11 @@ export const DEFAULT_RECONNECT_OPTIONS: Readonly<
 });
 
 /** What a {@linkcode ReconnectingPeer} is doing. */
-export type ConnectionState =
+export type ConnectionState<C extends Carried = Carried> =
   /** It is connecting; `attempt` counts from 1 after each connection. */
   | { readonly name: "connecting"; readonly attempt: number }
   /** It is connected; calls go to `peer`. */
-  | { readonly name: "connected"; readonly peer: Peer }
+  | { readonly name: "connected"; readonly peer: Peer<C> }
   /** It waits `delay` milliseconds before the next attempt, because of `error`. */
   | {
     readonly name: "waiting";
@@ -94,9 +96,10 @@ export type ConnectionState =
  * call that is made without a connection waits for one, within its `timeout`
  * and until its `signal` aborts. Handlers apply to all connections.
  */
-export interface ReconnectingPeer extends Caller, AsyncDisposable {
+export interface ReconnectingPeer<C extends Carried = Carried>
+  extends Caller<C>, AsyncDisposable {
   /** What it is doing. */
-  readonly state: ConnectionState;
+  readonly state: ConnectionState<C>;
   /**
    * Resolves when the peer was closed; rejects with the error of the last
    * attempt if it gave up. It never causes an unhandled rejection.
@@ -118,7 +121,7 @@ export interface ReconnectingPeer extends Caller, AsyncDisposable {
    * @throws {unknown} `signal.reason`; the error of the last attempt if it gives
    * up
    */
-  connected(options?: WaitOptions): Promise<Peer>;
+  connected(options?: WaitOptions): Promise<Peer<C>>;
   /**
    * Closes the connection and does not connect again. Calls that wait for a
    * connection reject with `session-closed`. Idempotent.

@@ -11,6 +11,7 @@ import {
   DEFAULT_PEER_LIMITS,
   type Handler,
   handlerFrom,
+  json,
   RemoteError,
   RpcError,
 } from "@qtalk/qtalk";
@@ -217,7 +218,9 @@ const NO_ARGUMENTS: Record<
 
 for (const [what, { bytes, ends, text }] of Object.entries(NO_ARGUMENTS)) {
   test(`hostile calls: arguments that are ${what} get an error response`, async (t) => {
-    const { peer, raw } = t.scriptedPeer({ handler: service });
+    // It does what `json()` does, and looks for long integers besides.
+    const codec = json({ bigint: true });
+    const { peer, raw } = t.scriptedPeer({ handler: service, codec });
     const id = await say(raw, concat(ECHO, bytes));
     if (ends) await raw.send(eof(id));
     const [header, value] = parseValues(await answer(raw)) as [

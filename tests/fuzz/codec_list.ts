@@ -23,6 +23,10 @@ export interface Listed {
 /** By their names. */
 export const CODECS: Readonly<Record<string, Listed>> = {
   "JSON": { format: "json", make: json },
+  "JSON with bigint": {
+    format: "json",
+    make: (options) => json({ ...options, bigint: true }),
+  },
   "CBOR (npm:cborg)": { format: "cbor", make: cbor },
   // @std/msgpack is what JSR serves here, or its stand-in.
   "MessagePack (@std/msgpack)": { format: "msgpack", make: msgpack },

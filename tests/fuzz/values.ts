@@ -18,8 +18,8 @@ function anyKey(random: Random): string {
   return anyText(random);
 }
 
-function anyNumber(random: Random): number | bigint {
-  switch (random.int(0, 4)) {
+function anyNumber(random: Random, bigints: boolean): number | bigint {
+  switch (random.int(0, bigints ? 4 : 2)) {
     case 0:
       return random.int(-300, 70_000);
     case 1:
@@ -33,8 +33,16 @@ function anyNumber(random: Random): number | bigint {
   }
 }
 
-/** A value of limited depth, with a few hundred members at most. */
-export function anyValue(random: Random, depth: number): unknown {
+/**
+ * A value of limited depth, with a few hundred members at most.
+ *
+ * @param bigints whether some of its numbers may be `bigint`
+ */
+export function anyValue(
+  random: Random,
+  depth: number,
+  bigints = true,
+): unknown {
   let left = 300;
   const sizes = [0, 1, 3, 15, 16, 40];
   const size = () => Math.min(left, random.pick(sizes));
@@ -44,7 +52,7 @@ export function anyValue(random: Random, depth: number): unknown {
       case 0:
         return random.pick([null, true, false]);
       case 1:
-        return anyNumber(random);
+        return anyNumber(random, bigints);
       case 2:
         return anyText(random);
       case 3:

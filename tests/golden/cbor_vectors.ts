@@ -124,8 +124,8 @@ export const CBOR_X: readonly (readonly [string, unknown])[] = [
   ["420000", new Uint8Array(2)], // an ArrayBuffer
   ["c11a514b67b0", new Date(1_363_896_240_000)],
   ["c1fb41d452d9ec200000", new Date(1_363_896_240_500)],
-  ["d90103a2616101026162", { a: 1, 2: "b" }], // new Map([["a", 1], [2, "b"]])
-  ["d9010282016161", [1, "a"]], // new Set([1, "a"])
+  ["d90103a2616101026162", new Map<unknown, unknown>([["a", 1], [2, "b"]])],
+  ["d9010282016161", new Set<unknown>([1, "a"])],
   ["fb3ff8000000000000", 1.5],
   ["fb7ff8000000000000", NaN],
   ["1b0000000000000005", 5], // 5n

@@ -25,7 +25,11 @@ export type OurSession = ReturnType<typeof scriptedSession>["session"];
 type SessionOptions = NonNullable<Parameters<typeof scriptedSession>[0]>;
 
 /** The codecs of the recordings, as this library has them. */
-export const CODECS: Record<CodecName, () => Codec> = { json, cbor };
+export const CODECS: Record<CodecName, () => Codec> = {
+  // Go's 64-bit integers are recorded.
+  json: () => json({ bigint: true }),
+  cbor,
+};
 
 /** How our side differs from a peer with defaults. */
 export interface Casting {

@@ -148,8 +148,10 @@ class CborReader {
     }
   }
 
-  #tagged(tag: bigint): bigint {
+  /** A date as text is written as in the notation of RFC 8949: `0("…")`. */
+  #tagged(tag: bigint): WireValue {
     const content = this.#value();
+    if (tag === 0n && typeof content === "string") return `0("${content}")`;
     if ((tag !== 2n && tag !== 3n) || !(content instanceof Uint8Array)) {
       throw new RangeError(`Cannot read CBOR: tag ${tag}`);
     }

@@ -2,7 +2,8 @@
 // mirror with itself: that one runs where the reference cannot be had, and
 // keeps this side of the tests alive there.
 
-import { assert } from "@std/assert";
+import { cbor } from "@qtalk/qtalk/codec/cbor";
+import { assert, assertEquals } from "@std/assert";
 import { within } from "../support/within.ts";
 import { type Case, CASES, MORE_CASES } from "./cases.ts";
 import { type Outcomes, runGoClient } from "./go_client.ts";
@@ -89,3 +90,83 @@ function testGoClient(transport: TransportName): void {
     });
   }
 }
+
+/** What the Go program makes of a value in CBOR. */
+async function goDecodes(bytes: Uint8Array): Promise<unknown> {
+  const child = new Deno.Command(binary!, {
+    args: ["tags"],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const writer = child.stdin.getWriter();
+  await writer.write(bytes);
+  await writer.close();
+  const { success, stdout, stderr } = await child.output();
+  const decoder = new TextDecoder();
+  assert(success, decoder.decode(stderr));
+  return JSON.parse(decoder.decode(stdout));
+}
+
+const TAGGED = {
+  At: new Date("2024-02-29T12:34:56.789Z"),
+  Text: new Date(0),
+  Tags: new Set(["a", "b"]),
+  Sizes: new Map([["b", 1], ["a", 2]]),
+  Sparse: new Map([[1, "one"], [-2, "minus two"]]),
+  Small: 7n,
+  Minus: -7n,
+  Large: 2n ** 64n - 1n,
+  Huge: 2n ** 70n,
+  Bytes: new Uint8Array([1, 2, 3]),
+};
+
+Deno.test({
+  name:
+    "interop: deno → go: values with CBOR's tags are read as they were meant",
+  ignore: missing !== undefined,
+  async fn() {
+    const [typed, kinds] = await goDecodes(cbor().encode(TAGGED)) as [
+      Record<string, unknown>,
+      Record<string, string>,
+    ];
+    assertEquals(typed, {
+      At: "2024-02-29T12:34:56.789Z",
+      Text: "1970-01-01T00:00:00.000Z",
+      Tags: ["a", "b"],
+      Sizes: { a: 2, b: 1 },
+      Sparse: { "1": "one", "-2": "minus two" },
+      Small: 7,
+      Minus: -7,
+      // What JSON.parse() makes of them.
+      Large: 2 ** 64,
+      Huge: 2 ** 70,
+      Bytes: "AQID",
+    });
+    assertEquals(kinds["At"], "time.Time");
+    assertEquals(kinds["Small"], "big.Int");
+    assertEquals(kinds["Large"], "uint64");
+  },
+});
+
+Deno.test({
+  name:
+    "interop: deno → go: without tags, Go reads plain values into an interface{}",
+  ignore: missing !== undefined,
+  async fn() {
+    const { At, Text, Small, Minus, Large, Bytes } = TAGGED;
+    const plain = { At, Text, Small, Minus, Large, Bytes };
+    const [typed, kinds] = await goDecodes(
+      cbor({ tags: false }).encode(plain),
+    ) as [Record<string, unknown>, Record<string, string>];
+    assertEquals(typed["At"], "2024-02-29T12:34:56.789Z");
+    assertEquals(kinds, {
+      At: "string",
+      Text: "string",
+      Small: "uint64",
+      Minus: "int64",
+      Large: "uint64",
+      Bytes: "[]uint8",
+    });
+  },
+});

@@ -166,6 +166,8 @@ const VALUES: readonly unknown[] = [
   ...[Array.from({ length: 300 }, (_, i) => i), "x".repeat(60_000)],
 ];
 
+const MAP = new Map<unknown, unknown>([["a", 1], [2, "b"]]);
+
 testPipes(
   "qtalk-js interop: a call is answered in its codec, whatever the value",
   async ({ client }) => {
@@ -339,7 +341,7 @@ testPipes(
     const forms: [there: unknown, here: unknown][] = [
       [new Uint8Array([1, 2, 3]), new Uint8Array([1, 2, 3])],
       [new Date(1_363_896_240_500), new Date(1_363_896_240_500)],
-      [new Map<unknown, unknown>([["a", 1], [2, "b"]]), { a: 1, 2: "b" }],
+      [MAP, MAP],
       [{ a: undefined, b: 1 }, { b: 1 }],
       [2 ** 40, 2 ** 40],
     ];

@@ -3,15 +3,18 @@
 import {
   type Call,
   type CallingPeer,
+  type Carried,
   type Handler,
   handlerFrom,
+  json,
   listen,
   type Listener,
   type Peer,
   type PeerWith,
   withCall,
 } from "@qtalk/qtalk";
-import { serveWebSocket } from "@qtalk/qtalk/websocket";
+import { type CarriedByCbor, cbor } from "@qtalk/qtalk/codec/cbor";
+import { serveWebSocket, type WebSocketHandler } from "@qtalk/qtalk/websocket";
 import { assertType, type Equal } from "./assert_type.ts";
 
 interface User {
@@ -28,7 +31,7 @@ function listening() {
   assertType<
     Equal<
       typeof typed,
-      Promise<Listener<PeerWith<{ remoteAddr: string; name: string }>>>
+      Promise<Listener<PeerWith<Carried, { remoteAddr: string; name: string }>>>
     >
   >();
 
@@ -37,13 +40,50 @@ function listening() {
     handler: (call: Call<User>, respond) =>
       respond.return(call.peer.context.name),
   });
-  assertType<Equal<typeof later, Promise<Listener<PeerWith<User>>>>>();
+  assertType<Equal<typeof later, Promise<Listener<PeerWith<Carried, User>>>>>();
   (async () => {
     for await (const peer of await later) {
       assertType<Equal<typeof peer.context, User>>();
       peer satisfies Peer;
     }
   });
+
+  // The codec's types and the context's are both inferred.
+  const both = listen("tcp://127.0.0.1:0", {
+    codec: cbor(),
+    async onPeer(peer) {
+      assertType<Equal<typeof peer, Peer<CarriedByCbor>>>();
+      const day = await peer.remote<{ today: () => Date }>().today();
+      return { ...user, day: day.getTime() };
+    },
+    handler: (call, respond) => respond.return(call.peer.context.day),
+  });
+  assertType<
+    Equal<
+      typeof both,
+      Promise<Listener<PeerWith<CarriedByCbor, { day: number; name: string }>>>
+    >
+  >();
+  const served = serveWebSocket({
+    onPeer: (_peer: Peer) => user,
+    codecs: [cbor(), json()],
+    handler: (call, respond) => respond.return(call.peer.context.name),
+  });
+  assertType<
+    Equal<
+      typeof served,
+      WebSocketHandler<CarriedByCbor, User>
+    >
+  >();
+  const withCodec = listen("tcp://127.0.0.1:0", { codec: cbor() });
+  assertType<Equal<typeof withCodec, Promise<Listener<Peer<CarriedByCbor>>>>>();
+  const given = listen<CarriedByCbor, User>("tcp://127.0.0.1:0", {
+    codec: cbor(),
+    onPeer: () => user,
+  });
+  assertType<
+    Equal<typeof given, Promise<Listener<PeerWith<CarriedByCbor, User>>>>
+  >();
 
   // Without onPeer, nothing is known of the context.
   const plain = listen("tcp://127.0.0.1:0", {
@@ -87,6 +127,6 @@ function listening() {
 Deno.test("call.peer: its context has the type of what onPeer returns", () => {
   assertType<Equal<Call["peer"], CallingPeer<unknown>>>();
   assertType<Equal<Call<User>["peer"]["context"], User>>();
-  assertType<Equal<PeerWith<unknown>, Peer>>();
+  assertType<Equal<PeerWith<Carried, unknown>, Peer>>();
   assertType<Equal<typeof listening, typeof listening>>();
 });

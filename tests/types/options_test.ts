@@ -1,21 +1,29 @@
 import type {
   BackoffOptions,
+  CallOptions,
   CloseOptions,
   CodecOptions,
   ConnectOptions,
   DialCommandOptions,
   DialOptions,
+  ForwardOptions,
+  HandlerFromOptions,
+  JsonOptions,
   ListenerOptions,
   ListenOptions,
   ListenSchemeOptions,
   ListenSessionOptions,
   MemoryPairOptions,
+  MemoryPoolOptions,
   PeerLimits,
   PeerOptions,
   ReconnectingDialOptions,
   ReconnectOptions,
   SchemeOptions,
+  SessionOptions,
+  WaitOptions,
 } from "@qtalk/qtalk";
+import type { CborOptions } from "@qtalk/qtalk/codec/cbor";
 import type { MsgpackOptions } from "@qtalk/qtalk/codec/msgpack";
 import type {
   ServeWebSocketOptions,
@@ -53,8 +61,19 @@ Deno.test("options: every optional member of talk's options accepts undefined", 
   assertType<AcceptsUndefined<UpgradeOptions>>();
 });
 
+Deno.test("options: every optional member of the options of calls and sessions accepts undefined", () => {
+  assertType<AcceptsUndefined<CallOptions>>();
+  assertType<AcceptsUndefined<ForwardOptions>>();
+  assertType<AcceptsUndefined<HandlerFromOptions>>();
+  assertType<AcceptsUndefined<MemoryPoolOptions>>();
+  assertType<AcceptsUndefined<SessionOptions>>();
+  assertType<AcceptsUndefined<WaitOptions>>();
+});
+
 Deno.test("options: every optional member of a codec's options accepts undefined", () => {
   assertType<AcceptsUndefined<CodecOptions>>();
+  assertType<AcceptsUndefined<JsonOptions>>();
+  assertType<AcceptsUndefined<CborOptions>>();
   assertType<AcceptsUndefined<MsgpackOptions>>();
 });
 

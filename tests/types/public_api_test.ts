@@ -20,7 +20,8 @@ import type {
   Session,
 } from "@qtalk/qtalk";
 import { assert, assertEquals } from "@std/assert";
-import { msgpack } from "@qtalk/qtalk/codec/msgpack";
+import type { CarriedByCbor } from "@qtalk/qtalk/codec/cbor";
+import { type CarriedByMsgpack, msgpack } from "@qtalk/qtalk/codec/msgpack";
 import { decode as stdDecode, encode as stdEncode } from "@std/msgpack";
 import { decode, encode } from "npm:@msgpack/msgpack@^3";
 import { test } from "../support/harness.ts";
@@ -110,7 +111,8 @@ Deno.test("onError: takes an unknown error and its context", () => {
 
 Deno.test("codecs: each is a Codec, and MessagePack takes either library as it is", () => {
   assertType<Equal<ReturnType<typeof json>, Codec>>();
-  assertType<Equal<ReturnType<typeof msgpack>, Codec>>();
+  assertType<Equal<ReturnType<typeof msgpack>, Codec<CarriedByMsgpack>>>();
+  assertType<Assignable<Codec<CarriedByCbor>, Codec>>();
   msgpack({ encode, decode });
   msgpack({ encode: stdEncode, decode: stdDecode });
 });

@@ -69,8 +69,8 @@ const service = {
   async *count(to: number) {
     for (let i = 0; i < to; i++) yield { i };
   },
-  stream: () => ReadableStream.from(["a"]),
-  laterStream: () => Promise.resolve(ReadableStream.from([1])),
+  stream: () => new ReadableStream<string>(),
+  laterStream: () => Promise.resolve(new ReadableStream<number>()),
   sum: withStream(async (values: AsyncIterable<number>) => {
     let sum = 0;
     for await (const value of values) sum += value;
@@ -81,7 +81,8 @@ const service = {
   }),
   connect: async (_db: string): Promise<ByteStream> =>
     await Promise.resolve(new TransformStream()),
-  each: (fn: (user: User, n: number) => boolean) => fn({ id: 1, name: "" }, 1),
+  each: (fn: Callback<(user: User, n: number) => boolean>) =>
+    fn({ id: 1, name: "" }, 1),
   watch: (options: { onChange?: Callback<(names: string[]) => void> }) => {
     options.onChange?.retain();
     return () => "stopped";
@@ -124,7 +125,7 @@ export async function allowed(peer: Peer): Promise<void> {
   for await (const text of api.stream()) text.charAt(0);
   for await (const n of api.laterStream()) n.toFixed();
 
-  await api.sum(ReadableStream.from([1]));
+  await api.sum(new ReadableStream<number>());
   const doubled = api.double((async function* () {
     yield 1;
   })());
@@ -221,7 +222,7 @@ export async function refused(peer: Peer): Promise<void> {
   // @ts-expect-error values of another type
   for await (const { j } of api.count(1)) void j;
   // @ts-expect-error a stream of other values
-  api.sum(ReadableStream.from(["a"]));
+  api.sum(new ReadableStream<string>());
   // @ts-expect-error an array is no stream
   api.sum([1, 2]);
   // @ts-expect-error bytes are no values

@@ -1,6 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 
-const SOURCE = new URL("./remote_types.ts", import.meta.url);
+const SOURCES = ["remote_types.ts", "codec_types.ts"].map((name) =>
+  new URL(name, import.meta.url)
+);
 const ROOT = new URL("../../", import.meta.url);
 const DIRECTIVE = /^ *\/\/ @ts-expect-error (.*)$/;
 
@@ -15,27 +17,81 @@ async function check(path: string): Promise<{ ok: boolean; text: string }> {
 }
 
 Deno.test("Remote: services are typed as declared, and mistakes are refused", async () => {
-  const { ok, text } = await check(SOURCE.href);
-  assert(ok, text);
+  for (const source of SOURCES) {
+    const { ok, text } = await check(source.href);
+    assert(ok, text);
+  }
 });
 
 Deno.test("Remote: each mistake is refused by itself, and nothing else is", async () => {
-  const lines = (await Deno.readTextFile(SOURCE)).split("\n");
-  const expected = lines.flatMap((line, i) => DIRECTIVE.test(line) ? [i] : []);
-  assert(expected.length > 20, "there are mistakes");
-  // Line numbers stay: a comment of another kind takes the directive's place.
-  const bare = lines.join("\n")
-    .replaceAll("@ts-expect-error", "was")
-    .replace('"@qtalk/qtalk"', `"${new URL("mod.ts", ROOT)}"`);
+  for (const source of SOURCES) {
+    const lines = (await Deno.readTextFile(source)).split("\n");
+    const expected = lines.flatMap((line, i) =>
+      DIRECTIVE.test(line) ? [i] : []
+    );
+    assert(expected.length > 20, "there are mistakes");
+    // Line numbers stay: a comment of another kind takes the directive's place.
+    const bare = lines.join("\n")
+      .replaceAll("@ts-expect-error", "was")
+      .replace('"@qtalk/qtalk"', `"${new URL("mod.ts", ROOT)}"`)
+      .replaceAll(
+        /"@qtalk\/qtalk\/codec\/(\w+)"/g,
+        (_, name) => `"${new URL(`codec/${name}/${name}.ts`, ROOT)}"`,
+      );
+    const copy = await Deno.makeTempFile({ suffix: ".ts" });
+    try {
+      await Deno.writeTextFile(copy, bare);
+      const { ok, text } = await check(copy);
+      assertEquals(ok, false);
+      const places = [...text.matchAll(/^ {4}at file:.*:(\d+):\d+$/gm)];
+      const found = new Set(places.map(([, line]) => Number(line)));
+      // A directive on line i, counted from 0, is for line i + 2, counted from 1.
+      assertEquals(
+        [...found].sort((a, b) => a - b),
+        expected.map((i) => i + 2),
+      );
+    } finally {
+      await Deno.remove(copy);
+    }
+  }
+});
+
+Deno.test("Remote: the message for what cannot be sent says what to do", async () => {
   const copy = await Deno.makeTempFile({ suffix: ".ts" });
+  const cases: [service: string, call: string, says: string][] = [
+    ["f(at: Date): void", "f(new Date())", "it arrives as text: use cbor()"],
+    ["f(b: Uint8Array): void", "f(new Uint8Array())", "or stream the bytes"],
+    ["f(n: bigint): void", "f(1n)", "json({ bigint: true })"],
+    ["f(m: Map<1, 2>): void", "f(new Map())", "Cannot send a Map with this"],
+    ["f(m: Set<1>): void", "f(new Set())", "send an array of what is in it"],
+    ["f(): Map<1, 2>", "f()", "the result of this method"],
+    ["f(): { deep: bigint[] }", "f()", "return values that the codec carries"],
+    [
+      "f(g: () => number): void",
+      "f(() => 1)",
+      "declare the parameter as Callback",
+    ],
+    ["f(e: Error): void", "f(new Error())", "Cannot send an Error"],
+    ["f(): { a: 1; g(): 2 }", "f().then((o) => o.g())", "only data arrives"],
+  ];
+  const lines = cases.map(([service, call], i) =>
+    `export const f${i} = (p: Peer) => p.remote<{ ${service} }>().${call};`
+  );
   try {
-    await Deno.writeTextFile(copy, bare);
+    await Deno.writeTextFile(
+      copy,
+      [`import type { Peer } from "${new URL("mod.ts", ROOT)}";`, ...lines]
+        .join("\n"),
+    );
     const { ok, text } = await check(copy);
     assertEquals(ok, false);
-    const places = [...text.matchAll(/^ {4}at .*:(\d+):\d+$/gm)];
-    const found = new Set(places.map(([, line]) => Number(line)));
-    // Behind directive i, counted from 0, stands line i + 2, counted from 1.
-    assertEquals([...found].sort((a, b) => a - b), expected.map((i) => i + 2));
+    const errors = text.split(/^(?=TS\d+)/m);
+    for (const [i, [service, , says]] of cases.entries()) {
+      // The import is on line 1.
+      const place = new RegExp(`^ {4}at file:.*:${i + 2}:\\d+$`, "m");
+      const error = errors.find((error) => place.test(error)) ?? text;
+      assert(error.includes(says), `${service}: ${error}`);
+    }
   } finally {
     await Deno.remove(copy);
   }

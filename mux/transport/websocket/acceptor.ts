@@ -15,11 +15,38 @@ import { REASON_PHRASES } from "./http_head.ts";
 import { checkHosts, refusalOf, type RefusalStatus } from "./request_rules.ts";
 import { webSocketTransport } from "./transport.ts";
 
-/** Answers a request, as `Deno.serve()` expects it. */
-export type RequestHandler = (
-  request: Request,
-  info?: Deno.ServeHandlerInfo,
-) => Response | Promise<Response>;
+/** What a server knows of a request, such as a `Deno.ServeHandlerInfo`. */
+export interface RequestInfo {
+  /** The address that it came from. */
+  readonly remoteAddr: {
+    /** How it came: `tcp` or another transport. */
+    readonly transport: string;
+    /** The IP address, if there is one. */
+    readonly hostname?: string | undefined;
+    /** The port, if there is one. */
+    readonly port?: number | undefined;
+    /** The path of a Unix socket, if it has one. */
+    readonly path?: string | undefined;
+  };
+}
+
+/**
+ * Answers a request, as `Deno.serve()` expects it. (The type is that of a method,
+ * so that a handler may declare `info` as `Deno.ServeHandlerInfo`.)
+ */
+export type RequestHandler = {
+  /** Answers a request. */
+  handle(request: Request, info?: RequestInfo): Response | Promise<Response>;
+}["handle"];
+
+/** Decides about a request: see {@linkcode UpgradeOptions.authenticate}. */
+export type RequestDecision = {
+  /** Decides about a request. */
+  decide(
+    request: Request,
+    info?: RequestInfo,
+  ): boolean | Response | Promise<boolean | Response>;
+}["decide"];
 
 /** Which requests become WebSockets, and how the others are answered. */
 export interface UpgradeOptions extends ListenSchemeOptions {
@@ -32,12 +59,7 @@ export interface UpgradeOptions extends ListenSchemeOptions {
    * here: identify a browser by a cookie, a part of the URL, a subprotocol, or the
    * first call. Default: every request is accepted.
    */
-  authenticate?:
-    | ((
-      request: Request,
-      info?: Deno.ServeHandlerInfo,
-    ) => boolean | Response | Promise<boolean | Response>)
-    | undefined;
+  authenticate?: RequestDecision | undefined;
   /**
    * Subprotocols that the server speaks; it agrees to the first one of the
    * client's that is among them. Default: none.
@@ -66,7 +88,7 @@ export interface Upgraded extends Accepted {
 /** Turns requests into WebSockets and passes them to `accept()`. */
 export interface WebSocketAcceptor extends TransportListener {
   /** Answers a request; one that becomes a WebSocket can then be accepted. */
-  handle(request: Request, info?: Deno.ServeHandlerInfo): Promise<Response>;
+  handle(request: Request, info?: RequestInfo): Promise<Response>;
   accept(): Promise<Upgraded | null>;
 }
 
@@ -104,7 +126,7 @@ export function webSocketAcceptor(
 
   async function handle(
     request: Request,
-    info?: Deno.ServeHandlerInfo,
+    info?: RequestInfo,
   ): Promise<Response> {
     const status = refusalStatus(request, info, options);
     if (status === 404 || status === 426) {
@@ -126,7 +148,7 @@ export function webSocketAcceptor(
   function upgrade(
     request: Request,
     copy: Request,
-    info?: Deno.ServeHandlerInfo,
+    info?: RequestInfo,
   ): Response {
     // Read before the upgrade, as above.
     const remoteAddr = addressOf(info?.remoteAddr);
@@ -170,7 +192,7 @@ export function webSocketAcceptor(
 /** The status that refuses a request; undefined if it is welcome. */
 function refusalStatus(
   { url, headers }: Request,
-  info: Deno.ServeHandlerInfo | undefined,
+  info: RequestInfo | undefined,
   options: UpgradeOptions,
 ): RefusalStatus | undefined {
   // Deno makes the URL of the header `Host`, which can be anything.
@@ -178,9 +200,7 @@ function refusalStatus(
     ? new URL(url)
     : { pathname: "", host: "" };
   const from = info?.remoteAddr;
-  const remoteHost = from !== undefined && "hostname" in from
-    ? from.hostname
-    : "";
+  const remoteHost = from?.hostname ?? "";
   // In HTTP/2, only the URL has it.
   if (!headers.has("host")) {
     headers = new Headers(headers);
@@ -190,14 +210,14 @@ function refusalStatus(
 }
 
 /** A client's address in the form of {@linkcode Accepted.remoteAddr}. */
-function addressOf(from: Deno.Addr | undefined): string {
+function addressOf(from: RequestInfo["remoteAddr"] | undefined): string {
   if (from === undefined) return "";
-  if ("hostname" in from) {
-    const { transport, hostname, port } = from;
+  const { transport, hostname, port, path } = from;
+  if (hostname !== undefined) {
     const host = hostname.includes(":") ? `[${hostname}]` : hostname;
     return `${transport}://${host}:${port}`;
   }
-  return "path" in from ? `unix:${from.path ?? ""}` : "";
+  return path === undefined ? "" : `unix:${path}`;
 }
 
 function denoOptions(

@@ -42,7 +42,7 @@ async function serving(
   const router = service();
   await using listener: Listener<Peer> = await listen(address, {
     handler: router,
-    codecs: [json(), cbor()],
+    codecs: [json({ bigint: true }), cbor()],
   });
   await use(listener.addr, router);
 }

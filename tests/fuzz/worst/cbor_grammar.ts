@@ -1,6 +1,7 @@
 import {
   bytes,
   counted,
+  crowdedDigits,
   type Grammar,
   join,
   NOTHING,
@@ -42,6 +43,37 @@ function mapContainer(key: (i: number) => Uint8Array) {
     before: key,
     end: () => NOTHING,
   };
+}
+
+function taggedMap(key: (i: number) => Uint8Array) {
+  const map = mapContainer(key);
+  return {
+    ...map,
+    begin: (entries: number) => join([0xd9, 0x01, 0x03], map.begin(entries)),
+  };
+}
+
+const colliding: number[] = [];
+
+/** Integers that V8 finds in the same bucket of a Map or a Set. */
+function sameHash(index: number): number {
+  // More of them do not fit in any value that is accepted.
+  const at = index % 4_096;
+  for (let i = (colliding.at(-1) ?? -1) + 1; colliding.length <= at; i++) {
+    if ((hashOf(i) & 0x3fff) === 5) colliding.push(i);
+  }
+  return colliding[at]!;
+}
+
+/** The hash that V8 makes of a small integer. */
+function hashOf(integer: number): number {
+  let hash = ~integer + (integer << 15);
+  hash ^= hash >>> 12;
+  hash += hash << 2;
+  hash ^= hash >>> 4;
+  hash = Math.imul(hash, 2_057);
+  hash ^= hash >>> 16;
+  return hash & 0x3fff_ffff;
 }
 
 const textOf = (piece: string | readonly number[]) =>
@@ -111,6 +143,11 @@ export const cborGrammar: Grammar = {
     "a big integer of 1,700 bytes": () => bignum,
     "tagged bytes": [0xd8, 0x40, 0x40],
     "a typed array": [0xd8, 0x52, 0x48, 0x3f, 0xf8, 0, 0, 0, 0, 0, 0],
+    "big integers of the same hash": (i) =>
+      join([0xc2, 0x4c], counted(0, i).subarray(1), [0, 0, 0, 0, 0, 0, 0, 5]),
+    "integers of the same hash": (i) => integer(sameHash(i)),
+    "digits far apart": (i) => text(String(i * 4_096)),
+    "crowded digits": (i) => text(crowdedDigits(i)),
     "a tagged Set": [0xd9, 0x01, 0x02, 0x80],
     "a tagged Map": [0xd9, 0x01, 0x03, 0xa0],
     "self-described": [0xd9, 0xd9, 0xf7, 0x00],
@@ -143,6 +180,17 @@ export const cborGrammar: Grammar = {
       before: (i) => text(id(i)),
       end: () => BREAK,
     },
+    "a Set": {
+      begin: (entries) => join([0xd9, 0x01, 0x02], counted(0x9a, entries)),
+      before: () => NOTHING,
+      end: () => NOTHING,
+    },
+    "a Map of short keys": taggedMap((i) => text(id(i))),
+    "a Map of integers of the same hash": taggedMap((i) =>
+      integer(sameHash(i))
+    ),
+    "a Map of digits": taggedMap((i) => text(String(i * 4_096))),
+    "a Map of lists": taggedMap(() => bytes([0x80])),
     "lists of one": {
       begin: (entries) => counted(0x9a, entries),
       before: () => bytes([0x81]),

@@ -47,6 +47,8 @@ export const jsonGrammar: Grammar = {
     "1.5": "1.5",
     "1e5": "1e5",
     "1e-400": "1e-400",
+    "1e308": "1e308",
+    "308 digits": "1".repeat(308),
     "a long fraction": "0.1234567890123456789012345678901234567890",
     "a number between two doubles":
       "2.2250738585072011360574097967091319759e-308",

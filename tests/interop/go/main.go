@@ -8,6 +8,7 @@
 //	interop state-client tcp HOST:PORT | unix PATH | ws HOST:PORT  NAME
 //	interop bench-server tcp [HOST:PORT] | unix PATH | ws [HOST:PORT]
 //	interop bench-client tcp HOST:PORT | unix PATH | ws HOST:PORT  [--mode unary|bytes] ...
+//	interop tags  (reads a value in CBOR from stdin, see tags.go)
 //
 // "stdio" runs the session over this process's own stdin and stdout, "exec"
 // over those of a child that it starts. Flags may stand anywhere before "--".
@@ -55,6 +56,9 @@ func main() {
 func run(args []string) error {
 	if len(args) == 0 {
 		return errors.New("expected a command: serve, client, interop, check, state-client, bench-server or bench-client")
+	}
+	if args[0] == "tags" {
+		return readTags(os.Stdin, os.Stdout)
 	}
 	opts, words, command, err := parse(args[0], args[1:])
 	if err != nil {
