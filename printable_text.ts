@@ -35,12 +35,14 @@ export function printableText(text: string): string {
 const HIDDEN = "…";
 
 /**
- * An address for error texts, logs and terminals: without its user and password,
- * and without its query and fragment, which may contain tokens.
+ * An address for error texts, logs and terminals: without a user with a password,
+ * and without its query and fragment, which may contain tokens. A user alone is
+ * shown.
  */
 export function withoutSecrets(address: string): string {
   const { start, user, rest, query } = partsOf(address);
-  const from = user === "" ? "" : `${HIDDEN}@`;
+  const isSecret = user.includes(":");
+  const from = user === "" ? "" : `${isSecret ? HIDDEN : user}@`;
   return start + from + rest + (query === "" ? "" : query[0] + HIDDEN);
 }
 

@@ -212,7 +212,7 @@ async function connect(
         "timeout",
         `Cannot dial "${
           withoutSecrets(address)
-        }": no connection within ${timeout} ms (option "timeout")`,
+        }": no connection within ${timeout} ms`,
       ),
   });
   try {

@@ -40,7 +40,7 @@ const ADDRESSES: [string, string][] = [
   ["wss://host?SECRET", "wss://host?…"],
   ["ws://host/#token=SECRET", "ws://host/#…"],
   ["WS://me:SECRET@host:80/a", "WS://…@host:80/a"],
-  ["ws://SECRET@host", "ws://…@host"],
+  ["ws://me@host", "ws://me@host"],
   ["ws://me:SECRET@[::1]:80/?key=SECRET", "ws://…@[::1]:80/?…"],
   ["ws://me:SE@CRET@host/", "ws://…@host/"],
   ["tcp://me:SE/CRET@host:80", "tcp://…@host:80"],
