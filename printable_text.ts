@@ -53,8 +53,7 @@ export function hideSecrets(text: string, address: string): string {
   const pairs = query.slice(1).split(/[&#]/);
   const values = pairs.map((pair) => pair.slice(pair.indexOf("=") + 1));
   const secrets = [
-    user,
-    ...user.split(":"),
+    ...(user.includes(":") ? [user, ...user.split(":")] : []),
     query.slice(1),
     ...pairs,
     ...values,

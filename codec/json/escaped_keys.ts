@@ -12,8 +12,8 @@ const SHORTEST = 8;
  * V8 confuses such a key with one that it has met in the same place of another
  * value and that has the same length and a real backslash: after
  * `{"x":1,"a\\":1}`, the text `{"x":1,"a\n":1}` becomes an object with the key
- * `a\`, whoever sent the first value (seen in V8 14). So the escapes in keys are
- * written in another way, and put back into what was parsed.
+ * `a\`, even if another peer sent the first value (seen in V8 14). So the escapes
+ * in keys are written in another way, and put back into what was parsed.
  */
 export class EscapedKeys {
   /**

@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { forSeeds, type Random } from "../../tests/support/random.ts";
 import { utf8 } from "../../tests/support/wire.ts";
 import { CodecError } from "../errors.ts";
@@ -183,11 +183,14 @@ function anyText(random: Random): string {
 Deno.test("JsonScanner: whatever the text, there is no other error", () =>
   forSeeds(300, (random) => {
     const scanner = new JsonScanner({ maxDepth: 5, maxItems: 100 });
+    const text = anyText(random);
+    let error: unknown;
     try {
-      scanner.scan(utf8(anyText(random)));
-    } catch (error) {
-      if (!(error instanceof CodecError)) throw error;
+      scanner.scan(utf8(text));
+    } catch (thrown) {
+      error = thrown;
     }
+    assert(error === undefined || error instanceof CodecError, text);
   }));
 
 Deno.test("unlimitedSize(): no shorter value exceeds a limit", () => {

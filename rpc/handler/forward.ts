@@ -206,9 +206,8 @@ function takeChannel(
   { channel, request: { nested } }: ServerCall,
 ): RawChannel | Promise<RawChannel> {
   return pool.take(nested) ?? new Promise((resolve, reject) => {
-    let opening: ChannelRequest | undefined;
-    const giveUp = () => opening?.cancel(cancelled());
-    opening = pool.open(
+    const giveUp = () => opening.cancel(cancelled());
+    const opening: ChannelRequest = pool.open(
       (taken) => {
         channel.cancelWhenClosed(giveUp);
         resolve(taken);

@@ -131,8 +131,8 @@ export class Server {
       } catch (error) {
         if (idle) this.#idle--;
         if (error instanceof UnreadableCall) this.#answer(error, channel);
-        // Without a header, no caller can be answered.
-        else void channel.close();
+        // Without a header, no caller can be answered. EOF would end a response.
+        else channel.discard();
         if (error !== channel.failure) this.#options.onError(error, undefined);
         return;
       }
