@@ -43,6 +43,7 @@ export type {
   Callback,
   CallbackLife,
   Received,
+  ReceivedStream,
   Remote,
   RemoteBytes,
   RemoteContinuation,

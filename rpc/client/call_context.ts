@@ -2,7 +2,6 @@ import type { Codec, ValueMemory, ValueWriter } from "../../codec/internal.ts";
 import type { MemoryAccount, RawChannel } from "../../mux/internal.ts";
 import type { LentCallbacks } from "../callback/callback_table.ts";
 import { mayHavePointers, revivePointers } from "../callback/pointers.ts";
-import { ownedCallback } from "../callback/remote_function.ts";
 import type { SessionState } from "../session_state.ts";
 import type { Caller } from "../types.ts";
 import { HeaderCache } from "../wire/header_cache.ts";
@@ -12,6 +11,7 @@ import {
   type ReceivedHeader,
 } from "../wire/headers.ts";
 import { MessageWriter } from "../wire/message_writer.ts";
+import { carriesBytes } from "../wire/value_source.ts";
 import type { ChannelPool } from "./channel_pool.ts";
 
 /** What a client needs besides channels. */
@@ -50,6 +50,7 @@ export class CallContext {
   readonly responseHeaders: HeaderCache<ReceivedHeader>;
   /** Whether the reply that was decoded last may have functions. */
   mayHaveFunctions = false;
+  #carriesBytes: boolean | undefined;
   readonly #functionFor: (id: string) => unknown;
 
   /** Makes the context of a client, which calls the functions in responses. */
@@ -69,7 +70,19 @@ export class CallContext {
       (bytes) => decodeResponseHeader(codec, bytes),
       state.rememberHeader,
     );
-    this.#functionFor = (id) => ownedCallback(id, client, state);
+    this.#functionFor = (id) => {
+      const original = state.callbacks.original(id);
+      if (original !== undefined) return original;
+      const fn = state.remotes.get(id, client);
+      const value = fn.value();
+      fn.grant();
+      return value;
+    };
+  }
+
+  /** Whether the codec decodes bytes to bytes. */
+  get carriesBytes(): boolean {
+    return this.#carriesBytes ??= carriesBytes(this.codec);
   }
 
   /** Decodes a reply. */

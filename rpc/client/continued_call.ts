@@ -126,6 +126,7 @@ export class ContinuedCall implements ResponsePort, ArgumentsOwner {
   }
 
   close(): Promise<void> {
+    if (this.#state === "open") this.#lent.cut();
     this.#handle("close");
     // Arguments that are still being sent must not look complete.
     if (this.#arguments?.stop()) this.channel.abort(undefined);

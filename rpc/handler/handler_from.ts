@@ -44,7 +44,8 @@ export interface HandlerFromOptions {
 /**
  * Makes a handler of a function, or of the methods of an object.
  *
- * The caller sends an array of arguments, or `null` for none. Fewer than
+ * The caller sends an array of arguments, or `null` for none. A caller that streams
+ * its arguments gives the function one, a `ReadableStream`. Fewer than
  * `fn.length` arguments are an error. More are passed on, because `length` counts
  * neither rest parameters nor parameters with a default value. What the function
  * returns, or what its promise resolves to, is the reply: `undefined` is sent as

@@ -5,6 +5,7 @@ import {
   isValueStream,
   openSource,
   type ValueSource,
+  type ValueStream,
 } from "../wire/value_source.ts";
 import { isServerCall, isServerResponder } from "./invoke.ts";
 import { type BytePair, isSocket, socketStreams } from "./socket_streams.ts";
@@ -39,7 +40,7 @@ function respondWithResolved(
     if (isValueStream(value)) {
       return value instanceof RpcResponse
         ? respondWithResponse(value, respond)
-        : respondWithValues(openSource(value), call, respond);
+        : respondWithValues(sourceFor(value, call), call, respond);
     }
     if (isBytePair(value)) return respondWithBytes(value, call, respond);
   }
@@ -50,6 +51,15 @@ function isBytePair(value: object): value is BytePair {
   const { readable, writable } = value as Partial<BytePair>;
   return readable !== undefined && readable instanceof ReadableStream &&
     writable instanceof WritableStream;
+}
+
+/** The largest piece of a stream of bytes: a peer may refuse larger values. */
+const MAX_PIECE = 64 * 1024;
+
+/** Starts to take the values of a stream, to respond to a call with them. */
+export function sourceFor(stream: ValueStream, call: Call): ValueSource {
+  const divides = isServerCall(call) && call.request.extended;
+  return openSource(stream, divides ? MAX_PIECE : undefined);
 }
 
 /** Responds with the response to another call, complete or continued. */
@@ -119,7 +129,7 @@ async function respondWithBytes(
  * previous one was sent, which waits while the caller does not read. It is
  * stopped when the caller closes the call.
  */
-async function respondWithValues(
+export async function respondWithValues(
   source: ValueSource,
   call: Call,
   respond: Responder,
@@ -174,6 +184,8 @@ async function sendValues(
     for (let next = first;; next = source.next()) {
       const { done, value } = await next;
       if (done) return respond.end();
+      // On the wire, an empty value says that something else follows.
+      if (value instanceof Uint8Array && value.length === 0) continue;
       await respond.sendNow(value);
     }
   }

@@ -31,6 +31,8 @@ export class ChannelResponder implements ServerResponder {
   #leavesClose = false;
   /** Whether the response is a stream of values that needs a trailer. */
   #trailer = false;
+  /** Whether the values of that stream are bytes as they are. */
+  #bytes = false;
 
   /** Makes the responder of a call. */
   constructor(channel: RawChannel, request: Request, session: SessionState) {
@@ -68,7 +70,7 @@ export class ChannelResponder implements ServerResponder {
     this.#state = "returned";
     this.#session.whenRoom(this.#channel, () => {
       if (this.#channel.peerClosed) {
-        this.borrowed?.answered(NOTHING_KEPT.keptIds, true);
+        this.borrowed?.ended();
         this.#channel.shutdown();
         return resolve();
       }
@@ -135,20 +137,31 @@ export class ChannelResponder implements ServerResponder {
   }
 
   #sendValue(value: unknown, signal?: AbortSignal): Promise<void> | undefined {
-    const { codec, writer } = this.#request.context;
+    const { codec } = this.#request.context;
     let message: ValueWriter;
     try {
-      message = writer.value(value);
+      message = this.#encode(value);
     } catch (refusal) {
       const lending = this.#session.callbacks.lend(
         codec,
         value,
         refusal,
-        (plain) => writer.value(plain),
+        (plain) => this.#encode(plain),
       );
       return this.#sendLending(lending, signal);
     }
     return this.#sendMessage(message, signal);
+  }
+
+  /** Encodes a value; bytes in a stream stay what they are with every codec. */
+  #encode(value: unknown): ValueWriter {
+    const { writer } = this.#request.context;
+    const bytes = this.#trailer && value instanceof Uint8Array &&
+      !writer.carriesBytes;
+    if (bytes === this.#bytes) return writer.value(value, bytes);
+    const message = writer.valueInForm(value, bytes);
+    this.#bytes = bytes;
+    return message;
   }
 
   /** Sends a message, which counts as held until it has been sent. */
@@ -165,6 +178,7 @@ export class ChannelResponder implements ServerResponder {
   }
 
   end(): void {
+    this.borrowed?.ended();
     if (this.#trailer) this.#sendTrailer(undefined);
     this.#state = "returned";
     this.#channel.shutdown();
@@ -218,12 +232,23 @@ export class ChannelResponder implements ServerResponder {
         codec,
         values,
         refusal,
-        (plain) => writer.response(plain, !ends, extension),
+        (plain) => {
+          const lends = this.#session.callbacks.prefix;
+          return writer.response(
+            plain,
+            !ends,
+            extension && { ...extension, lends },
+          );
+        },
       );
       message = lending.message;
     }
     this.#state = state;
-    this.borrowed?.answered(keptIds, ends);
+    const { borrowed } = this;
+    if (borrowed !== undefined) {
+      borrowed.answered(keptIds, ends);
+      if (!ends) this.#channel.whenClosed(() => borrowed.ended());
+    }
     try {
       const sent = lending === undefined
         ? this.#sendMessage(message)
