@@ -78,7 +78,7 @@ export interface CodecOptions {
    * that take longer to build. An integer of at least 1, or `Infinity`. Default:
    * 100,000.
    *
-   * An item takes up to 150 ns to decode and up to 64 bytes of memory. While a
+   * An item takes up to 100 ns to decode and up to 32 bytes of memory. While a
    * value is decoded, nothing else runs in the process.
    */
   maxItems?: number | undefined;

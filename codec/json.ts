@@ -1,6 +1,7 @@
 import { keyCount } from "./json/key_count.ts";
 import type { Codec, CodecOptions } from "./codec.ts";
 import { CodecError } from "./errors.ts";
+import { EscapedKeys, mayHaveEscapedKey } from "./json/escaped_keys.ts";
 import { LongIntegers, MAX_INTEGER_LENGTH } from "./json/long_integers.ts";
 import { JsonScanner, LONG_DIGITS, unlimitedSize } from "./json/scan.ts";
 import { codecLimits, weightOf } from "./limits.ts";
@@ -37,6 +38,7 @@ import { Normalizer } from "./normalizer.ts";
  * | other key | 10 |
  * | key of an object that has at least 128 | 3 more |
  * | key that is a number | 4 more |
+ * | key with an escape such as `\n` | 20 more, and its bytes; all else in the value counts twice |
  * | integer beyond ±(2^53 − 1) | 10; all else in the value counts 1.5 times |
  *
  * @example
@@ -60,6 +62,7 @@ export function json(options: CodecOptions = {}): Codec {
   // Made when a value needs it: most peers have a codec, and small values.
   let scanner: JsonScanner | undefined;
   let longIntegers: LongIntegers | undefined;
+  let escapedKeys: EscapedKeys | undefined;
   const encoder = new TextEncoder();
   // Not fatal: as in Go, invalid UTF-8 becomes U+FFFD. Deno's fatal decoder
   // takes twice the time.
@@ -67,6 +70,26 @@ export function json(options: CodecOptions = {}): Codec {
 
   function stringify(value: unknown): string {
     return JSON.stringify(normalizer.normalize(value, limits.maxDepth));
+  }
+
+  /** Parses text that the scanner has seen. */
+  function parseScanned(bytes: Uint8Array, text?: string): unknown {
+    const { escapedKeys: keys, longIntegers: integers } = scanner!;
+    if (keys.length > 0) {
+      return (escapedKeys ??= new EscapedKeys()).parse(
+        bytes,
+        keys,
+        (rewritten) => {
+          scanner!.scan(rewritten);
+          return parseScanned(rewritten);
+        },
+      );
+    }
+    if (integers.length > 0) {
+      return (longIntegers ??= new LongIntegers())
+        .parse(bytes, integers, decoder);
+    }
+    return JSON.parse(text ?? decoder.decode(bytes));
   }
 
   return {
@@ -94,7 +117,7 @@ export function json(options: CodecOptions = {}): Codec {
         let text: string | undefined;
         if (bytes.length < scannedFrom) {
           text = tinyAscii(bytes) ?? decoder.decode(bytes);
-          if (!mayHaveLongInteger(text)) {
+          if (!mayHaveLongInteger(text) && !mayHaveEscapedKey(text)) {
             if (weight !== undefined) {
               weight.bytes = weightOf(bytes.length, bytes.length);
             }
@@ -106,11 +129,7 @@ export function json(options: CodecOptions = {}): Codec {
         if (weight !== undefined) {
           weight.bytes = weightOf(bytes.length, scanner.items);
         }
-        if (scanner.longIntegers.length === 0) {
-          return JSON.parse(text ?? decoder.decode(bytes));
-        }
-        longIntegers ??= new LongIntegers();
-        return longIntegers.parse(bytes, scanner.longIntegers, decoder);
+        return parseScanned(bytes, text);
       } catch (cause) {
         if (cause instanceof CodecError) throw cause;
         throw new CodecError(

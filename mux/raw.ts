@@ -91,7 +91,11 @@ export interface RawChannel extends Channel {
    * readable.
    */
   abort(reason: unknown): void;
-  /** Does what {@linkcode close} does, without a promise. */
+  /**
+   * Sends CLOSE without EOF, after what was accepted: what this side sent is not
+   * complete, or nothing is lost if it looks cut. Pending writes reject, and unread
+   * bytes are dropped.
+   */
   discard(): void;
   /**
    * Does what {@linkcode discard} does, but sends EOF first, also if writes are

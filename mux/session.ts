@@ -25,11 +25,16 @@ import type {
 } from "./types.ts";
 
 /**
- * Frames that a session decodes before the event loop turns. As many calls take
- * some ten milliseconds.
+ * Frames that a session decodes at once, where a piece of payload counts as three
+ * more. What they make the program do follows before the next ones are decoded,
+ * and takes some milliseconds at most.
  */
+const FRAMES_AT_ONCE = 2_048;
+/** Milliseconds of work after which the event loop turns. */
+const TIME_PER_TURN = 4;
+/** Frames after which it turns in any case. */
 const FRAMES_PER_TURN = 8_192;
-/** Bytes read that count as a frame: a full allowance is 8 MiB. */
+/** Bytes read that count as a frame. */
 const BYTES_PER_FRAME = 1024;
 /** DATA frames that a session sends before the event loop turns. */
 const DATA_SENT_PER_TURN = 512;
@@ -84,6 +89,7 @@ export function qmux(
 export class QmuxSession implements RawSession {
   readonly account: MemoryAccount;
   readonly #transport: Transport;
+  readonly #clock: Clock;
   readonly #closeTimeout: number;
   readonly #maxChannels: number;
   readonly #queue: FrameQueue;
@@ -112,6 +118,7 @@ export class QmuxSession implements RawSession {
     clock: Clock = () => performance.now(),
   ) {
     const resolved = resolveOptions(options);
+    this.#clock = clock;
     this.#closeTimeout = resolved.closeTimeout;
     this.#maxChannels = resolved.maxChannels;
     this.#transport = "readable" in transport
@@ -224,65 +231,47 @@ export class QmuxSession implements RawSession {
    * Reads until the byte stream ends.
    *
    * A read of a socket that a peer keeps filled resolves without waiting, and so
-   * would a loop of them: the event loop turns by the work that was done. Work is
-   * counted and not timed, because reading the clock costs more than decoding a
-   * frame.
+   * would a loop of them: the event loop turns when the frames have made enough
+   * work. Time spent waiting for reads does not count.
    */
   async #read(): Promise<void> {
     const decoder = this.#decoder;
-    decoder.allowance = FRAMES_PER_TURN;
+    const channels = this.#channels;
+    let time = 0;
+    let frames = 0;
     try {
       for (;;) {
         const chunk = await this.#transport.read();
-        if (chunk === null || this.#state === "ended") break;
-        this.#channels.tick();
-        decoder.allowance -= Math.ceil(chunk.length / BYTES_PER_FRAME);
-        const at = decoder.push(chunk);
-        const left = this.#channels.endTurn();
-        // The next read takes time, and the responses of this turn are ready: let
-        // them leave first. This waits for microtasks only, not for the write.
-        const { gathering } = this.#queue;
-        if (gathering !== undefined) await gathering;
-        // Most chunks find half of the allowance, so that few are divided: the
-        // responses to their frames share a write.
-        if (left || decoder.allowance < FRAMES_PER_TURN / 2) {
-          await this.#takeTurns(chunk, at, left);
+        if (chunk === null || this.#hasEnded()) break;
+        frames += Math.ceil(chunk.length / BYTES_PER_FRAME);
+        for (let at = 0; at < chunk.length && !this.#hasEnded();) {
+          channels.tick();
+          const startedAt = channels.now();
+          decoder.allowance = FRAMES_AT_ONCE;
+          at = decoder.push(chunk, at);
+          let left = channels.endTurn();
+          // The next read takes time, and the responses of this turn are ready:
+          // let them leave first. This waits for microtasks only, not for the
+          // write.
+          const { gathering } = this.#queue;
+          if (gathering !== undefined) await gathering;
+          time += this.#clock() - startedAt;
+          frames += FRAMES_AT_ONCE - decoder.allowance;
+          while (left || time >= TIME_PER_TURN || frames >= FRAMES_PER_TURN) {
+            await nextTurn();
+            time = frames = this.#sent = 0;
+            if (left) left = channels.endTurn();
+          }
         }
       }
-      if (this.#decoder.atBoundary) this.#end(undefined);
+      if (decoder.atBoundary) this.#end(undefined);
       else this.#end(connectionLost("the byte stream ended inside a frame"));
     } catch (error) {
       // Readers still get what arrived before the bad frame.
-      while (this.#channels.endTurn()) await nextTurn();
+      while (channels.endTurn()) await nextTurn();
       this.#end(this.#readFailure(error));
     } finally {
       this.#readerDone.resolve();
-    }
-  }
-
-  /**
-   * Lets the event loop turn until a chunk is done with.
-   *
-   * @param chunk the chunk
-   * @param from the offset of what was not decoded
-   * @param left whether there are channels whose turn has not ended
-   */
-  async #takeTurns(
-    chunk: Uint8Array,
-    from: number,
-    left: boolean,
-  ): Promise<void> {
-    for (let at = from;;) {
-      await nextTurn();
-      this.#sent = 0;
-      this.#decoder.allowance = FRAMES_PER_TURN;
-      if (!left) {
-        if (at === chunk.length || this.#hasEnded()) return;
-        this.#channels.tick();
-        at = this.#decoder.push(chunk, at);
-      }
-      left = this.#channels.endTurn();
-      await this.#queue.gathering;
     }
   }
 

@@ -134,7 +134,7 @@ test("qmux: readers of several large values have a turn each", async (t) => {
   const sending = raw.send(
     ...ids.map((id) => data(id, new Uint8Array(size))),
   );
-  for (; turns.length < 3; turnsSoFar++) await turn();
+  for (; turns.length < 3; turnsSoFar++) await nextTurn();
   await sending;
   assertEquals(turns.length, 3);
   assertLess(turns[0]!, turns[2]!);

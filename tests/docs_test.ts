@@ -296,6 +296,7 @@ Deno.test("docs: the table of resources has the defaults of the code", () => {
     ...DEFAULT_PEER_LIMITS,
     maxWaitingCalls: DEFAULT_RECONNECT_OPTIONS.maxWaitingCalls,
     maxDepth: DEFAULT_MAX_DEPTH,
+    maxItems: DEFAULT_MAX_ITEMS,
   };
   let compared = 0;
   for (const row of table(section(read(LIMITS), "Resources"))) {

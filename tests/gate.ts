@@ -2,7 +2,8 @@
  * The gate, `deno task ok`: everything that must hold before a change lands.
  * Runs under tests/jsr/with_jsr.ts, so that all steps see the same registry.
  *
- * Says each step with its time, shows what a failed one printed, says how many
+ * Says each step with its time, shows what a failed one printed, says what the
+ * short form of `deno task hostile` found on Linux, says how many
  * tests were skipped for what reason, and ends in one line: `N passed, N failed,
  * N skipped`, counting tests. A test that is skipped where it could run fails
  * the gate.
@@ -29,6 +30,8 @@ const STEPS: Record<string, string[]> = {
   docs: ["doc", "--lint", ...entryPoints],
   // What the README says to run.
   tests: ["task", "test"],
+  // After the tests, which would keep the machine busy beside it.
+  hostile: ["run", "-A", "tests/hostile/main.ts", "--short"],
   publish: ["publish", "--dry-run", "--allow-dirty"],
 };
 
@@ -92,8 +95,13 @@ async function runStep(
 const failures: string[] = [];
 let counts: Counts = { passed: 0, failed: 0, skipped: 0 };
 for (const [name, args] of Object.entries(STEPS)) {
+  if (name === "hostile" && Deno.build.os !== "linux") {
+    console.log("skipped hostile: it measures processes on Linux only");
+    continue;
+  }
   const { ok, output } = await runStep(name, args);
   if (!ok) failures.push(name);
+  if (ok && name === "hostile") console.log(/^hostile: .*$/m.exec(output)?.[0]);
   if (name !== "tests") continue;
   counts = count(output);
   const required = requiredBy(Deno.env);

@@ -51,7 +51,8 @@ export class LongIntegers {
   }
 }
 
-function randomMark(): string {
+/** Makes text that no value can contain, because it cannot be guessed. */
+export function randomMark(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(MARK_SIZE));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(
     "",

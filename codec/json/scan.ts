@@ -14,6 +14,10 @@ const DIGIT_0 = 0x30, DIGIT_9 = 0x39;
 const Items = { SCALAR: 1, LONG_INTEGER: 10, STRING: 3, CONTAINER: 2 };
 /** By how much more everything counts if there is a long integer. */
 const WITH_LONG_INTEGERS = 1.5;
+/** What a key with an escape counts as more, beside its bytes. */
+const ESCAPED_KEY = 20;
+/** By how much more everything counts if there is such a key. */
+const WITH_ESCAPED_KEYS = 2;
 const KEYS = {
   known: 0,
   firstNew: 18,
@@ -24,7 +28,7 @@ const KEYS = {
   oneByOne: false,
 };
 /** At most this many items of a valid value fall on one of its bytes. */
-const ITEMS_OF_BYTE = 6;
+const ITEMS_OF_BYTE = 11;
 /** A level of nesting has a bracket at its start and one at its end. */
 const BYTES_OF_LEVEL = 2;
 
@@ -47,6 +51,8 @@ export class JsonScanner {
   items = 0;
   /** The offsets where each of its integers beyond 2^53 starts and ends. */
   longIntegers: readonly number[] = [];
+  /** The offsets where each of its keys with escapes starts and ends. */
+  escapedKeys: readonly number[] = [];
   readonly #limits: CodecLimits;
   readonly #keys: KeyCounter;
   readonly #digitTexts = new DigitTexts();
@@ -76,6 +82,7 @@ export class JsonScanner {
     let stringStart = -1;
     let stringEnd = -1;
     let valid = true;
+    const escapedKeys: number[] = [];
     for (let at = 0; at < length;) {
       switch (bytes[at]!) {
         case QUOTE:
@@ -85,6 +92,10 @@ export class JsonScanner {
           if (bytes[at] === COLON) {
             at++;
             items += keys.text(depth, bytes, stringStart, stringEnd);
+            if (hasEscape(bytes, stringStart, stringEnd)) {
+              items += ESCAPED_KEY + stringEnd - stringStart;
+              escapedKeys.push(stringStart, stringEnd);
+            }
           } else {
             if (bytes[at] === COMMA) at++;
             items += Items.STRING;
@@ -100,6 +111,10 @@ export class JsonScanner {
           else {
             items += keys.text(depth, bytes, stringStart, stringEnd) -
               Items.STRING;
+            if (hasEscape(bytes, stringStart, stringEnd)) {
+              items += ESCAPED_KEY + stringEnd - stringStart;
+              escapedKeys.push(stringStart, stringEnd);
+            }
           }
           break;
         case OPEN_BRACE:
@@ -145,7 +160,12 @@ export class JsonScanner {
       items = Math.ceil(items * WITH_LONG_INTEGERS);
       if (items > maxItems) throw tooManyItems("JSON", maxItems);
     }
+    if (escapedKeys.length > 0) {
+      items *= WITH_ESCAPED_KEYS;
+      if (items > maxItems) throw tooManyItems("JSON", maxItems);
+    }
     this.items = items;
+    this.escapedKeys = valid ? escapedKeys : [];
     this.longIntegers = valid ? longIntegers : [];
   }
 }
@@ -168,6 +188,11 @@ export function endOfString(bytes: Uint8Array, start: number): number {
     if ((quote - before) % 2 === 0) return quote;
     at = quote + 1;
   }
+}
+
+function hasEscape(bytes: Uint8Array, start: number, end: number): boolean {
+  for (let at = start; at < end; at++) if (bytes[at] === BACKSLASH) return true;
+  return false;
 }
 
 function endOfDigits(bytes: Uint8Array, start: number): number {

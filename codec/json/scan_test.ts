@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { forSeeds, type Random } from "../../tests/support/random.ts";
 import { utf8 } from "../../tests/support/wire.ts";
 import { CodecError } from "../errors.ts";
@@ -45,7 +45,10 @@ Deno.test("JsonScanner: the parts of a value count as documented", () => {
     ['{"a":0},{"a":0,"b":0}', 2 + 18 + 1 + 2 + 0 + 18 + 2],
     ['{"1":0},{"1":0}', 2 + 18 + 4 + 1 + 2 + 0 + 4 + 1],
     [' { "a" : "b" } ', 2 + 18 + 3],
-    ['{"a\\"":"\\""}', 2 + 18 + 3],
+    ['{"a":"\\""}', 2 + 18 + 3],
+    // All counts twice, with the array around it.
+    ['{"a\\"":"\\""}', 2 * (2 + 18 + 20 + 3 + 3) + 2],
+    ['{"a\\"" :0}', 2 * (2 + 18 + 20 + 3 + 1) + 2],
   ];
   for (const [text, items] of parts) assertEquals(itemsIn(text), items, text);
 });
@@ -180,11 +183,14 @@ function anyText(random: Random): string {
 Deno.test("JsonScanner: whatever the text, there is no other error", () =>
   forSeeds(300, (random) => {
     const scanner = new JsonScanner({ maxDepth: 5, maxItems: 100 });
+    const text = anyText(random);
+    let error: unknown;
     try {
-      scanner.scan(utf8(anyText(random)));
-    } catch (error) {
-      if (!(error instanceof CodecError)) throw error;
+      scanner.scan(utf8(text));
+    } catch (thrown) {
+      error = thrown;
     }
+    assert(error === undefined || error instanceof CodecError, text);
   }));
 
 Deno.test("unlimitedSize(): no shorter value exceeds a limit", () => {

@@ -17,8 +17,6 @@ const MIN_CHANNEL_SIZE = CHANNEL_SIZE + MIN_WINDOW_SIZE;
 
 /** The reserve of an account is one part in this many. */
 const RESERVE_PART = 8;
-/** While at most this part of its limit is held, an account is roomy. */
-const ROOMY_PART = 5 / 16;
 /** One part in this many is kept for channels that are not open yet. */
 const CHANNEL_PART = 16;
 
@@ -128,12 +126,9 @@ export class MemoryAccount {
     return this.#ledger.hasChannel;
   }
 
-  /**
-   * Whether so little is held that all that is left need not be calculated: at
-   * most five sixteenths, and the pool is not crowded.
-   */
-  get isRoomy(): boolean {
-    return this.#ledger.isRoomy;
+  /** Whether less than half of what a pool can have free is. */
+  get poolIsLow(): boolean {
+    return this.#ledger.poolIsLow;
   }
 
   /** Takes what a channel needs, with its window of `size` bytes. */
@@ -279,7 +274,6 @@ class Ledger {
    */
   kept: number;
   readonly #reserve: number;
-  readonly #roomy: number;
   readonly #share: PoolShare | undefined;
   #reservedHeld = 0;
   #passingHeld = 0;
@@ -293,7 +287,6 @@ class Ledger {
   constructor(limit: number, share: PoolShare | undefined) {
     this.limit = limit;
     this.#reserve = Math.floor(limit / RESERVE_PART);
-    this.#roomy = limit * ROOMY_PART;
     this.kept = Math.floor(limit / CHANNEL_PART);
     this.#share = share;
     if (share !== undefined) share.onFreed = () => this.#serveSoon();
@@ -319,9 +312,8 @@ class Ledger {
       share.available * 2 < Math.min(this.limit, share.largest);
   }
 
-  get isRoomy(): boolean {
-    return this.held <= this.#roomy &&
-      (this.#share === undefined || !this.#share.isCrowded);
+  get poolIsLow(): boolean {
+    return this.#share !== undefined && this.#share.isLow;
   }
 
   get hasChannel(): boolean {

@@ -97,7 +97,7 @@ class SessionPool implements MemoryPool {
   readonly #reserve: number;
   /** The most that one session can take at once. */
   readonly largest: number;
-  readonly #uncrowded: number;
+  readonly #half: number;
   /** Bytes beyond what is guaranteed that no session has taken. */
   #free: number;
   #sessions = 0;
@@ -126,7 +126,7 @@ class SessionPool implements MemoryPool {
     this.#guaranteed = Math.floor(size * 3 / 8 / maxSessions);
     this.#reserve = Math.floor(size / 8);
     this.#free = size - this.#reserve - this.#guaranteed * maxSessions;
-    this.#uncrowded = this.#free / 2;
+    this.#half = this.#free / 2;
     this.largest = this.#guaranteed + Math.floor(this.#free / 2);
   }
 
@@ -135,8 +135,8 @@ class SessionPool implements MemoryPool {
   }
 
   /** Whether less than half of what can ever be free is. */
-  get isCrowded(): boolean {
-    return this.#free < this.#uncrowded;
+  get isLow(): boolean {
+    return this.#free < this.#half;
   }
 
   join(): PoolShare {
@@ -239,8 +239,8 @@ export class PoolShare {
   }
 
   /** Whether less than half of what can ever be free is. */
-  get isCrowded(): boolean {
-    return this.#pool.isCrowded;
+  get isLow(): boolean {
+    return this.#pool.isLow;
   }
 
   /** Whether `bytes` can be taken; `reserved` for what may use the reserve. */

@@ -9,6 +9,13 @@ import type { WindowMemory } from "./receive_window.ts";
 const SMALL_PARTS = 1024;
 
 /**
+ * The size of the next window is calculated again when what is held has changed
+ * by one part in this many of the account: a call opens a channel, and few calls
+ * change much.
+ */
+const STEPS = 256;
+
+/**
  * The part of a session's memory that its channels and their receive windows may
  * take: eleven sixteenths. A grant cannot be taken back, so granted credit counts
  * as held, and what is left to values must not depend on a peer that never uses
@@ -22,8 +29,13 @@ export class WindowBudget implements WindowMemory {
   readonly #size: number;
   readonly #initialSize: number;
   readonly #minSize: number;
-  /** Whether new windows have the initial size while the account is roomy. */
-  readonly #isSmall: boolean;
+  readonly #step: number;
+  /** The size of the next window; 0 if there is no memory for it. */
+  #windowSize = 0;
+  #scarce = false;
+  /** What was held, and of that for channels, when these two were estimated. */
+  #heldThen = -Infinity;
+  #takenThen = -Infinity;
   readonly #maxLateCredit: number;
   #lateCredit = 0;
   #refused = false;
@@ -41,7 +53,7 @@ export class WindowBudget implements WindowMemory {
     this.#size = Math.floor(account.limit * 11 / 16);
     this.#initialSize = initialSize;
     this.#minSize = Math.min(initialSize, MIN_WINDOW_SIZE);
-    this.#isSmall = initialSize <= account.limit / 16;
+    this.#step = Math.floor(account.limit / STEPS);
   }
 
   /** Bytes that can be granted now. */
@@ -52,7 +64,8 @@ export class WindowBudget implements WindowMemory {
 
   /** Whether less than an eighth of the budget is left. */
   get scarce(): boolean {
-    return this.left * 8 < this.#size;
+    this.#estimate();
+    return this.#scarce;
   }
 
   get exhausted(): boolean {
@@ -68,22 +81,10 @@ export class WindowBudget implements WindowMemory {
    * be open before memory is scarce.
    */
   open(): number {
-    const account = this.#account;
-    if (this.#isSmall && account.isRoomy) {
-      account.takeChannel(this.#initialSize);
-      return this.#initialSize;
-    }
-    const left = this.left - CHANNEL_SIZE;
-    const most = left * 2 >= this.#size ? left / 4 : left / SMALL_PARTS;
-    let size = Math.min(this.#initialSize, Math.floor(most));
-    if (size < this.#minSize) {
-      size = this.#minSize;
-      if (size > left && !account.hasChannel) {
-        this.#refused = true;
-        return 0;
-      }
-    }
-    account.takeChannel(size);
+    this.#estimate();
+    const size = this.#windowSize;
+    if (size === 0) this.#refused = true;
+    else this.#account.takeChannel(size);
     return size;
   }
 
@@ -141,5 +142,29 @@ export class WindowBudget implements WindowMemory {
     if (bytes > this.#lateCredit) return false;
     this.#lateCredit -= bytes;
     return true;
+  }
+
+  /** Calculates what {@linkcode open} and {@linkcode scarce} need, if it is old. */
+  #estimate(): void {
+    const account = this.#account;
+    const { held } = account;
+    const taken = account.windows.held + account.channels.held;
+    const step = this.#step;
+    if (
+      Math.abs(held - this.#heldThen) < step &&
+      Math.abs(taken - this.#takenThen) < step && !account.poolIsLow
+    ) return;
+    const left = this.left - CHANNEL_SIZE;
+    const most = left * 2 >= this.#size ? left / 4 : left / SMALL_PARTS;
+    const size = Math.min(this.#initialSize, Math.floor(most));
+    this.#windowSize = size >= this.#minSize
+      ? size
+      : this.#minSize <= left || account.hasChannel
+      ? this.#minSize
+      : 0;
+    this.#scarce = left * 8 < this.#size;
+    // An estimate must not be used when a step more would be too much.
+    this.#heldThen = this.#scarce ? -Infinity : held;
+    this.#takenThen = taken;
   }
 }

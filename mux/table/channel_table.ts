@@ -179,11 +179,22 @@ export class ChannelTable implements FrameSink, ChannelHost {
     this.#closed = reason;
     const channels = this.#channels.values();
     for (const channel of channels) channel.onSessionEnd(reason, cleanly);
-    for (const channel of channels) takeCallbacks(channel)?.reject(reason);
+    for (const channel of channels) {
+      const opening = takeCallbacks(channel);
+      if (opening === undefined) continue;
+      // What came before the answer to OPEN has no reader.
+      channel.discard();
+      opening.reject(reason);
+    }
     for (const { grantedSize } of this.acceptQueue.end()) {
       this.#budget.cancelOpen(grantedSize);
     }
     this.#account.close();
+  }
+
+  /** The time at which this turn began, in milliseconds. */
+  now(): number {
+    return this.#clock.now();
   }
 
   /** Starts a new turn: bytes have arrived, or a write starts. */

@@ -376,8 +376,12 @@ export class ChannelPool {
         spare === undefined && !this.#session.ended && !this.#mayOpen(next)
       ) return;
       this.#leave(next);
-      if (spare === undefined) this.#open(next);
-      else next.opened(spare);
+      if (spare !== undefined) next.opened(spare);
+      else {
+        this.#open(next);
+        // There was no memory for a channel, so the call waits again.
+        if (next.queue !== undefined) return;
+      }
     }
   }
 }

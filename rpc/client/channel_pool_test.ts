@@ -240,3 +240,29 @@ Deno.test("ChannelPool: spare channels leave half of the slots to calls", async 
     }
   }
 });
+
+Deno.test("ChannelPool: calls wait while there is no memory for a channel, and each gets one as others close", async () => {
+  const [left, right] = memoryTransports();
+  await using session = qmux(left, { maxHeldSize: 64 * 1024 });
+  await using other = qmux(right);
+  other.accept(() => {});
+  const pool = new ChannelPool(rawSession(session));
+  const channels: RawChannel[] = [];
+  const failed: unknown[] = [];
+  for (let i = 0; i < 40; i++) {
+    pool.open(
+      (channel) => channels.push(channel),
+      (error) => failed.push(error),
+    );
+  }
+  await settled();
+  const atOnce = channels.length;
+  assert(atOnce > 0 && atOnce < 40, `${atOnce} at once`);
+  for (let closed = 0; closed < 40; closed++) {
+    // A channel that closes leaves memory for at least one.
+    assert(channels.length >= Math.min(40, atOnce + closed));
+    channels[closed]!.discard();
+    await settled();
+  }
+  assertEquals([channels.length, pool.queued, failed], [40, 0, []]);
+});

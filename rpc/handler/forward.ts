@@ -219,9 +219,8 @@ function takeChannel(
   nested: boolean,
 ): RawChannel | Promise<RawChannel> {
   return pool.take(nested) ?? new Promise((resolve, reject) => {
-    let opening: ChannelRequest | undefined;
-    const giveUp = () => opening?.cancel(cancelled());
-    opening = pool.open(
+    const giveUp = () => opening.cancel(cancelled());
+    const opening: ChannelRequest = pool.open(
       (taken) => {
         channel.cancelWhenClosed(giveUp);
         resolve(taken);

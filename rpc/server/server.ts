@@ -127,8 +127,8 @@ export class Server {
         call = this.#begin(channel, reader, header);
       } catch (error) {
         if (idle) this.#idle--;
-        // Without a header, no caller can be answered.
-        void channel.close();
+        // Without a header, no caller can be answered. EOF would end a response.
+        channel.discard();
         if (error !== channel.failure) this.#options.onError(error, undefined);
         return;
       }

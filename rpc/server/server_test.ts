@@ -192,7 +192,7 @@ for (const [what, bytes] of Object.entries(MALFORMED)) {
     await using _ = peer;
     const channel = await rawOpen(raw);
     await channel.data(bytes);
-    await raw.find("close");
+    await raw.expect("close");
     await channel.close();
     const [error, selector] = await errors.next();
     assert(error instanceof RpcError || error instanceof CodecError);
@@ -209,7 +209,7 @@ Deno.test("Server: a truncated header is reported to onError", async () => {
   const channel = await rawOpen(raw);
   await channel.data(new Uint8Array([0, 0]));
   await channel.eof();
-  await raw.find("close");
+  await raw.expect("close");
   const [error] = await errors.next();
   assertEquals((error as CodecError).code, "truncated");
 });

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { assert, assertEquals, assertLess } from "@std/assert";
-import { type Peer, RemoteError } from "@qtalk/qtalk";
+import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
+import { MuxError, type Peer, RemoteError } from "@qtalk/qtalk";
 import { test } from "../support/harness.ts";
 import { data, eof, open, values } from "../support/wire.ts";
 import { turn, within } from "../support/within.ts";
@@ -134,4 +134,16 @@ test("account: an answer that waits for memory is dropped when the caller closes
   await settled(() => held(server).responses);
   assertEquals(held(server).responses, 0);
   assertEquals((await client.call("x") as string).length, SIZE);
+});
+
+test("account: what comes before the answer to OPEN is given back when the session ends", async (t) => {
+  const { session, raw } = t.script();
+  const opened = session.open();
+  const { sender } = await raw.expect("open");
+  await raw.send(data(sender, new Uint8Array(100)));
+  await raw.end();
+  await assertRejects(() => opened, MuxError);
+  await session.closed;
+  assertEquals(session.usage.slots, 0);
+  assertEquals(session.usage.held.total, 0);
 });

@@ -4,13 +4,14 @@
  *
  * @module
  */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
   CodecError,
   DEFAULT_MAX_DEPTH,
   DEFAULT_PEER_LIMITS,
   type Handler,
   handlerFrom,
+  RemoteError,
   RpcError,
 } from "@qtalk/qtalk";
 import { test } from "../support/harness.ts";
@@ -230,3 +231,15 @@ for (const [what, { bytes, ends, text }] of Object.entries(NO_ARGUMENTS)) {
     await peer.closed;
   });
 }
+
+test("hostile calls: pointers in a value are bounded by its items", async (t) => {
+  const [client, server] = t.pair();
+  server.handle("count", handlerFrom((list: unknown[]) => list.length));
+  const pointers = (count: number) => [Array(count).fill({ $fnptr: "x" })];
+  assertEquals(await client.call("count", pointers(19_990)), 19_990);
+  const { text } = await assertRejects(
+    () => client.call("count", pointers(20_001)),
+    RemoteError,
+  );
+  assert(text.includes("it has more than 100000 items"), text);
+});

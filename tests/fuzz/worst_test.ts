@@ -1,7 +1,12 @@
-import { assertGreater } from "@std/assert";
+import { assertEquals, assertGreater } from "@std/assert";
+import { DEFAULT_PEER_LIMITS } from "@qtalk/qtalk";
 import { forSeeds } from "../support/random.ts";
-import { CODECS } from "./codec_list.ts";
+import { ThreadClock } from "../support/thread_clock.ts";
+import { utf8 } from "../support/wire.ts";
+import { ASSERTED } from "./asserted.ts";
+import { CODECS, type Format } from "./codec_list.ts";
 import { assertBounded, line, SHORT } from "./worst.ts";
+import { Scale } from "./worst/cost.ts";
 import { search } from "./worst/search.ts";
 
 for (const [name, listed] of Object.entries(CODECS)) {
@@ -15,5 +20,39 @@ for (const [name, listed] of Object.entries(CODECS)) {
       );
       assertBounded(name, found);
     });
+  });
+}
+
+/** Lists of empty objects, of the largest size that is accepted. */
+const EMPTY_OBJECTS: Record<Format, () => Uint8Array> = {
+  json: () => {
+    const count = Math.floor((DEFAULT_PEER_LIMITS.maxValueSize - 1) / 3);
+    return utf8(`[${Array(count).fill("{}")}]`);
+  },
+  cbor: () => listOf(0x9a, 0xa0),
+  msgpack: () => listOf(0xdd, 0x80),
+};
+
+function listOf(head: number, item: number): Uint8Array {
+  const bytes = new Uint8Array(DEFAULT_PEER_LIMITS.maxValueSize).fill(item);
+  bytes[0] = head;
+  new DataView(bytes.buffer).setUint32(1, bytes.length - 5);
+  return bytes;
+}
+
+for (const [name, { format, make }] of Object.entries(CODECS)) {
+  Deno.test(`fuzz worst: without maxItems, empty objects cost ${name} more than is promised`, () => {
+    using clock = new ThreadClock();
+    const scale = new Scale(clock);
+    const bytes = EMPTY_OBJECTS[format]();
+    const { ms, refused } = scale.measure(
+      make({ maxItems: Infinity }),
+      bytes,
+      3,
+    );
+    assertEquals(refused, undefined);
+    assertGreater(ms, ASSERTED.decodeMs);
+    const limited = scale.measure(make(), bytes, 1);
+    assertEquals(limited.refused, "too-many-items");
   });
 }

@@ -6,6 +6,7 @@
 import type { Attack, HealthyReport, Measured, Setup } from "./attack.ts";
 import { AttackerProcess } from "./attacker_process.ts";
 import { LEFTOVER, SERVER_HEAP_MIB, STALL_LIMIT } from "./bounds.ts";
+import { OtherLoad } from "./other_load.ts";
 import { resetPeak, resident } from "./resident.ts";
 import { SizeWatch } from "./size_watch.ts";
 import { type Event, TalkingProcess } from "./talking_process.ts";
@@ -95,6 +96,7 @@ export class Arena implements AsyncDisposable {
     await resetPeak(this.#server.pid);
     const base = await resident(this.#server.pid);
     const watch = new SizeWatch(this.#server);
+    const load = new OtherLoad(this.#server.pid, this.#healthy.pid);
 
     await using attackers = new AsyncDisposableStack();
     const names = [attack.name];
@@ -110,6 +112,7 @@ export class Arena implements AsyncDisposable {
     const errors = count(this.#errors);
     const during = await this.#stats();
     await Promise.all(all.map((it) => it.leave()));
+    const others = load.cores();
     const after = await this.#aliveOnceLeft(before);
     const { documented } = attack;
     return {
@@ -124,6 +127,7 @@ export class Arena implements AsyncDisposable {
       died: watch.stopped ?? this.#server.death,
       errors,
       findings: found[0],
+      others,
       ...(documented !== undefined && { documented }),
     };
   }

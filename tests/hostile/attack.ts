@@ -98,10 +98,14 @@ export interface Measured {
   /** The number of errors that the server reported, by code. */
   errors: Record<string, number>;
   findings: Findings | undefined;
+  /** The cores that other processes of the machine have used meanwhile. */
+  others: number | undefined;
   /** What failed. */
   problems: string[];
   /** Why a failure is not counted. */
   documented?: string;
+  /** Whether other processes kept the machine too busy to judge it. */
+  disturbed?: boolean;
 }
 
 /** What the healthy client measured; times are in milliseconds. */

@@ -58,14 +58,14 @@ export const ATTACKS: readonly Attack[] = [
 export const SHORT_FORM: ReadonlyMap<string, number> = new Map([
   ["selectors", 2_000],
   ["broken-rules", 2_000],
-  ["half-values", 500],
-  ["unread-answers", 500],
-  ["json-long-integer", 500],
-  ["one-byte-data", 500],
-  ["empty-data-flood", 500],
-  ["open-close-flood", 500],
+  ["half-values", 1_500],
+  ["unread-answers", 1_500],
+  ["json-long-integer", 1_500],
+  ["one-byte-data", 1_500],
+  ["empty-data-flood", 1_500],
+  ["open-close-flood", 1_500],
   ["burst-1600", 5_000],
-  ["ws-endless-message", 500],
+  ["ws-endless-message", 1_500],
 ]);
 
 /** Finds an attack, or the control run. */

@@ -6,15 +6,19 @@ import { Arena } from "./arena.ts";
 import type { Attack, HealthyReport, Measured } from "./attack.ts";
 import { attackNamed, ATTACKS, CONTROL, SHORT_FORM } from "./attacks.ts";
 import { table, verdict } from "./table.ts";
-import { problemsOf } from "./verdict.ts";
+import { isDisturbed, problemsOf } from "./verdict.ts";
+
+/** How often the short form tries a row, and milliseconds for all of it. */
+const TRIES = 3, SHORT_LIMIT = 45_000;
 
 const HELP = `Attacks a server process beside a healthy client.
 
 Usage: deno task hostile [options]
 
   --only A,B       only these attacks
-  --short          the short form: few attacks, each for less than a second,
-                   all against one server
+  --short          the short form, which the gate runs: few attacks, most for
+                   1.5 seconds, against as few servers as possible; what
+                   fails is tried again with a server of its own
   --against DIR    serve the library of another checkout
   --json FILE      also write all figures
   --list           only say which attacks there are
@@ -76,20 +80,37 @@ class Arenas implements AsyncDisposable {
   }
 }
 
+/** Runs an attack and judges it. */
+async function judged(
+  arenas: Arenas,
+  attack: Attack,
+  control: HealthyReport | undefined,
+): Promise<Measured> {
+  const arena = await arenas.for(attack);
+  const measured = await arena.measure(attack, duration(attack));
+  const problems = attack === CONTROL
+    ? []
+    : problemsOf(attack, measured, control);
+  // What an attack has done to a server must not count for the next one.
+  arenas.reusable = problems.length === 0;
+  return { ...measured, problems };
+}
+
 async function run(attacks: readonly Attack[]): Promise<Measured[]> {
   await using arenas = new Arenas();
-  const rows: Measured[] = [];
-  let control: HealthyReport | undefined;
-  for (const attack of [CONTROL, ...attacks]) {
-    const arena = await arenas.for(attack);
-    const measured = await arena.measure(attack, duration(attack));
-    control ??= measured.healthy;
-    const problems = attack === CONTROL
-      ? []
-      : problemsOf(attack, measured, control);
-    const row = { ...measured, problems };
+  const begun = performance.now();
+  const rows = [await judged(arenas, CONTROL, undefined)];
+  for (const attack of attacks) {
+    const control = rows[0]!.healthy;
+    let row = await judged(arenas, attack, control);
+    if (flags.short) {
+      for (let tries = 1; tries < TRIES && row.problems.length > 0; tries++) {
+        if (performance.now() - begun > SHORT_LIMIT) break;
+        row = await judged(arenas, attack, control);
+      }
+      if (isDisturbed(row, control)) row = { ...row, disturbed: true };
+    }
     rows.push(row);
-    arenas.reusable = problems.length === 0;
     // Progress; the table goes to standard output.
     console.error(`${attack.name}: ${verdict(row)}`);
   }
@@ -106,7 +127,13 @@ else if (flags.list) {
   if (flags.json !== undefined) {
     await Deno.writeTextFile(flags.json, `${JSON.stringify(rows, null, 2)}\n`);
   }
-  const failed = rows.filter((row) => verdict(row) === "FAILED").length;
-  console.log(`\n${rows.length - 1 - failed} rows hold, ${failed} failed`);
+  const count = (word: string) =>
+    rows.filter((row) => verdict(row) === word).length;
+  const failed = count("FAILED"), disturbed = count("disturbed");
+  const held = rows.length - 1 - failed - disturbed;
+  console.log(
+    `\nhostile: ${held} rows hold, ${failed} failed, ` +
+      `${disturbed} not judged because the machine was busy`,
+  );
   if (failed > 0) Deno.exitCode = 1;
 }

@@ -22,9 +22,12 @@ const TITLES = [
 ];
 
 /** The verdict on a row. */
-export function verdict({ problems, documented, bound }: Measured): string {
+export function verdict(
+  { problems, documented, disturbed, bound }: Measured,
+): string {
   if (bound === Infinity || bound === null) return "-";
   if (problems.length === 0) return "ok";
+  if (disturbed) return "disturbed";
   return documented === undefined ? "FAILED" : "documented";
 }
 
@@ -79,8 +82,14 @@ export function table(rows: readonly Measured[]): string {
   ].join("\n");
 }
 
-function problemsOf({ attack, about, problems, documented }: Measured): string {
-  const excuse = documented === undefined ? "" : ` (documented: ${documented})`;
+function problemsOf(
+  { attack, about, problems, documented, disturbed, others }: Measured,
+): string {
+  const excuse = disturbed
+    ? ` (other processes kept ${others!.toFixed(1)} cores busy)`
+    : documented === undefined
+    ? ""
+    : ` (documented: ${documented})`;
   return [
     `${attack}: ${about}${excuse}`,
     ...problems.map((problem) => `  - ${problem}`),

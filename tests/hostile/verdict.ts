@@ -15,6 +15,24 @@ import {
 /** Codes of a session that the server ended for breaking rules or limits. */
 const TYPED = ["limit-exceeded", "protocol-error"];
 
+/** Problems with how long the healthy client waited. */
+function delays(
+  { p99, max, connectMax }: HealthyReport,
+  control: HealthyReport | undefined,
+): string[] {
+  const problems: string[] = [];
+  const limit = Math.max(
+    HEALTHY_P99,
+    HEALTHY_P99_OF_CONTROL * (control?.p99 ?? 0),
+  );
+  if (p99 >= limit) problems.push(`p99 of pings is ${ms(p99)}`);
+  if (max >= HEALTHY_MAX) problems.push(`a ping took ${ms(max)}`);
+  if (connectMax >= HEALTHY_MAX) {
+    problems.push(`a new connection took ${ms(connectMax)}`);
+  }
+  return problems;
+}
+
 /** Problems with the healthy client's figures. */
 export function healthProblems(
   healthy: HealthyReport | undefined,
@@ -22,21 +40,30 @@ export function healthProblems(
 ): string[] {
   if (healthy === undefined) return ["the healthy client gave no report"];
   const problems: string[] = [];
-  const { failures, p99, max, connectMax, pings } = healthy;
-  const limit = Math.max(
-    HEALTHY_P99,
-    HEALTHY_P99_OF_CONTROL * (control?.p99 ?? 0),
-  );
+  const { failures, pings } = healthy;
   if (pings === 0) problems.push("no ping was answered");
-  if (p99 >= limit) problems.push(`p99 of pings is ${ms(p99)}`);
-  if (max >= HEALTHY_MAX) problems.push(`a ping took ${ms(max)}`);
-  if (connectMax >= HEALTHY_MAX) {
-    problems.push(`a new connection took ${ms(connectMax)}`);
-  }
+  problems.push(...delays(healthy, control));
   for (const [text, count] of Object.entries(failures)) {
     problems.push(`${count} pings failed: ${text}`);
   }
   return problems;
+}
+
+/** Cores that others may use without a healthy client being slower. */
+const QUIET = 0.3;
+
+/**
+ * Whether nothing is wrong with a row but that the healthy client waited, while
+ * other processes kept the machine busy.
+ */
+export function isDisturbed(
+  { problems, healthy, others }: Measured,
+  control: HealthyReport | undefined,
+): boolean {
+  if (healthy === undefined || (others ?? 0) < QUIET) return false;
+  const waited = delays(healthy, control);
+  return problems.length > 0 &&
+    problems.every((problem) => waited.includes(problem));
 }
 
 /** Problems with how the attacking session went on or ended. */

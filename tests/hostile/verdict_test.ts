@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import type { Attack, Findings, HealthyReport } from "./attack.ts";
 import { attackNamed, ATTACKS, SHORT_FORM } from "./attacks.ts";
 import { SMALL } from "./bounds.ts";
-import { outcomeProblems, problemsOf } from "./verdict.ts";
+import { isDisturbed, outcomeProblems, problemsOf } from "./verdict.ts";
 
 const attack: Attack = {
   name: "some",
@@ -37,6 +37,7 @@ const measured = {
   died: undefined,
   errors: { "limit-exceeded": 1 },
   findings,
+  others: 0,
 };
 
 Deno.test("problemsOf: returns nothing for a row within all bounds", () => {
@@ -81,6 +82,27 @@ Deno.test("problemsOf: p99 may be twice that of the control run", () => {
   const slow = { ...healthy, p99: 90 };
   const control = { ...healthy, p99: 46 };
   assertEquals(problemsOf(attack, { ...measured, healthy: slow }, control), []);
+});
+
+Deno.test("isDisturbed: only delays are excused, and only by other processes", () => {
+  const disturbed = (
+    others: number | undefined,
+    change: Partial<typeof measured> = {},
+  ) => {
+    const slow = { ...healthy, p99: 90, max: 300, connectMax: 300 };
+    const row = { ...measured, healthy: slow, others, ...change };
+    const problems = problemsOf(attack, row, healthy);
+    return isDisturbed({ ...row, problems }, healthy);
+  };
+  assertEquals(disturbed(1), true);
+  assertEquals(disturbed(0.1), false);
+  assertEquals(disturbed(undefined), false);
+  assertEquals(disturbed(1, { peak: 2 ** 30 }), false, "memory");
+  const open = { ...findings, lines: { open: 1 } };
+  assertEquals(disturbed(1, { findings: open }), false, "no error");
+  assertEquals(disturbed(1, { healthy }), false, "no problem");
+  const failing = { ...healthy, p99: 90, failures: { busy: 1 } };
+  assertEquals(disturbed(1, { healthy: failing }), false, "failed pings");
 });
 
 Deno.test("outcomeProblems: each outcome requires certain states and errors", () => {

@@ -70,7 +70,13 @@ export const MORE_CASES: Record<string, Case> = {
 async function unary(peer: Peer): Promise<void> {
   const values = [
     ...[null, true, false, 0, 1, -1, 255, 65_536, 2 ** 53 - 1, 1.5, -0.25],
-    ...["", "hello", "ünï 🦕 <&>\u2028\x00", "x".repeat(MIB)],
+    ...[
+      "",
+      "hello",
+      "ünï 🦕 <&>\u2028\x00",
+      "x".repeat(MIB),
+      "y".repeat(3 * MIB),
+    ],
     ...[[], [1, "two", null, [3.5, []]], {}],
     { a: 1, nested: { list: [true, null] } },
   ];

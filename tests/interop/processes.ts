@@ -4,6 +4,7 @@
  * @module
  */
 import { dial, dialCommand, type Handler, type Peer } from "@qtalk/qtalk";
+import { MAX_VALUE_SIZE } from "./service.ts";
 
 /** The transports that both sides have. */
 export const TRANSPORTS = ["tcp", "unix", "ws", "stdio"] as const;
@@ -120,7 +121,10 @@ async function withServer(
 ): Promise<void> {
   await using server = await startServer(serve, transport);
   const scheme = transport === "unix" ? "unix:" : `${transport}://`;
-  const peer = await dial(scheme + server.address, { handler });
+  const peer = await dial(scheme + server.address, {
+    handler,
+    maxValueSize: MAX_VALUE_SIZE,
+  });
   await checkLog(peer, use, () => server.stop());
 }
 
@@ -137,7 +141,10 @@ async function withChild(
       stdin: "piped",
       stdout: "piped",
     });
-    const peer = dialCommand(command, { handler });
+    const peer = dialCommand(command, {
+      handler,
+      maxValueSize: MAX_VALUE_SIZE,
+    });
     await checkLog(peer, use, () => Deno.readTextFile(log));
   } finally {
     await Deno.remove(log);

@@ -9,11 +9,12 @@
 // session; else it runs until it is stopped.
 
 import { dial, listen } from "@qtalk/qtalk";
-import { interopService } from "./service.ts";
+import { interopService, MAX_VALUE_SIZE } from "./service.ts";
 
 const [transport, path] = Deno.args;
 const options = {
   handler: interopService(),
+  maxValueSize: MAX_VALUE_SIZE,
   onError: (error: unknown, { selector }: { selector: string | undefined }) =>
     print(Deno.stderr, `serve: ${selector ?? "session"}: ${error}`),
 };

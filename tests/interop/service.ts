@@ -24,6 +24,12 @@ const DIE_STATUS = 3;
 const DIE_DELAY = 100;
 
 /**
+ * The option `maxValueSize` of both ends, in bytes. A case sends 1 MiB of text,
+ * whose encoding is larger than the default.
+ */
+export const MAX_VALUE_SIZE = 4 * 2 ** 20;
+
+/**
  * Makes the service. What it counts and keeps, such as the calls of `slow` that
  * were cancelled, it does over all connections that it is given to.
  */

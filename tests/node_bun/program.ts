@@ -21,11 +21,12 @@ import { dial, Peer, qmux } from "@qtalk/qtalk";
 import { type WebSocketLike, webSocketTransport } from "@qtalk/qtalk/mux";
 import { CASES } from "../interop/cases.ts";
 import type { CaseName } from "../interop/names.ts";
-import { interopService } from "../interop/service.ts";
+import { interopService, MAX_VALUE_SIZE } from "../interop/service.ts";
 
 const [mode, transport, ...rest] = process.argv.slice(2);
 const options = {
   handler: interopService(),
+  maxValueSize: MAX_VALUE_SIZE,
   onError(error: unknown, { selector }: { selector: string | undefined }) {
     // Whoever waits for the other end to die is not surprised.
     if (rest.includes("peer-dies" satisfies CaseName)) return;

@@ -11,12 +11,13 @@ import {
   assertLessOrEqual,
 } from "@std/assert";
 import {
-  type MuxError,
+  MuxError,
   qmux,
   type Session,
   type SessionOptions,
 } from "@qtalk/qtalk";
 import type { QmuxChannel } from "../../mux/channel/channel.ts";
+import { rawSession } from "../../mux/raw.ts";
 import { CHANNEL_SIZE } from "../../mux/flow/memory_account.ts";
 import {
   type ResolvedSessionOptions,
@@ -26,7 +27,12 @@ import { memoryTransports } from "../../mux/transport/memory.ts";
 import { type Harness, test } from "../support/harness.ts";
 import { forSeeds, type Random } from "../support/random.ts";
 import { assertUsage } from "../support/usage.ts";
-import { chopped, type Side, WireModel } from "../support/wire_model.ts";
+import {
+  chopped,
+  type Said,
+  type Side,
+  WireModel,
+} from "../support/wire_model.ts";
 import { turn, within } from "../support/within.ts";
 
 /** The byte at a place of a stream, so that no copy of it has to be kept. */
@@ -37,6 +43,8 @@ function byteAt(salt: number, at: number): number {
 /** One end of a channel, and what the model knows of it. */
 class End {
   readonly channel: QmuxChannel;
+  readonly #wire: WireModel;
+  readonly #side: Side;
   readonly #salt: number;
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
@@ -45,15 +53,28 @@ class End {
   offered = 0;
   received = 0;
   finished = false;
+  /** Whether the reader has nothing more to read, whatever the reason. */
   ended = false;
+  /** Whether the reader was given the end of the stream. */
+  sawEnd = false;
+  /** Whether this end says that its data is complete; undefined if it may. */
+  saysEof: boolean | undefined;
+  #unsettledWrites = 0;
   #reading = false;
   #readsAll = false;
   /** Everything asked of the streams; each promise must settle. */
   readonly asked: Promise<unknown>[] = [];
   peer!: End;
 
-  constructor(channel: QmuxChannel, salt: number) {
+  constructor(
+    channel: QmuxChannel,
+    side: Side,
+    wire: WireModel,
+    salt: number,
+  ) {
     this.channel = channel;
+    this.#side = side;
+    this.#wire = wire;
     this.#salt = salt;
     this.#writer = channel.writable.getWriter();
     this.#reader = channel.readable.getReader();
@@ -76,7 +97,19 @@ class End {
       chunk[i] = byteAt(this.#salt, this.offered + i);
     }
     this.offered += size;
-    this.#mayFail(this.#writer.write(chunk));
+    this.#unsettledWrites++;
+    const written = this.#writer.write(chunk);
+    written.then(() => this.#unsettledWrites--, () => {});
+    this.#mayFail(written);
+  }
+
+  /** What this end has said, and what it was told. */
+  get said(): Said {
+    return this.#wire.said(this.#side, this.channel.id);
+  }
+
+  get heard(): Said {
+    return this.#wire.heard(this.#side, this.channel.id);
   }
 
   finish(): void {
@@ -99,7 +132,7 @@ class End {
     do {
       const { done, value } = await this.#reader.read();
       if (done) {
-        this.ended = true;
+        this.ended = this.sawEnd = true;
         break;
       }
       for (const byte of value) {
@@ -113,11 +146,40 @@ class End {
 
   disturb(how: "close" | "cancel" | "abort"): void {
     this.disturbed = true;
+    // What comes first decides, and the other end may have been first.
+    if (this.saysEof === undefined && !this.heard.closed && !this.finished) {
+      if (how === "abort") this.saysEof = false;
+      if (how === "close" && this.#unsettledWrites === 0) this.saysEof = true;
+    }
     if (how === "close") this.asked.push(this.channel.close());
     if (how === "cancel") this.asked.push(this.#reader.cancel());
     if (how === "abort") this.#mayFail(this.#writer.abort(new Error("abort")));
     if (how !== "cancel") this.finished = true;
     if (how !== "abort") this.ended = true;
+  }
+
+  /** The session is over: nothing looks complete that is not. */
+  checkEnding(): void {
+    const { said, heard, channel } = this;
+    if (said.ended) assertEquals(said.bytes, this.offered, "EOF is complete");
+    if (channel.eofReceived) {
+      assert(heard.ended, "EOF was received and not sent");
+      if (this.sawEnd && !this.disturbed) {
+        assertEquals(this.received, this.peer.offered, "the end is complete");
+      }
+    } else if (this.sawEnd && !this.disturbed) {
+      assert(heard.closed, "a stream that was lost looks complete");
+    }
+  }
+
+  /** Both ends have closed the channel: what was said has arrived. */
+  checkClosed(): void {
+    const { said, heard, channel } = this;
+    this.checkEnding();
+    assertEquals([said.closed, heard.closed], [true, true]);
+    assertEquals(channel.eofReceived, heard.ended, "EOF arrives as EOF");
+    if (this.saysEof !== undefined) assertEquals(said.ended, this.saysEof);
+    if (!this.disturbed && !this.peer.disturbed) assert(said.ended);
   }
 }
 
@@ -147,6 +209,7 @@ class World {
   readonly options: Record<Side, ResolvedSessionOptions>;
   readonly sessions: Record<Side, Session>;
   readonly links: Link[] = [];
+  readonly #cut: () => void | Promise<void>;
   readonly #accepted: Record<Side, Map<number, QmuxChannel>> = {
     a: new Map(),
     b: new Map(),
@@ -155,6 +218,7 @@ class World {
   constructor(random: Random, t: Harness) {
     this.random = random;
     const [left, right] = memoryTransports();
+    this.#cut = () => random.pick([left, right]).close();
     this.options = {
       a: resolveOptions(anyOptions(random)),
       b: resolveOptions(anyOptions(random)),
@@ -179,19 +243,27 @@ class World {
 
   async open(side: Side): Promise<void> {
     let ours: QmuxChannel;
+    const session = this.sessions[side];
+    const { openable, account } = rawSession(session);
     try {
-      ours = await this.sessions[side].open() as QmuxChannel;
+      ours = await session.open() as QmuxChannel;
+      assert(openable > 0, "a channel is opened beyond the limit");
     } catch (error) {
-      const { code } = error as MuxError;
-      assert(code === "limit-exceeded" || code === "open-refused", code);
+      if (!(error instanceof MuxError)) throw error;
+      if (error.code === "limit-exceeded") {
+        assert(openable <= 0 || !account.hasChannel, error.message);
+      } else {
+        assertEquals(error.code, "open-refused");
+        assert(openable > 0, "a limit is reached, but the peer is asked");
+      }
       return;
     }
     const there = side === "a" ? "b" : "a";
     const theirs = this.#accepted[there].get(ours.remoteId)!;
     this.#accepted[there].delete(ours.remoteId);
     const { random } = this;
-    const own = new End(ours, random.int(0, 255));
-    const far = new End(theirs, random.int(0, 255));
+    const own = new End(ours, side, this.wire, random.int(0, 255));
+    const far = new End(theirs, there, this.wire, random.int(0, 255));
     own.peer = far;
     far.peer = own;
     const calm = random.chance(0.5);
@@ -261,8 +333,20 @@ class World {
   /** The accounts keep to their limits, whatever happens. */
   checkAccounts(): void {
     for (const side of ["a", "b"] as const) {
-      const { channels, held } = this.sessions[side].usage;
-      const { maxHeldSize } = this.options[side];
+      const session = this.sessions[side];
+      const { channels, slots, held } = session.usage;
+      const { maxHeldSize, maxChannels } = this.options[side];
+      const { outgoingSlots } = rawSession(session);
+      assertLessOrEqual(outgoingSlots, maxChannels);
+      assertLessOrEqual(slots - outgoingSlots, maxChannels);
+      const surely = this.links.filter(({ calm, a, b }) =>
+        calm && !(a.finished && b.finished)
+      ).length;
+      assertLessOrEqual(
+        surely,
+        Math.min(slots, channels),
+        "open channels count",
+      );
       assertEquals(held.channels, channels * CHANNEL_SIZE);
       assertLessOrEqual(held.windows + held.channels, maxHeldSize * 3 / 4);
       assertEquals(held.total, held.windows + held.channels);
@@ -286,6 +370,7 @@ class World {
       }
       await Promise.all([a.channel.closed, b.channel.closed]);
       for (const end of [a, b]) {
+        end.checkClosed();
         assertLessOrEqual(end.received, end.peer.offered);
         if (a.disturbed || b.disturbed) continue;
         assertEquals(end.received, end.peer.offered);
@@ -298,6 +383,29 @@ class World {
     assertEquals([a.usage.held.total, b.usage.held.total], [0, 0]);
     assertEquals(this.wire.halfClosed, 0);
     await Promise.all([a.close(), b.closed]);
+  }
+
+  /** Cuts the line, wherever the sessions are, and checks what came of it. */
+  async cut(): Promise<void> {
+    for (const { a, b } of this.links) {
+      for (const end of [a, b]) if (this.random.chance(0.7)) end.read(true);
+    }
+    for (let i = this.random.int(0, 3); i > 0; i--) await turn();
+    await this.#cut();
+    const { a, b } = this.sessions;
+    await Promise.allSettled([a.closed, b.closed]);
+    for (const { a, b } of this.links) {
+      await Promise.allSettled([...a.asked, ...b.asked]);
+      for (const end of [a, b]) end.checkEnding();
+      // What has arrived can still be read, and is held until then.
+      for (const end of [a, b]) end.read(true);
+      await Promise.allSettled([...a.asked, ...b.asked]);
+      for (const end of [a, b]) end.checkEnding();
+    }
+    for (const session of [a, b]) {
+      assertUsage(session, { channels: 0, slots: 0 });
+      assertEquals(session.usage.held.total, 0);
+    }
   }
 }
 
@@ -316,4 +424,22 @@ test("random sessions: bytes arrive in order, credit, slots and memory come back
   });
   // The test is no test if nothing happens in it.
   if (Deno.env.get("QTALK_SEED") === undefined) assertGreater(bytes, 100_000);
+});
+
+test("random sessions: when the line is cut nothing looks complete that is not, and all memory comes back", async (t) => {
+  let cutStreams = 0;
+  await forSeeds(60, async (random) => {
+    const world = new World(random, t);
+    const run = async () => {
+      for (let i = random.int(20, 200); i > 0; i--) await world.step();
+      await world.cut();
+    };
+    await within(run(), "two sessions to notice that the line is cut");
+    for (const { a, b } of world.links) {
+      for (const { ended, channel } of [a, b]) {
+        if (!ended && channel.failure !== undefined) cutStreams++;
+      }
+    }
+  });
+  if (Deno.env.get("QTALK_SEED") === undefined) assertGreater(cutStreams, 10);
 });

@@ -1,7 +1,8 @@
 /**
  * The one way to write a test that makes sessions or peers. The test fails on
- * what it leaves behind: open channels, callbacks that were not released,
- * timers, listeners on an AbortSignal, and promises that reject unhandled.
+ * what it leaves behind: open channels, callbacks that were not released, memory
+ * that a session holds after its end, timers, listeners on an AbortSignal, and
+ * promises that reject unhandled.
  *
  *     test("peer.call(): returns what the handler returns", async (t) => {
  *       const [client, server] = t.pair();

@@ -6,9 +6,10 @@ import {
   assertThrows,
 } from "@std/assert";
 import { callback, dial, handlerFrom, listen } from "../../mod.ts";
+import { rawSession } from "../../mux/internal.ts";
 import { runTest, test, type TestBody, type TestOptions } from "./harness.ts";
 import { assertUsage } from "./usage.ts";
-import { open } from "./wire.ts";
+import { open, utf8 } from "./wire.ts";
 
 /** What a body that leaks is told, line by line, places replaced. */
 async function complaints(
@@ -68,8 +69,8 @@ test("harness: closeChannels() closes what the body was given, in each way to be
   await t.closeChannels();
 });
 
-test("harness: a channel that is held after its session ended fails its test", async () => {
-  const lines = await complaints(async (t) => {
+test("harness: a channel that is held after its session ended fails its test, at either end", async () => {
+  const caller = await complaints(async (t) => {
     const [client, server] = t.pair();
     const { promise, resolve } = Promise.withResolvers<void>();
     server.handle("stream", async (_call, respond) => {
@@ -81,9 +82,41 @@ test("harness: a channel that is held after its session ended fails its test", a
     await promise;
     await server.close();
   });
-  assertEquals(lines, [
+  assertEquals(caller, [
     '1 channel of "client" is held after its session ended',
+  ]);
+  const responder = await complaints(async (t) => {
+    const [client, server] = t.pair();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    server.handle("stream", async (call, respond) => {
+      await call.receive();
+      const channel = await respond.continue();
+      // The program has its streams, and may still read them.
+      const { value } = await channel.readable.getReader().read();
+      assertEquals(value, utf8("read"));
+      resolve();
+    });
+    const { channel } = await client.request("stream");
+    const writer = channel!.writable.getWriter();
+    await writer.write(utf8("read"));
+    await promise;
+    await writer.write(utf8("never read"));
+    await client.close();
+  });
+  assertEquals(responder, [
     '1 channel of "server" is held after its session ended',
+  ]);
+});
+
+test("harness: memory that is held after its session ended fails its test", async () => {
+  const lines = await complaints(async (t) => {
+    const [client, server] = t.sessions();
+    await client.close();
+    await server.closed;
+    rawSession(server).account.headers.take(10);
+  });
+  assertEquals(lines, [
+    'bytes of "server" are held after its session ended: 10 (headers), 10 (total)',
   ]);
 });
 

@@ -15,8 +15,19 @@ function other(side: Side): Side {
   return side === "a" ? "b" : "a";
 }
 
-/** What one end may still say on a channel. */
-interface Direction {
+/** What one end has said on a channel. */
+export interface Said {
+  /** Bytes of payload. */
+  readonly bytes: number;
+  /** Whether it sent EOF. */
+  readonly ended: boolean;
+  /** Whether it sent CLOSE. */
+  readonly closed: boolean;
+}
+
+/** What one end has said on a channel, and what it still may. */
+interface Direction extends Said {
+  bytes: number;
   credit: number;
   /** The credit that it began with. */
   initialCredit: number;
@@ -75,6 +86,16 @@ export class WireModel {
     return this.#find(side, id)[other(side)].initialCredit;
   }
 
+  /** What `side` has said on the channel that it calls `id`. */
+  said(side: Side, id: number): Said {
+    return this.#find(side, id)[side];
+  }
+
+  /** What the other end has said on the channel that `side` calls `id`. */
+  heard(side: Side, id: number): Said {
+    return this.#find(side, id)[other(side)];
+  }
+
   /** Channels that one end has closed and the other has not. */
   get halfClosed(): number {
     return [...this.#named.a.values()]
@@ -98,6 +119,7 @@ export class WireModel {
     if (frame.type === "open") {
       check("a number names one channel", !this.#named[from].has(frame.sender));
       const direction = {
+        bytes: 0,
         credit: 0,
         initialCredit: 0,
         maxPacketSize: 0,
@@ -137,6 +159,7 @@ export class WireModel {
         check("DATA within the window", frame.payload.length <= said.credit);
         check("DATA in packets", frame.payload.length <= said.maxPacketSize);
         said.credit -= frame.payload.length;
+        said.bytes += frame.payload.length;
         break;
       case "window-adjust":
         check("credit for something", frame.bytes > 0);

@@ -5,7 +5,10 @@ import type { ThreadClock } from "../../support/thread_clock.ts";
 
 /** The cost of decoding a value. */
 export interface Cost {
-  /** Milliseconds of the processor: the shortest of a few times. */
+  /**
+   * Milliseconds of the processor, as on the reference machine: the shortest of a
+   * few times.
+   */
   ms: number;
   /** Bytes by which memory grew until the value was decoded. */
   grown: number;
@@ -17,10 +20,22 @@ export interface Cost {
   refused: string | undefined;
 }
 
-/** Measures how much it costs to decode values. */
+/**
+ * Milliseconds of the reference work on the reference machine: two cores of a
+ * server of 2023, of which nothing else uses any.
+ */
+const REFERENCE = 4;
+
+/**
+ * Measures how much it costs to decode values. Processes that share a core, its
+ * caches or the memory make everything take up to twice as long, also in
+ * processor time. So each time is divided by that of a reference work which is
+ * done before and after it.
+ */
 export class Scale {
   readonly #clock: ThreadClock;
   readonly #collect: () => void;
+  readonly #reference: string;
 
   /** Makes one with a clock. */
   constructor(clock: ThreadClock) {
@@ -28,6 +43,10 @@ export class Scale {
     v8.setFlagsFromString("--expose-gc");
     // Unlike `collectGarbage()` of `tests/support`, without a context each time.
     this.#collect = vm.runInNewContext("gc") as () => void;
+    this.#reference = JSON.stringify(Array.from(
+      { length: 15_000 },
+      (_, i) => ({ id: i, name: `n${i}`, ok: true, x: i / 7 }),
+    ));
   }
 
   /**
@@ -47,6 +66,7 @@ export class Scale {
     let alive: number | undefined;
     let refused: string | undefined;
     for (let i = 0; i < times; i++) {
+      const slowBefore = this.#slowness();
       this.#collect();
       const before = used();
       const begun = this.#clock.now();
@@ -57,26 +77,26 @@ export class Scale {
         if (!(error instanceof CodecError)) throw error;
         refused = error.code;
       }
-      ms = Math.min(ms, this.#clock.now() - begun);
+      const took = this.#clock.now() - begun;
       grown = Math.max(grown, used() - before);
+      // The faster of the two: a value must not look cheap because the machine was
+      // slow for a moment.
+      ms = Math.min(ms, took / Math.min(slowBefore, this.#slowness()));
       if (weighs && i === 0) {
         this.#collect();
         alive = used() - before;
       }
-      keep(value);
+      kept.value = value;
+      kept.value = undefined;
     }
     return { ms, grown, alive, weight: weight.bytes, refused };
   }
 
-  /** Milliseconds that a piece of work takes, at best. */
-  time(work: () => void, times: number): number {
-    let ms = Infinity;
-    for (let i = 0; i < times; i++) {
-      const begun = this.#clock.now();
-      work();
-      ms = Math.min(ms, this.#clock.now() - begun);
-    }
-    return ms;
+  /** Returns how many times as long as on the reference machine work takes now. */
+  #slowness(): number {
+    const begun = this.#clock.now();
+    JSON.parse(this.#reference);
+    return (this.#clock.now() - begun) / REFERENCE;
   }
 }
 
@@ -85,10 +105,5 @@ function used(): number {
   return heapUsed + external;
 }
 
-let kept: unknown;
-
 /** Keeps a value alive until here. */
-function keep(value: unknown): void {
-  kept = value;
-  kept = undefined;
-}
+const kept: { value: unknown } = { value: undefined };

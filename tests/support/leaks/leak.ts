@@ -2,6 +2,7 @@
 export type LeakKind =
   | "channels"
   | "callbacks"
+  | "memory"
   | "timers"
   | "listeners"
   | "rejections"

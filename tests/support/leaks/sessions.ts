@@ -163,7 +163,7 @@ export class EndWatch {
         leaks.push({ kind: "rejections", text });
       }
       if (leaks.some(({ text }) => text.includes(`"${name}"`))) continue;
-      for (let i = 0; i < 5 && beyond(session.usage, 0) > 0; i++) await turn();
+      for (let i = 0; i < 5 && session.usage.held.total > 0; i++) await turn();
       report(
         leaks,
         "channels",
@@ -182,6 +182,13 @@ export class EndWatch {
             verb(n)
           } held after its session ended`,
       );
+      if (beyond(session.usage, 0) > 0 || callbacksOf(end) > 0) continue;
+      const held = heldBy(session);
+      if (held !== undefined) {
+        const text =
+          `bytes of "${name}" are held after its session ended: ${held}`;
+        leaks.push({ kind: "memory", text });
+      }
     }
     return leaks;
   }
@@ -212,6 +219,13 @@ export class EndWatch {
 /** Channels beyond those that are allowed. */
 function beyond({ channels, slots }: SessionUsage, allowed: number): number {
   return Math.max(0, Math.max(channels, slots) - allowed);
+}
+
+/** The bytes that the account counts, by kind; undefined if there are none. */
+function heldBy({ usage: { held } }: Session): string | undefined {
+  const kinds = Object.entries(held).filter(([, bytes]) => bytes !== 0);
+  if (kinds.length === 0) return undefined;
+  return kinds.map(([kind, bytes]) => `${bytes} (${kind})`).join(", ");
 }
 
 function callbacksOf({ peer }: End): number {
