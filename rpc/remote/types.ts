@@ -54,7 +54,7 @@ export type UnsentName = (typeof UNSENT_NAMES)[number];
  * | {@linkcode ByteStream} | `Promise` of {@linkcode RemoteBytes} |
  *
  * Functions in arguments and results become {@linkcode Callback}s on the other
- * side. A parameter that is an async iterable must be the only parameter.
+ * side, and streams become {@linkcode ReceivedStream}s.
  *
  * To limit the time of each call, make the object with
  * `remote({ timeout: 5_000 })`.
@@ -168,11 +168,17 @@ export interface CallbackLife extends Disposable {
    * {@linkcode release}. Call it before that call is answered, because the answer
    * tells the peer. A callback that came with a response need not be retained.
    *
+   * Each `retain()` is a holder, and so is each response that the callback came
+   * with. It can be called as long as it has one.
+   *
    * @returns the callback itself
    * @throws {RpcError} `released` if it is too late
    */
   retain(): this;
-  /** Ends the callback: it can no longer be called. Idempotent. */
+  /**
+   * Takes one holder away. Without any, the callback can no longer be called, except
+   * by the handlers of calls that it came with. `using` does the same.
+   */
   release(): void;
 }
 
@@ -191,9 +197,28 @@ export type Callback<F extends AnyFunction> =
   & ((...args: SentEach<Parameters<F>>) => RemoteResult<ReturnType<F>>)
   & CallbackLife;
 
-/** A value as it is received: functions in it are callbacks. */
+/**
+ * A stream of the peer that came among the arguments of a call, or in a response.
+ * It can be read once, with a channel and a window of its own. A stream of bytes
+ * arrives as a stream of bytes.
+ *
+ * It lives as a {@linkcode Callback} does, and has the same methods: one that came
+ * with a call can be read until the call is answered, and to its end if reading has
+ * begun by then. One that came with a response is released when it has been read or
+ * cancelled.
+ *
+ * @typeParam T the type of its values
+ */
+export type ReceivedStream<T> = ReadableStream<T> & CallbackLife;
+
+/**
+ * A value as it is received: functions in it are callbacks, and streams have their
+ * methods.
+ */
 export type Received<T> = T extends AnyFunction ? Callback<T>
   : T extends WholeValue ? T
+  : T extends AsyncIterable<infer U> ? ReceivedStream<Received<U>>
+  : T extends ReadableStream<infer U> ? ReceivedStream<Received<U>>
   : T extends object ? { [K in keyof T]: Received<T[K]> }
   : T;
 

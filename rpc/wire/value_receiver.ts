@@ -19,7 +19,8 @@ export type TrailerRule = "none" | "possible" | "required";
 /**
  * Receives the values on one channel, and the trailer that may end them: an empty
  * frame, which is not a value in any codec, followed by a response header
- * (rpc/SPEC.md, "Trailers").
+ * (rpc/SPEC.md, "Endings"). Such a header can also say that the values that
+ * follow are bytes, or that they are not.
  */
 export class ValueReceiver {
   readonly #reader: ValueReader;
@@ -31,6 +32,8 @@ export class ValueReceiver {
   error: unknown;
   #state: "values" | "trailer" | "complete" | "failed" = "values";
   #failure: unknown;
+  /** Whether values are bytes as they are. */
+  #bytes = false;
   /** Why the end of the values is not one: what was left of them was dropped. */
   #cut: unknown;
   /** Looks again for the value that {@linkcode receive} waits for. */
@@ -135,11 +138,15 @@ export class ValueReceiver {
       if (header.error !== undefined) {
         this.#failWith(remoteError(header, this.#selector));
       }
-      this.#state = "complete";
+      if (header.bytes === undefined) this.#state = "complete";
+      else {
+        this.#state = "values";
+        this.#bytes = header.bytes;
+      }
       return absent;
     }
     if (bytes.length > 0 || this.#trailer === "none") {
-      return this.#decode(bytes);
+      return this.#bytes ? bytes.slice() : this.#decode(bytes);
     }
     this.#state = "trailer";
     return absent;
