@@ -49,12 +49,12 @@ const TAKES_HANDLER: Record<string, (handler: Handler) => unknown> = {
   "listen()": (handler) => listen("tcp://127.0.0.1:0", { handler }),
   "memoryPair()": (handler) => memoryPair({}, { handler }),
   "serveWebSocket()": (handler) => serveWebSocket({ handler }),
-  "new Peer()": (handler) => {
-    const session = qmux(memoryTransports()[0]);
+  "new Peer()": async (handler) => {
+    const [session, other] = memoryTransports().map((end) => qmux(end));
     try {
-      return new Peer(session, { handler });
+      return new Peer(session!, { handler });
     } finally {
-      void session.close();
+      await Promise.all([session!.close(), other!.close()]);
     }
   },
 };

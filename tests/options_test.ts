@@ -100,12 +100,12 @@ const FUNCTIONS: Record<string, readonly [Use, readonly string[]]> = {
   "memoryPool()": [memoryPool, ["size", "maxSessions"]],
   "qmux()": [(options) => qmux(memoryTransports()[0], options), SESSION],
   "new Peer()": [
-    (options) => {
-      const session = qmux(memoryTransports()[0]);
+    async (options) => {
+      const [session, other] = memoryTransports().map((end) => qmux(end));
       try {
-        return new Peer(session, options);
+        return new Peer(session!, options);
       } finally {
-        void session.close();
+        await Promise.all([session!.close(), other!.close()]);
       }
     },
     PEER,

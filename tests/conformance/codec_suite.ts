@@ -33,8 +33,10 @@ export function testCodec(
 
   test("gives back any plain value", () =>
     forSeeds(200, (random) => {
+      // Some have hundreds of keys with escapes, which count most.
+      const codec = make({ maxItems: Infinity });
       const value = randomValue(random, 4);
-      assertEquals(roundTrip(value), value);
+      assertEquals(codec.decode(codec.encode(value)), value);
     }));
 
   test("takes undefined for null, and leaves it out of objects", () => {

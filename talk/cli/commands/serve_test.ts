@@ -196,3 +196,25 @@ Deno.test("qtalk serve: it exits with 3 if it cannot listen and 2 for a bad addr
     }
     taken.close();
   }));
+
+Deno.test("qtalk serve: bugs of the service are printed with their stacks, errors for the caller are not", () =>
+  withModule(
+    `import { CallError } from "${LIBRARY}";
+    export default {
+      refuse() { throw new CallError("no"); },
+      bug() { throw new TypeError("a bug"); },
+    };`,
+    async (cwd) => {
+      await using server = startCli(["serve", "service.ts", ...ANYWHERE], {
+        cwd,
+      });
+      const address = LISTENING.exec(await server.line(LISTENING))![1]!;
+      await using peer = await dial(address);
+      await peer.call("refuse").catch(() => {});
+      await peer.call("bug").catch(() => {});
+      const line = await server.errorLine(/./);
+      assertEquals(line, 'Error in the handler of "/bug": TypeError: a bug');
+      const place = await server.errorLine(/service\.ts/);
+      assert(place.includes("Object.bug"), place);
+    },
+  ));

@@ -79,21 +79,23 @@ export class Scale {
       }
       const took = this.#clock.now() - begun;
       grown = Math.max(grown, used() - before);
-      // The faster of the two: a value must not look cheap because the machine was
-      // slow for a moment.
-      ms = Math.min(ms, took / Math.min(slowBefore, this.#slowness()));
       if (weighs && i === 0) {
         this.#collect();
         alive = used() - before;
       }
       kept.value = value;
-      kept.value = undefined;
+      kept.value = value = undefined;
+      // The faster of the two: a value must not look cheap because the machine was
+      // slow for a moment.
+      ms = Math.min(ms, took / Math.min(slowBefore, this.#slowness()));
     }
     return { ms, grown, alive, weight: weight.bytes, refused };
   }
 
   /** Returns how many times as long as on the reference machine work takes now. */
   #slowness(): number {
+    // Garbage of others would count.
+    this.#collect();
     const begun = this.#clock.now();
     JSON.parse(this.#reference);
     return (this.#clock.now() - begun) / REFERENCE;
