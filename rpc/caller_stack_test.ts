@@ -229,23 +229,22 @@ test("PeerOptions.callStacks: the stack says where the call was made", {
   for (const callStacks of [false, true]) {
     const [client] = t.pair({ callStacks }, { handler: handlerFrom(service) });
     const api = client.remote<typeof service>();
-    function doesNotAwait() {
+    const doesNotAwait = () => {
       void api.fail("a");
       void client.call("fail", ["b"]);
       void client.request("fail", ["c"]);
-    }
+    };
     doesNotAwait();
     while (rejections.length < 3) await turn();
     for (const { stack = "" } of rejections.splice(0)) {
       assertEquals(stack.includes("doesNotAwait"), callStacks, stack);
     }
-    async function awaits() {
+    const awaits = async () => {
       const call = api.fail("no");
       await call;
-    }
+    };
+    const calls = async () => void await client.call("fail", ["no"]);
     await stackOf(awaits);
-    await stackOf(async function calls() {
-      await client.call("fail", ["no"]);
-    });
+    await stackOf(calls);
   }
 });

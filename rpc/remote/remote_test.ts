@@ -166,8 +166,9 @@ Deno.test("Remote: a call starts at once, even if it is not awaited", async () =
     handler: (call) => called.resolve(call.selector),
   });
   await using _ = client;
-  void client.remote<{ now(): void }>().now();
+  const call = client.remote<{ now(): void }>().now();
   assertEquals(await within(called.promise, "the call"), "/now");
+  await call;
 });
 
 Deno.test("RemoteCall: it has then, catch and finally, and works with Promise.all", async () => {
