@@ -80,6 +80,28 @@ export class CommandExitError extends MuxError {
   }
 }
 
+/** Marks an error that no other call has. */
+const ofOneCall: unique symbol = Symbol("qtalk.ofOneCall");
+
+/**
+ * The error for one call of many that a session or a channel gives one error to: a
+ * copy of the same class, unless it is one already.
+ *
+ * @param message the message of the copy. Default: the same
+ */
+export function errorOfOneCall(
+  error: MuxError,
+  message: string = error.message,
+): MuxError {
+  if (ofOneCall in error && message === error.message) return error;
+  const { code, cause } = error;
+  const options = cause === undefined ? undefined : { cause };
+  const copy = new MuxError(code, message, options);
+  Object.setPrototypeOf(copy, Object.getPrototypeOf(error));
+  Object.assign(copy, error);
+  return Object.defineProperty(copy, ofOneCall, { value: true });
+}
+
 /**
  * An invariant of the library does not hold: a bug in this package, and not a
  * mistake of the program or of the peer.

@@ -8,6 +8,7 @@ export {
   CommandExitError,
   type CommandStatus,
   connectionLost,
+  errorOfOneCall,
   MuxError,
   sessionClosed,
 } from "./errors.ts";

@@ -10,7 +10,7 @@
  * @module
  */
 import { CodecError } from "../codec/internal.ts";
-import { MuxError } from "../mux/internal.ts";
+import { errorOfOneCall, MuxError } from "../mux/internal.ts";
 import { RemoteError, RpcError } from "./errors.ts";
 
 /** What settles a promise. */
@@ -46,7 +46,9 @@ export class CallSites {
 export function atCaller(error: unknown, signal?: AbortSignal): unknown {
   if (signal?.aborted && error === signal.reason) return error;
   if (!(error instanceof Error) || located in error) return error;
-  if (error instanceof MuxError) return withStack(copyOf(error), atCaller);
+  if (error instanceof MuxError) {
+    return withStack(errorOfOneCall(error), atCaller);
+  }
   return error instanceof RemoteError || error instanceof RpcError ||
       error instanceof CodecError
     ? withStack(error, atCaller)
@@ -73,13 +75,6 @@ export function rejectAtCaller<T>(
     },
   );
   failed.then(resolve, reject);
-}
-
-/** Sessions and channels give one error to all that wait for them. */
-function copyOf(error: MuxError): MuxError {
-  const { code, message, cause } = error;
-  const options = cause === undefined ? undefined : { cause };
-  return Object.assign(new MuxError(code, message, options), error);
 }
 
 function withSite(error: unknown, site: string): unknown {

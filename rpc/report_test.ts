@@ -190,14 +190,14 @@ const ANSWERS: Record<string, Handler> = {
   "an error of a call back": async (call, respond) => {
     await respond.return(await call.caller.call("not.there"));
   },
-  "too few arguments": handlerFrom((a: number, b: number) => a + b),
+  "an argument that is no list": handlerFrom((a: number) => a),
 };
 
 for (const [what, handler] of Object.entries(ANSWERS)) {
   test(`onError: ${what} is an answer and not reported`, async (t) => {
     const { client, reported } = reporting(t, handler);
     await assertRejects(async () => {
-      await Array.fromAsync(await client.request("x"));
+      await Array.fromAsync(await client.request("x", 1));
     }, RemoteError);
     assertEquals(reported, []);
   });

@@ -148,10 +148,11 @@ Deno.test("dialCommand(): a child that exits with another code than 0 rejects ca
     [error.code, error.exitCode, error.signal],
     ["connection-lost", 7, null],
   );
-  assertStrictEquals(await peer.closed.catch((error) => error), error);
+  const ending = await assertRejects(() => peer.closed, CommandExitError);
+  assertEquals(ending.exitCode, 7);
   assertEquals((await peer.status).code, 7);
   await peer.close();
-  assertEquals(errors, [error]);
+  assertEquals(errors, [ending]);
 });
 
 Deno.test("dialCommand(): a child that exits with code 0 ends the session cleanly", async () => {

@@ -2,6 +2,7 @@ import {
   type Call,
   type Callback,
   callback,
+  CallError,
   handlerFrom,
   json,
   memoryPair,
@@ -651,7 +652,7 @@ function reporting(t: Harness, service: object) {
 }
 
 function failing(): never {
-  throw new Error("no");
+  throw new CallError("no");
 }
 
 test("callbacks: a failure that nothing takes is reported with the selector of the call it came with", async (t) => {
@@ -677,7 +678,7 @@ test("callbacks: a failure that nothing takes is reported with the selector of t
     ["remote: no", "/deep/tell"],
     ["remote: no", "/deep/keep"],
   ]);
-  assert(reports[2]![0].endsWith("it was released"));
+  assert(reports[2]![0].includes("it was released"));
   await held(client, 0);
 });
 

@@ -181,11 +181,13 @@ test("callbacks: a function that is given back to its owner is the function itse
 
 test("callbacks: a released function cannot be given back to its owner", async (t) => {
   let lost: Fn | undefined;
+  const errors: unknown[] = [];
   const [client] = t.pair({}, {
     handler: handlerFrom({
       lose: (fn: Fn) => void (lost = fn),
       lost: () => lost,
     }),
+    onError: (error) => errors.push(error),
   });
   await client.call("lose", [() => 1]);
   await assertRejects(
@@ -193,6 +195,7 @@ test("callbacks: a released function cannot be given back to its owner", async (
     Error,
     "it was released",
   );
+  assertEquals(errors.length, 1, "a bug of the handler");
 });
 
 test("callbacks: a function is another one in another session", async (t) => {

@@ -69,7 +69,9 @@ export class LentStream {
     this.#state = "read";
     try {
       const source = this.#cuttable(sourceFor(this.#stream, call));
-      await respondWithValues(source, call, respond);
+      // The call whose whole argument it is rejects with its error.
+      const reports = !(this.#stream instanceof RestOfStream);
+      await respondWithValues(source, call, respond, reports);
     } finally {
       this.#onEnd();
     }

@@ -5,6 +5,7 @@
  */
 import {
   type Callback,
+  CallError,
   handlerFrom,
   json,
   type Peer,
@@ -269,18 +270,19 @@ test("streams: the producer waits while the stream is not read", async (t) => {
 });
 
 test("streams: an error of the producer is thrown where the stream is read", async (t) => {
+  const failure = new Error("the disk is full");
   const sources = {
     generator: () =>
       (async function* () {
         yield bytesOf("a")[0];
-        throw new Error("the disk is full");
+        throw failure;
       })(),
     stream: () => {
       let n = 0;
       return new ReadableStream({
         pull(controller) {
           if (n++ === 0) controller.enqueue(bytesOf("a")[0]);
-          else throw new Error("the disk is full");
+          else throw failure;
         },
       });
     },
@@ -290,16 +292,19 @@ test("streams: an error of the producer is thrown where the stream is read", asy
         type: "bytes",
         pull(controller) {
           if (n++ === 0) controller.enqueue(bytesOf("a")[0]!);
-          else throw new Error("the disk is full");
+          else throw failure;
         },
       });
     },
     atOnce: () =>
       ReadableStream.from((async function* () {
-        yield await Promise.reject(new Error("the disk is full"));
+        yield await Promise.reject(failure);
       })()),
   };
-  const [client, server] = t.pair({}, {
+  const errors: unknown[] = [];
+  const onError = (error: unknown) => errors.push(error);
+  const [client, server] = t.pair({ onError }, {
+    onError,
     handler: handlerFrom({
       save: async (_: string, body: AsyncIterable<unknown>) => {
         const error = await assertRejects(
@@ -324,6 +329,7 @@ test("streams: an error of the producer is thrown where the stream is read", asy
   }
   await held(client, 0);
   await held(server, 0);
+  assertEquals(errors, Array(8).fill(failure), "each at its producer");
 });
 
 /** A stream that says when it was let go. */
@@ -388,7 +394,7 @@ test("streams: a stream that is not read to its end is let go", async (t) => {
         return "cancelled";
       },
       fail: (_: string, _body: unknown) => {
-        throw new Error("no");
+        throw new CallError("no");
       },
       never: (_: string, _body: unknown) => new Promise(() => {}),
     }),
@@ -533,7 +539,7 @@ test("streams: a stream is retained and released like a callback", async (t) => 
   await client.call("lose", ["x", ab()]);
   const error = await assertRejects(() => Array.fromAsync(kept[1]!), RpcError);
   assertEquals(error.code, "released");
-  assertMatch(error.message, /^Cannot read stream "\w+": it was released$/);
+  assertMatch(error.message, /^Cannot read stream "\w+": it was released, or/);
 });
 
 test("streams: one given back unread is the stream itself", async (t) => {
@@ -674,7 +680,7 @@ test("withStream(): a value that is no stream is a stream of one", async (t) => 
     await assertRejects(
       () => all([1, 2]),
       RemoteError,
-      "fn: expected 1 stream, got 2 params",
+      'Cannot call "/all": expected 1 stream, got 2 arguments',
     );
   }
 });

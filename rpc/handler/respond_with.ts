@@ -132,11 +132,15 @@ async function respondWithBytes(
  * callers), EOF and CLOSE. The source is asked for its next value after the
  * previous one was sent, which waits while the caller does not read. It is
  * stopped when the caller closes the call.
+ *
+ * @param reports whether an error of the source is reported, if it is a bug.
+ * Default: yes
  */
 export async function respondWithValues(
   source: ValueSource,
   call: Call,
   respond: Responder,
+  reports = true,
 ): Promise<void> {
   const first = source.next();
   const failed = await failedAtOnce(first);
@@ -155,7 +159,7 @@ export async function respondWithValues(
     await Promise.race([closed.promise, sendValues(first, source, respond)]);
   } catch (error) {
     source.stop(error);
-    if (!signal.aborted) endWithError(error, call, respond);
+    if (!signal.aborted) endWithError(error, call, respond, reports);
     else report(error, call, false);
   } finally {
     signal.removeEventListener("abort", onAbort);
@@ -204,9 +208,14 @@ async function sendValues(
 }
 
 /** Sends the error to the caller if that is possible, or throws it. */
-function endWithError(error: unknown, call: Call, respond: Responder): void {
+function endWithError(
+  error: unknown,
+  call: Call,
+  respond: Responder,
+  reports: boolean,
+): void {
   if (!isServerResponder(respond) || !respond.fail(error)) throw error;
-  report(error, call, true);
+  if (reports) report(error, call, true);
 }
 
 function report(error: unknown, call: Call, answers: boolean): void {

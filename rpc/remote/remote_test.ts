@@ -424,7 +424,9 @@ Deno.test("RemoteCall: a call that was not used is closed when it becomes unreac
 });
 
 test("RemoteCall: it cannot be used as a value, which says that it is a promise", async (t) => {
+  const errors: unknown[] = [];
   const [client] = t.pair({}, {
+    onError: (error) => errors.push(error),
     handler: handlerFrom({
       one: () => 1,
       // It compiles, but the function returns a promise here.
@@ -446,4 +448,5 @@ test("RemoteCall: it cannot be used as a value, which says that it is a promise"
       "as a value: it is a promise, so await it",
     );
   }
+  assertEquals(errors.length, 3, "bugs of the functions");
 });
