@@ -6,13 +6,7 @@ import {
   type Peer,
   TalkError,
 } from "@qtalk/qtalk";
-import {
-  assert,
-  assertEquals,
-  assertRejects,
-  assertStrictEquals,
-  assertThrows,
-} from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { toText } from "@std/streams";
 import { MuxError } from "../mux/errors.ts";
 import { FakeTime } from "../tests/support/fake_time.ts";
