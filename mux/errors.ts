@@ -80,26 +80,28 @@ export class CommandExitError extends MuxError {
   }
 }
 
-/** Marks an error that no other call has. */
-const ofOneCall: unique symbol = Symbol("qtalk.ofOneCall");
+/** What an error is a copy of. */
+const origin: unique symbol = Symbol("qtalk.origin");
 
 /**
- * The error for one call of many that a session or a channel gives one error to: a
- * copy of the same class, unless it is one already.
+ * A copy of an error of any class of this layer, with a stack of its own: sessions
+ * and channels give one error to all that wait for them. {@linkcode originOf} says
+ * what it is a copy of.
  *
- * @param message the message of the copy. Default: the same
+ * @param error the error
+ * @param message the message of the copy; default: that of the error
  */
-export function errorOfOneCall(
-  error: MuxError,
-  message: string = error.message,
-): MuxError {
-  if (ofOneCall in error && message === error.message) return error;
+export function copyOf(error: MuxError, message = error.message): MuxError {
   const { code, cause } = error;
   const options = cause === undefined ? undefined : { cause };
-  const copy = new MuxError(code, message, options);
+  const copy = Object.assign(new MuxError(code, message, options), error);
   Object.setPrototypeOf(copy, Object.getPrototypeOf(error));
-  Object.assign(copy, error);
-  return Object.defineProperty(copy, ofOneCall, { value: true });
+  return Object.defineProperty(copy, origin, { value: error });
+}
+
+/** The error that an error is a copy of; undefined if it is none. */
+export function originOf(error: object): object | undefined {
+  return (error as { [origin]?: object })[origin];
 }
 
 /**

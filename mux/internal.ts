@@ -8,8 +8,9 @@ export {
   CommandExitError,
   type CommandStatus,
   connectionLost,
-  errorOfOneCall,
+  copyOf,
   MuxError,
+  originOf,
   sessionClosed,
 } from "./errors.ts";
 export { MemoryAccount, type MemoryKind } from "./flow/memory_account.ts";

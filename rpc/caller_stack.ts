@@ -10,7 +10,7 @@
  * @module
  */
 import { CodecError } from "../codec/internal.ts";
-import { errorOfOneCall, MuxError } from "../mux/internal.ts";
+import { copyOf, MuxError } from "../mux/internal.ts";
 import { RemoteError, RpcError } from "./errors.ts";
 
 /** What settles a promise. */
@@ -46,9 +46,7 @@ export class CallSites {
 export function atCaller(error: unknown, signal?: AbortSignal): unknown {
   if (signal?.aborted && error === signal.reason) return error;
   if (!(error instanceof Error) || located in error) return error;
-  if (error instanceof MuxError) {
-    return withStack(errorOfOneCall(error), atCaller);
-  }
+  if (error instanceof MuxError) return withStack(copyOf(error), atCaller);
   return error instanceof RemoteError || error instanceof RpcError ||
       error instanceof CodecError
     ? withStack(error, atCaller)

@@ -22,8 +22,8 @@ import {
   assertStrictEquals,
 } from "@std/assert";
 import { type Harness, test } from "../tests/support/harness.ts";
-import { rawOpen } from "../tests/support/raw_call.ts";
-import { framed, utf8, values } from "../tests/support/wire.ts";
+import { rawCall, rawOpen } from "../tests/support/raw_call.ts";
+import { failure, framed, utf8, values } from "../tests/support/wire.ts";
 import { turn, within } from "../tests/support/within.ts";
 
 /** A pair whose server keeps what is reported. */
@@ -190,18 +190,39 @@ const ANSWERS: Record<string, Handler> = {
   "an error of a call back": async (call, respond) => {
     await respond.return(await call.caller.call("not.there"));
   },
-  "an argument that is no list": handlerFrom((a: number) => a),
 };
 
 for (const [what, handler] of Object.entries(ANSWERS)) {
   test(`onError: ${what} is an answer and not reported`, async (t) => {
     const { client, reported } = reporting(t, handler);
     await assertRejects(async () => {
-      await Array.fromAsync(await client.request("x", 1));
+      await Array.fromAsync(await client.request("x"));
     }, RemoteError);
     assertEquals(reported, []);
   });
 }
+
+test("onError: arguments that do not fit the function are an answer and not reported", async (t) => {
+  const handler = handlerFrom((a: number, b: number) => a + b);
+  const { client, reported } = reporting(t, handler);
+  await assertRejects(() => client.call("x", 1), RemoteError, "an array");
+  await assertRejects(
+    () => client.call("x", new Array(40_000).fill(1)),
+    RemoteError,
+    "at most",
+  );
+  assertEquals(reported, []);
+  // Only of other implementations is it known that one is missing.
+  const { raw } = t.scriptedPeer({ handler });
+  const channel = await rawCall(raw, "x", [1]);
+  const [header] = await channel.read(2);
+  assertEquals(
+    (header as { Error: string }).Error,
+    "fn: expected 2 params, got 1",
+  );
+  await channel.close();
+  await raw.end();
+});
 
 test("onError: a CallError that comes too late for an answer is reported", async (t) => {
   const { client, heard } = reporting(t, async (_call, respond) => {
@@ -258,8 +279,10 @@ test("onError: what a handler throws because its caller left is not reported", a
     },
   ];
   for (const [i, end] of ends.entries()) {
+    const begun = Promise.withResolvers<void>();
     const done = Promise.withResolvers<void>();
     const { client, reported } = reporting(t, async ({ signal }) => {
+      begun.resolve();
       const aborted = Promise.withResolvers<void>();
       signal.addEventListener("abort", () => aborted.resolve());
       await aborted.promise;
@@ -268,7 +291,7 @@ test("onError: what a handler throws because its caller left is not reported", a
     });
     const controller = new AbortController();
     const call = client.call("x", null, { signal: controller.signal });
-    await turn();
+    await within(begun.promise, `the call of handler ${i}`);
     controller.abort(new Error("enough"));
     await assertRejects(() => call, Error, "enough");
     await within(done.promise, `handler ${i}`);
@@ -276,8 +299,33 @@ test("onError: what a handler throws because its caller left is not reported", a
   }
 });
 
+test("onError: a call back whose channel the caller refuses is no bug of the handler", async (t) => {
+  const handlers: Handler[] = [
+    async (call) => void await call.caller.call("x"),
+    async (call) => void await call.caller.remote<{ x(): void }>().x(),
+    async (call) => {
+      await call.caller.call("x").catch((cause) => {
+        throw new Error("Cannot call back", { cause });
+      });
+    },
+  ];
+  for (const handler of handlers) {
+    // What is reported fails the test.
+    const { raw } = t.scriptedPeer({ handler });
+    const call = await rawCall(raw, "y", null);
+    const { sender } = await raw.expect("open");
+    await raw.send(failure(sender));
+    const [header] = await call.read(2);
+    assert((header as { Error: string }).Error.length > 0);
+    await call.close();
+    await raw.end();
+  }
+});
+
 test("onError: a bug after the caller left is reported", async (t) => {
+  const begun = Promise.withResolvers<void>();
   const { client, heard } = reporting(t, async ({ signal }) => {
+    begun.resolve();
     const aborted = Promise.withResolvers<void>();
     signal.addEventListener("abort", () => aborted.resolve());
     await aborted.promise;
@@ -285,7 +333,7 @@ test("onError: a bug after the caller left is reported", async (t) => {
   });
   const controller = new AbortController();
   const call = client.call("x", null, { signal: controller.signal });
-  await turn();
+  await within(begun.promise, "the call");
   controller.abort(new Error("enough"));
   await assertRejects(() => call, Error, "enough");
   assertStrictEquals(await within(heard, "onError"), bug);

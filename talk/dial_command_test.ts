@@ -6,7 +6,13 @@ import {
   type Peer,
   TalkError,
 } from "@qtalk/qtalk";
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
 import { toText } from "@std/streams";
 import { MuxError } from "../mux/errors.ts";
 import { FakeTime } from "../tests/support/fake_time.ts";
@@ -142,11 +148,12 @@ Deno.test("dialCommand(): a child that exits with another code than 0 rejects ca
     [error.code, error.exitCode, error.signal],
     ["connection-lost", 7, null],
   );
-  const ending = await assertRejects(() => peer.closed, CommandExitError);
-  assertEquals(ending.exitCode, 7);
+  const reason = await assertRejects(() => peer.closed, CommandExitError);
+  assertEquals([reason.exitCode, reason.signal], [7, null]);
   assertEquals((await peer.status).code, 7);
   await peer.close();
-  assertEquals(errors, [ending]);
+  assertEquals(errors.length, 1);
+  assertStrictEquals(errors[0], reason);
 });
 
 Deno.test("dialCommand(): a child that exits with code 0 ends the session cleanly", async () => {

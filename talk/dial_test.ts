@@ -122,10 +122,12 @@ Deno.test("dial(): the error for a bad address names the expected form", async (
     "stdio:file": "expected stdio:",
   };
   for (const [address, expected] of Object.entries(addresses)) {
-    for (
-      const [verb, open] of [["dial", dial], ["listen on", listen]] as const
-    ) {
-      const error = await assertRejects(() => open(address), TalkError);
+    const opening = [
+      ["dial", () => dial(address)],
+      ["listen on", () => listen(address)],
+    ] as const;
+    for (const [verb, open] of opening) {
+      const error = await assertRejects(open, TalkError);
       assertEquals(error.code, "bad-address", address);
       const shown = address.replace("user@", "…@");
       assertEquals(error.message, `Cannot ${verb} "${shown}": ${expected}`);
@@ -135,8 +137,14 @@ Deno.test("dial(): the error for a bad address names the expected form", async (
 
 Deno.test("dial(): the error for an unknown scheme lists the known schemes", async () => {
   for (const address of ["", "nothing", "smtp://a", "constructor:a", ":1"]) {
-    for (const open of [dial, dialSession, listen, listenSession]) {
-      const error = await assertRejects(() => open(address), TalkError);
+    const opening = [
+      () => dial(address),
+      () => dialSession(address),
+      () => listen(address),
+      () => listenSession(address),
+    ];
+    for (const open of opening) {
+      const error = await assertRejects(open, TalkError);
       assertEquals(error.code, "unknown-scheme");
       const text = `Cannot use address "${address}": its scheme is not one of `;
       assert(

@@ -47,7 +47,7 @@ class State {
       try {
         await caller.call("state", names, { timeout: 5_000 });
       } catch {
-        // If it was removed meanwhile, another list is on its way already.
+        // It has left or joined again, and another list is on its way.
         if (this.#users.get(name) !== caller) return;
         // The client hangs: the others get a list without that name.
         this.#users.delete(name);
