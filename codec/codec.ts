@@ -70,11 +70,6 @@ export interface Codec<Carries extends Carried = Carried> {
    */
   beginsMap?(firstByte: number): boolean;
   /**
-   * Whether a `Uint8Array` arrives as text, and no value begins with a byte 0, as
-   * in JSON. The bytes of a stream are then sent as they are. Optional.
-   */
-  readonly bytesAsText?: boolean | undefined;
-  /**
    * How many keys the object has that these bytes encode, without those of objects
    * in it. A key that occurs twice counts twice: RPC compares the number with that
    * of the decoded keys, and refuses headers with such keys, because other

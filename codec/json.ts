@@ -129,7 +129,6 @@ export function json(options: JsonOptions = {}): Codec {
 
   return {
     name: "JSON",
-    bytesAsText: true,
     beginsMap: (firstByte) => firstByte === OPEN_BRACE,
     keyCount,
     encode: (value) => encoder.encode(stringify(value)),

@@ -8,9 +8,9 @@ import { CodecError } from "./errors.ts";
  * These rules are the same for all codecs: `undefined` becomes `null`, and a
  * member of an object that is `undefined` is left out; an object with
  * `toJSON()` becomes the result of it; an object of any class of the program
- * becomes a plain object of its own enumerable members; functions, symbols and
- * objects of built-in classes (`Map`, `Error`, streams, …) are refused, as they
- * would become `{}`.
+ * becomes a plain object of its own enumerable members; functions, symbols,
+ * streams, async iterables and objects of built-in classes (`Map`, `Error`, …) are
+ * refused, as they would become `{}`.
  */
 export abstract class Normalizer {
   readonly #codec: string;
@@ -82,6 +82,16 @@ export abstract class Normalizer {
     throw this.unsupported(`a ${typeName(value, tag)}`);
   }
 
+  /** Converts a stream or another async iterable; by default it is refused. */
+  protected stream(value: object): unknown {
+    const tag = Object.prototype.toString.call(value);
+    throw this.unsupported(
+      tag === "[object Object]"
+        ? "an async iterable"
+        : `a ${typeName(value, tag)}`,
+    );
+  }
+
   /**
    * Makes the error for a value that cannot be encoded.
    *
@@ -121,6 +131,7 @@ export abstract class Normalizer {
     }
     if (Array.isArray(value)) return this.#array(value, depth - 1);
     const plain = isPlainObject(value);
+    if (isStream(value, plain)) return this.stream(value);
     if (!plain) {
       if (value instanceof Uint8Array) return this.bytes(value);
       const tag = Object.prototype.toString.call(value);
@@ -167,6 +178,16 @@ export abstract class Normalizer {
     }
     return copy ?? value;
   }
+}
+
+/** Whether an object is a stream or another async iterable. */
+function isStream(value: object, plain: boolean): boolean {
+  const { [Symbol.asyncIterator]: iterate } = value as Partial<
+    AsyncIterable<unknown>
+  >;
+  // Not every browser can iterate its streams.
+  return iterate !== undefined ||
+    (!plain && (value as Partial<ReadableStream>).getReader !== undefined);
 }
 
 /** Whether an object is an object literal, or one without a prototype. */

@@ -50,6 +50,7 @@ export type {
   Callback,
   CallbackLife,
   Received,
+  ReceivedStream,
   Remote,
   RemoteBytes,
   RemoteContinuation,

@@ -5,8 +5,12 @@ import {
   type RawChannel,
 } from "../mux/internal.ts";
 import { CallbackTable } from "./callback/callback_table.ts";
+import { CallbackRoutes } from "./callback/callback_routes.ts";
+import { RemoteFunctions } from "./callback/remote_function.ts";
 import { functionHandler } from "./handler/function_handler.ts";
-import type { CallingPeer } from "./types.ts";
+import type { CallingPeer, Handler } from "./types.ts";
+
+const UNDERSCORE = 0x5f;
 
 /** What a header in a cache counts as, in bytes: at most 128, decoded as well. */
 const HEADER_SIZE = 512;
@@ -20,6 +24,12 @@ export class SessionState {
   peerExtended = false;
   /** The functions that this side lends to the peer. */
   readonly callbacks: CallbackTable;
+  /** The functions that the peer lends to this side. */
+  readonly remotes: RemoteFunctions = new RemoteFunctions(this);
+  /** Where calls of functions go whose calls this side has forwarded. */
+  readonly routes: CallbackRoutes = new CallbackRoutes();
+  /** What has to be done when the session ends. */
+  readonly #onEnd = new Set<() => void>();
 
   /** The peer that owns the session; set before the first call arrives. */
   peer: CallingPeer | undefined;
@@ -51,6 +61,7 @@ export class SessionState {
       maxCallbacks,
       (fn) => functionHandler(fn, undefined),
       account.callbacks,
+      this.remotes,
     );
   }
 
@@ -73,6 +84,22 @@ export class SessionState {
     return false;
   }
 
+  /** Calls back when the session ends; returns what cancels that. */
+  onEnd(callback: () => void): () => void {
+    this.#onEnd.add(callback);
+    return () => this.#onEnd.delete(callback);
+  }
+
+  /**
+   * The handler for a selector that calls or releases a callback, of this side or
+   * one that this side forwards; undefined for any other selector.
+   */
+  handlerOfCallback(selector: string): Handler | undefined {
+    // Method names seldom begin with an underscore.
+    if (selector.charCodeAt(1) !== UNDERSCORE) return undefined;
+    return this.callbacks.match(selector) ?? this.routes.match(selector);
+  }
+
   /** Counts a header that a cache of the session remembers. */
   readonly rememberHeader = (): void => {
     this.#headers += HEADER_SIZE;
@@ -82,6 +109,9 @@ export class SessionState {
   /** The session has ended: gives back what it held for all calls. */
   close(): void {
     this.callbacks.close();
+    this.remotes.close();
+    for (const callback of this.#onEnd) callback();
+    this.#onEnd.clear();
     this.account.headers.give(this.#headers);
     this.#headers = 0;
   }

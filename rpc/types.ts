@@ -15,7 +15,7 @@ export interface CallOptions {
    * reason. The signal belongs to the call as long as it lives: while a stream of
    * values or of bytes goes on, aborting makes everything that waits for it reject
    * with the reason, stops its producers, and ends its callbacks unless they are
-   * retained. Default: no signal.
+   * retained, or another call was given the same functions. Default: no signal.
    */
   signal?: AbortSignal | undefined;
   /**

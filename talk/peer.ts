@@ -84,8 +84,8 @@ export interface PeerLimits {
    */
   callQueueTimeout?: number | undefined;
   /**
-   * How many functions of this side the other side may hold for calling back;
-   * sending another one fails. An integer of at least 0, or `Infinity`.
+   * How many functions of this side the other side may hold for calling back, and
+   * streams for reading; sending another one fails. An integer of at least 0, or `Infinity`.
    * Default: 4,096.
    */
   maxCallbacks?: number | undefined;
@@ -466,7 +466,10 @@ export class Peer<C extends Carried = Carried>
     return this.#abort.signal;
   }
 
-  /** The number of functions of this side that the other side can call now. */
+  /**
+   * The number of functions of this side that the other side can call now, and of
+   * streams in arguments and results that it can read.
+   */
   get callbackCount(): number {
     return this.#state.callbacks.size;
   }

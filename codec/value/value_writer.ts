@@ -44,6 +44,14 @@ export class ValueWriter implements ByteSink {
     writeUint32(this.#buffer, prefix, size);
   }
 
+  /** Adds a value that is bytes as they are. */
+  addBytes(bytes: Uint8Array): void {
+    this.#grow(PREFIX_SIZE);
+    writeUint32(this.#buffer, this.#length, bytes.length);
+    this.#length += PREFIX_SIZE;
+    this.addRaw(bytes);
+  }
+
   /** Adds bytes as they are, such as those of an earlier message. */
   addRaw(bytes: Uint8Array): void {
     this.#grow(bytes.length);

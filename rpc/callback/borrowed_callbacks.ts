@@ -1,17 +1,17 @@
 import type { SessionState } from "../session_state.ts";
 import type { Caller } from "../types.ts";
-import { type CallbackFunction, RemoteFunction } from "./remote_function.ts";
+import type { RemoteFunction } from "./remote_function.ts";
 
 /**
- * The callbacks among the arguments of one incoming call. They live until the
- * call is answered, except those that are retained or being called by then.
+ * The callbacks among the arguments of one incoming call. The call lends them
+ * until it ends; those that are retained or being called by then are kept.
  */
 export class BorrowedCallbacks {
   readonly #caller: Caller;
   readonly #session: SessionState;
   readonly #selector: string;
-  readonly #functions: RemoteFunction[] = [];
-  #answered = false;
+  readonly #functions = new Set<RemoteFunction>();
+  #state: "pending" | "continued" | "ended" = "pending";
 
   /** Makes the callbacks of a call of `selector`; `caller` calls them. */
   constructor(caller: Caller, session: SessionState, selector: string) {
@@ -20,19 +20,19 @@ export class BorrowedCallbacks {
     this.#selector = selector;
   }
 
-  /** Makes the function for an ID. */
-  borrow(id: string): CallbackFunction {
-    // After a continued response, no header can name it any more.
-    const state = this.#answered ? "late" : "lent";
-    const fn = new RemoteFunction(
-      id,
-      this.#caller,
-      this.#session,
-      state,
-      this.#selector,
-    );
-    if (state === "lent") this.#functions.push(fn);
-    return fn.toFunction();
+  /** What the program gets for an ID. */
+  borrow(id: string): unknown {
+    const { callbacks, remotes } = this.#session;
+    const original = callbacks.original(id);
+    if (original !== undefined) return original;
+    const fn = remotes.get(id, this.#caller, this.#selector);
+    const value = fn.value();
+    if (this.#state !== "ended" && !this.#functions.has(fn)) {
+      this.#functions.add(fn);
+      // After a continued response, no header can name it any more.
+      fn.lend(this.#state === "continued");
+    }
+    return value;
   }
 
   /**
@@ -41,17 +41,28 @@ export class BorrowedCallbacks {
    * @param ends whether the answer ends the call
    */
   keptIds(ends: boolean): readonly string[] {
-    const ids = new Set<string>();
-    for (const fn of this.#functions) if (fn.isKept(ends)) ids.add(fn.id);
-    return [...ids];
+    const ids: string[] = [];
+    for (const fn of this.#functions) if (fn.isKept(ends)) ids.push(fn.id);
+    return ids;
   }
 
   /** The answer that names these IDs is being sent. */
   answered(keptIds: readonly string[], ends: boolean): void {
-    this.#answered = true;
+    this.#state = "continued";
     const kept = new Set(keptIds);
-    for (const fn of this.#functions.splice(0)) {
-      fn.answered(kept.has(fn.id) ? "keep" : ends ? "return" : "continue");
+    for (const fn of this.#functions) fn.answered(kept.has(fn.id));
+    if (ends) this.ended();
+  }
+
+  /** The call has ended: nothing of it is lent any more. */
+  ended(): void {
+    if (this.#state === "ended") return;
+    const functions = [...this.#functions];
+    this.#functions.clear();
+    if (this.#state === "pending") {
+      for (const fn of functions) fn.answered(false);
     }
+    this.#state = "ended";
+    for (const fn of functions) fn.ended();
   }
 }

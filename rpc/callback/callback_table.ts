@@ -10,8 +10,22 @@ import type { AnyFunction } from "../remote/types.ts";
 import type { Handler, HandlerFunction } from "../types.ts";
 import { isServerCall } from "../handler/invoke.ts";
 import { RELEASE_SELECTOR } from "../wire/selector.ts";
+import type { ValueStream } from "../wire/value_source.ts";
+import {
+  type CallbackKind,
+  newId,
+  newPrefix,
+  prefixOf,
+} from "./callback_id.ts";
 import { type Keeper, keeperOf, type KeeperTable } from "./kept_callback.ts";
+import {
+  type Cut,
+  isOneStream,
+  kindOfStream,
+  LentStream,
+} from "./lent_stream.ts";
 import { PointerNormalizer } from "./pointers.ts";
+import type { RemoteFunctions } from "./remote_function.ts";
 
 /**
  * Default limit for the functions that one session lends to its peer at the same
@@ -23,38 +37,42 @@ export const DEFAULT_MAX_CALLBACKS = 4_096;
 /** What a function that the peer can call counts as, in bytes. */
 const CALLBACK_SIZE = 512;
 
-/** Characters of an ID, as in the reference. */
-const ID_LENGTH = 20;
-/** How many of them differ from session to session. */
-const PREFIX_LENGTH = 12;
-/** The alphabet of IDs. They start with an underscore, unlike method names. */
-const DIGITS = "0123456789abcdefghijklmnopqrstuv";
-const UNDERSCORE = 0x5f;
-
-/** A function that the peer can call. */
+/** A function that the peer can call, or a stream that it can read. */
 interface Entry {
+  /** What the program sent. */
+  readonly original: AnyFunction | ValueStream;
   readonly handler: HandlerFunction;
   /** If set, only its keeper can release the function, and not the peer. */
   readonly keeper: Keeper | undefined;
+  readonly stream: LentStream | undefined;
+  /** How many times it is lent: it is removed with the last of them. */
+  count: number;
 }
 
 /** An encoded message that lends functions. */
 export interface LendingMessage {
   /** The message, in which pointers stand for the functions. */
   readonly message: ValueWriter;
-  /** The IDs of the functions that have no keeper. */
+  /**
+   * The IDs of the functions that have no keeper: each as many times as it is in
+   * the message.
+   */
   readonly ids: readonly string[];
 }
 
 /**
- * The functions that this side of a session lends to its peer, by the IDs that
- * the peer calls (rpc/SPEC.md, "Callbacks").
+ * The functions and streams that this side of a session lends to its peer, by the
+ * IDs that the peer calls (rpc/SPEC.md, "Callbacks"). Each has one ID, however
+ * often it is sent.
  */
 export class CallbackTable implements KeeperTable {
   readonly #max: number;
   readonly #memory: MemoryKind;
   readonly #handlerOf: (fn: AnyFunction) => HandlerFunction;
+  readonly #remotes: RemoteFunctions;
   readonly #entries = new Map<string, Entry>();
+  /** The IDs of all that was ever sent, as long as the program has it. */
+  readonly #ids = new WeakMap<object, string>();
   /** Called with the handlers of functions whose calls are to end. */
   onGivenUp:
     | ((handlers: ReadonlySet<Handler>, reason: unknown) => void)
@@ -69,15 +87,18 @@ export class CallbackTable implements KeeperTable {
    * @param max how many functions it may hold
    * @param handlerOf makes the handler for calls of a function
    * @param memory what the functions count as held in
+   * @param remotes the functions of the peer, which are given back as they came
    */
   constructor(
     max: number,
     handlerOf: (fn: AnyFunction) => HandlerFunction,
     memory: MemoryKind,
+    remotes: RemoteFunctions,
   ) {
     this.#max = max;
     this.#handlerOf = handlerOf;
     this.#memory = memory;
+    this.#remotes = remotes;
   }
 
   /** How many functions there are. */
@@ -85,10 +106,15 @@ export class CallbackTable implements KeeperTable {
     return this.#entries.size;
   }
 
+  /** What all IDs of this table begin with. */
+  get prefix(): string {
+    return this.#prefix ??= newPrefix();
+  }
+
   /**
    * Encodes a value that a codec has refused, with pointers in place of its
-   * functions. Codecs inspect every value anyway, so values without functions
-   * never get here.
+   * functions and streams. Codecs inspect every value anyway, so values without
+   * them never get here.
    *
    * @param codec the codec that refused the value
    * @param value the value to encode
@@ -97,6 +123,7 @@ export class CallbackTable implements KeeperTable {
    * @throws {unknown} `refusal`, if a function was not the reason for it
    * @throws {CodecError} if something else in the value cannot be encoded
    * @throws {RpcError} `limit-exceeded`, `released`
+   * @throws {TypeError} if a stream is locked
    */
   lend<T>(
     codec: Codec,
@@ -108,10 +135,14 @@ export class CallbackTable implements KeeperTable {
       !(refusal instanceof CodecError) || refusal.code !== "unsupported-type"
     ) throw refusal;
     const ids: string[] = [];
-    const normalizer = new PointerNormalizer(codec.name, (fn) => {
-      const keeper = keeperOf(fn);
+    const normalizer = new PointerNormalizer(codec.name, (value) => {
+      const own = this.#remotes.idOf(value);
+      if (own !== undefined) return own;
+      const keeper = typeof value === "function" ? keeperOf(value) : undefined;
       if (keeper !== undefined) return keeper.idIn(this);
-      const id = this.add(fn, undefined);
+      const id = typeof value === "function"
+        ? this.add(value, undefined)
+        : this.#addStream(value);
       ids.push(id);
       return id;
     });
@@ -126,41 +157,96 @@ export class CallbackTable implements KeeperTable {
   }
 
   /**
-   * Adds a function; returns its ID.
+   * Adds a function, once more if it is there; returns its ID.
    *
    * @throws {RpcError} `limit-exceeded`
    */
   add(fn: AnyFunction, keeper: Keeper | undefined): string {
+    return this.#addOnce(fn, "function", () => ({
+      handler: this.#handlerOf(keeper?.fn ?? fn),
+      keeper,
+      stream: undefined,
+    }));
+  }
+
+  #addStream(stream: ValueStream): string {
+    return this.#addOnce(stream, () => kindOfStream(stream), (id) => {
+      // Once it has been read, it is of no more use.
+      const lent = new LentStream(stream, () => this.#delete(id));
+      return { handler: lent.handler, keeper: undefined, stream: lent };
+    });
+  }
+
+  #addOnce(
+    original: AnyFunction | ValueStream,
+    kind: CallbackKind | (() => CallbackKind),
+    make: (id: string) => Pick<Entry, "handler" | "keeper" | "stream">,
+  ): string {
+    let id = this.#ids.get(original);
+    // What can be iterated again is another stream each time.
+    if (typeof original === "object" && !isOneStream(original)) id = undefined;
+    const known = id === undefined ? undefined : this.#entries.get(id);
+    if (known !== undefined) {
+      known.count++;
+      return id!;
+    }
     if (this.#entries.size >= this.#max) {
       throw new RpcError(
         "limit-exceeded",
         `Cannot send function: the peer already holds ${this.#max}, the limit of "maxCallbacks"`,
       );
     }
-    const id = this.#newId();
+    if (id === undefined) {
+      const actual = typeof kind === "function" ? kind() : kind;
+      id = newId(this.prefix, actual, this.#count++);
+    }
+    const made = make(id);
+    this.#ids.set(original, id);
     // A session that has ended can bring no call of it.
     if (!this.#closed) {
-      this.#entries.set(id, { handler: this.#handlerOf(fn), keeper });
+      this.#entries.set(id, { original, ...made, count: 1 });
       this.#memory.take(CALLBACK_SIZE);
     }
     return id;
   }
 
-  /** Removes functions that the peer will not call any more. */
+  /** What this side sent under an ID, and the peer gives back; else undefined. */
+  original(id: string): AnyFunction | ValueStream | undefined {
+    if (!this.#isOwnId(id)) return undefined;
+    const entry = this.#entries.get(id);
+    return entry && withLife(entry.stream?.take() ?? entry.original);
+  }
+
+  /**
+   * Functions are lent once less: each ID stands for one time. The peer will not
+   * call those any more that are not lent at all.
+   */
   release(ids: Iterable<string>): void {
+    for (const id of ids) this.#giveBack(id, 1);
+  }
+
+  /** As {@linkcode release}, and the streams among them end where they are. */
+  cut(ids: Iterable<string>): void {
+    for (const id of ids) this.#giveBack(id, 1, {});
+  }
+
+  /** Removes functions, however often they are lent. */
+  remove(ids: Iterable<string>): void {
     for (const id of ids) this.#delete(id);
   }
 
   /**
-   * Removes functions, because the call that they were sent with was given up.
-   * Calls of them end too: nothing waits for what they return.
+   * As {@linkcode cut}, because the call that they were sent with was given up.
+   * Calls of functions that are not lent any more end too: nothing waits for what
+   * they return.
    */
   giveUp(ids: Iterable<string>, reason: unknown): void {
     const handlers = new Set<Handler>();
     for (const id of ids) {
       const entry = this.#entries.get(id);
-      if (entry !== undefined) handlers.add(entry.handler);
-      this.#delete(id);
+      this.#giveBack(id, 1, { reason });
+      const isGone = entry !== undefined && !this.#entries.has(id);
+      if (isGone && entry.stream === undefined) handlers.add(entry.handler);
     }
     if (handlers.size > 0) this.onGivenUp?.(handlers, reason);
   }
@@ -168,9 +254,13 @@ export class CallbackTable implements KeeperTable {
   /** Removes all functions, because the session has ended. */
   close(): void {
     this.#closed = true;
-    for (const { keeper } of this.#entries.values()) keeper?.forget(this);
-    this.#memory.give(this.#entries.size * CALLBACK_SIZE);
+    const entries = [...this.#entries.values()];
     this.#entries.clear();
+    this.#memory.give(entries.length * CALLBACK_SIZE);
+    for (const { keeper, stream } of entries) {
+      keeper?.forget(this);
+      stream?.letGo();
+    }
   }
 
   /**
@@ -178,36 +268,65 @@ export class CallbackTable implements KeeperTable {
    * any other selector.
    */
   match(selector: string): Handler | undefined {
-    if (selector.charCodeAt(1) !== UNDERSCORE) return undefined;
     const id = selector.slice(1);
     if (this.#isOwnId(id)) return this.#entries.get(id)?.handler ?? released;
     if (!selector.startsWith(RELEASE_SELECTOR)) return undefined;
     const releasedId = selector.slice(RELEASE_SELECTOR.length);
     return this.#isOwnId(releasedId)
-      ? () => this.#releasedByPeer(releasedId)
+      ? async (call) => this.#releasedByPeer(releasedId, await call.receive())
       : undefined;
   }
 
   /** Whether this table has made an ID, even if its function was released. */
   #isOwnId(id: string): boolean {
-    return id.length === ID_LENGTH && this.#prefix !== undefined &&
-      id.startsWith(this.#prefix);
+    return this.#prefix !== undefined && prefixOf(id) === this.#prefix;
   }
 
-  #releasedByPeer(id: string): void {
+  #releasedByPeer(id: string, count: unknown): void {
     // A keeper may have sent its function again, or may be about to.
-    if (this.#entries.get(id)?.keeper === undefined) this.#delete(id);
+    if (this.#entries.get(id)?.keeper !== undefined) return;
+    this.#giveBack(id, Number.isSafeInteger(count) ? count as number : 1);
   }
 
-  #delete(id: string): void {
-    if (this.#entries.delete(id)) this.#memory.give(CALLBACK_SIZE);
+  #giveBack(id: string, count: number, cut?: Cut): void {
+    const entry = this.#entries.get(id);
+    if (entry === undefined) return;
+    entry.count -= Math.max(count, 1);
+    if (entry.count <= 0) this.#delete(id, cut);
   }
 
-  #newId(): string {
-    const prefix = this.#prefix ??= newPrefix();
-    const count = (this.#count++).toString(32);
-    return prefix + count.padStart(ID_LENGTH - PREFIX_LENGTH, "0");
+  #delete(id: string, cut?: Cut): void {
+    const entry = this.#entries.get(id);
+    if (entry === undefined) return;
+    this.#entries.delete(id);
+    this.#memory.give(CALLBACK_SIZE);
+    if (entry.stream === undefined) return;
+    // Sent again, it is what is left of it.
+    this.#ids.delete(entry.original);
+    entry.stream.letGo(cut);
   }
+}
+
+/**
+ * Adds what its type says that a received function has. Here it has no effect: the
+ * program that sent it can call it as long as it likes.
+ */
+function withLife<T extends AnyFunction | ValueStream>(original: T): T {
+  const life = {
+    retain: () => original,
+    release: () => {},
+    [Symbol.dispose]: () => {},
+  };
+  if (!Object.isExtensible(original)) return original;
+  for (const key of Reflect.ownKeys(life)) {
+    if (key in original) continue;
+    Object.defineProperty(original, key, {
+      value: life[key as keyof typeof life],
+      configurable: true,
+      writable: true,
+    });
+  }
+  return original;
 }
 
 /**
@@ -236,8 +355,17 @@ export class LentCallbacks {
     encode: (value: unknown) => ValueWriter,
   ): ValueWriter {
     const { message, ids } = this.#table.lend(codec, value, refusal, encode);
-    for (const id of ids) this.#ids.add(id);
+    for (const id of ids) {
+      // The call lends a function once, however often it sends it.
+      if (this.#ids.has(id)) this.#table.release([id]);
+      else this.#ids.add(id);
+    }
     return message;
+  }
+
+  /** What the IDs of all functions of this side begin with. */
+  get prefix(): string {
+    return this.#table.prefix;
   }
 
   /** The peer keeps these functions, and will release them itself. */
@@ -256,11 +384,12 @@ export class LentCallbacks {
     this.#table.giveUp(this.#ids, reason);
     this.#ids.clear();
   }
-}
 
-function newPrefix(): string {
-  const random = crypto.getRandomValues(new Uint8Array(PREFIX_LENGTH - 1));
-  return "_" + Array.from(random, (byte) => DIGITS[byte & 31]).join("");
+  /** The call has failed: its streams must not look complete. */
+  cut(): void {
+    this.#table.cut(this.#ids);
+    this.#ids.clear();
+  }
 }
 
 const released: HandlerFunction = (call, respond) => {

@@ -351,7 +351,8 @@ Deno.test("Callback.release: a function in a result can be called until it is re
   {
     using next = counter.next;
     assertEquals(await next(), 1);
-    assertEquals(await next.retain()(), 2);
+    using again = next.retain();
+    assertEquals(await again(), 2);
     assertEquals(it.server.callbackCount, 1);
   }
   await held(it.server, 0);

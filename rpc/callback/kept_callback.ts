@@ -6,18 +6,21 @@ export interface KeeperTable {
   /** Adds a function of a keeper; returns the ID that the peer calls. */
   add(fn: AnyFunction, keeper: Keeper): string;
   /** Removes functions by their IDs. */
-  release(ids: Iterable<string>): void;
+  remove(ids: Iterable<string>): void;
 }
 
 /** Keeps one function callable in every session that it is sent over. */
 export class Keeper {
-  readonly #fn: AnyFunction;
+  /** The function. */
+  readonly fn: AnyFunction;
+  /** What the program sends for it. */
+  callback!: AnyFunction;
   readonly #ids = new Map<KeeperTable, string>();
   #released = false;
 
   /** Makes the keeper of a function. */
   constructor(fn: AnyFunction) {
-    this.#fn = fn;
+    this.fn = fn;
   }
 
   /**
@@ -34,7 +37,7 @@ export class Keeper {
     }
     let id = this.#ids.get(table);
     if (id === undefined) {
-      id = table.add(this.#fn, this);
+      id = table.add(this.callback, this);
       this.#ids.set(table, id);
     }
     return id;
@@ -48,7 +51,7 @@ export class Keeper {
   /** Removes the function from all sessions, for good. */
   release(): void {
     this.#released = true;
-    for (const [table, id] of this.#ids) table.release([id]);
+    for (const [table, id] of this.#ids) table.remove([id]);
     this.#ids.clear();
   }
 }
@@ -103,9 +106,11 @@ export function callback<Args extends unknown[], Result>(
 ): KeptCallback<(...args: Args) => Result> {
   const keeper = new Keeper(fn);
   const release = () => keeper.release();
-  return Object.assign((...args: Args): Result => fn(...args), {
+  const kept = Object.assign((...args: Args): Result => fn(...args), {
     [keeperKey]: keeper,
     release,
     [Symbol.dispose]: release,
   });
+  keeper.callback = kept;
+  return kept;
 }

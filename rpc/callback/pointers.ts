@@ -1,28 +1,32 @@
 /**
- * Functions inside values. On the wire each is a pointer: a map whose only key
- * is `$fnptr` and whose value is an ID (rpc/SPEC.md, "Callbacks").
+ * Functions and streams inside values. On the wire each is a pointer: a map whose
+ * only key is `$fnptr` and whose value is an ID (rpc/SPEC.md, "Callbacks").
  *
  * @module
  */
 import { isPlainObject, Normalizer } from "../../codec/internal.ts";
 import type { AnyFunction } from "../remote/types.ts";
+import type { ValueStream } from "../wire/value_source.ts";
 
 /** The key of the map that stands for a function. */
 const POINTER_KEY = "$fnptr";
 
-/** Replaces functions by pointers and leaves everything else as it is. */
+/** Replaces functions and streams by pointers, and leaves the rest as it is. */
 export class PointerNormalizer extends Normalizer {
-  /** How many functions were replaced. */
+  /** How many functions and streams were replaced. */
   count = 0;
-  readonly #idOf: (fn: AnyFunction) => string;
+  readonly #idOf: (value: AnyFunction | ValueStream) => string;
 
   /**
    * Makes a normalizer.
    *
    * @param codec the codec's name, for error messages
-   * @param idOf returns the ID for a function
+   * @param idOf returns the ID for a function or a stream
    */
-  constructor(codec: string, idOf: (fn: AnyFunction) => string) {
+  constructor(
+    codec: string,
+    idOf: (value: AnyFunction | ValueStream) => string,
+  ) {
     super(codec);
     this.#idOf = idOf;
   }
@@ -67,8 +71,16 @@ export class PointerNormalizer extends Normalizer {
 
   protected override other(value: unknown): unknown {
     if (typeof value !== "function") return super.other(value);
+    return this.#pointer(value as AnyFunction);
+  }
+
+  protected override stream(value: object): unknown {
+    return this.#pointer(value as ValueStream);
+  }
+
+  #pointer(value: AnyFunction | ValueStream): unknown {
     this.count++;
-    return { [POINTER_KEY]: this.#idOf(value as AnyFunction) };
+    return { [POINTER_KEY]: this.#idOf(value) };
   }
 }
 
@@ -84,11 +96,11 @@ export function mayHavePointers(value: unknown, bytes: Uint8Array): boolean {
 }
 
 /**
- * Replaces the pointers in a decoded value by functions, in place. The codec has
+ * Replaces the pointers in a decoded value by what they stand for, in place. The codec has
  * limited how deeply the value is nested.
  *
  * @param value the decoded value
- * @param functionFor returns the function for an ID
+ * @param functionFor returns the function or the stream for an ID
  */
 export function revivePointers(
   value: unknown,

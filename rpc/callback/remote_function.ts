@@ -1,240 +1,401 @@
 import { RpcError } from "../errors.ts";
-import type { SessionState } from "../session_state.ts";
 import type { RpcResponse } from "../client/response.ts";
 import { callArguments, RemoteCall } from "../remote/remote_call.ts";
 import type { CallbackLife } from "../remote/types.ts";
 import type { Caller } from "../types.ts";
+import { receivedStream } from "../wire/received_stream.ts";
 import { RELEASE_SELECTOR } from "../wire/selector.ts";
+import { kindOf } from "./callback_id.ts";
 
 /** A function of the peer, as programs see it. */
 export type CallbackFunction =
   & ((...args: unknown[]) => RemoteCall)
   & CallbackLife;
 
-/**
- * How long a function of the peer can be called.
- *
- * - `lent`: until the call that it came with is answered.
- * - `retained`: the same, but the answer will keep it.
- * - `late`: its call has been answered by a continued response. It can be
- *   called until the peer closes that call, and can no longer be retained.
- * - `owned`: until it is released.
- * - `returning`: not any more. The peer is informed once no call of it is
- *   running.
- * - `released`: not any more.
- */
-export type RemoteFunctionState =
-  | "lent"
-  | "retained"
-  | "late"
-  | "owned"
-  | "returning"
-  | "released";
+/** A stream of the peer, as programs see it. */
+export type CallbackStream = ReadableStream<unknown> & CallbackLife;
 
-/**
- * What can happen to a function of the peer.
- *
- * - `retain`, `release`: the program asked for it.
- * - `keep`: the answer to its call names it.
- * - `return`, `continue`: the answer does not name it, and ends the call or
- *   continues it.
- * - `idle`: no call of it is running.
- */
-export type RemoteFunctionEvent =
-  | "retain"
-  | "release"
-  | "keep"
-  | "return"
-  | "continue"
-  | "idle";
-
-const NEXT: Record<
-  RemoteFunctionState,
-  Record<RemoteFunctionEvent, RemoteFunctionState>
-> = {
-  lent: {
-    retain: "retained",
-    release: "released",
-    // Named only because a call of it is running.
-    keep: "returning",
-    return: "released",
-    continue: "late",
-    idle: "lent",
-  },
-  retained: {
-    retain: "retained",
-    release: "released",
-    keep: "owned",
-    return: "owned",
-    continue: "owned",
-    idle: "retained",
-  },
-  late: {
-    retain: "late",
-    release: "released",
-    keep: "late",
-    return: "late",
-    continue: "late",
-    idle: "late",
-  },
-  owned: {
-    retain: "owned",
-    release: "returning",
-    keep: "owned",
-    return: "owned",
-    continue: "owned",
-    idle: "owned",
-  },
-  returning: {
-    retain: "returning",
-    release: "returning",
-    keep: "returning",
-    return: "returning",
-    continue: "returning",
-    idle: "released",
-  },
-  released: {
-    retain: "released",
-    release: "released",
-    // Released while a call of it was running.
-    keep: "returning",
-    return: "released",
-    continue: "released",
-    idle: "released",
-  },
-};
-
-/** The state of a function of the peer after `event`. */
-export function nextRemoteFunction(
-  state: RemoteFunctionState,
-  event: RemoteFunctionEvent,
-): RemoteFunctionState {
-  return NEXT[state][event];
+/** The session that functions of the peer came over, as far as they use it. */
+export interface FunctionSession {
+  /** Whether the peer is extended. */
+  readonly peerExtended: boolean;
+  /** Called with errors that no promise reports, and the selector of the call. */
+  readonly onError: (error: unknown, selector: string | undefined) => void;
 }
 
-/** One function of the peer. */
-export class RemoteFunction {
-  /** The selector that it is called by. */
-  readonly id: string;
-  readonly #caller: Caller;
-  readonly #session: SessionState;
-  /** The selector of the call that it came with. */
-  readonly #origin: string;
-  #state: RemoteFunctionState;
-  /** Calls of it that are running. */
-  #calls = 0;
+/**
+ * How many streams of the peer can be unread at the same time. On the wire, a
+ * stream is some forty bytes, which are not what it costs here.
+ */
+const MAX_STREAMS = 4_096;
 
-  /**
-   * Makes the function with this ID, which `caller` calls.
-   *
-   * @param origin the selector of the call that it came with
-   */
-  constructor(
-    id: string,
-    caller: Caller,
-    session: SessionState,
-    state: "lent" | "late" | "owned",
-    origin: string,
-  ) {
-    this.id = id;
-    this.#caller = caller;
+/** The functions and streams of the peer of one session, by ID. */
+export class RemoteFunctions {
+  readonly #session: FunctionSession;
+  readonly #byId = new Map<string, RemoteFunction>();
+  #streams = 0;
+  /** Releases what became unreachable without having been released. */
+  #unreachable: FinalizationRegistry<RemoteFunction> | undefined;
+
+  /** Makes an empty list. */
+  constructor(session: FunctionSession) {
     this.#session = session;
-    this.#state = state;
-    this.#origin = origin;
   }
 
   /**
-   * Whether the answer to its call has to name it. A running call of it keeps it
-   * too, because that call may arrive after the answer.
+   * Counts a stream that can be read.
+   *
+   * @throws {RpcError} `limit-exceeded`
+   */
+  openStream(): void {
+    if (this.#streams >= MAX_STREAMS) {
+      throw new RpcError(
+        "limit-exceeded",
+        `Cannot receive stream: ${MAX_STREAMS} of this session are unread`,
+      );
+    }
+    this.#streams++;
+  }
+
+  /** A stream can no longer be read. */
+  closeStream(): void {
+    this.#streams--;
+  }
+
+  /** Whether the peer can be asked to release functions. */
+  get peerExtended(): boolean {
+    return this.#session.peerExtended;
+  }
+
+  /** Reports an error of a function that came with the call of `origin`. */
+  report(error: unknown, origin: string): void {
+    this.#session.onError(error, origin);
+  }
+
+  /**
+   * The function with an ID, always the same.
+   *
+   * @param caller calls it from now on
+   * @param origin the selector of the call that it came with now
+   */
+  get(id: string, caller: Caller, origin: string): RemoteFunction {
+    let fn = this.#byId.get(id);
+    if (fn === undefined) {
+      fn = new RemoteFunction(id, this);
+      this.#byId.set(id, fn);
+    }
+    fn.caller = caller;
+    fn.origin = origin;
+    return fn;
+  }
+
+  /** The ID of a function or stream of this peer that can be given back to it. */
+  idOf(value: object): string | undefined {
+    const fn = remoteOf(value);
+    if (fn === undefined || fn.functions !== this || fn.isBegun) {
+      return undefined;
+    }
+    fn.check("send");
+    return fn.id;
+  }
+
+  /** Watches what a program was given for a function. */
+  watch(value: object, fn: RemoteFunction): void {
+    this.#unreachable ??= new FinalizationRegistry((fn) => fn.unreachable());
+    this.#unreachable.register(value, fn);
+  }
+
+  /** Forgets a function of which nothing is left. */
+  forget(fn: RemoteFunction): void {
+    if (this.#byId.get(fn.id) === fn) this.#byId.delete(fn.id);
+  }
+
+  /** The session has ended. */
+  close(): void {
+    this.#byId.clear();
+  }
+}
+
+/** The key by which what a program was given has its function. */
+const remoteKey: unique symbol = Symbol("qtalk.remote");
+
+function remoteOf(value: object): RemoteFunction | undefined {
+  return (value as { [remoteKey]?: RemoteFunction })[remoteKey];
+}
+
+/** Whether a value is a stream that was sent in place of streamed arguments. */
+export function isWholeArgument(value: unknown): value is CallbackStream {
+  if (typeof value !== "object" || value === null) return false;
+  const fn = remoteOf(value);
+  return fn !== undefined && kindOf(fn.id) === "whole";
+}
+
+/**
+ * One function of the peer, or a stream, which is a function that is called once.
+ *
+ * It can be called while a call lends it or a program holds it. A program holds it
+ * once for each `retain()`, and for each time that it came with a response. The
+ * peer has granted it once for each time that it came with a response, and for
+ * each call whose answer has named it. When no program holds it any more and no
+ * call of it is running, all of that is given back at once.
+ */
+export class RemoteFunction {
+  /** The selector that it is called by. */
+  readonly id: string;
+  /** The list that it belongs to. */
+  readonly functions: RemoteFunctions;
+  /** Makes the calls of it. */
+  caller!: Caller;
+  /** The selector of the latest call that it came with. */
+  origin!: string;
+  /** What programs have. */
+  #value: WeakRef<CallbackFunction | CallbackStream> | undefined;
+  #holds = 0;
+  #grants = 0;
+  /** Calls that lend it. */
+  #loans = 0;
+  /** Those of them whose answer can still name it. */
+  #openLoans = 0;
+  /** Calls of it that are running. */
+  #calls = 0;
+  /** Ends a stream that can be read. */
+  #endReading: (() => void) | undefined;
+  #isReading = false;
+  #begun = false;
+
+  /** Made by {@linkcode RemoteFunctions.get}. */
+  constructor(id: string, functions: RemoteFunctions) {
+    this.id = id;
+    this.functions = functions;
+  }
+
+  /** Whether it is a stream that is being read, or was. */
+  get isBegun(): boolean {
+    return this.#begun;
+  }
+
+  /**
+   * A call lends it.
+   *
+   * @param answered whether its answer cannot name it any more
+   */
+  lend(answered: boolean): void {
+    this.#loans++;
+    if (!answered) this.#openLoans++;
+  }
+
+  /** It came with a response. */
+  grant(): void {
+    this.#grants++;
+    this.#holds++;
+  }
+
+  /**
+   * Whether the answer to a call that lends it has to name it. A running call of
+   * it is a reason too, because that call may arrive after the answer, and so is a
+   * reader of a stream.
    *
    * @param ends whether the answer ends the call
    */
   isKept(ends: boolean): boolean {
-    return this.#state === "retained" || (ends && this.#calls > 0);
+    return this.#grants === 0 &&
+      (this.#holds > 0 || (ends && (this.#calls > 0 || this.#hasReader)));
   }
 
-  /** The call that it came with is answered. */
-  answered(event: "keep" | "return" | "continue"): void {
-    this.#handle(event);
+  /** Whether it is a stream that has a reader and was not read yet. */
+  get #hasReader(): boolean {
+    return this.#endReading !== undefined && !this.#begun &&
+      (this.#value?.deref() as CallbackStream | undefined)?.locked === true;
   }
 
-  /** The function that programs get. */
-  toFunction(): CallbackFunction {
-    const callback = Object.assign(
-      (...args: unknown[]) => this.#call(args),
-      {
-        retain: () => {
-          this.#retain();
-          return callback;
-        },
-        release: () => this.#handle("release"),
-        [Symbol.dispose]: () => this.#handle("release"),
-      },
-    ) as CallbackFunction;
-    return callback;
+  /**
+   * A call that lends it is answered.
+   *
+   * @param kept whether the answer names it
+   */
+  answered(kept: boolean): void {
+    this.#openLoans--;
+    if (!kept) return;
+    this.#grants++;
+    // The end of the stream ends this hold.
+    if (this.#holds === 0 && this.#hasReader) this.#holds = 1;
+  }
+
+  /** A call that lends it has ended. */
+  ended(): void {
+    this.#loans--;
+    this.#endUnread();
+    this.#settle();
+  }
+
+  /** Ends a stream that cannot be read any more, and was not. */
+  #endUnread(): void {
+    if (this.#holds === 0 && this.#loans === 0 && !this.#isReading) {
+      this.#endReading?.();
+    }
+  }
+
+  /** What programs get: the same as long as one of them has it. */
+  value(): CallbackFunction | CallbackStream {
+    let value = this.#value?.deref();
+    if (value === undefined) {
+      // What was held by the last one is not held any more.
+      this.#holds = 0;
+      const kind = kindOf(this.id);
+      value = kind === "function"
+        ? this.#toFunction()
+        : this.#toStream(kind !== "values");
+      this.#value = new WeakRef(value);
+      this.functions.watch(value, this);
+    }
+    return value;
+  }
+
+  /** No program has it any more. */
+  unreachable(): void {
+    if (this.#value?.deref() !== undefined) return;
+    this.#holds = 0;
+    this.#endReading?.();
+    this.#settle();
+  }
+
+  /**
+   * Throws unless it can be called.
+   *
+   * @throws {RpcError} `released`
+   */
+  check(what: string): void {
+    if (this.#loans === 0 && this.#holds === 0) throw this.#gone(what);
+  }
+
+  #toFunction(): CallbackFunction {
+    return this.#withLife((...args: unknown[]) => this.#call(args));
   }
 
   #call(args: unknown[]): RemoteCall {
-    if (this.#state === "released" || this.#state === "returning") {
-      return this.#remoteCall(Promise.reject(this.#gone("call")));
+    try {
+      this.check("call");
+    } catch (error) {
+      return this.#remoteCall(Promise.reject(error));
     }
-    const response = this.#caller.request(this.id, callArguments(args));
+    const response = this.caller.request(this.id, callArguments(args));
     this.#calls++;
-    const done = () => {
-      this.#calls--;
-      this.#releaseIfIdle();
-    };
+    const done = () => this.#callEnded();
     response.then(done, done);
     return this.#remoteCall(response);
   }
 
   /** The peer's function must not end the process by failing. */
   #remoteCall(response: Promise<RpcResponse>): RemoteCall {
+    const { functions, origin } = this;
     return new RemoteCall(
       response,
       this.id,
       undefined,
-      (error) => this.#session.onError(error, this.#origin),
+      (error) => functions.report(error, origin),
     );
+  }
+
+  #callEnded(): void {
+    this.#calls--;
+    this.#settle();
+  }
+
+  #toStream(bytes: boolean): CallbackStream {
+    this.functions.openStream();
+    let values: AsyncIterator<unknown> | undefined;
+    const next = async () => {
+      if (this.#endReading !== close) throw this.#gone("read");
+      if (values === undefined) {
+        this.check("read");
+        values = this.#begin()[Symbol.asyncIterator]();
+      }
+      const { value } = await values.next();
+      if (this.#endReading !== close) throw this.#gone("read");
+      return value as unknown;
+    };
+    const close = () => {
+      values?.return?.().catch(() => {});
+      if (this.#endReading === close) this.#finish();
+    };
+    this.#endReading = close;
+    return this.#withLife(receivedStream({ next, close }, bytes));
+  }
+
+  /** Calls the function that streams. */
+  #begin(): RemoteCall {
+    const response = this.caller.request(this.id, []);
+    this.#begun = true;
+    this.#isReading = true;
+    this.#calls++;
+    return new RemoteCall(response, this.id);
+  }
+
+  /** Nothing more will be read. */
+  #finish(): void {
+    this.#endReading = undefined;
+    this.functions.closeStream();
+    this.#holds = 0;
+    this.#begun = true;
+    if (this.#isReading) this.#calls--;
+    this.#isReading = false;
+    this.#settle();
+  }
+
+  /** Adds what every function and stream of a peer has. */
+  #withLife<T extends object>(value: T): T & CallbackLife {
+    const release = () => this.#release();
+    const life = {
+      retain: () => {
+        this.#retain();
+        return value;
+      },
+      release,
+      [Symbol.dispose]: release,
+      [remoteKey]: this,
+    };
+    for (const key of Reflect.ownKeys(life)) {
+      Object.defineProperty(value, key, {
+        value: life[key as keyof typeof life],
+        configurable: true,
+        writable: true,
+      });
+    }
+    return value as T & CallbackLife;
   }
 
   #retain(): void {
-    this.#handle("retain");
-    if (this.#state !== "retained" && this.#state !== "owned") {
-      throw this.#gone("retain");
+    if (this.#openLoans === 0 && this.#grants === 0) throw this.#gone("retain");
+    this.#holds++;
+  }
+
+  #release(): void {
+    if (this.#holds > 0) this.#holds--;
+    if (this.#holds === 0 && this.#loans === 0) this.#endReading?.();
+    this.#settle();
+  }
+
+  /** Gives back what is not held any more. */
+  #settle(): void {
+    if (this.#holds > 0 || this.#calls > 0) return;
+    const count = this.#grants;
+    if (count > 0) {
+      this.#grants = 0;
+      if (this.functions.peerExtended) {
+        // If this fails, the session has ended, and the function with it.
+        this.caller.call(RELEASE_SELECTOR + this.id, count).catch(() => {});
+      }
+    }
+    if (this.#loans === 0 && this.#value?.deref() === undefined) {
+      this.functions.forget(this);
     }
   }
 
-  #handle(event: RemoteFunctionEvent): void {
-    this.#state = nextRemoteFunction(this.#state, event);
-    this.#releaseIfIdle();
-  }
-
-  #releaseIfIdle(): void {
-    if (this.#state !== "returning" || this.#calls > 0) return;
-    this.#state = nextRemoteFunction(this.#state, "idle");
-    if (!this.#session.peerExtended) return;
-    // If this fails, the session has ended, and the function with it.
-    this.#caller.call(RELEASE_SELECTOR + this.id).catch(() => {});
-  }
-
   #gone(what: string): RpcError {
+    const kind = kindOf(this.id) === "function" ? "callback" : "stream";
     return new RpcError(
       "released",
-      `Cannot ${what} callback "${this.id}": it was released, or not kept with retain() before its call was answered`,
+      `Cannot ${what} ${kind} "${this.id}": it was released, or not kept with retain() before its call was answered`,
     );
   }
-}
-
-/**
- * Makes the function for an ID in the response to `origin`: it lives until it is
- * released.
- */
-export function ownedCallback(
-  id: string,
-  caller: Caller,
-  session: SessionState,
-  origin: string,
-): CallbackFunction {
-  return new RemoteFunction(id, caller, session, "owned", origin).toFunction();
 }

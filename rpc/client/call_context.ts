@@ -3,7 +3,6 @@ import type { MemoryAccount, RawChannel } from "../../mux/internal.ts";
 import type { LentCallbacks } from "../callback/callback_table.ts";
 import { mayHavePointers, revivePointers } from "../callback/pointers.ts";
 import { CallSites } from "../caller_stack.ts";
-import { ownedCallback } from "../callback/remote_function.ts";
 import type { SessionState } from "../session_state.ts";
 import type { Caller } from "../types.ts";
 import { HeaderCache } from "../wire/header_cache.ts";
@@ -14,6 +13,7 @@ import {
 } from "../wire/headers.ts";
 import { MessageWriter } from "../wire/message_writer.ts";
 import { cleanSelector } from "../wire/selector.ts";
+import { carriesBytes } from "../wire/value_source.ts";
 import type { ChannelPool } from "./channel_pool.ts";
 
 /** What a client needs besides channels. */
@@ -56,6 +56,7 @@ export class CallContext {
   readonly responseHeaders: HeaderCache<ReceivedHeader>;
   /** Whether the reply that was decoded last may have functions. */
   mayHaveFunctions = false;
+  #carriesBytes: boolean | undefined;
   readonly #client: Caller;
 
   /** Makes the context of a client, which calls the functions in responses. */
@@ -82,6 +83,11 @@ export class CallContext {
     this.#client = client;
   }
 
+  /** Whether the codec decodes bytes to bytes. */
+  get carriesBytes(): boolean {
+    return this.#carriesBytes ??= carriesBytes(this.codec);
+  }
+
   /** Decodes a reply to a call of `selector`. */
   decode(bytes: Uint8Array, selector: string): unknown {
     const value = this.codec.decode(bytes);
@@ -89,13 +95,18 @@ export class CallContext {
     return this.mayHaveFunctions ? this.#revive(value, selector) : value;
   }
 
-  /** Makes the functions in a reply. */
+  /** Makes the functions and streams in a reply. */
   #revive(value: unknown, selector: string): unknown {
+    const { callbacks, remotes } = this.state;
     const origin = cleanSelector(selector);
-    return revivePointers(
-      value,
-      (id) => ownedCallback(id, this.#client, this.state, origin),
-    );
+    return revivePointers(value, (id) => {
+      const original = callbacks.original(id);
+      if (original !== undefined) return original;
+      const fn = remotes.get(id, this.#client, origin);
+      const value = fn.value();
+      fn.grant();
+      return value;
+    });
   }
 
   /**

@@ -4,6 +4,7 @@
  * @module
  */
 import { forward, handlerFrom, type Peer, RpcError } from "@qtalk/qtalk";
+import type { RemoteError } from "@qtalk/qtalk";
 import type { ByteStream, Callback } from "@qtalk/qtalk";
 import { withCall, withStream } from "@qtalk/qtalk";
 import { assert, assertEquals, assertRejects } from "@std/assert";
@@ -451,6 +452,78 @@ test("CallOptions.signal: a callback of a call that is given up ends, and is rel
   assertEquals(await assertRejects(() => next), REASON);
   await within(stopped.promise, "the callback's stream");
   assertEquals(await within(handled.promise, "the handler"), "incomplete");
+});
+
+test("CallOptions.signal: a function that another call lends, too, is left to that call", async (t) => {
+  const given = event();
+  const service = {
+    async *use(fn: Callback<(n: number) => Promise<number>>) {
+      yield await fn(1);
+      yield await fn(2);
+    },
+  };
+  const [client] = t.pair({}, { handler: handlerFrom(service) });
+  const running = [event(), event()];
+  let calls = 0;
+  const fn = async (n: number) => {
+    if (n === 2) {
+      running[calls++]!.resolve();
+      await given.promise;
+    }
+    return n;
+  };
+  const controller = new AbortController();
+  const { signal } = controller;
+  const one = client.remote<typeof service>({ signal }).use(fn)
+    [Symbol.asyncIterator]();
+  const other = client.remote<typeof service>().use(fn)
+    [Symbol.asyncIterator]();
+  assertEquals((await one.next()).value, 1);
+  assertEquals((await other.next()).value, 1);
+  assertEquals(client.callbackCount, 1, "one function, which two calls lend");
+  const ends = [one.next(), other.next()] as const;
+  await Promise.all(running.map(({ promise }) => promise));
+  controller.abort(REASON);
+  assertEquals(await assertRejects(() => ends[0]), REASON);
+  assertEquals(client.callbackCount, 1);
+  given.resolve();
+  assertEquals((await ends[1]).value, 2);
+  assertEquals(await other.next(), { done: true, value: undefined });
+  while (client.callbackCount > 0) await turn();
+});
+
+test("CallOptions.signal: the producer of a stream among the arguments ends with its reason", async (t) => {
+  const handled = event<string>();
+  let begun = event();
+  const service = {
+    async save(_name: string, body: ReadableStream<number>) {
+      try {
+        for await (const _ of body) begun.resolve();
+      } catch (error) {
+        handled.resolve((error as RemoteError).code!);
+      }
+    },
+    ignore: (_name: string, _body: ReadableStream<number>) =>
+      new Promise<void>(() => begun.resolve()),
+  };
+  const [client] = t.pair({}, { handler: handlerFrom(service) });
+  for (const method of ["save", "ignore"] as const) {
+    begun = event();
+    const controller = new AbortController();
+    const stopped = event<unknown>();
+    const values = new ReadableStream<number>({
+      start: (controller) => controller.enqueue(1),
+      cancel: stopped.resolve,
+    });
+    const call = client.call(method, ["a", values], controller);
+    call.catch(() => {});
+    await within(begun.promise, "the handler");
+    controller.abort(REASON);
+    assertEquals(await assertRejects(() => call), REASON);
+    assertEquals(await within(stopped.promise, "the producer"), REASON);
+    assertEquals(client.callbackCount, 0);
+  }
+  assertEquals(await within(handled.promise, "the reader"), "cancelled");
 });
 
 test("CallOptions.timeout: a call that is given up ends the calls of its callbacks", async (t) => {

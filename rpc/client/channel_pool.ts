@@ -5,6 +5,7 @@ import {
 } from "../../mux/internal.ts";
 import { timeLimit } from "../../time_limit.ts";
 import { RpcError } from "../errors.ts";
+import type { SessionState } from "../session_state.ts";
 import type { Caller } from "../types.ts";
 import { Fifo, type Queued } from "../wire/fifo.ts";
 
@@ -116,6 +117,8 @@ export class ChannelPool {
   /** How many channels the peer has room for, if it has refused one. */
   #room = Infinity;
   #watching = false;
+  /** What the calls of the session share; set by the client that uses the pool. */
+  session: SessionState | undefined;
 
   /** Makes a pool for the calls of one session. */
   constructor(

@@ -23,10 +23,13 @@ export class Client implements PooledCaller {
   readonly [channelPool]: ChannelPool;
   readonly #context: CallContext;
   readonly #headers = new Map<string, Uint8Array>();
+  /** The headers of calls whose argument is a single value, and no array. */
+  #valueHeaders: Map<string, Uint8Array> | undefined;
 
   /** Makes a client. Several clients may share a pool. */
   constructor(channels: ChannelPool, options: ClientOptions) {
     this[channelPool] = channels;
+    channels.session = options.state;
     this.#context = new CallContext(options, channels, this);
   }
 
@@ -98,23 +101,70 @@ export class Client implements PooledCaller {
       return call.lend(
         args,
         refusal,
-        (plain) => this.#write(selector, plain, streamed),
+        (plain, lends) => this.#write(selector, plain, streamed, lends),
       );
     }
   }
 
   /** Writes the header and, unless it is streamed, the argument: one DATA frame. */
-  #write(selector: string, args: unknown, streamed: boolean): ValueWriter {
-    const { codec, messages, extension } = this.#context;
+  #write(
+    selector: string,
+    args: unknown,
+    streamed: boolean,
+    lends?: string,
+  ): ValueWriter {
+    const { codec, messages } = this.#context;
     const writer = messages.begin();
-    let header = this.#headers.get(selector);
-    if (header === undefined) {
-      writer.add(codec, callHeaderValue(selector, extension));
-      header = writer.message().slice();
-      if (this.#headers.size === HEADER_CACHE_SIZE) this.#headers.clear();
-      this.#headers.set(selector, header);
-    } else writer.addRaw(header);
+    if (streamed || lends !== undefined) {
+      this.#addUnusualHeader(writer, selector, args, streamed, lends);
+    } else {
+      const isList = Array.isArray(args) || args === null;
+      const headers = isList
+        ? this.#headers
+        : this.#valueHeaders ??= new Map<string, Uint8Array>();
+      let header = headers.get(selector);
+      if (header === undefined) {
+        this.#addHeader(
+          writer,
+          selector,
+          isList ? undefined : false,
+          undefined,
+        );
+        header = writer.message().slice();
+        if (headers.size === HEADER_CACHE_SIZE) headers.clear();
+        headers.set(selector, header);
+      } else writer.addRaw(header);
+    }
     if (!streamed) writer.add(codec, args);
     return writer;
+  }
+
+  /** The header of a call that streams its arguments, or lends functions. */
+  #addUnusualHeader(
+    writer: ValueWriter,
+    selector: string,
+    args: unknown,
+    streamed: boolean,
+    lends: string | undefined,
+  ): void {
+    const stream = streamed
+      ? true
+      : Array.isArray(args) || args === null
+      ? undefined
+      : false;
+    // There may be functions among the values that follow.
+    const prefix = streamed ? this.#context.state.callbacks.prefix : lends;
+    this.#addHeader(writer, selector, stream, prefix);
+  }
+
+  #addHeader(
+    writer: ValueWriter,
+    selector: string,
+    stream: boolean | undefined,
+    lends: string | undefined,
+  ): void {
+    const { codec, extension } = this.#context;
+    const nested = extension?.nested;
+    writer.add(codec, callHeaderValue(selector, { nested, stream, lends }));
   }
 }

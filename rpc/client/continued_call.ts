@@ -171,6 +171,7 @@ export class ContinuedCall
   }
 
   close(): Promise<void> {
+    if (this.#state === "open") this.#lent.cut();
     this.#handle("close");
     // A transport that does not move must not hold up the reason.
     if (this.#state === "given-up") return Promise.resolve();

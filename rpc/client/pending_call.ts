@@ -210,9 +210,15 @@ export abstract class PendingCall<T = unknown>
   lend(
     value: unknown,
     refusal: unknown,
-    encode: (value: unknown) => ValueWriter,
+    encode: (value: unknown, lends: string) => ValueWriter,
   ): ValueWriter {
-    return this.#lending().encode(this.#context.codec, value, refusal, encode);
+    const lent = this.#lending();
+    return lent.encode(
+      this.#context.codec,
+      value,
+      refusal,
+      (plain) => encode(plain, lent.prefix),
+    );
   }
 
   /** The channel is open: sends the request and waits for the response. */
@@ -280,6 +286,7 @@ export abstract class PendingCall<T = unknown>
     const before = this.#state;
     this.#state = before.fail;
     if (this.#state === before) return false;
+    this.#lent?.cut();
     this.#end(reason);
     if (before.name === "opening") this.opening?.cancel(reason);
     else {

@@ -3,6 +3,8 @@ import type { LentCallbacks } from "../callback/callback_table.ts";
 import { addTrailer } from "../wire/headers.ts";
 import {
   openSource,
+  RestOfStream,
+  SoleArgument,
   type ValueSource,
   type ValueStream,
 } from "../wire/value_source.ts";
@@ -50,6 +52,8 @@ export class StreamedArguments {
   /** Sends all values, as fast as the peer takes them. Never rejects. */
   async send(values: ValueStream): Promise<void> {
     const channel = this.#channel;
+    let mayBeBytes = values instanceof SoleArgument &&
+      !this.#context.carriesBytes;
     try {
       const source = this.#source = openSource(values);
       channel.whenClosed(this.#onClosed);
@@ -57,6 +61,17 @@ export class StreamedArguments {
         const { done, value } = await source.next();
         if (this.#state === "ended") return;
         if (done) break;
+        if (mayBeBytes && value instanceof Uint8Array) {
+          // As values, they would arrive as text.
+          const rest = new RestOfStream(value, {
+            next: () => source.next().catch(this.#restFailed),
+            stop: (reason) => source.stop(reason),
+          });
+          this.#source = undefined;
+          await this.#context.sendValue(channel, rest, this.#lent);
+          break;
+        }
+        mayBeBytes = false;
         await this.#context.sendValue(channel, value, this.#lent);
       }
       this.#end();
@@ -79,6 +94,14 @@ export class StreamedArguments {
     this.#source?.stop(reason);
     return true;
   }
+
+  /** As a producer that fails while its values are the arguments. */
+  readonly #restFailed = (error: unknown): never => {
+    // Its reader gets the error, and not that the call was given up.
+    this.#lent.release();
+    this.owner.argumentsFailed(error, undefined);
+    throw error;
+  };
 
   readonly #onClosed = (): void => void this.stop();
 

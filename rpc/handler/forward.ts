@@ -9,11 +9,12 @@ import {
   type ChannelRequest,
   poolOf,
 } from "../client/channel_pool.ts";
+import type { RoutedSession } from "../callback/callback_routes.ts";
 import { CallError, errorCode, errorText, RpcError } from "../errors.ts";
 import type { Request } from "../server/request_decoder.ts";
 import type { ServerCall, ServerResponder } from "../server/server_call.ts";
 import type { Caller, HandlerFunction } from "../types.ts";
-import { decodeResponseHeader, forwardedHeaderValue } from "../wire/headers.ts";
+import { forwardedHeaderValue } from "../wire/headers.ts";
 import { FairShares, Place } from "./fair_shares.ts";
 import { isServerCall, isServerResponder } from "./invoke.ts";
 
@@ -51,8 +52,10 @@ const MAX_WAIT_OF_CUT = 250;
  * it are piped in both directions, with half-close, cancellation and backpressure.
  * Both sessions must therefore use the same codec.
  *
- * A function among the arguments is called on the forwarding peer. To pass such
- * calls on, give `target` a handler that forwards in the other direction.
+ * Functions and streams in the arguments of a call, and in a complete response, work
+ * if both ends are of this package. For functions of other peers, and for calls that
+ * the target makes on its own, give `target` a handler that forwards in the other
+ * direction.
  *
  * @example
  * ```ts
@@ -98,20 +101,44 @@ export function forward(
   );
   return async (call, respond) => {
     if (!isServerCall(call) || !isServerResponder(respond)) {
-      throw new TypeError(
-        "Cannot forward call: its call or responder object was replaced",
-      );
+      throw replaced();
     }
+    const { nested } = call.request;
     // Nested calls have slots of their own, and others may wait for them.
-    if (call.request.nested) return await forwardCall(call, respond, pool);
+    if (nested) return await forwardCall(call, respond, pool, nested);
     const place = new Place(call.session);
     if (!shares.join(place)) await turnOf(place, call, shares);
     try {
-      await forwardCall(call, respond, pool);
+      await forwardCall(call, respond, pool, nested);
     } finally {
       shares.leave(place);
     }
   };
+}
+
+/**
+ * Lets the peer of `to` call the functions that the peer of `from` lends to it,
+ * whatever the handler of its session is.
+ *
+ * @param pool channels to the peer of `from`
+ */
+function addRoute(
+  prefix: string,
+  from: RoutedSession | undefined,
+  pool: ChannelPool | undefined,
+  to: RoutedSession | undefined,
+): void {
+  if (from === undefined || pool === undefined) return;
+  to?.routes.add(prefix, from, () => async (call, respond) => {
+    if (!isServerCall(call) || !isServerResponder(respond)) throw replaced();
+    await forwardCall(call, respond, pool, true);
+  });
+}
+
+function replaced(): TypeError {
+  return new TypeError(
+    "Cannot forward call: its call or responder object was replaced",
+  );
 }
 
 /** Waits for the call's turn, as long as the caller does. */
@@ -160,12 +187,17 @@ async function forwardCall(
   call: ServerCall,
   respond: ServerResponder,
   pool: ChannelPool,
+  nested: boolean,
 ): Promise<void> {
   const incoming = call.channel;
+  const { lends } = call.request;
+  if (lends !== undefined) {
+    addRoute(lends, call.session, poolOf(call.caller), pool.session);
+  }
   const header = forwardedHeader(call.request);
   let outgoing: RawChannel;
   try {
-    outgoing = await takeChannel(pool, call);
+    outgoing = await takeChannel(pool, call, nested);
   } catch (error) {
     throw passedOn(error, call);
   }
@@ -187,7 +219,9 @@ async function forwardCall(
       call,
     );
   }
-  if (!pool.allowsSpares) inspectHeader(outgoing, call, pool);
+  if (!pool.allowsSpares || call.request.extended) {
+    inspectHeader(outgoing, call, pool);
+  }
   respond.handOver();
   watch.answered();
   await Promise.all([requestPiped, pipe(outgoing, incoming)]);
@@ -209,7 +243,8 @@ function passedOn(error: unknown, { selector, channel }: ServerCall): unknown {
 /** A channel of the pool, for which the call waits as long as its caller does. */
 function takeChannel(
   pool: ChannelPool,
-  { channel, request: { nested } }: ServerCall,
+  { channel }: ServerCall,
+  nested: boolean,
 ): RawChannel | Promise<RawChannel> {
   return pool.take(nested) ?? new Promise((resolve, reject) => {
     const giveUp = () => opening.cancel(cancelled());
@@ -270,10 +305,13 @@ function watchCaller(
   };
 }
 
-/** Looks in the response header for whether the pool may open spare channels. */
+/**
+ * Looks in the response header for whether the pool may open spare channels, and
+ * whether the response lends functions.
+ */
 function inspectHeader(
   channel: RawChannel,
-  { request }: ServerCall,
+  call: ServerCall,
   pool: ChannelPool,
 ): void {
   const bytes = channel.peek() ?? new Uint8Array(0);
@@ -281,12 +319,13 @@ function inspectHeader(
     ? Infinity
     : PREFIX_SIZE + readUint32(bytes, 0);
   if (bytes.length < end) return;
+  const { responseHeaders } = call.request.context;
   try {
-    const header = decodeResponseHeader(
-      request.context.codec,
-      bytes.subarray(PREFIX_SIZE, end),
-    );
+    const header = responseHeaders.get(bytes.subarray(PREFIX_SIZE, end));
     if (header.saysNull) pool.allowSpares();
+    if (header.lends !== undefined) {
+      addRoute(header.lends, pool.session, pool, call.session);
+    }
   } catch {
     // The caller gets the header too, and reports what is wrong with it.
   }

@@ -401,3 +401,171 @@ Deno.test("forward(): a call that was cancelled while its channel was opened is 
   const { recipient } = await within(it.backend.find("close"), "CLOSE");
   assertEquals(recipient, 7);
 });
+
+/** client – front | middle – backend: only the front forwards, for one pattern. */
+function oneWay(t: Harness, handler: Handler) {
+  const [middle, backend] = t.pair({}, { handler });
+  const [client, front] = t.pair();
+  front.handle("db/", forward(middle));
+  return { client, front, middle, backend };
+}
+
+const lending = {
+  db: {
+    each: async (list: number[], fn: Callback<(n: number) => number>) =>
+      await Promise.all(list.map((n) => fn(n))),
+    upload: async (name: string, body: ReadableStream<Uint8Array>) =>
+      `${name}: ${await toText(body)}`,
+    only: async (body: ReadableStream<Uint8Array>) => await toText(body),
+    streamed: withStream(async (fns: AsyncIterable<Callback<() => number>>) => {
+      let sum = 0;
+      for await (const fn of fns) sum += await fn();
+      return sum;
+    }),
+    through: async (fn: Callback<(own: Callback<() => string>) => string>) =>
+      await fn(() => "the backend's"),
+  },
+};
+
+test("forward(): functions and streams work where only one direction is forwarded", async (t) => {
+  const { client } = oneWay(t, handlerFrom(lending));
+  const api = client.remote<typeof lending>();
+  const body = () => new Blob(["bytes"]).stream();
+  async function* functions() {
+    yield* [() => 1, () => 2];
+  }
+  // The second time, the header is in the cache.
+  for (let i = 0; i < 2; i++) {
+    assertEquals(await api.db.each([1, 2], (n) => 10 * n), [10, 20]);
+    assertEquals(await api.db.upload("a", body()), "a: bytes");
+    assertEquals(await api.db.only(body()), "bytes");
+    assertEquals(await client.call("db.streamed", functions()), 3);
+    assertEquals(client.callbackCount, 0);
+  }
+});
+
+test("forward(): functions of the target can be called back by those that it calls", async (t) => {
+  const { client, backend } = oneWay(t, handlerFrom(lending));
+  const through = async (own: () => Promise<string>) => `${await own()} own`;
+  assertEquals(
+    await client.call("db.through", [through]),
+    "the backend's own",
+  );
+  assertEquals([client.callbackCount, backend.callbackCount], [0, 0]);
+});
+
+test("forward(): a retained function is called and released where only one direction is forwarded", async (t) => {
+  let kept: Callback<(n: number) => number> | undefined;
+  const { client } = oneWay(
+    t,
+    handlerFrom({
+      db: {
+        listen: (fn: Callback<(n: number) => number>) => {
+          kept = fn.retain();
+        },
+      },
+    }),
+  );
+  await client.call("db.listen", [(n: number) => n + 1]);
+  assertEquals(await kept!(1), 2);
+  assertEquals(client.callbackCount, 1);
+  kept!.release();
+  await within(
+    (async () => {
+      while (client.callbackCount > 0) await turn();
+    })(),
+    "the callback to be released",
+  );
+});
+
+test("forward(): calls of functions find their way through several forwarding peers, to the right client", async (t) => {
+  const [last, backend] = t.pair({}, {
+    handler: handlerFrom(async (fn: Callback<(n: number) => number>) =>
+      await fn(1)
+    ),
+  });
+  const [second, third] = t.pair({}, { handler: forward(last) });
+  const clients = [1, 2, 3].map(() => t.pair({}, { handler: forward(second) }));
+  const answers = clients.map(([client], i) =>
+    client.call("x", [(n: number) => 10 * n + i])
+  );
+  assertEquals(await Promise.all(answers), [10, 11, 12]);
+  // Only what begins with such a prefix goes another way.
+  await assertRejects(() => backend.call("_other"), RemoteError, "not found");
+  await assertRejects(() => third.call("_other"), RemoteError, "not found");
+});
+
+test("forward(): the way back ends with the session of the client", async (t) => {
+  let kept: Callback<() => number> | undefined;
+  const { client, front } = oneWay(
+    t,
+    handlerFrom({
+      db: { listen: (fn: Callback<() => number>) => void (kept = fn.retain()) },
+    }),
+  );
+  await client.call("db.listen", [() => 1]);
+  await client.close();
+  await front.closed;
+  await assertRejects(async () => await kept!(), RemoteError, "not found: /_");
+});
+
+test("forward(): the first to name a prefix has it, and what is none is ignored", async (t) => {
+  const outgoing = t.scriptedPeer();
+  const handler = forward(outgoing.peer);
+  const prefix = "_0123456789a";
+  const scripts = [t.scriptedPeer({ handler }), t.scriptedPeer({ handler })];
+  for (const [i, { raw }] of scripts.entries()) {
+    for (const lends of [prefix, "", "_", "x".repeat(12), 5]) {
+      const call = await rawOpen(raw);
+      await call.values({ Selector: "x", Q: { v: 1, lends } }, null);
+      const there = await rawAccept(outgoing.raw, i);
+      const [header] = await there.read(2) as [{ Q: unknown }];
+      assertEquals(header.Q, { v: 1, lends });
+      await there.values({ Continue: false }, null);
+      await there.eof();
+      await there.close();
+      await call.read(2);
+      await call.close();
+    }
+  }
+  const back = await rawOpen(outgoing.raw);
+  await back.values({ Selector: `${prefix}00000001`, Q: { v: 1 } }, []);
+  const there = await rawAccept(scripts[0]!.raw);
+  const [{ Selector }] = await there.read(2) as [{ Selector: string }];
+  assertEquals(Selector, `/${prefix}00000001`);
+  await there.values({ Continue: false }, "called");
+  await there.eof();
+  await there.close();
+  assertEquals((await back.read(2))[1], "called");
+  await back.close();
+});
+
+test("forward(): functions and streams of results work where one pattern is forwarded", async (t) => {
+  const results = {
+    db: {
+      counter() {
+        let n = 0;
+        return { next: () => ++n };
+      },
+      load: () => ({ body: new Blob(["bytes"]).stream() }),
+    },
+  };
+  const { client, backend } = oneWay(t, handlerFrom(results));
+  for (let i = 0; i < 2; i++) {
+    const { next } = await client.call("db.counter") as {
+      next: Callback<() => number>;
+    };
+    assertEquals([await next(), await next()], [1, 2]);
+    next.release();
+    const { body } = await client.call("db.load") as {
+      body: ReadableStream<Uint8Array>;
+    };
+    assertEquals(await toText(body), "bytes");
+  }
+  await within(
+    (async () => {
+      while (backend.callbackCount > 0) await turn();
+    })(),
+    "the functions to be released",
+  );
+});

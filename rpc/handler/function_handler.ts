@@ -8,6 +8,7 @@ import { printableText } from "../../printable_text.ts";
 import type { AnyFunction } from "../remote/types.ts";
 import type { Call, HandlerFunction, Responder } from "../types.ts";
 import { absent } from "../wire/value_receiver.ts";
+import { argumentValues, streamedArgument } from "./argument_stream.ts";
 import { isServerCall, special } from "./invoke.ts";
 import { respondWith } from "./respond_with.ts";
 
@@ -54,6 +55,9 @@ export function withCall<Args extends unknown[], Result, Context = unknown>(
  * Passes the values that the caller streams, and the call, to a function. If the
  * function leaves the loop over the values early, no more are read: the caller
  * waits, and its producer ends once the function has answered.
+ *
+ * Called without a stream, the function gets a stream of one value, the argument,
+ * or of none if there is no argument. Several arguments are an error.
  *
  * The loop ends when the caller ends its values. If the caller fails or cancels
  * the call, the loop throws. A Go caller that streams a channel of arguments
@@ -141,6 +145,9 @@ export function functionHandler(
   }
 
   return (call, respond) => {
+    if (isServerCall(call) && call.request.stream) {
+      return run([streamedArgument(call)], call, respond);
+    }
     const args = isServerCall(call) ? call.receiveNow() : absent;
     return args === absent
       ? call.receive().then((args) => run(args, call, respond))
@@ -184,7 +191,7 @@ function quoted({ selector }: Call): string {
 
 function streamHandler(fn: AnyFunction, owner: unknown): HandlerFunction {
   return (call, respond) => {
-    const values = isServerCall(call) ? call.stream() : call;
+    const values = isServerCall(call) ? argumentValues(call) : call;
     const result = fn.apply(owner, [values, call] as never[]);
     return respondWith(result, call, respond);
   };

@@ -48,7 +48,8 @@ export interface HandlerFromOptions {
 /**
  * Makes a handler of a function, or of the methods of an object.
  *
- * The caller sends an array of arguments, or `null` for none. Arguments that a
+ * The caller sends an array of arguments, or `null` for none. A caller that streams
+ * its arguments gives the function one, a `ReadableStream`. Arguments that a
  * peer of this package leaves out are `undefined`; from other peers, fewer than
  * `fn.length` are an error. More are passed on, because `length` counts neither
  * rest parameters nor parameters with a default value. What the function

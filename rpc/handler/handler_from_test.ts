@@ -296,7 +296,7 @@ Deno.test("handlerFrom(): a result that cannot be encoded is an error that names
     symbol: Symbol("s"),
     Map: new Map(),
     Promise: Promise.resolve(),
-    ReadableStream: new ReadableStream(),
+    WritableStream: new WritableStream(),
     Response: new Response("body"),
   };
   for (const [type, value] of Object.entries(values)) {

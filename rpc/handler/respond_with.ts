@@ -40,7 +40,7 @@ function respondWithResolved(
     if (isValueStream(value)) {
       return value instanceof RpcResponse
         ? respondWithResponse(value, respond)
-        : respondWithValues(value, call, respond);
+        : respondWithValues(sourceFor(value, call), call, respond);
     }
     if (isBytePair(value)) return respondWithBytes(value, call, respond);
   }
@@ -51,6 +51,19 @@ function isBytePair(value: object): value is BytePair {
   const { readable, writable } = value as Partial<BytePair>;
   return readable !== undefined && readable instanceof ReadableStream &&
     writable instanceof WritableStream;
+}
+
+/** The largest piece of a stream of bytes: a peer may refuse larger values. */
+const MAX_PIECE = 64 * 1024;
+
+/** Starts to take the values of a stream, to respond to a call with them. */
+export function sourceFor(stream: ValueStream, call: Call): ValueSource {
+  const divides = isServerCall(call) && call.request.extended;
+  return openSource(
+    stream,
+    (error) => report(error, call, false),
+    divides ? MAX_PIECE : undefined,
+  );
 }
 
 /** Responds with the response to another call, complete or continued. */
@@ -119,13 +132,16 @@ async function respondWithBytes(
  * callers), EOF and CLOSE. The source is asked for its next value after the
  * previous one was sent, which waits while the caller does not read. It is
  * stopped when the caller closes the call.
+ *
+ * @param reports whether an error of the source is reported, if it is a bug.
+ * Default: yes
  */
-async function respondWithValues(
-  values: ValueStream,
+export async function respondWithValues(
+  source: ValueSource,
   call: Call,
   respond: Responder,
+  reports = true,
 ): Promise<void> {
-  const source = openSource(values, (error) => report(error, call, false));
   const first = source.next();
   const failed = await failedAtOnce(first);
   if (failed !== undefined) throw failed.error;
@@ -143,7 +159,7 @@ async function respondWithValues(
     await Promise.race([closed.promise, sendValues(first, source, respond)]);
   } catch (error) {
     source.stop(error);
-    if (!signal.aborted) endWithError(error, call, respond);
+    if (!signal.aborted) endWithError(error, call, respond, reports);
     else report(error, call, false);
   } finally {
     signal.removeEventListener("abort", onAbort);
@@ -176,6 +192,8 @@ async function sendValues(
     for (let next = first;; next = source.next()) {
       const { done, value } = await next;
       if (done) return respond.end();
+      // On the wire, an empty value says that something else follows.
+      if (value instanceof Uint8Array && value.length === 0) continue;
       await respond.sendNow(value);
     }
   }
@@ -190,9 +208,14 @@ async function sendValues(
 }
 
 /** Sends the error to the caller if that is possible, or throws it. */
-function endWithError(error: unknown, call: Call, respond: Responder): void {
+function endWithError(
+  error: unknown,
+  call: Call,
+  respond: Responder,
+  reports: boolean,
+): void {
   if (!isServerResponder(respond) || !respond.fail(error)) throw error;
-  report(error, call, true);
+  if (reports) report(error, call, true);
 }
 
 function report(error: unknown, call: Call, answers: boolean): void {

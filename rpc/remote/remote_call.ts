@@ -2,7 +2,7 @@ import { atCaller } from "../caller_stack.ts";
 import type { RpcResponse } from "../client/response.ts";
 import { RpcError } from "../errors.ts";
 import { ValueIterator } from "../wire/value_receiver.ts";
-import { isValueStream } from "../wire/value_source.ts";
+import { isValueStream, SoleArgument } from "../wire/value_source.ts";
 
 /**
  * What the call of a function sends as its argument value: the array of
@@ -13,7 +13,10 @@ export function callArguments(args: unknown[]): unknown {
   if (args.length > 0 && args[args.length - 1] === undefined) {
     return callArguments(args.slice(0, -1));
   }
-  return args.length === 1 && isValueStream(args[0]) ? args[0] : args;
+  const [first] = args;
+  return args.length === 1 && isValueStream(first)
+    ? new SoleArgument(first)
+    : args;
 }
 
 /**
@@ -89,6 +92,17 @@ export class RemoteCall implements Promise<unknown>, AsyncIterable<unknown> {
   /** For error messages, and so that codecs do not take it for a plain object. */
   get [Symbol.toStringTag](): string {
     return "RemoteCall";
+  }
+
+  /**
+   * A call is not the value that it resolves to.
+   *
+   * @throws {TypeError} always
+   */
+  [Symbol.toPrimitive](): never {
+    throw new TypeError(
+      `Cannot use call "${this.#selector}" as a value: it is a promise, so await it`,
+    );
   }
 
   then<T = unknown, U = never>(

@@ -12,6 +12,7 @@ import {
 import { cbor } from "@qtalk/qtalk/codec/cbor";
 import { msgpack } from "@qtalk/qtalk/codec/msgpack";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { test } from "../../tests/support/harness.ts";
 import { collectGarbage } from "../../tests/support/memory.ts";
 import { rawAccept, scriptedPeer } from "../../tests/support/raw_call.ts";
 import { turn, within } from "../../tests/support/within.ts";
@@ -506,4 +507,32 @@ Deno.test("RemoteCall: a call that was not used is closed when it becomes unreac
     "the call to be closed",
   );
   assertEquals((reason as RpcError).code, "cancelled");
+});
+
+test("RemoteCall: it cannot be used as a value, which says that it is a promise", async (t) => {
+  const errors: unknown[] = [];
+  const [client] = t.pair({}, {
+    onError: (error) => errors.push(error),
+    handler: handlerFrom({
+      one: () => 1,
+      // It compiles, but the function returns a promise here.
+      plusOne: (f: (n: number) => number) => f(1) + 1,
+      text: (f: (n: number) => number) => `${f(1)}`,
+      less: (f: (n: number) => number) => f(1) < 2,
+    }),
+  });
+  const call: unknown = client.remote<{ one(): number }>().one();
+  const message =
+    'Cannot use call "one" as a value: it is a promise, so await it';
+  assertThrows(() => `${call}`, TypeError, message);
+  assertThrows(() => call as number + 1, TypeError, message);
+  assertEquals(await call, 1);
+  for (const name of ["plusOne", "text", "less"]) {
+    await assertRejects(
+      () => client.call(name, [(n: number) => n]),
+      RemoteError,
+      "as a value: it is a promise, so await it",
+    );
+  }
+  assertEquals(errors.length, 3, "bugs of the functions");
 });

@@ -86,7 +86,7 @@ export type UnsentName =
  * | {@linkcode ByteStream} | `Promise` of {@linkcode RemoteBytes} |
  *
  * Functions in arguments and results become {@linkcode Callback}s on the other
- * side. A parameter that is an async iterable must be the only parameter.
+ * side, and streams become {@linkcode ReceivedStream}s.
  *
  * What the codec does not carry does not compile: with JSON, a parameter of type
  * `Date` takes nothing, as it would arrive as text, and a method whose result
@@ -305,11 +305,17 @@ export interface CallbackLife extends Disposable {
    * {@linkcode release}. Call it before that call is answered, because the answer
    * tells the peer. A callback that came with a response need not be retained.
    *
+   * Each `retain()` is a holder, and so is each response that the callback came
+   * with. It can be called as long as it has one.
+   *
    * @returns the callback itself
    * @throws {RpcError} `released` if it is too late
    */
   retain(): this;
-  /** Ends the callback: it can no longer be called. Idempotent. */
+  /**
+   * Takes one holder away. Without any, the callback can no longer be called, except
+   * by the handlers of calls that it came with. `using` does the same.
+   */
   release(): void;
 }
 
@@ -341,11 +347,27 @@ export interface CallbackOf<F> {
 }
 
 /**
- * A value as it is received: functions in it are callbacks, and what the codec
- * does not carry is what it arrives as.
+ * A stream of the peer that came among the arguments of a call, or in a response.
+ * It can be read once, with a channel and a window of its own. A stream of bytes
+ * arrives as a stream of bytes.
+ *
+ * It lives as a {@linkcode Callback} does, and has the same methods: one that came
+ * with a call can be read until the call is answered, and to its end if reading has
+ * begun by then. One that came with a response is released when it has been read or
+ * cancelled.
+ *
+ * @typeParam T the type of its values
+ */
+export type ReceivedStream<T> = ReadableStream<T> & CallbackLife;
+
+/**
+ * A value as it is received: functions in it are callbacks, streams have their
+ * methods, and what the codec does not carry is what it arrives as.
  */
 export type Received<T, C extends Carried = Carried> = T extends PlainValue ? T
   : T extends AnyFunction ? Callback<FunctionOf<T>, C>
+  : T extends ReadableStream<infer U> ? ReceivedStream<StreamedValue<U, C>>
+  : T extends AsyncIterable<infer U> ? ReceivedStream<StreamedValue<U, C>>
   : T extends readonly unknown[] ? ReceivedArray<T, C>
   : T extends Uint8Array ? C extends { bytes: infer B } ? B : string
   : T extends Date ? C extends { date: infer D } ? D : string
@@ -448,6 +470,14 @@ export type ReceivedArray<T extends readonly unknown[], C extends Carried> =
 export type Sent<T, C extends Carried = Carried> = SentFor<T, T, C>;
 
 /**
+ * What may be sent for a value of a stream: bytes are bytes with every codec.
+ *
+ * @ignore
+ */
+export type SentElement<T, C extends Carried> = [T] extends [Uint8Array] ? T
+  : Sent<T, C>;
+
+/**
  * What may be sent for one member of the union `Declared`.
  *
  * @ignore
@@ -475,9 +505,9 @@ export type SentFor<T, Declared, C extends Carried> = T extends PlainValue ? T
       "it arrives as text: use cbor(), or send its getTime()"
     >
   : T extends AsyncIterable<infer U>
-    ? AsyncIterable<Sent<U, C>> | ReadableStream<Sent<U, C>>
+    ? AsyncIterable<SentElement<U, C>> | ReadableStream<SentElement<U, C>>
   : T extends ReadableStream<infer U>
-    ? AsyncIterable<Sent<U, C>> | ReadableStream<Sent<U, C>>
+    ? AsyncIterable<SentElement<U, C>> | ReadableStream<SentElement<U, C>>
   : T extends ReadonlyMap<infer K, infer V>
     ? C extends { map: true } ? ReadonlyMap<Sent<K, C>, Sent<V, C>>
     : NoCollection<"Map">

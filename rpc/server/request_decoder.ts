@@ -1,10 +1,13 @@
 import { type Codec, json } from "../../codec/internal.ts";
 import { RpcError } from "../errors.ts";
 import type { Caller } from "../types.ts";
+import { HeaderCache } from "../wire/header_cache.ts";
 import {
   type CallHeader,
   decodeCallHeader,
+  decodeResponseHeader,
   foreignCodec,
+  type ReceivedHeader,
   SAME_CODEC,
 } from "../wire/headers.ts";
 import { cleanSelector, hasEmptySegment } from "../wire/selector.ts";
@@ -19,6 +22,8 @@ export interface CodecContext {
   readonly codec: Codec;
   /** Encodes and sends their responses. */
   readonly writer: ResponseWriter;
+  /** Decodes the headers of responses that are forwarded. */
+  readonly responseHeaders: HeaderCache<ReceivedHeader>;
   /** Calls back a caller that is not extended, in the same codec. */
   readonly plainCaller: Caller;
   /** Calls back an extended caller. */
@@ -37,6 +42,10 @@ export interface Request {
   readonly extended: boolean;
   /** Whether a handler of the caller makes the call to this side. */
   readonly nested: boolean;
+  /** Whether the argument is a stream of values; undefined if nothing says so. */
+  readonly stream: boolean | undefined;
+  /** What the IDs of the functions begin with that the caller lends. */
+  readonly lends: string | undefined;
   /** The field `Q`, for forwarding. */
   readonly extension: CallHeader["extension"];
   /** The header of the forwarded call with its length, once it was encoded. */
@@ -85,12 +94,16 @@ export class RequestDecoder {
     try {
       const { selector, extension } = decodeCallHeader(codec, header);
       const clean = cleanSelector(selector);
+      const stream = extension?.["stream"];
+      const lends = extension?.["lends"];
       return {
         selector: clean,
         namesNothing: hasEmptySegment(clean),
         context: this.#contextOf(codec),
         extended: extension !== undefined,
         nested: extension?.["nested"] === true,
+        stream: typeof stream === "boolean" ? stream : undefined,
+        lends: typeof lends === "string" ? lends : undefined,
         extension,
         forwarded: undefined,
       };
@@ -145,6 +158,8 @@ export class RequestDecoder {
       context: this.#contextOf(this.#codecs[0]!),
       extended: false,
       nested: false,
+      stream: undefined,
+      lends: undefined,
       extension: undefined,
       forwarded: undefined,
     };
@@ -169,6 +184,9 @@ export class RequestDecoder {
       context = {
         codec,
         writer: new ResponseWriter(codec),
+        responseHeaders: new HeaderCache((bytes) =>
+          decodeResponseHeader(codec, bytes)
+        ),
         plainCaller: this.#callerIn(codec, false),
         caller: this.#callerIn(codec, true),
       };

@@ -40,6 +40,8 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
   #trailer = false;
   /** The error that was reported last: a handler may throw it as well. */
   #reported: unknown = NOTHING;
+  /** Whether the values of that stream are bytes as they are. */
+  #bytes = false;
 
   /** Makes the responder of a call. */
   constructor(channel: RawChannel, request: Request, session: SessionState) {
@@ -83,7 +85,7 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
     this.#state = "returned";
     this.#session.whenRoom(this.#channel, () => {
       if (this.#channel.peerClosed) {
-        this.borrowed?.answered(NOTHING_KEPT.keptIds, true);
+        this.borrowed?.ended();
         this.#channel.shutdown();
         return resolve();
       }
@@ -151,22 +153,31 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
   }
 
   #sendValue(value: unknown, signal?: AbortSignal): Promise<void> | undefined {
-    const { codec, writer } = this.#request.context;
+    const { codec } = this.#request.context;
     let message: ValueWriter;
     try {
-      message = this.#trailer && value instanceof Uint8Array
-        ? writer.bytes(value)
-        : writer.value(value);
+      message = this.#encode(value);
     } catch (refusal) {
       const lending = this.#session.callbacks.lend(
         codec,
         value,
         refusal,
-        (plain) => writer.value(plain),
+        (plain) => this.#encode(plain),
       );
       return this.#sendLending(lending, signal);
     }
     return this.#sendMessage(message, signal);
+  }
+
+  /** Encodes a value; bytes in a stream stay what they are with every codec. */
+  #encode(value: unknown): ValueWriter {
+    const { writer } = this.#request.context;
+    const bytes = this.#trailer && value instanceof Uint8Array &&
+      !writer.carriesBytes;
+    if (bytes === this.#bytes) return writer.value(value, bytes);
+    const message = writer.valueInForm(value, bytes);
+    this.#bytes = bytes;
+    return message;
   }
 
   /** Sends a message, which counts as held until it has been sent. */
@@ -183,6 +194,7 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
   }
 
   end(): void {
+    this.borrowed?.ended();
     if (this.#trailer) this.#sendTrailer(undefined);
     this.#state = "returned";
     this.#channel.shutdown();
@@ -238,12 +250,24 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
         codec,
         values,
         refusal,
-        (plain) => writer.response(plain, !ends, extension, this),
+        (plain) => {
+          const lends = this.#session.callbacks.prefix;
+          return writer.response(
+            plain,
+            !ends,
+            extension && { ...extension, lends },
+            this,
+          );
+        },
       );
       message = lending.message;
     }
     this.#state = state;
-    this.borrowed?.answered(keptIds, ends);
+    const { borrowed } = this;
+    if (borrowed !== undefined) {
+      borrowed.answered(keptIds, ends);
+      if (!ends) this.#channel.whenClosed(() => borrowed.ended());
+    }
     try {
       const sent = lending === undefined
         ? this.#sendMessage(message)

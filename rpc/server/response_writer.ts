@@ -2,12 +2,13 @@ import { type Codec, ValueWriter } from "../../codec/internal.ts";
 import type { RawChannel } from "../../mux/internal.ts";
 import {
   addErrorHeader,
+  addForm,
   addTrailer,
   type ResponseExtension,
   responseHeaderValue,
 } from "../wire/headers.ts";
 import { MessageWriter } from "../wire/message_writer.ts";
-import { plainBytes } from "../wire/value_receiver.ts";
+import { carriesBytes } from "../wire/value_source.ts";
 
 /** The extension field for a caller of whose callbacks none is kept. */
 export const NOTHING_KEPT: ResponseExtension = { keptIds: [] };
@@ -28,6 +29,7 @@ export class ResponseWriter {
   #plain: UsualHeaders | undefined;
   /** The usual headers for extended callers. */
   #extended: UsualHeaders | undefined;
+  #carriesBytes: boolean | undefined;
   /** The same for streams of values. */
   #stream: UsualHeaders | undefined;
 
@@ -72,18 +74,33 @@ export class ResponseWriter {
     return message;
   }
 
-  /** Encodes one more value of a continued response. */
-  value(value: unknown): ValueWriter {
+  /** Whether the codec decodes bytes to bytes. */
+  get carriesBytes(): boolean {
+    return this.#carriesBytes ??= carriesBytes(this.#codec);
+  }
+
+  /**
+   * Encodes one more value of a continued response.
+   *
+   * @param bytes whether it is sent as it is
+   */
+  value(value: unknown, bytes = false): ValueWriter {
     const message = this.#messages.begin();
-    message.add(this.#codec, value);
+    this.#addValue(message, value, bytes);
     return message;
   }
 
-  /** Encodes bytes of a stream of values that ends in a trailer. */
-  bytes(value: Uint8Array): ValueWriter {
+  /** As {@linkcode value}, for the first value of a stream in another form. */
+  valueInForm(value: unknown, bytes: boolean): ValueWriter {
     const message = this.#messages.begin();
-    message.add(this.#codec.bytesAsText ? plainBytes : this.#codec, value);
+    addForm(message, this.#codec, bytes);
+    this.#addValue(message, value, bytes);
     return message;
+  }
+
+  #addValue(message: ValueWriter, value: unknown, bytes: boolean): void {
+    if (bytes) message.addBytes(value as Uint8Array);
+    else message.add(this.#codec, value);
   }
 
   /** Encodes the trailer of a stream of values. */

@@ -185,7 +185,7 @@ export class Server {
     const responder = new ChannelResponder(channel, request, state);
     const call = new IncomingCall(request, channel, reader, responder, state);
     // While draining, running calls may still need their callbacks.
-    call.callback = state.callbacks.match(request.selector);
+    call.callback = state.handlerOfCallback(request.selector);
     const nested = isNested(call);
     reader.memory = nested ? this.#nestedMemory : this.#memory;
     if (this.#refusing && call.callback === undefined) refuseClosing(call);

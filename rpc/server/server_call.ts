@@ -6,6 +6,7 @@
  * @module
  */
 import type { RawChannel } from "../../mux/internal.ts";
+import type { RoutedSession } from "../callback/callback_routes.ts";
 import type { Call, Responder } from "../types.ts";
 import type { absent } from "../wire/value_receiver.ts";
 import type { Request } from "./request_decoder.ts";
@@ -14,8 +15,8 @@ import type { Request } from "./request_decoder.ts";
 export interface ServerCall extends Call {
   /** The decoded call header. */
   readonly request: Request;
-  /** What identifies the session that the call arrived on. */
-  readonly session: object;
+  /** The session that the call arrived on. */
+  readonly session: RoutedSession;
   readonly channel: RawChannel;
   /**
    * The next value if all of it has arrived, as it usually has; otherwise

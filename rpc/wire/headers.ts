@@ -65,6 +65,13 @@ export interface ReceivedHeader extends ResponseHeader {
   keptIds: readonly string[];
   /** Whether a stream of values follows that ends in a trailer. */
   trailer: boolean;
+  /**
+   * Within a stream of values: whether those that follow are bytes as they are,
+   * and not encoded; undefined in a trailer.
+   */
+  bytes: boolean | undefined;
+  /** What the IDs of the functions begin with that the response lends. */
+  lends: string | undefined;
 }
 
 /** What the field `Q` of a response header says, besides the version. */
@@ -73,12 +80,23 @@ export interface ResponseExtension {
   keptIds: readonly string[];
   /** Whether a stream of values follows that ends in a trailer. Default: no. */
   trailer?: boolean;
+  /** Within a stream of values: see {@linkcode addForm}. Default: absent. */
+  bytes?: boolean;
+  /** What the IDs of the functions of this side begin with, if it lends some. */
+  lends?: string;
 }
 
 /** What the field `Q` of a call header says, besides the version. */
 export interface CallExtension {
-  /** Whether a handler makes the call to its caller. */
-  nested: boolean;
+  /** Whether a handler makes the call to its caller. Default: no. */
+  readonly nested?: true | undefined;
+  /**
+   * Whether the argument is a stream of values. Default: the argument says so
+   * itself, as an array or null is none.
+   */
+  readonly stream?: boolean | undefined;
+  /** What the IDs of the functions of this side begin with, if it lends some. */
+  readonly lends?: string | undefined;
 }
 
 /** The value to encode as a call header. */
@@ -86,8 +104,8 @@ export function callHeaderValue(
   selector: string,
   extension?: CallExtension,
 ): unknown {
-  const Q = extension?.nested ? { v: VERSION, nested: true } : { v: VERSION };
-  return { Selector: selector, S: selector, Q };
+  // Members that are undefined are left out.
+  return { Selector: selector, S: selector, Q: { v: VERSION, ...extension } };
 }
 
 /**
@@ -142,9 +160,10 @@ export function responseHeaderValue(
   const text = error ?? null;
   const header = { Error: text, Continue: continued, E: text, C: continued };
   if (extension === undefined) return header;
-  const { keptIds, trailer } = extension;
+  const { keptIds, trailer, bytes, lends } = extension;
   const keep = keptIds.length === 0 ? undefined : keptIds;
-  return { ...header, Q: { v: VERSION, ...about, keep, trailer } };
+  const Q = { v: VERSION, ...about, keep, trailer, bytes, lends };
+  return { ...header, Q };
 }
 
 /**
@@ -239,6 +258,22 @@ export function addTrailer(
 }
 
 /**
+ * Adds what says, within a stream of values, in which form the next ones are: an
+ * empty frame and a response header, as a trailer is.
+ *
+ * @param bytes whether they are bytes as they are
+ */
+export function addForm(
+  message: ValueWriter,
+  codec: Codec,
+  bytes: boolean,
+): void {
+  const header: ResponseHeader = { error: undefined, continued: true };
+  message.addRaw(EMPTY_FRAME);
+  message.add(codec, responseHeaderValue(header, { keptIds: NO_IDS, bytes }));
+}
+
+/**
  * Decodes a response header. A field that is null, undefined or absent means the
  * same.
  *
@@ -291,6 +326,8 @@ function decodeResponse(codec: Codec, bytes: Uint8Array): ReceivedHeader {
   if (typeof continued !== "boolean") throw wrongType("response", "Continue");
   const saysNull = header["Error"] === null || header["E"] === null;
   const extension = extensionOf(header);
+  const form = extension?.["bytes"];
+  const lends = extension?.["lends"];
   return {
     error,
     about: extension === undefined || error === undefined
@@ -301,6 +338,8 @@ function decodeResponse(codec: Codec, bytes: Uint8Array): ReceivedHeader {
     extended: extension !== undefined,
     keptIds: extension === undefined ? NO_IDS : strings(extension["keep"]),
     trailer: extension?.["trailer"] === true,
+    bytes: typeof form === "boolean" ? form : undefined,
+    lends: typeof lends === "string" ? lends : undefined,
   };
 }
 

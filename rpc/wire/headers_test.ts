@@ -41,6 +41,25 @@ Deno.test("callHeaderValue(): the field Q says that this side is extended", () =
   assertEquals(isExtended({ Selector: "a" }), false);
 });
 
+Deno.test("callHeaderValue(): the field Q says what the argument is", () => {
+  const Q = (extension: Parameters<typeof callHeaderValue>[1]) =>
+    decodeCallHeader(
+      json(),
+      json().encode(callHeaderValue("x", extension)),
+    ).extension;
+  assertEquals(Q(undefined), { v: 1 });
+  assertEquals(Q({ stream: true, lends: "_a" }), {
+    v: 1,
+    stream: true,
+    lends: "_a",
+  });
+  assertEquals(Q({ stream: false, nested: true }), {
+    v: 1,
+    stream: false,
+    nested: true,
+  });
+});
+
 Deno.test("responseHeaderValue(): the field Q is sent to extended callers", () => {
   const header = { error: undefined, continued: false };
   const read = (value: unknown) =>

@@ -3,26 +3,6 @@ import type { WaitOptions } from "../../mux/internal.ts";
 import { incomplete, namedAfterCall } from "../errors.ts";
 import { decodeResponseHeader, remoteError } from "./headers.ts";
 
-/** The first byte of a value of a stream that is bytes as they are. */
-const PLAIN_BYTES = 0;
-
-/**
- * Encodes a `Uint8Array` of a stream for codecs that have text only: after a byte
- * 0, with which no text of theirs begins (rpc/SPEC.md, "Trailers").
- */
-export const plainBytes: Codec = {
-  name: "bytes",
-  encode: (value) => Uint8Array.of(PLAIN_BYTES, ...(value as Uint8Array)),
-  encodeInto(value, sink) {
-    const bytes = value as Uint8Array;
-    const room = sink.reserve(bytes.length + 1);
-    room[0] = PLAIN_BYTES;
-    room.set(bytes, 1);
-    sink.commit(bytes.length + 1);
-  },
-  decode: (bytes) => Uint8Array.from(bytes.subarray(1)),
-};
-
 /** Means that a value has not arrived yet; `undefined` means the end. */
 export const absent: unique symbol = Symbol("absent");
 
@@ -39,7 +19,8 @@ export type TrailerRule = "none" | "possible" | "required";
 /**
  * Receives the values on one channel, and the trailer that may end them: an empty
  * frame, which is not a value in any codec, followed by a response header
- * (rpc/SPEC.md, "Trailers").
+ * (rpc/SPEC.md, "Endings"). Such a header can also say that the values that
+ * follow are bytes, or that they are not.
  */
 export class ValueReceiver {
   readonly #reader: ValueReader;
@@ -51,6 +32,8 @@ export class ValueReceiver {
   error: unknown;
   #state: "values" | "trailer" | "complete" | "failed" = "values";
   #failure: unknown;
+  /** Whether values are bytes as they are. */
+  #bytes = false;
   /** Why the end of the values is not one: what was left of them was dropped. */
   #cut: unknown;
   /** Looks again for the value that {@linkcode receive} waits for. */
@@ -155,13 +138,15 @@ export class ValueReceiver {
       if (header.error !== undefined) {
         this.#failWith(remoteError(header, this.#selector));
       }
-      this.#state = "complete";
+      if (header.bytes === undefined) this.#state = "complete";
+      else {
+        this.#state = "values";
+        this.#bytes = header.bytes;
+      }
       return absent;
     }
     if (bytes.length > 0 || this.#trailer === "none") {
-      const plain = bytes[0] === PLAIN_BYTES && this.#trailer === "required" &&
-        this.#codec.bytesAsText === true;
-      return plain ? plainBytes.decode(bytes) : this.#decode(bytes);
+      return this.#bytes ? bytes.slice() : this.#decode(bytes);
     }
     this.#state = "trailer";
     return absent;

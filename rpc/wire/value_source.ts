@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Codec } from "../../codec/internal.ts";
 
 /** What is sent as many values, one after the other. */
 export type ValueStream<T = unknown> = AsyncIterable<T> | ReadableStream<T>;
@@ -25,18 +26,84 @@ export interface ValueSource {
 }
 
 /**
+ * A stream that is the only argument of a method. Its values are sent in place of
+ * the argument, and its method may still take it for an argument.
+ */
+export class SoleArgument implements AsyncIterable<unknown> {
+  readonly stream: ValueStream;
+
+  /** Marks the stream. */
+  constructor(stream: ValueStream) {
+    this.stream = stream;
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<unknown> {
+    return iteratorOf(openSource(this.stream));
+  }
+}
+
+/**
+ * What is left of a stream of which a value has been taken. It is a stream of
+ * bytes, and lent in place of the argument that it was.
+ */
+export class RestOfStream implements AsyncIterable<unknown> {
+  readonly #first: unknown;
+  readonly #rest: ValueSource;
+
+  /** Puts a value back in front of those of `rest`. */
+  constructor(first: unknown, rest: ValueSource) {
+    this.#first = first;
+    this.#rest = rest;
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<unknown> {
+    const iterator = iteratorOf(this.#rest);
+    let isFirst = true;
+    return {
+      ...iterator,
+      next: () => {
+        if (!isFirst) return iterator.next();
+        isFirst = false;
+        return Promise.resolve({ done: false, value: this.#first });
+      },
+    };
+  }
+}
+
+function iteratorOf(source: ValueSource): AsyncIterator<unknown> {
+  return {
+    next: () => source.next(),
+    return(value) {
+      source.stop(undefined);
+      return Promise.resolve({ done: true, value });
+    },
+  };
+}
+
+/** Whether a codec decodes bytes to bytes. */
+export function carriesBytes(codec: Codec): boolean {
+  return codec.decode(codec.encode(new Uint8Array(1))) instanceof Uint8Array;
+}
+
+/**
  * Starts to take the values of a stream.
  *
  * @param values the stream
  * @param onStopError called with what the producer throws when it is stopped
+ * @param maxPiece the largest chunk of bytes that a `ReadableStream` gives: larger
+ * ones are divided, since they have no meaning there. Default: as they are
  * @throws {TypeError} if the stream is locked
  */
 export function openSource(
   values: ValueStream,
   onStopError: (error: unknown) => void = () => {},
+  maxPiece = Infinity,
 ): ValueSource {
+  if (values instanceof SoleArgument) {
+    return openSource(values.stream, onStopError);
+  }
   return values instanceof ReadableStream
-    ? streamSource(values, onStopError)
+    ? streamSource(values, onStopError, maxPiece)
     : iteratorSource(values, onStopError);
 }
 
@@ -47,10 +114,24 @@ export function openSource(
 function streamSource(
   stream: ReadableStream<unknown>,
   onStopError: (error: unknown) => void,
+  maxPiece: number,
 ): ValueSource {
   const reader = stream.getReader();
+  let rest: Uint8Array | undefined;
+  const pieceOf = (bytes: Uint8Array): IteratorResult<unknown> => {
+    const end = Math.min(maxPiece, bytes.length);
+    rest = end === bytes.length ? undefined : bytes.subarray(end);
+    return { done: false, value: bytes.subarray(0, end) };
+  };
+  const read = () => reader.read() as Promise<IteratorResult<unknown>>;
   return {
-    next: () => reader.read() as Promise<IteratorResult<unknown>>,
+    next: maxPiece === Infinity ? read : async () => {
+      if (rest !== undefined) return pieceOf(rest);
+      const result = await read();
+      return result.value instanceof Uint8Array
+        ? pieceOf(result.value)
+        : result;
+    },
     stop(reason) {
       reader.cancel(reason).catch(onStopError);
     },

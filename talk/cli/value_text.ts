@@ -29,6 +29,43 @@ export function parseValue(text: string): unknown {
 }
 
 /**
+ * Parses the lines of a text, each of which is a value in JSON. Empty lines are
+ * passed over.
+ *
+ * @throws {UsageError} if a line is not valid
+ */
+export async function* parseLines(
+  text: AsyncIterable<Uint8Array>,
+): AsyncGenerator<unknown, void> {
+  const decoder = new TextDecoder();
+  let number = 0;
+  let rest = "";
+  function* values(lines: readonly string[]) {
+    for (const line of lines) {
+      number++;
+      if (line.trim() !== "") yield parseLine(line, number);
+    }
+  }
+  for await (const chunk of text) {
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
+    rest = lines.pop()!;
+    yield* values(lines);
+  }
+  yield* values([rest + decoder.decode()]);
+}
+
+function parseLine(line: string, number: number): unknown {
+  try {
+    return codec.decode(encoder.encode(line));
+  } catch (cause) {
+    throw new UsageError(
+      `Cannot parse line ${number} of stdin: "${line.trim()}" is not valid JSON`,
+      { cause },
+    );
+  }
+}
+
+/**
  * Formats a value as one line of printable JSON: control characters and those that
  * change the direction of writing are escaped.
  *

@@ -9,7 +9,12 @@ import { EXIT, OutputClosed, UsageError } from "../exit_code.ts";
 import { spliceTransport } from "../splice_transport.ts";
 import { targetFrom } from "../target.ts";
 import type { Terminal } from "../terminal.ts";
-import { formatValue, highlight, parseValue } from "../value_text.ts";
+import {
+  formatValue,
+  highlight,
+  parseLines,
+  parseValue,
+} from "../value_text.ts";
 
 /** `qtalk call`. */
 export const call = defineCommand({
@@ -30,12 +35,17 @@ begins a stream is not printed.
 
   qtalk call tcp://127.0.0.1:9999/Upper hello
   qtalk call unix:/run/math.sock math.add 1 -2
-  qtalk call tcp://127.0.0.1:9999/gzip --bytes <file >file.gz`,
+  qtalk call tcp://127.0.0.1:9999/gzip --bytes <file >file.gz
+  seq 1 10 | qtalk call tcp://127.0.0.1:9999/sum --stream`,
   options: {
     value: {
       type: "string",
       value: "JSON",
       about: "send this value, in place of an array of ARGS",
+    },
+    stream: {
+      type: "boolean",
+      about: "stream the arguments from stdin, a line of JSON each",
     },
     bytes: {
       type: "boolean",
@@ -55,7 +65,20 @@ begins a stream is not printed.
   },
   async run({ words, options, terminal }) {
     const { address, selector, rest } = targetFrom(words);
-    const args = argumentsFrom(rest, options.value);
+    const { stream: streamed = false } = options;
+    if (streamed && (rest.length > 0 || options.value !== undefined)) {
+      throw new UsageError(
+        "Cannot send both --stream and arguments: --stream reads them from stdin",
+      );
+    }
+    if (streamed && options.bytes) {
+      throw new UsageError(
+        "Cannot use both --stream and --bytes: each reads stdin",
+      );
+    }
+    const args = streamed
+      ? parseLines(Deno.stdin.readable)
+      : argumentsFrom(rest, options.value);
     const seconds = positive("timeout", options.timeout);
     const limits = seconds === undefined ? {} : { timeout: seconds * 1_000 };
     const codec = await loadCodec(codecName(options.codec, "json"));
@@ -68,7 +91,7 @@ begins a stream is not printed.
       peer.request(selector, args, limits),
     );
     if (options.bytes) await passBytes(response, selector, terminal);
-    else await printValues(response, options.raw, terminal);
+    else await printValues(response, options.raw, streamed, terminal);
     return EXIT.ok;
   },
 });
@@ -90,6 +113,7 @@ function argumentsFrom(
 async function printValues(
   response: RpcResponse,
   raw: boolean,
+  streamed: boolean,
   terminal: Terminal,
 ): Promise<void> {
   let printed = 0;
@@ -107,8 +131,9 @@ async function printValues(
   const { channel } = response;
   if (channel === undefined) return response.values.forEach(print);
   if (response.value !== null) print(response.value);
-  // A responder may continue until this direction ends.
-  channel.writable.close().catch(() => {});
+  // A responder may continue until this direction ends, as it does after streamed
+  // arguments.
+  if (!streamed) channel.writable.close().catch(() => {});
   for await (const value of response) print(value);
 }
 

@@ -4,6 +4,7 @@ import {
   type Listener,
   type Peer,
   Router,
+  withStream,
 } from "@qtalk/qtalk";
 import { json } from "@qtalk/qtalk/codec";
 import { cbor } from "@qtalk/qtalk/codec/cbor";
@@ -173,6 +174,90 @@ Deno.test("qtalk call: it ends its direction of a stream", () =>
       await channel.close();
     });
     assertEquals(await printed([`${address}/untilEnd`]), '"the end"\n');
+  }));
+
+Deno.test("qtalk call --stream: each line of stdin is an argument value", () =>
+  serving(async (address, router) => {
+    router.handle(
+      "all",
+      handlerFrom(
+        withStream(async (values: AsyncIterable<unknown>) =>
+          await Array.fromAsync(values)
+        ),
+      ),
+    );
+    router.handle(
+      "plain",
+      handlerFrom(async (values: AsyncIterable<unknown>) =>
+        await Array.fromAsync(values)
+      ),
+    );
+    const stdin = '1\n{"a": 2}\r\n\n"é"\n9007199254740993\nnull';
+    const expected = '[1,{"a":2},"é",9007199254740993,null]\n';
+    for (const method of ["all", "plain"]) {
+      const args = [`${address}/${method}`, "--stream"];
+      assertEquals(await printed(args, { stdin }), expected);
+      assertEquals(await printed(args, { stdin: "" }), "[]\n");
+    }
+  }));
+
+Deno.test("qtalk call --stream: a line is sent as it is read, and replies are printed as they arrive", () =>
+  serving(async (address, router) => {
+    router.handle(
+      "double",
+      handlerFrom(withStream(async function* (values: AsyncIterable<number>) {
+        for await (const value of values) yield 2 * value;
+      })),
+    );
+    const args = ["call", `${address}/double`, "--stream"];
+    await using running = startCli(args, { stdin: "" });
+    const writer = running.child.stdin.getWriter();
+    const encoder = new TextEncoder();
+    for (const n of [1, 2]) {
+      await writer.write(encoder.encode(`${n}\n`));
+      assertEquals(await running.line(/./), `${2 * n}`);
+    }
+    await writer.close();
+    assertEquals((await running.end()).code, 0);
+  }));
+
+Deno.test("qtalk call --stream: it ends with the response, though stdin has not ended", () =>
+  serving(async (address, router) => {
+    router.handle("now", handlerFrom(withStream(() => "now")));
+    await using running = startCli(["call", `${address}/now`, "--stream"], {
+      stdin: "",
+    });
+    const { code, stdout } = await running.end();
+    assertEquals([code, stdout], [0, '"now"\n']);
+  }));
+
+Deno.test("qtalk call --stream: a line that is not JSON exits with 2, and names the line", () =>
+  serving(async (address, router) => {
+    router.handle(
+      "all",
+      handlerFrom(
+        withStream(async (values: AsyncIterable<unknown>) =>
+          await Array.fromAsync(values)
+        ),
+      ),
+    );
+    for (const line of ["word", "{", "1 2", "'x'"]) {
+      const { code, stderr } = await cli(
+        ["call", `${address}/all`, "--stream"],
+        { stdin: `1\n${line}\n` },
+      );
+      assertEquals(code, 2);
+      assertEquals(
+        stderr.split("\n")[0],
+        `error: Cannot parse line 2 of stdin: "${line}" is not valid JSON`,
+      );
+    }
+    for (const more of [["1"], ["--value", "1"], ["--bytes"]]) {
+      const { code } = await cli(
+        ["call", `${address}/all`, "--stream", ...more],
+      );
+      assertEquals(code, 2, more.join());
+    }
   }));
 
 Deno.test("qtalk call --bytes: stdin and stdout are one byte stream", () =>

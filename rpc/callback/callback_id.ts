@@ -1,0 +1,79 @@
+/**
+ * The IDs of functions (rpc/SPEC.md, "Callbacks").
+ *
+ * @module
+ */
+
+/** Characters of an ID, as in the reference. */
+const ID_LENGTH = 20;
+/** How many of them differ from session to session. */
+const PREFIX_LENGTH = 12;
+/** The alphabet of IDs. They start with an underscore, unlike method names. */
+const DIGITS = "0123456789abcdefghijklmnopqrstuv";
+const UNDERSCORE = 0x5f;
+const PREFIX = /^_[0-9a-v]{11}$/;
+
+/**
+ * What an ID stands for.
+ *
+ * - `function`: a function.
+ * - `values`: a stream of values, which a call of the function returns once.
+ * - `bytes`: such a stream, all of whose values are bytes.
+ * - `whole`: the same, sent in place of streamed arguments.
+ */
+export type CallbackKind = "function" | "values" | "bytes" | "whole";
+
+const LETTERS: Record<CallbackKind, string> = {
+  function: "0",
+  values: "v",
+  bytes: "b",
+  whole: "w",
+};
+
+/** What an ID stands for. Those of other implementations are functions. */
+export function kindOf(id: string): CallbackKind {
+  if (id.length !== ID_LENGTH || id.charCodeAt(0) !== UNDERSCORE) {
+    return "function";
+  }
+  switch (id[PREFIX_LENGTH]) {
+    case LETTERS.values:
+      return "values";
+    case LETTERS.bytes:
+      return "bytes";
+    case LETTERS.whole:
+      return "whole";
+    default:
+      return "function";
+  }
+}
+
+/** Makes what the IDs of a session begin with. */
+export function newPrefix(): string {
+  const random = crypto.getRandomValues(new Uint8Array(PREFIX_LENGTH - 1));
+  return "_" + Array.from(random, (byte) => DIGITS[byte & 31]).join("");
+}
+
+/** Makes the ID with a number. */
+export function newId(
+  prefix: string,
+  kind: CallbackKind,
+  count: number,
+): string {
+  const digits = count.toString(32).padStart(
+    ID_LENGTH - PREFIX_LENGTH - 1,
+    "0",
+  );
+  return prefix + LETTERS[kind] + digits;
+}
+
+/** The prefix of an ID; undefined if it is not an ID of this package. */
+export function prefixOf(id: string): string | undefined {
+  if (id.length !== ID_LENGTH) return undefined;
+  const prefix = id.slice(0, PREFIX_LENGTH);
+  return isPrefix(prefix) ? prefix : undefined;
+}
+
+/** Whether a text is the prefix of IDs of this package. */
+export function isPrefix(text: string): boolean {
+  return PREFIX.test(text);
+}
