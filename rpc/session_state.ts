@@ -22,6 +22,8 @@ export class SessionState {
   readonly weight: ValueWeight = { bytes: 0 };
   /** Called when there is room for responses again, after there was none. */
   onRoom: (() => void) | undefined;
+  /** Called when decoded arguments are held no more. */
+  onArgumentsFreed: (() => void) | undefined;
   /** Bytes of the headers that are remembered. */
   #headers = 0;
   /** Bytes of responses that were encoded and could not be sent yet. */
@@ -50,6 +52,7 @@ export class SessionState {
   /** The session has ended: gives back what it held for all calls. */
   close(): void {
     this.callbacks.close();
+    this.onArgumentsFreed?.();
     this.account.headers.give(this.#headers);
     this.#headers = 0;
   }
