@@ -7,7 +7,7 @@ import {
 } from "./errors.ts";
 import { nextTurn } from "./flow/next_turn.ts";
 import { FrameDecoder } from "./wire/frame_decoder.ts";
-import { FrameQueue } from "./wire/frame_queue.ts";
+import { FrameQueue, WRITE_TARGET } from "./wire/frame_queue.ts";
 import { resolveOptions, type SessionOptions } from "./options.ts";
 import { timeLimit } from "../time_limit.ts";
 import { duplexTransport } from "./transport/duplex.ts";
@@ -36,8 +36,8 @@ const TIME_PER_TURN = 4;
 const FRAMES_PER_TURN = 8_192;
 /** Bytes read that count as a frame. */
 const BYTES_PER_FRAME = 1024;
-/** DATA frames that a session sends before the event loop turns. */
-const DATA_SENT_PER_TURN = 512;
+/** What the DATA frames that are sent before the event loop turns may cost. */
+const COST_PER_TURN = 2 * WRITE_TARGET;
 
 /**
  * Starts a qmux session over a pair of byte streams.
@@ -98,7 +98,7 @@ export class QmuxSession implements RawSession {
   readonly #closed = Promise.withResolvers<void>();
   readonly #readerDone = Promise.withResolvers<void>();
   #state: "open" | "closing" | "ended" = "open";
-  /** DATA frames that were written since the event loop last turned for a write. */
+  /** The cost of DATA written since the event loop last turned for a write. */
   #sent = 0;
   #closing: Promise<void> | undefined;
   /** Cancels the time limit that starts when a write fails. */
@@ -126,11 +126,11 @@ export class QmuxSession implements RawSession {
       : transport;
     this.#closed.promise.catch(() => {});
     this.#queue = new FrameQueue({
-      write: (bytes, dataFrames) => {
+      write: (bytes, dataCost) => {
         this.#channels.tick();
         const writing = this.#transport.write(bytes);
-        this.#sent += dataFrames;
-        if (this.#sent < DATA_SENT_PER_TURN) return writing;
+        this.#sent += dataCost;
+        if (this.#sent < COST_PER_TURN) return writing;
         // A transport that takes everything at once never waits, and a program
         // that sends small values in a loop would not either.
         this.#sent = 0;

@@ -6,6 +6,13 @@ import { functionHandler } from "./handler/function_handler.ts";
 /** What a header in a cache counts as, in bytes: at most 128, decoded as well. */
 const HEADER_SIZE = 512;
 
+/**
+ * Responses that cannot be sent may take one part in this many of the account.
+ * Those that wait are not encoded: to encode more of them in a turn than that
+ * would keep the event loop busy for too long.
+ */
+const UNSENT_PART = 4;
+
 /** What all calls of one session share, in both directions. */
 export class SessionState {
   /**
@@ -59,8 +66,10 @@ export class SessionState {
 
   /** Whether responses wait to be sent, and there is no memory for another one. */
   get congested(): boolean {
+    const { account } = this;
     return this.#unsent > 0 &&
-      !this.account.responses.canTake(this.#expected);
+      (this.#unsent >= account.limit / UNSENT_PART ||
+        !account.responses.canTake(this.#expected));
   }
 
   /** Counts a response until `sent` settles. */
