@@ -26,12 +26,14 @@ import type {
 
 /**
  * Frames that a session decodes at once, where a piece of payload counts as three
- * more. What they make the program do follows before the next ones are decoded,
- * and takes some milliseconds at most.
+ * more. What they make the program do follows before the next ones are decoded.
+ * How many there are depends on how long that took, because it differs by a
+ * factor of a hundred: between frames of credit and calls of a program whose code
+ * the engine has not compiled yet.
  */
-const FRAMES_AT_ONCE = 2_048;
+const FRAMES_AT_ONCE = { first: 256, least: 128, most: 4_096 } as const;
 /** Milliseconds of work after which the event loop turns. */
-const TIME_PER_TURN = 4;
+const TIME_PER_TURN = 2;
 /** Frames after which it turns in any case. */
 const FRAMES_PER_TURN = 8_192;
 /** Bytes read that count as a frame. */
@@ -239,6 +241,7 @@ export class QmuxSession implements RawSession {
     const channels = this.#channels;
     let time = 0;
     let frames = 0;
+    let atOnce: number = FRAMES_AT_ONCE.first;
     try {
       for (;;) {
         const chunk = await this.#transport.read();
@@ -247,7 +250,7 @@ export class QmuxSession implements RawSession {
         for (let at = 0; at < chunk.length && !this.#hasEnded();) {
           channels.tick();
           const startedAt = channels.now();
-          decoder.allowance = FRAMES_AT_ONCE;
+          decoder.allowance = atOnce;
           at = decoder.push(chunk, at);
           let left = channels.endTurn();
           // The next read takes time, and the responses of this turn are ready:
@@ -255,8 +258,13 @@ export class QmuxSession implements RawSession {
           // write.
           const { gathering } = this.#queue;
           if (gathering !== undefined) await gathering;
-          time += this.#clock() - startedAt;
-          frames += FRAMES_AT_ONCE - decoder.allowance;
+          const taken = this.#clock() - startedAt;
+          const decoded = atOnce - decoder.allowance;
+          if (decoded >= FRAMES_AT_ONCE.least) {
+            atOnce = framesAtOnce(decoded, taken);
+          }
+          time += taken;
+          frames += decoded;
           while (left || time >= TIME_PER_TURN || frames >= FRAMES_PER_TURN) {
             await nextTurn();
             time = frames = this.#sent = 0;
@@ -363,4 +371,12 @@ function isReset(error: unknown): boolean {
   return error instanceof Error &&
     (error.name === "ConnectionReset" ||
       (error as { code?: unknown }).code === "ECONNRESET");
+}
+
+/** How many frames to decode at once, after so many took `ms` milliseconds. */
+function framesAtOnce(frames: number, ms: number): number {
+  const { least, most } = FRAMES_AT_ONCE;
+  // Twice as many at most, since these may have been cheaper than others.
+  const next = Math.min(2, TIME_PER_TURN / ms) * frames;
+  return Math.max(least, Math.min(most, Math.floor(next)));
 }
