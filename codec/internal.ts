@@ -7,7 +7,12 @@
 export type { Carried, Codec, ValueWeight } from "./codec.ts";
 export { CodecError } from "./errors.ts";
 export { json } from "./json.ts";
-export { decodeWeighed, DEFAULT_MAX_DEPTH } from "./limits.ts";
+export {
+  decodeWeighed,
+  DEFAULT_MAX_DEPTH,
+  DEFAULT_MAX_ITEMS,
+  weightOf,
+} from "./limits.ts";
 export { isPlainObject, Normalizer } from "./normalizer.ts";
 export type { ValueMemory } from "./value/value_memory.ts";
 export { PREFIX_SIZE } from "./value/value_writer.ts";

@@ -10,7 +10,7 @@ import {
 } from "./errors.ts";
 import { nextTurn } from "./flow/next_turn.ts";
 import { FrameDecoder } from "./wire/frame_decoder.ts";
-import { FrameQueue } from "./wire/frame_queue.ts";
+import { FrameQueue, WRITE_TARGET } from "./wire/frame_queue.ts";
 import { resolveOptions, type SessionOptions } from "./options.ts";
 import { timeLimit } from "../time_limit.ts";
 import { duplexTransport } from "./transport/duplex.ts";
@@ -30,18 +30,20 @@ import type {
 
 /**
  * Frames that a session decodes at once, where a piece of payload counts as three
- * more. What they make the program do follows before the next ones are decoded,
- * and takes some milliseconds at most.
+ * more. What they make the program do follows before the next ones are decoded.
+ * How many there are depends on how long that took, because it differs by a
+ * factor of a hundred: between frames of credit and calls of a program whose code
+ * the engine has not compiled yet.
  */
-const FRAMES_AT_ONCE = 2_048;
+const FRAMES_AT_ONCE = { first: 256, least: 128, most: 4_096 } as const;
 /** Milliseconds of work after which the event loop turns. */
-const TIME_PER_TURN = 4;
+const TIME_PER_TURN = 2;
 /** Frames after which it turns in any case. */
 const FRAMES_PER_TURN = 8_192;
 /** Bytes read that count as a frame. */
 const BYTES_PER_FRAME = 1024;
-/** DATA frames that a session sends before the event loop turns. */
-const DATA_SENT_PER_TURN = 512;
+/** What the DATA frames that are sent before the event loop turns may cost. */
+const COST_PER_TURN = 2 * WRITE_TARGET;
 
 /**
  * Starts a qmux session over a pair of byte streams.
@@ -102,7 +104,7 @@ export class QmuxSession implements RawSession {
   readonly #closed = Promise.withResolvers<void>();
   readonly #readerDone = Promise.withResolvers<void>();
   #state: "open" | "closing" | "ended" = "open";
-  /** DATA frames that were written since the event loop last turned for a write. */
+  /** The cost of DATA written since the event loop last turned for a write. */
   #sent = 0;
   #closing: Promise<void> | undefined;
   /** Cancels the time limit that starts when a write fails. */
@@ -130,11 +132,11 @@ export class QmuxSession implements RawSession {
       : transport;
     this.#closed.promise.catch(() => {});
     this.#queue = new FrameQueue({
-      write: (bytes, dataFrames) => {
+      write: (bytes, dataCost) => {
         this.#channels.tick();
         const writing = this.#transport.write(bytes);
-        this.#sent += dataFrames;
-        if (this.#sent < DATA_SENT_PER_TURN) return writing;
+        this.#sent += dataCost;
+        if (this.#sent < COST_PER_TURN) return writing;
         // A transport that takes everything at once never waits, and a program
         // that sends small values in a loop would not either.
         this.#sent = 0;
@@ -244,6 +246,7 @@ export class QmuxSession implements RawSession {
     let time = 0;
     let frames = 0;
     let begun = false;
+    let atOnce: number = FRAMES_AT_ONCE.first;
     try {
       for (;;) {
         const chunk = await this.#transport.read();
@@ -256,7 +259,7 @@ export class QmuxSession implements RawSession {
         for (let at = 0; at < chunk.length && !this.#hasEnded();) {
           channels.tick();
           const startedAt = channels.now();
-          decoder.allowance = FRAMES_AT_ONCE;
+          decoder.allowance = atOnce;
           at = decoder.push(chunk, at);
           let left = channels.endTurn();
           // The next read takes time, and the responses of this turn are ready:
@@ -264,8 +267,13 @@ export class QmuxSession implements RawSession {
           // write.
           const { gathering } = this.#queue;
           if (gathering !== undefined) await gathering;
-          time += this.#clock() - startedAt;
-          frames += FRAMES_AT_ONCE - decoder.allowance;
+          const taken = this.#clock() - startedAt;
+          const decoded = atOnce - decoder.allowance;
+          if (decoded >= FRAMES_AT_ONCE.least) {
+            atOnce = framesAtOnce(decoded, taken);
+          }
+          time += taken;
+          frames += decoded;
           while (left || time >= TIME_PER_TURN || frames >= FRAMES_PER_TURN) {
             await nextTurn();
             time = frames = this.#sent = 0;
@@ -405,4 +413,12 @@ function isReset(error: unknown): boolean {
   return error instanceof Error &&
     (error.name === "ConnectionReset" ||
       (error as { code?: unknown }).code === "ECONNRESET");
+}
+
+/** How many frames to decode at once, after so many took `ms` milliseconds. */
+function framesAtOnce(frames: number, ms: number): number {
+  const { least, most } = FRAMES_AT_ONCE;
+  // Twice as many at most, since these may have been cheaper than others.
+  const next = Math.min(2, TIME_PER_TURN / ms) * frames;
+  return Math.max(least, Math.min(most, Math.floor(next)));
 }

@@ -15,6 +15,13 @@ const UNDERSCORE = 0x5f;
 /** What a header in a cache counts as, in bytes: at most 128, decoded as well. */
 const HEADER_SIZE = 512;
 
+/**
+ * Responses that cannot be sent may take one part in this many of the account.
+ * Those that wait are not encoded: to encode more of them in a turn than that
+ * would keep the event loop busy for too long.
+ */
+const UNSENT_PART = 4;
+
 /** What all calls of one session share, in both directions. */
 export class SessionState {
   /**
@@ -45,6 +52,8 @@ export class SessionState {
   /** Called when there is room for responses again, after there was none. */
   onRoom: (() => void) | undefined;
   #peersFaults: WeakSet<object> | undefined;
+  /** Called when decoded arguments are held no more. */
+  onArgumentsFreed: (() => void) | undefined;
   /** Bytes of the headers that are remembered. */
   #headers = 0;
   /** Bytes of responses that were encoded and could not be sent yet. */
@@ -112,14 +121,17 @@ export class SessionState {
     this.remotes.close();
     for (const callback of this.#onEnd) callback();
     this.#onEnd.clear();
+    this.onArgumentsFreed?.();
     this.account.headers.give(this.#headers);
     this.#headers = 0;
   }
 
   /** Whether responses wait to be sent, and there is no memory for another one. */
   get congested(): boolean {
+    const { account } = this;
     return this.#unsent > 0 &&
-      !this.account.responses.canTake(this.#expected);
+      (this.#unsent >= account.limit / UNSENT_PART ||
+        !account.responses.canTake(this.#expected));
   }
 
   /** Counts a response until `sent` settles. */

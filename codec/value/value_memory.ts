@@ -16,6 +16,23 @@ export interface ValueMemory {
    * method. Returns a function that gives up waiting.
    */
   whenFree(bytes: number, callback: () => void): () => void;
+  /**
+   * Whether a value of `bytes` can be used that takes nothing, because all of it
+   * has arrived at once. Default: whether its bytes can be taken.
+   */
+  canUse?(bytes: number): boolean;
+  /** What a value of `bytes` takes while it arrives. Default: its bytes. */
+  needFor?(bytes: number): number;
+  /**
+   * Asks whether a value of `bytes` that has arrived may be used, for which more
+   * may be needed than was `taken`. Returns undefined if it may; otherwise calls
+   * `callback` later, and returns a function that gives up waiting.
+   */
+  whenUsable?(
+    bytes: number,
+    taken: number,
+    callback: () => void,
+  ): (() => void) | undefined;
 }
 
 /** Memory without a limit of its own: only the size of each value is limited. */

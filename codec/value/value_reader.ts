@@ -60,8 +60,11 @@ export class ValueReader {
   /** The first part of a value that has begun; undefined if it was dropped. */
   #body: Uint8Array | undefined;
   #bodyRead = 0;
-  /** What the memory of the value was taken from. */
-  #taken: ValueMemory | undefined;
+  /** Whether all of a value has arrived that is not returned yet. */
+  #isComplete = false;
+  /** What the memory of the value was taken from, and how much of it. */
+  #takenFrom: ValueMemory | undefined;
+  #taken = 0;
   /** Gives up waiting for memory; undefined if the reader does not wait for any. */
   #cancelWait: (() => void) | undefined;
   /** To be called when there is memory. */
@@ -102,6 +105,10 @@ export class ValueReader {
     try {
       for (;;) {
         if (this.#cancelWait !== undefined) return undefined;
+        if (this.#isComplete) {
+          const value = this.#takeBody();
+          if (value !== undefined) return value;
+        }
         const bytes = this.#source.peek();
         if (bytes === undefined) {
           return this.#source.ended ? this.#end() : undefined;
@@ -143,8 +150,8 @@ export class ValueReader {
     this.#cancelWait?.();
     this.#cancelWait = undefined;
     this.#callbacks = [];
-    this.#taken?.give(this.#size);
-    this.#taken = undefined;
+    this.#takenFrom?.give(this.#taken);
+    this.#takenFrom = undefined;
     this.#body = undefined;
   }
 
@@ -187,7 +194,7 @@ export class ValueReader {
       );
     }
     const complete = bytes.length - used >= size;
-    if (complete && (size <= LIGHT_SIZE || this.memory.canTake(size))) {
+    if (complete && (size <= LIGHT_SIZE || this.#hasMemory(size))) {
       // The usual case: the value is complete and needs no copy.
       const value = bytes.subarray(used, used + size);
       this.#source.consume(used + size);
@@ -199,26 +206,32 @@ export class ValueReader {
     return undefined;
   }
 
+  #hasMemory(size: number): boolean {
+    const { memory } = this;
+    return memory.canUse?.(size) ?? memory.canTake(size);
+  }
+
   /** Begins the value when there is memory for all of it. */
   #begin(): void {
     const size = this.#size;
     const { memory } = this;
+    const need = memory.needFor?.(size) ?? size;
     if (size > memory.largest) {
       throw new CodecError(
         "too-large",
         `Cannot read value: its ${size} bytes exceed the memory of ${memory.largest} bytes that a session can have`,
       );
     }
-    if (memory.tryTake(size)) return this.#hasBegun(memory);
-    this.#cancelWait = memory.whenFree(size, () => {
-      this.#cancelWait = undefined;
-      this.#hasBegun(memory);
-      for (const callback of this.#callbacks.splice(0)) callback();
+    if (memory.tryTake(need)) return this.#hasBegun(memory, need);
+    this.#cancelWait = memory.whenFree(need, () => {
+      this.#hasBegun(memory, need);
+      this.#resume();
     });
   }
 
-  #hasBegun(memory: ValueMemory): void {
-    this.#taken = memory;
+  #hasBegun(memory: ValueMemory, amount: number): void {
+    this.#takenFrom = memory;
+    this.#taken = amount;
     this.#body = new Uint8Array(Math.min(this.#size, INITIAL_BODY_SIZE));
     this.#expectMore();
   }
@@ -235,9 +248,29 @@ export class ValueReader {
       this.#expectMore();
       return undefined;
     }
+    if (this.#body === undefined) {
+      this.#reset();
+      return undefined;
+    }
+    this.#isComplete = true;
+    this.#cancelWait = this.#takenFrom?.whenUsable?.(
+      this.#size,
+      this.#taken,
+      () => this.#resume(),
+    );
+    return this.#cancelWait === undefined ? this.#takeBody() : undefined;
+  }
+
+  #takeBody(): Uint8Array | undefined {
     const value = this.#body?.subarray(0, this.#size);
     this.#reset();
     return value;
+  }
+
+  /** There is the memory that the reader has waited for. */
+  #resume(): void {
+    this.#cancelWait = undefined;
+    for (const callback of this.#callbacks.splice(0)) callback();
   }
 
   /**
@@ -276,11 +309,12 @@ export class ValueReader {
   }
 
   #reset(): void {
-    this.#taken?.give(this.#size);
-    this.#taken = undefined;
+    this.#takenFrom?.give(this.#taken);
+    this.#takenFrom = undefined;
     this.#body = undefined;
     this.#prefixRead = 0;
     this.#size = 0;
     this.#bodyRead = 0;
+    this.#isComplete = false;
   }
 }

@@ -23,10 +23,12 @@ import { BufferRetention, growBuffer } from "./write_buffer.ts";
 export const WRITE_TARGET = 256 * 1024;
 /**
  * A DATA frame counts towards {@linkcode WRITE_TARGET} as if it had as many bytes
- * more: a write has at most 2,048 of them. Making them takes a program
- * milliseconds, and only a write lets the event loop turn.
+ * more: a write has at most 2,048 of them, and of one channel in a row 256. Making
+ * them takes a program milliseconds, and only a write lets the event loop turn.
+ * The former is for the responses to a thousand calls, the latter for a stream of
+ * small values.
  */
-const DATA_FRAME_COST = WRITE_TARGET / 2048;
+const DATA_COST = { any: WRITE_TARGET / 2048, inRow: WRITE_TARGET / 256 };
 /**
  * Passes through the microtask queue without a new frame after which a turn has
  * ended. A handler that responds after a few `await`s still shares one write with
@@ -47,10 +49,10 @@ const resolved = Promise.resolve();
 /** How the queue writes. */
 export interface FrameQueueOptions {
   /**
-   * Writes all of `bytes`, which may change again once it resolves; they have
-   * `dataFrames` frames of DATA.
+   * Writes all of `bytes`, which may change again once it resolves. What the DATA
+   * frames among them cost is at most {@linkcode WRITE_TARGET}, or a frame more.
    */
-  write: (bytes: Uint8Array, dataFrames: number) => Promise<void>;
+  write: (bytes: Uint8Array, dataCost: number) => Promise<void>;
   /** Called once, when a write has failed; there are no writes after that. */
   onError: (error: unknown) => void;
   /** Bytes of replies that may be queued. */
@@ -77,8 +79,10 @@ export class FrameQueue {
   #state: "idle" | "gathering" | "writing" | "stopped" = "idle";
   #buffer = new Uint8Array(0);
   #length = 0;
-  /** DATA frames in the buffer. */
-  #dataFrames = 0;
+  /** What the DATA frames in the buffer count as, beside their bytes. */
+  #dataCost = 0;
+  /** The channel of the last one. */
+  #dataId = -1;
   /** The other buffer: one is filled while the other is written. */
   #spare = new Uint8Array(0);
   readonly #retention = new BufferRetention();
@@ -101,7 +105,7 @@ export class FrameQueue {
 
   /** Whether DATA may be queued now; otherwise {@linkcode scheduleData}. */
   get hasRoom(): boolean {
-    return this.#length + this.#dataFrames * DATA_FRAME_COST < WRITE_TARGET;
+    return this.#length + this.#dataCost < WRITE_TARGET;
   }
 
   /** Queues OPEN. */
@@ -158,7 +162,10 @@ export class FrameQueue {
     if (this.#state === "stopped") return;
     const at = this.#reserve(DATA_HEADER_SIZE + payload.length);
     writeData(this.#buffer, at, recipientId, payload);
-    this.#dataFrames++;
+    this.#dataCost += recipientId === this.#dataId
+      ? DATA_COST.inRow
+      : DATA_COST.any;
+    this.#dataId = recipientId;
     if (this.#state === "gathering" && this.#length >= EARLY_WRITE) {
       void this.#flush();
     } else this.#wake();
@@ -300,10 +307,10 @@ export class FrameQueue {
     if (this.#length === 0) return this.#rest();
     const buffer = this.#buffer;
     const length = this.#length;
-    const dataFrames = this.#dataFrames;
+    const dataCost = this.#dataCost;
     this.#swap();
     try {
-      await this.#write(buffer.subarray(0, length), dataFrames);
+      await this.#write(buffer.subarray(0, length), dataCost);
     } catch (error) {
       if (this.#isStopped()) return;
       this.stop();
@@ -349,7 +356,7 @@ export class FrameQueue {
   #swap(): void {
     this.#buffer = this.#spare;
     this.#length = 0;
-    this.#dataFrames = 0;
+    this.#dataCost = 0;
     this.#replySize = 0;
     this.#currentWritten = this.#filledWritten;
     this.#filledWritten = undefined;

@@ -1,26 +1,56 @@
-import type { ValueMemory } from "../../codec/internal.ts";
+import {
+  DEFAULT_MAX_ITEMS,
+  type ValueMemory,
+  weightOf,
+} from "../../codec/internal.ts";
+import type { MemoryAccount, MemoryKind } from "../../mux/internal.ts";
+import { Queue } from "../../queue.ts";
 
 /**
- * How many times the bytes of an argument it takes until it is decoded: itself,
+ * How many times its bytes an argument takes at least while it arrives: itself,
  * and twice as much for the text that it becomes.
  */
 const MEMORY_PER_BYTE = 3;
 
-/** What an argument takes in addition is at most this part of the account. */
+/** What an argument takes while it arrives is at most this part of the account. */
 const LARGE_PART = 4;
 
+/** An argument that has arrived and waits to be decoded. */
+interface Arrived {
+  /** Bytes that it may take in addition. */
+  readonly more: number;
+  readonly callback: () => void;
+}
+
 /**
- * Where the arguments of calls are read into: an argument begins when there is
- * memory for what it will be decoded to. Otherwise several that arrive at the same
- * time could each fit, and be too large together as soon as they are decoded.
+ * Where the arguments of calls are read into. An argument begins when there is
+ * memory for all that it may become when it is decoded. Otherwise a peer could let
+ * many arrive at the same time, each of them small, and together too large as soon
+ * as they are decoded.
+ *
+ * While the pool of a listener is low, there may not be as much for a long time.
+ * An argument then begins with less, and is decoded when there is memory for the
+ * rest, or when no other is held.
  */
 export class ArgumentMemory implements ValueMemory {
-  readonly #values: ValueMemory;
+  readonly #account: MemoryAccount;
+  readonly #values: MemoryKind;
+  readonly #nested: boolean;
   readonly #large: number;
+  readonly #arrived = new Queue<Arrived>();
+  #scheduled = false;
 
-  /** Makes memory that is taken from `values`, of an account of `limit` bytes. */
-  constructor(values: ValueMemory, limit: number) {
-    this.#values = values;
+  /**
+   * Makes memory for the arguments of a session.
+   *
+   * @param account the memory of the session
+   * @param nested whether it is for nested calls, which use the reserve
+   */
+  constructor(account: MemoryAccount, nested: boolean) {
+    const { values, limit } = account;
+    this.#account = account;
+    this.#values = nested ? values.reserved : values;
+    this.#nested = nested;
     this.#large = Math.min(limit / LARGE_PART, values.largest);
   }
 
@@ -28,26 +58,77 @@ export class ArgumentMemory implements ValueMemory {
     return this.#values.largest;
   }
 
-  #sizeOf(bytes: number): number {
-    return Math.max(
-      bytes,
-      Math.min(bytes * MEMORY_PER_BYTE, this.#large),
+  needFor(bytes: number): number {
+    const most = mostOf(bytes);
+    const need = this.#account.poolIsLow
+      ? Math.min(bytes * MEMORY_PER_BYTE, most)
+      : most;
+    return Math.max(bytes, Math.min(need, this.#large));
+  }
+
+  canUse(bytes: number): boolean {
+    return this.#values.canTake(
+      Math.max(bytes, Math.min(mostOf(bytes), this.#large)),
     );
   }
 
-  canTake(bytes: number): boolean {
-    return this.#values.canTake(this.#sizeOf(bytes));
+  canTake(amount: number): boolean {
+    return this.#values.canTake(amount);
   }
 
-  tryTake(bytes: number): boolean {
-    return this.#values.tryTake(this.#sizeOf(bytes));
+  tryTake(amount: number): boolean {
+    return this.#values.tryTake(amount);
   }
 
-  give(bytes: number): void {
-    this.#values.give(this.#sizeOf(bytes));
+  give(amount: number): void {
+    this.#values.give(amount);
   }
 
-  whenFree(bytes: number, callback: () => void): () => void {
-    return this.#values.whenFree(this.#sizeOf(bytes), callback);
+  whenFree(amount: number, callback: () => void): () => void {
+    return this.#values.whenFree(amount, callback);
   }
+
+  whenUsable(
+    bytes: number,
+    taken: number,
+    callback: () => void,
+  ): (() => void) | undefined {
+    const more = mostOf(bytes) - taken;
+    // What the caller of a nested call waits for must not wait for others.
+    if (more <= 0 || this.#nested) return undefined;
+    if (this.#arrived.length === 0 && this.#hasRoomFor(more)) return undefined;
+    const waiting = { more, callback };
+    this.#arrived.push(waiting);
+    return () => {
+      this.#arrived.remove((other) => other === waiting);
+      this.decodeSoon();
+    };
+  }
+
+  /** Lets those that have arrived be decoded: others are not held any more. */
+  decodeSoon(): void {
+    if (this.#scheduled || this.#arrived.length === 0) return;
+    this.#scheduled = true;
+    queueMicrotask(() => this.#decode());
+  }
+
+  #decode(): void {
+    this.#scheduled = false;
+    for (;;) {
+      const { first } = this.#arrived;
+      if (first === undefined || !this.#hasRoomFor(first.more)) return;
+      this.#arrived.shift();
+      first.callback();
+    }
+  }
+
+  #hasRoomFor(more: number): boolean {
+    const decoded = this.#account.arguments;
+    return decoded.held === 0 || decoded.canTake(more);
+  }
+}
+
+/** The most that an argument of `bytes` becomes when it is decoded. */
+function mostOf(bytes: number): number {
+  return weightOf(bytes, Math.min(bytes, DEFAULT_MAX_ITEMS));
 }

@@ -251,7 +251,10 @@ export class IncomingCall implements ServerCall, QueuedCall {
 
   /** The handler has finished, and with it what it has received. */
   letGo(): void {
-    if (this.#weight > 0) this.#memory?.give(this.#weight);
+    if (this.#weight > 0) {
+      this.#memory?.give(this.#weight);
+      this.session.onArgumentsFreed?.();
+    }
     this.#memory = undefined;
   }
 
@@ -260,6 +263,7 @@ export class IncomingCall implements ServerCall, QueuedCall {
     if (weight === this.#weight) return;
     this.#memory?.give(this.#weight);
     this.#memory?.take(weight);
+    if (weight < this.#weight) this.session.onArgumentsFreed?.();
     this.#weight = weight;
   }
 

@@ -91,11 +91,9 @@ export class Server {
     state.onRoom = () => this.#calls.runNextSoon();
     state.callbacks.onGivenUp = (handlers, reason) =>
       this.#giveUpCallbacks(handlers, reason);
-    this.#memory = new ArgumentMemory(account.values, account.limit);
-    this.#nestedMemory = new ArgumentMemory(
-      account.values.reserved,
-      account.limit,
-    );
+    this.#memory = new ArgumentMemory(account, false);
+    this.#nestedMemory = new ArgumentMemory(account, true);
+    state.onArgumentsFreed = () => this.#memory.decodeSoon();
     const decoder = new RequestDecoder(options.codecs, options.callerIn);
     this.#requests = new HeaderCache(
       (header) => decoder.decode(header),

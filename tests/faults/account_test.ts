@@ -59,6 +59,34 @@ test("account: handlers that wait with large arguments leave those of further ca
   assertEquals(held(server).values, 0);
 });
 
+test("account: arguments that arrive together are decoded as there is memory for what they become", async (t) => {
+  const [client, server] = t.pair();
+  const waiting: (() => void)[] = [];
+  server.handle("wait", async (call, respond) => {
+    const { length } = await call.receive() as unknown[];
+    await new Promise<void>((resolve) => waiting.push(resolve));
+    await respond.return(length);
+  });
+  // 150 kB each, and more than a megabyte when decoded.
+  const value = Array(50_000 - 1).fill({});
+  const calls = Array.from({ length: 60 }, () => client.call("wait", value));
+  const begun = await settled(() => waiting.length);
+  assert(begun > 4 && begun < 40, `${begun} have begun`);
+  assertLess(held(server).arguments, 32 * MIB);
+  assertLess(held(server).total, 33 * MIB);
+  const finish = async () => {
+    for (let done = 0; done < calls.length; done++) {
+      while (waiting.length === 0) await turn();
+      assertLess(held(server).total, 33 * MIB);
+      waiting.shift()!();
+    }
+  };
+  await within(finish(), "all calls");
+  assertEquals(await Promise.all(calls), Array(60).fill(value.length));
+  assertEquals(held(server).arguments, 0);
+  assertEquals(held(server).values, 0);
+});
+
 test("account: a handler counts the value that it has received last", async (t) => {
   const [client, server] = t.pair();
   server.handle("sum", async (call, respond) => {
