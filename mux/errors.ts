@@ -81,6 +81,20 @@ export class CommandExitError extends MuxError {
 }
 
 /**
+ * A copy of an error of any class of this layer, with a stack of its own: sessions
+ * and channels give one error to all that wait for them.
+ *
+ * @param error the error
+ * @param message the message of the copy; default: that of the error
+ */
+export function copyOf(error: MuxError, message = error.message): MuxError {
+  const { code, cause } = error;
+  const options = cause === undefined ? undefined : { cause };
+  const copy = Object.assign(new MuxError(code, message, options), error);
+  return Object.setPrototypeOf(copy, Object.getPrototypeOf(error));
+}
+
+/**
  * An invariant of the library does not hold: a bug in this package, and not a
  * mistake of the program or of the peer.
  */

@@ -8,6 +8,7 @@ export {
   CommandExitError,
   type CommandStatus,
   connectionLost,
+  copyOf,
   MuxError,
   sessionClosed,
 } from "./errors.ts";

@@ -10,7 +10,7 @@
  * @module
  */
 import { CodecError } from "../codec/internal.ts";
-import { MuxError } from "../mux/internal.ts";
+import { copyOf, MuxError } from "../mux/internal.ts";
 import { RemoteError, RpcError } from "./errors.ts";
 
 /** What settles a promise. */
@@ -73,13 +73,6 @@ export function rejectAtCaller<T>(
     },
   );
   failed.then(resolve, reject);
-}
-
-/** Sessions and channels give one error to all that wait for them. */
-function copyOf(error: MuxError): MuxError {
-  const { code, message, cause } = error;
-  const options = cause === undefined ? undefined : { cause };
-  return Object.assign(new MuxError(code, message, options), error);
 }
 
 function withSite(error: unknown, site: string): unknown {

@@ -1,5 +1,6 @@
 import {
   type Callback,
+  CallError,
   CodecError,
   handlerFrom,
   MuxError,
@@ -16,12 +17,12 @@ class Mistake extends Error {}
 
 const service = {
   fail: (text: string): never => {
-    throw new Error(text);
+    throw new CallError(text);
   },
   async *fails() {
     yield 1;
     await turn();
-    throw new Error("later");
+    throw new CallError("later");
   },
   hang: () => new Promise<void>(() => {}),
   big: () => "x".repeat(10_000),
@@ -148,7 +149,7 @@ test("stacks: that of a callback's call leads to it", async (t) => {
     }),
   });
   await client.call("run", [() => {
-    throw new Error("no");
+    throw new CallError("no");
   }]);
   assertEquals(errors.length, 1);
 });

@@ -1,5 +1,5 @@
 import { CodecError } from "../codec/internal.ts";
-import { MuxError } from "../mux/internal.ts";
+import { copyOf, MuxError } from "../mux/internal.ts";
 
 /**
  * Why an operation of the RPC layer failed on this side.
@@ -297,13 +297,11 @@ export function namedAfterCall(error: unknown, selector: string): unknown {
   const named = message.startsWith(NO_CALL)
     ? `Cannot make call "${selector}": ${message.slice(NO_CALL.length)}`
     : `${message}, in call "${selector}"`;
+  if (error instanceof MuxError) return copyOf(error, named);
   const { cause } = error;
   const options = cause === undefined ? undefined : { cause };
-  if (error instanceof CodecError) {
-    return new CodecError(error.code, named, options);
-  }
-  return error instanceof MuxError
-    ? new MuxError(error.code, named, options)
+  return error instanceof CodecError
+    ? new CodecError(error.code, named, options)
     : new RpcError(error.code, named, options);
 }
 

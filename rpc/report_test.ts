@@ -22,7 +22,7 @@ import {
   assertStrictEquals,
 } from "@std/assert";
 import { type Harness, test } from "../tests/support/harness.ts";
-import { rawOpen } from "../tests/support/raw_call.ts";
+import { rawCall, rawOpen } from "../tests/support/raw_call.ts";
 import { framed, utf8, values } from "../tests/support/wire.ts";
 import { turn, within } from "../tests/support/within.ts";
 
@@ -190,7 +190,6 @@ const ANSWERS: Record<string, Handler> = {
   "an error of a call back": async (call, respond) => {
     await respond.return(await call.caller.call("not.there"));
   },
-  "too few arguments": handlerFrom((a: number, b: number) => a + b),
 };
 
 for (const [what, handler] of Object.entries(ANSWERS)) {
@@ -202,6 +201,28 @@ for (const [what, handler] of Object.entries(ANSWERS)) {
     assertEquals(reported, []);
   });
 }
+
+test("onError: arguments that do not fit the function are an answer and not reported", async (t) => {
+  const handler = handlerFrom((a: number, b: number) => a + b);
+  const { client, reported } = reporting(t, handler);
+  await assertRejects(() => client.call("x", 1), RemoteError, "an array");
+  await assertRejects(
+    () => client.call("x", new Array(40_000).fill(1)),
+    RemoteError,
+    "at most",
+  );
+  assertEquals(reported, []);
+  // Only of other implementations is it known that one is missing.
+  const { raw } = t.scriptedPeer({ handler });
+  const channel = await rawCall(raw, "x", [1]);
+  const [header] = await channel.read(2);
+  assertEquals(
+    (header as { Error: string }).Error,
+    "fn: expected 2 params, got 1",
+  );
+  await channel.close();
+  await raw.end();
+});
 
 test("onError: a CallError that comes too late for an answer is reported", async (t) => {
   const { client, heard } = reporting(t, async (_call, respond) => {

@@ -148,10 +148,12 @@ Deno.test("dialCommand(): a child that exits with another code than 0 rejects ca
     [error.code, error.exitCode, error.signal],
     ["connection-lost", 7, null],
   );
-  assertStrictEquals(await peer.closed.catch((error) => error), error);
+  const reason = await assertRejects(() => peer.closed, CommandExitError);
+  assertEquals([reason.exitCode, reason.signal], [7, null]);
   assertEquals((await peer.status).code, 7);
   await peer.close();
-  assertEquals(errors, [error]);
+  assertEquals(errors.length, 1);
+  assertStrictEquals(errors[0], reason);
 });
 
 Deno.test("dialCommand(): a child that exits with code 0 ends the session cleanly", async () => {

@@ -201,7 +201,7 @@ testUnresponsive(
       assertEquals(error.code, "timeout");
       assertEquals(
         error.message,
-        `Cannot dial "${server.address}": no connection within 500 ms`,
+        `Cannot dial "${server.address}": no connection within 500 ms (option "timeout")`,
       );
     }
   },
@@ -441,7 +441,7 @@ Deno.test("dial(): the wait for a function of an option ends with timeout and si
   await turn();
   assertEquals(
     (dialing.reason as Error).message,
-    "Cannot dial: no connection within 500 ms",
+    'Cannot dial: no connection within 500 ms (option "timeout")',
   );
   const controller = new AbortController();
   const aborted = dial(never, { signal: controller.signal })

@@ -444,7 +444,7 @@ test("onPeer: listener.close() does not wait for it", async (t) => {
     else {
       assertEquals(
         (error as Error).message,
-        "remote: unavailable: this side is closing",
+        'remote: unavailable: this side is closing; cannot call "/x"',
       );
     }
     verdict.resolve();

@@ -274,7 +274,7 @@ Deno.test("onError: it does not get errors for the caller, nor what the caller i
   b.handle("add", handlerFrom((x: number, y: number) => x + y));
   await assertRejects(() => a.call("fails"));
   await assertRejects(() => a.call("returned"));
-  await assertRejects(() => a.call("add", [1]));
+  await assertRejects(() => a.call("add", 1));
   await assertRejects(() => a.call("missing"));
   await assertRejects(() => a.call("x", [new Map()]));
   await a.close();

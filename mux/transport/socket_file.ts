@@ -13,11 +13,23 @@ const BIND_TIME = 20;
 /** How often a file that changes is looked at again. */
 const MAX_ATTEMPTS = 10;
 
+/** What this module uses of a `Deno.FileInfo`. */
+export interface FileInfo {
+  /** Whether it is a socket; null where that cannot be known. */
+  readonly isSocket: boolean | null;
+  /** Its number in the file system, where it has one. */
+  readonly ino: number | null;
+  /** The file system. */
+  readonly dev: number;
+  /** When it was made, where that is known. */
+  readonly birthtime: Date | null;
+}
+
 /**
  * What is at a path, without following a link; undefined if there is nothing, or
  * it cannot be known.
  */
-export function fileAt(path: string): Deno.FileInfo | undefined {
+export function fileAt(path: string): FileInfo | undefined {
   try {
     return Deno.lstatSync(path);
   } catch {
@@ -26,7 +38,7 @@ export function fileAt(path: string): Deno.FileInfo | undefined {
 }
 
 /** Whether both are the same file, and not one that has replaced the other. */
-export function isSameFile(a: Deno.FileInfo, b: Deno.FileInfo): boolean {
+export function isSameFile(a: FileInfo, b: FileInfo): boolean {
   // The number of a file that was removed is used again.
   return a.ino === b.ino && a.dev === b.dev &&
     a.birthtime?.getTime() === b.birthtime?.getTime();
@@ -73,7 +85,7 @@ export async function replaceSocket<T>(
  *
  * @throws {Deno.errors.AddrInUse} if what is there has to stay
  */
-async function findStale(path: string): Promise<Deno.FileInfo | undefined> {
+async function findStale(path: string): Promise<FileInfo | undefined> {
   const file = fileAt(path);
   if (file === undefined) return undefined;
   if (!file.isSocket) {

@@ -158,7 +158,11 @@ function problemOf(target: unknown): string | undefined {
   if (typeof target !== "object" || target === null) {
     return `${kindOf(target)} is neither function nor object`;
   }
-  if (typeof (target as { then?: unknown }).then === "function") {
+  // An object that the program has written may offer a method of that name.
+  if (
+    typeof (target as { then?: unknown }).then === "function" &&
+    !Object.hasOwn(target, "then")
+  ) {
     return "it is a promise; await it";
   }
   if (target instanceof Router) {
