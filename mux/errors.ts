@@ -80,9 +80,13 @@ export class CommandExitError extends MuxError {
   }
 }
 
+/** What an error is a copy of. */
+const origin: unique symbol = Symbol("qtalk.origin");
+
 /**
  * A copy of an error of any class of this layer, with a stack of its own: sessions
- * and channels give one error to all that wait for them.
+ * and channels give one error to all that wait for them. {@linkcode originOf} says
+ * what it is a copy of.
  *
  * @param error the error
  * @param message the message of the copy; default: that of the error
@@ -91,7 +95,13 @@ export function copyOf(error: MuxError, message = error.message): MuxError {
   const { code, cause } = error;
   const options = cause === undefined ? undefined : { cause };
   const copy = Object.assign(new MuxError(code, message, options), error);
-  return Object.setPrototypeOf(copy, Object.getPrototypeOf(error));
+  Object.setPrototypeOf(copy, Object.getPrototypeOf(error));
+  return Object.defineProperty(copy, origin, { value: error });
+}
+
+/** The error that an error is a copy of; undefined if it is none. */
+export function originOf(error: object): object | undefined {
+  return (error as { [origin]?: object })[origin];
 }
 
 /**

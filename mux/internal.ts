@@ -10,6 +10,7 @@ export {
   connectionLost,
   copyOf,
   MuxError,
+  originOf,
   sessionClosed,
 } from "./errors.ts";
 export { MemoryAccount, type MemoryKind } from "./flow/memory_account.ts";

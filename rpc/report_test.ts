@@ -23,7 +23,7 @@ import {
 } from "@std/assert";
 import { type Harness, test } from "../tests/support/harness.ts";
 import { rawCall, rawOpen } from "../tests/support/raw_call.ts";
-import { framed, utf8, values } from "../tests/support/wire.ts";
+import { failure, framed, utf8, values } from "../tests/support/wire.ts";
 import { turn, within } from "../tests/support/within.ts";
 
 /** A pair whose server keeps what is reported. */
@@ -279,8 +279,10 @@ test("onError: what a handler throws because its caller left is not reported", a
     },
   ];
   for (const [i, end] of ends.entries()) {
+    const begun = Promise.withResolvers<void>();
     const done = Promise.withResolvers<void>();
     const { client, reported } = reporting(t, async ({ signal }) => {
+      begun.resolve();
       const aborted = Promise.withResolvers<void>();
       signal.addEventListener("abort", () => aborted.resolve());
       await aborted.promise;
@@ -289,7 +291,7 @@ test("onError: what a handler throws because its caller left is not reported", a
     });
     const controller = new AbortController();
     const call = client.call("x", null, { signal: controller.signal });
-    await turn();
+    await within(begun.promise, `the call of handler ${i}`);
     controller.abort(new Error("enough"));
     await assertRejects(() => call, Error, "enough");
     await within(done.promise, `handler ${i}`);
@@ -297,8 +299,33 @@ test("onError: what a handler throws because its caller left is not reported", a
   }
 });
 
+test("onError: a call back whose channel the caller refuses is no bug of the handler", async (t) => {
+  const handlers: Handler[] = [
+    async (call) => void await call.caller.call("x"),
+    async (call) => void await call.caller.remote<{ x(): void }>().x(),
+    async (call) => {
+      await call.caller.call("x").catch((cause) => {
+        throw new Error("Cannot call back", { cause });
+      });
+    },
+  ];
+  for (const handler of handlers) {
+    // What is reported fails the test.
+    const { raw } = t.scriptedPeer({ handler });
+    const call = await rawCall(raw, "y", null);
+    const { sender } = await raw.expect("open");
+    await raw.send(failure(sender));
+    const [header] = await call.read(2);
+    assert((header as { Error: string }).Error.length > 0);
+    await call.close();
+    await raw.end();
+  }
+});
+
 test("onError: a bug after the caller left is reported", async (t) => {
+  const begun = Promise.withResolvers<void>();
   const { client, heard } = reporting(t, async ({ signal }) => {
+    begun.resolve();
     const aborted = Promise.withResolvers<void>();
     signal.addEventListener("abort", () => aborted.resolve());
     await aborted.promise;
@@ -306,7 +333,7 @@ test("onError: a bug after the caller left is reported", async (t) => {
   });
   const controller = new AbortController();
   const call = client.call("x", null, { signal: controller.signal });
-  await turn();
+  await within(begun.promise, "the call");
   controller.abort(new Error("enough"));
   await assertRejects(() => call, Error, "enough");
   assertStrictEquals(await within(heard, "onError"), bug);

@@ -1,5 +1,9 @@
 import type { ValueWeight } from "../codec/internal.ts";
-import type { MemoryAccount, RawChannel } from "../mux/internal.ts";
+import {
+  type MemoryAccount,
+  originOf,
+  type RawChannel,
+} from "../mux/internal.ts";
 import { CallbackTable } from "./callback/callback_table.ts";
 import { functionHandler } from "./handler/function_handler.ts";
 import type { CallingPeer } from "./types.ts";
@@ -56,9 +60,17 @@ export class SessionState {
     (this.#peersFaults ??= new WeakSet()).add(error);
   }
 
-  /** Whether the peer is the cause of an error: {@linkcode blamePeer} got it. */
+  /**
+   * Whether the peer is the cause of an error: {@linkcode blamePeer} got it, or what
+   * it is a copy of.
+   */
   isPeersFault(error: object): boolean {
-    return this.#peersFaults?.has(error) ?? false;
+    const faults = this.#peersFaults;
+    if (faults === undefined) return false;
+    for (let next: object | undefined = error; next; next = originOf(next)) {
+      if (faults.has(next)) return true;
+    }
+    return false;
   }
 
   /** Counts a header that a cache of the session remembers. */
