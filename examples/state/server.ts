@@ -47,8 +47,10 @@ class State {
       try {
         await caller.call("state", names, { timeout: 5_000 });
       } catch {
+        // It has left or joined again, and another list is on its way.
+        if (this.#users.get(name) !== caller) return;
         // The client hangs: the others get a list without that name.
-        if (this.#users.get(name) === caller) this.#users.delete(name);
+        this.#users.delete(name);
         complete = false;
       }
     });

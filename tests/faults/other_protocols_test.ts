@@ -2,7 +2,6 @@
 import {
   dial,
   dialCommand,
-  handlerFrom,
   listen,
   MuxError,
   type Peer,
@@ -204,7 +203,7 @@ test("other protocols: a client of HTTP at a tcp: listener is reported to onErro
 
 test("other protocols: a qmux client at a ws: listener is answered at once, and knows by what", async (t) => {
   const listener = t.watch(
-    await listen("ws://127.0.0.1:0/rpc", { handler: handlerFrom({}) }),
+    await listen("ws://127.0.0.1:0/rpc", { handler: () => {} }),
   );
   const { host } = new URL(listener.addr);
   const peer = await dial(`tcp://${host}`);

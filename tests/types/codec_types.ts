@@ -9,14 +9,18 @@ import {
   type Callback,
   type Carried,
   type Codec,
+  type CommandPeer,
   dial,
+  dialCommand,
   type DialOptions,
   json,
   type KeptCallback,
   listen,
+  type ListenOptions,
   memoryPair,
   type Peer,
   type PeerOptions,
+  type PeerWith,
   type Remote,
   type RemoteBytes,
   type RemoteStream,
@@ -270,6 +274,31 @@ export async function peers(): Promise<void> {
   }
   await using other = await listen("tcp://a", { codecs: [json(), cbor()] });
   for await (const peer of other) same<typeof peer, Peer>(true);
+
+  // What `onPeer` returns is inferred besides.
+  await using known = await listen("tcp://a", {
+    codec: cbor(),
+    async onPeer(peer) {
+      same<typeof peer, Peer<CarriedByCbor>>(true);
+      return { since: await peer.remote<typeof service>().now() };
+    },
+    handler: (call, respond) =>
+      respond.return(call.peer.context.since.getTime()),
+  });
+  for await (const peer of known) {
+    same<typeof peer, PeerWith<CarriedByCbor, { since: Date }>>(true);
+    peer satisfies Peer<CarriedByCbor>;
+    same<typeof peer.context.since, Date>(true);
+    (await peer.remote<typeof service>().now()).getTime();
+  }
+  const options: ListenOptions<CarriedByCbor, string> = { codec: cbor() };
+  await using given = await listen("tcp://a", options);
+  for await (const peer of given) same<typeof peer.context, string>(true);
+  const asked = await dial(() => "tcp://a", { codec: cbor() });
+  same<typeof asked, Peer<CarriedByCbor>>(true);
+  const command = dialCommand("sh", { codec: cbor() });
+  same<typeof command, CommandPeer<CarriedByCbor>>(true);
+  (await command.remote<typeof service>().now()).getTime();
 
   const [go] = memoryPair({ codec: json({ bigint: true }) });
   const api = go.remote<typeof service>();
