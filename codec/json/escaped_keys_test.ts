@@ -1,12 +1,13 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { forSeeds } from "../../tests/support/random.ts";
+import type { Codec } from "../codec.ts";
 import { CodecError } from "../errors.ts";
 import { json } from "../json.ts";
 import { mayHaveEscapedKey } from "./escaped_keys.ts";
 
-const codec = json({ bigint: true });
+const CODECS = [json(), json({ bigint: true })];
 
-function decoded(text: string): unknown {
+function decoded(text: string, codec: Codec): unknown {
   return codec.decode(new TextEncoder().encode(text));
 }
 
@@ -22,20 +23,29 @@ Deno.test("EscapedKeys.parse: keys come back as they were, with all that is in t
       '{"\\ud83d":1,"\\ud83d\\ude00":2,"\u00e4\\n\u20ac":3}',
     ]
   ) {
-    assertEquals(decoded(text), JSON.parse(text), text);
     const large = `{"a":"${"x".repeat(2_000)}","b":${text}}`;
-    assertEquals(decoded(large), JSON.parse(large), large);
+    for (const codec of CODECS) {
+      assertEquals(decoded(text, codec), JSON.parse(text), text);
+      assertEquals(decoded(large, codec), JSON.parse(large), large);
+    }
   }
 });
 
 Deno.test("EscapedKeys.parse: there can be long integers, too", () => {
-  assertEquals(
-    decoded('{"a\\n":12345678901234567890,"b":[1234567890123456789]}'),
-    {
-      "a\n": 12345678901234567890n,
-      b: [1234567890123456789n],
-    },
-  );
+  const text = '{"a\\n":12345678901234567890,"b":[1234567890123456789]}';
+  const [numbers, bigints] = CODECS;
+  assertEquals(decoded(text, bigints!), {
+    "a\n": 12345678901234567890n,
+    b: [1234567890123456789n],
+  });
+  assertEquals(decoded(text, numbers!), JSON.parse(text));
+  for (const codec of CODECS) {
+    assertThrows(
+      () => decoded('{"a\\n":1e400}', codec),
+      CodecError,
+      "the number 1e400 is too large",
+    );
+  }
 });
 
 Deno.test("EscapedKeys.parse: text that is not valid is refused", () => {
@@ -43,11 +53,13 @@ Deno.test("EscapedKeys.parse: text that is not valid is refused", () => {
     const text of ['{"a\\n":}', '{"a\\x":1}', '{"a\\n":1', '{"a\\', '{"a\\":1']
   ) {
     assertThrows(() => JSON.parse(text), SyntaxError);
-    assertThrows(
-      () => decoded(text),
-      CodecError,
-      "Cannot decode value as JSON",
-    );
+    for (const codec of CODECS) {
+      assertThrows(
+        () => decoded(text, codec),
+        CodecError,
+        "Cannot decode value as JSON",
+      );
+    }
   }
 });
 
@@ -62,7 +74,7 @@ Deno.test("mayHaveEscapedKey(): holds for all text that has one", () => {
 
 Deno.test("json(): a key is not confused with a key of an earlier value", async () => {
   await forSeeds(300, (random) => {
-    const codec = json();
+    const codec = random.pick([json, () => json({ bigint: true })])();
     const escaped = ["\n", "\t", '"', "\\", "\b", "\f", "\r", "\u0001"];
     const before = random.pick(["", "a", "aa", "ab"]);
     const after = random.pick(["", "x"]);

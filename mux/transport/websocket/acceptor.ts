@@ -26,7 +26,7 @@ export interface RequestInfo {
     /** The port, if there is one. */
     readonly port?: number | undefined;
     /** The path of a Unix socket, if it has one. */
-    readonly path?: string | undefined;
+    readonly path?: string | null | undefined;
   };
 }
 
@@ -217,7 +217,7 @@ function addressOf(from: RequestInfo["remoteAddr"] | undefined): string {
     const host = hostname.includes(":") ? `[${hostname}]` : hostname;
     return `${transport}://${host}:${port}`;
   }
-  return path === undefined ? "" : `unix:${path}`;
+  return path === undefined ? "" : `unix:${path ?? ""}`;
 }
 
 function denoOptions(
