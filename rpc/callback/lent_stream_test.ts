@@ -384,7 +384,7 @@ test("streams: a peer cannot make this side hold more than 4,096 unread streams"
 test("streams: a stream that is not read to its end is let go", async (t) => {
   const [client, server] = t.pair({}, {
     handler: handlerFrom({
-      ignore: (_: string, _body: unknown) => "ignored",
+      disregard: (_: string, _body: unknown) => "ignored",
       leave: async (_: string, body: AsyncIterable<string>) => {
         for await (const _ of body) break;
         return "left";
@@ -399,7 +399,7 @@ test("streams: a stream that is not read to its end is let go", async (t) => {
       never: (_: string, _body: unknown) => new Promise(() => {}),
     }),
   });
-  for (const method of ["ignore", "leave", "cancel", "fail"]) {
+  for (const method of ["disregard", "leave", "cancel", "fail"]) {
     const { stream, cancelled } = watched();
     await client.call(method, ["a", stream]).catch(() => {});
     await within(cancelled, `the stream of ${method}() to be let go`);

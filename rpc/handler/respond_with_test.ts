@@ -132,10 +132,9 @@ Deno.test("Client.call: it rejects for every kind of stream, and gives the first
 Deno.test("streamed replies: bytes are bytes with every codec", async () => {
   const chunks = [
     [1, 2, 3],
-    [],
     [0],
     [0, 255, 0x22, 0x5d],
-    Array(70_000).fill(0),
+    Array(60_000).fill(0),
   ]
     .map((bytes) => Uint8Array.from(bytes));
   for (const codec of [json(), json({ bigint: true }), cbor(), msgpack()]) {

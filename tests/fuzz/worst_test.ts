@@ -23,10 +23,10 @@ for (const [name, listed] of Object.entries(CODECS)) {
   });
 }
 
-/** Lists of empty objects, of the largest size that is accepted. */
+/** Lists of empty objects, of twice the largest size that a peer accepts. */
 const EMPTY_OBJECTS: Record<Format, () => Uint8Array> = {
   json: () => {
-    const count = Math.floor((DEFAULT_PEER_LIMITS.maxValueSize - 1) / 3);
+    const count = Math.floor((2 * DEFAULT_PEER_LIMITS.maxValueSize - 1) / 3);
     return utf8(`[${Array(count).fill("{}")}]`);
   },
   cbor: () => listOf(0x9a, 0xa0),
@@ -34,7 +34,7 @@ const EMPTY_OBJECTS: Record<Format, () => Uint8Array> = {
 };
 
 function listOf(head: number, item: number): Uint8Array {
-  const bytes = new Uint8Array(DEFAULT_PEER_LIMITS.maxValueSize).fill(item);
+  const bytes = new Uint8Array(2 * DEFAULT_PEER_LIMITS.maxValueSize).fill(item);
   bytes[0] = head;
   new DataView(bytes.buffer).setUint32(1, bytes.length - 5);
   return bytes;

@@ -44,6 +44,11 @@ export const REQUIREMENTS: Requirements = {
       }
     },
   },
+  linux: {
+    name: "names of sockets that only Linux has",
+    tests: /^\.\/mux\/transport\/unix_test\.ts => unix: a name without a file/,
+    missing: () => Deno.build.os === "linux" ? undefined : "this is not Linux",
+  },
   terminal: {
     name: "script, of util-linux",
     tests: /^\.\/talk\/cli\/main_test\.ts => colour /,
