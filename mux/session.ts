@@ -36,8 +36,12 @@ import type {
  * the engine has not compiled yet.
  */
 const FRAMES_AT_ONCE = { first: 256, least: 128, most: 4_096 } as const;
+/** Milliseconds that this should take. */
+const TIME_AT_ONCE = 2;
 /** Milliseconds of work after which the event loop turns. */
-const TIME_PER_TURN = 2;
+const TIME_PER_TURN = 4;
+/** The work of a chunk of fewer bytes is not timed. */
+const TIMED_SIZE = 1024;
 /** Frames after which it turns in any case. */
 const FRAMES_PER_TURN = 8_192;
 /** Bytes read that count as a frame. */
@@ -258,7 +262,9 @@ export class QmuxSession implements RawSession {
         frames += Math.ceil(chunk.length / BYTES_PER_FRAME);
         for (let at = 0; at < chunk.length && !this.#hasEnded();) {
           channels.tick();
-          const startedAt = channels.now();
+          // A few frames are counted, and not timed: that would cost more.
+          const isTimed = chunk.length >= TIMED_SIZE;
+          const startedAt = isTimed ? channels.now() : 0;
           decoder.allowance = atOnce;
           at = decoder.push(chunk, at);
           let left = channels.endTurn();
@@ -267,13 +273,15 @@ export class QmuxSession implements RawSession {
           // write.
           const { gathering } = this.#queue;
           if (gathering !== undefined) await gathering;
-          const taken = this.#clock() - startedAt;
           const decoded = atOnce - decoder.allowance;
-          if (decoded >= FRAMES_AT_ONCE.least) {
-            atOnce = framesAtOnce(decoded, taken);
-          }
-          time += taken;
           frames += decoded;
+          if (isTimed) {
+            const taken = this.#clock() - startedAt;
+            time += taken;
+            if (decoded >= FRAMES_AT_ONCE.least) {
+              atOnce = framesAtOnce(decoded, taken);
+            }
+          }
           while (left || time >= TIME_PER_TURN || frames >= FRAMES_PER_TURN) {
             await nextTurn();
             time = frames = this.#sent = 0;
@@ -419,6 +427,6 @@ function isReset(error: unknown): boolean {
 function framesAtOnce(frames: number, ms: number): number {
   const { least, most } = FRAMES_AT_ONCE;
   // Twice as many at most, since these may have been cheaper than others.
-  const next = Math.min(2, TIME_PER_TURN / ms) * frames;
+  const next = Math.min(2, TIME_AT_ONCE / ms) * frames;
   return Math.max(least, Math.min(most, Math.floor(next)));
 }

@@ -1,3 +1,5 @@
+import { readUint32 } from "../../uint32.ts";
+import { view } from "../../view.ts";
 import { CodecError } from "../errors.ts";
 import { UNLIMITED, type ValueMemory } from "./value_memory.ts";
 import { PREFIX_SIZE } from "./value_writer.ts";
@@ -175,35 +177,43 @@ export class ValueReader {
   }
 
   #readPrefix(bytes: Uint8Array, maxSize: number): Uint8Array | undefined {
+    if (this.#prefixRead === 0 && bytes.length >= PREFIX_SIZE) {
+      const size = readUint32(bytes, 0);
+      const end = PREFIX_SIZE + size;
+      if (
+        bytes.length >= end && size <= maxSize &&
+        (size <= LIGHT_SIZE || this.#hasMemory(size))
+      ) {
+        // The usual case: the value is complete and needs no copy.
+        const value = view(bytes, PREFIX_SIZE, end);
+        this.#source.consume(end);
+        return value;
+      }
+    }
     const used = Math.min(PREFIX_SIZE - this.#prefixRead, bytes.length);
     for (let i = 0; i < used; i++) {
       this.#size = (this.#size * 256) + bytes[i]!;
     }
     this.#prefixRead += used;
-    if (this.#prefixRead < PREFIX_SIZE) {
-      this.#source.consume(used);
-      return undefined;
-    }
-    const size = this.#size;
-    if (size > maxSize) {
-      throw new CodecError(
-        "too-large",
-        `Cannot read value: its ${size} bytes exceed the limit of ${maxSize} bytes${
-          maxSize === this.#maxSize ? ' (option "maxValueSize")' : ""
-        }`,
-      );
-    }
-    const complete = bytes.length - used >= size;
-    if (complete && (size <= LIGHT_SIZE || this.#hasMemory(size))) {
-      // The usual case: the value is complete and needs no copy.
-      const value = bytes.subarray(used, used + size);
-      this.#source.consume(used + size);
-      this.#reset();
-      return value;
-    }
+    if (this.#prefixRead === PREFIX_SIZE) this.#checkSize(maxSize);
     this.#source.consume(used);
+    if (this.#prefixRead < PREFIX_SIZE) return undefined;
+    if (this.#size === 0) {
+      this.#reset();
+      return new Uint8Array(0);
+    }
     this.#begin();
     return undefined;
+  }
+
+  #checkSize(maxSize: number): void {
+    if (this.#size <= maxSize) return;
+    throw new CodecError(
+      "too-large",
+      `Cannot read value: its ${this.#size} bytes exceed the limit of ${maxSize} bytes${
+        maxSize === this.#maxSize ? ' (option "maxValueSize")' : ""
+      }`,
+    );
   }
 
   #hasMemory(size: number): boolean {
@@ -262,7 +272,7 @@ export class ValueReader {
   }
 
   #takeBody(): Uint8Array | undefined {
-    const value = this.#body?.subarray(0, this.#size);
+    const value = this.#body && view(this.#body, 0, this.#size);
     this.#reset();
     return value;
   }

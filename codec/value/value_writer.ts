@@ -1,3 +1,4 @@
+import { view } from "../../view.ts";
 import type { ByteSink, Codec } from "../codec.ts";
 import { writeUint32 } from "../../uint32.ts";
 
@@ -61,7 +62,7 @@ export class ValueWriter implements ByteSink {
 
   reserve(bytes: number): Uint8Array<ArrayBuffer> {
     this.#grow(bytes);
-    return this.#buffer.subarray(this.#length, this.#length + bytes);
+    return view(this.#buffer, this.#length, this.#length + bytes);
   }
 
   commit(bytes: number): void {
@@ -70,7 +71,7 @@ export class ValueWriter implements ByteSink {
 
   /** Everything added since {@linkcode begin}; valid until the next `begin()`. */
   message(): Uint8Array<ArrayBuffer> {
-    return this.#buffer.subarray(0, this.#length);
+    return view(this.#buffer, 0, this.#length);
   }
 
   /** Makes room for `bytes` more bytes. */

@@ -1,3 +1,4 @@
+import { view } from "../../view.ts";
 import { Queue } from "../../queue.ts";
 
 /** Bytes of spare room that a block has at most, for small pieces to come. */
@@ -88,7 +89,7 @@ export class ReceiveBuffer {
     this.#borrowedLength -= bytes;
     this.#piece = bytes === piece.length
       ? this.#pieces?.shift()
-      : piece.subarray(bytes);
+      : view(piece, bytes, piece.length);
     return bytes;
   }
 
@@ -124,7 +125,7 @@ export class ReceiveBuffer {
       this.#dropOwned();
       return read;
     }
-    const rest = first.subarray(bytes);
+    const rest = view(first, bytes, first.length);
     if (read < rest.length) {
       this.#owned!.replaceFirst(rest);
       return 0;

@@ -5,7 +5,7 @@
  * @module
  */
 import { writeUint32 } from "../../uint32.ts";
-import { protocolError } from "../errors.ts";
+import { type MuxError, protocolError } from "../errors.ts";
 
 /** The first byte of each frame. */
 export const FrameType = {
@@ -48,28 +48,27 @@ export const MAX_FRAME_HEADER_SIZE = OPEN_CONFIRM_SIZE;
  * @throws {MuxError} `protocol-error` if there is no such type
  */
 export function headerSize(type: number): number {
-  switch (type) {
-    case FrameType.OPEN:
-      return OPEN_SIZE;
-    case FrameType.OPEN_CONFIRM:
-      return OPEN_CONFIRM_SIZE;
-    case FrameType.WINDOW_ADJUST:
-      return WINDOW_ADJUST_SIZE;
-    case FrameType.DATA:
-      return DATA_HEADER_SIZE;
-    case FrameType.OPEN_FAILURE:
-      return OPEN_FAILURE_SIZE;
-    case FrameType.EOF:
-      return EOF_SIZE;
-    case FrameType.CLOSE:
-      return CLOSE_SIZE;
-    default:
-      throw protocolError(
-        `received 0x${
-          type.toString(16).padStart(2, "0")
-        }, which is not a frame type`,
-      );
-  }
+  const size = HEADER_SIZES[type]!;
+  if (size === 0) throw unknownType(type);
+  return size;
+}
+
+/** The sizes by type, which is looked up faster than in a `switch`. */
+const HEADER_SIZES = new Uint8Array(256);
+HEADER_SIZES[FrameType.OPEN] = OPEN_SIZE;
+HEADER_SIZES[FrameType.OPEN_CONFIRM] = OPEN_CONFIRM_SIZE;
+HEADER_SIZES[FrameType.OPEN_FAILURE] = OPEN_FAILURE_SIZE;
+HEADER_SIZES[FrameType.WINDOW_ADJUST] = WINDOW_ADJUST_SIZE;
+HEADER_SIZES[FrameType.DATA] = DATA_HEADER_SIZE;
+HEADER_SIZES[FrameType.EOF] = EOF_SIZE;
+HEADER_SIZES[FrameType.CLOSE] = CLOSE_SIZE;
+
+function unknownType(type: number): MuxError {
+  return protocolError(
+    `received 0x${
+      type.toString(16).padStart(2, "0")
+    }, which is not a frame type`,
+  );
 }
 
 /** Writes an OPEN frame at `offset`. */

@@ -1,3 +1,4 @@
+import { view } from "../../view.ts";
 import { readUint32 } from "../../uint32.ts";
 import { isTextByte, QUOTE_SIZE } from "../errors.ts";
 import { FrameType, headerSize, MAX_FRAME_HEADER_SIZE } from "./frame.ts";
@@ -96,7 +97,7 @@ export class FrameDecoder {
           const size = Math.min(this.#payloadLeft, end - at);
           this.#payloadLeft -= size;
           payloadAt = at;
-          this.#sink.onPayload(chunk.subarray(at, at + size));
+          this.#sink.onPayload(view(chunk, at, at + size));
           at += size;
           allowance -= PAYLOAD_COST;
         } else if (this.#partialLength > 0) {

@@ -1,3 +1,4 @@
+import { view } from "../../view.ts";
 import { MuxError } from "../errors.ts";
 import {
   CLOSE_SIZE,
@@ -310,7 +311,7 @@ export class FrameQueue {
     const dataCost = this.#dataCost;
     this.#swap();
     try {
-      await this.#write(buffer.subarray(0, length), dataCost);
+      await this.#write(view(buffer, 0, length), dataCost);
     } catch (error) {
       if (this.#isStopped()) return;
       this.stop();

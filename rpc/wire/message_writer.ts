@@ -1,3 +1,4 @@
+import { view } from "../../view.ts";
 import { ValueWriter } from "../../codec/internal.ts";
 import type { RawChannel } from "../../mux/internal.ts";
 
@@ -78,7 +79,7 @@ export class MessageWriter {
       this.#blockLength = 0;
     }
     const end = this.#blockLength + size;
-    const copy = this.#block.subarray(this.#blockLength, end);
+    const copy = view(this.#block, this.#blockLength, end);
     this.#blockLength = end;
     copy.set(message);
     return copy;
