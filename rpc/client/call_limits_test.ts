@@ -503,11 +503,11 @@ test("CallOptions.signal: the producer of a stream among the arguments ends with
         handled.resolve((error as RemoteError).code!);
       }
     },
-    ignore: (_name: string, _body: ReadableStream<number>) =>
+    disregard: (_name: string, _body: ReadableStream<number>) =>
       new Promise<void>(() => begun.resolve()),
   };
   const [client] = t.pair({}, { handler: handlerFrom(service) });
-  for (const method of ["save", "ignore"] as const) {
+  for (const method of ["save", "disregard"] as const) {
     begun = event();
     const controller = new AbortController();
     const stopped = event<unknown>();
