@@ -15,19 +15,21 @@ import {
 /** Codes of a session that the server ended for breaking rules or limits. */
 const TYPED = ["limit-exceeded", "protocol-error"];
 
-/** Problems with how long the healthy client waited. */
+/** Problems with how long the healthy client waited; see {@linkcode problemsOf}. */
 function delays(
   { p99, max, connectMax }: HealthyReport,
   control: HealthyReport | undefined,
+  slack: number,
 ): string[] {
   const problems: string[] = [];
-  const limit = Math.max(
+  const limit = slack * Math.max(
     HEALTHY_P99,
     HEALTHY_P99_OF_CONTROL * (control?.p99 ?? 0),
   );
+  const maxLimit = slack * HEALTHY_MAX;
   if (p99 >= limit) problems.push(`p99 of pings is ${ms(p99)}`);
-  if (max >= HEALTHY_MAX) problems.push(`a ping took ${ms(max)}`);
-  if (connectMax >= HEALTHY_MAX) {
+  if (max >= maxLimit) problems.push(`a ping took ${ms(max)}`);
+  if (connectMax >= maxLimit) {
     problems.push(`a new connection took ${ms(connectMax)}`);
   }
   return problems;
@@ -37,12 +39,13 @@ function delays(
 export function healthProblems(
   healthy: HealthyReport | undefined,
   control: HealthyReport | undefined,
+  slack = 1,
 ): string[] {
   if (healthy === undefined) return ["the healthy client gave no report"];
   const problems: string[] = [];
   const { failures, pings } = healthy;
   if (pings === 0) problems.push("no ping was answered");
-  problems.push(...delays(healthy, control));
+  problems.push(...delays(healthy, control, slack));
   for (const [text, count] of Object.entries(failures)) {
     problems.push(`${count} pings failed: ${text}`);
   }
@@ -59,9 +62,10 @@ const QUIET = 0.3;
 export function isDisturbed(
   { problems, healthy, others }: Measured,
   control: HealthyReport | undefined,
+  slack = 1,
 ): boolean {
   if (healthy === undefined || (others ?? 0) < QUIET) return false;
-  const waited = delays(healthy, control);
+  const waited = delays(healthy, control, slack);
   return problems.length > 0 &&
     problems.every((problem) => waited.includes(problem));
 }
@@ -102,16 +106,21 @@ export function outcomeProblems(
   }
 }
 
-/** All problems of a row. */
+/**
+ * All problems of a row.
+ *
+ * @param slack how many times longer than wanted the healthy client may wait
+ */
 export function problemsOf(
   attack: Attack,
   measured: Omit<Measured, "problems">,
   control: HealthyReport | undefined,
+  slack = 1,
 ): string[] {
   const { died, peak, held, left, healthy, findings, errors } = measured;
   const problems: string[] = [];
   if (died !== undefined) problems.push(`the server died: ${died}`);
-  problems.push(...healthProblems(healthy, control));
+  problems.push(...healthProblems(healthy, control, slack));
   if (peak !== undefined && peak > attack.memory) {
     problems.push(`the server grew by ${mib(peak)}`);
   }
