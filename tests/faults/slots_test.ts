@@ -448,6 +448,9 @@ for (const forwarded of [false, true]) {
         );
         await gone(peers, clock, endName);
         for (const peer of peers) await peer.close();
+        await turn();
+        // A handler that never settles may read on for a while.
+        clock.tick(11_000);
       }
     });
   }

@@ -35,9 +35,10 @@ async function* few() {
 
 type Values = AsyncIterable<unknown>;
 
-const service = {
+/** The service; `late()` takes until `ended` settles. */
+const serviceUntil = (ended: Promise<void>) => ({
   value: () => VALUE,
-  late: () => new Promise(() => {}),
+  late: () => ended,
   three: withStream(async (values: Values) => {
     let taken = 0;
     for await (const _ of values) if (++taken === 3) break;
@@ -60,9 +61,9 @@ const service = {
     yield VALUE;
     throw new Error("late");
   }),
-};
+});
 
-const METHODS = Object.keys(service);
+const METHODS = Object.keys(serviceUntil(Promise.resolve()));
 
 const ARGUMENTS: Record<string, () => unknown> = {
   null: () => null,
@@ -130,7 +131,9 @@ async function tryWay(
   args: string,
   end: string,
 ): Promise<number> {
-  const [client, server] = memoryPair({}, { handler: handlerFrom(service) });
+  const ended = Promise.withResolvers<void>();
+  const handler = handlerFrom(serviceUntil(ended.promise));
+  const [client, server] = memoryPair({}, { handler });
   await client.call("value");
   for (let i = 0; i < TIMES; i++) {
     const ending = ENDS[end]!(client, method, ARGUMENTS[args]!());
@@ -138,6 +141,9 @@ async function tryWay(
   }
   const slots = await kept(client, server);
   await Promise.all([client.close(), server.close()]);
+  // A handler that goes on has a time limit for what it may still read.
+  ended.resolve();
+  await turn();
   return slots;
 }
 
