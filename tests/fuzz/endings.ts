@@ -7,6 +7,7 @@
 import { assertEquals } from "@std/assert";
 import {
   type Caller,
+  CallError,
   handlerFrom,
   memoryPair,
   type Peer,
@@ -55,11 +56,11 @@ const serviceUntil = (ended: Promise<void>) => ({
   readable: () => ReadableStream.from(endless()),
   bytes: () => new TransformStream<Uint8Array, Uint8Array>(),
   fail: withStream((_values: Values) => {
-    throw new Error("at once");
+    throw new CallError("at once");
   }),
   failLate: withStream(async function* (_values: Values) {
     yield VALUE;
-    throw new Error("late");
+    throw new CallError("late");
   }),
 });
 

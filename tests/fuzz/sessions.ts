@@ -6,6 +6,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import {
+  CallError,
   CodecError,
   type Handler,
   handlerFrom,
@@ -63,7 +64,7 @@ const service: Handler = handlerFrom({
   ask: withCall((call) => call.caller.call("answer")),
   bytes: () => new TransformStream<Uint8Array, Uint8Array>(),
   fail: () => {
-    throw new Error("failed");
+    throw new CallError("failed");
   },
 });
 
