@@ -96,7 +96,8 @@ Deno.test("endings: a handler that fails after it continued is incomplete at the
   assertEquals(error.code, "incomplete");
 });
 
-Deno.test("endings: bytes that the caller aborts are cancelled at the handler", async () => {
+/** A call whose handler reads all bytes that the caller writes. */
+async function hearing() {
   const heard = Promise.withResolvers<{ size: number; error: unknown }>();
   const [client] = memoryPair({}, {
     handler: async (call, respond) => {
@@ -105,30 +106,26 @@ Deno.test("endings: bytes that the caller aborts are cancelled at the handler", 
       heard.resolve(await drain(channel.readable));
     },
   });
-  await using _ = client;
   const response = await client.request("x");
   const writer = response.writable.getWriter();
+  return { client, response, writer, heard: heard.promise };
+}
+
+Deno.test("endings: bytes that the caller aborts are cancelled at the handler", async () => {
+  const { client, writer, heard } = await hearing();
+  await using _ = client;
   await writer.write(new Uint8Array(10));
   await writer.abort(new Error("no more"));
-  const { size, error } = await within(heard.promise, "the end");
+  const { size, error } = await within(heard, "the end");
   assertEquals([size, codeOf(error)], [10, "cancelled"]);
 });
 
 Deno.test("endings: bytes are whole at the handler when the caller closes the response", async () => {
-  const heard = Promise.withResolvers<{ size: number; error: unknown }>();
-  const [client] = memoryPair({}, {
-    handler: async (call, respond) => {
-      await call.receive();
-      const channel = await respond.continue();
-      heard.resolve(await drain(channel.readable));
-    },
-  });
+  const { client, response, writer, heard } = await hearing();
   await using _ = client;
-  const response = await client.request("x");
-  const writer = response.writable.getWriter();
   await writer.write(new Uint8Array(10));
   await response.close();
-  assertEquals(await within(heard.promise, "the end"), {
+  assertEquals(await within(heard, "the end"), {
     size: 10,
     error: undefined,
   });

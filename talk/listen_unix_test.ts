@@ -3,31 +3,13 @@
 import { dial, listen, TalkError } from "@qtalk/qtalk";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { within } from "../tests/support/within.ts";
+import { exists, withPath } from "../tests/support/socket_path.ts";
 
 const SERVER = new URL("../tests/support/unix_server.ts", import.meta.url).href;
 
 /** Deno has no Unix sockets on Windows. */
 const testUnix: (name: string, fn: () => Promise<void>) => void =
   Deno.build.os === "windows" ? Deno.test.ignore : Deno.test;
-
-/** Runs `body` with a path at which no file exists. */
-async function withPath(body: (path: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await body(`${folder}/socket`);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 /** Starts the server; `line()` gives what it prints. */
 function start(path: string, mode = "plain", flags = ["-A"]) {

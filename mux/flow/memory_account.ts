@@ -2,9 +2,6 @@ import { InvariantError } from "../errors.ts";
 import type { HeldMemory } from "../types.ts";
 import type { PoolShare } from "./memory_pool.ts";
 
-/** A kind of memory; see {@linkcode HeldMemory}. */
-export type MemoryKindName = Exclude<keyof HeldMemory, "total">;
-
 /** Bytes that a channel takes apart from its windows, with RPC's objects. */
 export const CHANNEL_SIZE = 1024;
 

@@ -7,7 +7,7 @@
 
 /**
  * Milliseconds that a listener may take between creating its file and accepting
- * connections. Until then, the file looks like one that was left behind.
+ * connections. Until then, the file looks as if its server had been killed.
  */
 const BIND_TIME = 20;
 /** How often a file that changes is looked at again. */
@@ -45,8 +45,8 @@ export function isSameFile(a: FileInfo, b: FileInfo): boolean {
 }
 
 /**
- * Makes a listener in place of one that has left its file behind. Never removes a
- * file that is not a socket, nor a socket that something listens on.
+ * Makes a listener where a server that was killed did not remove its file. Never
+ * removes a file that is not a socket, nor a socket that something listens on.
  *
  * Processes that do this for one path at the same time take turns, if the
  * permissions include `PATH.lock`, which exists meanwhile.
@@ -81,7 +81,7 @@ export async function replaceSocket<T>(
 }
 
 /**
- * The socket that was left behind at a path; undefined if there is none any more.
+ * The socket at a path that no server answers on; undefined if it is gone.
  *
  * @throws {Deno.errors.AddrInUse} if what is there has to stay
  */

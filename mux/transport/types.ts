@@ -25,7 +25,7 @@ export interface ConnectionInfo {
   request?: Request | undefined;
   /**
    * Set if the client has encrypted the connection with TLS and this runtime has
-   * decrypted it; undefined behind a proxy that does that.
+   * decrypted it; undefined if a proxy in front of it has.
    */
   tls?: TlsInfo | undefined;
 }

@@ -1,29 +1,9 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { testTransport } from "../../tests/conformance/transport_suite.ts";
 import { unix } from "./unix.ts";
+import { exists, withPath } from "../../tests/support/socket_path.ts";
 
 const { signal } = new AbortController();
-
-/** Runs `body` with a path at which no file exists. */
-async function withPath(
-  body: (path: string) => void | Promise<void>,
-): Promise<void> {
-  const directory = await Deno.makeTempDir();
-  try {
-    await body(`${directory}/socket`);
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 testTransport("unix", async () => {
   const directory = await Deno.makeTempDir();

@@ -4,6 +4,7 @@ import {
   type Handler,
   handlerFrom,
   memoryPair,
+  type Peer,
   type PeerOptions,
   Router,
   withStream,
@@ -353,12 +354,7 @@ Deno.test("forward(): callbacks work through peers that forward in both directio
   assertEquals(await kept!(2), 3);
   assertEquals(client.callbackCount, 1);
   kept!.release();
-  await within(
-    (async () => {
-      while (client.callbackCount > 0) await turn();
-    })(),
-    "the callback to be released",
-  );
+  await callbacksReleased(client);
 });
 
 Deno.test("forward(): a target that is neither peer nor caller is refused", () => {
@@ -401,6 +397,13 @@ Deno.test("forward(): a call that was cancelled while its channel was opened is 
   const { recipient } = await within(it.backend.find("close"), "CLOSE");
   assertEquals(recipient, 7);
 });
+
+async function callbacksReleased(client: Peer): Promise<void> {
+  const released = async () => {
+    while (client.callbackCount > 0) await turn();
+  };
+  await within(released(), "the callbacks to be released");
+}
 
 /** client – front | middle – backend: only the front forwards, for one pattern. */
 function oneWay(t: Harness, handler: Handler) {
@@ -470,12 +473,7 @@ test("forward(): a retained function is called and released where only one direc
   assertEquals(await kept!(1), 2);
   assertEquals(client.callbackCount, 1);
   kept!.release();
-  await within(
-    (async () => {
-      while (client.callbackCount > 0) await turn();
-    })(),
-    "the callback to be released",
-  );
+  await callbacksReleased(client);
 });
 
 test("forward(): calls of functions find their way through several forwarding peers, to the right client", async (t) => {

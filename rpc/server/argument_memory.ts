@@ -59,17 +59,14 @@ export class ArgumentMemory implements ValueMemory {
   }
 
   needFor(bytes: number): number {
-    const most = mostOf(bytes);
-    const need = this.#account.poolIsLow
+    const most = this.#most(bytes);
+    return this.#account.poolIsLow
       ? Math.min(bytes * MEMORY_PER_BYTE, most)
       : most;
-    return Math.max(bytes, Math.min(need, this.#large));
   }
 
   canUse(bytes: number): boolean {
-    return this.#values.canTake(
-      Math.max(bytes, Math.min(mostOf(bytes), this.#large)),
-    );
+    return this.#values.canTake(this.#most(bytes));
   }
 
   canTake(amount: number): boolean {
@@ -120,6 +117,11 @@ export class ArgumentMemory implements ValueMemory {
       this.#arrived.shift();
       first.callback();
     }
+  }
+
+  /** What an argument takes that can have all that it may need. */
+  #most(bytes: number): number {
+    return Math.max(bytes, Math.min(mostOf(bytes), this.#large));
   }
 
   #hasRoomFor(more: number): boolean {

@@ -689,7 +689,7 @@ Deno.test("dial() with reconnect: a missing permission is not waited for", async
   const library = import.meta.resolve("../../mod.ts");
   const program = `
     import { dial } from ${JSON.stringify(library)};
-    for (const address of ["tcp://127.0.0.1:1", "unix:/tmp/none", "ws://127.0.0.1:1/?SECRET"]) {
+    for (const address of ["tcp://127.0.0.1:1", "unix:none", "ws://127.0.0.1:1/?SECRET"]) {
       await dial(address, { reconnect: {} }).catch((error) => console.log(
         error.code, error.permanent, error.message.includes("Requires"),
         Deno.inspect(error).includes("SECRET"),

@@ -3,7 +3,9 @@ import {
   counted,
   crowdedDigits,
   type Grammar,
+  id,
   join,
+  manyKeys,
   NOTHING,
   repeated,
   shuffledLetters,
@@ -11,10 +13,6 @@ import {
 } from "./grammar.ts";
 
 const BREAK = bytes([0xff]);
-
-function id(i: number): string {
-  return i.toString(36);
-}
 
 /** A text of up to 255 bytes. */
 function text(of: string): Uint8Array {
@@ -31,10 +29,6 @@ function integer(value: number): Uint8Array {
 
 function map(keys: readonly string[]): Uint8Array {
   return join([0xb8, keys.length], ...keys.flatMap((key) => [text(key), [0]]));
-}
-
-function many(length: number): string[] {
-  return Array.from({ length }, (_, i) => `k${i}`);
 }
 
 function mapContainer(key: (i: number) => Uint8Array) {
@@ -223,7 +217,7 @@ export const cborGrammar: Grammar = {
 };
 
 const maps = {
-  of30: map(many(30)),
-  of200: map(many(200)),
+  of30: map(manyKeys(30)),
+  of200: map(manyKeys(200)),
   long: map(["k".repeat(200)]),
 };

@@ -114,3 +114,13 @@ export function shuffledLetters(index: number): string[] {
 export function crowdedDigits(index: number): string {
   return String(100_000_000 + (index * 2 ** 14) % 899_999_999);
 }
+
+/** A short text that differs for each number. */
+export function id(i: number): string {
+  return i.toString(36);
+}
+
+/** The keys `k0`, `k1` and so on. */
+export function manyKeys(length: number): string[] {
+  return Array.from({ length }, (_, i) => `k${i}`);
+}

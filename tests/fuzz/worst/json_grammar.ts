@@ -2,7 +2,9 @@ import {
   bytes,
   crowdedDigits,
   type Grammar,
+  id,
   join,
+  manyKeys,
   NOTHING,
   repeated,
   shuffledLetters,
@@ -29,14 +31,6 @@ function text(piece: string | readonly number[]) {
 
 function object(keys: readonly string[]): string {
   return `{${keys.map((key) => `"${key}":0`).join(",")}}`;
-}
-
-function id(i: number): string {
-  return i.toString(36);
-}
-
-function many(length: number): string[] {
-  return Array.from({ length }, (_, i) => `k${i}`);
 }
 
 /** The pieces of JSON. */
@@ -79,8 +73,8 @@ export const jsonGrammar: Grammar = {
     "objects in one another": '{"a":{"a":{"a":{}}}}',
     "an object of two": '{"a":0,"b":0}',
     "an object of a key twice": '{"a":0,"a":0}',
-    "an object of 30 keys": object(many(30)),
-    "an object of 200 keys": object(many(200)),
+    "an object of 30 keys": object(manyKeys(30)),
+    "an object of 200 keys": object(manyKeys(200)),
     "an object of a long key": object(["k".repeat(200)]),
     "other objects": (i) => bytes(object([`${id(i)}x`])),
     "other second keys": (i) => bytes(object(["a", `${id(i)}x`])),

@@ -2,16 +2,14 @@ import {
   bytes,
   counted,
   type Grammar,
+  id,
   join,
+  manyKeys,
   NOTHING,
   repeated,
   shuffledLetters,
   tokens,
 } from "./grammar.ts";
-
-function id(i: number): string {
-  return i.toString(36);
-}
 
 /** A text of up to 255 bytes. */
 function text(of: string): Uint8Array {
@@ -32,10 +30,6 @@ function map(keys: readonly string[]): Uint8Array {
   );
 }
 
-function many(length: number): string[] {
-  return Array.from({ length }, (_, i) => `k${i}`);
-}
-
 function mapContainer(key: (i: number) => Uint8Array) {
   return {
     begin: (entries: number) => counted(0xdf, entries),
@@ -46,8 +40,8 @@ function mapContainer(key: (i: number) => Uint8Array) {
 
 const textOf = (piece: string | readonly number[]) =>
   repeated(piece, (length) => counted(0xdb, length));
-const mapOf30 = map(many(30));
-const mapOf200 = map(many(200));
+const mapOf30 = map(manyKeys(30));
+const mapOf200 = map(manyKeys(200));
 const mapOfLong = map(["k".repeat(200)]);
 
 /** The pieces of MessagePack. */
