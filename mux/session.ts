@@ -17,6 +17,7 @@ import { duplexTransport } from "./transport/duplex.ts";
 import type { AdvisingTransport } from "./transport/types.ts";
 import { MemoryAccount } from "./flow/memory_account.ts";
 import { joinPool } from "./flow/memory_pool.ts";
+import { TurnBudget } from "./flow/turn_budget.ts";
 import type { Clock } from "./flow/turn_clock.ts";
 import type { RawChannel, RawSession } from "./raw.ts";
 import type {
@@ -35,11 +36,9 @@ import type {
  * factor of a hundred: between frames of credit and calls of a program whose code
  * the engine has not compiled yet.
  */
-const FRAMES_AT_ONCE = { first: 256, least: 128, most: 4_096 } as const;
+const FRAMES_AT_ONCE = { first: 64, least: 16, most: 4_096 } as const;
 /** Milliseconds that this should take. */
 const TIME_AT_ONCE = 2;
-/** Milliseconds of work after which the event loop turns. */
-const TIME_PER_TURN = 4;
 /** The work of a chunk of fewer bytes is not timed. */
 const TIMED_SIZE = 1024;
 /** Frames after which it turns in any case. */
@@ -105,6 +104,7 @@ export class QmuxSession implements RawSession {
   readonly #queue: FrameQueue;
   readonly #channels: ChannelTable;
   readonly #decoder: FrameDecoder;
+  readonly #turns: TurnBudget;
   readonly #closed = Promise.withResolvers<void>();
   readonly #readerDone = Promise.withResolvers<void>();
   #state: "open" | "closing" | "ended" = "open";
@@ -151,6 +151,7 @@ export class QmuxSession implements RawSession {
     });
     const pool = options.memoryPool;
     const share = pool === undefined ? undefined : joinPool(pool);
+    this.#turns = share?.turns ?? new TurnBudget();
     this.account = new MemoryAccount(resolved.maxHeldSize, share);
     this.#channels = new ChannelTable(
       this.#queue,
@@ -247,10 +248,12 @@ export class QmuxSession implements RawSession {
   async #read(): Promise<void> {
     const decoder = this.#decoder;
     const channels = this.#channels;
-    let time = 0;
+    const turns = this.#turns;
     let frames = 0;
     let begun = false;
     let atOnce: number = FRAMES_AT_ONCE.first;
+    /** Whether this session has its turn among those that are busy. */
+    let hasTurn = false;
     try {
       for (;;) {
         const chunk = await this.#transport.read();
@@ -260,10 +263,16 @@ export class QmuxSession implements RawSession {
           this.#checkFirst(chunk);
         }
         frames += Math.ceil(chunk.length / BYTES_PER_FRAME);
-        for (let at = 0; at < chunk.length && !this.#hasEnded();) {
+        // A few frames are counted, and not timed: that would cost more.
+        const isTimed = chunk.length >= TIMED_SIZE;
+        for (let at = 0; at < chunk.length;) {
+          if (isTimed && turns.isSpent || frames >= FRAMES_PER_TURN) {
+            await turns.wait();
+            hasTurn = true;
+            frames = this.#sent = 0;
+          }
+          if (this.#hasEnded()) break;
           channels.tick();
-          // A few frames are counted, and not timed: that would cost more.
-          const isTimed = chunk.length >= TIMED_SIZE;
           const startedAt = isTimed ? channels.now() : 0;
           decoder.allowance = atOnce;
           at = decoder.push(chunk, at);
@@ -277,16 +286,22 @@ export class QmuxSession implements RawSession {
           frames += decoded;
           if (isTimed) {
             const taken = this.#clock() - startedAt;
-            time += taken;
+            turns.count(taken);
             if (decoded >= FRAMES_AT_ONCE.least) {
               atOnce = framesAtOnce(decoded, taken);
             }
           }
-          while (left || time >= TIME_PER_TURN || frames >= FRAMES_PER_TURN) {
-            await nextTurn();
-            time = frames = this.#sent = 0;
-            if (left) left = channels.endTurn();
+          while (left) {
+            if (hasTurn) turns.done();
+            await turns.wait();
+            hasTurn = true;
+            frames = this.#sent = 0;
+            const startedAt = this.#clock();
+            left = channels.endTurn();
+            turns.count(this.#clock() - startedAt);
           }
+          if (hasTurn) turns.done();
+          hasTurn = false;
         }
       }
       if (decoder.atBoundary) this.#end(undefined);
@@ -296,6 +311,7 @@ export class QmuxSession implements RawSession {
       while (channels.endTurn()) await nextTurn();
       this.#end(this.#readFailure(error));
     } finally {
+      if (hasTurn) turns.done();
       this.#readerDone.resolve();
     }
   }
