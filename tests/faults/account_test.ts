@@ -87,6 +87,32 @@ test("account: arguments that arrive together are decoded as there is memory for
   assertEquals(held(server).values, 0);
 });
 
+test("account: the event loop turns between calls with large answers, also if they come at once", async (t) => {
+  const COUNT = 8;
+  const { peer, raw } = t.scriptedPeer();
+  const answer = "x".repeat(MIB);
+  let turns = 0;
+  const turnsOfCalls: number[] = [];
+  peer.handle("large", (_call, respond) => {
+    turnsOfCalls.push(turns);
+    void respond.return(answer);
+  });
+  const ids = Array.from({ length: COUNT }, (_, id) => id);
+  const call = values({ Selector: "large" }, null);
+  const sending = raw.send(
+    ...ids.flatMap((id) => [open(id, 0), data(id, call)]),
+  );
+  for (; turnsOfCalls.length < COUNT && turns < 1_000; turns++) await turn();
+  await sending;
+  assertEquals(turnsOfCalls.length, COUNT);
+  const inOneTurn = Math.max(
+    ...turnsOfCalls.map((one) =>
+      turnsOfCalls.filter((it) => it === one).length
+    ),
+  );
+  assertLess(inOneTurn, 4);
+});
+
 test("account: a handler counts the value that it has received last", async (t) => {
   const [client, server] = t.pair();
   server.handle("sum", async (call, respond) => {
