@@ -8,7 +8,7 @@ import {
   protocolError,
   sessionClosed,
 } from "./errors.ts";
-import { nextTurn } from "./flow/next_turn.ts";
+import { nextPass, nextTurn } from "./flow/next_turn.ts";
 import { FrameDecoder } from "./wire/frame_decoder.ts";
 import { FrameQueue, WRITE_TARGET } from "./wire/frame_queue.ts";
 import { resolveOptions, type SessionOptions } from "./options.ts";
@@ -36,7 +36,7 @@ import type {
  * factor of a hundred: between frames of credit and calls of a program whose code
  * the engine has not compiled yet.
  */
-const FRAMES_AT_ONCE = { first: 64, least: 16, most: 4_096 } as const;
+const FRAMES_AT_ONCE = { first: 64, least: 128, most: 4_096 } as const;
 /** Milliseconds that this should take. */
 const TIME_AT_ONCE = 2;
 /** The work of a chunk of fewer bytes is not timed. */
@@ -142,9 +142,10 @@ export class QmuxSession implements RawSession {
         this.#sent += dataCost;
         if (this.#sent < COST_PER_TURN) return writing;
         // A transport that takes everything at once never waits, and a program
-        // that sends small values in a loop would not either.
+        // that sends small values in a loop would not either. The transport itself
+        // lets sockets have their turn.
         this.#sent = 0;
-        return writing.then(nextTurn);
+        return writing.then(nextPass);
       },
       onError: (error) => this.#writeFailed(error),
       maxQueuedReplySize: resolved.maxQueuedReplySize,
@@ -287,7 +288,7 @@ export class QmuxSession implements RawSession {
           if (isTimed) {
             const taken = this.#clock() - startedAt;
             turns.count(taken);
-            if (decoded >= FRAMES_AT_ONCE.least) {
+            if (decoded >= Math.min(atOnce, FRAMES_AT_ONCE.least)) {
               atOnce = framesAtOnce(decoded, taken);
             }
           }

@@ -1,8 +1,6 @@
-/** What a runtime may have that its event loop differs by. */
+/** Runtimes for servers have it as a global: Deno since 2.4, Node, Bun. */
 interface Runtime {
-  /** Runtimes for servers have it as a global: Deno since 2.4, Node, Bun. */
   setImmediate?: (callback: () => void) => unknown;
-  Deno?: unknown;
 }
 
 /**
@@ -23,10 +21,21 @@ const DENO_PASSES = 61;
  * visible.
  */
 export function nextTurn(): Promise<void> {
-  const { setImmediate, Deno } = globalThis as Runtime;
+  return afterPasses("Deno" in globalThis ? DENO_PASSES : 1);
+}
+
+/**
+ * Lets timers and other sessions have their turn: what is cheaper than
+ * {@linkcode nextTurn} on Deno, where sockets may have to wait.
+ */
+export function nextPass(): Promise<void> {
+  return afterPasses(1);
+}
+
+function afterPasses(passes: number): Promise<void> {
+  const { setImmediate } = globalThis as Runtime;
   return new Promise((resolve) => {
     if (setImmediate !== undefined) {
-      let passes = Deno === undefined ? 1 : DENO_PASSES;
       const pass = () => void (passes-- > 0 ? setImmediate(pass) : resolve());
       return pass();
     }

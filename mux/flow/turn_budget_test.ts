@@ -38,7 +38,7 @@ Deno.test("TurnBudget: those who wait share a turn while there is time", async (
 });
 
 Deno.test("TurnBudget: those who wait have a turn each if they work for long", async () => {
-  const [first, second, third] = await turnsOf(5);
+  const [first, second, third] = await turnsOf(20);
   assert(first! < second! && second! < third!);
 });
 
