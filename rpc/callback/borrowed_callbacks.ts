@@ -8,6 +8,11 @@ import type { RemoteFunction } from "./remote_function.ts";
  * what it calls, and what finds them by their ID. It was measured with one method.
  */
 export const CALLBACK_SIZE = 768;
+/**
+ * So many callbacks of a call are not counted: those of all calls that may run at the
+ * same time are 4 MiB.
+ */
+const FEW = 5;
 
 /**
  * The callbacks among the arguments of one incoming call. The call lends them
@@ -49,7 +54,10 @@ export class BorrowedCallbacks {
     const value = fn.value();
     if (this.#state !== "ended" && !this.#functions.has(fn)) {
       this.#functions.add(fn);
-      this.#memory.take(CALLBACK_SIZE);
+      const { size } = this.#functions;
+      if (size > FEW) {
+        this.#memory.take(CALLBACK_SIZE * (size === FEW + 1 ? size : 1));
+      }
       // After a continued response, no header can name it any more.
       fn.lend(this.#state === "continued");
     }
@@ -85,7 +93,9 @@ export class BorrowedCallbacks {
     }
     this.#state = "ended";
     for (const fn of functions) fn.ended();
-    this.#memory.give(functions.length * CALLBACK_SIZE);
-    this.#session.onArgumentsFreed?.();
+    if (functions.length > FEW) {
+      this.#memory.give(functions.length * CALLBACK_SIZE);
+      this.#session.onArgumentsFreed?.();
+    }
   }
 }
