@@ -12,6 +12,7 @@ const PREFIX_LENGTH = 12;
 const DIGITS = "0123456789abcdefghijklmnopqrstuv";
 const UNDERSCORE = 0x5f;
 const PREFIX = /^_[0-9a-v]{11}$/;
+const ID_END = /[0vbw][0-9a-v]{7}$/;
 
 /**
  * What an ID stands for.
@@ -71,6 +72,41 @@ export function prefixOf(id: string): string | undefined {
   if (id.length !== ID_LENGTH) return undefined;
   const prefix = id.slice(0, PREFIX_LENGTH);
   return isPrefix(prefix) ? prefix : undefined;
+}
+
+/**
+ * Finds IDs in bytes that arrive in pieces: all codecs write them as they are.
+ * Their beginnings are random, so nothing else looks like one.
+ */
+export class IdFinder {
+  readonly #prefix: string;
+  readonly #onId: (id: string) => void;
+  /** Makes one character of each byte. */
+  readonly #decoder = new TextDecoder("latin1");
+  /** The end of the bytes so far, in which an ID may have begun. */
+  #rest = "";
+
+  /** Finds the IDs that begin with `prefix`. */
+  constructor(prefix: string, onId: (id: string) => void) {
+    this.#prefix = prefix;
+    this.#onId = onId;
+  }
+
+  /** Looks at the next bytes. */
+  readonly add = (bytes: Uint8Array): void => {
+    const text = this.#rest + this.#decoder.decode(bytes);
+    let from = 0;
+    for (;;) {
+      const at = text.indexOf(this.#prefix, from);
+      if (at < 0 || at + ID_LENGTH > text.length) break;
+      from = at + PREFIX_LENGTH;
+      const id = text.slice(at, at + ID_LENGTH);
+      if (!ID_END.test(id)) continue;
+      this.#onId(id);
+      from = at + ID_LENGTH;
+    }
+    this.#rest = text.slice(Math.max(from, text.length - ID_LENGTH + 1));
+  };
 }
 
 /** Whether a text is the prefix of IDs of this package. */

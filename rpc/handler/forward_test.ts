@@ -567,3 +567,82 @@ test("forward(): functions and streams of results work where one pattern is forw
     "the functions to be released",
   );
 });
+
+/** Waits until the target holds that many functions and streams. */
+async function untilHeld(backend: Peer, count: number): Promise<void> {
+  await within(
+    (async () => {
+      while (backend.callbackCount !== count) await turn();
+    })(),
+    `${count} functions and streams at the target`,
+  );
+}
+
+const shared = () => 5;
+
+/** A service that lends functions and streams in its results. */
+const results = {
+  db: {
+    counter: () => () => 1,
+    /** Twice the same, among others. */
+    twice: () => [shared, () => 2, shared],
+    shared: () => shared,
+    load: () => ({ body: new Blob(["bytes"]).stream() }),
+    /** So large that it arrives in pieces. */
+    large: () => ["x".repeat(300_000), () => 1, "y".repeat(300_000), () => 2],
+    sum: withStream(async (values: AsyncIterable<unknown>) => {
+      for await (const _ of values);
+      return () => 3;
+    }),
+  },
+};
+
+test("forward(): what the target lent to a client is released when the client leaves", async (t) => {
+  const { client, backend } = oneWay(t, handlerFrom(results));
+  await client.call("db.counter");
+  await client.call("db.twice");
+  await client.call("db.load");
+  await client.call("db.large");
+  await client.call("db.sum", ReadableStream.from([1, 2]));
+  assertEquals(backend.callbackCount, 7);
+  await client.close();
+  await untilHeld(backend, 0);
+});
+
+test("forward(): what one client leaves behind does not end what another one holds", async (t) => {
+  const [middle, backend] = t.pair({}, { handler: handlerFrom(results) });
+  const [ann] = t.pair({}, { handler: forward(middle) });
+  const [bob] = t.pair({}, { handler: forward(middle) });
+  for (let i = 0; i < 3; i++) {
+    // Given back by itself, once by hand and once by giving the call up.
+    using _ = await ann.call("db.shared") as Callback<() => number>;
+    const controller = new AbortController();
+    const { signal } = controller;
+    const call = ann.call("db.shared", [], { signal }).catch(() => {});
+    for (let turns = 0; turns < i; turns++) await turn();
+    controller.abort();
+    await call;
+  }
+  await ann.call("db.shared");
+  const held = await bob.call("db.shared") as Callback<() => number>;
+  await ann.close();
+  await ann.closed;
+  await bob.call("db.load");
+  await untilHeld(backend, 2);
+  for (let i = 0; i < 20; i++) await turn();
+  assertEquals(await held(), 5);
+  await bob.close();
+  await untilHeld(backend, 0);
+});
+
+test("forward(): what a client has read or released is forgotten", async (t) => {
+  const { client, backend } = oneWay(t, handlerFrom(results));
+  for (let i = 0; i < 3; i++) {
+    using _ = await client.call("db.counter") as Callback<() => number>;
+    const { body } = await client.call("db.load") as {
+      body: ReadableStream<Uint8Array>;
+    };
+    assertEquals(await toText(body), "bytes");
+  }
+  await untilHeld(backend, 0);
+});
