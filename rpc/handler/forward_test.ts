@@ -646,3 +646,28 @@ test("forward(): what a client has read or released is forgotten", async (t) => 
   }
   await untilHeld(backend, 0);
 });
+
+test("forward(): an upload that its caller gives up is no bug of the handler", async (t) => {
+  const { client } = oneWay(
+    t,
+    handlerFrom({
+      db: {
+        upload: async (body: ReadableStream<Uint8Array>) => {
+          for await (const _ of body);
+        },
+      },
+    }),
+  );
+  for (let turns = 0; turns < 30; turns++) {
+    const controller = new AbortController();
+    const { signal } = controller;
+    const endless = new ReadableStream<Uint8Array<ArrayBuffer>>({
+      pull: (stream) => stream.enqueue(new Uint8Array(10_000)),
+    });
+    const upload = client.call("db.upload", [endless], { signal });
+    const ended = assertRejects(() => upload, Error, "enough");
+    for (let i = 0; i < turns % 10; i++) await turn();
+    controller.abort(new Error("enough"));
+    await ended;
+  }
+});
