@@ -86,10 +86,13 @@ for (const [name, handler] of Object.entries(HANDLERS)) {
   const scheme = name === "ws" ? "ws" : "tcp";
   listeners.set(name, await listenOnPort(scheme, anyPort, handler));
 }
-listeners.set(
-  "unix",
-  await listen(`unix:${folder}/socket`, { ...options, handler }),
-);
+// Deno has no Unix sockets on Windows.
+if (Deno.build.os !== "windows") {
+  listeners.set(
+    "unix",
+    await listen(`unix:${folder}/socket`, { ...options, handler }),
+  );
+}
 
 /** Lets a listener drain, and starts it again at the same address. */
 async function drain(name: string, drainTimeout: number): Promise<void> {

@@ -62,8 +62,6 @@ const REST_LIMIT = 120_000;
 /** The most problems that a report has: a flood of them says no more. */
 const MAX_PROBLEMS = 50;
 
-const LISTENERS = ["tcp", "ws", "unix", "gateway"];
-
 /** One run. */
 export class Soak implements AsyncDisposable {
   readonly #options: SoakOptions;
@@ -80,7 +78,7 @@ export class Soak implements AsyncDisposable {
   };
   #acts: Record<string, number> = {};
   #folder = "";
-  #addresses: unknown;
+  #addresses: Record<string, string> = {};
   #server: TalkingProcess | undefined;
   #client: TalkingProcess | undefined;
 
@@ -125,9 +123,11 @@ export class Soak implements AsyncDisposable {
 
   async #start(): Promise<void> {
     this.#folder = await Deno.makeTempDir({ prefix: "soak" });
-    const listening = Promise.withResolvers<unknown>();
+    const listening = Promise.withResolvers<Record<string, string>>();
     this.#server = this.#spawn("server", [this.#folder], ({ addresses }) => {
-      if (addresses !== undefined) listening.resolve(addresses);
+      if (addresses !== undefined) {
+        listening.resolve(addresses as Record<string, string>);
+      }
     });
     this.#addresses = await Promise.race([
       listening.promise,
@@ -192,7 +192,7 @@ export class Soak implements AsyncDisposable {
   }
 
   async #drain(random: Random): Promise<void> {
-    const name = random.pick(LISTENERS);
+    const name = random.pick(Object.keys(this.#addresses));
     const drainTimeout = random.pick([0, 50, MAX_DRAIN]);
     const limit = drainTimeout + CLOSE_SLACK;
     const answer = await this.#server!.ask(

@@ -50,7 +50,7 @@ export function seriesOf(
 
 /** The samples after the warm-up. */
 export function judged(samples: readonly Sample[]): readonly Sample[] {
-  return samples.slice(Math.ceil(samples.length * WARM_UP));
+  return samples.slice(Math.floor(samples.length * WARM_UP));
 }
 
 /** What is wrong, as sentences. */

@@ -71,5 +71,7 @@ Deno.test("soak verdict: one channel that stays open is a problem, even in a sho
 });
 
 Deno.test("soak verdict: a short run has no trend", () => {
+  assertEquals(problemsOf(run(() => ({}), 1)), []);
+  assertEquals(problemsOf([]), ["nothing was measured"]);
   assertEquals(problemsOf(run((i) => ({ alive: i * 50 * MIB }), 4)), []);
 });

@@ -28,7 +28,7 @@ const ACT_LIMIT = 60_000;
 const END_LIMIT = 15_000;
 
 /** Acts that do not work through the gateway, which has one target for all. */
-const NOT_FORWARDED: ReadonlySet<string> = new Set(["callback in a result", "callback that is forgotten", "stream in a result", "stream that is forgotten",
+const NOT_FORWARDED: ReadonlySet<string> = new Set([
   "call back by the handler",
   "callback that is kept",
 ]);
