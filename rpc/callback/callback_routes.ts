@@ -110,8 +110,12 @@ export interface Loan {
  */
 export class CallbackRoutes {
   readonly #byPrefix = new Map<string, Route>();
-  /** How many of them each source has. */
-  readonly #counts = new Map<RoutedSession, number>();
+  /** How many of them each source has, and what cancels the wait for its end. */
+  readonly #sources = new Map<
+    RoutedSession,
+    { count: number; cancel: () => void }
+  >();
+  #closed = false;
 
   /**
    * Functions whose IDs begin with `prefix` are called by way of `source`. The
@@ -120,21 +124,32 @@ export class CallbackRoutes {
    * @param handlerTo makes the handler that forwards calls to the source
    */
   add(prefix: string, source: RoutedSession, handlerTo: () => Handler): void {
-    if (this.#byPrefix.has(prefix) || !isPrefix(prefix)) return;
-    const count = this.#counts.get(source) ?? 0;
-    if (count >= MAX_PREFIXES) return;
-    this.#counts.set(source, count + 1);
+    if (this.#closed || this.#byPrefix.has(prefix) || !isPrefix(prefix)) return;
+    const known = this.#sources.get(source);
+    if (known === undefined) {
+      const cancel = source.onEnd(() => this.#forget(source));
+      this.#sources.set(source, { count: 1, cancel });
+    } else if (known.count < MAX_PREFIXES) known.count++;
+    else return;
     const handler = handlerTo();
     this.#byPrefix.set(prefix, { source, handler, loans: undefined });
-    if (count > 0) return;
-    source.onEnd(() => {
-      this.#counts.delete(source);
-      for (const [prefix, route] of this.#byPrefix) {
-        if (route.source !== source) continue;
-        this.#byPrefix.delete(prefix);
-        route.loans?.cancel();
-      }
-    });
+  }
+
+  #forget(source: RoutedSession): void {
+    this.#sources.delete(source);
+    for (const [prefix, route] of this.#byPrefix) {
+      if (route.source !== source) continue;
+      this.#byPrefix.delete(prefix);
+      route.loans?.cancel();
+    }
+  }
+
+  /** The session has ended: its sources, which may live on, forget it. */
+  close(): void {
+    this.#closed = true;
+    for (const { cancel } of this.#sources.values()) cancel();
+    this.#sources.clear();
+    this.#byPrefix.clear();
   }
 
   /**
