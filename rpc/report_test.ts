@@ -347,7 +347,7 @@ test("onError: a stream of the caller that ends incomplete is no bug of the hand
       // What is reported fails the test.
       const { raw } = t.scriptedPeer({ handler: handlerFrom(use) });
       const call = await rawOpen(raw);
-      const arg = { $fnptr: "_0123456789av0000000" };
+      const arg = { $fnptr: "_012345v000000000000" };
       await call.values({ Selector: "x", Q: { v: 1 } }, [arg]);
       const stream = await rawAccept(raw);
       await stream.read(2);

@@ -6,13 +6,16 @@
 
 /** Characters of an ID, as in the reference. */
 const ID_LENGTH = 20;
-/** How many of them differ from session to session. */
-const PREFIX_LENGTH = 12;
+/** How many of them are the same for all of a session, and for no other. */
+const PREFIX_LENGTH = 7;
+/** Those that come last. They are the secret of those who were sent the ID. */
+const SECRET_LENGTH = 12;
 /** The alphabet of IDs. They start with an underscore, unlike method names. */
-const DIGITS = "0123456789abcdefghijklmnopqrstuv";
+const DIGITS =
+  "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-~";
 const UNDERSCORE = 0x5f;
-const PREFIX = /^_[0-9a-v]{11}$/;
-const ID_END = /[0vbw][0-9a-v]{7}$/;
+const PREFIX = /^_[0-9A-Za-z~-]{6}$/;
+const ID_END = /[0vbw][0-9A-Za-z~-]{12}$/;
 
 /**
  * What an ID stands for.
@@ -50,21 +53,23 @@ export function kindOf(id: string): CallbackKind {
 
 /** Makes what the IDs of a session begin with. */
 export function newPrefix(): string {
-  const random = crypto.getRandomValues(new Uint8Array(PREFIX_LENGTH - 1));
-  return "_" + Array.from(random, (byte) => DIGITS[byte & 31]).join("");
+  return "_" + randomDigits(PREFIX_LENGTH - 1);
 }
 
-/** Makes the ID with a number. */
-export function newId(
-  prefix: string,
-  kind: CallbackKind,
-  count: number,
-): string {
-  const digits = count.toString(32).padStart(
-    ID_LENGTH - PREFIX_LENGTH - 1,
-    "0",
-  );
-  return prefix + LETTERS[kind] + digits;
+/**
+ * Makes an ID. Its last 72 bits are random: behind a forwarding peer, only they
+ * keep one client from calling what another one was sent.
+ */
+export function newId(prefix: string, kind: CallbackKind): string {
+  return prefix + LETTERS[kind] + randomDigits(SECRET_LENGTH);
+}
+
+function randomDigits(count: number): string {
+  let digits = "";
+  for (const byte of crypto.getRandomValues(new Uint8Array(count))) {
+    digits += DIGITS[byte & 63];
+  }
+  return digits;
 }
 
 /** The prefix of an ID; undefined if it is not an ID of this package. */

@@ -78,7 +78,6 @@ export class CallbackTable implements KeeperTable {
     | ((handlers: ReadonlySet<Handler>, reason: unknown) => void)
     | undefined;
   #prefix: string | undefined;
-  #count = 0;
   #closed = false;
 
   /**
@@ -198,7 +197,7 @@ export class CallbackTable implements KeeperTable {
     }
     if (id === undefined) {
       const actual = typeof kind === "function" ? kind() : kind;
-      id = newId(this.prefix, actual, this.#count++);
+      id = newId(this.prefix, actual);
     }
     const made = make(id);
     this.#ids.set(original, id);

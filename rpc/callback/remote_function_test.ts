@@ -5,7 +5,7 @@ import { Random } from "../../tests/support/random.ts";
 import { newId, newPrefix } from "./callback_id.ts";
 import { type CallbackFunction, RemoteFunctions } from "./remote_function.ts";
 
-const ID = newId(newPrefix(), "function", 1);
+const ID = newId(newPrefix(), "function");
 
 /** Functions of a peer that notes what is released, and answers when told to. */
 function script({ peerExtended = true } = {}) {

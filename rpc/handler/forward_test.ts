@@ -510,7 +510,7 @@ test("forward(): the way back ends with the session of the client", async (t) =>
 test("forward(): the first to name a prefix has it, and what is none is ignored", async (t) => {
   const outgoing = t.scriptedPeer();
   const handler = forward(outgoing.peer);
-  const prefix = "_0123456789a";
+  const prefix = "_012345";
   const scripts = [t.scriptedPeer({ handler }), t.scriptedPeer({ handler })];
   for (const [i, { raw }] of scripts.entries()) {
     for (const lends of [prefix, "", "_", "x".repeat(12), 5]) {
@@ -527,10 +527,10 @@ test("forward(): the first to name a prefix has it, and what is none is ignored"
     }
   }
   const back = await rawOpen(outgoing.raw);
-  await back.values({ Selector: `${prefix}00000001`, Q: { v: 1 } }, []);
+  await back.values({ Selector: `${prefix}0000000000001`, Q: { v: 1 } }, []);
   const there = await rawAccept(scripts[0]!.raw);
   const [{ Selector }] = await there.read(2) as [{ Selector: string }];
-  assertEquals(Selector, `/${prefix}00000001`);
+  assertEquals(Selector, `/${prefix}0000000000001`);
   await there.values({ Continue: false }, "called");
   await there.eof();
   await there.close();
@@ -670,4 +670,28 @@ test("forward(): an upload that its caller gives up is no bug of the handler", a
     controller.abort(new Error("enough"));
     await ended;
   }
+});
+
+test("forward(): no client can call what the target lent to another one", async (t) => {
+  const [middle, backend] = t.pair({}, { handler: handlerFrom(results) });
+  const clients = [1, 2].map(() =>
+    t.scriptedPeer({ handler: forward(middle) })
+  );
+  const ids: string[] = [];
+  for (const { raw } of clients) {
+    const call = await rawOpen(raw);
+    await call.values({ Selector: "db.counter", Q: { v: 1 } }, []);
+    const [, { $fnptr }] = await call.read(2) as [unknown, { $fnptr: string }];
+    ids.push($fnptr);
+    await call.eof();
+    await call.close();
+  }
+  // What one client was sent says of the other's only what is the same for all.
+  const [a, b] = ids.map((id) => id.slice(8));
+  assertEquals(ids[0]!.slice(0, 8), ids[1]!.slice(0, 8));
+  assertEquals(a!.length, 12);
+  const same = [...a!].filter((digit, i) => digit === b![i]).length;
+  assertEquals(same < 6, true, `${a} ${b}`);
+  for (const { raw } of clients) await raw.end();
+  await untilHeld(backend, 0);
 });
