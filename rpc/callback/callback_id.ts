@@ -57,8 +57,8 @@ export function newPrefix(): string {
 }
 
 /**
- * Makes an ID. Its last 72 bits are random: behind a forwarding peer, only they
- * keep one client from calling what another one was sent.
+ * Makes an ID. Its last 72 bits are random: they alone keep a client of a
+ * forwarding peer from calling what another client was sent.
  */
 export function newId(prefix: string, kind: CallbackKind): string {
   return prefix + LETTERS[kind] + randomDigits(SECRET_LENGTH);

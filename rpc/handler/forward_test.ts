@@ -599,14 +599,18 @@ const results = {
 
 test("forward(): what the target lent to a client is released when the client leaves", async (t) => {
   const { client, backend } = oneWay(t, handlerFrom(results));
-  await client.call("db.counter");
-  await client.call("db.twice");
-  await client.call("db.load");
-  await client.call("db.large");
-  await client.call("db.sum", ReadableStream.from([1, 2]));
+  // Kept: what becomes unreachable is released.
+  const held = [
+    await client.call("db.counter"),
+    await client.call("db.twice"),
+    await client.call("db.load"),
+    await client.call("db.large"),
+    await client.call("db.sum", ReadableStream.from([1, 2])),
+  ];
   assertEquals(backend.callbackCount, 7);
   await client.close();
   await untilHeld(backend, 0);
+  assertEquals(held.length, 5);
 });
 
 test("forward(): what one client leaves behind does not end what another one holds", async (t) => {
@@ -623,16 +627,17 @@ test("forward(): what one client leaves behind does not end what another one hol
     controller.abort();
     await call;
   }
-  await ann.call("db.shared");
+  const anns = await ann.call("db.shared");
   const held = await bob.call("db.shared") as Callback<() => number>;
   await ann.close();
   await ann.closed;
-  await bob.call("db.load");
+  const bobs = await bob.call("db.load");
   await untilHeld(backend, 2);
   for (let i = 0; i < 20; i++) await turn();
   assertEquals(await held(), 5);
   await bob.close();
   await untilHeld(backend, 0);
+  assertEquals([typeof anns, typeof bobs], ["function", "object"]);
 });
 
 test("forward(): what a client has read or released is forgotten", async (t) => {
