@@ -11,6 +11,7 @@ import {
   SLOT,
   type SlotState,
 } from "./channel_state.ts";
+import type { BlockPool } from "./block_pool.ts";
 import { ChannelStreams } from "./channel_streams.ts";
 import { MuxError } from "../errors.ts";
 import type { FrameQueue } from "../wire/frame_queue.ts";
@@ -32,6 +33,8 @@ export interface ChannelHost {
   readonly queue: FrameQueue;
   /** What the receive windows of the session share. */
   readonly windows: WindowPolicy;
+  /** Where large receive buffers come from. */
+  readonly blocks: BlockPool;
   /** Called when a frame leaves that the peer needs to continue: see `RoundTrip`. */
   probeSent(channel: QmuxChannel): void;
   /** Called when the channel can cost no more memory: see `SlotState`. */
@@ -103,7 +106,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   #slotState: SlotState = SLOT.occupied;
   readonly #sendWindow = new SendWindow();
   readonly #receiveWindow: ReceiveWindow;
-  readonly #received = new ReceiveBuffer();
+  readonly #received: ReceiveBuffer;
   /** Undefined while no write is pending; most channels never have one. */
   #pendingWrites: Queue<PendingWrite> | undefined;
   /** Payload bytes that the peer accepts in one DATA frame. */
@@ -148,6 +151,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     this.outgoing = state === "opening";
     this.#host = host;
     this.#closeState = CLOSE[state];
+    this.#received = new ReceiveBuffer(host.blocks);
     this.#receiveWindow = new ReceiveWindow(host.windows, windowSize);
   }
 
