@@ -307,7 +307,10 @@ Deno.test("ReceiveBuffer: takes time in proportion to the pieces, borrowed or ow
     }
     return performance.now() - start;
   };
+  // A busy machine may disturb one try, or two.
+  const least = (count: number, own: boolean) =>
+    Math.min(...[1, 2, 3].map(() => time(count, own)));
   // To move all pieces each time takes 64 times as long for 8 times as many.
-  assertLess(time(400_000, false), 30 * time(50_000, false) + 100);
-  assertLess(time(16_000, true), 30 * time(2_000, true) + 100);
+  assertLess(least(400_000, false), 30 * least(50_000, false) + 100);
+  assertLess(least(16_000, true), 30 * least(2_000, true) + 100);
 });
