@@ -3,7 +3,7 @@ import type { Channel } from "../types.ts";
 
 /**
  * Moves what arrives on one channel to another, in order and without streams.
- * Bytes that can leave at once are copied from one buffer to the other.
+ * They are copied from one buffer to the other when they can leave.
  *
  * Resolves when nothing more arrives; the caller handles the way it ended.
  *
@@ -24,15 +24,10 @@ export function pipeBytes(
             return from.ended ? resolve() : from.whenReadable(step);
           }
           const sent = to.trySend(bytes);
-          if (sent > 0) {
-            onBytes?.(bytes.subarray(0, sent));
-            from.consume(sent);
-            continue;
-          }
-          const taken = from.take()!;
-          onBytes?.(taken);
-          const sending = to.send(taken);
-          if (sending !== undefined) return void sending.then(step, reject);
+          // What cannot leave stays where it is, and its sender gets no credit.
+          if (sent === 0) return to.whenWritable(step);
+          onBytes?.(bytes.subarray(0, sent));
+          from.consume(sent);
         }
       } catch (error) {
         reject(error);

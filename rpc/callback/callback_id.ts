@@ -52,24 +52,38 @@ export function kindOf(id: string): CallbackKind {
 }
 
 /** Makes what the IDs of a session begin with. */
-export function newPrefix(): string {
-  return "_" + randomDigits(PREFIX_LENGTH - 1);
+export function newPrefix(random = new RandomDigits()): string {
+  return "_" + random.take(PREFIX_LENGTH - 1);
 }
 
 /**
  * Makes an ID. Its last 72 bits are random: they alone keep a client of a
  * forwarding peer from calling what another client was sent.
  */
-export function newId(prefix: string, kind: CallbackKind): string {
-  return prefix + LETTERS[kind] + randomDigits(SECRET_LENGTH);
+export function newId(
+  prefix: string,
+  kind: CallbackKind,
+  random: RandomDigits,
+): string {
+  return prefix + LETTERS[kind] + random.take(SECRET_LENGTH);
 }
 
-function randomDigits(count: number): string {
-  let digits = "";
-  for (const byte of crypto.getRandomValues(new Uint8Array(count))) {
-    digits += DIGITS[byte & 63];
+/** Random digits of IDs; one request for random bytes is for several IDs. */
+export class RandomDigits {
+  readonly #bytes = new Uint8Array(10 * SECRET_LENGTH);
+  #at = this.#bytes.length;
+
+  /** So many digits, at most ten times as many as an ID takes. */
+  take(count: number): string {
+    const bytes = this.#bytes;
+    if (this.#at + count > bytes.length) {
+      crypto.getRandomValues(bytes);
+      this.#at = 0;
+    }
+    let digits = "";
+    for (let i = 0; i < count; i++) digits += DIGITS[bytes[this.#at++]! & 63];
+    return digits;
   }
-  return digits;
 }
 
 /** The prefix of an ID; undefined if it is not an ID of this package. */

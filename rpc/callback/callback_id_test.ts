@@ -1,6 +1,8 @@
 import { assertEquals } from "@std/assert";
 import { forSeeds } from "../../tests/support/random.ts";
-import { IdFinder, newId, newPrefix } from "./callback_id.ts";
+import { IdFinder, newId, newPrefix, RandomDigits } from "./callback_id.ts";
+
+const digits = new RandomDigits();
 
 function find(prefix: string, pieces: Iterable<Uint8Array>): string[] {
   const found: string[] = [];
@@ -15,7 +17,7 @@ Deno.test("IdFinder: it finds IDs however their bytes are cut", async () => {
     const kinds = ["function", "values", "bytes", "whole"] as const;
     const ids = Array.from(
       { length: random.int(0, 5) },
-      () => newId(prefix, random.pick(kinds)),
+      () => newId(prefix, random.pick(kinds), digits),
     );
     const text = ids.map((id) => "x".repeat(random.int(0, 30)) + id).join("") +
       "y".repeat(random.int(0, 30));
@@ -26,7 +28,7 @@ Deno.test("IdFinder: it finds IDs however their bytes are cut", async () => {
 
 Deno.test("IdFinder: what only begins like an ID is none", () => {
   const prefix = newPrefix();
-  const other = newId(newPrefix(), "function");
+  const other = newId(newPrefix(), "function", digits);
   const text =
     `${prefix} ${prefix}00000 ${prefix}z000000000000 ${prefix}${prefix} ` +
     `${other} ${prefix}`;
@@ -35,7 +37,7 @@ Deno.test("IdFinder: what only begins like an ID is none", () => {
 
 Deno.test("IdFinder: bytes that are no text do not hide an ID", () => {
   const prefix = newPrefix();
-  const id = newId(prefix, "function");
+  const id = newId(prefix, "function", digits);
   const noise = Uint8Array.from({ length: 256 }, (_, i) => i);
   const pieces = [noise, new TextEncoder().encode(id), noise];
   assertEquals(find(prefix, pieces), [id]);
@@ -43,7 +45,10 @@ Deno.test("IdFinder: bytes that are no text do not hide an ID", () => {
 
 Deno.test("newId: no ID says what another one is", () => {
   const prefix = newPrefix();
-  const ids = Array.from({ length: 1_000 }, () => newId(prefix, "function"));
+  const ids = Array.from(
+    { length: 1_000 },
+    () => newId(prefix, "function", digits),
+  );
   const secrets = ids.map((id) => id.slice(prefix.length + 1));
   assertEquals(new Set(secrets).size, ids.length);
   for (let at = 0; at < secrets[0]!.length; at++) {

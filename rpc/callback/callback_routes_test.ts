@@ -1,10 +1,12 @@
 import { assertEquals } from "@std/assert";
-import { newId, newPrefix } from "./callback_id.ts";
+import { newId, newPrefix, RandomDigits } from "./callback_id.ts";
 import {
   CallbackRoutes,
   Loans,
   type RoutedSession,
 } from "./callback_routes.ts";
+
+const digits = new RandomDigits();
 
 /** A session, with what waits for its end. */
 class FakeSession implements RoutedSession {
@@ -36,7 +38,7 @@ Deno.test("CallbackRoutes: a session that has ended leaves nothing at those that
     assertEquals(lender.waiting.size, 1);
     borrower.end();
     assertEquals(lender.waiting.size, 0);
-    const selector = `/${newId(prefixes[0]!, "function")}`;
+    const selector = `/${newId(prefixes[0]!, "function", digits)}`;
     assertEquals(borrower.routes.match(selector), undefined);
     // What comes too late is not remembered.
     borrower.routes.add(newPrefix(), lender, () => handler);
@@ -65,7 +67,7 @@ Deno.test("Loans: what was given back, used up or declined is not released", () 
   const prefix = newPrefix();
   const ids = Array.from(
     { length: 6 },
-    (_, i) => newId(prefix, i === 3 ? "bytes" : "function"),
+    (_, i) => newId(prefix, i === 3 ? "bytes" : "function", digits),
   );
   const id = (_kind: "function" | "bytes", n: number) => ids[n]!;
   const borrower = new FakeSession();
@@ -103,7 +105,7 @@ Deno.test("Loans: what a session can have remembered is limited", () => {
   const loans = new Loans(borrower, () => void released++);
   for (let i = 0; i < 5_000; i++) {
     const loan = loans.begin(prefix);
-    loan.onBytes(new TextEncoder().encode(newId(prefix, "function")));
+    loan.onBytes(new TextEncoder().encode(newId(prefix, "function", digits)));
     loan.end(true);
   }
   borrower.end();
