@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { fileURLToPath } from "node:url";
 import { TalkingProcess } from "../hostile/talking_process.ts";
 import { Random } from "../support/random.ts";
 import type { Figures } from "./figures.ts";
@@ -157,9 +158,9 @@ export class Soak implements AsyncDisposable {
   ): TalkingProcess {
     const script = name === "server" ? "server.ts" : "client.ts";
     return new TalkingProcess({
-      script: new URL(script, import.meta.url).pathname,
+      script: new URL(script, import.meta.url).href,
       args,
-      config: new URL("../../deno.json", import.meta.url).pathname,
+      config: fileURLToPath(new URL("../../deno.json", import.meta.url)),
       v8Flags: ["--expose-gc"],
       onEvent: (event) => {
         if (event.problem !== undefined) {
