@@ -55,7 +55,8 @@ for (const runtime of ["node", "bun"] as const) {
     },
   });
   Deno.test({
-    name: `node_bun: closeOnSignals() drains and ends the process on ${runtime}`,
+    name:
+      `node_bun: closeOnSignals() drains and ends the process on ${runtime}`,
     ignore: missing !== undefined,
     async fn() {
       const [program, ...args] = runtimes![runtime].signals;
