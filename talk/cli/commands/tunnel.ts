@@ -84,7 +84,7 @@ const PUBLISH_OPTIONS = {
   check: {
     type: "string",
     value: "SECONDS",
-    about: "between checks of the local port (default 10)",
+    about: "between checks of the local port; 0 for none (default 10)",
   },
 } as const;
 
@@ -161,7 +161,7 @@ token is not sent; what passes through the tunnel is only encrypted over wss:.
         token,
         timeout: milliseconds("timeout", options.timeout) ?? 30_000,
         maxDelay: milliseconds("max-delay", options["max-delay"]) ?? 10_000,
-        checkInterval: milliseconds("check", options.check) ?? 10_000,
+        checkInterval: seconds("check", options.check) ?? 10_000,
         terminal,
       });
       return await publish(publisher, terminal, drainTimeout);

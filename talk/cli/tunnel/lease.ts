@@ -69,6 +69,10 @@ export class Lease {
   #full = false;
   /** Ends the wait before accepting is retried. */
   #retryNow: (() => void) | undefined;
+  /** Why it has ended. */
+  #why: string | undefined;
+  /** Resolves when the port can be opened again. */
+  readonly portClosed: Promise<void>;
 
   /** Takes over an open port. */
   constructor(
@@ -81,7 +85,10 @@ export class Lease {
     this.#port = port;
     this.#options = options;
     this.#onEnd = onEnd;
-    void this.#acceptAll();
+    // Deno closes a listener only when its pending accept() has been cancelled.
+    this.portClosed = this.#acceptAll().then(() =>
+      this.#note("closed", this.#why)
+    );
   }
 
   /** The public address. */
@@ -162,10 +169,10 @@ export class Lease {
   end(why?: string): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#why = why;
     this.#keep();
     this.#port.close();
     this.#retryNow?.();
-    this.#note("closed", why);
     this.#holder?.end();
     this.#holder = undefined;
     this.#change();

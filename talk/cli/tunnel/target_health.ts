@@ -7,7 +7,10 @@ const CHECK_AGAIN = 1_000;
 export interface TargetHealthOptions {
   /** Connects to the target, and closes the connection; rejects if it cannot. */
   check(): Promise<void>;
-  /** How long a target that is up is not checked, in milliseconds. */
+  /**
+   * How long a target that is up is not checked, in milliseconds; 0 to check it only
+   * when a connection has failed.
+   */
   interval: number;
   /** Called when the state changes, and with the first one if that is down. */
   onChange(health: Health): void;
@@ -30,8 +33,12 @@ export class TargetHealth implements Disposable {
     return this.#health;
   }
 
-  /** Checks now; the target is checked from now on. */
+  /** Checks the target from now on, and for the first time at once. */
   async start(): Promise<void> {
+    if (this.#options.interval > 0) await this.#check();
+  }
+
+  async #check(): Promise<void> {
     let health: Health;
     try {
       await this.#options.check();
@@ -49,10 +56,10 @@ export class TargetHealth implements Disposable {
     clearTimeout(this.#timer);
     if (this.#stopped) return;
     const { interval } = this.#options;
-    this.#timer = setTimeout(
-      () => void this.start(),
-      health.ok ? interval : Math.min(CHECK_AGAIN, interval),
-    );
+    const delay = health.ok
+      ? interval
+      : Math.min(CHECK_AGAIN, interval || CHECK_AGAIN);
+    if (delay > 0) this.#timer = setTimeout(() => void this.#check(), delay);
     if (changed) this.#options.onChange(health);
   }
 

@@ -57,3 +57,23 @@ test("TargetHealth: a connection that is made is as good as a check", async (t) 
   health.report({ ok: false, reason: "refused" });
   assertEquals(changes, [false]);
 });
+
+test("TargetHealth: with an interval of 0 it checks only after a failure", async (t) => {
+  const time = t.time();
+  let checks = 0;
+  const changes: boolean[] = [];
+  using health = new TargetHealth({
+    check: () => Promise.resolve(void checks++),
+    interval: 0,
+    onChange: ({ ok }) => changes.push(ok),
+  });
+  await health.start();
+  health.report({ ok: true, reason: "" });
+  time.tick(100_000);
+  await turn();
+  assertEquals(checks, 0);
+  health.report({ ok: false, reason: "refused" });
+  time.tick(1_000);
+  await turn();
+  assertEquals([checks, time.waiting, changes], [1, 0, [false, true]]);
+});

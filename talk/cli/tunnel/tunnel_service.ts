@@ -96,6 +96,8 @@ export class TunnelService {
   readonly #publishers = new WeakMap<CallingPeer, Publisher>();
   /** By token and name. */
   readonly #entries = new Map<string, Entry>();
+  /** The ports that are being closed. */
+  readonly #closing = new Set<Promise<void>>();
   #closed = false;
   #printedSince = -Infinity;
   #printed = 0;
@@ -275,7 +277,12 @@ export class TunnelService {
     const key = `${token} ${name}`;
     for (;;) {
       const entry = this.#entries.get(key);
-      if (entry === undefined) break;
+      if (entry === undefined) {
+        if (this.#closing.size === 0) break;
+        // One of them may be the port that the name had.
+        await Promise.all(this.#closing);
+        continue;
+      }
       const { lease } = entry;
       const { holder } = lease;
       if (holder !== undefined && holder.process !== request.process) {
@@ -301,7 +308,13 @@ export class TunnelService {
       name,
       this.#openFor(request),
       this.#leaseOptions,
-      () => this.#entries.delete(key),
+      () => {
+        this.#entries.delete(key);
+        const closing = lease.portClosed.then(() => {
+          this.#closing.delete(closing);
+        });
+        this.#closing.add(closing);
+      },
     );
     const entry = { lease, token, client };
     this.#entries.set(key, entry);

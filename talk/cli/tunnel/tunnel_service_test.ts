@@ -260,7 +260,7 @@ test("TunnelService: a connection waits no longer than waitTime, and a port is k
   assert(world.open.has(port));
   time.tick(1);
   assert(!world.open.has(port));
-  assert(world.note(/^closed: .* did not come back$/));
+  await until("said", () => world.note(/^closed: .* did not come back$/));
 });
 
 test("TunnelService: a publisher that is released closes its port at once", async (t) => {
@@ -271,7 +271,7 @@ test("TunnelService: a publisher that is released closes its port at once", asyn
   assert(!world.open.has(port));
   assertEquals(await response.receive(), undefined);
   await response.close();
-  assertEquals(world.notes.length, 2);
+  await until("closed", () => world.note(/^closed: /));
 });
 
 test("TunnelService: a publisher that connects again replaces its own session at once", async (t) => {
