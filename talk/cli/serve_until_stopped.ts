@@ -16,7 +16,7 @@ import type { Terminal } from "./terminal.ts";
 export const DRAIN_OPTION = {
   type: "string",
   value: "SECONDS",
-  about: "for what is in progress at SIGINT or SIGTERM (default 5)",
+  about: "for what is in progress at a signal (default 5)",
 } as const satisfies OptionSpec;
 
 /** The option of commands that can say more about connections. */
@@ -31,7 +31,7 @@ const SILENCE = 1_000;
 
 /** The value of {@linkcode DRAIN_OPTION}, in milliseconds. */
 export function drainTimeoutFrom(text: string | undefined): number {
-  return seconds("drain-timeout", text) ?? DEFAULT_SIGNAL_DRAIN_TIMEOUT;
+  return seconds("drain", text) ?? DEFAULT_SIGNAL_DRAIN_TIMEOUT;
 }
 
 /**

@@ -21,11 +21,11 @@ export const proxy = defineCommand({
     `Each connection to LISTEN gets its own connection to DIAL. Channels pass unread
 in both directions, so the codec does not matter. The two addresses may have
 different schemes, stdio: included. At SIGINT and SIGTERM it accepts no more
-connections, and those that are open have the --drain-timeout to end.
+connections, and those that are open have the --drain to end.
 
   qtalk proxy ws://127.0.0.1:8080/ unix:/run/math.sock
   ssh host qtalk proxy stdio: tcp://127.0.0.1:9999`,
-  options: { "drain-timeout": DRAIN_OPTION, verbose: VERBOSE_OPTION },
+  options: { drain: DRAIN_OPTION, verbose: VERBOSE_OPTION },
   async run({ words, options, terminal }) {
     const [from, to, ...others] = words;
     if (from === undefined || to === undefined || others.length > 0) {
@@ -33,7 +33,7 @@ connections, and those that are open have the --drain-timeout to end.
         `Cannot proxy: expected two addresses, got ${words.length}`,
       );
     }
-    const drainTimeout = drainTimeoutFrom(options["drain-timeout"]);
+    const drainTimeout = drainTimeoutFrom(options.drain);
     // Checked now, and not when the first session is accepted.
     await resolveAddress(to);
     let broken = false;

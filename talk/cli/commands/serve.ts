@@ -24,7 +24,7 @@ export const serve = defineCommand({
     `The default export is an object whose methods are called by name, a function
 that answers every call, or a handler such as a Router. FILE may also be a URL.
 Prints the address it listens on. SIGINT and SIGTERM stop it with exit code 0:
-calls in progress have the --drain-timeout to end, unless a second signal comes.
+calls in progress have the --drain to end, unless a second signal comes.
 
 With --address stdio: it serves the program that started it. Standard output
 then carries frames only, so the service must log to standard error.
@@ -42,7 +42,7 @@ then carries frames only, so the service must log to standard error.
       ...CODEC_OPTION,
       about: "json (default), cbor or msgpack, or several: json,cbor",
     },
-    "drain-timeout": DRAIN_OPTION,
+    drain: DRAIN_OPTION,
     verbose: VERBOSE_OPTION,
   },
   async run({ words, options, terminal }) {
@@ -52,7 +52,7 @@ then carries frames only, so the service must log to standard error.
         `Cannot serve: expected one file, got ${words.length}`,
       );
     }
-    const drainTimeout = drainTimeoutFrom(options["drain-timeout"]);
+    const drainTimeout = drainTimeoutFrom(options.drain);
     const names = codecName(options.codec, "json").split(",");
     const codecs = await Promise.all(names.map(loadCodec));
     const handler = serviceOf(file, await load(file));

@@ -31,12 +31,12 @@ const LISTEN_OPTIONS = {
   lease: {
     type: "string",
     value: "SECONDS",
-    about: "keeps the port of a publisher that is lost (default 60)",
+    about: "the port of a lost publisher is kept (default 60)",
   },
   wait: {
     type: "string",
     value: "SECONDS",
-    about: "for a connection whose publisher is lost (default 30)",
+    about: "a connection waits for a publisher (default 30)",
   },
   "max-waiting": {
     type: "string",
@@ -64,12 +64,12 @@ const PUBLISH_OPTIONS = {
   name: {
     type: "string",
     value: "NAME",
-    about: "what the port is kept under (default this host and PORT)",
+    about: "what the port is kept under (default HOSTNAME:PORT)",
   },
   port: {
     type: "string",
     value: "PORT",
-    about: "the public port (default one that follows from the name)",
+    about: "the public port; follows from the name if not given",
   },
   timeout: {
     type: "string",
@@ -79,12 +79,12 @@ const PUBLISH_OPTIONS = {
   "max-delay": {
     type: "string",
     value: "SECONDS",
-    about: "between attempts to connect again, at most (default 10)",
+    about: "between attempts to connect, at most (default 10)",
   },
   check: {
     type: "string",
     value: "SECONDS",
-    about: "between checks of the local port; 0 for none (default 10)",
+    about: "between checks of PORT, 0 for none (default 10)",
   },
 } as const;
 
@@ -114,13 +114,13 @@ token is not sent; what passes through the tunnel is only encrypted over wss:.
   qtalk tunnel publish 3000 tcp://example.com:7000`,
   options: {
     insecure: { type: "boolean", about: "require no token" },
-    "drain-timeout": DRAIN_OPTION,
+    drain: DRAIN_OPTION,
     ...LISTEN_OPTIONS,
     ...PUBLISH_OPTIONS,
   },
   async run({ words, options, terminal }) {
     const [role, ...rest] = words;
-    const drainTimeout = drainTimeoutFrom(options["drain-timeout"]);
+    const drainTimeout = drainTimeoutFrom(options.drain);
     if (role === "listen" && rest.length === 1) {
       refuseOthers("listen", "publish", options, PUBLISH_OPTIONS);
       const tokens = await tokensFrom(options.tokens);
