@@ -3,8 +3,8 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { type RunningCli, startCli } from "../support/cli.ts";
+import { isServed, SteadyClient } from "../support/echo_clients.ts";
 import { forSeeds, type Random } from "../support/random.ts";
-import { within } from "../support/within.ts";
 
 /** How many processes are killed. */
 const KILLS = 20;
@@ -99,86 +99,6 @@ class Tunnel implements AsyncDisposable {
   }
 }
 
-/** Connects to the port and exchanges something; false if it was not served. */
-async function isServed(port: number, text: string): Promise<boolean> {
-  let conn: Deno.TcpConn;
-  try {
-    conn = await Deno.connect({ hostname: "127.0.0.1", port });
-  } catch {
-    return false;
-  }
-  using _ = conn;
-  try {
-    const sent = new TextEncoder().encode(text);
-    await conn.write(sent);
-    await conn.closeWrite();
-    let got = "";
-    const buffer = new Uint8Array(1_024);
-    for (;;) {
-      const size = await within(conn.read(buffer), "the echo");
-      if (size === null) return got === text;
-      got += new TextDecoder().decode(buffer.subarray(0, size));
-    }
-  } catch (error) {
-    if (error instanceof Deno.errors.ConnectionReset) return false;
-    throw error;
-  }
-}
-
-/** Connects until it is served. */
-async function served(port: number, text: string): Promise<void> {
-  let over = false;
-  const trying = (async () => {
-    while (!over && !await isServed(port, text)) await pause();
-  })();
-  try {
-    await within(trying, `"${text}" to be served`);
-  } finally {
-    over = true;
-  }
-}
-
-/** A client that connects again and again, whatever becomes of it. */
-class Client implements AsyncDisposable {
-  #over = false;
-  #running: Promise<void> = Promise.resolve();
-  #served = Promise.withResolvers<void>();
-  /** The longest time between two that were, in milliseconds. */
-  longest = 0;
-
-  start(port: number): void {
-    this.#running = this.#run(port);
-  }
-
-  /** Waits until it was served once more. */
-  async servedAgain(): Promise<void> {
-    await within(this.#served.promise, "the client to be served");
-  }
-
-  async #run(port: number): Promise<void> {
-    let last = performance.now();
-    while (!this.#over) {
-      if (await isServed(port, "again")) {
-        this.#served.resolve();
-        this.#served = Promise.withResolvers();
-        this.longest = Math.max(this.longest, performance.now() - last);
-        last = performance.now();
-      }
-      await pause();
-    }
-  }
-
-  async [Symbol.asyncDispose]() {
-    this.#over = true;
-    await this.#running;
-  }
-}
-
-/** Gives the machine to others between two attempts. */
-function pause(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 20));
-}
-
 Deno.test(`qtalk tunnel: through ${KILLS} kills it keeps its port and serves every new connection`, async () => {
   await forSeeds(1, async (random) => {
     await using target = echoServer();
@@ -190,7 +110,7 @@ Deno.test(`qtalk tunnel: through ${KILLS} kills it keeps its port and serves eve
     tunnel.start("publisher");
     const port = await tunnel.port();
     assert(await isServed(port, "hello"));
-    await using client = new Client();
+    await using client = new SteadyClient();
     client.start(port);
 
     const kill = async (...victims: Part[]) => {
@@ -204,7 +124,9 @@ Deno.test(`qtalk tunnel: through ${KILLS} kills it keeps its port and serves eve
         if (part !== "publisher") await tunnel.listening(part);
       }
       assertEquals(await Promise.all(waiting), waiting.map(() => true));
-      await served(port, `after ${victims}`);
+      // Once the server says so, every connection is served.
+      await tunnel.says("server", /^(?:published|published again|replaced): /);
+      assert(await isServed(port, `after ${victims}`), `after ${victims}`);
       await client.servedAgain();
       if (victims.includes("publisher")) {
         assertEquals(await tunnel.port(), port, `after the kill of ${victims}`);
@@ -212,16 +134,14 @@ Deno.test(`qtalk tunnel: through ${KILLS} kills it keeps its port and serves eve
     };
 
     // Both sides say what happens.
+    await tunnel.says("server", /^published: .*:\d+ \(kills-\d+\): by tcp:/);
     await kill("publisher");
-    await tunnel.says("server", /^(?:lost|replaced): .*:\d+ \(kills-\d+\): /);
-    await tunnel.says("server", /^(?:published again|replaced): /);
     await kill("proxy");
     await tunnel.says("publisher", /^error: connection to tcp:.* lost: /);
     await tunnel.says("publisher", /^published again at /);
     await kill("server");
     await tunnel.says("publisher", /^error: connection to tcp:.* lost: /);
     await tunnel.says("publisher", /^published again at /);
-    await tunnel.says("server", /^published: /);
     for (let kills = 3; kills < KILLS;) {
       const first = random.pick(PARTS);
       // Sometimes another part is killed before the tunnel is there again.

@@ -193,6 +193,9 @@ Deno.test("qtalk tunnel: both halves say when the target goes down and comes up"
     publisher.errorLine(/^target is up: tcp:/),
     listener.errorLine(/^target is up: tcp:/),
   ]);
+  const { code, stderr } = await publisher.end("SIGTERM");
+  assertEquals(code, 0);
+  assertEquals(stderr.split("\n").length, 3, "each change is printed once");
   target.close();
 });
 
@@ -378,6 +381,8 @@ Deno.test("qtalk tunnel listen: --tokens names a file with further tokens", asyn
   });
   await publisher.line(PUBLISHED);
   await Deno.remove(file);
+  const refused = await cli(args, { env: { QTALK_TUNNEL_TOKEN: "third" } });
+  assertEquals(refused.code, 1);
 });
 
 Deno.test("qtalk tunnel: --public is the port of one publisher at a time", async () => {
