@@ -126,7 +126,12 @@ export async function serveUntilStopped(
     onError(error, context) {
       if (context.selector !== undefined) return printError(error, context);
       broken = true;
-      terminal.error(error);
+      const from = context.peer?.remoteAddr ?? "";
+      terminal.error(
+        from === "" || isStdio(from)
+          ? error
+          : `${(error as Error).message} (connection from ${from})`,
+      );
     },
   });
   const running: Closable = {

@@ -30,6 +30,9 @@ function reservePort() {
   };
 }
 
+/** Runs a command that can have 45 files open, about 20 of them connections. */
+const FEW_FILES = ["sh", "-c", 'ulimit -n 45; exec "$@"', "sh"] as const;
+
 /** Starts a command with the token. */
 function start(args: readonly string[], options: CliOptions = {}): RunningCli {
   return startCli(args, { ...options, env: { ...ENV, ...options.env } });
@@ -52,6 +55,8 @@ interface Tunnel extends AsyncDisposable {
 async function tunnelTo(
   target: number,
   options: CliOptions & {
+    /** The half that may have few files open. */
+    few?: "listener" | "publisher";
     /** Options of `tunnel listen`. */
     listen?: readonly string[];
     /** Options of `tunnel publish`. */
@@ -62,7 +67,7 @@ async function tunnelTo(
   const listener = started.use(
     start(
       ["tunnel", "listen", "tcp://127.0.0.1:0", ...options.listen ?? []],
-      options,
+      options.few === "listener" ? { ...options, by: FEW_FILES } : options,
     ),
   );
   const address = LISTENING.exec(await listener.line(LISTENING))![1]!;
@@ -78,7 +83,7 @@ async function tunnelTo(
         "--check=0",
         ...options.publish ?? [],
       ],
-      options,
+      options.few === "publisher" ? { ...options, by: FEW_FILES } : options,
     ),
   );
   const port = Number(PUBLISHED.exec(await publisher.line(PUBLISHED))![1]);
@@ -349,6 +354,37 @@ Deno.test("qtalk tunnel: a publisher with a wrong token is refused", async () =>
     /^error: Cannot publish for tcp:.*: the token is wrong$/,
   );
 });
+
+/** The shell of Windows has no `ulimit`. */
+if (Deno.build.os !== "windows") {
+  for (const half of ["listener", "publisher"] as const) {
+    Deno.test(`qtalk tunnel: a ${half} without files for all connections serves them one after another`, async () => {
+      const server = Deno.serve(
+        { hostname: "127.0.0.1", port: 0, onListen() {} },
+        () => new Response("served"),
+      );
+      await using tunnel = await tunnelTo(server.addr.port, {
+        few: half,
+        listen: ["--max-waiting=1000"],
+      });
+      const answers = await Promise.all(
+        Array.from({ length: 100 }, async () => {
+          using conn = await Deno.connect({ port: tunnel.port });
+          await conn.write(utf8.encode(
+            "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+          ));
+          return await readAll(conn);
+        }),
+      );
+      assertEquals(answers.filter((text) => !text.endsWith("served")), []);
+      assertEquals((await tunnel.publisher.end("SIGTERM")).code, 0);
+      const { stderr } = await tunnel.listener.end("SIGTERM");
+      const said = stderr.match(/^cannot accept: .*files/gm) ?? [];
+      assert(said.length <= 1, stderr);
+      await server.shutdown();
+    });
+  }
+}
 
 Deno.test("qtalk tunnel: no token is needed with --insecure", async () => {
   using server = await localServer();

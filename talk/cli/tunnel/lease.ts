@@ -12,6 +12,8 @@ const CONNECT_TIMEOUT = 30_000;
 const OFFER_AGAIN = 100;
 /** Milliseconds until accepting is retried, at first and at most. */
 const RETRY = { min: 50, max: 1_000 };
+/** Milliseconds after which it is printed again that accepting fails. */
+const REMIND = 60_000;
 /** The most connections that wait on all ports together. */
 const MAX_WAITING = 1_024;
 
@@ -67,6 +69,8 @@ export class Lease {
   #waiting = 0;
   /** Whether it was reported that too many connections wait. */
   #full = false;
+  /** When it was last printed that accepting fails. */
+  #failureNoted = -Infinity;
   /** Ends the wait before accepting is retried. */
   #retryNow: (() => void) | undefined;
   /** Why it has ended. */
@@ -208,12 +212,18 @@ export class Lease {
         );
       } catch (error) {
         // One failure is a connection that ended early; more, that no files are left.
-        if (++failures === 2) {
-          this.#note("cannot accept", (error as Error).message);
-        }
+        if (++failures === 2) this.#noteFailure(error as Error);
         await this.#retry(Math.min(RETRY.min * 2 ** failures, RETRY.max));
       }
     }
+  }
+
+  /** Prints that accepting fails; without files it works now and then. */
+  #noteFailure({ message }: Error): void {
+    const now = performance.now();
+    if (now - this.#failureNoted < REMIND) return;
+    this.#failureNoted = now;
+    this.#note("cannot accept", message);
   }
 
   #retry(delay: number): Promise<void> {

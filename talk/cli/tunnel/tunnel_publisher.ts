@@ -98,7 +98,7 @@ export class TunnelPublisher implements Closable {
     this.#options = options;
     this.#closed.promise.catch(() => {});
     this.#health = new TargetHealth({
-      check: async () => await (await this.#connect()).close(),
+      check: () => this.#check(),
       interval: options.checkInterval,
       onChange: (health) => {
         this.#noteHealth(health);
@@ -227,7 +227,7 @@ export class TunnelPublisher implements Closable {
     const address = printableText(String(answer.address));
     if (address === this.#address) {
       terminal.note(`published again at ${address}`);
-    } else terminal.print(`published at ${address}`);
+    } else this.#print(`published at ${address}`);
     this.#address = address;
     const published = { peer, response };
     this.#published = published;
@@ -245,6 +245,15 @@ export class TunnelPublisher implements Closable {
     if (this.#stop.signal.aborted) await this.#releaseLease();
   }
 
+  /** Prints a result; a tunnel goes on if there is no reader any more. */
+  #print(line: string): void {
+    try {
+      this.#options.terminal.print(line);
+    } catch {
+      // The command reports it when it ends.
+    }
+  }
+
   /** Connects a connection to the public address with the target. */
   async #serve(call: Call, respond: Responder): Promise<void> {
     await call.receive();
@@ -259,6 +268,10 @@ export class TunnelPublisher implements Closable {
       this.#health.report({ ok: true, reason: "" });
     } catch (error) {
       const { message } = error as Error;
+      // The server offers the connection again: the target is not the cause.
+      if (isOutOfFiles(error as Error)) {
+        throw new CallError(message, { code: "busy" });
+      }
       this.#health.report({ ok: false, reason: message });
       throw new CallError(message, { code: "target-down" });
     }
@@ -285,6 +298,15 @@ export class TunnelPublisher implements Closable {
         `Cannot connect to ${addressOf(this.#target)}: ${message}`,
         { cause },
       );
+    }
+  }
+
+  /** Whether the target accepts a connection. */
+  async #check(): Promise<void> {
+    try {
+      await (await this.#connect()).close();
+    } catch (error) {
+      if (!isOutOfFiles(error as Error)) throw error;
     }
   }
 
@@ -329,6 +351,12 @@ export class TunnelPublisher implements Closable {
       `${what}; trying again in ${(delay / 1_000).toFixed(1)} s`,
     );
   }
+}
+
+/** Whether this process, or the system, has no files left for a connection. */
+function isOutOfFiles({ cause }: { cause?: unknown }): boolean {
+  const { code } = (cause ?? {}) as { code?: unknown };
+  return code === "EMFILE" || code === "ENFILE";
 }
 
 /** The reason why an error ends the publisher, if it is one that does. */
