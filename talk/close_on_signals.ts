@@ -54,7 +54,8 @@ export const DEFAULT_SIGNAL_DRAIN_TIMEOUT = 5_000;
  *
  * The signals are listened to until everything is closed, for whichever reason, or
  * what this returns is disposed of. From then on they have their usual effect. As
- * long as a program listens to a signal, the signal does not end it.
+ * long as a program listens to a signal, the signal does not end it. An error that
+ * the `close()` of an object of your own throws is uncaught.
  *
  * @example
  * ```ts
@@ -90,9 +91,9 @@ export function closeOnSignals(
     received ??= signal;
     count++;
     const end = () => runtime.exit(exitCode(signal));
-    if (count === 1) closeAll(all, { drainTimeout });
+    if (count === 1) void closeAll(all, { drainTimeout });
     // In a later turn: what the program does when it is closed comes first.
-    else if (count === 2) closeAll(all).then(() => setTimeout(end));
+    else if (count === 2) void closeAll(all).finally(() => setTimeout(end));
     else end();
     onSignal?.(signal, count);
   }
@@ -123,11 +124,12 @@ export function closeOnSignals(
   };
 }
 
+/** An error of the program's own `close()` is an uncaught one. */
 async function closeAll(
   all: readonly Closable[],
   options?: { drainTimeout: number },
 ): Promise<void> {
-  await Promise.allSettled(all.map((one) => one.close(options)));
+  await Promise.all(all.map(async (one) => await one.close(options)));
 }
 
 /** Numbers of signals, for exit codes. */

@@ -75,6 +75,17 @@ testSignals(
 );
 
 testSignals(
+  "closeOnSignals(): an error of close() is uncaught",
+  async () => {
+    await using server = start("throws");
+    await server.line("ready");
+    server.child.kill("SIGTERM");
+    await server.line("close 1234");
+    assertEquals((await server.ended()).code, 1);
+  },
+);
+
+testSignals(
   "closeOnSignals(): other signals in place of the usual ones",
   async () => {
     await using server = start("other");

@@ -22,6 +22,7 @@ const closable = {
   closed: closed.promise,
   close({ drainTimeout = 0 }: { drainTimeout?: number | undefined } = {}) {
     console.log(`close ${drainTimeout}`);
+    if (mode === "throws") throw new Error("cannot close");
     if (mode === "stays" || drainTimeout > 0 && mode === "busy") {
       return closed.promise;
     }
