@@ -15,16 +15,23 @@ export interface RunningProgram extends AsyncDisposable {
   ended(): Promise<Deno.CommandStatus>;
 }
 
-/** Starts a program; the caller disposes of it. */
+/**
+ * Starts a program; the caller disposes of it.
+ *
+ * @param program the program
+ * @param args its arguments
+ * @param stderr what becomes of its standard error. Default: it is shown
+ */
 export function startProgram(
   program: string,
   args: readonly string[],
+  stderr: "inherit" | "null" = "inherit",
 ): RunningProgram {
   const child = new Deno.Command(program, {
     args: [...args],
     stdin: "null",
     stdout: "piped",
-    stderr: "inherit",
+    stderr,
   }).spawn();
   const lines = linesOf(child.stdout);
   const seen: string[] = [];

@@ -36,7 +36,13 @@ const closing = closeOnSignals(closable, {
   onSignal: (signal, count) => console.log(`${signal} ${count}`),
 });
 closed.promise.then(() => console.log(`closed by ${closing.received}`));
-if (mode === "lingers") closed.promise.then(() => setInterval(() => {}, 1_000));
+if (mode === "lingers") {
+  closed.promise.then(() => {
+    setInterval(() => {}, 1_000);
+    // In a later turn, in which nothing listens to signals any more.
+    setTimeout(() => console.log("lingers"));
+  });
+}
 if (mode === "ends") {
   clearInterval(running);
   closed.resolve();
