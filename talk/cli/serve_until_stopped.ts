@@ -27,7 +27,7 @@ export const VERBOSE_OPTION = {
 } as const satisfies OptionSpec;
 
 /** Milliseconds that draining may take without a word about it. */
-const SILENCE = 1_000;
+const SILENCE = 2_000;
 
 /** The value of {@linkcode DRAIN_OPTION}, in milliseconds. */
 export function drainTimeoutFrom(text: string | undefined): number {

@@ -227,7 +227,9 @@ Deno.test("qtalk tunnel: the port is closed when its publisher is stopped, and a
 
 Deno.test("qtalk tunnel publish: a connection in progress goes on when it is stopped, for a while", async () => {
   using server = await localServer();
-  await using tunnel = await tunnelTo(server.port);
+  await using tunnel = await tunnelTo(server.port, {
+    publish: ["--drain=60"],
+  });
   using far = await Deno.connect({ port: tunnel.port });
   using near = await server.accept();
   tunnel.publisher.child.kill("SIGTERM");
@@ -243,7 +245,7 @@ Deno.test("qtalk tunnel publish: a connection in progress goes on when it is sto
 
 Deno.test("qtalk tunnel listen: a connection in progress goes on when it is stopped, for a while", async () => {
   using server = await localServer();
-  await using tunnel = await tunnelTo(server.port);
+  await using tunnel = await tunnelTo(server.port, { listen: ["--drain=60"] });
   using far = await Deno.connect({ port: tunnel.port });
   using near = await server.accept();
   tunnel.listener.child.kill("SIGTERM");

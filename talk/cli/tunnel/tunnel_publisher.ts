@@ -82,12 +82,12 @@ export class TunnelPublisher implements Closable {
   /** Tells this process from others. */
   readonly #process = nonce();
   #peer: ReconnectingPeer | undefined;
-  /** The session that the server has proved itself on. */
+  /** Settles when the server has proved itself, by session. */
   readonly #trusted = new WeakMap<object, Promise<void>>();
   #published: { peer: Peer; response: RpcResponse } | undefined;
   #address: string | undefined;
   #release: Promise<void> | undefined;
-  /** The state of the target that is yet to be sent, while one is being sent. */
+  /** Whether a state of the target is being sent. */
   #sendingHealth = false;
   #printed = { text: "", at: -Infinity };
 
