@@ -345,7 +345,7 @@ export class TunnelService {
     ) {
       if (open < limit) continue;
       throw new CallError(
-        `${open} ports are open, the limit of the server's --${option}`,
+        `the server has as many ports open as its --${option} allows: ${open}`,
         { code: "limit-exceeded" },
       );
     }

@@ -390,7 +390,7 @@ test("TunnelService: ports are limited in all, by token and by client", async (t
     const error = await assertRejects(
       () => world.publisher(t, "one").publish({ name: "c" }),
       RemoteError,
-      `2 ports are open, the limit of the server's --${flag}`,
+      `as many ports open as its --${flag} allows: 2`,
     );
     assertEquals(error.code, "limit-exceeded");
     // A name that is known needs no other port.
