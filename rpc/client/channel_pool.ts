@@ -3,7 +3,7 @@ import {
   type RawChannel,
   type RawSession,
 } from "../../mux/internal.ts";
-import { timeLimit } from "../../time_limit.ts";
+import { startTimer, timeLimit } from "../../time_limit.ts";
 import { RpcError } from "../errors.ts";
 import type { SessionState } from "../session_state.ts";
 import type { Caller } from "../types.ts";
@@ -342,7 +342,7 @@ export class ChannelPool {
     this.#queuedSize += request.size;
     if (request.nested) {
       const { callQueueTimeout } = this.#limits;
-      request.cancelLimit = timeLimit(callQueueTimeout, () => {
+      request.cancelLimit = startTimer(callQueueTimeout, () => {
         const why =
           `no channel was free within ${callQueueTimeout} ms (option "callQueueTimeout")`;
         this.dequeue(request, full(why));

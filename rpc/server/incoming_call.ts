@@ -267,6 +267,17 @@ export class IncomingCall implements ServerCall, QueuedCall {
     this.#weight = weight;
   }
 
+  #newBorrowed(): BorrowedCallbacks {
+    const { request, session, callback } = this;
+    const { arguments: memory } = session.account;
+    return new BorrowedCallbacks(
+      this.caller,
+      session,
+      request.selector,
+      request.nested || callback !== undefined ? memory.reserved : memory,
+    );
+  }
+
   #decode(bytes: Uint8Array): unknown {
     const { codec } = this.request.context;
     let value: unknown;
@@ -279,11 +290,7 @@ export class IncomingCall implements ServerCall, QueuedCall {
       this.#weigh(weight.bytes);
     }
     if (!mayHavePointers(value, bytes)) return value;
-    const borrowed = this.responder.borrowed ??= new BorrowedCallbacks(
-      this.caller,
-      this.session,
-      this.selector,
-    );
+    const borrowed = this.responder.borrowed ??= this.#newBorrowed();
     return revivePointers(value, (id) => borrowed.borrow(id));
   }
 }

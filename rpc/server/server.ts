@@ -79,7 +79,7 @@ export class Server {
     state.onError = options.onError;
     const events = {
       // A peer that does not read what it is sent gets no more of it.
-      mayBegin: () => !state.congested,
+      mayBegin: () => !state.congested && !this.#memory.isFull,
       run: (call: IncomingCall) => this.#run(call),
       refuse: (call: IncomingCall) => this.#refuse(call),
     };
@@ -93,7 +93,10 @@ export class Server {
       this.#giveUpCallbacks(handlers, reason);
     this.#memory = new ArgumentMemory(account, false);
     this.#nestedMemory = new ArgumentMemory(account, true);
-    state.onArgumentsFreed = () => this.#memory.decodeSoon();
+    state.onArgumentsFreed = () => {
+      this.#memory.decodeSoon();
+      this.#calls.runNextSoon();
+    };
     const decoder = new RequestDecoder(options.codecs, options.callerIn);
     this.#requests = new HeaderCache(
       (header) => decoder.decode(header),
