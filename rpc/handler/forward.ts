@@ -155,7 +155,7 @@ function turnOf(
   const giveUp = () => {
     end();
     shares.leave(place);
-    reject(cancelled());
+    reject(cancelled(selector));
   };
   const cancelLimit = timeLimit(MAX_WAIT, () => {
     end();
@@ -170,8 +170,11 @@ function turnOf(
   return promise;
 }
 
-function cancelled(): RpcError {
-  return new RpcError("cancelled", "Call was closed by the caller");
+function cancelled(selector: string): RpcError {
+  return new RpcError(
+    "cancelled",
+    `Call was closed by the caller, in call "${printableText(selector)}"`,
+  );
 }
 
 function busy(selector: string): CallError {
@@ -243,11 +246,11 @@ function passedOn(error: unknown, { selector, channel }: ServerCall): unknown {
 /** A channel of the pool, for which the call waits as long as its caller does. */
 function takeChannel(
   pool: ChannelPool,
-  { channel }: ServerCall,
+  { channel, selector }: ServerCall,
   nested: boolean,
 ): RawChannel | Promise<RawChannel> {
   return pool.take(nested) ?? new Promise((resolve, reject) => {
-    const giveUp = () => opening.cancel(cancelled());
+    const giveUp = () => opening.cancel(cancelled(selector));
     const opening: ChannelRequest = pool.open(
       (taken) => {
         channel.cancelWhenClosed(giveUp);
