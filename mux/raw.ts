@@ -133,6 +133,11 @@ export interface RawChannel extends Channel {
 export interface RawSession extends Session {
   /** Whether it has ended or is closing: no channel can be opened any more. */
   readonly ended: boolean;
+  /**
+   * Whether the other end has sent frames. If a violation of the protocol has ended a
+   * session without any, what is at the other end is no peer.
+   */
+  readonly heard: boolean;
   /** Channels that this side may have open at the same time. */
   readonly maxChannels: number;
   /** Slots of the channels that this side opened. */

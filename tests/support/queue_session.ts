@@ -85,6 +85,9 @@ class QueueSession implements RawSession {
     return this.#reason !== undefined;
   }
 
+  /** It knows no frames: all that arrives is of a peer. */
+  readonly heard = true;
+
   get maxChannels(): number {
     return this.options.maxChannels;
   }
