@@ -52,10 +52,10 @@ const MAX_WAIT_OF_CUT = 250;
  * it are piped in both directions, with half-close, cancellation and backpressure.
  * Both sessions must therefore use the same codec.
  *
- * Functions and streams in the arguments of a call, and in a complete response, work
- * if both ends are of this package. For functions of other peers, and for calls that
- * the target makes on its own, give `target` a handler that forwards in the other
- * direction.
+ * Functions and streams in the arguments of a call and in its response, streamed or
+ * not, work if both ends are of this package. For functions of other peers, for those
+ * that a caller passes to `send()` of a response, and for calls that the target makes
+ * on its own, give `target` a handler that forwards in the other direction.
  *
  * @example
  * ```ts

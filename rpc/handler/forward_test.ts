@@ -567,3 +567,85 @@ test("forward(): functions and streams of results work where one pattern is forw
     "the functions to be released",
   );
 });
+
+test("forward(): functions and streams in the values of a continued response work where one pattern is forwarded", async (t) => {
+  type Fn = Callback<() => string>;
+  const continued = {
+    db: {
+      async *functions() {
+        yield { fn: await Promise.resolve(() => "first") };
+        yield { fn: () => "second" };
+      },
+      async *streams() {
+        yield { body: await Promise.resolve(new Blob(["bytes"]).stream()) };
+      },
+      readable: () =>
+        new ReadableStream({
+          start(controller) {
+            controller.enqueue({ fn: () => "readable" });
+            controller.close();
+          },
+        }),
+      nested: () => ({
+        values: (async function* () {
+          yield { fn: await Promise.resolve(() => "nested") };
+        })(),
+      }),
+      given: async (fn: Fn) => {
+        const own = fn.retain();
+        await Promise.resolve();
+        return (async function* () {
+          yield {
+            async fn() {
+              using once = own;
+              return `given ${await once()}`;
+            },
+          };
+        })();
+      },
+    },
+  };
+  const { client, middle, backend } = oneWay(t, handlerFrom(continued));
+  backend.handle("db/opened", async (_call, respond) => {
+    const channel = await respond.continue({ fn: () => "at once" });
+    await respond.send({ fn: () => "sent" });
+    await channel.close();
+  });
+  const heard: string[] = [];
+  const hear = async (values: AsyncIterable<unknown>) => {
+    for await (const value of values) {
+      using fn = (value as { fn: Fn }).fn;
+      heard.push(await fn());
+    }
+  };
+  for (let i = 0; i < 2; i++) {
+    await hear(await client.request("db.functions", []));
+    await hear(await client.request("db.readable", []));
+    const { values } = await client.call("db.nested", []) as {
+      values: AsyncIterable<unknown>;
+    };
+    await hear(values);
+    await hear(await client.request("db.given", [() => "me"]));
+    const opened = await client.request("db.opened");
+    await hear((async function* () {
+      yield await Promise.resolve(opened.value);
+    })());
+    await hear(opened);
+    for await (const value of await client.request("db.streams", [])) {
+      const { body } = value as { body: ReadableStream<Uint8Array> };
+      heard.push(await toText(body));
+    }
+    assertEquals(heard.splice(0), [
+      "first",
+      "second",
+      "readable",
+      "nested",
+      "given me",
+      "at once",
+      "sent",
+      "bytes",
+    ]);
+  }
+  assertEquals(middle.callbackCount, 0);
+  await callbacksReleased(backend);
+});

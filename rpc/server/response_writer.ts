@@ -24,18 +24,21 @@ export interface ResponseOwner {
 /** Encodes and sends the responses of one session in one codec. */
 export class ResponseWriter {
   readonly #codec: Codec;
+  readonly #prefix: () => string;
   readonly #messages = new MessageWriter();
-  /** The usual headers: those without an error. */
-  #plain: UsualHeaders | undefined;
-  /** The usual headers for extended callers. */
-  #extended: UsualHeaders | undefined;
+  /** The usual headers, those without an error, by what they say in addition. */
+  readonly #returned = new Map<ResponseExtension | undefined, Uint8Array>();
+  readonly #continued = new Map<ResponseExtension | undefined, Uint8Array>();
   #carriesBytes: boolean | undefined;
-  /** The same for streams of values. */
-  #stream: UsualHeaders | undefined;
 
-  /** Makes a writer for responses in `codec`. */
-  constructor(codec: Codec) {
+  /**
+   * Makes a writer for responses in `codec`.
+   *
+   * @param prefix what the IDs of all functions of this side begin with
+   */
+  constructor(codec: Codec, prefix: () => string) {
     this.#codec = codec;
+    this.#prefix = prefix;
   }
 
   /**
@@ -128,37 +131,33 @@ export class ResponseWriter {
     continued: boolean,
     extension: ResponseExtension | undefined,
   ): void {
-    const usual = extension === undefined
-      ? this.#plain ??= usualHeaders(this.#codec, extension)
-      : extension === NOTHING_KEPT
-      ? this.#extended ??= usualHeaders(this.#codec, extension)
-      : extension === ONLY_TRAILER
-      ? this.#stream ??= usualHeaders(this.#codec, extension)
-      : undefined;
-    if (usual !== undefined) {
-      message.addRaw(continued ? usual.continued : usual.returned);
-    } else {
-      const header = { error: undefined, continued };
-      message.add(this.#codec, responseHeaderValue(header, extension));
+    const isUsual = extension === undefined || extension === NOTHING_KEPT ||
+      extension === ONLY_TRAILER;
+    if (!isUsual) {
+      return message.add(this.#codec, this.#headerValue(continued, extension));
     }
+    const usual = continued ? this.#continued : this.#returned;
+    let header = usual.get(extension);
+    if (header === undefined) {
+      const writer = new ValueWriter();
+      writer.add(this.#codec, this.#headerValue(continued, extension));
+      header = writer.message().slice();
+      usual.set(extension, header);
+    }
+    message.addRaw(header);
   }
-}
 
-/** Encoded headers of responses without an error. */
-interface UsualHeaders {
-  readonly returned: Uint8Array;
-  readonly continued: Uint8Array;
-}
-
-function usualHeaders(
-  codec: Codec,
-  extension: ResponseExtension | undefined,
-): UsualHeaders {
-  const encode = (continued: boolean) => {
-    const writer = new ValueWriter();
+  #headerValue(
+    continued: boolean,
+    extension: ResponseExtension | undefined,
+  ): unknown {
     const header = { error: undefined, continued };
-    writer.add(codec, responseHeaderValue(header, extension));
-    return writer.message().slice();
-  };
-  return { returned: encode(false), continued: encode(true) };
+    // There may be functions among the values that follow.
+    return responseHeaderValue(
+      header,
+      continued && extension !== undefined
+        ? { ...extension, lends: this.#prefix() }
+        : extension,
+    );
+  }
 }

@@ -94,7 +94,11 @@ export class Server {
     this.#memory = new ArgumentMemory(account, false);
     this.#nestedMemory = new ArgumentMemory(account, true);
     state.onArgumentsFreed = () => this.#memory.decodeSoon();
-    const decoder = new RequestDecoder(options.codecs, options.callerIn);
+    const decoder = new RequestDecoder(
+      options.codecs,
+      options.callerIn,
+      () => state.callbacks.prefix,
+    );
     this.#requests = new HeaderCache(
       (header) => decoder.decode(header),
       state.rememberHeader,
