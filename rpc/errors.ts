@@ -295,8 +295,9 @@ const NO_CALL = "Cannot make call: ";
  * errors are those of programs and stay what they are.
  */
 export function namedAfterCall(error: unknown, selector: string): unknown {
+  if (!isOurs(error)) return error;
   const name = `"${printableText(selector)}"`;
-  if (!isOurs(error) || error.message.includes(name)) return error;
+  if (error.message.includes(name)) return error;
   const { message } = error;
   return copyOf(
     error,

@@ -155,12 +155,21 @@ export class ContinuedCall
       (bytes) => this.#context.decode(bytes, this.#selector),
       this.#trailer,
       this.#selector,
+      (error) => this.#blame(error),
     );
     return this.#receiver.receive(options);
   }
 
   named(error: unknown): unknown {
-    return namedAfterCall(error, this.#selector);
+    const named = namedAfterCall(error, this.#selector);
+    this.#blame(named);
+    return named;
+  }
+
+  /** Of what a handler gets back from its caller, the caller is the cause. */
+  #blame(error: unknown): void {
+    const { nested, state } = this.#context;
+    if (nested) state.blamePeer(error);
   }
 
   atCaller(error: unknown): unknown {
@@ -173,7 +182,9 @@ export class ContinuedCall
     try {
       await this.#context.sendValue(this.channel, value, this.#lent, signal);
     } catch (error) {
-      throw error === signal?.reason ? error : this.named(error);
+      throw error === signal?.reason
+        ? error
+        : namedAfterCall(error, this.#selector);
     }
   }
 

@@ -28,6 +28,7 @@ export class ValueReceiver {
   readonly #decode: (bytes: Uint8Array) => unknown;
   readonly #trailer: TrailerRule;
   readonly #selector: string | undefined;
+  readonly #onError: ((error: unknown) => void) | undefined;
   /** What {@linkcode receive} has rejected with last, except for its signal. */
   error: unknown;
   #state: "values" | "trailer" | "complete" | "failed" = "values";
@@ -47,6 +48,7 @@ export class ValueReceiver {
    * @param decode decodes a value; its bytes are valid during the call only
    * @param trailer whether a trailer ends the values
    * @param selector what was called, for errors
+   * @param onError gets each error that {@linkcode receive} rejects with
    */
   constructor(
     reader: ValueReader,
@@ -54,12 +56,14 @@ export class ValueReceiver {
     decode: (bytes: Uint8Array) => unknown,
     trailer: TrailerRule,
     selector?: string,
+    onError?: (error: unknown) => void,
   ) {
     this.#reader = reader;
     this.#codec = codec;
     this.#decode = decode;
     this.#trailer = trailer;
     this.#selector = selector;
+    this.#onError = onError;
   }
 
   /**
@@ -190,9 +194,11 @@ export class ValueReceiver {
   }
 
   #named(error: unknown): unknown {
-    return this.error = this.#selector === undefined
+    this.error = this.#selector === undefined
       ? error
       : namedAfterCall(error, this.#selector);
+    this.#onError?.(this.error);
+    return this.error;
   }
 
   #end(): undefined {
