@@ -155,25 +155,23 @@ export class ContinuedCall
       (bytes) => this.#context.decode(bytes, this.#selector),
       this.#trailer,
       this.#selector,
-      (error) => this.#blame(error),
     );
     return this.#receiver.receive(options);
   }
 
   named(error: unknown): unknown {
+    const { nested, state } = this.#context;
     const named = namedAfterCall(error, this.#selector);
-    this.#blame(named);
+    if (nested) state.blamePeer(named);
     return named;
   }
 
-  /** Of what a handler gets back from its caller, the caller is the cause. */
-  #blame(error: unknown): void {
-    const { nested, state } = this.#context;
-    if (nested) state.blamePeer(error);
-  }
-
   atCaller(error: unknown): unknown {
-    return atCaller(error, this.#limits?.signal);
+    const { nested, state } = this.#context;
+    const signal = this.#limits?.signal;
+    // What a handler reads of its caller is the caller's affair.
+    if (nested && error !== signal?.reason) state.blamePeer(error);
+    return atCaller(error, signal);
   }
 
   async send(value: unknown, options?: WaitOptions): Promise<void> {

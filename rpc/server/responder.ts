@@ -6,6 +6,7 @@ import { RpcError } from "../errors.ts";
 import type { SessionState } from "../session_state.ts";
 import type { Request } from "./request_decoder.ts";
 import {
+  BYTES_FOLLOW,
   NOTHING_KEPT,
   ONLY_TRAILER,
   type ResponseOwner,
@@ -38,6 +39,8 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
   #leavesClose = false;
   /** Whether the response is a stream of values that needs a trailer. */
   #trailer = false;
+  /** What the header says of what follows, if that is no such stream. */
+  #follows = NOTHING_KEPT;
   /** The error that was reported last: a handler may throw it as well. */
   #reported: unknown = NOTHING;
   /** Whether the values of that stream are bytes as they are. */
@@ -113,6 +116,11 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
   async continue(...values: unknown[]): Promise<Channel> {
     await this.#respond("continued", values);
     return this.#channel;
+  }
+
+  async continueWithBytes(): Promise<Channel> {
+    this.#follows = BYTES_FOLLOW;
+    return await this.continue();
   }
 
   async continueWithStream(): Promise<void> {
@@ -237,7 +245,7 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
     const ends = state === "returned";
     const { extended, context } = this.#request;
     const keptIds = this.borrowed?.keptIds(ends) ?? NOTHING_KEPT.keptIds;
-    const usual = this.#trailer ? ONLY_TRAILER : NOTHING_KEPT;
+    const usual = this.#trailer ? ONLY_TRAILER : this.#follows;
     const kept = keptIds.length === 0 ? usual : { ...usual, keptIds };
     const extension = extended ? kept : undefined;
     const { codec, writer } = context;

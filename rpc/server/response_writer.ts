@@ -15,6 +15,9 @@ export const NOTHING_KEPT: ResponseExtension = { keptIds: [] };
 /** As above, for a stream of values. */
 export const ONLY_TRAILER: ResponseExtension = { keptIds: [], trailer: true };
 
+/** As the first, for a call that becomes bytes: no functions follow. */
+export const BYTES_FOLLOW: ResponseExtension = { keptIds: [] };
+
 /** Whose response is encoded. */
 export interface ResponseOwner {
   /** Reports an error of which the caller learns nothing. */
@@ -132,7 +135,7 @@ export class ResponseWriter {
     extension: ResponseExtension | undefined,
   ): void {
     const isUsual = extension === undefined || extension === NOTHING_KEPT ||
-      extension === ONLY_TRAILER;
+      extension === ONLY_TRAILER || extension === BYTES_FOLLOW;
     if (!isUsual) {
       return message.add(this.#codec, this.#headerValue(continued, extension));
     }
@@ -153,11 +156,11 @@ export class ResponseWriter {
   ): unknown {
     const header = { error: undefined, continued };
     // There may be functions among the values that follow.
+    const announces = continued && extension !== undefined &&
+      extension !== BYTES_FOLLOW;
     return responseHeaderValue(
       header,
-      continued && extension !== undefined
-        ? { ...extension, lends: this.#prefix() }
-        : extension,
+      announces ? { ...extension, lends: this.#prefix() } : extension,
     );
   }
 }

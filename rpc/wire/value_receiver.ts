@@ -28,7 +28,6 @@ export class ValueReceiver {
   readonly #decode: (bytes: Uint8Array) => unknown;
   readonly #trailer: TrailerRule;
   readonly #selector: string | undefined;
-  readonly #onError: ((error: unknown) => void) | undefined;
   /** What {@linkcode receive} has rejected with last, except for its signal. */
   error: unknown;
   #state: "values" | "trailer" | "complete" | "failed" = "values";
@@ -48,7 +47,6 @@ export class ValueReceiver {
    * @param decode decodes a value; its bytes are valid during the call only
    * @param trailer whether a trailer ends the values
    * @param selector what was called, for errors
-   * @param onError gets each error that {@linkcode receive} rejects with
    */
   constructor(
     reader: ValueReader,
@@ -56,14 +54,12 @@ export class ValueReceiver {
     decode: (bytes: Uint8Array) => unknown,
     trailer: TrailerRule,
     selector?: string,
-    onError?: (error: unknown) => void,
   ) {
     this.#reader = reader;
     this.#codec = codec;
     this.#decode = decode;
     this.#trailer = trailer;
     this.#selector = selector;
-    this.#onError = onError;
   }
 
   /**
@@ -194,11 +190,9 @@ export class ValueReceiver {
   }
 
   #named(error: unknown): unknown {
-    this.error = this.#selector === undefined
+    return this.error = this.#selector === undefined
       ? error
       : namedAfterCall(error, this.#selector);
-    this.#onError?.(this.error);
-    return this.error;
   }
 
   #end(): undefined {
