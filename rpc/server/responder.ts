@@ -39,8 +39,6 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
   #leavesClose = false;
   /** Whether the response is a stream of values that needs a trailer. */
   #trailer = false;
-  /** What the header says of what follows, if that is no such stream. */
-  #follows = NOTHING_KEPT;
   /** The error that was reported last: a handler may throw it as well. */
   #reported: unknown = NOTHING;
   /** Whether the values of that stream are bytes as they are. */
@@ -119,13 +117,13 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
   }
 
   async continueWithBytes(): Promise<Channel> {
-    this.#follows = BYTES_FOLLOW;
-    return await this.continue();
+    await this.#respond("continued", [], BYTES_FOLLOW);
+    return this.#channel;
   }
 
   async continueWithStream(): Promise<void> {
     this.#trailer = this.#request.extended;
-    await this.#respond("continued", []);
+    await this.#respond("continued", [], ONLY_TRAILER);
   }
 
   async send(value: unknown, options?: WaitOptions): Promise<void> {
@@ -231,10 +229,15 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
     }
   }
 
-  /** Encodes everything, then changes the state, then sends. */
+  /**
+   * Encodes everything, then changes the state, then sends.
+   *
+   * @param usual what the header says to an extended caller
+   */
   #respond(
     state: "returned" | "continued",
     values: readonly unknown[],
+    usual = NOTHING_KEPT,
   ): Promise<void> {
     if (this.#state !== "pending") {
       throw new RpcError(
@@ -245,7 +248,6 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
     const ends = state === "returned";
     const { extended, context } = this.#request;
     const keptIds = this.borrowed?.keptIds(ends) ?? NOTHING_KEPT.keptIds;
-    const usual = this.#trailer ? ONLY_TRAILER : this.#follows;
     const kept = keptIds.length === 0 ? usual : { ...usual, keptIds };
     const extension = extended ? kept : undefined;
     const { codec, writer } = context;

@@ -29,6 +29,8 @@ export class ResponseWriter {
   readonly #codec: Codec;
   readonly #prefix: () => string;
   readonly #messages = new MessageWriter();
+  /** The header of most responses. */
+  #mostUsual: Uint8Array | undefined;
   /** The usual headers, those without an error, by what they say in addition. */
   readonly #returned = new Map<ResponseExtension | undefined, Uint8Array>();
   readonly #continued = new Map<ResponseExtension | undefined, Uint8Array>();
@@ -134,6 +136,11 @@ export class ResponseWriter {
     continued: boolean,
     extension: ResponseExtension | undefined,
   ): void {
+    if (!continued && extension === NOTHING_KEPT) {
+      return message.addRaw(
+        this.#mostUsual ??= this.#encoded(continued, extension),
+      );
+    }
     const isUsual = extension === undefined || extension === NOTHING_KEPT ||
       extension === ONLY_TRAILER || extension === BYTES_FOLLOW;
     if (!isUsual) {
@@ -142,12 +149,19 @@ export class ResponseWriter {
     const usual = continued ? this.#continued : this.#returned;
     let header = usual.get(extension);
     if (header === undefined) {
-      const writer = new ValueWriter();
-      writer.add(this.#codec, this.#headerValue(continued, extension));
-      header = writer.message().slice();
+      header = this.#encoded(continued, extension);
       usual.set(extension, header);
     }
     message.addRaw(header);
+  }
+
+  #encoded(
+    continued: boolean,
+    extension: ResponseExtension | undefined,
+  ): Uint8Array {
+    const writer = new ValueWriter();
+    writer.add(this.#codec, this.#headerValue(continued, extension));
+    return writer.message().slice();
   }
 
   #headerValue(
