@@ -21,6 +21,7 @@ export {
 } from "./flow/memory_pool.ts";
 export { resolveOptions, type SessionOptions } from "./options.ts";
 export {
+  type ErrorOwner,
   isRawChannel,
   type RawChannel,
   type RawSession,

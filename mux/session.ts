@@ -215,6 +215,10 @@ export class QmuxSession implements RawSession {
     return this.#state !== "open";
   }
 
+  get heard(): boolean {
+    return this.#decoder.heard;
+  }
+
   get openable(): number {
     return this.#channels.openable;
   }

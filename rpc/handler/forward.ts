@@ -57,10 +57,10 @@ const MAX_WAIT_OF_CUT = 250;
  * it are piped in both directions, with half-close, cancellation and backpressure.
  * Both sessions must therefore use the same codec.
  *
- * Functions and streams in the arguments of a call, and in a complete response, work
- * if both ends are of this package. For functions of other peers, and for calls that
- * the target makes on its own, give `target` a handler that forwards in the other
- * direction.
+ * Functions and streams in the arguments of a call and in its response, streamed or
+ * not, work if both ends are of this package. For functions of other peers, for those
+ * that a caller passes to `send()` of a response, and for calls that the target makes
+ * on its own, give `target` a handler that forwards in the other direction.
  *
  * @example
  * ```ts
@@ -181,7 +181,7 @@ function turnOf(
   const giveUp = () => {
     end();
     shares.leave(place);
-    reject(cancelled());
+    reject(cancelled(selector));
   };
   const cancelLimit = timeLimit(MAX_WAIT, () => {
     end();
@@ -196,8 +196,11 @@ function turnOf(
   return promise;
 }
 
-function cancelled(): RpcError {
-  return new RpcError("cancelled", "Call was closed by the caller");
+function cancelled(selector: string): RpcError {
+  return new RpcError(
+    "cancelled",
+    `Call was closed by the caller, in call "${printableText(selector)}"`,
+  );
 }
 
 function busy(selector: string): CallError {
@@ -274,11 +277,11 @@ function passedOn(error: unknown, { selector, channel }: ServerCall): unknown {
 /** A channel of the pool, for which the call waits as long as its caller does. */
 function takeChannel(
   pool: ChannelPool,
-  { channel }: ServerCall,
+  { channel, selector }: ServerCall,
   nested: boolean,
 ): RawChannel | Promise<RawChannel> {
   return pool.take(nested) ?? new Promise((resolve, reject) => {
-    const giveUp = () => opening.cancel(cancelled());
+    const giveUp = () => opening.cancel(cancelled(selector));
     const opening: ChannelRequest = pool.open(
       (taken) => {
         channel.cancelWhenClosed(giveUp);
@@ -359,7 +362,7 @@ function inspectHeader(
     if (lends === undefined) return undefined;
     const { session } = call;
     addRoute(lends, pool.session, target, session);
-    return session?.routes.loans(
+    const loan = session?.routes.loans(
       lends,
       pool.session,
       () =>
@@ -367,6 +370,10 @@ function inspectHeader(
           target.call(RELEASE_SELECTOR + id, count).catch(() => {});
         }),
     )?.begin(lends);
+    // Values that follow are the caller's as they arrive, however the call ends.
+    return loan === undefined || !header.continued
+      ? loan
+      : { ...loan, end: () => loan.end(true) };
   } catch {
     // The caller gets the header too, and reports what is wrong with it.
     return undefined;

@@ -97,7 +97,11 @@ export class Server {
       this.#memory.decodeSoon();
       this.#calls.runNextSoon();
     };
-    const decoder = new RequestDecoder(options.codecs, options.callerIn);
+    const decoder = new RequestDecoder(
+      options.codecs,
+      options.callerIn,
+      () => state.callbacks.prefix,
+    );
     this.#requests = new HeaderCache(
       (header) => decoder.decode(header),
       state.rememberHeader,

@@ -35,13 +35,23 @@ export const CloseCode = {
  */
 const CLEAN_CODES = [1000, 1001, 1005, 1012, 1013];
 
+/**
+ * Status codes of servers to which it is no use to connect again in the same way:
+ * protocol error, unsupported data, invalid data, policy violation, missing
+ * extension, and IANA's "unauthorized" and "forbidden".
+ */
+const LASTING_CODES = [1002, 1003, 1007, 1008, 1010, 3000, 3003];
+
 /** The error for a WebSocket closed with `code`; undefined for a clean end. */
 export function closingError(code: number, reason: string): Error | undefined {
   if (CLEAN_CODES.includes(code)) return undefined;
   if (code === 0 || code === 1006) return connectionBroken(reason);
-  return new Error(
+  const error = new Error(
     `the peer closed the WebSocket: ${code}${reason && ` ${reason}`}`,
   );
+  return LASTING_CODES.includes(code)
+    ? Object.assign(error, { permanent: true })
+    : error;
 }
 
 /** The error for a WebSocket whose connection ended without CLOSE. */
