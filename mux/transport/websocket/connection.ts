@@ -169,9 +169,11 @@ class WebSocketConnection implements AbortableTransport {
     return this.#closing ??= this.#close();
   }
 
-  /** Closes the connection; what waits for the client fails with it. */
+  /** Closes the connection, after a CLOSE if that can be sent at once. */
   abort(): void {
-    void this.#inner.close();
+    const end = () => void this.#inner.close();
+    if (this.#state !== "open" || this.#sending !== undefined) end();
+    else void this.#sendClose(CloseCode.NORMAL).then(end);
   }
 
   async #close(): Promise<void> {
