@@ -49,20 +49,32 @@ async function* everywhere(
   };
 }
 
-test("handshakeTimeout: an onPeer that never ends closes the peer and is reported with it", async () => {
+test("handshakeTimeout: an onPeer that never ends closes the peer and is reported with it", async (t) => {
+  const time = t.time();
   const never = Promise.withResolvers<void>();
   const { reports, onError } = recorder();
   const handled: string[] = [];
+  let asked = Promise.withResolvers<void>();
   const options: ListenOptions = {
-    onPeer: () => never.promise,
+    onPeer() {
+      asked.resolve();
+      return never.promise;
+    },
     handler: (call) => void handled.push(call.selector),
-    handshakeTimeout: SHORT,
+    handshakeTimeout: 5_000,
     onError,
   };
   let count = 0;
   for await (const { address, close } of everywhere(options)) {
+    asked = Promise.withResolvers();
     const client = await dial(address);
-    await assertRejects(() => within(client.call("ping"), "its call"));
+    await within(asked.promise, "onPeer");
+    const call = assertRejects(() => client.call("ping"));
+    time.tick(4_999);
+    for (let i = 0; i < 20; i++) await turn();
+    assertEquals(reports.length, count);
+    time.tick(1);
+    await within(call, "its call");
     await within(client.closed, "the client");
     count++;
     assertEquals(reports.length, count);
@@ -70,7 +82,7 @@ test("handshakeTimeout: an onPeer that never ends closes the peer and is reporte
     assertEquals([error.name, error.code, error.message], [
       "TalkError",
       "timeout",
-      'Cannot admit peer: "onPeer" took longer than 20 ms (option "handshakeTimeout")',
+      'Cannot admit peer: "onPeer" took longer than 5000 ms (option "handshakeTimeout")',
     ]);
     await within(context.peer!.closed, "its session");
     await client.close();
@@ -245,3 +257,128 @@ test("handshakeTimeout: a WebSocket's request that comes byte by byte, in part o
     assertEquals(reports.length, 1);
   }
 });
+
+/** The request of a WebSocket client. */
+function upgradeRequest(port: number): Uint8Array<ArrayBuffer> {
+  return new TextEncoder().encode([
+    "GET / HTTP/1.1",
+    `host: 127.0.0.1:${port}`,
+    "upgrade: websocket",
+    "connection: Upgrade",
+    "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==",
+    "sec-websocket-version: 13",
+    "",
+    "",
+  ].join("\r\n"));
+}
+
+test("handshakeTimeout: clients of serveWebSocket() that leave during authenticate take no place of maxSessions", async (t) => {
+  const time = t.time();
+  const { reports, onError } = recorder();
+  const verdict = Promise.withResolvers<boolean>();
+  let asked = 0;
+  const serve = serveWebSocket({
+    handler,
+    maxSessions: 1,
+    authenticate: () => ++asked <= 3 ? verdict.promise : true,
+    onError,
+  });
+  const server = Deno.serve(
+    { port: 0, hostname: "127.0.0.1", onListen() {} },
+    serve,
+  );
+  const { port } = server.addr;
+  for (let i = 1; i <= 3; i++) {
+    const conn = await Deno.connect({ hostname: "127.0.0.1", port });
+    await conn.write(upgradeRequest(port));
+    while (asked < i) await turn();
+    conn.close();
+  }
+  verdict.resolve(true);
+  const client = await dial(`ws://127.0.0.1:${port}/`);
+  assertEquals(await client.call("ping"), "pong");
+  const before = reports.length;
+  time.tick(30_000);
+  for (let i = 0; i < 20; i++) await turn();
+  assert(reports.slice(before).every(({ error }) => error.code === "timeout"));
+  assertEquals(await client.call("ping"), "pong");
+  await client.close();
+  await serve.listener.close();
+  await server.shutdown();
+});
+
+test("handshakeTimeout: an authenticate of serveWebSocket() that never decides is answered with 503 and reported", async (t) => {
+  const time = t.time();
+  const { reports, onError } = recorder();
+  const never = Promise.withResolvers<boolean>();
+  const asked = Promise.withResolvers<void>();
+  const serve = serveWebSocket({
+    authenticate() {
+      asked.resolve();
+      return never.promise;
+    },
+    handshakeTimeout: 5_000,
+    onError,
+  });
+  const request = new Request("http://localhost/", {
+    headers: { upgrade: "websocket", host: "localhost" },
+  });
+  const answer = serve(request);
+  await within(asked.promise, "authenticate");
+  time.tick(5_000);
+  assertEquals((await within(answer, "the answer")).status, 503);
+  assertEquals(reports.map(({ error }) => [error.code, error.message]), [[
+    "timeout",
+    'Cannot accept connection from "": its handshake took longer than 5000 ms (option "handshakeTimeout")',
+  ]]);
+  never.resolve(false);
+  await serve.listener.close();
+});
+
+test("serveWebSocket(): clients that ignore CLOSE take no more than twice maxSessions", async (t) => {
+  const errors: unknown[] = [];
+  const serve = serveWebSocket({
+    handler,
+    maxSessions: 2,
+    whenFull: "evict",
+    onError: (error) => errors.push(error),
+  });
+  const server = Deno.serve(
+    { port: 0, hostname: "127.0.0.1", onListen() {} },
+    serve,
+  );
+  t.defer(async () => {
+    await serve.listener.close();
+    await server.shutdown();
+  });
+  const { port } = server.addr;
+  const deaf: Deno.Conn[] = [];
+  const answers: string[] = [];
+  for (let i = 0; i < 6; i++) {
+    const conn = await Deno.connect({ hostname: "127.0.0.1", port });
+    deaf.push(conn);
+    await conn.write(upgradeRequest(port));
+    const buffer = new Uint8Array(1_000);
+    const read = await within(conn.read(buffer), "the answer");
+    const text = new TextDecoder().decode(buffer.subarray(0, read ?? 0));
+    answers.push(text.slice(9, 12));
+    // Until the server has it, it does not count.
+    for (let i = 0; i < 20; i++) await turn();
+  }
+  assertEquals(answers, ["101", "101", "101", "101", "503", "503"]);
+  for (const conn of deaf) conn.close();
+  // Their places are free again when they have gone.
+  const client = await within(dialUntilServed(port), "a client");
+  assertEquals(await client.call("ping"), "pong");
+  await client.close();
+});
+
+async function dialUntilServed(port: number): Promise<Peer> {
+  for (;;) {
+    try {
+      return await dial(`ws://127.0.0.1:${port}/`);
+    } catch {
+      await turn();
+    }
+  }
+}

@@ -18,8 +18,7 @@ import {
 } from "./listener.ts";
 import type { Carried } from "../codec/internal.ts";
 import { checkPeerOptions, type PeerOptions, type PeerWith } from "./peer.ts";
-import { tookTooLong } from "./errors.ts";
-import { peerListener } from "./peer_listener.ts";
+import { handshakeLimit, peerListener } from "./peer_listener.ts";
 import { addressError, resolveAddress } from "./address.ts";
 
 /** Options of {@linkcode listenSession}. */
@@ -136,15 +135,7 @@ async function start<T>(
 ): Promise<T> {
   const limits = resolveSharedLimits(options);
   const { scheme, rest } = await resolveAddress(address);
-  const timeout = limits.handshakeTimeout;
-  const handshake: HandshakeLimit = {
-    timeout,
-    onTimeout(remoteAddr) {
-      const what = `accept connection from "${remoteAddr}"`;
-      const error = tookTooLong(what, "its handshake", timeout);
-      options.onError?.(error, { peer: undefined, selector: undefined });
-    },
-  };
+  const handshake = handshakeLimit(limits, options.onError);
   try {
     const source = await listenAt(scheme, rest, options, handshake);
     return make(source, limits);

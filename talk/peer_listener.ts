@@ -1,5 +1,9 @@
 import type { Carried } from "../codec/internal.ts";
-import { qmux, type TransportListener } from "../mux/internal.ts";
+import {
+  type HandshakeLimit,
+  qmux,
+  type TransportListener,
+} from "../mux/internal.ts";
 import { timeLimit } from "../time_limit.ts";
 import { errorPrinter } from "./error_printer.ts";
 import {
@@ -47,4 +51,19 @@ export function peerListener<C extends Carried, Context>(
       },
     },
   );
+}
+
+/** How a transport limits its handshakes, and reports those that take too long. */
+export function handshakeLimit(
+  { handshakeTimeout: timeout }: ResolvedSharedLimits,
+  onError: ListenerOptions["onError"],
+): HandshakeLimit {
+  return {
+    timeout,
+    onTimeout(remoteAddr) {
+      const what = `accept connection from "${remoteAddr}"`;
+      const error = tookTooLong(what, "its handshake", timeout);
+      onError?.(error, { peer: undefined, selector: undefined });
+    },
+  };
 }

@@ -54,7 +54,7 @@ import {
 } from "./listener.ts";
 import type { Carried } from "../codec/internal.ts";
 import { checkPeerOptions, type PeerOptions, type PeerWith } from "./peer.ts";
-import { peerListener } from "./peer_listener.ts";
+import { handshakeLimit, peerListener } from "./peer_listener.ts";
 
 export type { RequestDecision, RequestHandler, RequestInfo, UpgradeOptions };
 
@@ -110,7 +110,7 @@ export interface WebSocketHandler<
  * | 403 | a browser sent it for a page of another origin, see `origins` |
  * | 403 | it names another host than the server's, see `hosts` |
  * | 404, 426 | not a WebSocket request, and there is no `fallback` |
- * | 503 | the listener is closed |
+ * | 503 | the listener is closed, or clients have left open twice `maxSessions` |
  *
  * @typeParam C what its codec carries besides JSON's values
  * @typeParam Context what the program knows of a peer: what `onPeer` returns
@@ -123,7 +123,10 @@ export function serveWebSocket<C extends Carried = Carried, Context = unknown>(
 ): WebSocketHandler<C, Context> {
   const limits = resolveSharedLimits(options);
   checkPeerOptions(options);
-  const acceptor = webSocketAcceptor(`ws:${options.path ?? "/"}`, options);
+  const acceptor = webSocketAcceptor(`ws:${options.path ?? "/"}`, options, {
+    maxSockets: 2 * limits.maxSessions,
+    handshake: handshakeLimit(limits, options.onError),
+  });
   const listener = peerListener(acceptor, options, limits);
   return Object.assign(acceptor.handle, { listener });
 }

@@ -2,16 +2,12 @@ import { Queue } from "../../../queue.ts";
 import { timeLimit } from "../../../time_limit.ts";
 import type { Accepted, HandshakeLimit, TransportListener } from "../types.ts";
 import { webSocketServer } from "./connection.ts";
+import { MAX_HANDSHAKES } from "./handshake.ts";
 import type { RequestRules } from "./request_rules.ts";
 import { acceptHandshake } from "./server_handshake.ts";
 
 /** The time to send a request and read the answer, unless a program says. */
 const HANDSHAKE: HandshakeLimit = { timeout: 30_000, onTimeout() {} };
-/**
- * Connections that may be in their handshake. Beyond that, the oldest of them is
- * closed: it had the longest time.
- */
-export const MAX_HANDSHAKES = 1_024;
 
 /** A connection that can be accepted, or an error of accepting. */
 type Outcome = { accepted: Accepted } | { error: unknown };

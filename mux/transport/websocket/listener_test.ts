@@ -10,7 +10,8 @@ import type { Transport } from "../../types.ts";
 import { memoryTransports } from "../memory.ts";
 import type { Accepted, TransportListener } from "../types.ts";
 import { Opcode } from "./frames.ts";
-import { MAX_HANDSHAKES, webSocketListener } from "./listener.ts";
+import { MAX_HANDSHAKES } from "./handshake.ts";
+import { webSocketListener } from "./listener.ts";
 
 const HANDSHAKE_TIMEOUT = 10_000;
 
