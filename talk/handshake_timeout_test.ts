@@ -272,41 +272,6 @@ function upgradeRequest(port: number): Uint8Array<ArrayBuffer> {
   ].join("\r\n"));
 }
 
-test("handshakeTimeout: clients of serveWebSocket() that leave during authenticate take no place of maxSessions", async (t) => {
-  const time = t.time();
-  const { reports, onError } = recorder();
-  const verdict = Promise.withResolvers<boolean>();
-  let asked = 0;
-  const serve = serveWebSocket({
-    handler,
-    maxSessions: 1,
-    authenticate: () => ++asked <= 3 ? verdict.promise : true,
-    onError,
-  });
-  const server = Deno.serve(
-    { port: 0, hostname: "127.0.0.1", onListen() {} },
-    serve,
-  );
-  const { port } = server.addr;
-  for (let i = 1; i <= 3; i++) {
-    const conn = await Deno.connect({ hostname: "127.0.0.1", port });
-    await conn.write(upgradeRequest(port));
-    while (asked < i) await turn();
-    conn.close();
-  }
-  verdict.resolve(true);
-  const client = await dial(`ws://127.0.0.1:${port}/`);
-  assertEquals(await client.call("ping"), "pong");
-  const before = reports.length;
-  time.tick(30_000);
-  for (let i = 0; i < 20; i++) await turn();
-  assert(reports.slice(before).every(({ error }) => error.code === "timeout"));
-  assertEquals(await client.call("ping"), "pong");
-  await client.close();
-  await serve.listener.close();
-  await server.shutdown();
-});
-
 test("handshakeTimeout: an authenticate of serveWebSocket() that never decides is answered with 503 and reported", async (t) => {
   const time = t.time();
   const { reports, onError } = recorder();
