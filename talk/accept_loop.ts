@@ -22,8 +22,11 @@ export interface AcceptEvents<T> {
    * once, until none was missing for ten seconds.
    */
   onExhausted(error: TalkError): void;
-  /** Called at each failure of a spell: it may make files free. */
-  whileExhausted?(): void;
+  /**
+   * Called at each failure of a spell: it may make files free. If it resolves to
+   * true, accepting is retried at once.
+   */
+  whileExhausted?(): Promise<boolean>;
 }
 
 /**
@@ -73,6 +76,7 @@ export class AcceptLoop<T> {
       try {
         accepted = await this.#source.accept();
       } catch (error) {
+        if (this.#stopped) return;
         await this.#failed(error);
         continue;
       }
@@ -102,7 +106,7 @@ export class AcceptLoop<T> {
     const isNew = now - this.#exhaustedAt >= SPELL_GAP;
     this.#exhaustedAt = now;
     if (isNew) this.#events.onExhausted(outOfResources(error));
-    this.#events.whileExhausted?.();
+    if (await this.#events.whileExhausted?.()) return await this.#wait(0);
     const delay = this.#delay;
     this.#delay = Math.min(2 * delay, RETRY_DELAY.max);
     await this.#wait(delay);
@@ -110,9 +114,9 @@ export class AcceptLoop<T> {
 
   /** Waits until accepting is to be retried, or the source was closed. */
   async #wait(ms: number): Promise<void> {
-    if (this.#stopped) return;
     const ended = Promise.withResolvers<void>();
     this.#retryNow = ended.resolve;
+    if (this.#stopped) ended.resolve();
     const cancel = timeLimit(ms, ended.resolve);
     await ended.promise;
     cancel();

@@ -11,7 +11,10 @@ function systemError(code: string): Error {
 }
 
 /** A loop over answers that the test lists, with a clock of its own. */
-function lab(answer: (nth: number) => number | Error | null) {
+function lab(
+  answer: (nth: number) => number | Error | null,
+  freedAt?: number,
+) {
   const time = new FakeTime(1);
   let now = 0;
   let accepts = 0;
@@ -30,7 +33,7 @@ function lab(answer: (nth: number) => number | Error | null) {
     {
       take: (accepted) => void taken.push(accepted),
       onExhausted: (error) => errors.push(error),
-      whileExhausted: () => void tries++,
+      whileExhausted: () => Promise.resolve(++tries === freedAt),
     },
     () => now,
   );
@@ -183,4 +186,19 @@ test("AcceptLoop: stop() ends the wait", async () => {
   one.loop.stop();
   await one.pass(0);
   assertEquals([running.state, one.waiting], ["resolved", 0]);
+});
+
+test("AcceptLoop: it tries again at once if files were made free", async () => {
+  using one = lab(() => systemError("EMFILE"), 3);
+  const running = watch(one.loop.run());
+  await one.pass(0);
+  await one.pass(50);
+  assertEquals([one.accepts, one.tries], [2, 2]);
+  // The third failure makes a file free, and the fourth does not.
+  await one.pass(100);
+  for (let i = 0; i < 5; i++) await one.pass(0);
+  assertEquals([one.accepts, one.tries], [4, 4]);
+  one.loop.stop();
+  await one.pass(0);
+  assertEquals(running.state, "resolved", "though accept() fails still");
 });

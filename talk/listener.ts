@@ -306,7 +306,7 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
     this.#loop = new AcceptLoop(source, {
       take: (accepted) => this.#take(accepted),
       onExhausted: (error) => this.#report(error),
-      whileExhausted: () => void this.#evict(),
+      whileExhausted: () => this.#evict(),
     });
     void this.#run();
   }
