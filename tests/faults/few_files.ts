@@ -16,6 +16,11 @@ import {
   TalkError,
 } from "../../mod.ts";
 
+// Deno prepares for signals when it first needs to, and panics without files.
+const onSignal = () => {};
+Deno.addSignalListener("SIGINT", onSignal);
+Deno.removeSignalListener("SIGINT", onSignal);
+
 const [mode, address = "", whenFull = "refuse"] = Deno.args;
 const handler = handlerFrom({ ping: () => "pong" });
 

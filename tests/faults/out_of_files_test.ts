@@ -181,7 +181,10 @@ for (const kind of ["tcp", "ws"]) {
       await used.close();
       for (const conn of silent) conn.close();
       assertEquals((await server.end()).code, 0);
-      assertEquals(server.lines.filter((line) => "error" in line).length, 1);
+      const spells = server.lines.filter(({ error }) =>
+        (error as Line | undefined)?.["code"] === "out-of-resources"
+      );
+      assertEquals(spells.length, 1);
     },
   );
 }
