@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { test } from "../tests/support/harness.ts";
-import { turn, within } from "../tests/support/within.ts";
+import { turn, watch, within } from "../tests/support/within.ts";
 import { qmux } from "./session.ts";
 import type { AbortableTransport } from "./transport/types.ts";
 import type { Transport } from "./types.ts";
@@ -100,6 +100,10 @@ test("QmuxSession: close() does not wait for a stream of the program that never 
   }, { closeTimeout: 5_000 });
   const closing = session.close();
   await turn();
-  time.tick(5_000);
+  const watched = watch(closing);
+  time.tick(4_999);
+  await turn();
+  assertEquals(watched.state, "pending");
+  time.tick(1);
   await within(closing, "close()");
 });

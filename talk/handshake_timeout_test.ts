@@ -222,7 +222,7 @@ async function trickle(port: number, bytes: Uint8Array): Promise<void> {
   try {
     for (let i = 0; ended.state === "pending"; i++) {
       if (i < bytes.length) await conn.write(bytes.subarray(i, i + 1));
-      await new Promise((resolve) => setTimeout(resolve, 1));
+      await turn();
     }
   } catch {
     // It was reset: bytes were on their way.

@@ -126,6 +126,7 @@ test("sessionIdleTimeout: channels that the peer opens without a call are no use
   for (let i = 0; i < 10; i++) await client.session.open();
   await pass(time, 2 * IDLE);
   await passUntil(time, ended);
+  assertEquals(ended.state, "resolved");
   await close();
 });
 
@@ -183,7 +184,7 @@ test("sessionIdleTimeout: of serveWebSocket() closes what idleTimeout keeps, as 
   const server = Deno.serve({ port: 0, onListen() {} }, serve);
   t.defer(() => server.shutdown());
   const client = await dialSession(`ws://127.0.0.1:${server.addr.port}/`);
-  await within(client.closed, "the session");
+  assertEquals(await within(client.closed, "the session"), undefined);
   await client.close();
   await serve.listener.close();
 });

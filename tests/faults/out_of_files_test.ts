@@ -8,7 +8,7 @@ import { dial } from "@qtalk/qtalk";
 import { assert, assertEquals } from "@std/assert";
 import { test } from "../support/harness.ts";
 import { withPath } from "../support/socket_path.ts";
-import { within } from "../support/within.ts";
+import { turn, within } from "../support/within.ts";
 
 /** Windows has no such limit. */
 const ignore = Deno.build.os === "windows";
@@ -135,7 +135,7 @@ async function dialPatiently(address: string) {
       if (!/os error (11|35|61|111)\b/.test((error as Error).message)) {
         throw error;
       }
-      await new Promise((resolve) => setTimeout(resolve, 10));
+      await turn();
     }
   }
 }
