@@ -8,6 +8,8 @@ import {
   type TransportListener,
 } from "../mux/internal.ts";
 import {
+  type AcceptRules,
+  type Closable,
   ConnectionListener,
   type Listener,
   type ListenerOptions,
@@ -109,23 +111,41 @@ export function listenSession(
   address: string,
   options: ListenSessionOptions = {},
 ): Promise<Listener<Session>> {
-  return start(
-    address,
-    options,
-    (source, limits) =>
-      new ConnectionListener<Session>(
-        source,
-        (transport) => qmux(transport, limits.session),
-        options,
-        limits,
-        { needsLoop: true, uses: usesOf },
-      ),
-  );
+  return listenWith(address, options, (session) => session, {
+    needsLoop: true,
+    uses: usesOf,
+  });
 }
 
 /** How many channels a session has had; `Infinity` while there is one. */
 function usesOf(session: Session): number {
   return session.usage.slots > 0 ? Infinity : rawSession(session).opened;
+}
+
+/**
+ * Listens on an address; every session becomes what `make` returns.
+ *
+ * @throws {TalkError} `bad-address`, `unknown-scheme`, `listen-failed`
+ * @throws {RangeError} if an option is out of range
+ */
+export function listenWith<T extends Closable>(
+  address: string,
+  options: ListenSessionOptions,
+  make: (session: Session) => T,
+  rules: AcceptRules<T>,
+): Promise<Listener<T>> {
+  return start(
+    address,
+    options,
+    (source, limits) =>
+      new ConnectionListener<T>(
+        source,
+        (transport) => make(qmux(transport, limits.session)),
+        options,
+        limits,
+        rules,
+      ),
+  );
 }
 
 async function start<T>(
