@@ -32,8 +32,10 @@ export { childTransport } from "./transport/child.ts";
 export { memoryTransports } from "./transport/memory.ts";
 export { loadScheme, SCHEME_NAMES } from "./transport/schemes.ts";
 export type {
+  AbortableTransport,
   Accepted,
   ConnectionInfo,
+  HandshakeLimit,
   ListenSchemeOptions,
   Scheme,
   SchemeOptions,

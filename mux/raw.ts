@@ -153,6 +153,8 @@ export interface RawSession extends Session {
   readonly openable: number;
   /** Whether at most half of those, or of the memory for channels, is free. */
   readonly crowded: boolean;
+  /** How many channels there have been, of both directions. */
+  readonly opened: number;
   /** What counts and bounds the memory that the session holds. */
   readonly account: MemoryAccount;
   /**

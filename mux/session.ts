@@ -14,7 +14,10 @@ import { FrameQueue, WRITE_TARGET } from "./wire/frame_queue.ts";
 import { resolveOptions, type SessionOptions } from "./options.ts";
 import { timeLimit } from "../time_limit.ts";
 import { duplexTransport } from "./transport/duplex.ts";
-import type { AdvisingTransport } from "./transport/types.ts";
+import type {
+  AbortableTransport,
+  AdvisingTransport,
+} from "./transport/types.ts";
 import { MemoryAccount } from "./flow/memory_account.ts";
 import { joinPool } from "./flow/memory_pool.ts";
 import { TurnBudget } from "./flow/turn_budget.ts";
@@ -227,6 +230,10 @@ export class QmuxSession implements RawSession {
     return this.#channels.crowded;
   }
 
+  get opened(): number {
+    return this.#channels.opened;
+  }
+
   get outgoingSlots(): number {
     return this.#channels.outgoingSlots;
   }
@@ -385,7 +392,11 @@ export class QmuxSession implements RawSession {
     this.#state = "closing";
     this.#channels.close(sessionClosed());
     const expired = Promise.withResolvers<void>();
-    const cancelLimit = timeLimit(this.#closeTimeout, expired.resolve);
+    const cancelLimit = timeLimit(this.#closeTimeout, () => {
+      // The peer had its time: closing the transport must not take more.
+      (this.#transport as AbortableTransport).abort?.();
+      expired.resolve();
+    });
     await Promise.race([expired.promise, this.#drain()]);
     cancelLimit();
     this.#end(undefined);

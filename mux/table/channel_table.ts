@@ -64,6 +64,8 @@ export class ChannelTable implements FrameSink, ChannelHost {
   /** What the channels that the peer opened count. */
   readonly #incoming = new Places();
   #slotFreed: PromiseWithResolvers<void> | undefined;
+  /** How many channels there have been, of both directions. */
+  opened = 0;
   readonly #idle: IdleBudget;
   /** The channel of the DATA frame being read; undefined to drop its payload. */
   #payloadChannel: QmuxChannel | undefined;
@@ -387,6 +389,7 @@ export class ChannelTable implements FrameSink, ChannelHost {
     const id = this.#ids.take(this.#channels);
     const channel = new QmuxChannel(id, this, state, windowSize);
     this.#channels.add(channel);
+    this.opened++;
     const places = this.#placesOf(channel);
     places.slots++;
     places.ids++;

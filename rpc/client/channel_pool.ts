@@ -109,7 +109,8 @@ export class ChannelPool {
   #allowed = false;
   /** Cancels the check for a second without calls, if one is pending. */
   #cancelIdleCheck: (() => void) | undefined;
-  #taken = false;
+  /** How many calls have taken a channel, or tried to. */
+  taken = 0;
   readonly #queue = new Fifo<ChannelRequest>();
   /** Nested calls, and those that the peer had no slot for: they come first. */
   readonly #urgent = new Fifo<ChannelRequest>();
@@ -161,7 +162,7 @@ export class ChannelPool {
    * @param nested whether the call does not wait for those in the queue
    */
   take(nested = false): RawChannel | undefined {
-    this.#taken = true;
+    this.taken++;
     if (this.#queue.length > 0 && !nested) return undefined;
     const channel = this.#takeSpare();
     if (channel !== undefined || this.#target > 0) {
@@ -258,10 +259,10 @@ export class ChannelPool {
 
   #checkUse(): void {
     if (this.#cancelIdleCheck !== undefined || this.#target < 0) return;
-    this.#taken = false;
+    const { taken } = this;
     this.#cancelIdleCheck = timeLimit(IDLE_TIME, () => {
       this.#cancelIdleCheck = undefined;
-      if (!this.#taken) this.#shrink(this.#spares.length >> 1);
+      if (this.taken === taken) this.#shrink(this.#spares.length >> 1);
       if (this.#spares.length > 0) this.#checkUse();
     });
   }

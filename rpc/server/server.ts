@@ -71,6 +71,8 @@ export class Server {
    */
   #held: Fifo<QueuedCall> | undefined;
   #refusing = false;
+  /** How many calls have begun. */
+  begun = 0;
 
   /** Makes a server; {@linkcode serve} gives it channels. */
   constructor(options: ServerOptions) {
@@ -185,6 +187,7 @@ export class Server {
     header: Uint8Array,
   ): IncomingCall {
     const { state } = this.#options;
+    this.begun++;
     const request = this.#requests.get(header);
     if (request.extended) state.peerExtended = true;
     const responder = new ChannelResponder(channel, request, state);

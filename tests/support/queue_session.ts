@@ -100,6 +100,10 @@ class QueueSession implements RawSession {
     return this.#slots.outgoing;
   }
 
+  get opened(): number {
+    return this.#nextId;
+  }
+
   get openable(): number {
     return this.options.maxChannels - this.#slots.outgoing;
   }

@@ -6,6 +6,7 @@
 import { Queue } from "../../../queue.ts";
 import { describeBytes, MuxError, QUOTE_SIZE } from "../../errors.ts";
 import type { Transport } from "../../types.ts";
+import type { AbortableTransport } from "../types.ts";
 
 /** Bytes of one message at most: some receivers refuse more than 1 MiB. */
 export const MAX_MESSAGE = 1024 * 1024;
@@ -102,7 +103,7 @@ export function webSocketTransport(socket: WebSocketLike): Transport {
   return new WebSocketTransport(socket);
 }
 
-class WebSocketTransport implements Transport {
+class WebSocketTransport implements AbortableTransport {
   readonly #socket: WebSocketLike;
   /** Messages that have arrived and were not read. */
   readonly #received = new Queue<Uint8Array>();
@@ -179,6 +180,12 @@ class WebSocketTransport implements Transport {
 
   close(): Promise<void> {
     return this.#closing ??= this.#close();
+  }
+
+  /** A program has no means to end the connection of a `WebSocket`. */
+  abort(): void {
+    void this.close();
+    this.#closed.resolve();
   }
 
   async #close(): Promise<void> {
