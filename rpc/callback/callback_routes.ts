@@ -9,6 +9,10 @@ const MAX_PREFIXES = 4_096;
 export interface RoutedSession {
   /** The way back for functions that were lent to its peer. */
   readonly routes: CallbackRoutes;
+  /** Whether this side asks the peer of the session not to ping it. */
+  readonly refusesPings: boolean;
+  /** Whether the peer has asked not to be pinged. */
+  peerRefusesPings: boolean;
   /** Calls back when it ends; returns what cancels that. */
   onEnd(callback: () => void): () => void;
 }

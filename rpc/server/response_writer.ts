@@ -24,6 +24,7 @@ export interface ResponseOwner {
 /** Encodes and sends the responses of one session in one codec. */
 export class ResponseWriter {
   readonly #codec: Codec;
+  readonly #refusesPings: boolean;
   readonly #messages = new MessageWriter();
   /** The usual headers: those without an error. */
   #plain: UsualHeaders | undefined;
@@ -33,9 +34,14 @@ export class ResponseWriter {
   /** The same for streams of values. */
   #stream: UsualHeaders | undefined;
 
-  /** Makes a writer for responses in `codec`. */
-  constructor(codec: Codec) {
+  /**
+   * Makes a writer for responses in `codec`.
+   *
+   * @param refusesPings whether they ask extended callers not to ping this side
+   */
+  constructor(codec: Codec, refusesPings: boolean) {
     this.#codec = codec;
+    this.#refusesPings = refusesPings;
   }
 
   /**
@@ -62,7 +68,7 @@ export class ResponseWriter {
         codec,
         failure,
         continued,
-        extension,
+        this.#withPing(extension),
       );
       if (lost !== undefined) owner.report(lost);
       message.add(codec, null);
@@ -129,18 +135,31 @@ export class ResponseWriter {
     extension: ResponseExtension | undefined,
   ): void {
     const usual = extension === undefined
-      ? this.#plain ??= usualHeaders(this.#codec, extension)
+      ? this.#plain ??= this.#usual(extension)
       : extension === NOTHING_KEPT
-      ? this.#extended ??= usualHeaders(this.#codec, extension)
+      ? this.#extended ??= this.#usual(extension)
       : extension === ONLY_TRAILER
-      ? this.#stream ??= usualHeaders(this.#codec, extension)
+      ? this.#stream ??= this.#usual(extension)
       : undefined;
     if (usual !== undefined) {
       message.addRaw(continued ? usual.continued : usual.returned);
     } else {
       const header = { error: undefined, continued };
-      message.add(this.#codec, responseHeaderValue(header, extension));
+      const marked = this.#withPing(extension);
+      message.add(this.#codec, responseHeaderValue(header, marked));
     }
+  }
+
+  #usual(extension: ResponseExtension | undefined): UsualHeaders {
+    return usualHeaders(this.#codec, this.#withPing(extension));
+  }
+
+  #withPing(
+    extension: ResponseExtension | undefined,
+  ): ResponseExtension | undefined {
+    return this.#refusesPings && extension !== undefined
+      ? { ...extension, ping: false }
+      : extension;
   }
 }
 

@@ -6,6 +6,7 @@
 import { Queue } from "../../../queue.ts";
 import { describeBytes, MuxError, QUOTE_SIZE } from "../../errors.ts";
 import type { Transport } from "../../types.ts";
+import type { KeptTransport } from "../types.ts";
 
 /** Bytes of one message at most: some receivers refuse more than 1 MiB. */
 export const MAX_MESSAGE = 1024 * 1024;
@@ -92,7 +93,9 @@ export function webSocketTransport(socket: WebSocketLike): Transport {
   return new WebSocketTransport(socket);
 }
 
-class WebSocketTransport implements Transport {
+class WebSocketTransport implements KeptTransport {
+  // Programs cannot send a PING, and do not see what the runtime does with one.
+  readonly keepAlive = { signs: 0 };
   readonly #socket: WebSocketLike;
   /** Messages that have arrived and were not read. */
   readonly #received = new Queue<Uint8Array>();
