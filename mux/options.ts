@@ -137,9 +137,10 @@ export const DEFAULT_SESSION_OPTIONS: Readonly<
 });
 
 /** The defaults of {@linkcode KeepAliveOptions}. */
-export const DEFAULT_KEEP_ALIVE_OPTIONS: Readonly<
-  Record<keyof KeepAliveOptions, number>
-> = Object.freeze({
+export const DEFAULT_KEEP_ALIVE_OPTIONS: {
+  readonly interval: number;
+  readonly timeout: number;
+} = Object.freeze({
   // Both together, and the time between two looks, are less than 30 s.
   interval: 5_000,
   // A peer that computes for 20 s has two seconds left for its answer.

@@ -33,8 +33,8 @@ export function keepAliveOf(
   const given = typeof option === "object" ? option : {};
   const { interval, timeout } = DEFAULT_KEEP_ALIVE_OPTIONS;
   return {
-    interval: given.interval ?? interval!,
-    timeout: given.timeout ?? timeout!,
+    interval: given.interval ?? interval,
+    timeout: given.timeout ?? timeout,
   };
 }
 

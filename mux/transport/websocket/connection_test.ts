@@ -446,13 +446,13 @@ test("webSocketServer: ping() sends PING, after the pending write, and once at a
 });
 
 test("webSocketServer: frames that read() does not show are signs of life", async () => {
-  const { server, far } = serve();
+  const { server, client, far } = serve();
   const reading = server.read();
   const before = server.keepAlive.signs;
   await far.write(clientFrame(Opcode.PONG));
   while (server.keepAlive.signs === before) await turn();
   await far.write(clientFrame(Opcode.BINARY, "x"));
   assertEquals(text((await reading)!), "x");
-  await far.close();
+  await client.end();
   await server.close();
 });
