@@ -39,7 +39,7 @@
  *
  * @module
  */
-import { qmux } from "../mux/internal.ts";
+import { keepAliveOf, qmux, type SessionOptions } from "../mux/internal.ts";
 import {
   type RequestDecision,
   type RequestHandler,
@@ -47,6 +47,7 @@ import {
   type UpgradeOptions,
   webSocketAcceptor,
 } from "../mux/internal_deno.ts";
+import { MAX_DELAY } from "../time_limit.ts";
 import { errorPrinter } from "./error_printer.ts";
 import {
   ConnectionListener,
@@ -63,6 +64,9 @@ import {
   type PeerOptions,
   type PeerWith,
 } from "./peer.ts";
+
+/** Milliseconds that are left to the answer of a call that is a ping. */
+const IDLE_MARGIN = 1_000;
 
 export type { RequestDecision, RequestHandler, RequestInfo, UpgradeOptions };
 
@@ -134,7 +138,10 @@ export function serveWebSocket<C extends Carried = Carried, Context = unknown>(
   // One for all peers: it prints at a limited rate.
   const { onError = errorPrinter() } = options;
   const shared = { ...options, onError };
-  const acceptor = webSocketAcceptor(`ws:${options.path ?? "/"}`, options);
+  const acceptor = webSocketAcceptor(`ws:${options.path ?? "/"}`, {
+    ...options,
+    idleTimeout: options.idleTimeout ?? idleTimeoutOf(options.session),
+  });
   const { onPeer } = options;
   const listener = new ConnectionListener<PeerWith<C, Context>>(
     acceptor,
@@ -156,4 +163,16 @@ export function serveWebSocket<C extends Carried = Carried, Context = unknown>(
     },
   );
   return Object.assign(acceptor.handle, { listener });
+}
+
+/**
+ * The default of `idleTimeout`. Clients that are extended are pinged by calls, and
+ * sooner. The runtime's pings are for the others, and allow them half of that time:
+ * a call that they compute on began with a byte of theirs.
+ */
+function idleTimeoutOf(session: SessionOptions | undefined): number {
+  const keepAlive = keepAliveOf(session?.keepAlive, true);
+  if (typeof keepAlive !== "object") return 0;
+  const { interval, timeout } = keepAlive;
+  return Math.min(interval + timeout + IDLE_MARGIN, MAX_DELAY);
 }

@@ -2,8 +2,8 @@ import { backgroundTimer } from "../../time_limit.ts";
 import { DEFAULT_KEEP_ALIVE_OPTIONS, type SessionOptions } from "../options.ts";
 import type { Clock } from "./turn_clock.ts";
 
-/** Looks at the silence that the shorter of the two times has. */
-const LOOKS = 4;
+/** Looks at the silence within the shorter of the two times. */
+const LOOKS = 5;
 
 /** When a silent peer counts as lost; see `KeepAliveOptions`. */
 export interface KeepAlive {
@@ -157,7 +157,7 @@ export class SilenceWatch {
     const isLate = passed > this.#delay + this.#tick;
     const { heard, progressed } = this.#signs();
     if (heard || progressed) this.#reset();
-    else this.#silence += isLate ? this.#delay : passed;
+    else this.#silence += isLate ? this.#delay : Math.max(passed, this.#delay);
     if (!this.#decide(isLate) || this.#cancel === undefined) return;
     // While a write may turn out to be one that waits, this looks again soon.
     const soon = this.#seenWrite !== 0 && this.#waitingWrite === 0;

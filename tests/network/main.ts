@@ -22,6 +22,7 @@ if (text === "--help") {
 const conditions: Conditions = {
   keepAlive: DEFAULT_KEEP_ALIVE_OPTIONS,
   isDefault: true,
+  computing: 20_000,
   limit: 30_000,
 };
 let failures = 0;

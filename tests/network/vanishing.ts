@@ -38,6 +38,8 @@ export interface Conditions {
   readonly keepAlive: { readonly interval: number; readonly timeout: number };
   /** Whether both ends leave it to the defaults, which say the same. */
   readonly isDefault: boolean;
+  /** Milliseconds that a peer computes without being taken for lost. */
+  readonly computing: number;
   /** Milliseconds within which the end must be noticed. */
   readonly limit: number;
 }
@@ -331,11 +333,6 @@ function stopped(): Case[] {
   return cases;
 }
 
-/** Milliseconds of computing that a peer must survive. */
-function computing({ keepAlive }: Conditions): number {
-  return Math.round(keepAlive.timeout * 10 / 11);
-}
-
 function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
@@ -366,7 +363,7 @@ function slow(): Case[] {
         return await survives(far, async (peer) => {
           // The worst moment: just before the ping.
           await sleep(conditions.keepAlive.interval * 0.9);
-          await peer.call("compute", [computing(conditions)]);
+          await peer.call("compute", [conditions.computing]);
         });
       },
     });
@@ -377,7 +374,7 @@ function slow(): Case[] {
           await using far = await accepted(transport, conditions);
           return await survives(
             far,
-            (peer) => peer.call("compute", [computing(conditions)]),
+            (peer) => peer.call("compute", [conditions.computing]),
           );
         },
       });
@@ -391,7 +388,8 @@ function slow(): Case[] {
           const { signal } = end;
           const ignored = peer.call("ignore", pour(), { signal });
           const { channel } = await peer.request("pour", null, { signal });
-          await sleep(conditions.limit);
+          const { interval, timeout } = conditions.keepAlive;
+          await sleep(1.2 * (interval + timeout));
           await channel!.close();
           end.abort("enough");
           await ignored.catch(() => {});
