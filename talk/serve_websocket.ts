@@ -140,7 +140,9 @@ export function serveWebSocket<C extends Carried = Carried, Context = unknown>(
   const shared = { ...options, onError };
   const acceptor = webSocketAcceptor(`ws:${options.path ?? "/"}`, {
     ...options,
-    idleTimeout: options.idleTimeout ?? idleTimeoutOf(options.session),
+    idleTimeout: options.idleTimeout === undefined
+      ? idleTimeoutOf(options.session)
+      : options.idleTimeout,
   });
   const { onPeer } = options;
   const listener = new ConnectionListener<PeerWith<C, Context>>(

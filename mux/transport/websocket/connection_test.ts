@@ -451,7 +451,7 @@ test("webSocketServer: frames that read() does not show are signs of life", asyn
   const before = server.keepAlive.signs;
   await far.write(clientFrame(Opcode.PONG));
   while (server.keepAlive.signs === before) await turn();
-  await far.write(clientFrame(Opcode.BINARY, "x"));
+  client.send(clientFrame(Opcode.BINARY, "x"));
   assertEquals(text((await reading)!), "x");
   await client.end();
   await server.close();
