@@ -7,9 +7,11 @@ import {
   ScriptedServer,
   serverFrame,
 } from "../../../tests/support/websocket_wire.ts";
-import { concat, text, utf8 } from "../../../tests/support/wire.ts";
+import type { FakeTime } from "../../../tests/support/fake_time.ts";
+import { concat, data, open, text, utf8 } from "../../../tests/support/wire.ts";
 import { turn, watch, within } from "../../../tests/support/within.ts";
 import { MuxError } from "../../errors.ts";
+import { qmux } from "../../session.ts";
 import type { Transport } from "../../types.ts";
 import { memoryTransports } from "../memory.ts";
 import { webSocketClient, webSocketServer } from "./connection.ts";
@@ -430,6 +432,58 @@ test("webSocketServer: close() waits a second at most, also for a client that se
   time.tick(1_000);
   while (closing.state === "pending") await turn();
   await assertRejects(() => sending);
+});
+
+/** Lets a session look at the silence as often as it does in this time. */
+async function silence(time: FakeTime, ms: number): Promise<void> {
+  for (let passed = 0; passed < ms; passed += 500) {
+    time.tick(500);
+    await turn();
+  }
+}
+
+test("webSocketServer: a silent client is pinged, and lost if it says nothing", async (t) => {
+  using time = t.time();
+  const { server, client, far } = serve();
+  const session = qmux(server);
+  const ended = watch(session.closed);
+  for (let i = 0; i < 3; i++) {
+    await silence(time, 20_000);
+    assertEquals(described(await client.frame()), [Opcode.PING, ""]);
+    // Any frame is a sign of life.
+    await far.write(clientFrame(Opcode.PONG));
+  }
+  assertEquals(ended.state, "pending");
+  await silence(time, 29_000);
+  const error = await assertRejects(() => session.closed, MuxError);
+  assertEquals(error.code, "connection-lost");
+  assertEquals(
+    error.message,
+    'Connection is lost: no byte arrived for 27 s, although the peer was pinged (option "keepAlive")',
+  );
+  assertEquals(described(await client.frame()), [Opcode.PING, ""]);
+  const closing = session.close();
+  await silence(time, 1_000);
+  await closing;
+});
+
+test("webSocketServer: a client that sends something is not pinged", async (t) => {
+  using time = t.time();
+  const { server, client } = serve();
+  const session = qmux(server);
+  const adopted = session[Symbol.asyncIterator]().next();
+  client.send(clientFrame(Opcode.BINARY, open(7)));
+  const { value: channel } = await adopted;
+  assertEquals((await client.frame())!.opcode, Opcode.BINARY);
+  for (let i = 0; i < 10; i++) {
+    client.send(clientFrame(Opcode.BINARY, data(channel!.id, "x")));
+    await silence(time, 4_500);
+  }
+  const closing = session.close();
+  const { opcode } = (await client.frame())!;
+  assertEquals(opcode, Opcode.CLOSE);
+  await client.end();
+  await closing;
 });
 
 test("webSocketServer: ping() sends PING, after the pending write, and once at a time", async () => {
