@@ -125,10 +125,10 @@ export function backgroundTimer(
   expire: () => void,
   isFirst: boolean,
 ): () => void {
-  const { Deno } = globalThis as {
+  const { Deno: deno } = globalThis as {
     Deno?: { unrefTimer?(id: unknown): void };
   };
-  if (isFirst && Deno !== undefined) {
+  if (isFirst && deno !== undefined) {
     // Only a listener makes the signal keep the process alive, and what this timer
     // is for, an open connection, does so as well.
     const signal = AbortSignal.timeout(ms);
@@ -136,7 +136,7 @@ export function backgroundTimer(
     return () => signal.removeEventListener("abort", expire);
   }
   const timer: unknown = setTimeout(expire, ms);
-  if (Deno !== undefined) Deno.unrefTimer?.(timer);
+  if (deno !== undefined) deno.unrefTimer?.(timer);
   else (timer as { unref?(): void }).unref?.();
   return () => clearTimeout(timer as number);
 }

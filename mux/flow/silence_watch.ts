@@ -54,13 +54,13 @@ interface DenoLike {
  * is not asked for permission: on Deploy, all programs may.
  */
 function isOnDeploy(): boolean {
-  const { Deno } = globalThis as { Deno?: DenoLike };
-  if (Deno === undefined) return false;
+  const { Deno: deno } = globalThis as { Deno?: DenoLike };
+  if (deno === undefined) return false;
   const variable = "DENO_DEPLOYMENT_ID";
   try {
-    const { state } = Deno.permissions?.querySync({ name: "env", variable }) ??
+    const { state } = deno.permissions?.querySync({ name: "env", variable }) ??
       { state: "granted" };
-    return state === "granted" && Deno.env.get(variable) !== undefined;
+    return state === "granted" && deno.env.get(variable) !== undefined;
   } catch {
     return false;
   }

@@ -132,8 +132,8 @@ export function forwardedHeaderValue(
 }
 
 /**
- * The field `Q` of a header that is forwarded: who is not to be pinged, it says of
- * this side, and not of the peer that it is from.
+ * The field `Q` of a header that is forwarded. Its member `ping` is about this side
+ * then, and not about the peer that sent the header.
  */
 function withPing(
   extension: Readonly<Record<string, unknown>>,
