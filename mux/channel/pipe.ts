@@ -3,7 +3,7 @@ import type { Channel } from "../types.ts";
 
 /**
  * Moves what arrives on one channel to another, in order and without streams.
- * Bytes that can leave at once are copied from one buffer to the other.
+ * They are copied from one buffer to the other when they can leave.
  *
  * Resolves when nothing more arrives; the caller handles the way it ended.
  *
@@ -19,12 +19,9 @@ export function pipeBytes(from: RawChannel, to: RawChannel): Promise<void> {
             return from.ended ? resolve() : from.whenReadable(step);
           }
           const sent = to.trySend(bytes);
-          if (sent > 0) {
-            from.consume(sent);
-            continue;
-          }
-          const sending = to.send(from.take()!);
-          if (sending !== undefined) return void sending.then(step, reject);
+          // What cannot leave stays where it is, and its sender gets no credit.
+          if (sent === 0) return to.whenWritable(step);
+          from.consume(sent);
         }
       } catch (error) {
         reject(error);
