@@ -1,9 +1,9 @@
 // One end of a connection, as a process that can be stopped:
 //
-//   deno run -A tests/network/node.ts serve|dial ADDRESS KEEP_ALIVE
+//   deno run -A tests/network/node.ts serve|dial|visit ADDRESS KEEP_ALIVE
 //
 // KEEP_ALIVE is the option in JSON. A server prints its address; one at
-// `http://HOST` is that of Deno.serve().
+// `http://HOST` is that of Deno.serve(). Who visits says nothing.
 
 import { dial, handlerFrom, listen, withStream } from "@qtalk/qtalk";
 import { serveWebSocket } from "@qtalk/qtalk/websocket";
@@ -48,6 +48,9 @@ if (import.meta.main) {
     const peer = await dial(address, options);
     // From now on, each knows that the other end can be pinged.
     await peer.call("hello");
+    await peer.closed.catch(() => {});
+  } else if (role === "visit") {
+    const peer = await dial(address, options);
     await peer.closed.catch(() => {});
   } else if (address.startsWith("http:")) {
     Deno.serve({

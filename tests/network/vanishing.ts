@@ -49,7 +49,7 @@ function sessionOf({ keepAlive, isDefault }: Conditions): SessionOptions {
 }
 
 function nodeArgs(
-  role: "serve" | "dial",
+  role: "serve" | "dial" | "visit",
   address: string,
   { keepAlive, isDefault }: Conditions,
 ): string[] {
@@ -156,6 +156,7 @@ async function dialed(
 async function accepted(
   name: Exclude<TransportName, "stdio">,
   conditions: Conditions,
+  role: "dial" | "visit" = "dial",
 ): Promise<Far> {
   const session = sessionOf(conditions);
   const connected = Promise.withResolvers<Peer>();
@@ -185,7 +186,7 @@ async function accepted(
     close = () => listener.close();
   }
   const child = new Deno.Command(Deno.execPath(), {
-    args: nodeArgs("dial", address, conditions),
+    args: nodeArgs(role, address, conditions),
   }).spawn();
   const peer = await connected.promise;
   return {
@@ -220,6 +221,16 @@ async function measure(
   vanish: () => void | Promise<void>,
 ): Promise<number> {
   assertEquals(await peer.call("hello"), "hello");
+  return await measureUnknown(peer, { limit, keepAlive }, busy, vanish);
+}
+
+/** As {@linkcode measure}, for a peer that was not called before. */
+async function measureUnknown(
+  peer: Peer,
+  { limit, keepAlive }: Pick<Conditions, "limit" | "keepAlive">,
+  busy: boolean,
+  vanish: () => void | Promise<void>,
+): Promise<number> {
   if (busy) {
     load(peer);
     // A moment in which buffers fill.
@@ -231,7 +242,7 @@ async function measure(
   const error = await assertRejects(() => peer.closed, MuxError);
   const took = performance.now() - since;
   assertEquals(error.code, "connection-lost");
-  assertMatch(error.message, /no byte arrived for \d+ m?s/);
+  assertMatch(error.message, /no byte arrived (?:for \d+ m?s|within)/);
   assertEquals(await pending instanceof MuxError, true);
   assert(took < limit, `${Math.round(took)} ms, limit ${limit}`);
   const { interval, timeout } = keepAlive;
@@ -257,6 +268,70 @@ const LOADS = [false, true] as const;
 function how(busy: boolean): string {
   return busy ? "under load" : "idle";
 }
+
+/** Ends that have said nothing, so that only WebSocket can ping them. */
+function unknown(): Case[] {
+  const dials = (["ws", "http"] as const).map((transport): Case => ({
+    name: `a server that is stopped before it was called, ${transport}`,
+    async run(conditions) {
+      await using far = await dialed(transport, conditions);
+      const stop = () => Deno.kill(far.pid, "SIGSTOP");
+      return await measureUnknown(far.peer, conditions, false, stop);
+    },
+  }));
+  const visits = (["ws", "http"] as const).map((transport): Case => ({
+    name: `a client that is stopped before it has called, ${transport}`,
+    async run(conditions) {
+      await using far = await accepted(transport, conditions, "visit");
+      const stop = () => Deno.kill(far.pid, "SIGSTOP");
+      return await measureUnknown(far.peer, conditions, false, stop);
+    },
+  }));
+  return [...dials, ...visits];
+}
+
+/** A reconnecting peer, whose server comes back. */
+const RECONNECTING: Case = {
+  name: "a reconnecting peer whose server is stopped for a while",
+  async run(conditions) {
+    const server = await startServer(ADDRESSES.tcp, conditions);
+    const states: string[] = [];
+    const lost = Promise.withResolvers<number>();
+    let since = 0;
+    const peer = await dial(server.address, {
+      session: sessionOf(conditions),
+      reconnect: {
+        onState({ name }) {
+          states.push(name);
+          if (name === "waiting") lost.resolve(performance.now() - since);
+        },
+      },
+    });
+    try {
+      assertEquals(await peer.call("hello"), "hello");
+      Deno.kill(server.pid, "SIGSTOP");
+      since = performance.now();
+      const took = await lost.promise;
+      assert(took < conditions.limit, `${Math.round(took)} ms`);
+      const call = peer.call("hello");
+      Deno.kill(server.pid, "SIGCONT");
+      assertEquals(await call, "hello");
+      assertEquals(
+        states.slice(0, 4).join(),
+        [
+          "connecting",
+          "connected",
+          "waiting",
+          "connecting",
+        ].join(),
+      );
+      return took;
+    } finally {
+      await peer.close();
+      await server.kill();
+    }
+  },
+};
 
 function stopped(): Case[] {
   const cases: Case[] = [];
@@ -401,4 +476,9 @@ function slow(): Case[] {
 }
 
 /** All of them. */
-export const CASES: readonly Case[] = [...stopped(), ...slow()];
+export const CASES: readonly Case[] = [
+  ...stopped(),
+  ...unknown(),
+  RECONNECTING,
+  ...slow(),
+];

@@ -18,6 +18,9 @@ const TESTS: Record<string, string[]> = {
     "a server that is stopped, stdio, under load",
     "a client that is stopped, http, idle",
     "a relay that takes nothing any more, ws, idle",
+    "a server that is stopped before it was called, ws",
+    "a client that is stopped before it has called, http",
+    "a reconnecting peer whose server is stopped for a while",
     "a relay that drops everything, tcp, under load",
   ],
   "keepalive: an end at a cable that is pulled is noticed": [

@@ -4,7 +4,12 @@
  * @module
  */
 import { Queue } from "../../../queue.ts";
-import { describeBytes, MuxError, QUOTE_SIZE } from "../../errors.ts";
+import {
+  connectionLost,
+  describeBytes,
+  MuxError,
+  QUOTE_SIZE,
+} from "../../errors.ts";
 import type { Transport } from "../../types.ts";
 import type { KeptTransport } from "../types.ts";
 
@@ -50,6 +55,18 @@ export function connectionBroken(why: string): Error {
   return new Error(
     `the WebSocket ended without CLOSE${why && `: ${why}`}`,
   );
+}
+
+/** What Deno says of a client of its server that answers no PING in time. */
+const NO_PONG = "No response from ping frame.";
+
+/** The error for a WebSocket that has ended, after an error event. */
+function errorOf(message: string): Error {
+  return message === NO_PONG
+    ? connectionLost(
+      'no byte arrived within the time of option "idleTimeout", although the peer was pinged',
+    )
+    : connectionBroken(message);
 }
 
 /** What this module uses of a `WebSocket`, for other implementations of it. */
@@ -136,7 +153,7 @@ class WebSocketTransport implements KeptTransport {
       this.#end(
         errorMessage === undefined
           ? closingError(code, reason)
-          : connectionBroken(errorMessage),
+          : errorOf(errorMessage),
       );
       this.#closed.resolve();
     });
