@@ -24,6 +24,7 @@ export const TRANSPORTS = ["tcp", "ws", "http", "unix", "stdio"] as const;
 export type TransportName = typeof TRANSPORTS[number];
 
 const NODE = new URL("node.ts", import.meta.url).pathname;
+const TLS = new URL("../support/tls/", import.meta.url);
 
 /** The other end: a process, and a peer that talks to it. */
 interface Far extends AsyncDisposable {
@@ -54,7 +55,12 @@ function nodeArgs(
   { keepAlive, isDefault }: Conditions,
 ): string[] {
   const option = isDefault ? [] : [JSON.stringify(keepAlive)];
-  return ["run", "-A", "--no-check", NODE, role, address, ...option];
+  const trust = `--cert=${new URL("ca.pem", TLS).pathname}`;
+  return ["run", "-A", "--no-check", trust, NODE, role, address, ...option];
+}
+
+function tls(name: string): string {
+  return Deno.readTextFileSync(new URL(`${name}.pem`, TLS));
 }
 
 const ADDRESSES: Record<Exclude<TransportName, "stdio" | "unix">, string> = {
@@ -154,7 +160,7 @@ async function dialed(
 
 /** A client that has dialed this process. */
 async function accepted(
-  name: Exclude<TransportName, "stdio">,
+  name: Exclude<TransportName, "stdio"> | "wss",
   conditions: Conditions,
   role: "dial" | "visit" = "dial",
 ): Promise<Far> {
@@ -168,14 +174,16 @@ async function accepted(
   };
   let address: string;
   let close: () => Promise<void>;
-  if (name === "http") {
+  if (name === "http" || name === "wss") {
     const answer = serveWebSocket(options);
-    const server = Deno.serve({
-      hostname: "127.0.0.1",
-      port: 0,
-      onListen() {},
-    }, answer);
-    address = `ws://127.0.0.1:${server.addr.port}`;
+    const where = { hostname: "127.0.0.1", port: 0, onListen() {} };
+    const server = name === "http"
+      ? Deno.serve(where, answer)
+      : Deno.serve({ ...where, cert: tls("cert"), key: tls("key") }, answer);
+    const { port } = server.addr;
+    address = name === "http"
+      ? `ws://127.0.0.1:${port}`
+      : `wss://localhost:${port}`;
     close = async () => {
       await answer.listener.close();
       await server.shutdown();
@@ -265,6 +273,9 @@ export interface Case {
 
 const LOADS = [false, true] as const;
 
+/** Those over which this process can be dialed: it alone trusts no certificate. */
+const ACCEPTED = ["tcp", "ws", "http", "wss", "unix"] as const;
+
 function how(busy: boolean): string {
   return busy ? "under load" : "idle";
 }
@@ -349,7 +360,8 @@ function stopped(): Case[] {
           );
         },
       });
-      if (transport === "stdio") continue;
+    }
+    for (const transport of ACCEPTED) {
       cases.push({
         name: `a client that is stopped, ${transport}, ${how(busy)}`,
         async run(conditions) {
@@ -442,18 +454,6 @@ function slow(): Case[] {
         });
       },
     });
-    if (transport !== "stdio") {
-      cases.push({
-        name: `a client that computes, ${transport}`,
-        async run(conditions) {
-          await using far = await accepted(transport, conditions);
-          return await survives(
-            far,
-            (peer) => peer.call("compute", [conditions.computing]),
-          );
-        },
-      });
-    }
     cases.push({
       name: `a reader that takes nothing, ${transport}`,
       async run(conditions) {
@@ -469,6 +469,18 @@ function slow(): Case[] {
           end.abort("enough");
           await ignored.catch(() => {});
         });
+      },
+    });
+  }
+  for (const transport of ACCEPTED) {
+    cases.push({
+      name: `a client that computes, ${transport}`,
+      async run(conditions) {
+        await using far = await accepted(transport, conditions);
+        return await survives(
+          far,
+          (peer) => peer.call("compute", [conditions.computing]),
+        );
       },
     });
   }

@@ -17,6 +17,7 @@ const TESTS: Record<string, string[]> = {
     "a server that is stopped, unix, idle",
     "a server that is stopped, stdio, under load",
     "a client that is stopped, http, idle",
+    "a client that is stopped, wss, under load",
     "a relay that takes nothing any more, ws, idle",
     "a server that is stopped before it was called, ws",
     "a client that is stopped before it has called, http",

@@ -62,11 +62,12 @@ const NO_PONG = "No response from ping frame.";
 
 /** The error for a WebSocket that has ended, after an error event. */
 function errorOf(message: string): Error {
+  const error = connectionBroken(message);
   return message === NO_PONG
     ? connectionLost(
-      'no byte arrived within the time of option "idleTimeout", although the peer was pinged',
+      `${error.message} (no byte arrived within the time of option "idleTimeout")`,
     )
-    : connectionBroken(message);
+    : error;
 }
 
 /** What this module uses of a `WebSocket`, for other implementations of it. */
