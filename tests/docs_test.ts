@@ -290,9 +290,12 @@ Deno.test("docs: the tables of errors have every code, and no other", () => {
   }
 });
 
-Deno.test("docs: every row of the tables of resources and rules names tests that exist", () => {
+Deno.test("docs: every row of the tables of promises, resources and rules names tests that exist", () => {
   const page = read(LIMITS);
-  for (const heading of ["Resources", "Rules"]) {
+  const promises = [...page.matchAll(/^### (To a server, about .*)$/gm)];
+  assert(promises.length > 0, "there are promises");
+  const headings = promises.map(([, heading]) => heading!);
+  for (const heading of [...headings, "Resources", "Rules"]) {
     for (const row of table(section(page, heading))) {
       const tests = [...row["test"]!.matchAll(/`([^`]+)`((?:,? "[^"]+")+)/g)];
       assert(tests.length > 0, `${Object.values(row)[0]} names a test`);

@@ -9,7 +9,11 @@ import {
   type ChannelRequest,
   poolOf,
 } from "../client/channel_pool.ts";
-import type { RoutedSession } from "../callback/callback_routes.ts";
+import {
+  type Loan,
+  Loans,
+  type RoutedSession,
+} from "../callback/callback_routes.ts";
 import { CallError, errorCode, errorText, RpcError } from "../errors.ts";
 import type { Request } from "../server/request_decoder.ts";
 import type { ServerCall, ServerResponder } from "../server/server_call.ts";
@@ -17,8 +21,8 @@ import type { Caller, HandlerFunction } from "../types.ts";
 import {
   forwardedHeaderValue,
   forwardedResponseValue,
-  type ReceivedHeader,
 } from "../wire/headers.ts";
+import { RELEASE_SELECTOR } from "../wire/selector.ts";
 import { FairShares, Place } from "./fair_shares.ts";
 import { isServerCall, isServerResponder } from "./invoke.ts";
 
@@ -109,11 +113,11 @@ export function forward(
     }
     const { nested } = call.request;
     // Nested calls have slots of their own, and others may wait for them.
-    if (nested) return await forwardCall(call, respond, pool, nested);
+    if (nested) return await forwardCall(call, respond, target, pool, nested);
     const place = new Place(call.session);
     if (!shares.join(place)) await turnOf(place, call, shares);
     try {
-      await forwardCall(call, respond, pool, nested);
+      await forwardCall(call, respond, target, pool, nested);
     } finally {
       shares.leave(place);
     }
@@ -124,19 +128,40 @@ export function forward(
  * Lets the peer of `to` call the functions that the peer of `from` lends to it,
  * whatever the handler of its session is.
  *
- * @param pool channels to the peer of `from`
+ * @param lender calls the peer of `from`
  */
 function addRoute(
   prefix: string,
   from: RoutedSession | undefined,
-  pool: ChannelPool | undefined,
+  lender: Caller,
   to: RoutedSession | undefined,
 ): void {
+  const pool = poolOf(lender);
   if (from === undefined || pool === undefined) return;
   to?.routes.add(prefix, from, () => async (call, respond) => {
     if (!isServerCall(call) || !isServerResponder(respond)) throw replaced();
-    await forwardCall(call, respond, pool, true);
+    countUse(call);
+    await forwardCall(call, respond, lender, pool, true);
   });
+}
+
+/** Counts what a call does to functions that its caller was lent. */
+function countUse({ selector, channel, request, session }: ServerCall): void {
+  const routes = session?.routes;
+  if (!selector.startsWith(RELEASE_SELECTOR)) {
+    const id = selector.slice(1);
+    return routes?.loansOf(id)?.used(id);
+  }
+  const id = selector.slice(RELEASE_SELECTOR.length);
+  const bytes = channel.peek() ?? new Uint8Array(0);
+  let count: unknown;
+  try {
+    count = request.context.codec.decode(bytes.subarray(PREFIX_SIZE));
+  } catch {
+    // Its argument is still to come, and the caller holds nothing of it.
+  }
+  const all = typeof count === "number" ? count : Infinity;
+  routes?.loansOf(id)?.giveBack(id, all);
 }
 
 function replaced(): TypeError {
@@ -190,13 +215,14 @@ function busy(selector: string): CallError {
 async function forwardCall(
   call: ServerCall,
   respond: ServerResponder,
+  target: Caller,
   pool: ChannelPool,
   nested: boolean,
 ): Promise<void> {
   const incoming = call.channel;
   const { lends } = call.request;
   if (lends !== undefined) {
-    addRoute(lends, call.session, poolOf(call.caller), pool.session);
+    addRoute(lends, call.session, call.caller, pool.session);
   }
   const header = forwardedHeader(call.request, pool.session);
   let outgoing: RawChannel;
@@ -223,14 +249,21 @@ async function forwardCall(
       call,
     );
   }
-  if (!pool.allowsSpares || call.request.extended) {
-    const header = inspectHeader(outgoing, call, pool);
-    if (header?.extended) await passOnRefusal(header, outgoing, call, pool);
+  const loan = !pool.allowsSpares || call.request.extended
+    ? inspectHeader(outgoing, call, target, pool)
+    : undefined;
+  if (call.request.extended) {
+    const changed = passOnRefusal(outgoing, call, pool);
+    if (changed !== undefined) await changed;
   }
   respond.handOver();
   watch.answered();
-  await Promise.all([requestPiped, pipe(outgoing, incoming)]);
+  await Promise.all([
+    requestPiped,
+    pipe(outgoing, incoming, loan?.onBytes),
+  ]);
   watch.stop();
+  loan?.end(incoming.eofReceived);
 }
 
 /**
@@ -312,24 +345,32 @@ function watchCaller(
 
 /**
  * Looks in the response header for whether the pool may open spare channels, and
- * whether the response lends functions. It returns the header, unless that has not
- * arrived as a whole, or is malformed.
+ * whether the response lends functions. Returns what watches over those.
  */
 function inspectHeader(
   channel: RawChannel,
   call: ServerCall,
+  target: Caller,
   pool: ChannelPool,
-): ReceivedHeader | undefined {
+): Loan | undefined {
   const bytes = headerBytes(channel);
   if (bytes === undefined) return undefined;
   const { responseHeaders } = call.request.context;
   try {
     const header = responseHeaders.get(bytes);
     if (header.saysNull) pool.allowSpares();
-    if (header.lends !== undefined) {
-      addRoute(header.lends, pool.session, pool, call.session);
-    }
-    return header;
+    const { lends } = header;
+    if (lends === undefined) return undefined;
+    const { session } = call;
+    addRoute(lends, pool.session, target, session);
+    return session?.routes.loans(
+      lends,
+      pool.session,
+      () =>
+        new Loans(session, (id, count) => {
+          target.call(RELEASE_SELECTOR + id, count).catch(() => {});
+        }),
+    )?.begin(lends);
   } catch {
     // The caller gets the header too, and reports what is wrong with it.
     return undefined;
@@ -350,21 +391,27 @@ function headerBytes(channel: RawChannel): Uint8Array | undefined {
  * that to be this side, so it gets another header if the two differ.
  */
 function passOnRefusal(
-  { refusesPings }: ReceivedHeader,
   outgoing: RawChannel,
   call: ServerCall,
   pool: ChannelPool,
 ): Promise<void> | undefined {
-  if (refusesPings && pool.session !== undefined) {
-    pool.session.peerRefusesPings = true;
+  const bytes = headerBytes(outgoing);
+  const { codec, responseHeaders } = call.request.context;
+  const { refusesPings = false } = call.session;
+  if (bytes === undefined) return undefined;
+  let header: Uint8Array;
+  try {
+    const received = responseHeaders.get(bytes);
+    if (received.refusesPings && pool.session !== undefined) {
+      pool.session.peerRefusesPings = true;
+    }
+    if (!received.extended || received.refusesPings === refusesPings) {
+      return undefined;
+    }
+    header = encoded(codec, forwardedResponseValue(codec, bytes, refusesPings));
+  } catch {
+    return undefined; // As in inspectHeader().
   }
-  if (refusesPings === call.session.refusesPings) return undefined;
-  const bytes = headerBytes(outgoing)!;
-  const { codec } = call.request.context;
-  const header = encoded(
-    codec,
-    forwardedResponseValue(codec, bytes, call.session.refusesPings),
-  );
   outgoing.consume(PREFIX_SIZE + bytes.length);
   try {
     // What follows is piped after it. A caller that has gone needs none of it.
