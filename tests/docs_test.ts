@@ -31,6 +31,10 @@ import {
   memoryPair,
   TalkError,
 } from "@qtalk/qtalk/talk";
+import {
+  closeOnSignals,
+  DEFAULT_SIGNAL_DRAIN_TIMEOUT,
+} from "@qtalk/qtalk/signals";
 import { serveWebSocket } from "@qtalk/qtalk/websocket";
 import config from "../deno.json" with { type: "json" };
 import type { Command } from "../talk/cli/command.ts";
@@ -136,6 +140,7 @@ const DEFAULTS: Record<string, Readonly<Record<string, number>>> = {
   DialOptions: { timeout: DEFAULT_CONNECT_TIMEOUT },
   ReconnectOptions: DEFAULT_RECONNECT_OPTIONS,
   CodecOptions: { maxDepth: DEFAULT_MAX_DEPTH, maxItems: DEFAULT_MAX_ITEMS },
+  CloseOnSignalsOptions: { drainTimeout: DEFAULT_SIGNAL_DRAIN_TIMEOUT },
 };
 
 Deno.test("docs: the tables of options have the defaults of the code", () => {
@@ -203,6 +208,9 @@ const USES: Record<string, Use> = {
     } finally {
       await peer.close();
     }
+  },
+  CloseOnSignalsOptions(options) {
+    closeOnSignals([], options)[Symbol.dispose]();
   },
   async ForwardOptions(options) {
     const [peer] = memoryPair();
