@@ -44,3 +44,4 @@ export type {
   TransportListener,
 } from "./transport/types.ts";
 export type { Channel, Session, Transport, WaitOptions } from "./types.ts";
+export { FrameDecoder, type FrameSink } from "./wire/frame_decoder.ts";

@@ -228,7 +228,8 @@ export async function dialSession(
   return qmux(await connect(address, options), options.session);
 }
 
-async function connect(
+/** Connects, and leaves it to the caller what the connection becomes. */
+export async function connect(
   place: Provided<string>,
   options: ConnectOptions,
 ): Promise<Transport> {

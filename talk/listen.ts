@@ -5,6 +5,7 @@ import {
   rawSession,
   type Scheme,
   type Session,
+  type Transport,
   type TransportListener,
 } from "../mux/internal.ts";
 import {
@@ -134,13 +135,33 @@ export function listenWith<T extends Closable>(
   make: (session: Session) => T,
   rules: AcceptRules<T>,
 ): Promise<Listener<T>> {
+  return listenRaw(
+    address,
+    options,
+    (transport, limits) => make(qmux(transport, limits.session)),
+    rules,
+  );
+}
+
+/**
+ * Listens on an address; every connection becomes what `make` returns.
+ *
+ * @throws {TalkError} `bad-address`, `unknown-scheme`, `listen-failed`
+ * @throws {RangeError} if an option is out of range
+ */
+export function listenRaw<T extends Closable>(
+  address: string,
+  options: ListenSessionOptions,
+  make: (transport: Transport, limits: ResolvedSharedLimits) => T,
+  rules: AcceptRules<T>,
+): Promise<Listener<T>> {
   return start(
     address,
     options,
     (source, limits) =>
       new ConnectionListener<T>(
         source,
-        (transport) => make(qmux(transport, limits.session)),
+        (transport) => make(transport, limits),
         options,
         limits,
         rules,

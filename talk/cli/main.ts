@@ -27,6 +27,7 @@ import { call } from "./commands/call.ts";
 import { check } from "./commands/check.ts";
 import { type Command, PROGRAM, twoColumns } from "./command.ts";
 import { EXIT, exitCodeOf, OutputClosed, UsageError } from "./exit_code.ts";
+import { inspect } from "./commands/inspect.ts";
 import { interop } from "./commands/interop.ts";
 import { proxy } from "./commands/proxy.ts";
 import { serve } from "./commands/serve.ts";
@@ -37,6 +38,7 @@ const COMMANDS: readonly Command[] = Object.freeze([
   call,
   serve,
   proxy,
+  inspect,
   tunnel,
   interop,
   check,

@@ -1,0 +1,107 @@
+import { readUint32 } from "../../uint32.ts";
+import { Capture, type CaptureBudget } from "./capture.ts";
+
+/** Bytes of the length before each value. */
+const PREFIX_SIZE = 4;
+/** A longer value is taken for bytes. */
+const MAX_VALUE_SIZE = 256 * 1024 * 1024;
+
+/** What a {@linkcode ValueScanner} finds. */
+export interface ScannerSink {
+  /**
+   * A complete value; `bytes` is what was kept of it, valid during the call.
+   * Returns whether it is one: if not, it and all that follows are bytes.
+   */
+  onValue(bytes: Uint8Array, size: number): boolean;
+  /** A length of 0. Returns whether it may stand where it does. */
+  onEmpty(): boolean;
+  /** Whether a value, whose first byte this is, may stand here. */
+  mayBegin(firstByte: number): boolean;
+  /** Bytes that are no values. */
+  onBytes(piece: Uint8Array): void;
+}
+
+/** Splits one direction of a channel into values, or finds that they are none. */
+export class ValueScanner {
+  readonly #sink: ScannerSink;
+  readonly #prefix = new Uint8Array(PREFIX_SIZE);
+  readonly #capture: Capture;
+  #prefixLength = 0;
+  /** The size of the current value, if its prefix is complete. */
+  #size = 0;
+  /** Bytes of it that are still to come. */
+  #left = 0;
+  #bytes = false;
+
+  /** Makes a scanner that has read nothing. */
+  constructor(sink: ScannerSink, budget: CaptureBudget) {
+    this.#sink = sink;
+    this.#capture = new Capture(budget);
+  }
+
+  /** Whether the direction was found to be bytes. */
+  get isBytes(): boolean {
+    return this.#bytes;
+  }
+
+  /** Reads a piece of payload, which is not empty. */
+  push(piece: Uint8Array): void {
+    let at = 0;
+    while (at < piece.length) {
+      if (this.#bytes) return this.#sink.onBytes(piece.subarray(at));
+      if (this.#left > 0) {
+        const end = Math.min(piece.length, at + this.#left);
+        this.#body(piece.subarray(at, end));
+        at = end;
+      } else this.#prefixByte(piece[at++]!);
+    }
+  }
+
+  /** Reports what was begun as bytes, and gives back the memory. */
+  end(): void {
+    if (!this.#bytes && (this.#prefixLength > 0 || this.#left > 0)) {
+      this.#giveUp();
+    }
+    this.#capture.clear();
+  }
+
+  #prefixByte(byte: number): void {
+    this.#prefix[this.#prefixLength++] = byte;
+    if (this.#prefixLength < PREFIX_SIZE) return;
+    const size = readUint32(this.#prefix, 0);
+    this.#size = size;
+    if (size > MAX_VALUE_SIZE) return this.#giveUp();
+    if (size > 0) {
+      this.#left = size;
+      return;
+    }
+    if (!this.#sink.onEmpty()) return this.#giveUp();
+    this.#prefixLength = 0;
+  }
+
+  #body(piece: Uint8Array): void {
+    const isFirst = this.#left === this.#size;
+    if (isFirst && !this.#sink.mayBegin(piece[0]!)) {
+      return this.#giveUp(piece);
+    }
+    this.#capture.add(piece);
+    this.#left -= piece.length;
+    if (this.#left > 0) return;
+    if (!this.#sink.onValue(this.#capture.bytes, this.#size)) {
+      return this.#giveUp();
+    }
+    this.#capture.clear();
+    this.#prefixLength = 0;
+  }
+
+  /** Takes what was read of the current value, and what follows, for bytes. */
+  #giveUp(piece?: Uint8Array): void {
+    this.#bytes = true;
+    const kept = piece ?? this.#capture.bytes;
+    const bytes = new Uint8Array(this.#prefixLength + kept.length);
+    bytes.set(this.#prefix.subarray(0, this.#prefixLength));
+    bytes.set(kept, this.#prefixLength);
+    this.#capture.clear();
+    if (bytes.length > 0) this.#sink.onBytes(bytes);
+  }
+}
