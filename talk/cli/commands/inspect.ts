@@ -88,6 +88,7 @@ is what --save has written.
     let begun = performance.now();
     let now = () => performance.now();
     const isFile = to === undefined;
+    let target = to === undefined ? "" : redactedAddress(to);
     if (isFile) {
       if (options.save !== undefined) {
         throw new UsageError("Cannot --save what is read from a file");
@@ -99,7 +100,7 @@ is what --save has written.
       calls: !options.frames,
       width: widthOf(terminal, options.full, usesStdout),
       begun,
-      target: isFile ? "its server" : redactedAddress(to),
+      target: () => target,
       print: (line) => printLine(terminal, line, usesStdout),
     });
     const stopped = Promise.withResolvers<never>();
@@ -114,7 +115,7 @@ is what --save has written.
         try {
           print(event);
         } catch (error) {
-          // Nobody reads any more.
+          // Standard output is closed.
           stopped.reject(error);
         }
       },
@@ -122,7 +123,10 @@ is what --save has written.
     if (isFile) {
       let time = 0;
       now = () => time;
-      const reading = readFile(first, tracer, (t) => time = t);
+      const reading = readFile(first, tracer, {
+        head: ({ dial }) => target = redactedAddress(String(dial)),
+        time: (t) => time = t,
+      });
       await Promise.race([reading, stopped.promise]);
       return EXIT.ok;
     }
@@ -177,7 +181,7 @@ is what --save has written.
 async function readFile(
   path: string,
   tracer: Tracer,
-  setTime: (time: number) => void,
+  on: Parameters<typeof replay>[2],
 ): Promise<void> {
   let file: Deno.FsFile;
   try {
@@ -188,7 +192,7 @@ async function readFile(
     });
   }
   try {
-    await replay(file.readable, tracer, setTime);
+    await replay(file.readable, tracer, on);
   } catch (cause) {
     if (!(cause instanceof SyntaxError)) throw cause;
     throw new UsageError(`Cannot read "${path}": ${cause.message}`, { cause });

@@ -20,6 +20,7 @@ import {
   addAny,
   addArguments,
   addBytes,
+  addHead,
   addValue,
   sizeText,
 } from "./value_line.ts";
@@ -34,8 +35,8 @@ export interface PrinterOptions {
   readonly width: number;
   /** When the first event happened that time is counted from. */
   readonly begun: number;
-  /** What is printed of a session: its address, and where it was passed on to. */
-  readonly target: string;
+  /** Where sessions are passed on to. */
+  readonly target: () => string;
   /** Prints a line. */
   readonly print: (line: Segments) => void;
 }
@@ -115,7 +116,7 @@ export class EventPrinter {
       line.add("lost: ", "red").add(messageOf(error), "red");
     } else if (opened) {
       line.add(address || "unknown address").add(" ⇄ ", "dim")
-        .add(this.#options.target);
+        .add(this.#options.target());
     } else line.add("closed");
     this.#options.print(line.segments);
   }
@@ -142,7 +143,7 @@ export class EventPrinter {
     if (channel === undefined) line.add(`unknown channel ID ${id} `, "yellow");
     line.add(frameText(event), "dim");
     if (event.head !== undefined && !this.#options.calls) {
-      addBytes(line.add("  "), event.head, event.size!);
+      addHead(line.add("  "), event.head, event.size!);
     }
     this.#options.print(line.segments);
   }
@@ -158,7 +159,7 @@ export class EventPrinter {
       return this.#options.print(line.segments);
     }
     line.add(
-      named?.name ?? (call.selector || '""'),
+      named?.name ?? selectorText(call.selector),
       named ? "magenta" : "bold",
     );
     const value = argument?.value;
@@ -312,6 +313,11 @@ const OUTCOMES = {
   unanswered: "closed without an answer",
   lost: "lost: the session ended first",
 };
+
+/** A selector in the form that people write. */
+function selectorText(selector: string): string {
+  return selector.replace(/^[/.]/, "").replaceAll("/", ".") || "/";
+}
 
 function isNull({ decoded, value }: ObservedValue): boolean {
   return decoded && (value === null || value === undefined);

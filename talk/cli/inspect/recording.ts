@@ -2,7 +2,7 @@ import type { End } from "../../observe/events.ts";
 import type { SessionTrace, Tracer } from "../../observe/session_trace.ts";
 
 /** What the first line of a recording has. */
-interface Head {
+export interface Head {
   qtalk: "recording";
   version: 1;
   started: string;
@@ -95,28 +95,29 @@ export class Recorder {
  * Reads a recording, and has its bytes traced as if they were passing now.
  *
  * @param source the bytes of the file
- * @param setTime is called with the time of each entry, in milliseconds
+ * @param on `head` is called with the first line, `time` with the time of each entry,
+ * in milliseconds
  * @throws {SyntaxError} if a line is not one of a recording
  */
 export async function replay(
   source: ReadableStream<Uint8Array<ArrayBuffer>>,
   tracer: Tracer,
-  setTime: (time: number) => void,
+  on: { head(head: Head): void; time(time: number): void },
 ): Promise<void> {
   const sessions = new Map<number, SessionTrace>();
   let number = 0;
   for await (const line of linesOf(source)) {
     number++;
-    if (number === 1) checkHead(line);
+    if (number === 1) on.head(headOf(line));
     else if (line !== "") play(entryOf(line, number));
   }
-  if (number === 0) checkHead("");
+  if (number === 0) headOf("");
   // It was written by a program that was killed.
   for (const trace of sessions.values()) trace.close();
 
   function play(entry: Entry): void {
     const { t, session, open, by, data, end, close, error } = entry;
-    setTime(t);
+    on.time(t);
     if (open !== undefined) sessions.set(session, tracer.session(open));
     const trace = sessions.get(session);
     if (trace === undefined) return;
@@ -131,7 +132,7 @@ export async function replay(
   }
 }
 
-function checkHead(line: string): void {
+function headOf(line: string): Head {
   let head: Partial<Head> | undefined;
   try {
     head = JSON.parse(line);
@@ -144,6 +145,7 @@ function checkHead(line: string): void {
   if (head.version !== 1) {
     throw new SyntaxError(`it has version ${head.version}, and not 1`);
   }
+  return head as Head;
 }
 
 function entryOf(line: string, number: number): Entry {

@@ -16,7 +16,10 @@ export function addValue(
   nameOf: PointerName,
 ): void {
   if (decoded) return add(line, value, nameOf, 0);
-  addBytes(line, bytes, size);
+  // The beginning of a long value in JSON is text as it is.
+  const text = bytes.length < size ? textOf(bytes) : undefined;
+  if (text === undefined) return addBytes(line, bytes, size);
+  line.add(`${sizeText(size)}: `, "dim").add(text);
 }
 
 /** Adds the elements of an array as arguments. */
@@ -33,12 +36,13 @@ export function addAny(line: Line, value: unknown, nameOf: PointerName): void {
   add(line, value, nameOf, 0);
 }
 
+/** Adds the size of bytes and their beginning. */
+export function addBytes(line: Line, bytes: Uint8Array, size: number): void {
+  addHead(line.add(`${sizeText(size)} `, "dim"), bytes, size);
+}
+
 /** Adds bytes: as text if they look like it, else as hexadecimal digits. */
-export function addBytes(
-  line: Line,
-  bytes: Uint8Array,
-  size: number,
-): void {
+export function addHead(line: Line, bytes: Uint8Array, size: number): void {
   const text = textOf(bytes);
   if (text !== undefined) {
     line.add(JSON.stringify(text), "green");
@@ -51,7 +55,6 @@ export function addBytes(
     line.add("<", "dim").add(digits, "magenta");
     line.add(size > MAX_BYTES ? " …>" : ">", "dim");
   }
-  line.add(` ${sizeText(size)}`, "dim");
 }
 
 /** A number of bytes, in three digits. */
