@@ -1,0 +1,152 @@
+import { json } from "@qtalk/qtalk/codec";
+import { assert, assertEquals } from "@std/assert";
+import { Random } from "../../tests/support/random.ts";
+import { concat } from "../../tests/support/wire.ts";
+import { MAX_CAPTURE, MAX_CAPTURED } from "./capture.ts";
+import type { ObservedEvent } from "./events.ts";
+import { Tracer } from "./session_trace.ts";
+
+/** A trace, and what it has reported. */
+function traced() {
+  const events: ObservedEvent[] = [];
+  let now = 0;
+  const tracer = new Tracer({
+    codecs: [json()],
+    observer: (event) => void events.push(event),
+    now: () => now++,
+  });
+  return { events, tracer, trace: tracer.session("tcp://client") };
+}
+
+function uint32(...values: number[]): Uint8Array {
+  const bytes = new Uint8Array(4 * values.length);
+  const view = new DataView(bytes.buffer);
+  values.forEach((value, i) => view.setUint32(4 * i, value));
+  return bytes;
+}
+
+const open = (id: number) =>
+  concat(new Uint8Array([100]), uint32(id, 2 ** 20, 2 ** 20));
+const confirm = (id: number, sender: number) =>
+  concat(new Uint8Array([101]), uint32(id, sender, 2 ** 20, 2 ** 20));
+const data = (id: number, payload: Uint8Array) =>
+  concat(new Uint8Array([104]), uint32(id, payload.length), payload);
+const close = (id: number) => concat(new Uint8Array([106]), uint32(id));
+const value = (json: unknown) => {
+  const bytes = new TextEncoder().encode(JSON.stringify(json));
+  return concat(uint32(bytes.length), bytes);
+};
+
+/** The selectors of the calls that were reported. */
+function selectorsIn(events: readonly ObservedEvent[]): string[] {
+  return events.flatMap((event) =>
+    event.type === "call" ? [event.call.selector] : []
+  );
+}
+
+Deno.test("SessionTrace: a call is reported with its argument, its answer and its end", () => {
+  const { events, trace } = traced();
+  trace.push("near", open(0));
+  trace.push("far", confirm(0, 7));
+  trace.push("near", data(7, concat(value({ S: "add" }), value([1, 2]))));
+  trace.push("far", data(0, concat(value({ E: null }), value(3))));
+  trace.push("far", close(0));
+  trace.push("near", close(7));
+  const types = events.map(({ type }) => type);
+  assertEquals(types, [
+    "session",
+    "frame",
+    "frame",
+    "channel",
+    "frame",
+    "call",
+    "frame",
+    "answer",
+    "frame",
+    "frame",
+    "call-end",
+    "channel",
+  ]);
+  const [, , , , , call, , answer, , , end] = events;
+  assert(call?.type === "call" && answer?.type === "answer");
+  assertEquals(call.argument!.value, [1, 2]);
+  assertEquals(answer.value!.value, 3);
+  assert(end?.type === "call-end");
+  assertEquals(end.outcome, "answered");
+  assertEquals(trace.openChannels, 0);
+});
+
+Deno.test("SessionTrace: how a call ended is reported", () => {
+  const outcome = (...rest: (["near" | "far", Uint8Array])[]) => {
+    const { events, trace } = traced();
+    trace.push("near", open(0));
+    trace.push("far", confirm(0, 0));
+    trace.push("near", data(0, concat(value({ S: "x" }), value(null))));
+    for (const [by, bytes] of rest) trace.push(by, bytes);
+    trace.close();
+    const ends = events.filter((event) => event.type === "call-end");
+    return ends.map((event) => event.outcome).join();
+  };
+  const answer = (header: unknown): ["far", Uint8Array] => [
+    "far",
+    data(0, concat(value(header), value(null))),
+  ];
+  assertEquals(outcome(), "lost");
+  assertEquals(outcome(["near", close(0)], ["far", close(0)]), "cancelled");
+  assertEquals(outcome(["far", close(0)], ["near", close(0)]), "unanswered");
+  assertEquals(outcome(answer({ Error: "no" })), "failed");
+  assertEquals(outcome(answer({})), "answered");
+  assertEquals(outcome(answer({ C: true })), "lost");
+});
+
+Deno.test("SessionTrace: an ID that is used again is a new channel", () => {
+  const { events, trace } = traced();
+  for (const selector of ["first", "second"]) {
+    trace.push("near", open(0));
+    trace.push("far", confirm(0, 0));
+    trace.push("near", data(0, concat(value({ S: selector }), value(null))));
+    trace.push("near", close(0));
+    trace.push("far", close(0));
+    // A late frame, as the reference sends it.
+    trace.push("far", data(0, value(null)));
+  }
+  assertEquals(selectorsIn(events), ["first", "second"]);
+  const numbers = events.flatMap((event) =>
+    event.type === "frame" ? [event.channel?.number] : []
+  );
+  assertEquals(numbers, [1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2]);
+});
+
+Deno.test("SessionTrace: random bytes are reported, and never an error", () => {
+  seeded((random) => {
+    const { events, trace } = traced();
+    for (let i = 0; i < 20; i++) {
+      const by = random.chance(0.5) ? "near" : "far";
+      const bytes = random.bytes(random.int(0, 60));
+      // Half of them begin like a frame.
+      if (bytes.length > 0 && i % 2 === 0) bytes[0] = random.int(100, 106);
+      trace.push(by, bytes);
+    }
+    trace.close();
+    assertEquals(events.at(-1)!.type, "session");
+  });
+});
+
+Deno.test("SessionTrace: what incomplete values may keep is limited, and given back", () => {
+  const { events, tracer, trace } = traced();
+  const many = 2 * MAX_CAPTURED / MAX_CAPTURE;
+  const begun = concat(
+    value({ S: "upload" }),
+    uint32(2 * MAX_CAPTURE),
+    new TextEncoder().encode(`"${"x".repeat(MAX_CAPTURE)}`),
+  );
+  for (let id = 0; id < many; id++) {
+    trace.push("near", open(id));
+    trace.push("far", confirm(id, id));
+    trace.push("near", data(id, begun));
+  }
+  assertEquals(tracer.budget.take(MAX_CAPTURE), false);
+  assertEquals(selectorsIn(events).length > many / 2, true);
+  trace.close();
+  assertEquals(tracer.budget.take(MAX_CAPTURED), true);
+});
