@@ -7,6 +7,7 @@ import { copyOf, MuxError } from "../mux/internal.ts";
  * | code | meaning |
  * | --- | --- |
  * | `timeout` | the call's `timeout` has passed |
+ * | `deadline-exceeded` | the deadline of the call that this was done for has passed |
  * | `no-response` | the peer closed the call without a response |
  * | `codec-mismatch` | the two ends use different codecs |
  * | `malformed-header` | a header does not have the form that rpc/SPEC.md requires |
@@ -18,6 +19,7 @@ import { copyOf, MuxError } from "../mux/internal.ts";
  */
 export type RpcErrorCode =
   | "timeout"
+  | "deadline-exceeded"
   | "no-response"
   | "codec-mismatch"
   | "malformed-header"
@@ -77,6 +79,7 @@ export interface CallErrorInit extends ErrorOptions {
  * | `bad-arguments` | the function does not take these arguments |
  * | `busy` | too many calls run or wait; the call can be made again |
  * | `unavailable` | the peer is closing; the call can be made again |
+ * | `deadline-exceeded` | the call's deadline had passed before it could begin |
  * | `codec-mismatch` | the call is in a codec that the peer does not accept |
  * | `released` | the callback was released |
  *

@@ -4,6 +4,11 @@
  * @module
  */
 export { DEFAULT_MAX_CALLBACKS } from "./callback/callback_table.ts";
+export {
+  deadlineExceeded,
+  type TimeLimit,
+  timeLimitOf,
+} from "./client/call_limits.ts";
 export { Client } from "./client/client.ts";
 export {
   ChannelPool,

@@ -26,10 +26,21 @@ export interface CallOptions {
    * number of at least 0; above 2^31 - 1 there is no limit.
    * Default: no limit.
    *
+   * A peer of this package learns of it: `call.deadline` and `call.signal` of its
+   * handler follow from it, and so do those of the calls that the handler makes.
+   *
    * Peers in Go never answer a call whose header they cannot decode, so calls to
    * them should have a limit.
    */
   timeout?: number | undefined;
+  /**
+   * The call that this one is made for: a handler's own. This one has no more time
+   * until its first answer than is left of the deadline of that call; then it
+   * rejects with an `RpcError` whose code is `deadline-exceeded`. Calls that a
+   * handler makes with `call.caller`, and calls of callbacks, do so unasked.
+   * Default: none.
+   */
+  parent?: Call | undefined;
 }
 
 /**
@@ -51,8 +62,8 @@ export interface Caller<C extends Carried = Carried> {
    * Default: `null`
    * @param options signal and timeout
    * @throws {RemoteError} if the peer answered with an error
-   * @throws {RpcError} `timeout` or `no-response`; `invalid-state` if the response
-   * is a stream
+   * @throws {RpcError} `timeout`, `deadline-exceeded` or `no-response`;
+   * `invalid-state` if the response is a stream
    * @throws {CodecError} if a value cannot be encoded or decoded
    * @throws {MuxError} if the session has ended or the peer refused the channel
    * @throws {RangeError} if `timeout` is out of range
@@ -128,14 +139,27 @@ export interface Call<Context = unknown> {
   readonly selector: string;
   /** The peer that made the call: its context, and whether it has left. */
   readonly peer: CallingPeer<Context>;
-  /** Calls the caller back, over the same session. */
+  /**
+   * Calls the caller back, over the same session. These calls have no more time
+   * than is left for this one.
+   */
   readonly caller: Caller;
   /** The channel of the call: bytes, after the values that were received. */
   readonly channel: Channel;
   /**
+   * Until when the caller waits for the first answer, on the clock of
+   * `performance.now()`: `call.deadline - performance.now()` milliseconds are left.
+   * It counts from the arrival of the call; the clock of the caller is never looked
+   * at. Undefined if the caller has no time
+   * limit or does not say so, and once the call is answered.
+   */
+  readonly deadline: number | undefined;
+  /**
    * Aborts when the caller closes the call before it is answered, when the caller
    * closes a continued call, and when the session is lost. EOF does not abort it:
-   * that only ends the caller's values.
+   * that only ends the caller's values. It also aborts, with an `RpcError` whose
+   * code is `deadline-exceeded`, when the {@linkcode deadline} has passed without
+   * an answer.
    */
   readonly signal: AbortSignal;
   /**

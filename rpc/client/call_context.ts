@@ -78,7 +78,7 @@ export class CallContext {
       (bytes) => decodeResponseHeader(codec, bytes),
       state.rememberHeader,
       // Programs get the details of an error, and may change them.
-      ({ about }) => about?.details === undefined,
+      ({ about }) => about?.details === undefined ? "long" : "never",
     );
     this.#client = client;
   }

@@ -7,7 +7,6 @@ import { MuxError, type RawChannel } from "../../mux/internal.ts";
 import { type Outcome, rejectAtCaller } from "../caller_stack.ts";
 import { LentCallbacks } from "../callback/callback_table.ts";
 import { incomplete, namedAfterCall, RpcError } from "../errors.ts";
-import type { CallOptions } from "../types.ts";
 import { linkStates, type State } from "../../state_machine.ts";
 import {
   MAX_CALL_HEADER_SIZE,
@@ -16,7 +15,13 @@ import {
 } from "../wire/headers.ts";
 import type { ValueStream } from "../wire/value_source.ts";
 import type { CallContext } from "./call_context.ts";
-import { CallLimits, type LimitedCall } from "./call_limits.ts";
+import {
+  CallLimits,
+  deadlineExceeded,
+  type LimitedCall,
+  timedOut,
+  type TimeLimit,
+} from "./call_limits.ts";
 import type { ChannelRequest } from "./channel_pool.ts";
 import { ContinuedCall } from "./continued_call.ts";
 import { RpcResponse } from "./response.ts";
@@ -186,16 +191,15 @@ export abstract class PendingCall<T = unknown>
   protected abstract resolve(continued: ContinuedCall | undefined): void;
 
   /** Ends the call at the caller's signal or timeout. */
-  limit(options: CallOptions): void {
-    const { signal, timeout } = options;
+  limit(signal: AbortSignal | undefined, limit: TimeLimit): void {
+    const { timeout, inherited } = limit;
     if (signal === undefined && timeout === undefined) return;
     // Encoding the arguments may have run code of the program.
     if (signal?.aborted) return this.giveUp(signal.reason);
-    this.#limits = new CallLimits(this, options, () => {
-      const error = new RpcError(
-        "timeout",
-        `Cannot complete call "${this.selector}": no response within ${timeout} ms (option "timeout")`,
-      );
+    this.#limits = new CallLimits(this, signal, timeout, () => {
+      const error = inherited
+        ? deadlineExceeded(this.selector)
+        : timedOut(this.selector, timeout!);
       this.#lent?.giveUp(error);
       this.fail(error);
     });

@@ -1,6 +1,7 @@
 import { type Codec, json } from "../../codec/internal.ts";
+import { MAX_DELAY } from "../../time_limit.ts";
 import { RpcError } from "../errors.ts";
-import type { Caller } from "../types.ts";
+import type { PooledCaller } from "../client/channel_pool.ts";
 import { HeaderCache } from "../wire/header_cache.ts";
 import {
   type CallHeader,
@@ -14,7 +15,7 @@ import { cleanSelector, hasEmptySegment } from "../wire/selector.ts";
 import { ResponseWriter } from "./response_writer.ts";
 
 /** Makes the caller for nested calls in a codec; are the calls marked as such? */
-export type CallerIn = (codec: Codec, marked: boolean) => Caller;
+export type CallerIn = (codec: Codec, marked: boolean) => PooledCaller;
 
 /** What the calls in one codec share. */
 export interface CodecContext {
@@ -25,9 +26,9 @@ export interface CodecContext {
   /** Decodes the headers of responses that are forwarded. */
   readonly responseHeaders: HeaderCache<ReceivedHeader>;
   /** Calls back a caller that is not extended, in the same codec. */
-  readonly plainCaller: Caller;
+  readonly plainCaller: PooledCaller;
   /** Calls back an extended caller. */
-  readonly caller: Caller;
+  readonly caller: PooledCaller;
 }
 
 /** A decoded call header. */
@@ -36,6 +37,8 @@ export interface Request {
   readonly selector: string;
   /** Whether the selector has an empty segment, and so names nothing. */
   readonly namesNothing: boolean;
+  /** Whether a handler gets the call, whatever the time. */
+  readonly usual: boolean;
   /** The codec of the call, and what belongs to it. */
   readonly context: CodecContext;
   /** Whether the caller is extended: its header has the field `Q`. */
@@ -46,6 +49,8 @@ export interface Request {
   readonly stream: boolean | undefined;
   /** What the IDs of the functions begin with that the caller lends. */
   readonly lends: string | undefined;
+  /** Milliseconds that were left for the call; undefined if it has no deadline. */
+  readonly deadline: number | undefined;
   /** The field `Q`, for forwarding. */
   readonly extension: CallHeader["extension"];
   /** The header of the forwarded call with its length, once it was encoded. */
@@ -96,14 +101,18 @@ export class RequestDecoder {
       const clean = cleanSelector(selector);
       const stream = extension?.["stream"];
       const lends = extension?.["lends"];
+      const namesNothing = hasEmptySegment(clean);
+      const deadline = deadlineIn(extension);
       return {
         selector: clean,
-        namesNothing: hasEmptySegment(clean),
+        namesNothing,
+        usual: !namesNothing && deadline === undefined,
         context: this.#contextOf(codec),
         extended: extension !== undefined,
         nested: extension?.["nested"] === true,
         stream: typeof stream === "boolean" ? stream : undefined,
         lends: typeof lends === "string" ? lends : undefined,
+        deadline,
         extension,
         forwarded: undefined,
       };
@@ -155,11 +164,13 @@ export class RequestDecoder {
     const request = {
       selector: "/",
       namesNothing: true,
+      usual: false,
       context: this.#contextOf(this.#codecs[0]!),
       extended: false,
       nested: false,
       stream: undefined,
       lends: undefined,
+      deadline: undefined,
       extension: undefined,
       forwarded: undefined,
     };
@@ -194,6 +205,12 @@ export class RequestDecoder {
     }
     return context;
   }
+}
+
+/** What a call header says of a deadline. */
+function deadlineIn(extension: CallHeader["extension"]): number | undefined {
+  const left = extension?.["deadline"];
+  return typeof left === "number" && left <= MAX_DELAY ? left : undefined;
 }
 
 function hex(byte: number): string {

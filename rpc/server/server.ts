@@ -98,6 +98,7 @@ export class Server {
     this.#requests = new HeaderCache(
       (header) => decoder.decode(header),
       state.rememberHeader,
+      ({ deadline }) => deadline === undefined ? "long" : "brief",
     );
   }
 
@@ -223,9 +224,9 @@ export class Server {
     const { responder, request, callback } = call;
     let result: void | Promise<void>;
     try {
-      result = request.namesNothing
-        ? notFound(call, responder)
-        : invoke(callback ?? this.#options.handler, call, responder);
+      result = request.usual || mayBegin(call)
+        ? invoke(callback ?? this.#options.handler, call, responder)
+        : notFound(call, responder);
     } catch (error) {
       return this.#failed(error, call);
     }
@@ -337,6 +338,21 @@ function unanswered({ selector }: IncomingCall): TypeError {
 /** Whether a call of this side may wait for the call. */
 function isNested({ request, callback }: IncomingCall): boolean {
   return request.nested || callback !== undefined;
+}
+
+/**
+ * Whether a handler gets a call that is not a usual one.
+ *
+ * @throws {CallError} `deadline-exceeded` if it is too late
+ */
+function mayBegin({ request, isLate }: IncomingCall): boolean {
+  if (!isLate) return !request.namesNothing;
+  throw new CallError(
+    `Cannot call "${
+      printableText(request.selector)
+    }": its deadline had passed before it could begin`,
+    { code: "deadline-exceeded" },
+  );
 }
 
 function refuseClosing({ responder, request }: IncomingCall): void {

@@ -11,6 +11,7 @@ import {
   PREFIX_SIZE,
   ValueWriter,
 } from "../../codec/internal.ts";
+import { readUint32 } from "../../uint32.ts";
 import {
   type ErrorFields,
   errorFields,
@@ -97,6 +98,8 @@ export interface CallExtension {
   readonly stream?: boolean | undefined;
   /** What the IDs of the functions of this side begin with, if it lends some. */
   readonly lends?: string | undefined;
+  /** Milliseconds that are left for the call: an integer. Default: no limit. */
+  readonly deadline?: number | undefined;
 }
 
 /** The value to encode as a call header. */
@@ -112,13 +115,38 @@ export function callHeaderValue(
  * The value to encode as the call header of a call that is forwarded.
  *
  * @param extension the field `Q` that was received
+ * @param deadline what is left of its deadline, if it has one
  */
 export function forwardedHeaderValue(
   selector: string,
   extension: CallHeader["extension"],
+  deadline: number | undefined,
 ): unknown {
   const header = { Selector: selector, S: selector };
-  return extension === undefined ? header : { ...header, Q: extension };
+  if (extension === undefined) return header;
+  const Q = deadline === undefined ? extension : { ...extension, deadline };
+  return { ...header, Q };
+}
+
+/**
+ * An encoded call header, with its length and what follows it, in which the
+ * deadline is another one. The call has waited since it was encoded.
+ */
+export function withDeadline(
+  request: Uint8Array,
+  codec: Codec,
+  deadline: number,
+): Uint8Array {
+  const end = PREFIX_SIZE + readUint32(request, 0);
+  const header = codec.decode(request.subarray(PREFIX_SIZE, end)) as {
+    Q: Record<string, unknown>;
+  };
+  const Q = { ...header.Q, deadline };
+  const writer = new ValueWriter();
+  writer.begin();
+  writer.add(codec, { ...header, Q });
+  writer.addRaw(request.subarray(end));
+  return writer.message();
 }
 
 type Which = "call" | "response";

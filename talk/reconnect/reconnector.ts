@@ -10,6 +10,7 @@ import { limitedSignal } from "../../time_limit.ts";
 import {
   type CallOptions,
   checkSelector,
+  deadlineExceeded,
   type Handler,
   invoke,
   notFound,
@@ -18,8 +19,10 @@ import {
   Router,
   RpcError,
   type RpcResponse,
+  type TimeLimit,
+  timeLimitOf,
 } from "../../rpc/internal.ts";
-import { checkOption, checkTimeout } from "../../check_option.ts";
+import { checkOption } from "../../check_option.ts";
 import { Backoff } from "./backoff.ts";
 import { TalkError } from "../errors.ts";
 import {
@@ -182,7 +185,7 @@ export class Reconnector<C extends Carried = Carried>
     call: (peer: Peer<C>, options: CallOptions) => Promise<T>,
   ): Promise<T> {
     checkSelector(selector);
-    checkTimeout(options.timeout);
+    const limit = timeLimitOf(options, selector);
     if (this.#waiting.size >= this.#maxWaitingCalls) {
       throw new MuxError(
         "limit-exceeded",
@@ -190,17 +193,19 @@ export class Reconnector<C extends Carried = Carried>
       );
     }
     const { signal, timeout } = options;
-    if (timeout === undefined) {
+    if (limit.timeout === undefined) {
       return await call(await this.#nextConnection(signal), options);
     }
     const start = this.#environment.now();
-    const peer = await this.#nextConnectionWithin(timeout, selector, signal);
+    const peer = await this.#nextConnectionWithin(limit, selector, signal);
+    if (timeout === undefined) return await call(peer, options);
     const passed = this.#environment.now() - start;
-    return await call(peer, { signal, timeout: Math.max(0, timeout - passed) });
+    const left = Math.max(0, timeout - passed);
+    return await call(peer, { ...options, timeout: left });
   }
 
   async #nextConnectionWithin(
-    timeout: number,
+    { timeout, inherited }: TimeLimit,
     selector: string,
     signal: AbortSignal | undefined,
   ): Promise<Peer<C>> {
@@ -208,7 +213,7 @@ export class Reconnector<C extends Carried = Carried>
       signal,
       timeout,
       onTimeout: () =>
-        new RpcError(
+        inherited ? deadlineExceeded(selector) : new RpcError(
           "timeout",
           `Cannot make call "${selector}": no connection within ${timeout} ms (option "timeout")`,
         ),
