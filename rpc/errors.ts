@@ -1,5 +1,6 @@
 import { CodecError } from "../codec/internal.ts";
 import { copyOf, MuxError } from "../mux/internal.ts";
+import { type Metadata, NO_META } from "./wire/metadata.ts";
 
 /**
  * Why an operation of the RPC layer failed on this side.
@@ -59,6 +60,11 @@ export interface CallErrorInit extends ErrorOptions {
    * which is reported to `onError`. Default: none.
    */
   details?: unknown;
+  /**
+   * Metadata for the caller, in addition to `call.responseMeta`. If it cannot be
+   * sent, all metadata is left out, which is reported to `onError`. Default: none.
+   */
+  meta?: Metadata | undefined;
 }
 
 /**
@@ -117,18 +123,21 @@ export class CallError extends Error {
   readonly code: string | undefined;
   /** More about the error. */
   readonly details: unknown;
+  /** Metadata for the caller; undefined if there is none. */
+  readonly meta: Metadata | undefined;
 
   /**
    * Makes an error for the caller.
    *
    * @param message the text for the caller
-   * @param options its code, its details, and its cause
+   * @param options its code, details, metadata and cause
    */
   constructor(message: string, options: CallErrorInit = {}) {
     super(message, options);
     this.name = new.target === CallError ? "CallError" : new.target.name;
     this.code = options.code;
     this.details = options.details;
+    this.meta = options.meta;
   }
 }
 
@@ -142,6 +151,8 @@ export interface RemoteErrorInit {
   details?: unknown;
   /** The texts of its causes, from the outermost to the innermost. */
   causes?: readonly string[] | undefined;
+  /** The metadata that came with it. */
+  meta?: Metadata | undefined;
 }
 
 /**
@@ -169,6 +180,11 @@ export class RemoteError extends Error {
   readonly remoteName: string | undefined;
   /** The details of the handler's {@linkcode CallError}, if it had any. */
   readonly details: unknown;
+  /**
+   * The metadata of the response, that of the {@linkcode CallError} included. A
+   * handler that passes the error on does not pass this on.
+   */
+  readonly meta: Metadata;
 
   /**
    * Makes an error from the text and the code that a peer sent. The texts of the
@@ -189,6 +205,7 @@ export class RemoteError extends Error {
     this.selector = options.selector;
     this.remoteName = remoteName;
     this.details = options.details;
+    this.meta = options.meta ?? NO_META;
   }
 }
 
@@ -226,6 +243,8 @@ export interface ErrorFields {
   readonly details: unknown;
   /** The texts of the causes. */
   readonly causes: readonly string[] | undefined;
+  /** Metadata for the caller. */
+  readonly meta: Metadata | undefined;
 }
 
 /** What an error response says of a value that was thrown or returned. */
@@ -238,6 +257,7 @@ export function errorFields(error: unknown): ErrorFields {
       ? error.details
       : undefined,
     causes: attempt(() => causesOf(error)),
+    meta: error instanceof CallError ? error.meta : undefined,
   };
 }
 

@@ -24,6 +24,7 @@ export { remoteOf } from "./remote/remote.ts";
 export type { Remote } from "./remote/types.ts";
 export { Server } from "./server/server.ts";
 export { SessionState } from "./session_state.ts";
+export { DEFAULT_MAX_META_SIZE, MAX_META_SIZE } from "./wire/metadata.ts";
 export { checkSelector, kindOf } from "./wire/selector.ts";
 export type {
   Call,

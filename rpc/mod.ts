@@ -61,6 +61,7 @@ export type {
 } from "./remote/types.ts";
 export { RpcResponse } from "./client/response.ts";
 export { Router } from "./handler/router.ts";
+export type { Metadata } from "./wire/metadata.ts";
 export type {
   Call,
   Caller,

@@ -9,6 +9,7 @@ import { CallbackRoutes } from "./callback/callback_routes.ts";
 import { RemoteFunctions } from "./callback/remote_function.ts";
 import { functionHandler } from "./handler/function_handler.ts";
 import type { CallingPeer, Handler } from "./types.ts";
+import { DEFAULT_MAX_META_SIZE } from "./wire/metadata.ts";
 
 const UNDERSCORE = 0x5f;
 
@@ -40,6 +41,8 @@ export class SessionState {
 
   /** The peer that owns the session; set before the first call arrives. */
   peer: CallingPeer | undefined;
+  /** The limit for the metadata of a header, in bytes. */
+  maxMetaSize: number = DEFAULT_MAX_META_SIZE;
   /** What the session may hold. */
   readonly account: MemoryAccount;
   /** Where the weight of a decoded value is put; to be read at once. */

@@ -7,6 +7,7 @@ import type { Carried } from "../codec/internal.ts";
 import type { Channel, WaitOptions } from "../mux/internal.ts";
 import type { RpcResponse } from "./client/response.ts";
 import type { Remote } from "./remote/types.ts";
+import type { Metadata } from "./wire/metadata.ts";
 
 /** Options for one call. */
 export interface CallOptions {
@@ -41,6 +42,10 @@ export interface CallOptions {
    * Default: none.
    */
   parent?: Call | undefined;
+  /**
+   * Metadata for the handler, which has it as `call.meta`. Default: none.
+   */
+  meta?: Metadata | undefined;
 }
 
 /**
@@ -60,14 +65,16 @@ export interface Caller<C extends Carried = Carried> {
    * @param args the argument value, sent as it is. Handlers made by
    * `handlerFrom()` expect an array. An async iterable is sent as many values.
    * Default: `null`
-   * @param options signal and timeout
+   * @param options signal, time limit and metadata
    * @throws {RemoteError} if the peer answered with an error
    * @throws {RpcError} `timeout`, `deadline-exceeded` or `no-response`;
    * `invalid-state` if the response is a stream
-   * @throws {CodecError} if a value cannot be encoded or decoded
+   * @throws {CodecError} if a value cannot be encoded or decoded; `too-large` if
+   * there is more metadata than `maxMetaSize`
    * @throws {MuxError} if the session has ended or the peer refused the channel
    * @throws {RangeError} if `timeout` is out of range
-   * @throws {TypeError} if `selector` is not a string
+   * @throws {TypeError} if `selector` is not a string, or a name in `meta` is
+   * reserved
    * @throws {unknown} `signal.reason`
    */
   call(
@@ -92,7 +99,7 @@ export interface Caller<C extends Carried = Carried> {
    *
    * @typeParam S the service
    * @typeParam D what the codec carries, if the type of the caller does not know
-   * @param options signal and timeout of every call that the object makes
+   * @param options signal, time limit and metadata of every call that the object makes
    * @throws {RangeError} if `timeout` is out of range
    */
   remote<S extends object, D extends Carried = C>(
@@ -139,6 +146,16 @@ export interface Call<Context = unknown> {
   readonly selector: string;
   /** The peer that made the call: its context, and whether it has left. */
   readonly peer: CallingPeer<Context>;
+  /** The metadata that the caller sent; an empty object if it sent none. */
+  readonly meta: Metadata;
+  /**
+   * Metadata for the caller, to be filled in. What it has when the call is answered
+   * arrives with the answer, also with an error. What a stream of values adds to it
+   * later arrives when the stream ends. Callers have it as `response.meta`, and as
+   * `meta` of a `RemoteError`. Callers that are not of this package get none, and
+   * neither does the caller of a call that is forwarded.
+   */
+  readonly responseMeta: Record<string, unknown>;
   /**
    * Calls the caller back, over the same session. These calls have no more time
    * than is left for this one.

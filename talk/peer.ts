@@ -26,10 +26,12 @@ import {
   checkHandler,
   Client,
   DEFAULT_MAX_CALLBACKS,
+  DEFAULT_MAX_META_SIZE,
   DEFAULT_QUEUE_LIMITS,
   type Handler,
   invoke,
   kindOf,
+  MAX_META_SIZE,
   notFound,
   type Remote,
   remoteOf,
@@ -89,6 +91,13 @@ export interface PeerLimits {
    * Default: 4,096.
    */
   maxCallbacks?: number | undefined;
+  /**
+   * The largest encoded size of the metadata of one call, of one response, and of
+   * what a stream of values adds at its end, in bytes. More is not sent: the call,
+   * or its answer, fails with `too-large`. A call that brings more is refused with
+   * that code. An integer from 0 to 48 KiB. Default: 8 KiB.
+   */
+  maxMetaSize?: number | undefined;
 }
 
 /**
@@ -164,6 +173,7 @@ export const DEFAULT_PEER_LIMITS: Readonly<
   maxConcurrentCalls: 1_024,
   ...DEFAULT_QUEUE_LIMITS,
   maxCallbacks: DEFAULT_MAX_CALLBACKS,
+  maxMetaSize: DEFAULT_MAX_META_SIZE,
 });
 
 const RANGES: Record<keyof PeerLimits, OptionRange> = {
@@ -173,6 +183,7 @@ const RANGES: Record<keyof PeerLimits, OptionRange> = {
   maxQueuedCallSize: { min: 0, max: Number.MAX_SAFE_INTEGER },
   callQueueTimeout: { min: 0, max: Infinity, fraction: true },
   maxCallbacks: { min: 0, max: Infinity },
+  maxMetaSize: { min: 0, max: MAX_META_SIZE },
 };
 
 /**
@@ -325,6 +336,7 @@ export class Peer<C extends Carried = Carried>
     this[channelPool] = channels;
     const state = this.#state = new SessionState(maxCallbacks, account);
     state.peer = this;
+    state.maxMetaSize = limits.maxMetaSize;
     const [first = codec] = codecs;
     const common = { maxValueSize, account, state, callStacks };
     this.#client = new Client(channels, { codec: first, ...common });

@@ -45,6 +45,7 @@ const PEER = [
   "maxQueuedCallSize",
   "callQueueTimeout",
   "maxCallbacks",
+  "maxMetaSize",
 ];
 
 /** Options that may have fractions. */

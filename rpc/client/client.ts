@@ -3,6 +3,7 @@ import { remoteOf } from "../remote/remote.ts";
 import type { Remote } from "../remote/types.ts";
 import type { CallOptions } from "../types.ts";
 import { callHeaderValue, withDeadline } from "../wire/headers.ts";
+import { checkMeta, type Metadata } from "../wire/metadata.ts";
 import { checkSelector } from "../wire/selector.ts";
 import { isValueStream } from "../wire/value_source.ts";
 import { CallContext, type ClientOptions } from "./call_context.ts";
@@ -22,6 +23,7 @@ const HEADER_CACHE_SIZE = 256;
 interface Extras {
   /** Milliseconds that the call has, whole ones. */
   readonly deadline: number | undefined;
+  readonly meta: Metadata | undefined;
   /** Whether other calls of the selector are likely to have as many. */
   readonly isUsual: boolean;
 }
@@ -89,7 +91,7 @@ export class Client implements PooledCaller {
     try {
       checkSelector(call.selector);
       if (options !== undefined) limit = timeLimitOf(options, call.selector);
-      const extras = limit && extrasOf(limit);
+      const extras = limit && this.#extrasOf(limit, options!.meta, call);
       request = this.#encode(call, args, stream !== undefined, extras);
     } catch (error) {
       return call.failNamed(error);
@@ -213,7 +215,7 @@ export class Client implements PooledCaller {
     const isSame = known !== undefined && known.deadline === deadline &&
       known.isList === isList;
     if (isSame && known.bytes !== undefined) return writer.addRaw(known.bytes);
-    const extras = { deadline, isUsual: true };
+    const extras = { deadline, meta: undefined, isUsual: true };
     const stream = isList ? undefined : false;
     this.#addHeader(writer, selector, stream, undefined, extras);
     if (isSame) known.bytes = writer.message().slice();
@@ -233,14 +235,25 @@ export class Client implements PooledCaller {
     const { codec, extension } = this.#context;
     const nested = extension?.nested;
     const deadline = extras?.deadline;
-    const said = { nested, stream, lends, deadline };
+    const said = { nested, stream, lends, deadline, meta: extras?.meta };
     writer.add(codec, callHeaderValue(selector, said));
   }
-}
 
-/** What the header says of a time limit. */
-function extrasOf({ timeout, inherited }: TimeLimit): Extras | undefined {
-  return timeout === undefined
-    ? undefined
-    : { deadline: Math.ceil(timeout), isUsual: !inherited };
+  /** What the header says of a time limit, and the metadata. */
+  #extrasOf(
+    { timeout, inherited }: TimeLimit,
+    meta: Metadata | undefined,
+    { selector }: PendingCall,
+  ): Extras | undefined {
+    const deadline = timeout === undefined ? undefined : Math.ceil(timeout);
+    if (meta === undefined) {
+      return deadline === undefined
+        ? undefined
+        : { deadline, meta, isUsual: !inherited };
+    }
+    const { codec, state } = this.#context;
+    const whose = `call "${selector}"`;
+    const checked = checkMeta(meta, codec, state.maxMetaSize, whose);
+    return { deadline, meta: checked, isUsual: false };
+  }
 }

@@ -13,6 +13,7 @@ import {
   type ReceivedHeader,
   remoteError,
 } from "../wire/headers.ts";
+import { type Metadata, refusalOfMeta } from "../wire/metadata.ts";
 import type { ValueStream } from "../wire/value_source.ts";
 import type { CallContext } from "./call_context.ts";
 import {
@@ -352,6 +353,7 @@ export abstract class PendingCall<T = unknown>
       state.peerExtended = true;
       this.#channel.requireEof(incomplete);
     }
+    if (header.meta !== undefined) this.#checkMeta(header.meta, bytes.length);
     this.#lent?.keep(header.keptIds);
     if (header.error !== undefined) {
       return this.fail(remoteError(header, this.selector));
@@ -359,6 +361,19 @@ export abstract class PendingCall<T = unknown>
     this.#state = header.continued
       ? this.#state.continue
       : this.#state.complete;
+  }
+
+  #checkMeta(meta: Metadata, headerSize: number): void {
+    const { codec, state } = this.#context;
+    const whose = `the response to "${this.selector}"`;
+    const { maxMetaSize } = state;
+    const refusal = refusalOfMeta(meta, codec, headerSize, maxMetaSize, whose);
+    if (refusal !== undefined) throw refusal;
+  }
+
+  /** The metadata in the header of the response. */
+  protected get meta(): Metadata | undefined {
+    return this.#header?.meta;
   }
 
   #readValue(bytes: Uint8Array, continued: boolean): void {
@@ -460,6 +475,6 @@ export class ResponseCall extends PendingCall<RpcResponse> {
   }
 
   protected override resolve(continued: ContinuedCall | undefined): void {
-    this.outcome.resolve(new RpcResponse(this.#values, continued));
+    this.outcome.resolve(new RpcResponse(this.#values, continued, this.meta));
   }
 }

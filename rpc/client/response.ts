@@ -1,11 +1,14 @@
 import type { Channel, WaitOptions } from "../../mux/internal.ts";
 import { RpcError } from "../errors.ts";
+import { type Metadata, NO_META } from "../wire/metadata.ts";
 import { ValueIterator } from "../wire/value_receiver.ts";
 
 /** What a continued response needs of its call. */
 export interface ResponsePort {
   /** The open channel. */
   readonly channel: Channel;
+  /** The metadata that has arrived. */
+  readonly meta: Metadata;
   /** The next value; undefined at the end. */
   receive(options?: WaitOptions): Promise<unknown>;
   /** Sends a value. */
@@ -47,20 +50,34 @@ export class RpcResponse implements AsyncIterable<unknown>, AsyncDisposable {
   /** The reply values: all of them, or the first of a continued response. */
   readonly values: readonly unknown[];
   readonly #port: ResponsePort | undefined;
+  readonly #meta: Metadata | undefined;
 
   /**
    * Responses are made by callers.
    *
    * @ignore
    */
-  constructor(values: readonly unknown[], port?: ResponsePort) {
+  constructor(
+    values: readonly unknown[],
+    port?: ResponsePort,
+    meta?: Metadata,
+  ) {
     this.values = values;
     this.#port = port;
+    this.#meta = meta;
   }
 
   /** The first reply value; `null` if there is none. */
   get value(): unknown {
     return this.values[0] ?? null;
+  }
+
+  /**
+   * The metadata that the handler has sent so far. At the end of a stream of values
+   * it also has what the handler added while the stream went on.
+   */
+  get meta(): Metadata {
+    return this.#port?.meta ?? this.#meta ?? NO_META;
   }
 
   /** Whether the response is continued: its channel stays open. */

@@ -7,12 +7,12 @@ import {
 } from "../../mux/internal.ts";
 import { BorrowedCallbacks } from "../callback/borrowed_callbacks.ts";
 import { mayHavePointers, revivePointers } from "../callback/pointers.ts";
-import type { PooledCaller } from "../client/channel_pool.ts";
 import { printableText } from "../../printable_text.ts";
 import { timeLimit } from "../../time_limit.ts";
 import { CallError, namedAfterCall, RemoteError, RpcError } from "../errors.ts";
 import type { SessionState } from "../session_state.ts";
 import type { Caller, CallingPeer, Handler } from "../types.ts";
+import { type Metadata, NO_META } from "../wire/metadata.ts";
 import {
   absent,
   ValueIterator,
@@ -97,6 +97,14 @@ export class IncomingCall implements ServerCall, QueuedCall {
     return this.session.peer!;
   }
 
+  get meta(): Metadata {
+    return this.request.meta ?? NO_META;
+  }
+
+  get responseMeta(): Record<string, unknown> {
+    return this.responder.meta ??= {};
+  }
+
   get caller(): Caller {
     const caller = this.#plainCaller;
     return this.#deadline === undefined
@@ -104,7 +112,7 @@ export class IncomingCall implements ServerCall, QueuedCall {
       : new InheritingCaller(caller, this);
   }
 
-  get #plainCaller(): PooledCaller {
+  get #plainCaller(): Caller {
     const { context, extended } = this.request;
     return extended ? context.caller : context.plainCaller;
   }

@@ -3,21 +3,22 @@ import {
   type ChannelPool,
   channelPool,
   type PooledCaller,
+  poolOf,
 } from "../client/channel_pool.ts";
 import type { RpcResponse } from "../client/response.ts";
 import { remoteOf } from "../remote/remote.ts";
 import type { Remote } from "../remote/types.ts";
-import type { Call, CallOptions } from "../types.ts";
+import type { Call, Caller, CallOptions } from "../types.ts";
 
 /** Makes calls that have no more time than the call that they are made for. */
 export class InheritingCaller implements PooledCaller {
   readonly [channelPool]: ChannelPool;
-  readonly #caller: PooledCaller;
+  readonly #caller: Caller;
   readonly #call: Call;
 
   /** Makes a caller for the handler of a call that has a deadline. */
-  constructor(caller: PooledCaller, call: Call) {
-    this[channelPool] = caller[channelPool];
+  constructor(caller: Caller, call: Call) {
+    this[channelPool] = poolOf(caller)!;
     this.#caller = caller;
     this.#call = call;
   }

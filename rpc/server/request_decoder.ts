@@ -1,7 +1,8 @@
-import { type Codec, json } from "../../codec/internal.ts";
+import { type Codec, type CodecError, json } from "../../codec/internal.ts";
+import { printableText } from "../../printable_text.ts";
 import { MAX_DELAY } from "../../time_limit.ts";
 import { RpcError } from "../errors.ts";
-import type { PooledCaller } from "../client/channel_pool.ts";
+import type { Caller } from "../types.ts";
 import { HeaderCache } from "../wire/header_cache.ts";
 import {
   type CallHeader,
@@ -10,12 +11,19 @@ import {
   foreignCodec,
   type ReceivedHeader,
   SAME_CODEC,
+  useOfResponse,
 } from "../wire/headers.ts";
+import {
+  DEFAULT_MAX_META_SIZE,
+  type Metadata,
+  metaIn,
+  refusalOfMeta,
+} from "../wire/metadata.ts";
 import { cleanSelector, hasEmptySegment } from "../wire/selector.ts";
 import { ResponseWriter } from "./response_writer.ts";
 
 /** Makes the caller for nested calls in a codec; are the calls marked as such? */
-export type CallerIn = (codec: Codec, marked: boolean) => PooledCaller;
+export type CallerIn = (codec: Codec, marked: boolean) => Caller;
 
 /** What the calls in one codec share. */
 export interface CodecContext {
@@ -26,9 +34,9 @@ export interface CodecContext {
   /** Decodes the headers of responses that are forwarded. */
   readonly responseHeaders: HeaderCache<ReceivedHeader>;
   /** Calls back a caller that is not extended, in the same codec. */
-  readonly plainCaller: PooledCaller;
+  readonly plainCaller: Caller;
   /** Calls back an extended caller. */
-  readonly caller: PooledCaller;
+  readonly caller: Caller;
 }
 
 /** A decoded call header. */
@@ -51,6 +59,10 @@ export interface Request {
   readonly lends: string | undefined;
   /** Milliseconds that were left for the call; undefined if it has no deadline. */
   readonly deadline: number | undefined;
+  /** The metadata of the call; undefined if there is none. */
+  readonly meta: Metadata | undefined;
+  /** Why the metadata is refused, and the call with it. */
+  readonly metaRefusal: CodecError | undefined;
   /** The field `Q`, for forwarding. */
   readonly extension: CallHeader["extension"];
   /** The header of the forwarded call with its length, once it was encoded. */
@@ -77,15 +89,21 @@ export class UnreadableCall extends RpcError {
 export class RequestDecoder {
   readonly #codecs: readonly Codec[];
   readonly #callerIn: CallerIn;
+  readonly #maxMetaSize: number;
   /** Answers calls in JSON if that is not one of the codecs. */
   #json: Codec | undefined;
   /** Made when a call first needs one; most sessions need one only. */
   readonly #contexts = new Map<Codec, CodecContext>();
 
   /** Makes a decoder; `callerIn` makes the caller for calls back in a codec. */
-  constructor(codecs: readonly Codec[], callerIn: CallerIn) {
+  constructor(
+    codecs: readonly Codec[],
+    callerIn: CallerIn,
+    maxMetaSize = DEFAULT_MAX_META_SIZE,
+  ) {
     this.#codecs = codecs;
     this.#callerIn = callerIn;
+    this.#maxMetaSize = maxMetaSize;
   }
 
   /**
@@ -103,16 +121,27 @@ export class RequestDecoder {
       const lends = extension?.["lends"];
       const namesNothing = hasEmptySegment(clean);
       const deadline = deadlineIn(extension);
+      const meta = metaIn(extension);
+      const metaRefusal = meta && refusalOfMeta(
+        meta,
+        codec,
+        header.length,
+        this.#maxMetaSize,
+        `call "${printableText(clean)}"`,
+      );
       return {
         selector: clean,
         namesNothing,
-        usual: !namesNothing && deadline === undefined,
+        usual: !namesNothing && deadline === undefined &&
+          metaRefusal === undefined,
         context: this.#contextOf(codec),
         extended: extension !== undefined,
         nested: extension?.["nested"] === true,
         stream: typeof stream === "boolean" ? stream : undefined,
         lends: typeof lends === "string" ? lends : undefined,
         deadline,
+        meta,
+        metaRefusal,
         extension,
         forwarded: undefined,
       };
@@ -171,6 +200,8 @@ export class RequestDecoder {
       stream: undefined,
       lends: undefined,
       deadline: undefined,
+      meta: undefined,
+      metaRefusal: undefined,
       extension: undefined,
       forwarded: undefined,
     };
@@ -194,9 +225,11 @@ export class RequestDecoder {
     if (context === undefined) {
       context = {
         codec,
-        writer: new ResponseWriter(codec),
-        responseHeaders: new HeaderCache((bytes) =>
-          decodeResponseHeader(codec, bytes)
+        writer: new ResponseWriter(codec, this.#maxMetaSize),
+        responseHeaders: new HeaderCache(
+          (bytes) => decodeResponseHeader(codec, bytes),
+          undefined,
+          useOfResponse,
         ),
         plainCaller: this.#callerIn(codec, false),
         caller: this.#callerIn(codec, true),

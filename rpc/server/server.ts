@@ -6,7 +6,7 @@ import { printableText } from "../../printable_text.ts";
 import type { SessionState } from "../session_state.ts";
 import type { Handler } from "../types.ts";
 import { Fifo } from "../wire/fifo.ts";
-import { HeaderCache } from "../wire/header_cache.ts";
+import { HeaderCache, type HeaderUse } from "../wire/header_cache.ts";
 import { MAX_CALL_HEADER_SIZE } from "../wire/headers.ts";
 import { ArgumentMemory } from "./argument_memory.ts";
 import { CallQueue, type QueuedCall } from "./call_queue.ts";
@@ -94,11 +94,15 @@ export class Server {
     this.#memory = new ArgumentMemory(account, false);
     this.#nestedMemory = new ArgumentMemory(account, true);
     state.onArgumentsFreed = () => this.#memory.decodeSoon();
-    const decoder = new RequestDecoder(options.codecs, options.callerIn);
+    const decoder = new RequestDecoder(
+      options.codecs,
+      options.callerIn,
+      state.maxMetaSize,
+    );
     this.#requests = new HeaderCache(
       (header) => decoder.decode(header),
       state.rememberHeader,
-      ({ deadline }) => deadline === undefined ? "long" : "brief",
+      useOf,
     );
   }
 
@@ -340,12 +344,24 @@ function isNested({ request, callback }: IncomingCall): boolean {
   return request.nested || callback !== undefined;
 }
 
+/** For how long a header may be used again: metadata belongs to one call. */
+function useOf({ deadline, meta }: Request): HeaderUse {
+  if (meta !== undefined) return "never";
+  return deadline === undefined ? "long" : "brief";
+}
+
 /**
  * Whether a handler gets a call that is not a usual one.
  *
- * @throws {CallError} `deadline-exceeded` if it is too late
+ * @throws {CallError} `deadline-exceeded` if it is too late, `too-large` if it has
+ * too much metadata
  */
 function mayBegin({ request, isLate }: IncomingCall): boolean {
+  const { metaRefusal } = request;
+  if (metaRefusal !== undefined) {
+    const { message, code } = metaRefusal;
+    throw new CallError(message, { code });
+  }
   if (!isLate) return !request.namesNothing;
   throw new CallError(
     `Cannot call "${
