@@ -1,7 +1,7 @@
 import { type Codec, ValueReader } from "../../codec/internal.ts";
 import type { MemoryAccount, RawChannel } from "../../mux/internal.ts";
 import { CallError, toError } from "../errors.ts";
-import { invoke, notFound } from "../handler/invoke.ts";
+import { invoke, notFound, unanswered } from "../handler/invoke.ts";
 import { printableText } from "../../printable_text.ts";
 import type { SessionState } from "../session_state.ts";
 import type { Handler } from "../types.ts";
@@ -328,15 +328,6 @@ export class Server {
     call.release();
     call.report(error, false);
   }
-}
-
-/** The error of a handler that returned a value in place of responding. */
-function unanswered({ selector }: IncomingCall): TypeError {
-  return new TypeError(
-    `Cannot answer call "${
-      printableText(selector)
-    }": its handler returned a value and did not respond; write handlerFrom(fn) for a function whose result is the answer`,
-  );
 }
 
 /** Whether a call of this side may wait for the call. */

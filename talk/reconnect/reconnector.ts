@@ -13,6 +13,7 @@ import {
   deadlineExceeded,
   type Handler,
   invoke,
+  MiddlewareList,
   notFound,
   type Remote,
   remoteOf,
@@ -66,6 +67,7 @@ export class Reconnector<C extends Carried = Carried>
   readonly #backoff: Backoff;
   readonly #router = new Router();
   readonly #handler: Handler;
+  #middleware: MiddlewareList | undefined;
   readonly #stop = new AbortController();
   readonly #closed = Promise.withResolvers<void>();
   readonly #waiting = new Set<Waiter<C>>();
@@ -95,8 +97,10 @@ export class Reconnector<C extends Carried = Carried>
     this.#environment = environment;
     this.#backoff = new Backoff(options, () => environment.random());
     this.#handler = (call, respond) => {
-      const handler = this.#router.match(call.selector)?.handler ?? fallback;
-      return invoke(handler, call, respond);
+      const { selector } = call;
+      const handler = this.#router.match(selector)?.handler ?? fallback;
+      const around = this.#middleware?.around(handler, selector) ?? handler;
+      return invoke(around, call, respond);
     };
     this.#closed.promise.catch(() => {});
     void this.#run();
@@ -143,6 +147,10 @@ export class Reconnector<C extends Carried = Carried>
   handle(pattern: string, handler: Handler): Disposable {
     if (this.#stop.signal.aborted) throw handledTooLate(pattern);
     return this.#router.handle(pattern, handler);
+  }
+
+  use(...args: [unknown] | [unknown, unknown]): Disposable {
+    return (this.#middleware ??= new MiddlewareList()).add(args);
   }
 
   get closed(): Promise<void> {
