@@ -1,5 +1,5 @@
 import { CodecError } from "../codec/internal.ts";
-import { copyOf, MuxError } from "../mux/internal.ts";
+import { copyOf, MuxError, originOf } from "../mux/internal.ts";
 import { type Metadata, NO_META } from "./wire/metadata.ts";
 
 /**
@@ -139,6 +139,33 @@ export class CallError extends Error {
     this.details = options.details;
     this.meta = options.meta;
   }
+}
+
+/** The key of errors of calls that were not sent. */
+const unsent: unique symbol = Symbol("qtalk.unsent");
+
+/** Marks the error of a call that was not sent. */
+export function markUnsent(error: unknown): void {
+  if (!(error instanceof Error) || unsent in error) return;
+  Object.defineProperty(error, unsent, { value: true });
+}
+
+/**
+ * Whether the error of a call says that it was not begun, so that it is safe to make
+ * it again: the peer answered with `busy` or `unavailable`, or there was no channel
+ * to send it on.
+ *
+ * @param error what a call has rejected with
+ */
+export function isNotBegun(error: unknown): boolean {
+  if (error instanceof RemoteError) {
+    return error.code === "busy" || error.code === "unavailable";
+  }
+  if (!(error instanceof Error)) return false;
+  for (let next: object | undefined = error; next; next = originOf(next)) {
+    if (unsent in next) return true;
+  }
+  return false;
 }
 
 /** What is known of a {@linkcode RemoteError} besides its text and code. */

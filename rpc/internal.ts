@@ -16,7 +16,13 @@ export {
   DEFAULT_QUEUE_LIMITS,
 } from "./client/channel_pool.ts";
 export type { RpcResponse } from "./client/response.ts";
-export { CallError, errorText, RemoteError, RpcError } from "./errors.ts";
+export {
+  CallError,
+  errorText,
+  markUnsent,
+  RemoteError,
+  RpcError,
+} from "./errors.ts";
 export { handlerFrom } from "./handler/handler_from.ts";
 export { checkHandler, invoke, notFound } from "./handler/invoke.ts";
 export { type Middleware, MiddlewareList } from "./handler/middleware.ts";

@@ -3,6 +3,7 @@ import {
   type MemoryAccount,
   originOf,
   type RawChannel,
+  type RawSession,
 } from "../mux/internal.ts";
 import { CallbackTable } from "./callback/callback_table.ts";
 import { CallbackRoutes } from "./callback/callback_routes.ts";
@@ -41,6 +42,8 @@ export class SessionState {
 
   /** The peer that owns the session; set before the first call arrives. */
   peer: CallingPeer | undefined;
+  /** What the session has brought so far; set before the first call arrives. */
+  traffic: Pick<RawSession, "received" | "opened"> | undefined;
   /** The limit for the metadata of a header, in bytes. */
   maxMetaSize: number = DEFAULT_MAX_META_SIZE;
   /** What the session may hold. */

@@ -341,6 +341,7 @@ export class Peer<C extends Carried = Carried>
     this[channelPool] = channels;
     const state = this.#state = new SessionState(maxCallbacks, account);
     state.peer = this;
+    state.traffic = raw;
     state.maxMetaSize = limits.maxMetaSize;
     const [first = codec] = codecs;
     const common = { maxValueSize, account, state, callStacks };

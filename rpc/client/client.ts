@@ -111,7 +111,7 @@ export class Client implements PooledCaller {
       },
       (error) => {
         messages.unstore();
-        call.failNamed(error);
+        call.failUnsent(error);
       },
       stored.length,
       nested,

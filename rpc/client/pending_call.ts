@@ -3,10 +3,10 @@ import {
   ValueReader,
   type ValueWriter,
 } from "../../codec/internal.ts";
-import { MuxError, type RawChannel } from "../../mux/internal.ts";
+import { copyOf, MuxError, type RawChannel } from "../../mux/internal.ts";
 import { type Outcome, rejectAtCaller } from "../caller_stack.ts";
 import { LentCallbacks } from "../callback/callback_table.ts";
-import { incomplete, namedAfterCall, RpcError } from "../errors.ts";
+import { incomplete, markUnsent, namedAfterCall, RpcError } from "../errors.ts";
 import { linkStates, type State } from "../../state_machine.ts";
 import {
   MAX_CALL_HEADER_SIZE,
@@ -25,7 +25,7 @@ import {
 } from "./call_limits.ts";
 import type { ChannelRequest } from "./channel_pool.ts";
 import { ContinuedCall } from "./continued_call.ts";
-import { RpcResponse } from "./response.ts";
+import { RpcResponse, unexpectedStream } from "./response.ts";
 import {
   type ArgumentsOwner,
   StreamedArguments,
@@ -255,6 +255,15 @@ export abstract class PendingCall<T = unknown>
     }
   }
 
+  /** Rejects the call, because there is no channel to send it on. */
+  failUnsent(error: unknown): void {
+    let own = namedAfterCall(error, this.selector);
+    // A session gives one error to all that wait for it.
+    if (own === error && error instanceof MuxError) own = copyOf(error);
+    markUnsent(own);
+    this.failNamed(own);
+  }
+
   /** Rejects the call with an error of this side, which then names the call. */
   failNamed(error: unknown): void {
     const named = namedAfterCall(error, this.selector);
@@ -448,10 +457,7 @@ export class ValueCall extends PendingCall {
     // The value before a stream is `null`, which is no result. Other peers may
     // mean it.
     if (continued && value === null && this.responderExtended) {
-      throw new RpcError(
-        "invalid-state",
-        `Cannot complete call "${this.selector}": its response is a stream, which request() and remote() receive`,
-      );
+      throw unexpectedStream(this.selector);
     }
     this.#value = value;
     return "satisfy";

@@ -7,6 +7,8 @@ import { ValueIterator } from "../wire/value_receiver.ts";
 export interface ResponsePort {
   /** The open channel. */
   readonly channel: Channel;
+  /** Whether the peer is extended. */
+  readonly responderExtended: boolean;
   /** The metadata that has arrived. */
   readonly meta: Metadata;
   /** The next value; undefined at the end. */
@@ -17,6 +19,17 @@ export interface ResponsePort {
   atCaller(error: unknown): unknown;
   /** Closes the channel. */
   close(): Promise<void>;
+}
+
+/** The key of the method that makes the result of `call()` of a response. */
+export const firstValue: unique symbol = Symbol("qtalk.firstValue");
+
+/** The error of `call()` for a response that is a stream. */
+export function unexpectedStream(selector: string): RpcError {
+  return new RpcError(
+    "invalid-state",
+    `Cannot complete call "${selector}": its response is a stream, which request() and remote() receive`,
+  );
 }
 
 /**
@@ -162,6 +175,23 @@ export class RpcResponse implements AsyncIterable<unknown>, AsyncDisposable {
   /** Closes the channel, if it is still open. */
   async close(): Promise<void> {
     await this.#port?.close();
+  }
+
+  /**
+   * What `call()` resolves to: the first value. A continued response is closed.
+   *
+   * @throws {RpcError} `invalid-state` if the response is a stream
+   * @ignore
+   */
+  [firstValue](selector: string): unknown {
+    const port = this.#port;
+    if (port === undefined) return this.value;
+    port.close().catch(() => {});
+    // The value before a stream is `null`, which is no result.
+    if (this.value === null && port.responderExtended) {
+      throw unexpectedStream(selector);
+    }
+    return this.value;
   }
 
   /** Same as {@linkcode close}. */

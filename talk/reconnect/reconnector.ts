@@ -13,6 +13,7 @@ import {
   deadlineExceeded,
   type Handler,
   invoke,
+  markUnsent,
   MiddlewareList,
   notFound,
   type Remote,
@@ -195,10 +196,12 @@ export class Reconnector<C extends Carried = Carried>
     checkSelector(selector);
     const limit = timeLimitOf(options, selector);
     if (this.#waiting.size >= this.#maxWaitingCalls) {
-      throw new MuxError(
+      const error = new MuxError(
         "limit-exceeded",
         `Cannot make call "${selector}": ${this.#waiting.size} calls already wait for a connection, the limit of "maxWaitingCalls"`,
       );
+      markUnsent(error);
+      throw error;
     }
     const { signal, timeout } = options;
     if (limit.timeout === undefined) {
