@@ -37,12 +37,12 @@ export class BorrowedCallbacks {
     const original = callbacks.original(id);
     if (original !== undefined) return original;
     const fn = remotes.get(id, this.#caller, this.#selector);
-    if (this.#state === "pending") fn.parent = this.#call;
     const value = fn.value();
     if (this.#state !== "ended" && !this.#functions.has(fn)) {
       this.#functions.add(fn);
       // After a continued response, no header can name it any more.
-      fn.lend(this.#state === "continued");
+      const isPending = this.#state === "pending";
+      fn.lend(!isPending, isPending ? this.#call : undefined);
     }
     return value;
   }
@@ -63,15 +63,9 @@ export class BorrowedCallbacks {
     this.#state = "continued";
     const kept = new Set(keptIds);
     for (const fn of this.#functions) {
-      this.#letGo(fn);
-      fn.answered(kept.has(fn.id));
+      fn.answered(kept.has(fn.id), this.#call);
     }
     if (ends) this.ended();
-  }
-
-  /** The deadline of the call no longer applies to calls of a function. */
-  #letGo(fn: RemoteFunction): void {
-    if (fn.parent === this.#call) fn.parent = undefined;
   }
 
   /** The call has ended: nothing of it is lent any more. */
@@ -80,10 +74,7 @@ export class BorrowedCallbacks {
     const functions = [...this.#functions];
     this.#functions.clear();
     if (this.#state === "pending") {
-      for (const fn of functions) {
-        this.#letGo(fn);
-        fn.answered(false);
-      }
+      for (const fn of functions) fn.answered(false, this.#call);
     }
     this.#state = "ended";
     for (const fn of functions) fn.ended();
