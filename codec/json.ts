@@ -142,9 +142,16 @@ export function json(options: JsonOptions = {}): Codec {
           written < 0 ? encoder.encodeInto(text, room).written : written,
         );
       } else {
-        const bytes = encoder.encode(text);
-        sink.reserve(bytes.length).set(bytes);
-        sink.commit(bytes.length);
+        // Most text is ASCII.
+        const { read, written } = encoder.encodeInto(
+          text,
+          sink.reserve(text.length),
+        );
+        sink.commit(written);
+        if (read === text.length) return;
+        const rest = encoder.encode(text.slice(read));
+        sink.reserve(rest.length).set(rest);
+        sink.commit(rest.length);
       }
     },
     decode(bytes, weight) {
@@ -163,7 +170,8 @@ export function json(options: JsonOptions = {}): Codec {
           }
         }
         scanner ??= new JsonScanner(limits, bigints);
-        scanner.scan(bytes);
+        text ??= decoder.decode(bytes);
+        scanner.scan(bytes, text);
         if (weight !== undefined) {
           weight.bytes = weightOf(bytes.length, scanner.items);
         }

@@ -87,6 +87,13 @@ export interface RawChannel extends Channel {
   withdraw(bytes: Uint8Array, reason: unknown): boolean;
   /** Sends as many leading `bytes` as can be copied at once; returns how many. */
   trySend(bytes: Uint8Array): number;
+  /**
+   * Calls `callback` once, when {@linkcode trySend} may send something or this
+   * direction closes. There is one such callback.
+   *
+   * @throws {unknown} the reason why this direction is closed
+   */
+  whenWritable(callback: () => void): void;
 
   /** Ends the sending direction: EOF, after pending writes. */
   closeWrite(): void;

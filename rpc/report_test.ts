@@ -22,7 +22,12 @@ import {
   assertStrictEquals,
 } from "@std/assert";
 import { type Harness, test } from "../tests/support/harness.ts";
-import { rawCall, rawOpen } from "../tests/support/raw_call.ts";
+import {
+  rawAccept,
+  rawCall,
+  type RawChannel,
+  rawOpen,
+} from "../tests/support/raw_call.ts";
 import { failure, framed, utf8, values } from "../tests/support/wire.ts";
 import { turn, within } from "../tests/support/within.ts";
 
@@ -319,6 +324,41 @@ test("onError: a call back whose channel the caller refuses is no bug of the han
     assert((header as { Error: string }).Error.length > 0);
     await call.close();
     await raw.end();
+  }
+});
+
+test("onError: a stream of the caller that ends incomplete is no bug of the handler", async (t) => {
+  const uses: ((body: ReadableStream) => Promise<void>)[] = [
+    async (body: ReadableStream) => void await Array.fromAsync(body),
+    async (body: ReadableStream) => {
+      await Array.fromAsync(body).catch((cause) => {
+        throw new Error("Cannot store it", { cause });
+      });
+    },
+  ];
+  const ends: ((stream: RawChannel) => Promise<void>)[] = [
+    async () => {},
+    async (stream) => await stream.values(1, 2),
+    async (stream) => await stream.data("\0\0\0\x05not"),
+    async (stream) => await stream.data("\0\0\0\x03not"),
+  ];
+  for (const use of uses) {
+    for (const end of ends) {
+      // What is reported fails the test.
+      const { raw } = t.scriptedPeer({ handler: handlerFrom(use) });
+      const call = await rawOpen(raw);
+      const arg = { $fnptr: "_012345v000000000000" };
+      await call.values({ Selector: "x", Q: { v: 1 } }, [arg]);
+      const stream = await rawAccept(raw);
+      await stream.read(2);
+      await stream.values({ Error: null, Continue: true, Q: { v: 1 } });
+      await end(stream);
+      await stream.close();
+      const [header] = await call.read(2);
+      assert((header as { Error: string }).Error.length > 0);
+      await call.close();
+      await raw.end();
+    }
   }
 });
 

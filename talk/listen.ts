@@ -98,7 +98,7 @@ export async function listen<C extends Carried = Carried, Context = unknown>(
   // One for all peers: it prints at a limited rate.
   const shared = { ...options, onError: options.onError ?? errorPrinter() };
   const { onPeer } = options;
-  return await start<PeerWith<C, Context>>(
+  return await listenWith<PeerWith<C, Context>>(
     address,
     shared,
     (session) =>
@@ -125,10 +125,18 @@ export function listenSession(
   address: string,
   options: ListenSessionOptions = {},
 ): Promise<Listener<Session>> {
-  return start(address, options, (session) => session, { needsLoop: true });
+  return listenWith(address, options, (session) => session, {
+    needsLoop: true,
+  });
 }
 
-async function start<T extends Closable>(
+/**
+ * Listens on an address; every session becomes what `make` returns.
+ *
+ * @throws {TalkError} `bad-address`, `unknown-scheme`, `listen-failed`
+ * @throws {RangeError} if an option is out of range
+ */
+export async function listenWith<T extends Closable>(
   address: string,
   options: ListenSessionOptions,
   make: (session: Session) => T,

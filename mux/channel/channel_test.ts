@@ -483,3 +483,55 @@ scripted(
     assertEquals(sent.state, "resolved");
   },
 );
+
+scripted(
+  "QmuxChannel: whenWritable() calls back once when credit arrives, for one frame",
+  async (script) => {
+    const { channel, id } = await opened(script, 4);
+    const rest = utf8("xyz");
+    assertEquals(channel.trySend(utf8("abcd")), 4);
+    assertEquals(channel.trySend(rest), 0);
+    const sent: number[] = [];
+    channel.whenWritable(() => {
+      sent.push(channel.trySend(rest), channel.trySend(rest));
+    });
+    assertEquals(text((await script.raw.expect("data")).payload), "abcd");
+    await turn();
+    assertEquals(sent, []);
+    await script.raw.send(adjust(id, 2));
+    assertEquals(text((await script.raw.expect("data")).payload), "xy");
+    await script.raw.send(adjust(id, 9));
+    assertEquals(await types(script), []);
+    assertEquals(sent, [2, 0]);
+  },
+);
+
+scripted(
+  "QmuxChannel: whenWritable() calls back when this direction closes, and throws afterwards",
+  async (script) => {
+    for (const how of ["closeWrite", "discard", "the peer"] as const) {
+      const { channel, id } = await opened(script, 0);
+      let called = 0;
+      channel.whenWritable(() => called++);
+      if (how === "the peer") await script.raw.send(close(id));
+      else channel[how]();
+      await turn();
+      assertEquals(called, 1, how);
+      assertEquals(channel.trySend(utf8("x")), 0);
+      assertThrows(() => channel.whenWritable(() => {}), MuxError);
+      channel.discard();
+      await script.raw.send(close(id));
+      await script.said();
+    }
+  },
+);
+
+scripted(
+  "QmuxChannel: close() sends no EOF while something waits to write",
+  async (script) => {
+    const { channel } = await opened(script, 0);
+    channel.whenWritable(() => {});
+    await channel.close();
+    assertEquals(await types(script), ["close"]);
+  },
+);

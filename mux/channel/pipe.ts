@@ -3,13 +3,18 @@ import type { Channel } from "../types.ts";
 
 /**
  * Moves what arrives on one channel to another, in order and without streams.
- * Bytes that can leave at once are copied from one buffer to the other.
+ * They are copied from one buffer to the other when they can leave.
  *
  * Resolves when nothing more arrives; the caller handles the way it ended.
  *
+ * @param onBytes called with all bytes as they leave
  * @throws {unknown} the reason why `to` can no longer send
  */
-export function pipeBytes(from: RawChannel, to: RawChannel): Promise<void> {
+export function pipeBytes(
+  from: RawChannel,
+  to: RawChannel,
+  onBytes?: (bytes: Uint8Array) => void,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     const step = () => {
       try {
@@ -19,12 +24,10 @@ export function pipeBytes(from: RawChannel, to: RawChannel): Promise<void> {
             return from.ended ? resolve() : from.whenReadable(step);
           }
           const sent = to.trySend(bytes);
-          if (sent > 0) {
-            from.consume(sent);
-            continue;
-          }
-          const sending = to.send(from.take()!);
-          if (sending !== undefined) return void sending.then(step, reject);
+          // What cannot leave stays where it is, and its sender gets no credit.
+          if (sent === 0) return to.whenWritable(step);
+          onBytes?.(bytes.subarray(0, sent));
+          from.consume(sent);
         }
       } catch (error) {
         reject(error);
@@ -53,10 +56,16 @@ export async function splice(a: Channel, b: Channel): Promise<void> {
 /**
  * Pipes one channel into another, including its end: one direction of
  * {@linkcode splice}. It uses no streams, which cost more than a small call.
+ *
+ * @param onBytes called with all bytes as they leave
  */
-export async function pipe(from: RawChannel, to: RawChannel): Promise<void> {
+export async function pipe(
+  from: RawChannel,
+  to: RawChannel,
+  onBytes?: (bytes: Uint8Array) => void,
+): Promise<void> {
   try {
-    await pipeBytes(from, to);
+    await pipeBytes(from, to, onBytes);
   } catch {
     // The rest has no destination, and its sender must not wait.
     return from.cancelRead();

@@ -1,6 +1,9 @@
 import { view } from "../../view.ts";
 import { Queue } from "../../queue.ts";
+import { BlockPool } from "./block_pool.ts";
 
+/** A window has at least as many blocks of the pool. */
+const MIN_BLOCKS = 2;
 /** Bytes of spare room that a block has at most, for small pieces to come. */
 const SPARE_ROOM = 16 * 1024;
 
@@ -24,6 +27,13 @@ export class ReceiveBuffer {
   #borrowedLength = 0;
   #ownedMemory = 0;
   #length = 0;
+  /** Where large blocks come from, for a reader that takes no chunks. */
+  #pool: BlockPool | undefined;
+
+  /** Makes a buffer. Its large blocks come from the pool, if there is one. */
+  constructor(pool?: BlockPool) {
+    this.#pool = pool;
+  }
 
   /** Bytes that wait for the reader. */
   get length(): number {
@@ -54,20 +64,32 @@ export class ReceiveBuffer {
     const room = last === undefined
       ? 0
       : last.buffer.byteLength - last.byteOffset - last.length;
-    if (last !== undefined && room >= needed) {
-      this.#copyBorrowed(this.#grow(last, needed), last.length);
-      return;
-    }
-    const spare = Math.min(SPARE_ROOM, this.#length - needed, needed + coming);
-    let block = new Uint8Array(Math.max(needed, spare));
-    this.#copyBorrowed(block, 0);
     if (last !== undefined && room > 0) {
-      // Fill the last block: the next piece would not fit into the rest of it.
-      this.#grow(last, room).set(block.subarray(0, room), last.length);
-      block = block.slice(room);
+      // The next piece would not fit into the rest of the block.
+      const filled = Math.min(room, needed);
+      this.#copyBorrowed(this.#grow(last, filled), last.length);
     }
+    const left = this.#borrowedLength;
+    if (left === 0) return;
+    const block = this.#newBlock(left, coming);
+    this.#copyBorrowed(block, 0);
     this.#ownedMemory += block.length;
-    (this.#owned ??= new Queue()).push(block.subarray(0, needed - room));
+    (this.#owned ??= new Queue()).push(view(block, 0, left));
+  }
+
+  /** A block for `bytes` bytes that are borrowed, of which it is the last. */
+  #newBlock(bytes: number, coming: number): Uint8Array<ArrayBuffer> {
+    const pooled = this.#pool && BlockPool.sizeFor(bytes);
+    // The credit of a block is returned when all of it is read: it must be a small
+    // part of the window.
+    if (
+      pooled !== undefined && pooled - bytes <= coming &&
+      pooled * MIN_BLOCKS <= this.#length + coming
+    ) {
+      return this.#pool!.take(pooled);
+    }
+    const spare = Math.min(SPARE_ROOM, this.#length - bytes, bytes + coming);
+    return new Uint8Array(Math.max(bytes, spare));
   }
 
   /** The first contiguous bytes; they are valid until the turn ends. */
@@ -99,11 +121,13 @@ export class ReceiveBuffer {
    * is released with the chunk.
    */
   take(): Uint8Array<ArrayBuffer> | undefined {
+    // Chunks that come from a pool would have to be copied again.
+    this.#pool = undefined;
     if (this.#owned?.first === undefined) this.own();
     const chunk = this.#dropOwned();
     if (chunk === undefined) return undefined;
     this.#length -= chunk.length;
-    return chunk;
+    return withoutRest(chunk);
   }
 
   /** Drops everything; returns how many bytes of memory are released. */
@@ -121,12 +145,16 @@ export class ReceiveBuffer {
   #consumeOwned(first: Uint8Array<ArrayBuffer>, bytes: number): number {
     // A block starts at the start of its buffer.
     const read = first.byteOffset + bytes;
+    const pool = BlockPool.has(first.buffer.byteLength)
+      ? this.#pool
+      : undefined;
     if (bytes === first.length) {
       this.#dropOwned();
+      pool?.give(new Uint8Array(first.buffer));
       return read;
     }
     const rest = view(first, bytes, first.length);
-    if (read < rest.length) {
+    if (read < rest.length || pool !== undefined) {
       this.#owned!.replaceFirst(rest);
       return 0;
     }
@@ -152,15 +180,39 @@ export class ReceiveBuffer {
     return grown;
   }
 
-  #copyBorrowed(target: Uint8Array, at: number): void {
+  /** Copies as many of the borrowed bytes as there is room for after `at`. */
+  #copyBorrowed(target: Uint8Array, from: number): void {
+    let at = from;
     let piece = this.#piece;
     while (piece !== undefined) {
+      const room = target.length - at;
+      if (piece.length > room) {
+        target.set(view(piece, 0, room), at);
+        piece = view(piece, room, piece.length);
+        at += room;
+        break;
+      }
       target.set(piece, at);
       at += piece.length;
       piece = this.#pieces?.shift();
     }
-    this.#piece = undefined;
-    this.#pieces = undefined;
-    this.#borrowedLength = 0;
+    this.#piece = piece;
+    if (piece === undefined) this.#pieces = undefined;
+    this.#borrowedLength -= at - from;
   }
+}
+
+/**
+ * The chunk, copied if its buffer may have other bytes after it: what was read
+ * from another channel is of no concern to the reader of this one.
+ */
+function withoutRest(chunk: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  const { buffer, byteOffset, length } = chunk;
+  const end = byteOffset + length;
+  if (end === buffer.byteLength || !BlockPool.has(buffer.byteLength)) {
+    return chunk;
+  }
+  const copy = new Uint8Array(end);
+  copy.set(chunk, byteOffset);
+  return view(copy, byteOffset, end);
 }

@@ -2,14 +2,18 @@ import {
   assert,
   assertEquals,
   assertGreater,
+  assertGreaterOrEqual,
   assertLess,
   assertLessOrEqual,
   assertStrictEquals,
 } from "@std/assert";
 import { forSeeds } from "../../tests/support/random.ts";
 import { concat, text, utf8 } from "../../tests/support/wire.ts";
+import { BlockPool } from "./block_pool.ts";
 import { ReceiveBuffer } from "./receive_buffer.ts";
 
+/** Bytes of the largest block of a pool. */
+const BLOCK = 256 * 1024;
 /** Bytes of spare room at most. */
 const SPARE = 16 * 1024;
 
@@ -183,10 +187,11 @@ Deno.test("ReceiveBuffer: a piece that exceeds the spare room fills it first", (
 
 Deno.test("ReceiveBuffer: pieces of any sizes keep at most 16 KiB more alive", async () => {
   await forSeeds(40, (random) => {
-    const buffer = new ReceiveBuffer();
+    const pooled = random.chance(0.5);
+    const buffer = new ReceiveBuffer(pooled ? new BlockPool() : undefined);
     const expected: Uint8Array[] = [];
     const out: Uint8Array[] = [];
-    const largest = random.pick([1, 10, 1_000, 20_000]);
+    const largest = random.pick([1, 10, 1_000, 20_000, 200_000]);
     const copied = (bytes: Uint8Array) => out.push(bytes.slice());
     for (let step = 0; step < 200; step++) {
       switch (random.int(0, 4)) {
@@ -212,6 +217,8 @@ Deno.test("ReceiveBuffer: pieces of any sizes keep at most 16 KiB more alive", a
           break;
         }
         case 4: {
+          // Once chunks are taken, the blocks of the pool are not used any more.
+          if (pooled) break;
           const chunk = buffer.take();
           if (chunk !== undefined) copied(chunk);
         }
@@ -226,13 +233,64 @@ Deno.test("ReceiveBuffer: pieces of any sizes keep at most 16 KiB more alive", a
     const partly = buffer.peek()?.byteOffset ?? 0;
     const left = drain(buffer);
     if (held > 0) assertGreater(left.length, 0);
-    assertEquals(heldBytes, alive(left));
+    // Of the blocks of a pool, take() copies what was used.
+    if (pooled) assertGreaterOrEqual(heldBytes, alive(left));
+    else assertEquals(heldBytes, alive(left));
+    const read = pooled ? BLOCK : partly;
+    assertLessOrEqual(heldBytes, 2 * held + read + SPARE);
     assertEquals(buffer.heldBytes, 0);
     // What was skipped of the first chunk lives until the rest of it goes.
     assertLessOrEqual(alive(left), held + partly + SPARE);
     assert(left.every((chunk) => chunk.length > 0));
     assertEquals(concat(...out, ...left), concat(...expected));
   });
+});
+
+/** A piece that a pool has blocks for. */
+const LARGE = 100 * 1024;
+
+Deno.test("ReceiveBuffer: blocks of a pool are used again when they are read", () => {
+  const buffer = new ReceiveBuffer(new BlockPool());
+  const buffers = new Set<ArrayBufferLike>();
+  for (let i = 0; i < 10; i++) {
+    buffer.borrow(new Uint8Array(LARGE).fill(i));
+    buffer.own();
+    const bytes = buffer.peek()!;
+    buffers.add(bytes.buffer);
+    assert(bytes.every((byte) => byte === i));
+    // Nothing is released before all of it is read.
+    assertEquals(buffer.consume(LARGE - 1), 0);
+    assertEquals(buffer.heldBytes, 128 * 1024);
+    assertEquals(buffer.consume(1), LARGE);
+    assertEquals(buffer.heldBytes, 0);
+  }
+  assertEquals(buffers.size, 1);
+});
+
+Deno.test("ReceiveBuffer: a block of a pool takes no more than can still arrive", () => {
+  for (
+    const [coming, expected] of [[27 * 1024, LARGE], [156 * 1024, 131_072]]
+  ) {
+    const buffer = new ReceiveBuffer(new BlockPool());
+    buffer.borrow(new Uint8Array(LARGE));
+    buffer.own(coming);
+    assertEquals(buffer.heldBytes, expected);
+  }
+});
+
+Deno.test("ReceiveBuffer: a chunk that is taken has no bytes of others after it", () => {
+  const pool = new BlockPool();
+  const other = new ReceiveBuffer(pool);
+  other.borrow(new Uint8Array(128 * 1024).fill(0xee));
+  other.own();
+  other.consume(128 * 1024);
+  const buffer = new ReceiveBuffer(pool);
+  buffer.borrow(new Uint8Array(LARGE).fill(1));
+  buffer.own();
+  buffer.consume(10);
+  const chunk = buffer.take()!;
+  assertEquals([chunk.byteOffset, chunk.length], [10, LARGE - 10]);
+  assert(!new Uint8Array(chunk.buffer).includes(0xee));
 });
 
 Deno.test("ReceiveBuffer: takes time in proportion to the pieces, borrowed or owned", () => {
@@ -249,7 +307,10 @@ Deno.test("ReceiveBuffer: takes time in proportion to the pieces, borrowed or ow
     }
     return performance.now() - start;
   };
+  // A busy machine may disturb one try, or two.
+  const least = (count: number, own: boolean) =>
+    Math.min(...[1, 2, 3].map(() => time(count, own)));
   // To move all pieces each time takes 64 times as long for 8 times as many.
-  assertLess(time(400_000, false), 30 * time(50_000, false) + 100);
-  assertLess(time(16_000, true), 30 * time(2_000, true) + 100);
+  assertLess(least(400_000, false), 30 * least(50_000, false) + 100);
+  assertLess(least(16_000, true), 30 * least(2_000, true) + 100);
 });

@@ -77,6 +77,7 @@ export class MemoryAccount {
   /** Headers of calls and responses, and what is remembered of them. */
   readonly headers: MemoryKind;
   readonly #ledger: Ledger;
+  readonly #share: PoolShare | undefined;
 
   /**
    * Makes an account.
@@ -86,6 +87,7 @@ export class MemoryAccount {
    */
   constructor(limit: number, share?: PoolShare) {
     const ledger = this.#ledger = new Ledger(limit, share);
+    this.#share = share;
     this.windows = new MemoryKind(ledger, "lasting");
     this.values = new MemoryKind(ledger, "passing");
     this.arguments = new MemoryKind(ledger, "passing");
@@ -125,14 +127,14 @@ export class MemoryAccount {
 
   /** Whether less than half of what a pool can have free is. */
   get poolIsLow(): boolean {
-    return this.#ledger.poolIsLow;
+    return this.#share !== undefined && this.#share.isLow;
   }
 
   /** Takes what a channel needs, with its window of `size` bytes. */
   takeChannel(size: number): void {
     const ledger = this.#ledger;
-    this.windows.count(size);
-    this.channels.count(CHANNEL_SIZE);
+    this.windows.counted += size;
+    this.channels.counted += CHANNEL_SIZE;
     ledger.take(size + CHANNEL_SIZE, "lasting");
     ledger.kept -= MIN_CHANNEL_SIZE;
   }
@@ -178,7 +180,8 @@ export class MemoryKind {
   /** What counts the bytes: a kind, or the one that this is the reserve of. */
   readonly #counter: MemoryKind;
   #reserved: MemoryKind | undefined;
-  #held = 0;
+  /** The bytes held, if this is no reserve; {@linkcode MemoryAccount} changes it. */
+  counted = 0;
 
   /** Made by {@linkcode MemoryAccount}. */
   constructor(ledger: Ledger, claim: Claim, counter?: MemoryKind) {
@@ -189,7 +192,7 @@ export class MemoryKind {
 
   /** Bytes held. */
   get held(): number {
-    return this.#counter.#held;
+    return this.#counter.counted;
   }
 
   /** The most that can ever be taken at once. */
@@ -210,11 +213,6 @@ export class MemoryKind {
     return this.#ledger.canTake(bytes, this.#claim);
   }
 
-  /** Counts `bytes` that {@linkcode MemoryAccount} takes or gives back. */
-  count(bytes: number): void {
-    this.#held += bytes;
-  }
-
   /** Takes `bytes` if they are free; returns whether it did. */
   tryTake(bytes: number): boolean {
     if (!this.#ledger.canTake(bytes, this.#claim)) return false;
@@ -227,7 +225,7 @@ export class MemoryKind {
    * fail, and has a limit of its own.
    */
   take(bytes: number): void {
-    this.#counter.#held += bytes;
+    this.#counter.counted += bytes;
     this.#ledger.take(bytes, this.#claim);
   }
 
@@ -238,8 +236,8 @@ export class MemoryKind {
    */
   give(bytes: number): void {
     const counter = this.#counter;
-    if (bytes > counter.#held) throw notHeld(bytes, counter.#held);
-    counter.#held -= bytes;
+    if (bytes > counter.counted) throw notHeld(bytes, counter.counted);
+    counter.counted -= bytes;
     this.#ledger.give(bytes, this.#claim);
   }
 
@@ -278,6 +276,8 @@ class Ledger {
   readonly #reservedWaiting: Waiter[] = [];
   /** The others who wait. */
   readonly #waiting: Waiter[] = [];
+  /** Whether there are any in either queue. */
+  #waits = false;
   #serving = false;
   #closed = false;
 
@@ -309,10 +309,6 @@ class Ledger {
       share.available * 2 < Math.min(this.limit, share.largest);
   }
 
-  get poolIsLow(): boolean {
-    return this.#share !== undefined && this.#share.isLow;
-  }
-
   get hasChannel(): boolean {
     const share = this.#share;
     return this.kept >= MIN_CHANNEL_SIZE &&
@@ -336,25 +332,27 @@ class Ledger {
     this.held += bytes;
     if (claim === "reserved") this.#reservedHeld += bytes;
     else if (claim === "passing") this.#passingHeld += bytes;
-    this.#share?.take(bytes);
+    this.#share?.change(bytes);
   }
 
   give(bytes: number, claim: Claim): void {
     this.held -= bytes;
     if (claim === "reserved") this.#reservedHeld -= bytes;
     else if (claim === "passing") this.#passingHeld -= bytes;
-    this.#share?.give(bytes);
-    this.#serveSoon();
+    this.#share?.change(-bytes);
+    if (this.#waits) this.#serveSoon();
   }
 
   wait(waiter: Waiter, claim: Claim): () => void {
     const queue = this.#queueOf(claim);
     queue.push(waiter);
+    this.#waits = true;
     this.#serveSoon();
     return () => {
       const at = queue.indexOf(waiter);
       if (at < 0) return;
       queue.splice(at, 1);
+      this.#countWaiting();
       // The next in line may need less.
       this.#serveSoon();
     };
@@ -382,10 +380,13 @@ class Ledger {
       (share === undefined || share.fits(bytes, claim === "reserved"));
   }
 
+  #countWaiting(): void {
+    this.#waits = this.#reservedWaiting.length + this.#waiting.length > 0;
+  }
+
   /** Serves those who wait, once the caller has finished. */
   #serveSoon(): void {
-    if (this.#serving) return;
-    if (this.#reservedWaiting.length + this.#waiting.length === 0) return;
+    if (this.#serving || !this.#waits) return;
     this.#serving = true;
     void this.#serve();
   }
@@ -407,6 +408,7 @@ class Ledger {
         return this.#share?.await(waiter.bytes, claim === "reserved");
       }
       queue.shift();
+      this.#countWaiting();
       waiter.kind.take(waiter.bytes);
       waiter.callback();
     }

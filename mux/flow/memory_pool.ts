@@ -98,6 +98,8 @@ class SessionPool implements MemoryPool {
   /** The most that one session can take at once. */
   readonly largest: number;
   readonly #half: number;
+  /** Whether less than half of what can ever be free is. */
+  isLow = false;
   /** Bytes beyond what is guaranteed that no session has taken. */
   #free: number;
   #sessions = 0;
@@ -134,11 +136,6 @@ class SessionPool implements MemoryPool {
     return { sessions: this.#sessions, held: this.#held };
   }
 
-  /** Whether less than half of what can ever be free is. */
-  get isLow(): boolean {
-    return this.#free < this.#half;
-  }
-
   join(): PoolShare {
     this.#sessions++;
     const member: Member = { held: 0 };
@@ -152,12 +149,18 @@ class SessionPool implements MemoryPool {
     this.#remove(member);
   }
 
+  /** Counts `bytes` that a session takes; they are negative if it gives them back. */
   change(member: Member, bytes: number): void {
-    const before = this.#beyond(member.held);
-    member.held += bytes;
+    const guaranteed = this.#guaranteed;
+    const before = member.held;
+    const after = before + bytes;
+    member.held = after;
     this.#held += bytes;
-    this.#free += before - this.#beyond(member.held);
-    if (this.#free >= this.#needed) this.#serveSoon();
+    // Each call does this six times: no method is called for it.
+    if (before > guaranteed) this.#free += before - guaranteed;
+    if (after > guaranteed) this.#free -= after - guaranteed;
+    this.isLow = this.#free < this.#half;
+    if (bytes < 0 && this.#free >= this.#needed) this.#serveSoon();
   }
 
   /** Bytes that a session which holds `held` can take now, without the reserve. */
@@ -248,16 +251,15 @@ export class PoolShare {
     return this.#pool.fits(this.#member.held, bytes, reserved);
   }
 
-  /** Takes `bytes`, whether or not they fit. */
-  take(bytes: number): void {
-    if (this.#state !== "left") this.#pool.change(this.#member, bytes);
-  }
-
-  /** Gives `bytes` back. */
-  give(bytes: number): void {
-    if (this.#state === "left") return;
-    this.#pool.change(this.#member, -bytes);
-    this.#leaveIfDone();
+  /**
+   * Takes `bytes`, whether or not they fit, or gives them back, if they are
+   * negative.
+   */
+  change(bytes: number): void {
+    const state = this.#state;
+    if (state === "left") return;
+    this.#pool.change(this.#member, bytes);
+    if (state === "closed") this.#leaveIfDone();
   }
 
   /** Calls {@linkcode onFreed} once `bytes` may fit. */

@@ -148,7 +148,7 @@ export class WindowBudget implements WindowMemory {
   #estimate(): void {
     const account = this.#account;
     const { held } = account;
-    const taken = account.windows.held + account.channels.held;
+    const taken = account.windows.counted + account.channels.counted;
     const step = this.#step;
     if (
       Math.abs(held - this.#heldThen) < step &&

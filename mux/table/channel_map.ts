@@ -24,6 +24,8 @@ export class ChannelMap<T extends Identified> {
   #entries = emptyEntries<T>(MIN_ENTRIES);
   readonly #seed = Math.floor(Math.random() * 2 ** 32);
   #size = 0;
+  /** The channel that was found last: several frames in a row are for one. */
+  #last: T | undefined;
 
   /** The number of channels. */
   get size(): number {
@@ -32,7 +34,9 @@ export class ChannelMap<T extends Identified> {
 
   /** The channel with this ID, if there is one. */
   get(id: number): T | undefined {
-    return this.#entries[this.#find(id)];
+    const last = this.#last;
+    if (last !== undefined && last.id === id) return last;
+    return this.#last = this.#entries[this.#find(id)];
   }
 
   /** Whether there is a channel with this ID. */
@@ -65,6 +69,7 @@ export class ChannelMap<T extends Identified> {
       gap = at;
     }
     entries[gap] = undefined;
+    this.#last = undefined;
     this.#size--;
     if (entries.length > MIN_ENTRIES && this.#size * 8 < entries.length) {
       this.#resize(entries.length / 2);

@@ -1,3 +1,4 @@
+import { BlockPool } from "../channel/block_pool.ts";
 import {
   type ChannelHost,
   type OpenCallbacks,
@@ -45,6 +46,7 @@ interface PeerOpen {
 export class ChannelTable implements FrameSink, ChannelHost {
   readonly queue: FrameQueue;
   readonly windows: WindowPolicy;
+  readonly blocks = new BlockPool();
   /** The OPENs of the peer that wait for the application. */
   readonly acceptQueue: AcceptQueue<PeerOpen, QmuxChannel>;
   readonly #options: ResolvedSessionOptions;

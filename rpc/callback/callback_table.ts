@@ -16,6 +16,7 @@ import {
   newId,
   newPrefix,
   prefixOf,
+  RandomDigits,
 } from "./callback_id.ts";
 import { type Keeper, keeperOf, type KeeperTable } from "./kept_callback.ts";
 import {
@@ -77,8 +78,9 @@ export class CallbackTable implements KeeperTable {
   onGivenUp:
     | ((handlers: ReadonlySet<Handler>, reason: unknown) => void)
     | undefined;
+  /** Made with the first function: few sessions lend any. */
+  #digits: RandomDigits | undefined;
   #prefix: string | undefined;
-  #count = 0;
   #closed = false;
 
   /**
@@ -106,9 +108,13 @@ export class CallbackTable implements KeeperTable {
     return this.#entries.size;
   }
 
+  get #random(): RandomDigits {
+    return this.#digits ??= new RandomDigits();
+  }
+
   /** What all IDs of this table begin with. */
   get prefix(): string {
-    return this.#prefix ??= newPrefix();
+    return this.#prefix ??= newPrefix(this.#random);
   }
 
   /**
@@ -198,7 +204,7 @@ export class CallbackTable implements KeeperTable {
     }
     if (id === undefined) {
       const actual = typeof kind === "function" ? kind() : kind;
-      id = newId(this.prefix, actual, this.#count++);
+      id = newId(this.prefix, actual, this.#random);
     }
     const made = make(id);
     this.#ids.set(original, id);

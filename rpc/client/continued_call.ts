@@ -163,7 +163,11 @@ export class ContinuedCall
   }
 
   atCaller(error: unknown): unknown {
-    return atCaller(error, this.#limits?.signal);
+    const { nested, state } = this.#context;
+    const signal = this.#limits?.signal;
+    // What a handler reads of its caller is the caller's affair.
+    if (nested && error !== signal?.reason) state.blamePeer(error);
+    return atCaller(error, signal);
   }
 
   async send(value: unknown, options?: WaitOptions): Promise<void> {

@@ -51,6 +51,11 @@ async function slicesOf(checkout: string): Promise<Slices> {
     }));
   }
 
+  async function payload(size: number, count: number): Promise<void> {
+    const text = "x".repeat(size);
+    for (let i = 0; i < count; i++) await peer.call("echo", text);
+  }
+
   async function echo(pieces: number): Promise<void> {
     const channel = await session.open();
     const reading = channel.readable.pipeTo(new WritableStream());
@@ -64,6 +69,8 @@ async function slicesOf(checkout: string): Promise<Slices> {
     "unary-1": () => calls(800, 1),
     "unary-64": () => calls(4_000, 64),
     "unary-1000": () => calls(4_000, 1_000),
+    "payload-64k": () => payload(64 * 1024, 20),
+    "payload-512k": () => payload(512 * 1024, 4),
     echo: () => echo(200),
   };
 }
@@ -105,7 +112,7 @@ for (const name of measures?.split(",") ?? Object.keys(first)) {
     cpu.push(z.cpu / y.cpu);
   }
   console.log(
-    `${name.padEnd(10)} speed of the second over the first: ` +
+    `${name.padEnd(12)} speed of the second over the first: ` +
       `${median(wall).toFixed(3)}, by CPU time ${median(cpu).toFixed(3)}`,
   );
 }

@@ -24,7 +24,7 @@ Usage: deno task bench [options]
                     ${Object.keys(MEASURES).join(", ")}
   --rounds N        rounds, of which the median counts (default 5)
   --seconds S       seconds of each measure of calls (default 0.5)
-  --warmup S        seconds of calls before them (default 0.3)
+  --warmup S        seconds of calls before them (default 1.5)
   --mib N           MiB sent one way (default 512)
   --echo-mib N      MiB echoed, or beside which calls go (default 1024)
   --cores one|two   keep both processes on one core, or each on its own, by
@@ -46,7 +46,7 @@ const { values: flags } = parseArgs({
     measures: { type: "string" },
     rounds: { type: "string", default: "5" },
     seconds: { type: "string", default: "0.5" },
-    warmup: { type: "string", default: "0.3" },
+    warmup: { type: "string", default: "1.5" },
     mib: { type: "string", default: "512" },
     "echo-mib": { type: "string", default: "1024" },
     cores: { type: "string", default: "free" },

@@ -375,6 +375,17 @@ class QueueChannel implements RawChannel {
     return this.#put(bytes);
   }
 
+  whenWritable(callback: () => void): void {
+    if (this.#sending !== "open") throw this.#failureOfSend();
+    // An empty write is at its turn when there is room.
+    this.#waiting.push({
+      bytes: new Uint8Array(0),
+      resolve: callback,
+      reject: callback,
+    });
+    this.#flush();
+  }
+
   closeWrite(): void {
     if (this.#sending !== "open") return;
     this.#sending = "ending";
@@ -521,6 +532,7 @@ class QueueChannel implements RawChannel {
 
   #flush(): void {
     for (let first; (first = this.#waiting[0]) !== undefined;) {
+      if (first.bytes.length === 0 && this.#credit === 0) return;
       const sent = this.#put(first.bytes);
       if (sent < first.bytes.length) {
         first.bytes = first.bytes.subarray(sent);
