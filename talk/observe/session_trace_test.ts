@@ -1,6 +1,6 @@
 import { json } from "@qtalk/qtalk/codec";
 import { assert, assertEquals } from "@std/assert";
-import { Random } from "../../tests/support/random.ts";
+import { forSeeds } from "../../tests/support/random.ts";
 import { concat } from "../../tests/support/wire.ts";
 import { MAX_CAPTURE, MAX_CAPTURED } from "./capture.ts";
 import type { ObservedEvent } from "./events.ts";
@@ -118,7 +118,7 @@ Deno.test("SessionTrace: an ID that is used again is a new channel", () => {
 });
 
 Deno.test("SessionTrace: random bytes are reported, and never an error", () => {
-  seeded((random) => {
+  return forSeeds(300, (random) => {
     const { events, trace } = traced();
     for (let i = 0; i < 20; i++) {
       const by = random.chance(0.5) ? "near" : "far";
