@@ -34,9 +34,11 @@ export { memoryTransports } from "./transport/memory.ts";
 export { loadScheme, SCHEME_NAMES } from "./transport/schemes.ts";
 export type {
   AbortableTransport,
+  AdvisingTransport,
   Accepted,
   ConnectionInfo,
   HandshakeLimit,
+  KeptTransport,
   ListenSchemeOptions,
   Scheme,
   SchemeOptions,

@@ -60,7 +60,7 @@ test("CallOptions.trace: what is no text, or too long, is a TypeError", async (t
   const [client] = t.pair({}, { handler });
   for (
     const [wrong, text] of [
-      [5, "must be a string, and is number"],
+      [5, "must be a string, and is a number"],
       ["x".repeat(513), "has 513 characters, more than 512"],
     ] as const
   ) {

@@ -21,12 +21,13 @@ import {
 } from "./listener.ts";
 import type { Carried } from "../codec/internal.ts";
 import { checkPeerOptions, type PeerOptions, type PeerWith } from "./peer.ts";
+import { observedSource, type ObserverOption } from "./observe/option.ts";
 import { handshakeLimit, peerListener } from "./peer_listener.ts";
 import { addressError, resolveAddress } from "./address.ts";
 
 /** Options of {@linkcode listenSession}. */
 export interface ListenSessionOptions
-  extends ListenerOptions, ListenSchemeOptions, SharedLimits {}
+  extends ListenerOptions, ListenSchemeOptions, SharedLimits, ObserverOption {}
 
 /**
  * Options of {@linkcode listen}.
@@ -179,7 +180,7 @@ async function start<T>(
   const handshake = handshakeLimit(limits, options.onError);
   try {
     const source = await listenAt(scheme, rest, options, handshake);
-    return make(source, limits);
+    return make(observedSource(source, options), limits);
   } catch (error) {
     throw addressError("listen", address, error);
   }

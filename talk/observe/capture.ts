@@ -2,7 +2,10 @@
 export const MAX_CAPTURE = 64 * 1024;
 /** Bytes that all incomplete values together may keep. */
 export const MAX_CAPTURED = 16 * 1024 * 1024;
-/** Room for a value before any of its bytes has arrived. */
+/**
+ * Room for a value before any of its bytes has arrived. It is not counted, so that
+ * the headers of calls are read even if nothing is left.
+ */
 const INITIAL_ROOM = 256;
 
 /** What the captures of an observer may still keep. */
@@ -59,7 +62,7 @@ export class Capture {
 
   /** Forgets what was kept. */
   clear(): void {
-    this.#budget.give(this.#bytes.length);
+    this.#budget.give(counted(this.#bytes.length));
     this.#bytes = new Uint8Array(0);
     this.#length = 0;
     this.#full = false;
@@ -72,10 +75,14 @@ export class Capture {
       MAX_CAPTURE,
       Math.max(needed, 2 * room, INITIAL_ROOM),
     );
-    if (!this.#budget.take(wanted - room)) return false;
+    if (!this.#budget.take(counted(wanted) - counted(room))) return false;
     const bytes = new Uint8Array(wanted);
     bytes.set(this.bytes);
     this.#bytes = bytes;
     return true;
   }
+}
+
+function counted(room: number): number {
+  return Math.max(0, room - INITIAL_ROOM);
 }

@@ -146,7 +146,8 @@ Deno.test("SessionTrace: what incomplete values may keep is limited, and given b
     trace.push("near", data(id, begun));
   }
   assertEquals(tracer.budget.take(MAX_CAPTURE), false);
-  assertEquals(selectorsIn(events).length > many / 2, true);
+  // The headers of calls are read all the same.
+  assertEquals(selectorsIn(events).length, many);
   trace.close();
   assertEquals(tracer.budget.take(MAX_CAPTURED), true);
 });

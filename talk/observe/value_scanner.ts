@@ -6,6 +6,8 @@ const PREFIX_SIZE = 4;
 /** A longer value is taken for bytes. */
 const MAX_VALUE_SIZE = 256 * 1024 * 1024;
 
+const NOTHING = new Uint8Array(0);
+
 /** What a {@linkcode ValueScanner} finds. */
 export interface ScannerSink {
   /**
@@ -32,6 +34,8 @@ export class ValueScanner {
   /** Bytes of it that are still to come. */
   #left = 0;
   #bytes = false;
+  /** Bytes that were taken for the beginning of a value, and are to be reported. */
+  #taken: Uint8Array = NOTHING;
 
   /** Makes a scanner that has read nothing. */
   constructor(sink: ScannerSink, budget: CaptureBudget) {
@@ -48,19 +52,21 @@ export class ValueScanner {
   push(piece: Uint8Array): void {
     let at = 0;
     while (at < piece.length) {
-      if (this.#bytes) return this.#sink.onBytes(piece.subarray(at));
+      if (this.#bytes) break;
       if (this.#left > 0) {
         const end = Math.min(piece.length, at + this.#left);
         this.#body(piece.subarray(at, end));
         at = end;
       } else this.#prefixByte(piece[at++]!);
     }
+    if (this.#bytes) this.#report(piece.subarray(at));
   }
 
   /** Reports what was begun as bytes, and gives back the memory. */
   end(): void {
     if (!this.#bytes && (this.#prefixLength > 0 || this.#left > 0)) {
       this.#giveUp();
+      this.#report(NOTHING);
     }
     this.#capture.clear();
   }
@@ -102,6 +108,19 @@ export class ValueScanner {
     bytes.set(this.#prefix.subarray(0, this.#prefixLength));
     bytes.set(kept, this.#prefixLength);
     this.#capture.clear();
+    this.#taken = bytes;
+  }
+
+  /** Reports bytes, after those that were taken for the beginning of a value. */
+  #report(rest: Uint8Array): void {
+    const taken = this.#taken;
+    this.#taken = NOTHING;
+    let bytes = rest;
+    if (taken.length > 0) {
+      bytes = new Uint8Array(taken.length + rest.length);
+      bytes.set(taken);
+      bytes.set(rest, taken.length);
+    }
     if (bytes.length > 0) this.#sink.onBytes(bytes);
   }
 }
