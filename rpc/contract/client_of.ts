@@ -1,0 +1,245 @@
+import { checkTimeout } from "../../check_option.ts";
+import type { Carried } from "../../codec/internal.ts";
+import { RpcResponse } from "../client/response.ts";
+import { callArguments, RemoteCall } from "../remote/remote_call.ts";
+import type { Caller, CallOptions } from "../types.ts";
+import { isValueStream, openSource } from "../wire/value_source.ts";
+import {
+  type Contract,
+  type ContractMethod,
+  type ContractMethods,
+  isBytes,
+  isMethod,
+  isStreamOf,
+} from "./contract.ts";
+import type { StandardSchema } from "./standard_schema.ts";
+import type { ContractClient, ValidatingClient } from "./types.ts";
+import { validate, validateArguments, whenever } from "./validate.ts";
+import { iterableFrom, ValidatedSource } from "./validated_stream.ts";
+import {
+  described,
+  ValidationError,
+  type ValidationIssue,
+} from "./validation_error.ts";
+
+/** Options for {@linkcode clientOf}. */
+export interface ClientOfOptions extends CallOptions {
+  /**
+   * Whether arguments are validated before a call is made, and results when they
+   * arrive. Default: no.
+   */
+  validate?: boolean | undefined;
+}
+
+/**
+ * The service of a contract as an object of methods, which call the peer: as
+ * `remote()`, with the types of the contract.
+ *
+ * With `validate`, arguments are validated before they are sent (as they are: the
+ * peer applies the schemas, so their transformations and defaults apply once), and
+ * results when they arrive: calls return what the schemas make of them. What is
+ * invalid is a {@linkcode ValidationError}. Because the side that answers has
+ * applied the schema of a result before, that schema must accept its own output;
+ * methods of which the types say otherwise do not compile.
+ *
+ * @example
+ * ```ts
+ * import { clientOf, contract, method, ValidationError } from "@qtalk/qtalk/contract";
+ * import { memoryPair } from "@qtalk/qtalk";
+ * import { assertEquals, assertRejects } from "@std/assert";
+ * import { type } from "npm:arktype@^2";
+ *
+ * const api = contract({
+ *   name: "numbers",
+ *   methods: { half: method({ args: [type("number")], result: type("number") }) },
+ * });
+ * const [peer, other] = memoryPair();
+ * await using _ = peer;
+ * other.handle("half", (_call, respond) => respond.return("one")); // No number.
+ *
+ * const numbers = clientOf(api, peer, { validate: true });
+ * const error = await assertRejects(() => numbers.half(2), ValidationError);
+ * assertEquals(error.code, "invalid-result");
+ * ```
+ *
+ * @param contract what the peer implements
+ * @param caller makes the calls: a peer, or `call.caller`
+ * @param options whether values are validated; signal and timeout of each call
+ * @throws {RangeError} if `timeout` is out of range
+ */
+export function clientOf<
+  Methods extends ContractMethods,
+  C extends Carried = Carried,
+>(
+  contract: Contract<Methods>,
+  caller: Caller<C>,
+  options: ClientOfOptions & { validate: true },
+): ValidatingClient<Methods, C>;
+/** Does so without validation, unless `options` says otherwise. */
+export function clientOf<
+  Methods extends ContractMethods,
+  C extends Carried = Carried,
+>(
+  contract: Contract<Methods>,
+  caller: Caller<C>,
+  options?: ClientOfOptions,
+): ContractClient<Methods, C>;
+export function clientOf(
+  contract: Contract,
+  caller: Caller,
+  options: ClientOfOptions = {},
+): object {
+  const { validate = false, ...callOptions } = options;
+  if (!validate) return caller.remote(callOptions);
+  checkTimeout(callOptions.timeout);
+  return membersOf(contract.methods, "", caller, callOptions);
+}
+
+/** The methods of a contract as functions that call them. */
+function membersOf(
+  methods: ContractMethods,
+  path: string,
+  caller: Caller,
+  options: CallOptions,
+): object {
+  const members = Object.entries(methods).map(([name, member]) => {
+    const selector = `${path}${name}`;
+    return [
+      name,
+      isMethod(member)
+        ? methodFunction(member, selector, caller, options)
+        : membersOf(member, `${selector}/`, caller, options),
+    ];
+  });
+  return Object.freeze(Object.fromEntries(members));
+}
+
+function methodFunction(
+  method: ContractMethod,
+  selector: string,
+  caller: Caller,
+  options: CallOptions,
+): (...args: unknown[]) => RemoteCall {
+  return (...args) =>
+    new RemoteCall(
+      request(method, selector, args, caller, options),
+      selector,
+      options.signal,
+    );
+}
+
+/** Makes a call whose arguments are valid, and checks its response. */
+function request(
+  method: ContractMethod,
+  selector: string,
+  args: unknown[],
+  caller: Caller,
+  options: CallOptions,
+): Promise<RpcResponse> {
+  try {
+    const validated = validateArguments(
+      method,
+      args,
+      (value, schema, path) =>
+        isValueStream(value)
+          ? {
+            value: iterableFrom(
+              new ValidatedSource(openSource(value), {
+                schema,
+                path,
+                error: (issues) => invalidArgument(selector, issues),
+                unchanged: true,
+              }),
+            ),
+          }
+          : { issues: [{ path, message: "Expected a stream" }] },
+    );
+    const response = whenever(validated, (result) => {
+      if (result.issues !== undefined) {
+        throw invalidArgument(selector, result.issues);
+      }
+      const sent = args.map((arg, i) =>
+        isStreamOf(method.args[i]) ? result.value[i] : arg
+      );
+      return caller.request(selector, callArguments(sent), options);
+    });
+    return Promise.resolve(response).then((response) =>
+      checkedResponse(response, method, selector)
+    );
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}
+
+/** A response with the schema of the result applied to what it carries. */
+async function checkedResponse(
+  response: RpcResponse,
+  { result: spec }: ContractMethod,
+  selector: string,
+): Promise<RpcResponse> {
+  if (isBytes(spec)) return response;
+  if (isStreamOf(spec)) {
+    return response.continued
+      ? checkedStream(response, spec.values, selector)
+      : response;
+  }
+  if (response.continued) {
+    await response.close();
+    throw invalidResult(selector, [
+      { path: [], message: "Expected a value, got a stream" },
+    ]);
+  }
+  if (spec === undefined) return new RpcResponse([]);
+  const validated = await validate(spec, response.value);
+  if (validated.issues !== undefined) {
+    throw invalidResult(selector, validated.issues);
+  }
+  return new RpcResponse([validated.value]);
+}
+
+/** A continued response whose values are checked as they are received. */
+function checkedStream(
+  response: RpcResponse,
+  schema: StandardSchema,
+  selector: string,
+): RpcResponse {
+  let count = 0;
+  return new RpcResponse(response.values, {
+    channel: response.channel!,
+    async receive(options) {
+      const value = await response.receive(options);
+      if (value === undefined) return undefined;
+      const validated = await validate(schema, value, [count++]);
+      if (validated.issues !== undefined) {
+        throw invalidResult(selector, validated.issues);
+      }
+      // What is undefined would be the end.
+      return validated.value ?? null;
+    },
+    send: (value, options) => response.send(value, options),
+    atCaller: (error) => error,
+    close: () => response.close(),
+  });
+}
+
+function invalidArgument(
+  selector: string,
+  issues: readonly ValidationIssue[],
+): ValidationError {
+  return new ValidationError(
+    "invalid-argument",
+    `Cannot call "${selector}": ${described(issues, "args")}`,
+    issues,
+  );
+}
+
+function invalidResult(
+  selector: string,
+  issues: readonly ValidationIssue[],
+): ValidationError {
+  return new ValidationError(
+    "invalid-result",
+    `Cannot receive response to "${selector}": ${described(issues, "result")}`,
+    issues,
+  );
+}
