@@ -3,6 +3,7 @@ import type { Carried } from "../../codec/internal.ts";
 import { RpcResponse } from "../client/response.ts";
 import { callArguments, RemoteCall } from "../remote/remote_call.ts";
 import type { Caller, CallOptions } from "../types.ts";
+import { checkSelector, cleanSelector } from "../wire/selector.ts";
 import { isValueStream, openSource } from "../wire/value_source.ts";
 import {
   type Contract,
@@ -11,6 +12,7 @@ import {
   isBytes,
   isMethod,
   isStreamOf,
+  membersIn,
 } from "./contract.ts";
 import type { StandardSchema } from "./standard_schema.ts";
 import type { ContractClient, ValidatingClient } from "./types.ts";
@@ -29,6 +31,11 @@ export interface ClientOfOptions extends CallOptions {
    * arrive. Default: no.
    */
   validate?: boolean | undefined;
+  /**
+   * The selector that the peer has registered the service under, such as `"math"`
+   * after `handle("math", implement(…))`. Default: none.
+   */
+  prefix?: string | undefined;
 }
 
 /**
@@ -66,6 +73,7 @@ export interface ClientOfOptions extends CallOptions {
  * @param caller makes the calls: a peer, or `call.caller`
  * @param options whether values are validated; signal and timeout of each call
  * @throws {RangeError} if `timeout` is out of range
+ * @throws {TypeError} if `prefix` is not a string
  */
 export function clientOf<
   Methods extends ContractMethods,
@@ -89,11 +97,27 @@ export function clientOf(
   caller: Caller,
   options: ClientOfOptions = {},
 ): object {
-  const { validate = false, ...callOptions } = options;
-  if (!validate) return caller.remote(callOptions);
+  const { validate = false, prefix = "", ...callOptions } = options;
   checkTimeout(callOptions.timeout);
-  return membersOf(contract.methods, "", caller, callOptions);
+  checkSelector(prefix);
+  const [, path] = /^\/(.*?)\/?$/.exec(cleanSelector(prefix))!;
+  return membersOf(
+    contract.methods,
+    path === "" ? "" : `${path}/`,
+    caller,
+    callOptions,
+    validate ? validatedRequest : request,
+  );
 }
+
+/** Makes the call of a method. */
+type Request = (
+  method: ContractMethod,
+  selector: string,
+  args: unknown[],
+  caller: Caller,
+  options: CallOptions,
+) => Promise<RpcResponse>;
 
 /** The methods of a contract as functions that call them. */
 function membersOf(
@@ -101,35 +125,37 @@ function membersOf(
   path: string,
   caller: Caller,
   options: CallOptions,
+  request: Request,
 ): object {
-  const members = Object.entries(methods).map(([name, member]) => {
+  const members = membersIn(methods).map(([name, member]) => {
     const selector = `${path}${name}`;
     return [
       name,
       isMethod(member)
-        ? methodFunction(member, selector, caller, options)
-        : membersOf(member, `${selector}/`, caller, options),
+        ? (...args: unknown[]) =>
+          new RemoteCall(
+            request(member, selector, args, caller, options),
+            selector,
+            options.signal,
+          )
+        : membersOf(member, `${selector}/`, caller, options, request),
     ];
   });
   return Object.freeze(Object.fromEntries(members));
 }
 
-function methodFunction(
-  method: ContractMethod,
+function request(
+  _method: ContractMethod,
   selector: string,
+  args: unknown[],
   caller: Caller,
   options: CallOptions,
-): (...args: unknown[]) => RemoteCall {
-  return (...args) =>
-    new RemoteCall(
-      request(method, selector, args, caller, options),
-      selector,
-      options.signal,
-    );
+): Promise<RpcResponse> {
+  return caller.request(selector, callArguments(args), options);
 }
 
 /** Makes a call whose arguments are valid, and checks its response. */
-function request(
+function validatedRequest(
   method: ContractMethod,
   selector: string,
   args: unknown[],

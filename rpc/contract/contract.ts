@@ -55,13 +55,22 @@ export interface MethodInit<
   doc?: string | undefined;
 }
 
+/**
+ * Any method of a contract. It does not say more, so that the compiler infers the
+ * types of a method from its schemas alone, and not from where it stands.
+ */
+export interface AnyMethod {
+  /** What this object is. */
+  readonly [kind]: "method";
+}
+
 /** A method of a contract. Made by {@linkcode method}. */
 export interface ContractMethod<
   Args extends readonly ArgumentSpec[] = readonly ArgumentSpec[],
   Rest extends StandardSchema | undefined = StandardSchema | undefined,
   Result extends ResultSpec = ResultSpec,
   Errors extends ErrorSpecs = ErrorSpecs,
-> {
+> extends AnyMethod {
   /** What each argument is. */
   readonly args: Args;
   /** The schema of each further argument. */
@@ -72,14 +81,12 @@ export interface ContractMethod<
   readonly errors: Errors;
   /** What the method does. */
   readonly doc: string | undefined;
-  /** What this object is. */
-  readonly [kind]: "method";
 }
 
 /** Methods, and objects with more of them, by name. */
 export interface ContractMethods {
   /** A method, or an object with methods. */
-  readonly [name: string]: ContractMethod | ContractMethods;
+  readonly [name: string]: AnyMethod | ContractMethods;
 }
 
 /** What {@linkcode contract} makes a contract of. */
@@ -222,6 +229,13 @@ export function streamOf<S extends StandardSchema>(values: S): StreamOf<S> {
  */
 export function bytes(): Bytes {
   return Object.freeze({ [kind]: "bytes" as const });
+}
+
+/** The methods, and the objects with more of them, that a contract has there. */
+export function membersIn(
+  methods: ContractMethods,
+): [name: string, member: ContractMethod | ContractMethods][] {
+  return Object.entries(methods) as [string, ContractMethod][];
 }
 
 /** Whether a member of a contract is a method. */

@@ -6,14 +6,12 @@ import {
   isBytes,
   isMethod,
   isStreamOf,
+  membersIn,
 } from "./contract.ts";
 import type { StandardSchema } from "./standard_schema.ts";
 import { isThenable } from "./validate.ts";
 
-/**
- * A JSON Schema, of the draft 2020-12 unless a converter makes another one. An
- * empty one says nothing: the library gives none for this schema.
- */
+/** A JSON Schema, of the draft 2020-12 unless a converter makes another one. */
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
 /**
@@ -23,7 +21,7 @@ export type JsonSchema = Readonly<Record<string, unknown>>;
  * @param schema a schema of the contract
  * @param side whether to describe what it accepts, or what it makes of that
  * @returns the JSON Schema; undefined to ask the schema itself
- * @throws {unknown} if there is none
+ * @throws {unknown} if there is none: the description is then without it
  */
 export type JsonSchemaConverter = (
   schema: StandardSchema,
@@ -61,21 +59,25 @@ export interface MethodDescription {
   doc?: string;
   /** Its arguments. */
   args: ArgumentDescription[];
-  /** The schema of each further argument. */
-  rest?: JsonSchema;
-  /** The schema of the result, or of each value that it streams. */
-  result?: JsonSchema;
-  /** The schemas of the details of the errors that it declares, by their codes. */
-  errors?: Record<string, JsonSchema>;
+  /** Each further argument, if there can be others. */
+  rest?: ValueDescription;
+  /** The result, or each value that it streams. Without it, nothing is returned. */
+  result?: ValueDescription;
+  /** The details of the errors that it declares, by their codes. */
+  errors?: Record<string, ValueDescription>;
+}
+
+/** What is known of a value. */
+export interface ValueDescription {
+  /** Its JSON Schema, unless the library gives none. */
+  schema?: JsonSchema;
 }
 
 /** An argument as a value that JSON can carry. */
-export interface ArgumentDescription {
-  /** The schema of the argument, or of each value that is streamed. */
-  schema: JsonSchema;
+export interface ArgumentDescription extends ValueDescription {
   /** Whether it can be left out. */
   optional?: true;
-  /** Whether it is a stream of values. */
+  /** Whether it is a stream, and the schema that of each value. */
   stream?: true;
 }
 
@@ -104,7 +106,7 @@ export interface ArgumentDescription {
  *     kind: "unary",
  *     doc: "The root.",
  *     args: [{ schema: { type: "number", minimum: 0 } }],
- *     result: { type: "number" },
+ *     result: { schema: { type: "number" } },
  *   }],
  * });
  * ```
@@ -132,7 +134,7 @@ function* methodsIn(
   methods: ContractMethods,
   path: string,
 ): Generator<[string, ContractMethod]> {
-  for (const [name, member] of Object.entries(methods)) {
+  for (const [name, member] of membersIn(methods)) {
     if (isMethod(member)) yield [`${path}${name}`, member];
     else yield* methodsIn(member, `${path}${name}.`);
   }
@@ -143,9 +145,12 @@ function describeMethod(
   { args, rest, result, errors, doc }: ContractMethod,
   convert: JsonSchemaConverter | undefined,
 ): MethodDescription {
+  const accepted = (spec: ArgumentSpec) =>
+    describeValue(spec, "input", convert);
+  const made = (spec: ArgumentSpec) => describeValue(spec, "output", convert);
   const codes = Object.entries(errors).map(([code, details]) => [
     code,
-    jsonSchemaOf(details, "output", convert),
+    made(details),
   ]);
   const required = args.findLastIndex((argument) => !isOptional(argument)) + 1;
   return {
@@ -153,20 +158,14 @@ function describeMethod(
     kind: isStreamOf(result) ? "stream" : isBytes(result) ? "bytes" : "unary",
     ...(doc !== undefined && { doc }),
     args: args.map((argument, i) => ({
-      schema: jsonSchemaOf(valuesOf(argument), "input", convert),
+      ...accepted(argument),
       ...(i >= required && { optional: true as const }),
       ...(isStreamOf(argument) && { stream: true as const }),
     })),
-    ...(rest !== undefined && { rest: jsonSchemaOf(rest, "input", convert) }),
-    ...(result !== undefined && !isBytes(result) && {
-      result: jsonSchemaOf(valuesOf(result), "output", convert),
-    }),
+    ...(rest !== undefined && { rest: accepted(rest) }),
+    ...(result !== undefined && !isBytes(result) && { result: made(result) }),
     ...(codes.length > 0 && { errors: Object.fromEntries(codes) }),
   };
-}
-
-function valuesOf(spec: ArgumentSpec): StandardSchema {
-  return isStreamOf(spec) ? spec.values : spec;
 }
 
 /** Whether an argument can be left out. A schema only says so when it is tried. */
@@ -184,18 +183,20 @@ function isOptional(argument: ArgumentSpec): boolean {
   }
 }
 
-function jsonSchemaOf(
-  schema: StandardSchema,
+function describeValue(
+  spec: ArgumentSpec,
   side: "input" | "output",
   convert: JsonSchemaConverter | undefined,
-): JsonSchema {
+): ValueDescription {
+  const schema = isStreamOf(spec) ? spec.values : spec;
   try {
     const made = convert?.(schema, side) ??
       schema["~standard"].jsonSchema?.[side]({ target: "draft-2020-12" });
+    if (made === undefined) return {};
     const { $schema: _, ...plain } = JSON.parse(
-      JSON.stringify(made ?? {}),
+      JSON.stringify(made),
     ) as JsonSchema;
-    return plain;
+    return { schema: plain };
   } catch {
     // Libraries throw for what JSON Schema cannot say.
     return {};

@@ -28,6 +28,7 @@ import {
   isBytes,
   isMethod,
   isStreamOf,
+  membersIn,
 } from "./contract.ts";
 import type { StandardSchema } from "./standard_schema.ts";
 import type { Implementation } from "./types.ts";
@@ -164,7 +165,7 @@ function membersOf(
     }
   }
   const service: Service = {};
-  for (const [name, member] of Object.entries(methods)) {
+  for (const [name, member] of membersIn(methods)) {
     const given = (functions as Record<string, unknown>)[name];
     if (!isMethod(member)) {
       service[name] = membersOf(member, given, at(name), fail, checksResults);

@@ -29,6 +29,7 @@
  */
 export { clientOf, type ClientOfOptions } from "./client_of.ts";
 export {
+  type AnyMethod,
   type ArgumentSpec,
   type Bytes,
   bytes,
@@ -57,6 +58,7 @@ export {
   type JsonSchema,
   type JsonSchemaConverter,
   type MethodDescription,
+  type ValueDescription,
 } from "./describe.ts";
 export { contractOf, implement, type ImplementOptions } from "./implement.ts";
 export type {
