@@ -71,8 +71,9 @@ export function issuesAt(
   issues: readonly StandardIssue[],
   base: readonly (string | number)[],
 ): ValidationIssue[] {
-  return issues.slice(0, MAX_ISSUES).map(({ message, path = [] }) => ({
-    path: [...base, ...path.slice(0, MAX_PATH).map(keyOf)],
+  // Arrays of some libraries are of classes that `slice()` cannot make.
+  return [...issues].slice(0, MAX_ISSUES).map(({ message, path = [] }) => ({
+    path: [...base, ...[...path].slice(0, MAX_PATH).map(keyOf)],
     message: shortened(String(message), MAX_MESSAGE),
   }));
 }
