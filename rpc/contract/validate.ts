@@ -83,7 +83,9 @@ export function validateArguments(
     ? specs.length
     : Math.max(specs.length, args.length);
   if (args.length > count) {
-    const message = `Expected at most ${count} arguments, got ${args.length}`;
+    const message = `Expected at most ${count} ${
+      count === 1 ? "argument" : "arguments"
+    }, got ${args.length}`;
     return { issues: [{ path: [count], message }] };
   }
   const values: unknown[] = [];
