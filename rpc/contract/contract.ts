@@ -1,4 +1,3 @@
-import { UNSENT_NAMES, UNSENT_PREFIXES } from "../wire/selector.ts";
 import { standardOf, type StandardSchema } from "./standard_schema.ts";
 
 /** The key, in a method or a stream of a contract, of what it is. */
@@ -297,9 +296,9 @@ function checkMethods(
         `"${path}${member}" cannot be called, because of "${member}": a name is not empty, and has neither "." nor "/"`,
       );
     }
-    if (isUnsentName(member)) {
+    if (isTaken(member)) {
       fail(
-        `"${path}${member}" cannot be called, because JavaScript gives "${member}" a meaning on every object`,
+        `"${path}${member}" cannot be called, because JavaScript itself calls "${member}"`,
       );
     }
     if (!isMethod(value)) {
@@ -308,7 +307,7 @@ function checkMethods(
   }
 }
 
-function isUnsentName(name: string): boolean {
-  return (UNSENT_NAMES as readonly string[]).includes(name) ||
-    UNSENT_PREFIXES.some((prefix) => name.startsWith(prefix));
+/** Whether clients cannot have a method of this name, because of what calls it. */
+function isTaken(name: string): boolean {
+  return name in Object.prototype || name === "then" || name === "toJSON";
 }

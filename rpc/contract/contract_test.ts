@@ -1,9 +1,12 @@
 import { assertEquals, assertThrows } from "@std/assert";
+import { test } from "../../tests/support/harness.ts";
 import { z } from "../../tests/support/schema_libraries.ts";
 import {
   bytes,
+  clientOf,
   contract,
   type ContractMethods,
+  implement,
   method,
   type StandardSchema,
   streamOf,
@@ -34,7 +37,7 @@ Deno.test("contract(): refuses a name that is empty, and methods that are none",
 });
 
 Deno.test("contract(): refuses names of methods that cannot be called", () => {
-  const names = ["", "a.b", "a/b", "then", "toJSON", "name", "call", "__x"];
+  const names = ["", "a.b", "a/b", "then", "toJSON", "toString"];
   for (const name of names) {
     for (const methods of [{ [name]: method() }, { [name]: {} }]) {
       assertThrows(
@@ -44,6 +47,26 @@ Deno.test("contract(): refuses names of methods that cannot be called", () => {
       );
     }
   }
+});
+
+test("contract(): has methods of names that remote() does not send", async (t) => {
+  const api = contract({
+    name: "x",
+    methods: {
+      name: method({ result: z.string() }),
+      of: { call: method({ result: z.string() }), length: method() },
+    },
+  });
+  const [client] = t.pair({}, {
+    handler: implement(api, {
+      name: () => "Ann",
+      of: { call: () => "called", length: () => {} },
+    }),
+  });
+  const service = clientOf(api, client);
+  assertEquals(await service.name(), "Ann");
+  assertEquals(await service.of.call(), "called");
+  assertEquals(await service.of.length() as unknown, null);
 });
 
 Deno.test("method(): refuses what is no schema", () => {

@@ -8,8 +8,8 @@ import type { CallError } from "../errors.ts";
 import type {
   ByteStream,
   CannotSend,
-  Remote,
   RemoteBytes,
+  RemoteMethod,
   RemoteStream,
   Reply,
   SentEach,
@@ -99,12 +99,20 @@ export type ServiceOf<C extends Contract> = ServiceMethods<C["methods"]>;
  * @ignore
  */
 export type ServiceMethods<Methods extends ContractMethods> = {
-  readonly [K in keyof Methods]: Methods[K] extends ContractMethod ? (
-      ...args: CallerArguments<Methods[K]["args"], Methods[K]["rest"]>
-    ) => CallerResult<Methods[K]["result"]>
+  readonly [K in keyof Methods]: Methods[K] extends ContractMethod
+    ? ServiceMethod<Methods[K]>
     : Methods[K] extends ContractMethods ? ServiceMethods<Methods[K]>
     : never;
 };
+
+/**
+ * A method of a service.
+ *
+ * @ignore
+ */
+export type ServiceMethod<M extends ContractMethod> = (
+  ...args: CallerArguments<M["args"], M["rest"]>
+) => CallerResult<M["result"]>;
 
 /**
  * The arguments of a call.
@@ -155,7 +163,12 @@ export type CallerResult<Result extends ResultSpec> = Result extends undefined
 export type ContractClient<
   Methods extends ContractMethods,
   C extends Carried = Carried,
-> = Remote<ServiceMethods<Methods>, C>;
+> = {
+  readonly [K in keyof Methods]: Methods[K] extends ContractMethod
+    ? RemoteMethod<ServiceMethod<Methods[K]>, C>
+    : Methods[K] extends ContractMethods ? ContractClient<Methods[K], C>
+    : never;
+};
 
 /**
  * What {@linkcode clientOf} returns with `validate`: results are what their schemas
