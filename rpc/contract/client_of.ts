@@ -80,7 +80,7 @@ export function clientOf<
   C extends Carried = Carried,
 >(
   contract: Contract<Methods>,
-  caller: Caller<C>,
+  caller: Caller<C> & { readonly carries?: C | undefined },
   options: ClientOfOptions & { validate: true },
 ): ValidatingClient<Methods, C>;
 /** Does so without validation, unless `options` says otherwise. */
@@ -89,7 +89,7 @@ export function clientOf<
   C extends Carried = Carried,
 >(
   contract: Contract<Methods>,
-  caller: Caller<C>,
+  caller: Caller<C> & { readonly carries?: C | undefined },
   options?: ClientOfOptions,
 ): ContractClient<Methods, C>;
 export function clientOf(
