@@ -7,13 +7,13 @@ const kind: unique symbol = Symbol("qtalk.contract");
 export interface StreamOf<S extends StandardSchema = StandardSchema> {
   /** The schema of each value. */
   readonly values: S;
-  /** What this object is. */
+  /** @ignore */
   readonly [kind]: "stream";
 }
 
 /** A stream of bytes in both directions. See {@linkcode bytes}. */
 export interface Bytes {
-  /** What this object is. */
+  /** @ignore */
   readonly [kind]: "bytes";
 }
 
@@ -59,7 +59,7 @@ export interface MethodInit<
  * types of a method from its schemas alone, and not from where it stands.
  */
 export interface AnyMethod {
-  /** What this object is. */
+  /** @ignore */
   readonly [kind]: "method";
 }
 

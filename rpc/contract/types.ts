@@ -7,7 +7,6 @@ import type { Carried } from "../../codec/internal.ts";
 import type { CallError } from "../errors.ts";
 import type {
   ByteStream,
-  CannotSend,
   RemoteBytes,
   RemoteMethod,
   RemoteStream,
@@ -194,10 +193,7 @@ export type ValidatedMethod<M extends ContractMethod, C extends Carried> =
       ...args: SentEach<CallerArguments<M["args"], M["rest"]>, C>
     ) => ValidatedResult<M["result"]>
     : Uncallable<
-      CannotSend<
-        "the result of this method",
-        "it arrives as something else than its schema accepts; use a codec that carries it, or leave out validate"
-      >
+      "Cannot validate the result of this method: its schema does not accept what arrives; leave out validate, or use a codec that carries the result"
     >;
 
 /**

@@ -47,7 +47,7 @@ export class ValidationError extends Error {
   }
 }
 
-/** The most issues that are told. */
+/** The most issues that are kept. */
 const MAX_ISSUES = 32;
 /** The most characters of the message of an issue. */
 const MAX_MESSAGE = 256;
@@ -61,7 +61,7 @@ const MAX_KEY = 64;
 const MAX_SIZE = 4_096;
 
 /**
- * Issues as they are told to the caller: within limits, because values of the peer
+ * Issues as the caller gets them: within limits, because values of the peer
  * determine how many there are and how long they are.
  *
  * @param issues what the schema says
@@ -78,7 +78,7 @@ export function issuesAt(
   }));
 }
 
-/** As many of them as may be told. */
+/** As many of them as are sent. */
 export function limited(
   issues: readonly ValidationIssue[],
 ): readonly ValidationIssue[] {
