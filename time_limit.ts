@@ -112,7 +112,13 @@ export function limitedSignal(limits: WaitLimits): LimitedSignal {
   return { signal: controller.signal, [Symbol.dispose]: cancel };
 }
 
-function startTimer(ms: number, expire: () => void): () => void {
+/**
+ * Calls `expire` after `ms` milliseconds, unless the function that it returns is
+ * called first, as {@linkcode timeLimit} does. For limits of which many begin at
+ * the same time: it uses plain timers, which cost less each.
+ */
+export function startTimer(ms: number, expire: () => void): () => void {
+  if (ms > MAX_DELAY) return () => {};
   const timer = setTimeout(expire, ms);
   return () => clearTimeout(timer);
 }

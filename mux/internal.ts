@@ -21,6 +21,7 @@ export {
 } from "./flow/memory_pool.ts";
 export { resolveOptions, type SessionOptions } from "./options.ts";
 export {
+  type ErrorOwner,
   isRawChannel,
   type RawChannel,
   type RawSession,
@@ -31,8 +32,10 @@ export { childTransport } from "./transport/child.ts";
 export { memoryTransports } from "./transport/memory.ts";
 export { loadScheme, SCHEME_NAMES } from "./transport/schemes.ts";
 export type {
+  AbortableTransport,
   Accepted,
   ConnectionInfo,
+  HandshakeLimit,
   ListenSchemeOptions,
   Scheme,
   SchemeOptions,

@@ -8,15 +8,19 @@ import {
   protocolError,
   sessionClosed,
 } from "./errors.ts";
-import { nextTurn } from "./flow/next_turn.ts";
+import { nextPass, nextTurn } from "./flow/next_turn.ts";
 import { FrameDecoder } from "./wire/frame_decoder.ts";
 import { FrameQueue, WRITE_TARGET } from "./wire/frame_queue.ts";
 import { resolveOptions, type SessionOptions } from "./options.ts";
 import { timeLimit } from "../time_limit.ts";
 import { duplexTransport } from "./transport/duplex.ts";
-import type { AdvisingTransport } from "./transport/types.ts";
+import type {
+  AbortableTransport,
+  AdvisingTransport,
+} from "./transport/types.ts";
 import { MemoryAccount } from "./flow/memory_account.ts";
 import { joinPool } from "./flow/memory_pool.ts";
+import { TurnBudget } from "./flow/turn_budget.ts";
 import type { Clock } from "./flow/turn_clock.ts";
 import type { RawChannel, RawSession } from "./raw.ts";
 import type {
@@ -35,11 +39,9 @@ import type {
  * factor of a hundred: between frames of credit and calls of a program whose code
  * the engine has not compiled yet.
  */
-const FRAMES_AT_ONCE = { first: 256, least: 128, most: 4_096 } as const;
+const FRAMES_AT_ONCE = { first: 64, least: 128, most: 4_096 } as const;
 /** Milliseconds that this should take. */
 const TIME_AT_ONCE = 2;
-/** Milliseconds of work after which the event loop turns. */
-const TIME_PER_TURN = 4;
 /** The work of a chunk of fewer bytes is not timed. */
 const TIMED_SIZE = 1024;
 /** Frames after which it turns in any case. */
@@ -105,6 +107,7 @@ export class QmuxSession implements RawSession {
   readonly #queue: FrameQueue;
   readonly #channels: ChannelTable;
   readonly #decoder: FrameDecoder;
+  readonly #turns: TurnBudget;
   readonly #closed = Promise.withResolvers<void>();
   readonly #readerDone = Promise.withResolvers<void>();
   #state: "open" | "closing" | "ended" = "open";
@@ -142,15 +145,17 @@ export class QmuxSession implements RawSession {
         this.#sent += dataCost;
         if (this.#sent < COST_PER_TURN) return writing;
         // A transport that takes everything at once never waits, and a program
-        // that sends small values in a loop would not either.
+        // that sends small values in a loop would not either. The transport itself
+        // lets sockets have their turn.
         this.#sent = 0;
-        return writing.then(nextTurn);
+        return writing.then(nextPass);
       },
       onError: (error) => this.#writeFailed(error),
       maxQueuedReplySize: resolved.maxQueuedReplySize,
     });
     const pool = options.memoryPool;
     const share = pool === undefined ? undefined : joinPool(pool);
+    this.#turns = share?.turns ?? new TurnBudget();
     this.account = new MemoryAccount(resolved.maxHeldSize, share);
     this.#channels = new ChannelTable(
       this.#queue,
@@ -213,12 +218,20 @@ export class QmuxSession implements RawSession {
     return this.#state !== "open";
   }
 
+  get heard(): boolean {
+    return this.#decoder.heard;
+  }
+
   get openable(): number {
     return this.#channels.openable;
   }
 
   get crowded(): boolean {
     return this.#channels.crowded;
+  }
+
+  get opened(): number {
+    return this.#channels.opened;
   }
 
   get outgoingSlots(): number {
@@ -247,10 +260,12 @@ export class QmuxSession implements RawSession {
   async #read(): Promise<void> {
     const decoder = this.#decoder;
     const channels = this.#channels;
-    let time = 0;
+    const turns = this.#turns;
     let frames = 0;
     let begun = false;
     let atOnce: number = FRAMES_AT_ONCE.first;
+    /** Whether this session has its turn among those that are busy. */
+    let hasTurn = false;
     try {
       for (;;) {
         const chunk = await this.#transport.read();
@@ -260,10 +275,16 @@ export class QmuxSession implements RawSession {
           this.#checkFirst(chunk);
         }
         frames += Math.ceil(chunk.length / BYTES_PER_FRAME);
-        for (let at = 0; at < chunk.length && !this.#hasEnded();) {
+        // A few frames are counted, and not timed: that would cost more.
+        const isTimed = chunk.length >= TIMED_SIZE;
+        for (let at = 0; at < chunk.length;) {
+          if (isTimed && turns.isSpent || frames >= FRAMES_PER_TURN) {
+            await turns.wait();
+            hasTurn = true;
+            frames = this.#sent = 0;
+          }
+          if (this.#hasEnded()) break;
           channels.tick();
-          // A few frames are counted, and not timed: that would cost more.
-          const isTimed = chunk.length >= TIMED_SIZE;
           const startedAt = isTimed ? channels.now() : 0;
           decoder.allowance = atOnce;
           at = decoder.push(chunk, at);
@@ -277,16 +298,22 @@ export class QmuxSession implements RawSession {
           frames += decoded;
           if (isTimed) {
             const taken = this.#clock() - startedAt;
-            time += taken;
-            if (decoded >= FRAMES_AT_ONCE.least) {
+            turns.count(taken);
+            if (decoded >= Math.min(atOnce, FRAMES_AT_ONCE.least)) {
               atOnce = framesAtOnce(decoded, taken);
             }
           }
-          while (left || time >= TIME_PER_TURN || frames >= FRAMES_PER_TURN) {
-            await nextTurn();
-            time = frames = this.#sent = 0;
-            if (left) left = channels.endTurn();
+          while (left) {
+            if (hasTurn) turns.done();
+            await turns.wait();
+            hasTurn = true;
+            frames = this.#sent = 0;
+            const startedAt = this.#clock();
+            left = channels.endTurn();
+            turns.count(this.#clock() - startedAt);
           }
+          if (hasTurn) turns.done();
+          hasTurn = false;
         }
       }
       if (decoder.atBoundary) this.#end(undefined);
@@ -296,6 +323,7 @@ export class QmuxSession implements RawSession {
       while (channels.endTurn()) await nextTurn();
       this.#end(this.#readFailure(error));
     } finally {
+      if (hasTurn) turns.done();
       this.#readerDone.resolve();
     }
   }
@@ -364,7 +392,11 @@ export class QmuxSession implements RawSession {
     this.#state = "closing";
     this.#channels.close(sessionClosed());
     const expired = Promise.withResolvers<void>();
-    const cancelLimit = timeLimit(this.#closeTimeout, expired.resolve);
+    const cancelLimit = timeLimit(this.#closeTimeout, () => {
+      // The peer had its time: closing the transport must not take more.
+      (this.#transport as AbortableTransport).abort?.();
+      expired.resolve();
+    });
     await Promise.race([expired.promise, this.#drain()]);
     cancelLimit();
     this.#end(undefined);

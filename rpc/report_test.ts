@@ -2,6 +2,7 @@
 // at home, and what its caller is the cause of does not.
 
 import {
+  type ByteStream,
   type Callback,
   CallError,
   type ErrorContext,
@@ -22,7 +23,12 @@ import {
   assertStrictEquals,
 } from "@std/assert";
 import { type Harness, test } from "../tests/support/harness.ts";
-import { rawCall, rawOpen } from "../tests/support/raw_call.ts";
+import {
+  rawAccept,
+  rawCall,
+  type RawChannel,
+  rawOpen,
+} from "../tests/support/raw_call.ts";
 import { failure, framed, utf8, values } from "../tests/support/wire.ts";
 import { turn, within } from "../tests/support/within.ts";
 
@@ -299,6 +305,66 @@ test("onError: what a handler throws because its caller left is not reported", a
   }
 });
 
+/** Handlers that read what a caller gives them that then leaves. */
+const READERS: Record<string, (given: never) => Promise<unknown>> = {
+  "the result of a callback": async (fn: Callback<() => number>) => await fn(),
+  "the stream of a callback": async (
+    fn: Callback<() => AsyncIterable<number>>,
+  ) => await Array.fromAsync(fn()),
+  "the stream of a callback, as a whole": async (
+    fn: Callback<() => AsyncIterable<number>>,
+  ) => await Array.fromAsync(await fn()),
+  "the bytes of a callback": async (
+    fn: Callback<() => Promise<ByteStream>>,
+  ) => {
+    for await (const _ of (await fn()).readable);
+  },
+  "a stream in an argument": async (
+    { values }: { values: AsyncIterable<number> },
+  ) => await Array.fromAsync(values),
+};
+
+for (const [what, read] of Object.entries(READERS)) {
+  test(`onError: a handler that reads ${what} when its caller leaves has no bug`, async (t) => {
+    const begun = Promise.withResolvers<void>();
+    const done = Promise.withResolvers<unknown>();
+    const { client, reported } = reporting(
+      t,
+      handlerFrom(async (given: never) => {
+        try {
+          begun.resolve();
+          return await read(given);
+        } catch (error) {
+          queueMicrotask(() => queueMicrotask(() => done.resolve(error)));
+          throw error;
+        }
+      }),
+    );
+    const end = Promise.withResolvers<void>();
+    async function* values() {
+      yield 1;
+      await end.promise;
+    }
+    const given = what.includes("argument")
+      ? { values: values() }
+      : what.includes("bytes")
+      ? () => new TransformStream()
+      : what.includes("stream")
+      ? values
+      : () => end.promise;
+    const stop = new AbortController();
+    const call = client.call("x", [given], { signal: stop.signal });
+    await within(begun.promise, "the call");
+    for (let i = 0; i < 10; i++) await turn();
+    stop.abort(new Error("enough"));
+    await assertRejects(() => call, Error, "enough");
+    assert(await within(done.promise, "the handler") instanceof Error);
+    await turn();
+    assertEquals(reported, []);
+    end.resolve();
+  });
+}
+
 test("onError: a call back whose channel the caller refuses is no bug of the handler", async (t) => {
   const handlers: Handler[] = [
     async (call) => void await call.caller.call("x"),
@@ -319,6 +385,41 @@ test("onError: a call back whose channel the caller refuses is no bug of the han
     assert((header as { Error: string }).Error.length > 0);
     await call.close();
     await raw.end();
+  }
+});
+
+test("onError: a stream of the caller that ends incomplete is no bug of the handler", async (t) => {
+  const uses: ((body: ReadableStream) => Promise<void>)[] = [
+    async (body: ReadableStream) => void await Array.fromAsync(body),
+    async (body: ReadableStream) => {
+      await Array.fromAsync(body).catch((cause) => {
+        throw new Error("Cannot store it", { cause });
+      });
+    },
+  ];
+  const ends: ((stream: RawChannel) => Promise<void>)[] = [
+    async () => {},
+    async (stream) => await stream.values(1, 2),
+    async (stream) => await stream.data("\0\0\0\x05not"),
+    async (stream) => await stream.data("\0\0\0\x03not"),
+  ];
+  for (const use of uses) {
+    for (const end of ends) {
+      // What is reported fails the test.
+      const { raw } = t.scriptedPeer({ handler: handlerFrom(use) });
+      const call = await rawOpen(raw);
+      const arg = { $fnptr: "_012345v000000000000" };
+      await call.values({ Selector: "x", Q: { v: 1 } }, [arg]);
+      const stream = await rawAccept(raw);
+      await stream.read(2);
+      await stream.values({ Error: null, Continue: true, Q: { v: 1 } });
+      await end(stream);
+      await stream.close();
+      const [header] = await call.read(2);
+      assert((header as { Error: string }).Error.length > 0);
+      await call.close();
+      await raw.end();
+    }
   }
 });
 

@@ -121,6 +121,7 @@ export class SessionState {
     this.remotes.close();
     for (const callback of this.#onEnd) callback();
     this.#onEnd.clear();
+    this.routes.close();
     this.onArgumentsFreed?.();
     this.account.headers.give(this.#headers);
     this.#headers = 0;

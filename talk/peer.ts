@@ -153,6 +153,9 @@ export type PeerWith<
 /** How a listener introduces its peers. */
 export const admit: unique symbol = Symbol("qtalk.admit");
 
+/** What a listener asks about the use of its peers. */
+export const uses: unique symbol = Symbol("qtalk.uses");
+
 /** What the header of a call says that is made with `call.caller`. */
 const NESTED = Object.freeze({ nested: true });
 
@@ -405,6 +408,17 @@ export class Peer<C extends Carried = Carried>
       },
       (error) => this.#turnAway(error),
     );
+  }
+
+  /**
+   * How many calls there have been, in both directions; `Infinity` while one is
+   * under way.
+   *
+   * @ignore
+   */
+  get [uses](): number {
+    if (this.#isBusy()) return Infinity;
+    return this.#server.begun + this[channelPool].taken;
   }
 
   #turnAway(error: unknown): boolean {

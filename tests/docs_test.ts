@@ -30,6 +30,10 @@ import {
   memoryPair,
   TalkError,
 } from "@qtalk/qtalk/talk";
+import {
+  closeOnSignals,
+  DEFAULT_SIGNAL_DRAIN_TIMEOUT,
+} from "@qtalk/qtalk/signals";
 import { serveWebSocket } from "@qtalk/qtalk/websocket";
 import config from "../deno.json" with { type: "json" };
 import type { Command } from "../talk/cli/command.ts";
@@ -134,6 +138,7 @@ const DEFAULTS: Record<string, Readonly<Record<string, number>>> = {
   DialOptions: { timeout: DEFAULT_CONNECT_TIMEOUT },
   ReconnectOptions: DEFAULT_RECONNECT_OPTIONS,
   CodecOptions: { maxDepth: DEFAULT_MAX_DEPTH, maxItems: DEFAULT_MAX_ITEMS },
+  CloseOnSignalsOptions: { drainTimeout: DEFAULT_SIGNAL_DRAIN_TIMEOUT },
 };
 
 Deno.test("docs: the tables of options have the defaults of the code", () => {
@@ -201,6 +206,9 @@ const USES: Record<string, Use> = {
     } finally {
       await peer.close();
     }
+  },
+  CloseOnSignalsOptions(options) {
+    closeOnSignals([], options)[Symbol.dispose]();
   },
   async ForwardOptions(options) {
     const [peer] = memoryPair();
@@ -284,9 +292,12 @@ Deno.test("docs: the tables of errors have every code, and no other", () => {
   }
 });
 
-Deno.test("docs: every row of the tables of resources and rules names tests that exist", () => {
+Deno.test("docs: every row of the tables of promises, resources and rules names tests that exist", () => {
   const page = read(LIMITS);
-  for (const heading of ["Resources", "Rules"]) {
+  const promises = [...page.matchAll(/^### (To a server, about .*)$/gm)];
+  assert(promises.length > 0, "there are promises");
+  const headings = promises.map(([, heading]) => heading!);
+  for (const heading of [...headings, "Resources", "Rules"]) {
     for (const row of table(section(page, heading))) {
       const tests = [...row["test"]!.matchAll(/`([^`]+)`((?:,? "[^"]+")+)/g)];
       assert(tests.length > 0, `${Object.values(row)[0]} names a test`);

@@ -10,6 +10,7 @@
 // Takes another address to listen on as its argument.
 
 import { type Caller, handlerFrom, listen, withCall } from "@qtalk/qtalk";
+import { closeOnSignals } from "@qtalk/qtalk/signals";
 
 class State {
   #users = new Map<string, Caller>();
@@ -63,5 +64,6 @@ const address = Deno.args[0] ?? "tcp://127.0.0.1:9999";
 await using listener = await listen(address, {
   handler: handlerFrom(new State()),
 });
+closeOnSignals(listener);
 console.log(`listening on ${listener.addr}`);
 await listener.closed;

@@ -7,9 +7,14 @@ import type { Channel } from "../types.ts";
  *
  * Resolves when nothing more arrives; the caller handles the way it ended.
  *
+ * @param onBytes called with all bytes as they leave
  * @throws {unknown} the reason why `to` can no longer send
  */
-export function pipeBytes(from: RawChannel, to: RawChannel): Promise<void> {
+export function pipeBytes(
+  from: RawChannel,
+  to: RawChannel,
+  onBytes?: (bytes: Uint8Array) => void,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     const step = () => {
       try {
@@ -21,6 +26,7 @@ export function pipeBytes(from: RawChannel, to: RawChannel): Promise<void> {
           const sent = to.trySend(bytes);
           // What cannot leave stays where it is, and its sender gets no credit.
           if (sent === 0) return to.whenWritable(step);
+          onBytes?.(bytes.subarray(0, sent));
           from.consume(sent);
         }
       } catch (error) {
@@ -50,10 +56,16 @@ export async function splice(a: Channel, b: Channel): Promise<void> {
 /**
  * Pipes one channel into another, including its end: one direction of
  * {@linkcode splice}. It uses no streams, which cost more than a small call.
+ *
+ * @param onBytes called with all bytes as they leave
  */
-export async function pipe(from: RawChannel, to: RawChannel): Promise<void> {
+export async function pipe(
+  from: RawChannel,
+  to: RawChannel,
+  onBytes?: (bytes: Uint8Array) => void,
+): Promise<void> {
   try {
-    await pipeBytes(from, to);
+    await pipeBytes(from, to, onBytes);
   } catch {
     // The rest has no destination, and its sender must not wait.
     return from.cancelRead();

@@ -20,8 +20,9 @@ import { type Clock, TurnClock } from "../flow/turn_clock.ts";
 import { WindowBudget } from "../flow/window_budget.ts";
 
 /**
- * Bytes offered to the readers of channels before the event loop turns, so that
- * at most one value is decoded that takes long.
+ * Bytes offered to the readers of channels, and of answers that they leave in
+ * memory, before the event loop turns, so that at most one value is decoded, or
+ * encoded, that takes long.
  */
 const OFFERED_PER_TURN = 1024 * 1024;
 
@@ -63,6 +64,8 @@ export class ChannelTable implements FrameSink, ChannelHost {
   /** What the channels that the peer opened count. */
   readonly #incoming = new Places();
   #slotFreed: PromiseWithResolvers<void> | undefined;
+  /** How many channels there have been, of both directions. */
+  opened = 0;
   readonly #idle: IdleBudget;
   /** The channel of the DATA frame being read; undefined to drop its payload. */
   #payloadChannel: QmuxChannel | undefined;
@@ -212,9 +215,10 @@ export class ChannelTable implements FrameSink, ChannelHost {
   endTurn(): boolean {
     // Only frames add to the list, so the callbacks of readers do not.
     const channels = this.#turnChannels;
-    let offered = 0;
+    const { responses } = this.#account;
+    let offered = -responses.held;
     for (let i = 0; i < channels.length; i++) {
-      if (offered >= OFFERED_PER_TURN) {
+      if (offered + responses.held >= OFFERED_PER_TURN) {
         channels.splice(0, i);
         return true;
       }
@@ -385,6 +389,7 @@ export class ChannelTable implements FrameSink, ChannelHost {
     const id = this.#ids.take(this.#channels);
     const channel = new QmuxChannel(id, this, state, windowSize);
     this.#channels.add(channel);
+    this.opened++;
     const places = this.#placesOf(channel);
     places.slots++;
     places.ids++;

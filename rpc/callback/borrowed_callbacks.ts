@@ -1,23 +1,48 @@
+import type { MemoryKind } from "../../mux/internal.ts";
 import type { SessionState } from "../session_state.ts";
 import type { Caller } from "../types.ts";
 import type { RemoteFunction } from "./remote_function.ts";
 
 /**
+ * Bytes of memory that a callback takes, beyond its pointer in the value: a function,
+ * what it calls, and what finds them by their ID. It was measured with one method.
+ */
+export const CALLBACK_SIZE = 768;
+/**
+ * So many callbacks of a call are not counted: those of all calls that may run at the
+ * same time are 4 MiB.
+ */
+const FEW = 5;
+
+/**
  * The callbacks among the arguments of one incoming call. The call lends them
- * until it ends; those that are retained or being called by then are kept.
+ * until it ends; those that are retained or being called by then are kept. Until
+ * then they count as arguments, also those of a stream of arguments that the
+ * program has passed over.
  */
 export class BorrowedCallbacks {
   readonly #caller: Caller;
   readonly #session: SessionState;
   readonly #selector: string;
+  readonly #memory: MemoryKind;
   readonly #functions = new Set<RemoteFunction>();
   #state: "pending" | "continued" | "ended" = "pending";
 
-  /** Makes the callbacks of a call of `selector`; `caller` calls them. */
-  constructor(caller: Caller, session: SessionState, selector: string) {
+  /**
+   * Makes the callbacks of a call of `selector`; `caller` calls them.
+   *
+   * @param memory what they are taken from
+   */
+  constructor(
+    caller: Caller,
+    session: SessionState,
+    selector: string,
+    memory: MemoryKind,
+  ) {
     this.#caller = caller;
     this.#session = session;
     this.#selector = selector;
+    this.#memory = memory;
   }
 
   /** What the program gets for an ID. */
@@ -29,6 +54,10 @@ export class BorrowedCallbacks {
     const value = fn.value();
     if (this.#state !== "ended" && !this.#functions.has(fn)) {
       this.#functions.add(fn);
+      const { size } = this.#functions;
+      if (size > FEW) {
+        this.#memory.take(CALLBACK_SIZE * (size === FEW + 1 ? size : 1));
+      }
       // After a continued response, no header can name it any more.
       fn.lend(this.#state === "continued");
     }
@@ -64,5 +93,9 @@ export class BorrowedCallbacks {
     }
     this.#state = "ended";
     for (const fn of functions) fn.ended();
+    if (functions.length > FEW) {
+      this.#memory.give(functions.length * CALLBACK_SIZE);
+      this.#session.onArgumentsFreed?.();
+    }
   }
 }

@@ -1,9 +1,12 @@
 import type { Handler } from "../types.ts";
 import { RELEASE_SELECTOR } from "../wire/selector.ts";
-import { isPrefix, prefixOf } from "./callback_id.ts";
+import { IdFinder, isPrefix, kindOf, prefixOf } from "./callback_id.ts";
 
 /** How many prefixes of IDs one session may have calls of. */
 const MAX_PREFIXES = 4_096;
+
+/** How many functions one peer may hold by way of this side and have released. */
+const MAX_LOANS = 4_096;
 
 /** A session whose peer lends functions, or is lent them. */
 export interface RoutedSession {
@@ -17,6 +20,88 @@ export interface RoutedSession {
 interface Route {
   readonly source: RoutedSession;
   readonly handler: Handler;
+  /** What the peer of the session holds of them, if anything was lent to it. */
+  loans: Loans | undefined;
+}
+
+/**
+ * The functions and streams that results have lent to the peer of one session,
+ * by way of this side, which releases what the peer leaves behind: their owner
+ * does not see the peer's session end.
+ */
+export class Loans {
+  readonly #release: (id: string, count: number) => void;
+  readonly #counts = new Map<string, number>();
+  /** Calls whose functions the peer may still decline. */
+  #undecided = 0;
+  #ended = false;
+  /** Forgets the session. */
+  readonly cancel: () => void;
+
+  /**
+   * Makes a list of nothing.
+   *
+   * @param borrower the session to whose peer they are lent
+   * @param release releases a function at its owner
+   */
+  constructor(
+    borrower: RoutedSession,
+    release: (id: string, count: number) => void,
+  ) {
+    this.#release = release;
+    this.cancel = borrower.onEnd(() => {
+      this.#ended = true;
+      this.#settle();
+    });
+  }
+
+  /** A call has a result that lends functions whose IDs begin with `prefix`. */
+  begin(prefix: string): Loan {
+    const ids: string[] = [];
+    this.#undecided++;
+    const finder = new IdFinder(prefix, (id) => {
+      const count = this.#counts.get(id) ?? 0;
+      if (count === 0 && this.#counts.size >= MAX_LOANS) return;
+      ids.push(id);
+      this.#counts.set(id, count + 1);
+    });
+    return {
+      onBytes: finder.add,
+      end: (taken) => {
+        // A result that was declined has lent nothing, as its sender knows.
+        if (!taken) { for (const id of ids) this.giveBack(id, 1); }
+        this.#undecided--;
+        this.#settle();
+      },
+    };
+  }
+
+  /** The peer has used a function. A stream is of no more use after that. */
+  used(id: string): void {
+    if (kindOf(id) !== "function") this.#counts.delete(id);
+  }
+
+  /** The peer has given a function back that many times. */
+  giveBack(id: string, count: number): void {
+    const left = (this.#counts.get(id) ?? 0) - count;
+    if (left > 0) this.#counts.set(id, left);
+    else this.#counts.delete(id);
+  }
+
+  #settle(): void {
+    if (!this.#ended || this.#undecided > 0) return;
+    const counts = [...this.#counts];
+    this.#counts.clear();
+    for (const [id, count] of counts) this.#release(id, count);
+  }
+}
+
+/** What one result lends. */
+export interface Loan {
+  /** Takes the bytes of the result, as they come. */
+  readonly onBytes: (bytes: Uint8Array) => void;
+  /** The call has ended, and its caller has taken the result or not. */
+  readonly end: (taken: boolean) => void;
 }
 
 /**
@@ -25,8 +110,12 @@ interface Route {
  */
 export class CallbackRoutes {
   readonly #byPrefix = new Map<string, Route>();
-  /** How many of them each source has. */
-  readonly #counts = new Map<RoutedSession, number>();
+  /** How many of them each source has, and what cancels the wait for its end. */
+  readonly #sources = new Map<
+    RoutedSession,
+    { count: number; cancel: () => void }
+  >();
+  #closed = false;
 
   /**
    * Functions whose IDs begin with `prefix` are called by way of `source`. The
@@ -35,18 +124,54 @@ export class CallbackRoutes {
    * @param handlerTo makes the handler that forwards calls to the source
    */
   add(prefix: string, source: RoutedSession, handlerTo: () => Handler): void {
-    if (this.#byPrefix.has(prefix) || !isPrefix(prefix)) return;
-    const count = this.#counts.get(source) ?? 0;
-    if (count >= MAX_PREFIXES) return;
-    this.#counts.set(source, count + 1);
-    this.#byPrefix.set(prefix, { source, handler: handlerTo() });
-    if (count > 0) return;
-    source.onEnd(() => {
-      this.#counts.delete(source);
-      for (const [prefix, route] of this.#byPrefix) {
-        if (route.source === source) this.#byPrefix.delete(prefix);
-      }
-    });
+    if (this.#closed || this.#byPrefix.has(prefix) || !isPrefix(prefix)) return;
+    const known = this.#sources.get(source);
+    if (known === undefined) {
+      const cancel = source.onEnd(() => this.#forget(source));
+      this.#sources.set(source, { count: 1, cancel });
+    } else if (known.count < MAX_PREFIXES) known.count++;
+    else return;
+    const handler = handlerTo();
+    this.#byPrefix.set(prefix, { source, handler, loans: undefined });
+  }
+
+  #forget(source: RoutedSession): void {
+    this.#sources.delete(source);
+    for (const [prefix, route] of this.#byPrefix) {
+      if (route.source !== source) continue;
+      this.#byPrefix.delete(prefix);
+      route.loans?.cancel();
+    }
+  }
+
+  /** The session has ended: its sources, which may live on, forget it. */
+  close(): void {
+    this.#closed = true;
+    for (const { cancel } of this.#sources.values()) cancel();
+    this.#sources.clear();
+    this.#byPrefix.clear();
+  }
+
+  /**
+   * What the peer of this session holds of the functions whose IDs begin with
+   * `prefix`; undefined if they are not those of `source`.
+   *
+   * @param make makes the list, if there is none yet
+   */
+  loans(
+    prefix: string,
+    source: RoutedSession | undefined,
+    make: () => Loans,
+  ): Loans | undefined {
+    const route = this.#byPrefix.get(prefix);
+    if (route === undefined || route.source !== source) return undefined;
+    return route.loans ??= make();
+  }
+
+  /** The list for an ID, if there is one. */
+  loansOf(id: string): Loans | undefined {
+    const prefix = prefixOf(id);
+    return prefix === undefined ? undefined : this.#byPrefix.get(prefix)?.loans;
   }
 
   /** The handler for a selector that calls or releases such a function. */

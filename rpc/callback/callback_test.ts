@@ -102,7 +102,7 @@ Deno.test("callbacks: on the wire, a function is a map with the key $fnptr and a
   ];
   const ids = [args[0].fn.$fnptr, args[1].$fnptr];
   assertEquals(args, [{ fn: { $fnptr: ids[0] } }, { $fnptr: ids[1] }]);
-  for (const id of ids) assertMatch(id!, /^[a-z0-9_]{20}$/);
+  for (const id of ids) assertMatch(id!, /^_[A-Za-z0-9~-]{19}$/);
   assert(ids[0] !== ids[1]);
   assertEquals(peer.callbackCount, 2);
   await channel.answer(null);
@@ -235,7 +235,7 @@ Deno.test("callbacks: a callback is released when its call is answered, and call
   assertEquals(error.code, "released");
   assertMatch(
     error.message,
-    /^Cannot call callback "\w+": it was released, or not kept with retain\(\)/,
+    /^Cannot call callback "[^"]+": it was released, or not kept with retain\(\)/,
   );
   assertThrows(() => kept!.retain(), RpcError, "Cannot retain callback");
 });
@@ -442,6 +442,43 @@ Deno.test("callbacks: functions in a value that cannot be encoded are not lent",
   assertEquals(it.client.callbackCount, 0);
   await assertRejects(() => it.client.call("bad"), RemoteError, "a symbol");
   assertEquals(it.server.callbackCount, 0);
+});
+
+Deno.test("callbacks: an instance of a class without data is refused, whose methods would not arrive", async () => {
+  class Methods {
+    next() {
+      return 1;
+    }
+  }
+  const service = {
+    literal: () => ({
+      next() {
+        return 1;
+      },
+    }),
+    instance: (): { next(): number } => new Methods(),
+    nested: (): { list: { next(): number }[]; own(): Promise<number> } => ({
+      list: [new Methods()],
+      own: () => Promise.resolve(1),
+    }),
+  };
+  const [client, server] = memoryPair({}, {
+    handler: handlerFrom(service),
+    onError: () => {},
+  });
+  await using _ = client;
+  const api = client.remote<typeof service>();
+  using next = (await api.literal()).next;
+  assertEquals(await next(), 1);
+  for (const call of [api.instance(), api.nested()]) {
+    const error = await assertRejects(
+      async () => await call,
+      RemoteError,
+      "an instance of Methods is not supported (it has no data of its own, and methods do not arrive; send an object literal)",
+    );
+    assertEquals(error.code, "unsupported-type");
+  }
+  assertEquals(server.callbackCount, 1);
 });
 
 Deno.test("callbacks: maxCallbacks limits the functions that a peer lends", async () => {

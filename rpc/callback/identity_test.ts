@@ -208,7 +208,7 @@ test("callbacks: a function is another one in another session", async (t) => {
 
 test("callbacks: the release says how many times the function was granted", async (t) => {
   const { peer, raw } = t.scriptedPeer();
-  const id = "_0123456789a00000001";
+  const id = "_0123450000000000001";
   const fns: Fn[] = [];
   for (let i = 0; i < 2; i++) {
     const answer = peer.call("x");

@@ -539,7 +539,10 @@ test("streams: a stream is retained and released like a callback", async (t) => 
   await client.call("lose", ["x", ab()]);
   const error = await assertRejects(() => Array.fromAsync(kept[1]!), RpcError);
   assertEquals(error.code, "released");
-  assertMatch(error.message, /^Cannot read stream "\w+": it was released, or/);
+  assertMatch(
+    error.message,
+    /^Cannot read stream "[^"]+": it was released, or/,
+  );
 });
 
 test("streams: one given back unread is the stream itself", async (t) => {
@@ -627,7 +630,7 @@ test("streams: for a peer like the reference, a stream is a function that stream
     unknown,
     [string, { $fnptr: string }],
   ];
-  assertMatch(id, /^_[0-9a-v]{11}b[0-9a-v]{7}$/);
+  assertMatch(id, /^_[0-9A-Za-z~-]{6}b[0-9A-Za-z~-]{12}$/);
   const pull = await rawCall(raw, id, []);
   const [header, first, value] = await pull.read(3);
   assertEquals(header, { Error: null, E: null, Continue: true, C: true });

@@ -2,10 +2,10 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { RpcError } from "../errors.ts";
 import type { Caller } from "../types.ts";
 import { Random } from "../../tests/support/random.ts";
-import { newId, newPrefix } from "./callback_id.ts";
+import { newId, newPrefix, RandomDigits } from "./callback_id.ts";
 import { type CallbackFunction, RemoteFunctions } from "./remote_function.ts";
 
-const ID = newId(newPrefix(), "function", 1);
+const ID = newId(newPrefix(), "function", new RandomDigits());
 
 /** Functions of a peer that notes what is released, and answers when told to. */
 function script({ peerExtended = true } = {}) {

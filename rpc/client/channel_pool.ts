@@ -3,7 +3,7 @@ import {
   type RawChannel,
   type RawSession,
 } from "../../mux/internal.ts";
-import { timeLimit } from "../../time_limit.ts";
+import { startTimer, timeLimit } from "../../time_limit.ts";
 import { RpcError } from "../errors.ts";
 import type { SessionState } from "../session_state.ts";
 import type { Caller } from "../types.ts";
@@ -109,7 +109,8 @@ export class ChannelPool {
   #allowed = false;
   /** Cancels the check for a second without calls, if one is pending. */
   #cancelIdleCheck: (() => void) | undefined;
-  #taken = false;
+  /** How many calls have taken a channel, or tried to. */
+  taken = 0;
   readonly #queue = new Fifo<ChannelRequest>();
   /** Nested calls, and those that the peer had no slot for: they come first. */
   readonly #urgent = new Fifo<ChannelRequest>();
@@ -161,7 +162,7 @@ export class ChannelPool {
    * @param nested whether the call does not wait for those in the queue
    */
   take(nested = false): RawChannel | undefined {
-    this.#taken = true;
+    this.taken++;
     if (this.#queue.length > 0 && !nested) return undefined;
     const channel = this.#takeSpare();
     if (channel !== undefined || this.#target > 0) {
@@ -258,10 +259,10 @@ export class ChannelPool {
 
   #checkUse(): void {
     if (this.#cancelIdleCheck !== undefined || this.#target < 0) return;
-    this.#taken = false;
+    const { taken } = this;
     this.#cancelIdleCheck = timeLimit(IDLE_TIME, () => {
       this.#cancelIdleCheck = undefined;
-      if (!this.#taken) this.#shrink(this.#spares.length >> 1);
+      if (this.taken === taken) this.#shrink(this.#spares.length >> 1);
       if (this.#spares.length > 0) this.#checkUse();
     });
   }
@@ -342,7 +343,7 @@ export class ChannelPool {
     this.#queuedSize += request.size;
     if (request.nested) {
       const { callQueueTimeout } = this.#limits;
-      request.cancelLimit = timeLimit(callQueueTimeout, () => {
+      request.cancelLimit = startTimer(callQueueTimeout, () => {
         const why =
           `no channel was free within ${callQueueTimeout} ms (option "callQueueTimeout")`;
         this.dequeue(request, full(why));

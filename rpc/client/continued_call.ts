@@ -1,5 +1,9 @@
 import type { ValueReader } from "../../codec/internal.ts";
-import type { RawChannel, WaitOptions } from "../../mux/internal.ts";
+import type {
+  ErrorOwner,
+  RawChannel,
+  WaitOptions,
+} from "../../mux/internal.ts";
 import { atCaller } from "../caller_stack.ts";
 import type { LentCallbacks } from "../callback/callback_table.ts";
 import { namedAfterCall } from "../errors.ts";
@@ -90,7 +94,7 @@ export function nextContinuedCall(
 
 /** A call after its continued response: more values, both ways, until CLOSE. */
 export class ContinuedCall
-  implements ResponsePort, ArgumentsOwner, LimitedCall {
+  implements ResponsePort, ArgumentsOwner, LimitedCall, ErrorOwner {
   readonly channel: RawChannel;
   readonly responderExtended: boolean;
   readonly #selector: string;
@@ -131,6 +135,7 @@ export class ContinuedCall
       ? "required"
       : "possible";
     this.channel = channel;
+    channel.nameErrors(this);
     this.#reader = reader;
     this.#lent = lent;
     this.#arguments = streamed;
@@ -154,8 +159,19 @@ export class ContinuedCall
     return this.#receiver.receive(options);
   }
 
+  named(error: unknown): unknown {
+    const { nested, state } = this.#context;
+    const named = namedAfterCall(error, this.#selector);
+    if (nested) state.blamePeer(named);
+    return named;
+  }
+
   atCaller(error: unknown): unknown {
-    return atCaller(error, this.#limits?.signal);
+    const { nested, state } = this.#context;
+    const signal = this.#limits?.signal;
+    // What a handler reads of its caller is the caller's affair.
+    if (nested && error !== signal?.reason) state.blamePeer(error);
+    return atCaller(error, signal);
   }
 
   async send(value: unknown, options?: WaitOptions): Promise<void> {

@@ -313,7 +313,10 @@ export abstract class PendingCall<T = unknown>
   }
 
   #lending(): LentCallbacks {
-    return this.#lent ??= new LentCallbacks(this.#context.state.callbacks);
+    return this.#lent ??= new LentCallbacks(
+      this.#context.state.callbacks,
+      this.selector,
+    );
   }
 
   // --- The response ---------------------------------------------------------

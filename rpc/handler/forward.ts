@@ -9,12 +9,17 @@ import {
   type ChannelRequest,
   poolOf,
 } from "../client/channel_pool.ts";
-import type { RoutedSession } from "../callback/callback_routes.ts";
+import {
+  type Loan,
+  Loans,
+  type RoutedSession,
+} from "../callback/callback_routes.ts";
 import { CallError, errorCode, errorText, RpcError } from "../errors.ts";
 import type { Request } from "../server/request_decoder.ts";
 import type { ServerCall, ServerResponder } from "../server/server_call.ts";
 import type { Caller, HandlerFunction } from "../types.ts";
 import { forwardedHeaderValue } from "../wire/headers.ts";
+import { RELEASE_SELECTOR } from "../wire/selector.ts";
 import { FairShares, Place } from "./fair_shares.ts";
 import { isServerCall, isServerResponder } from "./invoke.ts";
 
@@ -52,10 +57,10 @@ const MAX_WAIT_OF_CUT = 250;
  * it are piped in both directions, with half-close, cancellation and backpressure.
  * Both sessions must therefore use the same codec.
  *
- * Functions and streams in the arguments of a call, and in a complete response, work
- * if both ends are of this package. For functions of other peers, and for calls that
- * the target makes on its own, give `target` a handler that forwards in the other
- * direction.
+ * Functions and streams in the arguments of a call and in its response, streamed or
+ * not, work if both ends are of this package. For functions of other peers, for those
+ * that a caller passes to `send()` of a response, and for calls that the target makes
+ * on its own, give `target` a handler that forwards in the other direction.
  *
  * @example
  * ```ts
@@ -105,11 +110,11 @@ export function forward(
     }
     const { nested } = call.request;
     // Nested calls have slots of their own, and others may wait for them.
-    if (nested) return await forwardCall(call, respond, pool, nested);
+    if (nested) return await forwardCall(call, respond, target, pool, nested);
     const place = new Place(call.session);
     if (!shares.join(place)) await turnOf(place, call, shares);
     try {
-      await forwardCall(call, respond, pool, nested);
+      await forwardCall(call, respond, target, pool, nested);
     } finally {
       shares.leave(place);
     }
@@ -120,19 +125,40 @@ export function forward(
  * Lets the peer of `to` call the functions that the peer of `from` lends to it,
  * whatever the handler of its session is.
  *
- * @param pool channels to the peer of `from`
+ * @param lender calls the peer of `from`
  */
 function addRoute(
   prefix: string,
   from: RoutedSession | undefined,
-  pool: ChannelPool | undefined,
+  lender: Caller,
   to: RoutedSession | undefined,
 ): void {
+  const pool = poolOf(lender);
   if (from === undefined || pool === undefined) return;
   to?.routes.add(prefix, from, () => async (call, respond) => {
     if (!isServerCall(call) || !isServerResponder(respond)) throw replaced();
-    await forwardCall(call, respond, pool, true);
+    countUse(call);
+    await forwardCall(call, respond, lender, pool, true);
   });
+}
+
+/** Counts what a call does to functions that its caller was lent. */
+function countUse({ selector, channel, request, session }: ServerCall): void {
+  const routes = session?.routes;
+  if (!selector.startsWith(RELEASE_SELECTOR)) {
+    const id = selector.slice(1);
+    return routes?.loansOf(id)?.used(id);
+  }
+  const id = selector.slice(RELEASE_SELECTOR.length);
+  const bytes = channel.peek() ?? new Uint8Array(0);
+  let count: unknown;
+  try {
+    count = request.context.codec.decode(bytes.subarray(PREFIX_SIZE));
+  } catch {
+    // Its argument is still to come, and the caller holds nothing of it.
+  }
+  const all = typeof count === "number" ? count : Infinity;
+  routes?.loansOf(id)?.giveBack(id, all);
 }
 
 function replaced(): TypeError {
@@ -155,7 +181,7 @@ function turnOf(
   const giveUp = () => {
     end();
     shares.leave(place);
-    reject(cancelled());
+    reject(cancelled(selector));
   };
   const cancelLimit = timeLimit(MAX_WAIT, () => {
     end();
@@ -170,8 +196,11 @@ function turnOf(
   return promise;
 }
 
-function cancelled(): RpcError {
-  return new RpcError("cancelled", "Call was closed by the caller");
+function cancelled(selector: string): RpcError {
+  return new RpcError(
+    "cancelled",
+    `Call was closed by the caller, in call "${printableText(selector)}"`,
+  );
 }
 
 function busy(selector: string): CallError {
@@ -186,13 +215,14 @@ function busy(selector: string): CallError {
 async function forwardCall(
   call: ServerCall,
   respond: ServerResponder,
+  target: Caller,
   pool: ChannelPool,
   nested: boolean,
 ): Promise<void> {
   const incoming = call.channel;
   const { lends } = call.request;
   if (lends !== undefined) {
-    addRoute(lends, call.session, poolOf(call.caller), pool.session);
+    addRoute(lends, call.session, call.caller, pool.session);
   }
   const header = forwardedHeader(call.request);
   let outgoing: RawChannel;
@@ -219,13 +249,17 @@ async function forwardCall(
       call,
     );
   }
-  if (!pool.allowsSpares || call.request.extended) {
-    inspectHeader(outgoing, call, pool);
-  }
+  const loan = !pool.allowsSpares || call.request.extended
+    ? inspectHeader(outgoing, call, target, pool)
+    : undefined;
   respond.handOver();
   watch.answered();
-  await Promise.all([requestPiped, pipe(outgoing, incoming)]);
+  await Promise.all([
+    requestPiped,
+    pipe(outgoing, incoming, loan?.onBytes),
+  ]);
   watch.stop();
+  loan?.end(incoming.eofReceived);
 }
 
 /**
@@ -243,11 +277,11 @@ function passedOn(error: unknown, { selector, channel }: ServerCall): unknown {
 /** A channel of the pool, for which the call waits as long as its caller does. */
 function takeChannel(
   pool: ChannelPool,
-  { channel }: ServerCall,
+  { channel, selector }: ServerCall,
   nested: boolean,
 ): RawChannel | Promise<RawChannel> {
   return pool.take(nested) ?? new Promise((resolve, reject) => {
-    const giveUp = () => opening.cancel(cancelled());
+    const giveUp = () => opening.cancel(cancelled(selector));
     const opening: ChannelRequest = pool.open(
       (taken) => {
         channel.cancelWhenClosed(giveUp);
@@ -307,27 +341,42 @@ function watchCaller(
 
 /**
  * Looks in the response header for whether the pool may open spare channels, and
- * whether the response lends functions.
+ * whether the response lends functions. Returns what watches over those.
  */
 function inspectHeader(
   channel: RawChannel,
   call: ServerCall,
+  target: Caller,
   pool: ChannelPool,
-): void {
+): Loan | undefined {
   const bytes = channel.peek() ?? new Uint8Array(0);
   const end = bytes.length < PREFIX_SIZE
     ? Infinity
     : PREFIX_SIZE + readUint32(bytes, 0);
-  if (bytes.length < end) return;
+  if (bytes.length < end) return undefined;
   const { responseHeaders } = call.request.context;
   try {
     const header = responseHeaders.get(bytes.subarray(PREFIX_SIZE, end));
     if (header.saysNull) pool.allowSpares();
-    if (header.lends !== undefined) {
-      addRoute(header.lends, pool.session, pool, call.session);
-    }
+    const { lends } = header;
+    if (lends === undefined) return undefined;
+    const { session } = call;
+    addRoute(lends, pool.session, target, session);
+    const loan = session?.routes.loans(
+      lends,
+      pool.session,
+      () =>
+        new Loans(session, (id, count) => {
+          target.call(RELEASE_SELECTOR + id, count).catch(() => {});
+        }),
+    )?.begin(lends);
+    // Values that follow are the caller's as they arrive, however the call ends.
+    return loan === undefined || !header.continued
+      ? loan
+      : { ...loan, end: () => loan.end(true) };
   } catch {
     // The caller gets the header too, and reports what is wrong with it.
+    return undefined;
   }
 }
 

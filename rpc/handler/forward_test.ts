@@ -7,6 +7,7 @@ import {
   type Peer,
   type PeerOptions,
   Router,
+  type RpcResponse,
   withStream,
 } from "@qtalk/qtalk";
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
@@ -510,7 +511,7 @@ test("forward(): the way back ends with the session of the client", async (t) =>
 test("forward(): the first to name a prefix has it, and what is none is ignored", async (t) => {
   const outgoing = t.scriptedPeer();
   const handler = forward(outgoing.peer);
-  const prefix = "_0123456789a";
+  const prefix = "_012345";
   const scripts = [t.scriptedPeer({ handler }), t.scriptedPeer({ handler })];
   for (const [i, { raw }] of scripts.entries()) {
     for (const lends of [prefix, "", "_", "x".repeat(12), 5]) {
@@ -527,10 +528,10 @@ test("forward(): the first to name a prefix has it, and what is none is ignored"
     }
   }
   const back = await rawOpen(outgoing.raw);
-  await back.values({ Selector: `${prefix}00000001`, Q: { v: 1 } }, []);
+  await back.values({ Selector: `${prefix}0000000000001`, Q: { v: 1 } }, []);
   const there = await rawAccept(scripts[0]!.raw);
   const [{ Selector }] = await there.read(2) as [{ Selector: string }];
-  assertEquals(Selector, `/${prefix}00000001`);
+  assertEquals(Selector, `/${prefix}0000000000001`);
   await there.values({ Continue: false }, "called");
   await there.eof();
   await there.close();
@@ -566,4 +567,258 @@ test("forward(): functions and streams of results work where one pattern is forw
     })(),
     "the functions to be released",
   );
+});
+
+test("forward(): functions and streams in the values of a continued response work where one pattern is forwarded", async (t) => {
+  type Fn = Callback<() => string>;
+  const continued = {
+    db: {
+      async *functions() {
+        yield { fn: await Promise.resolve(() => "first") };
+        yield { fn: () => "second" };
+      },
+      async *streams() {
+        yield { body: await Promise.resolve(new Blob(["bytes"]).stream()) };
+      },
+      readable: () =>
+        new ReadableStream({
+          start(controller) {
+            controller.enqueue({ fn: () => "readable" });
+            controller.close();
+          },
+        }),
+      nested: () => ({
+        values: (async function* () {
+          yield { fn: await Promise.resolve(() => "nested") };
+        })(),
+      }),
+      given: async (fn: Fn) => {
+        const own = fn.retain();
+        await Promise.resolve();
+        return (async function* () {
+          yield {
+            async fn() {
+              using once = own;
+              return `given ${await once()}`;
+            },
+          };
+        })();
+      },
+    },
+  };
+  const { client, middle, backend } = oneWay(t, handlerFrom(continued));
+  backend.handle("db/opened", async (_call, respond) => {
+    const channel = await respond.continue({ fn: () => "at once" });
+    await respond.send({ fn: () => "sent" });
+    await channel.close();
+  });
+  const heard: string[] = [];
+  const hear = async (values: AsyncIterable<unknown>) => {
+    for await (const value of values) {
+      using fn = (value as { fn: Fn }).fn;
+      heard.push(await fn());
+    }
+  };
+  for (let i = 0; i < 2; i++) {
+    await hear(await client.request("db.functions", []));
+    await hear(await client.request("db.readable", []));
+    const { values } = await client.call("db.nested", []) as {
+      values: AsyncIterable<unknown>;
+    };
+    await hear(values);
+    await hear(await client.request("db.given", [() => "me"]));
+    const opened = await client.request("db.opened");
+    await hear((async function* () {
+      yield await Promise.resolve(opened.value);
+    })());
+    await hear(opened);
+    for await (const value of await client.request("db.streams", [])) {
+      const { body } = value as { body: ReadableStream<Uint8Array> };
+      heard.push(await toText(body));
+    }
+    assertEquals(heard.splice(0), [
+      "first",
+      "second",
+      "readable",
+      "nested",
+      "given me",
+      "at once",
+      "sent",
+      "bytes",
+    ]);
+  }
+  assertEquals(middle.callbackCount, 0);
+  await callbacksReleased(backend);
+});
+
+/** Waits until the target holds that many functions and streams. */
+async function untilHeld(backend: Peer, count: number): Promise<void> {
+  await within(
+    (async () => {
+      while (backend.callbackCount !== count) await turn();
+    })(),
+    `${count} functions and streams at the target`,
+  );
+}
+
+const shared = () => 5;
+
+/** A service that lends functions and streams in its results. */
+const results = {
+  db: {
+    counter: () => () => 1,
+    /** Twice the same, among others. */
+    twice: () => [shared, () => 2, shared],
+    shared: () => shared,
+    load: () => ({ body: new Blob(["bytes"]).stream() }),
+    /** So large that it arrives in pieces. */
+    large: () => ["x".repeat(300_000), () => 1, "y".repeat(300_000), () => 2],
+    sum: withStream(async (values: AsyncIterable<unknown>) => {
+      for await (const _ of values);
+      return () => 3;
+    }),
+  },
+};
+
+test("forward(): what the target lent to a client is released when the client leaves", async (t) => {
+  const { client, backend } = oneWay(t, handlerFrom(results));
+  // Kept: what becomes unreachable is released.
+  const held = [
+    await client.call("db.counter"),
+    await client.call("db.twice"),
+    await client.call("db.load"),
+    await client.call("db.large"),
+    await client.call("db.sum", ReadableStream.from([1, 2])),
+  ];
+  assertEquals(backend.callbackCount, 7);
+  await client.close();
+  await untilHeld(backend, 0);
+  assertEquals(held.length, 5);
+});
+
+test("forward(): what one client leaves behind does not end what another one holds", async (t) => {
+  const [middle, backend] = t.pair({}, { handler: handlerFrom(results) });
+  const [ann] = t.pair({}, { handler: forward(middle) });
+  const [bob] = t.pair({}, { handler: forward(middle) });
+  for (let i = 0; i < 3; i++) {
+    // Given back by itself, once by hand and once by giving the call up.
+    using _ = await ann.call("db.shared") as Callback<() => number>;
+    const controller = new AbortController();
+    const { signal } = controller;
+    const call = ann.call("db.shared", [], { signal }).catch(() => {});
+    for (let turns = 0; turns < i; turns++) await turn();
+    controller.abort();
+    await call;
+  }
+  const anns = await ann.call("db.shared");
+  const held = await bob.call("db.shared") as Callback<() => number>;
+  await ann.close();
+  await ann.closed;
+  const bobs = await bob.call("db.load");
+  await untilHeld(backend, 2);
+  for (let i = 0; i < 20; i++) await turn();
+  assertEquals(await held(), 5);
+  await bob.close();
+  await untilHeld(backend, 0);
+  assertEquals([typeof anns, typeof bobs], ["function", "object"]);
+});
+
+test("forward(): what a client has read or released is forgotten", async (t) => {
+  const { client, backend } = oneWay(t, handlerFrom(results));
+  for (let i = 0; i < 3; i++) {
+    using _ = await client.call("db.counter") as Callback<() => number>;
+    const { body } = await client.call("db.load") as {
+      body: ReadableStream<Uint8Array>;
+    };
+    assertEquals(await toText(body), "bytes");
+  }
+  await untilHeld(backend, 0);
+});
+
+test("forward(): an upload that its caller gives up is no bug of the handler", async (t) => {
+  const { client } = oneWay(
+    t,
+    handlerFrom({
+      db: {
+        upload: async (body: ReadableStream<Uint8Array>) => {
+          for await (const _ of body);
+        },
+      },
+    }),
+  );
+  for (let turns = 0; turns < 30; turns++) {
+    const controller = new AbortController();
+    const { signal } = controller;
+    const endless = new ReadableStream<Uint8Array<ArrayBuffer>>({
+      pull: (stream) => stream.enqueue(new Uint8Array(10_000)),
+    });
+    const upload = client.call("db.upload", [endless], { signal });
+    const ended = assertRejects(() => upload, Error, "enough");
+    for (let i = 0; i < turns % 10; i++) await turn();
+    controller.abort(new Error("enough"));
+    await ended;
+  }
+});
+
+test("forward(): no client can call what the target lent to another one", async (t) => {
+  const [middle, backend] = t.pair({}, { handler: handlerFrom(results) });
+  const clients = [1, 2].map(() =>
+    t.scriptedPeer({ handler: forward(middle) })
+  );
+  const ids: string[] = [];
+  for (const { raw } of clients) {
+    const call = await rawOpen(raw);
+    await call.values({ Selector: "db.counter", Q: { v: 1 } }, []);
+    const [, { $fnptr }] = await call.read(2) as [unknown, { $fnptr: string }];
+    ids.push($fnptr);
+    await call.eof();
+    await call.close();
+  }
+  // What one client was sent says of the other's only what is the same for all.
+  const [a, b] = ids.map((id) => id.slice(8));
+  assertEquals(ids[0]!.slice(0, 8), ids[1]!.slice(0, 8));
+  assertEquals(a!.length, 12);
+  const same = [...a!].filter((digit, i) => digit === b![i]).length;
+  assertEquals(same < 6, true, `${a} ${b}`);
+  for (const { raw } of clients) await raw.end();
+  await untilHeld(backend, 0);
+});
+
+test("forward(): what came in a stream of values is released when the client leaves, however the call ended", async (t) => {
+  const endings: Record<
+    string,
+    (stop: AbortController, response: RpcResponse) => unknown
+  > = {
+    "to its end": async (_, response) => {
+      for await (const _ of response);
+    },
+    "left": (_, response) => response.close(),
+    "given up": (stop) => stop.abort(new Error("enough")),
+    "not at all": () => {},
+  };
+  for (const [how, end] of Object.entries(endings)) {
+    const { client, backend } = oneWay(
+      t,
+      handlerFrom({
+        db: {
+          async *functions() {
+            yield await Promise.resolve(() => 1);
+            yield () => 2;
+          },
+        },
+      }),
+    );
+    const stop = new AbortController();
+    const { signal } = stop;
+    const response = await client.request("db.functions", [], { signal });
+    const first = await response.receive() as Callback<() => number>;
+    assertEquals(await first(), 1, how);
+    await untilHeld(backend, 2);
+    await end(stop, response);
+    for (let i = 0; i < 10; i++) await turn();
+    assertEquals(await first(), 1, how);
+    await client.close();
+    await untilHeld(backend, 0);
+    await response.close();
+  }
 });

@@ -1,5 +1,6 @@
 import { decodeWeighed, type ValueReader } from "../../codec/internal.ts";
 import {
+  type ErrorOwner,
   type MemoryKind,
   MuxError,
   type RawChannel,
@@ -40,7 +41,7 @@ const LIGHT = 4 * 1024;
 const SMALL = 120;
 
 /** A call that the peer made, as its handler sees it. */
-export class IncomingCall implements ServerCall, QueuedCall {
+export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
   counts = false;
   queue: Fifo<QueuedCall> | undefined;
   previous: QueuedCall | undefined;
@@ -78,6 +79,7 @@ export class IncomingCall implements ServerCall, QueuedCall {
     this.#reader = reader;
     this.responder = responder;
     this.session = session;
+    channel.nameErrors(this);
     if (request.extended) channel.requireEof(cancelled);
   }
 
@@ -104,10 +106,14 @@ export class IncomingCall implements ServerCall, QueuedCall {
       const abort = this.#abort = new AbortController();
       this.#channel.whenClosed(() => {
         if (this.responder.state === "returned") return;
-        abort.abort(this.#channel.failure ?? cancelled());
+        abort.abort(this.#channel.failure ?? this.named(cancelled()));
       });
     }
     return this.#abort.signal;
+  }
+
+  named(error: unknown): unknown {
+    return namedAfterCall(error, this.selector);
   }
 
   receive(options?: WaitOptions): Promise<unknown> {
@@ -170,7 +176,7 @@ export class IncomingCall implements ServerCall, QueuedCall {
 
   drop(): void {
     const receiver = this.#receiver ??= this.#newReceiver();
-    receiver.cutOff(cancelled());
+    receiver.cutOff(this.named(cancelled()));
     this.#reader.release();
     this.#channel.cancelRead();
     receiver.wake();
@@ -267,6 +273,17 @@ export class IncomingCall implements ServerCall, QueuedCall {
     this.#weight = weight;
   }
 
+  #newBorrowed(): BorrowedCallbacks {
+    const { request, session, callback } = this;
+    const { arguments: memory } = session.account;
+    return new BorrowedCallbacks(
+      this.caller,
+      session,
+      request.selector,
+      request.nested || callback !== undefined ? memory.reserved : memory,
+    );
+  }
+
   #decode(bytes: Uint8Array): unknown {
     const { codec } = this.request.context;
     let value: unknown;
@@ -279,11 +296,7 @@ export class IncomingCall implements ServerCall, QueuedCall {
       this.#weigh(weight.bytes);
     }
     if (!mayHavePointers(value, bytes)) return value;
-    const borrowed = this.responder.borrowed ??= new BorrowedCallbacks(
-      this.caller,
-      this.session,
-      this.selector,
-    );
+    const borrowed = this.responder.borrowed ??= this.#newBorrowed();
     return revivePointers(value, (id) => borrowed.borrow(id));
   }
 }

@@ -72,15 +72,26 @@ export class UnreadableCall extends RpcError {
 export class RequestDecoder {
   readonly #codecs: readonly Codec[];
   readonly #callerIn: CallerIn;
+  readonly #prefix: () => string;
   /** Answers calls in JSON if that is not one of the codecs. */
   #json: Codec | undefined;
   /** Made when a call first needs one; most sessions need one only. */
   readonly #contexts = new Map<Codec, CodecContext>();
 
-  /** Makes a decoder; `callerIn` makes the caller for calls back in a codec. */
-  constructor(codecs: readonly Codec[], callerIn: CallerIn) {
+  /**
+   * Makes a decoder.
+   *
+   * @param callerIn makes the caller for calls back in a codec
+   * @param prefix what the IDs of all functions of this side begin with
+   */
+  constructor(
+    codecs: readonly Codec[],
+    callerIn: CallerIn,
+    prefix: () => string,
+  ) {
     this.#codecs = codecs;
     this.#callerIn = callerIn;
+    this.#prefix = prefix;
   }
 
   /**
@@ -183,7 +194,7 @@ export class RequestDecoder {
     if (context === undefined) {
       context = {
         codec,
-        writer: new ResponseWriter(codec),
+        writer: new ResponseWriter(codec, this.#prefix),
         responseHeaders: new HeaderCache((bytes) =>
           decodeResponseHeader(codec, bytes)
         ),

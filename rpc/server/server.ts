@@ -71,6 +71,8 @@ export class Server {
    */
   #held: Fifo<QueuedCall> | undefined;
   #refusing = false;
+  /** How many calls have begun. */
+  begun = 0;
 
   /** Makes a server; {@linkcode serve} gives it channels. */
   constructor(options: ServerOptions) {
@@ -79,7 +81,7 @@ export class Server {
     state.onError = options.onError;
     const events = {
       // A peer that does not read what it is sent gets no more of it.
-      mayBegin: () => !state.congested,
+      mayBegin: () => !state.congested && !this.#memory.isFull,
       run: (call: IncomingCall) => this.#run(call),
       refuse: (call: IncomingCall) => this.#refuse(call),
     };
@@ -93,8 +95,15 @@ export class Server {
       this.#giveUpCallbacks(handlers, reason);
     this.#memory = new ArgumentMemory(account, false);
     this.#nestedMemory = new ArgumentMemory(account, true);
-    state.onArgumentsFreed = () => this.#memory.decodeSoon();
-    const decoder = new RequestDecoder(options.codecs, options.callerIn);
+    state.onArgumentsFreed = () => {
+      this.#memory.decodeSoon();
+      this.#calls.runNextSoon();
+    };
+    const decoder = new RequestDecoder(
+      options.codecs,
+      options.callerIn,
+      () => state.callbacks.prefix,
+    );
     this.#requests = new HeaderCache(
       (header) => decoder.decode(header),
       state.rememberHeader,
@@ -178,6 +187,7 @@ export class Server {
     header: Uint8Array,
   ): IncomingCall {
     const { state } = this.#options;
+    this.begun++;
     const request = this.#requests.get(header);
     if (request.extended) state.peerExtended = true;
     const responder = new ChannelResponder(channel, request, state);

@@ -43,7 +43,7 @@ export class TalkingProcess implements AsyncDisposable {
         "--no-check",
         `--config=${config}`,
         ...(v8Flags === undefined ? [] : [`--v8-flags=${v8Flags.join(",")}`]),
-        new URL(script, import.meta.url).pathname,
+        new URL(script, import.meta.url).href,
         ...args,
       ],
       env: { NO_COLOR: "1" },

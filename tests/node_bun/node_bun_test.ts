@@ -11,6 +11,7 @@ import {
   withPeer,
 } from "../interop/processes.ts";
 import { interopService } from "../interop/service.ts";
+import { startProgram } from "../support/program.ts";
 import { within } from "../support/within.ts";
 import { prepareRuntimes, run, type Runtimes } from "./runtimes.ts";
 
@@ -51,6 +52,27 @@ for (const runtime of ["node", "bun"] as const) {
         await run(program, [...args, "ws", `127.0.0.1:${port}`]),
         "dial-failed\n",
       );
+    },
+  });
+  Deno.test({
+    name:
+      `node_bun: closeOnSignals() drains and ends the process on ${runtime}`,
+    ignore: missing !== undefined,
+    async fn() {
+      const [program, ...args] = runtimes![runtime].signals;
+      await using first = startProgram(program, [...args, "drains"]);
+      await first.line("ready");
+      first.child.kill("SIGTERM");
+      await first.line("close 1234");
+      await first.line("closed by SIGTERM");
+      assertEquals((await first.ended()).code, 0);
+      await using second = startProgram(program, [...args, "busy"]);
+      await second.line("ready");
+      second.child.kill("SIGINT");
+      await second.line("SIGINT 1");
+      second.child.kill("SIGINT");
+      await second.line("closed by SIGINT");
+      assertEquals((await second.ended()).code, 130);
     },
   });
   for (const transport of TRANSPORTS) {

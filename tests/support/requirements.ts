@@ -57,7 +57,12 @@ export const REQUIREMENTS: Requirements = {
   unixSockets: {
     name: "Unix sockets, which Windows lacks",
     tests:
-      /^\.\/(tests\/permissions|tests\/examples|talk\/dial|talk\/listener)_test\.ts .*[uU]nix/,
+      /^\.\/(tests\/permissions|tests\/examples|talk\/dial|talk\/listener|talk\/deaf_client)_test\.ts .*[uU]nix/,
+    missing: () => Deno.build.os === "windows" ? "this is Windows" : undefined,
+  },
+  fileLimit: {
+    name: "a limit of the files of a process (ulimit), which Windows lacks",
+    tests: /^\.\/tests\/faults\/out_of_files_test\.ts /,
     missing: () => Deno.build.os === "windows" ? "this is Windows" : undefined,
   },
   subject: {

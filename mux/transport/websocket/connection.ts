@@ -19,6 +19,7 @@ import { MAX_DELAY, timeLimit } from "../../../time_limit.ts";
 import type { Clock } from "../../flow/turn_clock.ts";
 import { nextTurn } from "../../flow/next_turn.ts";
 import type { Transport } from "../../types.ts";
+import type { AbortableTransport } from "../types.ts";
 import {
   CLOSE_TIMEOUT,
   CloseCode,
@@ -77,7 +78,7 @@ export function webSocketServer(
 /** No bytes. */
 const NOTHING = new Uint8Array(0);
 
-class WebSocketConnection implements Transport {
+class WebSocketConnection implements AbortableTransport {
   readonly #inner: Transport;
   readonly #isServer: boolean;
   readonly #frames: FrameWriter;
@@ -166,6 +167,13 @@ class WebSocketConnection implements Transport {
 
   close(): Promise<void> {
     return this.#closing ??= this.#close();
+  }
+
+  /** Closes the connection, after a CLOSE if that can be sent at once. */
+  abort(): void {
+    const end = () => void this.#inner.close();
+    if (this.#state !== "open" || this.#sending !== undefined) end();
+    else void this.#sendClose(CloseCode.NORMAL).then(end);
   }
 
   async #close(): Promise<void> {

@@ -12,6 +12,7 @@ import { turn, watch, within } from "../../../tests/support/within.ts";
 import { MuxError } from "../../errors.ts";
 import type { Transport } from "../../types.ts";
 import { memoryTransports } from "../memory.ts";
+import type { AbortableTransport } from "../types.ts";
 import { webSocketClient, webSocketServer } from "./connection.ts";
 import { Opcode } from "./frames.ts";
 
@@ -430,6 +431,31 @@ test("webSocketServer: close() waits a second at most, also for a client that se
   time.tick(1_000);
   while (closing.state === "pending") await turn();
   await assertRejects(() => sending);
+});
+
+test("webSocketServer: abort() closes the connection after a CLOSE, and close() then waits for nothing", async (t) => {
+  using _ = t.time();
+  const { server, client } = serve();
+  (server as AbortableTransport).abort!();
+  const closing = Promise.resolve(server.close());
+  assertEquals((await client.frame())!.opcode, Opcode.CLOSE);
+  assertEquals(await client.frame(), undefined);
+  await within(closing, "close()");
+});
+
+test("webSocketServer: abort() does not wait for a client that reads nothing", async (t) => {
+  using _ = t.time();
+  const [near, far] = memoryTransports();
+  const server = webSocketServer(near, new Uint8Array(0), Infinity);
+  // The client takes no bytes, so this write stays pending.
+  const writing = watch(server.write(new Uint8Array(1)));
+  const closing = Promise.resolve(server.close());
+  await turn();
+  assertEquals(writing.state, "pending");
+  (server as AbortableTransport).abort!();
+  await within(closing, "close()");
+  while (writing.state === "pending") await turn();
+  await far.close();
 });
 
 test("webSocketServer: a silent client is pinged, and lost if it says nothing", async (t) => {

@@ -6,6 +6,7 @@
 import { Queue } from "../../../queue.ts";
 import { describeBytes, MuxError, QUOTE_SIZE } from "../../errors.ts";
 import type { Transport } from "../../types.ts";
+import type { AbortableTransport } from "../types.ts";
 
 /** Bytes of one message at most: some receivers refuse more than 1 MiB. */
 export const MAX_MESSAGE = 1024 * 1024;
@@ -35,13 +36,23 @@ export const CloseCode = {
  */
 const CLEAN_CODES = [1000, 1001, 1005, 1012, 1013];
 
+/**
+ * Status codes of servers to which it is no use to connect again in the same way:
+ * protocol error, unsupported data, invalid data, policy violation, missing
+ * extension, and IANA's "unauthorized" and "forbidden".
+ */
+const LASTING_CODES = [1002, 1003, 1007, 1008, 1010, 3000, 3003];
+
 /** The error for a WebSocket closed with `code`; undefined for a clean end. */
 export function closingError(code: number, reason: string): Error | undefined {
   if (CLEAN_CODES.includes(code)) return undefined;
   if (code === 0 || code === 1006) return connectionBroken(reason);
-  return new Error(
+  const error = new Error(
     `the peer closed the WebSocket: ${code}${reason && ` ${reason}`}`,
   );
+  return LASTING_CODES.includes(code)
+    ? Object.assign(error, { permanent: true })
+    : error;
 }
 
 /** The error for a WebSocket whose connection ended without CLOSE. */
@@ -92,7 +103,7 @@ export function webSocketTransport(socket: WebSocketLike): Transport {
   return new WebSocketTransport(socket);
 }
 
-class WebSocketTransport implements Transport {
+class WebSocketTransport implements AbortableTransport {
   readonly #socket: WebSocketLike;
   /** Messages that have arrived and were not read. */
   readonly #received = new Queue<Uint8Array>();
@@ -169,6 +180,12 @@ class WebSocketTransport implements Transport {
 
   close(): Promise<void> {
     return this.#closing ??= this.#close();
+  }
+
+  /** A program has no means to end the connection of a `WebSocket`. */
+  abort(): void {
+    void this.close();
+    this.#closed.resolve();
   }
 
   async #close(): Promise<void> {

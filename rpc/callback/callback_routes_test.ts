@@ -1,0 +1,113 @@
+import { assertEquals } from "@std/assert";
+import { newId, newPrefix, RandomDigits } from "./callback_id.ts";
+import {
+  CallbackRoutes,
+  Loans,
+  type RoutedSession,
+} from "./callback_routes.ts";
+
+const digits = new RandomDigits();
+
+/** A session, with what waits for its end. */
+class FakeSession implements RoutedSession {
+  readonly routes = new CallbackRoutes();
+  readonly waiting = new Set<() => void>();
+
+  onEnd(callback: () => void): () => void {
+    this.waiting.add(callback);
+    return () => this.waiting.delete(callback);
+  }
+
+  end(): void {
+    for (const callback of this.waiting) callback();
+    this.waiting.clear();
+    this.routes.close();
+  }
+}
+
+const handler = () => {};
+
+Deno.test("CallbackRoutes: a session that has ended leaves nothing at those that lent to it", () => {
+  const lender = new FakeSession();
+  for (let i = 0; i < 3; i++) {
+    const borrower = new FakeSession();
+    const prefixes = [newPrefix(), newPrefix()];
+    for (const prefix of prefixes) {
+      borrower.routes.add(prefix, lender, () => handler);
+    }
+    assertEquals(lender.waiting.size, 1);
+    borrower.end();
+    assertEquals(lender.waiting.size, 0);
+    const selector = `/${newId(prefixes[0]!, "function", digits)}`;
+    assertEquals(borrower.routes.match(selector), undefined);
+    // What comes too late is not remembered.
+    borrower.routes.add(newPrefix(), lender, () => handler);
+    assertEquals(lender.waiting.size, 0);
+  }
+});
+
+Deno.test("CallbackRoutes: a lender that has ended leaves nothing at its borrowers", () => {
+  const borrower = new FakeSession();
+  for (let i = 0; i < 3; i++) {
+    const lender = new FakeSession();
+    const prefix = newPrefix();
+    borrower.routes.add(prefix, lender, () => handler);
+    const make = () => new Loans(borrower, () => {});
+    const loans = borrower.routes.loans(prefix, lender, make);
+    assertEquals(borrower.routes.loans(prefix, lender, make), loans);
+    assertEquals(borrower.routes.loans(prefix, borrower, make), undefined);
+    assertEquals(borrower.waiting.size, 1);
+    lender.end();
+    assertEquals(borrower.waiting.size, 0);
+    assertEquals(borrower.routes.loans(prefix, lender, make), undefined);
+  }
+});
+
+Deno.test("Loans: what was given back, used up or declined is not released", () => {
+  const prefix = newPrefix();
+  const ids = Array.from(
+    { length: 6 },
+    (_, i) => newId(prefix, i === 3 ? "bytes" : "function", digits),
+  );
+  const id = (_kind: "function" | "bytes", n: number) => ids[n]!;
+  const borrower = new FakeSession();
+  const released: [id: string, count: number][] = [];
+  const loans = new Loans(
+    borrower,
+    (id, count) => void released.push([id, count]),
+  );
+  const lend = (...ids: string[]) => {
+    const loan = loans.begin(prefix);
+    loan.onBytes(new TextEncoder().encode(ids.join(" ")));
+    return loan;
+  };
+  lend(id("function", 1), id("function", 1), id("function", 2)).end(true);
+  lend(id("function", 1), id("bytes", 3)).end(true);
+  lend(id("function", 2), id("function", 4)).end(false);
+  loans.giveBack(id("function", 1), 1);
+  loans.used(id("function", 1));
+  loans.used(id("bytes", 3));
+  const undecided = lend(id("function", 5));
+  borrower.end();
+  assertEquals(released, []);
+  undecided.end(true);
+  assertEquals(released, [
+    [id("function", 1), 2],
+    [id("function", 2), 1],
+    [id("function", 5), 1],
+  ]);
+});
+
+Deno.test("Loans: what a session can have remembered is limited", () => {
+  const prefix = newPrefix();
+  const borrower = new FakeSession();
+  let released = 0;
+  const loans = new Loans(borrower, () => void released++);
+  for (let i = 0; i < 5_000; i++) {
+    const loan = loans.begin(prefix);
+    loan.onBytes(new TextEncoder().encode(newId(prefix, "function", digits)));
+    loan.end(true);
+  }
+  borrower.end();
+  assertEquals(released, 4_096);
+});
