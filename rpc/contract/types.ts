@@ -127,13 +127,15 @@ export type CallerArguments<
 ];
 
 /**
- * An argument of a call.
+ * An argument of a call. What can be `undefined` can also be `null`, which it is on
+ * the wire.
  *
  * @ignore
  */
 export type CallerArgument<Spec> = Spec extends StreamOf<infer S>
   ? AsyncIterable<InputOf<S>>
-  : Spec extends StandardSchema ? InputOf<Spec>
+  : Spec extends StandardSchema
+    ? undefined extends InputOf<Spec> ? InputOf<Spec> | null : InputOf<Spec>
   : never;
 
 /**
