@@ -10,6 +10,7 @@ import {
 } from "../mod.ts";
 import { msgpack } from "../../codec/msgpack/msgpack.ts";
 import { test } from "../../tests/support/harness.ts";
+import { rawCall } from "../../tests/support/raw_call.ts";
 import { z } from "../../tests/support/schema_libraries.ts";
 import {
   bytes,
@@ -576,4 +577,38 @@ test("implement(): a schema that throws is a bug, and the function is not called
     "The schema is broken",
   );
   assertEquals([called, errors.length], [false, 1]);
+});
+
+test("implement(): other implementations get the text of the error, and streams as ever", async (t) => {
+  const api = contract({
+    name: "plain",
+    methods: {
+      add: method({ args: [z.number(), z.number()], result: z.number() }),
+      count: method({ args: [z.number()], result: streamOf(z.number()) }),
+    },
+  });
+  const { raw } = t.scriptedPeer({
+    handler: implement(api, {
+      add: (a, b) => a + b,
+      async *count(to) {
+        for (let n = 1; n <= to; n++) yield n;
+        await Promise.resolve();
+      },
+    }),
+  });
+  const right = await rawCall(raw, "/add", [1, 2]);
+  const [, sum] = await right.read(2);
+  assertEquals(sum, 3);
+  await right.close();
+  const wrong = await rawCall(raw, "/add", [1]);
+  const [header] = await wrong.read(1) as [{ Error: string }];
+  assertEquals(
+    header.Error,
+    'Cannot call "/add": args[1] is invalid: Invalid input: expected number, received undefined',
+  );
+  await wrong.close();
+  const stream = await rawCall(raw, "/count", [2]);
+  const [, ...values] = await stream.read(4);
+  assertEquals(values, [null, 1, 2]);
+  await stream.close();
 });
