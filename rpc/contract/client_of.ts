@@ -100,7 +100,7 @@ export function clientOf(
   const { validate = false, prefix = "", ...callOptions } = options;
   checkTimeout(callOptions.timeout);
   checkSelector(prefix);
-  const [, path] = /^\/(.*?)\/?$/.exec(cleanSelector(prefix))!;
+  const path = cleanSelector(prefix).slice(1).replace(/\/$/, "");
   return membersOf(
     contract.methods,
     path === "" ? "" : `${path}/`,
@@ -169,13 +169,13 @@ function validatedRequest(
       (value, schema, path) =>
         isValueStream(value)
           ? {
-            value: iterableFrom(
+            value: iterableFrom(() =>
               new ValidatedSource(openSource(value), {
                 schema,
                 path,
                 error: (issues) => invalidArgument(selector, issues),
                 unchanged: true,
-              }),
+              })
             ),
           }
           : { issues: [{ path, message: "Expected a stream" }] },
@@ -223,29 +223,26 @@ async function checkedResponse(
   return new RpcResponse([validated.value]);
 }
 
-/** A continued response whose values are checked as they are received. */
+/** Has the values of a continued response checked as they are received. */
 function checkedStream(
   response: RpcResponse,
   schema: StandardSchema,
   selector: string,
 ): RpcResponse {
+  const receive = response.receive.bind(response);
   let count = 0;
-  return new RpcResponse(response.values, {
-    channel: response.channel!,
-    async receive(options) {
-      const value = await response.receive(options);
-      if (value === undefined) return undefined;
-      const validated = await validate(schema, value, [count++]);
-      if (validated.issues !== undefined) {
-        throw invalidResult(selector, validated.issues);
-      }
-      // What is undefined would be the end.
-      return validated.value ?? null;
-    },
-    send: (value, options) => response.send(value, options),
-    atCaller: (error) => error,
-    close: () => response.close(),
-  });
+  // Its loop receives by this, too.
+  response.receive = async (options) => {
+    const value = await receive(options);
+    if (value === undefined) return undefined;
+    const validated = await validate(schema, value, [count++]);
+    if (validated.issues !== undefined) {
+      throw invalidResult(selector, validated.issues);
+    }
+    // What is undefined would be the end.
+    return validated.value ?? null;
+  };
+  return response;
 }
 
 function invalidArgument(

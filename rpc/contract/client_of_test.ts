@@ -125,6 +125,21 @@ test("clientOf(): with validate, an invalid value ends a streamed argument, and 
   assertEquals([error.code, ended], ["invalid-argument", true]);
 });
 
+test("clientOf(): with validate, a stream beside an invalid argument stays untouched", async (t) => {
+  const files = contract({
+    name: "files",
+    methods: { save: method({ args: [z.string(), streamOf(z.string())] }) },
+  });
+  const [client] = t.pair({}, { handler: plain });
+  const { save } = clientOf(files, client, { validate: true });
+  const body = ReadableStream.from(["a"]);
+  await assertRejects(
+    async () => await save(5 as unknown as string, body),
+    ValidationError,
+  );
+  assertEquals(await Array.fromAsync(body), ["a"]);
+});
+
 test("clientOf(): with validate, an invalid value ends the loop over a result", async (t) => {
   const [client] = t.pair({}, { handler: plain });
   const { count } = clientOf(api, client, { validate: true });

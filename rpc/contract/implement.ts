@@ -308,7 +308,7 @@ class Implemented {
       error: (issues) => invalidResult(call, "result", issues),
       failure: (error) => this.#checkedError(error, call),
     }, first);
-    return iterableFrom(checked, call.signal);
+    return iterableFrom(() => checked, call.signal);
   }
 
   /** Throws in place of what the function has thrown. */

@@ -85,20 +85,24 @@ export class ValidatedSource {
 /**
  * The values of a source, for a loop. Leaving it stops the producer.
  *
+ * @param open makes the source when the loop begins
  * @param signal why the loop is left, if it is aborted
  */
 export function iterableFrom(
-  source: ValidatedSource,
+  open: () => ValidatedSource,
   signal?: AbortSignal,
 ): AsyncIterable<unknown> {
   return {
-    [Symbol.asyncIterator]: () => ({
-      next: () => source.next(),
-      return: (value) => {
-        source.stop(signal?.reason);
-        return Promise.resolve({ done: true, value });
-      },
-    }),
+    [Symbol.asyncIterator]() {
+      const source = open();
+      return {
+        next: () => source.next(),
+        return(value) {
+          source.stop(signal?.reason);
+          return Promise.resolve({ done: true, value });
+        },
+      };
+    },
   };
 }
 
