@@ -144,6 +144,21 @@ export function connectionLost(how: string, cause?: unknown): MuxError {
   );
 }
 
+/**
+ * The error of a session whose peer has sent nothing for so long, although it was
+ * asked for a sign of life.
+ *
+ * @param silence milliseconds
+ */
+export function peerSilent(silence: number): MuxError {
+  const time = silence < 1_000
+    ? `${Math.round(silence)} ms`
+    : `${Math.round(silence / 1_000)} s`;
+  return connectionLost(
+    `no byte arrived for ${time}, although the peer was pinged (option "keepAlive")`,
+  );
+}
+
 /** What errors say about text that comes from the other end of standard streams. */
 export const STDIO_ADVICE =
   "standard output carries frames only, so logs belong on stderr";

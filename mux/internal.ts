@@ -27,6 +27,7 @@ export {
   type RawSession,
   rawSession,
 } from "./raw.ts";
+export { keepAliveOf } from "./flow/silence_watch.ts";
 export { qmux } from "./session.ts";
 export { childTransport } from "./transport/child.ts";
 export { memoryTransports } from "./transport/memory.ts";

@@ -160,11 +160,25 @@ export interface RawSession extends Session {
   /**
    * Opens a channel by callbacks, without a promise, for a layer that opens a
    * channel per message. Exactly one of them is called; neither may throw.
+   *
+   * @param isPing whether the channel may be one more than `maxChannels` allows:
+   * it asks for a sign of life, and there is one such channel at a time
    */
   openRaw(
     resolve: (channel: RawChannel) => void,
     reject: (reason: unknown) => void,
+    isPing?: boolean,
   ): void;
+  /**
+   * Asks the peer for a sign of life, because nothing arrives; set by the layer
+   * above. It returns whether it has asked; false also if the peer must not be
+   * asked, and undefined if this layer cannot ask, so that the transport should.
+   */
+  onSilence?: (() => boolean | undefined) | undefined;
+  /** Whether the peer is to be told not to ping this side. Default: false. */
+  readonly refusesPings?: boolean;
+  /** The usual round trip in milliseconds; undefined if it is not known. */
+  readonly roundTrip?: number | undefined;
   /**
    * Resolves when the next channel slot is freed. It stays pending once the
    * session has ended.

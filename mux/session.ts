@@ -5,10 +5,16 @@ import {
   isTextFrame,
   MuxError,
   notFrames,
+  peerSilent,
   protocolError,
   sessionClosed,
 } from "./errors.ts";
 import { nextPass, nextTurn } from "./flow/next_turn.ts";
+import {
+  keepAliveOf,
+  SilenceWatch,
+  type Watched,
+} from "./flow/silence_watch.ts";
 import { FrameDecoder } from "./wire/frame_decoder.ts";
 import { FrameQueue, WRITE_TARGET } from "./wire/frame_queue.ts";
 import { resolveOptions, type SessionOptions } from "./options.ts";
@@ -17,6 +23,8 @@ import { duplexTransport } from "./transport/duplex.ts";
 import type {
   AbortableTransport,
   AdvisingTransport,
+  KeepAliveMeans,
+  KeptTransport,
 } from "./transport/types.ts";
 import { MemoryAccount } from "./flow/memory_account.ts";
 import { joinPool } from "./flow/memory_pool.ts";
@@ -100,6 +108,8 @@ export function qmux(
 /** A qmux session, as {@linkcode qmux} makes it. */
 export class QmuxSession implements RawSession {
   readonly account: MemoryAccount;
+  readonly refusesPings: boolean;
+  onSilence: RawSession["onSilence"];
   readonly #transport: Transport;
   readonly #clock: Clock;
   readonly #closeTimeout: number;
@@ -116,6 +126,12 @@ export class QmuxSession implements RawSession {
   #closing: Promise<void> | undefined;
   /** Cancels the time limit that starts when a write fails. */
   #cancelLimit: (() => void) | undefined;
+  /** Ends the session if the peer vanishes. */
+  readonly #silence: SilenceWatch | undefined;
+  /** Whether bytes have arrived since the silence was last looked at. */
+  #heard = false;
+  /** Writes that have begun. */
+  #writes = 0;
 
   /**
    * Starts a session.
@@ -141,6 +157,7 @@ export class QmuxSession implements RawSession {
     this.#queue = new FrameQueue({
       write: (bytes, dataCost) => {
         this.#channels.tick();
+        this.#writes++;
         const writing = this.#transport.write(bytes);
         this.#sent += dataCost;
         if (this.#sent < COST_PER_TURN) return writing;
@@ -164,6 +181,12 @@ export class QmuxSession implements RawSession {
       clock,
     );
     this.#decoder = new FrameDecoder(this.#channels);
+    const { keepAlive: means } = this.#transport as Partial<KeptTransport>;
+    const keepAlive = keepAliveOf(options.keepAlive, means !== undefined);
+    this.refusesPings = keepAlive === "refused";
+    if (typeof keepAlive === "object") {
+      this.#silence = new SilenceWatch(this.#watched(means), keepAlive);
+    }
     void this.#read();
   }
 
@@ -184,8 +207,9 @@ export class QmuxSession implements RawSession {
   openRaw(
     resolve: (channel: RawChannel) => void,
     reject: (reason: unknown) => void,
+    isPing = false,
   ): void {
-    this.#channels.open(resolve, reject);
+    this.#channels.open(resolve, reject, isPing ? 1 : 0);
   }
 
   accept(handler: (channel: Channel) => void): void {
@@ -234,6 +258,10 @@ export class QmuxSession implements RawSession {
     return this.#channels.opened;
   }
 
+  get roundTrip(): number | undefined {
+    return this.#channels.roundTrip;
+  }
+
   get outgoingSlots(): number {
     return this.#channels.outgoingSlots;
   }
@@ -270,6 +298,7 @@ export class QmuxSession implements RawSession {
       for (;;) {
         const chunk = await this.#transport.read();
         if (chunk === null || this.#hasEnded()) break;
+        this.#heard = true;
         if (!begun) {
           begun = true;
           this.#checkFirst(chunk);
@@ -375,6 +404,39 @@ export class QmuxSession implements RawSession {
       : connectionLost("reading failed", error);
   }
 
+  /** What the session knows of its peer's silence. */
+  #watched(means: KeepAliveMeans | undefined): Watched {
+    let started = false;
+    let signs = 0;
+    const writeUnderWay = () => this.#queue.isWriting ? this.#writes : 0;
+    return {
+      heard: () => {
+        // Not sooner: short connections have no use for it.
+        if (!started) means?.start?.();
+        started = true;
+        const before = signs;
+        signs = means?.signs ?? 0;
+        const heard = this.#heard || signs !== before;
+        this.#heard = false;
+        return heard;
+      },
+      get write() {
+        return writeUnderWay();
+      },
+      ask: () => {
+        // The time of the last turn is of no use for measuring a round trip.
+        this.#channels.tick();
+        const asked = this.onSilence?.();
+        if (asked !== undefined || means?.ping === undefined) {
+          return asked ?? false;
+        }
+        means.ping();
+        return true;
+      },
+      lost: (silence) => this.#end(peerSilent(silence)),
+    };
+  }
+
   /**
    * Handles a failed write. What the peer sent before it went away may still
    * arrive, so reading continues until it ends or `closeTimeout` has passed.
@@ -432,6 +494,7 @@ export class QmuxSession implements RawSession {
     const closedHere = this.#state === "closing";
     this.#state = "ended";
     this.#cancelLimit?.();
+    this.#silence?.stop();
     // Once this side closes the session, a failure no longer matters.
     const reason = closedHere
       ? sessionClosed()

@@ -29,6 +29,10 @@ export class SessionState {
    * the protocol that the reference does not have are used only with such peers.
    */
   peerExtended = false;
+  /** Whether the peer has asked not to be pinged. */
+  peerRefusesPings = false;
+  /** Whether this side asks the peer not to ping it; set before the first call. */
+  refusesPings = false;
   /** The functions that this side lends to the peer. */
   readonly callbacks: CallbackTable;
   /** The functions that the peer lends to this side. */

@@ -328,9 +328,11 @@ export class Peer<C extends Carried = Carried>
     this[channelPool] = channels;
     const state = this.#state = new SessionState(maxCallbacks, account);
     state.peer = this;
+    state.refusesPings = raw.refusesPings ?? false;
     const [first = codec] = codecs;
     const common = { maxValueSize, account, state, callStacks };
     this.#client = new Client(channels, { codec: first, ...common });
+    raw.onSilence = () => this.#client.ping();
     const report = this.#report = (error, selector) => {
       try {
         onError(error, { peer: this, selector });
@@ -464,6 +466,16 @@ export class Peer<C extends Carried = Carried>
    */
   get remoteAddr(): string {
     return this.#remoteAddr;
+  }
+
+  /**
+   * How long a message takes to the other side and back, in milliseconds; undefined
+   * before that was measured. It follows the latest measurements, as TCP's does,
+   * which are made on frames that are sent anyway, or on the pings of a silent
+   * connection: see {@linkcode SessionOptions.keepAlive}.
+   */
+  get rtt(): number | undefined {
+    return this.#raw.roundTrip;
   }
 
   /**

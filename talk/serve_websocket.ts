@@ -39,6 +39,7 @@
  *
  * @module
  */
+import { keepAliveOf, type SessionOptions } from "../mux/internal.ts";
 import {
   type RequestDecision,
   type RequestHandler,
@@ -46,6 +47,7 @@ import {
   type UpgradeOptions,
   webSocketAcceptor,
 } from "../mux/internal_deno.ts";
+import { MAX_DELAY } from "../time_limit.ts";
 import {
   type Listener,
   type PeerListenerOptions,
@@ -55,6 +57,9 @@ import {
 import type { Carried } from "../codec/internal.ts";
 import { checkPeerOptions, type PeerOptions, type PeerWith } from "./peer.ts";
 import { handshakeLimit, peerListener } from "./peer_listener.ts";
+
+/** Milliseconds that are left to the answer of a call that is a ping. */
+const IDLE_MARGIN = 1_000;
 
 export type { RequestDecision, RequestHandler, RequestInfo, UpgradeOptions };
 
@@ -125,10 +130,27 @@ export function serveWebSocket<C extends Carried = Carried, Context = unknown>(
 ): WebSocketHandler<C, Context> {
   const limits = resolveSharedLimits(options);
   checkPeerOptions(options);
-  const acceptor = webSocketAcceptor(`ws:${options.path ?? "/"}`, options, {
+  // Null is out of range, and no default.
+  const idleTimeout = options.idleTimeout === undefined
+    ? idleTimeoutOf(options.session)
+    : options.idleTimeout;
+  const upgrade = { ...options, idleTimeout };
+  const acceptor = webSocketAcceptor(`ws:${options.path ?? "/"}`, upgrade, {
     maxSockets: 2 * limits.maxSessions,
     handshake: handshakeLimit(limits, options.onError),
   });
   const listener = peerListener(acceptor, options, limits);
   return Object.assign(acceptor.handle, { listener });
+}
+
+/**
+ * The default of `idleTimeout`. Clients that are extended are pinged by calls, and
+ * sooner. The runtime's pings are for the others, and allow them half of that time:
+ * a call that they compute on began with a byte of theirs.
+ */
+function idleTimeoutOf(session: SessionOptions | undefined): number {
+  const keepAlive = keepAliveOf(session?.keepAlive, true);
+  if (typeof keepAlive !== "object") return 0;
+  const { interval, timeout } = keepAlive;
+  return Math.min(interval + timeout + IDLE_MARGIN, MAX_DELAY);
 }

@@ -123,6 +123,11 @@ export class ChannelTable implements FrameSink, ChannelHost {
     return Math.min(maxChannels - slots, 2 * maxChannels - ids);
   }
 
+  /** The usual round trip in milliseconds; undefined before the first. */
+  get roundTrip(): number | undefined {
+    return this.#roundTrip.smoothed;
+  }
+
   /** Slots of the channels that this side opened. */
   get outgoingSlots(): number {
     return this.#outgoing.slots;
@@ -142,12 +147,15 @@ export class ChannelTable implements FrameSink, ChannelHost {
   /**
    * Opens a channel and calls back with the answer. Returns the channel, unless
    * it cannot be opened.
+   *
+   * @param extra how many more may be open than the limit allows
    */
   open(
     resolve: OpenCallbacks["resolve"],
     reject: OpenCallbacks["reject"],
+    extra = 0,
   ): QmuxChannel | undefined {
-    const windowSize = this.#takeWindow(this.openable);
+    const windowSize = this.#takeWindow(this.openable + extra);
     if (windowSize === 0) {
       reject(this.#closed ?? this.#limitExceeded());
       return undefined;
@@ -276,7 +284,7 @@ export class ChannelTable implements FrameSink, ChannelHost {
         `received OPEN_CONFIRM with a maximum packet size of ${maxPacketSize}`,
       );
     }
-    this.#roundTrip.probeAnswered(recipientId);
+    this.#roundTrip.probeAnswered(recipientId, true);
     channel.onConfirm(senderId, windowSize, maxPacketSize);
     takeCallbacks(channel)?.resolve(channel);
   }
@@ -287,7 +295,7 @@ export class ChannelTable implements FrameSink, ChannelHost {
       "open-refused",
       "Cannot open channel: the peer refused it",
     );
-    this.#roundTrip.probeAnswered(recipientId);
+    this.#roundTrip.probeAnswered(recipientId, true);
     channel.onOpenFailure(refused);
     takeCallbacks(channel)?.reject(refused);
   }

@@ -53,6 +53,28 @@ export interface HandshakeLimit {
   readonly onTimeout: (remoteAddr: string) => void;
 }
 
+/** What a transport can do about an other end that may vanish without a trace. */
+export interface KeepAliveMeans {
+  /**
+   * Counts signs of life that `read()` does not show: answers to
+   * {@linkcode ping}, and room for the rest of a write that had to wait for it.
+   */
+  readonly signs: number;
+  /** Lets the system look after the connection, too. */
+  start?(): void;
+  /** Asks the other end for a sign of life. It never fails. */
+  ping?(): void;
+}
+
+/**
+ * A transport whose other end may vanish without a trace, so that a session is to
+ * notice a silence.
+ */
+export interface KeptTransport extends Transport {
+  /** What the transport itself can do about that. */
+  readonly keepAlive: KeepAliveMeans;
+}
+
 /** A connection that was accepted. */
 export interface Accepted extends ConnectionInfo {
   /** The connection, owned by the caller of `accept()`. */

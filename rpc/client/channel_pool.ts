@@ -118,6 +118,8 @@ export class ChannelPool {
   /** How many channels the peer has room for, if it has refused one. */
   #room = Infinity;
   #watching = false;
+  /** Channels of pings. */
+  #pings = 0;
   /** What the calls of the session share; set by the client that uses the pool. */
   session: SessionState | undefined;
 
@@ -138,12 +140,12 @@ export class ChannelPool {
     session.closed.then(stop, stop);
   }
 
-  /** How many channels that no call has taken are open or being opened. */
+  /** How many channels without a call are open or being opened. */
   get unused(): number {
     const open = this.#spares.filter((spare) =>
       !spare.peerClosed && !spare.ended
     );
-    return open.length + this.#opening;
+    return open.length + this.#opening + this.#pings;
   }
 
   /** How many calls wait in the queue. */
@@ -189,6 +191,30 @@ export class ChannelPool {
     if (this.#session.ended || this.#mayOpen(request)) this.#open(request);
     else this.#enqueue(request);
     return request;
+  }
+
+  /**
+   * Opens a channel for a ping, whatever calls have taken. When the ping has ended,
+   * call {@linkcode pingEnded}.
+   *
+   * @returns whether there is memory for one
+   */
+  openForPing(
+    opened: (channel: RawChannel) => void,
+    failed: (error: unknown) => void,
+  ): boolean {
+    let canOpen = true;
+    this.#pings++;
+    this.#session.openRaw(opened, (error) => {
+      canOpen = false;
+      failed(error);
+    }, true);
+    return canOpen;
+  }
+
+  /** A ping has ended, and its channel is closed. */
+  pingEnded(): void {
+    this.#pings--;
   }
 
   /** Removes a call from the queue: it fails with `reason`. */

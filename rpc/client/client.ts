@@ -1,10 +1,11 @@
 import { checkTimeout } from "../../check_option.ts";
 import type { Carried, ValueWriter } from "../../codec/internal.ts";
+import { RpcError } from "../errors.ts";
 import { remoteOf } from "../remote/remote.ts";
 import type { Remote } from "../remote/types.ts";
 import type { CallOptions } from "../types.ts";
-import { callHeaderValue } from "../wire/headers.ts";
-import { checkSelector } from "../wire/selector.ts";
+import { type CallExtension, callHeaderValue } from "../wire/headers.ts";
+import { checkSelector, PING_SELECTOR } from "../wire/selector.ts";
 import { isValueStream } from "../wire/value_source.ts";
 import { CallContext, type ClientOptions } from "./call_context.ts";
 import {
@@ -18,6 +19,13 @@ import type { RpcResponse } from "./response.ts";
 /** How many encoded call headers are cached, by selector. */
 const HEADER_CACHE_SIZE = 256;
 
+/** A call whose outcome has a place in no stack. */
+class PingCall extends ValueCall {
+  override fail(reason: unknown): void {
+    this.giveUp(reason);
+  }
+}
+
 /** Makes calls over a session, each on a channel of its own. */
 export class Client implements PooledCaller {
   readonly [channelPool]: ChannelPool;
@@ -25,6 +33,8 @@ export class Client implements PooledCaller {
   readonly #headers = new Map<string, Uint8Array>();
   /** The headers of calls whose argument is a single value, and no array. */
   #valueHeaders: Map<string, Uint8Array> | undefined;
+  /** The ping that was not answered yet. */
+  #ping: PingCall | undefined;
 
   /** Makes a client. Several clients may share a pool. */
   constructor(channels: ChannelPool, options: ClientOptions) {
@@ -60,6 +70,35 @@ export class Client implements PooledCaller {
     options?: CallOptions,
   ): Remote<S, D> {
     return remoteOf<S, D>(this, options);
+  }
+
+  /**
+   * Asks the peer for a sign of life, on a channel that no call can take.
+   *
+   * @returns whether it was asked; undefined if it is not known to be extended
+   */
+  ping(): boolean | undefined {
+    const { state, channels, messages } = this.#context;
+    if (!state.peerExtended) return undefined;
+    if (state.peerRefusesPings) return false;
+    // One at a time: whatever keeps the last one may not keep this one.
+    this.#ping?.giveUp(new RpcError("cancelled", "Ping was not answered"));
+    // The session sees the answer, which is a byte of whatever kind.
+    const ended = () => {
+      if (this.#ping === call) this.#ping = undefined;
+      channels.pingEnded();
+    };
+    const outcome = { resolve: ended, reject: ended };
+    const call: PingCall = new PingCall(PING_SELECTOR, this.#context, outcome);
+    const request = messages.store(this.#encode(call, null, false));
+    this.#ping = call;
+    return channels.openForPing((channel) => {
+      messages.unstore();
+      call.run(channel, request, undefined);
+    }, (error) => {
+      messages.unstore();
+      call.fail(error);
+    });
   }
 
   #start(call: PendingCall, args: unknown, options?: CallOptions): void {
@@ -163,8 +202,10 @@ export class Client implements PooledCaller {
     stream: boolean | undefined,
     lends: string | undefined,
   ): void {
-    const { codec, extension } = this.#context;
+    const { codec, extension, state } = this.#context;
     const nested = extension?.nested;
-    writer.add(codec, callHeaderValue(selector, { nested, stream, lends }));
+    const ping = state.refusesPings ? false : undefined;
+    const about: CallExtension = { nested, stream, lends, ping };
+    writer.add(codec, callHeaderValue(selector, about));
   }
 }

@@ -349,6 +349,7 @@ export abstract class PendingCall<T = unknown>
     if (header.saysNull) channels.allowSpares();
     if (header.extended) {
       state.peerExtended = true;
+      if (header.refusesPings) state.peerRefusesPings = true;
       this.#channel.requireEof(incomplete);
     }
     this.#lent?.keep(header.keptIds);

@@ -1,4 +1,4 @@
-import { PREFIX_SIZE, ValueWriter } from "../../codec/internal.ts";
+import { type Codec, PREFIX_SIZE, ValueWriter } from "../../codec/internal.ts";
 import { pipe, type RawChannel } from "../../mux/internal.ts";
 import { checkOption } from "../../check_option.ts";
 import { printableText } from "../../printable_text.ts";
@@ -18,7 +18,10 @@ import { CallError, errorCode, errorText, RpcError } from "../errors.ts";
 import type { Request } from "../server/request_decoder.ts";
 import type { ServerCall, ServerResponder } from "../server/server_call.ts";
 import type { Caller, HandlerFunction } from "../types.ts";
-import { forwardedHeaderValue } from "../wire/headers.ts";
+import {
+  forwardedHeaderValue,
+  forwardedResponseValue,
+} from "../wire/headers.ts";
 import { RELEASE_SELECTOR } from "../wire/selector.ts";
 import { FairShares, Place } from "./fair_shares.ts";
 import { isServerCall, isServerResponder } from "./invoke.ts";
@@ -224,7 +227,7 @@ async function forwardCall(
   if (lends !== undefined) {
     addRoute(lends, call.session, call.caller, pool.session);
   }
-  const header = forwardedHeader(call.request);
+  const header = forwardedHeader(call.request, pool.session);
   let outgoing: RawChannel;
   try {
     outgoing = await takeChannel(pool, call, nested);
@@ -252,6 +255,10 @@ async function forwardCall(
   const loan = !pool.allowsSpares || call.request.extended
     ? inspectHeader(outgoing, call, target, pool)
     : undefined;
+  if (call.request.extended) {
+    const changed = passOnRefusal(outgoing, call, pool);
+    if (changed !== undefined) await changed;
+  }
   respond.handOver();
   watch.answered();
   await Promise.all([
@@ -349,14 +356,11 @@ function inspectHeader(
   target: Caller,
   pool: ChannelPool,
 ): Loan | undefined {
-  const bytes = channel.peek() ?? new Uint8Array(0);
-  const end = bytes.length < PREFIX_SIZE
-    ? Infinity
-    : PREFIX_SIZE + readUint32(bytes, 0);
-  if (bytes.length < end) return undefined;
+  const bytes = headerBytes(channel);
+  if (bytes === undefined) return undefined;
   const { responseHeaders } = call.request.context;
   try {
-    const header = responseHeaders.get(bytes.subarray(PREFIX_SIZE, end));
+    const header = responseHeaders.get(bytes);
     if (header.saysNull) pool.allowSpares();
     const { lends } = header;
     if (lends === undefined) return undefined;
@@ -380,14 +384,76 @@ function inspectHeader(
   }
 }
 
-/** The header of the forwarded call, encoded once for all calls with this header. */
-function forwardedHeader(request: Request): Uint8Array {
-  return request.forwarded ??= encodeHeader(request);
+/** The header of a response, without its length; undefined if some is missing. */
+function headerBytes(channel: RawChannel): Uint8Array | undefined {
+  const bytes = channel.peek() ?? new Uint8Array(0);
+  const end = bytes.length < PREFIX_SIZE
+    ? Infinity
+    : PREFIX_SIZE + readUint32(bytes, 0);
+  return bytes.length < end ? undefined : bytes.subarray(PREFIX_SIZE, end);
 }
 
-function encodeHeader({ selector, extension, context }: Request): Uint8Array {
+/**
+ * A response header says of its sender whether it may be pinged. The caller takes
+ * that to be this side, so it gets another header if the two differ.
+ */
+function passOnRefusal(
+  outgoing: RawChannel,
+  call: ServerCall,
+  pool: ChannelPool,
+): Promise<void> | undefined {
+  const bytes = headerBytes(outgoing);
+  const { codec, responseHeaders } = call.request.context;
+  const { refusesPings = false } = call.session;
+  if (bytes === undefined) return undefined;
+  let header: Uint8Array;
+  try {
+    const received = responseHeaders.get(bytes);
+    if (received.refusesPings && pool.session !== undefined) {
+      pool.session.peerRefusesPings = true;
+    }
+    if (!received.extended || received.refusesPings === refusesPings) {
+      return undefined;
+    }
+    header = encoded(codec, forwardedResponseValue(codec, bytes, refusesPings));
+  } catch {
+    return undefined; // As in inspectHeader().
+  }
+  outgoing.consume(PREFIX_SIZE + bytes.length);
+  try {
+    // What follows is piped after it. A caller that has gone needs none of it.
+    return call.channel.send(header)?.catch(() => {});
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * The header of the forwarded call, encoded once for all calls with this header,
+ * unless this side has something to add.
+ */
+function forwardedHeader(
+  request: Request,
+  target: RoutedSession | undefined,
+): Uint8Array {
+  return target?.refusesPings
+    ? encodeHeader(request, true)
+    : request.forwarded ??= encodeHeader(request, false);
+}
+
+function encodeHeader(
+  { selector, extension, context: { codec } }: Request,
+  refusesPings: boolean,
+): Uint8Array {
+  return encoded(
+    codec,
+    forwardedHeaderValue(selector, extension, refusesPings),
+  );
+}
+
+function encoded(codec: Codec, header: unknown): Uint8Array {
   const writer = new ValueWriter();
   writer.begin();
-  writer.add(context.codec, forwardedHeaderValue(selector, extension));
+  writer.add(codec, header);
   return writer.message().slice();
 }

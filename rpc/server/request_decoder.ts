@@ -10,7 +10,11 @@ import {
   type ReceivedHeader,
   SAME_CODEC,
 } from "../wire/headers.ts";
-import { cleanSelector, hasEmptySegment } from "../wire/selector.ts";
+import {
+  cleanSelector,
+  hasEmptySegment,
+  PING_SELECTOR,
+} from "../wire/selector.ts";
 import { ResponseWriter } from "./response_writer.ts";
 
 /** Makes the caller for nested calls in a codec; are the calls marked as such? */
@@ -40,8 +44,12 @@ export interface Request {
   readonly context: CodecContext;
   /** Whether the caller is extended: its header has the field `Q`. */
   readonly extended: boolean;
-  /** Whether a handler of the caller makes the call to this side. */
+  /** Whether a handler of the caller makes the call to this side, or it is a ping. */
   readonly nested: boolean;
+  /** Whether the call asks for a sign of life. */
+  readonly isPing: boolean;
+  /** Whether the caller asks not to be pinged. */
+  readonly refusesPings: boolean;
   /** Whether the argument is a stream of values; undefined if nothing says so. */
   readonly stream: boolean | undefined;
   /** What the IDs of the functions begin with that the caller lends. */
@@ -73,6 +81,7 @@ export class RequestDecoder {
   readonly #codecs: readonly Codec[];
   readonly #callerIn: CallerIn;
   readonly #prefix: () => string;
+  readonly #refusesPings: boolean;
   /** Answers calls in JSON if that is not one of the codecs. */
   #json: Codec | undefined;
   /** Made when a call first needs one; most sessions need one only. */
@@ -83,15 +92,18 @@ export class RequestDecoder {
    *
    * @param callerIn makes the caller for calls back in a codec
    * @param prefix what the IDs of all functions of this side begin with
+   * @param refusesPings whether responses ask not to ping this side
    */
   constructor(
     codecs: readonly Codec[],
     callerIn: CallerIn,
     prefix: () => string,
+    refusesPings = false,
   ) {
     this.#codecs = codecs;
     this.#callerIn = callerIn;
     this.#prefix = prefix;
+    this.#refusesPings = refusesPings;
   }
 
   /**
@@ -107,12 +119,16 @@ export class RequestDecoder {
       const clean = cleanSelector(selector);
       const stream = extension?.["stream"];
       const lends = extension?.["lends"];
+      const isPing = clean === PING_SELECTOR;
       return {
         selector: clean,
         namesNothing: hasEmptySegment(clean),
         context: this.#contextOf(codec),
         extended: extension !== undefined,
-        nested: extension?.["nested"] === true,
+        // What says that this side is there must wait for nothing.
+        nested: extension?.["nested"] === true || isPing,
+        isPing,
+        refusesPings: extension?.["ping"] === false,
         stream: typeof stream === "boolean" ? stream : undefined,
         lends: typeof lends === "string" ? lends : undefined,
         extension,
@@ -169,6 +185,8 @@ export class RequestDecoder {
       context: this.#contextOf(this.#codecs[0]!),
       extended: false,
       nested: false,
+      isPing: false,
+      refusesPings: false,
       stream: undefined,
       lends: undefined,
       extension: undefined,
@@ -194,7 +212,7 @@ export class RequestDecoder {
     if (context === undefined) {
       context = {
         codec,
-        writer: new ResponseWriter(codec, this.#prefix),
+        writer: new ResponseWriter(codec, this.#prefix, this.#refusesPings),
         responseHeaders: new HeaderCache((bytes) =>
           decodeResponseHeader(codec, bytes)
         ),

@@ -28,6 +28,7 @@ export interface ResponseOwner {
 export class ResponseWriter {
   readonly #codec: Codec;
   readonly #prefix: () => string;
+  readonly #refusesPings: boolean;
   readonly #messages = new MessageWriter();
   /** The header of most responses. */
   #mostUsual: Uint8Array | undefined;
@@ -40,10 +41,12 @@ export class ResponseWriter {
    * Makes a writer for responses in `codec`.
    *
    * @param prefix what the IDs of all functions of this side begin with
+   * @param refusesPings whether they ask extended callers not to ping this side
    */
-  constructor(codec: Codec, prefix: () => string) {
+  constructor(codec: Codec, prefix: () => string, refusesPings: boolean) {
     this.#codec = codec;
     this.#prefix = prefix;
+    this.#refusesPings = refusesPings;
   }
 
   /**
@@ -70,7 +73,7 @@ export class ResponseWriter {
         codec,
         failure,
         continued,
-        extension,
+        this.#withPing(extension),
       );
       if (lost !== undefined) owner.report(lost);
       message.add(codec, null);
@@ -174,7 +177,17 @@ export class ResponseWriter {
       extension !== BYTES_FOLLOW;
     return responseHeaderValue(
       header,
-      announces ? { ...extension, lends: this.#prefix() } : extension,
+      this.#withPing(
+        announces ? { ...extension, lends: this.#prefix() } : extension,
+      ),
     );
+  }
+
+  #withPing(
+    extension: ResponseExtension | undefined,
+  ): ResponseExtension | undefined {
+    return this.#refusesPings && extension !== undefined
+      ? { ...extension, ping: false }
+      : extension;
   }
 }

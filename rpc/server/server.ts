@@ -103,6 +103,7 @@ export class Server {
       options.codecs,
       options.callerIn,
       () => state.callbacks.prefix,
+      state.refusesPings,
     );
     this.#requests = new HeaderCache(
       (header) => decoder.decode(header),
@@ -167,7 +168,10 @@ export class Server {
         idle = false;
         this.#idle--;
         if (header === null) return channel.shutdown();
-        call = this.#begin(channel, reader, header);
+        const request = this.#requests.get(header);
+        this.#meet(request);
+        if (request.isPing) return this.#pong(request, channel);
+        call = this.#begin(channel, reader, request);
       } catch (error) {
         if (idle) this.#idle--;
         if (error instanceof UnreadableCall) this.#answer(error, channel);
@@ -184,12 +188,10 @@ export class Server {
   #begin(
     channel: RawChannel,
     reader: ValueReader,
-    header: Uint8Array,
+    request: Request,
   ): IncomingCall {
     const { state } = this.#options;
     this.begun++;
-    const request = this.#requests.get(header);
-    if (request.extended) state.peerExtended = true;
     const responder = new ChannelResponder(channel, request, state);
     const call = new IncomingCall(request, channel, reader, responder, state);
     // While draining, running calls may still need their callbacks.
@@ -201,6 +203,22 @@ export class Server {
       this.#hold(call, this.#held);
     } else this.#queueOf(call).begin(call);
     return call;
+  }
+
+  /** Learns from a call header what the peer is. */
+  #meet({ extended, refusesPings }: Request): void {
+    const { state } = this.#options;
+    if (extended) state.peerExtended = true;
+    if (refusesPings) state.peerRefusesPings = true;
+  }
+
+  /**
+   * Says that this side is there, whatever else it does: a ping takes the place of
+   * no call, waits for none, and reaches no handler.
+   */
+  #pong(request: Request, channel: RawChannel): void {
+    const { state } = this.#options;
+    void new ChannelResponder(channel, request, state).return();
   }
 
   /** A nested call is held, too: only its caller says that it is nested. */

@@ -72,6 +72,8 @@ export interface ReceivedHeader extends ResponseHeader {
   bytes: boolean | undefined;
   /** What the IDs of the functions begin with that the response lends. */
   lends: string | undefined;
+  /** Whether the responder asks not to be pinged. */
+  refusesPings: boolean;
 }
 
 /** What the field `Q` of a response header says, besides the version. */
@@ -84,6 +86,8 @@ export interface ResponseExtension {
   bytes?: boolean;
   /** What the IDs of the functions of this side begin with, if it lends some. */
   lends?: string;
+  /** `false` asks the caller not to ping this side. Default: absent. */
+  ping?: false;
 }
 
 /** What the field `Q` of a call header says, besides the version. */
@@ -97,6 +101,8 @@ export interface CallExtension {
   readonly stream?: boolean | undefined;
   /** What the IDs of the functions of this side begin with, if it lends some. */
   readonly lends?: string | undefined;
+  /** `false` asks the responder not to ping this side. Default: absent. */
+  readonly ping?: false | undefined;
 }
 
 /** The value to encode as a call header. */
@@ -112,13 +118,45 @@ export function callHeaderValue(
  * The value to encode as the call header of a call that is forwarded.
  *
  * @param extension the field `Q` that was received
+ * @param refusesPings whether this side asks the target not to ping it
  */
 export function forwardedHeaderValue(
   selector: string,
   extension: CallHeader["extension"],
+  refusesPings: boolean,
 ): unknown {
   const header = { Selector: selector, S: selector };
-  return extension === undefined ? header : { ...header, Q: extension };
+  return extension === undefined
+    ? header
+    : { ...header, Q: withPing(extension, refusesPings) };
+}
+
+/**
+ * The field `Q` of a header that is forwarded. Its member `ping` is about this side
+ * then, and not about the peer that sent the header.
+ */
+function withPing(
+  extension: Readonly<Record<string, unknown>>,
+  refusesPings: boolean,
+): Record<string, unknown> {
+  const { ping: _, ...others } = extension;
+  return refusesPings ? { ...others, ping: false } : others;
+}
+
+/**
+ * The value to encode as a response header that is forwarded, if it says of its
+ * responder what it is not to say of this side.
+ *
+ * @param bytes the header that was received from an extended responder
+ * @param refusesPings whether this side asks the caller not to ping it
+ */
+export function forwardedResponseValue(
+  codec: Codec,
+  bytes: Uint8Array,
+  refusesPings: boolean,
+): unknown {
+  const header = decodeHeader(codec, bytes, "response");
+  return { ...header, Q: withPing(extensionOf(header) ?? {}, refusesPings) };
 }
 
 type Which = "call" | "response";
@@ -160,9 +198,9 @@ export function responseHeaderValue(
   const text = error ?? null;
   const header = { Error: text, Continue: continued, E: text, C: continued };
   if (extension === undefined) return header;
-  const { keptIds, trailer, bytes, lends } = extension;
+  const { keptIds, trailer, bytes, lends, ping } = extension;
   const keep = keptIds.length === 0 ? undefined : keptIds;
-  const Q = { v: VERSION, ...about, keep, trailer, bytes, lends };
+  const Q = { v: VERSION, ...about, keep, trailer, bytes, lends, ping };
   return { ...header, Q };
 }
 
@@ -340,6 +378,7 @@ function decodeResponse(codec: Codec, bytes: Uint8Array): ReceivedHeader {
     trailer: extension?.["trailer"] === true,
     bytes: typeof form === "boolean" ? form : undefined,
     lends: typeof lends === "string" ? lends : undefined,
+    refusesPings: extension?.["ping"] === false,
   };
 }
 

@@ -49,6 +49,11 @@ export const REQUIREMENTS: Requirements = {
     tests: /^\.\/mux\/transport\/unix_test\.ts => unix: a name without a file/,
     missing: () => Deno.build.os === "linux" ? undefined : "this is not Linux",
   },
+  namespaces: {
+    name: "network namespaces, made by root with ip",
+    tests: /^\.\/tests\/network\/vanishing_test\.ts => .*cable/,
+    missing: () => failureOf("unshare", ["--net", "ip", "link", "show", "lo"]),
+  },
   terminal: {
     name: "script, of util-linux",
     tests: /^\.\/talk\/cli\/main_test\.ts => colour /,

@@ -70,8 +70,9 @@ export interface UpgradeOptions extends ListenSchemeOptions {
   /**
    * Milliseconds of silence after which a client counts as lost; 0 for never.
    * The server pings it when half of the time has passed. Deno counts in seconds,
-   * so the value is rounded up to whole ones. Default: 30,000. Range: 0 to
-   * 2^31 - 1.
+   * so the value is rounded up to whole ones. Default: a second more than
+   * `session.keepAlive` allows, which is 28,000, and 0 where that is off. Range: 0
+   * to 2^31 - 1.
    */
   idleTimeout?: number | undefined;
   /**

@@ -4,9 +4,14 @@
  * @module
  */
 import { Queue } from "../../../queue.ts";
-import { describeBytes, MuxError, QUOTE_SIZE } from "../../errors.ts";
+import {
+  connectionLost,
+  describeBytes,
+  MuxError,
+  QUOTE_SIZE,
+} from "../../errors.ts";
 import type { Transport } from "../../types.ts";
-import type { AbortableTransport } from "../types.ts";
+import type { AbortableTransport, KeptTransport } from "../types.ts";
 
 /** Bytes of one message at most: some receivers refuse more than 1 MiB. */
 export const MAX_MESSAGE = 1024 * 1024;
@@ -62,6 +67,19 @@ export function connectionBroken(why: string): Error {
   );
 }
 
+/** What Deno says of a client of its server that answers no PING in time. */
+const NO_PONG = "No response from ping frame.";
+
+/** The error for a WebSocket that has ended, after an error event. */
+function errorOf(message: string): Error {
+  const error = connectionBroken(message);
+  return message === NO_PONG
+    ? connectionLost(
+      `${error.message} (no byte arrived within the time of option "idleTimeout")`,
+    )
+    : error;
+}
+
 /** What this module uses of a `WebSocket`, for other implementations of it. */
 export interface WebSocketLike extends EventTarget {
   /** Set to `"arraybuffer"`. */
@@ -103,7 +121,9 @@ export function webSocketTransport(socket: WebSocketLike): Transport {
   return new WebSocketTransport(socket);
 }
 
-class WebSocketTransport implements AbortableTransport {
+class WebSocketTransport implements AbortableTransport, KeptTransport {
+  // Programs cannot send a PING, and do not see what the runtime does with one.
+  readonly keepAlive = { signs: 0 };
   readonly #socket: WebSocketLike;
   /** Messages that have arrived and were not read. */
   readonly #received = new Queue<Uint8Array>();
@@ -144,7 +164,7 @@ class WebSocketTransport implements AbortableTransport {
       this.#end(
         errorMessage === undefined
           ? closingError(code, reason)
-          : connectionBroken(errorMessage),
+          : errorOf(errorMessage),
       );
       this.#closed.resolve();
     });
