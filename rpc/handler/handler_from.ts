@@ -1,7 +1,7 @@
 import { isPlainObject } from "../../codec/internal.ts";
-import { poolOf } from "../client/channel_pool.ts";
+import { channelPool } from "../client/channel_pool.ts";
 import type { AnyFunction } from "../remote/types.ts";
-import type { Caller, Handler, HandlerObject } from "../types.ts";
+import type { Handler, HandlerObject } from "../types.ts";
 import { kindOf } from "../wire/selector.ts";
 import {
   isBuiltInNamespace,
@@ -187,7 +187,7 @@ function isBuiltInClassPrototype(value: object): boolean {
 
 /** Whether an object is a peer, or another caller of this package. */
 function isCaller(value: object): boolean {
-  return poolOf(value as Caller) !== undefined;
+  return channelPool in value;
 }
 
 /**
