@@ -3,6 +3,7 @@ import type { Carried } from "../../codec/internal.ts";
 import { RpcResponse } from "../client/response.ts";
 import { callArguments, RemoteCall } from "../remote/remote_call.ts";
 import type { Caller, CallOptions } from "../types.ts";
+import { NO_META } from "../wire/metadata.ts";
 import { checkSelector, cleanSelector } from "../wire/selector.ts";
 import { isValueStream, openSource } from "../wire/value_source.ts";
 import {
@@ -16,7 +17,14 @@ import {
 } from "./contract.ts";
 import type { StandardSchema } from "./standard_schema.ts";
 import type { ContractClient, ValidatingClient } from "./types.ts";
-import { validate, validateArguments, whenever } from "./validate.ts";
+import {
+  type Eventual,
+  validate,
+  validateArguments,
+  type Validated,
+  validateMeta,
+  whenever,
+} from "./validate.ts";
 import { iterableFrom, ValidatedSource } from "./validated_stream.ts";
 import {
   described,
@@ -162,23 +170,30 @@ function validatedRequest(
   caller: Caller,
   options: CallOptions,
 ): Promise<RpcResponse> {
+  const streamed = (
+    value: unknown,
+    schema: StandardSchema,
+    path: readonly number[],
+  ): Validated =>
+    isValueStream(value)
+      ? {
+        value: iterableFrom(() =>
+          new ValidatedSource(openSource(value), {
+            schema,
+            path,
+            error: (issues) => invalidArgument(selector, issues),
+            unchanged: true,
+          })
+        ),
+      }
+      : { issues: [{ path, message: "Expected a stream" }] };
   try {
-    const validated = validateArguments(
-      method,
-      args,
-      (value, schema, path) =>
-        isValueStream(value)
-          ? {
-            value: iterableFrom(() =>
-              new ValidatedSource(openSource(value), {
-                schema,
-                path,
-                error: (issues) => invalidArgument(selector, issues),
-                unchanged: true,
-              })
-            ),
-          }
-          : { issues: [{ path, message: "Expected a stream" }] },
+    const validated = whenever(
+      validateMeta(method, options.meta ?? NO_META),
+      (meta): Eventual<Validated<unknown[]>> =>
+        meta.issues !== undefined
+          ? meta
+          : validateArguments(method, args, streamed),
     );
     const response = whenever(validated, (result) => {
       if (result.issues !== undefined) {

@@ -32,6 +32,7 @@ export interface MethodInit<
   Rest extends StandardSchema | undefined = StandardSchema | undefined,
   Result extends ResultSpec = ResultSpec,
   Errors extends ErrorSpecs = ErrorSpecs,
+  Meta extends StandardSchema | undefined = StandardSchema | undefined,
 > {
   /**
    * A schema for each argument, or {@linkcode streamOf} one. Arguments at the end
@@ -50,6 +51,12 @@ export interface MethodInit<
    * can be thrown, too. Default: none.
    */
   errors?: Errors | undefined;
+  /**
+   * The schema of the metadata of a call, as one object. It should accept names
+   * that it does not know: middleware and interceptors use others. Default: any
+   * metadata is accepted.
+   */
+  meta?: Meta | undefined;
   /** What the method does, for people. Default: none. */
   doc?: string | undefined;
 }
@@ -69,6 +76,7 @@ export interface ContractMethod<
   Rest extends StandardSchema | undefined = StandardSchema | undefined,
   Result extends ResultSpec = ResultSpec,
   Errors extends ErrorSpecs = ErrorSpecs,
+  Meta extends StandardSchema | undefined = StandardSchema | undefined,
 > extends AnyMethod {
   /** What each argument is. */
   readonly args: Args;
@@ -78,6 +86,8 @@ export interface ContractMethod<
   readonly result: Result;
   /** The schemas of the details of errors, by the codes of the errors. */
   readonly errors: Errors;
+  /** The schema of the metadata of a call. */
+  readonly meta: Meta;
   /** What the method does. */
   readonly doc: string | undefined;
 }
@@ -172,10 +182,11 @@ export function method<
   Rest extends StandardSchema | undefined = undefined,
   Result extends ResultSpec = undefined,
   const Errors extends ErrorSpecs = Record<never, StandardSchema>,
+  Meta extends StandardSchema | undefined = undefined,
 >(
-  init: MethodInit<Args, Rest, Result, Errors> = {},
-): ContractMethod<Args, Rest, Result, Errors> {
-  const { args = [], rest, result, errors = {}, doc } = init;
+  init: MethodInit<Args, Rest, Result, Errors, Meta> = {},
+): ContractMethod<Args, Rest, Result, Errors, Meta> {
+  const { args = [], rest, result, errors = {}, meta, doc } = init;
   for (const [i, argument] of args.entries()) {
     if (isStreamOf(argument)) continue;
     checkSchema(
@@ -185,6 +196,7 @@ export function method<
     );
   }
   if (rest !== undefined) checkSchema(rest, "rest", "not a schema");
+  if (meta !== undefined) checkSchema(meta, "meta", "not a schema");
   if (result !== undefined && !isStreamOf(result) && !isBytes(result)) {
     checkSchema(
       result,
@@ -200,6 +212,7 @@ export function method<
     rest: rest as Rest,
     result: result as Result,
     errors: errors as Errors,
+    meta: meta as Meta,
     doc,
     [kind]: "method" as const,
   });

@@ -63,6 +63,8 @@ export interface MethodDescription {
   rest?: ValueDescription;
   /** The result, or each value that it streams. Without it, nothing is returned. */
   result?: ValueDescription;
+  /** The metadata of a call, if it describes it. */
+  meta?: ValueDescription;
   /** The details of the errors that it declares, by their codes. */
   errors?: Record<string, ValueDescription>;
 }
@@ -142,7 +144,7 @@ function* methodsIn(
 
 function describeMethod(
   selector: string,
-  { args, rest, result, errors, doc }: ContractMethod,
+  { args, rest, result, errors, meta, doc }: ContractMethod,
   convert: JsonSchemaConverter | undefined,
 ): MethodDescription {
   const accepted = (spec: ArgumentSpec) =>
@@ -164,6 +166,7 @@ function describeMethod(
     })),
     ...(rest !== undefined && { rest: accepted(rest) }),
     ...(result !== undefined && !isBytes(result) && { result: made(result) }),
+    ...(meta !== undefined && { meta: accepted(meta) }),
     ...(codes.length > 0 && { errors: Object.fromEntries(codes) }),
   };
 }

@@ -29,6 +29,7 @@ import {
   isMethod,
   isStreamOf,
   membersIn,
+  type StreamOf,
 } from "./contract.ts";
 import type { StandardSchema } from "./standard_schema.ts";
 import type { Implementation } from "./types.ts";
@@ -37,6 +38,7 @@ import {
   isThenable,
   validate,
   validateArguments,
+  validateMeta,
   whenever,
 } from "./validate.ts";
 import {
@@ -44,6 +46,7 @@ import {
   streamFrom,
   ValidatedSource,
 } from "./validated_stream.ts";
+import { keepMeta } from "./call_meta.ts";
 import {
   described,
   ValidationError,
@@ -66,7 +69,7 @@ const implemented: unique symbol = Symbol("qtalk.implemented");
  * Makes a handler of a contract and the functions for its methods. It can be used
  * wherever a handler of `handlerFrom()` can.
  *
- * The arguments of a call are validated first. If they are invalid, the function is
+ * The metadata and the arguments of a call are validated first. If they are invalid, the function is
  * not called, and the caller gets an error with the code `invalid-argument`, whose
  * `details` are the issues, each with `path` and `message`. Otherwise the function
  * gets what the schemas have made of them. A value of a streamed argument is
@@ -215,35 +218,48 @@ class Implemented {
   toFunction(): AnyFunction {
     const method = this.#method;
     if (takesStream(method)) {
-      const [spec] = method.args;
+      const [spec] = method.args as [StreamOf];
       return withStream((values, call) =>
-        this.#answer(call, [
-          streamedArgument(
-            values,
-            (spec as { values: StandardSchema }).values,
-            [
-              0,
-            ],
-            call,
-          ),
-        ])
+        this.#afterMeta(call, () =>
+          this.#answer(call, [
+            streamedArgument(values, spec.values, [0], call),
+          ]))
       );
     }
-    return withCall((call, ...args: unknown[]) => {
-      const validated = validateArguments(
-        method,
-        args,
-        (value, schema, path) =>
-          isValueStream(value)
-            ? { value: streamedArgument(value, schema, path, call) }
-            : { issues: [{ path, message: "Expected a stream" }] },
-      );
-      return whenever(validated, (result) => {
-        if (result.issues !== undefined) {
-          throw invalidArgument(call, result.issues);
-        }
-        return this.#answer(call, result.value);
-      });
+    return withCall((call, ...args: unknown[]) =>
+      this.#afterMeta(call, () => this.#validateAndAnswer(call, args))
+    );
+  }
+
+  /** Continues if the metadata of a call is valid. */
+  #afterMeta(
+    call: Call,
+    then: () => Eventual<unknown>,
+  ): Eventual<unknown> {
+    if (this.#method.meta === undefined) return then();
+    return whenever(validateMeta(this.#method, call.meta), (result) => {
+      if (result.issues !== undefined) {
+        throw invalidArgument(call, result.issues);
+      }
+      keepMeta(call, this.#method, result.value);
+      return then();
+    });
+  }
+
+  #validateAndAnswer(call: Call, args: unknown[]): Eventual<unknown> {
+    const validated = validateArguments(
+      this.#method,
+      args,
+      (value, schema, path) =>
+        isValueStream(value)
+          ? { value: streamedArgument(value, schema, path, call) }
+          : { issues: [{ path, message: "Expected a stream" }] },
+    );
+    return whenever(validated, (result) => {
+      if (result.issues !== undefined) {
+        throw invalidArgument(call, result.issues);
+      }
+      return this.#answer(call, result.value);
     });
   }
 

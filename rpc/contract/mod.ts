@@ -27,6 +27,7 @@
  *
  * @module
  */
+export { metaOf } from "./call_meta.ts";
 export { clientOf, type ClientOfOptions } from "./client_of.ts";
 export {
   type AnyMethod,

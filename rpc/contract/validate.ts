@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { Metadata } from "../wire/metadata.ts";
 import {
   type ArgumentSpec,
   type ContractMethod,
@@ -60,6 +61,21 @@ export function validate(
         again.issues === undefined ? again : failed,
     );
   });
+}
+
+/**
+ * Checks the metadata of a call.
+ *
+ * @param method what it calls
+ * @param meta the metadata
+ */
+export function validateMeta(
+  { meta: schema }: ContractMethod,
+  meta: Metadata,
+): Eventual<Validated> {
+  return schema === undefined
+    ? { value: undefined }
+    : validate(schema, meta, ["meta"]);
 }
 
 /**

@@ -5,7 +5,7 @@ import type { StandardIssue } from "./standard_schema.ts";
 export interface ValidationIssue {
   /**
    * Where: the position of an argument, or of a value of a stream, comes before
-   * what leads to the place in that value.
+   * what leads to the place in that value. Of metadata, it begins with `"meta"`.
    */
   readonly path: readonly (string | number)[];
   /** What is wrong, in the words of the schema. */
@@ -101,7 +101,12 @@ export function described(
 ): string {
   const [{ path, message }] = issues as [ValidationIssue];
   const more = issues.length > 1 ? `, and ${issues.length - 1} more` : "";
-  return `${what}${path.map(accessOf).join("")} is invalid: ${
+  // Metadata is not among the arguments.
+  const [first, ...rest] = path;
+  const [start, keys] = first === "meta" && what === "args"
+    ? [first, rest]
+    : [what, path];
+  return `${start}${keys.map(accessOf).join("")} is invalid: ${
     printableText(message)
   }${more}`;
 }

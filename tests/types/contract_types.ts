@@ -5,7 +5,13 @@
  *
  * @module
  */
-import type { CallError, Peer, RemoteBytes, RemoteStream } from "@qtalk/qtalk";
+import type {
+  Call,
+  CallError,
+  Peer,
+  RemoteBytes,
+  RemoteStream,
+} from "@qtalk/qtalk";
 import { withCall, withStream } from "@qtalk/qtalk";
 import type { CarriedByCbor } from "@qtalk/qtalk/codec/cbor";
 import {
@@ -17,6 +23,7 @@ import {
   type Implementation,
   makeError,
   matchError,
+  metaOf,
   method,
   type ServiceOf,
   streamOf,
@@ -74,6 +81,7 @@ const api = contract({
         "out-of-stock": z.object({ left: z.number() }),
         closed: z.undefined(),
       },
+      meta: z.object({ tenant: z.string() }),
     }),
     nested: {
       deep: { up: method({ args: [z.string()], result: z.string() }) },
@@ -82,6 +90,12 @@ const api = contract({
 });
 type Methods = typeof api.methods;
 const { order } = api.methods;
+
+function tenantOf(call: Call) {
+  // @ts-expect-error The schema knows no such name.
+  metaOf(order, call).lessee;
+  return metaOf(order, call).tenant;
+}
 
 /** The functions, with what they get and return. */
 export const complete: Implementation<Methods> = {
@@ -127,12 +141,14 @@ export const complete: Implementation<Methods> = {
   find: () => undefined,
   nothing: () => {},
   call: () => "called",
-  order: () => {
+  order: withCall((call) => {
+    same<ReturnType<typeof tenantOf>, string>(true);
+    tenantOf(call);
     throw makeError(order, "None left", {
       code: "out-of-stock",
       details: { left: 0 },
     });
-  },
+  }),
   nested: { deep: { up: (text) => text.toUpperCase() } },
 };
 
