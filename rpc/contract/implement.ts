@@ -162,9 +162,14 @@ function membersOf(
   const at = (name: string) => path === "" ? name : `${path}.${name}`;
   if (isPlainObject(functions)) {
     for (const name of Reflect.ownKeys(functions)) {
-      if (typeof name === "symbol" || !Object.hasOwn(methods, name)) {
-        fail(at(String(name)), "is not in it");
-      }
+      // The namespace of a module has a symbol, which cannot be enumerated.
+      const isOffered = Object.prototype.propertyIsEnumerable.call(
+        functions,
+        name,
+      );
+      if (
+        isOffered && (typeof name === "symbol" || !Object.hasOwn(methods, name))
+      ) fail(at(String(name)), "is not in it");
     }
   }
   const service: Service = {};

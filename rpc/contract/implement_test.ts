@@ -104,6 +104,16 @@ test("implement(): an instance of a class implements by its methods, and may hav
   assertEquals(error.code, "not-found");
 });
 
+test("implement(): the functions that a module exports implement a contract", async (t) => {
+  const source =
+    "export const add = (a, b) => a + b; export const of = { pi: () => 3 };";
+  const module = await import(
+    `data:text/javascript,${encodeURIComponent(source)}`
+  );
+  const [client] = t.pair({}, { handler: implement(math, module) });
+  assertEquals(await client.call("add", [1, 2]), 3);
+});
+
 test("implement(): functions get the call by withCall() and withStream()", async (t) => {
   const api = contract({
     name: "context",
