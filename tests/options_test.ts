@@ -17,6 +17,7 @@ import {
 } from "@qtalk/qtalk";
 import { cbor } from "@qtalk/qtalk/codec/cbor";
 import { msgpack } from "@qtalk/qtalk/codec/msgpack";
+import { rateLimit, retry } from "@qtalk/qtalk/middleware";
 import { serveWebSocket } from "@qtalk/qtalk/websocket";
 import { dialSession } from "@qtalk/qtalk/talk";
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
@@ -45,6 +46,7 @@ const PEER = [
   "maxQueuedCallSize",
   "callQueueTimeout",
   "maxCallbacks",
+  "maxMetaSize",
 ];
 
 /** Options that may have fractions. */
@@ -55,6 +57,8 @@ const FRACTIONS = [
   "minDelay",
   "maxDelay",
   "jitter",
+  "budget",
+  "interval",
 ];
 
 const ADDRESS = "tcp://127.0.0.1:0";
@@ -150,6 +154,11 @@ const FUNCTIONS: Record<string, readonly [Use, readonly string[]]> = {
     (options) => withPair((peer) => forward(peer, options)),
     ["maxConcurrentCalls"],
   ],
+  "retry()": [
+    retry,
+    ["maxAttempts", "minDelay", "maxDelay", "jitter", "budget"],
+  ],
+  "rateLimit()": [rateLimit, ["calls", "opens", "bytes", "interval"]],
   "peer.call()": [
     (options) => withPair((peer) => peer.call("x", null, options)),
     ["timeout"],

@@ -1,5 +1,5 @@
 import type { SessionState } from "../session_state.ts";
-import type { Caller } from "../types.ts";
+import type { Call, Caller } from "../types.ts";
 import type { RemoteFunction } from "./remote_function.ts";
 
 /**
@@ -10,14 +10,25 @@ export class BorrowedCallbacks {
   readonly #caller: Caller;
   readonly #session: SessionState;
   readonly #selector: string;
+  readonly #call: Call | undefined;
   readonly #functions = new Set<RemoteFunction>();
   #state: "pending" | "continued" | "ended" = "pending";
 
-  /** Makes the callbacks of a call of `selector`; `caller` calls them. */
-  constructor(caller: Caller, session: SessionState, selector: string) {
+  /**
+   * Makes the callbacks of a call of `selector`; `caller` calls them.
+   *
+   * @param call the call, if calls of them may take no longer than it
+   */
+  constructor(
+    caller: Caller,
+    session: SessionState,
+    selector: string,
+    call: Call | undefined,
+  ) {
     this.#caller = caller;
     this.#session = session;
     this.#selector = selector;
+    this.#call = call;
   }
 
   /** What the program gets for an ID. */
@@ -26,6 +37,7 @@ export class BorrowedCallbacks {
     const original = callbacks.original(id);
     if (original !== undefined) return original;
     const fn = remotes.get(id, this.#caller, this.#selector);
+    if (this.#state === "pending") fn.parent = this.#call;
     const value = fn.value();
     if (this.#state !== "ended" && !this.#functions.has(fn)) {
       this.#functions.add(fn);
@@ -50,8 +62,16 @@ export class BorrowedCallbacks {
   answered(keptIds: readonly string[], ends: boolean): void {
     this.#state = "continued";
     const kept = new Set(keptIds);
-    for (const fn of this.#functions) fn.answered(kept.has(fn.id));
+    for (const fn of this.#functions) {
+      this.#letGo(fn);
+      fn.answered(kept.has(fn.id));
+    }
     if (ends) this.ended();
+  }
+
+  /** The deadline of the call no longer applies to calls of a function. */
+  #letGo(fn: RemoteFunction): void {
+    if (fn.parent === this.#call) fn.parent = undefined;
   }
 
   /** The call has ended: nothing of it is lent any more. */
@@ -60,7 +80,10 @@ export class BorrowedCallbacks {
     const functions = [...this.#functions];
     this.#functions.clear();
     if (this.#state === "pending") {
-      for (const fn of functions) fn.answered(false);
+      for (const fn of functions) {
+        this.#letGo(fn);
+        fn.answered(false);
+      }
     }
     this.#state = "ended";
     for (const fn of functions) fn.ended();

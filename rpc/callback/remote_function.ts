@@ -2,7 +2,7 @@ import { RpcError } from "../errors.ts";
 import type { RpcResponse } from "../client/response.ts";
 import { callArguments, RemoteCall } from "../remote/remote_call.ts";
 import type { CallbackLife } from "../remote/types.ts";
-import type { Caller } from "../types.ts";
+import type { Call, Caller } from "../types.ts";
 import { receivedStream } from "../wire/received_stream.ts";
 import { RELEASE_SELECTOR } from "../wire/selector.ts";
 import { kindOf } from "./callback_id.ts";
@@ -146,6 +146,8 @@ export class RemoteFunction {
   readonly functions: RemoteFunctions;
   /** Makes the calls of it. */
   caller!: Caller;
+  /** The call that it came with last, while that has a deadline to keep to. */
+  parent: Call | undefined;
   /** The selector of the latest call that it came with. */
   origin!: string;
   /** What programs have. */
@@ -278,11 +280,18 @@ export class RemoteFunction {
     } catch (error) {
       return this.#remoteCall(Promise.reject(error));
     }
-    const response = this.caller.request(this.id, callArguments(args));
+    const response = this.#request(callArguments(args));
     this.#calls++;
     const done = () => this.#callEnded();
     response.then(done, done);
     return this.#remoteCall(response);
+  }
+
+  #request(args: unknown): Promise<RpcResponse> {
+    const { parent } = this;
+    return parent === undefined
+      ? this.caller.request(this.id, args)
+      : this.caller.request(this.id, args, { parent });
   }
 
   /** The peer's function must not end the process by failing. */
@@ -324,7 +333,7 @@ export class RemoteFunction {
 
   /** Calls the function that streams. */
   #begin(): RemoteCall {
-    const response = this.caller.request(this.id, []);
+    const response = this.#request([]);
     this.#begun = true;
     this.#isReading = true;
     this.#calls++;
