@@ -3,7 +3,7 @@
  *
  * @module
  */
-export { connListener, connTransport } from "./transport/conn.ts";
+export { connectWith, connListener, connTransport } from "./transport/conn.ts";
 export { stdioTransport } from "./transport/stdio.ts";
 export {
   type RequestDecision,

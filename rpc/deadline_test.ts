@@ -7,13 +7,19 @@
 import {
   type Call,
   type Callback,
+  dial,
   forward,
   handlerFrom,
+  listen,
+  memoryTransports,
+  Peer,
+  qmux,
   RemoteError,
   RpcError,
   withCall,
 } from "@qtalk/qtalk";
 import { cbor } from "@qtalk/qtalk/codec/cbor";
+import { proxy } from "@qtalk/qtalk/mux";
 import { msgpack } from "@qtalk/qtalk/codec/msgpack";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 
@@ -394,4 +400,69 @@ test("CallOptions.timeout: a call with no time is not sent", async (t) => {
   assertEquals(error.code, "timeout");
   await turn();
   assertEquals(raw.takePending(), []);
+});
+
+test("callbacks: a call that lends the same one for longer is not limited by others", async (t) => {
+  for (const timeout of [90_000, undefined]) {
+    const begun = Promise.withResolvers<void>();
+    const end = Promise.withResolvers<void>();
+    const service = {
+      use: (fn: Callback<() => number | null>) => fn(),
+      async hold(_fn: Callback<() => number | null>) {
+        begun.resolve();
+        await end.promise;
+      },
+    };
+    const [client] = t.pair({}, { handler: handlerFrom(service) });
+    const report = withCall(left) as () => number | null;
+    const held = client.remote<typeof service>({ timeout }).hold(report);
+    await begun.promise;
+    const answer = await client.remote<typeof service>({ timeout: 60_000 })
+      .use(report);
+    if (timeout === undefined) assertEquals(answer, null);
+    else assert(answer! > 60_000 && answer! <= timeout, `${answer} are left`);
+    end.resolve();
+    await held;
+  }
+});
+
+test("deadlines: they pass through proxies, as they are", async (t) => {
+  const [left1, right1] = memoryTransports();
+  const [left2, right2] = memoryTransports();
+  const handler = handlerFrom({ left: withCall(left) });
+  const server = t.watch(new Peer(qmux(right1), { handler }));
+  const proxied = proxy(qmux(right2), qmux(left1));
+  const client = t.watch(new Peer(qmux(left2)));
+  assertLeft(await client.call("left", null, { timeout: 60_000 }), 60_000);
+  await client.close();
+  await server.close();
+  await proxied.catch(() => {});
+});
+
+test("reconnecting peer: a call for another one waits no longer than that for a connection", async (t) => {
+  const time = clock(t);
+  const waits = Promise.withResolvers<void>();
+  const listener = await listen("tcp://127.0.0.1:0");
+  await using peer = await dial(listener.addr, {
+    reconnect: {
+      minDelay: 60_000,
+      maxDelay: 60_000,
+      onState: ({ name }) => name === "waiting" && waits.resolve(),
+    },
+  });
+  await listener.close();
+  await waits.promise;
+  let failure: unknown;
+  const [client] = t.pair({}, {
+    handler: async (call) => {
+      time.ahead = 60_001;
+      failure = await peer.call("x", null, { parent: call }).catch((e) => e);
+    },
+  });
+  await client.call("ask", null, { timeout: 60_000 });
+  assertEquals((failure as RpcError).code, "deadline-exceeded");
+  failure = undefined;
+  const soon = { deadline: performance.now() + 5 } as Call;
+  const waiting = await peer.call("x", null, { parent: soon }).catch((e) => e);
+  assertEquals((waiting as RpcError).code, "deadline-exceeded");
 });

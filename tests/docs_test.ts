@@ -12,6 +12,7 @@ import {
 import { cbor } from "@qtalk/qtalk/codec/cbor";
 import { msgpack } from "@qtalk/qtalk/codec/msgpack";
 import {
+  DEFAULT_KEEP_ALIVE_OPTIONS,
   DEFAULT_MEMORY_POOL_OPTIONS,
   DEFAULT_SESSION_OPTIONS,
   memoryPool,
@@ -36,6 +37,10 @@ import {
   memoryPair,
   TalkError,
 } from "@qtalk/qtalk/talk";
+import {
+  closeOnSignals,
+  DEFAULT_SIGNAL_DRAIN_TIMEOUT,
+} from "@qtalk/qtalk/signals";
 import { serveWebSocket } from "@qtalk/qtalk/websocket";
 import config from "../deno.json" with { type: "json" };
 import type { Command } from "../talk/cli/command.ts";
@@ -134,6 +139,7 @@ Deno.test("docs: the tables of options have every option that is exported, and n
 /** The defaults that are numbers, by section. */
 const DEFAULTS: Record<string, Readonly<Record<string, number>>> = {
   SessionOptions: DEFAULT_SESSION_OPTIONS,
+  KeepAliveOptions: DEFAULT_KEEP_ALIVE_OPTIONS,
   MemoryPoolOptions: DEFAULT_MEMORY_POOL_OPTIONS,
   PeerOptions: DEFAULT_PEER_LIMITS,
   ForwardOptions: { maxConcurrentCalls: DEFAULT_MAX_FORWARDED_CALLS },
@@ -142,6 +148,7 @@ const DEFAULTS: Record<string, Readonly<Record<string, number>>> = {
   RetryOptions: DEFAULT_RETRY_OPTIONS,
   RateLimitOptions: DEFAULT_RATE_LIMIT_OPTIONS,
   CodecOptions: { maxDepth: DEFAULT_MAX_DEPTH, maxItems: DEFAULT_MAX_ITEMS },
+  CloseOnSignalsOptions: { drainTimeout: DEFAULT_SIGNAL_DRAIN_TIMEOUT },
 };
 
 Deno.test("docs: the tables of options have the defaults of the code", () => {
@@ -210,6 +217,9 @@ const USES: Record<string, Use> = {
       await peer.close();
     }
   },
+  CloseOnSignalsOptions(options) {
+    closeOnSignals([], options)[Symbol.dispose]();
+  },
   async ForwardOptions(options) {
     const [peer] = memoryPair();
     try {
@@ -217,6 +227,10 @@ const USES: Record<string, Use> = {
     } finally {
       await peer.close();
     }
+  },
+  async KeepAliveOptions(keepAlive) {
+    const [peer] = memoryPair({ session: { keepAlive } });
+    await peer.close();
   },
   MemoryPoolOptions(options) {
     memoryPool(options);

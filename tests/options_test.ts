@@ -18,6 +18,7 @@ import {
 import { cbor } from "@qtalk/qtalk/codec/cbor";
 import { msgpack } from "@qtalk/qtalk/codec/msgpack";
 import { rateLimit, retry } from "@qtalk/qtalk/middleware";
+import { closeOnSignals } from "@qtalk/qtalk/signals";
 import { serveWebSocket } from "@qtalk/qtalk/websocket";
 import { dialSession } from "@qtalk/qtalk/talk";
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
@@ -173,6 +174,10 @@ const FUNCTIONS: Record<string, readonly [Use, readonly string[]]> = {
   ],
   "peer.close()": [
     (options) => withPair((peer) => peer.close(options)),
+    ["drainTimeout"],
+  ],
+  "closeOnSignals()": [
+    (options) => closeOnSignals([], options)[Symbol.dispose](),
     ["drainTimeout"],
   ],
   "listener.close()": [

@@ -11,6 +11,7 @@
 // redis-server, which Debian has in a package of that name.
 
 import { type ByteStream, handlerFrom, listen, withCall } from "@qtalk/qtalk";
+import { closeOnSignals } from "@qtalk/qtalk/signals";
 
 const service = {
   database: withCall(async (call): Promise<ByteStream> => {
@@ -41,8 +42,6 @@ export type Service = typeof service;
 
 const address = Deno.args[0] ?? "tcp://127.0.0.1:9999";
 await using listener = await listen(address, { handler: handlerFrom(service) });
-for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  Deno.addSignalListener(signal, () => listener.close());
-}
+closeOnSignals(listener);
 console.log(`listening on ${listener.addr}`);
 await listener.closed;

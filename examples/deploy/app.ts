@@ -1,7 +1,13 @@
 // The application of main.ts: a page, and a service whose peers share a list of
 // names. A part of main.ts; tried by tests/deploy_test.ts.
 
-import { CallError, handlerFrom, type Peer, withCall } from "@qtalk/qtalk";
+import {
+  CallError,
+  type CloseOptions,
+  handlerFrom,
+  type Peer,
+  withCall,
+} from "@qtalk/qtalk";
 import { serveWebSocket } from "@qtalk/qtalk/websocket";
 // Importing text needs no read permission. Before Deno 2.8, it needs a flag or
 // `"unstable": ["raw-imports"]` in deno.json.
@@ -23,8 +29,10 @@ export interface App {
   readonly url: string;
   /** Whether all isolates share the names. */
   readonly shared: boolean;
+  /** Resolves when the application has ended. */
+  readonly closed: Promise<void>;
   /** Ends the application; calls in progress have `drainTimeout` milliseconds. */
-  close(drainTimeout: number): Promise<void>;
+  close(options?: CloseOptions): Promise<void>;
 }
 
 /** The functions that the server calls on each client. */
@@ -139,13 +147,17 @@ export async function startApp(options: AppOptions = {}): Promise<App> {
     ...(hostname !== undefined && { hostname }),
     onListen() {},
   }, handle);
+  const closed = handle.listener.closed.then(async () => {
+    await state.close();
+    await server.shutdown();
+  });
   return {
     url: `http://${hostname ?? "localhost"}:${server.addr.port}/`,
     shared: state.shared,
-    async close(drainTimeout) {
-      await handle.listener.close({ drainTimeout });
-      await state.close();
-      await server.shutdown();
+    closed,
+    async close(options) {
+      await handle.listener.close(options);
+      await closed;
     },
   };
 }

@@ -12,6 +12,7 @@
 // proxy in front of it that terminates TLS. Tried by tests/deploy_test.ts.
 
 import { handlerFrom, listen, type Peer } from "@qtalk/qtalk";
+import { closeOnSignals } from "@qtalk/qtalk/signals";
 
 const address = Deno.args[0] ?? "ws://127.0.0.1:9998/";
 await using listener = await listen(address, {
@@ -20,6 +21,7 @@ await using listener = await listen(address, {
     progress: (done: number) => console.log(`${done} %`),
   }),
 });
+closeOnSignals(listener);
 console.log(`listening on ${listener.addr}`);
 
 for await (const app of listener) void use(app);

@@ -28,6 +28,7 @@
 //
 // Tried by tests/deploy_test.ts.
 
+import { closeOnSignals } from "@qtalk/qtalk/signals";
 import { startApp } from "./app.ts";
 
 /** Leaves some of the 5 seconds for closing the connections. */
@@ -61,8 +62,9 @@ const app = await startApp({
 });
 console.log(`serving on ${app.url}`);
 
-Deno.addSignalListener("SIGINT", async () => {
-  console.log("closing");
-  await app.close(milliseconds("drain-timeout") ?? DEFAULT_DRAIN_TIMEOUT);
-  Deno.exit();
+closeOnSignals(app, {
+  drainTimeout: milliseconds("drain-timeout") ?? DEFAULT_DRAIN_TIMEOUT,
+  onSignal: () => console.log("closing"),
 });
+await app.closed;
+Deno.exit();

@@ -13,6 +13,7 @@
 // 8002, or on the port in the second argument. Tried by tests/deploy_test.ts.
 
 import { dial, handlerFrom, withCall } from "@qtalk/qtalk";
+import { closeOnSignals } from "@qtalk/qtalk/signals";
 
 const home = Deno.args[0] ?? Deno.env.get("HOME_SERVER");
 if (home === undefined) throw new Error("Give an address or HOME_SERVER");
@@ -46,8 +47,7 @@ const peer = await dial(home, {
   },
 });
 // Deno Deploy ends the isolate 5 seconds later.
-Deno.addSignalListener("SIGINT", async () => {
-  await peer.close({ drainTimeout: 3_000 });
-  await server.shutdown();
-  Deno.exit();
-});
+closeOnSignals(peer, { drainTimeout: 3_000 });
+await peer.closed;
+await server.shutdown();
+Deno.exit();

@@ -9,6 +9,7 @@
 // Takes another address to listen on as its argument.
 
 import { CallError, handlerFrom, listen, withCall } from "@qtalk/qtalk";
+import { closeOnSignals } from "@qtalk/qtalk/signals";
 
 const service = {
   Upper: (s: string) => s.toUpperCase(),
@@ -20,5 +21,6 @@ const service = {
 
 const address = Deno.args[0] ?? "tcp://127.0.0.1:9999";
 await using listener = await listen(address, { handler: handlerFrom(service) });
+closeOnSignals(listener);
 console.log(`listening on ${listener.addr}`);
 await listener.closed;

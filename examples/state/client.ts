@@ -11,6 +11,7 @@
 // Takes another address and another name as its arguments.
 
 import { dial } from "@qtalk/qtalk";
+import { closeOnSignals } from "@qtalk/qtalk/signals";
 
 const [address = "tcp://127.0.0.1:9999", name = "Ann"] = Deno.args;
 await using peer = await dial(address);
@@ -21,9 +22,12 @@ peer.handle("state", async (call) => {
   console.log(`here: ${names.join(", ")}`);
 });
 
-Deno.addSignalListener("SIGINT", async () => {
-  await peer.call("Leave", [name]);
-  await peer.close();
+closeOnSignals({
+  closed: peer.closed,
+  async close() {
+    await peer.call("Leave", [name]);
+    await peer.close();
+  },
 });
 
 await peer.call("Join", [name]);

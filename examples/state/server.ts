@@ -12,6 +12,7 @@
 
 import { fanOut } from "@qtalk/qtalk/fan-out";
 import { type Caller, handlerFrom, listen, withCall } from "@qtalk/qtalk";
+import { closeOnSignals } from "@qtalk/qtalk/signals";
 
 class State {
   /** What ends the subscription of each user. */
@@ -70,5 +71,6 @@ const address = Deno.args[0] ?? "tcp://127.0.0.1:9999";
 await using listener = await listen(address, {
   handler: handlerFrom(new State()),
 });
+closeOnSignals(listener);
 console.log(`listening on ${listener.addr}`);
 await listener.closed;

@@ -6,6 +6,7 @@
 
 import { handlerFrom, listen } from "@qtalk/qtalk";
 import type { ByteStream, Callback } from "@qtalk/qtalk";
+import { closeOnSignals } from "@qtalk/qtalk/signals";
 
 /**
  * Is called for each connection. The client's bytes go to the stream's
@@ -26,6 +27,8 @@ const proxy = Deno.listen({ hostname: "127.0.0.1", port: 0 });
 await using listener = await listen("tcp://127.0.0.1:0", {
   handler: handlerFrom(service),
 });
+closeOnSignals(listener);
+listener.closed.then(() => proxy.close());
 console.log(`proxy on port ${proxy.addr.port}, API on ${listener.addr}`);
 for await (const client of proxy) serve(client).catch(() => {});
 

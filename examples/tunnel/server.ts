@@ -11,6 +11,7 @@
 
 import { handlerFrom, listen, withCall } from "@qtalk/qtalk";
 import type { ByteStream, Callback } from "@qtalk/qtalk";
+import { closeOnSignals } from "@qtalk/qtalk/signals";
 
 const hostname = "127.0.0.1";
 
@@ -51,5 +52,6 @@ async function* bytesFrom(conn: Deno.Conn) {
 
 const address = Deno.args[0] ?? `tcp://${hostname}:9999`;
 await using listener = await listen(address, { handler: handlerFrom(service) });
+closeOnSignals(listener);
 console.log(`listening on ${listener.addr}`);
 await listener.closed;

@@ -4,10 +4,12 @@
 //   deno run --allow-net=127.0.0.1 examples/worker/coordinator.ts
 
 import { listen, type Peer, RemoteError } from "@qtalk/qtalk";
+import { closeOnSignals } from "@qtalk/qtalk/signals";
 import type { Service } from "./worker.ts";
 
 const address = Deno.args[0] ?? "tcp://127.0.0.1:9999";
 await using listener = await listen(address);
+closeOnSignals(listener);
 console.log(`listening on ${listener.addr}`);
 
 // A stream as a queue: idle workers wait in it, and jobs wait for them.
@@ -15,15 +17,17 @@ const { readable, writable } = new TransformStream<Peer, Peer>();
 const [enter, idle] = [writable.getWriter(), readable.getReader()];
 (async () => {
   for await (const worker of listener) enter.write(worker);
+  enter.close();
 })();
 
 /** Lets a worker count the primes, and another one if that dies. */
 async function countPrimes(from: number, to: number): Promise<number> {
   for (;;) {
-    const { value: worker } = await idle.read();
+    const { done, value: worker } = await idle.read();
+    if (done) throw new Error("The coordinator was stopped");
     try {
-      const count = await worker!.remote<Service>().countPrimes(from, to);
-      enter.write(worker!);
+      const count = await worker.remote<Service>().countPrimes(from, to);
+      enter.write(worker);
       return count;
     } catch (error) {
       // The worker is alive: the job itself failed.

@@ -5,6 +5,7 @@
 // Takes an address and a number of jobs, after which it dies.
 
 import { dial, handlerFrom } from "@qtalk/qtalk";
+import { closeOnSignals } from "@qtalk/qtalk/signals";
 
 const address = Deno.args[0] ?? "tcp://127.0.0.1:9999";
 let jobs = Number(Deno.args[1] ?? Infinity);
@@ -29,5 +30,6 @@ function isPrime(n: number): boolean {
 }
 
 await using peer = await dial(address, { handler: handlerFrom(service) });
+closeOnSignals(peer);
 console.log(`working for ${address}`);
 await peer.closed;

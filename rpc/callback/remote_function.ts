@@ -1,4 +1,5 @@
-import { RpcError } from "../errors.ts";
+import { printableText } from "../../printable_text.ts";
+import { namedAfterOrigin, RpcError } from "../errors.ts";
 import type { RpcResponse } from "../client/response.ts";
 import { callArguments, RemoteCall } from "../remote/remote_call.ts";
 import type { CallbackLife } from "../remote/types.ts";
@@ -146,8 +147,6 @@ export class RemoteFunction {
   readonly functions: RemoteFunctions;
   /** Makes the calls of it. */
   caller!: Caller;
-  /** The call that it came with last, while that has a deadline to keep to. */
-  parent: Call | undefined;
   /** The selector of the latest call that it came with. */
   origin!: string;
   /** What programs have. */
@@ -158,6 +157,8 @@ export class RemoteFunction {
   #loans = 0;
   /** Those of them whose answer can still name it. */
   #openLoans = 0;
+  /** Those of them that have a deadline, and are not answered. */
+  #limits: Set<Call> | undefined;
   /** Calls of it that are running. */
   #calls = 0;
   /** Ends a stream that can be read. */
@@ -180,9 +181,11 @@ export class RemoteFunction {
    * A call lends it.
    *
    * @param answered whether its answer cannot name it any more
+   * @param limit the call, if it has a deadline
    */
-  lend(answered: boolean): void {
+  lend(answered: boolean, limit?: Call): void {
     this.#loans++;
+    if (limit !== undefined) (this.#limits ??= new Set()).add(limit);
     if (!answered) this.#openLoans++;
   }
 
@@ -214,8 +217,10 @@ export class RemoteFunction {
    * A call that lends it is answered.
    *
    * @param kept whether the answer names it
+   * @param limit the call, if it had a deadline
    */
-  answered(kept: boolean): void {
+  answered(kept: boolean, limit?: Call): void {
+    if (limit !== undefined) this.#limits?.delete(limit);
     this.#openLoans--;
     if (!kept) return;
     this.#grants++;
@@ -288,10 +293,27 @@ export class RemoteFunction {
   }
 
   #request(args: unknown): Promise<RpcResponse> {
-    const { parent } = this;
+    const parent = this.#parent();
     return parent === undefined
       ? this.caller.request(this.id, args)
       : this.caller.request(this.id, args, { parent });
+  }
+
+  /**
+   * The call that has to answer before a call of this is of no more use: of those
+   * that lend it, the one with the most time. There is none if something else may
+   * use it for longer.
+   */
+  #parent(): Call | undefined {
+    const limits = this.#limits;
+    if (limits === undefined || limits.size < this.#loans || this.#holds > 0) {
+      return undefined;
+    }
+    let latest: Call | undefined;
+    for (const call of limits) {
+      if (!((call.deadline ?? 0) <= (latest?.deadline ?? -1))) latest = call;
+    }
+    return latest;
   }
 
   /** The peer's function must not end the process by failing. */
@@ -312,6 +334,7 @@ export class RemoteFunction {
 
   #toStream(bytes: boolean): CallbackStream {
     this.functions.openStream();
+    const { origin } = this;
     let values: AsyncIterator<unknown> | undefined;
     const next = async () => {
       if (this.#endReading !== close) throw this.#gone("read");
@@ -319,9 +342,14 @@ export class RemoteFunction {
         this.check("read");
         values = this.#begin()[Symbol.asyncIterator]();
       }
-      const { value } = await values.next();
+      let value: unknown;
+      try {
+        ({ value } = await values.next());
+      } catch (error) {
+        throw namedAfterOrigin(error, this.id, origin);
+      }
       if (this.#endReading !== close) throw this.#gone("read");
-      return value as unknown;
+      return value;
     };
     const close = () => {
       values?.return?.().catch(() => {});
@@ -404,7 +432,9 @@ export class RemoteFunction {
     const kind = kindOf(this.id) === "function" ? "callback" : "stream";
     return new RpcError(
       "released",
-      `Cannot ${what} ${kind} "${this.id}": it was released, or not kept with retain() before its call was answered`,
+      `Cannot ${what} ${kind} "${this.id}": it was released, or not kept with retain() before its call "${
+        printableText(this.origin)
+      }" was answered`,
     );
   }
 }

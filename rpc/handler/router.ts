@@ -80,6 +80,12 @@ export class Router implements HandlerObject {
    * @throws {TypeError} if it is no middleware
    */
   use<Context = unknown>(middleware: Middleware<Context>): Disposable;
+  /**
+   * As above, around the calls that match a pattern.
+   *
+   * @returns disposing of it removes the middleware
+   * @throws {TypeError} if it is no middleware
+   */
   use<Context = unknown>(
     pattern: string,
     middleware: Middleware<Context>,

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { RawChannel, RawSession } from "../../mux/internal.ts";
+import type { Channel, RawChannel, RawSession } from "../../mux/internal.ts";
 import type { RoutedSession } from "../callback/callback_routes.ts";
 import type { Call, Responder } from "../types.ts";
 import type { absent } from "../wire/value_receiver.ts";
@@ -18,7 +18,7 @@ export interface ServerCall extends Call {
   /** The session that the call arrived on. */
   readonly session: RoutedSession & {
     /** What the session has brought so far. */
-    readonly traffic: Pick<RawSession, "received" | "opened"> | undefined;
+    readonly traffic: Pick<RawSession, "received" | "openedByPeer"> | undefined;
   };
   readonly channel: RawChannel;
   /**
@@ -48,6 +48,8 @@ export interface ServerResponder extends Responder {
   returnAll(values: readonly unknown[]): Promise<void>;
   /** As `send()`, but returns no promise if there is nothing to wait for. */
   sendNow(value: unknown): Promise<void> | undefined;
+  /** Continues the call with bytes only, among which no functions are. */
+  continueWithBytes(): Promise<Channel>;
   /**
    * Answers with a stream of values, which `sendNow()` sends. It must end with
    * {@linkcode end} or {@linkcode fail}: the header tells an extended caller to

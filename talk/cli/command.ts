@@ -190,3 +190,43 @@ export function positive(
     `Cannot use --${name}: "${text}" is not a number above 0`,
   );
 }
+
+/**
+ * Parses the value of an option that is a number of seconds, which may be 0.
+ *
+ * @returns milliseconds
+ * @throws {UsageError} if it is not such a number
+ */
+export function seconds(
+  name: string,
+  text: string | undefined,
+): number | undefined {
+  if (text === undefined) return undefined;
+  const value = Number(text);
+  if (text.trim() !== "" && value >= 0 && value <= MAX_SECONDS) {
+    return value * 1_000;
+  }
+  throw new UsageError(
+    `Cannot use --${name}: "${text}" is not a number from 0 to ${MAX_SECONDS}`,
+  );
+}
+
+/** The most seconds that a timer can wait. */
+const MAX_SECONDS = 2_147_483;
+
+/**
+ * Parses the value of an option that is a whole number of at least 1.
+ *
+ * @throws {UsageError} if it is not such a number
+ */
+export function count(
+  name: string,
+  text: string | undefined,
+): number | undefined {
+  if (text === undefined) return undefined;
+  const value = Number(text);
+  if (Number.isSafeInteger(value) && value >= 1) return value;
+  throw new UsageError(
+    `Cannot use --${name}: "${text}" is not a whole number above 0`,
+  );
+}

@@ -34,8 +34,9 @@ export interface ReconnectOptions<C extends Carried = Carried>
   /**
    * After how many failed attempts in a row the peer gives up; this includes
    * the attempts for the first connection. It gives up at once at an error that
-   * is permanent, such as 401 (see `TalkError.permanent`). An integer of at least
-   * 1, or `Infinity`. Default: `Infinity`.
+   * is permanent, such as 401 (see `TalkError.permanent`), and if what answers at
+   * the address is no peer. An integer of at least 1, or `Infinity`. Default:
+   * `Infinity`.
    */
   maxAttempts?: number | undefined;
   /**
@@ -121,6 +122,12 @@ export interface ReconnectingPeer<C extends Carried = Carried>
    * @throws {TypeError} if it is no middleware
    */
   use<Context = unknown>(middleware: Middleware<Context>): Disposable;
+  /**
+   * As above, around the calls that match a pattern.
+   *
+   * @returns disposing of it removes the middleware
+   * @throws {TypeError} if it is no middleware
+   */
   use<Context = unknown>(
     pattern: string,
     middleware: Middleware<Context>,

@@ -3,6 +3,7 @@
 
 import { assertEquals } from "@std/assert";
 import { CASES } from "../interop/cases.ts";
+import { EXTENDED, extendedCase } from "../interop/extended_cases.ts";
 import { runClient } from "../interop/go_client.ts";
 import { CASE_NAMES, type CaseName } from "../interop/names.ts";
 import {
@@ -11,6 +12,7 @@ import {
   withPeer,
 } from "../interop/processes.ts";
 import { interopService } from "../interop/service.ts";
+import { startProgram } from "../support/program.ts";
 import { within } from "../support/within.ts";
 import { prepareRuntimes, run, type Runtimes } from "./runtimes.ts";
 
@@ -27,6 +29,8 @@ if (missing !== undefined) {
 
 const names = Object.keys(CASE_NAMES) as CaseName[];
 const lasting = names.filter((name) => name !== "peer-dies");
+/** The clients here also run what only peers of this package have. */
+const withExtended = [...lasting, EXTENDED as CaseName];
 
 for (const runtime of ["node", "bun"] as const) {
   Deno.test({
@@ -51,6 +55,27 @@ for (const runtime of ["node", "bun"] as const) {
         await run(program, [...args, "ws", `127.0.0.1:${port}`]),
         "dial-failed\n",
       );
+    },
+  });
+  Deno.test({
+    name:
+      `node_bun: closeOnSignals() drains and ends the process on ${runtime}`,
+    ignore: missing !== undefined,
+    async fn() {
+      const [program, ...args] = runtimes![runtime].signals;
+      await using first = startProgram(program, [...args, "drains"]);
+      await first.line("ready");
+      first.child.kill("SIGTERM");
+      await first.line("close 1234");
+      await first.line("closed by SIGTERM");
+      assertEquals((await first.ended()).code, 0);
+      await using second = startProgram(program, [...args, "busy"]);
+      await second.line("ready");
+      second.child.kill("SIGINT");
+      await second.line("SIGINT 1");
+      second.child.kill("SIGINT");
+      await second.line("closed by SIGINT");
+      assertEquals((await second.ended()).code, 130);
     },
   });
   for (const transport of TRANSPORTS) {
@@ -82,6 +107,10 @@ function testServer(runtime: keyof Runtimes, transport: TransportName): void {
             const run = () => within(CASES[name](peer), name);
             await t.step(CASE_NAMES[name], run);
           }
+          await t.step(
+            "metadata, deadlines and errors",
+            () => within(extendedCase(peer), EXTENDED),
+          );
         });
       },
     });
@@ -89,7 +118,7 @@ function testServer(runtime: keyof Runtimes, transport: TransportName): void {
 }
 
 function testClient(runtime: keyof Runtimes, transport: TransportName): void {
-  for (const cases of [lasting, ["peer-dies"] as const]) {
+  for (const cases of [withExtended, ["peer-dies"] as const]) {
     const what = cases.length > 1
       ? "all cases on one session"
       : "the peer dies";

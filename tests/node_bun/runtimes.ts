@@ -16,6 +16,8 @@ export interface Commands {
   program: [string, ...string[]];
   /** Runs examples/node_streams.mjs. */
   example: [string, ...string[]];
+  /** Runs tests/support/signal_server.ts. */
+  signals: [string, ...string[]];
 }
 
 /** The runtimes. */
@@ -46,9 +48,10 @@ export async function prepareRuntimes(
   // Where an import of `ws` is looked for.
   await Deno.symlink(modules, `${directory}/node_modules`);
   // What cannot be bundled is a failure, and nothing that is missing.
-  const [program, example] = await Promise.all([
+  const [program, example, signals] = await Promise.all([
     bundleInto("program.ts", directory),
     bundleInto("../../examples/node_streams.mjs", directory),
+    bundleInto("../support/signal_server.ts", directory),
   ]);
   const bun = `${modules}/.bin/bun`;
   return {
@@ -56,8 +59,13 @@ export async function prepareRuntimes(
       node: {
         program: [node, "--no-warnings", program],
         example: [node, example],
+        signals: [node, signals],
       },
-      bun: { program: [bun, program], example: [bun, example] },
+      bun: {
+        program: [bun, program],
+        example: [bun, example],
+        signals: [bun, signals],
+      },
     },
   };
 }

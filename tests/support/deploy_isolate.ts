@@ -6,7 +6,7 @@ import { type App, startApp } from "../../examples/deploy/app.ts";
 let app: App | undefined;
 self.addEventListener("message", async ({ data }: MessageEvent) => {
   if (data === "close") {
-    await app!.close(1_000);
+    await app!.close({ drainTimeout: 1_000 });
     self.postMessage("closed");
     self.close();
   } else {

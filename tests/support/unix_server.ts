@@ -8,6 +8,7 @@
  * @module
  */
 import { handlerFrom, listen } from "@qtalk/qtalk";
+import { closeOnSignals } from "@qtalk/qtalk/signals";
 
 const [path, mode = "plain"] = Deno.args;
 const address = `unix:${path}`;
@@ -22,7 +23,15 @@ function onTerm(): void {
 if (mode === "once-before" || mode === "before") {
   Deno.addSignalListener("SIGTERM", onTerm);
 }
-const options = { handler: handlerFrom({ ping: () => "pong" }) };
+const options = {
+  handler: handlerFrom({
+    ping: () => "pong",
+    slow() {
+      console.log("slow");
+      return new Promise(() => {});
+    },
+  }),
+};
 try {
   const listener = await listen(address, options);
   if (mode === "two") await listen(`${address}-2`, options);
@@ -31,6 +40,12 @@ try {
   }
   if (mode === "closes") {
     Deno.addSignalListener("SIGTERM", () => listener.close());
+  }
+  if (mode === "drains") {
+    closeOnSignals(listener, {
+      drainTimeout: 60_000,
+      onSignal: (signal, count) => console.log(`${signal} ${count}`),
+    });
   }
   console.log("listening");
   await listener.closed;

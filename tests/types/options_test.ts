@@ -25,6 +25,7 @@ import type {
 } from "@qtalk/qtalk";
 import type { CborOptions } from "@qtalk/qtalk/codec/cbor";
 import type { MsgpackOptions } from "@qtalk/qtalk/codec/msgpack";
+import type { CloseOnSignalsOptions } from "@qtalk/qtalk/signals";
 import type {
   ServeWebSocketOptions,
   UpgradeOptions,
@@ -43,6 +44,7 @@ type AcceptsUndefined<T> = Equal<RefusesUndefined<T>, never>;
 
 Deno.test("options: every optional member of talk's options accepts undefined", () => {
   assertType<AcceptsUndefined<BackoffOptions>>();
+  assertType<AcceptsUndefined<CloseOnSignalsOptions>>();
   assertType<AcceptsUndefined<CloseOptions>>();
   assertType<AcceptsUndefined<ConnectOptions>>();
   assertType<AcceptsUndefined<DialCommandOptions>>();

@@ -15,10 +15,12 @@ import type {
   memoryPair,
   Peer,
   PeerOptions,
+  ReconnectingPeer,
   Responder,
   RpcResponse,
   Session,
 } from "@qtalk/qtalk";
+import type { Closable } from "@qtalk/qtalk/signals";
 import { assert, assertEquals } from "@std/assert";
 import type { CarriedByCbor } from "@qtalk/qtalk/codec/cbor";
 import { type CarriedByMsgpack, msgpack } from "@qtalk/qtalk/codec/msgpack";
@@ -54,6 +56,16 @@ Deno.test("public types: what goes to the peer is unknown, too", () => {
   assertType<Equal<Parameters<Responder["continue"]>, unknown[]>>();
   assertType<Equal<Parameters<Responder["send"]>[0], unknown>>();
   assertType<Equal<Parameters<Codec["encode"]>[0], unknown>>();
+});
+
+Deno.test("closeOnSignals(): it takes whatever of this package can be closed", () => {
+  assertType<Assignable<Listener<Peer>, Closable>>();
+  assertType<Assignable<Listener<Session>, Closable>>();
+  assertType<Assignable<Peer, Closable>>();
+  assertType<Assignable<CommandPeer, Closable>>();
+  assertType<Assignable<ReconnectingPeer, Closable>>();
+  assertType<Assignable<Session, Closable>>();
+  assertNotType<Assignable<Channel["readable"], Closable>>();
 });
 
 Deno.test("dial(): the type of its result follows from the options", () => {

@@ -2,7 +2,7 @@ import { CODEC_OPTION, codecName, loadCodec } from "../codec_option.ts";
 import { defineCommand } from "../command.ts";
 import { UsageError } from "../exit_code.ts";
 import { interopService } from "../peers/interop_service.ts";
-import { serveUntilStopped } from "../run_until_stopped.ts";
+import { serveUntilStopped } from "../serve_until_stopped.ts";
 
 /** `qtalk interop`. */
 export const interop = defineCommand({
@@ -22,11 +22,11 @@ or the variable QTALK_CODEC names another one.`,
       );
     }
     const codec = await loadCodec(codecName(options.codec, "cbor"));
-    return await serveUntilStopped(
-      address,
-      interopService(),
-      [codec],
+    return await serveUntilStopped(address, {
+      handler: interopService(),
+      codecs: [codec],
       terminal,
-    );
+      drainTimeout: 0,
+    });
   },
 });

@@ -88,3 +88,62 @@ Deno.test("qtalk proxy: it exits with 2 without two addresses and 3 if it cannot
   }
   taken.close();
 });
+
+Deno.test("qtalk proxy: at a signal it accepts no more connections, and those that are open may end", async () => {
+  const finish = Promise.withResolvers<string>();
+  const started = Promise.withResolvers<void>();
+  await using target = await listen("tcp://127.0.0.1:0", {
+    handler: handlerFrom({
+      slow() {
+        started.resolve();
+        return finish.promise;
+      },
+    }),
+  });
+  await using proxy = startCli([
+    "proxy",
+    "tcp://127.0.0.1:0",
+    target.addr,
+    "--drain=60",
+    "--verbose",
+  ]);
+  const address = LISTENING.exec(await proxy.line(LISTENING))![1]!;
+  await using peer = await dial(address);
+  await proxy.errorLine(/^connected: tcp:/);
+  const slow = peer.call("slow");
+  await within(started.promise, "the call");
+  proxy.child.kill("SIGTERM");
+  await proxy.errorLine(/^SIGTERM: what is in progress has 60 s to end/);
+  await assertRejects(() => dial(address));
+  finish.resolve("done");
+  assertEquals(await within(slow, "the answer"), "done");
+  await peer.close();
+  const { code, stderr } = await proxy.end();
+  assertEquals(code, 0);
+  assert(/^disconnected: tcp:/m.test(stderr), stderr);
+});
+
+Deno.test("qtalk proxy: a second signal ends connections that are open", async () => {
+  const started = Promise.withResolvers<void>();
+  await using target = await listen("tcp://127.0.0.1:0", {
+    handler() {
+      started.resolve();
+      return new Promise(() => {});
+    },
+  });
+  await using proxy = startCli([
+    "proxy",
+    "tcp://127.0.0.1:0",
+    target.addr,
+    "--drain=60",
+  ]);
+  const address = LISTENING.exec(await proxy.line(LISTENING))![1]!;
+  await using peer = await dial(address);
+  const lost = assertRejects(() => peer.call("never"));
+  await within(started.promise, "the call");
+  proxy.child.kill("SIGTERM");
+  await proxy.errorLine(/^SIGTERM: /);
+  const { code } = await proxy.end("SIGTERM");
+  assert(code === 0 || code === 143, `${code}`);
+  await within(lost, "the end of the call");
+});

@@ -5,7 +5,12 @@ import { type Handler, handlerFrom } from "../../../rpc/internal.ts";
 import { CODEC_OPTION, codecName, loadCodec } from "../codec_option.ts";
 import { defineCommand } from "../command.ts";
 import { UsageError } from "../exit_code.ts";
-import { serveUntilStopped } from "../run_until_stopped.ts";
+import {
+  DRAIN_OPTION,
+  drainTimeoutFrom,
+  serveUntilStopped,
+  VERBOSE_OPTION,
+} from "../serve_until_stopped.ts";
 
 /** Where `serve` listens by default. */
 const ADDRESS = "tcp://127.0.0.1:9999";
@@ -18,7 +23,8 @@ export const serve = defineCommand({
   about:
     `The default export is an object whose methods are called by name, a function
 that answers every call, or a handler such as a Router. FILE may also be a URL.
-Prints the address it listens on; SIGINT and SIGTERM stop it with exit code 0.
+Prints the address it listens on. SIGINT and SIGTERM stop it with exit code 0:
+calls in progress have the --drain to end, unless a second signal comes.
 
 With --address stdio: it serves the program that started it. Standard output
 then carries frames only, so the service must log to standard error.
@@ -36,6 +42,8 @@ then carries frames only, so the service must log to standard error.
       ...CODEC_OPTION,
       about: "json (default), cbor or msgpack, or several: json,cbor",
     },
+    drain: DRAIN_OPTION,
+    verbose: VERBOSE_OPTION,
   },
   async run({ words, options, terminal }) {
     const [file, ...others] = words;
@@ -44,15 +52,17 @@ then carries frames only, so the service must log to standard error.
         `Cannot serve: expected one file, got ${words.length}`,
       );
     }
+    const drainTimeout = drainTimeoutFrom(options.drain);
     const names = codecName(options.codec, "json").split(",");
     const codecs = await Promise.all(names.map(loadCodec));
     const handler = serviceOf(file, await load(file));
-    return await serveUntilStopped(
-      options.address ?? ADDRESS,
+    return await serveUntilStopped(options.address ?? ADDRESS, {
       handler,
       codecs,
       terminal,
-    );
+      drainTimeout,
+      verbose: options.verbose,
+    });
   },
 });
 

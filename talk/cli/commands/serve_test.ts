@@ -1,6 +1,6 @@
-import { dial, dialCommand } from "@qtalk/qtalk";
+import { dial, dialCommand, RemoteError } from "@qtalk/qtalk";
 import { cbor } from "@qtalk/qtalk/codec/cbor";
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { cli, cliCommand, startCli } from "../../../tests/support/cli.ts";
 import { within } from "../../../tests/support/within.ts";
 
@@ -218,3 +218,58 @@ Deno.test("qtalk serve: bugs of the service are printed with their stacks, error
       assert(place.includes("Object.bug"), place);
     },
   ));
+
+const SLOW = `
+  const { promise, resolve } = Promise.withResolvers();
+  export default {
+    slow() {
+      console.error("slow");
+      return promise;
+    },
+    finish: () => resolve("done"),
+  };`;
+
+Deno.test("qtalk serve: at a signal, calls in progress may end and others are refused", () =>
+  withModule(SLOW, async (cwd) => {
+    const args = ["serve", "service.ts", ...ANYWHERE, "--drain", "60"];
+    await using server = startCli(args, { cwd });
+    const address = LISTENING.exec(await server.line(LISTENING))![1]!;
+    await using peer = await dial(address);
+    const slow = peer.call("slow");
+    await server.errorLine(/^slow$/);
+    server.child.kill("SIGTERM");
+    await server.errorLine(
+      /^SIGTERM: what is in progress has 60 s to end; another signal ends it at once$/,
+    );
+    const error = await assertRejects(() => peer.call("finish"), RemoteError);
+    assertEquals(error.code, "unavailable");
+    // A second signal ends the wait.
+    const lost = assertRejects(() => within(slow, "the slow call"));
+    const { code } = await server.end("SIGTERM");
+    assert(code === 0 || code === 143, `${code}`);
+    await lost;
+  }));
+
+Deno.test("qtalk serve: --drain bounds what calls in progress have", () =>
+  withModule(SLOW, async (cwd) => {
+    const args = ["serve", "service.ts", ...ANYWHERE, "--drain", "0.1"];
+    await using server = startCli(args, { cwd });
+    const address = LISTENING.exec(await server.line(LISTENING))![1]!;
+    await using peer = await dial(address);
+    const slow = assertRejects(() => peer.call("slow"));
+    await server.errorLine(/^slow$/);
+    assertEquals((await server.end("SIGINT")).code, 0);
+    await slow;
+  }));
+
+Deno.test("qtalk serve: --verbose prints connections and their ends to stderr", () =>
+  withModule(SERVICES["an object"]!, async (cwd) => {
+    const args = ["serve", "service.ts", ...ANYWHERE, "-v"];
+    await using server = startCli(args, { cwd });
+    const address = LISTENING.exec(await server.line(LISTENING))![1]!;
+    const peer = await dial(address);
+    assertEquals(await peer.call("Upper", ["x"]), "X");
+    await server.errorLine(/^connected: tcp:\/\/127\.0\.0\.1:\d+$/);
+    await peer.close();
+    await server.errorLine(/^disconnected: tcp:\/\/127\.0\.0\.1:\d+$/);
+  }));

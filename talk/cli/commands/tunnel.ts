@@ -1,12 +1,92 @@
-import { printableText, redactedAddress } from "../../../printable_text.ts";
-import { dial } from "../../dial.ts";
-import { defineCommand, positive } from "../command.ts";
-import { EXIT, UsageError } from "../exit_code.ts";
-import { runUntilStopped, serveUntilStopped } from "../run_until_stopped.ts";
 import { json } from "../../../codec/internal.ts";
+import { redactedAddress } from "../../../printable_text.ts";
+import { count, defineCommand, positive, seconds } from "../command.ts";
+import { EXIT, UsageError } from "../exit_code.ts";
+import {
+  DRAIN_OPTION,
+  drainTimeoutFrom,
+  runUntilStopped,
+  serveUntilStopped,
+} from "../serve_until_stopped.ts";
 import type { Terminal } from "../terminal.ts";
-import { publishTarget } from "../tunnel/tunnel_publisher.ts";
-import { type HostAndPort, tunnelService } from "../tunnel/tunnel_service.ts";
+import { TunnelPublisher, TunnelRefused } from "../tunnel/tunnel_publisher.ts";
+import { TunnelService } from "../tunnel/tunnel_service.ts";
+import { type HostAndPort, isName } from "../tunnel/tunnel_wire.ts";
+
+/** The environment variable with the token. */
+const TOKEN = "QTALK_TUNNEL_TOKEN";
+
+/** The options of `tunnel`, besides those of both halves. */
+const LISTEN_OPTIONS = {
+  public: {
+    type: "string",
+    value: "HOST:PORT",
+    about: "where ports are opened (default 127.0.0.1:0)",
+  },
+  tokens: {
+    type: "string",
+    value: "FILE",
+    about: "a file with further tokens, a line each",
+  },
+  lease: {
+    type: "string",
+    value: "SECONDS",
+    about: "the port of a lost publisher is kept (default 60)",
+  },
+  wait: {
+    type: "string",
+    value: "SECONDS",
+    about: "a connection waits for a publisher (default 30)",
+  },
+  "max-waiting": {
+    type: "string",
+    value: "N",
+    about: "connections that wait on a port (default 64)",
+  },
+  "max-ports": {
+    type: "string",
+    value: "N",
+    about: "ports in all (default 256)",
+  },
+  "max-ports-per-token": {
+    type: "string",
+    value: "N",
+    about: "ports of publishers with the same token (default 64)",
+  },
+  "max-ports-per-client": {
+    type: "string",
+    value: "N",
+    about: "ports of publishers at the same host (default 16)",
+  },
+} as const;
+
+const PUBLISH_OPTIONS = {
+  name: {
+    type: "string",
+    value: "NAME",
+    about: "what the port is kept under (default HOSTNAME:PORT)",
+  },
+  port: {
+    type: "string",
+    value: "PORT",
+    about: "the public port; follows from the name if not given",
+  },
+  timeout: {
+    type: "string",
+    value: "SECONDS",
+    about: "for connecting to ADDRESS (default 30)",
+  },
+  "max-delay": {
+    type: "string",
+    value: "SECONDS",
+    about: "between attempts to connect, at most (default 10)",
+  },
+  check: {
+    type: "string",
+    value: "SECONDS",
+    about: "between checks of PORT, 0 for none (default 10)",
+  },
+} as const;
 
 /** `qtalk tunnel`. */
 export const tunnel = defineCommand({
@@ -14,48 +94,77 @@ export const tunnel = defineCommand({
   summary: "Publishes a local TCP port through a server elsewhere",
   usage: [
     "tunnel listen ADDRESS [--public HOST:PORT]",
-    "tunnel publish [HOST:]PORT ADDRESS",
+    "tunnel publish [HOST:]PORT ADDRESS [--name NAME]",
   ],
   about:
     `"listen" runs on the public server. It listens for publishers at ADDRESS and
-opens a TCP port for each of them: a free one on 127.0.0.1 unless --public is
-given. "publish" runs beside the local server. It dials ADDRESS and prints the
-public port. Each connection to that port becomes a connection to HOST (default
-127.0.0.1) and PORT. The port is closed when its publisher ends.
+opens a TCP port for each of them, on 127.0.0.1 unless --public is given.
+"publish" runs next to the local server. It dials ADDRESS and prints the public
+port. Each connection to that port becomes a connection to HOST (default
+127.0.0.1) and PORT. It connects again until a signal stops it. The port is kept
+for the --lease time, in which connections wait for the publisher, and closed at
+once when the publisher is stopped by a signal.
 
-Anyone who can reach ADDRESS can publish, unless both ends have the same token
-in the environment variable QTALK_TUNNEL_TOKEN.
+Both halves need the same token in the environment variable QTALK_TUNNEL_TOKEN,
+or --insecure on both, with which everyone who reaches ADDRESS can publish. The
+token is not sent; what passes through the tunnel is only encrypted over wss:.
 
+  export QTALK_TUNNEL_TOKEN=$(openssl rand -hex 32)
   qtalk tunnel listen tcp://0.0.0.0:7000 --public 0.0.0.0:8080
   qtalk tunnel publish 3000 tcp://example.com:7000`,
   options: {
-    public: {
-      type: "string",
-      value: "HOST:PORT",
-      about: "where ports are opened (default 127.0.0.1:0)",
-    },
-    timeout: {
-      type: "string",
-      value: "SECONDS",
-      about: "for connecting to ADDRESS (default 30)",
-    },
+    insecure: { type: "boolean", about: "require no token" },
+    drain: DRAIN_OPTION,
+    ...LISTEN_OPTIONS,
+    ...PUBLISH_OPTIONS,
   },
   async run({ words, options, terminal }) {
     const [role, ...rest] = words;
+    const drainTimeout = drainTimeoutFrom(options.drain);
     if (role === "listen" && rest.length === 1) {
-      const place = hostAndPort(options.public ?? "127.0.0.1:0");
-      const service = tunnelService({ place, token: token(), terminal });
-      return await serveUntilStopped(rest[0]!, service, [json()], terminal);
+      refuseOthers("listen", "publish", options, PUBLISH_OPTIONS);
+      const tokens = await tokensFrom(options.tokens);
+      checkTokens("listen", tokens, options.insecure);
+      const service = new TunnelService({
+        place: hostAndPort(options.public ?? "127.0.0.1:0"),
+        tokens,
+        leaseTime: seconds("lease", options.lease) ?? 60_000,
+        waitTime: seconds("wait", options.wait) ?? 30_000,
+        maxWaiting: count("max-waiting", options["max-waiting"]) ?? 64,
+        maxPorts: count("max-ports", options["max-ports"]) ?? 256,
+        maxPortsPerToken:
+          count("max-ports-per-token", options["max-ports-per-token"]) ?? 64,
+        maxPortsPerClient:
+          count("max-ports-per-client", options["max-ports-per-client"]) ?? 16,
+        terminal,
+      });
+      return await serveUntilStopped(rest[0]!, {
+        handler: service.router,
+        codecs: [json()],
+        terminal,
+        drainTimeout,
+        onClose: () => service.close(),
+      });
     }
     if (role === "publish" && rest.length === 2) {
-      if (options.public !== undefined) {
-        throw new UsageError(
-          "Cannot publish with --public: it is an option of `tunnel listen`",
-        );
-      }
+      refuseOthers("publish", "listen", options, LISTEN_OPTIONS);
+      const token = environmentToken();
+      checkTokens(
+        "publish",
+        token === undefined ? [] : [token],
+        options.insecure,
+      );
       const target = hostAndPort(rest[0]!);
-      const seconds = positive("timeout", options.timeout) ?? 30;
-      return await publish(target, rest[1]!, seconds * 1_000, terminal);
+      const publisher = new TunnelPublisher(rest[1]!, target, {
+        name: nameFrom(options.name, target),
+        port: publicPort(options.port),
+        token,
+        timeout: milliseconds("timeout", options.timeout) ?? 30_000,
+        maxDelay: milliseconds("max-delay", options["max-delay"]) ?? 10_000,
+        checkInterval: seconds("check", options.check) ?? 10_000,
+        terminal,
+      });
+      return await publish(publisher, terminal, drainTimeout);
     }
     throw new UsageError(
       "Cannot tunnel: expected `listen ADDRESS` or `publish PORT ADDRESS`",
@@ -64,36 +173,111 @@ in the environment variable QTALK_TUNNEL_TOKEN.
 });
 
 async function publish(
-  target: HostAndPort,
-  address: string,
-  timeout: number,
+  publisher: TunnelPublisher,
   terminal: Terminal,
+  drainTimeout: number,
 ): Promise<number> {
-  await using peer = await terminal.waiting(
-    `Connecting to ${redactedAddress(address)}`,
-    dial(address, { timeout }),
-  );
-  await using published = await publishTarget(peer, target, {
-    token: token(),
-    timeout,
-    terminal,
-  });
-  const stopped = await runUntilStopped(
-    published,
-    () => terminal.print(`published at ${printableText(published.address)}`),
-  );
-  if (stopped) return EXIT.ok;
-  terminal.error(
-    `Cannot continue: the tunnel was closed at ${redactedAddress(address)}`,
-  );
-  return EXIT.connection;
+  try {
+    await runUntilStopped(
+      publisher,
+      terminal,
+      drainTimeout,
+      () => void publisher.run(),
+    );
+    return EXIT.ok;
+  } catch (error) {
+    if (!(error instanceof TunnelRefused)) throw error;
+    terminal.error(error);
+    return EXIT.remote;
+  }
+}
+
+/** Refuses the options of the other half. */
+function refuseOthers(
+  role: string,
+  other: string,
+  given: Readonly<Record<string, unknown>>,
+  options: Readonly<Record<string, unknown>>,
+): void {
+  for (const name of Object.keys(options)) {
+    if (given[name] === undefined) continue;
+    throw new UsageError(
+      `Cannot ${role} with --${name}: it is an option of \`tunnel ${other}\``,
+    );
+  }
 }
 
 /** The token that both ends share, if the program may read the environment. */
-function token(): string | undefined {
-  const variable = "QTALK_TUNNEL_TOKEN";
+function environmentToken(): string | undefined {
+  const variable = TOKEN;
   const { state } = Deno.permissions.querySync({ name: "env", variable });
   return state === "granted" ? Deno.env.get(variable) || undefined : undefined;
+}
+
+/** All tokens of a server. */
+async function tokensFrom(file: string | undefined): Promise<string[]> {
+  const token = environmentToken();
+  const tokens = token === undefined ? [] : [token];
+  if (file === undefined) return tokens;
+  let text: string;
+  try {
+    text = await Deno.readTextFile(file);
+  } catch (cause) {
+    throw new UsageError(
+      `Cannot read the tokens in "${file}": ${(cause as Error).message}`,
+      { cause },
+    );
+  }
+  const lines = text.split("\n").map((line) => line.trim());
+  return [...new Set([...tokens, ...lines.filter((line) => line !== "")])];
+}
+
+function checkTokens(
+  role: string,
+  tokens: readonly string[],
+  insecure: boolean,
+): void {
+  if (tokens.length > 0 || insecure) return;
+  throw new UsageError(
+    `Cannot ${role} without a token: set ${TOKEN}, or pass --insecure`,
+  );
+}
+
+/** The name of a tunnel, by default one that another start of it has as well. */
+function nameFrom(name: string | undefined, target: HostAndPort): string {
+  if (name !== undefined) {
+    if (isName(name)) return name;
+    throw new UsageError(
+      `Cannot use --name: "${name}" is not 1 to 64 letters, digits and characters of _.:@+-`,
+    );
+  }
+  const { state } = Deno.permissions.querySync({
+    name: "sys",
+    kind: "hostname",
+  });
+  const host = state === "granted" ? Deno.hostname() : crypto.randomUUID();
+  const isLocal = ["127.0.0.1", "localhost", "::1"].includes(target.hostname);
+  const local = isLocal ? "" : `${target.hostname}:`;
+  const port = `:${local}${target.port}`.replaceAll(/[^\w.:@+-]/g, "-");
+  return `${host.slice(0, 40).replaceAll(/[^\w.@+-]/g, "-")}${port}`.slice(-64);
+}
+
+function publicPort(text: string | undefined): number {
+  const port = count("port", text);
+  if (port === undefined || port >= 1_024 && port <= 65_535) return port ?? 0;
+  throw new UsageError(
+    `Cannot use --port: "${text}" is not a port from 1024 to 65535`,
+  );
+}
+
+function milliseconds(
+  name: string,
+  text: string | undefined,
+): number | undefined {
+  const value = positive(name, text);
+  return value === undefined
+    ? undefined
+    : Math.min(Math.max(1, value * 1_000), 2 ** 31 - 1);
 }
 
 /** Parses `PORT`, `HOST:PORT` or `[HOST]:PORT`. */

@@ -8,6 +8,9 @@ import {
 } from "../../../tests/support/cli.ts";
 import { within } from "../../../tests/support/within.ts";
 
+/** The token of both halves, where it does not matter. */
+const ENV = { QTALK_TUNNEL_TOKEN: "token" };
+
 const LISTENING = /^listening on (\S+)$/;
 const PUBLISHED = /^published at tcp:\/\/.*:(\d+)$/;
 
@@ -27,6 +30,19 @@ function reservePort() {
   };
 }
 
+/** Runs a command that can have 45 files open, about 20 of them connections. */
+const FEW_FILES = ["sh", "-c", 'ulimit -n 45; exec "$@"', "sh"] as const;
+
+/** Starts a command with the token. */
+function start(args: readonly string[], options: CliOptions = {}): RunningCli {
+  return startCli(args, { ...options, env: { ...ENV, ...options.env } });
+}
+
+/** Runs a command with the token. */
+function run(args: readonly string[]) {
+  return cli(args, { env: ENV });
+}
+
 /** A tunnel to a local port, and the port that is published. */
 interface Tunnel extends AsyncDisposable {
   listener: RunningCli;
@@ -38,19 +54,37 @@ interface Tunnel extends AsyncDisposable {
 
 async function tunnelTo(
   target: number,
-  options: CliOptions = {},
-  publicAddress = "127.0.0.1:0",
+  options: CliOptions & {
+    /** The half that may have few files open. */
+    few?: "listener" | "publisher";
+    /** Options of `tunnel listen`. */
+    listen?: readonly string[];
+    /** Options of `tunnel publish`. */
+    publish?: readonly string[];
+  } = {},
 ): Promise<Tunnel> {
   await using started = new AsyncDisposableStack();
   const listener = started.use(
-    startCli(
-      ["tunnel", "listen", "tcp://127.0.0.1:0", "--public", publicAddress],
-      options,
+    start(
+      ["tunnel", "listen", "tcp://127.0.0.1:0", ...options.listen ?? []],
+      options.few === "listener" ? { ...options, by: FEW_FILES } : options,
     ),
   );
   const address = LISTENING.exec(await listener.line(LISTENING))![1]!;
   const publisher = started.use(
-    startCli(["tunnel", "publish", String(target), address], options),
+    start(
+      [
+        "tunnel",
+        "publish",
+        String(target),
+        address,
+        "--name=tested",
+        // What these targets accept is a connection of the tunnel.
+        "--check=0",
+        ...options.publish ?? [],
+      ],
+      options.few === "publisher" ? { ...options, by: FEW_FILES } : options,
+    ),
   );
   const port = Number(PUBLISHED.exec(await publisher.line(PUBLISHED))![1]);
   const running = started.move();
@@ -131,22 +165,57 @@ Deno.test("qtalk tunnel: a connection closed at one end is closed at the other",
 
 Deno.test("qtalk tunnel: a connection that the target refuses is closed and reported", async () => {
   // Nothing listens on this port.
-  await using tunnel = await tunnelTo(1);
+  await using tunnel = await tunnelTo(1, { publish: ["--check=10"] });
   using far = await Deno.connect({ port: tunnel.port });
   assertEquals(await readAll(far), "");
-  await tunnel.listener.errorLine(/^error: remote: Cannot connect to tcp:/);
+  const pattern = /^target is down: .*Cannot connect to tcp:/;
+  await tunnel.listener.errorLine(pattern);
+  await tunnel.publisher.errorLine(pattern);
 });
 
-Deno.test("qtalk tunnel: the port is closed when its publisher ends", async () => {
+Deno.test("qtalk tunnel: both halves say when the target goes down and comes up", async () => {
+  using reserved = reservePort();
+  const { port } = reserved;
+  const listenThere = () => Deno.listen({ hostname: OTHER_HOST, port });
+  let target = listenThere();
+  await using listener = start(["tunnel", "listen", "tcp://127.0.0.1:0"]);
+  const address = LISTENING.exec(await listener.line(LISTENING))![1]!;
+  await using publisher = start([
+    "tunnel",
+    "publish",
+    `${OTHER_ADDRESS}:${port}`,
+    address,
+    "--check=0.05",
+  ]);
+  await publisher.line(PUBLISHED);
+  target.close();
+  await Promise.all([
+    publisher.errorLine(/^target is down: Cannot connect to tcp:/),
+    listener.errorLine(/^target is down: tcp:.* Cannot connect to tcp:/),
+  ]);
+  target = listenThere();
+  await Promise.all([
+    publisher.errorLine(/^target is up: tcp:/),
+    listener.errorLine(/^target is up: tcp:/),
+  ]);
+  const { code, stderr } = await publisher.end("SIGTERM");
+  assertEquals(code, 0);
+  assertEquals(stderr.split("\n").length, 3, "each change is printed once");
+  target.close();
+});
+
+Deno.test("qtalk tunnel: the port is closed when its publisher is stopped, and after the lease when it is killed", async () => {
   for (const signal of ["SIGTERM", "SIGKILL"] as const) {
     using server = await localServer();
     using reserved = reservePort();
     const { port } = reserved;
-    const publicAddress = `${OTHER_ADDRESS}:${port}`;
-    await using tunnel = await tunnelTo(server.port, {}, publicAddress);
+    await using tunnel = await tunnelTo(server.port, {
+      listen: ["--public", `${OTHER_ADDRESS}:${port}`, "--lease", "0.2"],
+    });
     assertEquals(tunnel.port, port);
     const { code } = await tunnel.publisher.end(signal);
     assertEquals(code, signal === "SIGTERM" ? 0 : 137);
+    if (signal === "SIGKILL") await tunnel.listener.errorLine(/^lost: /);
     await tunnel.listener.errorLine(/^closed: /);
     const refused = await Deno.connect({ hostname: OTHER_HOST, port }).then(
       (conn) => conn.close(),
@@ -156,41 +225,208 @@ Deno.test("qtalk tunnel: the port is closed when its publisher ends", async () =
   }
 });
 
-Deno.test("qtalk tunnel publish: it exits with 3 when the server is killed", async () => {
+Deno.test("qtalk tunnel publish: a connection in progress goes on when it is stopped, for a while", async () => {
   using server = await localServer();
-  await using tunnel = await tunnelTo(server.port);
+  await using tunnel = await tunnelTo(server.port, {
+    publish: ["--drain=60"],
+  });
+  using far = await Deno.connect({ port: tunnel.port });
+  using near = await server.accept();
+  tunnel.publisher.child.kill("SIGTERM");
+  await tunnel.listener.errorLine(/^closed: /);
+  await far.write(utf8.encode("question"));
+  await far.closeWrite();
+  assertEquals(await readAll(near), "question");
+  await near.write(utf8.encode("answer"));
+  await near.closeWrite();
+  assertEquals(await readAll(far), "answer");
+  assertEquals((await tunnel.publisher.end()).code, 0);
+});
+
+Deno.test("qtalk tunnel listen: a connection in progress goes on when it is stopped, for a while", async () => {
+  using server = await localServer();
+  await using tunnel = await tunnelTo(server.port, { listen: ["--drain=60"] });
+  using far = await Deno.connect({ port: tunnel.port });
+  using near = await server.accept();
+  tunnel.listener.child.kill("SIGTERM");
+  await tunnel.publisher.errorLine(/^closed by the server: /);
+  await far.write(utf8.encode("question"));
+  await far.closeWrite();
+  assertEquals(await readAll(near), "question");
+  await near.write(utf8.encode("answer"));
+  await near.closeWrite();
+  assertEquals(await readAll(far), "answer");
+  assertEquals((await tunnel.listener.end()).code, 0);
+});
+
+Deno.test("qtalk tunnel publish: it connects again when the server was killed, and asks for its port", async () => {
+  using server = await localServer();
+  await using tunnel = await tunnelTo(server.port, {
+    publish: ["--port=5999"],
+  });
   const open = await Deno.connect({ port: tunnel.port });
   const near = await server.accept();
   await tunnel.listener.end("SIGKILL");
-  const { code } = await tunnel.publisher.end();
-  assertEquals(code, 3);
   assertEquals(
     await readAll(near),
     "",
-    "the connections of the tunnel end too",
+    "the connections of the tunnel end",
   );
   near.close();
   open.close();
+  await tunnel.publisher.errorLine(
+    /^error: connection to tcp:.* lost: .*; trying again in \d+\.\d s$/,
+  );
+  await using again = start(["tunnel", "listen", tunnel.address]);
+  await again.errorLine(/^published: tcp:.* \(tested\): by tcp:/);
+  await tunnel.publisher.errorLine(/^published again at tcp:/);
+  const { port } = tunnel;
+  assertEquals(port, 5_999);
+  using far = await Deno.connect({ port });
+  using there = await server.accept();
+  await far.closeWrite();
+  assertEquals(await readAll(there), "");
+});
+
+Deno.test("qtalk tunnel: a publisher that hangs is replaced by the next one of its name", async () => {
+  using server = await localServer();
+  await using tunnel = await tunnelTo(server.port);
+  const args = [
+    "tunnel",
+    "publish",
+    String(server.port),
+    tunnel.address,
+    "--name=tested",
+    "--max-delay=0.1",
+    "--check=0",
+  ];
+  await using next = start(args);
+  await next.errorLine(
+    /^error: remote: the name "tested" is in use by another publisher.*; trying again in/,
+  );
+  // Not even its sockets are closed.
+  tunnel.publisher.child.kill("SIGSTOP");
+  const line = await next.line(PUBLISHED);
+  assertEquals(PUBLISHED.exec(line)![1], String(tunnel.port));
+  await tunnel.listener.errorLine(/^replaced: /);
+  using far = await Deno.connect({ port: tunnel.port });
+  using near = await server.accept();
+  await far.closeWrite();
+  assertEquals(await readAll(near), "");
+});
+
+Deno.test("qtalk tunnel publish: it does not trust a server that does not know the token", async () => {
+  await using listener = start([
+    "tunnel",
+    "listen",
+    "tcp://127.0.0.1:0",
+    "--insecure",
+  ], {
+    env: { QTALK_TUNNEL_TOKEN: "" },
+  });
+  const address = LISTENING.exec(await listener.line(LISTENING))![1]!;
+  for (const flags of [[], ["--insecure"]]) {
+    assertEquals(await run(["tunnel", "publish", "1", address, ...flags]), {
+      code: 1,
+      stdout: "",
+      stderr: "target is down: Cannot connect to tcp://127.0.0.1:1: " +
+        "Connection refused (os error 111)\n" +
+        "error: Cannot publish: the server has not proved that it knows the token\n",
+    });
+  }
 });
 
 Deno.test("qtalk tunnel: a publisher with a wrong token is refused", async () => {
-  const env = { QTALK_TUNNEL_TOKEN: "secret" };
   using server = await localServer();
-  await using tunnel = await tunnelTo(server.port, { env });
-  for (const wrong of ["", "other"]) {
-    const args = ["tunnel", "publish", String(server.port), tunnel.address];
-    assertEquals(await cli(args, { env: { QTALK_TUNNEL_TOKEN: wrong } }), {
+  await using tunnel = await tunnelTo(server.port);
+  const args = ["tunnel", "publish", String(server.port), tunnel.address];
+  const refusals = [
+    ["other", [], "remote: the token is wrong"],
+    ["", ["--insecure"], "Cannot publish: the server requires a token"],
+  ] as const;
+  for (const [token, flags, text] of refusals) {
+    const env = { QTALK_TUNNEL_TOKEN: token };
+    assertEquals(await cli([...args, ...flags], { env }), {
       code: 1,
       stdout: "",
-      stderr: "error: remote: the token is wrong\n",
+      stderr: `error: ${text}\n`,
     });
   }
+  await tunnel.listener.errorLine(
+    /^error: Cannot publish for tcp:.*: the token is wrong$/,
+  );
+});
+
+/** The shell of Windows has no `ulimit`. */
+if (Deno.build.os !== "windows") {
+  for (const half of ["listener", "publisher"] as const) {
+    Deno.test(`qtalk tunnel: a ${half} without files for all connections serves them one after another`, async () => {
+      const server = Deno.serve(
+        { hostname: "127.0.0.1", port: 0, onListen() {} },
+        () => new Response("served"),
+      );
+      await using tunnel = await tunnelTo(server.addr.port, {
+        few: half,
+        listen: ["--max-waiting=1000"],
+      });
+      const answers = await Promise.all(
+        Array.from({ length: 100 }, async () => {
+          using conn = await Deno.connect({ port: tunnel.port });
+          await conn.write(utf8.encode(
+            "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+          ));
+          return await readAll(conn);
+        }),
+      );
+      assertEquals(answers.filter((text) => !text.endsWith("served")), []);
+      assertEquals((await tunnel.publisher.end("SIGTERM")).code, 0);
+      const { stderr } = await tunnel.listener.end("SIGTERM");
+      const said = stderr.match(/^cannot accept: .*files/gm) ?? [];
+      assert(said.length <= 1, stderr);
+      await server.shutdown();
+    });
+  }
+}
+
+Deno.test("qtalk tunnel: no token is needed with --insecure", async () => {
+  using server = await localServer();
+  await using tunnel = await tunnelTo(server.port, {
+    env: { QTALK_TUNNEL_TOKEN: "" },
+    listen: ["--insecure"],
+    publish: ["--insecure"],
+  });
+  using far = await Deno.connect({ port: tunnel.port });
+  using near = await server.accept();
+  await far.closeWrite();
+  assertEquals(await readAll(near), "");
+});
+
+Deno.test("qtalk tunnel listen: --tokens names a file with further tokens", async () => {
+  const file = await Deno.makeTempFile();
+  await Deno.writeTextFile(file, "first\n\n  second  \n");
+  using server = await localServer();
+  await using listener = start([
+    "tunnel",
+    "listen",
+    "tcp://127.0.0.1:0",
+    "--tokens",
+    file,
+  ], { env: { QTALK_TUNNEL_TOKEN: "" } });
+  const address = LISTENING.exec(await listener.line(LISTENING))![1]!;
+  const args = ["tunnel", "publish", String(server.port), address];
+  await using publisher = start(args, {
+    env: { QTALK_TUNNEL_TOKEN: "second" },
+  });
+  await publisher.line(PUBLISHED);
+  await Deno.remove(file);
+  const refused = await cli(args, { env: { QTALK_TUNNEL_TOKEN: "third" } });
+  assertEquals(refused.code, 1);
 });
 
 Deno.test("qtalk tunnel: --public is the port of one publisher at a time", async () => {
   using reserved = reservePort();
   const { port } = reserved;
-  await using listener = startCli([
+  await using listener = start([
     "tunnel",
     "listen",
     "tcp://127.0.0.1:0",
@@ -198,47 +434,76 @@ Deno.test("qtalk tunnel: --public is the port of one publisher at a time", async
     `${OTHER_ADDRESS}:${port}`,
   ]);
   const address = LISTENING.exec(await listener.line(LISTENING))![1]!;
-  await using publisher = startCli(["tunnel", "publish", "1", address]);
-  assertEquals(
-    PUBLISHED.exec(await publisher.line(PUBLISHED))![1],
-    String(port),
-  );
-  const second = await cli(["tunnel", "publish", "1", address]);
-  assertEquals(second.code, 1);
-  assert(second.stderr.includes("in use"), second.stderr);
+  await using first = start(["tunnel", "publish", "1", address]);
+  assertEquals(PUBLISHED.exec(await first.line(PUBLISHED))![1], String(port));
+  await using second = start([
+    "tunnel",
+    "publish",
+    "2",
+    address,
+    "--max-delay=0.1",
+  ]);
+  await second.errorLine(/^error: remote: port \d+ is in use; trying again in/);
+  assertEquals((await first.end("SIGTERM")).code, 0);
+  assertEquals(PUBLISHED.exec(await second.line(PUBLISHED))![1], String(port));
 });
 
 Deno.test("qtalk tunnel publish: it exits with 1 at a server without tunnel", async () => {
   await using other = await listen("tcp://127.0.0.1:0");
-  assertEquals(await cli(["tunnel", "publish", "1", other.addr]), {
-    code: 1,
-    stdout: "",
-    stderr: "error: remote: not found: /tunnel/publish\n",
-  });
+  const { code, stdout, stderr } = await run([
+    "tunnel",
+    "publish",
+    "1",
+    other.addr,
+  ]);
+  assertEquals([code, stdout], [1, ""]);
+  assert(
+    stderr.endsWith("error: remote: not found: /tunnel/challenge\n"),
+    stderr,
+  );
 });
 
-Deno.test("qtalk tunnel: it exits with 2 or 3 if it cannot start", async () => {
+Deno.test("qtalk tunnel publish: it waits for a server that is not there yet", async () => {
+  await using publisher = start([
+    "tunnel",
+    "publish",
+    "80",
+    "tcp://127.0.0.1:1",
+  ]);
+  await publisher.errorLine(/^error: Cannot dial "tcp:.*; trying again in/);
+  const { code, stdout } = await publisher.end("SIGTERM");
+  assertEquals([code, stdout], [0, ""]);
+});
+
+Deno.test("qtalk tunnel: it exits with 2 if it cannot start", async () => {
+  const publish = ["publish", "1", "tcp://x:1"];
   for (
-    const [code, text, ...words] of [
-      [2, "expected `listen ADDRESS` or"],
-      [2, "expected `listen ADDRESS` or", "listen"],
-      [2, "expected `listen ADDRESS` or", "publish", "80"],
-      [2, "expected PORT or HOST:PORT", "publish", "http", "tcp://x:1"],
-      [2, "expected PORT or HOST:PORT", "publish", "65536", "tcp://x:1"],
-      [
-        2,
-        "an option of `tunnel listen`",
-        "publish",
-        "1",
-        "tcp://x:1",
-        "--public",
-        "1",
-      ],
-      [3, "Cannot dial", "publish", "80", "tcp://127.0.0.1:1"],
+    const [text, ...words] of [
+      ["expected `listen ADDRESS` or"],
+      ["expected `listen ADDRESS` or", "listen"],
+      ["expected `listen ADDRESS` or", "publish", "80"],
+      ["expected PORT or HOST:PORT", "publish", "http", "tcp://x:1"],
+      ["expected PORT or HOST:PORT", "publish", "65536", "tcp://x:1"],
+      ["an option of `tunnel listen`", ...publish, "--public", "1"],
+      ["an option of `tunnel listen`", ...publish, "--lease", "1"],
+      ["an option of `tunnel publish`", "listen", "tcp://x:1", "--name", "x"],
+      ["--name", ...publish, "--name", "no spaces"],
+      ["--port", ...publish, "--port", "80"],
+      ["--check", ...publish, "--check", "-1"],
+      ["--max-ports", "listen", "tcp://x:1", "--max-ports", "0"],
+      ["--lease", "listen", "tcp://x:1", "--lease", "x"],
+      ["no_such_file", "listen", "tcp://x:1", "--tokens", "no_such_file"],
+      ["its scheme is not one of", "publish", "80", "127.0.0.1:1"],
     ] as const
   ) {
-    const output = await cli(["tunnel", ...words]);
-    assertEquals([output.code, output.stdout], [code, ""], output.stderr);
+    const output = await run(["tunnel", ...words]);
+    assertEquals([output.code, output.stdout], [2, ""], output.stderr);
     assert(output.stderr.includes(text), output.stderr);
+  }
+  for (const words of [["listen", "tcp://x:1"], publish]) {
+    const env = { QTALK_TUNNEL_TOKEN: "" };
+    const output = await cli(["tunnel", ...words], { env });
+    assertEquals(output.code, 2);
+    assert(output.stderr.includes("pass --insecure"), output.stderr);
   }
 });
