@@ -1,6 +1,7 @@
 import type { Carried } from "../../codec/internal.ts";
 import {
   connectionLost,
+  MuxError,
   rawSession,
   sessionClosed,
   type WaitOptions,
