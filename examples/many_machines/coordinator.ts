@@ -6,6 +6,7 @@
 // Control-C lets it finish its jobs.
 
 import { handlerFrom, listen } from "@qtalk/qtalk";
+import { closeOnSignals } from "@qtalk/qtalk/signals";
 import { openStore } from "./store.ts";
 
 const store = await openStore(Deno.args[0]!);
@@ -25,15 +26,15 @@ await using listener = await listen("tcp://127.0.0.1:0", {
 await store.register(listener.addr);
 const lease = setInterval(() => store.register(listener.addr), 1_000);
 
-for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  Deno.addSignalListener(signal, async () => {
+closeOnSignals({
+  closed: listener.closed,
+  async close(options) {
     clearInterval(lease);
     await store.unregister(listener.addr);
     // Further calls are refused as "unavailable", and go to others.
-    await listener.close({ drainTimeout: 10_000 });
-    store.close();
-    Deno.exit();
-  });
-}
+    await listener.close(options);
+  },
+}, { drainTimeout: 10_000 });
 console.log(`listening on ${listener.addr}`);
 await listener.closed;
+store.close();
