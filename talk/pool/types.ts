@@ -191,6 +191,7 @@ export interface PeerPool<C extends Carried = Carried>
    * @throws {TypeError} if it is no middleware
    */
   use<Context = unknown>(middleware: Middleware<Context>): Disposable;
+  /** Puts middleware around the calls that match a pattern. */
   use<Context = unknown>(
     pattern: string,
     middleware: Middleware<Context>,
