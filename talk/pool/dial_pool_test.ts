@@ -9,7 +9,7 @@ import { dialPool } from "@qtalk/qtalk/pool";
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { test } from "../../tests/support/harness.ts";
 import { forSeeds } from "../../tests/support/random.ts";
-import { within } from "../../tests/support/within.ts";
+import { turn, within } from "../../tests/support/within.ts";
 
 const service = {
   echo: (value: unknown) => value,
@@ -112,7 +112,7 @@ class Mortal {
         handler: async (call, respond) => {
           const id = await call.receive() as number;
           this.#done.set(id, (this.#done.get(id) ?? 0) + 1);
-          await new Promise((resolve) => setTimeout(resolve, id % 7));
+          for (let i = 0; i < id % 7; i++) await turn();
           await respond.return(id);
         },
       },
@@ -126,7 +126,7 @@ class Mortal {
   }
 }
 
-test("dialPool(): servers that are killed and restarted at random lose no call that was not begun, and do none twice", async () => {
+test("dialPool(): servers that are closed and restarted at random lose no call that was not begun, and do none twice", async () => {
   await forSeeds(1, async (random) => {
     const done = new Map<number, number>();
     const servers = [0, 1, 2].map(() => new Mortal(done));
@@ -135,16 +135,6 @@ test("dialPool(): servers that are killed and restarted at random lose no call t
       () => servers.map(({ address }) => address),
       { minDelay: 5, maxDelay: 20, refreshInterval: 50 },
     );
-    let stop = false;
-    const chaos = (async () => {
-      while (!stop) {
-        const server = random.pick(servers);
-        await server.stop(random.chance(0.5) ? 0 : 50);
-        await new Promise((resolve) => setTimeout(resolve, random.int(0, 10)));
-        await server.start();
-        await new Promise((resolve) => setTimeout(resolve, random.int(0, 20)));
-      }
-    })();
     let lost = 0;
     const call = async (id: number) => {
       try {
@@ -159,15 +149,20 @@ test("dialPool(): servers that are killed and restarted at random lose no call t
       }
     };
     const calls: Promise<void>[] = [];
-    for (let id = 0; id < 500; id++) {
-      calls.push(call(id));
-      if (id % 5 === 0) {
-        await new Promise((resolve) => setTimeout(resolve, random.int(0, 5)));
+    for (let id = 0; id < 500;) {
+      for (let i = random.int(1, 20); i > 0; i--) calls.push(call(id++));
+      for (let i = random.int(0, 9); i > 0; i--) await turn();
+      const server = random.pick(servers);
+      const stopped = server.stop(random.chance(0.5) ? 0 : 50);
+      for (let i = random.int(1, 20); i > 0; i--) calls.push(call(id++));
+      await stopped;
+      if (random.chance(0.5)) {
+        // The other two do them.
+        await within(Promise.all(calls), "the calls so far");
       }
+      await server.start();
     }
-    await within(Promise.all(calls), "500 calls");
-    stop = true;
-    await chaos;
+    await within(Promise.all(calls), "all calls");
     for (const server of servers) await server.stop(0);
     assert(lost < 250, `${lost} calls were lost`);
     assertEquals([...done.values()].filter((count) => count > 1), []);
