@@ -1,4 +1,5 @@
 import { checkOption } from "../../check_option.ts";
+import { nextTurn } from "../../mux/internal.ts";
 import { CallError } from "../errors.ts";
 import { kindOf } from "../wire/selector.ts";
 import {
@@ -67,6 +68,9 @@ export function fanOut<T>(
 ): FanOut<T> {
   return new SourceFanOut(source, options);
 }
+
+/** After how many values the event loop turns. */
+const VALUES_PER_TURN = 64;
 
 class SourceFanOut<T> implements FanOut<T> {
   readonly #source: FanOutSource<T> | undefined;
@@ -171,11 +175,13 @@ class SourceFanOut<T> implements FanOut<T> {
 
   async #read(source: ValueSource): Promise<void> {
     try {
-      while (this.#open === source) {
+      for (let count = 1; this.#open === source; count++) {
         const { done, value } = await source.next();
         if (this.#open !== source) return;
         if (done) return this.#finish({});
         this.publish(value as T);
+        // A source that always has a value would keep all others waiting.
+        if (count % VALUES_PER_TURN === 0) await nextTurn();
       }
     } catch (error) {
       if (this.#open !== source) return;

@@ -245,6 +245,20 @@ test("fanOut(): with cancelUnused, the source is cancelled with the last subscri
   assertEquals(await next(once.subscribe()), undefined);
 });
 
+test("fanOut(): a source that always has a value keeps nothing else waiting", async () => {
+  let produced = 0;
+  async function* endless() {
+    for (;;) yield produced++;
+  }
+  using fan = fanOut(endless(), { whenFull: "keep-latest", buffer: 1 });
+  const stream = fan.subscribe();
+  for (let i = 0; i < 3; i++) await turn();
+  const before = produced;
+  assert(before > 0);
+  const value = await next(stream);
+  assert(value !== undefined && value <= before);
+});
+
 test("fanOut(): close() ends the subscribers and cancels the source", async () => {
   let ended = false;
   async function* endless() {

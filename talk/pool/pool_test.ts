@@ -8,6 +8,7 @@ import {
   RemoteError,
   RpcError,
   TalkError,
+  withCall,
 } from "@qtalk/qtalk";
 import {
   assert,
@@ -418,6 +419,27 @@ test("pool: a call with a stream among its arguments goes to one member only", a
     await assertRejects(() => world.pool.call("x", args), RemoteError);
     assertEquals(world.counts.reduce((sum, n) => sum + n), before + 1);
   }
+});
+
+test("pool: functions among the arguments, and metadata, go along to the next member", async (t) => {
+  const world = new World(t, ABC.slice(0, 2));
+  await world.connected(2);
+  world.server(ABC[0]!).answer = () => new CallError("no", { code: "busy" });
+  const [far] = world.server(ABC[1]!).peers;
+  const seen: unknown[] = [];
+  far!.handle(
+    "ask",
+    handlerFrom(withCall(async (call, ask: Callback<() => string>) => {
+      seen.push(call.meta.token);
+      return await ask();
+    })),
+  );
+  const api = world.pool.remote<
+    { ask(ask: Callback<() => string>): Promise<string> }
+  >({ meta: { token: "secret" } });
+  assertEquals(await api.ask(() => "here"), "here");
+  assertEquals(seen, ["secret"]);
+  assertEquals(world.counts, [1, 0]);
 });
 
 test("pool: handlers, also those of callbacks, answer the calls of every member", async (t) => {
