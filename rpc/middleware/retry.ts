@@ -79,7 +79,8 @@ export interface RetryEnvironment {
  * `details.retryAfter` of its error, in milliseconds, as `rateLimit()` does. The
  * `timeout` of a call is for all attempts together, and a call whose deadline or
  * timeout would pass during the delay fails at once with the latest error. So does a
- * call with a stream among its arguments that may have been read.
+ * call with a stream within its arguments, which ends with the call, and one whose
+ * argument is a stream that may have been read.
  *
  * Once a peer is closed, or has lost its connection for good, no attempt can
  * succeed: use it with a reconnecting peer.

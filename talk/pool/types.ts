@@ -160,8 +160,8 @@ export const DEFAULT_POOL_OPTIONS: Readonly<
  * `unavailable`, or the connection is lost before the call is sent, it goes to
  * another one. A call that may have begun is never sent again: it rejects, with
  * `connection-lost` if its connection is lost. A stream stays with the member where
- * it began. A call with streams among its arguments goes to one member only, unless
- * it was not sent.
+ * it began. A call with streams among its arguments goes to one member only; if a
+ * stream is the whole argument and the call was not sent, it goes to another one.
  *
  * Calls that are made while no member is connected wait for one, within their
  * `timeout` and until their `signal` aborts. The `timeout` of a call is for all
