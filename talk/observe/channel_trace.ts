@@ -159,7 +159,7 @@ export class ChannelTrace implements ObservedChannel {
         }
         return raw || this.#codec?.name !== "JSON" || JSON_BEGIN.has(firstByte);
       },
-      onBytes: (piece) => this.#onBytes(by, piece),
+      onBytes: (piece, size) => this.#onBytes(by, piece, size),
     };
   }
 
@@ -243,17 +243,17 @@ export class ChannelTrace implements ObservedChannel {
     return true;
   }
 
-  #onBytes(by: End, piece: Uint8Array): void {
+  #onBytes(by: End, piece: Uint8Array, size: number): void {
     this.flush();
     const direction = this.#directions[by];
     const first = direction.bytes === 0;
-    direction.bytes += piece.length;
+    direction.bytes += size;
     this.#context.emit({
       type: "bytes",
       by,
       channel: this,
       call: this.call,
-      size: piece.length,
+      size,
       head: piece.slice(0, HEAD_SIZE),
       first,
     });

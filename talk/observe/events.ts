@@ -20,7 +20,9 @@ export interface ObservedBase {
 
 /** A session has begun, or has ended. */
 export interface ObservedSession extends ObservedBase {
+  /** The kind of event. */
   readonly type: "session";
+  /** What has happened. */
   readonly state: "opened" | "closed";
   /** The address of the far end; empty if it is unknown. */
   readonly address: string;
@@ -30,9 +32,13 @@ export interface ObservedSession extends ObservedBase {
 
 /** One end has ended its direction of the byte stream, or sent what is no frame. */
 export interface ObservedDirection extends ObservedBase {
+  /** The kind of event. */
   readonly type: "direction";
+  /** What has happened. */
   readonly state: "ended" | "failed" | "malformed";
+  /** The end that did it. */
   readonly by: End;
+  /** Why, or the text of an error; undefined if there is none. */
   readonly error?: unknown;
 }
 
@@ -52,8 +58,11 @@ export interface ObservedChannel {
 
 /** A channel was confirmed, refused or closed by both ends. */
 export interface ObservedChannelState extends ObservedBase {
+  /** The kind of event. */
   readonly type: "channel";
+  /** What has happened. */
   readonly state: "opened" | "refused" | "closed";
+  /** The channel. */
   readonly channel: ObservedChannel;
   /** Milliseconds since it was requested. */
   readonly duration: number;
@@ -71,7 +80,9 @@ export type FrameName =
 
 /** A frame. */
 export interface ObservedFrame extends ObservedBase {
+  /** The kind of event. */
   readonly type: "frame";
+  /** Its name. */
   readonly name: FrameName;
   /** The end that sent it. */
   readonly by: End;
@@ -119,24 +130,35 @@ export interface ObservedCall {
 
 /** The header of a call, with its argument if that came at once. */
 export interface ObservedCallStart extends ObservedBase {
+  /** The kind of event. */
   readonly type: "call";
+  /** The end that did it. */
   readonly by: End;
+  /** The channel. */
   readonly channel: ObservedChannel;
+  /** The call. */
   readonly call: ObservedCall;
+  /** The argument; undefined if it has not arrived with the header. */
   readonly argument: ObservedValue | undefined;
 }
 
 /** The header of a response, with its first value if that came at once. */
 export interface ObservedAnswer extends ObservedBase {
+  /** The kind of event. */
   readonly type: "answer";
+  /** The end that did it. */
   readonly by: End;
+  /** The channel. */
   readonly channel: ObservedChannel;
+  /** The call. */
   readonly call: ObservedCall;
   /** The text of an error; undefined if it is none. */
   readonly error: string | undefined;
+  /** Whether the channel stays open. */
   readonly continued: boolean;
   /** The members of the field `Q` of its header. */
   readonly extension: Readonly<Record<string, unknown>> | undefined;
+  /** The value; undefined if it has not arrived with the header. */
   readonly value: ObservedValue | undefined;
   /** Milliseconds since the header of the call. */
   readonly duration: number;
@@ -144,31 +166,45 @@ export interface ObservedAnswer extends ObservedBase {
 
 /** A further value: of streamed arguments, of a stream, or a late first one. */
 export interface ObservedFurtherValue extends ObservedBase {
+  /** The kind of event. */
   readonly type: "value";
+  /** The end that did it. */
   readonly by: End;
+  /** The channel. */
   readonly channel: ObservedChannel;
+  /** The call. */
   readonly call: ObservedCall;
   /** Its place among the values of its direction, from 0. */
   readonly index: number;
+  /** The value; undefined if it has not arrived with the header. */
   readonly value: ObservedValue;
 }
 
 /** The trailer of a stream: the stream is complete, or has failed. */
 export interface ObservedTrailer extends ObservedBase {
+  /** The kind of event. */
   readonly type: "trailer";
+  /** The end that did it. */
   readonly by: End;
+  /** The channel. */
   readonly channel: ObservedChannel;
+  /** The call. */
   readonly call: ObservedCall;
+  /** Why, or the text of an error; undefined if there is none. */
   readonly error: string | undefined;
 }
 
 /** Bytes that are no values, on a channel that became a byte stream. */
 export interface ObservedBytes extends ObservedBase {
+  /** The kind of event. */
   readonly type: "bytes";
+  /** The end that did it. */
   readonly by: End;
+  /** The channel. */
   readonly channel: ObservedChannel;
   /** The call; undefined if the channel did not begin with the header of one. */
   readonly call: ObservedCall | undefined;
+  /** How many bytes. */
   readonly size: number;
   /** The first of them, at most 1,024. */
   readonly head: Uint8Array;
@@ -178,8 +214,11 @@ export interface ObservedBytes extends ObservedBase {
 
 /** A call has ended: both ends have closed its channel, or the session has ended. */
 export interface ObservedCallEnd extends ObservedBase {
+  /** The kind of event. */
   readonly type: "call-end";
+  /** The channel. */
   readonly channel: ObservedChannel;
+  /** The call. */
   readonly call: ObservedCall;
   /**
    * - `"answered"`: with a result

@@ -19,8 +19,8 @@ export interface ScannerSink {
   onEmpty(): boolean;
   /** Whether a value, whose first byte this is, may stand here. */
   mayBegin(firstByte: number): boolean;
-  /** Bytes that are no values. */
-  onBytes(piece: Uint8Array): void;
+  /** Bytes that are no values: how many, and those of them that were kept. */
+  onBytes(piece: Uint8Array, size: number): void;
 }
 
 /** Splits one direction of a channel into values, or finds that they are none. */
@@ -36,6 +36,8 @@ export class ValueScanner {
   #bytes = false;
   /** Bytes that were taken for the beginning of a value, and are to be reported. */
   #taken: Uint8Array = NOTHING;
+  /** Bytes that were taken for a part of it, and not kept. */
+  #dropped = 0;
 
   /** Makes a scanner that has read nothing. */
   constructor(sink: ScannerSink, budget: CaptureBudget) {
@@ -65,7 +67,7 @@ export class ValueScanner {
   /** Reports what was begun as bytes, and gives back the memory. */
   end(): void {
     if (!this.#bytes && (this.#prefixLength > 0 || this.#left > 0)) {
-      this.#giveUp();
+      this.#giveUp(this.#left > 0 ? undefined : NOTHING);
       this.#report(NOTHING);
     }
     this.#capture.clear();
@@ -76,12 +78,12 @@ export class ValueScanner {
     if (this.#prefixLength < PREFIX_SIZE) return;
     const size = readUint32(this.#prefix, 0);
     this.#size = size;
-    if (size > MAX_VALUE_SIZE) return this.#giveUp();
+    if (size > MAX_VALUE_SIZE) return this.#giveUp(NOTHING);
     if (size > 0) {
       this.#left = size;
       return;
     }
-    if (!this.#sink.onEmpty()) return this.#giveUp();
+    if (!this.#sink.onEmpty()) return this.#giveUp(NOTHING);
     this.#prefixLength = 0;
   }
 
@@ -107,6 +109,8 @@ export class ValueScanner {
     const bytes = new Uint8Array(this.#prefixLength + kept.length);
     bytes.set(this.#prefix.subarray(0, this.#prefixLength));
     bytes.set(kept, this.#prefixLength);
+    const read = piece?.length ?? this.#size - this.#left;
+    this.#dropped = Math.max(0, read - kept.length);
     this.#capture.clear();
     this.#taken = bytes;
   }
@@ -114,13 +118,15 @@ export class ValueScanner {
   /** Reports bytes, after those that were taken for the beginning of a value. */
   #report(rest: Uint8Array): void {
     const taken = this.#taken;
+    const size = taken.length + this.#dropped + rest.length;
     this.#taken = NOTHING;
+    this.#dropped = 0;
     let bytes = rest;
     if (taken.length > 0) {
       bytes = new Uint8Array(taken.length + rest.length);
       bytes.set(taken);
       bytes.set(rest, taken.length);
     }
-    if (bytes.length > 0) this.#sink.onBytes(bytes);
+    if (size > 0) this.#sink.onBytes(bytes, size);
   }
 }

@@ -70,6 +70,37 @@ function valuesIn(events: ObservedEvent[]): Record<string, string[]> {
   return values;
 }
 
+/**
+ * Bytes of each channel and side that are in no value and in no event of bytes,
+ * without the header of a call or a response.
+ */
+function unaccounted(events: ObservedEvent[]): Record<string, number> {
+  const left: Record<string, number> = {};
+  const headers = new Set<string>();
+  for (const event of events) {
+    if (event.type === "frame" && event.name === "DATA") {
+      if (event.channel === undefined) continue;
+      const key = `${event.channel.number} ${event.by}`;
+      left[key] = (left[key] ?? 0) + event.size!;
+    } else if (event.type === "bytes") {
+      left[`${event.channel.number} ${event.by}`]! -= event.size;
+    } else if (
+      event.type === "call" || event.type === "answer" || event.type === "value"
+    ) {
+      const key = `${event.channel.number} ${event.by}`;
+      if (event.type !== "value") headers.add(key);
+      const value = event.type === "call" ? event.argument : event.value;
+      if (value !== undefined) left[key]! -= 4 + value.size;
+    }
+  }
+  return Object.fromEntries(
+    Object.entries(left).filter(([key, bytes]) => {
+      const isHeader = headers.has(key) && bytes > 4 && bytes < 200;
+      return bytes !== 0 && !isHeader;
+    }),
+  );
+}
+
 /** The selectors that become streams of bytes after their first values. */
 const BYTE_STREAMS = /^\/(bytes|Bytes|greet|sink|source|die-in-bytes)$/;
 
@@ -115,6 +146,7 @@ for (const codec of ["json", "cbor"] as const) {
           compared += found.length;
         }
       }
+      assertEquals(unaccounted(events), {}, name);
       const ends = events.filter(({ type }) => type === "call-end");
       assertEquals(ends.length, selectors.length, name);
     }

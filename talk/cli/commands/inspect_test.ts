@@ -1,11 +1,9 @@
-import { CallError, dial, handlerFrom, listen } from "@qtalk/qtalk";
+import { CallError, dial, handlerFrom, listen, Peer, qmux } from "@qtalk/qtalk";
 import { json } from "@qtalk/qtalk/codec";
 import { cbor } from "@qtalk/qtalk/codec/cbor";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { cli, cliCommand, startCli } from "../../../tests/support/cli.ts";
 import { within } from "../../../tests/support/within.ts";
-import { Tracer } from "../../observe/session_trace.ts";
-import { TappedConnection } from "../inspect/tapped_connection.ts";
 
 const LISTENING = /^listening on (\S+)$/;
 
@@ -173,7 +171,6 @@ Deno.test("qtalk inspect: over stdio, lines go to stderr and stdout carries fram
     stdout: "piped",
     stderr: "piped",
   }).spawn();
-  const { Peer, qmux } = await import("@qtalk/qtalk");
   const peer = new Peer(
     qmux({ readable: child.stdout, writable: child.stdin }),
   );
@@ -244,51 +241,4 @@ Deno.test("qtalk inspect: a server that cannot be dialed is reported, and the cl
   await peer.close();
   const { code } = await tap.end("SIGINT");
   assertEquals(code, 0);
-});
-
-Deno.test("TappedConnection: an end that does not read makes the other one wait", async () => {
-  using target = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const accepted = target.accept();
-  const CHUNK = new Uint8Array(64 * 1024).fill(105);
-  let reads = 0;
-  let waiting = Promise.withResolvers<void>();
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const stopped = Promise.withResolvers<null>();
-  const near = {
-    async read() {
-      reads++;
-      // Resolves when no further read has come for a while.
-      clearTimeout(timer);
-      timer = setTimeout(() => waiting.resolve(), 300);
-      return await Promise.race([stopped.promise, Promise.resolve(CHUNK)]);
-    },
-    write: () => Promise.resolve(),
-    closeWrite: () => Promise.resolve(),
-    close() {
-      stopped.resolve(null);
-    },
-  };
-  const errors: unknown[] = [];
-  const tap = new TappedConnection(near, {
-    to: `tcp://127.0.0.1:${target.addr.port}`,
-    tracer: new Tracer({ codecs: [], observer() {}, now: () => 0 }),
-    recorder: undefined,
-    onError: (error) => errors.push(error),
-  });
-  tap.begin("");
-  const conn = await accepted;
-  await waiting.promise;
-  const held = reads;
-  // What the kernel holds, and no more.
-  assert(held * CHUNK.length < 64 * 2 ** 20, `${held} chunks`);
-  waiting = Promise.withResolvers();
-  for (let left = 2 * 2 ** 20; left > 0;) {
-    left -= (await conn.read(new Uint8Array(64 * 1024)))!;
-  }
-  await within(waiting.promise, "reads to go on");
-  assert(reads > held);
-  clearTimeout(timer);
-  await tap.close();
-  conn.close();
-  assertEquals(errors, []);
 });

@@ -7,6 +7,25 @@ import type { SessionTrace, Tracer } from "../../observe/session_trace.ts";
 import type { CloseOptions } from "../../peer.ts";
 import type { Recorder } from "./recording.ts";
 
+/**
+ * Passes bytes from one transport to another, to their end. Each chunk is looked at
+ * and written before the next is read, so a slow receiver makes the sender wait.
+ *
+ * @throws {unknown} the error of either transport
+ */
+export async function passBytes(
+  from: Transport,
+  to: Transport,
+  look: (chunk: Uint8Array) => Promise<void>,
+): Promise<void> {
+  for (;;) {
+    const chunk = await from.read();
+    if (chunk === null) return;
+    await look(chunk);
+    await to.write(chunk);
+  }
+}
+
 /** What taps share. */
 export interface TapOptions {
   /** The address that each of them dials. */
@@ -96,16 +115,12 @@ export class TappedConnection implements Closable {
     const { recorder } = this.#options;
     const session = trace.number;
     try {
-      for (;;) {
-        const chunk = await from.read();
-        if (chunk === null) break;
+      await passBytes(from, to, async (chunk) => {
         trace.push(by, chunk);
-        if (recorder !== undefined) {
-          const data = (chunk as Uint8Array<ArrayBuffer>).toBase64();
-          await recorder.add({ session, by, data });
-        }
-        await to.write(chunk);
-      }
+        if (recorder === undefined) return;
+        const data = (chunk as Uint8Array<ArrayBuffer>).toBase64();
+        await recorder.add({ session, by, data });
+      });
     } catch (error) {
       if (this.#gone.signal.aborted) return;
       trace.end(by, error);

@@ -44,5 +44,9 @@ export type {
   ObservedTrailer,
   ObservedValue,
   Observer,
-} from "./events.ts";
-export { type ObserveOptions, observeTransport } from "./observed_transport.ts";
+} from "./observe/events.ts";
+export type { ObserverOption } from "./observe/option.ts";
+export {
+  type ObserveOptions,
+  observeTransport,
+} from "./observe/observed_transport.ts";
