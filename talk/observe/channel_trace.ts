@@ -31,8 +31,10 @@ export interface TraceContext {
   readonly budget: CaptureBudget;
   now(): number;
   emit(body: EventBody): void;
-  /** Has {@linkcode ChannelTrace.flush} called when the chunk has been read. */
+  /** Has {@linkcode ChannelTrace.flush} called if no value follows a header soon. */
   flushLater(channel: ChannelTrace): void;
+  /** The value has followed. */
+  flushed(channel: ChannelTrace): void;
 }
 
 /** A channel as it was seen, and the call on it. */
@@ -48,6 +50,8 @@ export class ChannelTrace implements ObservedChannel {
   readonly #context: TraceContext;
   readonly #requested: number;
   readonly #directions: Record<End, Direction>;
+  /** When the last header was read. */
+  headerTime = 0;
   #argumentAwaited = false;
   #answer: TracedHeader | undefined;
   #answerAwaited = false;
@@ -180,6 +184,7 @@ export class ChannelTrace implements ObservedChannel {
       caller: this.opener,
     };
     this.#argumentAwaited = true;
+    this.headerTime = this.call.time;
     this.#context.flushLater(this);
     return true;
   }
@@ -193,6 +198,7 @@ export class ChannelTrace implements ObservedChannel {
     if (header === undefined) return false;
     this.#answer = header;
     this.#answerAwaited = true;
+    this.headerTime = this.#context.now();
     this.#context.flushLater(this);
     return true;
   }
@@ -269,6 +275,7 @@ export class ChannelTrace implements ObservedChannel {
       call: this.call!,
       argument,
     });
+    if (!this.#answerAwaited) this.#context.flushed(this);
   }
 
   #reportAnswer(value: ObservedValue | undefined): void {
@@ -286,8 +293,10 @@ export class ChannelTrace implements ObservedChannel {
       continued,
       extension,
       value,
-      duration: this.#context.now() - call.time,
+      // Its value may have arrived later.
+      duration: this.headerTime - call.time,
     });
+    if (!this.#argumentAwaited) this.#context.flushed(this);
   }
 
   #endCall(isLost: boolean): void {

@@ -20,6 +20,11 @@ const HEAD_SIZE = 32;
 const MAX_CLOSED = 256;
 /** Channels of a session that are followed at the same time. */
 const MAX_CHANNELS = 65_536;
+/**
+ * Milliseconds for which a header waits for the value that follows it: the reference
+ * sends them one after the other.
+ */
+export const FLUSH_AFTER = 50;
 /** Frames that a decoder may decode before it has to be asked again. */
 const ALLOWANCE = 2 ** 30 - 1;
 const EMPTY = new Uint8Array(0);
@@ -115,7 +120,12 @@ export class SessionTrace implements TraceContext {
   }
 
   flushLater(channel: ChannelTrace): void {
+    this.#toFlush.delete(channel);
     this.#toFlush.add(channel);
+  }
+
+  flushed(channel: ChannelTrace): void {
+    this.#toFlush.delete(channel);
   }
 
   /** Reads a chunk that an end has sent. */
@@ -129,8 +139,23 @@ export class SessionTrace implements TraceContext {
       this.#unreadable[by] = true;
       this.emit({ type: "direction", state: "malformed", by, error });
     }
-    for (const channel of this.#toFlush) channel.flush();
-    this.#toFlush.clear();
+    if (this.#toFlush.size > 0) this.flush(FLUSH_AFTER);
+  }
+
+  /** Whether there are headers whose first value has not arrived. */
+  get hasHeaders(): boolean {
+    return this.#toFlush.size > 0;
+  }
+
+  /** Reports headers whose first value has not arrived for so many milliseconds. */
+  flush(age: number): void {
+    const before = this.now() - age;
+    for (const channel of this.#toFlush) {
+      // They are in the order of their headers.
+      if (channel.headerTime > before) break;
+      this.#toFlush.delete(channel);
+      channel.flush();
+    }
   }
 
   /** An end has ended its direction, or reading from it has failed. */

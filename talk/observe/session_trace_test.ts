@@ -99,6 +99,27 @@ Deno.test("SessionTrace: how a call ended is reported", () => {
   assertEquals(outcome(answer({ C: true })), "lost");
 });
 
+Deno.test("SessionTrace: a header waits for its value, but not for long", () => {
+  const { events, trace } = traced();
+  trace.push("near", open(0));
+  trace.push("far", confirm(0, 0));
+  // As the reference sends them.
+  trace.push("near", data(0, value({ S: "x" })));
+  assertEquals([selectorsIn(events), trace.hasHeaders], [[], true]);
+  trace.push("near", data(0, value([1])));
+  assertEquals([selectorsIn(events), trace.hasHeaders], [["x"], false]);
+  trace.push("far", data(0, value({ E: null })));
+  // Each event takes a millisecond of this clock.
+  for (let i = 0; i < 60; i++) trace.push("far", open(1 + i));
+  const answers = events.filter((event) => event.type === "answer");
+  assertEquals(answers.length, 1);
+  assertEquals(answers[0]!.value, undefined);
+  trace.push("far", data(0, value(1)));
+  trace.close();
+  const values = events.filter((event) => event.type === "value");
+  assertEquals(values.map(({ value }) => value.value), [1]);
+});
+
 Deno.test("SessionTrace: an ID that is used again is a new channel", () => {
   const { events, trace } = traced();
   for (const selector of ["first", "second"]) {
@@ -146,8 +167,8 @@ Deno.test("SessionTrace: what incomplete values may keep is limited, and given b
     trace.push("near", data(id, begun));
   }
   assertEquals(tracer.budget.take(MAX_CAPTURE), false);
+  trace.close();
   // The headers of calls are read all the same.
   assertEquals(selectorsIn(events).length, many);
-  trace.close();
   assertEquals(tracer.budget.take(MAX_CAPTURED), true);
 });

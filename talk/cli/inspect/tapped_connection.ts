@@ -3,7 +3,11 @@ import { timeLimit } from "../../../time_limit.ts";
 import { connect } from "../../dial.ts";
 import type { Closable } from "../../listener.ts";
 import type { End } from "../../observe/events.ts";
-import type { SessionTrace, Tracer } from "../../observe/session_trace.ts";
+import {
+  FLUSH_AFTER,
+  type SessionTrace,
+  type Tracer,
+} from "../../observe/session_trace.ts";
 import type { CloseOptions } from "../../peer.ts";
 import type { Recorder } from "./recording.ts";
 
@@ -48,6 +52,7 @@ export class TappedConnection implements Closable {
   readonly #gone = new AbortController();
   readonly #left = Promise.withResolvers<void>();
   #far: Transport | undefined;
+  #flushing: ReturnType<typeof setTimeout> | undefined;
   #trace: SessionTrace | undefined;
   readonly #readEnded: Record<End, boolean> = { near: false, far: false };
 
@@ -100,6 +105,7 @@ export class TappedConnection implements Closable {
       }
     } finally {
       await this.#closeBoth();
+      clearTimeout(this.#flushing);
       trace.close(failure);
       const error = failure === undefined ? {} : { error: textOf(failure) };
       void recorder?.add({ session, close: true, ...error });
@@ -117,6 +123,7 @@ export class TappedConnection implements Closable {
     try {
       await passBytes(from, to, async (chunk) => {
         trace.push(by, chunk);
+        this.#flushLater(trace);
         if (recorder === undefined) return;
         const data = (chunk as Uint8Array<ArrayBuffer>).toBase64();
         await recorder.add({ session, by, data });
@@ -134,6 +141,15 @@ export class TappedConnection implements Closable {
     void recorder?.add({ session, by, end: true });
     // Not every transport can end one direction alone.
     await to.closeWrite().catch(() => {});
+  }
+
+  /** Shows headers also if nothing follows them. */
+  #flushLater(trace: SessionTrace): void {
+    if (!trace.hasHeaders || this.#flushing !== undefined) return;
+    this.#flushing = setTimeout(() => {
+      this.#flushing = undefined;
+      trace.flush(0);
+    }, FLUSH_AFTER);
   }
 
   #abortBoth(): void {
