@@ -85,7 +85,6 @@ is what --save has written.
     const channel = count("channel", options.channel);
     const drainTimeout = drainTimeoutFrom(options.drain);
     const usesStdout = [first, to].some((word) => /^stdio:/i.test(word ?? ""));
-    let begun = performance.now();
     let now = () => performance.now();
     const isFile = to === undefined;
     let target = to === undefined ? "" : redactedAddress(to);
@@ -93,13 +92,11 @@ is what --save has written.
       if (options.save !== undefined) {
         throw new UsageError("Cannot --save what is read from a file");
       }
-      begun = 0;
     } else await resolveAddress(to);
     const printer = new EventPrinter({
       frames: !options.calls,
       calls: !options.frames,
       width: widthOf(terminal, options.full, usesStdout),
-      begun,
       target: () => target,
       print: (line) => printLine(terminal, line, usesStdout),
     });

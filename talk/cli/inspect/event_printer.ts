@@ -33,8 +33,6 @@ export interface PrinterOptions {
   readonly calls: boolean;
   /** The characters of a line, at most. */
   readonly width: number;
-  /** When the first event happened that time is counted from. */
-  readonly begun: number;
   /** Where sessions are passed on to. */
   readonly target: () => string;
   /** Prints a line. */
@@ -46,7 +44,16 @@ const BYTES_INTERVAL = 1_000;
 /** Room that a value leaves for what follows it in a line. */
 const TAIL = 12;
 /** The members of `Q` that say nothing to people. */
-const QUIET = new Set(["v", "lends", "keep", "trailer", "bytes", "stream"]);
+const QUIET = new Set([
+  "v",
+  "lends",
+  "keep",
+  "trailer",
+  "bytes",
+  "stream",
+  "ping",
+  "code",
+]);
 
 /** Bytes of a direction that were seen, and when that was printed. */
 interface BytesSeen {
@@ -59,6 +66,8 @@ interface BytesSeen {
 export class EventPrinter {
   readonly #options: PrinterOptions;
   readonly #names = new PointerNames();
+  /** When the first event happened, which times are counted from. */
+  #begun: number | undefined;
   /** Of channels that carry bytes. */
   readonly #bytes = new Map<number, Partial<Record<End, BytesSeen>>>();
 
@@ -187,7 +196,7 @@ export class EventPrinter {
   #answer(event: ObservedAnswer): void {
     const { time, by, session, channel, error, continued, extension } = event;
     const line = this.#line(time, by, session, channel, TAIL);
-    if (error !== undefined) line.add("error: ", "red").add(error, "red");
+    if (error !== undefined) addError(line, error, extension);
     else if (event.value !== undefined) {
       const isStream = continued && isNull(event.value);
       if (!isStream) addValue(line, event.value, this.#names.nameOf);
@@ -266,7 +275,7 @@ export class EventPrinter {
     extension: Readonly<Record<string, unknown>> | undefined,
   ): void {
     for (const [name, value] of Object.entries(extension ?? {})) {
-      if (QUIET.has(name)) continue;
+      if (QUIET.has(name) || value === "CallError") continue;
       line.add(`  ${name} `, "dim");
       addAny(line, value, this.#names.nameOf);
     }
@@ -292,7 +301,8 @@ export class EventPrinter {
     channel?: ObservedChannel,
     reserved = 0,
   ): Line {
-    const { width, begun } = this.#options;
+    const { width } = this.#options;
+    const begun = this.#begun ??= time;
     const line = new Line(width - reserved);
     const seconds = Math.max(0, time - begun) / 1_000;
     line.add(`${seconds.toFixed(3).padStart(8)} `, "dim");
@@ -313,6 +323,17 @@ const OUTCOMES = {
   unanswered: "closed without an answer",
   lost: "lost: the session ended first",
 };
+
+/** The text of an error, after its code. */
+function addError(
+  line: Line,
+  text: string,
+  extension: ObservedAnswer["extension"],
+): void {
+  const code = extension?.code;
+  const what = typeof code === "string" ? `error ${code}: ` : "error: ";
+  line.add(what, "red").add(text, "red");
+}
 
 /** A selector in the form that people write. */
 function selectorText(selector: string): string {
