@@ -96,10 +96,12 @@ export class MeasuredCall {
       );
       span.setStatus({ code: SpanStatusCode.ERROR, message: text });
     }
-    // Figures are kept for each combination of attributes.
-    const names = this.#side === "server" && type === "not-found"
-      ? { service: undefined, method: OTHER }
-      : this.#names;
+    let names = this.#names;
+    if (this.#side === "server" && type === "not-found") {
+      // Figures are kept for each combination of attributes.
+      names = { service: undefined, method: OTHER };
+      span.updateName(OTHER);
+    }
     this.#end({ ...attributesOf(names), "error.type": type });
   };
 

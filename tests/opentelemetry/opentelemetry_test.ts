@@ -113,7 +113,11 @@ Deno.test("opentelemetry: both sides of a call are spans of one trace, and are m
   // Anyone can invent names of methods that do not exist.
   const names = points.filter(({ name }) => name === "rpc.server.duration")
     .map(({ attributes }) => attributes["rpc.method"]);
-  assertEquals(names.includes("thing"), false);
+  assertEquals([names.includes("thing"), names.includes("_OTHER")], [
+    false,
+    true,
+  ]);
+  assertEquals(one("_OTHER", "server").attributes["rpc.method"], "thing");
 });
 
 Deno.test("opentelemetry: without OTEL_DENO, calls work and nothing is exported", async () => {
