@@ -120,6 +120,44 @@ Deno.test("SessionTrace: a header waits for its value, but not for long", () => 
   assertEquals(values.map(({ value }) => value.value), [1]);
 });
 
+Deno.test("SessionTrace: bytes after a continued response are found, whatever they are", () => {
+  const streams: Record<string, Uint8Array> = {
+    zeros: new Uint8Array(100_000),
+    "a length, and less than that": uint32(1_000, 1, 2),
+    "a length beyond all values": uint32(0xffffffff, 0),
+    "a length, and what JSON cannot begin with": uint32(12, 1, 2, 3),
+    "a length, and what is no JSON": concat(
+      uint32(4),
+      new TextEncoder().encode("[1, and so on"),
+    ),
+    "one zero": new Uint8Array(1),
+    "a length of 0 at the end": new Uint8Array(4),
+    "text": new TextEncoder().encode("GET / HTTP/1.1\r\n"),
+  };
+  for (const [name, bytes] of Object.entries(streams)) {
+    for (const size of [bytes.length, 7, 1]) {
+      if (bytes.length / size > 1_000) continue;
+      const { events, trace } = traced();
+      trace.push("near", open(0));
+      trace.push("far", confirm(0, 0));
+      const header = value({ S: "x", Q: { v: 1 } });
+      trace.push("near", data(0, concat(header, value(null))));
+      const answer = value({ C: true, Q: { v: 1 } });
+      trace.push("far", data(0, concat(answer, value(null))));
+      for (let at = 0; at < bytes.length; at += size) {
+        trace.push("far", data(0, bytes.subarray(at, at + size)));
+      }
+      trace.push("far", close(0));
+      trace.close();
+      let found = 0;
+      for (const event of events) {
+        if (event.type === "bytes") found += event.size;
+      }
+      assertEquals(found, bytes.length, `${name}, ${size}`);
+    }
+  }
+});
+
 Deno.test("SessionTrace: an ID that is used again is a new channel", () => {
   const { events, trace } = traced();
   for (const selector of ["first", "second"]) {

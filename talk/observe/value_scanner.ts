@@ -34,6 +34,8 @@ export class ValueScanner {
   /** Bytes of it that are still to come. */
   #left = 0;
   #bytes = false;
+  /** Whether a length of 0 was read last. */
+  #afterEmpty = false;
   /** Bytes that were taken for the beginning of a value, and are to be reported. */
   #taken: Uint8Array = NOTHING;
   /** Bytes that were taken for a part of it, and not kept. */
@@ -66,7 +68,9 @@ export class ValueScanner {
 
   /** Reports what was begun as bytes, and gives back the memory. */
   end(): void {
-    if (!this.#bytes && (this.#prefixLength > 0 || this.#left > 0)) {
+    const isPartial = this.#prefixLength > 0 || this.#left > 0 ||
+      this.#afterEmpty;
+    if (!this.#bytes && isPartial) {
       this.#giveUp(this.#left > 0 ? undefined : NOTHING);
       this.#report(NOTHING);
     }
@@ -83,7 +87,11 @@ export class ValueScanner {
       this.#left = size;
       return;
     }
-    if (!this.#sink.onEmpty()) return this.#giveUp(NOTHING);
+    // Two in a row say nothing: the bytes are zeros.
+    if (this.#afterEmpty || !this.#sink.onEmpty()) {
+      return this.#giveUp(NOTHING);
+    }
+    this.#afterEmpty = true;
     this.#prefixLength = 0;
   }
 
@@ -100,15 +108,17 @@ export class ValueScanner {
     }
     this.#capture.clear();
     this.#prefixLength = 0;
+    this.#afterEmpty = false;
   }
 
   /** Takes what was read of the current value, and what follows, for bytes. */
   #giveUp(piece?: Uint8Array): void {
     this.#bytes = true;
     const kept = piece ?? this.#capture.bytes;
-    const bytes = new Uint8Array(this.#prefixLength + kept.length);
-    bytes.set(this.#prefix.subarray(0, this.#prefixLength));
-    bytes.set(kept, this.#prefixLength);
+    const empty = this.#afterEmpty ? PREFIX_SIZE : 0;
+    const bytes = new Uint8Array(empty + this.#prefixLength + kept.length);
+    bytes.set(this.#prefix.subarray(0, this.#prefixLength), empty);
+    bytes.set(kept, empty + this.#prefixLength);
     const read = piece?.length ?? this.#size - this.#left;
     this.#dropped = Math.max(0, read - kept.length);
     this.#capture.clear();
