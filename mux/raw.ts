@@ -136,6 +136,10 @@ export interface RawSession extends Session {
   readonly openable: number;
   /** Whether at most half of those, or of the memory for channels, is free. */
   readonly crowded: boolean;
+  /** Bytes that have arrived, those of frames included. */
+  readonly received: number;
+  /** How many channels the peer has opened, or tried to. */
+  readonly opened: number;
   /** What counts and bounds the memory that the session holds. */
   readonly account: MemoryAccount;
   /**

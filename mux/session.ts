@@ -108,6 +108,8 @@ export class QmuxSession implements RawSession {
   readonly #closed = Promise.withResolvers<void>();
   readonly #readerDone = Promise.withResolvers<void>();
   #state: "open" | "closing" | "ended" = "open";
+  /** Bytes that have arrived. */
+  #received = 0;
   /** The cost of DATA written since the event loop last turned for a write. */
   #sent = 0;
   #closing: Promise<void> | undefined;
@@ -209,6 +211,14 @@ export class QmuxSession implements RawSession {
     return this.#channels.whenSlotFreed();
   }
 
+  get received(): number {
+    return this.#received;
+  }
+
+  get opened(): number {
+    return this.#channels.opened;
+  }
+
   get ended(): boolean {
     return this.#state !== "open";
   }
@@ -255,6 +265,7 @@ export class QmuxSession implements RawSession {
       for (;;) {
         const chunk = await this.#transport.read();
         if (chunk === null || this.#hasEnded()) break;
+        this.#received += chunk.length;
         if (!begun) {
           begun = true;
           this.#checkFirst(chunk);

@@ -20,6 +20,12 @@ import {
   qmux,
   type SessionOptions,
 } from "@qtalk/qtalk/mux";
+import {
+  DEFAULT_RATE_LIMIT_OPTIONS,
+  DEFAULT_RETRY_OPTIONS,
+  rateLimit,
+  retry,
+} from "@qtalk/qtalk/middleware";
 import { DEFAULT_MAX_FORWARDED_CALLS, forward } from "@qtalk/qtalk/rpc";
 import {
   DEFAULT_CONNECT_TIMEOUT,
@@ -137,6 +143,8 @@ const DEFAULTS: Record<string, Readonly<Record<string, number>>> = {
   ForwardOptions: { maxConcurrentCalls: DEFAULT_MAX_FORWARDED_CALLS },
   DialOptions: { timeout: DEFAULT_CONNECT_TIMEOUT },
   ReconnectOptions: DEFAULT_RECONNECT_OPTIONS,
+  RetryOptions: DEFAULT_RETRY_OPTIONS,
+  RateLimitOptions: DEFAULT_RATE_LIMIT_OPTIONS,
   CodecOptions: { maxDepth: DEFAULT_MAX_DEPTH, maxItems: DEFAULT_MAX_ITEMS },
   CloseOnSignalsOptions: { drainTimeout: DEFAULT_SIGNAL_DRAIN_TIMEOUT },
 };
@@ -221,6 +229,8 @@ const USES: Record<string, Use> = {
   MemoryPoolOptions(options) {
     memoryPool(options);
   },
+  RetryOptions: (options) => void retry(options),
+  RateLimitOptions: (options) => void rateLimit(options),
   ListenOptions: (options) => ignoreAddress(listen("nothing:", options)),
   ServeWebSocketOptions: (options) => serveWebSocket(options).listener.close(),
   CodecOptions(options) {

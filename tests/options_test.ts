@@ -17,6 +17,7 @@ import {
 } from "@qtalk/qtalk";
 import { cbor } from "@qtalk/qtalk/codec/cbor";
 import { msgpack } from "@qtalk/qtalk/codec/msgpack";
+import { rateLimit, retry } from "@qtalk/qtalk/middleware";
 import { closeOnSignals } from "@qtalk/qtalk/signals";
 import { serveWebSocket } from "@qtalk/qtalk/websocket";
 import { dialSession } from "@qtalk/qtalk/talk";
@@ -46,6 +47,7 @@ const PEER = [
   "maxQueuedCallSize",
   "callQueueTimeout",
   "maxCallbacks",
+  "maxMetaSize",
 ];
 
 /** Options that may have fractions. */
@@ -56,6 +58,8 @@ const FRACTIONS = [
   "minDelay",
   "maxDelay",
   "jitter",
+  "budget",
+  "interval",
 ];
 
 const ADDRESS = "tcp://127.0.0.1:0";
@@ -151,6 +155,11 @@ const FUNCTIONS: Record<string, readonly [Use, readonly string[]]> = {
     (options) => withPair((peer) => forward(peer, options)),
     ["maxConcurrentCalls"],
   ],
+  "retry()": [
+    retry,
+    ["maxAttempts", "minDelay", "maxDelay", "jitter", "budget"],
+  ],
+  "rateLimit()": [rateLimit, ["calls", "opens", "bytes", "interval"]],
   "peer.call()": [
     (options) => withPair((peer) => peer.call("x", null, options)),
     ["timeout"],

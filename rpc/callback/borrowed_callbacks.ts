@@ -1,5 +1,5 @@
 import type { SessionState } from "../session_state.ts";
-import type { Caller } from "../types.ts";
+import type { Call, Caller } from "../types.ts";
 import type { RemoteFunction } from "./remote_function.ts";
 
 /**
@@ -10,14 +10,25 @@ export class BorrowedCallbacks {
   readonly #caller: Caller;
   readonly #session: SessionState;
   readonly #selector: string;
+  readonly #call: Call | undefined;
   readonly #functions = new Set<RemoteFunction>();
   #state: "pending" | "continued" | "ended" = "pending";
 
-  /** Makes the callbacks of a call of `selector`; `caller` calls them. */
-  constructor(caller: Caller, session: SessionState, selector: string) {
+  /**
+   * Makes the callbacks of a call of `selector`; `caller` calls them.
+   *
+   * @param call the call, if calls of them may take no longer than it
+   */
+  constructor(
+    caller: Caller,
+    session: SessionState,
+    selector: string,
+    call: Call | undefined,
+  ) {
     this.#caller = caller;
     this.#session = session;
     this.#selector = selector;
+    this.#call = call;
   }
 
   /** What the program gets for an ID. */
@@ -30,7 +41,8 @@ export class BorrowedCallbacks {
     if (this.#state !== "ended" && !this.#functions.has(fn)) {
       this.#functions.add(fn);
       // After a continued response, no header can name it any more.
-      fn.lend(this.#state === "continued");
+      const isPending = this.#state === "pending";
+      fn.lend(!isPending, isPending ? this.#call : undefined);
     }
     return value;
   }
@@ -50,7 +62,9 @@ export class BorrowedCallbacks {
   answered(keptIds: readonly string[], ends: boolean): void {
     this.#state = "continued";
     const kept = new Set(keptIds);
-    for (const fn of this.#functions) fn.answered(kept.has(fn.id));
+    for (const fn of this.#functions) {
+      fn.answered(kept.has(fn.id), this.#call);
+    }
     if (ends) this.ended();
   }
 
@@ -60,7 +74,7 @@ export class BorrowedCallbacks {
     const functions = [...this.#functions];
     this.#functions.clear();
     if (this.#state === "pending") {
-      for (const fn of functions) fn.answered(false);
+      for (const fn of functions) fn.answered(false, this.#call);
     }
     this.#state = "ended";
     for (const fn of functions) fn.ended();

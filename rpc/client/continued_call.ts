@@ -4,6 +4,7 @@ import { atCaller } from "../caller_stack.ts";
 import type { LentCallbacks } from "../callback/callback_table.ts";
 import { namedAfterCall } from "../errors.ts";
 import type { ReceivedHeader } from "../wire/headers.ts";
+import { mergedMeta, type Metadata, NO_META } from "../wire/metadata.ts";
 import { type TrailerRule, ValueReceiver } from "../wire/value_receiver.ts";
 import type { CallContext } from "./call_context.ts";
 import type { CallLimits, LimitedCall } from "./call_limits.ts";
@@ -100,6 +101,7 @@ export class ContinuedCall
   readonly #arguments: StreamedArguments | undefined;
   readonly #trailer: TrailerRule;
   readonly #limits: CallLimits | undefined;
+  readonly #meta: Metadata | undefined;
   #receiver: ValueReceiver | undefined;
   #state: ContinuedCallState = "open";
 
@@ -130,6 +132,7 @@ export class ContinuedCall
       : header.trailer
       ? "required"
       : "possible";
+    this.#meta = header.meta;
     this.channel = channel;
     this.#reader = reader;
     this.#lent = lent;
@@ -150,8 +153,13 @@ export class ContinuedCall
       (bytes) => this.#context.decode(bytes, this.#selector),
       this.#trailer,
       this.#selector,
+      this.#context.state.maxMetaSize,
     );
     return this.#receiver.receive(options);
+  }
+
+  get meta(): Metadata {
+    return mergedMeta(this.#meta, this.#receiver?.trailerMeta) ?? NO_META;
   }
 
   atCaller(error: unknown): unknown {

@@ -221,16 +221,19 @@ async function forwardCall(
   if (lends !== undefined) {
     addRoute(lends, call.session, call.caller, pool.session);
   }
-  const header = forwardedHeader(call.request);
   let outgoing: RawChannel;
   try {
     outgoing = await takeChannel(pool, call, nested);
   } catch (error) {
     throw passedOn(error, call);
   }
+  if (isLate(call)) {
+    outgoing.discard();
+    throw tooLate(call);
+  }
   try {
     // If this fails, the response fails too.
-    outgoing.send(header)?.catch(() => {});
+    outgoing.send(forwardedHeader(call))?.catch(() => {});
   } catch {
     // As above.
   }
@@ -373,14 +376,37 @@ function inspectHeader(
   }
 }
 
-/** The header of the forwarded call, encoded once for all calls with this header. */
-function forwardedHeader(request: Request): Uint8Array {
-  return request.forwarded ??= encodeHeader(request);
+/**
+ * The header of the forwarded call. Without a deadline, it is encoded once for all
+ * calls with this header.
+ */
+function forwardedHeader({ request, deadline }: ServerCall): Uint8Array {
+  if (deadline === undefined) {
+    return request.forwarded ??= encodeHeader(request, undefined);
+  }
+  const left = Math.ceil(deadline - performance.now());
+  return encodeHeader(request, Math.max(0, left));
 }
 
-function encodeHeader({ selector, extension, context }: Request): Uint8Array {
+function encodeHeader(
+  { selector, extension, context }: Request,
+  left: number | undefined,
+): Uint8Array {
   const writer = new ValueWriter();
   writer.begin();
-  writer.add(context.codec, forwardedHeaderValue(selector, extension));
+  writer.add(context.codec, forwardedHeaderValue(selector, extension, left));
   return writer.message().slice();
+}
+
+function isLate({ deadline }: ServerCall): boolean {
+  return deadline !== undefined && deadline <= performance.now();
+}
+
+function tooLate({ selector }: ServerCall): CallError {
+  return new CallError(
+    `Cannot forward call "${
+      printableText(selector)
+    }": its deadline had passed before the target could get it`,
+    { code: "deadline-exceeded" },
+  );
 }

@@ -7,7 +7,12 @@ import {
   type ValueSource,
   type ValueStream,
 } from "../wire/value_source.ts";
-import { isServerCall, isServerResponder } from "./invoke.ts";
+import {
+  capture,
+  isCapturing,
+  isServerCall,
+  isServerResponder,
+} from "./invoke.ts";
 import { type BytePair, isSocket, socketStreams } from "./socket_streams.ts";
 
 /**
@@ -38,11 +43,16 @@ function respondWithResolved(
 ): void | Promise<void> {
   if (typeof value === "object" && value !== null) {
     if (isValueStream(value)) {
+      if (isCapturing(respond)) return respond[capture](value);
       return value instanceof RpcResponse
         ? respondWithResponse(value, respond)
         : respondWithValues(sourceFor(value, call), call, respond);
     }
-    if (isBytePair(value)) return respondWithBytes(value, call, respond);
+    if (isBytePair(value)) {
+      return isCapturing(respond)
+        ? respond[capture](value)
+        : respondWithBytes(value, call, respond);
+    }
   }
   void respond.return(value);
 }

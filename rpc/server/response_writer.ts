@@ -8,6 +8,7 @@ import {
   responseHeaderValue,
 } from "../wire/headers.ts";
 import { MessageWriter } from "../wire/message_writer.ts";
+import type { Metadata } from "../wire/metadata.ts";
 import { carriesBytes } from "../wire/value_source.ts";
 
 /** The extension field for a caller of whose callbacks none is kept. */
@@ -25,6 +26,8 @@ export interface ResponseOwner {
 export class ResponseWriter {
   readonly #codec: Codec;
   readonly #messages = new MessageWriter();
+  /** The limit for the metadata of a response, in bytes. */
+  readonly maxMetaSize: number;
   /** The usual headers: those without an error. */
   #plain: UsualHeaders | undefined;
   /** The usual headers for extended callers. */
@@ -34,8 +37,9 @@ export class ResponseWriter {
   #stream: UsualHeaders | undefined;
 
   /** Makes a writer for responses in `codec`. */
-  constructor(codec: Codec) {
+  constructor(codec: Codec, maxMetaSize: number) {
     this.#codec = codec;
+    this.maxMetaSize = maxMetaSize;
   }
 
   /**
@@ -63,6 +67,7 @@ export class ResponseWriter {
         failure,
         continued,
         extension,
+        this.maxMetaSize,
       );
       if (lost !== undefined) owner.report(lost);
       message.add(codec, null);
@@ -103,13 +108,24 @@ export class ResponseWriter {
     else message.add(this.#codec, value);
   }
 
-  /** Encodes the trailer of a stream of values. */
+  /**
+   * Encodes the trailer of a stream of values.
+   *
+   * @param meta metadata that was not sent yet
+   */
   trailer(
     failure: { reason: unknown } | undefined,
     owner: ResponseOwner,
+    meta: Metadata | undefined,
   ): ValueWriter {
     const message = this.#messages.begin();
-    const lost = addTrailer(message, this.#codec, failure);
+    const lost = addTrailer(
+      message,
+      this.#codec,
+      failure,
+      this.maxMetaSize,
+      meta,
+    );
     if (lost !== undefined) owner.report(lost);
     return message;
   }

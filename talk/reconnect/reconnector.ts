@@ -10,16 +10,21 @@ import { limitedSignal } from "../../time_limit.ts";
 import {
   type CallOptions,
   checkSelector,
+  deadlineExceeded,
   type Handler,
   invoke,
+  markUnsent,
+  MiddlewareList,
   notFound,
   type Remote,
   remoteOf,
   Router,
   RpcError,
   type RpcResponse,
+  type TimeLimit,
+  timeLimitOf,
 } from "../../rpc/internal.ts";
-import { checkOption, checkTimeout } from "../../check_option.ts";
+import { checkOption } from "../../check_option.ts";
 import { Backoff } from "./backoff.ts";
 import { TalkError } from "../errors.ts";
 import {
@@ -63,6 +68,7 @@ export class Reconnector<C extends Carried = Carried>
   readonly #backoff: Backoff;
   readonly #router = new Router();
   readonly #handler: Handler;
+  #middleware: MiddlewareList | undefined;
   readonly #stop = new AbortController();
   readonly #closed = Promise.withResolvers<void>();
   readonly #waiting = new Set<Waiter<C>>();
@@ -92,8 +98,10 @@ export class Reconnector<C extends Carried = Carried>
     this.#environment = environment;
     this.#backoff = new Backoff(options, () => environment.random());
     this.#handler = (call, respond) => {
-      const handler = this.#router.match(call.selector)?.handler ?? fallback;
-      return invoke(handler, call, respond);
+      const { selector } = call;
+      const handler = this.#router.match(selector)?.handler ?? fallback;
+      const around = this.#middleware?.around(handler, selector) ?? handler;
+      return invoke(around, call, respond);
     };
     this.#closed.promise.catch(() => {});
     void this.#run();
@@ -142,6 +150,10 @@ export class Reconnector<C extends Carried = Carried>
     return this.#router.handle(pattern, handler);
   }
 
+  use(...args: [unknown] | [unknown, unknown]): Disposable {
+    return (this.#middleware ??= new MiddlewareList()).add(args);
+  }
+
   get closed(): Promise<void> {
     return this.#closed.promise;
   }
@@ -182,25 +194,29 @@ export class Reconnector<C extends Carried = Carried>
     call: (peer: Peer<C>, options: CallOptions) => Promise<T>,
   ): Promise<T> {
     checkSelector(selector);
-    checkTimeout(options.timeout);
+    const limit = timeLimitOf(options, selector);
     if (this.#waiting.size >= this.#maxWaitingCalls) {
-      throw new MuxError(
+      const error = new MuxError(
         "limit-exceeded",
         `Cannot make call "${selector}": ${this.#waiting.size} calls already wait for a connection, the limit of "maxWaitingCalls"`,
       );
+      markUnsent(error);
+      throw error;
     }
     const { signal, timeout } = options;
-    if (timeout === undefined) {
+    if (limit.timeout === undefined) {
       return await call(await this.#nextConnection(signal), options);
     }
     const start = this.#environment.now();
-    const peer = await this.#nextConnectionWithin(timeout, selector, signal);
+    const peer = await this.#nextConnectionWithin(limit, selector, signal);
+    if (timeout === undefined) return await call(peer, options);
     const passed = this.#environment.now() - start;
-    return await call(peer, { signal, timeout: Math.max(0, timeout - passed) });
+    const left = Math.max(0, timeout - passed);
+    return await call(peer, { ...options, timeout: left });
   }
 
   async #nextConnectionWithin(
-    timeout: number,
+    { timeout, inherited }: TimeLimit,
     selector: string,
     signal: AbortSignal | undefined,
   ): Promise<Peer<C>> {
@@ -208,7 +224,7 @@ export class Reconnector<C extends Carried = Carried>
       signal,
       timeout,
       onTimeout: () =>
-        new RpcError(
+        inherited ? deadlineExceeded(selector) : new RpcError(
           "timeout",
           `Cannot make call "${selector}": no connection within ${timeout} ms (option "timeout")`,
         ),
