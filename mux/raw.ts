@@ -138,6 +138,8 @@ export interface RawSession extends Session {
   readonly crowded: boolean;
   /** Bytes that have arrived, those of frames included. */
   readonly received: number;
+  /** Bytes that were given to the transport, those of frames included. */
+  readonly sent: number;
   /** How many channels the peer has opened, or tried to. */
   readonly opened: number;
   /** What counts and bounds the memory that the session holds. */

@@ -1,0 +1,311 @@
+/**
+ * Counts the calls of a service.
+ *
+ * @module
+ */
+import type { Channel, WaitOptions } from "../../mux/internal.ts";
+import {
+  capture,
+  invoke,
+  isCapturing,
+  isServerCall,
+  isServerResponder,
+} from "../handler/invoke.ts";
+import type { ServerCall, ServerResponder } from "../server/server_call.ts";
+import type { Call, CallingPeer, Handler, Responder } from "../types.ts";
+import { Latencies } from "./latencies.ts";
+import type { CallFigures, MethodStats, ServiceStats } from "./types.ts";
+
+/** Longer selectors do not get figures of their own. */
+const MAX_SELECTOR = 128;
+/** Ways to end that are counted apart for a method; codes may come from afar. */
+const MAX_OUTCOMES = 32;
+/** The longest code that is sent. */
+const MAX_CODE = 64;
+
+/** What has passed over a session. */
+type Traffic = NonNullable<ServerCall["session"]["traffic"]>;
+
+/** Counts the calls of a service, in an amount of memory that is bounded. */
+export class CallCounter {
+  readonly #now: () => number;
+  readonly #maxMethods: number;
+  readonly #begun: number;
+  readonly #all = new Figures();
+  readonly #others = new Figures();
+  readonly #methods = new Map<string, Figures>();
+  readonly #running = new Set<CountedCall>();
+  readonly #sessions = new Map<CallingPeer, Traffic | undefined>();
+  /** Bytes of sessions that have ended. */
+  readonly #bytes = { received: 0, sent: 0 };
+
+  /**
+   * Counts from now on.
+   *
+   * @param maxMethods how many methods get figures of their own
+   * @param now the clock, in milliseconds
+   */
+  constructor(maxMethods: number, now: () => number) {
+    this.#maxMethods = maxMethods;
+    this.#now = now;
+    this.#begun = now();
+  }
+
+  /** Lets a handler answer a call, and counts it. */
+  run(handler: Handler, call: Call, respond: Responder): void | Promise<void> {
+    if (!this.#sessions.has(call.peer)) this.#meet(call);
+    const counted = new CountedCall(call, this.#now);
+    this.#running.add(counted);
+    try {
+      const done = invoke(handler, call, counting(respond, counted));
+      if (typeof done?.then === "function") {
+        return done.then((value) => {
+          this.#end(counted);
+          return value;
+        }, (error) => {
+          this.#fail(counted, error);
+          throw error;
+        });
+      }
+      this.#end(counted);
+      // What a handler returns in place of answering is an error of its own.
+      return done;
+    } catch (error) {
+      this.#fail(counted, error);
+      throw error;
+    }
+  }
+
+  /** The figures. */
+  get stats(): ServiceStats {
+    const methods = new Map<string, number>();
+    let others = 0;
+    for (const { selector } of this.#running) {
+      if (this.#methods.has(selector)) {
+        methods.set(selector, (methods.get(selector) ?? 0) + 1);
+      } else others++;
+    }
+    const rows: MethodStats[] = [...this.#methods].map(
+      ([selector, figures]) => ({
+        selector,
+        ...figures.read(methods.get(selector) ?? 0),
+      }),
+    );
+    const bytes = { ...this.#bytes };
+    for (const traffic of this.#sessions.values()) add(bytes, traffic);
+    return {
+      uptime: Math.round(this.#now() - this.#begun),
+      sessions: this.#sessions.size,
+      bytes,
+      calls: this.#all.read(this.#running.size),
+      methods: rows.sort((a, b) => b.ended + b.inFlight - a.ended - a.inFlight),
+      others: this.#others.read(others),
+    };
+  }
+
+  /** A peer calls for the first time. */
+  #meet(call: Call): void {
+    const { peer } = call;
+    const traffic = isServerCall(call) ? call.session.traffic : undefined;
+    this.#sessions.set(peer, traffic);
+    const leave = () => {
+      this.#sessions.delete(peer);
+      add(this.#bytes, traffic);
+    };
+    peer.closed.then(leave, leave);
+  }
+
+  #fail(counted: CountedCall, error: unknown): void {
+    counted.answered();
+    counted.outcome = counted.outcome === "cancelled"
+      ? "cancelled"
+      : outcomeOf(error);
+    this.#end(counted);
+  }
+
+  #end(counted: CountedCall): void {
+    this.#running.delete(counted);
+    counted.answered();
+    const { outcome, latency } = counted;
+    this.#all.add(outcome, latency);
+    this.#figuresOf(counted).add(outcome, latency);
+  }
+
+  #figuresOf({ selector, outcome }: CountedCall): Figures {
+    const known = this.#methods.get(selector);
+    if (known !== undefined) return known;
+    // Callers can make up any number of selectors.
+    if (
+      outcome === "not-found" || selector.length > MAX_SELECTOR ||
+      this.#methods.size >= this.#maxMethods
+    ) return this.#others;
+    const figures = new Figures();
+    this.#methods.set(selector, figures);
+    return figures;
+  }
+}
+
+function add(
+  sum: { received: number; sent: number },
+  traffic: Traffic | undefined,
+): void {
+  sum.received += traffic?.received ?? 0;
+  sum.sent += traffic?.sent ?? 0;
+}
+
+/** What is counted of calls that have ended. */
+class Figures {
+  #ended = 0;
+  readonly #outcomes = new Map<string, number>();
+  readonly #latencies = new Latencies();
+
+  add(outcome: string, latency: number): void {
+    const outcomes = this.#outcomes;
+    const name = outcomes.has(outcome) || outcomes.size < MAX_OUTCOMES
+      ? outcome
+      : "error";
+    outcomes.set(name, (outcomes.get(name) ?? 0) + 1);
+    this.#latencies.add(latency);
+    this.#ended++;
+  }
+
+  read(inFlight: number): CallFigures {
+    return {
+      inFlight,
+      ended: this.#ended,
+      outcomes: Object.fromEntries(this.#outcomes),
+      latency: this.#latencies.figures,
+    };
+  }
+}
+
+/** A call that is in progress. */
+class CountedCall {
+  /** How it ends, as far as it is known. */
+  outcome = "ok";
+  readonly selector: string;
+  readonly #call: Call;
+  readonly #now: () => number;
+  readonly #begun: number;
+  #latency: number | undefined;
+
+  constructor(call: Call, now: () => number) {
+    this.selector = call.selector;
+    this.#call = call;
+    this.#now = now;
+    this.#begun = now();
+  }
+
+  /** The time to the first answer. */
+  get latency(): number {
+    return this.#latency ?? 0;
+  }
+
+  /** It gets an answer; only the first counts. */
+  answered(): void {
+    if (this.#latency !== undefined) return;
+    this.#latency = this.#now() - this.#begun;
+    if (hasLeft(this.#call)) this.outcome = "cancelled";
+  }
+
+  /** It gets these values, if that succeeds. */
+  returns(values: readonly unknown[]): void {
+    this.answered();
+    if (this.outcome === "cancelled") return;
+    const [value] = values;
+    this.outcome = values.length === 1 && value instanceof Error
+      ? outcomeOf(value)
+      : "ok";
+  }
+}
+
+/** Whether the caller has given a call up, or its session has ended. */
+function hasLeft(call: Call): boolean {
+  if (!isServerCall(call)) return false;
+  const { channel, request } = call;
+  // Others may close a channel when they have sent all that they wanted to.
+  return channel.failure !== undefined ||
+    request.extended && channel.peerClosed;
+}
+
+function outcomeOf(error: unknown): string {
+  const code = (error as { code?: unknown } | null | undefined)?.code;
+  return typeof code === "string" && code !== "" && code.length <= MAX_CODE
+    ? code
+    : "error";
+}
+
+/** Makes a responder that tells a call what it is answered. */
+function counting(respond: Responder, call: CountedCall): Responder {
+  if (!isServerResponder(respond)) return new CountingResponder(respond, call);
+  return isCapturing(respond)
+    ? new CountingCapturer(respond, call)
+    : new CountingServerResponder(respond, call);
+}
+
+class CountingResponder<R extends Responder = Responder> implements Responder {
+  protected readonly outer: R;
+  protected readonly counted: CountedCall;
+
+  constructor(outer: R, counted: CountedCall) {
+    this.outer = outer;
+    this.counted = counted;
+  }
+
+  return(...values: unknown[]): Promise<void> {
+    this.counted.returns(values);
+    return this.outer.return(...values);
+  }
+
+  continue(...values: unknown[]): Promise<Channel> {
+    this.counted.answered();
+    return this.outer.continue(...values);
+  }
+
+  send(value: unknown, options?: WaitOptions): Promise<void> {
+    return this.outer.send(value, options);
+  }
+}
+
+/** The same, for a responder of the server's own kind. */
+class CountingServerResponder<R extends ServerResponder = ServerResponder>
+  extends CountingResponder<R>
+  implements ServerResponder {
+  returnAll(values: readonly unknown[]): Promise<void> {
+    this.counted.returns(values);
+    return this.outer.returnAll(values);
+  }
+
+  sendNow(value: unknown): Promise<void> | undefined {
+    return this.outer.sendNow(value);
+  }
+
+  continueWithStream(): Promise<void> {
+    this.counted.answered();
+    return this.outer.continueWithStream();
+  }
+
+  end(): void {
+    this.outer.end();
+  }
+
+  fail(reason: unknown): boolean {
+    this.counted.outcome = outcomeOf(reason);
+    return this.outer.fail(reason);
+  }
+
+  handOver(): void {
+    this.counted.answered();
+    this.outer.handOver();
+  }
+}
+
+/** The same, for one with middleware around it. */
+class CountingCapturer extends CountingServerResponder<
+  ServerResponder & { [capture](result: unknown): Promise<void> }
+> {
+  [capture](result: unknown): Promise<void> {
+    this.counted.answered();
+    return this.outer[capture](result);
+  }
+}
