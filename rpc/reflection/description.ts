@@ -150,6 +150,6 @@ export function isWithin(
 }
 
 /** A selector as descriptions write it: `math.add` for `/math/add`. */
-export function dotted(selector: string): string {
+function dotted(selector: string): string {
   return selector.replace(/^[/.]/, "").replaceAll("/", ".");
 }

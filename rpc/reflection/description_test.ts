@@ -137,7 +137,7 @@ Deno.test("describeHandler(): a handler describes itself by a method", () => {
     methods: [{ selector: "x.y", kind: "bytes", doc: "Bytes." }],
   };
   const handler: Handler = Object.assign(
-    (...[]: Parameters<HandlerFunction>) => {},
+    (..._: Parameters<HandlerFunction>) => {},
     { [description]: () => described },
   );
   assertEquals(describeHandler(handler), described);
