@@ -36,7 +36,9 @@ export {
   type MemoryPoolUsage,
 } from "./mux/flow/memory_pool.ts";
 export {
+  DEFAULT_KEEP_ALIVE_OPTIONS,
   DEFAULT_SESSION_OPTIONS,
+  type KeepAliveOptions,
   type SessionLimits,
   type SessionOptions,
 } from "./mux/options.ts";

@@ -112,7 +112,42 @@ export function limitedSignal(limits: WaitLimits): LimitedSignal {
   return { signal: controller.signal, [Symbol.dispose]: cancel };
 }
 
-function startTimer(ms: number, expire: () => void): () => void {
+/**
+ * Calls `expire` after `ms` milliseconds, unless the function that it returns is
+ * called first. Unlike the timer of a limit, it does not keep a process alive.
+ *
+ * @param isFirst whether the process may have no timers yet: Deno then loads none
+ * before the time has passed, see {@linkcode timeLimit}
+ * @returns cancels the timer; calling it again, or too late, has no effect
+ */
+export function backgroundTimer(
+  ms: number,
+  expire: () => void,
+  isFirst: boolean,
+): () => void {
+  const { Deno: deno } = globalThis as {
+    Deno?: { unrefTimer?(id: unknown): void };
+  };
+  if (isFirst && deno !== undefined) {
+    // Only a listener makes the signal keep the process alive, and what this timer
+    // is for, an open connection, does so as well.
+    const signal = AbortSignal.timeout(ms);
+    signal.addEventListener("abort", expire, { once: true });
+    return () => signal.removeEventListener("abort", expire);
+  }
+  const timer: unknown = setTimeout(expire, ms);
+  if (deno !== undefined) deno.unrefTimer?.(timer);
+  else (timer as { unref?(): void }).unref?.();
+  return () => clearTimeout(timer as number);
+}
+
+/**
+ * Calls `expire` after `ms` milliseconds, unless the function that it returns is
+ * called first, as {@linkcode timeLimit} does. For limits of which many begin at
+ * the same time: it uses plain timers, which cost less each.
+ */
+export function startTimer(ms: number, expire: () => void): () => void {
+  if (ms > MAX_DELAY) return () => {};
   const timer = setTimeout(expire, ms);
   return () => clearTimeout(timer);
 }

@@ -9,8 +9,9 @@ import { CodecError } from "./errors.ts";
  * member of an object that is `undefined` is left out; an object with
  * `toJSON()` becomes the result of it; an object of any class of the program
  * becomes a plain object of its own enumerable members; functions, symbols,
- * streams, async iterables and objects of built-in classes (`Map`, `Error`, …) are
- * refused, as they would become `{}`.
+ * streams, async iterables, objects of built-in classes (`Map`, `Error`, …) and
+ * those with methods or getters but no members of their own are refused, as they
+ * would become `{}`.
  */
 export abstract class Normalizer {
   readonly #codec: string;
@@ -159,6 +160,12 @@ export abstract class Normalizer {
     depth: number,
   ): Record<string, unknown> {
     const keys = Object.keys(value);
+    if (keys.length === 0 && !plain && hasMembers(value)) {
+      throw this.unsupported(
+        `an instance of ${typeName(value, "[object Object]")}`,
+        "it has no data of its own, and methods do not arrive; send an object literal",
+      );
+    }
     let copy: Record<string, unknown> | undefined = plain ? undefined : {};
     for (let i = 0; i < keys.length; i++) {
       const key = keys[i]!;
@@ -194,6 +201,20 @@ function isStream(value: object, plain: boolean): boolean {
 export function isPlainObject(value: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(value);
   return prototype === Object.prototype || prototype === null;
+}
+
+/** Whether an object inherits anything but what every object does. */
+function hasMembers(value: object): boolean {
+  for (
+    let prototype = Object.getPrototypeOf(value) as object | null;
+    // The last one is `Object.prototype`, perhaps that of another realm.
+    prototype !== null && !Object.hasOwn(prototype, "isPrototypeOf");
+    prototype = Object.getPrototypeOf(prototype) as object | null
+  ) {
+    const keys = Reflect.ownKeys(prototype);
+    if (keys.some((key) => key !== "constructor")) return true;
+  }
+  return false;
 }
 
 /** Sets a property, even `__proto__`, whose assignment sets the prototype. */

@@ -84,17 +84,20 @@ export class CommandExitError extends MuxError {
 const origin: unique symbol = Symbol("qtalk.origin");
 
 /**
- * A copy of an error of any class of this layer, with a stack of its own: sessions
- * and channels give one error to all that wait for them. {@linkcode originOf} says
- * what it is a copy of.
+ * A copy of an error with a code, of any class of this package, with a stack of its
+ * own: sessions and channels give one error to all that wait for them.
+ * {@linkcode originOf} says what it is a copy of.
  *
  * @param error the error
  * @param message the message of the copy; default: that of the error
  */
-export function copyOf(error: MuxError, message = error.message): MuxError {
-  const { code, cause } = error;
+export function copyOf<E extends Error & { readonly code: string }>(
+  error: E,
+  message: string = error.message,
+): E {
+  const { cause } = error;
   const options = cause === undefined ? undefined : { cause };
-  const copy = Object.assign(new MuxError(code, message, options), error);
+  const copy = Object.assign(new Error(message, options), error);
   Object.setPrototypeOf(copy, Object.getPrototypeOf(error));
   return Object.defineProperty(copy, origin, { value: error });
 }
@@ -138,6 +141,21 @@ export function connectionLost(how: string, cause?: unknown): MuxError {
     "connection-lost",
     `Connection is lost: ${how}`,
     cause === undefined ? undefined : { cause },
+  );
+}
+
+/**
+ * The error of a session whose peer has sent nothing for so long, although it was
+ * asked for a sign of life.
+ *
+ * @param silence milliseconds
+ */
+export function peerSilent(silence: number): MuxError {
+  const time = silence < 1_000
+    ? `${Math.round(silence)} ms`
+    : `${Math.round(silence / 1_000)} s`;
+  return connectionLost(
+    `no byte arrived for ${time}, although the peer was pinged (option "keepAlive")`,
   );
 }
 

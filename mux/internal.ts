@@ -21,18 +21,22 @@ export {
 } from "./flow/memory_pool.ts";
 export { resolveOptions, type SessionOptions } from "./options.ts";
 export {
+  type ErrorOwner,
   isRawChannel,
   type RawChannel,
   type RawSession,
   rawSession,
 } from "./raw.ts";
+export { keepAliveOf } from "./flow/silence_watch.ts";
 export { qmux } from "./session.ts";
 export { childTransport } from "./transport/child.ts";
 export { memoryTransports } from "./transport/memory.ts";
 export { loadScheme, SCHEME_NAMES } from "./transport/schemes.ts";
 export type {
+  AbortableTransport,
   Accepted,
   ConnectionInfo,
+  HandshakeLimit,
   ListenSchemeOptions,
   Scheme,
   SchemeOptions,

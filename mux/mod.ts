@@ -50,7 +50,9 @@ export {
   type MuxErrorCode,
 } from "./errors.ts";
 export {
+  DEFAULT_KEEP_ALIVE_OPTIONS,
   DEFAULT_SESSION_OPTIONS,
+  type KeepAliveOptions,
   type SessionLimits,
   type SessionOptions,
 } from "./options.ts";

@@ -70,8 +70,32 @@ export interface SessionLimits {
   closeTimeout?: number | undefined;
 }
 
+/** When a silent peer counts as lost. */
+export interface KeepAliveOptions {
+  /**
+   * Milliseconds of silence after which the peer is asked for a sign of life.
+   * Default: 5,000. Range: 1 to 2^31 - 1.
+   */
+  interval?: number | undefined;
+  /**
+   * Milliseconds that the peer then has to send a byte, of whatever kind: as long
+   * as a program may compute without letting its event loop turn. Default: 22,000.
+   * Range: 1 to 2^31 - 1.
+   */
+  timeout?: number | undefined;
+}
+
 /** Options of a session. */
 export interface SessionOptions extends SessionLimits {
+  /**
+   * Whether a peer that has vanished without a trace is noticed. A silent peer is
+   * asked for a sign of life, and if none comes, the session ends with
+   * `connection-lost`. `false` also asks the peer not to ping this side; `true`
+   * stands for the defaults. Default: `true` for connections (`tcp:`, `unix:`,
+   * `ws:`, `wss:`, `stdio:` and child processes), except on Deno Deploy, which has
+   * `false`; other transports are not watched.
+   */
+  keepAlive?: boolean | KeepAliveOptions | undefined;
   /**
    * Memory that the session shares with others; `memoryPool()` makes it. Default:
    * the pool of the listener that accepted the connection, or else none.
@@ -112,6 +136,17 @@ export const DEFAULT_SESSION_OPTIONS: Readonly<
   closeTimeout: 1_000,
 });
 
+/** The defaults of {@linkcode KeepAliveOptions}. */
+export const DEFAULT_KEEP_ALIVE_OPTIONS: {
+  readonly interval: number;
+  readonly timeout: number;
+} = Object.freeze({
+  // Both together, and the time between two looks, are less than 30 s.
+  interval: 5_000,
+  // A peer that computes for 20 s has two seconds left for its answer.
+  timeout: 22_000,
+});
+
 const RANGES: Record<keyof SessionLimits, readonly [number, number]> = {
   maxChannels: [1, 2 ** 30],
   backlog: [0, 2 ** 30],
@@ -125,13 +160,15 @@ const RANGES: Record<keyof SessionLimits, readonly [number, number]> = {
 };
 
 /**
- * Checks the options and fills in the defaults.
+ * Checks the options and fills in the defaults of the limits.
  *
- * @throws {RangeError} if an option is not an integer within its range
+ * @throws {RangeError} if an option is not an integer within its range, or
+ * `keepAlive` is of another type
  */
 export function resolveOptions(
-  options: SessionLimits = {},
+  options: SessionOptions = {},
 ): ResolvedSessionOptions {
+  checkKeepAlive(options.keepAlive);
   const resolved = { ...DEFAULT_SESSION_OPTIONS };
   for (const name of Object.keys(RANGES) as (keyof SessionLimits)[]) {
     const value = options[name];
@@ -145,4 +182,20 @@ export function resolveOptions(
     resolved.initialWindowSize,
   );
   return resolved;
+}
+
+function checkKeepAlive(keepAlive: SessionOptions["keepAlive"]): void {
+  if (keepAlive === undefined || typeof keepAlive === "boolean") return;
+  if (typeof keepAlive !== "object" || keepAlive === null) {
+    throw new RangeError(
+      `Cannot use option "keepAlive": ${
+        String(keepAlive)
+      } is neither a boolean nor an object`,
+    );
+  }
+  const range = { min: 1, max: MAX_DELAY };
+  for (const name of ["interval", "timeout"] as const) {
+    const value = keepAlive[name];
+    if (value !== undefined) checkOption(name, value, range);
+  }
 }

@@ -9,6 +9,12 @@
 import type { MemoryAccount } from "./flow/memory_account.ts";
 import type { Channel, Session } from "./types.ts";
 
+/** What the errors of a channel are named after. */
+export interface ErrorOwner {
+  /** The error, or one in its place that says more. */
+  named(error: unknown): unknown;
+}
+
 /** A channel that can be read and written without streams. */
 export interface RawChannel extends Channel {
   /** Bytes that have arrived and were not taken. */
@@ -70,6 +76,12 @@ export interface RawChannel extends Channel {
    * peer sends EOF: qtalk-go ends complete data with CLOSE alone.
    */
   requireEof(makeError: () => unknown): void;
+  /**
+   * Lets errors of the channel and of the session say what the channel is for:
+   * `owner` has the last word on those that readers and writers get from now on. A
+   * reason that this side gave stays what it is.
+   */
+  nameErrors(owner: ErrorOwner): void;
 
   /**
    * Sends `bytes`. Returns undefined if they were copied at once. Otherwise
@@ -128,6 +140,11 @@ export interface RawChannel extends Channel {
 export interface RawSession extends Session {
   /** Whether it has ended or is closing: no channel can be opened any more. */
   readonly ended: boolean;
+  /**
+   * Whether the other end has sent frames. If a violation of the protocol has ended a
+   * session without any, what is at the other end is no peer.
+   */
+  readonly heard: boolean;
   /** Channels that this side may have open at the same time. */
   readonly maxChannels: number;
   /** Slots of the channels that this side opened. */
@@ -141,17 +158,33 @@ export interface RawSession extends Session {
   /** Bytes that were given to the transport, those of frames included. */
   readonly sent: number;
   /** How many channels the peer has opened, or tried to. */
+  readonly openedByPeer: number;
+  /** How many channels there have been, of both directions. */
   readonly opened: number;
   /** What counts and bounds the memory that the session holds. */
   readonly account: MemoryAccount;
   /**
    * Opens a channel by callbacks, without a promise, for a layer that opens a
    * channel per message. Exactly one of them is called; neither may throw.
+   *
+   * @param isPing whether the channel may be one more than `maxChannels` allows:
+   * it asks for a sign of life, and there is one such channel at a time
    */
   openRaw(
     resolve: (channel: RawChannel) => void,
     reject: (reason: unknown) => void,
+    isPing?: boolean,
   ): void;
+  /**
+   * Asks the peer for a sign of life, because nothing arrives; set by the layer
+   * above. It returns whether it has asked; false also if the peer must not be
+   * asked, and undefined if this layer cannot ask, so that the transport should.
+   */
+  onSilence?: (() => boolean | undefined) | undefined;
+  /** Whether the peer is to be told not to ping this side. Default: false. */
+  readonly refusesPings?: boolean;
+  /** The usual round trip in milliseconds; undefined if it is not known. */
+  readonly roundTrip?: number | undefined;
   /**
    * Resolves when the next channel slot is freed. It stays pending once the
    * session has ended.

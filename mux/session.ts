@@ -5,18 +5,30 @@ import {
   isTextFrame,
   MuxError,
   notFrames,
+  peerSilent,
   protocolError,
   sessionClosed,
 } from "./errors.ts";
-import { nextTurn } from "./flow/next_turn.ts";
+import { nextPass, nextTurn } from "./flow/next_turn.ts";
+import {
+  keepAliveOf,
+  SilenceWatch,
+  type Watched,
+} from "./flow/silence_watch.ts";
 import { FrameDecoder } from "./wire/frame_decoder.ts";
 import { FrameQueue, WRITE_TARGET } from "./wire/frame_queue.ts";
 import { resolveOptions, type SessionOptions } from "./options.ts";
 import { timeLimit } from "../time_limit.ts";
 import { duplexTransport } from "./transport/duplex.ts";
-import type { AdvisingTransport } from "./transport/types.ts";
+import type {
+  AbortableTransport,
+  AdvisingTransport,
+  KeepAliveMeans,
+  KeptTransport,
+} from "./transport/types.ts";
 import { MemoryAccount } from "./flow/memory_account.ts";
 import { joinPool } from "./flow/memory_pool.ts";
+import { TurnBudget } from "./flow/turn_budget.ts";
 import type { Clock } from "./flow/turn_clock.ts";
 import type { RawChannel, RawSession } from "./raw.ts";
 import type {
@@ -35,11 +47,9 @@ import type {
  * factor of a hundred: between frames of credit and calls of a program whose code
  * the engine has not compiled yet.
  */
-const FRAMES_AT_ONCE = { first: 256, least: 128, most: 4_096 } as const;
+const FRAMES_AT_ONCE = { first: 64, least: 128, most: 4_096 } as const;
 /** Milliseconds that this should take. */
 const TIME_AT_ONCE = 2;
-/** Milliseconds of work after which the event loop turns. */
-const TIME_PER_TURN = 4;
 /** The work of a chunk of fewer bytes is not timed. */
 const TIMED_SIZE = 1024;
 /** Frames after which it turns in any case. */
@@ -98,6 +108,8 @@ export function qmux(
 /** A qmux session, as {@linkcode qmux} makes it. */
 export class QmuxSession implements RawSession {
   readonly account: MemoryAccount;
+  readonly refusesPings: boolean;
+  onSilence: RawSession["onSilence"];
   readonly #transport: Transport;
   readonly #clock: Clock;
   readonly #closeTimeout: number;
@@ -105,6 +117,7 @@ export class QmuxSession implements RawSession {
   readonly #queue: FrameQueue;
   readonly #channels: ChannelTable;
   readonly #decoder: FrameDecoder;
+  readonly #turns: TurnBudget;
   readonly #closed = Promise.withResolvers<void>();
   readonly #readerDone = Promise.withResolvers<void>();
   #state: "open" | "closing" | "ended" = "open";
@@ -117,6 +130,12 @@ export class QmuxSession implements RawSession {
   #closing: Promise<void> | undefined;
   /** Cancels the time limit that starts when a write fails. */
   #cancelLimit: (() => void) | undefined;
+  /** Ends the session if the peer vanishes. */
+  readonly #silence: SilenceWatch | undefined;
+  /** Whether bytes have arrived since the silence was last looked at. */
+  #heard = false;
+  /** Writes that have begun. */
+  #writes = 0;
 
   /**
    * Starts a session.
@@ -142,20 +161,23 @@ export class QmuxSession implements RawSession {
     this.#queue = new FrameQueue({
       write: (bytes, dataCost) => {
         this.#channels.tick();
+        this.#writes++;
         const writing = this.#transport.write(bytes);
         this.#written += bytes.length;
         this.#sent += dataCost;
         if (this.#sent < COST_PER_TURN) return writing;
         // A transport that takes everything at once never waits, and a program
-        // that sends small values in a loop would not either.
+        // that sends small values in a loop would not either. The transport itself
+        // lets sockets have their turn.
         this.#sent = 0;
-        return writing.then(nextTurn);
+        return writing.then(nextPass);
       },
       onError: (error) => this.#writeFailed(error),
       maxQueuedReplySize: resolved.maxQueuedReplySize,
     });
     const pool = options.memoryPool;
     const share = pool === undefined ? undefined : joinPool(pool);
+    this.#turns = share?.turns ?? new TurnBudget();
     this.account = new MemoryAccount(resolved.maxHeldSize, share);
     this.#channels = new ChannelTable(
       this.#queue,
@@ -164,6 +186,12 @@ export class QmuxSession implements RawSession {
       clock,
     );
     this.#decoder = new FrameDecoder(this.#channels);
+    const { keepAlive: means } = this.#transport as Partial<KeptTransport>;
+    const keepAlive = keepAliveOf(options.keepAlive, means !== undefined);
+    this.refusesPings = keepAlive === "refused";
+    if (typeof keepAlive === "object") {
+      this.#silence = new SilenceWatch(this.#watched(means), keepAlive);
+    }
     void this.#read();
   }
 
@@ -184,8 +212,9 @@ export class QmuxSession implements RawSession {
   openRaw(
     resolve: (channel: RawChannel) => void,
     reject: (reason: unknown) => void,
+    isPing = false,
   ): void {
-    this.#channels.open(resolve, reject);
+    this.#channels.open(resolve, reject, isPing ? 1 : 0);
   }
 
   accept(handler: (channel: Channel) => void): void {
@@ -222,12 +251,16 @@ export class QmuxSession implements RawSession {
     return this.#written;
   }
 
-  get opened(): number {
-    return this.#channels.opened;
+  get openedByPeer(): number {
+    return this.#channels.openedByPeer;
   }
 
   get ended(): boolean {
     return this.#state !== "open";
+  }
+
+  get heard(): boolean {
+    return this.#decoder.heard;
   }
 
   get openable(): number {
@@ -236,6 +269,14 @@ export class QmuxSession implements RawSession {
 
   get crowded(): boolean {
     return this.#channels.crowded;
+  }
+
+  get opened(): number {
+    return this.#channels.opened;
+  }
+
+  get roundTrip(): number | undefined {
+    return this.#channels.roundTrip;
   }
 
   get outgoingSlots(): number {
@@ -264,24 +305,33 @@ export class QmuxSession implements RawSession {
   async #read(): Promise<void> {
     const decoder = this.#decoder;
     const channels = this.#channels;
-    let time = 0;
+    const turns = this.#turns;
     let frames = 0;
     let begun = false;
     let atOnce: number = FRAMES_AT_ONCE.first;
+    /** Whether this session has its turn among those that are busy. */
+    let hasTurn = false;
     try {
       for (;;) {
         const chunk = await this.#transport.read();
         if (chunk === null || this.#hasEnded()) break;
         this.#received += chunk.length;
+        this.#heard = true;
         if (!begun) {
           begun = true;
           this.#checkFirst(chunk);
         }
         frames += Math.ceil(chunk.length / BYTES_PER_FRAME);
-        for (let at = 0; at < chunk.length && !this.#hasEnded();) {
+        // A few frames are counted, and not timed: that would cost more.
+        const isTimed = chunk.length >= TIMED_SIZE;
+        for (let at = 0; at < chunk.length;) {
+          if (isTimed && turns.isSpent || frames >= FRAMES_PER_TURN) {
+            await turns.wait();
+            hasTurn = true;
+            frames = this.#sent = 0;
+          }
+          if (this.#hasEnded()) break;
           channels.tick();
-          // A few frames are counted, and not timed: that would cost more.
-          const isTimed = chunk.length >= TIMED_SIZE;
           const startedAt = isTimed ? channels.now() : 0;
           decoder.allowance = atOnce;
           at = decoder.push(chunk, at);
@@ -295,16 +345,22 @@ export class QmuxSession implements RawSession {
           frames += decoded;
           if (isTimed) {
             const taken = this.#clock() - startedAt;
-            time += taken;
-            if (decoded >= FRAMES_AT_ONCE.least) {
+            turns.count(taken);
+            if (decoded >= Math.min(atOnce, FRAMES_AT_ONCE.least)) {
               atOnce = framesAtOnce(decoded, taken);
             }
           }
-          while (left || time >= TIME_PER_TURN || frames >= FRAMES_PER_TURN) {
-            await nextTurn();
-            time = frames = this.#sent = 0;
-            if (left) left = channels.endTurn();
+          while (left) {
+            if (hasTurn) turns.done();
+            await turns.wait();
+            hasTurn = true;
+            frames = this.#sent = 0;
+            const startedAt = this.#clock();
+            left = channels.endTurn();
+            turns.count(this.#clock() - startedAt);
           }
+          if (hasTurn) turns.done();
+          hasTurn = false;
         }
       }
       if (decoder.atBoundary) this.#end(undefined);
@@ -314,6 +370,7 @@ export class QmuxSession implements RawSession {
       while (channels.endTurn()) await nextTurn();
       this.#end(this.#readFailure(error));
     } finally {
+      if (hasTurn) turns.done();
       this.#readerDone.resolve();
     }
   }
@@ -365,6 +422,39 @@ export class QmuxSession implements RawSession {
       : connectionLost("reading failed", error);
   }
 
+  /** What the session knows of its peer's silence. */
+  #watched(means: KeepAliveMeans | undefined): Watched {
+    let started = false;
+    let signs = 0;
+    const writeUnderWay = () => this.#queue.isWriting ? this.#writes : 0;
+    return {
+      heard: () => {
+        // Not sooner: short connections have no use for it.
+        if (!started) means?.start?.();
+        started = true;
+        const before = signs;
+        signs = means?.signs ?? 0;
+        const heard = this.#heard || signs !== before;
+        this.#heard = false;
+        return heard;
+      },
+      get write() {
+        return writeUnderWay();
+      },
+      ask: () => {
+        // The time of the last turn is of no use for measuring a round trip.
+        this.#channels.tick();
+        const asked = this.onSilence?.();
+        if (asked !== undefined || means?.ping === undefined) {
+          return asked ?? false;
+        }
+        means.ping();
+        return true;
+      },
+      lost: (silence) => this.#end(peerSilent(silence)),
+    };
+  }
+
   /**
    * Handles a failed write. What the peer sent before it went away may still
    * arrive, so reading continues until it ends or `closeTimeout` has passed.
@@ -382,7 +472,11 @@ export class QmuxSession implements RawSession {
     this.#state = "closing";
     this.#channels.close(sessionClosed());
     const expired = Promise.withResolvers<void>();
-    const cancelLimit = timeLimit(this.#closeTimeout, expired.resolve);
+    const cancelLimit = timeLimit(this.#closeTimeout, () => {
+      // The peer had its time: closing the transport must not take more.
+      (this.#transport as AbortableTransport).abort?.();
+      expired.resolve();
+    });
     await Promise.race([expired.promise, this.#drain()]);
     cancelLimit();
     this.#end(undefined);
@@ -418,6 +512,7 @@ export class QmuxSession implements RawSession {
     const closedHere = this.#state === "closing";
     this.#state = "ended";
     this.#cancelLimit?.();
+    this.#silence?.stop();
     // Once this side closes the session, a failure no longer matters.
     const reason = closedHere
       ? sessionClosed()

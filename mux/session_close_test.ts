@@ -1,6 +1,8 @@
 import { assertEquals } from "@std/assert";
-import { turn } from "../tests/support/within.ts";
+import { test } from "../tests/support/harness.ts";
+import { turn, watch, within } from "../tests/support/within.ts";
 import { qmux } from "./session.ts";
+import type { AbortableTransport } from "./transport/types.ts";
 import type { Transport } from "./types.ts";
 
 Deno.test("QmuxSession: close() waits for the transport even if the session has ended before", async () => {
@@ -36,4 +38,72 @@ Deno.test("QmuxSession: close() does not reject if the transport's close() does"
   for (const session of [ended, qmux(transport)]) {
     assertEquals(await session.close(), undefined);
   }
+});
+
+test("QmuxSession: close() closes the transport at once when closeTimeout has passed", async (t) => {
+  const time = t.time();
+  const steps: string[] = [];
+  const ended = Promise.withResolvers<null>();
+  const closed = Promise.withResolvers<void>();
+  // A peer that reads nothing, in a transport with a closing handshake.
+  const transport: AbortableTransport = {
+    read: () => ended.promise,
+    write: () => Promise.resolve(),
+    closeWrite() {
+      steps.push("closeWrite");
+      return new Promise<void>(() => {});
+    },
+    close() {
+      steps.push("close");
+      return closed.promise;
+    },
+    abort() {
+      steps.push("abort");
+      ended.resolve(null);
+      closed.resolve();
+    },
+  };
+  const session = qmux(transport, { closeTimeout: 5_000 });
+  const closing = session.close();
+  await turn();
+  time.tick(4_999);
+  assertEquals(steps, ["closeWrite"]);
+  time.tick(1);
+  await within(closing, "close()");
+  assertEquals(steps[1], "abort");
+});
+
+test("QmuxSession: close() aborts no transport whose peer ends in time", async (t) => {
+  using _ = t.time();
+  const steps: string[] = [];
+  const ended = Promise.withResolvers<null>();
+  const transport: AbortableTransport = {
+    read: () => ended.promise,
+    write: () => Promise.resolve(),
+    closeWrite() {
+      ended.resolve(null);
+      return Promise.resolve();
+    },
+    close: () => void steps.push("close"),
+    abort: () => void steps.push("abort"),
+  };
+  await qmux(transport, { closeTimeout: 5_000 }).close();
+  assertEquals(steps.includes("abort"), false);
+});
+
+test("QmuxSession: close() does not wait for a stream of the program that never closes", async (t) => {
+  const time = t.time();
+  const never = new Promise<void>(() => {});
+  const session = qmux({
+    readable: new ReadableStream({ cancel: () => never }),
+    writable: new WritableStream({ close: () => never }),
+  }, { closeTimeout: 5_000 });
+  const closing = session.close();
+  await turn();
+  const watched = watch(closing);
+  time.tick(4_999);
+  await turn();
+  assertEquals(watched.state, "pending");
+  time.tick(1);
+  await within(closing, "close()");
 });

@@ -4,7 +4,7 @@ import { test } from "../tests/support/harness.ts";
 import { adjust, close, concat, data, open } from "../tests/support/wire.ts";
 import { turn, within } from "../tests/support/within.ts";
 import type { RawChannel } from "./raw.ts";
-import { nextTurn } from "./flow/next_turn.ts";
+import { nextPass } from "./flow/next_turn.ts";
 import { qmux } from "./session.ts";
 import type { Transport } from "./types.ts";
 
@@ -106,7 +106,7 @@ test("qmux: a chunk with many frames takes several turns, and every frame counts
   );
   let over = false;
   const counting = (async () => {
-    for (; !over; turns++) await nextTurn();
+    for (; !over; turns++) await nextPass();
   })();
   await sending;
   over = true;
@@ -134,7 +134,7 @@ test("qmux: readers of several large values have a turn each", async (t) => {
   const sending = raw.send(
     ...ids.map((id) => data(id, new Uint8Array(size))),
   );
-  for (; turns.length < 3; turnsSoFar++) await nextTurn();
+  for (; turns.length < 3; turnsSoFar++) await nextPass();
   await sending;
   assertEquals(turns.length, 3);
   assertLess(turns[0]!, turns[2]!);

@@ -95,7 +95,10 @@ export interface HeldMemory {
   windows: number;
   /** Encoded values that have arrived in part, with the bytes still to come. */
   values: number;
-  /** Decoded arguments of running calls, by an estimate of what they take. */
+  /**
+   * Decoded arguments of running calls, by an estimate of what they take, and the
+   * functions in them until the call is answered.
+   */
   arguments: number;
   /** Encoded values that were not sent yet. */
   responses: number;

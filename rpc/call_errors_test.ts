@@ -3,19 +3,29 @@
 
 import {
   type Callback,
+  CallError,
   type Codec,
   dial,
+  type Handler,
   handlerFrom,
   json,
   listen,
   type PeerOptions,
   RemoteError,
   RpcError,
+  withCall,
+  withStream,
 } from "@qtalk/qtalk";
 import { cbor } from "@qtalk/qtalk/codec/cbor";
 import { msgpack } from "@qtalk/qtalk/codec/msgpack";
-import { assert, assertEquals, assertInstanceOf } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertMatch,
+} from "@std/assert";
 import { test } from "../tests/support/harness.ts";
+import { invoke } from "./handler/invoke.ts";
 import { rawAccept } from "../tests/support/raw_call.ts";
 import { framed, utf8 } from "../tests/support/wire.ts";
 import { turn, within } from "../tests/support/within.ts";
@@ -169,7 +179,7 @@ test("errors of call(): the end of the session names the selector", async (t) =>
   says(await failure(peer.call("late")), '"late"');
 });
 
-test("errors of callbacks: a callback that was not kept says what keeps it", async (t) => {
+test("errors of callbacks: a callback that was not kept says what keeps it, and names the selector", async (t) => {
   const [peer, other] = t.pair();
   let kept: Callback<() => void> | undefined;
   other.handle(
@@ -177,7 +187,7 @@ test("errors of callbacks: a callback that was not kept says what keeps it", asy
     handlerFrom((fn: Callback<() => void>) => void (kept = fn)),
   );
   await peer.call("use", [() => {}]);
-  says(await failure(kept!()), "it was released", "retain()");
+  says(await failure(kept!()), "it was released", "retain()", '"/use"');
 });
 
 test("RemoteError.selector: it is what was called, for responses, streams and cuts", async (t) => {
@@ -289,4 +299,154 @@ test("codecs: a call that is closed without a response asks about the codec, onc
   await last.close();
   const error = await closed as Error;
   assert(!error.message.includes("codec"), error.message);
+});
+
+type Hear = (error: unknown) => void;
+
+/** Handlers of "a.b" that pass on an error that they get when their caller leaves. */
+const LEFT: Record<string, (hear: Hear) => Handler> = {
+  "call.signal": (hear) =>
+    handlerFrom(
+      withCall(({ signal }) =>
+        new Promise<void>((resolve) =>
+          signal.addEventListener("abort", () => {
+            hear(signal.reason);
+            resolve();
+          })
+        )
+      ),
+    ),
+  "the iterator of a call": (hear) => async (call) => {
+    await failure(Array.fromAsync(call)).then(hear);
+  },
+  "withStream()": (hear) =>
+    handlerFrom(withStream(async (values: AsyncIterable<unknown>) => {
+      await failure(Array.fromAsync(values)).then(hear);
+    })),
+  "a streamed argument": (hear) =>
+    handlerFrom(async (values: AsyncIterable<unknown>) => {
+      await failure(Array.fromAsync(values)).then(hear);
+    }),
+  "a stream of values among the arguments": (hear) =>
+    handlerFrom(async (_: unknown, values: AsyncIterable<unknown>) => {
+      await failure(Array.fromAsync(values)).then(hear);
+    }),
+  "a stream of bytes among the arguments": (hear) =>
+    handlerFrom(async (...[, , bytes]: AsyncIterable<unknown>[]) => {
+      await failure(Array.fromAsync(bytes!)).then(hear);
+    }),
+  "the source of a stream of values": (hear) =>
+    handlerFrom(() =>
+      new ReadableStream({
+        pull: () => new Promise(() => {}),
+        cancel: hear,
+      })
+    ),
+  "the source of a stream of bytes": (hear) =>
+    handlerFrom(() => ({
+      readable: new ReadableStream<Uint8Array>({ cancel: hear }),
+      writable: new WritableStream<Uint8Array>(),
+    })),
+  "the sink of a stream of bytes": (hear) =>
+    handlerFrom(() => ({
+      readable: new ReadableStream<Uint8Array>(),
+      writable: new WritableStream<Uint8Array>({ abort: hear }),
+    })),
+  "the readable of a channel": (hear) => async (call, respond) => {
+    await call.receive();
+    const channel = await respond.continue();
+    await failure(channel.readable.getReader().read()).then(hear);
+  },
+  "the writable of a channel": (hear) => async (call, respond) => {
+    await call.receive();
+    const channel = await respond.continue();
+    await failure(channel.writable.getWriter().closed).then(hear);
+  },
+  "respond.send()": (hear) => async (call, respond) => {
+    const channel = await respond.continue();
+    const { signal } = call;
+    await new Promise((resolve) => signal.addEventListener("abort", resolve));
+    await failure(respond.send(1)).then(hear);
+    await channel.close();
+  },
+};
+
+for (const [what, handlerOf] of Object.entries(LEFT)) {
+  for (const how of ["its caller gives it up", "the session ends"]) {
+    test(`errors of handlers: what ${what} fails with when ${how} names the selector`, async (t) => {
+      const heard = Promise.withResolvers<unknown>();
+      const called = Promise.withResolvers<void>();
+      const [client, server] = t.pair();
+      const handler = handlerOf(heard.resolve);
+      server.handle("a.b", (call, respond) => {
+        called.resolve();
+        return invoke(handler, call, respond);
+      });
+      const end = Promise.withResolvers<void>();
+      async function* values() {
+        yield 1;
+        await end.promise;
+      }
+      const whole = what.startsWith("withStream") ||
+        what.startsWith("a streamed") || what.startsWith("the iterator");
+      const bytes = new ReadableStream({ type: "bytes" });
+      const stop = new AbortController();
+      const { signal } = stop;
+      const response = client.request(
+        "a.b",
+        whole ? values() : ["x", values(), bytes],
+        { signal },
+      );
+      response.catch(() => {});
+      await within(called.promise, "the call");
+      for (let i = 0; i < 10; i++) await turn();
+      if (how === "the session ends") await client.close();
+      else stop.abort(new Error("enough"));
+      const error = await within(heard.promise, "the error");
+      assertInstanceOf(error, Error);
+      assertMatch(error.message, /call "(\/a\/b|a\.b)"/);
+      end.resolve();
+      await (await response.catch(() => undefined))?.close();
+    });
+  }
+}
+
+test("errors of callbacks: what a stream of a result fails with names the selector", async (t) => {
+  const [client, server] = t.pair();
+  const result: (fails: boolean) => { values: AsyncIterable<number> } = (
+    fails,
+  ) => ({
+    values: (async function* () {
+      yield await Promise.resolve(1);
+      if (fails) throw new CallError("no");
+      await new Promise(() => {});
+    })(),
+  });
+  server.handle("a.b", handlerFrom(result));
+  const { a } = client.remote<{ a: { b: typeof result } }>();
+  const { values } = await a.b(true);
+  const error = await failure(Array.fromAsync(values));
+  assertInstanceOf(error, RemoteError);
+  assertEquals([error.message, error.selector], ["remote: no", "/a/b"]);
+  const reader = (await a.b(false)).values.getReader();
+  await reader.read();
+  const cut = failure(reader.read());
+  await server.close();
+  says(await cut, 'in a stream of call "/a/b"');
+});
+
+test("errors of byte streams: what a caller's streams fail with names the selector", async (t) => {
+  const [client, server] = t.pair({}, { onError: () => {} });
+  const fail = Promise.withResolvers<void>();
+  server.handle("a.b", async (_call, respond) => {
+    await respond.continue();
+    await fail.promise;
+    throw new Error("a bug");
+  });
+  const { readable, writable } = await client.request("a.b");
+  const read = failure(readable.getReader().read());
+  const written = failure(writable.getWriter().closed);
+  fail.resolve();
+  says(await read, 'before it was complete, in call "a.b"');
+  says(await written, 'the peer closed it, in call "a.b"');
 });

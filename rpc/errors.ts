@@ -1,5 +1,6 @@
 import { CodecError } from "../codec/internal.ts";
 import { copyOf, MuxError, originOf } from "../mux/internal.ts";
+import { printableText } from "../printable_text.ts";
 import { type Metadata, NO_META } from "./wire/metadata.ts";
 
 /**
@@ -201,7 +202,11 @@ export class RemoteError extends Error {
    * made again.
    */
   readonly code: string | undefined;
-  /** The selector of the call that failed, as this side wrote it. */
+  /**
+   * The selector of the call that failed, as this side wrote it. For a stream among
+   * arguments or in a result it is that of the call that the stream came with, and
+   * for a callback it is the callback's ID.
+   */
   readonly selector: string | undefined;
   /** The name of the handler's error, such as `TypeError`, if the peer sends it. */
   readonly remoteName: string | undefined;
@@ -340,19 +345,45 @@ const NO_CALL = "Cannot make call: ";
  * errors are those of programs and stay what they are.
  */
 export function namedAfterCall(error: unknown, selector: string): unknown {
-  const isOurs = error instanceof CodecError || error instanceof MuxError ||
-    error instanceof RpcError;
-  if (!isOurs || error.message.includes(`"${selector}"`)) return error;
+  if (!isOurs(error)) return error;
+  const name = `"${printableText(selector)}"`;
+  if (error.message.includes(name)) return error;
   const { message } = error;
-  const named = message.startsWith(NO_CALL)
-    ? `Cannot make call "${selector}": ${message.slice(NO_CALL.length)}`
-    : `${message}, in call "${selector}"`;
-  if (error instanceof MuxError) return copyOf(error, named);
-  const { cause } = error;
-  const options = cause === undefined ? undefined : { cause };
-  return error instanceof CodecError
-    ? new CodecError(error.code, named, options)
-    : new RpcError(error.code, named, options);
+  return copyOf(
+    error,
+    message.startsWith(NO_CALL)
+      ? `Cannot make call ${name}: ${message.slice(NO_CALL.length)}`
+      : `${message}, in call ${name}`,
+  );
+}
+
+/**
+ * The error of a stream that came with a call or with its response, named after
+ * that call: the stream's own call is of its ID, of which programs know nothing.
+ *
+ * @param id the ID of the stream
+ * @param selector the selector of the call that it came with
+ */
+export function namedAfterOrigin(
+  error: unknown,
+  id: string,
+  selector: string,
+): unknown {
+  // Its text is what the peer has sent.
+  if (error instanceof RemoteError) return Object.assign(error, { selector });
+  if (!isOurs(error)) return error;
+  const { message } = error;
+  const own = `, in call "${id}"`;
+  const text = message.endsWith(own) ? message.slice(0, -own.length) : message;
+  return copyOf(
+    error,
+    `${text}, in a stream of call "${printableText(selector)}"`,
+  );
+}
+
+function isOurs(error: unknown): error is CodecError | MuxError | RpcError {
+  return error instanceof CodecError || error instanceof MuxError ||
+    error instanceof RpcError;
 }
 
 /** The result of `get`; undefined if it throws, as getters of programs may. */

@@ -2,6 +2,7 @@
 // at home, and what its caller is the cause of does not.
 
 import {
+  type ByteStream,
   type Callback,
   CallError,
   type ErrorContext,
@@ -303,6 +304,66 @@ test("onError: what a handler throws because its caller left is not reported", a
     assertEquals(reported, []);
   }
 });
+
+/** Handlers that read what a caller gives them that then leaves. */
+const READERS: Record<string, (given: never) => Promise<unknown>> = {
+  "the result of a callback": async (fn: Callback<() => number>) => await fn(),
+  "the stream of a callback": async (
+    fn: Callback<() => AsyncIterable<number>>,
+  ) => await Array.fromAsync(fn()),
+  "the stream of a callback, as a whole": async (
+    fn: Callback<() => AsyncIterable<number>>,
+  ) => await Array.fromAsync(await fn()),
+  "the bytes of a callback": async (
+    fn: Callback<() => Promise<ByteStream>>,
+  ) => {
+    for await (const _ of (await fn()).readable);
+  },
+  "a stream in an argument": async (
+    { values }: { values: AsyncIterable<number> },
+  ) => await Array.fromAsync(values),
+};
+
+for (const [what, read] of Object.entries(READERS)) {
+  test(`onError: a handler that reads ${what} when its caller leaves has no bug`, async (t) => {
+    const begun = Promise.withResolvers<void>();
+    const done = Promise.withResolvers<unknown>();
+    const { client, reported } = reporting(
+      t,
+      handlerFrom(async (given: never) => {
+        try {
+          begun.resolve();
+          return await read(given);
+        } catch (error) {
+          queueMicrotask(() => queueMicrotask(() => done.resolve(error)));
+          throw error;
+        }
+      }),
+    );
+    const end = Promise.withResolvers<void>();
+    async function* values() {
+      yield 1;
+      await end.promise;
+    }
+    const given = what.includes("argument")
+      ? { values: values() }
+      : what.includes("bytes")
+      ? () => new TransformStream()
+      : what.includes("stream")
+      ? values
+      : () => end.promise;
+    const stop = new AbortController();
+    const call = client.call("x", [given], { signal: stop.signal });
+    await within(begun.promise, "the call");
+    for (let i = 0; i < 10; i++) await turn();
+    stop.abort(new Error("enough"));
+    await assertRejects(() => call, Error, "enough");
+    assert(await within(done.promise, "the handler") instanceof Error);
+    await turn();
+    assertEquals(reported, []);
+    end.resolve();
+  });
+}
 
 test("onError: a call back whose channel the caller refuses is no bug of the handler", async (t) => {
   const handlers: Handler[] = [

@@ -31,6 +31,10 @@ export class SessionState {
    * the protocol that the reference does not have are used only with such peers.
    */
   peerExtended = false;
+  /** Whether the peer has asked not to be pinged. */
+  peerRefusesPings = false;
+  /** Whether this side asks the peer not to ping it; set before the first call. */
+  refusesPings = false;
   /** The functions that this side lends to the peer. */
   readonly callbacks: CallbackTable;
   /** The functions that the peer lends to this side. */
@@ -43,7 +47,7 @@ export class SessionState {
   /** The peer that owns the session; set before the first call arrives. */
   peer: CallingPeer | undefined;
   /** What has passed over the session so far; set before the first call arrives. */
-  traffic: Pick<RawSession, "received" | "sent" | "opened"> | undefined;
+  traffic: Pick<RawSession, "received" | "sent" | "openedByPeer"> | undefined;
   /** The limit for the metadata of a header, in bytes. */
   maxMetaSize: number = DEFAULT_MAX_META_SIZE;
   /** What the session may hold. */

@@ -79,7 +79,9 @@ export interface ReconnectingDialOptions<C extends Carried = Carried>
  * is attempted until `signal` aborts, `maxAttempts` is reached, or an attempt
  * fails as every other would: without a permission, with a certificate that is
  * not valid, at a server that answers 401, 403 or 404, or with an address that is
- * malformed or not for this runtime (`TalkError.permanent`).
+ * malformed or not for this runtime (`TalkError.permanent`). If what answers at the
+ * address is no peer, such as an HTTP server, `closed` and the calls reject with the
+ * `MuxError` of the first connection, whose code is `protocol-error`.
  *
  * @example A peer that connects again
  * ```ts

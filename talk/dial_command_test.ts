@@ -205,7 +205,10 @@ testShell(
   async () => {
     using time = new FakeTime();
     // The other process ends when close() ends its standard input.
-    const peer = shell("exec 3<&0; cat <&3 & exit 7");
+    const peer = shell("exec 3<&0; cat <&3 & exit 7", {
+      // The only timer is to be that of the child's end.
+      session: { keepAlive: false },
+    });
     const closed = watch(peer.closed);
     while (time.waiting === 0) await turn();
     time.tick(999);

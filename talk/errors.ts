@@ -8,7 +8,8 @@
  * | `dial-failed` | no connection could be made; `cause` is the reason |
  * | `listen-failed` | the address cannot be listened on; `cause` is the reason |
  * | `limit-exceeded` | a listener has as many sessions as it may have |
- * | `timeout` | no connection was made within the `timeout` of `dial()` |
+ * | `out-of-resources` | a listener has no file left for a connection; `cause` is the reason |
+ * | `timeout` | no connection was made within the `timeout` of `dial()`, or a connection was not ready within the `handshakeTimeout` of a listener |
  * | `bad-command` | the stdin or stdout of a `Deno.Command` is not piped |
  */
 export type TalkErrorCode =
@@ -17,6 +18,7 @@ export type TalkErrorCode =
   | "dial-failed"
   | "listen-failed"
   | "limit-exceeded"
+  | "out-of-resources"
   | "timeout"
   | "bad-command";
 
@@ -66,4 +68,22 @@ export class TalkError extends Error {
     this.code = code;
     this.permanent = options.permanent ?? PERMANENT.includes(code);
   }
+}
+
+/**
+ * The error of a connection that is not ready in time.
+ *
+ * @param what what was attempted
+ * @param subject what took too long
+ * @param ms the limit
+ */
+export function tookTooLong(
+  what: string,
+  subject: string,
+  ms: number,
+): TalkError {
+  return new TalkError(
+    "timeout",
+    `Cannot ${what}: ${subject} took longer than ${ms} ms (option "handshakeTimeout")`,
+  );
 }

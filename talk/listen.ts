@@ -1,6 +1,8 @@
 import {
+  type HandshakeLimit,
   type ListenSchemeOptions,
   qmux,
+  rawSession,
   type Scheme,
   type Session,
   type TransportListener,
@@ -12,18 +14,13 @@ import {
   type Listener,
   type ListenerOptions,
   type PeerListenerOptions,
+  type ResolvedSharedLimits,
   resolveSharedLimits,
   type SharedLimits,
 } from "./listener.ts";
 import type { Carried } from "../codec/internal.ts";
-import {
-  admit,
-  checkPeerOptions,
-  Peer,
-  type PeerOptions,
-  type PeerWith,
-} from "./peer.ts";
-import { errorPrinter } from "./error_printer.ts";
+import { checkPeerOptions, type PeerOptions, type PeerWith } from "./peer.ts";
+import { handshakeLimit, peerListener } from "./peer_listener.ts";
 import { addressError, resolveAddress } from "./address.ts";
 
 /** Options of {@linkcode listenSession}. */
@@ -95,21 +92,10 @@ export async function listen<C extends Carried = Carried, Context = unknown>(
   options: ListenOptions<C, Context> = {},
 ): Promise<Listener<PeerWith<C, Context>>> {
   checkPeerOptions(options);
-  // One for all peers: it prints at a limited rate.
-  const shared = { ...options, onError: options.onError ?? errorPrinter() };
-  const { onPeer } = options;
-  return await listenWith<PeerWith<C, Context>>(
+  return await start(
     address,
-    shared,
-    (session) =>
-      new Peer(session, shared as PeerOptions<C>) as PeerWith<C, Context>,
-    {
-      admit: (peer, connection) =>
-        peer[admit](
-          connection.remoteAddr,
-          onPeer && (() => onPeer(peer, connection)),
-        ),
-    },
+    options,
+    (source, limits) => peerListener(source, options, limits),
   );
 }
 
@@ -127,7 +113,13 @@ export function listenSession(
 ): Promise<Listener<Session>> {
   return listenWith(address, options, (session) => session, {
     needsLoop: true,
+    uses: usesOf,
   });
+}
+
+/** How many channels a session has had; `Infinity` while there is one. */
+function usesOf(session: Session): number {
+  return session.usage.slots > 0 ? Infinity : rawSession(session).opened;
 }
 
 /**
@@ -136,22 +128,37 @@ export function listenSession(
  * @throws {TalkError} `bad-address`, `unknown-scheme`, `listen-failed`
  * @throws {RangeError} if an option is out of range
  */
-export async function listenWith<T extends Closable>(
+export function listenWith<T extends Closable>(
   address: string,
   options: ListenSessionOptions,
   make: (session: Session) => T,
   rules: AcceptRules<T>,
 ): Promise<Listener<T>> {
+  return start(
+    address,
+    options,
+    (source, limits) =>
+      new ConnectionListener<T>(
+        source,
+        (transport) => make(qmux(transport, limits.session)),
+        options,
+        limits,
+        rules,
+      ),
+  );
+}
+
+async function start<T>(
+  address: string,
+  options: ListenSessionOptions,
+  make: (source: TransportListener, limits: ResolvedSharedLimits) => T,
+): Promise<T> {
   const limits = resolveSharedLimits(options);
   const { scheme, rest } = await resolveAddress(address);
+  const handshake = handshakeLimit(limits, options.onError);
   try {
-    return new ConnectionListener(
-      await listenAt(scheme, rest, options),
-      (transport) => make(qmux(transport, limits.session)),
-      options,
-      limits,
-      rules,
-    );
+    const source = await listenAt(scheme, rest, options, handshake);
+    return make(source, limits);
   } catch (error) {
     throw addressError("listen", address, error);
   }
@@ -162,9 +169,10 @@ async function listenAt(
   scheme: Scheme,
   rest: string,
   options: ListenSchemeOptions,
+  handshake: HandshakeLimit,
 ): Promise<TransportListener> {
   try {
-    return scheme.listen(rest, options);
+    return scheme.listen(rest, options, handshake);
   } catch (error) {
     const inUse = (error as Error | undefined)?.name === "AddrInUse";
     if (!inUse || scheme.takeOver === undefined) throw error;

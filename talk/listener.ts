@@ -1,6 +1,7 @@
 import type { Carried } from "../codec/internal.ts";
 import { checkOption } from "../check_option.ts";
 import {
+  type AbortableTransport,
   type Accepted,
   type ConnectionInfo,
   DEFAULT_MEMORY_POOL_OPTIONS,
@@ -12,8 +13,10 @@ import {
   type TransportListener,
   type WaitOptions,
 } from "../mux/internal.ts";
+import { MAX_DELAY, timeLimit } from "../time_limit.ts";
+import { AcceptLoop } from "./accept_loop.ts";
 import { errorPrinter } from "./error_printer.ts";
-import { TalkError } from "./errors.ts";
+import { TalkError, tookTooLong } from "./errors.ts";
 import { AcceptIterator, type Offer, QUEUE_LENGTH } from "./accept_iterator.ts";
 import {
   checkCloseOptions,
@@ -26,10 +29,37 @@ import {
 export interface SharedLimits {
   /**
    * Sessions that may be open at once, including connections that `accept` has
-   * not decided about. Connections beyond that number are closed at once.
+   * not decided about. `whenFull` says what gives way beyond that number.
    * Default: that of the pool, 1,024. Range: 1 to 2^30.
    */
   maxSessions?: number | undefined;
+  /**
+   * What gives way to keep `maxSessions`: the new connection (`"refuse"`), or the
+   * open one that has been silent longest (`"evict"`). A connection is silent as
+   * long as there was no call on it, in either direction, or no channel if it is
+   * one of `listenSession()`. Connections that were used once are never evicted;
+   * if all were, the new one is closed. With `"evict"`, silent connections give
+   * way as well when the process has no file left for a new one. Default:
+   * `"refuse"`.
+   */
+  whenFull?: "refuse" | "evict" | undefined;
+  /**
+   * Milliseconds that a connection may take for the handshake of its transport,
+   * which is the request of a WebSocket, then for `accept`, and then for `onPeer`.
+   * After that it is closed, and `onError` is called with `timeout`. There is no
+   * limit until the first call. (`serveWebSocket()` has no part in the handshake,
+   * which the HTTP server makes.) A number of at least 0; above 2^31 - 1 there is
+   * no limit. Default: 30,000.
+   */
+  handshakeTimeout?: number | undefined;
+  /**
+   * Milliseconds without a call in either direction, or without a channel for
+   * `listenSession()`, after which a session is closed; it may be half as much
+   * more. A call that is under way is use for as long as it takes; spare channels
+   * are none. A number of at least 1; above 2^31 - 1 there is no limit. Default:
+   * no limit.
+   */
+  sessionIdleTimeout?: number | undefined;
   /**
    * The memory that the sessions share. Pass the same pool to several listeners
    * to bound them together. Default: a pool of 256 MiB for this listener.
@@ -45,9 +75,15 @@ export interface SharedLimits {
 /** The limits of a listener, with their defaults. */
 export interface ResolvedSharedLimits {
   readonly maxSessions: number;
+  readonly whenFull: "refuse" | "evict";
+  readonly handshakeTimeout: number;
+  readonly sessionIdleTimeout: number;
   readonly memoryPool: MemoryPool;
   readonly session: SessionOptions;
 }
+
+/** Milliseconds that a connection may take until it is ready. */
+export const DEFAULT_HANDSHAKE_TIMEOUT = 30_000;
 
 /**
  * Returns the limits of a listener, with their defaults.
@@ -61,13 +97,29 @@ export function resolveSharedLimits(
   const given = options.memoryPool ?? session?.memoryPool;
   const {
     maxSessions = given?.maxSessions ?? DEFAULT_MEMORY_POOL_OPTIONS.maxSessions,
+    whenFull = "refuse",
+    handshakeTimeout = DEFAULT_HANDSHAKE_TIMEOUT,
+    sessionIdleTimeout = Infinity,
   } = options;
   checkOption("maxSessions", maxSessions, { min: 1, max: 2 ** 30 });
+  const time = { max: Infinity, fraction: true };
+  checkOption("handshakeTimeout", handshakeTimeout, { min: 0, ...time });
+  checkOption("sessionIdleTimeout", sessionIdleTimeout, { min: 1, ...time });
+  if (whenFull !== "refuse" && whenFull !== "evict") {
+    throw new RangeError(
+      `Cannot use option "whenFull": ${
+        String(whenFull)
+      } is not "refuse" or "evict"`,
+    );
+  }
   // Checked now, and not when the first connection is accepted.
   resolveOptions(session);
   const pool = given ?? memoryPool({ maxSessions });
   return {
     maxSessions: Math.min(maxSessions, pool.maxSessions),
+    whenFull,
+    handshakeTimeout,
+    sessionIdleTimeout,
     memoryPool: pool,
     session: { ...session, memoryPool: pool },
   };
@@ -85,10 +137,13 @@ export interface ListenerOptions {
     | undefined;
   /**
    * Called with what `accept` throws; with `limit-exceeded` when the listener
-   * closes a connection because `maxSessions` are open: once, until a session has
-   * ended; and when `listenSession()` closes a session that no loop has taken, see
-   * {@linkcode Listener.skipped}. Default: what `accept` throws is printed to
-   * standard error, at most 20 errors in ten seconds.
+   * closes a connection because `maxSessions` are open: once, until there is room;
+   * with `out-of-resources` when the process has no file left for a connection:
+   * once, until none was missing for ten seconds; with `timeout` when a connection
+   * has exceeded `handshakeTimeout`; and when `listenSession()` closes a session
+   * that no loop has taken, see {@linkcode Listener.skipped}. Default: what
+   * `accept` throws is printed to standard error, at most 20 errors in ten
+   * seconds.
    */
   onError?: ((error: unknown, context: ErrorContext) => void) | undefined;
 }
@@ -115,8 +170,9 @@ export interface PeerListenerOptions<
    * can call the peer, which may use callbacks that were sent to it; its other calls
    * back wait, too. `peer.signal` tells that the peer has left.
    *
-   * If it throws or rejects, the peer is closed, none of its calls is handled, and
-   * the error goes to `onError` with the peer. Default: every peer is admitted, and
+   * If it throws or rejects, or takes longer than `handshakeTimeout`, the peer is
+   * closed, none of its calls is handled, and the error goes to `onError` with the
+   * peer. Default: every peer is admitted, and
    * its context is undefined.
    */
   onPeer?:
@@ -181,15 +237,22 @@ export interface Closable {
   close(options?: CloseOptions): Promise<void>;
 }
 
-/** Milliseconds until accepting is retried, such as when no files are left. */
-const RETRY_DELAY = 50;
-/** Consecutive failures after which the listener gives up. */
-const MAX_FAILURES = 100;
+/** Reports an error of a listener, which may be one of a peer that it made. */
+export type Report = (error: unknown, peer?: Peer) => void;
 
 /** What is done with what a listener makes of its connections. */
 export interface AcceptRules<T> {
   /** Asks the program whether it wants an item. Default: it wants all. */
-  admit?: (item: T, connection: ConnectionInfo) => boolean | Promise<boolean>;
+  admit?: (
+    item: T,
+    connection: ConnectionInfo,
+    report: Report,
+  ) => boolean | Promise<boolean>;
+  /**
+   * How often an item was used; `Infinity` while it is. Default: all items count
+   * as in use.
+   */
+  uses?: (item: T) => number;
   /** Whether an item is of no use unless a loop gets it. Default: false. */
   needsLoop?: boolean;
 }
@@ -200,12 +263,20 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
   readonly #source: TransportListener;
   readonly #make: (transport: Transport) => T;
   readonly #allow: ListenerOptions["accept"];
-  readonly #limits: Pick<ResolvedSharedLimits, "maxSessions" | "memoryPool">;
+  readonly #limits: ResolvedSharedLimits;
+  readonly #loop: AcceptLoop<Accepted>;
   readonly #onError: NonNullable<ListenerOptions["onError"]>;
-  /** Whether `onError` was called since there was last room for a session. */
+  /** Whether there was no room for the last connection, which was reported. */
   #isFull = false;
-  /** Everything that is open, and connections that await the hook's decision. */
-  readonly #active = new Set<Closable>();
+  /**
+   * Everything that is open, and connections that await the hook's decision, each
+   * with its transport.
+   */
+  readonly #active = new Map<Closable, Transport>();
+  /** Those of them that were never seen in use, the oldest first. */
+  readonly #silent = new Set<Closable>();
+  /** Those that await the hook's decision. */
+  readonly #asked = new Set<Closable>();
   readonly #iterators = new Set<AcceptIterator<T>>();
   readonly #rules: AcceptRules<T>;
   /** What waits for a loop, if it is of no use without one. */
@@ -213,7 +284,6 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
   #skipped = 0;
   readonly #closed = Promise.withResolvers<void>();
   #state: "open" | "closing" | "ended" = "open";
-  #retryNow: (() => void) | undefined;
   /** The error that made the listener give up. */
   #failure: unknown;
 
@@ -222,8 +292,7 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
     source: TransportListener,
     make: (transport: Transport) => T,
     options: ListenerOptions,
-    limits: Pick<ResolvedSharedLimits, "maxSessions" | "memoryPool"> =
-      resolveSharedLimits({}),
+    limits: ResolvedSharedLimits = resolveSharedLimits({}),
     rules: AcceptRules<T> = {},
   ) {
     this.addr = source.addr;
@@ -234,6 +303,11 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
     this.#limits = limits;
     this.#rules = rules;
     this.#closed.promise.catch(() => {});
+    this.#loop = new AcceptLoop(source, {
+      take: (accepted) => this.#take(accepted),
+      onExhausted: (error) => this.#report(error),
+      whileExhausted: () => this.#evict(),
+    });
     void this.#run();
   }
 
@@ -250,9 +324,10 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
     if (this.#state === "open") {
       this.#state = "closing";
       this.#source.close();
-      this.#retryNow?.();
+      this.#loop.stop();
     }
-    await Promise.all([...this.#active].map((item) => item.close(options)));
+    const items = [...this.#active.keys()];
+    await Promise.all(items.map((item) => item.close(options)));
     await this.#closed.promise.catch(() => {});
   }
 
@@ -277,23 +352,15 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
   }
 
   async #run(): Promise<void> {
-    for (let failures = 0; failures < MAX_FAILURES;) {
-      try {
-        const accepted = await this.#source.accept();
-        if (accepted === null) break;
-        failures = 0;
-        if (!this.#hasRoom()) void discard(accepted.transport);
-        else if (this.#allow === undefined) this.#serve(accepted);
-        else void this.#ask(this.#allow, accepted);
-      } catch (error) {
-        // A connection ended before it was accepted, or no files are left.
-        if (++failures === MAX_FAILURES) this.#failure = error;
-        else await this.#waitToRetry();
-      }
+    try {
+      await this.#loop.run();
+    } catch (error) {
+      this.#failure = error;
     }
     this.#source.close();
     while (this.#active.size > 0) {
-      await Promise.allSettled([...this.#active].map((item) => item.closed));
+      const items = [...this.#active.keys()];
+      await Promise.allSettled(items.map((item) => item.closed));
     }
     this.#state = "ended";
     for (const iterator of this.#iterators) iterator.end();
@@ -302,31 +369,68 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
     else this.#closed.reject(this.#failure);
   }
 
-  /** Whether there may be another session. */
-  #hasRoom(): boolean {
-    const { maxSessions, memoryPool } = this.#limits;
-    const here = this.#active.size;
-    const { sessions } = memoryPool.usage;
-    const full = here >= maxSessions || sessions >= memoryPool.maxSessions;
-    if (full && !this.#isFull) {
-      const [open, what] = here >= maxSessions
-        ? [here, "the listener"]
-        : [sessions, "its memory pool"];
-      this.#reportLimit(
-        `Cannot accept connection: ${open} sessions are open, the limit of ${what}`,
-      );
+  async #take(accepted: Accepted): Promise<void> {
+    const limit = this.#limitReached();
+    if (limit === undefined) this.#isFull = false;
+    else {
+      const evicted = await this.#evict();
+      if (!this.#isFull) this.#reportLimit(limit, evicted);
+      this.#isFull = true;
+      if (!evicted) return void discard(accepted.transport);
     }
-    this.#isFull = full;
-    return !full;
+    if (this.#allow === undefined || this.#state !== "open") {
+      this.#serve(accepted);
+    } else void this.#ask(this.#allow, accepted);
   }
 
-  #reportLimit(message: string): void {
+  /** Why there may be no further session; undefined if there may be one. */
+  #limitReached(): string | undefined {
+    const { maxSessions, memoryPool } = this.#limits;
+    const { size } = this.#active;
+    if (size >= maxSessions) {
+      return `${size} sessions are open, the limit of the listener`;
+    }
+    const { sessions } = memoryPool.usage;
+    return sessions >= memoryPool.maxSessions
+      ? `${sessions} sessions are open, the limit of its memory pool`
+      : undefined;
+  }
+
+  /**
+   * Closes what has been silent longest, if the program wants that: at once, as
+   * nothing is on its way. Returns whether there was such a connection.
+   */
+  async #evict(): Promise<boolean> {
+    if (this.#limits.whenFull !== "evict") return false;
+    for (const item of this.#silent) {
+      this.#silent.delete(item);
+      // What is in use was used: it is never looked at again.
+      if (this.#usesOf(item) > 0) continue;
+      const transport = this.#active.get(item)!;
+      void item.close();
+      abort(transport);
+      await item.closed.catch(() => {});
+      return true;
+    }
+    return false;
+  }
+
+  #usesOf(item: Closable): number {
+    // What awaits the decision of the hook is no item yet.
+    if (this.#asked.has(item)) return 0;
+    return this.#rules.uses?.(item as T) ?? Infinity;
+  }
+
+  #reportLimit(limit: string, evicted: boolean): void {
+    const message = evicted
+      ? `Cannot keep all connections: ${limit}; the one that was silent longest was closed`
+      : `Cannot accept connection: ${limit}`;
     this.#report(new TalkError("limit-exceeded", message));
   }
 
-  #report(error: unknown): void {
+  #report(error: unknown, peer?: Peer): void {
     try {
-      this.#onError(error, { peer: undefined, selector: undefined });
+      this.#onError(error, { peer, selector: undefined });
     } catch (mistake) {
       // An uncaught error is right, but the listener must go on.
       queueMicrotask(() => {
@@ -342,11 +446,22 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
   ): Promise<void> {
     const { transport } = accepted;
     const decided = Promise.withResolvers<void>();
+    let refused = false;
     const refuse = async () => {
+      refused = true;
       decided.resolve();
       await discard(transport);
     };
-    this.#track({ closed: decided.promise, close: refuse });
+    const waiting: Closable = { closed: decided.promise, close: refuse };
+    this.#asked.add(waiting);
+    this.#track(waiting, transport);
+    const { handshakeTimeout } = this.#limits;
+    const cancel = timeLimit(handshakeTimeout, () => {
+      const what = "accept connection";
+      this.#report(tookTooLong(what, '"accept"', handshakeTimeout));
+      void refuse();
+    });
+    void decided.promise.then(cancel);
     let allowed = false;
     try {
       allowed = await allow(infoOf(accepted));
@@ -354,7 +469,7 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
       // A hook that throws refuses the connection.
       this.#report(error);
     }
-    if (!allowed) return await refuse();
+    if (!allowed || refused) return await refuse();
     this.#serve(accepted);
     decided.resolve();
   }
@@ -371,14 +486,41 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
       this.#failure = error;
       return this.#source.close();
     }
-    this.#track(item);
-    const admitted = this.#rules.admit?.(item, infoOf(accepted)) ?? true;
-    if (admitted === true) this.#offer(item);
+    this.#track(item, transport);
+    const report: Report = (error, peer) => this.#report(error, peer);
+    const admitted = this.#rules.admit?.(item, infoOf(accepted), report) ??
+      true;
+    if (admitted === true) this.#admitted(item);
     else if (admitted !== false) {
       void admitted.then((admitted) => {
-        if (admitted && this.#state === "open") this.#offer(item);
+        if (admitted && this.#state === "open") this.#admitted(item);
       });
     }
+  }
+
+  #admitted(item: T): void {
+    this.#offer(item);
+    const { sessionIdleTimeout } = this.#limits;
+    if (sessionIdleTimeout <= MAX_DELAY) this.#watchUse(item);
+  }
+
+  /** Closes an item that is not used for the time that the program allows. */
+  #watchUse(item: T): void {
+    const interval = this.#limits.sessionIdleTimeout / 2;
+    let seen = this.#usesOf(item);
+    let quiet = 0;
+    let cancel: () => void;
+    const check = () => {
+      const uses = this.#usesOf(item);
+      quiet = uses === seen && uses !== Infinity ? quiet + 1 : 0;
+      seen = uses;
+      // Two checks in a row that find no use since the one before.
+      if (quiet === 2) void item.close();
+      else cancel = timeLimit(interval, check);
+    };
+    cancel = timeLimit(interval, check);
+    const end = () => cancel();
+    item.closed.then(end, end);
   }
 
   /** Gives an item to all loops. */
@@ -402,36 +544,33 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
       this.#skipped++;
     }
     void item.close();
-    this.#reportLimit(
-      `Cannot accept session: ${QUEUE_LENGTH} sessions wait for a loop over the listener`,
-    );
+    const message =
+      `Cannot accept session: ${QUEUE_LENGTH} sessions wait for a loop over the listener`;
+    this.#report(new TalkError("limit-exceeded", message));
   }
 
-  #track(item: Closable): void {
-    this.#active.add(item);
+  #track(item: Closable, transport: Transport): void {
+    this.#active.set(item, transport);
+    if (this.#limits.whenFull === "evict") this.#silent.add(item);
     const ended = () => {
       this.#active.delete(item);
+      this.#silent.delete(item);
+      this.#asked.delete(item);
       this.#unclaimed.delete(item as T);
     };
     item.closed.then(ended, ended);
-  }
-
-  /** Waits until accepting is to be retried, or the listener closes. */
-  async #waitToRetry(): Promise<void> {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    await new Promise<void>((resolve) => {
-      if (this.#state !== "open") return resolve();
-      this.#retryNow = resolve;
-      timer = setTimeout(resolve, RETRY_DELAY);
-    });
-    clearTimeout(timer);
-    this.#retryNow = undefined;
   }
 }
 
 /** What hooks are given, which is not the connection itself. */
 function infoOf({ remoteAddr, request, tls }: Accepted): ConnectionInfo {
   return { remoteAddr, request, tls };
+}
+
+/** Closes a connection at once. */
+function abort(transport: AbortableTransport): void {
+  transport.abort?.();
+  void discard(transport);
 }
 
 /** Closes a connection without a peer. */

@@ -165,6 +165,9 @@ export type PeerWith<
 /** How a listener introduces its peers. */
 export const admit: unique symbol = Symbol("qtalk.admit");
 
+/** What a listener asks about the use of its peers. */
+export const uses: unique symbol = Symbol("qtalk.uses");
+
 /** What the header of a call says that is made with `call.caller`. */
 const NESTED = Object.freeze({ nested: true });
 
@@ -343,9 +346,11 @@ export class Peer<C extends Carried = Carried>
     state.peer = this;
     state.traffic = raw;
     state.maxMetaSize = limits.maxMetaSize;
+    state.refusesPings = raw.refusesPings ?? false;
     const [first = codec] = codecs;
     const common = { maxValueSize, account, state, callStacks };
     this.#client = new Client(channels, { codec: first, ...common });
+    raw.onSilence = () => this.#client.ping();
     const report = this.#report = (error, selector) => {
       try {
         onError(error, { peer: this, selector });
@@ -427,6 +432,17 @@ export class Peer<C extends Carried = Carried>
     );
   }
 
+  /**
+   * How many calls there have been, in both directions; `Infinity` while one is
+   * under way.
+   *
+   * @ignore
+   */
+  get [uses](): number {
+    if (this.#isBusy()) return Infinity;
+    return this.#server.begun + this[channelPool].taken;
+  }
+
   #turnAway(error: unknown): boolean {
     this.#server.hold();
     // What fails because the peer has left is no mistake of the program.
@@ -470,6 +486,16 @@ export class Peer<C extends Carried = Carried>
    */
   get remoteAddr(): string {
     return this.#remoteAddr;
+  }
+
+  /**
+   * How long a message takes to the other side and back, in milliseconds; undefined
+   * before that was measured. It follows the latest measurements, as TCP's does,
+   * which are made on frames that are sent anyway, or on the pings of a silent
+   * connection: see {@linkcode SessionOptions.keepAlive}.
+   */
+  get rtt(): number | undefined {
+    return this.#raw.roundTrip;
   }
 
   /**

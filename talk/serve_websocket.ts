@@ -39,7 +39,7 @@
  *
  * @module
  */
-import { qmux } from "../mux/internal.ts";
+import { keepAliveOf, type SessionOptions } from "../mux/internal.ts";
 import {
   type RequestDecision,
   type RequestHandler,
@@ -47,22 +47,19 @@ import {
   type UpgradeOptions,
   webSocketAcceptor,
 } from "../mux/internal_deno.ts";
-import { errorPrinter } from "./error_printer.ts";
+import { MAX_DELAY } from "../time_limit.ts";
 import {
-  ConnectionListener,
   type Listener,
   type PeerListenerOptions,
   resolveSharedLimits,
   type SharedLimits,
 } from "./listener.ts";
 import type { Carried } from "../codec/internal.ts";
-import {
-  admit,
-  checkPeerOptions,
-  Peer,
-  type PeerOptions,
-  type PeerWith,
-} from "./peer.ts";
+import { checkPeerOptions, type PeerOptions, type PeerWith } from "./peer.ts";
+import { handshakeLimit, peerListener } from "./peer_listener.ts";
+
+/** Milliseconds that are left to the answer of a call that is a ping. */
+const IDLE_MARGIN = 1_000;
 
 export type { RequestDecision, RequestHandler, RequestInfo, UpgradeOptions };
 
@@ -119,6 +116,8 @@ export interface WebSocketHandler<
  * | 403 | it names another host than the server's, see `hosts` |
  * | 404, 426 | not a WebSocket request, and there is no `fallback` |
  * | 503 | the listener is closed |
+ * | 503 | `authenticate` took longer than `handshakeTimeout` |
+ * | 503 | twice `maxSessions` WebSockets are open, with those that this side has closed and whose clients do not answer |
  *
  * @typeParam C what its codec carries besides JSON's values
  * @typeParam Context what the program knows of a peer: what `onPeer` returns
@@ -131,29 +130,24 @@ export function serveWebSocket<C extends Carried = Carried, Context = unknown>(
 ): WebSocketHandler<C, Context> {
   const limits = resolveSharedLimits(options);
   checkPeerOptions(options);
-  // One for all peers: it prints at a limited rate.
-  const { onError = errorPrinter() } = options;
-  const shared = { ...options, onError };
-  const acceptor = webSocketAcceptor(`ws:${options.path ?? "/"}`, options);
-  const { onPeer } = options;
-  const listener = new ConnectionListener<PeerWith<C, Context>>(
-    acceptor,
-    (transport) => {
-      const session = qmux(transport, limits.session);
-      return new Peer(session, shared as PeerOptions<C>) as PeerWith<
-        C,
-        Context
-      >;
-    },
-    { onError },
-    limits,
-    {
-      admit: (peer, connection) =>
-        peer[admit](
-          connection.remoteAddr,
-          onPeer && (() => onPeer(peer, connection)),
-        ),
-    },
-  );
+  const idleTimeout = options.idleTimeout ?? idleTimeoutOf(options.session);
+  const upgrade = { ...options, idleTimeout };
+  const acceptor = webSocketAcceptor(`ws:${options.path ?? "/"}`, upgrade, {
+    maxSockets: 2 * limits.maxSessions,
+    handshake: handshakeLimit(limits, options.onError),
+  });
+  const listener = peerListener(acceptor, options, limits);
   return Object.assign(acceptor.handle, { listener });
+}
+
+/**
+ * The default of `idleTimeout`. Clients that are extended are pinged by calls, and
+ * sooner. The runtime's pings are for the others, and allow them half of that time:
+ * a call that they compute on began with a byte of theirs.
+ */
+function idleTimeoutOf(session: SessionOptions | undefined): number {
+  const keepAlive = keepAliveOf(session?.keepAlive, true);
+  if (typeof keepAlive !== "object") return 0;
+  const { interval, timeout } = keepAlive;
+  return Math.min(interval + timeout + IDLE_MARGIN, MAX_DELAY);
 }

@@ -12,6 +12,7 @@ import {
 import { cbor } from "@qtalk/qtalk/codec/cbor";
 import { msgpack } from "@qtalk/qtalk/codec/msgpack";
 import {
+  DEFAULT_KEEP_ALIVE_OPTIONS,
   DEFAULT_MEMORY_POOL_OPTIONS,
   DEFAULT_SESSION_OPTIONS,
   memoryPool,
@@ -138,6 +139,7 @@ Deno.test("docs: the tables of options have every option that is exported, and n
 /** The defaults that are numbers, by section. */
 const DEFAULTS: Record<string, Readonly<Record<string, number>>> = {
   SessionOptions: DEFAULT_SESSION_OPTIONS,
+  KeepAliveOptions: DEFAULT_KEEP_ALIVE_OPTIONS,
   MemoryPoolOptions: DEFAULT_MEMORY_POOL_OPTIONS,
   PeerOptions: DEFAULT_PEER_LIMITS,
   ForwardOptions: { maxConcurrentCalls: DEFAULT_MAX_FORWARDED_CALLS },
@@ -225,6 +227,10 @@ const USES: Record<string, Use> = {
     } finally {
       await peer.close();
     }
+  },
+  async KeepAliveOptions(keepAlive) {
+    const [peer] = memoryPair({ session: { keepAlive } });
+    await peer.close();
   },
   MemoryPoolOptions(options) {
     memoryPool(options);

@@ -16,20 +16,22 @@ export interface ValueMemory {
    * method. Returns a function that gives up waiting.
    */
   whenFree(bytes: number, callback: () => void): () => void;
+  /** Whether even a small value has to wait. Default: no. */
+  readonly isFull?: boolean;
   /**
-   * Whether a value of `bytes` can be used that takes nothing, because all of it
-   * has arrived at once. Default: whether its bytes can be taken.
+   * Whether an encoded value can be used that takes nothing, because all of it has
+   * arrived at once. Default: whether its bytes can be taken.
    */
-  canUse?(bytes: number): boolean;
+  canUse?(value: Uint8Array): boolean;
   /** What a value of `bytes` takes while it arrives. Default: its bytes. */
   needFor?(bytes: number): number;
   /**
-   * Asks whether a value of `bytes` that has arrived may be used, for which more
-   * may be needed than was `taken`. Returns undefined if it may; otherwise calls
+   * Asks whether an encoded value that has arrived may be used, for which more may
+   * be needed than was `taken`. Returns undefined if it may; otherwise calls
    * `callback` later, and returns a function that gives up waiting.
    */
   whenUsable?(
-    bytes: number,
+    value: Uint8Array,
     taken: number,
     callback: () => void,
   ): (() => void) | undefined;

@@ -186,13 +186,14 @@ export class ValueReader {
       const size = readUint32(bytes, 0);
       const end = PREFIX_SIZE + size;
       if (
-        bytes.length >= end && size <= maxSize &&
-        (size <= LIGHT_SIZE || this.#hasMemory(size))
+        bytes.length >= end && size <= maxSize
       ) {
-        // The usual case: the value is complete and needs no copy.
         const value = view(bytes, PREFIX_SIZE, end);
-        this.#source.consume(end);
-        return value;
+        if (this.#hasMemory(value)) {
+          // The usual case: the value is complete and needs no copy.
+          this.#source.consume(end);
+          return value;
+        }
       }
     }
     const used = Math.min(PREFIX_SIZE - this.#prefixRead, bytes.length);
@@ -221,9 +222,11 @@ export class ValueReader {
     );
   }
 
-  #hasMemory(size: number): boolean {
+  #hasMemory(value: Uint8Array): boolean {
     const { memory } = this;
-    return memory.canUse?.(size) ?? memory.canTake(size);
+    const { length } = value;
+    if (length <= LIGHT_SIZE && memory.isFull !== true) return true;
+    return memory.canUse?.(value) ?? memory.canTake(length);
   }
 
   /** Begins the value when there is memory for all of it. */
@@ -269,7 +272,7 @@ export class ValueReader {
     }
     this.#isComplete = true;
     this.#cancelWait = this.#takenFrom?.whenUsable?.(
-      this.#size,
+      view(this.#body, 0, this.#size),
       this.#taken,
       () => this.#resume(),
     );

@@ -22,7 +22,7 @@ import {
 } from "../wire/frame_source.ts";
 import { Queue } from "../../queue.ts";
 import { ReceiveBuffer } from "./receive_buffer.ts";
-import type { RawChannel } from "../raw.ts";
+import type { ErrorOwner, RawChannel } from "../raw.ts";
 import { view } from "../../view.ts";
 import { ReceiveWindow, type WindowPolicy } from "../flow/receive_window.ts";
 import { SendWindow } from "../flow/send_window.ts";
@@ -132,8 +132,10 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   #sendFailure: () => unknown = channelClosed;
   /** Makes the error of a reader that requires EOF. */
   #makeCutError: (() => unknown) | undefined;
-  /** That error once made, or the reason why this side gave the channel up. */
+  /** The error of reading once made, or why this side gave the channel up. */
   #receiveFailure: unknown;
+  /** What the errors of the channel are named after. */
+  #owner: ErrorOwner | undefined;
   /** Why the session ended, if that ended the channel. */
   #sessionError: unknown;
 
@@ -163,7 +165,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
 
   get writable(): WritableStream<Uint8Array> {
     const streams = this.#streams ??= new ChannelStreams(this);
-    if (this.#sendState.name !== "open") streams.fail(this.#sendFailure());
+    if (this.#sendState.name !== "open") streams.fail(this.#sendError());
     return streams.writable;
   }
 
@@ -205,10 +207,12 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
 
   get failure(): unknown {
     const { name } = this.#receiveState;
-    if (name === "lost") return this.#sessionError;
     if (name === "failed") return this.#receiveFailure;
+    if (name === "lost") {
+      return this.#receiveFailure ??= this.#named(this.#sessionError);
+    }
     if (name !== "cut") return undefined;
-    return this.#receiveFailure ??= this.#makeCutError?.();
+    return this.#receiveFailure ??= this.#named(this.#makeCutError?.());
   }
 
   get peerClosed(): boolean {
@@ -260,6 +264,10 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     this.#makeCutError = makeError;
   }
 
+  nameErrors(owner: ErrorOwner): void {
+    this.#owner = owner;
+  }
+
   whenClosed(callback: () => void): void {
     if (this.peerClosed) return callback();
     const waiting = this.#onClosed;
@@ -280,7 +288,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   }
 
   send(bytes: Uint8Array): Promise<void> | undefined {
-    if (this.#sendState.name !== "open") throw this.#sendFailure();
+    if (this.#sendState.name !== "open") throw this.#sendError();
     if (bytes.length === 0) return;
     if (this.#roomNow(bytes.length) === bytes.length) {
       this.#sendData(bytes);
@@ -469,7 +477,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
 
   /** The session can no longer send, but continues to read for a while. */
   onWriteFailed(reason: unknown): void {
-    this.#failSend(() => reason);
+    this.#failSend(() => this.#named(reason));
   }
 
   /** The session has ended; `cleanly` tells whether without an error. */
@@ -478,7 +486,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     // A peer that ends the session need not answer this side's CLOSE first.
     const closed = cleanly && this.#closeState.name === "sent";
     this.#sessionError = closed ? undefined : reason;
-    this.#failSend(() => reason);
+    this.#failSend(() => this.#named(reason));
     this.#receiveState = this.#receiveState["session-end"];
     this.#closeState = this.#closeState["session-end"];
     this.#drainSlot();
@@ -597,7 +605,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     }
     this.#sendState = this.#sendState.flushed;
     if (maySend(this.#closeState)) this.#host.queue.eof(this.remoteId);
-    this.#streams?.fail(this.#sendFailure());
+    this.#streams?.fail(this.#sendError());
     this.#closeIfDone();
   }
 
@@ -652,11 +660,26 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     const pending = this.#pendingWrites;
     this.#pendingWrites = undefined;
     if (pending !== undefined) {
-      const error = reason();
+      const error = this.#sendError(reason);
       for (const { reject } of pending) reject(error);
     }
-    this.#streams?.fail(reason());
+    this.#streams?.fail(this.#sendError(reason));
     if (this.#onWritable !== undefined) this.#notifyWritable();
+  }
+
+  /** The error of a write, which says what the channel is for, if it is ours. */
+  #sendError(makeError: () => unknown = this.#sendFailure): unknown {
+    const error = makeError();
+    return makeError === channelClosed || makeError === peerClosedChannel
+      ? this.#named(error)
+      : error;
+  }
+
+  #named(error: unknown): unknown {
+    const owner = this.#owner;
+    return owner === undefined || error === undefined
+      ? error
+      : owner.named(error);
   }
 
   #endReceive(state: ReceiveState): void {

@@ -66,7 +66,7 @@ export class MemoryAccount {
   readonly windows: MemoryKind;
   /** Encoded values that have arrived in part. */
   readonly values: MemoryKind;
-  /** Decoded arguments of running calls. */
+  /** Decoded arguments of running calls, and the functions in them. */
   readonly arguments: MemoryKind;
   /** Encoded values that were not sent yet. */
   readonly responses: MemoryKind;

@@ -1,4 +1,5 @@
 import { checkOption } from "../../check_option.ts";
+import { TurnBudget } from "./turn_budget.ts";
 
 /** Options of {@linkcode memoryPool}. */
 export interface MemoryPoolOptions {
@@ -92,6 +93,8 @@ interface Member {
 class SessionPool implements MemoryPool {
   readonly size: number;
   readonly maxSessions: number;
+  /** The work that the sessions may do before the event loop turns. */
+  readonly turns: TurnBudget = new TurnBudget();
   /** Bytes that each session can take in any case. */
   readonly #guaranteed: number;
   readonly #reserve: number;
@@ -229,6 +232,11 @@ export class PoolShare {
   constructor(pool: SessionPool, member: Member) {
     this.#pool = pool;
     this.#member = member;
+  }
+
+  /** The work that the sessions may do before the event loop turns. */
+  get turns(): TurnBudget {
+    return this.#pool.turns;
   }
 
   /** Bytes that can be taken now, without the reserve. */

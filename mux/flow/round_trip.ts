@@ -26,6 +26,7 @@ const LEFT_OUT = 15;
 export class RoundTrip {
   readonly #now: () => number;
   #shortest: number | undefined;
+  #smoothed: number | undefined;
   /** The probe under way; there is one at a time. */
   #probe: { channelId: number; sentAt: number } | undefined;
   #measured = 0;
@@ -46,6 +47,15 @@ export class RoundTrip {
     return this.#shortest;
   }
 
+  /**
+   * The usual round trip, in milliseconds; undefined before the first. It is that
+   * of OPENs, which the peer's session answers without its application, and follows
+   * the latest ones as TCP's does: each counts for an eighth.
+   */
+  get smoothed(): number | undefined {
+    return this.#smoothed;
+  }
+
   /** Starts a measurement: a probe is being sent on a channel. */
   probeSent(channelId: number): void {
     if (this.#toLeaveOut > 0) {
@@ -58,10 +68,19 @@ export class RoundTrip {
     }
   }
 
-  /** Ends the measurement if its probe was sent on this channel. */
-  probeAnswered(channelId: number): void {
+  /**
+   * Ends the measurement if its probe was sent on this channel.
+   *
+   * @param isOpen whether the probe was an OPEN
+   */
+  probeAnswered(channelId: number, isOpen = false): void {
     if (this.#probe?.channelId !== channelId) return;
-    this.observe(this.#now() - this.#probe.sentAt);
+    const ms = this.#now() - this.#probe.sentAt;
+    this.observe(ms);
+    if (isOpen) {
+      const before = this.#smoothed ?? ms;
+      this.#smoothed = before + (ms - before) / 8;
+    }
     this.#probe = undefined;
     if (++this.#measured >= EVERY_ONE) this.#toLeaveOut = LEFT_OUT;
   }

@@ -20,8 +20,9 @@ import { type Clock, TurnClock } from "../flow/turn_clock.ts";
 import { WindowBudget } from "../flow/window_budget.ts";
 
 /**
- * Bytes offered to the readers of channels before the event loop turns, so that
- * at most one value is decoded that takes long.
+ * Bytes offered to the readers of channels, and of answers that they leave in
+ * memory, before the event loop turns, so that at most one value is decoded, or
+ * encoded, that takes long.
  */
 const OFFERED_PER_TURN = 1024 * 1024;
 
@@ -56,7 +57,7 @@ export class ChannelTable implements FrameSink, ChannelHost {
   readonly #ids = new ChannelIds();
   readonly #clock: TurnClock;
   /** How many channels the peer has opened, or tried to. */
-  opened = 0;
+  openedByPeer = 0;
   readonly #roundTrip: RoundTrip;
   /** Why no channel can be opened any more, once that is so. */
   #closed: MuxError | undefined;
@@ -65,6 +66,8 @@ export class ChannelTable implements FrameSink, ChannelHost {
   /** What the channels that the peer opened count. */
   readonly #incoming = new Places();
   #slotFreed: PromiseWithResolvers<void> | undefined;
+  /** How many channels there have been, of both directions. */
+  opened = 0;
   readonly #idle: IdleBudget;
   /** The channel of the DATA frame being read; undefined to drop its payload. */
   #payloadChannel: QmuxChannel | undefined;
@@ -122,6 +125,11 @@ export class ChannelTable implements FrameSink, ChannelHost {
     return Math.min(maxChannels - slots, 2 * maxChannels - ids);
   }
 
+  /** The usual round trip in milliseconds; undefined before the first. */
+  get roundTrip(): number | undefined {
+    return this.#roundTrip.smoothed;
+  }
+
   /** Slots of the channels that this side opened. */
   get outgoingSlots(): number {
     return this.#outgoing.slots;
@@ -141,12 +149,15 @@ export class ChannelTable implements FrameSink, ChannelHost {
   /**
    * Opens a channel and calls back with the answer. Returns the channel, unless
    * it cannot be opened.
+   *
+   * @param extra how many more may be open than the limit allows
    */
   open(
     resolve: OpenCallbacks["resolve"],
     reject: OpenCallbacks["reject"],
+    extra = 0,
   ): QmuxChannel | undefined {
-    const windowSize = this.#takeWindow(this.openable);
+    const windowSize = this.#takeWindow(this.openable + extra);
     if (windowSize === 0) {
       reject(this.#closed ?? this.#limitExceeded());
       return undefined;
@@ -214,9 +225,10 @@ export class ChannelTable implements FrameSink, ChannelHost {
   endTurn(): boolean {
     // Only frames add to the list, so the callbacks of readers do not.
     const channels = this.#turnChannels;
-    let offered = 0;
+    const { responses } = this.#account;
+    let offered = -responses.held;
     for (let i = 0; i < channels.length; i++) {
-      if (offered >= OFFERED_PER_TURN) {
+      if (offered + responses.held >= OFFERED_PER_TURN) {
         channels.splice(0, i);
         return true;
       }
@@ -248,7 +260,7 @@ export class ChannelTable implements FrameSink, ChannelHost {
   // --- Called by the decoder ---------------------------------------------------
 
   onOpen(remoteId: number, windowSize: number, maxPacketSize: number): void {
-    this.opened++;
+    this.openedByPeer++;
     const grantedSize = isPacketSize(maxPacketSize)
       ? this.#takeWindow(this.#acceptable)
       : 0;
@@ -275,7 +287,7 @@ export class ChannelTable implements FrameSink, ChannelHost {
         `received OPEN_CONFIRM with a maximum packet size of ${maxPacketSize}`,
       );
     }
-    this.#roundTrip.probeAnswered(recipientId);
+    this.#roundTrip.probeAnswered(recipientId, true);
     channel.onConfirm(senderId, windowSize, maxPacketSize);
     takeCallbacks(channel)?.resolve(channel);
   }
@@ -286,7 +298,7 @@ export class ChannelTable implements FrameSink, ChannelHost {
       "open-refused",
       "Cannot open channel: the peer refused it",
     );
-    this.#roundTrip.probeAnswered(recipientId);
+    this.#roundTrip.probeAnswered(recipientId, true);
     channel.onOpenFailure(refused);
     takeCallbacks(channel)?.reject(refused);
   }
@@ -388,6 +400,7 @@ export class ChannelTable implements FrameSink, ChannelHost {
     const id = this.#ids.take(this.#channels);
     const channel = new QmuxChannel(id, this, state, windowSize);
     this.#channels.add(channel);
+    this.opened++;
     const places = this.#placesOf(channel);
     places.slots++;
     places.ids++;

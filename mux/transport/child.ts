@@ -4,7 +4,7 @@ import {
   type CommandStatus,
   STDIO_ADVICE,
 } from "../errors.ts";
-import type { AdvisingTransport } from "./types.ts";
+import type { AdvisingTransport, KeptTransport } from "./types.ts";
 
 /** Milliseconds for a child to exit by itself, and again after each signal. */
 const EXIT_TIMEOUT = 1_000;
@@ -33,7 +33,9 @@ export interface ChildLike {
  *
  * @param child a process spawned with stdin and stdout `"piped"`
  */
-export function childTransport(child: ChildLike): AdvisingTransport {
+export function childTransport(
+  child: ChildLike,
+): AdvisingTransport & KeptTransport {
   const reader = child.stdout.getReader();
   const writer = child.stdin.getWriter();
   reader.closed.catch(() => {});
@@ -80,6 +82,7 @@ export function childTransport(child: ChildLike): AdvisingTransport {
 
   return {
     advice: STDIO_ADVICE,
+    keepAlive: { signs: 0 },
     async read() {
       const { done, value } = await reader.read();
       return done ? await readEnd() : value;

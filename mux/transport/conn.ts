@@ -5,8 +5,7 @@
  * @module
  */
 import { nextTurn } from "../flow/next_turn.ts";
-import type { Transport } from "../types.ts";
-import type { TransportListener } from "./types.ts";
+import type { KeptTransport, TransportListener } from "./types.ts";
 
 /** What this module uses of a `Deno.Conn`. */
 export interface ConnLike {
@@ -16,6 +15,8 @@ export interface ConnLike {
   write(bytes: Uint8Array): Promise<number>;
   /** Ends the writing. */
   closeWrite(): Promise<void>;
+  /** Lets the kernel probe an idle connection, if it is one of TCP. */
+  setKeepAlive?(keepAlive: boolean): void;
   /** Closes it. */
   close(): void;
 }
@@ -56,12 +57,18 @@ const WRITE_COST = 32 * 1024;
  * `conn.readable` and `conn.writable` close the whole connection at the end of
  * either direction (denoland/deno#22258, #27510), and cost more.
  */
-export function connTransport(conn: ConnLike): Transport {
+export function connTransport(conn: ConnLike): KeptTransport {
   let buffer = new Uint8Array(SMALL_READ);
   let smallReads = 0;
   /** What was written since other sockets last had their turn. */
   let sinceBreak = 0;
   let closed = false;
+  const keepAlive = {
+    signs: 0,
+    start() {
+      if (!closed) conn.setKeepAlive?.(true);
+    },
+  };
 
   function resize(read: number): void {
     if (read === buffer.length && read < LARGE_READ) {
@@ -75,6 +82,7 @@ export function connTransport(conn: ConnLike): Transport {
   }
 
   return {
+    keepAlive,
     async read() {
       const read = await conn.read(buffer);
       if (read === null) return null;
@@ -88,6 +96,7 @@ export function connTransport(conn: ConnLike): Transport {
       let written = await conn.write(bytes);
       while (written < bytes.length) {
         written += await conn.write(bytes.subarray(written));
+        keepAlive.signs++;
       }
       // A socket that accepts everything at once resolves each write without
       // waiting, and no other socket of the process would be polled.

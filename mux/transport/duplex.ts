@@ -1,7 +1,8 @@
-import type { Duplex, Transport } from "../types.ts";
+import type { Duplex } from "../types.ts";
+import type { AbortableTransport } from "./types.ts";
 
 /** Makes a transport of a pair of web streams, and locks both. */
-export function duplexTransport(duplex: Duplex): Transport {
+export function duplexTransport(duplex: Duplex): AbortableTransport {
   const reader = duplex.readable.getReader();
   const writer = duplex.writable.getWriter();
   // Their errors come out of read() and write().
@@ -10,6 +11,8 @@ export function duplexTransport(duplex: Duplex): Transport {
   /** The pending write. */
   let writing: PromiseWithResolvers<void> | undefined;
   let closing: Promise<void> | undefined;
+  /** Streams of a program may take forever to close. */
+  const aborted = Promise.withResolvers<void>();
 
   async function close(): Promise<void> {
     const ending = [reader.cancel()];
@@ -21,7 +24,7 @@ export function duplexTransport(duplex: Duplex): Transport {
       writer.abort().catch(() => {});
       writing.reject(new TypeError("Cannot write: the transport was closed"));
     }
-    await Promise.allSettled(ending);
+    await Promise.race([Promise.allSettled(ending), aborted.promise]);
   }
 
   return {
@@ -44,5 +47,9 @@ export function duplexTransport(duplex: Duplex): Transport {
     },
     closeWrite: () => writer.close(),
     close: () => closing ??= close(),
+    abort() {
+      void (closing ??= close());
+      aborted.resolve();
+    },
   };
 }

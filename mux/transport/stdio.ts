@@ -1,6 +1,11 @@
 import { STDIO_ADVICE } from "../errors.ts";
 import type { Transport } from "../types.ts";
-import type { AdvisingTransport, Scheme, TransportListener } from "./types.ts";
+import type {
+  AdvisingTransport,
+  KeptTransport,
+  Scheme,
+  TransportListener,
+} from "./types.ts";
 
 /** Bytes read at once: the capacity of a pipe on Linux. */
 const READ_SIZE = 64 * 1024;
@@ -60,13 +65,14 @@ function check(rest: string): void {
  * exits, whatever is closed before. A session thus cannot wait for the peer to
  * respond to that end, so `closeWrite()` rejects.
  */
-export function stdioTransport(): AdvisingTransport {
+export function stdioTransport(): AdvisingTransport & KeptTransport {
   const buffer = new Uint8Array(READ_SIZE);
   /** Ends the pending read. */
   let endRead: ((end: null) => void) | undefined;
   let closed = false;
   return {
     advice: STDIO_ADVICE,
+    keepAlive: { signs: 0 },
     async read() {
       if (closed) return null;
       // A read of stdin cannot be cancelled, so close() ends this promise instead.

@@ -36,6 +36,45 @@ export interface AdvisingTransport extends Transport {
   readonly advice?: string;
 }
 
+/** A transport whose `close()` takes a while, such as for a closing handshake. */
+export interface AbortableTransport extends Transport {
+  /**
+   * Closes the connection at once, also during `close()`, which then has nothing
+   * to wait for.
+   */
+  readonly abort?: () => void;
+}
+
+/** The time that a connection has for the handshake of its transport. */
+export interface HandshakeLimit {
+  /** Milliseconds; above 2^31 - 1 there is no limit. */
+  readonly timeout: number;
+  /** Called when it has passed for a connection, which is closed. */
+  readonly onTimeout: (remoteAddr: string) => void;
+}
+
+/** What a transport can do about an other end that may vanish without a trace. */
+export interface KeepAliveMeans {
+  /**
+   * Counts signs of life that `read()` does not show: answers to
+   * {@linkcode ping}, and room for the rest of a write that had to wait for it.
+   */
+  readonly signs: number;
+  /** Lets the system look after the connection, too. */
+  start?(): void;
+  /** Asks the other end for a sign of life. It never fails. */
+  ping?(): void;
+}
+
+/**
+ * A transport whose other end may vanish without a trace, so that a session is to
+ * notice a silence.
+ */
+export interface KeptTransport extends Transport {
+  /** What the transport itself can do about that. */
+  readonly keepAlive: KeepAliveMeans;
+}
+
 /** A connection that was accepted. */
 export interface Accepted extends ConnectionInfo {
   /** The connection, owned by the caller of `accept()`. */
@@ -105,10 +144,15 @@ export interface Scheme {
   /**
    * Listens.
    *
+   * @param handshake limits the time of a connection before it is accepted
    * @throws {SyntaxError} if the address has the wrong form
    * @throws {TypeError} if one of `hosts` is not a name or an address
    */
-  listen(rest: string, options?: ListenSchemeOptions): TransportListener;
+  listen(
+    rest: string,
+    options?: ListenSchemeOptions,
+    handshake?: HandshakeLimit,
+  ): TransportListener;
   /**
    * Listens at an address at which {@linkcode listen} has failed because it is in
    * use, if what remains there is of a listener that no longer exists.

@@ -56,11 +56,17 @@ export class FrameDecoder {
   allowance = 2 ** 30 - 1;
   /** Whether a chunk, or a part of one, was decoded. */
   #begun = false;
+  #heard = false;
   #suspect: Uint8Array | undefined;
 
   /** Makes a decoder that passes frames to `sink`. */
   constructor(sink: FrameSink) {
     this.#sink = sink;
+  }
+
+  /** Whether a chunk with a whole header of a frame was decoded. */
+  get heard(): boolean {
+    return this.#heard;
   }
 
   /** Whether the bytes so far end between two frames. */
@@ -121,6 +127,7 @@ export class FrameDecoder {
       throw error;
     }
     this.#begun = true;
+    if (allowance < this.allowance) this.#heard = true;
     this.allowance = allowance;
     return at;
   }

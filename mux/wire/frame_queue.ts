@@ -109,6 +109,11 @@ export class FrameQueue {
     return this.#length + this.#dataCost < WRITE_TARGET;
   }
 
+  /** Whether a write is under way. */
+  get isWriting(): boolean {
+    return this.#state === "writing";
+  }
+
   /** Queues OPEN. */
   open(senderId: number, windowSize: number, maxPacketSize: number): void {
     if (this.#state === "stopped") return;

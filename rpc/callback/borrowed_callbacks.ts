@@ -1,34 +1,52 @@
+import type { MemoryKind } from "../../mux/internal.ts";
 import type { SessionState } from "../session_state.ts";
 import type { Call, Caller } from "../types.ts";
 import type { RemoteFunction } from "./remote_function.ts";
 
 /**
+ * Bytes of memory that a callback takes, beyond its pointer in the value: a function,
+ * what it calls, and what finds them by their ID. It was measured with one method.
+ */
+export const CALLBACK_SIZE = 768;
+/**
+ * So many callbacks of a call are not counted: those of all calls that may run at the
+ * same time are 4 MiB.
+ */
+const FEW = 5;
+
+/**
  * The callbacks among the arguments of one incoming call. The call lends them
- * until it ends; those that are retained or being called by then are kept.
+ * until it ends; those that are retained or being called by then are kept. Until
+ * then they count as arguments, also those of a stream of arguments that the
+ * program has passed over.
  */
 export class BorrowedCallbacks {
   readonly #caller: Caller;
   readonly #session: SessionState;
   readonly #selector: string;
   readonly #call: Call | undefined;
+  readonly #memory: MemoryKind;
   readonly #functions = new Set<RemoteFunction>();
   #state: "pending" | "continued" | "ended" = "pending";
 
   /**
    * Makes the callbacks of a call of `selector`; `caller` calls them.
    *
+   * @param memory what they are taken from
    * @param call the call, if calls of them may take no longer than it
    */
   constructor(
     caller: Caller,
     session: SessionState,
     selector: string,
-    call: Call | undefined,
+    memory: MemoryKind,
+    call?: Call,
   ) {
     this.#caller = caller;
     this.#session = session;
     this.#selector = selector;
     this.#call = call;
+    this.#memory = memory;
   }
 
   /** What the program gets for an ID. */
@@ -40,6 +58,10 @@ export class BorrowedCallbacks {
     const value = fn.value();
     if (this.#state !== "ended" && !this.#functions.has(fn)) {
       this.#functions.add(fn);
+      const { size } = this.#functions;
+      if (size > FEW) {
+        this.#memory.take(CALLBACK_SIZE * (size === FEW + 1 ? size : 1));
+      }
       // After a continued response, no header can name it any more.
       const isPending = this.#state === "pending";
       fn.lend(!isPending, isPending ? this.#call : undefined);
@@ -78,5 +100,9 @@ export class BorrowedCallbacks {
     }
     this.#state = "ended";
     for (const fn of functions) fn.ended();
+    if (functions.length > FEW) {
+      this.#memory.give(functions.length * CALLBACK_SIZE);
+      this.#session.onArgumentsFreed?.();
+    }
   }
 }

@@ -12,6 +12,10 @@ const MAX_LOANS = 4_096;
 export interface RoutedSession {
   /** The way back for functions that were lent to its peer. */
   readonly routes: CallbackRoutes;
+  /** Whether this side asks the peer of the session not to ping it. Default: no. */
+  readonly refusesPings?: boolean;
+  /** Whether the peer has asked not to be pinged. Default: no. */
+  peerRefusesPings?: boolean;
   /** Calls back when it ends; returns what cancels that. */
   onEnd(callback: () => void): () => void;
 }

@@ -232,8 +232,8 @@ export class CallbackTable implements KeeperTable {
   }
 
   /** As {@linkcode release}, and the streams among them end where they are. */
-  cut(ids: Iterable<string>): void {
-    for (const id of ids) this.#giveBack(id, 1, {});
+  cut(ids: Iterable<string>, cut: Cut): void {
+    for (const id of ids) this.#giveBack(id, 1, cut);
   }
 
   /** Removes functions, however often they are lent. */
@@ -246,15 +246,15 @@ export class CallbackTable implements KeeperTable {
    * Calls of functions that are not lent any more end too: nothing waits for what
    * they return.
    */
-  giveUp(ids: Iterable<string>, reason: unknown): void {
+  giveUp(ids: Iterable<string>, cut: Cut): void {
     const handlers = new Set<Handler>();
     for (const id of ids) {
       const entry = this.#entries.get(id);
-      this.#giveBack(id, 1, { reason });
+      this.#giveBack(id, 1, cut);
       const isGone = entry !== undefined && !this.#entries.has(id);
       if (isGone && entry.stream === undefined) handlers.add(entry.handler);
     }
-    if (handlers.size > 0) this.onGivenUp?.(handlers, reason);
+    if (handlers.size > 0) this.onGivenUp?.(handlers, cut.reason);
   }
 
   /** Removes all functions, because the session has ended. */
@@ -341,11 +341,13 @@ function withLife<T extends AnyFunction | ValueStream>(original: T): T {
  */
 export class LentCallbacks {
   readonly #table: CallbackTable;
+  readonly #selector: string;
   readonly #ids = new Set<string>();
 
-  /** Makes an empty list of functions in `table`. */
-  constructor(table: CallbackTable) {
+  /** Makes an empty list of functions in `table`, for a call of `selector`. */
+  constructor(table: CallbackTable, selector: string) {
     this.#table = table;
+    this.#selector = selector;
   }
 
   /**
@@ -387,13 +389,13 @@ export class LentCallbacks {
 
   /** The call was given up: calls of the functions end with it. */
   giveUp(reason: unknown): void {
-    this.#table.giveUp(this.#ids, reason);
+    this.#table.giveUp(this.#ids, { reason, selector: this.#selector });
     this.#ids.clear();
   }
 
   /** The call has failed: its streams must not look complete. */
   cut(): void {
-    this.#table.cut(this.#ids);
+    this.#table.cut(this.#ids, { selector: this.#selector });
     this.#ids.clear();
   }
 }

@@ -444,6 +444,43 @@ Deno.test("callbacks: functions in a value that cannot be encoded are not lent",
   assertEquals(it.server.callbackCount, 0);
 });
 
+Deno.test("callbacks: an instance of a class without data is refused, whose methods would not arrive", async () => {
+  class Methods {
+    next() {
+      return 1;
+    }
+  }
+  const service = {
+    literal: () => ({
+      next() {
+        return 1;
+      },
+    }),
+    instance: (): { next(): number } => new Methods(),
+    nested: (): { list: { next(): number }[]; own(): Promise<number> } => ({
+      list: [new Methods()],
+      own: () => Promise.resolve(1),
+    }),
+  };
+  const [client, server] = memoryPair({}, {
+    handler: handlerFrom(service),
+    onError: () => {},
+  });
+  await using _ = client;
+  const api = client.remote<typeof service>();
+  using next = (await api.literal()).next;
+  assertEquals(await next(), 1);
+  for (const call of [api.instance(), api.nested()]) {
+    const error = await assertRejects(
+      async () => await call,
+      RemoteError,
+      "an instance of Methods is not supported (it has no data of its own, and methods do not arrive; send an object literal)",
+    );
+    assertEquals(error.code, "unsupported-type");
+  }
+  assertEquals(server.callbackCount, 1);
+});
+
 Deno.test("callbacks: maxCallbacks limits the functions that a peer lends", async () => {
   const listeners: Fn[] = [];
   await using it = pair({

@@ -1,5 +1,6 @@
 import { RpcError } from "../errors.ts";
 import type { AnyFunction } from "../remote/types.ts";
+import { kindOf } from "../wire/selector.ts";
 
 /** The functions that one session lends to its peer: what a keeper needs of it. */
 export interface KeeperTable {
@@ -100,10 +101,18 @@ export type KeptCallback<F> = F & Disposable & {
  * ```
  *
  * @param fn the function that the peer calls
+ * @throws {TypeError} if it is no function
  */
 export function callback<Args extends unknown[], Result>(
   fn: (...args: Args) => Result,
 ): KeptCallback<(...args: Args) => Result> {
+  if (typeof fn !== "function") {
+    throw new TypeError(
+      `Cannot use callback(): its argument must be a function, and is ${
+        kindOf(fn)
+      }`,
+    );
+  }
   const keeper = new Keeper(fn);
   const release = () => keeper.release();
   const kept = Object.assign((...args: Args): Result => fn(...args), {

@@ -1,3 +1,4 @@
+import { printableText } from "../../printable_text.ts";
 import { CallError } from "../errors.ts";
 import { respondWithValues, sourceFor } from "../handler/respond_with.ts";
 import type { HandlerFunction } from "../types.ts";
@@ -33,6 +34,8 @@ function isByteStream(stream: ValueStream): boolean {
 
 /** How a stream ends that the peer reads, and may not read on. */
 export interface Cut {
+  /** The selector of the call that it was sent with. */
+  readonly selector: string;
   /** What the producer learns, if the program said why. */
   readonly reason?: unknown;
 }
@@ -85,17 +88,20 @@ export class LentStream {
 
   #cuttable(source: ValueSource): ValueSource {
     let cut: Cut | undefined;
-    const cutOff = () =>
-      new CallError("Cannot read stream: its call was given up", {
-        code: "cancelled",
-      });
+    const cutOff = ({ selector }: Cut) =>
+      new CallError(
+        `Cannot read stream: its call "${
+          printableText(selector)
+        }" was given up`,
+        { code: "cancelled" },
+      );
     return {
       next: () =>
         new Promise((resolve, reject) => {
-          if (cut !== undefined) return reject(cutOff());
+          if (cut !== undefined) return reject(cutOff(cut));
           this.#cut = (by) => {
             cut = by;
-            reject(cutOff());
+            reject(cutOff(by));
           };
           source.next().then(resolve, reject);
         }),

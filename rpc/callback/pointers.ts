@@ -171,7 +171,8 @@ const DOLLAR = 0x24;
 /** Up to this size, a loop is faster than a call of a built-in function. */
 const SHORT_SIZE = 256;
 
-function mentionsPointer(bytes: Uint8Array): boolean {
+/** Whether an encoded value may contain pointers, as far as its bytes tell. */
+export function mentionsPointer(bytes: Uint8Array): boolean {
   for (let at = findDollar(bytes, 0); at >= 0; at = findDollar(bytes, at + 1)) {
     let same = 1;
     while (

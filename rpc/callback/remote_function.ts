@@ -1,4 +1,5 @@
-import { RpcError } from "../errors.ts";
+import { printableText } from "../../printable_text.ts";
+import { namedAfterOrigin, RpcError } from "../errors.ts";
 import type { RpcResponse } from "../client/response.ts";
 import { callArguments, RemoteCall } from "../remote/remote_call.ts";
 import type { CallbackLife } from "../remote/types.ts";
@@ -333,6 +334,7 @@ export class RemoteFunction {
 
   #toStream(bytes: boolean): CallbackStream {
     this.functions.openStream();
+    const { origin } = this;
     let values: AsyncIterator<unknown> | undefined;
     const next = async () => {
       if (this.#endReading !== close) throw this.#gone("read");
@@ -340,9 +342,14 @@ export class RemoteFunction {
         this.check("read");
         values = this.#begin()[Symbol.asyncIterator]();
       }
-      const { value } = await values.next();
+      let value: unknown;
+      try {
+        ({ value } = await values.next());
+      } catch (error) {
+        throw namedAfterOrigin(error, this.id, origin);
+      }
       if (this.#endReading !== close) throw this.#gone("read");
-      return value as unknown;
+      return value;
     };
     const close = () => {
       values?.return?.().catch(() => {});
@@ -425,7 +432,9 @@ export class RemoteFunction {
     const kind = kindOf(this.id) === "function" ? "callback" : "stream";
     return new RpcError(
       "released",
-      `Cannot ${what} ${kind} "${this.id}": it was released, or not kept with retain() before its call was answered`,
+      `Cannot ${what} ${kind} "${this.id}": it was released, or not kept with retain() before its call "${
+        printableText(this.origin)
+      }" was answered`,
     );
   }
 }

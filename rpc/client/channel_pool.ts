@@ -3,7 +3,7 @@ import {
   type RawChannel,
   type RawSession,
 } from "../../mux/internal.ts";
-import { timeLimit } from "../../time_limit.ts";
+import { startTimer, timeLimit } from "../../time_limit.ts";
 import { RpcError } from "../errors.ts";
 import type { SessionState } from "../session_state.ts";
 import type { Caller } from "../types.ts";
@@ -109,7 +109,8 @@ export class ChannelPool {
   #allowed = false;
   /** Cancels the check for a second without calls, if one is pending. */
   #cancelIdleCheck: (() => void) | undefined;
-  #taken = false;
+  /** How many calls have taken a channel, or tried to. */
+  taken = 0;
   readonly #queue = new Fifo<ChannelRequest>();
   /** Nested calls, and those that the peer had no slot for: they come first. */
   readonly #urgent = new Fifo<ChannelRequest>();
@@ -117,6 +118,8 @@ export class ChannelPool {
   /** How many channels the peer has room for, if it has refused one. */
   #room = Infinity;
   #watching = false;
+  /** Channels of pings. */
+  #pings = 0;
   /** What the calls of the session share; set by the client that uses the pool. */
   session: SessionState | undefined;
 
@@ -137,12 +140,12 @@ export class ChannelPool {
     session.closed.then(stop, stop);
   }
 
-  /** How many channels that no call has taken are open or being opened. */
+  /** How many channels without a call are open or being opened. */
   get unused(): number {
     const open = this.#spares.filter((spare) =>
       !spare.peerClosed && !spare.ended
     );
-    return open.length + this.#opening;
+    return open.length + this.#opening + this.#pings;
   }
 
   /** How many calls wait in the queue. */
@@ -161,7 +164,7 @@ export class ChannelPool {
    * @param nested whether the call does not wait for those in the queue
    */
   take(nested = false): RawChannel | undefined {
-    this.#taken = true;
+    this.taken++;
     if (this.#queue.length > 0 && !nested) return undefined;
     const channel = this.#takeSpare();
     if (channel !== undefined || this.#target > 0) {
@@ -188,6 +191,30 @@ export class ChannelPool {
     if (this.#session.ended || this.#mayOpen(request)) this.#open(request);
     else this.#enqueue(request);
     return request;
+  }
+
+  /**
+   * Opens a channel for a ping, whatever calls have taken. When the ping has ended,
+   * call {@linkcode pingEnded}.
+   *
+   * @returns whether there is memory for one
+   */
+  openForPing(
+    opened: (channel: RawChannel) => void,
+    failed: (error: unknown) => void,
+  ): boolean {
+    let canOpen = true;
+    this.#pings++;
+    this.#session.openRaw(opened, (error) => {
+      canOpen = false;
+      failed(error);
+    }, true);
+    return canOpen;
+  }
+
+  /** A ping has ended, and its channel is closed. */
+  pingEnded(): void {
+    this.#pings--;
   }
 
   /** Removes a call from the queue: it fails with `reason`. */
@@ -258,10 +285,10 @@ export class ChannelPool {
 
   #checkUse(): void {
     if (this.#cancelIdleCheck !== undefined || this.#target < 0) return;
-    this.#taken = false;
+    const { taken } = this;
     this.#cancelIdleCheck = timeLimit(IDLE_TIME, () => {
       this.#cancelIdleCheck = undefined;
-      if (!this.#taken) this.#shrink(this.#spares.length >> 1);
+      if (this.taken === taken) this.#shrink(this.#spares.length >> 1);
       if (this.#spares.length > 0) this.#checkUse();
     });
   }
@@ -342,7 +369,7 @@ export class ChannelPool {
     this.#queuedSize += request.size;
     if (request.nested) {
       const { callQueueTimeout } = this.#limits;
-      request.cancelLimit = timeLimit(callQueueTimeout, () => {
+      request.cancelLimit = startTimer(callQueueTimeout, () => {
         const why =
           `no channel was free within ${callQueueTimeout} ms (option "callQueueTimeout")`;
         this.dequeue(request, full(why));

@@ -1,10 +1,15 @@
 import type { Carried, ValueWriter } from "../../codec/internal.ts";
+import { RpcError } from "../errors.ts";
 import { remoteOf } from "../remote/remote.ts";
 import type { Remote } from "../remote/types.ts";
 import type { CallOptions } from "../types.ts";
-import { callHeaderValue, withDeadline } from "../wire/headers.ts";
+import {
+  type CallExtension,
+  callHeaderValue,
+  withDeadline,
+} from "../wire/headers.ts";
 import { checkMeta, type Metadata } from "../wire/metadata.ts";
-import { checkSelector } from "../wire/selector.ts";
+import { checkSelector, PING_SELECTOR } from "../wire/selector.ts";
 import { isValueStream } from "../wire/value_source.ts";
 import { CallContext, type ClientOptions } from "./call_context.ts";
 import { type TimeLimit, timeLimitOf } from "./call_limits.ts";
@@ -36,6 +41,13 @@ interface TimedHeader {
   bytes: Uint8Array | undefined;
 }
 
+/** A call whose outcome has a place in no stack. */
+class PingCall extends ValueCall {
+  override fail(reason: unknown): void {
+    this.giveUp(reason);
+  }
+}
+
 /** Makes calls over a session, each on a channel of its own. */
 export class Client implements PooledCaller {
   readonly [channelPool]: ChannelPool;
@@ -45,6 +57,8 @@ export class Client implements PooledCaller {
   #valueHeaders: Map<string, Uint8Array> | undefined;
   /** The headers of calls with a time limit, by selector. */
   #timedHeaders: Map<string, TimedHeader> | undefined;
+  /** The ping that was not answered yet. */
+  #ping: PingCall | undefined;
 
   /** Makes a client. Several clients may share a pool. */
   constructor(channels: ChannelPool, options: ClientOptions) {
@@ -80,6 +94,35 @@ export class Client implements PooledCaller {
     options?: CallOptions,
   ): Remote<S, D> {
     return remoteOf<S, D>(this, options);
+  }
+
+  /**
+   * Asks the peer for a sign of life, on a channel that no call can take.
+   *
+   * @returns whether it was asked; undefined if it is not known to be extended
+   */
+  ping(): boolean | undefined {
+    const { state, channels, messages } = this.#context;
+    if (!state.peerExtended) return undefined;
+    if (state.peerRefusesPings) return false;
+    // One at a time: whatever keeps the last one may not keep this one.
+    this.#ping?.giveUp(new RpcError("cancelled", "Ping was not answered"));
+    // The session sees the answer, which is a byte of whatever kind.
+    const ended = () => {
+      if (this.#ping === call) this.#ping = undefined;
+      channels.pingEnded();
+    };
+    const outcome = { resolve: ended, reject: ended };
+    const call: PingCall = new PingCall(PING_SELECTOR, this.#context, outcome);
+    const request = messages.store(this.#encode(call, null, false));
+    this.#ping = call;
+    return channels.openForPing((channel) => {
+      messages.unstore();
+      call.run(channel, request, undefined);
+    }, (error) => {
+      messages.unstore();
+      call.fail(error);
+    });
   }
 
   #start(call: PendingCall, args: unknown, options?: CallOptions): void {
@@ -133,7 +176,7 @@ export class Client implements PooledCaller {
     call: PendingCall,
     args: unknown,
     streamed: boolean,
-    extras: Extras | undefined,
+    extras?: Extras,
   ): ValueWriter {
     const { selector } = call;
     try {
@@ -232,11 +275,19 @@ export class Client implements PooledCaller {
     lends: string | undefined,
     extras?: Extras,
   ): void {
-    const { codec, extension } = this.#context;
+    const { codec, extension, state } = this.#context;
     const nested = extension?.nested;
-    const deadline = extras?.deadline;
-    const said = { nested, stream, lends, deadline, meta: extras?.meta };
-    writer.add(codec, callHeaderValue(selector, said));
+    const ping = state.refusesPings ? false : undefined;
+    const { deadline, meta }: Partial<Extras> = extras ?? {};
+    const about: CallExtension = {
+      nested,
+      stream,
+      lends,
+      ping,
+      deadline,
+      meta,
+    };
+    writer.add(codec, callHeaderValue(selector, about));
   }
 
   /** What the header says of a time limit, and the metadata. */

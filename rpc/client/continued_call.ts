@@ -1,5 +1,9 @@
 import type { ValueReader } from "../../codec/internal.ts";
-import type { RawChannel, WaitOptions } from "../../mux/internal.ts";
+import type {
+  ErrorOwner,
+  RawChannel,
+  WaitOptions,
+} from "../../mux/internal.ts";
 import { atCaller } from "../caller_stack.ts";
 import type { LentCallbacks } from "../callback/callback_table.ts";
 import { namedAfterCall } from "../errors.ts";
@@ -91,7 +95,7 @@ export function nextContinuedCall(
 
 /** A call after its continued response: more values, both ways, until CLOSE. */
 export class ContinuedCall
-  implements ResponsePort, ArgumentsOwner, LimitedCall {
+  implements ResponsePort, ArgumentsOwner, LimitedCall, ErrorOwner {
   readonly channel: RawChannel;
   readonly responderExtended: boolean;
   readonly #selector: string;
@@ -134,6 +138,7 @@ export class ContinuedCall
       : "possible";
     this.#meta = header.meta;
     this.channel = channel;
+    channel.nameErrors(this);
     this.#reader = reader;
     this.#lent = lent;
     this.#arguments = streamed;
@@ -160,6 +165,13 @@ export class ContinuedCall
 
   get meta(): Metadata {
     return mergedMeta(this.#meta, this.#receiver?.trailerMeta) ?? NO_META;
+  }
+
+  named(error: unknown): unknown {
+    const { nested, state } = this.#context;
+    const named = namedAfterCall(error, this.#selector);
+    if (nested) state.blamePeer(named);
+    return named;
   }
 
   atCaller(error: unknown): unknown {

@@ -327,7 +327,10 @@ export abstract class PendingCall<T = unknown>
   }
 
   #lending(): LentCallbacks {
-    return this.#lent ??= new LentCallbacks(this.#context.state.callbacks);
+    return this.#lent ??= new LentCallbacks(
+      this.#context.state.callbacks,
+      this.selector,
+    );
   }
 
   // --- The response ---------------------------------------------------------
@@ -360,6 +363,7 @@ export abstract class PendingCall<T = unknown>
     if (header.saysNull) channels.allowSpares();
     if (header.extended) {
       state.peerExtended = true;
+      if (header.refusesPings) state.peerRefusesPings = true;
       this.#channel.requireEof(incomplete);
     }
     if (header.meta !== undefined) this.#checkMeta(header.meta, bytes.length);

@@ -10,130 +10,13 @@
  *
  * @module
  */
-
-/** Where Node's event emitters are, among them its streams, by module. */
-const NODE_EMITTERS: Readonly<Record<string, readonly string[]>> = {
-  events: ["EventEmitter", "EventEmitterAsyncResource"],
-  stream: [
-    "Stream",
-    "Readable",
-    "Writable",
-    "Duplex",
-    "Transform",
-    "PassThrough",
-  ],
-  child_process: ["ChildProcess"],
-  cluster: ["Worker"],
-  crypto: ["Cipheriv", "Decipheriv", "Hash", "Hmac", "Sign", "Verify"],
-  dgram: ["Socket"],
-  fs: ["ReadStream", "WriteStream"],
-  http: [
-    "Agent",
-    "ClientRequest",
-    "IncomingMessage",
-    "OutgoingMessage",
-    "Server",
-    "ServerResponse",
-  ],
-  https: ["Agent", "Server"],
-  http2: ["Http2ServerRequest", "Http2ServerResponse"],
-  inspector: ["Session"],
-  net: ["Server", "Socket"],
-  readline: ["Interface"],
-  "readline/promises": ["Interface"],
-  repl: ["REPLServer"],
-  tls: ["Server", "TLSSocket"],
-  tty: ["ReadStream", "WriteStream"],
-  worker_threads: ["Worker"],
-  zlib: [
-    "BrotliCompress",
-    "BrotliDecompress",
-    "Deflate",
-    "DeflateRaw",
-    "Gunzip",
-    "Gzip",
-    "Inflate",
-    "InflateRaw",
-    "Unzip",
-    "ZstdCompress",
-    "ZstdDecompress",
-  ],
-};
-
-/** Where Node's other classes are that programs extend, by module. */
-const NODE_CLASSES: Readonly<Record<string, readonly string[]>> = {
-  async_hooks: ["AsyncLocalStorage", "AsyncResource"],
-  crypto: ["KeyObject", "X509Certificate"],
-  fs: ["Dirent"],
-  net: ["BlockList", "SocketAddress"],
-  perf_hooks: ["PerformanceObserver"],
-  string_decoder: ["StringDecoder"],
-  util: ["MIMEParams", "MIMEType"],
-};
-
-/**
- * Classes of which a module only makes instances, or exports a wrapper: how it makes
- * one, by the name of the class.
- */
-const MADE_BY_NODE: Readonly<
-  Record<string, readonly [module: string, fn: string, ...args: string[]]>
-> = {
-  ECDHImpl: ["crypto", "createECDH", "prime256v1"],
-  Hash: ["crypto", "createHash", "sha256"],
-  HmacImpl: ["crypto", "createHmac", "sha256", ""],
-  Script: ["vm", "createScript", "0"],
-  SignImpl: ["crypto", "createSign", "sha256"],
-  VerifyImpl: ["crypto", "createVerify", "sha256"],
-};
-
-/** A function of each of Node's modules whose name is seldom that of another. */
-const NODE_FUNCTIONS: Readonly<Record<string, readonly string[]>> = {
-  addAbortSignal: ["stream"],
-  arrayBuffer: ["stream/consumers"],
-  basename: ["path", "path/posix", "path/win32"],
-  clearLine: ["readline"],
-  copyFile: ["fs", "fs/promises"],
-  crc32: ["zlib"],
-  cpus: ["os"],
-  createHash: ["crypto"],
-  createHook: ["async_hooks"],
-  createInterface: ["readline/promises"],
-  createRequire: ["module"],
-  createSecureContext: ["tls"],
-  createServer: ["https"],
-  createSocket: ["dgram"],
-  createTracing: ["trace_events"],
-  deepStrictEqual: ["assert"],
-  eventLoopUtilization: ["perf_hooks"],
-  execFile: ["child_process"],
-  fileURLToPath: ["url"],
-  getEventListeners: ["events"],
-  getHeapStatistics: ["v8"],
-  getPackedSettings: ["http2"],
-  hasSubscribers: ["diagnostics_channel"],
-  isIPv6: ["net"],
-  isRegExp: ["util/types"],
-  isUtf8: ["buffer"],
-  isatty: ["tty"],
-  lookupService: ["dns", "dns/promises"],
-  nextTick: ["process"],
-  pipeline: ["stream/promises"],
-  promisify: ["util"],
-  receiveMessageOnPort: ["worker_threads"],
-  runInThisContext: ["vm"],
-  setInterval: ["timers", "timers/promises"],
-  setupPrimary: ["cluster"],
-  toUnicode: ["punycode"],
-  unescape: ["querystring"],
-  validateHeaderName: ["http"],
-  waitForDebugger: ["inspector"],
-};
-
-/** The same for global objects whose functions can be enumerated. */
-const GLOBAL_FUNCTIONS: Readonly<Record<string, string>> = {
-  countReset: "console",
-  readTextFileSync: "Deno",
-};
+import {
+  CLASSES,
+  EMITTERS,
+  GLOBAL_LIBRARIES,
+  LIBRARIES,
+  MADE_BY_NODE,
+} from "./built_in_tables.ts";
 
 /** Globals that Deno lists among the enumerable ones, like those of programs. */
 const ENUMERABLE_CLASSES = ["Buffer", "EventSource"];
@@ -153,15 +36,17 @@ interface Process {
  */
 export function isBuiltInPrototype(prototype: object): boolean {
   const built: unknown = ownValue(prototype, "constructor");
-  if (typeof built !== "function") return isIterators(prototype);
+  if (typeof built !== "function") {
+    return isIterators(prototype) || isListed("Module", prototype);
+  }
   if (isNative(built)) return true;
   const name: unknown = ownValue(built, "name");
   if (typeof name !== "string") return false;
-  return isGlobalClass(name, built) ||
-    isNodeClass(name, built, NODE_CLASSES) || isMadeByNode(name, prototype) ||
+  return isGlobalClass(name, prototype) ||
+    isListed(name, prototype) || isMadeByNode(name, prototype) ||
     looksLikeEmitter(prototype) &&
       (processPrototypes().includes(prototype) ||
-        isNodeClass(name, built, NODE_EMITTERS));
+        isEmitter(name, prototype));
 }
 
 /**
@@ -178,7 +63,8 @@ export function isBuiltInNamespace(value: object): boolean {
   if (typeof tag === "string" && tag !== "" && isAt(tag.split("."), value)) {
     return true;
   }
-  return isDenoMember(value);
+  return tag === "Module" && exportsBuiltInClass(value) ||
+    isDenoMember(value) || isDenoServer(value);
 }
 
 /**
@@ -188,21 +74,43 @@ export function isBuiltInNamespace(value: object): boolean {
  */
 export function librariesIn(owner: object): Members[] {
   const found: Members[] = [];
-  for (const [name, modules] of Object.entries(NODE_FUNCTIONS)) {
+  const look = (members: unknown) => {
+    if (isObject(members) && hasMost(owner, members)) found.push(members);
+  };
+  for (const [name, paths] of Object.entries(LIBRARIES)) {
     if (typeof ownValue(owner, name) !== "function") continue;
-    for (const module of modules) {
-      const members = nodeModule(module);
-      if (members !== undefined && hasMost(owner, members)) found.push(members);
-    }
+    for (const path of paths) look(nodeMember(path));
   }
-  for (const [name, global] of Object.entries(GLOBAL_FUNCTIONS)) {
+  for (const [name, global] of Object.entries(GLOBAL_LIBRARIES)) {
     if (typeof ownValue(owner, name) !== "function") continue;
-    const members = (globalThis as unknown as Members)[global];
-    if (members !== undefined && hasMost(owner, members as Members)) {
-      found.push(members as Members);
-    }
+    look((globalThis as unknown as Members)[global]);
   }
   return found;
+}
+
+/**
+ * Whether an object, in which there are these libraries, is one of them and nothing
+ * else: the library, or the namespace of a module whose default export it is.
+ */
+export function isLibrary(owner: object, libraries: Members[]): boolean {
+  const exported = ownValue(owner, "default");
+  return libraries.some((members) => members === owner || members === exported);
+}
+
+/** Whether a value is what one of these libraries has under a name. */
+export function isIn(
+  libraries: Members[],
+  name: string,
+  value: unknown,
+): boolean {
+  return isObject(value) &&
+    libraries.some((members) => isMember(members, name, value));
+}
+
+/** Whether a function is a whole module of Node, such as that of `node:test`. */
+export function isLibraryFunction(fn: object): boolean {
+  // Few functions have members.
+  return Object.keys(fn).length > 0 && isLibrary(fn, librariesIn(fn));
 }
 
 /** Whether an object has more than half of the functions of another. */
@@ -229,26 +137,48 @@ export function isMixedIn(owner: object, name: string, fn: object): boolean {
   return from.some((prototype) => ownValue(prototype, name) === fn);
 }
 
-function isGlobalClass(name: string, built: unknown): boolean {
+function isGlobalClass(name: string, prototype: object): boolean {
+  const has = (owner: unknown) =>
+    isPrototypeOf(memberOf(owner as object, name), prototype);
   const { enumerable = true } =
     Object.getOwnPropertyDescriptor(globalThis, name) ?? {};
   // What a program puts there is enumerable.
-  if (!enumerable || ENUMERABLE_CLASSES.includes(name)) {
-    return isMember(globalThis, name, built);
-  }
+  if (!enumerable || ENUMERABLE_CLASSES.includes(name)) return has(globalThis);
   const deno = denoNamespace();
-  return deno !== undefined && (isMember(deno, name, built) ||
-    isMember(deno["errors"] as object, name, built));
+  return deno !== undefined && (has(deno) || has(deno["errors"]));
 }
 
-function isNodeClass(
-  name: string,
-  built: unknown,
-  classes: typeof NODE_CLASSES,
-): boolean {
-  return Object.entries(classes).some(([module, names]) =>
-    names.includes(name) && nodeModule(module)?.[name] === built
+/** Whether a prototype is one that {@linkcode CLASSES} leads to. */
+function isListed(name: string, prototype: object): boolean {
+  if (!Object.hasOwn(CLASSES, name)) return false;
+  return CLASSES[name]!.split("|").some((place) => {
+    const [path, ...methods] = place.split(" ");
+    return methods.every((method) => Object.hasOwn(prototype, method)) &&
+      (path === "-" || isPrototypeOf(nodeMember(path!), prototype));
+  });
+}
+
+function isEmitter(name: string, prototype: object): boolean {
+  return Object.entries(EMITTERS).some(([module, names]) =>
+    names.includes(name) &&
+    isPrototypeOf(nodeMember(`${module}.${name}`), prototype)
   );
+}
+
+/** Whether a prototype is that of a class, or of an instance. */
+function isPrototypeOf(value: unknown, prototype: object): boolean {
+  return typeof value === "function"
+    // Some are functions that wrap the constructor.
+    ? ownValue(value, "prototype") === prototype
+    : isObject(value) && Object.getPrototypeOf(value) === prototype;
+}
+
+/** Whether the default export of a module is a class of Node, as in `node:stream`. */
+function exportsBuiltInClass(namespace: object): boolean {
+  const exported = ownValue(namespace, "default");
+  if (typeof exported !== "function") return false;
+  const prototype = ownValue(exported, "prototype");
+  return isObject(prototype) && isBuiltInPrototype(prototype);
 }
 
 /** Whether a prototype is that of what a function of Node's modules makes. */
@@ -256,7 +186,9 @@ function isMadeByNode(name: string, prototype: object): boolean {
   if (!Object.hasOwn(MADE_BY_NODE, name)) return false;
   const [module, fn, ...args] = MADE_BY_NODE[name]!;
   try {
-    const make = nodeModule(module)?.[fn] as (...args: string[]) => object;
+    const make = nodeMember(`${module}.${fn}`) as (
+      ...args: unknown[]
+    ) => object;
     return Object.getPrototypeOf(make(...args)) === prototype;
   } catch {
     return false;
@@ -286,8 +218,16 @@ function processPrototypes(): object[] {
 function isDenoMember(value: object): boolean {
   const deno = denoNamespace();
   if (deno === undefined || value === deno) return value === deno;
-  const members = Object.values(Object.getOwnPropertyDescriptors(deno));
-  return members.some((member) => member.value === value);
+  return Reflect.ownKeys(deno).some((key) => ownValue(deno, key) === value);
+}
+
+/** What `Deno.serve()` returns is of no class. */
+function isDenoServer(value: object): boolean {
+  return denoNamespace() !== undefined && Object.hasOwn(value, "addr") &&
+    ownValue(value, "finished") instanceof Promise &&
+    ["shutdown", "ref", "unref"].every((name) =>
+      typeof ownValue(value, name) === "function"
+    );
 }
 
 function denoNamespace(): Members | undefined {
@@ -307,11 +247,15 @@ function isAt(names: readonly string[], value: unknown): boolean {
 }
 
 function isMember(owner: object, name: string, value: unknown): boolean {
+  return memberOf(owner, name) === value;
+}
+
+function memberOf(owner: object, name: string): unknown {
   try {
-    return (owner as Members)[name] === value;
+    return (owner as Members)[name];
   } catch {
     // Some members throw without a permission or a flag.
-    return false;
+    return undefined;
   }
 }
 
@@ -320,13 +264,25 @@ function nodeProcess(): Process | undefined {
   return typeof process === "object" && process !== null ? process : undefined;
 }
 
-function nodeModule(name: string): Members | undefined {
+/**
+ * A module of Node, or what it has under a name, which may be a path:
+ * `fs/promises`, `readline.promises.Readline`.
+ */
+function nodeMember(path: string): unknown {
+  const [module, ...names] = path.split(".");
   try {
     // Not all runtimes have it, and not all of them have all modules.
-    return nodeProcess()?.getBuiltinModule?.(`node:${name}`);
+    let found: unknown = nodeProcess()?.getBuiltinModule?.(`node:${module}`);
+    for (const name of names) found = (found as Members | undefined)?.[name];
+    return found;
   } catch {
     return undefined;
   }
+}
+
+function isObject(value: unknown): value is Members {
+  return typeof value === "object" && value !== null ||
+    typeof value === "function";
 }
 
 /**

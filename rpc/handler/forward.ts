@@ -1,4 +1,4 @@
-import { PREFIX_SIZE, ValueWriter } from "../../codec/internal.ts";
+import { type Codec, PREFIX_SIZE, ValueWriter } from "../../codec/internal.ts";
 import { pipe, type RawChannel } from "../../mux/internal.ts";
 import { checkOption } from "../../check_option.ts";
 import { printableText } from "../../printable_text.ts";
@@ -18,7 +18,10 @@ import { CallError, errorCode, errorText, RpcError } from "../errors.ts";
 import type { Request } from "../server/request_decoder.ts";
 import type { ServerCall, ServerResponder } from "../server/server_call.ts";
 import type { Caller, HandlerFunction } from "../types.ts";
-import { forwardedHeaderValue } from "../wire/headers.ts";
+import {
+  forwardedHeaderValue,
+  forwardedResponseValue,
+} from "../wire/headers.ts";
 import { RELEASE_SELECTOR } from "../wire/selector.ts";
 import { FairShares, Place } from "./fair_shares.ts";
 import { isServerCall, isServerResponder } from "./invoke.ts";
@@ -57,10 +60,10 @@ const MAX_WAIT_OF_CUT = 250;
  * it are piped in both directions, with half-close, cancellation and backpressure.
  * Both sessions must therefore use the same codec.
  *
- * Functions and streams in the arguments of a call, and in a complete response, work
- * if both ends are of this package. For functions of other peers, and for calls that
- * the target makes on its own, give `target` a handler that forwards in the other
- * direction.
+ * Functions and streams in the arguments of a call and in its response, streamed or
+ * not, work if both ends are of this package. For functions of other peers, for those
+ * that a caller passes to `send()` of a response, and for calls that the target makes
+ * on its own, give `target` a handler that forwards in the other direction.
  *
  * @example
  * ```ts
@@ -181,7 +184,7 @@ function turnOf(
   const giveUp = () => {
     end();
     shares.leave(place);
-    reject(cancelled());
+    reject(cancelled(selector));
   };
   const cancelLimit = timeLimit(MAX_WAIT, () => {
     end();
@@ -196,8 +199,11 @@ function turnOf(
   return promise;
 }
 
-function cancelled(): RpcError {
-  return new RpcError("cancelled", "Call was closed by the caller");
+function cancelled(selector: string): RpcError {
+  return new RpcError(
+    "cancelled",
+    `Call was closed by the caller, in call "${printableText(selector)}"`,
+  );
 }
 
 function busy(selector: string): CallError {
@@ -233,7 +239,7 @@ async function forwardCall(
   }
   try {
     // If this fails, the response fails too.
-    outgoing.send(forwardedHeader(call))?.catch(() => {});
+    outgoing.send(forwardedHeader(call, pool.session))?.catch(() => {});
   } catch {
     // As above.
   }
@@ -252,6 +258,10 @@ async function forwardCall(
   const loan = !pool.allowsSpares || call.request.extended
     ? inspectHeader(outgoing, call, target, pool)
     : undefined;
+  if (call.request.extended) {
+    const changed = passOnRefusal(outgoing, call, pool);
+    if (changed !== undefined) await changed;
+  }
   respond.handOver();
   watch.answered();
   await Promise.all([
@@ -277,11 +287,11 @@ function passedOn(error: unknown, { selector, channel }: ServerCall): unknown {
 /** A channel of the pool, for which the call waits as long as its caller does. */
 function takeChannel(
   pool: ChannelPool,
-  { channel }: ServerCall,
+  { channel, selector }: ServerCall,
   nested: boolean,
 ): RawChannel | Promise<RawChannel> {
   return pool.take(nested) ?? new Promise((resolve, reject) => {
-    const giveUp = () => opening.cancel(cancelled());
+    const giveUp = () => opening.cancel(cancelled(selector));
     const opening: ChannelRequest = pool.open(
       (taken) => {
         channel.cancelWhenClosed(giveUp);
@@ -349,20 +359,17 @@ function inspectHeader(
   target: Caller,
   pool: ChannelPool,
 ): Loan | undefined {
-  const bytes = channel.peek() ?? new Uint8Array(0);
-  const end = bytes.length < PREFIX_SIZE
-    ? Infinity
-    : PREFIX_SIZE + readUint32(bytes, 0);
-  if (bytes.length < end) return undefined;
+  const bytes = headerBytes(channel);
+  if (bytes === undefined) return undefined;
   const { responseHeaders } = call.request.context;
   try {
-    const header = responseHeaders.get(bytes.subarray(PREFIX_SIZE, end));
+    const header = responseHeaders.get(bytes);
     if (header.saysNull) pool.allowSpares();
     const { lends } = header;
     if (lends === undefined) return undefined;
     const { session } = call;
     addRoute(lends, pool.session, target, session);
-    return session?.routes.loans(
+    const loan = session?.routes.loans(
       lends,
       pool.session,
       () =>
@@ -370,31 +377,93 @@ function inspectHeader(
           target.call(RELEASE_SELECTOR + id, count).catch(() => {});
         }),
     )?.begin(lends);
+    // Values that follow are the caller's as they arrive, however the call ends.
+    return loan === undefined || !header.continued
+      ? loan
+      : { ...loan, end: () => loan.end(true) };
   } catch {
     // The caller gets the header too, and reports what is wrong with it.
     return undefined;
   }
 }
 
+/** The header of a response, without its length; undefined if some is missing. */
+function headerBytes(channel: RawChannel): Uint8Array | undefined {
+  const bytes = channel.peek() ?? new Uint8Array(0);
+  const end = bytes.length < PREFIX_SIZE
+    ? Infinity
+    : PREFIX_SIZE + readUint32(bytes, 0);
+  return bytes.length < end ? undefined : bytes.subarray(PREFIX_SIZE, end);
+}
+
+/**
+ * A response header says of its sender whether it may be pinged. The caller takes
+ * that to be this side, so it gets another header if the two differ.
+ */
+function passOnRefusal(
+  outgoing: RawChannel,
+  call: ServerCall,
+  pool: ChannelPool,
+): Promise<void> | undefined {
+  const bytes = headerBytes(outgoing);
+  const { codec, responseHeaders } = call.request.context;
+  const { refusesPings = false } = call.session;
+  if (bytes === undefined) return undefined;
+  let header: Uint8Array;
+  try {
+    const received = responseHeaders.get(bytes);
+    if (received.refusesPings && pool.session !== undefined) {
+      pool.session.peerRefusesPings = true;
+    }
+    if (!received.extended || received.refusesPings === refusesPings) {
+      return undefined;
+    }
+    header = encoded(codec, forwardedResponseValue(codec, bytes, refusesPings));
+  } catch {
+    return undefined; // As in inspectHeader().
+  }
+  outgoing.consume(PREFIX_SIZE + bytes.length);
+  try {
+    // What follows is piped after it. A caller that has gone needs none of it.
+    return call.channel.send(header)?.catch(() => {});
+  } catch {
+    return undefined;
+  }
+}
+
 /**
  * The header of the forwarded call. Without a deadline, it is encoded once for all
- * calls with this header.
+ * calls with this header, unless this side has something to add.
  */
-function forwardedHeader({ request, deadline }: ServerCall): Uint8Array {
+function forwardedHeader(
+  { request, deadline }: ServerCall,
+  target: RoutedSession | undefined,
+): Uint8Array {
+  const refusesPings = target?.refusesPings ?? false;
   if (deadline === undefined) {
-    return request.forwarded ??= encodeHeader(request, undefined);
+    return refusesPings
+      ? encodeHeader(request, true)
+      : request.forwarded ??= encodeHeader(request, false);
   }
   const left = Math.ceil(deadline - performance.now());
-  return encodeHeader(request, Math.max(0, left));
+  return encodeHeader(request, refusesPings, Math.max(0, left));
 }
 
 function encodeHeader(
-  { selector, extension, context }: Request,
-  left: number | undefined,
+  { selector, extension, context: { codec } }: Request,
+  refusesPings: boolean,
+  left?: number,
 ): Uint8Array {
+  return encoded(
+    codec,
+    forwardedHeaderValue(selector, extension, refusesPings, left),
+  );
+}
+
+function encoded(codec: Codec, header: unknown): Uint8Array {
   const writer = new ValueWriter();
   writer.begin();
-  writer.add(context.codec, forwardedHeaderValue(selector, extension, left));
+  writer.add(codec, header);
   return writer.message().slice();
 }
 

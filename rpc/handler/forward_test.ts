@@ -7,6 +7,7 @@ import {
   type Peer,
   type PeerOptions,
   Router,
+  type RpcResponse,
   withStream,
 } from "@qtalk/qtalk";
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
@@ -568,6 +569,88 @@ test("forward(): functions and streams of results work where one pattern is forw
   );
 });
 
+test("forward(): functions and streams in the values of a continued response work where one pattern is forwarded", async (t) => {
+  type Fn = Callback<() => string>;
+  const continued = {
+    db: {
+      async *functions() {
+        yield { fn: await Promise.resolve(() => "first") };
+        yield { fn: () => "second" };
+      },
+      async *streams() {
+        yield { body: await Promise.resolve(new Blob(["bytes"]).stream()) };
+      },
+      readable: () =>
+        new ReadableStream({
+          start(controller) {
+            controller.enqueue({ fn: () => "readable" });
+            controller.close();
+          },
+        }),
+      nested: () => ({
+        values: (async function* () {
+          yield { fn: await Promise.resolve(() => "nested") };
+        })(),
+      }),
+      given: async (fn: Fn) => {
+        const own = fn.retain();
+        await Promise.resolve();
+        return (async function* () {
+          yield {
+            async fn() {
+              using once = own;
+              return `given ${await once()}`;
+            },
+          };
+        })();
+      },
+    },
+  };
+  const { client, middle, backend } = oneWay(t, handlerFrom(continued));
+  backend.handle("db/opened", async (_call, respond) => {
+    const channel = await respond.continue({ fn: () => "at once" });
+    await respond.send({ fn: () => "sent" });
+    await channel.close();
+  });
+  const heard: string[] = [];
+  const hear = async (values: AsyncIterable<unknown>) => {
+    for await (const value of values) {
+      using fn = (value as { fn: Fn }).fn;
+      heard.push(await fn());
+    }
+  };
+  for (let i = 0; i < 2; i++) {
+    await hear(await client.request("db.functions", []));
+    await hear(await client.request("db.readable", []));
+    const { values } = await client.call("db.nested", []) as {
+      values: AsyncIterable<unknown>;
+    };
+    await hear(values);
+    await hear(await client.request("db.given", [() => "me"]));
+    const opened = await client.request("db.opened");
+    await hear((async function* () {
+      yield await Promise.resolve(opened.value);
+    })());
+    await hear(opened);
+    for await (const value of await client.request("db.streams", [])) {
+      const { body } = value as { body: ReadableStream<Uint8Array> };
+      heard.push(await toText(body));
+    }
+    assertEquals(heard.splice(0), [
+      "first",
+      "second",
+      "readable",
+      "nested",
+      "given me",
+      "at once",
+      "sent",
+      "bytes",
+    ]);
+  }
+  assertEquals(middle.callbackCount, 0);
+  await callbacksReleased(backend);
+});
+
 /** Waits until the target holds that many functions and streams. */
 async function untilHeld(backend: Peer, count: number): Promise<void> {
   await within(
@@ -699,4 +782,43 @@ test("forward(): no client can call what the target lent to another one", async 
   assertEquals(same < 6, true, `${a} ${b}`);
   for (const { raw } of clients) await raw.end();
   await untilHeld(backend, 0);
+});
+
+test("forward(): what came in a stream of values is released when the client leaves, however the call ended", async (t) => {
+  const endings: Record<
+    string,
+    (stop: AbortController, response: RpcResponse) => unknown
+  > = {
+    "to its end": async (_, response) => {
+      for await (const _ of response);
+    },
+    "left": (_, response) => response.close(),
+    "given up": (stop) => stop.abort(new Error("enough")),
+    "not at all": () => {},
+  };
+  for (const [how, end] of Object.entries(endings)) {
+    const { client, backend } = oneWay(
+      t,
+      handlerFrom({
+        db: {
+          async *functions() {
+            yield await Promise.resolve(() => 1);
+            yield () => 2;
+          },
+        },
+      }),
+    );
+    const stop = new AbortController();
+    const { signal } = stop;
+    const response = await client.request("db.functions", [], { signal });
+    const first = await response.receive() as Callback<() => number>;
+    assertEquals(await first(), 1, how);
+    await untilHeld(backend, 2);
+    await end(stop, response);
+    for (let i = 0; i < 10; i++) await turn();
+    assertEquals(await first(), 1, how);
+    await client.close();
+    await untilHeld(backend, 0);
+    await response.close();
+  }
 });

@@ -7,6 +7,7 @@ import { CallError } from "../errors.ts";
 import { printableText } from "../../printable_text.ts";
 import type { AnyFunction } from "../remote/types.ts";
 import type { Call, HandlerFunction, Responder } from "../types.ts";
+import { kindOf } from "../wire/selector.ts";
 import { absent } from "../wire/value_receiver.ts";
 import { argumentValues, streamedArgument } from "./argument_stream.ts";
 import { isServerCall, special } from "./invoke.ts";
@@ -44,6 +45,7 @@ interface Special {
  * ```
  *
  * @param fn the function that gets the call
+ * @throws {TypeError} if it is no function
  */
 export function withCall<Args extends unknown[], Result, Context = unknown>(
   fn: (call: Call<Context>, ...args: Args) => Result,
@@ -92,6 +94,7 @@ export function withCall<Args extends unknown[], Result, Context = unknown>(
  * ```
  *
  * @param fn the function that gets the values
+ * @throws {TypeError} if it is no function
  */
 export function withStream<T, Result, Context = unknown>(
   fn: (values: AsyncIterable<T>, call: Call<Context>) => Result,
@@ -103,6 +106,13 @@ export function withStream<T, Result, Context = unknown>(
 }
 
 function mark<F extends AnyFunction>(maker: string, how: Special): F {
+  if (typeof how.fn !== "function") {
+    throw new TypeError(
+      `Cannot use ${maker}(): its argument must be a function, and is ${
+        kindOf(how.fn)
+      }`,
+    );
+  }
   const marked = () => {
     throw new TypeError(
       `Cannot call function directly: ${maker}() made it for handlerFrom()`,

@@ -3,7 +3,14 @@
  *
  * @module
  */
-import { handlerFrom, memoryPair, type Peer, withStream } from "@qtalk/qtalk";
+import {
+  callback,
+  handlerFrom,
+  memoryPair,
+  type Peer,
+  withCall,
+  withStream,
+} from "@qtalk/qtalk";
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import {
   rawCall,
@@ -312,4 +319,21 @@ test("handlerFrom(): more than 32,768 arguments are refused", async (t) => {
     Error,
     'remote: Cannot call "/x": expected at most 32768 arguments, got 32769',
   );
+});
+
+Deno.test("withCall(), withStream(), callback(): what is no function is a TypeError that says so", () => {
+  const makers: Record<string, (fn: never) => unknown> = {
+    withCall,
+    withStream,
+    callback,
+  };
+  for (const [name, make] of Object.entries(makers)) {
+    for (const [given, kind] of [[{}, "an object"], [5, "a number"]] as const) {
+      assertThrows(
+        () => make(given as never),
+        TypeError,
+        `Cannot use ${name}(): its argument must be a function, and is ${kind}`,
+      );
+    }
+  }
 });

@@ -1,11 +1,14 @@
 import { isPlainObject } from "../../codec/internal.ts";
-import { poolOf } from "../client/channel_pool.ts";
+import { channelPool } from "../client/channel_pool.ts";
 import type { AnyFunction } from "../remote/types.ts";
-import type { Caller, Handler, HandlerObject } from "../types.ts";
+import type { Handler, HandlerObject } from "../types.ts";
 import { kindOf } from "../wire/selector.ts";
 import {
   isBuiltInNamespace,
   isBuiltInPrototype,
+  isIn,
+  isLibrary,
+  isLibraryFunction,
   isMixedIn,
   librariesIn,
 } from "./built_in.ts";
@@ -152,6 +155,9 @@ export function handlerFrom(
 /** Why no handler can be made of what a program gives; undefined if one can. */
 function problemOf(target: unknown): string | undefined {
   if (typeof target === "function") {
+    if (isLibraryFunction(target)) {
+      return "it is a module of Node; write handlerFrom({ name: (…) => … })";
+    }
     if (!isClass(target)) return undefined;
     const name = target.name || "TheClass";
     return `${name} is a class; write handlerFrom(new ${name}())`;
@@ -181,7 +187,7 @@ function isBuiltInClassPrototype(value: object): boolean {
 
 /** Whether an object is a peer, or another caller of this package. */
 function isCaller(value: object): boolean {
-  return poolOf(value as Caller) !== undefined;
+  return channelPool in value;
 }
 
 /**
@@ -239,12 +245,14 @@ function membersOf(
   ) {
     const descriptors = Object.getOwnPropertyDescriptors(owner);
     const libraries = librariesIn(owner);
+    if (isLibrary(owner, libraries)) return members;
     for (const [name, { value }] of Object.entries(descriptors)) {
       if (seen.has(name)) continue;
       seen.add(name);
+      if (isIn(libraries, name, value)) continue;
       const member = typeof value === "function"
         ? isClass(value) || isMixedIn(owner, name, value) ||
-            libraries.some((members) => members[name] === value)
+            isLibraryFunction(value)
           ? undefined
           : describable(value as AnyFunction, target)
         : plain

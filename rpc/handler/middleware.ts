@@ -297,6 +297,12 @@ class InnerResponder implements ServerResponder {
     this.passedOn = true;
   }
 
+  async continueWithBytes(): Promise<Channel> {
+    const channel = await this.#outer.continueWithBytes();
+    this.passedOn = true;
+    return channel;
+  }
+
   end(): void {
     this.#outer.end();
   }

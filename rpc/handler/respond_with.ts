@@ -108,7 +108,9 @@ async function respondWithBytes(
     throw new TypeError("Cannot respond with streams: one of them is locked");
   }
   const { signal } = call;
-  const channel = await respond.continue();
+  const channel = isServerResponder(respond)
+    ? await respond.continueWithBytes()
+    : await respond.continue();
   const socket = isSocket(pair) ? socketStreams(pair) : undefined;
   const { readable, writable } = socket ?? pair;
   const failures: unknown[] = [];

@@ -11,7 +11,7 @@ import {
   type PeerOptions,
   withCall,
 } from "@qtalk/qtalk";
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { toText } from "@std/streams";
 import {
   rawAccept,
@@ -376,8 +376,18 @@ Deno.test("streamed replies: for an extended caller, an error in mid-stream is a
   const channel = await rawOpen(raw);
   await channel.values(EXTENDED, null);
   const note = { Q: { v: 1 } };
-  const header = { ...CONTINUED, Q: { v: 1, trailer: true } };
-  assertEquals(await channel.read(3), [header, null, 1]);
+  const [header, ...values] = await channel.read(3) as [
+    { Q: { lends: string } },
+    unknown,
+    unknown,
+  ];
+  const { lends } = header.Q;
+  assertMatch(lends, /^_[0-9A-Za-z~-]{6}$/);
+  assertEquals([header, ...values], [
+    { ...CONTINUED, Q: { v: 1, trailer: true, lends } },
+    null,
+    1,
+  ]);
   const { payload } = await raw.expect("data");
   assertEquals(payload.subarray(0, 4), framed(new Uint8Array(0)));
   const text = new TextDecoder().decode(payload.subarray(8));

@@ -1,4 +1,5 @@
 import type { Carried } from "../../codec/internal.ts";
+import { channelPool } from "../client/channel_pool.ts";
 import { firstValue, type RpcResponse } from "../client/response.ts";
 import { remoteOf } from "../remote/remote.ts";
 import type { Remote } from "../remote/types.ts";
@@ -79,6 +80,8 @@ export function intercept<C extends Carried = Carried>(
 }
 
 class InterceptedCaller<C extends Carried> implements Caller<C> {
+  /** There is none: what is forwarded would not go through the interceptors. */
+  readonly [channelPool] = undefined;
   readonly #caller: Caller<C>;
   readonly #interceptors: readonly Interceptor[];
 

@@ -158,6 +158,7 @@ test("intercept(): what is no interceptor is a TypeError, and the caller no targ
     TypeError,
     "Cannot intercept calls: the interceptor must be a function, and is an object",
   );
+  assertThrows(() => handlerFrom(intercept(client)), TypeError, "it is a peer");
   // Forwarded calls would not go through the interceptors.
   assertThrows(
     () => forward(intercept(client)),

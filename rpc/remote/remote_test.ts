@@ -407,6 +407,7 @@ Deno.test("Remote: what the types of parameters allow works", async () => {
       await fn(undefined),
       await fn(1),
       await fn(1, undefined),
+      // @ts-expect-error the function would get null, which its type does not say
       await fn(undefined, 2),
     ],
   };

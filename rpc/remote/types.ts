@@ -99,7 +99,8 @@ export type UnsentName =
  *
  * Parameters that the type allows to leave out can be left out: they are
  * `undefined` at the other end, so that defaults apply. A trailing `undefined` is
- * left out as well; one before another argument arrives as `null`.
+ * left out as well. One before another argument would arrive as `null`, and compiles
+ * only if the parameter takes `null`.
  *
  * A failure of a call that is not awaited, iterated or caught is an unhandled
  * rejection.
@@ -556,14 +557,62 @@ export type SentArray<T extends readonly unknown[], C extends Carried> =
     : { [I in keyof T]: Sent<T[I], C> };
 
 /**
- * What may be sent for each of a list of parameters.
+ * What may be sent for each of a list of parameters. An `undefined` before another
+ * argument arrives as `null`, so it may be sent for a parameter that takes `null`.
  *
  * @ignore
  */
 export type SentEach<
   Args extends readonly unknown[],
   C extends Carried = Carried,
-> = { [K in keyof Args]: Sent<Args[K], C> };
+> = OmitsInner<Args> extends true
+  ? SentList<{ [K in keyof Args]: Sent<Args[K], C> }>
+  : { [K in keyof Args]: Sent<Args[K], C> };
+
+/**
+ * Whether a list has a parameter before others that may be left out, but takes no
+ * `null`.
+ *
+ * @ignore
+ */
+export type OmitsInner<Args extends readonly unknown[]> = Args extends
+  readonly [infer P, ...infer Rest] ? Rest extends readonly [] ? false
+  : NoNull<P> extends true ? true
+  : OmitsInner<Rest>
+  : Args[number][] extends Args ? false
+  : Args extends readonly [(infer P)?, ...infer Rest]
+    ? Rest extends readonly [] ? false
+    : null extends P ? OmitsInner<Rest>
+    : true
+  : false;
+
+/** @ignore */
+export type NoNull<P> = undefined extends P ? null extends P ? false : true
+  : false;
+
+/**
+ * The lists of arguments in which nothing is left out before an argument that is
+ * given.
+ *
+ * @ignore
+ */
+export type SentList<Args extends readonly unknown[]> = Args extends
+  readonly [infer P, ...infer Rest] ? Rest extends readonly [] ? Args
+  : NoNull<P> extends true ?
+      | [Exclude<P, undefined>, ...SentList<Rest>]
+      | (LeftOut<Rest> extends Rest ? [P, ...LeftOut<Rest>] : never)
+  : [P, ...SentList<Rest>]
+  : Args[number][] extends Args ? Args
+  : Args extends readonly [(infer P)?, ...infer Rest]
+    ? Rest extends readonly [] ? Args
+    : null extends P ? [P?, ...SentList<Rest>]
+    : [Exclude<P, undefined>, ...SentList<Rest>] | [P?, ...LeftOut<Rest>]
+  : Args;
+
+/** @ignore */
+export type LeftOut<Args extends readonly unknown[]> = {
+  [K in keyof Args]: undefined;
+};
 
 /**
  * The type of the function at its owner, of a callback or of a function.

@@ -4,6 +4,8 @@ import {
   weightOf,
 } from "../../codec/internal.ts";
 import type { MemoryAccount, MemoryKind } from "../../mux/internal.ts";
+import { CALLBACK_SIZE } from "../callback/borrowed_callbacks.ts";
+import { mentionsPointer } from "../callback/pointers.ts";
 import { Queue } from "../../queue.ts";
 
 /**
@@ -11,6 +13,11 @@ import { Queue } from "../../queue.ts";
  * and twice as much for the text that it becomes.
  */
 const MEMORY_PER_BYTE = 3;
+
+/** Bytes of the shortest pointer to a function, with an ID that no other has. */
+const POINTER_SIZE = 12;
+/** Pointers in a value that has as many items as it may have by default. */
+const MAX_POINTERS = DEFAULT_MAX_ITEMS / 5;
 
 /** What an argument takes while it arrives is at most this part of the account. */
 const LARGE_PART = 4;
@@ -30,7 +37,8 @@ interface Arrived {
  *
  * While the pool of a listener is low, there may not be as much for a long time.
  * An argument then begins with less, and is decoded when there is memory for the
- * rest, or when no other is held.
+ * rest, or when no other is held. The same goes for one with functions, of which
+ * only its bytes tell: each costs more than the text that stands for it.
  */
 export class ArgumentMemory implements ValueMemory {
   readonly #account: MemoryAccount;
@@ -65,8 +73,18 @@ export class ArgumentMemory implements ValueMemory {
       : most;
   }
 
-  canUse(bytes: number): boolean {
-    return this.#values.canTake(this.#most(bytes));
+  /**
+   * Whether arguments have taken more than there is. Functions take what they need
+   * when they are found, so that this can be.
+   */
+  get isFull(): boolean {
+    const { held, limit, arguments: decoded } = this.#account;
+    return held > limit && decoded.held * 2 > limit && !this.#nested;
+  }
+
+  canUse(value: Uint8Array): boolean {
+    const { length } = value;
+    return this.#values.canTake(this.#most(length) + functionsIn(value));
   }
 
   canTake(amount: number): boolean {
@@ -86,11 +104,11 @@ export class ArgumentMemory implements ValueMemory {
   }
 
   whenUsable(
-    bytes: number,
+    value: Uint8Array,
     taken: number,
     callback: () => void,
   ): (() => void) | undefined {
-    const more = mostOf(bytes) - taken;
+    const more = mostOf(value.length) + functionsIn(value) - taken;
     // What the caller of a nested call waits for must not wait for others.
     if (more <= 0 || this.#nested) return undefined;
     if (this.#arrived.length === 0 && this.#hasRoomFor(more)) return undefined;
@@ -133,4 +151,11 @@ export class ArgumentMemory implements ValueMemory {
 /** The most that an argument of `bytes` becomes when it is decoded. */
 function mostOf(bytes: number): number {
   return weightOf(bytes, Math.min(bytes, DEFAULT_MAX_ITEMS));
+}
+
+/** The most that the functions in an encoded argument take. */
+function functionsIn(value: Uint8Array): number {
+  if (!mentionsPointer(value)) return 0;
+  const count = Math.min(Math.floor(value.length / POINTER_SIZE), MAX_POINTERS);
+  return count * CALLBACK_SIZE;
 }

@@ -36,7 +36,10 @@ Deno.test("ArgumentMemory.whenUsable: what has all that it needs does not wait",
   const memory = new ArgumentMemory(account, false);
   account.arguments.take(20 * MIB);
   const need = memory.needFor(100 * KIB);
-  assertEquals(memory.whenUsable(100 * KIB, need, () => {}), undefined);
+  assertEquals(
+    memory.whenUsable(new Uint8Array(100 * KIB), need, () => {}),
+    undefined,
+  );
 });
 
 Deno.test("ArgumentMemory.whenUsable: the first argument does not wait, and others wait for it", async () => {
@@ -44,11 +47,14 @@ Deno.test("ArgumentMemory.whenUsable: the first argument does not wait, and othe
   const memory = new ArgumentMemory(account, false);
   const size = 100 * KIB;
   const taken = memory.needFor(size);
-  assertEquals(memory.whenUsable(size, taken, () => {}), undefined);
+  assertEquals(
+    memory.whenUsable(new Uint8Array(size), taken, () => {}),
+    undefined,
+  );
   account.arguments.take(3 * MIB);
   const order: number[] = [];
   const cancels = [1, 2, 3].map((n) =>
-    memory.whenUsable(size, taken, () => {
+    memory.whenUsable(new Uint8Array(size), taken, () => {
       order.push(n);
       account.arguments.take(3 * MIB);
     })
@@ -72,5 +78,36 @@ Deno.test("ArgumentMemory.whenUsable: nested calls do not wait for others", () =
   const account = inLowPool();
   const memory = new ArgumentMemory(account, true);
   account.arguments.take(3 * MIB);
-  assertEquals(memory.whenUsable(100 * KIB, 300 * KIB, () => {}), undefined);
+  assertEquals(
+    memory.whenUsable(new Uint8Array(100 * KIB), 300 * KIB, () => {}),
+    undefined,
+  );
+});
+
+Deno.test("ArgumentMemory.whenUsable: what may contain functions needs memory for them", () => {
+  const account = new MemoryAccount(32 * MIB);
+  const memory = new ArgumentMemory(account, false);
+  account.arguments.take(26 * MIB);
+  const text = (what: string) =>
+    new TextEncoder().encode(`["${what}","${"x".repeat(100 * KIB)}"]`);
+  const plain = text("fnptr"), withFunction = text("$fnptr");
+  const need = memory.needFor(plain.length);
+  assertEquals(memory.whenUsable(plain, need, () => {}), undefined);
+  const cancel = memory.whenUsable(withFunction, need, () => {});
+  assert(cancel !== undefined);
+  cancel();
+  account.arguments.give(26 * MIB);
+  assertEquals(memory.whenUsable(withFunction, need, () => {}), undefined);
+});
+
+Deno.test("ArgumentMemory.isFull: if arguments have taken more than there is", () => {
+  const account = new MemoryAccount(32 * MIB);
+  const memory = new ArgumentMemory(account, false);
+  account.arguments.take(30 * MIB);
+  assertEquals(memory.isFull, false);
+  account.windows.take(3 * MIB);
+  assertEquals(memory.isFull, true);
+  assertEquals(new ArgumentMemory(account, true).isFull, false, "nested");
+  account.arguments.give(30 * MIB);
+  assertEquals(memory.isFull, false);
 });

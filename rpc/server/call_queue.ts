@@ -1,4 +1,4 @@
-import { timeLimit } from "../../time_limit.ts";
+import { startTimer } from "../../time_limit.ts";
 import { Fifo, type Queued } from "../wire/fifo.ts";
 
 /** A call that a {@linkcode CallQueue} lets run. */
@@ -66,7 +66,7 @@ export class CallQueue<T extends QueuedCall> {
       return this.#events.refuse(call);
     }
     this.#waiting.push(call);
-    call.cancelLimit = timeLimit(callQueueTimeout, () => {
+    call.cancelLimit = startTimer(callQueueTimeout, () => {
       this.#waiting.remove(call);
       this.#events.refuse(call);
     });

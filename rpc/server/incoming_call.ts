@@ -1,5 +1,6 @@
 import { decodeWeighed, type ValueReader } from "../../codec/internal.ts";
 import {
+  type ErrorOwner,
   type MemoryKind,
   MuxError,
   type RawChannel,
@@ -43,7 +44,7 @@ const LIGHT = 4 * 1024;
 const SMALL = 120;
 
 /** A call that the peer made, as its handler sees it. */
-export class IncomingCall implements ServerCall, QueuedCall {
+export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
   counts = false;
   queue: Fifo<QueuedCall> | undefined;
   previous: QueuedCall | undefined;
@@ -83,6 +84,7 @@ export class IncomingCall implements ServerCall, QueuedCall {
     this.#reader = reader;
     this.responder = responder;
     this.session = session;
+    channel.nameErrors(this);
     if (request.extended) channel.requireEof(cancelled);
     if (request.deadline !== undefined) {
       this.#deadline = session.now() + request.deadline;
@@ -138,7 +140,7 @@ export class IncomingCall implements ServerCall, QueuedCall {
       const abort = this.#abort = new AbortController();
       this.#channel.whenClosed(() => {
         if (this.responder.state === "returned") return;
-        abort.abort(this.#channel.failure ?? cancelled());
+        abort.abort(this.#channel.failure ?? this.named(cancelled()));
       });
       const { deadline } = this;
       if (deadline !== undefined) this.#abortAt(deadline, abort);
@@ -166,6 +168,10 @@ export class IncomingCall implements ServerCall, QueuedCall {
       cancelLimit?.();
       cancel();
     };
+  }
+
+  named(error: unknown): unknown {
+    return namedAfterCall(error, this.selector);
   }
 
   receive(options?: WaitOptions): Promise<unknown> {
@@ -227,7 +233,7 @@ export class IncomingCall implements ServerCall, QueuedCall {
 
   drop(): void {
     const receiver = this.#receiver ??= this.#newReceiver();
-    receiver.cutOff(cancelled());
+    receiver.cutOff(this.named(cancelled()));
     this.#reader.release();
     this.#channel.cancelRead();
     receiver.wake();
@@ -325,6 +331,18 @@ export class IncomingCall implements ServerCall, QueuedCall {
     this.#weight = weight;
   }
 
+  #newBorrowed(): BorrowedCallbacks {
+    const { request, session, callback } = this;
+    const { arguments: memory } = session.account;
+    return new BorrowedCallbacks(
+      this.#plainCaller,
+      session,
+      request.selector,
+      request.nested || callback !== undefined ? memory.reserved : memory,
+      this.#deadline === undefined ? undefined : this,
+    );
+  }
+
   #decode(bytes: Uint8Array): unknown {
     const { codec } = this.request.context;
     let value: unknown;
@@ -337,12 +355,7 @@ export class IncomingCall implements ServerCall, QueuedCall {
       this.#weigh(weight.bytes);
     }
     if (!mayHavePointers(value, bytes)) return value;
-    const borrowed = this.responder.borrowed ??= new BorrowedCallbacks(
-      this.#plainCaller,
-      this.session,
-      this.selector,
-      this.#deadline === undefined ? undefined : this,
-    );
+    const borrowed = this.responder.borrowed ??= this.#newBorrowed();
     return revivePointers(value, (id) => borrowed.borrow(id));
   }
 }

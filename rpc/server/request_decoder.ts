@@ -19,7 +19,11 @@ import {
   metaIn,
   refusalOfMeta,
 } from "../wire/metadata.ts";
-import { cleanSelector, hasEmptySegment } from "../wire/selector.ts";
+import {
+  cleanSelector,
+  hasEmptySegment,
+  PING_SELECTOR,
+} from "../wire/selector.ts";
 import { ResponseWriter } from "./response_writer.ts";
 
 /** Makes the caller for nested calls in a codec; are the calls marked as such? */
@@ -51,8 +55,12 @@ export interface Request {
   readonly context: CodecContext;
   /** Whether the caller is extended: its header has the field `Q`. */
   readonly extended: boolean;
-  /** Whether a handler of the caller makes the call to this side. */
+  /** Whether a handler of the caller makes the call to this side, or it is a ping. */
   readonly nested: boolean;
+  /** Whether the call asks for a sign of life. */
+  readonly isPing: boolean;
+  /** Whether the caller asks not to be pinged. */
+  readonly refusesPings: boolean;
   /** Whether the argument is a stream of values; undefined if nothing says so. */
   readonly stream: boolean | undefined;
   /** What the IDs of the functions begin with that the caller lends. */
@@ -90,20 +98,33 @@ export class RequestDecoder {
   readonly #codecs: readonly Codec[];
   readonly #callerIn: CallerIn;
   readonly #maxMetaSize: number;
+  readonly #prefix: () => string;
+  readonly #refusesPings: boolean;
   /** Answers calls in JSON if that is not one of the codecs. */
   #json: Codec | undefined;
   /** Made when a call first needs one; most sessions need one only. */
   readonly #contexts = new Map<Codec, CodecContext>();
 
-  /** Makes a decoder; `callerIn` makes the caller for calls back in a codec. */
+  /**
+   * Makes a decoder.
+   *
+   * @param callerIn makes the caller for calls back in a codec
+   * @param prefix what the IDs of all functions of this side begin with
+   * @param refusesPings whether responses ask not to ping this side
+   * @param maxMetaSize the limit for metadata
+   */
   constructor(
     codecs: readonly Codec[],
     callerIn: CallerIn,
+    prefix: () => string,
+    refusesPings = false,
     maxMetaSize = DEFAULT_MAX_META_SIZE,
   ) {
     this.#codecs = codecs;
     this.#callerIn = callerIn;
     this.#maxMetaSize = maxMetaSize;
+    this.#prefix = prefix;
+    this.#refusesPings = refusesPings;
   }
 
   /**
@@ -129,6 +150,7 @@ export class RequestDecoder {
         this.#maxMetaSize,
         `call "${printableText(clean)}"`,
       );
+      const isPing = clean === PING_SELECTOR;
       return {
         selector: clean,
         namesNothing,
@@ -136,7 +158,10 @@ export class RequestDecoder {
           metaRefusal === undefined,
         context: this.#contextOf(codec),
         extended: extension !== undefined,
-        nested: extension?.["nested"] === true,
+        // What says that this side is there must wait for nothing.
+        nested: extension?.["nested"] === true || isPing,
+        isPing,
+        refusesPings: extension?.["ping"] === false,
         stream: typeof stream === "boolean" ? stream : undefined,
         lends: typeof lends === "string" ? lends : undefined,
         deadline,
@@ -197,6 +222,8 @@ export class RequestDecoder {
       context: this.#contextOf(this.#codecs[0]!),
       extended: false,
       nested: false,
+      isPing: false,
+      refusesPings: false,
       stream: undefined,
       lends: undefined,
       deadline: undefined,
@@ -225,7 +252,12 @@ export class RequestDecoder {
     if (context === undefined) {
       context = {
         codec,
-        writer: new ResponseWriter(codec, this.#maxMetaSize),
+        writer: new ResponseWriter(
+          codec,
+          this.#prefix,
+          this.#refusesPings,
+          this.#maxMetaSize,
+        ),
         responseHeaders: new HeaderCache(
           (bytes) => decodeResponseHeader(codec, bytes),
           undefined,

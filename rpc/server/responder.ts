@@ -14,6 +14,7 @@ import {
 } from "../wire/metadata.ts";
 import type { Request } from "./request_decoder.ts";
 import {
+  BYTES_FOLLOW,
   NOTHING_KEPT,
   ONLY_TRAILER,
   type ResponseOwner,
@@ -127,9 +128,14 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
     return this.#channel;
   }
 
+  async continueWithBytes(): Promise<Channel> {
+    await this.#respond("continued", [], BYTES_FOLLOW);
+    return this.#channel;
+  }
+
   async continueWithStream(): Promise<void> {
     this.#trailer = this.#request.extended;
-    await this.#respond("continued", []);
+    await this.#respond("continued", [], ONLY_TRAILER);
   }
 
   async send(value: unknown, options?: WaitOptions): Promise<void> {
@@ -262,10 +268,15 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
     return { ...usual, keptIds, meta };
   }
 
-  /** Encodes everything, then changes the state, then sends. */
+  /**
+   * Encodes everything, then changes the state, then sends.
+   *
+   * @param usual what the header says to an extended caller
+   */
   #respond(
     state: "returned" | "continued",
     values: readonly unknown[],
+    usual = NOTHING_KEPT,
   ): Promise<void> {
     if (this.#state !== "pending") {
       throw new RpcError(
@@ -276,7 +287,6 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
     const ends = state === "returned";
     const { extended, context } = this.#request;
     const keptIds = this.borrowed?.keptIds(ends) ?? NOTHING_KEPT.keptIds;
-    const usual = this.#trailer ? ONLY_TRAILER : NOTHING_KEPT;
     const extension = !extended
       ? undefined
       : keptIds.length === 0 && this.meta === undefined

@@ -16,6 +16,9 @@ export const NOTHING_KEPT: ResponseExtension = { keptIds: [] };
 /** As above, for a stream of values. */
 export const ONLY_TRAILER: ResponseExtension = { keptIds: [], trailer: true };
 
+/** As the first, for a call that becomes bytes: no functions follow. */
+export const BYTES_FOLLOW: ResponseExtension = { keptIds: [] };
+
 /** Whose response is encoded. */
 export interface ResponseOwner {
   /** Reports an error of which the caller learns nothing. */
@@ -25,21 +28,35 @@ export interface ResponseOwner {
 /** Encodes and sends the responses of one session in one codec. */
 export class ResponseWriter {
   readonly #codec: Codec;
+  readonly #prefix: () => string;
+  readonly #refusesPings: boolean;
   readonly #messages = new MessageWriter();
   /** The limit for the metadata of a response, in bytes. */
   readonly maxMetaSize: number;
-  /** The usual headers: those without an error. */
-  #plain: UsualHeaders | undefined;
-  /** The usual headers for extended callers. */
-  #extended: UsualHeaders | undefined;
+  /** The header of most responses. */
+  #mostUsual: Uint8Array | undefined;
+  /** The usual headers, those without an error, by what they say in addition. */
+  readonly #returned = new Map<ResponseExtension | undefined, Uint8Array>();
+  readonly #continued = new Map<ResponseExtension | undefined, Uint8Array>();
   #carriesBytes: boolean | undefined;
-  /** The same for streams of values. */
-  #stream: UsualHeaders | undefined;
 
-  /** Makes a writer for responses in `codec`. */
-  constructor(codec: Codec, maxMetaSize: number) {
+  /**
+   * Makes a writer for responses in `codec`.
+   *
+   * @param prefix what the IDs of all functions of this side begin with
+   * @param refusesPings whether they ask extended callers not to ping this side
+   * @param maxMetaSize the limit for metadata
+   */
+  constructor(
+    codec: Codec,
+    prefix: () => string,
+    refusesPings: boolean,
+    maxMetaSize: number,
+  ) {
     this.#codec = codec;
     this.maxMetaSize = maxMetaSize;
+    this.#prefix = prefix;
+    this.#refusesPings = refusesPings;
   }
 
   /**
@@ -66,7 +83,7 @@ export class ResponseWriter {
         codec,
         failure,
         continued,
-        extension,
+        this.#withPing(extension),
         this.maxMetaSize,
       );
       if (lost !== undefined) owner.report(lost);
@@ -144,37 +161,55 @@ export class ResponseWriter {
     continued: boolean,
     extension: ResponseExtension | undefined,
   ): void {
-    const usual = extension === undefined
-      ? this.#plain ??= usualHeaders(this.#codec, extension)
-      : extension === NOTHING_KEPT
-      ? this.#extended ??= usualHeaders(this.#codec, extension)
-      : extension === ONLY_TRAILER
-      ? this.#stream ??= usualHeaders(this.#codec, extension)
-      : undefined;
-    if (usual !== undefined) {
-      message.addRaw(continued ? usual.continued : usual.returned);
-    } else {
-      const header = { error: undefined, continued };
-      message.add(this.#codec, responseHeaderValue(header, extension));
+    if (!continued && extension === NOTHING_KEPT) {
+      return message.addRaw(
+        this.#mostUsual ??= this.#encoded(continued, extension),
+      );
     }
+    const isUsual = extension === undefined || extension === NOTHING_KEPT ||
+      extension === ONLY_TRAILER || extension === BYTES_FOLLOW;
+    if (!isUsual) {
+      return message.add(this.#codec, this.#headerValue(continued, extension));
+    }
+    const usual = continued ? this.#continued : this.#returned;
+    let header = usual.get(extension);
+    if (header === undefined) {
+      header = this.#encoded(continued, extension);
+      usual.set(extension, header);
+    }
+    message.addRaw(header);
   }
-}
 
-/** Encoded headers of responses without an error. */
-interface UsualHeaders {
-  readonly returned: Uint8Array;
-  readonly continued: Uint8Array;
-}
-
-function usualHeaders(
-  codec: Codec,
-  extension: ResponseExtension | undefined,
-): UsualHeaders {
-  const encode = (continued: boolean) => {
+  #encoded(
+    continued: boolean,
+    extension: ResponseExtension | undefined,
+  ): Uint8Array {
     const writer = new ValueWriter();
-    const header = { error: undefined, continued };
-    writer.add(codec, responseHeaderValue(header, extension));
+    writer.add(this.#codec, this.#headerValue(continued, extension));
     return writer.message().slice();
-  };
-  return { returned: encode(false), continued: encode(true) };
+  }
+
+  #headerValue(
+    continued: boolean,
+    extension: ResponseExtension | undefined,
+  ): unknown {
+    const header = { error: undefined, continued };
+    // There may be functions among the values that follow.
+    const announces = continued && extension !== undefined &&
+      extension !== BYTES_FOLLOW;
+    return responseHeaderValue(
+      header,
+      this.#withPing(
+        announces ? { ...extension, lends: this.#prefix() } : extension,
+      ),
+    );
+  }
+
+  #withPing(
+    extension: ResponseExtension | undefined,
+  ): ResponseExtension | undefined {
+    return this.#refusesPings && extension !== undefined
+      ? { ...extension, ping: false }
+      : extension;
+  }
 }

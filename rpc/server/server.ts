@@ -71,6 +71,8 @@ export class Server {
    */
   #held: Fifo<QueuedCall> | undefined;
   #refusing = false;
+  /** How many calls have begun. */
+  begun = 0;
 
   /** Makes a server; {@linkcode serve} gives it channels. */
   constructor(options: ServerOptions) {
@@ -79,7 +81,7 @@ export class Server {
     state.onError = options.onError;
     const events = {
       // A peer that does not read what it is sent gets no more of it.
-      mayBegin: () => !state.congested,
+      mayBegin: () => !state.congested && !this.#memory.isFull,
       run: (call: IncomingCall) => this.#run(call),
       refuse: (call: IncomingCall) => this.#refuse(call),
     };
@@ -93,10 +95,15 @@ export class Server {
       this.#giveUpCallbacks(handlers, reason);
     this.#memory = new ArgumentMemory(account, false);
     this.#nestedMemory = new ArgumentMemory(account, true);
-    state.onArgumentsFreed = () => this.#memory.decodeSoon();
+    state.onArgumentsFreed = () => {
+      this.#memory.decodeSoon();
+      this.#calls.runNextSoon();
+    };
     const decoder = new RequestDecoder(
       options.codecs,
       options.callerIn,
+      () => state.callbacks.prefix,
+      state.refusesPings,
       state.maxMetaSize,
     );
     this.#requests = new HeaderCache(
@@ -163,7 +170,10 @@ export class Server {
         idle = false;
         this.#idle--;
         if (header === null) return channel.shutdown();
-        call = this.#begin(channel, reader, header);
+        const request = this.#requests.get(header);
+        this.#meet(request);
+        if (request.isPing) return this.#pong(request, channel);
+        call = this.#begin(channel, reader, request);
       } catch (error) {
         if (idle) this.#idle--;
         if (error instanceof UnreadableCall) this.#answer(error, channel);
@@ -180,11 +190,10 @@ export class Server {
   #begin(
     channel: RawChannel,
     reader: ValueReader,
-    header: Uint8Array,
+    request: Request,
   ): IncomingCall {
     const { state } = this.#options;
-    const request = this.#requests.get(header);
-    if (request.extended) state.peerExtended = true;
+    this.begun++;
     const responder = new ChannelResponder(channel, request, state);
     const call = new IncomingCall(request, channel, reader, responder, state);
     // While draining, running calls may still need their callbacks.
@@ -196,6 +205,22 @@ export class Server {
       this.#hold(call, this.#held);
     } else this.#queueOf(call).begin(call);
     return call;
+  }
+
+  /** Learns from a call header what the peer is. */
+  #meet({ extended, refusesPings }: Request): void {
+    const { state } = this.#options;
+    if (extended) state.peerExtended = true;
+    if (refusesPings) state.peerRefusesPings = true;
+  }
+
+  /**
+   * Says that this side is there, whatever else it does: a ping takes the place of
+   * no call, waits for none, and reaches no handler.
+   */
+  #pong(request: Request, channel: RawChannel): void {
+    const { state } = this.#options;
+    void new ChannelResponder(channel, request, state).return();
   }
 
   /** A nested call is held, too: only its caller says that it is nested. */

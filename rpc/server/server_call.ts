@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { RawChannel, RawSession } from "../../mux/internal.ts";
+import type { Channel, RawChannel, RawSession } from "../../mux/internal.ts";
 import type { RoutedSession } from "../callback/callback_routes.ts";
 import type { Call, Responder } from "../types.ts";
 import type { absent } from "../wire/value_receiver.ts";
@@ -19,7 +19,7 @@ export interface ServerCall extends Call {
   readonly session: RoutedSession & {
     /** What has passed over the session so far. */
     readonly traffic:
-      | Pick<RawSession, "received" | "sent" | "opened">
+      | Pick<RawSession, "received" | "sent" | "openedByPeer">
       | undefined;
   };
   readonly channel: RawChannel;
@@ -50,6 +50,8 @@ export interface ServerResponder extends Responder {
   returnAll(values: readonly unknown[]): Promise<void>;
   /** As `send()`, but returns no promise if there is nothing to wait for. */
   sendNow(value: unknown): Promise<void> | undefined;
+  /** Continues the call with bytes only, among which no functions are. */
+  continueWithBytes(): Promise<Channel>;
   /**
    * Answers with a stream of values, which `sendNow()` sends. It must end with
    * {@linkcode end} or {@linkcode fail}: the header tells an extended caller to

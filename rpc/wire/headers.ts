@@ -77,6 +77,8 @@ export interface ReceivedHeader extends ResponseHeader {
   lends: string | undefined;
   /** Metadata, whose size has not been checked. */
   meta: Metadata | undefined;
+  /** Whether the responder asks not to be pinged. */
+  refusesPings: boolean;
 }
 
 /** What the field `Q` of a response header says, besides the version. */
@@ -91,6 +93,8 @@ export interface ResponseExtension {
   lends?: string;
   /** Metadata. Default: none. */
   meta?: Metadata | undefined;
+  /** `false` asks the caller not to ping this side. Default: absent. */
+  ping?: false;
 }
 
 /** What the field `Q` of a call header says, besides the version. */
@@ -108,6 +112,8 @@ export interface CallExtension {
   readonly deadline?: number | undefined;
   /** Metadata. Default: none. */
   readonly meta?: Metadata | undefined;
+  /** `false` asks the responder not to ping this side. Default: absent. */
+  readonly ping?: false | undefined;
 }
 
 /** The value to encode as a call header. */
@@ -123,17 +129,19 @@ export function callHeaderValue(
  * The value to encode as the call header of a call that is forwarded.
  *
  * @param extension the field `Q` that was received
+ * @param refusesPings whether this side asks the target not to ping it
  * @param deadline what is left of its deadline, if it has one
  */
 export function forwardedHeaderValue(
   selector: string,
   extension: CallHeader["extension"],
-  deadline: number | undefined,
+  refusesPings: boolean,
+  deadline?: number,
 ): unknown {
   const header = { Selector: selector, S: selector };
   if (extension === undefined) return header;
-  const Q = deadline === undefined ? extension : { ...extension, deadline };
-  return { ...header, Q };
+  const Q = withPing(extension, refusesPings);
+  return { ...header, Q: deadline === undefined ? Q : { ...Q, deadline } };
 }
 
 /**
@@ -155,6 +163,34 @@ export function withDeadline(
   writer.add(codec, { ...header, Q });
   writer.addRaw(request.subarray(end));
   return writer.message();
+}
+
+/**
+ * The field `Q` of a header that is forwarded. Its member `ping` is about this side
+ * then, and not about the peer that sent the header.
+ */
+function withPing(
+  extension: Readonly<Record<string, unknown>>,
+  refusesPings: boolean,
+): Record<string, unknown> {
+  const { ping: _, ...others } = extension;
+  return refusesPings ? { ...others, ping: false } : others;
+}
+
+/**
+ * The value to encode as a response header that is forwarded, if it says of its
+ * responder what it is not to say of this side.
+ *
+ * @param bytes the header that was received from an extended responder
+ * @param refusesPings whether this side asks the caller not to ping it
+ */
+export function forwardedResponseValue(
+  codec: Codec,
+  bytes: Uint8Array,
+  refusesPings: boolean,
+): unknown {
+  const header = decodeHeader(codec, bytes, "response");
+  return { ...header, Q: withPing(extensionOf(header) ?? {}, refusesPings) };
 }
 
 type Which = "call" | "response";
@@ -196,9 +232,9 @@ export function responseHeaderValue(
   const text = error ?? null;
   const header = { Error: text, Continue: continued, E: text, C: continued };
   if (extension === undefined) return header;
-  const { keptIds, trailer, bytes, lends, meta } = extension;
+  const { keptIds, trailer, bytes, lends, ping, meta } = extension;
   const keep = keptIds.length === 0 ? undefined : keptIds;
-  const Q = { v: VERSION, ...about, keep, trailer, bytes, lends, meta };
+  const Q = { v: VERSION, ...about, keep, trailer, bytes, lends, ping, meta };
   return { ...header, Q };
 }
 
@@ -423,6 +459,7 @@ function decodeResponse(codec: Codec, bytes: Uint8Array): ReceivedHeader {
     bytes: typeof form === "boolean" ? form : undefined,
     lends: typeof lends === "string" ? lends : undefined,
     meta: metaIn(extension),
+    refusesPings: extension?.["ping"] === false,
   };
 }
 

@@ -1,3 +1,6 @@
+/** The selector of a call that asks for a sign of life. */
+export const PING_SELECTOR = "/_qtalk/ping";
+
 /** The selector that releases a callback, without the callback's ID at its end. */
 export const RELEASE_SELECTOR = "/_qtalk/release/";
 

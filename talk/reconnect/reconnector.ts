@@ -75,6 +75,10 @@ export class Reconnector<C extends Carried = Carried>
   #state: ConnectionState<C> = { name: "connecting", attempt: 1 };
   /** The latest connection, even before `onConnect` has finished. */
   #peer: Peer<C> | undefined;
+  /** Whether a peer was at the other end of a connection. */
+  #met = false;
+  /** Whether something else was, so that another attempt is of no use. */
+  #isStranger = false;
 
   /**
    * Starts to connect.
@@ -285,7 +289,9 @@ export class Reconnector<C extends Carried = Carried>
         error = failure;
       }
       if (signal.aborted) return this.#finish(undefined);
-      if (attempt >= this.#maxAttempts || isPermanent(error)) {
+      if (
+        attempt >= this.#maxAttempts || this.#isStranger || isPermanent(error)
+      ) {
         return this.#finish({ error });
       }
       const delay = this.#backoff.next();
@@ -309,7 +315,9 @@ export class Reconnector<C extends Carried = Carried>
       return peer;
     } catch (error) {
       await peer.close();
-      throw error;
+      const loss = await lossOf(peer);
+      this.#judge(peer, loss);
+      throw this.#isStranger ? loss : error;
     }
   }
 
@@ -320,7 +328,20 @@ export class Reconnector<C extends Carried = Carried>
     this.#settleWaiters((waiter) => waiter.resolve(peer));
     const error = await lossOf(peer);
     this.#backoff.connectionLasted(this.#environment.now() - since);
+    this.#judge(peer, error);
     return error;
+  }
+
+  /**
+   * Decides whether a connection was to something that is no peer, such as an HTTP
+   * server, or that does not want this one, and will not change. If there was a peer
+   * before, it may only be away, behind a proxy that answers in its place.
+   */
+  #judge(peer: Peer<C>, loss: unknown): void {
+    this.#met ||= rawSession(peer.session).heard;
+    if (this.#met || !(loss instanceof MuxError)) return;
+    const { permanent } = (loss.cause ?? {}) as { permanent?: unknown };
+    this.#isStranger = loss.code === "protocol-error" || permanent === true;
   }
 
   #finish(failure: { error: unknown } | undefined): void {

@@ -15,6 +15,7 @@ import {
 import {
   assert,
   assertEquals,
+  assertInstanceOf,
   assertRejects,
   assertStrictEquals,
   assertThrows,
@@ -796,3 +797,145 @@ Deno.test("dial() with reconnect: stdin and stdout are connected to once", async
   );
   await child.status;
 });
+
+/** Servers that are no peers: what they send first, or after a request. */
+const STRANGERS: Record<string, { first?: string; answer?: string }> = {
+  "an HTTP server": { answer: "HTTP/1.1 400 Bad Request\r\n\r\n" },
+  "an HTTP/2 server": { first: "\0\0\x12\x04\0\0\0\0\0" },
+  "an SSH server": { first: "SSH-2.0-OpenSSH_9.6\r\n" },
+  "a TLS server": { answer: "\x15\x03\x03\0\x02\x02\x0a" },
+  "a mail server": { first: "220 mail.example ESMTP\r\n" },
+  "a greeting that begins as a frame does": { first: "hello, who are you?\n" },
+  "a frame of no channel": { first: "i\0\0\0\x07" },
+};
+
+for (const [what, { first, answer }] of Object.entries(STRANGERS)) {
+  Deno.test(`dial() with reconnect: ${what} at the address is not dialed again`, async () => {
+    using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    let connections = 0;
+    const serving = (async () => {
+      for await (const conn of listener) {
+        connections++;
+        if (answer !== undefined) await conn.read(new Uint8Array(64));
+        const text = first ?? answer!;
+        await conn.write(Uint8Array.from(text, (c) => c.charCodeAt(0)));
+        for (;;) {
+          if (await conn.read(new Uint8Array(64)).catch(() => null) === null) {
+            break;
+          }
+        }
+        conn.close();
+      }
+    })();
+    const { port } = listener.addr as Deno.NetAddr;
+    const states: string[] = [];
+    const peer = await dial(`tcp://127.0.0.1:${port}`, {
+      reconnect: { minDelay: 0, onState: ({ name }) => states.push(name) },
+    });
+    const call = peer.call("x").catch((error) => error);
+    const error = await within(
+      peer.closed.catch((error) => error),
+      "the peer to give up",
+    );
+    assertInstanceOf(error, MuxError);
+    assertEquals(error.code, "protocol-error");
+    const failed = await call;
+    assertInstanceOf(failed, MuxError);
+    assertEquals(failed.code, "protocol-error");
+    assertEquals(states, ["connecting", "connected", "closed"]);
+    assertEquals(connections, 1);
+    await peer.close();
+    listener.close();
+    await serving;
+  });
+}
+
+Deno.test("dial() with reconnect: what is no peer is not dialed again when onConnect fails of it", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const serving = (async () => {
+    for await (const conn of listener) {
+      await conn.read(new Uint8Array(64));
+      await conn.write(new TextEncoder().encode("HTTP/1.1 400 No\r\n\r\n"));
+      conn.close();
+    }
+  })();
+  const { port } = listener.addr as Deno.NetAddr;
+  const error = await assertRejects(() =>
+    dial(`tcp://127.0.0.1:${port}`, {
+      reconnect: {
+        minDelay: 0,
+        async onConnect(peer) {
+          await peer.call("join").catch(() => {
+            throw new Error("cannot join");
+          });
+        },
+      },
+    }), MuxError);
+  assertEquals(error.code, "protocol-error");
+  listener.close();
+  await serving;
+});
+
+Deno.test("dial() with reconnect: where a peer was before, what is no peer is dialed again", async () => {
+  const handler = handlerFrom({ echo: (value: unknown) => value });
+  let listener = await listen("tcp://127.0.0.1:0", { handler });
+  const { addr } = listener;
+  const waiting: unknown[] = [];
+  await using peer = await dial(addr, {
+    reconnect: {
+      minDelay: 1,
+      onState: (state) => {
+        if (state.name === "waiting") waiting.push(state.error);
+      },
+    },
+  });
+  assertEquals(await peer.call("echo", [1]), 1);
+  await listener.close();
+  const port = Number(addr.slice(addr.lastIndexOf(":") + 1));
+  const proxy = Deno.listen({ hostname: "127.0.0.1", port });
+  const serving = (async () => {
+    for await (const conn of proxy) {
+      await conn.write(new TextEncoder().encode("HTTP/1.1 502 No\r\n\r\n"));
+      conn.close();
+    }
+  })();
+  const isStranger = (error: unknown) =>
+    error instanceof MuxError && error.code === "protocol-error";
+  while (!waiting.some(isStranger)) await turn();
+  proxy.close();
+  await serving;
+  listener = await listen(addr, { handler });
+  assertEquals(await within(peer.call("echo", [2]), "the call"), 2);
+  await peer.close();
+  await listener.close();
+});
+
+for (const [code, isLasting] of [[3003, true], [3000, true], [4000, false]]) {
+  const what = isLasting ? "not dialed again" : "dialed again";
+  Deno.test(`dial() with reconnect: a server that closes new WebSockets with ${code} is ${what}`, async () => {
+    let connections = 0;
+    const server = Deno.serve(
+      { hostname: "127.0.0.1", port: 0, onListen() {} },
+      (request) => {
+        const { socket, response } = Deno.upgradeWebSocket(request);
+        connections++;
+        socket.onopen = () => socket.close(code as number);
+        return response;
+      },
+    );
+    const reported = Promise.withResolvers<void>();
+    const peer = await dial(`ws://127.0.0.1:${server.addr.port}`, {
+      reconnect: {
+        minDelay: 0,
+        onState: ({ name }) => name === "waiting" && reported.resolve(),
+      },
+    });
+    const closed = peer.closed.catch((error) => error);
+    if (isLasting) {
+      assertInstanceOf(await within(closed, "giving up"), MuxError);
+      assertEquals(connections, 1);
+    } else await within(reported.promise, "the next attempt");
+    await peer.close();
+    await server.shutdown();
+  });
+}

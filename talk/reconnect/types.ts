@@ -34,8 +34,9 @@ export interface ReconnectOptions<C extends Carried = Carried>
   /**
    * After how many failed attempts in a row the peer gives up; this includes
    * the attempts for the first connection. It gives up at once at an error that
-   * is permanent, such as 401 (see `TalkError.permanent`). An integer of at least
-   * 1, or `Infinity`. Default: `Infinity`.
+   * is permanent, such as 401 (see `TalkError.permanent`), and if what answers at
+   * the address is no peer. An integer of at least 1, or `Infinity`. Default:
+   * `Infinity`.
    */
   maxAttempts?: number | undefined;
   /**

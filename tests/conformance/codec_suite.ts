@@ -3,6 +3,7 @@
  *
  * @module
  */
+import vm from "node:vm";
 import {
   type ByteSink,
   type Codec,
@@ -193,6 +194,53 @@ export function testCodec(
     assertEquals(roundTrip(Object.assign(Object.create(null), { x: 1 })), {
       x: 1,
     });
+  });
+
+  test("refuses instances of which nothing would arrive, and names their class", () => {
+    class Methods {
+      greet() {}
+    }
+    class Getter {
+      get x() {
+        return 1;
+      }
+    }
+    class Hidden {
+      #x = 1;
+      async later() {
+        return await Promise.resolve(this.#x);
+      }
+    }
+    class Sub extends Methods {}
+    class Keyed {
+      [Symbol.iterator]() {}
+    }
+    for (const Class of [Methods, Getter, Hidden, Sub, Keyed]) {
+      for (const wrap of [id, (v: unknown) => [1, v], inObject]) {
+        assertCodecError(
+          "unsupported-type",
+          () => roundTrip(wrap(new Class())),
+          Class.name,
+        );
+      }
+    }
+    // There is nothing to miss of these.
+    class Empty {}
+    class Static {
+      static data = 1;
+    }
+    for (const Class of [Empty, Static]) {
+      assertEquals(roundTrip(new Class()), {});
+    }
+    class Data extends Methods {
+      x = 1;
+    }
+    assertEquals(roundTrip(new Data()), { x: 1 });
+    assertEquals(roundTrip({}), {});
+    assertEquals(roundTrip(Object.create(null)), {});
+    // An object literal of another realm.
+    assertEquals(roundTrip(vm.runInNewContext("({})")), {});
+    assertEquals(roundTrip(vm.runInNewContext("({ x: {} })")), { x: {} });
   });
 
   for (const [type, example] of Object.entries(UNSUPPORTED)) {

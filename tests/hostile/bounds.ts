@@ -20,7 +20,13 @@ export const RUNTIME_SLACK = 64 * MIB;
 
 /** Peak of a process that a session attacks with what is small. */
 export const SMALL = SESSION_BUDGET + RUNTIME_SLACK;
-/** The same with values of any size and shape. */
+/**
+ * The same of a gateway whose backend is in its process: a call through it makes
+ * three sessions hold something, that of the client and both ends of the one to
+ * the backend, and each of them has its budget.
+ */
+export const GATEWAY = 3 * SESSION_BUDGET + RUNTIME_SLACK;
+/** Peak of a process that a session attacks with values of any size and shape. */
 export const WITH_VALUES = SMALL + VALUE_COST;
 /** The same with any number of sessions. */
 export const MANY_SESSIONS = PROCESS_BUDGET + VALUE_COST + RUNTIME_SLACK;

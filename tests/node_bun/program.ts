@@ -20,6 +20,7 @@ import { Readable, Writable } from "node:stream";
 import { dial, Peer, qmux } from "@qtalk/qtalk";
 import { type WebSocketLike, webSocketTransport } from "@qtalk/qtalk/mux";
 import { CASES } from "../interop/cases.ts";
+import { EXTENDED, extendedCase } from "../interop/extended_cases.ts";
 import type { CaseName } from "../interop/names.ts";
 import { interopService, MAX_VALUE_SIZE } from "../interop/service.ts";
 
@@ -120,7 +121,7 @@ async function client(): Promise<void> {
   for (const name of names as CaseName[]) {
     let error: string | undefined;
     try {
-      await CASES[name](peer);
+      await (name as string === EXTENDED ? extendedCase : CASES[name])(peer);
     } catch (failure) {
       error = failure instanceof Error ? failure.stack : `${failure}`;
     }

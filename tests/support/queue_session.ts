@@ -13,7 +13,7 @@ import {
   resolveOptions,
   type SessionOptions,
 } from "../../mux/options.ts";
-import type { RawChannel, RawSession } from "../../mux/raw.ts";
+import type { ErrorOwner, RawChannel, RawSession } from "../../mux/raw.ts";
 import { AcceptQueue } from "../../mux/table/accept_queue.ts";
 import type { Channel, SessionUsage, WaitOptions } from "../../mux/types.ts";
 
@@ -65,7 +65,7 @@ class QueueSession implements RawSession {
   /** As above. */
   readonly received = 0;
   readonly sent = 0;
-  readonly opened = 0;
+  readonly openedByPeer = 0;
   readonly #incoming: AcceptQueue<QueueChannel, QueueChannel>;
   readonly #channels = new Set<QueueChannel>();
   readonly #closed = Promise.withResolvers<void>();
@@ -89,6 +89,9 @@ class QueueSession implements RawSession {
     return this.#reason !== undefined;
   }
 
+  /** It knows no frames: all that arrives is of a peer. */
+  readonly heard = true;
+
   get maxChannels(): number {
     return this.options.maxChannels;
   }
@@ -99,6 +102,10 @@ class QueueSession implements RawSession {
 
   get outgoingSlots(): number {
     return this.#slots.outgoing;
+  }
+
+  get opened(): number {
+    return this.#nextId;
   }
 
   get openable(): number {
@@ -253,6 +260,7 @@ class QueueChannel implements RawChannel {
   #receiving: "open" | "cancelled" | "ended" = "open";
   #sendFailure: unknown;
   #makeCutError: (() => unknown) | undefined;
+  #owner: ErrorOwner | undefined;
   #closeSent = false;
   #closeReceived = false;
   #holdsSlot = true;
@@ -421,7 +429,7 @@ class QueueChannel implements RawChannel {
   }
 
   discard(): void {
-    this.#failSend(channelClosed());
+    this.#failSend(this.#named(channelClosed()));
     this.#drop();
     this.#endReceive();
     this.#sendClose();
@@ -436,7 +444,15 @@ class QueueChannel implements RawChannel {
   requireEof(makeError: () => unknown): void {
     this.#makeCutError = makeError;
     const cut = this.#closeReceived && !this.eofReceived;
-    if (cut && !this.#closeSent) this.failure ??= makeError();
+    if (cut && !this.#closeSent) this.failure ??= this.#named(makeError());
+  }
+
+  nameErrors(owner: ErrorOwner): void {
+    this.#owner = owner;
+  }
+
+  #named(error: unknown): unknown {
+    return error === undefined ? undefined : this.#owner?.named(error) ?? error;
   }
 
   async close(): Promise<void> {
@@ -474,8 +490,8 @@ class QueueChannel implements RawChannel {
     const { opening } = this;
     this.opening = undefined;
     const clean = this.#closeSent;
-    if (!clean) this.failure = this.ended ? undefined : reason;
-    this.#failSend(reason);
+    if (!clean) this.failure = this.ended ? undefined : this.#named(reason);
+    this.#failSend(this.#named(reason));
     this.#receiving = this.ended ? this.#receiving : "ended";
     this.#closeSent = true;
     this.#finish(clean ? undefined : reason);
@@ -503,8 +519,10 @@ class QueueChannel implements RawChannel {
   }
 
   #onClose(): void {
-    this.#failSend(channelClosed());
-    if (this.#receiving === "open") this.failure = this.#makeCutError?.();
+    this.#failSend(this.#named(channelClosed()));
+    if (this.#receiving === "open") {
+      this.failure = this.#named(this.#makeCutError?.());
+    }
     this.#endReceive();
     const answered = this.#closeSent;
     if (!answered) this.#sendClose();
@@ -565,7 +583,7 @@ class QueueChannel implements RawChannel {
   }
 
   #failureOfSend(): unknown {
-    return this.#sendFailure ??= channelClosed();
+    return this.#sendFailure ??= this.#named(channelClosed());
   }
 
   #failSend(reason: unknown): void {

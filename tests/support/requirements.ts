@@ -49,6 +49,11 @@ export const REQUIREMENTS: Requirements = {
     tests: /^\.\/mux\/transport\/unix_test\.ts => unix: a name without a file/,
     missing: () => Deno.build.os === "linux" ? undefined : "this is not Linux",
   },
+  namespaces: {
+    name: "network namespaces, made by root with ip",
+    tests: /^\.\/tests\/network\/vanishing_test\.ts => .*cable/,
+    missing: () => failureOf("unshare", ["--net", "ip", "link", "show", "lo"]),
+  },
   terminal: {
     name: "script, of util-linux",
     tests: /^\.\/talk\/cli\/main_test\.ts => colour /,
@@ -57,7 +62,12 @@ export const REQUIREMENTS: Requirements = {
   unixSockets: {
     name: "Unix sockets, which Windows lacks",
     tests:
-      /^\.\/(tests\/permissions|tests\/examples|talk\/dial|talk\/listener)_test\.ts .*[uU]nix/,
+      /^\.\/(tests\/permissions|tests\/examples|talk\/dial|talk\/listener|talk\/deaf_client)_test\.ts .*[uU]nix/,
+    missing: () => Deno.build.os === "windows" ? "this is Windows" : undefined,
+  },
+  fileLimit: {
+    name: "a limit of the files of a process (ulimit), which Windows lacks",
+    tests: /^\.\/tests\/faults\/out_of_files_test\.ts /,
     missing: () => Deno.build.os === "windows" ? "this is Windows" : undefined,
   },
   subject: {

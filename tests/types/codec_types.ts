@@ -484,6 +484,72 @@ export async function functionsRefused(peer: Peer): Promise<void> {
   await api.dates((at: Date) => void at);
 }
 
+/** Parameters that may be left out, also before others. */
+interface Optional {
+  two(a?: string, b?: number): void;
+  three(a: string, b?: string, c?: number): void;
+  required(a: string | undefined, b: number): void;
+  nullable(a: string | null | undefined, b: number): void;
+  nullish(a?: string | null, b?: number): void;
+  rest(a?: string, ...b: number[]): void;
+  callback(a?: { x: number }, fn?: Callback<(n: number) => void>): void;
+  unknown(a: unknown, b: number): void;
+  listen(fn: Callback<(a?: string, b?: number) => void>): void;
+}
+
+/** What may be left out. */
+export async function optionalAllowed(
+  peer: Peer,
+  text: string | undefined,
+): Promise<void> {
+  const api = peer.remote<Optional>();
+  await api.two();
+  await api.two("a");
+  await api.two("a", 1);
+  await api.two(text);
+  await api.two(undefined, undefined);
+  await api.two("a", undefined);
+  await api.three("a", undefined, undefined);
+  await api.three("a", "b", 1);
+  await api.required("a", 1);
+  // It arrives as null.
+  await api.nullable(undefined, 1);
+  await api.nullish(undefined, 1);
+  await api.unknown(undefined, 1);
+  await api.rest();
+  await api.rest("a", 1, 2);
+  await api.callback({ x: 1 }, (n) => void n.toFixed());
+  await api.callback();
+  await api.listen((a, b) => void [a?.charAt(0), b?.toFixed()]);
+}
+
+/** What would arrive as null. */
+export async function optionalRefused(
+  peer: Peer,
+  text: string | undefined,
+  fn: Callback<(a?: string, b?: number) => void>,
+): Promise<void> {
+  const api = peer.remote<Optional>();
+  // @ts-expect-error the method would get null for a
+  await api.two(undefined, 1);
+  // @ts-expect-error it might get null
+  await api.two(text, 1);
+  // @ts-expect-error nor between others
+  await api.three("a", undefined, 1);
+  // @ts-expect-error a required parameter that may be undefined
+  await api.required(undefined, 1);
+  // @ts-expect-error before rest parameters
+  await api.rest(undefined, 1);
+  // @ts-expect-error before a function
+  await api.callback(undefined, () => {});
+  // @ts-expect-error callbacks get their arguments in the same way
+  await fn(undefined, 1);
+  // @ts-expect-error an argument of another type
+  await api.two(1);
+  // @ts-expect-error an argument that is missing
+  await api.required("a");
+}
+
 /** Members of every object and function. */
 export async function members(peer: Peer): Promise<void> {
   const api = peer.remote<

@@ -46,7 +46,10 @@ export interface WindowLike {
  * too. Closing the transport therefore neither closes a `MessagePort` nor ends a
  * worker: the program does that, afterwards, since an open port keeps a process
  * running on some versions of Deno. If it calls `close()` or
- * `terminate()` before, the transport fails, and the other end is notified.
+ * `terminate()` before, the transport fails, and the other end is notified. So does,
+ * at once, a new one over a port or a worker that an earlier transport has seen end,
+ * and in Node one over any closed port. Deno does not say whether a port is closed:
+ * there, `greetingTimeout` ends it.
  *
  * Bytes are copied once and then transferred. A write waits while more than 1 MiB
  * was sent but not read.
@@ -105,44 +108,79 @@ export function messagePortTransport(
     isExclusive: true,
     // Only a Worker object dispatches the errors of the peer.
     reportsErrors: isWorker,
-    beforeEnd: (callback) =>
-      isWorker
-        ? beforeCall(port, "terminate", () => callback("the worker was ended"))
-        : beforeCall(port, "close", () => callback("the port was closed")),
+    onEnd(callback) {
+      const how = isWorker ? "the worker was ended" : "the port was closed";
+      if (!isWorker && isDetached(port)) {
+        callback(how);
+        return () => {};
+      }
+      const watch = watchEnd(port, isWorker ? "terminate" : "close");
+      if (watch.ended) callback(how);
+      watch.onEnd = () => callback(how);
+      return () => watch.onEnd = undefined;
+    },
   }, options);
   port.start?.();
   return transport;
 }
 
+/** What is known of the end of a port or a worker. */
+interface EndWatch {
+  /** Whether the program has ended it. */
+  ended: boolean;
+  /** Called before that. */
+  onEnd: (() => void) | undefined;
+}
+
+/** The key of a port's watch, also for other copies of this module. */
+const WATCH: unique symbol = Symbol.for("qtalk.endWatch");
+
 /**
- * Calls a function before each call of a method of this object. No event tells
- * that the program has ended a port or a worker, and calls would wait forever.
- *
- * @returns restores the method
+ * Watches a method of this object, which ends a port or a worker, until it is
+ * called. No event tells of that in every runtime, calls would wait forever, and so
+ * would those of a later session.
  */
-function beforeCall(
-  port: MessagePortLike,
+function watchEnd(
+  port: MessagePortLike & { [WATCH]?: EndWatch },
   name: "close" | "terminate",
-  callback: () => void,
-): () => void {
+): EndWatch {
+  const known = port[WATCH];
+  if (known !== undefined) return known;
+  const watch: EndWatch = { ended: false, onEnd: undefined };
   const original = port[name];
-  if (original === undefined) return () => {};
+  const isKept = Reflect.defineProperty(port, WATCH, { value: watch });
+  if (original === undefined || !isKept) return watch;
   const own = Object.getOwnPropertyDescriptor(port, name);
   const value = function (this: unknown) {
-    callback();
+    watch.ended = true;
+    watch.onEnd?.();
+    // If the program has replaced the method since, that one stays.
+    if (port[name] === value) {
+      if (own === undefined) delete port[name];
+      else Object.defineProperty(port, name, own);
+    }
     return original.call(port);
   };
-  const isSet = Reflect.defineProperty(port, name, {
+  Reflect.defineProperty(port, name, {
     configurable: true,
     writable: true,
     value,
   });
-  return () => {
-    // If the program has replaced the method since, that one stays.
-    if (!isSet || port[name] !== value) return;
-    if (own === undefined) delete port[name];
-    else Object.defineProperty(port, name, own);
-  };
+  return watch;
+}
+
+/**
+ * Whether a port was closed, or its other end was, where the runtime says so: Node
+ * refuses to transfer it. A symbol cannot be cloned, so nothing is transferred.
+ */
+function isDetached(port: MessagePortLike): boolean {
+  try {
+    const transfer = [port as unknown as Transferable];
+    structuredClone(Symbol("never cloned"), { transfer });
+  } catch (error) {
+    return /detached|neutered/.test((error as Error).message);
+  }
+  return false;
 }
 
 /**
@@ -194,6 +232,6 @@ export function windowTransport(
     name: "window",
     isExclusive: false,
     reportsErrors: false,
-    beforeEnd: () => () => {},
+    onEnd: () => () => {},
   }, options);
 }

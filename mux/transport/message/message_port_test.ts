@@ -362,6 +362,67 @@ Deno.test("messagePortTransport: a session over a port that is closed ends when 
   }
 });
 
+Deno.test("messagePortTransport: a session over a port that an earlier one has seen end ends at once", async () => {
+  const closings: Record<string, (port: MessagePort, a: Session) => unknown> = {
+    "during the session": (port) => port.close(),
+    "after the session": async (port, a) => {
+      await a.close();
+      port.close();
+    },
+    "after two sessions": async (port, a) => {
+      await a.close();
+      await qmux(messagePortTransport(port)).close();
+      port.close();
+    },
+  };
+  for (const [when, close] of Object.entries(closings)) {
+    using ports = channel();
+    const [port1, port2] = ports;
+    const original = port1.close;
+    const a = qmux(messagePortTransport(port1));
+    const b = qmux(messagePortTransport(port2));
+    await exercise(a, b);
+    await close(port1, a);
+    await within(b.closed, "the other end");
+    assertEquals(port1.close, original, "the port's own method is back");
+    const next = qmux(messagePortTransport(port1));
+    const opening = assertRejects(() => next.open(), MuxError);
+    const error = await assertRejects(() => next.closed, MuxError);
+    assertEquals([error.code, error.message], [
+      "connection-lost",
+      "Cannot connect over message port: no peer is at the other end, because the port was closed",
+    ], when);
+    await opening;
+  }
+});
+
+Deno.test("messagePortTransport: closing the port before the other end has started ends the session at once", async () => {
+  using ports = channel();
+  const session = qmux(messagePortTransport(ports[0]));
+  ports[0].close();
+  await assertRejects(() => session.closed, MuxError, "the port was closed");
+});
+
+Deno.test("messagePortTransport: a port that the runtime refuses to transfer is closed", async () => {
+  using ports = channel();
+  ports[0].close();
+  const { structuredClone } = globalThis;
+  // As in Node.
+  globalThis.structuredClone = (_value, options) => {
+    assertEquals(options?.transfer, [ports[0]]);
+    throw new DOMException(
+      "MessagePort in transfer list is already detached",
+      "DataCloneError",
+    );
+  };
+  try {
+    const session = qmux(messagePortTransport(ports[0]));
+    await assertRejects(() => session.closed, MuxError, "the port was closed");
+  } finally {
+    globalThis.structuredClone = structuredClone;
+  }
+});
+
 Deno.test("messagePortTransport: greetingTimeout out of range throws an error that names it", () => {
   using ports = channel();
   for (const greetingTimeout of [-1, NaN, "5" as unknown as number]) {
@@ -467,8 +528,20 @@ Deno.test("messagePortTransport: ending the worker ends the session", async () =
     assertEquals((error.cause as Error).message, "the worker was ended");
     assertEquals((await call).code, "connection-lost");
     // Nothing is at the other end of a new session.
-    const next = qmux(messagePortTransport(worker, { greetingTimeout: 10 }));
+    const next = qmux(messagePortTransport(worker));
     await assertRejects(() => next.closed, MuxError, "over worker: no peer");
+  });
+});
+
+Deno.test("messagePortTransport: a session over a worker that ended after an earlier one ends at once", async () => {
+  await withWorker("at once", async (peer, worker) => {
+    await peer.call("echo", [1]);
+    await peer.close();
+    worker.terminate();
+    const next = qmux(messagePortTransport(worker));
+    const error = await assertRejects(() => next.closed, MuxError);
+    assertEquals(error.code, "connection-lost");
+    assert(error.message.includes("because the worker was ended"));
   });
 });
 

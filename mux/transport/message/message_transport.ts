@@ -52,10 +52,10 @@ export interface MessageEndpoint {
   /** Whether an `error` event means that the peer failed. */
   reportsErrors: boolean;
   /**
-   * Calls a function before the program ends the port or the worker, of which no
-   * event tells. Returns what restores the port.
+   * Calls a function when the program ends the port or the worker, or at once if
+   * that is known to have happened. Returns what forgets the function.
    */
-  beforeEnd(callback: (how: string) => void): () => void;
+  onEnd(callback: (how: string) => void): () => void;
 }
 
 /** A message, as sent. */
@@ -85,7 +85,8 @@ export class MessageTransport implements Transport {
   #writer: PromiseWithResolvers<void> | undefined;
   #writeEnd: { failure: unknown } | undefined;
   readonly #cancelLimit: () => void;
-  readonly #restore: () => void;
+  /** Forgets what is called when the port ends. */
+  #forgetEnd: (() => void) | undefined;
 
   /**
    * Starts to receive messages, and greets the peer.
@@ -117,7 +118,6 @@ export class MessageTransport implements Transport {
     // Not every runtime dispatches this event.
     on("close", () => this.#fail(new Error("the port is closed")));
     if (endpoint.isExclusive) on(CLAIM, (event) => event.preventDefault());
-    this.#restore = endpoint.beforeEnd((how) => this.#fail(new Error(how)));
     this.#cancelLimit = timeLimit(
       greetingTimeout,
       () =>
@@ -134,7 +134,12 @@ export class MessageTransport implements Transport {
         this.#fail(new Error(`the worker failed: ${message ?? "unknown"}`));
       });
     }
-    this.#greet();
+    this.#forgetEnd = endpoint.onEnd((how) => {
+      const isConnected = this.#peerId !== undefined;
+      this.#fail(isConnected ? new Error(how) : noPeer(endpoint.name, how));
+    });
+    if (this.#listening.signal.aborted) this.#forgetEnd();
+    else this.#greet();
   }
 
   read(): Promise<Uint8Array | null> {
@@ -285,7 +290,7 @@ export class MessageTransport implements Transport {
   #stop(readFailure: Error | undefined, writeFailure: Error): void {
     this.#listening.abort();
     this.#cancelLimit();
-    this.#restore();
+    this.#forgetEnd?.();
     this.#endReading(readFailure);
     this.#endWriting(writeFailure);
     this.#met.reject(writeFailure);
@@ -311,6 +316,14 @@ function portClosed(): MuxError {
   return new MuxError(
     "session-closed",
     "Cannot write to message port: it is closed",
+  );
+}
+
+/** The error for a port or a worker that ended before a peer was met. */
+function noPeer(name: string, how: string): MuxError {
+  return new MuxError(
+    "connection-lost",
+    `Cannot connect over ${name}: no peer is at the other end, because ${how}`,
   );
 }
 

@@ -5,12 +5,14 @@
  */
 import { Queue } from "../../../queue.ts";
 import { checkOption } from "../../../check_option.ts";
-import { MAX_DELAY } from "../../../time_limit.ts";
+import { MAX_DELAY, timeLimit } from "../../../time_limit.ts";
 import type {
   Accepted,
+  HandshakeLimit,
   ListenSchemeOptions,
   TransportListener,
 } from "../types.ts";
+import { MAX_HANDSHAKES } from "./handshake.ts";
 import { REASON_PHRASES } from "./http_head.ts";
 import { checkHosts, refusalOf, type RefusalStatus } from "./request_rules.ts";
 import { webSocketTransport } from "./transport.ts";
@@ -68,8 +70,9 @@ export interface UpgradeOptions extends ListenSchemeOptions {
   /**
    * Milliseconds of silence after which a client counts as lost; 0 for never.
    * The server pings it when half of the time has passed. Deno counts in seconds,
-   * so the value is rounded up to whole ones. Default: 30,000. Range: 0 to
-   * 2^31 - 1.
+   * so the value is rounded up to whole ones. Default: a second more than
+   * `session.keepAlive` allows, which is 28,000, and 0 where that is off. Range: 0
+   * to 2^31 - 1.
    */
   idleTimeout?: number | undefined;
   /**
@@ -92,19 +95,35 @@ export interface WebSocketAcceptor extends TransportListener {
   accept(): Promise<Upgraded | null>;
 }
 
+/** What bounds an acceptor. */
+export interface AcceptorLimits {
+  /**
+   * Sockets that may be open, those included that this side has closed and the
+   * client has not. Further requests get 503.
+   */
+  maxSockets: number;
+  /** The time until a socket is open, from the request on. */
+  handshake: HandshakeLimit;
+}
+
+const NO_LIMITS: AcceptorLimits = {
+  maxSockets: Infinity,
+  handshake: { timeout: Infinity, onTimeout() {} },
+};
+
 /**
  * Makes an acceptor.
  *
  * @param addr the address to dial
  * @param options which requests to accept
- * @param onClose closes the server that the requests come from
+ * @param limits how many sockets there may be, and how long they may take
  * @throws {RangeError} if `idleTimeout` is out of range
  * @throws {TypeError} if one of `hosts` is not a name or an address
  */
 export function webSocketAcceptor(
   addr: string,
   options: UpgradeOptions,
-  onClose: () => Promise<void> = () => Promise.resolve(),
+  { maxSockets, handshake }: AcceptorLimits = NO_LIMITS,
 ): WebSocketAcceptor {
   if (options.idleTimeout !== undefined) {
     checkOption("idleTimeout", options.idleTimeout, {
@@ -116,7 +135,9 @@ export function webSocketAcceptor(
   const waiting = new Queue<Upgraded>();
   let acceptCallback: ((upgraded: Upgraded | null) => void) | undefined;
   let open = true;
-  let ended: Promise<void> | undefined;
+  let sockets = 0;
+  /** Gives up the sockets that are not open yet, the oldest first. */
+  const shaking = new Set<() => void>();
 
   function push(upgraded: Upgraded): void {
     if (acceptCallback === undefined) waiting.push(upgraded);
@@ -138,21 +159,35 @@ export function webSocketAcceptor(
     if (status !== undefined) return refusal(status);
     // A request cannot be read any more once it is upgraded.
     const copy = new Request(request.url, { headers: [...request.headers] });
-    const allowed = await options.authenticate?.(copy, info) ?? true;
-    if (allowed instanceof Response) return allowed;
-    if (allowed !== true) return refusal(401);
-    if (!open) return refusal(503);
-    return upgrade(request, copy, info);
+    const remoteAddr = addressOf(info?.remoteAddr);
+    const late = Promise.withResolvers<undefined>();
+    const cancel = timeLimit(handshake.timeout, () => {
+      late.resolve(undefined);
+      handshake.onTimeout(remoteAddr);
+    });
+    let response: Response | undefined;
+    try {
+      const asking = options.authenticate?.(copy, info) ?? true;
+      const allowed = await Promise.race([asking, late.promise]);
+      if (allowed instanceof Response) return allowed;
+      if (allowed === false) return refusal(401);
+      if (allowed !== true || !open || sockets >= maxSockets) {
+        return refusal(503);
+      }
+      response = upgrade(request, { remoteAddr, request: copy }, late, cancel);
+      return response ?? refusal(400);
+    } finally {
+      if (response === undefined) cancel();
+    }
   }
 
   function upgrade(
     request: Request,
-    copy: Request,
-    info?: RequestInfo,
-  ): Response {
-    // Read before the upgrade, as above.
-    const remoteAddr = addressOf(info?.remoteAddr);
-    const tls = copy.url.startsWith("https:")
+    connection: { remoteAddr: string; request: Request },
+    late: PromiseWithResolvers<undefined>,
+    cancel: () => void,
+  ): Response | undefined {
+    const tls = connection.request.url.startsWith("https:")
       // WebSockets are of HTTP/1.1, and the runtime does not say by which name.
       ? { alpnProtocol: null }
       : undefined;
@@ -163,28 +198,47 @@ export function webSocketAcceptor(
         denoOptions(request, options),
       );
     } catch {
-      return refusal(400);
+      return undefined;
     }
-    const transport = webSocketTransport(upgraded.socket);
-    push({ transport, remoteAddr, request: copy, tls });
-    return upgraded.response;
+    const { socket, response } = upgraded;
+    let gaveUp = false;
+    // No event says that the client has left before the socket was open.
+    const giveUp = () => {
+      if (!shaking.delete(giveUp)) return;
+      gaveUp = true;
+      cancel();
+      socket.close();
+    };
+    shaking.add(giveUp);
+    void late.promise.then(giveUp);
+    const [oldest] = shaking;
+    if (shaking.size > MAX_HANDSHAKES) oldest!();
+    socket.addEventListener("open", () => {
+      sockets++;
+      // A program cannot end the connection of a client that ignores CLOSE.
+      socket.addEventListener("close", () => sockets--, { once: true });
+      shaking.delete(giveUp);
+      cancel();
+      if (!open || gaveUp) return socket.close();
+      push({ ...connection, transport: webSocketTransport(socket), tls });
+    }, { once: true });
+    return response;
   }
 
   return {
     addr,
     handle,
-    async accept() {
-      const upgraded = waiting.shift();
-      if (upgraded !== undefined) return upgraded;
-      await ended;
-      if (!open) return null;
+    accept() {
+      const upgraded = waiting.shift() ?? (open ? undefined : null);
+      if (upgraded !== undefined) return Promise.resolve(upgraded);
       return new Promise((resolve) => acceptCallback = resolve);
     },
     close() {
       if (!open) return;
       open = false;
-      ended = onClose().catch(() => {});
-      ended.then(() => acceptCallback?.(null));
+      for (const giveUp of [...shaking]) giveUp();
+      acceptCallback?.(null);
+      acceptCallback = undefined;
     },
   };
 }

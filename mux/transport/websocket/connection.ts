@@ -15,10 +15,15 @@
  * @module
  */
 import { Queue } from "../../../queue.ts";
-import { MAX_DELAY, timeLimit } from "../../../time_limit.ts";
+import { timeLimit } from "../../../time_limit.ts";
 import type { Clock } from "../../flow/turn_clock.ts";
 import { nextTurn } from "../../flow/next_turn.ts";
 import type { Transport } from "../../types.ts";
+import type {
+  AbortableTransport,
+  KeepAliveMeans,
+  KeptTransport,
+} from "../types.ts";
 import {
   CLOSE_TIMEOUT,
   CloseCode,
@@ -29,12 +34,6 @@ import {
   webSocketViolation,
 } from "./transport.ts";
 import { FrameReader, FrameWriter, Opcode } from "./frames.ts";
-
-/**
- * Milliseconds of silence after which a server's client counts as lost. It is
- * pinged when half of them have passed.
- */
-const IDLE_TIMEOUT = 30_000;
 
 /**
  * Frames without payload, such as PINGs, that may come within so many
@@ -51,33 +50,31 @@ const MAX_IDLE_FRAMES = { count: 1_000, within: 10_000 } as const;
 export function webSocketClient(
   inner: Transport,
   early: Uint8Array,
-): Transport {
+): KeptTransport {
   return new WebSocketConnection(inner, early, false);
 }
 
 /**
- * Makes a transport of the server's end of a connection after the handshake. It
- * pings a client that is silent, and closes the connection after `idleTimeout`.
+ * Makes a transport of the server's end of a connection after the handshake.
  *
  * @param inner the connection, which the transport owns; what it reads is changed
  * in place
  * @param early bytes that were read after the handshake
- * @param idleTimeout milliseconds of silence after which the client counts as lost
  * @param clock measures how fast frames without payload come
  */
 export function webSocketServer(
   inner: Transport,
   early: Uint8Array,
-  idleTimeout = IDLE_TIMEOUT,
   clock?: Clock,
-): Transport {
-  return new WebSocketConnection(inner, early, true, idleTimeout, clock);
+): KeptTransport {
+  return new WebSocketConnection(inner, early, true, clock);
 }
 
 /** No bytes. */
 const NOTHING = new Uint8Array(0);
 
-class WebSocketConnection implements Transport {
+class WebSocketConnection implements AbortableTransport, KeptTransport {
+  readonly keepAlive: KeepAliveMeans;
   readonly #inner: Transport;
   readonly #isServer: boolean;
   readonly #frames: FrameWriter;
@@ -98,10 +95,10 @@ class WebSocketConnection implements Transport {
   #sending: Promise<void> | undefined;
   /** The payload of the last unanswered PING. */
   #pong: Uint8Array | undefined;
-  /** Whether anything has arrived in this half of the idle timeout. */
-  #heard = true;
-  #pinged = false;
-  #cancelIdle: (() => void) | undefined;
+  /** Chunks that have arrived, also those without payload. */
+  #arrived = 0;
+  /** Whether a PING waits to be written. */
+  #pinging = false;
   readonly #clock: Clock;
   /** When the frames without payload were last found to be many. */
   #manyIdleAt = -Infinity;
@@ -110,7 +107,6 @@ class WebSocketConnection implements Transport {
     inner: Transport,
     early: Uint8Array,
     isServer: boolean,
-    idleTimeout = Infinity,
     clock: Clock = () => performance.now(),
   ) {
     this.#inner = inner;
@@ -134,7 +130,14 @@ class WebSocketConnection implements Transport {
       },
     }, isServer);
     this.#undecoded = early;
-    if (idleTimeout <= MAX_DELAY) this.#watchSilence(idleTimeout / 2);
+    const arrived = () => this.#arrived;
+    const { keepAlive } = inner as Partial<KeptTransport>;
+    this.keepAlive = {
+      get signs() {
+        return arrived() + (keepAlive?.signs ?? 0);
+      },
+      ping: () => void this.#ping(),
+    };
   }
 
   async read(): Promise<Uint8Array | null> {
@@ -168,12 +171,18 @@ class WebSocketConnection implements Transport {
     return this.#closing ??= this.#close();
   }
 
+  /** Closes the connection, after a CLOSE if that can be sent at once. */
+  abort(): void {
+    const end = () => void this.#inner.close();
+    if (this.#state !== "open" || this.#sending !== undefined) end();
+    else void this.#sendClose(CloseCode.NORMAL).then(end);
+  }
+
   async #close(): Promise<void> {
     // CLOSE is sent if that is possible at once.
     const closing = this.#sendClose(CloseCode.NORMAL);
     this.#state = "closed";
     this.#pieces.clear();
-    this.#cancelIdle?.();
     // A client's connection is closed by its server, which waits.
     if (this.#isServer) await this.#linger(closing);
     await this.#inner.close();
@@ -210,7 +219,7 @@ class WebSocketConnection implements Transport {
     try {
       const chunk = await this.#inner.read();
       if (chunk === null) return this.#endReading(connectionBroken(""));
-      this.#heard = true;
+      this.#arrived++;
       this.#decode(chunk);
     } catch (failure) {
       this.#endReading(failure);
@@ -222,7 +231,6 @@ class WebSocketConnection implements Transport {
   #endReading(failure: unknown): void {
     this.#peerDone = true;
     this.#end ??= { failure };
-    this.#cancelIdle?.();
   }
 
   #decode(chunk: Uint8Array): void {
@@ -283,27 +291,14 @@ class WebSocketConnection implements Transport {
     }
   }
 
-  /** Checks every `interval` milliseconds whether anything has arrived. */
-  #watchSilence(interval: number): void {
-    if (interval === 0 || this.#end !== undefined) return;
-    this.#cancelIdle = timeLimit(interval, () => {
-      if (this.#heard) this.#pinged = false;
-      else if (this.#pinged) return this.#lose();
-      else this.#ping();
-      this.#heard = false;
-      this.#watchSilence(interval);
-    });
-  }
-
-  #ping(): void {
-    this.#pinged = true;
-    // A pending write is no reason to wait: the client should read it.
-    if (this.#state !== "open" || this.#sending !== undefined) return;
-    this.#send(Opcode.PING, new Uint8Array(0)).catch(() => {});
-  }
-
-  #lose(): void {
-    this.#endReading(connectionBroken("the client does not answer a PING"));
-    void this.#inner.close();
+  /** Sends PING, after the pending write. If that fails, the next write reports it. */
+  async #ping(): Promise<void> {
+    if (this.#pinging) return;
+    this.#pinging = true;
+    while (this.#sending !== undefined) await this.#sending.catch(() => {});
+    if (this.#state === "open") {
+      await this.#send(Opcode.PING, NOTHING).catch(() => {});
+    }
+    this.#pinging = false;
   }
 }

@@ -7,11 +7,14 @@ import {
   ScriptedServer,
   serverFrame,
 } from "../../../tests/support/websocket_wire.ts";
-import { concat, text, utf8 } from "../../../tests/support/wire.ts";
+import type { FakeTime } from "../../../tests/support/fake_time.ts";
+import { concat, data, open, text, utf8 } from "../../../tests/support/wire.ts";
 import { turn, watch, within } from "../../../tests/support/within.ts";
 import { MuxError } from "../../errors.ts";
+import { qmux } from "../../session.ts";
 import type { Transport } from "../../types.ts";
 import { memoryTransports } from "../memory.ts";
+import type { AbortableTransport } from "../types.ts";
 import { webSocketClient, webSocketServer } from "./connection.ts";
 import { Opcode } from "./frames.ts";
 
@@ -246,9 +249,9 @@ Deno.test("webSocketClient: close() does not wait for the server", () =>
 // --- The server's end ----------------------------------------------------------
 
 /** A server and a scripted client. */
-function serve(idleTimeout = Infinity) {
+function serve() {
   const [near, far] = memoryTransports();
-  const server = webSocketServer(near, new Uint8Array(0), idleTimeout);
+  const server = webSocketServer(near, new Uint8Array(0));
   const client = new ScriptedClient(far);
   return { server, client, far };
 }
@@ -361,7 +364,7 @@ test("webSocketServer: PINGs may come for years, and any number between two mess
   const [near, far] = memoryTransports();
   let now = 0;
   const none = new Uint8Array(0);
-  const server = webSocketServer(near, none, Infinity, () => now);
+  const server = webSocketServer(near, none, () => now);
   const reading = watch(readAll(server));
   const client = new ScriptedClient(far);
   const pings = (count: number) =>
@@ -432,44 +435,104 @@ test("webSocketServer: close() waits a second at most, also for a client that se
   await assertRejects(() => sending);
 });
 
+test("webSocketServer: abort() closes the connection after a CLOSE, and close() then waits for nothing", async (t) => {
+  using _ = t.time();
+  const { server, client } = serve();
+  (server as AbortableTransport).abort!();
+  const closing = Promise.resolve(server.close());
+  assertEquals((await client.frame())!.opcode, Opcode.CLOSE);
+  assertEquals(await client.frame(), undefined);
+  await within(closing, "close()");
+});
+
+test("webSocketServer: abort() does not wait for a client that reads nothing", async (t) => {
+  using _ = t.time();
+  const [near, far] = memoryTransports();
+  const server = webSocketServer(near, new Uint8Array(0));
+  // The client takes no bytes, so this write stays pending.
+  const writing = watch(server.write(new Uint8Array(1)));
+  const closing = Promise.resolve(server.close());
+  await turn();
+  assertEquals(writing.state, "pending");
+  (server as AbortableTransport).abort!();
+  await within(closing, "close()");
+  while (writing.state === "pending") await turn();
+  await far.close();
+});
+
+/** Lets a session look at the silence as often as it does in this time. */
+async function silence(time: FakeTime, ms: number): Promise<void> {
+  for (let passed = 0; passed < ms; passed += 500) {
+    time.tick(500);
+    await turn();
+  }
+}
+
 test("webSocketServer: a silent client is pinged, and lost if it says nothing", async (t) => {
   using time = t.time();
-  const { server, client, far } = serve(30_000);
-  const reading = readAll(server);
-  const ended = watch(reading);
-  const halves = async (count: number) => {
-    for (let i = 0; i < count; i++) {
-      time.tick(15_000);
-      await turn();
-    }
-  };
-  await halves(2);
-  assertEquals(described(await client.frame()), [Opcode.PING, ""]);
-  // Any frame is a sign of life.
-  await far.write(clientFrame(Opcode.PONG));
-  await halves(2);
-  assertEquals(described(await client.frame()), [Opcode.PING, ""]);
+  const { server, client, far } = serve();
+  const session = qmux(server);
+  const ended = watch(session.closed);
+  for (let i = 0; i < 3; i++) {
+    await silence(time, 20_000);
+    assertEquals(described(await client.frame()), [Opcode.PING, ""]);
+    // Any frame is a sign of life.
+    await far.write(clientFrame(Opcode.PONG));
+  }
   assertEquals(ended.state, "pending");
-  await halves(1);
-  await assertRejects(
-    () => reading,
-    Error,
-    "the WebSocket ended without CLOSE: the client does not answer a PING",
+  await silence(time, 29_000);
+  const error = await assertRejects(() => session.closed, MuxError);
+  assertEquals(error.code, "connection-lost");
+  assertEquals(
+    error.message,
+    'Connection is lost: no byte arrived for 27 s, although the peer was pinged (option "keepAlive")',
   );
-  assertEquals(await client.frame(), undefined);
-  await server.close();
+  assertEquals(described(await client.frame()), [Opcode.PING, ""]);
+  const closing = session.close();
+  await silence(time, 1_000);
+  await closing;
 });
 
 test("webSocketServer: a client that sends something is not pinged", async (t) => {
   using time = t.time();
-  const { server, client } = serve(30_000);
+  const { server, client } = serve();
+  const session = qmux(server);
+  const adopted = session[Symbol.asyncIterator]().next();
+  client.send(clientFrame(Opcode.BINARY, open(7)));
+  const { value: channel } = await adopted;
+  assertEquals((await client.frame())!.opcode, Opcode.BINARY);
   for (let i = 0; i < 10; i++) {
-    client.send(clientFrame(Opcode.BINARY, "x"));
-    assertEquals(text((await server.read())!), "x");
-    time.tick(15_000);
+    client.send(clientFrame(Opcode.BINARY, data(channel!.id, "x")));
+    await silence(time, 4_500);
   }
-  await server.write(utf8("first"));
+  const closing = session.close();
+  const { opcode } = (await client.frame())!;
+  assertEquals(opcode, Opcode.CLOSE);
+  await client.end();
+  await closing;
+});
+
+test("webSocketServer: ping() sends PING, after the pending write, and once at a time", async () => {
+  const { server, client } = serve();
+  const writing = server.write(utf8("first"));
+  for (let i = 0; i < 3; i++) server.keepAlive.ping!();
+  await writing;
   assertEquals(described(await client.frame()), [Opcode.BINARY, "first"]);
+  assertEquals(described(await client.frame()), [Opcode.PING, ""]);
+  await server.write(utf8("second"));
+  assertEquals(described(await client.frame()), [Opcode.BINARY, "second"]);
+  await client.end();
+  await server.close();
+});
+
+test("webSocketServer: frames that read() does not show are signs of life", async () => {
+  const { server, client, far } = serve();
+  const reading = server.read();
+  const before = server.keepAlive.signs;
+  await far.write(clientFrame(Opcode.PONG));
+  while (server.keepAlive.signs === before) await turn();
+  client.send(clientFrame(Opcode.BINARY, "x"));
+  assertEquals(text((await reading)!), "x");
   await client.end();
   await server.close();
 });

@@ -15,6 +15,12 @@ import {
   readHead,
 } from "./http_head.ts";
 
+/**
+ * Connections of a server that may be in their handshake. Beyond that, the oldest
+ * of them is closed: it had the longest time.
+ */
+export const MAX_HANDSHAKES = 1_024;
+
 /** The request of a client. */
 export interface HandshakeRequest {
   /** The address, with the scheme `ws:` or `wss:`. */

@@ -1,20 +1,16 @@
 import { Queue } from "../../../queue.ts";
 import { timeLimit } from "../../../time_limit.ts";
-import type { Accepted, TransportListener } from "../types.ts";
+import type { Accepted, HandshakeLimit, TransportListener } from "../types.ts";
 import { webSocketServer } from "./connection.ts";
+import { MAX_HANDSHAKES } from "./handshake.ts";
 import type { RequestRules } from "./request_rules.ts";
 import { acceptHandshake } from "./server_handshake.ts";
 
-/** Milliseconds that a client has to send its request and read the answer. */
-export const HANDSHAKE_TIMEOUT = 10_000;
-/**
- * Connections that may be in their handshake. Beyond that, the oldest of them is
- * closed: it had the longest time.
- */
-export const MAX_HANDSHAKES = 1_024;
+/** The time to send a request and read the answer, unless a program says. */
+const HANDSHAKE: HandshakeLimit = { timeout: 30_000, onTimeout() {} };
 
 /** A connection that can be accepted, or an error of accepting. */
-type Outcome = { accepted: Accepted } | { error: unknown; taken: () => void };
+type Outcome = { accepted: Accepted } | { error: unknown };
 
 /**
  * Makes a listener that speaks WebSocket (RFC 6455) on the connections of another
@@ -28,34 +24,48 @@ type Outcome = { accepted: Accepted } | { error: unknown; taken: () => void };
  * @param source accepts the connections
  * @param addr the address to dial
  * @param rules which requests are welcome
+ * @param handshake limits the time of a request
  */
 export function webSocketListener(
   source: TransportListener,
   addr: string,
   rules: RequestRules,
+  handshake: HandshakeLimit = HANDSHAKE,
 ): TransportListener {
-  return new WebSocketListener(source, addr, rules);
+  return new WebSocketListener(source, addr, rules, handshake);
 }
 
 class WebSocketListener implements TransportListener {
   readonly addr: string;
   readonly #source: TransportListener;
   readonly #rules: RequestRules;
+  readonly #handshake: HandshakeLimit;
   /** Connections in their handshake, in the order in which they came. */
   readonly #shaking = new Set<Accepted>();
   readonly #outcomes = new Queue<Outcome>();
   #waiting: PromiseWithResolvers<Accepted | null> | undefined;
+  /** Continues after an error that the caller of `accept()` has got. */
+  #goOn: (() => void) | undefined;
+  #closed = false;
   #ended = false;
 
-  constructor(source: TransportListener, addr: string, rules: RequestRules) {
+  constructor(
+    source: TransportListener,
+    addr: string,
+    rules: RequestRules,
+    handshake: HandshakeLimit,
+  ) {
     this.addr = addr;
     this.#source = source;
     this.#rules = rules;
+    this.#handshake = handshake;
     void this.#run();
   }
 
   accept(): Promise<Accepted | null> {
     const outcome = this.#outcomes.shift();
+    // The error before was the answer to another call: it is over for the caller.
+    if (outcome === undefined) this.#goOn?.();
     this.#waiting = Promise.withResolvers();
     const { promise } = this.#waiting;
     if (outcome !== undefined) this.#settle(outcome);
@@ -64,20 +74,25 @@ class WebSocketListener implements TransportListener {
   }
 
   close(): void {
+    this.#closed = true;
     this.#source.close();
+    this.#goOn?.();
     for (const { transport } of this.#shaking) void transport.close();
     this.#shaking.clear();
   }
 
   async #run(): Promise<void> {
-    for (;;) {
+    while (!this.#closed) {
       try {
         const accepted = await this.#source.accept();
         if (accepted === null) break;
         void this.#shake(accepted);
       } catch (error) {
-        // The caller decides when to try again.
-        await new Promise<void>((taken) => this.#push({ error, taken }));
+        // The caller decides when to try again: by its next call of accept().
+        const again = new Promise<void>((resolve) => this.#goOn = resolve);
+        this.#push({ error });
+        await again;
+        this.#goOn = undefined;
       }
     }
     this.#ended = true;
@@ -89,7 +104,11 @@ class WebSocketListener implements TransportListener {
     this.#shaking.add(accepted);
     const [oldest] = this.#shaking;
     if (this.#shaking.size > MAX_HANDSHAKES) this.#giveUp(oldest!);
-    const cancel = timeLimit(HANDSHAKE_TIMEOUT, () => this.#giveUp(accepted));
+    const { timeout, onTimeout } = this.#handshake;
+    const cancel = timeLimit(timeout, () => {
+      this.#giveUp(accepted);
+      onTimeout(remoteAddr);
+    });
     let request: Request | undefined;
     try {
       const early = await acceptHandshake(transport, {
@@ -123,10 +142,7 @@ class WebSocketListener implements TransportListener {
 
   #settle(outcome: Outcome): void {
     if ("accepted" in outcome) this.#waiting?.resolve(outcome.accepted);
-    else {
-      this.#waiting?.reject(outcome.error);
-      outcome.taken();
-    }
+    else this.#waiting?.reject(outcome.error);
     this.#waiting = undefined;
   }
 

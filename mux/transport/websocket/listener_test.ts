@@ -10,11 +10,10 @@ import type { Transport } from "../../types.ts";
 import { memoryTransports } from "../memory.ts";
 import type { Accepted, TransportListener } from "../types.ts";
 import { Opcode } from "./frames.ts";
-import {
-  HANDSHAKE_TIMEOUT,
-  MAX_HANDSHAKES,
-  webSocketListener,
-} from "./listener.ts";
+import { MAX_HANDSHAKES } from "./handshake.ts";
+import { webSocketListener } from "./listener.ts";
+
+const HANDSHAKE_TIMEOUT = 10_000;
 
 const REQUEST = [
   "GET / HTTP/1.1",
@@ -62,8 +61,12 @@ class Source implements TransportListener {
 
 function lab() {
   const source = new Source();
-  const listener = webSocketListener(source, "ws://a.example/", {});
-  return { source, listener };
+  const late: string[] = [];
+  const listener = webSocketListener(source, "ws://a.example/", {}, {
+    timeout: HANDSHAKE_TIMEOUT,
+    onTimeout: (remoteAddr) => late.push(remoteAddr),
+  });
+  return { source, listener, late };
 }
 
 test("webSocketListener: accepts a client after its handshake, with its address", async () => {
@@ -102,7 +105,7 @@ test("webSocketListener: clients wait to be accepted, in the order of their requ
 
 test("webSocketListener: a request that is not finished in time is cut", async (t) => {
   using time = t.time();
-  const { source, listener } = lab();
+  const { source, listener, late } = lab();
   const far = await source.connect();
   const reading = watch(far.read());
   // Byte by byte does not gain time.
@@ -116,6 +119,7 @@ test("webSocketListener: a request that is not finished in time is cut", async (
   await turn();
   assertEquals(reading.state, "resolved");
   await assertRejects(() => far.write(Uint8Array.of(0x41)));
+  assertEquals(late, ["tcp://192.0.2.2:2"]);
   listener.close();
 });
 
@@ -148,6 +152,34 @@ test("webSocketListener: close() cuts handshakes and ends accept()", async () =>
   listener.close();
   assertEquals(await within(accepting, "accept()"), null);
   assertEquals(await reading, null);
+});
+
+test("webSocketListener: after an error it accepts nothing until accept() is called again", async () => {
+  const { source, listener } = lab();
+  const failing = assertRejects(() => listener.accept(), Error, "no files");
+  await source.fail(new Error("no files"));
+  await failing;
+  for (let i = 0; i < 10; i++) await turn();
+  assertEquals(source.accepts, 1, "the caller waits, and so does the listener");
+  // What comes then is a connection, and not an error from the time before.
+  const accepting = listener.accept();
+  await turn();
+  const client = new ScriptedClient(await source.connect());
+  client.send(REQUEST);
+  const { transport } = (await within(accepting, "the client"))!;
+  await client.end();
+  await transport.close();
+  listener.close();
+  assertEquals(await listener.accept(), null);
+});
+
+test("webSocketListener: close() ends accept() after an error, too", async () => {
+  const { source, listener } = lab();
+  const failing = assertRejects(() => listener.accept(), Error, "no files");
+  await source.fail(new Error("no files"));
+  await failing;
+  listener.close();
+  assertEquals(await within(listener.accept(), "accept()"), null);
 });
 
 test("webSocketListener: an error of accepting rejects accept(), and is not retried before", async () => {

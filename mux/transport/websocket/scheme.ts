@@ -1,5 +1,6 @@
 import type { Transport } from "../../types.ts";
 import type {
+  HandshakeLimit,
   ListenSchemeOptions,
   Scheme,
   TransportListener,
@@ -27,14 +28,14 @@ export function webSocketScheme(name: "ws" | "wss"): Scheme {
       const { dialOverTcp } = await import("./deno_dial.ts");
       return await dialOverTcp(request, signal);
     },
-    listen(rest, options = {}) {
+    listen(rest, options = {}, handshake) {
       const url = parse(name, rest);
       if (name === "wss") {
         throw new SyntaxError(
           "wss: needs a certificate; pass serveWebSocket() to Deno.serve() instead",
         );
       }
-      return listenOverTcp(url, options);
+      return listenOverTcp(url, options, handshake);
     },
   };
 }
@@ -49,15 +50,13 @@ type HeadedWebSocket = new (
 function listenOverTcp(
   url: URL,
   { origins, hosts }: ListenSchemeOptions,
+  handshake?: HandshakeLimit,
 ): TransportListener {
   checkHosts(hosts);
   const source = tcp.listen(`//${url.hostname}:${url.port || 80}`);
   url.port = new URL(source.addr).port;
-  return webSocketListener(source, url.href, {
-    path: url.pathname,
-    origins,
-    hosts,
-  });
+  const rules = { path: url.pathname, origins, hosts };
+  return webSocketListener(source, url.href, rules, handshake);
 }
 
 /** Dials with the runtime's own `WebSocket`: in browsers, Node and Bun. */

@@ -4,8 +4,14 @@
  * @module
  */
 import { Queue } from "../../../queue.ts";
-import { describeBytes, MuxError, QUOTE_SIZE } from "../../errors.ts";
+import {
+  connectionLost,
+  describeBytes,
+  MuxError,
+  QUOTE_SIZE,
+} from "../../errors.ts";
 import type { Transport } from "../../types.ts";
+import type { AbortableTransport, KeptTransport } from "../types.ts";
 
 /** Bytes of one message at most: some receivers refuse more than 1 MiB. */
 export const MAX_MESSAGE = 1024 * 1024;
@@ -35,13 +41,23 @@ export const CloseCode = {
  */
 const CLEAN_CODES = [1000, 1001, 1005, 1012, 1013];
 
+/**
+ * Status codes of servers to which it is no use to connect again in the same way:
+ * protocol error, unsupported data, invalid data, policy violation, missing
+ * extension, and IANA's "unauthorized" and "forbidden".
+ */
+const LASTING_CODES = [1002, 1003, 1007, 1008, 1010, 3000, 3003];
+
 /** The error for a WebSocket closed with `code`; undefined for a clean end. */
 export function closingError(code: number, reason: string): Error | undefined {
   if (CLEAN_CODES.includes(code)) return undefined;
   if (code === 0 || code === 1006) return connectionBroken(reason);
-  return new Error(
+  const error = new Error(
     `the peer closed the WebSocket: ${code}${reason && ` ${reason}`}`,
   );
+  return LASTING_CODES.includes(code)
+    ? Object.assign(error, { permanent: true })
+    : error;
 }
 
 /** The error for a WebSocket whose connection ended without CLOSE. */
@@ -49,6 +65,19 @@ export function connectionBroken(why: string): Error {
   return new Error(
     `the WebSocket ended without CLOSE${why && `: ${why}`}`,
   );
+}
+
+/** What Deno says of a client of its server that answers no PING in time. */
+const NO_PONG = "No response from ping frame.";
+
+/** The error for a WebSocket that has ended, after an error event. */
+function errorOf(message: string): Error {
+  const error = connectionBroken(message);
+  return message === NO_PONG
+    ? connectionLost(
+      `${error.message} (no byte arrived within the time of option "idleTimeout")`,
+    )
+    : error;
 }
 
 /** What this module uses of a `WebSocket`, for other implementations of it. */
@@ -92,7 +121,9 @@ export function webSocketTransport(socket: WebSocketLike): Transport {
   return new WebSocketTransport(socket);
 }
 
-class WebSocketTransport implements Transport {
+class WebSocketTransport implements AbortableTransport, KeptTransport {
+  // Programs cannot send a PING, and do not see what the runtime does with one.
+  readonly keepAlive = { signs: 0 };
   readonly #socket: WebSocketLike;
   /** Messages that have arrived and were not read. */
   readonly #received = new Queue<Uint8Array>();
@@ -133,7 +164,7 @@ class WebSocketTransport implements Transport {
       this.#end(
         errorMessage === undefined
           ? closingError(code, reason)
-          : connectionBroken(errorMessage),
+          : errorOf(errorMessage),
       );
       this.#closed.resolve();
     });
@@ -169,6 +200,12 @@ class WebSocketTransport implements Transport {
 
   close(): Promise<void> {
     return this.#closing ??= this.#close();
+  }
+
+  /** A program has no means to end the connection of a `WebSocket`. */
+  abort(): void {
+    void this.close();
+    this.#closed.resolve();
   }
 
   async #close(): Promise<void> {

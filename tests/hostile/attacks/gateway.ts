@@ -4,6 +4,7 @@
  * @module
  */
 import type { Attack } from "../attack.ts";
+import { GATEWAY } from "../bounds.ts";
 import { honest, often } from "../honest_client.ts";
 import { leaveOne, NOT_TAKEN } from "../leaving.ts";
 
@@ -18,6 +19,7 @@ export const attacks: readonly Attack[] = [
     about:
       "2,100 streams left after a value through a forward() that others share",
     setup: { service: "gateway" },
+    memory: GATEWAY,
     run: async (it) => {
       const peer = await it.dial();
       await often(CALLS, 16, () => leaveOne(peer, NOT_TAKEN[0]!));
@@ -31,6 +33,7 @@ export const attacks: readonly Attack[] = [
     name: "gateway-hoarder",
     about: "1,024 waiting calls through a forward() that others share",
     setup: { service: "gateway" },
+    memory: GATEWAY,
     ms: 4_000,
     run: async (it) => {
       const peer = await it.dial();

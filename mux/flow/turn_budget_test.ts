@@ -1,0 +1,63 @@
+import { assert, assertEquals } from "@std/assert";
+import { nextTurn } from "./next_turn.ts";
+import { TurnBudget } from "./turn_budget.ts";
+
+Deno.test("TurnBudget: is spent after four milliseconds of work, until the event loop turns", async () => {
+  const budget = new TurnBudget();
+  budget.count(3);
+  assert(!budget.isSpent);
+  budget.count(1);
+  assert(budget.isSpent);
+  await budget.wait();
+  assert(!budget.isSpent);
+  budget.done();
+});
+
+/** Waits three times at once, each with so much work; returns the turns. */
+async function turnsOf(ms: number): Promise<number[]> {
+  const budget = new TurnBudget();
+  const turns: number[] = [];
+  let turn = 0;
+  const work = async () => {
+    await budget.wait();
+    turns.push(turn);
+    budget.count(ms);
+    budget.done();
+  };
+  const all = Promise.all([work(), work(), work()]);
+  let over = false;
+  void all.then(() => over = true);
+  for (; !over; turn++) await nextTurn();
+  return turns;
+}
+
+Deno.test("TurnBudget: those who wait share a turn while there is time", async () => {
+  const [first, second, third] = await turnsOf(1);
+  assertEquals(second, first);
+  assertEquals(third, first);
+});
+
+Deno.test("TurnBudget: those who wait have a turn each if they work for long", async () => {
+  const [first, second, third] = await turnsOf(20);
+  assert(first! < second! && second! < third!);
+});
+
+Deno.test("TurnBudget: is spent for newcomers while others wait", async () => {
+  const budget = new TurnBudget();
+  const waiting = [budget.wait(), budget.wait()];
+  await waiting[0];
+  assert(budget.isSpent);
+  budget.done();
+  await waiting[1];
+  assert(!budget.isSpent);
+  budget.done();
+});
+
+Deno.test("TurnBudget: can be waited for again once all are done", async () => {
+  const budget = new TurnBudget();
+  for (let i = 0; i < 3; i++) {
+    await budget.wait();
+    budget.done();
+  }
+  assert(!budget.isSpent);
+});

@@ -1,0 +1,134 @@
+import { timeLimit } from "../time_limit.ts";
+import { TalkError } from "./errors.ts";
+
+/** Milliseconds until accepting is retried after an error, at first and at most. */
+const RETRY_DELAY = { min: 50, max: 1_000 } as const;
+/** Consecutive failures of the listening socket after which the loop gives up. */
+const MAX_FAILURES = 100;
+/** Milliseconds without a failure after which the next one is a new spell. */
+const SPELL_GAP = 10_000;
+
+/** Codes of errors for which the process or the system lacks something. */
+const LACKING: readonly unknown[] = ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"];
+/** Codes of errors of one connection, which ended before it was accepted. */
+const ABORTED: readonly unknown[] = ["ECONNABORTED", "ECONNRESET", "EPROTO"];
+
+/** What an {@linkcode AcceptLoop} does with what happens. */
+export interface AcceptEvents<T> {
+  /** Takes what was accepted. The next one is accepted when it resolves. */
+  take(accepted: T): void | Promise<void>;
+  /**
+   * Called with `out-of-resources` when there is no file left for a connection:
+   * once, until none was missing for ten seconds.
+   */
+  onExhausted(error: TalkError): void;
+  /**
+   * Called at each failure of a spell: it may make files free. If it resolves to
+   * true, accepting is retried at once.
+   */
+  whileExhausted?(): Promise<boolean>;
+}
+
+/**
+ * Accepts until its source has no more, whatever happens to the process meanwhile.
+ *
+ * A process without free files accepts again when there are some: clients wait in
+ * the backlog of the socket, and the loop tries again, at first after 50 ms and at
+ * last each second. A connection that has ended before it was accepted is skipped.
+ * Any other error is one of the socket, such as that it no longer exists: the loop
+ * ends after 100 of them in a row.
+ */
+export class AcceptLoop<T> {
+  readonly #source: { accept(): Promise<T | null> };
+  readonly #events: AcceptEvents<T>;
+  readonly #now: () => number;
+  #failures = 0;
+  #delay: number = RETRY_DELAY.min;
+  #exhaustedAt = -Infinity;
+  #stopped = false;
+  #retryNow: (() => void) | undefined;
+
+  /**
+   * Makes a loop; {@linkcode run} starts it.
+   *
+   * @param source what to accept from: `null` is its end
+   * @param events what to do with what happens
+   * @param now the time in milliseconds
+   */
+  constructor(
+    source: { accept(): Promise<T | null> },
+    events: AcceptEvents<T>,
+    now: () => number = () => performance.now(),
+  ) {
+    this.#source = source;
+    this.#events = events;
+    this.#now = now;
+  }
+
+  /**
+   * Accepts until the source ends.
+   *
+   * @throws {unknown} the error of a listening socket that is broken
+   */
+  async run(): Promise<void> {
+    for (;;) {
+      let accepted: T | null;
+      try {
+        accepted = await this.#source.accept();
+      } catch (error) {
+        if (this.#stopped) return;
+        await this.#failed(error);
+        continue;
+      }
+      if (accepted === null) return;
+      this.#failures = 0;
+      this.#delay = RETRY_DELAY.min;
+      await this.#events.take(accepted);
+    }
+  }
+
+  /** Waits no longer to retry: the source was closed. */
+  stop(): void {
+    this.#stopped = true;
+    this.#retryNow?.();
+  }
+
+  async #failed(error: unknown): Promise<void> {
+    const { code } = (error ?? {}) as { code?: unknown };
+    // The delay gives the event loop a turn; each such error has used up a
+    // connection, so there is no need for more.
+    if (ABORTED.includes(code)) return await this.#wait(0);
+    if (!LACKING.includes(code)) {
+      if (++this.#failures >= MAX_FAILURES) throw error;
+      return await this.#wait(RETRY_DELAY.min);
+    }
+    const now = this.#now();
+    const isNew = now - this.#exhaustedAt >= SPELL_GAP;
+    this.#exhaustedAt = now;
+    if (isNew) this.#events.onExhausted(outOfResources(error));
+    if (await this.#events.whileExhausted?.()) return await this.#wait(0);
+    const delay = this.#delay;
+    this.#delay = Math.min(2 * delay, RETRY_DELAY.max);
+    await this.#wait(delay);
+  }
+
+  /** Waits until accepting is to be retried, or the source was closed. */
+  async #wait(ms: number): Promise<void> {
+    const ended = Promise.withResolvers<void>();
+    this.#retryNow = ended.resolve;
+    if (this.#stopped) ended.resolve();
+    const cancel = timeLimit(ms, ended.resolve);
+    await ended.promise;
+    cancel();
+    this.#retryNow = undefined;
+  }
+}
+
+function outOfResources(cause: unknown): TalkError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new TalkError(
+    "out-of-resources",
+    `Cannot accept connection: ${why}; it waits until some are free`,
+    { cause },
+  );
+}

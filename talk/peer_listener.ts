@@ -1,0 +1,69 @@
+import type { Carried } from "../codec/internal.ts";
+import {
+  type HandshakeLimit,
+  qmux,
+  type TransportListener,
+} from "../mux/internal.ts";
+import { timeLimit } from "../time_limit.ts";
+import { errorPrinter } from "./error_printer.ts";
+import {
+  ConnectionListener,
+  type ListenerOptions,
+  type PeerListenerOptions,
+  type ResolvedSharedLimits,
+} from "./listener.ts";
+import { tookTooLong } from "./errors.ts";
+import { admit, Peer, type PeerOptions, type PeerWith, uses } from "./peer.ts";
+
+/** Makes a peer of each connection, and asks `onPeer` about it. */
+export function peerListener<C extends Carried, Context>(
+  source: TransportListener,
+  options:
+    & PeerOptions<C, NoInfer<Context>>
+    & PeerListenerOptions<C, Context>
+    & Pick<ListenerOptions, "accept">,
+  limits: ResolvedSharedLimits,
+): ConnectionListener<PeerWith<C, Context>> {
+  // One for all peers: it prints at a limited rate.
+  const { accept, onPeer, onError = errorPrinter() } = options;
+  const shared = { ...options, onError } as PeerOptions<C>;
+  const { handshakeTimeout } = limits;
+  return new ConnectionListener<PeerWith<C, Context>>(
+    source,
+    (transport) =>
+      new Peer(qmux(transport, limits.session), shared) as PeerWith<C, Context>,
+    { accept, onError },
+    limits,
+    {
+      uses: (peer) => peer[uses],
+      admit(peer, connection, report) {
+        const admitted = peer[admit](
+          connection.remoteAddr,
+          onPeer && (() => onPeer(peer, connection)),
+        );
+        if (typeof admitted === "boolean") return admitted;
+        const cancel = timeLimit(handshakeTimeout, () => {
+          report(tookTooLong("admit peer", '"onPeer"', handshakeTimeout), peer);
+          void peer.close();
+        });
+        void peer.closed.then(cancel, cancel);
+        return admitted.finally(cancel);
+      },
+    },
+  );
+}
+
+/** How a transport limits its handshakes, and reports those that take too long. */
+export function handshakeLimit(
+  { handshakeTimeout: timeout }: ResolvedSharedLimits,
+  onError: ListenerOptions["onError"],
+): HandshakeLimit {
+  return {
+    timeout,
+    onTimeout(remoteAddr) {
+      const what = `accept connection from "${remoteAddr}"`;
+      const error = tookTooLong(what, "its handshake", timeout);
+      onError?.(error, { peer: undefined, selector: undefined });
+    },
+  };
+}
