@@ -130,7 +130,10 @@ export function serveWebSocket<C extends Carried = Carried, Context = unknown>(
 ): WebSocketHandler<C, Context> {
   const limits = resolveSharedLimits(options);
   checkPeerOptions(options);
-  const idleTimeout = options.idleTimeout ?? idleTimeoutOf(options.session);
+  // Null is out of range, and no default.
+  const idleTimeout = options.idleTimeout === undefined
+    ? idleTimeoutOf(options.session)
+    : options.idleTimeout;
   const upgrade = { ...options, idleTimeout };
   const acceptor = webSocketAcceptor(`ws:${options.path ?? "/"}`, upgrade, {
     maxSockets: 2 * limits.maxSessions,
