@@ -285,6 +285,11 @@ class CountingServerResponder<R extends ServerResponder = ServerResponder>
     return this.outer.continueWithStream();
   }
 
+  continueWithBytes(): Promise<Channel> {
+    this.counted.answered();
+    return this.outer.continueWithBytes();
+  }
+
   end(): void {
     this.outer.end();
   }
