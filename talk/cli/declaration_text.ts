@@ -90,6 +90,7 @@ function* membersOf(group: Group, indent: string): Generator<string> {
     } else if (method !== undefined) {
       const text = `${printableText(method.selector)}…`;
       yield `${indent}// All of ${text} is answered; what there is, is not known.`;
+      if (members.size === 0) continue;
     }
     yield `${indent}${key}: {`;
     yield* callSignature(member, `${indent}  `);
