@@ -189,7 +189,9 @@ export interface PeerStats {
   };
   /** Calls. */
   calls: {
-    /** Calls of the other side whose handlers run. */
+    /** Calls of the other side that have begun. */
+    total: number;
+    /** Those of them whose handlers run. */
     answering: number;
     /** Calls of this side that wait for a channel. */
     waiting: number;
@@ -559,6 +561,7 @@ export class Peer<C extends Carried = Carried>
       bytes: { received: raw.received, sent: raw.sent },
       channels: { open: channels, total: raw.opened },
       calls: {
+        total: this.#server.begun,
         answering: this.#server.running,
         waiting: this[channelPool].queued,
       },

@@ -22,9 +22,10 @@ test("Peer.stats: calls that are being answered and channels that are open are c
   const [client, server] = t.pair({}, {
     handler: handlerFrom(() => answer.promise),
   });
-  assertEquals(server.stats.calls, { answering: 0, waiting: 0 });
+  assertEquals(server.stats.calls, { total: 0, answering: 0, waiting: 0 });
   const calls = [client.call("wait"), client.call("wait")];
   while (server.stats.calls.answering < 2) await turn();
+  assertEquals(server.stats.calls.total, 2);
   assert(server.stats.channels.open >= 2);
   answer.resolve();
   await Promise.all(calls);

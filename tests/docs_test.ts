@@ -27,6 +27,10 @@ import {
   rateLimit,
   retry,
 } from "@qtalk/qtalk/middleware";
+import {
+  DEFAULT_REFLECTION_OPTIONS,
+  withReflection,
+} from "@qtalk/qtalk/reflection";
 import { DEFAULT_MAX_FORWARDED_CALLS, forward } from "@qtalk/qtalk/rpc";
 import {
   DEFAULT_CONNECT_TIMEOUT,
@@ -147,6 +151,7 @@ const DEFAULTS: Record<string, Readonly<Record<string, number>>> = {
   ReconnectOptions: DEFAULT_RECONNECT_OPTIONS,
   RetryOptions: DEFAULT_RETRY_OPTIONS,
   RateLimitOptions: DEFAULT_RATE_LIMIT_OPTIONS,
+  ReflectionOptions: DEFAULT_REFLECTION_OPTIONS,
   CodecOptions: { maxDepth: DEFAULT_MAX_DEPTH, maxItems: DEFAULT_MAX_ITEMS },
   CloseOnSignalsOptions: { drainTimeout: DEFAULT_SIGNAL_DRAIN_TIMEOUT },
 };
@@ -237,6 +242,7 @@ const USES: Record<string, Use> = {
   },
   RetryOptions: (options) => void retry(options),
   RateLimitOptions: (options) => void rateLimit(options),
+  ReflectionOptions: (options) => void withReflection(() => {}, options),
   ListenOptions: (options) => ignoreAddress(listen("nothing:", options)),
   ServeWebSocketOptions: (options) => serveWebSocket(options).listener.close(),
   CodecOptions(options) {

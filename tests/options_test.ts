@@ -18,6 +18,7 @@ import {
 import { cbor } from "@qtalk/qtalk/codec/cbor";
 import { msgpack } from "@qtalk/qtalk/codec/msgpack";
 import { rateLimit, retry } from "@qtalk/qtalk/middleware";
+import { withReflection } from "@qtalk/qtalk/reflection";
 import { closeOnSignals } from "@qtalk/qtalk/signals";
 import { serveWebSocket } from "@qtalk/qtalk/websocket";
 import { dialSession } from "@qtalk/qtalk/talk";
@@ -160,6 +161,10 @@ const FUNCTIONS: Record<string, readonly [Use, readonly string[]]> = {
     ["maxAttempts", "minDelay", "maxDelay", "jitter", "budget"],
   ],
   "rateLimit()": [rateLimit, ["calls", "opens", "bytes", "interval"]],
+  "withReflection()": [
+    (options) => withReflection(() => {}, options),
+    ["healthTimeout", "maxMethods"],
+  ],
   "peer.call()": [
     (options) => withPair((peer) => peer.call("x", null, options)),
     ["timeout"],

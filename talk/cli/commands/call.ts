@@ -38,8 +38,8 @@ none. Arguments after -- are never options. Each value of the response is
 printed as a line of JSON; those of a stream as they arrive. A null that only
 begins a stream is not printed.
 
-If the server describes the method by schemas, the arguments are checked before they
-are sent.
+If the server describes the method by schemas, the arguments are checked before
+they are sent.
 
   qtalk call tcp://127.0.0.1:9999/Upper hello
   qtalk call unix:/run/math.sock math.add 1 -2
@@ -66,7 +66,7 @@ are sent.
     },
     unchecked: {
       type: "boolean",
-      about: "do not ask the server for the description of the method first",
+      about: "send the arguments without asking for a description",
     },
     codec: CODEC_OPTION,
     timeout: {

@@ -22,10 +22,10 @@ export const ping = defineCommand({
   summary: "Measures round trips to a server",
   usage: ["ping ADDRESS"],
   about:
-    `Calls /_qtalk/ping on one connection, one call after the other, and prints how
-long each answer took; at the end, how many were lost, and the least, the median and
-the longest round trip. Every answer counts, also that there is no such method, so
-any server can be pinged. SIGINT ends it early.
+    `Calls /_qtalk/ping on one connection, one call after the other, and prints
+how long each answer took; at the end, how many were lost, and the least, the
+median and the longest round trip. Every answer counts, also that there is no
+such method, so any server can be pinged. SIGINT ends it early.
 
 It fails with exit code 3 if there was no answer, or the connection was lost.
 
@@ -48,8 +48,7 @@ It fails with exit code 3 if there was no answer, or the connection was lost.
     timeout: {
       type: "string",
       value: "SECONDS",
-      about:
-        `for connecting (default 30) and for each answer (default ${TIMEOUT})`,
+      about: `for connecting (30) and each answer (${TIMEOUT})`,
     },
   },
   async run({ words, options, terminal }) {

@@ -30,9 +30,10 @@ that answers every call, or a handler such as a Router. FILE may also be a URL.
 Prints the address it listens on. SIGINT and SIGTERM stop it with exit code 0:
 calls in progress have the --drain to end, unless a second signal comes.
 
-Peers can ask what the service offers (qtalk describe), whether it works and how it
-is used. For that, the module may also export "name", "version" and "doc", which are
-strings, and "health", a function that throws if the service does not work.
+Peers can ask what the service offers (qtalk describe), whether it works and how
+it is used. For that, the module may also export "name", "version" and "doc",
+which are strings, and "health", a function that throws if the service does not
+work.
 
 With --address stdio: it serves the program that started it. Standard output
 then carries frames only, so the service must log to standard error.

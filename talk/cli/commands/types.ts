@@ -15,7 +15,7 @@ export const types = defineCommand({
   about:
     `Asks the server to describe itself, and writes an interface for it, which
 peer.remote<Service>() takes. What the service does not say is unknown: methods
-without a contract have neither the types of their parameters nor of their results.
+without a contract say neither what they take nor what they answer.
 
   qtalk types tcp://127.0.0.1:9999 --output math.d.ts
   qtalk types tcp://127.0.0.1:9999 --name Math >math.d.ts`,
