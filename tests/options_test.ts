@@ -56,6 +56,7 @@ const FRACTIONS = [
   "timeout",
   "drainTimeout",
   "callQueueTimeout",
+  "healthTimeout",
   "minDelay",
   "maxDelay",
   "jitter",

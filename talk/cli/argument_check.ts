@@ -1,4 +1,4 @@
-import type { DescribedMethod } from "../../rpc/reflection/mod.ts";
+import type { DescribedMethod } from "../../rpc/internal_cli.ts";
 import { printableText } from "../../printable_text.ts";
 import { referred } from "./type_text.ts";
 

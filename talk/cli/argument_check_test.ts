@@ -1,4 +1,4 @@
-import type { DescribedMethod } from "../../rpc/reflection/mod.ts";
+import type { DescribedMethod } from "../../rpc/internal_cli.ts";
 import { assertEquals } from "@std/assert";
 import { problemWith } from "./argument_check.ts";
 

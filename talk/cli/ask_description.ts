@@ -5,7 +5,7 @@
  * @module
  */
 import { RemoteError } from "../../rpc/internal.ts";
-import type { ServiceDescription } from "../../rpc/reflection/mod.ts";
+import type { ServiceDescription } from "../../rpc/internal_cli.ts";
 import type { Peer } from "../peer.ts";
 import { NotDescribed } from "./exit_code.ts";
 

@@ -7,7 +7,7 @@ import type {
   DescribedArgument,
   DescribedMethod,
   ServiceDescription,
-} from "../../rpc/reflection/mod.ts";
+} from "../../rpc/internal_cli.ts";
 import { printableText } from "../../printable_text.ts";
 import { propertyName, typeText } from "./type_text.ts";
 

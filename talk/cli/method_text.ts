@@ -1,7 +1,7 @@
 import type {
   DescribedArgument,
   DescribedMethod,
-} from "../../rpc/reflection/mod.ts";
+} from "../../rpc/internal_cli.ts";
 import { printableText } from "../../printable_text.ts";
 import { typeText } from "./type_text.ts";
 

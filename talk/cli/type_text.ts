@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { DescribedSchema } from "../../rpc/reflection/mod.ts";
+import type { DescribedSchema } from "../../rpc/internal_cli.ts";
 import { printableText } from "../../printable_text.ts";
 
 /** How deep types are nested; what is deeper is unknown. */

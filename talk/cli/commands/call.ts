@@ -1,7 +1,7 @@
 import { stdioTransport } from "../../../mux/internal_deno.ts";
 import type { Transport } from "../../../mux/internal.ts";
 import type { RpcResponse } from "../../../rpc/internal.ts";
-import type { DescribedMethod } from "../../../rpc/reflection/mod.ts";
+import type { DescribedMethod } from "../../../rpc/internal_cli.ts";
 import { printableText, redactedAddress } from "../../../printable_text.ts";
 import { dial } from "../../dial.ts";
 import type { Peer } from "../../peer.ts";

@@ -1,7 +1,7 @@
 import type {
   DescribedMethod,
   ServiceDescription,
-} from "../../../rpc/reflection/mod.ts";
+} from "../../../rpc/internal_cli.ts";
 import { printableText, redactedAddress } from "../../../printable_text.ts";
 import { dial } from "../../dial.ts";
 import { askDescription, askTimeout } from "../ask_description.ts";

@@ -5,7 +5,7 @@ import { type Handler, handlerFrom } from "../../../rpc/internal.ts";
 import {
   type ReflectionOptions,
   withReflection,
-} from "../../../rpc/reflection/mod.ts";
+} from "../../../rpc/internal_cli.ts";
 import { CODEC_OPTION, codecName, loadCodec } from "../codec_option.ts";
 import { defineCommand } from "../command.ts";
 import { UsageError } from "../exit_code.ts";
