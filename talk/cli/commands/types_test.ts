@@ -4,7 +4,7 @@ import { serveDescribed } from "../../../tests/support/described_service.ts";
 
 Deno.test("qtalk types: it writes types for remote(), which the compiler checks", async () => {
   await using server = await serveDescribed();
-  const folder = await Deno.makeTempDir({ dir: ".", prefix: ".types_" });
+  const folder = await Deno.makeTempDir();
   try {
     const output = `${folder}/calculator.d.ts`;
     const written = await cli(["types", server.addr, "-o", output]);
@@ -29,7 +29,15 @@ Deno.test("qtalk types: it writes types for remote(), which the compiler checks"
     `;
     await Deno.writeTextFile(`${folder}/program.ts`, program);
     const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--check", `${folder}/program.ts`, server.addr],
+      args: [
+        "run",
+        "-A",
+        "--check",
+        "--config",
+        new URL("../../../deno.json", import.meta.url).pathname,
+        `${folder}/program.ts`,
+        server.addr,
+      ],
       env: { NO_COLOR: "1" },
     }).output();
     const decoder = new TextDecoder();
