@@ -31,7 +31,6 @@ export class CallCounter {
   readonly #now: () => number;
   readonly #maxMethods: number;
   readonly #begun: number;
-  readonly #all = new Figures();
   readonly #others = new Figures();
   readonly #methods = new Map<string, Figures>();
   readonly #running = new Set<CountedCall>();
@@ -91,13 +90,17 @@ export class CallCounter {
         ...figures.read(methods.get(selector) ?? 0),
       }),
     );
+    // Calls are counted once, and added up for those who ask.
+    const all = new Figures();
+    for (const figures of this.#methods.values()) all.addAll(figures);
+    all.addAll(this.#others);
     const bytes = { ...this.#bytes };
     for (const traffic of this.#sessions.values()) add(bytes, traffic);
     return {
       uptime: Math.round(this.#now() - this.#begun),
       sessions: this.#sessions.size,
       bytes,
-      calls: this.#all.read(this.#running.size),
+      calls: all.read(this.#running.size),
       methods: rows.sort((a, b) => b.ended + b.inFlight - a.ended - a.inFlight),
       others: this.#others.read(others),
     };
@@ -127,7 +130,6 @@ export class CallCounter {
     this.#running.delete(counted);
     counted.answered();
     const { outcome, latency } = counted;
-    this.#all.add(outcome, latency);
     this.#figuresOf(counted).add(outcome, latency);
   }
 
@@ -160,13 +162,27 @@ class Figures {
   readonly #latencies = new Latencies();
 
   add(outcome: string, latency: number): void {
-    const outcomes = this.#outcomes;
-    const name = outcomes.has(outcome) || outcomes.size < MAX_OUTCOMES
-      ? outcome
-      : "error";
-    outcomes.set(name, (outcomes.get(name) ?? 0) + 1);
+    this.#count(outcome, 1);
     this.#latencies.add(latency);
     this.#ended++;
+  }
+
+  /** Adds what others have counted. */
+  addAll(others: Figures): void {
+    for (const [outcome, count] of others.#outcomes) {
+      this.#count(outcome, count);
+    }
+    this.#latencies.addAll(others.#latencies);
+    this.#ended += others.#ended;
+  }
+
+  #count(outcome: string, count: number): void {
+    const outcomes = this.#outcomes;
+    const before = outcomes.get(outcome);
+    const name = before !== undefined || outcomes.size < MAX_OUTCOMES
+      ? outcome
+      : "error";
+    outcomes.set(name, (outcomes.get(name) ?? 0) + count);
   }
 
   read(inFlight: number): CallFigures {

@@ -23,6 +23,15 @@ export class Latencies {
     if (ms > this.#max) this.#max = ms;
   }
 
+  /** Counts what others have counted. */
+  addAll(others: Latencies): void {
+    for (const [index, count] of others.#counts.entries()) {
+      this.#counts[index]! += count;
+    }
+    this.#count += others.#count;
+    this.#max = Math.max(this.#max, others.#max);
+  }
+
   /** What most of them took; 0 if there were none. */
   get figures(): LatencyFigures {
     return {

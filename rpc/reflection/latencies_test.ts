@@ -25,3 +25,13 @@ Deno.test("Latencies: durations beyond the scale are counted at its ends", () =>
   assertEquals(latencies.figures.max, 1e12);
   assert(latencies.figures.p99 > 1e6);
 });
+
+Deno.test("Latencies: what others have counted is added", () => {
+  const [all, some, more] = [new Latencies(), new Latencies(), new Latencies()];
+  for (let n = 1; n <= 100; n++) {
+    all.add(n);
+    (n % 2 === 0 ? some : more).add(n);
+  }
+  some.addAll(more);
+  assertEquals(some.figures, all.figures);
+});

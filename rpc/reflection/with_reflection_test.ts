@@ -1,5 +1,6 @@
 import {
   CallError,
+  forward,
   type Handler,
   handlerFrom,
   type Peer,
@@ -339,6 +340,20 @@ test("/_qtalk/stats: streams, bytes and middleware work as without it", async (t
   const count = methods.find(({ selector }) => selector === "/count")!;
   assertEquals(count.ended, 2);
   assertEquals(count.outcomes.enough, 1); // middleware sends the other stream
+});
+
+test("/_qtalk/stats: calls that are forwarded are counted, and arrive as they are", async (t) => {
+  const target = t.pair({}, { handler: handlerFrom(service) })[0];
+  const handler = withReflection(forward(target));
+  const [client] = t.pair({}, { handler });
+  assertEquals(await client.call("add", [1, 2]), 3);
+  await assertRejects(() => client.call("none"), RemoteError);
+  await until(() => handler.stats()!.calls.inFlight === 0);
+  const { methods } = handler.stats()!;
+  assertEquals(methods.map(({ selector }) => selector).toSorted(), [
+    "/add",
+    "/none", // what the target answers passes by unread
+  ]);
 });
 
 test("/_qtalk/stats: selectors that callers make up take a bounded amount of memory", async (t) => {
