@@ -84,6 +84,8 @@ export interface CallErrorInit extends ErrorOptions {
  * | --- | --- |
  * | `not-found` | there is no handler for the selector |
  * | `bad-arguments` | the function does not take these arguments |
+ * | `invalid-argument` | the arguments do not match the contract; `details` are the issues |
+ * | `invalid-result` | the handler's result does not match the contract: a bug |
  * | `busy` | too many calls run or wait; the call can be made again |
  * | `unavailable` | the peer is closing; the call can be made again |
  * | `deadline-exceeded` | the call's deadline had passed before it could begin |

@@ -57,7 +57,8 @@ function respondWithResolved(
   void respond.return(value);
 }
 
-function isBytePair(value: object): value is BytePair {
+/** Whether a value is what becomes the stream of bytes of a call. */
+export function isBytePair(value: object): value is BytePair {
   const { readable, writable } = value as Partial<BytePair>;
   return readable !== undefined && readable instanceof ReadableStream &&
     writable instanceof WritableStream;
@@ -185,7 +186,7 @@ export async function respondWithValues(
  * the microtask queue later. Such an error is sent as an error response, which
  * every peer understands.
  */
-async function failedAtOnce(
+export async function failedAtOnce(
   first: Promise<unknown>,
 ): Promise<{ error: unknown } | undefined> {
   const failures: unknown[] = [];
