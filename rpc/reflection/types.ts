@@ -42,6 +42,8 @@ export interface DescribedMethod {
   rest?: DescribedValue;
   /** The result, or each value that it streams. */
   result?: DescribedValue;
+  /** The metadata of a call. */
+  meta?: DescribedValue;
   /** The details of the errors that it declares, by their codes. */
   errors?: Record<string, DescribedValue>;
 }

@@ -65,11 +65,11 @@ function isDescription(value: unknown): value is ServiceDescription {
 
 function isMethod(value: unknown): boolean {
   if (!isObject(value) || typeof value.selector !== "string") return false;
-  const { kind, doc, params, args, rest, result, errors } = value;
+  const { kind, doc, params, args, rest, result, meta, errors } = value;
   return isText(kind) && isText(doc) &&
     (params === undefined || Number.isSafeInteger(params)) &&
     (args === undefined || Array.isArray(args) && args.every(isObject)) &&
-    [rest, result].every((one) => one === undefined || isObject(one)) &&
+    [rest, result, meta].every((one) => one === undefined || isObject(one)) &&
     (errors === undefined ||
       isObject(errors) && Object.values(errors).every(isObject));
 }

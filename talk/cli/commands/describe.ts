@@ -136,13 +136,17 @@ function lengthOf(method: DescribedMethod): number {
 
 /** What one line has no place for. */
 function* details(
-  { args = [], rest, result, errors }: DescribedMethod,
+  { args = [], rest, result, meta, errors }: DescribedMethod,
 ): Generator<string> {
   const rows: [string, unknown][] = args.map(({ schema }, i) => [
     `argument ${i + 1}`,
     schema,
   ]);
-  rows.push(["further arguments", rest?.schema], ["result", result?.schema]);
+  rows.push(
+    ["further arguments", rest?.schema],
+    ["result", result?.schema],
+    ["metadata", meta?.schema],
+  );
   for (const [code, { schema }] of Object.entries(errors ?? {})) {
     rows.push([`error "${printableText(code)}"`, schema ?? {}]);
   }
