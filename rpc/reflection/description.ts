@@ -137,7 +137,7 @@ const ANYTHING: DescribedMethod = Object.freeze({ selector: "", prefix: true });
  * Whether a selector calls a method, or one of a group of methods.
  *
  * @param method what is described
- * @param selector a selector, in any form; that of a group may end in a dot
+ * @param group a selector, in any form; that of a group may end in a dot
  */
 export function isWithin(
   { selector, prefix }: DescribedMethod,

@@ -96,7 +96,7 @@ function problemOf(
     Array.isArray(allowed) && allowed.every(isScalar) &&
     !(allowed as unknown[]).includes(value)
   ) {
-    const list = allowed.map((one) => JSON.stringify(one)).join(", ");
+    const list = allowed.map((one) => JSON.stringify(one)).join(" or ");
     return wrong(`expected ${printableText(list)}`);
   }
   const types = typeof type === "string" ? [type] : type;

@@ -118,7 +118,8 @@ function* linesOf(
     const { name, signature } = methodText(method);
     const colour = terminal.onResult("cyan", name);
     const [summary, ...more] = textLines(method.doc, "");
-    const gap = " ".repeat(Math.max(0, width - lengthOf(method)) + 2);
+    const missing = width - lengthOf(method);
+    const gap = missing < 0 ? "\n    " : " ".repeat(missing + 2);
     yield `${colour}${signature}${summary === undefined ? "" : gap + summary}`;
     if (methods.length > 1) continue;
     for (const line of more) yield line;
