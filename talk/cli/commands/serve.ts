@@ -72,7 +72,7 @@ then carries frames only, so the service must log to standard error.
     const service = serviceOf(file, module.default);
     const handler = options["no-reflection"]
       ? service
-      : withReflection(service, aboutOf(file, module));
+      : withReflection(service, aboutOf(module));
     return await serveUntilStopped(options.address ?? ADDRESS, {
       handler,
       codecs,
@@ -92,23 +92,19 @@ interface ServedModule {
   readonly health?: unknown;
 }
 
-/** What a module says of its service. */
-function aboutOf(file: string, module: ServedModule): ReflectionOptions {
-  const { name, version, doc, health } = module;
-  for (const [key, value] of Object.entries({ name, version, doc })) {
-    if (value === undefined || typeof value === "string") continue;
-    throw notServed(
-      file,
-      `its export "${key}" is ${typeof value} and not a string`,
-    );
-  }
-  if (health !== undefined && typeof health !== "function") {
-    throw notServed(
-      file,
-      `its export "health" is ${typeof health} and not a function`,
-    );
-  }
-  return { name, version, doc, health } as ReflectionOptions;
+/**
+ * What a module says of its service. Exports of other kinds than expected are there
+ * for something else.
+ */
+function aboutOf(
+  { name, version, doc, health }: ServedModule,
+): ReflectionOptions {
+  return {
+    ...(typeof name === "string" && { name }),
+    ...(typeof version === "string" && { version }),
+    ...(typeof doc === "string" && { doc }),
+    ...(typeof health === "function" && { health: () => health() }),
+  };
 }
 
 function notServed(file: string, why: string): TypeError {

@@ -332,16 +332,18 @@ Deno.test("qtalk serve --no-reflection: the service is not described", () =>
     }
   }));
 
-Deno.test("qtalk serve: what a module says of its service must be of its kind", () =>
+Deno.test("qtalk serve: exports of another kind are not taken for what describes the service", () =>
   withModule(
-    `export const name = 7; export default { a() {} };`,
-    async (folder) => {
-      const file = `${folder}/service.ts`;
-      const { code, stderr } = await cli(["serve", file, ...ANYWHERE]);
-      assertEquals(code, 4);
-      assertEquals(
-        stderr,
-        `error: Cannot serve "${file}": its export "name" is number and not a string\n`,
-      );
+    `export const name = 7, version = {}, health = "good";
+    export default { a() {} };`,
+    async (cwd) => {
+      const args = ["serve", "service.ts", ...ANYWHERE];
+      await using server = startCli(args, { cwd });
+      const address = LISTENING.exec(await server.line(LISTENING))![1]!;
+      await using peer = await dial(address);
+      assertEquals(await peer.call("/_qtalk/describe"), {
+        methods: [{ selector: "a", params: 0 }],
+      });
+      assertEquals(await peer.call("/_qtalk/health"), { status: "serving" });
     },
   ));
