@@ -373,6 +373,21 @@ test("/_qtalk/stats: selectors that callers make up take a bounded amount of mem
   assertEquals(quiet.stats()!.others.outcomes, { ok: 1 });
 });
 
+test("/_qtalk/stats: codes without end are counted as errors", async (t) => {
+  const handler = withReflection(handlerFrom({
+    fail(code: string) {
+      throw new CallError("no", { code });
+    },
+  }));
+  const [client] = t.pair({}, { handler });
+  for (let n = 0; n < 100; n++) {
+    await assertRejects(() => client.call("fail", [`code-${n}`]));
+  }
+  const { outcomes } = handler.stats()!.methods[0]!;
+  assertEquals(Object.keys(outcomes).length, 33);
+  assertEquals([outcomes["code-0"], outcomes.error], [1, 68]);
+});
+
 test("/_qtalk/stats: the bytes of sessions that have ended still count", async (t) => {
   const handler = withReflection(handlerFrom(service));
   const [one] = t.pair({}, { handler });
