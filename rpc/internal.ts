@@ -15,7 +15,8 @@ export {
   channelPool,
   DEFAULT_QUEUE_LIMITS,
 } from "./client/channel_pool.ts";
-export type { RpcResponse } from "./client/response.ts";
+export { isRepeatable } from "./client/repeatable.ts";
+export { RpcResponse } from "./client/response.ts";
 export {
   CallError,
   errorText,

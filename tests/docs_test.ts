@@ -27,6 +27,8 @@ import {
   rateLimit,
   retry,
 } from "@qtalk/qtalk/middleware";
+import { DEFAULT_FAN_OUT_OPTIONS, fanOut } from "@qtalk/qtalk/fan-out";
+import { DEFAULT_POOL_OPTIONS, dialPool } from "@qtalk/qtalk/pool";
 import {
   DEFAULT_REFLECTION_OPTIONS,
   withReflection,
@@ -149,6 +151,8 @@ const DEFAULTS: Record<string, Readonly<Record<string, number>>> = {
   ForwardOptions: { maxConcurrentCalls: DEFAULT_MAX_FORWARDED_CALLS },
   DialOptions: { timeout: DEFAULT_CONNECT_TIMEOUT },
   ReconnectOptions: DEFAULT_RECONNECT_OPTIONS,
+  PoolOptions: DEFAULT_POOL_OPTIONS,
+  FanOutOptions: DEFAULT_FAN_OUT_OPTIONS,
   RetryOptions: DEFAULT_RETRY_OPTIONS,
   RateLimitOptions: DEFAULT_RATE_LIMIT_OPTIONS,
   ReflectionOptions: DEFAULT_REFLECTION_OPTIONS,
@@ -239,6 +243,18 @@ const USES: Record<string, Use> = {
   },
   MemoryPoolOptions(options) {
     memoryPool(options);
+  },
+  async PoolOptions(options) {
+    try {
+      await dialPool(["nothing:"], options);
+    } catch (error) {
+      if (!(error instanceof TalkError)) throw error;
+    }
+  },
+  FanOutOptions: (options) => void fanOut(undefined, options),
+  SubscribeOptions(options) {
+    using fan = fanOut();
+    fan.subscribe(options);
   },
   RetryOptions: (options) => void retry(options),
   RateLimitOptions: (options) => void rateLimit(options),

@@ -17,9 +17,11 @@ import {
 } from "@qtalk/qtalk";
 import { cbor } from "@qtalk/qtalk/codec/cbor";
 import { msgpack } from "@qtalk/qtalk/codec/msgpack";
+import { fanOut } from "@qtalk/qtalk/fan-out";
 import { rateLimit, retry } from "@qtalk/qtalk/middleware";
 import { withReflection } from "@qtalk/qtalk/reflection";
 import { closeOnSignals } from "@qtalk/qtalk/signals";
+import { dialPool } from "@qtalk/qtalk/pool";
 import { serveWebSocket } from "@qtalk/qtalk/websocket";
 import { dialSession } from "@qtalk/qtalk/talk";
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
@@ -62,6 +64,8 @@ const FRACTIONS = [
   "jitter",
   "budget",
   "interval",
+  "refreshInterval",
+  "readyTimeout",
 ];
 
 const ADDRESS = "tcp://127.0.0.1:0";
@@ -160,6 +164,31 @@ const FUNCTIONS: Record<string, readonly [Use, readonly string[]]> = {
   "retry()": [
     retry,
     ["maxAttempts", "minDelay", "maxDelay", "jitter", "budget"],
+  ],
+  "dialPool()": [
+    (options) => dialPool([ADDRESS], options),
+    [
+      ...PEER,
+      "timeout",
+      "minDelay",
+      "maxDelay",
+      "jitter",
+      "maxMembers",
+      "maxFailovers",
+      "maxWaitingCalls",
+      "maxAttempts",
+      "refreshInterval",
+      "readyTimeout",
+      "drainTimeout",
+    ],
+  ],
+  "fanOut()": [
+    (options) => fanOut(undefined, options),
+    ["buffer", "replay", "maxSubscribers"],
+  ],
+  "subscribe() of a fan-out": [
+    (options) => fanOut().subscribe(options),
+    ["buffer"],
   ],
   "rateLimit()": [rateLimit, ["calls", "opens", "bytes", "interval"]],
   "withReflection()": [

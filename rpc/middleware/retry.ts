@@ -1,9 +1,9 @@
 import { checkOption } from "../../check_option.ts";
 import { MuxError } from "../../mux/internal.ts";
 import { MAX_DELAY, timeLimit } from "../../time_limit.ts";
+import { isUsedUp } from "../client/repeatable.ts";
 import type { RpcResponse } from "../client/response.ts";
 import { isNotBegun, RemoteError, RpcError } from "../errors.ts";
-import { isValueStream } from "../wire/value_source.ts";
 import type { Interceptor, OutgoingCall } from "./intercept.ts";
 
 /** Options of {@linkcode retry}. */
@@ -79,7 +79,8 @@ export interface RetryEnvironment {
  * `details.retryAfter` of its error, in milliseconds, as `rateLimit()` does. The
  * `timeout` of a call is for all attempts together, and a call whose deadline or
  * timeout would pass during the delay fails at once with the latest error. So does a
- * call with a stream among its arguments that may have been read.
+ * call with a stream within its arguments, which ends with the call, and one whose
+ * argument is a stream that may have been read.
  *
  * Once a peer is closed, or has lost its connection for good, no attempt can
  * succeed: use it with a reconnecting peer.
@@ -165,8 +166,7 @@ function mayRepeat(
   call: OutgoingCall,
   idempotent: (call: OutgoingCall) => boolean,
 ): boolean {
-  const isUnsent = isNotBegun(error) && !(error instanceof RemoteError);
-  if (!isUnsent && hasStream(call.args)) return false;
+  if (isUsedUp(error, call.args)) return false;
   if (isNotBegun(error)) return isTemporary(error);
   const isLost =
     error instanceof MuxError && error.code === "connection-lost" ||
@@ -177,11 +177,6 @@ function mayRepeat(
 /** Whether something that was not begun may succeed later. */
 function isTemporary(error: unknown): boolean {
   return !(error instanceof MuxError && error.code === "session-closed");
-}
-
-/** Whether there is an argument that can be read once only. */
-function hasStream(args: unknown): boolean {
-  return isValueStream(args) || Array.isArray(args) && args.some(isValueStream);
 }
 
 function delayAfter(
