@@ -4,6 +4,8 @@ import { referred } from "./type_text.ts";
 
 /** How deep values are looked into; what is deeper is left to the server. */
 const MAX_DEPTH = 32;
+/** How often a schema is applied to a part of a value. References can multiply. */
+const MAX_STEPS = 100_000;
 
 type Members = Readonly<Record<string, unknown>>;
 
@@ -41,7 +43,7 @@ export function problemWith(
     const described = args[index] ?? rest;
     if (argument === null && args[index]?.optional) continue;
     const { schema } = described ?? {};
-    const problem = problemOf(argument, schema, schema, 0);
+    const problem = problemOf(argument, schema, { root: schema, steps: 0 }, 0);
     if (problem === undefined) continue;
     return `argument ${index + 1}${problem.path}: ${problem.text}`;
   }
@@ -54,16 +56,26 @@ interface Problem {
   readonly text: string;
 }
 
+/** The check of one argument. */
+interface Checking {
+  /** What references begin at. */
+  readonly root: unknown;
+  /** How often a schema has been applied. */
+  steps: number;
+}
+
 function problemOf(
   value: unknown,
   schema: unknown,
-  root: unknown,
+  state: Checking,
   depth: number,
 ): Problem | undefined {
   if (schema === false) return { path: "", text: "nothing is accepted here" };
-  if (!isMembers(schema) || depth > MAX_DEPTH) return undefined;
+  if (
+    !isMembers(schema) || depth > MAX_DEPTH || ++state.steps > MAX_STEPS
+  ) return undefined;
   const within = (part: unknown, inner: unknown) =>
-    problemOf(part, inner, root, depth + 1);
+    problemOf(part, inner, state, depth + 1);
   const wrong = (text: string): Problem => ({ path: "", text });
   const at = (key: string, problem: Problem): Problem => ({
     ...problem,
@@ -71,7 +83,7 @@ function problemOf(
   });
 
   if (typeof schema.$ref === "string") {
-    const target = referred(schema.$ref, root);
+    const target = referred(schema.$ref, state.root);
     return target === undefined ? undefined : within(value, target);
   }
   if (Array.isArray(schema.allOf)) {

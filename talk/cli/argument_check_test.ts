@@ -119,3 +119,10 @@ for (const [method, args, problem] of CASES) {
 Deno.test("problemWith(): a schema that refers to itself has an end", () => {
   assertEquals(problemWith(schema({ $ref: "#" }), [1]), undefined);
 });
+
+Deno.test("problemWith(): schemas that multiply by their references have an end", () => {
+  const twice = [{ $ref: "#" }, { $ref: "#" }];
+  for (const key of ["anyOf", "allOf", "oneOf"]) {
+    assertEquals(problemWith(schema({ [key]: twice }), [1]), undefined);
+  }
+});

@@ -9,6 +9,8 @@ import { printableText } from "../../printable_text.ts";
 
 /** How deep types are nested; what is deeper is unknown. */
 const MAX_DEPTH = 16;
+/** Parts of one type; what comes after them is unknown. References can multiply. */
+const MAX_PARTS = 2_000;
 /** Names that need no quotes. */
 const IDENTIFIER = /^[A-Za-z_$][\w$]*$/;
 
@@ -40,6 +42,7 @@ class TypeWriter {
   readonly #root: unknown;
   /** The references that are being followed. */
   readonly #open = new Set<string>();
+  #parts = 0;
 
   constructor(root: unknown) {
     this.#root = root;
@@ -47,9 +50,9 @@ class TypeWriter {
 
   write(schema: unknown, depth: number): Written {
     if (schema === false) return { text: "never" };
-    if (!isMembers(schema) || depth > MAX_DEPTH) {
-      return UNKNOWN;
-    }
+    if (
+      !isMembers(schema) || depth > MAX_DEPTH || ++this.#parts > MAX_PARTS
+    ) return UNKNOWN;
     if (typeof schema.$ref === "string") {
       return this.#reference(schema.$ref, depth);
     }

@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { literal, propertyName, typeText } from "./type_text.ts";
 
 const CASES: [schema: unknown, text: string][] = [
@@ -73,6 +73,18 @@ Deno.test("typeText(): what is nested without an end has one", () => {
   let schema: unknown = { type: "string" };
   for (let i = 0; i < 10_000; i++) schema = { type: "array", items: schema };
   assertEquals(typeText(schema), `unknown${"[]".repeat(17)}`);
+});
+
+Deno.test("typeText(): schemas that multiply by their references have an end", () => {
+  const $defs: Record<string, unknown> = { n0: { type: "string" } };
+  for (let n = 1; n < 16; n++) {
+    const items = Array.from({ length: 8 }, () => ({
+      $ref: `#/$defs/n${n - 1}`,
+    }));
+    $defs[`n${n}`] = { type: "array", prefixItems: items };
+  }
+  const text = typeText({ $ref: "#/$defs/n15", $defs });
+  assert(text.length < 100_000, `${text.length}`);
 });
 
 Deno.test("literal(): no text leaves its quotes or changes what is seen", () => {
