@@ -83,3 +83,29 @@ Deno.test("qtalk describe: the command line is checked", async () => {
     assertEquals((await cli(["describe", ...words])).code, 2);
   }
 });
+
+Deno.test("qtalk describe: what the server says changes nothing on the terminal", async () => {
+  const evil = "a\x1b[2J\nb\u202e";
+  const schema = { properties: { [evil]: { const: evil } } };
+  await using server = await servePlain(() => ({
+    value: {
+      name: evil,
+      version: evil,
+      doc: evil,
+      methods: [{
+        selector: evil,
+        doc: evil,
+        kind: "unary",
+        args: [{ schema }],
+        result: { schema },
+        errors: { [evil]: { schema } },
+      }],
+    },
+  }));
+  for (const args of [[], [evil], ["--json"]]) {
+    const { code, stdout } = await cli(["describe", server.addr, ...args]);
+    assertEquals(code, 0);
+    // deno-lint-ignore no-control-regex
+    assertEquals(/[\x1b\u202e]/.test(stdout), false, stdout);
+  }
+});
