@@ -196,6 +196,39 @@ test("Call.signal: it aborts when the deadline has passed, and is not reported",
   await call.close();
 });
 
+test("Call.signal: what a handler returns after the deadline is no answer", async (t) => {
+  const time = t.time();
+  const reported: unknown[] = [];
+  const aborted = ({ signal }: Call) =>
+    new Promise<void>((resolve) =>
+      signal.addEventListener("abort", () => resolve(), { once: true })
+    );
+  const { peer, raw } = t.scriptedPeer({
+    onError: (error) => reported.push(error),
+  });
+  peer.handle("returns", async (call, respond) => {
+    await aborted(call);
+    await respond.return("a part");
+  });
+  peer.handle("continues", async (call, respond) => {
+    await aborted(call);
+    await respond.continue("a part");
+  });
+  for (const selector of ["returns", "continues"]) {
+    const call = await rawOpen(raw);
+    await call.values({ Selector: selector, Q: { v: 1, deadline: 5 } }, null);
+    await turn();
+    time.tick(6);
+    const [header, value] = await call.read(2) as [
+      { Q: { code: string } },
+      null,
+    ];
+    assertEquals([header.Q.code, value], ["deadline-exceeded", null], selector);
+    await call.close();
+  }
+  assertEquals(reported, []);
+});
+
 test("Call.signal: the deadline ends with the first answer, and leaves no timer", async (t) => {
   const time = t.time();
   const aborted: unknown[] = [];

@@ -151,14 +151,14 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
   #abortAt(deadline: number, abort: AbortController): void {
     const expire = () => {
       if (this.responder.state !== "pending") return;
-      abort.abort(
-        new RpcError(
-          "deadline-exceeded",
-          `Cannot answer call "${
-            printableText(this.selector)
-          }" in time: its deadline has passed`,
-        ),
+      const tooLate = new RpcError(
+        "deadline-exceeded",
+        `Cannot answer call "${
+          printableText(this.selector)
+        }" in time: its deadline has passed`,
       );
+      this.responder.tooLate = tooLate;
+      abort.abort(tooLate);
     };
     const left = deadline - performance.now();
     if (left <= 0) return expire();

@@ -39,6 +39,11 @@ export type ResponderState = "pending" | "continued" | "returned";
 export class ChannelResponder implements ServerResponder, ResponseOwner {
   /** The callbacks among the arguments; made when the first is found. */
   borrowed: BorrowedCallbacks | undefined;
+  /**
+   * Why the call has no other answer any more: its deadline has passed, and its
+   * handler was told so. What it returns then may be incomplete.
+   */
+  tooLate: Error | undefined;
   /** Metadata for the caller, which the handler fills in. */
   meta: Record<string, unknown> | undefined;
   /** What of it was sent with the answer. */
@@ -283,6 +288,11 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
         "invalid-state",
         `Cannot respond to call "${this.#request.selector}": it is ${this.#state} already`,
       );
+    }
+    const { tooLate } = this;
+    if (tooLate !== undefined) {
+      if (state === "continued") throw tooLate;
+      values = [tooLate];
     }
     const ends = state === "returned";
     const { extended, context } = this.#request;
