@@ -155,6 +155,8 @@ export interface RawSession extends Session {
   readonly crowded: boolean;
   /** Bytes that have arrived, those of frames included. */
   readonly received: number;
+  /** Bytes that were given to the transport, those of frames included. */
+  readonly sent: number;
   /** How many channels the peer has opened, or tried to. */
   readonly openedByPeer: number;
   /** How many channels there have been, of both directions. */

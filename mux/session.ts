@@ -123,6 +123,8 @@ export class QmuxSession implements RawSession {
   #state: "open" | "closing" | "ended" = "open";
   /** Bytes that have arrived. */
   #received = 0;
+  /** Bytes that were given to the transport. */
+  #written = 0;
   /** The cost of DATA written since the event loop last turned for a write. */
   #sent = 0;
   #closing: Promise<void> | undefined;
@@ -161,6 +163,7 @@ export class QmuxSession implements RawSession {
         this.#channels.tick();
         this.#writes++;
         const writing = this.#transport.write(bytes);
+        this.#written += bytes.length;
         this.#sent += dataCost;
         if (this.#sent < COST_PER_TURN) return writing;
         // A transport that takes everything at once never waits, and a program
@@ -242,6 +245,10 @@ export class QmuxSession implements RawSession {
 
   get received(): number {
     return this.#received;
+  }
+
+  get sent(): number {
+    return this.#written;
   }
 
   get openedByPeer(): number {

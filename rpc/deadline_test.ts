@@ -144,7 +144,7 @@ test("deadlines: a call that arrives too late is not begun", async (t) => {
   const begun: string[] = [];
   const hold = Promise.withResolvers<void>();
   const time = clock(t);
-  const [client] = t.pair({}, {
+  const { raw } = t.scriptedPeer({
     maxConcurrentCalls: 1,
     handler: async (call, respond) => {
       begun.push(call.selector);
@@ -152,20 +152,28 @@ test("deadlines: a call that arrives too late is not begun", async (t) => {
       await respond.return(null);
     },
   });
-  const first = client.call("first");
-  const late = assertRejects(
-    () => client.call("late", null, { timeout: 60_000 }),
-    RemoteError,
-    'Cannot call "/late": its deadline had passed before it could begin',
-  );
+  const call = async (selector: string, number: number) => {
+    const made = await rawOpen(raw, number);
+    const header = { Selector: selector, Q: { v: 1, deadline: 60_000 } };
+    await made.values(header, null);
+    return made;
+  };
+  const first = await call("first", 5);
+  const late = await call("late", 6);
   while (begun.length < 1) await turn();
   await turn();
   time.ahead = 60_001;
   hold.resolve();
-  await first;
-  assertEquals((await late).code, "deadline-exceeded");
-  await client.call("next", null, { timeout: 60_000 });
+  await first.read(2);
+  const [{ Error: text, Q }] = await late.read(1) as [
+    { Error: string; Q: { code: string } },
+  ];
+  assertEquals(Q.code, "deadline-exceeded");
+  assert(text.includes('"/late": its deadline had passed before it could'));
+  await call("next", 7);
+  while (begun.length < 2) await turn();
   assertEquals(begun, ["/first", "/next"]);
+  for (const made of [first, late]) await made.close();
 });
 
 test("Call.signal: it aborts when the deadline has passed, and is not reported", async (t) => {
@@ -227,6 +235,32 @@ test("Call.signal: what a handler returns after the deadline is no answer", asyn
     await call.close();
   }
   assertEquals(reported, []);
+});
+
+test("CallOptions.timeout: whichever side notices first, the code is timeout", async (t) => {
+  const time = clock(t);
+  const { peer, raw } = t.scriptedPeer();
+  const call = peer.call("x", null, { timeout: 60_000 });
+  const there = await rawAccept(raw);
+  await there.read(2);
+  const tooLate = {
+    Error: "too late",
+    Continue: false,
+    Q: { v: 1, code: "deadline-exceeded" },
+  };
+  time.ahead += 60_000;
+  await there.values(tooLate, null);
+  const error = await assertRejects(() => call, RpcError);
+  assertEquals(error.code, "timeout");
+  await there.close();
+
+  // A handler may also report that of a call of its own.
+  const other = peer.call("x", null, { timeout: 60_000 });
+  const next = await rawAccept(raw, 11);
+  await next.read(2);
+  await next.values(tooLate, null);
+  await assertRejects(() => other, RemoteError, "too late");
+  await next.close();
 });
 
 test("Call.signal: the deadline ends with the first answer, and leaves no timer", async (t) => {

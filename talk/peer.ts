@@ -171,6 +171,39 @@ export const uses: unique symbol = Symbol("qtalk.uses");
 /** What the header of a call says that is made with `call.caller`. */
 const NESTED = Object.freeze({ nested: true });
 
+/** Figures of a session at one moment, for logs and metrics. */
+export interface PeerStats {
+  /** What has passed over the session, frames included. */
+  bytes: {
+    /** Bytes that came from the other side. */
+    received: number;
+    /** Bytes that were sent to the other side. */
+    sent: number;
+  };
+  /** Channels of both directions. Each call takes one. */
+  channels: {
+    /** Those that are open, a few spare ones included. */
+    open: number;
+    /** All that there have been. */
+    total: number;
+  };
+  /** Calls. */
+  calls: {
+    /** Calls of the other side that have begun. */
+    total: number;
+    /** Those of them whose handlers run. */
+    answering: number;
+    /** Calls of this side that wait for a channel. */
+    waiting: number;
+  };
+  /** As {@linkcode Peer.callbackCount}. */
+  callbacks: number;
+  /** Bytes of memory that the session holds for the other side. */
+  held: number;
+  /** As {@linkcode Peer.rtt}. */
+  rtt: number | undefined;
+}
+
 /** The defaults of {@linkcode PeerLimits}. */
 export const DEFAULT_PEER_LIMITS: Readonly<
   Record<keyof PeerLimits, number>
@@ -518,6 +551,24 @@ export class Peer<C extends Carried = Carried>
    */
   get callbackCount(): number {
     return this.#state.callbacks.size;
+  }
+
+  /** Figures of the session, as they are now. Reading them costs nothing else. */
+  get stats(): PeerStats {
+    const raw = this.#raw;
+    const { channels, held } = raw.usage;
+    return {
+      bytes: { received: raw.received, sent: raw.sent },
+      channels: { open: channels, total: raw.opened },
+      calls: {
+        total: this.#server.begun,
+        answering: this.#server.running,
+        waiting: this[channelPool].queued,
+      },
+      callbacks: this.callbackCount,
+      held: held.total,
+      rtt: this.rtt,
+    };
   }
 
   /**

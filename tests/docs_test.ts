@@ -29,6 +29,10 @@ import {
 } from "@qtalk/qtalk/middleware";
 import { DEFAULT_FAN_OUT_OPTIONS, fanOut } from "@qtalk/qtalk/fan-out";
 import { DEFAULT_POOL_OPTIONS, dialPool } from "@qtalk/qtalk/pool";
+import {
+  DEFAULT_REFLECTION_OPTIONS,
+  withReflection,
+} from "@qtalk/qtalk/reflection";
 import { DEFAULT_MAX_FORWARDED_CALLS, forward } from "@qtalk/qtalk/rpc";
 import {
   DEFAULT_CONNECT_TIMEOUT,
@@ -151,6 +155,7 @@ const DEFAULTS: Record<string, Readonly<Record<string, number>>> = {
   FanOutOptions: DEFAULT_FAN_OUT_OPTIONS,
   RetryOptions: DEFAULT_RETRY_OPTIONS,
   RateLimitOptions: DEFAULT_RATE_LIMIT_OPTIONS,
+  ReflectionOptions: DEFAULT_REFLECTION_OPTIONS,
   CodecOptions: { maxDepth: DEFAULT_MAX_DEPTH, maxItems: DEFAULT_MAX_ITEMS },
   CloseOnSignalsOptions: { drainTimeout: DEFAULT_SIGNAL_DRAIN_TIMEOUT },
 };
@@ -253,6 +258,7 @@ const USES: Record<string, Use> = {
   },
   RetryOptions: (options) => void retry(options),
   RateLimitOptions: (options) => void rateLimit(options),
+  ReflectionOptions: (options) => void withReflection(() => {}, options),
   ListenOptions: (options) => ignoreAddress(listen("nothing:", options)),
   ServeWebSocketOptions: (options) => serveWebSocket(options).listener.close(),
   CodecOptions(options) {

@@ -19,6 +19,7 @@ import { cbor } from "@qtalk/qtalk/codec/cbor";
 import { msgpack } from "@qtalk/qtalk/codec/msgpack";
 import { fanOut } from "@qtalk/qtalk/fan-out";
 import { rateLimit, retry } from "@qtalk/qtalk/middleware";
+import { withReflection } from "@qtalk/qtalk/reflection";
 import { closeOnSignals } from "@qtalk/qtalk/signals";
 import { dialPool } from "@qtalk/qtalk/pool";
 import { serveWebSocket } from "@qtalk/qtalk/websocket";
@@ -57,6 +58,7 @@ const FRACTIONS = [
   "timeout",
   "drainTimeout",
   "callQueueTimeout",
+  "healthTimeout",
   "minDelay",
   "maxDelay",
   "jitter",
@@ -189,6 +191,10 @@ const FUNCTIONS: Record<string, readonly [Use, readonly string[]]> = {
     ["buffer"],
   ],
   "rateLimit()": [rateLimit, ["calls", "opens", "bytes", "interval"]],
+  "withReflection()": [
+    (options) => withReflection(() => {}, options),
+    ["healthTimeout", "maxMethods"],
+  ],
   "peer.call()": [
     (options) => withPair((peer) => peer.call("x", null, options)),
     ["timeout"],

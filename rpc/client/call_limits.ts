@@ -66,6 +66,9 @@ export class CallLimits {
   /** The signal of the call. */
   readonly signal: AbortSignal | undefined;
   readonly #cancelTimer: (() => void) | undefined;
+  readonly #onTimeout: () => void;
+  /** When the time has passed; undefined without a time limit. */
+  readonly #endsAt: number | undefined;
 
   /**
    * Begins to limit a call, which has not ended.
@@ -80,7 +83,9 @@ export class CallLimits {
   ) {
     this.call = call;
     this.signal = signal;
+    this.#onTimeout = onTimeout;
     if (timeout !== undefined) {
+      this.#endsAt = performance.now() + timeout;
       const nothing = () => {};
       this.#cancelTimer = limitWait(
         { timeout, frequent: true, onTimeout: nothing },
@@ -88,6 +93,18 @@ export class CallLimits {
       );
     }
     signal?.addEventListener("abort", this.#onAbort, { once: true });
+  }
+
+  /**
+   * The responder says that the time has passed: it counts whole milliseconds, and
+   * the timer of this side may be late. Returns whether that is so; then the call
+   * has ended as if this side had noticed first, which is a matter of luck.
+   */
+  expireIfDue(): boolean {
+    if (this.#endsAt === undefined) return false;
+    if (performance.now() < this.#endsAt - 1) return false;
+    this.#onTimeout();
+    return true;
   }
 
   /** The first answer has arrived: from now on, time does not count. */

@@ -369,6 +369,8 @@ export abstract class PendingCall<T = unknown>
     if (header.meta !== undefined) this.#checkMeta(header.meta, bytes.length);
     this.#lent?.keep(header.keptIds);
     if (header.error !== undefined) {
+      const late = header.about?.code === "deadline-exceeded";
+      if (late && this.#limits?.expireIfDue()) return;
       return this.fail(remoteError(header, this.selector));
     }
     this.#state = header.continued

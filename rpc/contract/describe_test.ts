@@ -1,3 +1,5 @@
+import { memoryPair, Router } from "@qtalk/qtalk";
+import { describeHandler, withReflection } from "@qtalk/qtalk/reflection";
 import { assertEquals } from "@std/assert";
 import {
   toJsonSchema,
@@ -9,6 +11,8 @@ import {
   bytes,
   contract,
   describe,
+  type DescribeOptions,
+  implement,
   method,
   type StandardSchema,
   streamOf,
@@ -164,4 +168,56 @@ Deno.test("describe(): leaves out what JSON Schema cannot say", () => {
     args: [{}, {}, { schema: { type: "null" } }],
     result: {},
   }]);
+});
+
+Deno.test("implement(): the handler describes itself as its contract does", async () => {
+  const api = contract({
+    name: "greeter",
+    version: "1.0",
+    doc: "Greets.",
+    methods: {
+      greet: method({ args: [v.string()], result: z.string(), doc: "Greets." }),
+      count: {
+        to: method({ args: [z.number()], result: streamOf(z.number()) }),
+      },
+    },
+  });
+  let conversions = 0;
+  const options: DescribeOptions = {
+    toJsonSchema(schema) {
+      conversions++;
+      return schema["~standard"].vendor === "valibot"
+        ? toJsonSchema(schema as v.GenericSchema)
+        : undefined;
+    },
+  };
+  const functions = {
+    greet: (name: string) => name,
+    count: {
+      async *to(n: number) {
+        yield n;
+      },
+    },
+  };
+  const handler = implement(api, functions, options);
+  assertEquals(conversions, 0);
+  const expected = describe(api, options);
+  conversions = 0;
+  const [client] = memoryPair({}, { handler: withReflection(handler) });
+  await using _ = client;
+  const described = () => client.call("/_qtalk/describe");
+  assertEquals(await described(), { ...expected });
+  const once = conversions;
+  assertEquals(await described(), { ...expected });
+  assertEquals(conversions, once);
+
+  const router = new Router();
+  router.handle("inner.", handler);
+  assertEquals(
+    describeHandler(router).methods.map(({ selector, kind }) => [
+      selector,
+      kind,
+    ]),
+    [["inner.greet", "unary"], ["inner.count.to", "stream"]],
+  );
 });

@@ -8,6 +8,7 @@ import {
   withStream,
 } from "../handler/function_handler.ts";
 import { handlerFrom } from "../handler/handler_from.ts";
+import { description } from "../handler/invoke.ts";
 import {
   failedAtOnce,
   isBytePair,
@@ -31,6 +32,11 @@ import {
   membersIn,
   type StreamOf,
 } from "./contract.ts";
+import {
+  type ContractDescription,
+  describe,
+  type JsonSchemaConverter,
+} from "./describe.ts";
 import type { StandardSchema } from "./standard_schema.ts";
 import type { Implementation } from "./types.ts";
 import {
@@ -60,6 +66,12 @@ export interface ImplementOptions {
    * validated before they are sent. Default: yes.
    */
   validateResults?: boolean | undefined;
+  /**
+   * Makes the JSON Schemas with which the handler describes itself, for
+   * `withReflection()`. Default: those that the schemas give themselves, by Standard
+   * JSON Schema.
+   */
+  toJsonSchema?: JsonSchemaConverter | undefined;
 }
 
 /** The key, in a handler, of the contract that it implements. */
@@ -135,7 +147,12 @@ export function implement<Methods extends ContractMethods>(
     },
     validateResults,
   );
-  return Object.assign(handlerFrom(service), { [implemented]: contract });
+  let known: ContractDescription | undefined;
+  return Object.assign(handlerFrom(service), {
+    [implemented]: contract,
+    // Schemas are converted once, for those who ask.
+    [description]: () => known ??= describe(contract, options),
+  });
 }
 
 /** The contract of a handler that {@linkcode implement} has made; else undefined. */

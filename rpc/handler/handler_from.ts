@@ -13,7 +13,7 @@ import {
   librariesIn,
 } from "./built_in.ts";
 import { functionHandler } from "./function_handler.ts";
-import { isClass } from "./invoke.ts";
+import { isClass, source } from "./invoke.ts";
 import { Router } from "./router.ts";
 
 /**
@@ -140,7 +140,7 @@ export function handlerFrom(
     throw new TypeError(`Cannot make handler: ${problem}`);
   }
   if (typeof target === "function") {
-    return functionHandler(target as AnyFunction, undefined);
+    return describable(target as AnyFunction, undefined);
   }
   const router = routerOf(target, new Set(), options.methods);
   // An empty list of methods says that there are none.
@@ -218,6 +218,11 @@ function routerOf(
   return router;
 }
 
+/** Makes a handler of a function, which says what it was made of. */
+function describable(fn: AnyFunction, owner: object | undefined): Handler {
+  return Object.assign(functionHandler(fn, owner), { [source]: fn });
+}
+
 function boundTo(target: object, handler: Handler): Handler {
   return typeof handler === "function"
     ? (call, respond) => handler.call(target, call, respond)
@@ -249,7 +254,7 @@ function membersOf(
         ? isClass(value) || isMixedIn(owner, name, value) ||
             isLibraryFunction(value)
           ? undefined
-          : functionHandler(value as AnyFunction, target)
+          : describable(value as AnyFunction, target)
         : plain
         ? nested(value, outer)
         : undefined;

@@ -15,7 +15,10 @@ import {
   checkHandler,
   invoke,
   isServerCall,
+  surround,
+  surrounded,
   unanswered,
+  wrapped,
 } from "./invoke.ts";
 import { respondWith } from "./respond_with.ts";
 
@@ -74,8 +77,13 @@ export function withMiddleware<Context = unknown>(
 ): HandlerFunction {
   checkHandler(handler, "add middleware");
   for (const one of middleware) checkMiddleware(one);
-  return (call, respond) =>
-    run(middleware as Middleware[], handler as Handler, call, respond);
+  const around = (handler: Handler): HandlerFunction => (call, respond) =>
+    run(middleware as Middleware[], handler, call, respond);
+  return Object.assign(around(handler as Handler), {
+    [wrapped]: handler,
+    [surround]: (inner: Handler, selector: string) =>
+      around(surrounded(handler as Handler, inner, selector)),
+  });
 }
 
 /** Middleware with the selectors that it is for. */

@@ -1,6 +1,13 @@
 import type { Call, Handler, HandlerObject, Responder } from "../types.ts";
 import { cleanSelector, hasEmptySegment, kindOf } from "../wire/selector.ts";
-import { checkHandler, invoke, notFound } from "./invoke.ts";
+import {
+  checkHandler,
+  invoke,
+  notFound,
+  routes,
+  surround,
+  surrounded,
+} from "./invoke.ts";
 import { type Middleware, MiddlewareList } from "./middleware.ts";
 
 /**
@@ -141,6 +148,27 @@ export class Router implements HandlerObject {
     const clean = cleanSelector(call.selector);
     const handler = hasEmptySegment(clean) ? notFound : this.#answerer(clean);
     return invoke(handler, call, respond);
+  }
+
+  /** @ignore */
+  get [routes](): ReadonlyMap<string, Handler> {
+    return this.#handlers;
+  }
+
+  /** @ignore */
+  [surround](inner: Handler, selector: string): Handler {
+    const pattern = this.#handlers.has(selector)
+      ? selector
+      : this.#prefixes.find((prefix) => selector.startsWith(prefix));
+    let handler = inner;
+    if (pattern !== undefined) {
+      const outer = this.#handlers.get(pattern)!;
+      const rest = outer instanceof Router
+        ? selector.slice(pattern.length - 1)
+        : selector;
+      handler = surrounded(outer, inner, rest);
+    }
+    return this.#middleware?.around(handler, selector) ?? handler;
   }
 
   #indexPrefixes(): void {

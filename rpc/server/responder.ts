@@ -40,8 +40,8 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
   /** The callbacks among the arguments; made when the first is found. */
   borrowed: BorrowedCallbacks | undefined;
   /**
-   * Why the call has no other answer any more: its deadline has passed, and its
-   * handler was told so. What it returns then may be incomplete.
+   * The only answer that is left to the call, because its deadline has passed. Its
+   * signal has aborted, so what its handler returns may be incomplete.
    */
   tooLate: Error | undefined;
   /** Metadata for the caller, which the handler fills in. */

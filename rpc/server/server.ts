@@ -118,6 +118,11 @@ export class Server {
     return this.#idle;
   }
 
+  /** How many calls run, besides those of callbacks. */
+  get running(): number {
+    return this.#calls.running + this.#nestedCalls.running;
+  }
+
   /** Answers all calls that begin from now on with `unavailable`. */
   refuse(): void {
     this.#refusing = true;

@@ -17,8 +17,10 @@ export interface ServerCall extends Call {
   readonly request: Request;
   /** The session that the call arrived on. */
   readonly session: RoutedSession & {
-    /** What the session has brought so far. */
-    readonly traffic: Pick<RawSession, "received" | "openedByPeer"> | undefined;
+    /** What has passed over the session so far. */
+    readonly traffic:
+      | Pick<RawSession, "received" | "sent" | "openedByPeer">
+      | undefined;
   };
   readonly channel: RawChannel;
   /**

@@ -64,6 +64,7 @@ class QueueSession implements RawSession {
   readonly account: MemoryAccount;
   /** As above. */
   readonly received = 0;
+  readonly sent = 0;
   readonly openedByPeer = 0;
   readonly #incoming: AcceptQueue<QueueChannel, QueueChannel>;
   readonly #channels = new Set<QueueChannel>();
