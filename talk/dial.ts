@@ -265,14 +265,7 @@ export async function connect(
       address,
       scheme.connect(rest, limited.signal, { headers, protocols }),
     );
-    const { observer } = options;
-    if (observer === undefined) return transport;
-    return await observed(
-      transport,
-      observer,
-      redactedAddress(address),
-      options,
-    );
+    return observed(transport, redactedAddress(address), options);
   } catch (error) {
     if (limited.signal.aborted) throw limited.signal.reason;
     throw error;

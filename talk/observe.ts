@@ -7,14 +7,14 @@
  * @example
  * ```ts
  * import { dial, handlerFrom, listen } from "@qtalk/qtalk";
- * import type { ObservedEvent } from "@qtalk/qtalk/observe";
+ * import { observe } from "@qtalk/qtalk/observe";
  * import { assertEquals } from "@std/assert";
  *
  * const lines: string[] = [];
- * function observer(event: ObservedEvent) {
+ * const observer = observe((event) => {
  *   if (event.type === "call") lines.push(`${event.by} calls ${event.call.selector}`);
  *   if (event.type === "answer") lines.push(`${event.by} answers ${event.value?.value}`);
- * }
+ * });
  * await using listener = await listen("tcp://127.0.0.1:0", {
  *   handler: handlerFrom({ add: (a: number, b: number) => a + b }),
  * });
@@ -43,10 +43,11 @@ export type {
   ObservedSession,
   ObservedTrailer,
   ObservedValue,
-  Observer,
+  OnEvent,
 } from "./observe/events.ts";
-export type { ObserverOption } from "./observe/option.ts";
-export {
-  type ObserveOptions,
-  observeTransport,
-} from "./observe/observed_transport.ts";
+export type {
+  ObserveOptions,
+  Observer,
+  ObserverOption,
+} from "./observe/option.ts";
+export { observe } from "./observe/observed_transport.ts";

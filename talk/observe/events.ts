@@ -250,10 +250,10 @@ export type ObservedEvent =
   | ObservedCallEnd;
 
 /**
- * Is called with everything that happens in a session, in order, while the bytes
- * are on their way: what it does delays them. It must not change what it gets.
+ * Is called with everything that happens in sessions, in order, while the bytes are
+ * on their way: what it does delays them. It must not change what it gets.
  */
-export type Observer = (event: ObservedEvent) => void;
+export type OnEvent = (event: ObservedEvent) => void;
 
 /** The other end. */
 export function otherEnd(end: End): End {

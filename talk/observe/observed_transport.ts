@@ -1,71 +1,29 @@
-import { type Codec, json } from "../../codec/internal.ts";
+import { json } from "../../codec/internal.ts";
 import type {
   AbortableTransport,
   AdvisingTransport,
   KeptTransport,
   Transport,
 } from "../../mux/internal.ts";
-import type { End, Observer } from "./events.ts";
+import type { End, OnEvent } from "./events.ts";
+import type { ObserveOptions, Observer } from "./option.ts";
 import { type SessionTrace, Tracer } from "./session_trace.ts";
 
-/** Options of {@linkcode observeTransport}. */
-export interface ObserveOptions {
-  /** The codecs in which calls are read. Default: `json()`. */
-  codecs?: readonly Codec[] | undefined;
-  /** The address of the far end, for events. Default: empty. */
-  address?: string | undefined;
-}
-
 /**
- * Makes a transport that passes everything on to another one, and calls an observer
- * with what its bytes are: for sessions of `qmux()`. `dial()` and `listen()` have an
- * option for it.
+ * Makes an observer, for the option `observer` of `dial()`, `listen()` and others. It
+ * can be used for any number of sessions, which it numbers.
  *
- * @example
- * ```ts
- * import { handlerFrom, memoryTransports, Peer, qmux } from "@qtalk/qtalk";
- * import { observeTransport } from "@qtalk/qtalk/observe";
- * import { assertEquals } from "@std/assert";
+ * What `onEvent` throws is an uncaught error, and the session goes on.
  *
- * const calls: string[] = [];
- * const [left, right] = memoryTransports();
- * const server = new Peer(qmux(left), { handler: handlerFrom({ hi: () => "there" }) });
- * const observed = observeTransport(right, (event) => {
- *   if (event.type === "call") calls.push(event.call.selector);
- * });
- * await using client = new Peer(qmux(observed));
- * assertEquals(await client.call("hi"), "there");
- * assertEquals(calls, ["hi"]);
- * await server.close();
- * ```
- *
- * @param transport the transport, which belongs to the new one
- * @param observer is called with each event
- * @param options codecs and address
+ * @param onEvent is called with each event
  */
-export function observeTransport(
-  transport: Transport,
-  observer: Observer,
-  options: ObserveOptions = {},
-): Transport {
-  const tracer = tracerFor(observer, options.codecs);
-  return new ObservedTransport(
-    transport,
-    tracer.session(options.address ?? ""),
-  );
-}
-
-/** A tracer whose observer may fail without harm to the sessions. */
-export function tracerFor(
-  observer: Observer,
-  codecs: readonly Codec[] = [json({ bigint: true })],
-): Tracer {
-  return new Tracer({
-    codecs,
+export function observe(onEvent: OnEvent): Observer {
+  const tracer = new Tracer({
+    codecs: [json({ bigint: true })],
     now: () => performance.now(),
-    observer(event) {
+    onEvent(event) {
       try {
-        observer(event);
+        onEvent(event);
       } catch (error) {
         // An uncaught error is right, but the session must go on.
         queueMicrotask(() => {
@@ -74,10 +32,14 @@ export function tracerFor(
       }
     },
   });
+  return {
+    observe: (transport, { address = "", codecs }: ObserveOptions = {}) =>
+      new ObservedTransport(transport, tracer.session(address, codecs)),
+  };
 }
 
 /** Passes bytes on, and has them traced. */
-export class ObservedTransport implements AbortableTransport {
+class ObservedTransport implements AbortableTransport {
   readonly #transport: Transport;
   readonly #trace: SessionTrace;
   /** Why the connection was lost. */

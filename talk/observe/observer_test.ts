@@ -8,7 +8,7 @@ import {
   qmux,
 } from "@qtalk/qtalk";
 import { cbor } from "@qtalk/qtalk/codec/cbor";
-import { type ObservedEvent, observeTransport } from "@qtalk/qtalk/observe";
+import { observe, type ObservedEvent } from "@qtalk/qtalk/observe";
 import { dialSession } from "@qtalk/qtalk/talk";
 import { serveWebSocket } from "@qtalk/qtalk/websocket";
 import { assert, assertEquals } from "@std/assert";
@@ -22,7 +22,7 @@ function recorder() {
   const waiting: { type: string; state?: string; resolve: () => void }[] = [];
   return {
     events,
-    observer(event: ObservedEvent) {
+    observer: observe((event) => {
       events.push(event);
       for (const { type, state, resolve } of waiting) {
         if (event.type !== type) continue;
@@ -30,7 +30,7 @@ function recorder() {
           resolve();
         }
       }
-    },
+    }),
     heard(type: ObservedEvent["type"], state?: string) {
       const { promise, resolve } = Promise.withResolvers<void>();
       waiting.push({ type, ...(state !== undefined && { state }), resolve });
@@ -97,6 +97,23 @@ Deno.test("observer: sessions of a listener have numbers of their own", async ()
     event.type === "call" ? [event.channel.number] : []
   );
   assert(numbers[0]! < numbers[1]!, `${numbers}`);
+});
+
+Deno.test("observer: the connections of a reconnecting peer are numbered", async () => {
+  const { events, observer, heard } = recorder();
+  await using listener = await listen("tcp://127.0.0.1:0", { handler });
+  const peers = listener[Symbol.asyncIterator]();
+  const options = { observer, reconnect: { minDelay: 1 } };
+  await using peer = await dial(listener.addr, options);
+  assertEquals(await peer.call("add", [1, 0]), 1);
+  const again = heard("session", "opened");
+  await (await within(peers.next(), "a peer")).value!.close();
+  await again;
+  assertEquals(await peer.call("add", [2, 0]), 2);
+  const sessions = events.flatMap((event) =>
+    event.type === "call" ? [event.session] : []
+  );
+  assertEquals(sessions, [1, 2]);
 });
 
 Deno.test("observer: serveWebSocket() and dial() of a WebSocket have it, too", async () => {
@@ -167,9 +184,10 @@ Deno.test("observer: a session survives one that throws, and the error is not hi
   const mistake = new Error("a mistake of the observer");
   const [left, right] = memoryTransports();
   const server = new Peer(qmux(left), { handler });
-  const observed = observeTransport(right, (event) => {
+  const observer = observe((event) => {
     if (event.type === "call") throw mistake;
   });
+  const observed = observer.observe(right);
   const client = new Peer(qmux(observed));
   assertEquals(await client.call("add", [1, 2]), 3);
   await client.close();
@@ -178,7 +196,7 @@ Deno.test("observer: a session survives one that throws, and the error is not hi
   assertEquals(uncaught, [mistake]);
 });
 
-Deno.test("observeTransport(): what the transport can do besides is kept", () => {
+Deno.test("Observer.observe: what the transport can do besides is kept", () => {
   let aborted = 0;
   const keepAlive = { signs: 7 };
   const [end] = memoryTransports();
@@ -187,7 +205,7 @@ Deno.test("observeTransport(): what the transport can do besides is kept", () =>
     keepAlive,
     abort: () => aborted++,
   });
-  const observed = observeTransport(kept, () => {}) as typeof kept;
+  const observed = observe(() => {}).observe(kept) as typeof kept;
   assertEquals(observed.advice, "some advice");
   assertEquals(observed.keepAlive, keepAlive);
   observed.abort();

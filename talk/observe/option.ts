@@ -1,12 +1,37 @@
+/**
+ * The option `observer`. What an observer takes is not loaded unless a program makes
+ * one.
+ *
+ * @module
+ */
 import type { Codec } from "../../codec/internal.ts";
 import type { Transport, TransportListener } from "../../mux/internal.ts";
-import type { Observer } from "./events.ts";
+
+/** Options of {@linkcode Observer.observe}. */
+export interface ObserveOptions {
+  /** The address of the far end, for events. Default: empty. */
+  address?: string | undefined;
+  /** The codecs in which calls are read. Default: `json()`. */
+  codecs?: readonly Codec[] | undefined;
+}
+
+/** Hears of what happens in sessions. Made by `observe()` of `@qtalk/qtalk/observe`. */
+export interface Observer {
+  /**
+   * Makes a transport, for `qmux()`, that passes everything on to another one and has
+   * it observed. `dial()`, `listen()` and others do so by themselves.
+   *
+   * @param transport the transport, which belongs to the new one
+   * @param options codecs and address
+   */
+  observe(transport: Transport, options?: ObserveOptions): Transport;
+}
 
 /** The option of functions that make sessions. */
 export interface ObserverOption {
   /**
-   * Is called with everything that happens in a session: its frames, channels and
-   * calls, with their values. See `@qtalk/qtalk/observe`. Default: none, and then
+   * Hears of everything that happens in the sessions: frames, channels and calls with
+   * their values; from `observe()` of `@qtalk/qtalk/observe`. Default: none, and then
    * nothing is paid for it.
    */
   observer?: Observer | undefined;
@@ -18,16 +43,17 @@ export interface CodecSource {
   readonly codecs?: readonly Codec[] | undefined;
 }
 
-/** Has a connection observed. Most programs do not load what that takes. */
-export async function observed(
+/** Has a connection observed, if there is an observer. */
+export function observed(
   transport: Transport,
-  observer: Observer,
   address: string,
-  options: CodecSource,
-): Promise<Transport> {
-  const { observeTransport } = await import("./observed_transport.ts");
-  const codecs = codecsOf(options);
-  return observeTransport(transport, observer, { address, codecs });
+  { observer, codec, codecs }: ObserverOption & CodecSource,
+): Transport {
+  if (observer === undefined) return transport;
+  const list = codecs !== undefined && codecs.length > 0
+    ? codecs
+    : codec && [codec];
+  return observer.observe(transport, { address, codecs: list });
 }
 
 /** Has the connections of a listener observed, if there is an observer. */
@@ -35,29 +61,18 @@ export function observedSource(
   source: TransportListener,
   options: ObserverOption & CodecSource,
 ): TransportListener {
-  const { observer } = options;
-  if (observer === undefined) return source;
-  const loaded = import("./observed_transport.ts");
-  const shared = loaded.then(({ tracerFor }) =>
-    tracerFor(observer, codecsOf(options))
-  );
+  if (options.observer === undefined) return source;
   return {
     addr: source.addr,
     async accept() {
       const accepted = await source.accept();
       if (accepted === null) return null;
-      const { ObservedTransport } = await loaded;
-      const trace = (await shared).session(accepted.remoteAddr);
-      const transport = new ObservedTransport(accepted.transport, trace);
-      return { ...accepted, transport };
+      const { transport, remoteAddr } = accepted;
+      return {
+        ...accepted,
+        transport: observed(transport, remoteAddr, options),
+      };
     },
     close: () => source.close(),
   };
-}
-
-function codecsOf(
-  { codec, codecs = [] }: CodecSource,
-): readonly Codec[] | undefined {
-  if (codecs.length > 0) return codecs;
-  return codec === undefined ? undefined : [codec];
 }

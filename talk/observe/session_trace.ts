@@ -10,7 +10,7 @@ import {
   type End,
   type FrameName,
   type ObservedEvent,
-  type Observer,
+  type OnEvent,
   otherEnd,
 } from "./events.ts";
 
@@ -31,10 +31,10 @@ const EMPTY = new Uint8Array(0);
 
 /** What the traces of one observer share. */
 export interface TraceOptions {
-  /** The codecs that calls may be in. */
+  /** The codecs that calls may be in, unless a session has others. */
   readonly codecs: readonly Codec[];
   /** What is called with the events. */
-  readonly observer: Observer;
+  readonly onEvent: OnEvent;
   /** The clock. */
   readonly now: () => number;
 }
@@ -52,8 +52,11 @@ export class Tracer {
   }
 
   /** Begins a session. */
-  session(address: string): SessionTrace {
-    return new SessionTrace(this, ++this.#sessions, address);
+  session(
+    address: string,
+    codecs: readonly Codec[] = this.options.codecs,
+  ): SessionTrace {
+    return new SessionTrace(this, ++this.#sessions, address, codecs);
   }
 
   /** The number of the next channel. */
@@ -92,10 +95,15 @@ export class SessionTrace implements TraceContext {
   onIdle: (() => void) | undefined;
 
   /** Begins a session; {@linkcode Tracer.session} numbers it. */
-  constructor(tracer: Tracer, session: number, address: string) {
+  constructor(
+    tracer: Tracer,
+    session: number,
+    address: string,
+    codecs: readonly Codec[],
+  ) {
     this.#tracer = tracer;
     this.budget = tracer.budget;
-    this.codecs = tracer.options.codecs;
+    this.codecs = codecs;
     this.number = session;
     this.#address = address;
     this.#decoders = {
@@ -116,7 +124,7 @@ export class SessionTrace implements TraceContext {
 
   emit(body: EventBody): void {
     const event = { time: this.now(), session: this.number, ...body };
-    this.#tracer.options.observer(event as ObservedEvent);
+    this.#tracer.options.onEvent(event as ObservedEvent);
   }
 
   flushLater(channel: ChannelTrace): void {

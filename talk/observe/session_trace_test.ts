@@ -12,7 +12,7 @@ function traced() {
   let now = 0;
   const tracer = new Tracer({
     codecs: [json()],
-    observer: (event) => void events.push(event),
+    onEvent: (event) => void events.push(event),
     now: () => now++,
   });
   return { events, tracer, trace: tracer.session("tcp://client") };

@@ -36,7 +36,7 @@ function observed(
   let now = 0;
   const trace = new Tracer({
     codecs: [json({ bigint: true }), cbor()],
-    observer: (event) => void events.push(event),
+    onEvent: (event) => void events.push(event),
     now: () => now++,
   }).session("tcp://127.0.0.1:1");
   for (const [side, bytes] of frames) {

@@ -108,7 +108,7 @@ is what --save has written.
     const tracer = new Tracer({
       codecs: await loadCodecs(options.codec, terminal),
       now: () => now(),
-      observer(event: ObservedEvent) {
+      onEvent(event: ObservedEvent) {
         try {
           print(event);
         } catch (error) {
