@@ -47,7 +47,7 @@ is what --save has written.
     selector: {
       type: "string",
       value: "NAME",
-      about: "print calls of NAME only, or of all that begin with NAME.*",
+      about: "print calls of NAME only; NAME.* is all that begin with it",
     },
     channel: {
       type: "string",

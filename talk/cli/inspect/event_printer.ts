@@ -337,6 +337,7 @@ function addError(
 
 /** A selector in the form that people write. */
 function selectorText(selector: string): string {
+  if (selector.startsWith("/_qtalk/")) return selector;
   return selector.replace(/^[/.]/, "").replaceAll("/", ".") || "/";
 }
 

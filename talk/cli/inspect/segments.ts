@@ -4,6 +4,9 @@ import type { Style } from "../terminal.ts";
 /** Pieces of a line, each with its style. */
 export type Segments = readonly (readonly [Style | undefined, string])[];
 
+/** The first half of a pair of surrogates, at the end of a text. */
+const HALF_PAIR = /[\ud800-\udbff]$/;
+
 /** Gathers pieces of a line up to a number of characters. */
 export class Line {
   readonly #segments: [Style | undefined, string][] = [];
@@ -36,11 +39,19 @@ export class Line {
       return this;
     }
     this.#cut = true;
+    let kept = printable.slice(0, Math.max(0, this.#left - 1));
+    // The ellipsis takes the place of a character that was added already.
+    if (this.#left === 0) this.#dropLast();
     // A pair of surrogates is not cut.
-    const kept = printable.slice(0, this.#left - 1)
-      .replace(/[\ud800-\udbff]$/, "");
+    kept = kept.replace(HALF_PAIR, "");
     this.#segments.push([style, `${kept}…`]);
     this.#left = 0;
     return this;
+  }
+
+  #dropLast(): void {
+    const last = this.#segments.at(-1);
+    if (last === undefined) return;
+    last[1] = last[1].slice(0, -1).replace(HALF_PAIR, "");
   }
 }
