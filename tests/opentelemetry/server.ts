@@ -1,6 +1,6 @@
 /**
- * A server whose calls are traced. It listens at an address that it prints, and ends
- * when it is told to.
+ * A server whose calls are traced. It prints its address, and ends when a client calls
+ * `stop`.
  *
  * @module
  */
