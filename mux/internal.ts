@@ -35,8 +35,8 @@ export { memoryTransports } from "./transport/memory.ts";
 export { loadScheme, SCHEME_NAMES } from "./transport/schemes.ts";
 export type {
   AbortableTransport,
-  AdvisingTransport,
   Accepted,
+  AdvisingTransport,
   ConnectionInfo,
   HandshakeLimit,
   KeptTransport,
