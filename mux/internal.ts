@@ -36,8 +36,10 @@ export { loadScheme, SCHEME_NAMES } from "./transport/schemes.ts";
 export type {
   AbortableTransport,
   Accepted,
+  AdvisingTransport,
   ConnectionInfo,
   HandshakeLimit,
+  KeptTransport,
   ListenSchemeOptions,
   Scheme,
   SchemeOptions,
@@ -45,3 +47,4 @@ export type {
   TransportListener,
 } from "./transport/types.ts";
 export type { Channel, Session, Transport, WaitOptions } from "./types.ts";
+export { FrameDecoder, type FrameSink } from "./wire/frame_decoder.ts";

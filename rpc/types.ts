@@ -46,6 +46,13 @@ export interface CallOptions {
    * Metadata for the handler, which has it as `call.meta`. Default: none.
    */
   meta?: Metadata | undefined;
+  /**
+   * The trace context of the call, for tracing: a `traceparent` of W3C Trace Context,
+   * or another text of up to 512 characters. The handler has it as `call.trace`, if
+   * both sides are of this package. `@qtalk/qtalk/opentelemetry` sets it. Default:
+   * none.
+   */
+  trace?: string | undefined;
 }
 
 /**
@@ -148,6 +155,8 @@ export interface Call<Context = unknown> {
   readonly peer: CallingPeer<Context>;
   /** The metadata that the caller sent; an empty object if it sent none. */
   readonly meta: Metadata;
+  /** The trace context that the caller sent; undefined if it sent none. */
+  readonly trace: string | undefined;
   /**
    * Metadata for the caller, to be filled in. What it has when the call is answered
    * arrives with the answer, also with an error. What a stream of values adds to it

@@ -11,6 +11,11 @@ import { limitedSignal } from "../time_limit.ts";
 import { addressError, resolveAddress } from "./address.ts";
 import { errorPrinter } from "./error_printer.ts";
 import { TalkError } from "./errors.ts";
+import {
+  type CodecSource,
+  observed,
+  type ObserverOption,
+} from "./observe/option.ts";
 import type { Carried } from "../codec/internal.ts";
 import { checkPeerOptions, Peer, type PeerOptions } from "./peer.ts";
 import type { ReconnectingPeer, ReconnectOptions } from "./reconnect/types.ts";
@@ -26,7 +31,7 @@ export const DEFAULT_CONNECT_TIMEOUT = 30_000;
 export type Provided<T> = T | (() => T | Promise<T>);
 
 /** Options for connecting. */
-export interface ConnectOptions {
+export interface ConnectOptions extends ObserverOption {
   /**
    * Headers of the HTTP request for `ws:` and `wss:`, or a function that is asked
    * for them before each attempt. Browsers cannot send any. Default: in Deno an
@@ -228,9 +233,10 @@ export async function dialSession(
   return qmux(await connect(address, options), options.session);
 }
 
-async function connect(
+/** Connects, and leaves it to the caller what the connection becomes. */
+export async function connect(
   place: Provided<string>,
-  options: ConnectOptions,
+  options: ConnectOptions & CodecSource,
 ): Promise<Transport> {
   const { signal, timeout = DEFAULT_CONNECT_TIMEOUT, session } = options;
   signal?.throwIfAborted();
@@ -255,10 +261,11 @@ async function connect(
     const { scheme, rest } = await resolveAddress(address);
     const headers = await ask(options.headers, limited.signal);
     const protocols = await ask(options.protocols, limited.signal);
-    return await attempt(
+    const transport = await attempt(
       address,
       scheme.connect(rest, limited.signal, { headers, protocols }),
     );
+    return observed(transport, redactedAddress(address), options);
   } catch (error) {
     if (limited.signal.aborted) throw limited.signal.reason;
     throw error;

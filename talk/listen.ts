@@ -5,6 +5,7 @@ import {
   rawSession,
   type Scheme,
   type Session,
+  type Transport,
   type TransportListener,
 } from "../mux/internal.ts";
 import {
@@ -20,12 +21,13 @@ import {
 } from "./listener.ts";
 import type { Carried } from "../codec/internal.ts";
 import { checkPeerOptions, type PeerOptions, type PeerWith } from "./peer.ts";
+import { observedSource, type ObserverOption } from "./observe/option.ts";
 import { handshakeLimit, peerListener } from "./peer_listener.ts";
 import { addressError, resolveAddress } from "./address.ts";
 
 /** Options of {@linkcode listenSession}. */
 export interface ListenSessionOptions
-  extends ListenerOptions, ListenSchemeOptions, SharedLimits {}
+  extends ListenerOptions, ListenSchemeOptions, SharedLimits, ObserverOption {}
 
 /**
  * Options of {@linkcode listen}.
@@ -134,13 +136,33 @@ export function listenWith<T extends Closable>(
   make: (session: Session) => T,
   rules: AcceptRules<T>,
 ): Promise<Listener<T>> {
+  return listenRaw(
+    address,
+    options,
+    (transport, limits) => make(qmux(transport, limits.session)),
+    rules,
+  );
+}
+
+/**
+ * Listens on an address; every connection becomes what `make` returns.
+ *
+ * @throws {TalkError} `bad-address`, `unknown-scheme`, `listen-failed`
+ * @throws {RangeError} if an option is out of range
+ */
+export function listenRaw<T extends Closable>(
+  address: string,
+  options: ListenSessionOptions,
+  make: (transport: Transport, limits: ResolvedSharedLimits) => T,
+  rules: AcceptRules<T>,
+): Promise<Listener<T>> {
   return start(
     address,
     options,
     (source, limits) =>
       new ConnectionListener<T>(
         source,
-        (transport) => make(qmux(transport, limits.session)),
+        (transport) => make(transport, limits),
         options,
         limits,
         rules,
@@ -158,7 +180,7 @@ async function start<T>(
   const handshake = handshakeLimit(limits, options.onError);
   try {
     const source = await listenAt(scheme, rest, options, handshake);
-    return make(source, limits);
+    return make(observedSource(source, options), limits);
   } catch (error) {
     throw addressError("listen", address, error);
   }

@@ -56,6 +56,7 @@ import {
 } from "./listener.ts";
 import type { Carried } from "../codec/internal.ts";
 import { checkPeerOptions, type PeerOptions, type PeerWith } from "./peer.ts";
+import { observedSource, type ObserverOption } from "./observe/option.ts";
 import { handshakeLimit, peerListener } from "./peer_listener.ts";
 
 /** Milliseconds that are left to the answer of a call that is a ping. */
@@ -77,7 +78,8 @@ export interface ServeWebSocketOptions<
   PeerOptions<C, NoInfer<Context>>,
   PeerListenerOptions<C, Context>,
   UpgradeOptions,
-  SharedLimits {}
+  SharedLimits,
+  ObserverOption {}
 
 /**
  * The handler that {@linkcode serveWebSocket} makes.
@@ -139,7 +141,11 @@ export function serveWebSocket<C extends Carried = Carried, Context = unknown>(
     maxSockets: 2 * limits.maxSessions,
     handshake: handshakeLimit(limits, options.onError),
   });
-  const listener = peerListener(acceptor, options, limits);
+  const listener = peerListener(
+    observedSource(acceptor, options),
+    options,
+    limits,
+  );
   return Object.assign(acceptor.handle, { listener });
 }
 

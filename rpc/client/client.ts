@@ -10,6 +10,7 @@ import {
 } from "../wire/headers.ts";
 import { checkMeta, type Metadata } from "../wire/metadata.ts";
 import { checkSelector, PING_SELECTOR } from "../wire/selector.ts";
+import { checkTrace } from "../wire/trace_context.ts";
 import { isValueStream } from "../wire/value_source.ts";
 import { CallContext, type ClientOptions } from "./call_context.ts";
 import { type TimeLimit, timeLimitOf } from "./call_limits.ts";
@@ -29,6 +30,7 @@ interface Extras {
   /** Milliseconds that the call has, whole ones. */
   readonly deadline: number | undefined;
   readonly meta: Metadata | undefined;
+  readonly trace: string | undefined;
   /** Whether other calls of the selector are likely to have as many. */
   readonly isUsual: boolean;
 }
@@ -134,7 +136,7 @@ export class Client implements PooledCaller {
     try {
       checkSelector(call.selector);
       if (options !== undefined) limit = timeLimitOf(options, call.selector);
-      const extras = limit && this.#extrasOf(limit, options!.meta, call);
+      const extras = limit && this.#extrasOf(limit, options!, call);
       request = this.#encode(call, args, stream !== undefined, extras);
     } catch (error) {
       return call.failNamed(error);
@@ -258,7 +260,12 @@ export class Client implements PooledCaller {
     const isSame = known !== undefined && known.deadline === deadline &&
       known.isList === isList;
     if (isSame && known.bytes !== undefined) return writer.addRaw(known.bytes);
-    const extras = { deadline, meta: undefined, isUsual: true };
+    const extras = {
+      deadline,
+      meta: undefined,
+      trace: undefined,
+      isUsual: true,
+    };
     const stream = isList ? undefined : false;
     this.#addHeader(writer, selector, stream, undefined, extras);
     if (isSame) known.bytes = writer.message().slice();
@@ -278,7 +285,7 @@ export class Client implements PooledCaller {
     const { codec, extension, state } = this.#context;
     const nested = extension?.nested;
     const ping = state.refusesPings ? false : undefined;
-    const { deadline, meta }: Partial<Extras> = extras ?? {};
+    const { deadline, meta, trace }: Partial<Extras> = extras ?? {};
     const about: CallExtension = {
       nested,
       stream,
@@ -286,25 +293,27 @@ export class Client implements PooledCaller {
       ping,
       deadline,
       meta,
+      trace,
     };
     writer.add(codec, callHeaderValue(selector, about));
   }
 
-  /** What the header says of a time limit, and the metadata. */
+  /** What the header says of a time limit, the metadata and the trace context. */
   #extrasOf(
     { timeout, inherited }: TimeLimit,
-    meta: Metadata | undefined,
+    { meta, trace }: CallOptions,
     { selector }: PendingCall,
   ): Extras | undefined {
     const deadline = timeout === undefined ? undefined : Math.ceil(timeout);
+    if (trace !== undefined) checkTrace(trace, selector);
     if (meta === undefined) {
-      return deadline === undefined
+      return deadline === undefined && trace === undefined
         ? undefined
-        : { deadline, meta, isUsual: !inherited };
+        : { deadline, meta, trace, isUsual: !inherited && trace === undefined };
     }
     const { codec, state } = this.#context;
     const whose = `call "${selector}"`;
     const checked = checkMeta(meta, codec, state.maxMetaSize, whose);
-    return { deadline, meta: checked, isUsual: false };
+    return { deadline, meta: checked, trace, isUsual: false };
   }
 }

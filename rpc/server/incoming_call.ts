@@ -19,6 +19,7 @@ import {
   ValueIterator,
   ValueReceiver,
 } from "../wire/value_receiver.ts";
+import { traceIn } from "../wire/trace_context.ts";
 import type { Fifo } from "../wire/fifo.ts";
 import type { QueuedCall } from "./call_queue.ts";
 import { InheritingCaller } from "./inheriting_caller.ts";
@@ -101,6 +102,10 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
 
   get meta(): Metadata {
     return this.request.meta ?? NO_META;
+  }
+
+  get trace(): string | undefined {
+    return traceIn(this.request.extension);
   }
 
   get responseMeta(): Record<string, unknown> {

@@ -365,9 +365,12 @@ function isNested({ request, callback }: IncomingCall): boolean {
   return request.nested || callback !== undefined;
 }
 
-/** For how long a header may be used again: metadata belongs to one call. */
-function useOf({ deadline, meta }: Request): HeaderUse {
-  if (meta !== undefined) return "never";
+/**
+ * For how long a header may be used again: metadata and a trace context belong to
+ * one call.
+ */
+function useOf({ deadline, meta, extension }: Request): HeaderUse {
+  if (meta !== undefined || extension?.["trace"] !== undefined) return "never";
   return deadline === undefined ? "long" : "brief";
 }
 

@@ -112,6 +112,8 @@ export interface CallExtension {
   readonly deadline?: number | undefined;
   /** Metadata. Default: none. */
   readonly meta?: Metadata | undefined;
+  /** A trace context. Default: none. */
+  readonly trace?: string | undefined;
   /** `false` asks the responder not to ping this side. Default: absent. */
   readonly ping?: false | undefined;
 }

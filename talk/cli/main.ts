@@ -28,6 +28,7 @@ import { check } from "./commands/check.ts";
 import { type Command, PROGRAM, twoColumns } from "./command.ts";
 import { describe } from "./commands/describe.ts";
 import { EXIT, exitCodeOf, OutputClosed, UsageError } from "./exit_code.ts";
+import { inspect } from "./commands/inspect.ts";
 import { interop } from "./commands/interop.ts";
 import { ping } from "./commands/ping.ts";
 import { proxy } from "./commands/proxy.ts";
@@ -43,6 +44,7 @@ const COMMANDS: readonly Command[] = Object.freeze([
   ping,
   serve,
   proxy,
+  inspect,
   tunnel,
   interop,
   check,

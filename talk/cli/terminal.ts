@@ -11,7 +11,16 @@ export interface Sink {
 }
 
 /** Parameters of ANSI's "select graphic rendition". */
-const STYLES = { bold: 1, red: 31, green: 32, yellow: 33, cyan: 36 } as const;
+const STYLES = {
+  bold: 1,
+  dim: 2,
+  red: 31,
+  green: 32,
+  yellow: 33,
+  blue: 34,
+  magenta: 35,
+  cyan: 36,
+} as const;
 /** A style of text. */
 export type Style = keyof typeof STYLES;
 
@@ -147,6 +156,11 @@ export class Terminal {
   /** Styles text for standard error, if that is a terminal. */
   onError(style: Style, text: string): string {
     return this.#styled(this.#err, style, text);
+  }
+
+  /** The width of the terminal, 80 if there is none. */
+  get width(): number {
+    return columns();
   }
 
   /** Shows progress, in a line that the next one replaces. */

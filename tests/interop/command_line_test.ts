@@ -2,7 +2,10 @@
 // calls. What runs without Go is in talk/cli/.
 
 import { assert, assertEquals } from "@std/assert";
-import { cli, cliCommand } from "../support/cli.ts";
+import { listen } from "@qtalk/qtalk";
+import { cbor } from "@qtalk/qtalk/codec/cbor";
+import { interopService } from "../../talk/cli/peers/interop_service.ts";
+import { cli, cliCommand, startCli } from "../support/cli.ts";
 
 import { goServe, startServer } from "./processes.ts";
 import { buildReference } from "./reference.ts";
@@ -92,5 +95,50 @@ Deno.test({
     const { code, stdout } = await cli(args, { stdin });
     assertEquals([code, stdout.length], [0, stdin.length]);
     assert(stdout === "x".repeat(stdin.length));
+  },
+});
+
+Deno.test({
+  name: "interop: inspect shows what Go programs say, at either end",
+  ignore,
+  async fn() {
+    const file = `${directory}/session.qtalk`;
+    await using listener = await listen("tcp://127.0.0.1:0", {
+      handler: interopService(),
+      codecs: [cbor()],
+    });
+    // A client in Go.
+    const words = ["inspect", "stdio:", listener.addr, "--save", file];
+    const { code, stdout, stderr } = await new Deno.Command(binary, {
+      args: ["check", "exec", "--", ...cliCommand(words)],
+      env: { QTALK_CODEC: "" },
+    }).output();
+    const log = new TextDecoder().decode(stderr);
+    const results = new TextDecoder().decode(stdout).trimEnd().split("\n")
+      .map((line) => JSON.parse(line));
+    assertEquals(results.map((result) => result.case), CHECKS);
+    assert(results.every(({ ok }) => ok), log);
+    assertEquals(code, 0, log);
+    const replayed = await cli(["inspect", file, "--calls"]);
+    for (const text of ["  CBOR", "bytes 1", "error"]) {
+      assert(replayed.stdout.includes(text), replayed.stdout);
+    }
+    assert(!replayed.stdout.includes("not shown any more"), replayed.stdout);
+
+    // A server in Go.
+    await using server = await startServer(goServe(binary), "tcp");
+    await using tap = startCli([
+      "inspect",
+      "tcp://127.0.0.1:0",
+      `tcp://${server.address}`,
+    ]);
+    const line = await tap.line(/^listening on /);
+    const address = line.slice("listening on ".length);
+    const called = await cli(["call", address, "count", "--value", "2"]);
+    assertEquals([called.code, called.stdout], [0, "2\n0\n1\n"]);
+    await tap.line(/→ #\d+ +count 2$/);
+    await tap.line(/← #\d+ +2 +continues as a channel/);
+    await tap.line(/← #\d+ +· 1$/);
+    assertEquals((await tap.end("SIGTERM")).code, 0);
   },
 });

@@ -1,0 +1,106 @@
+import { json } from "../../codec/internal.ts";
+import type {
+  AbortableTransport,
+  AdvisingTransport,
+  KeptTransport,
+  Transport,
+} from "../../mux/internal.ts";
+import type { End, OnEvent } from "./events.ts";
+import type { ObserveOptions, Observer } from "./option.ts";
+import { type SessionTrace, Tracer } from "./session_trace.ts";
+
+/**
+ * Makes an observer, for the option `observer` of `dial()`, `listen()` and others. It
+ * can be used for any number of sessions, which it numbers.
+ *
+ * What `onEvent` throws is an uncaught error, and the session goes on.
+ *
+ * @param onEvent is called with each event
+ */
+export function observe(onEvent: OnEvent): Observer {
+  const tracer = new Tracer({
+    codecs: [json({ bigint: true })],
+    now: () => performance.now(),
+    onEvent(event) {
+      try {
+        onEvent(event);
+      } catch (error) {
+        // An uncaught error is right, but the session must go on.
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
+    },
+  });
+  return {
+    observe: (transport, { address = "", codecs }: ObserveOptions = {}) =>
+      new ObservedTransport(transport, tracer.session(address, codecs)),
+  };
+}
+
+/** Passes bytes on, and has them traced. */
+class ObservedTransport implements AbortableTransport {
+  readonly #transport: Transport;
+  readonly #trace: SessionTrace;
+  /** Why the connection was lost. */
+  #failure: unknown;
+
+  /** Begins to trace a transport. */
+  constructor(transport: Transport, trace: SessionTrace) {
+    this.#transport = transport;
+    this.#trace = trace;
+  }
+
+  /** What the transport says about peers of another protocol. */
+  get advice(): string | undefined {
+    return (this.#transport as AdvisingTransport).advice;
+  }
+
+  /** What the transport does about an end that vanishes. */
+  get keepAlive(): KeptTransport["keepAlive"] | undefined {
+    return (this.#transport as Partial<KeptTransport>).keepAlive;
+  }
+
+  async read(): Promise<Uint8Array | null> {
+    let chunk;
+    try {
+      chunk = await this.#transport.read();
+    } catch (error) {
+      this.#fail("far", error);
+      throw error;
+    }
+    if (chunk === null) this.#trace.end("far");
+    else this.#trace.push("far", chunk);
+    return chunk;
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    this.#trace.push("near", bytes);
+    try {
+      await this.#transport.write(bytes);
+    } catch (error) {
+      this.#fail("near", error);
+      throw error;
+    }
+  }
+
+  async closeWrite(): Promise<void> {
+    this.#trace.end("near");
+    await this.#transport.closeWrite();
+  }
+
+  async close(): Promise<void> {
+    this.#trace.close(this.#failure);
+    await this.#transport.close();
+  }
+
+  abort(): void {
+    this.#trace.close(this.#failure);
+    (this.#transport as AbortableTransport).abort?.();
+  }
+
+  #fail(by: End, error: unknown): void {
+    this.#failure ??= error;
+    this.#trace.end(by, error);
+  }
+}

@@ -1,0 +1,213 @@
+import {
+  dial,
+  handlerFrom,
+  listen,
+  listenSession,
+  memoryTransports,
+  Peer,
+  qmux,
+} from "@qtalk/qtalk";
+import { cbor } from "@qtalk/qtalk/codec/cbor";
+import { observe, type ObservedEvent } from "@qtalk/qtalk/observe";
+import { dialSession } from "@qtalk/qtalk/talk";
+import { serveWebSocket } from "@qtalk/qtalk/websocket";
+import { assert, assertEquals } from "@std/assert";
+import { within } from "../../tests/support/within.ts";
+
+const handler = handlerFrom({ add: (a: number, b: number) => a + b });
+
+/** An observer, what it heard, and a promise of a kind of event. */
+function recorder() {
+  const events: ObservedEvent[] = [];
+  const waiting: { type: string; state?: string; resolve: () => void }[] = [];
+  return {
+    events,
+    observer: observe((event) => {
+      events.push(event);
+      for (const { type, state, resolve } of waiting) {
+        if (event.type !== type) continue;
+        if (state === undefined || "state" in event && event.state === state) {
+          resolve();
+        }
+      }
+    }),
+    heard(type: ObservedEvent["type"], state?: string) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      waiting.push({ type, ...(state !== undefined && { state }), resolve });
+      return within(promise, `${type} ${state ?? ""}`);
+    },
+  };
+}
+
+/** Calls and answers in words. */
+function said(events: readonly ObservedEvent[]): string[] {
+  return events.flatMap((event) => {
+    if (event.type === "call") {
+      const value = JSON.stringify(event.argument?.value);
+      return [`${event.by} calls ${event.call.selector} ${value}`];
+    }
+    if (event.type !== "answer") return [];
+    return [`${event.by} answers ${event.value?.value}`];
+  });
+}
+
+for (const codec of [undefined, cbor()]) {
+  Deno.test(`observer: both ends of a connection hear of its calls, in ${codec?.name ?? "JSON"}`, async () => {
+    const near = recorder(), far = recorder();
+    const served = { codec, handler, observer: far.observer };
+    await using listener = await listen("tcp://127.0.0.1:0", served);
+    const ended = [
+      near.heard("session", "closed"),
+      far.heard("session", "closed"),
+    ];
+    const peer = await dial(listener.addr, { codec, observer: near.observer });
+    assertEquals(await peer.call("add", [1, 2]), 3);
+    await peer.close();
+    await Promise.all(ended);
+    assertEquals(said(near.events), ["near calls add [1,2]", "far answers 3"]);
+    assertEquals(said(far.events), ["far calls add [1,2]", "near answers 3"]);
+    const [first] = near.events;
+    assert(first?.type === "session" && first.state === "opened");
+    assertEquals(first.address, listener.addr);
+    for (const { events } of [near, far]) {
+      const ends = events.filter(({ type }) => type === "call-end");
+      assertEquals(ends.length, 1);
+    }
+  });
+}
+
+Deno.test("observer: sessions of a listener have numbers of their own", async () => {
+  const { events, observer, heard } = recorder();
+  await using listener = await listen("tcp://127.0.0.1:0", {
+    handler,
+    observer,
+  });
+  for (let i = 1; i <= 2; i++) {
+    const closed = heard("session", "closed");
+    await using peer = await dial(listener.addr);
+    await peer.call("add", [i, 0]);
+    await peer.close();
+    await closed;
+  }
+  const sessions = events.flatMap((event) =>
+    event.type === "call" ? [event.session] : []
+  );
+  assertEquals(sessions, [1, 2]);
+  const numbers = events.flatMap((event) =>
+    event.type === "call" ? [event.channel.number] : []
+  );
+  assert(numbers[0]! < numbers[1]!, `${numbers}`);
+});
+
+Deno.test("observer: the connections of a reconnecting peer are numbered", async () => {
+  const { events, observer, heard } = recorder();
+  await using listener = await listen("tcp://127.0.0.1:0", { handler });
+  const peers = listener[Symbol.asyncIterator]();
+  const options = { observer, reconnect: { minDelay: 1 } };
+  await using peer = await dial(listener.addr, options);
+  assertEquals(await peer.call("add", [1, 0]), 1);
+  const again = heard("session", "opened");
+  await (await within(peers.next(), "a peer")).value!.close();
+  await again;
+  assertEquals(await peer.call("add", [2, 0]), 2);
+  const sessions = events.flatMap((event) =>
+    event.type === "call" ? [event.session] : []
+  );
+  assertEquals(sessions, [1, 2]);
+});
+
+Deno.test("observer: serveWebSocket() and dial() of a WebSocket have it, too", async () => {
+  const near = recorder(), far = recorder();
+  const serve = serveWebSocket({ handler, observer: far.observer });
+  const server = Deno.serve({ port: 0, onListen() {} }, serve);
+  const address = `ws://127.0.0.1:${server.addr.port}/`;
+  const peer = await dial(address, { observer: near.observer });
+  assertEquals(await peer.call("add", [1, 2]), 3);
+  await peer.close();
+  await serve.listener.close();
+  await server.shutdown();
+  assertEquals(said(near.events), ["near calls add [1,2]", "far answers 3"]);
+  assertEquals(said(far.events), ["far calls add [1,2]", "near answers 3"]);
+});
+
+Deno.test("observer: sessions without RPC have it, with their channels", async () => {
+  const near = recorder();
+  await using listener = await listenSession("tcp://127.0.0.1:0");
+  const accepted = listener[Symbol.asyncIterator]().next();
+  await using session = await dialSession(listener.addr, {
+    observer: near.observer,
+  });
+  const { value: other } = await within(accepted, "a session");
+  other!.accept((channel) => {
+    channel.readable.pipeTo(channel.writable).catch(() => {});
+  });
+  const channel = await session.open();
+  const writer = channel.writable.getWriter();
+  await writer.write(new TextEncoder().encode("no call"));
+  await writer.close();
+  const closed = near.heard("channel", "closed");
+  assertEquals(await new Response(channel.readable).text(), "no call");
+  await channel.close();
+  await closed;
+  const bytes = near.events.filter(({ type }) => type === "bytes");
+  assertEquals(bytes.map((event) => event.type === "bytes" && event.by), [
+    "near",
+    "far",
+  ]);
+  assertEquals(said(near.events), []);
+});
+
+Deno.test("observer: why a connection was lost is said", async () => {
+  const { events, observer, heard } = recorder();
+  using target = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const accepted = target.accept();
+  const closed = heard("session", "closed");
+  const peer = await dial(`tcp://127.0.0.1:${target.addr.port}`, { observer });
+  const conn = await accepted;
+  await conn.write(new TextEncoder().encode("HTTP/1.1 400 Bad Request\r\n"));
+  await within(peer.closed.catch(() => {}), "the end");
+  await closed;
+  conn.close();
+  const malformed = events.filter((event) =>
+    event.type === "direction" && event.state === "malformed"
+  );
+  assertEquals(malformed.length, 1);
+});
+
+Deno.test("observer: a session survives one that throws, and the error is not hidden", async () => {
+  const uncaught: unknown[] = [];
+  const onError = (event: ErrorEvent) => {
+    event.preventDefault();
+    uncaught.push(event.error);
+  };
+  addEventListener("error", onError);
+  const mistake = new Error("a mistake of the observer");
+  const [left, right] = memoryTransports();
+  const server = new Peer(qmux(left), { handler });
+  const observer = observe((event) => {
+    if (event.type === "call") throw mistake;
+  });
+  const observed = observer.observe(right);
+  const client = new Peer(qmux(observed));
+  assertEquals(await client.call("add", [1, 2]), 3);
+  await client.close();
+  await server.close();
+  removeEventListener("error", onError);
+  assertEquals(uncaught, [mistake]);
+});
+
+Deno.test("Observer.observe: what the transport can do besides is kept", () => {
+  let aborted = 0;
+  const keepAlive = { signs: 7 };
+  const [end] = memoryTransports();
+  const kept = Object.assign(Object.create(end!), {
+    advice: "some advice",
+    keepAlive,
+    abort: () => aborted++,
+  });
+  const observed = observe(() => {}).observe(kept) as typeof kept;
+  assertEquals(observed.advice, "some advice");
+  assertEquals(observed.keepAlive, keepAlive);
+  observed.abort();
+  assertEquals(aborted, 1);
+});

@@ -1,0 +1,78 @@
+/**
+ * The option `observer`. What an observer takes is not loaded unless a program makes
+ * one.
+ *
+ * @module
+ */
+import type { Codec } from "../../codec/internal.ts";
+import type { Transport, TransportListener } from "../../mux/internal.ts";
+
+/** Options of {@linkcode Observer.observe}. */
+export interface ObserveOptions {
+  /** The address of the far end, for events. Default: empty. */
+  address?: string | undefined;
+  /** The codecs in which calls are read. Default: `json()`. */
+  codecs?: readonly Codec[] | undefined;
+}
+
+/** Hears of what happens in sessions. Made by `observe()` of `@qtalk/qtalk/observe`. */
+export interface Observer {
+  /**
+   * Makes a transport, for `qmux()`, that passes everything on to another one and has
+   * it observed. `dial()`, `listen()` and others do so by themselves.
+   *
+   * @param transport the transport, which belongs to the new one
+   * @param options codecs and address
+   */
+  observe(transport: Transport, options?: ObserveOptions): Transport;
+}
+
+/** The option of functions that make sessions. */
+export interface ObserverOption {
+  /**
+   * Hears of everything that happens in the sessions: frames, channels and calls with
+   * their values; from `observe()` of `@qtalk/qtalk/observe`. Default: none, and then
+   * nothing is paid for it.
+   */
+  observer?: Observer | undefined;
+}
+
+/** Where the codecs of calls are found. */
+export interface CodecSource {
+  readonly codec?: Codec | undefined;
+  readonly codecs?: readonly Codec[] | undefined;
+}
+
+/** Has a connection observed, if there is an observer. */
+export function observed(
+  transport: Transport,
+  address: string,
+  { observer, codec, codecs }: ObserverOption & CodecSource,
+): Transport {
+  if (observer === undefined) return transport;
+  const list = codecs !== undefined && codecs.length > 0
+    ? codecs
+    : codec && [codec];
+  return observer.observe(transport, { address, codecs: list });
+}
+
+/** Has the connections of a listener observed, if there is an observer. */
+export function observedSource(
+  source: TransportListener,
+  options: ObserverOption & CodecSource,
+): TransportListener {
+  if (options.observer === undefined) return source;
+  return {
+    addr: source.addr,
+    async accept() {
+      const accepted = await source.accept();
+      if (accepted === null) return null;
+      const { transport, remoteAddr } = accepted;
+      return {
+        ...accepted,
+        transport: observed(transport, remoteAddr, options),
+      };
+    },
+    close: () => source.close(),
+  };
+}
