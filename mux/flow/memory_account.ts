@@ -125,9 +125,17 @@ export class MemoryAccount {
     return this.#ledger.hasChannel;
   }
 
-  /** Whether less than half of what a pool can have free is. */
-  get poolIsLow(): boolean {
-    return this.#share !== undefined && this.#share.isLow;
+  /**
+   * Whether what is held, or what of it is for channels and their windows, has
+   * changed by `step` bytes since it was `held` and `taken`, or a pool is low. Each
+   * call asks once or twice, so this calls nothing else.
+   */
+  hasChanged(held: number, taken: number, step: number): boolean {
+    const more = this.#ledger.held - held;
+    const moreTaken = this.windows.counted + this.channels.counted - taken;
+    return more >= step || more <= -step ||
+      moreTaken >= step || moreTaken <= -step ||
+      this.#share !== undefined && this.#share.isLow;
   }
 
   /** Takes what a channel needs, with its window of `size` bytes. */

@@ -129,8 +129,10 @@ export class WindowBudget implements WindowMemory {
 
   /** As {@linkcode give}; also counts `credit` as late credit. */
   giveUnused(bytes: number, credit: number): void {
-    this.give(bytes);
-    this.#lateCredit = Math.min(this.#lateCredit + credit, this.#maxLateCredit);
+    this.#account.windows.give(bytes);
+    this.#refused = false;
+    const late = this.#lateCredit + credit;
+    this.#lateCredit = late < this.#maxLateCredit ? late : this.#maxLateCredit;
   }
 
   /**
@@ -147,13 +149,11 @@ export class WindowBudget implements WindowMemory {
   /** Calculates what {@linkcode open} and {@linkcode scarce} need, if it is old. */
   #estimate(): void {
     const account = this.#account;
+    if (!account.hasChanged(this.#heldThen, this.#takenThen, this.#step)) {
+      return;
+    }
     const { held } = account;
     const taken = account.windows.counted + account.channels.counted;
-    const step = this.#step;
-    if (
-      Math.abs(held - this.#heldThen) < step &&
-      Math.abs(taken - this.#takenThen) < step && !account.poolIsLow
-    ) return;
     const left = this.left - CHANNEL_SIZE;
     const most = left * 2 >= this.#size ? left / 4 : left / SMALL_PARTS;
     const size = Math.min(this.#initialSize, Math.floor(most));
