@@ -172,7 +172,7 @@ async function listenAt(
   handshake: HandshakeLimit,
 ): Promise<TransportListener> {
   try {
-    return scheme.listen(rest, options, handshake);
+    return await scheme.listen(rest, options, handshake);
   } catch (error) {
     const inUse = (error as Error | undefined)?.name === "AddrInUse";
     if (!inUse || scheme.takeOver === undefined) throw error;

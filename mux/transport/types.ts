@@ -152,12 +152,12 @@ export interface Scheme {
     rest: string,
     options?: ListenSchemeOptions,
     handshake?: HandshakeLimit,
-  ): TransportListener;
+  ): TransportListener | Promise<TransportListener>;
   /**
    * Listens at an address at which {@linkcode listen} has failed because it is in
    * use, if what remains there is of a listener that no longer exists.
    *
-   * @throws {Deno.errors.AddrInUse} if it is in use indeed
+   * @throws {Error} `AddrInUse` if it is in use indeed
    */
   takeOver?(rest: string): Promise<TransportListener>;
 }

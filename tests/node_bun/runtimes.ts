@@ -6,7 +6,7 @@
 import { bundle } from "../support/bundle.ts";
 
 /** npm packages: what runs, and the WebSocket server that Node lacks. */
-const PACKAGES = ["node@22", "bun@1", "ws@8"];
+const PACKAGES = ["node@22", "bun@1"];
 /** Milliseconds that npm has. */
 const PATIENCE = 60_000;
 

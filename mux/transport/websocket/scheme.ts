@@ -11,7 +11,7 @@ import {
   webSocketTransport,
 } from "./transport.ts";
 import { checkedHeaders, type HandshakeRequest } from "./handshake.ts";
-import { tcp } from "../tcp.ts";
+import { builtinModule } from "../node/builtin.ts";
 import { webSocketListener } from "./listener.ts";
 import { checkHosts } from "./request_rules.ts";
 
@@ -24,9 +24,13 @@ export function webSocketScheme(name: "ws" | "wss"): Scheme {
         headers,
         protocols: typeof protocols === "string" ? [protocols] : protocols,
       };
-      if (!("Deno" in globalThis)) return await dialNative(request, signal);
-      const { dialOverTcp } = await import("./deno_dial.ts");
-      return await dialOverTcp(request, signal);
+      if ("Deno" in globalThis) {
+        const { dialOverTcp } = await import("./deno_dial.ts");
+        return await dialOverTcp(request, signal);
+      }
+      if (!hasSockets()) return await dialNative(request, signal);
+      const { dialOverSocket } = await import("./node_dial.ts");
+      return await dialOverSocket(request, signal);
     },
     listen(rest, options = {}, handshake) {
       const url = parse(name, rest);
@@ -35,6 +39,7 @@ export function webSocketScheme(name: "ws" | "wss"): Scheme {
           "wss: needs a certificate; pass serveWebSocket() to Deno.serve() instead",
         );
       }
+      checkHosts(options.hosts);
       return listenOverTcp(url, options, handshake);
     },
   };
@@ -46,20 +51,33 @@ type HeadedWebSocket = new (
   options: { headers: HeadersInit; protocols: string[] },
 ) => WebSocket;
 
+/** Whether the runtime is Node or Bun; workers of Cloudflare only look so. */
+function hasSockets(): boolean {
+  const { navigator } = globalThis as { navigator?: { userAgent?: string } };
+  return navigator?.userAgent !== "Cloudflare-Workers" &&
+    builtinModule("node:net") !== undefined;
+}
+
 /** Accepts WebSockets at one path, and answers 404 at others. */
-function listenOverTcp(
+async function listenOverTcp(
   url: URL,
   { origins, hosts }: ListenSchemeOptions,
   handshake?: HandshakeLimit,
-): TransportListener {
-  checkHosts(hosts);
-  const source = tcp.listen(`//${url.hostname}:${url.port || 80}`);
+): Promise<TransportListener> {
+  const scheme = await loadTcp();
+  const source = await scheme.listen(`//${url.hostname}:${url.port || 80}`);
   url.port = new URL(source.addr).port;
   const rules = { path: url.pathname, origins, hosts };
   return webSocketListener(source, url.href, rules, handshake);
 }
 
-/** Dials with the runtime's own `WebSocket`: in browsers, Node and Bun. */
+async function loadTcp(): Promise<Scheme> {
+  return "Deno" in globalThis
+    ? (await import("../tcp.ts")).tcp
+    : (await import("../node/sockets.ts")).nodeTcp;
+}
+
+/** Dials with the runtime's own `WebSocket`: in browsers. */
 export async function dialNative(
   { url, headers, protocols = [] }: HandshakeRequest,
   signal: AbortSignal,
