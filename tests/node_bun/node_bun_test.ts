@@ -1,5 +1,5 @@
-// The core on Node and Bun, against this Deno, in both directions: the cases
-// of the interop tests, over the web streams of Node's sockets.
+// The core on Node and Bun, against this Deno and against each other, in both
+// directions: the cases of the interop tests.
 
 import { assertEquals } from "@std/assert";
 import { CASES } from "../interop/cases.ts";
@@ -78,6 +78,63 @@ for (const runtime of ["node", "bun"] as const) {
   for (const transport of TRANSPORTS) {
     testServer(runtime, transport);
     testClient(runtime, transport);
+  }
+}
+
+for (const runtime of ["node", "node24", "bun"] as const) {
+  Deno.test({
+    name: `node_bun: sockets and child processes of ${runtime}`,
+    ignore: missing !== undefined,
+    fn: (t) => testSockets(runtimes![runtime].sockets, t),
+  });
+}
+
+Deno.test({
+  name: "node_bun: sockets and child processes of deno",
+  ignore: missing !== undefined,
+  fn: (t) => {
+    const file = runtimes!.node.sockets.at(-1)!;
+    return testSockets([Deno.execPath(), "run", "-A", file], t);
+  },
+});
+
+// Deno is one end of the cases above. Here it is none.
+for (
+  const [from, to] of [["node", "bun"], ["bun", "node24"], [
+    "node24",
+    "node",
+  ]] as const
+) {
+  for (const transport of TRANSPORTS) {
+    Deno.test({
+      name: `node_bun: ${from} → ${to}, ${transport}: all cases on one session`,
+      ignore: missing !== undefined,
+      async fn() {
+        const cases = lasting.filter((name) => !name.endsWith("-64m"));
+        const serve = () => command(to, "serve");
+        const client = command(from, "client");
+        const outcomes = await runClient(client, transport, cases, serve);
+        assertEquals(
+          [...outcomes],
+          cases.map((name) => [name, undefined]),
+        );
+      },
+    });
+  }
+}
+
+/** Runs the checks of sockets.ts, and reports each. */
+async function testSockets(
+  [program, ...args]: [string, ...string[]],
+  t: Deno.TestContext,
+): Promise<void> {
+  const place = await Deno.makeTempDir({ dir: directory });
+  const output = await run(program, [...args, place]);
+  const lines = output.trim().split("\n");
+  assertEquals(lines.length, 18);
+  for (const line of lines) {
+    const { check, error } = JSON.parse(line) as Record<string, string>;
+    await t.step(check!, () => assertEquals(error, undefined));
   }
 }
 
