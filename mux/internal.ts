@@ -12,6 +12,8 @@ export {
   MuxError,
   originOf,
   sessionClosed,
+  TlsError,
+  type TlsErrorCode,
 } from "./errors.ts";
 export { MemoryAccount, type MemoryKind } from "./flow/memory_account.ts";
 export {
@@ -39,9 +41,15 @@ export type {
   ConnectionInfo,
   HandshakeLimit,
   ListenSchemeOptions,
+  PeerCertificate,
+  Pem,
   Scheme,
+  SchemeListenOptions,
   SchemeOptions,
+  TlsDialOptions,
   TlsInfo,
+  TlsListenOptions,
+  TlsVersion,
   TransportListener,
 } from "./transport/types.ts";
 export type { Channel, Session, Transport, WaitOptions } from "./types.ts";

@@ -3,6 +3,7 @@ import {
   resolveOptions,
   type Session,
   type SessionOptions,
+  type TlsDialOptions,
   type Transport,
 } from "../mux/internal.ts";
 import { checkTimeout } from "../check_option.ts";
@@ -40,6 +41,12 @@ export interface ConnectOptions {
    * Deno connects anyway, while other runtimes fail. Default: none.
    */
   protocols?: Provided<string | readonly string[]> | undefined;
+  /**
+   * Whom `tls:` and `wss:` trust, and this client's certificate; or a function that
+   * is asked for it before each attempt. Default: what the runtime trusts, and no
+   * certificate.
+   */
+  tls?: Provided<TlsDialOptions> | undefined;
   /**
    * Aborts connecting: `dial()` rejects with the signal's reason. Default: no
    * signal.
@@ -255,9 +262,10 @@ async function connect(
     const { scheme, rest } = await resolveAddress(address);
     const headers = await ask(options.headers, limited.signal);
     const protocols = await ask(options.protocols, limited.signal);
+    const tls = await ask(options.tls, limited.signal);
     return await attempt(
       address,
-      scheme.connect(rest, limited.signal, { headers, protocols }),
+      scheme.connect(rest, limited.signal, { headers, protocols, tls }),
     );
   } catch (error) {
     if (limited.signal.aborted) throw limited.signal.reason;

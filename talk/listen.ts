@@ -1,9 +1,9 @@
 import {
   type HandshakeLimit,
-  type ListenSchemeOptions,
   qmux,
   rawSession,
   type Scheme,
+  type SchemeListenOptions,
   type Session,
   type TransportListener,
 } from "../mux/internal.ts";
@@ -25,7 +25,7 @@ import { addressError, resolveAddress } from "./address.ts";
 
 /** Options of {@linkcode listenSession}. */
 export interface ListenSessionOptions
-  extends ListenerOptions, ListenSchemeOptions, SharedLimits {}
+  extends ListenerOptions, SchemeListenOptions, SharedLimits {}
 
 /**
  * Options of {@linkcode listen}.
@@ -168,7 +168,7 @@ async function start<T>(
 async function listenAt(
   scheme: Scheme,
   rest: string,
-  options: ListenSchemeOptions,
+  options: SchemeListenOptions,
   handshake: HandshakeLimit,
 ): Promise<TransportListener> {
   try {

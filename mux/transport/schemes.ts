@@ -22,6 +22,7 @@ const LOADERS: Readonly<Record<string, () => Promise<Scheme>>> = Object.freeze({
     isDeno()
       ? (await import("./stdio.ts")).stdio
       : (await import("./node/stdio.ts")).nodeStdio,
+  tls: async () => (await import("./node/tls.ts")).tls,
   ws: () => webSocket("ws"),
   wss: () => webSocket("wss"),
 });

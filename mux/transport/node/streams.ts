@@ -7,7 +7,7 @@
  */
 import { Queue } from "../../../queue.ts";
 import { nextTurn } from "../../flow/next_turn.ts";
-import type { KeptTransport } from "../types.ts";
+import type { AbortableTransport, KeptTransport } from "../types.ts";
 
 /** What this module uses of a `stream.Readable`. */
 export interface NodeReadable {
@@ -45,6 +45,12 @@ export interface NodeTransportOptions {
   closeWrite?: () => Promise<void>;
   /** Why the end of reading is none, if it is none. */
   endFailure?: () => unknown;
+  /** The error for one of the streams. Default: with the name that Deno gives it. */
+  failureOf?: (error: unknown) => unknown;
+  /** Ends and closes streams on which no write is under way. Default: at once. */
+  closeGently?: () => Promise<void>;
+  /** The error in the first bytes, if they tell of one. */
+  refusalIn?: (bytes: Uint8Array) => unknown;
 }
 
 /** Bytes that are taken from a stream and were not read, until it is paused. */
@@ -91,7 +97,7 @@ export function systemError(error: unknown): Error {
 }
 
 /** A transport over one or two streams of Node, which it owns. */
-export class NodeTransport implements KeptTransport {
+export class NodeTransport implements AbortableTransport, KeptTransport {
   readonly advice?: string;
   readonly keepAlive: { signs: number; start(): void };
   readonly #input: NodeReadable;
@@ -107,6 +113,9 @@ export class NodeTransport implements KeptTransport {
   #end: { failure?: unknown } | undefined;
   #sinceBreak = 0;
   #closed = false;
+  #closing: Promise<void> | undefined;
+  /** Whether bytes have arrived. */
+  #begun = false;
 
   /** Takes over the streams, which may be one and the same. */
   constructor(
@@ -131,7 +140,8 @@ export class NodeTransport implements KeptTransport {
       this.#finish(failure === undefined ? {} : { failure });
     });
     input.on("error", (error: unknown) => {
-      this.#finish({ failure: systemError(error) });
+      const failure = (options.failureOf ?? systemError)(error);
+      this.#finish({ failure });
     });
     input.on("close", () => this.#finish({ failure: connectionClosed() }));
     // Without a listener, an error of a stream ends the process.
@@ -192,12 +202,23 @@ export class NodeTransport implements KeptTransport {
     });
   }
 
-  close(): void {
-    if (this.#closed) return;
+  close(): Promise<void> | void {
+    if (this.#closed) return this.#closing;
     this.#closed = true;
     this.#chunks.clear();
     this.#reading?.resolve(null);
     this.#reading = undefined;
+    const { closeGently } = this.#options;
+    const failed = this.#end !== undefined && "failure" in this.#end;
+    if (closeGently !== undefined && !failed && this.#writing === undefined) {
+      return this.#closing = closeGently();
+    }
+    this.abort();
+  }
+
+  /** Closes it at once, also during {@linkcode close}. */
+  abort(): void {
+    this.#closed = true;
     this.#writing?.reject(connectionClosed());
     this.#input.destroy();
     if (this.#output as unknown !== this.#input) this.#output.destroy();
@@ -230,6 +251,11 @@ export class NodeTransport implements KeptTransport {
       chunk.byteOffset,
       chunk.byteLength,
     );
+    if (!this.#begun) {
+      this.#begun = true;
+      const failure = this.#options.refusalIn?.(bytes);
+      if (failure !== undefined) return this.#finish({ failure });
+    }
     if (this.#reading !== undefined) {
       this.#reading.resolve(bytes);
       this.#reading = undefined;

@@ -1,6 +1,10 @@
 import type { Transport } from "../../types.ts";
 import { connectWith, connTransport, prepared } from "../conn.ts";
-import { type HandshakeRequest, unbracketed } from "./handshake.ts";
+import {
+  defaultPort,
+  type HandshakeRequest,
+  unbracketed,
+} from "./handshake.ts";
 import { upgraded } from "./upgraded.ts";
 
 /**
@@ -19,7 +23,7 @@ export async function dialOverTcp(
       // Newer versions of Deno use the signal to cancel the attempt itself.
       Deno.connect({
         hostname,
-        port: Number(port || (secure ? 443 : 80)),
+        port: Number(port || defaultPort(request.url)),
         signal,
       }),
       signal,
