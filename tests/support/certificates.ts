@@ -60,7 +60,7 @@ export async function makeAuthority(name: string): Promise<Authority> {
           new x509.BasicConstraintsExtension(false),
           new x509.SubjectAlternativeNameExtension(
             (options.names ?? []).map((value) => ({
-              type: /^[\d.]+$|:/.test(value) ? "ip" : "dns",
+              type: /^[\d.]+$|:/.test(value) ? "ip" as const : "dns" as const,
               value,
             })),
           ),

@@ -57,9 +57,16 @@ export function middleOf(socket: NodeSocket): Middle {
     if (!stream.push(bytes)) socket.pause();
   });
   // TLS may decrypt what came last in a turn of its own.
-  socket.on("end", () => setTimeout(() => stream.push(null), 0));
+  let ended = false;
+  socket.on("end", () => {
+    ended = true;
+    setTimeout(() => stream.push(null), 0);
+  });
   socket.on("error", (error: Error) => stream.destroy(error));
-  socket.on("close", () => stream.destroy());
+  // What came before an end is still to be read.
+  socket.on("close", () => {
+    if (!ended) stream.destroy();
+  });
   return {
     stream,
     get truncated() {

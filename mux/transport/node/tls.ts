@@ -119,7 +119,7 @@ export async function connectTls(
     throw optionError(error);
   }
   middle.runs(client);
-  await secured(client, "secureConnect", middle, signal);
+  await secured(client, socket, middle, signal);
   const problem = problemOf(client, pins);
   if (problem !== undefined) {
     await endGently(client);
@@ -131,15 +131,18 @@ export async function connectTls(
 /** Waits for the end of a handshake; closes the connection if it fails. */
 async function secured(
   tls: TlsSocket,
-  event: string,
+  socket: NodeSocket,
   middle: Middle,
   signal: AbortSignal,
 ): Promise<void> {
   const ready = Promise.withResolvers<void>();
   const onAbort = () => ready.reject(signal.reason);
-  tls.on(event, ready.resolve);
+  tls.on("secureConnect", ready.resolve);
   tls.on("error", (error: unknown) => ready.reject(error));
-  tls.on("close", () => ready.reject(endedEarly(middle)));
+  // TLS tells first why it has closed the connection, if it knows.
+  const onClose = () => setTimeout(() => ready.reject(endedEarly(middle)), 0);
+  tls.on("close", onClose);
+  socket.on("close", onClose);
   signal.addEventListener("abort", onAbort, { once: true });
   if (signal.aborted) onAbort();
   try {
@@ -349,7 +352,9 @@ class Guard {
       client?.on("error", () => {});
       ready.reject(tlsErrorOf(error));
     });
-    socket.on("close", () => ready.reject(endedEarly(middle)));
+    socket.on("close", () => {
+      setTimeout(() => ready.reject(endedEarly(middle)), 0);
+    });
     server.emit("connection", middle.stream);
     const client = await ready.promise;
     middle.runs(client);
@@ -424,7 +429,7 @@ async function endGently(tls: TlsSocket): Promise<void> {
   const closed = Promise.withResolvers<void>();
   const cancel = timeLimit(END_TIME, closed.resolve);
   tls.on("close", closed.resolve);
-  tls.end(closed.resolve);
+  tls.end(() => closed.resolve());
   await closed.promise;
   cancel();
   tls.destroy();
