@@ -29,6 +29,8 @@ export interface PeerCertificate {
   names: string[];
   /** Its SHA-256 hash, as `"sha256:"` and 64 hexadecimal digits. */
   fingerprint: string;
+  /** When it begins to be valid. */
+  validFrom: Date;
   /** When it expires. */
   validTo: Date;
 }

@@ -8,6 +8,8 @@ export interface NodeCertificate {
   subjectaltname?: string;
   /** The SHA-256 hash of its bytes. */
   fingerprint256?: string;
+  /** The beginning of its time. */
+  valid_from?: string;
   /** The end of its time. */
   valid_to?: string;
 }
@@ -16,8 +18,13 @@ export interface NodeCertificate {
 export function certificateOf(
   certificate: NodeCertificate | null | undefined,
 ): PeerCertificate | undefined {
-  const { subject = {}, subjectaltname = "", fingerprint256, valid_to = "" } =
-    certificate ?? {};
+  const {
+    subject = {},
+    subjectaltname = "",
+    fingerprint256,
+    valid_from = "",
+    valid_to = "",
+  } = certificate ?? {};
   if (fingerprint256 === undefined) return undefined;
   return {
     subject: Object.entries(subject)
@@ -26,6 +33,7 @@ export function certificateOf(
       ).join(", "),
     names: namesIn(subjectaltname),
     fingerprint: fingerprintOf(fingerprint256)!,
+    validFrom: new Date(valid_from),
     validTo: new Date(valid_to),
   };
 }

@@ -1,3 +1,4 @@
+import { nextPass } from "../../flow/next_turn.ts";
 import { requiredModule } from "./builtin.ts";
 import type { NodeSocket } from "./sockets.ts";
 
@@ -60,7 +61,7 @@ export function middleOf(socket: NodeSocket): Middle {
   let ended = false;
   socket.on("end", () => {
     ended = true;
-    setTimeout(() => stream.push(null), 0);
+    void nextPass().then(() => stream.push(null));
   });
   socket.on("error", (error: Error) => stream.destroy(error));
   // What came before an end is still to be read.

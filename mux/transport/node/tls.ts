@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { nextPass } from "../../flow/next_turn.ts";
 import { timeLimit } from "../../../time_limit.ts";
 import { TlsError, type TlsErrorCode } from "../../errors.ts";
 import type {
@@ -140,7 +141,8 @@ async function secured(
   tls.on("secureConnect", ready.resolve);
   tls.on("error", (error: unknown) => ready.reject(error));
   // TLS tells first why it has closed the connection, if it knows.
-  const onClose = () => setTimeout(() => ready.reject(endedEarly(middle)), 0);
+  const onClose = () =>
+    void nextPass().then(() => ready.reject(endedEarly(middle)));
   tls.on("close", onClose);
   socket.on("close", onClose);
   signal.addEventListener("abort", onAbort, { once: true });
@@ -188,6 +190,14 @@ function problemOf(
     code,
     message: `the certificate is for another name: it has ${names}`,
   });
+  // Not every runtime looks at the time before it looks at the issuer.
+  const now = new Date();
+  if (certificate !== undefined && certificate.validTo < now) {
+    return new TlsError("expired", "the certificate has expired");
+  }
+  if (certificate !== undefined && certificate.validFrom > now) {
+    return new TlsError("not-yet-valid", "the certificate is not valid yet");
+  }
   if (error instanceof TlsError) {
     return error.code !== "unknown-issuer" ? error : new TlsError(
       error.code,
@@ -250,8 +260,8 @@ class Guard {
   readonly #handshake: HandshakeLimit;
   /** Servers of Node without a handshake: their events do not tell of which. */
   readonly #idle: TlsServer[] = [];
-  /** Connections in their handshake, the oldest first. */
-  readonly #shaking = new Set<NodeSocket>();
+  /** Connections in their handshake, the oldest first, and what ends each. */
+  readonly #shaking = new Map<NodeSocket, () => void>();
 
   constructor(
     protocol: string,
@@ -298,11 +308,14 @@ class Guard {
   async shake(socket: NodeSocket, accepting: NodeListener): Promise<void> {
     const remoteAddr = remoteAddrOf(socket);
     socket.setNoDelay(true);
-    this.#shaking.add(socket);
-    const [oldest] = this.#shaking;
-    if (this.#shaking.size > MAX_HANDSHAKES) oldest!.destroy();
     const { timeout, onTimeout, onFailure } = this.#handshake;
     let late = false;
+    this.#shaking.set(socket, () => {
+      late = true;
+      socket.destroy();
+    });
+    const [oldest] = this.#shaking.values();
+    if (this.#shaking.size > MAX_HANDSHAKES) oldest!();
     const cancel = timeLimit(timeout, () => {
       late = true;
       socket.destroy();
@@ -317,8 +330,9 @@ class Guard {
         const transport = transportOf(client, socket, middle, false);
         accepting.push({ transport, remoteAddr, tls: info });
       } else {
-        refuse(client, problem.code);
         onFailure?.(problem, remoteAddr);
+        cancel();
+        await this.#refuse(socket, client, problem.code);
       }
     } catch (error) {
       socket.destroy();
@@ -332,7 +346,7 @@ class Guard {
 
   /** Ends the handshakes. */
   close(): void {
-    for (const socket of this.#shaking) socket.destroy();
+    for (const end of this.#shaking.values()) end();
   }
 
   #newServer(): TlsServer {
@@ -353,7 +367,7 @@ class Guard {
       ready.reject(tlsErrorOf(error));
     });
     socket.on("close", () => {
-      setTimeout(() => ready.reject(endedEarly(middle)), 0);
+      void nextPass().then(() => ready.reject(endedEarly(middle)));
     });
     server.emit("connection", middle.stream);
     const client = await ready.promise;
@@ -363,6 +377,26 @@ class Guard {
     server.removeAllListeners("tlsClientError");
     this.#idle.push(server);
     return client;
+  }
+
+  /** Tells a client why it is refused, and closes the connection. */
+  async #refuse(
+    socket: NodeSocket,
+    client: TlsSocket,
+    code: TlsErrorCode,
+  ): Promise<void> {
+    const ended = Promise.withResolvers<void>();
+    const cancel = timeLimit(REFUSAL_TIME, ended.resolve);
+    this.#shaking.set(socket, ended.resolve);
+    // To close a socket with unread bytes resets it, and the text could be lost.
+    client.on("end", ended.resolve);
+    client.on("close", ended.resolve);
+    client.resume();
+    client.write(refusalText(code), () => {});
+    client.end(() => {});
+    await ended.promise;
+    cancel();
+    client.destroy();
   }
 
   /** What is wrong with a client; undefined if nothing is. */
@@ -383,17 +417,6 @@ class Guard {
       `the client certificate is not trusted: "${subject}" with the fingerprint "${fingerprint}"`,
     );
   }
-}
-
-/** Tells a client why it is refused, and closes the connection. */
-function refuse(client: TlsSocket, code: TlsErrorCode): void {
-  const cancel = timeLimit(REFUSAL_TIME, () => void client.destroy());
-  client.on("close", cancel);
-  // To close a socket with unread bytes resets it, and the text could be lost.
-  client.on("end", () => void client.destroy());
-  client.resume();
-  client.write(refusalText(code), () => {});
-  client.end(() => {});
 }
 
 // --- Both --------------------------------------------------------------------
@@ -446,13 +469,36 @@ function infoOf(tls: TlsSocket): TlsInfo {
 
 /** The certificates and keys of options, as text. */
 function credentialsOf(
-  { ca, cert, key }: Pick<TlsDialOptions, "ca" | "cert" | "key">,
+  options: Pick<TlsDialOptions, "ca" | "cert" | "key">,
 ): object {
+  const { ca } = options;
+  const cert = options.cert && read(options.cert, "cert");
+  const key = options.key && read(options.key, "key");
+  if (cert !== undefined && key !== undefined) checkKey(cert, key);
   return {
     ...(ca !== undefined && { ca: [ca].flat().map((pem) => read(pem, "ca")) }),
-    ...(cert !== undefined && { cert: read(cert, "cert") }),
-    ...(key !== undefined && { key: read(key, "key") }),
+    ...(cert !== undefined && { cert }),
+    ...(key !== undefined && { key }),
   };
+}
+
+/** Makes sure that a key is that of a certificate: Deno looks at it later. */
+function checkKey(cert: string, key: string): void {
+  const crypto = requiredModule<{
+    X509Certificate: new (
+      pem: string,
+    ) => { checkPrivateKey(key: object): boolean };
+    createPrivateKey(pem: string): object;
+  }>("node:crypto");
+  let fits: boolean;
+  try {
+    const certificate = new crypto.X509Certificate(cert);
+    fits = certificate.checkPrivateKey(crypto.createPrivateKey(key));
+  } catch (error) {
+    throw optionError(error);
+  }
+  if (fits) return;
+  throw new TypeError('option "tls.key" is not that of "tls.cert"');
 }
 
 /** PEM text, which may be in a file. */

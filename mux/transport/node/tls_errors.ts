@@ -26,12 +26,12 @@ const CODES: readonly (readonly [RegExp, TlsErrorCode, string])[] = [
     "the other side speaks another protocol (ALPN)",
   ],
   [
-    /ALERT_PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL|VERSION_TOO_LOW/,
+    /ALERT_PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL|VERSION_TOO_LOW|SupportedVersions|Tls1\dNot|ProtocolVersion/,
     "wrong-version",
     "both sides have no version of TLS in common",
   ],
   [
-    /WRONG_VERSION_NUMBER|UNEXPECTED_MESSAGE|HTTP_REQUEST|PACKET_LENGTH|RECORD_LAYER/,
+    /WRONG_VERSION_NUMBER|UNEXPECTED_MESSAGE|UnexpectedMessage|HTTP_REQUEST|PACKET_LENGTH|RECORD_LAYER/,
     "not-tls",
     "the other side does not speak TLS",
   ],
@@ -46,7 +46,8 @@ export function tlsErrorOf(cause: unknown): Error {
     message?: string;
   };
   for (const [pattern, kind, text] of CODES) {
-    if (!pattern.test(code ?? "")) continue;
+    // Deno has one code for several alerts, and names them in the message.
+    if (!pattern.test(`${code} ${message}`)) continue;
     return new TlsError(kind, text || firstLine(message), { cause });
   }
   if (/^ERR_(SSL|OSSL|TLS)_/.test(code ?? "")) {
