@@ -3,16 +3,18 @@
  * for comparison: the same addresses behave the same.
  *
  *     sockets.mjs DIRECTORY
- *     sockets.mjs serve ADDRESS
+ *     sockets.mjs serve ADDRESS [DIRECTORY]
+ *     sockets.mjs dial ADDRESS DIRECTORY
  *
- * Prints a line of JSON for each check.
+ * Prints a line of JSON for each check. A server prints its address, and a client
+ * what the server makes of "a". The certificates are in the directory.
  *
  * @module
  */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
-import { connect, createServer } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
 import process from "node:process";
 import {
   CommandExitError,
@@ -21,9 +23,11 @@ import {
   handlerFrom,
   listen,
   TalkError,
+  type TlsError,
 } from "@qtalk/qtalk";
 
-const [directory, address] = process.argv.slice(2);
+const [mode, address, place] = process.argv.slice(2);
+const directory = place ?? mode!;
 /** What runs this program again. */
 const self = "Deno" in globalThis ? ["run", "-A"] : [];
 const program = new URL(import.meta.url).pathname;
@@ -236,19 +240,153 @@ const checks: Record<string, () => Promise<void>> = {
     assert.equal(await new Response(peer.stderr).text(), "b/bin\n/\n");
     await peer.closed.catch(() => {});
   },
+  async "a server with TLS knows the certificate of its client"() {
+    for (const scheme of ["tls", "wss"]) {
+      let subject = "";
+      const listener = await listen(`${scheme}://127.0.0.1:0`, {
+        tls: { ...pem("server"), ca: pem("ca").cert, clientCert: "required" },
+        onPeer(_peer, { tls }) {
+          subject = tls?.peerCertificate?.subject ?? "";
+        },
+        handler: handlerFrom({ size: ({ length }: string) => length }),
+      });
+      const peer = await dial(listener.addr, {
+        tls: { ...pem("client"), ca: pem("ca").cert },
+      });
+      assert.equal(await peer.call("size", ["x".repeat(1e6)]), 1e6);
+      assert.equal(subject, "CN=client");
+      await listener.close();
+      await peer.closed;
+    }
+  },
+  async "what is wrong with a certificate has a code"() {
+    for (
+      const [name, code, options] of [
+        ["server", "wrong-name", { serverName: "example.com" }],
+        ["expired", "expired", {}],
+        ["early", "not-yet-valid", {}],
+        ["foreign", "unknown-issuer", {}],
+        ["server", "wrong-fingerprint", { pin: "0".repeat(64) }],
+      ] as const
+    ) {
+      const listener = await listen("tls://127.0.0.1:0", { tls: pem(name) });
+      const tls = { ca: pem("ca").cert, ...options };
+      const error = await dial(listener.addr, { tls }).catch((error) => error);
+      assert.equal(error.cause?.code, code, `${error.stack}`);
+      assert.equal(error.permanent, true);
+      const [pin] = /sha256:\w{64}/.exec(error.message) ?? [];
+      if (pin !== undefined) {
+        const peer = await dial(listener.addr, { tls: { pin } });
+        await peer.close();
+      }
+      await listener.close();
+    }
+  },
+  async "a client whose certificate is refused is told so"() {
+    for (
+      const [client, code] of [
+        [{}, "no-client-certificate"],
+        [pem("foreign"), "wrong-client-certificate"],
+      ] as const
+    ) {
+      const reported = Promise.withResolvers<unknown>();
+      const listener = await listen("tls://127.0.0.1:0", {
+        tls: { ...pem("server"), ca: pem("ca").cert, clientCert: "required" },
+        onError: reported.resolve,
+      });
+      const error = await dial(listener.addr, {
+        tls: { ca: pem("ca").cert, ...client },
+        reconnect: {},
+      }).then((peer) => peer.closed).catch((error) => error);
+      assert.equal(error?.cause?.code, code, `${error?.stack}`);
+      const report = await reported.promise as TalkError;
+      assert.equal((report.cause as TlsError).code, code);
+      await listener.close();
+    }
+  },
+  async "text to a server with TLS, and TLS to one without, are errors"() {
+    const reported = Promise.withResolvers<unknown>();
+    const secure = await listen("tls://127.0.0.1:0", {
+      tls: pem("server"),
+      onError: reported.resolve,
+    });
+    const peer = await dial(secure.addr.replace("tls:", "tcp:"));
+    await assert.rejects(peer.call("upper", ["a"]));
+    const report = await reported.promise as TalkError;
+    assert.equal((report.cause as TlsError).code, "not-tls");
+    await secure.close();
+    const plain = await listen("tcp://127.0.0.1:0", { onError() {} });
+    const error = await dial(plain.addr.replace("tcp:", "tls:"), {
+      reconnect: {},
+    }).catch((error) => error);
+    assert.equal(error.cause?.code, "not-tls", `${error.stack}`);
+    await plain.close();
+  },
+  async "a connection by TLS that is cut is an error"() {
+    const reported = Promise.withResolvers<unknown>();
+    const listener = await listen("tls://127.0.0.1:0", {
+      tls: pem("server"),
+      handler,
+      onError: reported.resolve,
+    });
+    const port = Number(listener.addr.split(":").at(-1));
+    const sockets: Socket[] = [];
+    const proxy = createServer({ allowHalfOpen: true }, (near) => {
+      const far = connect({ port, host: "127.0.0.1", allowHalfOpen: true });
+      near.on("data", (bytes) => far.write(bytes));
+      far.on("data", (bytes) => near.write(bytes));
+      sockets.push(near, far);
+      for (const socket of [near, far]) socket.on("error", () => {});
+    });
+    await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+    const { port: proxied } = proxy.address() as { port: number };
+    const peer = await dial(`tls://127.0.0.1:${proxied}`, {
+      tls: { ca: pem("ca").cert },
+    });
+    assert.equal(await peer.call("upper", ["a"]), "A");
+    for (const socket of sockets) socket.end();
+    const error = await peer.closed.catch((error) => error);
+    assert.equal(error?.cause?.code, "truncated", `${error?.stack}`);
+    const report = await reported.promise as Error;
+    assert.equal((report.cause as TlsError).code, "truncated");
+    for (const socket of sockets) socket.destroy();
+    proxy.close();
+    await listener.close();
+  },
+  async "a key has to be that of its certificate"() {
+    const tls = { cert: pem("server").cert, key: pem("client").key };
+    const error = await failure(listen("tls://127.0.0.1:0", { tls }));
+    assert.equal(error, "listen-failed TypeError permanent");
+  },
   async "a command that is not there cannot be started"() {
     const starting = (async () => dialCommand(`${directory}/no-command`))();
     assert.match(await failure(starting), /^dial-failed \w+$/);
   },
 };
 
-if (directory === "serve") {
+/** A certificate and its key, or the authority, as paths. */
+function pem(name: string): { cert: string; key: string } {
+  return { cert: `${directory}/${name}.pem`, key: `${directory}/${name}.key` };
+}
+
+if (mode === "serve") {
   if (address === "stdio:") {
     await (await dial("stdio:", { handler })).closed;
   } else {
-    await listen(address!, { handler });
-    console.log("listening");
+    const listener = await listen(address!, {
+      handler,
+      ...place && {
+        tls: { ...pem("server"), ca: pem("ca").cert, clientCert: "required" },
+      },
+    });
+    console.log(`listening ${listener.addr}`);
   }
+} else if (mode === "dial") {
+  const peer = await dial(address!, {
+    tls: { ...pem("client"), ca: pem("ca").cert },
+  });
+  console.log(await peer.call("upper", ["a"]));
+  await peer.close();
 } else {
   for (const [check, run] of Object.entries(checks)) {
     let error: string | undefined;
