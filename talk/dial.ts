@@ -30,15 +30,14 @@ export type Provided<T> = T | (() => T | Promise<T>);
 export interface ConnectOptions {
   /**
    * Headers of the HTTP request for `ws:` and `wss:`, or a function that is asked
-   * for them before each attempt. Browsers cannot send any. Default: in Deno an
-   * `Origin` with the server's own origin, which qtalk-go's server requires; in
-   * Node and Bun no headers.
+   * for them before each attempt. Browsers cannot send any. Default: an `Origin` with
+   * the server's own origin, which qtalk-go's server requires.
    */
   headers?: Provided<HeadersInit> | undefined;
   /**
    * WebSocket subprotocols to offer, in order of preference, or a function that
    * is asked for them before each attempt. If the server agrees to none of them,
-   * Deno connects anyway, while other runtimes fail. Default: none.
+   * the connection is made anyway, while browsers fail. Default: none.
    */
   protocols?: Provided<string | readonly string[]> | undefined;
   /**
@@ -130,6 +129,7 @@ export function dial<C extends Carried = Carried>(
  * | address | permissions |
  * | --- | --- |
  * | `tcp://host:port` | `--allow-net=host:port` |
+ * | `tls://host:port` | `--allow-net=host:port`, `--allow-read` for files of certificates |
  * | `unix:/path` | `--allow-net=unix:/path --allow-read=/path --allow-write=/path` |
  * | `ws://host:port/path`, `wss:` | `--allow-net=host:port` |
  * | `stdio:`, stdin and stdout of this process | none |

@@ -45,8 +45,8 @@ export interface ListenOptions<
  * Listens on an address. Every connection becomes a peer that answers calls,
  * whether or not the listener is iterated.
  *
- * The addresses are those of {@linkcode dial} except `wss:`; for TLS, pass
- * `serveWebSocket()` to `Deno.serve()`. Port 0, as in `tcp://127.0.0.1:0`,
+ * The addresses are those of {@linkcode dial}; `tls:` and `wss:` need the option
+ * `tls`. Port 0, as in `tcp://127.0.0.1:0`,
  * chooses a free port.
  *
  * @example

@@ -16,12 +16,12 @@ const LOADERS: Readonly<Record<string, () => Promise<Scheme>>> = Object.freeze({
     isDeno()
       ? (await import("./unix.ts")).unix
       : (await import("./node/sockets.ts")).nodeUnix,
-  // Deno has no named pipes of its own, and those of Node.
-  pipe: async () => (await import("./node/sockets.ts")).nodePipe,
   stdio: async () =>
     isDeno()
       ? (await import("./stdio.ts")).stdio
       : (await import("./node/stdio.ts")).nodeStdio,
+  // Deno has no named pipes of its own, and those of Node.
+  pipe: async () => (await import("./node/sockets.ts")).nodePipe,
   tls: async () => (await import("./node/tls.ts")).tls,
   ws: () => webSocket("ws"),
   wss: () => webSocket("wss"),

@@ -23,7 +23,7 @@ export interface TlsInfo {
 
 /** What a certificate says. */
 export interface PeerCertificate {
-  /** Who it is for, such as `"CN=Ann, O=Example"`. */
+  /** Its subject, such as `"CN=Ann, O=Example"`. */
   subject: string;
   /** Its alternative names, such as `"DNS:localhost"` or `"email:ann@example.com"`. */
   names: string[];
@@ -173,13 +173,13 @@ export interface TransportListener {
 export interface SchemeOptions {
   /**
    * Headers of the HTTP request for `ws:` and `wss:`. Browsers cannot send any.
-   * Default: in Deno an `Origin` with the server's own origin, which qtalk-go's
-   * server requires; in Node and Bun no headers.
+   * Default: an `Origin` with the server's own origin, which qtalk-go's server
+   * requires.
    */
   headers?: HeadersInit | undefined;
   /**
    * WebSocket subprotocols to offer, in order of preference. If the server
-   * agrees to none of them, Deno connects anyway, while other runtimes fail.
+   * agrees to none of them, the connection is made anyway, while browsers fail.
    * Default: none.
    */
   protocols?: string | readonly string[] | undefined;
