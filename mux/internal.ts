@@ -21,6 +21,7 @@ export {
   type MemoryPool,
   memoryPool,
 } from "./flow/memory_pool.ts";
+export { nextTurn } from "./flow/next_turn.ts";
 export { resolveOptions, type SessionOptions } from "./options.ts";
 export {
   type ErrorOwner,

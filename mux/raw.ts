@@ -153,6 +153,12 @@ export interface RawSession extends Session {
   readonly openable: number;
   /** Whether at most half of those, or of the memory for channels, is free. */
   readonly crowded: boolean;
+  /** Bytes that have arrived, those of frames included. */
+  readonly received: number;
+  /** Bytes that were given to the transport, those of frames included. */
+  readonly sent: number;
+  /** How many channels the peer has opened, or tried to. */
+  readonly openedByPeer: number;
   /** How many channels there have been, of both directions. */
   readonly opened: number;
   /** What counts and bounds the memory that the session holds. */

@@ -121,6 +121,10 @@ export class QmuxSession implements RawSession {
   readonly #closed = Promise.withResolvers<void>();
   readonly #readerDone = Promise.withResolvers<void>();
   #state: "open" | "closing" | "ended" = "open";
+  /** Bytes that have arrived. */
+  #received = 0;
+  /** Bytes that were given to the transport. */
+  #written = 0;
   /** The cost of DATA written since the event loop last turned for a write. */
   #sent = 0;
   #closing: Promise<void> | undefined;
@@ -159,6 +163,7 @@ export class QmuxSession implements RawSession {
         this.#channels.tick();
         this.#writes++;
         const writing = this.#transport.write(bytes);
+        this.#written += bytes.length;
         this.#sent += dataCost;
         if (this.#sent < COST_PER_TURN) return writing;
         // A transport that takes everything at once never waits, and a program
@@ -238,6 +243,18 @@ export class QmuxSession implements RawSession {
     return this.#channels.whenSlotFreed();
   }
 
+  get received(): number {
+    return this.#received;
+  }
+
+  get sent(): number {
+    return this.#written;
+  }
+
+  get openedByPeer(): number {
+    return this.#channels.openedByPeer;
+  }
+
   get ended(): boolean {
     return this.#state !== "open";
   }
@@ -298,6 +315,7 @@ export class QmuxSession implements RawSession {
       for (;;) {
         const chunk = await this.#transport.read();
         if (chunk === null || this.#hasEnded()) break;
+        this.#received += chunk.length;
         this.#heard = true;
         if (!begun) {
           begun = true;

@@ -1,6 +1,7 @@
 import { CodecError } from "../codec/internal.ts";
-import { copyOf, MuxError } from "../mux/internal.ts";
+import { copyOf, MuxError, originOf } from "../mux/internal.ts";
 import { printableText } from "../printable_text.ts";
+import { type Metadata, NO_META } from "./wire/metadata.ts";
 
 /**
  * Why an operation of the RPC layer failed on this side.
@@ -8,6 +9,7 @@ import { printableText } from "../printable_text.ts";
  * | code | meaning |
  * | --- | --- |
  * | `timeout` | the call's `timeout` has passed |
+ * | `deadline-exceeded` | the deadline of the call that this was done for has passed |
  * | `no-response` | the peer closed the call without a response |
  * | `codec-mismatch` | the two ends use different codecs |
  * | `malformed-header` | a header does not have the form that rpc/SPEC.md requires |
@@ -19,6 +21,7 @@ import { printableText } from "../printable_text.ts";
  */
 export type RpcErrorCode =
   | "timeout"
+  | "deadline-exceeded"
   | "no-response"
   | "codec-mismatch"
   | "malformed-header"
@@ -58,6 +61,11 @@ export interface CallErrorInit extends ErrorOptions {
    * which is reported to `onError`. Default: none.
    */
   details?: unknown;
+  /**
+   * Metadata for the caller, in addition to `call.responseMeta`. If it cannot be
+   * sent, all metadata is left out, which is reported to `onError`. Default: none.
+   */
+  meta?: Metadata | undefined;
 }
 
 /**
@@ -76,8 +84,11 @@ export interface CallErrorInit extends ErrorOptions {
  * | --- | --- |
  * | `not-found` | there is no handler for the selector |
  * | `bad-arguments` | the function does not take these arguments |
+ * | `invalid-argument` | the arguments do not match the contract; `details` are the issues |
+ * | `invalid-result` | the handler's result does not match the contract: a bug |
  * | `busy` | too many calls run or wait; the call can be made again |
  * | `unavailable` | the peer is closing; the call can be made again |
+ * | `deadline-exceeded` | the call's deadline had passed before it could begin |
  * | `codec-mismatch` | the call is in a codec that the peer does not accept |
  * | `released` | the callback was released |
  *
@@ -115,19 +126,49 @@ export class CallError extends Error {
   readonly code: string | undefined;
   /** More about the error. */
   readonly details: unknown;
+  /** Metadata for the caller; undefined if there is none. */
+  readonly meta: Metadata | undefined;
 
   /**
    * Makes an error for the caller.
    *
    * @param message the text for the caller
-   * @param options its code, its details, and its cause
+   * @param options its code, details, metadata and cause
    */
   constructor(message: string, options: CallErrorInit = {}) {
     super(message, options);
     this.name = new.target === CallError ? "CallError" : new.target.name;
     this.code = options.code;
     this.details = options.details;
+    this.meta = options.meta;
   }
+}
+
+/** The key of errors of calls that were not sent. */
+const unsent: unique symbol = Symbol("qtalk.unsent");
+
+/** Marks the error of a call that was not sent. */
+export function markUnsent(error: unknown): void {
+  if (!(error instanceof Error) || unsent in error) return;
+  Object.defineProperty(error, unsent, { value: true });
+}
+
+/**
+ * Whether the error of a call says that it was not begun, so that it is safe to make
+ * it again: the peer answered with `busy` or `unavailable`, or there was no channel
+ * to send it on.
+ *
+ * @param error what a call has rejected with
+ */
+export function isNotBegun(error: unknown): boolean {
+  if (error instanceof RemoteError) {
+    return error.code === "busy" || error.code === "unavailable";
+  }
+  if (!(error instanceof Error)) return false;
+  for (let next: object | undefined = error; next; next = originOf(next)) {
+    if (unsent in next) return true;
+  }
+  return false;
 }
 
 /** What is known of a {@linkcode RemoteError} besides its text and code. */
@@ -140,6 +181,8 @@ export interface RemoteErrorInit {
   details?: unknown;
   /** The texts of its causes, from the outermost to the innermost. */
   causes?: readonly string[] | undefined;
+  /** The metadata that came with it. */
+  meta?: Metadata | undefined;
 }
 
 /**
@@ -171,6 +214,11 @@ export class RemoteError extends Error {
   readonly remoteName: string | undefined;
   /** The details of the handler's {@linkcode CallError}, if it had any. */
   readonly details: unknown;
+  /**
+   * The metadata of the response, that of the {@linkcode CallError} included. A
+   * handler that passes the error on does not pass this on.
+   */
+  readonly meta: Metadata;
 
   /**
    * Makes an error from the text and the code that a peer sent. The texts of the
@@ -191,6 +239,7 @@ export class RemoteError extends Error {
     this.selector = options.selector;
     this.remoteName = remoteName;
     this.details = options.details;
+    this.meta = options.meta ?? NO_META;
   }
 }
 
@@ -228,6 +277,8 @@ export interface ErrorFields {
   readonly details: unknown;
   /** The texts of the causes. */
   readonly causes: readonly string[] | undefined;
+  /** Metadata for the caller. */
+  readonly meta: Metadata | undefined;
 }
 
 /** What an error response says of a value that was thrown or returned. */
@@ -240,6 +291,7 @@ export function errorFields(error: unknown): ErrorFields {
       ? error.details
       : undefined,
     causes: attempt(() => causesOf(error)),
+    meta: error instanceof CallError ? error.meta : undefined,
   };
 }
 

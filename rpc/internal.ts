@@ -4,21 +4,35 @@
  * @module
  */
 export { DEFAULT_MAX_CALLBACKS } from "./callback/callback_table.ts";
+export {
+  deadlineExceeded,
+  type TimeLimit,
+  timeLimitOf,
+} from "./client/call_limits.ts";
 export { Client } from "./client/client.ts";
 export {
   ChannelPool,
   channelPool,
   DEFAULT_QUEUE_LIMITS,
 } from "./client/channel_pool.ts";
-export type { RpcResponse } from "./client/response.ts";
-export { CallError, errorText, RemoteError, RpcError } from "./errors.ts";
+export { isRepeatable } from "./client/repeatable.ts";
+export { RpcResponse } from "./client/response.ts";
+export {
+  CallError,
+  errorText,
+  markUnsent,
+  RemoteError,
+  RpcError,
+} from "./errors.ts";
 export { handlerFrom } from "./handler/handler_from.ts";
 export { checkHandler, invoke, notFound } from "./handler/invoke.ts";
+export { type Middleware, MiddlewareList } from "./handler/middleware.ts";
 export { Router } from "./handler/router.ts";
 export { remoteOf } from "./remote/remote.ts";
 export type { Remote } from "./remote/types.ts";
-export { Server } from "./server/server.ts";
+export { Server, type ServerOptions } from "./server/server.ts";
 export { SessionState } from "./session_state.ts";
+export { DEFAULT_MAX_META_SIZE, MAX_META_SIZE } from "./wire/metadata.ts";
 export { checkSelector, kindOf } from "./wire/selector.ts";
 export type {
   Call,

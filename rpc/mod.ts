@@ -60,7 +60,9 @@ export type {
   Sent,
 } from "./remote/types.ts";
 export { RpcResponse } from "./client/response.ts";
+export { type Middleware, withMiddleware } from "./handler/middleware.ts";
 export { Router } from "./handler/router.ts";
+export type { Metadata } from "./wire/metadata.ts";
 export type {
   Call,
   Caller,

@@ -193,6 +193,11 @@ const ANSWERS: Record<string, Handler> = {
     yield 1;
     throw new CallError("no");
   }),
+  "a CallError of a ReadableStream": handlerFrom(() =>
+    new ReadableStream({
+      pull: (controller) => controller.error(new CallError("no")),
+    }, { highWaterMark: 0 })
+  ),
   "an error of a call back": async (call, respond) => {
     await respond.return(await call.caller.call("not.there"));
   },

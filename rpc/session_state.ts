@@ -3,12 +3,14 @@ import {
   type MemoryAccount,
   originOf,
   type RawChannel,
+  type RawSession,
 } from "../mux/internal.ts";
 import { CallbackTable } from "./callback/callback_table.ts";
 import { CallbackRoutes } from "./callback/callback_routes.ts";
 import { RemoteFunctions } from "./callback/remote_function.ts";
 import { functionHandler } from "./handler/function_handler.ts";
 import type { CallingPeer, Handler } from "./types.ts";
+import { DEFAULT_MAX_META_SIZE } from "./wire/metadata.ts";
 
 const UNDERSCORE = 0x5f;
 
@@ -44,6 +46,10 @@ export class SessionState {
 
   /** The peer that owns the session; set before the first call arrives. */
   peer: CallingPeer | undefined;
+  /** What has passed over the session so far; set before the first call arrives. */
+  traffic: Pick<RawSession, "received" | "sent" | "openedByPeer"> | undefined;
+  /** The limit for the metadata of a header, in bytes. */
+  maxMetaSize: number = DEFAULT_MAX_META_SIZE;
   /** What the session may hold. */
   readonly account: MemoryAccount;
   /** Where the weight of a decoded value is put; to be read at once. */
@@ -58,6 +64,10 @@ export class SessionState {
   #peersFaults: WeakSet<object> | undefined;
   /** Called when decoded arguments are held no more. */
   onArgumentsFreed: (() => void) | undefined;
+  #now: number | undefined;
+  readonly #forgetNow = (): void => {
+    this.#now = undefined;
+  };
   /** Bytes of the headers that are remembered. */
   #headers = 0;
   /** Bytes of responses that were encoded and could not be sent yet. */
@@ -76,6 +86,19 @@ export class SessionState {
       account.callbacks,
       this.remotes,
     );
+  }
+
+  /**
+   * `performance.now()` for the calls that arrive or begin in one piece of code: one
+   * chunk of bytes can bring many calls, and reading the clock takes a fiftieth of
+   * the time of a call.
+   */
+  now(): number {
+    if (this.#now === undefined) {
+      this.#now = performance.now();
+      queueMicrotask(this.#forgetNow);
+    }
+    return this.#now;
   }
 
   /** An error of a call that a handler of this side made to its caller. */

@@ -7,6 +7,7 @@ import type { Carried } from "../codec/internal.ts";
 import type { Channel, WaitOptions } from "../mux/internal.ts";
 import type { RpcResponse } from "./client/response.ts";
 import type { Remote } from "./remote/types.ts";
+import type { Metadata } from "./wire/metadata.ts";
 
 /** Options for one call. */
 export interface CallOptions {
@@ -26,10 +27,25 @@ export interface CallOptions {
    * number of at least 0; above 2^31 - 1 there is no limit.
    * Default: no limit.
    *
+   * A peer of this package learns of it: `call.deadline` and `call.signal` of its
+   * handler follow from it, and so do those of the calls that the handler makes.
+   *
    * Peers in Go never answer a call whose header they cannot decode, so calls to
    * them should have a limit.
    */
   timeout?: number | undefined;
+  /**
+   * The call that this one is made for: a handler's own. This one has no more time
+   * until its first answer than is left of the deadline of that call; then it
+   * rejects with an `RpcError` whose code is `deadline-exceeded`. Calls that a
+   * handler makes with `call.caller`, and calls of callbacks, do so unasked.
+   * Default: none.
+   */
+  parent?: Call | undefined;
+  /**
+   * Metadata for the handler, which has it as `call.meta`. Default: none.
+   */
+  meta?: Metadata | undefined;
 }
 
 /**
@@ -49,14 +65,16 @@ export interface Caller<C extends Carried = Carried> {
    * @param args the argument value, sent as it is. Handlers made by
    * `handlerFrom()` expect an array. An async iterable is sent as many values.
    * Default: `null`
-   * @param options signal and timeout
+   * @param options signal, time limit and metadata
    * @throws {RemoteError} if the peer answered with an error
-   * @throws {RpcError} `timeout` or `no-response`; `invalid-state` if the response
-   * is a stream
-   * @throws {CodecError} if a value cannot be encoded or decoded
+   * @throws {RpcError} `timeout`, `deadline-exceeded` or `no-response`;
+   * `invalid-state` if the response is a stream
+   * @throws {CodecError} if a value cannot be encoded or decoded; `too-large` if
+   * there is more metadata than `maxMetaSize`
    * @throws {MuxError} if the session has ended or the peer refused the channel
    * @throws {RangeError} if `timeout` is out of range
-   * @throws {TypeError} if `selector` is not a string
+   * @throws {TypeError} if `selector` is not a string, or a name in `meta` is
+   * reserved
    * @throws {unknown} `signal.reason`
    */
   call(
@@ -81,7 +99,7 @@ export interface Caller<C extends Carried = Carried> {
    *
    * @typeParam S the service
    * @typeParam D what the codec carries, if the type of the caller does not know
-   * @param options signal and timeout of every call that the object makes
+   * @param options signal, time limit and metadata of every call that the object makes
    * @throws {RangeError} if `timeout` is out of range
    */
   remote<S extends object, D extends Carried = C>(
@@ -128,14 +146,37 @@ export interface Call<Context = unknown> {
   readonly selector: string;
   /** The peer that made the call: its context, and whether it has left. */
   readonly peer: CallingPeer<Context>;
-  /** Calls the caller back, over the same session. */
+  /** The metadata that the caller sent; an empty object if it sent none. */
+  readonly meta: Metadata;
+  /**
+   * Metadata for the caller, to be filled in. What it has when the call is answered
+   * arrives with the answer, also with an error. What a stream of values adds to it
+   * later arrives when the stream ends. Callers have it as `response.meta`, and as
+   * `meta` of a `RemoteError`. Callers that are not of this package get none, and
+   * neither does the caller of a call that is forwarded.
+   */
+  readonly responseMeta: Record<string, unknown>;
+  /**
+   * Calls the caller back, over the same session. These calls have no more time
+   * than is left for this one.
+   */
   readonly caller: Caller;
   /** The channel of the call: bytes, after the values that were received. */
   readonly channel: Channel;
   /**
+   * Until when the caller waits for the first answer, on the clock of
+   * `performance.now()`: `call.deadline - performance.now()` milliseconds are left.
+   * It counts from the arrival of the call; the clock of the caller is never looked
+   * at. Undefined if the caller has no time
+   * limit or does not say so, and once the call is answered.
+   */
+  readonly deadline: number | undefined;
+  /**
    * Aborts when the caller closes the call before it is answered, when the caller
    * closes a continued call, and when the session is lost. EOF does not abort it:
-   * that only ends the caller's values.
+   * that only ends the caller's values. It also aborts, with an `RpcError` whose
+   * code is `deadline-exceeded`, when the {@linkcode deadline} has passed without
+   * an answer.
    */
   readonly signal: AbortSignal;
   /**

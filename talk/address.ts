@@ -13,7 +13,11 @@ export async function resolveAddress(
   if (typeof address !== "string") {
     throw new TalkError(
       "bad-address",
-      `Cannot use address: it is not a string but ${typeof address}`,
+      `Cannot use address: it is not a string but ${
+        Array.isArray(address)
+          ? "an array, which dialPool() of @qtalk/qtalk/pool takes"
+          : typeof address
+      }`,
     );
   }
   const colon = address.indexOf(":");

@@ -206,7 +206,7 @@ async function dialReconnecting<C extends Carried>(
 }
 
 /** Resolves after `ms` milliseconds, or earlier when the signal aborts. */
-function wait(ms: number, signal: AbortSignal): Promise<void> {
+export function wait(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) return resolve();
     const done = () => {

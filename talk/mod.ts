@@ -72,6 +72,7 @@ export {
   Peer,
   type PeerLimits,
   type PeerOptions,
+  type PeerStats,
   type PeerWith,
 } from "./peer.ts";
 export {

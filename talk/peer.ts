@@ -26,16 +26,21 @@ import {
   checkHandler,
   Client,
   DEFAULT_MAX_CALLBACKS,
+  DEFAULT_MAX_META_SIZE,
   DEFAULT_QUEUE_LIMITS,
   type Handler,
   invoke,
   kindOf,
+  MAX_META_SIZE,
+  type Middleware,
+  MiddlewareList,
   notFound,
   type Remote,
   remoteOf,
   Router,
   type RpcResponse,
   Server,
+  type ServerOptions,
   SessionState,
 } from "../rpc/internal.ts";
 import { errorPrinter } from "./error_printer.ts";
@@ -89,6 +94,13 @@ export interface PeerLimits {
    * Default: 4,096.
    */
   maxCallbacks?: number | undefined;
+  /**
+   * The largest encoded size of the metadata of one call, of one response, and of
+   * what a stream of values adds at its end, in bytes. More is not sent: the call,
+   * or its answer, fails with `too-large`. A call that brings more is refused with
+   * that code. An integer from 0 to 48 KiB. Default: 8 KiB.
+   */
+  maxMetaSize?: number | undefined;
 }
 
 /**
@@ -159,6 +171,39 @@ export const uses: unique symbol = Symbol("qtalk.uses");
 /** What the header of a call says that is made with `call.caller`. */
 const NESTED = Object.freeze({ nested: true });
 
+/** Figures of a session at one moment, for logs and metrics. */
+export interface PeerStats {
+  /** What has passed over the session, frames included. */
+  bytes: {
+    /** Bytes that came from the other side. */
+    received: number;
+    /** Bytes that were sent to the other side. */
+    sent: number;
+  };
+  /** Channels of both directions. Each call takes one. */
+  channels: {
+    /** Those that are open, a few spare ones included. */
+    open: number;
+    /** All that there have been. */
+    total: number;
+  };
+  /** Calls. */
+  calls: {
+    /** Calls of the other side that have begun. */
+    total: number;
+    /** Those of them whose handlers run. */
+    answering: number;
+    /** Calls of this side that wait for a channel. */
+    waiting: number;
+  };
+  /** As {@linkcode Peer.callbackCount}. */
+  callbacks: number;
+  /** Bytes of memory that the session holds for the other side. */
+  held: number;
+  /** As {@linkcode Peer.rtt}. */
+  rtt: number | undefined;
+}
+
 /** The defaults of {@linkcode PeerLimits}. */
 export const DEFAULT_PEER_LIMITS: Readonly<
   Record<keyof PeerLimits, number>
@@ -167,6 +212,7 @@ export const DEFAULT_PEER_LIMITS: Readonly<
   maxConcurrentCalls: 1_024,
   ...DEFAULT_QUEUE_LIMITS,
   maxCallbacks: DEFAULT_MAX_CALLBACKS,
+  maxMetaSize: DEFAULT_MAX_META_SIZE,
 });
 
 const RANGES: Record<keyof PeerLimits, OptionRange> = {
@@ -176,6 +222,7 @@ const RANGES: Record<keyof PeerLimits, OptionRange> = {
   maxQueuedCallSize: { min: 0, max: Number.MAX_SAFE_INTEGER },
   callQueueTimeout: { min: 0, max: Infinity, fraction: true },
   maxCallbacks: { min: 0, max: Infinity },
+  maxMetaSize: { min: 0, max: MAX_META_SIZE },
 };
 
 /**
@@ -288,6 +335,8 @@ export class Peer<C extends Carried = Carried>
   readonly #client: Client;
   readonly #state: SessionState;
   readonly #server: Server;
+  readonly #serverOptions: ServerOptions;
+  #middleware: MiddlewareList | undefined;
   /** @ignore */
   readonly [channelPool]: ChannelPool;
   readonly #report: (error: unknown, selector: string | undefined) => void;
@@ -328,6 +377,8 @@ export class Peer<C extends Carried = Carried>
     this[channelPool] = channels;
     const state = this.#state = new SessionState(maxCallbacks, account);
     state.peer = this;
+    state.traffic = raw;
+    state.maxMetaSize = limits.maxMetaSize;
     state.refusesPings = raw.refusesPings ?? false;
     const [first = codec] = codecs;
     const common = { maxValueSize, account, state, callStacks };
@@ -344,7 +395,7 @@ export class Peer<C extends Carried = Carried>
       }
     };
     state.onError = report;
-    this.#server = new Server({
+    const serverOptions: ServerOptions = {
       codecs: codecs.length === 0 ? [first] : codecs,
       maxValueSize,
       account,
@@ -362,7 +413,9 @@ export class Peer<C extends Carried = Carried>
         return invoke(handler, call, respond);
       },
       onError: report,
-    });
+    };
+    this.#serverOptions = serverOptions;
+    this.#server = new Server(serverOptions);
     session.accept((channel) => this.#server.serve(channel as RawChannel));
     session.closed.then(() => this.#ended(undefined), (error) => {
       this.#ended(error);
@@ -500,6 +553,24 @@ export class Peer<C extends Carried = Carried>
     return this.#state.callbacks.size;
   }
 
+  /** Figures of the session, as they are now. Reading them costs nothing else. */
+  get stats(): PeerStats {
+    const raw = this.#raw;
+    const { channels, held } = raw.usage;
+    return {
+      bytes: { received: raw.received, sent: raw.sent },
+      channels: { open: channels, total: raw.opened },
+      calls: {
+        total: this.#server.begun,
+        answering: this.#server.running,
+        waiting: this[channelPool].queued,
+      },
+      callbacks: this.callbackCount,
+      held: held.total,
+      rtt: this.rtt,
+    };
+  }
+
   /**
    * Answers the calls that match a pattern; see `Router.handle()` for patterns.
    *
@@ -510,6 +581,58 @@ export class Peer<C extends Carried = Carried>
   handle(pattern: string, handler: Handler): Disposable {
     if (this.#closeCalled) throw handledTooLate(pattern);
     return this.#router.handle(pattern, handler);
+  }
+
+  /**
+   * Puts middleware around the calls of the other side, after what is there: around
+   * all calls, or around those that match a pattern, as patterns of
+   * {@linkcode handle} do. It sees calls that no handler answers, too, but not the
+   * calls of callbacks.
+   *
+   * @example
+   * ```ts
+   * import { handlerFrom, memoryPair } from "@qtalk/qtalk";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const [client, server] = memoryPair();
+   * await using _ = client;
+   * server.handle("double", handlerFrom((n: number) => 2 * n));
+   * const log: string[] = [];
+   * server.use(async (call, next) => {
+   *   const result = await next();
+   *   log.push(`${call.selector}: ${result}`);
+   *   return result;
+   * });
+   * assertEquals(await client.call("double", [21]), 42);
+   * assertEquals(log, ["/double: 42"]);
+   * ```
+   *
+   * @returns a disposable that removes the middleware
+   * @throws {TypeError} if it is no middleware
+   */
+  use<Context = unknown>(middleware: Middleware<Context>): Disposable;
+  /**
+   * As above, around the calls that match a pattern.
+   *
+   * @returns disposing of it removes the middleware
+   * @throws {TypeError} if it is no middleware
+   */
+  use<Context = unknown>(
+    pattern: string,
+    middleware: Middleware<Context>,
+  ): Disposable;
+  use(...args: [unknown] | [unknown, unknown]): Disposable {
+    const list = this.#middleware ?? new MiddlewareList();
+    const added = list.add(args);
+    if (this.#middleware === undefined) {
+      this.#middleware = list;
+      // Without middleware, calls pay nothing for it.
+      const options = this.#serverOptions;
+      const { handler } = options;
+      options.handler = (call, respond) =>
+        invoke(list.around(handler, call.selector), call, respond);
+    }
+    return added;
   }
 
   /**

@@ -343,6 +343,7 @@ Deno.test("peer: an option that is undefined has its default", async () => {
     maxQueuedCallSize: 16 * 1024 * 1024,
     callQueueTimeout: 10_000,
     maxCallbacks: 4_096,
+    maxMetaSize: 8_192,
   });
 });
 

@@ -103,7 +103,12 @@ const FOUNDATION = [...Deno.readDirSync(ROOT)]
   .filter((name) => name.endsWith(".ts") && name !== "mod.ts");
 
 /** The modules by which a folder offers itself to others. */
-const FACES = ["mod.ts", "internal.ts", "internal_deno.ts"];
+const FACES = [
+  "mod.ts",
+  "internal.ts",
+  "internal_deno.ts",
+  "internal_cli.ts",
+];
 
 /** Whether a module is part of the project. */
 function isInside(path: string): boolean {

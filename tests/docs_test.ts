@@ -21,6 +21,18 @@ import {
   qmux,
   type SessionOptions,
 } from "@qtalk/qtalk/mux";
+import {
+  DEFAULT_RATE_LIMIT_OPTIONS,
+  DEFAULT_RETRY_OPTIONS,
+  rateLimit,
+  retry,
+} from "@qtalk/qtalk/middleware";
+import { DEFAULT_FAN_OUT_OPTIONS, fanOut } from "@qtalk/qtalk/fan-out";
+import { DEFAULT_POOL_OPTIONS, dialPool } from "@qtalk/qtalk/pool";
+import {
+  DEFAULT_REFLECTION_OPTIONS,
+  withReflection,
+} from "@qtalk/qtalk/reflection";
 import { DEFAULT_MAX_FORWARDED_CALLS, forward } from "@qtalk/qtalk/rpc";
 import {
   DEFAULT_CONNECT_TIMEOUT,
@@ -139,6 +151,11 @@ const DEFAULTS: Record<string, Readonly<Record<string, number>>> = {
   ForwardOptions: { maxConcurrentCalls: DEFAULT_MAX_FORWARDED_CALLS },
   DialOptions: { timeout: DEFAULT_CONNECT_TIMEOUT },
   ReconnectOptions: DEFAULT_RECONNECT_OPTIONS,
+  PoolOptions: DEFAULT_POOL_OPTIONS,
+  FanOutOptions: DEFAULT_FAN_OUT_OPTIONS,
+  RetryOptions: DEFAULT_RETRY_OPTIONS,
+  RateLimitOptions: DEFAULT_RATE_LIMIT_OPTIONS,
+  ReflectionOptions: DEFAULT_REFLECTION_OPTIONS,
   CodecOptions: { maxDepth: DEFAULT_MAX_DEPTH, maxItems: DEFAULT_MAX_ITEMS },
   CloseOnSignalsOptions: { drainTimeout: DEFAULT_SIGNAL_DRAIN_TIMEOUT },
 };
@@ -227,6 +244,21 @@ const USES: Record<string, Use> = {
   MemoryPoolOptions(options) {
     memoryPool(options);
   },
+  async PoolOptions(options) {
+    try {
+      await dialPool(["nothing:"], options);
+    } catch (error) {
+      if (!(error instanceof TalkError)) throw error;
+    }
+  },
+  FanOutOptions: (options) => void fanOut(undefined, options),
+  SubscribeOptions(options) {
+    using fan = fanOut();
+    fan.subscribe(options);
+  },
+  RetryOptions: (options) => void retry(options),
+  RateLimitOptions: (options) => void rateLimit(options),
+  ReflectionOptions: (options) => void withReflection(() => {}, options),
   ListenOptions: (options) => ignoreAddress(listen("nothing:", options)),
   ServeWebSocketOptions: (options) => serveWebSocket(options).listener.close(),
   CodecOptions(options) {

@@ -17,7 +17,11 @@ import {
 } from "@qtalk/qtalk";
 import { cbor } from "@qtalk/qtalk/codec/cbor";
 import { msgpack } from "@qtalk/qtalk/codec/msgpack";
+import { fanOut } from "@qtalk/qtalk/fan-out";
+import { rateLimit, retry } from "@qtalk/qtalk/middleware";
+import { withReflection } from "@qtalk/qtalk/reflection";
 import { closeOnSignals } from "@qtalk/qtalk/signals";
+import { dialPool } from "@qtalk/qtalk/pool";
 import { serveWebSocket } from "@qtalk/qtalk/websocket";
 import { dialSession } from "@qtalk/qtalk/talk";
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
@@ -46,6 +50,7 @@ const PEER = [
   "maxQueuedCallSize",
   "callQueueTimeout",
   "maxCallbacks",
+  "maxMetaSize",
 ];
 
 /** Options that may have fractions. */
@@ -53,9 +58,14 @@ const FRACTIONS = [
   "timeout",
   "drainTimeout",
   "callQueueTimeout",
+  "healthTimeout",
   "minDelay",
   "maxDelay",
   "jitter",
+  "budget",
+  "interval",
+  "refreshInterval",
+  "readyTimeout",
 ];
 
 const ADDRESS = "tcp://127.0.0.1:0";
@@ -150,6 +160,40 @@ const FUNCTIONS: Record<string, readonly [Use, readonly string[]]> = {
   "forward()": [
     (options) => withPair((peer) => forward(peer, options)),
     ["maxConcurrentCalls"],
+  ],
+  "retry()": [
+    retry,
+    ["maxAttempts", "minDelay", "maxDelay", "jitter", "budget"],
+  ],
+  "dialPool()": [
+    (options) => dialPool([ADDRESS], options),
+    [
+      ...PEER,
+      "timeout",
+      "minDelay",
+      "maxDelay",
+      "jitter",
+      "maxMembers",
+      "maxFailovers",
+      "maxWaitingCalls",
+      "maxAttempts",
+      "refreshInterval",
+      "readyTimeout",
+      "drainTimeout",
+    ],
+  ],
+  "fanOut()": [
+    (options) => fanOut(undefined, options),
+    ["buffer", "replay", "maxSubscribers"],
+  ],
+  "subscribe() of a fan-out": [
+    (options) => fanOut().subscribe(options),
+    ["buffer"],
+  ],
+  "rateLimit()": [rateLimit, ["calls", "opens", "bytes", "interval"]],
+  "withReflection()": [
+    (options) => withReflection(() => {}, options),
+    ["healthTimeout", "maxMethods"],
   ],
   "peer.call()": [
     (options) => withPair((peer) => peer.call("x", null, options)),

@@ -1,5 +1,6 @@
 // State synchronisation, as in the announcement of qtalk: the state is the list
-// of users, and the server calls all of them with the new list when it changes.
+// of users, and the server calls all of them with the new list when it changes. None
+// of them waits for one that is slow.
 //
 //   deno run --allow-net=127.0.0.1 examples/state/server.ts
 //
@@ -9,54 +10,60 @@
 //
 // Takes another address to listen on as its argument.
 
+import { fanOut } from "@qtalk/qtalk/fan-out";
 import { type Caller, handlerFrom, listen, withCall } from "@qtalk/qtalk";
 import { closeOnSignals } from "@qtalk/qtalk/signals";
 
 class State {
-  #users = new Map<string, Caller>();
-  #updates = Promise.resolve();
+  /** What ends the subscription of each user. */
+  #users = new Map<string, AbortController>();
+  /** A user who is slow misses lists, but gets the latest one. */
+  #lists = fanOut<string[]>(undefined, {
+    buffer: 1,
+    whenFull: "keep-latest",
+    replay: 1,
+  });
 
   /** Adds a user, whose peer is called with every new list from now on. */
-  Join = withCall(({ caller, peer }, name: string) => {
-    this.#users.set(name, caller);
+  Join = withCall(async ({ caller, peer }, name: string) => {
+    const user = new AbortController();
+    this.#users.get(name)?.abort();
+    this.#users.set(name, user);
+    this.#publish();
     // A client that is killed has no time to leave.
-    const gone = () => this.#remove(name, caller);
-    peer.closed.then(gone, gone);
-    return this.#update();
+    const signal = AbortSignal.any([user.signal, peer.signal]);
+    const lists = this.#lists.subscribe({ signal });
+    const joined = Promise.withResolvers<void>();
+    this.#inform(caller, lists, joined.resolve)
+      .catch(() => {
+        // It has gone, or it hangs: the others get a list without that name.
+        if (this.#users.get(name) === user) this.Leave(name);
+      })
+      .finally(joined.resolve);
+    await joined.promise;
   });
 
   /** Removes a user. */
   Leave(name: string) {
+    this.#users.get(name)?.abort();
     this.#users.delete(name);
-    return this.#update();
+    this.#publish();
   }
 
-  /** Removes a user whose client has gone, but not one who has joined again. */
-  async #remove(name: string, caller: Caller) {
-    if (this.#users.get(name) === caller) await this.Leave(name);
+  #publish() {
+    this.#lists.publish([...this.#users.keys()]);
   }
 
-  /** Sends one list after another, so that the last one is the latest. */
-  #update(): Promise<void> {
-    return this.#updates = this.#updates.then(() => this.#broadcast());
-  }
-
-  async #broadcast(): Promise<void> {
-    const names = [...this.#users.keys()];
-    let complete = true;
-    const calls = [...this.#users].map(async ([name, caller]) => {
-      try {
-        await caller.call("state", names, { timeout: 5_000 });
-      } catch {
-        // It has left or joined again, and another list is on its way.
-        if (this.#users.get(name) !== caller) return;
-        // The client hangs: the others get a list without that name.
-        this.#users.delete(name);
-        complete = false;
-      }
-    });
-    await Promise.all(calls);
-    if (!complete) await this.#broadcast();
+  /** Calls a user with one list after another. */
+  async #inform(
+    caller: Caller,
+    lists: ReadableStream<string[]>,
+    onList: () => void,
+  ) {
+    for await (const names of lists) {
+      await caller.call("state", names, { timeout: 5_000 });
+      onList();
+    }
   }
 }
 

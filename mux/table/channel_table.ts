@@ -56,6 +56,8 @@ export class ChannelTable implements FrameSink, ChannelHost {
   readonly #channels = new ChannelMap<QmuxChannel>();
   readonly #ids = new ChannelIds();
   readonly #clock: TurnClock;
+  /** How many channels the peer has opened, or tried to. */
+  openedByPeer = 0;
   readonly #roundTrip: RoundTrip;
   /** Why no channel can be opened any more, once that is so. */
   #closed: MuxError | undefined;
@@ -258,6 +260,7 @@ export class ChannelTable implements FrameSink, ChannelHost {
   // --- Called by the decoder ---------------------------------------------------
 
   onOpen(remoteId: number, windowSize: number, maxPacketSize: number): void {
+    this.openedByPeer++;
     const grantedSize = isPacketSize(maxPacketSize)
       ? this.#takeWindow(this.#acceptable)
       : 0;

@@ -1,6 +1,6 @@
 import type { MemoryKind } from "../../mux/internal.ts";
 import type { SessionState } from "../session_state.ts";
-import type { Caller } from "../types.ts";
+import type { Call, Caller } from "../types.ts";
 import type { RemoteFunction } from "./remote_function.ts";
 
 /**
@@ -24,6 +24,7 @@ export class BorrowedCallbacks {
   readonly #caller: Caller;
   readonly #session: SessionState;
   readonly #selector: string;
+  readonly #call: Call | undefined;
   readonly #memory: MemoryKind;
   readonly #functions = new Set<RemoteFunction>();
   #state: "pending" | "continued" | "ended" = "pending";
@@ -32,16 +33,19 @@ export class BorrowedCallbacks {
    * Makes the callbacks of a call of `selector`; `caller` calls them.
    *
    * @param memory what they are taken from
+   * @param call the call, if calls of them may take no longer than it
    */
   constructor(
     caller: Caller,
     session: SessionState,
     selector: string,
     memory: MemoryKind,
+    call?: Call,
   ) {
     this.#caller = caller;
     this.#session = session;
     this.#selector = selector;
+    this.#call = call;
     this.#memory = memory;
   }
 
@@ -59,7 +63,8 @@ export class BorrowedCallbacks {
         this.#memory.take(CALLBACK_SIZE * (size === FEW + 1 ? size : 1));
       }
       // After a continued response, no header can name it any more.
-      fn.lend(this.#state === "continued");
+      const isPending = this.#state === "pending";
+      fn.lend(!isPending, isPending ? this.#call : undefined);
     }
     return value;
   }
@@ -79,7 +84,9 @@ export class BorrowedCallbacks {
   answered(keptIds: readonly string[], ends: boolean): void {
     this.#state = "continued";
     const kept = new Set(keptIds);
-    for (const fn of this.#functions) fn.answered(kept.has(fn.id));
+    for (const fn of this.#functions) {
+      fn.answered(kept.has(fn.id), this.#call);
+    }
     if (ends) this.ended();
   }
 
@@ -89,7 +96,7 @@ export class BorrowedCallbacks {
     const functions = [...this.#functions];
     this.#functions.clear();
     if (this.#state === "pending") {
-      for (const fn of functions) fn.answered(false);
+      for (const fn of functions) fn.answered(false, this.#call);
     }
     this.#state = "ended";
     for (const fn of functions) fn.ended();

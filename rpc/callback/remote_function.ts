@@ -3,7 +3,7 @@ import { namedAfterOrigin, RpcError } from "../errors.ts";
 import type { RpcResponse } from "../client/response.ts";
 import { callArguments, RemoteCall } from "../remote/remote_call.ts";
 import type { CallbackLife } from "../remote/types.ts";
-import type { Caller } from "../types.ts";
+import type { Call, Caller } from "../types.ts";
 import { receivedStream } from "../wire/received_stream.ts";
 import { RELEASE_SELECTOR } from "../wire/selector.ts";
 import { kindOf } from "./callback_id.ts";
@@ -157,6 +157,8 @@ export class RemoteFunction {
   #loans = 0;
   /** Those of them whose answer can still name it. */
   #openLoans = 0;
+  /** Those of them that have a deadline, and are not answered. */
+  #limits: Set<Call> | undefined;
   /** Calls of it that are running. */
   #calls = 0;
   /** Ends a stream that can be read. */
@@ -179,9 +181,11 @@ export class RemoteFunction {
    * A call lends it.
    *
    * @param answered whether its answer cannot name it any more
+   * @param limit the call, if it has a deadline
    */
-  lend(answered: boolean): void {
+  lend(answered: boolean, limit?: Call): void {
     this.#loans++;
+    if (limit !== undefined) (this.#limits ??= new Set()).add(limit);
     if (!answered) this.#openLoans++;
   }
 
@@ -213,8 +217,10 @@ export class RemoteFunction {
    * A call that lends it is answered.
    *
    * @param kept whether the answer names it
+   * @param limit the call, if it had a deadline
    */
-  answered(kept: boolean): void {
+  answered(kept: boolean, limit?: Call): void {
+    if (limit !== undefined) this.#limits?.delete(limit);
     this.#openLoans--;
     if (!kept) return;
     this.#grants++;
@@ -279,11 +285,35 @@ export class RemoteFunction {
     } catch (error) {
       return this.#remoteCall(Promise.reject(error));
     }
-    const response = this.caller.request(this.id, callArguments(args));
+    const response = this.#request(callArguments(args));
     this.#calls++;
     const done = () => this.#callEnded();
     response.then(done, done);
     return this.#remoteCall(response);
+  }
+
+  #request(args: unknown): Promise<RpcResponse> {
+    const parent = this.#parent();
+    return parent === undefined
+      ? this.caller.request(this.id, args)
+      : this.caller.request(this.id, args, { parent });
+  }
+
+  /**
+   * The call that has to answer before a call of this is of no more use: of those
+   * that lend it, the one with the most time. There is none if something else may
+   * use it for longer.
+   */
+  #parent(): Call | undefined {
+    const limits = this.#limits;
+    if (limits === undefined || limits.size < this.#loans || this.#holds > 0) {
+      return undefined;
+    }
+    let latest: Call | undefined;
+    for (const call of limits) {
+      if (!((call.deadline ?? 0) <= (latest?.deadline ?? -1))) latest = call;
+    }
+    return latest;
   }
 
   /** The peer's function must not end the process by failing. */
@@ -331,7 +361,7 @@ export class RemoteFunction {
 
   /** Calls the function that streams. */
   #begin(): RemoteCall {
-    const response = this.caller.request(this.id, []);
+    const response = this.#request([]);
     this.#begun = true;
     this.#isReading = true;
     this.#calls++;

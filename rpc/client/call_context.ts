@@ -10,6 +10,7 @@ import {
   type CallExtension,
   decodeResponseHeader,
   type ReceivedHeader,
+  useOfResponse,
 } from "../wire/headers.ts";
 import { MessageWriter } from "../wire/message_writer.ts";
 import { cleanSelector } from "../wire/selector.ts";
@@ -77,8 +78,7 @@ export class CallContext {
     this.responseHeaders = new HeaderCache(
       (bytes) => decodeResponseHeader(codec, bytes),
       state.rememberHeader,
-      // Programs get the details of an error, and may change them.
-      ({ about }) => about?.details === undefined,
+      useOfResponse,
     );
     this.#client = client;
   }

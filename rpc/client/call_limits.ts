@@ -1,5 +1,53 @@
-import { limitWait } from "../../time_limit.ts";
+import { checkTimeout } from "../../check_option.ts";
+import { limitWait, MAX_DELAY } from "../../time_limit.ts";
+import { RpcError } from "../errors.ts";
 import type { CallOptions } from "../types.ts";
+
+/** How long a call may take, from its options. */
+export interface TimeLimit {
+  /** Milliseconds until the first answer; undefined for no limit. */
+  readonly timeout: number | undefined;
+  /** Whether that is what is left for the call that it is made for. */
+  readonly inherited: boolean;
+}
+
+/**
+ * How long a call of `selector` may take.
+ *
+ * @throws {RangeError} if `timeout` is out of range
+ * @throws {RpcError} `timeout` or `deadline-exceeded` if no time is left
+ */
+export function timeLimitOf(
+  { timeout, parent }: CallOptions,
+  selector: string,
+): TimeLimit {
+  checkTimeout(timeout);
+  if (timeout === 0) throw timedOut(selector, timeout);
+  const deadline = parent?.deadline;
+  if (deadline !== undefined) {
+    const left = deadline - performance.now();
+    if (left <= 0) throw deadlineExceeded(selector);
+    if (left < (timeout ?? Infinity)) return { timeout: left, inherited: true };
+  }
+  const isLimit = timeout !== undefined && timeout <= MAX_DELAY;
+  return { timeout: isLimit ? timeout : undefined, inherited: false };
+}
+
+/** The error of a call that has no time left: its parent's deadline has passed. */
+export function deadlineExceeded(selector: string): RpcError {
+  return new RpcError(
+    "deadline-exceeded",
+    `Cannot complete call "${selector}": the deadline of the call that it is made for has passed`,
+  );
+}
+
+/** The error of a call that took longer than its own `timeout`. */
+export function timedOut(selector: string, timeout: number): RpcError {
+  return new RpcError(
+    "timeout",
+    `Cannot complete call "${selector}": no response within ${timeout} ms (option "timeout")`,
+  );
+}
 
 /** A call that can be given up. */
 export interface LimitedCall {
@@ -18,6 +66,9 @@ export class CallLimits {
   /** The signal of the call. */
   readonly signal: AbortSignal | undefined;
   readonly #cancelTimer: (() => void) | undefined;
+  readonly #onTimeout: () => void;
+  /** When the time has passed; undefined without a time limit. */
+  readonly #endsAt: number | undefined;
 
   /**
    * Begins to limit a call, which has not ended.
@@ -26,12 +77,15 @@ export class CallLimits {
    */
   constructor(
     call: LimitedCall,
-    { signal, timeout }: CallOptions,
+    signal: AbortSignal | undefined,
+    timeout: number | undefined,
     onTimeout: () => void,
   ) {
     this.call = call;
     this.signal = signal;
+    this.#onTimeout = onTimeout;
     if (timeout !== undefined) {
+      this.#endsAt = performance.now() + timeout;
       const nothing = () => {};
       this.#cancelTimer = limitWait(
         { timeout, frequent: true, onTimeout: nothing },
@@ -39,6 +93,18 @@ export class CallLimits {
       );
     }
     signal?.addEventListener("abort", this.#onAbort, { once: true });
+  }
+
+  /**
+   * The responder says that the time has passed: it counts whole milliseconds, and
+   * the timer of this side may be late. Returns whether that is so; then the call
+   * has ended as if this side had noticed first, which is a matter of luck.
+   */
+  expireIfDue(): boolean {
+    if (this.#endsAt === undefined) return false;
+    if (performance.now() < this.#endsAt - 1) return false;
+    this.#onTimeout();
+    return true;
   }
 
   /** The first answer has arrived: from now on, time does not count. */

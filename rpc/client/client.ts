@@ -1,13 +1,18 @@
-import { checkTimeout } from "../../check_option.ts";
 import type { Carried, ValueWriter } from "../../codec/internal.ts";
 import { RpcError } from "../errors.ts";
 import { remoteOf } from "../remote/remote.ts";
 import type { Remote } from "../remote/types.ts";
 import type { CallOptions } from "../types.ts";
-import { type CallExtension, callHeaderValue } from "../wire/headers.ts";
+import {
+  type CallExtension,
+  callHeaderValue,
+  withDeadline,
+} from "../wire/headers.ts";
+import { checkMeta, type Metadata } from "../wire/metadata.ts";
 import { checkSelector, PING_SELECTOR } from "../wire/selector.ts";
 import { isValueStream } from "../wire/value_source.ts";
 import { CallContext, type ClientOptions } from "./call_context.ts";
+import { type TimeLimit, timeLimitOf } from "./call_limits.ts";
 import {
   type ChannelPool,
   channelPool,
@@ -18,6 +23,23 @@ import type { RpcResponse } from "./response.ts";
 
 /** How many encoded call headers are cached, by selector. */
 const HEADER_CACHE_SIZE = 256;
+
+/** What the header of a call says besides what its arguments are. */
+interface Extras {
+  /** Milliseconds that the call has, whole ones. */
+  readonly deadline: number | undefined;
+  readonly meta: Metadata | undefined;
+  /** Whether other calls of the selector are likely to have as many. */
+  readonly isUsual: boolean;
+}
+
+/** The encoded header of calls that had the same time limit. */
+interface TimedHeader {
+  readonly deadline: number;
+  readonly isList: boolean;
+  /** Undefined until there is a second call. */
+  bytes: Uint8Array | undefined;
+}
 
 /** A call whose outcome has a place in no stack. */
 class PingCall extends ValueCall {
@@ -33,6 +55,8 @@ export class Client implements PooledCaller {
   readonly #headers = new Map<string, Uint8Array>();
   /** The headers of calls whose argument is a single value, and no array. */
   #valueHeaders: Map<string, Uint8Array> | undefined;
+  /** The headers of calls with a time limit, by selector. */
+  #timedHeaders: Map<string, TimedHeader> | undefined;
   /** The ping that was not answered yet. */
   #ping: PingCall | undefined;
 
@@ -106,41 +130,62 @@ export class Client implements PooledCaller {
     if (options?.signal?.aborted) return call.giveUp(options.signal.reason);
     const stream = isValueStream(args) ? args : undefined;
     let request: ValueWriter;
+    let limit: TimeLimit | undefined;
     try {
       checkSelector(call.selector);
-      checkTimeout(options?.timeout);
-      request = this.#encode(call, args, stream !== undefined);
+      if (options !== undefined) limit = timeLimitOf(options, call.selector);
+      const extras = limit && this.#extrasOf(limit, options!.meta, call);
+      request = this.#encode(call, args, stream !== undefined, extras);
     } catch (error) {
       return call.failNamed(error);
     }
-    if (options !== undefined) call.limit(options);
+    if (limit !== undefined) call.limit(options!.signal, limit);
     const { channels, messages, nested } = this.#context;
     const channel = channels.take(nested);
     if (channel !== undefined) return call.run(channel, request, stream);
     const stored = messages.store(request);
+    const update = limit?.timeout === undefined
+      ? undefined
+      : this.#updater(stored, limit.timeout);
     call.opening = channels.open(
       (channel) => {
         messages.unstore();
-        call.run(channel, stored, stream);
+        call.run(channel, update === undefined ? stored : update(), stream);
       },
       (error) => {
         messages.unstore();
-        call.failNamed(error);
+        call.failUnsent(error);
       },
       stored.length,
       nested,
     );
   }
 
-  #encode(call: PendingCall, args: unknown, streamed: boolean): ValueWriter {
+  /** Takes the time that a call has waited for a channel off its deadline. */
+  #updater(stored: Uint8Array, timeout: number): () => Uint8Array {
+    const deadline = performance.now() + timeout;
+    return () => {
+      const left = Math.max(0, Math.ceil(deadline - performance.now()));
+      return left === Math.ceil(timeout)
+        ? stored
+        : withDeadline(stored, this.#context.codec, left);
+    };
+  }
+
+  #encode(
+    call: PendingCall,
+    args: unknown,
+    streamed: boolean,
+    extras?: Extras,
+  ): ValueWriter {
     const { selector } = call;
     try {
-      return this.#write(selector, args, streamed);
+      return this.#write(selector, args, streamed, extras);
     } catch (refusal) {
       return call.lend(
         args,
         refusal,
-        (plain, lends) => this.#write(selector, plain, streamed, lends),
+        (plain, lends) => this.#write(selector, plain, streamed, extras, lends),
       );
     }
   }
@@ -150,12 +195,13 @@ export class Client implements PooledCaller {
     selector: string,
     args: unknown,
     streamed: boolean,
+    extras?: Extras,
     lends?: string,
   ): ValueWriter {
     const { codec, messages } = this.#context;
     const writer = messages.begin();
-    if (streamed || lends !== undefined) {
-      this.#addUnusualHeader(writer, selector, args, streamed, lends);
+    if (streamed || lends !== undefined || extras !== undefined) {
+      this.#addUnusualHeader(writer, selector, args, streamed, extras, lends);
     } else {
       const isList = Array.isArray(args) || args === null;
       const headers = isList
@@ -178,22 +224,48 @@ export class Client implements PooledCaller {
     return writer;
   }
 
-  /** The header of a call that streams its arguments, or lends functions. */
+  /**
+   * The header of a call that streams its arguments, lends functions or has a time
+   * limit.
+   */
   #addUnusualHeader(
     writer: ValueWriter,
     selector: string,
     args: unknown,
     streamed: boolean,
+    extras: Extras | undefined,
     lends: string | undefined,
   ): void {
-    const stream = streamed
-      ? true
-      : Array.isArray(args) || args === null
-      ? undefined
-      : false;
+    const isList = Array.isArray(args) || args === null;
+    if (extras?.isUsual && !streamed && lends === undefined) {
+      return this.#addTimedHeader(writer, selector, isList, extras.deadline!);
+    }
+    const stream = streamed ? true : isList ? undefined : false;
     // There may be functions among the values that follow.
     const prefix = streamed ? this.#context.state.callbacks.prefix : lends;
-    this.#addHeader(writer, selector, stream, prefix);
+    this.#addHeader(writer, selector, stream, prefix, extras);
+  }
+
+  /** Programs give most calls of a selector the same time limit. */
+  #addTimedHeader(
+    writer: ValueWriter,
+    selector: string,
+    isList: boolean,
+    deadline: number,
+  ): void {
+    const headers = this.#timedHeaders ??= new Map<string, TimedHeader>();
+    const known = headers.get(selector);
+    const isSame = known !== undefined && known.deadline === deadline &&
+      known.isList === isList;
+    if (isSame && known.bytes !== undefined) return writer.addRaw(known.bytes);
+    const extras = { deadline, meta: undefined, isUsual: true };
+    const stream = isList ? undefined : false;
+    this.#addHeader(writer, selector, stream, undefined, extras);
+    if (isSame) known.bytes = writer.message().slice();
+    else {
+      if (headers.size === HEADER_CACHE_SIZE) headers.clear();
+      headers.set(selector, { deadline, isList, bytes: undefined });
+    }
   }
 
   #addHeader(
@@ -201,11 +273,38 @@ export class Client implements PooledCaller {
     selector: string,
     stream: boolean | undefined,
     lends: string | undefined,
+    extras?: Extras,
   ): void {
     const { codec, extension, state } = this.#context;
     const nested = extension?.nested;
     const ping = state.refusesPings ? false : undefined;
-    const about: CallExtension = { nested, stream, lends, ping };
+    const { deadline, meta }: Partial<Extras> = extras ?? {};
+    const about: CallExtension = {
+      nested,
+      stream,
+      lends,
+      ping,
+      deadline,
+      meta,
+    };
     writer.add(codec, callHeaderValue(selector, about));
+  }
+
+  /** What the header says of a time limit, and the metadata. */
+  #extrasOf(
+    { timeout, inherited }: TimeLimit,
+    meta: Metadata | undefined,
+    { selector }: PendingCall,
+  ): Extras | undefined {
+    const deadline = timeout === undefined ? undefined : Math.ceil(timeout);
+    if (meta === undefined) {
+      return deadline === undefined
+        ? undefined
+        : { deadline, meta, isUsual: !inherited };
+    }
+    const { codec, state } = this.#context;
+    const whose = `call "${selector}"`;
+    const checked = checkMeta(meta, codec, state.maxMetaSize, whose);
+    return { deadline, meta: checked, isUsual: false };
   }
 }

@@ -8,6 +8,7 @@ import { atCaller } from "../caller_stack.ts";
 import type { LentCallbacks } from "../callback/callback_table.ts";
 import { namedAfterCall } from "../errors.ts";
 import type { ReceivedHeader } from "../wire/headers.ts";
+import { mergedMeta, type Metadata, NO_META } from "../wire/metadata.ts";
 import { type TrailerRule, ValueReceiver } from "../wire/value_receiver.ts";
 import type { CallContext } from "./call_context.ts";
 import type { CallLimits, LimitedCall } from "./call_limits.ts";
@@ -104,6 +105,7 @@ export class ContinuedCall
   readonly #arguments: StreamedArguments | undefined;
   readonly #trailer: TrailerRule;
   readonly #limits: CallLimits | undefined;
+  readonly #meta: Metadata | undefined;
   #receiver: ValueReceiver | undefined;
   #state: ContinuedCallState = "open";
 
@@ -134,6 +136,7 @@ export class ContinuedCall
       : header.trailer
       ? "required"
       : "possible";
+    this.#meta = header.meta;
     this.channel = channel;
     channel.nameErrors(this);
     this.#reader = reader;
@@ -155,8 +158,13 @@ export class ContinuedCall
       (bytes) => this.#context.decode(bytes, this.#selector),
       this.#trailer,
       this.#selector,
+      this.#context.state.maxMetaSize,
     );
     return this.#receiver.receive(options);
+  }
+
+  get meta(): Metadata {
+    return mergedMeta(this.#meta, this.#receiver?.trailerMeta) ?? NO_META;
   }
 
   named(error: unknown): unknown {

@@ -3,23 +3,29 @@ import {
   ValueReader,
   type ValueWriter,
 } from "../../codec/internal.ts";
-import { MuxError, type RawChannel } from "../../mux/internal.ts";
+import { copyOf, MuxError, type RawChannel } from "../../mux/internal.ts";
 import { type Outcome, rejectAtCaller } from "../caller_stack.ts";
 import { LentCallbacks } from "../callback/callback_table.ts";
-import { incomplete, namedAfterCall, RpcError } from "../errors.ts";
-import type { CallOptions } from "../types.ts";
+import { incomplete, markUnsent, namedAfterCall, RpcError } from "../errors.ts";
 import { linkStates, type State } from "../../state_machine.ts";
 import {
   MAX_CALL_HEADER_SIZE,
   type ReceivedHeader,
   remoteError,
 } from "../wire/headers.ts";
+import { type Metadata, refusalOfMeta } from "../wire/metadata.ts";
 import type { ValueStream } from "../wire/value_source.ts";
 import type { CallContext } from "./call_context.ts";
-import { CallLimits, type LimitedCall } from "./call_limits.ts";
+import {
+  CallLimits,
+  deadlineExceeded,
+  type LimitedCall,
+  timedOut,
+  type TimeLimit,
+} from "./call_limits.ts";
 import type { ChannelRequest } from "./channel_pool.ts";
 import { ContinuedCall } from "./continued_call.ts";
-import { RpcResponse } from "./response.ts";
+import { RpcResponse, unexpectedStream } from "./response.ts";
 import {
   type ArgumentsOwner,
   StreamedArguments,
@@ -186,16 +192,15 @@ export abstract class PendingCall<T = unknown>
   protected abstract resolve(continued: ContinuedCall | undefined): void;
 
   /** Ends the call at the caller's signal or timeout. */
-  limit(options: CallOptions): void {
-    const { signal, timeout } = options;
+  limit(signal: AbortSignal | undefined, limit: TimeLimit): void {
+    const { timeout, inherited } = limit;
     if (signal === undefined && timeout === undefined) return;
     // Encoding the arguments may have run code of the program.
     if (signal?.aborted) return this.giveUp(signal.reason);
-    this.#limits = new CallLimits(this, options, () => {
-      const error = new RpcError(
-        "timeout",
-        `Cannot complete call "${this.selector}": no response within ${timeout} ms (option "timeout")`,
-      );
+    this.#limits = new CallLimits(this, signal, timeout, () => {
+      const error = inherited
+        ? deadlineExceeded(this.selector)
+        : timedOut(this.selector, timeout!);
       this.#lent?.giveUp(error);
       this.fail(error);
     });
@@ -248,6 +253,15 @@ export abstract class PendingCall<T = unknown>
     } catch (error) {
       this.failNamed(error);
     }
+  }
+
+  /** Rejects the call, because there is no channel to send it on. */
+  failUnsent(error: unknown): void {
+    let own = namedAfterCall(error, this.selector);
+    // A session gives one error to all that wait for it.
+    if (own === error && error instanceof MuxError) own = copyOf(error);
+    markUnsent(own);
+    this.failNamed(own);
   }
 
   /** Rejects the call with an error of this side, which then names the call. */
@@ -352,13 +366,29 @@ export abstract class PendingCall<T = unknown>
       if (header.refusesPings) state.peerRefusesPings = true;
       this.#channel.requireEof(incomplete);
     }
+    if (header.meta !== undefined) this.#checkMeta(header.meta, bytes.length);
     this.#lent?.keep(header.keptIds);
     if (header.error !== undefined) {
+      const late = header.about?.code === "deadline-exceeded";
+      if (late && this.#limits?.expireIfDue()) return;
       return this.fail(remoteError(header, this.selector));
     }
     this.#state = header.continued
       ? this.#state.continue
       : this.#state.complete;
+  }
+
+  #checkMeta(meta: Metadata, headerSize: number): void {
+    const { codec, state } = this.#context;
+    const whose = `the response to "${this.selector}"`;
+    const { maxMetaSize } = state;
+    const refusal = refusalOfMeta(meta, codec, headerSize, maxMetaSize, whose);
+    if (refusal !== undefined) throw refusal;
+  }
+
+  /** The metadata in the header of the response. */
+  protected get meta(): Metadata | undefined {
+    return this.#header?.meta;
   }
 
   #readValue(bytes: Uint8Array, continued: boolean): void {
@@ -433,10 +463,7 @@ export class ValueCall extends PendingCall {
     // The value before a stream is `null`, which is no result. Other peers may
     // mean it.
     if (continued && value === null && this.responderExtended) {
-      throw new RpcError(
-        "invalid-state",
-        `Cannot complete call "${this.selector}": its response is a stream, which request() and remote() receive`,
-      );
+      throw unexpectedStream(this.selector);
     }
     this.#value = value;
     return "satisfy";
@@ -460,6 +487,6 @@ export class ResponseCall extends PendingCall<RpcResponse> {
   }
 
   protected override resolve(continued: ContinuedCall | undefined): void {
-    this.outcome.resolve(new RpcResponse(this.#values, continued));
+    this.outcome.resolve(new RpcResponse(this.#values, continued, this.meta));
   }
 }

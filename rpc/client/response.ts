@@ -1,11 +1,16 @@
 import type { Channel, WaitOptions } from "../../mux/internal.ts";
 import { RpcError } from "../errors.ts";
+import { type Metadata, NO_META } from "../wire/metadata.ts";
 import { ValueIterator } from "../wire/value_receiver.ts";
 
 /** What a continued response needs of its call. */
 export interface ResponsePort {
   /** The open channel. */
   readonly channel: Channel;
+  /** Whether the peer is extended. */
+  readonly responderExtended: boolean;
+  /** The metadata that has arrived. */
+  readonly meta: Metadata;
   /** The next value; undefined at the end. */
   receive(options?: WaitOptions): Promise<unknown>;
   /** Sends a value. */
@@ -14,6 +19,17 @@ export interface ResponsePort {
   atCaller(error: unknown): unknown;
   /** Closes the channel. */
   close(): Promise<void>;
+}
+
+/** The key of the method that makes the result of `call()` of a response. */
+export const firstValue: unique symbol = Symbol("qtalk.firstValue");
+
+/** The error of `call()` for a response that is a stream. */
+export function unexpectedStream(selector: string): RpcError {
+  return new RpcError(
+    "invalid-state",
+    `Cannot complete call "${selector}": its response is a stream, which request() and remote() receive`,
+  );
 }
 
 /**
@@ -47,20 +63,34 @@ export class RpcResponse implements AsyncIterable<unknown>, AsyncDisposable {
   /** The reply values: all of them, or the first of a continued response. */
   readonly values: readonly unknown[];
   readonly #port: ResponsePort | undefined;
+  readonly #meta: Metadata | undefined;
 
   /**
    * Responses are made by callers.
    *
    * @ignore
    */
-  constructor(values: readonly unknown[], port?: ResponsePort) {
+  constructor(
+    values: readonly unknown[],
+    port?: ResponsePort,
+    meta?: Metadata,
+  ) {
     this.values = values;
     this.#port = port;
+    this.#meta = meta;
   }
 
   /** The first reply value; `null` if there is none. */
   get value(): unknown {
     return this.values[0] ?? null;
+  }
+
+  /**
+   * The metadata that the handler has sent so far. At the end of a stream of values
+   * it also has what the handler added while the stream went on.
+   */
+  get meta(): Metadata {
+    return this.#port?.meta ?? this.#meta ?? NO_META;
   }
 
   /** Whether the response is continued: its channel stays open. */
@@ -145,6 +175,23 @@ export class RpcResponse implements AsyncIterable<unknown>, AsyncDisposable {
   /** Closes the channel, if it is still open. */
   async close(): Promise<void> {
     await this.#port?.close();
+  }
+
+  /**
+   * What `call()` resolves to: the first value. A continued response is closed.
+   *
+   * @throws {RpcError} `invalid-state` if the response is a stream
+   * @ignore
+   */
+  [firstValue](selector: string): unknown {
+    const port = this.#port;
+    if (port === undefined) return this.value;
+    port.close().catch(() => {});
+    // The value before a stream is `null`, which is no result.
+    if (this.value === null && port.responderExtended) {
+      throw unexpectedStream(selector);
+    }
+    return this.value;
   }
 
   /** Same as {@linkcode close}. */

@@ -121,7 +121,7 @@ export class StreamedArguments {
     }
     try {
       const message = messages.begin();
-      addTrailer(message, codec, failure);
+      addTrailer(message, codec, failure, this.#context.state.maxMetaSize);
       return messages.send(this.#channel, message);
     } catch {
       return undefined;

@@ -227,16 +227,19 @@ async function forwardCall(
   if (lends !== undefined) {
     addRoute(lends, call.session, call.caller, pool.session);
   }
-  const header = forwardedHeader(call.request, pool.session);
   let outgoing: RawChannel;
   try {
     outgoing = await takeChannel(pool, call, nested);
   } catch (error) {
     throw passedOn(error, call);
   }
+  if (isLate(call)) {
+    outgoing.discard();
+    throw tooLate(call);
+  }
   try {
     // If this fails, the response fails too.
-    outgoing.send(header)?.catch(() => {});
+    outgoing.send(forwardedHeader(call, pool.session))?.catch(() => {});
   } catch {
     // As above.
   }
@@ -429,25 +432,31 @@ function passOnRefusal(
 }
 
 /**
- * The header of the forwarded call, encoded once for all calls with this header,
- * unless this side has something to add.
+ * The header of the forwarded call. Without a deadline, it is encoded once for all
+ * calls with this header, unless this side has something to add.
  */
 function forwardedHeader(
-  request: Request,
+  { request, deadline }: ServerCall,
   target: RoutedSession | undefined,
 ): Uint8Array {
-  return target?.refusesPings
-    ? encodeHeader(request, true)
-    : request.forwarded ??= encodeHeader(request, false);
+  const refusesPings = target?.refusesPings ?? false;
+  if (deadline === undefined) {
+    return refusesPings
+      ? encodeHeader(request, true)
+      : request.forwarded ??= encodeHeader(request, false);
+  }
+  const left = Math.ceil(deadline - performance.now());
+  return encodeHeader(request, refusesPings, Math.max(0, left));
 }
 
 function encodeHeader(
   { selector, extension, context: { codec } }: Request,
   refusesPings: boolean,
+  left?: number,
 ): Uint8Array {
   return encoded(
     codec,
-    forwardedHeaderValue(selector, extension, refusesPings),
+    forwardedHeaderValue(selector, extension, refusesPings, left),
   );
 }
 
@@ -456,4 +465,17 @@ function encoded(codec: Codec, header: unknown): Uint8Array {
   writer.begin();
   writer.add(codec, header);
   return writer.message().slice();
+}
+
+function isLate({ deadline }: ServerCall): boolean {
+  return deadline !== undefined && deadline <= performance.now();
+}
+
+function tooLate({ selector }: ServerCall): CallError {
+  return new CallError(
+    `Cannot forward call "${
+      printableText(selector)
+    }": its deadline had passed before the target could get it`,
+    { code: "deadline-exceeded" },
+  );
 }

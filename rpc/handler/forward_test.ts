@@ -113,7 +113,7 @@ Deno.test("forward(): an error in mid-stream is forwarded", async () => {
 
 test("forward(): the header is encoded again, with the canonical selector and all members of Q", async (t) => {
   const { client, backend } = scriptsOf(t);
-  const Q = { v: 1, deadline: 5, meta: { a: [1] }, unknown: { x: null } };
+  const Q = { v: 1, trace: "t", meta: { a: [1] }, unknown: { x: null } };
   const cases: [unknown, unknown][] = [
     [{ Selector: "a.b" }, { Selector: "/a/b", S: "/a/b" }],
     [{ S: "a/b", other: [1] }, { Selector: "/a/b", S: "/a/b" }],

@@ -17,8 +17,10 @@ import { respondWith } from "./respond_with.ts";
 const MAX_PARAMS = 32_768;
 
 /** How to call a marked function. */
-interface Special {
+export interface Special {
+  /** What the function wants in addition: it comes before or after its arguments. */
   readonly wants: "call" | "stream";
+  /** The function. */
   readonly fn: AnyFunction;
 }
 
@@ -121,12 +123,17 @@ function mark<F extends AnyFunction>(maker: string, how: Special): F {
   return Object.assign(marked, { [special]: how }) as unknown as F;
 }
 
+/** How to call a function that `withCall()` or `withStream()` has made. */
+export function specialOf(fn: AnyFunction): Special | undefined {
+  return (fn as { [special]?: Special })[special];
+}
+
 /** Makes a handler of a function, which is called with `owner` as its `this`. */
 export function functionHandler(
   fn: AnyFunction,
   owner: unknown,
 ): HandlerFunction {
-  const how = (fn as { [special]?: Special })[special];
+  const how = specialOf(fn);
   if (how?.wants === "stream") return streamHandler(how.fn, owner);
   const inner = how?.fn;
   const expected = inner === undefined

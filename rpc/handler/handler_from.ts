@@ -1,7 +1,7 @@
 import { isPlainObject } from "../../codec/internal.ts";
-import { poolOf } from "../client/channel_pool.ts";
+import { channelPool } from "../client/channel_pool.ts";
 import type { AnyFunction } from "../remote/types.ts";
-import type { Caller, Handler, HandlerObject } from "../types.ts";
+import type { Handler, HandlerObject } from "../types.ts";
 import { kindOf } from "../wire/selector.ts";
 import {
   isBuiltInNamespace,
@@ -13,7 +13,7 @@ import {
   librariesIn,
 } from "./built_in.ts";
 import { functionHandler } from "./function_handler.ts";
-import { isClass } from "./invoke.ts";
+import { isClass, source } from "./invoke.ts";
 import { Router } from "./router.ts";
 
 /**
@@ -140,7 +140,7 @@ export function handlerFrom(
     throw new TypeError(`Cannot make handler: ${problem}`);
   }
   if (typeof target === "function") {
-    return functionHandler(target as AnyFunction, undefined);
+    return describable(target as AnyFunction, undefined);
   }
   const router = routerOf(target, new Set(), options.methods);
   // An empty list of methods says that there are none.
@@ -187,7 +187,7 @@ function isBuiltInClassPrototype(value: object): boolean {
 
 /** Whether an object is a peer, or another caller of this package. */
 function isCaller(value: object): boolean {
-  return poolOf(value as Caller) !== undefined;
+  return channelPool in value;
 }
 
 /**
@@ -216,6 +216,11 @@ function routerOf(
     router.handle("/", boundTo(target, dynamic));
   }
   return router;
+}
+
+/** Makes a handler of a function, which says what it was made of. */
+function describable(fn: AnyFunction, owner: object | undefined): Handler {
+  return Object.assign(functionHandler(fn, owner), { [source]: fn });
 }
 
 function boundTo(target: object, handler: Handler): Handler {
@@ -249,7 +254,7 @@ function membersOf(
         ? isClass(value) || isMixedIn(owner, name, value) ||
             isLibraryFunction(value)
           ? undefined
-          : functionHandler(value as AnyFunction, target)
+          : describable(value as AnyFunction, target)
         : plain
         ? nested(value, outer)
         : undefined;

@@ -30,6 +30,71 @@ export function notFound(call: Call, respond: Responder): Promise<void> {
   );
 }
 
+/**
+ * The key of a method of responders that give a result to middleware, streams as
+ * they are, before it is sent.
+ */
+export const capture: unique symbol = Symbol("qtalk.capture");
+
+/** A responder that has such a method. */
+interface CapturingResponder {
+  /** Takes the result; settles when the caller has been answered. */
+  [capture](result: unknown): Promise<void>;
+}
+
+/** Whether a responder takes results as they are. */
+export function isCapturing(respond: object): respond is CapturingResponder {
+  return capture in respond;
+}
+
+/** The error of a handler that returned a value in place of responding. */
+export function unanswered({ selector }: Call): TypeError {
+  return new TypeError(
+    `Cannot answer call "${
+      printableText(selector)
+    }": its handler returned a value and did not respond; write handlerFrom(fn) for a function whose result is the answer`,
+  );
+}
+
+/**
+ * The key of what describes a handler: a method without parameters that returns a
+ * {@linkcode ServiceDescription}. Handlers of `handlerFrom()`, routers and contracts
+ * need none; a handler of another kind can have one.
+ */
+export const description: unique symbol = Symbol("qtalk.description");
+
+/** The key of the function that a handler was made of. */
+export const source: unique symbol = Symbol("qtalk.source");
+
+/** The key of the handlers of a router, by pattern. */
+export const routes: unique symbol = Symbol("qtalk.routes");
+
+/** The key of the handler that a handler has something around. */
+export const wrapped: unique symbol = Symbol("qtalk.wrapped");
+
+/**
+ * The key of a method of handlers that have middleware in them: it puts around
+ * another handler what is around those that answer a selector.
+ */
+export const surround: unique symbol = Symbol("qtalk.surround");
+
+/** A handler that has such a method. */
+interface Surrounding {
+  /** Returns a handler for calls of `selector`, which is in canonical form. */
+  [surround](inner: Handler, selector: string): Handler;
+}
+
+/** Puts around a handler what `outer` has around those that answer a selector. */
+export function surrounded(
+  outer: Handler,
+  inner: Handler,
+  selector: string,
+): Handler {
+  return surround in outer
+    ? (outer as unknown as Surrounding)[surround](inner, selector)
+    : inner;
+}
+
 /** Marks a function that only `handlerFrom()` can call. */
 export const special: unique symbol = Symbol("qtalk.special");
 

@@ -7,7 +7,12 @@ import {
   type ValueSource,
   type ValueStream,
 } from "../wire/value_source.ts";
-import { isServerCall, isServerResponder } from "./invoke.ts";
+import {
+  capture,
+  isCapturing,
+  isServerCall,
+  isServerResponder,
+} from "./invoke.ts";
 import { type BytePair, isSocket, socketStreams } from "./socket_streams.ts";
 
 /**
@@ -38,16 +43,22 @@ function respondWithResolved(
 ): void | Promise<void> {
   if (typeof value === "object" && value !== null) {
     if (isValueStream(value)) {
+      if (isCapturing(respond)) return respond[capture](value);
       return value instanceof RpcResponse
         ? respondWithResponse(value, respond)
         : respondWithValues(sourceFor(value, call), call, respond);
     }
-    if (isBytePair(value)) return respondWithBytes(value, call, respond);
+    if (isBytePair(value)) {
+      return isCapturing(respond)
+        ? respond[capture](value)
+        : respondWithBytes(value, call, respond);
+    }
   }
   void respond.return(value);
 }
 
-function isBytePair(value: object): value is BytePair {
+/** Whether a value is what becomes the stream of bytes of a call. */
+export function isBytePair(value: object): value is BytePair {
   const { readable, writable } = value as Partial<BytePair>;
   return readable !== undefined && readable instanceof ReadableStream &&
     writable instanceof WritableStream;
@@ -175,7 +186,7 @@ export async function respondWithValues(
  * the microtask queue later. Such an error is sent as an error response, which
  * every peer understands.
  */
-async function failedAtOnce(
+export async function failedAtOnce(
   first: Promise<unknown>,
 ): Promise<{ error: unknown } | undefined> {
   const failures: unknown[] = [];

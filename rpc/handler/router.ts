@@ -1,6 +1,14 @@
 import type { Call, Handler, HandlerObject, Responder } from "../types.ts";
 import { cleanSelector, hasEmptySegment, kindOf } from "../wire/selector.ts";
-import { checkHandler, invoke, notFound } from "./invoke.ts";
+import {
+  checkHandler,
+  invoke,
+  notFound,
+  routes,
+  surround,
+  surrounded,
+} from "./invoke.ts";
+import { type Middleware, MiddlewareList } from "./middleware.ts";
 
 /**
  * Finds the handler for a selector, as qtalk-go's `RespondMux` does: an exact
@@ -28,6 +36,7 @@ export class Router implements HandlerObject {
   readonly #handlers = new Map<string, Handler>();
   /** The patterns that end in `/`, longest first. */
   #prefixes: string[] = [];
+  #middleware: MiddlewareList | undefined;
 
   /**
    * Registers a handler for one selector, or, if `pattern` ends in `/` or `.`,
@@ -68,6 +77,30 @@ export class Router implements HandlerObject {
     };
   }
 
+  /**
+   * Puts middleware around the handlers of this router, and around the answer that
+   * there is none, after what is there: around all of them, or around those whose
+   * selectors match a pattern, as patterns of {@linkcode handle} do. Within another
+   * router, the middleware of that one comes first.
+   *
+   * @returns disposing of it removes the middleware
+   * @throws {TypeError} if it is no middleware
+   */
+  use<Context = unknown>(middleware: Middleware<Context>): Disposable;
+  /**
+   * As above, around the calls that match a pattern.
+   *
+   * @returns disposing of it removes the middleware
+   * @throws {TypeError} if it is no middleware
+   */
+  use<Context = unknown>(
+    pattern: string,
+    middleware: Middleware<Context>,
+  ): Disposable;
+  use(...args: [unknown] | [unknown, unknown]): Disposable {
+    return (this.#middleware ??= new MiddlewareList()).add(args);
+  }
+
   /** How many patterns have a handler. */
   get size(): number {
     return this.#handlers.size;
@@ -79,7 +112,17 @@ export class Router implements HandlerObject {
    */
   match(selector: string): { handler: Handler; pattern: string } | undefined {
     const clean = cleanSelector(selector);
-    return hasEmptySegment(clean) ? undefined : this.#find(clean);
+    if (hasEmptySegment(clean)) return undefined;
+    const found = this.#find(clean);
+    return this.#middleware === undefined || found === undefined
+      ? found
+      : { ...found, handler: this.#middleware.around(found.handler, clean) };
+  }
+
+  /** What answers a selector that is for this router, and no other. */
+  #answerer(clean: string): Handler {
+    const handler = this.#find(clean)?.handler ?? notFound;
+    return this.#middleware?.around(handler, clean) ?? handler;
   }
 
   /** Does the same for a selector in its canonical form. */
@@ -91,16 +134,41 @@ export class Router implements HandlerObject {
       const handler = this.#handlers.get(pattern)!;
       if (!(handler instanceof Router)) return { handler, pattern };
       // A miss in a sub-router is final.
-      return handler.#find(clean.slice(pattern.length - 1)) ??
-        { handler: notFound, pattern };
+      const rest = clean.slice(pattern.length - 1);
+      if (handler.#middleware !== undefined) {
+        return { handler: handler.#answerer(rest), pattern };
+      }
+      return handler.#find(rest) ?? { handler: notFound, pattern };
     }
     return undefined;
   }
 
   /** Answers a call with the handler that matches, or with `not found: …`. */
   respond(call: Call, respond: Responder): void | Promise<void> {
-    const handler = this.match(call.selector)?.handler ?? notFound;
+    const clean = cleanSelector(call.selector);
+    const handler = hasEmptySegment(clean) ? notFound : this.#answerer(clean);
     return invoke(handler, call, respond);
+  }
+
+  /** @ignore */
+  get [routes](): ReadonlyMap<string, Handler> {
+    return this.#handlers;
+  }
+
+  /** @ignore */
+  [surround](inner: Handler, selector: string): Handler {
+    const pattern = this.#handlers.has(selector)
+      ? selector
+      : this.#prefixes.find((prefix) => selector.startsWith(prefix));
+    let handler = inner;
+    if (pattern !== undefined) {
+      const outer = this.#handlers.get(pattern)!;
+      const rest = outer instanceof Router
+        ? selector.slice(pattern.length - 1)
+        : selector;
+      handler = surrounded(outer, inner, rest);
+    }
+    return this.#middleware?.around(handler, selector) ?? handler;
   }
 
   #indexPrefixes(): void {

@@ -11,6 +11,7 @@
  */
 import type { Carried } from "../../codec/internal.ts";
 import type { WaitOptions } from "../../mux/internal.ts";
+import type { Metadata } from "../wire/metadata.ts";
 import type { UNSENT_NAMES, UNSENT_PREFIXES } from "../wire/selector.ts";
 
 /**
@@ -259,6 +260,11 @@ export interface ByteStream {
 export interface RemoteBytes extends AsyncDisposable {
   /** The value before the bytes; usually `null`. */
   readonly value: unknown;
+  /**
+   * The metadata that the method has sent so far, and at the end of a stream of
+   * values all of it.
+   */
+  readonly meta: Metadata;
   /** Bytes from the method. */
   readonly readable: ReadableStream<Uint8Array<ArrayBuffer>>;
   /** Bytes to the method; closing it leaves `readable` open. */

@@ -8,10 +8,12 @@ import {
 } from "../../mux/internal.ts";
 import { BorrowedCallbacks } from "../callback/borrowed_callbacks.ts";
 import { mayHavePointers, revivePointers } from "../callback/pointers.ts";
+import { printableText } from "../../printable_text.ts";
 import { timeLimit } from "../../time_limit.ts";
 import { CallError, namedAfterCall, RemoteError, RpcError } from "../errors.ts";
 import type { SessionState } from "../session_state.ts";
 import type { Caller, CallingPeer, Handler } from "../types.ts";
+import { type Metadata, NO_META } from "../wire/metadata.ts";
 import {
   absent,
   ValueIterator,
@@ -19,6 +21,7 @@ import {
 } from "../wire/value_receiver.ts";
 import type { Fifo } from "../wire/fifo.ts";
 import type { QueuedCall } from "./call_queue.ts";
+import { InheritingCaller } from "./inheriting_caller.ts";
 import type { Request } from "./request_decoder.ts";
 import type { ChannelResponder } from "./responder.ts";
 import type { ServerCall } from "./server_call.ts";
@@ -57,6 +60,8 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
   readonly session: SessionState;
   #receiver: ValueReceiver | undefined;
   #abort: AbortController | undefined;
+  /** On the clock of `performance.now()`; undefined if there is none. */
+  readonly #deadline: number | undefined;
   /** Bytes of memory of the value that was received last, unless it is light. */
   #weight = 0;
   /** Where they are taken from, while the handler runs. */
@@ -81,6 +86,9 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
     this.session = session;
     channel.nameErrors(this);
     if (request.extended) channel.requireEof(cancelled);
+    if (request.deadline !== undefined) {
+      this.#deadline = session.now() + request.deadline;
+    }
   }
 
   get selector(): string {
@@ -91,9 +99,35 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
     return this.session.peer!;
   }
 
+  get meta(): Metadata {
+    return this.request.meta ?? NO_META;
+  }
+
+  get responseMeta(): Record<string, unknown> {
+    return this.responder.meta ??= {};
+  }
+
   get caller(): Caller {
+    const caller = this.#plainCaller;
+    return this.#deadline === undefined
+      ? caller
+      : new InheritingCaller(caller, this);
+  }
+
+  get #plainCaller(): Caller {
     const { context, extended } = this.request;
     return extended ? context.caller : context.plainCaller;
+  }
+
+  get deadline(): number | undefined {
+    return this.responder.state === "pending" ? this.#deadline : undefined;
+  }
+
+  /** Whether its deadline has passed without an answer. */
+  get isLate(): boolean {
+    const deadline = this.#deadline;
+    return deadline !== undefined && deadline <= this.session.now() &&
+      this.responder.state === "pending";
   }
 
   get channel(): RawChannel {
@@ -108,8 +142,32 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
         if (this.responder.state === "returned") return;
         abort.abort(this.#channel.failure ?? this.named(cancelled()));
       });
+      const { deadline } = this;
+      if (deadline !== undefined) this.#abortAt(deadline, abort);
     }
     return this.#abort.signal;
+  }
+
+  #abortAt(deadline: number, abort: AbortController): void {
+    const expire = () => {
+      if (this.responder.state !== "pending") return;
+      const tooLate = new RpcError(
+        "deadline-exceeded",
+        `Cannot answer call "${
+          printableText(this.selector)
+        }" in time: its deadline has passed`,
+      );
+      this.responder.tooLate = tooLate;
+      abort.abort(tooLate);
+    };
+    const left = deadline - performance.now();
+    if (left <= 0) return expire();
+    const { cancelLimit } = this;
+    const cancel = timeLimit(left, expire);
+    this.cancelLimit = () => {
+      cancelLimit?.();
+      cancel();
+    };
   }
 
   named(error: unknown): unknown {
@@ -160,9 +218,8 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
     let next: unknown = error;
     for (let depth = 0; depth < MAX_CAUSES && next instanceof Error; depth++) {
       if (this.session.isPeersFault(next)) return true;
-      if (hasLeft && (next === reason || next === failure || isEnding(next))) {
-        return true;
-      }
+      if (next === reason || isTooLate(next)) return true;
+      if (hasLeft && (next === failure || isEnding(next))) return true;
       next = next.cause;
     }
     return false;
@@ -189,6 +246,7 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
    * sent all that it wanted to, so its bytes are left to the handler.
    */
   callerClosed(): void {
+    this.cancelLimit?.();
     const { state } = this.responder;
     if (state === "pending") {
       if (!this.request.extended) return;
@@ -277,10 +335,11 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
     const { request, session, callback } = this;
     const { arguments: memory } = session.account;
     return new BorrowedCallbacks(
-      this.caller,
+      this.#plainCaller,
       session,
       request.selector,
       request.nested || callback !== undefined ? memory.reserved : memory,
+      this.#deadline === undefined ? undefined : this,
     );
   }
 
@@ -305,6 +364,11 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
 function isEnding(error: Error): boolean {
   return error.name === "AbortError" || error instanceof MuxError ||
     error instanceof RpcError && error.code === "cancelled";
+}
+
+/** Whether an error says that the caller's deadline has passed. */
+function isTooLate(error: Error): boolean {
+  return error instanceof RpcError && error.code === "deadline-exceeded";
 }
 
 /** The error of what an extended caller has closed without EOF. */

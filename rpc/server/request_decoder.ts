@@ -1,4 +1,6 @@
-import { type Codec, json } from "../../codec/internal.ts";
+import { type Codec, type CodecError, json } from "../../codec/internal.ts";
+import { printableText } from "../../printable_text.ts";
+import { MAX_DELAY } from "../../time_limit.ts";
 import { RpcError } from "../errors.ts";
 import type { Caller } from "../types.ts";
 import { HeaderCache } from "../wire/header_cache.ts";
@@ -9,7 +11,14 @@ import {
   foreignCodec,
   type ReceivedHeader,
   SAME_CODEC,
+  useOfResponse,
 } from "../wire/headers.ts";
+import {
+  DEFAULT_MAX_META_SIZE,
+  type Metadata,
+  metaIn,
+  refusalOfMeta,
+} from "../wire/metadata.ts";
 import {
   cleanSelector,
   hasEmptySegment,
@@ -40,6 +49,8 @@ export interface Request {
   readonly selector: string;
   /** Whether the selector has an empty segment, and so names nothing. */
   readonly namesNothing: boolean;
+  /** Whether a handler gets the call, whatever the time. */
+  readonly usual: boolean;
   /** The codec of the call, and what belongs to it. */
   readonly context: CodecContext;
   /** Whether the caller is extended: its header has the field `Q`. */
@@ -54,6 +65,12 @@ export interface Request {
   readonly stream: boolean | undefined;
   /** What the IDs of the functions begin with that the caller lends. */
   readonly lends: string | undefined;
+  /** Milliseconds that were left for the call; undefined if it has no deadline. */
+  readonly deadline: number | undefined;
+  /** The metadata of the call; undefined if there is none. */
+  readonly meta: Metadata | undefined;
+  /** Why the metadata is refused, and the call with it. */
+  readonly metaRefusal: CodecError | undefined;
   /** The field `Q`, for forwarding. */
   readonly extension: CallHeader["extension"];
   /** The header of the forwarded call with its length, once it was encoded. */
@@ -80,6 +97,7 @@ export class UnreadableCall extends RpcError {
 export class RequestDecoder {
   readonly #codecs: readonly Codec[];
   readonly #callerIn: CallerIn;
+  readonly #maxMetaSize: number;
   readonly #prefix: () => string;
   readonly #refusesPings: boolean;
   /** Answers calls in JSON if that is not one of the codecs. */
@@ -93,15 +111,18 @@ export class RequestDecoder {
    * @param callerIn makes the caller for calls back in a codec
    * @param prefix what the IDs of all functions of this side begin with
    * @param refusesPings whether responses ask not to ping this side
+   * @param maxMetaSize the limit for metadata
    */
   constructor(
     codecs: readonly Codec[],
     callerIn: CallerIn,
     prefix: () => string,
     refusesPings = false,
+    maxMetaSize = DEFAULT_MAX_META_SIZE,
   ) {
     this.#codecs = codecs;
     this.#callerIn = callerIn;
+    this.#maxMetaSize = maxMetaSize;
     this.#prefix = prefix;
     this.#refusesPings = refusesPings;
   }
@@ -119,10 +140,22 @@ export class RequestDecoder {
       const clean = cleanSelector(selector);
       const stream = extension?.["stream"];
       const lends = extension?.["lends"];
+      const namesNothing = hasEmptySegment(clean);
+      const deadline = deadlineIn(extension);
+      const meta = metaIn(extension);
+      const metaRefusal = meta && refusalOfMeta(
+        meta,
+        codec,
+        header.length,
+        this.#maxMetaSize,
+        `call "${printableText(clean)}"`,
+      );
       const isPing = clean === PING_SELECTOR;
       return {
         selector: clean,
-        namesNothing: hasEmptySegment(clean),
+        namesNothing,
+        usual: !namesNothing && deadline === undefined &&
+          metaRefusal === undefined,
         context: this.#contextOf(codec),
         extended: extension !== undefined,
         // What says that this side is there must wait for nothing.
@@ -131,6 +164,9 @@ export class RequestDecoder {
         refusesPings: extension?.["ping"] === false,
         stream: typeof stream === "boolean" ? stream : undefined,
         lends: typeof lends === "string" ? lends : undefined,
+        deadline,
+        meta,
+        metaRefusal,
         extension,
         forwarded: undefined,
       };
@@ -182,6 +218,7 @@ export class RequestDecoder {
     const request = {
       selector: "/",
       namesNothing: true,
+      usual: false,
       context: this.#contextOf(this.#codecs[0]!),
       extended: false,
       nested: false,
@@ -189,6 +226,9 @@ export class RequestDecoder {
       refusesPings: false,
       stream: undefined,
       lends: undefined,
+      deadline: undefined,
+      meta: undefined,
+      metaRefusal: undefined,
       extension: undefined,
       forwarded: undefined,
     };
@@ -212,9 +252,16 @@ export class RequestDecoder {
     if (context === undefined) {
       context = {
         codec,
-        writer: new ResponseWriter(codec, this.#prefix, this.#refusesPings),
-        responseHeaders: new HeaderCache((bytes) =>
-          decodeResponseHeader(codec, bytes)
+        writer: new ResponseWriter(
+          codec,
+          this.#prefix,
+          this.#refusesPings,
+          this.#maxMetaSize,
+        ),
+        responseHeaders: new HeaderCache(
+          (bytes) => decodeResponseHeader(codec, bytes),
+          undefined,
+          useOfResponse,
         ),
         plainCaller: this.#callerIn(codec, false),
         caller: this.#callerIn(codec, true),
@@ -223,6 +270,12 @@ export class RequestDecoder {
     }
     return context;
   }
+}
+
+/** What a call header says of a deadline. */
+function deadlineIn(extension: CallHeader["extension"]): number | undefined {
+  const left = extension?.["deadline"];
+  return typeof left === "number" && left <= MAX_DELAY ? left : undefined;
 }
 
 function hex(byte: number): string {

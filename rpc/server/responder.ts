@@ -3,7 +3,15 @@ import type { Channel, RawChannel, WaitOptions } from "../../mux/internal.ts";
 import type { BorrowedCallbacks } from "../callback/borrowed_callbacks.ts";
 import type { LendingMessage } from "../callback/callback_table.ts";
 import { RpcError } from "../errors.ts";
+import { printableText } from "../../printable_text.ts";
 import type { SessionState } from "../session_state.ts";
+import type { ResponseExtension } from "../wire/headers.ts";
+import {
+  checkMeta,
+  type Metadata,
+  newMeta,
+  NO_META,
+} from "../wire/metadata.ts";
 import type { Request } from "./request_decoder.ts";
 import {
   BYTES_FOLLOW,
@@ -31,6 +39,15 @@ export type ResponderState = "pending" | "continued" | "returned";
 export class ChannelResponder implements ServerResponder, ResponseOwner {
   /** The callbacks among the arguments; made when the first is found. */
   borrowed: BorrowedCallbacks | undefined;
+  /**
+   * The only answer that is left to the call, because its deadline has passed. Its
+   * signal has aborted, so what its handler returns may be incomplete.
+   */
+  tooLate: Error | undefined;
+  /** Metadata for the caller, which the handler fills in. */
+  meta: Record<string, unknown> | undefined;
+  /** What of it was sent with the answer. */
+  #sentMeta: Metadata | undefined;
   readonly #channel: RawChannel;
   readonly #request: Request;
   readonly #session: SessionState;
@@ -221,12 +238,39 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
   #sendTrailer(failure: { reason: unknown } | undefined): void {
     const { writer } = this.#request.context;
     try {
-      writer.send(this.#channel, writer.trailer(failure, this))?.catch(
-        () => {},
-      );
+      const message = writer.trailer(failure, this, this.#restOfMeta());
+      writer.send(this.#channel, message)?.catch(() => {});
     } catch {
       // The channel is closed, so the caller needs no trailer.
     }
+  }
+
+  /** The metadata that was not sent with the answer. */
+  #restOfMeta(): Metadata | undefined {
+    const { meta } = this;
+    return meta && newMeta(meta, this.#sentMeta ?? NO_META);
+  }
+
+  /** What a response tells an extended caller that is not the usual. */
+  #unusual(
+    usual: ResponseExtension,
+    keptIds: readonly string[],
+    values: readonly unknown[],
+  ): ResponseExtension {
+    const { writer, codec } = this.#request.context;
+    const { selector } = this.#request;
+    const whose = `the response to "${printableText(selector)}"`;
+    const isError = values.length === 1 && values[0] instanceof Error;
+    let { meta }: { meta?: Metadata | undefined } = this;
+    try {
+      // An error is sent in any case.
+      if (!isError) meta = checkMeta(meta, codec, writer.maxMetaSize, whose);
+    } catch (error) {
+      this.meta = undefined;
+      throw error;
+    }
+    this.#sentMeta = meta && { ...meta };
+    return { ...usual, keptIds, meta };
   }
 
   /**
@@ -245,11 +289,19 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
         `Cannot respond to call "${this.#request.selector}": it is ${this.#state} already`,
       );
     }
+    const { tooLate } = this;
+    if (tooLate !== undefined) {
+      if (state === "continued") throw tooLate;
+      values = [tooLate];
+    }
     const ends = state === "returned";
     const { extended, context } = this.#request;
     const keptIds = this.borrowed?.keptIds(ends) ?? NOTHING_KEPT.keptIds;
-    const kept = keptIds.length === 0 ? usual : { ...usual, keptIds };
-    const extension = extended ? kept : undefined;
+    const extension = !extended
+      ? undefined
+      : keptIds.length === 0 && this.meta === undefined
+      ? usual
+      : this.#unusual(usual, keptIds, values);
     const { codec, writer } = context;
     let message: ValueWriter;
     let lending: LendingMessage | undefined;

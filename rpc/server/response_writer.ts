@@ -8,6 +8,7 @@ import {
   responseHeaderValue,
 } from "../wire/headers.ts";
 import { MessageWriter } from "../wire/message_writer.ts";
+import type { Metadata } from "../wire/metadata.ts";
 import { carriesBytes } from "../wire/value_source.ts";
 
 /** The extension field for a caller of whose callbacks none is kept. */
@@ -30,6 +31,8 @@ export class ResponseWriter {
   readonly #prefix: () => string;
   readonly #refusesPings: boolean;
   readonly #messages = new MessageWriter();
+  /** The limit for the metadata of a response, in bytes. */
+  readonly maxMetaSize: number;
   /** The header of most responses. */
   #mostUsual: Uint8Array | undefined;
   /** The usual headers, those without an error, by what they say in addition. */
@@ -42,9 +45,16 @@ export class ResponseWriter {
    *
    * @param prefix what the IDs of all functions of this side begin with
    * @param refusesPings whether they ask extended callers not to ping this side
+   * @param maxMetaSize the limit for metadata
    */
-  constructor(codec: Codec, prefix: () => string, refusesPings: boolean) {
+  constructor(
+    codec: Codec,
+    prefix: () => string,
+    refusesPings: boolean,
+    maxMetaSize: number,
+  ) {
     this.#codec = codec;
+    this.maxMetaSize = maxMetaSize;
     this.#prefix = prefix;
     this.#refusesPings = refusesPings;
   }
@@ -74,6 +84,7 @@ export class ResponseWriter {
         failure,
         continued,
         this.#withPing(extension),
+        this.maxMetaSize,
       );
       if (lost !== undefined) owner.report(lost);
       message.add(codec, null);
@@ -114,13 +125,24 @@ export class ResponseWriter {
     else message.add(this.#codec, value);
   }
 
-  /** Encodes the trailer of a stream of values. */
+  /**
+   * Encodes the trailer of a stream of values.
+   *
+   * @param meta metadata that was not sent yet
+   */
   trailer(
     failure: { reason: unknown } | undefined,
     owner: ResponseOwner,
+    meta: Metadata | undefined,
   ): ValueWriter {
     const message = this.#messages.begin();
-    const lost = addTrailer(message, this.#codec, failure);
+    const lost = addTrailer(
+      message,
+      this.#codec,
+      failure,
+      this.maxMetaSize,
+      meta,
+    );
     if (lost !== undefined) owner.report(lost);
     return message;
   }

@@ -1,12 +1,12 @@
 import { type Codec, ValueReader } from "../../codec/internal.ts";
 import type { MemoryAccount, RawChannel } from "../../mux/internal.ts";
 import { CallError, toError } from "../errors.ts";
-import { invoke, notFound } from "../handler/invoke.ts";
+import { invoke, notFound, unanswered } from "../handler/invoke.ts";
 import { printableText } from "../../printable_text.ts";
 import type { SessionState } from "../session_state.ts";
 import type { Handler } from "../types.ts";
 import { Fifo } from "../wire/fifo.ts";
-import { HeaderCache } from "../wire/header_cache.ts";
+import { HeaderCache, type HeaderUse } from "../wire/header_cache.ts";
 import { MAX_CALL_HEADER_SIZE } from "../wire/headers.ts";
 import { ArgumentMemory } from "./argument_memory.ts";
 import { CallQueue, type QueuedCall } from "./call_queue.ts";
@@ -104,16 +104,23 @@ export class Server {
       options.callerIn,
       () => state.callbacks.prefix,
       state.refusesPings,
+      state.maxMetaSize,
     );
     this.#requests = new HeaderCache(
       (header) => decoder.decode(header),
       state.rememberHeader,
+      useOf,
     );
   }
 
   /** How many channels wait for a call. */
   get idle(): number {
     return this.#idle;
+  }
+
+  /** How many calls run, besides those of callbacks. */
+  get running(): number {
+    return this.#calls.running + this.#nestedCalls.running;
   }
 
   /** Answers all calls that begin from now on with `unavailable`. */
@@ -251,9 +258,9 @@ export class Server {
     const { responder, request, callback } = call;
     let result: void | Promise<void>;
     try {
-      result = request.namesNothing
-        ? notFound(call, responder)
-        : invoke(callback ?? this.#options.handler, call, responder);
+      result = request.usual || mayBegin(call)
+        ? invoke(callback ?? this.#options.handler, call, responder)
+        : notFound(call, responder);
     } catch (error) {
       return this.#failed(error, call);
     }
@@ -353,18 +360,36 @@ export class Server {
   }
 }
 
-/** The error of a handler that returned a value in place of responding. */
-function unanswered({ selector }: IncomingCall): TypeError {
-  return new TypeError(
-    `Cannot answer call "${
-      printableText(selector)
-    }": its handler returned a value and did not respond; write handlerFrom(fn) for a function whose result is the answer`,
-  );
-}
-
 /** Whether a call of this side may wait for the call. */
 function isNested({ request, callback }: IncomingCall): boolean {
   return request.nested || callback !== undefined;
+}
+
+/** For how long a header may be used again: metadata belongs to one call. */
+function useOf({ deadline, meta }: Request): HeaderUse {
+  if (meta !== undefined) return "never";
+  return deadline === undefined ? "long" : "brief";
+}
+
+/**
+ * Whether a handler gets a call that is not a usual one.
+ *
+ * @throws {CallError} `deadline-exceeded` if it is too late, `too-large` if it has
+ * too much metadata
+ */
+function mayBegin({ request, isLate }: IncomingCall): boolean {
+  const { metaRefusal } = request;
+  if (metaRefusal !== undefined) {
+    const { message, code } = metaRefusal;
+    throw new CallError(message, { code });
+  }
+  if (!isLate) return !request.namesNothing;
+  throw new CallError(
+    `Cannot call "${
+      printableText(request.selector)
+    }": its deadline had passed before it could begin`,
+    { code: "deadline-exceeded" },
+  );
 }
 
 function refuseClosing({ responder, request }: IncomingCall): void {

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { Channel, RawChannel } from "../../mux/internal.ts";
+import type { Channel, RawChannel, RawSession } from "../../mux/internal.ts";
 import type { RoutedSession } from "../callback/callback_routes.ts";
 import type { Call, Responder } from "../types.ts";
 import type { absent } from "../wire/value_receiver.ts";
@@ -16,7 +16,12 @@ export interface ServerCall extends Call {
   /** The decoded call header. */
   readonly request: Request;
   /** The session that the call arrived on. */
-  readonly session: RoutedSession;
+  readonly session: RoutedSession & {
+    /** What has passed over the session so far. */
+    readonly traffic:
+      | Pick<RawSession, "received" | "sent" | "openedByPeer">
+      | undefined;
+  };
   readonly channel: RawChannel;
   /**
    * The next value if all of it has arrived, as it usually has; otherwise

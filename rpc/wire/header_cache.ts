@@ -2,6 +2,15 @@
 const MAX_LENGTH = 128;
 /** How many headers are cached; a power of two. */
 const SLOTS = 256;
+/** How many of those that are used briefly. */
+const BRIEF_SLOTS = 16;
+
+/**
+ * For how long a header may be used again: as long as the session lasts; briefly,
+ * if others like it differ from call to call, and must not take the places of the
+ * rest; or never.
+ */
+export type HeaderUse = "long" | "brief" | "never";
 
 /** A header, encoded and decoded. */
 interface Entry<T> {
@@ -16,8 +25,10 @@ interface Entry<T> {
 export class HeaderCache<T> {
   readonly #decode: (bytes: Uint8Array) => T;
   readonly #onEntry: (() => void) | undefined;
-  readonly #isShared: (header: T) => boolean;
+  readonly #useOf: (header: T) => HeaderUse;
   readonly #entries = new Map<number, Entry<T>>();
+  /** Entries that are used briefly; made when there is one. */
+  #brief: Map<number, Entry<T>> | undefined;
   /** The entry that was used last, and is most likely used next. */
   #last: Entry<T> | undefined;
 
@@ -26,16 +37,16 @@ export class HeaderCache<T> {
    * results say must not be changed.
    *
    * @param onEntry called when the cache takes the memory of another entry
-   * @param isShared whether a header may be used again. Default: all of them
+   * @param useOf for how long a header may be used again. Default: long
    */
   constructor(
     decode: (bytes: Uint8Array) => T,
     onEntry?: () => void,
-    isShared: (header: T) => boolean = () => true,
+    useOf: (header: T) => HeaderUse = () => "long",
   ) {
     this.#decode = decode;
     this.#onEntry = onEntry;
-    this.#isShared = isShared;
+    this.#useOf = useOf;
   }
 
   /** The decoded form of `bytes`; throws what decoding throws. */
@@ -43,17 +54,34 @@ export class HeaderCache<T> {
     if (bytes.length > MAX_LENGTH) return this.#decode(bytes.slice());
     const last = this.#last;
     if (last !== undefined && equal(last.bytes, bytes)) return last.header;
-    const slot = hash(bytes) & (SLOTS - 1);
-    const cached = this.#entries.get(slot);
+    const key = hash(bytes);
+    const cached = this.#entries.get(key & (SLOTS - 1));
     if (cached !== undefined && equal(cached.bytes, bytes)) {
       this.#last = cached;
       return cached.header;
     }
+    const brief = this.#brief?.get(key & (BRIEF_SLOTS - 1));
+    if (brief === undefined || !equal(brief.bytes, bytes)) {
+      return this.#add(bytes, key);
+    }
+    this.#last = brief;
+    return brief.header;
+  }
+
+  #add(bytes: Uint8Array, key: number): T {
     const own = bytes.slice();
     const header = this.#decode(own);
-    if (!this.#isShared(header)) return header;
-    if (cached === undefined) this.#onEntry?.();
-    this.#entries.set(slot, this.#last = { bytes: own, header });
+    const use = this.#useOf(header);
+    if (use === "never") return header;
+    const entry = { bytes: own, header };
+    const isLong = use === "long";
+    const slot = key & ((isLong ? SLOTS : BRIEF_SLOTS) - 1);
+    const entries = isLong
+      ? this.#entries
+      : this.#brief ??= new Map<number, Entry<T>>();
+    if (!entries.has(slot)) this.#onEntry?.();
+    entries.set(slot, entry);
+    if (isLong) this.#last = entry;
     return header;
   }
 }

@@ -11,6 +11,9 @@ import {
   PREFIX_SIZE,
   ValueWriter,
 } from "../../codec/internal.ts";
+import { readUint32 } from "../../uint32.ts";
+import type { HeaderUse } from "./header_cache.ts";
+import { checkMeta, mergedMeta, type Metadata, metaIn } from "./metadata.ts";
 import {
   type ErrorFields,
   errorFields,
@@ -49,7 +52,7 @@ export interface ResponseHeader {
 }
 
 /** What the field `Q` says of an error. */
-export type AboutError = Omit<ErrorFields, "error">;
+export type AboutError = Omit<ErrorFields, "error" | "meta">;
 
 /** A response header that was received. */
 export interface ReceivedHeader extends ResponseHeader {
@@ -72,6 +75,8 @@ export interface ReceivedHeader extends ResponseHeader {
   bytes: boolean | undefined;
   /** What the IDs of the functions begin with that the response lends. */
   lends: string | undefined;
+  /** Metadata, whose size has not been checked. */
+  meta: Metadata | undefined;
   /** Whether the responder asks not to be pinged. */
   refusesPings: boolean;
 }
@@ -86,6 +91,8 @@ export interface ResponseExtension {
   bytes?: boolean;
   /** What the IDs of the functions of this side begin with, if it lends some. */
   lends?: string;
+  /** Metadata. Default: none. */
+  meta?: Metadata | undefined;
   /** `false` asks the caller not to ping this side. Default: absent. */
   ping?: false;
 }
@@ -101,6 +108,10 @@ export interface CallExtension {
   readonly stream?: boolean | undefined;
   /** What the IDs of the functions of this side begin with, if it lends some. */
   readonly lends?: string | undefined;
+  /** Milliseconds that are left for the call: an integer. Default: no limit. */
+  readonly deadline?: number | undefined;
+  /** Metadata. Default: none. */
+  readonly meta?: Metadata | undefined;
   /** `false` asks the responder not to ping this side. Default: absent. */
   readonly ping?: false | undefined;
 }
@@ -119,16 +130,39 @@ export function callHeaderValue(
  *
  * @param extension the field `Q` that was received
  * @param refusesPings whether this side asks the target not to ping it
+ * @param deadline what is left of its deadline, if it has one
  */
 export function forwardedHeaderValue(
   selector: string,
   extension: CallHeader["extension"],
   refusesPings: boolean,
+  deadline?: number,
 ): unknown {
   const header = { Selector: selector, S: selector };
-  return extension === undefined
-    ? header
-    : { ...header, Q: withPing(extension, refusesPings) };
+  if (extension === undefined) return header;
+  const Q = withPing(extension, refusesPings);
+  return { ...header, Q: deadline === undefined ? Q : { ...Q, deadline } };
+}
+
+/**
+ * An encoded call header, with its length and what follows it, in which the
+ * deadline is another one. The call has waited since it was encoded.
+ */
+export function withDeadline(
+  request: Uint8Array,
+  codec: Codec,
+  deadline: number,
+): Uint8Array {
+  const end = PREFIX_SIZE + readUint32(request, 0);
+  const header = codec.decode(request.subarray(PREFIX_SIZE, end)) as {
+    Q: Record<string, unknown>;
+  };
+  const Q = { ...header.Q, deadline };
+  const writer = new ValueWriter();
+  writer.begin();
+  writer.add(codec, { ...header, Q });
+  writer.addRaw(request.subarray(end));
+  return writer.message();
 }
 
 /**
@@ -198,18 +232,19 @@ export function responseHeaderValue(
   const text = error ?? null;
   const header = { Error: text, Continue: continued, E: text, C: continued };
   if (extension === undefined) return header;
-  const { keptIds, trailer, bytes, lends, ping } = extension;
+  const { keptIds, trailer, bytes, lends, ping, meta } = extension;
   const keep = keptIds.length === 0 ? undefined : keptIds;
-  const Q = { v: VERSION, ...about, keep, trailer, bytes, lends, ping };
+  const Q = { v: VERSION, ...about, keep, trailer, bytes, lends, ping, meta };
   return { ...header, Q };
 }
 
 /**
- * Adds the header of an error response. Details that cannot be sent are left out:
- * without them, every error fits into a header.
+ * Adds the header of an error response. Details and metadata that cannot be sent
+ * are left out: without them, every error fits into a header.
  *
  * @param extension what to tell an extended caller; undefined for other callers
- * @returns why the details are not sent; undefined if they are, or there are none
+ * @param maxMetaSize the limit for metadata
+ * @returns why something is left out; undefined if nothing is
  */
 export function addErrorHeader(
   message: ValueWriter,
@@ -217,18 +252,41 @@ export function addErrorHeader(
   reason: unknown,
   continued: boolean,
   extension: ResponseExtension | undefined,
-): CodecError | undefined {
+  maxMetaSize: number,
+): unknown {
   if (extension === undefined) {
     const header = { error: plainErrorText(reason), continued };
     message.add(codec, responseHeaderValue(header));
     return undefined;
   }
-  const { error, ...about } = errorFields(reason);
+  const { error, meta: own, ...about } = errorFields(reason);
   const header = { error, about, continued };
-  if (about.details === undefined) {
+  const all = mergedMeta(extension.meta, own);
+  if (about.details === undefined && all === undefined) {
     message.add(codec, responseHeaderValue(header, extension));
     return undefined;
   }
+  let meta: Metadata | undefined;
+  let failure: unknown;
+  try {
+    meta = checkMeta(all, codec, maxMetaSize, `error "${error}"`);
+  } catch (refusal) {
+    failure = refusal;
+  }
+  const withMeta = { ...extension, meta };
+  const lost = addDetails(message, codec, header, withMeta, reason);
+  return lost ?? failure;
+}
+
+/** Adds the header of an error with details or metadata, as far as they fit. */
+function addDetails(
+  message: ValueWriter,
+  codec: Codec,
+  header: ResponseHeader,
+  extension: ResponseExtension,
+  reason: unknown,
+): CodecError | undefined {
+  const { error, about } = header;
   let failure: unknown;
   try {
     const alone = new ValueWriter();
@@ -242,8 +300,11 @@ export function addErrorHeader(
   } catch (cause) {
     failure = cause;
   }
-  const plain = { ...header, about: { ...about, details: undefined } };
-  message.add(codec, responseHeaderValue(plain, extension));
+  const plain = { ...header, about: { ...about!, details: undefined } };
+  message.add(
+    codec,
+    responseHeaderValue(plain, { ...extension, meta: undefined }),
+  );
   const why = failure === undefined
     ? `with them, it takes more than ${MAX_CALL_HEADER_SIZE} bytes`
     : textOfFailure(failure);
@@ -260,7 +321,7 @@ function textOfFailure(failure: unknown): string {
 
 /** The error that a response header or a trailer reports. */
 export function remoteError(
-  { error, about }: ReceivedHeader,
+  { error, about, meta }: ReceivedHeader,
   selector: string | undefined,
 ): RemoteError {
   return new RemoteError(error ?? "", about?.code, {
@@ -268,6 +329,7 @@ export function remoteError(
     remoteName: about?.name,
     details: about?.details,
     causes: about?.causes,
+    meta,
   });
 }
 
@@ -278,21 +340,39 @@ const EMPTY_FRAME = new Uint8Array(4);
  * Adds the trailer of a stream of values: an empty frame and a response header.
  *
  * @param failure the error that ended the stream; undefined if it is complete
- * @returns why the details of the error are not sent: see {@linkcode addErrorHeader}
+ * @param maxMetaSize the limit for metadata
+ * @param meta metadata that was not sent yet
+ * @returns why something is not sent: see {@linkcode addErrorHeader}
  */
 export function addTrailer(
   message: ValueWriter,
   codec: Codec,
   failure: { reason: unknown } | undefined,
-): CodecError | undefined {
+  maxMetaSize: number,
+  meta?: Metadata,
+): unknown {
   message.addRaw(EMPTY_FRAME);
-  const extension = { keptIds: NO_IDS };
+  const extension: ResponseExtension = { keptIds: NO_IDS, meta };
   if (failure !== undefined) {
-    return addErrorHeader(message, codec, failure.reason, false, extension);
+    return addErrorHeader(
+      message,
+      codec,
+      failure.reason,
+      false,
+      extension,
+      maxMetaSize,
+    );
+  }
+  let lost: unknown;
+  try {
+    extension.meta = checkMeta(meta, codec, maxMetaSize, "stream");
+  } catch (refusal) {
+    extension.meta = undefined;
+    lost = refusal;
   }
   const header = { error: undefined, continued: false };
   message.add(codec, responseHeaderValue(header, extension));
-  return undefined;
+  return lost;
 }
 
 /**
@@ -378,8 +458,17 @@ function decodeResponse(codec: Codec, bytes: Uint8Array): ReceivedHeader {
     trailer: extension?.["trailer"] === true,
     bytes: typeof form === "boolean" ? form : undefined,
     lends: typeof lends === "string" ? lends : undefined,
+    meta: metaIn(extension),
     refusesPings: extension?.["ping"] === false,
   };
+}
+
+/**
+ * For how long a response header may be used again: programs get details and
+ * metadata, and may change them.
+ */
+export function useOfResponse({ about, meta }: ReceivedHeader): HeaderUse {
+  return about?.details === undefined && meta === undefined ? "long" : "never";
 }
 
 const NO_IDS: readonly string[] = [];

@@ -83,7 +83,9 @@ function ownBytes(value: unknown): Uint8Array {
 }
 
 /** Adds the iterator that streams of some browsers do not have. */
-function iterable(stream: ReadableStream<unknown>): ReadableStream<unknown> {
+export function iterable(
+  stream: ReadableStream<unknown>,
+): ReadableStream<unknown> {
   if (!(Symbol.asyncIterator in stream)) {
     Object.defineProperty(stream, Symbol.asyncIterator, {
       value(this: ReadableStream<unknown>) {

@@ -4,6 +4,9 @@ export const PING_SELECTOR = "/_qtalk/ping";
 /** The selector that releases a callback, without the callback's ID at its end. */
 export const RELEASE_SELECTOR = "/_qtalk/release/";
 
+/** What the selectors begin with that peers of this package have for themselves. */
+export const RESERVED_PREFIX = "/_qtalk/";
+
 /**
  * Names that JavaScript, its runtimes and common tools look up on any object or
  * function. A remote object never sends them; a method with such a name can be

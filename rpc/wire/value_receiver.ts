@@ -1,7 +1,12 @@
 import type { Codec, ValueReader } from "../../codec/internal.ts";
 import type { WaitOptions } from "../../mux/internal.ts";
 import { incomplete, namedAfterCall } from "../errors.ts";
-import { decodeResponseHeader, remoteError } from "./headers.ts";
+import {
+  decodeResponseHeader,
+  type ReceivedHeader,
+  remoteError,
+} from "./headers.ts";
+import { type Metadata, refusalOfMeta } from "./metadata.ts";
 
 /** Means that a value has not arrived yet; `undefined` means the end. */
 export const absent: unique symbol = Symbol("absent");
@@ -28,6 +33,9 @@ export class ValueReceiver {
   readonly #decode: (bytes: Uint8Array) => unknown;
   readonly #trailer: TrailerRule;
   readonly #selector: string | undefined;
+  readonly #maxMetaSize: number | undefined;
+  /** The metadata in the trailer. */
+  trailerMeta: Metadata | undefined;
   /** What {@linkcode receive} has rejected with last, except for its signal. */
   error: unknown;
   #state: "values" | "trailer" | "complete" | "failed" = "values";
@@ -47,6 +55,7 @@ export class ValueReceiver {
    * @param decode decodes a value; its bytes are valid during the call only
    * @param trailer whether a trailer ends the values
    * @param selector what was called, for errors
+   * @param maxMetaSize the limit for metadata in the trailer. Default: it is ignored
    */
   constructor(
     reader: ValueReader,
@@ -54,12 +63,14 @@ export class ValueReceiver {
     decode: (bytes: Uint8Array) => unknown,
     trailer: TrailerRule,
     selector?: string,
+    maxMetaSize?: number,
   ) {
     this.#reader = reader;
     this.#codec = codec;
     this.#decode = decode;
     this.#trailer = trailer;
     this.#selector = selector;
+    this.#maxMetaSize = maxMetaSize;
   }
 
   /**
@@ -135,6 +146,7 @@ export class ValueReceiver {
     if (this.#state === "failed") throw this.#failure;
     if (this.#state === "trailer") {
       const header = decodeResponseHeader(this.#codec, bytes);
+      this.#takeMeta(header, bytes.length);
       if (header.error !== undefined) {
         this.#failWith(remoteError(header, this.#selector));
       }
@@ -150,6 +162,19 @@ export class ValueReceiver {
     }
     this.#state = "trailer";
     return absent;
+  }
+
+  #takeMeta({ meta }: ReceivedHeader, headerSize: number): void {
+    if (meta === undefined || this.#maxMetaSize === undefined) return;
+    const refusal = refusalOfMeta(
+      meta,
+      this.#codec,
+      headerSize,
+      this.#maxMetaSize,
+      "stream",
+    );
+    if (refusal !== undefined) this.#failWith(refusal);
+    this.trailerMeta = meta;
   }
 
   #wait(signal: AbortSignal | undefined): Promise<unknown> {

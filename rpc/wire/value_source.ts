@@ -133,7 +133,10 @@ function streamSource(
         : result;
     },
     stop(reason) {
-      reader.cancel(reason).catch(onStopError);
+      reader.cancel(reason).catch((error) => {
+        // A stream that has failed is stopped because of that error.
+        if (error !== reason) onStopError(error);
+      });
     },
   };
 }

@@ -22,6 +22,12 @@ export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
+/** The error of a server that does not describe itself, or not what it was asked. */
+export class NotDescribed extends Error {
+  /** Always `"NotDescribed"`. */
+  override readonly name = "NotDescribed";
+}
+
 /** Standard output was closed by its reader, such as `head`. */
 export class OutputClosed extends Error {
   /** Always `"OutputClosed"`. */
@@ -36,7 +42,9 @@ const ANSWER_CODES: readonly string[] = ["timeout", "no-response"];
 /** The exit code for an error of a command. */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof OutputClosed) return EXIT.ok;
-  if (error instanceof RemoteError) return EXIT.remote;
+  if (error instanceof RemoteError || error instanceof NotDescribed) {
+    return EXIT.remote;
+  }
   if (error instanceof UsageError) return EXIT.usage;
   if (error instanceof TalkError) {
     return ADDRESS_CODES.includes(error.code) ? EXIT.usage : EXIT.connection;

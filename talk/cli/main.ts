@@ -1,5 +1,5 @@
 /**
- * The command line: call, serve, proxy, tunnel and check from a shell.
+ * The command line: call, describe, serve, proxy, tunnel and check from a shell.
  *
  * ```sh
  * deno install --global --allow-all --name qtalk jsr:@qtalk/qtalk/cli
@@ -26,15 +26,21 @@ import { bench } from "./commands/bench.ts";
 import { call } from "./commands/call.ts";
 import { check } from "./commands/check.ts";
 import { type Command, PROGRAM, twoColumns } from "./command.ts";
+import { describe } from "./commands/describe.ts";
 import { EXIT, exitCodeOf, OutputClosed, UsageError } from "./exit_code.ts";
 import { interop } from "./commands/interop.ts";
+import { ping } from "./commands/ping.ts";
 import { proxy } from "./commands/proxy.ts";
 import { serve } from "./commands/serve.ts";
 import { Terminal } from "./terminal.ts";
 import { tunnel } from "./commands/tunnel.ts";
+import { types } from "./commands/types.ts";
 
 const COMMANDS: readonly Command[] = Object.freeze([
   call,
+  describe,
+  types,
+  ping,
   serve,
   proxy,
   tunnel,

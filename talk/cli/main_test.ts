@@ -5,6 +5,9 @@ import { cli, cliCommand, startCli } from "../../tests/support/cli.ts";
 import { within } from "../../tests/support/within.ts";
 
 const COMMANDS = [
+  "describe",
+  "types",
+  "ping",
   "call",
   "serve",
   "proxy",

@@ -6,20 +6,16 @@ import {
   sessionClosed,
   type WaitOptions,
 } from "../../mux/internal.ts";
-import { limitedSignal } from "../../time_limit.ts";
 import {
   type CallOptions,
   checkSelector,
   type Handler,
-  invoke,
-  notFound,
   type Remote,
   remoteOf,
-  Router,
-  RpcError,
   type RpcResponse,
+  timeLimitOf,
 } from "../../rpc/internal.ts";
-import { checkOption, checkTimeout } from "../../check_option.ts";
+import { checkOption } from "../../check_option.ts";
 import { Backoff } from "./backoff.ts";
 import { TalkError } from "../errors.ts";
 import {
@@ -28,12 +24,14 @@ import {
   handledTooLate,
   type Peer,
 } from "../peer.ts";
+import { SharedHandlers } from "./shared_handlers.ts";
 import {
   type ConnectionState,
   DEFAULT_RECONNECT_OPTIONS,
   type ReconnectingPeer,
   type ReconnectOptions,
 } from "./types.ts";
+import { WaitingCalls } from "./waiting_calls.ts";
 
 /** How connections are made, and the clock; tests bring their own. */
 export interface Environment<C extends Carried = Carried> {
@@ -47,10 +45,16 @@ export interface Environment<C extends Carried = Carried> {
   random(): number;
 }
 
-/** A call that waits for a connection. */
-interface Waiter<C extends Carried> {
-  resolve(peer: Peer<C>): void;
-  reject(reason: unknown): void;
+/**
+ * The peer that calls can be sent to. A session ends slightly before the state
+ * changes; a call that is made in between is not sent and can wait.
+ */
+export function usablePeer<C extends Carried>(
+  state: ConnectionState<C>,
+): Peer<C> | undefined {
+  return state.name === "connected" && !rawSession(state.peer.session).ended
+    ? state.peer
+    : undefined;
 }
 
 /** The implementation of {@linkcode ReconnectingPeer}. */
@@ -58,14 +62,12 @@ export class Reconnector<C extends Carried = Carried>
   implements ReconnectingPeer<C> {
   readonly #options: ReconnectOptions<C>;
   readonly #maxAttempts: number;
-  readonly #maxWaitingCalls: number;
   readonly #environment: Environment<C>;
   readonly #backoff: Backoff;
-  readonly #router = new Router();
-  readonly #handler: Handler;
+  readonly #handlers: SharedHandlers;
   readonly #stop = new AbortController();
   readonly #closed = Promise.withResolvers<void>();
-  readonly #waiting = new Set<Waiter<C>>();
+  readonly #waiting: WaitingCalls<Peer<C>>;
   #state: ConnectionState<C> = { name: "connecting", attempt: 1 };
   /** The latest connection, even before `onConnect` has finished. */
   #peer: Peer<C> | undefined;
@@ -81,7 +83,7 @@ export class Reconnector<C extends Carried = Carried>
    */
   constructor(
     options: ReconnectOptions<C>,
-    fallback: Handler = notFound,
+    fallback: Handler | undefined,
     environment: Environment<C>,
   ) {
     const {
@@ -92,13 +94,13 @@ export class Reconnector<C extends Carried = Carried>
     checkOption("maxWaitingCalls", maxWaitingCalls, { min: 0, max: Infinity });
     this.#options = options;
     this.#maxAttempts = maxAttempts;
-    this.#maxWaitingCalls = maxWaitingCalls;
+    this.#waiting = new WaitingCalls(
+      maxWaitingCalls,
+      () => environment.now(),
+    );
     this.#environment = environment;
     this.#backoff = new Backoff(options, () => environment.random());
-    this.#handler = (call, respond) => {
-      const handler = this.#router.match(call.selector)?.handler ?? fallback;
-      return invoke(handler, call, respond);
-    };
+    this.#handlers = new SharedHandlers(fallback);
     this.#closed.promise.catch(() => {});
     void this.#run();
   }
@@ -143,7 +145,11 @@ export class Reconnector<C extends Carried = Carried>
 
   handle(pattern: string, handler: Handler): Disposable {
     if (this.#stop.signal.aborted) throw handledTooLate(pattern);
-    return this.#router.handle(pattern, handler);
+    return this.#handlers.handle(pattern, handler);
+  }
+
+  use(...args: [unknown] | [unknown, unknown]): Disposable {
+    return this.#handlers.use(args);
   }
 
   get closed(): Promise<void> {
@@ -164,19 +170,12 @@ export class Reconnector<C extends Carried = Carried>
   connected({ signal }: WaitOptions = {}): Promise<Peer<C>> {
     const peer = this.#usable;
     return peer === undefined
-      ? this.#nextConnection(signal)
+      ? this.#waiting.wait(signal)
       : Promise.resolve(peer);
   }
 
-  /**
-   * The peer that calls can be sent to. A session ends slightly before `state`
-   * changes; a call that is made in between is not sent and can wait.
-   */
   get #usable(): Peer<C> | undefined {
-    return this.#state.name === "connected" &&
-        !rawSession(this.#state.peer.session).ended
-      ? this.#state.peer
-      : undefined;
+    return usablePeer(this.#state);
   }
 
   /** Makes a call when there is a connection, with the remaining time. */
@@ -186,66 +185,8 @@ export class Reconnector<C extends Carried = Carried>
     call: (peer: Peer<C>, options: CallOptions) => Promise<T>,
   ): Promise<T> {
     checkSelector(selector);
-    checkTimeout(options.timeout);
-    if (this.#waiting.size >= this.#maxWaitingCalls) {
-      throw new MuxError(
-        "limit-exceeded",
-        `Cannot make call "${selector}": ${this.#waiting.size} calls already wait for a connection, the limit of "maxWaitingCalls"`,
-      );
-    }
-    const { signal, timeout } = options;
-    if (timeout === undefined) {
-      return await call(await this.#nextConnection(signal), options);
-    }
-    const start = this.#environment.now();
-    const peer = await this.#nextConnectionWithin(timeout, selector, signal);
-    const passed = this.#environment.now() - start;
-    return await call(peer, { signal, timeout: Math.max(0, timeout - passed) });
-  }
-
-  async #nextConnectionWithin(
-    timeout: number,
-    selector: string,
-    signal: AbortSignal | undefined,
-  ): Promise<Peer<C>> {
-    const limited = limitedSignal({
-      signal,
-      timeout,
-      onTimeout: () =>
-        new RpcError(
-          "timeout",
-          `Cannot make call "${selector}": no connection within ${timeout} ms (option "timeout")`,
-        ),
-    });
-    try {
-      return await this.#nextConnection(limited.signal);
-    } finally {
-      limited[Symbol.dispose]();
-    }
-  }
-
-  #nextConnection(signal: AbortSignal | undefined): Promise<Peer<C>> {
-    if (signal?.aborted) return Promise.reject(signal.reason);
-    if (this.#state.name === "closed") {
-      return Promise.reject(this.#state.error ?? sessionClosed());
-    }
-    const { promise, resolve, reject } = Promise.withResolvers<Peer<C>>();
-    const waiter: Waiter<C> = { resolve, reject };
-    this.#waiting.add(waiter);
-    if (signal === undefined) return promise;
-    const onAbort = () => {
-      this.#waiting.delete(waiter);
-      reject(signal.reason);
-    };
-    signal.addEventListener("abort", onAbort, { once: true });
-    return promise.finally(() => signal.removeEventListener("abort", onAbort));
-  }
-
-  /** Settles the promises of all calls that wait. */
-  #settleWaiters(settle: (waiter: Waiter<C>) => void): void {
-    const waiters = [...this.#waiting];
-    this.#waiting.clear();
-    waiters.forEach(settle);
+    const limit = timeLimitOf(options, selector);
+    return await this.#waiting.call(selector, options, limit, call);
   }
 
   #set(state: ConnectionState<C>): void {
@@ -287,7 +228,10 @@ export class Reconnector<C extends Carried = Carried>
 
   /** Connects and runs the `onConnect` hook. */
   async #connect(signal: AbortSignal): Promise<Peer<C>> {
-    const peer = await this.#environment.connect(this.#handler, signal);
+    const peer = await this.#environment.connect(
+      this.#handlers.handler,
+      signal,
+    );
     this.#peer = peer;
     try {
       signal.throwIfAborted();
@@ -309,7 +253,7 @@ export class Reconnector<C extends Carried = Carried>
   async #use(peer: Peer<C>): Promise<unknown> {
     const since = this.#environment.now();
     this.#set({ name: "connected", peer });
-    this.#settleWaiters((waiter) => waiter.resolve(peer));
+    this.#waiting.release(peer);
     const error = await lossOf(peer);
     this.#backoff.connectionLasted(this.#environment.now() - since);
     this.#judge(peer, error);
@@ -331,7 +275,7 @@ export class Reconnector<C extends Carried = Carried>
   #finish(failure: { error: unknown } | undefined): void {
     this.#set({ name: "closed", ...failure });
     const reason = failure === undefined ? sessionClosed() : failure.error;
-    this.#settleWaiters((waiter) => waiter.reject(reason));
+    this.#waiting.end(reason);
     if (failure === undefined) this.#closed.resolve();
     else this.#closed.reject(failure.error);
   }

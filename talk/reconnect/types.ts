@@ -5,7 +5,7 @@
  */
 import type { Carried } from "../../codec/internal.ts";
 import type { WaitOptions } from "../../mux/internal.ts";
-import type { Caller, Handler } from "../../rpc/internal.ts";
+import type { Caller, Handler, Middleware } from "../../rpc/internal.ts";
 import type { CloseOptions, Peer } from "../peer.ts";
 
 /** Options for the delays between attempts to connect. */
@@ -114,6 +114,24 @@ export interface ReconnectingPeer<C extends Carried = Carried>
    * @throws {TypeError} if `handler` is not a handler, or the pattern has one
    */
   handle(pattern: string, handler: Handler): Disposable;
+  /**
+   * Puts middleware around the calls of the other side, on this connection and on
+   * all later ones; see `Peer.use()`.
+   *
+   * @returns a disposable that removes the middleware
+   * @throws {TypeError} if it is no middleware
+   */
+  use<Context = unknown>(middleware: Middleware<Context>): Disposable;
+  /**
+   * As above, around the calls that match a pattern.
+   *
+   * @returns disposing of it removes the middleware
+   * @throws {TypeError} if it is no middleware
+   */
+  use<Context = unknown>(
+    pattern: string,
+    middleware: Middleware<Context>,
+  ): Disposable;
   /**
    * Resolves to the peer of the current connection, or of the next one if there
    * is none.

@@ -52,6 +52,7 @@ function testCase(name: string, selector: string): void {
 }
 
 testCase("a page calls, fails, and calls a thousand times at once", "calls");
+testCase("metadata, deadlines and errors are those of any peer", "extended");
 testCase("values stream to the page and from it", "streams");
 testCase("the server calls the page back", "callback");
 testCase("the page gives a call up, and the server hears of it", "cancel");

@@ -13,6 +13,7 @@ import {
   RemoteError,
 } from "@qtalk/qtalk";
 import { messagePortTransport, windowTransport } from "@qtalk/qtalk/mux";
+import { extendedCase } from "../interop/extended_cases.ts";
 import { patternStream, verifyPattern } from "../interop/pattern.ts";
 
 /** What is used of the page: Deno's types know no windows. */
@@ -71,6 +72,8 @@ const cases = {
     const numbers = await Promise.all(calls);
     expect("many", numbers, numbers.map((_, i) => i));
   },
+
+  extended: () => extendedCase(peer),
 
   async streams() {
     const counted: unknown[] = [];

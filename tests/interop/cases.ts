@@ -65,7 +65,23 @@ export const MORE_CASES: Record<string, Case> = {
   "calls cancelled at any moment": cancelAnywhere,
   "a stream of replies left in the middle": leaveReplies,
   "a hijacked channel closed in the middle": closeMidway,
+  "calls with metadata and a time limit": extras,
 };
+
+/** A peer that knows nothing of them answers as it always does. */
+async function extras(peer: Peer): Promise<void> {
+  const options = { meta: { token: "t".repeat(500) }, timeout: 60_000 };
+  for (let i = 0; i < 3; i++) {
+    const response = await peer.request("Upper", ["hello"], options);
+    assertEquals([response.values, response.meta], [["HELLO"], {}]);
+    assertEquals(await peer.call("echo", 5, { timeout: 60_000 }), 5);
+  }
+  const error = await assertRejects(
+    () => peer.call("Fail", ["boom"], options),
+    RemoteError,
+  );
+  assertEquals([error.text, error.meta], ["boom", {}]);
+}
 
 async function unary(peer: Peer): Promise<void> {
   const values = [

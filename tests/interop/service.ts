@@ -18,6 +18,7 @@ import {
 } from "@qtalk/qtalk";
 import { exactly, passingFunctions } from "./function_service.ts";
 import { patternStream } from "./pattern.ts";
+import { extendedHandler } from "./extended_cases.ts";
 
 const DIE_BYTES = 1_000;
 const DIE_STATUS = 3;
@@ -43,6 +44,7 @@ export function interopService(): Handler {
   for (const [name, handler] of Object.entries(channelCalls)) {
     router.handle(name, handler);
   }
+  router.handle("extended.", extendedHandler());
   return router;
 }
 

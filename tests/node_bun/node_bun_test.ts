@@ -3,6 +3,7 @@
 
 import { assertEquals } from "@std/assert";
 import { CASES } from "../interop/cases.ts";
+import { EXTENDED, extendedCase } from "../interop/extended_cases.ts";
 import { runClient } from "../interop/go_client.ts";
 import { CASE_NAMES, type CaseName } from "../interop/names.ts";
 import {
@@ -29,6 +30,8 @@ if (missing !== undefined) {
 
 const names = Object.keys(CASE_NAMES) as CaseName[];
 const lasting = names.filter((name) => name !== "peer-dies");
+/** The clients here also run what only peers of this package have. */
+const withExtended = [...lasting, EXTENDED as CaseName];
 
 for (const runtime of ["node", "bun"] as const) {
   Deno.test({
@@ -217,6 +220,12 @@ function testServer(runtime: keyof Runtimes, transport: TransportName): void {
             const run = () => within(CASES[name](peer), name);
             await t.step(CASE_NAMES[name], run);
           }
+          // A peer that has died answers no other cases.
+          if (cases !== lasting) return;
+          await t.step(
+            "metadata, deadlines and errors",
+            () => within(extendedCase(peer), EXTENDED),
+          );
         });
       },
     });
@@ -224,7 +233,7 @@ function testServer(runtime: keyof Runtimes, transport: TransportName): void {
 }
 
 function testClient(runtime: keyof Runtimes, transport: TransportName): void {
-  for (const cases of [lasting, ["peer-dies"] as const]) {
+  for (const cases of [withExtended, ["peer-dies"] as const]) {
     const what = cases.length > 1
       ? "all cases on one session"
       : "the peer dies";

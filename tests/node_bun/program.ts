@@ -15,6 +15,7 @@
 import process from "node:process";
 import { dial, dialCommand, listen, type Peer } from "@qtalk/qtalk";
 import { CASES } from "../interop/cases.ts";
+import { EXTENDED, extendedCase } from "../interop/extended_cases.ts";
 import type { CaseName } from "../interop/names.ts";
 import { interopService, MAX_VALUE_SIZE } from "../interop/service.ts";
 
@@ -65,7 +66,7 @@ async function client(): Promise<void> {
   for (const name of names as CaseName[]) {
     let error: string | undefined;
     try {
-      await CASES[name](peer);
+      await (name as string === EXTENDED ? extendedCase : CASES[name])(peer);
     } catch (failure) {
       error = failure instanceof Error ? failure.stack : `${failure}`;
     }

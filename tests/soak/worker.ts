@@ -214,11 +214,9 @@ export class Worker {
       visitor = await this.#connect(random);
     } catch (error) {
       // The listener starts again.
-      if (
-        !/dial-failed|refused|reset|No such file|closed/i.test(String(error))
-      ) {
-        throw error;
-      }
+      const isExpected = (error as { code?: unknown }).code === "dial-failed" ||
+        /refused|reset|No such file|closed/i.test(String(error));
+      if (!isExpected) throw error;
       tally.counts.interrupted++;
       return;
     }

@@ -62,6 +62,10 @@ class QueueSession implements RawSession {
   readonly options: ResolvedSessionOptions;
   /** For RPC: this kind of session itself counts no bytes. */
   readonly account: MemoryAccount;
+  /** As above. */
+  readonly received = 0;
+  readonly sent = 0;
+  readonly openedByPeer = 0;
   readonly #incoming: AcceptQueue<QueueChannel, QueueChannel>;
   readonly #channels = new Set<QueueChannel>();
   readonly #closed = Promise.withResolvers<void>();

@@ -23,7 +23,8 @@ export const REQUIREMENTS: Requirements = {
   },
   redis: {
     name: "redis-server",
-    tests: /^\.\/tests\/examples_test\.ts => examples\/database\//,
+    tests:
+      /^\.\/tests\/examples_test\.ts => .*examples\/(?:database\/|many_machines\/redis)/,
     missing: () => failureOfAll("redis-server"),
   },
   npm: {

@@ -25,6 +25,8 @@ import type {
 } from "@qtalk/qtalk";
 import type { CborOptions } from "@qtalk/qtalk/codec/cbor";
 import type { MsgpackOptions } from "@qtalk/qtalk/codec/msgpack";
+import type { FanOutOptions, SubscribeOptions } from "@qtalk/qtalk/fan-out";
+import type { PoolOptions } from "@qtalk/qtalk/pool";
 import type { CloseOnSignalsOptions } from "@qtalk/qtalk/signals";
 import type {
   ServeWebSocketOptions,
@@ -56,6 +58,7 @@ Deno.test("options: every optional member of talk's options accepts undefined", 
   assertType<AcceptsUndefined<MemoryPairOptions>>();
   assertType<AcceptsUndefined<PeerLimits>>();
   assertType<AcceptsUndefined<PeerOptions>>();
+  assertType<AcceptsUndefined<PoolOptions>>();
   assertType<AcceptsUndefined<ReconnectingDialOptions>>();
   assertType<AcceptsUndefined<ReconnectOptions>>();
   assertType<AcceptsUndefined<ServeWebSocketOptions>>();
@@ -65,10 +68,12 @@ Deno.test("options: every optional member of talk's options accepts undefined", 
 
 Deno.test("options: every optional member of the options of calls and sessions accepts undefined", () => {
   assertType<AcceptsUndefined<CallOptions>>();
+  assertType<AcceptsUndefined<FanOutOptions>>();
   assertType<AcceptsUndefined<ForwardOptions>>();
   assertType<AcceptsUndefined<HandlerFromOptions>>();
   assertType<AcceptsUndefined<MemoryPoolOptions>>();
   assertType<AcceptsUndefined<SessionOptions>>();
+  assertType<AcceptsUndefined<SubscribeOptions>>();
   assertType<AcceptsUndefined<WaitOptions>>();
 });
 

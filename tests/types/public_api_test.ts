@@ -20,6 +20,7 @@ import type {
   RpcResponse,
   Session,
 } from "@qtalk/qtalk";
+import type { dialPool, PeerPool } from "@qtalk/qtalk/pool";
 import type { Closable } from "@qtalk/qtalk/signals";
 import { assert, assertEquals } from "@std/assert";
 import type { CarriedByCbor } from "@qtalk/qtalk/codec/cbor";
@@ -64,8 +65,21 @@ Deno.test("closeOnSignals(): it takes whatever of this package can be closed", (
   assertType<Assignable<Peer, Closable>>();
   assertType<Assignable<CommandPeer, Closable>>();
   assertType<Assignable<ReconnectingPeer, Closable>>();
+  assertType<Assignable<PeerPool, Closable>>();
   assertType<Assignable<Session, Closable>>();
   assertNotType<Assignable<Channel["readable"], Closable>>();
+});
+
+Deno.test("dialPool(): its result is a caller that knows what its codec carries", () => {
+  assertType<Equal<Awaited<ReturnType<typeof dialPool>>, PeerPool>>();
+  assertType<
+    Equal<
+      Awaited<ReturnType<typeof dialPool<CarriedByCbor>>>,
+      PeerPool<CarriedByCbor>
+    >
+  >();
+  assertType<Assignable<PeerPool<CarriedByCbor>, Caller<CarriedByCbor>>>();
+  assertType<Assignable<PeerPool<CarriedByCbor>, PeerPool>>();
 });
 
 Deno.test("dial(): the type of its result follows from the options", () => {

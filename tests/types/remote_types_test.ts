@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 
-const SOURCES = ["remote_types.ts", "codec_types.ts"].map((name) =>
-  new URL(name, import.meta.url)
+const SOURCES = ["remote_types.ts", "codec_types.ts", "contract_types.ts"].map(
+  (name) => new URL(name, import.meta.url),
 );
 const ROOT = new URL("../../", import.meta.url);
 const DIRECTIVE = /^ *\/\/ @ts-expect-error (.*)$/;
@@ -33,7 +33,11 @@ Deno.test("Remote: each mistake is refused by itself, and nothing else is", asyn
     // Line numbers stay: a comment of another kind takes the directive's place.
     const bare = lines.join("\n")
       .replaceAll("@ts-expect-error", "was")
-      .replace('"@qtalk/qtalk"', `"${new URL("mod.ts", ROOT)}"`)
+      .replaceAll('"@qtalk/qtalk"', `"${new URL("mod.ts", ROOT)}"`)
+      .replace(
+        '"@qtalk/qtalk/contract"',
+        `"${new URL("rpc/contract/mod.ts", ROOT)}"`,
+      )
       .replaceAll(
         /"@qtalk\/qtalk\/codec\/(\w+)"/g,
         (_, name) => `"${new URL(`codec/${name}/${name}.ts`, ROOT)}"`,

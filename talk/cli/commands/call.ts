@@ -1,11 +1,16 @@
 import { stdioTransport } from "../../../mux/internal_deno.ts";
 import type { Transport } from "../../../mux/internal.ts";
 import type { RpcResponse } from "../../../rpc/internal.ts";
+import type { DescribedMethod } from "../../../rpc/internal_cli.ts";
 import { printableText, redactedAddress } from "../../../printable_text.ts";
 import { dial } from "../../dial.ts";
+import type { Peer } from "../../peer.ts";
+import { problemWith } from "../argument_check.ts";
+import { askDescription, dotted } from "../ask_description.ts";
 import { CODEC_OPTION, codecName, loadCodec } from "../codec_option.ts";
 import { defineCommand, positive } from "../command.ts";
 import { EXIT, OutputClosed, UsageError } from "../exit_code.ts";
+import { methodText } from "../method_text.ts";
 import { spliceTransport } from "../splice_transport.ts";
 import { targetFrom } from "../target.ts";
 import type { Terminal } from "../terminal.ts";
@@ -33,6 +38,9 @@ none. Arguments after -- are never options. Each value of the response is
 printed as a line of JSON; those of a stream as they arrive. A null that only
 begins a stream is not printed.
 
+If the server describes the method by schemas, the arguments are checked before
+they are sent.
+
   qtalk call tcp://127.0.0.1:9999/Upper hello
   qtalk call unix:/run/math.sock math.add 1 -2
   qtalk call tcp://127.0.0.1:9999/gzip --bytes <file >file.gz
@@ -55,6 +63,10 @@ begins a stream is not printed.
       type: "boolean",
       short: "r",
       about: "print strings without quotes",
+    },
+    unchecked: {
+      type: "boolean",
+      about: "send the arguments without asking for a description",
     },
     codec: CODEC_OPTION,
     timeout: {
@@ -86,6 +98,9 @@ begins a stream is not printed.
       `Connecting to ${redactedAddress(address)}`,
       dial(address, { codec, ...limits }),
     );
+    if (!streamed && !options.unchecked) {
+      await checkArguments(peer, selector, args, limits.timeout);
+    }
     await using response = await terminal.waiting(
       `Waiting for ${selector}`,
       peer.request(selector, args, limits),
@@ -107,6 +122,41 @@ function argumentsFrom(
   if (words.length === 0) return parseValue(value);
   throw new UsageError(
     "Cannot send both --value and arguments: --value replaces them",
+  );
+}
+
+/** Milliseconds that the description of a method may take. */
+const CHECK_TIMEOUT = 2_000;
+
+/**
+ * Checks arguments by what the server says of the method, if it says anything.
+ *
+ * @throws {UsageError} if they are certainly wrong
+ */
+async function checkArguments(
+  peer: Peer,
+  selector: string,
+  args: unknown,
+  timeout = CHECK_TIMEOUT,
+): Promise<void> {
+  const wanted = dotted(selector);
+  if (wanted.startsWith("_qtalk.")) return;
+  let methods: readonly DescribedMethod[];
+  try {
+    const limit = Math.min(timeout, CHECK_TIMEOUT);
+    ({ methods } = await askDescription(peer, selector, limit));
+  } catch {
+    // Most servers have none. What else is wrong shows when the call is made.
+    return;
+  }
+  const method = methods.find((one) => one.selector === wanted);
+  const problem = method && problemWith(method, args);
+  if (problem === undefined) return;
+  const { name, signature } = methodText(method!);
+  throw new UsageError(
+    `Cannot call "${
+      printableText(selector)
+    }": ${problem} (${name}${signature})`,
   );
 }
 

@@ -10,6 +10,8 @@ import { json } from "@qtalk/qtalk/codec";
 import { cbor } from "@qtalk/qtalk/codec/cbor";
 import { assert, assertEquals } from "@std/assert";
 import { cli, type CliOptions, startCli } from "../../../tests/support/cli.ts";
+import { serveDescribed } from "../../../tests/support/described_service.ts";
+import { servePlain } from "../../../tests/support/plain_server.ts";
 import { within } from "../../../tests/support/within.ts";
 
 function service(): Router {
@@ -465,5 +467,45 @@ Deno.test("qtalk: the secrets of an address are not printed", async () => {
     // Deno itself says what it downloads.
     const ours = (stdout + stderr).replace(/^.*Download.*$/gm, "");
     assertEquals(ours.includes("SECRET"), false, stderr);
+  }
+});
+
+Deno.test("qtalk call: arguments are checked by what the server says of the method", async () => {
+  await using server = await serveDescribed();
+  const { addr } = server;
+  assertEquals(await printed([`${addr}/math.add`, "1", "2"]), "3\n");
+  assertEquals(await printed([addr, "math.count", "2"]), "1\n2\n");
+  const refused: [string[], string][] = [
+    [[], "expected 2 arguments, got 0"],
+    [["1", "two"], "argument 2: expected number, got string"],
+    [["--value", '{"a":1}'], "expected an array of arguments, got object"],
+  ];
+  for (const [args, why] of refused) {
+    const { code, stderr } = await cli(["call", addr, "math.add", ...args]);
+    assertEquals(code, 2);
+    const [line] = stderr.split("\n");
+    assertEquals(
+      line,
+      `error: Cannot call "math.add": ${why} (math.add(number, number): number)`,
+    );
+  }
+  const words = ["call", addr, "math.add", "1", "two", "--unchecked"];
+  assertEquals((await cli(words)).stdout, '"1two"\n');
+  // Functions without a contract accept what they accept.
+  assertEquals(await printed([`${addr}/Upper`, "a", "b"]), '"A"\n');
+});
+
+Deno.test("qtalk call: servers that do not describe themselves are called as they are", async () => {
+  const refuse = { error: "not found: /_qtalk/describe" };
+  const odd = { value: { methods: [{ selector: "Upper", args: 5 }] } };
+  for (const answer of [refuse, odd, undefined]) {
+    await using server = await servePlain((selector, args) =>
+      selector === "/_qtalk/describe" ? answer : { value: [selector, args] }
+    );
+    const words = [`${server.addr}/Upper`, "1"];
+    assertEquals(await printed(words), '["/Upper",[1]]\n');
+    assertEquals(server.selectors, ["/_qtalk/describe", "/Upper"]);
+    await printed([...words, "--unchecked"]);
+    assertEquals(server.selectors.length, 3);
   }
 });

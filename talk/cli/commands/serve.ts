@@ -2,6 +2,10 @@ import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { redactedAddress, redactedIn } from "../../../printable_text.ts";
 import { type Handler, handlerFrom } from "../../../rpc/internal.ts";
+import {
+  type ReflectionOptions,
+  withReflection,
+} from "../../../rpc/internal_cli.ts";
 import { CODEC_OPTION, codecName, loadCodec } from "../codec_option.ts";
 import { defineCommand } from "../command.ts";
 import { UsageError } from "../exit_code.ts";
@@ -26,6 +30,11 @@ that answers every call, or a handler such as a Router. FILE may also be a URL.
 Prints the address it listens on. SIGINT and SIGTERM stop it with exit code 0:
 calls in progress have the --drain to end, unless a second signal comes.
 
+Peers can ask what the service offers (qtalk describe), whether it works and how
+it is used. For that, the module may also export "name", "version" and "doc",
+which are strings, and "health", a function that throws if the service does not
+work.
+
 With --address stdio: it serves the program that started it. Standard output
 then carries frames only, so the service must log to standard error.
 
@@ -42,6 +51,10 @@ then carries frames only, so the service must log to standard error.
       ...CODEC_OPTION,
       about: "json (default), cbor or msgpack, or several: json,cbor",
     },
+    "no-reflection": {
+      type: "boolean",
+      about: "do not describe the service, nor say how it is",
+    },
     drain: DRAIN_OPTION,
     verbose: VERBOSE_OPTION,
   },
@@ -55,7 +68,11 @@ then carries frames only, so the service must log to standard error.
     const drainTimeout = drainTimeoutFrom(options.drain);
     const names = codecName(options.codec, "json").split(",");
     const codecs = await Promise.all(names.map(loadCodec));
-    const handler = serviceOf(file, await load(file));
+    const module = await load(file);
+    const service = serviceOf(file, module.default);
+    const handler = options["no-reflection"]
+      ? service
+      : withReflection(service, aboutOf(module));
     return await serveUntilStopped(options.address ?? ADDRESS, {
       handler,
       codecs,
@@ -66,14 +83,41 @@ then carries frames only, so the service must log to standard error.
   },
 });
 
-/** Loads the default export of a module. */
-async function load(file: string): Promise<unknown> {
+/** What a module may export besides the service. */
+interface ServedModule {
+  readonly default?: unknown;
+  readonly name?: unknown;
+  readonly version?: unknown;
+  readonly doc?: unknown;
+  readonly health?: unknown;
+}
+
+/**
+ * What a module says of its service. Exports of other kinds than expected are there
+ * for something else.
+ */
+function aboutOf(
+  { name, version, doc, health }: ServedModule,
+): ReflectionOptions {
+  return {
+    ...(typeof name === "string" && { name }),
+    ...(typeof version === "string" && { version }),
+    ...(typeof doc === "string" && { doc }),
+    ...(typeof health === "function" && { health: () => health() }),
+  };
+}
+
+function notServed(file: string, why: string): TypeError {
+  return new TypeError(`Cannot serve "${redactedAddress(file)}": ${why}`);
+}
+
+/** Loads a module. */
+async function load(file: string): Promise<ServedModule> {
   const url = /^[a-z]{2,}:/i.test(file)
     ? file
     : pathToFileURL(resolve(file)).href;
   try {
-    const module = await import(url) as { default?: unknown };
-    return module.default;
+    return await import(url) as ServedModule;
   } catch (cause) {
     const { message, stack = "" } = cause as Error;
     const place = /\bat (?:.*\()?((?:file|https?):[^\s)]+)/.exec(stack)?.[1];
@@ -95,8 +139,9 @@ function serviceOf(file: string, service: unknown): Handler {
     isClass || service === null ||
     typeof service !== "object" && typeof service !== "function"
   ) {
-    throw new TypeError(
-      `Cannot serve "${redactedAddress(file)}": its default export is ${
+    throw notServed(
+      file,
+      `its default export is ${
         isClass
           ? "a class, not an instance"
           : service === undefined

@@ -273,3 +273,77 @@ Deno.test("qtalk serve: --verbose prints connections and their ends to stderr", 
     await peer.close();
     await server.errorLine(/^disconnected: tcp:\/\/127\.0\.0\.1:\d+$/);
   }));
+
+Deno.test("qtalk serve: peers can ask what it offers, whether it works and how it is used", () =>
+  withModule(
+    `export const name = "shouter", version = "2.0", doc = "Shouts.";
+    let works = true;
+    export function health() {
+      if (!works) throw new Error("hoarse");
+      return { voice: "loud" };
+    }
+    export default {
+      Upper: (s: string) => s.toUpperCase(),
+      lose() { works = false; },
+    };`,
+    async (cwd) => {
+      const args = ["serve", "service.ts", ...ANYWHERE];
+      await using server = startCli(args, { cwd });
+      const address = LISTENING.exec(await server.line(LISTENING))![1]!;
+      await using peer = await dial(address);
+      assertEquals(await peer.call("/_qtalk/describe"), {
+        name: "shouter",
+        version: "2.0",
+        doc: "Shouts.",
+        methods: [
+          { selector: "Upper", params: 1 },
+          { selector: "lose", params: 0 },
+        ],
+      });
+      const health = () => peer.call("/_qtalk/health");
+      assertEquals(await health(), {
+        status: "serving",
+        details: { voice: "loud" },
+      });
+      await peer.call("lose");
+      assertEquals(await health(), {
+        status: "not-serving",
+        reason: "hoarse",
+      });
+      const { calls } = await peer.call("/_qtalk/stats") as {
+        calls: { outcomes: unknown };
+      };
+      assertEquals(calls.outcomes, { ok: 1 });
+    },
+  ));
+
+Deno.test("qtalk serve --no-reflection: the service is not described", () =>
+  withModule("export default { a() {} };", async (cwd) => {
+    const args = ["serve", "service.ts", "--no-reflection", ...ANYWHERE];
+    await using server = startCli(args, { cwd });
+    const address = LISTENING.exec(await server.line(LISTENING))![1]!;
+    await using peer = await dial(address);
+    for (const what of ["describe", "health", "stats"]) {
+      await assertRejects(
+        () => peer.call(`/_qtalk/${what}`),
+        RemoteError,
+        "not found",
+      );
+    }
+  }));
+
+Deno.test("qtalk serve: exports of another kind are not taken for what describes the service", () =>
+  withModule(
+    `export const name = 7, version = {}, health = "good";
+    export default { a() {} };`,
+    async (cwd) => {
+      const args = ["serve", "service.ts", ...ANYWHERE];
+      await using server = startCli(args, { cwd });
+      const address = LISTENING.exec(await server.line(LISTENING))![1]!;
+      await using peer = await dial(address);
+      assertEquals(await peer.call("/_qtalk/describe"), {
+        methods: [{ selector: "a", params: 0 }],
+      });
+      assertEquals(await peer.call("/_qtalk/health"), { status: "serving" });
+    },
+  ));

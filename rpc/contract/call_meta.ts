@@ -1,0 +1,71 @@
+import type { Call } from "../types.ts";
+import type { ContractMethod } from "./contract.ts";
+import type { OutputOf, StandardSchema } from "./standard_schema.ts";
+
+/** The key, in a call, of what a schema has made of its metadata. */
+const validated: unique symbol = Symbol("qtalk.validatedMeta");
+
+/** Metadata that was validated, and the method whose schema did. */
+interface ValidatedMeta {
+  readonly method: ContractMethod;
+  readonly meta: unknown;
+}
+
+/** Keeps validated metadata with its call. */
+export function keepMeta(
+  call: Call,
+  method: ContractMethod,
+  meta: unknown,
+): void {
+  Object.assign(call, { [validated]: { method, meta } });
+}
+
+/**
+ * What the schema of a method has made of the metadata of a call. (`call.meta` is
+ * the metadata as it was sent.)
+ *
+ * @example
+ * ```ts
+ * import { clientOf, contract, implement, metaOf, method } from "@qtalk/qtalk/contract";
+ * import { memoryPair, withCall } from "@qtalk/qtalk";
+ * import { assertEquals } from "@std/assert";
+ * import { z } from "npm:zod@^4";
+ *
+ * const api = contract({
+ *   name: "shop",
+ *   methods: {
+ *     order: method({
+ *       args: [z.string()],
+ *       result: z.string(),
+ *       meta: z.object({ tenant: z.string() }),
+ *     }),
+ *   },
+ * });
+ * const { order } = api.methods;
+ * const handler = implement(api, {
+ *   order: withCall((call, item) => `${item} for ${metaOf(order, call).tenant}`),
+ * });
+ *
+ * const [peer] = memoryPair({}, { handler });
+ * await using _ = peer;
+ * const shop = clientOf(api, peer, { meta: { tenant: "Ann" } });
+ * assertEquals(await shop.order("tea"), "tea for Ann");
+ * ```
+ *
+ * @param method the method that was called
+ * @param call its call
+ * @throws {TypeError} if the call is of another method, or the method does not
+ * describe its metadata
+ */
+export function metaOf<M extends ContractMethod>(
+  method: M,
+  call: Call,
+): M["meta"] extends StandardSchema ? OutputOf<M["meta"]> : never {
+  const kept = (call as { [validated]?: ValidatedMeta })[validated];
+  if (kept?.method !== method) {
+    throw new TypeError(
+      "Cannot get metadata: the method has not validated that of this call",
+    );
+  }
+  return kept.meta as never;
+}

@@ -1,0 +1,121 @@
+/**
+ * Streams whose values are checked one by one as they pass.
+ *
+ * @module
+ */
+import { iterable } from "../wire/received_stream.ts";
+import type { ValueSource } from "../wire/value_source.ts";
+import type { StandardSchema } from "./standard_schema.ts";
+import { validate } from "./validate.ts";
+import type { ValidationIssue } from "./validation_error.ts";
+
+/** How the values of a stream are checked. */
+export interface StreamCheck {
+  /** The schema of each value. */
+  readonly schema: StandardSchema;
+  /** Where the stream is, for the paths of the issues. */
+  readonly path: readonly (string | number)[];
+  /** Makes the error that an invalid value is replaced by, and ends the stream. */
+  readonly error: (issues: readonly ValidationIssue[]) => Error;
+  /** Makes of the error of the producer what is thrown in its place. */
+  readonly failure?: ((error: unknown) => unknown) | undefined;
+  /** Whether the values stay as they are, and are not what the schema makes of them. */
+  readonly unchanged?: boolean | undefined;
+}
+
+/** Checks the values of a stream as they are taken. */
+export class ValidatedSource {
+  readonly #source: ValueSource;
+  readonly #check: StreamCheck;
+  /** The first value, if it was taken already. */
+  #first: Promise<IteratorResult<unknown>> | undefined;
+  #count = 0;
+
+  /**
+   * Makes a source of another one.
+   *
+   * @param source what gives the values
+   * @param check how they are checked
+   * @param first the first one, if it was taken already
+   */
+  constructor(
+    source: ValueSource,
+    check: StreamCheck,
+    first?: Promise<IteratorResult<unknown>>,
+  ) {
+    this.#source = source;
+    this.#check = check;
+    this.#first = first;
+  }
+
+  /** The next value. An invalid one stops the source. */
+  async next(): Promise<IteratorResult<unknown>> {
+    const { schema, path, error, unchanged } = this.#check;
+    const result = await this.#take();
+    if (result.done) return result;
+    const { value } = result;
+    try {
+      const validated = await validate(schema, value, [...path, this.#count++]);
+      if (validated.issues !== undefined) throw error(validated.issues);
+      return { done: false, value: unchanged ? value : validated.value };
+    } catch (thrown) {
+      this.#source.stop(thrown);
+      throw thrown;
+    }
+  }
+
+  async #take(): Promise<IteratorResult<unknown>> {
+    const next = this.#first ?? this.#source.next();
+    this.#first = undefined;
+    const { failure } = this.#check;
+    if (failure === undefined) return await next;
+    try {
+      return await next;
+    } catch (error) {
+      throw await failure(error);
+    }
+  }
+
+  /** Ends the producer. */
+  stop(reason?: unknown): void {
+    this.#source.stop(reason);
+  }
+}
+
+/**
+ * The values of a source, for a loop. Leaving it stops the producer.
+ *
+ * @param open makes the source when the loop begins
+ * @param signal why the loop is left, if it is aborted
+ */
+export function iterableFrom(
+  open: () => ValidatedSource,
+  signal?: AbortSignal,
+): AsyncIterable<unknown> {
+  return {
+    [Symbol.asyncIterator]() {
+      const source = open();
+      return {
+        next: () => source.next(),
+        return(value) {
+          source.stop(signal?.reason);
+          return Promise.resolve({ done: true, value });
+        },
+      };
+    },
+  };
+}
+
+/** The values of a source as a stream, which takes none ahead. */
+export function streamFrom(source: ValidatedSource): ReadableStream<unknown> {
+  return iterable(
+    new ReadableStream<unknown>({
+      async pull(controller) {
+        const { done, value } = await source.next();
+        if (done) controller.close();
+        else controller.enqueue(value);
+      },
+      cancel: (reason) => source.stop(reason),
+    }, { highWaterMark: 0 }),
+  );
+}

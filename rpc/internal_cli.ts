@@ -1,0 +1,14 @@
+/**
+ * What the command line uses of this layer besides `internal.ts`, and the core does
+ * not. No entry point exports this module.
+ *
+ * @module
+ */
+export {
+  type DescribedArgument,
+  type DescribedMethod,
+  type DescribedSchema,
+  type ReflectionOptions,
+  type ServiceDescription,
+  withReflection,
+} from "./reflection/mod.ts";

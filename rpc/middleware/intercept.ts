@@ -1,0 +1,127 @@
+import type { Carried } from "../../codec/internal.ts";
+import { channelPool } from "../client/channel_pool.ts";
+import { firstValue, type RpcResponse } from "../client/response.ts";
+import { remoteOf } from "../remote/remote.ts";
+import type { Remote } from "../remote/types.ts";
+import type { Caller, CallOptions } from "../types.ts";
+import { kindOf } from "../wire/selector.ts";
+
+/** A call that is about to be made. */
+export interface OutgoingCall {
+  /** What is called, as the program wrote it. */
+  readonly selector: string;
+  /**
+   * The argument value, as the program gave it: not encoded yet, and a stream
+   * unread.
+   */
+  readonly args: unknown;
+  /** Signal, time limit and metadata. */
+  readonly options: CallOptions;
+  /** What makes the call: the peer. */
+  readonly caller: Caller;
+}
+
+/**
+ * Code around calls of this side. `next()` makes the call, or the interceptor after
+ * it does, and resolves to the response: complete, or continued and still streaming.
+ * It rejects as the call does. The parameter of `next()` changes the call.
+ *
+ * `next()` can be called more than once, and each time makes a call, but a stream
+ * among the arguments can be read once only.
+ */
+export type Interceptor = (
+  call: OutgoingCall,
+  next: (
+    changes?: Partial<Pick<OutgoingCall, "selector" | "args" | "options">>,
+  ) => Promise<RpcResponse>,
+) => Promise<RpcResponse>;
+
+/**
+ * Makes a caller whose calls go through interceptors, the outermost first: those of
+ * `call()`, of `request()` and of the objects that its `remote()` makes. Calls of
+ * callbacks do not, and neither do calls that are made with `caller` itself.
+ *
+ * @example A token in every call
+ * ```ts
+ * import { type Call, handlerFrom, memoryPair, withCall } from "@qtalk/qtalk";
+ * import { intercept } from "@qtalk/qtalk/middleware";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const service = { whoami: withCall((call: Call) => call.meta.token) };
+ * const [client] = memoryPair({}, { handler: handlerFrom(service) });
+ * await using _ = client;
+ *
+ * let token = "first";
+ * const caller = intercept(client, ({ options }, next) =>
+ *   next({ options: { ...options, meta: { ...options.meta, token } } }));
+ * const api = caller.remote<typeof service>();
+ * assertEquals(await api.whoami(), "first");
+ * token = "second";
+ * assertEquals(await api.whoami(), "second");
+ * ```
+ *
+ * @param caller a peer, a reconnecting peer, or the `caller` of a call
+ * @param interceptors what the calls go through
+ * @throws {TypeError} if an interceptor is not a function
+ */
+export function intercept<C extends Carried = Carried>(
+  caller: Caller<C>,
+  ...interceptors: Interceptor[]
+): Caller<C> {
+  for (const one of interceptors) {
+    if (typeof one === "function") continue;
+    throw new TypeError(
+      `Cannot intercept calls: the interceptor must be a function, and is ${
+        kindOf(one)
+      }`,
+    );
+  }
+  return new InterceptedCaller<C>(caller, interceptors);
+}
+
+class InterceptedCaller<C extends Carried> implements Caller<C> {
+  /** There is none: what is forwarded would not go through the interceptors. */
+  readonly [channelPool] = undefined;
+  readonly #caller: Caller<C>;
+  readonly #interceptors: readonly Interceptor[];
+
+  constructor(caller: Caller<C>, interceptors: readonly Interceptor[]) {
+    this.#caller = caller;
+    this.#interceptors = interceptors;
+  }
+
+  async call(
+    selector: string,
+    args?: unknown,
+    options?: CallOptions,
+  ): Promise<unknown> {
+    const response = await this.request(selector, args, options);
+    return response[firstValue](selector);
+  }
+
+  request(
+    selector: string,
+    args: unknown = null,
+    options: CallOptions = {},
+  ): Promise<RpcResponse> {
+    return this.#from(0, { selector, args, options, caller: this.#caller });
+  }
+
+  remote<S extends object, D extends Carried = C>(
+    options?: CallOptions,
+  ): Remote<S, D> {
+    return remoteOf<S, D>(this, options);
+  }
+
+  async #from(index: number, call: OutgoingCall): Promise<RpcResponse> {
+    const interceptor = this.#interceptors[index];
+    if (interceptor === undefined) {
+      const { selector, args, options } = call;
+      return await this.#caller.request(selector, args, options);
+    }
+    return await interceptor(
+      call,
+      (changes) => this.#from(index + 1, { ...call, ...changes }),
+    );
+  }
+}

@@ -1,0 +1,144 @@
+import { checkOption } from "../../check_option.ts";
+import { printableText } from "../../printable_text.ts";
+import { CallError } from "../errors.ts";
+import { isServerCall } from "../handler/invoke.ts";
+import type { Middleware } from "../handler/middleware.ts";
+import type { Call } from "../types.ts";
+
+/** Options of {@linkcode rateLimit}. */
+export interface RateLimitOptions {
+  /** Calls in an interval. An integer of at least 1. Default: no limit. */
+  calls?: number | undefined;
+  /**
+   * Channels that the peer opens in an interval. Each call needs one, and peers of
+   * this package open a few ahead of need. An integer of at least 1. Default: no
+   * limit.
+   */
+  opens?: number | undefined;
+  /**
+   * Bytes that arrive from the peer in an interval: everything, also what is not for
+   * calls. An integer of at least 1. Default: no limit.
+   */
+  bytes?: number | undefined;
+  /** The interval, in milliseconds. A number from 1 to 2^31 - 1. Default: 1,000. */
+  interval?: number | undefined;
+  /**
+   * Whose calls count together: what has the same object. Default: `call.peer`, so
+   * each connection has a limit of its own.
+   */
+  by?: ((call: Call) => object) | undefined;
+}
+
+/** The defaults of {@linkcode RateLimitOptions} that are numbers. */
+export const DEFAULT_RATE_LIMIT_OPTIONS: Readonly<{ interval: number }> = Object
+  .freeze({ interval: 1_000 });
+
+/** What is limited. */
+type Kind = "calls" | "opens" | "bytes";
+
+/** How much of each kind has come. */
+type Amounts = Record<Kind, number>;
+
+/** What is left of each kind, at one time. */
+interface Bucket {
+  readonly left: Amounts;
+  time: number;
+}
+
+/**
+ * Makes middleware that limits how much a peer may do in a time. Further calls are
+ * answered with `busy`, and `details.retryAfter` says after how many milliseconds
+ * there is room again; `retry()` waits for that.
+ *
+ * A peer may use up what is for one interval at once, and then gets it back little
+ * by little. Calls that are refused do not count as calls. Bytes and opens are
+ * counted when they have come. A call whose own bytes are too many is begun, and
+ * those after it wait until there is room again.
+ *
+ * @param options what is limited
+ * @throws {RangeError} if an option is out of range
+ */
+export function rateLimit(options: RateLimitOptions): Middleware {
+  return rateLimitAt(options, () => performance.now());
+}
+
+/** As {@linkcode rateLimit}, with another clock. */
+export function rateLimitAt(
+  options: RateLimitOptions,
+  now: () => number,
+): Middleware {
+  const {
+    calls = Infinity,
+    opens = Infinity,
+    bytes = Infinity,
+    interval = DEFAULT_RATE_LIMIT_OPTIONS.interval,
+    by = (call: Call) => call.peer,
+  } = options;
+  const limits: Amounts = { calls, opens, bytes };
+  for (const [name, limit] of Object.entries(limits)) {
+    checkOption(name, limit, { min: 1, max: Infinity });
+  }
+  const range = { min: 1, max: 2 ** 31 - 1, fraction: true };
+  checkOption("interval", interval, range);
+  const buckets = new WeakMap<object, Bucket>();
+  /** What was counted of each connection. */
+  const counted = new WeakMap<object, Amounts>();
+
+  return (call, next) => {
+    const key = by(call);
+    const time = now();
+    let bucket = buckets.get(key);
+    if (bucket === undefined) {
+      bucket = { left: { ...limits }, time };
+      buckets.set(key, bucket);
+    }
+    const { left } = bucket;
+    refill(bucket, limits, (time - bucket.time) / interval);
+    bucket.time = time;
+    const amounts = amountsOf(call);
+    const before = counted.get(call.peer) ?? amounts;
+    counted.set(call.peer, amounts);
+    left.opens -= amounts.opens - before.opens;
+    // A call that is larger than the limit could never pass otherwise.
+    const mayPass = left.bytes >= 0;
+    left.bytes -= amounts.bytes - before.bytes;
+    for (const [kind, limit] of Object.entries(limits) as [Kind, number][]) {
+      const missing = (kind === "calls" ? 1 : 0) - left[kind];
+      if (missing <= 0 || (kind === "bytes" && mayPass)) continue;
+      const retryAfter = Math.ceil(missing / limit * interval);
+      throw busy(
+        call,
+        `more than ${limit} ${kind} in ${interval} ms`,
+        retryAfter,
+      );
+    }
+    left.calls--;
+    return next();
+  };
+}
+
+function refill({ left }: Bucket, limits: Amounts, intervals: number): void {
+  for (const [kind, limit] of Object.entries(limits) as [Kind, number][]) {
+    // Without a limit, there is no end of it.
+    left[kind] = limit === Infinity
+      ? Infinity
+      : Math.min(limit, left[kind] + intervals * limit);
+  }
+}
+
+/** What the connection of a call has brought so far. */
+function amountsOf(call: Call): Amounts {
+  const traffic = isServerCall(call) ? call.session.traffic : undefined;
+  return {
+    calls: 0,
+    opens: traffic?.openedByPeer ?? 0,
+    bytes: traffic?.received ?? 0,
+  };
+}
+
+function busy({ selector }: Call, why: string, retryAfter: number): CallError {
+  return new CallError(
+    `busy: ${why}; cannot call "${printableText(selector)}"`,
+    { code: "busy", details: { retryAfter } },
+  );
+}

@@ -1,0 +1,64 @@
+import type { LatencyFigures } from "./types.ts";
+
+/** Parts of an octave: a duration is known to within 5 %. */
+const STEPS = 8;
+/** Durations are counted from a microsecond up. */
+const SHORTEST = 0.001;
+/** 2^32 microseconds are more than an hour. */
+const OCTAVES = 32;
+
+/** How often something took how long, in a fixed amount of memory. */
+export class Latencies {
+  readonly #counts = new Uint32Array(STEPS * OCTAVES);
+  #count = 0;
+  #max = 0;
+
+  /** Counts a duration in milliseconds. */
+  add(ms: number): void {
+    const step = Math.ceil(Math.log2(ms / SHORTEST) * STEPS);
+    // The negation also catches what is no number.
+    const index = step > 0 ? Math.min(step, this.#counts.length - 1) : 0;
+    this.#counts[index]!++;
+    this.#count++;
+    if (ms > this.#max) this.#max = ms;
+  }
+
+  /** Counts what others have counted. */
+  addAll(others: Latencies): void {
+    for (const [index, count] of others.#counts.entries()) {
+      this.#counts[index]! += count;
+    }
+    this.#count += others.#count;
+    this.#max = Math.max(this.#max, others.#max);
+  }
+
+  /** What most of them took; 0 if there were none. */
+  get figures(): LatencyFigures {
+    return {
+      p50: this.#atMost(0.5),
+      p90: this.#atMost(0.9),
+      p99: this.#atMost(0.99),
+      max: rounded(this.#max),
+    };
+  }
+
+  /** What this part of them took at most. */
+  #atMost(part: number): number {
+    const wanted = this.#count * part;
+    let seen = 0;
+    for (const [index, count] of this.#counts.entries()) {
+      seen += count;
+      if (count > 0 && seen >= wanted) {
+        // The middle of what was counted together.
+        const middle = SHORTEST * 2 ** ((index - 0.5) / STEPS);
+        return rounded(Math.min(middle, this.#max));
+      }
+    }
+    return 0;
+  }
+}
+
+/** To microseconds, since nothing smaller was measured. */
+function rounded(ms: number): number {
+  return Math.round(ms * 1_000) / 1_000;
+}

@@ -1,0 +1,44 @@
+/**
+ * Services that can be asked about themselves: what can be called, whether they
+ * work, and how they are used. It is a subpath of its own: programs that do not use it
+ * do not load it, and the calls of services without it pay nothing for it.
+ *
+ * @example
+ * ```ts
+ * import { handlerFrom, memoryPair } from "@qtalk/qtalk";
+ * import { withReflection } from "@qtalk/qtalk/reflection";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const service = { hello: (name: string) => `Hello, ${name}` };
+ * const handler = withReflection(handlerFrom(service), { name: "greeter" });
+ *
+ * const [client] = memoryPair({}, { handler });
+ * await using _ = client;
+ * assertEquals(await client.call("/_qtalk/describe"), {
+ *   name: "greeter",
+ *   methods: [{ selector: "hello", params: 1 }],
+ * });
+ * ```
+ *
+ * @module
+ */
+export { description } from "../handler/invoke.ts";
+export { describeHandler } from "./description.ts";
+export {
+  DEFAULT_REFLECTION_OPTIONS,
+  type ReflectedService,
+  type ReflectionOptions,
+  withReflection,
+} from "./with_reflection.ts";
+export type {
+  CallFigures,
+  DescribedArgument,
+  DescribedMethod,
+  DescribedSchema,
+  DescribedValue,
+  LatencyFigures,
+  MethodStats,
+  ServiceDescription,
+  ServiceHealth,
+  ServiceStats,
+} from "./types.ts";

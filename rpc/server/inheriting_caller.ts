@@ -1,0 +1,51 @@
+import type { Carried } from "../../codec/internal.ts";
+import {
+  type ChannelPool,
+  channelPool,
+  type PooledCaller,
+  poolOf,
+} from "../client/channel_pool.ts";
+import type { RpcResponse } from "../client/response.ts";
+import { remoteOf } from "../remote/remote.ts";
+import type { Remote } from "../remote/types.ts";
+import type { Call, Caller, CallOptions } from "../types.ts";
+
+/** Makes calls that have no more time than the call that they are made for. */
+export class InheritingCaller implements PooledCaller {
+  readonly [channelPool]: ChannelPool;
+  readonly #caller: Caller;
+  readonly #call: Call;
+
+  /** Makes a caller for the handler of a call that has a deadline. */
+  constructor(caller: Caller, call: Call) {
+    this[channelPool] = poolOf(caller)!;
+    this.#caller = caller;
+    this.#call = call;
+  }
+
+  call(
+    selector: string,
+    args?: unknown,
+    options?: CallOptions,
+  ): Promise<unknown> {
+    return this.#caller.call(selector, args, this.#inherited(options));
+  }
+
+  request(
+    selector: string,
+    args?: unknown,
+    options?: CallOptions,
+  ): Promise<RpcResponse> {
+    return this.#caller.request(selector, args, this.#inherited(options));
+  }
+
+  remote<S extends object, D extends Carried = Carried>(
+    options?: CallOptions,
+  ): Remote<S, D> {
+    return remoteOf<S, D>(this, options);
+  }
+
+  #inherited(options: CallOptions | undefined): CallOptions {
+    return { parent: this.#call, ...options };
+  }
+}

@@ -1,0 +1,83 @@
+/**
+ * What a server says of itself. It may be any server: what it says is checked, and
+ * of no use if it is not a description.
+ *
+ * @module
+ */
+import { RemoteError } from "../../rpc/internal.ts";
+import type { ServiceDescription } from "../../rpc/internal_cli.ts";
+import type { Peer } from "../peer.ts";
+import { NotDescribed } from "./exit_code.ts";
+
+const DESCRIBE = "/_qtalk/describe";
+
+/** Seconds that a description may take, for those who want nothing else. */
+const TIMEOUT = 10;
+
+/** A selector as descriptions write it: `math.add` for `/math/add`. */
+export function dotted(selector: string): string {
+  return selector.replace(/^[/.]/, "").replaceAll("/", ".");
+}
+
+/** How long to wait for a description, by the option `--timeout`. */
+export function askTimeout(seconds: number | undefined): number {
+  return (seconds ?? TIMEOUT) * 1_000;
+}
+
+/**
+ * Asks a server to describe itself.
+ *
+ * @param selector the method or group that it is asked about; all if undefined
+ * @param timeout in milliseconds
+ * @throws {NotDescribed} if it does not do so
+ * @throws {RemoteError} if it refuses to
+ */
+export async function askDescription(
+  peer: Peer,
+  selector: string | undefined,
+  timeout: number,
+): Promise<ServiceDescription> {
+  const args = selector === undefined ? null : [selector];
+  let answer: unknown;
+  try {
+    answer = await peer.call(DESCRIBE, args, { timeout });
+  } catch (cause) {
+    if (!(cause instanceof RemoteError) || !isNotFound(cause)) throw cause;
+    throw new NotDescribed("The server does not describe itself", { cause });
+  }
+  if (isDescription(answer)) return answer;
+  throw new NotDescribed(
+    "The server does not describe itself: it answers with something else",
+  );
+}
+
+/** Whether a server has no such method; those in Go have no codes. */
+function isNotFound({ code, text }: RemoteError): boolean {
+  return code === "not-found" || text.startsWith("not found");
+}
+
+function isDescription(value: unknown): value is ServiceDescription {
+  if (!isObject(value)) return false;
+  const { name, version, doc, methods } = value;
+  return [name, version, doc].every(isText) && Array.isArray(methods) &&
+    methods.every(isMethod);
+}
+
+function isMethod(value: unknown): boolean {
+  if (!isObject(value) || typeof value.selector !== "string") return false;
+  const { kind, doc, params, args, rest, result, meta, errors } = value;
+  return isText(kind) && isText(doc) &&
+    (params === undefined || Number.isSafeInteger(params)) &&
+    (args === undefined || Array.isArray(args) && args.every(isObject)) &&
+    [rest, result, meta].every((one) => one === undefined || isObject(one)) &&
+    (errors === undefined ||
+      isObject(errors) && Object.values(errors).every(isObject));
+}
+
+function isText(value: unknown): boolean {
+  return value === undefined || typeof value === "string";
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

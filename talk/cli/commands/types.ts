@@ -1,0 +1,70 @@
+import { redactedAddress } from "../../../printable_text.ts";
+import { dial } from "../../dial.ts";
+import { askDescription, askTimeout } from "../ask_description.ts";
+import { CODEC_OPTION, codecName, loadCodec } from "../codec_option.ts";
+import { defineCommand, positive } from "../command.ts";
+import { declarationText, interfaceName } from "../declaration_text.ts";
+import { EXIT, UsageError } from "../exit_code.ts";
+import { describedTarget } from "./describe.ts";
+
+/** `qtalk types`. */
+export const types = defineCommand({
+  name: "types",
+  summary: "Writes the types of a service, for TypeScript",
+  usage: ["types ADDRESS [SELECTOR]"],
+  about:
+    `Asks the server to describe itself, and writes an interface for it, which
+peer.remote<Service>() takes. What the service does not say is unknown: methods
+without a contract say neither what they take nor what they answer.
+
+  qtalk types tcp://127.0.0.1:9999 --output math.d.ts
+  qtalk types tcp://127.0.0.1:9999 --name Math >math.d.ts`,
+  options: {
+    output: {
+      type: "string",
+      short: "o",
+      value: "FILE",
+      about: "write to this file (default: standard output)",
+    },
+    name: {
+      type: "string",
+      value: "NAME",
+      about: "the name of the interface (default: that of the service)",
+    },
+    codec: CODEC_OPTION,
+    timeout: {
+      type: "string",
+      value: "SECONDS",
+      about: "for connecting (default 30) and the answer (default 10)",
+    },
+  },
+  async run({ words, options, terminal }) {
+    const { address, selector } = describedTarget(words, "write types");
+    const seconds = positive("timeout", options.timeout);
+    if (
+      options.name !== undefined && !/^[A-Za-z_$][\w$]*$/.test(options.name)
+    ) {
+      throw new UsageError(
+        `Cannot use --name: "${options.name}" is not a name of TypeScript`,
+      );
+    }
+    const codec = await loadCodec(codecName(options.codec, "json"));
+    const from = redactedAddress(address);
+    await using peer = await terminal.waiting(
+      `Connecting to ${from}`,
+      dial(address, {
+        codec,
+        ...(seconds !== undefined && { timeout: seconds * 1_000 }),
+      }),
+    );
+    const description = await terminal.waiting(
+      "Waiting for the description",
+      askDescription(peer, selector, askTimeout(seconds)),
+    );
+    const name = options.name ?? interfaceName(description.name);
+    const text = declarationText(description, name, from);
+    if (options.output === undefined) terminal.print(text);
+    else await Deno.writeTextFile(options.output, `${text}\n`);
+    return EXIT.ok;
+  },
+});

@@ -1,0 +1,32 @@
+/**
+ * Several servers in place of one: calls are divided among them, and go elsewhere
+ * when one is lost. It is a subpath of its own: programs that do not use it do not
+ * load it.
+ *
+ * @example
+ * ```ts
+ * import { handlerFrom, listen } from "@qtalk/qtalk";
+ * import { dialPool } from "@qtalk/qtalk/pool";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const handler = handlerFrom({ ping: () => "pong" });
+ * await using first = await listen("tcp://127.0.0.1:0", { handler });
+ * await using second = await listen("tcp://127.0.0.1:0", { handler });
+ *
+ * await using pool = await dialPool([first.addr, second.addr]);
+ * assertEquals(await pool.call("ping"), "pong");
+ * ```
+ *
+ * @module
+ */
+export { dialPool } from "./dial_pool.ts";
+export {
+  type Balance,
+  DEFAULT_POOL_OPTIONS,
+  type ListAddresses,
+  type PeerPool,
+  type PoolAddresses,
+  type PoolCall,
+  type PoolMember,
+  type PoolOptions,
+} from "./types.ts";

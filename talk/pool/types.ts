@@ -1,0 +1,217 @@
+/**
+ * The public types of pools, and the defaults of their options.
+ *
+ * @module
+ */
+import type { Carried } from "../../codec/internal.ts";
+import type { WaitOptions } from "../../mux/internal.ts";
+import type { Caller, Handler, Middleware } from "../../rpc/internal.ts";
+import type { ConnectOptions } from "../dial.ts";
+import type { CloseOptions, Peer, PeerOptions } from "../peer.ts";
+import type { BackoffOptions, ConnectionState } from "../reconnect/types.ts";
+
+/**
+ * Asks for the addresses of a pool.
+ *
+ * @param options `signal`: aborts when the pool is closed, or the answer takes longer
+ * than the `timeout` of the pool
+ */
+export type ListAddresses = (
+  options: { signal: AbortSignal },
+) => readonly string[] | Promise<readonly string[]>;
+
+/**
+ * The addresses of a pool: an array, a function that is asked for them again and
+ * again, or an async iterable whose every value is the whole list from then on.
+ */
+export type PoolAddresses =
+  | readonly string[]
+  | ListAddresses
+  | AsyncIterable<readonly string[]>;
+
+/** One address of a pool, and the connection to it. */
+export interface PoolMember<C extends Carried = Carried> {
+  /** The address, without user, password, query and fragment. */
+  readonly address: string;
+  /**
+   * The state of the connection. It ends as `closed`: with an error if the member
+   * was given up, and without one if it is not listed any more or the pool is closed.
+   */
+  readonly state: ConnectionState<C>;
+  /**
+   * Calls of the pool that the member has not answered yet. A call whose response is
+   * a stream counts until that ends.
+   */
+  readonly inFlight: number;
+}
+
+/** A call that a pool is about to make. */
+export interface PoolCall {
+  /** What is called, as the program wrote it. */
+  readonly selector: string;
+  /** The argument value, as the program gave it. */
+  readonly args: unknown;
+}
+
+/**
+ * How a pool chooses the member for a call.
+ *
+ * - `"least-loaded"`: the one with the fewest calls in flight; by turns if several
+ *   have as few.
+ * - `"round-robin"`: one after the other.
+ * - A function chooses one of `members`, which are connected and have not refused
+ *   the call: for calls that belong to a certain server as long as that is there.
+ */
+export type Balance =
+  | "least-loaded"
+  | "round-robin"
+  | ((members: readonly PoolMember[], call: PoolCall) => PoolMember);
+
+/** Options of `dialPool()`. */
+export interface PoolOptions<C extends Carried = Carried>
+  extends PeerOptions<C>, ConnectOptions, BackoffOptions {
+  /** How the member for a call is chosen. Default: `"least-loaded"`. */
+  balance?: Balance | undefined;
+  /**
+   * How many addresses are connected to at the same time. Of a longer list, the pool
+   * takes some at random, so that many clients share many servers, and keeps those
+   * until they are not listed any more. An integer of at least 1, or `Infinity`.
+   * Default: 64.
+   */
+  maxMembers?: number | undefined;
+  /**
+   * To how many other members a call goes, one after the other, after one has refused
+   * it with `busy` or `unavailable`. A call that was not sent, because the
+   * connection was lost before, does not count. An integer of at least 0, or `Infinity`.
+   * Default: 3.
+   */
+  maxFailovers?: number | undefined;
+  /**
+   * How many calls may wait while no member is connected; further calls reject with
+   * `limit-exceeded`. An integer of at least 0, or `Infinity`. Default: 1,024.
+   */
+  maxWaitingCalls?: number | undefined;
+  /**
+   * After how many failed attempts in a row to connect a member is given up. A
+   * function that lists addresses can list it again. An integer of at least 1, or
+   * `Infinity`. Default: `Infinity`.
+   */
+  maxAttempts?: number | undefined;
+  /**
+   * How long the pool waits before it asks a function for the addresses again, in
+   * milliseconds. It also asks when a connection is lost. A number from 0 to
+   * 2^31 - 1. Default: 5,000.
+   */
+  refreshInterval?: number | undefined;
+  /**
+   * How long `dialPool()` waits for the first connection, in milliseconds. `timeout`
+   * is the limit of each attempt. A number of at least 0; above 2^31 - 1 there is no
+   * limit. Default: 30,000.
+   */
+  readyTimeout?: number | undefined;
+  /**
+   * How long the calls of a member may go on that is not listed any more, streams
+   * included, in milliseconds. A number of at least 0; `Infinity` is no limit.
+   * Default: 30,000.
+   */
+  drainTimeout?: number | undefined;
+  /**
+   * Called with every new connection, to log in or restore what the server needs. It
+   * makes its calls on `peer`; calls of the pool go to this member when it has
+   * finished. If it throws, the connection is closed and the attempt counts as
+   * failed. Default: none.
+   */
+  onConnect?:
+    | ((peer: Peer<C>, member: PoolMember<C>) => void | Promise<void>)
+    | undefined;
+  /**
+   * Called when the state of a member has changed; the first one is `connecting`,
+   * and the last one `closed`. Default: none.
+   */
+  onState?: ((member: PoolMember<C>) => void) | undefined;
+}
+
+/** The defaults of {@linkcode PoolOptions}. */
+export const DEFAULT_POOL_OPTIONS: Readonly<
+  Record<
+    | "maxMembers"
+    | "maxFailovers"
+    | "maxWaitingCalls"
+    | "maxAttempts"
+    | "refreshInterval"
+    | "readyTimeout"
+    | "drainTimeout",
+    number
+  >
+> = Object.freeze({
+  maxMembers: 64,
+  maxFailovers: 3,
+  maxWaitingCalls: 1_024,
+  maxAttempts: Infinity,
+  refreshInterval: 5_000,
+  readyTimeout: 30_000,
+  drainTimeout: 30_000,
+});
+
+/**
+ * Several servers that do the same, in place of one peer; `dialPool()` makes it.
+ *
+ * Each call goes to one connected member. If that refuses it with `busy` or
+ * `unavailable`, or the connection is lost before the call is sent, it goes to
+ * another one. A call that may have begun is never sent again: it rejects, with
+ * `connection-lost` if its connection is lost. A stream stays with the member where
+ * it began. A call with streams among its arguments goes to one member only; if a
+ * stream is the whole argument and the call was not sent, it goes to another one.
+ *
+ * Calls that are made while no member is connected wait for one, within their
+ * `timeout` and until their `signal` aborts. The `timeout` of a call is for all
+ * members together. Handlers apply to all connections, also those of callbacks.
+ */
+export interface PeerPool<C extends Carried = Carried>
+  extends Caller<C>, AsyncDisposable {
+  /** The members, without those that were given up or are not listed any more. */
+  readonly members: readonly PoolMember<C>[];
+  /**
+   * Resolves when the pool was closed; rejects if it has given up all addresses and
+   * there will be no others. It never causes an unhandled rejection.
+   */
+  readonly closed: Promise<void>;
+  /**
+   * Answers the calls that match a pattern, of every member; see `Router.handle()`
+   * for patterns.
+   *
+   * @returns a disposable that removes the handler
+   * @throws {TypeError} if `handler` is not a handler, or the pattern has one
+   */
+  handle(pattern: string, handler: Handler): Disposable;
+  /**
+   * Puts middleware around the calls of every member; see `Peer.use()`.
+   *
+   * @returns a disposable that removes the middleware
+   * @throws {TypeError} if it is no middleware
+   */
+  use<Context = unknown>(middleware: Middleware<Context>): Disposable;
+  /** Puts middleware around the calls that match a pattern. */
+  use<Context = unknown>(
+    pattern: string,
+    middleware: Middleware<Context>,
+  ): Disposable;
+  /**
+   * Resolves to the peer of a connected member, or of the first one that will be: for
+   * several calls that have to go to the same server. They do not count as in flight.
+   *
+   * @throws {MuxError} `session-closed` if the pool is closed
+   * @throws {unknown} `signal.reason`; why the pool has given up
+   */
+  connected(options?: WaitOptions): Promise<Peer<C>>;
+  /**
+   * Closes all connections and does not connect again. Further calls, and those that
+   * wait for a connection, reject with `session-closed`. Idempotent.
+   *
+   * @param options whether to wait for calls in progress, as in `Peer.close()`
+   * @throws {RangeError} if `drainTimeout` is out of range
+   */
+  close(options?: CloseOptions): Promise<void>;
+  /** Same as {@linkcode close}. */
+  [Symbol.asyncDispose](): Promise<void>;
+}

@@ -1,0 +1,129 @@
+import { MuxError } from "../../mux/internal.ts";
+import {
+  type CallOptions,
+  deadlineExceeded,
+  markUnsent,
+  RpcError,
+  type TimeLimit,
+} from "../../rpc/internal.ts";
+import { limitedSignal } from "../../time_limit.ts";
+
+interface Waiter<T> {
+  resolve(target: T): void;
+  reject(reason: unknown): void;
+}
+
+/**
+ * What waits for a connection: calls, and programs that ask for a peer.
+ *
+ * @typeParam T what they wait for
+ */
+export class WaitingCalls<T> {
+  readonly #max: number;
+  readonly #now: () => number;
+  readonly #waiting = new Set<Waiter<T>>();
+  #end: { readonly reason: unknown } | undefined;
+
+  /**
+   * Makes an empty set.
+   *
+   * @param max how many may wait before calls are refused
+   * @param now the time in milliseconds, from an arbitrary origin
+   */
+  constructor(max: number, now: () => number) {
+    this.#max = max;
+    this.#now = now;
+  }
+
+  /**
+   * Makes a call when there is a connection, with the remaining time.
+   *
+   * @param limit what `timeLimitOf()` says of the options
+   * @throws {MuxError} `limit-exceeded` if too many calls wait
+   * @throws {RpcError} `timeout` or `deadline-exceeded`
+   * @throws {unknown} `signal.reason`, or the reason of {@linkcode end}
+   */
+  async call<R>(
+    selector: string,
+    options: CallOptions,
+    limit: TimeLimit,
+    call: (target: T, options: CallOptions) => Promise<R>,
+  ): Promise<R> {
+    if (this.#waiting.size >= this.#max) {
+      const error = new MuxError(
+        "limit-exceeded",
+        `Cannot make call "${selector}": ${this.#waiting.size} calls already wait for a connection, the limit of "maxWaitingCalls"`,
+      );
+      markUnsent(error);
+      throw error;
+    }
+    const { signal, timeout } = options;
+    if (limit.timeout === undefined) {
+      return await call(await this.wait(signal), options);
+    }
+    const start = this.#now();
+    const target = await this.#waitWithin(limit, selector, signal);
+    if (timeout === undefined) return await call(target, options);
+    const left = Math.max(0, timeout - (this.#now() - start));
+    return await call(target, { ...options, timeout: left });
+  }
+
+  async #waitWithin(
+    { timeout, inherited }: TimeLimit,
+    selector: string,
+    signal: AbortSignal | undefined,
+  ): Promise<T> {
+    const limited = limitedSignal({
+      signal,
+      timeout,
+      onTimeout: () =>
+        inherited ? deadlineExceeded(selector) : new RpcError(
+          "timeout",
+          `Cannot make call "${selector}": no connection within ${timeout} ms (option "timeout")`,
+        ),
+    });
+    try {
+      return await this.wait(limited.signal);
+    } finally {
+      limited[Symbol.dispose]();
+    }
+  }
+
+  /**
+   * Waits for the next connection.
+   *
+   * @throws {unknown} `signal.reason`, or the reason of {@linkcode end}
+   */
+  wait(signal: AbortSignal | undefined): Promise<T> {
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    if (this.#end !== undefined) return Promise.reject(this.#end.reason);
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    const waiter: Waiter<T> = { resolve, reject };
+    this.#waiting.add(waiter);
+    if (signal === undefined) return promise;
+    const onAbort = () => {
+      this.#waiting.delete(waiter);
+      reject(signal.reason);
+    };
+    signal.addEventListener("abort", onAbort, { once: true });
+    return promise.finally(() => signal.removeEventListener("abort", onAbort));
+  }
+
+  /** There is a connection: all that wait go on. */
+  release(target: T): void {
+    this.#settle((waiter) => waiter.resolve(target));
+  }
+
+  /** There will be no more connections. */
+  end(reason: unknown): void {
+    if (this.#end !== undefined) return;
+    this.#end = { reason };
+    this.#settle((waiter) => waiter.reject(reason));
+  }
+
+  #settle(settle: (waiter: Waiter<T>) => void): void {
+    const waiters = [...this.#waiting];
+    this.#waiting.clear();
+    waiters.forEach(settle);
+  }
+}
