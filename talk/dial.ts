@@ -129,7 +129,7 @@ export function dial<C extends Carried = Carried>(
  * | address | permissions |
  * | --- | --- |
  * | `tcp://host:port` | `--allow-net=host:port` |
- * | `tls://host:port` | `--allow-net=host:port`, `--allow-read` for files of certificates |
+ * | `tls://host:port` | `--allow-net=host:port` |
  * | `unix:/path` | `--allow-net=unix:/path --allow-read=/path --allow-write=/path` |
  * | `ws://host:port/path`, `wss:` | `--allow-net=host:port` |
  * | `stdio:`, stdin and stdout of this process | none |

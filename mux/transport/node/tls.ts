@@ -30,7 +30,6 @@ import {
   type NodeServer,
   type NodeSocket,
   remoteAddrOf,
-  socketTransport,
   tcpPlace,
 } from "./sockets.ts";
 import { NodeTransport, systemError } from "./streams.ts";
