@@ -359,7 +359,9 @@ const checks: Record<string, () => Promise<void>> = {
     assert.equal(error, "listen-failed TypeError permanent");
   },
   async "a command that is not there cannot be started"() {
-    const starting = Promise.try(() => dialCommand(`${directory}/no-command`));
+    const starting = new Promise((resolve) => {
+      resolve(dialCommand(`${directory}/no-command`));
+    });
     assert.match(await failure(starting), /^dial-failed \w+$/);
   },
 };
