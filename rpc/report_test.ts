@@ -3,6 +3,7 @@
 
 import {
   type ByteStream,
+  type Call,
   type Callback,
   CallError,
   type ErrorContext,
@@ -242,6 +243,25 @@ test("onError: a CallError that comes too late for an answer is reported", async
   });
   await client.call("x");
   assertEquals((await within(heard, "onError") as Error).message, "late");
+});
+
+test("onError: a CallError for a caller that has left in the middle is not reported", async (t) => {
+  const reported: unknown[] = [];
+  const finished = Promise.withResolvers<void>();
+  const [client] = t.pair({}, {
+    handler: async ({ signal }: Call, respond) => {
+      await respond.continue(1);
+      await new Promise((resolve) => signal.addEventListener("abort", resolve));
+      finished.resolve();
+      throw new CallError("no more");
+    },
+    onError: (error) => reported.push(error),
+  });
+  const response = await client.request("x");
+  await response.close();
+  await within(finished.promise, "the handler");
+  await turn();
+  assertEquals(reported, []);
 });
 
 test("onError: arguments that cannot be decoded are not reported", async (t) => {

@@ -199,11 +199,18 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
   }
 
   report(error: unknown, answers: boolean): void {
-    const isAnswer = answers &&
-      (error instanceof CallError || error instanceof RemoteError);
-    if (!isAnswer && !this.#isCausedByCaller(error)) {
-      this.responder.report(error);
-    }
+    const isForCaller = error instanceof CallError ||
+      error instanceof RemoteError;
+    // A caller that has left in the middle has no use for it.
+    const settled = answers ||
+      this.#hasLeft && this.responder.state !== "returned";
+    if (isForCaller && settled) return;
+    if (!this.#isCausedByCaller(error)) this.responder.report(error);
+  }
+
+  /** Whether the caller has closed the call, or it was cut off. */
+  get #hasLeft(): boolean {
+    return this.#channel.peerClosed || this.#channel.failure !== undefined;
   }
 
   /** Whether an error is one of reading arguments, or says that the caller left. */
@@ -212,8 +219,8 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
     if (error === this.#readError || error === this.#receiver?.error) {
       return true;
     }
-    const { peerClosed, failure } = this.#channel;
-    const hasLeft = peerClosed || failure !== undefined;
+    const { failure } = this.#channel;
+    const hasLeft = this.#hasLeft;
     const reason = this.#abort?.signal.reason;
     let next: unknown = error;
     for (let depth = 0; depth < MAX_CAUSES && next instanceof Error; depth++) {
