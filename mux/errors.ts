@@ -44,6 +44,62 @@ export class MuxError extends Error {
   }
 }
 
+/**
+ * What is wrong with a connection by TLS.
+ *
+ * | code | meaning |
+ * | --- | --- |
+ * | `wrong-name` | the certificate of the server is for another name |
+ * | `expired`, `not-yet-valid` | its time is over, or has not come |
+ * | `unknown-issuer` | its issuer is none that this side trusts |
+ * | `wrong-fingerprint` | it is none of the option `tls.pin` |
+ * | `bad-certificate` | it is not valid for another reason, or the other side refuses this side's |
+ * | `no-client-certificate` | the server demands a certificate, and the client has none |
+ * | `wrong-client-certificate` | the server does not trust the certificate of the client |
+ * | `not-tls` | the other side does not speak TLS |
+ * | `wrong-protocol` | the other side speaks another protocol than this package's |
+ * | `wrong-version` | there is no version of TLS that both sides speak |
+ * | `handshake-failed` | the handshake failed for another reason |
+ * | `truncated` | the connection was cut after the handshake |
+ */
+export type TlsErrorCode =
+  | "wrong-name"
+  | "expired"
+  | "not-yet-valid"
+  | "unknown-issuer"
+  | "wrong-fingerprint"
+  | "bad-certificate"
+  | "no-client-certificate"
+  | "wrong-client-certificate"
+  | "not-tls"
+  | "wrong-protocol"
+  | "wrong-version"
+  | "handshake-failed"
+  | "truncated";
+
+/** The error of a connection by TLS: the `cause` of what `dial()` rejects with. */
+export class TlsError extends Error {
+  /** Always `"TlsError"`. */
+  override readonly name = "TlsError";
+  /** What is wrong. Programs should branch on it. */
+  readonly code: TlsErrorCode;
+  /** Whether another attempt would fail in the same way. */
+  readonly permanent: boolean;
+
+  /**
+   * Makes an error of TLS.
+   *
+   * @param code what is wrong
+   * @param message the same, in words
+   * @param options the underlying `cause`, if there is one
+   */
+  constructor(code: TlsErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+    this.permanent = code !== "truncated" && code !== "handshake-failed";
+  }
+}
+
 /** How a child process ended. */
 export interface CommandStatus {
   /** Whether its exit code was 0, and no signal ended it. */
@@ -178,7 +234,7 @@ const OTHER_PROTOCOLS: readonly (readonly [RegExp, string])[] = [
   [/^[^]{3}\x04[\0\x01]\0{4}/, "an HTTP/2 server"],
   [/^SSH-\d/, "SSH"],
   // deno-lint-ignore no-control-regex
-  [/^[\x14-\x17]\x03[\0-\x04]/, "TLS; of all schemes, only wss: speaks it"],
+  [/^[\x14-\x17]\x03[\0-\x04]/, "TLS; of all schemes, tls: and wss: speak it"],
   [/^\*\S* ?(?:OK|PREAUTH|BYE)\b/, "an IMAP server"],
   [/^\+OK [^]*POP/i, "a POP3 server"],
   [

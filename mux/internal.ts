@@ -12,6 +12,8 @@ export {
   MuxError,
   originOf,
   sessionClosed,
+  TlsError,
+  type TlsErrorCode,
 } from "./errors.ts";
 export { MemoryAccount, type MemoryKind } from "./flow/memory_account.ts";
 export {
@@ -31,6 +33,7 @@ export {
 export { keepAliveOf } from "./flow/silence_watch.ts";
 export { qmux } from "./session.ts";
 export { childTransport } from "./transport/child.ts";
+export { spawnOnNode } from "./transport/node/child.ts";
 export { memoryTransports } from "./transport/memory.ts";
 export { loadScheme, SCHEME_NAMES } from "./transport/schemes.ts";
 export type {
@@ -41,9 +44,15 @@ export type {
   HandshakeLimit,
   KeptTransport,
   ListenSchemeOptions,
+  PeerCertificate,
+  Pem,
   Scheme,
+  SchemeListenOptions,
   SchemeOptions,
+  TlsDialOptions,
   TlsInfo,
+  TlsListenOptions,
+  TlsVersion,
   TransportListener,
 } from "./transport/types.ts";
 export type { Channel, Session, Transport, WaitOptions } from "./types.ts";

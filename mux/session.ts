@@ -368,10 +368,24 @@ export class QmuxSession implements RawSession {
     } catch (error) {
       // Readers still get what arrived before the bad frame.
       while (channels.endTurn()) await nextTurn();
+      if (isClientHello(decoder.suspect)) await this.#refuseTls();
       this.#end(this.#readFailure(error));
     } finally {
       if (hasTurn) turns.done();
       this.#readerDone.resolve();
+    }
+  }
+
+  /**
+   * Tells a client of TLS that this side does not speak it. Otherwise it would see
+   * an end only, as of a server that is away, and would try again.
+   */
+  async #refuseTls(): Promise<void> {
+    if (this.#queue.isWriting) return;
+    try {
+      await this.#transport.write(TLS_ALERT);
+    } catch {
+      // The client has gone.
     }
   }
 
@@ -524,6 +538,14 @@ export class QmuxSession implements RawSession {
     else this.#closed.reject(failure);
     void this.#closeTransport();
   }
+}
+
+/** A fatal alert of TLS: "unexpected message". */
+const TLS_ALERT = new Uint8Array([0x15, 3, 1, 0, 2, 2, 10]);
+
+/** Whether bytes begin as those of a client of TLS. */
+function isClientHello(bytes: Uint8Array | undefined): boolean {
+  return bytes !== undefined && bytes[0] === 0x16 && bytes[1] === 3;
 }
 
 /**

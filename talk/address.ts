@@ -102,9 +102,6 @@ function isPermanent(cause: unknown): boolean {
 }
 
 function reasonOf(cause: unknown): string {
-  if (!("Deno" in globalThis) && cause instanceof ReferenceError) {
-    return "this runtime has no such connections, which need Deno";
-  }
   return redactedIn(cause instanceof Error ? cause.message : String(cause));
 }
 

@@ -3,6 +3,7 @@ import {
   resolveOptions,
   type Session,
   type SessionOptions,
+  type TlsDialOptions,
   type Transport,
 } from "../mux/internal.ts";
 import { checkTimeout } from "../check_option.ts";
@@ -34,17 +35,22 @@ export type Provided<T> = T | (() => T | Promise<T>);
 export interface ConnectOptions extends ObserverOption {
   /**
    * Headers of the HTTP request for `ws:` and `wss:`, or a function that is asked
-   * for them before each attempt. Browsers cannot send any. Default: in Deno an
-   * `Origin` with the server's own origin, which qtalk-go's server requires; in
-   * Node and Bun no headers.
+   * for them before each attempt. Browsers cannot send any. Default: an `Origin` with
+   * the server's own origin, which qtalk-go's server requires.
    */
   headers?: Provided<HeadersInit> | undefined;
   /**
    * WebSocket subprotocols to offer, in order of preference, or a function that
    * is asked for them before each attempt. If the server agrees to none of them,
-   * Deno connects anyway, while other runtimes fail. Default: none.
+   * the connection is made anyway, while browsers fail. Default: none.
    */
   protocols?: Provided<string | readonly string[]> | undefined;
+  /**
+   * Whom `tls:` and `wss:` trust, and this client's certificate; or a function that
+   * is asked for it before each attempt. Default: what the runtime trusts, and no
+   * certificate.
+   */
+  tls?: Provided<TlsDialOptions> | undefined;
   /**
    * Aborts connecting: `dial()` rejects with the signal's reason. Default: no
    * signal.
@@ -128,6 +134,7 @@ export function dial<C extends Carried = Carried>(
  * | address | permissions |
  * | --- | --- |
  * | `tcp://host:port` | `--allow-net=host:port` |
+ * | `tls://host:port` | `--allow-net=host:port` |
  * | `unix:/path` | `--allow-net=unix:/path --allow-read=/path --allow-write=/path` |
  * | `ws://host:port/path`, `wss:` | `--allow-net=host:port` |
  * | `stdio:`, stdin and stdout of this process | none |
@@ -261,9 +268,10 @@ export async function connect(
     const { scheme, rest } = await resolveAddress(address);
     const headers = await ask(options.headers, limited.signal);
     const protocols = await ask(options.protocols, limited.signal);
+    const tls = await ask(options.tls, limited.signal);
     const transport = await attempt(
       address,
-      scheme.connect(rest, limited.signal, { headers, protocols }),
+      scheme.connect(rest, limited.signal, { headers, protocols, tls }),
     );
     return observed(transport, redactedAddress(address), options);
   } catch (error) {

@@ -4,6 +4,7 @@ import {
   qmux,
   resolveOptions,
   type SessionOptions,
+  spawnOnNode,
 } from "../mux/internal.ts";
 import { TalkError } from "./errors.ts";
 import type { Carried } from "../codec/internal.ts";
@@ -186,9 +187,17 @@ function start(
         `Cannot use option "${given}" with a command object: it is an option of the command`,
       );
     }
-    return spawn(() => command);
+    return spawn(() => command.spawn());
   }
-  const { args = [], cwd, env, clearEnv = false, stderr = "inherit" } = options;
+  const { args = [], cwd, env, clearEnv = false } = options;
+  const stderr = typeof options.stderr === "object"
+    ? "piped"
+    : options.stderr ?? "inherit";
+  if (!("Deno" in globalThis)) {
+    return spawn(() =>
+      spawnOnNode(command, { args, cwd, env, clearEnv, stderr })
+    );
+  }
   return spawn(() =>
     new Deno.Command(command, {
       args: [...args],
@@ -197,17 +206,16 @@ function start(
       clearEnv,
       stdin: "piped",
       stdout: "piped",
-      stderr: typeof stderr === "object" ? "piped" : stderr,
-    })
+      stderr,
+    }).spawn()
   );
 }
 
-function spawn(make: () => CommandLike): ChildProcessLike {
-  if (!("Deno" in globalThis)) {
-    throw new TalkError("dial-failed", "Cannot start command: it needs Deno");
-  }
+function spawn(start: () => ChildProcessLike | undefined): ChildProcessLike {
   try {
-    return make().spawn();
+    const child = start();
+    if (child !== undefined) return child;
+    throw new Error("this runtime has no processes");
   } catch (cause) {
     throw new TalkError(
       "dial-failed",

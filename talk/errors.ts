@@ -10,6 +10,7 @@
  * | `limit-exceeded` | a listener has as many sessions as it may have |
  * | `out-of-resources` | a listener has no file left for a connection; `cause` is the reason |
  * | `timeout` | no connection was made within the `timeout` of `dial()`, or a connection was not ready within the `handshakeTimeout` of a listener |
+ * | `handshake-failed` | a connection of a listener failed in the handshake of TLS; `cause` is the `TlsError` |
  * | `bad-command` | the stdin or stdout of a `Deno.Command` is not piped |
  */
 export type TalkErrorCode =
@@ -20,6 +21,7 @@ export type TalkErrorCode =
   | "limit-exceeded"
   | "out-of-resources"
   | "timeout"
+  | "handshake-failed"
   | "bad-command";
 
 /** Options of {@linkcode TalkError}. */

@@ -1,9 +1,9 @@
 import {
   type HandshakeLimit,
-  type ListenSchemeOptions,
   qmux,
   rawSession,
   type Scheme,
+  type SchemeListenOptions,
   type Session,
   type Transport,
   type TransportListener,
@@ -27,7 +27,7 @@ import { addressError, resolveAddress } from "./address.ts";
 
 /** Options of {@linkcode listenSession}. */
 export interface ListenSessionOptions
-  extends ListenerOptions, ListenSchemeOptions, SharedLimits, ObserverOption {}
+  extends ListenerOptions, SchemeListenOptions, SharedLimits, ObserverOption {}
 
 /**
  * Options of {@linkcode listen}.
@@ -47,8 +47,8 @@ export interface ListenOptions<
  * Listens on an address. Every connection becomes a peer that answers calls,
  * whether or not the listener is iterated.
  *
- * The addresses are those of {@linkcode dial} except `wss:`; for TLS, pass
- * `serveWebSocket()` to `Deno.serve()`. Port 0, as in `tcp://127.0.0.1:0`,
+ * The addresses are those of {@linkcode dial}; `tls:` and `wss:` need the option
+ * `tls`. Port 0, as in `tcp://127.0.0.1:0`,
  * chooses a free port.
  *
  * @example
@@ -190,11 +190,11 @@ async function start<T>(
 async function listenAt(
   scheme: Scheme,
   rest: string,
-  options: ListenSchemeOptions,
+  options: SchemeListenOptions,
   handshake: HandshakeLimit,
 ): Promise<TransportListener> {
   try {
-    return scheme.listen(rest, options, handshake);
+    return await scheme.listen(rest, options, handshake);
   } catch (error) {
     const inUse = (error as Error | undefined)?.name === "AddrInUse";
     if (!inUse || scheme.takeOver === undefined) throw error;

@@ -25,12 +25,23 @@ export {
   type Provided,
   type ReconnectingDialOptions,
 } from "./dial.ts";
-export { CommandExitError, type CommandStatus } from "../mux/internal.ts";
+export {
+  CommandExitError,
+  type CommandStatus,
+  TlsError,
+  type TlsErrorCode,
+} from "../mux/internal.ts";
 export type {
   ConnectionInfo,
   ListenSchemeOptions,
+  PeerCertificate,
+  Pem,
+  SchemeListenOptions,
   SchemeOptions,
+  TlsDialOptions,
   TlsInfo,
+  TlsListenOptions,
+  TlsVersion,
   WaitOptions,
 } from "../mux/internal.ts";
 export {

@@ -12,7 +12,7 @@ import {
   type PeerListenerOptions,
   type ResolvedSharedLimits,
 } from "./listener.ts";
-import { tookTooLong } from "./errors.ts";
+import { TalkError, tookTooLong } from "./errors.ts";
 import { admit, Peer, type PeerOptions, type PeerWith, uses } from "./peer.ts";
 
 /** Makes a peer of each connection, and asks `onPeer` about it. */
@@ -63,6 +63,12 @@ export function handshakeLimit(
     onTimeout(remoteAddr) {
       const what = `accept connection from "${remoteAddr}"`;
       const error = tookTooLong(what, "its handshake", timeout);
+      onError?.(error, { peer: undefined, selector: undefined });
+    },
+    onFailure(cause, remoteAddr) {
+      const message =
+        `Cannot accept connection from "${remoteAddr}": ${cause.message}`;
+      const error = new TalkError("handshake-failed", message, { cause });
       onError?.(error, { peer: undefined, selector: undefined });
     },
   };

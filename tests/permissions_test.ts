@@ -108,6 +108,9 @@ Deno.test("addresses: the table of dial() has the permissions of docs/transports
 for (const row of ROWS) {
   const address = code(row["address"]!);
   const scheme = address.split(":")[0]!;
+  // Windows alone has named pipes, and what they need there is not known.
+  if (scheme === "pipe") continue;
+  const isSecure = scheme === "tls" || scheme === "wss";
   Deno.test({
     name:
       `addresses: ${address} needs the permissions of its row, and no others`,
@@ -121,8 +124,8 @@ for (const row of ROWS) {
           ? [address, ""]
           : [
             at(address, dialed),
-            // The library has no server for TLS.
-            scheme === "wss" ? "" : at(address, listened),
+            // The probe has no certificate to listen with.
+            isSecure ? "" : at(address, listened),
           ];
         const flags = flagsIn(row["permissions"]!).map((flag) => [
           at(flag, dialed),
@@ -134,7 +137,7 @@ for (const row of ROWS) {
         const outcomes = await run(flags);
         for (const outcome of outcomes) {
           assert(!outcome?.includes("NotCapable"), `${flags}: ${outcome}`);
-          assert(outcome === null || outcome === "ok" || scheme === "wss");
+          assert(outcome === null || outcome === "ok" || isSecure);
         }
         for (const [i, left] of flags.entries()) {
           const without = await run(flags.toSpliced(i, 1));

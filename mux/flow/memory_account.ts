@@ -125,6 +125,11 @@ export class MemoryAccount {
     return this.#ledger.hasChannel;
   }
 
+  /** Whether less than half of what a pool can have free is. */
+  get poolIsLow(): boolean {
+    return this.#share !== undefined && this.#share.isLow;
+  }
+
   /**
    * Whether what is held, or what of it is for channels and their windows, has
    * changed by `step` bytes since it was `held` and `taken`, or a pool is low. Each

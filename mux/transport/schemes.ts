@@ -8,12 +8,28 @@
 import type { Scheme } from "./types.ts";
 
 const LOADERS: Readonly<Record<string, () => Promise<Scheme>>> = Object.freeze({
-  tcp: async () => (await import("./tcp.ts")).tcp,
-  unix: async () => (await import("./unix.ts")).unix,
-  stdio: async () => (await import("./stdio.ts")).stdio,
+  tcp: async () =>
+    isDeno()
+      ? (await import("./tcp.ts")).tcp
+      : (await import("./node/sockets.ts")).nodeTcp,
+  unix: async () =>
+    isDeno()
+      ? (await import("./unix.ts")).unix
+      : (await import("./node/sockets.ts")).nodeUnix,
+  stdio: async () =>
+    isDeno()
+      ? (await import("./stdio.ts")).stdio
+      : (await import("./node/stdio.ts")).nodeStdio,
+  // Deno has no named pipes of its own, and those of Node.
+  pipe: async () => (await import("./node/sockets.ts")).nodePipe,
+  tls: async () => (await import("./node/tls.ts")).tls,
   ws: () => webSocket("ws"),
   wss: () => webSocket("wss"),
 });
+
+function isDeno(): boolean {
+  return "Deno" in globalThis;
+}
 
 async function webSocket(name: "ws" | "wss"): Promise<Scheme> {
   return (await import("./websocket/scheme.ts")).webSocketScheme(name);

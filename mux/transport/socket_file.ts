@@ -25,6 +25,28 @@ export interface FileInfo {
   readonly birthtime: Date | null;
 }
 
+/** What the runtime does with such files. */
+export interface SocketSystem {
+  /** What is at a path; undefined if there is nothing, or it cannot be known. */
+  fileAt(path: string): FileInfo | undefined;
+  /** Removes a file. */
+  remove(path: string): void;
+  /** Connects to a socket, and closes the connection. */
+  probe(path: string): Promise<void>;
+  /** Waits until this process alone has a file locked; returns what unlocks it. */
+  lock(path: string): Promise<() => void>;
+}
+
+const DENO: SocketSystem = {
+  fileAt: (path) => fileAt(path),
+  remove: (path) => Deno.removeSync(path),
+  async probe(path) {
+    const conn = await Deno.connect({ transport: "unix", path });
+    conn.close();
+  },
+  lock: (path) => lock(path),
+};
+
 /**
  * What is at a path, without following a link; undefined if there is nothing, or
  * it cannot be known.
@@ -52,26 +74,28 @@ export function isSameFile(a: FileInfo, b: FileInfo): boolean {
  * permissions include `PATH.lock`, which exists meanwhile.
  *
  * @param path the file
- * @param listen makes the listener at the path, or throws `Deno.errors.AddrInUse`
- * @throws {Deno.errors.AddrInUse} if the file has to stay
+ * @param listen makes the listener at the path, or throws `AddrInUse`
+ * @param system what the runtime can do. Default: what Deno can
+ * @throws {Error} `AddrInUse` if the file has to stay
  */
 export async function replaceSocket<T>(
   path: string,
-  listen: () => T,
+  listen: () => T | Promise<T>,
+  system: SocketSystem = DENO,
 ): Promise<T> {
-  const unlock = await lock(`${path}.lock`);
+  const unlock = await system.lock(`${path}.lock`);
   try {
     for (let attempt = 1;; attempt++) {
-      const stale = await findStale(path);
+      const stale = await findStale(path, system);
       // From here on, nothing else of this process runs.
-      const now = fileAt(path);
+      const now = system.fileAt(path);
       if (stale !== undefined && now !== undefined && isSameFile(stale, now)) {
-        Deno.removeSync(path);
+        system.remove(path);
       }
       try {
-        return listen();
+        return await listen();
       } catch (error) {
-        const isInUse = error instanceof Deno.errors.AddrInUse;
+        const isInUse = (error as Error).name === "AddrInUse";
         if (!isInUse || attempt === MAX_ATTEMPTS) throw error;
       }
     }
@@ -83,38 +107,43 @@ export async function replaceSocket<T>(
 /**
  * The socket at a path that no server answers on; undefined if it is gone.
  *
- * @throws {Deno.errors.AddrInUse} if what is there has to stay
+ * @throws {Error} `AddrInUse` if what is there has to stay
  */
-async function findStale(path: string): Promise<FileInfo | undefined> {
-  const file = fileAt(path);
+async function findStale(
+  path: string,
+  system: SocketSystem,
+): Promise<FileInfo | undefined> {
+  const file = system.fileAt(path);
   if (file === undefined) return undefined;
   if (!file.isSocket) {
     throw inUse("there is a file that is not a socket, which is left alone");
   }
-  if (!await isRefusing(path)) return undefined;
+  if (!await isRefusing(path, system)) return undefined;
   // In step with another process, both could find the same file.
   const wait = BIND_TIME * (1 + Math.random());
   await new Promise((resolve) => setTimeout(resolve, wait));
-  return await isRefusing(path) ? file : undefined;
+  return await isRefusing(path, system) ? file : undefined;
 }
 
 /**
  * Whether nothing listens on a socket; false if it is gone, or about to be.
  *
- * @throws {Deno.errors.AddrInUse} if something does, or it cannot be known
+ * @throws {Error} `AddrInUse` if something does, or it cannot be known
  */
-async function isRefusing(path: string): Promise<boolean> {
+async function isRefusing(
+  path: string,
+  system: SocketSystem,
+): Promise<boolean> {
   try {
-    const conn = await Deno.connect({ transport: "unix", path });
-    conn.close();
+    await system.probe(path);
   } catch (error) {
-    if (error instanceof Deno.errors.ConnectionRefused) return true;
-    if (error instanceof Deno.errors.NotFound) return false;
+    const { name, message } = error as Error;
+    if (name === "ConnectionRefused") return true;
+    if (name === "NotFound") return false;
     // What listened on it has closed it just now, and removes it.
-    if (error instanceof Deno.errors.ConnectionReset) return false;
+    if (name === "ConnectionReset") return false;
     // Too many clients wait for the listener.
-    if (!(error instanceof Deno.errors.WouldBlock)) {
-      const { message } = error as Error;
+    if (name !== "WouldBlock") {
       throw inUse(
         `there is a socket, and whether anything listens on it is unknown: ${message}`,
         error,
@@ -125,10 +154,9 @@ async function isRefusing(path: string): Promise<boolean> {
 }
 
 function inUse(why: string, cause?: unknown): Error {
-  return new Deno.errors.AddrInUse(
-    why,
-    cause === undefined ? undefined : { cause },
-  );
+  const options = cause === undefined ? undefined : { cause };
+  if ("Deno" in globalThis) return new Deno.errors.AddrInUse(why, options);
+  return Object.assign(new Error(why, options), { name: "AddrInUse" });
 }
 
 /**

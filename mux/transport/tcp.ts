@@ -1,38 +1,26 @@
 import { connectWith, connListener, connTransport, prepared } from "./conn.ts";
-import type { Scheme } from "./types.ts";
+import { hostPort, parseHostPort } from "./address_forms.ts";
+import type { Transport } from "../types.ts";
+import type { Scheme, TransportListener } from "./types.ts";
 
-/** `tcp://host:port`; an IPv6 host is written in brackets. */
-export const tcp: Scheme = {
-  async connect(rest, signal) {
+/** `tcp://host:port` in Deno; an IPv6 host is written in brackets. */
+export const tcp = {
+  async connect(rest: string, signal: AbortSignal): Promise<Transport> {
     // Newer versions of Deno use the signal to cancel the attempt itself.
-    const connecting = Deno.connect({ ...parse(rest), signal });
+    const connecting = Deno.connect({ ...parseHostPort("tcp", rest), signal });
     const conn = await connectWith(connecting, signal);
     return connTransport(prepared(conn, disableDelay));
   },
-  listen(rest) {
+  listen(rest: string): TransportListener {
     return connListener(
-      Deno.listen(parse(rest)),
-      (addr) => {
-        const host = addr.hostname.includes(":")
-          ? `[${addr.hostname}]`
-          : addr.hostname;
-        return `tcp://${host}:${addr.port}`;
-      },
+      Deno.listen(parseHostPort("tcp", rest)),
+      (addr) => hostPort("tcp", addr),
       (conn) => disableDelay(conn as Deno.TcpConn),
     );
   },
-};
+} satisfies Scheme;
 
 /** Otherwise the second of two small writes is delayed by 44 ms. */
 function disableDelay(conn: Deno.TcpConn): void {
   conn.setNoDelay(true);
-}
-
-function parse(rest: string): { hostname: string; port: number } {
-  const match = /^\/\/(?:\[([^\]]+)\]|([^/:@\s]+)):(\d{1,5})\/?$/.exec(rest);
-  const port = Number(match?.[3]);
-  if (match === null || port > 65_535) {
-    throw new SyntaxError("expected tcp://host:port");
-  }
-  return { hostname: match[1] ?? match[2]!, port };
 }

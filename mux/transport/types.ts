@@ -12,6 +12,82 @@ export interface TlsInfo {
    * the runtime does not say.
    */
   alpnProtocol: string | null;
+  /** The version of TLS, such as `"TLSv1.3"`, if the runtime says. */
+  version?: string | undefined;
+  /**
+   * The certificate of the client, which is trusted: by the option `tls.ca` or
+   * `tls.pin` of the listener. Undefined if there is none.
+   */
+  peerCertificate?: PeerCertificate | undefined;
+}
+
+/** What a certificate says. */
+export interface PeerCertificate {
+  /** Its subject, such as `"CN=Ann, O=Example"`. */
+  subject: string;
+  /** Its alternative names, such as `"DNS:localhost"` or `"email:ann@example.com"`. */
+  names: string[];
+  /** Its SHA-256 hash, as `"sha256:"` and 64 hexadecimal digits. */
+  fingerprint: string;
+  /** When it begins to be valid. */
+  validFrom: Date;
+  /** When it expires. */
+  validTo: Date;
+}
+
+/** PEM text, or the path or the URL of a file with it. */
+export type Pem = string | URL;
+
+/** A version of TLS. */
+export type TlsVersion = "TLSv1.2" | "TLSv1.3";
+
+/** Options of TLS, for dialing. */
+export interface TlsDialOptions {
+  /**
+   * The certificates of the authorities that may have issued the server's, in place
+   * of those that the runtime trusts. Default: those of the runtime.
+   */
+  ca?: Pem | readonly Pem[] | undefined;
+  /** The certificate of this client, with its `key`. Default: none. */
+  cert?: Pem | undefined;
+  /** The private key of `cert`. Default: none. */
+  key?: Pem | undefined;
+  /**
+   * The name that the certificate of the server has to be for. Default: the host of
+   * the address.
+   */
+  serverName?: string | undefined;
+  /**
+   * The SHA-256 fingerprints of the certificates that are trusted, as 64 hexadecimal
+   * digits with or without colons and `sha256:`. Their issuer, name and time are not
+   * checked then. Default: the certificate is checked.
+   */
+  pin?: string | readonly string[] | undefined;
+  /** The least version of TLS. Default: `"TLSv1.2"`. */
+  minVersion?: TlsVersion | undefined;
+}
+
+/** Options of TLS, for listening. */
+export interface TlsListenOptions {
+  /** The certificate of the server, and those between it and its authority. */
+  cert: Pem;
+  /** The private key of `cert`. */
+  key: Pem;
+  /**
+   * Whether clients have to have a certificate (`"required"`), may have one
+   * (`"optional"`), or are not asked (`"none"`). One that is neither issued by `ca`
+   * nor listed in `pin` is refused. Default: `"none"`.
+   */
+  clientCert?: "none" | "optional" | "required" | undefined;
+  /** The certificates of the authorities that issue those of clients. Default: none. */
+  ca?: Pem | readonly Pem[] | undefined;
+  /**
+   * The SHA-256 fingerprints of client certificates that are trusted, regardless of
+   * their issuer. Default: none.
+   */
+  pin?: string | readonly string[] | undefined;
+  /** The least version of TLS. Default: `"TLSv1.2"`. */
+  minVersion?: TlsVersion | undefined;
 }
 
 /** What is known of an incoming connection before any byte of its session is read. */
@@ -51,6 +127,8 @@ export interface HandshakeLimit {
   readonly timeout: number;
   /** Called when it has passed for a connection, which is closed. */
   readonly onTimeout: (remoteAddr: string) => void;
+  /** Called when it has failed for a connection, which is closed. */
+  readonly onFailure?: (error: Error, remoteAddr: string) => void;
 }
 
 /** What a transport can do about an other end that may vanish without a trace. */
@@ -95,16 +173,18 @@ export interface TransportListener {
 export interface SchemeOptions {
   /**
    * Headers of the HTTP request for `ws:` and `wss:`. Browsers cannot send any.
-   * Default: in Deno an `Origin` with the server's own origin, which qtalk-go's
-   * server requires; in Node and Bun no headers.
+   * Default: an `Origin` with the server's own origin, which qtalk-go's server
+   * requires.
    */
   headers?: HeadersInit | undefined;
   /**
    * WebSocket subprotocols to offer, in order of preference. If the server
-   * agrees to none of them, Deno connects anyway, while other runtimes fail.
+   * agrees to none of them, the connection is made anyway, while browsers fail.
    * Default: none.
    */
   protocols?: string | readonly string[] | undefined;
+  /** Whom `tls:` and `wss:` trust, and this client's certificate. Default: `{}`. */
+  tls?: TlsDialOptions | undefined;
 }
 
 /** Options of schemes, for listening. */
@@ -129,6 +209,12 @@ export interface ListenSchemeOptions {
   hosts?: readonly string[] | "*" | undefined;
 }
 
+/** All options of schemes, for listening. */
+export interface SchemeListenOptions extends ListenSchemeOptions {
+  /** The certificate of `tls:` and `wss:`, which they need. */
+  tls?: TlsListenOptions | undefined;
+}
+
 /** Connects and listens. `rest` is the part of the address after `scheme:`. */
 export interface Scheme {
   /**
@@ -150,14 +236,14 @@ export interface Scheme {
    */
   listen(
     rest: string,
-    options?: ListenSchemeOptions,
+    options?: SchemeListenOptions,
     handshake?: HandshakeLimit,
-  ): TransportListener;
+  ): TransportListener | Promise<TransportListener>;
   /**
    * Listens at an address at which {@linkcode listen} has failed because it is in
    * use, if what remains there is of a listener that no longer exists.
    *
-   * @throws {Deno.errors.AddrInUse} if it is in use indeed
+   * @throws {Error} `AddrInUse` if it is in use indeed
    */
   takeOver?(rest: string): Promise<TransportListener>;
 }

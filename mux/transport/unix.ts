@@ -1,30 +1,32 @@
+import { parsePath } from "./address_forms.ts";
 import { connectWith, connListener, connTransport } from "./conn.ts";
 import { beforeProcessEnds } from "./process_end.ts";
 import { fileAt, isSameFile, replaceSocket } from "./socket_file.ts";
+import type { Transport } from "../types.ts";
 import type { Scheme, TransportListener } from "./types.ts";
 
 /**
- * `unix:/path` or `unix:relative/path`. On Linux, a path that begins with a zero
+ * `unix:/path` or `unix:relative/path` in Deno. On Linux, a path that begins with a zero
  * character is a name without a file.
  */
-export const unix: Scheme = {
-  async connect(rest, signal) {
-    const path = parse(rest);
+export const unix = {
+  async connect(rest: string, signal: AbortSignal): Promise<Transport> {
+    const path = parsePath("unix", rest);
     const conn = await connectWith(
       Deno.connect({ transport: "unix", path }),
       signal,
     );
     return connTransport(conn);
   },
-  listen(rest) {
-    return listenAt(parse(rest));
+  listen(rest: string): TransportListener {
+    return listenAt(parsePath("unix", rest));
   },
-  async takeOver(rest) {
-    const path = parse(rest);
+  async takeOver(rest: string): Promise<TransportListener> {
+    const path = parsePath("unix", rest);
     if (hasFile(path)) return await replaceSocket(path, () => listenAt(path));
     throw new Deno.errors.AddrInUse("another listener serves this socket");
   },
-};
+} satisfies Scheme;
 
 function listenAt(path: string): TransportListener {
   const listener = Deno.listen({ transport: "unix", path });
@@ -72,10 +74,4 @@ function listenAt(path: string): TransportListener {
 
 function hasFile(path: string): boolean {
   return !path.startsWith("\0");
-}
-
-function parse(rest: string): string {
-  const path = rest.startsWith("//") ? rest.slice(2) : rest;
-  if (path === "") throw new SyntaxError("expected unix:/path");
-  return path;
 }

@@ -6,6 +6,7 @@
 import type { CaseName } from "./names.ts";
 import {
   denoServe,
+  type Serve,
   SESSION_BROKE,
   startServer,
   type TransportName,
@@ -34,17 +35,19 @@ export async function runGoClient(
  * Runs `cases` by any program with the Go client's arguments and output.
  *
  * @param command with the arguments that come first
+ * @param serve what it talks to. Default: the Deno mirror
  */
 export async function runClient(
   [program, ...args]: [string, ...string[]],
   transport: TransportName,
   cases: readonly CaseName[],
+  serve: Serve = denoServe,
 ): Promise<Outcomes> {
   if (transport === "stdio") {
-    const child = [...denoServe(transport), transport];
+    const child = [...serve(transport), transport];
     return await run(program, [...args, "exec", ...cases, "--", ...child]);
   }
-  await using server = await startServer(denoServe, transport);
+  await using server = await startServer(serve, transport);
   return await run(program, [...args, transport, server.address, ...cases]);
 }
 

@@ -1,5 +1,5 @@
-// The core on Node and Bun, against this Deno, in both directions: the cases
-// of the interop tests, over the web streams of Node's sockets.
+// The core on Node and Bun, against this Deno and against each other, in both
+// directions: the cases of the interop tests.
 
 import { assertEquals } from "@std/assert";
 import { CASES } from "../interop/cases.ts";
@@ -12,6 +12,7 @@ import {
   withPeer,
 } from "../interop/processes.ts";
 import { interopService } from "../interop/service.ts";
+import { type Credentials, makeAuthority } from "../support/certificates.ts";
 import { startProgram } from "../support/program.ts";
 import { within } from "../support/within.ts";
 import { prepareRuntimes, run, type Runtimes } from "./runtimes.ts";
@@ -81,6 +82,118 @@ for (const runtime of ["node", "bun"] as const) {
   for (const transport of TRANSPORTS) {
     testServer(runtime, transport);
     testClient(runtime, transport);
+  }
+}
+
+for (const runtime of ["node", "node24", "bun"] as const) {
+  Deno.test({
+    name: `node_bun: sockets and child processes of ${runtime}`,
+    ignore: missing !== undefined,
+    fn: (t) => testSockets(runtimes![runtime].sockets, t),
+  });
+}
+
+Deno.test({
+  name: "node_bun: sockets and child processes of deno",
+  ignore: missing !== undefined,
+  fn: (t) => {
+    const file = runtimes!.node.sockets.at(-1)!;
+    return testSockets([Deno.execPath(), "run", "-A", file], t);
+  },
+});
+
+// Deno is one end of the cases above. Here it is none.
+for (
+  const [from, to] of [["node", "bun"], ["bun", "node24"], [
+    "node24",
+    "node",
+  ]] as const
+) {
+  for (const transport of TRANSPORTS) {
+    Deno.test({
+      name: `node_bun: ${from} → ${to}, ${transport}: all cases on one session`,
+      ignore: missing !== undefined,
+      async fn() {
+        const cases = lasting.filter((name) => !name.endsWith("-64m"));
+        const serve = () => command(to, "serve");
+        const client = command(from, "client");
+        const outcomes = await runClient(client, transport, cases, serve);
+        assertEquals(
+          [...outcomes],
+          cases.map((name) => [name, undefined]),
+        );
+      },
+    });
+  }
+}
+
+for (const runtime of ["node", "node24", "bun"] as const) {
+  for (const scheme of ["tls", "wss"]) {
+    Deno.test({
+      name: `node_bun: deno ↔ ${runtime}, ${scheme}: with client certificates`,
+      ignore: missing !== undefined,
+      async fn() {
+        const place = await certificates();
+        const address = `${scheme}://127.0.0.1:0`;
+        const [program, ...args] = runtimes![runtime].sockets;
+        const deno = ["run", "-A", args.at(-1)!];
+        for (
+          const [server, client] of [
+            [[program, ...args], [Deno.execPath(), ...deno]],
+            [[Deno.execPath(), ...deno], [program, ...args]],
+          ] as [string, ...string[]][][]
+        ) {
+          const [command, ...words] = server!;
+          await using serving = startProgram(command!, [
+            ...words,
+            "serve",
+            address,
+            place,
+          ]);
+          const line = await serving.line(/listening/);
+          const found = line.split(" ").at(-1)!;
+          const [dialer, ...rest] = client!;
+          const said = await run(dialer!, [...rest, "dial", found, place]);
+          assertEquals(said, "A\n");
+        }
+      },
+    });
+  }
+}
+
+/** Makes certificates, in a directory. */
+async function certificates(): Promise<string> {
+  const place = await Deno.makeTempDir({ dir: directory });
+  const ca = await makeAuthority("authority");
+  const stranger = await makeAuthority("stranger");
+  const names = ["127.0.0.1", "localhost"];
+  const all: Record<string, Credentials> = {
+    ca,
+    server: await ca.issue("CN=server", { names }),
+    client: await ca.issue("CN=client"),
+    expired: await ca.issue("CN=server", { names, from: -3, until: -2 }),
+    early: await ca.issue("CN=server", { names, from: 2, until: 3 }),
+    foreign: await stranger.issue("CN=server", { names }),
+  };
+  for (const [name, { cert, key }] of Object.entries(all)) {
+    await Deno.writeTextFile(`${place}/${name}.pem`, cert);
+    await Deno.writeTextFile(`${place}/${name}.key`, key);
+  }
+  return place;
+}
+
+/** Runs the checks of sockets.ts, and reports each. */
+async function testSockets(
+  [program, ...args]: [string, ...string[]],
+  t: Deno.TestContext,
+): Promise<void> {
+  const place = await certificates();
+  const output = await run(program, [...args, place]);
+  const lines = output.trim().split("\n");
+  assertEquals(lines.length, 24);
+  for (const line of lines) {
+    const { check, error } = JSON.parse(line) as Record<string, string>;
+    await t.step(check!, () => assertEquals(error, undefined));
   }
 }
 

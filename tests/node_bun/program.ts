@@ -1,6 +1,5 @@
 /**
- * Either end of the interop tests, for Node and Bun: sessions over the web
- * streams of their sockets, as in examples/node_streams.mjs.
+ * Either end of the interop tests, for Node and Bun.
  *
  *     program.mjs serve tcp|ws|stdio
  *     program.mjs serve unix PATH
@@ -13,12 +12,8 @@
  *
  * @module
  */
-import { spawn } from "node:child_process";
-import { type AddressInfo, connect, createServer } from "node:net";
 import process from "node:process";
-import { Readable, Writable } from "node:stream";
-import { dial, Peer, qmux } from "@qtalk/qtalk";
-import { type WebSocketLike, webSocketTransport } from "@qtalk/qtalk/mux";
+import { dial, dialCommand, listen, type Peer } from "@qtalk/qtalk";
 import { CASES } from "../interop/cases.ts";
 import { EXTENDED, extendedCase } from "../interop/extended_cases.ts";
 import type { CaseName } from "../interop/names.ts";
@@ -35,75 +30,26 @@ const options = {
   },
 };
 
-/**
- * A pair of web streams over Node's. Not for sockets with `allowHalfOpen`:
- * Node 22 ends the readable one only when both directions have ended.
- */
-function pair(input: Readable, output: Writable) {
-  return {
-    readable: Readable.toWeb(input) as ReadableStream<Uint8Array>,
-    writable: Writable.toWeb(output) as WritableStream<Uint8Array>,
-  };
-}
-
-function peerOver(pipe: Parameters<typeof qmux>[0]): Peer {
-  return new Peer(qmux(pipe), options);
-}
-
-function serveSockets(where: { path: string } | { port: number }): void {
-  const server = createServer({ noDelay: true });
-  server.on("connection", (socket) => peerOver(pair(socket, socket)));
-  server.listen({ host: "127.0.0.1", ...where }, () => {
-    const address = server.address() as AddressInfo | string;
-    console.log(
-      `listening ${
-        typeof address === "string" ? address : `127.0.0.1:${address.port}`
-      }`,
-    );
-  });
-}
-
-/** What is used of the npm package `ws`. */
-interface WsModule {
-  WebSocketServer: new (options: { port: number; host: string }) => {
-    on(event: "connection", listener: (socket: WebSocketLike) => void): void;
-    on(event: "listening", listener: () => void): void;
-    address(): AddressInfo;
-  };
-}
-
-/** Node has no server of its own; that of `ws` runs on both. */
-async function serveWebSockets(): Promise<void> {
-  const name = "ws"; // Nothing of the project itself needs it.
-  const { WebSocketServer } = await import(name) as WsModule;
-  const server = new WebSocketServer({ port: 0, host: "127.0.0.1" });
-  server.on("connection", (socket) => peerOver(webSocketTransport(socket)));
-  server.on("listening", () => {
-    console.log(`listening 127.0.0.1:${server.address().port}`);
-  });
-}
+/** What the address of a transport begins with. */
+const PREFIXES: Record<string, string> = {
+  tcp: "tcp://",
+  unix: "unix:",
+  ws: "ws://",
+};
 
 async function serve(): Promise<void> {
-  switch (transport) {
-    case "tcp":
-      return serveSockets({ port: 0 });
-    case "unix":
-      return serveSockets({ path: rest[0]! });
-    case "ws":
-      return await serveWebSockets();
-    case "stdio":
-      await peerOver(pair(process.stdin, process.stdout)).closed;
+  if (transport === "stdio") {
+    const peer = await dial("stdio:", options);
+    return await peer.closed;
   }
+  const place = transport === "unix" ? rest[0] : "127.0.0.1:0";
+  const listener = await listen(PREFIXES[transport!]! + place, options);
+  const at = listener.addr.slice(PREFIXES[transport!]!.length);
+  console.log(`listening ${at.replace(/\/$/, "")}`);
 }
 
-async function connectTo(address: string): Promise<Peer> {
-  if (transport === "ws") return await dial(`ws://${address}/`, options);
-  const where = transport === "unix"
-    ? { path: address }
-    : { host: "127.0.0.1", port: Number(address.split(":")[1]) };
-  const socket = connect(where);
-  if (transport === "tcp") socket.setNoDelay(true);
-  return peerOver(pair(socket, socket));
+function connectTo(address: string): Promise<Peer> {
+  return dial(PREFIXES[transport!]! + address, options);
 }
 
 async function client(): Promise<void> {
@@ -113,8 +59,7 @@ async function client(): Promise<void> {
     const split = rest.indexOf("--");
     names = rest.slice(0, split);
     const [command, ...args] = rest.slice(split + 1);
-    const child = spawn(command!, args, { stdio: ["pipe", "pipe", "inherit"] });
-    peer = peerOver(pair(child.stdout, child.stdin));
+    peer = dialCommand(command!, { ...options, args });
   } else {
     peer = await connectTo(rest[0]!);
   }

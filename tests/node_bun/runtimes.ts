@@ -5,8 +5,8 @@
  */
 import { bundle } from "../support/bundle.ts";
 
-/** npm packages: what runs, and the WebSocket server that Node lacks. */
-const PACKAGES = ["node@22", "bun@1", "ws@8"];
+/** npm packages of the oldest Node and of Bun, and of a later Node. */
+const PACKAGES = { oldest: ["node@22", "bun@1"], later: ["node@24"] };
 /** Milliseconds that npm has. */
 const PATIENCE = 60_000;
 
@@ -18,10 +18,12 @@ export interface Commands {
   example: [string, ...string[]];
   /** Runs tests/support/signal_server.ts. */
   signals: [string, ...string[]];
+  /** Runs sockets.ts. */
+  sockets: [string, ...string[]];
 }
 
 /** The runtimes. */
-export type Runtimes = Record<"node" | "bun", Commands>;
+export type Runtimes = Record<"node" | "node24" | "bun", Commands>;
 
 /**
  * Installs them, and bundles what they run into `directory`; or says why not.
@@ -35,39 +37,43 @@ export async function prepareRuntimes(
     return { missing: "they need Unix sockets and a shell" };
   }
   let node: string;
+  let node24: string;
   try {
-    const packages = PACKAGES.map((name) => `--package=${name}`);
-    const show = ["node", "-p", "process.execPath"];
-    const said = await run("npx", ["--yes", ...packages, "--", ...show]);
-    node = said.trim().split("\n").at(-1)!;
+    node = await nodeOf(PACKAGES.oldest);
+    node24 = await nodeOf(PACKAGES.later);
   } catch (error) {
     return { missing: error instanceof Error ? error.message : `${error}` };
   }
   const modules = /^(.*\/node_modules)\/node\/bin\/node$/.exec(node)?.[1];
   if (modules === undefined) return { missing: `npx found Node at "${node}"` };
-  // Where an import of `ws` is looked for.
-  await Deno.symlink(modules, `${directory}/node_modules`);
   // What cannot be bundled is a failure, and nothing that is missing.
-  const [program, example, signals] = await Promise.all([
+  const [program, example, signals, sockets] = await Promise.all([
     bundleInto("program.ts", directory),
     bundleInto("../../examples/node_streams.mjs", directory),
     bundleInto("../support/signal_server.ts", directory),
+    bundleInto("sockets.ts", directory),
   ]);
-  const bun = `${modules}/.bin/bun`;
+  const commands = (...runtime: [string, ...string[]]): Commands => ({
+    program: [...runtime, program],
+    example: [...runtime, example],
+    signals: [...runtime, signals],
+    sockets: [...runtime, sockets],
+  });
   return {
     runtimes: {
-      node: {
-        program: [node, "--no-warnings", program],
-        example: [node, example],
-        signals: [node, signals],
-      },
-      bun: {
-        program: [bun, program],
-        example: [bun, example],
-        signals: [bun, signals],
-      },
+      node: commands(node, "--no-warnings"),
+      node24: commands(node24, "--no-warnings"),
+      bun: commands(`${modules}/.bin/bun`),
     },
   };
+}
+
+/** Installs packages with Node among them; resolves to where that is. */
+async function nodeOf(names: readonly string[]): Promise<string> {
+  const packages = names.map((name) => `--package=${name}`);
+  const show = ["node", "-p", "process.execPath"];
+  const said = await run("npx", ["--yes", ...packages, "--", ...show]);
+  return said.trim().split("\n").at(-1)!;
 }
 
 /** Bundles a module into `directory`; resolves to the file. */

@@ -10,7 +10,7 @@ export interface RunningProgram extends AsyncDisposable {
   /** Its process. */
   readonly child: Deno.ChildProcess;
   /** Waits for a line of its standard output; fails if it ends without it. */
-  line(expected: string): Promise<void>;
+  line(expected: string | RegExp): Promise<string>;
   /** Waits for its end. */
   ended(): Promise<Deno.CommandStatus>;
 }
@@ -44,7 +44,11 @@ export function startProgram(
           throw new Error(`There was no line "${expected}" in: ${seen}`);
         }
         seen.push(value);
-        if (value === expected) return;
+        if (
+          expected instanceof RegExp ? expected.test(value) : value === expected
+        ) {
+          return value;
+        }
       }
     },
     ended: () => within(child.status, "its end"),

@@ -1,10 +1,14 @@
 import type { Transport } from "../../types.ts";
 import { connectWith, connTransport, prepared } from "../conn.ts";
-import { webSocketClient } from "./connection.ts";
-import { handshake, type HandshakeRequest, unbracketed } from "./handshake.ts";
+import {
+  defaultPort,
+  type HandshakeRequest,
+  unbracketed,
+} from "./handshake.ts";
+import { upgraded } from "./upgraded.ts";
 
 /**
- * Dials a WebSocket over a TCP connection; connection.ts says why not with Deno's own
+ * Dials a WebSocket over a TCP connection of Deno; connection.ts says why not with Deno's own
  * `WebSocket`.
  */
 export async function dialOverTcp(
@@ -19,7 +23,7 @@ export async function dialOverTcp(
       // Newer versions of Deno use the signal to cancel the attempt itself.
       Deno.connect({
         hostname,
-        port: Number(port || (secure ? 443 : 80)),
+        port: Number(port || defaultPort(request.url)),
         signal,
       }),
       signal,
@@ -30,16 +34,5 @@ export async function dialOverTcp(
   const conn = secure
     ? await connectWith(Deno.startTls(tcp, { hostname }), signal)
     : tcp;
-  const inner = connTransport(conn);
-  const onAbort = () => void inner.close();
-  signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    signal.throwIfAborted();
-    return webSocketClient(inner, await handshake(inner, request));
-  } catch (error) {
-    void inner.close();
-    throw error;
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-  }
+  return await upgraded(connTransport(conn), request, signal);
 }

@@ -21,6 +21,9 @@ import {
  */
 export const MAX_HANDSHAKES = 1_024;
 
+/** What ALPN calls HTTP/1.1, on which WebSockets are. */
+export const HTTP = "http/1.1";
+
 /** The request of a client. */
 export interface HandshakeRequest {
   /** The address, with the scheme `ws:` or `wss:`. */
@@ -202,6 +205,11 @@ async function check(
       `the server selected protocol "${selected}", which was not offered`,
     );
   }
+}
+
+/** The port that the scheme of a URL implies. */
+export function defaultPort({ protocol }: URL): number {
+  return protocol === "wss:" ? 443 : 80;
 }
 
 /** The host of a URL for a socket: an IPv6 address without brackets. */

@@ -100,7 +100,7 @@ class WebSocketListener implements TransportListener {
   }
 
   async #shake(accepted: Accepted): Promise<void> {
-    const { transport, remoteAddr } = accepted;
+    const { transport, remoteAddr, tls } = accepted;
     this.#shaking.add(accepted);
     const [oldest] = this.#shaking;
     if (this.#shaking.size > MAX_HANDSHAKES) this.#giveUp(oldest!);
@@ -113,12 +113,13 @@ class WebSocketListener implements TransportListener {
     try {
       const early = await acceptHandshake(transport, {
         remoteHost: hostOf(remoteAddr),
+        isSecure: tls !== undefined,
         rules: this.#rules,
         onRequest: (welcome) => request = welcome,
       });
       if (early !== undefined && this.#shaking.has(accepted)) {
         const server = webSocketServer(transport, early);
-        const accepted = { transport: server, remoteAddr, request };
+        const accepted = { transport: server, remoteAddr, request, tls };
         return this.#push({ accepted });
       }
     } catch {

@@ -1,8 +1,9 @@
 import type { Transport } from "../../types.ts";
 import type {
   HandshakeLimit,
-  ListenSchemeOptions,
   Scheme,
+  SchemeListenOptions,
+  TlsListenOptions,
   TransportListener,
 } from "../types.ts";
 import {
@@ -10,31 +11,44 @@ import {
   connectionBroken,
   webSocketTransport,
 } from "./transport.ts";
-import { checkedHeaders, type HandshakeRequest } from "./handshake.ts";
-import { tcp } from "../tcp.ts";
+import {
+  checkedHeaders,
+  defaultPort,
+  type HandshakeRequest,
+  HTTP,
+  unbracketed,
+} from "./handshake.ts";
+import { hostPort } from "../address_forms.ts";
+import { builtinModule } from "../node/builtin.ts";
 import { webSocketListener } from "./listener.ts";
 import { checkHosts } from "./request_rules.ts";
 
 /** `ws://host:port/path`, or `wss:`. */
 export function webSocketScheme(name: "ws" | "wss"): Scheme {
   return {
-    async connect(rest, signal, { headers, protocols = [] } = {}) {
+    async connect(rest, signal, { headers, protocols = [], tls } = {}) {
       const request = {
         url: parse(name, rest),
         headers,
         protocols: typeof protocols === "string" ? [protocols] : protocols,
       };
-      if (!("Deno" in globalThis)) return await dialNative(request, signal);
-      const { dialOverTcp } = await import("./deno_dial.ts");
-      return await dialOverTcp(request, signal);
+      // Deno's own TLS is faster, and node:tls has all options.
+      if ("Deno" in globalThis && tls === undefined) {
+        const { dialOverTcp } = await import("./deno_dial.ts");
+        return await dialOverTcp(request, signal);
+      }
+      if (!hasSockets()) return await dialNative(request, signal);
+      const { dialOverSocket } = await import("./node_dial.ts");
+      return await dialOverSocket(request, signal, tls);
     },
     listen(rest, options = {}, handshake) {
       const url = parse(name, rest);
-      if (name === "wss") {
+      if (name === "wss" && options.tls === undefined) {
         throw new SyntaxError(
-          "wss: needs a certificate; pass serveWebSocket() to Deno.serve() instead",
+          'wss: needs a certificate: pass option "tls", or serveWebSocket() to Deno.serve()',
         );
       }
+      checkHosts(options.hosts);
       return listenOverTcp(url, options, handshake);
     },
   };
@@ -46,20 +60,46 @@ type HeadedWebSocket = new (
   options: { headers: HeadersInit; protocols: string[] },
 ) => WebSocket;
 
+/** Whether the runtime is Node or Bun; workers of Cloudflare only look so. */
+function hasSockets(): boolean {
+  const { navigator } = globalThis as { navigator?: { userAgent?: string } };
+  return navigator?.userAgent !== "Cloudflare-Workers" &&
+    builtinModule("node:net") !== undefined;
+}
+
 /** Accepts WebSockets at one path, and answers 404 at others. */
-function listenOverTcp(
+async function listenOverTcp(
   url: URL,
-  { origins, hosts }: ListenSchemeOptions,
+  { origins, hosts, tls }: SchemeListenOptions,
   handshake?: HandshakeLimit,
-): TransportListener {
-  checkHosts(hosts);
-  const source = tcp.listen(`//${url.hostname}:${url.port || 80}`);
-  url.port = new URL(source.addr).port;
+): Promise<TransportListener> {
+  const hostname = unbracketed(url.hostname);
+  const place = { hostname, port: Number(url.port || defaultPort(url)) };
+  const source = url.protocol === "wss:"
+    ? await listenWithTls(place, tls, handshake)
+    : await (await loadTcp()).listen(hostPort("tcp", place).slice(4));
+  url.port = new URL(source.addr.replace(/^\w+/, "ws")).port;
   const rules = { path: url.pathname, origins, hosts };
   return webSocketListener(source, url.href, rules, handshake);
 }
 
-/** Dials with the runtime's own `WebSocket`: in browsers, Node and Bun. */
+async function listenWithTls(
+  { hostname, port }: { hostname: string; port: number },
+  tls: TlsListenOptions | undefined,
+  handshake: HandshakeLimit | undefined,
+): Promise<TransportListener> {
+  const { listenTls } = await import("../node/tls.ts");
+  const place = { host: hostname, port };
+  return await listenTls(place, "tcp", HTTP, tls, handshake);
+}
+
+async function loadTcp(): Promise<Scheme> {
+  return "Deno" in globalThis
+    ? (await import("../tcp.ts")).tcp
+    : (await import("../node/sockets.ts")).nodeTcp;
+}
+
+/** Dials with the runtime's own `WebSocket`: in browsers. */
 export async function dialNative(
   { url, headers, protocols = [] }: HandshakeRequest,
   signal: AbortSignal,

@@ -13,7 +13,7 @@ function rest(addr: string): string {
 }
 
 async function pair() {
-  const listener = ws.listen("//127.0.0.1:0/a/path");
+  const listener = await ws.listen("//127.0.0.1:0/a/path");
   const [client, accepted] = await Promise.all([
     ws.connect(rest(listener.addr), signal),
     listener.accept(),
@@ -35,8 +35,8 @@ testTransport("webSocketScheme, server", async () => {
   return { a: server, b: client, close: () => listener.close() };
 }, NO_HALF_CLOSE);
 
-Deno.test("webSocketScheme: the address of a listener has the assigned port and the path", () => {
-  const listener = ws.listen("//127.0.0.1:0/a/path");
+Deno.test("webSocketScheme: the address of a listener has the assigned port and the path", async () => {
+  const listener = await ws.listen("//127.0.0.1:0/a/path");
   const { addr } = listener;
   listener.close();
   const port = Number(/^ws:\/\/127\.0\.0\.1:(\d+)\/a\/path$/.exec(addr)?.[1]);
@@ -195,7 +195,7 @@ Deno.test("webSocketScheme: dials wss: with a trusted certificate only", async (
 // --- The runtime's own WebSocket ---------------------------------------------
 
 testTransport("dialNative", async () => {
-  const listener = ws.listen("//127.0.0.1:0");
+  const listener = await ws.listen("//127.0.0.1:0");
   const [a, accepted] = await Promise.all([
     dialNative({ url: new URL(listener.addr) }, signal),
     listener.accept(),

@@ -22,6 +22,8 @@ const MAX_BODY = 64 * 1024;
 export interface ServerHandshake {
   /** The IP address of the client, without brackets; empty if unknown. */
   remoteHost: string;
+  /** Whether it is encrypted. Default: false. */
+  isSecure?: boolean;
   /** Which requests are welcome. */
   rules: RequestRules;
   /** Called with a request that is welcome. */
@@ -43,7 +45,7 @@ interface Refusal {
  */
 export async function acceptHandshake(
   transport: Transport,
-  { remoteHost, rules, onRequest }: ServerHandshake,
+  { remoteHost, isSecure = false, rules, onRequest }: ServerHandshake,
 ): Promise<Uint8Array | undefined> {
   let isRequest = true;
   const head = await readHead(transport, (bytes) => {
@@ -62,7 +64,7 @@ export async function acceptHandshake(
     ? { status: 400 } as const
     : refusalFor(head, headers, remoteHost, rules);
   if (refusal !== undefined) return await refuse(transport, refusal);
-  onRequest?.(requestOf(head, headers!));
+  onRequest?.(requestOf(head, headers!, isSecure));
   // The bytes after the head are valid until the next read only.
   const early = head.rest;
   await send(transport, [
@@ -91,10 +93,15 @@ function partsOf({ start }: Head): {
 }
 
 /** The request as an object, for the program. */
-function requestOf(head: Head, headers: Headers): Request {
+function requestOf(
+  head: Head,
+  headers: Headers,
+  isSecure: boolean,
+): Request {
   const { pathname, search } = partsOf(head).url!;
   // The name was checked with the rules, and that of the first line was not.
-  const url = `http://${headers.get("host")}${pathname}${search}`;
+  const scheme = isSecure ? "https" : "http";
+  const url = `${scheme}://${headers.get("host")}${pathname}${search}`;
   return new Request(url, { headers: [...headers] });
 }
 

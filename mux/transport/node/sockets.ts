@@ -1,0 +1,348 @@
+/**
+ * TCP and Unix sockets, and named pipes of Windows, on Node and Bun.
+ *
+ * @module
+ */
+import { Queue } from "../../../queue.ts";
+import { hostPort, parseHostPort, parsePath } from "../address_forms.ts";
+import {
+  type FileInfo,
+  isSameFile,
+  replaceSocket,
+  type SocketSystem,
+} from "../socket_file.ts";
+import type { Accepted, Scheme, TransportListener } from "../types.ts";
+import { requiredModule } from "./builtin.ts";
+import { beforeNodeEnds } from "./process_end.ts";
+import {
+  type NodeReadable,
+  NodeTransport,
+  type NodeTransportOptions,
+  type NodeWritable,
+  systemError,
+} from "./streams.ts";
+
+/** What is used of a `net.Socket`. */
+export interface NodeSocket extends NodeReadable, NodeWritable {
+  /** Stops listening to an event. */
+  off(event: string, listener: (...args: never[]) => void): unknown;
+  /** Sends small writes at once. */
+  setNoDelay(on: boolean): unknown;
+  /** Lets the system probe an idle connection. */
+  setKeepAlive(on: boolean): unknown;
+  /** The address of the other end. */
+  readonly remoteAddress?: string | undefined;
+  /** The port of the other end. */
+  readonly remotePort?: number | undefined;
+  /** Closes it. */
+  destroy(): unknown;
+}
+
+/** What is used of a `net.Server`. */
+export interface NodeServer {
+  /** Listens to an event. */
+  on(event: string, listener: (...args: never[]) => void): unknown;
+  /** Stops listening to an event. */
+  off(event: string, listener: (...args: never[]) => void): unknown;
+  /** Starts to listen at an address. */
+  listen(where: object): unknown;
+  /** Where it listens: the path of a socket, or a port. */
+  address(): string | { address: string; port: number } | null;
+  /** Stops listening. */
+  close(): unknown;
+}
+
+/** What is used of `node:net`. */
+interface NetModule {
+  connect(options: object): NodeSocket;
+  createServer(
+    options: object,
+    listener: (socket: NodeSocket) => void,
+  ): NodeServer;
+}
+
+/** What is used of `node:fs`. */
+interface FsModule {
+  lstatSync(path: string): {
+    isSocket(): boolean;
+    ino: number;
+    dev: number;
+    birthtime: Date;
+  };
+  unlinkSync(path: string): void;
+}
+
+/** Where a socket connects to, or a server listens. */
+type Place = { host: string; port: number } | { path: string };
+
+/** `tcp://host:port` on Node and Bun; an IPv6 host is written in brackets. */
+export const nodeTcp: Scheme = {
+  async connect(rest, signal) {
+    return socketTransport(await connectSocket(tcpPlace("tcp", rest), signal));
+  },
+  listen: (rest) => listenAt(tcpPlace("tcp", rest), "tcp"),
+};
+
+/** `unix:/path` on Node and Bun. */
+export const nodeUnix: Scheme = pathScheme("unix", (path) => path);
+
+/** `pipe:name`: a named pipe of Windows. */
+export const nodePipe: Scheme = pathScheme("pipe", (name) => {
+  return /^[\\/]{2}[.?][\\/]pipe[\\/]/.test(name)
+    ? name
+    : `\\\\.\\pipe\\${name}`;
+});
+
+/**
+ * The host and the port of an address.
+ *
+ * @throws {SyntaxError} if the address has another form
+ */
+export function tcpPlace(
+  scheme: string,
+  rest: string,
+): { host: string; port: number } {
+  const { hostname, port } = parseHostPort(scheme, rest);
+  return { host: hostname, port };
+}
+
+/** Connects a socket, which has no listeners yet. */
+export function connectSocket(
+  place: Place,
+  signal: AbortSignal,
+): Promise<NodeSocket> {
+  const net = requiredModule<NetModule>("node:net");
+  signal.throwIfAborted();
+  const socket = net.connect({ ...place, allowHalfOpen: true });
+  return untilReady(socket, "connect", signal);
+}
+
+/** Waits for an event of a socket, which is closed if there is none. */
+export async function untilReady<S extends NodeSocket>(
+  socket: S,
+  event: string,
+  signal: AbortSignal,
+): Promise<S> {
+  const ready = Promise.withResolvers<void>();
+  const onReady = () => ready.resolve();
+  const onError = (error: unknown) => ready.reject(systemError(error));
+  const onClose = () => ready.reject(new Error("the connection was closed"));
+  const onAbort = () => ready.reject(signal.reason);
+  socket.on(event, onReady);
+  socket.on("error", onError);
+  socket.on("close", onClose);
+  signal.addEventListener("abort", onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  try {
+    await ready.promise;
+    socket.off("error", onError);
+  } catch (error) {
+    // The listener to errors stays: without one, they end the process.
+    socket.destroy();
+    throw error;
+  } finally {
+    socket.off(event, onReady);
+    socket.off("close", onClose);
+    signal.removeEventListener("abort", onAbort);
+  }
+  return socket;
+}
+
+/** A transport over a connected socket, which it owns. */
+export function socketTransport(
+  socket: NodeSocket,
+  options: NodeTransportOptions = {},
+): NodeTransport {
+  // Otherwise the second of two small writes is delayed.
+  socket.setNoDelay(true);
+  return new NodeTransport(socket, socket, {
+    startKeepAlive: () => void socket.setKeepAlive(true),
+    ...options,
+  });
+}
+
+/** The address of the other end of a socket. */
+export function remoteAddrOf(
+  { remoteAddress, remotePort }: NodeSocket,
+  scheme = "tcp",
+): string {
+  if (remoteAddress === undefined) return "";
+  // A socket for both versions of IP writes those of IPv4 in the form of IPv6.
+  const hostname = remoteAddress.replace(/^::ffff:(?=\d+\.)/, "");
+  return hostPort(scheme, { hostname, port: remotePort ?? 0 });
+}
+
+/** Listens on TCP or at a path. */
+async function listenAt(
+  place: Place,
+  scheme: string,
+): Promise<TransportListener> {
+  const net = requiredModule<NetModule>("node:net");
+  const accepting = new NodeListener();
+  const server = net.createServer({ allowHalfOpen: true }, (socket) => {
+    const remoteAddr = "path" in place
+      ? `${scheme}:${place.path}`
+      : remoteAddrOf(socket);
+    accepting.push({ transport: socketTransport(socket), remoteAddr });
+  });
+  await accepting.start(server, place, scheme);
+  return accepting;
+}
+
+/** A connection that can be accepted, or an error of accepting. */
+type Outcome = { accepted: Accepted } | { error: unknown };
+
+/** Accepts what a server of Node passes to it. */
+export class NodeListener implements TransportListener {
+  addr = "";
+  #server: NodeServer | undefined;
+  readonly #outcomes = new Queue<Outcome>();
+  #waiting: PromiseWithResolvers<Accepted | null> | undefined;
+  #closed = false;
+
+  /** Starts to listen; {@linkcode addr} is then where. */
+  async start(
+    server: NodeServer,
+    place: Place,
+    scheme: string,
+  ): Promise<void> {
+    const listening = Promise.withResolvers<void>();
+    server.on("listening", listening.resolve);
+    server.on("error", listening.reject);
+    try {
+      server.listen(place);
+      await listening.promise;
+    } catch (error) {
+      server.close();
+      throw systemError(error);
+    }
+    server.off("error", listening.reject);
+    server.on("error", (error: unknown) => {
+      this.#push({ error: systemError(error) });
+    });
+    this.#server = server;
+    const address = server.address();
+    this.addr = "path" in place || address === null ||
+        typeof address === "string"
+      ? `${scheme}:${"path" in place ? place.path : address}`
+      : hostPort(scheme, { hostname: address.address, port: address.port });
+  }
+
+  /** Takes a connection. */
+  push(accepted: Accepted): void {
+    if (this.#closed) void accepted.transport.close();
+    else this.#push({ accepted });
+  }
+
+  accept(): Promise<Accepted | null> {
+    const outcome = this.#outcomes.shift();
+    if (outcome === undefined && this.#closed) return Promise.resolve(null);
+    this.#waiting = Promise.withResolvers();
+    const { promise } = this.#waiting;
+    if (outcome !== undefined) this.#settle(outcome);
+    return promise;
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#server?.close();
+    for (;;) {
+      const outcome = this.#outcomes.shift();
+      if (outcome === undefined) break;
+      if ("accepted" in outcome) void outcome.accepted.transport.close();
+    }
+    this.#waiting?.resolve(null);
+    this.#waiting = undefined;
+  }
+
+  #push(outcome: Outcome): void {
+    if (this.#waiting === undefined) this.#outcomes.push(outcome);
+    else this.#settle(outcome);
+  }
+
+  #settle(outcome: Outcome): void {
+    if ("accepted" in outcome) this.#waiting?.resolve(outcome.accepted);
+    else this.#waiting?.reject(outcome.error);
+    this.#waiting = undefined;
+  }
+}
+
+function pathScheme(
+  scheme: "unix" | "pipe",
+  pathOf: (name: string) => string,
+): Scheme {
+  const parse = (rest: string) => pathOf(parsePath(scheme, rest));
+  return {
+    async connect(rest, signal) {
+      const socket = await connectSocket({ path: parse(rest) }, signal);
+      return socketTransport(socket);
+    },
+    listen: (rest) => listenAtPath(parse(rest), scheme),
+    ...scheme === "unix" && {
+      takeOver: (rest: string) => {
+        const path = parse(rest);
+        return replaceSocket(path, () => listenAtPath(path, scheme), system());
+      },
+    },
+  };
+}
+
+/** Listens at a path; a file that is there then is removed at the end. */
+async function listenAtPath(
+  path: string,
+  scheme: "unix" | "pipe",
+): Promise<TransportListener> {
+  const listener = await listenAt({ path }, scheme);
+  if (scheme === "pipe" || path.startsWith("\0")) return listener;
+  const { fileAt, remove } = system();
+  const file = fileAt(path);
+  const clean = () => {
+    const now = fileAt(path);
+    if (file === undefined || now === undefined || !isSameFile(file, now)) {
+      return;
+    }
+    try {
+      remove(path);
+    } catch {
+      // Another process has removed it just now, or it may not be removed.
+    }
+  };
+  const forget = beforeNodeEnds(clean);
+  return {
+    addr: listener.addr,
+    accept: () => listener.accept(),
+    close() {
+      forget();
+      listener.close();
+      // Node does so itself, and Bun does not.
+      clean();
+    },
+  };
+}
+
+/** What Node and Bun do with socket files: they have no locks. */
+function system(): SocketSystem {
+  const fs = requiredModule<FsModule>("node:fs");
+  return {
+    fileAt(path): FileInfo | undefined {
+      try {
+        const stats = fs.lstatSync(path);
+        const { ino, dev, birthtime } = stats;
+        return { ino, dev, birthtime, isSocket: stats.isSocket() };
+      } catch {
+        return undefined;
+      }
+    },
+    remove: (path) => fs.unlinkSync(path),
+    async probe(path) {
+      const socket = await connectSocket(
+        { path },
+        new AbortController().signal,
+      );
+      socket.on("error", () => {});
+      socket.destroy();
+    },
+    lock: () => Promise.resolve(() => {}),
+  };
+}

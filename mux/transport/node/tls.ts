@@ -1,0 +1,542 @@
+/**
+ * TLS by `node:tls`, which Deno and Bun have as well. Deno's own has no
+ * `setNoDelay()`, and its listeners cannot ask clients for certificates.
+ *
+ * @module
+ */
+import { nextPass } from "../../flow/next_turn.ts";
+import { timeLimit } from "../../../time_limit.ts";
+import { TlsError, type TlsErrorCode } from "../../errors.ts";
+import type {
+  HandshakeLimit,
+  Pem,
+  Scheme,
+  TlsDialOptions,
+  TlsInfo,
+  TlsListenOptions,
+  TlsVersion,
+  TransportListener,
+} from "../types.ts";
+import { builtinModule, requiredModule } from "./builtin.ts";
+import {
+  certificateOf,
+  fingerprintOf,
+  type NodeCertificate,
+} from "./certificate.ts";
+import { type Middle, middleOf } from "./middle.ts";
+import {
+  connectSocket,
+  NodeListener,
+  type NodeServer,
+  type NodeSocket,
+  remoteAddrOf,
+  tcpPlace,
+} from "./sockets.ts";
+import { NodeTransport, systemError } from "./streams.ts";
+import { refusalIn, refusalText, tlsErrorOf } from "./tls_errors.ts";
+
+/** What is used of a `tls.TLSSocket`. */
+interface TlsSocket extends NodeSocket {
+  readonly authorized: boolean;
+  readonly authorizationError?: unknown;
+  readonly alpnProtocol: string | false | null;
+  getPeerCertificate(): NodeCertificate | null | undefined;
+  getProtocol?(): string | null;
+}
+
+/** What is used of a `tls.Server`. */
+interface TlsServer extends NodeServer {
+  emit(event: string, argument: unknown): unknown;
+  removeAllListeners(event: string): unknown;
+}
+
+/** What is used of `node:tls`. */
+interface TlsModule {
+  connect(options: object): TlsSocket;
+  createServer(options: object): TlsServer;
+}
+
+/** The protocol of sessions, for ALPN. */
+const PROTOCOL = "qtalk";
+/** The default of `minVersion`. */
+const MIN_VERSION: TlsVersion = "TLSv1.2";
+/** Connections that may be in their handshake; beyond that the oldest is closed. */
+const MAX_HANDSHAKES = 1_024;
+/** Milliseconds to write the end of TLS. */
+const END_TIME = 1_000;
+/** Milliseconds that a client has to read why it is refused. */
+const REFUSAL_TIME = 1_000;
+/** The time of a handshake, unless a program says. */
+const HANDSHAKE: HandshakeLimit = { timeout: 30_000, onTimeout() {} };
+
+/** `tls://host:port`. */
+export const tls: Scheme = {
+  async connect(rest, signal, { tls } = {}) {
+    return await connectTls(tcpPlace("tls", rest), tls, signal);
+  },
+  listen(rest, { tls } = {}, handshake) {
+    return listenTls(tcpPlace("tls", rest), "tls", PROTOCOL, tls, handshake);
+  },
+};
+
+// --- Clients -----------------------------------------------------------------
+
+/**
+ * Connects, and makes sure that the other end is who it should be.
+ *
+ * @throws {TlsError} if it is not, or does not speak TLS
+ * @throws {TypeError} if an option is not valid
+ */
+export async function connectTls(
+  place: { host: string; port: number },
+  options: TlsDialOptions = {},
+  signal: AbortSignal,
+  protocol: string = PROTOCOL,
+): Promise<NodeTransport> {
+  const module = requiredModule<TlsModule>("node:tls");
+  const pins = pinsOf(options.pin);
+  const { serverName = place.host, minVersion = MIN_VERSION } = options;
+  const credentials = credentialsOf(options);
+  const socket = await connectSocket(place, signal);
+  socket.setNoDelay(true);
+  const middle = middleOf(socket);
+  let client: TlsSocket;
+  try {
+    client = module.connect({
+      socket: middle.stream,
+      ...credentials,
+      // The name that a certificate is checked for. An address is not sent.
+      host: serverName,
+      ...(!isAddress(serverName) && { servername: serverName }),
+      ALPNProtocols: [protocol],
+      minVersion,
+      allowHalfOpen: true,
+      // What is wrong is found below, in the same way in every runtime.
+      rejectUnauthorized: false,
+    });
+  } catch (error) {
+    socket.destroy();
+    throw optionError(error);
+  }
+  middle.runs(client);
+  await secured(client, socket, middle, signal);
+  const problem = problemOf(client, pins);
+  if (problem !== undefined) {
+    await endGently(client);
+    throw problem;
+  }
+  return transportOf(client, socket, middle, true);
+}
+
+/** Waits for the end of a handshake; closes the connection if it fails. */
+async function secured(
+  tls: TlsSocket,
+  socket: NodeSocket,
+  middle: Middle,
+  signal: AbortSignal,
+): Promise<void> {
+  const ready = Promise.withResolvers<void>();
+  const onAbort = () => ready.reject(signal.reason);
+  tls.on("secureConnect", ready.resolve);
+  tls.on("error", (error: unknown) => ready.reject(error));
+  // TLS tells first why it has closed the connection, if it knows.
+  const onClose = () =>
+    void nextPass().then(() => ready.reject(endedEarly(middle)));
+  tls.on("close", onClose);
+  socket.on("close", onClose);
+  signal.addEventListener("abort", onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  try {
+    await ready.promise;
+  } catch (error) {
+    tls.destroy();
+    if (signal.aborted) throw error;
+    const { code } = error as { code?: unknown };
+    throw code === "ECONNRESET" ? endedEarly(middle) : tlsErrorOf(error);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+function endedEarly({ received }: Middle): Error {
+  return new Error(
+    received === 0
+      ? "the server ended the connection without an answer, so it may not speak TLS"
+      : "the connection ended during the TLS handshake",
+  );
+}
+
+/** What is wrong with the server of a client; undefined if nothing is. */
+function problemOf(
+  client: TlsSocket,
+  pins: readonly string[] | undefined,
+): Error | undefined {
+  const certificate = certificateOf(client.getPeerCertificate());
+  const fingerprint = certificate?.fingerprint;
+  if (pins !== undefined) {
+    if (pins.includes(fingerprint!)) return undefined;
+    return new TlsError(
+      "wrong-fingerprint",
+      `the certificate is not one of option "tls.pin": its fingerprint is "${fingerprint}"`,
+    );
+  }
+  if (client.authorized) return undefined;
+  const { authorizationError } = client;
+  const code = (authorizationError as Error & { code?: string } | null)?.code ??
+    String(authorizationError);
+  const names = certificate?.names.join(", ") || "no names";
+  const error = tlsErrorOf({
+    code,
+    message: `the certificate is for another name: it has ${names}`,
+  });
+  // Not every runtime looks at the time before it looks at the issuer.
+  const now = new Date();
+  if (certificate !== undefined && certificate.validTo < now) {
+    return new TlsError("expired", "the certificate has expired");
+  }
+  if (certificate !== undefined && certificate.validFrom > now) {
+    return new TlsError("not-yet-valid", "the certificate is not valid yet");
+  }
+  if (error instanceof TlsError) {
+    return error.code !== "unknown-issuer" ? error : new TlsError(
+      error.code,
+      `${error.message}: option "tls.ca" adds it, or "tls.pin" trusts "${fingerprint}"`,
+    );
+  }
+  return new TlsError(
+    "bad-certificate",
+    `the certificate is not valid: ${code}`,
+  );
+}
+
+// --- Servers -----------------------------------------------------------------
+
+/**
+ * Listens with TLS.
+ *
+ * @param place the host and the port
+ * @param scheme of the address of the listener
+ * @param protocol what ALPN offers
+ * @param options the certificate, and which clients are welcome
+ * @param handshake limits the time of a handshake
+ * @throws {TypeError} if an option is missing or not valid
+ */
+export async function listenTls(
+  place: { host: string; port: number },
+  scheme: string,
+  protocol: string,
+  options: TlsListenOptions | undefined,
+  handshake: HandshakeLimit = HANDSHAKE,
+): Promise<TransportListener> {
+  const net = requiredModule<{
+    createServer(
+      options: object,
+      listener: (socket: NodeSocket) => void,
+    ): NodeServer;
+  }>("node:net");
+  const guard = new Guard(protocol, options, handshake);
+  const accepting = new NodeListener();
+  const server = net.createServer({ allowHalfOpen: true }, (socket) => {
+    void guard.shake(socket, accepting);
+  });
+  await accepting.start(server, place, scheme);
+  return {
+    addr: accepting.addr,
+    accept: () => accepting.accept(),
+    close() {
+      accepting.close();
+      guard.close();
+    },
+  };
+}
+
+/** Makes the handshakes of a listener. */
+class Guard {
+  readonly #options: TlsListenOptions;
+  readonly #clientCert: "none" | "optional" | "required";
+  readonly #pins: readonly string[] | undefined;
+  readonly #serverOptions: object;
+  readonly #handshake: HandshakeLimit;
+  /** Servers of Node without a handshake: their events do not tell of which. */
+  readonly #idle: TlsServer[] = [];
+  /** Connections in their handshake, the oldest first, and what ends each. */
+  readonly #shaking = new Map<NodeSocket, () => void>();
+
+  constructor(
+    protocol: string,
+    options: TlsListenOptions | undefined,
+    handshake: HandshakeLimit,
+  ) {
+    if (options?.cert === undefined || options.key === undefined) {
+      throw new TypeError('the options "tls.cert" and "tls.key" are missing');
+    }
+    const { clientCert = "none", minVersion = MIN_VERSION } = options;
+    if (!["none", "optional", "required"].includes(clientCert)) {
+      throw new TypeError(
+        `Cannot use option "tls.clientCert": "${clientCert}" is not "none", "optional" or "required"`,
+      );
+    }
+    if (
+      clientCert !== "none" && options.ca === undefined &&
+      options.pin === undefined
+    ) {
+      // The runtime would trust every certificate of a public CA.
+      throw new TypeError(
+        'Cannot use option "tls.clientCert" without "tls.ca" or "tls.pin": no client would be trusted',
+      );
+    }
+    this.#options = options;
+    this.#clientCert = clientCert;
+    this.#pins = pinsOf(options.pin);
+    this.#handshake = handshake;
+    this.#serverOptions = {
+      ...credentialsOf(options),
+      ALPNProtocols: [protocol],
+      minVersion,
+      allowHalfOpen: true,
+      requestCert: clientCert !== "none",
+      // See Guard.#problemOf().
+      rejectUnauthorized: false,
+      handshakeTimeout: 2 ** 31 - 1,
+    };
+    // The first one finds out whether the options are valid.
+    this.#idle.push(this.#newServer());
+  }
+
+  /** Makes a handshake, and passes the connection on. */
+  async shake(socket: NodeSocket, accepting: NodeListener): Promise<void> {
+    const remoteAddr = remoteAddrOf(socket);
+    socket.setNoDelay(true);
+    const { timeout, onTimeout, onFailure } = this.#handshake;
+    let late = false;
+    this.#shaking.set(socket, () => {
+      late = true;
+      socket.destroy();
+    });
+    const [oldest] = this.#shaking.values();
+    if (this.#shaking.size > MAX_HANDSHAKES) oldest!();
+    const cancel = timeLimit(timeout, () => {
+      late = true;
+      socket.destroy();
+      onTimeout(remoteAddr);
+    });
+    try {
+      const middle = middleOf(socket);
+      const client = await this.#secure(socket, middle);
+      const problem = this.#problemOf(client);
+      if (problem === undefined) {
+        const info = infoOf(client);
+        const transport = transportOf(client, socket, middle, false);
+        accepting.push({ transport, remoteAddr, tls: info });
+      } else {
+        onFailure?.(problem, remoteAddr);
+        cancel();
+        await this.#refuse(socket, client, problem.code);
+      }
+    } catch (error) {
+      socket.destroy();
+      // That a connection ended early is no more than that of others.
+      if (!late && error instanceof TlsError) onFailure?.(error, remoteAddr);
+    } finally {
+      cancel();
+      this.#shaking.delete(socket);
+    }
+  }
+
+  /** Ends the handshakes. */
+  close(): void {
+    for (const end of this.#shaking.values()) end();
+  }
+
+  #newServer(): TlsServer {
+    const { createServer } = requiredModule<TlsModule>("node:tls");
+    try {
+      return createServer(this.#serverOptions);
+    } catch (error) {
+      throw optionError(error);
+    }
+  }
+
+  async #secure(socket: NodeSocket, middle: Middle): Promise<TlsSocket> {
+    const server = this.#idle.pop() ?? this.#newServer();
+    const ready = Promise.withResolvers<TlsSocket>();
+    server.on("secureConnection", ready.resolve);
+    server.on("tlsClientError", (error: unknown, client?: NodeSocket) => {
+      client?.on("error", () => {});
+      ready.reject(tlsErrorOf(error));
+    });
+    socket.on("close", () => {
+      void nextPass().then(() => ready.reject(endedEarly(middle)));
+    });
+    server.emit("connection", middle.stream);
+    const client = await ready.promise;
+    middle.runs(client);
+    client.on("error", () => {});
+    server.removeAllListeners("secureConnection");
+    server.removeAllListeners("tlsClientError");
+    this.#idle.push(server);
+    return client;
+  }
+
+  /** Tells a client why it is refused, and closes the connection. */
+  async #refuse(
+    socket: NodeSocket,
+    client: TlsSocket,
+    code: TlsErrorCode,
+  ): Promise<void> {
+    const ended = Promise.withResolvers<void>();
+    const cancel = timeLimit(REFUSAL_TIME, ended.resolve);
+    this.#shaking.set(socket, ended.resolve);
+    // To close a socket with unread bytes resets it, and the text could be lost.
+    client.on("end", ended.resolve);
+    client.on("close", ended.resolve);
+    client.resume();
+    client.write(refusalText(code), () => {});
+    client.end(() => {});
+    await ended.promise;
+    cancel();
+    client.destroy();
+  }
+
+  /** What is wrong with a client; undefined if nothing is. */
+  #problemOf(client: TlsSocket): TlsError | undefined {
+    if (this.#clientCert === "none") return undefined;
+    const certificate = certificateOf(client.getPeerCertificate());
+    if (certificate === undefined) {
+      return this.#clientCert === "optional" ? undefined : new TlsError(
+        "no-client-certificate",
+        "the client has no certificate",
+      );
+    }
+    const { fingerprint, subject } = certificate;
+    if (this.#pins?.includes(fingerprint)) return undefined;
+    if (this.#options.ca !== undefined && client.authorized) return undefined;
+    return new TlsError(
+      "wrong-client-certificate",
+      `the client certificate is not trusted: "${subject}" with the fingerprint "${fingerprint}"`,
+    );
+  }
+}
+
+// --- Both --------------------------------------------------------------------
+
+function transportOf(
+  tls: TlsSocket,
+  socket: NodeSocket,
+  middle: Middle,
+  isClient: boolean,
+): NodeTransport {
+  return new NodeTransport(tls, tls, {
+    startKeepAlive: () => void socket.setKeepAlive(true),
+    endFailure: () => middle.truncated ? cut() : undefined,
+    failureOf(error) {
+      const { code } = error as { code?: unknown };
+      // For TCP, a reset may be a clean end. Here it is none that was said.
+      return code === "ECONNRESET" ? cut() : tlsErrorOf(systemError(error));
+    },
+    closeGently: () => endGently(tls),
+    ...isClient && { refusalIn },
+  });
+}
+
+function cut(): TlsError {
+  return new TlsError(
+    "truncated",
+    "the connection was cut: TLS was not ended by the other side",
+  );
+}
+
+/** Tells the other side that this one ends TLS, and closes the connection. */
+async function endGently(tls: TlsSocket): Promise<void> {
+  const closed = Promise.withResolvers<void>();
+  const cancel = timeLimit(END_TIME, closed.resolve);
+  tls.on("close", closed.resolve);
+  tls.end(() => closed.resolve());
+  await closed.promise;
+  cancel();
+  tls.destroy();
+}
+
+/** What is known of the TLS of a connection. */
+function infoOf(tls: TlsSocket): TlsInfo {
+  return {
+    alpnProtocol: tls.alpnProtocol || null,
+    version: tls.getProtocol?.() ?? undefined,
+    peerCertificate: certificateOf(tls.getPeerCertificate()),
+  };
+}
+
+/** The certificates and keys of options, as text. */
+function credentialsOf(
+  options: Pick<TlsDialOptions, "ca" | "cert" | "key">,
+): object {
+  const { ca } = options;
+  const cert = options.cert && read(options.cert, "cert");
+  const key = options.key && read(options.key, "key");
+  if (cert !== undefined && key !== undefined) checkKey(cert, key);
+  return {
+    ...(ca !== undefined && { ca: [ca].flat().map((pem) => read(pem, "ca")) }),
+    ...(cert !== undefined && { cert }),
+    ...(key !== undefined && { key }),
+  };
+}
+
+/** Makes sure that a key is that of a certificate: Deno looks at it later. */
+function checkKey(cert: string, key: string): void {
+  const crypto = requiredModule<{
+    X509Certificate: new (
+      pem: string,
+    ) => { checkPrivateKey(key: object): boolean };
+    createPrivateKey(pem: string): object;
+  }>("node:crypto");
+  let fits: boolean;
+  try {
+    const certificate = new crypto.X509Certificate(cert);
+    fits = certificate.checkPrivateKey(crypto.createPrivateKey(key));
+  } catch (error) {
+    throw optionError(error);
+  }
+  if (fits) return;
+  throw new TypeError('option "tls.key" is not that of "tls.cert"');
+}
+
+/** PEM text, which may be in a file. */
+function read(pem: Pem, option: string): string {
+  if (typeof pem === "string" && pem.includes("-----BEGIN")) return pem;
+  const fs = requiredModule<{
+    readFileSync(path: Pem, encoding: "utf8"): string;
+  }>("node:fs");
+  try {
+    return fs.readFileSync(pem, "utf8");
+  } catch (cause) {
+    throw new TypeError(
+      `Cannot read option "tls.${option}": ${(cause as Error).message}`,
+      { cause },
+    );
+  }
+}
+
+function optionError(cause: unknown): TypeError {
+  const { message } = cause as Error;
+  return new TypeError(`the options of TLS are not valid: ${message}`, {
+    cause,
+  });
+}
+
+function pinsOf(
+  pin: string | readonly string[] | undefined,
+): readonly string[] | undefined {
+  if (pin === undefined) return undefined;
+  return [pin].flat().map((text) => {
+    const fingerprint = fingerprintOf(text);
+    if (fingerprint !== undefined) return fingerprint;
+    throw new TypeError(
+      `Cannot use option "tls.pin": "${text}" is not the SHA-256 fingerprint of a certificate`,
+    );
+  });
+}
+
+function isAddress(host: string): boolean {
+  const net = builtinModule<{ isIP(host: string): number }>("node:net");
+  return net?.isIP(host) !== 0;
+}

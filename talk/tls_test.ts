@@ -1,0 +1,455 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  dial,
+  handlerFrom,
+  listen,
+  type Listener,
+  MuxError,
+  type Peer,
+  TalkError,
+  type TlsDialOptions,
+  TlsError,
+  type TlsInfo,
+  type TlsListenOptions,
+} from "@qtalk/qtalk";
+import { makeAuthority } from "../tests/support/certificates.ts";
+
+const ca = await makeAuthority("test authority");
+const stranger = await makeAuthority("another authority");
+const names = ["localhost", "127.0.0.1"];
+const server = await ca.issue("CN=server", { names });
+const ann = await ca.issue("CN=Ann, O=Example", { names: ["ann.test"] });
+const eve = await stranger.issue("CN=Eve");
+
+/** Errors that a listener reports. */
+class Reports {
+  readonly #errors: unknown[] = [];
+  #waiting: ((error: unknown) => void) | undefined;
+
+  readonly add = (error: unknown) => {
+    if (this.#waiting !== undefined) this.#waiting(error);
+    else this.#errors.push(error);
+    this.#waiting = undefined;
+  };
+
+  /** The next error. */
+  next(): Promise<unknown> {
+    const error = this.#errors.shift();
+    if (error !== undefined) return Promise.resolve(error);
+    return new Promise((resolve) => this.#waiting = resolve);
+  }
+
+  /** The code of the next error, which is one of a handshake. */
+  async nextCode(): Promise<string> {
+    const error = await this.next();
+    assert(error instanceof TalkError, `${error}`);
+    assertEquals(error.code, "handshake-failed");
+    assert(error.cause instanceof TlsError, `${error.cause}`);
+    return error.cause.code;
+  }
+
+  get isEmpty(): boolean {
+    return this.#errors.length === 0;
+  }
+}
+
+interface Server extends AsyncDisposable {
+  readonly addr: string;
+  readonly reports: Reports;
+  /** What was known of the TLS of the last client. */
+  readonly info: TlsInfo | undefined;
+  readonly listener: Listener<Peer>;
+}
+
+/** Listens; every call returns its argument. */
+async function serve(
+  options: Partial<TlsListenOptions> = {},
+  address = "tls://127.0.0.1:0",
+): Promise<Server> {
+  const reports = new Reports();
+  let info: TlsInfo | undefined;
+  const listener = await listen(address, {
+    tls: { cert: server.cert, key: server.key, ...options },
+    onPeer: (_peer, { tls }) => void (info = tls),
+    handler: handlerFrom({ echo: (value: unknown) => value }),
+    onError: reports.add,
+  });
+  return {
+    addr: listener.addr,
+    reports,
+    listener: listener as Listener<Peer>,
+    get info() {
+      return info;
+    },
+    [Symbol.asyncDispose]: () => listener.close(),
+  };
+}
+
+/** The error of dialing, which is one of TLS. */
+async function dialError(
+  addr: string,
+  tls: TlsDialOptions,
+): Promise<TlsError> {
+  const error = await assertRejects(() => dial(addr, { tls }), TalkError);
+  assertEquals(error.code, "dial-failed");
+  assert(error.cause instanceof TlsError, `${error.cause}`);
+  assertEquals(error.permanent, true);
+  // A peer that reconnects gives up at once.
+  const again = await assertRejects(() => dial(addr, { tls, reconnect: {} }));
+  assertEquals((again as TalkError).code, "dial-failed");
+  return error.cause;
+}
+
+for (const scheme of ["tls", "wss"]) {
+  Deno.test(`TLS: ${scheme}: carries calls, and tells the server of the client's certificate`, async () => {
+    await using there = await serve(
+      { ca: ca.cert, clientCert: "required" },
+      `${scheme}://127.0.0.1:0`,
+    );
+    assert(there.addr.startsWith(`${scheme}://127.0.0.1:`), there.addr);
+    await using peer = await dial(there.addr, { tls: { ca: ca.cert, ...ann } });
+    const text = "x".repeat(1_000_000);
+    assertEquals(await peer.call("echo", [text]), text);
+    const { info } = there;
+    assertEquals(info?.version, "TLSv1.3");
+    assertEquals(info?.alpnProtocol, scheme === "tls" ? "qtalk" : "http/1.1");
+    const { subject, names, fingerprint, validTo } = info!.peerCertificate!;
+    assertEquals(subject.split(", ").sort(), ["CN=Ann", "O=Example"]);
+    assertEquals(names, ["DNS:ann.test"]);
+    assertEquals(
+      fingerprint,
+      `sha256:${ann.fingerprint.replaceAll(":", "").toLowerCase()}`,
+    );
+    assert(validTo > new Date(), `${validTo}`);
+    await peer.close();
+    assert(there.reports.isEmpty);
+  });
+}
+
+Deno.test("TLS: certificates and keys may be in files", async () => {
+  const directory = await Deno.makeTempDir();
+  const write = async (name: string, text: string) => {
+    await Deno.writeTextFile(`${directory}/${name}`, text);
+    return `${directory}/${name}`;
+  };
+  await using there = await serve({
+    cert: await write("cert.pem", server.cert),
+    key: new URL(`file://${await write("key.pem", server.key)}`),
+  });
+  const file = await write("ca.pem", ca.cert);
+  await using peer = await dial(there.addr, { tls: { ca: [file] } });
+  assertEquals(await peer.call("echo", [1]), 1);
+  const missing = { ca: `${directory}/missing` };
+  const error = await assertRejects(
+    () => dial(there.addr, { tls: missing }),
+    TalkError,
+    'option "tls.ca"',
+  );
+  assertEquals(error.permanent, true);
+  await Deno.remove(directory, { recursive: true });
+});
+
+Deno.test("TLS: a client refuses the certificate of a server for what is wrong with it", async () => {
+  const expired = await ca.issue("CN=server", { names, from: -3, until: -2 });
+  const early = await ca.issue("CN=server", { names, from: 2, until: 3 });
+  const foreign = await stranger.issue("CN=server", { names });
+  const cases: [TlsDialOptions, Partial<TlsListenOptions>, string][] = [
+    [{ ca: ca.cert, serverName: "example.com" }, server, "wrong-name"],
+    [{ ca: ca.cert }, ann, "wrong-name"],
+    [{ ca: ca.cert }, expired, "expired"],
+    [{ ca: ca.cert }, early, "not-yet-valid"],
+    [{ ca: ca.cert }, foreign, "unknown-issuer"],
+    [{}, server, "unknown-issuer"],
+    [{ pin: ann.fingerprint }, server, "wrong-fingerprint"],
+  ];
+  for (const [client, { cert, key }, code] of cases) {
+    await using there = await serve({ cert: cert!, key: key! });
+    assertEquals((await dialError(there.addr, client)).code, code);
+  }
+});
+
+Deno.test("TLS: the name of the server may be another than that of its address", async () => {
+  const named = await ca.issue("CN=server", { names: ["example.com"] });
+  await using there = await serve(named);
+  await using peer = await dial(there.addr, {
+    tls: { ca: ca.cert, serverName: "example.com" },
+  });
+  assertEquals(await peer.call("echo", [1]), 1);
+});
+
+Deno.test("TLS: a fingerprint is trust enough, and the error of an unknown issuer tells it", async () => {
+  const expired = await stranger.issue("CN=x", { from: -3, until: -2 });
+  await using there = await serve(expired);
+  const { message } = await dialError(there.addr, { pin: "0".repeat(64) });
+  const pin = /sha256:[0-9a-f]{64}/.exec(message)![0];
+  for (const trusted of [pin, expired.fingerprint, [pin]]) {
+    await using peer = await dial(there.addr, { tls: { pin: trusted } });
+    assertEquals(await peer.call("echo", [1]), 1);
+  }
+  await using known = await serve();
+  const error = await dialError(known.addr, {});
+  assert(/sha256:[0-9a-f]{64}/.test(error.message), error.message);
+});
+
+Deno.test("TLS: a client without the certificate that a server wants is told so, and so is the server", async () => {
+  const cases: [TlsDialOptions, Partial<TlsListenOptions>, string][] = [
+    [{}, { clientCert: "required", ca: ca.cert }, "no-client-certificate"],
+    [eve, { clientCert: "required", ca: ca.cert }, "wrong-client-certificate"],
+    [eve, { clientCert: "optional", ca: ca.cert }, "wrong-client-certificate"],
+    [
+      ann,
+      { clientCert: "required", pin: eve.fingerprint },
+      "wrong-client-certificate",
+    ],
+  ];
+  for (const [client, options, code] of cases) {
+    await using there = await serve(options);
+    const tls = { ca: ca.cert, ...client };
+    const peer = await dial(there.addr, { tls });
+    const error = await assertRejects(() => peer.closed, MuxError);
+    assert(error.cause instanceof TlsError, `${error.cause}`);
+    assertEquals(error.cause.code, code);
+    assertEquals(await there.reports.nextCode(), code);
+    // A peer that reconnects gives up.
+    const states: string[] = [];
+    const failing = await dial(there.addr, {
+      tls,
+      reconnect: { onState: ({ name }) => states.push(name) },
+    }).then((peer) => peer.closed.catch((error) => error), (error) => error);
+    assert(failing instanceof MuxError, `${failing}`);
+    assertEquals(states.at(-1), "closed");
+    assert(!states.includes("waiting"), states.join());
+    assertEquals(await there.reports.nextCode(), code);
+  }
+});
+
+Deno.test("TLS: a server that wishes for certificates accepts clients without one, and those that it trusts", async () => {
+  await using there = await serve({
+    clientCert: "optional",
+    ca: ca.cert,
+    pin: eve.fingerprint,
+  });
+  for (
+    const [client, subject] of [[{}, undefined], [ann, "CN=Ann"], [
+      eve,
+      "CN=Eve",
+    ]] as const
+  ) {
+    await using peer = await dial(there.addr, {
+      tls: { ca: ca.cert, ...client },
+    });
+    assertEquals(await peer.call("echo", [1]), 1);
+    const certificate = there.info?.peerCertificate;
+    assertEquals(
+      certificate?.subject.split(", ").find((part) => part.startsWith("CN=")),
+      subject,
+    );
+  }
+});
+
+Deno.test("TLS: text to a server is reported, and the client hears of an error", async () => {
+  await using there = await serve();
+  const plain = await dial(there.addr.replace("tls:", "tcp:"));
+  const failure = await plain.call("echo", [1]).then(
+    () => "",
+    (error) => error,
+  );
+  assert(failure instanceof MuxError, `${failure}`);
+  assertEquals(await there.reports.nextCode(), "not-tls");
+  await plain.close();
+});
+
+Deno.test("TLS: a server without TLS is no server for it, and says why its session ended", async () => {
+  const reports = new Reports();
+  await using listener = await listen("tcp://127.0.0.1:0", {
+    onError: reports.add,
+  });
+  const addr = listener.addr.replace("tcp:", "tls:");
+  assertEquals((await dialError(addr, {})).code, "not-tls");
+  const error = await reports.next();
+  assert(error instanceof MuxError, `${error}`);
+  assertEquals(error.code, "protocol-error");
+  assert(error.message.includes("TLS"), error.message);
+
+  using web = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  void (async () => {
+    for await (const conn of web) {
+      await conn.write(new TextEncoder().encode("220 mail.test\r\n"));
+      await conn.read(new Uint8Array(4_096));
+      conn.close();
+    }
+  })();
+  const { port } = web.addr;
+  const other = await dialError(`tls://127.0.0.1:${port}`, {});
+  assertEquals(other.code, "not-tls");
+});
+
+Deno.test("TLS: a server of another protocol is refused by ALPN, and one of none is accepted", async () => {
+  const { createServer } = await import("node:tls");
+  for (
+    const [ALPNProtocols, code] of [[["h2"], "wrong-protocol"], [
+      [],
+      "",
+    ]] as const
+  ) {
+    const { cert, key } = server;
+    const other = createServer({
+      cert,
+      key,
+      ...(code !== "" && { ALPNProtocols: [...ALPNProtocols] }),
+    });
+    other.on("tlsClientError", () => {});
+    other.on("secureConnection", (socket) => {
+      socket.on("error", () => {});
+      socket.resume();
+    });
+    await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
+    const { port } = other.address() as { port: number };
+    const addr = `tls://127.0.0.1:${port}`;
+    if (code !== "") {
+      assertEquals((await dialError(addr, { ca: ca.cert })).code, code);
+    } else {
+      const peer = await dial(addr, { tls: { ca: ca.cert } });
+      await peer.close();
+    }
+    await new Promise((resolve) => other.close(resolve));
+  }
+});
+
+Deno.test("TLS: a client of another protocol is refused by ALPN, and one of none is accepted", async () => {
+  const { connect } = await import("node:tls");
+  await using there = await serve();
+  const port = Number(there.addr.split(":").at(-1));
+  for (const ALPNProtocols of [["h2"], undefined]) {
+    const socket = connect({
+      host: "127.0.0.1",
+      port,
+      ca: ca.cert,
+      ...(ALPNProtocols && { ALPNProtocols }),
+    });
+    const closed = new Promise((resolve) => socket.on("close", resolve));
+    const done = Promise.withResolvers<string>();
+    socket.on("secureConnect", () => done.resolve("accepted"));
+    socket.on("error", () => done.resolve("refused"));
+    assertEquals(await done.promise, ALPNProtocols ? "refused" : "accepted");
+    socket.destroy();
+    await closed;
+  }
+  assertEquals(await there.reports.nextCode(), "wrong-protocol");
+});
+
+Deno.test("TLS: an older version than the least one is refused", async () => {
+  await using there = await serve({ minVersion: "TLSv1.3" });
+  const { connect } = await import("node:tls");
+  const port = Number(there.addr.split(":").at(-1));
+  const socket = connect({
+    host: "127.0.0.1",
+    port,
+    ca: ca.cert,
+    maxVersion: "TLSv1.2",
+  });
+  const failed = new Promise((resolve) => socket.on("error", resolve));
+  await failed;
+  assertEquals(await there.reports.nextCode(), "wrong-version");
+});
+
+Deno.test("TLS: a connection that is cut is an error on both sides, where one that ends is none", async () => {
+  await using there = await serve();
+  const port = Number(there.addr.split(":").at(-1));
+  using proxy = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const cut = Promise.withResolvers<void>();
+  const proxied = (async () => {
+    const near = await proxy.accept();
+    const far = await Deno.connect({ hostname: "127.0.0.1", port });
+    const done = Promise.allSettled([
+      near.readable.pipeTo(far.writable, { preventClose: true }),
+      far.readable.pipeTo(near.writable, { preventClose: true }),
+    ]);
+    await cut.promise;
+    await Promise.all([near.closeWrite(), far.closeWrite()]);
+    await done;
+    for (const conn of [near, far]) {
+      try {
+        conn.close();
+      } catch {
+        // Its streams have closed it.
+      }
+    }
+  })();
+  const { port: proxyPort } = proxy.addr;
+  const peer = await dial(`tls://127.0.0.1:${proxyPort}`, {
+    tls: { ca: ca.cert },
+  });
+  assertEquals(await peer.call("echo", [1]), 1);
+  cut.resolve();
+  const error = await assertRejects(() => peer.closed, MuxError);
+  assertEquals(error.code, "connection-lost");
+  assertEquals((error.cause as TlsError).code, "truncated");
+  const report = await there.reports.next() as MuxError;
+  assertEquals((report.cause as TlsError).code, "truncated");
+  await proxied;
+});
+
+Deno.test("TLS: a listener that closes ends its peers without an error", async () => {
+  const there = await serve();
+  const peer = await dial(there.addr, { tls: { ca: ca.cert } });
+  assertEquals(await peer.call("echo", [1]), 1);
+  await there.listener.close();
+  await peer.closed;
+  assert(there.reports.isEmpty);
+});
+
+Deno.test("TLS: a handshake has handshakeTimeout", async () => {
+  const reports = new Reports();
+  await using listener = await listen("tls://127.0.0.1:0", {
+    tls: server,
+    handshakeTimeout: 50,
+    onError: reports.add,
+  });
+  const port = Number(listener.addr.split(":").at(-1));
+  using conn = await Deno.connect({ hostname: "127.0.0.1", port });
+  const error = await reports.next();
+  assert(error instanceof TalkError && error.code === "timeout", `${error}`);
+  assertEquals(await conn.read(new Uint8Array(1)).catch(() => null), null);
+});
+
+Deno.test("TLS: dialing a server that says nothing ends with the signal", async () => {
+  using silent = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const controller = new AbortController();
+  const reason = new Error("enough");
+  const { port } = silent.addr;
+  const dialing = dial(`tls://127.0.0.1:${port}`, {
+    signal: controller.signal,
+  });
+  const conn = await silent.accept();
+  controller.abort(reason);
+  assertEquals(await dialing.catch((error) => error), reason);
+  conn.close();
+});
+
+Deno.test("TLS: options that are missing or not valid are errors of listen() and dial()", async () => {
+  const { cert, key } = server;
+  const bad: [unknown, string][] = [
+    [undefined, '"tls.cert" and "tls.key"'],
+    [{ cert, key: ann.key }, "is not that of"],
+    [{ cert: "-----BEGIN CERTIFICATE-----", key }, "not valid"],
+    [{ cert, key, clientCert: "required" }, '"tls.ca" or "tls.pin"'],
+    [{ cert, key, clientCert: "always" }, '"always"'],
+    [{ cert, key, pin: "abc" }, '"tls.pin"'],
+    [{ cert: "/no/such/file", key }, 'option "tls.cert"'],
+  ];
+  for (const [tls, text] of bad) {
+    const error = await assertRejects(
+      () => listen("tls://127.0.0.1:0", { tls: tls as TlsListenOptions }),
+      TalkError,
+      text,
+    );
+    assertEquals(error.code, "listen-failed");
+  }
+  const error = await assertRejects(
+    () => dial("tls://127.0.0.1:1", { tls: { pin: "abc" } }),
+    TalkError,
+    '"tls.pin"',
+  );
+  assertEquals(error.permanent, true);
+});
