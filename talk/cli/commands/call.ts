@@ -9,6 +9,7 @@ import { problemWith } from "../argument_check.ts";
 import { askDescription, dotted } from "../ask_description.ts";
 import { CODEC_OPTION, codecName, loadCodec } from "../codec_option.ts";
 import { defineCommand, positive } from "../command.ts";
+import { DIAL_OPTIONS, dialSecurity } from "../connection_options.ts";
 import { EXIT, OutputClosed, UsageError } from "../exit_code.ts";
 import { methodText } from "../method_text.ts";
 import { spliceTransport } from "../splice_transport.ts";
@@ -30,8 +31,8 @@ export const call = defineCommand({
     "call ADDRESS SELECTOR [ARGS…]",
   ],
   about:
-    `ADDRESS is tcp://host:port, unix:/path, ws://host:port/path or wss:. The last
-three have paths of their own, so the selector is a separate argument.
+    `ADDRESS is tcp://host:port, tls:, unix:/path, ws://host:port/path or wss:. The
+last three have paths of their own, so the selector is a separate argument.
 
 ARGS are JSON or bare words; they are sent as an array, or null if there are
 none. Arguments after -- are never options. Each value of the response is
@@ -74,6 +75,7 @@ they are sent.
       value: "SECONDS",
       about: "for connecting (default 30) and the response (no limit)",
     },
+    ...DIAL_OPTIONS,
   },
   async run({ words, options, terminal }) {
     const { address, selector, rest } = targetFrom(words);
@@ -93,10 +95,11 @@ they are sent.
       : argumentsFrom(rest, options.value);
     const seconds = positive("timeout", options.timeout);
     const limits = seconds === undefined ? {} : { timeout: seconds * 1_000 };
+    const security = await dialSecurity(address, options, terminal);
     const codec = await loadCodec(codecName(options.codec, "json"));
     await using peer = await terminal.waiting(
       `Connecting to ${redactedAddress(address)}`,
-      dial(address, { codec, ...limits }),
+      dial(address, { codec, ...limits, ...security }),
     );
     if (!streamed && !options.unchecked) {
       await checkArguments(peer, selector, args, limits.timeout);
