@@ -202,7 +202,9 @@ Deno.test("qtalk tunnel: both halves have certificates", async () => {
   await using publisher = startCli([...args, ...own], { env });
   await publisher.line(/^published at tcp:/);
   await using refused = startCli(args, { env });
-  await refused.errorLine(/the server demands a client certificate/);
+  const refusal = /the server demands a client certificate/;
+  await refused.errorLine(refusal);
+  assertEquals((await refused.end()).code, 3);
 });
 
 Deno.test("qtalk --header: the server gets it, and no error shows its value", async () => {
