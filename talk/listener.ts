@@ -140,8 +140,9 @@ export interface ListenerOptions {
    * closes a connection because `maxSessions` are open: once, until there is room;
    * with `out-of-resources` when the process has no file left for a connection:
    * once, until none was missing for ten seconds; with `timeout` when a connection
-   * has exceeded `handshakeTimeout`; and when `listenSession()` closes a session
-   * that no loop has taken, see {@linkcode Listener.skipped}. Default: what
+   * has exceeded `handshakeTimeout`; with `handshake-failed` when the handshake of
+   * TLS has failed, with the `TlsError` as its `cause`; and when `listenSession()`
+   * closes a session that no loop has taken, see {@linkcode Listener.skipped}. Default: what
    * `accept` throws is printed to standard error, at most 20 errors in ten
    * seconds.
    */
@@ -172,8 +173,7 @@ export interface PeerListenerOptions<
    *
    * If it throws or rejects, or takes longer than `handshakeTimeout`, the peer is
    * closed, none of its calls is handled, and the error goes to `onError` with the
-   * peer. Default: every peer is admitted, and
-   * its context is undefined.
+   * peer. Default: every peer is admitted, and its context is undefined.
    */
   onPeer?:
     | ((
