@@ -45,7 +45,8 @@ export interface SharedLimits {
   whenFull?: "refuse" | "evict" | undefined;
   /**
    * Milliseconds that a connection may take for the handshake of its transport,
-   * which is the request of a WebSocket, then for `accept`, and then for `onPeer`.
+   * which is that of TLS or the request of a WebSocket, then for `accept`, and then
+   * for `onPeer`.
    * After that it is closed, and `onError` is called with `timeout`. There is no
    * limit until the first call. (`serveWebSocket()` has no part in the handshake,
    * which the HTTP server makes.) A number of at least 0; above 2^31 - 1 there is
