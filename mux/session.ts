@@ -368,24 +368,13 @@ export class QmuxSession implements RawSession {
     } catch (error) {
       // Readers still get what arrived before the bad frame.
       while (channels.endTurn()) await nextTurn();
-      if (isClientHello(decoder.suspect)) await this.#refuseTls();
-      this.#end(this.#readFailure(error));
+      const refusal = !decoder.heard && isClientHello(decoder.suspect)
+        ? TLS_ALERT
+        : undefined;
+      this.#end(this.#readFailure(error), refusal);
     } finally {
       if (hasTurn) turns.done();
       this.#readerDone.resolve();
-    }
-  }
-
-  /**
-   * Tells a client of TLS that this side does not speak it. Otherwise it would see
-   * an end only, as of a server that is away, and would try again.
-   */
-  async #refuseTls(): Promise<void> {
-    if (this.#queue.isWriting) return;
-    try {
-      await this.#transport.write(TLS_ALERT);
-    } catch {
-      // The client has gone.
     }
   }
 
@@ -521,8 +510,10 @@ export class QmuxSession implements RawSession {
     await this.#readerDone.promise;
   }
 
-  #end(failure: MuxError | undefined): void {
+  /** @param lastWords what is written before the transport is closed */
+  #end(failure: MuxError | undefined, lastWords?: Uint8Array): void {
     if (this.#state === "ended") return;
+    const isWriting = this.#queue.isWriting;
     const closedHere = this.#state === "closing";
     this.#state = "ended";
     this.#cancelLimit?.();
@@ -536,11 +527,27 @@ export class QmuxSession implements RawSession {
     this.#channels.end(reason, cleanly);
     if (cleanly) this.#closed.resolve();
     else this.#closed.reject(failure);
-    void this.#closeTransport();
+    if (lastWords === undefined || isWriting) {
+      void this.#closeTransport();
+    } else void this.#closeAfter(lastWords);
+  }
+
+  /** Writes some bytes, which the peer may not read, and closes the transport. */
+  async #closeAfter(bytes: Uint8Array): Promise<void> {
+    const expired = Promise.withResolvers<void>();
+    const cancel = timeLimit(this.#closeTimeout, expired.resolve);
+    const written = this.#transport.write(bytes).catch(() => {});
+    await Promise.race([written, expired.promise]);
+    cancel();
+    await this.#closeTransport();
   }
 }
 
-/** A fatal alert of TLS: "unexpected message". */
+/**
+ * A fatal alert of TLS, "unexpected message": it tells a client of TLS that this
+ * side does not speak it. Otherwise the client would see an end only, as of a
+ * server that is away, and would try again.
+ */
 const TLS_ALERT = new Uint8Array([0x15, 3, 1, 0, 2, 2, 10]);
 
 /** Whether bytes begin as those of a client of TLS. */

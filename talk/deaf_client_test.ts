@@ -10,6 +10,7 @@ import { assert } from "@std/assert";
 import { test } from "../tests/support/harness.ts";
 import { withPath } from "../tests/support/socket_path.ts";
 import { turn, within } from "../tests/support/within.ts";
+import { upgradeRequest } from "../tests/support/websocket_wire.ts";
 
 /** A listener, and how to connect to it. */
 interface Place {
@@ -32,16 +33,7 @@ const onPeer = (peer: Peer) => {
 
 async function upgraded(port: number): Promise<Deno.Conn> {
   const conn = await Deno.connect({ hostname: "127.0.0.1", port });
-  await conn.write(new TextEncoder().encode([
-    "GET / HTTP/1.1",
-    `host: 127.0.0.1:${port}`,
-    "upgrade: websocket",
-    "connection: Upgrade",
-    "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==",
-    "sec-websocket-version: 13",
-    "",
-    "",
-  ].join("\r\n")));
+  await conn.write(upgradeRequest(port));
   await conn.read(new Uint8Array(16));
   return conn;
 }

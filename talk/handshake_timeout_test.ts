@@ -14,6 +14,7 @@ import { serveWebSocket } from "@qtalk/qtalk/websocket";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { test } from "../tests/support/harness.ts";
 import { turn, watch, within } from "../tests/support/within.ts";
+import { upgradeRequest } from "../tests/support/websocket_wire.ts";
 
 /** Milliseconds: what takes longer in these tests never ends. */
 const SHORT = 20;
@@ -257,20 +258,6 @@ test("handshakeTimeout: a WebSocket's request that comes byte by byte, in part o
     assertEquals(reports.length, 1);
   }
 });
-
-/** The request of a WebSocket client. */
-function upgradeRequest(port: number): Uint8Array<ArrayBuffer> {
-  return new TextEncoder().encode([
-    "GET / HTTP/1.1",
-    `host: 127.0.0.1:${port}`,
-    "upgrade: websocket",
-    "connection: Upgrade",
-    "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==",
-    "sec-websocket-version: 13",
-    "",
-    "",
-  ].join("\r\n"));
-}
 
 test("handshakeTimeout: an authenticate of serveWebSocket() that never decides is answered with 503 and reported", async (t) => {
   const time = t.time();

@@ -16,6 +16,7 @@ import { serveWebSocket } from "@qtalk/qtalk/websocket";
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { type Harness, test } from "../tests/support/harness.ts";
 import { turn, watch, within } from "../tests/support/within.ts";
+import { upgradeRequest } from "../tests/support/websocket_wire.ts";
 
 const handler = handlerFrom({
   ping: () => "pong",
@@ -270,16 +271,7 @@ test("whenFull: a client that ignores its eviction does not keep its place", asy
   // Speaks no WebSocket after the handshake: CLOSE gets no answer.
   const deaf = await Deno.connect({ hostname: "127.0.0.1", port });
   t.defer(() => deaf.close());
-  await deaf.write(new TextEncoder().encode([
-    "GET / HTTP/1.1",
-    `host: 127.0.0.1:${port}`,
-    "upgrade: websocket",
-    "connection: Upgrade",
-    "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==",
-    "sec-websocket-version: 13",
-    "",
-    "",
-  ].join("\r\n")));
+  await deaf.write(upgradeRequest(port));
   await deaf.read(new Uint8Array(1_000));
   await silent();
   const ended = (async () => {

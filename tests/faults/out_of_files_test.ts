@@ -9,6 +9,7 @@ import { assert, assertEquals } from "@std/assert";
 import { test } from "../support/harness.ts";
 import { withPath } from "../support/socket_path.ts";
 import { turn, within } from "../support/within.ts";
+import { upgradeRequest } from "../support/websocket_wire.ts";
 
 /** Windows has no such limit. */
 const ignore = Deno.build.os === "windows";
@@ -165,7 +166,7 @@ for (const kind of ["tcp", "ws"]) {
       );
       if (kind === "ws") {
         for (const conn of silent) {
-          await conn.write(request(port));
+          await conn.write(upgradeRequest(port));
         }
       }
       await server.line("error");
@@ -187,20 +188,6 @@ for (const kind of ["tcp", "ws"]) {
       assertEquals(spells.length, 1);
     },
   );
-}
-
-/** The request of a WebSocket client that says nothing afterwards. */
-function request(port: number): Uint8Array<ArrayBuffer> {
-  return new TextEncoder().encode([
-    "GET / HTTP/1.1",
-    `host: 127.0.0.1:${port}`,
-    "upgrade: websocket",
-    "connection: Upgrade",
-    "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==",
-    "sec-websocket-version: 13",
-    "",
-    "",
-  ].join("\r\n"));
 }
 
 test(

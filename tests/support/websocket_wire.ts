@@ -217,3 +217,17 @@ export async function agreement(request: string): Promise<string> {
     `Sec-WebSocket-Accept: ${accept}`,
   ].join("\r\n");
 }
+
+/** The request of a client that speaks no WebSocket after it. */
+export function upgradeRequest(port: number): Uint8Array<ArrayBuffer> {
+  return new TextEncoder().encode([
+    "GET / HTTP/1.1",
+    `host: 127.0.0.1:${port}`,
+    "upgrade: websocket",
+    "connection: Upgrade",
+    "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==",
+    "sec-websocket-version: 13",
+    "",
+    "",
+  ].join("\r\n"));
+}
