@@ -319,9 +319,10 @@ export function testCodec(
         if (fits(middle)) upper = middle;
         else most = middle + 1;
       }
-      // Two of so many keys may have the same hash, and count less.
-      const above = Math.ceil(most * 1.01);
-      const below = Math.floor(most * 0.99);
+      // Some of so many keys may have the same hash, and count less: other ones for
+      // each codec, whose seeds are random.
+      const above = Math.ceil(most * 1.03);
+      const below = Math.floor(most * 0.97);
       assertEquals(make({ maxItems: above }).decode(bytes), many(4_000));
       assertCodecError(
         "too-many-items",

@@ -102,7 +102,8 @@ function anyValue(random: Random, depth: number, all: boolean): unknown {
       return random.pick(["", "Ann", "30", "toString", "\u0000", "𝄞"]);
     case 5:
       return all
-        ? random.pick([NaN, Infinity, new Date(0), 2n ** 60n, new Map()])
+        // Whether Infinity is a number is something that libraries differ in.
+        ? random.pick([NaN, new Date(0), 2n ** 60n, new Map()])
         : {};
     case 6:
       return all ? random.bytes(random.int(0, 4)) : [];

@@ -10,8 +10,9 @@ const CODES: ReadonlySet<unknown> = new Set([
   // The connection broke, or was closed by this side or the other one.
   "connection-lost",
   "session-closed",
-  // The other side drains.
+  // The other side drains, or closes.
   "unavailable",
+  "open-refused",
   // What a handler reads, or calls, when its caller is gone.
   "cancelled",
   "released",
