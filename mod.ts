@@ -1,5 +1,5 @@
 /**
- * Bidirectional RPC over anything that carries bytes: TCP, Unix sockets,
+ * Bidirectional RPC over anything that carries bytes: TCP, TLS, Unix sockets,
  * WebSocket, stdio, workers, or a pair of byte streams. Every call is a
  * flow-controlled channel of its own, byte-compatible with qtalk-go.
  *

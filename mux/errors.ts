@@ -50,9 +50,9 @@ export class MuxError extends Error {
  * | code | meaning |
  * | --- | --- |
  * | `wrong-name` | the certificate of the server is for another name |
- * | `expired`, `not-yet-valid` | its time is over, or has not come |
- * | `unknown-issuer` | its issuer is none that this side trusts |
- * | `wrong-fingerprint` | it is none of the option `tls.pin` |
+ * | `expired`, `not-yet-valid` | the certificate has expired, or is not valid yet |
+ * | `unknown-issuer` | this side does not trust its issuer |
+ * | `wrong-fingerprint` | its fingerprint is not listed in the option `tls.pin` |
  * | `bad-certificate` | it is not valid for another reason, or the other side refuses this side's |
  * | `no-client-certificate` | the server demands a certificate, and the client has none |
  * | `wrong-client-certificate` | the server does not trust the certificate of the client |

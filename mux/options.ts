@@ -91,7 +91,7 @@ export interface SessionOptions extends SessionLimits {
    * Whether a peer that has vanished without a trace is noticed. A silent peer is
    * asked for a sign of life, and if none comes, the session ends with
    * `connection-lost`. `false` also asks the peer not to ping this side; `true`
-   * stands for the defaults. Default: `true` for connections (`tcp:`, `unix:`,
+   * stands for the defaults. Default: `true` for connections (`tcp:`, `tls:`, `unix:`,
    * `ws:`, `wss:`, `stdio:` and child processes), except on Deno Deploy, which has
    * `false`; other transports are not watched.
    */

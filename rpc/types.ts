@@ -175,9 +175,9 @@ export interface Call<Context = unknown> {
   /**
    * Until when the caller waits for the first answer, on the clock of
    * `performance.now()`: `call.deadline - performance.now()` milliseconds are left.
-   * It counts from the arrival of the call; the clock of the caller is never looked
-   * at. Undefined if the caller has no time
-   * limit or does not say so, and once the call is answered.
+   * It counts from the arrival of the call; the clock of the caller does not matter.
+   * Undefined if the caller has no time limit or does not say so, and once the call
+   * is answered.
    */
   readonly deadline: number | undefined;
   /**

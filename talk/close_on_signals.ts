@@ -15,7 +15,8 @@ export type { Closable };
 export interface CloseOnSignalsOptions {
   /**
    * How long calls in progress may take to end after the first signal, in
-   * milliseconds; see `Peer.close()`. Default: 5,000.
+   * milliseconds; see `Peer.close()`. A number of at least 0; `Infinity` is no
+   * limit. Default: 5,000.
    */
   drainTimeout?: number | undefined;
   /**
@@ -30,7 +31,7 @@ export interface CloseOnSignalsOptions {
   onSignal?: ((signal: string, count: number) => void) | undefined;
 }
 
-/** What {@linkcode closeOnSignals} returns; disposing of it ignores it. */
+/** What {@linkcode closeOnSignals} returns. */
 export interface ClosingOnSignals extends Disposable {
   /** The first signal that arrived; undefined if there was none. */
   readonly received: string | undefined;

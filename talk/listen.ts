@@ -48,8 +48,7 @@ export interface ListenOptions<
  * whether or not the listener is iterated.
  *
  * The addresses are those of {@linkcode dial}; `tls:` and `wss:` need the option
- * `tls`. Port 0, as in `tcp://127.0.0.1:0`,
- * chooses a free port.
+ * `tls`. Port 0, as in `tcp://127.0.0.1:0`, chooses a free port.
  *
  * @example
  * ```ts

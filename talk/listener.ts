@@ -45,7 +45,8 @@ export interface SharedLimits {
   whenFull?: "refuse" | "evict" | undefined;
   /**
    * Milliseconds that a connection may take for the handshake of its transport,
-   * which is the request of a WebSocket, then for `accept`, and then for `onPeer`.
+   * which is that of TLS or the request of a WebSocket, then for `accept`, and then
+   * for `onPeer`.
    * After that it is closed, and `onError` is called with `timeout`. There is no
    * limit until the first call. (`serveWebSocket()` has no part in the handshake,
    * which the HTTP server makes.) A number of at least 0; above 2^31 - 1 there is
@@ -140,8 +141,9 @@ export interface ListenerOptions {
    * closes a connection because `maxSessions` are open: once, until there is room;
    * with `out-of-resources` when the process has no file left for a connection:
    * once, until none was missing for ten seconds; with `timeout` when a connection
-   * has exceeded `handshakeTimeout`; and when `listenSession()` closes a session
-   * that no loop has taken, see {@linkcode Listener.skipped}. Default: what
+   * has exceeded `handshakeTimeout`; with `handshake-failed` when the handshake of
+   * TLS has failed, with the `TlsError` as its `cause`; and when `listenSession()`
+   * closes a session that no loop has taken, see {@linkcode Listener.skipped}. Default: what
    * `accept` throws is printed to standard error, at most 20 errors in ten
    * seconds.
    */
@@ -172,8 +174,7 @@ export interface PeerListenerOptions<
    *
    * If it throws or rejects, or takes longer than `handshakeTimeout`, the peer is
    * closed, none of its calls is handled, and the error goes to `onError` with the
-   * peer. Default: every peer is admitted, and
-   * its context is undefined.
+   * peer. Default: every peer is admitted, and its context is undefined.
    */
   onPeer?:
     | ((

@@ -191,7 +191,7 @@ Deno.test("TLS: a fingerprint is trust enough, and the error of an unknown issue
   assert(/sha256:[0-9a-f]{64}/.test(error.message), error.message);
 });
 
-Deno.test("TLS: a client without the certificate that a server wants is told so, and so is the server", async () => {
+Deno.test("TLS: a client without the certificate that a server wants learns why, and so does the server", async () => {
   const cases: [TlsDialOptions, Partial<TlsListenOptions>, string][] = [
     [{}, { clientCert: "required", ca: ca.cert }, "no-client-certificate"],
     [eve, { clientCert: "required", ca: ca.cert }, "wrong-client-certificate"],

@@ -52,10 +52,10 @@ export interface ClientOfOptions extends CallOptions {
  *
  * With `validate`, arguments are validated before they are sent (as they are: the
  * peer applies the schemas, so their transformations and defaults apply once), and
- * results when they arrive: calls return what the schemas make of them. What is
- * invalid is a {@linkcode ValidationError}. Because the side that answers has
- * applied the schema of a result before, that schema must accept its own output;
- * methods of which the types say otherwise do not compile.
+ * results when they arrive: calls return what the schemas make of them. Calls with
+ * invalid arguments or results reject with a {@linkcode ValidationError}. Because
+ * the side that answers has applied the schema of a result before, that schema must
+ * accept its own output; methods of which the types say otherwise do not compile.
  *
  * @example
  * ```ts

@@ -81,9 +81,10 @@ const implemented: unique symbol = Symbol("qtalk.implemented");
  * Makes a handler of a contract and the functions for its methods. It can be used
  * wherever a handler of `handlerFrom()` can.
  *
- * The metadata and the arguments of a call are validated first. If they are invalid, the function is
- * not called, and the caller gets an error with the code `invalid-argument`, whose
- * `details` are the issues, each with `path` and `message`. Otherwise the function
+ * The metadata and the arguments of a call are validated first. If they are invalid,
+ * the function is not called, and the caller gets an error with the code
+ * `invalid-argument`, whose `details` are the issues, each with `path` and
+ * `message`: at most 32, shortened to about 4,096 characters. Otherwise the function
  * gets what the schemas have made of them. A value of a streamed argument is
  * validated when the function reads it: an invalid one is thrown in its loop as a
  * `CallError`.

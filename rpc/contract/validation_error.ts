@@ -8,7 +8,7 @@ export interface ValidationIssue {
    * what leads to the place in that value. Of metadata, it begins with `"meta"`.
    */
   readonly path: readonly (string | number)[];
-  /** What is wrong, in the words of the schema. */
+  /** What is wrong, in the words of the schema; at most 256 characters. */
   readonly message: string;
 }
 

@@ -23,8 +23,9 @@ export interface SubscribeOptions {
    */
   signal?: AbortSignal | undefined;
   /**
-   * How many values may wait for the subscriber. One value can always wait. An
-   * integer of at least 0. Default: that of the fan-out.
+   * How many values may wait for the subscriber, or, with `size`, how large they may
+   * be together. One value can always wait. An integer of at least 0. Default: that
+   * of the fan-out.
    */
   buffer?: number | undefined;
   /** What happens when they are too many. Default: that of the fan-out. */
@@ -34,8 +35,8 @@ export interface SubscribeOptions {
 /** Options of `fanOut()`. */
 export interface FanOutOptions<T = unknown> {
   /**
-   * How many values may wait for each subscriber. One value can always wait. An
-   * integer of at least 0. Default: 64.
+   * How many values may wait for each subscriber, or, with `size`, how large they may
+   * be together. One value can always wait. An integer of at least 0. Default: 64.
    */
   buffer?: number | undefined;
   /**

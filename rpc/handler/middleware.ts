@@ -25,12 +25,12 @@ import { respondWith } from "./respond_with.ts";
 /**
  * Code around a handler. It gets the call and `next()`, which lets the handler
  * answer, or the middleware after it, and resolves to the result: a value, `null`
- * if there is none, or a stream as it is, of values or of bytes. It rejects with what the handler throws,
- * or with the `Error` that it answers with.
+ * if there is none, or a stream as it is, of values or of bytes. It rejects with what
+ * the handler throws, or with the `Error` that it answers with.
  *
- * What the middleware returns is the answer; `undefined` leaves it as it is. It can
- * answer without calling `next()`, and what it throws is taken for what a handler
- * throws. `next()` can be called once.
+ * What the middleware returns is the answer; `undefined` leaves the answer as it is.
+ * It can answer without calling `next()`, and what it throws is treated like what a
+ * handler throws. `next()` can be called once.
  *
  * The arguments are unread: they belong to the handler. A handler that continues
  * its call with `respond.continue()`, or forwards it, answers the caller before

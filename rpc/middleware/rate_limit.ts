@@ -23,8 +23,9 @@ export interface RateLimitOptions {
   /** The interval, in milliseconds. A number from 1 to 2^31 - 1. Default: 1,000. */
   interval?: number | undefined;
   /**
-   * Whose calls count together: what has the same object. Default: `call.peer`, so
-   * each connection has a limit of its own.
+   * Calls for which it returns the same object count together. If it returns no
+   * object, the call fails with a `TypeError`. Default: `call.peer`, so each
+   * connection has a limit of its own.
    */
   by?: ((call: Call) => object) | undefined;
 }

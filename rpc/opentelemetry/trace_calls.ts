@@ -3,8 +3,9 @@ import type { Interceptor } from "../middleware/mod.ts";
 import { Instruments } from "./instruments.ts";
 
 /**
- * An interceptor that makes a span of each call, with the active span as its parent,
- * and adds its time to the histogram `rpc.client.duration`. The context of the span
+ * Makes an interceptor that makes a span of each call, with the active span as its
+ * parent, and adds its time in milliseconds to the histogram `rpc.client.duration`.
+ * It makes nothing without a registered provider. The context of the span
  * goes with the call, so the span of its handler is a child of it, if the peer has
  * `traceHandlers()`. A stream ends its span when it ends.
  */

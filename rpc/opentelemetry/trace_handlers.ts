@@ -12,13 +12,14 @@ import { isValueStream } from "../wire/value_source.ts";
 import { Instruments, type MeasuredCall } from "./instruments.ts";
 
 /**
- * Middleware that makes a span of each call of a peer and adds its time to the
- * histogram `rpc.server.duration`. The span is a child of the caller's, if that has
+ * Makes middleware that makes a span of each call of a peer and adds its time in
+ * milliseconds to the histogram `rpc.server.duration`. It makes nothing without a
+ * registered provider. The span is a child of the caller's, if that has
  * `traceCalls()`, and is the active one while the handler runs, also in the body of a
  * generator. A stream ends its span when it ends.
  *
- * An error that a handler throws for the caller (`CallError`) is an attribute of the
- * span; other errors are its status.
+ * The code of an error that a handler throws for the caller (`CallError`) is an
+ * attribute of the span; other errors are its status, too.
  */
 export function traceHandlers(): Middleware {
   const instruments = new Instruments("server");

@@ -38,7 +38,7 @@ export interface ObservedDirection extends ObservedBase {
   readonly state: "ended" | "failed" | "malformed";
   /** The end that did it. */
   readonly by: End;
-  /** Why, or the text of an error; undefined if there is none. */
+  /** Why reading failed, or what was no frame; undefined if it has ended. */
   readonly error?: unknown;
 }
 
@@ -152,7 +152,7 @@ export interface ObservedAnswer extends ObservedBase {
   readonly channel: ObservedChannel;
   /** The call. */
   readonly call: ObservedCall;
-  /** The text of an error; undefined if it is none. */
+  /** The text of an error; undefined if the call has succeeded. */
   readonly error: string | undefined;
   /** Whether the channel stays open. */
   readonly continued: boolean;
@@ -176,7 +176,7 @@ export interface ObservedFurtherValue extends ObservedBase {
   readonly call: ObservedCall;
   /** Its place among the values of its direction, from 0. */
   readonly index: number;
-  /** The value; undefined if it has not arrived with the header. */
+  /** The value. */
   readonly value: ObservedValue;
 }
 
@@ -190,7 +190,7 @@ export interface ObservedTrailer extends ObservedBase {
   readonly channel: ObservedChannel;
   /** The call. */
   readonly call: ObservedCall;
-  /** Why, or the text of an error; undefined if there is none. */
+  /** The text of an error; undefined if the stream is complete. */
   readonly error: string | undefined;
 }
 
@@ -250,8 +250,9 @@ export type ObservedEvent =
   | ObservedCallEnd;
 
 /**
- * Is called with everything that happens in sessions, in order, while the bytes are
- * on their way: what it does delays them. It must not change what it gets.
+ * Called with everything that happens in sessions, in order, while the bytes are on
+ * their way: what it does delays them. It must not change what it gets. What it
+ * throws is an uncaught error, and the session goes on.
  */
 export type OnEvent = (event: ObservedEvent) => void;
 

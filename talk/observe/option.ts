@@ -11,7 +11,7 @@ import type { Transport, TransportListener } from "../../mux/internal.ts";
 export interface ObserveOptions {
   /** The address of the far end, for events. Default: empty. */
   address?: string | undefined;
-  /** The codecs in which calls are read. Default: `json()`. */
+  /** The codecs in which calls are read. Default: `json({ bigint: true })`. */
   codecs?: readonly Codec[] | undefined;
 }
 

@@ -20,10 +20,10 @@ export const describe = defineCommand({
   summary: "Prints what can be called at an address",
   usage: ["describe ADDRESS [SELECTOR]"],
   about:
-    `Asks the server to describe itself, as those of qtalk serve and those with
-withReflection() do: its name and version, and its methods with what they take
-and answer, as far as that is known. With a SELECTOR, it is about that method,
-with its schemas, or the methods of that group.
+    `Asks the server to describe itself, which qtalk serve and programs with
+withReflection() do: its name and version, and its methods with their arguments
+and results, as far as they are known. With a SELECTOR, prints that method with
+its schemas, or the methods of that group.
 
   qtalk describe tcp://127.0.0.1:9999
   qtalk describe tcp://127.0.0.1:9999 math.add

@@ -38,7 +38,7 @@ export const inspect = defineCommand({
   usage: ["inspect LISTEN DIAL", "inspect FILE"],
   about:
     `Each connection to LISTEN gets its own connection to DIAL. Bytes pass unchanged in
-both directions, and what they are is printed: → is sent by the client, ← by the
+both directions, and are printed as frames, calls and values: → is sent by the client, ← by the
 server. Each channel has a number, as #1. The codec of a call is recognized. FILE
 is what --save has written.
 

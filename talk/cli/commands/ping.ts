@@ -24,8 +24,8 @@ export const ping = defineCommand({
   usage: ["ping ADDRESS"],
   about:
     `Calls /_qtalk/ping on one connection, one call after the other, and prints
-how long each answer took; at the end, how many were lost, and the least, the
-median and the longest round trip. Every answer counts, also that there is no
+how long each answer took; at the end, how many were lost, and the shortest, the
+median and the longest round trip. Every answer counts, even that there is no
 such method, so any server can be pinged. SIGINT ends it early.
 
 It fails with exit code 3 if there was no answer, or the connection was lost.

@@ -28,8 +28,8 @@ export const serve = defineCommand({
   about:
     `The default export is an object whose methods are called by name, a function
 that answers every call, or a handler such as a Router. FILE may also be a URL.
-Prints the address it listens on. SIGINT and SIGTERM stop it with exit code 0:
-calls in progress have the --drain to end, unless a second signal comes.
+Prints the address it listens on. SIGINT or SIGTERM stops it with exit code 0:
+calls in progress have the time of --drain to end, unless a second signal comes.
 
 Peers can ask what the service offers (qtalk describe), whether it works and how
 it is used. For that, the module may also export "name", "version" and "doc",
@@ -54,7 +54,7 @@ then carries frames only, so the service must log to standard error.
     },
     "no-reflection": {
       type: "boolean",
-      about: "do not describe the service, nor say how it is",
+      about: "answer no questions about the service",
     },
     drain: DRAIN_OPTION,
     verbose: VERBOSE_OPTION,

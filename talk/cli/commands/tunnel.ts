@@ -116,8 +116,8 @@ once when the publisher is stopped by a signal.
 
 Both halves need the same token in the environment variable QTALK_TUNNEL_TOKEN,
 or --insecure on both, with which everyone who reaches ADDRESS can publish. The
-token is not sent; what passes through the tunnel is only encrypted over
-tls: and wss:.
+token is not sent. What passes through the tunnel is encrypted only if publish
+dials a tls: or wss: address.
 
   export QTALK_TUNNEL_TOKEN=$(openssl rand -hex 32)
   qtalk tunnel listen tcp://0.0.0.0:7000 --public 0.0.0.0:8080
