@@ -4,6 +4,7 @@
  *
  * @module
  */
+export { kindOf } from "./callback/callback_id.ts";
 export {
   type DescribedArgument,
   type DescribedMethod,

@@ -14,6 +14,8 @@ export const PROGRAM = "qtalk";
 export interface OptionSpec {
   /** Whether it takes a value. */
   readonly type: "string" | "boolean";
+  /** Whether it may be given several times; its value is then an array. */
+  readonly multiple?: boolean;
   /** Its short form, one letter. */
   readonly short?: string;
   /** The name of its value in the help. */
@@ -28,6 +30,7 @@ export type OptionSpecs = Readonly<Record<string, OptionSpec>>;
 /** The values of the options, `undefined` for those not given. */
 export type OptionValues<O extends OptionSpecs> = {
   readonly [K in keyof O]: O[K]["type"] extends "boolean" ? boolean
+    : O[K]["multiple"] extends true ? readonly string[] | undefined
     : string | undefined;
 };
 
@@ -118,6 +121,9 @@ export function defineCommand<const O extends OptionSpecs>(
   };
 }
 
+/** The value of an option. */
+export type OptionValue = string | boolean | readonly string[];
+
 /** Arguments that begin with a dash and are not options. */
 const NEGATIVE_NUMBER = /^-\.?\d/;
 /** Hides them from the parser. No argument of a process can contain it. */
@@ -127,7 +133,7 @@ const MARK = "\0";
 export function parse(
   args: readonly string[],
   options: OptionSpecs,
-): { words: string[]; values: Record<string, string | boolean> } {
+): { words: string[]; values: Record<string, OptionValue> } {
   let parsed;
   try {
     parsed = parseArgs({
@@ -142,7 +148,11 @@ export function parse(
   const unmark = (text: string) => text.replace(MARK, "");
   const values = Object.entries(parsed.values).map(([name, value]) => [
     name,
-    typeof value === "string" ? unmark(value) : value,
+    Array.isArray(value)
+      ? value.map((one) => typeof one === "string" ? unmark(one) : one)
+      : typeof value === "string"
+      ? unmark(value)
+      : value,
   ]);
   return {
     words: parsed.positionals.map(unmark),

@@ -27,3 +27,11 @@ Deno.test("positive: only a finite number above 0 is accepted", () => {
     assertThrows(() => positive("timeout", text), UsageError, "--timeout");
   }
 });
+
+Deno.test("parse: an option that may be repeated has all of its values", () => {
+  const specs = { pin: { type: "string", multiple: true, about: "" } } as const;
+  assertEquals(parse(["--pin", "a", "--pin=-1"], specs), {
+    words: [],
+    values: { pin: ["a", "-1"] },
+  });
+});

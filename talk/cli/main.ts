@@ -24,6 +24,7 @@ import config from "../../deno.json" with { type: "json" };
 import { redactedAddress } from "../../printable_text.ts";
 import { bench } from "./commands/bench.ts";
 import { call } from "./commands/call.ts";
+import { cert } from "./commands/cert.ts";
 import { check } from "./commands/check.ts";
 import { type Command, PROGRAM, twoColumns } from "./command.ts";
 import { describe } from "./commands/describe.ts";
@@ -46,6 +47,7 @@ const COMMANDS: readonly Command[] = Object.freeze([
   proxy,
   inspect,
   tunnel,
+  cert,
   interop,
   check,
   bench,

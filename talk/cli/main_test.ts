@@ -12,6 +12,7 @@ const COMMANDS = [
   "serve",
   "proxy",
   "tunnel",
+  "cert",
   "interop",
   "check",
   "bench",

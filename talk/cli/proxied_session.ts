@@ -1,7 +1,7 @@
 import { rawSession, type Session } from "../../mux/internal.ts";
 import { proxy } from "../../mux/mod.ts";
 import { limitWait } from "../../time_limit.ts";
-import { dialSession } from "../dial.ts";
+import { type ConnectOptions, dialSession } from "../dial.ts";
 import type { Closable } from "../listener.ts";
 import type { CloseOptions } from "../peer.ts";
 
@@ -17,15 +17,17 @@ export class ProxiedSession implements Closable {
    *
    * @param session the session to proxy
    * @param to the address
+   * @param options how it is dialed
    * @param onError called with why it cannot be dialed, or why a session broke
    */
   constructor(
     session: Session,
     to: string,
+    options: ConnectOptions,
     onError: (error: unknown) => void,
   ) {
     this.#session = session;
-    this.closed = proxyTo(to, session);
+    this.closed = proxyTo(to, session, options);
     this.closed.catch(onError);
   }
 
@@ -59,12 +61,17 @@ export class ProxiedSession implements Closable {
 }
 
 /** Proxies a session and a new one to an address. */
-async function proxyTo(to: string, session: Session): Promise<void> {
+async function proxyTo(
+  to: string,
+  session: Session,
+  options: ConnectOptions,
+): Promise<void> {
   const gone = new AbortController();
   const onEnd = () => gone.abort();
   session.closed.then(onEnd, onEnd);
   try {
-    await proxy(session, await dialSession(to, { signal: gone.signal }));
+    const { signal } = gone;
+    await proxy(session, await dialSession(to, { ...options, signal }));
   } catch (error) {
     await session.close();
     // The session ended before the other one was made: that is no failure.

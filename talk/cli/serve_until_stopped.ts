@@ -9,6 +9,7 @@ import { errorPrinter } from "../error_printer.ts";
 import { listen } from "../listen.ts";
 import type { Closable } from "../listener.ts";
 import { type OptionSpec, seconds } from "./command.ts";
+import type { ListenSecurity } from "./connection_options.ts";
 import { EXIT } from "./exit_code.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -93,7 +94,7 @@ function isStdio(address: string): boolean {
 }
 
 /** Options of {@linkcode serveUntilStopped}. */
-export interface ServeOptions {
+export interface ServeOptions extends ListenSecurity {
   /** Answers the calls. */
   handler: Handler;
   /** The codecs that calls may be in. */
@@ -113,12 +114,14 @@ export async function serveUntilStopped(
   address: string,
   options: ServeOptions,
 ): Promise<number> {
-  const { handler, codecs, terminal, drainTimeout, verbose, onClose } = options;
+  const { handler, codecs, terminal, drainTimeout, verbose, onClose, tls } =
+    options;
   let broken = false;
   const printError = errorPrinter((text) => terminal.note(text));
   const listener = await listen(address, {
     handler,
     codecs,
+    tls,
     onPeer(peer, { remoteAddr }) {
       if (!verbose) return;
       noteConnection(terminal, remoteAddr, peer.closed);

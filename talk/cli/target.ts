@@ -51,5 +51,5 @@ export function splitAddress(
 
 /** Whether an argument is an address and not a command. */
 export function isAddress(text: string): boolean {
-  return /^(?:tcp|wss?):\/\/|^unix:/i.test(text);
+  return /^(?:tcp|tls|wss?):\/\/|^(?:unix|pipe):/i.test(text);
 }

@@ -24,7 +24,9 @@ Deno.test("targetFrom: address and selector are one word or two", () => {
 });
 
 Deno.test("isAddress: an address begins with a scheme, a command does not", () => {
-  for (const word of ["tcp://h:1", "unix:/p", "ws://h", "wss://h/p"]) {
+  for (
+    const word of ["tcp://h:1", "tls://h:1", "unix:/p", "ws://h", "wss://h/p"]
+  ) {
     assertEquals(isAddress(word), true, word);
   }
   for (const word of ["./tcp", "go run .", "tcp:", "echo tcp://h:1"]) {

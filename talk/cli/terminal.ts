@@ -1,4 +1,5 @@
 import { setImmediate } from "node:timers";
+import { TlsError } from "../../mux/internal.ts";
 import { printableText, redactedIn } from "../../printable_text.ts";
 import { OutputClosed } from "./exit_code.ts";
 
@@ -28,6 +29,8 @@ export type Style = keyof typeof STYLES;
 const PROGRESS_INTERVAL = 100;
 /** Milliseconds until waiting is shown, and between its updates. */
 const SECOND = 1_000;
+/** The least length of a secret: a shorter one is part of many texts. */
+const MIN_SECRET = 4;
 /** Characters of results after which they are written at once. */
 const FLUSH_SIZE = 16 * 1024;
 /** Moves to the first column and erases the line. */
@@ -49,6 +52,8 @@ export class Terminal {
   #flushing = false;
   /** The error of writing results. */
   #failure: unknown;
+  /** What errors do not show. */
+  readonly #secrets: string[] = [];
 
   /**
    * Makes a terminal, by default of the streams of this process.
@@ -138,12 +143,23 @@ export class Terminal {
   }
 
   /**
+   * Replaces a secret of the command line in all errors: the other end may quote it.
+   * The credentials that follow a word, as in `Bearer …`, are one by themselves.
+   */
+  conceal(secret: string): void {
+    const [, credentials = ""] = /^\S+\s+(.+)$/.exec(secret) ?? [];
+    const found = [secret, credentials];
+    this.#secrets.push(...found.filter(({ length }) => length >= MIN_SECRET));
+  }
+
+  /**
    * Prints an error in one line to standard error. Its text may come from the
    * other end: it is made printable. Addresses in it are printed without secrets.
    */
   error(error: unknown): void {
+    const shown = textOf(error);
     const text = redactedIn(
-      error instanceof Error ? error.message : String(error),
+      this.#secrets.reduce((text, one) => text.replaceAll(one, "…"), shown),
     );
     this.note(`${this.onError("red", "error:")} ${printableText(text)}`);
   }
@@ -211,6 +227,19 @@ export class Terminal {
       at += sink.writeSync(bytes.subarray(at));
     }
   }
+}
+
+/** The text of an error; with what is wrong about TLS, if that is the cause. */
+function textOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const { message } = error;
+  for (let { cause } = error; cause instanceof Error; { cause } = cause) {
+    if (!(cause instanceof TlsError) || message.includes(cause.message)) {
+      continue;
+    }
+    return `${message}: ${cause.message}`;
+  }
+  return message;
 }
 
 function columns(): number {

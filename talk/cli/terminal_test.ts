@@ -1,3 +1,4 @@
+import { TlsError } from "@qtalk/qtalk";
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { FakeTime } from "../../tests/support/fake_time.ts";
 import { turn } from "../../tests/support/within.ts";
@@ -149,6 +150,29 @@ Deno.test("Terminal.error: an error of the other end cannot change what a termin
     err.text,
     "\x1b[31merror:\x1b[0m remote: a\\u001b[2J\\n\\u009b31m\\u202eb\n" +
       "\x1b[31merror:\x1b[0m /x\\r\\u001b]0;title\\u0007: c\n",
+  );
+});
+
+Deno.test("Terminal.conceal: no error shows a secret, nor the credentials in it", () => {
+  const err = new Kept(false);
+  const terminal = new Terminal(new Kept(false), err, false);
+  terminal.conceal("Bearer SECRET");
+  terminal.conceal("1");
+  terminal.error(new Error("no Bearer SECRET, nor SECRET in 1"));
+  assertEquals(err.text, "error: no …, nor … in 1\n");
+});
+
+Deno.test("Terminal.error: it says what is wrong about TLS, once", () => {
+  const err = new Kept(false);
+  const terminal = new Terminal(new Kept(false), err, false);
+  const cause = new TlsError("expired", "the certificate has expired");
+  const lost = new Error("Connection is lost", { cause });
+  terminal.error(new Error("Cannot call", { cause: lost }));
+  terminal.error(new Error(`Cannot dial: ${cause.message}`, { cause }));
+  assertEquals(
+    err.text,
+    "error: Cannot call: the certificate has expired\n" +
+      "error: Cannot dial: the certificate has expired\n",
   );
 });
 

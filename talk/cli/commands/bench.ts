@@ -3,6 +3,11 @@ import { dial } from "../../dial.ts";
 import type { Peer } from "../../peer.ts";
 import { CODEC_OPTION, codecName, loadCodec } from "../codec_option.ts";
 import { defineCommand, positive } from "../command.ts";
+import {
+  DIAL_OPTIONS,
+  dialSecurity,
+  type GivenDialOptions,
+} from "../connection_options.ts";
 import { EXIT } from "../exit_code.ts";
 import {
   type MakeCall,
@@ -36,8 +41,8 @@ export const bench = defineCommand({
 
 The first two forms measure an interop service: its Unary, which calls this side
 back, with 1 and with 64 calls in flight, and bytes that are sent there and
-back. The last form measures calls of any function, over tcp: only. The codec is
-CBOR unless --codec or the variable QTALK_CODEC names another one.
+back. The last form measures calls of any function, over tcp: or tls:. The codec
+is CBOR unless --codec or the variable QTALK_CODEC names another one.
 
   qtalk bench tcp://127.0.0.1:9999/Upper hello --codec json`,
   options: {
@@ -53,6 +58,7 @@ CBOR unless --codec or the variable QTALK_CODEC names another one.
     },
     json: { type: "boolean", about: "print the figures as JSON" },
     codec: CODEC_OPTION,
+    ...DIAL_OPTIONS,
   },
   async run({ words, options, terminal }) {
     const seconds = positive("seconds", options.seconds) ?? DEFAULT_SECONDS;
@@ -61,6 +67,7 @@ CBOR unless --codec or the variable QTALK_CODEC names another one.
     const { peer, makeCall, name, hasBytes } = await begin(
       words,
       codec,
+      options,
       terminal,
     );
     await using _ = peer;
@@ -117,19 +124,21 @@ interface Subject {
 async function begin(
   words: readonly string[],
   codec: string,
+  given: GivenDialOptions,
   terminal: Terminal,
 ): Promise<Subject> {
   const [first = "", ...args] = words;
   const { address, selector } = splitAddress(first);
   if (selector === undefined) {
-    const peer = await connectToInterop(words, codec, terminal);
+    const peer = await connectToInterop(words, codec, given, terminal);
     const makeCall = () => peer.call("Unary", VALUE);
     return { peer, makeCall, name: "Unary", hasBytes: true };
   }
+  const security = await dialSecurity(address, given, terminal);
   const value = args.length === 0 ? null : args.map(parseValue);
   const peer = await terminal.waiting(
     `Connecting to ${redactedAddress(address)}`,
-    dial(address, { codec: await loadCodec(codec) }),
+    dial(address, { codec: await loadCodec(codec), ...security }),
   );
   const makeCall = () => peer.call(selector, value);
   return { peer, makeCall, name: selector.slice(1), hasBytes: false };

@@ -9,6 +9,7 @@ import { problemWith } from "../argument_check.ts";
 import { askDescription, dotted } from "../ask_description.ts";
 import { CODEC_OPTION, codecName, loadCodec } from "../codec_option.ts";
 import { defineCommand, positive } from "../command.ts";
+import { DIAL_OPTIONS, dialSecurity } from "../connection_options.ts";
 import { EXIT, OutputClosed, UsageError } from "../exit_code.ts";
 import { methodText } from "../method_text.ts";
 import { spliceTransport } from "../splice_transport.ts";
@@ -74,6 +75,7 @@ they are sent.
       value: "SECONDS",
       about: "for connecting (default 30) and the response (no limit)",
     },
+    ...DIAL_OPTIONS,
   },
   async run({ words, options, terminal }) {
     const { address, selector, rest } = targetFrom(words);
@@ -93,10 +95,11 @@ they are sent.
       : argumentsFrom(rest, options.value);
     const seconds = positive("timeout", options.timeout);
     const limits = seconds === undefined ? {} : { timeout: seconds * 1_000 };
+    const security = await dialSecurity(address, options, terminal);
     const codec = await loadCodec(codecName(options.codec, "json"));
     await using peer = await terminal.waiting(
       `Connecting to ${redactedAddress(address)}`,
-      dial(address, { codec, ...limits }),
+      dial(address, { codec, ...limits, ...security }),
     );
     if (!streamed && !options.unchecked) {
       await checkArguments(peer, selector, args, limits.timeout);

@@ -4,6 +4,7 @@ import type { Peer } from "../../peer.ts";
 import { type Check, CHECKS } from "../peers/interop_checks.ts";
 import { CODEC_OPTION, codecName } from "../codec_option.ts";
 import { defineCommand, positive } from "../command.ts";
+import { DIAL_OPTIONS } from "../connection_options.ts";
 import { EXIT, exitCodeOf } from "../exit_code.ts";
 import {
   connectToInterop,
@@ -33,11 +34,12 @@ service with another codec may not answer at all.
       value: "SECONDS",
       about: `for each check (default ${DEFAULT_TIMEOUT})`,
     },
+    ...DIAL_OPTIONS,
   },
   async run({ words, options, terminal }) {
     const seconds = positive("timeout", options.timeout) ?? DEFAULT_TIMEOUT;
     const codec = codecName(options.codec, "cbor");
-    await using peer = await connectToInterop(words, codec, terminal);
+    await using peer = await connectToInterop(words, codec, options, terminal);
     let code: number = EXIT.ok, passed = 0, failed = 0;
     for (const item of CHECKS) {
       const failure = await runCheck(item, peer, seconds, terminal);

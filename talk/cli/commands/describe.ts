@@ -7,6 +7,7 @@ import { dial } from "../../dial.ts";
 import { askDescription, askTimeout } from "../ask_description.ts";
 import { CODEC_OPTION, codecName, loadCodec } from "../codec_option.ts";
 import { defineCommand, positive } from "../command.ts";
+import { DIAL_OPTIONS, dialSecurity } from "../connection_options.ts";
 import { EXIT, NotDescribed, UsageError } from "../exit_code.ts";
 import { methodText } from "../method_text.ts";
 import { splitAddress } from "../target.ts";
@@ -35,16 +36,19 @@ its schemas, or the methods of that group.
       value: "SECONDS",
       about: "for connecting (default 30) and the answer (default 10)",
     },
+    ...DIAL_OPTIONS,
   },
   async run({ words, options, terminal }) {
     const { address, selector } = describedTarget(words, "describe");
     const seconds = positive("timeout", options.timeout);
+    const security = await dialSecurity(address, options, terminal);
     const codec = await loadCodec(codecName(options.codec, "json"));
     await using peer = await terminal.waiting(
       `Connecting to ${redactedAddress(address)}`,
       dial(address, {
         codec,
         ...(seconds !== undefined && { timeout: seconds * 1_000 }),
+        ...security,
       }),
     );
     const description = await terminal.waiting(

@@ -6,6 +6,10 @@ import type { ObservedEvent } from "../../observe/events.ts";
 import { Tracer } from "../../observe/session_trace.ts";
 import { loadCodec } from "../codec_option.ts";
 import { count, defineCommand } from "../command.ts";
+import {
+  bothSecurities,
+  LISTEN_AND_DIAL_OPTIONS,
+} from "../connection_options.ts";
 import { EXIT, OutputClosed, UsageError } from "../exit_code.ts";
 import { filtered } from "../inspect/event_filter.ts";
 import { EventPrinter } from "../inspect/event_printer.ts";
@@ -69,6 +73,7 @@ is what --save has written.
       about: `codecs to recognize (default ${CODECS})`,
     },
     drain: DRAIN_OPTION,
+    ...LISTEN_AND_DIAL_OPTIONS,
   },
   async run({ words, options, terminal }) {
     const [first, to, ...others] = words;
@@ -135,6 +140,12 @@ is what --save has written.
       tracer: Tracer,
       stopped: Promise<never>,
     ): Promise<number> {
+      const { listening, dialing } = await bothSecurities(
+        from,
+        to,
+        options,
+        terminal,
+      );
       let failed = false;
       const onError = (error: unknown) => {
         failed = true;
@@ -147,9 +158,15 @@ is what --save has written.
         new Recorder(file, redactedAddress(from), redactedAddress(to), onError);
       const listener = await listenRaw(
         from,
-        {},
+        listening,
         (transport) =>
-          new TappedConnection(transport, { to, tracer, recorder, onError }),
+          new TappedConnection(transport, {
+            to,
+            dialing,
+            tracer,
+            recorder,
+            onError,
+          }),
         {
           admit(connection, { remoteAddr }) {
             connection.begin(redactedAddress(remoteAddr));

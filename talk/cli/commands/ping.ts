@@ -4,6 +4,7 @@ import { dial } from "../../dial.ts";
 import type { Peer } from "../../peer.ts";
 import { CODEC_OPTION, codecName, loadCodec } from "../codec_option.ts";
 import { count, defineCommand, positive, seconds } from "../command.ts";
+import { DIAL_OPTIONS, dialSecurity } from "../connection_options.ts";
 import { EXIT, UsageError } from "../exit_code.ts";
 import { splitAddress } from "../target.ts";
 
@@ -50,6 +51,7 @@ It fails with exit code 3 if there was no answer, or the connection was lost.
       value: "SECONDS",
       about: `for connecting (30) and each answer (${TIMEOUT})`,
     },
+    ...DIAL_OPTIONS,
   },
   async run({ words, options, terminal }) {
     const [first, ...others] = words;
@@ -67,6 +69,7 @@ It fails with exit code 3 if there was no answer, or the connection was lost.
     const pings = count("count", options.count) ?? COUNT;
     const interval = seconds("interval", options.interval) ?? INTERVAL * 1_000;
     const limit = positive("timeout", options.timeout);
+    const security = await dialSecurity(address, options, terminal);
     const codec = await loadCodec(codecName(options.codec, "json"));
     const to = redactedAddress(address);
     await using peer = await terminal.waiting(
@@ -74,6 +77,7 @@ It fails with exit code 3 if there was no answer, or the connection was lost.
       dial(address, {
         codec,
         ...(limit !== undefined && { timeout: limit * 1_000 }),
+        ...security,
       }),
     );
     const times: number[] = [];

@@ -1,6 +1,10 @@
 import { resolveAddress } from "../../address.ts";
 import { listenWith } from "../../listen.ts";
 import { defineCommand } from "../command.ts";
+import {
+  bothSecurities,
+  LISTEN_AND_DIAL_OPTIONS,
+} from "../connection_options.ts";
 import { EXIT, UsageError } from "../exit_code.ts";
 import { ProxiedSession } from "../proxied_session.ts";
 import {
@@ -25,7 +29,11 @@ connections, and those that are open have the time of --drain to end.
 
   qtalk proxy ws://127.0.0.1:8080/ unix:/run/math.sock
   ssh host qtalk proxy stdio: tcp://127.0.0.1:9999`,
-  options: { drain: DRAIN_OPTION, verbose: VERBOSE_OPTION },
+  options: {
+    drain: DRAIN_OPTION,
+    verbose: VERBOSE_OPTION,
+    ...LISTEN_AND_DIAL_OPTIONS,
+  },
   async run({ words, options, terminal }) {
     const [from, to, ...others] = words;
     if (from === undefined || to === undefined || others.length > 0) {
@@ -36,12 +44,18 @@ connections, and those that are open have the time of --drain to end.
     const drainTimeout = drainTimeoutFrom(options.drain);
     // Checked now, and not when the first session is accepted.
     await resolveAddress(to);
+    const { listening, dialing } = await bothSecurities(
+      from,
+      to,
+      options,
+      terminal,
+    );
     let broken = false;
     const listener = await listenWith(
       from,
-      {},
+      listening,
       (session) =>
-        new ProxiedSession(session, to, (error) => {
+        new ProxiedSession(session, to, dialing, (error) => {
           broken = true;
           terminal.error(error);
         }),

@@ -8,6 +8,7 @@ import {
 } from "../../../rpc/internal_cli.ts";
 import { CODEC_OPTION, codecName, loadCodec } from "../codec_option.ts";
 import { defineCommand } from "../command.ts";
+import { LISTEN_OPTIONS, listenSecurity } from "../connection_options.ts";
 import { UsageError } from "../exit_code.ts";
 import {
   DRAIN_OPTION,
@@ -57,6 +58,7 @@ then carries frames only, so the service must log to standard error.
     },
     drain: DRAIN_OPTION,
     verbose: VERBOSE_OPTION,
+    ...LISTEN_OPTIONS,
   },
   async run({ words, options, terminal }) {
     const [file, ...others] = words;
@@ -66,6 +68,8 @@ then carries frames only, so the service must log to standard error.
       );
     }
     const drainTimeout = drainTimeoutFrom(options.drain);
+    const address = options.address ?? ADDRESS;
+    const security = await listenSecurity(address, options);
     const names = codecName(options.codec, "json").split(",");
     const codecs = await Promise.all(names.map(loadCodec));
     const module = await load(file);
@@ -73,12 +77,13 @@ then carries frames only, so the service must log to standard error.
     const handler = options["no-reflection"]
       ? service
       : withReflection(service, aboutOf(module));
-    return await serveUntilStopped(options.address ?? ADDRESS, {
+    return await serveUntilStopped(address, {
       handler,
       codecs,
       terminal,
       drainTimeout,
       verbose: options.verbose,
+      ...security,
     });
   },
 });

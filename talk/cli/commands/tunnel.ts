@@ -1,6 +1,13 @@
 import { json } from "../../../codec/internal.ts";
 import { redactedAddress } from "../../../printable_text.ts";
 import { count, defineCommand, positive, seconds } from "../command.ts";
+import {
+  dialSecurity,
+  EITHER_OPTIONS,
+  listenSecurity,
+  ONLY_DIAL_OPTIONS,
+  ONLY_LISTEN_OPTIONS,
+} from "../connection_options.ts";
 import { EXIT, UsageError } from "../exit_code.ts";
 import {
   DRAIN_OPTION,
@@ -58,6 +65,7 @@ const LISTEN_OPTIONS = {
     value: "N",
     about: "ports of publishers at the same host (default 16)",
   },
+  ...ONLY_LISTEN_OPTIONS,
 } as const;
 
 const PUBLISH_OPTIONS = {
@@ -86,6 +94,7 @@ const PUBLISH_OPTIONS = {
     value: "SECONDS",
     about: "between checks of PORT, 0 for none (default 10)",
   },
+  ...ONLY_DIAL_OPTIONS,
 } as const;
 
 /** `qtalk tunnel`. */
@@ -116,6 +125,7 @@ dials a tls: or wss: address.
   options: {
     insecure: { type: "boolean", about: "require no token" },
     drain: DRAIN_OPTION,
+    ...EITHER_OPTIONS,
     ...LISTEN_OPTIONS,
     ...PUBLISH_OPTIONS,
   },
@@ -124,6 +134,7 @@ dials a tls: or wss: address.
     const drainTimeout = drainTimeoutFrom(options.drain);
     if (role === "listen" && rest.length === 1) {
       refuseOthers("listen", "publish", options, PUBLISH_OPTIONS);
+      const security = await listenSecurity(rest[0]!, options);
       const tokens = await tokensFrom(options.tokens);
       checkTokens("listen", tokens, options.insecure);
       const service = new TunnelService({
@@ -145,6 +156,7 @@ dials a tls: or wss: address.
         terminal,
         drainTimeout,
         onClose: () => service.close(),
+        ...security,
       });
     }
     if (role === "publish" && rest.length === 2) {
@@ -156,6 +168,7 @@ dials a tls: or wss: address.
         options.insecure,
       );
       const target = hostAndPort(rest[0]!);
+      const dialing = await dialSecurity(rest[1]!, options, terminal);
       const publisher = new TunnelPublisher(rest[1]!, target, {
         name: nameFrom(options.name, target),
         port: publicPort(options.port),
@@ -163,6 +176,7 @@ dials a tls: or wss: address.
         timeout: milliseconds("timeout", options.timeout) ?? 30_000,
         maxDelay: milliseconds("max-delay", options["max-delay"]) ?? 10_000,
         checkInterval: seconds("check", options.check) ?? 10_000,
+        dialing,
         terminal,
       });
       return await publish(publisher, terminal, drainTimeout);

@@ -3,6 +3,7 @@ import { dial } from "../../dial.ts";
 import { askDescription, askTimeout } from "../ask_description.ts";
 import { CODEC_OPTION, codecName, loadCodec } from "../codec_option.ts";
 import { defineCommand, positive } from "../command.ts";
+import { DIAL_OPTIONS, dialSecurity } from "../connection_options.ts";
 import { declarationText, interfaceName } from "../declaration_text.ts";
 import { EXIT, UsageError } from "../exit_code.ts";
 import { describedTarget } from "./describe.ts";
@@ -37,6 +38,7 @@ without a contract say neither what they take nor what they answer.
       value: "SECONDS",
       about: "for connecting (default 30) and the answer (default 10)",
     },
+    ...DIAL_OPTIONS,
   },
   async run({ words, options, terminal }) {
     const { address, selector } = describedTarget(words, "write types");
@@ -48,6 +50,7 @@ without a contract say neither what they take nor what they answer.
         `Cannot use --name: "${options.name}" is not a name of TypeScript`,
       );
     }
+    const security = await dialSecurity(address, options, terminal);
     const codec = await loadCodec(codecName(options.codec, "json"));
     const from = redactedAddress(address);
     await using peer = await terminal.waiting(
@@ -55,6 +58,7 @@ without a contract say neither what they take nor what they answer.
       dial(address, {
         codec,
         ...(seconds !== undefined && { timeout: seconds * 1_000 }),
+        ...security,
       }),
     );
     const description = await terminal.waiting(

@@ -1,3 +1,4 @@
+import { kindOf } from "../../../rpc/internal_cli.ts";
 import type { ObservedChannel } from "../../observe/events.ts";
 import { pointerOf } from "./value_line.ts";
 
@@ -5,8 +6,6 @@ import { pointerOf } from "./value_line.ts";
 const MAX_NAMES = 10_000;
 /** Values that are looked through for pointers, in one value. */
 const MAX_VISITS = 10_000;
-/** What an ID that stands for a stream has at its 13th place. */
-const STREAM_KINDS = "vbw";
 
 /** What a name stands for. */
 export interface Named {
@@ -53,8 +52,8 @@ export class PointerNames {
       const [oldest] = this.#names.keys();
       this.#names.delete(oldest!);
     }
-    const isStream = /^_.{19}$/.test(id) && STREAM_KINDS.includes(id[12]!);
-    const name = `${isStream ? "stream" : "ƒ"}${++this.#count}`;
+    const what = kindOf(id) === "function" ? "ƒ" : "stream";
+    const name = `${what}${++this.#count}`;
     this.#names.set(id, { name, channel: number });
   }
 }

@@ -1,6 +1,6 @@
 import type { AbortableTransport, Transport } from "../../../mux/internal.ts";
 import { timeLimit } from "../../../time_limit.ts";
-import { connect } from "../../dial.ts";
+import { connect, type ConnectOptions } from "../../dial.ts";
 import type { Closable } from "../../listener.ts";
 import type { End } from "../../observe/events.ts";
 import {
@@ -34,6 +34,8 @@ export async function passBytes(
 export interface TapOptions {
   /** The address that each of them dials. */
   readonly to: string;
+  /** How it is dialed. */
+  readonly dialing: ConnectOptions;
   readonly tracer: Tracer;
   readonly recorder: Recorder | undefined;
   /** Called with why the address cannot be dialed, or why a connection broke. */
@@ -85,14 +87,14 @@ export class TappedConnection implements Closable {
   }
 
   async #run(address: string): Promise<void> {
-    const { to, tracer, recorder, onError } = this.#options;
+    const { to, dialing, tracer, recorder, onError } = this.#options;
     const { signal } = this.#gone;
     const trace = this.#trace = tracer.session(address);
     const session = trace.number;
     void recorder?.add({ session, open: address });
     let failure: unknown;
     try {
-      const far = this.#far = await connect(to, { signal });
+      const far = this.#far = await connect(to, { ...dialing, signal });
       if (signal.aborted) return;
       await Promise.all([
         this.#pass("near", this.#near, far, trace),

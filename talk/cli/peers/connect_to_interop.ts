@@ -3,6 +3,7 @@ import { dial } from "../../dial.ts";
 import { dialCommand } from "../../dial_command.ts";
 import type { Peer } from "../../peer.ts";
 import { loadCodec } from "../codec_option.ts";
+import { dialSecurity, type GivenDialOptions } from "../connection_options.ts";
 import { interopCallbacks } from "./interop_service.ts";
 import { isAddress } from "../target.ts";
 import type { Terminal } from "../terminal.ts";
@@ -17,22 +18,31 @@ Without either, this program's own interop is started.`;
  * Connects to the interop service that the arguments name, a child process or
  * an address, and answers its callbacks. Closing the peer ends the child.
  *
+ * @throws {UsageError} if an option is not valid, or not for such a service
  * @throws {TalkError} if the child or the connection cannot be made
  */
 export async function connectToInterop(
   words: readonly string[],
   codec: string,
+  given: GivenDialOptions,
   terminal: Terminal,
 ): Promise<Peer> {
+  const [first, ...others] = words;
+  const isDialed = first !== undefined && others.length === 0 &&
+    isAddress(first);
+  const security = await dialSecurity(
+    isDialed ? first : undefined,
+    given,
+    terminal,
+  );
   const options = {
     codec: await loadCodec(codec),
     handler: interopCallbacks(),
   };
-  const [first, ...others] = words;
-  if (first !== undefined && others.length === 0 && isAddress(first)) {
+  if (isDialed) {
     return await terminal.waiting(
       `Connecting to ${redactedAddress(first)}`,
-      dial(first, options),
+      dial(first, { ...options, ...security }),
     );
   }
   const [program, ...args] = commandLine(words, codec);

@@ -18,6 +18,7 @@ import type {
   ReconnectingPeer,
 } from "../../reconnect/types.ts";
 import { spliceTransport } from "../splice_transport.ts";
+import type { DialSecurity } from "../connection_options.ts";
 import type { Terminal } from "../terminal.ts";
 import { isNonce, isProof, nonce, prove } from "./proof.ts";
 import { TargetHealth } from "./target_health.ts";
@@ -55,6 +56,8 @@ export interface PublishOptions {
   timeout: number;
   /** The longest delay before connecting again, in milliseconds. */
   maxDelay: number;
+  /** How the server is dialed. */
+  dialing: DialSecurity;
   /** How often the target is checked, in milliseconds. */
   checkInterval: number;
   /** Where it is printed what happens. */
@@ -114,7 +117,7 @@ export class TunnelPublisher implements Closable {
 
   /** Connects and publishes, until it is closed. */
   async run(): Promise<void> {
-    const { timeout, maxDelay } = this.#options;
+    const { timeout, maxDelay, dialing } = this.#options;
     const router = new Router();
     router.handle(SELECTORS.alive, () => {});
     router.handle(
@@ -124,6 +127,7 @@ export class TunnelPublisher implements Closable {
     try {
       await this.#health.start();
       this.#peer = await dial(this.#server, {
+        ...dialing,
         handler: router,
         timeout,
         signal: this.#stop.signal,
