@@ -119,9 +119,12 @@ export const service = {
       subscribersOf(call.peer).set(name, fn.retain());
     },
   ),
-  publish: withCall(async (call: Call, name: string, text: string) =>
-    await subscribersOf(call.peer).get(name)!(text)
-  ),
+  publish: withCall(async (call: Call, name: string, text: string) => {
+    const subscriber = subscribersOf(call.peer).get(name);
+    if (subscriber !== undefined) return await subscriber(text);
+    // The connection on which it subscribed was lost.
+    throw new CallError("no such subscriber", { code: "released" });
+  }),
   unsubscribe: withCall((call: Call, name: string) => {
     const map = subscribersOf(call.peer);
     map.get(name)?.release();
