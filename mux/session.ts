@@ -433,8 +433,7 @@ export class QmuxSession implements RawSession {
     return {
       heard: () => {
         // Not sooner: short connections have no use for it.
-        if (!started) means?.start?.();
-        started = true;
+        started ||= means?.start?.() ?? true;
         const before = signs;
         signs = means?.signs ?? 0;
         const heard = this.#heard || signs !== before;

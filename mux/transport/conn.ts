@@ -66,7 +66,14 @@ export function connTransport(conn: ConnLike): KeptTransport {
   const keepAlive = {
     signs: 0,
     start() {
-      if (!closed) conn.setKeepAlive?.(true);
+      if (closed) return true;
+      try {
+        conn.setKeepAlive?.(true);
+        return true;
+      } catch {
+        // Deno cannot set the option while a write waits.
+        return false;
+      }
     },
   };
 

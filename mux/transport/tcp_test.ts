@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { testTransport } from "../../tests/conformance/transport_suite.ts";
 import { tcp } from "./tcp.ts";
+import type { KeptTransport } from "./types.ts";
 
 const { signal } = new AbortController();
 
@@ -127,5 +128,27 @@ Deno.test("tcp: connect() rejects with the system's error", async () => {
   );
   (await listener.accept()).close();
   client.close();
+  listener.close();
+});
+
+Deno.test("tcp: keepalive cannot be set while a write waits, and is set later", async () => {
+  const listener = tcp.listen("//127.0.0.1:0");
+  const transport = await tcp.connect(rest(listener.addr), signal);
+  const accepted = await listener.accept();
+  const far = accepted!.transport;
+  const { keepAlive } = transport as KeptTransport;
+  // More than the system buffers, as the other end reads nothing yet.
+  const size = 64 * 1024 * 1024;
+  const writing = transport.write(new Uint8Array(size));
+  const timer = Promise.withResolvers<void>();
+  setTimeout(timer.resolve, 20);
+  await timer.promise;
+  assertEquals(keepAlive.start!(), false);
+  for (let read = 0; read < size;) read += (await far.read())!.length;
+  await writing;
+  assertEquals(keepAlive.start!(), true);
+  await transport.close();
+  assertEquals(keepAlive.start!(), true);
+  await far.close();
   listener.close();
 });

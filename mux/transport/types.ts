@@ -138,8 +138,11 @@ export interface KeepAliveMeans {
    * {@linkcode ping}, and room for the rest of a write that had to wait for it.
    */
   readonly signs: number;
-  /** Lets the system look after the connection, too. */
-  start?(): void;
+  /**
+   * Lets the system look after the connection, too. It never fails. Returns whether
+   * it could; otherwise it is to be called again.
+   */
+  start?(): boolean;
   /** Asks the other end for a sign of life. It never fails. */
   ping?(): void;
 }

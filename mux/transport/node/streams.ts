@@ -99,7 +99,7 @@ export function systemError(error: unknown): Error {
 /** A transport over one or two streams of Node, which it owns. */
 export class NodeTransport implements AbortableTransport, KeptTransport {
   readonly advice?: string;
-  readonly keepAlive: { signs: number; start(): void };
+  readonly keepAlive: { signs: number; start(): boolean };
   readonly #input: NodeReadable;
   readonly #output: NodeWritable;
   readonly #options: NodeTransportOptions;
@@ -131,6 +131,7 @@ export class NodeTransport implements AbortableTransport, KeptTransport {
       signs: 0,
       start: () => {
         if (!this.#closed) options.startKeepAlive?.();
+        return true;
       },
     };
     input.pause();
