@@ -1,7 +1,7 @@
 // Has jobs done by whichever coordinators there are. Started by demo.ts, or by hand,
 // with the same file as the coordinators:
 //
-//   deno run -A --unstable-kv examples/many_machines/client.ts /tmp/store
+//   deno run -A --unstable-kv examples/many_machines/client.ts jobs.sqlite
 
 import { intercept, retry } from "@qtalk/qtalk/middleware";
 import { dialPool } from "@qtalk/qtalk/pool";

@@ -1,7 +1,7 @@
 // Does jobs, and says in the store where it can be reached. Started by demo.ts, or
 // by hand, any number of times, with a file for the store:
 //
-//   deno run -A --unstable-kv examples/many_machines/coordinator.ts /tmp/store
+//   deno run -A --unstable-kv examples/many_machines/coordinator.ts jobs.sqlite
 //
 // Control-C lets it finish its jobs.
 
