@@ -7,7 +7,11 @@
 import { RemoteError } from "../../rpc/internal.ts";
 import type { ServiceDescription } from "../../rpc/internal_cli.ts";
 import type { Peer } from "../peer.ts";
+import { codecName } from "./codec_option.ts";
+import type { GivenDialOptions } from "./connection_options.ts";
+import { dialPeer } from "./dial_peer.ts";
 import { NotDescribed } from "./exit_code.ts";
+import type { Terminal } from "./terminal.ts";
 
 const DESCRIBE = "/_qtalk/describe";
 
@@ -19,9 +23,32 @@ export function dotted(selector: string): string {
   return selector.replace(/^[/.]/, "").replaceAll("/", ".");
 }
 
-/** How long to wait for a description, by the option `--timeout`. */
-export function askTimeout(seconds: number | undefined): number {
-  return (seconds ?? TIMEOUT) * 1_000;
+/**
+ * Dials a server and asks it to describe itself.
+ *
+ * @param seconds for connecting and for the answer, each; undefined for the defaults
+ * @param options those of the command
+ * @throws {UsageError} as for `dialPeer()`
+ * @throws {NotDescribed} as for {@linkcode askDescription}
+ */
+export async function fetchDescription(
+  { address, selector }: { address: string; selector: string | undefined },
+  seconds: number | undefined,
+  options: GivenDialOptions & { readonly codec?: string | undefined },
+  terminal: Terminal,
+): Promise<ServiceDescription> {
+  await using peer = await dialPeer(
+    address,
+    codecName(options.codec, "json"),
+    options,
+    terminal,
+    seconds === undefined ? {} : { timeout: seconds * 1_000 },
+  );
+  const timeout = (seconds ?? TIMEOUT) * 1_000;
+  return await terminal.waiting(
+    "Waiting for the description",
+    askDescription(peer, selector, timeout),
+  );
 }
 
 /**

@@ -1,13 +1,8 @@
-import { redactedAddress } from "../../../printable_text.ts";
-import { dial } from "../../dial.ts";
 import type { Peer } from "../../peer.ts";
-import { CODEC_OPTION, codecName, loadCodec } from "../codec_option.ts";
+import { CODEC_OPTION, codecName } from "../codec_option.ts";
 import { defineCommand, positive } from "../command.ts";
-import {
-  DIAL_OPTIONS,
-  dialSecurity,
-  type GivenDialOptions,
-} from "../connection_options.ts";
+import { DIAL_OPTIONS, type GivenDialOptions } from "../connection_options.ts";
+import { dialPeer } from "../dial_peer.ts";
 import { EXIT } from "../exit_code.ts";
 import {
   type MakeCall,
@@ -134,12 +129,8 @@ async function begin(
     const makeCall = () => peer.call("Unary", VALUE);
     return { peer, makeCall, name: "Unary", hasBytes: true };
   }
-  const security = await dialSecurity(address, given, terminal);
   const value = args.length === 0 ? null : args.map(parseValue);
-  const peer = await terminal.waiting(
-    `Connecting to ${redactedAddress(address)}`,
-    dial(address, { codec: await loadCodec(codec), ...security }),
-  );
+  const peer = await dialPeer(address, codec, given, terminal);
   const makeCall = () => peer.call(selector, value);
   return { peer, makeCall, name: selector.slice(1), hasBytes: false };
 }

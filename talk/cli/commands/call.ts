@@ -2,14 +2,14 @@ import { stdioTransport } from "../../../mux/internal_deno.ts";
 import type { Transport } from "../../../mux/internal.ts";
 import type { RpcResponse } from "../../../rpc/internal.ts";
 import type { DescribedMethod } from "../../../rpc/internal_cli.ts";
-import { printableText, redactedAddress } from "../../../printable_text.ts";
-import { dial } from "../../dial.ts";
+import { printableText } from "../../../printable_text.ts";
 import type { Peer } from "../../peer.ts";
 import { problemWith } from "../argument_check.ts";
 import { askDescription, dotted } from "../ask_description.ts";
-import { CODEC_OPTION, codecName, loadCodec } from "../codec_option.ts";
+import { CODEC_OPTION, codecName } from "../codec_option.ts";
 import { defineCommand, positive } from "../command.ts";
-import { DIAL_OPTIONS, dialSecurity } from "../connection_options.ts";
+import { DIAL_OPTIONS } from "../connection_options.ts";
+import { dialPeer } from "../dial_peer.ts";
 import { EXIT, OutputClosed, UsageError } from "../exit_code.ts";
 import { methodText } from "../method_text.ts";
 import { spliceTransport } from "../splice_transport.ts";
@@ -95,11 +95,13 @@ they are sent.
       : argumentsFrom(rest, options.value);
     const seconds = positive("timeout", options.timeout);
     const limits = seconds === undefined ? {} : { timeout: seconds * 1_000 };
-    const security = await dialSecurity(address, options, terminal);
-    const codec = await loadCodec(codecName(options.codec, "json"));
-    await using peer = await terminal.waiting(
-      `Connecting to ${redactedAddress(address)}`,
-      dial(address, { codec, ...limits, ...security }),
+    const codec = codecName(options.codec, "json");
+    await using peer = await dialPeer(
+      address,
+      codec,
+      options,
+      terminal,
+      limits,
     );
     if (!streamed && !options.unchecked) {
       await checkArguments(peer, selector, args, limits.timeout);

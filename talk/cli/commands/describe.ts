@@ -2,12 +2,11 @@ import type {
   DescribedMethod,
   ServiceDescription,
 } from "../../../rpc/internal_cli.ts";
-import { printableText, redactedAddress } from "../../../printable_text.ts";
-import { dial } from "../../dial.ts";
-import { askDescription, askTimeout } from "../ask_description.ts";
-import { CODEC_OPTION, codecName, loadCodec } from "../codec_option.ts";
+import { printableText } from "../../../printable_text.ts";
+import { fetchDescription } from "../ask_description.ts";
+import { CODEC_OPTION } from "../codec_option.ts";
 import { defineCommand, positive } from "../command.ts";
-import { DIAL_OPTIONS, dialSecurity } from "../connection_options.ts";
+import { DIAL_OPTIONS } from "../connection_options.ts";
 import { EXIT, NotDescribed, UsageError } from "../exit_code.ts";
 import { methodText } from "../method_text.ts";
 import { splitAddress } from "../target.ts";
@@ -41,19 +40,11 @@ its schemas, or the methods of that group.
   async run({ words, options, terminal }) {
     const { address, selector } = describedTarget(words, "describe");
     const seconds = positive("timeout", options.timeout);
-    const security = await dialSecurity(address, options, terminal);
-    const codec = await loadCodec(codecName(options.codec, "json"));
-    await using peer = await terminal.waiting(
-      `Connecting to ${redactedAddress(address)}`,
-      dial(address, {
-        codec,
-        ...(seconds !== undefined && { timeout: seconds * 1_000 }),
-        ...security,
-      }),
-    );
-    const description = await terminal.waiting(
-      "Waiting for the description",
-      askDescription(peer, selector, askTimeout(seconds)),
+    const description = await fetchDescription(
+      { address, selector },
+      seconds,
+      options,
+      terminal,
     );
     if (options.json) {
       terminal.print(

@@ -1,10 +1,10 @@
 import { RemoteError, RpcError } from "../../../rpc/internal.ts";
 import { redactedAddress } from "../../../printable_text.ts";
-import { dial } from "../../dial.ts";
 import type { Peer } from "../../peer.ts";
-import { CODEC_OPTION, codecName, loadCodec } from "../codec_option.ts";
+import { CODEC_OPTION, codecName } from "../codec_option.ts";
 import { count, defineCommand, positive, seconds } from "../command.ts";
-import { DIAL_OPTIONS, dialSecurity } from "../connection_options.ts";
+import { DIAL_OPTIONS } from "../connection_options.ts";
+import { dialPeer } from "../dial_peer.ts";
 import { EXIT, UsageError } from "../exit_code.ts";
 import { splitAddress } from "../target.ts";
 
@@ -69,16 +69,12 @@ It fails with exit code 3 if there was no answer, or the connection was lost.
     const pings = count("count", options.count) ?? COUNT;
     const interval = seconds("interval", options.interval) ?? INTERVAL * 1_000;
     const limit = positive("timeout", options.timeout);
-    const security = await dialSecurity(address, options, terminal);
-    const codec = await loadCodec(codecName(options.codec, "json"));
-    const to = redactedAddress(address);
-    await using peer = await terminal.waiting(
-      `Connecting to ${to}`,
-      dial(address, {
-        codec,
-        ...(limit !== undefined && { timeout: limit * 1_000 }),
-        ...security,
-      }),
+    await using peer = await dialPeer(
+      address,
+      codecName(options.codec, "json"),
+      options,
+      terminal,
+      limit === undefined ? {} : { timeout: limit * 1_000 },
     );
     const times: number[] = [];
     let sent = 0;
@@ -104,7 +100,9 @@ It fails with exit code 3 if there was no answer, or the connection was lost.
       }
     } finally {
       Deno.removeSignalListener("SIGINT", onSignal);
-      if (sent > 0) terminal.print(summary(to, sent, times));
+      if (sent > 0) {
+        terminal.print(summary(redactedAddress(address), sent, times));
+      }
     }
     return times.length > 0 || sent === 0 ? EXIT.ok : EXIT.connection;
   },

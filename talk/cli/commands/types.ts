@@ -1,9 +1,8 @@
 import { redactedAddress } from "../../../printable_text.ts";
-import { dial } from "../../dial.ts";
-import { askDescription, askTimeout } from "../ask_description.ts";
-import { CODEC_OPTION, codecName, loadCodec } from "../codec_option.ts";
+import { fetchDescription } from "../ask_description.ts";
+import { CODEC_OPTION } from "../codec_option.ts";
 import { defineCommand, positive } from "../command.ts";
-import { DIAL_OPTIONS, dialSecurity } from "../connection_options.ts";
+import { DIAL_OPTIONS } from "../connection_options.ts";
 import { declarationText, interfaceName } from "../declaration_text.ts";
 import { EXIT, UsageError } from "../exit_code.ts";
 import { describedTarget } from "./describe.ts";
@@ -50,21 +49,13 @@ without a contract say neither what they take nor what they answer.
         `Cannot use --name: "${options.name}" is not a name of TypeScript`,
       );
     }
-    const security = await dialSecurity(address, options, terminal);
-    const codec = await loadCodec(codecName(options.codec, "json"));
+    const description = await fetchDescription(
+      { address, selector },
+      seconds,
+      options,
+      terminal,
+    );
     const from = redactedAddress(address);
-    await using peer = await terminal.waiting(
-      `Connecting to ${from}`,
-      dial(address, {
-        codec,
-        ...(seconds !== undefined && { timeout: seconds * 1_000 }),
-        ...security,
-      }),
-    );
-    const description = await terminal.waiting(
-      "Waiting for the description",
-      askDescription(peer, selector, askTimeout(seconds)),
-    );
     const name = options.name ?? interfaceName(description.name);
     const text = declarationText(description, name, from);
     if (options.output === undefined) terminal.print(text);

@@ -1,9 +1,8 @@
-import { redactedAddress } from "../../../printable_text.ts";
-import { dial } from "../../dial.ts";
 import { dialCommand } from "../../dial_command.ts";
 import type { Peer } from "../../peer.ts";
 import { loadCodec } from "../codec_option.ts";
 import { dialSecurity, type GivenDialOptions } from "../connection_options.ts";
+import { dialPeer } from "../dial_peer.ts";
 import { interopCallbacks } from "./interop_service.ts";
 import { isAddress } from "../target.ts";
 import type { Terminal } from "../terminal.ts";
@@ -30,21 +29,13 @@ export async function connectToInterop(
   const [first, ...others] = words;
   const isDialed = first !== undefined && others.length === 0 &&
     isAddress(first);
-  const security = await dialSecurity(
-    isDialed ? first : undefined,
-    given,
-    terminal,
-  );
-  const options = {
-    codec: await loadCodec(codec),
-    handler: interopCallbacks(),
-  };
+  const handler = interopCallbacks();
   if (isDialed) {
-    return await terminal.waiting(
-      `Connecting to ${redactedAddress(first)}`,
-      dial(first, { ...options, ...security }),
-    );
+    return await dialPeer(first, codec, given, terminal, { handler });
   }
+  // None of the options is for a command.
+  await dialSecurity(undefined, given, terminal);
+  const options = { codec: await loadCodec(codec), handler };
   const [program, ...args] = commandLine(words, codec);
   const command = new Deno.Command(program, {
     args,
