@@ -32,7 +32,7 @@ export {
 } from "./raw.ts";
 export { keepAliveOf } from "./flow/silence_watch.ts";
 export { qmux } from "./session.ts";
-export { childTransport } from "./transport/child.ts";
+export { type ChildProcessLike, childTransport } from "./transport/child.ts";
 export { spawnOnNode } from "./transport/node/child.ts";
 export { memoryTransports } from "./transport/memory.ts";
 export { loadScheme, SCHEME_NAMES } from "./transport/schemes.ts";

@@ -1,4 +1,5 @@
 import {
+  type ChildProcessLike,
   childTransport,
   type CommandStatus,
   qmux,
@@ -10,21 +11,7 @@ import { TalkError } from "./errors.ts";
 import type { Carried } from "../codec/internal.ts";
 import { checkPeerOptions, Peer, type PeerOptions } from "./peer.ts";
 
-/** What {@linkcode dialCommand} uses of a `Deno.ChildProcess`. */
-export interface ChildProcessLike {
-  /** The ID of the process. */
-  readonly pid: number;
-  /** Its standard input; throws if it is not piped. */
-  readonly stdin: WritableStream<Uint8Array>;
-  /** Its standard output; throws if it is not piped. */
-  readonly stdout: ReadableStream<Uint8Array>;
-  /** Its standard error; throws if it is not piped. */
-  readonly stderr: ReadableStream<Uint8Array>;
-  /** Resolves when it has ended. */
-  readonly status: Promise<CommandStatus>;
-  /** Sends it a signal. */
-  kill(signal: "SIGTERM" | "SIGKILL"): void;
-}
+export type { ChildProcessLike };
 
 /** What {@linkcode dialCommand} uses of a `Deno.Command`. */
 export interface CommandLike {

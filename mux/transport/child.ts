@@ -9,12 +9,16 @@ import type { AdvisingTransport, KeptTransport } from "./types.ts";
 /** Milliseconds for a child to exit by itself, and again after each signal. */
 const EXIT_TIMEOUT = 1_000;
 
-/** What this module uses of a child process. */
-export interface ChildLike {
-  /** Its standard input. */
+/** What is used of a `Deno.ChildProcess`. */
+export interface ChildProcessLike {
+  /** The ID of the process. */
+  readonly pid: number;
+  /** Its standard input; throws if it is not piped. */
   readonly stdin: WritableStream<Uint8Array>;
-  /** Its standard output. */
+  /** Its standard output; throws if it is not piped. */
   readonly stdout: ReadableStream<Uint8Array>;
+  /** Its standard error; throws if it is not piped. */
+  readonly stderr: ReadableStream<Uint8Array>;
   /** Resolves when it has ended. */
   readonly status: Promise<CommandStatus>;
   /** Sends it a signal. */
@@ -34,7 +38,7 @@ export interface ChildLike {
  * @param child a process spawned with stdin and stdout `"piped"`
  */
 export function childTransport(
-  child: ChildLike,
+  child: Pick<ChildProcessLike, "stdin" | "stdout" | "status" | "kill">,
 ): AdvisingTransport & KeptTransport {
   const reader = child.stdout.getReader();
   const writer = child.stdin.getWriter();

@@ -1,11 +1,6 @@
 import { STDIO_ADVICE } from "../errors.ts";
-import type { Transport } from "../types.ts";
-import type {
-  AdvisingTransport,
-  KeptTransport,
-  Scheme,
-  TransportListener,
-} from "./types.ts";
+import { singleListener } from "./single_listener.ts";
+import type { AdvisingTransport, KeptTransport, Scheme } from "./types.ts";
 
 /** Bytes read at once: the capacity of a pipe on Linux. */
 const READ_SIZE = 64 * 1024;
@@ -24,21 +19,7 @@ export const stdio: Scheme = {
   },
   listen(rest) {
     check(rest);
-    let transport: Transport | undefined = stdioTransport();
-    const listener: TransportListener = {
-      addr: "stdio:",
-      accept() {
-        const accepted = transport;
-        transport = undefined;
-        return Promise.resolve(
-          accepted ? { transport: accepted, remoteAddr: "stdio:" } : null,
-        );
-      },
-      close() {
-        transport = undefined;
-      },
-    };
-    return listener;
+    return singleListener(stdioTransport(), "stdio:");
   },
 };
 

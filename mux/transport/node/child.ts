@@ -1,4 +1,5 @@
 import type { CommandStatus } from "../../errors.ts";
+import type { ChildProcessLike } from "../child.ts";
 import { builtinModule } from "./builtin.ts";
 import {
   type NodeReadable,
@@ -39,22 +40,6 @@ export interface NodeCommandOptions {
   stderr: "inherit" | "null" | "piped";
 }
 
-/** A child process, in the form of Deno's. */
-export interface NodeChild {
-  /** Its ID. */
-  readonly pid: number;
-  /** Its standard input. */
-  readonly stdin: WritableStream<Uint8Array>;
-  /** Its standard output. */
-  readonly stdout: ReadableStream<Uint8Array>;
-  /** Its standard error; throws if it is not piped. */
-  readonly stderr: ReadableStream<Uint8Array>;
-  /** Resolves when it has ended. */
-  readonly status: Promise<CommandStatus>;
-  /** Sends it a signal. */
-  kill(signal: "SIGTERM" | "SIGKILL"): void;
-}
-
 /**
  * Starts a command on Node or Bun; undefined where there are no processes.
  *
@@ -63,7 +48,7 @@ export interface NodeChild {
 export function spawnOnNode(
   command: string | URL,
   { args, cwd, env, clearEnv, stderr }: NodeCommandOptions,
-): NodeChild | undefined {
+): ChildProcessLike | undefined {
   const module = builtinModule<ChildProcessModule>("node:child_process");
   if (module === undefined) return undefined;
   const { process } = globalThis as unknown as {

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { Queue } from "../../../queue.ts";
 import { hostPort, parseHostPort, parsePath } from "../address_forms.ts";
 import {
   type FileInfo,
@@ -11,6 +10,7 @@ import {
   replaceSocket,
   type SocketSystem,
 } from "../socket_file.ts";
+import { PendingAccepts } from "../pending_accepts.ts";
 import type { Accepted, Scheme, TransportListener } from "../types.ts";
 import { requiredModule } from "./builtin.ts";
 import { beforeNodeEnds } from "./process_end.ts";
@@ -189,15 +189,11 @@ async function listenAt(
   return accepting;
 }
 
-/** A connection that can be accepted, or an error of accepting. */
-type Outcome = { accepted: Accepted } | { error: unknown };
-
 /** Accepts what a server of Node passes to it. */
 export class NodeListener implements TransportListener {
   addr = "";
   #server: NodeServer | undefined;
-  readonly #outcomes = new Queue<Outcome>();
-  #waiting: PromiseWithResolvers<Accepted | null> | undefined;
+  readonly #pending = new PendingAccepts();
   #closed = false;
 
   /** Starts to listen; {@linkcode addr} is then where. */
@@ -218,7 +214,7 @@ export class NodeListener implements TransportListener {
     }
     server.off("error", listening.reject);
     server.on("error", (error: unknown) => {
-      this.#push({ error: systemError(error) });
+      this.#pending.push({ error: systemError(error) });
     });
     this.#server = server;
     const address = server.address();
@@ -231,40 +227,20 @@ export class NodeListener implements TransportListener {
   /** Takes a connection. */
   push(accepted: Accepted): void {
     if (this.#closed) void accepted.transport.close();
-    else this.#push({ accepted });
+    else this.#pending.push({ accepted });
   }
 
   accept(): Promise<Accepted | null> {
-    const outcome = this.#outcomes.shift();
-    if (outcome === undefined && this.#closed) return Promise.resolve(null);
-    this.#waiting = Promise.withResolvers();
-    const { promise } = this.#waiting;
-    if (outcome !== undefined) this.#settle(outcome);
-    return promise;
+    if (this.#closed && this.#pending.isEmpty) return Promise.resolve(null);
+    return this.#pending.next();
   }
 
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#server?.close();
-    for (;;) {
-      const outcome = this.#outcomes.shift();
-      if (outcome === undefined) break;
-      if ("accepted" in outcome) void outcome.accepted.transport.close();
-    }
-    this.#waiting?.resolve(null);
-    this.#waiting = undefined;
-  }
-
-  #push(outcome: Outcome): void {
-    if (this.#waiting === undefined) this.#outcomes.push(outcome);
-    else this.#settle(outcome);
-  }
-
-  #settle(outcome: Outcome): void {
-    if ("accepted" in outcome) this.#waiting?.resolve(outcome.accepted);
-    else this.#waiting?.reject(outcome.error);
-    this.#waiting = undefined;
+    this.#pending.discard();
+    this.#pending.end();
   }
 }
 

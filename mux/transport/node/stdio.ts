@@ -1,6 +1,7 @@
 import { STDIO_ADVICE } from "../../errors.ts";
 import type { Transport } from "../../types.ts";
-import type { Scheme, TransportListener } from "../types.ts";
+import { singleListener } from "../single_listener.ts";
+import type { Scheme } from "../types.ts";
 import { requiredModule } from "./builtin.ts";
 import {
   type NodeReadable,
@@ -20,22 +21,7 @@ export const nodeStdio: Scheme = {
   async connect(rest) {
     return open(rest);
   },
-  listen(rest): TransportListener {
-    let transport: Transport | undefined = open(rest);
-    return {
-      addr: "stdio:",
-      accept() {
-        const accepted = transport;
-        transport = undefined;
-        return Promise.resolve(
-          accepted ? { transport: accepted, remoteAddr: "stdio:" } : null,
-        );
-      },
-      close() {
-        transport = undefined;
-      },
-    };
-  },
+  listen: (rest) => singleListener(open(rest), "stdio:"),
 };
 
 function open(rest: string): Transport {

@@ -1,5 +1,5 @@
-import { Queue } from "../../../queue.ts";
 import { timeLimit } from "../../../time_limit.ts";
+import { PendingAccepts } from "../pending_accepts.ts";
 import type { Accepted, HandshakeLimit, TransportListener } from "../types.ts";
 import { webSocketServer } from "./connection.ts";
 import { MAX_HANDSHAKES } from "./handshake.ts";
@@ -8,9 +8,6 @@ import { acceptHandshake } from "./server_handshake.ts";
 
 /** The time to send a request and read the answer, unless a program says. */
 const HANDSHAKE: HandshakeLimit = { timeout: 30_000, onTimeout() {} };
-
-/** A connection that can be accepted, or an error of accepting. */
-type Outcome = { accepted: Accepted } | { error: unknown };
 
 /**
  * Makes a listener that speaks WebSocket (RFC 6455) on the connections of another
@@ -42,8 +39,7 @@ class WebSocketListener implements TransportListener {
   readonly #handshake: HandshakeLimit;
   /** Connections in their handshake, in the order in which they came. */
   readonly #shaking = new Set<Accepted>();
-  readonly #outcomes = new Queue<Outcome>();
-  #waiting: PromiseWithResolvers<Accepted | null> | undefined;
+  readonly #pending = new PendingAccepts();
   /** Continues after an error that the caller of `accept()` has got. */
   #goOn: (() => void) | undefined;
   #closed = false;
@@ -63,14 +59,11 @@ class WebSocketListener implements TransportListener {
   }
 
   accept(): Promise<Accepted | null> {
-    const outcome = this.#outcomes.shift();
+    const pending = this.#pending;
+    if (!pending.isEmpty) return pending.next();
     // The error before was the answer to another call: it is over for the caller.
-    if (outcome === undefined) this.#goOn?.();
-    this.#waiting = Promise.withResolvers();
-    const { promise } = this.#waiting;
-    if (outcome !== undefined) this.#settle(outcome);
-    else if (this.#ended) this.#settleEnd();
-    return promise;
+    this.#goOn?.();
+    return this.#ended ? Promise.resolve(null) : pending.next();
   }
 
   close(): void {
@@ -90,13 +83,13 @@ class WebSocketListener implements TransportListener {
       } catch (error) {
         // The caller decides when to try again: by its next call of accept().
         const again = new Promise<void>((resolve) => this.#goOn = resolve);
-        this.#push({ error });
+        this.#pending.push({ error });
         await again;
         this.#goOn = undefined;
       }
     }
     this.#ended = true;
-    this.#settleEnd();
+    this.#pending.end();
   }
 
   async #shake(accepted: Accepted): Promise<void> {
@@ -120,7 +113,7 @@ class WebSocketListener implements TransportListener {
       if (early !== undefined && this.#shaking.has(accepted)) {
         const server = webSocketServer(transport, early);
         const accepted = { transport: server, remoteAddr, request, tls };
-        return this.#push({ accepted });
+        return this.#pending.push({ accepted });
       }
     } catch {
       // The connection has failed, so an answer would not arrive.
@@ -134,22 +127,6 @@ class WebSocketListener implements TransportListener {
   #giveUp(accepted: Accepted): void {
     this.#shaking.delete(accepted);
     void accepted.transport.close();
-  }
-
-  #push(outcome: Outcome): void {
-    if (this.#waiting === undefined) this.#outcomes.push(outcome);
-    else this.#settle(outcome);
-  }
-
-  #settle(outcome: Outcome): void {
-    if ("accepted" in outcome) this.#waiting?.resolve(outcome.accepted);
-    else this.#waiting?.reject(outcome.error);
-    this.#waiting = undefined;
-  }
-
-  #settleEnd(): void {
-    this.#waiting?.resolve(null);
-    this.#waiting = undefined;
   }
 }
 
