@@ -33,7 +33,7 @@ const onPeer = (peer: Peer) => {
 
 async function upgraded(port: number): Promise<Deno.Conn> {
   const conn = await Deno.connect({ hostname: "127.0.0.1", port });
-  await conn.write(upgradeRequest(port));
+  await conn.write(upgradeRequest(`127.0.0.1:${port}`));
   await conn.read(new Uint8Array(16));
   return conn;
 }

@@ -309,7 +309,7 @@ test("serveWebSocket(): clients that ignore CLOSE take no more than twice maxSes
   for (let i = 0; i < 6; i++) {
     const conn = await Deno.connect({ hostname: "127.0.0.1", port });
     deaf.push(conn);
-    await conn.write(upgradeRequest(port));
+    await conn.write(upgradeRequest(`127.0.0.1:${port}`));
     const buffer = new Uint8Array(1_000);
     const read = await within(conn.read(buffer), "the answer");
     const text = new TextDecoder().decode(buffer.subarray(0, read ?? 0));

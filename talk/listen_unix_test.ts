@@ -3,6 +3,7 @@
 import { dial, listen, TalkError } from "@qtalk/qtalk";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { within } from "../tests/support/within.ts";
+import { linesOf } from "../tests/support/program.ts";
 import { exists, withPath } from "../tests/support/socket_path.ts";
 
 const SERVER = new URL("../tests/support/unix_server.ts", import.meta.url).href;
@@ -35,18 +36,6 @@ function start(path: string, mode = "plain", flags = ["-A"]) {
       await child.status;
     },
   };
-}
-
-async function* linesOf(
-  output: ReadableStream<Uint8Array>,
-): AsyncGenerator<string, undefined> {
-  let rest = "";
-  for await (const text of output.pipeThrough(new TextDecoderStream())) {
-    const lines = (rest + text).split("\n");
-    rest = lines.pop()!;
-    yield* lines;
-  }
-  return undefined;
 }
 
 async function ping(path: string): Promise<unknown> {

@@ -1,32 +1,21 @@
 import {
   dial,
   dialSession,
-  type ErrorContext,
   handlerFrom,
   listen,
   listenSession,
   memoryPool,
-  type TalkError,
 } from "@qtalk/qtalk";
 import { serveWebSocket } from "@qtalk/qtalk/websocket";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { test } from "../tests/support/harness.ts";
+import { listenerErrors } from "../tests/support/listener_errors.ts";
 import { turn, within } from "../tests/support/within.ts";
 
 const handler = handlerFrom({ ping: () => "pong" });
 
-/** Records what a listener reports. */
-function recorder() {
-  const errors: TalkError[] = [];
-  const onError = (error: unknown, context: ErrorContext) => {
-    assertEquals(context, { peer: undefined, selector: undefined });
-    errors.push(error as TalkError);
-  };
-  return { errors, onError };
-}
-
 test("maxSessions: connections beyond it are closed at once, and reported once until there is room", async (t) => {
-  const { errors, onError } = recorder();
+  const { errors, onError } = listenerErrors();
   const options = { handler, maxSessions: 2, onError };
   const listener = await listen("tcp://127.0.0.1:0", options);
   t.defer(() => listener.close());
@@ -72,7 +61,7 @@ async function dialUntilServed(address: string) {
 }
 
 test("maxSessions: connections that accept() has not decided about count", async (t) => {
-  const { errors, onError } = recorder();
+  const { errors, onError } = listenerErrors();
   const decided = Promise.withResolvers<boolean>();
   const listener = await listenSession("tcp://127.0.0.1:0", {
     accept: () => decided.promise,
@@ -89,7 +78,7 @@ test("maxSessions: connections that accept() has not decided about count", async
 });
 
 test("maxSessions: listeners that share a pool have its sessions together", async (t) => {
-  const { errors, onError } = recorder();
+  const { errors, onError } = listenerErrors();
   const pool = memoryPool({ maxSessions: 1 });
   const options = { handler, memoryPool: pool, onError };
   const a = await listen("tcp://127.0.0.1:0", options);
@@ -136,7 +125,7 @@ test("maxSessions: onError that throws does not stop the listener", async (t) =>
 });
 
 test("maxSessions: of serveWebSocket() closes WebSockets beyond it", async (t) => {
-  const { errors, onError } = recorder();
+  const { errors, onError } = listenerErrors();
   const serve = serveWebSocket({ handler, maxSessions: 1, onError });
   const server = Deno.serve({ port: 0, onListen() {} }, serve);
   t.defer(() => server.shutdown());

@@ -1,7 +1,6 @@
 import {
   dial,
   dialSession,
-  type ErrorContext,
   handlerFrom,
   listen,
   type Listener,
@@ -10,11 +9,11 @@ import {
   memoryPool,
   type Peer,
   type Session,
-  type TalkError,
 } from "@qtalk/qtalk";
 import { serveWebSocket } from "@qtalk/qtalk/websocket";
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { type Harness, test } from "../tests/support/harness.ts";
+import { listenerErrors } from "../tests/support/listener_errors.ts";
 import { turn, watch, within } from "../tests/support/within.ts";
 import { upgradeRequest } from "../tests/support/websocket_wire.ts";
 
@@ -23,19 +22,9 @@ const handler = handlerFrom({
   later: async (answer: () => Promise<unknown>) => await answer(),
 });
 
-/** Records what a listener reports. */
-function recorder() {
-  const errors: TalkError[] = [];
-  const onError = (error: unknown, context: ErrorContext) => {
-    assertEquals(context, { peer: undefined, selector: undefined });
-    errors.push(error as TalkError);
-  };
-  return { errors, onError };
-}
-
 /** A listener, and a way to connect to it without a call. */
 async function crowded(t: Harness, options: ListenOptions, scheme = "tcp:") {
-  const { errors, onError } = recorder();
+  const { errors, onError } = listenerErrors();
   const listener = await listen(`${scheme}//127.0.0.1:0`, {
     handler,
     whenFull: "evict",
@@ -138,7 +127,7 @@ test('whenFull: with "evict", the new connection is refused if all others were u
 test('whenFull: with "evict", a call in progress and one that waits for onPeer are use', async (t) => {
   const verdict = Promise.withResolvers<void>();
   let asked = 0;
-  const { errors, onError } = recorder();
+  const { errors, onError } = listenerErrors();
   const listener = await listen("tcp://127.0.0.1:0", {
     handler,
     maxSessions: 2,
@@ -166,7 +155,7 @@ test('whenFull: with "evict", a call in progress and one that waits for onPeer a
 test('whenFull: with "evict", a connection that accept() has not decided about gives way', async (t) => {
   const never = Promise.withResolvers<boolean>();
   let asked = 0;
-  const { errors, onError } = recorder();
+  const { errors, onError } = listenerErrors();
   const listener = await listenSession("tcp://127.0.0.1:0", {
     accept: () => ++asked <= 2 ? never.promise : true,
     maxSessions: 2,
@@ -209,7 +198,7 @@ test('whenFull: with "evict", a session of listenSession() that had a channel st
 
 test('whenFull: with "evict", listeners that share a pool evict their own connections', async (t) => {
   const pool = memoryPool({ maxSessions: 2 });
-  const { errors, onError } = recorder();
+  const { errors, onError } = listenerErrors();
   const options = { handler, memoryPool: pool, onError } as const;
   const a = await listen("tcp://127.0.0.1:0", options);
   const b = await listen("tcp://127.0.0.1:0", {
@@ -234,7 +223,7 @@ test('whenFull: with "evict", listeners that share a pool evict their own connec
 });
 
 test('whenFull: with "evict", serveWebSocket() closes the WebSocket that has been silent longest', async (t) => {
-  const { errors, onError } = recorder();
+  const { errors, onError } = listenerErrors();
   const serve = serveWebSocket({
     handler,
     maxSessions: 2,
@@ -271,7 +260,7 @@ test("whenFull: a client that ignores its eviction does not keep its place", asy
   // Speaks no WebSocket after the handshake: CLOSE gets no answer.
   const deaf = await Deno.connect({ hostname: "127.0.0.1", port });
   t.defer(() => deaf.close());
-  await deaf.write(upgradeRequest(port));
+  await deaf.write(upgradeRequest(`127.0.0.1:${port}`));
   await deaf.read(new Uint8Array(1_000));
   await silent();
   const ended = (async () => {

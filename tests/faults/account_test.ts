@@ -61,12 +61,7 @@ test("account: handlers that wait with large arguments leave those of further ca
 
 test("account: arguments that arrive together are decoded as there is memory for what they become", async (t) => {
   const [client, server] = t.pair();
-  const waiting: (() => void)[] = [];
-  server.handle("wait", async (call, respond) => {
-    const { length } = await call.receive() as unknown[];
-    await new Promise<void>((resolve) => waiting.push(resolve));
-    await respond.return(length);
-  });
+  const waiting = holdCalls(server);
   // 150 kB each, and more than a megabyte when decoded.
   const value = Array(50_000 - 1).fill({});
   const calls = Array.from({ length: 60 }, () => client.call("wait", value));
@@ -118,15 +113,21 @@ function functions(call: number, count: number): unknown[] {
   return Array.from({ length: count }, (_, i) => ({ $fnptr: `${call}.${i}` }));
 }
 
-test("account: the functions among the arguments of handlers that wait are counted", async (t) => {
-  const COUNT = 10_000;
-  const [client, server] = t.pair();
+/** Handles "wait", whose calls wait for the functions that it returns. */
+function holdCalls(server: Peer): (() => void)[] {
   const waiting: (() => void)[] = [];
   server.handle("wait", async (call, respond) => {
     const { length } = await call.receive() as unknown[];
     await new Promise<void>((resolve) => waiting.push(resolve));
     await respond.return(length);
   });
+  return waiting;
+}
+
+test("account: the functions among the arguments of handlers that wait are counted", async (t) => {
+  const COUNT = 10_000;
+  const [client, server] = t.pair();
+  const waiting = holdCalls(server);
   const calls = Array.from(
     { length: 20 },
     (_, i) => client.call("wait", functions(i, COUNT)),
@@ -173,12 +174,7 @@ test("account: the functions of a long stream of arguments are counted until its
 test("account: small arguments with functions wait when these have taken too much", async (t) => {
   const COUNT = 800, FUNCTIONS = 50;
   const [client, server] = t.pair();
-  const waiting: (() => void)[] = [];
-  server.handle("wait", async (call, respond) => {
-    const { length } = await call.receive() as unknown[];
-    await new Promise<void>((resolve) => waiting.push(resolve));
-    await respond.return(length);
-  });
+  const waiting = holdCalls(server);
   const calls = Array.from(
     { length: COUNT },
     (_, i) => client.call("wait", functions(i, FUNCTIONS)),

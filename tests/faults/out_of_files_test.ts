@@ -166,7 +166,7 @@ for (const kind of ["tcp", "ws"]) {
       );
       if (kind === "ws") {
         for (const conn of silent) {
-          await conn.write(upgradeRequest(port));
+          await conn.write(upgradeRequest(`127.0.0.1:${port}`));
         }
       }
       await server.line("error");

@@ -347,11 +347,14 @@ const RECONNECTING: Case = {
 function stopped(): Case[] {
   const cases: Case[] = [];
   for (const busy of LOADS) {
-    for (const transport of TRANSPORTS) {
+    const add = (
+      what: string,
+      connect: (conditions: Conditions) => Promise<Far>,
+    ) =>
       cases.push({
-        name: `a server that is stopped, ${transport}, ${how(busy)}`,
+        name: `a ${what}, ${how(busy)}`,
         async run(conditions) {
-          await using far = await dialed(transport, conditions);
+          await using far = await connect(conditions);
           return await measure(
             far.peer,
             conditions,
@@ -360,20 +363,17 @@ function stopped(): Case[] {
           );
         },
       });
+    for (const transport of TRANSPORTS) {
+      add(
+        `server that is stopped, ${transport}`,
+        (conditions) => dialed(transport, conditions),
+      );
     }
     for (const transport of ACCEPTED) {
-      cases.push({
-        name: `a client that is stopped, ${transport}, ${how(busy)}`,
-        async run(conditions) {
-          await using far = await accepted(transport, conditions);
-          return await measure(
-            far.peer,
-            conditions,
-            busy,
-            () => Deno.kill(far.pid, "SIGSTOP"),
-          );
-        },
-      });
+      add(
+        `client that is stopped, ${transport}`,
+        (conditions) => accepted(transport, conditions),
+      );
     }
     for (const transport of ["tcp", "ws"] as const) {
       for (const kind of ["deaf", "hole"] as const) {

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { interceptTimers } from "../support/timers.ts";
 
 /** The timers that were set, and did not run and were not cleared. */
 export class TimerCount {
@@ -11,36 +12,10 @@ export class TimerCount {
 
   /** Replaces the global functions for timers. */
   constructor() {
-    const { setTimeout, clearTimeout, setInterval, clearInterval } = globalThis;
-    const waiting = this.#waiting;
-    type Callback = (...args: unknown[]) => void;
-    const once = (callback: Callback, delay?: number, ...args: unknown[]) => {
-      const id = setTimeout(
-        (...args: unknown[]) => {
-          waiting.delete(id);
-          callback(...args);
-        },
-        delay,
-        ...args,
-      );
-      waiting.add(id);
-      return id;
-    };
-    const repeated = (callback: Callback, ...rest: [number?, ...unknown[]]) => {
-      const id = setInterval(callback, ...rest);
-      waiting.add(id);
-      return id;
-    };
-    globalThis.setTimeout = once as typeof setTimeout;
-    globalThis.setInterval = repeated as typeof setInterval;
-    globalThis.clearTimeout = (id) => {
-      waiting.delete(id);
-      clearTimeout(id);
-    };
-    globalThis.clearInterval = (id) => {
-      waiting.delete(id);
-      clearInterval(id);
-    };
+    interceptTimers({
+      onSet: (id) => this.#waiting.add(id),
+      onGone: (id) => this.#waiting.delete(id),
+    });
   }
 
   /** How many there are. */

@@ -64,7 +64,8 @@ export function startProgram(
   };
 }
 
-async function* linesOf(
+/** The lines of an output, without an incomplete last one. */
+export async function* linesOf(
   output: ReadableStream<Uint8Array>,
 ): AsyncGenerator<string, undefined> {
   let rest = "";

@@ -219,10 +219,10 @@ export async function agreement(request: string): Promise<string> {
 }
 
 /** The request of a client that speaks no WebSocket after it. */
-export function upgradeRequest(port: number): Uint8Array<ArrayBuffer> {
+export function upgradeRequest(host: string): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode([
     "GET / HTTP/1.1",
-    `host: 127.0.0.1:${port}`,
+    `host: ${host}`,
     "upgrade: websocket",
     "connection: Upgrade",
     "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==",

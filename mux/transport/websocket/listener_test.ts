@@ -3,6 +3,7 @@ import { test } from "../../../tests/support/harness.ts";
 import {
   clientFrame,
   ScriptedClient,
+  upgradeRequest,
 } from "../../../tests/support/websocket_wire.ts";
 import { text } from "../../../tests/support/wire.ts";
 import { turn, watch, within } from "../../../tests/support/within.ts";
@@ -15,16 +16,7 @@ import { webSocketListener } from "./listener.ts";
 
 const HANDSHAKE_TIMEOUT = 10_000;
 
-const REQUEST = [
-  "GET / HTTP/1.1",
-  "host: a.example",
-  "upgrade: websocket",
-  "connection: Upgrade",
-  "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==",
-  "sec-websocket-version: 13",
-  "",
-  "",
-].join("\r\n");
+const REQUEST = upgradeRequest("a.example");
 
 /** A listener whose connections, and failures, a test makes. */
 class Source implements TransportListener {

@@ -225,6 +225,16 @@ Deno.test("qtalk tunnel: the port is closed when its publisher is stopped, and a
   }
 });
 
+/** Passes bytes in both directions of a connection, with half-close. */
+async function assertConnected(far: Deno.Conn, near: Deno.Conn): Promise<void> {
+  await far.write(utf8.encode("question"));
+  await far.closeWrite();
+  assertEquals(await readAll(near), "question");
+  await near.write(utf8.encode("answer"));
+  await near.closeWrite();
+  assertEquals(await readAll(far), "answer");
+}
+
 Deno.test("qtalk tunnel publish: a connection in progress goes on when it is stopped, for a while", async () => {
   using server = await localServer();
   await using tunnel = await tunnelTo(server.port, {
@@ -234,12 +244,7 @@ Deno.test("qtalk tunnel publish: a connection in progress goes on when it is sto
   using near = await server.accept();
   tunnel.publisher.child.kill("SIGTERM");
   await tunnel.listener.errorLine(/^closed: /);
-  await far.write(utf8.encode("question"));
-  await far.closeWrite();
-  assertEquals(await readAll(near), "question");
-  await near.write(utf8.encode("answer"));
-  await near.closeWrite();
-  assertEquals(await readAll(far), "answer");
+  await assertConnected(far, near);
   assertEquals((await tunnel.publisher.end()).code, 0);
 });
 
@@ -250,12 +255,7 @@ Deno.test("qtalk tunnel listen: a connection in progress goes on when it is stop
   using near = await server.accept();
   tunnel.listener.child.kill("SIGTERM");
   await tunnel.publisher.errorLine(/^closed by the server: /);
-  await far.write(utf8.encode("question"));
-  await far.closeWrite();
-  assertEquals(await readAll(near), "question");
-  await near.write(utf8.encode("answer"));
-  await near.closeWrite();
-  assertEquals(await readAll(far), "answer");
+  await assertConnected(far, near);
   assertEquals((await tunnel.listener.end()).code, 0);
 });
 

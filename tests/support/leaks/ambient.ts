@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { interceptTimers } from "../timers.ts";
 import { turn } from "../turn.ts";
 import type { Leak, Leaves } from "./leak.ts";
 
@@ -94,34 +95,10 @@ export class AmbientWatch {
   };
 
   #watchTimers(): void {
-    const { setTimeout, clearTimeout, setInterval, clearInterval } =
-      this.#saved;
-    const timers = this.#timers;
-    type Callback = (...args: unknown[]) => void;
-    const set = (callback: Callback, delay = 0, ...args: unknown[]) => {
-      const run = (...args: unknown[]) => {
-        timers.delete(id);
-        callback(...args);
-      };
-      const id = setTimeout(run, delay, ...args);
-      timers.set(id, { delay, at: new Error() });
-      return id;
-    };
-    const repeat = (callback: Callback, delay = 0, ...args: unknown[]) => {
-      const id = setInterval(callback, delay, ...args);
-      timers.set(id, { delay, at: new Error() });
-      return id;
-    };
-    globalThis.setTimeout = set as typeof setTimeout;
-    globalThis.setInterval = repeat as typeof setInterval;
-    globalThis.clearTimeout = (id) => {
-      timers.delete(id);
-      clearTimeout(id);
-    };
-    globalThis.clearInterval = (id) => {
-      timers.delete(id);
-      clearInterval(id);
-    };
+    interceptTimers({
+      onSet: (id, delay) => this.#timers.set(id, { delay, at: new Error() }),
+      onGone: (id) => this.#timers.delete(id),
+    });
   }
 
   #watchSignals(): void {
