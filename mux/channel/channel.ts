@@ -323,7 +323,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   }
 
   whenWritable(callback: () => void): void {
-    if (this.#sendState.name !== "open") throw this.#sendFailure();
+    if (this.#sendState.name !== "open") throw this.#sendError();
     this.#onWritable = callback;
     this.#scheduleData();
   }

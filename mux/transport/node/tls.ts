@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { Handshakes } from "../handshakes.ts";
 import { nextPass } from "../../flow/next_turn.ts";
 import { timeLimit } from "../../../time_limit.ts";
 import { TlsError, type TlsErrorCode } from "../../errors.ts";
@@ -60,8 +61,6 @@ interface TlsModule {
 const PROTOCOL = "qtalk";
 /** The default of `minVersion`. */
 const MIN_VERSION: TlsVersion = "TLSv1.2";
-/** Connections that may be in their handshake; beyond that the oldest is closed. */
-const MAX_HANDSHAKES = 1_024;
 /** Milliseconds to write the end of TLS. */
 const END_TIME = 1_000;
 /** Milliseconds that a client has to read why it is refused. */
@@ -259,8 +258,7 @@ class Guard {
   readonly #handshake: HandshakeLimit;
   /** Servers of Node without a handshake: their events do not tell of which. */
   readonly #idle: TlsServer[] = [];
-  /** Connections in their handshake, the oldest first, and what ends each. */
-  readonly #shaking = new Map<NodeSocket, () => void>();
+  readonly #handshakes = new Handshakes();
 
   constructor(
     protocol: string,
@@ -309,15 +307,15 @@ class Guard {
     socket.setNoDelay(true);
     const { timeout, onTimeout, onFailure } = this.#handshake;
     let late = false;
-    this.#shaking.set(socket, () => {
+    /** Ends a refusal, which is all that is left to do then. */
+    let endRefusal: (() => void) | undefined;
+    const handshake = this.#handshakes.begin(() => {
+      if (endRefusal !== undefined) return endRefusal();
       late = true;
       socket.destroy();
     });
-    const [oldest] = this.#shaking.values();
-    if (this.#shaking.size > MAX_HANDSHAKES) oldest!();
     const cancel = timeLimit(timeout, () => {
-      late = true;
-      socket.destroy();
+      handshake.giveUp();
       onTimeout(remoteAddr);
     });
     try {
@@ -331,7 +329,9 @@ class Guard {
       } else {
         onFailure?.(problem, remoteAddr);
         cancel();
-        await this.#refuse(socket, client, problem.code);
+        const ended = Promise.withResolvers<void>();
+        endRefusal = ended.resolve;
+        await refuse(client, problem.code, ended);
       }
     } catch (error) {
       socket.destroy();
@@ -339,13 +339,13 @@ class Guard {
       if (!late && error instanceof TlsError) onFailure?.(error, remoteAddr);
     } finally {
       cancel();
-      this.#shaking.delete(socket);
+      handshake.finish();
     }
   }
 
   /** Ends the handshakes. */
   close(): void {
-    for (const end of this.#shaking.values()) end();
+    this.#handshakes.giveUpAll();
   }
 
   #newServer(): TlsServer {
@@ -378,26 +378,6 @@ class Guard {
     return client;
   }
 
-  /** Tells a client why it is refused, and closes the connection. */
-  async #refuse(
-    socket: NodeSocket,
-    client: TlsSocket,
-    code: TlsErrorCode,
-  ): Promise<void> {
-    const ended = Promise.withResolvers<void>();
-    const cancel = timeLimit(REFUSAL_TIME, ended.resolve);
-    this.#shaking.set(socket, ended.resolve);
-    // To close a socket with unread bytes resets it, and the text could be lost.
-    client.on("end", ended.resolve);
-    client.on("close", ended.resolve);
-    client.resume();
-    client.write(refusalText(code), () => {});
-    client.end(() => {});
-    await ended.promise;
-    cancel();
-    client.destroy();
-  }
-
   /** What is wrong with a client; undefined if nothing is. */
   #problemOf(client: TlsSocket): TlsError | undefined {
     if (this.#clientCert === "none") return undefined;
@@ -416,6 +396,28 @@ class Guard {
       `the client certificate is not trusted: "${subject}" with the fingerprint "${fingerprint}"`,
     );
   }
+}
+
+/**
+ * Tells a client why it is refused, and closes the connection.
+ *
+ * @param ended resolves when the client has heard; to resolve it ends the wait
+ */
+async function refuse(
+  client: TlsSocket,
+  code: TlsErrorCode,
+  ended: PromiseWithResolvers<void>,
+): Promise<void> {
+  const cancel = timeLimit(REFUSAL_TIME, ended.resolve);
+  // To close a socket with unread bytes resets it, and the text could be lost.
+  client.on("end", ended.resolve);
+  client.on("close", ended.resolve);
+  client.resume();
+  client.write(refusalText(code), () => {});
+  client.end(() => {});
+  await ended.promise;
+  cancel();
+  client.destroy();
 }
 
 // --- Both --------------------------------------------------------------------

@@ -12,7 +12,7 @@ import type {
   ListenSchemeOptions,
   TransportListener,
 } from "../types.ts";
-import { MAX_HANDSHAKES } from "./handshake.ts";
+import { Handshakes } from "../handshakes.ts";
 import { REASON_PHRASES } from "./http_head.ts";
 import { checkHosts, refusalOf, type RefusalStatus } from "./request_rules.ts";
 import { webSocketTransport } from "./transport.ts";
@@ -136,8 +136,8 @@ export function webSocketAcceptor(
   let acceptCallback: ((upgraded: Upgraded | null) => void) | undefined;
   let open = true;
   let sockets = 0;
-  /** Gives up the sockets that are not open yet, the oldest first. */
-  const shaking = new Set<() => void>();
+  /** Those of the sockets that are not open yet. */
+  const handshakes = new Handshakes();
 
   function push(upgraded: Upgraded): void {
     if (acceptCallback === undefined) waiting.push(upgraded);
@@ -201,25 +201,19 @@ export function webSocketAcceptor(
       return undefined;
     }
     const { socket, response } = upgraded;
-    let gaveUp = false;
     // No event says that the client has left before the socket was open.
-    const giveUp = () => {
-      if (!shaking.delete(giveUp)) return;
-      gaveUp = true;
+    const shaking = handshakes.begin(() => {
       cancel();
       socket.close();
-    };
-    shaking.add(giveUp);
-    void late.promise.then(giveUp);
-    const [oldest] = shaking;
-    if (shaking.size > MAX_HANDSHAKES) oldest!();
+    });
+    void late.promise.then(shaking.giveUp);
     socket.addEventListener("open", () => {
       sockets++;
       // A program cannot end the connection of a client that ignores CLOSE.
       socket.addEventListener("close", () => sockets--, { once: true });
-      shaking.delete(giveUp);
+      const isAwaited = shaking.finish();
       cancel();
-      if (!open || gaveUp) return socket.close();
+      if (!open || !isAwaited) return socket.close();
       push({ ...connection, transport: webSocketTransport(socket), tls });
     }, { once: true });
     return response;
@@ -236,7 +230,7 @@ export function webSocketAcceptor(
     close() {
       if (!open) return;
       open = false;
-      for (const giveUp of [...shaking]) giveUp();
+      handshakes.giveUpAll();
       acceptCallback?.(null);
       acceptCallback = undefined;
     },

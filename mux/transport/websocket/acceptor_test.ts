@@ -2,7 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { test } from "../../../tests/support/harness.ts";
 import { turn, watch, within } from "../../../tests/support/within.ts";
 import { type UpgradeOptions, webSocketAcceptor } from "./acceptor.ts";
-import { MAX_HANDSHAKES } from "./handshake.ts";
+import { MAX_HANDSHAKES } from "../handshakes.ts";
 
 /** The options that an upgrade passes to Deno. */
 async function optionsOfUpgrade(

@@ -15,12 +15,6 @@ import {
   readHead,
 } from "./http_head.ts";
 
-/**
- * Connections of a server that may be in their handshake. Beyond that, the oldest
- * of them is closed: it had the longest time.
- */
-export const MAX_HANDSHAKES = 1_024;
-
 /** What ALPN calls HTTP/1.1, on which WebSockets are. */
 export const HTTP = "http/1.1";
 

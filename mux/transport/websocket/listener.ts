@@ -1,8 +1,8 @@
 import { timeLimit } from "../../../time_limit.ts";
+import { Handshakes } from "../handshakes.ts";
 import { PendingAccepts } from "../pending_accepts.ts";
 import type { Accepted, HandshakeLimit, TransportListener } from "../types.ts";
 import { webSocketServer } from "./connection.ts";
-import { MAX_HANDSHAKES } from "./handshake.ts";
 import type { RequestRules } from "./request_rules.ts";
 import { acceptHandshake } from "./server_handshake.ts";
 
@@ -37,8 +37,7 @@ class WebSocketListener implements TransportListener {
   readonly #source: TransportListener;
   readonly #rules: RequestRules;
   readonly #handshake: HandshakeLimit;
-  /** Connections in their handshake, in the order in which they came. */
-  readonly #shaking = new Set<Accepted>();
+  readonly #handshakes = new Handshakes();
   readonly #pending = new PendingAccepts();
   /** Continues after an error that the caller of `accept()` has got. */
   #goOn: (() => void) | undefined;
@@ -70,8 +69,7 @@ class WebSocketListener implements TransportListener {
     this.#closed = true;
     this.#source.close();
     this.#goOn?.();
-    for (const { transport } of this.#shaking) void transport.close();
-    this.#shaking.clear();
+    this.#handshakes.giveUpAll();
   }
 
   async #run(): Promise<void> {
@@ -94,12 +92,10 @@ class WebSocketListener implements TransportListener {
 
   async #shake(accepted: Accepted): Promise<void> {
     const { transport, remoteAddr, tls } = accepted;
-    this.#shaking.add(accepted);
-    const [oldest] = this.#shaking;
-    if (this.#shaking.size > MAX_HANDSHAKES) this.#giveUp(oldest!);
+    const handshake = this.#handshakes.begin(() => void transport.close());
     const { timeout, onTimeout } = this.#handshake;
     const cancel = timeLimit(timeout, () => {
-      this.#giveUp(accepted);
+      handshake.giveUp();
       onTimeout(remoteAddr);
     });
     let request: Request | undefined;
@@ -110,7 +106,7 @@ class WebSocketListener implements TransportListener {
         rules: this.#rules,
         onRequest: (welcome) => request = welcome,
       });
-      if (early !== undefined && this.#shaking.has(accepted)) {
+      if (early !== undefined && this.#handshakes.has(handshake)) {
         const server = webSocketServer(transport, early);
         const accepted = { transport: server, remoteAddr, request, tls };
         return this.#pending.push({ accepted });
@@ -119,14 +115,9 @@ class WebSocketListener implements TransportListener {
       // The connection has failed, so an answer would not arrive.
     } finally {
       cancel();
-      this.#shaking.delete(accepted);
+      handshake.finish();
     }
     void transport.close();
-  }
-
-  #giveUp(accepted: Accepted): void {
-    this.#shaking.delete(accepted);
-    void accepted.transport.close();
   }
 }
 

@@ -11,7 +11,7 @@ import type { Transport } from "../../types.ts";
 import { memoryTransports } from "../memory.ts";
 import type { Accepted, TransportListener } from "../types.ts";
 import { Opcode } from "./frames.ts";
-import { MAX_HANDSHAKES } from "./handshake.ts";
+import { MAX_HANDSHAKES } from "../handshakes.ts";
 import { webSocketListener } from "./listener.ts";
 
 const HANDSHAKE_TIMEOUT = 10_000;
