@@ -18,11 +18,11 @@ import {
   type ResolvedSharedLimits,
   resolveSharedLimits,
   type SharedLimits,
-} from "./listener.ts";
+} from "./listener/listener.ts";
 import type { Carried } from "../codec/internal.ts";
 import { checkPeerOptions, type PeerOptions, type PeerWith } from "./peer.ts";
 import { observedSource, type ObserverOption } from "./observe/option.ts";
-import { handshakeLimit, peerListener } from "./peer_listener.ts";
+import { handshakeLimit, peerListener } from "./listener/peer_listener.ts";
 import { addressError, resolveAddress } from "./address.ts";
 
 /** Options of {@linkcode listenSession}. */

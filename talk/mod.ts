@@ -63,7 +63,7 @@ export type {
   ListenerOptions,
   PeerListenerOptions,
   SharedLimits,
-} from "./listener.ts";
+} from "./listener/listener.ts";
 export { memoryPair, type MemoryPairOptions } from "./memory_pair.ts";
 export {
   type CloseOptions,

@@ -53,11 +53,11 @@ import {
   type PeerListenerOptions,
   resolveSharedLimits,
   type SharedLimits,
-} from "./listener.ts";
+} from "./listener/listener.ts";
 import type { Carried } from "../codec/internal.ts";
 import { checkPeerOptions, type PeerOptions, type PeerWith } from "./peer.ts";
 import { observedSource, type ObserverOption } from "./observe/option.ts";
-import { handshakeLimit, peerListener } from "./peer_listener.ts";
+import { handshakeLimit, peerListener } from "./listener/peer_listener.ts";
 
 /** Milliseconds that are left to the answer of a call that is a ping. */
 const IDLE_MARGIN = 1_000;

@@ -7,7 +7,7 @@ import {
 } from "../close_on_signals.ts";
 import { errorPrinter } from "../error_printer.ts";
 import { listen } from "../listen.ts";
-import type { Closable } from "../listener.ts";
+import type { Closable } from "../listener/listener.ts";
 import { type OptionSpec, seconds } from "./command.ts";
 import type { ListenSecurity } from "./connection_options.ts";
 import { EXIT } from "./exit_code.ts";

@@ -11,7 +11,7 @@ import {
 } from "../../../rpc/internal.ts";
 import { dial } from "../../dial.ts";
 import { TalkError } from "../../errors.ts";
-import type { Closable } from "../../listener.ts";
+import type { Closable } from "../../listener/listener.ts";
 import type { CloseOptions, Peer } from "../../peer.ts";
 import type {
   ConnectionState,

@@ -11,7 +11,7 @@ import {
   Peer,
   type ReconnectingPeer,
 } from "../../../talk/mod.ts";
-import { ConnectionListener } from "../../../talk/listener.ts";
+import { ConnectionListener } from "../../../talk/listener/listener.ts";
 import { Reconnector } from "../../../talk/reconnect/reconnector.ts";
 import type { RawPeer } from "../raw_peer.ts";
 import { turn } from "../turn.ts";

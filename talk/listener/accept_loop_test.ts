@@ -1,9 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
-import { FakeTime } from "../tests/support/fake_time.ts";
-import { test } from "../tests/support/harness.ts";
-import { turn, watch } from "../tests/support/within.ts";
+import { FakeTime } from "../../tests/support/fake_time.ts";
+import { test } from "../../tests/support/harness.ts";
+import { turn, watch } from "../../tests/support/within.ts";
 import { AcceptLoop } from "./accept_loop.ts";
-import type { TalkError } from "./errors.ts";
+import type { TalkError } from "../errors.ts";
 
 /** An error of the system with a code, as Deno throws it. */
 function systemError(code: string): Error {

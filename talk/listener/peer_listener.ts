@@ -1,19 +1,19 @@
-import type { Carried } from "../codec/internal.ts";
+import type { Carried } from "../../codec/internal.ts";
 import {
   type HandshakeLimit,
   qmux,
   type TransportListener,
-} from "../mux/internal.ts";
-import { timeLimit } from "../time_limit.ts";
-import { errorPrinter } from "./error_printer.ts";
+} from "../../mux/internal.ts";
+import { timeLimit } from "../../time_limit.ts";
+import { errorPrinter } from "../error_printer.ts";
 import {
   ConnectionListener,
   type ListenerOptions,
   type PeerListenerOptions,
   type ResolvedSharedLimits,
 } from "./listener.ts";
-import { TalkError, tookTooLong } from "./errors.ts";
-import { admit, Peer, type PeerOptions, type PeerWith, uses } from "./peer.ts";
+import { TalkError, tookTooLong } from "../errors.ts";
+import { admit, Peer, type PeerOptions, type PeerWith, uses } from "../peer.ts";
 
 /** Makes a peer of each connection, and asks `onPeer` about it. */
 export function peerListener<C extends Carried, Context>(

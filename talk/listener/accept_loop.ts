@@ -1,5 +1,5 @@
-import { timeLimit } from "../time_limit.ts";
-import { TalkError } from "./errors.ts";
+import { timeLimit } from "../../time_limit.ts";
+import { TalkError } from "../errors.ts";
 
 /** Milliseconds until accepting is retried after an error, at first and at most. */
 const RETRY_DELAY = { min: 50, max: 1_000 } as const;

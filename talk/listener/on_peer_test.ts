@@ -12,8 +12,8 @@ import {
 import type { Call, Callback, ConnectionInfo } from "@qtalk/qtalk";
 import { serveWebSocket } from "@qtalk/qtalk/websocket";
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { test } from "../tests/support/harness.ts";
-import { turn, watch, within } from "../tests/support/within.ts";
+import { test } from "../../tests/support/harness.ts";
+import { turn, watch, within } from "../../tests/support/within.ts";
 
 interface User {
   name: string;
@@ -151,7 +151,7 @@ test("onPeer: serveWebSocket() gives it the address and the request", async (t) 
 test("onPeer: it knows whether this side has decrypted the connection", async (t) => {
   const read = (name: string) =>
     Deno.readTextFile(
-      new URL(`../tests/support/tls/${name}.pem`, import.meta.url),
+      new URL(`../../tests/support/tls/${name}.pem`, import.meta.url),
     );
   const info = Promise.withResolvers<ConnectionInfo>();
   const handle = serveWebSocket({

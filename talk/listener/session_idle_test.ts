@@ -11,9 +11,14 @@ import {
 } from "@qtalk/qtalk";
 import { serveWebSocket } from "@qtalk/qtalk/websocket";
 import { assert, assertEquals } from "@std/assert";
-import type { FakeTime } from "../tests/support/fake_time.ts";
-import { type Harness, test } from "../tests/support/harness.ts";
-import { turn, watch, type Watched, within } from "../tests/support/within.ts";
+import type { FakeTime } from "../../tests/support/fake_time.ts";
+import { type Harness, test } from "../../tests/support/harness.ts";
+import {
+  turn,
+  watch,
+  type Watched,
+  within,
+} from "../../tests/support/within.ts";
 
 const IDLE = 60_000;
 

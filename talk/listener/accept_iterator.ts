@@ -1,5 +1,5 @@
-import { Queue } from "../queue.ts";
-import type { WaitOptions } from "../mux/internal.ts";
+import { Queue } from "../../queue.ts";
+import type { WaitOptions } from "../../mux/internal.ts";
 
 /** Items that an iterator keeps until they are taken; it skips any further. */
 export const QUEUE_LENGTH = 128;

@@ -7,10 +7,10 @@
 import { listen, type Listener, type Peer } from "@qtalk/qtalk";
 import { serveWebSocket } from "@qtalk/qtalk/websocket";
 import { assert } from "@std/assert";
-import { test } from "../tests/support/harness.ts";
-import { withPath } from "../tests/support/socket_path.ts";
-import { turn, within } from "../tests/support/within.ts";
-import { upgradeRequest } from "../tests/support/websocket_wire.ts";
+import { test } from "../../tests/support/harness.ts";
+import { withPath } from "../../tests/support/socket_path.ts";
+import { turn, within } from "../../tests/support/within.ts";
+import { upgradeRequest } from "../../tests/support/websocket_wire.ts";
 
 /** A listener, and how to connect to it. */
 interface Place {

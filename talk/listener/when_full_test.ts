@@ -12,10 +12,10 @@ import {
 } from "@qtalk/qtalk";
 import { serveWebSocket } from "@qtalk/qtalk/websocket";
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { type Harness, test } from "../tests/support/harness.ts";
-import { listenerErrors } from "../tests/support/listener_errors.ts";
-import { turn, watch, within } from "../tests/support/within.ts";
-import { upgradeRequest } from "../tests/support/websocket_wire.ts";
+import { type Harness, test } from "../../tests/support/harness.ts";
+import { listenerErrors } from "../../tests/support/listener_errors.ts";
+import { turn, watch, within } from "../../tests/support/within.ts";
+import { upgradeRequest } from "../../tests/support/websocket_wire.ts";
 
 const handler = handlerFrom({
   ping: () => "pong",

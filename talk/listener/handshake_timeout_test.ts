@@ -12,9 +12,9 @@ import {
 } from "@qtalk/qtalk";
 import { serveWebSocket } from "@qtalk/qtalk/websocket";
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { test } from "../tests/support/harness.ts";
-import { turn, watch, within } from "../tests/support/within.ts";
-import { upgradeRequest } from "../tests/support/websocket_wire.ts";
+import { test } from "../../tests/support/harness.ts";
+import { turn, watch, within } from "../../tests/support/within.ts";
+import { upgradeRequest } from "../../tests/support/websocket_wire.ts";
 
 /** Milliseconds: what takes longer in these tests never ends. */
 const SHORT = 20;

@@ -1,5 +1,5 @@
-import type { Carried } from "../codec/internal.ts";
-import { checkOption } from "../check_option.ts";
+import type { Carried } from "../../codec/internal.ts";
+import { checkOption } from "../../check_option.ts";
 import {
   type AbortableTransport,
   type Accepted,
@@ -12,18 +12,18 @@ import {
   type Transport,
   type TransportListener,
   type WaitOptions,
-} from "../mux/internal.ts";
-import { MAX_DELAY, timeLimit } from "../time_limit.ts";
+} from "../../mux/internal.ts";
+import { MAX_DELAY, timeLimit } from "../../time_limit.ts";
 import { AcceptLoop } from "./accept_loop.ts";
-import { errorPrinter } from "./error_printer.ts";
-import { TalkError, tookTooLong } from "./errors.ts";
+import { errorPrinter } from "../error_printer.ts";
+import { TalkError, tookTooLong } from "../errors.ts";
 import { AcceptIterator, type Offer, QUEUE_LENGTH } from "./accept_iterator.ts";
 import {
   checkCloseOptions,
   type CloseOptions,
   type ErrorContext,
   type Peer,
-} from "./peer.ts";
+} from "../peer.ts";
 
 /** What the sessions of a listener may take together. */
 export interface SharedLimits {

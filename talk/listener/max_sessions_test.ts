@@ -8,9 +8,9 @@ import {
 } from "@qtalk/qtalk";
 import { serveWebSocket } from "@qtalk/qtalk/websocket";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { test } from "../tests/support/harness.ts";
-import { listenerErrors } from "../tests/support/listener_errors.ts";
-import { turn, within } from "../tests/support/within.ts";
+import { test } from "../../tests/support/harness.ts";
+import { listenerErrors } from "../../tests/support/listener_errors.ts";
+import { turn, within } from "../../tests/support/within.ts";
 
 const handler = handlerFrom({ ping: () => "pong" });
 

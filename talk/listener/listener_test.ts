@@ -11,11 +11,11 @@ import {
   TalkError,
 } from "@qtalk/qtalk";
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { memoryTransports } from "../mux/transport/memory.ts";
-import type { Accepted, TransportListener } from "../mux/transport/types.ts";
-import type { Transport } from "../mux/types.ts";
-import { FakeTime } from "../tests/support/fake_time.ts";
-import { turn, watch, within } from "../tests/support/within.ts";
+import { memoryTransports } from "../../mux/transport/memory.ts";
+import type { Accepted, TransportListener } from "../../mux/transport/types.ts";
+import type { Transport } from "../../mux/types.ts";
+import { FakeTime } from "../../tests/support/fake_time.ts";
+import { turn, watch, within } from "../../tests/support/within.ts";
 import { ConnectionListener, type ListenerOptions } from "./listener.ts";
 
 const handler = handlerFrom({ echo: (value: unknown) => value });
