@@ -95,14 +95,20 @@ export class CallLimits {
     signal?.addEventListener("abort", this.#onAbort, { once: true });
   }
 
+  /** Milliseconds that are left; undefined without a time limit. */
+  get left(): number | undefined {
+    return this.#endsAt === undefined
+      ? undefined
+      : this.#endsAt - performance.now();
+  }
+
   /**
    * The responder says that the time has passed: it counts whole milliseconds, and
    * the timer of this side may be late. Returns whether that is so; then the call
    * has ended as if this side had noticed first, which is a matter of luck.
    */
   expireIfDue(): boolean {
-    if (this.#endsAt === undefined) return false;
-    if (performance.now() < this.#endsAt - 1) return false;
+    if ((this.left ?? Infinity) > 1) return false;
     this.#onTimeout();
     return true;
   }

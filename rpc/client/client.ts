@@ -146,13 +146,14 @@ export class Client implements PooledCaller {
     const channel = channels.take(nested);
     if (channel !== undefined) return call.run(channel, request, stream);
     const stored = messages.store(request);
-    const update = limit?.timeout === undefined
-      ? undefined
-      : this.#updater(stored, limit.timeout);
+    const timeout = limit?.timeout;
     call.opening = channels.open(
       (channel) => {
         messages.unstore();
-        call.run(channel, update === undefined ? stored : update(), stream);
+        const request = timeout === undefined
+          ? stored
+          : this.#updated(stored, timeout, call.timeLeft ?? timeout);
+        call.run(channel, request, stream);
       },
       (error) => {
         messages.unstore();
@@ -164,14 +165,11 @@ export class Client implements PooledCaller {
   }
 
   /** Takes the time that a call has waited for a channel off its deadline. */
-  #updater(stored: Uint8Array, timeout: number): () => Uint8Array {
-    const deadline = performance.now() + timeout;
-    return () => {
-      const left = Math.max(0, Math.ceil(deadline - performance.now()));
-      return left === Math.ceil(timeout)
-        ? stored
-        : withDeadline(stored, this.#context.codec, left);
-    };
+  #updated(stored: Uint8Array, timeout: number, timeLeft: number): Uint8Array {
+    const left = Math.max(0, Math.ceil(timeLeft));
+    return left === Math.ceil(timeout)
+      ? stored
+      : withDeadline(stored, this.#context.codec, left);
   }
 
   #encode(

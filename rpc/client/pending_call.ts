@@ -191,6 +191,11 @@ export abstract class PendingCall<T = unknown>
    */
   protected abstract resolve(continued: ContinuedCall | undefined): void;
 
+  /** Milliseconds that the call has left; undefined without a time limit. */
+  get timeLeft(): number | undefined {
+    return this.#limits?.left;
+  }
+
   /** Ends the call at the caller's signal or timeout. */
   limit(signal: AbortSignal | undefined, limit: TimeLimit): void {
     const { timeout, inherited } = limit;
