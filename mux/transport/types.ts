@@ -188,6 +188,11 @@ export interface SchemeOptions {
   protocols?: string | readonly string[] | undefined;
   /** Whom `tls:` and `wss:` trust, and this client's certificate. Default: `{}`. */
   tls?: TlsDialOptions | undefined;
+  /**
+   * Called when the runtime refuses the connection that a scheme prefers, and the
+   * scheme tries another kind; `error` says why. Default: none.
+   */
+  onFallback?: ((error: unknown) => void) | undefined;
 }
 
 /** Options of schemes, for listening. */
