@@ -1,13 +1,14 @@
 // Bundles page.mjs with each bundler, and worker.mjs with esbuild, into out/.
 
-import { build } from "vite";
-import * as esbuild from "esbuild";
-import webpack from "webpack";
+// Only the folder that this is copied to has them.
+const [vite, esbuild, { default: webpack }] = await Promise.all(
+  ["vite", "esbuild", "webpack"].map((name) => import(name)),
+);
 
 const page = "page.mjs";
 
 async function withVite() {
-  await build({
+  await vite.build({
     configFile: false,
     logLevel: "warn",
     build: {
@@ -42,6 +43,8 @@ async function withWebpack() {
       // As for production, but for the minifier, which takes seconds.
       mode: "production",
       optimization: { minimize: false },
+      // Hints about sizes are for the minified.
+      performance: false,
       entry: `./${page}`,
       output: {
         path: `${import.meta.dirname}/out/webpack`,
