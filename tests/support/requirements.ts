@@ -30,6 +30,21 @@ export const REQUIREMENTS: Requirements = {
       /^\.\/tests\/examples_test\.ts => .*examples\/(?:database\/|many_machines\/redis)/,
     missing: () => failureOfAll("redis-server"),
   },
+  baseBinary: {
+    name: "the base binary of deno compile, which Deno downloads",
+    tests: /^\.\/tests\/compile_test\.ts /,
+    missing: async () => {
+      const folder = await Deno.makeTempDir({ prefix: "qtalk_compile_" });
+      try {
+        await Deno.writeTextFile(`${folder}/empty.ts`, "");
+        const args = ["compile", "--no-check", "empty.ts"];
+        const failure = await failureOf(Deno.execPath(), args, folder);
+        return failure && "deno compile fails with an empty program, too";
+      } finally {
+        await Deno.remove(folder, { recursive: true });
+      }
+    },
+  },
   npm: {
     name: "runtimes and peers from npm",
     tests:
