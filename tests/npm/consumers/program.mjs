@@ -2,6 +2,8 @@
 // every codec. Prints "done" at its end.
 
 import assert from "node:assert/strict";
+import { createRequire } from "node:module";
+import process from "node:process";
 import { dial, handlerFrom, json, listen } from "@qtalk/qtalk";
 import { cbor } from "@qtalk/qtalk/codec/cbor";
 import { msgpack } from "@qtalk/qtalk/codec/msgpack";
@@ -14,6 +16,9 @@ import { closeOnSignals } from "@qtalk/qtalk/signals";
 for (const name of process.argv.slice(2)) {
   assert.ok(Object.keys(await import(name)).length > 0, name);
 }
+
+// The same modules for programs that are not ES modules.
+assert.equal(createRequire(import.meta.url)("@qtalk/qtalk").dial, dial);
 
 const service = {
   add: (a, b) => a + b,
