@@ -1,5 +1,5 @@
 import type { Transport } from "../../types.ts";
-import type { Scheme } from "../types.ts";
+import type { Scheme, TransportListener } from "../types.ts";
 import {
   closingError,
   connectionBroken,
@@ -29,17 +29,24 @@ export function webSocketScheme(name: "ws" | "wss"): Scheme {
       const { dialOverSocket } = await import("./node_dial.ts");
       return await dialOverSocket(request, signal, tls);
     },
-    async listen(rest, options = {}, handshake) {
+    listen(rest, options = {}, handshake) {
       const url = parse(name, rest);
       if (name === "wss" && options.tls === undefined) {
         throw new SyntaxError(
           'wss: needs a certificate: pass option "tls", or serveWebSocket() to Deno.serve()',
         );
       }
-      const { listenOverSockets } = await import("./listener.ts");
-      return await listenOverSockets(url, options, handshake);
+      return listenOnFirstUse(url, options, handshake);
     },
   };
+}
+
+/** A program that only dials needs no listener. */
+async function listenOnFirstUse(
+  ...args: Parameters<typeof import("./listener.ts")["listenOverSockets"]>
+): Promise<TransportListener> {
+  const { listenOverSockets } = await import("./listener.ts");
+  return await listenOverSockets(...args);
 }
 
 /** The constructor in Node and Bun, whichever types the program uses. */
