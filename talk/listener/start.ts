@@ -27,6 +27,9 @@ import {
 } from "./listener.ts";
 import { handshakeLimit, peerListener } from "./peer_listener.ts";
 
+/** Addresses of TCP ports. */
+const HAS_PORT = /^(tcp|tls|wss?):/i;
+
 /** Options of all listeners at addresses. */
 type StartOptions =
   & ListenerOptions
@@ -77,6 +80,10 @@ async function start<T>(
 ): Promise<T> {
   const limits = resolveSharedLimits(options);
   const { scheme, rest } = await resolveAddress(address);
+  if (options.reusePort && !HAS_PORT.test(address)) {
+    const reason = new TypeError('option "reusePort" is for TCP ports only');
+    throw addressError("listen", address, reason);
+  }
   const handshake = handshakeLimit(limits, options.onError);
   try {
     const source = await listenAt(scheme, rest, options, handshake);

@@ -25,28 +25,33 @@ const HANDSHAKE: HandshakeLimit = { timeout: 30_000, onTimeout() {} };
  */
 export async function listenOverSockets(
   url: URL,
-  { origins, hosts, tls }: SchemeListenOptions,
+  { origins, hosts, tls, reusePort }: SchemeListenOptions,
   handshake?: HandshakeLimit,
 ): Promise<TransportListener> {
   checkHosts(hosts);
   const hostname = unbracketed(url.hostname);
   const place = { hostname, port: Number(url.port || defaultPort(url)) };
   const source = url.protocol === "wss:"
-    ? await listenWithTls(place, tls, handshake)
-    : await (await loadTcp()).listen(hostPort("tcp", place).slice(4));
+    ? await listenWithTls({ ...place, reusePort }, tls, handshake)
+    : await (await loadTcp()).listen(hostPort("tcp", place).slice(4), {
+      reusePort,
+    });
   url.port = new URL(source.addr.replace(/^\w+/, "ws")).port;
   const rules = { path: url.pathname, origins, hosts };
   return webSocketListener(source, url.href, rules, handshake);
 }
 
 async function listenWithTls(
-  { hostname, port }: { hostname: string; port: number },
+  { hostname: host, ...place }: {
+    hostname: string;
+    port: number;
+    reusePort: boolean | undefined;
+  },
   tls: TlsListenOptions | undefined,
   handshake: HandshakeLimit | undefined,
 ): Promise<TransportListener> {
   const { listenTls } = await import("../node/tls.ts");
-  const place = { host: hostname, port };
-  return await listenTls(place, "tcp", HTTP, tls, handshake);
+  return await listenTls({ host, ...place }, "tcp", HTTP, tls, handshake);
 }
 
 async function loadTcp(): Promise<Scheme> {

@@ -14,7 +14,8 @@ import { builtinModule } from "../node/builtin.ts";
  */
 export function webSocketScheme(name: "ws" | "wss"): Scheme {
   return {
-    async connect(rest, signal, { headers, protocols = [], tls } = {}) {
+    async connect(rest, signal, options = {}) {
+      const { headers, protocols = [], tls, onFallback } = options;
       const request = {
         url: parse(name, rest),
         headers,
@@ -22,8 +23,7 @@ export function webSocketScheme(name: "ws" | "wss"): Scheme {
       };
       // Deno's own TLS is faster, and node:tls has all options.
       if ("Deno" in globalThis && tls === undefined) {
-        const { dialOverTcp } = await import("./deno_dial.ts");
-        return await dialOverTcp(request, signal);
+        return await dialInDeno(request, signal, onFallback);
       }
       if (!hasSockets()) return await dialNative(request, signal);
       const { dialOverSocket } = await import("./node_dial.ts");
@@ -47,6 +47,30 @@ async function listenOnFirstUse(
 ): Promise<TransportListener> {
   const { listenOverSockets } = await import("./listener.ts");
   return await listenOverSockets(...args);
+}
+
+/**
+ * Dials over a connection of Deno's, or with its own `WebSocket` if the runtime refuses
+ * to encrypt one.
+ */
+async function dialInDeno(
+  request: HandshakeRequest,
+  signal: AbortSignal,
+  onFallback?: (error: unknown) => void,
+): Promise<Transport> {
+  const { connectTo, isRefusedByRuntime } = await import("./deno_dial.ts");
+  let connection: Transport;
+  try {
+    connection = await connectTo(request.url, signal);
+  } catch (error) {
+    if (request.url.protocol === "ws:" || !isRefusedByRuntime(error)) {
+      throw error;
+    }
+    onFallback?.(error);
+    return await dialNative(request, signal);
+  }
+  const { upgraded } = await import("./upgraded.ts");
+  return await upgraded(connection, request, signal);
 }
 
 /** The constructor in Node and Bun, whichever types the program uses. */
@@ -77,6 +101,8 @@ export async function dialNative(
   const opened = Promise.withResolvers<void>();
   const onAbort = () => opened.reject(signal.reason);
   signal.addEventListener("abort", onAbort, { once: true });
+  // It may have happened while modules were loaded.
+  if (signal.aborted) onAbort();
   socket.addEventListener("open", () => opened.resolve());
   socket.addEventListener("close", ({ code, reason }) => {
     opened.reject(closingError(code, reason) ?? connectionBroken(reason));
