@@ -4,8 +4,8 @@
  *     deno task npm [--repository URL] FOLDER
  *
  * `deno pack` makes modules and declarations. What it has no setting for is done
- * here: which dependencies are optional, and what declarations need of the
- * compiler's libraries.
+ * here: which dependencies are optional, which one takes the place of JSR's, and what
+ * declarations need of the compiler's libraries.
  *
  * @module
  */
@@ -22,10 +22,21 @@ const COMPUTED = {
   path: "./talk/cli/certificates/make_certificate.ts",
 };
 
+/**
+ * The library that takes the place of JSR's, which plain npm cannot install. Its two
+ * functions do the same.
+ */
+const MSGPACK = {
+  jsr: "@std/msgpack",
+  npm: "@msgpack/msgpack",
+  version: "^3.1",
+};
+
 /** What is used of `deno.json`. */
 interface Config {
   version: string;
   exports: Record<string, string>;
+  imports: Record<string, string>;
   publish?: unknown;
 }
 
@@ -56,8 +67,16 @@ export async function makePackage(
     await writeJson(`${place}/deno.json`, {
       ...config,
       exports: { ...config.exports, [COMPUTED.name]: COMPUTED.path },
+      imports: {
+        ...config.imports,
+        [MSGPACK.npm]: `npm:${MSGPACK.npm}@${MSGPACK.version}`,
+      },
       publish: undefined,
     });
+    const codec = `${place}/codec/msgpack/msgpack.ts`;
+    const source = await Deno.readTextFile(codec);
+    const changed = source.replaceAll(MSGPACK.jsr, MSGPACK.npm);
+    await Deno.writeTextFile(codec, changed);
     const tarball = `${place}/package.tgz`;
     const args = ["--quiet", "--no-source-maps", "--output", tarball];
     await run(place, Deno.execPath(), ["pack", ...args]);
