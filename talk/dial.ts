@@ -38,7 +38,9 @@ export interface ConnectOptions extends ObserverOption {
    * for them before each attempt. Browsers cannot send any. Default: an `Origin` with
    * the server's own origin, which qtalk-go's server requires.
    */
-  headers?: Provided<HeadersInit> | undefined;
+  headers?:
+    | Provided<Headers | Iterable<string[]> | Record<string, string>>
+    | undefined;
   /**
    * WebSocket subprotocols to offer, in order of preference, or a function that
    * is asked for them before each attempt. If the server agrees to none of them,

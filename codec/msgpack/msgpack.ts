@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { decode as stdDecode, encode as stdEncode } from "@std/msgpack";
+import { decode as decodePlain, encode as encodePlain } from "@msgpack/msgpack";
 import { decodeMsgpack } from "./decode.ts";
 import { encodeMsgpack, type MsgpackValue } from "./encode.ts";
 import { MsgpackScanner } from "./scan.ts";
@@ -23,11 +23,11 @@ export interface CarriedByMsgpack extends Carried {
 
 /** The options of {@linkcode msgpack}. */
 export interface MsgpackOptions extends CodecOptions {
-  /** A library's function that encodes plain data. Default: `@std/msgpack`'s. */
+  /** A library's function that encodes plain data. Default: `@msgpack/msgpack`'s. */
   encode?: ((value: MsgpackValue) => Uint8Array) | undefined;
   /**
    * A library's function that decodes to plain data, with maps as objects.
-   * Default: `@std/msgpack`'s.
+   * Default: `@msgpack/msgpack`'s.
    */
   decode?: ((bytes: Uint8Array) => unknown) | undefined;
 }
@@ -74,11 +74,10 @@ export interface MsgpackOptions extends CodecOptions {
  *
  * Both tables hold with any library: bytes are checked before the library
  * decodes them, and values that libraries treat differently do not reach it.
- * The default, `@std/msgpack`, is slow. Other libraries have the same two
- * functions:
+ * The default is `@msgpack/msgpack`. Other libraries have the same two functions:
  *
  * ```ts ignore
- * import { decode, encode } from "npm:@msgpack/msgpack";
+ * import { decode, encode } from "jsr:@std/msgpack";
  *
  * const codec = msgpack({ encode, decode });
  * ```
@@ -105,7 +104,7 @@ export interface MsgpackOptions extends CodecOptions {
 export function msgpack(
   options: MsgpackOptions = {},
 ): Codec<CarriedByMsgpack> {
-  const { encode = stdEncode, decode = stdDecode } = options;
+  const { encode = encodePlain, decode = decodePlain } = options;
   const limits = codecLimits(options);
   const { maxDepth } = limits;
   const scanner = new MsgpackScanner(limits);

@@ -179,7 +179,7 @@ export interface SchemeOptions {
    * Default: an `Origin` with the server's own origin, which qtalk-go's server
    * requires.
    */
-  headers?: HeadersInit | undefined;
+  headers?: Headers | Iterable<string[]> | Record<string, string> | undefined;
   /**
    * WebSocket subprotocols to offer, in order of preference. If the server
    * agrees to none of them, the connection is made anyway, while browsers fail.

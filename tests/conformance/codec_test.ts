@@ -1,6 +1,7 @@
 import { json } from "@qtalk/qtalk/codec";
 import { cbor } from "@qtalk/qtalk/codec/cbor";
 import { msgpack } from "@qtalk/qtalk/codec/msgpack";
+import { decode as stdDecode, encode as stdEncode } from "@std/msgpack";
 import {
   decode as npmDecode,
   encode as npmEncode,
@@ -23,17 +24,18 @@ testCodec(
   { bigint: "number if safe" },
 );
 
-// @std/msgpack is what JSR serves here, or its stand-in.
-testCodec("MessagePack (@std/msgpack)", msgpack, {
+testCodec("MessagePack (npm:@msgpack/msgpack)", msgpack, {
   bigint: "number if safe",
 });
 
-testCodec("MessagePack (npm:@msgpack/msgpack)", (options) =>
-  msgpack({
-    ...options,
-    encode: (value) => npmEncode(value),
-    decode: (bytes) => npmDecode(bytes),
-  }), { bigint: "number if safe" });
+// @std/msgpack is what JSR serves here, or its stand-in.
+testCodec(
+  "MessagePack (@std/msgpack)",
+  (options) => msgpack({ ...options, encode: stdEncode, decode: stdDecode }),
+  {
+    bigint: "number if safe",
+  },
+);
 
 // As different as the library allows: keys sorted, 64-bit integers as bigint.
 testCodec("MessagePack (a library with other habits)", (options) =>

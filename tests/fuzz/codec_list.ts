@@ -6,6 +6,7 @@
 import { type Codec, type CodecOptions, json } from "@qtalk/qtalk/codec";
 import { cbor } from "@qtalk/qtalk/codec/cbor";
 import { msgpack } from "@qtalk/qtalk/codec/msgpack";
+import { decode as stdDecode, encode as stdEncode } from "@std/msgpack";
 import {
   decode as npmDecode,
   encode as npmEncode,
@@ -28,16 +29,12 @@ export const CODECS: Readonly<Record<string, Listed>> = {
     make: (options) => json({ ...options, bigint: true }),
   },
   "CBOR (npm:cborg)": { format: "cbor", make: cbor },
+  "MessagePack (npm:@msgpack/msgpack)": { format: "msgpack", make: msgpack },
   // @std/msgpack is what JSR serves here, or its stand-in.
-  "MessagePack (@std/msgpack)": { format: "msgpack", make: msgpack },
-  "MessagePack (npm:@msgpack/msgpack)": {
+  "MessagePack (@std/msgpack)": {
     format: "msgpack",
     make: (options) =>
-      msgpack({
-        ...options,
-        encode: (value) => npmEncode(value),
-        decode: (bytes) => npmDecode(bytes),
-      }),
+      msgpack({ ...options, encode: stdEncode, decode: stdDecode }),
   },
   // As different as the library allows.
   "MessagePack (npm:@msgpack/msgpack, other habits)": {

@@ -17,7 +17,7 @@ export type { MessageTransportOptions };
  */
 export interface MessagePortLike extends EventTarget {
   /** Sends a message. */
-  postMessage(message: unknown, transfer?: Transferable[]): void;
+  postMessage(message: unknown, transfer?: object[]): void;
   /** Starts to receive the messages of a `MessagePort`. */
   start?(): void;
   /** Closes a `MessagePort`, or ends the worker whose scope this is. */
@@ -32,7 +32,7 @@ export interface WindowLike {
   postMessage(
     message: unknown,
     targetOrigin: string,
-    transfer: Transferable[],
+    transfer: object[],
   ): void;
 }
 
