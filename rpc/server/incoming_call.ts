@@ -180,7 +180,26 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
   }
 
   receive(options?: WaitOptions): Promise<unknown> {
-    return (this.#receiver ??= this.#newReceiver()).receive(options);
+    const receiver = this.#receiver ??= this.#newReceiver();
+    try {
+      if (this.#weight > 0 || this.responder.borrowed !== undefined) {
+        this.#goOn();
+      }
+    } catch (error) {
+      const own = this.named(error);
+      this.#readError = own;
+      return Promise.reject(own);
+    }
+    return receiver.receive(options);
+  }
+
+  /**
+   * The program asks for another value. The last one does not count any more: of
+   * several calls that hold one and wait for memory, each could wait for the others.
+   */
+  #goOn(): void {
+    if (this.#weight > 0) this.#weigh(0);
+    this.responder.borrowed?.goOn();
   }
 
   receiveNow(): unknown | typeof absent {
@@ -199,8 +218,7 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
   }
 
   stream(): AsyncIterable<unknown> {
-    const receiver = this.#receiver ??= this.#newReceiver();
-    return new ValueIterator(() => receiver.receive(), () => {});
+    return new ValueIterator(() => this.receive(), () => {});
   }
 
   report(error: unknown, answers: boolean): void {
@@ -345,12 +363,11 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
 
   #newBorrowed(): BorrowedCallbacks {
     const { request, session, callback } = this;
-    const { arguments: memory } = session.account;
     return new BorrowedCallbacks(
       this.#plainCaller,
       session,
       request.selector,
-      request.nested || callback !== undefined ? memory.reserved : memory,
+      request.nested || callback !== undefined,
       this.#deadline === undefined ? undefined : this,
     );
   }
