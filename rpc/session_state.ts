@@ -11,6 +11,7 @@ import { RemoteFunctions } from "./callback/remote_function.ts";
 import { functionHandler } from "./handler/function_handler.ts";
 import type { CallingPeer, Handler } from "./types.ts";
 import { DEFAULT_MAX_META_SIZE } from "./wire/metadata.ts";
+import { cleanSelector } from "./wire/selector.ts";
 
 const UNDERSCORE = 0x5f;
 
@@ -134,6 +135,18 @@ export class SessionState {
     // Method names seldom begin with an underscore.
     if (selector.charCodeAt(1) !== UNDERSCORE) return undefined;
     return this.callbacks.match(selector) ?? this.routes.match(selector);
+  }
+
+  /** What programs know the call of a selector by: that of a callback has an ID. */
+  nameOf(selector: string): string {
+    return this.remotes.nameOf(selector) ?? this.callbacks.nameOf(selector) ??
+      selector;
+  }
+
+  /** The selector of the call that functions in a call of `selector` come with. */
+  originOf(selector: string): string {
+    return this.remotes.originOf(selector) ??
+      this.callbacks.originOf(selector) ?? cleanSelector(selector);
   }
 
   /** Counts a header that a cache of the session remembers. */

@@ -260,7 +260,7 @@ Deno.test("callbacks: a callback is released when its call is answered, and call
   assertEquals(error.code, "released");
   assertMatch(
     error.message,
-    /^Cannot call callback "[^"]+": it was released, or not kept with retain\(\)/,
+    /^Cannot call callback of "[^"]+": it was released, or not kept with retain\(\)/,
   );
   assertThrows(() => kept!.retain(), RpcError, "Cannot retain callback");
 });

@@ -135,7 +135,7 @@ export class Client implements PooledCaller {
     let limit: TimeLimit | undefined;
     try {
       checkSelector(call.selector);
-      if (options !== undefined) limit = timeLimitOf(options, call.selector);
+      if (options !== undefined) limit = timeLimitOf(options, call);
       const extras = limit && this.#extrasOf(limit, options!, call);
       request = this.#encode(call, args, stream !== undefined, extras);
     } catch (error) {
@@ -300,17 +300,17 @@ export class Client implements PooledCaller {
   #extrasOf(
     { timeout, inherited }: TimeLimit,
     { meta, trace }: CallOptions,
-    { selector }: PendingCall,
+    call: PendingCall,
   ): Extras | undefined {
     const deadline = timeout === undefined ? undefined : Math.ceil(timeout);
-    if (trace !== undefined) checkTrace(trace, selector);
+    if (trace !== undefined) checkTrace(trace, call.name);
     if (meta === undefined) {
       return deadline === undefined && trace === undefined
         ? undefined
         : { deadline, meta, trace, isUsual: !inherited && trace === undefined };
     }
     const { codec, state } = this.#context;
-    const whose = `call "${selector}"`;
+    const whose = `call "${call.name}"`;
     const checked = checkMeta(meta, codec, state.maxMetaSize, whose);
     return { deadline, meta: checked, trace, isUsual: false };
   }

@@ -159,7 +159,7 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
       const tooLate = new RpcError(
         "deadline-exceeded",
         `Cannot answer call "${
-          printableText(this.selector)
+          printableText(this.responder.name)
         }" in time: its deadline has passed`,
       );
       this.responder.tooLate = tooLate;
@@ -176,7 +176,7 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
   }
 
   named(error: unknown): unknown {
-    return namedAfterCall(error, this.selector);
+    return namedAfterCall(error, this.responder.name);
   }
 
   receive(options?: WaitOptions): Promise<unknown> {
@@ -212,7 +212,7 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
         : this.#decode(bytes);
     } catch (error) {
       throw this.#readError = this.request.extended
-        ? namedAfterCall(error, this.selector)
+        ? namedAfterCall(error, this.responder.name)
         : error;
     }
   }
@@ -330,7 +330,7 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
       context.codec,
       (bytes) => this.#decode(bytes),
       extended ? "possible" : "none",
-      extended ? this.selector : undefined,
+      extended ? this.responder.name : undefined,
     );
   }
 
@@ -366,7 +366,7 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
     return new BorrowedCallbacks(
       this.#plainCaller,
       session,
-      request.selector,
+      session.originOf(request.selector),
       request.nested || callback !== undefined,
       this.#deadline === undefined ? undefined : this,
     );

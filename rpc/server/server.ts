@@ -203,6 +203,9 @@ export class Server {
     const call = new IncomingCall(request, channel, reader, responder, state);
     // While draining, running calls may still need their callbacks.
     call.callback = state.handlerOfCallback(request.selector);
+    if (call.callback !== undefined) {
+      responder.name = state.nameOf(request.selector);
+    }
     const nested = isNested(call);
     reader.memory = nested ? this.#nestedMemory : this.#memory;
     if (this.#refusing && call.callback === undefined) refuseClosing(call);

@@ -185,7 +185,7 @@ export class Reconnector<C extends Carried = Carried>
     call: (peer: Peer<C>, options: CallOptions) => Promise<T>,
   ): Promise<T> {
     checkSelector(selector);
-    const limit = timeLimitOf(options, selector);
+    const limit = timeLimitOf(options, { name: selector });
     return await this.#waiting.call(selector, options, limit, call);
   }
 
