@@ -36,6 +36,11 @@ export class SessionState {
   peerRefusesPings = false;
   /** Whether this side asks the peer not to ping it; set before the first call. */
   refusesPings = false;
+  /** What the next call says of where it comes from. */
+  nextMark: string | undefined;
+  #mark: string | undefined;
+  /** Ends the session with the error of what is no peer. */
+  onEcho: (() => void) | undefined;
   /** The functions that this side lends to the peer. */
   readonly callbacks: CallbackTable;
   /** The functions that the peer lends to this side. */
@@ -100,6 +105,19 @@ export class SessionState {
       queueMicrotask(this.#forgetNow);
     }
     return this.#now;
+  }
+
+  /**
+   * Lets the first call say where it comes from, so that it is noticed if it comes
+   * back.
+   */
+  markCalls(): void {
+    this.#mark = this.nextMark = this.callbacks.prefix;
+  }
+
+  /** Whether a call of this side has come back. */
+  isOwn(mark: string): boolean {
+    return mark === this.#mark;
   }
 
   /** An error of a call that a handler of this side made to its caller. */

@@ -9,7 +9,7 @@ import {
 } from "../mux/internal.ts";
 import { TalkError } from "./errors.ts";
 import type { Carried } from "../codec/internal.ts";
-import { checkPeerOptions, Peer, type PeerOptions } from "./peer.ts";
+import { checkPeerOptions, markCalls, Peer, type PeerOptions } from "./peer.ts";
 
 export type { ChildProcessLike };
 
@@ -152,6 +152,7 @@ export function dialCommand<C extends Carried = Carried>(
   const sink = options.stderr;
   const passedOn = typeof sink === "object" && stderr !== undefined;
   const peer = new CommandPeer(child, passedOn ? undefined : stderr, options);
+  peer[markCalls]();
   if (passedOn) {
     stderr.pipeTo(sink, { preventClose: true }).catch((error) => {
       options.onError?.(error, { peer, selector: undefined });

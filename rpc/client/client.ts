@@ -2,6 +2,7 @@ import type { Carried, ValueWriter } from "../../codec/internal.ts";
 import { RpcError } from "../errors.ts";
 import { remoteOf } from "../remote/remote.ts";
 import type { Remote } from "../remote/types.ts";
+import type { SessionState } from "../session_state.ts";
 import type { CallOptions } from "../types.ts";
 import {
   type CallExtension,
@@ -31,6 +32,8 @@ interface Extras {
   readonly deadline: number | undefined;
   readonly meta: Metadata | undefined;
   readonly trace: string | undefined;
+  /** Where the call says that it comes from. */
+  readonly from?: string | undefined;
   /** Whether other calls of the selector are likely to have as many. */
   readonly isUsual: boolean;
 }
@@ -136,7 +139,9 @@ export class Client implements PooledCaller {
     try {
       checkSelector(call.selector);
       if (options !== undefined) limit = timeLimitOf(options, call);
-      const extras = limit && this.#extrasOf(limit, options!, call);
+      let extras = limit && this.#extrasOf(limit, options!, call);
+      const { state } = this.#context;
+      if (state.nextMark !== undefined) extras = marked(extras, state);
       request = this.#encode(call, args, stream !== undefined, extras);
     } catch (error) {
       return call.failNamed(error);
@@ -283,7 +288,7 @@ export class Client implements PooledCaller {
     const { codec, extension, state } = this.#context;
     const nested = extension?.nested;
     const ping = state.refusesPings ? false : undefined;
-    const { deadline, meta, trace }: Partial<Extras> = extras ?? {};
+    const { deadline, meta, trace, from }: Partial<Extras> = extras ?? {};
     const about: CallExtension = {
       nested,
       stream,
@@ -292,6 +297,7 @@ export class Client implements PooledCaller {
       deadline,
       meta,
       trace,
+      from,
     };
     writer.add(codec, callHeaderValue(selector, about));
   }
@@ -314,4 +320,12 @@ export class Client implements PooledCaller {
     const checked = checkMeta(meta, codec, state.maxMetaSize, whose);
     return { deadline, meta: checked, trace, isUsual: false };
   }
+}
+
+/** What the header of the first call says besides. */
+function marked(extras: Extras | undefined, state: SessionState): Extras {
+  const from = state.nextMark;
+  state.nextMark = undefined;
+  const { deadline, meta, trace }: Partial<Extras> = extras ?? {};
+  return { deadline, meta, trace, from, isUsual: false };
 }
