@@ -191,6 +191,11 @@ export abstract class PendingCall<T = unknown>
    */
   protected abstract resolve(continued: ContinuedCall | undefined): void;
 
+  /** Whether the caller wants all of a continued response. */
+  get mayContinue(): boolean {
+    return false;
+  }
+
   /** What errors call it. */
   get name(): string {
     return this.#context.state.nameOf(this.selector);
@@ -488,6 +493,10 @@ export class ValueCall extends PendingCall {
 /** A call that resolves to its whole response. */
 export class ResponseCall extends PendingCall<RpcResponse> {
   readonly #values: unknown[] = [];
+
+  override get mayContinue(): boolean {
+    return true;
+  }
 
   protected override take(
     value: unknown,
