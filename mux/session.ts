@@ -395,8 +395,8 @@ export class QmuxSession implements RawSession {
   /**
    * A program that prints a line in place of frames may print nothing after it.
    * If that is short, and begins with a letter that is a type of frames, it would
-   * be taken for half of a header, and this side would wait for the other half. A
-   * frame of a channel that was never opened is none, either.
+   * be taken for half of a header, and this side would wait for the other half. So
+   * would bytes that name a channel which this side has not opened.
    */
   #checkFirst(chunk: Uint8Array): void {
     const isText = isTextFrame(chunk);
@@ -565,12 +565,13 @@ export class QmuxSession implements RawSession {
 const TLS_ALERT = new Uint8Array([0x15, 3, 1, 0, 2, 2, 10]);
 
 /**
- * Whether the first bytes of a session are half of a header, and one that no peer
- * sends first: before an OPEN, or the answer to one, there is no channel.
+ * Whether the first bytes of a session are half of the header of a frame for a
+ * channel that cannot exist yet: this side assigns small IDs first.
  */
 function isHalfOfNone(bytes: Uint8Array): boolean {
   const type = bytes[0]!;
-  return isChannelFrame(type) && bytes.length < headerSize(type);
+  return isChannelFrame(type) && bytes.length < headerSize(type) &&
+    bytes.length > 1 && bytes[1]! > 0;
 }
 
 /** Whether bytes begin as those of a client of TLS. */

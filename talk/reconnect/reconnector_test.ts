@@ -972,7 +972,7 @@ const MUTE_STRANGERS: [
     }, 1] as [string, (conn: Deno.TcpConn) => Promise<void>, number],
   ]),
   ["sends half of a DATA frame and waits", async (conn) => {
-    await conn.write(new Uint8Array([104, 0, 0]));
+    await conn.write(new Uint8Array([104, 1, 0]));
     await readAll(conn);
   }, 1],
   ["begins with a letter that begins an OPEN, and closes", async (conn) => {

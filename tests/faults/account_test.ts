@@ -252,9 +252,9 @@ test("account: calls that stream large arguments do not wait for one another", a
     await respond.return(seen);
   });
   for (const value of [texts, objects]) {
-    async function* stream() {
+    const stream = async function* () {
       for (let i = 0; i < VALUES; i++) yield value;
-    }
+    };
     const calls = Array.from(
       { length: CALLS },
       () => client.call("all", stream()),
