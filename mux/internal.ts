@@ -9,6 +9,7 @@ export {
   type CommandStatus,
   connectionLost,
   copyOf,
+  echoed,
   MuxError,
   originOf,
   sessionClosed,

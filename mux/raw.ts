@@ -7,6 +7,7 @@
  * @module
  */
 import type { MemoryAccount } from "./flow/memory_account.ts";
+import type { MuxError } from "./errors.ts";
 import type { Channel, Session } from "./types.ts";
 
 /** What the errors of a channel are named after. */
@@ -145,6 +146,11 @@ export interface RawSession extends Session {
    * session without any, what is at the other end is no peer.
    */
   readonly heard: boolean;
+  /**
+   * Ends the session: the layer above has found that what is at the other end is no
+   * peer. Nothing has been {@linkcode heard} then.
+   */
+  refuse?(error: MuxError): void;
   /** Channels that this side may have open at the same time. */
   readonly maxChannels: number;
   /** Slots of the channels that this side opened. */

@@ -18,7 +18,7 @@ import {
   type ObserverOption,
 } from "./observe/option.ts";
 import type { Carried } from "../codec/internal.ts";
-import { checkPeerOptions, Peer, type PeerOptions } from "./peer.ts";
+import { checkPeerOptions, markCalls, Peer, type PeerOptions } from "./peer.ts";
 import type { ReconnectingPeer, ReconnectOptions } from "./reconnect/types.ts";
 
 /** The default of {@linkcode ConnectOptions.timeout}, in milliseconds. */
@@ -179,7 +179,9 @@ async function dialOnce<C extends Carried>(
   checkPeerOptions(options);
   const session = await dialSession(address, options);
   try {
-    return new Peer(session, options);
+    const peer = new Peer(session, options);
+    peer[markCalls]();
+    return peer;
   } catch (error) {
     await session.close();
     throw error;

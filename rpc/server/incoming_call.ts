@@ -159,7 +159,7 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
       const tooLate = new RpcError(
         "deadline-exceeded",
         `Cannot answer call "${
-          printableText(this.selector)
+          printableText(this.responder.name)
         }" in time: its deadline has passed`,
       );
       this.responder.tooLate = tooLate;
@@ -176,11 +176,30 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
   }
 
   named(error: unknown): unknown {
-    return namedAfterCall(error, this.selector);
+    return namedAfterCall(error, this.responder.name);
   }
 
   receive(options?: WaitOptions): Promise<unknown> {
-    return (this.#receiver ??= this.#newReceiver()).receive(options);
+    const receiver = this.#receiver ??= this.#newReceiver();
+    try {
+      if (this.#weight > 0 || this.responder.borrowed !== undefined) {
+        this.#goOn();
+      }
+    } catch (error) {
+      const own = this.named(error);
+      this.#readError = own;
+      return Promise.reject(own);
+    }
+    return receiver.receive(options);
+  }
+
+  /**
+   * The program asks for another value. The last one does not count any more: of
+   * several calls that hold one and wait for memory, each could wait for the others.
+   */
+  #goOn(): void {
+    if (this.#weight > 0) this.#weigh(0);
+    this.responder.borrowed?.goOn();
   }
 
   receiveNow(): unknown | typeof absent {
@@ -193,14 +212,13 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
         : this.#decode(bytes);
     } catch (error) {
       throw this.#readError = this.request.extended
-        ? namedAfterCall(error, this.selector)
+        ? namedAfterCall(error, this.responder.name)
         : error;
     }
   }
 
   stream(): AsyncIterable<unknown> {
-    const receiver = this.#receiver ??= this.#newReceiver();
-    return new ValueIterator(() => receiver.receive(), () => {});
+    return new ValueIterator(() => this.receive(), () => {});
   }
 
   report(error: unknown, answers: boolean): void {
@@ -312,7 +330,7 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
       context.codec,
       (bytes) => this.#decode(bytes),
       extended ? "possible" : "none",
-      extended ? this.selector : undefined,
+      extended ? this.responder.name : undefined,
     );
   }
 
@@ -345,12 +363,11 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
 
   #newBorrowed(): BorrowedCallbacks {
     const { request, session, callback } = this;
-    const { arguments: memory } = session.account;
     return new BorrowedCallbacks(
       this.#plainCaller,
       session,
-      request.selector,
-      request.nested || callback !== undefined ? memory.reserved : memory,
+      session.originOf(request.selector),
+      request.nested || callback !== undefined,
       this.#deadline === undefined ? undefined : this,
     );
   }
