@@ -35,6 +35,16 @@ class Source implements ByteSource {
     return this.#pieces[0];
   }
 
+  get chunk(): Uint8Array | undefined {
+    return this.peek();
+  }
+
+  readonly chunkStart = 0;
+
+  get chunkEnd(): number {
+    return this.peek()?.length ?? 0;
+  }
+
   consume(bytes: number): void {
     const first = this.#pieces[0]!;
     assert(

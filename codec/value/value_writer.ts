@@ -20,6 +20,10 @@ const MAX_KEPT_SIZE = 128 * 1024;
 export class ValueWriter implements ByteSink {
   #buffer = new Uint8Array(INITIAL_SIZE);
   #length = 0;
+  /** What {@linkcode reserve} has returned last, and where in which buffer it is. */
+  #room: Uint8Array<ArrayBuffer> | undefined;
+  #roomAt = 0;
+  #roomOf: Uint8Array | undefined;
 
   /** Starts a message; overwrites what {@linkcode message} returned before. */
   begin(): void {
@@ -62,11 +66,31 @@ export class ValueWriter implements ByteSink {
 
   reserve(bytes: number): Uint8Array<ArrayBuffer> {
     this.#grow(bytes);
-    return view(this.#buffer, this.#length, this.#length + bytes);
+    const at = this.#length;
+    // A value often follows a header that is as long as the last one was. A view
+    // costs more than writing a small value.
+    const room = this.#room;
+    if (
+      room !== undefined && this.#roomAt === at && room.length === bytes &&
+      this.#roomOf === this.#buffer
+    ) return room;
+    this.#roomAt = at;
+    this.#roomOf = this.#buffer;
+    return this.#room = view(this.#buffer, at, at + bytes);
   }
 
   commit(bytes: number): void {
     this.#length += bytes;
+  }
+
+  /** Bytes added since {@linkcode begin}. */
+  get length(): number {
+    return this.#length;
+  }
+
+  /** What they are the first bytes of; valid until the next `begin()`. */
+  get buffer(): Uint8Array<ArrayBuffer> {
+    return this.#buffer;
   }
 
   /** Everything added since {@linkcode begin}; valid until the next `begin()`. */

@@ -228,6 +228,18 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     return this.#received.peek();
   }
 
+  get chunk(): Uint8Array | undefined {
+    return this.#received.chunk;
+  }
+
+  get chunkStart(): number {
+    return this.#received.start;
+  }
+
+  get chunkEnd(): number {
+    return this.#received.end;
+  }
+
   consume(bytes: number): void {
     this.#returnCredit(this.#received.consume(bytes));
   }
@@ -288,16 +300,19 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   }
 
   send(bytes: Uint8Array): Promise<void> | undefined {
-    if (this.#sendState.name !== "open") throw this.#sendError();
-    if (bytes.length === 0) return;
-    if (this.#roomNow(bytes.length) === bytes.length) {
-      this.#sendData(bytes);
-      return;
-    }
+    if (this.sendNow(bytes, bytes.length)) return;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     (this.#pendingWrites ??= new Queue()).push({ bytes, resolve, reject });
     this.#scheduleData();
     return promise;
+  }
+
+  sendNow(bytes: Uint8Array, length: number): boolean {
+    if (this.#sendState.name !== "open") throw this.#sendError();
+    if (length === 0) return true;
+    if (this.#roomNow(length) < length) return false;
+    this.#sendData(bytes, length);
+    return true;
   }
 
   withdraw(bytes: Uint8Array, reason: unknown): boolean {
@@ -317,7 +332,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
       ? this.#frameSize(bytes.length)
       : this.#roomNow(bytes.length);
     if (size === 0) return 0;
-    this.#sendData(view(bytes, 0, size));
+    this.#sendData(bytes, size);
     this.#pulled = false;
     return size;
   }
@@ -381,7 +396,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     const first = pending.first!;
     const size = this.#frameSize(first.bytes.length);
     if (size === 0) return this.#dataScheduled = false;
-    this.#sendData(view(first.bytes, 0, size));
+    this.#sendData(first.bytes, size);
     if (size < first.bytes.length) {
       first.bytes = view(first.bytes, size, first.bytes.length);
     } else {
@@ -443,12 +458,12 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   }
 
   /** A piece of payload arrived, valid until {@linkcode endTurn}. */
-  onPayload(piece: Uint8Array): void {
+  onPayload(chunk: Uint8Array, from: number, to: number): void {
     if (!this.#mayReceive()) return;
     if (this.#receiveState.name === "cancelled") {
-      this.#returnCredit(piece.length);
+      this.#returnCredit(to - from);
     } else {
-      this.#received.borrow(piece);
+      this.#received.borrow(chunk, from, to);
     }
   }
 
@@ -584,10 +599,11 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
       : 0;
   }
 
-  #sendData(bytes: Uint8Array): void {
+  /** Sends the first `length` of the bytes. */
+  #sendData(bytes: Uint8Array, length: number): void {
     this.#carried = true;
-    this.#sendWindow.take(bytes.length);
-    this.#host.queue.data(this.remoteId, bytes);
+    this.#sendWindow.take(length);
+    this.#host.queue.data(this.remoteId, bytes, length);
   }
 
   #scheduleData(): void {

@@ -5,6 +5,7 @@
  * @module
  */
 import { writeUint32 } from "../../uint32.ts";
+import { view } from "../../view.ts";
 import { type MuxError, protocolError } from "../errors.ts";
 
 /** The first byte of each frame. */
@@ -123,17 +124,30 @@ export function writeWindowAdjust(
   writeUint32(bytes, offset + 5, bytesToAdd);
 }
 
-/** Writes a DATA frame with its payload at `offset`. */
+/**
+ * Up to so many bytes are copied by a loop: a view of them, and the call that
+ * copies it, take as long.
+ */
+const COPIED_BY_LOOP = 64;
+
+/** Writes a DATA frame with the first `length` bytes of its payload at `offset`. */
 export function writeData(
   bytes: Uint8Array,
   offset: number,
   recipientId: number,
   payload: Uint8Array,
+  length: number = payload.length,
 ): void {
   bytes[offset] = FrameType.DATA;
   writeUint32(bytes, offset + 1, recipientId);
-  writeUint32(bytes, offset + 5, payload.length);
-  bytes.set(payload, offset + DATA_HEADER_SIZE);
+  writeUint32(bytes, offset + 5, length);
+  const at = offset + DATA_HEADER_SIZE;
+  if (length <= COPIED_BY_LOOP) {
+    for (let i = 0; i < length; i++) bytes[at + i] = payload[i]!;
+  } else {
+    const whole = length === payload.length;
+    bytes.set(whole ? payload : view(payload, 0, length), at);
+  }
 }
 
 /** Writes an EOF frame at `offset`. */

@@ -163,11 +163,15 @@ export class FrameQueue {
     this.#countReply(OPEN_FAILURE_SIZE);
   }
 
-  /** Queues DATA; `payload` is copied. */
-  data(recipientId: number, payload: Uint8Array): void {
+  /** Queues DATA: the first `length` bytes of `bytes`, which are copied. */
+  data(
+    recipientId: number,
+    bytes: Uint8Array,
+    length: number = bytes.length,
+  ): void {
     if (this.#state === "stopped") return;
-    const at = this.#reserve(DATA_HEADER_SIZE + payload.length);
-    writeData(this.#buffer, at, recipientId, payload);
+    const at = this.#reserve(DATA_HEADER_SIZE + length);
+    writeData(this.#buffer, at, recipientId, bytes, length);
     this.#dataCost += recipientId === this.#dataId
       ? DATA_COST.inRow
       : DATA_COST.any;

@@ -315,6 +315,16 @@ class QueueChannel implements RawChannel {
     return this.#chunks[0];
   }
 
+  get chunk(): Uint8Array | undefined {
+    return this.peek();
+  }
+
+  readonly chunkStart = 0;
+
+  get chunkEnd(): number {
+    return this.peek()?.length ?? 0;
+  }
+
   consume(bytes: number): void {
     const [first] = this.#chunks;
     if (first === undefined || bytes === 0) return;
@@ -368,6 +378,14 @@ class QueueChannel implements RawChannel {
       const rest = sent === 0 ? bytes : bytes.subarray(sent);
       this.#waiting.push({ bytes: rest, resolve, reject });
     });
+  }
+
+  sendNow(bytes: Uint8Array, length: number): boolean {
+    if (this.#sending !== "open") throw this.#failureOfSend();
+    if (length === 0) return true;
+    if (this.#waiting.length > 0 || this.#credit < length) return false;
+    this.#put(bytes.subarray(0, length));
+    return true;
   }
 
   withdraw(bytes: Uint8Array, reason: unknown): boolean {
