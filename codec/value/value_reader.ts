@@ -142,6 +142,29 @@ export class ValueReader {
   }
 
   /**
+   * Takes the next value if it is encoded as `expected` and has arrived; returns
+   * whether it did. Comparing bytes costs less than making a view of them.
+   */
+  takeIf(expected: Uint8Array): boolean {
+    const source = this.#source;
+    const { chunk } = source;
+    const size = expected.length;
+    if (
+      chunk === undefined || this.#prefixRead > 0 || this.#isComplete ||
+      this.#failed || this.#cancelWait !== undefined || size > LIGHT_SIZE ||
+      this.memory.isFull === true
+    ) return false;
+    const { chunkStart: start, chunkEnd: end } = source;
+    const from = start + PREFIX_SIZE;
+    if (from + size > end || readUint32(chunk, start) !== size) return false;
+    for (let i = 0; i < size; i++) {
+      if (chunk[from + i] !== expected[i]) return false;
+    }
+    source.consume(PREFIX_SIZE + size);
+    return true;
+  }
+
+  /**
    * Calls `callback` once, when {@linkcode next} may return something else than
    * `undefined`.
    */

@@ -503,6 +503,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     this.#sessionError = closed ? undefined : reason;
     this.#failSend(() => this.#named(reason));
     this.#receiveState = this.#receiveState["session-end"];
+    this.#receiveWindow.end();
     this.#closeState = this.#closeState["session-end"];
     this.#drainSlot();
     this.#finish();
@@ -518,6 +519,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     this.awaitsEndTurn = false;
     const { length } = this.#received;
     if (length > 0 || this.ended) this.#notifyReadable();
+    if (!this.#mayReceive()) this.#receiveWindow.end();
     this.#received.own(this.#receiveWindow.granted);
     return length;
   }
@@ -527,7 +529,6 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   /** Drops what has arrived and sends CLOSE. */
   #drop(state: ReceiveState): void {
     this.#received.clear();
-    this.#receiveWindow.end();
     this.#receiveWindow.release();
     this.#endReceive(state);
     this.#closeNow();
@@ -654,8 +655,8 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
    */
   #drainSlot(): void {
     this.#slotState = this.#slotState.closed;
-    this.#receiveWindow.end();
-    this.#freeSlotIfEmpty();
+    if (this.#received.length > 0) this.#endWindow();
+    else this.#freeSlotIfEmpty();
   }
 
   #freeSlotIfEmpty(): void {
@@ -702,9 +703,18 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     const ended = receivesNothing(this.#receiveState);
     this.#receiveState = state;
     // DATA that comes nevertheless is dropped.
-    if (!ended) this.#receiveWindow.end();
+    if (!ended) this.#endWindow();
     // In the middle of a turn, endTurn() notifies the reader.
     if (!ended && !this.awaitsEndTurn) this.#notifyReadable();
+  }
+
+  /**
+   * Returns the credit that the peer will not use. In the middle of a turn,
+   * {@linkcode endTurn} does: the reader may take all that is left, and the channel
+   * then gives back everything at once.
+   */
+  #endWindow(): void {
+    if (!this.awaitsEndTurn) this.#receiveWindow.end();
   }
 
   #finish(): void {
