@@ -128,7 +128,7 @@ export function writeWindowAdjust(
  * Up to so many bytes are copied by a loop: a view of them, and the call that
  * copies it, take as long.
  */
-const COPIED_BY_LOOP = 64;
+const COPIED_BY_LOOP = 128;
 
 /** Writes a DATA frame with the first `length` bytes of its payload at `offset`. */
 export function writeData(
