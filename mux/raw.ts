@@ -101,13 +101,6 @@ export interface RawChannel extends Channel {
    */
   send(bytes: Uint8Array): Promise<void> | undefined;
   /**
-   * Sends the first `length` bytes of `bytes` if all of them can be copied at
-   * once; returns whether it did.
-   *
-   * @throws {unknown} the reason why this direction is closed
-   */
-  sendNow(bytes: Uint8Array, length: number): boolean;
-  /**
    * Takes back `bytes`, the same object that {@linkcode send} was given. If none
    * of them was sent, the promise of `send()` rejects with `reason` and this
    * returns true. Otherwise nothing changes, and it returns false.

@@ -300,19 +300,16 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   }
 
   send(bytes: Uint8Array): Promise<void> | undefined {
-    if (this.sendNow(bytes, bytes.length)) return;
+    if (this.#sendState.name !== "open") throw this.#sendError();
+    if (bytes.length === 0) return;
+    if (this.#roomNow(bytes.length) === bytes.length) {
+      this.#sendData(bytes);
+      return;
+    }
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     (this.#pendingWrites ??= new Queue()).push({ bytes, resolve, reject });
     this.#scheduleData();
     return promise;
-  }
-
-  sendNow(bytes: Uint8Array, length: number): boolean {
-    if (this.#sendState.name !== "open") throw this.#sendError();
-    if (length === 0) return true;
-    if (this.#roomNow(length) < length) return false;
-    this.#sendData(bytes, length);
-    return true;
   }
 
   withdraw(bytes: Uint8Array, reason: unknown): boolean {
@@ -332,7 +329,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
       ? this.#frameSize(bytes.length)
       : this.#roomNow(bytes.length);
     if (size === 0) return 0;
-    this.#sendData(bytes, size);
+    this.#sendData(view(bytes, 0, size));
     this.#pulled = false;
     return size;
   }
@@ -396,7 +393,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     const first = pending.first!;
     const size = this.#frameSize(first.bytes.length);
     if (size === 0) return this.#dataScheduled = false;
-    this.#sendData(first.bytes, size);
+    this.#sendData(view(first.bytes, 0, size));
     if (size < first.bytes.length) {
       first.bytes = view(first.bytes, size, first.bytes.length);
     } else {
@@ -600,11 +597,10 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
       : 0;
   }
 
-  /** Sends the first `length` of the bytes. */
-  #sendData(bytes: Uint8Array, length: number): void {
+  #sendData(bytes: Uint8Array): void {
     this.#carried = true;
-    this.#sendWindow.take(length);
-    this.#host.queue.data(this.remoteId, bytes, length);
+    this.#sendWindow.take(bytes.length);
+    this.#host.queue.data(this.remoteId, bytes);
   }
 
   #scheduleData(): void {

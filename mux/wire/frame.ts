@@ -5,7 +5,6 @@
  * @module
  */
 import { writeUint32 } from "../../uint32.ts";
-import { view } from "../../view.ts";
 import { type MuxError, protocolError } from "../errors.ts";
 
 /** The first byte of each frame. */
@@ -124,30 +123,17 @@ export function writeWindowAdjust(
   writeUint32(bytes, offset + 5, bytesToAdd);
 }
 
-/**
- * Up to so many bytes are copied by a loop: a view of them, and the call that
- * copies it, take as long.
- */
-const COPIED_BY_LOOP = 128;
-
-/** Writes a DATA frame with the first `length` bytes of its payload at `offset`. */
+/** Writes a DATA frame with its payload at `offset`. */
 export function writeData(
   bytes: Uint8Array,
   offset: number,
   recipientId: number,
   payload: Uint8Array,
-  length: number = payload.length,
 ): void {
   bytes[offset] = FrameType.DATA;
   writeUint32(bytes, offset + 1, recipientId);
-  writeUint32(bytes, offset + 5, length);
-  const at = offset + DATA_HEADER_SIZE;
-  if (length <= COPIED_BY_LOOP) {
-    for (let i = 0; i < length; i++) bytes[at + i] = payload[i]!;
-  } else {
-    const whole = length === payload.length;
-    bytes.set(whole ? payload : view(payload, 0, length), at);
-  }
+  writeUint32(bytes, offset + 5, payload.length);
+  bytes.set(payload, offset + DATA_HEADER_SIZE);
 }
 
 /** Writes an EOF frame at `offset`. */

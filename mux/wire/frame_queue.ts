@@ -163,15 +163,11 @@ export class FrameQueue {
     this.#countReply(OPEN_FAILURE_SIZE);
   }
 
-  /** Queues DATA: the first `length` bytes of `bytes`, which are copied. */
-  data(
-    recipientId: number,
-    bytes: Uint8Array,
-    length: number = bytes.length,
-  ): void {
+  /** Queues DATA; `payload` is copied. */
+  data(recipientId: number, payload: Uint8Array): void {
     if (this.#state === "stopped") return;
-    const at = this.#reserve(DATA_HEADER_SIZE + length);
-    writeData(this.#buffer, at, recipientId, bytes, length);
+    const at = this.#reserve(DATA_HEADER_SIZE + payload.length);
+    writeData(this.#buffer, at, recipientId, payload);
     this.#dataCost += recipientId === this.#dataId
       ? DATA_COST.inRow
       : DATA_COST.any;

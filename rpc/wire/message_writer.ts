@@ -53,14 +53,12 @@ export class MessageWriter {
     message: ValueWriter | Uint8Array,
     signal?: AbortSignal,
   ): Promise<void> | undefined {
-    let bytes: Uint8Array;
-    if (message instanceof Uint8Array) bytes = message;
-    else if (channel.sendNow(message.buffer, message.length)) {
-      this.#free = message;
-      return undefined;
-    } else bytes = message.message();
+    const bytes = message instanceof Uint8Array ? message : message.message();
     const waiting = channel.send(bytes);
-    if (waiting === undefined) return undefined;
+    if (waiting === undefined) {
+      if (message !== bytes) this.#free = message as ValueWriter;
+      return undefined;
+    }
     return signal === undefined
       ? waiting
       : withdrawable(channel, bytes, waiting, signal);

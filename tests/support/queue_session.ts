@@ -380,14 +380,6 @@ class QueueChannel implements RawChannel {
     });
   }
 
-  sendNow(bytes: Uint8Array, length: number): boolean {
-    if (this.#sending !== "open") throw this.#failureOfSend();
-    if (length === 0) return true;
-    if (this.#waiting.length > 0 || this.#credit < length) return false;
-    this.#put(bytes.subarray(0, length));
-    return true;
-  }
-
   withdraw(bytes: Uint8Array, reason: unknown): boolean {
     const at = this.#waiting.findIndex((waiting) => waiting.bytes === bytes);
     if (at < 0) return false;
