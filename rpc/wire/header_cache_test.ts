@@ -94,7 +94,9 @@ Deno.test("HeaderCache.get: headers that cannot be decoded are not cached", () =
 
 Deno.test("HeaderCache.read: the same header is decoded once, wherever it has arrived", () => {
   const { cache, decoded } = counting();
-  const bytes = concat(...["a", "a", "b", "a"].map((text) => framed(utf8(text))));
+  const bytes = concat(
+    ...["a", "a", "b", "a"].map((text) => framed(utf8(text))),
+  );
   const reader = new ValueReader(arrived(bytes));
   const read = Array.from({ length: 4 }, () => cache.read(reader, 10));
   assertEquals(read.map((header) => header?.text), ["a", "a", "b", "a"]);
