@@ -324,14 +324,14 @@ export class ChannelTable implements FrameSink, ChannelHost {
     } else this.#lateData(recipientId, length);
   }
 
-  onPayload(piece: Uint8Array): void {
+  onPayload(chunk: Uint8Array, from: number, to: number): void {
     const channel = this.#payloadChannel;
     if (channel === undefined) return;
     if (!channel.awaitsEndTurn) {
       channel.awaitsEndTurn = true;
       this.#turnChannels.push(channel);
     }
-    channel.onPayload(piece);
+    channel.onPayload(chunk, from, to);
   }
 
   onEof(recipientId: number): void {
