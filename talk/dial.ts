@@ -1,8 +1,9 @@
 import {
-  qmux,
+  type QuicEndpointLike,
   resolveOptions,
   type Session,
   type SessionOptions,
+  sessionOver,
   type TlsDialOptions,
   type Transport,
 } from "../mux/internal.ts";
@@ -51,6 +52,11 @@ export interface ConnectOptions extends ObserverOption {
    * certificate.
    */
   tls?: Provided<TlsDialOptions> | undefined;
+  /**
+   * The UDP socket of `quic:`: a `Deno.QuicEndpoint`, which may also listen, and which
+   * the program closes itself. Default: a socket for this connection.
+   */
+  endpoint?: QuicEndpointLike | undefined;
   /**
    * Aborts connecting: `dial()` rejects with the signal's reason. Default: no
    * signal.
@@ -237,7 +243,7 @@ export async function dialSession(
   address: Provided<string>,
   options: ConnectOptions = {},
 ): Promise<Session> {
-  return qmux(await connect(address, options), options.session);
+  return sessionOver(await connect(address, options), options.session);
 }
 
 /** Connects, and leaves it to the caller what the connection becomes. */
@@ -271,7 +277,13 @@ export async function connect(
     const tls = await ask(options.tls, limited.signal);
     const transport = await attempt(
       address,
-      scheme.connect(rest, limited.signal, { headers, protocols, tls }),
+      scheme.connect(rest, limited.signal, {
+        headers,
+        protocols,
+        tls,
+        endpoint: options.endpoint,
+        session,
+      }),
     );
     return observed(transport, redactedAddress(address), options);
   } catch (error) {

@@ -1,10 +1,10 @@
 import {
   type HandshakeLimit,
-  qmux,
   rawSession,
   type Scheme,
   type SchemeListenOptions,
   type Session,
+  sessionOver,
   type Transport,
   type TransportListener,
 } from "../mux/internal.ts";
@@ -138,7 +138,7 @@ export function listenWith<T extends Closable>(
   return listenRaw(
     address,
     options,
-    (transport, limits) => make(qmux(transport, limits.session)),
+    (transport, limits) => make(sessionOver(transport, limits.session)),
     rules,
   );
 }
@@ -178,7 +178,9 @@ async function start<T>(
   const { scheme, rest } = await resolveAddress(address);
   const handshake = handshakeLimit(limits, options.onError);
   try {
-    const source = await listenAt(scheme, rest, options, handshake);
+    const { session } = limits;
+    const terms = { ...options, session };
+    const source = await listenAt(scheme, rest, terms, handshake);
     return make(observedSource(source, options), limits);
   } catch (error) {
     throw addressError("listen", address, error);
