@@ -108,11 +108,13 @@ async function measure(kind: "quic" | "tcp"): Promise<number[]> {
   );
   const far = (await accepting).value!;
   const latencies: number[] = [];
-  far.accept((channel) => void receive(channel, latencies));
+  const receiving: Promise<void>[] = [];
+  far.accept((channel) => void receiving.push(receive(channel, latencies)));
   const channels = await Promise.all(
     Array.from({ length: CHANNELS }, () => near.open()),
   );
   await Promise.all(channels.map(send));
+  await Promise.all(receiving);
   await near.close();
   await listener.close();
   relay.close();
