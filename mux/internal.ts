@@ -49,6 +49,7 @@ export type {
   Pem,
   Scheme,
   SchemeListenOptions,
+  SchemeListenTerms,
   SchemeOptions,
   SessionTransport,
   TlsDialOptions,

@@ -3,6 +3,7 @@ import {
   rawSession,
   type Scheme,
   type SchemeListenOptions,
+  type SchemeListenTerms,
   type Session,
   sessionOver,
   type Transport,
@@ -191,7 +192,7 @@ async function start<T>(
 async function listenAt(
   scheme: Scheme,
   rest: string,
-  options: SchemeListenOptions,
+  options: SchemeListenTerms,
   handshake: HandshakeLimit,
 ): Promise<TransportListener> {
   try {

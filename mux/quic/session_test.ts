@@ -26,7 +26,7 @@ import {
 import { within } from "../../tests/support/within.ts";
 import { TlsError } from "../errors.ts";
 import type { SessionOptions } from "../options.ts";
-import { type QuicError, quicSession } from "./mod.ts";
+import { type QuicError, quicSession } from "./quic.ts";
 import { FRAMED_PROTOCOL, PLAIN_PROTOCOL } from "./protocol.ts";
 import type { QuicConnLike, QuicStreamLike } from "./types.ts";
 
@@ -253,7 +253,7 @@ test("quicSession(): a stream that begins otherwise ends the session", async (t)
 test("quicSession(): the code of qtalk-go's close is a clean end", async (t) => {
   const { session, peer } = await scripted(t, PLAIN_PROTOCOL);
   peer.close({ closeCode: 42, reason: "close connection" });
-  await within(session.closed, "the end");
+  assertEquals(await within(session.closed, "the end"), undefined);
 });
 
 test("quicSession(): another code is none, and the error has its reason", async (t) => {
@@ -443,8 +443,9 @@ test("quic: a process that closes its peer and exits is missed at once", async (
     await peer.close();
     Deno.exit();
   `;
-  await new Deno.Command(Deno.execPath(), {
+  const { code } = await new Deno.Command(Deno.execPath(), {
     args: ["eval", "--no-config", "--unstable-net", script],
   }).output();
+  assertEquals(code, 0);
   await within(left.promise, "the peer to leave");
 });

@@ -236,6 +236,10 @@ export interface SchemeListenOptions extends ListenSchemeOptions {
    * the address is then `quic:`. Default: one of its own.
    */
   endpoint?: QuicEndpointLike | undefined;
+}
+
+/** What a scheme knows when it listens. */
+export interface SchemeListenTerms extends SchemeListenOptions {
   /** The limits of sessions, of which `quic:` has to know some before. Default: `{}`. */
   session?: SessionOptions | undefined;
 }
@@ -261,7 +265,7 @@ export interface Scheme {
    */
   listen(
     rest: string,
-    options?: SchemeListenOptions,
+    options?: SchemeListenTerms,
     handshake?: HandshakeLimit,
   ): TransportListener | Promise<TransportListener>;
   /**
