@@ -62,7 +62,7 @@ export interface QuicConnLike {
 /** A connection that was not accepted yet: a `Deno.QuicIncoming`. */
 export interface QuicIncomingLike {
   /** Makes the handshake. */
-  accept(): Promise<QuicConnLike>;
+  accept(): QuicConnLike | Promise<QuicConnLike>;
   /** Tells the client that it is refused. */
   refuse(): void;
 }
