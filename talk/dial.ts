@@ -49,7 +49,9 @@ export interface ConnectOptions extends ObserverOption {
    * for them before each attempt. Browsers cannot send any. Default: an `Origin` with
    * the server's own origin, which qtalk-go's server requires.
    */
-  headers?: Provided<HeadersInit> | undefined;
+  headers?:
+    | Provided<Headers | Iterable<string[]> | Record<string, string>>
+    | undefined;
   /**
    * WebSocket subprotocols to offer, in order of preference, or a function that
    * is asked for them before each attempt. If the server agrees to none of them,
@@ -201,7 +203,7 @@ export function dial<C extends Carried>(
 
 async function dialOnce<C extends Carried>(
   address: Provided<DialAddress>,
-  options: DialOptions<C>,
+  options: DialOptions<C> & FallbackOption,
 ): Promise<Peer<C>> {
   checkPeerOptions(options);
   const { transport, address: addr } = await connectTo(address, options);
@@ -227,8 +229,8 @@ async function dialReconnecting<C extends Carried>(
   // Loaded on first use: most programs do not reconnect.
   const { Reconnector } = await import("./reconnect/reconnector.ts");
   const peer = new Reconnector(reconnect, handler, {
-    connect: (handler, signal) =>
-      dialOnce(address, { ...options, handler, signal }),
+    connect: (handler, signal, onFallback) =>
+      dialOnce(address, { ...options, handler, signal, onFallback }),
     wait,
     now: () => performance.now(),
     random: Math.random,
@@ -272,10 +274,16 @@ export async function dialSession(
   return sessionOver(await connect(address, options), options.session);
 }
 
+/** What reports to the state of a peer that reconnects. */
+interface FallbackOption {
+  /** Called when a connection of another kind is tried because of `error`. */
+  onFallback?: (error: unknown) => void;
+}
+
 /** Connects, and leaves it to the caller what the connection becomes. */
 export async function connect(
   place: Provided<DialAddress>,
-  options: ConnectOptions & CodecSource,
+  options: ConnectOptions & CodecSource & FallbackOption,
 ): Promise<Transport> {
   return (await connectTo(place, options)).transport;
 }
@@ -283,7 +291,7 @@ export async function connect(
 /** As {@linkcode connect}, and says to which address. */
 async function connectTo(
   place: Provided<DialAddress>,
-  options: ConnectOptions & CodecSource,
+  options: ConnectOptions & CodecSource & FallbackOption,
 ): Promise<Connected> {
   const { signal, timeout = DEFAULT_CONNECT_TIMEOUT, session } = options;
   const { headStart = DEFAULT_HEAD_START } = options;
@@ -334,15 +342,15 @@ async function connectTo(
 /** Connects to one address. */
 async function connectOnce(
   address: string,
-  options: ConnectOptions & CodecSource,
+  options: ConnectOptions & CodecSource & FallbackOption,
   signal: AbortSignal,
 ): Promise<Transport> {
   const { scheme, rest } = await resolveAddress(address);
   const headers = await ask(options.headers, signal);
   const protocols = await ask(options.protocols, signal);
   const tls = await ask(options.tls, signal);
-  const { endpoint, session } = options;
-  const terms = { headers, protocols, tls, endpoint, session };
+  const { endpoint, session, onFallback } = options;
+  const terms = { headers, protocols, tls, endpoint, session, onFallback };
   const transport = await attempt(
     address,
     scheme.connect(rest, signal, terms),
