@@ -1,8 +1,8 @@
 import {
-  qmux,
   rawSession,
   type SchemeListenOptions,
   type Session,
+  sessionOver,
   type Transport,
 } from "../mux/internal.ts";
 import type {
@@ -128,7 +128,7 @@ export function listenWith<T extends Closable>(
   return listenRaw(
     address,
     options,
-    (transport, limits) => make(qmux(transport, limits.session)),
+    (transport, limits) => make(sessionOver(transport, limits.session)),
     rules,
   );
 }

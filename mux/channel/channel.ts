@@ -14,7 +14,7 @@ import {
 import type { BlockPool } from "./block_pool.ts";
 import { ChannelStreams } from "./channel_streams.ts";
 import { MuxError } from "../errors.ts";
-import type { FrameQueue } from "../wire/frame_queue.ts";
+import type { FrameSender } from "../wire/frame_sender.ts";
 import {
   type CreditSource,
   type DataSource,
@@ -30,7 +30,7 @@ import { SendWindow } from "../flow/send_window.ts";
 /** What a channel needs of its session. */
 export interface ChannelHost {
   /** Sends the channel's frames. */
-  readonly queue: FrameQueue;
+  readonly queue: FrameSender;
   /** What the receive windows of the session share. */
   readonly windows: WindowPolicy;
   /** Where large receive buffers come from. */
@@ -183,7 +183,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     const pending = this.#pendingWrites ?? this.#onWritable;
     if (pending === undefined) this.closeWrite();
     this.discard();
-    return this.#host.queue.written();
+    return this.#host.queue.written(this.remoteId);
   }
 
   // --- RawChannel ------------------------------------------------------------
@@ -592,7 +592,8 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
 
   /** How many of `bytes` can be queued at once, before anything else. */
   #roomNow(bytes: number): number {
-    return this.#pendingWrites === undefined && this.#host.queue.hasRoom
+    return this.#pendingWrites === undefined &&
+        this.#host.queue.hasRoomFor(this.remoteId)
       ? this.#frameSize(bytes)
       : 0;
   }

@@ -18,6 +18,7 @@ import {
 } from "./frame.ts";
 import { Queue } from "../../queue.ts";
 import type { CreditSource, DataSource } from "./frame_source.ts";
+import type { FrameSender } from "./frame_sender.ts";
 import { BufferRetention, growBuffer } from "./write_buffer.ts";
 
 /** A write of this many bytes takes no further DATA from waiting channels. */
@@ -73,7 +74,7 @@ export interface FrameQueueOptions {
  * CLOSE that answers its CLOSE. A peer could cause any number of them without
  * reading, so their bytes are limited.
  */
-export class FrameQueue {
+export class FrameQueue implements FrameSender {
   readonly #write: FrameQueueOptions["write"];
   readonly #onError: FrameQueueOptions["onError"];
   readonly #maxQueuedReplySize: number;
@@ -104,9 +105,13 @@ export class FrameQueue {
     this.#maxQueuedReplySize = options.maxQueuedReplySize;
   }
 
-  /** Whether DATA may be queued now; otherwise {@linkcode scheduleData}. */
+  /** Whether DATA may be queued now. */
   get hasRoom(): boolean {
     return this.#length + this.#dataCost < WRITE_TARGET;
+  }
+
+  hasRoomFor(_recipientId: number): boolean {
+    return this.hasRoom;
   }
 
   /** Whether a write is under way. */
@@ -114,7 +119,6 @@ export class FrameQueue {
     return this.#state === "writing";
   }
 
-  /** Queues OPEN. */
   open(senderId: number, windowSize: number, maxPacketSize: number): void {
     if (this.#state === "stopped") return;
     const at = this.#reserve(OPEN_SIZE);
@@ -122,13 +126,6 @@ export class FrameQueue {
     this.#wake();
   }
 
-  /**
-   * Queues OPEN_CONFIRM.
-   *
-   * @param isReply whether it counts as a reply: not if the OPEN had waited for
-   * the application, in the backlog, which has a limit of its own
-   * @throws {MuxError} `limit-exceeded` if the peer does not read its replies
-   */
   openConfirm(
     recipientId: number,
     senderId: number,
@@ -150,11 +147,6 @@ export class FrameQueue {
     if (isReply) this.#countReply(OPEN_CONFIRM_SIZE);
   }
 
-  /**
-   * Queues OPEN_FAILURE, which is always a reply.
-   *
-   * @throws {MuxError} `limit-exceeded` if the peer does not read its replies
-   */
   openFailure(recipientId: number): void {
     if (this.#state === "stopped") return;
     const at = this.#reserve(OPEN_FAILURE_SIZE);
@@ -163,7 +155,6 @@ export class FrameQueue {
     this.#countReply(OPEN_FAILURE_SIZE);
   }
 
-  /** Queues DATA; `payload` is copied. */
   data(recipientId: number, payload: Uint8Array): void {
     if (this.#state === "stopped") return;
     const at = this.#reserve(DATA_HEADER_SIZE + payload.length);
@@ -177,7 +168,6 @@ export class FrameQueue {
     } else this.#wake();
   }
 
-  /** Queues EOF. */
   eof(recipientId: number): void {
     if (this.#state === "stopped") return;
     const at = this.#reserve(EOF_SIZE);
@@ -185,12 +175,6 @@ export class FrameQueue {
     this.#wake();
   }
 
-  /**
-   * Queues CLOSE.
-   *
-   * @param isReply whether it answers the peer's CLOSE
-   * @throws {MuxError} `limit-exceeded` if the peer does not read its replies
-   */
   close(recipientId: number, isReply: boolean): void {
     if (this.#state === "stopped") return;
     const at = this.#reserve(CLOSE_SIZE);
@@ -199,28 +183,19 @@ export class FrameQueue {
     if (isReply) this.#countReply(CLOSE_SIZE);
   }
 
-  /**
-   * Asks `source` for DATA before a coming write. A source must not be scheduled
-   * twice.
-   */
   scheduleData(source: DataSource): void {
     if (this.#state === "stopped") return;
     this.#dataSources.push(source);
     this.#wake();
   }
 
-  /**
-   * Sends WINDOW_ADJUST for the credit of `source` with the next write. A source
-   * must not be scheduled twice.
-   */
   scheduleCredit(source: CreditSource): void {
     if (this.#state === "stopped") return;
     this.#creditSources.push(source);
     this.#wake();
   }
 
-  /** Resolves when the frames queued so far are written, or never will be. */
-  written(): Promise<void> {
+  written(_recipientId?: number): Promise<void> {
     if (this.#state === "stopped") return Promise.resolve();
     if (this.#length > 0) {
       this.#filledWritten ??= Promise.withResolvers<void>();

@@ -8,6 +8,7 @@ import type {
   HandshakeLimit,
   Scheme,
   SchemeListenOptions,
+  SchemeListenTerms,
   Transport,
   TransportListener,
 } from "../../mux/internal.ts";
@@ -86,7 +87,9 @@ async function start<T>(
   }
   const handshake = handshakeLimit(limits, options.onError);
   try {
-    const source = await listenAt(scheme, rest, options, handshake);
+    const { session } = limits;
+    const terms = { ...options, session };
+    const source = await listenAt(scheme, rest, terms, handshake);
     return make(observedSource(source, options), limits);
   } catch (error) {
     throw addressError("listen", address, error);
@@ -97,7 +100,7 @@ async function start<T>(
 async function listenAt(
   scheme: Scheme,
   rest: string,
-  options: SchemeListenOptions,
+  options: SchemeListenTerms,
   handshake: HandshakeLimit,
 ): Promise<TransportListener> {
   try {
