@@ -178,7 +178,7 @@ export function dial<C extends Carried>(
 
 async function dialOnce<C extends Carried>(
   address: Provided<string>,
-  options: DialOptions<C>,
+  options: DialOptions<C> & FallbackOption,
 ): Promise<Peer<C>> {
   checkPeerOptions(options);
   const session = await dialSession(address, options);
@@ -201,8 +201,8 @@ async function dialReconnecting<C extends Carried>(
   // Loaded on first use: most programs do not reconnect.
   const { Reconnector } = await import("./reconnect/reconnector.ts");
   const peer = new Reconnector(reconnect, handler, {
-    connect: (handler, signal) =>
-      dialOnce(address, { ...options, handler, signal }),
+    connect: (handler, signal, onFallback) =>
+      dialOnce(address, { ...options, handler, signal, onFallback }),
     wait,
     now: () => performance.now(),
     random: Math.random,
@@ -246,12 +246,19 @@ export async function dialSession(
   return sessionOver(await connect(address, options), options.session);
 }
 
+/** What reports to the state of a peer that reconnects. */
+interface FallbackOption {
+  /** Called when a connection of another kind is tried because of `error`. */
+  onFallback?: (error: unknown) => void;
+}
+
 /** Connects, and leaves it to the caller what the connection becomes. */
 export async function connect(
   place: Provided<string>,
-  options: ConnectOptions & CodecSource,
+  options: ConnectOptions & CodecSource & FallbackOption,
 ): Promise<Transport> {
   const { signal, timeout = DEFAULT_CONNECT_TIMEOUT, session } = options;
+  const { onFallback } = options;
   signal?.throwIfAborted();
   // Checked first: a connection that was made would have to be closed.
   checkTimeout(timeout);
@@ -283,6 +290,7 @@ export async function connect(
         tls,
         endpoint: options.endpoint,
         session,
+        onFallback,
       }),
     );
     return observed(transport, redactedAddress(address), options);

@@ -25,6 +25,9 @@ import { observedSource, type ObserverOption } from "./observe/option.ts";
 import { handshakeLimit, peerListener } from "./listener/peer_listener.ts";
 import { addressError, resolveAddress } from "./address.ts";
 
+/** Addresses of TCP ports. */
+const HAS_PORT = /^(tcp|tls|wss?):/i;
+
 /** Options of {@linkcode listenSession}. */
 export interface ListenSessionOptions
   extends ListenerOptions, SchemeListenOptions, SharedLimits, ObserverOption {}
@@ -176,6 +179,10 @@ async function start<T>(
 ): Promise<T> {
   const limits = resolveSharedLimits(options);
   const { scheme, rest } = await resolveAddress(address);
+  if (options.reusePort && !HAS_PORT.test(address)) {
+    const reason = new TypeError('option "reusePort" is for TCP ports only');
+    throw addressError("listen", address, reason);
+  }
   const handshake = handshakeLimit(limits, options.onError);
   try {
     const { session } = limits;

@@ -205,6 +205,15 @@ export interface SchemeOptions {
   session?: SessionOptions | undefined;
 }
 
+/** Options of schemes, for dialing, and what they report. */
+export interface ConnectSchemeOptions extends SchemeOptions {
+  /**
+   * Called when the runtime refuses the connection that a scheme prefers, and the
+   * scheme tries another kind; `error` says why. Default: none.
+   */
+  onFallback?: ((error: unknown) => void) | undefined;
+}
+
 /** Options of schemes, for listening. */
 export interface ListenSchemeOptions {
   /**
@@ -238,6 +247,14 @@ export interface SchemeListenOptions extends ListenSchemeOptions {
   endpoint?: QuicEndpointLike | undefined;
   /** The limits of sessions, of which `quic:` has to know some before. Default: `{}`. */
   session?: SessionOptions | undefined;
+  /**
+   * Lets other listeners of this program listen at the same port, each in a worker or
+   * a process of its own, if all of them have this option. The system assigns each
+   * connection to one of them; Linux divides connections evenly. It is for `tcp:`,
+   * `tls:`, `ws:` and `wss:`. Deno needs the flag `--unstable-net` for it. Default:
+   * `false`.
+   */
+  reusePort?: boolean | undefined;
 }
 
 /** Connects and listens. `rest` is the part of the address after `scheme:`. */
@@ -250,7 +267,7 @@ export interface Scheme {
   connect(
     rest: string,
     signal: AbortSignal,
-    options?: SchemeOptions,
+    options?: ConnectSchemeOptions,
   ): Promise<Transport>;
   /**
    * Listens.

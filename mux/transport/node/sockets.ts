@@ -72,15 +72,19 @@ interface FsModule {
   unlinkSync(path: string): void;
 }
 
-/** Where a socket connects to, or a server listens. */
+/** Where a socket connects to. */
 type Place = { host: string; port: number } | { path: string };
+
+/** Where a server listens, and whether others may, too. */
+export type ListenPlace = Place & { reusePort?: boolean | undefined };
 
 /** `tcp://host:port` on Node and Bun; an IPv6 host is written in brackets. */
 export const nodeTcp: Scheme = {
   async connect(rest, signal) {
     return socketTransport(await connectSocket(tcpPlace("tcp", rest), signal));
   },
-  listen: (rest) => listenAt(tcpPlace("tcp", rest), "tcp"),
+  listen: (rest, { reusePort } = {}) =>
+    listenAt({ ...tcpPlace("tcp", rest), reusePort }, "tcp"),
 };
 
 /** `unix:/path` on Node and Bun. */
@@ -174,7 +178,7 @@ export function remoteAddrOf(
 
 /** Listens on TCP or at a path. */
 async function listenAt(
-  place: Place,
+  place: ListenPlace,
   scheme: string,
 ): Promise<TransportListener> {
   const net = requiredModule<NetModule>("node:net");
@@ -199,7 +203,7 @@ export class NodeListener implements TransportListener {
   /** Starts to listen; {@linkcode addr} is then where. */
   async start(
     server: NodeServer,
-    place: Place,
+    place: ListenPlace,
     scheme: string,
   ): Promise<void> {
     const listening = Promise.withResolvers<void>();

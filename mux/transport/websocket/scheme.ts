@@ -26,7 +26,8 @@ import { checkHosts } from "./request_rules.ts";
 /** `ws://host:port/path`, or `wss:`. */
 export function webSocketScheme(name: "ws" | "wss"): Scheme {
   return {
-    async connect(rest, signal, { headers, protocols = [], tls } = {}) {
+    async connect(rest, signal, options = {}) {
+      const { headers, protocols = [], tls, onFallback } = options;
       const request = {
         url: parse(name, rest),
         headers,
@@ -34,8 +35,7 @@ export function webSocketScheme(name: "ws" | "wss"): Scheme {
       };
       // Deno's own TLS is faster, and node:tls has all options.
       if ("Deno" in globalThis && tls === undefined) {
-        const { dialOverTcp } = await import("./deno_dial.ts");
-        return await dialOverTcp(request, signal);
+        return await dialInDeno(request, signal, onFallback);
       }
       if (!hasSockets()) return await dialNative(request, signal);
       const { dialOverSocket } = await import("./node_dial.ts");
@@ -54,6 +54,30 @@ export function webSocketScheme(name: "ws" | "wss"): Scheme {
   };
 }
 
+/**
+ * Dials over a connection of Deno's, or with its own `WebSocket` if the runtime refuses
+ * to encrypt one.
+ */
+async function dialInDeno(
+  request: HandshakeRequest,
+  signal: AbortSignal,
+  onFallback?: (error: unknown) => void,
+): Promise<Transport> {
+  const { connectTo, isRefusedByRuntime } = await import("./deno_dial.ts");
+  let connection: Transport;
+  try {
+    connection = await connectTo(request.url, signal);
+  } catch (error) {
+    if (request.url.protocol === "ws:" || !isRefusedByRuntime(error)) {
+      throw error;
+    }
+    onFallback?.(error);
+    return await dialNative(request, signal);
+  }
+  const { upgraded } = await import("./upgraded.ts");
+  return await upgraded(connection, request, signal);
+}
+
 /** The constructor in Node and Bun, whichever types the program uses. */
 type HeadedWebSocket = new (
   url: URL,
@@ -70,27 +94,32 @@ function hasSockets(): boolean {
 /** Accepts WebSockets at one path, and answers 404 at others. */
 async function listenOverTcp(
   url: URL,
-  { origins, hosts, tls }: SchemeListenOptions,
+  { origins, hosts, tls, reusePort }: SchemeListenOptions,
   handshake?: HandshakeLimit,
 ): Promise<TransportListener> {
   const hostname = unbracketed(url.hostname);
   const place = { hostname, port: Number(url.port || defaultPort(url)) };
   const source = url.protocol === "wss:"
-    ? await listenWithTls(place, tls, handshake)
-    : await (await loadTcp()).listen(hostPort("tcp", place).slice(4));
+    ? await listenWithTls({ ...place, reusePort }, tls, handshake)
+    : await (await loadTcp()).listen(hostPort("tcp", place).slice(4), {
+      reusePort,
+    });
   url.port = new URL(source.addr.replace(/^\w+/, "ws")).port;
   const rules = { path: url.pathname, origins, hosts };
   return webSocketListener(source, url.href, rules, handshake);
 }
 
 async function listenWithTls(
-  { hostname, port }: { hostname: string; port: number },
+  { hostname: host, ...place }: {
+    hostname: string;
+    port: number;
+    reusePort: boolean | undefined;
+  },
   tls: TlsListenOptions | undefined,
   handshake: HandshakeLimit | undefined,
 ): Promise<TransportListener> {
   const { listenTls } = await import("../node/tls.ts");
-  const place = { host: hostname, port };
-  return await listenTls(place, "tcp", HTTP, tls, handshake);
+  return await listenTls({ host, ...place }, "tcp", HTTP, tls, handshake);
 }
 
 async function loadTcp(): Promise<Scheme> {
