@@ -36,9 +36,10 @@ export async function dialWebTransport(
   try {
     return await untilAborted(openTransport(session), signal);
   } catch (error) {
-    session.close();
+    closeQuietly(session);
     if (signal.aborted) throw signal.reason;
-    throw handshakeError(error, pins !== undefined);
+    const failure = handshakeError(error, pins !== undefined);
+    throw failure === error ? refused(error) : failure;
   }
 }
 
@@ -49,6 +50,23 @@ async function openTransport(session: WebTransportLike): Promise<Transport> {
   await writer.write(new Uint8Array([OPENING]));
   writer.releaseLock();
   return webTransportTransport(session, stream);
+}
+
+/** Runtimes do not say more: a browser says nothing, and Deno names its own parts. */
+function refused(cause: unknown): Error {
+  return new Error(
+    "no WebTransport session was established: the server refuses it, has none at this path, or has a certificate that is not trusted",
+    { cause },
+  );
+}
+
+/** One that was not established throws. */
+function closeQuietly(session: WebTransportLike): void {
+  try {
+    session.close();
+  } catch {
+    // It is closed as far as it was open.
+  }
 }
 
 function constructorOf(): WebTransportConstructor {

@@ -23,6 +23,8 @@ const ALL_READ = 0x01;
 const END_SIZE = 9;
 /** Milliseconds to wait for the peer to read everything, before the session is closed. */
 const CLOSE_TIMEOUT = 1_000;
+/** Milliseconds between the failure of a stream and the reason of its session. */
+const REASON_TIMEOUT = 1_000;
 
 /**
  * Makes a transport of a session and one of its streams, and owns both.
@@ -56,6 +58,8 @@ class WebTransportTransport implements AbortableTransport, KeptTransport {
   /** Whether no more bytes come. */
   #streamEnded = false;
   #failure: { error: unknown } | undefined;
+  /** Ends the wait for the reason of a failure. */
+  #cancelWait: (() => void) | undefined;
   #reading: PromiseWithResolvers<Uint8Array | null> | undefined;
   #writeEnding: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
@@ -155,8 +159,10 @@ class WebTransportTransport implements AbortableTransport, KeptTransport {
       this.#receive(value.length);
       this.#reading?.resolve(value);
       this.#reading = undefined;
-    } catch {
-      // `session.closed` says why; until then the read is pending.
+    } catch (error) {
+      // The reason of the session, which says more, may come a little later.
+      if (this.#failure !== undefined) return;
+      this.#cancelWait = timeLimit(REASON_TIMEOUT, () => this.#fail(error));
     }
   }
 
@@ -212,6 +218,7 @@ class WebTransportTransport implements AbortableTransport, KeptTransport {
   #fail(error: unknown): void {
     if (this.#failure !== undefined) return;
     this.#failure = { error };
+    this.#cancelWait?.();
     this.#delivered.resolve();
     this.#reading?.reject(error);
     this.#reading = undefined;
