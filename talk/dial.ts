@@ -143,6 +143,7 @@ export function dial<C extends Carried = Carried>(
  * | `tls://host:port` | `--allow-net=host:port` |
  * | `unix:/path` | `--allow-net=unix:/path --allow-read=/path --allow-write=/path` |
  * | `ws://host:port/path`, `wss:` | `--allow-net=host:port` |
+ * | `wt://host:port/path` | `--allow-net=host:port` |
  * | `stdio:`, stdin and stdout of this process | none |
  *
  * @example

@@ -1,5 +1,4 @@
-import { hashOf } from "../../quic/certificate_hash.ts";
-import { handshakeError } from "../../quic/errors.ts";
+import { handshakeError, hashOf } from "../../quic/internal.ts";
 import type { Transport } from "../../types.ts";
 import { pinsOf } from "../node/tls_options.ts";
 import type { TlsDialOptions } from "../types.ts";

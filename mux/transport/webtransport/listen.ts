@@ -1,11 +1,12 @@
-import { quicRuntime, transportOptions } from "../../quic/endpoint.ts";
-import { handshakeError } from "../../quic/errors.ts";
-import type {
-  QuicConnLike,
-  QuicEndpointLike,
-  QuicIncomingLike,
-  QuicListenerLike,
-} from "../../quic/types.ts";
+import {
+  handshakeError,
+  type QuicConnLike,
+  type QuicEndpointLike,
+  type QuicIncomingLike,
+  type QuicListenerLike,
+  quicRuntime,
+  transportOptions,
+} from "../../quic/internal.ts";
 import { timeLimit } from "../../../time_limit.ts";
 import { TlsError } from "../../errors.ts";
 import type { Transport } from "../../types.ts";

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { QuicConnLike } from "../../quic/types.ts";
+import type { QuicConnLike } from "../../quic/internal.ts";
 
 /** A `WebTransportBidirectionalStream`. */
 export interface WebTransportStreamLike {
