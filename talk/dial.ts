@@ -168,6 +168,7 @@ export function dial<C extends Carried = Carried>(
  * | `unix:/path` | `--allow-net=unix:/path --allow-read=/path --allow-write=/path` |
  * | `ws://host:port/path`, `wss:` | `--allow-net=host:port` |
  * | `quic://host:port`, with `--unstable-net` | `--allow-net=host:port` |
+ * | `wt://host:port/path` | `--allow-net=host:port` |
  * | `stdio:`, stdin and stdout of this process | none |
  *
  * Several addresses are those of one service, in order of preference. Each has a head

@@ -1,6 +1,7 @@
 import type { SchemeOptions } from "../transport/types.ts";
 import { pinsOf, readPem } from "../transport/node/tls_options.ts";
 import { QuicConnection } from "./connection.ts";
+import { hashOf } from "./certificate_hash.ts";
 import { clientEndpoint, quicRuntime, transportOptions } from "./endpoint.ts";
 import { handshakeError } from "./errors.ts";
 import { PROTOCOLS } from "./protocol.ts";
@@ -64,11 +65,6 @@ function trustOf(
       { caCerts: [ca].flat().map((pem) => readPem(pem, "ca")) }),
     ...(pins !== undefined && { serverCertificateHashes: pins.map(hashOf) }),
   };
-}
-
-function hashOf(fingerprint: string): { algorithm: string; value: Uint8Array } {
-  const digits = fingerprint.slice("sha256:".length);
-  return { algorithm: "sha-256", value: Uint8Array.fromHex(digits) };
 }
 
 /** Waits for a connection; closes one that comes too late. */

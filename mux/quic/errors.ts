@@ -41,6 +41,17 @@ type MakeError = (cause: Error) => Error;
 const MEANINGS: readonly (readonly [RegExp, MakeError])[] = [
   [/timed out/, noAnswer],
   [
+    /aborted by peer: .*certificate/,
+    (cause) =>
+      new TlsError(
+        "bad-certificate",
+        `the other side refuses this side's certificate: ${
+          afterLabel(cause.message)
+        }`,
+        { cause },
+      ),
+  ],
+  [
     /refused to accept/,
     (cause) =>
       new QuicError("refused", "the server accepts no connections now", {

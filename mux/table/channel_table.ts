@@ -359,7 +359,7 @@ export class ChannelTable implements FrameSink, ChannelHost {
    */
   onPayloadOf(recipientId: number, piece: Uint8Array): void {
     this.#payloadChannel = this.#channels.get(recipientId);
-    this.onPayload(piece);
+    this.onPayload(piece, 0, piece.length);
   }
 
   onEof(recipientId: number): void {

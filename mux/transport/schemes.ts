@@ -26,6 +26,7 @@ const LOADERS: Readonly<Record<string, () => Promise<Scheme>>> = Object.freeze({
   quic: async () => (await import("../quic/scheme.ts")).quic,
   ws: () => webSocket("ws"),
   wss: () => webSocket("wss"),
+  wt: async () => (await import("./webtransport/scheme.ts")).webTransport,
 });
 
 function isDeno(): boolean {
