@@ -22,6 +22,7 @@ import { timeLimit } from "../time_limit.ts";
 import { duplexTransport } from "./transport/duplex.ts";
 import type {
   AbortableTransport,
+  AccountedTransport,
   AdvisingTransport,
   KeepAliveMeans,
   KeptTransport,
@@ -179,6 +180,7 @@ export class QmuxSession implements RawSession {
     const share = pool === undefined ? undefined : joinPool(pool);
     this.#turns = share?.turns ?? new TurnBudget();
     this.account = new MemoryAccount(resolved.maxHeldSize, share);
+    (this.#transport as Partial<AccountedTransport>).useAccount?.(this.account);
     this.#channels = new ChannelTable(
       this.#queue,
       resolved,

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { MemoryAccount } from "../flow/memory_account.ts";
 import type { Transport } from "../types.ts";
 
 /** What is known of the TLS of a connection. */
@@ -154,6 +155,12 @@ export interface KeepAliveMeans {
 export interface KeptTransport extends Transport {
   /** What the transport itself can do about that. */
   readonly keepAlive: KeepAliveMeans;
+}
+
+/** A transport that holds memory which counts as that of its session. */
+export interface AccountedTransport extends Transport {
+  /** Takes that memory from the account of the session, which owns it now. */
+  useAccount(account: MemoryAccount): void;
 }
 
 /** A connection that was accepted. */

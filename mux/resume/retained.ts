@@ -1,0 +1,317 @@
+import { readUint32, writeUint32 } from "../../uint32.ts";
+import { view } from "../../view.ts";
+import type { MemoryKind } from "../flow/memory_account.ts";
+import { writeUint64 } from "./messages.ts";
+import { DATA_HEADER, RECORD } from "./records.ts";
+
+/** Bytes of the buffer that every session has, and that is not counted. */
+const SMALL = 8 * 1024;
+/** Bytes of the other buffers. */
+const MEDIUM = 64 * 1024;
+const LARGE = 512 * 1024;
+/** Unused buffers of each size that are kept for the next bytes. */
+const MAX_SPARE = 4;
+/** A buffer with less room than this, and than is needed, takes no more. */
+const LEAST_ROOM = 2 * 1024;
+
+/** Records one after the other. */
+interface Slab {
+  bytes: Uint8Array;
+  /** Where the first record starts of which not everything is acknowledged. */
+  first: number;
+  /** The offset in the stream of the first byte of that record. */
+  offset: number;
+  /** Where the records end. */
+  end: number;
+  /** The offset after the last record. */
+  endOffset: number;
+}
+
+/**
+ * The end of a stream that the other side has not acknowledged, as the records in
+ * which it is sent. Each byte is copied once, into the record that carries it, and
+ * sent again from there.
+ *
+ * The memory is taken in buffers that grow with the traffic. The first one is part
+ * of what every session takes; for the others, the account of the session is asked,
+ * and without them less is on its way at the same time.
+ */
+export class RetainedBytes {
+  /** What counts the memory; undefined until the session has an account. */
+  #memory: MemoryKind | undefined;
+  readonly #limit: number;
+  /** The oldest first; the last one is being filled. */
+  readonly #slabs: Slab[];
+  /** Buffers that are not used now, by size. */
+  readonly #spare = new Map<number, Uint8Array[]>([[MEDIUM, []], [LARGE, []]]);
+  #small: Uint8Array | undefined;
+  #acked = 0;
+  #appended = 0;
+  /** The offset after what was given to a connection, at any time. */
+  #sent = 0;
+  /** What is to be sent next: the slab, and the place in it. */
+  #next = 0;
+  #at = 0;
+  /** The slab of which a part is being written. */
+  #written: Slab | undefined;
+  /** Bytes that the account was asked for. */
+  #taken = 0;
+
+  /** Makes an empty one. */
+  constructor(limit: number) {
+    this.#limit = limit;
+    this.#slabs = [slabOf(new Uint8Array(SMALL), 0)];
+  }
+
+  /** Bytes that are kept. */
+  get length(): number {
+    return this.#appended - this.#acked;
+  }
+
+  /** Bytes of memory that are counted. */
+  get taken(): number {
+    return this.#taken;
+  }
+
+  /** Takes the memory from an account, from now on. */
+  useMemory(memory: MemoryKind): void {
+    this.#memory = memory;
+    memory.take(this.#taken);
+  }
+
+  /**
+   * Appends the first bytes of `bytes` after `from` for which there is room; returns
+   * how many.
+   */
+  append(bytes: Uint8Array, from: number): number {
+    const wanted = Math.min(bytes.length - from, this.#limit - this.length);
+    if (wanted <= 0) return 0;
+    const slab = this.#withRoom(wanted);
+    if (slab === undefined) return 0;
+    const at = slab.end;
+    const size = Math.min(wanted, slab.bytes.length - at - DATA_HEADER);
+    slab.bytes[at] = RECORD.data;
+    writeUint32(slab.bytes, at + 1, size);
+    const part = size === bytes.length ? bytes : view(bytes, from, from + size);
+    slab.bytes.set(part, at + DATA_HEADER);
+    this.#extend(slab, at + DATA_HEADER + size, size);
+    return size;
+  }
+
+  /** Appends END, for which there is room. */
+  appendEnd(): void {
+    let slab = this.#slabs.at(-1)!;
+    if (slab.end === slab.bytes.length) {
+      slab = slabOf(new Uint8Array(1), this.#appended);
+      this.#slabs.push(slab);
+    }
+    slab.bytes[slab.end] = RECORD.end;
+    this.#extend(slab, slab.end + 1, 1);
+  }
+
+  /**
+   * The next records to send; undefined if there are none. They do not change until
+   * {@linkcode wasWritten} or {@linkcode wasCut} is called.
+   *
+   * @param received what the first of them acknowledges
+   */
+  take(received: number): Uint8Array | undefined {
+    let slab = this.#slabs[this.#next]!;
+    if (this.#at === slab.end) {
+      if (this.#next === this.#slabs.length - 1) return undefined;
+      slab = this.#slabs[++this.#next]!;
+      this.#at = slab.first;
+    }
+    const at = this.#at;
+    if (slab.bytes[at] === RECORD.data) {
+      writeUint64(slab.bytes, at + 5, received);
+    }
+    this.#at = slab.end;
+    this.#sent = Math.max(this.#sent, slab.endOffset);
+    this.#written = slab;
+    return view(slab.bytes, at, slab.end);
+  }
+
+  /** What {@linkcode take} returned was written. */
+  wasWritten(): void {
+    this.#written = undefined;
+    if (this.#isDone) this.#reuse();
+  }
+
+  /**
+   * The connection is lost. A write that has not ended may still read its bytes, so
+   * they are not changed any more.
+   */
+  wasCut(): void {
+    if (this.#written === undefined) return;
+    this.#written.bytes = this.#written.bytes.slice();
+    this.#written = undefined;
+    if (this.#appended === this.#acked) this.#reuse();
+  }
+
+  /**
+   * The other side has everything before `offset`; returns false if that was not
+   * sent.
+   */
+  acknowledge(offset: number): boolean {
+    if (offset <= this.#acked) return true;
+    if (offset > this.#sent) return false;
+    this.#acked = offset;
+    const slabs = this.#slabs;
+    while (slabs.length > 1) {
+      const first = slabs[0]!;
+      if (first.endOffset > offset || first === this.#written) break;
+      // What is sent again is sent without a gap, even if it is not needed.
+      if (this.#next === 0 && this.#at < first.end) break;
+      slabs.shift();
+      if (this.#next > 0) this.#next--;
+      else this.#at = slabs[0]!.first;
+      this.#release(first.bytes);
+    }
+    if (this.#isDone && this.#written === undefined) this.#reuse();
+    return true;
+  }
+
+  /** Sends everything again that is not acknowledged. */
+  rewind(): void {
+    while (this.#slabs.length > 1 && this.#slabs[0]!.endOffset <= this.#acked) {
+      this.#release(this.#slabs.shift()!.bytes);
+    }
+    const slab = this.#slabs[0]!;
+    this.#next = 0;
+    while (slab.first < slab.end) {
+      const [size, length] = recordAt(slab.bytes, slab.first);
+      const skipped = this.#acked - slab.offset;
+      if (skipped < length) {
+        if (skipped > 0) this.#cutRecord(slab, skipped, length);
+        break;
+      }
+      slab.first += size;
+      slab.offset += length;
+    }
+    this.#at = slab.first;
+  }
+
+  /** Gives memory back that is not needed, if nothing is kept. */
+  trim(): void {
+    if (!this.#isDone || this.#written !== undefined) return;
+    this.#reuse();
+    const slab = this.#slabs[0]!;
+    if (slab.bytes.length > SMALL) {
+      this.#give(slab.bytes.length);
+      slab.bytes = this.#small ?? new Uint8Array(SMALL);
+      this.#small = undefined;
+    }
+    for (const [size, spare] of this.#spare) {
+      this.#give(size * spare.length);
+      spare.length = 0;
+    }
+  }
+
+  /** Forgets everything: the session has ended. */
+  clear(): void {
+    this.#slabs.length = 0;
+    for (const spare of this.#spare.values()) spare.length = 0;
+    this.#slabs.push(slabOf(new Uint8Array(0), this.#appended));
+    this.#small = this.#written = undefined;
+    this.#acked = this.#appended;
+    this.#next = this.#at = 0;
+    this.#give(this.#taken);
+  }
+
+  /** Whether everything is acknowledged, and sent over this connection. */
+  get #isDone(): boolean {
+    return this.#appended === this.#acked &&
+      this.#next === this.#slabs.length - 1 &&
+      this.#at === this.#slabs[this.#next]!.end;
+  }
+
+  #extend(slab: Slab, end: number, size: number): void {
+    slab.end = end;
+    this.#appended += size;
+    slab.endOffset = this.#appended;
+  }
+
+  /** Starts the only slab again: it has nothing that is needed. */
+  #reuse(): void {
+    const slab = this.#slabs.at(-1)!;
+    // Others are there only if their last write was under way until now.
+    while (this.#slabs.length > 1) this.#release(this.#slabs.shift()!.bytes);
+    slab.first = slab.end = 0;
+    slab.offset = slab.endOffset = this.#appended;
+    this.#next = this.#at = 0;
+  }
+
+  /** The slab for the next record; undefined if there is no memory for it. */
+  #withRoom(wanted: number): Slab | undefined {
+    const last = this.#slabs.at(-1)!;
+    const room = last.bytes.length - last.end - DATA_HEADER;
+    if (room >= Math.min(wanted, LEAST_ROOM)) {
+      const isEmpty = this.#slabs.length === 1 && last.end === 0;
+      if (!isEmpty || room >= wanted || room >= LARGE - DATA_HEADER) {
+        return last;
+      }
+    }
+    const bytes = this.#buffer(wanted);
+    if (bytes === undefined) {
+      return room >= Math.min(wanted, LEAST_ROOM) ? last : undefined;
+    }
+    if (last.end === 0 && this.#slabs.length === 1) {
+      // Nothing is in it: the larger one takes its place.
+      this.#release(last.bytes);
+      last.bytes = bytes;
+      return last;
+    }
+    const slab = slabOf(bytes, this.#appended);
+    this.#slabs.push(slab);
+    return slab;
+  }
+
+  #buffer(wanted: number): Uint8Array | undefined {
+    const many = this.#slabs.length > 2;
+    const sizes = many || wanted > SMALL ? [LARGE, MEDIUM] : [MEDIUM];
+    for (const size of sizes) {
+      const spare = this.#spare.get(size)!.pop();
+      if (spare !== undefined) return spare;
+      if (this.#memory !== undefined && !this.#memory.tryTake(size)) continue;
+      this.#taken += size;
+      return new Uint8Array(size);
+    }
+    return undefined;
+  }
+
+  #release(bytes: Uint8Array): void {
+    const { length } = bytes;
+    if (length === SMALL) this.#small = bytes;
+    const spare = this.#spare.get(length);
+    if (spare === undefined) return;
+    if (spare.length < MAX_SPARE) spare.push(bytes);
+    else this.#give(length);
+  }
+
+  #give(bytes: number): void {
+    this.#taken -= bytes;
+    this.#memory?.give(bytes);
+  }
+
+  /** Makes a record begin with the first byte that is not acknowledged. */
+  #cutRecord(slab: Slab, skipped: number, length: number): void {
+    const { bytes } = slab;
+    // The header is written over bytes that are acknowledged, or its own.
+    slab.first += skipped;
+    slab.offset += skipped;
+    bytes[slab.first] = RECORD.data;
+    writeUint32(bytes, slab.first + 1, length - skipped);
+  }
+}
+
+function slabOf(bytes: Uint8Array, offset: number): Slab {
+  return { bytes, first: 0, offset, end: 0, endOffset: offset };
+}
+
+/** The size of the record at a place, and how much of the stream it has. */
+function recordAt(bytes: Uint8Array, at: number): [number, number] {
+  if (bytes[at] === RECORD.end) return [1, 1];
+  const length = readUint32(bytes, at + 1);
+  return [DATA_HEADER + length, length];
+}
