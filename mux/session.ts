@@ -26,6 +26,7 @@ import type {
   AdvisingTransport,
   KeepAliveMeans,
   KeptTransport,
+  WatchingTransport,
 } from "./transport/types.ts";
 import { MemoryAccount } from "./flow/memory_account.ts";
 import { joinPool } from "./flow/memory_pool.ts";
@@ -191,7 +192,8 @@ export class QmuxSession implements RawSession {
     const { keepAlive: means } = this.#transport as Partial<KeptTransport>;
     const keepAlive = keepAliveOf(options.keepAlive, means !== undefined);
     this.refusesPings = keepAlive === "refused";
-    if (typeof keepAlive === "object") {
+    const { watchesItself } = this.#transport as Partial<WatchingTransport>;
+    if (typeof keepAlive === "object" && !watchesItself) {
       this.#silence = new SilenceWatch(this.#watched(means), keepAlive);
     }
     void this.#read();

@@ -1,6 +1,9 @@
 import {
+  loadResume,
   qmux,
   resolveOptions,
+  type ResumeLimits,
+  type ResumeState,
   type Session,
   type SessionOptions,
   type TlsDialOptions,
@@ -64,6 +67,28 @@ export interface ConnectOptions extends ObserverOption {
   timeout?: number | undefined;
   /** Limits of the session. Default: those of `qmux()`. */
   session?: SessionOptions | undefined;
+  /**
+   * Lets the session survive its connection: when that is lost, another one is made,
+   * and calls, streams and bytes go on as if nothing had happened. `{}` for the
+   * defaults. The listener has to have the option, too: connecting to another one
+   * fails. Default: the session ends with its connection.
+   */
+  resume?: ResumeOptions | undefined;
+}
+
+/** Options of {@linkcode dial} for a session that survives its connection. */
+export interface ResumeOptions extends ResumeLimits {
+  /**
+   * The addresses that may be tried to continue the session, one after the other, or
+   * a function that is asked for them before each attempt. They may be of different
+   * schemes, and must lead to the same listener. Default: the address that was dialed.
+   */
+  addresses?: Provided<string | readonly string[]> | undefined;
+  /**
+   * Called with every new state: `connected`, `detached` when the connection is lost,
+   * `connected` when the session goes on, and at last `closed`. Default: none.
+   */
+  onState?: ((state: ResumeState) => void) | undefined;
 }
 
 /** Options of {@linkcode dial}. */
@@ -245,11 +270,36 @@ export async function connect(
   place: Provided<string>,
   options: ConnectOptions & CodecSource,
 ): Promise<Transport> {
-  const { signal, timeout = DEFAULT_CONNECT_TIMEOUT, session } = options;
+  const { signal, timeout, session, resume } = options;
   signal?.throwIfAborted();
   // Checked first: a connection that was made would have to be closed.
   checkTimeout(timeout);
   resolveOptions(session);
+  const begin = resume === undefined
+    ? undefined
+    : (await import("./dial_resuming.ts")).sessionOver(
+      await loadResume(),
+      place,
+      resume,
+      options,
+    );
+  const { transport, address } = await connectOnce(place, options, begin);
+  return observed(transport, redactedAddress(address), options);
+}
+
+/** What a connection becomes, within the time for connecting. */
+export type Begin = (
+  transport: Transport,
+  signal: AbortSignal,
+) => Promise<Transport>;
+
+/** Makes one connection. */
+export async function connectOnce(
+  place: Provided<string>,
+  options: ConnectOptions,
+  begin: Begin = (transport) => Promise.resolve(transport),
+): Promise<{ transport: Transport; address: string }> {
+  const { signal, timeout = DEFAULT_CONNECT_TIMEOUT } = options;
   let address: string | undefined;
   // Without `using`, whose syntax not every browser knows.
   const limited = limitedSignal({
@@ -269,11 +319,16 @@ export async function connect(
     const headers = await ask(options.headers, limited.signal);
     const protocols = await ask(options.protocols, limited.signal);
     const tls = await ask(options.tls, limited.signal);
+    const connecting = scheme.connect(rest, limited.signal, {
+      headers,
+      protocols,
+      tls,
+    });
     const transport = await attempt(
       address,
-      scheme.connect(rest, limited.signal, { headers, protocols, tls }),
+      connecting.then((transport) => begin(transport, limited.signal)),
     );
-    return observed(transport, redactedAddress(address), options);
+    return { transport, address };
   } catch (error) {
     if (limited.signal.aborted) throw limited.signal.reason;
     throw error;
@@ -283,7 +338,10 @@ export async function connect(
 }
 
 /** The value of an option that may be a function, unless `signal` aborts first. */
-function ask<T>(provided: Provided<T>, signal: AbortSignal): T | Promise<T> {
+export function ask<T>(
+  provided: Provided<T>,
+  signal: AbortSignal,
+): T | Promise<T> {
   if (typeof provided !== "function") return provided;
   return new Promise<T>((resolve, reject) => {
     const onAbort = () => reject(signal.reason);

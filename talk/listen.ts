@@ -1,5 +1,7 @@
 import {
   type HandshakeLimit,
+  type ListenResumeOptions,
+  loadResume,
   qmux,
   rawSession,
   type Scheme,
@@ -27,7 +29,14 @@ import { addressError, resolveAddress } from "./address.ts";
 
 /** Options of {@linkcode listenSession}. */
 export interface ListenSessionOptions
-  extends ListenerOptions, SchemeListenOptions, SharedLimits, ObserverOption {}
+  extends ListenerOptions, SchemeListenOptions, SharedLimits, ObserverOption {
+  /**
+   * Lets the sessions of peers that dial with the option `resume` survive their
+   * connections. `{}` for the defaults. Other peers are served as without it, at the
+   * same address. Default: every session ends with its connection.
+   */
+  resume?: ListenResumeOptions | undefined;
+}
 
 /**
  * Options of {@linkcode listen}.
@@ -175,11 +184,12 @@ async function start<T>(
   make: (source: TransportListener, limits: ResolvedSharedLimits) => T,
 ): Promise<T> {
   const limits = resolveSharedLimits(options);
-  const { scheme, rest } = await resolveAddress(address);
   const handshake = handshakeLimit(limits, options.onError);
+  const resuming = await resumingSource(options, limits, handshake);
+  const { scheme, rest } = await resolveAddress(address);
   try {
     const source = await listenAt(scheme, rest, options, handshake);
-    return make(observedSource(source, options), limits);
+    return make(observedSource(resuming(source), options), limits);
   } catch (error) {
     throw addressError("listen", address, error);
   }
@@ -199,4 +209,26 @@ async function listenAt(
     if (!inUse || scheme.takeOver === undefined) throw error;
     return await scheme.takeOver(rest);
   }
+}
+
+/** Makes a listener whose sessions survive their connections, if that is wanted. */
+async function resumingSource(
+  { resume, accept, onError }: ListenSessionOptions,
+  { session }: ResolvedSharedLimits,
+  handshake: HandshakeLimit,
+): Promise<(source: TransportListener) => TransportListener> {
+  if (resume === undefined) return (source) => source;
+  const { resolveListenResume, ResumingListener } = await loadResume();
+  const registry = {
+    ...resolveListenResume(resume),
+    keepAlive: session.keepAlive,
+  };
+  return (source) =>
+    new ResumingListener(source, {
+      registry,
+      handshake,
+      allow: accept,
+      onError: (error) =>
+        onError?.(error, { peer: undefined, selector: undefined }),
+    });
 }

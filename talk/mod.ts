@@ -24,6 +24,7 @@ export {
   dialSession,
   type Provided,
   type ReconnectingDialOptions,
+  type ResumeOptions,
 } from "./dial.ts";
 export {
   CommandExitError,
@@ -33,9 +34,12 @@ export {
 } from "../mux/internal.ts";
 export type {
   ConnectionInfo,
+  ListenResumeOptions,
   ListenSchemeOptions,
   PeerCertificate,
   Pem,
+  ResumeLimits,
+  ResumeState,
   SchemeListenOptions,
   SchemeOptions,
   TlsDialOptions,

@@ -19,13 +19,21 @@ export interface RedialEnvironment {
   connect(signal: AbortSignal): Promise<Transport>;
   /** Milliseconds that an attempt may take, with its handshake. */
   readonly attemptTimeout: number;
-  /** The delay before the next attempt after a failure, in milliseconds. */
-  delay(): number;
-  /** The session has a connection again. */
-  resetDelay(): void;
+  /** The delays between attempts. */
+  readonly backoff: {
+    /** The delay before the next attempt, in milliseconds. */
+    next(): number;
+    /** Reports that a connection lasted so many milliseconds. */
+    connectionLasted(duration: number): void;
+  };
   /** Resolves after `ms` milliseconds, or earlier when the signal aborts. */
   wait(ms: number, signal: AbortSignal): Promise<void>;
+  /** The time in milliseconds, from an arbitrary origin. */
+  now(): number;
 }
+
+/** A connection that lasted less long is not followed by another one at once. */
+const SHORT = 1_000;
 
 /** Options of {@linkcode beginSession}. */
 export interface DialedSessionOptions {
@@ -89,10 +97,13 @@ class Redial {
   readonly #environment: RedialEnvironment;
   readonly #stop = new AbortController();
   #attempt = 0;
+  /** When the connection was made. */
+  #since: number;
 
   constructor(secret: SessionSecret, environment: RedialEnvironment) {
     this.#secret = secret;
     this.#environment = environment;
+    this.#since = environment.now();
   }
 
   /** Makes no more. */
@@ -103,17 +114,22 @@ class Redial {
   /** Makes attempts until one succeeds, or the session has ended. */
   async run(session: ResumableTransport, lost: unknown): Promise<void> {
     const { signal } = this.#stop;
+    const { backoff, now, wait } = this.#environment;
+    const lasted = now() - this.#since;
+    backoff.connectionLasted(lasted);
+    // A server that accepts connections and closes them is not to be flooded.
+    if (lasted < SHORT) await wait(backoff.next(), signal);
     while (!signal.aborted) {
       try {
         const connection = await this.#connect(session);
-        this.#environment.resetDelay();
+        this.#since = now();
         return session.attach(connection);
       } catch (error) {
         if (error instanceof Refusal) {
           return session.fail(unknownSession(lost));
         }
       }
-      await this.#environment.wait(this.#environment.delay(), signal);
+      await wait(backoff.next(), signal);
     }
   }
 

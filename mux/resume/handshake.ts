@@ -147,7 +147,9 @@ async function finish(
   received: number,
 ): Promise<void> {
   if (!await isProved(key, "listener", messages)) {
-    throw new HandshakeError("the other side did not prove that it is the same");
+    throw new HandshakeError(
+      "the other side did not prove that it is the same",
+    );
   }
   const last = encodeFinish(received);
   await prove(key, "dialer", [...messages, last]);

@@ -102,7 +102,9 @@ function said(by: keyof typeof ROLE, messages: readonly Bytes[]): Bytes {
 }
 
 function joined(parts: readonly Uint8Array[]): Bytes {
-  const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  const whole = new Uint8Array(
+    parts.reduce((sum, { length }) => sum + length, 0),
+  );
   let at = 0;
   for (const part of parts) {
     whole.set(part, at);

@@ -8,6 +8,7 @@ import type {
   AbortableTransport,
   AccountedTransport,
   KeptTransport,
+  WatchingTransport,
 } from "../transport/types.ts";
 import type { Transport } from "../types.ts";
 import { notResumed } from "./errors.ts";
@@ -71,7 +72,8 @@ interface Link {
  * as it is written: what the other end acknowledges comes with what it sends.
  */
 export class ResumableTransport
-  implements AbortableTransport, AccountedTransport {
+  implements AbortableTransport, AccountedTransport, WatchingTransport {
+  readonly watchesItself = true;
   readonly #retained: RetainedBytes;
   readonly #limits: ResolvedResumeLimits;
   readonly #keepAlive: SessionOptions["keepAlive"];

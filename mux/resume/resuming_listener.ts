@@ -48,6 +48,10 @@ export class ResumingListener implements TransportListener {
   #isWaiting = false;
   #isAsking = false;
   #isClosed = false;
+  /** Whether the source has no more, and how many connections are not decided. */
+  #sourceEnded = false;
+  #isEnded = false;
+  #undecided = 0;
 
   /** Accepts the connections of a listener, which belongs to this one. */
   constructor(source: TransportListener, options: ResumingListenerOptions) {
@@ -61,7 +65,7 @@ export class ResumingListener implements TransportListener {
   }
 
   async accept(): Promise<Accepted | null> {
-    if (this.#isClosed) return null;
+    if (this.#isClosed || this.#isEnded && this.#accepts.isEmpty) return null;
     this.#isWaiting = true;
     const next = this.#accepts.next();
     void this.#ask();
@@ -87,13 +91,18 @@ export class ResumingListener implements TransportListener {
     if (this.#isAsking) return;
     this.#isAsking = true;
     try {
-      while (this.#isWaiting && !this.#isClosed) {
+      while (this.#isWaiting && !this.#isClosed && !this.#sourceEnded) {
         const accepted = await this.#source.accept();
         if (accepted === null) {
-          this.#accepts.end();
+          this.#sourceEnded = true;
+          this.#endIfDone();
           break;
         }
-        void this.#begin(accepted);
+        this.#undecided++;
+        void this.#begin(accepted).finally(() => {
+          this.#undecided--;
+          this.#endIfDone();
+        });
         // What is ready at once ends the wait in this turn.
         await undefined;
       }
@@ -104,6 +113,12 @@ export class ResumingListener implements TransportListener {
     this.#isAsking = false;
   }
 
+  #endIfDone(): void {
+    if (!this.#sourceEnded || this.#undecided > 0) return;
+    this.#isEnded = true;
+    if (this.#accepts.isEmpty) this.#accepts.end();
+  }
+
   /** Finds out what a connection is. */
   async #begin(accepted: Accepted): Promise<void> {
     const { transport } = accepted;
@@ -112,7 +127,7 @@ export class ResumingListener implements TransportListener {
     // What is silent becomes a plain session, and is bounded as one.
     const handshake = this.#handshakes.begin(decided.resolve);
     const cancel = timeLimit(FIRST_BYTE_TIME, () => handshake.giveUp());
-    void first.then(decided.resolve, decided.resolve);
+    void first.then(() => decided.resolve(), () => decided.resolve());
     await decided.promise;
     cancel();
     if (this.#isClosed) return void discard(transport);

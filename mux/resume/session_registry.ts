@@ -1,8 +1,8 @@
 import type { SessionOptions } from "../options.ts";
 import { ResumeError } from "./errors.ts";
 import {
-  type Answered,
   answerDialer,
+  type Answered,
   type KnownSessions,
   refuse,
   type Started,
@@ -149,4 +149,3 @@ function tooMany(maxDetached: number): ResumeError {
 function nameOf(id: Uint8Array): string {
   return String.fromCharCode(...id);
 }
-

@@ -157,6 +157,12 @@ export interface KeptTransport extends Transport {
   readonly keepAlive: KeepAliveMeans;
 }
 
+/** A transport that notices a silence itself, so that its session does not. */
+export interface WatchingTransport extends Transport {
+  /** Always true. */
+  readonly watchesItself: true;
+}
+
 /** A transport that holds memory which counts as that of its session. */
 export interface AccountedTransport extends Transport {
   /** Takes that memory from the account of the session, which owns it now. */
