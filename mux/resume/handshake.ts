@@ -46,6 +46,11 @@ export interface Established {
   readonly peerReceived: number;
   /** The offset up to which this end has said that it has. */
   readonly stated: number;
+  /**
+   * The write of this end's last message: a transport in memory ends a write when the
+   * other end reads again.
+   */
+  readonly writing: Promise<void>;
 }
 
 /** A session that has begun. */
@@ -78,13 +83,17 @@ export async function startSession(
   const { publicKey, privateKey } = await makeKeys();
   const nonce = random(PART.nonce);
   const hello = encodeHelloNew({ limit, nonce, publicKey });
-  await transport.write(hello);
-  const answer = await readAnswer(incoming, TYPE.answerNew, SIZE.answerNew);
+  const helloWritten = transport.write(hello);
+  const answer = await whileWriting(
+    helloWritten,
+    () => readAnswer(incoming, TYPE.answerNew, SIZE.answerNew),
+  );
+  await helloWritten;
   const { id, limit: peerLimit, publicKey: theirs } = decodeAnswerNew(answer);
   const messages = [hello, withoutProof(answer)];
   const key = await sessionKey(privateKey, theirs, messages);
-  await finish(transport, key, [hello, answer], 0);
-  return { incoming, id, key, peerLimit, peerReceived: 0, stated: 0 };
+  const { writing } = await finish(transport, key, [hello, answer], 0);
+  return { incoming, id, key, peerLimit, peerReceived: 0, stated: 0, writing };
 }
 
 /**
@@ -99,15 +108,15 @@ export async function resumeSession(
 ): Promise<Established> {
   const incoming = new Incoming(transport);
   const hello = encodeHelloResume({ attempt, nonce: random(PART.nonce), id });
-  await transport.write(hello);
-  const answer = await readAnswer(
-    incoming,
-    TYPE.answerResume,
-    SIZE.answerResume,
+  const helloWritten = transport.write(hello);
+  const answer = await whileWriting(
+    helloWritten,
+    () => readAnswer(incoming, TYPE.answerResume, SIZE.answerResume),
   );
-  await finish(transport, key, [hello, answer], received);
+  await helloWritten;
+  const { writing } = await finish(transport, key, [hello, answer], received);
   const { received: peerReceived } = decodeAnswerResume(answer);
-  return { incoming, peerReceived, stated: received };
+  return { incoming, peerReceived, stated: received, writing };
 }
 
 async function readAnswer(
@@ -145,7 +154,7 @@ async function finish(
   key: CryptoKey,
   messages: readonly [Bytes, Bytes],
   received: number,
-): Promise<void> {
+): Promise<{ writing: Promise<void> }> {
   if (!await isProved(key, "listener", messages)) {
     throw new HandshakeError(
       "the other side did not prove that it is the same",
@@ -153,7 +162,18 @@ async function finish(
   }
   const last = encodeFinish(received);
   await prove(key, "dialer", [...messages, last]);
-  await transport.write(last);
+  const writing = transport.write(last);
+  writing.catch(() => {});
+  return { writing };
+}
+
+/** Reads while a write is under way, and fails with it. */
+async function whileWriting(
+  writing: Promise<void>,
+  read: () => Promise<Bytes>,
+): Promise<Bytes> {
+  const failed = new Promise<never>((_, reject) => writing.catch(reject));
+  return await Promise.race([read(), failed]);
 }
 
 /** What a listener knows of its sessions. */
@@ -223,8 +243,8 @@ async function answerNew(
     const message = "the other side sent a public key that is not valid";
     throw new HandshakeError(message, { cause });
   }
-  const peerReceived = await exchange(incoming, key, hello, answer);
-  const session = { incoming, id, key, peerLimit, peerReceived, stated: 0 };
+  const proved = await exchange(incoming, key, hello, answer);
+  const session = { incoming, id, key, peerLimit, stated: 0, ...proved };
   return { kind: "new", session };
 }
 
@@ -238,8 +258,8 @@ async function answerResume(
   if (session === undefined) throw await refuse(incoming);
   const { key, received } = session;
   const answer = encodeAnswerResume({ received, nonce: random(PART.nonce) });
-  const peerReceived = await exchange(incoming, key, hello, answer);
-  const connection = { incoming, peerReceived, stated: received };
+  const proved = await exchange(incoming, key, hello, answer);
+  const connection = { incoming, stated: received, ...proved };
   return { kind: "resumed", id, attempt, connection };
 }
 
@@ -249,14 +269,17 @@ async function exchange(
   key: CryptoKey,
   hello: Bytes,
   answer: Bytes,
-): Promise<number> {
+): Promise<{ peerReceived: number; writing: Promise<void> }> {
   await prove(key, "listener", [hello, answer]);
-  await incoming.transport.write(answer);
-  const last = await incoming.exactly(SIZE.finish);
+  const writing = incoming.transport.write(answer);
+  const last = await whileWriting(
+    writing,
+    () => incoming.exactly(SIZE.finish),
+  );
   if (!await isProved(key, "dialer", [hello, answer, last])) {
     throw await refuse(incoming);
   }
-  return receivedOf(last);
+  return { peerReceived: receivedOf(last), writing };
 }
 
 /** Tells a dialer that it is refused. */

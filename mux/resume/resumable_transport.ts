@@ -226,7 +226,7 @@ export class ResumableTransport
   }
 
   #begin(connection: Established): void {
-    const { incoming, peerReceived, stated } = connection;
+    const { incoming, peerReceived, stated, writing } = connection;
     const { transport } = incoming;
     const link: Link = {
       transport,
@@ -248,11 +248,12 @@ export class ResumableTransport
       watch: undefined,
       heard: true,
       reading: undefined,
-      writing: undefined,
+      writing,
       writes: 0,
       onWritten: () => this.#written(link),
       onFailed: (error) => this.#lose(link, error),
     };
+    writing.then(link.onWritten, link.onFailed);
     this.#link = link;
     this.#acked = stated;
     this.#pingDue = this.#pongDue = false;
@@ -351,7 +352,7 @@ export class ResumableTransport
   #pump(): void {
     const bytes = this.#bytes;
     while (bytes !== undefined && this.#kept < bytes.length) {
-      const kept = this.#retained.append(bytes, this.#kept);
+      const kept = this.#retained.append(bytes, this.#kept, this.#received);
       if (kept === 0) break;
       this.#kept += kept;
     }
@@ -494,15 +495,17 @@ function notSent(received: number): MuxError {
 /** Writes CLOSE, ends the writing, and reads until the other end has ended its own. */
 async function leave(link: Link): Promise<void> {
   const { transport } = link;
-  try {
+  const write = async () => {
     await link.writing;
     await transport.write(new Uint8Array([RECORD.close]));
     await transport.closeWrite();
+  };
+  const read = async () => {
     let chunk = await link.reading;
     while (chunk !== null) chunk = await transport.read();
-  } catch {
-    // The connection is lost, and so is the session.
-  }
+  };
+  // If one fails, the connection is lost, and so is the session.
+  await Promise.all([write(), read()]).catch(() => {});
 }
 
 async function closed(transport: Transport): Promise<void> {

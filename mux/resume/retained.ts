@@ -82,8 +82,10 @@ export class RetainedBytes {
   /**
    * Appends the first bytes of `bytes` after `from` for which there is room; returns
    * how many.
+   *
+   * @param received what the record acknowledges
    */
-  append(bytes: Uint8Array, from: number): number {
+  append(bytes: Uint8Array, from: number, received: number): number {
     const wanted = Math.min(bytes.length - from, this.#limit - this.length);
     if (wanted <= 0) return 0;
     const slab = this.#withRoom(wanted);
@@ -92,6 +94,7 @@ export class RetainedBytes {
     const size = Math.min(wanted, slab.bytes.length - at - DATA_HEADER);
     slab.bytes[at] = RECORD.data;
     writeUint32(slab.bytes, at + 1, size);
+    writeUint64(slab.bytes, at + 5, received);
     const part = size === bytes.length ? bytes : view(bytes, from, from + size);
     slab.bytes.set(part, at + DATA_HEADER);
     this.#extend(slab, at + DATA_HEADER + size, size);
