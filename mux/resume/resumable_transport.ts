@@ -20,7 +20,7 @@ import { isLimited, type ResolvedResumeLimits } from "./types.ts";
 /** Milliseconds that the other end has to end the connection after CLOSE. */
 const LINGER = 1_000;
 /** Bytes that are acknowledged at last, even if nothing is sent. */
-const MAX_ACK_STEP = 256 * 1024;
+const MAX_ACK_STEP = 1024 * 1024;
 
 /** What hears of a {@linkcode ResumableTransport}. */
 export interface ResumableEvents {

@@ -8,9 +8,9 @@ import { DATA_HEADER, RECORD } from "./records.ts";
 const SMALL = 8 * 1024;
 /** Bytes of the other buffers. */
 const MEDIUM = 64 * 1024;
-const LARGE = 512 * 1024;
+const LARGE = 384 * 1024;
 /** Unused buffers of each size that are kept for the next bytes. */
-const MAX_SPARE = 4;
+const MAX_SPARE = 16;
 /** A buffer with less room than this, and than is needed, takes no more. */
 const LEAST_ROOM = 2 * 1024;
 
@@ -249,16 +249,11 @@ export class RetainedBytes {
   #withRoom(wanted: number): Slab | undefined {
     const last = this.#slabs.at(-1)!;
     const room = last.bytes.length - last.end - DATA_HEADER;
-    if (room >= Math.min(wanted, LEAST_ROOM)) {
-      const isEmpty = this.#slabs.length === 1 && last.end === 0;
-      if (!isEmpty || room >= wanted || room >= LARGE - DATA_HEADER) {
-        return last;
-      }
-    }
+    const least = Math.min(wanted, LEAST_ROOM);
+    // A record that is cut in two costs another write.
+    if (room >= Math.min(wanted, LARGE / 2)) return last;
     const bytes = this.#buffer(wanted);
-    if (bytes === undefined) {
-      return room >= Math.min(wanted, LEAST_ROOM) ? last : undefined;
-    }
+    if (bytes === undefined) return room >= least ? last : undefined;
     if (last.end === 0 && this.#slabs.length === 1) {
       // Nothing is in it: the larger one takes its place.
       this.#release(last.bytes);
