@@ -23,6 +23,7 @@ import { duplexTransport } from "./transport/duplex.ts";
 import type {
   AbortableTransport,
   AccountedTransport,
+  AdoptingTransport,
   AdvisingTransport,
   KeepAliveMeans,
   KeptTransport,
@@ -160,11 +161,16 @@ export class QmuxSession implements RawSession {
       ? duplexTransport(transport)
       : transport;
     this.#closed.promise.catch(() => {});
+    const adopting = "writeOwned" in this.#transport
+      ? this.#transport as AdoptingTransport
+      : undefined;
     this.#queue = new FrameQueue({
       write: (bytes, dataCost) => {
         this.#channels.tick();
         this.#writes++;
-        const writing = this.#transport.write(bytes);
+        const writing = adopting === undefined
+          ? this.#transport.write(bytes)
+          : adopting.writeOwned(bytes);
         this.#written += bytes.length;
         this.#sent += dataCost;
         if (this.#sent < COST_PER_TURN) return writing;
@@ -176,6 +182,8 @@ export class QmuxSession implements RawSession {
       },
       onError: (error) => this.#writeFailed(error),
       maxQueuedReplySize: resolved.maxQueuedReplySize,
+      headroom: adopting?.headroom,
+      exchange: adopting && (() => adopting.exchange()),
     });
     const pool = options.memoryPool;
     const share = pool === undefined ? undefined : joinPool(pool);

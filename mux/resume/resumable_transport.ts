@@ -7,13 +7,14 @@ import type { SessionOptions } from "../options.ts";
 import type {
   AbortableTransport,
   AccountedTransport,
+  AdoptingTransport,
   KeptTransport,
   WatchingTransport,
 } from "../transport/types.ts";
 import type { Transport } from "../types.ts";
 import { notResumed } from "./errors.ts";
 import type { Established } from "./handshake.ts";
-import { encodeAck, RECORD, RecordDecoder } from "./records.ts";
+import { DATA_HEADER, encodeAck, RECORD, RecordDecoder } from "./records.ts";
 import { RetainedBytes } from "./retained.ts";
 import { isLimited, type ResolvedResumeLimits } from "./types.ts";
 
@@ -72,8 +73,13 @@ interface Link {
  * as it is written: what the other end acknowledges comes with what it sends.
  */
 export class ResumableTransport
-  implements AbortableTransport, AccountedTransport, WatchingTransport {
+  implements
+    AbortableTransport,
+    AccountedTransport,
+    AdoptingTransport,
+    WatchingTransport {
   readonly watchesItself = true;
+  readonly headroom = DATA_HEADER;
   readonly #retained: RetainedBytes;
   readonly #limits: ResolvedResumeLimits;
   readonly #keepAlive: SessionOptions["keepAlive"];
@@ -91,6 +97,8 @@ export class ResumableTransport
   /** The write that has not ended, and how much of it is kept. */
   #bytes: Uint8Array | undefined;
   #kept = 0;
+  /** Whether its buffer may be kept. */
+  #mayAdopt = false;
   #write: PromiseWithResolvers<void> | undefined;
   /** The read that waits for a connection. */
   #attached: PromiseWithResolvers<void> | undefined;
@@ -203,6 +211,15 @@ export class ResumableTransport
     const write = this.#write = Promise.withResolvers<void>();
     this.#pump();
     return write.promise;
+  }
+
+  writeOwned(bytes: Uint8Array): Promise<void> {
+    this.#mayAdopt = true;
+    return this.write(bytes);
+  }
+
+  exchange(): Uint8Array<ArrayBuffer> | undefined {
+    return this.#retained.exchange();
   }
 
   closeWrite(): Promise<void> {
@@ -351,6 +368,12 @@ export class ResumableTransport
   /** Keeps and sends what there is to send, as far as that is possible now. */
   #pump(): void {
     const bytes = this.#bytes;
+    if (this.#mayAdopt && bytes !== undefined) {
+      this.#mayAdopt = false;
+      if (this.#retained.adopt(bytes, this.#received)) {
+        this.#kept = bytes.length;
+      }
+    }
     while (bytes !== undefined && this.#kept < bytes.length) {
       const kept = this.#retained.append(bytes, this.#kept, this.#received);
       if (kept === 0) break;
@@ -390,7 +413,7 @@ export class ResumableTransport
     }
     const records = this.#retained.take(this.#received);
     if (records !== undefined) {
-      if (records[0] === RECORD.data) this.#acked = this.#received;
+      this.#acked = Math.max(this.#acked, this.#retained.stated);
       return records;
     }
     if (this.#received - this.#acked < this.#ackStep) return undefined;

@@ -4,6 +4,9 @@ import type { MemoryKind } from "../flow/memory_account.ts";
 import { writeUint64 } from "./messages.ts";
 import { DATA_HEADER, RECORD } from "./records.ts";
 
+/** A buffer of its own. */
+type Buffer = Uint8Array<ArrayBuffer>;
+
 /** Bytes of the buffer that every session has, and that is not counted. */
 const SMALL = 8 * 1024;
 /** Bytes of the other buffers. */
@@ -14,8 +17,13 @@ const MAX_SPARE = 16;
 /** A buffer with less room than this, and than is needed, takes no more. */
 const LEAST_ROOM = 2 * 1024;
 
+/** A write of this many bytes is kept in the buffer that it came in. */
+const LEAST_ADOPTED = 64 * 1024;
+
 /** Records one after the other. */
 interface Slab {
+  /** Whether it is one record, in the buffer that its bytes came in. */
+  readonly isAdopted: boolean;
   bytes: Uint8Array;
   /** Where the first record starts of which not everything is acknowledged. */
   first: number;
@@ -30,7 +38,8 @@ interface Slab {
 /**
  * The end of a stream that the other side has not acknowledged, as the records in
  * which it is sent. Each byte is copied once, into the record that carries it, and
- * sent again from there.
+ * sent again from there. A
+ * large write is kept in the buffer that it came in, for which its writer gets another.
  *
  * The memory is taken in buffers that grow with the traffic. The first one is part
  * of what every session takes; for the others, the account of the session is asked,
@@ -44,6 +53,10 @@ export class RetainedBytes {
   readonly #slabs: Slab[];
   /** Buffers that are not used now, by size. */
   readonly #spare = new Map<number, Uint8Array[]>([[MEDIUM, []], [LARGE, []]]);
+  /** Those that were adopted, of one size. */
+  readonly #adoptable: Buffer[] = [];
+  /** What the writer gets for the buffer that was adopted last. */
+  #replacement: Buffer | undefined;
   #small: Uint8Array | undefined;
   #acked = 0;
   #appended = 0;
@@ -52,6 +65,7 @@ export class RetainedBytes {
   /** What is to be sent next: the slab, and the place in it. */
   #next = 0;
   #at = 0;
+  #stated = 0;
   /** The slab of which a part is being written. */
   #written: Slab | undefined;
   /** Bytes that the account was asked for. */
@@ -73,6 +87,11 @@ export class RetainedBytes {
     return this.#taken;
   }
 
+  /** The last offset that was put into a record. */
+  get stated(): number {
+    return this.#stated;
+  }
+
   /** Takes the memory from an account, from now on. */
   useMemory(memory: MemoryKind): void {
     this.#memory = memory;
@@ -92,19 +111,46 @@ export class RetainedBytes {
     if (slab === undefined) return 0;
     const at = slab.end;
     const size = Math.min(wanted, slab.bytes.length - at - DATA_HEADER);
-    slab.bytes[at] = RECORD.data;
-    writeUint32(slab.bytes, at + 1, size);
-    writeUint64(slab.bytes, at + 5, received);
+    writeHeader(slab.bytes, at, size, received);
     const part = size === bytes.length ? bytes : view(bytes, from, from + size);
     slab.bytes.set(part, at + DATA_HEADER);
     this.#extend(slab, at + DATA_HEADER + size, size);
     return size;
   }
 
+  /**
+   * Keeps all of `bytes` without a copy of them, if there is room for a header before
+   * them in their buffer; returns whether it did. The caller has to ask for another
+   * buffer with {@linkcode exchange}.
+   *
+   * @param received what the record acknowledges
+   */
+  adopt(bytes: Uint8Array, received: number): boolean {
+    const { length, byteOffset } = bytes;
+    if (length < LEAST_ADOPTED || byteOffset < DATA_HEADER) return false;
+    if (length > this.#limit - this.length) return false;
+    const buffer = new Uint8Array(bytes.buffer as ArrayBuffer);
+    this.#replacement = this.#replacementFor(buffer.length);
+    if (this.#replacement === undefined) return false;
+    const slab = slabOf(buffer, this.#appended, true);
+    slab.first = byteOffset - DATA_HEADER;
+    writeHeader(buffer, slab.first, length, received);
+    this.#slabs.push(slab);
+    this.#extend(slab, byteOffset + length, length);
+    return true;
+  }
+
+  /** A buffer in place of the one that was adopted; undefined if none was. */
+  exchange(): Buffer | undefined {
+    const replacement = this.#replacement;
+    this.#replacement = undefined;
+    return replacement;
+  }
+
   /** Appends END, for which there is room. */
   appendEnd(): void {
     let slab = this.#slabs.at(-1)!;
-    if (slab.end === slab.bytes.length) {
+    if (slab.isAdopted || slab.end === slab.bytes.length) {
       slab = slabOf(new Uint8Array(1), this.#appended);
       this.#slabs.push(slab);
     }
@@ -126,12 +172,13 @@ export class RetainedBytes {
       this.#at = slab.first;
     }
     const at = this.#at;
+    this.#written = slab;
     if (slab.bytes[at] === RECORD.data) {
       writeUint64(slab.bytes, at + 5, received);
+      this.#stated = received;
     }
     this.#at = slab.end;
     this.#sent = Math.max(this.#sent, slab.endOffset);
-    this.#written = slab;
     return view(slab.bytes, at, slab.end);
   }
 
@@ -169,7 +216,7 @@ export class RetainedBytes {
       slabs.shift();
       if (this.#next > 0) this.#next--;
       else this.#at = slabs[0]!.first;
-      this.#release(first.bytes);
+      this.#release(first);
     }
     if (this.#isDone && this.#written === undefined) this.#reuse();
     return true;
@@ -178,7 +225,7 @@ export class RetainedBytes {
   /** Sends everything again that is not acknowledged. */
   rewind(): void {
     while (this.#slabs.length > 1 && this.#slabs[0]!.endOffset <= this.#acked) {
-      this.#release(this.#slabs.shift()!.bytes);
+      this.#release(this.#slabs.shift()!);
     }
     const slab = this.#slabs[0]!;
     this.#next = 0;
@@ -209,12 +256,15 @@ export class RetainedBytes {
       this.#give(size * spare.length);
       spare.length = 0;
     }
+    for (const { length } of this.#adoptable) this.#give(length);
+    this.#adoptable.length = 0;
   }
 
   /** Forgets everything: the session has ended. */
   clear(): void {
     this.#slabs.length = 0;
     for (const spare of this.#spare.values()) spare.length = 0;
+    this.#adoptable.length = 0;
     this.#slabs.push(slabOf(new Uint8Array(0), this.#appended));
     this.#small = this.#written = undefined;
     this.#acked = this.#appended;
@@ -237,9 +287,14 @@ export class RetainedBytes {
 
   /** Starts the only slab again: it has nothing that is needed. */
   #reuse(): void {
-    const slab = this.#slabs.at(-1)!;
     // Others are there only if their last write was under way until now.
-    while (this.#slabs.length > 1) this.#release(this.#slabs.shift()!.bytes);
+    while (this.#slabs.length > 1) this.#release(this.#slabs.shift()!);
+    let slab = this.#slabs[0]!;
+    if (slab.isAdopted) {
+      this.#release(slab);
+      slab = this.#slabs[0] = slabOf(this.#small ?? new Uint8Array(SMALL), 0);
+      this.#small = undefined;
+    }
     slab.first = slab.end = 0;
     slab.offset = slab.endOffset = this.#appended;
     this.#next = this.#at = 0;
@@ -248,7 +303,9 @@ export class RetainedBytes {
   /** The slab for the next record; undefined if there is no memory for it. */
   #withRoom(wanted: number): Slab | undefined {
     const last = this.#slabs.at(-1)!;
-    const room = last.bytes.length - last.end - DATA_HEADER;
+    const room = last.isAdopted
+      ? 0
+      : last.bytes.length - last.end - DATA_HEADER;
     const least = Math.min(wanted, LEAST_ROOM);
     // A record that is cut in two costs another write.
     if (room >= Math.min(wanted, LARGE / 2)) return last;
@@ -256,7 +313,7 @@ export class RetainedBytes {
     if (bytes === undefined) return room >= least ? last : undefined;
     if (last.end === 0 && this.#slabs.length === 1) {
       // Nothing is in it: the larger one takes its place.
-      this.#release(last.bytes);
+      this.#release(last);
       last.bytes = bytes;
       return last;
     }
@@ -278,8 +335,26 @@ export class RetainedBytes {
     return undefined;
   }
 
-  #release(bytes: Uint8Array): void {
+  /** The buffer for a writer whose own is adopted; undefined without memory. */
+  #replacementFor(size: number): Buffer | undefined {
+    const spare = this.#adoptable.pop();
+    if (spare?.length === size) return spare;
+    if (spare !== undefined) this.#give(spare.length);
+    if (this.#memory !== undefined && !this.#memory.tryTake(size)) {
+      return undefined;
+    }
+    this.#taken += size;
+    return new Uint8Array(size);
+  }
+
+  #release({ bytes, isAdopted }: Slab): void {
     const { length } = bytes;
+    if (isAdopted) {
+      if (this.#adoptable.length < MAX_SPARE) {
+        this.#adoptable.push(bytes as Buffer);
+      } else this.#give(length);
+      return;
+    }
     if (length === SMALL) this.#small = bytes;
     const spare = this.#spare.get(length);
     if (spare === undefined) return;
@@ -303,8 +378,19 @@ export class RetainedBytes {
   }
 }
 
-function slabOf(bytes: Uint8Array, offset: number): Slab {
-  return { bytes, first: 0, offset, end: 0, endOffset: offset };
+function writeHeader(
+  bytes: Uint8Array,
+  at: number,
+  size: number,
+  received: number,
+): void {
+  bytes[at] = RECORD.data;
+  writeUint32(bytes, at + 1, size);
+  writeUint64(bytes, at + 5, received);
+}
+
+function slabOf(bytes: Uint8Array, offset: number, isAdopted = false): Slab {
+  return { isAdopted, bytes, first: 0, offset, end: 0, endOffset: offset };
 }
 
 /** The size of the record at a place, and how much of the stream it has. */

@@ -19,6 +19,16 @@ function append(kept: RetainedBytes, from: number, size: number): number {
   return at;
 }
 
+/** Offers the next bytes of the stream in a buffer of their own. */
+function adopt(kept: RetainedBytes, from: number, size: number): number {
+  const buffer = new Uint8Array(size + 50);
+  for (let i = 0; i < size; i++) buffer[13 + i] = byteAt(from + i);
+  if (!kept.adopt(buffer.subarray(13, 13 + size), 3)) return 0;
+  assert(kept.exchange() !== undefined);
+  assertEquals(kept.exchange(), undefined, "there is one for each");
+  return size;
+}
+
 /** The other end of the stream, which checks every byte. */
 class Receiver {
   received = 0;
@@ -140,6 +150,27 @@ test("RetainedBytes: takes its memory from the account, and does with less if th
   assertEquals(account.held, 0);
 });
 
+test("RetainedBytes: a large write is kept in its buffer, for which there is another", () => {
+  const account = new MemoryAccount(1024 * 1024);
+  const kept = new RetainedBytes(1024 * 1024);
+  kept.useMemory(account.unacknowledged);
+  const bytes = new Uint8Array(100_013);
+  assert(!kept.adopt(bytes, 0), "there is no room for a header");
+  assert(kept.adopt(bytes.subarray(13), 0));
+  const other = kept.exchange()!;
+  assertEquals(other.length, bytes.length);
+  assertEquals(account.held, bytes.length, "it counts");
+  assertEquals(kept.take(7)!.buffer, bytes.buffer, "it is not copied");
+  assertEquals(kept.stated, 7);
+  kept.wasWritten();
+  kept.acknowledge(100_000);
+  assert(kept.adopt(other.subarray(13), 0));
+  assertEquals(kept.exchange()!.buffer, bytes.buffer, "it is used again");
+  assert(!kept.adopt(new Uint8Array(1024 * 1024 + 13).subarray(13), 0));
+  kept.clear();
+  assertEquals(account.held, 0);
+});
+
 test("RetainedBytes: an account without memory leaves room for a little", () => {
   const account = new MemoryAccount(64 * 1024);
   account.windows.take(64 * 1024);
@@ -171,6 +202,9 @@ function exercise(random: Random): void {
     if (dice < 0.4) {
       const size = random.pick([1, 50, 3_000, 20_000]);
       appended += append(kept, appended, size);
+      if (random.chance(0.2)) {
+        appended += adopt(kept, appended, random.int(65_536, 70_000));
+      }
     } else if (dice < 0.75) {
       kept.wasWritten();
       const bytes = kept.take(3);

@@ -157,6 +157,19 @@ export interface KeptTransport extends Transport {
   readonly keepAlive: KeepAliveMeans;
 }
 
+/** A transport that may keep the buffers of what is written. */
+export interface AdoptingTransport extends Transport {
+  /** Bytes that it needs before those that are written, in the same buffer. */
+  readonly headroom: number;
+  /**
+   * As `write()`. When it has ended, the buffer of the bytes belongs to the transport
+   * if {@linkcode exchange} returns another one.
+   */
+  writeOwned(bytes: Uint8Array): Promise<void>;
+  /** A buffer in place of that of the last write; undefined if that was not kept. */
+  exchange(): Uint8Array<ArrayBuffer> | undefined;
+}
+
 /** A transport that notices a silence itself, so that its session does not. */
 export interface WatchingTransport extends Transport {
   /** Always true. */
