@@ -6,7 +6,7 @@
 import { protocolError } from "../errors.ts";
 import { readUint32 } from "../../uint32.ts";
 import { view } from "../../view.ts";
-import { readUint64, writeUint64 } from "./messages.ts";
+import { MAGIC, readUint64, SIZE, writeUint64 } from "./messages.ts";
 
 /** The types of records. */
 export const RECORD = {
@@ -41,6 +41,8 @@ export interface RecordSink {
   onPing(): void;
   /** CLOSE. */
   onClose(): void;
+  /** REFUSED, in place of the first record. */
+  onRefused(): void;
 }
 
 /** Finds the records in the chunks of one connection. */
@@ -110,6 +112,7 @@ export class RecordDecoder {
   #handle(type: number, bytes: Uint8Array, at: number): void {
     if (type === RECORD.end) return this.#sink.onEnd();
     if (type === RECORD.close) return this.#sink.onClose();
+    if (type === MAGIC[0]) return this.#sink.onRefused();
     if (type === RECORD.data) {
       this.#left = readUint32(bytes, at + 1);
       if (this.#left === 0) throw protocolError("received DATA of length 0");
@@ -123,6 +126,7 @@ export class RecordDecoder {
 function sizeOf(type: number): number {
   if (type === RECORD.data) return DATA_HEADER;
   if (type === RECORD.end || type === RECORD.close) return 1;
+  if (type === MAGIC[0]) return SIZE.refused;
   if (type > RECORD.close || type === 0) {
     throw protocolError(
       `received 0x${

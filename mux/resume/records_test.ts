@@ -3,7 +3,7 @@ import { MuxError } from "../errors.ts";
 import { test } from "../../tests/support/harness.ts";
 import { forSeeds } from "../../tests/support/random.ts";
 import { writeUint32 } from "../../uint32.ts";
-import { writeUint64 } from "./messages.ts";
+import { encodeRefused, writeUint64 } from "./messages.ts";
 import { encodeAck, RECORD, RecordDecoder } from "./records.ts";
 
 function data(payload: readonly number[], received: number): number[] {
@@ -31,6 +31,7 @@ function decoded(chunks: Iterable<Uint8Array>): unknown[] {
     onEnd: () => note("end"),
     onPing: () => note("ping"),
     onClose: () => note("close"),
+    onRefused: () => note("refused"),
   });
   for (const chunk of chunks) {
     decoder.push(chunk);
@@ -85,8 +86,12 @@ test("records: records are decoded in any chunking", async () => {
   });
 });
 
+test("records: REFUSED in place of the first record is recognized", () => {
+  assertEquals(decoded([encodeRefused()]), ["refused"]);
+});
+
 test("records: an unknown type and DATA of length 0 are refused", () => {
-  for (const bytes of [[0], [7], [0xc7], [100], data([], 0)]) {
+  for (const bytes of [[0], [7], [0xc8], [100], data([], 0)]) {
     const error = assertThrows(
       () => decoded([new Uint8Array(bytes)]),
       MuxError,

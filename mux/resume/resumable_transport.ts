@@ -12,7 +12,7 @@ import type {
   WatchingTransport,
 } from "../transport/types.ts";
 import type { Transport } from "../types.ts";
-import { notResumed } from "./errors.ts";
+import { notResumed, unknownSession } from "./errors.ts";
 import type { Established } from "./handshake.ts";
 import { DATA_HEADER, encodeAck, RECORD, RecordDecoder } from "./records.ts";
 import { RetainedBytes } from "./retained.ts";
@@ -88,6 +88,8 @@ export class ResumableTransport
   readonly #ackStep: number;
   #link: Link | undefined;
   #resumed = 0;
+  /** Why it lost its last connection. */
+  #lost: unknown;
   /** The offset after what was read. */
   #received = 0;
   /** What the other end knows of that. */
@@ -259,6 +261,8 @@ export class ResumableTransport
           this.#peerClosed = true;
           this.#settleWrite();
         },
+        // A dialer that has proved what it is learns of it as late as this.
+        onRefused: () => this.fail(unknownSession(this.#lost)),
       }),
       rest: incoming.rest,
       skip: this.#received - stated,
@@ -438,6 +442,7 @@ export class ResumableTransport
   #lose(link: Link, error: unknown): void {
     if (link !== this.#link) return;
     this.#drop(link);
+    this.#lost = error;
     const { timeout } = this.#limits;
     if (isLimited(timeout)) {
       this.#cancelTimeout = timeLimit(

@@ -3,7 +3,7 @@ import { Line } from "../../tests/resume/line.ts";
 import { MemoryNetwork } from "../../tests/resume/memory_network.ts";
 import { test } from "../../tests/support/harness.ts";
 import { turn, watch, within } from "../../tests/support/within.ts";
-import { HandshakeError, ResumeError } from "./errors.ts";
+import { ResumeError } from "./errors.ts";
 import { MAGIC } from "./messages.ts";
 import { PlainTransport } from "./plain_transport.ts";
 
@@ -77,15 +77,17 @@ test("ResumingListener: a further connection of a session needs the consent of a
   void network.listener.accept();
   allowed = false;
   const read = dialer.read();
-  void listener.read().catch(() => {});
+  const there = listener.read();
   network.lines[0]!.cut();
   const error = await assertRejects(() => read, ResumeError);
   assertEquals(error.reason, "unknown-session");
+  void network.close();
+  await assertRejects(() => there, ResumeError);
   await Promise.all([dialer.close(), listener.close()]);
 });
 
 test("ResumingListener: sessions without a connection end when it is closed, and others when they lose theirs", async (t) => {
-  const network = new MemoryNetwork({
+  const network: MemoryNetwork = new MemoryNetwork({
     wait: () => new Promise(() => {}),
     line: () => new Line(network.lines.length < 2 ? Infinity : 0, "close"),
   });
@@ -106,6 +108,22 @@ test("ResumingListener: sessions without a connection end when it is closed, and
 
 test("ResumingListener: a dialer whose listener ends the connection gets an error", async () => {
   const network = new MemoryNetwork();
+  void network.listener.accept().then((accepted) => {
+    void accepted!.transport.close();
+  });
+  const line = network.connect.bind(network);
+  network.connect = async () => {
+    const transport = await line();
+    // The first byte is that of a plain peer.
+    const write = transport.write.bind(transport);
+    transport.write = (bytes) => {
+      const plain = bytes.slice();
+      plain[0] = 100;
+      return write(plain);
+    };
+    return transport;
+  };
+  const dialed = network.dial();
+  await assertRejects(() => dialed, Error);
   network.close();
-  await assertRejects(() => network.dial(), HandshakeError, "ended");
 });

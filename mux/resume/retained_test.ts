@@ -45,6 +45,7 @@ class Receiver {
       },
       onPing() {},
       onClose() {},
+      onRefused() {},
     });
   }
 
