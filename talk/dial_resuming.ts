@@ -49,7 +49,6 @@ export function sessionOver(
     attemptTimeout: options.timeout ?? DEFAULT_CONNECT_TIMEOUT,
     backoff,
     wait,
-    now: () => performance.now(),
   };
   return (transport, signal) =>
     whileOpen(transport, signal, () =>

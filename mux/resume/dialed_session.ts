@@ -28,12 +28,7 @@ export interface RedialEnvironment {
   };
   /** Resolves after `ms` milliseconds, or earlier when the signal aborts. */
   wait(ms: number, signal: AbortSignal): Promise<void>;
-  /** The time in milliseconds, from an arbitrary origin. */
-  now(): number;
 }
-
-/** A connection that lasted less long is not followed by another one at once. */
-const SHORT = 1_000;
 
 /** Options of {@linkcode beginSession}. */
 export interface DialedSessionOptions {
@@ -97,13 +92,12 @@ class Redial {
   readonly #environment: RedialEnvironment;
   readonly #stop = new AbortController();
   #attempt = 0;
-  /** When the connection was made. */
-  #since: number;
+  /** What had passed when the last connection was made. */
+  #passed = 0;
 
   constructor(secret: SessionSecret, environment: RedialEnvironment) {
     this.#secret = secret;
     this.#environment = environment;
-    this.#since = environment.now();
   }
 
   /** Makes no more. */
@@ -114,15 +108,14 @@ class Redial {
   /** Makes attempts until one succeeds, or the session has ended. */
   async run(session: ResumableTransport, lost: unknown): Promise<void> {
     const { signal } = this.#stop;
-    const { backoff, now, wait } = this.#environment;
-    const lasted = now() - this.#since;
-    backoff.connectionLasted(lasted);
-    // A server that accepts connections and closes them is not to be flooded.
-    if (lasted < SHORT) await wait(backoff.next(), signal);
+    const { backoff, wait } = this.#environment;
+    // A server that accepts connections and only closes them is not to be flooded.
+    if (session.passed > this.#passed) backoff.connectionLasted(Infinity);
+    else await wait(backoff.next(), signal);
     while (!signal.aborted) {
       try {
         const connection = await this.#connect(session);
-        this.#since = now();
+        this.#passed = session.passed;
         return session.attach(connection);
       } catch (error) {
         if (error instanceof Refusal) {

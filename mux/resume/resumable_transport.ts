@@ -134,9 +134,9 @@ export class ResumableTransport
     return this.#received;
   }
 
-  /** Whether it has a connection. */
-  get isAttached(): boolean {
-    return this.#link !== undefined;
+  /** Bytes that have passed in both directions, as far as this side knows. */
+  get passed(): number {
+    return this.#received + this.#retained.acknowledged;
   }
 
   /** Whether it has ended. */

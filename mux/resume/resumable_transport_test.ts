@@ -159,8 +159,8 @@ test("ResumableTransport: a silent connection whose other end answers PING is ke
   reading(listener);
   reading(dialer);
   for (let i = 0; i < 30; i++) {
-    time.tick(500);
-    for (let j = 0; j < 5; j++) await turn();
+    time.tick(1_000);
+    for (let j = 0; j < 2; j++) await turn();
   }
   assertEquals(states, ["connected"]);
   await Promise.all([dialer.close(), listener.close()]);

@@ -82,6 +82,11 @@ export class RetainedBytes {
     return this.#appended - this.#acked;
   }
 
+  /** The offset before which the other side has everything. */
+  get acknowledged(): number {
+    return this.#acked;
+  }
+
   /** Bytes of memory that are counted. */
   get taken(): number {
     return this.#taken;

@@ -112,7 +112,6 @@ export class MemoryNetwork {
           attemptTimeout,
           backoff: { next: () => 0, connectionLasted() {} },
           wait: (_, signal) => wait?.(signal) ?? Promise.resolve(),
-          now: () => 0,
         }),
     );
   }
