@@ -4,7 +4,7 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { dial, listen } from "../../mod.ts";
+import { dial, listen, type Peer } from "../../mod.ts";
 import { Random } from "../support/random.ts";
 import { Relay } from "./relay.ts";
 
@@ -38,6 +38,7 @@ export async function download(
   const random = new Random(seed);
   const pattern = random.bytes(CHUNK + 4_099);
   const sent = createHash("sha256");
+  const peers: Peer[] = [];
   let held = 0;
   let grown = 0;
   const before = Deno.memoryUsage().rss;
@@ -47,7 +48,10 @@ export async function download(
   };
   await using listener = await listen("tcp://127.0.0.1:0", {
     resume: {},
-    async handler(call, respond) {
+    onPeer(peer) {
+      peers.push(peer);
+    },
+    async handler(_call, respond) {
       const { writable } = await respond.continue();
       const writer = writable.getWriter();
       for (let at = 0; at < size; at += CHUNK) {
@@ -56,7 +60,7 @@ export async function download(
         const chunk = pattern.subarray(from, from + Math.min(CHUNK, size - at));
         sent.update(chunk);
         await writer.write(chunk);
-        look(call.peer.session.usage.held.total);
+        for (const { session } of peers) look(session.usage.held.total);
       }
       await writer.close();
     },
