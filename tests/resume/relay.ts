@@ -8,7 +8,7 @@
 export class Relay implements Disposable {
   readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   readonly #connections = new Set<Deno.Conn>();
-  readonly #target: () => number;
+  readonly #target: () => number | string;
   /** Connections there were. */
   accepted = 0;
   /** Bytes from the target that were passed on. */
@@ -16,8 +16,8 @@ export class Relay implements Disposable {
   /** Called when some were. */
   onPassed: () => void = () => {};
 
-  /** Relays to a port. */
-  constructor(target: () => number) {
+  /** Relays to a port, or to the path of a Unix socket. */
+  constructor(target: () => number | string) {
     this.#target = target;
     void this.#run();
   }
@@ -53,7 +53,10 @@ export class Relay implements Disposable {
     this.#connections.add(near);
     let far: Deno.Conn;
     try {
-      far = await Deno.connect({ hostname: "127.0.0.1", port: this.#target() });
+      const target = this.#target();
+      far = typeof target === "string"
+        ? await Deno.connect({ transport: "unix", path: target })
+        : await Deno.connect({ hostname: "127.0.0.1", port: target });
     } catch {
       return this.#end(near);
     }
