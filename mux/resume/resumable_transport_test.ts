@@ -81,6 +81,7 @@ for (const cut of CUTS) {
     void listener.write(bytes("answer"));
     const done = () => there.got === `${long}after` && back.got === "answer";
     await until(done, "everything has arrived once");
+    assertEquals(there.got.length + back.got.length, long.length + 11);
     await Promise.all([dialer.close(), listener.close()]);
   });
 }

@@ -90,10 +90,10 @@ export class SessionRegistry implements KnownSessions {
   }
 
   #add(session: Started): ResumableTransport {
-    const { maxDetached, keepAlive, ...limits } = this.#options;
+    const { keepAlive } = this.#options;
     const name = nameOf(session.id);
     const transport: ResumableTransport = new ResumableTransport({
-      limits,
+      limits: this.#options,
       peerLimit: session.peerLimit,
       keepAlive,
       events: {

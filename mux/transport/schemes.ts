@@ -36,8 +36,8 @@ async function webSocket(name: "ws" | "wss"): Promise<Scheme> {
 }
 
 /** Loads sessions that survive their connection, which few programs use. */
-export function loadResume(): Promise<typeof import("../resume/mod.ts")> {
-  return import("../resume/mod.ts");
+export function loadResume(): Promise<typeof import("../resume/resume.ts")> {
+  return import("../resume/resume.ts");
 }
 
 /** The names of all schemes. */
