@@ -41,7 +41,9 @@ export interface ConnectOptions extends ObserverOption {
    * for them before each attempt. Browsers cannot send any. Default: an `Origin` with
    * the server's own origin, which qtalk-go's server requires.
    */
-  headers?: Provided<HeadersInit> | undefined;
+  headers?:
+    | Provided<Headers | Iterable<string[]> | Record<string, string>>
+    | undefined;
   /**
    * WebSocket subprotocols to offer, in order of preference, or a function that
    * is asked for them before each attempt. If the server agrees to none of them,
@@ -197,7 +199,7 @@ export function dial<C extends Carried>(
 
 async function dialOnce<C extends Carried>(
   address: Provided<string>,
-  options: DialOptions<C>,
+  options: DialOptions<C> & FallbackOption,
 ): Promise<Peer<C>> {
   checkPeerOptions(options);
   const session = await dialSession(address, options);
@@ -220,8 +222,8 @@ async function dialReconnecting<C extends Carried>(
   // Loaded on first use: most programs do not reconnect.
   const { Reconnector } = await import("./reconnect/reconnector.ts");
   const peer = new Reconnector(reconnect, handler, {
-    connect: (handler, signal) =>
-      dialOnce(address, { ...options, handler, signal }),
+    connect: (handler, signal, onFallback) =>
+      dialOnce(address, { ...options, handler, signal, onFallback }),
     wait,
     now: () => performance.now(),
     random: Math.random,
@@ -265,10 +267,16 @@ export async function dialSession(
   return qmux(await connect(address, options), options.session);
 }
 
+/** What reports to the state of a peer that reconnects. */
+interface FallbackOption {
+  /** Called when a connection of another kind is tried because of `error`. */
+  onFallback?: (error: unknown) => void;
+}
+
 /** Connects, and leaves it to the caller what the connection becomes. */
 export async function connect(
   place: Provided<string>,
-  options: ConnectOptions & CodecSource,
+  options: ConnectOptions & CodecSource & FallbackOption,
 ): Promise<Transport> {
   const { signal, timeout, session, resume } = options;
   signal?.throwIfAborted();
@@ -296,7 +304,7 @@ export type Begin = (
 /** Makes one connection. */
 export async function connectOnce(
   place: Provided<string>,
-  options: ConnectOptions,
+  options: ConnectOptions & FallbackOption,
   begin: Begin = (transport) => Promise.resolve(transport),
 ): Promise<{ transport: Transport; address: string }> {
   const { signal, timeout = DEFAULT_CONNECT_TIMEOUT } = options;
@@ -323,6 +331,7 @@ export async function connectOnce(
       headers,
       protocols,
       tls,
+      onFallback: options.onFallback,
     });
     const transport = await attempt(
       address,
