@@ -28,6 +28,7 @@ import {
   TYPE,
   withoutProof,
 } from "./messages.ts";
+import { ACK_SIZE, encodeAck, RECORD } from "./records.ts";
 import { isProved, makeKeys, prove, random, sessionKey } from "./proofs.ts";
 
 /** What an end knows of a session. */
@@ -93,6 +94,9 @@ export async function startSession(
   const messages = [hello, withoutProof(answer)];
   const key = await sessionKey(privateKey, theirs, messages);
   const { writing } = await finish(transport, key, [hello, answer], 0);
+  // Until then, the other end may not know of the session: FINISH may be lost.
+  const begun = await whileWriting(writing, () => incoming.exactly(ACK_SIZE));
+  if (begun[0] !== RECORD.ack) throw notTakingPart(begun, incoming);
   return { incoming, id, key, peerLimit, peerReceived: 0, stated: 0, writing };
 }
 
@@ -243,8 +247,23 @@ async function answerNew(
     const message = "the other side sent a public key that is not valid";
     throw new HandshakeError(message, { cause });
   }
-  const proved = await exchange(incoming, key, hello, answer);
-  const session = { incoming, id, key, peerLimit, stated: 0, ...proved };
+  const { peerReceived, writing } = await exchange(
+    incoming,
+    key,
+    hello,
+    answer,
+  );
+  const session = {
+    incoming,
+    id,
+    key,
+    peerLimit,
+    peerReceived,
+    stated: 0,
+    writing: writing.then(() =>
+      incoming.transport.write(encodeAck(RECORD.ack, 0))
+    ),
+  };
   return { kind: "new", session };
 }
 
