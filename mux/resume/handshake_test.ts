@@ -167,6 +167,22 @@ test("handshake: an unknown session is refused with the message of a wrong proof
   await assertRejects(() => answered, Refusal);
 });
 
+test("handshake: a session whose last message is lost with the connection has not begun", async () => {
+  const [left, right] = memoryTransports();
+  const line = tapped(left);
+  const { write } = line;
+  line.write = async (bytes) => {
+    if (bytes.length !== SIZE.finish) return await write(bytes);
+    await Promise.all([left.close(), right.close()]);
+  };
+  const dialed = startSession(line, 1_000);
+  const answered = answerDialer(new Incoming(right), NONE);
+  await Promise.all([
+    assertRejects(() => dialed, HandshakeError, "ended"),
+    assertRejects(() => answered, Error),
+  ]);
+});
+
 test("handshake: an end that speaks another protocol is quoted in the error", async () => {
   const [left, right] = memoryTransports();
   const dialed = startSession(left, 1_000);
