@@ -26,6 +26,7 @@ export {
   dialSession,
   type Provided,
   type ReconnectingDialOptions,
+  type ResumeOptions,
 } from "./dial.ts";
 export {
   CommandExitError,
@@ -35,9 +36,12 @@ export {
 } from "../mux/internal.ts";
 export type {
   ConnectionInfo,
+  ListenResumeOptions,
   ListenSchemeOptions,
   PeerCertificate,
   Pem,
+  ResumeLimits,
+  ResumeState,
   SchemeListenOptions,
   SchemeOptions,
   TlsDialOptions,
