@@ -134,6 +134,18 @@ function remoteOf(value: object): RemoteFunction | undefined {
   return (value as { [remoteKey]?: RemoteFunction })[remoteKey];
 }
 
+/**
+ * What reports the failures that nothing takes of a function or stream of a peer;
+ * undefined for any other value.
+ */
+export function borrowedFrom(
+  value: object,
+): { readonly report: (error: unknown) => void } | undefined {
+  const fn = remoteOf(value);
+  return fn &&
+    { report: (error) => fn.functions.report(error, fn.origin) };
+}
+
 /** Whether a value is a stream that was sent in place of streamed arguments. */
 export function isWholeArgument(value: unknown): value is CallbackStream {
   if (typeof value !== "object" || value === null) return false;
