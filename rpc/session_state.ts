@@ -5,9 +5,13 @@ import {
   type RawChannel,
   type RawSession,
 } from "../mux/internal.ts";
+import { kindOf } from "./callback/callback_id.ts";
 import { CallbackTable } from "./callback/callback_table.ts";
 import { CallbackRoutes } from "./callback/callback_routes.ts";
-import { RemoteFunctions } from "./callback/remote_function.ts";
+import {
+  type AroundCallbacks,
+  RemoteFunctions,
+} from "./callback/remote_function.ts";
 import { functionHandler } from "./handler/function_handler.ts";
 import type { CallingPeer, Handler } from "./types.ts";
 import { DEFAULT_MAX_META_SIZE } from "./wire/metadata.ts";
@@ -47,6 +51,8 @@ export class SessionState {
   readonly remotes: RemoteFunctions = new RemoteFunctions(this);
   /** Where calls of functions go whose calls this side has forwarded. */
   readonly routes: CallbackRoutes = new CallbackRoutes();
+  /** What is around calls of functions, in both directions. */
+  around: AroundCallbacks | undefined;
   /** What has to be done when the session ends. */
   readonly #onEnd = new Set<() => void>();
 
@@ -153,6 +159,19 @@ export class SessionState {
     // Method names seldom begin with an underscore.
     if (selector.charCodeAt(1) !== UNDERSCORE) return undefined;
     return this.callbacks.match(selector) ?? this.routes.match(selector);
+  }
+
+  /**
+   * The handler of a function of this side, with what is around it; the handler
+   * itself for other callbacks, such as streams.
+   */
+  withAround(handler: Handler, selector: string): Handler {
+    const { around } = this;
+    const id = selector.slice(1);
+    return around !== undefined && kindOf(id) === "function" &&
+        this.callbacks.originOf(selector) !== undefined
+      ? around.handler(handler)
+      : handler;
   }
 
   /** What programs know the call of a selector by: that of a callback has an ID. */

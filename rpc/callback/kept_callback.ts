@@ -18,6 +18,7 @@ export class Keeper {
   callback!: AnyFunction;
   readonly #ids = new Map<KeeperTable, string>();
   #released = false;
+  readonly #others: Disposable[] = [];
 
   /** Makes the keeper of a function. */
   constructor(fn: AnyFunction) {
@@ -44,6 +45,13 @@ export class Keeper {
     return id;
   }
 
+  /** Releases another callback when it releases its own. */
+  keepToo<T extends Disposable>(other: T): T {
+    if (this.#released) other[Symbol.dispose]();
+    else this.#others.push(other);
+    return other;
+  }
+
   /** The session of `table` has ended. */
   forget(table: KeeperTable): void {
     this.#ids.delete(table);
@@ -54,6 +62,7 @@ export class Keeper {
     this.#released = true;
     for (const [table, id] of this.#ids) table.remove([id]);
     this.#ids.clear();
+    for (const other of this.#others.splice(0)) other[Symbol.dispose]();
   }
 }
 

@@ -3,7 +3,7 @@ import { namedAfterOrigin, RpcError } from "../errors.ts";
 import type { RpcResponse } from "../client/response.ts";
 import { callArguments, RemoteCall } from "../remote/remote_call.ts";
 import type { CallbackLife } from "../remote/types.ts";
-import type { Call, Caller } from "../types.ts";
+import type { Call, Caller, CallOptions, Handler } from "../types.ts";
 import { receivedStream } from "../wire/received_stream.ts";
 import { RELEASE_SELECTOR } from "../wire/selector.ts";
 import { kindOf, nameAfter } from "./callback_id.ts";
@@ -16,8 +16,21 @@ export type CallbackFunction =
 /** A stream of the peer, as programs see it. */
 export type CallbackStream = ReadableStream<unknown> & CallbackLife;
 
+/** What is around the calls of functions that one session has lent, or was lent. */
+export interface AroundCallbacks {
+  /** Makes a call of a function of the peer, by `next()`. */
+  call(
+    selector: string,
+    next: (options: CallOptions) => Promise<RpcResponse>,
+  ): Promise<RpcResponse>;
+  /** Makes a handler around that of a function of this side. */
+  handler(handler: Handler): Handler;
+}
+
 /** The session that functions of the peer came over, as far as they use it. */
 export interface FunctionSession {
+  /** What is around calls of functions. */
+  readonly around?: AroundCallbacks | undefined;
   /** Whether the peer is extended. */
   readonly peerExtended: boolean;
   /** Called with errors that no promise reports, and the selector of the call. */
@@ -66,6 +79,11 @@ export class RemoteFunctions {
   /** Whether the peer can be asked to release functions. */
   get peerExtended(): boolean {
     return this.#session.peerExtended;
+  }
+
+  /** What is around calls of functions. */
+  get around(): AroundCallbacks | undefined {
+    return this.#session.around;
   }
 
   /** Reports an error of a function that came with the call of `origin`. */
@@ -132,6 +150,18 @@ const remoteKey: unique symbol = Symbol("qtalk.remote");
 
 function remoteOf(value: object): RemoteFunction | undefined {
   return (value as { [remoteKey]?: RemoteFunction })[remoteKey];
+}
+
+/**
+ * What reports the failures that nothing takes of a function or stream of a peer;
+ * undefined for any other value.
+ */
+export function borrowedFrom(
+  value: object,
+): { readonly report: (error: unknown) => void } | undefined {
+  const fn = remoteOf(value);
+  return fn &&
+    { report: (error) => fn.functions.report(error, fn.origin) };
 }
 
 /** Whether a value is a stream that was sent in place of streamed arguments. */
@@ -309,6 +339,16 @@ export class RemoteFunction {
 
   #request(args: unknown): Promise<RpcResponse> {
     const parent = this.#parent();
+    const { around } = this.functions;
+    // Streams are not calls that a program makes.
+    if (around !== undefined && kindOf(this.id) === "function") {
+      return around.call(this.id, (options) =>
+        this.caller.request(
+          this.id,
+          args,
+          parent === undefined ? options : { ...options, parent },
+        ));
+    }
     return parent === undefined
       ? this.caller.request(this.id, args)
       : this.caller.request(this.id, args, { parent });

@@ -1,42 +1,27 @@
 import { checkTimeout } from "../../check_option.ts";
 import type { Carried } from "../../codec/internal.ts";
-import { RpcResponse } from "../client/response.ts";
+import type { RpcResponse } from "../client/response.ts";
 import { callArguments, RemoteCall } from "../remote/remote_call.ts";
 import type { Caller, CallOptions } from "../types.ts";
 import { NO_META } from "../wire/metadata.ts";
 import { checkSelector, cleanSelector } from "../wire/selector.ts";
-import { isValueStream, openSource } from "../wire/value_source.ts";
+import { checkedCall } from "./checked_call.ts";
 import {
   type Contract,
   type ContractMethod,
   type ContractMethods,
-  isBytes,
   isMethod,
-  isStreamOf,
   membersIn,
 } from "./contract.ts";
-import type { StandardSchema } from "./standard_schema.ts";
+import { Side } from "./side.ts";
 import type { ContractClient, ValidatingClient } from "./types.ts";
-import {
-  type Eventual,
-  validate,
-  validateArguments,
-  type Validated,
-  validateMeta,
-  whenever,
-} from "./validate.ts";
-import { iterableFrom, ValidatedSource } from "./validated_stream.ts";
-import {
-  described,
-  ValidationError,
-  type ValidationIssue,
-} from "./validation_error.ts";
+import { validateMeta } from "./validate.ts";
 
 /** Options for {@linkcode clientOf}. */
 export interface ClientOfOptions extends CallOptions {
   /**
    * Whether arguments are validated before a call is made, and results when they
-   * arrive. Default: no.
+   * arrive, those of callbacks in both directions, too. Default: no.
    */
   validate?: boolean | undefined;
   /**
@@ -114,7 +99,7 @@ export function clientOf(
     path === "" ? "" : `${path}/`,
     caller,
     callOptions,
-    validate ? validatedRequest : request,
+    validate ? validatedRequest(new Side("calls", true)) : request,
   );
 }
 
@@ -162,122 +147,15 @@ function request(
   return caller.request(selector, callArguments(args), options);
 }
 
-/** Makes a call whose arguments are valid, and checks its response. */
-function validatedRequest(
-  method: ContractMethod,
-  selector: string,
-  args: unknown[],
-  caller: Caller,
-  options: CallOptions,
-): Promise<RpcResponse> {
-  const streamed = (
-    value: unknown,
-    schema: StandardSchema,
-    path: readonly number[],
-  ): Validated =>
-    isValueStream(value)
-      ? {
-        value: iterableFrom(() =>
-          new ValidatedSource(openSource(value), {
-            schema,
-            path,
-            error: (issues) => invalidArgument(selector, issues),
-            unchanged: true,
-          })
-        ),
-      }
-      : { issues: [{ path, message: "Expected a stream" }] };
-  try {
-    const validated = whenever(
+/** Makes requests with valid arguments, and checks their responses. */
+function validatedRequest(side: Side): Request {
+  return (method, selector, args, caller, options) =>
+    checkedCall(
+      method,
+      `"${selector}"`,
+      args,
+      side,
+      (args) => caller.request(selector, callArguments(args), options),
       validateMeta(method, options.meta ?? NO_META),
-      (meta): Eventual<Validated<unknown[]>> =>
-        meta.issues !== undefined
-          ? meta
-          : validateArguments(method, args, streamed),
     );
-    const response = whenever(validated, (result) => {
-      if (result.issues !== undefined) {
-        throw invalidArgument(selector, result.issues);
-      }
-      const sent = args.map((arg, i) =>
-        isStreamOf(method.args[i]) ? result.value[i] : arg
-      );
-      return caller.request(selector, callArguments(sent), options);
-    });
-    return Promise.resolve(response).then((response) =>
-      checkedResponse(response, method, selector)
-    );
-  } catch (error) {
-    return Promise.reject(error);
-  }
-}
-
-/** A response with the schema of the result applied to what it carries. */
-async function checkedResponse(
-  response: RpcResponse,
-  { result: spec }: ContractMethod,
-  selector: string,
-): Promise<RpcResponse> {
-  if (isBytes(spec)) return response;
-  if (isStreamOf(spec)) {
-    return response.continued
-      ? checkedStream(response, spec.values, selector)
-      : response;
-  }
-  if (response.continued) {
-    await response.close();
-    throw invalidResult(selector, [
-      { path: [], message: "Expected a value, got a stream" },
-    ]);
-  }
-  if (spec === undefined) return new RpcResponse([]);
-  const validated = await validate(spec, response.value);
-  if (validated.issues !== undefined) {
-    throw invalidResult(selector, validated.issues);
-  }
-  return new RpcResponse([validated.value]);
-}
-
-/** Has the values of a continued response checked as they are received. */
-function checkedStream(
-  response: RpcResponse,
-  schema: StandardSchema,
-  selector: string,
-): RpcResponse {
-  const receive = response.receive.bind(response);
-  let count = 0;
-  // Its loop receives by this, too.
-  response.receive = async (options) => {
-    const value = await receive(options);
-    if (value === undefined) return undefined;
-    const validated = await validate(schema, value, [count++]);
-    if (validated.issues !== undefined) {
-      throw invalidResult(selector, validated.issues);
-    }
-    // What is undefined would be the end.
-    return validated.value ?? null;
-  };
-  return response;
-}
-
-function invalidArgument(
-  selector: string,
-  issues: readonly ValidationIssue[],
-): ValidationError {
-  return new ValidationError(
-    "invalid-argument",
-    `Cannot call "${selector}": ${described(issues, "args")}`,
-    issues,
-  );
-}
-
-function invalidResult(
-  selector: string,
-  issues: readonly ValidationIssue[],
-): ValidationError {
-  return new ValidationError(
-    "invalid-result",
-    `Cannot receive response to "${selector}": ${described(issues, "result")}`,
-    issues,
-  );
 }

@@ -3,13 +3,37 @@ import { standardOf, type StandardSchema } from "./standard_schema.ts";
 /** The key, in a method or a stream of a contract, of what it is. */
 const kind: unique symbol = Symbol("qtalk.contract");
 
-/** A stream of values that a schema describes. See {@linkcode streamOf}. */
-export interface StreamOf<S extends StandardSchema = StandardSchema> {
-  /** The schema of each value. */
+/** A stream of values. See {@linkcode streamOf}. */
+export interface StreamOf<S extends ValueSpec = ValueSpec> {
+  /** What each value is. */
   readonly values: S;
   /** @ignore */
   readonly [kind]: "stream";
 }
+
+/** An object whose members are described one by one. See {@linkcode objectOf}. */
+export interface ObjectOf<
+  Members extends ObjectMembers = ObjectMembers,
+> {
+  /** What each member is. */
+  readonly members: Members;
+  /** @ignore */
+  readonly [kind]: "object";
+}
+
+/** What the members of an object are, by their names. */
+export type ObjectMembers = Readonly<Record<string, ValueSpec>>;
+
+/** What can be left out. See {@linkcode optional}. */
+export interface Optional<S extends OptionalSpec = OptionalSpec> {
+  /** What it is if it is not left out. */
+  readonly value: S;
+  /** @ignore */
+  readonly [kind]: "optional";
+}
+
+/** What {@linkcode optional} takes. Schemas themselves say whether they are. */
+export type OptionalSpec = StreamOf | ObjectOf | AnyMethod;
 
 /** A stream of bytes in both directions. See {@linkcode bytes}. */
 export interface Bytes {
@@ -17,11 +41,22 @@ export interface Bytes {
   readonly [kind]: "bytes";
 }
 
-/** What an argument is: a value, or a stream of values. */
-export type ArgumentSpec = StandardSchema | StreamOf;
+/**
+ * What a value is: what a schema describes, a stream, a function, which is
+ * described as a {@linkcode method}, or an object that contains these.
+ */
+export type ValueSpec =
+  | StandardSchema
+  | StreamOf
+  | ObjectOf
+  | Optional
+  | AnyMethod;
+
+/** What an argument is. */
+export type ArgumentSpec = ValueSpec;
 
 /** What a method answers with: a value, a stream of values, bytes, or nothing. */
-export type ResultSpec = StandardSchema | StreamOf | Bytes | undefined;
+export type ResultSpec = ValueSpec | Bytes | undefined;
 
 /** The errors of a method: the schemas of their details, by their codes. */
 export type ErrorSpecs = Readonly<Record<string, StandardSchema>>;
@@ -35,15 +70,17 @@ export interface MethodInit<
   Meta extends StandardSchema | undefined = StandardSchema | undefined,
 > {
   /**
-   * A schema for each argument, or {@linkcode streamOf} one. Arguments at the end
-   * whose schemas accept `undefined` can be left out. Default: none.
+   * What each argument is: a schema, {@linkcode streamOf} one, a method for a
+   * function, or {@linkcode objectOf} these. Arguments at the end that are
+   * {@linkcode optional}, or whose schemas accept `undefined`, can be left out.
+   * Default: none.
    */
   args?: Args | undefined;
   /** The schema of each further argument. Default: there are no others. */
   rest?: Rest | undefined;
   /**
-   * What it answers with: a schema, {@linkcode streamOf} one, or {@linkcode bytes}.
-   * Default: nothing, which arrives as `null`.
+   * What it answers with: as an argument, or {@linkcode bytes}. Default: nothing,
+   * which arrives as `null`.
    */
   result?: Result | undefined;
   /**
@@ -172,7 +209,34 @@ export function contract<const Methods extends ContractMethods>(
 }
 
 /**
- * Describes a method of a {@linkcode contract}.
+ * Describes a method of a {@linkcode contract}, or a function among its arguments
+ * or in its result.
+ *
+ * @example A function as an argument
+ * ```ts
+ * import { clientOf, contract, implement, method } from "@qtalk/qtalk/contract";
+ * import { memoryPair } from "@qtalk/qtalk";
+ * import { assertEquals } from "@std/assert";
+ * import { z } from "npm:zod@^4";
+ *
+ * const compare = method({ args: [z.number(), z.number()], result: z.number() });
+ * const api = contract({
+ *   name: "lists",
+ *   methods: {
+ *     max: method({ args: [z.array(z.number()), compare], result: z.number() }),
+ *   },
+ * });
+ * const handler = implement(api, {
+ *   async max([max = 0, ...rest], compare) {
+ *     for (const n of rest) if (await compare(n, max) > 0) max = n;
+ *     return max;
+ *   },
+ * });
+ * const [peer] = memoryPair({}, { handler });
+ * await using _ = peer;
+ * const lists = clientOf(api, peer);
+ * assertEquals(await lists.max([-7, 3], (a, b) => Math.abs(a) - Math.abs(b)), -7);
+ * ```
  *
  * @param init its arguments, its result and its errors
  * @throws {TypeError} if one of them is not a schema, or not what can stand there
@@ -188,20 +252,20 @@ export function method<
 ): ContractMethod<Args, Rest, Result, Errors, Meta> {
   const { args = [], rest, result, errors = {}, meta, doc } = init;
   for (const [i, argument] of args.entries()) {
-    if (isStreamOf(argument)) continue;
+    if (isComposed(argument)) continue;
     checkSchema(
       argument,
       `args[${i}]`,
-      "neither a schema nor streamOf(schema)",
+      "neither a schema, streamOf(schema), objectOf(members) nor a method",
     );
   }
   if (rest !== undefined) checkSchema(rest, "rest", "not a schema");
   if (meta !== undefined) checkSchema(meta, "meta", "not a schema");
-  if (result !== undefined && !isStreamOf(result) && !isBytes(result)) {
+  if (result !== undefined && !isComposed(result) && !isBytes(result)) {
     checkSchema(
       result,
       "result",
-      "neither a schema, streamOf(schema) nor bytes()",
+      "neither a schema, streamOf(schema), objectOf(members), a method nor bytes()",
     );
   }
   for (const [code, details] of Object.entries(errors)) {
@@ -220,18 +284,90 @@ export function method<
 
 /**
  * Describes a stream of values, as an argument or as the result of a
- * {@linkcode method}.
+ * {@linkcode method}, or in one.
  *
- * @param values the schema of each value
- * @throws {TypeError} if it is not a schema
+ * @param values what each value is, such as a schema
+ * @throws {TypeError} if it is nothing that describes a value
  */
-export function streamOf<S extends StandardSchema>(values: S): StreamOf<S> {
-  if (standardOf(values) === undefined) {
+export function streamOf<S extends ValueSpec>(values: S): StreamOf<S> {
+  if (!isComposed(values) && standardOf(values) === undefined) {
     throw new TypeError(
       "Cannot describe stream: its values are not described by a schema",
     );
   }
   return Object.freeze({ values, [kind]: "stream" as const });
+}
+
+/**
+ * Describes an object that contains functions or streams, which schemas do not
+ * describe. Members that it does not name are dropped.
+ *
+ * @example
+ * ```ts
+ * import { clientOf, contract, implement, method, objectOf, optional, streamOf } from "@qtalk/qtalk/contract";
+ * import { memoryPair } from "@qtalk/qtalk";
+ * import { assertEquals } from "@std/assert";
+ * import { z } from "npm:zod@^4";
+ *
+ * const upload = objectOf({
+ *   name: z.string(),
+ *   lines: streamOf(z.string()),
+ *   onProgress: optional(method({ args: [z.int()] })),
+ * });
+ * const api = contract({
+ *   name: "files",
+ *   methods: { upload: method({ args: [upload], result: z.int() }) },
+ * });
+ * const handler = implement(api, {
+ *   async upload({ lines, onProgress }) {
+ *     let count = 0;
+ *     for await (const _ of lines) await onProgress?.(++count);
+ *     return count;
+ *   },
+ * });
+ * const [peer] = memoryPair({}, { handler });
+ * await using _ = peer;
+ * const seen: number[] = [];
+ * const count = await clientOf(api, peer).upload({
+ *   name: "a.txt",
+ *   lines: ReadableStream.from(["a", "b"]),
+ *   onProgress: (n) => void seen.push(n),
+ * });
+ * assertEquals([count, seen], [2, [1, 2]]);
+ * ```
+ *
+ * @param members what each member is, by its name
+ * @throws {TypeError} if one of them is nothing that describes a value
+ */
+export function objectOf<const Members extends ObjectMembers>(
+  members: Members,
+): ObjectOf<Members> {
+  for (const [name, member] of Object.entries(members)) {
+    if (isComposed(member) || standardOf(member) !== undefined) continue;
+    throw new TypeError(
+      `Cannot describe object: "${name}" is neither a schema, streamOf(schema), objectOf(members) nor a method`,
+    );
+  }
+  return Object.freeze({
+    members: Object.freeze({ ...members }),
+    [kind]: "object" as const,
+  });
+}
+
+/**
+ * Describes a function, a stream or an object that can be left out. (Whether a
+ * value can, its schema says.)
+ *
+ * @param value what it is otherwise
+ * @throws {TypeError} if it is none of these
+ */
+export function optional<S extends OptionalSpec>(value: S): Optional<S> {
+  if (!isComposed(value)) {
+    throw new TypeError(
+      "Cannot make optional: it is neither streamOf(schema), objectOf(members) nor a method",
+    );
+  }
+  return Object.freeze({ value, [kind]: "optional" as const });
 }
 
 /**
@@ -258,6 +394,27 @@ export function isMethod(value: unknown): value is ContractMethod {
 /** Whether an argument or a result is a stream of values. */
 export function isStreamOf(value: unknown): value is StreamOf {
   return kindIn(value) === "stream";
+}
+
+/** Whether a value is an object with members of their own. */
+export function isObjectOf(value: unknown): value is ObjectOf {
+  return kindIn(value) === "object";
+}
+
+/** Whether a value can be left out. */
+export function isOptionalOf(value: unknown): value is Optional {
+  return kindIn(value) === "optional";
+}
+
+/** Whether a value is described by a schema alone. */
+export function isSchema(spec: ValueSpec): spec is StandardSchema {
+  return !isComposed(spec);
+}
+
+/** Whether a value is described by something else than a schema. */
+function isComposed(value: unknown): boolean {
+  const what = kindIn(value);
+  return what !== undefined && what !== "bytes";
 }
 
 /** Whether a result is a stream of bytes. */

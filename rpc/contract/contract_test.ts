@@ -74,12 +74,12 @@ Deno.test("method(): refuses what is no schema", () => {
   assertThrows(
     () => method({ args: [z.string(), none] }),
     TypeError,
-    "Cannot describe method: args[1] is neither a schema nor streamOf(schema)",
+    "Cannot describe method: args[1] is neither a schema, streamOf(schema), objectOf(members) nor a method",
   );
   assertThrows(
     () => method({ args: [bytes() as unknown as StandardSchema] }),
     TypeError,
-    "args[0] is neither a schema nor streamOf(schema)",
+    "args[0] is neither a schema, streamOf(schema), objectOf(members) nor a method",
   );
   assertThrows(
     () => method({ rest: streamOf(z.string()) as unknown as StandardSchema }),
@@ -89,7 +89,7 @@ Deno.test("method(): refuses what is no schema", () => {
   assertThrows(
     () => method({ result: null as unknown as StandardSchema }),
     TypeError,
-    "result is neither a schema, streamOf(schema) nor bytes()",
+    "result is neither a schema, streamOf(schema), objectOf(members), a method nor bytes()",
   );
   assertThrows(
     () => method({ errors: { lost: none } }),
@@ -97,7 +97,7 @@ Deno.test("method(): refuses what is no schema", () => {
     'errors["lost"] is not a schema',
   );
   assertThrows(
-    () => streamOf(streamOf(z.string()) as unknown as StandardSchema),
+    () => streamOf(bytes() as unknown as StandardSchema),
     TypeError,
     "Cannot describe stream: its values are not described by a schema",
   );

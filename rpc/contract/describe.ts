@@ -1,12 +1,15 @@
 import {
-  type ArgumentSpec,
   type Contract,
   type ContractMethod,
   type ContractMethods,
   isBytes,
   isMethod,
+  isObjectOf,
+  isOptionalOf,
+  isSchema,
   isStreamOf,
   membersIn,
+  type ValueSpec,
 } from "./contract.ts";
 import type { StandardSchema } from "./standard_schema.ts";
 import { isThenable } from "./validate.ts";
@@ -73,6 +76,21 @@ export interface MethodDescription {
 export interface ValueDescription {
   /** Its JSON Schema, unless the library gives none. */
   schema?: JsonSchema;
+  /** What is called, if it is a function. */
+  callback?: CallbackDescription;
+  /** Each value of it, if it is a stream in an object, or one that a stream has. */
+  values?: ValueDescription;
+  /** Its members by their names, if some are functions or streams. */
+  members?: Record<string, MemberDescription>;
+}
+
+/** A function in an argument or in a result. */
+export type CallbackDescription = Omit<MethodDescription, "selector">;
+
+/** A member of an object. */
+export interface MemberDescription extends ValueDescription {
+  /** Whether it can be left out. */
+  optional?: true;
 }
 
 /** An argument as a value that JSON can carry. */
@@ -144,36 +162,52 @@ function* methodsIn(
 
 function describeMethod(
   selector: string,
-  { args, rest, result, errors, meta, doc }: ContractMethod,
+  method: ContractMethod,
   convert: JsonSchemaConverter | undefined,
 ): MethodDescription {
-  const accepted = (spec: ArgumentSpec) =>
-    describeValue(spec, "input", convert);
-  const made = (spec: ArgumentSpec) => describeValue(spec, "output", convert);
+  return { selector, ...describeFunction(method, "input", convert) };
+}
+
+/**
+ * Describes a method or another function.
+ *
+ * @param side whether to describe what the schemas of arguments accept, or what
+ * they make of that
+ */
+function describeFunction(
+  { args, rest, result, errors, meta, doc }: ContractMethod,
+  side: Side,
+  convert: JsonSchemaConverter | undefined,
+): CallbackDescription {
+  const accepted = (spec: ValueSpec) => describeValue(spec, side, convert);
+  const made = (spec: ValueSpec) =>
+    describeValue(spec, side === "input" ? "output" : "input", convert);
   const codes = Object.entries(errors).map(([code, details]) => [
     code,
     made(details),
   ]);
   const required = args.findLastIndex((argument) => !isOptional(argument)) + 1;
   return {
-    selector,
     kind: isStreamOf(result) ? "stream" : isBytes(result) ? "bytes" : "unary",
     ...(doc !== undefined && { doc }),
     args: args.map((argument, i) => ({
-      ...accepted(argument),
+      ...accepted(isStreamOf(argument) ? argument.values : argument),
       ...(i >= required && { optional: true as const }),
       ...(isStreamOf(argument) && { stream: true as const }),
     })),
     ...(rest !== undefined && { rest: accepted(rest) }),
-    ...(result !== undefined && !isBytes(result) && { result: made(result) }),
+    ...(result !== undefined && !isBytes(result) && {
+      result: made(isStreamOf(result) ? result.values : result),
+    }),
     ...(meta !== undefined && { meta: accepted(meta) }),
     ...(codes.length > 0 && { errors: Object.fromEntries(codes) }),
   };
 }
 
 /** Whether an argument can be left out. A schema only says so when it is tried. */
-function isOptional(argument: ArgumentSpec): boolean {
-  if (isStreamOf(argument)) return false;
+function isOptional(argument: ValueSpec): boolean {
+  if (isOptionalOf(argument)) return true;
+  if (!isSchema(argument)) return false;
   try {
     const result = argument["~standard"].validate(undefined);
     if (!isThenable(result)) {
@@ -186,12 +220,41 @@ function isOptional(argument: ArgumentSpec): boolean {
   }
 }
 
+/** Which side of its schema a value is described by. */
+type Side = "input" | "output";
+
 function describeValue(
-  spec: ArgumentSpec,
-  side: "input" | "output",
+  spec: ValueSpec,
+  side: Side,
   convert: JsonSchemaConverter | undefined,
 ): ValueDescription {
-  const schema = isStreamOf(spec) ? spec.values : spec;
+  if (isOptionalOf(spec)) return describeValue(spec.value, side, convert);
+  if (isStreamOf(spec)) {
+    return { values: describeValue(spec.values, side, convert) };
+  }
+  if (isMethod(spec)) {
+    // What it gets goes the other way.
+    const other = side === "input" ? "output" : "input";
+    return { callback: describeFunction(spec, other, convert) };
+  }
+  if (isObjectOf(spec)) {
+    const members = Object.entries(spec.members).map(([name, member]) => [
+      name,
+      {
+        ...describeValue(member, side, convert),
+        ...(isOptional(member) && { optional: true as const }),
+      },
+    ]);
+    return { members: Object.fromEntries(members) };
+  }
+  return isSchema(spec) ? describeSchema(spec, side, convert) : {};
+}
+
+function describeSchema(
+  schema: StandardSchema,
+  side: Side,
+  convert: JsonSchemaConverter | undefined,
+): ValueDescription {
   try {
     const made = convert?.(schema, side) ??
       schema["~standard"].jsonSchema?.[side]({ target: "draft-2020-12" });

@@ -1,63 +1,24 @@
 import { isPlainObject } from "../../codec/internal.ts";
-import { printableText } from "../../printable_text.ts";
-import { RpcResponse } from "../client/response.ts";
-import { CallError } from "../errors.ts";
-import {
-  specialOf,
-  withCall,
-  withStream,
-} from "../handler/function_handler.ts";
+import { specialOf } from "../handler/function_handler.ts";
 import { handlerFrom } from "../handler/handler_from.ts";
 import { description } from "../handler/invoke.ts";
-import {
-  failedAtOnce,
-  isBytePair,
-  sourceFor,
-} from "../handler/respond_with.ts";
 import type { AnyFunction } from "../remote/types.ts";
-import type { Call, Handler } from "../types.ts";
+import type { Handler } from "../types.ts";
 import { kindOf } from "../wire/selector.ts";
 import {
-  isValueStream,
-  openSource,
-  type ValueStream,
-} from "../wire/value_source.ts";
-import {
   type Contract,
-  type ContractMethod,
   type ContractMethods,
-  isBytes,
   isMethod,
-  isStreamOf,
   membersIn,
-  type StreamOf,
 } from "./contract.ts";
 import {
   type ContractDescription,
   describe,
   type JsonSchemaConverter,
 } from "./describe.ts";
-import type { StandardSchema } from "./standard_schema.ts";
+import { Implemented, takesStream } from "./implemented.ts";
+import { Side } from "./side.ts";
 import type { Implementation } from "./types.ts";
-import {
-  type Eventual,
-  isThenable,
-  validate,
-  validateArguments,
-  validateMeta,
-  whenever,
-} from "./validate.ts";
-import {
-  iterableFrom,
-  streamFrom,
-  ValidatedSource,
-} from "./validated_stream.ts";
-import { keepMeta } from "./call_meta.ts";
-import {
-  described,
-  ValidationError,
-  type ValidationIssue,
-} from "./validation_error.ts";
 
 /** Options for {@linkcode implement}. */
 export interface ImplementOptions {
@@ -93,6 +54,10 @@ const implemented: unique symbol = Symbol("qtalk.implemented");
  * is sent. If it is invalid, that is a bug of the function: the call fails with the
  * code `invalid-result`, and the {@linkcode ValidationError} goes to `onError`. The
  * same holds for the details of the errors that the method declares.
+ *
+ * Calls of functions among arguments and results that the contract describes are
+ * validated in the same way: those that the peer makes, and what the peer returns,
+ * which is a `CallError` with the code `invalid-result` if it is invalid.
  *
  * Functions get the call by `withCall()`, or by `withStream()` if their only
  * argument is a stream. `this` is the object that contains them, which may be an
@@ -146,7 +111,7 @@ export function implement<Methods extends ContractMethods>(
         `Cannot implement contract "${contract.name}": ${what} ${problem}`,
       );
     },
-    validateResults,
+    new Side("implements", validateResults),
   );
   let known: ContractDescription | undefined;
   return Object.assign(handlerFrom(service), {
@@ -172,7 +137,7 @@ function membersOf(
   functions: unknown,
   path: string,
   fail: (path: string, problem: string) => never,
-  checksResults: boolean,
+  side: Side,
 ): Service {
   if (typeof functions !== "object" || functions === null) {
     return fail(path, `is ${kindOf(functions)} and not an object`);
@@ -194,7 +159,7 @@ function membersOf(
   for (const [name, member] of membersIn(methods)) {
     const given = (functions as Record<string, unknown>)[name];
     if (!isMethod(member)) {
-      service[name] = membersOf(member, given, at(name), fail, checksResults);
+      service[name] = membersOf(member, given, at(name), fail, side);
       continue;
     }
     if (typeof given !== "function") {
@@ -207,239 +172,8 @@ function membersOf(
         "was made by withStream(), but its method does not have a stream as its only argument",
       );
     }
-    service[name] = new Implemented(member, fn, functions, checksResults)
+    service[name] = new Implemented(member, fn, functions, side)
       .toFunction();
   }
   return service;
-}
-
-/** Whether a method has a stream as its only argument. */
-function takesStream({ args, rest }: ContractMethod): boolean {
-  return args.length === 1 && isStreamOf(args[0]) && rest === undefined;
-}
-
-/** A method and the function that implements it. */
-class Implemented {
-  readonly #method: ContractMethod;
-  readonly #fn: AnyFunction;
-  readonly #owner: object;
-  readonly #checksResults: boolean;
-
-  constructor(
-    method: ContractMethod,
-    fn: AnyFunction,
-    owner: object,
-    checksResults: boolean,
-  ) {
-    this.#method = method;
-    this.#fn = fn;
-    this.#owner = owner;
-    this.#checksResults = checksResults;
-  }
-
-  /** The function for `handlerFrom()`. */
-  toFunction(): AnyFunction {
-    const method = this.#method;
-    if (takesStream(method)) {
-      const [spec] = method.args as [StreamOf];
-      return withStream((values, call) =>
-        this.#afterMeta(call, () =>
-          this.#answer(call, [
-            streamedArgument(values, spec.values, [0], call),
-          ]))
-      );
-    }
-    return withCall((call, ...args: unknown[]) =>
-      this.#afterMeta(call, () => this.#validateAndAnswer(call, args))
-    );
-  }
-
-  /** Continues if the metadata of a call is valid. */
-  #afterMeta(
-    call: Call,
-    then: () => Eventual<unknown>,
-  ): Eventual<unknown> {
-    if (this.#method.meta === undefined) return then();
-    return whenever(validateMeta(this.#method, call.meta), (result) => {
-      if (result.issues !== undefined) {
-        throw invalidArgument(call, result.issues);
-      }
-      keepMeta(call, this.#method, result.value);
-      return then();
-    });
-  }
-
-  #validateAndAnswer(call: Call, args: unknown[]): Eventual<unknown> {
-    const validated = validateArguments(
-      this.#method,
-      args,
-      (value, schema, path) =>
-        isValueStream(value)
-          ? { value: streamedArgument(value, schema, path, call) }
-          : { issues: [{ path, message: "Expected a stream" }] },
-    );
-    return whenever(validated, (result) => {
-      if (result.issues !== undefined) {
-        throw invalidArgument(call, result.issues);
-      }
-      return this.#answer(call, result.value);
-    });
-  }
-
-  /** Calls the function, and checks what comes of it. */
-  #answer(call: Call, args: readonly unknown[]): Eventual<unknown> {
-    const finish = (result: unknown) => this.#finish(result, call);
-    const fail = (error: unknown) => this.#fail(error, call);
-    let result: unknown;
-    try {
-      result = this.#call(call, args);
-    } catch (error) {
-      return fail(error);
-    }
-    return isThenable(result)
-      ? Promise.resolve(result).then(finish, fail)
-      : finish(result);
-  }
-
-  #call(call: Call, args: readonly unknown[]): unknown {
-    const how = specialOf(this.#fn);
-    if (how === undefined) return this.#fn.apply(this.#owner, args as never[]);
-    const params = how.wants === "call" ? [call, ...args] : [args[0], call];
-    return how.fn.apply(this.#owner, params as never[]);
-  }
-
-  /** What is answered in place of what the function has returned. */
-  #finish(result: unknown, call: Call): Eventual<unknown> {
-    if (result instanceof Error) return this.#checkedError(result, call);
-    const spec = this.#method.result;
-    if (spec === undefined) return undefined;
-    if (isBytes(spec)) {
-      if (isByteStream(result)) return result;
-      throw wrongKind(call, "a pair of byte streams", result);
-    }
-    if (isStreamOf(spec)) {
-      if (!isValueStream(result)) throw wrongKind(call, "a stream", result);
-      return this.#checksResults
-        ? this.#checkedStream(result, spec.values, call)
-        : result;
-    }
-    if (!this.#checksResults) return result;
-    return whenever(validate(spec, result), (validated) => {
-      if (validated.issues === undefined) return validated.value;
-      throw invalidResult(call, "result", validated.issues);
-    });
-  }
-
-  /** A stream that a function has returned, with its values checked. */
-  async #checkedStream(
-    values: ValueStream,
-    schema: StandardSchema,
-    call: Call,
-  ): Promise<AsyncIterable<unknown>> {
-    const source = sourceFor(values, call);
-    const first = source.next();
-    // Such an error is sent as an error response, which every peer understands.
-    const failed = await failedAtOnce(first);
-    if (failed !== undefined) return await this.#fail(failed.error, call);
-    const checked = new ValidatedSource(source, {
-      schema,
-      path: [],
-      error: (issues) => invalidResult(call, "result", issues),
-      failure: (error) => this.#checkedError(error, call),
-    }, first);
-    return iterableFrom(() => checked, call.signal);
-  }
-
-  /** Throws in place of what the function has thrown. */
-  #fail(error: unknown, call: Call): Eventual<never> {
-    return whenever(this.#checkedError(error, call), (checked) => {
-      throw checked;
-    });
-  }
-
-  /** An error; if the method declares it, with its details checked. */
-  #checkedError(error: unknown, call: Call): Eventual<unknown> {
-    const { errors } = this.#method;
-    if (
-      !this.#checksResults || !(error instanceof CallError) ||
-      error.code === undefined || !Object.hasOwn(errors, error.code)
-    ) return error;
-    return whenever(
-      validate(errors[error.code]!, error.details),
-      (validated) => {
-        if (validated.issues !== undefined) {
-          throw invalidResult(call, "details", validated.issues);
-        }
-        return validated.value === error.details
-          ? error
-          : withDetails(error, validated.value);
-      },
-    );
-  }
-}
-
-/** An argument that the caller streams, with its values checked. */
-function streamedArgument(
-  values: ValueStream,
-  schema: StandardSchema,
-  path: readonly number[],
-  call: Call,
-): ReadableStream<unknown> {
-  const error = (issues: readonly ValidationIssue[]) =>
-    invalidArgument(call, issues);
-  return streamFrom(
-    new ValidatedSource(openSource(values), { schema, path, error }),
-  );
-}
-
-function isByteStream(value: unknown): boolean {
-  return value instanceof RpcResponse ||
-    typeof value === "object" && value !== null && isBytePair(value);
-}
-
-/** The same error with other details. */
-function withDetails(error: CallError, details: unknown): CallError {
-  const { message, code, cause, stack } = error;
-  const copy = new CallError(message, {
-    code,
-    details,
-    ...(cause !== undefined && { cause }),
-  });
-  return Object.assign(copy, { name: error.name, stack });
-}
-
-/** The error for a caller whose arguments are invalid. */
-function invalidArgument(
-  call: Call,
-  issues: readonly ValidationIssue[],
-): CallError {
-  return new CallError(
-    `Cannot call "${printableText(call.selector)}": ${
-      described(issues, "args")
-    }`,
-    { code: "invalid-argument", details: issues },
-  );
-}
-
-/** The error of a function that does not do what its contract says. */
-function invalidResult(
-  call: Call,
-  what: string,
-  issues: readonly ValidationIssue[],
-): ValidationError {
-  return new ValidationError(
-    "invalid-result",
-    `Cannot answer "${printableText(call.selector)}": ${
-      described(issues, what)
-    }`,
-    issues,
-  );
-}
-
-function wrongKind(call: Call, expected: string, result: unknown): TypeError {
-  return new TypeError(
-    `Cannot answer "${
-      printableText(call.selector)
-    }": expected ${expected}, got ${kindOf(result)}`,
-  );
 }

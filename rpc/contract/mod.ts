@@ -42,9 +42,16 @@ export {
   type ErrorSpecs,
   method,
   type MethodInit,
+  type ObjectMembers,
+  type ObjectOf,
+  objectOf,
+  type Optional,
+  optional,
+  type OptionalSpec,
   type ResultSpec,
   type StreamOf,
   streamOf,
+  type ValueSpec,
 } from "./contract.ts";
 export {
   type DeclaredErrorInit,
@@ -53,11 +60,13 @@ export {
 } from "./declared_error.ts";
 export {
   type ArgumentDescription,
+  type CallbackDescription,
   type ContractDescription,
   describe,
   type DescribeOptions,
   type JsonSchema,
   type JsonSchemaConverter,
+  type MemberDescription,
   type MethodDescription,
   type ValueDescription,
 } from "./describe.ts";
@@ -72,6 +81,7 @@ export type {
   StandardSchema,
 } from "./standard_schema.ts";
 export type {
+  ContractCallback,
   ContractClient,
   DeclaredError,
   Implementation,

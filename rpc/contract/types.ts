@@ -7,6 +7,8 @@ import type { Carried } from "../../codec/internal.ts";
 import type { CallError } from "../errors.ts";
 import type {
   ByteStream,
+  Callback,
+  CallbackLife,
   RemoteBytes,
   RemoteMethod,
   RemoteStream,
@@ -21,6 +23,8 @@ import type {
   Contract,
   ContractMethod,
   ContractMethods,
+  ObjectOf,
+  Optional,
   ResultSpec,
   StreamOf,
 } from "./contract.ts";
@@ -62,9 +66,57 @@ export type HandlerArguments<
  * @ignore
  */
 export type HandlerArgument<Spec> = Spec extends StreamOf<infer S>
-  ? ReadableStream<OutputOf<S>>
+  ? ReadableStream<HandlerArgument<S>>
+  : Spec extends Optional<infer S> ? HandlerArgument<S> | undefined
+  : Spec extends ObjectOf<infer Members> ? OptionalMembers<
+      { -readonly [K in keyof Members]: HandlerArgument<Members[K]> }
+    >
+  : Spec extends ContractMethod ? ContractCallback<Spec>
   : Spec extends StandardSchema ? OutputOf<Spec>
   : never;
+
+/**
+ * A function of the caller, as the function that implements a method gets it: what
+ * it returns is validated. It lives as a `Callback` does.
+ */
+export type ContractCallback<M extends ContractMethod> =
+  & ((
+    ...args: SentArguments<M["args"], M["rest"]>
+  ) => CallbackResult<M["result"]>)
+  & CallbackLife;
+
+/**
+ * The arguments of a call of a callback.
+ *
+ * @ignore
+ */
+export type SentArguments<
+  Args extends readonly ArgumentSpec[],
+  Rest extends StandardSchema | undefined,
+> = [
+  ...OptionalTail<{ -readonly [I in keyof Args]: HandlerValue<Args[I]> }>,
+  ...(Rest extends StandardSchema ? InputOf<Rest>[] : []),
+];
+
+/**
+ * What a call of a callback returns.
+ *
+ * @ignore
+ */
+export type CallbackResult<Result extends ResultSpec> = Result extends undefined
+  ? Promise<void>
+  : Result extends StreamOf<infer S> ? RemoteStream<NullFor<HandlerArgument<S>>>
+  : Result extends Bytes ? Promise<RemoteBytes>
+  : Promise<NullFor<HandlerArgument<Result>>>;
+
+/**
+ * An object whose members can be left out if they can be `undefined`.
+ *
+ * @ignore
+ */
+export type OptionalMembers<T> =
+  & { [K in keyof T as undefined extends T[K] ? never : K]: T[K] }
+  & { [K in keyof T as undefined extends T[K] ? K : never]?: T[K] };
 
 /**
  * What a function that implements a method returns.
@@ -73,10 +125,22 @@ export type HandlerArgument<Spec> = Spec extends StreamOf<infer S>
  */
 export type HandlerResult<Result extends ResultSpec> = Result extends undefined
   ? void
-  : Result extends StreamOf<infer S>
-    ? Answer<AsyncIterable<InputOf<S>> | ReadableStream<InputOf<S>>>
   : Result extends Bytes ? Answer<ByteStream>
-  : Result extends StandardSchema ? Answer<InputOf<Result>>
+  : Answer<HandlerValue<Result>>;
+
+/**
+ * A value that the side sends which implements a contract.
+ *
+ * @ignore
+ */
+export type HandlerValue<Spec> = Spec extends StreamOf<infer S>
+  ? AsyncIterable<HandlerValue<S>> | ReadableStream<HandlerValue<S>>
+  : Spec extends Optional<infer S> ? HandlerValue<S> | undefined
+  : Spec extends ObjectOf<infer Members> ? OptionalMembers<
+      { -readonly [K in keyof Members]: HandlerValue<Members[K]> }
+    >
+  : Spec extends ContractMethod ? MethodFunction<Spec>
+  : Spec extends StandardSchema ? InputOf<Spec>
   : never;
 
 /**
@@ -133,10 +197,46 @@ export type CallerArguments<
  * @ignore
  */
 export type CallerArgument<Spec> = Spec extends StreamOf<infer S>
-  ? AsyncIterable<InputOf<S>>
+  ? AsyncIterable<CallerArgument<S>>
+  : Spec extends Optional<infer S> ? CallerArgument<S> | null | undefined
+  : Spec extends ObjectOf<infer Members> ? OptionalMembers<
+      { -readonly [K in keyof Members]: CallerArgument<Members[K]> }
+    >
+  : Spec extends ContractMethod ? Callback<CallerFunction<Spec>>
   : Spec extends StandardSchema
     ? undefined extends InputOf<Spec> ? InputOf<Spec> | null : InputOf<Spec>
   : never;
+
+/**
+ * A function that the caller passes.
+ *
+ * @ignore
+ */
+export type CallerFunction<M extends ContractMethod> = (
+  ...args: CallerFunctionArguments<M["args"], M["rest"]>
+) => CallerFunctionResult<M["result"]>;
+
+/**
+ * What a function of the caller gets.
+ *
+ * @ignore
+ */
+export type CallerFunctionArguments<
+  Args extends readonly ArgumentSpec[],
+  Rest extends StandardSchema | undefined,
+> = [
+  ...{ -readonly [I in keyof Args]: CallerValue<Args[I]> },
+  ...(Rest extends StandardSchema ? OutputOf<Rest>[] : []),
+];
+
+/**
+ * What a function of the caller returns.
+ *
+ * @ignore
+ */
+export type CallerFunctionResult<Result extends ResultSpec> = Result extends
+  undefined ? void : Result extends Bytes ? ByteStream
+: CallerArgument<Result>;
 
 /**
  * A tuple, whose last elements can be left out if they can be `undefined`.
@@ -155,9 +255,22 @@ export type OptionalTail<T extends readonly unknown[]> = T extends
  */
 export type CallerResult<Result extends ResultSpec> = Result extends undefined
   ? void
-  : Result extends StreamOf<infer S> ? AsyncIterable<OutputOf<S>>
   : Result extends Bytes ? ByteStream
-  : Result extends StandardSchema ? OutputOf<Result>
+  : CallerValue<Result>;
+
+/**
+ * A value that the caller receives, before the codec has its part in it.
+ *
+ * @ignore
+ */
+export type CallerValue<Spec> = Spec extends StreamOf<infer S>
+  ? AsyncIterable<CallerValue<S>>
+  : Spec extends Optional<infer S> ? CallerValue<S> | undefined
+  : Spec extends ObjectOf<infer Members> ? OptionalMembers<
+      { -readonly [K in keyof Members]: CallerValue<Members[K]> }
+    >
+  : Spec extends ContractMethod ? Callback<ServiceMethod<Spec>>
+  : Spec extends StandardSchema ? OutputOf<Spec>
   : never;
 
 /** What {@linkcode clientOf} returns. */
@@ -206,7 +319,9 @@ export type ValidatedMethod<M extends ContractMethod, C extends Carried> =
  */
 export type AcceptsResult<Result extends ResultSpec, C extends Carried> =
   Result extends StreamOf<infer S>
-    ? AcceptsValue<StreamedValue<OutputOf<S>, C>, InputOf<S>>
+    ? S extends StandardSchema
+      ? AcceptsValue<StreamedValue<OutputOf<S>, C>, InputOf<S>>
+    : true
     : Result extends StandardSchema
       ? AcceptsValue<Reply<OutputOf<Result>, C>, InputOf<Result>>
     : true;
@@ -226,10 +341,12 @@ export type AcceptsValue<Arrives, Input> = [Arrives] extends
  */
 export type ValidatedResult<Result extends ResultSpec> = Result extends
   undefined ? Promise<void>
-  : Result extends StreamOf<infer S> ? RemoteStream<NullFor<OutputOf<S>>>
+  : Result extends StreamOf<infer S>
+    ? S extends StandardSchema ? RemoteStream<NullFor<OutputOf<S>>>
+    : RemoteStream<StreamedValue<CallerValue<S>, Carried>>
   : Result extends Bytes ? Promise<RemoteBytes>
   : Result extends StandardSchema ? Promise<NullFor<OutputOf<Result>>>
-  : never;
+  : Promise<Reply<CallerValue<Result>>>;
 
 /**
  * A type, with `null` in place of `undefined`.

@@ -5,11 +5,7 @@
  * @module
  */
 import type { Metadata } from "../wire/metadata.ts";
-import {
-  type ArgumentSpec,
-  type ContractMethod,
-  isStreamOf,
-} from "./contract.ts";
+import type { ContractMethod, ValueSpec } from "./contract.ts";
 import type { StandardResult, StandardSchema } from "./standard_schema.ts";
 import { issuesAt, limited, type ValidationIssue } from "./validation_error.ts";
 
@@ -78,21 +74,56 @@ export function validateMeta(
     : validate(schema, meta, ["meta"]);
 }
 
+/** The values that are checked together: those of a call, or those of its answer. */
+export interface Place {
+  /** What is called: a selector in quotes, or `callback args[0] of "/each"`. */
+  readonly name: string;
+  /** What they are of the call. */
+  readonly what: "args" | "result";
+  /** Makes the error for an invalid value of a stream. */
+  readonly error: (issues: readonly ValidationIssue[]) => Error;
+}
+
+/** How a side checks what it sends and receives. */
+export interface Checks {
+  /** Whether it checks what it sends. */
+  readonly checksSent: boolean;
+  /** Checks a value that has arrived. */
+  received(
+    spec: ValueSpec,
+    value: unknown,
+    path: readonly (string | number)[],
+    place: Place,
+  ): Eventual<Validated>;
+  /** Checks a value that is to be sent. */
+  sent(
+    spec: ValueSpec,
+    value: unknown,
+    path: readonly (string | number)[],
+    place: Place,
+  ): Eventual<Validated>;
+  /** The error for a result that has arrived. */
+  invalidResponse(message: string, issues: readonly ValidationIssue[]): Error;
+}
+
+/** Checks a value that a contract describes, at a place. */
+export type ValueCheck = (
+  spec: ValueSpec,
+  value: unknown,
+  path: readonly (string | number)[],
+) => Eventual<Validated>;
+
 /**
  * Checks the arguments of a call, one after the other.
  *
  * @param method what it calls
  * @param args the arguments
- * @param streamed makes of a streamed argument what stands in its place
+ * @param check checks each
  */
 export function validateArguments(
   method: ContractMethod,
   args: readonly unknown[],
-  streamed: (
-    value: unknown,
-    schema: StandardSchema,
-    path: readonly number[],
-  ) => Validated,
+  check: ValueCheck,
 ): Eventual<Validated<unknown[]>> {
   const { args: specs, rest } = method;
   const count = rest === undefined
@@ -104,6 +135,14 @@ export function validateArguments(
     }, got ${args.length}`;
     return { issues: [{ path: [count], message }] };
   }
+  return validateEach(count, (i) => check(specs[i] ?? rest!, args[i], [i]));
+}
+
+/** Checks so many values, one after the other, also those after an invalid one. */
+export function validateEach(
+  count: number,
+  check: (i: number) => Eventual<Validated>,
+): Eventual<Validated<unknown[]>> {
   const values: unknown[] = [];
   const issues: ValidationIssue[] = [];
   const add = (result: Validated) => {
@@ -112,10 +151,7 @@ export function validateArguments(
   };
   const from = (start: number): Eventual<Validated<unknown[]>> => {
     for (let i = start; i < count; i++) {
-      const spec: ArgumentSpec = specs[i] ?? rest!;
-      const result = isStreamOf(spec)
-        ? streamed(args[i], spec.values, [i])
-        : validate(spec, args[i], [i]);
+      const result = check(i);
       if (isThenable(result)) {
         return Promise.resolve(result).then((result) => {
           add(result);

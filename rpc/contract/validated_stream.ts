@@ -5,22 +5,17 @@
  */
 import { iterable } from "../wire/received_stream.ts";
 import type { ValueSource } from "../wire/value_source.ts";
-import type { StandardSchema } from "./standard_schema.ts";
-import { validate } from "./validate.ts";
+import type { Eventual, Validated } from "./validate.ts";
 import type { ValidationIssue } from "./validation_error.ts";
 
 /** How the values of a stream are checked. */
 export interface StreamCheck {
-  /** The schema of each value. */
-  readonly schema: StandardSchema;
-  /** Where the stream is, for the paths of the issues. */
-  readonly path: readonly (string | number)[];
+  /** Checks a value, and gives what takes its place. */
+  readonly check: (value: unknown, position: number) => Eventual<Validated>;
   /** Makes the error that an invalid value is replaced by, and ends the stream. */
   readonly error: (issues: readonly ValidationIssue[]) => Error;
   /** Makes of the error of the producer what is thrown in its place. */
   readonly failure?: ((error: unknown) => unknown) | undefined;
-  /** Whether the values stay as they are, and are not what the schema makes of them. */
-  readonly unchanged?: boolean | undefined;
 }
 
 /** Checks the values of a stream as they are taken. */
@@ -50,14 +45,13 @@ export class ValidatedSource {
 
   /** The next value. An invalid one stops the source. */
   async next(): Promise<IteratorResult<unknown>> {
-    const { schema, path, error, unchanged } = this.#check;
+    const { check, error } = this.#check;
     const result = await this.#take();
     if (result.done) return result;
-    const { value } = result;
     try {
-      const validated = await validate(schema, value, [...path, this.#count++]);
+      const validated = await check(result.value, this.#count++);
       if (validated.issues !== undefined) throw error(validated.issues);
-      return { done: false, value: unchanged ? value : validated.value };
+      return { done: false, value: validated.value };
     } catch (thrown) {
       this.#source.stop(thrown);
       throw thrown;
@@ -106,16 +100,24 @@ export function iterableFrom(
   };
 }
 
-/** The values of a source as a stream, which takes none ahead. */
-export function streamFrom(source: ValidatedSource): ReadableStream<unknown> {
+/**
+ * The values of a source as a stream, which takes none ahead.
+ *
+ * @param open makes the source when the stream is read: until then, what it is made
+ * of can be given back
+ */
+export function streamFrom(
+  open: () => ValidatedSource,
+): ReadableStream<unknown> {
+  let source: ValidatedSource | undefined;
   return iterable(
     new ReadableStream<unknown>({
       async pull(controller) {
-        const { done, value } = await source.next();
+        const { done, value } = await (source ??= open()).next();
         if (done) controller.close();
         else controller.enqueue(value);
       },
-      cancel: (reason) => source.stop(reason),
+      cancel: (reason) => (source ??= open()).stop(reason),
     }, { highWaterMark: 0 }),
   );
 }

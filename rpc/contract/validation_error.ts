@@ -5,7 +5,8 @@ import type { StandardIssue } from "./standard_schema.ts";
 export interface ValidationIssue {
   /**
    * Where: the position of an argument, or of a value of a stream, comes before
-   * what leads to the place in that value. Of metadata, it begins with `"meta"`.
+   * what leads to the place in that value. Of metadata, it begins with `"meta"`. For
+   * a callback, it is where in its own arguments or its own result.
    */
   readonly path: readonly (string | number)[];
   /** What is wrong, in the words of the schema; at most 256 characters. */
@@ -23,7 +24,8 @@ export class ValidationError extends Error {
   override readonly name = "ValidationError";
   /**
    * `invalid-argument` if it is an argument, and the call was not made or not
-   * completed; `invalid-result` if it is a result or the details of an error.
+   * completed; `invalid-result` if it is a result or the details of an error. The
+   * call may be one of a callback.
    */
   readonly code: "invalid-argument" | "invalid-result";
   /** What is wrong: up to 32 issues. */
@@ -106,9 +108,15 @@ export function described(
   const [start, keys] = first === "meta" && what === "args"
     ? [first, rest]
     : [what, path];
-  return `${start}${keys.map(accessOf).join("")} is invalid: ${
-    printableText(message)
-  }${more}`;
+  return `${placeOf(start, keys)} is invalid: ${printableText(message)}${more}`;
+}
+
+/** A place as it is written in a program, such as `args[0].name`. */
+export function placeOf(
+  start: string,
+  keys: readonly (string | number)[],
+): string {
+  return start + keys.map(accessOf).join("");
 }
 
 /** A key as it is written in a program. */

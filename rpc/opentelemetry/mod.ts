@@ -21,5 +21,6 @@
  *
  * @module
  */
+export { traceCallbacks } from "./trace_callbacks.ts";
 export { traceCalls } from "./trace_calls.ts";
 export { traceHandlers } from "./trace_handlers.ts";

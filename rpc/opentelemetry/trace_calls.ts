@@ -1,6 +1,6 @@
-import { context, propagation, trace } from "@opentelemetry/api";
+import { context, propagation } from "@opentelemetry/api";
 import type { Interceptor } from "../middleware/mod.ts";
-import { type Carrier, traceOf } from "./carrier.ts";
+import { addState, type Carrier, contextOf, traceOf } from "./carrier.ts";
 import { Instruments } from "./instruments.ts";
 
 /**
@@ -14,9 +14,10 @@ export function traceCalls(): Interceptor {
   const instruments = new Instruments("client");
   return async ({ selector, options }, next) => {
     const measured = instruments.begin(selector);
-    const active = trace.setSpan(context.active(), measured.span);
+    const active = contextOf(context.active(), measured.span);
     const carrier: Carrier = {};
     propagation.inject(active, carrier);
+    addState(carrier, active);
     const carried = traceOf(carrier);
     const changes = carried === undefined
       ? undefined

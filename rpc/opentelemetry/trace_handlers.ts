@@ -4,12 +4,11 @@ import {
   context,
   propagation,
   ROOT_CONTEXT,
-  trace,
 } from "@opentelemetry/api";
 import { RpcResponse } from "../client/response.ts";
 import type { Middleware } from "../handler/middleware.ts";
 import { isValueStream } from "../wire/value_source.ts";
-import { carrierOf } from "./carrier.ts";
+import { carrierOf, contextOf } from "./carrier.ts";
 import { Instruments, type MeasuredCall } from "./instruments.ts";
 
 /**
@@ -34,7 +33,7 @@ export function traceHandlers(): Middleware {
       addressOf(call.peer.remoteAddr),
       parent,
     );
-    const active = trace.setSpan(parent, measured.span);
+    const active = contextOf(parent, measured.span);
     try {
       const result = await context.with(active, next);
       if (isPlainIterable(result)) {

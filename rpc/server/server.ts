@@ -267,12 +267,20 @@ export class Server {
     return isNested(call) ? this.#nestedCalls : this.#calls;
   }
 
+  #handlerOf({ callback, selector }: IncomingCall): Handler {
+    const { handler, state } = this.#options;
+    if (callback === undefined) return handler;
+    return state.around === undefined
+      ? callback
+      : state.withAround(callback, selector);
+  }
+
   #run(call: IncomingCall): void {
     const { responder, request, callback } = call;
     let result: void | Promise<void>;
     try {
       result = request.usual || mayBegin(call)
-        ? invoke(callback ?? this.#options.handler, call, responder)
+        ? invoke(this.#handlerOf(call), call, responder)
         : notFound(call, responder);
     } catch (error) {
       return this.#failed(error, call);

@@ -3,16 +3,26 @@
  *
  * @module
  */
-import { dial, handlerFrom } from "@qtalk/qtalk";
+import { dial, handlerFrom, withCall } from "@qtalk/qtalk";
 import { intercept } from "@qtalk/qtalk/middleware";
-import { traceCalls, traceHandlers } from "@qtalk/qtalk/opentelemetry";
-import { trace } from "@opentelemetry/api";
+import {
+  traceCallbacks,
+  traceCalls,
+  traceHandlers,
+} from "@qtalk/qtalk/opentelemetry";
+import { context, propagation, ROOT_CONTEXT, trace } from "@opentelemetry/api";
 import type { Service } from "./server.ts";
 
 const peer = await dial(Deno.args[0]!, {
-  handler: handlerFrom({ name: () => "Ann" }),
+  handler: handlerFrom({
+    name: () => "Ann",
+    stateThere: withCall((call) =>
+      call.trace?.split(";").slice(1).join(";") ?? null
+    ),
+  }),
 });
 peer.use(traceHandlers());
+traceCallbacks(peer);
 const caller = intercept(peer, traceCalls());
 const api = caller.remote<Service>();
 await trace.getTracer("program").startActiveSpan("request", async (span) => {
@@ -22,7 +32,27 @@ await trace.getTracer("program").startActiveSpan("request", async (span) => {
   for (const name of ["refuse", "fail", "missing.thing"]) {
     await caller.call(name).catch((error) => console.log(error.message));
   }
+  // A function that the handler calls.
+  console.log(
+    await api.increase((n) =>
+      trace.getTracer("program").startActiveSpan("in callback", (span) => {
+        span.end();
+        return n + 1;
+      })
+    ),
+  );
+  // A function that the handler returns.
+  {
+    using next = await api.maker();
+    console.log(await next());
+  }
   span.end();
 });
+// A trace that has begun elsewhere, with a state of its own.
+const elsewhere = propagation.extract(ROOT_CONTEXT, {
+  traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+  tracestate: "vendor=a;b,other=1",
+});
+console.log(await context.with(elsewhere, () => api.state()));
 await peer.call("stop");
 await peer.close();

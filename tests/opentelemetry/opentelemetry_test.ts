@@ -44,12 +44,17 @@ const PRINTED = [
   "remote: Not today",
   "remote: A bug",
   "remote: not found: /missing/thing",
-  "",
-].join("\n");
+  "2",
+  "made",
+];
+const TRACED = [...PRINTED, "vendor=a;b,other=1 vendor=a;b,other=1", ""].join(
+  "\n",
+);
+const UNTRACED = [...PRINTED, "undefined null", ""].join("\n");
 
 Deno.test("opentelemetry: both sides of a call are spans of one trace, and are measured", async () => {
   await using collector = new Collector();
-  assertEquals(await run((program) => collector.env(program)), PRINTED);
+  assertEquals(await run((program) => collector.env(program)), TRACED);
   const { spans, points } = collector;
   const one = (name: string, program: string): CollectedSpan => {
     const found = spans.filter((span) =>
@@ -86,6 +91,28 @@ Deno.test("opentelemetry: both sides of a call are spans of one trace, and are m
   // A handler that calls its caller.
   const back = pair("back");
   pair("name", "server", back.server);
+
+  // Functions of either side are called in the trace of what calls them.
+  const increase = pair("increase");
+  const callbacks = spans.filter(({ name }) => name === "callback");
+  assertEquals(callbacks.length, 4);
+  const callback = (program: string, kind: number) =>
+    callbacks.find((span) => span.program === program && span.kind === kind)!;
+  const calls = {
+    client: callback("server", 3),
+    server: callback("client", 2),
+  };
+  assertEquals(calls.client.parentSpanId, increase.server.spanId);
+  assertEquals(calls.server.parentSpanId, calls.client.spanId);
+  assertEquals(one("in callback", "client").parentSpanId, calls.server.spanId);
+  const made = { client: callback("client", 3), server: callback("server", 2) };
+  assertEquals(made.client.parentSpanId, request.spanId);
+  assertEquals(made.server.parentSpanId, made.client.spanId);
+  for (const { traceId } of callbacks) assertEquals(traceId, request.traceId);
+
+  const state = one("state", "server");
+  assertEquals(state.traceId, "0af7651916cd43dd8448eb211c80319c");
+  assertEquals(state.parentSpanId, one("state", "client").spanId);
 
   const refuse = pair("refuse");
   assertEquals(refuse.client.attributes["error.type"], "unavailable-today");
@@ -129,6 +156,6 @@ Deno.test("opentelemetry: without OTEL_DENO, calls work and nothing is exported"
     ...collector.env(program),
     OTEL_DENO: "false",
   });
-  assertEquals(await run(env), PRINTED);
+  assertEquals(await run(env), UNTRACED);
   assertEquals([collector.spans.length, collector.points.length], [0, 0]);
 });

@@ -6,13 +6,18 @@
  */
 import {
   type Call,
+  type Callback,
   CallError,
   handlerFrom,
   listen,
   withCall,
 } from "@qtalk/qtalk";
 import { intercept } from "@qtalk/qtalk/middleware";
-import { traceCalls, traceHandlers } from "@qtalk/qtalk/opentelemetry";
+import {
+  traceCallbacks,
+  traceCalls,
+  traceHandlers,
+} from "@qtalk/qtalk/opentelemetry";
 import { trace } from "@opentelemetry/api";
 
 const tracer = trace.getTracer("program");
@@ -48,6 +53,14 @@ const service = {
   back: withCall((call: Call) =>
     intercept(call.caller, traceCalls()).call("name")
   ),
+  increase: async (fn: Callback<(n: number) => number>) => await fn(1),
+  maker: () => () => "made",
+  // The state of the trace, here and where the handler calls.
+  state: withCall(async (call: Call) => {
+    const here = call.trace?.split(";").slice(1).join(";");
+    const there = await intercept(call.caller, traceCalls()).call("stateThere");
+    return `${here} ${there}`;
+  }),
 };
 
 /** The service, for the types of its client. */
@@ -56,7 +69,10 @@ export type Service = typeof service;
 const stop = Promise.withResolvers<void>();
 const listener = await listen("tcp://127.0.0.1:0", {
   handler: handlerFrom({ ...service, stop: () => stop.resolve() }),
-  onPeer: (peer) => void peer.use(traceHandlers()),
+  onPeer(peer) {
+    peer.use(traceHandlers());
+    traceCallbacks(peer);
+  },
   onError() {},
 });
 console.log(listener.addr);

@@ -1,0 +1,146 @@
+import { RpcResponse } from "../client/response.ts";
+import { borrowedFrom } from "../callback/remote_function.ts";
+import { RemoteCall } from "../remote/remote_call.ts";
+import type { AnyFunction } from "../remote/types.ts";
+import { type ContractMethod, isBytes, isStreamOf } from "./contract.ts";
+import {
+  type Checks,
+  type Eventual,
+  type Place,
+  validateArguments,
+  type Validated,
+  whenever,
+} from "./validate.ts";
+import {
+  described,
+  ValidationError,
+  type ValidationIssue,
+} from "./validation_error.ts";
+
+/**
+ * Makes a call whose arguments are valid, and checks its response.
+ *
+ * @param name what errors call what is called
+ * @param make makes the call with what is to be sent
+ * @param before checks something else first
+ */
+export function checkedCall(
+  method: ContractMethod,
+  name: string,
+  args: unknown[],
+  side: Checks,
+  make: (args: unknown[]) => Promise<RpcResponse>,
+  before: Eventual<Validated> = { value: undefined },
+): Promise<RpcResponse> {
+  const invalid = (issues: readonly ValidationIssue[]) =>
+    new ValidationError(
+      "invalid-argument",
+      `Cannot call ${name}: ${described(issues, "args")}`,
+      issues,
+    );
+  let streamError: ValidationError | undefined;
+  const place: Place = {
+    name,
+    what: "args",
+    error: (issues) => streamError ??= invalid(issues),
+  };
+  try {
+    const validated = whenever(
+      before,
+      (result): Eventual<Validated<unknown[]>> =>
+        result.issues !== undefined ? result : validateArguments(
+          method,
+          args,
+          (spec, value, path) => side.sent(spec, value, path, place),
+        ),
+    );
+    const response = whenever(validated, (result) => {
+      if (result.issues !== undefined) throw invalid(result.issues);
+      return make(result.value);
+    });
+    return Promise.resolve(response).then(
+      (response) => checkedResponse(response, method, name, side),
+      (error) => {
+        // What the peer makes of a stream that has failed here says less.
+        throw streamError ?? error;
+      },
+    );
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}
+
+/** A function that calls one of the peer, and checks both its ways. */
+export function callOf(
+  spec: ContractMethod,
+  fn: AnyFunction,
+  name: string,
+  side: Checks,
+): (...args: unknown[]) => RemoteCall {
+  return (...args) => {
+    const response = checkedCall(
+      spec,
+      name,
+      args,
+      side,
+      async (args) => {
+        const result: unknown = await fn(...args as never[]);
+        return result instanceof RpcResponse
+          ? result
+          : new RpcResponse([result]);
+      },
+    );
+    return new RemoteCall(response, name, undefined, borrowedFrom(fn)?.report);
+  };
+}
+
+/** A response with the schema of the result applied to what it carries. */
+async function checkedResponse(
+  response: RpcResponse,
+  { result: spec }: ContractMethod,
+  name: string,
+  side: Checks,
+): Promise<RpcResponse> {
+  const invalid = (issues: readonly ValidationIssue[]) =>
+    side.invalidResponse(
+      `Cannot receive response to ${name}: ${described(issues, "result")}`,
+      issues,
+    );
+  const place: Place = { name, what: "result", error: invalid };
+  if (isBytes(spec)) return response;
+  if (isStreamOf(spec)) {
+    if (!response.continued) return response;
+    const { values } = spec;
+    const check = (value: unknown, i: number) =>
+      side.received(values, value, [i], place);
+    return checkedStream(response, check, invalid);
+  }
+  if (response.continued) {
+    await response.close();
+    throw invalid([{ path: [], message: "Expected a value, got a stream" }]);
+  }
+  if (spec === undefined) return new RpcResponse([]);
+  const validated = await side.received(spec, response.value, [], place);
+  if (validated.issues !== undefined) throw invalid(validated.issues);
+  return new RpcResponse([validated.value]);
+}
+
+/** Has the values of a continued response checked as they are received. */
+function checkedStream(
+  response: RpcResponse,
+  check: (value: unknown, i: number) => Eventual<Validated>,
+  invalid: (issues: readonly ValidationIssue[]) => Error,
+): RpcResponse {
+  const receive = response.receive.bind(response);
+  let count = 0;
+  // Its loop receives by this, too.
+  response.receive = async (options) => {
+    const value = await receive(options);
+    if (value === undefined) return undefined;
+    const validated = await check(value, count++);
+    if (validated.issues !== undefined) throw invalid(validated.issues);
+    // What is undefined would be the end.
+    return validated.value ?? null;
+  };
+  return response;
+}

@@ -1,0 +1,319 @@
+import { callback, Keeper, keeperOf } from "../callback/kept_callback.ts";
+import { borrowedFrom } from "../callback/remote_function.ts";
+import { CallError } from "../errors.ts";
+import { type Special, specialOf } from "../handler/function_handler.ts";
+import { special } from "../handler/invoke.ts";
+import type { AnyFunction } from "../remote/types.ts";
+import { isValueStream, openSource } from "../wire/value_source.ts";
+import { callOf } from "./checked_call.ts";
+import {
+  type ContractMethod,
+  isMethod,
+  isObjectOf,
+  isOptionalOf,
+  isStreamOf,
+  type ValueSpec,
+} from "./contract.ts";
+import { Implemented } from "./implemented.ts";
+import type { StandardSchema } from "./standard_schema.ts";
+import {
+  type Checks,
+  type Eventual,
+  type Place,
+  validate,
+  type Validated,
+  validateEach,
+  whenever,
+} from "./validate.ts";
+import {
+  iterableFrom,
+  streamFrom,
+  ValidatedSource,
+} from "./validated_stream.ts";
+import {
+  placeOf,
+  ValidationError,
+  type ValidationIssue,
+} from "./validation_error.ts";
+
+/** Makes what takes the place of a function. */
+type Wrap = (
+  spec: ContractMethod,
+  fn: AnyFunction,
+  name: string,
+) => AnyFunction;
+
+/** The functions that have taken the place of others. */
+class Wrapped {
+  readonly #wrap: Wrap;
+  readonly #wrappers = new WeakMap<
+    AnyFunction,
+    WeakMap<ContractMethod, AnyFunction>
+  >();
+  readonly #originals = new WeakMap<AnyFunction, AnyFunction>();
+
+  constructor(wrap: Wrap) {
+    this.#wrap = wrap;
+  }
+
+  /** What takes its place; the same each time. */
+  of(spec: ContractMethod, fn: AnyFunction, name: string): AnyFunction {
+    let wrappers = this.#wrappers.get(fn);
+    if (wrappers === undefined) {
+      this.#wrappers.set(fn, wrappers = new WeakMap());
+    }
+    let wrapper = wrappers.get(spec);
+    if (wrapper === undefined) {
+      wrapper = this.#wrap(spec, fn, name);
+      wrappers.set(spec, wrapper);
+      this.#originals.set(wrapper, fn);
+    }
+    return wrapper;
+  }
+
+  /** What a function has taken the place of. */
+  originalOf(fn: AnyFunction): AnyFunction | undefined {
+    return this.#originals.get(fn);
+  }
+}
+
+/**
+ * How one side of a contract checks what it sends and receives: the side that
+ * implements it, or the one that calls it.
+ *
+ * Values of schemas that transform are transformed by the side that implements the
+ * contract, in both directions, also those of functions and streams. The other side
+ * may leave checking out. So it sends values as they are, if they are valid.
+ */
+export class Side implements Checks {
+  readonly #implements: boolean;
+  readonly #checksSent: boolean;
+  readonly #lent: Wrapped;
+  readonly #borrowed: Wrapped;
+
+  /**
+   * Makes a side.
+   *
+   * @param role what it does with the contract
+   * @param checksSent whether it checks what it sends
+   */
+  constructor(role: "implements" | "calls", checksSent: boolean) {
+    this.#implements = role === "implements";
+    this.#checksSent = checksSent;
+    this.#lent = new Wrapped((spec, fn, name) => lent(spec, fn, name, this));
+    this.#borrowed = new Wrapped((spec, fn, name) =>
+      borrowed(spec, fn, name, this)
+    );
+  }
+
+  /** Whether it checks what it sends. */
+  get checksSent(): boolean {
+    return this.#checksSent;
+  }
+
+  /** Checks a value that has arrived. */
+  received(
+    spec: ValueSpec,
+    value: unknown,
+    path: readonly (string | number)[],
+    place: Place,
+  ): Eventual<Validated> {
+    if (isOptionalOf(spec)) {
+      return value === undefined || value === null
+        ? { value: undefined }
+        : this.received(spec.value, value, path, place);
+    }
+    if (isStreamOf(spec)) {
+      if (!isValueStream(value)) return expected("a stream", path);
+      const { values } = spec;
+      const stream = streamFrom(() =>
+        new ValidatedSource(openSource(value), {
+          check: (value, i) =>
+            this.received(values, value, [...path, i], place),
+          error: place.error,
+        })
+      );
+      return { value: withLifeOf(value, stream) };
+    }
+    if (isObjectOf(spec)) {
+      return membersOf(
+        spec.members,
+        value,
+        path,
+        (member, value, path) => this.received(member, value, path, place),
+      );
+    }
+    if (isMethod(spec)) {
+      if (typeof value !== "function") return expected("a function", path);
+      const fn = value as AnyFunction;
+      return {
+        value: this.#lent.originalOf(fn) ??
+          this.#borrowed.of(spec, fn, nameOf(path, place)),
+      };
+    }
+    return validate(spec as StandardSchema, value, path);
+  }
+
+  /** Checks a value that is to be sent. */
+  sent(
+    spec: ValueSpec,
+    value: unknown,
+    path: readonly (string | number)[],
+    place: Place,
+  ): Eventual<Validated> {
+    if (isOptionalOf(spec)) {
+      return value === undefined || value === null
+        ? { value: undefined }
+        : this.sent(spec.value, value, path, place);
+    }
+    if (isStreamOf(spec)) {
+      if (!isValueStream(value)) return expected("a stream", path);
+      // What the peer gives back is what it has sent.
+      if (borrowedFrom(value) !== undefined) return { value };
+      const { values } = spec;
+      return {
+        value: iterableFrom(() =>
+          new ValidatedSource(openSource(value), {
+            check: (value, i) => this.sent(values, value, [...path, i], place),
+            error: place.error,
+          })
+        ),
+      };
+    }
+    if (isObjectOf(spec)) {
+      return membersOf(
+        spec.members,
+        value,
+        path,
+        (member, value, path) => this.sent(member, value, path, place),
+      );
+    }
+    if (isMethod(spec)) {
+      if (typeof value !== "function") return expected("a function", path);
+      const fn = value as AnyFunction;
+      return {
+        value: this.#borrowed.originalOf(fn) === undefined
+          ? this.#lent.of(spec, fn, nameOf(path, place))
+          : fn,
+      };
+    }
+    if (!this.#checksSent) return { value };
+    const checked = validate(spec as StandardSchema, value, path);
+    if (this.#implements) return checked;
+    return whenever(
+      checked,
+      (result) => result.issues === undefined ? { value } : result,
+    );
+  }
+
+  /** The error for a result that has arrived. */
+  invalidResponse(
+    message: string,
+    issues: readonly ValidationIssue[],
+  ): Error {
+    // A function that calls a callback is not to blame for what that returns.
+    return this.#implements
+      ? new CallError(message, { code: "invalid-result", details: issues })
+      : new ValidationError("invalid-result", message, issues);
+  }
+}
+
+/** What errors call a function. */
+function nameOf(
+  path: readonly (string | number)[],
+  { name, what }: Place,
+): string {
+  return `callback ${placeOf(what, path)} of ${name}`;
+}
+
+function expected(
+  what: string,
+  path: readonly (string | number)[],
+): Validated {
+  return { issues: [{ path, message: `Expected ${what}` }] };
+}
+
+/** Checks the members of an object, and makes an object of those alone. */
+function membersOf(
+  members: Readonly<Record<string, ValueSpec>>,
+  value: unknown,
+  path: readonly (string | number)[],
+  check: (
+    spec: ValueSpec,
+    value: unknown,
+    path: readonly (string | number)[],
+  ) => Eventual<Validated>,
+): Eventual<Validated> {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    return expected("an object", path);
+  }
+  const names = Object.keys(members);
+  const object = value as Record<string, unknown>;
+  const memberOf = (name: string) =>
+    name in Object.prototype && !Object.hasOwn(object, name)
+      ? undefined
+      : object[name];
+  const checked = validateEach(names.length, (i) => {
+    const name = names[i]!;
+    return check(members[name]!, memberOf(name), [...path, name]);
+  });
+  return whenever(checked, (result): Validated => {
+    if (result.issues !== undefined) return result;
+    const entries = names.map((name, i) => [name, result.value[i]] as const);
+    return {
+      value: Object.fromEntries(
+        entries.filter(([, value]) => value !== undefined),
+      ),
+    };
+  });
+}
+
+/** A function of this side that checks what the peer calls it with. */
+function lent(
+  spec: ContractMethod,
+  fn: AnyFunction,
+  name: string,
+  side: Side,
+): AnyFunction {
+  const implemented = new Implemented(spec, fn, undefined, side, name);
+  const how = specialOf(implemented.toFunction()) as Special;
+  // The program may get it back where nothing is described, and call it.
+  const marked = Object.assign((...args: never[]) => fn(...args), {
+    [special]: how,
+  });
+  const keeper = keeperOf(fn);
+  return keeper instanceof Keeper ? keeper.keepToo(callback(marked)) : marked;
+}
+
+/** A function of the peer that checks what it returns. */
+function borrowed(
+  spec: ContractMethod,
+  fn: AnyFunction,
+  name: string,
+  side: Side,
+): AnyFunction {
+  return withLifeOf(fn, callOf(spec, fn, name, side));
+}
+
+/**
+ * Gives what takes the place of a function or stream of the peer what programs
+ * find on that: `retain()`, `release()`, and what it is sent back by.
+ */
+function withLifeOf<T extends object>(original: object, substitute: T): T {
+  for (const key of Reflect.ownKeys(original)) {
+    if (typeof key !== "symbol" && key !== "retain" && key !== "release") {
+      continue;
+    }
+    if (Object.hasOwn(substitute, key)) continue;
+    const member = (original as Record<PropertyKey, unknown>)[key];
+    Object.defineProperty(substitute, key, {
+      value: key !== "retain" ? member : () => {
+        (member as () => void)();
+        return substitute;
+      },
+      configurable: true,
+      writable: true,
+    });
+  }
+  return substitute;
+}
