@@ -39,6 +39,15 @@ export interface RawChannel extends Channel {
    * valid until the end of the turn of the event loop.
    */
   peek(): Uint8Array | undefined;
+  /**
+   * What the bytes of {@linkcode peek} are a range of: from {@linkcode chunkStart} to
+   * {@linkcode chunkEnd}. A view of them would cost a small call more than they do.
+   */
+  readonly chunk: Uint8Array | undefined;
+  /** Where the first contiguous bytes start in {@linkcode chunk}. */
+  readonly chunkStart: number;
+  /** Where they end. */
+  readonly chunkEnd: number;
   /** Takes `bytes`, at most what {@linkcode peek} returned. */
   consume(bytes: number): void;
   /** Takes a chunk that the caller may keep; undefined if none has arrived. */

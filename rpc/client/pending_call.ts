@@ -354,34 +354,35 @@ export abstract class PendingCall<T = unknown>
     try {
       for (;;) {
         const { name } = this.#state;
-        let bytes: Uint8Array | null | undefined;
+        const reader = this.#reader;
+        let next: ReceivedHeader | Uint8Array | null | undefined;
         if (name === "header") {
-          bytes = this.#reader.next(MAX_CALL_HEADER_SIZE);
-        } else if (name === "values" || name === "first") {
-          bytes = this.#reader.next();
-        } else return;
-        if (bytes === undefined) {
-          return this.#reader.whenReadable(this.#advance);
-        }
-        if (bytes === null) return this.#peerEnded();
-        if (name === "header") this.#readHeader(bytes);
-        else this.#readValue(bytes, name === "first");
+          const { responseHeaders } = this.#context;
+          next = responseHeaders.read(reader, MAX_CALL_HEADER_SIZE);
+        } else if (name === "values" || name === "first") next = reader.next();
+        else return;
+        if (next === undefined) return reader.whenReadable(this.#advance);
+        if (next === null) return this.#peerEnded();
+        if (name === "header") this.#readHeader(next as ReceivedHeader);
+        else this.#readValue(next as Uint8Array, name === "first");
       }
     } catch (error) {
       this.failNamed(error);
     }
   };
 
-  #readHeader(bytes: Uint8Array): void {
+  #readHeader(header: ReceivedHeader): void {
     const { channels, responseHeaders, state } = this.#context;
-    const header = this.#header = responseHeaders.get(bytes);
+    this.#header = header;
     if (header.saysNull) channels.allowSpares();
     if (header.extended) {
       state.peerExtended = true;
       if (header.refusesPings) state.peerRefusesPings = true;
       this.#channel.requireEof(incomplete);
     }
-    if (header.meta !== undefined) this.#checkMeta(header.meta, bytes.length);
+    if (header.meta !== undefined) {
+      this.#checkMeta(header.meta, responseHeaders.size);
+    }
     this.#lent?.keep(header.keptIds);
     if (header.error !== undefined) {
       const late = header.about?.code === "deadline-exceeded";

@@ -62,6 +62,8 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
   readonly #reader: ValueReader;
   readonly session: SessionState;
   #receiver: ValueReceiver | undefined;
+  /** Whether the handler has asked for a value. */
+  #hasRead = false;
   #abort: AbortController | undefined;
   /** On the clock of `performance.now()`; undefined if there is none. */
   readonly #deadline: number | undefined;
@@ -182,7 +184,6 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
   }
 
   receive(options?: WaitOptions): Promise<unknown> {
-    const receiver = this.#receiver ??= this.#newReceiver();
     try {
       if (this.#weight > 0 || this.responder.borrowed !== undefined) {
         this.#goOn();
@@ -192,7 +193,18 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
       this.#readError = own;
       return Promise.reject(own);
     }
-    return receiver.receive(options);
+    const isFirst = this.#receiver === undefined && !options?.signal?.aborted;
+    if (isFirst) {
+      this.#hasRead = true;
+      try {
+        // Most calls have one argument, which has arrived: they need no receiver.
+        const value = this.receiveNow();
+        if (value !== absent) return Promise.resolve(value);
+      } catch (error) {
+        return Promise.reject(error);
+      }
+    }
+    return (this.#receiver ??= this.#newReceiver()).receive(options);
   }
 
   /**
@@ -284,8 +296,9 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
     if (state === "pending") {
       if (!this.request.extended) return;
       // The streams of a channel would end as if nothing were missing.
-      if (this.#channel.inUse && this.#receiver === undefined) return;
-      if (this.#receiver === undefined) this.#giveUp();
+      const isRead = this.#isRead;
+      if (this.#channel.inUse && !isRead) return;
+      if (!isRead) this.#giveUp();
       else if (this.#channel.buffered > 0) {
         this.cancelLimit = timeLimit(READING_TIME, () => this.#giveUp());
       }
@@ -316,7 +329,12 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
 
   /** A program may read on when its handler has finished, if it has begun to. */
   #dropIfUnused(): void {
-    if (this.#receiver === undefined && !this.#channel.inUse) this.drop();
+    if (!this.#isRead && !this.#channel.inUse) this.drop();
+  }
+
+  /** Whether the handler has begun to read values, and may read on. */
+  get #isRead(): boolean {
+    return this.#hasRead || this.#receiver !== undefined;
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<unknown, undefined> {

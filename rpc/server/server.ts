@@ -175,12 +175,11 @@ export class Server {
         return;
       }
       try {
-        const header = reader.next(MAX_CALL_HEADER_SIZE);
-        if (header === undefined) return reader.whenReadable(advance);
+        const request = this.#requests.read(reader, MAX_CALL_HEADER_SIZE);
+        if (request === undefined) return reader.whenReadable(advance);
         idle = false;
         this.#idle--;
-        if (header === null) return channel.shutdown();
-        const request = this.#requests.get(header);
+        if (request === null) return channel.shutdown();
         if (request.from !== undefined && this.#isOwn(request.from)) {
           return channel.discard();
         }
