@@ -61,3 +61,47 @@ Deno.test("TurnBudget: can be waited for again once all are done", async () => {
   }
   assert(!budget.isSpent);
 });
+
+/** Work of others: takes `ms` milliseconds of a clock in each of so many passes. */
+function others(passes: number, ms: number) {
+  const work = { now: 0, passes: 0 };
+  const pass = () => {
+    if (work.passes === passes) return;
+    work.passes++;
+    work.now += ms;
+    setImmediate(pass);
+  };
+  setImmediate(pass);
+  return work;
+}
+
+/** Waits for a turn while others work. */
+async function turnAfter(work: { now: number }): Promise<void> {
+  const budget = new TurnBudget(() => work.now);
+  budget.count(4);
+  await budget.wait();
+  budget.done();
+}
+
+Deno.test("TurnBudget: a turn begins when others have nothing more to do", async () => {
+  const work = others(10, 2);
+  await turnAfter(work);
+  assertEquals(work.passes, 10);
+});
+
+Deno.test("TurnBudget: a turn begins although others always have something to do", async () => {
+  const work = others(10_000, 2);
+  await turnAfter(work);
+  assert(work.now >= 32, "they have eight times as long");
+  const { passes } = work;
+  work.passes = 10_000;
+  assert(passes < 200, `${passes} passes`);
+});
+
+Deno.test("TurnBudget: a turn does not wait for others that do little", async () => {
+  const work = others(10_000, 0.001);
+  await turnAfter(work);
+  const { passes } = work;
+  work.passes = 10_000;
+  assert(passes <= 2, `${passes} passes`);
+});

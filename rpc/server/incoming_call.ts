@@ -52,6 +52,8 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
   next: QueuedCall | undefined;
   /** Cancels the limit on the time to wait for its turn, or to read on. */
   cancelLimit: (() => void) | undefined;
+  /** Gives back the memory of a large header, once. */
+  releaseHeader: (() => void) | undefined;
   /** Answers the call if it is the call of a callback. */
   callback: Handler | undefined;
   readonly request: Request;
@@ -270,6 +272,7 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
   /** Drops what has arrived of a value; nothing more will be received. */
   release(): void {
     this.cancelLimit?.();
+    this.releaseHeader?.();
     this.#reader.release();
   }
 
@@ -319,6 +322,7 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
   /** The handler has finished and left the call continued. */
   handlerFinished(): void {
     this.cancelLimit?.();
+    this.releaseHeader?.();
     this.#finished = true;
     if (this.#channel.peerClosed) this.#dropIfUnused();
   }

@@ -26,6 +26,12 @@ import {
 } from "../wire/selector.ts";
 import { ResponseWriter } from "./response_writer.ts";
 
+/**
+ * Headers of up to so many bytes are not counted: those of all calls that may be
+ * open at the same time are 2 MiB.
+ */
+const LIGHT_HEADER = 1024;
+
 /** Makes the caller for nested calls in a codec; are the calls marked as such? */
 export type CallerIn = (codec: Codec, marked: boolean) => Caller;
 
@@ -73,6 +79,8 @@ export interface Request {
   readonly meta: Metadata | undefined;
   /** Why the metadata is refused, and the call with it. */
   readonly metaRefusal: CodecError | undefined;
+  /** The bytes of memory of the header, unless it is light. */
+  readonly weight: number;
   /** The field `Q`, for forwarding. */
   readonly extension: CallHeader["extension"];
   /** The header of the forwarded call with its length, once it was encoded. */
@@ -138,7 +146,8 @@ export class RequestDecoder {
   decode(header: Uint8Array): Request {
     const codec = this.#codecOf(header);
     try {
-      const { selector, extension } = decodeCallHeader(codec, header);
+      const weight = header.length > LIGHT_HEADER ? { bytes: 0 } : undefined;
+      const { selector, extension } = decodeCallHeader(codec, header, weight);
       const clean = cleanSelector(selector);
       const stream = extension?.["stream"];
       const lends = extension?.["lends"];
@@ -171,6 +180,7 @@ export class RequestDecoder {
         deadline,
         meta,
         metaRefusal,
+        weight: weight?.bytes ?? 0,
         extension,
         forwarded: undefined,
       };
@@ -234,6 +244,7 @@ export class RequestDecoder {
       deadline: undefined,
       meta: undefined,
       metaRefusal: undefined,
+      weight: 0,
       extension: undefined,
       forwarded: undefined,
     };

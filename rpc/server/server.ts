@@ -19,6 +19,9 @@ import {
 } from "./request_decoder.ts";
 import { ChannelResponder } from "./responder.ts";
 
+/** The large headers of calls may take one part in this many of the account. */
+const HEADER_PART = 16;
+
 /** What a server needs besides channels. */
 export interface ServerOptions {
   /** The codecs of calls: each call is answered in its own. */
@@ -71,6 +74,8 @@ export class Server {
    */
   #held: Fifo<QueuedCall> | undefined;
   #refusing = false;
+  /** Bytes of the large headers of calls, and of nested ones. */
+  readonly #largeHeaders: [calls: number, nested: number] = [0, 0];
   /** How many calls have begun. */
   begun = 0;
 
@@ -210,11 +215,40 @@ export class Server {
     }
     const nested = isNested(call);
     reader.memory = nested ? this.#nestedMemory : this.#memory;
-    if (this.#refusing && call.callback === undefined) refuseClosing(call);
-    else if (this.#held !== undefined && call.callback === undefined) {
+    if (request.weight > 0 && !this.#holdHeader(call, nested)) {
+      void responder.return(
+        refusal("busy", "there is no memory for its header", "", request),
+      );
+      call.release();
+    } else if (this.#refusing && call.callback === undefined) {
+      refuseClosing(call);
+    } else if (this.#held !== undefined && call.callback === undefined) {
       this.#hold(call, this.#held);
     } else this.#queueOf(call).begin(call);
     return call;
+  }
+
+  /**
+   * Counts a large header as held until the handler has finished; returns false if
+   * there is no memory for it. A part of the account is for headers in any case:
+   * calls that hold the rest with their arguments may take a while.
+   */
+  #holdHeader(call: IncomingCall, nested: boolean): boolean {
+    const { headers, limit } = this.#options.account;
+    const memory = nested ? headers.reserved : headers;
+    const { weight } = call.request;
+    const which = nested ? 1 : 0;
+    const large = this.#largeHeaders;
+    const fits = large[which] + weight <= limit / HEADER_PART;
+    if (!fits && !memory.canTake(weight)) return false;
+    large[which] += weight;
+    memory.take(weight);
+    call.releaseHeader = () => {
+      call.releaseHeader = undefined;
+      large[which] -= weight;
+      memory.give(weight);
+    };
+    return true;
   }
 
   /** Whether a call comes from this side; then there is no other one. */
@@ -344,12 +378,17 @@ export class Server {
     // What waits has not begun: it never will.
     if (held !== undefined && call.queue === held) {
       held.remove(call);
-      call.channel.discard();
+      this.#dropWaiting(call);
     } else {
-      if (calls.isWaiting(call)) call.channel.discard();
+      if (calls.isWaiting(call)) this.#dropWaiting(call);
       calls.remove(call);
     }
     call.callerClosed();
+  }
+
+  #dropWaiting(call: IncomingCall): void {
+    call.releaseHeader?.();
+    call.channel.discard();
   }
 
   /** The handler has finished: if it did not respond, the answer is `null`. */
@@ -417,9 +456,11 @@ function mayBegin({ request, isLate }: IncomingCall): boolean {
   );
 }
 
-function refuseClosing({ responder, request }: IncomingCall): void {
+function refuseClosing(call: IncomingCall): void {
+  const { responder, request } = call;
   const why = "this side is closing";
   void responder.return(refusal("unavailable", why, "", request));
+  call.releaseHeader?.();
 }
 
 /**

@@ -8,7 +8,9 @@
 import {
   type Codec,
   CodecError,
+  decodeWeighed,
   PREFIX_SIZE,
+  type ValueWeight,
   ValueWriter,
 } from "../../codec/internal.ts";
 import { readUint32 } from "../../uint32.ts";
@@ -219,11 +221,16 @@ const REFUSED_IN_RESPONSE = /^(?:error|e|continue|c)$/iu;
  * Decodes a call header. A map that has one meaning only is valid: without a
  * selector it calls the empty one.
  *
+ * @param weight where the memory that the header takes is written
  * @throws {RpcError} `malformed-header`
  * @throws {CodecError} if the bytes are not a value
  */
-export function decodeCallHeader(codec: Codec, bytes: Uint8Array): CallHeader {
-  const header = decodeHeader(codec, bytes, "call");
+export function decodeCallHeader(
+  codec: Codec,
+  bytes: Uint8Array,
+  weight?: ValueWeight,
+): CallHeader {
+  const header = decodeHeader(codec, bytes, "call", weight);
   const selector = fieldOf(header, "call", "Selector", "S", "");
   if (typeof selector !== "string") throw wrongType("call", "Selector");
   return { selector, extension: extensionOf(header) };
@@ -520,8 +527,11 @@ function decodeHeader(
   codec: Codec,
   bytes: Uint8Array,
   which: Which,
+  weight?: ValueWeight,
 ): Record<string, unknown> {
-  const value = codec.decode(bytes);
+  const value = weight === undefined
+    ? codec.decode(bytes)
+    : decodeWeighed(codec, bytes, weight);
   // Codecs also return objects of other classes, such as bytes and dates.
   if (Object.prototype.toString.call(value) !== "[object Object]") {
     throw malformed(which, "it is not a map");

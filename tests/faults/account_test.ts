@@ -378,3 +378,111 @@ test("account: what comes before the answer to OPEN is given back when the sessi
   assertEquals(session.usage.slots, 0);
   assertEquals(session.usage.held.total, 0);
 });
+
+/** The metadata of a call whose header is large. */
+const LARGE_META = { token: "x".repeat(4_000) };
+
+/** Bytes of headers that the calls of a client make a server hold. */
+function headersAt(peer: Peer): number {
+  return held(peer).headers;
+}
+
+test("usage.held.headers: the large headers of calls that wait or run count until they end", async (t) => {
+  const [client, server] = t.pair({}, { maxConcurrentCalls: 1 });
+  const running = Promise.withResolvers<void>();
+  server.handle("wait", async (_call, respond) => {
+    await running.promise;
+    await respond.return("done");
+  });
+  const calls = Array.from(
+    { length: 20 },
+    () => client.call("wait", [], { meta: LARGE_META }),
+  );
+  assertLess(20 * 4_000, await settled(() => headersAt(server)));
+  running.resolve();
+  for (const call of calls) assertEquals(await call, "done");
+  assertEquals(headersAt(server), 0);
+});
+
+test("usage.held.headers: a call that is given up while it waits gives its header back", async (t) => {
+  const [client, server] = t.pair({}, { maxConcurrentCalls: 1 });
+  const running = Promise.withResolvers<void>();
+  server.handle("wait", async (_call, respond) => {
+    await running.promise;
+    await respond.return("done");
+  });
+  const first = client.call("wait");
+  const abort = new AbortController();
+  const { signal } = abort;
+  const second = client.call("wait", [], { meta: LARGE_META, signal });
+  assertLess(4_000, await settled(() => headersAt(server)));
+  abort.abort();
+  await assertRejects(() => second, DOMException);
+  while (headersAt(server) >= 4_000) await turn();
+  running.resolve();
+  assertEquals(await first, "done");
+});
+
+test("usage.held.headers: a call that is continued gives its header back when its handler is over", async (t) => {
+  const [client, server] = t.pair();
+  server.handle("open", async (_call, respond) => {
+    await respond.continue();
+  });
+  const { channel } = await client.request("open", [], { meta: LARGE_META });
+  assertLess(await settled(() => headersAt(server)), 4_000);
+  await channel!.close();
+});
+
+test("usage.held.headers: small headers of calls are not counted", async (t) => {
+  const [client, server] = t.pair({}, { maxConcurrentCalls: 1 });
+  const running = Promise.withResolvers<void>();
+  let counted = -1;
+  server.handle("wait", async (_call, respond) => {
+    await running.promise;
+    counted = headersAt(server);
+    await respond.return();
+  });
+  const meta = { token: "x".repeat(500) };
+  const calls = [1, 2, 3].map(() => client.call("wait", [], { meta }));
+  while (server.session.usage.slots < 3) await turn();
+  running.resolve();
+  await Promise.all(calls);
+  assertEquals(counted, 0);
+});
+
+test("usage.held.headers: calls whose large headers do not fit are busy, nested calls are not", async (t) => {
+  const limit = 512 * 1024;
+  const [client, server] = t.pair({}, {
+    maxConcurrentCalls: 1,
+    session: { maxHeldSize: limit },
+  });
+  const running = Promise.withResolvers<void>();
+  server.handle("wait", async (call, respond) => {
+    await running.promise;
+    const answer = await call.caller.call("wait", [], { meta: LARGE_META });
+    await respond.return(answer);
+  });
+  server.handle("ask", (_call, respond) => respond.return("asked"));
+  client.handle("wait", async (call, respond) => {
+    await respond.return(
+      await call.caller.call("ask", [], { meta: LARGE_META }),
+    );
+  });
+  const calls = Array.from(
+    { length: 200 },
+    () =>
+      client.call("wait", [], { meta: LARGE_META }).catch((error) => {
+        assert(error instanceof RemoteError);
+        return error.text;
+      }),
+  );
+  const total = await settled(() => held(server).total);
+  assert(total <= limit, `${total} bytes are held`);
+  running.resolve();
+  const answers = await within(Promise.all(calls), "the answers", 10_000);
+  const asked = answers.filter((answer) => answer === "asked").length;
+  assert(asked > 5, `${asked} are answered`);
+  const busy = 'busy: there is no memory for its header; cannot call "/wait"';
+  assertEquals(answers.filter((answer) => answer === busy).length, 200 - asked);
+  while (headersAt(server) >= 4_000) await turn();
+});
