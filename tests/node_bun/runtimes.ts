@@ -36,16 +36,8 @@ export async function prepareRuntimes(
   if (Deno.build.os === "windows") {
     return { missing: "they need Unix sockets and a shell" };
   }
-  let node: string;
-  let node24: string;
-  try {
-    node = await nodeOf(PACKAGES.oldest);
-    node24 = await nodeOf(PACKAGES.later);
-  } catch (error) {
-    return { missing: error instanceof Error ? error.message : `${error}` };
-  }
-  const modules = /^(.*\/node_modules)\/node\/bin\/node$/.exec(node)?.[1];
-  if (modules === undefined) return { missing: `npx found Node at "${node}"` };
+  const { installed, missing } = await installRuntimes();
+  if (installed === undefined) return { missing: missing! };
   // What cannot be bundled is a failure, and nothing that is missing.
   const [program, example, signals, sockets] = await Promise.all([
     bundleInto("program.ts", directory),
@@ -61,9 +53,35 @@ export async function prepareRuntimes(
   });
   return {
     runtimes: {
-      node: commands(node, "--no-warnings"),
-      node24: commands(node24, "--no-warnings"),
-      bun: commands(`${modules}/.bin/bun`),
+      node: commands(...installed.node),
+      node24: commands(...installed.node24),
+      bun: commands(...installed.bun),
+    },
+  };
+}
+
+/** The words that run a module on each runtime. */
+export type Installed = Record<keyof Runtimes, [string, ...string[]]>;
+
+/** Installs the runtimes; or says why not. */
+export async function installRuntimes(): Promise<
+  { installed?: Installed; missing?: string }
+> {
+  let node: string;
+  let node24: string;
+  try {
+    node = await nodeOf(PACKAGES.oldest);
+    node24 = await nodeOf(PACKAGES.later);
+  } catch (error) {
+    return { missing: error instanceof Error ? error.message : `${error}` };
+  }
+  const modules = /^(.*\/node_modules)\/node\/bin\/node$/.exec(node)?.[1];
+  if (modules === undefined) return { missing: `npx found Node at "${node}"` };
+  return {
+    installed: {
+      node: [node, "--no-warnings"],
+      node24: [node24, "--no-warnings"],
+      bun: [`${modules}/.bin/bun`],
     },
   };
 }

@@ -29,7 +29,9 @@ interface TempOptions {
   suffix?: string;
 }
 
-const flagOf = ({ append }: WriteOptions = {}) => ({ flag: append ? "a" : "w" });
+const flagOf = ({ append }: WriteOptions = {}) => ({
+  flag: append ? "a" : "w",
+});
 
 function infoOf(stats: fs.Stats) {
   return {
@@ -178,8 +180,7 @@ const members = {
 };
 
 function writer(fd: number) {
-  const writeSync = (bytes: Uint8Array) =>
-    named(() => fs.writeSync(fd, bytes));
+  const writeSync = (bytes: Uint8Array) => named(() => fs.writeSync(fd, bytes));
   return { writeSync, write: later(writeSync), close: () => fs.closeSync(fd) };
 }
 

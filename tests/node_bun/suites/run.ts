@@ -1,7 +1,7 @@
 /**
  * Runs test files inside Node or Bun:
  *
- *     run.ts '{"files": […], "skip": ["file => name"…], "after": 0}'
+ *     run.ts JOB
  *
  * Prints lines of JSON between other output, each after a mark: a test begins,
  * and how it ended.
@@ -11,6 +11,7 @@
 import process from "node:process";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { takeStray } from "./deno.ts";
+import { type Job, LATE, MARK, type Said } from "./job.ts";
 import {
   type Context,
   definition,
@@ -18,38 +19,15 @@ import {
   takeRegistered,
 } from "./registry.ts";
 
-/** What is run. */
-export interface Job {
-  /** Files, as paths within the project. */
-  files: string[];
-  /** Tests to leave out, or the only ones to run. */
-  listed: { tests: string[]; run: "others" | "these" };
-  /** How many tests of the first file have run before. */
-  done: number;
-  /** Milliseconds that a test has. */
-  patience: number;
-}
-
-/** What is said of a test. */
-export interface Said {
-  /** The file and the name. */
-  test: string;
-  /** How it ended; undefined when it begins. */
-  outcome?: "passed" | "failed" | "ignored";
-  /** Why it failed. */
-  error?: string;
-  /** Milliseconds that it took. */
-  ms?: number;
-}
-
-/** What lines that this program writes begin with. */
-export const MARK = "\u0001";
-
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 /** The runtime's own, whatever a test puts in their place. */
 const { setTimeout, clearTimeout } = globalThis;
 /** What keeps a process alive and is no leak of a test. */
-const OWN = /^(?:TTYWrap|PipeWrap|FSReqCallback|FSReqPromise|CloseReq|Immediate|WriteWrap|ShutdownWrap)$/;
+const OWN =
+  /^(?:TTYWrap|PipeWrap|FSReqCallback|FSReqPromise|CloseReq|Immediate|WriteWrap|ShutdownWrap)$/;
+
+/** A test that did not end in its time. */
+class Late extends Error {}
 
 /** What fails the test that runs: an error that nothing took. */
 let onStray: (error: unknown) => void = () => {};
@@ -117,7 +95,7 @@ async function runTest(test: Registered, patience: number): Promise<void> {
   const stray = Promise.withResolvers<never>();
   stray.promise.catch(() => {});
   onStray = stray.reject;
-  const late = () => stray.reject(new Error(`It took more than ${patience} ms`));
+  const late = () => stray.reject(new Late(`It took more than ${patience} ms`));
   const timer = setTimeout(late, patience);
   try {
     await Promise.race([runBody(test), stray.promise]);
@@ -138,7 +116,11 @@ async function runFile(file: string, job: Job, done: number): Promise<void> {
   try {
     await import(pathToFileURL(`${ROOT}${file}`).href);
   } catch (error) {
-    say({ test: `${file} => its modules`, outcome: "failed", error: said(error) });
+    say({
+      test: `${file} => its modules`,
+      outcome: "failed",
+      error: said(error),
+    });
     takeRegistered();
     return;
   }
@@ -148,7 +130,7 @@ async function runFile(file: string, job: Job, done: number): Promise<void> {
       new RegExp(pattern).test(name)
     );
     if (isListed !== (listed.run === "these")) {
-      say({ test: name });
+      say({ test: name, outcome: "left out" });
       continue;
     }
     say({ test: name });
@@ -163,6 +145,8 @@ async function runFile(file: string, job: Job, done: number): Promise<void> {
       say({ test: name, outcome: "passed", ms: ms() });
     } catch (error) {
       say({ test: name, outcome: "failed", error: said(error), ms: ms() });
+      // What still runs of it would disturb the next.
+      if (error instanceof Late) process.exit(LATE);
     }
   }
 }

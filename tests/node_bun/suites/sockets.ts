@@ -5,7 +5,10 @@
  */
 import net from "node:net";
 import process from "node:process";
-import { NodeTransport, systemError } from "../../../mux/transport/node/streams.ts";
+import {
+  NodeTransport,
+  systemError,
+} from "../../../mux/transport/node/streams.ts";
 
 /** Where a connection leads to, or a listener waits. */
 interface Place {
