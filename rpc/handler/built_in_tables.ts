@@ -174,6 +174,7 @@ export const MADE_BY_NODE: Readonly<
 export const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
   DatabaseSync: ["sqlite"],
   REPLServer: ["repl"],
+  ReadableStreamTee: ["stream/web"],
   TLSSocket: ["tls", "_tls_wrap"],
   _checkInvalidHeaderChar: ["_http_common"],
   addAbortSignal: ["stream"],

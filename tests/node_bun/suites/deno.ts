@@ -138,6 +138,10 @@ const members = {
   remove: (path: Path, options: { recursive?: boolean } = {}) =>
     namedAsync(() => later(removeSync)(path, options)),
   statSync,
+  openSync: (path: Path) => {
+    const fd = named(() => fs.openSync(path, "a"));
+    return writer(fd);
+  },
   stat: later(statSync),
   lstatSync,
   lstat: later(lstatSync),
@@ -253,7 +257,9 @@ export const Worker = globalThis.Worker ??
         this.dispatchEvent(new MessageEvent("message", { data }));
       });
       this.#thread.on("error", (error) => {
-        this.dispatchEvent(new ErrorEvent("error", { error }));
+        this.dispatchEvent(
+          new ErrorEvent("error", { error, message: (error as Error).message }),
+        );
       });
     }
 

@@ -42,6 +42,8 @@ export function serve(...args: (ServeOptions | Handler)[]) {
   const server = cert === undefined || key === undefined
     ? http.createServer(onRequest)
     : https.createServer({ cert, key }, onRequest);
+  // The timer of Bun for it would be one of the test that runs.
+  server.keepAliveTimeout = 0;
   listenAtOnce(server, options.hostname ?? "127.0.0.1", options.port ?? 0);
   const at = server.address() as net.AddressInfo;
   const addr = { transport: "tcp", hostname: at.address, port: at.port };
