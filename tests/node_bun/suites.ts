@@ -101,15 +101,19 @@ async function runBatch(
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
+      // A group of its own, with what its tests start.
+      detached: true,
     }).spawn();
     const errors = new Response(child.stderr).text();
+    // What a test has left running would keep these streams open.
+    void child.status.then(() => killGroup(child.pid));
     let begun: Said | undefined;
     const counts = new Map<string, number>();
     // A process that says nothing for so long hangs.
     let limit: ReturnType<typeof setTimeout> | undefined;
     const watch = () => {
       clearTimeout(limit);
-      limit = setTimeout(() => child.kill("SIGKILL"), job.patience + 30_000);
+      limit = setTimeout(() => killGroup(child.pid), job.patience + 30_000);
     };
     watch();
     for await (const line of linesOf(child.stdout)) {
@@ -147,6 +151,37 @@ async function runBatch(
   return outcomes;
 }
 
+function killGroup(pid: number): void {
+  try {
+    Deno.kill(-pid, "SIGKILL");
+  } catch {
+    // All of it has ended.
+  }
+}
+
+/** What a run says of a test, unless it passed. */
+function verdictOf({ runtime, said }: Outcome): {
+  key: "passed" | "failed" | "ignored";
+  line?: string;
+} {
+  const exception = exceptionFor(runtime, said.test);
+  const of = `on ${RUNTIME_NAMES[runtime]}: ${said.test}`;
+  if (said.outcome === "ignored") {
+    return { key: "ignored", line: `skipped ${of}` };
+  }
+  if (exception === undefined) {
+    return said.outcome === "passed"
+      ? { key: "passed" }
+      : { key: "failed", line: `FAILED ${of}\n${said.error}` };
+  }
+  return said.outcome === "failed" || exception.sometimes
+    ? { key: "ignored", line: `skipped ${of} (${exception.reason})` }
+    : {
+      key: "failed",
+      line: `FAILED ${of}\nIt is listed as an exception, and passes`,
+    };
+}
+
 /** Splits files into batches, the largest files apart from each other. */
 function batchesOf(
   runtime: Runtime,
@@ -176,26 +211,10 @@ function report(outcomes: Outcome[], complete: boolean): boolean {
     if (own.length === 0) continue;
     const name = RUNTIME_NAMES[runtime];
     const here = { passed: 0, failed: 0, ignored: 0 };
-    for (const { said } of own) {
-      const exception = exceptionFor(runtime, said.test);
+    for (const outcome of own) {
+      const exception = exceptionFor(runtime, outcome.said.test);
       if (exception !== undefined) used.add(`${exception.tests}`);
-      if (said.outcome === "ignored") {
-        here.ignored++;
-        console.log(`skipped on ${name}: ${said.test}`);
-      } else if (exception === undefined) {
-        here[said.outcome as "passed" | "failed"]++;
-        if (said.outcome === "failed") {
-          console.log(`FAILED on ${name}: ${said.test}\n${said.error}`);
-        }
-      } else if (said.outcome === "failed" || exception.sometimes) {
-        here.ignored++;
-        console.log(`skipped on ${name}: ${said.test} (${exception.reason})`);
-      } else {
-        here.failed++;
-        console.log(
-          `FAILED on ${name}: ${said.test}\nIt is listed as an exception, and passes`,
-        );
-      }
+      here[verdictOf(outcome).key]++;
     }
     console.log(
       `${name}: ${here.passed} passed, ${here.failed} failed, ${here.ignored} skipped`,
@@ -266,14 +285,17 @@ async function main(args: string[]): Promise<number> {
         const batch = batches.shift();
         if (batch === undefined) return;
         const { runtime } = batch;
-        outcomes.push(
-          ...await runBatch(
-            batch,
-            installed[runtime],
-            denos.get(runtime)!,
-            folder,
-          ),
+        const found = await runBatch(
+          batch,
+          installed[runtime],
+          denos.get(runtime)!,
+          folder,
         );
+        for (const outcome of found) {
+          const { line } = verdictOf(outcome);
+          if (line !== undefined) console.log(line);
+        }
+        outcomes.push(...found);
       }
     };
     await Promise.all(
