@@ -11,5 +11,6 @@ export {
   type DescribedSchema,
   type ReflectionOptions,
   type ServiceDescription,
+  type ServiceHealth,
   withReflection,
 } from "./reflection/mod.ts";

@@ -38,7 +38,9 @@ export interface ConnectOptions extends ObserverOption {
    * for them before each attempt. Browsers cannot send any. Default: an `Origin` with
    * the server's own origin, which qtalk-go's server requires.
    */
-  headers?: Provided<HeadersInit> | undefined;
+  headers?:
+    | Provided<Headers | Iterable<string[]> | Record<string, string>>
+    | undefined;
   /**
    * WebSocket subprotocols to offer, in order of preference, or a function that
    * is asked for them before each attempt. If the server agrees to none of them,
@@ -172,7 +174,7 @@ export function dial<C extends Carried>(
 
 async function dialOnce<C extends Carried>(
   address: Provided<string>,
-  options: DialOptions<C>,
+  options: DialOptions<C> & FallbackOption,
 ): Promise<Peer<C>> {
   checkPeerOptions(options);
   const session = await dialSession(address, options);
@@ -195,8 +197,8 @@ async function dialReconnecting<C extends Carried>(
   // Loaded on first use: most programs do not reconnect.
   const { Reconnector } = await import("./reconnect/reconnector.ts");
   const peer = new Reconnector(reconnect, handler, {
-    connect: (handler, signal) =>
-      dialOnce(address, { ...options, handler, signal }),
+    connect: (handler, signal, onFallback) =>
+      dialOnce(address, { ...options, handler, signal, onFallback }),
     wait,
     now: () => performance.now(),
     random: Math.random,
@@ -240,12 +242,19 @@ export async function dialSession(
   return qmux(await connect(address, options), options.session);
 }
 
+/** What reports to the state of a peer that reconnects. */
+interface FallbackOption {
+  /** Called when a connection of another kind is tried because of `error`. */
+  onFallback?: (error: unknown) => void;
+}
+
 /** Connects, and leaves it to the caller what the connection becomes. */
 export async function connect(
   place: Provided<string>,
-  options: ConnectOptions & CodecSource,
+  options: ConnectOptions & CodecSource & FallbackOption,
 ): Promise<Transport> {
   const { signal, timeout = DEFAULT_CONNECT_TIMEOUT, session } = options;
+  const { onFallback } = options;
   signal?.throwIfAborted();
   // Checked first: a connection that was made would have to be closed.
   checkTimeout(timeout);
@@ -271,7 +280,12 @@ export async function connect(
     const tls = await ask(options.tls, limited.signal);
     const transport = await attempt(
       address,
-      scheme.connect(rest, limited.signal, { headers, protocols, tls }),
+      scheme.connect(rest, limited.signal, {
+        headers,
+        protocols,
+        tls,
+        onFallback,
+      }),
     );
     return observed(transport, redactedAddress(address), options);
   } catch (error) {

@@ -11,6 +11,7 @@ import {
   Peer,
   qmux,
   RemoteError,
+  TalkError,
 } from "@qtalk/qtalk";
 import { serveWebSocket } from "@qtalk/qtalk/websocket";
 import {
@@ -20,6 +21,7 @@ import {
   assertRejects,
   assertThrows,
 } from "@std/assert";
+import { makeAuthority } from "../tests/support/certificates.ts";
 import { test } from "../tests/support/harness.ts";
 
 class Account {
@@ -182,4 +184,35 @@ Deno.test("dial(): errors do not have the values of headers", async () => {
     })
   );
   assertEquals(Deno.inspect(error).includes("SECRET"), false);
+});
+
+Deno.test("listen(): reusePort is for TCP ports, and needs a flag of Deno", async () => {
+  const cases = [
+    ["unix:x", 'option "reusePort" is for TCP ports only'],
+    ["stdio:", 'option "reusePort" is for TCP ports only'],
+    ["tcp://127.0.0.1:0", "needs the flag --unstable-net of Deno"],
+    ["ws://127.0.0.1:0", "needs the flag --unstable-net of Deno"],
+  ] as const;
+  for (const [address, text] of cases) {
+    const error = await assertRejects(
+      () => listen(address, { reusePort: true }),
+      TalkError,
+    );
+    assertEquals([error.code, error.permanent], ["listen-failed", true]);
+    assert(error.message.includes(text), error.message);
+  }
+});
+
+Deno.test("listen(): several listeners with reusePort have one port, over tls: without any flag", async () => {
+  const ca = await makeAuthority("test authority");
+  const tls = await ca.issue("CN=server", { names: ["localhost"] });
+  const options = { tls, reusePort: true };
+  await using first = await listen("tls://127.0.0.1:0", options);
+  await using second = await listen(first.addr, options);
+  assertEquals(second.addr, first.addr);
+  const error = await assertRejects(
+    () => listen(first.addr, { tls }),
+    TalkError,
+  );
+  assertEquals(error.code, "listen-failed");
 });

@@ -453,3 +453,63 @@ Deno.test("TLS: options that are missing or not valid are errors of listen() and
   );
   assertEquals(error.permanent, true);
 });
+
+// --- wss: where a runtime restricts connections ------------------------------
+
+/** Runs tests/support/websocket_fallback.ts; resolves to the lines that it printed. */
+async function fallenBack(address: string, how: string): Promise<string[]> {
+  const url = (path: string) =>
+    new URL(`../tests/support/${path}`, import.meta.url);
+  const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "--allow-net",
+      // On Windows a URL's path is /C:/…, and the file's is C:/…
+      `--cert=${url("tls/ca.pem").pathname.replace(/^\/(?=\w:)/, "")}`,
+      url("websocket_fallback.ts").href,
+      address,
+      how,
+    ],
+  }).output();
+  const decoder = new TextDecoder();
+  assertEquals(decoder.decode(stderr), "");
+  return decoder.decode(stdout).trim().split("\n");
+}
+
+Deno.test("dial: wss: uses the runtime's WebSocket, once, where it refuses connections of its own with TLS", async () => {
+  const file = (name: string) =>
+    new URL(`../tests/support/tls/${name}`, import.meta.url);
+  await using listener = await listen("wss://localhost:0", {
+    tls: { cert: file("cert.pem"), key: file("key.pem") },
+    handler: handlerFrom({ echo: (value: unknown) => value }),
+  });
+  for (
+    const [how, error] of [
+      ["missing", "TypeError"],
+      ["NotSupported", "NotSupported"],
+      ["PermissionDenied", "PermissionDenied"],
+    ] as const
+  ) {
+    assertEquals(await fallenBack(listener.addr, how), [
+      "connecting",
+      `connecting after ${error}`,
+      "connected",
+      "1",
+      "closed",
+    ]);
+  }
+  // A network or a server that fails is not the runtime's refusal.
+  for (const how of ["ConnectionReset", "InvalidData"]) {
+    assertEquals(await fallenBack(listener.addr, how), [
+      "connecting",
+      "closed",
+      "dial-failed",
+    ]);
+  }
+  assertEquals(await fallenBack(listener.addr, "none"), [
+    "connecting",
+    "connected",
+    "1",
+    "closed",
+  ]);
+});

@@ -84,8 +84,11 @@ function codeOf(path: string): string {
 const { exports } = JSON.parse(
   Deno.readTextFileSync(new URL("deno.json", ROOT)),
 ) as { exports: Record<string, string> };
-/** What the command line computes the name of, and is no entry point of users. */
-const COMPUTED = ["talk/cli/certificates/make_certificate.ts"];
+/** What the command line computes the name of, or starts as a worker. */
+const COMPUTED = [
+  "talk/cli/certificates/make_certificate.ts",
+  "talk/cli/serve/worker.ts",
+];
 /** The entry points, as paths. */
 const ENTRIES = [
   ...Object.values(exports).map((path) => path.slice("./".length)),

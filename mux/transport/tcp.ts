@@ -1,7 +1,11 @@
 import { connectWith, connListener, connTransport, prepared } from "./conn.ts";
 import { hostPort, parseHostPort } from "./address_forms.ts";
 import type { Transport } from "../types.ts";
-import type { Scheme, TransportListener } from "./types.ts";
+import type {
+  Scheme,
+  SchemeListenOptions,
+  TransportListener,
+} from "./types.ts";
 
 /** `tcp://host:port` in Deno; an IPv6 host is written in brackets. */
 export const tcp = {
@@ -11,9 +15,21 @@ export const tcp = {
     const conn = await connectWith(connecting, signal);
     return connTransport(prepared(conn, disableDelay));
   },
-  listen(rest: string): TransportListener {
+  listen(
+    rest: string,
+    { reusePort = false }: SchemeListenOptions = {},
+  ): TransportListener {
+    // Deno would end the process. This function comes with the same flag.
+    if (reusePort && !("listenDatagram" in Deno)) {
+      throw new TypeError(
+        'option "reusePort" needs the flag --unstable-net of Deno',
+      );
+    }
     return connListener(
-      Deno.listen(parseHostPort("tcp", rest)),
+      Deno.listen({
+        ...parseHostPort("tcp", rest),
+        ...(reusePort && { reusePort }),
+      }),
       (addr) => hostPort("tcp", addr),
       (conn) => disableDelay(conn as Deno.TcpConn),
     );

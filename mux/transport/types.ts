@@ -179,7 +179,7 @@ export interface SchemeOptions {
    * Default: an `Origin` with the server's own origin, which qtalk-go's server
    * requires.
    */
-  headers?: HeadersInit | undefined;
+  headers?: Headers | Iterable<string[]> | Record<string, string> | undefined;
   /**
    * WebSocket subprotocols to offer, in order of preference. If the server
    * agrees to none of them, the connection is made anyway, while browsers fail.
@@ -188,6 +188,15 @@ export interface SchemeOptions {
   protocols?: string | readonly string[] | undefined;
   /** Whom `tls:` and `wss:` trust, and this client's certificate. Default: `{}`. */
   tls?: TlsDialOptions | undefined;
+}
+
+/** Options of schemes, for dialing, and what they report. */
+export interface ConnectSchemeOptions extends SchemeOptions {
+  /**
+   * Called when the runtime refuses the connection that a scheme prefers, and the
+   * scheme tries another kind; `error` says why. Default: none.
+   */
+  onFallback?: ((error: unknown) => void) | undefined;
 }
 
 /** Options of schemes, for listening. */
@@ -216,6 +225,14 @@ export interface ListenSchemeOptions {
 export interface SchemeListenOptions extends ListenSchemeOptions {
   /** The certificate of `tls:` and `wss:`, which they need. */
   tls?: TlsListenOptions | undefined;
+  /**
+   * Lets other listeners of this program listen at the same port, each in a worker or
+   * a process of its own, if all of them have this option. The system assigns each
+   * connection to one of them; Linux divides connections evenly. It is for `tcp:`,
+   * `tls:`, `ws:` and `wss:`. Deno needs the flag `--unstable-net` for it. Default:
+   * `false`.
+   */
+  reusePort?: boolean | undefined;
 }
 
 /** Connects and listens. `rest` is the part of the address after `scheme:`. */
@@ -228,7 +245,7 @@ export interface Scheme {
   connect(
     rest: string,
     signal: AbortSignal,
-    options?: SchemeOptions,
+    options?: ConnectSchemeOptions,
   ): Promise<Transport>;
   /**
    * Listens.

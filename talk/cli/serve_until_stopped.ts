@@ -7,7 +7,8 @@ import {
 } from "../close_on_signals.ts";
 import { errorPrinter } from "../error_printer.ts";
 import { listen } from "../listen.ts";
-import type { Closable } from "../listener/listener.ts";
+import type { Closable, Listener } from "../listener/listener.ts";
+import type { Peer } from "../peer.ts";
 import { type OptionSpec, seconds } from "./command.ts";
 import type { ListenSecurity } from "./connection_options.ts";
 import { EXIT } from "./exit_code.ts";
@@ -93,34 +94,40 @@ function isStdio(address: string): boolean {
   return /^stdio:/i.test(address);
 }
 
-/** Options of {@linkcode serveUntilStopped}. */
-export interface ServeOptions extends ListenSecurity {
+/** Options of {@linkcode startServing}. */
+export interface StartOptions extends ListenSecurity {
   /** Answers the calls. */
   handler: Handler;
   /** The codecs that calls may be in. */
   codecs: readonly Codec[];
-  /** Where the address and errors are printed. */
+  /** Where connections and errors are printed. */
   terminal: Terminal;
-  /** How long calls may take to end, in milliseconds. */
-  drainTimeout: number;
   /** Whether every connection is printed. Default: false. */
-  verbose?: boolean;
-  /** Called before the listener closes. */
-  onClose?: () => void;
+  verbose?: boolean | undefined;
+  /** Whether others listen at the same port. Default: false. */
+  reusePort?: boolean | undefined;
 }
 
-/** Serves a handler at an address until a signal; resolves to the exit code. */
-export async function serveUntilStopped(
+/** A handler that is served. */
+export interface Serving {
+  /** What accepts its connections. */
+  readonly listener: Listener<Peer>;
+  /** Whether a connection has ended with an error. */
+  readonly broken: boolean;
+}
+
+/** Serves a handler at an address, and prints what happens to connections. */
+export async function startServing(
   address: string,
-  options: ServeOptions,
-): Promise<number> {
-  const { handler, codecs, terminal, drainTimeout, verbose, onClose, tls } =
-    options;
+  options: StartOptions,
+): Promise<Serving> {
+  const { handler, codecs, terminal, verbose, reusePort, tls } = options;
   let broken = false;
   const printError = errorPrinter((text) => terminal.note(text));
   const listener = await listen(address, {
     handler,
     codecs,
+    reusePort,
     tls,
     onPeer(peer, { remoteAddr }) {
       if (!verbose) return;
@@ -137,6 +144,30 @@ export async function serveUntilStopped(
       );
     },
   });
+  return {
+    listener,
+    get broken() {
+      return broken;
+    },
+  };
+}
+
+/** Options of {@linkcode serveUntilStopped}. */
+export interface ServeOptions extends StartOptions {
+  /** How long calls may take to end, in milliseconds. */
+  drainTimeout: number;
+  /** Called before the listener closes. */
+  onClose?: () => void;
+}
+
+/** Serves a handler at an address until a signal; resolves to the exit code. */
+export async function serveUntilStopped(
+  address: string,
+  options: ServeOptions,
+): Promise<number> {
+  const { terminal, drainTimeout, onClose } = options;
+  const serving = await startServing(address, options);
+  const { listener } = serving;
   const running: Closable = {
     closed: listener.closed,
     close(options) {
@@ -151,7 +182,9 @@ export async function serveUntilStopped(
     () => announceAddress(terminal, listener.addr),
   );
   // Over stdio there is one session, which decides the exit code.
-  return broken && listener.addr === "stdio:" ? EXIT.connection : EXIT.ok;
+  return serving.broken && listener.addr === "stdio:"
+    ? EXIT.connection
+    : EXIT.ok;
 }
 
 /** Prints a connection, and its end. */

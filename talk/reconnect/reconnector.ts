@@ -35,8 +35,15 @@ import { WaitingCalls } from "./waiting_calls.ts";
 
 /** How connections are made, and the clock; tests bring their own. */
 export interface Environment<C extends Carried = Carried> {
-  /** Makes a connection whose calls `handler` answers. */
-  connect(handler: Handler, signal: AbortSignal): Promise<Peer<C>>;
+  /**
+   * Makes a connection whose calls `handler` answers. `onFallback` is called with the
+   * reason when it tries a connection of another kind.
+   */
+  connect(
+    handler: Handler,
+    signal: AbortSignal,
+    onFallback: (error: unknown) => void,
+  ): Promise<Peer<C>>;
   /** Resolves after `ms` milliseconds, or earlier when the signal aborts. */
   wait(ms: number, signal: AbortSignal): Promise<void>;
   /** The time in milliseconds, from an arbitrary origin. */
@@ -207,7 +214,7 @@ export class Reconnector<C extends Carried = Carried>
       let error: unknown;
       this.#set({ name: "connecting", attempt });
       try {
-        const peer = await this.#connect(signal);
+        const peer = await this.#connect(attempt, signal);
         attempt = 0;
         error = await this.#use(peer);
       } catch (failure) {
@@ -227,10 +234,11 @@ export class Reconnector<C extends Carried = Carried>
   }
 
   /** Connects and runs the `onConnect` hook. */
-  async #connect(signal: AbortSignal): Promise<Peer<C>> {
+  async #connect(attempt: number, signal: AbortSignal): Promise<Peer<C>> {
     const peer = await this.#environment.connect(
       this.#handlers.handler,
       signal,
+      (fallback) => this.#set({ name: "connecting", attempt, fallback }),
     );
     this.#peer = peer;
     try {

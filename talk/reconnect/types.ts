@@ -74,8 +74,16 @@ export const DEFAULT_RECONNECT_OPTIONS: Readonly<
 
 /** What a {@linkcode ReconnectingPeer} is doing. */
 export type ConnectionState<C extends Carried = Carried> =
-  /** It is connecting; `attempt` counts from 1 after each connection. */
-  | { readonly name: "connecting"; readonly attempt: number }
+  /**
+   * It is connecting; `attempt` counts from 1 after each connection. If the runtime
+   * has refused a direct connection for `wss:`, and its own `WebSocket` is tried in
+   * the same attempt, `fallback` is the error of the direct connection.
+   */
+  | {
+    readonly name: "connecting";
+    readonly attempt: number;
+    readonly fallback?: unknown;
+  }
   /** It is connected; calls go to `peer`. */
   | { readonly name: "connected"; readonly peer: Peer<C> }
   /** It waits `delay` milliseconds before the next attempt, because of `error`. */

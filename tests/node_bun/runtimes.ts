@@ -36,8 +36,9 @@ export async function prepareRuntimes(
   if (Deno.build.os === "windows") {
     return { missing: "they need Unix sockets and a shell" };
   }
-  const { installed, missing } = await installRuntimes();
-  if (installed === undefined) return { missing: missing! };
+  const { found, missing } = await findRuntimes();
+  if (found === undefined) return { missing: missing! };
+  const { node, node24, bun } = found;
   // What cannot be bundled is a failure, and nothing that is missing.
   const [program, example, signals, sockets] = await Promise.all([
     bundleInto("program.ts", directory),
@@ -53,19 +54,16 @@ export async function prepareRuntimes(
   });
   return {
     runtimes: {
-      node: commands(...installed.node),
-      node24: commands(...installed.node24),
-      bun: commands(...installed.bun),
+      node: commands(node, "--no-warnings"),
+      node24: commands(node24, "--no-warnings"),
+      bun: commands(bun),
     },
   };
 }
 
-/** The words that run a module on each runtime. */
-export type Installed = Record<keyof Runtimes, [string, ...string[]]>;
-
-/** Installs the runtimes; or says why not. */
-export async function installRuntimes(): Promise<
-  { installed?: Installed; missing?: string }
+/** Installs the runtimes: resolves to where each is, or says why not. */
+export async function findRuntimes(): Promise<
+  { found?: Record<keyof Runtimes, string>; missing?: string }
 > {
   let node: string;
   let node24: string;
@@ -77,13 +75,7 @@ export async function installRuntimes(): Promise<
   }
   const modules = /^(.*\/node_modules)\/node\/bin\/node$/.exec(node)?.[1];
   if (modules === undefined) return { missing: `npx found Node at "${node}"` };
-  return {
-    installed: {
-      node: [node, "--no-warnings"],
-      node24: [node24, "--no-warnings"],
-      bun: [`${modules}/.bin/bun`],
-    },
-  };
+  return { found: { node, node24, bun: `${modules}/.bin/bun` } };
 }
 
 /** Installs packages with Node among them; resolves to where that is. */
@@ -114,4 +106,22 @@ export async function run(command: string, args: string[]): Promise<string> {
   if (success) return decoder.decode(stdout);
   const [line] = decoder.decode(stderr).split("\n");
   throw new Error(`${command} failed: ${line}`);
+}
+
+/** The words that run a module on each runtime. */
+export type Installed = Record<keyof Runtimes, [string, ...string[]]>;
+
+/** Installs the runtimes; or says why not. */
+export async function installRuntimes(): Promise<
+  { installed?: Installed; missing?: string }
+> {
+  const { found, missing } = await findRuntimes();
+  if (found === undefined) return { missing: missing! };
+  return {
+    installed: {
+      node: [found.node, "--no-warnings"],
+      node24: [found.node24, "--no-warnings"],
+      bun: [found.bun],
+    },
+  };
 }

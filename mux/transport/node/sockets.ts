@@ -72,26 +72,43 @@ interface FsModule {
   unlinkSync(path: string): void;
 }
 
-/** Where a socket connects to, or a server listens. */
+/** Where a socket connects to. */
 type Place = { host: string; port: number } | { path: string };
+
+/** Where a server listens, and whether others may, too. */
+export type ListenPlace = Place & { reusePort?: boolean | undefined };
 
 /** `tcp://host:port` on Node and Bun; an IPv6 host is written in brackets. */
 export const nodeTcp: Scheme = {
   async connect(rest, signal) {
     return socketTransport(await connectSocket(tcpPlace("tcp", rest), signal));
   },
-  listen: (rest) => listenAt(tcpPlace("tcp", rest), "tcp"),
+  listen: (rest, { reusePort } = {}) =>
+    listenAt({ ...tcpPlace("tcp", rest), reusePort }, "tcp"),
 };
 
 /** `unix:/path` on Node and Bun. */
-export const nodeUnix: Scheme = pathScheme("unix", (path) => path);
+export const nodeUnix: Scheme = pathScheme(
+  "unix",
+  (rest) => parsePath("unix", rest),
+);
 
 /** `pipe:name`: a named pipe of Windows. */
-export const nodePipe: Scheme = pathScheme("pipe", (name) => {
-  return /^[\\/]{2}[.?][\\/]pipe[\\/]/.test(name)
-    ? name
-    : `\\\\.\\pipe\\${name}`;
-});
+export const nodePipe: Scheme = pathScheme("pipe", pipePath);
+
+/**
+ * The path of the named pipe `name`, `//name` or `\\.\pipe\name`, which can also be
+ * written with slashes.
+ *
+ * @throws {SyntaxError} if there is no name
+ */
+export function pipePath(rest: string): string {
+  // First: its slashes are not those before a name.
+  const whole = /^[\\/]{2}([.?])[\\/]pipe[\\/](.*)$/is.exec(rest);
+  const name = whole?.[2] ?? rest.replace(/^\/\//, "");
+  if (name === "") throw new SyntaxError("expected pipe:name");
+  return `\\\\${whole?.[1] ?? "."}\\pipe\\${name}`;
+}
 
 /**
  * The host and the port of an address.
@@ -174,7 +191,7 @@ export function remoteAddrOf(
 
 /** Listens on TCP or at a path. */
 async function listenAt(
-  place: Place,
+  place: ListenPlace,
   scheme: string,
 ): Promise<TransportListener> {
   const net = requiredModule<NetModule>("node:net");
@@ -199,7 +216,7 @@ export class NodeListener implements TransportListener {
   /** Starts to listen; {@linkcode addr} is then where. */
   async start(
     server: NodeServer,
-    place: Place,
+    place: ListenPlace,
     scheme: string,
   ): Promise<void> {
     const listening = Promise.withResolvers<void>();
@@ -246,9 +263,8 @@ export class NodeListener implements TransportListener {
 
 function pathScheme(
   scheme: "unix" | "pipe",
-  pathOf: (name: string) => string,
+  parse: (rest: string) => string,
 ): Scheme {
-  const parse = (rest: string) => pathOf(parsePath(scheme, rest));
   return {
     async connect(rest, signal) {
       const socket = await connectSocket({ path: parse(rest) }, signal);

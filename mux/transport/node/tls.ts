@@ -27,6 +27,7 @@ import {
 import { type Middle, middleOf } from "./middle.ts";
 import {
   connectSocket,
+  type ListenPlace,
   NodeListener,
   type NodeServer,
   type NodeSocket,
@@ -73,8 +74,9 @@ export const tls: Scheme = {
   async connect(rest, signal, { tls } = {}) {
     return await connectTls(tcpPlace("tls", rest), tls, signal);
   },
-  listen(rest, { tls } = {}, handshake) {
-    return listenTls(tcpPlace("tls", rest), "tls", PROTOCOL, tls, handshake);
+  listen(rest, { tls, reusePort } = {}, handshake) {
+    const place = { ...tcpPlace("tls", rest), reusePort };
+    return listenTls(place, "tls", PROTOCOL, tls, handshake);
   },
 };
 
@@ -213,7 +215,7 @@ function problemOf(
 /**
  * Listens with TLS.
  *
- * @param place the host and the port
+ * @param place the host and the port, and whether others may listen there
  * @param scheme of the address of the listener
  * @param protocol what ALPN offers
  * @param options the certificate, and which clients are welcome
@@ -221,7 +223,7 @@ function problemOf(
  * @throws {TypeError} if an option is missing or not valid
  */
 export async function listenTls(
-  place: { host: string; port: number },
+  place: ListenPlace,
   scheme: string,
   protocol: string,
   options: TlsListenOptions | undefined,

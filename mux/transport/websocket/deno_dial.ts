@@ -1,38 +1,48 @@
 import type { Transport } from "../../types.ts";
 import { connectWith, connTransport, prepared } from "../conn.ts";
-import {
-  defaultPort,
-  type HandshakeRequest,
-  unbracketed,
-} from "./handshake.ts";
-import { upgraded } from "./upgraded.ts";
+import { defaultPort, unbracketed } from "./handshake.ts";
 
 /**
- * Dials a WebSocket over a TCP connection of Deno; connection.ts says why not with Deno's own
- * `WebSocket`.
+ * Connects to the server of a WebSocket over TCP, or TLS for `wss:`; connection.ts
+ * says why not with Deno's own `WebSocket`.
  */
-export async function dialOverTcp(
-  request: HandshakeRequest,
+export async function connectTo(
+  url: URL,
   signal: AbortSignal,
 ): Promise<Transport> {
-  const { protocol, port } = request.url;
-  const secure = protocol === "wss:";
-  const hostname = unbracketed(request.url.hostname);
+  const hostname = unbracketed(url.hostname);
   const tcp = prepared(
     await connectWith(
       // Newer versions of Deno use the signal to cancel the attempt itself.
       Deno.connect({
         hostname,
-        port: Number(port || defaultPort(request.url)),
+        port: Number(url.port || defaultPort(url)),
         signal,
       }),
       signal,
     ),
     (conn) => conn.setNoDelay(true),
   );
+  if (url.protocol === "ws:") return connTransport(tcp);
+  let starting: Promise<Deno.TlsConn>;
+  try {
+    starting = Deno.startTls(tcp, { hostname });
+  } catch (error) {
+    tcp.close();
+    throw error;
+  }
   // Connections of Deno.connectTls() have no setNoDelay().
-  const conn = secure
-    ? await connectWith(Deno.startTls(tcp, { hostname }), signal)
-    : tcp;
-  return await upgraded(connTransport(conn), request, signal);
+  return connTransport(await connectWith(starting, signal));
+}
+
+/**
+ * Whether the runtime itself does not make such a connection, as opposed to a server
+ * or a network that cannot be reached. Hosts such as Deno Deploy restrict outbound
+ * TCP and `Deno.startTls()`, but not the runtime's `WebSocket`.
+ */
+export function isRefusedByRuntime(error: unknown): boolean {
+  return error instanceof Deno.errors.NotSupported ||
+    error instanceof Deno.errors.PermissionDenied ||
+    // "Deno.startTls is not a function".
+    error instanceof TypeError;
 }

@@ -1,32 +1,21 @@
 import type { Transport } from "../../types.ts";
-import type {
-  HandshakeLimit,
-  Scheme,
-  SchemeListenOptions,
-  TlsListenOptions,
-  TransportListener,
-} from "../types.ts";
+import type { Scheme, TransportListener } from "../types.ts";
 import {
   closingError,
   connectionBroken,
   webSocketTransport,
 } from "./transport.ts";
-import {
-  checkedHeaders,
-  defaultPort,
-  type HandshakeRequest,
-  HTTP,
-  unbracketed,
-} from "./handshake.ts";
-import { hostPort } from "../address_forms.ts";
+import type { HandshakeRequest } from "./handshake.ts";
 import { builtinModule } from "../node/builtin.ts";
-import { webSocketListener } from "./listener.ts";
-import { checkHosts } from "./request_rules.ts";
 
-/** `ws://host:port/path`, or `wss:`. */
+/**
+ * `ws://host:port/path`, or `wss:`. It imports what browsers need to dial, and the
+ * rest on first use.
+ */
 export function webSocketScheme(name: "ws" | "wss"): Scheme {
   return {
-    async connect(rest, signal, { headers, protocols = [], tls } = {}) {
+    async connect(rest, signal, options = {}) {
+      const { headers, protocols = [], tls, onFallback } = options;
       const request = {
         url: parse(name, rest),
         headers,
@@ -34,8 +23,7 @@ export function webSocketScheme(name: "ws" | "wss"): Scheme {
       };
       // Deno's own TLS is faster, and node:tls has all options.
       if ("Deno" in globalThis && tls === undefined) {
-        const { dialOverTcp } = await import("./deno_dial.ts");
-        return await dialOverTcp(request, signal);
+        return await dialInDeno(request, signal, onFallback);
       }
       if (!hasSockets()) return await dialNative(request, signal);
       const { dialOverSocket } = await import("./node_dial.ts");
@@ -48,10 +36,41 @@ export function webSocketScheme(name: "ws" | "wss"): Scheme {
           'wss: needs a certificate: pass option "tls", or serveWebSocket() to Deno.serve()',
         );
       }
-      checkHosts(options.hosts);
-      return listenOverTcp(url, options, handshake);
+      return listenOnFirstUse(url, options, handshake);
     },
   };
+}
+
+/** A program that only dials needs no listener. */
+async function listenOnFirstUse(
+  ...args: Parameters<typeof import("./listener.ts")["listenOverSockets"]>
+): Promise<TransportListener> {
+  const { listenOverSockets } = await import("./listener.ts");
+  return await listenOverSockets(...args);
+}
+
+/**
+ * Dials over a connection of Deno's, or with its own `WebSocket` if the runtime refuses
+ * to encrypt one.
+ */
+async function dialInDeno(
+  request: HandshakeRequest,
+  signal: AbortSignal,
+  onFallback?: (error: unknown) => void,
+): Promise<Transport> {
+  const { connectTo, isRefusedByRuntime } = await import("./deno_dial.ts");
+  let connection: Transport;
+  try {
+    connection = await connectTo(request.url, signal);
+  } catch (error) {
+    if (request.url.protocol === "ws:" || !isRefusedByRuntime(error)) {
+      throw error;
+    }
+    onFallback?.(error);
+    return await dialNative(request, signal);
+  }
+  const { upgraded } = await import("./upgraded.ts");
+  return await upgraded(connection, request, signal);
 }
 
 /** The constructor in Node and Bun, whichever types the program uses. */
@@ -67,38 +86,6 @@ function hasSockets(): boolean {
     builtinModule("node:net") !== undefined;
 }
 
-/** Accepts WebSockets at one path, and answers 404 at others. */
-async function listenOverTcp(
-  url: URL,
-  { origins, hosts, tls }: SchemeListenOptions,
-  handshake?: HandshakeLimit,
-): Promise<TransportListener> {
-  const hostname = unbracketed(url.hostname);
-  const place = { hostname, port: Number(url.port || defaultPort(url)) };
-  const source = url.protocol === "wss:"
-    ? await listenWithTls(place, tls, handshake)
-    : await (await loadTcp()).listen(hostPort("tcp", place).slice(4));
-  url.port = new URL(source.addr.replace(/^\w+/, "ws")).port;
-  const rules = { path: url.pathname, origins, hosts };
-  return webSocketListener(source, url.href, rules, handshake);
-}
-
-async function listenWithTls(
-  { hostname, port }: { hostname: string; port: number },
-  tls: TlsListenOptions | undefined,
-  handshake: HandshakeLimit | undefined,
-): Promise<TransportListener> {
-  const { listenTls } = await import("../node/tls.ts");
-  const place = { host: hostname, port };
-  return await listenTls(place, "tcp", HTTP, tls, handshake);
-}
-
-async function loadTcp(): Promise<Scheme> {
-  return "Deno" in globalThis
-    ? (await import("../tcp.ts")).tcp
-    : (await import("../node/sockets.ts")).nodeTcp;
-}
-
 /** Dials with the runtime's own `WebSocket`: in browsers. */
 export async function dialNative(
   { url, headers, protocols = [] }: HandshakeRequest,
@@ -107,17 +94,15 @@ export async function dialNative(
   if (headers !== undefined && !("process" in globalThis)) {
     throw new TypeError("a WebSocket of a browser cannot send headers");
   }
-  // Node and Bun accept both instead of the protocols.
   const socket = headers === undefined
     ? new WebSocket(url, [...protocols])
-    : new (WebSocket as unknown as HeadedWebSocket)(url, {
-      headers: checkedHeaders(headers),
-      protocols: [...protocols],
-    });
+    : await withHeaders(url, headers, protocols);
   const transport = webSocketTransport(socket);
   const opened = Promise.withResolvers<void>();
   const onAbort = () => opened.reject(signal.reason);
   signal.addEventListener("abort", onAbort, { once: true });
+  // It may have happened while modules were loaded.
+  if (signal.aborted) onAbort();
   socket.addEventListener("open", () => opened.resolve());
   socket.addEventListener("close", ({ code, reason }) => {
     opened.reject(closingError(code, reason) ?? connectionBroken(reason));
@@ -136,6 +121,19 @@ export async function dialNative(
   } finally {
     signal.removeEventListener("abort", onAbort);
   }
+}
+
+/** Node and Bun accept headers and protocols instead of the protocols. */
+async function withHeaders(
+  url: URL,
+  headers: HeadersInit,
+  protocols: readonly string[],
+): Promise<WebSocket> {
+  const { checkedHeaders } = await import("./handshake.ts");
+  return new (WebSocket as unknown as HeadedWebSocket)(url, {
+    headers: checkedHeaders(headers),
+    protocols: [...protocols],
+  });
 }
 
 function parse(name: string, rest: string): URL {

@@ -1,15 +1,10 @@
-import { resolve } from "node:path";
-import { pathToFileURL } from "node:url";
-import { redactedAddress, redactedIn } from "../../../printable_text.ts";
-import { type Handler, handlerFrom } from "../../../rpc/internal.ts";
-import {
-  type ReflectionOptions,
-  withReflection,
-} from "../../../rpc/internal_cli.ts";
+import { withReflection } from "../../../rpc/internal_cli.ts";
 import { CODEC_OPTION, codecName, loadCodec } from "../codec_option.ts";
-import { defineCommand } from "../command.ts";
+import { count, defineCommand } from "../command.ts";
 import { LISTEN_OPTIONS, listenSecurity } from "../connection_options.ts";
 import { UsageError } from "../exit_code.ts";
+import { loadService } from "../serve/served_module.ts";
+import { serveInParallel } from "../serve/parallel.ts";
 import {
   DRAIN_OPTION,
   drainTimeoutFrom,
@@ -36,6 +31,11 @@ it is used. For that, the module may also export "name", "version" and "doc",
 which are strings, and "health", a function that throws if the service does not
 work.
 
+With --parallel N, N workers load the module, each on a thread of its own, and
+listen at the same port; a connection belongs to one of them. They share no
+memory. The service is healthy if it is in all of them. It needs
+deno --unstable-net, and Linux to divide the connections evenly.
+
 With --address stdio: it serves the program that started it. Standard output
 then carries frames only, so the service must log to standard error.
 
@@ -56,6 +56,11 @@ then carries frames only, so the service must log to standard error.
       type: "boolean",
       about: "answer no questions about the service",
     },
+    parallel: {
+      type: "string",
+      value: "N",
+      about: "serve with N workers (default 1: no workers)",
+    },
     drain: DRAIN_OPTION,
     verbose: VERBOSE_OPTION,
     ...LISTEN_OPTIONS,
@@ -72,13 +77,21 @@ then carries frames only, so the service must log to standard error.
     const security = await listenSecurity(address, options);
     const names = codecName(options.codec, "json").split(",");
     const codecs = await Promise.all(names.map(loadCodec));
-    const module = await load(file);
-    const service = serviceOf(file, module.default);
-    const handler = options["no-reflection"]
-      ? service
-      : withReflection(service, aboutOf(module));
+    const reflection = !options["no-reflection"];
+    const workers = count("parallel", options.parallel) ?? 1;
+    if (workers > 1) {
+      return await serveInParallel(workers, {
+        file,
+        address,
+        codecs: names,
+        reflection,
+        verbose: options.verbose ?? false,
+        security,
+      }, { terminal, drainTimeout });
+    }
+    const { service, about } = await loadService(file);
     return await serveUntilStopped(address, {
-      handler,
+      handler: reflection ? withReflection(service, about) : service,
       codecs,
       terminal,
       drainTimeout,
@@ -87,78 +100,3 @@ then carries frames only, so the service must log to standard error.
     });
   },
 });
-
-/** What a module may export besides the service. */
-interface ServedModule {
-  readonly default?: unknown;
-  readonly name?: unknown;
-  readonly version?: unknown;
-  readonly doc?: unknown;
-  readonly health?: unknown;
-}
-
-/**
- * What a module says of its service. Exports of other kinds than expected are there
- * for something else.
- */
-function aboutOf(
-  { name, version, doc, health }: ServedModule,
-): ReflectionOptions {
-  return {
-    ...(typeof name === "string" && { name }),
-    ...(typeof version === "string" && { version }),
-    ...(typeof doc === "string" && { doc }),
-    ...(typeof health === "function" && { health: () => health() }),
-  };
-}
-
-function notServed(file: string, why: string): TypeError {
-  return new TypeError(`Cannot serve "${redactedAddress(file)}": ${why}`);
-}
-
-/** Loads a module. */
-async function load(file: string): Promise<ServedModule> {
-  const url = /^[a-z]{2,}:/i.test(file)
-    ? file
-    : pathToFileURL(resolve(file)).href;
-  try {
-    return await import(url) as ServedModule;
-  } catch (cause) {
-    const { message, stack = "" } = cause as Error;
-    const place = /\bat (?:.*\()?((?:file|https?):[^\s)]+)/.exec(stack)?.[1];
-    const where = place && !message.includes(place) ? ` (at ${place})` : "";
-    const text = `Cannot load "${redactedAddress(file)}": ${
-      redactedIn(message + where)
-    }`;
-    // Whatever prints the error prints its cause as well.
-    throw new Error(text, url === file ? undefined : { cause });
-  }
-}
-
-/** The handler for a default export. */
-function serviceOf(file: string, service: unknown): Handler {
-  if (isHandler(service)) return service;
-  const isClass = typeof service === "function" &&
-    /^class\b/.test(Function.prototype.toString.call(service));
-  if (
-    isClass || service === null ||
-    typeof service !== "object" && typeof service !== "function"
-  ) {
-    throw notServed(
-      file,
-      `its default export is ${
-        isClass
-          ? "a class, not an instance"
-          : service === undefined
-          ? "missing"
-          : `not a service: ${Deno.inspect(service)}`
-      }`,
-    );
-  }
-  return handlerFrom(service);
-}
-
-function isHandler(service: unknown): service is Handler {
-  return typeof service === "object" && service !== null &&
-    typeof (service as { respond?: unknown }).respond === "function";
-}

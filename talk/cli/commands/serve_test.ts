@@ -1,4 +1,4 @@
-import { dial, dialCommand, RemoteError } from "@qtalk/qtalk";
+import { dial, dialCommand, type Peer, RemoteError } from "@qtalk/qtalk";
 import { cbor } from "@qtalk/qtalk/codec/cbor";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { cli, cliCommand, startCli } from "../../../tests/support/cli.ts";
@@ -347,3 +347,119 @@ Deno.test("qtalk serve: exports of another kind are not taken for what describes
       assertEquals(await peer.call("/_qtalk/health"), { status: "serving" });
     },
   ));
+
+// --- --parallel --------------------------------------------------------------
+
+const PARALLEL = ["-A", "--unstable-net"];
+/** Says which worker answers, waits for the end of a stream, or is ill. */
+const THREADS = `
+  const id = crypto.randomUUID();
+  let sick = false;
+  export default {
+    id: () => id,
+    sicken: () => { sick = true; },
+    wait: async (input: AsyncIterable<unknown>) => {
+      for await (const _ of input) console.error("waiting");
+      return id;
+    },
+  };
+  export const health = () => { if (sick) throw new Error("ill: " + id); };
+`;
+
+/** Its method that waits. */
+interface Waiting {
+  wait(input: ReadableStream<number>): Promise<string>;
+}
+
+/** Dials until every one of `count` workers has a connection; by their IDs. */
+async function dialEach(
+  address: string,
+  count: number,
+): Promise<Map<string, Peer>> {
+  const peers = new Map<string, Peer>();
+  while (peers.size < count) {
+    const peer = await dial(address);
+    const id = await peer.call("id") as string;
+    if (peers.has(id)) await peer.close();
+    else peers.set(id, peer);
+  }
+  return peers;
+}
+
+Deno.test("qtalk serve: --parallel serves with several workers at one address, and their health is one", () =>
+  withModule(THREADS, async (cwd) => {
+    const args = ["serve", "service.ts", ...ANYWHERE, "--parallel", "3"];
+    await using server = startCli(args, { cwd, permissions: PARALLEL });
+    const address = LISTENING.exec(await server.line(LISTENING))![1]!;
+    const peers = await dialEach(address, 3);
+    for (const peer of peers.values()) {
+      assertEquals(await peer.call("/_qtalk/health"), { status: "serving" });
+    }
+    const [id, first] = peers.entries().next().value!;
+    await first.call("sicken");
+    for (const peer of peers.values()) {
+      assertEquals(await peer.call("/_qtalk/health"), {
+        status: "not-serving",
+        reason: `ill: ${id}`,
+      });
+    }
+    for (const peer of peers.values()) await peer.close();
+  }));
+
+Deno.test("qtalk serve: a signal drains all workers of --parallel", () =>
+  withModule(THREADS, async (cwd) => {
+    const args = ["serve", "service.ts", ...ANYWHERE, "--parallel", "2"];
+    await using server = startCli([...args, "--drain", "60"], {
+      cwd,
+      permissions: PARALLEL,
+    });
+    const address = LISTENING.exec(await server.line(LISTENING))![1]!;
+    const peers = await dialEach(address, 2);
+    const calls = [];
+    for (const [id, peer] of peers) {
+      const input = new TransformStream<number, number>();
+      const writer = input.writable.getWriter();
+      const answer = peer.remote<Waiting>().wait(input.readable);
+      await writer.write(1);
+      await server.errorLine(/^waiting$/);
+      calls.push({ id, peer, answer, writer });
+    }
+    server.child.kill("SIGTERM");
+    await server.errorLine(/^SIGTERM: what is in progress has 60 s to end/);
+    for (const { id, peer, answer, writer } of calls) {
+      const error = await assertRejects(() => peer.call("id"), RemoteError);
+      assertEquals(error.code, "unavailable");
+      await writer.close();
+      assertEquals(await answer, id);
+    }
+    assertEquals((await server.end()).code, 0);
+    for (const { peer } of calls) await peer.close();
+  }));
+
+Deno.test("qtalk serve: --parallel needs a flag of Deno, a port and a number", () =>
+  withModule(THREADS, async (cwd) => {
+    const cases = [
+      [["-A"], ["--parallel", "2"], "--unstable-net"],
+      [PARALLEL, ["--parallel", "2", "--address", "unix:x"], "TCP port"],
+      [PARALLEL, ["--parallel", "two"], "not a whole number above 0"],
+    ] as const;
+    for (const [permissions, options, text] of cases) {
+      const { code, stdout, stderr } = await cli(
+        ["serve", "service.ts", ...options],
+        { cwd, permissions },
+      );
+      assertEquals([code, stdout], [2, ""]);
+      assert(stderr.includes(text), stderr);
+    }
+  }));
+
+Deno.test("qtalk serve: a module that --parallel cannot load is one error", () =>
+  withModule("export default 1;", async (cwd) => {
+    const args = ["serve", "service.ts", ...ANYWHERE, "--parallel", "2"];
+    const { code, stderr } = await cli(args, { cwd, permissions: PARALLEL });
+    assertEquals(code, 4);
+    assertEquals(
+      stderr,
+      'error: Cannot serve "service.ts": its default export is not a service: 1\n',
+    );
+  }));

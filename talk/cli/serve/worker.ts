@@ -1,0 +1,84 @@
+/**
+ * A worker of `qtalk serve --parallel`: it loads the module, listens, and answers the
+ * program that has started it.
+ *
+ * @module
+ */
+import { qmux } from "../../../mux/internal.ts";
+import { messagePortTransport } from "../../../mux/internal_deno.ts";
+import { errorText, handlerFrom } from "../../../rpc/internal.ts";
+import {
+  type ServiceHealth,
+  withReflection,
+} from "../../../rpc/internal_cli.ts";
+import type { Closable } from "../../listener/listener.ts";
+import { Peer } from "../../peer.ts";
+import { loadCodec } from "../codec_option.ts";
+import { exitCodeOf } from "../exit_code.ts";
+import { startServing } from "../serve_until_stopped.ts";
+import { Terminal } from "../terminal.ts";
+import type { CoordinatorService, ServePlan, WorkerService } from "./plan.ts";
+import { type LoadedService, loadService } from "./served_module.ts";
+
+const own = Promise.withResolvers<() => Promise<ServiceHealth>>();
+const listening = Promise.withResolvers<Closable>();
+
+const service: WorkerService = {
+  async start(plan) {
+    try {
+      return { address: await start(plan) };
+    } catch (error) {
+      return { error: errorText(error), exitCode: exitCodeOf(error) };
+    }
+  },
+  health: async () => await (await own.promise)(),
+  async close(drainTimeout) {
+    await (await listening.promise).close({ drainTimeout });
+  },
+  async closed() {
+    await (await listening.promise).closed;
+  },
+};
+
+const coordinator = new Peer(
+  qmux(messagePortTransport(self as unknown as MessagePort)),
+  { handler: handlerFrom(service) },
+).remote<CoordinatorService>();
+
+/** Loads the service and listens; resolves to the address. */
+async function start(
+  { file, address, codecs, reflection, verbose, security }: ServePlan,
+): Promise<string> {
+  const { service, about } = await loadService(file);
+  own.resolve(ownHealth({ service, about }));
+  const { listener } = await startServing(address, {
+    handler: reflection
+      ? withReflection(service, { ...about, health: healthOfAll })
+      : service,
+    codecs: await Promise.all(codecs.map(loadCodec)),
+    terminal: new Terminal(),
+    verbose,
+    reusePort: true,
+    ...security,
+  });
+  listening.resolve(listener);
+  return listener.addr;
+}
+
+/** The health of the service in this worker, which its peers do not see. */
+function ownHealth(
+  { service, about }: LoadedService,
+): () => Promise<ServiceHealth> {
+  const reflected = withReflection(service, {
+    health: about.health,
+    stats: false,
+  });
+  return () => reflected.health();
+}
+
+/** The check of the service, for peers: that of all workers. */
+async function healthOfAll(): Promise<unknown> {
+  const { status, details, reason } = await coordinator.health();
+  if (status === "serving") return details;
+  throw new Error(reason);
+}
