@@ -70,7 +70,9 @@ Deno.test("isBuiltInPrototype(): every class of globalThis, of Deno and of Node'
 async function modules(): Promise<Record<string, object>> {
   const all: Record<string, object> = {};
   for (const listed of builtinModules) {
-    const name = `node:${listed.replace(/^node:/, "")}`;
+    const name = listed.startsWith("bun")
+      ? listed
+      : `node:${listed.replace(/^node:/, "")}`;
     const module = process.getBuiltinModule(name) as object | undefined;
     if (module !== undefined) all[name] = module;
     all[`the namespace of ${name}`] = await import(name);

@@ -28,7 +28,7 @@ export const EXCEPTIONS: readonly Exception[] = [
   {
     on: ALL,
     tests:
-      /serveWebSocket(?!\(\): (?:other requests|a host that|authenticate is not|an incomplete|a request in|an option)|\(\) that never decides)|webSocketAcceptor: (?:idleTimeout|every option|a socket|one handshake|sockets that)|an onPeer that never ends closes the peer|address, headers and protocols may be functions|a server that closes new WebSockets with/,
+      /serveWebSocket(?!\(\) refuses what is no handler|\(\): (?:other requests|a host that|authenticate is not|an incomplete|a request in|an option)|\(\) that never decides)|webSocketAcceptor: (?:idleTimeout|every option|a socket|one handshake|sockets that)|an onPeer that never ends closes the peer|address, headers and protocols may be functions|a server that closes new WebSockets with/,
     reason: "it needs Deno.serve() and Deno.upgradeWebSocket()",
   },
   {
@@ -46,8 +46,9 @@ export const EXCEPTIONS: readonly Exception[] = [
   },
   {
     on: ALL,
-    tests: /dials wss: with a trusted certificate only/,
-    reason: "it names the errors of Deno's own TLS",
+    tests:
+      /dials wss: with a trusted certificate only|uses the runtime's WebSocket, once, where it refuses|reusePort is for TCP ports, and needs a flag/,
+    reason: "it is about Deno's own TLS, WebSocket and flags",
   },
   {
     on: ALL,
@@ -62,17 +63,15 @@ export const EXCEPTIONS: readonly Exception[] = [
   },
   {
     on: NODE,
-    tests:
-      /nothing is offered of (?:an event loop histogram|any module of Node)/,
-    reason:
-      "a histogram keeps running, and newer modules are not in the tables",
+    tests: /nothing is offered of an event loop histogram/,
+    reason: "a histogram keeps running",
   },
   {
     on: ["bun"],
     tests:
-      /nothing is offered of (?:any module of Node|the parts of Node's|crypto.Certificate|an async hook|a URL of node:url|a serializer|a console)/,
+      /nothing is offered of (?:the parts of Node's|crypto.Certificate|an async hook|a URL of node:url|a serializer|a console)/,
     reason:
-      "classes and modules of Bun are not in the tables of what belongs to the runtime",
+      "classes of Bun are not in the tables of what belongs to the runtime",
   },
   {
     on: ALL,
@@ -84,13 +83,6 @@ export const EXCEPTIONS: readonly Exception[] = [
     on: ALL,
     tests: /a session over a port that is closed ends when the greeting/,
     reason: "ports tell when the other end closes, so nothing waits",
-  },
-  {
-    on: ALL,
-    tests:
-      /messagePortTransport: (?:a new session over the same worker|a worker that ends itself|an error of the worker)/,
-    reason: "workers of node:worker_threads and of Bun end in another way",
-    sometimes: true,
   },
   {
     on: ALL,
@@ -145,13 +137,6 @@ export const EXCEPTIONS: readonly Exception[] = [
       /^tests\/conformance\/stdio_test.ts => .*(?:a small message does not wait|writer\.close\(\) \| EOF|readable\.cancel\(r\))|stdio: a process exits silently when its stdin ends/,
     reason: "a stream that was ended does not always stay open to read",
     issue: "oven-sh/bun#31383",
-    sometimes: true,
-  },
-  {
-    on: ALL,
-    tests:
-      /stdio: a process exits after close\(\) even if its stdin stays open/,
-    reason: "the runtime keeps a process whose stdin is open",
     sometimes: true,
   },
   {

@@ -45,7 +45,7 @@ const LEFT_OUT = /^talk\/cli\/|^tests\/faults\/tunnel_kills_test/;
 /** Files that one process runs. */
 const BATCH = 6;
 /** Milliseconds of a test, and of one that is listed as an exception. */
-const PATIENCE = { others: 20_000, these: 5_000 };
+const PATIENCE = { others: 60_000, these: 5_000 };
 
 /** What came of a run. */
 interface Outcome {

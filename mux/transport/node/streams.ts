@@ -221,6 +221,9 @@ export class NodeTransport implements AbortableTransport, KeptTransport {
   abort(): void {
     this.#closed = true;
     this.#writing?.reject(connectionClosed());
+    // Bun would go on with a read of stdin that has just begun, and the process
+    // with it.
+    this.#input.pause();
     this.#input.destroy();
     if (this.#output as unknown !== this.#input) this.#output.destroy();
   }

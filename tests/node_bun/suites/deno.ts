@@ -245,14 +245,23 @@ export const ErrorEvent = globalThis.ErrorEvent ??
     }
   };
 
-/** The global class, which Node has in another form. */
-export const Worker = globalThis.Worker ??
-  class extends EventTarget {
+/** A worker, with what its messages and errors are told by. */
+interface WorkerOptions {
+  name?: string;
+}
+
+/** A variable of a worker's environment: the name that Deno gives to its scope. */
+const WORKER_NAME = "QTALK_SUITES_WORKER";
+
+/** The global class, which Node has in another form, and Bun without the name. */
+export const Worker = globalThis.Worker === undefined
+  ? class extends EventTarget {
     readonly #thread: Thread;
 
-    constructor(url: Path) {
+    constructor(url: Path, { name = "" }: WorkerOptions = {}) {
       super();
-      this.#thread = new Thread(new URL(url));
+      const env = { ...process.env, [WORKER_NAME]: name };
+      this.#thread = new Thread(new URL(url), { env });
       this.#thread.on("message", (data) => {
         this.dispatchEvent(new MessageEvent("message", { data }));
       });
@@ -270,7 +279,16 @@ export const Worker = globalThis.Worker ??
     terminate(): void {
       void this.#thread.terminate();
     }
+  }
+  : class extends globalThis.Worker {
+    constructor(url: Path, options: WorkerOptions = {}) {
+      const env = { ...process.env, [WORKER_NAME]: options.name ?? "" };
+      super(url, { ...options, env } as never);
+    }
   };
 
 /** The scope of a worker. */
 export const self = "Bun" in globalThis ? globalThis : parentPort ?? globalThis;
+if (process.env[WORKER_NAME] !== undefined) {
+  Object.assign(self, { name: process.env[WORKER_NAME] });
+}
