@@ -22,6 +22,9 @@ import {
 /** Globals that Deno lists among the enumerable ones, like those of programs. */
 const ENUMERABLE_CLASSES = ["Buffer", "EventSource"];
 
+/** Modules of Bun that are none of Node's. */
+const BUN_MODULE = /^(?:bun|undici$|ws$)/;
+
 /** Global objects with functions of their own, besides `process`. */
 const GLOBAL_OBJECTS = ["console", "crypto", "navigator", "performance"];
 
@@ -295,7 +298,7 @@ function nodeMember(path: string): unknown {
   const [module, ...names] = path.split(".");
   try {
     // Not all runtimes have it, and not all of them have all modules.
-    const name = module!.startsWith("bun") ? module! : `node:${module}`;
+    const name = BUN_MODULE.test(module!) ? module! : `node:${module}`;
     let found: unknown = nodeProcess()?.getBuiltinModule?.(name);
     for (const name of names) found = (found as Members | undefined)?.[name];
     return found;

@@ -182,6 +182,7 @@ export const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
   arrayBuffer: ["stream/consumers"],
   basename: ["path", "path/posix", "path/win32"],
   beforeEach: ["test"],
+  buildConnector: ["undici"],
   callback: ["bun:ffi.native"],
   clearLine: ["readline"],
   clearScreenDown: ["readline"],
@@ -199,6 +200,7 @@ export const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
   createServer: ["https", "_tls_wrap"],
   createSocket: ["dgram"],
   createTracing: ["trace_events"],
+  createWebSocketStream: ["ws"],
   deepStrictEqual: ["assert", "assert/strict"],
   dlopen: ["bun:ffi"],
   drainMicrotasks: ["bun:jsc"],
@@ -263,9 +265,7 @@ export const OTHER_MODULES: readonly string[] = [
   "constants",
   "string_decoder",
   "sys",
-  "undici",
   "wasi",
-  "ws",
 ];
 
 /** The same for global objects, by the name of the object. */
