@@ -9,6 +9,7 @@ export {
   type CommandStatus,
   connectionLost,
   copyOf,
+  echoed,
   MuxError,
   originOf,
   sessionClosed,
@@ -32,13 +33,20 @@ export {
 } from "./raw.ts";
 export { keepAliveOf } from "./flow/silence_watch.ts";
 export { qmux } from "./session.ts";
+export { isSessionTransport, sessionOver } from "./session_over.ts";
 export { type ChildProcessLike, childTransport } from "./transport/child.ts";
 export { spawnOnNode } from "./transport/node/child.ts";
 export { memoryTransports } from "./transport/memory.ts";
-export { loadScheme, SCHEME_NAMES } from "./transport/schemes.ts";
+export { loadResume, loadScheme, SCHEME_NAMES } from "./transport/schemes.ts";
+export type {
+  ListenResumeOptions,
+  ResumeLimits,
+  ResumeState,
+} from "./resume/types.ts";
 export type {
   AbortableTransport,
   Accepted,
+  AccountedTransport,
   AdvisingTransport,
   ConnectionInfo,
   HandshakeLimit,
@@ -48,12 +56,16 @@ export type {
   Pem,
   Scheme,
   SchemeListenOptions,
+  SchemeListenTerms,
   SchemeOptions,
+  SessionTransport,
   TlsDialOptions,
   TlsInfo,
   TlsListenOptions,
   TlsVersion,
   TransportListener,
+  WatchingTransport,
 } from "./transport/types.ts";
+export type { QuicEndpointLike } from "./quic/types.ts";
 export type { Channel, Session, Transport, WaitOptions } from "./types.ts";
 export { FrameDecoder, type FrameSink } from "./wire/frame_decoder.ts";

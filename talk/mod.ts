@@ -19,11 +19,14 @@
 export {
   type ConnectOptions,
   DEFAULT_CONNECT_TIMEOUT,
+  DEFAULT_HEAD_START,
   dial,
+  type DialAddress,
   type DialOptions,
   dialSession,
   type Provided,
   type ReconnectingDialOptions,
+  type ResumeOptions,
 } from "./dial.ts";
 export {
   CommandExitError,
@@ -33,9 +36,12 @@ export {
 } from "../mux/internal.ts";
 export type {
   ConnectionInfo,
+  ListenResumeOptions,
   ListenSchemeOptions,
   PeerCertificate,
   Pem,
+  ResumeLimits,
+  ResumeState,
   SchemeListenOptions,
   SchemeOptions,
   TlsDialOptions,

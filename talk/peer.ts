@@ -6,6 +6,7 @@ import {
 } from "../codec/internal.ts";
 import {
   connectionLost,
+  echoed,
   MuxError,
   type RawChannel,
   type RawSession,
@@ -44,6 +45,12 @@ import {
   SessionState,
 } from "../rpc/internal.ts";
 import { errorPrinter } from "./error_printer.ts";
+
+/**
+ * The key of the function that lets the first call say where it comes from: this
+ * side has dialed, and does not know whether a peer is there.
+ */
+export const markCalls: unique symbol = Symbol("qtalk.markCalls");
 
 /** What {@linkcode PeerOptions.onError} gets with the error. */
 export interface ErrorContext {
@@ -161,6 +168,9 @@ export type PeerWith<
   Context = unknown,
 > = unknown extends Context ? Peer<C>
   : Peer<C> & CallingPeer<Context>;
+
+/** How `dial()` says where it has connected to. */
+export const dialed: unique symbol = Symbol("qtalk.dialed");
 
 /** How a listener introduces its peers. */
 export const admit: unique symbol = Symbol("qtalk.admit");
@@ -339,8 +349,11 @@ export class Peer<C extends Carried = Carried>
   #middleware: MiddlewareList | undefined;
   /** @ignore */
   readonly [channelPool]: ChannelPool;
+  /** @ignore */
+  readonly [markCalls]: () => void;
   readonly #report: (error: unknown, selector: string | undefined) => void;
   #remoteAddr = "";
+  #addr = "";
   #draining = false;
   /** Whether the program has closed the peer. */
   #closeCalled = false;
@@ -395,6 +408,8 @@ export class Peer<C extends Carried = Carried>
       }
     };
     state.onError = report;
+    state.onEcho = () => raw.refuse?.(echoed());
+    this[markCalls] = () => state.markCalls();
     const serverOptions: ServerOptions = {
       codecs: codecs.length === 0 ? [first] : codecs,
       maxValueSize,
@@ -519,6 +534,23 @@ export class Peer<C extends Carried = Carried>
    */
   get remoteAddr(): string {
     return this.#remoteAddr;
+  }
+
+  /**
+   * The address that `dial()` has connected to, which is one of several if it was
+   * given a list; empty for other peers.
+   */
+  get addr(): string {
+    return this.#addr;
+  }
+
+  /**
+   * What `dial()` does with a new peer.
+   *
+   * @ignore
+   */
+  [dialed](address: string): void {
+    this.#addr = address;
   }
 
   /**

@@ -14,7 +14,7 @@ import {
 import type { BlockPool } from "./block_pool.ts";
 import { ChannelStreams } from "./channel_streams.ts";
 import { MuxError } from "../errors.ts";
-import type { FrameQueue } from "../wire/frame_queue.ts";
+import type { FrameSender } from "../wire/frame_sender.ts";
 import {
   type CreditSource,
   type DataSource,
@@ -30,7 +30,7 @@ import { SendWindow } from "../flow/send_window.ts";
 /** What a channel needs of its session. */
 export interface ChannelHost {
   /** Sends the channel's frames. */
-  readonly queue: FrameQueue;
+  readonly queue: FrameSender;
   /** What the receive windows of the session share. */
   readonly windows: WindowPolicy;
   /** Where large receive buffers come from. */
@@ -184,7 +184,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
       this.#onWritable !== undefined || this.#streams?.holdsWrites;
     if (!pending) this.closeWrite();
     this.discard();
-    return this.#host.queue.written();
+    return this.#host.queue.written(this.remoteId);
   }
 
   // --- RawChannel ------------------------------------------------------------
@@ -227,6 +227,18 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
 
   peek(): Uint8Array | undefined {
     return this.#received.peek();
+  }
+
+  get chunk(): Uint8Array | undefined {
+    return this.#received.chunk;
+  }
+
+  get chunkStart(): number {
+    return this.#received.start;
+  }
+
+  get chunkEnd(): number {
+    return this.#received.end;
   }
 
   consume(bytes: number): void {
@@ -444,12 +456,12 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   }
 
   /** A piece of payload arrived, valid until {@linkcode endTurn}. */
-  onPayload(piece: Uint8Array): void {
+  onPayload(chunk: Uint8Array, from: number, to: number): void {
     if (!this.#mayReceive()) return;
     if (this.#receiveState.name === "cancelled") {
-      this.#returnCredit(piece.length);
+      this.#returnCredit(to - from);
     } else {
-      this.#received.borrow(piece);
+      this.#received.borrow(chunk, from, to);
     }
   }
 
@@ -489,6 +501,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     this.#sessionError = closed ? undefined : reason;
     this.#failSend(() => this.#named(reason));
     this.#receiveState = this.#receiveState["session-end"];
+    this.#receiveWindow.end();
     this.#closeState = this.#closeState["session-end"];
     this.#drainSlot();
     this.#finish();
@@ -504,6 +517,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     this.awaitsEndTurn = false;
     const { length } = this.#received;
     if (length > 0 || this.ended) this.#notifyReadable();
+    if (!this.#mayReceive()) this.#receiveWindow.end();
     this.#received.own(this.#receiveWindow.granted);
     return length;
   }
@@ -513,7 +527,6 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   /** Drops what has arrived and sends CLOSE. */
   #drop(state: ReceiveState): void {
     this.#received.clear();
-    this.#receiveWindow.end();
     this.#receiveWindow.release();
     this.#endReceive(state);
     this.#closeNow();
@@ -580,7 +593,8 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
 
   /** How many of `bytes` can be queued at once, before anything else. */
   #roomNow(bytes: number): number {
-    return this.#pendingWrites === undefined && this.#host.queue.hasRoom
+    return this.#pendingWrites === undefined &&
+        this.#host.queue.hasRoomFor(this.remoteId)
       ? this.#frameSize(bytes)
       : 0;
   }
@@ -639,8 +653,8 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
    */
   #drainSlot(): void {
     this.#slotState = this.#slotState.closed;
-    this.#receiveWindow.end();
-    this.#freeSlotIfEmpty();
+    if (this.#received.length > 0) this.#endWindow();
+    else this.#freeSlotIfEmpty();
   }
 
   #freeSlotIfEmpty(): void {
@@ -687,9 +701,18 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     const ended = receivesNothing(this.#receiveState);
     this.#receiveState = state;
     // DATA that comes nevertheless is dropped.
-    if (!ended) this.#receiveWindow.end();
+    if (!ended) this.#endWindow();
     // In the middle of a turn, endTurn() notifies the reader.
     if (!ended && !this.awaitsEndTurn) this.#notifyReadable();
+  }
+
+  /**
+   * Returns the credit that the peer will not use. In the middle of a turn,
+   * {@linkcode endTurn} does: the reader may take all that is left, and the channel
+   * then gives back everything at once.
+   */
+  #endWindow(): void {
+    if (!this.awaitsEndTurn) this.#receiveWindow.end();
   }
 
   #finish(): void {

@@ -68,6 +68,11 @@ export class MemoryAccount {
   readonly values: MemoryKind;
   /** Decoded arguments of running calls, and the functions in them. */
   readonly arguments: MemoryKind;
+  /**
+   * The functions in arguments whose calls go on to receive others. They stay until
+   * the call ends, which may wait for memory in turn.
+   */
+  readonly functions: MemoryKind;
   /** Encoded values that were not sent yet. */
   readonly responses: MemoryKind;
   /** Functions of this side that the peer can call. */
@@ -76,6 +81,8 @@ export class MemoryAccount {
   readonly channels: MemoryKind;
   /** Headers of calls and responses, and what is remembered of them. */
   readonly headers: MemoryKind;
+  /** Bytes that are kept to be sent again over another connection. */
+  readonly unacknowledged: MemoryKind;
   readonly #ledger: Ledger;
   readonly #share: PoolShare | undefined;
 
@@ -91,10 +98,12 @@ export class MemoryAccount {
     this.windows = new MemoryKind(ledger, "lasting");
     this.values = new MemoryKind(ledger, "passing");
     this.arguments = new MemoryKind(ledger, "passing");
+    this.functions = new MemoryKind(ledger, "lasting");
     this.responses = new MemoryKind(ledger, "passing");
     this.callbacks = new MemoryKind(ledger, "lasting");
     this.channels = new MemoryKind(ledger, "lasting");
     this.headers = new MemoryKind(ledger, "lasting");
+    this.unacknowledged = new MemoryKind(ledger, "lasting");
   }
 
   /** Bytes that the session may hold. */
@@ -168,11 +177,12 @@ export class MemoryAccount {
     return {
       windows: this.windows.held,
       values: this.values.held,
-      arguments: this.arguments.held,
+      arguments: this.arguments.held + this.functions.held,
       responses: this.responses.held,
       callbacks: this.callbacks.held,
       channels: this.channels.held,
       headers: this.headers.held,
+      unacknowledged: this.unacknowledged.held,
       total: this.held,
     };
   }

@@ -9,7 +9,7 @@ import { ChannelIds } from "./channel_ids.ts";
 import { ChannelMap } from "./channel_map.ts";
 import { MuxError, protocolError } from "../errors.ts";
 import type { FrameSink } from "../wire/frame_decoder.ts";
-import type { FrameQueue } from "../wire/frame_queue.ts";
+import type { FrameSender } from "../wire/frame_sender.ts";
 import { PACKET_LIMITS, type ResolvedSessionOptions } from "../options.ts";
 import type { MemoryAccount } from "../flow/memory_account.ts";
 import type { WindowPolicy } from "../flow/receive_window.ts";
@@ -45,7 +45,7 @@ interface PeerOpen {
  * and passes each incoming frame to its channel. None of its methods waits.
  */
 export class ChannelTable implements FrameSink, ChannelHost {
-  readonly queue: FrameQueue;
+  readonly queue: FrameSender;
   readonly windows: WindowPolicy;
   readonly blocks = new BlockPool();
   /** The OPENs of the peer that wait for the application. */
@@ -76,7 +76,7 @@ export class ChannelTable implements FrameSink, ChannelHost {
 
   /** Makes an empty table whose channels send through `queue`. */
   constructor(
-    queue: FrameQueue,
+    queue: FrameSender,
     options: ResolvedSessionOptions,
     account: MemoryAccount,
     clock: Clock,
@@ -187,6 +187,25 @@ export class ChannelTable implements FrameSink, ChannelHost {
     for (const channel of this.#channels.values()) {
       channel.onWriteFailed(reason);
     }
+  }
+
+  /** One channel can no longer send, although the session goes on. */
+  failSend(id: number, reason: MuxError): void {
+    this.#channels.get(id)?.onWriteFailed(reason);
+  }
+
+  /**
+   * One channel has ended without CLOSE, although the session goes on: what carried
+   * it is gone. What it still has can be read, and then its reader gets `reason`.
+   */
+  lose(id: number, reason: MuxError): void {
+    const channel = this.#channels.get(id);
+    if (channel === undefined) return;
+    channel.onSessionEnd(reason, true);
+    const opening = takeCallbacks(channel);
+    if (opening === undefined) return;
+    channel.discard();
+    opening.reject(reason);
   }
 
   /** The session has ended; `cleanly` tells whether without an error. */
@@ -324,14 +343,28 @@ export class ChannelTable implements FrameSink, ChannelHost {
     } else this.#lateData(recipientId, length);
   }
 
-  onPayload(piece: Uint8Array): void {
+  onPayload(chunk: Uint8Array, from: number, to: number): void {
     const channel = this.#payloadChannel;
     if (channel === undefined) return;
     if (!channel.awaitsEndTurn) {
       channel.awaitsEndTurn = true;
       this.#turnChannels.push(channel);
     }
-    channel.onPayload(piece);
+    channel.onPayload(chunk, from, to);
+  }
+
+  /**
+   * A piece of payload for a channel that need not be that of the last DATA frame:
+   * each channel has a stream of its own.
+   */
+  onPayloadOf(
+    recipientId: number,
+    chunk: Uint8Array,
+    from: number,
+    to: number,
+  ): void {
+    this.#payloadChannel = this.#channels.get(recipientId);
+    this.onPayload(chunk, from, to);
   }
 
   onEof(recipientId: number): void {

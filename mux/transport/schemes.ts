@@ -23,8 +23,10 @@ const LOADERS: Readonly<Record<string, () => Promise<Scheme>>> = Object.freeze({
   // Deno has no named pipes of its own, and those of Node.
   pipe: async () => (await import("./node/sockets.ts")).nodePipe,
   tls: async () => (await import("./node/tls.ts")).tls,
+  quic: async () => (await import("../quic/scheme.ts")).quic,
   ws: () => webSocket("ws"),
   wss: () => webSocket("wss"),
+  wt: async () => (await import("./webtransport/scheme.ts")).webTransport,
 });
 
 function isDeno(): boolean {
@@ -33,6 +35,11 @@ function isDeno(): boolean {
 
 async function webSocket(name: "ws" | "wss"): Promise<Scheme> {
   return (await import("./websocket/scheme.ts")).webSocketScheme(name);
+}
+
+/** Loads sessions that survive their connection, which few programs use. */
+export function loadResume(): Promise<typeof import("../resume/resume.ts")> {
+  return import("../resume/resume.ts");
 }
 
 /** The names of all schemes. */

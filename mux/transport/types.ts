@@ -3,7 +3,10 @@
  *
  * @module
  */
-import type { Transport } from "../types.ts";
+import type { MemoryAccount } from "../flow/memory_account.ts";
+import type { QuicEndpointLike } from "../quic/types.ts";
+import type { SessionOptions } from "../options.ts";
+import type { Session, Transport } from "../types.ts";
 
 /** What is known of the TLS of a connection. */
 export interface TlsInfo {
@@ -112,6 +115,15 @@ export interface AdvisingTransport extends Transport {
   readonly advice?: string;
 }
 
+/**
+ * A connection whose sessions have a way of their own to carry channels. It has no
+ * byte stream: `read()`, `write()` and `closeWrite()` reject.
+ */
+export interface SessionTransport extends Transport {
+  /** Starts the session, which owns the connection. There is one. */
+  startSession(options?: SessionOptions): Session;
+}
+
 /** A transport whose `close()` takes a while, such as for a closing handshake. */
 export interface AbortableTransport extends Transport {
   /**
@@ -156,6 +168,31 @@ export interface KeptTransport extends Transport {
   readonly keepAlive: KeepAliveMeans;
 }
 
+/** A transport that may keep the buffers of what is written. */
+export interface AdoptingTransport extends Transport {
+  /** Bytes that it needs before those that are written, in the same buffer. */
+  readonly headroom: number;
+  /**
+   * As `write()`. When it has ended, the buffer of the bytes belongs to the transport
+   * if {@linkcode exchange} returns another one.
+   */
+  writeOwned(bytes: Uint8Array): Promise<void>;
+  /** A buffer in place of that of the last write; undefined if that was not kept. */
+  exchange(): Uint8Array<ArrayBuffer> | undefined;
+}
+
+/** A transport that notices a silence itself, so that its session does not. */
+export interface WatchingTransport extends Transport {
+  /** Always true. */
+  readonly watchesItself: true;
+}
+
+/** A transport that holds memory which counts as that of its session. */
+export interface AccountedTransport extends Transport {
+  /** Takes that memory from the account of the session, which owns it now. */
+  useAccount(account: MemoryAccount): void;
+}
+
 /** A connection that was accepted. */
 export interface Accepted extends ConnectionInfo {
   /** The connection, owned by the caller of `accept()`. */
@@ -186,8 +223,12 @@ export interface SchemeOptions {
    * Default: none.
    */
   protocols?: string | readonly string[] | undefined;
-  /** Whom `tls:` and `wss:` trust, and this client's certificate. Default: `{}`. */
+  /** Whom `tls:`, `wss:` and `quic:` trust, and this client's certificate. Default: `{}`. */
   tls?: TlsDialOptions | undefined;
+  /** The UDP socket of `quic:`. Default: one of its own. */
+  endpoint?: QuicEndpointLike | undefined;
+  /** The limits of the session, of which `quic:` has to know some before. Default: `{}`. */
+  session?: SessionOptions | undefined;
 }
 
 /** Options of schemes, for dialing, and what they report. */
@@ -223,8 +264,13 @@ export interface ListenSchemeOptions {
 
 /** All options of schemes, for listening. */
 export interface SchemeListenOptions extends ListenSchemeOptions {
-  /** The certificate of `tls:` and `wss:`, which they need. */
+  /** The certificate of `tls:`, `wss:` and `quic:`, which they need. */
   tls?: TlsListenOptions | undefined;
+  /**
+   * The UDP socket of `quic:`, a `Deno.QuicEndpoint` that the program closes itself;
+   * the address is then `quic:`. Default: one of its own.
+   */
+  endpoint?: QuicEndpointLike | undefined;
   /**
    * Lets other listeners of this program listen at the same port, each in a worker or
    * a process of its own, if all of them have this option. The system assigns each
@@ -233,6 +279,12 @@ export interface SchemeListenOptions extends ListenSchemeOptions {
    * `false`.
    */
   reusePort?: boolean | undefined;
+}
+
+/** What a scheme knows when it listens. */
+export interface SchemeListenTerms extends SchemeListenOptions {
+  /** The limits of sessions, of which `quic:` has to know some before. Default: `{}`. */
+  session?: SessionOptions | undefined;
 }
 
 /** Connects and listens. `rest` is the part of the address after `scheme:`. */
@@ -256,7 +308,7 @@ export interface Scheme {
    */
   listen(
     rest: string,
-    options?: SchemeListenOptions,
+    options?: SchemeListenTerms,
     handshake?: HandshakeLimit,
   ): TransportListener | Promise<TransportListener>;
   /**

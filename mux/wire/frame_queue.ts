@@ -18,6 +18,7 @@ import {
 } from "./frame.ts";
 import { Queue } from "../../queue.ts";
 import type { CreditSource, DataSource } from "./frame_source.ts";
+import type { FrameSender } from "./frame_sender.ts";
 import { BufferRetention, growBuffer } from "./write_buffer.ts";
 
 /** A write of this many bytes takes no further DATA from waiting channels. */
@@ -58,6 +59,12 @@ export interface FrameQueueOptions {
   onError: (error: unknown) => void;
   /** Bytes of replies that may be queued. */
   maxQueuedReplySize: number;
+  /** Bytes of a buffer that are left free before the frames. Default: 0. */
+  headroom?: number | undefined;
+  /**
+   * Returns another buffer if that of the last write was kept. Default: none ever is.
+   */
+  exchange?: (() => Uint8Array<ArrayBuffer> | undefined) | undefined;
 }
 
 /**
@@ -73,10 +80,13 @@ export interface FrameQueueOptions {
  * CLOSE that answers its CLOSE. A peer could cause any number of them without
  * reading, so their bytes are limited.
  */
-export class FrameQueue {
+export class FrameQueue implements FrameSender {
   readonly #write: FrameQueueOptions["write"];
   readonly #onError: FrameQueueOptions["onError"];
   readonly #maxQueuedReplySize: number;
+  readonly #exchange: FrameQueueOptions["exchange"];
+  /** Where the frames begin in a buffer. */
+  readonly #start: number;
   #state: "idle" | "gathering" | "writing" | "stopped" = "idle";
   #buffer = new Uint8Array(0);
   #length = 0;
@@ -102,11 +112,17 @@ export class FrameQueue {
     this.#write = options.write;
     this.#onError = options.onError;
     this.#maxQueuedReplySize = options.maxQueuedReplySize;
+    this.#exchange = options.exchange;
+    this.#start = this.#length = options.headroom ?? 0;
   }
 
-  /** Whether DATA may be queued now; otherwise {@linkcode scheduleData}. */
+  /** Whether DATA may be queued now. */
   get hasRoom(): boolean {
     return this.#length + this.#dataCost < WRITE_TARGET;
+  }
+
+  hasRoomFor(_recipientId: number): boolean {
+    return this.hasRoom;
   }
 
   /** Whether a write is under way. */
@@ -114,7 +130,6 @@ export class FrameQueue {
     return this.#state === "writing";
   }
 
-  /** Queues OPEN. */
   open(senderId: number, windowSize: number, maxPacketSize: number): void {
     if (this.#state === "stopped") return;
     const at = this.#reserve(OPEN_SIZE);
@@ -122,13 +137,6 @@ export class FrameQueue {
     this.#wake();
   }
 
-  /**
-   * Queues OPEN_CONFIRM.
-   *
-   * @param isReply whether it counts as a reply: not if the OPEN had waited for
-   * the application, in the backlog, which has a limit of its own
-   * @throws {MuxError} `limit-exceeded` if the peer does not read its replies
-   */
   openConfirm(
     recipientId: number,
     senderId: number,
@@ -150,11 +158,6 @@ export class FrameQueue {
     if (isReply) this.#countReply(OPEN_CONFIRM_SIZE);
   }
 
-  /**
-   * Queues OPEN_FAILURE, which is always a reply.
-   *
-   * @throws {MuxError} `limit-exceeded` if the peer does not read its replies
-   */
   openFailure(recipientId: number): void {
     if (this.#state === "stopped") return;
     const at = this.#reserve(OPEN_FAILURE_SIZE);
@@ -163,7 +166,6 @@ export class FrameQueue {
     this.#countReply(OPEN_FAILURE_SIZE);
   }
 
-  /** Queues DATA; `payload` is copied. */
   data(recipientId: number, payload: Uint8Array): void {
     if (this.#state === "stopped") return;
     const at = this.#reserve(DATA_HEADER_SIZE + payload.length);
@@ -177,7 +179,6 @@ export class FrameQueue {
     } else this.#wake();
   }
 
-  /** Queues EOF. */
   eof(recipientId: number): void {
     if (this.#state === "stopped") return;
     const at = this.#reserve(EOF_SIZE);
@@ -185,12 +186,6 @@ export class FrameQueue {
     this.#wake();
   }
 
-  /**
-   * Queues CLOSE.
-   *
-   * @param isReply whether it answers the peer's CLOSE
-   * @throws {MuxError} `limit-exceeded` if the peer does not read its replies
-   */
   close(recipientId: number, isReply: boolean): void {
     if (this.#state === "stopped") return;
     const at = this.#reserve(CLOSE_SIZE);
@@ -199,30 +194,21 @@ export class FrameQueue {
     if (isReply) this.#countReply(CLOSE_SIZE);
   }
 
-  /**
-   * Asks `source` for DATA before a coming write. A source must not be scheduled
-   * twice.
-   */
   scheduleData(source: DataSource): void {
     if (this.#state === "stopped") return;
     this.#dataSources.push(source);
     this.#wake();
   }
 
-  /**
-   * Sends WINDOW_ADJUST for the credit of `source` with the next write. A source
-   * must not be scheduled twice.
-   */
   scheduleCredit(source: CreditSource): void {
     if (this.#state === "stopped") return;
     this.#creditSources.push(source);
     this.#wake();
   }
 
-  /** Resolves when the frames queued so far are written, or never will be. */
-  written(): Promise<void> {
+  written(_recipientId?: number): Promise<void> {
     if (this.#state === "stopped") return Promise.resolve();
-    if (this.#length > 0) {
+    if (this.#length > this.#start) {
       this.#filledWritten ??= Promise.withResolvers<void>();
       return this.#filledWritten.promise;
     }
@@ -252,7 +238,7 @@ export class FrameQueue {
   stop(): void {
     this.#state = "stopped";
     this.#buffer = this.#spare = new Uint8Array(0);
-    this.#length = 0;
+    this.#length = this.#start;
     this.#dataSources.clear();
     this.#creditSources = [];
     this.#currentWritten?.resolve();
@@ -310,13 +296,13 @@ export class FrameQueue {
   async #flush(): Promise<void> {
     this.#state = "writing";
     this.#fill();
-    if (this.#length === 0) return this.#rest();
+    if (this.#length === this.#start) return this.#rest();
     const buffer = this.#buffer;
     const length = this.#length;
     const dataCost = this.#dataCost;
     this.#swap();
     try {
-      await this.#write(view(buffer, 0, length), dataCost);
+      await this.#write(view(buffer, this.#start, length), dataCost);
     } catch (error) {
       if (this.#isStopped()) return;
       this.stop();
@@ -325,8 +311,8 @@ export class FrameQueue {
     if (this.#isStopped()) return;
     this.#currentWritten?.resolve();
     this.#currentWritten = undefined;
-    this.#spare = this.#retention.retain(buffer, length);
-    const more = this.#length > 0 || this.#dataSources.length > 0 ||
+    this.#spare = this.#exchange?.() ?? this.#retention.retain(buffer, length);
+    const more = this.#length > this.#start || this.#dataSources.length > 0 ||
       this.#creditSources.length > 0;
     if (more) this.#gathering = this.#gather();
     else this.#rest();
@@ -361,7 +347,7 @@ export class FrameQueue {
 
   #swap(): void {
     this.#buffer = this.#spare;
-    this.#length = 0;
+    this.#length = this.#start;
     this.#dataCost = 0;
     this.#replySize = 0;
     this.#currentWritten = this.#filledWritten;

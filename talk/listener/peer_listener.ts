@@ -1,7 +1,7 @@
 import type { Carried } from "../../codec/internal.ts";
 import {
   type HandshakeLimit,
-  qmux,
+  sessionOver,
   type TransportListener,
 } from "../../mux/internal.ts";
 import { timeLimit } from "../../time_limit.ts";
@@ -31,7 +31,10 @@ export function peerListener<C extends Carried, Context>(
   return new ConnectionListener<PeerWith<C, Context>>(
     source,
     (transport) =>
-      new Peer(qmux(transport, limits.session), shared) as PeerWith<C, Context>,
+      new Peer(sessionOver(transport, limits.session), shared) as PeerWith<
+        C,
+        Context
+      >,
     { accept, onError },
     limits,
     {

@@ -1,8 +1,10 @@
 // The core in a page, driven in headless Chromium against a Deno server. The
 // cases are in page.ts; the server calls the page to run them.
 
-import { MuxError, type Peer } from "@qtalk/qtalk";
+import { listen, MuxError, type Peer } from "@qtalk/qtalk";
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { interopService } from "../interop/service.ts";
+import { loopbackCertificate } from "../support/quic.ts";
 import { within } from "../support/within.ts";
 import { Chromium, findChromium, type Tab } from "./chromium.ts";
 import { bundleScripts, type Scripts, Site, siteService } from "./site.ts";
@@ -91,4 +93,35 @@ testPage(
     begun.then(streaming.resolve);
     end.then(ending.resolve);
   }),
+);
+
+const left = Promise.withResolvers<unknown>();
+testPage(
+  "a page calls and moves bytes over WebTransport",
+  async (page, tab) => {
+    const { cert, key, fingerprint } = await loopbackCertificate();
+    await using listener = await listen("wt://127.0.0.1:0/rpc", {
+      tls: { cert, key },
+      handler: interopService(),
+    });
+    const test = page.call("webTransport", [listener.addr, fingerprint]);
+    await within(test, "the page's calls", 30_000);
+    await tab.close();
+  },
+);
+
+testPage(
+  "a page that is closed ends its session over WebTransport",
+  async (page, tab) => {
+    const { cert, key, fingerprint } = await loopbackCertificate();
+    const keepAlive = { interval: 500, timeout: 500 };
+    await using listener = await listen("wt://127.0.0.1:0/rpc", {
+      tls: { cert, key },
+      session: { keepAlive },
+      onPeer: (peer) => void peer.closed.then(left.resolve, left.resolve),
+    });
+    await page.call("openWebTransport", [listener.addr, fingerprint]);
+    await tab.close();
+    await within(left.promise, "the session to end");
+  },
 );

@@ -75,6 +75,28 @@ const cases = {
 
   extended: () => extendedCase(peer),
 
+  /** Opens a session over WebTransport that lives as long as the page. */
+  async openWebTransport(address: string, pin: string) {
+    await dial(address, { tls: { pin } });
+  },
+
+  /** Over WebTransport, with the certificate of that fingerprint. */
+  async webTransport(address: string, pin: string) {
+    const other = await dial(address, { tls: { pin } });
+    expect("a value", await other.call("echo", [1, "two"]), [1, "two"]);
+    const calls = Array.from(
+      { length: 1_000 },
+      (_, i) => other.call("echo", i),
+    );
+    const numbers = await Promise.all(calls);
+    expect("many", numbers, numbers.map((_, i) => i));
+    await thereAndBack(other, 16 * 1024 * 1024);
+    await other.close();
+    const wrong = "00".repeat(32);
+    const error = await failure(dial(address, { tls: { pin: wrong } }));
+    expect("a code", (error as { code?: string }).code, "dial-failed");
+  },
+
   async streams() {
     const counted: unknown[] = [];
     for await (const n of await peer.request("count", 1_000)) counted.push(n);

@@ -8,8 +8,10 @@
 import { dial, listen } from "@qtalk/qtalk";
 
 const [dialed, listened] = Deno.args;
+/** Milliseconds until nothing is there that answers over UDP. */
+const TIMEOUT = 3_000;
 const outcomes = [
-  await outcomeOf(dialed, dial),
+  await outcomeOf(dialed, (address) => dial(address, { timeout: TIMEOUT })),
   await outcomeOf(listened, listen),
 ];
 // Standard output may be the transport.

@@ -10,7 +10,6 @@ import { timeLimit } from "../../../time_limit.ts";
 import { TlsError, type TlsErrorCode } from "../../errors.ts";
 import type {
   HandshakeLimit,
-  Pem,
   Scheme,
   TlsDialOptions,
   TlsInfo,
@@ -19,11 +18,7 @@ import type {
   TransportListener,
 } from "../types.ts";
 import { builtinModule, requiredModule } from "./builtin.ts";
-import {
-  certificateOf,
-  fingerprintOf,
-  type NodeCertificate,
-} from "./certificate.ts";
+import { certificateOf, type NodeCertificate } from "./certificate.ts";
 import { type Middle, middleOf } from "./middle.ts";
 import {
   connectSocket,
@@ -35,6 +30,7 @@ import {
   tcpPlace,
 } from "./sockets.ts";
 import { NodeTransport, systemError } from "./streams.ts";
+import { pinsOf, readPem } from "./tls_options.ts";
 import { refusalIn, refusalText, tlsErrorOf } from "./tls_errors.ts";
 
 /** What is used of a `tls.TLSSocket`. */
@@ -475,11 +471,12 @@ function credentialsOf(
   options: Pick<TlsDialOptions, "ca" | "cert" | "key">,
 ): object {
   const { ca } = options;
-  const cert = options.cert && read(options.cert, "cert");
-  const key = options.key && read(options.key, "key");
+  const cert = options.cert && readPem(options.cert, "cert");
+  const key = options.key && readPem(options.key, "key");
   if (cert !== undefined && key !== undefined) checkKey(cert, key);
   return {
-    ...(ca !== undefined && { ca: [ca].flat().map((pem) => read(pem, "ca")) }),
+    ...(ca !== undefined &&
+      { ca: [ca].flat().map((pem) => readPem(pem, "ca")) }),
     ...(cert !== undefined && { cert }),
     ...(key !== undefined && { key }),
   };
@@ -504,39 +501,10 @@ function checkKey(cert: string, key: string): void {
   throw new TypeError('option "tls.key" is not that of "tls.cert"');
 }
 
-/** PEM text, which may be in a file. */
-function read(pem: Pem, option: string): string {
-  if (typeof pem === "string" && pem.includes("-----BEGIN")) return pem;
-  const fs = requiredModule<{
-    readFileSync(path: Pem, encoding: "utf8"): string;
-  }>("node:fs");
-  try {
-    return fs.readFileSync(pem, "utf8");
-  } catch (cause) {
-    throw new TypeError(
-      `Cannot read option "tls.${option}": ${(cause as Error).message}`,
-      { cause },
-    );
-  }
-}
-
 function optionError(cause: unknown): TypeError {
   const { message } = cause as Error;
   return new TypeError(`the options of TLS are not valid: ${message}`, {
     cause,
-  });
-}
-
-function pinsOf(
-  pin: string | readonly string[] | undefined,
-): readonly string[] | undefined {
-  if (pin === undefined) return undefined;
-  return [pin].flat().map((text) => {
-    const fingerprint = fingerprintOf(text);
-    if (fingerprint !== undefined) return fingerprint;
-    throw new TypeError(
-      `Cannot use option "tls.pin": "${text}" is not the SHA-256 fingerprint of a certificate`,
-    );
   });
 }
 

@@ -1,0 +1,11 @@
+/**
+ * A fingerprint of option `tls.pin` in the words of QUIC and WebTransport.
+ *
+ * @param fingerprint in the form that `pinsOf()` returns
+ */
+export function hashOf(
+  fingerprint: string,
+): { algorithm: string; value: Uint8Array } {
+  const digits = fingerprint.slice("sha256:".length);
+  return { algorithm: "sha-256", value: Uint8Array.fromHex(digits) };
+}

@@ -1,0 +1,51 @@
+import { nextTurn } from "../flow/next_turn.ts";
+import type { SessionOptions } from "../options.ts";
+import type { SessionTransport } from "../transport/types.ts";
+import type { Session } from "../types.ts";
+import { CLOSE_CODE } from "./protocol.ts";
+import { QuicSession } from "./session.ts";
+import type { QuicConnLike } from "./types.ts";
+
+/** A connection of QUIC, which becomes a session. */
+export class QuicConnection implements SessionTransport {
+  readonly #conn: QuicConnLike;
+  readonly #options: SessionOptions;
+
+  /**
+   * Takes a connection.
+   *
+   * @param conn the connection, which belongs to the new object
+   * @param options the limits of its session, unless that is given others
+   */
+  constructor(conn: QuicConnLike, options: SessionOptions = {}) {
+    this.#conn = conn;
+    this.#options = options;
+  }
+
+  startSession(options: SessionOptions = this.#options): Session {
+    return new QuicSession(this.#conn, options);
+  }
+
+  async close(): Promise<void> {
+    this.#conn.close({ closeCode: CLOSE_CODE, reason: "" });
+    await nextTurn();
+  }
+
+  read(): Promise<never> {
+    return Promise.reject(noBytes());
+  }
+
+  write(): Promise<never> {
+    return Promise.reject(noBytes());
+  }
+
+  closeWrite(): Promise<never> {
+    return Promise.reject(noBytes());
+  }
+}
+
+function noBytes(): TypeError {
+  return new TypeError(
+    "Cannot use connection of QUIC as a byte stream: its channels are streams of their own",
+  );
+}

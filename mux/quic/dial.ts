@@ -1,0 +1,94 @@
+import type { SchemeOptions } from "../transport/types.ts";
+import { pinsOf, readPem } from "../transport/node/tls_options.ts";
+import { QuicConnection } from "./connection.ts";
+import { hashOf } from "./certificate_hash.ts";
+import { clientEndpoint, quicRuntime, transportOptions } from "./endpoint.ts";
+import { handshakeError } from "./errors.ts";
+import { PROTOCOLS } from "./protocol.ts";
+import type { QuicConnectTerms, QuicConnLike } from "./types.ts";
+
+/**
+ * Connects.
+ *
+ * @param place the host and the port
+ * @param signal gives the attempt up
+ * @param options whom to trust, the socket to use, and the limits of the session
+ * @throws {QuicError} if there is no QUIC, or no answer
+ * @throws {TlsError} if the server is not who it should be
+ * @throws {TypeError} if an option is not valid
+ */
+export async function connectQuic(
+  place: { hostname: string; port: number },
+  signal: AbortSignal,
+  options: SchemeOptions = {},
+): Promise<QuicConnection> {
+  const runtime = quicRuntime();
+  const trust = trustOf(options);
+  const { session = {}, endpoint } = options;
+  const own = endpoint === undefined ? clientEndpoint(runtime) : undefined;
+  const socket = endpoint ?? own;
+  const connecting = runtime.connectQuic({
+    ...place,
+    ...trust,
+    ...transportOptions(session),
+    alpnProtocols: [...PROTOCOLS],
+    ...(socket !== undefined && { endpoint: socket }),
+  });
+  try {
+    const conn = await unlessAborted(connecting, signal, () => own?.close());
+    if (own !== undefined) closeAfter(conn, () => own.close());
+    return new QuicConnection(conn, session);
+  } catch (error) {
+    own?.close();
+    if (signal.aborted) throw signal.reason;
+    throw handshakeError(error, trust.serverCertificateHashes !== undefined);
+  }
+}
+
+/** Whom to trust, in Deno's words. */
+function trustOf(
+  { tls = {} }: SchemeOptions,
+): Pick<
+  QuicConnectTerms,
+  "caCerts" | "serverCertificateHashes" | "serverName"
+> {
+  if (tls.cert !== undefined || tls.key !== undefined) {
+    throw new TypeError(
+      'Cannot use option "tls.cert" with quic: Deno asks no client for a certificate',
+    );
+  }
+  const pins = pinsOf(tls.pin);
+  const { ca, serverName } = tls;
+  return {
+    ...(serverName !== undefined && { serverName }),
+    ...(ca !== undefined &&
+      { caCerts: [ca].flat().map((pem) => readPem(pem, "ca")) }),
+    ...(pins !== undefined && { serverCertificateHashes: pins.map(hashOf) }),
+  };
+}
+
+/** Waits for a connection; closes one that comes too late. */
+async function unlessAborted(
+  connecting: Promise<QuicConnLike>,
+  signal: AbortSignal,
+  giveUp: () => void,
+): Promise<QuicConnLike> {
+  const aborted = Promise.withResolvers<never>();
+  const onAbort = () => {
+    aborted.reject(signal.reason);
+    giveUp();
+    connecting.then((conn) => conn.close(), () => {});
+  };
+  signal.addEventListener("abort", onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  try {
+    return await Promise.race([connecting, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+/** Calls back when a connection has ended. */
+function closeAfter(conn: QuicConnLike, callback: () => void): void {
+  conn.closed.then(callback, callback);
+}

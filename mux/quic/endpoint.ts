@@ -1,0 +1,97 @@
+/**
+ * Connecting and listening by Deno's QUIC, on a socket of the program's or of its
+ * own.
+ *
+ * @module
+ */
+import { keepAliveOf } from "../flow/silence_watch.ts";
+import { resolveOptions, type SessionOptions } from "../options.ts";
+import { QuicError } from "./errors.ts";
+import type {
+  QuicEndpointLike,
+  QuicRuntime,
+  QuicTransportTerms,
+} from "./types.ts";
+
+/**
+ * Streams that the peer may have beyond twice as many as channels: those of channels
+ * that are refused, and of a ping.
+ */
+const MORE_STREAMS = 8;
+/** Streams that QUIC makes room for beforehand, which takes memory. */
+const MAX_STREAMS = 2 ** 16;
+
+/** What Deno has for asking about permissions. */
+interface Permissions {
+  querySync(
+    descriptor: { name: "net"; host: string },
+  ): { readonly state: string };
+}
+
+/**
+ * The QUIC of this runtime.
+ *
+ * @throws {QuicError} `unavailable` if there is none
+ */
+export function quicRuntime(): QuicRuntime {
+  const { Deno: deno } = globalThis as { Deno?: Partial<QuicRuntime> };
+  if (deno === undefined) {
+    throw new QuicError(
+      "unavailable",
+      "this runtime has no QUIC; Deno has, with --unstable-net",
+    );
+  }
+  if (deno.QuicEndpoint === undefined || deno.connectQuic === undefined) {
+    throw new QuicError(
+      "unavailable",
+      "Deno has QUIC with the flag --unstable-net only, which is missing",
+    );
+  }
+  return deno as QuicRuntime;
+}
+
+/** The limits of a connection, for the session that it will carry. */
+export function transportOptions(
+  session: SessionOptions = {},
+): QuicTransportTerms {
+  const { maxChannels } = resolveOptions(session);
+  const keepAlive = keepAliveOf(session.keepAlive, true);
+  return {
+    maxConcurrentBidirectionalStreams: Math.min(
+      2 * maxChannels + MORE_STREAMS,
+      MAX_STREAMS,
+    ),
+    maxConcurrentUnidirectionalStreams: 1,
+    ...(typeof keepAlive === "object"
+      ? {
+        keepAliveInterval: keepAlive.interval,
+        maxIdleTimeout: keepAlive.interval + keepAlive.timeout,
+      }
+      : { maxIdleTimeout: 0 }),
+  };
+}
+
+/**
+ * A socket for one connection, which can be closed while it is being made; undefined
+ * if the program may not have one, and then the runtime makes it.
+ */
+export function clientEndpoint(
+  runtime: QuicRuntime,
+): QuicEndpointLike | undefined {
+  for (const [hostname, host] of [["::", "[::]:0"], ["0.0.0.0", "0.0.0.0:0"]]) {
+    if (!mayListen(host!)) continue;
+    try {
+      return new runtime.QuicEndpoint({ hostname: hostname!, port: 0 });
+    } catch {
+      // Not every machine has IPv6.
+    }
+  }
+  return undefined;
+}
+
+/** Whether it is allowed, without asking the user. */
+function mayListen(host: string): boolean {
+  const { Deno: deno } = globalThis as { Deno?: { permissions?: Permissions } };
+  return deno?.permissions?.querySync({ name: "net", host }).state ===
+    "granted";
+}

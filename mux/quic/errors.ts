@@ -1,0 +1,145 @@
+import { TlsError } from "../errors.ts";
+
+/**
+ * What is wrong with an attempt to use QUIC, apart from TLS.
+ *
+ * | code | meaning |
+ * | --- | --- |
+ * | `unavailable` | this runtime has no QUIC, or Deno was started without `--unstable-net` |
+ * | `no-answer` | no packet of the other side has arrived: nothing listens there, or the network drops UDP |
+ * | `refused` | the other side accepts no connections now |
+ */
+export type QuicErrorCode = "unavailable" | "no-answer" | "refused";
+
+/** The error of QUIC: the `cause` of what `dial()` and `listen()` reject with. */
+export class QuicError extends Error {
+  /** Always `"QuicError"`. */
+  override readonly name = "QuicError";
+  /** What is wrong. Programs should branch on it. */
+  readonly code: QuicErrorCode;
+  /** Whether another attempt would fail in the same way. */
+  readonly permanent: boolean;
+
+  /**
+   * Makes an error of QUIC.
+   *
+   * @param code what is wrong
+   * @param message the same, in words
+   * @param options the underlying `cause`, if there is one
+   */
+  constructor(code: QuicErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+    this.permanent = code === "unavailable";
+  }
+}
+
+/** Makes the error of a handshake from the words of the runtime. */
+type MakeError = (cause: Error) => Error;
+
+/** What Deno says, which has no codes for it, and what it means. */
+const MEANINGS: readonly (readonly [RegExp, MakeError])[] = [
+  [/timed out/, noAnswer],
+  [
+    /aborted by peer: .*certificate/,
+    (cause) =>
+      new TlsError(
+        "bad-certificate",
+        `the other side refuses this side's certificate: ${
+          afterLabel(cause.message)
+        }`,
+        { cause },
+      ),
+  ],
+  [
+    /refused to accept/,
+    (cause) =>
+      new QuicError("refused", "the server accepts no connections now", {
+        cause,
+      }),
+  ],
+  [
+    /error 120\b/,
+    (cause) =>
+      new TlsError(
+        "wrong-protocol",
+        "the other side speaks another protocol (ALPN)",
+        { cause },
+      ),
+  ],
+  [
+    /not valid for name/,
+    (cause) => new TlsError("wrong-name", afterLabel(cause.message), { cause }),
+  ],
+  [
+    /certificate expired/,
+    (cause) =>
+      new TlsError("expired", "the certificate has expired", { cause }),
+  ],
+  [
+    /certificate not valid yet/,
+    (cause) =>
+      new TlsError("not-yet-valid", "the certificate is not valid yet", {
+        cause,
+      }),
+  ],
+  [
+    /CaUsedAsEndEntity/,
+    (cause) =>
+      new TlsError(
+        "bad-certificate",
+        'the certificate is that of an authority, which a server cannot use itself: have it issue another one, or trust its fingerprint with option "tls.pin"',
+        { cause },
+      ),
+  ],
+  [
+    /UnknownIssuer/,
+    (cause) =>
+      new TlsError(
+        "unknown-issuer",
+        'the issuer of the certificate is unknown: option "tls.ca" adds it, or "tls.pin" trusts the certificate by its fingerprint',
+        { cause },
+      ),
+  ],
+  [
+    /invalid peer certificate/,
+    (cause) =>
+      new TlsError("bad-certificate", afterLabel(cause.message), { cause }),
+  ],
+  [
+    /cryptographic handshake failed/,
+    (cause) => new TlsError("handshake-failed", cause.message, { cause }),
+  ],
+];
+
+/**
+ * The error of a handshake that has failed.
+ *
+ * @param cause the error of the runtime
+ * @param isPinned whether certificates are trusted by their fingerprints
+ */
+export function handshakeError(cause: unknown, isPinned: boolean): unknown {
+  if (!(cause instanceof Error)) return cause;
+  if (isPinned && /UnknownIssuer/.test(cause.message)) {
+    return new TlsError(
+      "wrong-fingerprint",
+      'the certificate is not one of option "tls.pin"',
+      { cause },
+    );
+  }
+  const meaning = MEANINGS.find(([pattern]) => pattern.test(cause.message));
+  return meaning === undefined ? cause : meaning[1](cause);
+}
+
+function noAnswer(cause: Error): QuicError {
+  return new QuicError(
+    "no-answer",
+    "no packet has arrived: nothing listens there, or the network drops UDP",
+    { cause },
+  );
+}
+
+/** The last part of a text such as `handshake failed: invalid certificate: …`. */
+function afterLabel(text: string): string {
+  return text.replace(/^.*invalid peer certificate: /, "");
+}

@@ -1,0 +1,298 @@
+import { connectionLost, MuxError, protocolError } from "../errors.ts";
+import { FrameDecoder, type FrameSink } from "../wire/frame_decoder.ts";
+import { FrameQueue } from "../wire/frame_queue.ts";
+import type { CreditSource } from "../wire/frame_source.ts";
+import type { FrameSource } from "../wire/frame_sender.ts";
+import {
+  type ChannelStream,
+  isOfConnection,
+  type StreamHost,
+} from "./channel_stream.ts";
+import { StreamReader } from "./stream_reader.ts";
+import type { QuicStreamLike } from "./types.ts";
+
+/**
+ * What the peer may send next:
+ *
+ * - `opening`: the answer to this side's OPEN.
+ * - `new`: OPEN.
+ * - `waiting`: nothing, until the application has accepted its channel.
+ * - `open`: frames for the channel.
+ * - `ended`: nothing; CLOSE or a refusal has gone one of the ways.
+ */
+type Phase = "opening" | "new" | "waiting" | "open" | "ended";
+
+/** A channel ID in a frame: the stream says which channel it is. */
+const ID = 0;
+
+/**
+ * A stream of this package's own dialect (mux/quic/SPEC.md): the frames of one
+ * channel, as a byte stream would carry them.
+ */
+export class FramedStream implements ChannelStream, FrameSink, CreditSource {
+  readonly id: number;
+  /** For the queue, which writes it into WINDOW_ADJUST. */
+  readonly remoteId = ID;
+  readonly #host: StreamHost;
+  readonly #stream: Promise<QuicStreamLike>;
+  readonly #queue: FrameQueue;
+  readonly #decoder = new FrameDecoder(this);
+  #channelId: number;
+  #phase: Phase;
+  #writer: WritableStreamDefaultWriter<Uint8Array> | undefined;
+  #reader: StreamReader | undefined;
+  /** The channel whose credit is to be returned. */
+  #creditSource: CreditSource | undefined;
+  #isReceiving = true;
+  #finishing: Promise<void> | undefined;
+  #isSending = true;
+
+  /**
+   * Makes a stream that the peer has opened, or that this side opens for a channel.
+   *
+   * @param id for the session
+   * @param host the session
+   * @param stream the stream, which may have to wait until the peer allows another
+   * @param channelId the channel that this side opens; undefined if the peer does
+   */
+  constructor(
+    id: number,
+    host: StreamHost,
+    stream: Promise<QuicStreamLike>,
+    channelId: number | undefined,
+  ) {
+    this.id = id;
+    this.#host = host;
+    this.#stream = stream;
+    this.#channelId = channelId ?? -1;
+    this.#phase = channelId === undefined ? "new" : "opening";
+    this.#queue = new FrameQueue({
+      write: (bytes) => this.#write(bytes),
+      onError: (error) => this.#broken(error),
+      maxQueuedReplySize: host.maxQueuedReplySize,
+    });
+    void this.#read();
+  }
+
+  // --- ChannelStream -----------------------------------------------------------
+
+  get isReceiving(): boolean {
+    return this.#isReceiving;
+  }
+
+  get hasRoom(): boolean {
+    return this.#queue.hasRoom;
+  }
+
+  /** Sends OPEN. */
+  open(windowSize: number, maxPacketSize: number): void {
+    this.#queue.open(ID, windowSize, maxPacketSize);
+  }
+
+  accept(
+    channelId: number,
+    windowSize: number,
+    maxPacketSize: number,
+    isReply: boolean,
+  ): void {
+    this.#channelId = channelId;
+    if (this.#phase === "waiting" && this.#isReceiving) {
+      this.#phase = "open";
+      this.#queue.openConfirm(ID, ID, windowSize, maxPacketSize, isReply);
+    } else {
+      // The stream ended while its OPEN waited for the application, which has yet
+      // to get the channel.
+      queueMicrotask(() => this.#lose(undefined));
+    }
+  }
+
+  refuse(): void {
+    this.#phase = "ended";
+    this.#queue.openFailure(ID);
+    void this.#finish();
+  }
+
+  data(payload: Uint8Array): void {
+    this.#queue.data(ID, payload);
+  }
+
+  eof(): void {
+    this.#queue.eof(ID);
+  }
+
+  close(isReply: boolean): void {
+    this.#queue.close(ID, isReply);
+    void this.#finish();
+  }
+
+  scheduleData(source: FrameSource): void {
+    this.#queue.scheduleData(source);
+  }
+
+  scheduleCredit(source: FrameSource): void {
+    this.#creditSource = source;
+    this.#queue.scheduleCredit(this);
+  }
+
+  takeCredit(): number {
+    return this.#creditSource?.takeCredit() ?? 0;
+  }
+
+  written(): Promise<void> {
+    return this.#queue.written();
+  }
+
+  drain(): Promise<void> {
+    return this.#finish();
+  }
+
+  end(): void {
+    this.#queue.stop();
+  }
+
+  // --- FrameSink ---------------------------------------------------------------
+
+  onOpen(_id: number, windowSize: number, maxPacketSize: number): void {
+    this.#expect("new", "OPEN");
+    this.#phase = "waiting";
+    this.#host.table.onOpen(this.id, windowSize, maxPacketSize);
+  }
+
+  onOpenConfirm(
+    _recipientId: number,
+    _senderId: number,
+    windowSize: number,
+    maxPacketSize: number,
+  ): void {
+    this.#expect("opening", "OPEN_CONFIRM");
+    this.#phase = "open";
+    this.#host.table.onOpenConfirm(
+      this.#channelId,
+      this.id,
+      windowSize,
+      maxPacketSize,
+    );
+  }
+
+  onOpenFailure(): void {
+    this.#expect("opening", "OPEN_FAILURE");
+    this.#phase = "ended";
+    this.#host.table.onOpenFailure(this.#channelId);
+    void this.#finish();
+  }
+
+  onWindowAdjust(_id: number, bytesToAdd: number): void {
+    this.#expect("open", "WINDOW_ADJUST");
+    this.#host.table.onWindowAdjust(this.#channelId, bytesToAdd);
+  }
+
+  onData(_id: number, length: number): void {
+    this.#expect("open", "DATA");
+    this.#host.table.onData(this.#channelId, length);
+  }
+
+  onPayload(chunk: Uint8Array, from: number, to: number): void {
+    this.#host.table.onPayloadOf(this.#channelId, chunk, from, to);
+  }
+
+  onEof(): void {
+    this.#expect("open", "EOF");
+    this.#host.table.onEof(this.#channelId);
+  }
+
+  onClose(): void {
+    this.#expect("open", "CLOSE");
+    this.#phase = "ended";
+    this.#host.table.onClose(this.#channelId);
+  }
+
+  // --- Private -----------------------------------------------------------------
+
+  #expect(phase: Phase, frame: string): void {
+    if (this.#phase === phase) return;
+    throw protocolError(
+      `received ${frame} on a stream ${STATES[this.#phase]}`,
+    );
+  }
+
+  async #write(bytes: Uint8Array): Promise<void> {
+    this.#writer ??= (await this.#stream).writable.getWriter();
+    this.#host.countSent(bytes.length);
+    await this.#writer.write(bytes);
+  }
+
+  async #read(): Promise<void> {
+    let failure: unknown;
+    try {
+      const { readable } = await this.#stream;
+      const reader = new StreamReader(readable, this.#host.buffers);
+      this.#reader = reader;
+      for (;;) {
+        const chunk = await reader.read();
+        if (chunk === null) break;
+        await this.#host.decode(this.#decoder, chunk);
+      }
+    } catch (error) {
+      if (error instanceof MuxError) return this.#host.fail(error);
+      if (isOfConnection(error)) return;
+      failure = error;
+    }
+    this.#isReceiving = false;
+    this.#lose(failure);
+    if (this.#phase !== "waiting") void this.#finish();
+    this.#host.receiveEnded(this);
+    this.#releaseIfDone();
+  }
+
+  /** Ends the channel if the peer has not: the end of a stream is none of it. */
+  #lose(cause: unknown): void {
+    if (this.#phase === "ended") return;
+    // The application may still accept it.
+    if (this.#phase === "waiting" && this.#channelId < 0) return;
+    this.#phase = "ended";
+    if (this.#channelId < 0) return;
+    this.#host.table.lose(
+      this.#channelId,
+      connectionLost("the stream of the channel ended without CLOSE", cause),
+    );
+  }
+
+  /** Writing has failed. */
+  #broken(error: unknown): void {
+    this.#isSending = false;
+    if (isOfConnection(error)) return;
+    this.#lose(error);
+    void this.#reader?.cancel();
+  }
+
+  /** Ends this direction, after what is queued. */
+  #finish(): Promise<void> {
+    return this.#finishing ??= this.#closeWriter();
+  }
+
+  async #closeWriter(): Promise<void> {
+    await this.#queue.idle();
+    this.#queue.stop();
+    try {
+      this.#writer ??= (await this.#stream).writable.getWriter();
+      await this.#writer.close();
+    } catch {
+      // The peer needs no end of what it has stopped.
+    }
+    this.#isSending = false;
+    this.#releaseIfDone();
+  }
+
+  #releaseIfDone(): void {
+    if (!this.#isSending && !this.#isReceiving) this.#host.release(this);
+  }
+}
+
+/** What errors say about a stream on which a frame was not expected. */
+const STATES: Readonly<Record<Phase, string>> = {
+  opening: "whose OPEN was not answered",
+  new: "without OPEN",
+  waiting: "whose OPEN was not answered",
+  open: "that has a channel",
+  ended: "whose channel has ended",
+};

@@ -1,0 +1,190 @@
+import { hostPort } from "../transport/address_forms.ts";
+import { MAX_HANDSHAKES } from "../transport/handshakes.ts";
+import { PendingAccepts } from "../transport/pending_accepts.ts";
+import { readPem } from "../transport/node/tls_options.ts";
+import type {
+  Accepted,
+  HandshakeLimit,
+  SchemeListenTerms,
+  TransportListener,
+} from "../transport/types.ts";
+import { timeLimit } from "../../time_limit.ts";
+import { TlsError } from "../errors.ts";
+import { QuicConnection } from "./connection.ts";
+import { quicRuntime, transportOptions } from "./endpoint.ts";
+import { handshakeError } from "./errors.ts";
+import { CLOSE_CODE, PROTOCOLS } from "./protocol.ts";
+import type {
+  QuicConnLike,
+  QuicEndpointLike,
+  QuicIncomingLike,
+  QuicListenerLike,
+} from "./types.ts";
+
+/**
+ * Listens.
+ *
+ * @param place the host and the port; undefined to listen on `options.endpoint`
+ * @param options the certificate, the socket, and the limits of sessions
+ * @param handshake limits the time of a handshake
+ * @throws {QuicError} `unavailable` if there is no QUIC
+ * @throws {TypeError} if an option is missing or not valid
+ */
+export function listenQuic(
+  place: { hostname: string; port: number } | undefined,
+  options: SchemeListenTerms = {},
+  handshake?: HandshakeLimit,
+): TransportListener {
+  const runtime = quicRuntime();
+  const { tls, session = {}, endpoint } = options;
+  if (tls?.cert === undefined || tls.key === undefined) {
+    throw new TypeError('the options "tls.cert" and "tls.key" are missing');
+  }
+  if ((tls.clientCert ?? "none") !== "none") {
+    throw new TypeError(
+      'Cannot use option "tls.clientCert" with quic: Deno asks no client for a certificate',
+    );
+  }
+  const terms = {
+    ...transportOptions(session),
+    cert: readPem(tls.cert, "cert"),
+    key: readPem(tls.key, "key"),
+    alpnProtocols: [...PROTOCOLS],
+  };
+  const own = endpoint === undefined
+    ? new runtime.QuicEndpoint(place)
+    : undefined;
+  const socket = endpoint ?? own!;
+  try {
+    return new QuicTransportListener(socket, socket.listen(terms), {
+      isOwner: own !== undefined,
+      session,
+      handshake,
+    });
+  } catch (error) {
+    own?.close();
+    throw optionError(error);
+  }
+}
+
+/** What else a listener is made of. */
+interface ListenerTerms {
+  /** Whether it closes its socket when its last connection has ended. */
+  isOwner: boolean;
+  session: SchemeListenTerms["session"];
+  handshake: HandshakeLimit | undefined;
+}
+
+class QuicTransportListener implements TransportListener {
+  readonly addr: string;
+  readonly #endpoint: QuicEndpointLike;
+  readonly #listener: QuicListenerLike;
+  readonly #terms: ListenerTerms;
+  readonly #pending = new PendingAccepts();
+  #handshakes = 0;
+  /** Connections that have not ended. */
+  #open = 0;
+  #closed = false;
+
+  constructor(
+    endpoint: QuicEndpointLike,
+    listener: QuicListenerLike,
+    terms: ListenerTerms,
+  ) {
+    this.addr = hostPort("quic", endpoint.addr);
+    this.#endpoint = endpoint;
+    this.#listener = listener;
+    this.#terms = terms;
+    void this.#run();
+  }
+
+  accept(): Promise<Accepted | null> {
+    return this.#closed ? Promise.resolve(null) : this.#pending.next();
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#listener.stop();
+    this.#pending.end();
+    this.#pending.discard();
+    this.#closeIfUnused();
+  }
+
+  async #run(): Promise<void> {
+    try {
+      while (!this.#closed) {
+        const incoming = await this.#listener.incoming();
+        // Those that were begun cannot be given up: Deno has no way to do it.
+        if (this.#closed || this.#handshakes >= MAX_HANDSHAKES) {
+          incoming.refuse();
+        } else void this.#shake(incoming);
+      }
+    } catch (error) {
+      // Its end, or that of a socket that the program has closed.
+      if ((error as Error).name === "BadResource") this.#pending.end();
+      else this.#pending.push({ error });
+    }
+  }
+
+  /** Makes a handshake, and passes the connection on. */
+  async #shake(incoming: QuicIncomingLike): Promise<void> {
+    const { handshake, session } = this.#terms;
+    this.#handshakes++;
+    let late = false;
+    const cancel = handshake && timeLimit(handshake.timeout, () => {
+      late = true;
+      handshake.onTimeout("");
+    });
+    try {
+      const conn = await incoming.accept();
+      this.#watch(conn);
+      if (late || this.#closed) {
+        return conn.close({ closeCode: CLOSE_CODE, reason: "" });
+      }
+      this.#pending.push({
+        accepted: {
+          transport: new QuicConnection(conn, session),
+          remoteAddr: hostPort("quic", conn.remoteAddr),
+          tls: { alpnProtocol: conn.protocol ?? null, version: "TLSv1.3" },
+        },
+      });
+    } catch (error) {
+      const failure = handshakeError(error, false);
+      // That a client went away is no more than that of others.
+      if (!late && failure instanceof TlsError) {
+        handshake?.onFailure?.(failure, "");
+      }
+    } finally {
+      cancel?.();
+      this.#handshakes--;
+      this.#closeIfUnused();
+    }
+  }
+
+  #watch(conn: QuicConnLike): void {
+    this.#open++;
+    const ended = () => {
+      this.#open--;
+      this.#closeIfUnused();
+    };
+    conn.closed.then(ended, ended);
+  }
+
+  /** To close the socket ends its connections, so that it has to wait for them. */
+  #closeIfUnused(): void {
+    const { isOwner } = this.#terms;
+    if (!isOwner || !this.#closed) return;
+    if (this.#open === 0 && this.#handshakes === 0) this.#endpoint.close();
+  }
+}
+
+function optionError(cause: unknown): unknown {
+  const { message } = cause as Error;
+  if (/KeyMismatch/.test(message)) {
+    return new TypeError('option "tls.key" is not that of "tls.cert"', {
+      cause,
+    });
+  }
+  return cause;
+}

@@ -1,0 +1,43 @@
+/**
+ * Sessions over QUIC, whose channels are streams of their own: one that is stalled,
+ * or has lost a packet, does not hold up another.
+ *
+ * `dial()` and `listen()` of `@qtalk/qtalk` have QUIC as the scheme `quic:`, in Deno
+ * with `--unstable-net`. This subpath is for programs that have connections, or
+ * whole endpoints, of their own: {@linkcode quicSession} makes a session of a
+ * `Deno.QuicConn`, and the option `endpoint` of `dial()` and `listen()` shares one UDP
+ * socket between both.
+ *
+ * @example One socket that listens and dials
+ * ```ts no-eval
+ * import { dial, listen } from "@qtalk/qtalk";
+ *
+ * const endpoint = new Deno.QuicEndpoint({ hostname: "0.0.0.0", port: 4433 });
+ * const listener = await listen("quic:", {
+ *   endpoint,
+ *   tls: { cert: "cert.pem", key: "key.pem" },
+ *   handler: (call, respond) => respond.return(call.selector),
+ * });
+ * const peer = await dial("quic://example.com:4433", { endpoint });
+ * ```
+ *
+ * @module
+ */
+export { QuicError, type QuicErrorCode } from "./errors.ts";
+export { FRAMED_PROTOCOL, PLAIN_PROTOCOL } from "./protocol.ts";
+export { quicSession } from "./session.ts";
+export type {
+  QuicAddrLike,
+  QuicCloseInfoLike,
+  QuicConnectTerms,
+  QuicConnLike,
+  QuicEndpointLike,
+  QuicIncomingLike,
+  QuicListenerLike,
+  QuicListenTerms,
+  QuicReceiveStreamLike,
+  QuicRuntime,
+  QuicSendStreamLike,
+  QuicStreamLike,
+  QuicTransportTerms,
+} from "./types.ts";

@@ -1,0 +1,462 @@
+import { connectionLost, MuxError, sessionClosed } from "../errors.ts";
+import { MemoryAccount } from "../flow/memory_account.ts";
+import { joinPool } from "../flow/memory_pool.ts";
+import { nextPass, nextTurn } from "../flow/next_turn.ts";
+import { keepAliveOf } from "../flow/silence_watch.ts";
+import { TurnBudget } from "../flow/turn_budget.ts";
+import type { Clock } from "../flow/turn_clock.ts";
+import { resolveOptions, type SessionOptions } from "../options.ts";
+import type { RawChannel, RawSession } from "../raw.ts";
+import { ChannelTable } from "../table/channel_table.ts";
+import { timeLimit } from "../../time_limit.ts";
+import type { Channel, Session, SessionUsage, WaitOptions } from "../types.ts";
+import type { FrameDecoder } from "../wire/frame_decoder.ts";
+import type { ChannelStream, StreamHost } from "./channel_stream.ts";
+import { ClosingNotice, readNotices } from "./closing.ts";
+import { FramedStream } from "./framed_stream.ts";
+import { PlainStream } from "./plain_stream.ts";
+import { CLOSE_CODE, FRAMED_PROTOCOL, VIOLATION_CODE } from "./protocol.ts";
+import { ReadBuffers } from "./stream_reader.ts";
+import { StreamTable } from "./stream_table.ts";
+import type {
+  QuicCloseInfoLike,
+  QuicConnLike,
+  QuicStreamLike,
+} from "./types.ts";
+
+/** Frames that are decoded at once; a piece of payload counts as three more. */
+const FRAMES_AT_ONCE = 2_048;
+/** The work of a chunk of fewer bytes is not timed. */
+const TIMED_SIZE = 1024;
+/** Reads, of all streams, after which the event loop turns in any case. */
+const READS_PER_TURN = 128;
+/**
+ * Milliseconds after the last write in which a peer that is not of this package gets
+ * it: such a peer does not say when it has, and to close the connection would lose it.
+ */
+const GRACE = 250;
+
+/**
+ * Starts a session over a connection of QUIC: each channel is a stream, so that one
+ * that is stalled, or has lost a packet, does not hold up another.
+ *
+ * The connection has to have been made with the protocol (ALPN) `qtalk-quic/2`, or
+ * `qtalk-quic` for qtalk-go. The session owns it and closes it.
+ *
+ * @param conn a `Deno.QuicConn`, whose streams nothing else accepts
+ * @param options limits; `maxChannels` is also how many streams the other side may
+ * have, so give `QuicEndpoint.listen()` twice as many. `keepAlive` and its times are
+ * those of the connection, and have no effect here
+ * @throws {RangeError} if an option is out of range
+ */
+export function quicSession(
+  conn: QuicConnLike,
+  options: SessionOptions = {},
+): Session {
+  return new QuicSession(conn, options);
+}
+
+/** A session over QUIC, as {@linkcode quicSession} makes it. */
+export class QuicSession implements RawSession, StreamHost {
+  readonly account: MemoryAccount;
+  readonly refusesPings: boolean;
+  /** Not called: QUIC itself finds out whether the peer has vanished. */
+  onSilence: RawSession["onSilence"];
+  readonly table: ChannelTable;
+  readonly buffers = new ReadBuffers();
+  readonly maxQueuedReplySize: number;
+  readonly maxPacketSize: number;
+  readonly #conn: QuicConnLike;
+  readonly #isFramed: boolean;
+  readonly #streams: StreamTable;
+  readonly #closeTimeout: number;
+  readonly #maxChannels: number;
+  readonly #clock: Clock;
+  readonly #turns: TurnBudget;
+  readonly #closed = Promise.withResolvers<void>();
+  /** Resolves when nothing that this side has sent is on its way any more. */
+  readonly #delivered = Promise.withResolvers<void>();
+  readonly #notice: ClosingNotice;
+  #state: "open" | "closing" | "ended" = "open";
+  #closing: Promise<void> | undefined;
+  #nextStream = 1;
+  #received = 0;
+  #sent = 0;
+  /** When anything was last written, if nothing answers it. */
+  #sentAt = -Infinity;
+  #reads = 0;
+  /** Streams that this side has opened. */
+  #openedHere = 0;
+  /** Streams of the peer that have arrived. */
+  #openedThere = 0;
+  /** Streams that the peer has opened, once it has said that it is closing. */
+  #peerClosing: number | undefined;
+  #saidDone = false;
+  #cancelLimit: (() => void) | undefined;
+
+  /** As {@linkcode quicSession}; tests pass a clock of their own. */
+  constructor(
+    conn: QuicConnLike,
+    options: SessionOptions = {},
+    clock: Clock = () => performance.now(),
+  ) {
+    const resolved = resolveOptions(options);
+    this.#conn = conn;
+    this.#clock = clock;
+    this.#isFramed = conn.protocol === FRAMED_PROTOCOL;
+    this.#closeTimeout = resolved.closeTimeout;
+    this.#maxChannels = resolved.maxChannels;
+    this.maxQueuedReplySize = resolved.maxQueuedReplySize;
+    this.maxPacketSize = resolved.maxPacketSize;
+    this.refusesPings = keepAliveOf(options.keepAlive, true) === "refused";
+    this.#closed.promise.catch(() => {});
+    this.#notice = new ClosingNotice(conn);
+    const pool = options.memoryPool;
+    const share = pool === undefined ? undefined : joinPool(pool);
+    this.#turns = share?.turns ?? new TurnBudget();
+    this.account = new MemoryAccount(resolved.maxHeldSize, share);
+    this.#streams = new StreamTable((id, windowSize, maxPacketSize) => {
+      const stream = this.#addStream(this.#createStream(), id);
+      stream.open(windowSize, maxPacketSize);
+    });
+    this.table = new ChannelTable(this.#streams, resolved, this.account, clock);
+    conn.closed.then(
+      (info) => this.#end(failureOf(info)),
+      (error) => this.#end(lossOf(error)),
+    );
+    void this.#accept();
+    if (this.#isFramed) void this.#listen();
+  }
+
+  // --- Session -----------------------------------------------------------------
+
+  open(options: WaitOptions = {}): Promise<Channel> {
+    const { signal } = options;
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    const { promise, resolve, reject } = Promise.withResolvers<Channel>();
+    const channel = this.table.open(resolve, reject);
+    if (signal === undefined || channel === undefined) return promise;
+    const onAbort = () => {
+      // An open that is answered can no longer be abandoned.
+      if (this.table.abandon(channel)) reject(signal.reason);
+    };
+    signal.addEventListener("abort", onAbort, { once: true });
+    return promise.finally(() => signal.removeEventListener("abort", onAbort));
+  }
+
+  openRaw(
+    resolve: (channel: RawChannel) => void,
+    reject: (reason: unknown) => void,
+    isPing = false,
+  ): void {
+    this.table.open(resolve, reject, isPing ? 1 : 0);
+  }
+
+  accept(handler: (channel: Channel) => void): void {
+    this.table.acceptQueue.handle((channel) => {
+      try {
+        handler(channel);
+      } catch (error) {
+        channel.abort(error);
+      }
+    });
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<Channel, undefined> {
+    return this.table.acceptQueue.iterate();
+  }
+
+  get closed(): Promise<void> {
+    return this.#closed.promise;
+  }
+
+  get usage(): SessionUsage {
+    return this.table.usage;
+  }
+
+  close(): Promise<void> {
+    return this.#closing ??= this.#close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  // --- RawSession --------------------------------------------------------------
+
+  whenSlotFreed(): Promise<void> {
+    return this.table.whenSlotFreed();
+  }
+
+  get received(): number {
+    return this.#received;
+  }
+
+  get sent(): number {
+    return this.#sent;
+  }
+
+  get openedByPeer(): number {
+    return this.table.openedByPeer;
+  }
+
+  get ended(): boolean {
+    return this.#state !== "open";
+  }
+
+  /** The peer has agreed on the protocol in the handshake. */
+  get heard(): boolean {
+    return true;
+  }
+
+  get openable(): number {
+    return this.table.openable;
+  }
+
+  get crowded(): boolean {
+    return this.table.crowded;
+  }
+
+  get opened(): number {
+    return this.table.opened;
+  }
+
+  /** Without frames, nothing that is answered is sent. */
+  get roundTrip(): number | undefined {
+    return this.#isFramed ? this.table.roundTrip : undefined;
+  }
+
+  get outgoingSlots(): number {
+    return this.table.outgoingSlots;
+  }
+
+  get maxChannels(): number {
+    return this.#maxChannels;
+  }
+
+  // --- StreamHost --------------------------------------------------------------
+
+  countSent(bytes: number): void {
+    this.#sent += bytes;
+    if (!this.#isFramed) this.#sentAt = this.#clock();
+  }
+
+  countReceived(bytes: number): void {
+    this.#received += bytes;
+  }
+
+  async decode(decoder: FrameDecoder, chunk: Uint8Array): Promise<void> {
+    this.#received += chunk.length;
+    for (let at = 0; at < chunk.length;) {
+      await this.#process(chunk.length, () => {
+        decoder.allowance = FRAMES_AT_ONCE;
+        at = decoder.push(chunk, at);
+      });
+    }
+  }
+
+  async deliver(channelId: number, chunk: Uint8Array): Promise<void> {
+    this.#received += chunk.length;
+    await this.#process(chunk.length, () => {
+      this.table.onData(channelId, chunk.length);
+      this.table.onPayloadOf(channelId, chunk, 0, chunk.length);
+    });
+  }
+
+  fail(error: MuxError): void {
+    this.#end(error);
+  }
+
+  receiveEnded(): void {
+    this.#checkComplete();
+  }
+
+  release(stream: ChannelStream): void {
+    this.#streams.delete(stream);
+  }
+
+  // --- Private -----------------------------------------------------------------
+
+  /** Does what a chunk of bytes asks for, and then what follows from that. */
+  async #process(size: number, step: () => void): Promise<void> {
+    const turns = this.#turns;
+    const isTimed = size >= TIMED_SIZE;
+    // A read of what has arrived does not wait, and other streams may have more.
+    if (++this.#reads % READS_PER_TURN === 0) await nextPass();
+    let waited = isTimed && turns.isSpent;
+    if (waited) await turns.wait();
+    let left = true;
+    try {
+      left = this.#timed(isTimed, step);
+      while (left) {
+        if (waited) turns.done();
+        await turns.wait();
+        waited = true;
+        left = this.#timed(true, () => {});
+      }
+    } finally {
+      if (waited) turns.done();
+    }
+  }
+
+  /** Takes a step; returns whether readers are left for the next turn. */
+  #timed(isTimed: boolean, step: () => void): boolean {
+    if (this.#state === "ended") return false;
+    this.table.tick();
+    const startedAt = isTimed ? this.table.now() : 0;
+    step();
+    const left = this.table.endTurn();
+    if (isTimed) this.#turns.count(this.#clock() - startedAt);
+    return left;
+  }
+
+  async #createStream(): Promise<QuicStreamLike> {
+    const stream = await this.#conn.createBidirectionalStream({
+      waitUntilAvailable: true,
+    });
+    this.#openedHere++;
+    return stream;
+  }
+
+  #addStream(
+    opened: Promise<QuicStreamLike>,
+    channelId: number | undefined,
+  ): FramedStream | PlainStream {
+    const Stream = this.#isFramed ? FramedStream : PlainStream;
+    const stream = new Stream(this.#nextStream++, this, opened, channelId);
+    this.#streams.add(stream);
+    return stream;
+  }
+
+  /** Accepts the streams of the peer. */
+  async #accept(): Promise<void> {
+    const reader = this.#conn.incomingBidirectionalStreams.getReader();
+    try {
+      for (;;) {
+        const { value, done } = await reader.read();
+        if (done) return;
+        this.#openedThere++;
+        const stream = this.#addStream(Promise.resolve(value), undefined);
+        // The peer waits for the end of each.
+        if (this.#state === "closing") void stream.drain();
+      }
+    } catch {
+      // The connection has ended, which says why.
+    }
+  }
+
+  /** Hears that the peer is closing. */
+  async #listen(): Promise<void> {
+    const reader = this.#conn.incomingUnidirectionalStreams.getReader();
+    try {
+      const { value, done } = await reader.read();
+      if (done) return;
+      await readNotices(value, {
+        onClosing: (opened) => {
+          this.#peerClosing = opened;
+          this.#cancelLimit ??= timeLimit(
+            this.#closeTimeout,
+            () => this.#end(undefined),
+          );
+          this.#checkComplete();
+        },
+        onDone: () => {
+          this.#delivered.resolve();
+        },
+      });
+    } catch (error) {
+      if (error instanceof MuxError) this.#end(error);
+    }
+  }
+
+  /** Ends the session if the peer is closing and all that it sent has arrived. */
+  #checkComplete(): void {
+    if (this.#state === "ended" || this.#saidDone) return;
+    const opened = this.#peerClosing;
+    if (opened === undefined || this.#openedThere < opened) return;
+    if (this.#streams.isReceiving) return;
+    if (this.#state === "open") return this.#end(undefined);
+    this.#saidDone = true;
+    this.#notice.done().catch(() => {});
+  }
+
+  async #close(): Promise<void> {
+    if (this.#state === "ended") return;
+    this.#state = "closing";
+    this.table.close(sessionClosed());
+    const expired = Promise.withResolvers<void>();
+    const cancelLimit = timeLimit(this.#closeTimeout, expired.resolve);
+    await Promise.race([expired.promise, this.#drain()]);
+    cancelLimit();
+    this.#end(undefined);
+    // Deno sends the last packet when its event loop turns, which a program that
+    // exits then may keep it from.
+    await nextTurn();
+  }
+
+  /**
+   * Sends what is queued and waits until the peer has it: to close a connection of
+   * QUIC loses what is on its way.
+   */
+  async #drain(): Promise<void> {
+    await this.#streams.drain();
+    if (!this.#isFramed) {
+      const left = Math.max(0, this.#sentAt + GRACE - this.#clock());
+      const cancel = timeLimit(left, this.#delivered.resolve);
+      await this.#delivered.promise;
+      cancel();
+      return;
+    }
+    try {
+      await this.#notice.closing(this.#openedHere);
+    } catch {
+      return; // The connection has ended: there is nothing to wait for.
+    }
+    this.#checkComplete();
+    await this.#delivered.promise;
+  }
+
+  #end(failure: MuxError | undefined): void {
+    if (this.#state === "ended") return;
+    const closedHere = this.#state === "closing";
+    this.#state = "ended";
+    this.#cancelLimit?.();
+    this.#delivered.resolve();
+    // Once this side closes the session, a failure no longer matters.
+    const reason = closedHere
+      ? sessionClosed()
+      : failure ?? connectionLost("the peer ended it");
+    this.#streams.end();
+    const cleanly = failure === undefined || closedHere;
+    this.table.end(reason, cleanly);
+    if (cleanly) this.#closed.resolve();
+    else this.#closed.reject(failure);
+    this.#conn.close(
+      cleanly
+        ? { closeCode: CLOSE_CODE, reason: "" }
+        : { closeCode: VIOLATION_CODE, reason: failure!.message },
+    );
+  }
+}
+
+/** The error of a session whose connection was closed; undefined if it is none. */
+function failureOf(info: QuicCloseInfoLike): MuxError | undefined {
+  const { closeCode, reason } = info;
+  // quic-go closes with 0, unless a program says.
+  if (closeCode === CLOSE_CODE || closeCode === 0) return undefined;
+  return connectionLost(
+    closeCode === VIOLATION_CODE
+      ? `the peer refused what this side sent: ${reason}`
+      : `the peer closed it with code ${closeCode}${reason && `: ${reason}`}`,
+  );
+}
+
+/** The error of a session whose connection was lost. */
+function lossOf(cause: unknown): MuxError {
+  const { message } = cause as Error;
+  return /timed out/.test(message)
+    ? connectionLost("no packet arrived for the idle time of QUIC", cause)
+    : /reset by peer/.test(message)
+    ? connectionLost("the other process no longer knows the connection", cause)
+    : connectionLost(message, cause);
+}

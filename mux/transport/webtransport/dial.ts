@@ -1,0 +1,101 @@
+import { hashOf } from "../../quic/certificate_hash.ts";
+import { handshakeError } from "../../quic/errors.ts";
+import type { Transport } from "../../types.ts";
+import { pinsOf } from "../node/tls_options.ts";
+import type { TlsDialOptions } from "../types.ts";
+import { OPENING, webTransportTransport } from "./transport.ts";
+import type { WebTransportConstructor, WebTransportLike } from "./types.ts";
+
+/**
+ * Connects to a WebTransport server, in browsers and in Deno.
+ *
+ * @param url the address, with the scheme `https:`
+ * @param signal gives the attempt up
+ * @param tls the certificates that are trusted; only `pin` is possible
+ * @throws {TypeError} if an option is not valid, or the runtime has no WebTransport
+ * @throws {TlsError} if Deno says that the server is not who it should be
+ */
+export async function dialWebTransport(
+  url: URL,
+  signal: AbortSignal,
+  tls: TlsDialOptions = {},
+): Promise<Transport> {
+  for (const [name, value] of Object.entries(tls)) {
+    if (name !== "pin" && value !== undefined) {
+      throw new TypeError(
+        `Cannot use option "tls.${name}" with wt: WebTransport has no such option`,
+      );
+    }
+  }
+  const pins = pinsOf(tls.pin);
+  const session = new (constructorOf())(url.href, {
+    ...(pins !== undefined && { serverCertificateHashes: pins.map(hashOf) }),
+  });
+  // Its reason also comes out of what fails because of it.
+  session.closed.catch(() => {});
+  try {
+    return await untilAborted(openTransport(session), signal);
+  } catch (error) {
+    closeQuietly(session);
+    if (signal.aborted) throw signal.reason;
+    const failure = handshakeError(error, pins !== undefined);
+    throw failure === error ? refused(error) : failure;
+  }
+}
+
+async function openTransport(session: WebTransportLike): Promise<Transport> {
+  await session.ready;
+  const stream = await session.createBidirectionalStream();
+  const writer = stream.writable.getWriter();
+  await writer.write(new Uint8Array([OPENING]));
+  writer.releaseLock();
+  return webTransportTransport(session, stream);
+}
+
+/** Runtimes do not say more: a browser says nothing, and Deno names its own parts. */
+function refused(cause: unknown): Error {
+  return new Error(
+    "no WebTransport session was established: the server refuses it, has none at this path, or has a certificate that is not trusted",
+    { cause },
+  );
+}
+
+/** One that was not established throws. */
+function closeQuietly(session: WebTransportLike): void {
+  try {
+    session.close();
+  } catch {
+    // It is closed as far as it was open.
+  }
+}
+
+function constructorOf(): WebTransportConstructor {
+  const { WebTransport } = globalThis as unknown as {
+    WebTransport?: WebTransportConstructor;
+  };
+  if (WebTransport !== undefined) return WebTransport;
+  throw new TypeError(
+    "Deno" in globalThis
+      ? "Deno has WebTransport with the flag --unstable-net only, which is missing"
+      : "this runtime has no WebTransport",
+  );
+}
+
+/** Waits for a transport until `signal` aborts; closes one that comes later. */
+async function untilAborted(
+  opening: Promise<Transport>,
+  signal: AbortSignal,
+): Promise<Transport> {
+  const aborted = Promise.withResolvers<never>();
+  const onAbort = () => aborted.reject(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  try {
+    return await Promise.race([opening, aborted.promise]);
+  } catch (error) {
+    opening.then((transport) => transport.close(), () => {});
+    throw error;
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}

@@ -1,0 +1,24 @@
+import type { Scheme } from "../types.ts";
+import { dialWebTransport } from "./dial.ts";
+
+/** `wt://host:port/path`: WebTransport at `https://host:port/path`. */
+export const webTransport: Scheme = {
+  connect(rest, signal, { tls } = {}) {
+    return dialWebTransport(parse(rest), signal, tls);
+  },
+  async listen(rest, options = {}, handshake) {
+    const url = parse(rest);
+    const { listenWebTransport } = await import("./listen.ts");
+    return listenWebTransport(url, options, handshake);
+  },
+};
+
+function parse(rest: string): URL {
+  const text = `https:${rest}`;
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url === null || !rest.startsWith("//") || url.username || url.password) {
+    throw new SyntaxError("expected wt://host[:port]/path");
+  }
+  url.hash = "";
+  return url;
+}
