@@ -37,6 +37,7 @@ export const EXCEPTIONS: readonly Exception[] = [
       /dial\(\): (?:an attempt that exceeds its timeout|the default timeout|a timeout that is too long|an abort rejects with)/,
     reason:
       "net.Server accepts every connection at once, so no server leaves a client waiting for its connection",
+    sometimes: true,
   },
   {
     on: ALL,
@@ -100,7 +101,7 @@ export const EXCEPTIONS: readonly Exception[] = [
   {
     on: NODE,
     tests:
-      /dialNative: bytes come out at the other end|runtime's own WebSocket: |a client of HTTP at a tcp: listener/,
+      /dialNative: bytes |runtime's own WebSocket: |a client of HTTP at a tcp: listener/,
     reason: "fetch() and WebSocket of Node keep a timer and a listener",
     sometimes: true,
   },
@@ -114,7 +115,7 @@ export const EXCEPTIONS: readonly Exception[] = [
   {
     on: ["bun"],
     tests:
-      /^tests\/faults\/(?:held_bytes|memory|flood|silent_connections)_test|too many items before anything of it is built|becomes unreachable|a session that has ended and was dropped/,
+      /flood: a peer that reads nothing and sends channels opened and closed|becomes unreachable|a session that has ended and was dropped/,
     reason:
       "JavaScriptCore counts memory in another way, and collects it when it likes",
     sometimes: true,
@@ -147,9 +148,15 @@ export const EXCEPTIONS: readonly Exception[] = [
     sometimes: true,
   },
   {
-    on: ["bun"],
+    on: ALL,
     tests: /ReceiveBuffer: takes time in proportion to the pieces/,
-    reason: "JavaScriptCore takes longer at times to collect many small objects",
+    reason: "it compares times, which differ more where the machine is busy",
+    sometimes: true,
+  },
+  {
+    on: NODE,
+    tests: /nothing is offered of an event loop histogram/,
+    reason: "a histogram that nothing uses runs until it is collected",
     sometimes: true,
   },
 ];
