@@ -40,8 +40,9 @@ const FOLDERS = [
 ];
 /** What `--short` runs. */
 const SHORT = /^(?:codec|tests)\//;
-/** The command line is a program for Deno. */
-const LEFT_OUT = /^talk\/cli\/|^tests\/faults\/tunnel_kills_test/;
+/** The command line is a program for Deno, and only Deno has QUIC. */
+const LEFT_OUT =
+  /^talk\/cli\/|^tests\/conformance\/quic_test|^tests\/faults\/tunnel_kills_test/;
 /** Files that one process runs. */
 const BATCH = 6;
 /** Milliseconds of a test, and of one that is listed as an exception. */
