@@ -46,8 +46,8 @@ export function addressError(
     bad ? "bad-address" : `${verb}-failed`,
     `Cannot ${verb === "dial" ? "dial" : "listen on"} "${
       redactedAddress(address)
-    }": ${reasonOf(cause)}`,
-    { cause: withoutSecrets(cause), permanent },
+    }": ${reasonOf(cause, address)}`,
+    { cause: withoutSecrets(cause, address), permanent },
   );
 }
 
@@ -101,16 +101,28 @@ function isPermanent(cause: unknown): boolean {
     PERMANENT_CODES.includes(code);
 }
 
-function reasonOf(cause: unknown): string {
-  return redactedIn(cause instanceof Error ? cause.message : String(cause));
+function reasonOf(cause: unknown, address: string): string {
+  return hidden(
+    cause instanceof Error ? cause.message : String(cause),
+    address,
+  );
 }
 
 /** Errors of the runtime may quote the address. */
-function withoutSecrets(cause: unknown): unknown {
+function withoutSecrets(cause: unknown, address: string): unknown {
   if (!(cause instanceof Error)) return cause;
-  const message = redactedIn(cause.message);
+  const message = hidden(cause.message, address);
   if (message === cause.message) return cause;
   const copy = new Error(message);
   copy.name = cause.name;
   return copy;
+}
+
+/** A text about an address, which Node quotes without its scheme. */
+function hidden(text: string, address: string): string {
+  const shown = redactedIn(text);
+  const [, scheme, path] = /^(unix:(?:\/\/)?)(.+)$/i.exec(address) ?? [];
+  return scheme === undefined
+    ? shown
+    : shown.replaceAll(path!, redactedAddress(address).slice(scheme.length));
 }

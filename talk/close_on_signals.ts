@@ -169,6 +169,9 @@ interface ProcessLike {
   readonly platform: string;
   on(event: string, listener: () => void): void;
   off(event: string, listener: () => void): void;
+  getBuiltinModule?(
+    name: "node:os",
+  ): { constants: { signals: Readonly<Record<string, number>> } } | undefined;
   exit(code: number): void;
 }
 
@@ -188,7 +191,16 @@ function runtimeSignals(): RuntimeSignals {
   if (process?.on !== undefined) {
     return {
       defaults: defaultSignals(process.platform === "win32"),
-      add: (signal, listener) => process.on(signal, listener),
+      add(signal, listener) {
+        // Node takes any name for that of an event.
+        const os = process.getBuiltinModule?.("node:os");
+        if (os?.constants.signals[signal] === undefined) {
+          throw new TypeError(
+            `Cannot close on signals: there is no signal "${signal}"`,
+          );
+        }
+        process.on(signal, listener);
+      },
       remove: (signal, listener) => process.off(signal, listener),
       exit: (code) => process.exit(code),
     };

@@ -231,7 +231,7 @@ Deno.test("peer.closed: its rejection is never unhandled", async () => {
     unhandled.push(event.reason);
     event.preventDefault();
   };
-  globalThis.addEventListener("unhandledrejection", onRejection);
+  addEventListener("unhandledrejection", onRejection);
   try {
     const { peer, raw } = scriptedPeer();
     const { closed } = peer;
@@ -242,7 +242,7 @@ Deno.test("peer.closed: its rejection is never unhandled", async () => {
     await assertRejects(() => closed, MuxError);
     await peer.close();
   } finally {
-    globalThis.removeEventListener("unhandledrejection", onRejection);
+    removeEventListener("unhandledrejection", onRejection);
   }
 });
 

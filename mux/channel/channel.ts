@@ -180,8 +180,9 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
 
   close(): Promise<void> {
     // With a write pending, EOF would say that the data is complete.
-    const pending = this.#pendingWrites ?? this.#onWritable;
-    if (pending === undefined) this.closeWrite();
+    const pending = this.#pendingWrites !== undefined ||
+      this.#onWritable !== undefined || this.#streams?.holdsWrites;
+    if (!pending) this.closeWrite();
     this.discard();
     return this.#host.queue.written(this.remoteId);
   }

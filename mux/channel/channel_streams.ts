@@ -24,6 +24,11 @@ export class ChannelStreams {
     this.writable = writableTo(this.#sink);
   }
 
+  /** Whether `writable` has accepted chunks that the channel has not been given. */
+  get holdsWrites(): boolean {
+    return this.#sink.held > 0;
+  }
+
   /** Makes `writable` fail: the channel can no longer send. */
   fail(reason: unknown): void {
     this.#sink.fail(reason);
@@ -158,6 +163,8 @@ function copyTo(view: Bytes, channel: RawChannel): number {
 /** The underlying sink of `writable`: a channel. */
 class Sink {
   readonly channel: RawChannel;
+  /** Chunks that the stream has measured and not passed on. */
+  held = 0;
   #controller!: WritableStreamDefaultController;
   /** Whether the stream has ended, so that `error()` would be too late. */
   #finished = false;
@@ -176,7 +183,14 @@ class Sink {
     }, { once: true });
   }
 
+  /** The size of a chunk that a writer gives to the stream. */
+  measure(chunk: unknown): number {
+    this.held++;
+    return chunk instanceof Uint8Array ? chunk.length : 0;
+  }
+
   write(chunk: unknown): Promise<void> | undefined {
+    this.held--;
     if (chunk instanceof Uint8Array) return this.channel.send(chunk);
     // No callback follows the failure of a sink, and the peer would wait.
     const error = new TypeError(
@@ -209,7 +223,7 @@ function writableTo(sink: Sink): WritableStream<Uint8Array> {
   }, {
     highWaterMark: WRITE_AHEAD,
     // A ByteLengthQueuingStrategy would fail on other chunks before write() does.
-    size: (chunk) => chunk instanceof Uint8Array ? chunk.length : 0,
+    size: (chunk) => sink.measure(chunk),
   });
   channelByWritable.set(writable, sink.channel);
   return writable;

@@ -1,6 +1,6 @@
 /**
- * BYOB readers of a channel, and `pipeTo()` from one channel into another. The
- * other behaviour of the streams is tested in tests/conformance/.
+ * BYOB readers of a channel, `pipeTo()` from one channel into another, and writes
+ * that a stream holds. The other behaviour of the streams is tested in tests/conformance/.
  */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Script, scripted } from "../../tests/conformance/scripted.ts";
@@ -34,6 +34,41 @@ async function saidOn(
     ends: frames.map(({ type }) => type).filter((type) => type !== "data"),
   };
 }
+
+// --- close() ---------------------------------------------------------
+
+scripted(
+  "channel.close(): sends no EOF while the stream holds writes that it has not passed on",
+  async (script) => {
+    // The first write goes out at once; the stream passes on the second later.
+    const { channel } = await script.accepted({ number: 5, window: 100 });
+    const writer = channel.writable.getWriter();
+    const first = writer.write(utf8("a"));
+    await first;
+    const late = [writer.write(utf8("b")), writer.write(utf8("c"))];
+    const ends = late.map((write) => write.catch(() => {}));
+    await channel.close();
+    await Promise.all(ends);
+    writer.closed.catch(() => {});
+    assertEquals(await saidOn(script, 5), { bytes: "ab", ends: ["close"] });
+  },
+);
+
+scripted(
+  "channel.close(): sends EOF after writes that the stream has passed on",
+  async (script) => {
+    const { channel } = await script.accepted({ number: 5, window: 100 });
+    const writer = channel.writable.getWriter();
+    writer.closed.catch(() => {});
+    await writer.write(utf8("a"));
+    await writer.write(utf8("b"));
+    await channel.close();
+    assertEquals(await saidOn(script, 5), {
+      bytes: "ab",
+      ends: ["eof", "close"],
+    });
+  },
+);
 
 // --- BYOB readers ---------------------------------------------------
 

@@ -1,9 +1,10 @@
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { testTransport } from "../../tests/conformance/transport_suite.ts";
 import { turn } from "../../tests/support/within.ts";
-import { tcp } from "./tcp.ts";
+import { loadScheme } from "./schemes.ts";
 import type { KeptTransport } from "./types.ts";
 
+const tcp = (await loadScheme("tcp"))!;
 const { signal } = new AbortController();
 
 /** The part of an address after `tcp:`. */
@@ -12,7 +13,7 @@ function rest(addr: string): string {
 }
 
 testTransport("tcp", async () => {
-  const listener = tcp.listen("//127.0.0.1:0");
+  const listener = await tcp.listen("//127.0.0.1:0");
   const [a, accepted] = await Promise.all([
     tcp.connect(rest(listener.addr), signal),
     listener.accept(),
@@ -21,15 +22,15 @@ testTransport("tcp", async () => {
   return { a, b: accepted.transport, close: () => listener.close() };
 });
 
-Deno.test("tcp: the address of a listener has the port that was assigned for 0", () => {
-  const listener = tcp.listen("//127.0.0.1:0");
+Deno.test("tcp: the address of a listener has the port that was assigned for 0", async () => {
+  const listener = await tcp.listen("//127.0.0.1:0");
   const port = Number(/^tcp:\/\/127\.0\.0\.1:(\d+)$/.exec(listener.addr)?.[1]);
   assert(port > 0, listener.addr);
   listener.close();
 });
 
 Deno.test("tcp: an accepted connection has the address of the client", async () => {
-  const listener = tcp.listen("//127.0.0.1:0");
+  const listener = await tcp.listen("//127.0.0.1:0");
   const transport = await tcp.connect(rest(listener.addr), signal);
   const accepted = await listener.accept();
   assert(/^tcp:\/\/127\.0\.0\.1:\d+$/.test(accepted!.remoteAddr));
@@ -39,7 +40,7 @@ Deno.test("tcp: an accepted connection has the address of the client", async () 
 });
 
 Deno.test("tcp: both ends disable the delay of small writes", async () => {
-  const listener = tcp.listen("//127.0.0.1:0");
+  const listener = await tcp.listen("//127.0.0.1:0");
   // A socket cannot be asked for the option, so the method is replaced.
   const probe = await Deno.connect({
     port: Number(listener.addr.split(":").at(-1)),
@@ -83,8 +84,8 @@ Deno.test("tcp: an address of the wrong form is a SyntaxError", async () => {
       "//::1:80",
     ]
   ) {
-    assertThrows(
-      () => tcp.listen(wrong),
+    await assertRejects(
+      async () => await tcp.listen(wrong),
       SyntaxError,
       "expected tcp://",
       wrong,
@@ -101,7 +102,7 @@ Deno.test("tcp: an address of the wrong form is a SyntaxError", async () => {
 Deno.test("tcp: an IPv6 host is written in brackets, to listen and to connect", async () => {
   let listener;
   try {
-    listener = tcp.listen("//[::1]:0");
+    listener = await tcp.listen("//[::1]:0");
   } catch (error) {
     // Without IPv6, the address was parsed all the same.
     assert(!(error instanceof SyntaxError));
@@ -133,7 +134,7 @@ Deno.test("tcp: connect() rejects with the system's error", async () => {
 });
 
 Deno.test("tcp: keepalive cannot be set while a write waits, and is set later", async () => {
-  const listener = tcp.listen("//127.0.0.1:0");
+  const listener = await tcp.listen("//127.0.0.1:0");
   const transport = await tcp.connect(rest(listener.addr), signal);
   const accepted = await listener.accept();
   const far = accepted!.transport;

@@ -1,14 +1,15 @@
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { testTransport } from "../../tests/conformance/transport_suite.ts";
-import { unix } from "./unix.ts";
+import { loadScheme } from "./schemes.ts";
 import { exists, withPath } from "../../tests/support/socket_path.ts";
 
+const unix = (await loadScheme("unix"))!;
 const { signal } = new AbortController();
 
 testTransport("unix", async () => {
   const directory = await Deno.makeTempDir();
   const path = `${directory}/socket`;
-  const listener = unix.listen(path);
+  const listener = await unix.listen(path);
   const [a, accepted] = await Promise.all([
     unix.connect(path, signal),
     listener.accept(),
@@ -27,7 +28,7 @@ testTransport("unix", async () => {
 Deno.test("unix: an address has a path, with or without two slashes before it", async () => {
   await withPath(async (path) => {
     for (const address of [path, `//${path}`]) {
-      const listener = unix.listen(address);
+      const listener = await unix.listen(address);
       assertEquals(listener.addr, `unix:${path}`);
       const transport = await unix.connect(address, signal);
       const accepted = await listener.accept();
@@ -41,7 +42,11 @@ Deno.test("unix: an address has a path, with or without two slashes before it", 
 
 Deno.test("unix: an empty path is a SyntaxError", async () => {
   for (const wrong of ["", "//"]) {
-    assertThrows(() => unix.listen(wrong), SyntaxError, "expected unix:/path");
+    await assertRejects(
+      async () => await unix.listen(wrong),
+      SyntaxError,
+      "expected unix:/path",
+    );
     await assertRejects(
       async () => await unix.connect(wrong, signal),
       SyntaxError,
@@ -50,9 +55,9 @@ Deno.test("unix: an empty path is a SyntaxError", async () => {
 });
 
 Deno.test("unix: close() removes the file, so that another listener can use the path", async () => {
-  await withPath((path) => {
+  await withPath(async (path) => {
     for (let i = 0; i < 2; i++) {
-      const listener = unix.listen(path);
+      const listener = await unix.listen(path);
       assert(exists(path));
       listener.close();
       assert(!exists(path));
@@ -62,9 +67,9 @@ Deno.test("unix: close() removes the file, so that another listener can use the 
 
 Deno.test("unix: a second close() does not remove the file of the next listener", async () => {
   await withPath(async (path) => {
-    const first = unix.listen(path);
+    const first = await unix.listen(path);
     first.close();
-    const second = unix.listen(path);
+    const second = await unix.listen(path);
     first.close();
     assert(exists(path));
     const transport = await unix.connect(path, signal);
@@ -77,14 +82,17 @@ Deno.test("unix: a second close() does not remove the file of the next listener"
 Deno.test("unix: listen() does not remove an existing file", async () => {
   await withPath(async (path) => {
     await Deno.writeTextFile(path, "precious");
-    assertThrows(() => unix.listen(path), Deno.errors.AddrInUse);
+    await assertRejects(
+      async () => await unix.listen(path),
+      Deno.errors.AddrInUse,
+    );
     assertEquals(await Deno.readTextFile(path), "precious");
   });
 });
 
 Deno.test("unix: close() ignores that the file was removed", async () => {
   await withPath(async (path) => {
-    const listener = unix.listen(path);
+    const listener = await unix.listen(path);
     await Deno.remove(path);
     listener.close();
     assert(!exists(path));
@@ -114,7 +122,7 @@ Deno.test("unix: the file of a killed server is replaced", async () => {
 
 Deno.test("unix: a socket that is served is not replaced", async () => {
   await withPath(async (path) => {
-    const listener = unix.listen(path);
+    const listener = await unix.listen(path);
     await assertRejects(
       () => unix.takeOver!(path),
       Deno.errors.AddrInUse,
@@ -200,7 +208,7 @@ Deno.test("unix: a file that has the name of the lock is left alone", async () =
 
 Deno.test("unix: a listener that has closed leaves the path to the next one", async () => {
   await withPath(async (path) => {
-    const first = unix.listen(path);
+    const first = await unix.listen(path);
     const accepting = first.accept();
     first.close();
     // The first one is not gone yet.
@@ -232,12 +240,12 @@ Deno.test({
   ignore: Deno.build.os !== "linux",
   async fn() {
     const name = `\0qtalk-${crypto.randomUUID()}`;
-    const listener = unix.listen(name);
+    const listener = await unix.listen(name);
     await assertRejects(() => unix.takeOver!(name), Deno.errors.AddrInUse);
     const transport = await unix.connect(name, signal);
     await (await listener.accept())!.transport.close();
     await transport.close();
     listener.close();
-    unix.listen(name).close();
+    (await unix.listen(name)).close();
   },
 });

@@ -16,10 +16,14 @@ import {
   GLOBAL_LIBRARIES,
   LIBRARIES,
   MADE_BY_NODE,
+  OTHER_MODULES,
 } from "./built_in_tables.ts";
 
 /** Globals that Deno lists among the enumerable ones, like those of programs. */
 const ENUMERABLE_CLASSES = ["Buffer", "EventSource"];
+
+/** Modules of Bun that are none of Node's. */
+const BUN_MODULE = /^(?:bun|undici$|ws$)/;
 
 /** Global objects with functions of their own, besides `process`. */
 const GLOBAL_OBJECTS = ["console", "crypto", "navigator", "performance"];
@@ -28,6 +32,8 @@ type Members = Readonly<Record<string, unknown>>;
 
 interface Process {
   getBuiltinModule?: (name: string) => Members | undefined;
+  /** What Node has loaded. */
+  moduleLoadList?: readonly string[];
 }
 
 /**
@@ -81,6 +87,7 @@ export function librariesIn(owner: object): Members[] {
     if (typeof ownValue(owner, name) !== "function") continue;
     for (const path of paths) look(nodeMember(path));
   }
+  for (const name of newerModules()) look(nodeMember(name));
   // The names are common, and Node warns when the module is loaded.
   const decode = ownValue(owner, "decode");
   if (typeof decode === "function" && decode.name === "ucs2decode") {
@@ -116,6 +123,25 @@ export function isIn(
 export function isLibraryFunction(fn: object): boolean {
   // Few functions have members.
   return Object.keys(fn).length > 0 && isLibrary(fn, librariesIn(fn));
+}
+
+/**
+ * The modules of the runtime that no table knows, because they are newer. Node says
+ * which of its modules are loaded, and no object has functions of the others. Deno's
+ * list is left alone: it takes Deno long to make, and its tests compare the tables.
+ */
+function newerModules(): string[] {
+  if (nodeProcess() === undefined || denoNamespace() !== undefined) return [];
+  const all = nodeMember("module.builtinModules");
+  if (!Array.isArray(all)) return [];
+  const known = new Set(OTHER_MODULES);
+  for (const paths of Object.values(LIBRARIES)) {
+    for (const path of paths) known.add(path.split(".")[0]!);
+  }
+  const loaded = nodeProcess()!.moduleLoadList;
+  return all.map((name: string) => name.replace(/^node:/, "")).filter((name) =>
+    !known.has(name) && (loaded?.includes(`NativeModule ${name}`) ?? true)
+  );
 }
 
 /** Whether an object has more than half of the functions of another. */
@@ -289,7 +315,8 @@ function nodeMember(path: string): unknown {
   const [module, ...names] = path.split(".");
   try {
     // Not all runtimes have it, and not all of them have all modules.
-    let found: unknown = nodeProcess()?.getBuiltinModule?.(`node:${module}`);
+    const name = BUN_MODULE.test(module!) ? module! : `node:${module}`;
+    let found: unknown = nodeProcess()?.getBuiltinModule?.(name);
     for (const name of names) found = (found as Members | undefined)?.[name];
     return found;
   } catch {

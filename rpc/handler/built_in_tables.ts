@@ -174,6 +174,7 @@ export const MADE_BY_NODE: Readonly<
 export const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
   DatabaseSync: ["sqlite"],
   REPLServer: ["repl"],
+  ReadableStreamTee: ["stream/web"],
   TLSSocket: ["tls", "_tls_wrap"],
   _checkInvalidHeaderChar: ["_http_common"],
   addAbortSignal: ["stream"],
@@ -181,6 +182,8 @@ export const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
   arrayBuffer: ["stream/consumers"],
   basename: ["path", "path/posix", "path/win32"],
   beforeEach: ["test"],
+  buildConnector: ["undici"],
+  callback: ["bun:ffi.native"],
   clearLine: ["readline"],
   clearScreenDown: ["readline"],
   copyFile: ["fs", "fs/promises"],
@@ -197,7 +200,10 @@ export const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
   createServer: ["https", "_tls_wrap"],
   createSocket: ["dgram"],
   createTracing: ["trace_events"],
+  createWebSocketStream: ["ws"],
   deepStrictEqual: ["assert", "assert/strict"],
+  dlopen: ["bun:ffi"],
+  drainMicrotasks: ["bun:jsc"],
   eventLoopUtilization: ["perf_hooks"],
   execFile: ["child_process"],
   fileURLToPath: ["url"],
@@ -208,13 +214,17 @@ export const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
   httpServerPreClose: ["_http_server"],
   isIPv6: ["net"],
   isRegExp: ["util/types"],
+  isSea: ["sea"],
   isUtf8: ["buffer"],
+  isValidSyntax: ["repl"],
   isatty: ["tty"],
   junit: ["test/reporters"],
+  lcov: ["test/reporters"],
   loadingFailed: ["inspector.Network"],
   lookupService: ["dns", "dns/promises"],
   nextTick: ["process"],
   onSettled: ["v8.promiseHooks"],
+  onTestFinished: ["bun:test"],
   parseUniqueHeadersOption: ["_http_outgoing"],
   pipeline: ["stream/promises"],
   promisify: ["util"],
@@ -227,16 +237,40 @@ export const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
   setGlobalAgent: ["_http_agent"],
   setInterval: ["timers", "timers/promises"],
   setupPrimary: ["cluster"],
+  shouldUseEnvProxy: ["_http_agent"],
   toUnicode: ["punycode"],
   translatePeerCertificate: ["_tls_common"],
+  u8: ["bun:ffi.read"],
   unescape: ["querystring"],
   validateHeaderName: ["http", "_http_outgoing"],
   waitForDebugger: ["inspector", "inspector/promises"],
   writeReport: ["process.report"],
 };
 
+/**
+ * The other modules with objects that are named above, or with nothing to offer.
+ * A module that the runtime lists and that is in neither table is a newer one.
+ */
+export const OTHER_MODULES: readonly string[] = [
+  "_http_client",
+  "_stream_duplex",
+  "_stream_passthrough",
+  "_stream_readable",
+  "_stream_transform",
+  "_stream_wrap",
+  "_stream_writable",
+  "bun",
+  "bun:sqlite",
+  "console",
+  "constants",
+  "string_decoder",
+  "sys",
+  "wasi",
+];
+
 /** The same for global objects, by the name of the object. */
 export const GLOBAL_LIBRARIES: Readonly<Record<string, string>> = {
   countReset: "console",
+  allocUnsafe: "Bun",
   readTextFileSync: "Deno",
 };

@@ -311,7 +311,7 @@ Deno.test("Server: an onError that throws is an uncaught error, and the session 
     event.preventDefault();
     uncaught.push(event.error);
   };
-  globalThis.addEventListener("error", listen);
+  addEventListener("error", listen);
   try {
     const mine = new Error("onError's own");
     const { peer, raw } = scriptedPeer({
@@ -328,7 +328,7 @@ Deno.test("Server: an onError that throws is an uncaught error, and the session 
     await turn();
     assertEquals(uncaught, [mine]);
   } finally {
-    globalThis.removeEventListener("error", listen);
+    removeEventListener("error", listen);
   }
 });
 

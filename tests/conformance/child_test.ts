@@ -1,14 +1,15 @@
 import { qmux } from "../../mux/session.ts";
 import { childTransport } from "../../mux/transport/child.ts";
-import { tcp } from "../../mux/transport/tcp.ts";
+import { loadScheme } from "../../mux/transport/schemes.ts";
 import { testSession } from "./session_suite.ts";
 import { testTransport, type TransportPair } from "./transport_suite.ts";
 
+const tcp = (await loadScheme("tcp"))!;
 const RELAY = new URL("stdio_relay.ts", import.meta.url);
 
 /** One end is a child's, and the other is where the child passes bytes on. */
 async function childPair(): Promise<TransportPair> {
-  const listener = tcp.listen("//127.0.0.1:0");
+  const listener = await tcp.listen("//127.0.0.1:0");
   const child = new Deno.Command(Deno.execPath(), {
     args: [
       "run",

@@ -7,8 +7,7 @@
  * @module
  */
 import { qmux } from "../../mux/session.ts";
-import { stdioTransport } from "../../mux/transport/stdio.ts";
-import { tcp } from "../../mux/transport/tcp.ts";
+import { loadScheme } from "../../mux/transport/schemes.ts";
 import { within } from "../support/within.ts";
 import { Lab } from "./session_pair.ts";
 import { sessionBehaviours } from "./session_suite.ts";
@@ -16,8 +15,11 @@ import { transportBehaviours } from "./transport_suite.ts";
 
 const [suite, name, address] = Deno.args;
 
-const far = await tcp.connect(address!, new AbortController().signal);
-const near = stdioTransport();
+const { signal } = new AbortController();
+const tcp = (await loadScheme("tcp"))!;
+const stdio = (await loadScheme("stdio"))!;
+const far = await tcp.connect(address!, signal);
+const near = await stdio.connect("", signal);
 const close = () => {};
 
 if (suite === "session") {

@@ -4,12 +4,14 @@
  *
  * @module
  */
-import { stdioTransport } from "../../mux/transport/stdio.ts";
-import { tcp } from "../../mux/transport/tcp.ts";
+import { loadScheme } from "../../mux/transport/schemes.ts";
 import { pass } from "./relay.ts";
 
-const far = await tcp.connect(Deno.args[0]!, new AbortController().signal);
-const near = stdioTransport();
+const { signal } = new AbortController();
+const tcp = (await loadScheme("tcp"))!;
+const stdio = (await loadScheme("stdio"))!;
+const far = await tcp.connect(Deno.args[0]!, signal);
+const near = await stdio.connect("", signal);
 void pass(near, far);
 await pass(far, near);
 // Only the end of this process ends its standard output.

@@ -3,12 +3,13 @@
 // out there with the other end of the pair, which is in that process too.
 
 import { childTransport } from "../../mux/transport/child.ts";
-import { tcp } from "../../mux/transport/tcp.ts";
+import { loadScheme } from "../../mux/transport/schemes.ts";
 import { registerSuite } from "./behaviour.ts";
 import { relay } from "./relay.ts";
 import { sessionBehaviours } from "./session_suite.ts";
 import { transportBehaviours } from "./transport_suite.ts";
 
+const tcp = (await loadScheme("tcp"))!;
 const PROGRAM = new URL("stdio_behaviour.ts", import.meta.url);
 
 /** Fails with what the process says, if a behaviour does not hold there. */
@@ -16,7 +17,7 @@ async function tryInProcess(
   suite: "session" | "transport",
   behaviour: string,
 ): Promise<void> {
-  const listener = tcp.listen("//127.0.0.1:0");
+  const listener = await tcp.listen("//127.0.0.1:0");
   const address = listener.addr.slice("tcp:".length);
   const child = new Deno.Command(Deno.execPath(), {
     args: [

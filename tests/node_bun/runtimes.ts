@@ -9,6 +9,12 @@ import { bundle } from "../support/bundle.ts";
 const PACKAGES = { oldest: ["node@22", "bun@1"], later: ["node@24"] };
 /** Milliseconds that npm has. */
 const PATIENCE = 60_000;
+/** What npm does: it asks the registry only for what it has not yet. */
+const NPM_ENV = {
+  npm_config_fetch_retries: "0",
+  npm_config_loglevel: "error",
+  npm_config_prefer_offline: "true",
+};
 
 /** The command lines of a runtime. */
 export interface Commands {
@@ -68,8 +74,10 @@ export async function findRuntimes(): Promise<
   let node: string;
   let node24: string;
   try {
-    node = await nodeOf(PACKAGES.oldest);
-    node24 = await nodeOf(PACKAGES.later);
+    [node, node24] = await Promise.all([
+      nodeOf(PACKAGES.oldest),
+      nodeOf(PACKAGES.later),
+    ]);
   } catch (error) {
     return { missing: error instanceof Error ? error.message : `${error}` };
   }
@@ -99,11 +107,29 @@ async function bundleInto(source: string, directory: string): Promise<string> {
 export async function run(command: string, args: string[]): Promise<string> {
   const { success, stdout, stderr } = await new Deno.Command(command, {
     args,
-    env: { npm_config_fetch_retries: "0", npm_config_loglevel: "error" },
+    env: NPM_ENV,
     signal: AbortSignal.timeout(PATIENCE),
   }).output();
   const decoder = new TextDecoder();
   if (success) return decoder.decode(stdout);
   const [line] = decoder.decode(stderr).split("\n");
   throw new Error(`${command} failed: ${line}`);
+}
+
+/** The words that run a module on each runtime. */
+export type Installed = Record<keyof Runtimes, [string, ...string[]]>;
+
+/** Installs the runtimes; or says why not. */
+export async function installRuntimes(): Promise<
+  { installed?: Installed; missing?: string }
+> {
+  const { found, missing } = await findRuntimes();
+  if (found === undefined) return { missing: missing! };
+  return {
+    installed: {
+      node: [found.node, "--no-warnings"],
+      node24: [found.node24, "--no-warnings"],
+      bun: [found.bun],
+    },
+  };
 }

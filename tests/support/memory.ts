@@ -8,6 +8,8 @@ import vm from "node:vm";
 
 /** Collects all garbage now, which V8 offers only on demand. */
 export function collectGarbage(): void {
+  const { Bun } = globalThis as { Bun?: { gc(wait: boolean): void } };
+  if (Bun !== undefined) return Bun.gc(true);
   v8.setFlagsFromString("--expose-gc");
   const gc = vm.runInNewContext("gc") as () => void;
   gc();

@@ -2,6 +2,7 @@
 interface ProcessLike {
   readonly pid: number;
   on(event: string, listener: Listener): unknown;
+  prependListener(event: string, listener: Listener): unknown;
   off(event: string, listener: Listener): unknown;
   listeners(event: string): unknown[];
   kill(pid: number, signal: string): unknown;
@@ -39,7 +40,8 @@ export function beforeNodeEnds(clean: () => void): () => void {
       }
     };
     watcher[WATCHES] = true;
-    process.on(signal, watcher);
+    // Before those of the program, which may remove themselves.
+    process.prependListener(signal, watcher);
     return [signal, watcher] as const;
   });
   const forget = () => {

@@ -114,6 +114,9 @@ export class NodeTransport implements AbortableTransport, KeptTransport {
   #sinceBreak = 0;
   #closed = false;
   #closing: Promise<void> | undefined;
+  /** Whether nothing can be written, and Node no longer calls back. */
+  #outputClosed = false;
+  #ending: PromiseWithResolvers<void> | undefined;
   /** Whether bytes have arrived. */
   #begun = false;
 
@@ -148,7 +151,10 @@ export class NodeTransport implements AbortableTransport, KeptTransport {
     // Without a listener, an error of a stream ends the process.
     output.on("error", () => {});
     output.on("close", () => {
-      this.#writing?.reject(this.#end?.failure ?? connectionClosed());
+      this.#outputClosed = true;
+      const failure = this.#end?.failure ?? connectionClosed();
+      this.#writing?.reject(failure);
+      this.#ending?.reject(failure);
     });
   }
 
@@ -193,14 +199,15 @@ export class NodeTransport implements AbortableTransport, KeptTransport {
     if (this.#options.closeWrite !== undefined) {
       return this.#options.closeWrite();
     }
-    return new Promise((resolve, reject) => {
-      if (this.#closed || this.#end !== undefined && "failure" in this.#end) {
-        return reject(this.#end?.failure ?? connectionClosed());
-      }
-      this.#output.end((error) =>
-        error ? reject(systemError(error)) : resolve()
-      );
-    });
+    const failed = this.#end !== undefined && "failure" in this.#end;
+    if (this.#closed || this.#outputClosed || failed) {
+      return Promise.reject(this.#end?.failure ?? connectionClosed());
+    }
+    const ending = this.#ending = Promise.withResolvers<void>();
+    this.#output.end((error) =>
+      error ? ending.reject(systemError(error)) : ending.resolve()
+    );
+    return ending.promise;
   }
 
   close(): Promise<void> | void {
@@ -221,6 +228,9 @@ export class NodeTransport implements AbortableTransport, KeptTransport {
   abort(): void {
     this.#closed = true;
     this.#writing?.reject(connectionClosed());
+    // Bun would go on with a read of stdin that has just begun, and the process
+    // with it.
+    this.#input.pause();
     this.#input.destroy();
     if (this.#output as unknown !== this.#input) this.#output.destroy();
   }

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { connect, createServer, type Socket } from "node:net";
+import { PassThrough } from "node:stream";
 import { NodeTransport, systemError } from "./streams.ts";
 
 /** Two ends of a connection: a transport, and a socket of Node. */
@@ -47,6 +48,21 @@ Deno.test("NodeTransport: reads what was sent, as a plain Uint8Array, and then t
   await near.write(new TextEncoder().encode("bye"));
   assertEquals(String(await heard), "bye");
   await end();
+});
+
+Deno.test("NodeTransport: closeWrite() rejects once the stream is gone, and while it goes", async () => {
+  for (const when of ["after", "before"]) {
+    const output = new PassThrough();
+    // What never ends by itself: nothing reads, and the end is not written.
+    output._final = () => {};
+    const transport = new NodeTransport(new PassThrough(), output);
+    const closed = new Promise((resolve) => output.on("close", resolve));
+    const ending = when === "before" ? transport.closeWrite() : undefined;
+    ending?.catch(() => {});
+    output.destroy();
+    await closed;
+    await assertRejects(() => ending ?? transport.closeWrite(), Error);
+  }
 });
 
 Deno.test("NodeTransport: a writer waits for a reader, and both get on when it reads", async () => {

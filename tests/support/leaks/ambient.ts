@@ -24,7 +24,8 @@ interface Listening {
   madeAt: Error;
 }
 
-const ROOT = new URL("../../../", import.meta.url).href;
+const ROOT = new URL("../../../", import.meta.url).pathname;
+const { pathname: HERE } = new URL(import.meta.url);
 /** Modules of the layers, tests excluded. */
 const LIBRARY = /^(?:mux|rpc|codec|talk)\/.*(?<!_test)\.ts$/;
 
@@ -172,6 +173,8 @@ export class AmbientWatch {
 /** Where an error was made: the innermost place that is not this module. */
 function placeOf(error: Error): string {
   const frame = (error.stack ?? "").split("\n").slice(1)
-    .find((line) => line.includes(ROOT) && !line.includes(import.meta.url));
-  return frame?.match(/file:[^\s)]*/)?.[0].slice(ROOT.length) ?? "elsewhere";
+    .find((line) => line.includes(ROOT) && !line.includes(HERE));
+  // Most runtimes write URLs there, and Bun paths.
+  const place = frame?.slice(frame.indexOf(ROOT) + ROOT.length);
+  return place?.match(/^[^\s)]*/)?.[0] ?? "elsewhere";
 }

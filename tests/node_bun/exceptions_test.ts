@@ -1,0 +1,23 @@
+import { assertEquals } from "@std/assert";
+import { EXCEPTIONS } from "./exceptions.ts";
+import { RUNTIME_NAMES } from "./suites.ts";
+
+/** The rows of the table in docs/runtimes.md. */
+const ROWS = EXCEPTIONS.map(({ on, reason, issue, sometimes }) => [
+  on.length === 3 ? "all" : on.length === 2 ? "Node" : RUNTIME_NAMES[on[0]!],
+  reason,
+  issue === undefined
+    ? ""
+    : `[${issue}](https://github.com/${issue.replace("#", "/issues/")})`,
+  sometimes ? "yes" : "",
+]);
+
+Deno.test("suites: docs/runtimes.md lists what a runtime cannot do", async () => {
+  const url = new URL("../../docs/runtimes.md", import.meta.url);
+  const [, table = ""] = (await Deno.readTextFile(url)).split(
+    "### What a runtime cannot do",
+  );
+  const rows = table.split("\n").filter((line) => line.startsWith("|")).slice(2)
+    .map((line) => line.split("|").slice(1, -1).map((cell) => cell.trim()));
+  assertEquals(rows, ROWS);
+});
