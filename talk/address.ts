@@ -15,7 +15,7 @@ export async function resolveAddress(
       "bad-address",
       `Cannot use address: it is not a string but ${
         Array.isArray(address)
-          ? "an array, which dialPool() of @qtalk/qtalk/pool takes"
+          ? "an array, which only dial() takes"
           : typeof address
       }`,
     );

@@ -7,7 +7,7 @@ import {
   type TlsDialOptions,
   type Transport,
 } from "../mux/internal.ts";
-import { checkTimeout } from "../check_option.ts";
+import { checkOption, checkTimeout } from "../check_option.ts";
 import { redactedAddress } from "../printable_text.ts";
 import { limitedSignal } from "../time_limit.ts";
 import { addressError, resolveAddress } from "./address.ts";
@@ -19,7 +19,8 @@ import {
   type ObserverOption,
 } from "./observe/option.ts";
 import type { Carried } from "../codec/internal.ts";
-import { checkPeerOptions, Peer, type PeerOptions } from "./peer.ts";
+import { checkPeerOptions, dialed, Peer, type PeerOptions } from "./peer.ts";
+import type { Connected } from "./race.ts";
 import type { ReconnectingPeer, ReconnectOptions } from "./reconnect/types.ts";
 
 /** The default of {@linkcode ConnectOptions.timeout}, in milliseconds. */
@@ -31,6 +32,15 @@ export const DEFAULT_CONNECT_TIMEOUT = 30_000;
  * fails with that error.
  */
 export type Provided<T> = T | (() => T | Promise<T>);
+
+/**
+ * An address, or several of one service, in order of preference: the first that can
+ * be connected to is used.
+ */
+export type DialAddress = string | readonly string[];
+
+/** The default of {@linkcode ConnectOptions.headStart}, in milliseconds. */
+export const DEFAULT_HEAD_START = 250;
 
 /** Options for connecting. */
 export interface ConnectOptions extends ObserverOption {
@@ -47,8 +57,8 @@ export interface ConnectOptions extends ObserverOption {
    */
   protocols?: Provided<string | readonly string[]> | undefined;
   /**
-   * Whom `tls:` and `wss:` trust, and this client's certificate; or a function that
-   * is asked for it before each attempt. Default: what the runtime trusts, and no
+   * Whom `tls:`, `wss:` and `quic:` trust, and this client's certificate (not for
+   * `quic:`); or a function that is asked for it before each attempt. Default: what the runtime trusts, and no
    * certificate.
    */
   tls?: Provided<TlsDialOptions> | undefined;
@@ -68,6 +78,12 @@ export interface ConnectOptions extends ObserverOption {
    * no limit. Default: 30,000.
    */
   timeout?: number | undefined;
+  /**
+   * Milliseconds that each of several addresses has before the next one is tried as
+   * well. A number of at least 0; above 2^31 - 1, the next one is tried when the
+   * one before has failed. Default: 250.
+   */
+  headStart?: number | undefined;
   /** Limits of the session. Default: those of `qmux()`. */
   session?: SessionOptions | undefined;
 }
@@ -122,8 +138,8 @@ export interface ReconnectingDialOptions<C extends Carried = Carried>
  * assertEquals(states, ["connecting", "connected"]);
  * ```
  *
- * @param address the address to connect to, or a function that is asked for it
- * before each attempt
+ * @param address the address to connect to, or several, or a function that is asked
+ * for them before each attempt
  * @param options codec, handler, limits, and how to reconnect
  * @throws {TalkError} `bad-address`, `unknown-scheme`, or `dial-failed` if that is
  * permanent; the error of the last attempt if `maxAttempts` have failed
@@ -131,7 +147,7 @@ export interface ReconnectingDialOptions<C extends Carried = Carried>
  * @throws {unknown} `signal.reason`
  */
 export function dial<C extends Carried = Carried>(
-  address: Provided<string>,
+  address: Provided<DialAddress>,
   options: ReconnectingDialOptions<C>,
 ): Promise<ReconnectingPeer<C>>;
 /**
@@ -144,7 +160,13 @@ export function dial<C extends Carried = Carried>(
  * | `unix:/path` | `--allow-net=unix:/path --allow-read=/path --allow-write=/path` |
  * | `ws://host:port/path`, `wss:` | `--allow-net=host:port` |
  * | `wt://host:port/path` | `--allow-net=host:port` |
+ * | `quic://host:port`, with `--unstable-net` | `--allow-net=host:port` |
  * | `stdio:`, stdin and stdout of this process | none |
+ *
+ * Several addresses are those of one service, in order of preference. Each has a head
+ * start of 250 ms (option `headStart`) before the next one is tried as well; the
+ * first connection is used, and `Peer.addr` says which it is. (`dialPool()` is for
+ * several servers, which share the calls.)
  *
  * @example
  * ```ts
@@ -158,18 +180,19 @@ export function dial<C extends Carried = Carried>(
  * assertEquals(await peer.call("any.thing"), "/any/thing");
  * ```
  *
- * @param address the address to connect to, or a function that returns it
+ * @param address the address to connect to, or several of one service, or a function
+ * that returns them
  * @param options codec, handler, limits, and how long to wait
  * @throws {TalkError} `bad-address`, `unknown-scheme`, `dial-failed`, `timeout`
  * @throws {RangeError} if an option is out of range
  * @throws {unknown} `signal.reason`
  */
 export function dial<C extends Carried = Carried>(
-  address: Provided<string>,
+  address: Provided<DialAddress>,
   options?: DialOptions<C>,
 ): Promise<Peer<C>>;
 export function dial<C extends Carried>(
-  address: Provided<string>,
+  address: Provided<DialAddress>,
   options: DialOptions<C> | ReconnectingDialOptions<C> = {},
 ): Promise<Peer<C> | ReconnectingPeer<C>> {
   return options.reconnect === undefined
@@ -178,13 +201,16 @@ export function dial<C extends Carried>(
 }
 
 async function dialOnce<C extends Carried>(
-  address: Provided<string>,
+  address: Provided<DialAddress>,
   options: DialOptions<C> & FallbackOption,
 ): Promise<Peer<C>> {
   checkPeerOptions(options);
-  const session = await dialSession(address, options);
+  const { transport, address: addr } = await connectTo(address, options);
+  const session = sessionOver(transport, options.session);
   try {
-    return new Peer(session, options);
+    const peer = new Peer(session, options);
+    peer[dialed](addr);
+    return peer;
   } catch (error) {
     await session.close();
     throw error;
@@ -192,7 +218,7 @@ async function dialOnce<C extends Carried>(
 }
 
 async function dialReconnecting<C extends Carried>(
-  address: Provided<string>,
+  address: Provided<DialAddress>,
   { reconnect, handler, signal, ...rest }: ReconnectingDialOptions<C>,
 ): Promise<ReconnectingPeer<C>> {
   checkPeerOptions({ ...rest, handler });
@@ -241,7 +267,7 @@ export function wait(ms: number, signal: AbortSignal): Promise<void> {
  * @throws {unknown} `signal.reason`
  */
 export async function dialSession(
-  address: Provided<string>,
+  address: Provided<DialAddress>,
   options: ConnectOptions = {},
 ): Promise<Session> {
   return sessionOver(await connect(address, options), options.session);
@@ -255,16 +281,29 @@ interface FallbackOption {
 
 /** Connects, and leaves it to the caller what the connection becomes. */
 export async function connect(
-  place: Provided<string>,
+  place: Provided<DialAddress>,
   options: ConnectOptions & CodecSource & FallbackOption,
 ): Promise<Transport> {
+  return (await connectTo(place, options)).transport;
+}
+
+/** As {@linkcode connect}, and says to which address. */
+async function connectTo(
+  place: Provided<DialAddress>,
+  options: ConnectOptions & CodecSource & FallbackOption,
+): Promise<Connected> {
   const { signal, timeout = DEFAULT_CONNECT_TIMEOUT, session } = options;
-  const { onFallback } = options;
+  const { headStart = DEFAULT_HEAD_START } = options;
   signal?.throwIfAborted();
   // Checked first: a connection that was made would have to be closed.
   checkTimeout(timeout);
+  checkOption("headStart", headStart, {
+    min: 0,
+    max: Infinity,
+    fraction: true,
+  });
   resolveOptions(session);
-  let address: string | undefined;
+  let address: DialAddress | undefined;
   // Without `using`, whose syntax not every browser knows.
   const limited = limitedSignal({
     signal,
@@ -273,34 +312,49 @@ export async function connect(
       new TalkError(
         "timeout",
         `Cannot dial${
-          address === undefined ? "" : ` "${redactedAddress(address)}"`
+          address === undefined ? "" : ` "${redactedAddress(String(address))}"`
         }: no connection within ${timeout} ms (option "timeout")`,
       ),
   });
   try {
     address = await ask(place, limited.signal);
-    const { scheme, rest } = await resolveAddress(address);
-    const headers = await ask(options.headers, limited.signal);
-    const protocols = await ask(options.protocols, limited.signal);
-    const tls = await ask(options.tls, limited.signal);
-    const transport = await attempt(
-      address,
-      scheme.connect(rest, limited.signal, {
-        headers,
-        protocols,
-        tls,
-        endpoint: options.endpoint,
-        session,
-        onFallback,
-      }),
-    );
-    return observed(transport, redactedAddress(address), options);
+    if (!Array.isArray(address)) {
+      const one = address as string;
+      const transport = await connectOnce(one, options, limited.signal);
+      return { transport, address: one };
+    }
+    // Loaded on first use: most programs have one address.
+    const { race } = await import("./race.ts");
+    return await race(address, {
+      attempt: (one, signal) => connectOnce(one, options, signal),
+      headStart,
+      signal: limited.signal,
+    });
   } catch (error) {
     if (limited.signal.aborted) throw limited.signal.reason;
     throw error;
   } finally {
     limited[Symbol.dispose]();
   }
+}
+
+/** Connects to one address. */
+async function connectOnce(
+  address: string,
+  options: ConnectOptions & CodecSource & FallbackOption,
+  signal: AbortSignal,
+): Promise<Transport> {
+  const { scheme, rest } = await resolveAddress(address);
+  const headers = await ask(options.headers, signal);
+  const protocols = await ask(options.protocols, signal);
+  const tls = await ask(options.tls, signal);
+  const { endpoint, session, onFallback } = options;
+  const terms = { headers, protocols, tls, endpoint, session, onFallback };
+  const transport = await attempt(
+    address,
+    scheme.connect(rest, signal, terms),
+  );
+  return observed(transport, redactedAddress(address), options);
 }
 
 /** The value of an option that may be a function, unless `signal` aborts first. */

@@ -19,7 +19,9 @@
 export {
   type ConnectOptions,
   DEFAULT_CONNECT_TIMEOUT,
+  DEFAULT_HEAD_START,
   dial,
+  type DialAddress,
   type DialOptions,
   dialSession,
   type Provided,

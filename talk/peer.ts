@@ -162,6 +162,9 @@ export type PeerWith<
 > = unknown extends Context ? Peer<C>
   : Peer<C> & CallingPeer<Context>;
 
+/** How `dial()` says where it has connected to. */
+export const dialed: unique symbol = Symbol("qtalk.dialed");
+
 /** How a listener introduces its peers. */
 export const admit: unique symbol = Symbol("qtalk.admit");
 
@@ -341,6 +344,7 @@ export class Peer<C extends Carried = Carried>
   readonly [channelPool]: ChannelPool;
   readonly #report: (error: unknown, selector: string | undefined) => void;
   #remoteAddr = "";
+  #addr = "";
   #draining = false;
   /** Whether the program has closed the peer. */
   #closeCalled = false;
@@ -519,6 +523,23 @@ export class Peer<C extends Carried = Carried>
    */
   get remoteAddr(): string {
     return this.#remoteAddr;
+  }
+
+  /**
+   * The address that `dial()` has connected to, which is one of several if it was
+   * given a list; empty for other peers.
+   */
+  get addr(): string {
+    return this.#addr;
+  }
+
+  /**
+   * What `dial()` does with a new peer.
+   *
+   * @ignore
+   */
+  [dialed](address: string): void {
+    this.#addr = address;
   }
 
   /**

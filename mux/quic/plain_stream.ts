@@ -131,7 +131,8 @@ export class PlainStream implements ChannelStream {
   }
 
   drain(): Promise<void> {
-    return this.#finish();
+    // The end of a direction would say that it is complete.
+    return this.#finishing ?? this.#queue.idle();
   }
 
   end(): void {

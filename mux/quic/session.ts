@@ -31,8 +31,8 @@ const TIMED_SIZE = 1024;
 /** Reads, of all streams, after which the event loop turns in any case. */
 const READS_PER_TURN = 128;
 /**
- * Milliseconds in which a peer that is not of this package gets what was sent last:
- * it does not say when it has, and to close the connection would lose it.
+ * Milliseconds after the last write in which a peer that is not of this package gets
+ * it: such a peer does not say when it has, and to close the connection would lose it.
  */
 const GRACE = 250;
 
@@ -82,6 +82,8 @@ export class QuicSession implements RawSession, StreamHost {
   #nextStream = 1;
   #received = 0;
   #sent = 0;
+  /** When anything was last written, if nothing answers it. */
+  #sentAt = -Infinity;
   #reads = 0;
   /** Streams that this side has opened. */
   #openedHere = 0;
@@ -236,6 +238,7 @@ export class QuicSession implements RawSession, StreamHost {
 
   countSent(bytes: number): void {
     this.#sent += bytes;
+    if (!this.#isFramed) this.#sentAt = this.#clock();
   }
 
   countReceived(bytes: number): void {
@@ -369,12 +372,6 @@ export class QuicSession implements RawSession, StreamHost {
   /** Ends the session if the peer is closing and all that it sent has arrived. */
   #checkComplete(): void {
     if (this.#state === "ended" || this.#saidDone) return;
-    if (!this.#isFramed) {
-      if (this.#state === "closing" && !this.#streams.isReceiving) {
-        this.#delivered.resolve();
-      }
-      return;
-    }
     const opened = this.#peerClosing;
     if (opened === undefined || this.#openedThere < opened) return;
     if (this.#streams.isReceiving) return;
@@ -404,8 +401,8 @@ export class QuicSession implements RawSession, StreamHost {
   async #drain(): Promise<void> {
     await this.#streams.drain();
     if (!this.#isFramed) {
-      this.#checkComplete();
-      const cancel = timeLimit(GRACE, this.#delivered.resolve);
+      const left = Math.max(0, this.#sentAt + GRACE - this.#clock());
+      const cancel = timeLimit(left, this.#delivered.resolve);
       await this.#delivered.promise;
       cancel();
       return;

@@ -29,7 +29,7 @@ function registered(folder: string): string[] {
     .flatMap(({ name }) => {
       const source = Deno.readTextFileSync(new URL(name, url));
       const calls = source.matchAll(
-        /^(?:testSession|testTransport|registerSuite)\(\s*"([^"]+)"/gm,
+        /^(?:testSession|testPreparedRpc|testTransport|registerSuite)\(\s*"([^"]+)"/gm,
       );
       return [...calls].map(([, subject]) => subject!);
     });
@@ -41,6 +41,17 @@ const subjects = new Set([
   ...registered("../../mux/transport/message/"),
   ...registered("../../mux/transport/websocket/"),
 ]);
+
+/** Kinds of sessions that are not over a byte stream, so that there is no transport. */
+const SESSIONS = ["session over QUIC", "session over QUIC without frames"];
+
+for (const kind of SESSIONS) {
+  Deno.test(`conformance: ${kind} goes through the suites of sessions and of RPC`, () => {
+    assert(subjects.has(kind), `there is no "${kind}"`);
+    const rpc = kind.replace("session", "RPC");
+    assert(subjects.has(rpc), `there is no "${rpc}"`);
+  });
+}
 
 for (const [kind, transports] of Object.entries(KINDS)) {
   Deno.test(`conformance: ${kind} goes through the suites of sessions and of transports`, () => {

@@ -17,11 +17,15 @@ import {
   type Session,
   withCall,
 } from "@qtalk/qtalk";
+import type { Exceptions } from "./behaviour.ts";
 import { type Harness, test } from "../support/harness.ts";
 import { turn, within } from "../support/within.ts";
 
 /** Makes two sessions, each the other's peer. */
 export type MakeSessions = () => [Session, Session];
+
+/** Makes what makes the sessions of one test, which may take a while. */
+export type PrepareSessions = (t: Harness) => Promise<MakeSessions>;
 
 /** What a behaviour is given. */
 export interface RpcLab {
@@ -287,18 +291,39 @@ const BEHAVIOURS: Record<string, (lab: RpcLab) => Promise<void>> = {
 
 /** Registers the suite for sessions that `makeSessions` makes. */
 export function testRpc(name: string, makeSessions: MakeSessions): void {
+  testPreparedRpc(name, () => Promise.resolve(makeSessions));
+}
+
+/**
+ * Registers it for sessions that take a while to make.
+ *
+ * @param exceptions behaviours that these sessions cannot have, with the reasons
+ */
+export function testPreparedRpc(
+  name: string,
+  prepare: PrepareSessions,
+  exceptions: Exceptions = {},
+): void {
   for (const [behaviour, body] of Object.entries(BEHAVIOURS)) {
-    test(`${name}: ${behaviour}`, async (t) => {
-      const pair = (client?: PeerOptions, server?: PeerOptions) => {
-        const [left, right] = makeSessions();
-        const peers: [Peer, Peer] = [
-          new Peer(left, client),
-          new Peer(right, server),
-        ];
-        t.watchBoth(...peers);
-        return peers;
-      };
-      await within(body({ t, pair }), behaviour);
-    });
+    const reason = exceptions[behaviour];
+    const title = `${name}: ${behaviour}`;
+    const ignore = reason !== undefined;
+    test(
+      ignore ? `${title} (not here: ${reason})` : title,
+      { ignore },
+      async (t) => {
+        const makeSessions = await prepare(t);
+        const pair = (client?: PeerOptions, server?: PeerOptions) => {
+          const [left, right] = makeSessions();
+          const peers: [Peer, Peer] = [
+            new Peer(left, client),
+            new Peer(right, server),
+          ];
+          t.watchBoth(...peers);
+          return peers;
+        };
+        await within(body({ t, pair }), behaviour);
+      },
+    );
   }
 }

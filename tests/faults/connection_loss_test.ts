@@ -21,6 +21,7 @@ import {
   type Transport,
 } from "@qtalk/qtalk";
 import { type Harness, test } from "../support/harness.ts";
+import { loopbackCertificate } from "../support/quic.ts";
 import { within } from "../support/within.ts";
 
 /** A peer, and a way to make the process at its other end vanish. */
@@ -101,6 +102,17 @@ const PAIRS: Record<string, Connect> = {
     const listener = t.watch(await listen("tcp://127.0.0.1:0"));
     const accepted = listener[Symbol.asyncIterator]().next();
     const peer = t.watch(await dial(listener.addr));
+    serving((await accepted).value!);
+    return { peer, vanish: () => listener.close() };
+  },
+  async QUIC(t, serving) {
+    const { cert, key, authority } = await loopbackCertificate();
+    const listener = t.watch(
+      await listen("quic://127.0.0.1:0", { tls: { cert, key } }),
+    );
+    const accepted = listener[Symbol.asyncIterator]().next();
+    const tls = { ca: authority.cert };
+    const peer = t.watch(await dial(listener.addr, { tls }));
     serving((await accepted).value!);
     return { peer, vanish: () => listener.close() };
   },

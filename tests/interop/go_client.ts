@@ -45,13 +45,28 @@ export async function runClient(
 ): Promise<Outcomes> {
   if (transport === "stdio") {
     const child = [...serve(transport), transport];
-    return await run(program, [...args, "exec", ...cases, "--", ...child]);
+    return await runProgram(program, [
+      ...args,
+      "exec",
+      ...cases,
+      "--",
+      ...child,
+    ]);
   }
   await using server = await startServer(serve, transport);
-  return await run(program, [...args, transport, server.address, ...cases]);
+  return await runProgram(program, [
+    ...args,
+    transport,
+    server.address,
+    ...cases,
+  ]);
 }
 
-async function run(program: string, args: string[]): Promise<Outcomes> {
+/** Runs a client by its whole command line. */
+export async function runProgram(
+  program: string,
+  args: string[],
+): Promise<Outcomes> {
   const { stdout, stderr, code } = await new Deno.Command(program, {
     args,
     signal: AbortSignal.timeout(PATIENCE),

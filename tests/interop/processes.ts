@@ -47,10 +47,21 @@ export async function startServer(
   transport: DialledName,
 ): Promise<RunningServer> {
   const directory = await Deno.makeTempDir({ prefix: "qtalk_interop_" });
-  const [command, ...args] = serve(transport);
-  args.push(transport);
-  if (transport === "unix") args.push(`${directory}/socket`);
-  const child = new Deno.Command(command, {
+  const command = [...serve(transport), transport];
+  if (transport === "unix") command.push(`${directory}/socket`);
+  return await startProgram(command, directory);
+}
+
+/**
+ * Starts a server by its whole command line, and waits until it listens.
+ *
+ * @param directory is removed in the end
+ */
+export async function startProgram(
+  [command, ...args]: string[],
+  directory?: string,
+): Promise<RunningServer> {
+  const child = new Deno.Command(command!, {
     args,
     stdin: "null",
     stdout: "piped",
@@ -66,7 +77,9 @@ export async function startServer(
       // It has ended by itself.
     }
     await child.status;
-    await Deno.remove(directory, { recursive: true });
+    if (directory !== undefined) {
+      await Deno.remove(directory, { recursive: true });
+    }
     return await log;
   }
   const stop = () => stopped ??= end();
@@ -152,7 +165,7 @@ async function withChild(
 }
 
 /** Ends `peer` after `use`, then asks the other side how it was. */
-async function checkLog(
+export async function checkLog(
   peer: Peer,
   use: (peer: Peer) => Promise<void>,
   readLog: () => Promise<string>,

@@ -19,13 +19,27 @@ const NOT_TO_BE_HAD =
  * @throws {Error} if the build fails for any reason but that there is no Go on
  * this machine, or no way to the module
  */
-export async function buildReference(directory: string): Promise<Reference> {
-  const binary = `${directory}/interop`;
+export function buildReference(directory: string): Promise<Reference> {
+  return buildGo(directory, "go", "qtalk-go");
+}
+
+/**
+ * As {@linkcode buildReference}, the program of another folder.
+ *
+ * @param folder the folder, beside this file
+ * @param module the module that it is built on
+ */
+export async function buildGo(
+  directory: string,
+  folder: string,
+  module: string,
+): Promise<Reference> {
+  const binary = `${directory}/${folder}`;
   let output: Deno.CommandOutput;
   try {
     output = await new Deno.Command("go", {
       args: ["build", "-trimpath", "-o", binary, "."],
-      cwd: new URL("go/", import.meta.url),
+      cwd: new URL(`${folder}/`, import.meta.url),
     }).output();
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
@@ -37,11 +51,11 @@ export async function buildReference(directory: string): Promise<Reference> {
     ? null
     : NOT_TO_BE_HAD.exec(text);
   if (missing === null) {
-    throw new Error(`Cannot build tests/interop/go: ${text}`);
+    throw new Error(`Cannot build tests/interop/${folder}: ${text}`);
   }
   const status = /^.*@v\S+: .*?(\d{3} [A-Z][A-Za-z ]*)$/.exec(missing[0]);
   return {
-    missing: `the module qtalk-go cannot be had here (${
+    missing: `the module ${module} cannot be had here (${
       status?.[1] ?? missing[0].replace(/^@v\S+: /, "")
     })`,
   };

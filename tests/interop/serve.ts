@@ -4,6 +4,7 @@
 //   deno run --allow-net=127.0.0.1 tests/interop/serve.ts ws
 //   deno run --allow-net --allow-read --allow-write tests/interop/serve.ts unix PATH
 //   deno run tests/interop/serve.ts stdio
+//   deno run --unstable-net -A tests/interop/serve.ts quic CERT KEY
 //
 // Prints "listening HOST:PORT" or "listening PATH". On stdio it ends with the
 // session; else it runs until it is stopped.
@@ -11,13 +12,16 @@
 import { dial, listen } from "@qtalk/qtalk";
 import { interopService, MAX_VALUE_SIZE } from "./service.ts";
 
-const [transport, path] = Deno.args;
+const [transport, path, key = ""] = Deno.args;
 const options = {
   handler: interopService(),
   maxValueSize: MAX_VALUE_SIZE,
   onError: (error: unknown, { selector }: { selector: string | undefined }) =>
     print(Deno.stderr, `serve: ${selector ?? "session"}: ${error}`),
 };
+
+/** A client that was killed says nothing, and is missed soon. */
+const KEEP_ALIVE = { keepAlive: { interval: 2_000, timeout: 6_000 } };
 
 function print(to: { writeSync(bytes: Uint8Array): number }, line: string) {
   to.writeSync(new TextEncoder().encode(`${line}\n`));
@@ -29,7 +33,9 @@ if (transport === "stdio") {
 } else {
   await using listener = await listen(
     transport === "unix" ? `unix:${path}` : `${transport}://127.0.0.1:0`,
-    options,
+    transport === "quic"
+      ? { ...options, tls: { cert: path!, key }, session: KEEP_ALIVE }
+      : options,
   );
   print(
     Deno.stdout,

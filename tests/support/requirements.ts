@@ -14,6 +14,16 @@ export const REQUIREMENTS: Requirements = {
     missing: () =>
       failureOf("go", ["mod", "download"], new URL("../interop/go/", HERE)),
   },
+  quicGo: {
+    name: "Go and the module quic-go",
+    tests: /^\.\/tests\/interop\/quic_test\.ts => .*quic-go/,
+    missing: () =>
+      failureOf(
+        "go",
+        ["mod", "download"],
+        new URL("../interop/go_quic/", HERE),
+      ),
+  },
   chromium: {
     name: "Chromium and chromedriver",
     tests: /^\.\/tests\/(browser\/browser|deploy_page)_test\.ts /,

@@ -1,0 +1,440 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  dial,
+  handlerFrom,
+  listen,
+  MuxError,
+  type Session,
+  TalkError,
+} from "@qtalk/qtalk";
+import { test } from "../../tests/support/harness.ts";
+import {
+  loopbackCertificate,
+  quicConnections,
+  quicSessions,
+} from "../../tests/support/quic.ts";
+import { concat, eof, open, text, utf8 } from "../../tests/support/wire.ts";
+import { within } from "../../tests/support/within.ts";
+import { TlsError } from "../errors.ts";
+import type { SessionOptions } from "../options.ts";
+import { confirm, data } from "../../tests/support/wire.ts";
+import { QuicError, quicSession } from "./mod.ts";
+import { FRAMED_PROTOCOL, PLAIN_PROTOCOL } from "./protocol.ts";
+import type { QuicConnLike, QuicStreamLike } from "./types.ts";
+
+/** A session, and the bare connection of its peer. */
+async function scripted(
+  t: { watch(session: Session): Session; defer(close: () => void): void },
+  protocol: string,
+  options: SessionOptions = {},
+): Promise<{ session: Session; peer: QuicConnLike }> {
+  const { near, far, close } = await quicConnections(protocol, options);
+  const session = t.watch(quicSession(near, options));
+  t.defer(() => {
+    far.close();
+    close();
+  });
+  return { session, peer: far };
+}
+
+/** Opens a stream and sends bytes on it. */
+async function say(
+  peer: QuicConnLike,
+  ...bytes: Uint8Array[]
+): Promise<QuicStreamLike & { writer: WritableStreamDefaultWriter }> {
+  const stream = await peer.createBidirectionalStream();
+  const writer = stream.writable.getWriter();
+  await writer.write(concat(...bytes));
+  return { ...stream, readable: stream.readable, writer };
+}
+
+async function failureOf(promise: Promise<unknown>): Promise<MuxError> {
+  const error = await within(promise.then(() => {}, (e) => e), "a failure");
+  assert(error instanceof MuxError, String(error));
+  return error;
+}
+
+async function acceptOne(session: Session) {
+  const { value } = await within(
+    session[Symbol.asyncIterator]().next(),
+    "a channel",
+  );
+  return value!;
+}
+
+// --- The dialect of this package ------------------------------------------------
+
+test("quicSession(): the frames of a channel are on a stream of its own, with 0 for the IDs", async (t) => {
+  const { session, peer } = await scripted(t, FRAMED_PROTOCOL);
+  const accepting = acceptOne(session);
+  const { readable, writer } = await say(peer, open(0));
+  const channel = await accepting;
+  const reader = readable.getReader({ mode: "byob" });
+  const { value: answer } = await reader.read(new Uint8Array(100));
+  assertEquals([...answer!.subarray(0, 9)], [101, 0, 0, 0, 0, 0, 0, 0, 0]);
+  await writer.write(concat(data(0, utf8("whole")), eof(0)));
+  assertEquals(await new Response(channel.readable).text(), "whole");
+  await reader.cancel();
+});
+
+test("quicSession(): the end of a stream without CLOSE is no end of data", async (t) => {
+  const { session, peer } = await scripted(t, FRAMED_PROTOCOL);
+  const accepting = acceptOne(session);
+  const { writer } = await say(peer, open(0));
+  const channel = await accepting;
+  await writer.write(data(0, utf8("a part")));
+  // What Deno sends for abort() is the same.
+  await writer.close();
+  const reader = channel.readable.getReader();
+  assertEquals(text((await reader.read()).value!), "a part");
+  const error = await failureOf(reader.read());
+  assertEquals([error.code, error.message], [
+    "connection-lost",
+    "Connection is lost: the stream of the channel ended without CLOSE",
+  ]);
+  // The session goes on.
+  const another = acceptOne(session);
+  await say(peer, open(0));
+  await another;
+});
+
+test("quicSession(): an open whose stream ends without an answer is lost", async (t) => {
+  const { session, peer } = await scripted(t, FRAMED_PROTOCOL);
+  const opening = failureOf(session.open());
+  const streams = peer.incomingBidirectionalStreams.getReader();
+  const { value } = await streams.read();
+  await value!.writable.close();
+  assertEquals((await opening).code, "connection-lost");
+});
+
+for (
+  const [what, frames, message] of [
+    [
+      "frames before OPEN",
+      [data(0, utf8("x"))],
+      "received DATA on a stream without OPEN",
+    ],
+    [
+      "a second OPEN",
+      [open(0), open(0)],
+      "received OPEN on a stream whose OPEN was not answered",
+    ],
+    [
+      "an answer that nothing asked for",
+      [confirm(0, 0)],
+      "received OPEN_CONFIRM on a stream without OPEN",
+    ],
+    [
+      "what is no frame",
+      [utf8("GET / HTTP/1.1\r\n")],
+      "received 0x47, which is not a frame type",
+    ],
+  ] as [string, Uint8Array[], string][]
+) {
+  test(`quicSession(): ${what} ends the session, and the peer learns why`, async (t) => {
+    const { session, peer } = await scripted(t, FRAMED_PROTOCOL);
+    const closed = peer.closed;
+    await say(peer, ...frames);
+    const error = await failureOf(session.closed);
+    assertEquals(error.code, "protocol-error");
+    assert(error.message.includes(message), error.message);
+    const info = await within(closed, "the end of the connection");
+    assertEquals([info.closeCode, info.reason], [43, error.message]);
+  });
+}
+
+test("quicSession(): a peer with more bytes than credit ends the session", async (t) => {
+  const options = { initialWindowSize: 100, maxWindowSize: 100 };
+  const { session, peer } = await scripted(t, FRAMED_PROTOCOL, options);
+  const accepting = acceptOne(session);
+  const { writer } = await say(peer, open(0));
+  await accepting;
+  await writer.write(data(0, new Uint8Array(101)));
+  assertEquals((await failureOf(session.closed)).code, "protocol-error");
+});
+
+test("quicSession(): streams without OPEN take no channel, and leave nothing", async (t) => {
+  const options = { maxChannels: 4 };
+  const { session, peer } = await scripted(t, FRAMED_PROTOCOL, options);
+  const streams = await Promise.all(
+    Array.from({ length: 10 }, () => say(peer, open(0).subarray(0, 5))),
+  );
+  assertEquals(session.usage.channels, 0);
+  for (const { writer } of streams) await writer.close();
+  // Their places are free again.
+  const accepting = acceptOne(session);
+  await say(peer, open(0));
+  await accepting;
+});
+
+test("quicSession(): a flood of streams is refused beyond maxChannels and the backlog", async (t) => {
+  const options = { maxChannels: 4, backlog: 2 };
+  const { session, peer } = await scripted(t, FRAMED_PROTOCOL, options);
+  const answers = await Promise.all(
+    Array.from({ length: 12 }, async () => {
+      const { readable } = await say(peer, open(0));
+      const reader = readable.getReader();
+      const first = await Promise.race([
+        reader.read(),
+        new Promise<undefined>((resolve) => setTimeout(resolve, 500)),
+      ]);
+      return first?.value?.[0];
+    }),
+  );
+  const refused = answers.filter((type) => type === 102);
+  assertEquals(refused.length, 10);
+  assertEquals(session.usage.slots, 2);
+});
+
+test("quicSession(): what was written before close() arrives, on every channel", async (t) => {
+  const { near, far, close } = await quicSessions();
+  t.watchBoth(near, far);
+  t.defer(close);
+  const size = 200_000;
+  const received: Promise<number>[] = [];
+  far.accept((channel) => {
+    received.push(
+      new Response(channel.readable).bytes().then(({ length }) => length),
+    );
+  });
+  for (let i = 0; i < 20; i++) {
+    const writer = (await near.open()).writable.getWriter();
+    await writer.write(new Uint8Array(size));
+    await writer.close();
+  }
+  await near.close();
+  await far.closed;
+  assertEquals(await Promise.all(received), Array(20).fill(size));
+});
+
+// --- The dialect of qtalk-go ------------------------------------------------------
+
+test("quicSession(): to qtalk-go, a channel is '!' and its bytes, and its end that of the stream", async (t) => {
+  const { session, peer } = await scripted(t, PLAIN_PROTOCOL);
+  const { writable } = await session.open();
+  const writer = writable.getWriter();
+  await writer.write(utf8("hello"));
+  await writer.close();
+  const { value } = await peer.incomingBidirectionalStreams.getReader().read();
+  assertEquals(await new Response(value!.readable).text(), "!hello");
+  await value!.writable.close();
+});
+
+test("quicSession(): from qtalk-go, the first byte is dropped", async (t) => {
+  const { session, peer } = await scripted(t, PLAIN_PROTOCOL);
+  const accepting = acceptOne(session);
+  const { writer } = await say(peer, utf8("!hel"));
+  const channel = await accepting;
+  await writer.write(utf8("lo"));
+  await writer.close();
+  assertEquals(await new Response(channel.readable).text(), "hello");
+});
+
+test("quicSession(): a stream that begins otherwise ends the session", async (t) => {
+  const { session, peer } = await scripted(t, PLAIN_PROTOCOL);
+  await say(peer, utf8("?"));
+  const error = await failureOf(session.closed);
+  assertEquals(error.code, "protocol-error");
+  assert(error.message.includes('does not begin with "!"'), error.message);
+});
+
+test("quicSession(): the code of qtalk-go's close is a clean end", async (t) => {
+  const { session, peer } = await scripted(t, PLAIN_PROTOCOL);
+  peer.close({ closeCode: 42, reason: "close connection" });
+  await within(session.closed, "the end");
+});
+
+test("quicSession(): another code is none, and the error has its reason", async (t) => {
+  const { session, peer } = await scripted(t, PLAIN_PROTOCOL);
+  peer.close({ closeCode: 7, reason: "out of paper" });
+  const error = await failureOf(session.closed);
+  assertEquals(
+    [error.code, error.message],
+    [
+      "connection-lost",
+      "Connection is lost: the peer closed it with code 7: out of paper",
+    ],
+  );
+});
+
+// --- dial() and listen() ------------------------------------------------------------
+
+/** The error that dialing a server of this file rejects with. */
+async function dialError(
+  tls: Parameters<typeof dial>[1] extends infer O ? object : never,
+  certificate?: { cert: string; key: string },
+): Promise<TalkError> {
+  const { cert, key } = certificate ?? await loopbackCertificate();
+  await using listener = await listen("quic://127.0.0.1:0", {
+    tls: { cert, key },
+    onError() {},
+  });
+  return await assertRejects(() => dial(listener.addr, { tls }), TalkError);
+}
+
+test("quic: a server is trusted by its authority, or by its fingerprint", async (t) => {
+  const { cert, key, authority, fingerprint } = await loopbackCertificate();
+  const listener = t.watch(
+    await listen("quic://127.0.0.1:0", {
+      tls: { cert, key },
+      handler: handlerFrom({ add: (a: number, b: number) => a + b }),
+    }),
+  );
+  for (const tls of [{ ca: authority.cert }, { pin: fingerprint }]) {
+    const peer = t.watch(await dial(listener.addr, { tls }));
+    assertEquals(await peer.call("add", [1, 2]), 3);
+  }
+});
+
+test("quic: a server that is not trusted is refused, and the error says why", async () => {
+  const { authority } = await loopbackCertificate();
+  const expired = await authority.issue("CN=localhost", {
+    names: ["127.0.0.1"],
+    from: -3,
+    until: -1,
+  });
+  const ca = authority.cert;
+  const cases: [string, Promise<TalkError>][] = [
+    ["unknown-issuer", dialError({})],
+    ["wrong-fingerprint", dialError({ pin: "0".repeat(64) })],
+    ["wrong-name", dialError({ ca, serverName: "example.com" })],
+    ["expired", dialError({ ca }, expired)],
+    ["bad-certificate", dialError({ ca }, authority)],
+  ];
+  for (const [code, rejected] of cases) {
+    const error = await rejected;
+    const cause = error.cause as TlsError;
+    assert(cause instanceof TlsError, String(error));
+    assertEquals([error.code, error.permanent], ["dial-failed", true]);
+    assertEquals(cause.code, code);
+  }
+});
+
+test("quic: a server of another protocol is refused", async () => {
+  const { cert, key, authority } = await loopbackCertificate();
+  const endpoint = new Deno.QuicEndpoint({ hostname: "127.0.0.1", port: 0 });
+  const h3 = endpoint.listen({ cert, key, alpnProtocols: ["h3"] });
+  const accepting = h3.incoming()
+    .then((incoming) => incoming.accept()).catch(() => {});
+  const error = await assertRejects(
+    () =>
+      dial(`quic://127.0.0.1:${endpoint.addr.port}`, {
+        tls: { ca: authority.cert },
+      }),
+    TalkError,
+  );
+  assertEquals((error.cause as TlsError).code, "wrong-protocol");
+  await accepting;
+  endpoint.close();
+});
+
+test("quic: where nothing answers, dial() ends with its time limit or its signal", async () => {
+  const hole = Deno.listenDatagram({
+    transport: "udp",
+    hostname: "127.0.0.1",
+    port: 0,
+  });
+  const address = `quic://127.0.0.1:${(hole.addr as Deno.NetAddr).port}`;
+  const late = await assertRejects(
+    () => dial(address, { timeout: 50 }),
+    TalkError,
+  );
+  assertEquals(late.code, "timeout");
+  const reason = new Error("changed my mind");
+  const signal = AbortSignal.timeout(50);
+  const dialing = dial(address, { signal }).catch((error) => error);
+  assertEquals(await dialing, signal.reason);
+  // The idle time of QUIC ends it, too.
+  const silent = await assertRejects(
+    () =>
+      dial(address, { session: { keepAlive: { interval: 50, timeout: 50 } } }),
+    TalkError,
+  );
+  assertEquals((silent.cause as QuicError).code, "no-answer");
+  assertEquals(silent.permanent, false);
+  hole.close();
+  void reason;
+});
+
+test("quic: options that QUIC in Deno does not have are refused", async () => {
+  const { cert, key } = await loopbackCertificate();
+  const address = "quic://127.0.0.1:0";
+  const attempts = [
+    () => listen(address),
+    () => listen(address, { tls: { cert, key, clientCert: "required" } }),
+    () => dial("quic://127.0.0.1:1", { tls: { cert, key } }),
+  ];
+  for (const attempt of attempts) {
+    const error = await assertRejects(attempt, TalkError);
+    assertEquals(error.permanent, true);
+  }
+});
+
+test("quic: one endpoint listens and dials", async (t) => {
+  const { cert, key, authority } = await loopbackCertificate();
+  const shared = new Deno.QuicEndpoint({ hostname: "127.0.0.1", port: 0 });
+  t.defer(() => shared.close());
+  const tls = { cert, key };
+  const here = t.watch(await listen("quic:", { endpoint: shared, tls }));
+  assertEquals(here.addr, `quic://127.0.0.1:${shared.addr.port}`);
+  const accepted: string[] = [];
+  const there = t.watch(
+    await listen("quic://127.0.0.1:0", {
+      tls,
+      onPeer: (_peer, { remoteAddr }) => void accepted.push(remoteAddr),
+    }),
+  );
+  const ca = { ca: authority.cert };
+  const out = t.watch(await dial(there.addr, { endpoint: shared, tls: ca }));
+  t.watch(await dial(here.addr, { tls: ca }));
+  await out.call("nothing").catch(() => {});
+  assertEquals(accepted, [here.addr]);
+});
+
+test("quic: without --unstable-net, the error says so and the program goes on", async () => {
+  const root = new URL("../../mod.ts", import.meta.url).href;
+  const script = `
+    import { dial, listen } from ${JSON.stringify(root)};
+    for (const attempt of [
+      () => dial("quic://127.0.0.1:1"),
+      () => listen("quic://127.0.0.1:0", { tls: { cert: "", key: "" } }),
+    ]) {
+      const error = await attempt().catch((error) => error);
+      console.log(error.code, error.permanent, error.cause.code, error.message);
+    }
+  `;
+  const { code, stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["eval", "--no-config", script],
+  }).output();
+  assertEquals(code, 0);
+  const flag =
+    "Deno has QUIC with the flag --unstable-net only, which is missing";
+  assertEquals(
+    text(stdout),
+    `dial-failed true unavailable Cannot dial "quic://127.0.0.1:1": ${flag}\n` +
+      `listen-failed true unavailable Cannot listen on "quic://127.0.0.1:0": ${flag}\n`,
+  );
+});
+
+test("quic: a process that closes its peer and exits is missed at once", async (t) => {
+  const { cert, key, authority } = await loopbackCertificate();
+  const left = Promise.withResolvers<void>();
+  const listener = t.watch(
+    await listen("quic://127.0.0.1:0", {
+      tls: { cert, key },
+      onPeer: (peer) => void peer.closed.then(left.resolve, left.reject),
+    }),
+  );
+  const root = new URL("../../mod.ts", import.meta.url).href;
+  const script = `
+    import { dial } from ${JSON.stringify(root)};
+    const tls = { ca: ${JSON.stringify(authority.cert)} };
+    const peer = await dial(${JSON.stringify(listener.addr)}, { tls });
+    await peer.close();
+    Deno.exit();
+  `;
+  await new Deno.Command(Deno.execPath(), {
+    args: ["eval", "--no-config", "--unstable-net", script],
+  }).output();
+  await within(left.promise, "the peer to leave");
+});
