@@ -1,4 +1,6 @@
 import {
+  type PeerMeetingOptions,
+  type PeerTransport,
   type QuicEndpointLike,
   resolveOptions,
   type Session,
@@ -67,6 +69,11 @@ export interface ConnectOptions extends ObserverOption {
    * the program closes itself. Default: a socket for this connection.
    */
   endpoint?: QuicEndpointLike | undefined;
+  /**
+   * How `peer:` meets the other peer, whose certificate `tls.pin` or the address
+   * names. `tls.cert` and `tls.key` are this peer's. Default: `{}`.
+   */
+  rendezvous?: PeerMeetingOptions | undefined;
   /**
    * Aborts connecting: `dial()` rejects with the signal's reason. Default: no
    * signal.
@@ -161,6 +168,7 @@ export function dial<C extends Carried = Carried>(
  * | `ws://host:port/path`, `wss:` | `--allow-net=host:port` |
  * | `wt://host:port/path` | `--allow-net=host:port` |
  * | `quic://host:port`, with `--unstable-net` | `--allow-net=host:port` |
+ * | `peer:NAME@ADDRESS`, with `--unstable-net` | `--allow-net`, to reach any address |
  * | `stdio:`, stdin and stdout of this process | none |
  *
  * Several addresses are those of one service, in order of preference. Each has a head
@@ -209,7 +217,7 @@ async function dialOnce<C extends Carried>(
   const session = sessionOver(transport, options.session);
   try {
     const peer = new Peer(session, options);
-    peer[dialed](addr);
+    peer[dialed](addr, (transport as PeerTransport).way);
     return peer;
   } catch (error) {
     await session.close();
@@ -348,13 +356,23 @@ async function connectOnce(
   const headers = await ask(options.headers, signal);
   const protocols = await ask(options.protocols, signal);
   const tls = await ask(options.tls, signal);
-  const { endpoint, session, onFallback } = options;
-  const terms = { headers, protocols, tls, endpoint, session, onFallback };
+  const { endpoint, session, rendezvous, onFallback } = options;
+  const terms = {
+    headers,
+    protocols,
+    tls,
+    endpoint,
+    session,
+    rendezvous,
+    onFallback,
+  };
   const transport = await attempt(
     address,
     scheme.connect(rest, signal, terms),
   );
-  return observed(transport, redactedAddress(address), options);
+  const shown = observed(transport, redactedAddress(address), options);
+  const { way } = transport as PeerTransport;
+  return way === undefined ? shown : Object.assign(shown, { way });
 }
 
 /** The value of an option that may be a function, unless `signal` aborts first. */
