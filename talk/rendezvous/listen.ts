@@ -140,7 +140,10 @@ class PeerListener implements TransportListener {
       SELECTORS.punch,
       (call, respond) => this.#punch(call, respond),
     );
-    router.handle(SELECTORS.stream, (_, respond) => this.#stream(respond));
+    router.handle(
+      SELECTORS.stream,
+      (call, respond) => this.#stream(call, respond),
+    );
     const { rendezvous: how = {} } = this.#options;
     const first = new AbortController();
     let isFirst = true;
@@ -262,7 +265,9 @@ class PeerListener implements TransportListener {
   }
 
   /** Takes a relayed connection. */
-  async #stream(respond: Responder): Promise<void> {
+  async #stream(call: Call, respond: Responder): Promise<void> {
+    // The bytes follow it.
+    await call.receive();
     const channel = await respond.continue();
     if (this.#closed) return void channel.close();
     const ended = Promise.withResolvers<void>();

@@ -13,7 +13,9 @@ import { RendezvousError } from "./errors.ts";
 
 const [ann, bob, mallory] = await Promise.all(
   ["ann", "bob", "mallory"].map(makeIdentity),
-) as [Awaited<ReturnType<typeof makeIdentity>>, never, never] & Record<
-  number,
-  Awaited<ReturnType<typeof makeIdentity>>
->;
+) as
+  & [Awaited<ReturnType<typeof makeIdentity>>, never, never]
+  & Record<
+    number,
+    Awaited<ReturnType<typeof makeIdentity>>
+  >;
