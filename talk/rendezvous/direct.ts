@@ -80,7 +80,7 @@ export function localPlaces(socket: QuicEndpointLike | undefined): Place[] {
 }
 
 /** All places, without repetitions. */
-function listOf({ seen, local }: Places): Place[] {
+function listOf({ seen, local }: Pick<Places, "seen" | "local">): Place[] {
   const all = seen === null ? local : [seen, ...local];
   const texts = new Set<string>();
   return all.filter(({ hostname, port }) => {
@@ -101,7 +101,7 @@ export function punch(
 ): void {
   const runtime = quicRuntime();
   for (const place of listOf(places)) {
-    repeat(PUNCHES, signal, () => {
+    repeat(PUNCHES, places.delay, signal, () => {
       connect(runtime, socket, place, {
         alpnProtocols: [PUNCH_PROTOCOL],
         maxIdleTimeout: PUNCH_TIME,
@@ -110,9 +110,10 @@ export function punch(
   }
 }
 
-/** Does something at several times, until a signal aborts. */
+/** Does something at several times after a delay, until a signal aborts. */
 function repeat(
   times: readonly number[],
+  delay: number,
   signal: AbortSignal,
   act: () => void,
 ): void {
@@ -129,7 +130,8 @@ function repeat(
     cancel = timeLimit(times[next]! - times[next - 1]!, step);
   };
   signal.addEventListener("abort", stop, { once: true });
-  step();
+  if (delay > 0) cancel = timeLimit(delay, step);
+  else step();
 }
 
 /** Calls Deno, whose mistakes are errors of the attempt. */
@@ -195,7 +197,7 @@ export async function dialDirectly(
   let isOver = false;
   try {
     for (const place of all) {
-      repeat(ATTEMPTS, over.signal, () => {
+      repeat(ATTEMPTS, places.delay, over.signal, () => {
         connect(runtime, socket, place, {
           alpnProtocols: [PEER_PROTOCOL],
           serverCertificateHashes: [hashOf(fingerprint)],

@@ -216,6 +216,7 @@ class PeerListener implements TransportListener {
       name,
       certificate: certificate.toHex(),
       signature: signature.toHex(),
+      local: localPlaces(this.#socket),
     }]);
     this.#unregister = () => void response.close();
     if (this.#closed) return this.#unregister();
@@ -261,7 +262,7 @@ class PeerListener implements TransportListener {
       this.#punches.add(cancel);
       punch(socket, placesFrom(places), this.#stop.signal);
     }
-    await respond.return({ local: localPlaces(socket) });
+    await respond.return();
   }
 
   /** Takes a relayed connection. */

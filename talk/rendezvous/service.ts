@@ -14,13 +14,14 @@ import {
   type Responder,
   Router,
 } from "../../rpc/internal.ts";
+import type { Peer } from "../peer.ts";
 import { checkProof, newNonce } from "./identity.ts";
 import {
   type MeetRequest,
   meetRequest,
   type Place,
   placeOf,
-  placesFrom,
+  type Places,
   registerRequest,
   SELECTORS,
 } from "./wire.ts";
@@ -119,6 +120,8 @@ interface Registration {
   /** Calls the peer. */
   readonly caller: Caller;
   readonly peer: CallingPeer;
+  /** Its addresses in its own networks. */
+  readonly local: readonly Place[];
   /** Ends it. */
   readonly end: () => void;
   meetings: number;
@@ -186,9 +189,8 @@ class Service implements RendezvousService {
 
   /** Registers a name for as long as the call goes on. */
   async #register(call: Call, respond: Responder): Promise<void> {
-    const { name, certificate: bytes, signature } = registerRequest(
-      await call.receive(),
-    );
+    const request = registerRequest(await call.receive());
+    const { name, signature, local } = request;
     const nonce = this.#nonces.get(call.peer);
     // Each is for one proof.
     this.#nonces.delete(call.peer);
@@ -197,7 +199,7 @@ class Service implements RendezvousService {
     }
     const certificate = checked(() =>
       checkProof(
-        bytes,
+        request.certificate,
         { purpose: "register", subject: name, nonce },
         signature,
       )
@@ -231,6 +233,7 @@ class Service implements RendezvousService {
       certificate,
       caller: call.caller,
       peer: call.peer,
+      local,
       end,
       meetings: 0,
       relays: 0,
@@ -250,24 +253,21 @@ class Service implements RendezvousService {
     if (this.#waiting >= maxMeetings || found.meetings >= maxMeetingsPerName) {
       throw refusal("limit-exceeded", "there are too many meetings now");
     }
+    const here = placesOf(call.peer, request.local);
+    const there = placesOf(found.peer, found.local);
+    const [near, far] = delays(call.peer, found.peer);
     this.#waiting++;
     found.meetings++;
     this.#meetings++;
-    let answer: unknown;
-    try {
-      const places = { seen: seenAt(call.peer), local: request.local };
-      answer = await found.caller.call(SELECTORS.punch, [places], {
-        signal: call.signal,
-        timeout: ANSWER_TIME,
-      });
-    } catch (cause) {
-      throw notReached(cause);
-    } finally {
+    // Its answer is not awaited: the peers are to send at the same time. If it does
+    // not answer, there is no direct way.
+    void found.caller.call(SELECTORS.punch, [{ ...here, delay: far }], {
+      timeout: ANSWER_TIME,
+    }).catch(() => {}).finally(() => {
       this.#waiting--;
       found.meetings--;
-    }
-    const { local } = placesFrom(answer);
-    await respond.return({ seen: seenAt(found.peer), local });
+    });
+    await respond.return({ ...there, delay: near });
   }
 
   /** Passes bytes on between two peers. */
@@ -322,9 +322,24 @@ class Service implements RendezvousService {
   }
 }
 
-/** Where a peer is reached, if its session shows it. */
-function seenAt({ remoteAddr }: CallingPeer): Place | null {
-  return placeOf(remoteAddr);
+/** Where a peer is reached. */
+function placesOf(
+  { remoteAddr }: CallingPeer,
+  local: readonly Place[],
+): Pick<Places, "seen" | "local"> {
+  return { seen: placeOf(remoteAddr), local };
+}
+
+/**
+ * How long each of two peers waits, so that both send at the same time. A router that
+ * accepts packets which nothing has asked for takes one that comes early for a
+ * connection of its own, and then gives its host another port.
+ */
+function delays(...peers: CallingPeer[]): number[] {
+  // Half of a round trip, in which the peer hears of it.
+  const times = peers.map((peer) => ((peer as Partial<Peer>).rtt ?? 0) / 2);
+  const longest = Math.max(...times);
+  return times.map((time) => longest - time);
 }
 
 function checked<T>(check: () => T): T {

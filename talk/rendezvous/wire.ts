@@ -43,6 +43,8 @@ export interface Places {
   readonly seen: Place | null;
   /** Its addresses in its own networks. */
   readonly local: readonly Place[];
+  /** Milliseconds to wait, so that both peers send at the same time. */
+  readonly delay: number;
 }
 
 /** What `register` takes. */
@@ -50,6 +52,8 @@ export interface RegisterRequest {
   readonly name: string;
   readonly certificate: Uint8Array;
   readonly signature: Uint8Array;
+  /** The addresses of the peer in its own networks. */
+  readonly local: readonly Place[];
 }
 
 /** What `meet` and `relay` take. */
@@ -65,11 +69,12 @@ type Fields = Readonly<Record<string, unknown>>;
 
 /** Checks what `register` was given. */
 export function registerRequest(args: unknown): RegisterRequest {
-  const { name, certificate, signature } = fieldsOf(args);
+  const { name, certificate, signature, local } = fieldsOf(args);
   return {
     name: nameFrom(name),
     certificate: bytesFrom(certificate, MAX_CERTIFICATE_SIZE),
     signature: bytesFrom(signature, MAX_SIGNATURE_SIZE),
+    local: localFrom(local),
   };
 }
 
@@ -85,8 +90,12 @@ export function meetRequest(args: unknown): MeetRequest {
 
 /** What `punch` was given, or `meet` has answered, without what is malformed. */
 export function placesFrom(value: unknown): Places {
-  const { seen, local } = fieldsOf([value]);
-  return { seen: isPlace(seen) ? pick(seen) : null, local: localFrom(local) };
+  const { seen, local, delay } = fieldsOf([value]);
+  return {
+    seen: isPlace(seen) ? pick(seen) : null,
+    local: localFrom(local),
+    delay: typeof delay === "number" && delay > 0 ? Math.min(delay, 1_000) : 0,
+  };
 }
 
 /** Private addresses among those that a peer has named. */
