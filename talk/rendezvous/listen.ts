@@ -1,9 +1,10 @@
-import type {
-  Accepted,
-  HandshakeLimit,
-  PeerCertificate,
-  SchemeListenOptions,
-  TransportListener,
+import {
+  type Accepted,
+  type HandshakeLimit,
+  type PeerCertificate,
+  type SchemeListenOptions,
+  TlsError,
+  type TransportListener,
 } from "../../mux/internal.ts";
 import {
   type Guard,
@@ -42,6 +43,8 @@ import { PEER_PROTOCOL, placesFrom, SELECTORS } from "./wire.ts";
 const MAX_PUNCHES = 16;
 /** Milliseconds in which a way is opened. */
 const PUNCH_TIME = 2_500;
+/** Milliseconds that a peer has to read that it is refused. */
+const REFUSAL_TIME = 1_000;
 /** The time of a handshake, unless a program says. */
 const HANDSHAKE: HandshakeLimit = { timeout: 30_000, onTimeout() {} };
 
@@ -241,7 +244,14 @@ class PeerListener implements TransportListener {
 
   async #upgrade(conn: QuicConnLike): Promise<Omit<Accepted, "remoteAddr">> {
     const stream = await proofStream(conn);
-    const certificate = await this.#demandProof(new Messages(stream));
+    const messages = new Messages(stream);
+    const certificate = await this.#demandProof(messages).catch(
+      async (error) => {
+        // To close the connection at once could lose the answer.
+        if (error instanceof TlsError) await endOf(conn);
+        throw error;
+      },
+    );
     await stream.closeWrite();
     const transport = new PeerConnection(conn, this.#options.session ?? {});
     this.#opened(transport.ended);
@@ -335,6 +345,15 @@ class PeerListener implements TransportListener {
     const closing = this.#rendezvous?.close() ?? Promise.resolve();
     void closing.finally(() => this.#own?.close());
   }
+}
+
+/** Waits until the other peer has ended a connection, or does not do so. */
+async function endOf({ closed }: QuicConnLike): Promise<void> {
+  const ended = Promise.withResolvers<void>();
+  const cancel = timeLimit(REFUSAL_TIME, ended.resolve);
+  closed.then(() => ended.resolve(), () => ended.resolve());
+  await ended.promise;
+  cancel();
 }
 
 function tlsInfo(peerCertificate: PeerCertificate) {
