@@ -125,10 +125,10 @@ for (const way of ["direct", "relayed"] as const) {
   });
 
   test(`peer: a listener with tls.pin refuses other keys, and says so (${way})`, async (t) => {
-    const errors: unknown[] = [];
+    const reported = Promise.withResolvers<unknown>();
     const address = await serve(t, await meet(t), bob, {
       tls: { cert: bob.cert, key: bob.key, pin: ann.fingerprint },
-      onError: (error) => errors.push((error as TalkError).code),
+      onError: reported.resolve,
     });
     const peer = t.watch(await call(address, { rendezvous }));
     assertEquals(await peer.call("add", [1, 2]), 3);
@@ -136,7 +136,8 @@ for (const way of ["direct", "relayed"] as const) {
       call(address, { rendezvous }, mallory),
       "wrong-client-certificate",
     );
-    assertEquals(errors, ["handshake-failed"]);
+    const error = await reported.promise;
+    assertEquals((error as TalkError).code, "handshake-failed");
   });
 
   test(`peer: large values arrive, in both directions (${way})`, async (t) => {
