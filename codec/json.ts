@@ -135,9 +135,11 @@ export function json(options: JsonOptions = {}): Codec {
     encodeInto(value, sink) {
       const text = stringify(value);
       if (text.length <= SMALL_TEXT) {
-        // A UTF-16 code unit takes at most three bytes.
-        const room = sink.reserve(text.length * 3);
-        const written = text.length <= TINY_TEXT ? putAscii(text, room) : -1;
+        // A UTF-16 code unit takes at most three bytes. The sink keeps the room
+        // for tiny text.
+        const isTiny = text.length <= TINY_TEXT;
+        const room = sink.reserve(3 * (isTiny ? TINY_TEXT : text.length));
+        const written = isTiny ? putAscii(text, room) : -1;
         sink.commit(
           written < 0 ? encoder.encodeInto(text, room).written : written,
         );

@@ -181,6 +181,13 @@ export function protocolError(message: string): MuxError {
   return new MuxError("protocol-error", `Cannot continue session: ${message}`);
 }
 
+/** The error of a session at whose other end nothing answers but its own calls. */
+export function echoed(): MuxError {
+  return protocolError(
+    "a call of this side came back: what is at the other end returns what it gets, as an echo server does",
+  );
+}
+
 /** The error of everything that still waits when this side closes the session. */
 export function sessionClosed(): MuxError {
   return new MuxError("session-closed", "Session is closed");

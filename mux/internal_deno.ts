@@ -7,14 +7,16 @@
 export { QuicConnection } from "./quic/connection.ts";
 export {
   clientEndpoint,
-  handshakeError,
-  hashOf,
-  listenQuic,
-  PROTOCOL_CLOSE_CODE,
   quicRuntime,
-  quicSessionProtocol,
   transportOptions,
-} from "./quic/internal.ts";
+} from "./quic/endpoint.ts";
+export { hashOf } from "./quic/certificate_hash.ts";
+export { handshakeError } from "./quic/errors.ts";
+export { listenQuic } from "./quic/listen.ts";
+export {
+  CLOSE_CODE as QUIC_CLOSE_CODE,
+  FRAMED_PROTOCOL as QUIC_SESSION_PROTOCOL,
+} from "./quic/protocol.ts";
 export type {
   QuicConnLike,
   QuicEndpointLike,

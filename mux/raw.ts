@@ -7,6 +7,7 @@
  * @module
  */
 import type { MemoryAccount } from "./flow/memory_account.ts";
+import type { MuxError } from "./errors.ts";
 import type { Channel, Session } from "./types.ts";
 
 /** What the errors of a channel are named after. */
@@ -38,6 +39,15 @@ export interface RawChannel extends Channel {
    * valid until the end of the turn of the event loop.
    */
   peek(): Uint8Array | undefined;
+  /**
+   * What the bytes of {@linkcode peek} are a range of: from {@linkcode chunkStart} to
+   * {@linkcode chunkEnd}. A view of them would cost a small call more than they do.
+   */
+  readonly chunk: Uint8Array | undefined;
+  /** Where the first contiguous bytes start in {@linkcode chunk}. */
+  readonly chunkStart: number;
+  /** Where they end. */
+  readonly chunkEnd: number;
   /** Takes `bytes`, at most what {@linkcode peek} returned. */
   consume(bytes: number): void;
   /** Takes a chunk that the caller may keep; undefined if none has arrived. */
@@ -145,6 +155,11 @@ export interface RawSession extends Session {
    * session without any, what is at the other end is no peer.
    */
   readonly heard: boolean;
+  /**
+   * Ends the session: the layer above has found that what is at the other end is no
+   * peer. Nothing has been {@linkcode heard} then.
+   */
+  refuse?(error: MuxError): void;
   /** Channels that this side may have open at the same time. */
   readonly maxChannels: number;
   /** Slots of the channels that this side opened. */

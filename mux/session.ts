@@ -15,6 +15,7 @@ import {
   SilenceWatch,
   type Watched,
 } from "./flow/silence_watch.ts";
+import { headerSize, isChannelFrame } from "./wire/frame.ts";
 import { FrameDecoder } from "./wire/frame_decoder.ts";
 import { FrameQueue, WRITE_TARGET } from "./wire/frame_queue.ts";
 import { resolveOptions, type SessionOptions } from "./options.ts";
@@ -259,8 +260,16 @@ export class QmuxSession implements RawSession {
     return this.#state !== "open";
   }
 
+  /** Whether what was heard is not that of a peer. */
+  #refused = false;
+
   get heard(): boolean {
-    return this.#decoder.heard;
+    return this.#decoder.heard && !this.#refused;
+  }
+
+  refuse(error: MuxError): void {
+    this.#refused = true;
+    this.#end(error);
   }
 
   get openable(): number {
@@ -386,12 +395,15 @@ export class QmuxSession implements RawSession {
   /**
    * A program that prints a line in place of frames may print nothing after it.
    * If that is short, and begins with a letter that is a type of frames, it would
-   * be taken for half of a header, and this side would wait for the other half.
+   * be taken for half of a header, and this side would wait for the other half. So
+   * would bytes that name a channel which this side has not opened.
    */
   #checkFirst(chunk: Uint8Array): void {
-    if (!isTextFrame(chunk)) return;
+    const isText = isTextFrame(chunk);
+    if (!isText && !isHalfOfNone(chunk)) return;
+    const what = isText ? "text" : "bytes";
     throw notFrames(
-      protocolError("received text in place of a frame"),
+      protocolError(`received ${what} in place of a frame`),
       chunk,
       this.#advice,
     );
@@ -399,8 +411,11 @@ export class QmuxSession implements RawSession {
 
   /** The error of a byte stream that ended inside a frame. */
   #endInFrame(): MuxError {
-    const error = connectionLost("the byte stream ended inside a frame");
-    const { suspect } = this.#decoder;
+    const { suspect, heard } = this.#decoder;
+    const how = "the byte stream ended inside a frame";
+    // The IDs of peers begin at small numbers.
+    const isStranger = !heard && suspect !== undefined && suspect[1]! > 0;
+    const error = isStranger ? protocolError(how) : connectionLost(how);
     return suspect === undefined
       ? error
       : notFrames(error, suspect, this.#advice);
@@ -548,6 +563,16 @@ export class QmuxSession implements RawSession {
  * server that is away, and would try again.
  */
 const TLS_ALERT = new Uint8Array([0x15, 3, 1, 0, 2, 2, 10]);
+
+/**
+ * Whether the first bytes of a session are half of the header of a frame for a
+ * channel that cannot exist yet: this side assigns small IDs first.
+ */
+function isHalfOfNone(bytes: Uint8Array): boolean {
+  const type = bytes[0]!;
+  return isChannelFrame(type) && bytes.length < headerSize(type) &&
+    bytes.length > 1 && bytes[1]! > 0;
+}
 
 /** Whether bytes begin as those of a client of TLS. */
 function isClientHello(bytes: Uint8Array | undefined): boolean {

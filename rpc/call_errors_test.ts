@@ -411,6 +411,135 @@ for (const [what, handlerOf] of Object.entries(LEFT)) {
   }
 }
 
+type Fn = Callback<(what: unknown) => unknown>;
+
+/** Fails unless an error names a callback of `/a/b`, and no ID. */
+function namesCallback(error: unknown): void {
+  assertInstanceOf(error, Error);
+  const name = error instanceof RemoteError
+    ? `"${error.selector}"`
+    : error.message;
+  assert(name.includes('"callback of /a/b"'), name);
+  assert(!/_[0-9A-Za-z~-]{19}/.test(error.message), error.message);
+}
+
+/** What the call of a callback fails with. */
+const CALLBACK_FAILURES: [string, (fn: Fn) => PromiseLike<unknown>][] = [
+  ["its function throws", (fn) => fn("throw")],
+  ["its arguments cannot be encoded", (fn) => fn(Symbol("no"))],
+  ["its answer is too large", (fn) => fn("large")],
+  ["it is used as a value", async (fn) => `${await fn("plain")}${fn("plain")}`],
+  ["it is iterated and is no stream", async (fn) => {
+    await Array.fromAsync(fn("plain") as unknown as AsyncIterable<unknown>);
+  }],
+  ["it is used twice", async (fn) => {
+    const call = fn("plain");
+    await call;
+    await Array.fromAsync(call as unknown as AsyncIterable<unknown>);
+  }],
+  ["its stream has a value that is too large", async (fn) => {
+    await Array.fromAsync(fn("stream") as unknown as AsyncIterable<unknown>);
+  }],
+  ["it comes from a callback", async (fn) => {
+    const inner = await fn("function") as Fn;
+    try {
+      await inner("throw");
+    } finally {
+      inner.release();
+    }
+  }],
+  ["it was sent to a callback", async (fn) => {
+    await fn((what: string) => {
+      throw new CallError(what);
+    });
+  }],
+  ["its deadline has passed", (fn) => fn("wait")],
+];
+
+for (const where of ["an argument", "a result"]) {
+  for (const [what, use] of CALLBACK_FAILURES) {
+    if (where === "a result" && what === "its deadline has passed") continue;
+    test(`errors of callbacks: that of one in ${where} names the call that it came with when ${what}`, async (t) => {
+      const ended = Promise.withResolvers<void>();
+      const owner = async (what: unknown): Promise<unknown> => {
+        if (what === "throw") throw new CallError("no");
+        if (what === "large") return big;
+        if (what === "function") return owner;
+        if (what === "wait") await ended.promise;
+        if (what === "stream") return [big].values();
+        if (typeof what === "function") namesCallback(await failure(what("x")));
+        if (typeof what === "function") throw new CallError("no");
+        return what;
+      };
+      const limits = { maxValueSize: 1_000 };
+      const heard = Promise.withResolvers<unknown>();
+      const [client, server] = t.pair({ ...limits, onError() {} }, {
+        ...limits,
+        onError() {},
+      });
+      const { a } = client.remote<{ a: { b: (fn?: unknown) => unknown } }>(
+        what === "its deadline has passed" ? { timeout: 50 } : {},
+      );
+      if (where === "a result") {
+        server.handle("a.b", handlerFrom(() => owner));
+        const fn = await a.b() as Fn;
+        heard.resolve(await failure(use(fn)));
+        fn.release();
+      } else {
+        server.handle(
+          "a.b",
+          handlerFrom(async (fn: Fn) => heard.resolve(await failure(use(fn)))),
+        );
+        await failure(a.b(owner) as Promise<unknown>);
+      }
+      namesCallback(await within(heard.promise, "the failure"));
+      ended.resolve();
+    });
+  }
+}
+
+test("errors of callbacks: the end of the session names the call that they came with", async (t) => {
+  const [client, server] = t.pair({}, { onError() {} });
+  const called = Promise.withResolvers<void>();
+  const heard = Promise.withResolvers<unknown>();
+  server.handle(
+    "a.b",
+    handlerFrom(async (fn: Fn) => heard.resolve(await failure(fn(1)))),
+  );
+  const end = Promise.withResolvers<void>();
+  const call = failure(client.call("a.b", [async () => {
+    called.resolve();
+    await end.promise;
+  }]));
+  await within(called.promise, "the call of the callback");
+  await client.close();
+  namesCallback(await within(heard.promise, "the failure"));
+  end.resolve();
+  await call;
+});
+
+test("errors of callbacks: a bug is reported with the name of the call that it was sent with", async (t) => {
+  const reported: unknown[] = [];
+  const onError = (_error: unknown, { selector }: { selector?: unknown }) => {
+    reported.push(selector);
+  };
+  const [client, server] = t.pair({ onError }, { onError });
+  const bug = () => {
+    throw new TypeError("a bug");
+  };
+  server.handle(
+    "a.b",
+    handlerFrom(async (fn: Fn) => {
+      await failure(fn(1));
+      return bug;
+    }),
+  );
+  const fn = await client.call("a.b", [bug]) as Fn;
+  await failure(fn(1));
+  fn.release();
+  assertEquals(reported, ["callback of /a/b", "callback of /a/b"]);
+});
+
 test("errors of callbacks: what a stream of a result fails with names the selector", async (t) => {
   const [client, server] = t.pair();
   const result: (fails: boolean) => { values: AsyncIterable<number> } = (

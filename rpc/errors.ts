@@ -207,7 +207,7 @@ export class RemoteError extends Error {
   /**
    * The selector of the call that failed, as this side wrote it. For a stream among
    * arguments or in a result it is that of the call that the stream came with, and
-   * for a callback it is the callback's ID.
+   * for a callback it is `callback of ` followed by that.
    */
   readonly selector: string | undefined;
   /** The name of the handler's error, such as `TypeError`, if the peer sends it. */

@@ -11,6 +11,7 @@ import { RemoteFunctions } from "./callback/remote_function.ts";
 import { functionHandler } from "./handler/function_handler.ts";
 import type { CallingPeer, Handler } from "./types.ts";
 import { DEFAULT_MAX_META_SIZE } from "./wire/metadata.ts";
+import { cleanSelector } from "./wire/selector.ts";
 
 const UNDERSCORE = 0x5f;
 
@@ -35,6 +36,11 @@ export class SessionState {
   peerRefusesPings = false;
   /** Whether this side asks the peer not to ping it; set before the first call. */
   refusesPings = false;
+  /** What the next call says of where it comes from. */
+  nextMark: string | undefined;
+  #mark: string | undefined;
+  /** Ends the session with the error of what is no peer. */
+  onEcho: (() => void) | undefined;
   /** The functions that this side lends to the peer. */
   readonly callbacks: CallbackTable;
   /** The functions that the peer lends to this side. */
@@ -101,6 +107,19 @@ export class SessionState {
     return this.#now;
   }
 
+  /**
+   * Lets the first call say where it comes from, so that it is noticed if it comes
+   * back.
+   */
+  markCalls(): void {
+    this.#mark = this.nextMark = this.callbacks.prefix;
+  }
+
+  /** Whether a call of this side has come back. */
+  isOwn(mark: string): boolean {
+    return mark === this.#mark;
+  }
+
   /** An error of a call that a handler of this side made to its caller. */
   blamePeer(error: unknown): void {
     if (typeof error !== "object" || error === null) return;
@@ -134,6 +153,18 @@ export class SessionState {
     // Method names seldom begin with an underscore.
     if (selector.charCodeAt(1) !== UNDERSCORE) return undefined;
     return this.callbacks.match(selector) ?? this.routes.match(selector);
+  }
+
+  /** What programs know the call of a selector by: that of a callback has an ID. */
+  nameOf(selector: string): string {
+    return this.remotes.nameOf(selector) ?? this.callbacks.nameOf(selector) ??
+      selector;
+  }
+
+  /** The selector of the call that functions in a call of `selector` come with. */
+  originOf(selector: string): string {
+    return this.remotes.originOf(selector) ??
+      this.callbacks.originOf(selector) ?? cleanSelector(selector);
   }
 
   /** Counts a header that a cache of the session remembers. */

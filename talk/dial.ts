@@ -21,7 +21,13 @@ import {
   type ObserverOption,
 } from "./observe/option.ts";
 import type { Carried } from "../codec/internal.ts";
-import { checkPeerOptions, dialed, Peer, type PeerOptions } from "./peer.ts";
+import {
+  checkPeerOptions,
+  dialed,
+  markCalls,
+  Peer,
+  type PeerOptions,
+} from "./peer.ts";
 import type { Connected } from "./race.ts";
 import type { ReconnectingPeer, ReconnectOptions } from "./reconnect/types.ts";
 
@@ -51,7 +57,9 @@ export interface ConnectOptions extends ObserverOption {
    * for them before each attempt. Browsers cannot send any. Default: an `Origin` with
    * the server's own origin, which qtalk-go's server requires.
    */
-  headers?: Provided<HeadersInit> | undefined;
+  headers?:
+    | Provided<Headers | Iterable<string[]> | Record<string, string>>
+    | undefined;
   /**
    * WebSocket subprotocols to offer, in order of preference, or a function that
    * is asked for them before each attempt. If the server agrees to none of them,
@@ -166,9 +174,9 @@ export function dial<C extends Carried = Carried>(
  * | `tls://host:port` | `--allow-net=host:port` |
  * | `unix:/path` | `--allow-net=unix:/path --allow-read=/path --allow-write=/path` |
  * | `ws://host:port/path`, `wss:` | `--allow-net=host:port` |
- * | `wt://host:port/path` | `--allow-net=host:port` |
  * | `quic://host:port`, with `--unstable-net` | `--allow-net=host:port` |
  * | `peer:NAME@ADDRESS`, with `--unstable-net` | `--allow-net`, to reach any address |
+ * | `wt://host:port/path` | `--allow-net=host:port` |
  * | `stdio:`, stdin and stdout of this process | none |
  *
  * Several addresses are those of one service, in order of preference. Each has a head
@@ -217,6 +225,7 @@ async function dialOnce<C extends Carried>(
   const session = sessionOver(transport, options.session);
   try {
     const peer = new Peer(session, options);
+    peer[markCalls]();
     peer[dialed](addr, (transport as PeerTransport).way);
     return peer;
   } catch (error) {

@@ -9,7 +9,8 @@ import {
 } from "../mux/internal.ts";
 import { TalkError } from "./errors.ts";
 import type { Carried } from "../codec/internal.ts";
-import { checkPeerOptions, Peer, type PeerOptions } from "./peer.ts";
+import { observed, type ObserverOption } from "./observe/option.ts";
+import { checkPeerOptions, markCalls, Peer, type PeerOptions } from "./peer.ts";
 
 export type { ChildProcessLike };
 
@@ -21,7 +22,7 @@ export interface CommandLike {
 
 /** Options of {@linkcode dialCommand}. */
 export interface DialCommandOptions<C extends Carried = Carried>
-  extends PeerOptions<C> {
+  extends PeerOptions<C>, ObserverOption {
   /** Limits of the session. Default: those of `qmux()`. */
   session?: SessionOptions | undefined;
   /** The arguments of the command. Default: none. */
@@ -84,7 +85,8 @@ export class CommandPeer<C extends Carried = Carried> extends Peer<C> {
     stderr: ReadableStream<Uint8Array> | undefined,
     options: DialCommandOptions<C>,
   ) {
-    super(qmux(childTransport(child), options.session), options);
+    const transport = observed(childTransport(child), "stdio:", options);
+    super(qmux(transport, options.session), options);
     this.pid = child.pid;
     this.status = child.status;
     this.stderr = stderr;
@@ -152,6 +154,7 @@ export function dialCommand<C extends Carried = Carried>(
   const sink = options.stderr;
   const passedOn = typeof sink === "object" && stderr !== undefined;
   const peer = new CommandPeer(child, passedOn ? undefined : stderr, options);
+  peer[markCalls]();
   if (passedOn) {
     stderr.pipeTo(sink, { preventClose: true }).catch((error) => {
       options.onError?.(error, { peer, selector: undefined });

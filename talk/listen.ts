@@ -1,32 +1,22 @@
 import {
-  type HandshakeLimit,
   rawSession,
-  type Scheme,
   type SchemeListenOptions,
   type Session,
   sessionOver,
   type Transport,
-  type TransportListener,
 } from "../mux/internal.ts";
-import {
-  type AcceptRules,
-  type Closable,
-  ConnectionListener,
-  type Listener,
-  type ListenerOptions,
-  type PeerListenerOptions,
-  type ResolvedSharedLimits,
-  resolveSharedLimits,
-  type SharedLimits,
+import type {
+  AcceptRules,
+  Closable,
+  Listener,
+  ListenerOptions,
+  PeerListenerOptions,
+  ResolvedSharedLimits,
+  SharedLimits,
 } from "./listener/listener.ts";
 import type { Carried } from "../codec/internal.ts";
 import { checkPeerOptions, type PeerOptions, type PeerWith } from "./peer.ts";
-import { observedSource, type ObserverOption } from "./observe/option.ts";
-import { handshakeLimit, peerListener } from "./listener/peer_listener.ts";
-import { addressError, resolveAddress } from "./address.ts";
-
-/** Addresses of TCP ports. */
-const HAS_PORT = /^(tcp|tls|wss?):/i;
+import type { ObserverOption } from "./observe/option.ts";
 
 /** Options of {@linkcode listenSession}. */
 export interface ListenSessionOptions
@@ -96,11 +86,8 @@ export async function listen<C extends Carried = Carried, Context = unknown>(
   options: ListenOptions<C, Context> = {},
 ): Promise<Listener<PeerWith<C, Context>>> {
   checkPeerOptions(options);
-  return await start(
-    address,
-    options,
-    (source, limits) => peerListener(source, options, limits),
-  );
+  const { listenForPeers } = await load();
+  return await listenForPeers(address, options);
 }
 
 /**
@@ -152,60 +139,17 @@ export function listenWith<T extends Closable>(
  * @throws {TalkError} `bad-address`, `unknown-scheme`, `listen-failed`
  * @throws {RangeError} if an option is out of range
  */
-export function listenRaw<T extends Closable>(
+export async function listenRaw<T extends Closable>(
   address: string,
   options: ListenSessionOptions,
   make: (transport: Transport, limits: ResolvedSharedLimits) => T,
   rules: AcceptRules<T>,
 ): Promise<Listener<T>> {
-  return start(
-    address,
-    options,
-    (source, limits) =>
-      new ConnectionListener<T>(
-        source,
-        (transport) => make(transport, limits),
-        options,
-        limits,
-        rules,
-      ),
-  );
+  const { listenForTransports } = await load();
+  return await listenForTransports(address, options, make, rules);
 }
 
-async function start<T>(
-  address: string,
-  options: ListenSessionOptions,
-  make: (source: TransportListener, limits: ResolvedSharedLimits) => T,
-): Promise<T> {
-  const limits = resolveSharedLimits(options);
-  const { scheme, rest } = await resolveAddress(address);
-  if (options.reusePort && !HAS_PORT.test(address)) {
-    const reason = new TypeError('option "reusePort" is for TCP ports only');
-    throw addressError("listen", address, reason);
-  }
-  const handshake = handshakeLimit(limits, options.onError);
-  try {
-    const { session } = limits;
-    const terms = { ...options, session };
-    const source = await listenAt(scheme, rest, terms, handshake);
-    return make(observedSource(source, options), limits);
-  } catch (error) {
-    throw addressError("listen", address, error);
-  }
-}
-
-/** Listens, also where a listener that no longer exists has left something. */
-async function listenAt(
-  scheme: Scheme,
-  rest: string,
-  options: SchemeListenOptions,
-  handshake: HandshakeLimit,
-): Promise<TransportListener> {
-  try {
-    return await scheme.listen(rest, options, handshake);
-  } catch (error) {
-    const inUse = (error as Error | undefined)?.name === "AddrInUse";
-    if (!inUse || scheme.takeOver === undefined) throw error;
-    return await scheme.takeOver(rest);
-  }
+/** A program that only dials needs no listener. */
+function load(): Promise<typeof import("./listener/start.ts")> {
+  return import("./listener/start.ts");
 }

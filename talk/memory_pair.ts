@@ -5,11 +5,15 @@ import {
   type SessionOptions,
 } from "../mux/internal.ts";
 import type { Carried } from "../codec/internal.ts";
+import { observed, type ObserverOption } from "./observe/option.ts";
 import { checkPeerOptions, Peer, type PeerOptions } from "./peer.ts";
+
+/** What observers call the other end. */
+const ADDRESS = "memory:";
 
 /** Options of each peer of {@linkcode memoryPair}. */
 export interface MemoryPairOptions<C extends Carried = Carried>
-  extends PeerOptions<C> {
+  extends PeerOptions<C>, ObserverOption {
   /** Limits of this side's session. Default: those of `qmux()`. */
   session?: SessionOptions | undefined;
 }
@@ -45,8 +49,8 @@ export function memoryPair<
   checkOptions(b);
   const [left, right] = memoryTransports();
   return [
-    new Peer(qmux(left, a.session), a),
-    new Peer(qmux(right, b.session), b),
+    new Peer(qmux(observed(left, ADDRESS, a), a.session), a),
+    new Peer(qmux(observed(right, ADDRESS, b), b.session), b),
   ];
 }
 

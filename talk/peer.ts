@@ -7,6 +7,7 @@ import {
 import {
   type ConnectionInfo,
   connectionLost,
+  echoed,
   MuxError,
   type PeerWay,
   type RawChannel,
@@ -46,6 +47,12 @@ import {
   SessionState,
 } from "../rpc/internal.ts";
 import { errorPrinter } from "./error_printer.ts";
+
+/**
+ * The key of the function that lets the first call say where it comes from: this
+ * side has dialed, and does not know whether a peer is there.
+ */
+export const markCalls: unique symbol = Symbol("qtalk.markCalls");
 
 /** What {@linkcode PeerOptions.onError} gets with the error. */
 export interface ErrorContext {
@@ -344,6 +351,8 @@ export class Peer<C extends Carried = Carried>
   #middleware: MiddlewareList | undefined;
   /** @ignore */
   readonly [channelPool]: ChannelPool;
+  /** @ignore */
+  readonly [markCalls]: () => void;
   readonly #report: (error: unknown, selector: string | undefined) => void;
   #remoteAddr = "";
   #addr = "";
@@ -402,6 +411,8 @@ export class Peer<C extends Carried = Carried>
       }
     };
     state.onError = report;
+    state.onEcho = () => raw.refuse?.(echoed());
+    this[markCalls] = () => state.markCalls();
     const serverOptions: ServerOptions = {
       codecs: codecs.length === 0 ? [first] : codecs,
       maxValueSize,

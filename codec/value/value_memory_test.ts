@@ -71,6 +71,16 @@ class Source implements ByteSource {
     return this.#bytes.length === 0 ? undefined : this.#bytes;
   }
 
+  get chunk(): Uint8Array | undefined {
+    return this.peek();
+  }
+
+  readonly chunkStart = 0;
+
+  get chunkEnd(): number {
+    return this.peek()?.length ?? 0;
+  }
+
   consume(bytes: number): void {
     this.#bytes = this.#bytes.subarray(bytes);
   }

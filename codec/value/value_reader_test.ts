@@ -35,6 +35,16 @@ class Source implements ByteSource {
     return this.#pieces[0];
   }
 
+  get chunk(): Uint8Array | undefined {
+    return this.peek();
+  }
+
+  readonly chunkStart = 0;
+
+  get chunkEnd(): number {
+    return this.peek()?.length ?? 0;
+  }
+
   consume(bytes: number): void {
     const first = this.#pieces[0]!;
     assert(
@@ -251,4 +261,33 @@ Deno.test("ValueReader.next: the bytes of a value are announced in proportion to
   telling.arrive(framed(new Uint8Array(50)));
   assertEquals(reader.next()?.length, 50);
   assertEquals(expected.length, asked);
+});
+
+Deno.test("ValueReader.takeIf: a value is taken only if it is the same and has arrived", () => {
+  const bytes = concat(framed(utf8("same")), framed(utf8("next")));
+  for (const cut of [0, 2, 4, 6, 8, 11]) {
+    const { source, reader } = started();
+    source.arrive(bytes.subarray(0, cut));
+    const whole = cut >= 8;
+    assertEquals(reader.takeIf(utf8("same")), whole);
+    assertEquals(source.taken, whole ? 8 : 0);
+    source.arrive(bytes.subarray(cut));
+    const next = whole ? "next" : "same";
+    assertEquals(reader.next()?.slice(), utf8(next));
+  }
+  for (const other of ["", "sam", "some", "same "]) {
+    const { source, reader } = started();
+    source.arrive(bytes);
+    assertEquals(reader.takeIf(utf8(other)), false);
+    assertEquals(source.taken, 0);
+  }
+});
+
+Deno.test("ValueReader.takeIf: a value that has begun is left to next()", () => {
+  const { source, reader } = started();
+  source.arrive(utf8("\0\0"));
+  assertEquals(reader.next(), undefined);
+  source.arrive(concat(utf8("\0\x08"), framed(utf8("same"))));
+  assertEquals(reader.takeIf(utf8("same")), false);
+  assertEquals(reader.next()?.slice(), framed(utf8("same")));
 });

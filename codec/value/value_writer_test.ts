@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { forSeeds } from "../../tests/support/random.ts";
 import { concat, framed, utf8 } from "../../tests/support/wire.ts";
 import { json } from "../json.ts";
 import { ValueWriter } from "./value_writer.ts";
@@ -33,3 +34,20 @@ Deno.test("ValueWriter.begin: the buffer of a large message is released", () => 
   writer.add(json(), 1);
   assert(writer.message().buffer.byteLength <= 64 * 1024);
 });
+
+Deno.test("ValueWriter.message: messages of any sizes in any order are what was added", () =>
+  forSeeds(5, (random) => {
+    const writer = new ValueWriter();
+    const codec = json();
+    for (let i = 0; i < 100; i++) {
+      writer.begin();
+      const header = random.bytes(random.pick([3, 3, 3, 20, 300]));
+      const value = random.pick([7, 42, 4_200, "text", "ä".repeat(70_000)]);
+      writer.addRaw(header);
+      writer.add(codec, value);
+      const expected = concat(header, framed(utf8(JSON.stringify(value))));
+      const message = writer.message();
+      assertEquals(message.length, expected.length);
+      assert(message.every((byte, at) => byte === expected[at]));
+    }
+  }));

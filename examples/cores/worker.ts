@@ -5,10 +5,12 @@ import { handlerFrom, listen } from "@qtalk/qtalk";
 
 const name = crypto.randomUUID();
 
-self.onmessage = async ({ data: address }: MessageEvent<string>) => {
+const port = self as unknown as MessagePort;
+
+port.onmessage = async ({ data: address }: MessageEvent<string>) => {
   const listener = await listen(address, {
     reusePort: true,
     handler: handlerFrom({ name: () => name }),
   });
-  (self as unknown as MessagePort).postMessage(listener.addr);
+  port.postMessage(listener.addr);
 };

@@ -228,6 +228,18 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     return this.#received.peek();
   }
 
+  get chunk(): Uint8Array | undefined {
+    return this.#received.chunk;
+  }
+
+  get chunkStart(): number {
+    return this.#received.start;
+  }
+
+  get chunkEnd(): number {
+    return this.#received.end;
+  }
+
   consume(bytes: number): void {
     this.#returnCredit(this.#received.consume(bytes));
   }
@@ -443,12 +455,12 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   }
 
   /** A piece of payload arrived, valid until {@linkcode endTurn}. */
-  onPayload(piece: Uint8Array): void {
+  onPayload(chunk: Uint8Array, from: number, to: number): void {
     if (!this.#mayReceive()) return;
     if (this.#receiveState.name === "cancelled") {
-      this.#returnCredit(piece.length);
+      this.#returnCredit(to - from);
     } else {
-      this.#received.borrow(piece);
+      this.#received.borrow(chunk, from, to);
     }
   }
 
@@ -488,6 +500,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     this.#sessionError = closed ? undefined : reason;
     this.#failSend(() => this.#named(reason));
     this.#receiveState = this.#receiveState["session-end"];
+    this.#receiveWindow.end();
     this.#closeState = this.#closeState["session-end"];
     this.#drainSlot();
     this.#finish();
@@ -503,6 +516,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     this.awaitsEndTurn = false;
     const { length } = this.#received;
     if (length > 0 || this.ended) this.#notifyReadable();
+    if (!this.#mayReceive()) this.#receiveWindow.end();
     this.#received.own(this.#receiveWindow.granted);
     return length;
   }
@@ -512,7 +526,6 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   /** Drops what has arrived and sends CLOSE. */
   #drop(state: ReceiveState): void {
     this.#received.clear();
-    this.#receiveWindow.end();
     this.#receiveWindow.release();
     this.#endReceive(state);
     this.#closeNow();
@@ -639,8 +652,8 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
    */
   #drainSlot(): void {
     this.#slotState = this.#slotState.closed;
-    this.#receiveWindow.end();
-    this.#freeSlotIfEmpty();
+    if (this.#received.length > 0) this.#endWindow();
+    else this.#freeSlotIfEmpty();
   }
 
   #freeSlotIfEmpty(): void {
@@ -687,9 +700,18 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     const ended = receivesNothing(this.#receiveState);
     this.#receiveState = state;
     // DATA that comes nevertheless is dropped.
-    if (!ended) this.#receiveWindow.end();
+    if (!ended) this.#endWindow();
     // In the middle of a turn, endTurn() notifies the reader.
     if (!ended && !this.awaitsEndTurn) this.#notifyReadable();
+  }
+
+  /**
+   * Returns the credit that the peer will not use. In the middle of a turn,
+   * {@linkcode endTurn} does: the reader may take all that is left, and the channel
+   * then gives back everything at once.
+   */
+  #endWindow(): void {
+    if (!this.awaitsEndTurn) this.#receiveWindow.end();
   }
 
   #finish(): void {

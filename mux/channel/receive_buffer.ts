@@ -20,8 +20,13 @@ const SPARE_ROOM = 16 * 1024;
 export class ReceiveBuffer {
   /** Owned chunks; they precede the borrowed pieces. Each has its own buffer. */
   #owned: Queue<Uint8Array<ArrayBuffer>> | undefined;
-  /** The first borrowed piece: the only one of a small message. */
+  /**
+   * The first borrowed piece: the only one of a small message. It is a range of
+   * what the transport has read, because views cost more than the rest of this.
+   */
   #piece: Uint8Array | undefined;
+  #start = 0;
+  #end = 0;
   /** The other borrowed pieces. */
   #pieces: Queue<Uint8Array> | undefined;
   #borrowedLength = 0;
@@ -45,12 +50,15 @@ export class ReceiveBuffer {
     return this.#ownedMemory + this.#borrowedLength;
   }
 
-  /** Adds a piece that stays valid until {@linkcode own}. */
-  borrow(piece: Uint8Array): void {
-    if (this.#piece === undefined) this.#piece = piece;
-    else (this.#pieces ??= new Queue()).push(piece);
-    this.#borrowedLength += piece.length;
-    this.#length += piece.length;
+  /** Adds a piece of `bytes` that stays valid until {@linkcode own}. */
+  borrow(bytes: Uint8Array, from = 0, to: number = bytes.length): void {
+    if (this.#piece === undefined) {
+      this.#piece = bytes;
+      this.#start = from;
+      this.#end = to;
+    } else (this.#pieces ??= new Queue()).push(view(bytes, from, to));
+    this.#borrowedLength += to - from;
+    this.#length += to - from;
   }
 
   /**
@@ -94,7 +102,22 @@ export class ReceiveBuffer {
 
   /** The first contiguous bytes; they are valid until the turn ends. */
   peek(): Uint8Array | undefined {
+    return this.#owned?.first ?? this.#wholePiece();
+  }
+
+  /** What the first contiguous bytes are a range of; see {@linkcode peek}. */
+  get chunk(): Uint8Array | undefined {
     return this.#owned?.first ?? this.#piece;
+  }
+
+  /** Where they start in {@linkcode chunk}. */
+  get start(): number {
+    return this.#owned?.first === undefined ? this.#start : 0;
+  }
+
+  /** Where they end in {@linkcode chunk}. */
+  get end(): number {
+    return this.#owned?.first?.length ?? this.#end;
   }
 
   /**
@@ -106,12 +129,10 @@ export class ReceiveBuffer {
     this.#length -= bytes;
     const first = this.#owned?.first;
     if (first !== undefined) return this.#consumeOwned(first, bytes);
-    const piece = this.#piece;
-    if (piece === undefined) return 0;
+    if (this.#piece === undefined) return 0;
     this.#borrowedLength -= bytes;
-    this.#piece = bytes === piece.length
-      ? this.#pieces?.shift()
-      : view(piece, bytes, piece.length);
+    this.#start += bytes;
+    if (this.#start === this.#end) this.#setPiece(this.#pieces?.shift());
     return bytes;
   }
 
@@ -135,11 +156,26 @@ export class ReceiveBuffer {
     const bytes = this.#length + (this.#owned?.first?.byteOffset ?? 0);
     this.#owned = undefined;
     this.#ownedMemory = 0;
-    this.#piece = undefined;
+    if (this.#piece !== undefined) this.#setPiece(undefined);
     this.#pieces = undefined;
     this.#borrowedLength = 0;
     this.#length = 0;
     return bytes;
+  }
+
+  #setPiece(piece: Uint8Array | undefined): void {
+    this.#piece = piece;
+    this.#start = 0;
+    this.#end = piece === undefined ? 0 : piece.length;
+  }
+
+  /** The first borrowed piece as a view of its own. */
+  #wholePiece(): Uint8Array | undefined {
+    const piece = this.#piece;
+    if (piece !== undefined && this.#end - this.#start < piece.length) {
+      this.#setPiece(view(piece, this.#start, this.#end));
+    }
+    return this.#piece;
   }
 
   #consumeOwned(first: Uint8Array<ArrayBuffer>, bytes: number): number {
@@ -183,7 +219,7 @@ export class ReceiveBuffer {
   /** Copies as many of the borrowed bytes as there is room for after `at`. */
   #copyBorrowed(target: Uint8Array, from: number): void {
     let at = from;
-    let piece = this.#piece;
+    let piece = this.#wholePiece();
     while (piece !== undefined) {
       const room = target.length - at;
       if (piece.length > room) {
@@ -196,7 +232,7 @@ export class ReceiveBuffer {
       at += piece.length;
       piece = this.#pieces?.shift();
     }
-    this.#piece = piece;
+    this.#setPiece(piece);
     if (piece === undefined) this.#pieces = undefined;
     this.#borrowedLength -= at - from;
   }

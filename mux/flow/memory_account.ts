@@ -68,6 +68,11 @@ export class MemoryAccount {
   readonly values: MemoryKind;
   /** Decoded arguments of running calls, and the functions in them. */
   readonly arguments: MemoryKind;
+  /**
+   * The functions in arguments whose calls go on to receive others. They stay until
+   * the call ends, which may wait for memory in turn.
+   */
+  readonly functions: MemoryKind;
   /** Encoded values that were not sent yet. */
   readonly responses: MemoryKind;
   /** Functions of this side that the peer can call. */
@@ -91,6 +96,7 @@ export class MemoryAccount {
     this.windows = new MemoryKind(ledger, "lasting");
     this.values = new MemoryKind(ledger, "passing");
     this.arguments = new MemoryKind(ledger, "passing");
+    this.functions = new MemoryKind(ledger, "lasting");
     this.responses = new MemoryKind(ledger, "passing");
     this.callbacks = new MemoryKind(ledger, "lasting");
     this.channels = new MemoryKind(ledger, "lasting");
@@ -168,7 +174,7 @@ export class MemoryAccount {
     return {
       windows: this.windows.held,
       values: this.values.held,
-      arguments: this.arguments.held,
+      arguments: this.arguments.held + this.functions.held,
       responses: this.responses.held,
       callbacks: this.callbacks.held,
       channels: this.channels.held,

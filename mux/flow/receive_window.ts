@@ -220,15 +220,19 @@ export class ReceiveWindow {
     this.#policy.budget.give(bytes);
   }
 
-  /** Returns everything to the budget: nothing that has arrived is left. */
+  /**
+   * Returns everything to the budget: nothing more arrives, and nothing that has
+   * arrived is left.
+   */
   release(): void {
     if (this.#size === 0) return;
-    this.#policy.budget.give(this.#size);
+    this.#policy.budget.giveUnused(this.#size, this.#granted);
     this.#size =
       this.#granted =
       this.#owed =
       this.#loan =
         0;
+    this.#beforeCredit = -1;
   }
 
   #repay(bytes: number): void {

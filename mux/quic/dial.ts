@@ -5,7 +5,7 @@ import { hashOf } from "./certificate_hash.ts";
 import { clientEndpoint, quicRuntime, transportOptions } from "./endpoint.ts";
 import { handshakeError } from "./errors.ts";
 import { PROTOCOLS } from "./protocol.ts";
-import type { QuicConnectOptions, QuicConnLike } from "./types.ts";
+import type { QuicConnectTerms, QuicConnLike } from "./types.ts";
 
 /**
  * Connects.
@@ -49,7 +49,7 @@ export async function connectQuic(
 function trustOf(
   { tls = {} }: SchemeOptions,
 ): Pick<
-  QuicConnectOptions,
+  QuicConnectTerms,
   "caCerts" | "serverCertificateHashes" | "serverName"
 > {
   if (tls.cert !== undefined || tls.key !== undefined) {

@@ -10,7 +10,7 @@ import { QuicError } from "./errors.ts";
 import type {
   QuicEndpointLike,
   QuicRuntime,
-  QuicTransportOptions,
+  QuicTransportTerms,
 } from "./types.ts";
 
 /**
@@ -53,7 +53,7 @@ export function quicRuntime(): QuicRuntime {
 /** The limits of a connection, for the session that it will carry. */
 export function transportOptions(
   session: SessionOptions = {},
-): QuicTransportOptions {
+): QuicTransportTerms {
   const { maxChannels } = resolveOptions(session);
   const keepAlive = keepAliveOf(session.keepAlive, true);
   return {

@@ -5,7 +5,7 @@ import { readPem } from "../transport/node/tls_options.ts";
 import type {
   Accepted,
   HandshakeLimit,
-  SchemeListenOptions,
+  SchemeListenTerms,
   TransportListener,
 } from "../transport/types.ts";
 import { timeLimit } from "../../time_limit.ts";
@@ -44,7 +44,7 @@ export interface QuicListenRules {
  */
 export function listenQuic(
   place: { hostname: string; port: number } | undefined,
-  options: SchemeListenOptions = {},
+  options: SchemeListenTerms = {},
   handshake?: HandshakeLimit,
   rules?: QuicListenRules,
 ): TransportListener {
@@ -85,7 +85,7 @@ export function listenQuic(
 interface ListenerTerms {
   /** Whether it closes its socket when its last connection has ended. */
   isOwner: boolean;
-  session: SchemeListenOptions["session"];
+  session: SchemeListenTerms["session"];
   handshake: HandshakeLimit | undefined;
   upgrade: QuicListenRules["upgrade"] | undefined;
 }

@@ -62,7 +62,7 @@ export interface QuicConnLike {
 /** A connection that was not accepted yet: a `Deno.QuicIncoming`. */
 export interface QuicIncomingLike {
   /** Makes the handshake. */
-  accept(): Promise<QuicConnLike>;
+  accept(): QuicConnLike | Promise<QuicConnLike>;
   /** Tells the client that it is refused. */
   refuse(): void;
 }
@@ -76,7 +76,7 @@ export interface QuicListenerLike {
 }
 
 /** Limits of connections: `Deno.QuicTransportOptions`. */
-export interface QuicTransportOptions {
+export interface QuicTransportTerms {
   /** Milliseconds after which a silent connection sends a packet. */
   keepAliveInterval?: number;
   /** Milliseconds of silence after which a connection is lost; 0 for no limit. */
@@ -88,7 +88,7 @@ export interface QuicTransportOptions {
 }
 
 /** Options for connecting: `Deno.ConnectQuicOptions`. */
-export interface QuicConnectOptions extends QuicTransportOptions {
+export interface QuicConnectTerms extends QuicTransportTerms {
   /** The host to connect to. */
   hostname: string;
   /** The UDP port. */
@@ -106,7 +106,7 @@ export interface QuicConnectOptions extends QuicTransportOptions {
 }
 
 /** Options for listening: `Deno.QuicListenOptions`. */
-export interface QuicListenOptions extends QuicTransportOptions {
+export interface QuicListenTerms extends QuicTransportTerms {
   /** The protocols to agree to, in order of preference. */
   alpnProtocols: string[];
   /** The certificate, in PEM. */
@@ -120,7 +120,7 @@ export interface QuicEndpointLike {
   /** The address of the socket. */
   readonly addr: QuicAddrLike;
   /** Accepts connections. */
-  listen(options: QuicListenOptions): QuicListenerLike;
+  listen(options: QuicListenTerms): QuicListenerLike;
   /** Closes the socket, and the connections at once. */
   close(info?: QuicCloseInfoLike): void;
 }
@@ -132,5 +132,5 @@ export interface QuicRuntime {
     options?: { hostname?: string; port?: number },
   ) => QuicEndpointLike;
   /** Connects. */
-  connectQuic(options: QuicConnectOptions): Promise<QuicConnLike>;
+  connectQuic(options: QuicConnectTerms): Promise<QuicConnLike>;
 }

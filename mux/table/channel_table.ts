@@ -343,14 +343,14 @@ export class ChannelTable implements FrameSink, ChannelHost {
     } else this.#lateData(recipientId, length);
   }
 
-  onPayload(piece: Uint8Array): void {
+  onPayload(chunk: Uint8Array, from: number, to: number): void {
     const channel = this.#payloadChannel;
     if (channel === undefined) return;
     if (!channel.awaitsEndTurn) {
       channel.awaitsEndTurn = true;
       this.#turnChannels.push(channel);
     }
-    channel.onPayload(piece);
+    channel.onPayload(chunk, from, to);
   }
 
   /**
@@ -359,7 +359,7 @@ export class ChannelTable implements FrameSink, ChannelHost {
    */
   onPayloadOf(recipientId: number, piece: Uint8Array): void {
     this.#payloadChannel = this.#channels.get(recipientId);
-    this.onPayload(piece);
+    this.onPayload(piece, 0, piece.length);
   }
 
   onEof(recipientId: number): void {

@@ -108,7 +108,7 @@ export interface PeerMeetingOptions {
    */
   tls?: TlsDialOptions | undefined;
   /** Headers of the request, if its address is `ws:` or `wss:`. Default: none. */
-  headers?: HeadersInit | undefined;
+  headers?: Headers | Iterable<string[]> | Record<string, string> | undefined;
   /**
    * Milliseconds for which a dialing peer tries to open a direct way, before the
    * rendezvous relays. A number of at least 0, which is for no direct way; above
@@ -228,7 +228,7 @@ export interface SchemeOptions {
    * Default: an `Origin` with the server's own origin, which qtalk-go's server
    * requires.
    */
-  headers?: HeadersInit | undefined;
+  headers?: Headers | Iterable<string[]> | Record<string, string> | undefined;
   /**
    * WebSocket subprotocols to offer, in order of preference. If the server
    * agrees to none of them, the connection is made anyway, while browsers fail.
@@ -285,8 +285,6 @@ export interface SchemeListenOptions extends ListenSchemeOptions {
    * the address is then `quic:`. Default: one of its own.
    */
   endpoint?: QuicEndpointLike | undefined;
-  /** The limits of sessions, of which `quic:` has to know some before. Default: `{}`. */
-  session?: SessionOptions | undefined;
   /** How `peer:` reaches its rendezvous. Default: `{}`. */
   rendezvous?: Pick<PeerMeetingOptions, "tls" | "headers"> | undefined;
   /**
@@ -297,6 +295,12 @@ export interface SchemeListenOptions extends ListenSchemeOptions {
    * `false`.
    */
   reusePort?: boolean | undefined;
+}
+
+/** What a scheme knows when it listens. */
+export interface SchemeListenTerms extends SchemeListenOptions {
+  /** The limits of sessions, of which `quic:` has to know some before. Default: `{}`. */
+  session?: SessionOptions | undefined;
 }
 
 /** Connects and listens. `rest` is the part of the address after `scheme:`. */
@@ -320,7 +324,7 @@ export interface Scheme {
    */
   listen(
     rest: string,
-    options?: SchemeListenOptions,
+    options?: SchemeListenTerms,
     handshake?: HandshakeLimit,
   ): TransportListener | Promise<TransportListener>;
   /**

@@ -53,6 +53,19 @@ export function headerSize(type: number): number {
   return size;
 }
 
+/** Whether a byte is the type of a frame for a channel that is open. */
+export function isChannelFrame(type: number): boolean {
+  switch (type) {
+    case FrameType.WINDOW_ADJUST:
+    case FrameType.DATA:
+    case FrameType.EOF:
+    case FrameType.CLOSE:
+      return true;
+    default:
+      return false;
+  }
+}
+
 /** The sizes by type, which is looked up faster than in a `switch`. */
 const HEADER_SIZES = new Uint8Array(256);
 HEADER_SIZES[FrameType.OPEN] = OPEN_SIZE;

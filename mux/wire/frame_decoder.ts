@@ -1,4 +1,3 @@
-import { view } from "../../view.ts";
 import { readUint32 } from "../../uint32.ts";
 import { isTextByte, QUOTE_SIZE } from "../errors.ts";
 import { FrameType, headerSize, MAX_FRAME_HEADER_SIZE } from "./frame.ts";
@@ -9,7 +8,7 @@ import { FrameType, headerSize, MAX_FRAME_HEADER_SIZE } from "./frame.ts";
  *
  * A DATA frame arrives in parts, so that nothing needs to be buffered: first its
  * header (`onData`, where its length can be checked against the limits), then its
- * payload in one or more pieces (`onPayload`), each a view of the chunk.
+ * payload in one or more pieces (`onPayload`), each a range of the chunk.
  */
 export interface FrameSink {
   /** OPEN. */
@@ -27,8 +26,11 @@ export interface FrameSink {
   onWindowAdjust(recipientId: number, bytesToAdd: number): void;
   /** The header of a DATA frame. */
   onData(recipientId: number, length: number): void;
-  /** A piece, never empty, of the payload of the last DATA frame. */
-  onPayload(piece: Uint8Array): void;
+  /**
+   * A piece, never empty, of the payload of the last DATA frame: the bytes of
+   * `chunk` between two offsets.
+   */
+  onPayload(chunk: Uint8Array, from: number, to: number): void;
   /** EOF. */
   onEof(recipientId: number): void;
   /** CLOSE. */
@@ -103,7 +105,7 @@ export class FrameDecoder {
           const size = Math.min(this.#payloadLeft, end - at);
           this.#payloadLeft -= size;
           payloadAt = at;
-          this.#sink.onPayload(view(chunk, at, at + size));
+          this.#sink.onPayload(chunk, at, at + size);
           at += size;
           allowance -= PAYLOAD_COST;
         } else if (this.#partialLength > 0) {

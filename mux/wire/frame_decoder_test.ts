@@ -1,4 +1,9 @@
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
 import { forSeeds, type Random } from "../../tests/support/random.ts";
 import {
   concat,
@@ -159,15 +164,17 @@ Deno.test("FrameDecoder: atBoundary is true between two frames only", () => {
   assert(decoder.atBoundary);
 });
 
-Deno.test("FrameDecoder: passes payload as views of the chunk, without a copy", () => {
-  const pieces: Uint8Array[] = [];
+Deno.test("FrameDecoder: passes payload as ranges of the chunk, without a copy", () => {
+  const pieces: [Uint8Array, number, number][] = [];
   const decoder = new FrameDecoder(
-    silentSink({ onPayload: (piece) => pieces.push(piece) }),
+    silentSink({ onPayload: (...piece) => pieces.push(piece) }),
   );
   const chunk = data(0, "payload");
   decoder.push(chunk);
   assertEquals(pieces.length, 1);
-  assert(pieces[0]!.buffer === chunk.buffer);
+  const [bytes, from, to] = pieces[0]!;
+  assertStrictEquals(bytes, chunk);
+  assertEquals(bytes.subarray(from, to), utf8("payload"));
 });
 
 Deno.test("FrameDecoder: passes the header of DATA before any payload arrives", () => {

@@ -1,4 +1,6 @@
 import type { MemoryKind } from "../../mux/internal.ts";
+import { printableText } from "../../printable_text.ts";
+import { RpcError } from "../errors.ts";
 import type { SessionState } from "../session_state.ts";
 import type { Call, Caller } from "../types.ts";
 import type { RemoteFunction } from "./remote_function.ts";
@@ -13,40 +15,82 @@ export const CALLBACK_SIZE = 768;
  * same time are 4 MiB.
  */
 const FEW = 5;
+/** One part in so many of what a session may hold is for calls that go on. */
+const PART_OF_STREAMS = 2;
 
 /**
  * The callbacks among the arguments of one incoming call. The call lends them
  * until it ends; those that are retained or being called by then are kept. Until
  * then they count as arguments, also those of a stream of arguments that the
- * program has passed over.
+ * program has passed over. Of these there is a limit: a call that holds much and
+ * waits for more could wait for others that do the same.
  */
 export class BorrowedCallbacks {
   readonly #caller: Caller;
   readonly #session: SessionState;
   readonly #selector: string;
   readonly #call: Call | undefined;
-  readonly #memory: MemoryKind;
+  readonly #reserved: boolean;
+  #memory: MemoryKind;
   readonly #functions = new Set<RemoteFunction>();
   #state: "pending" | "continued" | "ended" = "pending";
+  /** Whether the program has received another argument, or waits for one. */
+  #goesOn = false;
 
   /**
    * Makes the callbacks of a call of `selector`; `caller` calls them.
    *
-   * @param memory what they are taken from
+   * @param reserved whether they are taken from the reserve
    * @param call the call, if calls of them may take no longer than it
    */
   constructor(
     caller: Caller,
     session: SessionState,
     selector: string,
-    memory: MemoryKind,
+    reserved: boolean,
     call?: Call,
   ) {
     this.#caller = caller;
     this.#session = session;
     this.#selector = selector;
     this.#call = call;
-    this.#memory = memory;
+    this.#reserved = reserved;
+    this.#memory = this.#kind("arguments");
+  }
+
+  #kind(name: "arguments" | "functions"): MemoryKind {
+    const kind = this.#session.account[name];
+    return this.#reserved ? kind.reserved : kind;
+  }
+
+  /**
+   * The program goes on to the next of several arguments.
+   *
+   * @throws {RpcError} `limit-exceeded` if calls that do so hold too many functions
+   */
+  goOn(): void {
+    if (this.#goesOn) return;
+    this.#goesOn = true;
+    const before = this.#memory;
+    this.#memory = this.#kind("functions");
+    const { size } = this.#functions;
+    if (size <= FEW || this.#state === "ended") return;
+    before.give(size * CALLBACK_SIZE);
+    this.#memory.take(size * CALLBACK_SIZE);
+    this.#checkLimit();
+    this.#session.onArgumentsFreed?.();
+  }
+
+  #checkLimit(): void {
+    const { functions, limit } = this.#session.account;
+    const most = Math.min(limit, functions.largest) / PART_OF_STREAMS;
+    if (functions.held <= most) return;
+    throw new RpcError(
+      "limit-exceeded",
+      `Cannot receive function in call "${
+        printableText(this.#selector)
+      }": those of calls that go on take more than ${most} bytes, half of what a session can hold (option "maxHeldSize")`,
+    );
   }
 
   /** What the program gets for an ID. */
@@ -61,6 +105,7 @@ export class BorrowedCallbacks {
       const { size } = this.#functions;
       if (size > FEW) {
         this.#memory.take(CALLBACK_SIZE * (size === FEW + 1 ? size : 1));
+        if (this.#goesOn) this.#checkLimit();
       }
       // After a continued response, no header can name it any more.
       const isPending = this.#state === "pending";

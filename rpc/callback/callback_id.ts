@@ -132,3 +132,13 @@ export class IdFinder {
 export function isPrefix(text: string): boolean {
   return PREFIX.test(text);
 }
+
+/**
+ * What errors call the call of a function or stream.
+ *
+ * @param id its ID
+ * @param origin the selector of the call that it came with
+ */
+export function nameAfter(id: string, origin: string): string {
+  return `${kindOf(id) === "function" ? "callback" : "stream"} of ${origin}`;
+}

@@ -9,10 +9,11 @@ import { CallError, RpcError } from "../errors.ts";
 import type { AnyFunction } from "../remote/types.ts";
 import type { Handler, HandlerFunction } from "../types.ts";
 import { isServerCall } from "../handler/invoke.ts";
-import { RELEASE_SELECTOR } from "../wire/selector.ts";
+import { cleanSelector, RELEASE_SELECTOR } from "../wire/selector.ts";
 import type { ValueStream } from "../wire/value_source.ts";
 import {
   type CallbackKind,
+  nameAfter,
   newId,
   newPrefix,
   prefixOf,
@@ -46,6 +47,8 @@ interface Entry {
   /** If set, only its keeper can release the function, and not the peer. */
   readonly keeper: Keeper | undefined;
   readonly stream: LentStream | undefined;
+  /** The selector of the latest call that it was sent with. */
+  origin: string;
   /** How many times it is lent: it is removed with the last of them. */
   count: number;
 }
@@ -126,6 +129,7 @@ export class CallbackTable implements KeeperTable {
    * @param value the value to encode
    * @param refusal what the codec threw
    * @param encode encodes the value with pointers
+   * @param selector what is called, or was
    * @throws {unknown} `refusal`, if a function was not the reason for it
    * @throws {CodecError} if something else in the value cannot be encoded
    * @throws {RpcError} `limit-exceeded`, `released`
@@ -136,20 +140,26 @@ export class CallbackTable implements KeeperTable {
     value: T,
     refusal: unknown,
     encode: (value: T) => ValueWriter,
+    selector: string,
   ): LendingMessage {
     if (
       !(refusal instanceof CodecError) || refusal.code !== "unsupported-type"
     ) throw refusal;
     const ids: string[] = [];
+    const origin = this.#remotes.originOf(selector) ??
+      this.originOf(selector) ?? cleanSelector(selector);
     const normalizer = new PointerNormalizer(codec.name, (value) => {
       const own = this.#remotes.idOf(value);
       if (own !== undefined) return own;
       const keeper = typeof value === "function" ? keeperOf(value) : undefined;
-      if (keeper !== undefined) return keeper.idIn(this);
-      const id = typeof value === "function"
+      const id = keeper !== undefined
+        ? keeper.idIn(this)
+        : typeof value === "function"
         ? this.add(value, undefined)
         : this.#addStream(value);
-      ids.push(id);
+      if (keeper === undefined) ids.push(id);
+      const entry = this.#entries.get(id);
+      if (entry !== undefined) entry.origin = origin;
       return id;
     });
     try {
@@ -210,10 +220,26 @@ export class CallbackTable implements KeeperTable {
     this.#ids.set(original, id);
     // A session that has ended can bring no call of it.
     if (!this.#closed) {
-      this.#entries.set(id, { original, ...made, count: 1 });
+      this.#entries.set(id, { original, ...made, origin: "", count: 1 });
       this.#memory.take(CALLBACK_SIZE);
     }
     return id;
+  }
+
+  /**
+   * For the selector of a call that the peer makes of a function of this side, that
+   * of the call that the function was sent with.
+   */
+  originOf(selector: string): string | undefined {
+    return this.#entries.get(selector.slice(1))?.origin;
+  }
+
+  /** What errors call such a call. */
+  nameOf(selector: string): string | undefined {
+    const origin = this.originOf(selector);
+    return origin === undefined
+      ? undefined
+      : nameAfter(selector.slice(1), origin);
   }
 
   /** What this side sent under an ID, and the peer gives back; else undefined. */
@@ -362,7 +388,13 @@ export class LentCallbacks {
     refusal: unknown,
     encode: (value: unknown) => ValueWriter,
   ): ValueWriter {
-    const { message, ids } = this.#table.lend(codec, value, refusal, encode);
+    const { message, ids } = this.#table.lend(
+      codec,
+      value,
+      refusal,
+      encode,
+      this.#selector,
+    );
     for (const id of ids) {
       // The call lends a function once, however often it sends it.
       if (this.#ids.has(id)) this.#table.release([id]);

@@ -155,6 +155,31 @@ Deno.test("callbacks: only a map with no other key than $fnptr is a function", a
   }
 });
 
+Deno.test("callbacks: in JSON, the key $fnptr may have escapes", async () => {
+  const keys = ["\\u0024fnptr", "$\\u0066n\\u0070tr", "\\u0024fnpt\\u0072"];
+  for (const key of keys) {
+    const { encodeInto: _encodeInto, ...plain } = json();
+    const escaping = {
+      ...plain,
+      encode: (value: unknown) => {
+        const text = new TextDecoder().decode(plain.encode(value));
+        return new TextEncoder().encode(text.replaceAll("$fnptr", key));
+      },
+    };
+    await using it = pair({
+      twice: async (fn: Callback<(n: number) => number>) => {
+        const result = await fn(await fn(3));
+        return { result, again: () => result };
+      },
+    }, { codec: escaping });
+    const answer = await it.client.call("twice", [(n: number) => n * 2]);
+    const { result, again } = answer as { result: number; again: Fn };
+    assertEquals(result, 12);
+    assertEquals(await again(), 12, key);
+    again.release();
+  }
+});
+
 Deno.test("callbacks: a key __proto__ cannot change the prototype of a value", async () => {
   const { peer, raw } = scriptedPeer({
     handler: handlerFrom((value: Record<string, unknown>) => [
@@ -235,7 +260,7 @@ Deno.test("callbacks: a callback is released when its call is answered, and call
   assertEquals(error.code, "released");
   assertMatch(
     error.message,
-    /^Cannot call callback "[^"]+": it was released, or not kept with retain\(\)/,
+    /^Cannot call callback of "[^"]+": it was released, or not kept with retain\(\)/,
   );
   assertThrows(() => kept!.retain(), RpcError, "Cannot retain callback");
 });

@@ -541,7 +541,7 @@ test("streams: a stream is retained and released like a callback", async (t) => 
   assertEquals(error.code, "released");
   assertMatch(
     error.message,
-    /^Cannot read stream "[^"]+": it was released, or/,
+    /^Cannot read stream of "[^"]+": it was released, or/,
   );
 });
 

@@ -166,27 +166,84 @@ function isFlat(value: unknown): boolean {
 }
 
 const POINTER_BYTES = new TextEncoder().encode(POINTER_KEY);
-const DOLLAR = 0x24;
+const DOLLAR = 0x24, BACKSLASH = 0x5c, LETTER_U = 0x75;
+const DIGIT_0 = 0x30, LETTER_A = 0x41, LOWER_CASE = 0x20;
+/** Bytes of a character that JSON has as an escape, such as `\u0024`. */
+const ESCAPE_SIZE = 6;
 
 /** Up to this size, a loop is faster than a call of a built-in function. */
 const SHORT_SIZE = 256;
+/** Bytes of a larger value that are looked at first: many may follow closely. */
+const NEAR = 16;
 
 /** Whether an encoded value may contain pointers, as far as its bytes tell. */
 export function mentionsPointer(bytes: Uint8Array): boolean {
-  for (let at = findDollar(bytes, 0); at >= 0; at = findDollar(bytes, at + 1)) {
-    let same = 1;
-    while (
-      same < POINTER_BYTES.length && bytes[at + same] === POINTER_BYTES[same]
-    ) same++;
-    if (same === POINTER_BYTES.length) return true;
-  }
-  return false;
+  return endOfMention(bytes, 0, DOLLAR) >= 0 ||
+    endOfMention(bytes, 0, BACKSLASH) >= 0;
 }
 
-function findDollar(bytes: Uint8Array, from: number): number {
-  if (bytes.length > SHORT_SIZE) return bytes.indexOf(DOLLAR, from);
-  for (let at = from; at < bytes.length; at++) {
-    if (bytes[at] === DOLLAR) return at;
+/** How many pointers an encoded value contains at most. */
+export function countMentions(bytes: Uint8Array): number {
+  return mentions(bytes, DOLLAR) + mentions(bytes, BACKSLASH);
+}
+
+function mentions(bytes: Uint8Array, start: number): number {
+  let count = 0;
+  for (
+    let at = endOfMention(bytes, 0, start);
+    at >= 0;
+    at = endOfMention(bytes, at, start)
+  ) count++;
+  return count;
+}
+
+/**
+ * Returns where the key of the next pointer ends; -1 if there is none. In JSON, any
+ * character of it may be an escape. In other codecs such a text is no key: what is
+ * found in vain there costs little.
+ *
+ * @param from where the search begins
+ * @param start the byte that the key starts with
+ */
+function endOfMention(bytes: Uint8Array, from: number, start: number): number {
+  for (
+    let at = find(bytes, start, from);
+    at >= 0;
+    at = find(bytes, start, at + 1)
+  ) {
+    let end = at;
+    let same = 0;
+    for (; same < POINTER_BYTES.length; same++) {
+      const byte = POINTER_BYTES[same]!;
+      if (bytes[end] === byte) end++;
+      else if (isEscapeOf(byte, bytes, end)) end += ESCAPE_SIZE;
+      else break;
+    }
+    if (same === POINTER_BYTES.length) return end;
   }
   return -1;
+}
+
+/** Whether there is the escape that JSON can have for a character of ASCII. */
+function isEscapeOf(char: number, bytes: Uint8Array, at: number): boolean {
+  return bytes[at] === BACKSLASH && bytes[at + 1] === LETTER_U &&
+    bytes[at + 2] === DIGIT_0 && bytes[at + 3] === DIGIT_0 &&
+    hexDigit(bytes[at + 4]) === char >> 4 &&
+    hexDigit(bytes[at + 5]) === (char & 0xf);
+}
+
+function hexDigit(byte: number | undefined): number {
+  if (byte === undefined) return -1;
+  return byte < LETTER_A
+    ? byte - DIGIT_0
+    : (byte & ~LOWER_CASE) - LETTER_A + 10;
+}
+
+function find(bytes: Uint8Array, byte: number, from: number): number {
+  // Close to one another, bytes are found sooner by a loop.
+  const near = bytes.length > SHORT_SIZE
+    ? Math.min(bytes.length, from + NEAR)
+    : bytes.length;
+  for (let at = from; at < near; at++) if (bytes[at] === byte) return at;
+  return near === bytes.length ? -1 : bytes.indexOf(byte, near);
 }

@@ -6,7 +6,7 @@ import type { CallbackLife } from "../remote/types.ts";
 import type { Call, Caller } from "../types.ts";
 import { receivedStream } from "../wire/received_stream.ts";
 import { RELEASE_SELECTOR } from "../wire/selector.ts";
-import { kindOf } from "./callback_id.ts";
+import { kindOf, nameAfter } from "./callback_id.ts";
 
 /** A function of the peer, as programs see it. */
 export type CallbackFunction =
@@ -90,6 +90,16 @@ export class RemoteFunctions {
     return fn;
   }
 
+  /** The selector of the call that a function or stream has come with. */
+  originOf(id: string): string | undefined {
+    return this.#byId.get(id)?.origin;
+  }
+
+  /** What errors call the call of a function or stream. */
+  nameOf(id: string): string | undefined {
+    return this.#byId.get(id)?.name;
+  }
+
   /** The ID of a function or stream of this peer that can be given back to it. */
   idOf(value: object): string | undefined {
     const fn = remoteOf(value);
@@ -170,6 +180,11 @@ export class RemoteFunction {
   constructor(id: string, functions: RemoteFunctions) {
     this.id = id;
     this.functions = functions;
+  }
+
+  /** What errors call its calls: programs know nothing of its ID. */
+  get name(): string {
+    return nameAfter(this.id, this.origin);
   }
 
   /** Whether it is a stream that is being read, or was. */
@@ -321,7 +336,7 @@ export class RemoteFunction {
     const { functions, origin } = this;
     return new RemoteCall(
       response,
-      this.id,
+      this.name,
       undefined,
       (error) => functions.report(error, origin),
     );
@@ -346,7 +361,7 @@ export class RemoteFunction {
       try {
         ({ value } = await values.next());
       } catch (error) {
-        throw namedAfterOrigin(error, this.id, origin);
+        throw namedAfterOrigin(error, nameAfter(this.id, origin), origin);
       }
       if (this.#endReading !== close) throw this.#gone("read");
       return value;
@@ -365,7 +380,7 @@ export class RemoteFunction {
     this.#begun = true;
     this.#isReading = true;
     this.#calls++;
-    return new RemoteCall(response, this.id);
+    return new RemoteCall(response, this.name);
   }
 
   /** Nothing more will be read. */
@@ -432,9 +447,9 @@ export class RemoteFunction {
     const kind = kindOf(this.id) === "function" ? "callback" : "stream";
     return new RpcError(
       "released",
-      `Cannot ${what} ${kind} "${this.id}": it was released, or not kept with retain() before its call "${
+      `Cannot ${what} ${kind} of "${
         printableText(this.origin)
-      }" was answered`,
+      }": it was released, or not kept with retain() before that call was answered`,
     );
   }
 }

@@ -13,7 +13,6 @@ import {
   useOfResponse,
 } from "../wire/headers.ts";
 import { MessageWriter } from "../wire/message_writer.ts";
-import { cleanSelector } from "../wire/selector.ts";
 import { carriesBytes } from "../wire/value_source.ts";
 import type { ChannelPool } from "./channel_pool.ts";
 
@@ -98,7 +97,7 @@ export class CallContext {
   /** Makes the functions and streams in a reply. */
   #revive(value: unknown, selector: string): unknown {
     const { callbacks, remotes } = this.state;
-    const origin = cleanSelector(selector);
+    const origin = this.state.originOf(selector);
     return revivePointers(value, (id) => {
       const original = callbacks.original(id);
       if (original !== undefined) return original;

@@ -12,21 +12,21 @@ export interface TimeLimit {
 }
 
 /**
- * How long a call of `selector` may take.
+ * How long a call may take.
  *
  * @throws {RangeError} if `timeout` is out of range
  * @throws {RpcError} `timeout` or `deadline-exceeded` if no time is left
  */
 export function timeLimitOf(
   { timeout, parent }: CallOptions,
-  selector: string,
+  call: Pick<LimitedCall, "name">,
 ): TimeLimit {
   checkTimeout(timeout);
-  if (timeout === 0) throw timedOut(selector, timeout);
+  if (timeout === 0) throw timedOut(call.name, timeout);
   const deadline = parent?.deadline;
   if (deadline !== undefined) {
     const left = deadline - performance.now();
-    if (left <= 0) throw deadlineExceeded(selector);
+    if (left <= 0) throw deadlineExceeded(call.name);
     if (left < (timeout ?? Infinity)) return { timeout: left, inherited: true };
   }
   const isLimit = timeout !== undefined && timeout <= MAX_DELAY;
@@ -34,23 +34,25 @@ export function timeLimitOf(
 }
 
 /** The error of a call that has no time left: its parent's deadline has passed. */
-export function deadlineExceeded(selector: string): RpcError {
+export function deadlineExceeded(name: string): RpcError {
   return new RpcError(
     "deadline-exceeded",
-    `Cannot complete call "${selector}": the deadline of the call that it is made for has passed`,
+    `Cannot complete call "${name}": the deadline of the call that it is made for has passed`,
   );
 }
 
 /** The error of a call that took longer than its own `timeout`. */
-export function timedOut(selector: string, timeout: number): RpcError {
+export function timedOut(name: string, timeout: number): RpcError {
   return new RpcError(
     "timeout",
-    `Cannot complete call "${selector}": no response within ${timeout} ms (option "timeout")`,
+    `Cannot complete call "${name}": no response within ${timeout} ms (option "timeout")`,
   );
 }
 
 /** A call that can be given up. */
 export interface LimitedCall {
+  /** What errors call it. */
+  readonly name: string;
   /** The signal aborted: everything that waits for the call gets `reason`. */
   giveUp(reason: unknown): void;
 }

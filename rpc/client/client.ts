@@ -2,6 +2,7 @@ import type { Carried, ValueWriter } from "../../codec/internal.ts";
 import { RpcError } from "../errors.ts";
 import { remoteOf } from "../remote/remote.ts";
 import type { Remote } from "../remote/types.ts";
+import type { SessionState } from "../session_state.ts";
 import type { CallOptions } from "../types.ts";
 import {
   type CallExtension,
@@ -31,6 +32,8 @@ interface Extras {
   readonly deadline: number | undefined;
   readonly meta: Metadata | undefined;
   readonly trace: string | undefined;
+  /** Where the call says that it comes from. */
+  readonly from?: string | undefined;
   /** Whether other calls of the selector are likely to have as many. */
   readonly isUsual: boolean;
 }
@@ -39,6 +42,7 @@ interface Extras {
 interface TimedHeader {
   readonly deadline: number;
   readonly isList: boolean;
+  readonly mayContinue: boolean;
   /** Undefined until there is a second call. */
   bytes: Uint8Array | undefined;
 }
@@ -54,9 +58,11 @@ class PingCall extends ValueCall {
 export class Client implements PooledCaller {
   readonly [channelPool]: ChannelPool;
   readonly #context: CallContext;
-  readonly #headers = new Map<string, Uint8Array>();
-  /** The headers of calls whose argument is a single value, and no array. */
-  #valueHeaders: Map<string, Uint8Array> | undefined;
+  /**
+   * The headers of calls by selector: of calls with a list of arguments, or one
+   * value, and of such whose response may be continued.
+   */
+  readonly #headers: (Map<string, Uint8Array> | undefined)[] = [];
   /** The headers of calls with a time limit, by selector. */
   #timedHeaders: Map<string, TimedHeader> | undefined;
   /** The ping that was not answered yet. */
@@ -135,8 +141,10 @@ export class Client implements PooledCaller {
     let limit: TimeLimit | undefined;
     try {
       checkSelector(call.selector);
-      if (options !== undefined) limit = timeLimitOf(options, call.selector);
-      const extras = limit && this.#extrasOf(limit, options!, call);
+      if (options !== undefined) limit = timeLimitOf(options, call);
+      let extras = limit && this.#extrasOf(limit, options!, call);
+      const { state } = this.#context;
+      if (state.nextMark !== undefined) extras = marked(extras, state);
       request = this.#encode(call, args, stream !== undefined, extras);
     } catch (error) {
       return call.failNamed(error);
@@ -178,21 +186,20 @@ export class Client implements PooledCaller {
     streamed: boolean,
     extras?: Extras,
   ): ValueWriter {
-    const { selector } = call;
     try {
-      return this.#write(selector, args, streamed, extras);
+      return this.#write(call, args, streamed, extras);
     } catch (refusal) {
       return call.lend(
         args,
         refusal,
-        (plain, lends) => this.#write(selector, plain, streamed, extras, lends),
+        (plain, lends) => this.#write(call, plain, streamed, extras, lends),
       );
     }
   }
 
   /** Writes the header and, unless it is streamed, the argument: one DATA frame. */
   #write(
-    selector: string,
+    { selector, mayContinue }: PendingCall,
     args: unknown,
     streamed: boolean,
     extras?: Extras,
@@ -201,49 +208,41 @@ export class Client implements PooledCaller {
     const { codec, messages } = this.#context;
     const writer = messages.begin();
     if (streamed || lends !== undefined || extras !== undefined) {
-      this.#addUnusualHeader(writer, selector, args, streamed, extras, lends);
+      const isList = Array.isArray(args) || args === null;
+      if (extras?.isUsual && !streamed && lends === undefined) {
+        const { deadline } = extras;
+        this.#addTimedHeader(writer, selector, isList, mayContinue, deadline!);
+      } else {
+        const stream = streamed ? true : isList ? undefined : false;
+        // There may be functions among the values that follow.
+        const prefix = streamed || mayContinue ? this.#prefix : lends;
+        this.#addHeader(writer, selector, stream, prefix, extras);
+      }
     } else {
       const isList = Array.isArray(args) || args === null;
-      const headers = isList
-        ? this.#headers
-        : this.#valueHeaders ??= new Map<string, Uint8Array>();
-      let header = headers.get(selector);
-      if (header === undefined) {
-        this.#addHeader(
-          writer,
-          selector,
-          isList ? undefined : false,
-          undefined,
-        );
-        header = writer.message().slice();
+      const headers = this
+        .#headers[(isList ? 0 : 1) + (mayContinue ? 2 : 0)] ??= new Map();
+      const header = headers.get(selector);
+      if (header !== undefined) writer.addRaw(header);
+      else {
+        const stream = isList ? undefined : false;
+        this.#addHeader(writer, selector, stream, undefined);
         if (headers.size === HEADER_CACHE_SIZE) headers.clear();
-        headers.set(selector, header);
-      } else writer.addRaw(header);
+        headers.set(selector, writer.message().slice());
+        if (mayContinue) {
+          // Peers that forward learn it from the first one.
+          writer.begin();
+          this.#addHeader(writer, selector, stream, this.#prefix);
+        }
+      }
     }
     if (!streamed) writer.add(codec, args);
     return writer;
   }
 
-  /**
-   * The header of a call that streams its arguments, lends functions or has a time
-   * limit.
-   */
-  #addUnusualHeader(
-    writer: ValueWriter,
-    selector: string,
-    args: unknown,
-    streamed: boolean,
-    extras: Extras | undefined,
-    lends: string | undefined,
-  ): void {
-    const isList = Array.isArray(args) || args === null;
-    if (extras?.isUsual && !streamed && lends === undefined) {
-      return this.#addTimedHeader(writer, selector, isList, extras.deadline!);
-    }
-    const stream = streamed ? true : isList ? undefined : false;
-    // There may be functions among the values that follow.
-    const prefix = streamed ? this.#context.state.callbacks.prefix : lends;
-    this.#addHeader(writer, selector, stream, prefix, extras);
+  /** What the IDs of the functions of this side begin with. */
+  get #prefix(): string {
+    return this.#context.state.callbacks.prefix;
   }
 
   /** Programs give most calls of a selector the same time limit. */
@@ -251,12 +250,13 @@ export class Client implements PooledCaller {
     writer: ValueWriter,
     selector: string,
     isList: boolean,
+    mayContinue: boolean,
     deadline: number,
   ): void {
     const headers = this.#timedHeaders ??= new Map<string, TimedHeader>();
     const known = headers.get(selector);
     const isSame = known !== undefined && known.deadline === deadline &&
-      known.isList === isList;
+      known.isList === isList && known.mayContinue === mayContinue;
     if (isSame && known.bytes !== undefined) return writer.addRaw(known.bytes);
     const extras = {
       deadline,
@@ -265,11 +265,17 @@ export class Client implements PooledCaller {
       isUsual: true,
     };
     const stream = isList ? undefined : false;
-    this.#addHeader(writer, selector, stream, undefined, extras);
+    const prefix = mayContinue && !isSame ? this.#prefix : undefined;
+    this.#addHeader(writer, selector, stream, prefix, extras);
     if (isSame) known.bytes = writer.message().slice();
     else {
       if (headers.size === HEADER_CACHE_SIZE) headers.clear();
-      headers.set(selector, { deadline, isList, bytes: undefined });
+      headers.set(selector, {
+        deadline,
+        isList,
+        mayContinue,
+        bytes: undefined,
+      });
     }
   }
 
@@ -283,7 +289,7 @@ export class Client implements PooledCaller {
     const { codec, extension, state } = this.#context;
     const nested = extension?.nested;
     const ping = state.refusesPings ? false : undefined;
-    const { deadline, meta, trace }: Partial<Extras> = extras ?? {};
+    const { deadline, meta, trace, from }: Partial<Extras> = extras ?? {};
     const about: CallExtension = {
       nested,
       stream,
@@ -292,6 +298,7 @@ export class Client implements PooledCaller {
       deadline,
       meta,
       trace,
+      from,
     };
     writer.add(codec, callHeaderValue(selector, about));
   }
@@ -300,18 +307,26 @@ export class Client implements PooledCaller {
   #extrasOf(
     { timeout, inherited }: TimeLimit,
     { meta, trace }: CallOptions,
-    { selector }: PendingCall,
+    call: PendingCall,
   ): Extras | undefined {
     const deadline = timeout === undefined ? undefined : Math.ceil(timeout);
-    if (trace !== undefined) checkTrace(trace, selector);
+    if (trace !== undefined) checkTrace(trace, call.name);
     if (meta === undefined) {
       return deadline === undefined && trace === undefined
         ? undefined
         : { deadline, meta, trace, isUsual: !inherited && trace === undefined };
     }
     const { codec, state } = this.#context;
-    const whose = `call "${selector}"`;
+    const whose = `call "${call.name}"`;
     const checked = checkMeta(meta, codec, state.maxMetaSize, whose);
     return { deadline, meta: checked, trace, isUsual: false };
   }
+}
+
+/** What the header of the first call says besides. */
+function marked(extras: Extras | undefined, state: SessionState): Extras {
+  const from = state.nextMark;
+  state.nextMark = undefined;
+  const { deadline, meta, trace }: Partial<Extras> = extras ?? {};
+  return { deadline, meta, trace, from, isUsual: false };
 }

@@ -98,6 +98,7 @@ export class ContinuedCall
   implements ResponsePort, ArgumentsOwner, LimitedCall, ErrorOwner {
   readonly channel: RawChannel;
   readonly responderExtended: boolean;
+  readonly name: string;
   readonly #selector: string;
   readonly #context: CallContext;
   readonly #reader: ValueReader;
@@ -113,6 +114,7 @@ export class ContinuedCall
    * Takes over the channel of a pending call, and all that belongs to it.
    *
    * @param selector what was called
+   * @param name what errors call it
    * @param lent the functions that were sent with the call
    * @param streamed the arguments that are still being sent
    * @param header the header of the response
@@ -120,6 +122,7 @@ export class ContinuedCall
    */
   constructor(
     selector: string,
+    name: string,
     context: CallContext,
     channel: RawChannel,
     reader: ValueReader,
@@ -129,6 +132,7 @@ export class ContinuedCall
     limits: CallLimits | undefined,
   ) {
     this.#selector = selector;
+    this.name = name;
     this.#context = context;
     this.responderExtended = header.extended;
     this.#trailer = !header.extended
@@ -157,7 +161,7 @@ export class ContinuedCall
       codec,
       (bytes) => this.#context.decode(bytes, this.#selector),
       this.#trailer,
-      this.#selector,
+      this.name,
       this.#context.state.maxMetaSize,
     );
     return this.#receiver.receive(options);
@@ -169,7 +173,7 @@ export class ContinuedCall
 
   named(error: unknown): unknown {
     const { nested, state } = this.#context;
-    const named = namedAfterCall(error, this.#selector);
+    const named = namedAfterCall(error, this.name);
     if (nested) state.blamePeer(named);
     return named;
   }
@@ -188,9 +192,7 @@ export class ContinuedCall
     try {
       await this.#context.sendValue(this.channel, value, this.#lent, signal);
     } catch (error) {
-      throw error === signal?.reason
-        ? error
-        : namedAfterCall(error, this.#selector);
+      throw error === signal?.reason ? error : namedAfterCall(error, this.name);
     }
   }
 

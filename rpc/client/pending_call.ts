@@ -191,6 +191,16 @@ export abstract class PendingCall<T = unknown>
    */
   protected abstract resolve(continued: ContinuedCall | undefined): void;
 
+  /** Whether the caller wants all of a continued response. */
+  get mayContinue(): boolean {
+    return false;
+  }
+
+  /** What errors call it. */
+  get name(): string {
+    return this.#context.state.nameOf(this.selector);
+  }
+
   /** Milliseconds that the call has left; undefined without a time limit. */
   get timeLeft(): number | undefined {
     return this.#limits?.left;
@@ -204,8 +214,8 @@ export abstract class PendingCall<T = unknown>
     if (signal?.aborted) return this.giveUp(signal.reason);
     this.#limits = new CallLimits(this, signal, timeout, () => {
       const error = inherited
-        ? deadlineExceeded(this.selector)
-        : timedOut(this.selector, timeout!);
+        ? deadlineExceeded(this.name)
+        : timedOut(this.name, timeout!);
       this.#lent?.giveUp(error);
       this.fail(error);
     });
@@ -262,7 +272,7 @@ export abstract class PendingCall<T = unknown>
 
   /** Rejects the call, because there is no channel to send it on. */
   failUnsent(error: unknown): void {
-    let own = namedAfterCall(error, this.selector);
+    let own = namedAfterCall(error, this.name);
     // A session gives one error to all that wait for it.
     if (own === error && error instanceof MuxError) own = copyOf(error);
     markUnsent(own);
@@ -271,7 +281,7 @@ export abstract class PendingCall<T = unknown>
 
   /** Rejects the call with an error of this side, which then names the call. */
   failNamed(error: unknown): void {
-    const named = namedAfterCall(error, this.selector);
+    const named = namedAfterCall(error, this.name);
     const { nested, state } = this.#context;
     if (nested && this.#isPeersFault(error)) state.blamePeer(named);
     this.fail(named);
@@ -344,39 +354,40 @@ export abstract class PendingCall<T = unknown>
     try {
       for (;;) {
         const { name } = this.#state;
-        let bytes: Uint8Array | null | undefined;
+        const reader = this.#reader;
+        let next: ReceivedHeader | Uint8Array | null | undefined;
         if (name === "header") {
-          bytes = this.#reader.next(MAX_CALL_HEADER_SIZE);
-        } else if (name === "values" || name === "first") {
-          bytes = this.#reader.next();
-        } else return;
-        if (bytes === undefined) {
-          return this.#reader.whenReadable(this.#advance);
-        }
-        if (bytes === null) return this.#peerEnded();
-        if (name === "header") this.#readHeader(bytes);
-        else this.#readValue(bytes, name === "first");
+          const { responseHeaders } = this.#context;
+          next = responseHeaders.read(reader, MAX_CALL_HEADER_SIZE);
+        } else if (name === "values" || name === "first") next = reader.next();
+        else return;
+        if (next === undefined) return reader.whenReadable(this.#advance);
+        if (next === null) return this.#peerEnded();
+        if (name === "header") this.#readHeader(next as ReceivedHeader);
+        else this.#readValue(next as Uint8Array, name === "first");
       }
     } catch (error) {
       this.failNamed(error);
     }
   };
 
-  #readHeader(bytes: Uint8Array): void {
+  #readHeader(header: ReceivedHeader): void {
     const { channels, responseHeaders, state } = this.#context;
-    const header = this.#header = responseHeaders.get(bytes);
+    this.#header = header;
     if (header.saysNull) channels.allowSpares();
     if (header.extended) {
       state.peerExtended = true;
       if (header.refusesPings) state.peerRefusesPings = true;
       this.#channel.requireEof(incomplete);
     }
-    if (header.meta !== undefined) this.#checkMeta(header.meta, bytes.length);
+    if (header.meta !== undefined) {
+      this.#checkMeta(header.meta, responseHeaders.size);
+    }
     this.#lent?.keep(header.keptIds);
     if (header.error !== undefined) {
       const late = header.about?.code === "deadline-exceeded";
       if (late && this.#limits?.expireIfDue()) return;
-      return this.fail(remoteError(header, this.selector));
+      return this.fail(remoteError(header, this.name));
     }
     this.#state = header.continued
       ? this.#state.continue
@@ -385,7 +396,7 @@ export abstract class PendingCall<T = unknown>
 
   #checkMeta(meta: Metadata, headerSize: number): void {
     const { codec, state } = this.#context;
-    const whose = `the response to "${this.selector}"`;
+    const whose = `the response to "${this.name}"`;
     const { maxMetaSize } = state;
     const refusal = refusalOfMeta(meta, codec, headerSize, maxMetaSize, whose);
     if (refusal !== undefined) throw refusal;
@@ -402,7 +413,7 @@ export abstract class PendingCall<T = unknown>
     if (this.#receivedSize > context.maxValueSize) {
       throw new CodecError(
         "too-large",
-        `Cannot complete call "${this.selector}": its values exceed ${context.maxValueSize} bytes together (option "maxValueSize")`,
+        `Cannot complete call "${this.name}": its values exceed ${context.maxValueSize} bytes together (option "maxValueSize")`,
       );
     }
     const value = context.decode(bytes, this.selector);
@@ -419,7 +430,7 @@ export abstract class PendingCall<T = unknown>
     this.failNamed(
       new RpcError(
         "no-response",
-        `Cannot complete call "${this.selector}": the peer closed it without a response${
+        `Cannot complete call "${this.name}": the peer closed it without a response${
           this.#context.state.peerExtended
             ? ""
             : `; it may use another codec than ${this.#context.codec.name} (option "codec")`
@@ -435,6 +446,7 @@ export abstract class PendingCall<T = unknown>
       return this.resolve(
         new ContinuedCall(
           this.selector,
+          this.name,
           this.#context,
           this.#channel,
           this.#reader,
@@ -468,7 +480,7 @@ export class ValueCall extends PendingCall {
     // The value before a stream is `null`, which is no result. Other peers may
     // mean it.
     if (continued && value === null && this.responderExtended) {
-      throw unexpectedStream(this.selector);
+      throw unexpectedStream(this.name);
     }
     this.#value = value;
     return "satisfy";
@@ -482,6 +494,10 @@ export class ValueCall extends PendingCall {
 /** A call that resolves to its whole response. */
 export class ResponseCall extends PendingCall<RpcResponse> {
   readonly #values: unknown[] = [];
+
+  override get mayContinue(): boolean {
+    return true;
+  }
 
   protected override take(
     value: unknown,

@@ -64,7 +64,7 @@ export function isBuiltInNamespace(value: object): boolean {
     return true;
   }
   return tag === "Module" && exportsBuiltInClass(value) ||
-    isDenoMember(value) || isDenoServer(value);
+    isDenoMember(value) || isDenoServer(value) || isStandardStream(value);
 }
 
 /**
@@ -80,6 +80,11 @@ export function librariesIn(owner: object): Members[] {
   for (const [name, paths] of Object.entries(LIBRARIES)) {
     if (typeof ownValue(owner, name) !== "function") continue;
     for (const path of paths) look(nodeMember(path));
+  }
+  // The names are common, and Node warns when the module is loaded.
+  const decode = ownValue(owner, "decode");
+  if (typeof decode === "function" && decode.name === "ucs2decode") {
+    look(nodeMember("punycode.ucs2"));
   }
   for (const [name, global] of Object.entries(GLOBAL_LIBRARIES)) {
     if (typeof ownValue(owner, name) !== "function") continue;
@@ -227,6 +232,18 @@ function isDenoServer(value: object): boolean {
     ownValue(value, "finished") instanceof Promise &&
     ["shutdown", "ref", "unref"].every((name) =>
       typeof ownValue(value, name) === "function"
+    );
+}
+
+/** Whether a value is a stream of the process, which has functions of its own. */
+function isStandardStream(value: object): boolean {
+  if (!("_readableState" in value) && !("_writableState" in value)) {
+    return false;
+  }
+  const process = nodeProcess();
+  return process !== undefined &&
+    ["stdin", "stdout", "stderr"].some((name) =>
+      isMember(process, name, value)
     );
 }
 

@@ -11,7 +11,9 @@ import { builtinModules, Module, SourceMap } from "node:module";
 import path from "node:path";
 import perfHooks from "node:perf_hooks";
 import process from "node:process";
+import punycode from "node:punycode";
 import readline from "node:readline";
+import { Stream } from "node:stream";
 import nodeTest from "node:test";
 import {
   clearTimeout as clearNodeTimeout,
@@ -136,10 +138,20 @@ Deno.test("handlerFrom(): nothing is offered of the parts of Node's modules", ()
     "timers/promises.scheduler": timers.scheduler,
     "fs.promises": fs.promises,
     "path.posix": path.posix,
+    "punycode.ucs2": punycode.ucs2,
+    "a copy of punycode.ucs2": { ...punycode.ucs2 },
+    "process.stdout": process.stdout,
+    "process.stdin": process.stdin,
+    "Stream.prototype": Stream.prototype,
+    "Module.prototype": Module.prototype,
+    "perf_hooks.performance": perfHooks.performance,
   };
   for (const [what, part] of Object.entries(parts)) {
     assertEquals(offeredOf(part), [], what);
+    assertEquals(offeredOf({ part }), [], `a member: ${what}`);
   }
+  const own = { decode: () => 1, encode: () => 2 };
+  assertEquals(offeredOf(own).length, 2, "a program's own");
 });
 
 /** Objects of classes of the runtime, many of which no module exports. */

@@ -569,6 +569,37 @@ test("forward(): functions and streams of results work where one pattern is forw
   );
 });
 
+for (const timeout of [undefined, 60_000]) {
+  const how = timeout === undefined ? "" : ", with a time limit";
+  test(`forward(): functions and streams that the caller sends after a continued response work where one pattern is forwarded${how}`, async (t) => {
+    type Fn = Callback<() => string>;
+    type Sent = { fn?: Fn; body?: ReadableStream<Uint8Array> };
+    const { client: first, backend: second } = oneWay(t, () => {});
+    const [middle, backend] = t.pair();
+    second.handle("db/", forward(middle));
+    backend.handle("db/chat", async (call, respond) => {
+      await call.receive();
+      const channel = await respond.continue("begin");
+      for (;;) {
+        const value = await call.receive() as Sent | undefined;
+        if (value === undefined) break;
+        const { fn, body } = value;
+        await respond.send(fn ? await fn() : await toText(body!));
+      }
+      await channel.close();
+    });
+    // The second header of a selector comes from a cache.
+    for (let i = 0; i < 3; i++) {
+      await using response = await first.request("db/chat", [], { timeout });
+      assertEquals(response.value, "begin");
+      await response.send({ fn: () => `called ${i}` });
+      assertEquals(await within(response.receive(), "the text"), `called ${i}`);
+      await response.send({ body: new Blob(["bytes"]).stream() });
+      assertEquals(await within(response.receive(), "the bytes"), "bytes");
+    }
+  });
+}
+
 test("forward(): functions and streams in the values of a continued response work where one pattern is forwarded", async (t) => {
   type Fn = Callback<() => string>;
   const continued = {

@@ -235,7 +235,9 @@ function membersOf(
   outer: ReadonlySet<object>,
 ): Map<string, Handler> {
   const members = new Map<string, Handler>();
-  if (isBuiltInNamespace(target)) return members;
+  if (isBuiltInNamespace(target) || isBuiltInClassPrototype(target)) {
+    return members;
+  }
   const plain = isPlainObject(target);
   const seen = new Set(["constructor"]);
   for (

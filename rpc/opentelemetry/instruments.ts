@@ -31,12 +31,12 @@ export class Instruments {
     this.#side = side;
     this.#tracer = trace.getTracer(LIBRARY);
     this.#duration = metrics.getMeter(LIBRARY).createHistogram(
-      `rpc.${side}.duration`,
+      `rpc.${side}.call.duration`,
       {
         description: side === "client"
           ? "How long calls of this side take, streams to their end"
           : "How long calls of peers take, streams to their end",
-        unit: "ms",
+        unit: "s",
       },
     );
   }
@@ -47,14 +47,11 @@ export class Instruments {
     more: Attributes = {},
     parent?: Context,
   ): MeasuredCall {
-    const names = namesOf(selector);
-    const attributes = { ...attributesOf(names), ...more };
+    const method = methodOf(selector);
+    const attributes = { ...attributesOf(method), ...more };
     const kind = this.#side === "client" ? SpanKind.CLIENT : SpanKind.SERVER;
-    const name = names.service === undefined
-      ? names.method
-      : `${names.service}/${names.method}`;
-    const span = this.#tracer.startSpan(name, { kind, attributes }, parent);
-    return new MeasuredCall(span, this.#duration, names, this.#side);
+    const span = this.#tracer.startSpan(method, { kind, attributes }, parent);
+    return new MeasuredCall(span, this.#duration, method, this.#side);
   }
 }
 
@@ -63,22 +60,22 @@ export class MeasuredCall {
   /** Its span. */
   readonly span: Span;
   readonly #duration: Histogram;
-  readonly #names: Names;
+  readonly #method: string;
   readonly #side: Side;
   readonly #begun = performance.now();
   #ended = false;
 
   /** {@linkcode Instruments.begin} makes one. */
-  constructor(span: Span, duration: Histogram, names: Names, side: Side) {
+  constructor(span: Span, duration: Histogram, method: string, side: Side) {
     this.span = span;
     this.#duration = duration;
-    this.#names = names;
+    this.#method = method;
     this.#side = side;
   }
 
   /** The call has ended, with a result. */
   readonly succeed = (): void => {
-    this.#end(attributesOf(this.#names));
+    this.#end(attributesOf(this.#method));
   };
 
   /** The call has failed. */
@@ -86,7 +83,12 @@ export class MeasuredCall {
     if (this.#ended) return;
     const { span } = this;
     const type = typeOf(error);
-    span.setAttribute("error.type", type);
+    const code = codeOf(error);
+    const failed: Attributes = {
+      "error.type": type,
+      ...(code !== undefined && { "rpc.response.status_code": code }),
+    };
+    span.setAttributes(failed);
     const text = errorText(error);
     if (this.#side === "client" || !isAnswer(error)) {
       span.recordException(
@@ -96,55 +98,47 @@ export class MeasuredCall {
       );
       span.setStatus({ code: SpanStatusCode.ERROR, message: text });
     }
-    let names = this.#names;
+    let method = this.#method;
     if (this.#side === "server" && type === "not-found") {
       // Figures are kept for each combination of attributes.
-      names = { service: undefined, method: OTHER };
+      span.setAttributes({
+        "rpc.method": OTHER,
+        "rpc.method_original": method,
+      });
+      method = OTHER;
       span.updateName(OTHER);
     }
-    this.#end({ ...attributesOf(names), "error.type": type });
+    this.#end({ ...attributesOf(method), ...failed });
   };
 
   #end(attributes: Attributes): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#duration.record(performance.now() - this.#begun, attributes);
+    const seconds = (performance.now() - this.#begun) / 1_000;
+    this.#duration.record(seconds, attributes);
     this.span.end();
   }
 }
 
-/** A selector as a service and a method. */
-interface Names {
-  readonly service: string | undefined;
-  readonly method: string;
-}
-
-function namesOf(selector: string): Names {
+/** The full name of what a selector calls, such as `math/add`. */
+function methodOf(selector: string): string {
   const path = cleanSelector(selector).slice(1);
   // A function that was passed as an argument has an ID of its own in each call.
-  if (/^_[\w~-]{19}$/.test(path)) {
-    return { service: undefined, method: "callback" };
-  }
-  const at = path.lastIndexOf("/");
-  return {
-    service: at < 0 ? undefined : path.slice(0, at).replaceAll("/", "."),
-    method: path.slice(at + 1) || "/",
-  };
+  return /^_[\w~-]{19}$/.test(path) ? "callback" : path || "/";
 }
 
-function attributesOf({ service, method }: Names): Attributes {
-  return {
-    "rpc.system": "qtalk",
-    ...(service !== undefined && { "rpc.service": service }),
-    "rpc.method": method,
-  };
+function attributesOf(method: string): Attributes {
+  return { "rpc.system.name": "qtalk", "rpc.method": method };
 }
 
 /** The code of an error, or else its name. */
 function typeOf(error: unknown): string {
-  if (!(error instanceof Error)) return OTHER;
-  const { code } = error as { code?: unknown };
-  return typeof code === "string" && code !== "" ? code : error.name;
+  return error instanceof Error ? codeOf(error) ?? error.name : OTHER;
+}
+
+function codeOf(error: unknown): string | undefined {
+  const { code } = (error ?? {}) as { code?: unknown };
+  return typeof code === "string" && code !== "" ? code : undefined;
 }
 
 /** Whether a handler throws an error because the caller is to get it. */

@@ -9,11 +9,12 @@ import {
 import { RpcResponse } from "../client/response.ts";
 import type { Middleware } from "../handler/middleware.ts";
 import { isValueStream } from "../wire/value_source.ts";
+import { carrierOf } from "./carrier.ts";
 import { Instruments, type MeasuredCall } from "./instruments.ts";
 
 /**
  * Makes middleware that makes a span of each call of a peer and adds its time in
- * milliseconds to the histogram `rpc.server.duration`. It makes nothing without a
+ * seconds to the histogram `rpc.server.call.duration`. It makes nothing without a
  * registered provider. The span is a child of the caller's, if that has
  * `traceCalls()`, and is the active one while the handler runs, also in the body of a
  * generator. A stream ends its span when it ends.
@@ -24,11 +25,10 @@ import { Instruments, type MeasuredCall } from "./instruments.ts";
 export function traceHandlers(): Middleware {
   const instruments = new Instruments("server");
   return async (call, next) => {
-    const carrier = { traceparent: call.trace };
     // A handler begins in no context of its own.
     const parent = call.trace === undefined
       ? context.active()
-      : propagation.extract(ROOT_CONTEXT, carrier);
+      : propagation.extract(ROOT_CONTEXT, carrierOf(call.trace));
     const measured = instruments.begin(
       call.selector,
       addressOf(call.peer.remoteAddr),

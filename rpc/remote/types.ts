@@ -253,7 +253,7 @@ export interface ByteStream {
   readonly writable:
     | WritableStream<Uint8Array>
     | WritableStream<Uint8Array<ArrayBuffer>>
-    | WritableStream<BufferSource>;
+    | WritableStream<ArrayBuffer | ArrayBufferView<ArrayBuffer>>;
 }
 
 /** A call that has become a stream of bytes. Close it when you have finished. */

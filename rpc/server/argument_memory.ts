@@ -5,7 +5,7 @@ import {
 } from "../../codec/internal.ts";
 import type { MemoryAccount, MemoryKind } from "../../mux/internal.ts";
 import { CALLBACK_SIZE } from "../callback/borrowed_callbacks.ts";
-import { mentionsPointer } from "../callback/pointers.ts";
+import { countMentions } from "../callback/pointers.ts";
 import { Queue } from "../../queue.ts";
 
 /**
@@ -13,11 +13,6 @@ import { Queue } from "../../queue.ts";
  * and twice as much for the text that it becomes.
  */
 const MEMORY_PER_BYTE = 3;
-
-/** Bytes of the shortest pointer to a function, with an ID that no other has. */
-const POINTER_SIZE = 12;
-/** Pointers in a value that has as many items as it may have by default. */
-const MAX_POINTERS = DEFAULT_MAX_ITEMS / 5;
 
 /** What an argument takes while it arrives is at most this part of the account. */
 const LARGE_PART = 4;
@@ -155,7 +150,5 @@ function mostOf(bytes: number): number {
 
 /** The most that the functions in an encoded argument take. */
 function functionsIn(value: Uint8Array): number {
-  if (!mentionsPointer(value)) return 0;
-  const count = Math.min(Math.floor(value.length / POINTER_SIZE), MAX_POINTERS);
-  return count * CALLBACK_SIZE;
+  return countMentions(value) * CALLBACK_SIZE;
 }

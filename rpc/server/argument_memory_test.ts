@@ -85,19 +85,42 @@ Deno.test("ArgumentMemory.whenUsable: nested calls do not wait for others", () =
 });
 
 Deno.test("ArgumentMemory.whenUsable: what may contain functions needs memory for them", () => {
+  const COUNT = 9_000;
+  const keys = {
+    none: "fnptr",
+    plain: "$fnptr",
+    "with an escape": "\\u0024fnptr",
+    "of escapes": "\\u0024\\u0066\\u006e\\u0070\\u0074\\u0072",
+    "of escapes in upper case": "\\u0024\\u0066\\u006Eptr",
+    "half an escape": "\\u002fnptr",
+    "with an escape in it": "$fn\\u0070tr",
+  };
+  const { none, "half an escape": half } = keys;
+  for (const [name, key] of Object.entries(keys)) {
+    const account = new MemoryAccount(32 * MIB);
+    const memory = new ArgumentMemory(account, false);
+    const text = JSON.stringify(Array(COUNT).fill({ KEY: "a" }))
+      .replaceAll("KEY", key);
+    const value = new TextEncoder().encode(text);
+    const need = memory.needFor(value.length);
+    account.arguments.take(20 * MIB);
+    const cancel = memory.whenUsable(value, need, () => {});
+    const functions = key !== none && key !== half;
+    assertEquals(cancel !== undefined, functions, name);
+    cancel?.();
+    assertEquals(memory.canUse(value), !functions, name);
+    account.arguments.give(20 * MIB);
+    assertEquals(memory.whenUsable(value, need, () => {}), undefined, name);
+  }
+});
+
+Deno.test("ArgumentMemory.whenUsable: one function does not count as many", () => {
   const account = new MemoryAccount(32 * MIB);
   const memory = new ArgumentMemory(account, false);
-  account.arguments.take(26 * MIB);
-  const text = (what: string) =>
-    new TextEncoder().encode(`["${what}","${"x".repeat(100 * KIB)}"]`);
-  const plain = text("fnptr"), withFunction = text("$fnptr");
-  const need = memory.needFor(plain.length);
-  assertEquals(memory.whenUsable(plain, need, () => {}), undefined);
-  const cancel = memory.whenUsable(withFunction, need, () => {});
-  assert(cancel !== undefined);
-  cancel();
-  account.arguments.give(26 * MIB);
-  assertEquals(memory.whenUsable(withFunction, need, () => {}), undefined);
+  account.arguments.take(20 * MIB);
+  const value = new TextEncoder().encode(`["$fnptr","${"x".repeat(100_000)}"]`);
+  const need = memory.needFor(value.length);
+  assertEquals(memory.whenUsable(value, need, () => {}), undefined);
 });
 
 Deno.test("ArgumentMemory.isFull: if arguments have taken more than there is", () => {

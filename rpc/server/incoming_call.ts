@@ -60,6 +60,8 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
   readonly #reader: ValueReader;
   readonly session: SessionState;
   #receiver: ValueReceiver | undefined;
+  /** Whether the handler has asked for a value. */
+  #hasRead = false;
   #abort: AbortController | undefined;
   /** On the clock of `performance.now()`; undefined if there is none. */
   readonly #deadline: number | undefined;
@@ -159,7 +161,7 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
       const tooLate = new RpcError(
         "deadline-exceeded",
         `Cannot answer call "${
-          printableText(this.selector)
+          printableText(this.responder.name)
         }" in time: its deadline has passed`,
       );
       this.responder.tooLate = tooLate;
@@ -176,11 +178,40 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
   }
 
   named(error: unknown): unknown {
-    return namedAfterCall(error, this.selector);
+    return namedAfterCall(error, this.responder.name);
   }
 
   receive(options?: WaitOptions): Promise<unknown> {
+    try {
+      if (this.#weight > 0 || this.responder.borrowed !== undefined) {
+        this.#goOn();
+      }
+    } catch (error) {
+      const own = this.named(error);
+      this.#readError = own;
+      return Promise.reject(own);
+    }
+    const isFirst = this.#receiver === undefined && !options?.signal?.aborted;
+    if (isFirst) {
+      this.#hasRead = true;
+      try {
+        // Most calls have one argument, which has arrived: they need no receiver.
+        const value = this.receiveNow();
+        if (value !== absent) return Promise.resolve(value);
+      } catch (error) {
+        return Promise.reject(error);
+      }
+    }
     return (this.#receiver ??= this.#newReceiver()).receive(options);
+  }
+
+  /**
+   * The program asks for another value. The last one does not count any more: of
+   * several calls that hold one and wait for memory, each could wait for the others.
+   */
+  #goOn(): void {
+    if (this.#weight > 0) this.#weigh(0);
+    this.responder.borrowed?.goOn();
   }
 
   receiveNow(): unknown | typeof absent {
@@ -193,14 +224,13 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
         : this.#decode(bytes);
     } catch (error) {
       throw this.#readError = this.request.extended
-        ? namedAfterCall(error, this.selector)
+        ? namedAfterCall(error, this.responder.name)
         : error;
     }
   }
 
   stream(): AsyncIterable<unknown> {
-    const receiver = this.#receiver ??= this.#newReceiver();
-    return new ValueIterator(() => receiver.receive(), () => {});
+    return new ValueIterator(() => this.receive(), () => {});
   }
 
   report(error: unknown, answers: boolean): void {
@@ -263,8 +293,9 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
     if (state === "pending") {
       if (!this.request.extended) return;
       // The streams of a channel would end as if nothing were missing.
-      if (this.#channel.inUse && this.#receiver === undefined) return;
-      if (this.#receiver === undefined) this.#giveUp();
+      const isRead = this.#isRead;
+      if (this.#channel.inUse && !isRead) return;
+      if (!isRead) this.#giveUp();
       else if (this.#channel.buffered > 0) {
         this.cancelLimit = timeLimit(READING_TIME, () => this.#giveUp());
       }
@@ -294,7 +325,12 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
 
   /** A program may read on when its handler has finished, if it has begun to. */
   #dropIfUnused(): void {
-    if (this.#receiver === undefined && !this.#channel.inUse) this.drop();
+    if (!this.#isRead && !this.#channel.inUse) this.drop();
+  }
+
+  /** Whether the handler has begun to read values, and may read on. */
+  get #isRead(): boolean {
+    return this.#hasRead || this.#receiver !== undefined;
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<unknown, undefined> {
@@ -312,7 +348,7 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
       context.codec,
       (bytes) => this.#decode(bytes),
       extended ? "possible" : "none",
-      extended ? this.selector : undefined,
+      extended ? this.responder.name : undefined,
     );
   }
 
@@ -345,12 +381,11 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
 
   #newBorrowed(): BorrowedCallbacks {
     const { request, session, callback } = this;
-    const { arguments: memory } = session.account;
     return new BorrowedCallbacks(
       this.#plainCaller,
       session,
-      request.selector,
-      request.nested || callback !== undefined ? memory.reserved : memory,
+      session.originOf(request.selector),
+      request.nested || callback !== undefined,
       this.#deadline === undefined ? undefined : this,
     );
   }

@@ -59,6 +59,8 @@ export interface Request {
   readonly nested: boolean;
   /** Whether the call asks for a sign of life. */
   readonly isPing: boolean;
+  /** Where the caller says that the call comes from. */
+  readonly from: string | undefined;
   /** Whether the caller asks not to be pinged. */
   readonly refusesPings: boolean;
   /** Whether the argument is a stream of values; undefined if nothing says so. */
@@ -140,6 +142,7 @@ export class RequestDecoder {
       const clean = cleanSelector(selector);
       const stream = extension?.["stream"];
       const lends = extension?.["lends"];
+      const from = extension?.["from"];
       const namesNothing = hasEmptySegment(clean);
       const deadline = deadlineIn(extension);
       const meta = metaIn(extension);
@@ -161,6 +164,7 @@ export class RequestDecoder {
         // What says that this side is there must wait for nothing.
         nested: extension?.["nested"] === true || isPing,
         isPing,
+        from: typeof from === "string" ? from : undefined,
         refusesPings: extension?.["ping"] === false,
         stream: typeof stream === "boolean" ? stream : undefined,
         lends: typeof lends === "string" ? lends : undefined,
@@ -223,6 +227,7 @@ export class RequestDecoder {
       extended: false,
       nested: false,
       isPing: false,
+      from: undefined,
       refusesPings: false,
       stream: undefined,
       lends: undefined,

@@ -44,6 +44,8 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
    * signal has aborted, so what its handler returns may be incomplete.
    */
   tooLate: Error | undefined;
+  /** What errors call the call. */
+  name: string;
   /** Metadata for the caller, which the handler fills in. */
   meta: Record<string, unknown> | undefined;
   /** What of it was sent with the answer. */
@@ -65,6 +67,7 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
   constructor(channel: RawChannel, request: Request, session: SessionState) {
     this.#channel = channel;
     this.#request = request;
+    this.name = request.selector;
     this.#session = session;
   }
 
@@ -76,7 +79,7 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
   report(error: unknown): void {
     if (error === this.#reported) return;
     this.#reported = error;
-    this.#session.onError(error, this.#request.selector);
+    this.#session.onError(error, this.name);
   }
 
   return(...values: unknown[]): Promise<void> {
@@ -153,7 +156,7 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
     if (this.#state !== "continued") {
       throw new RpcError(
         "invalid-state",
-        `Cannot send value: the call of "${this.#request.selector}" is ${this.#state}, not continued`,
+        `Cannot send value: the call of "${this.name}" is ${this.#state}, not continued`,
       );
     }
     return this.#mustWait()
@@ -186,6 +189,7 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
         value,
         refusal,
         (plain) => this.#encode(plain),
+        this.#request.selector,
       );
       return this.#sendLending(lending, signal);
     }
@@ -258,8 +262,7 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
     values: readonly unknown[],
   ): ResponseExtension {
     const { writer, codec } = this.#request.context;
-    const { selector } = this.#request;
-    const whose = `the response to "${printableText(selector)}"`;
+    const whose = `the response to "${printableText(this.name)}"`;
     const isError = values.length === 1 && values[0] instanceof Error;
     let { meta }: { meta?: Metadata | undefined } = this;
     try {
@@ -286,7 +289,7 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
     if (this.#state !== "pending") {
       throw new RpcError(
         "invalid-state",
-        `Cannot respond to call "${this.#request.selector}": it is ${this.#state} already`,
+        `Cannot respond to call "${this.name}": it is ${this.#state} already`,
       );
     }
     const { tooLate } = this;
@@ -321,6 +324,7 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
             this,
           );
         },
+        this.#request.selector,
       );
       message = lending.message;
     }

@@ -170,12 +170,14 @@ export class Server {
         return;
       }
       try {
-        const header = reader.next(MAX_CALL_HEADER_SIZE);
-        if (header === undefined) return reader.whenReadable(advance);
+        const request = this.#requests.read(reader, MAX_CALL_HEADER_SIZE);
+        if (request === undefined) return reader.whenReadable(advance);
         idle = false;
         this.#idle--;
-        if (header === null) return channel.shutdown();
-        const request = this.#requests.get(header);
+        if (request === null) return channel.shutdown();
+        if (request.from !== undefined && this.#isOwn(request.from)) {
+          return channel.discard();
+        }
         this.#meet(request);
         if (request.isPing) return this.#pong(request, channel);
         call = this.#begin(channel, reader, request);
@@ -203,6 +205,9 @@ export class Server {
     const call = new IncomingCall(request, channel, reader, responder, state);
     // While draining, running calls may still need their callbacks.
     call.callback = state.handlerOfCallback(request.selector);
+    if (call.callback !== undefined) {
+      responder.name = state.nameOf(request.selector);
+    }
     const nested = isNested(call);
     reader.memory = nested ? this.#nestedMemory : this.#memory;
     if (this.#refusing && call.callback === undefined) refuseClosing(call);
@@ -210,6 +215,14 @@ export class Server {
       this.#hold(call, this.#held);
     } else this.#queueOf(call).begin(call);
     return call;
+  }
+
+  /** Whether a call comes from this side; then there is no other one. */
+  #isOwn(from: string): boolean {
+    const { state } = this.#options;
+    if (!state.isOwn(from)) return false;
+    state.onEcho?.();
+    return true;
   }
 
   /** Learns from a call header what the peer is. */
@@ -369,8 +382,9 @@ function isNested({ request, callback }: IncomingCall): boolean {
  * For how long a header may be used again: metadata and a trace context belong to
  * one call.
  */
-function useOf({ deadline, meta, extension }: Request): HeaderUse {
-  if (meta !== undefined || extension?.["trace"] !== undefined) return "never";
+function useOf({ deadline, meta, extension, from }: Request): HeaderUse {
+  if (meta !== undefined || from !== undefined) return "never";
+  if (extension?.["trace"] !== undefined) return "never";
   return deadline === undefined ? "long" : "brief";
 }
 

@@ -1,3 +1,5 @@
+import type { ValueReader } from "../../codec/internal.ts";
+
 /** Longer headers, in bytes, are decoded each time. */
 const MAX_LENGTH = 128;
 /** How many headers are cached; a power of two. */
@@ -29,6 +31,8 @@ export class HeaderCache<T> {
   readonly #entries = new Map<number, Entry<T>>();
   /** Entries that are used briefly; made when there is one. */
   #brief: Map<number, Entry<T>> | undefined;
+  /** Bytes of the header that was read last. */
+  size = 0;
   /** The entry that was used last, and is most likely used next. */
   #last: Entry<T> | undefined;
 
@@ -47,6 +51,25 @@ export class HeaderCache<T> {
     this.#decode = decode;
     this.#onEntry = onEntry;
     this.#useOf = useOf;
+  }
+
+  /**
+   * Reads the next value, which is a header; returns what `ValueReader.next()`
+   * does, decoded.
+   *
+   * @param maxSize the largest size of a header, in bytes
+   * @throws {unknown} what reading and decoding throw
+   */
+  read(reader: ValueReader, maxSize: number): T | null | undefined {
+    const last = this.#last;
+    if (last !== undefined && reader.takeIf(last.bytes)) {
+      this.size = last.bytes.length;
+      return last.header;
+    }
+    const bytes = reader.next(maxSize);
+    if (bytes === undefined || bytes === null) return bytes;
+    this.size = bytes.length;
+    return this.get(bytes);
   }
 
   /** The decoded form of `bytes`; throws what decoding throws. */

@@ -1,7 +1,28 @@
 import { assertEquals, assertThrows } from "@std/assert";
+import { CodecError, ValueReader } from "../../codec/internal.ts";
 import { forSeeds } from "../../tests/support/random.ts";
-import { utf8 } from "../../tests/support/wire.ts";
+import { concat, framed, utf8 } from "../../tests/support/wire.ts";
 import { HeaderCache } from "./header_cache.ts";
+
+/** A source that has received all of its bytes. */
+function arrived(
+  bytes: Uint8Array,
+): ConstructorParameters<typeof ValueReader>[0] {
+  let start = 0;
+  return {
+    ended: true,
+    failure: undefined,
+    get chunk() {
+      return start === bytes.length ? undefined : bytes;
+    },
+    get chunkStart() {
+      return start;
+    },
+    chunkEnd: bytes.length,
+    consume: (taken) => start += taken,
+    whenReadable: (callback) => callback(),
+  };
+}
 
 function counting() {
   const decoded: string[] = [];
@@ -69,4 +90,34 @@ Deno.test("HeaderCache.get: headers that cannot be decoded are not cached", () =
   assertThrows(() => cache.get(utf8("a")), RangeError);
   works = true;
   assertEquals(cache.get(utf8("a")), "good");
+});
+
+Deno.test("HeaderCache.read: the same header is decoded once, wherever it has arrived", () => {
+  const { cache, decoded } = counting();
+  const bytes = concat(
+    ...["a", "a", "b", "a"].map((text) => framed(utf8(text))),
+  );
+  const reader = new ValueReader(arrived(bytes));
+  const read = Array.from({ length: 4 }, () => cache.read(reader, 10));
+  assertEquals(read.map((header) => header?.text), ["a", "a", "b", "a"]);
+  assertEquals(decoded, ["a", "b"]);
+  assertEquals(cache.read(reader, 10), null);
+});
+
+Deno.test("HeaderCache.read: the size is that of the header that was read last", () => {
+  const { cache } = counting();
+  const texts = ["long".repeat(5), "short", "short", "long".repeat(100)];
+  const reader = new ValueReader(
+    arrived(concat(...texts.map((text) => framed(utf8(text))))),
+  );
+  for (const text of texts) {
+    cache.read(reader, 1_000);
+    assertEquals(cache.size, text.length);
+  }
+});
+
+Deno.test("HeaderCache.read: a header beyond the limit is refused", () => {
+  const { cache } = counting();
+  const reader = new ValueReader(arrived(framed(utf8("too long"))));
+  assertThrows(() => cache.read(reader, 7), CodecError, "exceed the limit");
 });

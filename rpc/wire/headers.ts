@@ -114,6 +114,11 @@ export interface CallExtension {
   readonly meta?: Metadata | undefined;
   /** A trace context. Default: none. */
   readonly trace?: string | undefined;
+  /**
+   * What the IDs of the functions of the caller begin with, in the first call: one
+   * that comes back has met no peer. Default: absent.
+   */
+  readonly from?: string | undefined;
   /** `false` asks the responder not to ping this side. Default: absent. */
   readonly ping?: false | undefined;
 }
@@ -142,7 +147,9 @@ export function forwardedHeaderValue(
 ): unknown {
   const header = { Selector: selector, S: selector };
   if (extension === undefined) return header;
-  const Q = withPing(extension, refusesPings);
+  // It may be forwarded to where it came from.
+  const { from: _, ...others } = extension;
+  const Q = withPing(others, refusesPings);
   return { ...header, Q: deadline === undefined ? Q : { ...Q, deadline } };
 }
 

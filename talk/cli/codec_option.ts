@@ -1,5 +1,6 @@
 import { type Codec, json } from "../../codec/internal.ts";
 import { UsageError } from "./exit_code.ts";
+import { lazyModule } from "./lazy_module.ts";
 
 /** The `--codec` option of commands that encode values. */
 export const CODEC_OPTION = {
@@ -8,14 +9,10 @@ export const CODEC_OPTION = {
   about: "json, cbor or msgpack",
 } as const;
 
-/**
- * The modules of the codecs that need a library. Their names are computed,
- * because Deno fetches the modules of a literal `import()` before the program
- * starts; this way, JSON works without a registry.
- */
+/** The modules of the codecs that need a library: JSON works without a registry. */
 const MODULES: Readonly<Record<string, string>> = {
-  cbor: "../../codec/cbor/cbor.ts",
-  msgpack: "../../codec/msgpack/msgpack.ts",
+  cbor: "../../codec/cbor/cbor",
+  msgpack: "../../codec/msgpack/msgpack",
 };
 
 /** The environment variable that the commands of qtalk-go read, too. */
@@ -42,7 +39,7 @@ export async function loadCodec(name: string): Promise<Codec> {
       `Cannot use codec "${name}": it is not one of json, cbor, msgpack`,
     );
   }
-  const module = await import(path) as Record<string, () => Codec>;
+  const module = await import(lazyModule(path)) as Record<string, () => Codec>;
   return module[name]!();
 }
 

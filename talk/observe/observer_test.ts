@@ -1,12 +1,15 @@
 import {
   dial,
+  dialCommand,
   handlerFrom,
   listen,
   listenSession,
+  memoryPair,
   memoryTransports,
   Peer,
   qmux,
 } from "@qtalk/qtalk";
+import { messagePortTransport } from "@qtalk/qtalk/mux";
 import { cbor } from "@qtalk/qtalk/codec/cbor";
 import { observe, type ObservedEvent } from "@qtalk/qtalk/observe";
 import { dialSession } from "@qtalk/qtalk/talk";
@@ -194,6 +197,49 @@ Deno.test("observer: a session survives one that throws, and the error is not hi
   await server.close();
   removeEventListener("error", onError);
   assertEquals(uncaught, [mistake]);
+});
+
+Deno.test("observer: dialCommand(), memoryPair() and ports have it, too", async () => {
+  const child = recorder(), left = recorder(), right = recorder();
+  const port = recorder();
+  const program = `
+    import { handlerFrom, listen } from "${
+    import.meta.resolve("../../mod.ts")
+  }";
+    const handler = handlerFrom({ add: (a, b) => a + b });
+    const listener = await listen("stdio:", { handler });
+    for await (const peer of listener) await peer.closed;
+  `;
+  await using command = dialCommand(Deno.execPath(), {
+    args: ["eval", program],
+    observer: child.observer,
+  });
+  assertEquals(await command.call("add", [1, 2]), 3);
+  const [a, b] = memoryPair({ observer: left.observer }, {
+    observer: right.observer,
+    handler,
+  });
+  assertEquals(await a.call("add", [1, 2]), 3);
+  await a.close();
+  await b.close();
+  const { port1, port2 } = new MessageChannel();
+  await using near = new Peer(
+    qmux(port.observer.observe(messagePortTransport(port1))),
+  );
+  await using far = new Peer(qmux(messagePortTransport(port2)), { handler });
+  assertEquals(await near.call("add", [1, 2]), 3);
+  const expected = ["near calls add [1,2]", "far answers 3"];
+  for (const { events } of [child, left, port]) {
+    assertEquals(said(events), expected);
+  }
+  assertEquals(said(right.events), [
+    "far calls add [1,2]",
+    "near answers 3",
+  ]);
+  await near.close();
+  await far.close();
+  port1.close();
+  port2.close();
 });
 
 Deno.test("Observer.observe: what the transport can do besides is kept", () => {

@@ -232,7 +232,8 @@ export class SessionTrace implements TraceContext {
         if (size > 0) announced = { id, size };
         else frame("DATA", id, current, { size, head: EMPTY });
       },
-      onPayload: (piece) => {
+      onPayload: (chunk, from, to) => {
+        const piece = chunk.subarray(from, to);
         if (announced !== undefined) {
           const { id, size } = announced;
           announced = undefined;

@@ -170,7 +170,7 @@ export class Pool<C extends Carried = Carried>
   ): Promise<T> {
     checkSelector(selector);
     options.signal?.throwIfAborted();
-    timeLimitOf(options, selector);
+    timeLimitOf(options, { name: selector });
     const start = this.environment.now();
     const call = { selector, args, options, start, send };
     return await this.#sendTo({ ...call, tried: [], refusals: 0 });
@@ -234,7 +234,7 @@ export class Pool<C extends Carried = Carried>
     const { selector, options } = call;
     if (this.#end !== undefined) throw this.#refusal(selector);
     const rest = this.#rest(call);
-    const limit = timeLimitOf(rest, selector);
+    const limit = timeLimitOf(rest, { name: selector });
     await this.#waiting.call(selector, rest, limit, () => Promise.resolve());
     options.signal?.throwIfAborted();
   }

@@ -82,6 +82,8 @@ export class Reconnector<C extends Carried = Carried>
   #met = false;
   /** Whether something else was, so that another attempt is of no use. */
   #isStranger = false;
+  /** Whether the last connection ended within the first frame. */
+  #wasCut = false;
 
   /**
    * Starts to connect.
@@ -192,7 +194,7 @@ export class Reconnector<C extends Carried = Carried>
     call: (peer: Peer<C>, options: CallOptions) => Promise<T>,
   ): Promise<T> {
     checkSelector(selector);
-    const limit = timeLimitOf(options, selector);
+    const limit = timeLimitOf(options, { name: selector });
     return await this.#waiting.call(selector, options, limit, call);
   }
 
@@ -274,10 +276,15 @@ export class Reconnector<C extends Carried = Carried>
    * before, it may only be away, behind a proxy that answers in its place.
    */
   #judge(peer: Peer<C>, loss: unknown): void {
-    this.#met ||= rawSession(peer.session).heard;
+    const { heard, received } = rawSession(peer.session);
+    this.#met ||= heard;
     if (this.#met || !(loss instanceof MuxError)) return;
     const { permanent } = (loss.cause ?? {}) as { permanent?: unknown };
-    this.#isStranger = loss.code === "protocol-error" || permanent === true;
+    // A peer that was killed can have sent some bytes of a frame, but not twice.
+    const isCut = received > 0;
+    this.#isStranger = loss.code === "protocol-error" || permanent === true ||
+      isCut && this.#wasCut;
+    this.#wasCut = isCut;
   }
 
   #finish(failure: { error: unknown } | undefined): void {

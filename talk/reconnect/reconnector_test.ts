@@ -1,5 +1,6 @@
 import {
   dial,
+  forward,
   type Handler,
   handlerFrom,
   listen,
@@ -16,6 +17,7 @@ import {
   assert,
   assertEquals,
   assertInstanceOf,
+  assertMatch,
   assertRejects,
   assertStrictEquals,
   assertThrows,
@@ -908,6 +910,161 @@ Deno.test("dial() with reconnect: where a peer was before, what is no peer is di
   assertEquals(await within(peer.call("echo", [2]), "the call"), 2);
   await peer.close();
   await listener.close();
+});
+
+/** Answers each connection to a TCP port; returns what ends that. */
+function answerEach(answer: (conn: Deno.TcpConn) => Promise<void>) {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const conns: Promise<void>[] = [];
+  const serving = (async () => {
+    for await (const conn of listener) {
+      const done = answer(conn).catch(() => {}).then(() => {
+        try {
+          conn.close();
+        } catch {
+          // Its streams have closed it.
+        }
+      });
+      conns.push(done);
+    }
+  })();
+  return {
+    address: `tcp://127.0.0.1:${listener.addr.port}`,
+    get connections() {
+      return conns.length;
+    },
+    async [Symbol.asyncDispose]() {
+      listener.close();
+      await serving;
+      await Promise.all(conns);
+    },
+  };
+}
+
+async function echo(conn: Deno.TcpConn): Promise<void> {
+  await conn.readable.pipeTo(conn.writable);
+}
+
+async function readAll(conn: Deno.TcpConn): Promise<void> {
+  while (await conn.read(new Uint8Array(1_024)) !== null);
+}
+
+/** Servers that are no peers, and after how many connections that is known. */
+const MUTE_STRANGERS: [
+  string,
+  (conn: Deno.TcpConn) => Promise<void>,
+  number,
+][] = [
+  ["sends back what it gets", echo, 1],
+  ["sends back what it gets, and closes", async (conn) => {
+    for (let i = 0; i < 4; i++) {
+      const buffer = new Uint8Array(1_024);
+      const size = await conn.read(buffer);
+      if (size === null) return;
+      await conn.write(buffer.subarray(0, size));
+    }
+  }, 1],
+  ...[[1, 2], [104, 105], [100, 101], [0x66, 0x6f]].flatMap((bytes) => [
+    [`sends ${bytes} and closes`, async (conn: Deno.TcpConn) => {
+      await conn.write(Uint8Array.from(bytes));
+      await conn.closeWrite();
+      await readAll(conn);
+    }, 1] as [string, (conn: Deno.TcpConn) => Promise<void>, number],
+  ]),
+  ["sends half of a DATA frame and waits", async (conn) => {
+    await conn.write(new Uint8Array([104, 1, 0]));
+    await readAll(conn);
+  }, 1],
+  ["begins with a letter that begins an OPEN, and closes", async (conn) => {
+    await conn.write(new TextEncoder().encode("d"));
+    await conn.closeWrite();
+    await readAll(conn);
+  }, 2],
+  ["sends half of an OPEN and closes", async (conn) => {
+    await conn.write(new Uint8Array([100, 0, 0, 0, 0, 0]));
+    await conn.closeWrite();
+    await readAll(conn);
+  }, 2],
+];
+
+for (const [what, answer, most] of MUTE_STRANGERS) {
+  Deno.test(`dial() with reconnect: a server that ${what} is not dialed for ever`, async () => {
+    await using server = answerEach(answer);
+    const peer = await dial(server.address, { reconnect: { minDelay: 0 } });
+    const calling = peer.call("x").catch((error) => error);
+    const error = await within(
+      peer.closed.then(() => undefined, (error) => error),
+      "giving up",
+    );
+    assertInstanceOf(error, MuxError);
+    assertEquals(server.connections <= most, true, `${server.connections}`);
+    if (most === 1) assertEquals(error.code, "protocol-error");
+    const called = await within(calling, "the call");
+    assertInstanceOf(called, MuxError);
+    await peer.close();
+  });
+}
+
+Deno.test("dial(): a server that sends back what it gets calls no handler twice", async () => {
+  await using server = answerEach(echo);
+  const seen: string[] = [];
+  const peer = await dial(server.address, {
+    handler(call, respond) {
+      seen.push(call.selector);
+      return respond.return();
+    },
+    onError() {},
+  });
+  const error = await within(
+    peer.call("x").then(() => undefined, (error) => error),
+    "the call",
+  );
+  assertInstanceOf(error, MuxError);
+  assertEquals(error.code, "protocol-error");
+  assertMatch(error.message, /returns what it gets, as an echo server does/);
+  assertEquals(seen, []);
+  await peer.close();
+});
+
+Deno.test("dial() with reconnect: a peer that was killed in its first frame is dialed again", async () => {
+  let connections = 0;
+  const handler = handlerFrom({ echo: (value: unknown) => value });
+  await using listener = await listen("tcp://127.0.0.1:0", { handler });
+  const port = Number(listener.addr.slice(listener.addr.lastIndexOf(":") + 1));
+  await using server = answerEach(async (conn) => {
+    if (++connections === 1) {
+      await conn.write(new Uint8Array([101, 0, 0, 0]));
+      return;
+    }
+    const other = await Deno.connect({ hostname: "127.0.0.1", port });
+    const there = conn.readable.pipeTo(other.writable).catch(() => {});
+    await other.readable.pipeTo(conn.writable).catch(() => {});
+    await there;
+  });
+  const peer = await dial(server.address, { reconnect: { minDelay: 0 } });
+  for (;;) {
+    const answer = await within(
+      peer.call("echo", [1]).catch((error) => error),
+      "an answer",
+    );
+    if (answer === 1) break;
+    assertInstanceOf(answer, MuxError);
+  }
+  await peer.close();
+});
+
+Deno.test("dial(): a call that is forwarded back to its caller is no echo", async () => {
+  const peers: Peer[] = [];
+  await using hub = await listen("tcp://127.0.0.1:0", {
+    onPeer: (peer) => {
+      peers.push(peer);
+      peer.handle("", forward(peer));
+    },
+  });
+  await using peer = await dial(hub.addr, {
+    handler: handlerFrom({ self: () => "me" }),
+  });
+  assertEquals(await within(peer.call("self"), "the call"), "me");
 });
 
 for (const [code, isLasting] of [[3003, true], [3000, true], [4000, false]]) {

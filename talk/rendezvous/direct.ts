@@ -10,13 +10,13 @@ import {
   duplexTransport,
   handshakeError,
   hashOf,
-  PROTOCOL_CLOSE_CODE,
+  QUIC_CLOSE_CODE,
+  QUIC_SESSION_PROTOCOL,
   QuicConnection,
   type QuicConnLike,
   type QuicEndpointLike,
   type QuicRuntime,
   quicRuntime,
-  quicSessionProtocol,
   transportOptions,
 } from "../../mux/internal_deno.ts";
 import { limitedSignal, timeLimit } from "../../time_limit.ts";
@@ -148,7 +148,7 @@ async function connect(
 }
 
 function closeConn(conn: QuicConnLike): void {
-  conn.close({ closeCode: PROTOCOL_CLOSE_CODE, reason: "" });
+  conn.close({ closeCode: QUIC_CLOSE_CODE, reason: "" });
 }
 
 /** What a dialing peer knows of the other one. */
@@ -277,7 +277,7 @@ export class PeerConnection extends QuicConnection {
 /** A connection whose streams are those of a session from now on. */
 function withSessions(conn: QuicConnLike): QuicConnLike {
   return {
-    protocol: quicSessionProtocol,
+    protocol: QUIC_SESSION_PROTOCOL,
     remoteAddr: conn.remoteAddr,
     closed: conn.closed,
     incomingBidirectionalStreams: conn.incomingBidirectionalStreams,

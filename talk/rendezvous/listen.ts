@@ -2,7 +2,7 @@ import {
   type Accepted,
   type HandshakeLimit,
   type PeerCertificate,
-  type SchemeListenOptions,
+  type SchemeListenTerms,
   TlsError,
   type TransportListener,
 } from "../../mux/internal.ts";
@@ -61,7 +61,7 @@ const HANDSHAKE: HandshakeLimit = { timeout: 30_000, onTimeout() {} };
  */
 export async function listenAsPeer(
   rest: string,
-  options: SchemeListenOptions = {},
+  options: SchemeListenTerms = {},
   handshake: HandshakeLimit = HANDSHAKE,
 ): Promise<TransportListener> {
   const listener = new PeerListener(parsePeerAddress(rest), options, handshake);
@@ -73,7 +73,7 @@ export async function listenAsPeer(
 class PeerListener implements TransportListener {
   readonly addr: string;
   readonly #address: PeerAddress;
-  readonly #options: SchemeListenOptions;
+  readonly #options: SchemeListenTerms;
   readonly #handshake: HandshakeLimit;
   readonly #identity: Identity;
   readonly #pins: readonly string[] | undefined;
@@ -94,7 +94,7 @@ class PeerListener implements TransportListener {
 
   constructor(
     address: PeerAddress,
-    options: SchemeListenOptions,
+    options: SchemeListenTerms,
     handshake: HandshakeLimit,
   ) {
     const { tls, endpoint } = options;

@@ -1,12 +1,68 @@
 import { assert, assertEquals } from "@std/assert";
+import { bundle } from "../support/bundle.ts";
 import { bundleForBrowsers } from "./site.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 
-async function gzipped(text: string): Promise<number> {
-  const stream = new Blob([text]).stream()
-    .pipeThrough(new CompressionStream("gzip"));
-  return (await new Response(stream).bytes()).length;
+/** How far the figures of the README may be off, in kB: bundlers change. */
+const TOLERANCE = 2;
+
+/** The chunks of a bundle by their names, as a bundler that splits makes them. */
+type Chunks = ReadonlyMap<string, string>;
+
+/** Bundles a module as sites do: a chunk for each part that is loaded on its own. */
+async function chunksOf(path: string): Promise<Chunks> {
+  const folder = await Deno.makeTempDir();
+  try {
+    const flags = ["--platform=browser", "--minify", "--code-splitting"];
+    await bundle(...flags, "--outdir", folder, new URL(path, ROOT).pathname);
+    const chunks = new Map<string, string>();
+    for await (const { name } of Deno.readDir(folder)) {
+      chunks.set(name, await Deno.readTextFile(`${folder}/${name}`));
+    }
+    return chunks;
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** The chunks that are loaded with some: what they import, and not by `import()`. */
+function loadedWith(names: string[], chunks: Chunks): string[] {
+  const loaded = new Set<string>();
+  const load = (name: string) => {
+    const code = chunks.get(name);
+    if (code === undefined) throw new Error(`There is no chunk ${name}`);
+    if (loaded.has(name)) return;
+    loaded.add(name);
+    const imports = code.matchAll(/\b(?:import|from)\s*"\.\/([^"]+)"/g);
+    for (const [, imported] of imports) load(imported!);
+  };
+  for (const name of names) load(name);
+  return [...loaded];
+}
+
+/** Bytes of chunks, each compressed by itself, as a server sends them. */
+async function gzipped(names: Iterable<string>, chunks: Chunks) {
+  let size = 0;
+  for (const name of names) {
+    const stream = new Blob([chunks.get(name)!]).stream()
+      .pipeThrough(new CompressionStream("gzip"));
+    size += (await new Response(stream).bytes()).length;
+  }
+  return size;
+}
+
+/** Compares a size with what the README says, and bounds it. */
+async function check(what: string, size: number, said: RegExp, most: number) {
+  console.log(`${what}, minified and gzipped: ${size} bytes`);
+  const readme = await Deno.readTextFile(new URL("README.md", ROOT));
+  const stated = Number(said.exec(readme)?.[1]);
+  const kilobytes = Math.round(size / 1_000);
+  assert(
+    Math.abs(kilobytes - stated) <= TOLERANCE,
+    `the README says ${stated} kB of ${what}, it is ${kilobytes}`,
+  );
+  assert(kilobytes <= most, `${what} has grown to ${kilobytes} kB`);
 }
 
 Deno.test("browser: a bundle of the core imports nothing", async () => {
@@ -16,16 +72,51 @@ Deno.test("browser: a bundle of the core imports nothing", async () => {
   assertEquals(code.match(/\bimport\b.*["'].*["']/g), null);
 });
 
-Deno.test("browser: the bundled core has the size that the README says", async () => {
+Deno.test("browser: the core has the size that the README says, at its start and in all", async () => {
+  const chunks = await chunksOf("mod.ts");
+  const start = await gzipped(loadedWith(["mod.js"], chunks), chunks);
+  await check("the core", start, /starts with\s+(\d+) kB/, 70);
   const path = new URL("mod.ts", ROOT).href;
-  const size = await gzipped(await bundleForBrowsers(path, "--minify"));
-  const kilobytes = Math.round(size / 1_000);
-  console.log(`the core, minified and gzipped: ${size} bytes`);
-  const readme = await Deno.readTextFile(new URL("README.md", ROOT));
-  const said = Number(/(\d+) kB minified and\s+gzipped/.exec(readme)?.[1]);
-  // Versions of the bundler differ a little, and so does each change.
-  assert(
-    Math.abs(kilobytes - said) <= 2,
-    `the README says ${said} kB, it is ${kilobytes}`,
-  );
+  const file = await bundleForBrowsers(path, "--minify");
+  const all = await gzipped(["all"], new Map([["all", file]]));
+  await check("all in one file", all, /(\d+) kB\s+in\s+one\s+file/, 95);
+});
+
+/** What a page loads that dials `ws:`: the chunks with it, and all there are. */
+async function clientChunks(): Promise<{ loaded: string[]; chunks: Chunks }> {
+  const chunks = await chunksOf("tests/browser/ws_client.ts");
+  const scheme = [...chunks.keys()].filter((name) => /^scheme-/.test(name));
+  assertEquals(scheme.length, 1);
+  return { loaded: loadedWith(["ws_client.js", ...scheme], chunks), chunks };
+}
+
+Deno.test("browser: a page that dials ws: and calls loads what the README says", async () => {
+  const { loaded, chunks } = await clientChunks();
+  const size = await gzipped(loaded, chunks);
+  await check("a client for ws:", size, /`wss:`\s+loads\s+(\d+) kB/, 64);
+});
+
+Deno.test("browser: a page that dials ws: loads nothing that listens, forwards, reconnects or has sockets", async () => {
+  const { loaded, chunks } = await clientChunks();
+  const codeOf = (names: Iterable<string>) =>
+    [...names].map((name) => chunks.get(name)).join("");
+  const code = codeOf(loaded);
+  const all = codeOf(chunks.keys());
+  for (
+    const word of [
+      "sec-websocket-accept",
+      "Deno.listen(",
+      "node:tls",
+      "sessionIdleTimeout",
+      "Cannot forward call",
+      "the peer closed the session",
+    ]
+  ) {
+    assert(all.includes(word), `there is no ${word}`);
+    assert(!code.includes(word), `a client has ${word}`);
+  }
+  // Of handlerFrom() and dialCommand(), which no part of the program uses.
+  for (const word of ["createSecureContext", "node:child_process"]) {
+    assert(!all.includes(word), `the bundle has ${word}`);
+  }
 });

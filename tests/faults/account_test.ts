@@ -4,8 +4,14 @@
  *
  * @module
  */
-import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
-import { MuxError, type Peer, RemoteError } from "@qtalk/qtalk";
+import {
+  assert,
+  assertEquals,
+  assertLess,
+  assertMatch,
+  assertRejects,
+} from "@std/assert";
+import { MuxError, type Peer, RemoteError, RpcError } from "@qtalk/qtalk";
 import { test } from "../support/harness.ts";
 import { data, eof, open, values } from "../support/wire.ts";
 import { turn, within } from "../support/within.ts";
@@ -169,6 +175,94 @@ test("account: the functions of a long stream of arguments are counted until its
   answering.resolve();
   await settled(() => held(peer).arguments);
   assertEquals(held(peer).arguments, 0);
+});
+
+test("account: a call that goes on with functions gets an error before it stalls", async (t) => {
+  const COUNT = 100, MOST = Math.floor(16 * MIB / 768);
+  const { peer, raw } = t.scriptedPeer();
+  let seen = 0;
+  const failed = Promise.withResolvers<unknown>();
+  peer.handle("all", async (call, respond) => {
+    try {
+      for await (const value of call) seen += (value as unknown[]).length;
+      await respond.return(seen);
+    } catch (error) {
+      failed.resolve(error);
+      throw error;
+    }
+  });
+  await raw.send(open(0), data(0, values({ Selector: "all" })));
+  let over = false;
+  const sending = (async () => {
+    for (let i = 0; !over; i++) {
+      await raw.send(data(0, values(functions(i, COUNT))));
+      await turn();
+    }
+  })();
+  const error = await within(failed.promise, "the error");
+  over = true;
+  await sending;
+  assert(error instanceof RpcError && error.code === "limit-exceeded");
+  assertMatch(error.message, /in call "\/all": .*"maxHeldSize"\)$/);
+  assert(seen > MOST - 2 * COUNT && seen <= MOST, `${seen} were received`);
+  const answer = (await raw.find("data")).payload;
+  assertMatch(new TextDecoder().decode(answer), /maxHeldSize/);
+  await settled(() => held(peer).arguments);
+  assertEquals(held(peer).arguments, 0);
+});
+
+test("account: calls that each go on with functions do not wait for one another", async (t) => {
+  const CALLS = 12, COUNT = 2_000;
+  const [client, server] = t.pair();
+  server.handle("all", async (call, respond) => {
+    let seen = 0;
+    for await (const value of call) {
+      seen += (value as unknown[]).length;
+      await turn();
+    }
+    await respond.return(seen);
+  });
+  async function* stream(call: number) {
+    for (let i = 0; i < 5; i++) yield functions(call * 10 + i, COUNT);
+  }
+  const calls = Array.from({ length: CALLS }, (_, i) => {
+    return client.call("all", stream(i)).then(
+      (seen) => assertEquals(seen, 5 * COUNT),
+      (error) => {
+        assert(error instanceof RemoteError);
+        assertEquals(error.code, "limit-exceeded");
+      },
+    );
+  });
+  await within(Promise.all(calls), "all calls");
+  assertEquals(held(server).arguments, 0);
+});
+
+test("account: calls that stream large arguments do not wait for one another", async (t) => {
+  const CALLS = 20, VALUES = 4;
+  const texts = "x".repeat(SIZE), objects = Array(50_000 - 1).fill({});
+  const [client, server] = t.pair();
+  server.handle("all", async (call, respond) => {
+    let seen = 0;
+    for await (const value of call) {
+      seen += (value as string | unknown[]).length;
+      assertLess(held(server).total, 33 * MIB);
+      await turn();
+    }
+    await respond.return(seen);
+  });
+  for (const value of [texts, objects]) {
+    const stream = async function* () {
+      for (let i = 0; i < VALUES; i++) yield value;
+    };
+    const calls = Array.from(
+      { length: CALLS },
+      () => client.call("all", stream()),
+    );
+    const sums = await within(Promise.all(calls), "all calls", 60_000);
+    assertEquals(sums, Array(CALLS).fill(VALUES * value.length));
+    assertEquals(held(server).arguments, 0);
+  }
 });
 
 test("account: small arguments with functions wait when these have taken too much", async (t) => {

@@ -36,16 +36,9 @@ export async function prepareRuntimes(
   if (Deno.build.os === "windows") {
     return { missing: "they need Unix sockets and a shell" };
   }
-  let node: string;
-  let node24: string;
-  try {
-    node = await nodeOf(PACKAGES.oldest);
-    node24 = await nodeOf(PACKAGES.later);
-  } catch (error) {
-    return { missing: error instanceof Error ? error.message : `${error}` };
-  }
-  const modules = /^(.*\/node_modules)\/node\/bin\/node$/.exec(node)?.[1];
-  if (modules === undefined) return { missing: `npx found Node at "${node}"` };
+  const { found, missing } = await findRuntimes();
+  if (found === undefined) return { missing: missing! };
+  const { node, node24, bun } = found;
   // What cannot be bundled is a failure, and nothing that is missing.
   const [program, example, signals, sockets] = await Promise.all([
     bundleInto("program.ts", directory),
@@ -63,9 +56,26 @@ export async function prepareRuntimes(
     runtimes: {
       node: commands(node, "--no-warnings"),
       node24: commands(node24, "--no-warnings"),
-      bun: commands(`${modules}/.bin/bun`),
+      bun: commands(bun),
     },
   };
+}
+
+/** Installs the runtimes: resolves to where each is, or says why not. */
+export async function findRuntimes(): Promise<
+  { found?: Record<keyof Runtimes, string>; missing?: string }
+> {
+  let node: string;
+  let node24: string;
+  try {
+    node = await nodeOf(PACKAGES.oldest);
+    node24 = await nodeOf(PACKAGES.later);
+  } catch (error) {
+    return { missing: error instanceof Error ? error.message : `${error}` };
+  }
+  const modules = /^(.*\/node_modules)\/node\/bin\/node$/.exec(node)?.[1];
+  if (modules === undefined) return { missing: `npx found Node at "${node}"` };
+  return { found: { node, node24, bun: `${modules}/.bin/bun` } };
 }
 
 /** Installs packages with Node among them; resolves to where that is. */

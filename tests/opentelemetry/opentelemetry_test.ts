@@ -71,9 +71,8 @@ Deno.test("opentelemetry: both sides of a call are spans of one trace, and are m
 
   const add = pair("math/add");
   for (const { attributes } of [add.client, add.server]) {
-    assertEquals(attributes["rpc.system"], "qtalk");
-    assertEquals(attributes["rpc.service"], "math");
-    assertEquals(attributes["rpc.method"], "add");
+    assertEquals(attributes["rpc.system.name"], "qtalk");
+    assertEquals(attributes["rpc.method"], "math/add");
     assertEquals(attributes["error.type"], undefined);
   }
   assertEquals(add.server.attributes["network.peer.address"], "127.0.0.1");
@@ -91,6 +90,9 @@ Deno.test("opentelemetry: both sides of a call are spans of one trace, and are m
   const refuse = pair("refuse");
   assertEquals(refuse.client.attributes["error.type"], "unavailable-today");
   assertEquals(refuse.server.attributes["error.type"], "unavailable-today");
+  for (const { attributes } of [refuse.client, refuse.server]) {
+    assertEquals(attributes["rpc.response.status_code"], "unavailable-today");
+  }
   assertEquals([refuse.client.status, refuse.server.status], [2, 0]);
   const fail = pair("fail");
   assertEquals(fail.server.attributes["error.type"], "TypeError");
@@ -104,20 +106,21 @@ Deno.test("opentelemetry: both sides of a call are spans of one trace, and are m
     return found.at(-1)!;
   };
   for (const side of ["client", "server"]) {
-    const point = figure(`rpc.${side}.duration`, "add");
+    const point = figure(`rpc.${side}.call.duration`, "math/add");
     assertEquals(point.count, 1);
-    assertEquals(point.attributes["rpc.service"], "math");
-    const failed = figure(`rpc.${side}.duration`, "fail");
+    const failed = figure(`rpc.${side}.call.duration`, "fail");
     assert(failed.attributes["error.type"] !== undefined);
   }
   // Anyone can invent names of methods that do not exist.
-  const names = points.filter(({ name }) => name === "rpc.server.duration")
+  const names = points.filter(({ name }) => name === "rpc.server.call.duration")
     .map(({ attributes }) => attributes["rpc.method"]);
-  assertEquals([names.includes("thing"), names.includes("_OTHER")], [
+  assertEquals([names.includes("missing/thing"), names.includes("_OTHER")], [
     false,
     true,
   ]);
-  assertEquals(one("_OTHER", "server").attributes["rpc.method"], "thing");
+  const { attributes } = one("_OTHER", "server");
+  assertEquals(attributes["rpc.method"], "_OTHER");
+  assertEquals(attributes["rpc.method_original"], "missing/thing");
 });
 
 Deno.test("opentelemetry: without OTEL_DENO, calls work and nothing is exported", async () => {

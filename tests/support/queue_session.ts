@@ -315,6 +315,16 @@ class QueueChannel implements RawChannel {
     return this.#chunks[0];
   }
 
+  get chunk(): Uint8Array | undefined {
+    return this.peek();
+  }
+
+  readonly chunkStart = 0;
+
+  get chunkEnd(): number {
+    return this.peek()?.length ?? 0;
+  }
+
   consume(bytes: number): void {
     const [first] = this.#chunks;
     if (first === undefined || bytes === 0) return;

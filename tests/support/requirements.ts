@@ -24,12 +24,15 @@ export const REQUIREMENTS: Requirements = {
         new URL("../interop/go_quic/", HERE),
       ),
   },
+  npmAndChromium: {
+    name: "bundlers from npm, and Chromium and chromedriver",
+    tests: /^\.\/tests\/npm\/npm_test\.ts => .* in Chromium$/,
+    missing: async () => await npmMissing() ?? await chromiumMissing(),
+  },
   chromium: {
     name: "Chromium and chromedriver",
     tests: /^\.\/tests\/(browser\/browser|deploy_page)_test\.ts /,
-    missing: async () =>
-      await failureOfAll("chromium", "chromium-browser", "google-chrome") ??
-        await failureOfAll("chromedriver"),
+    missing: () => chromiumMissing(),
   },
   redis: {
     name: "redis-server",
@@ -37,11 +40,26 @@ export const REQUIREMENTS: Requirements = {
       /^\.\/tests\/examples_test\.ts => .*examples\/(?:database\/|many_machines\/redis)/,
     missing: () => failureOfAll("redis-server"),
   },
+  baseBinary: {
+    name: "the base binary of deno compile, which Deno downloads",
+    tests: /^\.\/tests\/compile_test\.ts /,
+    missing: async () => {
+      const folder = await Deno.makeTempDir({ prefix: "qtalk_compile_" });
+      try {
+        await Deno.writeTextFile(`${folder}/empty.ts`, "");
+        const args = ["compile", "--no-check", "empty.ts"];
+        const failure = await failureOf(Deno.execPath(), args, folder);
+        return failure && "deno compile fails with an empty program, too";
+      } finally {
+        await Deno.remove(folder, { recursive: true });
+      }
+    },
+  },
   npm: {
     name: "runtimes and peers from npm",
     tests:
-      /^\.\/tests\/(node_bun\/node_bun|oldest_deno\/oldest_deno|interop\/duplex|types\/package)_test\.ts /,
-    missing: () => failureOf("npm", ["view", "deno", "version"]),
+      /^\.\/tests\/(node_bun\/node_bun|npm\/npm|oldest_deno\/oldest_deno|interop\/duplex|types\/package)_test\.ts /,
+    missing: () => npmMissing(),
   },
   ipv6: {
     name: "addresses of IPv6",
@@ -89,6 +107,15 @@ export const REQUIREMENTS: Requirements = {
 };
 
 const HERE = import.meta.url;
+
+function npmMissing(): Promise<string | undefined> {
+  return failureOf("npm", ["view", "deno", "version"]);
+}
+
+async function chromiumMissing(): Promise<string | undefined> {
+  return await failureOfAll("chromium", "chromium-browser", "google-chrome") ??
+    await failureOfAll("chromedriver");
+}
 
 /** Why none of these commands can be run; undefined if one can. */
 async function failureOfAll(

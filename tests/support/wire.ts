@@ -239,7 +239,7 @@ export class FrameCollector {
         this.#payload = { recipient, bytes, filled: 0 };
         this.#fill(new Uint8Array(0));
       },
-      onPayload: (piece) => this.#fill(piece),
+      onPayload: (chunk, from, to) => this.#fill(chunk.subarray(from, to)),
       onEof: (recipient) => onFrame({ type: "eof", recipient }),
       onClose: (recipient) => onFrame({ type: "close", recipient }),
     });

@@ -80,7 +80,8 @@ Deno.test("messagePortTransport: the ends greet each other, whichever starts fir
   assertEquals(writing.state, "pending");
   // The peer starts now, and has not received that greeting.
   lab.say("hello", { from: "test" });
-  assertEquals(await lab.hear(), { qtalk: "hello", from, to: "test" });
+  const hello = { qtalk: "hello", from, to: "test", text: true };
+  assertEquals(await lab.hear(), hello);
   const { bytes } = await lab.hear();
   assertEquals(text(bytes as Uint8Array), "first");
   assertEquals(writing.state, "resolved");
@@ -131,28 +132,100 @@ Deno.test("messagePortTransport: sends the written bytes only, in messages of up
   await writing;
 });
 
-Deno.test("messagePortTransport: small writes wait when too many are not read", async () => {
+Deno.test("messagePortTransport: short messages are strings for a peer that takes them", async () => {
+  using lab = new Lab();
+  const { from } = await lab.hear();
+  lab.say("hello", { from: "test", to: from, text: true });
+  const all = Uint8Array.from({ length: 256 }, (_, i) => i);
+  const buffer = all.slice();
+  await lab.transport.write(buffer.subarray(100, 103));
+  await lab.transport.write(buffer);
+  buffer.fill(0);
+  const short: unknown = await lab.hear();
+  assertEquals(short, "\0qtalkdef");
+  const longest: unknown = await lab.hear();
+  assertEquals(longest, `\0qtalk${String.fromCharCode(...all)}`);
+  // A longer one is not.
+  await lab.transport.write(new Uint8Array(257));
+  assertEquals(await lab.hear(), {
+    qtalk: "bytes",
+    bytes: new Uint8Array(257),
+  });
+});
+
+Deno.test("messagePortTransport: reads strings, before and after a read begins", async () => {
   using lab = new Lab();
   await lab.greet();
-  let written = 0;
-  const writing = watch((async () => {
-    for (;;) {
-      await lab.transport.write(new Uint8Array(1));
-      written++;
-    }
-  })());
-  let last = -1;
-  while (written !== last) {
-    last = written;
-    await turn();
-  }
-  assertEquals(written, Math.floor(MAX_IN_FLIGHT / 257));
-  lab.say("taken", { size: 257 * 100 });
-  while (written < last + 100) await turn();
-  lab.say("gone");
-  while (writing.state === "pending") await turn();
-  assertEquals(`${writing.reason}`, "Error: the peer closed the transport");
+  const all = Uint8Array.from({ length: 256 }, (_, i) => i);
+  const longer = "x".repeat(1_000);
+  const message = `\0qtalk${String.fromCharCode(...all)}`;
+  lab.port.postMessage(message);
+  lab.port.postMessage("\0qtalksecond");
+  lab.port.postMessage(`\0qtalk${longer}`);
+  lab.port.postMessage("\0qtalk");
+  assertEquals(await lab.transport.read(), all);
+  assertEquals(text((await lab.transport.read())!), "second");
+  assertEquals(text((await lab.transport.read())!), longer);
+  assertEquals(await lab.transport.read(), new Uint8Array(0));
+  const reading = lab.transport.read();
+  lab.port.postMessage(message);
+  // What comes meanwhile must not change what was read.
+  lab.port.postMessage("\0qtalknext");
+  const read = await reading;
+  await turn();
+  assertEquals(read, all);
+  assertEquals(text((await lab.transport.read())!), "next");
 });
+
+Deno.test("messagePortTransport: a program's listener that was added later sees none of its strings", async () => {
+  using lab = new Lab();
+  await lab.greet();
+  const own: unknown[] = [];
+  lab.near.addEventListener("message", ({ data }) => {
+    if (typeof data === "string") own.push(data);
+  });
+  lab.port.postMessage("\0qtalkours");
+  lab.port.postMessage("theirs");
+  lab.port.postMessage("\0qtalkdone");
+  assertEquals(text((await lab.transport.read())!), "ours");
+  assertEquals(text((await lab.transport.read())!), "done");
+  assertEquals(own, ["theirs"]);
+});
+
+Deno.test("messagePortTransport: strings before the greeting are for an earlier transport", async () => {
+  using lab = new Lab();
+  const { from } = await lab.hear();
+  lab.port.postMessage("\0qtalkold");
+  lab.say("hello", { from: "test", to: from });
+  lab.port.postMessage("\0qtalknew");
+  assertEquals(text((await lab.transport.read())!), "new");
+});
+
+for (const takesText of [false, true]) {
+  Deno.test(`messagePortTransport: small writes wait when too many are not read${takesText ? ", as strings" : ""}`, async () => {
+    using lab = new Lab();
+    const { from } = await lab.hear();
+    lab.say("hello", { from: "test", to: from, text: takesText });
+    let written = 0;
+    const writing = watch((async () => {
+      for (;;) {
+        await lab.transport.write(new Uint8Array(1));
+        written++;
+      }
+    })());
+    let last = -1;
+    while (written !== last) {
+      last = written;
+      await turn();
+    }
+    assertEquals(written, Math.floor(MAX_IN_FLIGHT / 257));
+    lab.say("taken", { size: 257 * 100 });
+    while (written < last + 100) await turn();
+    lab.say("gone");
+    while (writing.state === "pending") await turn();
+    assertEquals(`${writing.reason}`, "Error: the peer closed the transport");
+  });
+}
 
 Deno.test("messagePortTransport: reports what was read in batches", async () => {
   using lab = new Lab();
@@ -173,6 +246,10 @@ const HOSTILE: Record<string, [(lab: Lab) => void, string]> = {
   "a message without bytes": [
     (lab) => lab.say("bytes", { bytes: "text" }),
     "received a message without bytes",
+  ],
+  "a string with characters that are no bytes": [
+    (lab) => lab.port.postMessage("\0qtalka\u0100"),
+    "received a string with characters that are no bytes",
   ],
   "a size that exceeds what was sent": [
     (lab) => lab.say("taken", { size: 1 }),
@@ -312,7 +389,8 @@ Deno.test("messagePortTransport: a greeting for an earlier transport is answered
   using lab = new Lab();
   const { from } = await lab.hear();
   lab.say("hello", { from: "old", to: "earlier" });
-  assertEquals(await lab.hear(), { qtalk: "hello", from, to: undefined });
+  const hello = { qtalk: "hello", from, to: undefined, text: true };
+  assertEquals(await lab.hear(), hello);
   lab.say("bytes", { bytes: utf8("old") });
   lab.say("gone");
   lab.say("hello", { from: "new", to: from });

@@ -127,13 +127,13 @@ function writableOf(output: NodeWritable): WritableStream<Uint8Array> {
 }
 
 /** The other half of a stream that has one direction only. */
-const NOTHING: NodeReadable = Object.freeze({
+const NOTHING: NodeReadable = /* @__PURE__ */ Object.freeze({
   on() {},
   pause() {},
   resume() {},
   destroy() {},
 });
-const NOWHERE: NodeWritable = Object.freeze({
+const NOWHERE: NodeWritable = /* @__PURE__ */ Object.freeze({
   on() {},
   writableLength: 0,
   write: () => true,

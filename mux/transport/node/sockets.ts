@@ -88,14 +88,27 @@ export const nodeTcp: Scheme = {
 };
 
 /** `unix:/path` on Node and Bun. */
-export const nodeUnix: Scheme = pathScheme("unix", (path) => path);
+export const nodeUnix: Scheme = pathScheme(
+  "unix",
+  (rest) => parsePath("unix", rest),
+);
 
 /** `pipe:name`: a named pipe of Windows. */
-export const nodePipe: Scheme = pathScheme("pipe", (name) => {
-  return /^[\\/]{2}[.?][\\/]pipe[\\/]/.test(name)
-    ? name
-    : `\\\\.\\pipe\\${name}`;
-});
+export const nodePipe: Scheme = pathScheme("pipe", pipePath);
+
+/**
+ * The path of the named pipe `name`, `//name` or `\\.\pipe\name`, which can also be
+ * written with slashes.
+ *
+ * @throws {SyntaxError} if there is no name
+ */
+export function pipePath(rest: string): string {
+  // First: its slashes are not those before a name.
+  const whole = /^[\\/]{2}([.?])[\\/]pipe[\\/](.*)$/is.exec(rest);
+  const name = whole?.[2] ?? rest.replace(/^\/\//, "");
+  if (name === "") throw new SyntaxError("expected pipe:name");
+  return `\\\\${whole?.[1] ?? "."}\\pipe\\${name}`;
+}
 
 /**
  * The host and the port of an address.
@@ -250,9 +263,8 @@ export class NodeListener implements TransportListener {
 
 function pathScheme(
   scheme: "unix" | "pipe",
-  pathOf: (name: string) => string,
+  parse: (rest: string) => string,
 ): Scheme {
-  const parse = (rest: string) => pathOf(parsePath(scheme, rest));
   return {
     async connect(rest, signal) {
       const socket = await connectSocket({ path: parse(rest) }, signal);

@@ -1,13 +1,64 @@
 import { timeLimit } from "../../../time_limit.ts";
+import { hostPort } from "../address_forms.ts";
 import { Handshakes } from "../handshakes.ts";
 import { PendingAccepts } from "../pending_accepts.ts";
-import type { Accepted, HandshakeLimit, TransportListener } from "../types.ts";
+import type {
+  Accepted,
+  HandshakeLimit,
+  Scheme,
+  SchemeListenOptions,
+  TlsListenOptions,
+  TransportListener,
+} from "../types.ts";
 import { webSocketServer } from "./connection.ts";
-import type { RequestRules } from "./request_rules.ts";
+import { defaultPort, HTTP, unbracketed } from "./handshake.ts";
+import { checkHosts, type RequestRules } from "./request_rules.ts";
 import { acceptHandshake } from "./server_handshake.ts";
 
 /** The time to send a request and read the answer, unless a program says. */
 const HANDSHAKE: HandshakeLimit = { timeout: 30_000, onTimeout() {} };
+
+/**
+ * Accepts WebSockets at one path, and answers 404 at others.
+ *
+ * @throws {TypeError} if a host of `options` is none
+ */
+export async function listenOverSockets(
+  url: URL,
+  { origins, hosts, tls, reusePort }: SchemeListenOptions,
+  handshake?: HandshakeLimit,
+): Promise<TransportListener> {
+  checkHosts(hosts);
+  const hostname = unbracketed(url.hostname);
+  const place = { hostname, port: Number(url.port || defaultPort(url)) };
+  const source = url.protocol === "wss:"
+    ? await listenWithTls({ ...place, reusePort }, tls, handshake)
+    : await (await loadTcp()).listen(hostPort("tcp", place).slice(4), {
+      reusePort,
+    });
+  url.port = new URL(source.addr.replace(/^\w+/, "ws")).port;
+  const rules = { path: url.pathname, origins, hosts };
+  return webSocketListener(source, url.href, rules, handshake);
+}
+
+async function listenWithTls(
+  { hostname: host, ...place }: {
+    hostname: string;
+    port: number;
+    reusePort: boolean | undefined;
+  },
+  tls: TlsListenOptions | undefined,
+  handshake: HandshakeLimit | undefined,
+): Promise<TransportListener> {
+  const { listenTls } = await import("../node/tls.ts");
+  return await listenTls({ host, ...place }, "tcp", HTTP, tls, handshake);
+}
+
+async function loadTcp(): Promise<Scheme> {
+  return "Deno" in globalThis
+    ? (await import("../tcp.ts")).tcp
+    : (await import("../node/sockets.ts")).nodeTcp;
+}
 
 /**
  * Makes a listener that speaks WebSocket (RFC 6455) on the connections of another

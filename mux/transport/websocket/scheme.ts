@@ -1,29 +1,17 @@
 import type { Transport } from "../../types.ts";
-import type {
-  HandshakeLimit,
-  Scheme,
-  SchemeListenOptions,
-  TlsListenOptions,
-  TransportListener,
-} from "../types.ts";
+import type { Scheme, TransportListener } from "../types.ts";
 import {
   closingError,
   connectionBroken,
   webSocketTransport,
 } from "./transport.ts";
-import {
-  checkedHeaders,
-  defaultPort,
-  type HandshakeRequest,
-  HTTP,
-  unbracketed,
-} from "./handshake.ts";
-import { hostPort } from "../address_forms.ts";
+import type { HandshakeRequest } from "./handshake.ts";
 import { builtinModule } from "../node/builtin.ts";
-import { webSocketListener } from "./listener.ts";
-import { checkHosts } from "./request_rules.ts";
 
-/** `ws://host:port/path`, or `wss:`. */
+/**
+ * `ws://host:port/path`, or `wss:`. It imports what browsers need to dial, and the
+ * rest on first use.
+ */
 export function webSocketScheme(name: "ws" | "wss"): Scheme {
   return {
     async connect(rest, signal, options = {}) {
@@ -48,10 +36,17 @@ export function webSocketScheme(name: "ws" | "wss"): Scheme {
           'wss: needs a certificate: pass option "tls", or serveWebSocket() to Deno.serve()',
         );
       }
-      checkHosts(options.hosts);
-      return listenOverTcp(url, options, handshake);
+      return listenOnFirstUse(url, options, handshake);
     },
   };
+}
+
+/** A program that only dials needs no listener. */
+async function listenOnFirstUse(
+  ...args: Parameters<typeof import("./listener.ts")["listenOverSockets"]>
+): Promise<TransportListener> {
+  const { listenOverSockets } = await import("./listener.ts");
+  return await listenOverSockets(...args);
 }
 
 /**
@@ -91,43 +86,6 @@ function hasSockets(): boolean {
     builtinModule("node:net") !== undefined;
 }
 
-/** Accepts WebSockets at one path, and answers 404 at others. */
-async function listenOverTcp(
-  url: URL,
-  { origins, hosts, tls, reusePort }: SchemeListenOptions,
-  handshake?: HandshakeLimit,
-): Promise<TransportListener> {
-  const hostname = unbracketed(url.hostname);
-  const place = { hostname, port: Number(url.port || defaultPort(url)) };
-  const source = url.protocol === "wss:"
-    ? await listenWithTls({ ...place, reusePort }, tls, handshake)
-    : await (await loadTcp()).listen(hostPort("tcp", place).slice(4), {
-      reusePort,
-    });
-  url.port = new URL(source.addr.replace(/^\w+/, "ws")).port;
-  const rules = { path: url.pathname, origins, hosts };
-  return webSocketListener(source, url.href, rules, handshake);
-}
-
-async function listenWithTls(
-  { hostname: host, ...place }: {
-    hostname: string;
-    port: number;
-    reusePort: boolean | undefined;
-  },
-  tls: TlsListenOptions | undefined,
-  handshake: HandshakeLimit | undefined,
-): Promise<TransportListener> {
-  const { listenTls } = await import("../node/tls.ts");
-  return await listenTls({ host, ...place }, "tcp", HTTP, tls, handshake);
-}
-
-async function loadTcp(): Promise<Scheme> {
-  return "Deno" in globalThis
-    ? (await import("../tcp.ts")).tcp
-    : (await import("../node/sockets.ts")).nodeTcp;
-}
-
 /** Dials with the runtime's own `WebSocket`: in browsers. */
 export async function dialNative(
   { url, headers, protocols = [] }: HandshakeRequest,
@@ -136,17 +94,15 @@ export async function dialNative(
   if (headers !== undefined && !("process" in globalThis)) {
     throw new TypeError("a WebSocket of a browser cannot send headers");
   }
-  // Node and Bun accept both instead of the protocols.
   const socket = headers === undefined
     ? new WebSocket(url, [...protocols])
-    : new (WebSocket as unknown as HeadedWebSocket)(url, {
-      headers: checkedHeaders(headers),
-      protocols: [...protocols],
-    });
+    : await withHeaders(url, headers, protocols);
   const transport = webSocketTransport(socket);
   const opened = Promise.withResolvers<void>();
   const onAbort = () => opened.reject(signal.reason);
   signal.addEventListener("abort", onAbort, { once: true });
+  // It may have happened while modules were loaded.
+  if (signal.aborted) onAbort();
   socket.addEventListener("open", () => opened.resolve());
   socket.addEventListener("close", ({ code, reason }) => {
     opened.reject(closingError(code, reason) ?? connectionBroken(reason));
@@ -165,6 +121,19 @@ export async function dialNative(
   } finally {
     signal.removeEventListener("abort", onAbort);
   }
+}
+
+/** Node and Bun accept headers and protocols instead of the protocols. */
+async function withHeaders(
+  url: URL,
+  headers: HeadersInit,
+  protocols: readonly string[],
+): Promise<WebSocket> {
+  const { checkedHeaders } = await import("./handshake.ts");
+  return new (WebSocket as unknown as HeadedWebSocket)(url, {
+    headers: checkedHeaders(headers),
+    protocols: [...protocols],
+  });
 }
 
 function parse(name: string, rest: string): URL {

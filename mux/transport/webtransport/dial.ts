@@ -1,4 +1,5 @@
-import { handshakeError, hashOf } from "../../quic/internal.ts";
+import { hashOf } from "../../quic/certificate_hash.ts";
+import { handshakeError } from "../../quic/errors.ts";
 import type { Transport } from "../../types.ts";
 import { pinsOf } from "../node/tls_options.ts";
 import type { TlsDialOptions } from "../types.ts";

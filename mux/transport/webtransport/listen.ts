@@ -1,12 +1,11 @@
-import {
-  handshakeError,
-  type QuicConnLike,
-  type QuicEndpointLike,
-  type QuicIncomingLike,
-  type QuicListenerLike,
-  quicRuntime,
-  transportOptions,
-} from "../../quic/internal.ts";
+import { quicRuntime, transportOptions } from "../../quic/endpoint.ts";
+import { handshakeError } from "../../quic/errors.ts";
+import type {
+  QuicConnLike,
+  QuicEndpointLike,
+  QuicIncomingLike,
+  QuicListenerLike,
+} from "../../quic/types.ts";
 import { timeLimit } from "../../../time_limit.ts";
 import { TlsError } from "../../errors.ts";
 import type { Transport } from "../../types.ts";
@@ -18,6 +17,7 @@ import type {
   Accepted,
   HandshakeLimit,
   SchemeListenOptions,
+  SchemeListenTerms,
   TransportListener,
 } from "../types.ts";
 import { refusalOf } from "../websocket/request_rules.ts";
@@ -43,7 +43,7 @@ const MAX_STREAMS = 16;
  */
 export function listenWebTransport(
   url: URL,
-  options: SchemeListenOptions,
+  options: SchemeListenTerms,
   handshake?: HandshakeLimit,
 ): TransportListener {
   const { tls, session, hosts, origins } = options;

@@ -3,7 +3,7 @@ import { testTransport } from "../../../tests/conformance/transport_suite.ts";
 import { loopbackCertificate } from "../../../tests/support/quic.ts";
 import { within } from "../../../tests/support/within.ts";
 import { MuxError, TlsError } from "../../errors.ts";
-import { hashOf } from "../../quic/internal.ts";
+import { hashOf } from "../../quic/certificate_hash.ts";
 import { pinsOf } from "../node/tls_options.ts";
 import type { AbortableTransport, SchemeListenOptions } from "../types.ts";
 import { webTransport } from "./scheme.ts";

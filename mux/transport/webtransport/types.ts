@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { QuicConnLike } from "../../quic/internal.ts";
+import type { QuicConnLike } from "../../quic/types.ts";
 
 /** A `WebTransportBidirectionalStream`. */
 export interface WebTransportStreamLike {

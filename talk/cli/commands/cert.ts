@@ -9,15 +9,13 @@ import {
 } from "../certificates/types.ts";
 import { count, defineCommand } from "../command.ts";
 import { EXIT, UsageError } from "../exit_code.ts";
+import { lazyModule } from "../lazy_module.ts";
 
 /** What certificates are for. */
 type Role = CertificateRequest["role"];
 
-/**
- * The module that makes certificates. Its name is computed, so that Deno fetches its
- * library only when it is used.
- */
-const MAKER: string = "../certificates/make_certificate.ts";
+/** The module that makes certificates, with a library that nothing else needs. */
+const MAKER = "../certificates/make_certificate";
 
 /** Days that a certificate is valid, by default. */
 const DAYS: Readonly<Record<Role, number>> = {
@@ -112,7 +110,7 @@ exist are never replaced.
     const path = join(out, role);
     await checkAbsent(`${path}.key`);
     await checkAbsent(`${path}.pem`);
-    const { makeCertificate } = await import(MAKER) as {
+    const { makeCertificate } = await import(lazyModule(MAKER)) as {
       makeCertificate: MakeCertificate;
     };
     const until = new Date(Date.now() + days * DAY);

@@ -3,6 +3,7 @@ import type { Peer } from "../../peer.ts";
 import { loadCodec } from "../codec_option.ts";
 import { dialSecurity, type GivenDialOptions } from "../connection_options.ts";
 import { dialPeer } from "../dial_peer.ts";
+import { lazyModule } from "../lazy_module.ts";
 import { interopCallbacks } from "./interop_service.ts";
 import { isAddress } from "../target.ts";
 import type { Terminal } from "../terminal.ts";
@@ -62,6 +63,6 @@ function commandLine(
 function ownInterop(codec: string): [string, ...string[]] {
   const args = ["interop", "--codec", codec];
   if (Deno.build.standalone) return [Deno.execPath(), ...args];
-  const main = import.meta.resolve("../main.ts");
+  const main = import.meta.resolve(lazyModule("../main"));
   return [Deno.execPath(), "run", "-A", main, ...args];
 }

@@ -29,15 +29,15 @@ export { quicSession } from "./session.ts";
 export type {
   QuicAddrLike,
   QuicCloseInfoLike,
-  QuicConnectOptions,
+  QuicConnectTerms,
   QuicConnLike,
   QuicEndpointLike,
   QuicIncomingLike,
   QuicListenerLike,
-  QuicListenOptions,
+  QuicListenTerms,
   QuicReceiveStreamLike,
   QuicRuntime,
   QuicSendStreamLike,
   QuicStreamLike,
-  QuicTransportOptions,
+  QuicTransportTerms,
 } from "./types.ts";

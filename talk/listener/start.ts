@@ -1,0 +1,113 @@
+/**
+ * What `listen()` loads on first use.
+ *
+ * @module
+ */
+import type { Carried } from "../../codec/internal.ts";
+import type {
+  HandshakeLimit,
+  Scheme,
+  SchemeListenOptions,
+  SchemeListenTerms,
+  Transport,
+  TransportListener,
+} from "../../mux/internal.ts";
+import { addressError, resolveAddress } from "../address.ts";
+import { observedSource, type ObserverOption } from "../observe/option.ts";
+import type { PeerOptions, PeerWith } from "../peer.ts";
+import {
+  type AcceptRules,
+  type Closable,
+  ConnectionListener,
+  type Listener,
+  type ListenerOptions,
+  type PeerListenerOptions,
+  type ResolvedSharedLimits,
+  resolveSharedLimits,
+  type SharedLimits,
+} from "./listener.ts";
+import { handshakeLimit, peerListener } from "./peer_listener.ts";
+
+/** Addresses of TCP ports. */
+const HAS_PORT = /^(tcp|tls|wss?):/i;
+
+/** Options of all listeners at addresses. */
+type StartOptions =
+  & ListenerOptions
+  & SchemeListenOptions
+  & SharedLimits
+  & ObserverOption;
+
+/** Listens at an address, and makes a peer of each connection. */
+export function listenForPeers<C extends Carried, Context>(
+  address: string,
+  options:
+    & StartOptions
+    & PeerOptions<C, NoInfer<Context>>
+    & PeerListenerOptions<C, Context>,
+): Promise<Listener<PeerWith<C, Context>>> {
+  return start(
+    address,
+    options,
+    (source, limits) => peerListener(source, options, limits),
+  );
+}
+
+/** Listens at an address, and calls `make` for the transport of each connection. */
+export function listenForTransports<T extends Closable>(
+  address: string,
+  options: StartOptions,
+  make: (transport: Transport, limits: ResolvedSharedLimits) => T,
+  rules: AcceptRules<T>,
+): Promise<Listener<T>> {
+  return start(
+    address,
+    options,
+    (source, limits) =>
+      new ConnectionListener<T>(
+        source,
+        (transport) => make(transport, limits),
+        options,
+        limits,
+        rules,
+      ),
+  );
+}
+
+async function start<T>(
+  address: string,
+  options: StartOptions,
+  make: (source: TransportListener, limits: ResolvedSharedLimits) => T,
+): Promise<T> {
+  const limits = resolveSharedLimits(options);
+  const { scheme, rest } = await resolveAddress(address);
+  if (options.reusePort && !HAS_PORT.test(address)) {
+    const reason = new TypeError('option "reusePort" is for TCP ports only');
+    throw addressError("listen", address, reason);
+  }
+  const handshake = handshakeLimit(limits, options.onError);
+  try {
+    const { session } = limits;
+    const terms = { ...options, session };
+    const source = await listenAt(scheme, rest, terms, handshake);
+    return make(observedSource(source, options), limits);
+  } catch (error) {
+    throw addressError("listen", address, error);
+  }
+}
+
+/** Listens, also where a listener that no longer exists has left something. */
+async function listenAt(
+  scheme: Scheme,
+  rest: string,
+  options: SchemeListenTerms,
+  handshake: HandshakeLimit,
+): Promise<TransportListener> {
+  try {
+    return await scheme.listen(rest, options, handshake);
+  } catch (error) {
+    const inUse = (error as Error | undefined)?.name === "AddrInUse";
+    if (!inUse || scheme.takeOver === undefined) throw error;
+    return await scheme.takeOver(rest);
+  }
+}
