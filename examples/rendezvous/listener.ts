@@ -1,4 +1,5 @@
-// A peer that others dial by its name: see rendezvous.ts.
+// A peer that others dial by its name: see rendezvous.ts. Tried by
+// tests/nat/nat_test.ts.
 //
 // Prints:
 //
@@ -17,6 +18,9 @@ const listener = await listen(`peer:bob@${rendezvous}`, {
     console.error(`${subject} (${fingerprint}), ${peer.way}`);
     return { name: subject };
   },
-  handler: handlerFrom({ add: (a: number, b: number) => a + b }),
+  handler: handlerFrom({
+    add: (a: number, b: number) => a + b,
+    echo: (text: string) => text,
+  }),
 });
 console.log(listener.addr);

@@ -1,4 +1,6 @@
 // Where two peers meet that are behind NATs. It runs on a machine that both reach.
+// Tried by tests/nat/nat_test.ts.
+//
 // First, each of the three gets a key, and keeps it:
 //
 //   qtalk cert peer --out keys/meet --name meet
