@@ -191,8 +191,8 @@ export class FramedStream implements ChannelStream, FrameSink, CreditSource {
     this.#host.table.onData(this.#channelId, length);
   }
 
-  onPayload(piece: Uint8Array): void {
-    this.#host.table.onPayloadOf(this.#channelId, piece);
+  onPayload(chunk: Uint8Array, from: number, to: number): void {
+    this.#host.table.onPayloadOf(this.#channelId, chunk, from, to);
   }
 
   onEof(): void {

@@ -259,7 +259,7 @@ export class QuicSession implements RawSession, StreamHost {
     this.#received += chunk.length;
     await this.#process(chunk.length, () => {
       this.table.onData(channelId, chunk.length);
-      this.table.onPayloadOf(channelId, chunk);
+      this.table.onPayloadOf(channelId, chunk, 0, chunk.length);
     });
   }
 

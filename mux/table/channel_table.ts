@@ -357,9 +357,14 @@ export class ChannelTable implements FrameSink, ChannelHost {
    * A piece of payload for a channel that need not be that of the last DATA frame:
    * each channel has a stream of its own.
    */
-  onPayloadOf(recipientId: number, piece: Uint8Array): void {
+  onPayloadOf(
+    recipientId: number,
+    chunk: Uint8Array,
+    from: number,
+    to: number,
+  ): void {
     this.#payloadChannel = this.#channels.get(recipientId);
-    this.onPayload(piece, 0, piece.length);
+    this.onPayload(chunk, from, to);
   }
 
   onEof(recipientId: number): void {

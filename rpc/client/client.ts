@@ -137,10 +137,15 @@ export class Client implements PooledCaller {
     this.#context.callSites?.add(call);
     if (options?.signal?.aborted) return call.giveUp(options.signal.reason);
     const stream = isValueStream(args) ? args : undefined;
+    try {
+      checkSelector(call.selector);
+    } catch (mistake) {
+      // There is no name that could be added to it.
+      return call.fail(mistake);
+    }
     let request: ValueWriter;
     let limit: TimeLimit | undefined;
     try {
-      checkSelector(call.selector);
       if (options !== undefined) limit = timeLimitOf(options, call);
       let extras = limit && this.#extrasOf(limit, options!, call);
       const { state } = this.#context;

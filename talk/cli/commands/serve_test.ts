@@ -439,7 +439,8 @@ Deno.test("qtalk serve: a signal drains all workers of --parallel", () =>
 Deno.test("qtalk serve: --parallel needs a flag of Deno, a port and a number", () =>
   withModule(THREADS, async (cwd) => {
     const cases = [
-      [["-A"], ["--parallel", "2"], "--unstable-net"],
+      // The configuration of this repository has the flag.
+      [["-A", "--no-config"], ["--parallel", "2"], "--unstable-net"],
       [PARALLEL, ["--parallel", "2", "--address", "unix:x"], "TCP port"],
       [PARALLEL, ["--parallel", "two"], "not a whole number above 0"],
     ] as const;
