@@ -42,7 +42,7 @@ class Running implements AsyncDisposable {
       cwd: ROOT,
       stdin: "null",
       stdout: "piped",
-      stderr: "inherit",
+      stderr: "null",
     }).spawn();
     this.#reader = this.#child.stdout.pipeThrough(new TextDecoderStream())
       .getReader();
