@@ -4,4 +4,4 @@
  * @module
  */
 export { peer } from "./scheme.ts";
-export { DEFAULT_RENDEZVOUS_LIMITS, rendezvousService } from "./service.ts";
+export { type RendezvousLimits, rendezvousService } from "./service.ts";

@@ -204,7 +204,7 @@ test("peer: a stranger cannot register a name that is held, nor be taken for its
   assertEquals(await t.watch(await call(address)).call("add", [1, 2]), 3);
 });
 
-test("peer: whoever has a name with another key is not dialed", async (t) => {
+test("peer: a peer that has the name with another key is not dialed", async (t) => {
   const address = await serve(t, await meet(t), mallory);
   const toBob = address.replace(/#.*/, `#${bob.fingerprint}`);
   const error = await refused(call(toBob), "other-key");

@@ -113,8 +113,8 @@ export function placeOf(address: string): Place | null {
 }
 
 /**
- * Whether an address belongs to a network of somebody's own: no peer sends packets
- * to others only because another peer says so.
+ * Whether an address is private or link-local. Others are not used: a peer could
+ * make another one send packets to a third.
  */
 function isPrivate({ hostname }: Place): boolean {
   return /^(?:10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|169\.254\.|f[cd][\da-f]{2}:)/i
