@@ -37,6 +37,8 @@ export type {
   ConnectionInfo,
   ListenSchemeOptions,
   PeerCertificate,
+  PeerMeetingOptions,
+  PeerWay,
   Pem,
   SchemeListenOptions,
   SchemeOptions,

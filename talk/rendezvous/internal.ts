@@ -4,4 +4,4 @@
  * @module
  */
 export { peer } from "./scheme.ts";
-export { type RendezvousLimits, rendezvousService } from "./service.ts";
+export { type RendezvousOptions, rendezvousService } from "./service.ts";

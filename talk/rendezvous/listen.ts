@@ -1,6 +1,7 @@
 import {
   type Accepted,
   type HandshakeLimit,
+  nextTurn,
   type PeerCertificate,
   type SchemeListenTerms,
   TlsError,
@@ -83,6 +84,8 @@ class PeerListener implements TransportListener {
   readonly #direct: TransportListener | undefined;
   readonly #pending = new PendingAccepts();
   readonly #stop = new AbortController();
+  /** Resolves when the socket is closed. */
+  readonly #released = Promise.withResolvers<void>();
   #rendezvous: ReconnectingPeer | undefined;
   /** Ends the registration of the name. */
   #unregister: (() => void) | undefined;
@@ -183,14 +186,17 @@ class PeerListener implements TransportListener {
       });
     } catch (error) {
       this.close();
-      this.#closeIfUnused();
+      await this.#released.promise;
       throw failure ?? error;
     }
     void this.#accept();
   }
 
   accept(): Promise<Accepted | null> {
-    return this.#closed ? Promise.resolve(null) : this.#pending.next();
+    // The end comes when nothing is left, so that it can be waited for.
+    return this.#closed
+      ? this.#released.promise.then(() => null)
+      : this.#pending.next();
   }
 
   close(): void {
@@ -201,7 +207,6 @@ class PeerListener implements TransportListener {
     this.#direct?.close();
     this.#guard.close();
     this.#unregister?.();
-    this.#pending.end();
     this.#pending.discard();
     this.#closeIfUnused();
   }
@@ -309,6 +314,8 @@ class PeerListener implements TransportListener {
       tls.abort?.();
       onTimeout("");
     });
+    const stop = () => tls.abort?.();
+    this.#stop.signal.addEventListener("abort", stop, { once: true });
     try {
       const messages = new Messages(tls);
       const certificate = await this.#demandProof(messages);
@@ -328,6 +335,7 @@ class PeerListener implements TransportListener {
       if (!late && error instanceof Error) onFailure?.(error, "");
     } finally {
       cancel();
+      this.#stop.signal.removeEventListener("abort", stop);
     }
   }
 
@@ -343,7 +351,13 @@ class PeerListener implements TransportListener {
   #closeIfUnused(): void {
     if (!this.#closed || this.#open > 0) return;
     const closing = this.#rendezvous?.close() ?? Promise.resolve();
-    void closing.finally(() => this.#own?.close());
+    void closing.finally(async () => {
+      this.#own?.close();
+      // Deno ends what was done with the socket when its event loop turns.
+      await nextTurn();
+      this.#released.resolve();
+      this.#pending.end();
+    });
   }
 }
 

@@ -13,8 +13,8 @@
 export { DEFAULT_DIRECT_TIMEOUT } from "./dial.ts";
 export { RendezvousError, type RendezvousErrorCode } from "./errors.ts";
 export {
-  DEFAULT_RENDEZVOUS_LIMITS,
-  type RendezvousLimits,
+  DEFAULT_RENDEZVOUS_OPTIONS,
+  type RendezvousOptions,
   type RendezvousService,
   rendezvousService,
   type RendezvousStats,

@@ -30,7 +30,7 @@ import {
 const ANSWER_TIME = 5_000;
 
 /** What a rendezvous may be used for. */
-export interface RendezvousLimits {
+export interface RendezvousOptions {
   /** Names that are registered at once. An integer of at least 1. Default: 4,096. */
   maxNames?: number | undefined;
   /** Names of one session. An integer of at least 1. Default: 4. */
@@ -56,9 +56,9 @@ export interface RendezvousLimits {
   maxRelayedSize?: number | undefined;
 }
 
-/** The defaults of {@linkcode RendezvousLimits}. */
-export const DEFAULT_RENDEZVOUS_LIMITS: Readonly<
-  Record<keyof RendezvousLimits, number>
+/** The defaults of {@linkcode RendezvousOptions}. */
+export const DEFAULT_RENDEZVOUS_OPTIONS: Readonly<
+  Record<keyof RendezvousOptions, number>
 > = Object.freeze({
   maxNames: 4_096,
   maxNamesPerSession: 4,
@@ -109,7 +109,7 @@ export interface RendezvousService extends HandlerObject {
  * @throws {RangeError} if a limit is out of range
  */
 export function rendezvousService(
-  limits: RendezvousLimits = {},
+  limits: RendezvousOptions = {},
 ): RendezvousService {
   return new Service(limits);
 }
@@ -129,7 +129,7 @@ interface Registration {
 }
 
 class Service implements RendezvousService {
-  readonly #limits: Readonly<Record<keyof RendezvousLimits, number>>;
+  readonly #limits: Readonly<Record<keyof RendezvousOptions, number>>;
   readonly #router = new Router();
   readonly #names = new Map<string, Registration>();
   readonly #nonces = new WeakMap<CallingPeer, string>();
@@ -139,18 +139,18 @@ class Service implements RendezvousService {
   #relaysTotal = 0;
   #relayedBytes = 0;
 
-  constructor(limits: RendezvousLimits) {
+  constructor(limits: RendezvousOptions) {
     const given = Object.entries(limits).filter(([, value]) =>
       value !== undefined
     );
     const resolved = {
-      ...DEFAULT_RENDEZVOUS_LIMITS,
+      ...DEFAULT_RENDEZVOUS_OPTIONS,
       ...Object.fromEntries(given) as Partial<
-        Record<keyof RendezvousLimits, number>
+        Record<keyof RendezvousOptions, number>
       >,
     };
-    for (const name of Object.keys(DEFAULT_RENDEZVOUS_LIMITS)) {
-      const key = name as keyof RendezvousLimits;
+    for (const name of Object.keys(DEFAULT_RENDEZVOUS_OPTIONS)) {
+      const key = name as keyof RendezvousOptions;
       const min = /Relay/.test(key) ? 0 : 1;
       const fraction = key === "maxRelayedSize";
       checkOption(key, resolved[key], { min, max: Infinity, fraction });

@@ -1,6 +1,6 @@
 import { json } from "../../../codec/internal.ts";
 import {
-  type RendezvousLimits,
+  type RendezvousOptions,
   rendezvousService,
 } from "../../rendezvous/internal.ts";
 import { count, defineCommand } from "../command.ts";
@@ -49,13 +49,10 @@ not learn how peers are reached directly.
         `Cannot start a rendezvous: expected an address, got ${words.length} words`,
       );
     }
-    const limits: RendezvousLimits = {
+    const limits: RendezvousOptions = {
       maxNames: count("max-names", options["max-names"]),
       maxRelays: count("max-relays", options["max-relays"]),
     };
-    if (limits.maxNames === 0) {
-      throw new UsageError("Cannot use --max-names: it is at least 1");
-    }
     return await serveUntilStopped(address, {
       handler: rendezvousService(limits),
       codecs: [json()],
