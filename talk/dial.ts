@@ -319,6 +319,14 @@ async function connectTo(
     max: Infinity,
     fraction: true,
   });
+  if (options.rendezvous?.directTimeout !== undefined) {
+    const { directTimeout } = options.rendezvous;
+    checkOption("rendezvous.directTimeout", directTimeout, {
+      min: 0,
+      max: Infinity,
+      fraction: true,
+    });
+  }
   resolveOptions(session);
   let address: DialAddress | undefined;
   // Without `using`, whose syntax not every browser knows.

@@ -1,6 +1,5 @@
 import type { SchemeOptions, Transport } from "../../mux/internal.ts";
 import { pinsOf, type QuicEndpointLike } from "../../mux/internal_deno.ts";
-import { checkOption } from "../../check_option.ts";
 import { dial } from "../dial.ts";
 import type { Peer } from "../peer.ts";
 import { dialDirectly, localPlaces, ownSocket } from "./direct.ts";
@@ -49,11 +48,6 @@ export async function dialPeer(
   const fingerprint = fingerprintFrom(address, tls?.pin);
   const identity = loadIdentity(tls);
   const { directTimeout = DEFAULT_DIRECT_TIMEOUT } = how;
-  checkOption("rendezvous.directTimeout", directTimeout, {
-    min: 0,
-    max: Infinity,
-    fraction: true,
-  });
   const own = endpoint === undefined ? ownSocket() : undefined;
   const socket = endpoint ?? own;
   let session: Peer | undefined;

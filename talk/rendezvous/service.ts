@@ -51,7 +51,7 @@ export interface RendezvousOptions {
   maxRelaysPerName?: number | undefined;
   /**
    * Bytes of one relayed connection, in both directions together, after which it
-   * ends. A number of at least 0. Default: 1 GiB.
+   * ends. A number of at least 0. Default: 1,024 MiB.
    */
   maxRelayedSize?: number | undefined;
 }
