@@ -37,10 +37,16 @@ export { isSessionTransport, sessionOver } from "./session_over.ts";
 export { type ChildProcessLike, childTransport } from "./transport/child.ts";
 export { spawnOnNode } from "./transport/node/child.ts";
 export { memoryTransports } from "./transport/memory.ts";
-export { loadScheme, SCHEME_NAMES } from "./transport/schemes.ts";
+export { loadResume, loadScheme, SCHEME_NAMES } from "./transport/schemes.ts";
+export type {
+  ListenResumeOptions,
+  ResumeLimits,
+  ResumeState,
+} from "./resume/types.ts";
 export type {
   AbortableTransport,
   Accepted,
+  AccountedTransport,
   AdvisingTransport,
   ConnectionInfo,
   HandshakeLimit,
@@ -61,6 +67,7 @@ export type {
   TlsListenOptions,
   TlsVersion,
   TransportListener,
+  WatchingTransport,
 } from "./transport/types.ts";
 export type { QuicEndpointLike } from "./quic/types.ts";
 export type { Channel, Session, Transport, WaitOptions } from "./types.ts";

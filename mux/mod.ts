@@ -57,6 +57,13 @@ export {
   type SessionOptions,
 } from "./options.ts";
 export { proxy } from "./proxy.ts";
+export { ResumeError, type ResumeFailure } from "./resume/errors.ts";
+export {
+  DEFAULT_RESUME_OPTIONS,
+  type ListenResumeOptions,
+  type ResumeLimits,
+  type ResumeState,
+} from "./resume/types.ts";
 export { qmux } from "./session.ts";
 export { memoryTransports } from "./transport/memory.ts";
 export {

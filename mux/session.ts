@@ -23,9 +23,12 @@ import { timeLimit } from "../time_limit.ts";
 import { duplexTransport } from "./transport/duplex.ts";
 import type {
   AbortableTransport,
+  AccountedTransport,
+  AdoptingTransport,
   AdvisingTransport,
   KeepAliveMeans,
   KeptTransport,
+  WatchingTransport,
 } from "./transport/types.ts";
 import { MemoryAccount } from "./flow/memory_account.ts";
 import { joinPool } from "./flow/memory_pool.ts";
@@ -159,11 +162,16 @@ export class QmuxSession implements RawSession {
       ? duplexTransport(transport)
       : transport;
     this.#closed.promise.catch(() => {});
+    const adopting = "writeOwned" in this.#transport
+      ? this.#transport as AdoptingTransport
+      : undefined;
     this.#queue = new FrameQueue({
       write: (bytes, dataCost) => {
         this.#channels.tick();
         this.#writes++;
-        const writing = this.#transport.write(bytes);
+        const writing = adopting === undefined
+          ? this.#transport.write(bytes)
+          : adopting.writeOwned(bytes);
         this.#written += bytes.length;
         this.#sent += dataCost;
         if (this.#sent < COST_PER_TURN) return writing;
@@ -175,11 +183,14 @@ export class QmuxSession implements RawSession {
       },
       onError: (error) => this.#writeFailed(error),
       maxQueuedReplySize: resolved.maxQueuedReplySize,
+      headroom: adopting?.headroom,
+      exchange: adopting && (() => adopting.exchange()),
     });
     const pool = options.memoryPool;
     const share = pool === undefined ? undefined : joinPool(pool);
     this.#turns = share?.turns ?? new TurnBudget();
     this.account = new MemoryAccount(resolved.maxHeldSize, share);
+    (this.#transport as Partial<AccountedTransport>).useAccount?.(this.account);
     this.#channels = new ChannelTable(
       this.#queue,
       resolved,
@@ -190,7 +201,8 @@ export class QmuxSession implements RawSession {
     const { keepAlive: means } = this.#transport as Partial<KeptTransport>;
     const keepAlive = keepAliveOf(options.keepAlive, means !== undefined);
     this.refusesPings = keepAlive === "refused";
-    if (typeof keepAlive === "object") {
+    const { watchesItself } = this.#transport as Partial<WatchingTransport>;
+    if (typeof keepAlive === "object" && !watchesItself) {
       this.#silence = new SilenceWatch(this.#watched(means), keepAlive);
     }
     void this.#read();

@@ -134,3 +134,20 @@ Deno.test("mux/SPEC.md: has the messages of violations as they are thrown", () =
     assert(texts.some((text) => text.test(whole)), message);
   }
 });
+
+Deno.test("mux/resume/SPEC.md: names tests that exist", () => {
+  const spec = read("mux/resume/SPEC.md");
+  let source = "";
+  let count = 0;
+  for (const [reference] of spec.matchAll(/^\(`\w+_test\.ts`[^]*?"\)$/gm)) {
+    for (const [, path, name] of reference.matchAll(/`([^`]+)`|"([^"]+)"/g)) {
+      if (path !== undefined) source = read(`mux/resume/${path}`);
+      else {
+        const words = name!.replaceAll(/\s+/g, " ");
+        assert(source.includes(words), words);
+        count++;
+      }
+    }
+  }
+  assert(count > 20, String(count));
+});

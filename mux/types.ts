@@ -108,6 +108,11 @@ export interface HeldMemory {
   channels: number;
   /** Headers that have arrived in part, and those that are remembered. */
   headers: number;
+  /**
+   * Buffers for bytes that the other side has not acknowledged, in a session that
+   * survives its connection (the option `resume`).
+   */
+  unacknowledged: number;
   /** All of these together. */
   total: number;
 }

@@ -1,8 +1,11 @@
 import {
+  loadResume,
   type PeerMeetingOptions,
   type PeerTransport,
   type QuicEndpointLike,
   resolveOptions,
+  type ResumeLimits,
+  type ResumeState,
   type Session,
   type SessionOptions,
   sessionOver,
@@ -101,6 +104,28 @@ export interface ConnectOptions extends ObserverOption {
   headStart?: number | undefined;
   /** Limits of the session. Default: those of `qmux()`. */
   session?: SessionOptions | undefined;
+  /**
+   * Lets the session survive its connection: when that is lost, another one is made,
+   * and calls, streams and bytes go on as if nothing had happened. `{}` for the
+   * defaults. The listener has to have the option, too: connecting to another one
+   * fails. Default: the session ends with its connection.
+   */
+  resume?: ResumeOptions | undefined;
+}
+
+/** Options of {@linkcode dial} for a session that survives its connection. */
+export interface ResumeOptions extends ResumeLimits {
+  /**
+   * The addresses that may be tried to continue the session, one after the other, or
+   * a function that is asked for them before each attempt. They may be of different
+   * schemes, and must lead to the same listener. Default: the address that was dialed.
+   */
+  addresses?: Provided<string | readonly string[]> | undefined;
+  /**
+   * Called with every new state: `connected`, `detached` when the connection is lost,
+   * `connected` when the session goes on, and at last `closed`. Default: none.
+   */
+  onState?: ((state: ResumeState) => void) | undefined;
 }
 
 /** Options of {@linkcode dial}. */
@@ -309,12 +334,11 @@ async function connectTo(
   place: Provided<DialAddress>,
   options: ConnectOptions & CodecSource & FallbackOption,
 ): Promise<Connected> {
-  const { signal, timeout = DEFAULT_CONNECT_TIMEOUT, session } = options;
-  const { headStart = DEFAULT_HEAD_START } = options;
+  const { signal, timeout, headStart, session, resume } = options;
   signal?.throwIfAborted();
   // Checked first: a connection that was made would have to be closed.
   checkTimeout(timeout);
-  checkOption("headStart", headStart, {
+  checkOption("headStart", headStart ?? DEFAULT_HEAD_START, {
     min: 0,
     max: Infinity,
     fraction: true,
@@ -328,6 +352,38 @@ async function connectTo(
     });
   }
   resolveOptions(session);
+  // Loaded on first use: most sessions end with their connection.
+  const begin = resume === undefined
+    ? undefined
+    : (await import("./dial_resuming.ts")).resuming(
+      await loadResume(),
+      place,
+      resume,
+      options,
+    );
+  const { transport, address } = await connectOnce(place, options, begin);
+  const shown = observed(transport, redactedAddress(address), options);
+  const { way } = transport as PeerTransport;
+  return {
+    transport: way === undefined ? shown : Object.assign(shown, { way }),
+    address,
+  };
+}
+
+/** What a connection becomes, within the time for connecting. */
+export type Begin = (
+  transport: Transport,
+  signal: AbortSignal,
+) => Promise<Transport>;
+
+/** Makes one connection: of several addresses, to the first that answers. */
+export async function connectOnce(
+  place: Provided<DialAddress>,
+  options: ConnectOptions & FallbackOption,
+  begin: Begin = (transport) => Promise.resolve(transport),
+): Promise<Connected> {
+  const { signal, timeout = DEFAULT_CONNECT_TIMEOUT } = options;
+  const { headStart = DEFAULT_HEAD_START } = options;
   let address: DialAddress | undefined;
   // Without `using`, whose syntax not every browser knows.
   const limited = limitedSignal({
@@ -341,17 +397,19 @@ async function connectTo(
         }: no connection within ${timeout} ms (option "timeout")`,
       ),
   });
+  const connectWith = (one: string, signal: AbortSignal) =>
+    connectAt(one, options, signal, begin);
   try {
     address = await ask(place, limited.signal);
     if (!Array.isArray(address)) {
       const one = address as string;
-      const transport = await connectOnce(one, options, limited.signal);
+      const transport = await connectWith(one, limited.signal);
       return { transport, address: one };
     }
     // Loaded on first use: most programs have one address.
     const { race } = await import("./race.ts");
     return await race(address, {
-      attempt: (one, signal) => connectOnce(one, options, signal),
+      attempt: connectWith,
       headStart,
       signal: limited.signal,
     });
@@ -364,10 +422,11 @@ async function connectTo(
 }
 
 /** Connects to one address. */
-async function connectOnce(
+async function connectAt(
   address: string,
-  options: ConnectOptions & CodecSource & FallbackOption,
+  options: ConnectOptions & FallbackOption,
   signal: AbortSignal,
+  begin: Begin,
 ): Promise<Transport> {
   const { scheme, rest } = await resolveAddress(address);
   const headers = await ask(options.headers, signal);
@@ -383,17 +442,18 @@ async function connectOnce(
     rendezvous,
     onFallback,
   };
-  const transport = await attempt(
+  const connecting = scheme.connect(rest, signal, terms);
+  return await attempt(
     address,
-    scheme.connect(rest, signal, terms),
+    connecting.then((transport) => begin(transport, signal)),
   );
-  const shown = observed(transport, redactedAddress(address), options);
-  const { way } = transport as PeerTransport;
-  return way === undefined ? shown : Object.assign(shown, { way });
 }
 
 /** The value of an option that may be a function, unless `signal` aborts first. */
-function ask<T>(provided: Provided<T>, signal: AbortSignal): T | Promise<T> {
+export function ask<T>(
+  provided: Provided<T>,
+  signal: AbortSignal,
+): T | Promise<T> {
   if (typeof provided !== "function") return provided;
   return new Promise<T>((resolve, reject) => {
     const onAbort = () => reject(signal.reason);

@@ -1,4 +1,5 @@
 import {
+  type ListenResumeOptions,
   rawSession,
   type SchemeListenOptions,
   type Session,
@@ -20,7 +21,14 @@ import type { ObserverOption } from "./observe/option.ts";
 
 /** Options of {@linkcode listenSession}. */
 export interface ListenSessionOptions
-  extends ListenerOptions, SchemeListenOptions, SharedLimits, ObserverOption {}
+  extends ListenerOptions, SchemeListenOptions, SharedLimits, ObserverOption {
+  /**
+   * Lets the sessions of peers that dial with the option `resume` survive their
+   * connections. `{}` for the defaults. Other peers are served as without it, at the
+   * same address. Default: every session ends with its connection.
+   */
+  resume?: ListenResumeOptions | undefined;
+}
 
 /**
  * Options of {@linkcode listen}.

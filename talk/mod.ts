@@ -26,6 +26,7 @@ export {
   dialSession,
   type Provided,
   type ReconnectingDialOptions,
+  type ResumeOptions,
 } from "./dial.ts";
 export {
   CommandExitError,
@@ -35,11 +36,14 @@ export {
 } from "../mux/internal.ts";
 export type {
   ConnectionInfo,
+  ListenResumeOptions,
   ListenSchemeOptions,
   PeerCertificate,
   PeerMeetingOptions,
   PeerWay,
   Pem,
+  ResumeLimits,
+  ResumeState,
   SchemeListenOptions,
   SchemeOptions,
   TlsDialOptions,

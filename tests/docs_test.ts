@@ -14,6 +14,7 @@ import { msgpack } from "@qtalk/qtalk/codec/msgpack";
 import {
   DEFAULT_KEEP_ALIVE_OPTIONS,
   DEFAULT_MEMORY_POOL_OPTIONS,
+  DEFAULT_RESUME_OPTIONS,
   DEFAULT_SESSION_OPTIONS,
   memoryPool,
   memoryTransports,
@@ -156,6 +157,7 @@ const DEFAULTS: Record<string, Readonly<Record<string, number>>> = {
   ForwardOptions: { maxConcurrentCalls: DEFAULT_MAX_FORWARDED_CALLS },
   DialOptions: { timeout: DEFAULT_CONNECT_TIMEOUT },
   ReconnectOptions: DEFAULT_RECONNECT_OPTIONS,
+  ListenResumeOptions: DEFAULT_RESUME_OPTIONS,
   PoolOptions: DEFAULT_POOL_OPTIONS,
   FanOutOptions: DEFAULT_FAN_OUT_OPTIONS,
   RetryOptions: DEFAULT_RETRY_OPTIONS,
@@ -224,6 +226,12 @@ const USES: Record<string, Use> = {
   },
   async ReconnectOptions(reconnect) {
     await ignoreAddress(dial("nothing:", { reconnect }));
+  },
+  async ResumeOptions(resume) {
+    await ignoreAddress(dial("nothing:", { resume }));
+  },
+  async ListenResumeOptions(resume) {
+    await ignoreAddress(listen("nothing:", { resume }));
   },
   async CloseOptions(options) {
     const [peer] = memoryPair();

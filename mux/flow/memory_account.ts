@@ -81,6 +81,8 @@ export class MemoryAccount {
   readonly channels: MemoryKind;
   /** Headers of calls and responses, and what is remembered of them. */
   readonly headers: MemoryKind;
+  /** Bytes that are kept to be sent again over another connection. */
+  readonly unacknowledged: MemoryKind;
   readonly #ledger: Ledger;
   readonly #share: PoolShare | undefined;
 
@@ -101,6 +103,7 @@ export class MemoryAccount {
     this.callbacks = new MemoryKind(ledger, "lasting");
     this.channels = new MemoryKind(ledger, "lasting");
     this.headers = new MemoryKind(ledger, "lasting");
+    this.unacknowledged = new MemoryKind(ledger, "lasting");
   }
 
   /** Bytes that the session may hold. */
@@ -179,6 +182,7 @@ export class MemoryAccount {
       callbacks: this.callbacks.held,
       channels: this.channels.held,
       headers: this.headers.held,
+      unacknowledged: this.unacknowledged.held,
       total: this.held,
     };
   }

@@ -23,6 +23,7 @@ test("MemoryAccount: counts what is held, by kind", () => {
     callbacks: 100,
     channels: 0,
     headers: 0,
+    unacknowledged: 0,
     total: 1 * KIB + 150,
   });
   account.windows.give(1 * KIB);

@@ -37,6 +37,11 @@ async function webSocket(name: "ws" | "wss"): Promise<Scheme> {
   return (await import("./websocket/scheme.ts")).webSocketScheme(name);
 }
 
+/** Loads sessions that survive their connection, which few programs use. */
+export function loadResume(): Promise<typeof import("../resume/resume.ts")> {
+  return import("../resume/resume.ts");
+}
+
 /** The names of all schemes. */
 export const SCHEME_NAMES: readonly string[] = Object.keys(LOADERS);
 

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { MemoryAccount } from "../flow/memory_account.ts";
 import type { QuicEndpointLike } from "../quic/types.ts";
 import type { SessionOptions } from "../options.ts";
 import type { Session, Transport } from "../types.ts";
@@ -203,6 +204,31 @@ export interface KeepAliveMeans {
 export interface KeptTransport extends Transport {
   /** What the transport itself can do about that. */
   readonly keepAlive: KeepAliveMeans;
+}
+
+/** A transport that may keep the buffers of what is written. */
+export interface AdoptingTransport extends Transport {
+  /** Bytes that it needs before those that are written, in the same buffer. */
+  readonly headroom: number;
+  /**
+   * As `write()`. When it has ended, the buffer of the bytes belongs to the transport
+   * if {@linkcode exchange} returns another one.
+   */
+  writeOwned(bytes: Uint8Array): Promise<void>;
+  /** A buffer in place of that of the last write; undefined if that was not kept. */
+  exchange(): Uint8Array<ArrayBuffer> | undefined;
+}
+
+/** A transport that notices a silence itself, so that its session does not. */
+export interface WatchingTransport extends Transport {
+  /** Always true. */
+  readonly watchesItself: true;
+}
+
+/** A transport that holds memory which counts as that of its session. */
+export interface AccountedTransport extends Transport {
+  /** Takes that memory from the account of the session, which owns it now. */
+  useAccount(account: MemoryAccount): void;
 }
 
 /** A connection that was accepted. */

@@ -59,6 +59,12 @@ export interface FrameQueueOptions {
   onError: (error: unknown) => void;
   /** Bytes of replies that may be queued. */
   maxQueuedReplySize: number;
+  /** Bytes of a buffer that are left free before the frames. Default: 0. */
+  headroom?: number | undefined;
+  /**
+   * Returns another buffer if that of the last write was kept. Default: none ever is.
+   */
+  exchange?: (() => Uint8Array<ArrayBuffer> | undefined) | undefined;
 }
 
 /**
@@ -78,6 +84,9 @@ export class FrameQueue implements FrameSender {
   readonly #write: FrameQueueOptions["write"];
   readonly #onError: FrameQueueOptions["onError"];
   readonly #maxQueuedReplySize: number;
+  readonly #exchange: FrameQueueOptions["exchange"];
+  /** Where the frames begin in a buffer. */
+  readonly #start: number;
   #state: "idle" | "gathering" | "writing" | "stopped" = "idle";
   #buffer = new Uint8Array(0);
   #length = 0;
@@ -103,6 +112,8 @@ export class FrameQueue implements FrameSender {
     this.#write = options.write;
     this.#onError = options.onError;
     this.#maxQueuedReplySize = options.maxQueuedReplySize;
+    this.#exchange = options.exchange;
+    this.#start = this.#length = options.headroom ?? 0;
   }
 
   /** Whether DATA may be queued now. */
@@ -197,7 +208,7 @@ export class FrameQueue implements FrameSender {
 
   written(_recipientId?: number): Promise<void> {
     if (this.#state === "stopped") return Promise.resolve();
-    if (this.#length > 0) {
+    if (this.#length > this.#start) {
       this.#filledWritten ??= Promise.withResolvers<void>();
       return this.#filledWritten.promise;
     }
@@ -227,7 +238,7 @@ export class FrameQueue implements FrameSender {
   stop(): void {
     this.#state = "stopped";
     this.#buffer = this.#spare = new Uint8Array(0);
-    this.#length = 0;
+    this.#length = this.#start;
     this.#dataSources.clear();
     this.#creditSources = [];
     this.#currentWritten?.resolve();
@@ -285,13 +296,13 @@ export class FrameQueue implements FrameSender {
   async #flush(): Promise<void> {
     this.#state = "writing";
     this.#fill();
-    if (this.#length === 0) return this.#rest();
+    if (this.#length === this.#start) return this.#rest();
     const buffer = this.#buffer;
     const length = this.#length;
     const dataCost = this.#dataCost;
     this.#swap();
     try {
-      await this.#write(view(buffer, 0, length), dataCost);
+      await this.#write(view(buffer, this.#start, length), dataCost);
     } catch (error) {
       if (this.#isStopped()) return;
       this.stop();
@@ -300,8 +311,8 @@ export class FrameQueue implements FrameSender {
     if (this.#isStopped()) return;
     this.#currentWritten?.resolve();
     this.#currentWritten = undefined;
-    this.#spare = this.#retention.retain(buffer, length);
-    const more = this.#length > 0 || this.#dataSources.length > 0 ||
+    this.#spare = this.#exchange?.() ?? this.#retention.retain(buffer, length);
+    const more = this.#length > this.#start || this.#dataSources.length > 0 ||
       this.#creditSources.length > 0;
     if (more) this.#gathering = this.#gather();
     else this.#rest();
@@ -336,7 +347,7 @@ export class FrameQueue implements FrameSender {
 
   #swap(): void {
     this.#buffer = this.#spare;
-    this.#length = 0;
+    this.#length = this.#start;
     this.#dataCost = 0;
     this.#replySize = 0;
     this.#currentWritten = this.#filledWritten;

@@ -4,13 +4,15 @@
  * @module
  */
 import type { Carried } from "../../codec/internal.ts";
-import type {
-  HandshakeLimit,
-  Scheme,
-  SchemeListenOptions,
-  SchemeListenTerms,
-  Transport,
-  TransportListener,
+import {
+  type HandshakeLimit,
+  type ListenResumeOptions,
+  loadResume,
+  type Scheme,
+  type SchemeListenOptions,
+  type SchemeListenTerms,
+  type Transport,
+  type TransportListener,
 } from "../../mux/internal.ts";
 import { addressError, resolveAddress } from "../address.ts";
 import { observedSource, type ObserverOption } from "../observe/option.ts";
@@ -36,7 +38,8 @@ type StartOptions =
   & ListenerOptions
   & SchemeListenOptions
   & SharedLimits
-  & ObserverOption;
+  & ObserverOption
+  & { readonly resume?: ListenResumeOptions | undefined };
 
 /** Listens at an address, and makes a peer of each connection. */
 export function listenForPeers<C extends Carried, Context>(
@@ -80,17 +83,24 @@ async function start<T>(
   make: (source: TransportListener, limits: ResolvedSharedLimits) => T,
 ): Promise<T> {
   const limits = resolveSharedLimits(options);
+  const handshake = handshakeLimit(limits, options.onError);
+  const resuming = await resumingSource(options, limits, handshake);
   const { scheme, rest } = await resolveAddress(address);
   if (options.reusePort && !HAS_PORT.test(address)) {
     const reason = new TypeError('option "reusePort" is for TCP ports only');
     throw addressError("listen", address, reason);
   }
-  const handshake = handshakeLimit(limits, options.onError);
+  if (options.resume !== undefined && /^quic:/i.test(address)) {
+    const reason = new TypeError(
+      'option "resume" is for byte streams, and quic: has none',
+    );
+    throw addressError("listen", address, reason);
+  }
   try {
     const { session } = limits;
     const terms = { ...options, session };
     const source = await listenAt(scheme, rest, terms, handshake);
-    return make(observedSource(source, options), limits);
+    return make(observedSource(resuming(source), options), limits);
   } catch (error) {
     throw addressError("listen", address, error);
   }
@@ -110,4 +120,26 @@ async function listenAt(
     if (!inUse || scheme.takeOver === undefined) throw error;
     return await scheme.takeOver(rest);
   }
+}
+
+/** Makes a listener whose sessions survive their connections, if that is wanted. */
+async function resumingSource(
+  { resume, accept, onError }: StartOptions,
+  { session }: ResolvedSharedLimits,
+  handshake: HandshakeLimit,
+): Promise<(source: TransportListener) => TransportListener> {
+  if (resume === undefined) return (source) => source;
+  const { resolveListenResume, ResumingListener } = await loadResume();
+  const registry = {
+    ...resolveListenResume(resume),
+    keepAlive: session.keepAlive,
+  };
+  return (source) =>
+    new ResumingListener(source, {
+      registry,
+      handshake,
+      allow: accept,
+      onError: (error) =>
+        onError?.(error, { peer: undefined, selector: undefined }),
+    });
 }

@@ -1,9 +1,12 @@
 import { json } from "../../codec/internal.ts";
 import type {
   AbortableTransport,
+  AccountedTransport,
   AdvisingTransport,
   KeptTransport,
+  MemoryAccount,
   Transport,
+  WatchingTransport,
 } from "../../mux/internal.ts";
 import type { End, OnEvent } from "./events.ts";
 import type { ObserveOptions, Observer } from "./option.ts";
@@ -59,6 +62,17 @@ class ObservedTransport implements AbortableTransport {
   /** What the transport does about an end that vanishes. */
   get keepAlive(): KeptTransport["keepAlive"] | undefined {
     return (this.#transport as Partial<KeptTransport>).keepAlive;
+  }
+
+  /** Whether the transport notices a silence itself. */
+  get watchesItself(): boolean {
+    return (this.#transport as Partial<WatchingTransport>).watchesItself ??
+      false;
+  }
+
+  /** Counts the memory of the transport as that of its session. */
+  useAccount(account: MemoryAccount): void {
+    (this.#transport as Partial<AccountedTransport>).useAccount?.(account);
   }
 
   async read(): Promise<Uint8Array | null> {

@@ -84,6 +84,7 @@ const modes: Record<string, () => Promise<void>> = {
     const missing = `unix:${address}`;
     // Deno itself fails if it has no file for a module.
     for (const known of [wsAddress, missing]) await dial(known).catch(() => {});
+    await (await listen("ws://127.0.0.1:0")).close();
     const give = takeAll();
     for (const known of [listener.addr, wsAddress, missing]) {
       await attempt("dial", () => dial(known));

@@ -46,6 +46,7 @@ const NOTHING = {
   callbacks: 0,
   channels: 0,
   headers: 0,
+  unacknowledged: 0,
   total: 0,
 };
 

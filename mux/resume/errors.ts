@@ -1,0 +1,58 @@
+import { MuxError } from "../errors.ts";
+
+/**
+ * Why a session that survives its connection ended nevertheless.
+ *
+ * | reason | meaning |
+ * | --- | --- |
+ * | `unknown-session` | the other end does not know it: it was restarted, or has given it up |
+ * | `timeout` | there was no connection within the option `resume.timeout` |
+ * | `too-many` | the listener had more than `maxDetached` sessions without a connection |
+ * | `listener-closed` | the listener was closed, so that no connection can come |
+ */
+export type ResumeFailure =
+  | "unknown-session"
+  | "timeout"
+  | "too-many"
+  | "listener-closed";
+
+/**
+ * The error of a session that could not be resumed. Its code is `connection-lost`, as
+ * if the session had ended with its connection, whose error is the `cause`.
+ */
+export class ResumeError extends MuxError {
+  /** Why. */
+  readonly reason: ResumeFailure;
+
+  /**
+   * Makes the error.
+   *
+   * @param reason why the session was not resumed
+   * @param how the same, as a clause
+   * @param options the `cause`: why the connection was lost
+   */
+  constructor(reason: ResumeFailure, how: string, options?: ErrorOptions) {
+    super("connection-lost", `Connection is lost: ${how}`, options);
+    this.reason = reason;
+  }
+}
+
+/** The error of a session that its other end does not know. */
+export function unknownSession(cause: unknown): ResumeError {
+  const how = "the other side does not know the session, because it was " +
+    "restarted or has given it up";
+  return new ResumeError("unknown-session", how, { cause });
+}
+
+/** The error of a session that was without a connection for too long. */
+export function notResumed(timeout: number, cause: unknown): ResumeError {
+  const how = `the session was not resumed within ${timeout} ms ` +
+    '(option "resume.timeout")';
+  return new ResumeError("timeout", how, { cause });
+}
+
+/** The error of a handshake with an other end that does not take part in it. */
+export class HandshakeError extends Error {
+  /** Always `"HandshakeError"`. */
+  override readonly name = "HandshakeError";
+}

@@ -1,0 +1,138 @@
+/**
+ * The records that follow the handshake (SPEC.md, "Records").
+ *
+ * @module
+ */
+import { protocolError } from "../errors.ts";
+import { readUint32 } from "../../uint32.ts";
+import { view } from "../../view.ts";
+import { MAGIC, readUint64, SIZE, writeUint64 } from "./messages.ts";
+
+/** The types of records. */
+export const RECORD = {
+  data: 1,
+  ack: 2,
+  end: 3,
+  ping: 4,
+  pong: 5,
+  close: 6,
+} as const;
+
+/** Bytes of DATA before its payload. */
+export const DATA_HEADER = 13;
+/** Bytes of records that acknowledge. */
+export const ACK_SIZE = 9;
+
+/** Makes a record of a type and an offset: ACK, PING or PONG. */
+export function encodeAck(type: number, received: number): Uint8Array {
+  const bytes = new Uint8Array(ACK_SIZE);
+  bytes[0] = type;
+  writeUint64(bytes, 1, received);
+  return bytes;
+}
+
+/** What a {@linkcode RecordDecoder} finds, apart from the bytes of DATA. */
+export interface RecordSink {
+  /** The other end has got everything before this offset. */
+  onAck(received: number): void;
+  /** END: the stream ends here. */
+  onEnd(): void;
+  /** PING. */
+  onPing(): void;
+  /** CLOSE. */
+  onClose(): void;
+  /** REFUSED, in place of the first record. */
+  onRefused(): void;
+}
+
+/** Finds the records in the chunks of one connection. */
+export class RecordDecoder {
+  readonly #sink: RecordSink;
+  #chunk: Uint8Array = new Uint8Array(0);
+  #at = 0;
+  /** Bytes that are left of the DATA that has begun. */
+  #left = 0;
+  /** A header that was divided between chunks. */
+  readonly #header = new Uint8Array(DATA_HEADER);
+  #filled = 0;
+
+  /** Makes a decoder for a connection. */
+  constructor(sink: RecordSink) {
+    this.#sink = sink;
+  }
+
+  /** Takes the next chunk, when {@linkcode next} has nothing more. */
+  push(chunk: Uint8Array): void {
+    this.#chunk = chunk;
+    this.#at = 0;
+  }
+
+  /**
+   * The next bytes of the stream; undefined if the chunk has no more. What comes
+   * before them goes to the sink.
+   *
+   * @throws {MuxError} `protocol-error` if this is no record
+   */
+  next(): Uint8Array | undefined {
+    const chunk = this.#chunk;
+    while (this.#at < chunk.length) {
+      if (this.#left > 0) {
+        const from = this.#at;
+        const size = Math.min(this.#left, chunk.length - from);
+        this.#at += size;
+        this.#left -= size;
+        return from === 0 && size === chunk.length
+          ? chunk
+          : view(chunk, from, from + size);
+      }
+      this.#readHeader(chunk);
+    }
+    return undefined;
+  }
+
+  /** Reads a header, or as much of it as there is. */
+  #readHeader(chunk: Uint8Array): void {
+    const type = this.#filled > 0 ? this.#header[0]! : chunk[this.#at]!;
+    const size = sizeOf(type);
+    const there = chunk.length - this.#at;
+    if (this.#filled === 0 && there >= size) {
+      const at = this.#at;
+      this.#at += size;
+      return this.#handle(type, chunk, at);
+    }
+    const taken = Math.min(size - this.#filled, there);
+    this.#header.set(view(chunk, this.#at, this.#at + taken), this.#filled);
+    this.#at += taken;
+    this.#filled += taken;
+    if (this.#filled < size) return;
+    this.#filled = 0;
+    this.#handle(type, this.#header, 0);
+  }
+
+  #handle(type: number, bytes: Uint8Array, at: number): void {
+    if (type === RECORD.end) return this.#sink.onEnd();
+    if (type === RECORD.close) return this.#sink.onClose();
+    if (type === MAGIC[0]) return this.#sink.onRefused();
+    if (type === RECORD.data) {
+      this.#left = readUint32(bytes, at + 1);
+      if (this.#left === 0) throw protocolError("received DATA of length 0");
+      return this.#sink.onAck(readUint64(bytes, at + 5));
+    }
+    this.#sink.onAck(readUint64(bytes, at + 1));
+    if (type === RECORD.ping) this.#sink.onPing();
+  }
+}
+
+function sizeOf(type: number): number {
+  if (type === RECORD.data) return DATA_HEADER;
+  if (type === RECORD.end || type === RECORD.close) return 1;
+  if (type === MAGIC[0]) return SIZE.refused;
+  if (type > RECORD.close || type === 0) {
+    throw protocolError(
+      `received 0x${
+        type.toString(16).padStart(2, "0")
+      }, which is not a type of records`,
+    );
+  }
+  return ACK_SIZE;
+}

@@ -1,0 +1,545 @@
+import { timeLimit } from "../../time_limit.ts";
+import { view } from "../../view.ts";
+import { type MuxError, peerSilent, protocolError } from "../errors.ts";
+import type { MemoryAccount } from "../flow/memory_account.ts";
+import { keepAliveOf, SilenceWatch } from "../flow/silence_watch.ts";
+import type { SessionOptions } from "../options.ts";
+import type {
+  AbortableTransport,
+  AccountedTransport,
+  AdoptingTransport,
+  KeptTransport,
+  WatchingTransport,
+} from "../transport/types.ts";
+import type { Transport } from "../types.ts";
+import { notResumed, unknownSession } from "./errors.ts";
+import type { Established } from "./handshake.ts";
+import { DATA_HEADER, encodeAck, RECORD, RecordDecoder } from "./records.ts";
+import { RetainedBytes } from "./retained.ts";
+import { isLimited, type ResolvedResumeLimits } from "./types.ts";
+
+/** Milliseconds that the other end has to end the connection after CLOSE. */
+const LINGER = 1_000;
+/** Bytes that are acknowledged at last, even if nothing is sent. */
+const MAX_ACK_STEP = 1024 * 1024;
+
+/** What hears of a {@linkcode ResumableTransport}. */
+export interface ResumableEvents {
+  /** It has another connection. */
+  onAttached?(): void;
+  /** It has lost its connection. */
+  onDetached?(error: unknown): void;
+  /** It has ended, and will not have another connection. */
+  onEnded?(error: unknown): void;
+}
+
+/** How a {@linkcode ResumableTransport} is made. */
+export interface ResumableOptions {
+  /** The limits. */
+  readonly limits: ResolvedResumeLimits;
+  /** Bytes that the other end keeps at most. */
+  readonly peerLimit: number;
+  /** When a silent connection is given up. */
+  readonly keepAlive: SessionOptions["keepAlive"];
+  /** What hears of it. */
+  readonly events: ResumableEvents;
+}
+
+/** One connection of a session. */
+interface Link {
+  readonly transport: Transport;
+  readonly decoder: RecordDecoder;
+  /** What was read in the handshake. */
+  rest: Uint8Array | undefined;
+  /** Bytes of the stream that this side has already. */
+  skip: number;
+  watch: SilenceWatch | undefined;
+  /** Whether bytes have arrived since the silence was last looked at. */
+  heard: boolean;
+  reading: Promise<Uint8Array | null> | undefined;
+  writing: Promise<void> | undefined;
+  /** Writes that have begun. */
+  writes: number;
+  readonly onWritten: () => void;
+  readonly onFailed: (error: unknown) => void;
+}
+
+/**
+ * The byte streams of a session over connections that follow each other. It is
+ * made with the first one; {@linkcode attach} gives it the next.
+ *
+ * What is written is kept until the other end has it. Without a connection, writes
+ * take what there is room for, and then wait; so do reads. It must be read as long
+ * as it is written: what the other end acknowledges comes with what it sends.
+ */
+export class ResumableTransport
+  implements
+    AbortableTransport,
+    AccountedTransport,
+    AdoptingTransport,
+    WatchingTransport {
+  readonly watchesItself = true;
+  readonly headroom = DATA_HEADER;
+  readonly #retained: RetainedBytes;
+  readonly #limits: ResolvedResumeLimits;
+  readonly #keepAlive: SessionOptions["keepAlive"];
+  readonly #events: ResumableEvents;
+  /** Bytes that are acknowledged at once. */
+  readonly #ackStep: number;
+  #link: Link | undefined;
+  #resumed = 0;
+  /** Why it lost its last connection. */
+  #lost: unknown;
+  /** The offset after what was read. */
+  #received = 0;
+  /** What the other end knows of that. */
+  #acked = 0;
+  #pingDue = false;
+  #pongDue = false;
+  /** The write that has not ended, and how much of it is kept. */
+  #bytes: Uint8Array | undefined;
+  #kept = 0;
+  /** Whether its buffer may be kept. */
+  #mayAdopt = false;
+  #write: PromiseWithResolvers<void> | undefined;
+  /** The read that waits for a connection. */
+  #attached: PromiseWithResolvers<void> | undefined;
+  #inputEnded = false;
+  #outputEnded = false;
+  #peerClosed = false;
+  #ended = false;
+  #failure: Error | undefined;
+  #closing: Promise<void> | undefined;
+  #giveUp: (() => void) | undefined;
+  #aborted = false;
+  /** Connections that are being closed. */
+  readonly #leaving = new Set<Promise<void>>();
+  #cancelTimeout: (() => void) | undefined;
+
+  /** Makes the streams of a session, and gives them their first connection. */
+  constructor(
+    { limits, peerLimit, keepAlive, events }: ResumableOptions,
+    connection: Established,
+  ) {
+    this.#limits = limits;
+    this.#keepAlive = keepAlive;
+    this.#events = events;
+    this.#retained = new RetainedBytes(limits.maxUnacknowledged);
+    this.#ackStep = Math.max(1, Math.min(MAX_ACK_STEP, peerLimit / 4));
+    this.#begin(connection);
+  }
+
+  /** The offset up to which this side has everything. */
+  get received(): number {
+    return this.#received;
+  }
+
+  /** Bytes that have passed in both directions, as far as this side knows. */
+  get passed(): number {
+    return this.#received + this.#retained.acknowledged;
+  }
+
+  /** Whether it has ended. */
+  get hasEnded(): boolean {
+    return this.#ended;
+  }
+
+  /** How many connections there were after the first. */
+  get resumed(): number {
+    return this.#resumed;
+  }
+
+  useAccount(account: MemoryAccount): void {
+    this.#retained.useMemory(account.unacknowledged);
+  }
+
+  /** Goes on over another connection, in place of the one that there may be. */
+  attach(connection: Established): void {
+    if (this.#ended) return this.#leave(connection.incoming.transport);
+    if (this.#link !== undefined) this.#drop(this.#link);
+    this.#cancelTimeout?.();
+    this.#resumed++;
+    this.#begin(connection);
+    if (!this.#ended) this.#events.onAttached?.();
+  }
+
+  /** Gives the connection up, and not the session. */
+  detach(error: unknown): void {
+    if (this.#link !== undefined) this.#lose(this.#link, error);
+  }
+
+  /** Ends the session with an error. */
+  fail(error: Error): void {
+    if (this.#ended) return;
+    const link = this.#link;
+    this.#end(error);
+    if (link !== undefined) this.#leave(link.transport);
+  }
+
+  async read(): Promise<Uint8Array | null> {
+    for (;;) {
+      if (this.#failure !== undefined) throw this.#failure;
+      if (this.#inputEnded || this.#peerClosed || this.#ended) return null;
+      const link = this.#link;
+      if (link === undefined) {
+        this.#attached ??= Promise.withResolvers();
+        await this.#attached.promise;
+        continue;
+      }
+      let bytes: Uint8Array | undefined;
+      try {
+        bytes = link.decoder.next();
+      } catch (error) {
+        this.fail(error as Error);
+        continue;
+      }
+      if (bytes !== undefined) {
+        const fresh = this.#take(link, bytes);
+        if (fresh !== undefined) return fresh;
+      } else if (!this.#hasEnded()) await this.#receive(link);
+    }
+  }
+
+  write(bytes: Uint8Array): Promise<void> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    if (this.#ended || this.#outputEnded || this.#peerClosed) {
+      return Promise.reject(
+        new TypeError("Cannot write to session: it has ended"),
+      );
+    }
+    if (bytes.length === 0) return Promise.resolve();
+    this.#bytes = bytes;
+    this.#kept = 0;
+    const write = this.#write = Promise.withResolvers<void>();
+    this.#pump();
+    return write.promise;
+  }
+
+  writeOwned(bytes: Uint8Array): Promise<void> {
+    this.#mayAdopt = true;
+    return this.write(bytes);
+  }
+
+  exchange(): Uint8Array<ArrayBuffer> | undefined {
+    return this.#retained.exchange();
+  }
+
+  closeWrite(): Promise<void> {
+    if (!this.#ended && !this.#outputEnded && !this.#peerClosed) {
+      this.#outputEnded = true;
+      this.#retained.appendEnd();
+      this.#pump();
+    }
+    return Promise.resolve();
+  }
+
+  close(): Promise<void> {
+    return this.#closing ??= this.#close();
+  }
+
+  abort(): void {
+    this.#aborted = true;
+    this.#giveUp?.();
+    const transport = this.#link?.transport as AbortableTransport | undefined;
+    transport?.abort?.();
+  }
+
+  #begin(connection: Established): void {
+    const { incoming, peerReceived, stated, writing } = connection;
+    const { transport } = incoming;
+    const link: Link = {
+      transport,
+      decoder: new RecordDecoder({
+        onAck: (received) => this.#onAck(received),
+        onEnd: () => this.#onEnd(link),
+        onPing: () => {
+          this.#pongDue = true;
+          this.#retained.trim();
+          this.#pump();
+        },
+        onClose: () => {
+          this.#peerClosed = true;
+          this.#settleWrite();
+        },
+        // A dialer that has proved what it is learns of it as late as this.
+        onRefused: () => this.fail(unknownSession(this.#lost)),
+      }),
+      rest: incoming.rest,
+      skip: this.#received - stated,
+      watch: undefined,
+      heard: true,
+      reading: undefined,
+      writing,
+      writes: 0,
+      onWritten: () => this.#written(link),
+      onFailed: (error) => this.#lose(link, error),
+    };
+    writing.then(link.onWritten, link.onFailed);
+    this.#link = link;
+    this.#acked = stated;
+    this.#pingDue = this.#pongDue = false;
+    link.watch = this.#watch(link);
+    if (!this.#retained.acknowledge(peerReceived)) {
+      return this.fail(notSent(peerReceived));
+    }
+    this.#retained.rewind();
+    this.#attached?.resolve();
+    this.#attached = undefined;
+    this.#pump();
+  }
+
+  /** Gives a connection up that is silent, if the session is to notice that. */
+  #watch(link: Link): SilenceWatch | undefined {
+    const { keepAlive: means } = link.transport as Partial<KeptTransport>;
+    const keepAlive = keepAliveOf(this.#keepAlive, means !== undefined);
+    if (typeof keepAlive !== "object") return undefined;
+    let started = false;
+    let signs = 0;
+    return new SilenceWatch({
+      heard() {
+        started ||= means?.start?.() ?? true;
+        const before = signs;
+        signs = means?.signs ?? 0;
+        const heard = link.heard || signs !== before;
+        link.heard = false;
+        return heard;
+      },
+      get write() {
+        return link.writing === undefined ? 0 : link.writes;
+      },
+      ask: () => {
+        this.#retained.trim();
+        this.#pingDue = true;
+        this.#pump();
+        return true;
+      },
+      lost: (silence) => this.#lose(link, peerSilent(silence)),
+    }, keepAlive);
+  }
+
+  /** What of the bytes that have arrived is new; undefined if nothing is. */
+  #take(link: Link, bytes: Uint8Array): Uint8Array | undefined {
+    let fresh = bytes;
+    if (link.skip > 0) {
+      const known = Math.min(link.skip, bytes.length);
+      link.skip -= known;
+      if (known === bytes.length) return undefined;
+      fresh = view(bytes, known, bytes.length);
+    }
+    this.#received += fresh.length;
+    if (this.#received - this.#acked >= this.#ackStep) this.#pump();
+    return fresh;
+  }
+
+  /** Reads the next chunk, or loses the connection. */
+  async #receive(link: Link): Promise<void> {
+    const { rest } = link;
+    if (rest !== undefined) {
+      link.rest = undefined;
+      return link.decoder.push(rest);
+    }
+    let chunk: Uint8Array | null;
+    try {
+      link.reading = link.transport.read();
+      chunk = await link.reading;
+    } catch (error) {
+      return this.#lose(link, error);
+    }
+    if (link !== this.#link) return;
+    if (chunk === null) {
+      const error = new Error("the other side, or what is between, ended it");
+      return this.#lose(link, error);
+    }
+    link.heard = true;
+    link.decoder.push(chunk);
+  }
+
+  #onAck(received: number): void {
+    if (!this.#retained.acknowledge(received)) throw notSent(received);
+    if (this.#write !== undefined) this.#pump();
+  }
+
+  #onEnd(link: Link): void {
+    if (link.skip > 0) {
+      link.skip--;
+      return;
+    }
+    this.#inputEnded = true;
+    this.#received++;
+    this.#pump();
+  }
+
+  /** Keeps and sends what there is to send, as far as that is possible now. */
+  #pump(): void {
+    const bytes = this.#bytes;
+    if (this.#mayAdopt && bytes !== undefined) {
+      this.#mayAdopt = false;
+      if (this.#retained.adopt(bytes, this.#received)) {
+        this.#kept = bytes.length;
+      }
+    }
+    while (bytes !== undefined && this.#kept < bytes.length) {
+      const kept = this.#retained.append(bytes, this.#kept, this.#received);
+      if (kept === 0) break;
+      this.#kept += kept;
+    }
+    const link = this.#link;
+    if (link === undefined || this.#peerClosed) {
+      if (bytes !== undefined && this.#kept === bytes.length) {
+        this.#settleWrite();
+      }
+      return;
+    }
+    if (link.writing !== undefined) return;
+    const next = this.#nextRecord();
+    if (next === undefined) {
+      if (bytes !== undefined && this.#kept === bytes.length) {
+        this.#settleWrite();
+      }
+      return;
+    }
+    link.writes++;
+    try {
+      link.writing = link.transport.write(next);
+    } catch (error) {
+      link.writing = Promise.reject(error);
+    }
+    link.writing.then(link.onWritten, link.onFailed);
+  }
+
+  #nextRecord(): Uint8Array | undefined {
+    if (this.#pingDue || this.#pongDue) {
+      const type = this.#pongDue ? RECORD.pong : RECORD.ping;
+      if (this.#pongDue) this.#pongDue = false;
+      else this.#pingDue = false;
+      this.#acked = this.#received;
+      return encodeAck(type, this.#received);
+    }
+    const records = this.#retained.take(this.#received);
+    if (records !== undefined) {
+      this.#acked = Math.max(this.#acked, this.#retained.stated);
+      return records;
+    }
+    if (this.#received - this.#acked < this.#ackStep) return undefined;
+    this.#acked = this.#received;
+    return encodeAck(RECORD.ack, this.#received);
+  }
+
+  #written(link: Link): void {
+    link.writing = undefined;
+    if (link !== this.#link) return;
+    this.#retained.wasWritten();
+    this.#pump();
+  }
+
+  #settleWrite(): void {
+    this.#bytes = undefined;
+    this.#write?.resolve();
+    this.#write = undefined;
+  }
+
+  /** Loses a connection: the session waits for the next one. */
+  #lose(link: Link, error: unknown): void {
+    if (link !== this.#link) return;
+    this.#drop(link);
+    this.#lost = error;
+    const { timeout } = this.#limits;
+    if (isLimited(timeout)) {
+      this.#cancelTimeout = timeLimit(
+        timeout,
+        () => this.fail(notResumed(timeout, error)),
+      );
+    }
+    this.#pump();
+    this.#events.onDetached?.(error);
+  }
+
+  #drop(link: Link): void {
+    this.#link = undefined;
+    link.watch?.stop();
+    this.#retained.wasCut();
+    this.#leave(link.transport);
+  }
+
+  /** Closes a connection that is of no more use. */
+  #leave(transport: AbortableTransport): void {
+    transport.abort?.();
+    const left = closed(transport).then(() => void this.#leaving.delete(left));
+    this.#leaving.add(left);
+  }
+
+  #hasEnded(): boolean {
+    return this.#ended || this.#inputEnded || this.#peerClosed;
+  }
+
+  #end(failure: Error | undefined): void {
+    this.#ended = true;
+    this.#failure = failure;
+    this.#link?.watch?.stop();
+    this.#link = undefined;
+    this.#cancelTimeout?.();
+    this.#retained.clear();
+    this.#bytes = undefined;
+    if (failure === undefined) this.#write?.resolve();
+    else this.#write?.reject(failure);
+    this.#write = undefined;
+    this.#attached?.resolve();
+    this.#events.onEnded?.(failure);
+  }
+
+  async #close(): Promise<void> {
+    const link = this.#link;
+    if (!this.#ended) this.#end(undefined);
+    if (link !== undefined) {
+      if (!this.#peerClosed && !this.#aborted) await this.#sayClose(link);
+      this.#leave(link.transport);
+    }
+    await Promise.all(this.#leaving);
+  }
+
+  /**
+   * Sends CLOSE, and waits for the other end to close the connection: to close it
+   * with bytes that were not read would reset it, and the other end could miss what
+   * was sent last.
+   */
+  async #sayClose(link: Link): Promise<void> {
+    const expired = Promise.withResolvers<void>();
+    this.#giveUp = () => {
+      (link.transport as AbortableTransport).abort?.();
+      expired.resolve();
+    };
+    const cancel = timeLimit(LINGER, this.#giveUp);
+    await Promise.race([expired.promise, leave(link)]);
+    cancel();
+  }
+}
+
+function notSent(received: number): MuxError {
+  return protocolError(
+    `received an acknowledgement of ${received} bytes, which were not all sent`,
+  );
+}
+
+/** Writes CLOSE, ends the writing, and reads until the other end has ended its own. */
+async function leave(link: Link): Promise<void> {
+  const { transport } = link;
+  const write = async () => {
+    await link.writing;
+    await transport.write(new Uint8Array([RECORD.close]));
+    await transport.closeWrite();
+  };
+  const read = async () => {
+    let chunk = await link.reading;
+    while (chunk !== null) chunk = await transport.read();
+  };
+  // If one fails, the connection is lost, and so is the session.
+  await Promise.all([write(), read()]).catch(() => {});
+}
+
+async function closed(transport: Transport): Promise<void> {
+  try {
+    await transport.close();
+  } catch {
+    // It is not used any more.
+  }
+}

@@ -1,0 +1,17 @@
+/**
+ * Sessions that survive their connection: what is loaded when the option `resume` is
+ * used.
+ *
+ * @module
+ */
+export {
+  beginSession,
+  type DialedSessionOptions,
+  type RedialEnvironment,
+  whileOpen,
+} from "./dialed_session.ts";
+export {
+  ResumingListener,
+  type ResumingListenerOptions,
+} from "./resuming_listener.ts";
+export { resolveListenResume, resolveResumeLimits } from "./types.ts";

@@ -1,0 +1,236 @@
+import { timeLimit } from "../../time_limit.ts";
+import { type Handshake, Handshakes } from "../transport/handshakes.ts";
+import { PendingAccepts } from "../transport/pending_accepts.ts";
+import type {
+  AbortableTransport,
+  Accepted,
+  ConnectionInfo,
+  HandshakeLimit,
+  TransportListener,
+} from "../transport/types.ts";
+import type { Transport } from "../types.ts";
+import { Incoming } from "./incoming.ts";
+import { MAGIC } from "./messages.ts";
+import { PlainTransport } from "./plain_transport.ts";
+import { type RegistryOptions, SessionRegistry } from "./session_registry.ts";
+
+/** Milliseconds after which a peer that has sent nothing is one of plain qmux. */
+const FIRST_BYTE_TIME = 1_000;
+
+/** Options of a {@linkcode ResumingListener}. */
+export interface ResumingListenerOptions {
+  /** How sessions are kept. */
+  readonly registry: RegistryOptions;
+  /** The time for a handshake. */
+  readonly handshake: HandshakeLimit;
+  /**
+   * Whether a session may go on over a connection. Default: it may. The caller of
+   * `accept()` decides about others.
+   */
+  readonly allow?:
+    | ((connection: ConnectionInfo) => boolean | Promise<boolean>)
+    | undefined;
+  /** Called with what `allow` throws. */
+  readonly onError?: ((error: unknown) => void) | undefined;
+}
+
+/**
+ * Accepts plain connections as they are, those that begin a session that can be
+ * resumed as such, and none for those that continue one.
+ */
+export class ResumingListener implements TransportListener {
+  readonly sessions: SessionRegistry;
+  readonly #source: TransportListener;
+  readonly #options: ResumingListenerOptions;
+  readonly #accepts = new PendingAccepts();
+  readonly #handshakes = new Handshakes();
+  /** Whether a call of `accept()` waits, and whether the source is asked. */
+  #isWaiting = false;
+  #isAsking = false;
+  #isClosed = false;
+  /** Whether the source has no more, and how many connections are not decided. */
+  #sourceEnded = false;
+  #isEnded = false;
+  #undecided = 0;
+
+  /** Accepts the connections of a listener, which belongs to this one. */
+  constructor(source: TransportListener, options: ResumingListenerOptions) {
+    this.#source = source;
+    this.#options = options;
+    this.sessions = new SessionRegistry(options.registry);
+  }
+
+  get addr(): string {
+    return this.#source.addr;
+  }
+
+  async accept(): Promise<Accepted | null> {
+    if (this.#isClosed || this.#isEnded && this.#accepts.isEmpty) return null;
+    this.#isWaiting = true;
+    const next = this.#accepts.next();
+    void this.#ask();
+    try {
+      return await next;
+    } finally {
+      this.#isWaiting = false;
+    }
+  }
+
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#source.close();
+    this.#accepts.end();
+    this.#accepts.discard();
+    this.#handshakes.giveUpAll();
+    this.sessions.close();
+  }
+
+  /** Asks the source for connections as long as a call waits for one. */
+  async #ask(): Promise<void> {
+    if (this.#isAsking) return;
+    this.#isAsking = true;
+    try {
+      while (this.#isWaiting && !this.#isClosed && !this.#sourceEnded) {
+        const accepted = await this.#source.accept();
+        if (accepted === null) {
+          this.#sourceEnded = true;
+          this.#endIfDone();
+          break;
+        }
+        this.#undecided++;
+        void this.#begin(accepted).finally(() => {
+          this.#undecided--;
+          this.#endIfDone();
+        });
+        // What is ready at once ends the wait in this turn.
+        await undefined;
+      }
+    } catch (error) {
+      this.#isWaiting = false;
+      this.#accepts.push({ error });
+    }
+    this.#isAsking = false;
+  }
+
+  #endIfDone(): void {
+    if (!this.#sourceEnded || this.#undecided > 0) return;
+    this.#isEnded = true;
+    if (this.#accepts.isEmpty) this.#accepts.end();
+  }
+
+  /** Finds out what a connection is. */
+  async #begin(accepted: Accepted): Promise<void> {
+    const { transport } = accepted;
+    const decided = Promise.withResolvers<void>();
+    const first = transport.read();
+    // What is silent becomes a plain session, and is bounded as one.
+    const handshake = this.#handshakes.begin(decided.resolve);
+    const cancel = timeLimit(FIRST_BYTE_TIME, () => handshake.giveUp());
+    void first.then(() => decided.resolve(), () => decided.resolve());
+    await decided.promise;
+    cancel();
+    if (this.#isClosed) return void discard(transport);
+    if (!handshake.finish()) return this.#acceptPlain(accepted, first);
+    let chunk: Uint8Array | null;
+    try {
+      chunk = await first;
+    } catch {
+      return this.#acceptPlain(accepted, first);
+    }
+    if (chunk === null || chunk[0] !== MAGIC[0]) {
+      return this.#acceptPlain(accepted, first);
+    }
+    await this.#answer(accepted, new Incoming(transport, chunk));
+  }
+
+  #acceptPlain(accepted: Accepted, first: Promise<Uint8Array | null>): void {
+    const transport = new PlainTransport(accepted.transport, first);
+    this.#offer({ ...accepted, transport });
+  }
+
+  async #answer(accepted: Accepted, incoming: Incoming): Promise<void> {
+    const { transport, remoteAddr } = accepted;
+    const { handshake: limit } = this.#options;
+    const handshake = this.#handshakes.begin(() => void discard(transport));
+    const cancel = timeLimit(limit.timeout, () => {
+      if (!handshake.finish()) return;
+      void discard(transport);
+      limit.onTimeout(remoteAddr);
+    });
+    try {
+      const session = await this.#answered(accepted, incoming, handshake);
+      if (session !== undefined) {
+        this.#offer({ ...accepted, transport: session });
+      }
+    } catch {
+      // It was refused, or has left: neither is an error of this side.
+      await left(transport);
+    } finally {
+      handshake.finish();
+      cancel();
+    }
+  }
+
+  /** The transport of a new session; undefined if there is none. */
+  async #answered(
+    accepted: Accepted,
+    incoming: Incoming,
+    handshake: Handshake,
+  ): Promise<Transport | undefined> {
+    const sessions = this.sessions;
+    const { allow } = this.#options;
+    const session = await sessions.answer(incoming, async () => {
+      if (!await this.#isAllowed(allow, accepted)) return false;
+      return !this.#isClosed && this.#handshakes.has(handshake);
+    });
+    if (session === undefined) return undefined;
+    if (!this.#isClosed && handshake.finish()) return session;
+    void session.close();
+    return undefined;
+  }
+
+  async #isAllowed(
+    allow: ResumingListenerOptions["allow"],
+    { remoteAddr, request, tls }: Accepted,
+  ): Promise<boolean> {
+    try {
+      return await (allow?.({ remoteAddr, request, tls }) ?? true);
+    } catch (error) {
+      this.#options.onError?.(error);
+      return false;
+    }
+  }
+
+  #offer(accepted: Accepted): void {
+    if (this.#isClosed) return void discard(accepted.transport);
+    this.#isWaiting = false;
+    this.#accepts.push({ accepted });
+  }
+}
+
+/** Ends a connection at once. */
+async function discard(transport: AbortableTransport): Promise<void> {
+  transport.abort?.();
+  try {
+    await transport.close();
+  } catch {
+    // It is not used.
+  }
+}
+
+/**
+ * Ends a connection whose other end is to read what was sent last: it has a second
+ * to end its own side.
+ */
+async function left(transport: Transport): Promise<void> {
+  const expired = Promise.withResolvers<void>();
+  const cancel = timeLimit(FIRST_BYTE_TIME, expired.resolve);
+  const leave = async () => {
+    await transport.closeWrite();
+    while (await transport.read() !== null);
+  };
+  await Promise.race([expired.promise, leave().catch(() => {})]);
+  cancel();
+  await discard(transport);
+}

@@ -1,0 +1,129 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { Line } from "../../tests/resume/line.ts";
+import { MemoryNetwork } from "../../tests/resume/memory_network.ts";
+import { test } from "../../tests/support/harness.ts";
+import { turn, watch, within } from "../../tests/support/within.ts";
+import { ResumeError } from "./errors.ts";
+import { MAGIC } from "./messages.ts";
+import { PlainTransport } from "./plain_transport.ts";
+
+test("ResumingListener: a plain peer is served at the same address", async (t) => {
+  const network = new MemoryNetwork();
+  t.defer(() => network.close());
+  const accepted = network.listener.accept();
+  const plain = await network.connect();
+  void plain.write(new Uint8Array([100, 1, 2]));
+  const { transport } = (await accepted)!;
+  assert(transport instanceof PlainTransport);
+  assertEquals([...(await transport.read())!], [100, 1, 2]);
+  const next = transport.read();
+  void plain.write(new Uint8Array([3]));
+  assertEquals([...(await next)!], [3]);
+  await transport.close();
+  await plain.close();
+});
+
+test("ResumingListener: a peer that sends nothing is a plain one after a second", async (t) => {
+  const time = t.time();
+  const network = new MemoryNetwork();
+  t.defer(() => network.close());
+  const accepting = network.listener.accept();
+  const accepted = watch(accepting);
+  const plain = await network.connect();
+  time.tick(999);
+  for (let i = 0; i < 5; i++) await turn();
+  assertEquals(accepted.state, "pending");
+  time.tick(1);
+  const { transport } = (await within(accepting, "the peer"))!;
+  const read = transport.read();
+  void plain.write(new Uint8Array([101]));
+  assertEquals([...(await read)!], [101], "what comes later is not lost");
+  await transport.close();
+  await plain.close();
+});
+
+test("ResumingListener: a connection that is silent does not delay others", async (t) => {
+  t.time();
+  const network = new MemoryNetwork();
+  t.defer(() => network.close());
+  const accepted = network.listener.accept();
+  const silent = await network.connect();
+  const plain = await network.connect();
+  void plain.write(new Uint8Array([102]));
+  const { transport } = (await within(accepted, "the other"))!;
+  assertEquals([...(await transport.read())!], [102]);
+  await transport.close();
+  await Promise.all([silent.close(), plain.close()]);
+});
+
+test("ResumingListener: bytes that only begin as a handshake end the connection", async (t) => {
+  const network = new MemoryNetwork();
+  t.defer(() => network.close());
+  const accepted = watch(network.listener.accept());
+  const peer = await network.connect();
+  const other = MAGIC.slice();
+  other[7] = 2;
+  void peer.write(new Uint8Array([...other, 1]));
+  assertEquals(await within(peer.read(), "the end"), null);
+  assertEquals(accepted.state, "pending");
+  await peer.close();
+});
+
+test("ResumingListener: a further connection of a session needs the consent of accept", async (t) => {
+  let allowed = true;
+  const network = new MemoryNetwork({ allow: () => allowed });
+  t.defer(() => network.close());
+  const [dialer, listener] = await network.session();
+  void network.listener.accept();
+  allowed = false;
+  const read = dialer.read();
+  const there = listener.read();
+  network.lines[0]!.cut();
+  const error = await assertRejects(() => read, ResumeError);
+  assertEquals(error.reason, "unknown-session");
+  void network.close();
+  await assertRejects(() => there, ResumeError);
+  await Promise.all([dialer.close(), listener.close()]);
+});
+
+test("ResumingListener: sessions without a connection end when it is closed, and others when they lose theirs", async (t) => {
+  const network: MemoryNetwork = new MemoryNetwork({
+    wait: () => new Promise(() => {}),
+    line: () => new Line(network.lines.length < 2 ? Infinity : 0, "close"),
+  });
+  const [first, firstThere] = await network.session();
+  const [second, secondThere] = await network.session();
+  t.defer(() => Promise.all([first.close(), second.close()]));
+  const reads = [firstThere.read(), secondThere.read()];
+  network.lines[0]!.cut();
+  while (network.listener.sessions.detached === 0) await turn();
+  network.close();
+  const error = await assertRejects(() => reads[0]!, ResumeError);
+  assertEquals(error.reason, "listener-closed");
+  network.lines[1]!.cut();
+  await assertRejects(() => reads[1]!, ResumeError);
+  assertEquals(network.listener.sessions.size, 0);
+  assertEquals(await network.listener.accept(), null);
+});
+
+test("ResumingListener: a dialer whose listener ends the connection gets an error", async () => {
+  const network = new MemoryNetwork();
+  void network.listener.accept().then((accepted) => {
+    void accepted!.transport.close();
+  });
+  const line = network.connect.bind(network);
+  network.connect = async () => {
+    const transport = await line();
+    // The first byte is that of a plain peer.
+    const write = transport.write.bind(transport);
+    transport.write = (bytes) => {
+      const plain = bytes.slice();
+      plain[0] = 100;
+      return write(plain);
+    };
+    return transport;
+  };
+  const dialed = network.dial();
+  await assertRejects(() => dialed, Error);
+  network.close();
+});

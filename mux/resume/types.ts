@@ -1,0 +1,96 @@
+/**
+ * The options of sessions that survive their connection, and their defaults.
+ *
+ * @module
+ */
+import { checkOption } from "../../check_option.ts";
+import { MAX_DELAY } from "../../time_limit.ts";
+
+/** What an end of a session that survives its connection may be told. */
+export interface ResumeLimits {
+  /**
+   * How long a session without a connection may wait for the next one, in
+   * milliseconds. Then it ends with `connection-lost`. A number of at least 0; above
+   * 2^31 - 1 there is no limit. Default: 60,000.
+   */
+  timeout?: number | undefined;
+  /**
+   * Bytes that were sent, and that the other end has not acknowledged: they are kept,
+   * in the memory of the session, to be sent again. Beyond that, writes wait. An
+   * integer from 65,536 to 2^30. Default: 4,194,304 (4 MiB).
+   */
+  maxUnacknowledged?: number | undefined;
+}
+
+/** What a session that survives its connection is doing. */
+export type ResumeState =
+  /** It has a connection; `resumed` counts those after the first. */
+  | { readonly name: "connected"; readonly resumed: number }
+  /** It has lost its connection, because of `error`, and waits for the next one. */
+  | { readonly name: "detached"; readonly error: unknown }
+  /** It was closed, or was given up because of `error`. */
+  | { readonly name: "closed"; readonly error?: unknown };
+
+/** Options of `listen()` for sessions that survive their connection. */
+export interface ListenResumeOptions extends ResumeLimits {
+  /**
+   * Sessions that may be without a connection at the same time. Beyond that, the one
+   * that was without one first ends with `connection-lost`. They count towards
+   * `maxSessions`, too. An integer from 0 to 2^30. Default: 256.
+   */
+  maxDetached?: number | undefined;
+}
+
+/** The defaults of {@linkcode ListenResumeOptions}, and of what `dial()` shares. */
+export const DEFAULT_RESUME_OPTIONS: Readonly<
+  Record<keyof ListenResumeOptions, number>
+> = Object.freeze({
+  // The time for a train in a tunnel, or a laptop between two networks.
+  timeout: 60_000,
+  // A link of 300 Mbit/s with a round trip of 100 ms is filled.
+  maxUnacknowledged: 4 * 1024 * 1024,
+  // With the least memory that each has, and 4 MiB for a few of them.
+  maxDetached: 256,
+});
+
+/** The limits with their defaults. */
+export type ResolvedResumeLimits = Readonly<Record<keyof ResumeLimits, number>>;
+
+/**
+ * Checks the limits and fills in their defaults.
+ *
+ * @throws {RangeError} if one is out of range
+ */
+export function resolveResumeLimits(
+  options: ResumeLimits,
+): ResolvedResumeLimits {
+  const { timeout, maxUnacknowledged } = {
+    timeout: options.timeout ?? DEFAULT_RESUME_OPTIONS.timeout,
+    maxUnacknowledged: options.maxUnacknowledged ??
+      DEFAULT_RESUME_OPTIONS.maxUnacknowledged,
+  };
+  checkOption("timeout", timeout, { min: 0, max: Infinity, fraction: true });
+  checkOption("maxUnacknowledged", maxUnacknowledged, {
+    min: 64 * 1024,
+    max: 2 ** 30,
+  });
+  return { timeout, maxUnacknowledged };
+}
+
+/**
+ * Checks the options of a listener and fills in their defaults.
+ *
+ * @throws {RangeError} if one is out of range
+ */
+export function resolveListenResume(
+  options: ListenResumeOptions,
+): ResolvedResumeLimits & { readonly maxDetached: number } {
+  const { maxDetached = DEFAULT_RESUME_OPTIONS.maxDetached } = options;
+  checkOption("maxDetached", maxDetached, { min: 0, max: 2 ** 30 });
+  return { ...resolveResumeLimits(options), maxDetached };
+}
+
+/** Whether there is a limit in milliseconds at all. */
+export function isLimited(timeout: number): boolean {
+  return timeout <= MAX_DELAY;
+}
