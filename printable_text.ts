@@ -37,6 +37,10 @@ export function printableText(text: string): string {
  * address is treated as if it were one: errors are often about those.
  */
 export function redactedAddress(address: string): string {
+  const peer = /^peer:[\w.-]*@/i.exec(address);
+  if (peer !== null) {
+    return peer[0] + redactedAddress(address.slice(peer[0].length));
+  }
   const [scheme] = /^(?:[a-z][\w+.-]*:(?=\/\/)|(?:tcp|wss?|unix|stdio):|)\/*/i
     .exec(address)!;
   let rest = address.slice(scheme.length);

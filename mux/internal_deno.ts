@@ -4,8 +4,38 @@
  *
  * @module
  */
+export { QuicConnection } from "./quic/connection.ts";
+export {
+  clientEndpoint,
+  quicRuntime,
+  transportOptions,
+} from "./quic/endpoint.ts";
+export { hashOf } from "./quic/certificate_hash.ts";
+export { handshakeError } from "./quic/errors.ts";
+export { listenQuic } from "./quic/listen.ts";
+export {
+  CLOSE_CODE as QUIC_CLOSE_CODE,
+  FRAMED_PROTOCOL as QUIC_SESSION_PROTOCOL,
+} from "./quic/protocol.ts";
+export type {
+  QuicConnLike,
+  QuicEndpointLike,
+  QuicRuntime,
+} from "./quic/types.ts";
 export { connectWith, connListener, connTransport } from "./transport/conn.ts";
 export { messagePortTransport } from "./transport/message/message_port.ts";
+export { duplexTransport } from "./transport/duplex.ts";
+export { hostPort, parseHostPort } from "./transport/address_forms.ts";
+export { PendingAccepts } from "./transport/pending_accepts.ts";
+export { requiredModule } from "./transport/node/builtin.ts";
+export {
+  certificateOf,
+  fingerprintOf,
+  type NodeCertificate,
+} from "./transport/node/certificate.ts";
+export { socketOver } from "./transport/node/stream_socket.ts";
+export { Guard, tlsOver } from "./transport/node/tls.ts";
+export { pinsOf, readPem } from "./transport/node/tls_options.ts";
 export { stdioTransport } from "./transport/stdio.ts";
 export {
   type RequestDecision,

@@ -41,5 +41,6 @@ export type {
   CallOptions,
   Handler,
   HandlerFunction,
+  HandlerObject,
   Responder,
 } from "./types.ts";

@@ -22,16 +22,26 @@ export async function resolveAddress(
   }
   const colon = address.indexOf(":");
   const name = colon < 0 ? "" : address.slice(0, colon).toLowerCase();
-  const scheme = await loadScheme(name);
+  const scheme = await (name === "peer" ? peerScheme() : loadScheme(name));
   if (scheme === undefined) {
     throw new TalkError(
       "unknown-scheme",
       `Cannot use address "${
         redactedAddress(address)
-      }": its scheme is not one of ${SCHEME_NAMES.join(", ")}`,
+      }": its scheme is not one of ${
+        [
+          ...SCHEME_NAMES,
+          "peer",
+        ].join(", ")
+      }`,
     );
   }
   return { scheme, rest: address.slice(colon + 1) };
+}
+
+/** The scheme of peers that meet at a rendezvous, which uses calls itself. */
+async function peerScheme(): Promise<Scheme> {
+  return (await import("./rendezvous/internal.ts")).peer;
 }
 
 /** Makes the error for an address that could not be dialed or listened on. */

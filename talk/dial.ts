@@ -1,5 +1,7 @@
 import {
   loadResume,
+  type PeerMeetingOptions,
+  type PeerTransport,
   type QuicEndpointLike,
   resolveOptions,
   type ResumeLimits,
@@ -78,6 +80,11 @@ export interface ConnectOptions extends ObserverOption {
    * the program closes itself. Default: a socket for this connection.
    */
   endpoint?: QuicEndpointLike | undefined;
+  /**
+   * How `peer:` meets the other peer, whose certificate `tls.pin` or the address
+   * names. `tls.cert` and `tls.key` are this peer's. Default: `{}`.
+   */
+  rendezvous?: PeerMeetingOptions | undefined;
   /**
    * Aborts connecting: `dial()` rejects with the signal's reason. Default: no
    * signal.
@@ -193,6 +200,7 @@ export function dial<C extends Carried = Carried>(
  * | `unix:/path` | `--allow-net=unix:/path --allow-read=/path --allow-write=/path` |
  * | `ws://host:port/path`, `wss:` | `--allow-net=host:port` |
  * | `quic://host:port`, with `--unstable-net` | `--allow-net=host:port` |
+ * | `peer:NAME@ADDRESS`, with `--unstable-net` | `--allow-net`, to reach any address |
  * | `wt://host:port/path` | `--allow-net=host:port` |
  * | `stdio:`, stdin and stdout of this process | none |
  *
@@ -243,7 +251,7 @@ async function dialOnce<C extends Carried>(
   try {
     const peer = new Peer(session, options);
     peer[markCalls]();
-    peer[dialed](addr);
+    peer[dialed](addr, (transport as PeerTransport).way);
     return peer;
   } catch (error) {
     await session.close();
@@ -335,6 +343,14 @@ async function connectTo(
     max: Infinity,
     fraction: true,
   });
+  if (options.rendezvous?.directTimeout !== undefined) {
+    const { directTimeout } = options.rendezvous;
+    checkOption("rendezvous.directTimeout", directTimeout, {
+      min: 0,
+      max: Infinity,
+      fraction: true,
+    });
+  }
   resolveOptions(session);
   // Loaded on first use: most sessions end with their connection.
   const begin = resume === undefined
@@ -346,8 +362,10 @@ async function connectTo(
       options,
     );
   const { transport, address } = await connectOnce(place, options, begin);
+  const shown = observed(transport, redactedAddress(address), options);
+  const { way } = transport as PeerTransport;
   return {
-    transport: observed(transport, redactedAddress(address), options),
+    transport: way === undefined ? shown : Object.assign(shown, { way }),
     address,
   };
 }
@@ -414,8 +432,16 @@ async function connectAt(
   const headers = await ask(options.headers, signal);
   const protocols = await ask(options.protocols, signal);
   const tls = await ask(options.tls, signal);
-  const { endpoint, session, onFallback } = options;
-  const terms = { headers, protocols, tls, endpoint, session, onFallback };
+  const { endpoint, session, rendezvous, onFallback } = options;
+  const terms = {
+    headers,
+    protocols,
+    tls,
+    endpoint,
+    session,
+    rendezvous,
+    onFallback,
+  };
   const connecting = scheme.connect(rest, signal, terms);
   return await attempt(
     address,

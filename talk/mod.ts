@@ -39,6 +39,8 @@ export type {
   ListenResumeOptions,
   ListenSchemeOptions,
   PeerCertificate,
+  PeerMeetingOptions,
+  PeerWay,
   Pem,
   ResumeLimits,
   ResumeState,

@@ -5,9 +5,11 @@ import {
   json,
 } from "../codec/internal.ts";
 import {
+  type ConnectionInfo,
   connectionLost,
   echoed,
   MuxError,
+  type PeerWay,
   type RawChannel,
   type RawSession,
   rawSession,
@@ -354,6 +356,7 @@ export class Peer<C extends Carried = Carried>
   readonly #report: (error: unknown, selector: string | undefined) => void;
   #remoteAddr = "";
   #addr = "";
+  #way: PeerWay | undefined;
   #draining = false;
   /** Whether the program has closed the peer. */
   #closeCalled = false;
@@ -454,10 +457,11 @@ export class Peer<C extends Carried = Carried>
    * @ignore
    */
   [admit](
-    remoteAddr: string,
+    { remoteAddr, way }: Pick<ConnectionInfo, "remoteAddr" | "way">,
     ask: (() => unknown) | undefined,
   ): boolean | Promise<boolean> {
     this.#remoteAddr = remoteAddr;
+    this.#way = way;
     if (ask === undefined) return true;
     let context: unknown;
     try {
@@ -545,12 +549,21 @@ export class Peer<C extends Carried = Carried>
   }
 
   /**
+   * Which way the connection of a `peer:` address takes: from machine to machine, or
+   * through the rendezvous. Undefined for other connections.
+   */
+  get way(): PeerWay | undefined {
+    return this.#way;
+  }
+
+  /**
    * What `dial()` does with a new peer.
    *
    * @ignore
    */
-  [dialed](address: string): void {
+  [dialed](address: string, way: PeerWay | undefined): void {
     this.#addr = address;
+    this.#way = way;
   }
 
   /**

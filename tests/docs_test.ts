@@ -54,6 +54,11 @@ import type { Command } from "../talk/cli/command.ts";
 import { EXIT } from "../talk/cli/exit_code.ts";
 import { exportedInterfaces } from "./support/api_docs.ts";
 import {
+  DEFAULT_DIRECT_TIMEOUT,
+  DEFAULT_RENDEZVOUS_OPTIONS,
+  rendezvousService,
+} from "@qtalk/qtalk/rendezvous";
+import {
   anchors,
   code,
   files,
@@ -158,6 +163,8 @@ const DEFAULTS: Record<string, Readonly<Record<string, number>>> = {
   RetryOptions: DEFAULT_RETRY_OPTIONS,
   RateLimitOptions: DEFAULT_RATE_LIMIT_OPTIONS,
   ReflectionOptions: DEFAULT_REFLECTION_OPTIONS,
+  RendezvousOptions: DEFAULT_RENDEZVOUS_OPTIONS,
+  PeerMeetingOptions: { directTimeout: DEFAULT_DIRECT_TIMEOUT },
   CodecOptions: { maxDepth: DEFAULT_MAX_DEPTH, maxItems: DEFAULT_MAX_ITEMS },
   CloseOnSignalsOptions: { drainTimeout: DEFAULT_SIGNAL_DRAIN_TIMEOUT },
 };
@@ -269,6 +276,9 @@ const USES: Record<string, Use> = {
   ReflectionOptions: (options) => void withReflection(() => {}, options),
   ListenOptions: (options) => ignoreAddress(listen("nothing:", options)),
   ServeWebSocketOptions: (options) => serveWebSocket(options).listener.close(),
+  RendezvousOptions: (options) => void rendezvousService(options),
+  PeerMeetingOptions: (rendezvous) =>
+    ignoreAddress(dial("nothing:", { rendezvous })),
   CodecOptions(options) {
     json(options);
   },

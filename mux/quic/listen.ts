@@ -21,12 +21,24 @@ import type {
   QuicListenerLike,
 } from "./types.ts";
 
+/** What a listener does beyond accepting sessions. */
+export interface QuicListenRules {
+  /** The protocols to agree to. */
+  protocols: readonly string[];
+  /**
+   * What a new connection becomes, within the time of its handshake. If it rejects,
+   * the connection is closed.
+   */
+  upgrade(conn: QuicConnLike): Promise<Pick<Accepted, "transport" | "tls">>;
+}
+
 /**
  * Listens.
  *
  * @param place the host and the port; undefined to listen on `options.endpoint`
  * @param options the certificate, the socket, and the limits of sessions
  * @param handshake limits the time of a handshake
+ * @param rules for connections that are no sessions at once. Default: they are
  * @throws {QuicError} `unavailable` if there is no QUIC
  * @throws {TypeError} if an option is missing or not valid
  */
@@ -34,6 +46,7 @@ export function listenQuic(
   place: { hostname: string; port: number } | undefined,
   options: SchemeListenTerms = {},
   handshake?: HandshakeLimit,
+  rules?: QuicListenRules,
 ): TransportListener {
   const runtime = quicRuntime();
   const { tls, session = {}, endpoint } = options;
@@ -49,7 +62,7 @@ export function listenQuic(
     ...transportOptions(session),
     cert: readPem(tls.cert, "cert"),
     key: readPem(tls.key, "key"),
-    alpnProtocols: [...PROTOCOLS],
+    alpnProtocols: [...rules?.protocols ?? PROTOCOLS],
   };
   const own = endpoint === undefined
     ? new runtime.QuicEndpoint(place)
@@ -60,6 +73,7 @@ export function listenQuic(
       isOwner: own !== undefined,
       session,
       handshake,
+      upgrade: rules?.upgrade,
     });
   } catch (error) {
     own?.close();
@@ -73,6 +87,7 @@ interface ListenerTerms {
   isOwner: boolean;
   session: SchemeListenTerms["session"];
   handshake: HandshakeLimit | undefined;
+  upgrade: QuicListenRules["upgrade"] | undefined;
 }
 
 class QuicTransportListener implements TransportListener {
@@ -129,27 +144,30 @@ class QuicTransportListener implements TransportListener {
 
   /** Makes a handshake, and passes the connection on. */
   async #shake(incoming: QuicIncomingLike): Promise<void> {
-    const { handshake, session } = this.#terms;
+    const { handshake, session, upgrade } = this.#terms;
     this.#handshakes++;
     let late = false;
+    let conn: QuicConnLike | undefined;
     const cancel = handshake && timeLimit(handshake.timeout, () => {
       late = true;
+      conn?.close({ closeCode: CLOSE_CODE, reason: "" });
       handshake.onTimeout("");
     });
     try {
-      const conn = await incoming.accept();
+      conn = await incoming.accept();
       this.#watch(conn);
       if (late || this.#closed) {
         return conn.close({ closeCode: CLOSE_CODE, reason: "" });
       }
-      this.#pending.push({
-        accepted: {
-          transport: new QuicConnection(conn, session),
-          remoteAddr: hostPort("quic", conn.remoteAddr),
-          tls: { alpnProtocol: conn.protocol ?? null, version: "TLSv1.3" },
-        },
-      });
+      const remoteAddr = hostPort("quic", conn.remoteAddr);
+      const accepted = await upgrade?.(conn) ?? {
+        transport: new QuicConnection(conn, session),
+        tls: { alpnProtocol: conn.protocol ?? null, version: "TLSv1.3" },
+      };
+      if (late || this.#closed) return void accepted.transport.close();
+      this.#pending.push({ accepted: { ...accepted, remoteAddr } });
     } catch (error) {
+      conn?.close({ closeCode: CLOSE_CODE, reason: "" });
       const failure = handshakeError(error, false);
       // That a client went away is no more than that of others.
       if (!late && failure instanceof TlsError) {

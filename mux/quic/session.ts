@@ -353,6 +353,8 @@ export class QuicSession implements RawSession, StreamHost {
       if (done) return;
       await readNotices(value, {
         onClosing: (opened) => {
+          // A notice may be read after the connection has ended.
+          if (this.#state === "ended") return;
           this.#peerClosing = opened;
           this.#cancelLimit ??= timeLimit(
             this.#closeTimeout,

@@ -19,7 +19,9 @@ export interface TlsInfo {
   version?: string | undefined;
   /**
    * The certificate of the client, which is trusted: by the option `tls.ca` or
-   * `tls.pin` of the listener. Undefined if there is none.
+   * `tls.pin` of the listener. Undefined if there is none. With `peer:`, every client
+   * has one, and has proved that the key is its own; it is trusted if the listener
+   * has the option `tls.pin`.
    */
   peerCertificate?: PeerCertificate | undefined;
 }
@@ -93,6 +95,40 @@ export interface TlsListenOptions {
   minVersion?: TlsVersion | undefined;
 }
 
+/**
+ * How the connection of two peers of `peer:` was made: from one machine to the other,
+ * or through the rendezvous.
+ */
+export type PeerWay = "direct" | "relayed";
+
+/** Options of `peer:`, beyond those of TLS. */
+export interface PeerMeetingOptions {
+  /**
+   * Whom to trust as the rendezvous, if its address is `quic:`, `tls:`, `wss:` or
+   * `wt:`. Default: what the runtime trusts.
+   */
+  tls?: TlsDialOptions | undefined;
+  /** Headers of the request, if its address is `ws:` or `wss:`. Default: none. */
+  headers?: Headers | Iterable<string[]> | Record<string, string> | undefined;
+  /**
+   * Milliseconds for which a dialing peer tries to open a direct way, before the
+   * rendezvous relays. A number of at least 0, which is for no direct way; above
+   * 2^31 - 1 there is no limit. Default: 2,000.
+   */
+  directTimeout?: number | undefined;
+  /**
+   * Whether the rendezvous may relay. If it may not, and there is no direct way,
+   * dialing fails with `no-direct-way`. Default: `true`.
+   */
+  relay?: boolean | undefined;
+}
+
+/** A transport that knows which way a connection of `peer:` takes. */
+export interface PeerTransport extends Transport {
+  /** The way. */
+  way?: PeerWay | undefined;
+}
+
 /** What is known of an incoming connection before any byte of its session is read. */
 export interface ConnectionInfo {
   /** The address of the client; empty if it is unknown. */
@@ -102,6 +138,8 @@ export interface ConnectionInfo {
    * undefined for other connections.
    */
   request?: Request | undefined;
+  /** How a connection of `peer:` was made; undefined for other connections. */
+  way?: PeerWay | undefined;
   /**
    * Set if the client has encrypted the connection with TLS and this runtime has
    * decrypted it; undefined if a proxy in front of it has.
@@ -229,6 +267,8 @@ export interface SchemeOptions {
   endpoint?: QuicEndpointLike | undefined;
   /** The limits of the session, of which `quic:` has to know some before. Default: `{}`. */
   session?: SessionOptions | undefined;
+  /** How `peer:` meets the other peer. Default: `{}`. */
+  rendezvous?: PeerMeetingOptions | undefined;
 }
 
 /** Options of schemes, for dialing, and what they report. */
@@ -271,6 +311,8 @@ export interface SchemeListenOptions extends ListenSchemeOptions {
    * the address is then `quic:`. Default: one of its own.
    */
   endpoint?: QuicEndpointLike | undefined;
+  /** How `peer:` reaches its rendezvous. Default: `{}`. */
+  rendezvous?: Pick<PeerMeetingOptions, "tls" | "headers"> | undefined;
   /**
    * Lets other listeners of this program listen at the same port, each in a worker or
    * a process of its own, if all of them have this option. The system assigns each

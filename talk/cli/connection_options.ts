@@ -204,7 +204,7 @@ export async function bothSecurities(
   };
 }
 
-const TLS_ONLY = "is for tls: and wss: only";
+const TLS_ONLY = "is for tls:, wss:, quic: and wt: only";
 const HTTP_ONLY = "is for ws: and wss: only";
 
 async function dialWith(
@@ -247,7 +247,7 @@ async function dialWith(
 }
 
 function hasTls(address: string | undefined): boolean {
-  return /^(?:tls|wss):/i.test(address ?? "");
+  return /^(?:tls|wss|quic|wt):/i.test(address ?? "");
 }
 
 function hasRequest(address: string | undefined): boolean {

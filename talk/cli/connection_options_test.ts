@@ -330,7 +330,7 @@ Deno.test("listenSecurity: client certificates need an authority", async () => {
     await assertRejects(
       () => listenSecurity("tcp://h:1", given),
       UsageError,
-      "is for tls: and wss: only",
+      "is for tls:, wss:, quic: and wt: only",
     );
   }
 });

@@ -33,6 +33,7 @@ import { inspect } from "./commands/inspect.ts";
 import { interop } from "./commands/interop.ts";
 import { ping } from "./commands/ping.ts";
 import { proxy } from "./commands/proxy.ts";
+import { rendezvous } from "./commands/rendezvous.ts";
 import { serve } from "./commands/serve.ts";
 import { Terminal } from "./terminal.ts";
 import { tunnel } from "./commands/tunnel.ts";
@@ -47,6 +48,7 @@ const COMMANDS: readonly Command[] = Object.freeze([
   proxy,
   inspect,
   tunnel,
+  rendezvous,
   cert,
   interop,
   check,

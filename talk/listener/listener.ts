@@ -564,8 +564,8 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
 }
 
 /** What hooks are given, which is not the connection itself. */
-function infoOf({ remoteAddr, request, tls }: Accepted): ConnectionInfo {
-  return { remoteAddr, request, tls };
+function infoOf({ remoteAddr, request, tls, way }: Accepted): ConnectionInfo {
+  return { remoteAddr, request, tls, ...way !== undefined && { way } };
 }
 
 /** Closes a connection at once. */

@@ -41,7 +41,7 @@ export function peerListener<C extends Carried, Context>(
       uses: (peer) => peer[uses],
       admit(peer, connection, report) {
         const admitted = peer[admit](
-          connection.remoteAddr,
+          connection,
           onPeer && (() => onPeer(peer, connection)),
         );
         if (typeof admitted === "boolean") return admitted;

@@ -83,6 +83,13 @@ export const REQUIREMENTS: Requirements = {
     tests: /^\.\/tests\/network\/vanishing_test\.ts => .*cable/,
     missing: () => failureOf("unshare", ["--net", "ip", "link", "show", "lo"]),
   },
+  nat: {
+    name: "network namespaces, made by root with ip, and nft",
+    tests: /^\.\/tests\/nat\/nat_test\.ts /,
+    missing: async () =>
+      await failureOf("unshare", ["--net", "ip", "link", "show", "lo"]) ??
+        await failureOf("unshare", ["--net", "nft", "list", "tables"]),
+  },
   terminal: {
     name: "script, of util-linux",
     tests: /^\.\/talk\/cli\/main_test\.ts => colour /,

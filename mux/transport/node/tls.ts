@@ -9,6 +9,7 @@ import { nextPass } from "../../flow/next_turn.ts";
 import { timeLimit } from "../../../time_limit.ts";
 import { TlsError, type TlsErrorCode } from "../../errors.ts";
 import type {
+  Accepted,
   HandshakeLimit,
   Scheme,
   TlsDialOptions,
@@ -90,11 +91,58 @@ export async function connectTls(
   signal: AbortSignal,
   protocol: string = PROTOCOL,
 ): Promise<NodeTransport> {
-  const module = requiredModule<TlsModule>("node:tls");
-  const pins = pinsOf(options.pin);
-  const { serverName = place.host, minVersion = MIN_VERSION } = options;
-  const credentials = credentialsOf(options);
+  const { serverName = place.host } = options;
+  // Checked first: a connection that was made would have to be closed.
+  const terms = termsOf({ ...options, serverName }, protocol);
   const socket = await connectSocket(place, signal);
+  return await secureClient(socket, terms, signal);
+}
+
+/**
+ * Makes the handshake of a client on a connection that there is already.
+ *
+ * @param socket the connection, which belongs to the transport
+ * @throws {TlsError} if the other end is not who it should be
+ * @throws {TypeError} if an option is not valid
+ */
+export async function tlsOver(
+  socket: NodeSocket,
+  options: TlsDialOptions & { serverName: string },
+  signal: AbortSignal,
+  protocol: string,
+): Promise<NodeTransport> {
+  return await secureClient(socket, termsOf(options, protocol), signal);
+}
+
+/** What a client needs for a handshake. */
+interface ClientTerms {
+  readonly module: TlsModule;
+  readonly pins: readonly string[] | undefined;
+  readonly serverName: string;
+  readonly minVersion: TlsVersion;
+  readonly credentials: object;
+  readonly protocol: string;
+}
+
+function termsOf(
+  options: TlsDialOptions & { serverName: string },
+  protocol: string,
+): ClientTerms {
+  return {
+    module: requiredModule<TlsModule>("node:tls"),
+    pins: pinsOf(options.pin),
+    serverName: options.serverName,
+    minVersion: options.minVersion ?? MIN_VERSION,
+    credentials: credentialsOf(options),
+    protocol,
+  };
+}
+
+async function secureClient(
+  socket: NodeSocket,
+  { module, pins, serverName, minVersion, credentials, protocol }: ClientTerms,
+  signal: AbortSignal,
+): Promise<NodeTransport> {
   socket.setNoDelay(true);
   const middle = middleOf(socket);
   let client: TlsSocket;
@@ -247,8 +295,14 @@ export async function listenTls(
   };
 }
 
+/** Takes the connections that a {@linkcode Guard} has secured. */
+export interface SecuredConnections {
+  /** Takes one. */
+  push(accepted: Accepted): void;
+}
+
 /** Makes the handshakes of a listener. */
-class Guard {
+export class Guard {
   readonly #options: TlsListenOptions;
   readonly #clientCert: "none" | "optional" | "required";
   readonly #pins: readonly string[] | undefined;
@@ -258,6 +312,11 @@ class Guard {
   readonly #idle: TlsServer[] = [];
   readonly #handshakes = new Handshakes();
 
+  /**
+   * Checks the options.
+   *
+   * @throws {TypeError} if one of them is missing or not valid
+   */
   constructor(
     protocol: string,
     options: TlsListenOptions | undefined,
@@ -300,7 +359,10 @@ class Guard {
   }
 
   /** Makes a handshake, and passes the connection on. */
-  async shake(socket: NodeSocket, accepting: NodeListener): Promise<void> {
+  async shake(
+    socket: NodeSocket,
+    accepting: SecuredConnections,
+  ): Promise<void> {
     const remoteAddr = remoteAddrOf(socket);
     socket.setNoDelay(true);
     const { timeout, onTimeout, onFailure } = this.#handshake;

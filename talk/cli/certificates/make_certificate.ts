@@ -103,9 +103,8 @@ function extensionsFor(
     new BasicConstraintsExtension(false, undefined, true),
     new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
     new ExtendedKeyUsageExtension([
-      role === "server"
-        ? ExtendedKeyUsage.serverAuth
-        : ExtendedKeyUsage.clientAuth,
+      ...role !== "client" ? [ExtendedKeyUsage.serverAuth] : [],
+      ...role !== "server" ? [ExtendedKeyUsage.clientAuth] : [],
     ]),
   ];
   if (role === "server") {

@@ -7,7 +7,7 @@ export interface Credentials {
 /** What a new certificate is to say. */
 export interface CertificateRequest {
   /** What it is for. */
-  readonly role: "ca" | "server" | "client";
+  readonly role: "ca" | "server" | "client" | "peer";
   /** Its common name; for a server, its names and addresses, at least one. */
   readonly names: readonly [string, ...string[]];
   /** When it expires; at the latest with that of its authority. */

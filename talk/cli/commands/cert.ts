@@ -22,6 +22,8 @@ const DAYS: Readonly<Record<Role, number>> = {
   ca: 3_650,
   server: 365,
   client: 365,
+  // Its fingerprint is what others know it by.
+  peer: 3_650,
 };
 const MAX_DAYS = 36_500;
 const DAY = 86_400_000;
@@ -38,18 +40,21 @@ export const cert = defineCommand({
     "cert ca --out DIR [--name NAME]",
     "cert server --out DIR --name HOST [--name HOST…]",
     "cert client --out DIR --name NAME",
+    "cert peer --out DIR --name NAME",
   ],
   about:
     `"ca" makes an authority: ca.pem, which both sides get, and ca.key, which stays
 where certificates are issued. "server" and "client" make server.pem and
 server.key, or client.pem and client.key, issued by the authority in DIR or that
 of --authority. HOST is a name or an address that clients dial; NAME is what a
-server knows a client by. Keys are readable by you only (mode 0600). Files that
+server knows a client by. "peer" makes peer.pem and peer.key, which no authority
+issues: others know it by its fingerprint. Keys are readable by you only (mode 0600). Files that
 exist are never replaced.
 
   qtalk cert ca --out certs
   qtalk cert server --out certs --name example.com --name 127.0.0.1
-  qtalk cert client --out certs/ann --authority certs --name Ann`,
+  qtalk cert client --out certs/ann --authority certs --name Ann
+  qtalk cert peer --out keys/bob --name bob`,
   options: {
     out: {
       type: "string",
@@ -66,7 +71,7 @@ exist are never replaced.
     days: {
       type: "string",
       value: "N",
-      about: "until it expires (default 365; 3650 for an authority)",
+      about: "until it expires (default 365; 3650 for ca and peer)",
     },
     authority: {
       type: "string",
@@ -78,7 +83,7 @@ exist are never replaced.
     const [role, ...others] = words;
     if (!isRole(role) || others.length > 0) {
       throw new UsageError(
-        "Cannot make a certificate: expected ca, server or client",
+        "Cannot make a certificate: expected ca, server, client or peer",
       );
     }
     const { out } = options;
@@ -92,13 +97,16 @@ exist are never replaced.
         `Cannot use --days: ${days} is more than ${MAX_DAYS}`,
       );
     }
-    if (role === "ca" && options.authority !== undefined) {
+    const signsItself = role === "ca" || role === "peer";
+    if (signsItself && options.authority !== undefined) {
       throw new UsageError(
-        "Cannot use --authority for an authority: it has no other one",
+        role === "ca"
+          ? "Cannot use --authority for an authority: it has no other one"
+          : "Cannot use --authority for a peer: its fingerprint is what others trust",
       );
     }
     const place = options.authority ?? out;
-    const authority = role === "ca" ? undefined : await readAuthority(place);
+    const authority = signsItself ? undefined : await readAuthority(place);
     const path = join(out, role);
     await checkAbsent(`${path}.key`);
     await checkAbsent(`${path}.pem`);

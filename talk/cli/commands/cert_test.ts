@@ -167,9 +167,9 @@ Deno.test("qtalk cert: arguments that are not valid exit with 2", async () => {
   const out = `--out=${folder}/out`;
   for (
     const [why, ...words] of [
-      ["expected ca, server or client"],
-      ["expected ca, server or client", "constructor", out],
-      ["expected ca, server or client", "ca", "server", out],
+      ["expected ca, server, client or peer"],
+      ["expected ca, server, client or peer", "constructor", out],
+      ["expected ca, server, client or peer", "ca", "server", out],
       ["without --out", "ca"],
       ["without --name", "server", out],
       ["without --name", "client", out],
@@ -183,6 +183,7 @@ Deno.test("qtalk cert: arguments that are not valid exit with 2", async () => {
       ["more than 36500", "ca", out, "--days=36501"],
       ["Cannot use --days", "ca", out, "--days=0"],
       ["it has no other one", "ca", out, "--authority=x"],
+      ["is what others trust", "peer", out, "--name=a", "--authority=x"],
     ] as const
   ) {
     const { code, stdout, stderr } = await cli(["cert", ...words]);

@@ -1,0 +1,154 @@
+import type { SchemeOptions, Transport } from "../../mux/internal.ts";
+import { pinsOf, type QuicEndpointLike } from "../../mux/internal_deno.ts";
+import { dial } from "../dial.ts";
+import type { Peer } from "../peer.ts";
+import { dialDirectly, localPlaces, ownSocket } from "./direct.ts";
+import { meetingError, RendezvousError } from "./errors.ts";
+import { type Identity, loadIdentity } from "./identity.ts";
+import { parsePeerAddress, type PeerAddress } from "./peer_address.ts";
+import { channelTransport, dialOver } from "./relayed.ts";
+import { placesFrom, SELECTORS } from "./wire.ts";
+
+/** The default of `rendezvous.directTimeout`, in milliseconds. */
+export const DEFAULT_DIRECT_TIMEOUT = 2_000;
+
+/** What dialing needs to know. */
+interface Meeting {
+  readonly name: string;
+  readonly fingerprint: string;
+  readonly identity: Identity;
+  readonly options: SchemeOptions;
+  readonly signal: AbortSignal;
+  /** The session with the rendezvous. */
+  readonly rendezvous: Peer;
+  /** The socket of this side, if there can be one. */
+  readonly socket: QuicEndpointLike | undefined;
+}
+
+/**
+ * Connects to a peer: directly if a way opens in time, and through the rendezvous
+ * otherwise.
+ *
+ * @param rest the address, after `peer:`
+ * @param signal gives the attempt up
+ * @param options the key of this side, and the fingerprint of the other
+ * @throws {SyntaxError} if the address has another form
+ * @throws {TypeError} if an option is missing or not valid
+ * @throws {RendezvousError} if the peers do not meet
+ * @throws {TlsError} if the other peer is not who it should be, or does not trust
+ * this one
+ */
+export async function dialPeer(
+  rest: string,
+  signal: AbortSignal,
+  options: SchemeOptions = {},
+): Promise<Transport> {
+  const address = parsePeerAddress(rest);
+  const { tls, endpoint, rendezvous: how = {} } = options;
+  const fingerprint = fingerprintFrom(address, tls?.pin);
+  const identity = loadIdentity(tls);
+  const { directTimeout = DEFAULT_DIRECT_TIMEOUT } = how;
+  const own = endpoint === undefined ? ownSocket() : undefined;
+  const socket = endpoint ?? own;
+  let session: Peer | undefined;
+  // Everything of this attempt; a connection that is used outlives it.
+  const release = () => {
+    void session?.close().finally(() => own?.close());
+    if (session === undefined) own?.close();
+  };
+  try {
+    session = await dial(address.rendezvous, {
+      tls: how.tls,
+      headers: how.headers,
+      endpoint: socket,
+      signal,
+      timeout: Infinity,
+      onError() {},
+    });
+    const meeting: Meeting = {
+      name: address.name,
+      fingerprint,
+      identity,
+      options,
+      signal,
+      rendezvous: session,
+      socket,
+    };
+    const direct = await meetDirectly(meeting, directTimeout);
+    if (direct !== undefined) {
+      const met = session;
+      void direct.ended.then(() => own?.close());
+      // Its frames are of no use to this connection, which has its own way now.
+      void met.close();
+      return direct;
+    }
+    if (how.relay === false) {
+      throw new RendezvousError(
+        "no-direct-way",
+        `no direct way to the peer opened within ${directTimeout} ms, and the option "rendezvous.relay" is false`,
+      );
+    }
+    return await meetThrough(meeting, release);
+  } catch (error) {
+    release();
+    if (signal.aborted) throw signal.reason;
+    throw meetingError(error);
+  }
+}
+
+async function meetDirectly(
+  { name, fingerprint, identity, options, signal, rendezvous, socket }: Meeting,
+  timeout: number,
+) {
+  const answer = await rendezvous.call(
+    SELECTORS.meet,
+    [{ name, fingerprint, local: localPlaces(socket) }],
+    { signal },
+  );
+  if (socket === undefined) return undefined;
+  return await dialDirectly({
+    socket,
+    places: placesFrom(answer),
+    fingerprint,
+    identity,
+    timeout,
+    session: options.session ?? {},
+    signal,
+  });
+}
+
+async function meetThrough(
+  { name, fingerprint, identity, signal, rendezvous }: Meeting,
+  release: () => void,
+): Promise<Transport> {
+  const response = await rendezvous.request(
+    SELECTORS.relay,
+    [{ name, fingerprint, local: [] }],
+    { signal },
+  );
+  if (response.channel === undefined) {
+    throw new RendezvousError("not-reached", "the rendezvous has not relayed");
+  }
+  const stream = channelTransport(response.channel);
+  return await dialOver(stream, fingerprint, identity, signal, release);
+}
+
+/** The one certificate that the other peer has to have. */
+function fingerprintFrom(
+  { fingerprint }: PeerAddress,
+  pin: string | readonly string[] | undefined,
+): string {
+  if (fingerprint !== undefined) return fingerprint;
+  const [first, ...others] = pinsOf(pin) ?? [];
+  if (first === undefined) {
+    throw new TypeError(
+      'the fingerprint of the peer is missing: it follows "#" in the address, or is the option "tls.pin"',
+    );
+  }
+  if (others.length > 0) {
+    throw new TypeError(
+      'Cannot use several fingerprints in option "tls.pin" with peer: there is one peer of that name',
+    );
+  }
+  return first;
+}

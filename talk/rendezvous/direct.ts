@@ -1,0 +1,291 @@
+/**
+ * The direct way between two peers: both send from the one socket that each has, so
+ * that the routers between them expect an answer.
+ *
+ * @module
+ */
+import type { PeerWay, SessionOptions, Transport } from "../../mux/internal.ts";
+import {
+  clientEndpoint,
+  duplexTransport,
+  handshakeError,
+  hashOf,
+  QUIC_CLOSE_CODE,
+  QUIC_SESSION_PROTOCOL,
+  QuicConnection,
+  type QuicConnLike,
+  type QuicEndpointLike,
+  type QuicRuntime,
+  quicRuntime,
+  transportOptions,
+} from "../../mux/internal_deno.ts";
+import { limitedSignal, timeLimit } from "../../time_limit.ts";
+import type { Identity } from "./identity.ts";
+import { Messages, prove } from "./proof.ts";
+import {
+  localFrom,
+  MAX_PLACES,
+  PEER_PROTOCOL,
+  type Place,
+  type Places,
+  PUNCH_PROTOCOL,
+} from "./wire.ts";
+
+/**
+ * Milliseconds, from the first one, at which a dialing peer makes further attempts:
+ * a router may have dropped the first packet, and QUIC itself repeats it late.
+ */
+const ATTEMPTS = [0, 100, 250, 500, 900, 1_400] as const;
+/** The same for the packets of a listening peer. */
+const PUNCHES = [0, 75, 200, 450, 850, 1_350] as const;
+/** Milliseconds of the shortest connection that QUIC gives up by itself. */
+const PUNCH_TIME = 500;
+
+/** What Deno has for the addresses of this machine. */
+interface Interfaces {
+  permissions?: {
+    querySync(
+      descriptor: { name: "sys"; kind: "networkInterfaces" },
+    ): { readonly state: string };
+  };
+  networkInterfaces?(): { address: string; name: string }[];
+}
+
+/** The UDP socket of a peer; undefined where there is no QUIC. */
+export function ownSocket(): QuicEndpointLike | undefined {
+  try {
+    return clientEndpoint(quicRuntime());
+  } catch {
+    // Without QUIC, the rendezvous relays.
+    return undefined;
+  }
+}
+
+/** The addresses of a socket in this machine's own networks. */
+export function localPlaces(socket: QuicEndpointLike | undefined): Place[] {
+  const { Deno: deno } = globalThis as { Deno?: Interfaces };
+  if (socket === undefined || deno?.networkInterfaces === undefined) return [];
+  const allowed = deno.permissions?.querySync({
+    name: "sys",
+    kind: "networkInterfaces",
+  }).state === "granted";
+  if (!allowed) return [];
+  const { port } = socket.addr;
+  return localFrom(
+    deno.networkInterfaces().map(({ address }) => ({
+      hostname: address,
+      port,
+    })).filter(({ hostname }) => localFrom([{ hostname, port }]).length > 0),
+  );
+}
+
+/** All places, without repetitions. */
+function listOf({ seen, local }: Pick<Places, "seen" | "local">): Place[] {
+  const all = seen === null ? local : [seen, ...local];
+  const texts = new Set<string>();
+  return all.filter(({ hostname, port }) => {
+    const text = `${hostname} ${port}`;
+    return !texts.has(text) && texts.add(text);
+  }).slice(0, MAX_PLACES + 1);
+}
+
+/**
+ * Sends packets to a peer that dials, so that the router of this side lets its
+ * packets in. They ask for a connection that nothing accepts: only the dialing peer
+ * makes connections, so that there are never two.
+ */
+export function punch(
+  socket: QuicEndpointLike,
+  places: Places,
+  signal: AbortSignal,
+): void {
+  const runtime = quicRuntime();
+  for (const place of listOf(places)) {
+    repeat(PUNCHES, places.delay, signal, () => {
+      connect(runtime, socket, place, {
+        alpnProtocols: [PUNCH_PROTOCOL],
+        maxIdleTimeout: PUNCH_TIME,
+      }).then(closeConn, () => {});
+    });
+  }
+}
+
+/** Does something at several times after a delay, until a signal aborts. */
+function repeat(
+  times: readonly number[],
+  delay: number,
+  signal: AbortSignal,
+  act: () => void,
+): void {
+  let cancel: (() => void) | undefined;
+  let next = 0;
+  const stop = () => cancel?.();
+  const step = () => {
+    if (signal.aborted) return;
+    act();
+    next++;
+    if (next === times.length) {
+      return signal.removeEventListener("abort", stop);
+    }
+    cancel = timeLimit(times[next]! - times[next - 1]!, step);
+  };
+  signal.addEventListener("abort", stop, { once: true });
+  if (delay > 0) cancel = timeLimit(delay, step);
+  else step();
+}
+
+/** Calls Deno, whose mistakes are errors of the attempt. */
+async function connect(
+  runtime: QuicRuntime,
+  endpoint: QuicEndpointLike,
+  place: Place,
+  options: Omit<
+    Parameters<QuicRuntime["connectQuic"]>[0],
+    "endpoint" | "hostname" | "port"
+  >,
+): Promise<QuicConnLike> {
+  return await runtime.connectQuic({ ...options, ...place, endpoint });
+}
+
+function closeConn(conn: QuicConnLike): void {
+  conn.close({ closeCode: QUIC_CLOSE_CODE, reason: "" });
+}
+
+/** What a dialing peer knows of the other one. */
+export interface DirectOptions {
+  /** The socket of this side. */
+  readonly socket: QuicEndpointLike;
+  /** Where the other peer may be. */
+  readonly places: Places;
+  /** The fingerprint of its certificate. */
+  readonly fingerprint: string;
+  /** The key of this side. */
+  readonly identity: Identity;
+  /** Milliseconds until it is given up. */
+  readonly timeout: number;
+  /** The limits of the session. */
+  readonly session: SessionOptions;
+  /** Gives it up at once. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Dials a peer at all of its addresses, several times. The first connection on which
+ * the peer has shown the certificate is used, and the others are closed.
+ *
+ * @returns the connection; undefined if there is none in time
+ * @throws {TlsError} `wrong-client-certificate` if the peer does not trust this one
+ * @throws {unknown} the reason of the signal
+ */
+export async function dialDirectly(
+  options: DirectOptions,
+): Promise<PeerConnection | undefined> {
+  const { socket, places, fingerprint, identity, timeout, session } = options;
+  const all = listOf(places);
+  if (all.length === 0 || timeout === 0) return undefined;
+  const runtime = quicRuntime();
+  const won = Promise.withResolvers<QuicConnLike | undefined>();
+  const over = new AbortController();
+  const limited = limitedSignal({
+    signal: options.signal,
+    timeout,
+    onTimeout: () => new DOMException("No direct way", "TimeoutError"),
+  });
+  const giveUp = () => won.resolve(undefined);
+  limited.signal.addEventListener("abort", giveUp, { once: true });
+  if (limited.signal.aborted) giveUp();
+  let isOver = false;
+  try {
+    for (const place of all) {
+      repeat(ATTEMPTS, places.delay, over.signal, () => {
+        connect(runtime, socket, place, {
+          alpnProtocols: [PEER_PROTOCOL],
+          serverCertificateHashes: [hashOf(fingerprint)],
+          ...transportOptions(session),
+        }).then((conn) => {
+          if (isOver) return closeConn(conn);
+          isOver = true;
+          won.resolve(conn);
+        }, () => {});
+      });
+    }
+    const conn = await won.promise;
+    isOver = true;
+    options.signal.throwIfAborted();
+    if (conn === undefined) return undefined;
+    try {
+      await proveOn(conn, identity, fingerprint, options.signal);
+    } catch (error) {
+      closeConn(conn);
+      options.signal.throwIfAborted();
+      throw handshakeError(error, true);
+    }
+    return new PeerConnection(conn, session);
+  } finally {
+    isOver = true;
+    over.abort();
+    limited.signal.removeEventListener("abort", giveUp);
+    limited[Symbol.dispose]();
+  }
+}
+
+async function proveOn(
+  conn: QuicConnLike,
+  identity: Identity,
+  fingerprint: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const onAbort = () => closeConn(conn);
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    const stream = duplexTransport(await conn.createBidirectionalStream());
+    await prove(new Messages(stream), identity, fingerprint);
+    await stream.closeWrite();
+    // The end of the other direction.
+    await stream.read();
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+/** The first stream of a connection, on which the dialing peer proves its key. */
+export async function proofStream(conn: QuicConnLike): Promise<Transport> {
+  const reader = conn.incomingBidirectionalStreams.getReader();
+  try {
+    const { value, done } = await reader.read();
+    if (done) throw new Error("the connection has ended");
+    return duplexTransport(value);
+  } finally {
+    reader.releaseLock();
+  }
+}
+
+/** A direct connection of two peers, which becomes a session. */
+export class PeerConnection extends QuicConnection {
+  /** Which way it takes. */
+  readonly way: PeerWay = "direct";
+  /** Settles when the connection has ended. */
+  readonly ended: Promise<unknown>;
+
+  /** Takes a connection on which the proof has been made. */
+  constructor(conn: QuicConnLike, options: SessionOptions) {
+    super(withSessions(conn), options);
+    this.ended = conn.closed.catch(() => {});
+  }
+}
+
+/** A connection whose streams are those of a session from now on. */
+function withSessions(conn: QuicConnLike): QuicConnLike {
+  return {
+    protocol: QUIC_SESSION_PROTOCOL,
+    remoteAddr: conn.remoteAddr,
+    closed: conn.closed,
+    incomingBidirectionalStreams: conn.incomingBidirectionalStreams,
+    incomingUnidirectionalStreams: conn.incomingUnidirectionalStreams,
+    createBidirectionalStream: (options) =>
+      conn.createBidirectionalStream(options),
+    createUnidirectionalStream: (options) =>
+      conn.createUnidirectionalStream(options),
+    close: (info) => conn.close(info),
+  };
+}

@@ -1,0 +1,76 @@
+import { RemoteError } from "../../rpc/internal.ts";
+
+/**
+ * Why two peers do not meet.
+ *
+ * | code | meaning |
+ * | --- | --- |
+ * | `unknown-peer` | no peer is registered under the name now |
+ * | `other-key` | the peer that is registered under it has another key |
+ * | `name-taken` | another key has registered the name |
+ * | `bad-proof` | a peer has not proved that a key is its own |
+ * | `limit-exceeded` | the rendezvous has as many names, meetings or relays as it allows |
+ * | `no-direct-way` | no direct way opened in time, and the option `relay` is false |
+ * | `not-reached` | the peer is registered, and did not answer |
+ */
+export type RendezvousErrorCode =
+  | "unknown-peer"
+  | "other-key"
+  | "name-taken"
+  | "bad-proof"
+  | "limit-exceeded"
+  | "no-direct-way"
+  | "not-reached";
+
+const CODES: readonly string[] = [
+  "unknown-peer",
+  "other-key",
+  "name-taken",
+  "bad-proof",
+  "limit-exceeded",
+  "not-reached",
+];
+
+/** The error of a meeting: the `cause` of what `dial()` and `listen()` reject with. */
+export class RendezvousError extends Error {
+  /** Always `"RendezvousError"`. */
+  override readonly name = "RendezvousError";
+  /** What is wrong. Programs should branch on it. */
+  readonly code: RendezvousErrorCode;
+  /** Whether another attempt would fail in the same way. */
+  readonly permanent: boolean;
+
+  /**
+   * Makes an error of a meeting.
+   *
+   * @param code what is wrong
+   * @param message the same, in words
+   * @param options the underlying `cause`, if there is one
+   */
+  constructor(
+    code: RendezvousErrorCode,
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+    this.code = code;
+    this.permanent = code === "name-taken" || code === "bad-proof";
+  }
+}
+
+/** The error of a call to a rendezvous, by the code that it answered with. */
+export function meetingError(cause: unknown): unknown {
+  if (!(cause instanceof RemoteError)) return cause;
+  const { code, text } = cause;
+  if (code === "not-found") {
+    return new TypeError(
+      "the address is that of a service that is no rendezvous",
+      {
+        cause,
+      },
+    );
+  }
+  return code !== undefined && CODES.includes(code)
+    ? new RendezvousError(code as RendezvousErrorCode, text, { cause })
+    : cause;
+}

@@ -1,0 +1,375 @@
+import {
+  type Accepted,
+  type HandshakeLimit,
+  nextTurn,
+  type PeerCertificate,
+  type SchemeListenTerms,
+  TlsError,
+  type TransportListener,
+} from "../../mux/internal.ts";
+import {
+  type Guard,
+  listenQuic,
+  PendingAccepts,
+  pinsOf,
+  type QuicConnLike,
+  type QuicEndpointLike,
+  socketOver,
+} from "../../mux/internal_deno.ts";
+import { type Call, type Responder, Router } from "../../rpc/internal.ts";
+import { timeLimit } from "../../time_limit.ts";
+import { dial } from "../dial.ts";
+import { TalkError } from "../errors.ts";
+import type { Peer } from "../peer.ts";
+import type { ReconnectingPeer } from "../reconnect/types.ts";
+import {
+  localPlaces,
+  ownSocket,
+  PeerConnection,
+  proofStream,
+  punch,
+} from "./direct.ts";
+import { meetingError } from "./errors.ts";
+import { type Identity, loadIdentity } from "./identity.ts";
+import {
+  parsePeerAddress,
+  type PeerAddress,
+  peerAddress,
+} from "./peer_address.ts";
+import { demandProof, Messages } from "./proof.ts";
+import { channelTransport, RelayedTransport, relayGuard } from "./relayed.ts";
+import { PEER_PROTOCOL, placesFrom, SELECTORS } from "./wire.ts";
+
+/** Peers that dial this one, and for which it opens a way, at once. */
+const MAX_PUNCHES = 16;
+/** Milliseconds in which a way is opened. */
+const PUNCH_TIME = 2_500;
+/** Milliseconds that a peer has to read that it is refused. */
+const REFUSAL_TIME = 1_000;
+/** The time of a handshake, unless a program says. */
+const HANDSHAKE: HandshakeLimit = { timeout: 30_000, onTimeout() {} };
+
+/**
+ * Listens under a name at a rendezvous. Resolves when the name is registered.
+ *
+ * @param rest the address, after `peer:`
+ * @param options the key of this side, and which peers are welcome
+ * @param handshake limits the time of a handshake
+ * @throws {SyntaxError} if the address has another form
+ * @throws {TypeError} if an option is missing or not valid
+ * @throws {RendezvousError} `name-taken`, `limit-exceeded`
+ * @throws {TalkError} if the rendezvous cannot be dialed
+ */
+export async function listenAsPeer(
+  rest: string,
+  options: SchemeListenTerms = {},
+  handshake: HandshakeLimit = HANDSHAKE,
+): Promise<TransportListener> {
+  const listener = new PeerListener(parsePeerAddress(rest), options, handshake);
+  await listener.start();
+  return listener;
+}
+
+/** Accepts the peers that dial a name. */
+class PeerListener implements TransportListener {
+  readonly addr: string;
+  readonly #address: PeerAddress;
+  readonly #options: SchemeListenTerms;
+  readonly #handshake: HandshakeLimit;
+  readonly #identity: Identity;
+  readonly #pins: readonly string[] | undefined;
+  readonly #guard: Guard;
+  readonly #own: QuicEndpointLike | undefined;
+  readonly #socket: QuicEndpointLike | undefined;
+  readonly #direct: TransportListener | undefined;
+  readonly #pending = new PendingAccepts();
+  readonly #stop = new AbortController();
+  /** Resolves when the socket is closed. */
+  readonly #released = Promise.withResolvers<void>();
+  #rendezvous: ReconnectingPeer | undefined;
+  /** Ends the registration of the name. */
+  #unregister: (() => void) | undefined;
+  /** Each ends the time of a peer for which a way is opened. */
+  readonly #punches = new Set<() => void>();
+  /** Connections that have not ended, and the handshakes of relayed ones. */
+  #open = 0;
+  #closed = false;
+
+  constructor(
+    address: PeerAddress,
+    options: SchemeListenTerms,
+    handshake: HandshakeLimit,
+  ) {
+    const { tls, endpoint } = options;
+    const identity = this.#identity = loadIdentity(tls);
+    this.#address = address;
+    this.#options = options;
+    this.#handshake = handshake;
+    const { fingerprint } = identity;
+    if (
+      address.fingerprint !== undefined && address.fingerprint !== fingerprint
+    ) {
+      throw new TypeError(
+        `the fingerprint in the address is not that of option "tls.cert", which is "${fingerprint}"`,
+      );
+    }
+    this.addr = peerAddress({ ...address, fingerprint });
+    this.#pins = pinsOf(tls?.pin);
+    this.#guard = relayGuard(tls!, handshake);
+    this.#own = endpoint === undefined ? ownSocket() : undefined;
+    const socket = this.#socket = endpoint ?? this.#own;
+    if (socket === undefined) return;
+    try {
+      this.#direct = listenQuic(
+        undefined,
+        {
+          endpoint: socket,
+          tls: { cert: tls!.cert, key: tls!.key },
+          session: options.session,
+        },
+        handshake,
+        {
+          protocols: [PEER_PROTOCOL],
+          upgrade: (conn) => this.#upgrade(conn),
+        },
+      );
+    } catch (error) {
+      this.#own?.close();
+      throw error;
+    }
+  }
+
+  /** Registers the name, now and whenever the connection was lost. */
+  async start(): Promise<void> {
+    const router = new Router();
+    router.handle(
+      SELECTORS.punch,
+      (call, respond) => this.#punch(call, respond),
+    );
+    router.handle(
+      SELECTORS.stream,
+      (call, respond) => this.#stream(call, respond),
+    );
+    const { rendezvous: how = {} } = this.#options;
+    const first = new AbortController();
+    let isFirst = true;
+    let failure: unknown;
+    try {
+      this.#rendezvous = await dial(this.#address.rendezvous, {
+        tls: how.tls,
+        headers: how.headers,
+        endpoint: this.#socket,
+        handler: router,
+        onError() {},
+        reconnect: {
+          onConnect: async (peer) => {
+            try {
+              await this.#register(peer);
+              isFirst = false;
+            } catch (error) {
+              failure = meetingError(error);
+              const { message } = failure as Error;
+              throw new TalkError("listen-failed", message, {
+                cause: failure,
+                permanent: isFirst,
+              });
+            }
+          },
+          onState(state) {
+            // The first connection is made at once or not at all.
+            if (!isFirst || state.name !== "waiting") return;
+            failure ??= state.error;
+            queueMicrotask(() => first.abort(failure));
+          },
+        },
+        signal: first.signal,
+      });
+    } catch (error) {
+      this.close();
+      await this.#released.promise;
+      throw failure ?? error;
+    }
+    void this.#accept();
+  }
+
+  accept(): Promise<Accepted | null> {
+    // The end comes when nothing is left, so that it can be waited for.
+    return this.#closed
+      ? this.#released.promise.then(() => null)
+      : this.#pending.next();
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#stop.abort();
+    for (const cancel of this.#punches) cancel();
+    this.#direct?.close();
+    this.#guard.close();
+    this.#unregister?.();
+    this.#pending.discard();
+    this.#closeIfUnused();
+  }
+
+  async #register(peer: Peer): Promise<void> {
+    const { name } = this.#address;
+    const nonce = String(await peer.call(SELECTORS.challenge));
+    const { certificate } = this.#identity;
+    const signature = this.#identity.prove({
+      purpose: "register",
+      subject: name,
+      nonce,
+    });
+    const response = await peer.request(SELECTORS.register, [{
+      name,
+      certificate: certificate.toHex(),
+      signature: signature.toHex(),
+      local: localPlaces(this.#socket),
+    }]);
+    this.#unregister = () => void response.close();
+    if (this.#closed) return this.#unregister();
+    // The rendezvous may give the name up, and this side then asks again.
+    void response.channel?.closed.catch(() => {}).then(() => {
+      if (!this.#closed) void peer.close();
+    });
+  }
+
+  /** Passes direct connections on. */
+  async #accept(): Promise<void> {
+    for (;;) {
+      try {
+        const accepted = await this.#direct?.accept() ?? null;
+        if (accepted === null) return;
+        this.#pending.push({ accepted });
+      } catch (error) {
+        return this.#pending.push({ error });
+      }
+    }
+  }
+
+  async #upgrade(conn: QuicConnLike): Promise<Omit<Accepted, "remoteAddr">> {
+    const stream = await proofStream(conn);
+    const messages = new Messages(stream);
+    const certificate = await this.#demandProof(messages).catch(
+      async (error) => {
+        // To close the connection at once could lose the answer.
+        if (error instanceof TlsError) await endOf(conn);
+        throw error;
+      },
+    );
+    await stream.closeWrite();
+    const transport = new PeerConnection(conn, this.#options.session ?? {});
+    this.#opened(transport.ended);
+    return { transport, tls: tlsInfo(certificate), way: "direct" };
+  }
+
+  #demandProof(messages: Messages): Promise<PeerCertificate> {
+    return demandProof(messages, this.#identity.fingerprint, this.#pins);
+  }
+
+  /** Opens a way for a peer that dials. */
+  async #punch(call: Call, respond: Responder): Promise<void> {
+    const socket = this.#socket;
+    const [places] = await call.receive() as unknown[];
+    const isFull = this.#punches.size >= MAX_PUNCHES;
+    if (socket !== undefined && !isFull && !this.#closed) {
+      const cancel = timeLimit(PUNCH_TIME, () => this.#punches.delete(cancel));
+      this.#punches.add(cancel);
+      punch(socket, placesFrom(places), this.#stop.signal);
+    }
+    await respond.return();
+  }
+
+  /** Takes a relayed connection. */
+  async #stream(call: Call, respond: Responder): Promise<void> {
+    // The bytes follow it.
+    await call.receive();
+    const channel = await respond.continue();
+    if (this.#closed) return void channel.close();
+    const ended = Promise.withResolvers<void>();
+    this.#opened(ended.promise);
+    const socket = socketOver(channelTransport(channel));
+    let isTaken = false;
+    const taken = Promise.withResolvers<void>();
+    await this.#guard.shake(socket, {
+      push: (accepted) => {
+        isTaken = true;
+        this.#admit(accepted, ended.resolve).then(
+          taken.resolve,
+          taken.reject,
+        );
+      },
+    });
+    if (!isTaken) return ended.resolve();
+    await taken.promise;
+  }
+
+  /** Lets the peer at the other end of TLS prove its key. */
+  async #admit({ transport }: Accepted, onClose: () => void): Promise<void> {
+    const tls = transport as ConstructorParameters<typeof RelayedTransport>[0];
+    const { timeout, onTimeout, onFailure } = this.#handshake;
+    let late = false;
+    const cancel = timeLimit(timeout, () => {
+      late = true;
+      tls.abort?.();
+      onTimeout("");
+    });
+    const stop = () => tls.abort?.();
+    this.#stop.signal.addEventListener("abort", stop, { once: true });
+    try {
+      const messages = new Messages(tls);
+      const certificate = await this.#demandProof(messages);
+      const relayed = new RelayedTransport(tls, messages.rest, onClose);
+      if (late || this.#closed) return void relayed.close();
+      this.#pending.push({
+        accepted: {
+          transport: relayed,
+          remoteAddr: "",
+          tls: tlsInfo(certificate),
+          way: "relayed",
+        },
+      });
+    } catch (error) {
+      await tls.close();
+      onClose();
+      if (!late && error instanceof Error) onFailure?.(error, "");
+    } finally {
+      cancel();
+      this.#stop.signal.removeEventListener("abort", stop);
+    }
+  }
+
+  #opened(ended: Promise<unknown>): void {
+    this.#open++;
+    void ended.then(() => {
+      this.#open--;
+      this.#closeIfUnused();
+    });
+  }
+
+  /** Connections need the session with the rendezvous, or the socket. */
+  #closeIfUnused(): void {
+    if (!this.#closed || this.#open > 0) return;
+    const closing = this.#rendezvous?.close() ?? Promise.resolve();
+    void closing.finally(async () => {
+      this.#own?.close();
+      // Deno ends what was done with the socket when its event loop turns.
+      await nextTurn();
+      this.#released.resolve();
+      this.#pending.end();
+    });
+  }
+}
+
+/** Waits until the other peer has ended a connection, or does not do so. */
+async function endOf({ closed }: QuicConnLike): Promise<void> {
+  const ended = Promise.withResolvers<void>();
+  const cancel = timeLimit(REFUSAL_TIME, ended.resolve);
+  closed.then(() => ended.resolve(), () => ended.resolve());
+  await ended.promise;
+  cancel();
+}
+
+function tlsInfo(peerCertificate: PeerCertificate) {
+  return { alpnProtocol: PEER_PROTOCOL, version: "TLSv1.3", peerCertificate };
+}

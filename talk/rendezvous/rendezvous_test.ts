@@ -1,0 +1,437 @@
+/** Peers that meet at a rendezvous, all on loopback. */
+import {
+  type Caller,
+  dial,
+  type DialOptions,
+  type Handler,
+  handlerFrom,
+  listen,
+  type ListenOptions,
+  type Peer,
+  Router,
+  TalkError,
+  TlsError,
+} from "@qtalk/qtalk";
+import {
+  RendezvousError,
+  type RendezvousErrorCode,
+  rendezvousService,
+} from "@qtalk/qtalk/rendezvous";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { type Harness, test } from "../../tests/support/harness.ts";
+import {
+  makeIdentity,
+  type TestIdentity,
+} from "../../tests/support/identities.ts";
+import { loopbackCertificate } from "../../tests/support/quic.ts";
+import { parsePeerAddress } from "./peer_address.ts";
+import { SELECTORS } from "./wire.ts";
+
+const ann = await makeIdentity("ann");
+const bob = await makeIdentity("bob");
+const mallory = await makeIdentity("mallory");
+const { cert, key, authority } = await loopbackCertificate();
+/** How peers trust the rendezvous. */
+const trust = { tls: { ca: authority.cert } };
+const math = handlerFrom({ add: (a: number, b: number) => a + b });
+
+/** Starts a rendezvous; its address. */
+async function meet(
+  t: Harness,
+  handler: Handler = rendezvousService(),
+): Promise<string> {
+  const listener = await listen("quic://127.0.0.1:0", {
+    tls: { cert, key },
+    handler,
+    onError() {},
+  });
+  t.defer(() => listener.close());
+  return listener.addr;
+}
+
+/** Listens as a peer; the address to dial. */
+async function serve(
+  t: Harness,
+  rendezvous: string,
+  { cert, key }: TestIdentity = bob,
+  options: ListenOptions = {},
+): Promise<string> {
+  const listener = await listen(`peer:bob@${rendezvous}`, {
+    tls: { cert, key },
+    rendezvous: trust,
+    handler: math,
+    onError() {},
+    ...options,
+  });
+  t.defer(() => listener.close());
+  return listener.addr;
+}
+
+/** Dials as Ann. */
+function call(
+  address: string,
+  options: DialOptions = {},
+  { cert, key }: TestIdentity = ann,
+) {
+  return dial(address, {
+    tls: { cert, key },
+    rendezvous: trust,
+    onError() {},
+    ...options,
+  });
+}
+
+const relayed = { ...trust, directTimeout: 0 };
+
+async function refused(
+  attempt: Promise<unknown>,
+  code: RendezvousErrorCode,
+): Promise<RendezvousError> {
+  const { cause } = await assertRejects(() => attempt, TalkError);
+  assert(cause instanceof RendezvousError, String(cause));
+  assertEquals(cause.code, code);
+  return cause;
+}
+
+async function distrusted(
+  attempt: Promise<unknown>,
+  code: TlsError["code"],
+): Promise<void> {
+  const error = await assertRejects(() => attempt, TalkError);
+  assert(error.cause instanceof TlsError, String(error.cause));
+  assertEquals(error.cause.code, code);
+}
+
+for (const way of ["direct", "relayed"] as const) {
+  const rendezvous = way === "direct" ? trust : relayed;
+
+  test(`peer: two peers meet by name, each with the key of the other (${way})`, async (t) => {
+    const service = rendezvousService();
+    const met: unknown[] = [];
+    const address = await serve(t, await meet(t, service), bob, {
+      onPeer(peer, { tls, way }) {
+        const { fingerprint, subject } = tls!.peerCertificate!;
+        met.push([fingerprint, subject, way, peer.way]);
+      },
+    });
+    assert(address.endsWith(`#${bob.fingerprint}`), address);
+    const peer = t.watch(await call(address, { rendezvous }));
+    assertEquals(await peer.call("add", [1, 2]), 3);
+    assertEquals(peer.way, way);
+    assertEquals(met, [[ann.fingerprint, "CN=ann", way, way]]);
+    const { names, meetings, relays, relayedBytes } = service.stats;
+    assertEquals([names, meetings, relays], [1, 1, way === "direct" ? 0 : 1]);
+    assertEquals(relayedBytes > 0, way === "relayed");
+  });
+
+  test(`peer: a listener with tls.pin refuses other keys, and says so (${way})`, async (t) => {
+    const reported = Promise.withResolvers<unknown>();
+    const address = await serve(t, await meet(t), bob, {
+      tls: { cert: bob.cert, key: bob.key, pin: ann.fingerprint },
+      onError: reported.resolve,
+    });
+    const peer = t.watch(await call(address, { rendezvous }));
+    assertEquals(await peer.call("add", [1, 2]), 3);
+    await distrusted(
+      call(address, { rendezvous }, mallory),
+      "wrong-client-certificate",
+    );
+    const error = await reported.promise;
+    assertEquals((error as TalkError).code, "handshake-failed");
+  });
+
+  test(`peer: large values arrive, in both directions (${way})`, async (t) => {
+    const address = await serve(t, await meet(t), bob, {
+      handler: handlerFrom({ echo: (text: string) => text }),
+    });
+    const peer = t.watch(await call(address, { rendezvous }));
+    const text = "x".repeat(900_000);
+    const all = [1, 2, 3].map(() => peer.call("echo", [text]));
+    for (const one of all) assertEquals(await one, text);
+  });
+
+  test(`peer: a rendezvous that answers with another peer is found out (${way})`, async (t) => {
+    // It has the names of both, and tells everyone of Mallory.
+    const service = rendezvousService();
+    let impostor: Caller | undefined;
+    let place: unknown;
+    const router = new Router();
+    router.handle(SELECTORS.challenge, service);
+    router.handle(SELECTORS.register, (call, respond) => {
+      impostor = call.caller;
+      const [, port] = /:(\d+)$/.exec(call.peer.remoteAddr)!;
+      place = { hostname: "127.0.0.1", port: Number(port) };
+      return service.respond(call, respond);
+    });
+    router.handle(SELECTORS.meet, async (call, respond) => {
+      await call.receive();
+      await respond.return({ seen: place, local: [] });
+    });
+    router.handle(SELECTORS.relay, async (call, respond) => {
+      await call.receive();
+      const far = await impostor!.request(SELECTORS.stream, []);
+      const near = await respond.continue();
+      await Promise.allSettled([
+        near.readable.pipeTo(far.channel!.writable),
+        far.channel!.readable.pipeTo(near.writable),
+      ]);
+    });
+    const calls: string[] = [];
+    const address = await serve(t, await meet(t, router), mallory, {
+      handler: (call, respond) => {
+        calls.push(call.selector);
+        return respond.return();
+      },
+    });
+    const toBob = address.replace(/#.*/, `#${bob.fingerprint}`);
+    // A direct attempt that meets an impostor is given up, and the other way is tried.
+    await distrusted(
+      call(toBob, {
+        rendezvous: way === "direct"
+          ? { ...trust, directTimeout: 300 }
+          : relayed,
+      }),
+      "wrong-fingerprint",
+    );
+    assertEquals(calls, []);
+  });
+}
+
+test("peer: a stranger cannot register a name that is held, nor be taken for its owner", async (t) => {
+  const rendezvous = await meet(t);
+  const address = await serve(t, rendezvous);
+  await refused(serve(t, rendezvous, mallory), "name-taken");
+  assertEquals(await t.watch(await call(address)).call("add", [1, 2]), 3);
+});
+
+test("peer: a peer that has the name with another key is not dialed", async (t) => {
+  const address = await serve(t, await meet(t), mallory);
+  const toBob = address.replace(/#.*/, `#${bob.fingerprint}`);
+  const error = await refused(call(toBob), "other-key");
+  assertEquals(error.permanent, false);
+});
+
+test("peer: the same key takes its name over, and a name is free when its peer has left", async (t) => {
+  const service = rendezvousService();
+  const rendezvous = await meet(t, service);
+  await serve(t, rendezvous);
+  const listener = await listen(`peer:bob@${rendezvous}`, {
+    tls: bob,
+    rendezvous: trust,
+    handler: handlerFrom({ second: () => true }),
+  });
+  assertEquals(service.stats.names, 1);
+  const peer = t.watch(await call(listener.addr));
+  assertEquals(await peer.call("second"), true);
+  await peer.close();
+  await listener.close();
+});
+
+test("peer: a name that nothing has registered is an error that may pass", async (t) => {
+  const rendezvous = await meet(t);
+  const address = `peer:bob@${rendezvous}#${bob.fingerprint}`;
+  const error = await refused(call(address), "unknown-peer");
+  assertEquals(error.permanent, false);
+});
+
+test("peer: without a direct way, option relay: false is an error", async (t) => {
+  const address = await serve(t, await meet(t));
+  const rendezvous = { ...relayed, relay: false };
+  await refused(call(address, { rendezvous }), "no-direct-way");
+});
+
+test("peer: what a rendezvous relays cannot be read, and one changed byte ends it", async (t) => {
+  const service = rendezvousService();
+  const seen: Uint8Array[] = [];
+  let changes = false;
+  let listening: Caller | undefined;
+  const tap = () =>
+    new TransformStream<Uint8Array, Uint8Array>({
+      transform(chunk, controller) {
+        const copy = chunk.slice();
+        seen.push(chunk.slice());
+        if (changes) copy[copy.length - 1]! ^= 1;
+        controller.enqueue(copy);
+      },
+    });
+  const router = new Router();
+  for (const selector of [SELECTORS.challenge, SELECTORS.meet]) {
+    router.handle(selector, service);
+  }
+  router.handle(SELECTORS.register, (call, respond) => {
+    listening = call.caller;
+    return service.respond(call, respond);
+  });
+  router.handle(SELECTORS.relay, async (call, respond) => {
+    await call.receive();
+    const far = await listening!.request(SELECTORS.stream, []);
+    const near = await respond.continue();
+    await Promise.allSettled([
+      near.readable.pipeThrough(tap()).pipeTo(far.channel!.writable),
+      far.channel!.readable.pipeThrough(tap()).pipeTo(near.writable),
+    ]);
+  });
+  const secret = "the secret of Ann and Bob";
+  const address = await serve(t, await meet(t, router), bob, {
+    handler: handlerFrom({ echo: (text: string) => text }),
+  });
+  const peer = await call(address, { rendezvous: relayed });
+  assertEquals(await peer.call("echo", [secret]), secret);
+  const text = seen.map((bytes) => new TextDecoder("latin1").decode(bytes))
+    .join("");
+  assert(text.length > 1_000, `${text.length} bytes were relayed`);
+  for (const plain of [secret, "echo", "CN=ann"]) {
+    assert(!text.includes(plain), `"${plain}" can be read`);
+  }
+  changes = true;
+  await assertRejects(() => peer.call("echo", [secret]));
+  await assertRejects(() => peer.closed);
+  await peer.close();
+});
+
+test("peer: it registers again when its session with the rendezvous was lost", async (t) => {
+  const sessions: Peer[] = [];
+  const listener = await listen("quic://127.0.0.1:0", {
+    tls: { cert, key },
+    handler: rendezvousService(),
+    onPeer: (peer) => void sessions.push(peer),
+  });
+  t.defer(() => listener.close());
+  const address = await serve(t, listener.addr);
+  await sessions[0]!.close();
+  // Retried until the name is there again.
+  const peer = await dial(address, {
+    tls: { cert: ann.cert, key: ann.key },
+    rendezvous: trust,
+    reconnect: { minDelay: 10, maxDelay: 50 },
+  });
+  assertEquals(await peer.call("add", [1, 2]), 3);
+  assertEquals((await peer.connected()).way, "direct");
+  await peer.close();
+});
+
+test("rendezvousService: names, relays and relayed bytes are limited", async (t) => {
+  const names = await meet(t, rendezvousService({ maxNames: 1 }));
+  const address = await serve(t, names);
+  await refused(
+    listen(`peer:carol@${names}`, { tls: bob, rendezvous: trust }),
+    "limit-exceeded",
+  );
+  await t.watch(await call(address)).call("add", [1, 2]);
+
+  const none = await serve(
+    t,
+    await meet(t, rendezvousService({ maxRelays: 0 })),
+  );
+  await refused(call(none, { rendezvous: relayed }), "limit-exceeded");
+
+  const service = rendezvousService({ maxRelayedSize: 100_000 });
+  const small = await serve(t, await meet(t, service), bob, {
+    handler: handlerFrom({ echo: (text: string) => text }),
+  });
+  const peer = await call(small, { rendezvous: relayed });
+  assertEquals(await peer.call("echo", ["x"]), "x");
+  await assertRejects(() => peer.call("echo", ["x".repeat(200_000)]));
+  await peer.close();
+  assert(service.stats.relayedBytes < 400_000, "the relay has ended");
+});
+
+test("rendezvousService: what is malformed is refused with bad-arguments", async (t) => {
+  const rendezvous = await meet(t);
+  const peer = t.watch(
+    await dial(rendezvous, { tls: { ca: authority.cert } }),
+  );
+  const nonce = await peer.call(SELECTORS.challenge);
+  assertEquals(String(nonce).length, 64);
+  const wrong = [
+    [SELECTORS.register, null, "bad-arguments"],
+    [SELECTORS.register, [{ name: "a b" }], "bad-arguments"],
+    [SELECTORS.register, [{
+      name: "bob",
+      certificate: "zz",
+      signature: "00",
+    }], "bad-arguments"],
+    [SELECTORS.register, [{
+      name: "bob",
+      certificate: "00".repeat(8_193),
+      signature: "00",
+    }], "bad-arguments"],
+    [SELECTORS.register, [{
+      name: "bob",
+      certificate: "0102",
+      signature: "00",
+    }], "bad-proof"],
+    // The nonce has been used.
+    [SELECTORS.register, [{
+      name: "bob",
+      certificate: "0102",
+      signature: "00",
+    }], "bad-proof"],
+    [SELECTORS.meet, [{ name: "bob" }], "bad-arguments"],
+    [SELECTORS.relay, "bob", "bad-arguments"],
+  ] as const;
+  for (const [selector, args, code] of wrong) {
+    const error = await assertRejects(() => peer.call(selector, args));
+    assertEquals((error as { code?: unknown }).code, code, selector);
+  }
+});
+
+test("rendezvousService: a limit out of range is an error", () => {
+  for (const name of ["maxNames", "maxMeetings", "maxRelays"] as const) {
+    let error: unknown;
+    try {
+      rendezvousService({ [name]: -1 });
+    } catch (thrown) {
+      error = thrown;
+    }
+    assert(error instanceof RangeError, name);
+  }
+});
+
+test("peer: addresses of another form, and a missing key or fingerprint, are errors", async () => {
+  const wrong = [
+    "",
+    "bob",
+    "@quic://h:1",
+    "bob@",
+    "b b@quic://h:1",
+    `${"b".repeat(65)}@quic://h:1`,
+    "bob@peer:ann@quic://h:1",
+    "bob@quic://h:1#sha256:00",
+  ];
+  for (const rest of wrong) {
+    const error = await assertRejects(() => dial(`peer:${rest}`), TalkError);
+    assertEquals(error.code, "bad-address", rest);
+  }
+  const { name, rendezvous, fingerprint } = parsePeerAddress(
+    `bob@tcp://[::1]:1#${bob.fingerprint}`,
+  );
+  assertEquals([name, rendezvous, fingerprint], [
+    "bob",
+    "tcp://[::1]:1",
+    bob.fingerprint,
+  ]);
+  const address = "peer:bob@tcp://127.0.0.1:1";
+  for (
+    const [options, text] of [
+      [{ tls: ann }, /fingerprint of the peer is missing/],
+      [
+        { tls: { pin: bob.fingerprint } },
+        /"tls.cert" and "tls.key" are missing/,
+      ],
+      [
+        { tls: { ...ann, pin: [ann.fingerprint, bob.fingerprint] } },
+        /several fingerprints/,
+      ],
+      [
+        { tls: { cert: ann.cert, key: bob.key, pin: bob.fingerprint } },
+        /"tls.key" is not that of "tls.cert"/,
+      ],
+    ] as const
+  ) {
+    const error = await assertRejects(() => dial(address, options), TalkError);
+    assert(text.test(error.message), error.message);
+    assertEquals(error.permanent, true);
+    assert(error.message.includes("peer:bob@tcp://127.0.0.1:1"));
+  }
+});

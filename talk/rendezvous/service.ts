@@ -1,0 +1,362 @@
+import {
+  isRawChannel,
+  type PeerCertificate,
+  pipe,
+  splice,
+} from "../../mux/internal.ts";
+import { checkOption } from "../../check_option.ts";
+import {
+  type Call,
+  type Caller,
+  CallError,
+  type CallingPeer,
+  type HandlerObject,
+  type Responder,
+  Router,
+} from "../../rpc/internal.ts";
+import type { Peer } from "../peer.ts";
+import { checkProof, newNonce } from "./identity.ts";
+import {
+  type MeetRequest,
+  meetRequest,
+  type Place,
+  placeOf,
+  type Places,
+  registerRequest,
+  SELECTORS,
+} from "./wire.ts";
+
+/** Milliseconds that a registered peer has for an answer. */
+const ANSWER_TIME = 5_000;
+
+/** What a rendezvous may be used for. */
+export interface RendezvousOptions {
+  /** Names that are registered at once. An integer of at least 1. Default: 4,096. */
+  maxNames?: number | undefined;
+  /** Names of one session. An integer of at least 1. Default: 4. */
+  maxNamesPerSession?: number | undefined;
+  /**
+   * Meetings that wait for an answer of their listening peer at once. An integer of
+   * at least 1. Default: 1,024.
+   */
+  maxMeetings?: number | undefined;
+  /** The same for one listening peer. An integer of at least 1. Default: 16. */
+  maxMeetingsPerName?: number | undefined;
+  /**
+   * Connections that are relayed at once. An integer of at least 0, which is for
+   * none. Default: 256.
+   */
+  maxRelays?: number | undefined;
+  /** The same for one listening peer. An integer of at least 0. Default: 32. */
+  maxRelaysPerName?: number | undefined;
+  /**
+   * Bytes of one relayed connection, in both directions together, after which it
+   * ends. A number of at least 0. Default: 1,024 MiB.
+   */
+  maxRelayedSize?: number | undefined;
+}
+
+/** The defaults of {@linkcode RendezvousOptions}. */
+export const DEFAULT_RENDEZVOUS_OPTIONS: Readonly<
+  Record<keyof RendezvousOptions, number>
+> = Object.freeze({
+  maxNames: 4_096,
+  maxNamesPerSession: 4,
+  maxMeetings: 1_024,
+  maxMeetingsPerName: 16,
+  maxRelays: 256,
+  maxRelaysPerName: 32,
+  maxRelayedSize: 2 ** 30,
+});
+
+/** What a rendezvous does, and has done. */
+export interface RendezvousStats {
+  /** Names that are registered. */
+  readonly names: number;
+  /** Meetings: addresses that were given to a dialing peer. */
+  readonly meetings: number;
+  /** Connections that are relayed now. */
+  readonly relays: number;
+  /** Connections that were relayed, those included. */
+  readonly relaysTotal: number;
+  /** Bytes that were relayed, in both directions together. */
+  readonly relayedBytes: number;
+}
+
+/** The service where peers meet. It answers the calls of `peer:` addresses. */
+export interface RendezvousService extends HandlerObject {
+  /** Its figures, as they are now. */
+  readonly stats: RendezvousStats;
+}
+
+/**
+ * Makes the service where peers behind NATs meet under names: give it to `listen()`
+ * as the `handler`. At a `quic:` address, peers learn how they are reached directly;
+ * at others, it relays.
+ *
+ * @example
+ * ```ts
+ * import { listen } from "@qtalk/qtalk";
+ * import { rendezvousService } from "@qtalk/qtalk/rendezvous";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const service = rendezvousService({ maxRelays: 16 });
+ * await using listener = await listen("tcp://127.0.0.1:0", { handler: service });
+ * assertEquals(service.stats.names, 0);
+ * ```
+ *
+ * @param limits what it may be used for
+ * @throws {RangeError} if a limit is out of range
+ */
+export function rendezvousService(
+  limits: RendezvousOptions = {},
+): RendezvousService {
+  return new Service(limits);
+}
+
+/** A name that is registered. */
+interface Registration {
+  readonly certificate: PeerCertificate;
+  /** Calls the peer. */
+  readonly caller: Caller;
+  readonly peer: CallingPeer;
+  /** Its addresses in its own networks. */
+  readonly local: readonly Place[];
+  /** Ends it. */
+  readonly end: () => void;
+  meetings: number;
+  relays: number;
+}
+
+class Service implements RendezvousService {
+  readonly #limits: Readonly<Record<keyof RendezvousOptions, number>>;
+  readonly #router = new Router();
+  readonly #names = new Map<string, Registration>();
+  readonly #nonces = new WeakMap<CallingPeer, string>();
+  #waiting = 0;
+  #meetings = 0;
+  #relays = 0;
+  #relaysTotal = 0;
+  #relayedBytes = 0;
+
+  constructor(limits: RendezvousOptions) {
+    const given = Object.entries(limits).filter(([, value]) =>
+      value !== undefined
+    );
+    const resolved = {
+      ...DEFAULT_RENDEZVOUS_OPTIONS,
+      ...Object.fromEntries(given) as Partial<
+        Record<keyof RendezvousOptions, number>
+      >,
+    };
+    for (const name of Object.keys(DEFAULT_RENDEZVOUS_OPTIONS)) {
+      const key = name as keyof RendezvousOptions;
+      const min = /Relay/.test(key) ? 0 : 1;
+      const fraction = key === "maxRelayedSize";
+      checkOption(key, resolved[key], { min, max: Infinity, fraction });
+    }
+    this.#limits = resolved;
+    const router = this.#router;
+    router.handle(SELECTORS.challenge, (call, respond) => {
+      const nonce = newNonce();
+      this.#nonces.set(call.peer, nonce);
+      return respond.return(nonce);
+    });
+    router.handle(
+      SELECTORS.register,
+      (call, respond) => this.#register(call, respond),
+    );
+    router.handle(SELECTORS.meet, (call, respond) => this.#meet(call, respond));
+    router.handle(
+      SELECTORS.relay,
+      (call, respond) => this.#relay(call, respond),
+    );
+  }
+
+  get stats(): RendezvousStats {
+    return {
+      names: this.#names.size,
+      meetings: this.#meetings,
+      relays: this.#relays,
+      relaysTotal: this.#relaysTotal,
+      relayedBytes: this.#relayedBytes,
+    };
+  }
+
+  respond(call: Call, respond: Responder): void | Promise<void> {
+    return this.#router.respond(call, respond);
+  }
+
+  /** Registers a name for as long as the call goes on. */
+  async #register(call: Call, respond: Responder): Promise<void> {
+    const request = registerRequest(await call.receive());
+    const { name, signature, local } = request;
+    const nonce = this.#nonces.get(call.peer);
+    // Each is for one proof.
+    this.#nonces.delete(call.peer);
+    if (nonce === undefined) {
+      throw refusal("bad-proof", "the peer has not asked for a nonce");
+    }
+    const certificate = checked(() =>
+      checkProof(
+        request.certificate,
+        { purpose: "register", subject: name, nonce },
+        signature,
+      )
+    );
+    const { maxNames, maxNamesPerSession } = this.#limits;
+    const before = this.#names.get(name);
+    if (
+      before !== undefined &&
+      before.certificate.fingerprint !== certificate.fingerprint
+    ) {
+      throw refusal("name-taken", "another key has registered the name");
+    }
+    const own = [...this.#names.values()].filter(({ peer }) =>
+      peer === call.peer
+    );
+    if (own.length >= maxNamesPerSession) {
+      throw refusal(
+        "limit-exceeded",
+        `the session has ${maxNamesPerSession} names already`,
+      );
+    }
+    if (before === undefined && this.#names.size >= maxNames) {
+      throw refusal("limit-exceeded", `there are ${maxNames} names already`);
+    }
+    const channel = await respond.continue();
+    const end = () => {
+      if (this.#names.get(name) === registration) this.#names.delete(name);
+      void channel.close();
+    };
+    const registration: Registration = {
+      certificate,
+      caller: call.caller,
+      peer: call.peer,
+      local,
+      end,
+      meetings: 0,
+      relays: 0,
+    };
+    // The same key: the peer has come back before its old session was lost.
+    before?.end();
+    this.#names.set(name, registration);
+    if (call.signal.aborted) return end();
+    call.signal.addEventListener("abort", end, { once: true });
+  }
+
+  /** Lets a listening peer open a way to a dialing one, and tells where it is. */
+  async #meet(call: Call, respond: Responder): Promise<void> {
+    const request = meetRequest(await call.receive());
+    const found = this.#find(request);
+    const { maxMeetings, maxMeetingsPerName } = this.#limits;
+    if (this.#waiting >= maxMeetings || found.meetings >= maxMeetingsPerName) {
+      throw refusal("limit-exceeded", "there are too many meetings now");
+    }
+    const here = placesOf(call.peer, request.local);
+    const there = placesOf(found.peer, found.local);
+    const [near, far] = delays(call.peer, found.peer);
+    this.#waiting++;
+    found.meetings++;
+    this.#meetings++;
+    // Its answer is not awaited: the peers are to send at the same time. If it does
+    // not answer, there is no direct way.
+    void found.caller.call(SELECTORS.punch, [{ ...here, delay: far }], {
+      timeout: ANSWER_TIME,
+    }).catch(() => {}).finally(() => {
+      this.#waiting--;
+      found.meetings--;
+    });
+    await respond.return({ ...there, delay: near });
+  }
+
+  /** Passes bytes on between two peers. */
+  async #relay(call: Call, respond: Responder): Promise<void> {
+    const found = this.#find(meetRequest(await call.receive()));
+    const { maxRelays, maxRelaysPerName, maxRelayedSize } = this.#limits;
+    if (this.#relays >= maxRelays || found.relays >= maxRelaysPerName) {
+      throw refusal("limit-exceeded", "too many connections are relayed now");
+    }
+    this.#relays++;
+    this.#relaysTotal++;
+    found.relays++;
+    try {
+      const there = await found.caller.request(SELECTORS.stream, [], {
+        signal: call.signal,
+        timeout: ANSWER_TIME,
+      }).catch((cause) => {
+        throw notReached(cause);
+      });
+      const far = there.channel;
+      if (far === undefined) throw notReached(undefined);
+      const near = await respond.continue();
+      if (!isRawChannel(near) || !isRawChannel(far)) {
+        return await splice(near, far);
+      }
+      let left = maxRelayedSize;
+      const count = ({ length }: Uint8Array) => {
+        this.#relayedBytes += length;
+        left -= length;
+        if (left >= 0) return;
+        const error = new Error("the limit of the relay is reached");
+        near.abort(error);
+        far.abort(error);
+      };
+      await Promise.all([pipe(near, far, count), pipe(far, near, count)]);
+      await Promise.allSettled([near.closed, far.closed]);
+    } finally {
+      this.#relays--;
+      found.relays--;
+    }
+  }
+
+  #find({ name, fingerprint }: MeetRequest): Registration {
+    const found = this.#names.get(name);
+    if (found === undefined) {
+      throw refusal("unknown-peer", "no peer is registered under the name");
+    }
+    if (found.certificate.fingerprint !== fingerprint) {
+      throw refusal("other-key", "the peer of that name has another key");
+    }
+    return found;
+  }
+}
+
+/** Where a peer is reached. */
+function placesOf(
+  { remoteAddr }: CallingPeer,
+  local: readonly Place[],
+): Pick<Places, "seen" | "local"> {
+  return { seen: placeOf(remoteAddr), local };
+}
+
+/**
+ * How long each of two peers waits, so that both send at the same time. A router that
+ * accepts packets which nothing has asked for takes one that comes early for a
+ * connection of its own, and then gives its host another port.
+ */
+function delays(...peers: CallingPeer[]): number[] {
+  // Half of a round trip, in which the peer hears of it.
+  const times = peers.map((peer) => ((peer as Partial<Peer>).rtt ?? 0) / 2);
+  const longest = Math.max(...times);
+  return times.map((time) => longest - time);
+}
+
+function checked<T>(check: () => T): T {
+  try {
+    return check();
+  } catch (cause) {
+    throw refusal("bad-proof", (cause as Error).message);
+  }
+}
+
+function notReached(cause: unknown): CallError {
+  return new CallError("the peer is registered, and did not answer", {
+    code: "not-reached",
+    cause,
+  });
+}
+
+function refusal(code: string, text: string): CallError {
+  return new CallError(text, { code });
+}

@@ -1,0 +1,149 @@
+/**
+ * The example in three commands, on two hosts behind two routers: see topology.ts.
+ */
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { within } from "../support/within.ts";
+import {
+  type Machine,
+  type Mapping,
+  missing,
+  RENDEZVOUS,
+  Topology,
+} from "./topology.ts";
+
+const ROOT = new URL("../../", import.meta.url);
+const CLI = "talk/cli/main.ts";
+const PATIENCE = 60_000;
+const why = missing();
+
+/** Runs this Deno; returns what it prints. */
+async function output(command: string[]): Promise<string> {
+  const [program, ...args] = command;
+  const { success, stdout, stderr } = await new Deno.Command(program!, {
+    args,
+    cwd: ROOT,
+    stdin: "null",
+  }).output();
+  const text = new TextDecoder().decode(stdout);
+  assert(success, `${text}${new TextDecoder().decode(stderr)}`);
+  return text;
+}
+
+/** A command that stays, once it has printed its lines. */
+class Running implements AsyncDisposable {
+  readonly #child: Deno.ChildProcess;
+  #text = "";
+  readonly #reader: ReadableStreamDefaultReader<string>;
+
+  constructor(command: string[]) {
+    const [program, ...args] = command;
+    this.#child = new Deno.Command(program!, {
+      args,
+      cwd: ROOT,
+      stdin: "null",
+      stdout: "piped",
+      stderr: "null",
+    }).spawn();
+    this.#reader = this.#child.stdout.pipeThrough(new TextDecoderStream())
+      .getReader();
+  }
+
+  /** The first lines of its output. */
+  async lines(count: number): Promise<string[]> {
+    while (this.#text.split("\n").length <= count) {
+      const { value, done } = await this.#reader.read();
+      assert(!done, `it ended after "${this.#text}"`);
+      this.#text += value;
+    }
+    return this.#text.split("\n").slice(0, count);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await this.#reader.cancel();
+    await this.#child.status;
+  }
+}
+
+/** Two hosts, the rendezvous, and the keys of all three. */
+async function withPeers(
+  options: { mapping: Mapping; firewall: boolean },
+  body: (dial: () => Promise<string>, topology: Topology) => Promise<void>,
+): Promise<void> {
+  const keys = await Deno.makeTempDir();
+  try {
+    for (const name of ["meet", "bob", "ann"]) {
+      const out = `${keys}/${name}`;
+      const args = ["cert", "peer", "--out", out, "--name", name];
+      await output([Deno.execPath(), "run", "-A", CLI, ...args]);
+    }
+    using topology = new Topology(options);
+    const command = (machine: Machine, name: string, ...args: string[]) => [
+      ...topology.command(machine),
+      Deno.execPath(),
+      "run",
+      "-A",
+      "--unstable-net",
+      `examples/rendezvous/${name}.ts`,
+      ...args,
+    ];
+    await using rendezvous = new Running(
+      command("rv", "rendezvous", "quic://0.0.0.0:4433", `${keys}/meet`),
+    );
+    const [, pin] = await rendezvous.lines(2);
+    const place = `quic://${RENDEZVOUS}:4433`;
+    await using listener = new Running(
+      command("hb", "listener", place, pin!, `${keys}/bob`),
+    );
+    const [address] = await listener.lines(1);
+    const dial = () =>
+      output(command("ha", "dialer", address!, pin!, `${keys}/ann`));
+    await within(body(dial, topology), "the peers", PATIENCE);
+  } finally {
+    await Deno.remove(keys, { recursive: true });
+  }
+}
+
+const CASES: readonly [Mapping, "direct" | "relayed"][] = [
+  ["none", "direct"],
+  ["masquerade", "direct"],
+  ["masquerade random", "relayed"],
+  ["masquerade fully-random", "relayed"],
+];
+
+for (const [mapping, way] of CASES) {
+  Deno.test({
+    name: `nat: behind routers with "${mapping}", two peers meet (${way})`,
+    ignore: why !== undefined,
+    fn: () =>
+      withPeers({ mapping, firewall: true }, async (dial, topology) => {
+        const before = topology.rendezvousBytes();
+        const printed = await dial();
+        assertMatch(printed, /^connected in \d+ ms, (?:direct|relayed)\n/);
+        const [first, second] = printed.split("\n");
+        assertEquals(first!.split(", ")[1], way);
+        assertEquals(second, "1 + 2 = 3");
+        assertEquals(topology.rendezvousBytes() > before, true);
+      }),
+  });
+}
+
+Deno.test({
+  name: "nat: the bytes of a direct connection do not pass the rendezvous",
+  ignore: why !== undefined,
+  fn: async () => {
+    const passed: number[] = [];
+    for (const mapping of ["masquerade", "masquerade random"] as const) {
+      await withPeers({ mapping, firewall: true }, async (dial, topology) => {
+        const before = topology.rendezvousBytes();
+        const printed = await dial();
+        assertMatch(printed, /1000000 bytes came back/);
+        passed.push(topology.rendezvousBytes() - before);
+      });
+    }
+    const [direct, relayed] = passed as [number, number];
+    // Meeting takes packets of its own.
+    assert(direct < 100_000, `${direct} bytes of a direct connection`);
+    assert(relayed > 3_900_000, `${relayed} bytes of a relayed one`);
+  },
+});
