@@ -19,7 +19,7 @@ import { traceHandlers } from "./trace_handlers.ts";
  * import { assertEquals } from "@std/assert";
  *
  * const service = {
- *   apply: async (fn: Callback<(n: number) => number>) => await fn(1),
+ *   onOne: async (fn: Callback<(n: number) => number>) => await fn(1),
  * };
  * const [client, server] = memoryPair({}, { handler: handlerFrom(service) });
  * await using _ = client;
@@ -27,7 +27,7 @@ import { traceHandlers } from "./trace_handlers.ts";
  * traceCallbacks(server);
  *
  * const api = client.remote<typeof service>();
- * assertEquals(await api.apply((n) => n + 1), 2);
+ * assertEquals(await api.onOne((n) => n + 1), 2);
  * ```
  *
  * @param peer a peer, of one connection
