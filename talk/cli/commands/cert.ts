@@ -48,8 +48,8 @@ where certificates are issued. "server" and "client" make server.pem and
 server.key, or client.pem and client.key, issued by the authority in DIR or that
 of --authority. HOST is a name or an address that clients dial; NAME is what a
 server knows a client by. "peer" makes peer.pem and peer.key, which no authority
-issues: others know it by its fingerprint. Keys are readable by you only (mode 0600). Files that
-exist are never replaced.
+issues: others know it by its fingerprint. Keys are readable by you only (mode
+0600). Files that exist are never replaced.
 
   qtalk cert ca --out certs
   qtalk cert server --out certs --name example.com --name 127.0.0.1

@@ -115,7 +115,7 @@ Deno.test("qtalk inspect: frames are printed, with windows", async () => {
   assertEquals(first.map((line) => line.replace(/ {2}<.*/, "")), [
     "1 → #1 OPEN          id 0  window 65.0 KiB  packet 16.0 MiB",
     "1 ← #1 OPEN_CONFIRM  id 0  window 65.0 KiB  packet 16.0 MiB",
-    "1 → #1 DATA          63 B  window left 64.9 KiB",
+    "1 → #1 DATA          80 B  window left 64.9 KiB",
     "1 ← #1 DATA          71 B  window left 64.9 KiB",
     "1 ← #1 EOF",
     "1 ← #1 CLOSE",

@@ -53,6 +53,7 @@ const QUIET = new Set([
   "stream",
   "ping",
   "code",
+  "from",
 ]);
 
 /** Bytes of a direction that were seen, and when that was printed. */
