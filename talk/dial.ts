@@ -200,9 +200,11 @@ export function dial<C extends Carried = Carried>(
  * | `unix:/path` | `--allow-net=unix:/path --allow-read=/path --allow-write=/path` |
  * | `ws://host:port/path`, `wss:` | `--allow-net=host:port` |
  * | `quic://host:port`, with `--unstable-net` | `--allow-net=host:port` |
- * | `peer:NAME@ADDRESS`, with `--unstable-net` | `--allow-net`, to reach any address |
  * | `wt://host:port/path` | `--allow-net=host:port` |
  * | `stdio:`, stdin and stdout of this process | none |
+ *
+ * `peer:NAME@ADDRESS` is a peer that the rendezvous at ADDRESS knows, in Deno with
+ * `--unstable-net`; it needs `--allow-net`, to reach any address.
  *
  * Several addresses are those of one service, in order of preference. Each has a head
  * start of 250 ms (option `headStart`) before the next one is tried as well; the

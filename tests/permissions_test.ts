@@ -110,7 +110,7 @@ for (const row of ROWS) {
   const scheme = address.split(":")[0]!;
   // Windows alone has named pipes, and what they need there is not known.
   if (scheme === "pipe") continue;
-  const isSecure = ["tls", "wss", "wt"].includes(scheme);
+  const isSecure = ["tls", "wss", "quic", "wt"].includes(scheme);
   Deno.test({
     name:
       `addresses: ${address} needs the permissions of its row, and no others`,

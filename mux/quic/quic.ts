@@ -9,7 +9,7 @@
  * socket between both.
  *
  * @example One socket that listens and dials
- * ```ts no-eval
+ * ```ts ignore
  * import { dial, listen } from "@qtalk/qtalk";
  *
  * const endpoint = new Deno.QuicEndpoint({ hostname: "0.0.0.0", port: 4433 });

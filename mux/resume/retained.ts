@@ -5,7 +5,7 @@ import { writeUint64 } from "./messages.ts";
 import { DATA_HEADER, RECORD } from "./records.ts";
 
 /** A buffer of its own. */
-type Buffer = Uint8Array<ArrayBuffer>;
+type Block = Uint8Array<ArrayBuffer>;
 
 /** Bytes of the buffer that every session has, and that is not counted. */
 const SMALL = 8 * 1024;
@@ -54,9 +54,9 @@ export class RetainedBytes {
   /** Buffers that are not used now, by size. */
   readonly #spare = new Map<number, Uint8Array[]>([[MEDIUM, []], [LARGE, []]]);
   /** Those that were adopted, of one size. */
-  readonly #adoptable: Buffer[] = [];
+  readonly #adoptable: Block[] = [];
   /** What the writer gets for the buffer that was adopted last. */
-  #replacement: Buffer | undefined;
+  #replacement: Block | undefined;
   #small: Uint8Array | undefined;
   #acked = 0;
   #appended = 0;
@@ -146,7 +146,7 @@ export class RetainedBytes {
   }
 
   /** A buffer in place of the one that was adopted; undefined if none was. */
-  exchange(): Buffer | undefined {
+  exchange(): Block | undefined {
     const replacement = this.#replacement;
     this.#replacement = undefined;
     return replacement;
@@ -341,7 +341,7 @@ export class RetainedBytes {
   }
 
   /** The buffer for a writer whose own is adopted; undefined without memory. */
-  #replacementFor(size: number): Buffer | undefined {
+  #replacementFor(size: number): Block | undefined {
     const spare = this.#adoptable.pop();
     if (spare?.length === size) return spare;
     if (spare !== undefined) this.#give(spare.length);
@@ -356,7 +356,7 @@ export class RetainedBytes {
     const { length } = bytes;
     if (isAdopted) {
       if (this.#adoptable.length < MAX_SPARE) {
-        this.#adoptable.push(bytes as Buffer);
+        this.#adoptable.push(bytes as Block);
       } else this.#give(length);
       return;
     }
