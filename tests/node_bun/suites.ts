@@ -4,8 +4,7 @@
  *
  *     deno task suites [--short] [--on RUNTIME,…] [FILE…]
  *
- * `--short` runs the conformance and property suites and the codecs on the later Node
- * and on Bun. FILE is the beginning of the path of a file, within the project.
+ * `--short` runs the conformance suite and the codecs on the later Node and on Bun. FILE is the beginning of the path of a file, within the project.
  *
  * Says what failed, what was left out and why, and ends in a line as that of
  * `deno test`.
@@ -39,7 +38,7 @@ const FOLDERS = [
   "tests/faults",
 ];
 /** What `--short` runs. */
-const SHORT = /^(?:codec|tests\/(?:conformance|property))\//;
+const SHORT = /^(?:codec|tests\/conformance)\//;
 /** The command line is a program for Deno, and only Deno has QUIC. */
 const LEFT_OUT =
   /^talk\/cli\/|^tests\/conformance\/quic_test|^tests\/faults\/tunnel_kills_test/;
