@@ -30,8 +30,6 @@ const STEPS: Record<string, string[]> = {
   docs: ["doc", "--lint", ...entryPoints],
   // What the README says to run.
   tests: ["task", "test"],
-  // The later Node and Bun; `deno task suites` runs more tests, on one more.
-  suites: ["run", "-A", "tests/node_bun/suites.ts", "--short"],
   // After the tests, which would keep the machine busy beside it.
   hostile: ["run", "-A", "tests/hostile/main.ts", "--short"],
   publish: ["publish", "--dry-run", "--allow-dirty"],
@@ -82,7 +80,7 @@ async function runStep(
     stderr: "piped",
   }).spawn();
   // Tests take minutes: who waits sees them pass.
-  const show = name === "tests" || name === "suites";
+  const show = name === "tests";
   const [stdout, stderr] = await Promise.all([
     tee(child.stdout, show),
     tee(child.stderr, show),
@@ -104,13 +102,11 @@ for (const [name, args] of Object.entries(STEPS)) {
   const { ok, output } = await runStep(name, args);
   if (!ok) failures.push(name);
   if (ok && name === "hostile") console.log(/^hostile: .*$/m.exec(output)?.[0]);
-  if (name !== "tests" && name !== "suites") continue;
+  if (name !== "tests") continue;
   const own = count(output);
   counts.passed += own.passed;
   counts.failed += own.failed;
   counts.skipped += own.skipped;
-  // What a runtime cannot do is judged there, and passes for no other reason.
-  if (name === "suites" && own.passed > 0) continue;
   const required = requiredBy(Deno.env);
   const skipped = await judgeSkipped(
     output,
