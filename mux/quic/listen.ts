@@ -1,5 +1,5 @@
 import { hostPort } from "../transport/address_forms.ts";
-import { MAX_HANDSHAKES } from "../transport/handshakes.ts";
+import { Handshakes, MAX_HANDSHAKES } from "../transport/handshakes.ts";
 import { PendingAccepts } from "../transport/pending_accepts.ts";
 import { readPem } from "../transport/node/tls_options.ts";
 import type {
@@ -23,14 +23,21 @@ import type {
 
 /** What a listener does beyond accepting sessions. */
 export interface QuicListenRules {
+  /** The scheme of addresses, for errors. Default: `"quic"`. */
+  scheme?: string;
   /** The protocols to agree to. */
   protocols: readonly string[];
+  /** Streams that a client may have open in each direction. Default: as for sessions. */
+  maxStreams?: number;
   /**
    * What a new connection becomes, within the time of its handshake. If it rejects,
-   * the connection is closed.
+   * or the time passes, the connection is closed.
    */
-  upgrade(conn: QuicConnLike): Promise<Pick<Accepted, "transport" | "tls">>;
+  upgrade(conn: QuicConnLike): Promise<Upgraded>;
 }
+
+/** What a connection becomes; its address is that of the connection unless it says. */
+export type Upgraded = Omit<Accepted, "remoteAddr"> & Partial<Accepted>;
 
 /**
  * Listens.
@@ -55,11 +62,18 @@ export function listenQuic(
   }
   if ((tls.clientCert ?? "none") !== "none") {
     throw new TypeError(
-      'Cannot use option "tls.clientCert" with quic: Deno asks no client for a certificate',
+      `Cannot use option "tls.clientCert" with ${
+        rules?.scheme ?? "quic"
+      }: Deno asks no client for a certificate`,
     );
   }
+  const maxStreams = rules?.maxStreams;
   const terms = {
     ...transportOptions(session),
+    ...(maxStreams !== undefined && {
+      maxConcurrentBidirectionalStreams: maxStreams,
+      maxConcurrentUnidirectionalStreams: maxStreams,
+    }),
     cert: readPem(tls.cert, "cert"),
     key: readPem(tls.key, "key"),
     alpnProtocols: [...rules?.protocols ?? PROTOCOLS],
@@ -95,8 +109,10 @@ class QuicTransportListener implements TransportListener {
   readonly #endpoint: QuicEndpointLike;
   readonly #listener: QuicListenerLike;
   readonly #terms: ListenerTerms;
+  readonly #handshakes = new Handshakes();
   readonly #pending = new PendingAccepts();
-  #handshakes = 0;
+  /** Handshakes of QUIC, which Deno has no way to give up. */
+  #accepting = 0;
   /** Connections that have not ended. */
   #open = 0;
   #closed = false;
@@ -121,6 +137,7 @@ class QuicTransportListener implements TransportListener {
     if (this.#closed) return;
     this.#closed = true;
     this.#listener.stop();
+    this.#handshakes.giveUpAll();
     this.#pending.end();
     this.#pending.discard();
     this.#closeIfUnused();
@@ -130,8 +147,7 @@ class QuicTransportListener implements TransportListener {
     try {
       while (!this.#closed) {
         const incoming = await this.#listener.incoming();
-        // Those that were begun cannot be given up: Deno has no way to do it.
-        if (this.#closed || this.#handshakes >= MAX_HANDSHAKES) {
+        if (this.#closed || this.#accepting >= MAX_HANDSHAKES) {
           incoming.refuse();
         } else void this.#shake(incoming);
       }
@@ -144,40 +160,53 @@ class QuicTransportListener implements TransportListener {
 
   /** Makes a handshake, and passes the connection on. */
   async #shake(incoming: QuicIncomingLike): Promise<void> {
-    const { handshake, session, upgrade } = this.#terms;
-    this.#handshakes++;
-    let late = false;
+    const { handshake: limit } = this.#terms;
     let conn: QuicConnLike | undefined;
-    const cancel = handshake && timeLimit(handshake.timeout, () => {
-      late = true;
-      conn?.close({ closeCode: CLOSE_CODE, reason: "" });
-      handshake.onTimeout("");
+    const handshake = this.#handshakes.begin(() => close(conn));
+    const cancel = limit && timeLimit(limit.timeout, () => {
+      handshake.giveUp();
+      limit.onTimeout("");
     });
     try {
-      conn = await incoming.accept();
-      this.#watch(conn);
-      if (late || this.#closed) {
-        return conn.close({ closeCode: CLOSE_CODE, reason: "" });
-      }
-      const remoteAddr = hostPort("quic", conn.remoteAddr);
-      const accepted = await upgrade?.(conn) ?? {
-        transport: new QuicConnection(conn, session),
-        tls: { alpnProtocol: conn.protocol ?? null, version: "TLSv1.3" },
-      };
-      if (late || this.#closed) return void accepted.transport.close();
-      this.#pending.push({ accepted: { ...accepted, remoteAddr } });
+      conn = await this.#accept(incoming);
+      const accepted = this.#handshakes.has(handshake)
+        ? await this.#upgrade(conn)
+        : undefined;
+      if (accepted !== undefined && handshake.finish()) {
+        const remoteAddr = hostPort("quic", conn.remoteAddr);
+        this.#pending.push({ accepted: { remoteAddr, ...accepted } });
+      } else close(conn);
     } catch (error) {
-      conn?.close({ closeCode: CLOSE_CODE, reason: "" });
+      close(conn);
       const failure = handshakeError(error, false);
       // That a client went away is no more than that of others.
-      if (!late && failure instanceof TlsError) {
-        handshake?.onFailure?.(failure, "");
+      if (handshake.finish() && failure instanceof TlsError) {
+        limit?.onFailure?.(failure, "");
       }
     } finally {
       cancel?.();
-      this.#handshakes--;
+      handshake.finish();
       this.#closeIfUnused();
     }
+  }
+
+  async #accept(incoming: QuicIncomingLike): Promise<QuicConnLike> {
+    this.#accepting++;
+    try {
+      const conn = await incoming.accept();
+      this.#watch(conn);
+      return conn;
+    } finally {
+      this.#accepting--;
+    }
+  }
+
+  async #upgrade(conn: QuicConnLike): Promise<Upgraded> {
+    const { upgrade, session } = this.#terms;
+    const upgraded = await upgrade?.(conn) ??
+      { transport: new QuicConnection(conn, session) };
+    const tls = { alpnProtocol: conn.protocol ?? null, version: "TLSv1.3" };
+    return { tls, ...upgraded };
   }
 
   #watch(conn: QuicConnLike): void {
@@ -193,8 +222,12 @@ class QuicTransportListener implements TransportListener {
   #closeIfUnused(): void {
     const { isOwner } = this.#terms;
     if (!isOwner || !this.#closed) return;
-    if (this.#open === 0 && this.#handshakes === 0) this.#endpoint.close();
+    if (this.#open === 0 && this.#accepting === 0) this.#endpoint.close();
   }
+}
+
+function close(conn: QuicConnLike | undefined): void {
+  conn?.close({ closeCode: CLOSE_CODE, reason: "" });
 }
 
 function optionError(cause: unknown): unknown {
