@@ -113,6 +113,30 @@ export function limitedSignal(limits: WaitLimits): LimitedSignal {
 }
 
 /**
+ * Waits for something that has to be closed, until `signal` aborts: then, if it comes
+ * later, it has no other owner and is closed.
+ *
+ * @throws {unknown} the error of `making`, or the reason of the signal
+ */
+export async function untilAborted<T extends { close(): unknown }>(
+  making: Promise<T>,
+  signal: AbortSignal,
+): Promise<T> {
+  const aborted = Promise.withResolvers<never>();
+  const onAbort = () => aborted.reject(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  try {
+    return await Promise.race([making, aborted.promise]);
+  } catch (error) {
+    making.then((made) => made.close(), () => {});
+    throw error;
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+/**
  * Calls `expire` after `ms` milliseconds, unless the function that it returns is
  * called first. Unlike the timer of a limit, it does not keep a process alive.
  *

@@ -22,7 +22,7 @@ export type {
   QuicEndpointLike,
   QuicRuntime,
 } from "./quic/types.ts";
-export { connectWith, connListener, connTransport } from "./transport/conn.ts";
+export { connListener, connTransport } from "./transport/conn.ts";
 export { messagePortTransport } from "./transport/message/message_port.ts";
 export { duplexTransport } from "./transport/duplex.ts";
 export { hostPort, parseHostPort } from "./transport/address_forms.ts";

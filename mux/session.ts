@@ -209,17 +209,7 @@ export class QmuxSession implements RawSession {
   }
 
   open(options: WaitOptions = {}): Promise<Channel> {
-    const { signal } = options;
-    if (signal?.aborted) return Promise.reject(signal.reason);
-    const { promise, resolve, reject } = Promise.withResolvers<Channel>();
-    const channel = this.#channels.open(resolve, reject);
-    if (signal === undefined || channel === undefined) return promise;
-    const onAbort = () => {
-      // An open that is answered can no longer be abandoned.
-      if (this.#channels.abandon(channel)) reject(signal.reason);
-    };
-    signal.addEventListener("abort", onAbort, { once: true });
-    return promise.finally(() => signal.removeEventListener("abort", onAbort));
+    return this.#channels.openUntil(options);
   }
 
   openRaw(
@@ -231,13 +221,7 @@ export class QmuxSession implements RawSession {
   }
 
   accept(handler: (channel: Channel) => void): void {
-    this.#channels.acceptQueue.handle((channel) => {
-      try {
-        handler(channel);
-      } catch (error) {
-        channel.abort(error);
-      }
-    });
+    this.#channels.accept(handler);
   }
 
   [Symbol.asyncIterator](): AsyncIterator<Channel, undefined> {

@@ -1,6 +1,17 @@
-import { assert, assertEquals, assertStrictEquals } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStrictEquals,
+} from "@std/assert";
 import { FakeTime } from "./support/fake_time.ts";
-import { limitedSignal, limitWait, timeLimit } from "../time_limit.ts";
+import { turn, watch } from "./support/within.ts";
+import {
+  limitedSignal,
+  limitWait,
+  timeLimit,
+  untilAborted,
+} from "../time_limit.ts";
 
 /** Counts the timers that are started while `run` runs. */
 function timersStarted(run: () => void): number {
@@ -218,4 +229,73 @@ Deno.test("limitedSignal: disposing of it leaves no timer and no listener", () =
     assert(!limited.signal.aborted);
   }
   assertEquals([listeners(), time.waiting], [0, 0]);
+});
+
+/** What is made, and closed. */
+interface Closable {
+  close(): unknown;
+}
+
+Deno.test("untilAborted: resolves to what is made", async () => {
+  const conn = { close() {} };
+  const { signal } = new AbortController();
+  assertStrictEquals(await untilAborted(Promise.resolve(conn), signal), conn);
+});
+
+Deno.test("untilAborted: rejects with the error of the making", async () => {
+  const refused = new Deno.errors.ConnectionRefused("refused");
+  const error = await untilAborted(
+    Promise.reject<Closable>(refused),
+    new AbortController().signal,
+  ).catch((error) => error);
+  assertStrictEquals(error, refused);
+});
+
+Deno.test("untilAborted: an abort rejects with its reason and closes what is made later", async () => {
+  const connecting = Promise.withResolvers<Closable>();
+  const controller = new AbortController();
+  const result = watch(untilAborted(connecting.promise, controller.signal));
+  await turn();
+  assertEquals(result.state, "pending");
+  controller.abort("no more");
+  await turn();
+  assertEquals([result.state, result.reason], ["rejected", "no more"]);
+
+  let closed = 0;
+  connecting.resolve({ close: () => void closed++ });
+  await turn();
+  assertEquals(closed, 1);
+});
+
+Deno.test("untilAborted: a signal that has aborted already rejects too", async () => {
+  let closed = 0;
+  const conn = { close: () => void closed++ };
+  const late = turn().then(() => conn);
+  const error = await untilAborted(late, AbortSignal.abort("never"))
+    .catch((error) => error);
+  assertEquals(error, "never");
+  await late;
+  await turn();
+  assertEquals(closed, 1);
+});
+
+Deno.test("untilAborted: leaves no listener on the signal", async () => {
+  const { signal } = new AbortController();
+  let listeners = 0;
+  const { addEventListener, removeEventListener } = signal;
+  signal.addEventListener = (...args: Parameters<typeof addEventListener>) => {
+    listeners++;
+    addEventListener.apply(signal, args);
+  };
+  signal.removeEventListener = (
+    ...args: Parameters<typeof removeEventListener>
+  ) => {
+    listeners--;
+    removeEventListener.apply(signal, args);
+  };
+  await untilAborted(Promise.resolve({ close() {} }), signal);
+  await assertRejects(() =>
+    untilAborted(Promise.reject<Closable>(new Error("refused")), signal)
+  );
+  assertEquals(listeners, 0);
 });

@@ -1,3 +1,4 @@
+import { untilAborted } from "../../time_limit.ts";
 import type { SchemeOptions } from "../transport/types.ts";
 import { pinsOf, readPem } from "../transport/node/tls_options.ts";
 import { QuicConnection } from "./connection.ts";
@@ -35,7 +36,7 @@ export async function connectQuic(
     ...(socket !== undefined && { endpoint: socket }),
   });
   try {
-    const conn = await unlessAborted(connecting, signal, () => own?.close());
+    const conn = await untilAborted(connecting, signal);
     if (own !== undefined) closeAfter(conn, () => own.close());
     return new QuicConnection(conn, session);
   } catch (error) {
@@ -65,27 +66,6 @@ function trustOf(
       { caCerts: [ca].flat().map((pem) => readPem(pem, "ca")) }),
     ...(pins !== undefined && { serverCertificateHashes: pins.map(hashOf) }),
   };
-}
-
-/** Waits for a connection; closes one that comes too late. */
-async function unlessAborted(
-  connecting: Promise<QuicConnLike>,
-  signal: AbortSignal,
-  giveUp: () => void,
-): Promise<QuicConnLike> {
-  const aborted = Promise.withResolvers<never>();
-  const onAbort = () => {
-    aborted.reject(signal.reason);
-    giveUp();
-    connecting.then((conn) => conn.close(), () => {});
-  };
-  signal.addEventListener("abort", onAbort, { once: true });
-  if (signal.aborted) onAbort();
-  try {
-    return await Promise.race([connecting, aborted.promise]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-  }
 }
 
 /** Calls back when a connection has ended. */

@@ -131,17 +131,7 @@ export class QuicSession implements RawSession, StreamHost {
   // --- Session -----------------------------------------------------------------
 
   open(options: WaitOptions = {}): Promise<Channel> {
-    const { signal } = options;
-    if (signal?.aborted) return Promise.reject(signal.reason);
-    const { promise, resolve, reject } = Promise.withResolvers<Channel>();
-    const channel = this.table.open(resolve, reject);
-    if (signal === undefined || channel === undefined) return promise;
-    const onAbort = () => {
-      // An open that is answered can no longer be abandoned.
-      if (this.table.abandon(channel)) reject(signal.reason);
-    };
-    signal.addEventListener("abort", onAbort, { once: true });
-    return promise.finally(() => signal.removeEventListener("abort", onAbort));
+    return this.table.openUntil(options);
   }
 
   openRaw(
@@ -153,13 +143,7 @@ export class QuicSession implements RawSession, StreamHost {
   }
 
   accept(handler: (channel: Channel) => void): void {
-    this.table.acceptQueue.handle((channel) => {
-      try {
-        handler(channel);
-      } catch (error) {
-        channel.abort(error);
-      }
-    });
+    this.table.accept(handler);
   }
 
   [Symbol.asyncIterator](): AsyncIterator<Channel, undefined> {

@@ -15,7 +15,7 @@ import type { MemoryAccount } from "../flow/memory_account.ts";
 import type { WindowPolicy } from "../flow/receive_window.ts";
 import { IdleBudget } from "../flow/idle_budget.ts";
 import { RoundTrip } from "../flow/round_trip.ts";
-import type { SessionUsage } from "../types.ts";
+import type { Channel, SessionUsage, WaitOptions } from "../types.ts";
 import { type Clock, TurnClock } from "../flow/turn_clock.ts";
 import { WindowBudget } from "../flow/window_budget.ts";
 
@@ -169,8 +169,33 @@ export class ChannelTable implements FrameSink, ChannelHost {
     return channel;
   }
 
+  /** Opens a channel, unless the signal aborts before the answer: `Session.open()`. */
+  openUntil({ signal }: WaitOptions): Promise<Channel> {
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    const { promise, resolve, reject } = Promise.withResolvers<Channel>();
+    const channel = this.open(resolve, reject);
+    if (signal === undefined || channel === undefined) return promise;
+    const onAbort = () => {
+      // An open that is answered can no longer be abandoned.
+      if (this.#abandon(channel)) reject(signal.reason);
+    };
+    signal.addEventListener("abort", onAbort, { once: true });
+    return promise.finally(() => signal.removeEventListener("abort", onAbort));
+  }
+
+  /** Passes the peer's channels to a handler: `Session.accept()`. */
+  accept(handler: (channel: Channel) => void): void {
+    this.acceptQueue.handle((channel) => {
+      try {
+        handler(channel);
+      } catch (error) {
+        channel.abort(error);
+      }
+    });
+  }
+
   /** Abandons a channel that is being opened; returns false if it is answered. */
-  abandon(channel: QmuxChannel): boolean {
+  #abandon(channel: QmuxChannel): boolean {
     if (channel.openCallbacks === undefined) return false;
     channel.openCallbacks = undefined;
     channel.discard();

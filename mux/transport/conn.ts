@@ -122,26 +122,6 @@ export function connTransport(conn: ConnLike): KeptTransport {
   };
 }
 
-/** Waits for a connection until `signal` aborts, on every supported Deno. */
-export async function connectWith<C extends ConnLike>(
-  connecting: Promise<C>,
-  signal: AbortSignal,
-): Promise<C> {
-  const aborted = Promise.withResolvers<never>();
-  const onAbort = () => aborted.reject(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
-  if (signal.aborted) onAbort();
-  try {
-    return await Promise.race([connecting, aborted.promise]);
-  } catch (error) {
-    // A connection that is still made has no other owner.
-    connecting.then((conn) => conn.close(), () => {});
-    throw error;
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-  }
-}
-
 /** Calls `prepare` for a connection; closes it if that throws. */
 export function prepared<C extends ConnLike>(
   conn: C,

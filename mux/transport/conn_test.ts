@@ -3,10 +3,9 @@ import {
   assertEquals,
   assertLessOrEqual,
   assertRejects,
-  assertStrictEquals,
 } from "@std/assert";
-import { turn, watch } from "../../tests/support/within.ts";
-import { connectWith, connListener, connTransport } from "./conn.ts";
+import { turn } from "../../tests/support/within.ts";
+import { connListener, connTransport } from "./conn.ts";
 
 /** A connection with the methods that a test implements. */
 function fakeConn(part: Partial<Deno.Conn>): Deno.Conn {
@@ -92,72 +91,6 @@ Deno.test("connTransport: close() closes the connection once", async () => {
   await transport.close();
   await transport.close();
   assertEquals(closed, 1);
-});
-
-// --- Connecting --------------------------------------------------------------
-
-Deno.test("connectWith: resolves to the connection", async () => {
-  const conn = fakeConn({});
-  const { signal } = new AbortController();
-  assertStrictEquals(await connectWith(Promise.resolve(conn), signal), conn);
-});
-
-Deno.test("connectWith: rejects with the error of the attempt", async () => {
-  const refused = new Deno.errors.ConnectionRefused("refused");
-  const error = await connectWith(
-    Promise.reject(refused),
-    new AbortController().signal,
-  ).catch((error) => error);
-  assertStrictEquals(error, refused);
-});
-
-Deno.test("connectWith: an abort rejects with its reason and closes a later connection", async () => {
-  const connecting = Promise.withResolvers<Deno.Conn>();
-  const controller = new AbortController();
-  const result = watch(connectWith(connecting.promise, controller.signal));
-  await turn();
-  assertEquals(result.state, "pending");
-  controller.abort("no more");
-  await turn();
-  assertEquals([result.state, result.reason], ["rejected", "no more"]);
-
-  let closed = 0;
-  connecting.resolve(fakeConn({ close: () => void closed++ }));
-  await turn();
-  assertEquals(closed, 1);
-});
-
-Deno.test("connectWith: a signal that has aborted already rejects too", async () => {
-  let closed = 0;
-  const conn = fakeConn({ close: () => void closed++ });
-  const late = turn().then(() => conn);
-  const error = await connectWith(late, AbortSignal.abort("never"))
-    .catch((error) => error);
-  assertEquals(error, "never");
-  await late;
-  await turn();
-  assertEquals(closed, 1);
-});
-
-Deno.test("connectWith: leaves no listener on the signal", async () => {
-  const { signal } = new AbortController();
-  let listeners = 0;
-  const { addEventListener, removeEventListener } = signal;
-  signal.addEventListener = (...args: Parameters<typeof addEventListener>) => {
-    listeners++;
-    addEventListener.apply(signal, args);
-  };
-  signal.removeEventListener = (
-    ...args: Parameters<typeof removeEventListener>
-  ) => {
-    listeners--;
-    removeEventListener.apply(signal, args);
-  };
-  await connectWith(Promise.resolve(fakeConn({})), signal);
-  await assertRejects(() =>
-    connectWith(Promise.reject(new Error("refused")), signal)
-  );
-  assertEquals(listeners, 0);
 });
 
 // --- Listening ---------------------------------------------------------------

@@ -1,4 +1,5 @@
-import { connectWith, connListener, connTransport, prepared } from "./conn.ts";
+import { untilAborted } from "../../time_limit.ts";
+import { connListener, connTransport, prepared } from "./conn.ts";
 import { hostPort, parseHostPort } from "./address_forms.ts";
 import type { Transport } from "../types.ts";
 import type {
@@ -12,7 +13,7 @@ export const tcp = {
   async connect(rest: string, signal: AbortSignal): Promise<Transport> {
     // Newer versions of Deno use the signal to cancel the attempt itself.
     const connecting = Deno.connect({ ...parseHostPort("tcp", rest), signal });
-    const conn = await connectWith(connecting, signal);
+    const conn = await untilAborted(connecting, signal);
     return connTransport(prepared(conn, disableDelay));
   },
   listen(

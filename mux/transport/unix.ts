@@ -1,5 +1,6 @@
+import { untilAborted } from "../../time_limit.ts";
 import { parsePath } from "./address_forms.ts";
-import { connectWith, connListener, connTransport } from "./conn.ts";
+import { connListener, connTransport } from "./conn.ts";
 import { beforeProcessEnds } from "./process_end.ts";
 import { fileAt, isSameFile, replaceSocket } from "./socket_file.ts";
 import type { Transport } from "../types.ts";
@@ -12,7 +13,7 @@ import type { Scheme, TransportListener } from "./types.ts";
 export const unix = {
   async connect(rest: string, signal: AbortSignal): Promise<Transport> {
     const path = parsePath("unix", rest);
-    const conn = await connectWith(
+    const conn = await untilAborted(
       Deno.connect({ transport: "unix", path }),
       signal,
     );

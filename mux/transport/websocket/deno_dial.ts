@@ -1,5 +1,6 @@
 import type { Transport } from "../../types.ts";
-import { connectWith, connTransport, prepared } from "../conn.ts";
+import { untilAborted } from "../../../time_limit.ts";
+import { connTransport, prepared } from "../conn.ts";
 import { defaultPort, unbracketed } from "./handshake.ts";
 
 /**
@@ -12,7 +13,7 @@ export async function connectTo(
 ): Promise<Transport> {
   const hostname = unbracketed(url.hostname);
   const tcp = prepared(
-    await connectWith(
+    await untilAborted(
       // Newer versions of Deno use the signal to cancel the attempt itself.
       Deno.connect({
         hostname,
@@ -32,7 +33,7 @@ export async function connectTo(
     throw error;
   }
   // Connections of Deno.connectTls() have no setNoDelay().
-  return connTransport(await connectWith(starting, signal));
+  return connTransport(await untilAborted(starting, signal));
 }
 
 /**

@@ -1,3 +1,4 @@
+import { untilAborted } from "../../../time_limit.ts";
 import { hashOf } from "../../quic/certificate_hash.ts";
 import { handshakeError } from "../../quic/errors.ts";
 import type { Transport } from "../../types.ts";
@@ -79,23 +80,4 @@ function constructorOf(): WebTransportConstructor {
       ? "Deno has WebTransport with the flag --unstable-net only, which is missing"
       : "this runtime has no WebTransport",
   );
-}
-
-/** Waits for a transport until `signal` aborts; closes one that comes later. */
-async function untilAborted(
-  opening: Promise<Transport>,
-  signal: AbortSignal,
-): Promise<Transport> {
-  const aborted = Promise.withResolvers<never>();
-  const onAbort = () => aborted.reject(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
-  if (signal.aborted) onAbort();
-  try {
-    return await Promise.race([opening, aborted.promise]);
-  } catch (error) {
-    opening.then((transport) => transport.close(), () => {});
-    throw error;
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-  }
 }

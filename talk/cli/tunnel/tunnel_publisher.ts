@@ -1,4 +1,5 @@
-import { connectWith, connTransport } from "../../../mux/internal_deno.ts";
+import { connTransport } from "../../../mux/internal_deno.ts";
+import { untilAborted } from "../../../time_limit.ts";
 import type { Transport } from "../../../mux/internal.ts";
 import { printableText, redactedAddress } from "../../../printable_text.ts";
 import {
@@ -290,7 +291,7 @@ export class TunnelPublisher implements Closable {
   async #connect(): Promise<Transport> {
     const signal = AbortSignal.timeout(TARGET_TIMEOUT);
     try {
-      const conn = await connectWith(
+      const conn = await untilAborted(
         Deno.connect({ ...this.#target }),
         signal,
       );
