@@ -9,6 +9,7 @@ import {
   type StreamHost,
 } from "./channel_stream.ts";
 import { StreamReader } from "./stream_reader.ts";
+import { StreamWriter } from "./stream_writer.ts";
 import type { QuicStreamLike } from "./types.ts";
 
 /**
@@ -39,7 +40,7 @@ export class FramedStream implements ChannelStream, FrameSink, CreditSource {
   readonly #decoder = new FrameDecoder(this);
   #channelId: number;
   #phase: Phase;
-  #writer: WritableStreamDefaultWriter<Uint8Array> | undefined;
+  readonly #writer: StreamWriter;
   #reader: StreamReader | undefined;
   /** The channel whose credit is to be returned. */
   #creditSource: CreditSource | undefined;
@@ -64,10 +65,11 @@ export class FramedStream implements ChannelStream, FrameSink, CreditSource {
     this.id = id;
     this.#host = host;
     this.#stream = stream;
+    this.#writer = new StreamWriter(stream, host);
     this.#channelId = channelId ?? -1;
     this.#phase = channelId === undefined ? "new" : "opening";
     this.#queue = new FrameQueue({
-      write: (bytes) => this.#write(bytes),
+      write: (bytes) => this.#writer.write(bytes),
       onError: (error) => this.#broken(error),
       maxQueuedReplySize: host.maxQueuedReplySize,
     });
@@ -215,12 +217,6 @@ export class FramedStream implements ChannelStream, FrameSink, CreditSource {
     );
   }
 
-  async #write(bytes: Uint8Array): Promise<void> {
-    this.#writer ??= (await this.#stream).writable.getWriter();
-    this.#host.countSent(bytes.length);
-    await this.#writer.write(bytes);
-  }
-
   async #read(): Promise<void> {
     let failure: unknown;
     try {
@@ -267,20 +263,10 @@ export class FramedStream implements ChannelStream, FrameSink, CreditSource {
 
   /** Ends this direction, after what is queued. */
   #finish(): Promise<void> {
-    return this.#finishing ??= this.#closeWriter();
-  }
-
-  async #closeWriter(): Promise<void> {
-    await this.#queue.idle();
-    this.#queue.stop();
-    try {
-      this.#writer ??= (await this.#stream).writable.getWriter();
-      await this.#writer.close();
-    } catch {
-      // The peer needs no end of what it has stopped.
-    }
-    this.#isSending = false;
-    this.#releaseIfDone();
+    return this.#finishing ??= this.#writer.finish(this.#queue).then(() => {
+      this.#isSending = false;
+      this.#releaseIfDone();
+    });
   }
 
   #releaseIfDone(): void {

@@ -12,6 +12,7 @@ import {
   type StreamHost,
 } from "./channel_stream.ts";
 import { StreamReader } from "./stream_reader.ts";
+import { StreamWriter } from "./stream_writer.ts";
 import type { QuicStreamLike } from "./types.ts";
 
 /** What the opener of a stream sends first, so that the other side sees it. */
@@ -38,7 +39,7 @@ export class PlainStream implements ChannelStream {
   readonly #stream: Promise<QuicStreamLike>;
   readonly #queue: ByteQueue;
   #channelId: number;
-  #writer: WritableStreamDefaultWriter<Uint8Array> | undefined;
+  readonly #writer: StreamWriter;
   #reader: StreamReader | undefined;
   /** Bytes that may be read now. */
   #credit = 0;
@@ -64,9 +65,10 @@ export class PlainStream implements ChannelStream {
     this.id = id;
     this.#host = host;
     this.#stream = stream;
+    this.#writer = new StreamWriter(stream, host);
     this.#channelId = channelId ?? -1;
     this.#queue = new ByteQueue({
-      write: (bytes) => this.#write(bytes),
+      write: (bytes) => this.#writer.write(bytes),
       onWritten: (bytes) => this.#written(bytes),
       onError: (error) => this.#broken(error),
     });
@@ -222,12 +224,6 @@ export class PlainStream implements ChannelStream {
     this.#credited?.resolve();
   }
 
-  async #write(bytes: Uint8Array): Promise<void> {
-    this.#writer ??= (await this.#stream).writable.getWriter();
-    this.#host.countSent(bytes.length);
-    await this.#writer.write(bytes);
-  }
-
   /** QUIC has taken bytes: the channel may send as many more. */
   #written(bytes: number): void {
     const credit = bytes - this.#uncounted;
@@ -279,20 +275,10 @@ export class PlainStream implements ChannelStream {
 
   /** Ends this direction, after what is queued. */
   #finish(): Promise<void> {
-    return this.#finishing ??= this.#closeWriter();
-  }
-
-  async #closeWriter(): Promise<void> {
-    await this.#queue.idle();
-    this.#queue.stop();
-    try {
-      this.#writer ??= (await this.#stream).writable.getWriter();
-      await this.#writer.close();
-    } catch {
-      // The peer needs no end of what it has stopped.
-    }
-    this.#isSending = false;
-    this.#releaseIfDone();
+    return this.#finishing ??= this.#writer.finish(this.#queue).then(() => {
+      this.#isSending = false;
+      this.#releaseIfDone();
+    });
   }
 
   #releaseIfDone(): void {
