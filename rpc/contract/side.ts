@@ -43,6 +43,23 @@ type Wrap = (
   name: string,
 ) => AnyFunction;
 
+/** Where a value is in another one. */
+type Path = readonly (string | number)[];
+
+/** What is different between values that arrive and those that are sent. */
+interface Way {
+  /** What takes the place of a stream, whose values `open` checks. */
+  stream(stream: object, open: () => ValidatedSource): unknown;
+  /** What takes the place of a function. */
+  fn(spec: ContractMethod, fn: AnyFunction, name: string): AnyFunction;
+  /** Checks a value of a schema. */
+  plain(
+    spec: StandardSchema,
+    value: unknown,
+    path: Path,
+  ): Eventual<Validated>;
+}
+
 /** The functions that have taken the place of others. */
 class Wrapped {
   readonly #wrap: Wrap;
@@ -90,6 +107,22 @@ export class Side implements Checks {
   readonly #checksSent: boolean;
   readonly #lent: Wrapped;
   readonly #borrowed: Wrapped;
+  readonly #receiving: Way = {
+    stream: (stream, open) => withLifeOf(stream, streamFrom(open)),
+    fn: (spec, fn, name) =>
+      this.#lent.originalOf(fn) ?? this.#borrowed.of(spec, fn, name),
+    plain: validate,
+  };
+  readonly #sending: Way = {
+    // What the peer gives back is what it has sent.
+    stream: (stream, open) =>
+      borrowedFrom(stream) === undefined ? iterableFrom(open) : stream,
+    fn: (spec, fn, name) =>
+      this.#borrowed.originalOf(fn) === undefined
+        ? this.#lent.of(spec, fn, name)
+        : fn,
+    plain: (spec, value, path) => this.#checkSent(spec, value, path),
+  };
 
   /**
    * Makes a side.
@@ -115,90 +148,66 @@ export class Side implements Checks {
   received(
     spec: ValueSpec,
     value: unknown,
-    path: readonly (string | number)[],
+    path: Path,
     place: Place,
   ): Eventual<Validated> {
-    if (isOptionalOf(spec)) {
-      return value === undefined || value === null
-        ? { value: undefined }
-        : this.received(spec.value, value, path, place);
-    }
-    if (isStreamOf(spec)) {
-      if (!isValueStream(value)) return expected("a stream", path);
-      const { values } = spec;
-      const stream = streamFrom(() =>
-        new ValidatedSource(openSource(value), {
-          check: (value, i) =>
-            this.received(values, value, [...path, i], place),
-          error: place.error,
-        })
-      );
-      return { value: withLifeOf(value, stream) };
-    }
-    if (isObjectOf(spec)) {
-      return membersOf(
-        spec.members,
-        value,
-        path,
-        (member, value, path) => this.received(member, value, path, place),
-      );
-    }
-    if (isMethod(spec)) {
-      if (typeof value !== "function") return expected("a function", path);
-      const fn = value as AnyFunction;
-      return {
-        value: this.#lent.originalOf(fn) ??
-          this.#borrowed.of(spec, fn, nameOf(path, place)),
-      };
-    }
-    return validate(spec as StandardSchema, value, path);
+    return this.#check(spec, value, path, place, this.#receiving);
   }
 
   /** Checks a value that is to be sent. */
   sent(
     spec: ValueSpec,
     value: unknown,
-    path: readonly (string | number)[],
+    path: Path,
     place: Place,
   ): Eventual<Validated> {
+    return this.#check(spec, value, path, place, this.#sending);
+  }
+
+  /** Checks a value, and what is in it, in one of the directions. */
+  #check(
+    spec: ValueSpec,
+    value: unknown,
+    path: Path,
+    place: Place,
+    way: Way,
+  ): Eventual<Validated> {
+    const checkPart = (spec: ValueSpec, value: unknown, path: Path) =>
+      this.#check(spec, value, path, place, way);
     if (isOptionalOf(spec)) {
       return value === undefined || value === null
         ? { value: undefined }
-        : this.sent(spec.value, value, path, place);
+        : checkPart(spec.value, value, path);
     }
     if (isStreamOf(spec)) {
       if (!isValueStream(value)) return expected("a stream", path);
-      // What the peer gives back is what it has sent.
-      if (borrowedFrom(value) !== undefined) return { value };
       const { values } = spec;
       return {
-        value: iterableFrom(() =>
+        value: way.stream(value, () =>
           new ValidatedSource(openSource(value), {
-            check: (value, i) => this.sent(values, value, [...path, i], place),
+            check: (value, i) => checkPart(values, value, [...path, i]),
             error: place.error,
-          })
-        ),
+          })),
       };
     }
     if (isObjectOf(spec)) {
-      return membersOf(
-        spec.members,
-        value,
-        path,
-        (member, value, path) => this.sent(member, value, path, place),
-      );
+      return membersOf(spec.members, value, path, checkPart);
     }
     if (isMethod(spec)) {
       if (typeof value !== "function") return expected("a function", path);
-      const fn = value as AnyFunction;
-      return {
-        value: this.#borrowed.originalOf(fn) === undefined
-          ? this.#lent.of(spec, fn, nameOf(path, place))
-          : fn,
-      };
+      const name = nameOf(path, place);
+      return { value: way.fn(spec, value as AnyFunction, name) };
     }
+    return way.plain(spec as StandardSchema, value, path);
+  }
+
+  #checkSent(
+    spec: StandardSchema,
+    value: unknown,
+    path: Path,
+  ): Eventual<Validated> {
     if (!this.#checksSent) return { value };
-    const checked = validate(spec as StandardSchema, value, path);
+    const checked = validate(spec, value, path);
     if (this.#implements) return checked;
     return whenever(
       checked,
@@ -220,7 +229,7 @@ export class Side implements Checks {
 
 /** What errors call a function. */
 function nameOf(
-  path: readonly (string | number)[],
+  path: Path,
   { name, what }: Place,
 ): string {
   return `callback ${placeOf(what, path)} of ${name}`;
@@ -228,7 +237,7 @@ function nameOf(
 
 function expected(
   what: string,
-  path: readonly (string | number)[],
+  path: Path,
 ): Validated {
   return { issues: [{ path, message: `Expected ${what}` }] };
 }
@@ -237,11 +246,11 @@ function expected(
 function membersOf(
   members: Readonly<Record<string, ValueSpec>>,
   value: unknown,
-  path: readonly (string | number)[],
+  path: Path,
   check: (
     spec: ValueSpec,
     value: unknown,
-    path: readonly (string | number)[],
+    path: Path,
   ) => Eventual<Validated>,
 ): Eventual<Validated> {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
