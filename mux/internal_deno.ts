@@ -36,6 +36,7 @@ export {
 export { socketOver } from "./transport/node/stream_socket.ts";
 export { Guard, tlsOver } from "./transport/node/tls.ts";
 export { pinsOf, readPem } from "./transport/node/tls_options.ts";
+export { canReusePort } from "./transport/tcp.ts";
 export { stdioTransport } from "./transport/stdio.ts";
 export {
   type RequestDecision,

@@ -44,6 +44,11 @@ async function peerScheme(): Promise<Scheme> {
   return (await import("./rendezvous/internal.ts")).peer;
 }
 
+/** Whether an address is that of a TCP port, at which several listeners may listen. */
+export function hasPort(address: string): boolean {
+  return /^(tcp|tls|wss?):/i.test(address);
+}
+
 /** Makes the error for an address that could not be dialed or listened on. */
 export function addressError(
   verb: "dial" | "listen",

@@ -4,7 +4,6 @@ import {
   assertLessOrEqual,
   assertRejects,
 } from "@std/assert";
-import { turn } from "../../tests/support/within.ts";
 import { connListener, connTransport } from "./conn.ts";
 
 /** A connection with the methods that a test implements. */

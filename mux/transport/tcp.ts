@@ -20,8 +20,7 @@ export const tcp = {
     rest: string,
     { reusePort = false }: SchemeListenOptions = {},
   ): TransportListener {
-    // Deno would end the process. This function comes with the same flag.
-    if (reusePort && !("listenDatagram" in Deno)) {
+    if (reusePort && !canReusePort()) {
       throw new TypeError(
         'option "reusePort" needs the flag --unstable-net of Deno',
       );
@@ -36,6 +35,15 @@ export const tcp = {
     );
   },
 } satisfies Scheme;
+
+/**
+ * Whether Deno was started with the flag for `reusePort`, without which it would end
+ * the process.
+ */
+export function canReusePort(): boolean {
+  // This function comes with the same flag.
+  return "listenDatagram" in Deno;
+}
 
 /** Otherwise the second of two small writes is delayed by 44 ms. */
 function disableDelay(conn: Deno.TcpConn): void {

@@ -14,7 +14,7 @@ import {
   type Transport,
   type TransportListener,
 } from "../../mux/internal.ts";
-import { addressError, resolveAddress } from "../address.ts";
+import { addressError, hasPort, resolveAddress } from "../address.ts";
 import { observedSource, type ObserverOption } from "../observe/option.ts";
 import type { PeerOptions, PeerWith } from "../peer.ts";
 import {
@@ -29,9 +29,6 @@ import {
   type SharedLimits,
 } from "./listener.ts";
 import { handshakeLimit, peerListener } from "./peer_listener.ts";
-
-/** Addresses of TCP ports. */
-const HAS_PORT = /^(tcp|tls|wss?):/i;
 
 /** Options of all listeners at addresses. */
 type StartOptions =
@@ -86,7 +83,7 @@ async function start<T>(
   const handshake = handshakeLimit(limits, options.onError);
   const resuming = await resumingSource(options, limits, handshake);
   const { scheme, rest } = await resolveAddress(address);
-  if (options.reusePort && !HAS_PORT.test(address)) {
+  if (options.reusePort && !hasPort(address)) {
     const reason = new TypeError('option "reusePort" is for TCP ports only');
     throw addressError("listen", address, reason);
   }

@@ -4,11 +4,15 @@
  * @module
  */
 import { qmux } from "../../../mux/internal.ts";
-import { messagePortTransport } from "../../../mux/internal_deno.ts";
+import {
+  canReusePort,
+  messagePortTransport,
+} from "../../../mux/internal_deno.ts";
 import { handlerFrom, type Remote } from "../../../rpc/internal.ts";
 import type { ServiceHealth } from "../../../rpc/internal_cli.ts";
 import { redactedAddress } from "../../../printable_text.ts";
 import { EXIT, UsageError } from "../exit_code.ts";
+import { hasPort } from "../../address.ts";
 import { Peer } from "../../peer.ts";
 import type { Closable } from "../../listener/listener.ts";
 import { announceAddress, runUntilStopped } from "../serve_until_stopped.ts";
@@ -20,9 +24,6 @@ import type {
   WorkerService,
 } from "./plan.ts";
 
-/** Addresses at which several workers can listen. */
-const HAS_PORT = /^(tcp|tls|wss?):/i;
-
 /**
  * Serves with a number of workers until a signal; resolves to the exit code.
  *
@@ -33,14 +34,14 @@ export async function serveInParallel(
   plan: ServePlan,
   { terminal, drainTimeout }: { terminal: Terminal; drainTimeout: number },
 ): Promise<number> {
-  if (!HAS_PORT.test(plan.address)) {
+  if (!hasPort(plan.address)) {
     throw new UsageError(
       `Cannot use --parallel with "${
         redactedAddress(plan.address)
       }": several workers can listen at a TCP port only`,
     );
   }
-  if (!("listenDatagram" in Deno)) {
+  if (!canReusePort()) {
     throw new UsageError(
       "Cannot use --parallel without the flag --unstable-net of Deno",
     );
