@@ -1,4 +1,4 @@
-import { timeLimit } from "../../time_limit.ts";
+import { limitedSignal } from "../../time_limit.ts";
 import type { SessionOptions } from "../options.ts";
 import type { AbortableTransport } from "../transport/types.ts";
 import type { Transport } from "../types.ts";
@@ -128,15 +128,14 @@ class Redial {
 
   /** One attempt. */
   async #connect(session: ResumableTransport): Promise<Established> {
-    const attempt = new AbortController();
-    const abort = () => attempt.abort(this.#stop.signal.reason);
-    this.#stop.signal.addEventListener("abort", abort, { once: true });
-    const cancel = timeLimit(
-      this.#environment.attemptTimeout,
-      () => attempt.abort(new Error("the attempt took too long")),
-    );
+    // Without `using`, whose syntax not every browser knows.
+    const limited = limitedSignal({
+      signal: this.#stop.signal,
+      timeout: this.#environment.attemptTimeout,
+      onTimeout: () => new Error("the attempt took too long"),
+    });
     try {
-      const transport = await this.#environment.connect(attempt.signal);
+      const transport = await this.#environment.connect(limited.signal);
       const continued = {
         ...this.#secret,
         attempt: ++this.#attempt,
@@ -144,12 +143,11 @@ class Redial {
       };
       return await whileOpen(
         transport,
-        attempt.signal,
+        limited.signal,
         () => resumeSession(transport, continued),
       );
     } finally {
-      cancel();
-      this.#stop.signal.removeEventListener("abort", abort);
+      limited[Symbol.dispose]();
     }
   }
 }

@@ -11,7 +11,7 @@ import type {
 import type { Transport } from "../types.ts";
 import { Incoming } from "./incoming.ts";
 import { MAGIC } from "./messages.ts";
-import { PlainTransport } from "./plain_transport.ts";
+import { BegunTransport } from "../transport/begun_transport.ts";
 import { type RegistryOptions, SessionRegistry } from "./session_registry.ts";
 
 /** Milliseconds after which a peer that has sent nothing is one of plain qmux. */
@@ -145,7 +145,7 @@ export class ResumingListener implements TransportListener {
   }
 
   #acceptPlain(accepted: Accepted, first: Promise<Uint8Array | null>): void {
-    const transport = new PlainTransport(accepted.transport, first);
+    const transport = new BegunTransport(accepted.transport, first);
     this.#offer({ ...accepted, transport });
   }
 

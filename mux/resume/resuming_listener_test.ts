@@ -5,7 +5,7 @@ import { test } from "../../tests/support/harness.ts";
 import { turn, watch, within } from "../../tests/support/within.ts";
 import { ResumeError } from "./errors.ts";
 import { MAGIC } from "./messages.ts";
-import { PlainTransport } from "./plain_transport.ts";
+import { BegunTransport } from "../transport/begun_transport.ts";
 
 test("ResumingListener: a plain peer is served at the same address", async (t) => {
   const network = new MemoryNetwork();
@@ -14,7 +14,7 @@ test("ResumingListener: a plain peer is served at the same address", async (t) =
   const plain = await network.connect();
   void plain.write(new Uint8Array([100, 1, 2]));
   const { transport } = (await accepted)!;
-  assert(transport instanceof PlainTransport);
+  assert(transport instanceof BegunTransport);
   assertEquals([...(await transport.read())!], [100, 1, 2]);
   const next = transport.read();
   void plain.write(new Uint8Array([3]));

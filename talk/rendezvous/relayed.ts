@@ -8,12 +8,12 @@ import type {
   AbortableTransport,
   Channel,
   HandshakeLimit,
-  KeptTransport,
   PeerWay,
   Pem,
   Transport,
 } from "../../mux/internal.ts";
 import {
+  BegunTransport,
   duplexTransport,
   Guard,
   socketOver,
@@ -23,16 +23,11 @@ import type { Identity } from "./identity.ts";
 import { Messages, prove } from "./proof.ts";
 import { PEER_PROTOCOL } from "./wire.ts";
 
-/** A transport of TLS. */
-type TlsTransport = AbortableTransport & KeptTransport;
-
 /** A relayed connection of two peers. */
-export class RelayedTransport implements AbortableTransport, KeptTransport {
+export class RelayedTransport extends BegunTransport {
   /** Which way it takes. */
   readonly way: PeerWay = "relayed";
-  readonly #tls: TlsTransport;
   readonly #onClose: () => void;
-  #rest: Uint8Array | undefined;
   #closing: Promise<void> | undefined;
 
   /**
@@ -42,42 +37,22 @@ export class RelayedTransport implements AbortableTransport, KeptTransport {
    * @param rest what has arrived after the proof
    * @param onClose called when it is closed
    */
-  constructor(tls: TlsTransport, rest: Uint8Array, onClose: () => void) {
-    this.#tls = tls;
-    this.#rest = rest.length === 0 ? undefined : rest;
+  constructor(tls: AbortableTransport, rest: Uint8Array, onClose: () => void) {
+    super(tls, rest.length === 0 ? undefined : Promise.resolve(rest));
     this.#onClose = onClose;
   }
 
-  get keepAlive(): KeptTransport["keepAlive"] {
-    return this.#tls.keepAlive;
-  }
-
-  read(): Promise<Uint8Array | null> {
-    const rest = this.#rest;
-    if (rest === undefined) return this.#tls.read();
-    this.#rest = undefined;
-    return Promise.resolve(rest);
-  }
-
-  write(bytes: Uint8Array): Promise<void> {
-    return this.#tls.write(bytes);
-  }
-
-  closeWrite(): Promise<void> {
-    return this.#tls.closeWrite();
-  }
-
-  close(): Promise<void> {
+  override close(): Promise<void> {
     return this.#closing ??= this.#close();
   }
 
-  abort(): void {
-    this.#tls.abort?.();
+  override abort(): void {
+    super.abort();
     void this.close();
   }
 
   async #close(): Promise<void> {
-    await this.#tls.close();
+    await super.close();
     this.#onClose();
   }
 }

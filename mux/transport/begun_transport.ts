@@ -2,11 +2,11 @@ import type {
   AbortableTransport,
   AdvisingTransport,
   KeptTransport,
-} from "../transport/types.ts";
+} from "./types.ts";
 import type { Transport } from "../types.ts";
 
-/** A connection of plain qmux, of which the first read was made already. */
-export class PlainTransport implements AbortableTransport {
+/** A connection of which bytes were read already, which its first read gives back. */
+export class BegunTransport implements AbortableTransport {
   readonly #transport: Transport;
   #first: Promise<Uint8Array | null> | undefined;
 
@@ -14,13 +14,13 @@ export class PlainTransport implements AbortableTransport {
    * Puts a read back.
    *
    * @param transport the connection
-   * @param first the read, which may be pending
+   * @param first the read, which may be pending; none if nothing was read
    */
-  constructor(transport: Transport, first: Promise<Uint8Array | null>) {
+  constructor(transport: Transport, first?: Promise<Uint8Array | null>) {
     this.#transport = transport;
     this.#first = first;
     // It may fail before it is asked for.
-    first.catch(() => {});
+    first?.catch(() => {});
   }
 
   /** What the connection can do about an other end that vanishes. */
