@@ -24,13 +24,7 @@ import {
   type ObserverOption,
 } from "./observe/option.ts";
 import type { Carried } from "../codec/internal.ts";
-import {
-  checkPeerOptions,
-  dialed,
-  markCalls,
-  Peer,
-  type PeerOptions,
-} from "./peer.ts";
+import { checkPeerOptions, dialed, Peer, type PeerOptions } from "./peer.ts";
 import type { Connected } from "./race.ts";
 import type { ReconnectingPeer, ReconnectOptions } from "./reconnect/types.ts";
 
@@ -252,7 +246,6 @@ async function dialOnce<C extends Carried>(
   const session = sessionOver(transport, options.session);
   try {
     const peer = new Peer(session, options);
-    peer[markCalls]();
     peer[dialed](addr, (transport as PeerTransport).way);
     return peer;
   } catch (error) {

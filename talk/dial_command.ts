@@ -10,7 +10,7 @@ import {
 import { TalkError } from "./errors.ts";
 import type { Carried } from "../codec/internal.ts";
 import { observed, type ObserverOption } from "./observe/option.ts";
-import { checkPeerOptions, markCalls, Peer, type PeerOptions } from "./peer.ts";
+import { checkPeerOptions, dialed, Peer, type PeerOptions } from "./peer.ts";
 
 export type { ChildProcessLike };
 
@@ -154,7 +154,7 @@ export function dialCommand<C extends Carried = Carried>(
   const sink = options.stderr;
   const passedOn = typeof sink === "object" && stderr !== undefined;
   const peer = new CommandPeer(child, passedOn ? undefined : stderr, options);
-  peer[markCalls]();
+  peer[dialed]("");
   if (passedOn) {
     stderr.pipeTo(sink, { preventClose: true }).catch((error) => {
       options.onError?.(error, { peer, selector: undefined });

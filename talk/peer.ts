@@ -48,12 +48,6 @@ import {
 } from "../rpc/internal.ts";
 import { errorPrinter } from "./error_printer.ts";
 
-/**
- * The key of the function that lets the first call say where it comes from: this
- * side has dialed, and does not know whether a peer is there.
- */
-export const markCalls: unique symbol = Symbol("qtalk.markCalls");
-
 /** What {@linkcode PeerOptions.onError} gets with the error. */
 export interface ErrorContext {
   /** The peer on which the error occurred; undefined for an error of a listener. */
@@ -171,7 +165,7 @@ export type PeerWith<
 > = unknown extends Context ? Peer<C>
   : Peer<C> & CallingPeer<Context>;
 
-/** How `dial()` says where it has connected to. */
+/** The key of what is done with a peer that this side has dialed. */
 export const dialed: unique symbol = Symbol("qtalk.dialed");
 
 /** How a listener introduces its peers. */
@@ -351,8 +345,6 @@ export class Peer<C extends Carried = Carried>
   #middleware: MiddlewareList | undefined;
   /** @ignore */
   readonly [channelPool]: ChannelPool;
-  /** @ignore */
-  readonly [markCalls]: () => void;
   readonly #report: (error: unknown, selector: string | undefined) => void;
   #remoteAddr = "";
   #addr = "";
@@ -412,7 +404,6 @@ export class Peer<C extends Carried = Carried>
     };
     state.onError = report;
     state.onEcho = () => raw.refuse?.(echoed());
-    this[markCalls] = () => state.markCalls();
     const serverOptions: ServerOptions = {
       codecs: codecs.length === 0 ? [first] : codecs,
       maxValueSize,
@@ -557,13 +548,15 @@ export class Peer<C extends Carried = Carried>
   }
 
   /**
-   * What `dial()` does with a new peer.
+   * Notes where this side has connected to. It does not know whether a peer is there,
+   * so the first call says where it comes from, and is noticed if it comes back.
    *
    * @ignore
    */
-  [dialed](address: string, way: PeerWay | undefined): void {
+  [dialed](address: string, way?: PeerWay): void {
     this.#addr = address;
     this.#way = way;
+    this.#state.markCalls();
   }
 
   /**

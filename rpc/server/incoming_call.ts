@@ -193,8 +193,7 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
       this.#readError = own;
       return Promise.reject(own);
     }
-    const isFirst = this.#receiver === undefined && !options?.signal?.aborted;
-    if (isFirst) {
+    if (this.#receiver === undefined && !options?.signal?.aborted) {
       this.#hasRead = true;
       try {
         // Most calls have one argument, which has arrived: they need no receiver.
