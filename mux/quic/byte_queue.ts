@@ -11,7 +11,7 @@ const PASSES = 4;
 export interface ByteQueueOptions {
   /** Writes all of `bytes`, which may change again once it resolves. */
   write(bytes: Uint8Array): Promise<void>;
-  /** Called when so many bytes of the channel are written. */
+  /** Called with the number of bytes of the channel that were written. */
   onWritten(bytes: number): void;
   /** Called once, when a write has failed; there are no writes after that. */
   onError(error: unknown): void;

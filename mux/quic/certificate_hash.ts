@@ -1,5 +1,6 @@
 /**
- * A fingerprint of option `tls.pin` in the words of QUIC and WebTransport.
+ * Converts a fingerprint of the option `tls.pin` to the form that QUIC and
+ * WebTransport take.
  *
  * @param fingerprint in the form that `pinsOf()` returns
  */

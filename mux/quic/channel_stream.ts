@@ -1,6 +1,6 @@
 /**
- * A stream of QUIC that carries one channel, in either of two dialects, and what it
- * needs of its session.
+ * A QUIC stream that carries one channel, in either of two dialects, and what it
+ * needs from its session.
  *
  * @module
  */
@@ -11,11 +11,11 @@ import type { ChannelTable } from "../table/channel_table.ts";
 import type { ReadBuffers } from "./stream_reader.ts";
 
 /**
- * A stream, to the channel that it carries: the methods are those of `FrameSender`,
- * without the channel ID.
+ * A stream as its channel sees it: the methods are those of `FrameSender`, without
+ * the channel ID.
  */
 export interface ChannelStream {
-  /** What the channel has for the ID that the peer assigned. */
+  /** What the channel uses in place of the ID that the peer assigned. */
   readonly id: number;
   /** Whether the peer may still send on it. */
   readonly isReceiving: boolean;
@@ -28,7 +28,7 @@ export interface ChannelStream {
     maxPacketSize: number,
     isReply: boolean,
   ): void;
-  /** Refuses it. */
+  /** Refuses the peer's OPEN. */
   refuse(): void;
   /** Queues bytes, which are copied. */
   data(payload: Uint8Array): void;
@@ -48,7 +48,7 @@ export interface ChannelStream {
   end(): void;
 }
 
-/** What a stream needs of its session. */
+/** What a stream needs from its session. */
 export interface StreamHost {
   /** The channels. */
   readonly table: ChannelTable;
@@ -75,8 +75,8 @@ export interface StreamHost {
 }
 
 /**
- * Whether an error says that the connection has ended. That is not the stream's
- * business: the session ends, and says why.
+ * Whether an error says that the connection has ended. The stream does not handle
+ * that: the session ends, and reports why.
  */
 export function isOfConnection(error: unknown): boolean {
   const { name } = error as { name?: unknown };

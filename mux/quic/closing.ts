@@ -17,12 +17,12 @@ const TYPE = {
 } as const;
 /** Bytes of a message. */
 const SIZE = 5;
-/** Messages that are read, of which the unknown ones are skipped. */
+/** Messages that are read at most; unknown ones are skipped. */
 const MAX_MESSAGES = 64;
 
 /** What the peer has said. */
 export interface ClosingEvents {
-  /** It is closing, and has opened so many streams. */
+  /** It is closing, and has opened `opened` streams. */
   onClosing(opened: number): void;
   /** It is closing, and has received everything. */
   onDone(): void;
@@ -33,12 +33,12 @@ export class ClosingNotice {
   readonly #conn: QuicConnLike;
   #writer: WritableStreamDefaultWriter<Uint8Array> | undefined;
 
-  /** Makes one that has said nothing. */
+  /** Makes a notice that has not been sent. */
   constructor(conn: QuicConnLike) {
     this.#conn = conn;
   }
 
-  /** This side has ended all of its streams, of which it opened so many. */
+  /** This side has ended all of the `opened` streams that it opened. */
   closing(opened: number): Promise<void> {
     return this.#say(TYPE.closing, opened);
   }

@@ -14,8 +14,8 @@ export class QuicConnection implements SessionTransport {
   /**
    * Takes a connection.
    *
-   * @param conn the connection, which belongs to the new object
-   * @param options the limits of its session, unless that is given others
+   * @param conn the connection, which the new object owns
+   * @param options the default limits of its session
    */
   constructor(conn: QuicConnLike, options: SessionOptions = {}) {
     this.#conn = conn;

@@ -9,11 +9,12 @@ import { PROTOCOLS } from "./protocol.ts";
 import type { QuicConnectTerms, QuicConnLike } from "./types.ts";
 
 /**
- * Connects.
+ * Connects to a server.
  *
  * @param place the host and the port
- * @param signal gives the attempt up
- * @param options whom to trust, the socket to use, and the limits of the session
+ * @param signal aborts the attempt
+ * @param options the certificates to trust, the socket to use, and the limits of the
+ * session
  * @throws {QuicError} if there is no QUIC, or no answer
  * @throws {TlsError} if the server is not who it should be
  * @throws {TypeError} if an option is not valid
@@ -46,7 +47,7 @@ export async function connectQuic(
   }
 }
 
-/** Whom to trust, in Deno's words. */
+/** Which certificates to trust, as options of Deno. */
 function trustOf(
   { tls = {} }: SchemeOptions,
 ): Pick<

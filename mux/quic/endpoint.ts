@@ -1,6 +1,5 @@
 /**
- * Connecting and listening by Deno's QUIC, on a socket of the program's or of its
- * own.
+ * Connecting and listening with Deno's QUIC, on a socket of the program or a new one.
  *
  * @module
  */
@@ -14,14 +13,17 @@ import type {
 } from "./types.ts";
 
 /**
- * Streams that the peer may have beyond twice as many as channels: those of channels
- * that are refused, and of a ping.
+ * Streams that the peer may have in addition to two for each channel: for channels
+ * that are refused, and for a ping.
  */
 const MORE_STREAMS = 8;
-/** Streams that QUIC makes room for beforehand, which takes memory. */
+/**
+ * The most streams that QUIC is asked to make room for, because that takes memory in
+ * advance.
+ */
 const MAX_STREAMS = 2 ** 16;
 
-/** What Deno has for asking about permissions. */
+/** The part of Deno that queries permissions. */
 interface Permissions {
   querySync(
     descriptor: { name: "net"; host: string },
@@ -72,8 +74,8 @@ export function transportOptions(
 }
 
 /**
- * A socket for one connection, which can be closed while it is being made; undefined
- * if the program may not have one, and then the runtime makes it.
+ * A socket for one connection, so that it can be closed while the connection is being
+ * made. Undefined if the program may not open one; then the runtime opens it.
  */
 export function clientEndpoint(
   runtime: QuicRuntime,
@@ -89,7 +91,7 @@ export function clientEndpoint(
   return undefined;
 }
 
-/** Whether it is allowed, without asking the user. */
+/** Whether the program may listen, without asking the user. */
 function mayListen(host: string): boolean {
   const { Deno: deno } = globalThis as { Deno?: { permissions?: Permissions } };
   return deno?.permissions?.querySync({ name: "net", host }).state ===

@@ -1,17 +1,20 @@
 import { TlsError } from "../errors.ts";
 
 /**
- * What is wrong with an attempt to use QUIC, apart from TLS.
+ * Why an attempt to use QUIC failed, apart from TLS.
  *
  * | code | meaning |
  * | --- | --- |
  * | `unavailable` | this runtime has no QUIC, or Deno was started without `--unstable-net` |
- * | `no-answer` | no packet of the other side has arrived: nothing listens there, or the network drops UDP |
+ * | `no-answer` | no packet from the other side arrived: nothing listens there, or the network drops UDP |
  * | `refused` | the other side accepts no connections now |
  */
 export type QuicErrorCode = "unavailable" | "no-answer" | "refused";
 
-/** The error of QUIC: the `cause` of what `dial()` and `listen()` reject with. */
+/**
+ * An error of QUIC: the `cause` of the error that `dial()` or `listen()` rejects
+ * with.
+ */
 export class QuicError extends Error {
   /** Always `"QuicError"`. */
   override readonly name = "QuicError";
@@ -34,10 +37,10 @@ export class QuicError extends Error {
   }
 }
 
-/** Makes the error of a handshake from the words of the runtime. */
+/** Makes the error of a handshake from the error of the runtime. */
 type MakeError = (cause: Error) => Error;
 
-/** What Deno says, which has no codes for it, and what it means. */
+/** Texts of Deno's errors, which have no codes, and what they mean. */
 const MEANINGS: readonly (readonly [RegExp, MakeError])[] = [
   [/timed out/, noAnswer],
   [

@@ -19,7 +19,7 @@ import type { QuicStreamLike } from "./types.ts";
  * - `new`: OPEN.
  * - `waiting`: nothing, until the application has accepted its channel.
  * - `open`: frames for the channel.
- * - `ended`: nothing; CLOSE or a refusal has gone one of the ways.
+ * - `ended`: nothing; one side has sent CLOSE or a refusal.
  */
 type Phase = "opening" | "new" | "waiting" | "open" | "ended";
 

@@ -27,25 +27,31 @@ export interface QuicListenRules {
   scheme?: string;
   /** The protocols to agree to. */
   protocols: readonly string[];
-  /** Streams that a client may have open in each direction. Default: as for sessions. */
+  /**
+   * Streams that a client may have open in each direction. Default: as many as for
+   * sessions.
+   */
   maxStreams?: number;
   /**
-   * What a new connection becomes, within the time of its handshake. If it rejects,
-   * or the time passes, the connection is closed.
+   * Upgrades a new connection within the time of its handshake. If this rejects, or
+   * the time passes, the connection is closed.
    */
   upgrade(conn: QuicConnLike): Promise<Upgraded>;
 }
 
-/** What a connection becomes; its address is that of the connection unless it says. */
+/**
+ * What a connection becomes. Without `remoteAddr`, it has the address of the
+ * connection.
+ */
 export type Upgraded = Omit<Accepted, "remoteAddr"> & Partial<Accepted>;
 
 /**
- * Listens.
+ * Listens for connections.
  *
  * @param place the host and the port; undefined to listen on `options.endpoint`
  * @param options the certificate, the socket, and the limits of sessions
  * @param handshake limits the time of a handshake
- * @param rules for connections that are no sessions at once. Default: they are
+ * @param rules for connections that do not become sessions at once. Default: they do
  * @throws {QuicError} `unavailable` if there is no QUIC
  * @throws {TypeError} if an option is missing or not valid
  */
@@ -111,7 +117,7 @@ class QuicTransportListener implements TransportListener {
   readonly #terms: ListenerTerms;
   readonly #handshakes = new Handshakes();
   readonly #pending = new PendingAccepts();
-  /** Handshakes of QUIC, which Deno has no way to give up. */
+  /** Handshakes of QUIC, which Deno cannot abort. */
   #accepting = 0;
   /** Connections that have not ended. */
   #open = 0;
@@ -218,7 +224,7 @@ class QuicTransportListener implements TransportListener {
     conn.closed.then(ended, ended);
   }
 
-  /** To close the socket ends its connections, so that it has to wait for them. */
+  /** Closing the socket ends its connections, so it has to wait for them. */
   #closeIfUnused(): void {
     const { isOwner } = this.#terms;
     if (!isOwner || !this.#closed) return;

@@ -26,12 +26,11 @@ const SEND_CREDIT = 256 * 1024;
 const PACKET_SIZE = 64 * 1024;
 
 /**
- * A stream of the dialect of qtalk-go (mux/quic/SPEC.md): the bytes of a channel
- * and nothing else.
+ * A stream of qtalk-go's dialect (mux/quic/SPEC.md): only the bytes of a channel.
  *
- * The channel is the same as in a session of frames. Its credit for the peer is
- * what is read of the stream, so that QUIC makes the peer wait; and what QUIC has
- * taken returns credit to the channel.
+ * The channel is the same as in a session of frames. The stream is read only as far
+ * as the channel gives credit, so QUIC makes the peer wait; bytes that QUIC has taken
+ * return credit to the channel.
  */
 export class PlainStream implements ChannelStream {
   readonly id: number;
@@ -133,7 +132,7 @@ export class PlainStream implements ChannelStream {
   }
 
   drain(): Promise<void> {
-    // The end of a direction would say that it is complete.
+    // Ending the direction would say that it is complete.
     return this.#finishing ?? this.#queue.idle();
   }
 
@@ -247,7 +246,7 @@ export class PlainStream implements ChannelStream {
   #broken(error: unknown): void {
     this.#isSending = false;
     if (isOfConnection(error) || this.#closed) return this.#releaseIfDone();
-    // qtalk-go closes a channel so, and sends the end of its direction, too.
+    // qtalk-go closes a channel in this way, and also ends its own direction.
     this.#stopped = true;
     const id = this.#channelId;
     const { table } = this.#host;

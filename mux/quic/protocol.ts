@@ -6,7 +6,7 @@
 
 /** The protocol between two ends of this package, for ALPN. */
 export const FRAMED_PROTOCOL = "qtalk-quic/2";
-/** The protocol of qtalk-go, whose streams are bytes and nothing else. */
+/** The protocol of qtalk-go, whose streams carry only bytes. */
 export const PLAIN_PROTOCOL = "qtalk-quic";
 /** Both, the preferred one first. */
 export const PROTOCOLS: readonly string[] = [FRAMED_PROTOCOL, PLAIN_PROTOCOL];

@@ -1,12 +1,12 @@
 /**
- * Sessions over QUIC, whose channels are streams of their own: one that is stalled,
- * or has lost a packet, does not hold up another.
+ * Sessions over QUIC. Each channel is a stream of its own, so a channel that is
+ * stalled, or has lost a packet, does not hold up the others.
  *
- * `dial()` and `listen()` of `@qtalk/qtalk` have QUIC as the scheme `quic:`, in Deno
- * with `--unstable-net`. This subpath is for programs that have connections, or
- * whole endpoints, of their own: {@linkcode quicSession} makes a session of a
- * `Deno.QuicConn`, and the option `endpoint` of `dial()` and `listen()` shares one UDP
- * socket between both.
+ * `dial()` and `listen()` of `@qtalk/qtalk` support QUIC with the scheme `quic:`, in
+ * Deno with `--unstable-net`. This subpath is for programs that have QUIC connections
+ * or endpoints of their own: {@linkcode quicSession} makes a session from a
+ * `Deno.QuicConn`, and with the option `endpoint`, `dial()` and `listen()` share one
+ * UDP socket.
  *
  * @example One socket that listens and dials
  * ```ts ignore

@@ -31,22 +31,23 @@ const TIMED_SIZE = 1024;
 /** Reads, of all streams, after which the event loop turns in any case. */
 const READS_PER_TURN = 128;
 /**
- * Milliseconds after the last write in which a peer that is not of this package gets
- * it: such a peer does not say when it has, and to close the connection would lose it.
+ * Milliseconds that the last write gets to reach a peer that does not use this
+ * package: such a peer does not say when it has received everything, and closing the
+ * connection would lose what is on its way.
  */
 const GRACE = 250;
 
 /**
- * Starts a session over a connection of QUIC: each channel is a stream, so that one
- * that is stalled, or has lost a packet, does not hold up another.
+ * Starts a session over a QUIC connection. Each channel is a stream, so a channel
+ * that is stalled, or has lost a packet, does not hold up the others.
  *
- * The connection has to have been made with the protocol (ALPN) `qtalk-quic/2`, or
+ * The connection must have been made with the protocol (ALPN) `qtalk-quic/2`, or
  * `qtalk-quic` for qtalk-go. The session owns it and closes it.
  *
- * @param conn a `Deno.QuicConn`, whose streams nothing else accepts
- * @param options limits; `maxChannels` is also how many streams the other side may
- * have, so give `QuicEndpoint.listen()` twice as many. `keepAlive` and its times are
- * those of the connection, and have no effect here
+ * @param conn a `Deno.QuicConn`; nothing else may accept its streams
+ * @param options limits. `maxChannels` is also how many streams the other side may
+ * have, so allow twice as many in `QuicEndpoint.listen()`. `keepAlive` and its times
+ * are set for the connection, and have no effect here
  * @throws {RangeError} if an option is out of range
  */
 export function quicSession(
@@ -329,7 +330,7 @@ export class QuicSession implements RawSession, StreamHost {
     }
   }
 
-  /** Hears that the peer is closing. */
+  /** Handles the peer's notice that it is closing. */
   async #listen(): Promise<void> {
     const reader = this.#conn.incomingUnidirectionalStreams.getReader();
     try {
@@ -375,14 +376,14 @@ export class QuicSession implements RawSession, StreamHost {
     await Promise.race([expired.promise, this.#drain()]);
     cancelLimit();
     this.#end(undefined);
-    // Deno sends the last packet when its event loop turns, which a program that
-    // exits then may keep it from.
+    // Deno sends the last packet when its event loop turns. A program that exits at
+    // this point may prevent that.
     await nextTurn();
   }
 
   /**
-   * Sends what is queued and waits until the peer has it: to close a connection of
-   * QUIC loses what is on its way.
+   * Sends what is queued and waits until the peer has it: closing a QUIC connection
+   * loses what is on its way.
    */
   async #drain(): Promise<void> {
     await this.#streams.drain();
@@ -428,7 +429,7 @@ export class QuicSession implements RawSession, StreamHost {
 /** The error of a session whose connection was closed; undefined if it is none. */
 function failureOf(info: QuicCloseInfoLike): MuxError | undefined {
   const { closeCode, reason } = info;
-  // quic-go closes with 0, unless a program says.
+  // quic-go closes with 0, unless the program gives a code.
   if (closeCode === CLOSE_CODE || closeCode === 0) return undefined;
   return connectionLost(
     closeCode === VIOLATION_CODE

@@ -11,8 +11,8 @@ type Bytes = Uint8Array<ArrayBuffer>;
 
 /**
  * The large buffers of a session. A read that waits keeps its buffer, and thousands
- * of streams may wait, so that each has a small one of its own and borrows a large
- * one when a read has filled that.
+ * of streams may wait. So each stream has a small buffer of its own, and borrows a
+ * large one when a read has filled it.
  */
 export class ReadBuffers {
   readonly #free: Bytes[] = [];
@@ -80,7 +80,7 @@ export class StreamReader {
     return value;
   }
 
-  /** Lets the other side stop; a pending read resolves to `null`. */
+  /** Asks the other side to stop sending; a pending read resolves to `null`. */
   async cancel(): Promise<void> {
     try {
       await this.#reader.cancel();

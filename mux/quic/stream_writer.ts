@@ -39,7 +39,7 @@ export class StreamWriter {
       this.#writer ??= (await this.#stream).writable.getWriter();
       await this.#writer.close();
     } catch {
-      // The peer needs no end of what it has stopped.
+      // A stream that the peer has stopped needs no end.
     }
   }
 }

@@ -1,6 +1,6 @@
 /**
- * What is used of Deno's QUIC. These are interfaces of our own because Deno has
- * the API with `--unstable-net` only, and other runtimes not at all.
+ * The parts of Deno's QUIC that this package uses. They are declared here because
+ * Deno has the API only with `--unstable-net`, and other runtimes do not have it.
  *
  * @module
  */
@@ -125,7 +125,7 @@ export interface QuicEndpointLike {
   close(info?: QuicCloseInfoLike): void;
 }
 
-/** What `Deno` has for QUIC. */
+/** The part of `Deno` that is for QUIC. */
 export interface QuicRuntime {
   /** Makes an endpoint. */
   QuicEndpoint: new (

@@ -36,7 +36,7 @@ export interface DialedSessionOptions {
   readonly limits: ResolvedResumeLimits;
   /** When a silent connection is given up. */
   readonly keepAlive: SessionOptions["keepAlive"];
-  /** Hears of what becomes of the session. */
+  /** Called with each state of the session. */
   readonly onState?: ((state: ResumeState) => void) | undefined;
 }
 
@@ -58,7 +58,7 @@ export async function beginSession(
     try {
       onState?.(state);
     } catch (mistake) {
-      // An uncaught error is right, but the session must go on.
+      // The error is to be reported as uncaught, but the session must go on.
       queueMicrotask(() => {
         throw mistake;
       });
@@ -100,7 +100,7 @@ class Redial {
     this.#environment = environment;
   }
 
-  /** Makes no more. */
+  /** Makes no more connections. */
   stop(): void {
     this.#stop.abort();
   }
@@ -109,7 +109,7 @@ class Redial {
   async run(session: ResumableTransport, lost: unknown): Promise<void> {
     const { signal } = this.#stop;
     const { backoff, wait } = this.#environment;
-    // A server that accepts connections and only closes them is not to be flooded.
+    // A server that accepts connections only to close them must not be flooded.
     if (session.passed > this.#passed) backoff.connectionLasted(Infinity);
     else await wait(backoff.next(), signal);
     while (!signal.aborted) {
@@ -152,7 +152,7 @@ class Redial {
   }
 }
 
-/** Does something with a connection, and closes that if it fails or is aborted. */
+/** Uses a connection, and closes it if the use fails or is aborted. */
 export async function whileOpen<T>(
   transport: AbortableTransport,
   signal: AbortSignal,

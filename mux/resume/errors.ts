@@ -5,10 +5,10 @@ import { MuxError } from "../errors.ts";
  *
  * | reason | meaning |
  * | --- | --- |
- * | `unknown-session` | the other end does not know it: it was restarted, or has given it up |
+ * | `unknown-session` | the other end does not know the session: it was restarted, or has given the session up |
  * | `timeout` | there was no connection within the option `resume.timeout` |
  * | `too-many` | the listener had more than `maxDetached` sessions without a connection |
- * | `listener-closed` | the listener was closed, so that no connection can come |
+ * | `listener-closed` | the listener was closed, so no new connection can arrive |
  */
 export type ResumeFailure =
   | "unknown-session"
@@ -21,7 +21,7 @@ export type ResumeFailure =
  * if the session had ended with its connection, whose error is the `cause`.
  */
 export class ResumeError extends MuxError {
-  /** Why. */
+  /** Why the session was not resumed. */
   readonly reason: ResumeFailure;
 
   /**
@@ -51,7 +51,7 @@ export function notResumed(timeout: number, cause: unknown): ResumeError {
   return new ResumeError("timeout", how, { cause });
 }
 
-/** The error of a handshake with an other end that does not take part in it. */
+/** The error of a handshake in which the other end does not take part. */
 export class HandshakeError extends Error {
   /** Always `"HandshakeError"`. */
   override readonly name = "HandshakeError";

@@ -56,7 +56,7 @@ export interface Established {
 
 /** A session that has begun. */
 export interface Started extends Established, SessionSecret {
-  /** Bytes that the other end keeps at most. */
+  /** The most bytes that the other end keeps. */
   readonly peerLimit: number;
 }
 
@@ -142,7 +142,7 @@ async function readAnswer(
   return joined(head, await incoming.exactly(size - HEAD_SIZE));
 }
 
-/** The error of an end that answers with something else. */
+/** The error for another end that answers with something else. */
 function notTakingPart(read: Bytes, incoming: Incoming): HandshakeError {
   const bytes = joined(read, incoming.quote());
   return new HandshakeError(
@@ -182,11 +182,11 @@ async function whileWriting(
 
 /** What a listener knows of its sessions. */
 export interface KnownSessions {
-  /** Bytes that this end keeps at most, for a new session. */
+  /** The most bytes that this end keeps for a new session. */
   readonly limit: number;
   /**
-   * The session of an ID, and what it has got; undefined if there is none, or if the
-   * attempt is not later than the last.
+   * The session with an ID, and what it has received; undefined if there is none, or
+   * if the attempt is not later than the last.
    */
   find(
     id: Uint8Array,
@@ -207,7 +207,7 @@ export type Answered =
 /**
  * Answers a dialer whose first byte was that of a handshake.
  *
- * @throws {Refusal} if it was refused, and told so
+ * @throws {Refusal} if the dialer was refused, and got that answer
  * @throws {HandshakeError} if it does not take part
  */
 export async function answerDialer(

@@ -22,7 +22,7 @@ export class Incoming {
   /**
    * Reads so many bytes.
    *
-   * @throws {HandshakeError} if the connection ends before
+   * @throws {HandshakeError} if the connection ends first
    */
   async exactly(size: number): Promise<Bytes> {
     const bytes = new Uint8Array(size);

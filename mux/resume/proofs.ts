@@ -1,5 +1,5 @@
 /**
- * The secret of a session, and what shows that an end knows it (SPEC.md, "Proofs").
+ * The secret of a session, and the proofs that an end knows it (SPEC.md, "Proofs").
  *
  * @module
  */
@@ -37,7 +37,7 @@ export async function makeKeys(): Promise<KeyPair> {
 }
 
 /**
- * The key of a session, which both ends can make and a listener on the wire cannot.
+ * The key of a session: both ends can derive it, and an eavesdropper cannot.
  *
  * @param privateKey that of this side
  * @param publicKey that of the other side, as it came

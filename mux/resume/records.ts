@@ -71,7 +71,7 @@ export class RecordDecoder {
    * The next bytes of the stream; undefined if the chunk has no more. What comes
    * before them goes to the sink.
    *
-   * @throws {MuxError} `protocol-error` if this is no record
+   * @throws {MuxError} `protocol-error` if the bytes are not a record
    */
   next(): Uint8Array | undefined {
     const chunk = this.#chunk;

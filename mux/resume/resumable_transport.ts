@@ -18,12 +18,14 @@ import { DATA_HEADER, encodeAck, RECORD, RecordDecoder } from "./records.ts";
 import { RetainedBytes } from "./retained.ts";
 import { isLimited, type ResolvedResumeLimits } from "./types.ts";
 
-/** Milliseconds that the other end has to end the connection after CLOSE. */
+/** Milliseconds that the other end has, after CLOSE, to end the connection. */
 const LINGER = 1_000;
-/** Bytes that are acknowledged at last, even if nothing is sent. */
+/**
+ * The most received bytes before an acknowledgement is sent, even if nothing else is.
+ */
 const MAX_ACK_STEP = 1024 * 1024;
 
-/** What hears of a {@linkcode ResumableTransport}. */
+/** Callbacks of a {@linkcode ResumableTransport}. */
 export interface ResumableEvents {
   /** It has another connection. */
   onAttached?(): void;
@@ -41,7 +43,7 @@ export interface ResumableOptions {
   readonly peerLimit: number;
   /** When a silent connection is given up. */
   readonly keepAlive: SessionOptions["keepAlive"];
-  /** What hears of it. */
+  /** The callbacks. */
   readonly events: ResumableEvents;
 }
 
@@ -65,12 +67,13 @@ interface Link {
 }
 
 /**
- * The byte streams of a session over connections that follow each other. It is
- * made with the first one; {@linkcode attach} gives it the next.
+ * The byte streams of a session over a series of connections. It is made with the
+ * first connection; {@linkcode attach} gives it the next one.
  *
- * What is written is kept until the other end has it. Without a connection, writes
- * take what there is room for, and then wait; so do reads. It must be read as long
- * as it is written: what the other end acknowledges comes with what it sends.
+ * Written bytes are kept until the other end has them. Without a connection, writes
+ * continue until the room is used up, and then wait; reads wait, too. A program that
+ * writes must also read, because acknowledgements arrive with what the other end
+ * sends.
  */
 export class ResumableTransport
   implements
@@ -153,7 +156,7 @@ export class ResumableTransport
     this.#retained.useMemory(account.unacknowledged);
   }
 
-  /** Goes on over another connection, in place of the one that there may be. */
+  /** Continues over another connection, which replaces the current one, if any. */
   attach(connection: Established): void {
     if (this.#ended) return this.#leave(connection.incoming.transport);
     if (this.#link !== undefined) this.#drop(this.#link);
@@ -163,7 +166,7 @@ export class ResumableTransport
     if (!this.#ended) this.#events.onAttached?.();
   }
 
-  /** Gives the connection up, and not the session. */
+  /** Gives up the connection, but not the session. */
   detach(error: unknown): void {
     if (this.#link !== undefined) this.#lose(this.#link, error);
   }
@@ -261,7 +264,7 @@ export class ResumableTransport
           this.#peerClosed = true;
           this.#settleWrite();
         },
-        // A dialer that has proved what it is learns of it as late as this.
+        // A dialer that has proved its identity learns only now that it was refused.
         onRefused: () => this.fail(unknownSession(this.#lost)),
       }),
       rest: incoming.rest,
@@ -288,7 +291,7 @@ export class ResumableTransport
     this.#pump();
   }
 
-  /** Gives a connection up that is silent, if the session is to notice that. */
+  /** Gives up a silent connection, if the session watches for silence. */
   #watch(link: Link): SilenceWatch | undefined {
     const { keepAlive: means } = link.transport as Partial<KeptTransport>;
     const keepAlive = keepAliveOf(this.#keepAlive, means !== undefined);
@@ -317,7 +320,7 @@ export class ResumableTransport
     }, keepAlive);
   }
 
-  /** What of the bytes that have arrived is new; undefined if nothing is. */
+  /** The part of the received bytes that is new; undefined if none is. */
   #take(link: Link, bytes: Uint8Array): Uint8Array | undefined {
     let fresh = bytes;
     if (link.skip > 0) {
@@ -369,7 +372,7 @@ export class ResumableTransport
     this.#pump();
   }
 
-  /** Keeps and sends what there is to send, as far as that is possible now. */
+  /** Keeps and sends as much as possible of what is to be sent. */
   #pump(): void {
     const bytes = this.#bytes;
     if (this.#mayAdopt && bytes !== undefined) {
@@ -461,7 +464,7 @@ export class ResumableTransport
     this.#leave(link.transport);
   }
 
-  /** Closes a connection that is of no more use. */
+  /** Closes a connection that is no longer used. */
   #leave(transport: AbortableTransport): void {
     transport.abort?.();
     const left = closed(transport).then(() => void this.#leaving.delete(left));
@@ -498,9 +501,9 @@ export class ResumableTransport
   }
 
   /**
-   * Sends CLOSE, and waits for the other end to close the connection: to close it
-   * with bytes that were not read would reset it, and the other end could miss what
-   * was sent last.
+   * Sends CLOSE, and waits for the other end to close the connection: closing it
+   * while bytes are unread would reset it, and the other end could miss what was sent
+   * last.
    */
   async #sayClose(link: Link): Promise<void> {
     const expired = Promise.withResolvers<void>();
@@ -520,7 +523,10 @@ function notSent(received: number): MuxError {
   );
 }
 
-/** Writes CLOSE, ends the writing, and reads until the other end has ended its own. */
+/**
+ * Writes CLOSE, ends writing, and reads until the other end has ended its own
+ * writing.
+ */
 async function leave(link: Link): Promise<void> {
   const { transport } = link;
   const write = async () => {

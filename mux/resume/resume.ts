@@ -1,6 +1,6 @@
 /**
- * Sessions that survive their connection: what is loaded when the option `resume` is
- * used.
+ * Sessions that survive their connection. This module is loaded when the option
+ * `resume` is used.
  *
  * @module
  */

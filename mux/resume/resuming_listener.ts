@@ -14,7 +14,9 @@ import { MAGIC } from "./messages.ts";
 import { BegunTransport } from "../transport/begun_transport.ts";
 import { type RegistryOptions, SessionRegistry } from "./session_registry.ts";
 
-/** Milliseconds after which a peer that has sent nothing is one of plain qmux. */
+/**
+ * Milliseconds after which a peer that has sent nothing counts as a plain qmux peer.
+ */
 const FIRST_BYTE_TIME = 1_000;
 
 /** Options of a {@linkcode ResumingListener}. */
@@ -24,8 +26,8 @@ export interface ResumingListenerOptions {
   /** The time for a handshake. */
   readonly handshake: HandshakeLimit;
   /**
-   * Whether a session may go on over a connection. Default: it may. The caller of
-   * `accept()` decides about others.
+   * Whether a session may continue over a connection. Default: it may. The caller of
+   * `accept()` decides about connections that begin a session.
    */
   readonly allow?:
     | ((connection: ConnectionInfo) => boolean | Promise<boolean>)
@@ -35,8 +37,9 @@ export interface ResumingListenerOptions {
 }
 
 /**
- * Accepts plain connections as they are, those that begin a session that can be
- * resumed as such, and none for those that continue one.
+ * Accepts plain connections unchanged. Returns a resumable transport for a connection
+ * that begins a session that can be resumed, and nothing for one that continues a
+ * session.
  */
 export class ResumingListener implements TransportListener {
   readonly sessions: SessionRegistry;
@@ -48,12 +51,12 @@ export class ResumingListener implements TransportListener {
   #isWaiting = false;
   #isAsking = false;
   #isClosed = false;
-  /** Whether the source has no more, and how many connections are not decided. */
+  /** Whether the source has ended, and how many connections are undecided. */
   #sourceEnded = false;
   #isEnded = false;
   #undecided = 0;
 
-  /** Accepts the connections of a listener, which belongs to this one. */
+  /** Accepts the connections of another listener, and owns that listener. */
   constructor(source: TransportListener, options: ResumingListenerOptions) {
     this.#source = source;
     this.#options = options;
@@ -103,7 +106,7 @@ export class ResumingListener implements TransportListener {
           this.#undecided--;
           this.#endIfDone();
         });
-        // What is ready at once ends the wait in this turn.
+        // A connection that is ready at once ends the wait in this turn.
         await undefined;
       }
     } catch (error) {
@@ -124,7 +127,7 @@ export class ResumingListener implements TransportListener {
     const { transport } = accepted;
     const decided = Promise.withResolvers<void>();
     const first = transport.read();
-    // What is silent becomes a plain session, and is bounded as one.
+    // A silent connection becomes a plain session, and has the limits of one.
     const handshake = this.#handshakes.begin(decided.resolve);
     const cancel = timeLimit(FIRST_BYTE_TIME, () => handshake.giveUp());
     void first.then(() => decided.resolve(), () => decided.resolve());
@@ -164,7 +167,7 @@ export class ResumingListener implements TransportListener {
         this.#offer({ ...accepted, transport: session });
       }
     } catch {
-      // It was refused, or has left: neither is an error of this side.
+      // The peer was refused, or has left: neither is an error of this side.
       await left(transport);
     } finally {
       handshake.finish();
@@ -220,7 +223,7 @@ async function discard(transport: AbortableTransport): Promise<void> {
 }
 
 /**
- * Ends a connection whose other end is to read what was sent last: it has a second
+ * Ends a connection, but lets the other end read what was sent last: it has a second
  * to end its own side.
  */
 async function left(transport: Transport): Promise<void> {

@@ -20,12 +20,12 @@ const LEAST_ROOM = 2 * 1024;
 /** A write of this many bytes is kept in the buffer that it came in. */
 const LEAST_ADOPTED = 64 * 1024;
 
-/** Records one after the other. */
+/** A buffer with consecutive records. */
 interface Slab {
   /** Whether it is one record, in the buffer that its bytes came in. */
   readonly isAdopted: boolean;
   bytes: Uint8Array;
-  /** Where the first record starts of which not everything is acknowledged. */
+  /** Where the first record starts that is not fully acknowledged. */
   first: number;
   /** The offset in the stream of the first byte of that record. */
   offset: number;
@@ -36,14 +36,14 @@ interface Slab {
 }
 
 /**
- * The end of a stream that the other side has not acknowledged, as the records in
+ * The part of a stream that the other side has not acknowledged, as the records in
  * which it is sent. Each byte is copied once, into the record that carries it, and
- * sent again from there. A
- * large write is kept in the buffer that it came in, for which its writer gets another.
+ * sent again from there. A large write is kept in the buffer that it came in, and its
+ * writer gets another buffer.
  *
- * The memory is taken in buffers that grow with the traffic. The first one is part
- * of what every session takes; for the others, the account of the session is asked,
- * and without them less is on its way at the same time.
+ * The buffers grow with the traffic. The first one is part of what every session
+ * takes. Memory for the others comes from the account of the session; if there is
+ * none, fewer bytes are on their way at the same time.
  */
 export class RetainedBytes {
   /** What counts the memory; undefined until the session has an account. */
@@ -227,7 +227,7 @@ export class RetainedBytes {
     return true;
   }
 
-  /** Sends everything again that is not acknowledged. */
+  /** Sends again everything that is not acknowledged. */
   rewind(): void {
     while (this.#slabs.length > 1 && this.#slabs[0]!.endOffset <= this.#acked) {
       this.#release(this.#slabs.shift()!);
@@ -247,7 +247,7 @@ export class RetainedBytes {
     this.#at = slab.first;
   }
 
-  /** Gives memory back that is not needed, if nothing is kept. */
+  /** Returns memory that is not needed, if nothing is kept. */
   trim(): void {
     if (!this.#isDone || this.#written !== undefined) return;
     this.#reuse();
@@ -290,7 +290,7 @@ export class RetainedBytes {
     slab.endOffset = this.#appended;
   }
 
-  /** Starts the only slab again: it has nothing that is needed. */
+  /** Reuses the only slab, since nothing in it is needed. */
   #reuse(): void {
     // Others are there only if their last write was under way until now.
     while (this.#slabs.length > 1) this.#release(this.#slabs.shift()!);

@@ -35,7 +35,7 @@ export class SessionRegistry implements KnownSessions {
   readonly #detached = new Set<ResumableTransport>();
   #isClosed = false;
 
-  /** Makes one without sessions. */
+  /** Makes an empty registry. */
   constructor(options: RegistryOptions) {
     this.#options = options;
   }
@@ -66,9 +66,9 @@ export class SessionRegistry implements KnownSessions {
   /**
    * Answers a dialer.
    *
-   * @param isWelcome whether a session may go on over this connection
+   * @param isWelcome whether a session may continue over this connection
    * @returns the transport of a new session; undefined if it continues one
-   * @throws {Error} if it does neither
+   * @throws {Error} if the connection neither begins nor continues a session
    */
   async answer(
     incoming: Incoming,
@@ -82,7 +82,7 @@ export class SessionRegistry implements KnownSessions {
   }
 
   /**
-   * No connection comes any more: sessions that have none, or lose theirs, end.
+   * No more connections will come: sessions that have none, or lose theirs, end.
    */
   close(): void {
     this.#isClosed = true;
@@ -114,7 +114,7 @@ export class SessionRegistry implements KnownSessions {
     incoming: Incoming,
     { id, attempt, connection }: Answered & { kind: "resumed" },
   ): Promise<void> {
-    // Another attempt may have been faster, or the session have ended.
+    // Another attempt may have been faster, or the session may have ended.
     const entry = this.#sessions.get(nameOf(id));
     if (entry === undefined || attempt <= entry.attempt) {
       throw await refuse(incoming);

@@ -6,17 +6,17 @@
 import { checkOption } from "../../check_option.ts";
 import { MAX_DELAY } from "../../time_limit.ts";
 
-/** What an end of a session that survives its connection may be told. */
+/** Options of either end of a session that survives its connection. */
 export interface ResumeLimits {
   /**
    * How long a session without a connection may wait for the next one, in
-   * milliseconds. Then it ends with `connection-lost`. A number of at least 0; above
-   * 2^31 - 1 there is no limit. Default: 60,000.
+   * milliseconds. After that, it ends with `connection-lost`. A number of at least 0;
+   * above 2^31 - 1 there is no limit. Default: 60,000.
    */
   timeout?: number | undefined;
   /**
-   * Bytes that were sent, and that the other end has not acknowledged: they are kept,
-   * in the memory of the session, to be sent again. Beyond that, writes wait. An
+   * How many bytes may be sent without being acknowledged by the other end. They are
+   * kept in the memory of the session, to be sent again. Beyond that, writes wait. An
    * integer from 65,536 to 2^30. Default: 4,194,304 (4 MiB).
    */
   maxUnacknowledged?: number | undefined;
@@ -34,20 +34,24 @@ export type ResumeState =
 /** Options of `listen()` for sessions that survive their connection. */
 export interface ListenResumeOptions extends ResumeLimits {
   /**
-   * Sessions that may be without a connection at the same time. Beyond that, the one
-   * that was without one first ends with `connection-lost`. They count towards
-   * `maxSessions`, too. An integer from 0 to 2^30. Default: 256.
+   * Sessions that may be without a connection at the same time. Beyond that, the
+   * session that lost its connection first ends with `connection-lost`. These
+   * sessions also count towards `maxSessions`. An integer from 0 to 2^30. Default:
+   * 256.
    */
   maxDetached?: number | undefined;
 }
 
-/** The defaults of {@linkcode ListenResumeOptions}, and of what `dial()` shares. */
+/**
+ * The defaults of {@linkcode ListenResumeOptions}, and of the options that `dial()`
+ * shares.
+ */
 export const DEFAULT_RESUME_OPTIONS: Readonly<
   Record<keyof ListenResumeOptions, number>
 > = Object.freeze({
-  // The time for a train in a tunnel, or a laptop between two networks.
+  // Long enough for a train in a tunnel, or a laptop that changes networks.
   timeout: 60_000,
-  // A link of 300 Mbit/s with a round trip of 100 ms is filled.
+  // Enough to fill a link of 300 Mbit/s with a round trip of 100 ms.
   maxUnacknowledged: 4 * 1024 * 1024,
   // With the least memory that each has, and 4 MiB for a few of them.
   maxDetached: 256,

@@ -12,7 +12,7 @@ import { placesFrom, SELECTORS } from "./wire.ts";
 /** The default of `rendezvous.directTimeout`, in milliseconds. */
 export const DEFAULT_DIRECT_TIMEOUT = 2_000;
 
-/** What dialing needs to know. */
+/** What an attempt to dial a peer needs. */
 interface Meeting {
   readonly name: string;
   readonly fingerprint: string;
@@ -30,7 +30,7 @@ interface Meeting {
  * otherwise.
  *
  * @param rest the address, after `peer:`
- * @param signal gives the attempt up
+ * @param signal aborts the attempt
  * @param options the key of this side, and the fingerprint of the other
  * @throws {SyntaxError} if the address has another form
  * @throws {TypeError} if an option is missing or not valid
@@ -133,7 +133,7 @@ async function meetThrough(
   return await dialOver(stream, fingerprint, identity, signal, release);
 }
 
-/** The one certificate that the other peer has to have. */
+/** The fingerprint of the only certificate that the other peer may have. */
 function fingerprintFrom(
   { fingerprint }: PeerAddress,
   pin: string | readonly string[] | undefined,

@@ -1,6 +1,6 @@
 /**
- * The direct way between two peers: both send from the one socket that each has, so
- * that the routers between them expect an answer.
+ * The direct way between two peers: each uses a single socket, and both send, so that
+ * the routers between them expect an answer.
  *
  * @module
  */
@@ -32,16 +32,16 @@ import {
 } from "./wire.ts";
 
 /**
- * Milliseconds, from the first one, at which a dialing peer makes further attempts:
- * a router may have dropped the first packet, and QUIC itself repeats it late.
+ * When a dialing peer makes its attempts, in milliseconds after the first one: a
+ * router may have dropped the first packet, and QUIC itself repeats it late.
  */
 const ATTEMPTS = [0, 100, 250, 500, 900, 1_400] as const;
 /** The same for the packets of a listening peer. */
 const PUNCHES = [0, 75, 200, 450, 850, 1_350] as const;
-/** Milliseconds of the shortest connection that QUIC gives up by itself. */
+/** Milliseconds after which QUIC gives up an attempt that only opens a way. */
 const PUNCH_TIME = 500;
 
-/** What Deno has for the addresses of this machine. */
+/** The part of Deno that lists the addresses of this machine. */
 interface Interfaces {
   permissions?: {
     querySync(
@@ -79,7 +79,7 @@ export function localPlaces(socket: QuicEndpointLike | undefined): Place[] {
   );
 }
 
-/** All places, without repetitions. */
+/** All places, without duplicates. */
 function listOf({ seen, local }: Pick<Places, "seen" | "local">): Place[] {
   const all = seen === null ? local : [seen, ...local];
   const texts = new Set<string>();
@@ -90,9 +90,9 @@ function listOf({ seen, local }: Pick<Places, "seen" | "local">): Place[] {
 }
 
 /**
- * Sends packets to a peer that dials, so that the router of this side lets its
- * packets in. They ask for a connection that nothing accepts: only the dialing peer
- * makes connections, so that there are never two.
+ * Sends packets to a peer that dials, so that the router of this side lets that
+ * peer's packets in. They ask for a connection that nothing accepts: only the dialing
+ * peer makes connections, so there are never two.
  */
 export function punch(
   socket: QuicEndpointLike,
@@ -134,7 +134,7 @@ function repeat(
   else step();
 }
 
-/** Calls Deno, whose mistakes are errors of the attempt. */
+/** Calls Deno, and reports what it throws as an error of the attempt. */
 async function connect(
   runtime: QuicRuntime,
   endpoint: QuicEndpointLike,
@@ -151,7 +151,7 @@ function closeConn(conn: QuicConnLike): void {
   conn.close({ closeCode: QUIC_CLOSE_CODE, reason: "" });
 }
 
-/** What a dialing peer knows of the other one. */
+/** What a dialing peer needs for a direct connection. */
 export interface DirectOptions {
   /** The socket of this side. */
   readonly socket: QuicEndpointLike;
@@ -161,11 +161,11 @@ export interface DirectOptions {
   readonly fingerprint: string;
   /** The key of this side. */
   readonly identity: Identity;
-  /** Milliseconds until it is given up. */
+  /** Milliseconds after which the attempt is given up. */
   readonly timeout: number;
   /** The limits of the session. */
   readonly session: SessionOptions;
-  /** Gives it up at once. */
+  /** Aborts the attempt. */
   readonly signal: AbortSignal;
 }
 
@@ -173,7 +173,7 @@ export interface DirectOptions {
  * Dials a peer at all of its addresses, several times. The first connection on which
  * the peer has shown the certificate is used, and the others are closed.
  *
- * @returns the connection; undefined if there is none in time
+ * @returns the connection; undefined if none is made in time
  * @throws {TlsError} `wrong-client-certificate` if the peer does not trust this one
  * @throws {unknown} the reason of the signal
  */
@@ -241,7 +241,7 @@ async function proveOn(
     const stream = duplexTransport(await conn.createBidirectionalStream());
     await prove(new Messages(stream), identity, fingerprint);
     await stream.closeWrite();
-    // The end of the other direction.
+    // Wait for the end of the other direction.
     await stream.read();
   } finally {
     signal.removeEventListener("abort", onAbort);

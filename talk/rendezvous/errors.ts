@@ -1,17 +1,17 @@
 import { RemoteError } from "../../rpc/internal.ts";
 
 /**
- * Why two peers do not meet.
+ * Why two peers did not meet, or a name was not registered.
  *
  * | code | meaning |
  * | --- | --- |
  * | `unknown-peer` | no peer is registered under the name now |
- * | `other-key` | the peer that is registered under it has another key |
+ * | `other-key` | the peer that is registered under the name has another key |
  * | `name-taken` | another key has registered the name |
- * | `bad-proof` | a peer has not proved that a key is its own |
+ * | `bad-proof` | a peer has not proved that it owns its key |
  * | `limit-exceeded` | the rendezvous has as many names, meetings or relays as it allows |
  * | `no-direct-way` | no direct way opened in time, and the option `relay` is false |
- * | `not-reached` | the peer is registered, and did not answer |
+ * | `not-reached` | the peer is registered, but did not answer |
  */
 export type RendezvousErrorCode =
   | "unknown-peer"
@@ -31,7 +31,10 @@ const CODES: readonly string[] = [
   "not-reached",
 ];
 
-/** The error of a meeting: the `cause` of what `dial()` and `listen()` reject with. */
+/**
+ * An error of a rendezvous: the `cause` of the error that `dial()` or `listen()`
+ * rejects with.
+ */
 export class RendezvousError extends Error {
   /** Always `"RendezvousError"`. */
   override readonly name = "RendezvousError";
@@ -58,7 +61,7 @@ export class RendezvousError extends Error {
   }
 }
 
-/** The error of a call to a rendezvous, by the code that it answered with. */
+/** Makes an error from the code with which a rendezvous has answered a call. */
 export function meetingError(cause: unknown): unknown {
   if (!(cause instanceof RemoteError)) return cause;
   const { code, text } = cause;

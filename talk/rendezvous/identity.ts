@@ -1,6 +1,6 @@
 /**
- * The key of a peer, in a certificate, and what is proved by it. The signatures and
- * certificates are those of `node:crypto`.
+ * The key of a peer with its certificate, and the proofs that it makes. The
+ * signatures and certificates are those of `node:crypto`.
  *
  * @module
  */
@@ -14,9 +14,9 @@ import {
 } from "../../mux/internal_deno.ts";
 import { RendezvousError } from "./errors.ts";
 
-/** Bytes of a certificate that is looked at. */
+/** The longest certificate that is checked, in bytes. */
 export const MAX_CERTIFICATE_SIZE = 8_192;
-/** Bytes of a signature that is looked at. */
+/** The longest signature that is checked, in bytes. */
 export const MAX_SIGNATURE_SIZE = 128;
 
 /** What is used of a `crypto.KeyObject`. */
@@ -51,8 +51,8 @@ interface CryptoModule {
 }
 
 /**
- * What a peer proves: that the key is its own, to one other side, which has chosen
- * `nonce` for this proof.
+ * What a peer signs to prove that a key is its own. The proof is for one other side,
+ * which has chosen `nonce` for it.
  */
 export interface Statement {
   /** `client` proves to a listening peer, `register` to a rendezvous. */
@@ -119,7 +119,7 @@ export function loadIdentity(
 }
 
 /**
- * Checks a proof; returns whose it is.
+ * Checks a proof, and returns the certificate of the peer that made it.
  *
  * @throws {RendezvousError} `bad-proof`
  */
@@ -163,7 +163,7 @@ export function checkProof(
   return certificateOf(found)!;
 }
 
-/** A number that nothing has seen before, in hexadecimal digits. */
+/** A fresh random number, in hexadecimal digits. */
 export function newNonce(): string {
   return crypto.getRandomValues(new Uint8Array(32)).toHex();
 }
@@ -186,7 +186,7 @@ function bytesOf({ purpose, subject, nonce }: Statement): Uint8Array {
   );
 }
 
-/** The names of a subject, one a line. */
+/** Parses the names of a subject, which has one per line. */
 function subjectOf(text: string): Record<string, string> {
   return Object.fromEntries(
     text.split("\n").filter((line) => line.includes("=")).map((line) => {

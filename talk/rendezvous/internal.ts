@@ -1,5 +1,5 @@
 /**
- * What `talk` and the command line use of this folder, besides what programs do.
+ * What `talk` and the command line use of this folder, in addition to the public API.
  *
  * @module
  */

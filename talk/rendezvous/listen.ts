@@ -40,20 +40,20 @@ import { demandProof, Messages } from "./proof.ts";
 import { channelTransport, RelayedTransport, relayGuard } from "./relayed.ts";
 import { PEER_PROTOCOL, placesFrom, SELECTORS } from "./wire.ts";
 
-/** Peers that dial this one, and for which it opens a way, at once. */
+/** How many dialing peers this one opens a way for at once. */
 const MAX_PUNCHES = 16;
-/** Milliseconds in which a way is opened. */
+/** Milliseconds for which a peer counts towards {@linkcode MAX_PUNCHES}. */
 const PUNCH_TIME = 2_500;
-/** Milliseconds that a peer has to read that it is refused. */
+/** Milliseconds that a refused peer has to read the refusal. */
 const REFUSAL_TIME = 1_000;
-/** The time of a handshake, unless a program says. */
+/** The time limit of a handshake, unless the program sets one. */
 const HANDSHAKE: HandshakeLimit = { timeout: 30_000, onTimeout() {} };
 
 /**
  * Listens under a name at a rendezvous. Resolves when the name is registered.
  *
  * @param rest the address, after `peer:`
- * @param options the key of this side, and which peers are welcome
+ * @param options the key of this side, and which peers to accept
  * @param handshake limits the time of a handshake
  * @throws {SyntaxError} if the address has another form
  * @throws {TypeError} if an option is missing or not valid
@@ -89,7 +89,7 @@ class PeerListener implements TransportListener {
   #rendezvous: ReconnectingPeer | undefined;
   /** Ends the registration of the name. */
   #unregister: (() => void) | undefined;
-  /** Each ends the time of a peer for which a way is opened. */
+  /** For each peer that a way is being opened for, what cancels its time limit. */
   readonly #punches = new Set<() => void>();
   /** Connections that have not ended, and the handshakes of relayed ones. */
   #open = 0;
@@ -139,7 +139,7 @@ class PeerListener implements TransportListener {
     }
   }
 
-  /** Registers the name, now and whenever the connection was lost. */
+  /** Registers the name, now and each time the connection was lost. */
   async start(): Promise<void> {
     const router = new Router();
     router.handle(
@@ -176,7 +176,7 @@ class PeerListener implements TransportListener {
             }
           },
           onState(state) {
-            // The first connection is made at once or not at all.
+            // The first connection is not retried.
             if (!isFirst || state.name !== "waiting") return;
             failure ??= state.error;
             queueMicrotask(() => first.abort(failure));
@@ -193,7 +193,7 @@ class PeerListener implements TransportListener {
   }
 
   accept(): Promise<Accepted | null> {
-    // The end comes when nothing is left, so that it can be waited for.
+    // This resolves when nothing is left, so that callers can wait for it.
     return this.#closed
       ? this.#released.promise.then(() => null)
       : this.#pending.next();
@@ -228,7 +228,7 @@ class PeerListener implements TransportListener {
     }]);
     this.#unregister = () => void response.close();
     if (this.#closed) return this.#unregister();
-    // The rendezvous may give the name up, and this side then asks again.
+    // If the rendezvous gives up the name, this side asks for it again.
     void response.channel?.closed.catch(() => {}).then(() => {
       if (!this.#closed) void peer.close();
     });
@@ -252,7 +252,7 @@ class PeerListener implements TransportListener {
     const messages = new Messages(stream);
     const certificate = await this.#demandProof(messages).catch(
       async (error) => {
-        // To close the connection at once could lose the answer.
+        // Closing the connection at once could lose the answer.
         if (error instanceof TlsError) await endOf(conn);
         throw error;
       },
@@ -282,7 +282,7 @@ class PeerListener implements TransportListener {
 
   /** Takes a relayed connection. */
   async #stream(call: Call, respond: Responder): Promise<void> {
-    // The bytes follow it.
+    // The bytes of the connection follow the request.
     await call.receive();
     const channel = await respond.continue();
     if (this.#closed) return void channel.close();
@@ -304,7 +304,7 @@ class PeerListener implements TransportListener {
     await taken.promise;
   }
 
-  /** Lets the peer at the other end of TLS prove its key. */
+  /** Has the peer at the other end of TLS prove its key. */
   async #admit({ transport }: Accepted, onClose: () => void): Promise<void> {
     const tls = transport as ConstructorParameters<typeof RelayedTransport>[0];
     const { timeout, onTimeout, onFailure } = this.#handshake;
@@ -347,13 +347,13 @@ class PeerListener implements TransportListener {
     });
   }
 
-  /** Connections need the session with the rendezvous, or the socket. */
+  /** Closes the session and the socket, unless connections still need them. */
   #closeIfUnused(): void {
     if (!this.#closed || this.#open > 0) return;
     const closing = this.#rendezvous?.close() ?? Promise.resolve();
     void closing.finally(async () => {
       this.#own?.close();
-      // Deno ends what was done with the socket when its event loop turns.
+      // Deno finishes what used the socket only when its event loop turns.
       await nextTurn();
       this.#released.resolve();
       this.#pending.end();
@@ -361,7 +361,7 @@ class PeerListener implements TransportListener {
   }
 }
 
-/** Waits until the other peer has ended a connection, or does not do so. */
+/** Waits until the other peer has closed a connection, or for a limited time. */
 async function endOf({ closed }: QuicConnLike): Promise<void> {
   const ended = Promise.withResolvers<void>();
   const cancel = timeLimit(REFUSAL_TIME, ended.resolve);

@@ -1,12 +1,14 @@
 /**
- * Peers behind NATs, which dial each other by name: `dial()` and `listen()` have
- * them as the scheme `peer:`, and this subpath has the service where they meet.
+ * Lets peers behind NATs dial each other by name. `dial()` and `listen()` support
+ * this with the scheme `peer:`; this subpath has the rendezvous service, through
+ * which the peers find each other.
  *
- * `peer:NAME@ADDRESS#FINGERPRINT` is a peer: the name that it is registered under,
- * the address of the rendezvous, and the fingerprint of its certificate, without
- * which it is not dialed. The connection goes from machine to machine if a way opens
- * within two seconds, and through the rendezvous otherwise; either way, only the two
- * peers can read it, and each knows the key of the other.
+ * `peer:NAME@ADDRESS#FINGERPRINT` is the address of a peer. It has the name that the
+ * peer is registered under, the address of the rendezvous, and the fingerprint of the
+ * peer's certificate, which dialing requires. The connection goes directly from
+ * machine to machine if a way opens within two seconds, and through the rendezvous
+ * otherwise. Either way, only the two peers can read it, and each knows the key of
+ * the other.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * How a dialing peer proves its key to the listening one, inside of a connection
- * whose listening end the fingerprint has authenticated already: SPEC.md, "Proof".
+ * How a dialing peer proves its key to the listening one, inside a connection whose
+ * listening end the fingerprint has already authenticated: SPEC.md, "Proof".
  *
  * @module
  */
@@ -16,7 +16,7 @@ import {
   newNonce,
 } from "./identity.ts";
 
-/** What a dialing peer says first. */
+/** The version, which a dialing peer sends first. */
 const VERSION = 1;
 /** Bytes of the longest message. */
 const MAX_MESSAGE = MAX_CERTIFICATE_SIZE + MAX_SIGNATURE_SIZE + 2;
@@ -26,7 +26,7 @@ export class Messages {
   readonly #transport: Pick<Transport, "read" | "write">;
   #held: Uint8Array = new Uint8Array(0);
 
-  /** Takes a byte stream for as long as there are messages on it. */
+  /** Uses a byte stream for as long as there are messages on it. */
   constructor(transport: Pick<Transport, "read" | "write">) {
     this.#transport = transport;
   }
@@ -36,7 +36,7 @@ export class Messages {
     return this.#held;
   }
 
-  /** Writes one. */
+  /** Writes a message. */
   async write(message: Uint8Array): Promise<void> {
     const bytes = new Uint8Array(4 + message.length);
     writeUint32(bytes, 0, message.length);
@@ -45,7 +45,7 @@ export class Messages {
   }
 
   /**
-   * Reads one.
+   * Reads a message.
    *
    * @throws {RendezvousError} `bad-proof` if there is none, or it is too long
    */
@@ -73,7 +73,8 @@ export class Messages {
  * Proves the key of a dialing peer.
  *
  * @param fingerprint the certificate that the listening peer has shown
- * @throws {TlsError} `wrong-client-certificate` if it is not welcome
+ * @throws {TlsError} `wrong-client-certificate` if the listening peer does not trust
+ * it
  */
 export async function prove(
   messages: Messages,
@@ -103,10 +104,10 @@ export async function prove(
 }
 
 /**
- * Lets a dialing peer prove its key.
+ * Has a dialing peer prove its key.
  *
  * @param fingerprint the certificate of this side
- * @param pins those that are trusted; undefined for all
+ * @param pins the fingerprints that are trusted; undefined for all
  * @throws {RendezvousError} `bad-proof`
  * @throws {TlsError} `wrong-client-certificate` if it is not trusted
  */

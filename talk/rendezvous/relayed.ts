@@ -1,6 +1,6 @@
 /**
- * The way through the rendezvous: TLS from peer to peer, over a byte stream that it
- * passes on.
+ * The way through the rendezvous: TLS from peer to peer, over a byte stream that the
+ * rendezvous passes on.
  *
  * @module
  */
@@ -77,7 +77,8 @@ export function channelTransport(channel: Channel): Transport {
  * @param stream leads to the listening peer
  * @param fingerprint the certificate that it has to have
  * @param onClose called when the connection is closed
- * @throws {TlsError} if it is not who it should be, or does not trust this peer
+ * @throws {TlsError} if the listening peer has another certificate, or does not trust
+ * this peer
  */
 export async function dialOver(
   stream: Transport,
@@ -107,7 +108,7 @@ export async function dialOver(
   }
 }
 
-/** Makes the handshakes of TLS of a listening peer. */
+/** Makes the TLS handshakes of a listening peer. */
 export function relayGuard(
   tls: { cert: Pem; key: Pem },
   handshake: HandshakeLimit,

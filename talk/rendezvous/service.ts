@@ -29,22 +29,22 @@ import {
 /** Milliseconds that a registered peer has for an answer. */
 const ANSWER_TIME = 5_000;
 
-/** What a rendezvous may be used for. */
+/** Limits of a rendezvous. */
 export interface RendezvousOptions {
   /** Names that are registered at once. An integer of at least 1. Default: 4,096. */
   maxNames?: number | undefined;
   /** Names of one session. An integer of at least 1. Default: 4. */
   maxNamesPerSession?: number | undefined;
   /**
-   * Meetings that wait for an answer of their listening peer at once. An integer of
+   * Meetings that wait at once for an answer from their listening peer. An integer of
    * at least 1. Default: 1,024.
    */
   maxMeetings?: number | undefined;
   /** The same for one listening peer. An integer of at least 1. Default: 16. */
   maxMeetingsPerName?: number | undefined;
   /**
-   * Connections that are relayed at once. An integer of at least 0, which is for
-   * none. Default: 256.
+   * Connections that are relayed at once. An integer of at least 0; 0 turns relaying
+   * off. Default: 256.
    */
   maxRelays?: number | undefined;
   /** The same for one listening peer. An integer of at least 0. Default: 32. */
@@ -69,7 +69,7 @@ export const DEFAULT_RENDEZVOUS_OPTIONS: Readonly<
   maxRelayedSize: 2 ** 30,
 });
 
-/** What a rendezvous does, and has done. */
+/** Figures of a rendezvous. */
 export interface RendezvousStats {
   /** Names that are registered. */
   readonly names: number;
@@ -77,22 +77,25 @@ export interface RendezvousStats {
   readonly meetings: number;
   /** Connections that are relayed now. */
   readonly relays: number;
-  /** Connections that were relayed, those included. */
+  /** Connections that were relayed in all, including those that are relayed now. */
   readonly relaysTotal: number;
   /** Bytes that were relayed, in both directions together. */
   readonly relayedBytes: number;
 }
 
-/** The service where peers meet. It answers the calls of `peer:` addresses. */
+/**
+ * The service of a rendezvous: it answers the calls that peers make for `peer:`
+ * addresses.
+ */
 export interface RendezvousService extends HandlerObject {
   /** Its figures, as they are now. */
   readonly stats: RendezvousStats;
 }
 
 /**
- * Makes the service where peers behind NATs meet under names: give it to `listen()`
- * as the `handler`. At a `quic:` address, peers learn how they are reached directly;
- * at others, it relays.
+ * Makes the service through which peers behind NATs find each other by name. Pass it
+ * to `listen()` as the `handler`. At a `quic:` address, peers learn how to reach each
+ * other directly; at other addresses, the service relays their connections.
  *
  * @example
  * ```ts
@@ -105,7 +108,7 @@ export interface RendezvousService extends HandlerObject {
  * assertEquals(service.stats.names, 0);
  * ```
  *
- * @param limits what it may be used for
+ * @param limits the limits of the rendezvous
  * @throws {RangeError} if a limit is out of range
  */
 export function rendezvousService(
@@ -192,7 +195,7 @@ class Service implements RendezvousService {
     const request = registerRequest(await call.receive());
     const { name, signature, local } = request;
     const nonce = this.#nonces.get(call.peer);
-    // Each is for one proof.
+    // Each nonce is for one proof.
     this.#nonces.delete(call.peer);
     if (nonce === undefined) {
       throw refusal("bad-proof", "the peer has not asked for a nonce");
@@ -245,7 +248,10 @@ class Service implements RendezvousService {
     call.signal.addEventListener("abort", end, { once: true });
   }
 
-  /** Lets a listening peer open a way to a dialing one, and tells where it is. */
+  /**
+   * Asks a listening peer to open a way for a dialing one, and answers with its
+   * addresses.
+   */
   async #meet(call: Call, respond: Responder): Promise<void> {
     const request = meetRequest(await call.receive());
     const found = this.#find(request);
@@ -322,7 +328,7 @@ class Service implements RendezvousService {
   }
 }
 
-/** Where a peer is reached. */
+/** The addresses at which a peer can be reached. */
 function placesOf(
   { remoteAddr }: CallingPeer,
   local: readonly Place[],
@@ -332,11 +338,11 @@ function placesOf(
 
 /**
  * How long each of two peers waits, so that both send at the same time. A router that
- * accepts packets which nothing has asked for takes one that comes early for a
- * connection of its own, and then gives its host another port.
+ * accepts unsolicited packets treats one that comes early as a separate connection,
+ * and then gives its host another port.
  */
 function delays(...peers: CallingPeer[]): number[] {
-  // Half of a round trip, in which the peer hears of it.
+  // Half of a round trip: the time until the peer gets the message.
   const times = peers.map((peer) => ((peer as Partial<Peer>).rtt ?? 0) / 2);
   const longest = Math.max(...times);
   return times.map((time) => longest - time);

@@ -1,5 +1,5 @@
 /**
- * The calls of SPEC.md, and the checks of what others send.
+ * The calls that SPEC.md defines, and the checks of what others send.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { isPeerName } from "./peer_address.ts";
 
 /** The protocol (ALPN) of connections between peers. */
 export const PEER_PROTOCOL = "qtalk-peer/1";
-/** That of attempts that only open a way, which nothing accepts. */
+/** The protocol of attempts that only open a way. Nothing accepts them. */
 export const PUNCH_PROTOCOL = "qtalk-punch";
 /** The selectors of the calls. */
 export const SELECTORS = {
@@ -28,7 +28,7 @@ export const SELECTORS = {
   stream: "rendezvous/stream",
 } as const;
 
-/** Addresses that a peer names, at most. */
+/** The most addresses that a peer may name. */
 export const MAX_PLACES = 8;
 
 /** An address of a UDP socket. */
@@ -88,7 +88,10 @@ export function meetRequest(args: unknown): MeetRequest {
   return { name: nameFrom(name), fingerprint, local: localFrom(local) };
 }
 
-/** What `punch` was given, or `meet` has answered, without what is malformed. */
+/**
+ * Reads the places in the argument of `punch` or the answer of `meet`; skips
+ * malformed ones.
+ */
 export function placesFrom(value: unknown): Places {
   const { seen, local, delay } = fieldsOf([value]);
   return {
@@ -113,8 +116,8 @@ export function placeOf(address: string): Place | null {
 }
 
 /**
- * Whether an address is private or link-local. Others are not used: a peer could
- * make another one send packets to a third.
+ * Whether an address is private or link-local. Other addresses are not used, because
+ * a peer could use them to make another peer send packets to a third party.
  */
 function isPrivate({ hostname }: Place): boolean {
   return /^(?:10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|169\.254\.|f[cd][\da-f]{2}:)/i

@@ -11,7 +11,7 @@ import type { WebTransportConstructor, WebTransportLike } from "./types.ts";
  * Connects to a WebTransport server, in browsers and in Deno.
  *
  * @param url the address, with the scheme `https:`
- * @param signal gives the attempt up
+ * @param signal aborts the attempt
  * @param tls the certificates that are trusted; only `pin` is possible
  * @throws {TypeError} if an option is not valid, or the runtime has no WebTransport
  * @throws {TlsError} if Deno says that the server is not who it should be
@@ -32,7 +32,7 @@ export async function dialWebTransport(
   const session = new (constructorOf())(url.href, {
     ...(pins !== undefined && { serverCertificateHashes: pins.map(hashOf) }),
   });
-  // Its reason also comes out of what fails because of it.
+  // Whatever fails because of this rejects with the same reason.
   session.closed.catch(() => {});
   try {
     return await untilAborted(openTransport(session), signal);
@@ -53,7 +53,9 @@ async function openTransport(session: WebTransportLike): Promise<Transport> {
   return webTransportTransport(session, stream);
 }
 
-/** Runtimes do not say more: a browser says nothing, and Deno names its own parts. */
+/**
+ * Runtimes give no usable reason: a browser gives none, and Deno names its internals.
+ */
 function refused(cause: unknown): Error {
   return new Error(
     "no WebTransport session was established: the server refuses it, has none at this path, or has a certificate that is not trusted",
@@ -61,7 +63,7 @@ function refused(cause: unknown): Error {
   );
 }
 
-/** One that was not established throws. */
+/** Closes a session; one that was not established throws, which is ignored. */
 function closeQuietly(session: WebTransportLike): void {
   try {
     session.close();

@@ -11,17 +11,18 @@ import { refusalOf, type RequestRules } from "../websocket/request_rules.ts";
 import { OPENING, webTransportTransport } from "./transport.ts";
 import type { UpgradeRuntime, WebTransportLike } from "./types.ts";
 
-/** What ALPN calls HTTP/3, on which WebTransport is. */
+/** The ALPN name of HTTP/3, which WebTransport uses. */
 const HTTP3 = "h3";
 /** Streams of HTTP/3 and its extensions in each direction, and one for the transport. */
 const MAX_STREAMS = 16;
 
 /**
- * Listens for WebTransport sessions at one path, in Deno: on the connections of a
- * listener of QUIC.
+ * Listens for WebTransport sessions at one path, in Deno, on the connections of a
+ * QUIC listener.
  *
  * @param url the address; port 0 chooses a free port
- * @param options the certificate, which hosts are served, and limits of sessions
+ * @param options the certificate, the hosts that are served, and the limits of
+ * sessions
  * @param handshake limits the time of a handshake
  * @throws {QuicError} `unavailable` if there is no QUIC
  * @throws {TypeError} if an option is missing or not valid
@@ -57,7 +58,7 @@ export function listenWebTransport(
 }
 
 /**
- * A connection as a WebTransport session with one stream.
+ * Upgrades a connection to a WebTransport session with one stream.
  *
  * @throws {Error} if the request or the first byte is not right
  */
@@ -74,7 +75,7 @@ async function upgraded(
   const { pathname, host } = new URL(request.url);
   const facts = {
     path: pathname,
-    // What the rules of WebSockets look at.
+    // The headers that the rules of WebSockets check.
     headers: new Headers({ host, upgrade: "websocket" }),
     remoteHost: conn.remoteAddr.hostname,
   };

@@ -1,6 +1,6 @@
 /**
- * A byte stream in each direction over a WebTransport session; mux/SPEC.md,
- * "WebTransport", says what the two ends send.
+ * A byte stream in each direction over a WebTransport session. mux/SPEC.md,
+ * "WebTransport", specifies what the two ends send.
  *
  * @module
  */
@@ -13,7 +13,9 @@ import type {
   WebTransportStreamLike,
 } from "./types.ts";
 
-/** The first byte of the stream: without a byte, a stream stays invisible. */
+/**
+ * The first byte of the stream: the peer does not see a stream before its first byte.
+ */
 export const OPENING = 0x21;
 /** Says after how many bytes a direction ends. */
 const END = 0x00;
@@ -27,7 +29,7 @@ const CLOSE_TIMEOUT = 1_000;
 const REASON_TIMEOUT = 1_000;
 
 /**
- * Makes a transport of a session and one of its streams, and owns both.
+ * Makes a transport from a session and one of its streams. The transport owns both.
  *
  * @param session the session
  * @param stream the stream, whose opening byte was sent or read
@@ -42,7 +44,7 @@ export function webTransportTransport(
 }
 
 class WebTransportTransport implements AbortableTransport, KeptTransport {
-  // QUIC itself looks after the connection, and says when it is lost.
+  // QUIC itself monitors the connection, and reports when it is lost.
   readonly keepAlive = { signs: 0 };
   readonly #session: WebTransportLike;
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
@@ -225,7 +227,7 @@ class WebTransportTransport implements AbortableTransport, KeptTransport {
   }
 }
 
-/** The error for a session that has ended before the bytes of its peer. */
+/** The error for a session that ended before all bytes of the peer arrived. */
 function closedEarly(
   { closeCode = 0, reason = "" }: WebTransportCloseInfoLike,
 ) {

@@ -1,6 +1,6 @@
 /**
- * What is used of WebTransport. These are interfaces of our own because some runtimes
- * lack it, and Deno has it with `--unstable-net` only.
+ * The parts of WebTransport that this package uses. They are declared here because
+ * some runtimes lack WebTransport, and Deno has it only with `--unstable-net`.
  *
  * @module
  */
@@ -50,7 +50,7 @@ export type WebTransportConstructor = new (
   },
 ) => WebTransportLike;
 
-/** What `Deno` has for servers. */
+/** The part of `Deno` that is for servers. */
 export interface UpgradeRuntime {
   /** Waits for the request of a session on a connection. */
   upgradeWebTransport(
