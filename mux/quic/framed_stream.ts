@@ -240,7 +240,7 @@ export class FramedStream implements ChannelStream, FrameSink, CreditSource {
     this.#releaseIfDone();
   }
 
-  /** Ends the channel if the peer has not: the end of a stream is none of it. */
+  /** Ends the channel with an error, unless CLOSE or a refusal has ended it. */
   #lose(cause: unknown): void {
     if (this.#phase === "ended") return;
     // The application may still accept it.

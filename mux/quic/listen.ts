@@ -185,7 +185,7 @@ class QuicTransportListener implements TransportListener {
     } catch (error) {
       close(conn);
       const failure = handshakeError(error, false);
-      // That a client went away is no more than that of others.
+      // A client that goes away during its handshake is no error of this listener.
       if (handshake.finish() && failure instanceof TlsError) {
         limit?.onFailure?.(failure, "");
       }

@@ -24,7 +24,10 @@ import type {
   QuicStreamLike,
 } from "./types.ts";
 
-/** Frames that are decoded at once; a piece of payload counts as three more. */
+/**
+ * Frames that are decoded before the event loop may turn. A piece of payload counts as
+ * three frames, in addition to its DATA.
+ */
 const FRAMES_AT_ONCE = 2_048;
 /** The work of a chunk of fewer bytes is not timed. */
 const TIMED_SIZE = 1024;
@@ -206,7 +209,7 @@ export class QuicSession implements RawSession, StreamHost {
     return this.table.opened;
   }
 
-  /** Without frames, nothing that is answered is sent. */
+  /** Undefined in the plain dialect, in which no frame asks for an answer. */
   get roundTrip(): number | undefined {
     return this.#isFramed ? this.table.roundTrip : undefined;
   }

@@ -87,7 +87,7 @@ export class ResumableTransport
   readonly #limits: ResolvedResumeLimits;
   readonly #keepAlive: SessionOptions["keepAlive"];
   readonly #events: ResumableEvents;
-  /** Bytes that are acknowledged at once. */
+  /** Received bytes after which this side sends an acknowledgement. */
   readonly #ackStep: number;
   #link: Link | undefined;
   #resumed = 0;

@@ -292,7 +292,7 @@ export class RetainedBytes {
 
   /** Reuses the only slab, since nothing in it is needed. */
   #reuse(): void {
-    // Others are there only if their last write was under way until now.
+    // Other slabs are kept only because a write from them was still pending.
     while (this.#slabs.length > 1) this.#release(this.#slabs.shift()!);
     let slab = this.#slabs[0]!;
     if (slab.isAdopted) {

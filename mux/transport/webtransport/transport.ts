@@ -173,7 +173,7 @@ class WebTransportTransport implements AbortableTransport, KeptTransport {
     this.#checkEnd();
   }
 
-  /** Ends the reading if the peer has, or has broken its word. */
+  /** Checks what has arrived against the end that the peer has announced. */
   #checkEnd(): void {
     const end = this.#end;
     if (end === undefined) return;
