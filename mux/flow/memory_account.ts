@@ -49,7 +49,8 @@ type Claim = "lasting" | "passing" | "reserved";
  * to this side's own calls, calls of its callbacks, and releases. A handler holds
  * its arguments until it returns, and may wait for one of these. Without a
  * reserve, handlers that wait could fill the account with their arguments, and
- * what they wait for could never arrive. A sixteenth is kept for channels with the
+ * what they wait for could never arrive. Half of it is also for channels that
+ * this side opens, for the same reason. A sixteenth is kept for channels with the
  * smallest windows, which must not be refused because others take all the rest.
  *
  * A taker takes all that it will need at once, before it begins. Whatever has
@@ -132,6 +133,16 @@ export class MemoryAccount {
   /** Whether another channel with the smallest window can be opened. */
   get hasChannel(): boolean {
     return this.#ledger.hasChannel;
+  }
+
+  /**
+   * Whether this side can open a channel with the smallest window, if need be with
+   * memory of the first half of the reserve. A handler may need the channel for a
+   * call that lets it finish, while the peer's calls that wait for handlers to
+   * finish hold all the rest.
+   */
+  get hasOwnChannel(): boolean {
+    return this.#ledger.hasOwnChannel;
   }
 
   /** Whether less than half of what a pool can have free is. */
@@ -336,6 +347,12 @@ class Ledger {
     const share = this.#share;
     return this.kept >= MIN_CHANNEL_SIZE &&
       (share === undefined || share.available >= MIN_CHANNEL_SIZE);
+  }
+
+  get hasOwnChannel(): boolean {
+    const share = this.#share;
+    return this.held + MIN_CHANNEL_SIZE <= this.limit - this.#reserve / 2 &&
+      (share === undefined || share.fits(MIN_CHANNEL_SIZE, true));
   }
 
   get awaited(): boolean {

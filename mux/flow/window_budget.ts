@@ -88,6 +88,14 @@ export class WindowBudget implements WindowMemory {
     return size;
   }
 
+  /** As {@linkcode open}, for a channel that this side opens. */
+  openOwn(): number {
+    const size = this.open();
+    if (size > 0 || !this.#account.hasOwnChannel) return size;
+    this.#account.takeChannel(this.#minSize);
+    return this.#minSize;
+  }
+
   /** Gives back what {@linkcode open} took for a channel that is not opened. */
   cancelOpen(size: number): void {
     this.#account.windows.give(size);

@@ -157,7 +157,8 @@ export class ChannelTable implements FrameSink, ChannelHost {
     reject: OpenCallbacks["reject"],
     extra = 0,
   ): QmuxChannel | undefined {
-    const windowSize = this.#takeWindow(this.openable + extra);
+    const mayOpen = this.#mayOpen(this.openable + extra);
+    const windowSize = mayOpen ? this.#budget.openOwn() : 0;
     if (windowSize === 0) {
       reject(this.#closed ?? this.#limitExceeded());
       return undefined;
@@ -305,9 +306,9 @@ export class ChannelTable implements FrameSink, ChannelHost {
 
   onOpen(remoteId: number, windowSize: number, maxPacketSize: number): void {
     this.openedByPeer++;
-    const grantedSize = isPacketSize(maxPacketSize)
-      ? this.#takeWindow(this.#acceptable)
-      : 0;
+    const mayOpen = isPacketSize(maxPacketSize) &&
+      this.#mayOpen(this.#acceptable);
+    const grantedSize = mayOpen ? this.#budget.open() : 0;
     const accepted = grantedSize > 0 && this.acceptQueue.push({
       remoteId,
       windowSize,
@@ -427,14 +428,12 @@ export class ChannelTable implements FrameSink, ChannelHost {
   }
 
   /**
-   * Takes the memory of another channel; returns the size of its window, or 0 if
-   * no channel can be opened.
+   * Whether another channel can be opened, if there is memory for it.
    *
    * @param free how many more may be opened by the side that opens this one
    */
-  #takeWindow(free: number): number {
-    if (this.#closed !== undefined || free <= 0) return 0;
-    return this.#budget.open();
+  #mayOpen(free: number): boolean {
+    return this.#closed === undefined && free > 0;
   }
 
   #placesOf(channel: QmuxChannel): Places {

@@ -19,6 +19,8 @@ import {
 } from "./request_decoder.ts";
 import { ChannelResponder } from "./responder.ts";
 
+/** Large headers that wait leave one part in this many of the account to channels. */
+const CHANNEL_PART = 16;
 /** The large headers of calls may take one part in this many of the account. */
 const HEADER_PART = 16;
 
@@ -231,7 +233,8 @@ export class Server {
   /**
    * Counts a large header as held until the handler has finished; returns false if
    * there is no memory for it. A part of the account is for headers in any case:
-   * calls that hold the rest with their arguments may take a while.
+   * calls that hold the rest with their arguments may take a while. And what calls
+   * hold that may wait leaves room for channels: calls that they wait for need one.
    */
   #holdHeader(call: IncomingCall, nested: boolean): boolean {
     const { headers, limit } = this.#options.account;
@@ -240,7 +243,8 @@ export class Server {
     const which = nested ? 1 : 0;
     const large = this.#largeHeaders;
     const fits = large[which] + weight <= limit / HEADER_PART;
-    if (!fits && !memory.canTake(weight)) return false;
+    const left = nested ? 0 : limit / CHANNEL_PART;
+    if (!fits && !memory.canTake(weight + left)) return false;
     large[which] += weight;
     memory.take(weight);
     call.releaseHeader = () => {
