@@ -11,6 +11,7 @@ import {
   Peer,
   withStream,
 } from "@qtalk/qtalk";
+import { assertEquals } from "@std/assert";
 import { memoryTransports, qmux } from "../../mux/mod.ts";
 import { test } from "../support/harness.ts";
 import { forSeeds, type Random } from "../support/random.ts";
@@ -114,11 +115,13 @@ function pairOf(handler: ReturnType<typeof handlerFrom>) {
   return { client, server, cut: async () => await left.close() };
 }
 
-async function noneLeft(owner: Peer): Promise<void> {
+/** How many functions and streams of a peer stay lent. */
+async function leftAt(owner: Peer): Promise<number> {
   const released = async () => {
     while (owner.callbackCount > 0) await turn();
   };
   await within(released(), "the release of what was lent");
+  return owner.callbackCount;
 }
 
 test("callbacks: what responses lend is released in the end, however their calls end", async () => {
@@ -126,7 +129,7 @@ test("callbacks: what responses lend is released in the end, however their calls
     const { client, server } = pairOf(handlerFrom(service));
     for (let i = 0; i < 5; i++) {
       await runClient(client, random);
-      await noneLeft(server);
+      assertEquals(await leftAt(server), 0);
     }
     await client.close();
     await server.closed;
@@ -147,6 +150,6 @@ test("forward(): what responses lend is released in the end, however their calls
       await Promise.allSettled([client.close(), server.close()]);
     });
     await Promise.all(clients);
-    await noneLeft(backend);
+    assertEquals(await leftAt(backend), 0);
   });
 });
