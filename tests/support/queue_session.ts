@@ -267,6 +267,8 @@ class QueueChannel implements RawChannel {
   #onReadable: (() => void) | undefined;
   readonly #onClosed = new Set<() => void>();
   #onDrained: (() => void) | undefined;
+  #endHolds = 0;
+  #endIsDue = false;
   #streams: ChannelStreams | undefined;
   readonly #closed = Promise.withResolvers<void>();
 
@@ -405,8 +407,21 @@ class QueueChannel implements RawChannel {
     this.#flush();
   }
 
+  holdEnd(): () => void {
+    let held = true;
+    this.#endHolds++;
+    return () => {
+      if (!held) return;
+      held = false;
+      if (--this.#endHolds === 0 && this.#endIsDue) this.closeWrite();
+    };
+  }
+
   closeWrite(): void {
     if (this.#sending !== "open") return;
+    this.#endIsDue = true;
+    const streamHolds = this.#streams?.endAfterHeld() ?? false;
+    if (streamHolds || this.#endHolds > 0) return;
     this.#sending = "ending";
     this.#flush();
   }
@@ -447,7 +462,8 @@ class QueueChannel implements RawChannel {
 
   discardWithEof(): void {
     for (const { reject } of this.#waiting.splice(0)) reject(channelClosed());
-    this.closeWrite();
+    if (this.#sending === "open") this.#sending = "ending";
+    this.#flush();
     this.discard();
   }
 
@@ -466,7 +482,9 @@ class QueueChannel implements RawChannel {
   }
 
   async close(): Promise<void> {
-    if (this.#waiting.length === 0) this.closeWrite();
+    const pending = this.#waiting.length > 0 || this.#endHolds > 0 ||
+      this.#streams?.holdsWrites;
+    if (!pending) this.closeWrite();
     this.discard();
     await this.#session.line.arrived();
   }
