@@ -387,7 +387,7 @@ export abstract class PendingCall<T = unknown>
     if (header.error !== undefined) {
       const late = header.about?.code === "deadline-exceeded";
       if (late && this.#limits?.expireIfDue()) return;
-      return this.fail(remoteError(header, this.name));
+      return this.fail(remoteError(header, this.name, this.selector));
     }
     this.#state = header.continued
       ? this.#state.continue

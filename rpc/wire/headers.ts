@@ -20,6 +20,7 @@ import {
   type ErrorFields,
   errorFields,
   MAX_CAUSES,
+  namedInText,
   plainErrorText,
   RemoteError,
   RpcError,
@@ -335,16 +336,26 @@ function textOfFailure(failure: unknown): string {
   return failure instanceof Error ? failure.message : String(failure);
 }
 
-/** The error that a response header or a trailer reports. */
+/**
+ * The error that a response header or a trailer reports.
+ *
+ * @param selector what the call is called here
+ * @param id what was called, if that may be the ID of a function
+ */
 export function remoteError(
   { error, about, meta }: ReceivedHeader,
   selector: string | undefined,
+  id = selector,
 ): RemoteError {
-  return new RemoteError(error ?? "", about?.code, {
+  const named = (text: string) =>
+    id === undefined || selector === undefined || id === selector
+      ? text
+      : namedInText(text, id, selector);
+  return new RemoteError(named(error ?? ""), about?.code, {
     selector,
     remoteName: about?.name,
     details: about?.details,
-    causes: about?.causes,
+    causes: about?.causes?.map(named),
     meta,
   });
 }
