@@ -317,8 +317,10 @@ export abstract class PendingCall<T = unknown>
     if (this.#state === before) return false;
     this.#lent?.cut();
     this.#end(reason);
-    if (before.name === "opening") this.opening?.cancel(reason);
-    else {
+    if (before.name === "opening") {
+      this.#context.state.notSent(this);
+      this.opening?.cancel(reason);
+    } else {
       const channel = this.#channel;
       const abort = () => channel.abort(reason);
       if (errorSent === undefined) abort();
