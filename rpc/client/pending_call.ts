@@ -322,6 +322,7 @@ export abstract class PendingCall<T = unknown>
       this.opening?.cancel(reason);
     } else {
       const channel = this.#channel;
+      this.#releaseUnread();
       const abort = () => channel.abort(reason);
       if (errorSent === undefined) abort();
       else errorSent.then(abort, abort);
@@ -460,10 +461,21 @@ export abstract class PendingCall<T = unknown>
       );
     }
     this.#end();
+    this.#releaseUnread();
     // This tells the responder that its functions have an owner.
     if (this.#tookFunctions) this.#channel.discardWithEof();
     else this.#channel.discard();
     this.resolve(undefined);
+  }
+
+  /** Releases the functions in what is left unread. */
+  #releaseUnread(): void {
+    this.#context.releaseUnread(
+      this.#channel,
+      this.#reader,
+      this.#header,
+      this.#arguments?.complete ?? false,
+    );
   }
 
   /** Ends the limits, arguments and callbacks of the call. */

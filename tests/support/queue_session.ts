@@ -269,6 +269,7 @@ class QueueChannel implements RawChannel {
   #onDrained: (() => void) | undefined;
   #endHolds = 0;
   #endIsDue = false;
+  #onDropped: ((bytes: Uint8Array) => void) | undefined;
   #streams: ChannelStreams | undefined;
   readonly #closed = Promise.withResolvers<void>();
 
@@ -426,6 +427,10 @@ class QueueChannel implements RawChannel {
     this.#flush();
   }
 
+  whenDropped(callback: (bytes: Uint8Array) => void): void {
+    this.#onDropped = callback;
+  }
+
   cancelRead(): void {
     if (this.#receiving === "open") this.#receiving = "cancelled";
     this.#drop();
@@ -529,7 +534,7 @@ class QueueChannel implements RawChannel {
 
   #onData(chunk: Bytes): void {
     if (this.#receiving === "cancelled") this.#grant(chunk.length);
-    if (this.#receiving !== "open") return;
+    if (this.#receiving !== "open") return this.#onDropped?.(chunk);
     this.#chunks.push(chunk);
     this.#buffered += chunk.length;
     this.#tellReader();
@@ -606,7 +611,8 @@ class QueueChannel implements RawChannel {
   }
 
   #drop(): void {
-    this.#chunks.length = 0;
+    const chunks = this.#chunks.splice(0);
+    for (const chunk of chunks) this.#onDropped?.(chunk);
     if (this.#buffered > 0) this.#taken(this.#buffered);
   }
 
