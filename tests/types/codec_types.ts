@@ -460,7 +460,7 @@ class Account {
 }
 
 /** A class without data, whose instances have functions of their own. */
-class Handle {
+export class Handle {
   readonly stop: () => Promise<void> = () => Promise.resolve();
   readonly state = (_at: number): Promise<string> => Promise.resolve("ok");
 }
