@@ -124,8 +124,17 @@ export interface RawChannel extends Channel {
    */
   whenWritable(callback: () => void): void;
 
-  /** Ends the sending direction: EOF, after pending writes. */
+  /**
+   * Ends the sending direction: EOF, after pending writes and what the channel's
+   * `writable` holds.
+   */
   closeWrite(): void;
+  /**
+   * Something is to be sent and cannot be given to the channel yet. Until the
+   * function that this returns is called, {@linkcode closeWrite} waits, and the
+   * `close()` of a program sends no EOF: the data is not complete.
+   */
+  holdEnd(): () => void;
   /** Drops what has arrived and will arrive, and returns its credit. */
   cancelRead(): void;
   /** Does {@linkcode closeWrite} and {@linkcode cancelRead}: EOF, then CLOSE. */

@@ -3,9 +3,11 @@
 
 import {
   type Callback,
+  callback,
   CallError,
   type Codec,
   dial,
+  forward,
   type Handler,
   handlerFrom,
   json,
@@ -26,7 +28,7 @@ import {
 } from "@std/assert";
 import { test } from "../tests/support/harness.ts";
 import { invoke } from "./handler/invoke.ts";
-import { rawAccept } from "../tests/support/raw_call.ts";
+import { rawAccept, rawCall } from "../tests/support/raw_call.ts";
 import { framed, utf8 } from "../tests/support/wire.ts";
 import { turn, within } from "../tests/support/within.ts";
 
@@ -539,6 +541,126 @@ test("errors of callbacks: a bug is reported with the name of the call that it w
   fn.release();
   assertEquals(reported, ["callback of /a/b", "callback of /a/b"]);
 });
+
+/** Fails unless the text of a remote error names a callback of `/a/b`. */
+function namesCallbackInText(error: unknown): void {
+  assertInstanceOf(error, RemoteError);
+  namesCallback(error);
+  says(error, "callback of /a/b");
+  for (let { cause } = error; cause instanceof Error; { cause } = cause) {
+    assert(!/_[0-9A-Za-z~-]{19}/.test(cause.message), cause.message);
+  }
+}
+
+test("errors of callbacks: that of one which its owner has released names the call that it came with", async (t) => {
+  const [client, server] = t.pair();
+  const kept = Promise.withResolvers<Fn>();
+  server.handle("a.b", handlerFrom((fn: Fn) => kept.resolve(fn.retain())));
+  const owned = callback(() => 1);
+  await client.call("a.b", [owned]);
+  owned.release();
+  const fn = await kept.promise;
+  const error = await failure(fn(1));
+  fn.release();
+  namesCallbackInText(error);
+  says(error, 'Cannot call "callback of /a/b": it was released, or not kept');
+});
+
+test("errors of callbacks: that of one whose call its owner refuses names the call that it came with", async (t) => {
+  const busy = { maxConcurrentCalls: 1, callQueueTimeout: 1 };
+  const [client, server] = t.pair(busy, {});
+  const called = Promise.withResolvers<void>();
+  const end = Promise.withResolvers<void>();
+  const heard = Promise.withResolvers<unknown>();
+  server.handle(
+    "a.b",
+    handlerFrom(async (fn: Fn) => {
+      const first = fn("first");
+      await called.promise;
+      heard.resolve(await failure(fn("second")));
+      end.resolve();
+      await first;
+    }),
+  );
+  await client.call("a.b", [async () => {
+    called.resolve();
+    await end.promise;
+  }]);
+  const error = await heard.promise;
+  namesCallbackInText(error);
+  says(error, "busy: ", "maxConcurrentCalls");
+});
+
+for (const how of ["has left", "leaves meanwhile", "does not answer"]) {
+  test(`errors of callbacks: that of one whose owner ${how} beyond a forwarding peer names the call that it came with`, async (t) => {
+    const kept = Promise.withResolvers<Fn>();
+    const reported: unknown[] = [];
+    const onError: PeerOptions["onError"] = (_error, { selector }) =>
+      reported.push(selector);
+    const [middle] = t.pair({ onError }, {
+      handler: handlerFrom({
+        a: { b: (fn: Fn) => kept.resolve(fn.retain()) },
+      }),
+    });
+    const [client, front] = t.pair({}, { onError });
+    front.handle("a/", forward(middle));
+    const called = Promise.withResolvers<void>();
+    const end = Promise.withResolvers<void>();
+    await client.call("a.b", [async () => {
+      called.resolve();
+      await end.promise;
+    }]);
+    const fn = await kept.promise;
+    if (how === "has left") {
+      await client.close();
+      await front.closed;
+    }
+    const failed = failure(fn(1));
+    if (how !== "has left") {
+      await called.promise;
+      if (how === "leaves meanwhile") await client.close();
+      else await front.close();
+    }
+    namesCallbackInText(await within(failed, "the failure"));
+    end.resolve();
+    fn.release();
+    assertEquals(reported, []);
+  });
+}
+
+/** What an owner of another implementation, or an older one, may answer. */
+const TEXTS: [sent: (id: string) => string, got: string][] = [
+  [(id) => `not found: /${id}`, "not found: callback of /a/b"],
+  [(id) => `no function "${id}"`, 'no function "callback of /a/b"'],
+  [
+    (id) => `Cannot call callback "${id}": no, in call "/${id}"`,
+    'Cannot call "callback of /a/b": no, in call "callback of /a/b"',
+  ],
+  [() => "no such function", "no such function"],
+];
+
+for (const [sent, got] of TEXTS) {
+  test(`errors of callbacks: for the ID in what its owner says, a caller gets the name: ${got}`, async (t) => {
+    const heard = Promise.withResolvers<unknown>();
+    const { raw } = t.scriptedPeer({
+      handler: handlerFrom({
+        a: { b: async (fn: Fn) => heard.resolve(await failure(fn(1))) },
+      }),
+    });
+    const id = "_0123456789abcdefghi";
+    await rawCall(raw, "a.b", [{ $fnptr: id }]);
+    const channel = await rawAccept(raw, 1);
+    await channel.read(2);
+    const text = sent(id);
+    const Q = { v: 1, causes: [text] };
+    await channel.values({ Error: text, Continue: false, Q }, null);
+    const error = await within(heard.promise, "the failure");
+    assertInstanceOf(error, RemoteError);
+    assertInstanceOf(error.cause, RemoteError);
+    assertEquals([error.text, error.cause.text], [got, got]);
+    assertEquals(error.selector, "callback of /a/b");
+  });
+}
 
 test("errors of callbacks: what a stream of a result fails with names the selector", async (t) => {
   const [client, server] = t.pair();

@@ -182,6 +182,58 @@ Deno.test("endings: a caller that leaves its streamed arguments behind does not 
   assertEquals(await within(heard.promise, "the end"), "cancelled");
 });
 
+Deno.test("endings: what a handler has written to a response precedes the end that its caller sends there", async () => {
+  const { client: backend, heard, response, writer } = await hearing();
+  const [client] = memoryPair({}, {
+    handler: handlerFrom(() => {
+      // More than the window, so that the stream holds most of it.
+      for (let i = 0; i < 20; i++) {
+        writer.write(new Uint8Array(100_000)).catch(() => {});
+      }
+      writer.releaseLock();
+      return response;
+    }),
+  });
+  await using _ = client, __ = backend;
+  const passedOn = await client.request("x");
+  await passedOn.writable.close();
+  const { size, error } = await within(heard, "the end");
+  assertEquals([size, error], [2_000_000, undefined]);
+});
+
+for (const way of ["writable", "channel"] as const) {
+  Deno.test(`endings: values that wait for memory are not left out unseen when a handler closes its ${way}`, async () => {
+    const sent = Promise.withResolvers<unknown[]>();
+    const [client] = memoryPair({}, {
+      session: { maxHeldSize: 1024 * 1024 },
+      handler: async (_call, respond) => {
+        const channel = await respond.continue();
+        const sends = Array.from(
+          { length: 100 },
+          (_, i) => respond.send(`${i}:${"x".repeat(10_000)}`).catch((e) => e),
+        );
+        if (way === "writable") await channel.writable.close();
+        else await channel.close();
+        sent.resolve(await Promise.all(sends));
+      },
+    });
+    await using _ = client;
+    const response = await client.request("x");
+    const got: unknown[] = [];
+    let failure: unknown;
+    try {
+      for await (const value of response) got.push(value);
+    } catch (error) {
+      failure = error;
+    }
+    const errors = (await within(sent.promise, "the handler")).filter((e) =>
+      e !== undefined
+    );
+    if (way === "writable") assertEquals([got.length, errors.length], [100, 0]);
+    else assertEquals(codeOf(failure), "incomplete");
+  });
+}
+
 /** A way from a client to a service, some of it through others. */
 interface Way {
   readonly client: Peer;

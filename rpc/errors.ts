@@ -193,8 +193,9 @@ export class RemoteError extends Error {
   /** Always `"RemoteError"`. */
   override readonly name = "RemoteError";
   /**
-   * The text as the peer sent it. `message` is `remote: ` followed by it. An error
-   * that peers of this package have passed on has this prefix once.
+   * The text as the peer sent it, but with {@linkcode selector} in place of the ID of
+   * a callback. `message` is `remote: ` followed by it. An error that peers of this
+   * package have passed on has this prefix once.
    */
   readonly text: string;
   /**
@@ -245,6 +246,9 @@ export class RemoteError extends Error {
 
 /** The prefix of the message of a remote error, as in the reference. */
 const PREFIX = "remote: ";
+
+/** Characters of the ID of a function, as in the reference. */
+const ID_LENGTH = 20;
 
 /** The most characters of an error's code and name; longer ones are not sent. */
 const MAX_ERROR_CODE = 64;
@@ -381,6 +385,27 @@ export function namedAfterOrigin(
     error,
     `${text}, in a stream of call "${printableText(selector)}"`,
   );
+}
+
+/** The most characters of a name in the text of a remote error. */
+const MAX_NAME = 256;
+
+/**
+ * What a peer says of the call of a function or stream, of which this side knows
+ * where it came from. The owner and the peers on the way may know its ID only: it
+ * was released, or passes through them without being decoded.
+ *
+ * @param id the ID that was called
+ * @param name what errors call it
+ */
+export function namedInText(text: string, id: string, name: string): string {
+  // Those of other implementations may be words of the text.
+  if (id.length !== ID_LENGTH || !text.includes(id)) return text;
+  const known = truncated(printableText(name), MAX_NAME);
+  return text
+    .replaceAll(`callback "${id}"`, () => `"${known}"`)
+    .replaceAll(`/${id}`, () => known)
+    .replaceAll(id, () => known);
 }
 
 function isOurs(error: unknown): error is CodecError | MuxError | RpcError {

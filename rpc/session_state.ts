@@ -42,6 +42,8 @@ export class SessionState {
   refusesPings = false;
   /** What the next call says of where it comes from. */
   nextMark: string | undefined;
+  /** The call that has said it, or will when it is sent. */
+  markedCall: WeakRef<object> | undefined;
   #mark: string | undefined;
   /** Ends the session with the error of what is no peer. */
   onEcho: (() => void) | undefined;
@@ -119,6 +121,11 @@ export class SessionState {
    */
   markCalls(): void {
     this.#mark = this.nextMark = this.callbacks.prefix;
+  }
+
+  /** A call has failed before it was sent: if it was the marked one, the next is. */
+  notSent(call: object): void {
+    if (call === this.markedCall?.deref()) this.markCalls();
   }
 
   /** Whether a call of this side has come back. */

@@ -67,7 +67,7 @@ interface PendingWrite {
  *
  * | by | frames | pending writes | unread bytes |
  * | --- | --- | --- | --- |
- * | `closeWrite()` | EOF after the pending DATA | are sent | stay readable |
+ * | `closeWrite()` | EOF after the pending DATA, what `writable` holds included | are sent | stay readable |
  * | `cancelRead()` | WINDOW_ADJUST for what is dropped | are sent | are dropped, as is all that arrives later |
  * | both, in any order; `shutdown()` | EOF after the pending DATA, then CLOSE | are sent | are dropped |
  * | `closeWrite()` and the peer's EOF | EOF after the pending DATA, then CLOSE | are sent | stay readable |
@@ -127,6 +127,10 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   /** One callback, as on most channels that have any, or several. */
   #onClosed: (() => void) | Set<() => void> | undefined;
   #onDrained: (() => void) | undefined;
+  /** What is still to be sent and was not given to the channel. */
+  #endHolds = 0;
+  /** Whether EOF is to follow what holds it up. */
+  #endIsDue = false;
   #streams: ChannelStreams | undefined;
   #closed: PromiseWithResolvers<void> | undefined;
   /** Makes the error of later writes, which most channels never need. */
@@ -181,7 +185,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
 
   close(): Promise<void> {
     // With a write pending, EOF would say that the data is complete.
-    const pending = this.#pendingWrites !== undefined ||
+    const pending = this.#pendingWrites !== undefined || this.#endHolds > 0 ||
       this.#onWritable !== undefined || this.#streams?.holdsWrites;
     if (!pending) this.closeWrite();
     this.discard();
@@ -342,8 +346,23 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     this.#scheduleData();
   }
 
+  holdEnd(): () => void {
+    this.#endHolds++;
+    let held = true;
+    return () => {
+      if (!held) return;
+      held = false;
+      this.#endHolds--;
+      if (this.#endHolds === 0 && this.#endIsDue) this.closeWrite();
+    };
+  }
+
   closeWrite(): void {
     if (this.#sendState.name !== "open") return;
+    // EOF says that the data is complete, and some of it is still to come.
+    this.#endIsDue = true;
+    const streamHolds = this.#streams?.endAfterHeld() ?? false;
+    if (streamHolds || this.#endHolds > 0) return;
     this.#sendState = this.#sendState.end;
     this.#sendEofIfFlushed();
     if (this.#onWritable !== undefined) this.#notifyWritable();

@@ -29,6 +29,14 @@ export class ChannelStreams {
     return this.#sink.held > 0;
   }
 
+  /**
+   * Ends the channel's sending direction after the chunks that `writable` holds;
+   * returns false if it holds none.
+   */
+  endAfterHeld(): boolean {
+    return this.#sink.endAfterHeld();
+  }
+
   /** Makes `writable` fail: the channel can no longer send. */
   fail(reason: unknown): void {
     this.#sink.fail(reason);
@@ -168,6 +176,8 @@ class Sink {
   #controller!: WritableStreamDefaultController;
   /** Whether the stream has ended, so that `error()` would be too late. */
   #finished = false;
+  /** How many of them are still to come before the end, once that is due. */
+  #beforeEnd: number | undefined;
 
   constructor(channel: RawChannel) {
     this.channel = channel;
@@ -189,15 +199,33 @@ class Sink {
     return chunk instanceof Uint8Array ? chunk.length : 0;
   }
 
+  endAfterHeld(): boolean {
+    // What the stream has refused after its close() was measured, too.
+    if (this.#finished) return false;
+    // Chunks that a program writes from now on are not sent.
+    this.#beforeEnd ??= this.held;
+    return this.#beforeEnd > 0;
+  }
+
   write(chunk: unknown): Promise<void> | undefined {
     this.held--;
-    if (chunk instanceof Uint8Array) return this.channel.send(chunk);
+    if (chunk instanceof Uint8Array) {
+      const sent = this.channel.send(chunk);
+      if (this.#beforeEnd !== undefined) this.#countDown(this.#beforeEnd);
+      return sent;
+    }
     // No callback follows the failure of a sink, and the peer would wait.
     const error = new TypeError(
       "Cannot write to channel: the chunk is not a Uint8Array",
     );
     this.channel.abort(error);
     throw error;
+  }
+
+  /** A chunk before the end has been passed on; the channel sends it first. */
+  #countDown(left: number): void {
+    this.#beforeEnd = Math.max(left - 1, 0);
+    if (left === 1) this.channel.closeWrite();
   }
 
   close(): void {

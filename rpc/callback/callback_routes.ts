@@ -16,6 +16,8 @@ export interface RoutedSession {
   readonly refusesPings?: boolean;
   /** Whether the peer has asked not to be pinged. Default: no. */
   peerRefusesPings?: boolean;
+  /** What the next call says of where it comes from. Default: nothing. */
+  nextMark?: string | undefined;
   /** Calls back when it ends; returns what cancels that. */
   onEnd(callback: () => void): () => void;
 }

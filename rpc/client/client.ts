@@ -149,7 +149,7 @@ export class Client implements PooledCaller {
       if (options !== undefined) limit = timeLimitOf(options, call);
       let extras = limit && this.#extrasOf(limit, options!, call);
       const { state } = this.#context;
-      if (state.nextMark !== undefined) extras = marked(extras, state);
+      if (state.nextMark !== undefined) extras = marked(extras, state, call);
       request = this.#encode(call, args, stream !== undefined, extras);
     } catch (error) {
       return call.failNamed(error);
@@ -329,9 +329,14 @@ export class Client implements PooledCaller {
 }
 
 /** What the header of the first call says besides. */
-function marked(extras: Extras | undefined, state: SessionState): Extras {
+function marked(
+  extras: Extras | undefined,
+  state: SessionState,
+  call: PendingCall,
+): Extras {
   const from = state.nextMark;
   state.nextMark = undefined;
+  state.markedCall = new WeakRef(call);
   const { deadline, meta, trace }: Partial<Extras> = extras ?? {};
   return { deadline, meta, trace, from, isUsual: false };
 }

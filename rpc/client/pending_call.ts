@@ -317,8 +317,10 @@ export abstract class PendingCall<T = unknown>
     if (this.#state === before) return false;
     this.#lent?.cut();
     this.#end(reason);
-    if (before.name === "opening") this.opening?.cancel(reason);
-    else {
+    if (before.name === "opening") {
+      this.#context.state.notSent(this);
+      this.opening?.cancel(reason);
+    } else {
       const channel = this.#channel;
       this.#releaseUnread();
       const abort = () => channel.abort(reason);
@@ -388,7 +390,7 @@ export abstract class PendingCall<T = unknown>
     if (header.error !== undefined) {
       const late = header.about?.code === "deadline-exceeded";
       if (late && this.#limits?.expireIfDue()) return;
-      return this.fail(remoteError(header, this.name));
+      return this.fail(remoteError(header, this.name, this.selector));
     }
     this.#state = header.continued
       ? this.#state.continue

@@ -505,7 +505,11 @@ test("forward(): the way back ends with the session of the client", async (t) =>
   await client.call("db.listen", [() => 1]);
   await client.close();
   await front.closed;
-  await assertRejects(async () => await kept!(), RemoteError, "not found: /_");
+  await assertRejects(
+    async () => await kept!(),
+    RemoteError,
+    "remote: not found: callback of /db/listen",
+  );
 });
 
 test("forward(): the first to name a prefix has it, and what is none is ignored", async (t) => {

@@ -409,23 +409,28 @@ function forwardedHeader(
   target: RoutedSession | undefined,
 ): Uint8Array {
   const refusesPings = target?.refusesPings ?? false;
-  if (deadline === undefined) {
+  const mark = target?.nextMark;
+  if (deadline === undefined && mark === undefined) {
     return refusesPings
       ? encodeHeader(request, true)
       : request.forwarded ??= encodeHeader(request, false);
   }
-  const left = Math.ceil(deadline - performance.now());
-  return encodeHeader(request, refusesPings, Math.max(0, left));
+  // The first call to what this side has dialed, which may be no peer.
+  if (mark !== undefined) target!.nextMark = undefined;
+  const left = deadline &&
+    Math.max(0, Math.ceil(deadline - performance.now()));
+  return encodeHeader(request, refusesPings, left, mark);
 }
 
 function encodeHeader(
   { selector, extension, context: { codec } }: Request,
   refusesPings: boolean,
   left?: number,
+  mark?: string,
 ): Uint8Array {
   return encoded(
     codec,
-    forwardedHeaderValue(selector, extension, refusesPings, left),
+    forwardedHeaderValue(selector, extension, refusesPings, left, mark),
   );
 }
 

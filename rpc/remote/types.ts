@@ -401,9 +401,13 @@ export type ReceivedObject<T, C extends Carried> = T extends PlainValue ? T
 
 /**
  * The members of an object, as they are received. Methods of classes do not
- * arrive, but types cannot tell them from other functions. A function counts as a
- * method if its object has private members, or has data and the function does not
- * return what it returns at the other end: a promise, a stream or nothing.
+ * arrive, but types cannot always tell them from other functions. A function counts
+ * as a method if its object has private members, or has data and
+ *
+ * - the function does not return what it returns at the other end: a promise, a
+ *   stream or nothing, or
+ * - the object has the type of a class or an interface, and the function may be
+ *   declared as a method.
  *
  * @ignore
  */
@@ -414,7 +418,32 @@ export type ReceivedMembers<T, C extends Carried> = HidesMembers<T> extends true
   }
   : [T[keyof T]] extends [AnyFunction | undefined]
     ? { [K in keyof T]: Received<T[K], C> }
-  : { [K in keyof T]: ReceivedMember<T[K], C> };
+  : T extends LiteralObject ? { [K in keyof T]: ReceivedMember<T[K], C> }
+  : {
+    [K in keyof T]: IsMethod<T[K]> extends true ? NoMethodOfClass
+      : ReceivedMember<T[K], C>;
+  };
+
+/**
+ * Whether a member of a class or an interface may be a method: its parameters are
+ * compared in both directions. A function without parameters may be one, too.
+ *
+ * @ignore
+ */
+export type IsMethod<F> = F extends CallbackLife ? false
+  : F extends AnyFunction ? ((...args: never[]) => never) extends F ? true
+    : false
+  : false;
+
+/**
+ * What the types of object literals and type aliases extend, but neither classes
+ * nor interfaces.
+ *
+ * @ignore
+ */
+export interface LiteralObject {
+  readonly [key: string]: unknown;
+}
 
 /**
  * A member of an object, as it is received.
@@ -432,6 +461,14 @@ export type NoMethod = Uncallable<
   CannotSend<
     "a method of an object",
     "only data arrives; declare that a function returns a promise"
+  >
+>;
+
+/** @ignore */
+export type NoMethodOfClass = Uncallable<
+  CannotSend<
+    "a method of a class or an interface with data",
+    "only data arrives; if it is a function of an object literal, declare the type of the object with type"
   >
 >;
 
@@ -534,8 +571,23 @@ export type SentFor<T, Declared, C extends Carried> = T extends PlainValue ? T
     : T extends Error
       ? "stack" extends keyof T ? CannotSend<"an Error", "send its message">
       : { [K in keyof T]: Sent<T[K], C> }
-    : { [K in keyof T]: Sent<T[K], C> }
+    : T extends LiteralObject ? { [K in keyof T]: Sent<T[K], C> }
+    : [T[keyof T]] extends [AnyFunction | undefined]
+      ? { [K in keyof T]: Sent<T[K], C> }
+    : { [K in keyof T]: SentMember<T[K], C> }
   : T;
+
+/**
+ * What may be sent for a member of a class or an interface with data.
+ *
+ * @ignore
+ */
+export type SentMember<T, C extends Carried> = IsMethod<T> extends true
+  ? CannotSend<
+    "a method of a class or an interface with data",
+    "an instance arrives without it: declare it as Callback<F>, or the type of the object with type"
+  >
+  : Sent<T, C>;
 
 /**
  * What may be sent for an array or a tuple.

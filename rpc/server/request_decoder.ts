@@ -147,11 +147,14 @@ export class RequestDecoder {
     const codec = this.#codecOf(header);
     try {
       const weight = header.length > LIGHT_HEADER ? { bytes: 0 } : undefined;
-      const { selector, extension } = decodeCallHeader(codec, header, weight);
+      const { selector, extension, from } = decodeCallHeader(
+        codec,
+        header,
+        weight,
+      );
       const clean = cleanSelector(selector);
       const stream = extension?.["stream"];
       const lends = extension?.["lends"];
-      const from = extension?.["from"];
       const namesNothing = hasEmptySegment(clean);
       const deadline = deadlineIn(extension);
       const meta = metaIn(extension);
@@ -173,7 +176,7 @@ export class RequestDecoder {
         // What says that this side is there must wait for nothing.
         nested: extension?.["nested"] === true || isPing,
         isPing,
-        from: typeof from === "string" ? from : undefined,
+        from,
         refusesPings: extension?.["ping"] === false,
         stream: typeof stream === "boolean" ? stream : undefined,
         lends: typeof lends === "string" ? lends : undefined,

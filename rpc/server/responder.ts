@@ -166,7 +166,9 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
 
   /** Sends a value when there is memory for the encoded value. */
   #sendLater(value: unknown, signal?: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
+    // Without it, the values so far would look complete if the program ends them.
+    const release = this.#channel.holdEnd();
+    return new Promise<void>((resolve, reject) => {
       this.#session.whenRoom(this.#channel, () => {
         try {
           signal?.throwIfAborted();
@@ -174,6 +176,7 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
         } catch (error) {
           reject(error);
         }
+        release();
       });
     });
   }

@@ -20,6 +20,7 @@ import {
   type ErrorFields,
   errorFields,
   MAX_CAUSES,
+  namedInText,
   plainErrorText,
   RemoteError,
   RpcError,
@@ -41,6 +42,8 @@ export interface CallHeader {
   selector: string;
   /** The field `Q`; undefined if the caller is not extended. */
   extension: Readonly<Record<string, unknown>> | undefined;
+  /** What the IDs of the functions begin with of the end that has dialed. */
+  from: string | undefined;
 }
 
 /** What the responder sends first. */
@@ -140,19 +143,26 @@ export function callHeaderValue(
  * @param extension the field `Q` that was received
  * @param refusesPings whether this side asks the target not to ping it
  * @param deadline what is left of its deadline, if it has one
+ * @param from what the call says of where it comes from: this side
  */
 export function forwardedHeaderValue(
   selector: string,
   extension: CallHeader["extension"],
   refusesPings: boolean,
   deadline?: number,
+  from?: string,
 ): unknown {
   const header = { Selector: selector, S: selector };
-  if (extension === undefined) return header;
-  // It may be forwarded to where it came from.
+  if (extension === undefined) {
+    // Without a version, it does not say that the caller is extended.
+    return from === undefined ? header : { ...header, Q: { from } };
+  }
+  // That of the caller is left out: it may be forwarded to where it came from.
   const { from: _, ...others } = extension;
   const Q = withPing(others, refusesPings);
-  return { ...header, Q: deadline === undefined ? Q : { ...Q, deadline } };
+  if (deadline !== undefined) Q["deadline"] = deadline;
+  if (from !== undefined) Q["from"] = from;
+  return { ...header, Q };
 }
 
 /**
@@ -233,7 +243,12 @@ export function decodeCallHeader(
   const header = decodeHeader(codec, bytes, "call", weight);
   const selector = fieldOf(header, "call", "Selector", "S", "");
   if (typeof selector !== "string") throw wrongType("call", "Selector");
-  return { selector, extension: extensionOf(header) };
+  const { from }: { from?: unknown } = mapIn(header["Q"]) ?? {};
+  return {
+    selector,
+    extension: extensionOf(header),
+    from: typeof from === "string" ? from : undefined,
+  };
 }
 
 /**
@@ -335,16 +350,26 @@ function textOfFailure(failure: unknown): string {
   return failure instanceof Error ? failure.message : String(failure);
 }
 
-/** The error that a response header or a trailer reports. */
+/**
+ * The error that a response header or a trailer reports.
+ *
+ * @param selector what the call is called here
+ * @param id what was called, if that may be the ID of a function
+ */
 export function remoteError(
   { error, about, meta }: ReceivedHeader,
   selector: string | undefined,
+  id = selector,
 ): RemoteError {
-  return new RemoteError(error ?? "", about?.code, {
+  const named = (text: string) =>
+    id === undefined || selector === undefined || id === selector
+      ? text
+      : namedInText(text, id, selector);
+  return new RemoteError(named(error ?? ""), about?.code, {
     selector,
     remoteName: about?.name,
     details: about?.details,
-    causes: about?.causes,
+    causes: about?.causes?.map(named),
     meta,
   });
 }
@@ -505,11 +530,14 @@ function aboutError(
 function extensionOf(
   header: Record<string, unknown>,
 ): Record<string, unknown> | undefined {
-  const extension = header["Q"];
-  if (typeof extension !== "object" || extension === null) return undefined;
-  const { v } = extension as { v?: unknown };
-  return typeof v === "number" && v >= VERSION
-    ? extension as Record<string, unknown>
+  const extension = mapIn(header["Q"]);
+  const { v }: { v?: unknown } = extension ?? {};
+  return typeof v === "number" && v >= VERSION ? extension : undefined;
+}
+
+function mapIn(value: unknown): Record<string, unknown> | undefined {
+  return typeof value === "object" && value !== null
+    ? value as Record<string, unknown>
     : undefined;
 }
 

@@ -162,6 +162,25 @@ function assertMalformed(read: () => unknown, text: string): void {
   assertEquals(error.code, "malformed-header");
 }
 
+Deno.test("decodeCallHeader(): where a call comes from is read without a version, which says no more of the caller", () => {
+  for (
+    const [Q, from, extended] of [
+      [{ v: 1, from: "_abcdef" }, "_abcdef", true],
+      [{ from: "_abcdef" }, "_abcdef", false],
+      [{ from: 1 }, undefined, false],
+      [["_abcdef"], undefined, false],
+      ["_abcdef", undefined, false],
+      [null, undefined, false],
+    ] as const
+  ) {
+    const header = decodeCallHeader(codec, codec.encode({ S: "x", Q }));
+    assertEquals([header.from, header.extension !== undefined], [
+      from,
+      extended,
+    ]);
+  }
+});
+
 Deno.test("decodeCallHeader(): keys of both dialects must have the same value", () => {
   for (
     const header of [

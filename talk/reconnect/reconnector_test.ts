@@ -3,6 +3,7 @@ import {
   forward,
   type Handler,
   handlerFrom,
+  type HandlerFunction,
   listen,
   memoryPair,
   MuxError,
@@ -23,6 +24,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { FakeTime } from "../../tests/support/fake_time.ts";
+import { rawCall, scriptedPeer } from "../../tests/support/raw_call.ts";
 import { turn, watch, within } from "../../tests/support/within.ts";
 import { Reconnector } from "./reconnector.ts";
 
@@ -1026,6 +1028,28 @@ Deno.test("dial(): a server that sends back what it gets calls no handler twice"
   await peer.close();
 });
 
+for (
+  const [what, start] of [
+    ["cannot be encoded", (peer: Peer) => peer.call("x", [Symbol()])],
+    ["is given up before it is sent", (peer: Peer) => {
+      const stop = new AbortController();
+      const call = peer.call("x", [], { signal: stop.signal });
+      stop.abort();
+      return call;
+    }],
+  ] as const
+) {
+  Deno.test(`dial(): a server that sends back what it gets is noticed after a first call that ${what}`, async () => {
+    await using server = answerEach(echo);
+    const peer = await dial(server.address, { onError() {} });
+    await start(peer).catch(() => {});
+    const error = await within(peer.call("y").catch((e) => e), "the call");
+    assertInstanceOf(error, MuxError);
+    assertMatch(error.message, /returns what it gets, as an echo server does/);
+    await peer.close();
+  });
+}
+
 Deno.test("dial() with reconnect: a peer that was killed in its first frame is dialed again", async () => {
   let connections = 0;
   const handler = handlerFrom({ echo: (value: unknown) => value });
@@ -1065,6 +1089,74 @@ Deno.test("dial(): a call that is forwarded back to its caller is no echo", asyn
     handler: handlerFrom({ self: () => "me" }),
   });
   assertEquals(await within(peer.call("self"), "the call"), "me");
+});
+
+for (const caller of ["is extended", "is not extended"]) {
+  for (const answers of ["forwards", "has no handler"]) {
+    Deno.test(`forward(): a gateway to a server that sends back what it gets gives up, if the caller ${caller} and its other direction ${answers}`, async () => {
+      await using server = answerEach(echo);
+      const [client, front] = memoryPair({}, {});
+      let handler!: HandlerFunction;
+      await using middle = await dial(server.address, {
+        reconnect: {
+          minDelay: 0,
+          onConnect: (peer) => {
+            handler = forward(peer);
+          },
+        },
+        handler: answers === "forwards" ? forward(front) : undefined,
+        onError() {},
+      });
+      front.handle("", (call, respond) => handler(call, respond));
+      const { peer, raw } = scriptedPeer({
+        handler: (call, respond) => handler(call, respond),
+      });
+      const called = caller === "is extended"
+        ? client.call("x").catch((error) => error.text)
+        : rawCall(raw, "x", null).then(async (channel) => {
+          const [{ Error: text }] = await channel.read(1) as [
+            { Error: string },
+          ];
+          return text;
+        });
+      const error = await within(
+        middle.closed.then(() => undefined, (error) => error),
+        "giving up",
+      );
+      assertInstanceOf(error, MuxError);
+      assertEquals(error.code, "protocol-error");
+      assertMatch(error.message, /returns what it gets, as an echo server/);
+      assertEquals(server.connections, 1);
+      assertMatch(
+        String(await within(called, "the call")),
+        /^Cannot forward call "\/x": .*returns what it gets/,
+      );
+      await client.close();
+      await peer.close();
+    });
+  }
+}
+
+Deno.test("forward(): a call that comes back through two gateways which dial each other is no echo", async () => {
+  const handled: string[] = [];
+  await using far = await listen("tcp://127.0.0.1:0", {
+    onPeer: (peer) => void peer.handle("", forward(peer)),
+  });
+  await using middle = await dial(far.addr, {
+    handler(call, respond) {
+      handled.push(call.selector);
+      return respond.return("the gateway's own");
+    },
+  });
+  const [client] = memoryPair({}, { handler: forward(middle) });
+  await using _ = client;
+  for (let i = 0; i < 2; i++) {
+    assertEquals(
+      await within(client.call("x"), "the call"),
+      "the gateway's own",
+    );
+  }
+  assertEquals(handled, ["/x", "/x"]);
 });
 
 for (const [code, isLasting] of [[3003, true], [3000, true], [4000, false]]) {

@@ -267,6 +267,8 @@ class QueueChannel implements RawChannel {
   #onReadable: (() => void) | undefined;
   readonly #onClosed = new Set<() => void>();
   #onDrained: (() => void) | undefined;
+  #endHolds = 0;
+  #endIsDue = false;
   #onDropped: ((bytes: Uint8Array) => void) | undefined;
   #streams: ChannelStreams | undefined;
   readonly #closed = Promise.withResolvers<void>();
@@ -406,8 +408,21 @@ class QueueChannel implements RawChannel {
     this.#flush();
   }
 
+  holdEnd(): () => void {
+    let held = true;
+    this.#endHolds++;
+    return () => {
+      if (!held) return;
+      held = false;
+      if (--this.#endHolds === 0 && this.#endIsDue) this.closeWrite();
+    };
+  }
+
   closeWrite(): void {
     if (this.#sending !== "open") return;
+    this.#endIsDue = true;
+    const streamHolds = this.#streams?.endAfterHeld() ?? false;
+    if (streamHolds || this.#endHolds > 0) return;
     this.#sending = "ending";
     this.#flush();
   }
@@ -452,7 +467,8 @@ class QueueChannel implements RawChannel {
 
   discardWithEof(): void {
     for (const { reject } of this.#waiting.splice(0)) reject(channelClosed());
-    this.closeWrite();
+    if (this.#sending === "open") this.#sending = "ending";
+    this.#flush();
     this.discard();
   }
 
@@ -471,7 +487,9 @@ class QueueChannel implements RawChannel {
   }
 
   async close(): Promise<void> {
-    if (this.#waiting.length === 0) this.closeWrite();
+    const pending = this.#waiting.length > 0 || this.#endHolds > 0 ||
+      this.#streams?.holdsWrites;
+    if (!pending) this.closeWrite();
     this.discard();
     await this.#session.line.arrived();
   }

@@ -441,6 +441,109 @@ class User {
   }
 }
 
+/** A class with data, and methods that return what calls return. */
+class Account {
+  constructor(readonly id: string) {}
+  get label(): string {
+    return `Account ${this.id}`;
+  }
+  async balance(): Promise<number> {
+    return await Promise.resolve(this.id.length);
+  }
+  async deposit(amount: number): Promise<void> {
+    await Promise.resolve(amount);
+  }
+  async *entries(): AsyncGenerator<number> {
+    yield await Promise.resolve(1);
+  }
+  close(): void {}
+}
+
+/** A class without data, whose instances have functions of their own. */
+export class Handle {
+  readonly stop: () => Promise<void> = () => Promise.resolve();
+  readonly state = (_at: number): Promise<string> => Promise.resolve("ok");
+}
+
+interface WithFunctions {
+  id: number;
+  onChange: (n: number) => void;
+  onEnd?: () => void;
+  done: Callback<() => void>;
+}
+type Alias = { id: number; stop(): Promise<void> };
+
+/** Objects with data and functions. */
+interface Mixed {
+  account(account: Account): Account;
+  accounts(): { list: Account[]; byId: Record<string, Account> };
+  nested(value: { deep: { account: Account }[] }): void;
+  either(value: Account | string): Account | string;
+  open(): Promise<Account>;
+  listen(fn: Callback<(account: Account) => void>): void;
+  some(): AsyncIterable<Account>;
+  handle(): Handle;
+  options(options: WithFunctions): WithFunctions;
+  alias(alias: Alias): Alias;
+  literal(): { id: number; stop(): Promise<void>; add(n: number): void };
+  partial(): Pick<Account, "id">;
+}
+
+/** What arrives of objects with data and functions. */
+export async function mixedAllowed(peer: Peer): Promise<void> {
+  const api = peer.remote<Mixed>();
+  (await api.open()).id.charAt(0);
+  (await api.accounts()).byId["a"]?.id.charAt(0);
+  for await (const { id } of api.some()) id.charAt(0);
+  await api.listen(({ id }) => void id.charAt(0));
+  await api.either("a");
+  const { stop, state } = await api.handle();
+  await stop();
+  (await state(1)).charAt(0);
+  const { id, onChange, onEnd, done } = await api.options({
+    id: 1,
+    onChange: (n) => void n.toFixed(),
+    done: () => {},
+  });
+  id.toFixed();
+  await onChange(1);
+  await onEnd?.();
+  await done();
+  await (await api.alias({ id: 1, stop: async () => {} })).stop();
+  const literal = await api.literal();
+  await literal.stop();
+  await literal.add(1);
+  (await api.partial()).id.charAt(0);
+}
+
+/** What does not arrive of them. */
+export async function mixedRefused(peer: Peer): Promise<void> {
+  const api = peer.remote<Mixed>();
+  const account = await api.open();
+  // @ts-expect-error a method that returns a promise does not arrive
+  await account.balance();
+  // @ts-expect-error nor does one with parameters
+  await account.deposit(1);
+  // @ts-expect-error nor one that streams
+  account.entries();
+  // @ts-expect-error nor one that returns nothing
+  account.close();
+  // @ts-expect-error nor within arrays
+  (await api.accounts()).list[0]?.close();
+  // @ts-expect-error nor within dictionaries
+  (await api.accounts()).byId["a"]?.close();
+  // @ts-expect-error nor in a stream
+  for await (const each of api.some()) each.close();
+  // @ts-expect-error nor at a callback
+  await api.listen((each) => each.close());
+  // @ts-expect-error an instance arrives without its methods
+  await api.account(new Account("a"));
+  // @ts-expect-error also within others
+  await api.nested({ deep: [{ account: new Account("a") }] });
+  // @ts-expect-error and as one of several
+  await api.either(new Account("a"));
+}
+
 /** Functions that may be sent. */
 export async function functionsAllowed(peer: Peer): Promise<void> {
   const api = peer.remote<Functions>();

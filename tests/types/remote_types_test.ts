@@ -4,6 +4,8 @@ const SOURCES = ["remote_types.ts", "codec_types.ts", "contract_types.ts"].map(
   (name) => new URL(name, import.meta.url),
 );
 const ROOT = new URL("../../", import.meta.url);
+/** A type whose kind of declaration matters. */
+const JOB = "interface Job { id: number; stop(): Promise<void> }";
 const DIRECTIVE = /^ *\/\/ @ts-expect-error (.*)$/;
 
 /** What the compiler has to say about a file. */
@@ -77,6 +79,12 @@ Deno.test("Remote: the message for what cannot be sent says what to do", async (
     ],
     ["f(e: Error): void", "f(new Error())", "Cannot send an Error"],
     ["f(): { a: 1; g(): 2 }", "f().then((o) => o.g())", "only data arrives"],
+    ["f(): Job", "f().then((job) => job.stop())", "with type"],
+    [
+      "f(job: Job): void",
+      "f({ id: 1, stop: async () => {} })",
+      "declare it as Callback<F>",
+    ],
   ];
   const lines = cases.map(([service, call], i) =>
     `export const f${i} = (p: Peer) => p.remote<{ ${service} }>().${call};`
@@ -84,8 +92,10 @@ Deno.test("Remote: the message for what cannot be sent says what to do", async (
   try {
     await Deno.writeTextFile(
       copy,
-      [`import type { Peer } from "${new URL("mod.ts", ROOT)}";`, ...lines]
-        .join("\n"),
+      [
+        `import type { Peer } from "${new URL("mod.ts", ROOT)}"; ${JOB}`,
+        ...lines,
+      ].join("\n"),
     );
     const { ok, text } = await check(copy);
     assertEquals(ok, false);
