@@ -55,7 +55,7 @@ export class MuxError extends Error {
  * | `no-client-certificate` | the server demands a certificate, and the client has none |
  * | `wrong-client-certificate` | the server does not trust the certificate of the client |
  * | `not-tls` | the other side does not speak TLS |
- * | `wrong-protocol` | the other side speaks another protocol than this package's |
+ * | `wrong-protocol` | the other side speaks a protocol other than this package's |
  * | `wrong-version` | there is no version of TLS that both sides speak |
  * | `handshake-failed` | the handshake failed for another reason |
  * | `truncated` | the connection was cut after the handshake |
