@@ -1,5 +1,3 @@
-import { printableText } from "../printable_text.ts";
-
 /**
  * Why an operation of the mux layer failed.
  *
@@ -57,7 +55,7 @@ export class MuxError extends Error {
  * | `no-client-certificate` | the server demands a certificate, and the client has none |
  * | `wrong-client-certificate` | the server does not trust the certificate of the client |
  * | `not-tls` | the other side does not speak TLS |
- * | `wrong-protocol` | the other side speaks another protocol than this package's |
+ * | `wrong-protocol` | the other side speaks a protocol other than this package's |
  * | `wrong-version` | there is no version of TLS that both sides speak |
  * | `handshake-failed` | the handshake failed for another reason |
  * | `truncated` | the connection was cut after the handshake |
@@ -225,132 +223,3 @@ export function peerSilent(silence: number): MuxError {
 /** What errors say about text that comes from the other end of standard streams. */
 export const STDIO_ADVICE =
   "standard output carries frames only, so logs belong on stderr";
-
-/** Bytes that are quoted from a peer that does not speak qmux. */
-export const QUOTE_SIZE = 64;
-
-/** How the first bytes of other protocols look, read as Latin-1. */
-const OTHER_PROTOCOLS: readonly (readonly [RegExp, string])[] = [
-  [/^HTTP\/\d/, "an HTTP server; if it accepts WebSockets, dial ws: or wss:"],
-  [/^PRI \* HTTP\/2/, "an HTTP/2 client"],
-  [
-    /^(?:GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS|TRACE|CONNECT) \S/,
-    "an HTTP client; for WebSockets, listen on ws:",
-  ],
-  // deno-lint-ignore no-control-regex
-  [/^[^]{3}\x04[\0\x01]\0{4}/, "an HTTP/2 server"],
-  [/^SSH-\d/, "SSH"],
-  // deno-lint-ignore no-control-regex
-  [/^[\x14-\x17]\x03[\0-\x04]/, "TLS; of all schemes, tls: and wss: speak it"],
-  [/^\*\S* ?(?:OK|PREAUTH|BYE)\b/, "an IMAP server"],
-  [/^\+OK [^]*POP/i, "a POP3 server"],
-  [
-    /^(?:-(?:ERR|NOAUTH|DENIED|LOADING|WRONGPASS|MISCONF|READONLY)\b|\+(?:OK|PONG)\r\n|[*$:]-?\d+\r\n)/,
-    "a Redis server",
-  ],
-  [/^\d{3}[ -]/, "a server of SMTP or FTP"],
-  [/^(?:E\0\0[^]{2}S|EFATAL)|^R\0\0\0[\b-\xff]\0\0\0/, "a PostgreSQL server"],
-  // deno-lint-ignore no-control-regex
-  [/^\0\0\0[^](?:\0\x03\0\0|\x04\xd2\x16)/, "a PostgreSQL client"],
-  // deno-lint-ignore no-control-regex
-  [/^[^]{2}\0[^](?:\n\d+\.\d|\xff[^]\x04)/, "a MySQL server"],
-  // deno-lint-ignore no-control-regex
-  [/^AMQP[\0-\x03]/, "an AMQP server"],
-  [/^INFO \{/, "a NATS server"],
-  [/^RFB \d/, "a VNC server"],
-  [/^[\x81\x82\x88\x89][\0-\xff]/, "WebSocket without its handshake"],
-  [/^Content-(?:Length|Type):/i, "messages with headers, such as JSON-RPC"],
-  [
-    /^\s*(?:\{\s*["}]|\[\s*(?:["{[]|\]\s*$|-?\d[\d.e+]*\s*(?:,|\]\s*$)))/,
-    "JSON",
-  ],
-  [/^(?:\xff\xfe|\xfe\xff)/, "text in UTF-16"],
-  [/^\s*<[!?a-z]/i, "HTML or XML"],
-];
-
-/**
- * Quotes the first bytes of a peer that does not speak this protocol, and says
- * what they look like.
- *
- * @returns such as `"SSH-2.0-OpenSSH\r\n" looks like SSH`
- */
-export function describeBytes(bytes: Uint8Array): string {
-  const text = textOf(bytes);
-  return `${quoteBytes(bytes)} looks like ${
-    protocolOf(bytes) ??
-      (text === undefined ? "binary data" : "text, such as a line of a log")
-  }`;
-}
-
-/** Bytes as a quoted text that is safe to print, cut to {@linkcode QUOTE_SIZE}. */
-export function quoteBytes(bytes: Uint8Array): string {
-  const first = bytes.subarray(0, QUOTE_SIZE);
-  const text = textOf(first);
-  const printable = text === undefined
-    ? latin1(first).replace(
-      /[^\x20-\x7e]/g,
-      (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, "0")}`,
-    )
-    : printableText(text);
-  return `"${printable}"${bytes.length > QUOTE_SIZE ? "…" : ""}`;
-}
-
-/**
- * The error for bytes that are no frames: that of the decoder, which may be about
- * a number that the peer never meant to send, with what the bytes look like.
- *
- * @param error the error of the decoder
- * @param bytes the bytes from the start of the frame that it could not decode
- * @param advice what else to say about text, if anything
- */
-export function notFrames(
-  error: MuxError,
-  bytes: Uint8Array,
-  advice: string | undefined,
-): MuxError {
-  const isFrame = isFrameType(bytes[0]);
-  const isText = bytes.length > 1 && textOf(bytes) !== undefined;
-  if (isFrame && !isText && protocolOf(bytes) === undefined) return error;
-  const more = isText && advice !== undefined ? `; ${advice}` : "";
-  return new MuxError(
-    error.code,
-    `${error.message}: ${describeBytes(bytes)}${more}`,
-  );
-}
-
-/** Whether bytes are whole lines of text, and begin as a frame does. */
-export function isTextFrame(bytes: Uint8Array): boolean {
-  return isFrameType(bytes[0]) && bytes[bytes.length - 1] === 10 &&
-    textOf(bytes) !== undefined;
-}
-
-/** Whether a byte is ASCII that texts have: printable, white space or escape. */
-export function isTextByte(byte: number): boolean {
-  return byte >= 32 && byte < 127 || byte >= 9 && byte <= 13 || byte === 27;
-}
-
-/** Whether a byte is one of the seven, "d" to "j" in ASCII. */
-function isFrameType(byte = 0): boolean {
-  return byte >= 100 && byte <= 106;
-}
-
-function protocolOf(bytes: Uint8Array): string | undefined {
-  const start = latin1(bytes.subarray(0, QUOTE_SIZE));
-  return OTHER_PROTOCOLS.find(([pattern]) => pattern.test(start))?.[1];
-}
-
-/** UTF-8 text without control characters, perhaps cut within a character. */
-function textOf(bytes: Uint8Array): string | undefined {
-  try {
-    const text = new TextDecoder("utf-8", { fatal: true })
-      .decode(bytes, { stream: true });
-    // deno-lint-ignore no-control-regex
-    return /[\0-\x08\x0e-\x1a\x1c-\x1f\x7f-\x9f]/.test(text) ? undefined : text;
-  } catch {
-    return undefined;
-  }
-}
-
-function latin1(bytes: Uint8Array): string {
-  return String.fromCharCode(...bytes);
-}

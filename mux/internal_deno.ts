@@ -23,7 +23,7 @@ export type {
   QuicRuntime,
 } from "./quic/types.ts";
 export { BegunTransport } from "./transport/begun_transport.ts";
-export { connListener, connTransport } from "./transport/conn.ts";
+export { connListener, connTransport } from "./transport/deno/conn.ts";
 export { messagePortTransport } from "./transport/message/message_port.ts";
 export { duplexTransport } from "./transport/duplex.ts";
 export { hostPort, parseHostPort } from "./transport/address_forms.ts";
@@ -37,8 +37,8 @@ export {
 export { socketOver } from "./transport/node/stream_socket.ts";
 export { Guard, tlsOver } from "./transport/node/tls.ts";
 export { pinsOf, readPem } from "./transport/node/tls_options.ts";
-export { canReusePort } from "./transport/tcp.ts";
-export { stdioTransport } from "./transport/stdio.ts";
+export { canReusePort } from "./transport/deno/tcp.ts";
+export { stdioTransport } from "./transport/deno/stdio.ts";
 export {
   type RequestDecision,
   type RequestHandler,

@@ -21,6 +21,25 @@ import type { Session } from "./types.ts";
 import { memoryTransports } from "./transport/memory.ts";
 import type { Channel } from "./types.ts";
 
+/** A proxy that runs, and the ends at its two sides. */
+function running<End extends { close(): unknown }>(
+  a: End,
+  b: End,
+  done: Promise<void>,
+) {
+  return {
+    a,
+    b,
+    done,
+    watched: watch(done),
+    async [Symbol.asyncDispose]() {
+      await a.close();
+      await b.close();
+      await within(done.catch(() => {}), "the proxy to end");
+    },
+  };
+}
+
 /** Two sessions with a proxy between them. */
 function proxied(options?: SessionOptions) {
   const [outerA, innerA] = memoryTransports();
@@ -31,18 +50,7 @@ function proxied(options?: SessionOptions) {
     qmux(innerA, options),
     qmux(innerB, options),
   );
-  const watched = watch(done);
-  return {
-    a,
-    b,
-    done,
-    watched,
-    async [Symbol.asyncDispose]() {
-      await a.close();
-      await b.close();
-      await within(done.catch(() => {}), "the proxy to end");
-    },
-  };
+  return running(a, b, done);
 }
 
 /** Scripts at both ends, with a channel between them whose IDs are all 0. */
@@ -55,22 +63,11 @@ async function scripted(window?: number) {
     qmux(innerA, options),
     qmux(innerB, options),
   );
-  const watched = watch(done);
   await a.send(open(0));
   await b.expect("open");
   await b.send(confirm(0, 0, window));
   await a.expect("open-confirm");
-  return {
-    a,
-    b,
-    done,
-    watched,
-    async [Symbol.asyncDispose]() {
-      await a.close();
-      await b.close();
-      await within(done.catch(() => {}), "the proxy to end");
-    },
-  };
+  return running(a, b, done);
 }
 
 async function accept(session: Session): Promise<Channel> {

@@ -2,9 +2,7 @@ import { ChannelTable } from "./table/channel_table.ts";
 import {
   connectionLost,
   InvariantError,
-  isTextFrame,
   MuxError,
-  notFrames,
   peerSilent,
   protocolError,
   sessionClosed,
@@ -15,7 +13,13 @@ import {
   SilenceWatch,
   type Watched,
 } from "./flow/silence_watch.ts";
-import { headerSize, isChannelFrame } from "./wire/frame.ts";
+import {
+  isClientHello,
+  isHalfForeignHeader,
+  isTextFrame,
+  notFrames,
+  TLS_ALERT,
+} from "./wire/foreign_bytes.ts";
 import { FrameDecoder } from "./wire/frame_decoder.ts";
 import { FrameQueue, WRITE_TARGET } from "./wire/frame_queue.ts";
 import { resolveOptions, type SessionOptions } from "./options.ts";
@@ -388,16 +392,14 @@ export class QmuxSession implements RawSession {
     return this.#state === "ended";
   }
 
-  /**
-   * A program that prints a line in place of frames may print nothing after it.
-   * If that is short, and begins with a letter that is a type of frames, it would
-   * be taken for half of a header, and this side would wait for the other half. So
-   * would bytes that name a channel which this side has not opened.
-   */
+  /** Throws if the session begins with bytes that are no frame. */
   #checkFirst(chunk: Uint8Array): void {
-    const isText = isTextFrame(chunk);
-    if (!isText && !isHalfOfNone(chunk)) return;
-    const what = isText ? "text" : "bytes";
+    const what = isTextFrame(chunk)
+      ? "text"
+      : isHalfForeignHeader(chunk)
+      ? "bytes"
+      : undefined;
+    if (what === undefined) return;
     throw notFrames(
       protocolError(`received ${what} in place of a frame`),
       chunk,
@@ -551,28 +553,6 @@ export class QmuxSession implements RawSession {
     cancel();
     await this.#closeTransport();
   }
-}
-
-/**
- * A fatal alert of TLS, "unexpected message": it tells a client of TLS that this
- * side does not speak it. Otherwise the client would see an end only, as of a
- * server that is away, and would try again.
- */
-const TLS_ALERT = new Uint8Array([0x15, 3, 1, 0, 2, 2, 10]);
-
-/**
- * Whether the first bytes of a session are half of the header of a frame for a
- * channel that cannot exist yet: this side assigns small IDs first.
- */
-function isHalfOfNone(bytes: Uint8Array): boolean {
-  const type = bytes[0]!;
-  return isChannelFrame(type) && bytes.length < headerSize(type) &&
-    bytes.length > 1 && bytes[1]! > 0;
-}
-
-/** Whether bytes begin as those of a client of TLS. */
-function isClientHello(bytes: Uint8Array | undefined): boolean {
-  return bytes !== undefined && bytes[0] === 0x16 && bytes[1] === 3;
 }
 
 /**

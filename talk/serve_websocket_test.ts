@@ -41,6 +41,20 @@ class Site implements AsyncDisposable {
     return [response.status, await response.text()];
   }
 
+  /** The head of the answer to a request with these header fields. */
+  async answerTo(...fields: string[]): Promise<string> {
+    const [hostname, port] = this.host.split(":");
+    using conn = await Deno.connect({
+      hostname: hostname!,
+      port: Number(port),
+    });
+    const head = ["GET / HTTP/1.1", `Host: ${this.host}`, ...fields];
+    await conn.write(new TextEncoder().encode(`${head.join("\r\n")}\r\n\r\n`));
+    const buffer = new Uint8Array(1_000);
+    const read = await conn.read(buffer);
+    return new TextDecoder().decode(buffer.subarray(0, read!));
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.handler.listener.close();
     await this.#server.shutdown();
@@ -180,25 +194,13 @@ Deno.test('serveWebSocket(): every page may connect with origins "*"', async () 
 
 Deno.test("serveWebSocket(): a program without an Origin header may connect", async () => {
   await using site = new Site();
-  const conn = await Deno.connect({
-    hostname: "127.0.0.1",
-    port: Number(site.host.split(":")[1]),
-  });
-  const request = [
-    "GET / HTTP/1.1",
-    `Host: ${site.host}`,
+  const answer = await site.answerTo(
     "Connection: Upgrade",
     "Upgrade: websocket",
     "Sec-WebSocket-Version: 13",
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-  ].join("\r\n") + "\r\n\r\n";
-  await conn.write(new TextEncoder().encode(request));
-  const buffer = new Uint8Array(1_000);
-  const answer = new TextDecoder().decode(
-    buffer.subarray(0, (await conn.read(buffer))!),
   );
   assert(answer.startsWith("HTTP/1.1 101 "), answer);
-  conn.close();
 });
 
 Deno.test("serveWebSocket(): authenticate decides by the request before the upgrade", async () => {
@@ -297,19 +299,11 @@ Deno.test("serveWebSocket(): the first protocol that both sides support is chose
 Deno.test("serveWebSocket(): an incomplete upgrade request is refused", async () => {
   await using site = new Site();
   // The key and the version are missing.
-  const conn = await Deno.connect({
-    hostname: "127.0.0.1",
-    port: Number(site.host.split(":")[1]),
-  });
-  await conn.write(new TextEncoder().encode(
-    `GET / HTTP/1.1\r\nHost: ${site.host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`,
-  ));
-  const buffer = new Uint8Array(1_000);
-  const answer = new TextDecoder().decode(
-    buffer.subarray(0, (await conn.read(buffer))!),
+  const answer = await site.answerTo(
+    "Connection: Upgrade",
+    "Upgrade: websocket",
   );
   assert(answer.startsWith("HTTP/1.1 400 "), answer);
-  conn.close();
 });
 
 Deno.test("serveWebSocket(): a client that sends text is disconnected, and no other", async () => {

@@ -4,6 +4,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 
+const ROOT = new URL("../", import.meta.url);
 const WORKFLOW = new URL("../.github/workflows/ci.yml", import.meta.url);
 const SCRIPT = new URL("../.ci/run", import.meta.url).pathname;
 
@@ -92,3 +93,23 @@ Deno.test("ci: the test files that ci.yml leaves out on a system exist", async (
     assert(isFile, path);
   }
 });
+
+Deno.test("ci: ci.yml leaves out the tests that start the command line, on Windows", async () => {
+  const workflow = await Deno.readTextFile(WORKFLOW);
+  let found = 0;
+  for (const path of [...testsIn("talk/"), ...testsIn("tests/")]) {
+    const source = await Deno.readTextFile(new URL(path, ROOT));
+    if (!source.includes('/support/cli.ts"')) continue;
+    found++;
+    assert(workflow.includes(` - ${path}\n`), path);
+  }
+  assert(found > 0, "a test starts the command line");
+});
+
+/** The paths of all test files below a folder, which ends in a slash. */
+function* testsIn(folder: string): Generator<string> {
+  for (const { name, isDirectory } of Deno.readDirSync(new URL(folder, ROOT))) {
+    if (isDirectory) yield* testsIn(`${folder}${name}/`);
+    else if (name.endsWith("_test.ts")) yield `${folder}${name}`;
+  }
+}

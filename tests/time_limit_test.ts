@@ -5,6 +5,7 @@ import {
   assertStrictEquals,
 } from "@std/assert";
 import { FakeTime } from "./support/fake_time.ts";
+import { timersStarted } from "./support/timers.ts";
 import { turn, watch } from "./support/within.ts";
 import {
   limitedSignal,
@@ -12,22 +13,6 @@ import {
   timeLimit,
   untilAborted,
 } from "../time_limit.ts";
-
-/** Counts the timers that are started while `run` runs. */
-function timersStarted(run: () => void): number {
-  const { setTimeout } = globalThis;
-  let timers = 0;
-  globalThis.setTimeout = ((...args: Parameters<typeof setTimeout>) => {
-    timers++;
-    return setTimeout(...args);
-  }) as typeof setTimeout;
-  try {
-    run();
-  } finally {
-    globalThis.setTimeout = setTimeout;
-  }
-  return timers;
-}
 
 /** A signal that counts its listeners. */
 function countedSignal(): {

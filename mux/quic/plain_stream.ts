@@ -1,9 +1,5 @@
-import {
-  connectionLost,
-  describeBytes,
-  MuxError,
-  protocolError,
-} from "../errors.ts";
+import { connectionLost, MuxError, protocolError } from "../errors.ts";
+import { describeBytes } from "../wire/foreign_bytes.ts";
 import type { FrameSource } from "../wire/frame_sender.ts";
 import { ByteQueue } from "./byte_queue.ts";
 import {

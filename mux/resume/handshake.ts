@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { quoteBytes } from "../errors.ts";
+import { quoteBytes } from "../wire/foreign_bytes.ts";
 import type { Transport } from "../types.ts";
 import { HandshakeError } from "./errors.ts";
 import { Incoming } from "./incoming.ts";

@@ -10,15 +10,15 @@ import type { Scheme } from "./types.ts";
 const LOADERS: Readonly<Record<string, () => Promise<Scheme>>> = Object.freeze({
   tcp: async () =>
     isDeno()
-      ? (await import("./tcp.ts")).tcp
+      ? (await import("./deno/tcp.ts")).tcp
       : (await import("./node/sockets.ts")).nodeTcp,
   unix: async () =>
     isDeno()
-      ? (await import("./unix.ts")).unix
+      ? (await import("./deno/unix.ts")).unix
       : (await import("./node/sockets.ts")).nodeUnix,
   stdio: async () =>
     isDeno()
-      ? (await import("./stdio.ts")).stdio
+      ? (await import("./deno/stdio.ts")).stdio
       : (await import("./node/stdio.ts")).nodeStdio,
   // Deno has no named pipes of its own, and those of Node.
   pipe: async () => (await import("./node/sockets.ts")).nodePipe,

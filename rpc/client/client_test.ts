@@ -4,6 +4,7 @@ import { CodecError } from "../../codec/errors.ts";
 import { DEFAULT_SESSION_OPTIONS } from "../../mux/options.ts";
 import { CountingController } from "../../tests/support/counting_controller.ts";
 import { FakeTime } from "../../tests/support/fake_time.ts";
+import { timersStarted } from "../../tests/support/timers.ts";
 import {
   rawAccept,
   type RawChannel,
@@ -337,22 +338,6 @@ Deno.test("CallOptions.timeout: a call that has its outcome leaves no timer", as
   await server.closed;
   assertEquals(time.waiting, 0);
 });
-
-/** How many timers `run` starts before it returns. */
-function timersStarted(run: () => void): number {
-  const { setTimeout } = globalThis;
-  let timers = 0;
-  globalThis.setTimeout = ((...args: Parameters<typeof setTimeout>) => {
-    timers++;
-    return setTimeout(...args);
-  }) as typeof setTimeout;
-  try {
-    run();
-  } finally {
-    globalThis.setTimeout = setTimeout;
-  }
-  return timers;
-}
 
 Deno.test("CallOptions.timeout: a value too long for a timer is no limit", async () => {
   const cases: [timeout: number, timers: number][] = [

@@ -1,6 +1,6 @@
 import type { Call } from "../types.ts";
 import type { ContractMethod } from "./contract.ts";
-import type { OutputOf, StandardSchema } from "./standard_schema.ts";
+import type { OutputOf, StandardSchema } from "./validation/standard_schema.ts";
 
 /** The key, in a call, of what a schema has made of its metadata. */
 const validated: unique symbol = Symbol("qtalk.validatedMeta");

@@ -10,12 +10,12 @@ import {
   validateArguments,
   type Validated,
   whenever,
-} from "./validate.ts";
+} from "./validation/validate.ts";
 import {
   described,
   ValidationError,
   type ValidationIssue,
-} from "./validation_error.ts";
+} from "./validation/validation_error.ts";
 
 /**
  * Makes a call whose arguments are valid, and checks its response.

@@ -15,7 +15,7 @@ import {
 } from "./contract.ts";
 import { Side } from "./side.ts";
 import type { ContractClient, ValidatingClient } from "./types.ts";
-import { validateMeta } from "./validate.ts";
+import { validateMeta } from "./validation/validate.ts";
 
 /** Options for {@linkcode clientOf}. */
 export interface ClientOfOptions extends CallOptions {

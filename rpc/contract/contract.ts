@@ -1,4 +1,7 @@
-import { standardOf, type StandardSchema } from "./standard_schema.ts";
+import {
+  standardOf,
+  type StandardSchema,
+} from "./validation/standard_schema.ts";
 
 /** The key, in a method or a stream of a contract, of what it is. */
 const kind: unique symbol = Symbol("qtalk.contract");

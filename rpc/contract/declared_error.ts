@@ -1,8 +1,8 @@
 import { CallError, RemoteError } from "../errors.ts";
 import type { ContractMethod } from "./contract.ts";
-import type { InputOf } from "./standard_schema.ts";
+import type { InputOf } from "./validation/standard_schema.ts";
 import type { DeclaredError } from "./types.ts";
-import { validate } from "./validate.ts";
+import { validate } from "./validation/validate.ts";
 
 /** What an error that a method declares says besides its text. */
 export interface DeclaredErrorInit<

@@ -11,8 +11,8 @@ import {
   membersIn,
   type ValueSpec,
 } from "./contract.ts";
-import type { StandardSchema } from "./standard_schema.ts";
-import { isThenable } from "./validate.ts";
+import type { StandardSchema } from "./validation/standard_schema.ts";
+import { isThenable } from "./validation/validate.ts";
 
 /** A JSON Schema, of the draft 2020-12 unless a converter makes another one. */
 export type JsonSchema = Readonly<Record<string, unknown>>;

@@ -32,13 +32,16 @@ import {
   validateArguments,
   validateMeta,
   whenever,
-} from "./validate.ts";
-import { iterableFrom, ValidatedSource } from "./validated_stream.ts";
+} from "./validation/validate.ts";
+import {
+  iterableFrom,
+  ValidatedSource,
+} from "./validation/validated_stream.ts";
 import {
   described,
   ValidationError,
   type ValidationIssue,
-} from "./validation_error.ts";
+} from "./validation/validation_error.ts";
 
 /** A method and the function that implements it. */
 export class Implemented {

@@ -79,7 +79,7 @@ export type {
   StandardProps,
   StandardResult,
   StandardSchema,
-} from "./standard_schema.ts";
+} from "./validation/standard_schema.ts";
 export type {
   ContractCallback,
   ContractClient,
@@ -89,4 +89,7 @@ export type {
   ServiceOf,
   ValidatingClient,
 } from "./types.ts";
-export { ValidationError, type ValidationIssue } from "./validation_error.ts";
+export {
+  ValidationError,
+  type ValidationIssue,
+} from "./validation/validation_error.ts";

@@ -15,7 +15,7 @@ import {
   type ValueSpec,
 } from "./contract.ts";
 import { Implemented } from "./implemented.ts";
-import type { StandardSchema } from "./standard_schema.ts";
+import type { StandardSchema } from "./validation/standard_schema.ts";
 import {
   type Checks,
   type Eventual,
@@ -24,17 +24,17 @@ import {
   type Validated,
   validateEach,
   whenever,
-} from "./validate.ts";
+} from "./validation/validate.ts";
 import {
   iterableFrom,
   streamFrom,
   ValidatedSource,
-} from "./validated_stream.ts";
+} from "./validation/validated_stream.ts";
 import {
   placeOf,
   ValidationError,
   type ValidationIssue,
-} from "./validation_error.ts";
+} from "./validation/validation_error.ts";
 
 /** Makes what takes the place of a function. */
 type Wrap = (

@@ -28,7 +28,11 @@ import type {
   ResultSpec,
   StreamOf,
 } from "./contract.ts";
-import type { InputOf, OutputOf, StandardSchema } from "./standard_schema.ts";
+import type {
+  InputOf,
+  OutputOf,
+  StandardSchema,
+} from "./validation/standard_schema.ts";
 
 /**
  * The functions that implement the methods of a contract. Each gets what the

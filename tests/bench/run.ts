@@ -12,6 +12,7 @@ import {
 } from "./measures.ts";
 import type { CommandLine, Peer } from "./peer.ts";
 import { startRelay } from "./relay.ts";
+import { firstLine } from "../support/first_line.ts";
 
 /**
  * Where the two processes run. Left to itself, the system puts them on one core
@@ -127,14 +128,4 @@ async function stop(child: Deno.ChildProcess): Promise<void> {
     // It has ended by itself.
   }
   await child.status;
-}
-
-async function firstLine(output: ReadableStream<Uint8Array>): Promise<string> {
-  let text = "";
-  for await (const piece of output.pipeThrough(new TextDecoderStream())) {
-    text += piece;
-    const end = text.indexOf("\n");
-    if (end >= 0) return text.slice(0, end);
-  }
-  return text;
 }

@@ -38,6 +38,7 @@ function registered(folder: string): string[] {
 const subjects = new Set([
   ...registered("./"),
   ...registered("../../mux/transport/"),
+  ...registered("../../mux/transport/deno/"),
   ...registered("../../mux/transport/message/"),
   ...registered("../../mux/transport/websocket/"),
 ]);

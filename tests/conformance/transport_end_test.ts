@@ -7,7 +7,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { qmux } from "../../mux/session.ts";
 import type { Session } from "../../mux/types.ts";
-import { connTransport } from "../../mux/transport/conn.ts";
+import { connTransport } from "../../mux/transport/deno/conn.ts";
 import { type Harness, test } from "../support/harness.ts";
 import { RawPeer } from "../support/raw_peer.ts";
 import { assertUsage } from "../support/usage.ts";

@@ -4,6 +4,7 @@
  * @module
  */
 import { dial, dialCommand, type Handler, type Peer } from "@qtalk/qtalk";
+import { firstLine } from "../support/first_line.ts";
 import { MAX_VALUE_SIZE } from "./service.ts";
 
 /** The transports that both sides have. */
@@ -96,17 +97,6 @@ export async function startProgram(
       await stop();
     },
   };
-}
-
-/** The first line of `output`; what follows is dropped. */
-async function firstLine(output: ReadableStream<Uint8Array>): Promise<string> {
-  let text = "";
-  for await (const piece of output.pipeThrough(new TextDecoderStream())) {
-    text += piece;
-    const end = text.indexOf("\n");
-    if (end >= 0) return text.slice(0, end);
-  }
-  return text;
 }
 
 /**

@@ -13,6 +13,7 @@
  * @module
  */
 import {
+  CallError,
   dial,
   dialCommand,
   type Handler,
@@ -41,7 +42,7 @@ function service(): Handler {
       upper: (s: string) => s.toUpperCase(),
       echo: (value: unknown) => value,
       fail: (why: string) => {
-        throw new Error(why);
+        throw new CallError(why);
       },
       ask: withCall((call, name: string) => call.caller.call("answer", [name])),
     }),

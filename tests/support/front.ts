@@ -1,5 +1,5 @@
 import { pass } from "../conformance/relay.ts";
-import { connTransport } from "../../mux/transport/conn.ts";
+import { connTransport } from "../../mux/transport/deno/conn.ts";
 
 /**
  * An address that stays while the servers it leads to come and go: it accepts

@@ -35,3 +35,19 @@ export function interceptTimers({ onSet, onGone }: TimerEvents): void {
     clearInterval(id);
   };
 }
+
+/** How many timers `run` starts before it returns. */
+export function timersStarted(run: () => void): number {
+  const { setTimeout } = globalThis;
+  let timers = 0;
+  globalThis.setTimeout = ((...args: Parameters<typeof setTimeout>) => {
+    timers++;
+    return setTimeout(...args);
+  }) as typeof setTimeout;
+  try {
+    run();
+  } finally {
+    globalThis.setTimeout = setTimeout;
+  }
+  return timers;
+}

@@ -57,7 +57,7 @@ export interface NodeTransportOptions {
 const MAX_HELD = 256 * 1024;
 /** Bytes of one write, so that a slow peer shows signs of life. */
 const MAX_WRITE = 256 * 1024;
-/** Bytes written without a break; conn.ts says why. */
+/** Bytes written without a break; deno/conn.ts says why. */
 const WRITE_SLICE = 4 * 1024 * 1024;
 /** What a write counts towards {@linkcode WRITE_SLICE} beyond its bytes. */
 const WRITE_COST = 32 * 1024;

@@ -1,6 +1,6 @@
 import type { Transport } from "../../types.ts";
 import { untilAborted } from "../../../time_limit.ts";
-import { connTransport, prepared } from "../conn.ts";
+import { connTransport, prepared } from "../deno/conn.ts";
 import { defaultPort, unbracketed } from "./handshake.ts";
 
 /**

@@ -4,7 +4,7 @@
  * @module
  */
 import { printableText } from "../../../printable_text.ts";
-import { describeBytes } from "../../errors.ts";
+import { describeBytes } from "../../wire/foreign_bytes.ts";
 import type { Transport } from "../../types.ts";
 import {
   type Head,

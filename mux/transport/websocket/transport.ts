@@ -4,13 +4,9 @@
  * @module
  */
 import { Queue } from "../../../queue.ts";
-import {
-  connectionLost,
-  describeBytes,
-  MuxError,
-  QUOTE_SIZE,
-} from "../../errors.ts";
+import { connectionLost, MuxError } from "../../errors.ts";
 import type { Transport } from "../../types.ts";
+import { describeBytes, QUOTE_SIZE } from "../../wire/foreign_bytes.ts";
 import type { AbortableTransport, KeptTransport } from "../types.ts";
 
 /** Bytes of one message at most: some receivers refuse more than 1 MiB. */

@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { testTransport } from "../../tests/conformance/transport_suite.ts";
-import { turn } from "../../tests/support/within.ts";
-import { loadScheme } from "./schemes.ts";
-import type { KeptTransport } from "./types.ts";
+import { testTransport } from "../../../tests/conformance/transport_suite.ts";
+import { turn } from "../../../tests/support/within.ts";
+import { loadScheme } from "../schemes.ts";
+import type { KeptTransport } from "../types.ts";
 
 const tcp = (await loadScheme("tcp"))!;
 const { signal } = new AbortController();

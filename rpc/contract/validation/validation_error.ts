@@ -1,4 +1,4 @@
-import { printableText } from "../../printable_text.ts";
+import { printableText } from "../../../printable_text.ts";
 import type { StandardIssue } from "./standard_schema.ts";
 
 /** One thing that is wrong with a value. */

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { testTransport } from "../../tests/conformance/transport_suite.ts";
-import { loadScheme } from "./schemes.ts";
-import { exists, withPath } from "../../tests/support/socket_path.ts";
+import { testTransport } from "../../../tests/conformance/transport_suite.ts";
+import { loadScheme } from "../schemes.ts";
+import { exists, withPath } from "../../../tests/support/socket_path.ts";
 
 const unix = (await loadScheme("unix"))!;
 const { signal } = new AbortController();

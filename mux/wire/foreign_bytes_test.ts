@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
-import { utf8 } from "../tests/support/wire.ts";
-import { describeBytes, MuxError, notFrames, quoteBytes } from "./errors.ts";
+import { utf8 } from "../../tests/support/wire.ts";
+import { MuxError } from "../errors.ts";
+import { describeBytes, notFrames, quoteBytes } from "./foreign_bytes.ts";
 
 /** The first bytes of a peer, and what an error says that they look like. */
 const FIRST_BYTES: [bytes: string | number[], what: string][] = [

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { nextTurn } from "../flow/next_turn.ts";
-import type { KeptTransport, TransportListener } from "./types.ts";
+import { nextTurn } from "../../flow/next_turn.ts";
+import type { KeptTransport, TransportListener } from "../types.ts";
 
 /** What this module uses of a `Deno.Conn`. */
 export interface ConnLike {

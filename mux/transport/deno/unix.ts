@@ -1,10 +1,10 @@
-import { untilAborted } from "../../time_limit.ts";
-import { parsePath } from "./address_forms.ts";
+import { untilAborted } from "../../../time_limit.ts";
+import { parsePath } from "../address_forms.ts";
 import { connListener, connTransport } from "./conn.ts";
 import { beforeProcessEnds } from "./process_end.ts";
-import { fileAt, isSameFile, replaceSocket } from "./socket_file.ts";
-import type { Transport } from "../types.ts";
-import type { Scheme, TransportListener } from "./types.ts";
+import { fileAt, isSameFile, replaceSocket } from "../socket_file.ts";
+import type { Transport } from "../../types.ts";
+import type { Scheme, TransportListener } from "../types.ts";
 
 /**
  * `unix:/path` or `unix:relative/path` in Deno. On Linux, a path that begins with a zero

@@ -1,6 +1,6 @@
-import { STDIO_ADVICE } from "../errors.ts";
-import { singleListener } from "./single_listener.ts";
-import type { AdvisingTransport, KeptTransport, Scheme } from "./types.ts";
+import { STDIO_ADVICE } from "../../errors.ts";
+import { singleListener } from "../single_listener.ts";
+import type { AdvisingTransport, KeptTransport, Scheme } from "../types.ts";
 
 /** Bytes read at once: the capacity of a pipe on Linux. */
 const READ_SIZE = 64 * 1024;

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import type { Metadata } from "../wire/metadata.ts";
-import type { ContractMethod, ValueSpec } from "./contract.ts";
+import type { Metadata } from "../../wire/metadata.ts";
+import type { ContractMethod, ValueSpec } from "../contract.ts";
 import type { StandardResult, StandardSchema } from "./standard_schema.ts";
 import { issuesAt, limited, type ValidationIssue } from "./validation_error.ts";
 

@@ -1,12 +1,12 @@
-import { untilAborted } from "../../time_limit.ts";
+import { untilAborted } from "../../../time_limit.ts";
 import { connListener, connTransport, prepared } from "./conn.ts";
-import { hostPort, parseHostPort } from "./address_forms.ts";
-import type { Transport } from "../types.ts";
+import { hostPort, parseHostPort } from "../address_forms.ts";
+import type { Transport } from "../../types.ts";
 import type {
   Scheme,
   SchemeListenOptions,
   TransportListener,
-} from "./types.ts";
+} from "../types.ts";
 
 /** `tcp://host:port` in Deno; an IPv6 host is written in brackets. */
 export const tcp = {
