@@ -150,7 +150,7 @@ test("serveWebSocket(): with resume, authenticate is asked about every connectio
   assertEquals(asked, ["first", "wrong", "third"]);
 });
 
-test("serveWebSocket(): with resume, a limit out of range is a RangeError at once", () => {
+test("serveWebSocket(): an option of resume out of range is a RangeError at once", () => {
   assertThrows(
     () => serveWebSocket({ resume: { maxDetached: -1 } }),
     RangeError,
