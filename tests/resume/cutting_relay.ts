@@ -82,8 +82,8 @@ export class CuttingRelay implements Disposable {
       if (cut === "close" || cut === "reset" || isHalf) this.#close(far);
     };
     await Promise.all([
-      this.#pass(near, far, take, check),
-      this.#pass(far, near, take, check),
+      this.#pass(near, far, take, check, () => isCut),
+      this.#pass(far, near, take, check, () => isCut),
     ]);
     if (isCut) return;
     this.#close(near);
@@ -96,12 +96,16 @@ export class CuttingRelay implements Disposable {
     to: Deno.Conn,
     take: (bytes: number) => number,
     check: () => void,
+    isCut: () => boolean,
   ): Promise<void> {
     const buffer = new Uint8Array(16 * 1024);
     try {
       for (;;) {
         const size = await from.read(buffer);
-        if (size === null) return await to.closeWrite();
+        if (size === null) {
+          // After the cut, the other end does not see this either.
+          return isCut() ? undefined : await to.closeWrite();
+        }
         const passed = take(size);
         for (let at = 0; at < passed;) {
           at += await to.write(buffer.subarray(at, passed));
