@@ -38,6 +38,7 @@ export { type ChildProcessLike, childTransport } from "./transport/child.ts";
 export { spawnOnNode } from "./transport/node/child.ts";
 export { memoryTransports } from "./transport/memory.ts";
 export { loadResume, loadScheme, SCHEME_NAMES } from "./transport/schemes.ts";
+export type { ResumeStore } from "./resume/store.ts";
 export type {
   ListenResumeOptions,
   ResumeLimits,
@@ -61,7 +62,9 @@ export type {
   SchemeListenOptions,
   SchemeListenTerms,
   SchemeOptions,
+  SessionTap,
   SessionTransport,
+  StreamTap,
   TlsDialOptions,
   TlsInfo,
   TlsListenOptions,

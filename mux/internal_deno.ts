@@ -22,6 +22,7 @@ export type {
   QuicEndpointLike,
   QuicRuntime,
 } from "./quic/types.ts";
+export { storeOf } from "./resume/store.ts";
 export { BegunTransport } from "./transport/begun_transport.ts";
 export { connListener, connTransport } from "./transport/deno/conn.ts";
 export { messagePortTransport } from "./transport/message/message_port.ts";

@@ -58,6 +58,7 @@ export {
 } from "./options.ts";
 export { proxy } from "./proxy.ts";
 export { ResumeError, type ResumeFailure } from "./resume/errors.ts";
+export { type ResumeStore, resumeStore } from "./resume/store.ts";
 export {
   DEFAULT_RESUME_OPTIONS,
   type ListenResumeOptions,

@@ -1,6 +1,7 @@
 import {
   type ListenResumeOptions,
   rawSession,
+  type ResumeStore,
   type SchemeListenOptions,
   type Session,
   sessionOver,
@@ -24,10 +25,11 @@ export interface ListenSessionOptions
   extends ListenerOptions, SchemeListenOptions, SharedLimits, ObserverOption {
   /**
    * Lets the sessions of peers that dial with the option `resume` survive their
-   * connections. `{}` for the defaults. Other peers are served as without it, at the
+   * connections. `{}` for the defaults; a store of `resumeStore()` for sessions that
+   * may continue at another listener. Other peers are served as without it, at the
    * same address. Default: every session ends with its connection.
    */
-  resume?: ListenResumeOptions | undefined;
+  resume?: ListenResumeOptions | ResumeStore | undefined;
 }
 
 /**

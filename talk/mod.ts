@@ -44,6 +44,7 @@ export type {
   Pem,
   ResumeLimits,
   ResumeState,
+  ResumeStore,
   SchemeListenOptions,
   SchemeOptions,
   TlsDialOptions,

@@ -39,11 +39,20 @@
  *
  * @module
  */
-import { keepAliveOf, type SessionOptions } from "../mux/internal.ts";
+import {
+  type HandshakeLimit,
+  keepAliveOf,
+  type ListenResumeOptions,
+  loadResume,
+  type ResumeStore,
+  type SessionOptions,
+  type TransportListener,
+} from "../mux/internal.ts";
 import {
   type RequestDecision,
   type RequestHandler,
   type RequestInfo,
+  storeOf,
   type UpgradeOptions,
   webSocketAcceptor,
 } from "../mux/internal_deno.ts";
@@ -79,7 +88,16 @@ export interface ServeWebSocketOptions<
   PeerListenerOptions<C, Context>,
   UpgradeOptions,
   SharedLimits,
-  ObserverOption {}
+  ObserverOption {
+  /**
+   * Lets the sessions of peers that dial with the option `resume` survive their
+   * connections. `{}` for the defaults; a store of `resumeStore()` for sessions that
+   * may continue at another listener of this process. Other peers are served as
+   * without it. `authenticate` is asked about every connection, also about one that
+   * continues a session. Default: every session ends with its connection.
+   */
+  resume?: ListenResumeOptions | ResumeStore | undefined;
+}
 
 /**
  * The handler that {@linkcode serveWebSocket} makes.
@@ -137,16 +155,43 @@ export function serveWebSocket<C extends Carried = Carried, Context = unknown>(
     ? idleTimeoutOf(options.session)
     : options.idleTimeout;
   const upgrade = { ...options, idleTimeout };
+  const { resume, onError } = options;
+  const handshake = handshakeLimit(limits, onError);
   const acceptor = webSocketAcceptor(`ws:${options.path ?? "/"}`, upgrade, {
     maxSockets: 2 * limits.maxSessions,
-    handshake: handshakeLimit(limits, options.onError),
+    handshake,
+  });
+  const source = resume === undefined ? acceptor : resuming(acceptor, resume, {
+    keepAlive: limits.session.keepAlive,
+    handshake,
   });
   const listener = peerListener(
-    observedSource(acceptor, options),
+    observedSource(source, options),
     options,
     limits,
   );
   return Object.assign(acceptor.handle, { listener });
+}
+
+/** Makes a listener whose sessions survive their connections, once it is loaded. */
+function resuming(
+  source: TransportListener,
+  resume: ListenResumeOptions | ResumeStore,
+  terms: { keepAlive: SessionOptions["keepAlive"]; handshake: HandshakeLimit },
+): TransportListener {
+  const store = storeOf(resume);
+  const loading = loadResume().then(({ ResumingListener }) =>
+    new ResumingListener(source, { store, ...terms })
+  );
+  return {
+    addr: source.addr,
+    accept: async () => await (await loading).accept(),
+    close() {
+      source.close();
+      // What cannot be loaded is an error of `accept()`.
+      loading.then((listener) => listener.close(), () => {});
+    },
+  };
 }
 
 /**

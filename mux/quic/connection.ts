@@ -1,6 +1,6 @@
 import { nextTurn } from "../flow/next_turn.ts";
 import type { SessionOptions } from "../options.ts";
-import type { SessionTransport } from "../transport/types.ts";
+import type { SessionTap, SessionTransport } from "../transport/types.ts";
 import type { Session } from "../types.ts";
 import { CLOSE_CODE } from "./protocol.ts";
 import { QuicSession } from "./session.ts";
@@ -10,6 +10,7 @@ import type { QuicConnLike } from "./types.ts";
 export class QuicConnection implements SessionTransport {
   readonly #conn: QuicConnLike;
   readonly #options: SessionOptions;
+  #tap: SessionTap | undefined;
 
   /**
    * Takes a connection.
@@ -23,10 +24,15 @@ export class QuicConnection implements SessionTransport {
   }
 
   startSession(options: SessionOptions = this.#options): Session {
-    return new QuicSession(this.#conn, options);
+    return new QuicSession(this.#conn, options, undefined, this.#tap);
+  }
+
+  useTap(tap: SessionTap): void {
+    this.#tap = tap;
   }
 
   async close(): Promise<void> {
+    this.#tap?.closed(undefined);
     this.#conn.close({ closeCode: CLOSE_CODE, reason: "" });
     await nextTurn();
   }

@@ -10,6 +10,7 @@ import {
 } from "./channel_stream.ts";
 import { StreamReader } from "./stream_reader.ts";
 import { StreamWriter } from "./stream_writer.ts";
+import type { StreamTap } from "../transport/types.ts";
 import type { QuicStreamLike } from "./types.ts";
 
 /**
@@ -41,6 +42,7 @@ export class FramedStream implements ChannelStream, FrameSink, CreditSource {
   #channelId: number;
   #phase: Phase;
   readonly #writer: StreamWriter;
+  readonly #tap: StreamTap | undefined;
   #reader: StreamReader | undefined;
   /** The channel whose credit is to be returned. */
   #creditSource: CreditSource | undefined;
@@ -55,17 +57,20 @@ export class FramedStream implements ChannelStream, FrameSink, CreditSource {
    * @param host the session
    * @param stream the stream, which may have to wait until the peer allows another
    * @param channelId the channel that this side opens; undefined if the peer does
+   * @param tap hears what passes
    */
   constructor(
     id: number,
     host: StreamHost,
     stream: Promise<QuicStreamLike>,
     channelId: number | undefined,
+    tap?: StreamTap,
   ) {
     this.id = id;
     this.#host = host;
     this.#stream = stream;
-    this.#writer = new StreamWriter(stream, host);
+    this.#tap = tap;
+    this.#writer = new StreamWriter(stream, host, tap);
     this.#channelId = channelId ?? -1;
     this.#phase = channelId === undefined ? "new" : "opening";
     this.#queue = new FrameQueue({
@@ -221,7 +226,7 @@ export class FramedStream implements ChannelStream, FrameSink, CreditSource {
     let failure: unknown;
     try {
       const { readable } = await this.#stream;
-      const reader = new StreamReader(readable, this.#host.buffers);
+      const reader = new StreamReader(readable, this.#host.buffers, this.#tap);
       this.#reader = reader;
       for (;;) {
         const chunk = await reader.read();

@@ -9,6 +9,7 @@ import {
 } from "./channel_stream.ts";
 import { StreamReader } from "./stream_reader.ts";
 import { StreamWriter } from "./stream_writer.ts";
+import type { StreamTap } from "../transport/types.ts";
 import type { QuicStreamLike } from "./types.ts";
 
 /** What the opener of a stream sends first, so that the other side sees it. */
@@ -35,6 +36,7 @@ export class PlainStream implements ChannelStream {
   readonly #queue: ByteQueue;
   #channelId: number;
   readonly #writer: StreamWriter;
+  readonly #tap: StreamTap | undefined;
   #reader: StreamReader | undefined;
   /** Bytes that may be read now. */
   #credit = 0;
@@ -56,11 +58,13 @@ export class PlainStream implements ChannelStream {
     host: StreamHost,
     stream: Promise<QuicStreamLike>,
     channelId: number | undefined,
+    tap?: StreamTap,
   ) {
     this.id = id;
     this.#host = host;
     this.#stream = stream;
-    this.#writer = new StreamWriter(stream, host);
+    this.#tap = tap;
+    this.#writer = new StreamWriter(stream, host, tap);
     this.#channelId = channelId ?? -1;
     this.#queue = new ByteQueue({
       write: (bytes) => this.#writer.write(bytes),
@@ -144,7 +148,7 @@ export class PlainStream implements ChannelStream {
     let failure: unknown;
     try {
       const { readable } = await this.#stream;
-      const reader = new StreamReader(readable, this.#host.buffers);
+      const reader = new StreamReader(readable, this.#host.buffers, this.#tap);
       this.#reader = reader;
       if (isOutgoing) this.#opened();
       if (isOutgoing || await this.#begun(reader)) await this.#read(reader);

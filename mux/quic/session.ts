@@ -9,6 +9,7 @@ import { resolveOptions, type SessionOptions } from "../options.ts";
 import type { RawChannel, RawSession } from "../raw.ts";
 import { ChannelTable } from "../table/channel_table.ts";
 import { timeLimit } from "../../time_limit.ts";
+import type { SessionTap } from "../transport/types.ts";
 import type { Channel, Session, SessionUsage, WaitOptions } from "../types.ts";
 import type { FrameDecoder } from "../wire/frame_decoder.ts";
 import type { ChannelStream, StreamHost } from "./channel_stream.ts";
@@ -72,6 +73,7 @@ export class QuicSession implements RawSession, StreamHost {
   readonly maxPacketSize: number;
   readonly #conn: QuicConnLike;
   readonly #isFramed: boolean;
+  readonly #tap: SessionTap | undefined;
   readonly #streams: StreamTable;
   readonly #closeTimeout: number;
   readonly #maxChannels: number;
@@ -98,15 +100,19 @@ export class QuicSession implements RawSession, StreamHost {
   #saidDone = false;
   #cancelLimit: (() => void) | undefined;
 
-  /** As {@linkcode quicSession}; tests pass a clock of their own. */
+  /**
+   * As {@linkcode quicSession}; tests pass a clock of their own, and observers a tap.
+   */
   constructor(
     conn: QuicConnLike,
     options: SessionOptions = {},
     clock: Clock = () => performance.now(),
+    tap?: SessionTap,
   ) {
     const resolved = resolveOptions(options);
     this.#conn = conn;
     this.#clock = clock;
+    this.#tap = tap;
     this.#isFramed = conn.protocol === FRAMED_PROTOCOL;
     this.#closeTimeout = resolved.closeTimeout;
     this.#maxChannels = resolved.maxChannels;
@@ -311,7 +317,12 @@ export class QuicSession implements RawSession, StreamHost {
     channelId: number | undefined,
   ): FramedStream | PlainStream {
     const Stream = this.#isFramed ? FramedStream : PlainStream;
-    const stream = new Stream(this.#nextStream++, this, opened, channelId);
+    const tap = this.#tap?.stream(
+      channelId !== undefined,
+      this.#isFramed ? "frames" : "bytes",
+    );
+    const id = this.#nextStream++;
+    const stream = new Stream(id, this, opened, channelId, tap);
     this.#streams.add(stream);
     return stream;
   }
@@ -418,6 +429,7 @@ export class QuicSession implements RawSession, StreamHost {
       : failure ?? connectionLost("the peer ended it");
     this.#streams.end();
     const cleanly = failure === undefined || closedHere;
+    this.#tap?.closed(cleanly ? undefined : failure);
     this.table.end(reason, cleanly);
     if (cleanly) this.#closed.resolve();
     else this.#closed.reject(failure);

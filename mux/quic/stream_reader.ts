@@ -1,3 +1,4 @@
+import type { StreamTap } from "../transport/types.ts";
 import type { QuicReceiveStreamLike } from "./types.ts";
 
 /** Bytes of the buffer that each stream has. */
@@ -37,15 +38,21 @@ export class ReadBuffers {
 export class StreamReader {
   readonly #reader: ReadableStreamBYOBReader;
   readonly #buffers: ReadBuffers;
+  readonly #tap: StreamTap | undefined;
   #small: Bytes | undefined;
   #large: Bytes | undefined;
   /** Whether the last read has filled its buffer: there is probably more. */
   #filled = false;
 
-  /** Takes the reader of a stream. */
-  constructor(stream: QuicReceiveStreamLike, buffers: ReadBuffers) {
+  /** Takes the reader of a stream; `tap` hears what arrives. */
+  constructor(
+    stream: QuicReceiveStreamLike,
+    buffers: ReadBuffers,
+    tap?: StreamTap,
+  ) {
     this.#reader = stream.getReader({ mode: "byob" });
     this.#buffers = buffers;
+    this.#tap = tap;
   }
 
   /**
@@ -66,17 +73,20 @@ export class StreamReader {
       read = await this.#reader.read(buffer.subarray(0, size));
     } catch (error) {
       if (large !== undefined) this.#buffers.give(undefined);
+      this.#tap?.receivedEnd();
       throw error;
     }
     const { value, done } = read;
     const back = value && new Uint8Array(value.buffer);
     if (done) {
       if (large !== undefined) this.#buffers.give(back);
+      this.#tap?.receivedEnd();
       return null;
     }
     if (large === undefined) this.#small = back;
     else this.#large = back;
     this.#filled = value.length === size;
+    this.#tap?.received(value);
     return value;
   }
 
@@ -87,6 +97,7 @@ export class StreamReader {
     } catch {
       // It has ended already.
     }
+    this.#tap?.receivedEnd();
   }
 
   /** The buffer of the last read, or another one, if more than a little is awaited. */

@@ -1,4 +1,5 @@
 import type { StreamHost } from "./channel_stream.ts";
+import type { StreamTap } from "../transport/types.ts";
 import type { QuicStreamLike } from "./types.ts";
 
 /** What is queued for a stream. */
@@ -13,21 +14,28 @@ export interface StreamQueue {
 export class StreamWriter {
   readonly #stream: Promise<QuicStreamLike>;
   readonly #host: Pick<StreamHost, "countSent">;
+  readonly #tap: StreamTap | undefined;
   #writer: WritableStreamDefaultWriter<Uint8Array> | undefined;
 
-  /** Makes one; the stream may have to wait until the peer allows another. */
+  /**
+   * Makes one; the stream may have to wait until the peer allows another. `tap` hears
+   * what is sent.
+   */
   constructor(
     stream: Promise<QuicStreamLike>,
     host: Pick<StreamHost, "countSent">,
+    tap?: StreamTap,
   ) {
     this.#stream = stream;
     this.#host = host;
+    this.#tap = tap;
   }
 
   /** Writes all of `bytes`. */
   async write(bytes: Uint8Array): Promise<void> {
     this.#writer ??= (await this.#stream).writable.getWriter();
     this.#host.countSent(bytes.length);
+    this.#tap?.sent(bytes);
     await this.#writer.write(bytes);
   }
 
@@ -35,6 +43,7 @@ export class StreamWriter {
   async finish(queue: StreamQueue): Promise<void> {
     await queue.idle();
     queue.stop();
+    this.#tap?.sentEnd();
     try {
       this.#writer ??= (await this.#stream).writable.getWriter();
       await this.#writer.close();

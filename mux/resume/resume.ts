@@ -14,4 +14,5 @@ export {
   ResumingListener,
   type ResumingListenerOptions,
 } from "./resuming_listener.ts";
-export { resolveListenResume, resolveResumeLimits } from "./types.ts";
+export { storeOf } from "./store.ts";
+export { resolveResumeLimits } from "./types.ts";

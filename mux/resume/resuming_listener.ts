@@ -9,10 +9,12 @@ import type {
   TransportListener,
 } from "../transport/types.ts";
 import type { Transport } from "../types.ts";
+import type { SessionOptions } from "../options.ts";
 import { Incoming } from "./incoming.ts";
 import { MAGIC } from "./messages.ts";
 import { BegunTransport } from "../transport/begun_transport.ts";
-import { type RegistryOptions, SessionRegistry } from "./session_registry.ts";
+import { SessionRegistry, type Site } from "./session_registry.ts";
+import type { SessionStore } from "./store.ts";
 
 /**
  * Milliseconds after which a peer that has sent nothing counts as a plain qmux peer.
@@ -21,8 +23,10 @@ const FIRST_BYTE_TIME = 1_000;
 
 /** Options of a {@linkcode ResumingListener}. */
 export interface ResumingListenerOptions {
-  /** How sessions are kept. */
-  readonly registry: RegistryOptions;
+  /** Where sessions are kept. */
+  readonly store: SessionStore;
+  /** When a silent connection is given up. */
+  readonly keepAlive: SessionOptions["keepAlive"];
   /** The time for a handshake. */
   readonly handshake: HandshakeLimit;
   /**
@@ -41,7 +45,8 @@ export interface ResumingListenerOptions {
  * that begins a session that can be resumed, and nothing for one that continues a
  * session.
  */
-export class ResumingListener implements TransportListener {
+export class ResumingListener implements TransportListener, Site {
+  readonly keepAlive: SessionOptions["keepAlive"];
   readonly sessions: SessionRegistry;
   readonly #source: TransportListener;
   readonly #options: ResumingListenerOptions;
@@ -60,7 +65,9 @@ export class ResumingListener implements TransportListener {
   constructor(source: TransportListener, options: ResumingListenerOptions) {
     this.#source = source;
     this.#options = options;
-    this.sessions = new SessionRegistry(options.registry);
+    this.keepAlive = options.keepAlive;
+    const { store } = options;
+    this.sessions = store.registry ??= new SessionRegistry(store.limits);
   }
 
   get addr(): string {
@@ -86,7 +93,7 @@ export class ResumingListener implements TransportListener {
     this.#accepts.end();
     this.#accepts.discard();
     this.#handshakes.giveUpAll();
-    this.sessions.close();
+    this.sessions.close(this);
   }
 
   /** Asks the source for connections as long as a call waits for one. */
@@ -183,7 +190,7 @@ export class ResumingListener implements TransportListener {
   ): Promise<Transport | undefined> {
     const sessions = this.sessions;
     const { allow } = this.#options;
-    const session = await sessions.answer(incoming, async () => {
+    const session = await sessions.answer(incoming, this, async () => {
       if (!await this.#isAllowed(allow, accepted)) return false;
       return !this.#isClosed && this.#handshakes.has(handshake);
     });

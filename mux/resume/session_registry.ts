@@ -9,34 +9,40 @@ import {
 } from "./handshake.ts";
 import type { Incoming } from "./incoming.ts";
 import { ResumableTransport } from "./resumable_transport.ts";
-import type { ResolvedResumeLimits } from "./types.ts";
+import type { ResolvedListenResume } from "./types.ts";
 
-/** A session of a listener. */
+/** A listener, as the sessions of its store know it. */
+export interface Site {
+  /** When a silent connection of a session that begins here is given up. */
+  readonly keepAlive: SessionOptions["keepAlive"];
+}
+
+/** A session. */
 interface Entry {
   readonly key: CryptoKey;
   readonly transport: ResumableTransport;
+  /** Where it has begun. */
+  readonly home: Site;
+  /** Where its connection was accepted. */
+  via: Site;
   /** The attempt that made its connection. */
   attempt: number;
 }
 
-/** How a {@linkcode SessionRegistry} makes sessions. */
-export interface RegistryOptions extends ResolvedResumeLimits {
-  /** Sessions without a connection that it keeps. */
-  readonly maxDetached: number;
-  /** When a silent connection is given up. */
-  readonly keepAlive: SessionOptions["keepAlive"];
-}
-
-/** The sessions of a listener, by their IDs, and which of them have no connection. */
+/**
+ * The sessions of one or more listeners, by their IDs, and which of them have no
+ * connection.
+ */
 export class SessionRegistry implements KnownSessions {
-  readonly #options: RegistryOptions;
+  readonly #options: ResolvedListenResume;
   readonly #sessions = new Map<string, Entry>();
   /** Those without a connection, in the order in which they lost it. */
-  readonly #detached = new Set<ResumableTransport>();
-  #isClosed = false;
+  readonly #detached = new Map<ResumableTransport, Site>();
+  /** Listeners that accept nothing more. */
+  readonly #closed = new WeakSet<Site>();
 
   /** Makes an empty registry. */
-  constructor(options: RegistryOptions) {
+  constructor(options: ResolvedListenResume) {
     this.#options = options;
   }
 
@@ -66,38 +72,46 @@ export class SessionRegistry implements KnownSessions {
   /**
    * Answers a dialer.
    *
+   * @param site the listener that it has reached
    * @param isWelcome whether a session may continue over this connection
    * @returns the transport of a new session; undefined if it continues one
    * @throws {Error} if the connection neither begins nor continues a session
    */
   async answer(
     incoming: Incoming,
+    site: Site,
     isWelcome: () => Promise<boolean>,
   ): Promise<ResumableTransport | undefined> {
     const answered = await answerDialer(incoming, this);
-    if (answered.kind === "new") return this.#add(answered.session);
+    if (answered.kind === "new") return this.#add(answered.session, site);
     if (!await isWelcome()) throw await refuse(incoming);
-    await this.#resume(incoming, answered);
+    await this.#resume(incoming, answered, site);
     return undefined;
   }
 
   /**
-   * No more connections will come: sessions that have none, or lose theirs, end.
+   * A listener is closed: sessions that have begun there end if they have no
+   * connection, or when they lose it. Others lose the connection that it has accepted.
    */
-  close(): void {
-    this.#isClosed = true;
-    for (const transport of [...this.#detached]) transport.fail(noListener());
+  close(site: Site): void {
+    this.#closed.add(site);
+    for (const [transport, home] of [...this.#detached]) {
+      if (home === site) transport.fail(noListener());
+    }
+    for (const { transport, home, via } of [...this.#sessions.values()]) {
+      if (via !== site || home === site) continue;
+      transport.detach(new Error("the listener of the connection was closed"));
+    }
   }
 
-  #add(session: Started): ResumableTransport {
-    const { keepAlive } = this.#options;
+  #add(session: Started, home: Site): ResumableTransport {
     const name = nameOf(session.id);
     const transport: ResumableTransport = new ResumableTransport({
       limits: this.#options,
       peerLimit: session.peerLimit,
-      keepAlive,
+      keepAlive: home.keepAlive,
       events: {
-        onDetached: (error) => this.#onDetached(transport, error),
+        onDetached: (error) => this.#onDetached(transport, home, error),
         onEnded: () => {
           this.#sessions.delete(name);
           this.#detached.delete(transport);
@@ -105,7 +119,8 @@ export class SessionRegistry implements KnownSessions {
       },
     }, session);
     if (!transport.hasEnded) {
-      this.#sessions.set(name, { key: session.key, transport, attempt: 0 });
+      const { key } = session;
+      this.#sessions.set(name, { key, transport, home, via: home, attempt: 0 });
     }
     return transport;
   }
@@ -113,6 +128,7 @@ export class SessionRegistry implements KnownSessions {
   async #resume(
     incoming: Incoming,
     { id, attempt, connection }: Answered & { kind: "resumed" },
+    site: Site,
   ): Promise<void> {
     // Another attempt may have been faster, or the session may have ended.
     const entry = this.#sessions.get(nameOf(id));
@@ -120,16 +136,21 @@ export class SessionRegistry implements KnownSessions {
       throw await refuse(incoming);
     }
     entry.attempt = attempt;
+    entry.via = site;
     this.#detached.delete(entry.transport);
     entry.transport.attach(connection);
   }
 
-  #onDetached(transport: ResumableTransport, error: unknown): void {
-    if (this.#isClosed) return transport.fail(noListener(error));
-    this.#detached.add(transport);
+  #onDetached(
+    transport: ResumableTransport,
+    home: Site,
+    error: unknown,
+  ): void {
+    if (this.#closed.has(home)) return transport.fail(noListener(error));
+    this.#detached.set(transport, home);
     const { maxDetached } = this.#options;
     if (this.#detached.size <= maxDetached) return;
-    const [oldest] = this.#detached;
+    const [oldest] = this.#detached.keys();
     oldest!.fail(tooMany(maxDetached));
   }
 }

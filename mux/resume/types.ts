@@ -81,6 +81,11 @@ export function resolveResumeLimits(
   return { timeout, maxUnacknowledged };
 }
 
+/** The options of a listener with their defaults. */
+export type ResolvedListenResume = Readonly<
+  Record<keyof ListenResumeOptions, number>
+>;
+
 /**
  * Checks the options of a listener and fills in their defaults.
  *
@@ -88,7 +93,7 @@ export function resolveResumeLimits(
  */
 export function resolveListenResume(
   options: ListenResumeOptions,
-): ResolvedResumeLimits & { readonly maxDetached: number } {
+): ResolvedListenResume {
   const { maxDetached = DEFAULT_RESUME_OPTIONS.maxDetached } = options;
   checkOption("maxDetached", maxDetached, { min: 0, max: 2 ** 30 });
   return { ...resolveResumeLimits(options), maxDetached };

@@ -160,6 +160,34 @@ export interface AdvisingTransport extends Transport {
 export interface SessionTransport extends Transport {
   /** Starts the session, which owns the connection. There is one. */
   startSession(options?: SessionOptions): Session;
+  /** Has the session heard by a tap; called before it is started. */
+  useTap(tap: SessionTap): void;
+}
+
+/** Hears what passes on a connection that has a stream for each channel. */
+export interface SessionTap {
+  /**
+   * A stream has begun.
+   *
+   * @param isOutgoing whether this side has opened it
+   * @param content `"frames"` of its channel, with IDs of 0; or the `"bytes"` of the
+   * channel, after a first byte of the opener that is a mark
+   */
+  stream(isOutgoing: boolean, content: "frames" | "bytes"): StreamTap;
+  /** The session has ended; `error` says why it was lost. */
+  closed(error: unknown): void;
+}
+
+/** Hears what passes on one stream. */
+export interface StreamTap {
+  /** This side sends bytes, which are valid during the call. */
+  sent(bytes: Uint8Array): void;
+  /** This side sends nothing more; it may be said several times. */
+  sentEnd(): void;
+  /** Bytes have arrived, which are valid during the call. */
+  received(bytes: Uint8Array): void;
+  /** Nothing more is read; it may be said several times. */
+  receivedEnd(): void;
 }
 
 /** A transport whose `close()` takes a while, such as for a closing handshake. */

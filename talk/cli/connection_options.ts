@@ -147,6 +147,10 @@ export async function listenSecurity(
       }" without --cert and --key: its clients check the certificate`,
     );
   }
+  if (isQuic(address)) {
+    const others = whether === "none" ? undefined : whether;
+    refuseGiven(address, { ca, "client-cert": others }, NO_CLIENT_CERT);
+  }
   const clientCert = whether ?? (ca === undefined ? "none" : "required");
   if (!isClientCert(clientCert)) {
     throw new UsageError(
@@ -206,6 +210,8 @@ export async function bothSecurities(
 
 const TLS_ONLY = "is for tls:, wss:, quic: and wt: only";
 const HTTP_ONLY = "is for ws: and wss: only";
+const NO_CLIENT_CERT =
+  "is for tls: and wss: only, as Deno asks no client of QUIC for a certificate";
 
 async function dialWith(
   address: string | undefined,
@@ -223,6 +229,10 @@ async function dialWith(
   const pins = pin.length === 0 ? undefined : pin;
   if (!hasTls(address)) {
     refuseGiven(address, { ...files, pin: pins }, TLS_ONLY);
+  }
+  if (isQuic(address)) {
+    const { [`${prefix}ca`]: _, ...ofClient } = files;
+    refuseGiven(address, ofClient, NO_CLIENT_CERT);
   }
   if (!hasRequest(address) && headers.length > 0) {
     refuseGiven(address, { header: headers }, HTTP_ONLY);
@@ -248,6 +258,11 @@ async function dialWith(
 
 function hasTls(address: string | undefined): boolean {
   return /^(?:tls|wss|quic|wt):/i.test(address ?? "");
+}
+
+/** Whether TLS is that of QUIC, which has no certificates of clients. */
+function isQuic(address: string | undefined): boolean {
+  return /^(?:quic|wt):/i.test(address ?? "");
 }
 
 function hasRequest(address: string | undefined): boolean {

@@ -1,12 +1,13 @@
 import { redactedAddress } from "../../printable_text.ts";
-import { dial } from "../dial.ts";
-import type { Peer, PeerOptions } from "../peer.ts";
+import { dial, type DialOptions } from "../dial.ts";
+import type { Peer } from "../peer.ts";
 import { loadCodec } from "./codec_option.ts";
 import { dialSecurity, type GivenDialOptions } from "./connection_options.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** What a command gives {@linkcode dialPeer}, besides where and how to connect. */
-export interface DialPeerOptions extends Pick<PeerOptions, "handler"> {
+export interface DialPeerOptions
+  extends Pick<DialOptions, "handler" | "resume"> {
   /** Milliseconds for connecting. Default: that of `dial()`. */
   timeout?: number;
 }

@@ -1,5 +1,6 @@
 import type { Codec } from "../../codec/internal.ts";
 import { redactedAddress } from "../../printable_text.ts";
+import type { ListenResumeOptions } from "../../mux/internal.ts";
 import type { Handler } from "../../rpc/internal.ts";
 import {
   closeOnSignals,
@@ -106,6 +107,8 @@ export interface StartOptions extends ListenSecurity {
   verbose?: boolean | undefined;
   /** Whether others listen at the same port. Default: false. */
   reusePort?: boolean | undefined;
+  /** How sessions survive their connections. Default: they do not. */
+  resume?: ListenResumeOptions | undefined;
 }
 
 /** A handler that is served. */
@@ -121,13 +124,15 @@ export async function startServing(
   address: string,
   options: StartOptions,
 ): Promise<Serving> {
-  const { handler, codecs, terminal, verbose, reusePort, tls } = options;
+  const { handler, codecs, terminal, verbose, reusePort, resume, tls } =
+    options;
   let broken = false;
   const printError = errorPrinter((text) => terminal.note(text));
   const listener = await listen(address, {
     handler,
     codecs,
     reusePort,
+    resume,
     tls,
     onPeer(peer, { remoteAddr }) {
       if (!verbose) return;

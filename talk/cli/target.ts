@@ -14,7 +14,7 @@ export interface Target {
 /** `scheme://host`, and a path that may be a selector. */
 const HOST_AND_PATH = /^([a-z]+:\/\/[^/]*)(\/.*)?$/i;
 /** Schemes whose addresses have a path of their own. */
-const WITH_PATH = /^(?:unix|wss?):/i;
+const WITH_PATH = /^(?:unix|wss?|wt):/i;
 
 /**
  * Parses `ADDRESS/Selector …` or `ADDRESS SELECTOR …`.
@@ -51,5 +51,5 @@ export function splitAddress(
 
 /** Whether an argument is an address and not a command. */
 export function isAddress(text: string): boolean {
-  return /^(?:tcp|tls|wss?):\/\/|^(?:unix|pipe):/i.test(text);
+  return /^(?:tcp|tls|quic|wss?|wt):\/\/|^(?:unix|pipe):/i.test(text);
 }

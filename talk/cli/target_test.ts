@@ -13,6 +13,9 @@ Deno.test("targetFrom: address and selector are one word or two", () => {
     ["unix:///p/q a x", "unix:///p/q", "a"],
     ["ws://h:1/p a x", "ws://h:1/p", "a"],
     ["WSS://h/ a x", "WSS://h/", "a"],
+    ["quic://h:1/a/b x", "quic://h:1", "/a/b"],
+    ["quic://h:1 a.b x", "quic://h:1", "a.b"],
+    ["wt://h:1/p a x", "wt://h:1/p", "a"],
   ];
   for (const [words, address, selector] of cases) {
     const target = targetFrom(words.split(" "));
@@ -25,7 +28,15 @@ Deno.test("targetFrom: address and selector are one word or two", () => {
 
 Deno.test("isAddress: an address begins with a scheme, a command does not", () => {
   for (
-    const word of ["tcp://h:1", "tls://h:1", "unix:/p", "ws://h", "wss://h/p"]
+    const word of [
+      "tcp://h:1",
+      "tls://h:1",
+      "quic://h:1",
+      "unix:/p",
+      "ws://h",
+      "wss://h/p",
+      "wt://h:1/p",
+    ]
   ) {
     assertEquals(isAddress(word), true, word);
   }

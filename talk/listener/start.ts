@@ -8,6 +8,7 @@ import {
   type HandshakeLimit,
   type ListenResumeOptions,
   loadResume,
+  type ResumeStore,
   type Scheme,
   type SchemeListenOptions,
   type SchemeListenTerms,
@@ -36,7 +37,7 @@ type StartOptions =
   & SchemeListenOptions
   & SharedLimits
   & ObserverOption
-  & { readonly resume?: ListenResumeOptions | undefined };
+  & { readonly resume?: ListenResumeOptions | ResumeStore | undefined };
 
 /** Listens at an address, and makes a peer of each connection. */
 export function listenForPeers<C extends Carried, Context>(
@@ -126,14 +127,12 @@ async function resumingSource(
   handshake: HandshakeLimit,
 ): Promise<(source: TransportListener) => TransportListener> {
   if (resume === undefined) return (source) => source;
-  const { resolveListenResume, ResumingListener } = await loadResume();
-  const registry = {
-    ...resolveListenResume(resume),
-    keepAlive: session.keepAlive,
-  };
+  const { ResumingListener, storeOf } = await loadResume();
+  const store = storeOf(resume);
   return (source) =>
     new ResumingListener(source, {
-      registry,
+      store,
+      keepAlive: session.keepAlive,
       handshake,
       allow: accept,
       onError: (error) =>

@@ -106,6 +106,14 @@ export class ChannelTrace implements ObservedChannel {
     return true;
   }
 
+  /** Its stream has ended without CLOSE, and the session goes on. */
+  cut(): void {
+    this.lose();
+    const duration = this.#context.now() - this.#requested;
+    const body = { type: "channel", state: "closed" } as const;
+    this.#context.emit({ ...body, channel: this, duration });
+  }
+
   /** The session has ended. */
   lose(): void {
     if (this.#over) return;

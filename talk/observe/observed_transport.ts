@@ -1,12 +1,13 @@
 import { json } from "../../codec/internal.ts";
-import type {
-  AbortableTransport,
-  AccountedTransport,
-  AdvisingTransport,
-  KeptTransport,
-  MemoryAccount,
-  Transport,
-  WatchingTransport,
+import {
+  type AbortableTransport,
+  type AccountedTransport,
+  type AdvisingTransport,
+  isSessionTransport,
+  type KeptTransport,
+  type MemoryAccount,
+  type Transport,
+  type WatchingTransport,
 } from "../../mux/internal.ts";
 import type { End, OnEvent } from "./events.ts";
 import type { ObserveOptions, Observer } from "./option.ts";
@@ -36,8 +37,14 @@ export function observe(onEvent: OnEvent): Observer {
     },
   });
   return {
-    observe: (transport, { address = "", codecs }: ObserveOptions = {}) =>
-      new ObservedTransport(transport, tracer.session(address, codecs)),
+    observe(transport, { address = "", codecs }: ObserveOptions = {}) {
+      const trace = tracer.session(address, codecs);
+      if (!isSessionTransport(transport)) {
+        return new ObservedTransport(transport, trace);
+      }
+      transport.useTap(trace);
+      return transport;
+    },
   };
 }
 

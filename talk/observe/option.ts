@@ -5,11 +5,7 @@
  * @module
  */
 import type { Codec } from "../../codec/internal.ts";
-import {
-  isSessionTransport,
-  type Transport,
-  type TransportListener,
-} from "../../mux/internal.ts";
+import type { Transport, TransportListener } from "../../mux/internal.ts";
 
 /** Options of {@linkcode Observer.observe}. */
 export interface ObserveOptions {
@@ -36,8 +32,7 @@ export interface ObserverOption {
   /**
    * Hears of everything that happens in the sessions: frames, channels and calls with
    * their values; from `observe()` of `@qtalk/qtalk/observe`. Default: none, and then
-   * nothing is paid for it. Nothing is heard of sessions over `quic:`, which have no
-   * byte stream.
+   * nothing is paid for it.
    */
   observer?: Observer | undefined;
 }
@@ -54,8 +49,7 @@ export function observed(
   address: string,
   { observer, codec, codecs }: ObserverOption & CodecSource,
 ): Transport {
-  // The frames of sessions of another kind are in no byte stream.
-  if (observer === undefined || isSessionTransport(transport)) return transport;
+  if (observer === undefined) return transport;
   const list = codecs !== undefined && codecs.length > 0
     ? codecs
     : codec && [codec];

@@ -1,23 +1,15 @@
 import type { Codec } from "../../codec/internal.ts";
-import { FrameDecoder, type FrameSink } from "../../mux/internal.ts";
+import type { SessionTap, StreamTap } from "../../mux/internal.ts";
 import { CaptureBudget } from "./capture.ts";
 import {
   ChannelTrace,
   type EventBody,
   type TraceContext,
 } from "./channel_trace.ts";
-import {
-  type End,
-  type FrameName,
-  type ObservedEvent,
-  type OnEvent,
-  otherEnd,
-} from "./events.ts";
+import type { End, ObservedEvent, OnEvent } from "./events.ts";
+import { FrameTrace } from "./frame_trace.ts";
+import { ByteStreamTrace, FramedStreamTrace } from "./stream_trace.ts";
 
-/** Bytes of a payload that the event of a frame has. */
-const HEAD_SIZE = 32;
-/** Channels that both ends have closed and whose late frames are recognized. */
-const MAX_CLOSED = 256;
 /** Channels of a session that are followed at the same time. */
 const MAX_CHANNELS = 65_536;
 /**
@@ -25,9 +17,6 @@ const MAX_CHANNELS = 65_536;
  * sends them one after the other.
  */
 export const FLUSH_AFTER = 50;
-/** Frames that a decoder may decode before it has to be asked again. */
-const ALLOWANCE = 2 ** 30 - 1;
-const EMPTY = new Uint8Array(0);
 
 /** What the traces of one observer share. */
 export interface TraceOptions {
@@ -68,27 +57,21 @@ export class Tracer {
 /**
  * Reads the bytes of both directions of a session, and reports the frames, the
  * channels and the calls that it finds in them. It never fails: what cannot be read
- * is reported, and the rest of that direction is passed over.
+ * is reported, and the rest of that direction is passed over. A session without a
+ * byte stream, such as one over QUIC, has a stream for each channel.
  */
-export class SessionTrace implements TraceContext {
+export class SessionTrace implements TraceContext, SessionTap {
   readonly budget: CaptureBudget;
   readonly codecs: readonly Codec[];
   readonly #tracer: Tracer;
   /** Its number among the sessions of its tracer, from 1. */
   readonly number: number;
   readonly #address: string;
-  readonly #decoders: Record<End, FrameDecoder>;
-  readonly #unreadable: Record<End, boolean> = { near: false, far: false };
+  /** The frames of its byte stream. */
+  readonly #frames = new FrameTrace(this);
   readonly #ended: Record<End, boolean> = { near: false, far: false };
-  /** Channels by the ID that each end gave them. */
-  readonly #ids: Record<End, Map<number, ChannelTrace>> = {
-    near: new Map(),
-    far: new Map(),
-  };
-  /** Those that have not ended, in the order of their requests. */
+  /** Channels that have not ended, in the order of their requests. */
   readonly #open = new Set<ChannelTrace>();
-  /** Those that have, the oldest first. */
-  readonly #closed: ChannelTrace[] = [];
   readonly #toFlush = new Set<ChannelTrace>();
   #over = false;
   /** Called when no channel is open any more. */
@@ -106,10 +89,6 @@ export class SessionTrace implements TraceContext {
     this.codecs = codecs;
     this.number = session;
     this.#address = address;
-    this.#decoders = {
-      near: new FrameDecoder(this.#sink("near")),
-      far: new FrameDecoder(this.#sink("far")),
-    };
     this.emit({ type: "session", state: "opened", address });
   }
 
@@ -138,15 +117,29 @@ export class SessionTrace implements TraceContext {
 
   /** Reads a chunk that an end has sent. */
   push(by: End, chunk: Uint8Array): void {
-    if (this.#unreadable[by] || this.#over) return;
-    const decoder = this.#decoders[by];
-    decoder.allowance = ALLOWANCE;
-    try {
-      decoder.push(chunk);
-    } catch (error) {
-      this.#unreadable[by] = true;
-      this.emit({ type: "direction", state: "malformed", by, error });
-    }
+    if (this.#over) return;
+    this.#frames.push(by, chunk);
+    this.flushSome();
+  }
+
+  stream(isOutgoing: boolean, content: "frames" | "bytes"): StreamTap {
+    const opener = isOutgoing ? "near" : "far";
+    return content === "frames"
+      ? new FramedStreamTrace(this)
+      : new ByteStreamTrace(this, opener);
+  }
+
+  closed(error: unknown): void {
+    this.close(error);
+  }
+
+  /** Whether it has ended. */
+  get isOver(): boolean {
+    return this.#over;
+  }
+
+  /** Reports headers that have waited for their first value long enough. */
+  flushSome(): void {
     if (this.#toFlush.size > 0) this.flush(FLUSH_AFTER);
   }
 
@@ -180,105 +173,24 @@ export class SessionTrace implements TraceContext {
     for (const channel of this.#open) channel.lose();
     this.#over = true;
     this.#open.clear();
-    this.#ids.near.clear();
-    this.#ids.far.clear();
+    this.#frames.clear();
     const address = this.#address;
     this.emit({ type: "session", state: "closed", address, error });
   }
 
-  #sink(by: End): FrameSink {
-    const other = otherEnd(by);
-    /** The channel of the current DATA frame. */
-    let current: ChannelTrace | undefined;
-    /** The DATA frame whose payload has not begun. */
-    let announced: { id: number; size: number } | undefined;
-    const at = (id: number) => this.#ids[other].get(id);
-    const frame = (
-      name: FrameName,
-      id: number,
-      channel: ChannelTrace | undefined,
-      rest: object = {},
-    ) => this.emit({ type: "frame", name, by, id, channel, ...rest });
-    return {
-      onOpen: (id, window, maxPacketSize) => {
-        const channel = this.#channel(by, id);
-        if (channel !== undefined) channel.window[other] = window;
-        frame("OPEN", id, channel, { window, maxPacketSize });
-      },
-      onOpenConfirm: (id, senderId, window, maxPacketSize) => {
-        const channel = at(id);
-        frame("OPEN_CONFIRM", id, channel, { senderId, window, maxPacketSize });
-        if (channel === undefined) return;
-        channel.ids[by] = senderId;
-        this.#ids[by].set(senderId, channel);
-        channel.window[other] = window;
-        channel.answered("opened");
-      },
-      onOpenFailure: (id) => {
-        const channel = at(id);
-        frame("OPEN_FAILURE", id, channel);
-        if (channel === undefined) return;
-        channel.answered("refused");
-        this.#retire(channel);
-      },
-      onWindowAdjust: (id, window) => {
-        const channel = at(id);
-        if (channel !== undefined) channel.window[other] += window;
-        frame("WINDOW_ADJUST", id, channel, { window });
-      },
-      onData: (id, size) => {
-        current = at(id);
-        if (current !== undefined) current.window[by] -= size;
-        if (size > 0) announced = { id, size };
-        else frame("DATA", id, current, { size, head: EMPTY });
-      },
-      onPayload: (chunk, from, to) => {
-        const piece = chunk.subarray(from, to);
-        if (announced !== undefined) {
-          const { id, size } = announced;
-          announced = undefined;
-          frame("DATA", id, current, { size, head: piece.slice(0, HEAD_SIZE) });
-        }
-        current?.take(by, piece);
-      },
-      onEof: (id) => {
-        const channel = at(id);
-        frame("EOF", id, channel);
-        channel?.end(by);
-      },
-      onClose: (id) => {
-        const channel = at(id);
-        frame("CLOSE", id, channel);
-        if (channel?.close(by)) this.#retire(channel);
-      },
-    };
-  }
-
-  #channel(opener: End, id: number): ChannelTrace | undefined {
-    if (this.#open.size >= MAX_CHANNELS) {
-      // Its frames are still reported.
-      this.#ids[opener].delete(id);
-      return undefined;
-    }
+  /** Begins a channel; undefined if there are too many to follow. */
+  begin(opener: End): ChannelTrace | undefined {
+    if (this.#open.size >= MAX_CHANNELS || this.#over) return undefined;
     const number = this.#tracer.nextChannel();
     const channel = new ChannelTrace(number, opener, this);
-    channel.ids[opener] = id;
-    this.#ids[opener].set(id, channel);
     this.#open.add(channel);
     return channel;
   }
 
-  #retire(channel: ChannelTrace): void {
-    if (!this.#open.delete(channel)) return;
+  /** A channel has ended. Returns whether it had not before. */
+  retire(channel: ChannelTrace): boolean {
+    if (!this.#open.delete(channel)) return false;
     if (this.#open.size === 0) this.onIdle?.();
-    this.#closed.push(channel);
-    if (this.#closed.length <= MAX_CLOSED) return;
-    const oldest = this.#closed.shift()!;
-    for (const end of ["near", "far"] as const) {
-      const id = oldest.ids[end];
-      // The reference gives an ID to the next channel.
-      if (id === undefined || this.#ids[end].get(id) !== oldest) continue;
-      this.#ids[end].delete(id);
-    }
+    return true;
   }
 }

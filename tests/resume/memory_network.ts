@@ -7,6 +7,7 @@ import type { KeepAliveOptions } from "../../mux/options.ts";
 import type { ResumeState } from "../../mux/resume/types.ts";
 import { beginSession, whileOpen } from "../../mux/resume/dialed_session.ts";
 import { ResumingListener } from "../../mux/resume/resuming_listener.ts";
+import { SessionStore } from "../../mux/resume/store.ts";
 import type { Accepted, TransportListener } from "../../mux/transport/types.ts";
 import { PendingAccepts } from "../../mux/transport/pending_accepts.ts";
 import type { Transport } from "../../mux/types.ts";
@@ -23,6 +24,8 @@ export interface NetworkOptions {
   readonly maxUnacknowledged?: number | undefined;
   readonly timeout?: number | undefined;
   readonly maxDetached?: number | undefined;
+  /** Where its sessions are kept. Default: a store of its own. */
+  readonly store?: SessionStore | undefined;
   readonly onState?: ((state: ResumeState) => void) | undefined;
   readonly allow?: (() => boolean) | undefined;
   /** Waits between attempts. Default: not at all. */
@@ -67,8 +70,11 @@ export class MemoryNetwork {
 
   #listen(source: TransportListener): ResumingListener {
     const { maxDetached = 16, keepAlive, allow } = this.#options;
+    const store = this.#options.store ??
+      new SessionStore({ ...this.#limits, maxDetached });
     return new ResumingListener(source, {
-      registry: { ...this.#limits, maxDetached, keepAlive },
+      store,
+      keepAlive,
       handshake: { timeout: Infinity, onTimeout() {} },
       allow,
     });

@@ -72,6 +72,21 @@ export async function runWithoutCuts(seed: number): Promise<Outcome> {
   ]);
 }
 
+/** How many bytes the session of a seed carries. */
+export function sizeOf(seed: number): number {
+  return planOf(new Random(seed)).flatMap(({ there, back }) => [there, back])
+    .flatMap(({ chunks }) => chunks)
+    .reduce((sum, size) => sum + size, 0);
+}
+
+/** Runs the same session over sessions that the caller makes. */
+export async function runSessions(
+  seed: number,
+  make: () => Promise<readonly [dialer: Session, listener: Session]>,
+): Promise<Outcome> {
+  return await run(planOf(new Random(seed)), await make());
+}
+
 /** Runs the same session over connections that are cut 1 to 20 times. */
 export async function runWithCuts(
   seed: number,

@@ -9,6 +9,7 @@ export class Relay implements Disposable {
   readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   readonly #connections = new Set<Deno.Conn>();
   readonly #target: () => number | string;
+  #isClosed = false;
   /** Connections there were. */
   accepted = 0;
   /** Bytes from the target that were passed on. */
@@ -34,7 +35,8 @@ export class Relay implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#listener.close();
+    if (!this.#isClosed) this.#listener.close();
+    this.#isClosed = true;
     this.cut();
   }
 

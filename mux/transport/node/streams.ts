@@ -184,7 +184,7 @@ export class NodeTransport implements AbortableTransport, KeptTransport {
       const part = bytes.length > MAX_WRITE
         ? bytes.subarray(at, at + MAX_WRITE)
         : bytes;
-      await this.#write(part);
+      await this.#write(part, at + MAX_WRITE < bytes.length);
     }
     // As with Deno's connections, a stream whose writes are done at once would keep
     // other sockets waiting.
@@ -235,7 +235,8 @@ export class NodeTransport implements AbortableTransport, KeptTransport {
     if (this.#output as unknown !== this.#input) this.#output.destroy();
   }
 
-  #write(bytes: Uint8Array): Promise<void> {
+  /** Writes bytes, which may be followed by the rest of the same write. */
+  #write(bytes: Uint8Array, hasRest: boolean): Promise<void> {
     const writing = this.#writing = Promise.withResolvers<void>();
     if (this.#closed) {
       writing.reject(connectionClosed());
@@ -245,11 +246,12 @@ export class NodeTransport implements AbortableTransport, KeptTransport {
     this.#output.write(bytes, (error) => {
       this.#writing = undefined;
       if (error) return writing.reject(systemError(error));
-      // There was no room, and the other end has made some.
+      // There was no room, and the other end has made some. Of a write that fits,
+      // this cannot be said: TLS passes all of them on in a later turn.
       if (waited) this.keepAlive.signs++;
       writing.resolve();
     });
-    waited = this.#output.writableLength > 0;
+    waited = hasRest && this.#output.writableLength > 0;
     return writing.promise;
   }
 

@@ -12,6 +12,7 @@ import { DIAL_OPTIONS } from "../connection_options.ts";
 import { dialPeer } from "../dial_peer.ts";
 import { EXIT, OutputClosed, UsageError } from "../exit_code.ts";
 import { methodText } from "../method_text.ts";
+import { DIAL_RESUME_OPTION, dialResume } from "../resume_option.ts";
 import { spliceTransport } from "../splice_transport.ts";
 import { targetFrom } from "../target.ts";
 import type { Terminal } from "../terminal.ts";
@@ -31,8 +32,9 @@ export const call = defineCommand({
     "call ADDRESS SELECTOR [ARGS…]",
   ],
   about:
-    `ADDRESS is tcp://host:port, tls:, unix:/path, ws://host:port/path or wss:. The
-last three have paths of their own, so the selector is a separate argument.
+    `ADDRESS is tcp://host:port, tls:, quic:, unix:/path, ws://host:port/path, wss:
+or wt:. The last four have paths of their own, so the selector is a separate
+argument. quic: and wt: need deno --unstable-net.
 
 ARGS are JSON or bare words; they are sent as an array, or null if there are
 none. Arguments after -- are never options. Each value of the response is
@@ -75,6 +77,7 @@ they are sent.
       value: "SECONDS",
       about: "for connecting (default 30) and the response (no limit)",
     },
+    resume: DIAL_RESUME_OPTION,
     ...DIAL_OPTIONS,
   },
   async run({ words, options, terminal }) {
@@ -101,7 +104,7 @@ they are sent.
       codec,
       options,
       terminal,
-      limits,
+      { ...limits, ...dialResume(address, options.resume, terminal) },
     );
     if (!streamed && !options.unchecked) {
       await checkArguments(peer, selector, args, limits.timeout);

@@ -97,7 +97,10 @@ is what --save has written.
       if (options.save !== undefined) {
         throw new UsageError("Cannot --save what is read from a file");
       }
-    } else await resolveAddress(to);
+    } else {
+      for (const address of [first, to]) checkByteStream(address);
+      await resolveAddress(to);
+    }
     const printer = new EventPrinter({
       frames: !options.calls,
       calls: !options.frames,
@@ -191,6 +194,16 @@ is what --save has written.
     }
   },
 });
+
+/** Refuses an address whose connections have no byte stream to show. */
+function checkByteStream(address: string): void {
+  if (!/^quic:/i.test(address)) return;
+  throw new UsageError(
+    `Cannot inspect "${
+      redactedAddress(address)
+    }": it has no byte stream, as each channel is a stream of its own`,
+  );
+}
 
 async function readFile(
   path: string,

@@ -8,6 +8,11 @@ import {
 import { EXIT, UsageError } from "../exit_code.ts";
 import { ProxiedSession } from "../proxied_session.ts";
 import {
+  dialResume,
+  LISTEN_RESUME_OPTION,
+  listenResume,
+} from "../resume_option.ts";
+import {
   announceAddress,
   DRAIN_OPTION,
   drainTimeoutFrom,
@@ -30,6 +35,11 @@ connections, and those that are open have the time of --drain to end.
   qtalk proxy ws://127.0.0.1:8080/ unix:/run/math.sock
   ssh host qtalk proxy stdio: tcp://127.0.0.1:9999`,
   options: {
+    resume: LISTEN_RESUME_OPTION,
+    "dial-resume": {
+      type: "boolean",
+      about: "go on after a lost connection (DIAL: with --resume)",
+    },
     drain: DRAIN_OPTION,
     verbose: VERBOSE_OPTION,
     ...LISTEN_AND_DIAL_OPTIONS,
@@ -50,12 +60,18 @@ connections, and those that are open have the time of --drain to end.
       options,
       terminal,
     );
+    const near = { ...listening, ...listenResume(from, options.resume) };
+    const given = options["dial-resume"];
+    const far = {
+      ...dialing,
+      ...dialResume(to, given, terminal, "dial-resume"),
+    };
     let broken = false;
     const listener = await listenWith(
       from,
-      listening,
+      near,
       (session) =>
-        new ProxiedSession(session, to, dialing, (error) => {
+        new ProxiedSession(session, to, far, (error) => {
           broken = true;
           terminal.error(error);
         }),

@@ -3,6 +3,7 @@ import { CODEC_OPTION, codecName, loadCodec } from "../codec_option.ts";
 import { count, defineCommand } from "../command.ts";
 import { LISTEN_OPTIONS, listenSecurity } from "../connection_options.ts";
 import { UsageError } from "../exit_code.ts";
+import { LISTEN_RESUME_OPTION, listenResume } from "../resume_option.ts";
 import { loadService } from "../serve/served_module.ts";
 import { serveInParallel } from "../serve/parallel.ts";
 import {
@@ -61,6 +62,7 @@ then carries frames only, so the service must log to standard error.
       value: "N",
       about: "serve with N workers (default 1: no workers)",
     },
+    resume: LISTEN_RESUME_OPTION,
     drain: DRAIN_OPTION,
     verbose: VERBOSE_OPTION,
     ...LISTEN_OPTIONS,
@@ -75,11 +77,17 @@ then carries frames only, so the service must log to standard error.
     const drainTimeout = drainTimeoutFrom(options.drain);
     const address = options.address ?? ADDRESS;
     const security = await listenSecurity(address, options);
+    const resuming = listenResume(address, options.resume);
     const names = codecName(options.codec, "json").split(",");
     const codecs = await Promise.all(names.map(loadCodec));
     const reflection = !options["no-reflection"];
     const workers = count("parallel", options.parallel) ?? 1;
     if (workers > 1) {
+      if (options.resume) {
+        throw new UsageError(
+          "Cannot use --resume with --parallel: the next connection of a client may reach another worker",
+        );
+      }
       return await serveInParallel(workers, {
         file,
         address,
@@ -96,6 +104,7 @@ then carries frames only, so the service must log to standard error.
       terminal,
       drainTimeout,
       verbose: options.verbose,
+      ...resuming,
       ...security,
     });
   },

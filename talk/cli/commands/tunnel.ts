@@ -15,6 +15,7 @@ import {
   runUntilStopped,
   serveUntilStopped,
 } from "../serve_until_stopped.ts";
+import { dialResume, listenResume } from "../resume_option.ts";
 import type { Terminal } from "../terminal.ts";
 import { TunnelPublisher, TunnelRefused } from "../tunnel/tunnel_publisher.ts";
 import { TunnelService } from "../tunnel/tunnel_service.ts";
@@ -124,6 +125,10 @@ dials a tls: or wss: address.
   qtalk tunnel publish 3000 tcp://example.com:7000`,
   options: {
     insecure: { type: "boolean", about: "require no token" },
+    resume: {
+      type: "boolean",
+      about: "connections survive that of the publisher; on both",
+    },
     drain: DRAIN_OPTION,
     ...EITHER_OPTIONS,
     ...LISTEN_OPTIONS,
@@ -135,6 +140,7 @@ dials a tls: or wss: address.
     if (role === "listen" && rest.length === 1) {
       refuseOthers("listen", "publish", options, PUBLISH_OPTIONS);
       const security = await listenSecurity(rest[0]!, options);
+      const resuming = listenResume(rest[0]!, options.resume);
       const tokens = await tokensFrom(options.tokens);
       checkTokens("listen", tokens, options.insecure);
       const service = new TunnelService({
@@ -156,6 +162,7 @@ dials a tls: or wss: address.
         terminal,
         drainTimeout,
         onClose: () => service.close(),
+        ...resuming,
         ...security,
       });
     }
@@ -168,7 +175,10 @@ dials a tls: or wss: address.
         options.insecure,
       );
       const target = hostAndPort(rest[0]!);
-      const dialing = await dialSecurity(rest[1]!, options, terminal);
+      const dialing = {
+        ...await dialSecurity(rest[1]!, options, terminal),
+        ...dialResume(rest[1]!, options.resume, terminal),
+      };
       const publisher = new TunnelPublisher(rest[1]!, target, {
         name: nameFrom(options.name, target),
         port: publicPort(options.port),

@@ -10,7 +10,7 @@ import {
   Router,
   type RpcResponse,
 } from "../../../rpc/internal.ts";
-import { dial } from "../../dial.ts";
+import { type ConnectOptions, dial } from "../../dial.ts";
 import { TalkError } from "../../errors.ts";
 import type { Closable } from "../../listener/listener.ts";
 import type { CloseOptions, Peer } from "../../peer.ts";
@@ -58,7 +58,7 @@ export interface PublishOptions {
   /** The longest delay before connecting again, in milliseconds. */
   maxDelay: number;
   /** How the server is dialed. */
-  dialing: DialSecurity;
+  dialing: DialSecurity & Pick<ConnectOptions, "resume">;
   /** How often the target is checked, in milliseconds. */
   checkInterval: number;
   /** Where it is printed what happens. */
