@@ -10,6 +10,7 @@ import {
   echoed,
   MuxError,
   type PeerWay,
+  type Pem,
   type RawChannel,
   type RawSession,
   rawSession,
@@ -170,6 +171,11 @@ export const dialed: unique symbol = Symbol("qtalk.dialed");
 
 /** How a listener introduces its peers. */
 export const admit: unique symbol = Symbol("qtalk.admit");
+
+/** The certificate of the listener that has accepted a peer. */
+export const listenerCertificate: unique symbol = Symbol(
+  "qtalk.listenerCertificate",
+);
 
 /** What a listener asks about the use of its peers. */
 export const uses: unique symbol = Symbol("qtalk.uses");
@@ -349,6 +355,7 @@ export class Peer<C extends Carried = Carried>
   #remoteAddr = "";
   #addr = "";
   #way: PeerWay | undefined;
+  #listenerCertificate: Pem | undefined;
   #draining = false;
   /** Whether the program has closed the peer. */
   #closeCalled = false;
@@ -450,9 +457,11 @@ export class Peer<C extends Carried = Carried>
   [admit](
     { remoteAddr, way }: Pick<ConnectionInfo, "remoteAddr" | "way">,
     ask: (() => unknown) | undefined,
+    certificate?: Pem,
   ): boolean | Promise<boolean> {
     this.#remoteAddr = remoteAddr;
     this.#way = way;
+    this.#listenerCertificate = certificate;
     if (ask === undefined) return true;
     let context: unknown;
     try {
@@ -545,6 +554,16 @@ export class Peer<C extends Carried = Carried>
    */
   get way(): PeerWay | undefined {
     return this.#way;
+  }
+
+  /**
+   * The certificate that the listener has shown to this peer; undefined if it has
+   * none, or if a proxy has decrypted the connection.
+   *
+   * @ignore
+   */
+  get [listenerCertificate](): Pem | undefined {
+    return this.#listenerCertificate;
   }
 
   /**

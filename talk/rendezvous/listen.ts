@@ -31,6 +31,7 @@ import {
 } from "./direct.ts";
 import { meetingError } from "./errors.ts";
 import { type Identity, loadIdentity } from "./identity.ts";
+import { knownAs } from "./known_as.ts";
 import {
   parsePeerAddress,
   type PeerAddress,
@@ -213,15 +214,18 @@ class PeerListener implements TransportListener {
 
   async #register(peer: Peer): Promise<void> {
     const { name } = this.#address;
+    const { tls } = this.#options.rendezvous ?? {};
+    const rendezvous = knownAs(this.#address.rendezvous, tls);
     const nonce = String(await peer.call(SELECTORS.challenge));
     const { certificate } = this.#identity;
     const signature = this.#identity.prove({
       purpose: "register",
-      subject: name,
+      subject: `${name}@${rendezvous}`,
       nonce,
     });
     const response = await peer.request(SELECTORS.register, [{
       name,
+      rendezvous,
       certificate: certificate.toHex(),
       signature: signature.toHex(),
       local: localPlaces(this.#socket),
