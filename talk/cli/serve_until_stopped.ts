@@ -121,17 +121,21 @@ export async function startServing(
   address: string,
   options: StartOptions,
 ): Promise<Serving> {
-  const { handler, codecs, terminal, verbose, reusePort, tls } = options;
+  const { handler, codecs, terminal, verbose, reusePort } = options;
   let broken = false;
   const printError = errorPrinter((text) => terminal.note(text));
   const listener = await listen(address, {
     handler,
     codecs,
     reusePort,
-    tls,
-    onPeer(peer, { remoteAddr }) {
+    tls: options.tls,
+    rendezvous: options.rendezvous,
+    onPeer(peer, { remoteAddr, tls, way }) {
       if (!verbose) return;
-      noteConnection(terminal, remoteAddr, peer.closed);
+      const from = way === undefined
+        ? remoteAddr
+        : `${tls?.peerCertificate?.fingerprint}, ${way}`;
+      noteConnection(terminal, from, peer.closed);
     },
     onError(error, context) {
       if (context.selector !== undefined) return printError(error, context);

@@ -31,8 +31,10 @@ export const call = defineCommand({
     "call ADDRESS SELECTOR [ARGS…]",
   ],
   about:
-    `ADDRESS is tcp://host:port, tls:, unix:/path, ws://host:port/path or wss:. The
-last three have paths of their own, so the selector is a separate argument.
+    `ADDRESS is tcp://host:port, tls:, quic:, unix:/path, ws://host:port/path or
+wss:. The last three have paths of their own, so the selector is a separate
+argument. Peers behind NATs are peer:NAME@ADDRESS#FINGERPRINT, and need --cert
+and --key, which are those of this peer.
 
 ARGS are JSON or bare words; they are sent as an array, or null if there are
 none. Arguments after -- are never options. Each value of the response is
