@@ -9,6 +9,7 @@ import {
   connectionLost,
   echoed,
   MuxError,
+  type PeerTransport,
   type PeerWay,
   type Pem,
   type RawChannel,
@@ -354,7 +355,8 @@ export class Peer<C extends Carried = Carried>
   readonly #report: (error: unknown, selector: string | undefined) => void;
   #remoteAddr = "";
   #addr = "";
-  #way: PeerWay | undefined;
+  /** Knows the way, if there are two. */
+  #via: Pick<ConnectionInfo, "way"> | undefined;
   #listenerCertificate: Pem | undefined;
   #draining = false;
   /** Whether the program has closed the peer. */
@@ -455,12 +457,12 @@ export class Peer<C extends Carried = Carried>
    * @ignore
    */
   [admit](
-    { remoteAddr, way }: Pick<ConnectionInfo, "remoteAddr" | "way">,
+    connection: Pick<ConnectionInfo, "remoteAddr" | "way">,
     ask: (() => unknown) | undefined,
     certificate?: Pem,
   ): boolean | Promise<boolean> {
-    this.#remoteAddr = remoteAddr;
-    this.#way = way;
+    this.#remoteAddr = connection.remoteAddr;
+    if (connection.way !== undefined) this.#via = connection;
     this.#listenerCertificate = certificate;
     if (ask === undefined) return true;
     let context: unknown;
@@ -550,10 +552,11 @@ export class Peer<C extends Carried = Carried>
 
   /**
    * Which way the connection of a `peer:` address takes: from machine to machine, or
-   * through the rendezvous. Undefined for other connections.
+   * through the rendezvous. It changes when a relayed session moves to a direct way.
+   * Undefined for other connections.
    */
   get way(): PeerWay | undefined {
-    return this.#way;
+    return this.#via?.way;
   }
 
   /**
@@ -572,9 +575,9 @@ export class Peer<C extends Carried = Carried>
    *
    * @ignore
    */
-  [dialed](address: string, way?: PeerWay): void {
+  [dialed](address: string, via?: PeerTransport): void {
     this.#addr = address;
-    this.#way = way;
+    if (via?.way !== undefined) this.#via = via;
     this.#state.markCalls();
   }
 

@@ -11,6 +11,14 @@ export {
   whileOpen,
 } from "./dialed_session.ts";
 export {
+  answerDialer,
+  type KnownSessions,
+  resumeSession,
+  startSession,
+} from "./handshake.ts";
+export { Incoming } from "./incoming.ts";
+export { ResumableTransport } from "./resumable_transport.ts";
+export {
   ResumingListener,
   type ResumingListenerOptions,
 } from "./resuming_listener.ts";

@@ -235,6 +235,8 @@ export interface AccountedTransport extends Transport {
 export interface Accepted extends ConnectionInfo {
   /** The connection, owned by the caller of `accept()`. */
   transport: Transport;
+  /** Knows the way of a connection of `peer:`, which may change. */
+  via?: PeerTransport | undefined;
 }
 
 /** Accepts connections at an address. */

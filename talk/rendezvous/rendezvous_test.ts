@@ -9,7 +9,7 @@ import {
   listen,
   type ListenOptions,
   memoryPair,
-  type Peer,
+  Peer,
   RemoteError,
   Router,
   TalkError,
@@ -34,8 +34,10 @@ import {
 } from "../../tests/support/identities.ts";
 import { loopbackCertificate } from "../../tests/support/quic.ts";
 import { turn } from "../../tests/support/within.ts";
+import { type PeerTransport, sessionOver } from "../../mux/internal.ts";
 import { loadIdentity, readCertificate } from "./identity.ts";
 import { parsePeerAddress } from "./peer_address.ts";
+import { dialPeer } from "./dial.ts";
 import { Service } from "./service.ts";
 import { SELECTORS } from "./wire.ts";
 
@@ -438,6 +440,66 @@ test("rendezvousService: option identities says what peers may know it as", asyn
   for (const wrong of ["", "a b", "a,b", "quic://h:1"]) {
     assertThrows(() => rendezvousService({ identities: [wrong] }), TypeError);
   }
+});
+
+test("peer: a relayed session moves to a direct way without losing a byte", async (t) => {
+  const service = rendezvousService();
+  // At first, the dialing peer learns of no place of the other one.
+  let meetings = 0;
+  const moves = Promise.withResolvers<void>();
+  const router = new Router();
+  router.handle("/", service);
+  router.handle(SELECTORS.meet, async (call, respond) => {
+    if (++meetings > 2) {
+      await moves.promise;
+      return await service.respond(call, respond);
+    }
+    await call.receive();
+    return await respond.return({ seen: null, local: [] });
+  });
+  const ends: Peer[] = [];
+  const address = await serve(t, await meet(t, router), bob, {
+    handler: handlerFrom({ echo: (text: string) => text }),
+    onPeer: (peer) => void ends.push(peer),
+  });
+  const transport = await dialPeer(
+    address.slice("peer:".length),
+    new AbortController().signal,
+    { tls: ann, rendezvous: { ...trust, directTimeout: 30_000 } },
+    [0, 0],
+  );
+  const way = () => (transport as PeerTransport).way;
+  const peer = t.watch(new Peer(sessionOver(transport), { onError() {} }));
+  assertEquals(await peer.call("echo", ["x"]), "x");
+  assertEquals([way(), ends[0]!.way], ["relayed", "relayed"]);
+  assertEquals(service.stats.relays, 1);
+  // Calls in both directions go on while it moves.
+  const text = "0123456789".repeat(50_000);
+  const calls: Promise<unknown>[] = [];
+  let count = 0;
+  const more = () => {
+    while (calls.length < 4) {
+      const mine = `${count++} ${text}`;
+      const call = peer.call("echo", [mine]).then((value) => {
+        assertEquals(value === mine, true, "the text is as it was");
+        calls.splice(calls.indexOf(call), 1);
+      });
+      calls.push(call);
+    }
+  };
+  more();
+  moves.resolve();
+  while (way() !== "direct" || ends[0]!.way !== "direct") {
+    await Promise.race(calls);
+    more();
+  }
+  await Promise.all(calls);
+  // The relayed connection has ended, and new bytes do not pass the rendezvous.
+  while (service.stats.relays > 0) await turn();
+  const { relayedBytes } = service.stats;
+  assertEquals(await peer.call("echo", [text]), text);
+  assertEquals(service.stats.relayedBytes, relayedBytes);
+  assertEquals(meetings, 3);
 });
 
 test("peer: a name that nothing has registered is an error that may pass", async (t) => {

@@ -10,6 +10,8 @@ import { isPeerName } from "./peer_address.ts";
 
 /** The protocol (ALPN) of connections between peers. */
 export const PEER_PROTOCOL = "qtalk-peer/1";
+/** The protocol of connections that continue a session. */
+export const MOVE_PROTOCOL = "qtalk-peer-move/1";
 /** The protocol of attempts that only open a way. Nothing accepts them. */
 export const PUNCH_PROTOCOL = "qtalk-punch";
 /** The selectors of the calls. */
