@@ -17,6 +17,7 @@ export {
   startSession,
 } from "./handshake.ts";
 export { Incoming } from "./incoming.ts";
+export { RECORD } from "./records.ts";
 export { ResumableTransport } from "./resumable_transport.ts";
 export {
   ResumingListener,

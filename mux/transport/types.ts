@@ -112,8 +112,9 @@ export interface PeerMeetingOptions {
   headers?: Headers | Iterable<string[]> | Record<string, string> | undefined;
   /**
    * Milliseconds for which a dialing peer tries to open a direct way, before the
-   * rendezvous relays. A number of at least 0, which is for no direct way; above
-   * 2^31 - 1 there is no limit. Default: 2,000.
+   * rendezvous relays, and again while it does: a session moves to a direct way that
+   * opens later. A number of at least 0, which is for no direct way; above 2^31 - 1
+   * there is no limit. Default: 2,000.
    */
   directTimeout?: number | undefined;
   /**

@@ -232,6 +232,13 @@ export class MovableSessions {
       if (answered.attempt <= found.attempt) throw unexpected();
       found.attempt = answered.attempt;
       found.lost = undefined;
+      if (found.transport.hasEnded) {
+        // What the relayed connection said of it, the other peer has not read.
+        await direct.write(Uint8Array.of(resume.RECORD.close));
+        await direct.closeWrite();
+        while (await direct.read() !== null);
+        throw unexpected();
+      }
       found.transport.attach(answered.connection);
       found.way = "direct";
     } finally {

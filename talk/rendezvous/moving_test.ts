@@ -61,6 +61,28 @@ function pair(): [Cuttable, Cuttable] {
   return [new Cuttable(near), new Cuttable(far)];
 }
 
+/** The dialing end of a connection on which the answer of the other end waits. */
+function heldAnswer(
+  near: Cuttable,
+  onAnswer: () => void,
+  promise: Promise<void>,
+): Transport {
+  let reads = 0;
+  return {
+    async read() {
+      const chunk = await near.read();
+      if (reads++ === 0) {
+        onAnswer();
+        await promise;
+      }
+      return chunk;
+    },
+    write: (bytes) => near.write(bytes),
+    closeWrite: () => near.closeWrite(),
+    close: () => near.close(),
+  };
+}
+
 /** Two peers on the relayed way; what `connect` gives them next is up to the test. */
 async function relayed(
   t: Harness,
@@ -211,23 +233,7 @@ test("beginMoving(): a session goes on if its relayed connection is lost while i
   const one = await relayed(t, (sessions) => {
     const [near, far] = pair();
     void sessions.move(far, ANN);
-    // The answer of the listening peer waits.
-    const { promise } = go;
-    let reads = 0;
-    const held = {
-      async read() {
-        const chunk = await near.read();
-        if (reads++ === 0) {
-          reached.resolve();
-          await promise;
-        }
-        return chunk;
-      },
-      write: (bytes: Uint8Array) => near.write(bytes),
-      closeWrite: () => near.closeWrite(),
-      close: () => near.close(),
-    };
-    return Promise.resolve(held);
+    return Promise.resolve(heldAnswer(near, reached.resolve, go.promise));
   });
   await reached.promise;
   const [ann, bob] = one.peers;
@@ -238,6 +244,25 @@ test("beginMoving(): a session goes on if its relayed connection is lost while i
   go.resolve();
   assertEquals(await Promise.all(calls), ["a", "b"]);
   assertEquals(one.ways(), ["direct", "direct"]);
+});
+
+test("MovableSessions: a session that was closed while it moved ends without an error", async (t) => {
+  const answered = Promise.withResolvers<void>();
+  const go = Promise.withResolvers<void>();
+  const moves: Promise<void>[] = [];
+  const one = await relayed(t, (sessions) => {
+    const [near, far] = pair();
+    moves.push(sessions.move(far, ANN).finally(() => far.close()));
+    return Promise.resolve(heldAnswer(near, answered.resolve, go.promise));
+  });
+  await answered.promise;
+  const [ann, bob] = one.peers;
+  const closing = bob.close();
+  while (one.sessions.size > 0) await turn();
+  go.resolve();
+  await ann.closed;
+  await closing;
+  await assertRejects(() => moves[0]!);
 });
 
 test("beginMoving(): it ends with the error of the relayed connection if moving fails then", async (t) => {

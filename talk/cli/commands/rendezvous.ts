@@ -27,8 +27,8 @@ export const rendezvous = defineCommand({
   about:
     `Runs on a machine that all peers reach. A peer listens at peer:NAME@ADDRESS,
 and others dial that name. They connect from machine to machine if a way opens
-within two seconds, and through this service otherwise; it can read nothing of
-what they say. ADDRESS should be quic:, which needs deno --unstable-net; at
+within two seconds, and through this service until one does; it can read nothing
+of what they say. ADDRESS should be quic:, which needs deno --unstable-net; at
 others, it does not learn how peers are reached directly.
 
   qtalk cert peer --out keys --name meet
