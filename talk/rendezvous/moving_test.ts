@@ -227,6 +227,29 @@ for (const side of ["dialing", "listening"] as const) {
   });
 }
 
+test("beginMoving(): what is sent while a session moves arrives once", async (t) => {
+  const answered = Promise.withResolvers<void>();
+  const go = Promise.withResolvers<void>();
+  const one = await relayed(t, (sessions) => {
+    const [near, far] = pair();
+    void sessions.move(far, ANN);
+    return Promise.resolve(heldAnswer(near, answered.resolve, go.promise));
+  });
+  await answered.promise;
+  // The relayed connection works, and both ends use it.
+  const calls = one.peers.flatMap((peer) =>
+    ["a", "b", "c"].map((text) => peer.call("echo", [text.repeat(1_000)]))
+  );
+  for (let i = 0; i < 10; i++) await turn();
+  assertEquals(one.ways(), ["relayed", "relayed"]);
+  go.resolve();
+  assertEquals(
+    await Promise.all(calls),
+    ["a", "b", "c", "a", "b", "c"].map((text) => text.repeat(1_000)),
+  );
+  assertEquals(one.ways(), ["direct", "direct"]);
+});
+
 test("beginMoving(): a session goes on if its relayed connection is lost while it moves", async (t) => {
   const reached = Promise.withResolvers<void>();
   const go = Promise.withResolvers<void>();
