@@ -37,9 +37,13 @@ export function printableText(text: string): string {
  * address is treated as if it were one: errors are often about those.
  */
 export function redactedAddress(address: string): string {
-  const peer = /^peer:[\w.-]*@/i.exec(address);
+  const peer = /^(peer:[\w.-]*@)([^]*?)(#(?:sha256:)?(?:[\da-f]{2}:?){32})?$/i
+    .exec(address);
   if (peer !== null) {
-    return peer[0] + redactedAddress(address.slice(peer[0].length));
+    // Everyone may know the fingerprint of a peer, and without it, the address is
+    // of no use.
+    const [, name, rendezvous, fingerprint = ""] = peer;
+    return name + redactedAddress(rendezvous!) + fingerprint;
   }
   const [scheme] = /^(?:[a-z][\w+.-]*:(?=\/\/)|(?:tcp|wss?|unix|stdio):|)\/*/i
     .exec(address)!;

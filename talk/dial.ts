@@ -246,7 +246,7 @@ async function dialOnce<C extends Carried>(
   const session = sessionOver(transport, options.session);
   try {
     const peer = new Peer(session, options);
-    peer[dialed](addr, (transport as PeerTransport).way);
+    peer[dialed](addr, transport);
     return peer;
   } catch (error) {
     await session.close();
@@ -360,7 +360,11 @@ async function connectTo(
   const shown = observed(transport, redactedAddress(address), options);
   const { way } = transport as PeerTransport;
   return {
-    transport: way === undefined ? shown : Object.assign(shown, { way }),
+    transport: way === undefined || shown === transport
+      ? shown
+      : Object.defineProperty(shown, "way", {
+        get: () => (transport as PeerTransport).way,
+      }),
     address,
   };
 }

@@ -9,7 +9,9 @@ import {
   connectionLost,
   echoed,
   MuxError,
+  type PeerTransport,
   type PeerWay,
+  type Pem,
   type RawChannel,
   type RawSession,
   rawSession,
@@ -170,6 +172,11 @@ export const dialed: unique symbol = Symbol("qtalk.dialed");
 
 /** How a listener introduces its peers. */
 export const admit: unique symbol = Symbol("qtalk.admit");
+
+/** The certificate of the listener that has accepted a peer. */
+export const listenerCertificate: unique symbol = Symbol(
+  "qtalk.listenerCertificate",
+);
 
 /** What a listener asks about the use of its peers. */
 export const uses: unique symbol = Symbol("qtalk.uses");
@@ -348,7 +355,9 @@ export class Peer<C extends Carried = Carried>
   readonly #report: (error: unknown, selector: string | undefined) => void;
   #remoteAddr = "";
   #addr = "";
-  #way: PeerWay | undefined;
+  /** Knows the way, if there are two. */
+  #via: Pick<ConnectionInfo, "way"> | undefined;
+  #listenerCertificate: Pem | undefined;
   #draining = false;
   /** Whether the program has closed the peer. */
   #closeCalled = false;
@@ -448,11 +457,13 @@ export class Peer<C extends Carried = Carried>
    * @ignore
    */
   [admit](
-    { remoteAddr, way }: Pick<ConnectionInfo, "remoteAddr" | "way">,
+    connection: Pick<ConnectionInfo, "remoteAddr" | "way">,
     ask: (() => unknown) | undefined,
+    certificate?: Pem,
   ): boolean | Promise<boolean> {
-    this.#remoteAddr = remoteAddr;
-    this.#way = way;
+    this.#remoteAddr = connection.remoteAddr;
+    if (connection.way !== undefined) this.#via = connection;
+    this.#listenerCertificate = certificate;
     if (ask === undefined) return true;
     let context: unknown;
     try {
@@ -541,10 +552,21 @@ export class Peer<C extends Carried = Carried>
 
   /**
    * Which way the connection of a `peer:` address takes: from machine to machine, or
-   * through the rendezvous. Undefined for other connections.
+   * through the rendezvous. It changes when a relayed session moves to a direct way.
+   * Undefined for other connections.
    */
   get way(): PeerWay | undefined {
-    return this.#way;
+    return this.#via?.way;
+  }
+
+  /**
+   * The certificate that the listener has shown to this peer; undefined if it has
+   * none, or if a proxy has decrypted the connection.
+   *
+   * @ignore
+   */
+  get [listenerCertificate](): Pem | undefined {
+    return this.#listenerCertificate;
   }
 
   /**
@@ -553,9 +575,9 @@ export class Peer<C extends Carried = Carried>
    *
    * @ignore
    */
-  [dialed](address: string, way?: PeerWay): void {
+  [dialed](address: string, via?: PeerTransport): void {
     this.#addr = address;
-    this.#way = way;
+    if (via?.way !== undefined) this.#via = via;
     this.#state.markCalls();
   }
 

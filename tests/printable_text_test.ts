@@ -78,6 +78,21 @@ Deno.test("redactedAddress(): user, password, query and fragment are left out", 
   assertEquals(redactedAddress("ws://a\x1b[2J\n/"), "ws://a\\u001b[2J\\n/");
 });
 
+Deno.test("redactedAddress(): the name and the fingerprint of a peer are no secrets", () => {
+  const pin = `#sha256:${"0a".repeat(32)}`;
+  const colons = `#${"0A:".repeat(31)}0A`;
+  for (
+    const [address, redacted] of [
+      [`peer:bob@quic://host:1${pin}`, `peer:bob@quic://host:1${pin}`],
+      [`peer:bob@quic://host:1${colons}`, `peer:bob@quic://host:1${colons}`],
+      [`peer:bob@ws://a:b@host/?c${pin}`, `peer:bob@ws://…@host/?…${pin}`],
+      ["peer:bob@quic://host:1#secret", "peer:bob@quic://host:1#…"],
+      ["peer:bob@quic://host:1#0a0a", "peer:bob@quic://host:1#…"],
+      [`peer:bob@quic://host:1${pin}/x`, "peer:bob@quic://host:1#…"],
+    ] as const
+  ) assertEquals(redactedAddress(address), redacted);
+});
+
 Deno.test("redactedIn(): the addresses in a text are redacted", () => {
   assertEquals(
     redactedIn('Cannot open "ws://a:b@host/?c": no answer from tcp://host:1'),

@@ -36,7 +36,7 @@ export interface QuicListenRules {
    * Upgrades a new connection within the time of its handshake. If this rejects, or
    * the time passes, the connection is closed.
    */
-  upgrade(conn: QuicConnLike): Promise<Upgraded>;
+  upgrade(conn: QuicConnLike): Promise<Upgraded | null>;
 }
 
 /**
@@ -178,6 +178,7 @@ class QuicTransportListener implements TransportListener {
       const accepted = this.#handshakes.has(handshake)
         ? await this.#upgrade(conn)
         : undefined;
+      if (accepted === null) return;
       if (accepted !== undefined && handshake.finish()) {
         const remoteAddr = hostPort("quic", conn.remoteAddr);
         this.#pending.push({ accepted: { remoteAddr, ...accepted } });
@@ -207,10 +208,12 @@ class QuicTransportListener implements TransportListener {
     }
   }
 
-  async #upgrade(conn: QuicConnLike): Promise<Upgraded> {
+  async #upgrade(conn: QuicConnLike): Promise<Upgraded | null> {
     const { upgrade, session } = this.#terms;
-    const upgraded = await upgrade?.(conn) ??
-      { transport: new QuicConnection(conn, session) };
+    const upgraded = upgrade === undefined
+      ? { transport: new QuicConnection(conn, session) }
+      : await upgrade(conn);
+    if (upgraded === null) return null;
     const tls = { alpnProtocol: conn.protocol ?? null, version: "TLSv1.3" };
     return { tls, ...upgraded };
   }

@@ -105,6 +105,8 @@ export class ResumableTransport
   /** Whether its buffer may be kept. */
   #mayAdopt = false;
   #write: PromiseWithResolvers<void> | undefined;
+  /** Set while nothing is taken from the connection. */
+  #paused: PromiseWithResolvers<void> | undefined;
   /** The read that waits for a connection. */
   #attached: PromiseWithResolvers<void> | undefined;
   #inputEnded = false;
@@ -161,9 +163,25 @@ export class ResumableTransport
     if (this.#ended) return this.#leave(connection.incoming.transport);
     if (this.#link !== undefined) this.#drop(this.#link);
     this.#cancelTimeout?.();
+    this.unpause();
     this.#resumed++;
     this.#begin(connection);
     if (!this.#ended) this.#events.onAttached?.();
+  }
+
+  /**
+   * Takes nothing more from the connection, though it stays: a dialer that continues
+   * the session over another one has said what it has received. It ends with
+   * {@linkcode attach}, or with {@linkcode unpause} if the attempt has failed.
+   */
+  pause(): void {
+    if (!this.#ended) this.#paused ??= Promise.withResolvers();
+  }
+
+  /** Goes on with the connection after {@linkcode pause}. */
+  unpause(): void {
+    this.#paused?.resolve();
+    this.#paused = undefined;
   }
 
   /** Gives up the connection, but not the session. */
@@ -183,6 +201,10 @@ export class ResumableTransport
     for (;;) {
       if (this.#failure !== undefined) throw this.#failure;
       if (this.#inputEnded || this.#peerClosed || this.#ended) return null;
+      if (this.#paused !== undefined) {
+        await this.#paused.promise;
+        continue;
+      }
       const link = this.#link;
       if (link === undefined) {
         this.#attached ??= Promise.withResolvers();
@@ -487,6 +509,7 @@ export class ResumableTransport
     else this.#write?.reject(failure);
     this.#write = undefined;
     this.#attached?.resolve();
+    this.unpause();
     this.#events.onEnded?.(failure);
   }
 

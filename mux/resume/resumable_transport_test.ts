@@ -103,6 +103,31 @@ test("ResumableTransport: what has arrived twice is delivered once", async (t) =
   await Promise.all([dialer.close(), listener.close()]);
 });
 
+test("ResumableTransport: nothing is taken from the connection while it is paused", async (t) => {
+  const network = isolated();
+  t.defer(() => network.close());
+  const [dialer, listener] = await network.session();
+  void network.listener.accept();
+  const there = reading(listener);
+  const back = reading(dialer);
+  await listener.write(bytes("one"));
+  await until(() => back.got === "one", "it has arrived");
+  const session = dialer as ResumableTransport;
+  session.pause();
+  const { received } = session;
+  void listener.write(bytes("two"));
+  // This side goes on to send.
+  await dialer.write(bytes("there"));
+  await until(() => there.got === "there", "the other direction goes on");
+  for (let i = 0; i < 5; i++) await turn();
+  assertEquals([back.got, session.received], ["one", received]);
+  session.unpause();
+  await until(() => back.got === "onetwo", "it goes on");
+  session.pause();
+  await Promise.all([dialer.close(), listener.close()]);
+  await back.end;
+});
+
 test("ResumableTransport: an old connection is closed when a new one comes", async (t) => {
   // The listener does not see the cut, and does not watch the silence.
   let lines = 0;

@@ -11,6 +11,15 @@ export {
   whileOpen,
 } from "./dialed_session.ts";
 export {
+  answerDialer,
+  type KnownSessions,
+  resumeSession,
+  startSession,
+} from "./handshake.ts";
+export { Incoming } from "./incoming.ts";
+export { RECORD } from "./records.ts";
+export { ResumableTransport } from "./resumable_transport.ts";
+export {
   ResumingListener,
   type ResumingListenerOptions,
 } from "./resuming_listener.ts";

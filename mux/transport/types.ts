@@ -112,8 +112,9 @@ export interface PeerMeetingOptions {
   headers?: Headers | Iterable<string[]> | Record<string, string> | undefined;
   /**
    * Milliseconds for which a dialing peer tries to open a direct way, before the
-   * rendezvous relays. A number of at least 0, which is for no direct way; above
-   * 2^31 - 1 there is no limit. Default: 2,000.
+   * rendezvous relays, and again while it does: a session moves to a direct way that
+   * opens later. A number of at least 0, which is for no direct way; above 2^31 - 1
+   * there is no limit. Default: 2,000.
    */
   directTimeout?: number | undefined;
   /**
@@ -263,6 +264,8 @@ export interface AccountedTransport extends Transport {
 export interface Accepted extends ConnectionInfo {
   /** The connection, owned by the caller of `accept()`. */
   transport: Transport;
+  /** Knows the way of a connection of `peer:`, which may change. */
+  via?: PeerTransport | undefined;
 }
 
 /** Accepts connections at an address. */

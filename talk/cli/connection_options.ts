@@ -1,10 +1,14 @@
 /**
- * The options of TLS and of WebSocket requests, which every command that dials or
- * listens has.
+ * The options of TLS, of WebSocket requests and of `peer:`, which every command that
+ * dials or listens has.
  *
  * @module
  */
-import type { TlsDialOptions, TlsListenOptions } from "../../mux/internal.ts";
+import type {
+  PeerMeetingOptions,
+  TlsDialOptions,
+  TlsListenOptions,
+} from "../../mux/internal.ts";
 import { printableText, redactedAddress } from "../../printable_text.ts";
 import type { ConnectOptions } from "../dial.ts";
 import type { OptionSpec } from "./command.ts";
@@ -31,6 +35,24 @@ const CLIENT_CERT = {
   about: "none, optional or required (which --ca implies)",
 } as const satisfies OptionSpec;
 
+/** Whom to trust as the rendezvous of `peer:`. */
+const RENDEZVOUS_OPTIONS = {
+  "rendezvous-pin": {
+    type: "string",
+    multiple: true,
+    value: "HASH",
+    about: "trust the rendezvous with this certificate (peer:)",
+  },
+  "rendezvous-ca": file("the authority of the rendezvous (peer:)"),
+} as const satisfies Record<string, OptionSpec>;
+
+const PEER_PIN = {
+  type: "string",
+  multiple: true,
+  value: "HASH",
+  about: "accept only peers with this certificate (peer:)",
+} as const satisfies OptionSpec;
+
 /** The options of commands that dial. */
 export const DIAL_OPTIONS = {
   ca: file("the authority that has issued the server's certificate"),
@@ -38,6 +60,7 @@ export const DIAL_OPTIONS = {
   key: file("the private key of --cert"),
   pin: PIN,
   header: HEADER,
+  ...RENDEZVOUS_OPTIONS,
 } as const;
 
 /** The options of commands that listen. */
@@ -48,15 +71,26 @@ export const LISTEN_OPTIONS = {
   "client-cert": CLIENT_CERT,
 } as const;
 
+/** The same with those of `peer:`. */
+export const PEER_LISTEN_OPTIONS = {
+  ...LISTEN_OPTIONS,
+  "peer-pin": PEER_PIN,
+  ...RENDEZVOUS_OPTIONS,
+} as const;
+
 /** The options of commands that either dial or listen. */
 export const EITHER_OPTIONS = {
   ca: file("the authority that certifies the other side"),
   cert: file("the certificate of this side, for tls: and wss:"),
   key: file("the private key of --cert"),
+  ...RENDEZVOUS_OPTIONS,
 } as const;
 
 /** Those of {@linkcode EITHER_OPTIONS} that only listen. */
-export const ONLY_LISTEN_OPTIONS = { "client-cert": CLIENT_CERT } as const;
+export const ONLY_LISTEN_OPTIONS = {
+  "client-cert": CLIENT_CERT,
+  "peer-pin": PEER_PIN,
+} as const;
 
 /** Those of {@linkcode EITHER_OPTIONS} that only dial. */
 export const ONLY_DIAL_OPTIONS = { pin: PIN, header: HEADER } as const;
@@ -75,10 +109,18 @@ export const LISTEN_AND_DIAL_OPTIONS = {
     ...HEADER,
     about: "a header of the request to DIAL, if it is ws(s):",
   },
+  "peer-pin": PEER_PIN,
+  ...RENDEZVOUS_OPTIONS,
 } as const;
 
+/** Whom to trust as the rendezvous, as it is given. */
+interface GivenRendezvousOptions {
+  readonly "rendezvous-pin"?: readonly string[] | undefined;
+  readonly "rendezvous-ca"?: string | undefined;
+}
+
 /** The options of {@linkcode DIAL_OPTIONS}, as they are given. */
-export interface GivenDialOptions {
+export interface GivenDialOptions extends GivenRendezvousOptions {
   readonly ca?: string | undefined;
   readonly cert?: string | undefined;
   readonly key?: string | undefined;
@@ -86,8 +128,9 @@ export interface GivenDialOptions {
   readonly header?: readonly string[] | undefined;
 }
 
-/** The options of {@linkcode LISTEN_OPTIONS}, as they are given. */
-export interface GivenListenOptions {
+/** The options of {@linkcode PEER_LISTEN_OPTIONS}, as they are given. */
+export interface GivenListenOptions extends GivenRendezvousOptions {
+  readonly "peer-pin"?: readonly string[] | undefined;
   readonly ca?: string | undefined;
   readonly cert?: string | undefined;
   readonly key?: string | undefined;
@@ -102,12 +145,19 @@ export interface GivenBothOptions extends GivenDialOptions, GivenListenOptions {
 }
 
 /** What `dial()` gets of them. */
-export type DialSecurity = Pick<ConnectOptions, "tls" | "headers">;
+export type DialSecurity = Pick<
+  ConnectOptions,
+  "tls" | "headers" | "rendezvous"
+>;
 
 /** What `listen()` gets of them. */
 export interface ListenSecurity {
   tls?: TlsListenOptions;
+  rendezvous?: Pick<RendezvousTrust, "tls">;
 }
+
+/** Whom to trust as the rendezvous, and the headers of a request to it. */
+type RendezvousTrust = Pick<PeerMeetingOptions, "tls" | "headers">;
 
 /**
  * What `dial()` gets. Files are read again for each connection, since certificates
@@ -136,6 +186,8 @@ export async function listenSecurity(
   given: GivenListenOptions,
 ): Promise<ListenSecurity> {
   const { ca, cert, key, "client-cert": whether } = given;
+  if (isPeer(address)) return await listenAsPeer(address, given);
+  refusePeerOptions(address, given);
   if (!hasTls(address)) {
     refuseGiven(address, { ca, cert, key, "client-cert": whether }, TLS_ONLY);
     return {};
@@ -178,21 +230,36 @@ export async function bothSecurities(
   terminal: Pick<Terminal, "conceal">,
 ): Promise<{ listening: ListenSecurity; dialing: DialSecurity }> {
   const { ca, cert, key, pin, header, "client-cert": whether } = given;
+  // Whichever side is a peer, or both.
+  const rendezvous = {
+    "rendezvous-pin": given["rendezvous-pin"],
+    "rendezvous-ca": given["rendezvous-ca"],
+  };
   const far = {
     ca: given["dial-ca"],
     cert: given["dial-cert"],
     key: given["dial-key"],
     pin,
     header,
+    ...isPeer(to) && rendezvous,
   };
-  if (hasTls(from) || !hasTls(to)) {
-    const near = { ca, cert, key, "client-cert": whether };
+  if (hasKey(from) || !hasKey(to)) {
+    const near = {
+      ca,
+      cert,
+      key,
+      "client-cert": whether,
+      "peer-pin": given["peer-pin"],
+      ...(isPeer(from) || !isPeer(to)) && rendezvous,
+    };
     return {
       listening: await listenSecurity(from, near),
       dialing: await dialWith(to, far, terminal, "dial-"),
     };
   }
   refuseGiven(from, { "client-cert": whether }, TLS_ONLY);
+  refuseGiven(from, { "peer-pin": given["peer-pin"] }, PEER_ONLY);
+  if (!isPeer(to)) refusePeerOptions(to, rendezvous);
   const { "dial-ca": a, "dial-cert": b, "dial-key": c } = given;
   const hasPrefix = [a, b, c].some((value) => value !== undefined);
   if (!hasPrefix) {
@@ -212,13 +279,92 @@ const TLS_ONLY = "is for tls:, wss:, quic: and wt: only";
 const HTTP_ONLY = "is for ws: and wss: only";
 const NO_CLIENT_CERT =
   "is for tls: and wss: only, as Deno asks no client of QUIC for a certificate";
+const PEER_ONLY = "is for peer: only";
+const NOT_FOR_PEER = "is not for peer:, whose peers have fingerprints";
+
+/** What `listen()` gets for `peer:`. */
+async function listenAsPeer(
+  address: string,
+  given: GivenListenOptions,
+): Promise<ListenSecurity> {
+  const { ca, cert, key, "client-cert": whether } = given;
+  const { "peer-pin": pins = [] } = given;
+  refuseGiven(address, { ca, "client-cert": whether }, NOT_FOR_PEER);
+  if (cert === undefined || key === undefined) {
+    throw new UsageError(
+      `Cannot listen on "${
+        redactedAddress(address)
+      }" without --cert and --key: a peer has a key, which \`qtalk cert peer\` makes`,
+    );
+  }
+  for (const text of pins) checkPin(text, "peer-pin");
+  await checkFiles({ cert, key });
+  const rendezvous = await rendezvousTrust(address, given);
+  return {
+    tls: { cert, key, ...(pins.length > 0 && { pin: pins }) },
+    ...rendezvous !== undefined && { rendezvous },
+  };
+}
+
+/** Whom to trust as the rendezvous of an address of `peer:`. */
+async function rendezvousTrust(
+  address: string,
+  given: GivenRendezvousOptions,
+  headers: readonly [string, string][] = [],
+): Promise<RendezvousTrust | undefined> {
+  const { "rendezvous-ca": ca, "rendezvous-pin": pins } = given;
+  const pin = pins?.length === 0 ? undefined : pins;
+  if (!hasTls(rendezvousOf(address))) {
+    const refused = { "rendezvous-pin": pin, "rendezvous-ca": ca };
+    refuseGiven(address, refused, "is for a rendezvous with TLS");
+  }
+  for (const text of pin ?? []) checkPin(text, "rendezvous-pin");
+  await checkFiles({ "rendezvous-ca": ca });
+  const tls: TlsDialOptions = {
+    ...(ca !== undefined && { ca }),
+    ...(pin !== undefined && { pin }),
+  };
+  const trust = {
+    ...(Object.keys(tls).length > 0 && { tls }),
+    ...(headers.length > 0 && { headers: [...headers] }),
+  };
+  return Object.keys(trust).length > 0 ? trust : undefined;
+}
+
+/** Refuses the options of `peer:` for another address. */
+function refusePeerOptions(
+  address: string | undefined,
+  given: GivenRendezvousOptions & Pick<GivenListenOptions, "peer-pin">,
+): void {
+  const options = {
+    "peer-pin": given["peer-pin"],
+    "rendezvous-pin": given["rendezvous-pin"],
+    "rendezvous-ca": given["rendezvous-ca"],
+  };
+  refuseGiven(address, options, PEER_ONLY);
+}
+
+function isPeer(address: string | undefined): boolean {
+  return /^peer:/i.test(address ?? "");
+}
+
+/** The address of the rendezvous in one of `peer:`. */
+function rendezvousOf(address: string): string {
+  return address.slice(address.indexOf("@") + 1);
+}
+
+/** Whether this side may have a certificate. */
+function hasKey(address: string): boolean {
+  return hasTls(address) || isPeer(address);
+}
 
 async function dialWith(
   address: string | undefined,
-  { ca, cert, key, pin = [], header = [] }: GivenDialOptions,
+  given: GivenDialOptions,
   terminal: Pick<Terminal, "conceal">,
   prefix: "" | "dial-",
 ): Promise<DialSecurity> {
+  const { ca, cert, key, pin = [], header = [] } = given;
   const headers = header.map(parseHeader);
   for (const [, value] of headers) terminal.conceal(value);
   const files = {
@@ -227,14 +373,35 @@ async function dialWith(
     [`${prefix}key`]: key,
   };
   const pins = pin.length === 0 ? undefined : pin;
-  if (!hasTls(address)) {
-    refuseGiven(address, { ...files, pin: pins }, TLS_ONLY);
+  const isToPeer = isPeer(address);
+  if (isToPeer) {
+    refuseGiven(address, { [`${prefix}ca`]: ca }, NOT_FOR_PEER);
+    if (cert === undefined && key === undefined) {
+      throw new UsageError(
+        `Cannot dial "${
+          redactedAddress(address!)
+        }" without --${prefix}cert and --${prefix}key: a peer has a key, which \`qtalk cert peer\` makes`,
+      );
+    }
+    if (!address!.includes("#") && pins === undefined) {
+      throw new UsageError(
+        `Cannot dial "${
+          redactedAddress(address!)
+        }" without its fingerprint: it follows "#" in the address, or is that of --pin`,
+      );
+    }
+  } else {
+    refusePeerOptions(address, given);
+    if (!hasTls(address)) {
+      refuseGiven(address, { ...files, pin: pins }, TLS_ONLY);
+    }
   }
   if (isQuic(address)) {
     const { [`${prefix}ca`]: _, ...ofClient } = files;
     refuseGiven(address, ofClient, NO_CLIENT_CERT);
   }
-  if (!hasRequest(address) && headers.length > 0) {
+  const requested = isToPeer ? rendezvousOf(address!) : address;
+  if (!hasRequest(requested) && headers.length > 0) {
     refuseGiven(address, { header: headers }, HTTP_ONLY);
   }
   if ((cert === undefined) !== (key === undefined)) {
@@ -250,6 +417,10 @@ async function dialWith(
     ...(cert !== undefined && { cert, key }),
     ...(pins !== undefined && { pin: pins }),
   };
+  if (isToPeer) {
+    const rendezvous = await rendezvousTrust(address!, given, headers);
+    return { tls, ...rendezvous !== undefined && { rendezvous } };
+  }
   return {
     ...(Object.keys(tls).length > 0 && { tls }),
     ...(headers.length > 0 && { headers }),
@@ -316,11 +487,11 @@ function isHeader(name: string, value: string): boolean {
   }
 }
 
-function checkPin(text: string): void {
+function checkPin(text: string, option = "pin"): void {
   const digits = text.replace(/^sha256:/i, "").replaceAll(":", "");
   if (/^[\da-f]{64}$/i.test(digits)) return;
   throw new UsageError(
-    `Cannot use --pin: "${
+    `Cannot use --${option}: "${
       printableText(text)
     }" is not the SHA-256 fingerprint of a certificate`,
   );

@@ -335,6 +335,126 @@ Deno.test("listenSecurity: client certificates need an authority", async () => {
   }
 });
 
+const PEER = `peer:bob@quic://h:1#sha256:${"ab".repeat(32)}`;
+const PIN = "cd".repeat(32);
+
+Deno.test("dialSecurity: at peer:, the key is that of this peer, and the rendezvous has options of its own", async () => {
+  await using files = await makeFiles();
+  const { ca, cert, key } = files;
+  const terminal = concealing();
+  const dialing = (address: string, given: object) =>
+    dialSecurity(address, given, terminal);
+  assertEquals(await dialing(PEER, { cert, key }), { tls: { cert, key } });
+  assertEquals(
+    await dialing("peer:bob@quic://h:1", { cert, key, pin: [PIN] }),
+    { tls: { cert, key, pin: [PIN] } },
+  );
+  assertEquals(
+    await dialing(PEER, {
+      cert,
+      key,
+      "rendezvous-ca": ca,
+      "rendezvous-pin": [PIN],
+    }),
+    { tls: { cert, key }, rendezvous: { tls: { ca, pin: [PIN] } } },
+  );
+  const request = ["authorization: SECRET"];
+  assertEquals(
+    await dialing(PEER.replace("quic", "ws"), { cert, key, header: request }),
+    {
+      tls: { cert, key },
+      rendezvous: { headers: [["authorization", "SECRET"]] },
+    },
+  );
+  assertEquals(terminal.concealed, ["SECRET"]);
+  for (
+    const [address, given, why] of [
+      [PEER, {}, "without --cert and --key"],
+      [PEER, { cert }, "without --key"],
+      [PEER, { cert, key, ca }, "is not for peer:"],
+      ["peer:bob@quic://h:1", { cert, key }, "without its fingerprint"],
+      [PEER, { cert, key, "rendezvous-pin": ["12"] }, "Cannot use --rend"],
+      [PEER, { cert, key, header: request }, "is for ws: and wss: only"],
+      [
+        PEER.replace("quic", "tcp"),
+        { cert, key, "rendezvous-ca": ca },
+        "is for a rendezvous with TLS",
+      ],
+      ["tls://h:1", { "rendezvous-pin": [PIN] }, "is for peer: only"],
+      ["tcp://h:1", { "rendezvous-ca": ca }, "is for peer: only"],
+      [undefined, { "rendezvous-ca": ca }, "is for peer: only"],
+    ] as const
+  ) await assertRejects(() => dialing(address!, given), UsageError, why);
+});
+
+Deno.test("listenSecurity: at peer:, the key is that of this peer, and other peers may be limited", async () => {
+  await using files = await makeFiles();
+  const { ca, cert, key } = files;
+  const address = "peer:bob@quic://h:1";
+  assertEquals(await listenSecurity(address, { cert, key }), {
+    tls: { cert, key },
+  });
+  assertEquals(
+    await listenSecurity(address, {
+      cert,
+      key,
+      "peer-pin": [PIN],
+      "rendezvous-pin": [PIN],
+    }),
+    { tls: { cert, key, pin: [PIN] }, rendezvous: { tls: { pin: [PIN] } } },
+  );
+  for (
+    const [at, given, why] of [
+      [address, {}, "without --cert and --key"],
+      [address, { cert, key, ca }, "is not for peer:"],
+      [address, { cert, key, "client-cert": "none" }, "is not for peer:"],
+      [address, { cert, key, "peer-pin": ["1"] }, "Cannot use --peer-pin"],
+      ["tls://h:1", { cert, key, "peer-pin": [PIN] }, "is for peer: only"],
+      ["tcp://h:1", { "rendezvous-pin": [PIN] }, "is for peer: only"],
+    ] as const
+  ) await assertRejects(() => listenSecurity(at, given), UsageError, why);
+});
+
+Deno.test("bothSecurities: at peer:, each side gets its own key, and both the same rendezvous", async () => {
+  await using files = await makeFiles();
+  const { ca, cert, key, ann, annKey } = files;
+  const terminal = concealing();
+  const both = (from: string, to: string, given: object) =>
+    bothSecurities(from, to, given, terminal);
+  const rendezvous = { tls: { ca } };
+  const trust = { "rendezvous-ca": ca };
+  assertEquals(await both("tcp://a:1", PEER, { cert, key, ...trust }), {
+    listening: {},
+    dialing: { tls: { cert, key }, rendezvous },
+  });
+  assertEquals(
+    await both("peer:ann@quic://h:1", "tcp://a:1", { cert, key, ...trust }),
+    { listening: { tls: { cert, key }, rendezvous }, dialing: {} },
+  );
+  assertEquals(
+    await both("peer:ann@quic://h:1", PEER, {
+      cert,
+      key,
+      "dial-cert": ann,
+      "dial-key": annKey,
+      "peer-pin": [PIN],
+      ...trust,
+    }),
+    {
+      listening: { tls: { cert, key, pin: [PIN] }, rendezvous },
+      dialing: { tls: { cert: ann, key: annKey }, rendezvous },
+    },
+  );
+  for (
+    const [from, to, given] of [
+      ["tcp://a:1", "tcp://b:1", trust],
+      ["tls://a:1", "tcp://b:1", { cert, key, ...trust }],
+      ["tcp://a:1", "tls://b:1", { ca, ...trust }],
+      ["tcp://a:1", PEER, { cert, key, "peer-pin": [PIN] }],
+    ] as const
+  ) await assertRejects(() => both(from, to, given), UsageError, "peer: only");
+});
+
 Deno.test("bothSecurities: the options are those of the side that has TLS", async () => {
   await using files = await makeFiles();
   const { ca, cert, key } = files;

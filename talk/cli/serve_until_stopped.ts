@@ -124,8 +124,7 @@ export async function startServing(
   address: string,
   options: StartOptions,
 ): Promise<Serving> {
-  const { handler, codecs, terminal, verbose, reusePort, resume, tls } =
-    options;
+  const { handler, codecs, terminal, verbose, reusePort, resume } = options;
   let broken = false;
   const printError = errorPrinter((text) => terminal.note(text));
   const listener = await listen(address, {
@@ -133,10 +132,14 @@ export async function startServing(
     codecs,
     reusePort,
     resume,
-    tls,
-    onPeer(peer, { remoteAddr }) {
+    tls: options.tls,
+    rendezvous: options.rendezvous,
+    onPeer(peer, { remoteAddr, tls, way }) {
       if (!verbose) return;
-      noteConnection(terminal, remoteAddr, peer.closed);
+      const from = way === undefined
+        ? remoteAddr
+        : `${tls?.peerCertificate?.fingerprint}, ${way}`;
+      noteConnection(terminal, from, peer.closed);
     },
     onError(error, context) {
       if (context.selector !== undefined) return printError(error, context);

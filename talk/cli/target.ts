@@ -13,6 +13,8 @@ export interface Target {
 
 /** `scheme://host`, and a path that may be a selector. */
 const HOST_AND_PATH = /^([a-z]+:\/\/[^/]*)(\/.*)?$/i;
+/** The same of a peer, whose rendezvous may have a path, but not its fingerprint. */
+const PEER_AND_PATH = /^(peer:[^#]*#[^/]*)(\/.*)?$/i;
 /** Schemes whose addresses have a path of their own. */
 const WITH_PATH = /^(?:unix|wss?|wt):/i;
 
@@ -42,7 +44,8 @@ export function targetFrom(words: readonly string[]): Target {
 export function splitAddress(
   text: string,
 ): { address: string; selector: string | undefined } {
-  const [, host, path] = HOST_AND_PATH.exec(text) ?? [];
+  const [, host, path] = PEER_AND_PATH.exec(text) ??
+    HOST_AND_PATH.exec(text) ?? [];
   if (host === undefined || WITH_PATH.test(text)) {
     return { address: text, selector: undefined };
   }
@@ -51,5 +54,6 @@ export function splitAddress(
 
 /** Whether an argument is an address and not a command. */
 export function isAddress(text: string): boolean {
-  return /^(?:tcp|tls|quic|wss?|wt):\/\/|^(?:unix|pipe):/i.test(text);
+  return /^(?:tcp|tls|wss?|quic|wt):\/\/|^(?:unix|pipe):|^peer:[\w.-]+@/i
+    .test(text);
 }

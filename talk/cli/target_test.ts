@@ -16,6 +16,10 @@ Deno.test("targetFrom: address and selector are one word or two", () => {
     ["quic://h:1/a/b x", "quic://h:1", "/a/b"],
     ["quic://h:1 a.b x", "quic://h:1", "a.b"],
     ["wt://h:1/p a x", "wt://h:1/p", "a"],
+    ["peer:bob@quic://h:1#ab:cd a x", "peer:bob@quic://h:1#ab:cd", "a"],
+    ["peer:bob@quic://h:1#ab:cd/a/b x", "peer:bob@quic://h:1#ab:cd", "/a/b"],
+    ["peer:bob@wss://h/p#sha256:ab/a x", "peer:bob@wss://h/p#sha256:ab", "/a"],
+    ["peer:bob@wss://h/p a x", "peer:bob@wss://h/p", "a"],
   ];
   for (const [words, address, selector] of cases) {
     const target = targetFrom(words.split(" "));
@@ -31,16 +35,26 @@ Deno.test("isAddress: an address begins with a scheme, a command does not", () =
     const word of [
       "tcp://h:1",
       "tls://h:1",
-      "quic://h:1",
       "unix:/p",
       "ws://h",
       "wss://h/p",
+      "quic://h:1",
       "wt://h:1/p",
+      "peer:bob@quic://h:1#sha256:ab",
     ]
   ) {
     assertEquals(isAddress(word), true, word);
   }
-  for (const word of ["./tcp", "go run .", "tcp:", "echo tcp://h:1"]) {
+  for (
+    const word of [
+      "./tcp",
+      "go run .",
+      "tcp:",
+      "echo tcp://h:1",
+      "peer:",
+      "peer",
+    ]
+  ) {
     assertEquals(isAddress(word), false, word);
   }
 });

@@ -564,8 +564,15 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
 }
 
 /** What hooks are given, which is not the connection itself. */
-function infoOf({ remoteAddr, request, tls, way }: Accepted): ConnectionInfo {
-  return { remoteAddr, request, tls, ...way !== undefined && { way } };
+function infoOf(
+  { remoteAddr, request, tls, way, via }: Accepted,
+): ConnectionInfo {
+  const info = { remoteAddr, request, tls };
+  if (way === undefined) return info;
+  return Object.defineProperty(info, "way", {
+    get: () => via === undefined ? way : via.way,
+    enumerable: true,
+  });
 }
 
 /** Closes a connection at once. */

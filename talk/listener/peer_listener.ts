@@ -1,6 +1,7 @@
 import type { Carried } from "../../codec/internal.ts";
 import {
   type HandshakeLimit,
+  type Pem,
   sessionOver,
   type TransportListener,
 } from "../../mux/internal.ts";
@@ -21,7 +22,8 @@ export function peerListener<C extends Carried, Context>(
   options:
     & PeerOptions<C, NoInfer<Context>>
     & PeerListenerOptions<C, Context>
-    & Pick<ListenerOptions, "accept">,
+    & Pick<ListenerOptions, "accept">
+    & { readonly tls?: { readonly cert: Pem } | undefined },
   limits: ResolvedSharedLimits,
 ): ConnectionListener<PeerWith<C, Context>> {
   // One for all peers: it prints at a limited rate.
@@ -43,6 +45,7 @@ export function peerListener<C extends Carried, Context>(
         const admitted = peer[admit](
           connection,
           onPeer && (() => onPeer(peer, connection)),
+          options.tls?.cert,
         );
         if (typeof admitted === "boolean") return admitted;
         const cancel = timeLimit(handshakeTimeout, () => {

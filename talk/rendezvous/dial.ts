@@ -1,12 +1,23 @@
 import type { SchemeOptions, Transport } from "../../mux/internal.ts";
 import { pinsOf, type QuicEndpointLike } from "../../mux/internal_deno.ts";
-import { dial } from "../dial.ts";
+import { dial, wait } from "../dial.ts";
 import type { Peer } from "../peer.ts";
-import { dialDirectly, localPlaces, ownSocket } from "./direct.ts";
+import {
+  dialDirectly,
+  dialToMove,
+  type DirectOptions,
+  localPlaces,
+  ownSocket,
+} from "./direct.ts";
 import { meetingError, RendezvousError } from "./errors.ts";
 import { type Identity, loadIdentity } from "./identity.ts";
+import { beginMoving, type MovingOptions, PAUSES } from "./moving.ts";
 import { parsePeerAddress, type PeerAddress } from "./peer_address.ts";
-import { channelTransport, dialOver } from "./relayed.ts";
+import {
+  channelTransport,
+  dialOver,
+  type RelayedTransport,
+} from "./relayed.ts";
 import { placesFrom, SELECTORS } from "./wire.ts";
 
 /** The default of `rendezvous.directTimeout`, in milliseconds. */
@@ -32,6 +43,7 @@ interface Meeting {
  * @param rest the address, after `peer:`
  * @param signal aborts the attempt
  * @param options the key of this side, and the fingerprint of the other
+ * @param pauses before the attempts to move a relayed session to a direct way
  * @throws {SyntaxError} if the address has another form
  * @throws {TypeError} if an option is missing or not valid
  * @throws {RendezvousError} if the peers do not meet
@@ -42,6 +54,7 @@ export async function dialPeer(
   rest: string,
   signal: AbortSignal,
   options: SchemeOptions = {},
+  pauses: readonly number[] = PAUSES,
 ): Promise<Transport> {
   const address = parsePeerAddress(rest);
   const { tls, endpoint, rendezvous: how = {} } = options;
@@ -74,7 +87,11 @@ export async function dialPeer(
       rendezvous: session,
       socket,
     };
-    const direct = await meetDirectly(meeting, directTimeout);
+    const direct = await meetDirectly(
+      meeting,
+      directTimeout,
+      dialDirectly,
+    );
     if (direct !== undefined) {
       const met = session;
       void direct.ended.then(() => own?.close());
@@ -88,7 +105,18 @@ export async function dialPeer(
         `no direct way to the peer opened within ${directTimeout} ms, and the option "rendezvous.relay" is false`,
       );
     }
-    return await meetThrough(meeting, release);
+    const relayed = await meetThrough(meeting);
+    const met = session;
+    // The session closes the connection if it does not begin.
+    return await untilBegun(relayed, signal, {
+      pauses: socket === undefined || directTimeout === 0 ? [] : pauses,
+      keepAlive: options.session?.keepAlive,
+      wait,
+      connect: (signal) =>
+        meetDirectly({ ...meeting, signal }, directTimeout, dialToMove),
+      onMoved: () => void met.close(),
+      onClosed: release,
+    });
   } catch (error) {
     release();
     if (signal.aborted) throw signal.reason;
@@ -96,17 +124,38 @@ export async function dialPeer(
   }
 }
 
-async function meetDirectly(
+/** Begins a session, or closes its connection. */
+async function untilBegun(
+  relayed: RelayedTransport,
+  signal: AbortSignal,
+  options: MovingOptions,
+): Promise<Transport> {
+  const onAbort = () => relayed.abort();
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    signal.throwIfAborted();
+    return await beginMoving(relayed, options);
+  } catch (error) {
+    relayed.abort();
+    await relayed.close();
+    throw error;
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+async function meetDirectly<T>(
   { name, fingerprint, identity, options, signal, rendezvous, socket }: Meeting,
   timeout: number,
-) {
+  dial: (options: DirectOptions) => Promise<T | undefined>,
+): Promise<T | undefined> {
   const answer = await rendezvous.call(
     SELECTORS.meet,
     [{ name, fingerprint, local: localPlaces(socket) }],
     { signal },
   );
   if (socket === undefined) return undefined;
-  return await dialDirectly({
+  return await dial({
     socket,
     places: placesFrom(answer),
     fingerprint,
@@ -119,8 +168,7 @@ async function meetDirectly(
 
 async function meetThrough(
   { name, fingerprint, identity, signal, rendezvous }: Meeting,
-  release: () => void,
-): Promise<Transport> {
+): Promise<RelayedTransport> {
   const response = await rendezvous.request(
     SELECTORS.relay,
     [{ name, fingerprint, local: [] }],
@@ -130,7 +178,7 @@ async function meetThrough(
     throw new RendezvousError("not-reached", "the rendezvous has not relayed");
   }
   const stream = channelTransport(response.channel);
-  return await dialOver(stream, fingerprint, identity, signal, release);
+  return await dialOver(stream, fingerprint, identity, signal);
 }
 
 /** The fingerprint of the only certificate that the other peer may have. */

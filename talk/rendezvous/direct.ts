@@ -4,8 +4,14 @@
  *
  * @module
  */
-import type { PeerWay, SessionOptions, Transport } from "../../mux/internal.ts";
+import type {
+  AbortableTransport,
+  PeerWay,
+  SessionOptions,
+  Transport,
+} from "../../mux/internal.ts";
 import {
+  BegunTransport,
   clientEndpoint,
   duplexTransport,
   handshakeError,
@@ -25,6 +31,7 @@ import { Messages, prove } from "./proof.ts";
 import {
   localFrom,
   MAX_PLACES,
+  MOVE_PROTOCOL,
   PEER_PROTOCOL,
   type Place,
   type Places,
@@ -180,6 +187,43 @@ export interface DirectOptions {
 export async function dialDirectly(
   options: DirectOptions,
 ): Promise<PeerConnection | undefined> {
+  return await dialWith(options, PEER_PROTOCOL, async (conn, { stream }) => {
+    await stream.closeWrite();
+    // Wait for the end of the other direction.
+    await stream.read();
+    return new PeerConnection(conn, options.session);
+  });
+}
+
+/**
+ * Dials a peer as {@linkcode dialDirectly} does, to continue a session.
+ *
+ * @returns the connection, as a byte stream; undefined if none is made in time
+ * @throws {TlsError} `wrong-client-certificate` if the peer does not trust this one
+ * @throws {unknown} the reason of the signal
+ */
+export async function dialToMove(
+  options: DirectOptions,
+): Promise<DirectStream | undefined> {
+  return await dialWith(
+    options,
+    MOVE_PROTOCOL,
+    (conn, { stream, rest }) => new DirectStream(conn, stream, rest),
+  );
+}
+
+/** The first stream of a connection, after the proof. */
+interface ProvedStream {
+  readonly stream: AbortableTransport;
+  /** What has arrived after the proof. */
+  readonly rest: Uint8Array;
+}
+
+async function dialWith<T>(
+  options: DirectOptions,
+  protocol: string,
+  use: (conn: QuicConnLike, proved: ProvedStream) => T | Promise<T>,
+): Promise<T | undefined> {
   const { socket, places, fingerprint, identity, timeout, session } = options;
   const all = listOf(places);
   if (all.length === 0 || timeout === 0) return undefined;
@@ -199,7 +243,7 @@ export async function dialDirectly(
     for (const place of all) {
       repeat(ATTEMPTS, places.delay, over.signal, () => {
         connect(runtime, socket, place, {
-          alpnProtocols: [PEER_PROTOCOL],
+          alpnProtocols: [protocol],
           serverCertificateHashes: [hashOf(fingerprint)],
           ...transportOptions(session),
         }).then((conn) => {
@@ -214,13 +258,12 @@ export async function dialDirectly(
     options.signal.throwIfAborted();
     if (conn === undefined) return undefined;
     try {
-      await proveOn(conn, identity, fingerprint, options.signal);
+      return await proveOn(conn, identity, fingerprint, options.signal, use);
     } catch (error) {
       closeConn(conn);
       options.signal.throwIfAborted();
       throw handshakeError(error, true);
     }
-    return new PeerConnection(conn, session);
   } finally {
     isOver = true;
     over.abort();
@@ -229,27 +272,29 @@ export async function dialDirectly(
   }
 }
 
-async function proveOn(
+async function proveOn<T>(
   conn: QuicConnLike,
   identity: Identity,
   fingerprint: string,
   signal: AbortSignal,
-): Promise<void> {
+  use: (conn: QuicConnLike, proved: ProvedStream) => T | Promise<T>,
+): Promise<T> {
   const onAbort = () => closeConn(conn);
   signal.addEventListener("abort", onAbort, { once: true });
   try {
     const stream = duplexTransport(await conn.createBidirectionalStream());
-    await prove(new Messages(stream), identity, fingerprint);
-    await stream.closeWrite();
-    // Wait for the end of the other direction.
-    await stream.read();
+    const messages = new Messages(stream);
+    await prove(messages, identity, fingerprint);
+    return await use(conn, { stream, rest: messages.rest });
   } finally {
     signal.removeEventListener("abort", onAbort);
   }
 }
 
 /** The first stream of a connection, on which the dialing peer proves its key. */
-export async function proofStream(conn: QuicConnLike): Promise<Transport> {
+export async function proofStream(
+  conn: QuicConnLike,
+): Promise<AbortableTransport> {
   const reader = conn.incomingBidirectionalStreams.getReader();
   try {
     const { value, done } = await reader.read();
@@ -257,6 +302,36 @@ export async function proofStream(conn: QuicConnLike): Promise<Transport> {
     return duplexTransport(value);
   } finally {
     reader.releaseLock();
+  }
+}
+
+/** A direct connection of two peers, which continues a session on one stream. */
+export class DirectStream extends BegunTransport {
+  readonly #conn: QuicConnLike;
+
+  /**
+   * Takes a connection on which the proof has been made.
+   *
+   * @param conn the connection
+   * @param stream its first stream
+   * @param rest what has arrived after the proof
+   */
+  constructor(conn: QuicConnLike, stream: Transport, rest: Uint8Array) {
+    super(stream, rest.length === 0 ? undefined : Promise.resolve(rest));
+    this.#conn = conn;
+  }
+
+  override async close(): Promise<void> {
+    try {
+      await super.close();
+    } finally {
+      closeConn(this.#conn);
+    }
+  }
+
+  override abort(): void {
+    super.abort();
+    closeConn(this.#conn);
   }
 }
 

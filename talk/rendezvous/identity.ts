@@ -57,7 +57,10 @@ interface CryptoModule {
 export interface Statement {
   /** `client` proves to a listening peer, `register` to a rendezvous. */
   readonly purpose: "client" | "register";
-  /** The fingerprint of the listening peer, or the name to register. */
+  /**
+   * The fingerprint of the listening peer; or the name to register, `@`, and what the
+   * peer knows the rendezvous as.
+   */
   readonly subject: string;
   /** What the other side has chosen, in hexadecimal digits. */
   readonly nonce: string;
@@ -153,6 +156,20 @@ export function checkProof(
       "the peer has not proved that the key of its certificate is its own",
     );
   }
+  return described(certificate);
+}
+
+/**
+ * Reads the certificate of a listener.
+ *
+ * @throws {TypeError} if it cannot be read
+ */
+export function readCertificate(cert: Pem): PeerCertificate {
+  const { X509Certificate } = cryptoModule();
+  return described(new X509Certificate(readPem(cert, "cert")));
+}
+
+function described(certificate: Certificate): PeerCertificate {
   const found: NodeCertificate = {
     fingerprint256: certificate.fingerprint256,
     subject: subjectOf(certificate.subject),

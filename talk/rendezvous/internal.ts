@@ -4,4 +4,8 @@
  * @module
  */
 export { peer } from "./scheme.ts";
-export { type RendezvousOptions, rendezvousService } from "./service.ts";
+export {
+  type RendezvousOptions,
+  type RendezvousService,
+  rendezvousService,
+} from "./service.ts";

@@ -23,6 +23,7 @@ import { TalkError } from "../errors.ts";
 import type { Peer } from "../peer.ts";
 import type { ReconnectingPeer } from "../reconnect/types.ts";
 import {
+  DirectStream,
   localPlaces,
   ownSocket,
   PeerConnection,
@@ -31,6 +32,8 @@ import {
 } from "./direct.ts";
 import { meetingError } from "./errors.ts";
 import { type Identity, loadIdentity } from "./identity.ts";
+import { knownAs } from "./known_as.ts";
+import { MovableSessions } from "./moving.ts";
 import {
   parsePeerAddress,
   type PeerAddress,
@@ -38,7 +41,7 @@ import {
 } from "./peer_address.ts";
 import { demandProof, Messages } from "./proof.ts";
 import { channelTransport, RelayedTransport, relayGuard } from "./relayed.ts";
-import { PEER_PROTOCOL, placesFrom, SELECTORS } from "./wire.ts";
+import { MOVE_PROTOCOL, PEER_PROTOCOL, placesFrom, SELECTORS } from "./wire.ts";
 
 /** How many dialing peers this one opens a way for at once. */
 const MAX_PUNCHES = 16;
@@ -83,6 +86,7 @@ class PeerListener implements TransportListener {
   readonly #socket: QuicEndpointLike | undefined;
   readonly #direct: TransportListener | undefined;
   readonly #pending = new PendingAccepts();
+  readonly #sessions: MovableSessions;
   readonly #stop = new AbortController();
   /** Resolves when the socket is closed. */
   readonly #released = Promise.withResolvers<void>();
@@ -115,6 +119,7 @@ class PeerListener implements TransportListener {
     }
     this.addr = peerAddress({ ...address, fingerprint });
     this.#pins = pinsOf(tls?.pin);
+    this.#sessions = new MovableSessions(options.session?.keepAlive);
     this.#guard = relayGuard(tls!, handshake);
     this.#own = endpoint === undefined ? ownSocket() : undefined;
     const socket = this.#socket = endpoint ?? this.#own;
@@ -129,7 +134,7 @@ class PeerListener implements TransportListener {
         },
         handshake,
         {
-          protocols: [PEER_PROTOCOL],
+          protocols: [PEER_PROTOCOL, MOVE_PROTOCOL],
           upgrade: (conn) => this.#upgrade(conn),
         },
       );
@@ -213,15 +218,18 @@ class PeerListener implements TransportListener {
 
   async #register(peer: Peer): Promise<void> {
     const { name } = this.#address;
+    const { tls } = this.#options.rendezvous ?? {};
+    const rendezvous = knownAs(this.#address.rendezvous, tls);
     const nonce = String(await peer.call(SELECTORS.challenge));
     const { certificate } = this.#identity;
     const signature = this.#identity.prove({
       purpose: "register",
-      subject: name,
+      subject: `${name}@${rendezvous}`,
       nonce,
     });
     const response = await peer.request(SELECTORS.register, [{
       name,
+      rendezvous,
       certificate: certificate.toHex(),
       signature: signature.toHex(),
       local: localPlaces(this.#socket),
@@ -247,7 +255,9 @@ class PeerListener implements TransportListener {
     }
   }
 
-  async #upgrade(conn: QuicConnLike): Promise<Omit<Accepted, "remoteAddr">> {
+  async #upgrade(
+    conn: QuicConnLike,
+  ): Promise<Omit<Accepted, "remoteAddr"> | null> {
     const stream = await proofStream(conn);
     const messages = new Messages(stream);
     const certificate = await this.#demandProof(messages).catch(
@@ -257,6 +267,13 @@ class PeerListener implements TransportListener {
         throw error;
       },
     );
+    if (conn.protocol === MOVE_PROTOCOL) {
+      const moved = new DirectStream(conn, stream, messages.rest);
+      // The relayed connection, which ends now, may be the only other one.
+      this.#opened(conn.closed.catch(() => {}));
+      await this.#sessions.move(moved, certificate.fingerprint);
+      return null;
+    }
     await stream.closeWrite();
     const transport = new PeerConnection(conn, this.#options.session ?? {});
     this.#opened(transport.ended);
@@ -320,10 +337,13 @@ class PeerListener implements TransportListener {
       const messages = new Messages(tls);
       const certificate = await this.#demandProof(messages);
       const relayed = new RelayedTransport(tls, messages.rest, onClose);
-      if (late || this.#closed) return void relayed.close();
+      const { fingerprint } = certificate;
+      const session = await this.#sessions.begin(relayed, fingerprint);
+      if (late || this.#closed) return void session.close();
       this.#pending.push({
         accepted: {
-          transport: relayed,
+          transport: session,
+          via: session,
           remoteAddr: "",
           tls: tlsInfo(certificate),
           way: "relayed",

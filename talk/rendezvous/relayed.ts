@@ -8,7 +8,6 @@ import type {
   AbortableTransport,
   Channel,
   HandshakeLimit,
-  PeerWay,
   Pem,
   Transport,
 } from "../../mux/internal.ts";
@@ -25,9 +24,7 @@ import { PEER_PROTOCOL } from "./wire.ts";
 
 /** A relayed connection of two peers. */
 export class RelayedTransport extends BegunTransport {
-  /** Which way it takes. */
-  readonly way: PeerWay = "relayed";
-  readonly #onClose: () => void;
+  readonly #onClose: (() => void) | undefined;
   #closing: Promise<void> | undefined;
 
   /**
@@ -35,9 +32,13 @@ export class RelayedTransport extends BegunTransport {
    *
    * @param tls the connection
    * @param rest what has arrived after the proof
-   * @param onClose called when it is closed
+   * @param onClose called when it is closed. Default: nothing is
    */
-  constructor(tls: AbortableTransport, rest: Uint8Array, onClose: () => void) {
+  constructor(
+    tls: AbortableTransport,
+    rest: Uint8Array,
+    onClose?: () => void,
+  ) {
     super(tls, rest.length === 0 ? undefined : Promise.resolve(rest));
     this.#onClose = onClose;
   }
@@ -53,7 +54,7 @@ export class RelayedTransport extends BegunTransport {
 
   async #close(): Promise<void> {
     await super.close();
-    this.#onClose();
+    this.#onClose?.();
   }
 }
 
@@ -76,7 +77,6 @@ export function channelTransport(channel: Channel): Transport {
  *
  * @param stream leads to the listening peer
  * @param fingerprint the certificate that it has to have
- * @param onClose called when the connection is closed
  * @throws {TlsError} if the listening peer has another certificate, or does not trust
  * this peer
  */
@@ -85,7 +85,6 @@ export async function dialOver(
   fingerprint: string,
   identity: Identity,
   signal: AbortSignal,
-  onClose: () => void,
 ): Promise<RelayedTransport> {
   const tls = await tlsOver(
     socketOver(stream),
@@ -98,7 +97,7 @@ export async function dialOver(
   try {
     const messages = new Messages(tls);
     await prove(messages, identity, fingerprint);
-    return new RelayedTransport(tls, messages.rest, onClose);
+    return new RelayedTransport(tls, messages.rest);
   } catch (error) {
     tls.abort();
     signal.throwIfAborted();

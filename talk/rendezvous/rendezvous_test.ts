@@ -1,13 +1,16 @@
 /** Peers that meet at a rendezvous, all on loopback. */
 import {
   type Caller,
+  CallError,
   dial,
   type DialOptions,
   type Handler,
   handlerFrom,
   listen,
   type ListenOptions,
-  type Peer,
+  memoryPair,
+  Peer,
+  RemoteError,
   Router,
   TalkError,
   TlsError,
@@ -17,14 +20,25 @@ import {
   type RendezvousErrorCode,
   rendezvousService,
 } from "@qtalk/qtalk/rendezvous";
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertThrows,
+} from "@std/assert";
 import { type Harness, test } from "../../tests/support/harness.ts";
 import {
   makeIdentity,
   type TestIdentity,
 } from "../../tests/support/identities.ts";
 import { loopbackCertificate } from "../../tests/support/quic.ts";
+import { turn } from "../../tests/support/within.ts";
+import { type PeerTransport, sessionOver } from "../../mux/internal.ts";
+import { loadIdentity, readCertificate } from "./identity.ts";
 import { parsePeerAddress } from "./peer_address.ts";
+import { dialPeer } from "./dial.ts";
+import { Service } from "./service.ts";
 import { SELECTORS } from "./wire.ts";
 
 const ann = await makeIdentity("ann");
@@ -227,6 +241,267 @@ test("peer: the same key takes its name over, and a name is free when its peer h
   await listener.close();
 });
 
+/** Registers as a peer would, and says what the peer knows the rendezvous as. */
+async function register(
+  peer: Peer,
+  { cert, key }: TestIdentity,
+  { name = "bob", rendezvous = "127.0.0.1", nonce }: {
+    name?: string;
+    rendezvous?: string;
+    nonce?: string;
+  } = {},
+) {
+  const { certificate, prove } = loadIdentity({ cert, key });
+  const signature = prove({
+    purpose: "register",
+    subject: `${name}@${rendezvous}`,
+    nonce: nonce ?? await peer.call(SELECTORS.challenge) as string,
+  });
+  return await peer.request(SELECTORS.register, [{
+    name,
+    rendezvous,
+    certificate: certificate.toHex(),
+    signature: signature.toHex(),
+    local: [],
+  }]);
+}
+
+async function registerRefused(
+  attempt: Promise<unknown>,
+  code: string,
+): Promise<RemoteError> {
+  const error = await assertRejects(() => attempt, RemoteError);
+  assertEquals(error.code, code);
+  return error;
+}
+
+test("peer: the name of a peer that was lost is kept for its key", async (t) => {
+  let now = 0;
+  const service = new Service({ nameGrace: 1_000 }, () => now);
+  const connect = () => {
+    const [client, server] = memoryPair({}, { handler: service });
+    t.watch(server);
+    return t.watch(client);
+  };
+  const first = connect();
+  await register(first, bob);
+  await first.close();
+  while (service.stats.names > 0) await turn();
+  const other = connect();
+  await registerRefused(register(other, mallory), "name-taken");
+  now = 999;
+  await registerRefused(register(other, mallory), "name-taken");
+  // The time begins again when the peer is lost again.
+  const second = connect();
+  await register(second, bob);
+  assertEquals(service.stats.names, 1);
+  await second.close();
+  while (service.stats.names > 0) await turn();
+  now = 1_998;
+  await registerRefused(register(other, mallory), "name-taken");
+  now = 1_999;
+  await register(other, mallory);
+  await registerRefused(register(connect(), bob), "name-taken");
+});
+
+test("peer: a name that its peer has given up is free at once", async (t) => {
+  const service = new Service({}, () => 0);
+  const [client, server] = memoryPair({}, { handler: service });
+  t.watch(server);
+  t.watch(client);
+  const response = await register(client, bob);
+  await response.close();
+  while (service.stats.names > 0) await turn();
+  const again = await register(client, mallory);
+  assertEquals(service.stats.names, 1);
+  await again.close();
+
+  const rendezvous = await meet(t);
+  const listener = await listen(`peer:bob@${rendezvous}`, {
+    tls: bob,
+    rendezvous: trust,
+  });
+  await listener.close();
+  await serve(t, rendezvous, mallory);
+});
+
+test("rendezvousService: of two keys that ask for a name at once, one gets it", async (t) => {
+  const service = rendezvousService();
+  const pairs = [bob, mallory].map(() =>
+    memoryPair({}, { handler: service }).map((peer) => t.watch(peer))
+  );
+  const [one, two] = await Promise.allSettled([
+    register(pairs[0]![0]!, bob),
+    register(pairs[1]![0]!, mallory),
+  ]);
+  assertEquals([one.status, two.status].sort(), ["fulfilled", "rejected"]);
+  assertEquals(service.stats.names, 1);
+});
+
+test("rendezvousService: kept names give way to registered ones", async (t) => {
+  const service = new Service({ maxNames: 2 }, () => 0);
+  const connect = () => {
+    const [client, server] = memoryPair({}, { handler: service });
+    t.watch(server);
+    return t.watch(client);
+  };
+  for (const name of ["a", "b"]) {
+    const lost = connect();
+    await register(lost, bob, { name });
+    await lost.close();
+    while (service.stats.names > 0) await turn();
+  }
+  const other = connect();
+  await registerRefused(register(other, mallory, { name: "b" }), "name-taken");
+  const taken = [await register(other, mallory, { name: "c" })];
+  // The oldest one has given way, and the other one has not.
+  await registerRefused(register(other, mallory, { name: "b" }), "name-taken");
+  taken.push(await register(other, mallory, { name: "a" }));
+  await registerRefused(
+    register(other, mallory, { name: "d" }),
+    "limit-exceeded",
+  );
+  for (const response of taken) await response.close();
+});
+
+test("peer: a registration cannot be passed on to another rendezvous", async (t) => {
+  // Bob registers at Mallory's rendezvous, which passes everything on to another.
+  const target = rendezvousService();
+  const far = t.watch(
+    await dial(await meet(t, target), { tls: { ca: authority.cert } }),
+  );
+  const seen = Promise.withResolvers<unknown>();
+  const router = new Router();
+  router.handle(
+    SELECTORS.challenge,
+    async (_, respond) => respond.return(await far.call(SELECTORS.challenge)),
+  );
+  router.handle(SELECTORS.register, async (call, respond) => {
+    const [request] = await call.receive() as [{ rendezvous: string }];
+    seen.resolve(request.rendezvous);
+    try {
+      await far.request(SELECTORS.register, [request]);
+      await respond.continue();
+    } catch (error) {
+      const { text, code } = error as RemoteError;
+      await respond.return(new CallError(text, { code: code! }));
+    }
+  });
+  const away = await listen("quic://127.0.0.1:0", {
+    tls: mallory,
+    handler: router,
+  });
+  t.defer(() => away.close());
+  const rendezvous = { tls: { pin: mallory.fingerprint } };
+  const { message } = await refused(
+    serve(t, away.addr, bob, { rendezvous }),
+    "bad-proof",
+  );
+  assertMatch(message, /is for another rendezvous/);
+  assertEquals(await seen.promise, mallory.fingerprint);
+  assertEquals(target.stats.names, 0);
+});
+
+test("rendezvousService: a peer may know it by a name in its certificate, or by its fingerprint", async (t) => {
+  const peer = t.watch(
+    await dial(await meet(t), { tls: { ca: authority.cert } }),
+  );
+  const { fingerprint } = readCertificate(cert);
+  for (
+    const rendezvous of [
+      "localhost",
+      "127.0.0.1",
+      fingerprint,
+      `${bob.fingerprint},${fingerprint}`,
+    ]
+  ) {
+    await (await register(peer, bob, { rendezvous })).close();
+  }
+  for (const rendezvous of ["", ",", "example.com", "::1", bob.fingerprint]) {
+    const { text } = await registerRefused(
+      register(peer, bob, { rendezvous }),
+      "bad-proof",
+    );
+    assertMatch(text, /is for another rendezvous/);
+  }
+});
+
+test("rendezvousService: option identities says what peers may know it as", async (t) => {
+  const service = rendezvousService({ identities: ["Meet.example"] });
+  const [client, server] = memoryPair({}, { handler: service });
+  t.watch(server);
+  t.watch(client);
+  const named = await register(client, bob, { rendezvous: "meet.example" });
+  await named.close();
+  await registerRefused(
+    register(client, bob, { rendezvous: "localhost" }),
+    "bad-proof",
+  );
+  for (const wrong of ["", "a b", "a,b", "quic://h:1"]) {
+    assertThrows(() => rendezvousService({ identities: [wrong] }), TypeError);
+  }
+});
+
+test("peer: a relayed session moves to a direct way without losing a byte", async (t) => {
+  const service = rendezvousService();
+  // At first, the dialing peer learns of no place of the other one.
+  let meetings = 0;
+  const moves = Promise.withResolvers<void>();
+  const router = new Router();
+  router.handle("/", service);
+  router.handle(SELECTORS.meet, async (call, respond) => {
+    if (++meetings > 2) {
+      await moves.promise;
+      return await service.respond(call, respond);
+    }
+    await call.receive();
+    return await respond.return({ seen: null, local: [] });
+  });
+  const ends: Peer[] = [];
+  const address = await serve(t, await meet(t, router), bob, {
+    handler: handlerFrom({ echo: (text: string) => text }),
+    onPeer: (peer) => void ends.push(peer),
+  });
+  const transport = await dialPeer(
+    address.slice("peer:".length),
+    new AbortController().signal,
+    { tls: ann, rendezvous: { ...trust, directTimeout: 30_000 } },
+    [0, 0],
+  );
+  const way = () => (transport as PeerTransport).way;
+  const peer = t.watch(new Peer(sessionOver(transport), { onError() {} }));
+  assertEquals(await peer.call("echo", ["x"]), "x");
+  assertEquals([way(), ends[0]!.way], ["relayed", "relayed"]);
+  assertEquals(service.stats.relays, 1);
+  // Calls in both directions go on while it moves.
+  const text = "0123456789".repeat(50_000);
+  const calls: Promise<unknown>[] = [];
+  let count = 0;
+  const more = () => {
+    while (calls.length < 4) {
+      const mine = `${count++} ${text}`;
+      const call = peer.call("echo", [mine]).then((value) => {
+        assertEquals(value === mine, true, "the text is as it was");
+        calls.splice(calls.indexOf(call), 1);
+      });
+      calls.push(call);
+    }
+  };
+  more();
+  moves.resolve();
+  while (way() !== "direct" || ends[0]!.way !== "direct") {
+    await Promise.race(calls);
+    more();
+  }
+  await Promise.all(calls);
+  // The relayed connection has ended, and new bytes do not pass the rendezvous.
+  while (service.stats.relays > 0) await turn();
+  const { relayedBytes } = service.stats;
+  assertEquals(await peer.call("echo", [text]), text);
+  assertEquals(service.stats.relayedBytes, relayedBytes);
+  assertEquals(meetings, 3);
+});
+
 test("peer: a name that nothing has registered is an error that may pass", async (t) => {
   const rendezvous = await meet(t);
   const address = `peer:bob@${rendezvous}#${bob.fingerprint}`;
@@ -348,22 +623,30 @@ test("rendezvousService: what is malformed is refused with bad-arguments", async
     [SELECTORS.register, [{ name: "a b" }], "bad-arguments"],
     [SELECTORS.register, [{
       name: "bob",
+      rendezvous: "x".repeat(2_049),
+    }], "bad-arguments"],
+    [SELECTORS.register, [{
+      name: "bob",
+      rendezvous: "",
       certificate: "zz",
       signature: "00",
     }], "bad-arguments"],
     [SELECTORS.register, [{
       name: "bob",
+      rendezvous: "",
       certificate: "00".repeat(8_193),
       signature: "00",
     }], "bad-arguments"],
     [SELECTORS.register, [{
       name: "bob",
+      rendezvous: "",
       certificate: "0102",
       signature: "00",
     }], "bad-proof"],
     // The nonce has been used.
     [SELECTORS.register, [{
       name: "bob",
+      rendezvous: "",
       certificate: "0102",
       signature: "00",
     }], "bad-proof"],

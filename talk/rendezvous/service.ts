@@ -1,6 +1,8 @@
 import {
+  type Channel,
   isRawChannel,
   type PeerCertificate,
+  type Pem,
   pipe,
   splice,
 } from "../../mux/internal.ts";
@@ -13,9 +15,11 @@ import {
   type HandlerObject,
   type Responder,
   Router,
+  RpcError,
 } from "../../rpc/internal.ts";
-import type { Peer } from "../peer.ts";
-import { checkProof, newNonce } from "./identity.ts";
+import { listenerCertificate, type Peer } from "../peer.ts";
+import { checkProof, newNonce, readCertificate } from "./identity.ts";
+import { checkIdentities, identitiesIn, isKnownAs } from "./known_as.ts";
 import {
   type MeetRequest,
   meetRequest,
@@ -31,7 +35,11 @@ const ANSWER_TIME = 5_000;
 
 /** Limits of a rendezvous. */
 export interface RendezvousOptions {
-  /** Names that are registered at once. An integer of at least 1. Default: 4,096. */
+  /**
+   * Names that are registered at once, and those that are kept for peers that were
+   * lost. The latter give way, the oldest first. An integer of at least 1. Default:
+   * 4,096.
+   */
   maxNames?: number | undefined;
   /** Names of one session. An integer of at least 1. Default: 4. */
   maxNamesPerSession?: number | undefined;
@@ -54,11 +62,27 @@ export interface RendezvousOptions {
    * ends. A number of at least 0. Default: 1,024 MiB.
    */
   maxRelayedSize?: number | undefined;
+  /**
+   * Milliseconds for which the name of a peer that was lost is kept for its key:
+   * meanwhile, no other key can register it. A number of at least 0. Default: 60,000.
+   */
+  nameGrace?: number | undefined;
+  /**
+   * What peers may know this rendezvous as: the hosts in its addresses, and the
+   * SHA-256 fingerprints of certificates that they pin. A registration that was made
+   * for another rendezvous is refused. Default: the certificate of the listener and
+   * the names in it; for a listener without one, such as at `tcp:` or after a proxy,
+   * registrations are not checked.
+   */
+  identities?: readonly string[] | undefined;
 }
 
-/** The defaults of {@linkcode RendezvousOptions}. */
+/** The options that are numbers. */
+type Limits = Omit<RendezvousOptions, "identities">;
+
+/** The defaults of {@linkcode RendezvousOptions} that are numbers. */
 export const DEFAULT_RENDEZVOUS_OPTIONS: Readonly<
-  Record<keyof RendezvousOptions, number>
+  Record<Exclude<keyof RendezvousOptions, "identities">, number>
 > = Object.freeze({
   maxNames: 4_096,
   maxNamesPerSession: 4,
@@ -67,6 +91,7 @@ export const DEFAULT_RENDEZVOUS_OPTIONS: Readonly<
   maxRelays: 256,
   maxRelaysPerName: 32,
   maxRelayedSize: 2 ** 30,
+  nameGrace: 60_000,
 });
 
 /** Figures of a rendezvous. */
@@ -108,13 +133,14 @@ export interface RendezvousService extends HandlerObject {
  * assertEquals(service.stats.names, 0);
  * ```
  *
- * @param limits the limits of the rendezvous
+ * @param options limits, and what peers may know the rendezvous as
  * @throws {RangeError} if a limit is out of range
+ * @throws {TypeError} if one of `identities` is neither a host nor a fingerprint
  */
 export function rendezvousService(
-  limits: RendezvousOptions = {},
+  options: RendezvousOptions = {},
 ): RendezvousService {
-  return new Service(limits);
+  return new Service(options);
 }
 
 /** A name that is registered. */
@@ -131,10 +157,25 @@ interface Registration {
   relays: number;
 }
 
-class Service implements RendezvousService {
-  readonly #limits: Readonly<Record<keyof RendezvousOptions, number>>;
+/** A name whose peer was lost. */
+interface KeptName {
+  /** The key that may register it. */
+  readonly fingerprint: string;
+  /** When it is free again. */
+  readonly until: number;
+}
+
+/** The service; tests give it a clock. */
+export class Service implements RendezvousService {
+  readonly #limits: Readonly<Record<keyof Limits, number>>;
+  readonly #identities: readonly string[] | undefined;
+  readonly #now: () => number;
   readonly #router = new Router();
   readonly #names = new Map<string, Registration>();
+  /** Names whose peers were lost, in the order in which they become free. */
+  readonly #kept = new Map<string, KeptName>();
+  /** The certificate of a listener that was read last, and what is in it. */
+  #read: { cert: Pem; identities: readonly string[] } | undefined;
   readonly #nonces = new WeakMap<CallingPeer, string>();
   #waiting = 0;
   #meetings = 0;
@@ -142,23 +183,26 @@ class Service implements RendezvousService {
   #relaysTotal = 0;
   #relayedBytes = 0;
 
-  constructor(limits: RendezvousOptions) {
+  constructor(
+    { identities, ...limits }: RendezvousOptions,
+    now: () => number = () => performance.now(),
+  ) {
     const given = Object.entries(limits).filter(([, value]) =>
       value !== undefined
     );
     const resolved = {
       ...DEFAULT_RENDEZVOUS_OPTIONS,
-      ...Object.fromEntries(given) as Partial<
-        Record<keyof RendezvousOptions, number>
-      >,
+      ...Object.fromEntries(given) as Partial<Record<keyof Limits, number>>,
     };
     for (const name of Object.keys(DEFAULT_RENDEZVOUS_OPTIONS)) {
-      const key = name as keyof RendezvousOptions;
-      const min = /Relay/.test(key) ? 0 : 1;
-      const fraction = key === "maxRelayedSize";
+      const key = name as keyof Limits;
+      const min = /Relay|Grace/.test(key) ? 0 : 1;
+      const fraction = key === "maxRelayedSize" || key === "nameGrace";
       checkOption(key, resolved[key], { min, max: Infinity, fraction });
     }
     this.#limits = resolved;
+    this.#identities = checkIdentities(identities);
+    this.#now = now;
     const router = this.#router;
     router.handle(SELECTORS.challenge, (call, respond) => {
       const nonce = newNonce();
@@ -193,7 +237,7 @@ class Service implements RendezvousService {
   /** Registers a name for as long as the call goes on. */
   async #register(call: Call, respond: Responder): Promise<void> {
     const request = registerRequest(await call.receive());
-    const { name, signature, local } = request;
+    const { name, rendezvous, signature, local } = request;
     const nonce = this.#nonces.get(call.peer);
     // Each nonce is for one proof.
     this.#nonces.delete(call.peer);
@@ -203,17 +247,31 @@ class Service implements RendezvousService {
     const certificate = checked(() =>
       checkProof(
         request.certificate,
-        { purpose: "register", subject: name, nonce },
+        { purpose: "register", subject: `${name}@${rendezvous}`, nonce },
         signature,
       )
     );
+    const identities = this.#identitiesFor(call.peer);
+    if (identities !== undefined && !isKnownAs(rendezvous, identities)) {
+      throw refusal(
+        "bad-proof",
+        `the registration is for another rendezvous, ${
+          JSON.stringify(rendezvous)
+        }`,
+      );
+    }
     const { maxNames, maxNamesPerSession } = this.#limits;
     const before = this.#names.get(name);
-    if (
-      before !== undefined &&
-      before.certificate.fingerprint !== certificate.fingerprint
-    ) {
-      throw refusal("name-taken", "another key has registered the name");
+    this.#freeNames();
+    const { fingerprint } = certificate;
+    const owner = before?.certificate ?? this.#kept.get(name);
+    if (owner !== undefined && owner.fingerprint !== fingerprint) {
+      throw refusal(
+        "name-taken",
+        before === undefined
+          ? "the name is kept for the peer with another key that was lost"
+          : "another key has registered the name",
+      );
     }
     const own = [...this.#names.values()].filter(({ peer }) =>
       peer === call.peer
@@ -227,10 +285,13 @@ class Service implements RendezvousService {
     if (before === undefined && this.#names.size >= maxNames) {
       throw refusal("limit-exceeded", `there are ${maxNames} names already`);
     }
-    const channel = await respond.continue();
+    let channel: Channel | undefined;
     const end = () => {
-      if (this.#names.get(name) === registration) this.#names.delete(name);
-      void channel.close();
+      if (this.#names.get(name) === registration) {
+        this.#names.delete(name);
+        if (!isGivenUp(call.signal)) this.#keep(name, fingerprint);
+      }
+      void channel?.close();
     };
     const registration: Registration = {
       certificate,
@@ -241,11 +302,60 @@ class Service implements RendezvousService {
       meetings: 0,
       relays: 0,
     };
-    // The same key: the peer has come back before its old session was lost.
+    // The same key: the peer has come back before its old session was lost. All of
+    // this is in one turn, so that of two keys that ask at once, one gets the name.
     before?.end();
     this.#names.set(name, registration);
+    this.#kept.delete(name);
+    this.#limitKept();
     if (call.signal.aborted) return end();
     call.signal.addEventListener("abort", end, { once: true });
+    try {
+      channel = await respond.continue();
+    } catch (error) {
+      end();
+      throw error;
+    }
+    if (this.#names.get(name) !== registration) void channel.close();
+  }
+
+  /** Keeps the name of a peer that was lost. */
+  #keep(name: string, fingerprint: string): void {
+    const { nameGrace } = this.#limits;
+    if (nameGrace === 0) return;
+    // Last in the order of the map.
+    this.#kept.delete(name);
+    this.#kept.set(name, { fingerprint, until: this.#now() + nameGrace });
+    this.#limitKept();
+  }
+
+  /** Forgets names that have been kept for long enough. */
+  #freeNames(): void {
+    const now = this.#now();
+    for (const [name, { until }] of this.#kept) {
+      if (until > now) return;
+      this.#kept.delete(name);
+    }
+  }
+
+  /** Kept names give way to registered ones. */
+  #limitKept(): void {
+    for (const name of this.#kept.keys()) {
+      if (this.#names.size + this.#kept.size <= this.#limits.maxNames) return;
+      this.#kept.delete(name);
+    }
+  }
+
+  /** What a peer may know this rendezvous as; undefined if that is not known. */
+  #identitiesFor(peer: CallingPeer): readonly string[] | undefined {
+    if (this.#identities !== undefined) return this.#identities;
+    const cert = (peer as Partial<Peer>)[listenerCertificate];
+    if (cert === undefined) return undefined;
+    if (this.#read?.cert !== cert) {
+      const identities = identitiesIn(readCertificate(cert));
+      this.#read = { cert, identities };
+    }
+    return this.#read.identities;
   }
 
   /**
@@ -326,6 +436,11 @@ class Service implements RendezvousService {
     }
     return found;
   }
+}
+
+/** Whether a peer has ended its registration itself, and was not lost. */
+function isGivenUp({ reason }: AbortSignal): boolean {
+  return reason instanceof RpcError && reason.code === "cancelled";
 }
 
 /** The addresses at which a peer can be reached. */

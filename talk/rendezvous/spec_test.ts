@@ -1,6 +1,11 @@
 /** Checks the claims of talk/rendezvous/SPEC.md that a program can check. */
 import { assert, assertEquals } from "@std/assert";
-import { PEER_PROTOCOL, PUNCH_PROTOCOL, SELECTORS } from "./wire.ts";
+import {
+  MOVE_PROTOCOL,
+  PEER_PROTOCOL,
+  PUNCH_PROTOCOL,
+  SELECTORS,
+} from "./wire.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 const SPEC = await Deno.readTextFile(
@@ -26,7 +31,7 @@ Deno.test("talk/rendezvous/SPEC.md: it lists the selectors and the protocols", (
     [, name],
   ) => name!);
   assertEquals(listed.sort(), Object.values(SELECTORS).sort());
-  for (const protocol of [PEER_PROTOCOL, PUNCH_PROTOCOL]) {
+  for (const protocol of [PEER_PROTOCOL, MOVE_PROTOCOL, PUNCH_PROTOCOL]) {
     assert(SPEC.includes(`\`${protocol}\``), protocol);
   }
 });

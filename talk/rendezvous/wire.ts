@@ -10,6 +10,8 @@ import { isPeerName } from "./peer_address.ts";
 
 /** The protocol (ALPN) of connections between peers. */
 export const PEER_PROTOCOL = "qtalk-peer/1";
+/** The protocol of connections that continue a session. */
+export const MOVE_PROTOCOL = "qtalk-peer-move/1";
 /** The protocol of attempts that only open a way. Nothing accepts them. */
 export const PUNCH_PROTOCOL = "qtalk-punch";
 /** The selectors of the calls. */
@@ -28,6 +30,8 @@ export const SELECTORS = {
   stream: "rendezvous/stream",
 } as const;
 
+/** The most characters of what a peer knows the rendezvous as. */
+const MAX_KNOWN_AS = 2_048;
 /** The most addresses that a peer may name. */
 export const MAX_PLACES = 8;
 
@@ -50,6 +54,8 @@ export interface Places {
 /** What `register` takes. */
 export interface RegisterRequest {
   readonly name: string;
+  /** What the peer knows the rendezvous as. */
+  readonly rendezvous: string;
   readonly certificate: Uint8Array;
   readonly signature: Uint8Array;
   /** The addresses of the peer in its own networks. */
@@ -69,9 +75,10 @@ type Fields = Readonly<Record<string, unknown>>;
 
 /** Checks what `register` was given. */
 export function registerRequest(args: unknown): RegisterRequest {
-  const { name, certificate, signature, local } = fieldsOf(args);
+  const { name, rendezvous, certificate, signature, local } = fieldsOf(args);
   return {
     name: nameFrom(name),
+    rendezvous: knownAsFrom(rendezvous),
     certificate: bytesFrom(certificate, MAX_CERTIFICATE_SIZE),
     signature: bytesFrom(signature, MAX_SIGNATURE_SIZE),
     local: localFrom(local),
@@ -144,6 +151,13 @@ function nameFrom(name: unknown): string {
   if (isPeerName(name)) return name;
   throw badArguments(
     "a name has 1 to 64 letters, digits and characters of _.-",
+  );
+}
+
+function knownAsFrom(text: unknown): string {
+  if (typeof text === "string" && text.length <= MAX_KNOWN_AS) return text;
+  throw badArguments(
+    `what the rendezvous is known as has up to ${MAX_KNOWN_AS} characters`,
   );
 }
 

@@ -34,7 +34,8 @@ export const call = defineCommand({
   about:
     `ADDRESS is tcp://host:port, tls:, quic:, unix:/path, ws://host:port/path, wss:
 or wt:. The last four have paths of their own, so the selector is a separate
-argument. quic: and wt: need deno --unstable-net.
+argument. quic: and wt: need deno --unstable-net. Peers behind NATs are
+peer:NAME@ADDRESS#FINGERPRINT, and need --cert and --key, those of this peer.
 
 ARGS are JSON or bare words; they are sent as an array, or null if there are
 none. Arguments after -- are never options. Each value of the response is

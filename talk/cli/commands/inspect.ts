@@ -37,13 +37,13 @@ export const inspect = defineCommand({
   summary: "Shows the frames, calls and values between two peers",
   usage: ["inspect LISTEN DIAL", "inspect FILE"],
   about:
-    `Each connection to LISTEN gets its own connection to DIAL. Bytes pass unchanged in
-both directions, and are printed as frames, calls and values: → is sent by the client, ← by the
-server. Each channel has a number, as #1. The codec of a call is recognized. FILE
-is what --save has written.
+    `Each connection to LISTEN gets its own connection to DIAL. Bytes pass unchanged
+in both directions, and are printed as frames, calls and values: → is sent by
+the client, ← by the server. Each channel has a number, as #1. The codec of a
+call is recognized. FILE is what --save has written.
 
   qtalk inspect tcp://127.0.0.1:9998 tcp://127.0.0.1:9999
-  qtalk inspect tcp://127.0.0.1:9998 tcp://127.0.0.1:9999 --calls --selector 'math.*'
+  qtalk inspect tcp://127.0.0.1:9998 tcp://127.0.0.1:9999 --selector 'math.*'
   qtalk inspect session.qtalk --channel 12 --full`,
   options: {
     calls: { type: "boolean", about: "print calls and values only" },
@@ -51,7 +51,7 @@ is what --save has written.
     selector: {
       type: "string",
       value: "NAME",
-      about: "print calls of NAME only; NAME.* is all that begin with it",
+      about: "print calls of NAME only; NAME.* is all that begin so",
     },
     channel: {
       type: "string",

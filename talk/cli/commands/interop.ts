@@ -1,6 +1,6 @@
 import { CODEC_OPTION, codecName, loadCodec } from "../codec_option.ts";
 import { defineCommand } from "../command.ts";
-import { LISTEN_OPTIONS, listenSecurity } from "../connection_options.ts";
+import { listenSecurity, PEER_LISTEN_OPTIONS } from "../connection_options.ts";
 import { UsageError } from "../exit_code.ts";
 import { interopService } from "../peers/interop_service.ts";
 import { serveUntilStopped } from "../serve_until_stopped.ts";
@@ -14,7 +14,7 @@ export const interop = defineCommand({
     `Serves stdin and stdout, or ADDRESS. The functions are Error, Unary, Stream and
 Bytes; the last three call their caller back. The codec is CBOR unless --codec
 or the variable QTALK_CODEC names another one.`,
-  options: { codec: CODEC_OPTION, ...LISTEN_OPTIONS },
+  options: { codec: CODEC_OPTION, ...PEER_LISTEN_OPTIONS },
   async run({ words, options, terminal }) {
     const [address = "stdio:", ...others] = words;
     if (others.length > 0) {

@@ -1,11 +1,14 @@
 import { json } from "../../../codec/internal.ts";
-import {
-  type RendezvousOptions,
+import { redactedAddress } from "../../../printable_text.ts";
+import type {
+  RendezvousOptions,
+  RendezvousService,
   rendezvousService,
 } from "../../rendezvous/internal.ts";
 import { count, defineCommand } from "../command.ts";
 import { LISTEN_OPTIONS, listenSecurity } from "../connection_options.ts";
 import { UsageError } from "../exit_code.ts";
+import { lazyModule } from "../lazy_module.ts";
 import {
   DRAIN_OPTION,
   drainTimeoutFrom,
@@ -13,17 +16,20 @@ import {
   VERBOSE_OPTION,
 } from "../serve_until_stopped.ts";
 
+/** The module of the service, which no other command needs. */
+const SERVICE = "../../rendezvous/internal";
+
 /** `qtalk rendezvous`. */
 export const rendezvous = defineCommand({
   name: "rendezvous",
   summary: "Lets peers behind NATs meet under names",
   usage: ["rendezvous ADDRESS"],
   about:
-    `Runs on a machine that all peers reach. A peer listens at peer:NAME@ADDRESS, and
-others dial that name. They connect from machine to machine if a way opens within
-two seconds, and through this service otherwise; it can read nothing of what they
-say. ADDRESS should be quic:, which needs deno --unstable-net; at others, it does
-not learn how peers are reached directly.
+    `Runs on a machine that all peers reach. A peer listens at peer:NAME@ADDRESS,
+and others dial that name. They connect from machine to machine if a way opens
+within two seconds, and through this service until one does; it can read nothing
+of what they say. ADDRESS should be quic:, which needs deno --unstable-net; at
+others, it does not learn how peers are reached directly.
 
   qtalk cert peer --out keys --name meet
   qtalk rendezvous quic://0.0.0.0:4433 --cert keys/peer.pem --key keys/peer.key`,
@@ -38,6 +44,12 @@ not learn how peers are reached directly.
       value: "N",
       about: "connections that are relayed at once (default 256)",
     },
+    "known-as": {
+      type: "string",
+      multiple: true,
+      value: "HOST",
+      about: "peers dial this (default: the names in --cert)",
+    },
     drain: DRAIN_OPTION,
     verbose: VERBOSE_OPTION,
     ...LISTEN_OPTIONS,
@@ -49,17 +61,41 @@ not learn how peers are reached directly.
         `Cannot start a rendezvous: expected an address, got ${words.length} words`,
       );
     }
+    if (/^peer:/i.test(address)) {
+      throw new UsageError(
+        `Cannot start a rendezvous at "${
+          redactedAddress(address)
+        }": that is an address of a peer`,
+      );
+    }
     const limits: RendezvousOptions = {
       maxNames: count("max-names", options["max-names"]),
       maxRelays: count("max-relays", options["max-relays"]),
     };
+    const identities = options["known-as"];
+    const security = await listenSecurity(address, options);
+    const module = await import(lazyModule(SERVICE)) as {
+      rendezvousService: typeof rendezvousService;
+    };
+    let handler: RendezvousService;
+    try {
+      handler = module.rendezvousService({ ...limits, identities });
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error;
+      throw new UsageError(
+        `Cannot use --known-as: ${
+          JSON.stringify(identities)
+        } has something that is neither a host nor a fingerprint`,
+        { cause: error },
+      );
+    }
     return await serveUntilStopped(address, {
-      handler: rendezvousService(limits),
+      handler,
       codecs: [json()],
       terminal,
       drainTimeout: drainTimeoutFrom(options.drain),
       verbose: options.verbose,
-      ...await listenSecurity(address, options),
+      ...security,
     });
   },
 });

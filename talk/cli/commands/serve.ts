@@ -1,7 +1,7 @@
 import { withReflection } from "../../../rpc/internal_cli.ts";
 import { CODEC_OPTION, codecName, loadCodec } from "../codec_option.ts";
 import { count, defineCommand } from "../command.ts";
-import { LISTEN_OPTIONS, listenSecurity } from "../connection_options.ts";
+import { listenSecurity, PEER_LISTEN_OPTIONS } from "../connection_options.ts";
 import { UsageError } from "../exit_code.ts";
 import { LISTEN_RESUME_OPTION, listenResume } from "../resume_option.ts";
 import { loadService } from "../serve/served_module.ts";
@@ -65,7 +65,7 @@ then carries frames only, so the service must log to standard error.
     resume: LISTEN_RESUME_OPTION,
     drain: DRAIN_OPTION,
     verbose: VERBOSE_OPTION,
-    ...LISTEN_OPTIONS,
+    ...PEER_LISTEN_OPTIONS,
   },
   async run({ words, options, terminal }) {
     const [file, ...others] = words;

@@ -29,7 +29,7 @@ without a contract say neither what they take nor what they answer.
     name: {
       type: "string",
       value: "NAME",
-      about: "the name of the interface (default: that of the service)",
+      about: "the name of the interface (default: of the service)",
     },
     codec: CODEC_OPTION,
     timeout: {
