@@ -363,7 +363,7 @@ Deno.test("forward(): a target that is neither peer nor caller is refused", () =
     assertThrows(
       () => forward(target as unknown as Caller),
       TypeError,
-      "target is neither peer nor caller",
+      "target is neither peer nor pool nor caller",
     );
   }
 });
