@@ -53,10 +53,10 @@ export const DEFAULT_MAX_FORWARDED_CALLS = 1_024;
  * A pool chooses a member for each call, as for calls of its own: its `balance`,
  * `maxFailovers` and `maxWaitingCalls` apply, and a call counts as in flight until its
  * response has ended. A call that a member has refused with `busy` or `unavailable`
- * goes to another one, unless there is a stream among its arguments, or they take
- * more than 256 KiB, of which some has been sent. If all refuse it, the caller gets
- * the latest refusal. A stream stays with its member, and is cut off if that is lost.
- * A function as `balance` gets no `args`, since they are not decoded.
+ * goes to another one, unless there is a stream among its arguments, or more than
+ * 256 KiB of them were sent. If all refuse it, the caller gets the latest refusal. A
+ * stream stays with its member, and is cut off if that is lost. A function as
+ * `balance` gets no `args`, since they are not decoded.
  *
  * Calls to a reconnecting peer go to its current connection, or wait for the next.
  *

@@ -36,7 +36,7 @@ import {
 import { RELEASE_SELECTOR } from "../wire/selector.ts";
 import { FairShares, Place } from "./fair_shares.ts";
 import { isServerCall, isServerResponder, notFound } from "./invoke.ts";
-import { RepeatableRequest } from "./repeatable_request.ts";
+import { KeptRequest } from "./kept_request.ts";
 
 /**
  * Milliseconds that a call waits for its turn, and that a target may take nothing
@@ -120,7 +120,7 @@ interface Refusal {
 
 /** What a call needs to go to another peer when one has refused it. */
 interface Attempts {
-  readonly request: RepeatableRequest;
+  readonly request: KeptRequest;
   /**
    * A peer has refused the call. Resolves to whether the caller gets its answer: not
    * if the call goes to another peer.
@@ -136,7 +136,7 @@ async function forwardToSome(
   const { selector, request: { nested } } = call;
   // What a session that was lost had lent is not at any other one.
   if (isOfCallback(selector)) return await notFound(call, respond);
-  const request = targets.failsOver ? new RepeatableRequest(call) : undefined;
+  const request = targets.failsOver ? new KeptRequest(call) : undefined;
   /** The latest answer that refuses the call. */
   let refusal: Refusal | undefined;
   const options = {

@@ -15,7 +15,7 @@ const PIECE_SIZE = 128;
  * until a peer has accepted the call. A stream can be read once only: a request that
  * is one, or has one among its arguments, is not kept.
  */
-export class RepeatableRequest {
+export class KeptRequest {
   readonly #from: RawChannel;
   readonly #memory: MemoryKind;
   readonly #finder: IdFinder | undefined;
