@@ -15,6 +15,7 @@ import {
   Loans,
   type RoutedSession,
 } from "../callback/callback_routes.ts";
+import { releaseDropped } from "../callback/dropped_functions.ts";
 import {
   CallError,
   errorCode,
@@ -31,6 +32,7 @@ import {
   forwardedHeaderValue,
   forwardedResponseValue,
   MAX_CALL_HEADER_SIZE,
+  type ReceivedHeader,
   remoteError,
 } from "../wire/headers.ts";
 import { RELEASE_SELECTOR } from "../wire/selector.ts";
@@ -155,7 +157,7 @@ async function forwardToSome(
       return await forwardCall(call, respond, peer, pool, nested);
     }
     const refused = Promise.withResolvers<never>();
-    const answered = forwardCall(call, respond, peer, pool, nested, {
+    const answered = forwardCall(call, respond, peer, pool, nested, undefined, {
       request,
       refused: (error) => {
         const { promise, resolve: passOn } = Promise.withResolvers<boolean>();
@@ -198,17 +200,22 @@ function addRoute(
   if (from === undefined || pool === undefined) return;
   to?.routes.add(prefix, from, () => async (call, respond) => {
     if (!isServerCall(call) || !isServerResponder(respond)) throw replaced();
-    countUse(call);
-    await forwardCall(call, respond, lender, pool, true);
+    await forwardCall(call, respond, lender, pool, true, countedUse(call));
   });
 }
 
-/** Counts what a call does to functions that its caller was lent. */
-function countUse({ selector, channel, request, session }: ServerCall): void {
+/**
+ * What counts a call that releases, or uses up, what its caller was lent. That is
+ * done when the call has been sent: if it cannot be, what the caller held must still
+ * be released when its session ends.
+ */
+function countedUse(
+  { selector, channel, request, session }: ServerCall,
+): () => void {
   const routes = session?.routes;
   if (!selector.startsWith(RELEASE_SELECTOR)) {
     const id = selector.slice(1);
-    return routes?.loansOf(id)?.used(id);
+    return () => routes?.loansOf(id)?.used(id);
   }
   const id = selector.slice(RELEASE_SELECTOR.length);
   const bytes = channel.peek() ?? new Uint8Array(0);
@@ -219,7 +226,7 @@ function countUse({ selector, channel, request, session }: ServerCall): void {
     // Its argument is still to come, and the caller holds nothing of it.
   }
   const all = typeof count === "number" ? count : Infinity;
-  routes?.loansOf(id)?.giveBack(id, all);
+  return () => routes?.loansOf(id)?.giveBack(id, all);
 }
 
 /** Whether a selector calls or releases a function of an extended peer. */
@@ -294,6 +301,7 @@ async function forwardCall(
   target: Caller,
   pool: ChannelPool,
   nested: boolean,
+  onSent?: () => void,
   attempts?: Attempts,
 ): Promise<void> {
   const incoming = call.channel;
@@ -323,7 +331,24 @@ async function forwardCall(
     ? pipe(incoming, outgoing)
     : attempts.request.piped;
   attempts?.request.sendTo(outgoing);
-  let watch = watchCaller(call, outgoing);
+  // What has arrived of it has left, unless the target takes no more.
+  if (incoming.buffered === 0) onSent?.();
+  /** What was taken of the response, to read its header. */
+  let taken: Uint8Array | undefined;
+  const release = (header: ReceivedHeader | undefined) =>
+    releaseDropped({
+      channel: outgoing,
+      // With a header that was read, it goes to the caller.
+      reader: header === undefined && taken !== undefined
+        ? { partial: taken }
+        : undefined,
+      header,
+      decode: (bytes) => call.request.context.responseHeaders.get(bytes),
+      eofSent: incoming.eofReceived,
+      caller: target,
+    });
+  const onUnanswered = () => release(undefined);
+  let watch = watchCaller(call, outgoing, onUnanswered);
   await new Promise<void>((resolve) => outgoing.whenReadable(resolve));
   if (outgoing.buffered === 0 && !incoming.peerClosed) {
     watch.stop();
@@ -335,10 +360,11 @@ async function forwardCall(
       call,
     );
   }
-  let taken: Uint8Array | undefined;
   if (attempts !== undefined) {
     const { request } = attempts;
-    if (request.canRepeat) taken = await takeHeader(outgoing);
+    if (request.canRepeat) {
+      await takeHeader(outgoing, (bytes) => taken = bytes);
+    }
     const error = request.canRepeat
       ? refusalIn(headerBytes(outgoing, taken), call)
       : undefined;
@@ -348,12 +374,19 @@ async function forwardCall(
       watch.stop();
       if (!await attempts.refused(error)) return outgoing.discard();
       request.leave(outgoing);
-      watch = watchCaller(call, outgoing);
+      watch = watchCaller(call, outgoing, onUnanswered);
     }
   }
   const { extended } = call.request;
   const loan = !pool.allowsSpares || extended
-    ? inspectHeader(headerBytes(outgoing, taken), call, target, pool)
+    ? inspectHeader(
+      headerBytes(outgoing, taken),
+      call,
+      target,
+      pool,
+      outgoing,
+      release,
+    )
     : undefined;
   if (extended) {
     const bytes = headerBytes(outgoing, taken);
@@ -428,10 +461,12 @@ function takeChannel(
 function watchCaller(
   { channel: incoming, request }: ServerCall,
   outgoing: RawChannel,
+  onUnanswered: () => void,
 ): { answered(): void; stop(): void } {
   let answered = false;
   let cancelLimit: (() => void) | undefined;
   const giveUp = () => {
+    if (!answered) onUnanswered();
     outgoing.discard();
     incoming.cancelRead();
   };
@@ -466,6 +501,8 @@ function inspectHeader(
   call: ServerCall,
   target: Caller,
   pool: ChannelPool,
+  channel: RawChannel,
+  release: (header: ReceivedHeader) => void,
 ): Loan | undefined {
   if (bytes === undefined) return undefined;
   const { responseHeaders } = call.request.context;
@@ -474,7 +511,7 @@ function inspectHeader(
     if (header.saysNull) pool.allowSpares();
     const { lends } = header;
     if (lends === undefined) return undefined;
-    const { session } = call;
+    const { session, channel: incoming } = call;
     addRoute(lends, pool.session, target, session);
     const loan = session?.routes.loans(
       lends,
@@ -484,6 +521,11 @@ function inspectHeader(
           target.call(RELEASE_SELECTOR + id, count).catch(() => {});
         }),
     )?.begin(lends);
+    // Of a complete response, the target does so, if no EOF tells it otherwise.
+    if (loan === undefined) release(header);
+    else if (header.continued || incoming.eofReceived) {
+      channel.whenDropped(loan.onDropped);
+    }
     // Values that follow are the caller's as they arrive, however the call ends.
     return loan === undefined || !header.continued
       ? loan
@@ -513,12 +555,14 @@ function headerBytes(
 /**
  * Waits for all of the header of a response, which may arrive in pieces.
  *
- * @returns what was taken from the channel for that; undefined if it arrived whole
+ * @param onTaken called with all that was taken from the channel so far, unless the
+ * header has arrived whole
  */
 async function takeHeader(
   channel: RawChannel,
-): Promise<Uint8Array | undefined> {
-  if (headerBytes(channel) !== undefined) return undefined;
+  onTaken: (bytes: Uint8Array) => void,
+): Promise<void> {
+  if (headerBytes(channel) !== undefined) return;
   let taken = new Uint8Array(0);
   // What is longer is no header.
   while (taken.length <= PREFIX_SIZE + MAX_CALL_HEADER_SIZE) {
@@ -527,12 +571,11 @@ async function takeHeader(
       const longer = new Uint8Array(taken.length + bytes.length);
       longer.set(taken);
       longer.set(bytes, taken.length);
-      taken = longer;
-      if (headerBytes(channel, taken) !== undefined) break;
-    } else if (channel.ended) break;
+      onTaken(taken = longer);
+      if (headerBytes(channel, taken) !== undefined) return;
+    } else if (channel.ended) return;
     else await new Promise<void>((resolve) => channel.whenReadable(resolve));
   }
-  return taken;
 }
 
 /** The error of a response that says that the call was not begun. */
