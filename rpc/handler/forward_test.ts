@@ -988,7 +988,8 @@ test("forward(): a caller that leaves while a refusal arrives, or a member is as
     }
     await call.close();
     const asked = when === "pieces" ? first! : second!;
-    await within(asked.raw.find("close"), "CLOSE");
+    const { recipient } = await within(asked.raw.find("close"), "CLOSE");
+    assertEquals(recipient, 0, when);
   }
 });
 
