@@ -14,6 +14,10 @@ export {
   ChannelPool,
   channelPool,
   DEFAULT_QUEUE_LIMITS,
+  type ForwardedCall,
+  type ForwardTargets,
+  forwardTargets,
+  poolOf,
 } from "./client/channel_pool.ts";
 export { isRepeatable } from "./client/repeatable.ts";
 export { RpcResponse } from "./client/response.ts";

@@ -7,8 +7,10 @@
 export { kindOf } from "./callback/callback_id.ts";
 export {
   type DescribedArgument,
+  type DescribedCallback,
   type DescribedMethod,
   type DescribedSchema,
+  type DescribedValue,
   type ReflectionOptions,
   type ServiceDescription,
   type ServiceHealth,

@@ -13,7 +13,7 @@ const store = await openStore(Deno.args[0]!);
 
 const service = {
   async square(job: number) {
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await new Promise((resolve) => setTimeout(resolve, 50));
     // A job that is done twice has one result.
     return await store.finish(job, job * job);
   },

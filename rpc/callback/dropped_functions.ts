@@ -16,7 +16,7 @@ interface LendingHeader {
 export interface DroppingCall {
   readonly channel: RawChannel;
   /** What reads the channel, and may have begun a value. */
-  readonly reader?: ValueReader | undefined;
+  readonly reader?: Pick<ValueReader, "partial"> | undefined;
   /** The header of the response, if it was read. */
   readonly header: LendingHeader | undefined;
   /** Decodes it otherwise. */

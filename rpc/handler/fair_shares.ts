@@ -80,6 +80,11 @@ export class FairShares {
     if (this.#waiting > 0) this.#beginNext();
   }
 
+  /** There may be more places than before. */
+  recheck(): void {
+    if (this.#waiting > 0) this.#beginNext();
+  }
+
   #mayBegin({ running }: Share): boolean {
     return running < this.#limit() - this.#running;
   }

@@ -1,13 +1,13 @@
 import { checkOption } from "../../check_option.ts";
-import { poolOf } from "../client/channel_pool.ts";
+import { forwardTargetsOf, poolOf } from "../client/channel_pool.ts";
 import type { Caller, HandlerFunction } from "../types.ts";
 
 /** Options of {@linkcode forward}. */
 export interface ForwardOptions {
   /**
-   * How many calls may be under way at the target, those of all clients together.
-   * Use the `maxConcurrentCalls` of the target. An integer of at least 1, or
-   * `Infinity`. Default: 1,024.
+   * How many calls may be under way at the target, those of all clients together; at
+   * each connected member, if it is a pool. Use the `maxConcurrentCalls` of the
+   * target. An integer of at least 1, or `Infinity`. Default: 1,024.
    */
   maxConcurrentCalls?: number | undefined;
 }
@@ -16,8 +16,8 @@ export interface ForwardOptions {
 export const DEFAULT_MAX_FORWARDED_CALLS = 1_024;
 
 /**
- * Makes a handler that forwards every call to another peer, as qtalk-go's
- * `ProxyHandler` does. All kinds of calls can be forwarded.
+ * Makes a handler that forwards every call to another peer, or to a pool of them, as
+ * qtalk-go's `ProxyHandler` does. All kinds of calls can be forwarded.
  *
  * Only the call header is decoded. It is encoded again, with the canonical form of
  * its selector and whatever extended peers tell each other. The bytes that follow
@@ -50,9 +50,19 @@ export const DEFAULT_MAX_FORWARDED_CALLS = 1_024;
  * the target takes nothing of what is left of it for 10 s, the call is closed there
  * as well; after 250 ms if the caller has cut it off, as an aborted signal does.
  *
- * @param target a peer, or the `caller` of a call
+ * A pool chooses a member for each call, as for calls of its own: its `balance`,
+ * `maxFailovers` and `maxWaitingCalls` apply, and a call counts as in flight until its
+ * response has ended. A call that a member has refused with `busy` or `unavailable`
+ * goes to another one, unless there is a stream among its arguments, or more than
+ * 256 KiB of them were sent. If all refuse it, the caller gets the latest refusal. A
+ * stream stays with its member, and is cut off if that is lost. A function as
+ * `balance` gets no `args`, since they are not decoded.
+ *
+ * Calls to a reconnecting peer go to its current connection, or wait for the next.
+ *
+ * @param target a peer, a reconnecting peer, a pool, or the `caller` of a call
  * @param options limits
- * @throws {TypeError} if it is neither
+ * @throws {TypeError} if it is none of these
  * @throws {RangeError} if an option is out of range
  */
 export function forward(
@@ -60,8 +70,11 @@ export function forward(
   options: ForwardOptions = {},
 ): HandlerFunction {
   const pool = poolOf(target);
-  if (pool === undefined) {
-    throw new TypeError("Cannot forward: target is neither peer nor caller");
+  const targets = forwardTargetsOf(target);
+  if (pool === undefined && targets === undefined) {
+    throw new TypeError(
+      "Cannot forward: target is neither peer nor pool nor caller",
+    );
   }
   const { maxConcurrentCalls = DEFAULT_MAX_FORWARDED_CALLS } = options;
   checkOption("maxConcurrentCalls", maxConcurrentCalls, {
@@ -72,8 +85,10 @@ export function forward(
   return (call, respond) => {
     if (forwarding !== undefined) return forwarding(call, respond);
     // Loaded on first use: few programs forward.
-    return import("./forwarded_call.ts").then(({ forwardingTo }) => {
-      forwarding ??= forwardingTo(target, pool, maxConcurrentCalls);
+    return import("./forwarded_call.ts").then((module) => {
+      forwarding ??= pool === undefined
+        ? module.forwardingToSome(targets!, maxConcurrentCalls)
+        : module.forwardingTo(target, pool, maxConcurrentCalls);
       return forwarding(call, respond);
     });
   };

@@ -6,26 +6,39 @@ import { readUint32 } from "../../uint32.ts";
 import {
   type ChannelPool,
   type ChannelRequest,
+  type ForwardTargets,
   poolOf,
 } from "../client/channel_pool.ts";
+import { prefixOf } from "../callback/callback_id.ts";
 import {
   type Loan,
   Loans,
   type RoutedSession,
 } from "../callback/callback_routes.ts";
 import { releaseDropped } from "../callback/dropped_functions.ts";
-import { CallError, errorCode, errorText, RpcError } from "../errors.ts";
+import {
+  CallError,
+  errorCode,
+  errorText,
+  isNotBegun,
+  markUnsent,
+  type RemoteError,
+  RpcError,
+} from "../errors.ts";
 import type { Request } from "../server/request_decoder.ts";
 import type { ServerCall, ServerResponder } from "../server/server_call.ts";
 import type { Caller, HandlerFunction } from "../types.ts";
 import {
   forwardedHeaderValue,
   forwardedResponseValue,
+  MAX_CALL_HEADER_SIZE,
   type ReceivedHeader,
+  remoteError,
 } from "../wire/headers.ts";
 import { RELEASE_SELECTOR } from "../wire/selector.ts";
 import { FairShares, Place } from "./fair_shares.ts";
-import { isServerCall, isServerResponder } from "./invoke.ts";
+import { isServerCall, isServerResponder, notFound } from "./invoke.ts";
+import { KeptRequest } from "./kept_request.ts";
 
 /**
  * Milliseconds that a call waits for its turn, and that a target may take nothing
@@ -39,8 +52,11 @@ const MAX_WAIT = 10_000;
  */
 const MAX_WAIT_OF_CUT = 250;
 
+/** Forwards one call, whose turn it is. */
+type Forwarding = (call: ServerCall, respond: ServerResponder) => Promise<void>;
+
 /**
- * Makes the handler of `forward()`.
+ * Makes the handler of `forward()` with one session as the target.
  *
  * @param pool the channels to the target
  */
@@ -49,24 +65,123 @@ export function forwardingTo(
   pool: ChannelPool,
   maxConcurrentCalls: number,
 ): HandlerFunction {
-  const shares = new FairShares(() =>
-    Math.min(maxConcurrentCalls, pool.capacity)
+  return inTurn(
+    new FairShares(() => Math.min(maxConcurrentCalls, pool.capacity)),
+    (call, respond) =>
+      forwardCall(call, respond, target, pool, call.request.nested),
   );
+}
+
+/**
+ * Makes the handler of `forward()` with several peers as the target, or changing
+ * ones.
+ *
+ * @param maxConcurrentCalls how many calls each of them can have
+ */
+export function forwardingToSome(
+  targets: ForwardTargets,
+  maxConcurrentCalls: number,
+): HandlerFunction {
+  return inTurn(
+    new FairShares(() => targets.capacity(maxConcurrentCalls)),
+    (call, respond) => forwardToSome(call, respond, targets),
+    targets,
+  );
+}
+
+/** Lets calls wait for their turn. */
+function inTurn(
+  shares: FairShares,
+  forward: Forwarding,
+  targets?: ForwardTargets,
+): HandlerFunction {
   return async (call, respond) => {
     if (!isServerCall(call) || !isServerResponder(respond)) {
       throw replaced();
     }
-    const { nested } = call.request;
     // Nested calls have slots of their own, and others may wait for them.
-    if (nested) return await forwardCall(call, respond, target, pool, nested);
+    if (call.request.nested) return await forward(call, respond);
     const place = new Place(call.session);
-    if (!shares.join(place)) await turnOf(place, call, shares);
+    if (!shares.join(place)) await turnOf(place, call, shares, targets);
     try {
-      await forwardCall(call, respond, target, pool, nested);
+      await forward(call, respond);
     } finally {
       shares.leave(place);
     }
   };
+}
+
+/** An answer that refuses a call. */
+interface Refusal {
+  readonly error: RemoteError;
+  /** Decides whether the caller gets it. */
+  readonly passOn: (passOn: boolean) => void;
+  /** Settles when it was passed on. */
+  readonly answered: Promise<void>;
+}
+
+/** What a call needs to go to another peer when one has refused it. */
+interface Attempts {
+  readonly request: KeptRequest;
+  /**
+   * A peer has refused the call. Resolves to whether the caller gets its answer: not
+   * if the call goes to another peer.
+   */
+  refused(error: RemoteError): Promise<boolean>;
+}
+
+async function forwardToSome(
+  call: ServerCall,
+  respond: ServerResponder,
+  targets: ForwardTargets,
+): Promise<void> {
+  const { selector, request: { nested } } = call;
+  // What a session that was lost had lent is not at any other one.
+  if (isOfCallback(selector)) return await notFound(call, respond);
+  const request = targets.failsOver ? new KeptRequest(call) : undefined;
+  /** The latest answer that refuses the call. */
+  let refusal: Refusal | undefined;
+  const options = {
+    parent: call,
+    // Made only if the call has to wait, or fails.
+    get signal() {
+      return call.signal;
+    },
+  };
+  const send = async (peer: Caller): Promise<void> => {
+    refusal?.passOn(false);
+    refusal = undefined;
+    const pool = poolOf(peer);
+    if (pool === undefined) throw noTarget();
+    if (request === undefined) {
+      return await forwardCall(call, respond, peer, pool, nested);
+    }
+    const refused = Promise.withResolvers<never>();
+    const answered = forwardCall(call, respond, peer, pool, nested, undefined, {
+      request,
+      refused: (error) => {
+        const { promise, resolve: passOn } = Promise.withResolvers<boolean>();
+        refusal = { error, passOn, answered };
+        refused.reject(error);
+        return promise;
+      },
+    });
+    await Promise.race([answered, refused.promise]);
+  };
+  try {
+    await targets.forward({ selector, options, send });
+  } catch (error) {
+    const latest = refusal as Refusal | undefined;
+    if (latest !== undefined && latest.error === error) {
+      latest.passOn(true);
+      return await latest.answered;
+    }
+    latest?.passOn(false);
+    // Errors of an attempt say already that the call was forwarded.
+    throw error instanceof CallError ? error : passedOn(error, call);
+  } finally {
+    request?.forget();
+  }
 }
 
 /**
@@ -114,6 +229,18 @@ function countedUse(
   return () => routes?.loansOf(id)?.giveBack(id, all);
 }
 
+/** Whether a selector calls or releases a function of an extended peer. */
+function isOfCallback(selector: string): boolean {
+  const id = selector.startsWith(RELEASE_SELECTOR)
+    ? selector.slice(RELEASE_SELECTOR.length)
+    : selector.slice(1);
+  return prefixOf(id) !== undefined;
+}
+
+function noTarget(): TypeError {
+  return new TypeError("Cannot forward: the target has no session");
+}
+
 function replaced(): TypeError {
   return new TypeError(
     "Cannot forward call: its call or responder object was replaced",
@@ -125,10 +252,12 @@ function turnOf(
   place: Place,
   { channel, selector }: ServerCall,
   shares: FairShares,
+  targets: ForwardTargets | undefined,
 ): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const end = () => {
     cancelLimit();
+    cancelConnected?.();
     channel.cancelWhenClosed(giveUp);
   };
   const giveUp = () => {
@@ -145,6 +274,7 @@ function turnOf(
     end();
     resolve();
   };
+  const cancelConnected = targets?.onConnected(() => shares.recheck());
   channel.whenClosed(giveUp);
   return promise;
 }
@@ -172,6 +302,7 @@ async function forwardCall(
   pool: ChannelPool,
   nested: boolean,
   onSent?: () => void,
+  attempts?: Attempts,
 ): Promise<void> {
   const incoming = call.channel;
   const { lends } = call.request;
@@ -182,7 +313,9 @@ async function forwardCall(
   try {
     outgoing = await takeChannel(pool, call, nested);
   } catch (error) {
-    throw passedOn(error, call);
+    const passed = passedOn(error, call);
+    if (attempts !== undefined) markUnsent(passed);
+    throw passed;
   }
   if (isLate(call)) {
     outgoing.discard();
@@ -194,21 +327,32 @@ async function forwardCall(
   } catch {
     // As above.
   }
-  const requestPiped = pipe(incoming, outgoing);
+  const requestPiped = attempts === undefined
+    ? pipe(incoming, outgoing)
+    : attempts.request.piped;
+  attempts?.request.sendTo(outgoing);
   // What has arrived of it has left, unless the target takes no more.
   if (incoming.buffered === 0) onSent?.();
+  /** What was taken of the response, to read its header. */
+  let taken: Uint8Array | undefined;
   const release = (header: ReceivedHeader | undefined) =>
     releaseDropped({
       channel: outgoing,
+      // With a header that was read, it goes to the caller.
+      reader: header === undefined && taken !== undefined
+        ? { partial: taken }
+        : undefined,
       header,
       decode: (bytes) => call.request.context.responseHeaders.get(bytes),
       eofSent: incoming.eofReceived,
       caller: target,
     });
-  const watch = watchCaller(call, outgoing, () => release(undefined));
+  const onUnanswered = () => release(undefined);
+  let watch = watchCaller(call, outgoing, onUnanswered);
   await new Promise<void>((resolve) => outgoing.whenReadable(resolve));
   if (outgoing.buffered === 0 && !incoming.peerClosed) {
     watch.stop();
+    attempts?.request.stop();
     outgoing.discard();
     throw passedOn(
       outgoing.failure ??
@@ -216,12 +360,48 @@ async function forwardCall(
       call,
     );
   }
-  const loan = !pool.allowsSpares || call.request.extended
-    ? inspectHeader(outgoing, call, target, pool, release)
+  if (attempts !== undefined) {
+    const { request } = attempts;
+    if (request.canRepeat) {
+      await takeHeader(outgoing, (bytes) => taken = bytes);
+    }
+    const error = request.canRepeat
+      ? refusalIn(headerBytes(outgoing, taken), call)
+      : undefined;
+    if (error === undefined) request.settle();
+    else {
+      request.stop();
+      watch.stop();
+      if (!await attempts.refused(error)) return outgoing.discard();
+      request.leave(outgoing);
+      watch = watchCaller(call, outgoing, onUnanswered);
+    }
+  }
+  const { extended } = call.request;
+  const loan = !pool.allowsSpares || extended
+    ? inspectHeader(
+      headerBytes(outgoing, taken),
+      call,
+      target,
+      pool,
+      outgoing,
+      release,
+    )
     : undefined;
-  if (call.request.extended) {
-    const changed = passOnRefusal(outgoing, call, pool);
-    if (changed !== undefined) await changed;
+  if (extended) {
+    const bytes = headerBytes(outgoing, taken);
+    const header = bytes && changedHeader(bytes, call, pool);
+    if (bytes !== undefined && header !== undefined) {
+      const size = PREFIX_SIZE + bytes.length;
+      if (taken === undefined) outgoing.consume(size);
+      else taken = taken.subarray(size);
+      const changed = sendFirst(header, call);
+      if (changed !== undefined) await changed;
+    }
+  }
+  if (taken !== undefined) {
+    loan?.onBytes(taken);
+    await sendFirst(taken, call);
   }
   respond.handOver();
   watch.answered();
@@ -317,13 +497,13 @@ function watchCaller(
  * whether the response lends functions. Returns what watches over those.
  */
 function inspectHeader(
-  channel: RawChannel,
+  bytes: Uint8Array | undefined,
   call: ServerCall,
   target: Caller,
   pool: ChannelPool,
+  channel: RawChannel,
   release: (header: ReceivedHeader) => void,
 ): Loan | undefined {
-  const bytes = headerBytes(channel);
   if (bytes === undefined) return undefined;
   const { responseHeaders } = call.request.context;
   try {
@@ -356,9 +536,16 @@ function inspectHeader(
   }
 }
 
-/** The header of a response, without its length; undefined if some is missing. */
-function headerBytes(channel: RawChannel): Uint8Array | undefined {
-  const bytes = channel.peek() ?? new Uint8Array(0);
+/**
+ * The header of a response, without its length; undefined if some is missing.
+ *
+ * @param taken what was taken from the channel already
+ */
+function headerBytes(
+  channel: RawChannel,
+  taken?: Uint8Array,
+): Uint8Array | undefined {
+  const bytes = taken ?? channel.peek() ?? new Uint8Array(0);
   const end = bytes.length < PREFIX_SIZE
     ? Infinity
     : PREFIX_SIZE + readUint32(bytes, 0);
@@ -366,35 +553,82 @@ function headerBytes(channel: RawChannel): Uint8Array | undefined {
 }
 
 /**
- * A response header says of its sender whether it may be pinged. The caller takes
- * that to be this side, so it gets another header if the two differ.
+ * Waits for all of the header of a response, which may arrive in pieces.
+ *
+ * @param onTaken called with all that was taken from the channel so far, unless the
+ * header has arrived whole
  */
-function passOnRefusal(
-  outgoing: RawChannel,
+async function takeHeader(
+  channel: RawChannel,
+  onTaken: (bytes: Uint8Array) => void,
+): Promise<void> {
+  if (headerBytes(channel) !== undefined) return;
+  let taken = new Uint8Array(0);
+  // What is longer is no header.
+  while (taken.length <= PREFIX_SIZE + MAX_CALL_HEADER_SIZE) {
+    const bytes = channel.take();
+    if (bytes !== undefined) {
+      const longer = new Uint8Array(taken.length + bytes.length);
+      longer.set(taken);
+      longer.set(bytes, taken.length);
+      onTaken(taken = longer);
+      if (headerBytes(channel, taken) !== undefined) return;
+    } else if (channel.ended) return;
+    else await new Promise<void>((resolve) => channel.whenReadable(resolve));
+  }
+}
+
+/** The error of a response that says that the call was not begun. */
+function refusalIn(
+  bytes: Uint8Array | undefined,
+  { selector, request: { context } }: ServerCall,
+): RemoteError | undefined {
+  if (bytes === undefined) return undefined;
+  try {
+    const header = context.responseHeaders.get(bytes);
+    if (header.error === undefined || header.continued) return undefined;
+    const error = remoteError(header, selector);
+    return isNotBegun(error) ? error : undefined;
+  } catch {
+    return undefined; // As in inspectHeader().
+  }
+}
+
+/**
+ * A response header says of its sender whether it may be pinged. The caller takes
+ * that to be this side, so it gets another header if the two differ: the one that
+ * this returns.
+ */
+function changedHeader(
+  bytes: Uint8Array,
   call: ServerCall,
   pool: ChannelPool,
-): Promise<void> | undefined {
-  const bytes = headerBytes(outgoing);
+): Uint8Array | undefined {
   const { codec, responseHeaders } = call.request.context;
   const { refusesPings = false } = call.session;
-  if (bytes === undefined) return undefined;
-  let header: Uint8Array;
   try {
     const received = responseHeaders.get(bytes);
     if (received.refusesPings && pool.session !== undefined) {
       pool.session.peerRefusesPings = true;
     }
-    if (!received.extended || received.refusesPings === refusesPings) {
-      return undefined;
-    }
-    header = encoded(codec, forwardedResponseValue(codec, bytes, refusesPings));
+    return !received.extended || received.refusesPings === refusesPings
+      ? undefined
+      : encoded(codec, forwardedResponseValue(codec, bytes, refusesPings));
   } catch {
     return undefined; // As in inspectHeader().
   }
-  outgoing.consume(PREFIX_SIZE + bytes.length);
+}
+
+/**
+ * Sends the beginning of a response; what follows is piped after it. A caller that has
+ * gone needs none of it.
+ */
+function sendFirst(
+  bytes: Uint8Array,
+  { channel }: ServerCall,
+): Promise<void> | undefined {
   try {
-    // What follows is piped after it. A caller that has gone needs none of it.
-    return call.channel.send(header)?.catch(() => {});
+    return channel.send(bytes)?.catch(() => {});
   } catch {
     return undefined;
   }

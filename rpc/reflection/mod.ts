@@ -33,6 +33,8 @@ export {
 export type {
   CallFigures,
   DescribedArgument,
+  DescribedCallback,
+  DescribedMember,
   DescribedMethod,
   DescribedSchema,
   DescribedValue,

@@ -52,6 +52,24 @@ export interface DescribedMethod {
 export interface DescribedValue {
   /** Its JSON Schema. */
   schema?: DescribedSchema;
+  /** What is called, if it is a function. */
+  callback?: DescribedCallback;
+  /** Each value of it, if it is a stream in an object, or one that a stream has. */
+  values?: DescribedValue;
+  /** Its members by their names, if some are functions or streams. */
+  members?: Record<string, DescribedMember>;
+}
+
+/** A function in an argument or in a result. */
+export type DescribedCallback = Omit<
+  DescribedMethod,
+  "selector" | "prefix" | "params"
+>;
+
+/** What is known of a member of an object. */
+export interface DescribedMember extends DescribedValue {
+  /** Whether it can be left out. */
+  optional?: true;
 }
 
 /** What is known of an argument. */

@@ -5,7 +5,12 @@
  *
  * @module
  */
-import type { Channel, RawChannel, RawSession } from "../../mux/internal.ts";
+import type {
+  Channel,
+  MemoryAccount,
+  RawChannel,
+  RawSession,
+} from "../../mux/internal.ts";
 import type { RoutedSession } from "../callback/callback_routes.ts";
 import type { Call, Responder } from "../types.ts";
 import type { absent } from "../wire/value_receiver.ts";
@@ -17,6 +22,8 @@ export interface ServerCall extends Call {
   readonly request: Request;
   /** The session that the call arrived on. */
   readonly session: RoutedSession & {
+    /** What the session may hold. */
+    readonly account: MemoryAccount;
     /** What has passed over the session so far. */
     readonly traffic:
       | Pick<RawSession, "received" | "sent" | "openedByPeer">

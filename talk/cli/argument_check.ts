@@ -1,4 +1,7 @@
-import type { DescribedMethod } from "../../rpc/internal_cli.ts";
+import type {
+  DescribedMethod,
+  DescribedValue,
+} from "../../rpc/internal_cli.ts";
 import { printableText } from "../../printable_text.ts";
 import { referred } from "./type_text.ts";
 
@@ -42,10 +45,43 @@ export function problemWith(
   for (const [index, argument] of given.entries()) {
     const described = args[index] ?? rest;
     if (argument === null && args[index]?.optional) continue;
-    const { schema } = described ?? {};
-    const problem = problemOf(argument, schema, { root: schema, steps: 0 }, 0);
+    const problem = problemWithValue(argument, described, 0);
     if (problem === undefined) continue;
     return `argument ${index + 1}${problem.path}: ${problem.text}`;
+  }
+  return undefined;
+}
+
+/** As {@linkcode problemOf}, for what may be or contain a function or a stream. */
+function problemWithValue(
+  value: unknown,
+  described: DescribedValue | undefined,
+  depth: number,
+): Problem | undefined {
+  const { schema, callback, values, members } = described ?? {};
+  if (depth > MAX_DEPTH) return undefined;
+  if (callback !== undefined || values !== undefined) {
+    const what = callback !== undefined ? "function" : "stream";
+    return {
+      path: "",
+      text: `expected a ${what}, which a command cannot pass`,
+    };
+  }
+  if (members === undefined) {
+    return problemOf(value, schema, { root: schema, steps: 0 }, 0);
+  }
+  if (!isMembers(value)) {
+    return { path: "", text: `expected object, got ${kindOf(value)}` };
+  }
+  for (const [name, member] of Object.entries(members)) {
+    const given = Object.hasOwn(value, name) ? value[name] : undefined;
+    if (given === undefined || given === null && member.optional) {
+      if (member.optional || member.schema !== undefined) continue;
+      return { path: "", text: `there is no ${quoted(name)}` };
+    }
+    const problem = problemWithValue(given, member, depth + 1);
+    if (problem === undefined) continue;
+    return { ...problem, path: `.${printableText(name)}${problem.path}` };
   }
   return undefined;
 }

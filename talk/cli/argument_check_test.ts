@@ -1,4 +1,7 @@
-import type { DescribedMethod } from "../../rpc/internal_cli.ts";
+import type {
+  DescribedMethod,
+  DescribedValue,
+} from "../../rpc/internal_cli.ts";
 import { assertEquals } from "@std/assert";
 import { problemWith } from "./argument_check.ts";
 
@@ -18,6 +21,13 @@ const OBJECT = {
   properties: { n: { type: "integer" }, list: { items: { type: "string" } } },
   required: ["n"],
   additionalProperties: false,
+};
+
+const MEMBERS: DescribedValue = {
+  members: {
+    n: number,
+    end: { callback: { kind: "unary", args: [] }, optional: true },
+  },
 };
 
 const CASES: [DescribedMethod, unknown, string | undefined][] = [
@@ -92,6 +102,45 @@ const CASES: [DescribedMethod, unknown, string | undefined][] = [
     schema({ $ref: "#/$defs/n", $defs: { n: { type: "null" } } }),
     [[]],
     "argument 1: expected null, got array",
+  ],
+
+  [
+    method({ args: [{ callback: { kind: "unary", args: [] } }] }),
+    [1],
+    "argument 1: expected a function, which a command cannot pass",
+  ],
+  [
+    method({
+      args: [number, {
+        callback: { kind: "unary", args: [] },
+        optional: true,
+      }],
+    }),
+    [1, null],
+    undefined,
+  ],
+  [method({ args: [MEMBERS] }), [{ n: 1 }], undefined],
+  [method({ args: [MEMBERS] }), [{ n: 1, end: null, other: 1 }], undefined],
+  [method({ args: [MEMBERS] }), [1], "argument 1: expected object, got number"],
+  [
+    method({ args: [MEMBERS] }),
+    [{ n: "a" }],
+    "argument 1.n: expected number, got string",
+  ],
+  [
+    method({ args: [MEMBERS] }),
+    [{ n: 1, end: 1 }],
+    "argument 1.end: expected a function, which a command cannot pass",
+  ],
+  [
+    method({ args: [{ members: { in: { members: { s: { values: {} } } } } }] }),
+    [{ in: { s: [1] } }],
+    "argument 1.in.s: expected a stream, which a command cannot pass",
+  ],
+  [
+    method({ args: [{ members: { s: { values: {} } } }] }),
+    [{}],
+    'argument 1: there is no "s"',
   ],
 
   // The server decides on what is not certain.

@@ -18,6 +18,9 @@ const DESCRIBE = "/_qtalk/describe";
 /** Seconds that a description may take, for those who want nothing else. */
 const TIMEOUT = 10;
 
+/** How deep functions, streams and objects are checked: deeper than they are written. */
+const MAX_DEPTH = 64;
+
 /** A selector as descriptions write it: `math.add` for `/math/add`. */
 export function dotted(selector: string): string {
   return selector.replace(/^[/.]/, "").replaceAll("/", ".");
@@ -92,13 +95,33 @@ function isDescription(value: unknown): value is ServiceDescription {
 
 function isMethod(value: unknown): boolean {
   if (!isObject(value) || typeof value.selector !== "string") return false;
-  const { kind, doc, params, args, rest, result, meta, errors } = value;
+  const { params } = value;
+  return (params === undefined || Number.isSafeInteger(params)) &&
+    isCallable(value, 0);
+}
+
+/** Whether a value describes what a method or a function takes and answers. */
+function isCallable(value: unknown, depth: number): boolean {
+  if (!isObject(value)) return false;
+  const { kind, doc, args, rest, result, meta, errors } = value;
+  const isPart = (one: unknown) => isDescribed(one, depth + 1);
   return isText(kind) && isText(doc) &&
-    (params === undefined || Number.isSafeInteger(params)) &&
-    (args === undefined || Array.isArray(args) && args.every(isObject)) &&
-    [rest, result, meta].every((one) => one === undefined || isObject(one)) &&
+    (args === undefined || Array.isArray(args) && args.every(isPart)) &&
+    [rest, result, meta].every((one) => one === undefined || isPart(one)) &&
     (errors === undefined ||
-      isObject(errors) && Object.values(errors).every(isObject));
+      isObject(errors) && Object.values(errors).every(isPart));
+}
+
+/** Whether a value describes another one. What is deeper is not looked at. */
+function isDescribed(value: unknown, depth: number): boolean {
+  if (!isObject(value)) return false;
+  if (depth > MAX_DEPTH) return true;
+  const { callback, values, members } = value;
+  return (callback === undefined || isCallable(callback, depth)) &&
+    (values === undefined || isDescribed(values, depth + 1)) &&
+    (members === undefined ||
+      isObject(members) &&
+        Object.values(members).every((one) => isDescribed(one, depth + 1)));
 }
 
 function isText(value: unknown): boolean {

@@ -5,11 +5,18 @@
  */
 import type {
   DescribedArgument,
+  DescribedCallback,
   DescribedMethod,
+  DescribedValue,
   ServiceDescription,
 } from "../../rpc/internal_cli.ts";
 import { printableText } from "../../printable_text.ts";
-import { propertyName, typeText } from "./type_text.ts";
+import {
+  propertyName,
+  typeOfValue,
+  type ValueStyle,
+  type Written,
+} from "./type_text.ts";
 
 /** Methods and groups, by the next part of their selectors. */
 interface Group {
@@ -47,20 +54,23 @@ export function declarationText(
       : `The service "${description.name}"`,
     ...version === undefined ? [] : [`, version ${version}`],
   ].join("");
-  const usesBytes = methods.some(({ kind }) => kind === "bytes");
+  const types = new TypeNames(name);
+  const body = [
+    ...callSignature(root, types, "  "),
+    ...membersOf(root, types, "  "),
+  ];
   return [
     `// Written by qtalk types, from what ${
       printableText(origin)
     } says of itself.`,
-    ...usesBytes ? ['import type { ByteStream } from "@qtalk/qtalk";'] : [],
+    ...types.imports,
     "",
     ...comment(
       [`${about}, for remote<${name}>().`, ...doc ? ["", doc] : []],
       "",
     ),
     `export interface ${name} {`,
-    ...callSignature(root, "  "),
-    ...membersOf(root, "  "),
+    ...body,
     "}",
   ].join("\n");
 }
@@ -77,14 +87,72 @@ export function interfaceName(text: string | undefined): string {
   return /^[A-Z]/.test(name) ? name : "Service";
 }
 
-function* membersOf(group: Group, indent: string): Generator<string> {
+/** Writes types by the names of those of this package, which it remembers. */
+class TypeNames {
+  readonly #interface: string;
+  readonly #used = new Set<string>();
+
+  /** Makes one for an interface, of whose name none must be. */
+  constructor(name: string) {
+    this.#interface = name;
+  }
+
+  /** The declarations that import them. */
+  get imports(): string[] {
+    const names = [...this.#used].sort().map((name) => {
+      const local = this.#local(name);
+      return local === name ? name : `${name} as ${local}`;
+    });
+    return names.length === 0
+      ? []
+      : [`import type { ${names.join(", ")} } from "@qtalk/qtalk";`];
+  }
+
+  /** The type of a value. */
+  of(value: DescribedValue): string {
+    return typeOfValue(value, this.#style).text;
+  }
+
+  /** The type of bytes in both directions. */
+  bytes(): string {
+    return this.#use("ByteStream");
+  }
+
+  #use(name: "ByteStream" | "Callback"): string {
+    this.#used.add(name);
+    return this.#local(name);
+  }
+
+  #local(name: string): string {
+    return name === this.#interface ? `Qtalk${name}` : name;
+  }
+
+  readonly #style: ValueStyle = {
+    callback: (callback, write) => {
+      const of = (value: DescribedValue) => write(value).text;
+      const bytes = () => this.bytes();
+      const inputs = parameters(callback, of);
+      const type = `(${inputs}) => ${result(callback, of, bytes)}`;
+      return { text: `${this.#use("Callback")}<${type}>` };
+    },
+    stream: ({ text }: Written) => ({ text: `AsyncIterable<${text}>` }),
+    memberDoc: (doc) =>
+      `${comment([doc.replaceAll(/\s+/g, " ")], "").join(" ")} `,
+  };
+}
+
+function* membersOf(
+  group: Group,
+  types: TypeNames,
+  indent: string,
+): Generator<string> {
   for (const [name, member] of group.members) {
     const { method, members } = member;
     const key = propertyName(name);
     if (method !== undefined && !isAnything(method)) {
       if (method.doc) yield* comment([method.doc], indent);
       if (members.size === 0) {
-        yield `${indent}${key}${signature(method, ": ")};`;
+        yield `${indent}${key}${signature(method, types)};`;
         continue;
       }
     } else if (method !== undefined) {
@@ -93,15 +161,19 @@ function* membersOf(group: Group, indent: string): Generator<string> {
       if (members.size === 0) continue;
     }
     yield `${indent}${key}: {`;
-    yield* callSignature(member, `${indent}  `);
-    yield* membersOf(member, `${indent}  `);
+    yield* callSignature(member, types, `${indent}  `);
+    yield* membersOf(member, types, `${indent}  `);
     yield `${indent}};`;
   }
 }
 
-function* callSignature({ method }: Group, indent: string): Generator<string> {
+function* callSignature(
+  { method }: Group,
+  types: TypeNames,
+  indent: string,
+): Generator<string> {
   if (method === undefined || isAnything(method)) return;
-  yield `${indent}${signature(method, ": ")};`;
+  yield `${indent}${signature(method, types)};`;
 }
 
 /** Whether nothing is known of what answers a group of selectors. */
@@ -109,11 +181,17 @@ function isAnything({ prefix, args, params }: DescribedMethod): boolean {
   return prefix === true && args === undefined && params === undefined;
 }
 
-function signature(method: DescribedMethod, colon: string): string {
-  return `(${parameters(method)})${colon}${result(method)}`;
+function signature(method: DescribedMethod, types: TypeNames): string {
+  const of = (value: DescribedValue) => types.of(value);
+  const answer = result(method, of, () => types.bytes());
+  return `(${parameters(method, of)}): ${answer}`;
 }
 
-function parameters({ args, rest, params = 0 }: DescribedMethod): string {
+/** @param of the type of a value */
+function parameters(
+  { args, rest, params = 0 }: DescribedCallback & { params?: number },
+  of: (value: DescribedValue) => string,
+): string {
   if (args === undefined) {
     // Functions do not say which of their parameters can be left out, and have more
     // than they name if some have a default value.
@@ -124,26 +202,23 @@ function parameters({ args, rest, params = 0 }: DescribedMethod): string {
     return [...named, "...rest: unknown[]"].join(", ");
   }
   const required = args.findLastIndex(({ optional }) => !optional) + 1;
+  const typeOf = (argument: DescribedArgument) =>
+    argument.stream ? `AsyncIterable<${of(argument)}>` : of(argument);
   const named = args.map((argument, i) =>
-    `arg${i + 1}${i < required ? "" : "?"}: ${argumentType(argument)}`
+    `arg${i + 1}${i < required ? "" : "?"}: ${typeOf(argument)}`
   );
-  if (rest !== undefined) named.push(`...rest: ${arrayOf(rest.schema)}`);
+  if (rest !== undefined) named.push(`...rest: Array<${of(rest)}>`);
   return named.join(", ");
 }
 
-function argumentType({ schema, stream }: DescribedArgument): string {
-  const type = typeText(schema);
-  return stream ? `AsyncIterable<${type}>` : type;
-}
-
-function arrayOf(schema: unknown): string {
-  return `Array<${typeText(schema)}>`;
-}
-
-function result({ kind, args, result }: DescribedMethod): string {
-  if (kind === "bytes") return "ByteStream";
+function result(
+  { kind, args, result }: DescribedCallback,
+  of: (value: DescribedValue) => string,
+  bytes: () => string,
+): string {
+  if (kind === "bytes") return bytes();
   const type = result !== undefined
-    ? typeText(result.schema)
+    ? of(result)
     : args !== undefined && kind === "unary"
     ? "void"
     : "unknown";

@@ -59,6 +59,74 @@ export interface Calculator {
   );
 });
 
+Deno.test("declarationText(): functions are callbacks, and streams in objects are iterables, however deep", () => {
+  const methods: ServiceDescription["methods"] = [
+    {
+      selector: "each",
+      kind: "unary",
+      args: [
+        { callback: { kind: "unary", args: [number], result: number } },
+        {
+          callback: { kind: "bytes", args: [{ stream: true, ...number }] },
+          optional: true,
+        },
+      ],
+    },
+    {
+      selector: "copy",
+      kind: "stream",
+      args: [{
+        members: {
+          rows: { values: { members: { id: number } } },
+          "on end": {
+            callback: {
+              kind: "stream",
+              doc: "Called at\nthe end */.",
+              args: [number, { ...number, optional: true }],
+              rest: number,
+              result: number,
+            },
+            optional: true,
+          },
+        },
+      }],
+      result: { callback: { kind: "unary", args: [] } },
+    },
+    {
+      selector: "make",
+      kind: "unary",
+      args: [],
+      result: {
+        callback: {
+          kind: "unary",
+          args: [{ callback: { kind: "unary", args: [], result: number } }],
+          result: { callback: { kind: "unary", args: [] } },
+        },
+      },
+    },
+  ];
+  assertEquals(
+    declarationText({ methods }, "Service", "x"),
+    `// Written by qtalk types, from what x says of itself.
+import type { ByteStream, Callback } from "@qtalk/qtalk";
+
+/** The service, for remote<Service>(). */
+export interface Service {
+  each(arg1: Callback<(arg1: number) => number>, arg2?: Callback<(arg1: AsyncIterable<number>) => ByteStream>): void;
+  copy(arg1: { rows: AsyncIterable<{ id: number }>; /** Called at the end *\\/. */ "on end"?: Callback<(arg1: number, arg2?: number, ...rest: Array<number>) => AsyncIterable<number>> }): AsyncIterable<Callback<() => void>>;
+  make(): Callback<(arg1: Callback<() => number>) => Callback<() => void>>;
+}`,
+  );
+  // The interface can have the name of what it imports.
+  const text = declarationText({ methods }, "Callback", "x");
+  assert(
+    text.includes(
+      'import type { ByteStream, Callback as QtalkCallback } from "@qtalk/qtalk";',
+    ),
+  );
+  assert(text.includes("make(): QtalkCallback<("), text);
+});
+
 Deno.test("declarationText(): a function that answers everything makes the interface callable", () => {
   const methods = [{ selector: "", prefix: true, params: 1 } as const];
   assert(
@@ -79,7 +147,9 @@ Deno.test("declarationText(): texts of the server stay within their comments and
         selector: 'a"]: evil(); //\n',
         doc: evil,
         kind: "unary",
-        args: [{ schema: { enum: ['"; evil(); "'] } }],
+        args: [{ schema: { enum: ['"; evil(); "'] } }, {
+          members: { [evil]: { callback: { doc: evil, kind: "unary" } } },
+        }],
         result: { schema: { properties: { [evil]: { const: evil } } } },
       }, { selector: "b\nevil();.", prefix: true }],
     },

@@ -32,6 +32,69 @@ const CASES: [DescribedMethod, string][] = [
     "a(stream of number): stream of number",
   ],
   [{ selector: "a", kind: "bytes", args: [] }, "a(): bytes"],
+  [
+    {
+      selector: "each",
+      kind: "unary",
+      args: [
+        number,
+        {
+          callback: {
+            kind: "unary",
+            args: [number, { ...number, optional: true }],
+            rest: number,
+          },
+          optional: true,
+        },
+      ],
+    },
+    "each(number, ((number, number?, ...number) => nothing)?): nothing",
+  ],
+  [
+    {
+      selector: "counter",
+      kind: "unary",
+      args: [],
+      result: {
+        callback: {
+          kind: "unary",
+          args: [{ callback: { kind: "bytes", args: [] } }],
+          result: { callback: { kind: "stream", args: [], result: number } },
+        },
+      },
+    },
+    "counter(): (() => bytes) => () => stream of number",
+  ],
+  [
+    {
+      selector: "copy",
+      kind: "stream",
+      args: [{
+        members: {
+          rows: { values: number },
+          rename: {
+            callback: { kind: "unary", args: [number], result: number },
+          },
+          "on end": {
+            callback: { kind: "stream", args: [{ stream: true, ...number }] },
+            optional: true,
+          },
+        },
+      }],
+      result: { callback: { kind: "unary", args: [] } },
+    },
+    'copy({ rows: stream of number; rename: (number) => number; "on end"?: (stream of number) => stream }): stream of (() => nothing)',
+  ],
+  [
+    {
+      selector: "a",
+      kind: "unary",
+      args: [{ values: { callback: { kind: "unary", args: [] } } }, {
+        members: {},
+      }, { callback: {} }],
+    },
+    "a(stream of (() => nothing), Record<string, never>, () => nothing): nothing",
+  ],
   [{ selector: "\u001b[2J" }, "\\u001b[2J"],
 ];
 

@@ -1,10 +1,14 @@
 /**
- * JSON Schemas as types of TypeScript. The schemas come from the other end: what
+ * What is known of values, and JSON Schemas, as types of TypeScript. Both come from the other end: what
  * they say is written as text that cannot be anything but a type.
  *
  * @module
  */
-import type { DescribedSchema } from "../../rpc/internal_cli.ts";
+import type {
+  DescribedCallback,
+  DescribedSchema,
+  DescribedValue,
+} from "../../rpc/internal_cli.ts";
 import { printableText } from "../../printable_text.ts";
 
 /** How deep types are nested; what is deeper is unknown. */
@@ -16,7 +20,57 @@ const IDENTIFIER = /^[A-Za-z_$][\w$]*$/;
 
 /** The type of what a schema accepts; `unknown` if there is none. */
 export function typeText(schema: unknown): string {
-  return new TypeWriter(schema).write(schema, 0).text;
+  return typeOf(schema).text;
+}
+
+/** How the parts of a value are written that a schema cannot describe. */
+export interface ValueStyle {
+  /**
+   * A function.
+   *
+   * @param write writes its arguments and its result
+   */
+  callback(
+    described: DescribedCallback,
+    write: (value: DescribedValue) => Written,
+  ): Written;
+  /** A stream of values. */
+  stream(value: Written): Written;
+  /** What comes before a member of an object, for people. */
+  memberDoc(doc: string): string;
+}
+
+/**
+ * The type of a value: of its schema, of a function, of a stream, or of an object that
+ * contains these.
+ */
+export function typeOfValue(
+  value: DescribedValue,
+  style: ValueStyle,
+  depth = 0,
+): Written {
+  const { schema, callback, values, members } = value;
+  const write = (inner: DescribedValue) => typeOfValue(inner, style, depth + 1);
+  if (depth > MAX_DEPTH) return UNKNOWN;
+  if (callback !== undefined) return style.callback(callback, write);
+  if (values !== undefined) return style.stream(write(values));
+  if (members === undefined) return typeOf(schema);
+  const parts = Object.entries(members).map(([name, member]) => {
+    const doc = member.callback?.doc;
+    const mark = member.optional ? "?" : "";
+    return `${doc === undefined ? "" : style.memberDoc(doc)}${
+      propertyName(name)
+    }${mark}: ${write(member).text}`;
+  });
+  return {
+    text: parts.length === 0
+      ? "Record<string, never>"
+      : `{ ${parts.join("; ")} }`,
+  };
+}
+
+function typeOf(schema: unknown): Written {
+  return new TypeWriter(schema).write(schema, 0);
 }
 
 /** A name of a property: as it is, or in quotes. */
@@ -31,7 +85,7 @@ export function literal(value: unknown): string {
 }
 
 /** A type, and whether it needs parentheses in another one. */
-interface Written {
+export interface Written {
   readonly text: string;
   readonly loose?: boolean;
 }
@@ -151,7 +205,8 @@ function literals(values: readonly unknown[]): Written {
   };
 }
 
-function tight({ text, loose }: Written): string {
+/** A type within another one. */
+export function tight({ text, loose }: Written): string {
   return loose ? `(${text})` : text;
 }
 

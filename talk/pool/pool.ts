@@ -8,9 +8,13 @@ import {
 import {
   type CallOptions,
   checkSelector,
+  type ForwardedCall,
+  type ForwardTargets,
+  forwardTargets,
   type Handler,
   isRepeatable,
   kindOf,
+  poolOf,
   type Remote,
   RemoteError,
   remoteOf,
@@ -60,6 +64,16 @@ interface PooledCall<C extends Carried, T> extends PoolCall {
 /** The implementation of {@linkcode PeerPool}. */
 export class Pool<C extends Carried = Carried>
   implements PeerPool<C>, MemberHost<C>, AddressListHost {
+  /** How `forward()` uses the pool. */
+  readonly [forwardTargets]: ForwardTargets = {
+    failsOver: true,
+    capacity: (max) => this.#capacity(max),
+    onConnected: (callback) => {
+      this.#onConnected.add(callback);
+      return () => this.#onConnected.delete(callback);
+    },
+    forward: (call) => this.#forward(call),
+  };
   readonly environment: Environment<C>;
   readonly handler: Handler;
   readonly reconnect: ReconnectOptions<C>;
@@ -87,6 +101,8 @@ export class Pool<C extends Carried = Carried>
   #listError: unknown;
   /** How many calls were given a member. */
   #turn = 0;
+  /** What is called when a member is connected. */
+  readonly #onConnected = new Set<() => void>();
 
   /**
    * Starts to connect.
@@ -174,6 +190,30 @@ export class Pool<C extends Carried = Carried>
     const start = this.environment.now();
     const call = { selector, args, options, start, send };
     return await this.#sendTo({ ...call, tried: [], refusals: 0 });
+  }
+
+  /** Sends a call that is forwarded, whose arguments are not known here. */
+  async #forward({ selector, options, send }: ForwardedCall): Promise<void> {
+    await this.#sendTo({
+      selector,
+      args: undefined,
+      options,
+      start: this.environment.now(),
+      send,
+      tried: [],
+      refusals: 0,
+    });
+  }
+
+  /** How many forwarded calls the members can have, with at most `max` at each. */
+  #capacity(max: number): number {
+    const usable = this.#usable();
+    if (usable.length === 0) return max;
+    let sum = 0;
+    for (const { peer } of usable) {
+      sum += Math.min(max, poolOf(peer!)?.capacity ?? max);
+    }
+    return sum;
   }
 
   /** Sends a call to one member after the other, until one has begun it. */
@@ -357,7 +397,10 @@ export class Pool<C extends Carried = Carried>
 
   onState(member: Member<C>, before: ConnectionState<C>): void {
     const { state } = member;
-    if (state.name === "connected") this.#waiting.release();
+    if (state.name === "connected") {
+      this.#waiting.release();
+      for (const callback of [...this.#onConnected]) callback();
+    }
     // The list may know that the server has gone, or what is in its place.
     if (before.name === "connected" && state.name === "waiting") {
       this.#list.ask();

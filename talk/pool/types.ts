@@ -49,7 +49,10 @@ export interface PoolMember<C extends Carried = Carried> {
 export interface PoolCall {
   /** What is called, as the program wrote it. */
   readonly selector: string;
-  /** The argument value, as the program gave it. */
+  /**
+   * The argument value, as the program gave it; undefined if `forward()` forwards the
+   * call, and so does not decode it.
+   */
   readonly args: unknown;
 }
 

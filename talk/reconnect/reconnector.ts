@@ -9,7 +9,11 @@ import {
 import {
   type CallOptions,
   checkSelector,
+  type ForwardedCall,
+  type ForwardTargets,
+  forwardTargets,
   type Handler,
+  poolOf,
   type Remote,
   remoteOf,
   type RpcResponse,
@@ -67,6 +71,19 @@ export function usablePeer<C extends Carried>(
 /** The implementation of {@linkcode ReconnectingPeer}. */
 export class Reconnector<C extends Carried = Carried>
   implements ReconnectingPeer<C> {
+  /** How `forward()` uses it. */
+  readonly [forwardTargets]: ForwardTargets = {
+    failsOver: false,
+    capacity: (max) => {
+      const peer = this.#usable;
+      return Math.min(max, peer && poolOf(peer)?.capacity || max);
+    },
+    onConnected: (callback) => {
+      this.#onConnected.add(callback);
+      return () => this.#onConnected.delete(callback);
+    },
+    forward: (call) => this.#forward(call),
+  };
   readonly #options: ReconnectOptions<C>;
   readonly #maxAttempts: number;
   readonly #environment: Environment<C>;
@@ -75,6 +92,8 @@ export class Reconnector<C extends Carried = Carried>
   readonly #stop = new AbortController();
   readonly #closed = Promise.withResolvers<void>();
   readonly #waiting: WaitingCalls<Peer<C>>;
+  /** What is called when there is a new connection. */
+  readonly #onConnected = new Set<() => void>();
   #state: ConnectionState<C> = { name: "connecting", attempt: 1 };
   /** The latest connection, even before `onConnect` has finished. */
   #peer: Peer<C> | undefined;
@@ -198,6 +217,13 @@ export class Reconnector<C extends Carried = Carried>
     return await this.#waiting.call(selector, options, limit, call);
   }
 
+  /** Sends a call that is forwarded, when there is a connection. */
+  #forward({ selector, options, send }: ForwardedCall): Promise<void> {
+    const peer = this.#usable;
+    if (peer !== undefined) return send(peer);
+    return this.#callLater(selector, options, (peer) => send(peer));
+  }
+
   #set(state: ConnectionState<C>): void {
     this.#state = state;
     try {
@@ -264,6 +290,7 @@ export class Reconnector<C extends Carried = Carried>
     const since = this.#environment.now();
     this.#set({ name: "connected", peer });
     this.#waiting.release(peer);
+    for (const callback of [...this.#onConnected]) callback();
     const error = await lossOf(peer);
     this.#backoff.connectionLasted(this.#environment.now() - since);
     this.#judge(peer, error);

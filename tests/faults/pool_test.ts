@@ -1,8 +1,16 @@
 // The servers of a pool are killed at random, and others take their places.
 
-import { MuxError } from "@qtalk/qtalk";
-import { dialPool } from "@qtalk/qtalk/pool";
-import { assert, assertEquals } from "@std/assert";
+import {
+  type Caller,
+  dial,
+  forward,
+  listen,
+  MuxError,
+  RemoteError,
+  RpcError,
+} from "@qtalk/qtalk";
+import { dialPool, type PeerPool } from "@qtalk/qtalk/pool";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { forSeeds, type Random } from "../support/random.ts";
 import { within } from "../support/within.ts";
 
@@ -40,7 +48,33 @@ class Server {
   }
 }
 
-async function run(random: Random, log: string): Promise<void> {
+/** What makes calls to the pool: the program itself, or the client of a gateway. */
+const CALLERS: Record<
+  string,
+  (pool: PeerPool) => Promise<AsyncDisposable & { readonly caller: Caller }>
+> = {
+  "pool": (pool) =>
+    Promise.resolve({ caller: pool, async [Symbol.asyncDispose]() {} }),
+  "forward()": async (pool) => {
+    const listener = await listen("tcp://127.0.0.1:0", {
+      handler: forward(pool),
+    });
+    const caller = await dial(listener.addr);
+    return {
+      caller,
+      async [Symbol.asyncDispose]() {
+        await caller.close();
+        await listener.close();
+      },
+    };
+  },
+};
+
+async function run(
+  random: Random,
+  log: string,
+  makeCaller: (typeof CALLERS)[string],
+): Promise<void> {
   const servers = await Promise.all([1, 2, 3].map(() => Server.start(log)));
   await using _ = {
     [Symbol.asyncDispose]: async () => {
@@ -56,6 +90,8 @@ async function run(random: Random, log: string): Promise<void> {
       onConnect: async (peer) => void await peer.call("join", "Ann"),
     },
   );
+  await using client = await makeCaller(pool);
+  const { caller } = client;
   const answered: string[] = [];
   const lost: string[] = [];
   let next = 0;
@@ -71,11 +107,13 @@ async function run(random: Random, log: string): Promise<void> {
       const id = `call${next++}`;
       if (next >= wanted.count) wanted.resolve();
       try {
-        assertEquals(await pool.call("work", id), id);
+        assertEquals(await caller.call("work", id), id);
         answered.push(id);
       } catch (error) {
         // No other error: what was not begun has gone elsewhere.
-        if (!(error instanceof MuxError)) throw error;
+        if (!(error instanceof MuxError || error instanceof RemoteError)) {
+          throw error;
+        }
         assertEquals(error.code, "connection-lost");
         lost.push(id);
       }
@@ -108,8 +146,30 @@ async function run(random: Random, log: string): Promise<void> {
   assert(answered.length >= CALLS - most);
 }
 
-Deno.test(`pool: ${CALLS} calls while three servers are killed ${KILLS} times are each done, or lost with the server, and none twice`, async () => {
+for (const [name, makeCaller] of Object.entries(CALLERS)) {
+  Deno.test(`${name}: ${CALLS} calls while three servers of a pool are killed ${KILLS} times are each done, or lost with the server, and none twice`, async () => {
+    const directory = await Deno.makeTempDir({ prefix: "qtalk_pool_" });
+    await forSeeds(1, (random) => run(random, `${directory}/log`, makeCaller));
+    await Deno.remove(directory, { recursive: true });
+  });
+}
+
+Deno.test("forward(): a stream of a pool's server that is killed is cut off, and does not look complete", async () => {
   const directory = await Deno.makeTempDir({ prefix: "qtalk_pool_" });
-  await forSeeds(1, (random) => run(random, `${directory}/log`));
-  await Deno.remove(directory, { recursive: true });
+  const server = await Server.start(`${directory}/log`);
+  try {
+    await using pool = await dialPool([server.address]);
+    await using client = await CALLERS["forward()"]!(pool);
+    const response = await client.caller.request("endless");
+    let count = 0;
+    const error = await assertRejects(async () => {
+      for await (const _ of response) {
+        if (++count === 10) await server.kill();
+      }
+    }, RpcError);
+    assertEquals(error.code, "incomplete");
+  } finally {
+    await server.kill().catch(() => {});
+    await Deno.remove(directory, { recursive: true });
+  }
 });

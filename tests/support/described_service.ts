@@ -12,6 +12,18 @@ import {
   withReflection,
 } from "@qtalk/qtalk/reflection";
 
+import {
+  bytes,
+  contract,
+  implement,
+  type Implementation,
+  method,
+  objectOf,
+  optional,
+  streamOf,
+} from "@qtalk/qtalk/contract";
+import { z } from "./schema_libraries.ts";
+
 const number = { schema: { type: "number" } };
 
 /** What the service says of its group `math`, as a contract does. */
@@ -55,5 +67,75 @@ export async function serveDescribed(
       doc: "Calculates, and counts.",
       ...options,
     }),
+  });
+}
+
+/** A contract whose methods take and return functions and streams. */
+const TABLES = contract({
+  name: "tables",
+  methods: {
+    each: method({
+      args: [
+        z.int(),
+        method({ args: [z.int(), z.string().optional()], result: z.string() }),
+        optional(method({ doc: "Called at the end." })),
+      ],
+      doc: "Calls a function for each number.",
+    }),
+    copy: method({
+      args: [objectOf({
+        rows: streamOf(z.int()),
+        rename: method({ args: [z.int()], result: streamOf(z.string()) }),
+        onEnd: optional(method({ args: [z.int()] })),
+      })],
+      result: streamOf(z.string()),
+    }),
+    cursor: method({
+      args: [z.int()],
+      result: objectOf({
+        size: z.int(),
+        next: method({ result: z.int() }),
+        open: method({ result: bytes() }),
+      }),
+    }),
+    counter: method({
+      result: method({
+        args: [method({ args: [z.int()], result: z.int() })],
+        result: method({ result: z.int() }),
+      }),
+    }),
+  },
+});
+
+const tables: Implementation<typeof TABLES["methods"]> = {
+  async each(to, fn, onEnd) {
+    for (let n = 0; n < to; n++) await fn(n);
+    await onEnd?.();
+  },
+  async *copy({ rows, rename, onEnd }) {
+    let count = 0;
+    for await (const row of rows) {
+      count++;
+      yield* rename(row);
+    }
+    await onEnd?.(count);
+  },
+  cursor(size) {
+    let n = 0;
+    return { size, next: () => ++n, open: () => new TransformStream() };
+  },
+  counter() {
+    let n = 0;
+    return async (map) => {
+      n = await map(n);
+      return () => n;
+    };
+  },
+};
+
+/** Listens with a service whose contract describes functions and streams in values. */
+export async function serveCallbacks(): Promise<Listener<Peer>> {
+  return await listen("tcp://127.0.0.1:0", {
+    handler: withReflection(implement(TABLES, tables)),
   });
 }

@@ -1,11 +1,12 @@
 // A server that is killed, and another after it: writes down each call of
 // `work` before it answers, and answers only who has joined on this connection.
+// `endless` is a stream of values.
 //
 //   deno run -A tests/support/mortal_server.ts ADDRESS LOG
 //
 // Prints its address once it listens.
 
-import { listen, type Peer } from "@qtalk/qtalk";
+import { handlerFrom, listen, type Peer } from "@qtalk/qtalk";
 
 const [address, path] = Deno.args;
 const log = Deno.openSync(path!, { append: true, create: true });
@@ -28,6 +29,12 @@ function serve(peer: Peer): void {
     name = await call.receive();
     await respond.return();
   });
+  peer.handle(
+    "endless",
+    handlerFrom(async function* () {
+      for (let n = 0;; n++) yield await Promise.resolve(n);
+    }),
+  );
   peer.handle("work", async (call, respond) => {
     const id = await call.receive();
     if (name === undefined) throw new Error("who are you?");

@@ -1,5 +1,6 @@
 import type {
   DescribedMethod,
+  DescribedValue,
   ServiceDescription,
 } from "../../../rpc/internal_cli.ts";
 import { printableText } from "../../../printable_text.ts";
@@ -134,21 +135,33 @@ function lengthOf(method: DescribedMethod): number {
 function* details(
   { args = [], rest, result, meta, errors }: DescribedMethod,
 ): Generator<string> {
-  const rows: [string, unknown][] = args.map(({ schema }, i) => [
+  const rows: [string, unknown][] = args.map((argument, i) => [
     `argument ${i + 1}`,
-    schema,
+    known(argument),
   ]);
   rows.push(
-    ["further arguments", rest?.schema],
-    ["result", result?.schema],
-    ["metadata", meta?.schema],
+    ["further arguments", known(rest)],
+    ["result", known(result)],
+    ["metadata", known(meta)],
   );
-  for (const [code, { schema }] of Object.entries(errors ?? {})) {
-    rows.push([`error "${printableText(code)}"`, schema ?? {}]);
+  for (const [code, details] of Object.entries(errors ?? {})) {
+    rows.push([`error "${printableText(code)}"`, known(details) ?? {}]);
   }
-  const known = rows.filter(([, schema]) => schema !== undefined);
-  if (known.length > 0) yield "";
-  for (const [what, schema] of known) yield `${what}: ${formatValue(schema)}`;
+  const rowsToPrint = rows.filter(([, value]) => value !== undefined);
+  if (rowsToPrint.length > 0) yield "";
+  for (const [what, value] of rowsToPrint) {
+    yield `${what}: ${formatValue(value)}`;
+  }
+}
+
+/** The schema of a value, or what describes it in the place of one. */
+function known(value: DescribedValue | undefined): unknown {
+  const { schema, callback, values, members } = value ?? {};
+  if (schema !== undefined) return schema;
+  const others = { callback, values, members };
+  return Object.values(others).every((one) => one === undefined)
+    ? undefined
+    : JSON.parse(JSON.stringify(others));
 }
 
 function textLines(text: string | undefined, indent: string): string[] {
