@@ -10,6 +10,7 @@
  */
 import process from "node:process";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { inspect } from "node:util";
 import { takeStray } from "./deno.ts";
 import { type Job, LATE, MARK, type Said } from "./job.ts";
 import {
@@ -151,12 +152,9 @@ async function runFile(file: string, job: Job, done: number): Promise<void> {
   }
 }
 
+/** An error with its stack and those of its causes. */
 function said(error: unknown): string {
-  return error instanceof Error
-    ? error.stack?.includes(error.message)
-      ? error.stack
-      : `${error.name}: ${error.message}\n${error.stack}`
-    : `${error}`;
+  return error instanceof Error ? inspect(error) : `${error}`;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
