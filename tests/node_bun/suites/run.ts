@@ -38,6 +38,14 @@ process.on("unhandledRejection", (reason) => {
 process.on("uncaughtException", (error) => {
   if (!takeStray("error", error)) onStray(error);
 });
+// Node makes a timer and a listener for all connections of WebSockets and fetch()
+// when a program first makes one. They are not those of a test.
+if (!("Bun" in globalThis)) {
+  await new Promise((resolve) => {
+    new WebSocket("ws://127.0.0.1:65535").addEventListener("error", resolve);
+  });
+  await fetch("http://127.0.0.1:65535").catch(() => {});
+}
 // A test that waits for what never comes fails in its time, and not by the end of
 // the process.
 setInterval(() => {}, 2 ** 30);
