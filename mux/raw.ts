@@ -81,6 +81,13 @@ export interface RawChannel extends Channel {
    */
   whenDrained(callback: () => void): void;
   /**
+   * Calls `callback` with the bytes of this channel that nothing takes: those that
+   * {@linkcode cancelRead} and the methods that close the channel drop, and those
+   * that arrive after that, until the peer's CLOSE. They are valid during the call.
+   * There is one such callback.
+   */
+  whenDropped(callback: (bytes: Uint8Array) => void): void;
+  /**
    * Makes CLOSE without EOF an error of this direction, which is then its
    * {@linkcode failure}. Only the protocol above the channel knows whether its
    * peer sends EOF: qtalk-go ends complete data with CLOSE alone.

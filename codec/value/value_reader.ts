@@ -181,6 +181,22 @@ export class ValueReader {
   }
 
   /**
+   * The bytes that were read of a value which {@linkcode next} has not returned, with
+   * its length; undefined if there are none.
+   */
+  get partial(): Uint8Array | undefined {
+    const prefixRead = this.#prefixRead;
+    if (prefixRead === 0) return undefined;
+    const body = this.#body?.subarray(0, this.#bodyRead) ?? new Uint8Array(0);
+    const bytes = new Uint8Array(prefixRead + body.length);
+    for (let i = 0; i < prefixRead; i++) {
+      bytes[i] = this.#size / 256 ** (prefixRead - 1 - i) % 256;
+    }
+    bytes.set(body, prefixRead);
+    return bytes;
+  }
+
+  /**
    * Drops the partly received value and gives its memory back. What still arrives
    * of it is skipped.
    */

@@ -291,3 +291,17 @@ Deno.test("ValueReader.takeIf: a value that has begun is left to next()", () => 
   assertEquals(reader.takeIf(utf8("same")), false);
   assertEquals(reader.next()?.slice(), framed(utf8("same")));
 });
+
+Deno.test("ValueReader.partial: has what was read of a value that is not complete", () => {
+  const source = new Source();
+  const reader = new ValueReader(source);
+  const bytes = framed(utf8("value"));
+  for (let i = 0; i < bytes.length - 1; i++) {
+    source.arrive(bytes.subarray(i, i + 1));
+    assertEquals(reader.next(), undefined);
+    assertEquals(reader.partial, bytes.subarray(0, i + 1));
+  }
+  source.arrive(bytes.subarray(-1));
+  assertEquals(reader.next(), utf8("value"));
+  assertEquals(reader.partial, undefined);
+});

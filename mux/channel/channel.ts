@@ -100,6 +100,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   awaitsEndTurn = false;
 
   readonly #host: ChannelHost;
+  #onDropped: ((bytes: Uint8Array) => void) | undefined;
   #sendState: SendState = SEND.open;
   #receiveState: ReceiveState = RECEIVE.open;
   #closeState: CloseState;
@@ -348,9 +349,13 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     if (this.#onWritable !== undefined) this.#notifyWritable();
   }
 
+  whenDropped(callback: (bytes: Uint8Array) => void): void {
+    this.#onDropped = callback;
+  }
+
   cancelRead(): void {
     this.#receiveState = this.#receiveState.cancel;
-    this.#returnCredit(this.#received.clear());
+    this.#returnCredit(this.#clearReceived());
     this.#notifyReadable();
     this.#closeIfDone();
   }
@@ -457,8 +462,10 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
 
   /** A piece of payload arrived, valid until {@linkcode endTurn}. */
   onPayload(chunk: Uint8Array, from: number, to: number): void {
-    if (!this.#mayReceive()) return;
-    if (this.#receiveState.name === "cancelled") {
+    if (!this.#mayReceive()) {
+      this.#onDropped?.(view(chunk, from, to));
+    } else if (this.#receiveState.name === "cancelled") {
+      this.#onDropped?.(view(chunk, from, to));
       this.#returnCredit(to - from);
     } else {
       this.#received.borrow(chunk, from, to);
@@ -526,11 +533,25 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
 
   /** Drops what has arrived and sends CLOSE. */
   #drop(state: ReceiveState): void {
-    this.#received.clear();
+    this.#clearReceived();
     this.#receiveWindow.release();
     this.#endReceive(state);
     this.#closeNow();
     this.#freeSlotIfEmpty();
+  }
+
+  /** Drops what has arrived; returns how many bytes, as `ReceiveBuffer.clear()`. */
+  #clearReceived(): number {
+    const received = this.#received;
+    const onDropped = this.#onDropped;
+    if (onDropped === undefined) return received.clear();
+    let bytes = 0;
+    for (;;) {
+      const piece = received.peek();
+      if (piece === undefined) return bytes + received.clear();
+      onDropped(piece);
+      bytes += received.consume(piece.length);
+    }
   }
 
   /** Lets what waits to write send a frame; see {@linkcode pull}. */

@@ -535,3 +535,26 @@ scripted(
     assertEquals(await types(script), ["close"]);
   },
 );
+
+scripted(
+  "QmuxChannel: whenDropped() gets what is dropped, and what arrives until CLOSE",
+  async (script) => {
+    for (const how of ["discard", "cancelRead", "fail"] as const) {
+      const { channel, id } = await opened(script, 100);
+      await script.raw.send(data(id, utf8("taken, left")));
+      await turn();
+      channel.consume(5);
+      let dropped = "";
+      channel.whenDropped((bytes) => dropped += text(bytes));
+      assertEquals(dropped, "");
+      if (how === "fail") channel.fail(new Error("no longer wanted"));
+      else channel[how]();
+      assertEquals(dropped, ", left", how);
+      await script.raw.send(data(id, utf8(", late")), close(id));
+      await turn();
+      assertEquals(dropped, ", left, late", how);
+      channel.discard();
+      await script.said();
+    }
+  },
+);

@@ -62,8 +62,10 @@ export class Loans {
   /** A call has a result that lends functions whose IDs begin with `prefix`. */
   begin(prefix: string): Loan {
     const ids: string[] = [];
+    let dropped = false;
     this.#undecided++;
     const finder = new IdFinder(prefix, (id) => {
+      if (dropped) return this.#release(id, 1);
       const count = this.#counts.get(id) ?? 0;
       if (count === 0 && this.#counts.size >= MAX_LOANS) return;
       ids.push(id);
@@ -71,6 +73,10 @@ export class Loans {
     });
     return {
       onBytes: finder.add,
+      onDropped: (bytes) => {
+        dropped = true;
+        finder.add(bytes);
+      },
       end: (taken) => {
         // A result that was declined has lent nothing, as its sender knows.
         if (!taken) { for (const id of ids) this.giveBack(id, 1); }
@@ -104,6 +110,8 @@ export class Loans {
 export interface Loan {
   /** Takes the bytes of the result, as they come. */
   readonly onBytes: (bytes: Uint8Array) => void;
+  /** Takes bytes of the result that do not reach the caller, after the others. */
+  readonly onDropped: (bytes: Uint8Array) => void;
   /** The call has ended, and its caller has taken the result or not. */
   readonly end: (taken: boolean) => void;
 }

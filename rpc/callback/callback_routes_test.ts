@@ -111,3 +111,17 @@ Deno.test("Loans: what a session can have remembered is limited", () => {
   borrower.end();
   assertEquals(released, 4_096);
 });
+
+Deno.test("Loans: what does not reach the caller is released at once", () => {
+  const prefix = newPrefix();
+  const released: string[] = [];
+  const loans = new Loans(new FakeSession(), (id) => void released.push(id));
+  const [sent, split, lost] = [1, 2, 3].map(() =>
+    newId(prefix, "function", digits)
+  ) as [string, string, string];
+  const loan = loans.begin(prefix);
+  const utf8 = new TextEncoder();
+  loan.onBytes(utf8.encode(sent + split.slice(0, 9)));
+  loan.onDropped(utf8.encode(`${split.slice(9)} ${lost}`));
+  assertEquals(released, [split, lost]);
+});

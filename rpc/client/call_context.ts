@@ -1,6 +1,12 @@
-import type { Codec, ValueMemory, ValueWriter } from "../../codec/internal.ts";
+import type {
+  Codec,
+  ValueMemory,
+  ValueReader,
+  ValueWriter,
+} from "../../codec/internal.ts";
 import type { MemoryAccount, RawChannel } from "../../mux/internal.ts";
 import type { LentCallbacks } from "../callback/callback_table.ts";
+import { releaseDropped } from "../callback/dropped_functions.ts";
 import { mayHavePointers, revivePointers } from "../callback/pointers.ts";
 import { CallSites } from "../caller_stack.ts";
 import type { SessionState } from "../session_state.ts";
@@ -58,6 +64,7 @@ export class CallContext {
   mayHaveFunctions = false;
   #carriesBytes: boolean | undefined;
   readonly #client: Caller;
+  readonly #decodeHeader: (bytes: Uint8Array) => ReceivedHeader;
 
   /** Makes the context of a client, which calls the functions in responses. */
   constructor(
@@ -74,8 +81,9 @@ export class CallContext {
     this.extension = extension;
     this.callSites = options.callStacks ? new CallSites() : undefined;
     this.channels = channels;
+    this.#decodeHeader = (bytes) => decodeResponseHeader(codec, bytes);
     this.responseHeaders = new HeaderCache(
-      (bytes) => decodeResponseHeader(codec, bytes),
+      this.#decodeHeader,
       state.rememberHeader,
       useOfResponse,
     );
@@ -92,6 +100,29 @@ export class CallContext {
     const value = this.codec.decode(bytes);
     this.mayHaveFunctions = mayHavePointers(value, bytes);
     return this.mayHaveFunctions ? this.#revive(value, selector) : value;
+  }
+
+  /**
+   * Releases the functions in what is left unread of a response, before its channel
+   * is closed.
+   *
+   * @param header its header, unless that was not read
+   * @param eofSent whether EOF was sent
+   */
+  releaseUnread(
+    channel: RawChannel,
+    reader: ValueReader,
+    header: ReceivedHeader | undefined,
+    eofSent: boolean,
+  ): void {
+    releaseDropped({
+      channel,
+      reader,
+      header,
+      decode: this.#decodeHeader,
+      eofSent,
+      caller: this.#client,
+    });
   }
 
   /** Makes the functions and streams in a reply. */

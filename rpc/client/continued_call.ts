@@ -106,7 +106,7 @@ export class ContinuedCall
   readonly #arguments: StreamedArguments | undefined;
   readonly #trailer: TrailerRule;
   readonly #limits: CallLimits | undefined;
-  readonly #meta: Metadata | undefined;
+  readonly #header: ReceivedHeader;
   #receiver: ValueReceiver | undefined;
   #state: ContinuedCallState = "open";
 
@@ -140,7 +140,7 @@ export class ContinuedCall
       : header.trailer
       ? "required"
       : "possible";
-    this.#meta = header.meta;
+    this.#header = header;
     this.channel = channel;
     channel.nameErrors(this);
     this.#reader = reader;
@@ -168,7 +168,8 @@ export class ContinuedCall
   }
 
   get meta(): Metadata {
-    return mergedMeta(this.#meta, this.#receiver?.trailerMeta) ?? NO_META;
+    return mergedMeta(this.#header.meta, this.#receiver?.trailerMeta) ??
+      NO_META;
   }
 
   named(error: unknown): unknown {
@@ -201,6 +202,7 @@ export class ContinuedCall
     this.#handle("close");
     // A transport that does not move must not hold up the reason.
     if (this.#state === "given-up") return Promise.resolve();
+    this.#releaseUnread();
     // Arguments that are still being sent must not look complete.
     if (this.#arguments?.stop()) this.channel.abort(undefined);
     this.#reader.release();
@@ -230,10 +232,21 @@ export class ContinuedCall
 
   /** Closes the channel: everything that waits for the call gets `reason`. */
   #fail(reason: unknown): void {
+    this.#releaseUnread();
     this.channel.fail(reason);
     this.#reader.release();
     // It may wait for memory, and not for the channel.
     this.#receiver?.wake();
+  }
+
+  #releaseUnread(): void {
+    // After a continued response, the EOF of this side means nothing.
+    this.#context.releaseUnread(
+      this.channel,
+      this.#reader,
+      this.#header,
+      false,
+    );
   }
 
   #peerClosed(): void {

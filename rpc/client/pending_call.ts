@@ -320,6 +320,7 @@ export abstract class PendingCall<T = unknown>
     if (before.name === "opening") this.opening?.cancel(reason);
     else {
       const channel = this.#channel;
+      this.#releaseUnread();
       const abort = () => channel.abort(reason);
       if (errorSent === undefined) abort();
       else errorSent.then(abort, abort);
@@ -458,10 +459,21 @@ export abstract class PendingCall<T = unknown>
       );
     }
     this.#end();
+    this.#releaseUnread();
     // This tells the responder that its functions have an owner.
     if (this.#tookFunctions) this.#channel.discardWithEof();
     else this.#channel.discard();
     this.resolve(undefined);
+  }
+
+  /** Releases the functions in what is left unread. */
+  #releaseUnread(): void {
+    this.#context.releaseUnread(
+      this.#channel,
+      this.#reader,
+      this.#header,
+      this.#arguments?.complete ?? false,
+    );
   }
 
   /** Ends the limits, arguments and callbacks of the call. */

@@ -35,6 +35,8 @@ export class StreamedArguments {
   readonly #lent: LentCallbacks;
   #source: ValueSource | undefined;
   #state: "sending" | "ended" = "sending";
+  /** Whether EOF has followed them. */
+  complete = false;
 
   /** Makes the arguments of a call; {@linkcode send} sends them. */
   constructor(
@@ -77,6 +79,7 @@ export class StreamedArguments {
       this.#end();
       this.#sendTrailer(undefined)?.catch(() => {});
       channel.closeWrite();
+      this.complete = true;
     } catch (error) {
       if (!this.stop(error)) return;
       this.owner.argumentsFailed(error, this.#sendTrailer({ reason: error }));

@@ -13,6 +13,7 @@ import {
   Loans,
   type RoutedSession,
 } from "../callback/callback_routes.ts";
+import { releaseDropped } from "../callback/dropped_functions.ts";
 import { CallError, errorCode, errorText, RpcError } from "../errors.ts";
 import type { Request } from "../server/request_decoder.ts";
 import type { ServerCall, ServerResponder } from "../server/server_call.ts";
@@ -20,6 +21,7 @@ import type { Caller, HandlerFunction } from "../types.ts";
 import {
   forwardedHeaderValue,
   forwardedResponseValue,
+  type ReceivedHeader,
 } from "../wire/headers.ts";
 import { RELEASE_SELECTOR } from "../wire/selector.ts";
 import { FairShares, Place } from "./fair_shares.ts";
@@ -83,17 +85,22 @@ function addRoute(
   if (from === undefined || pool === undefined) return;
   to?.routes.add(prefix, from, () => async (call, respond) => {
     if (!isServerCall(call) || !isServerResponder(respond)) throw replaced();
-    countUse(call);
-    await forwardCall(call, respond, lender, pool, true);
+    await forwardCall(call, respond, lender, pool, true, countedUse(call));
   });
 }
 
-/** Counts what a call does to functions that its caller was lent. */
-function countUse({ selector, channel, request, session }: ServerCall): void {
+/**
+ * What counts a call that releases, or uses up, what its caller was lent. That is
+ * done when the call has been sent: if it cannot be, what the caller held must still
+ * be released when its session ends.
+ */
+function countedUse(
+  { selector, channel, request, session }: ServerCall,
+): () => void {
   const routes = session?.routes;
   if (!selector.startsWith(RELEASE_SELECTOR)) {
     const id = selector.slice(1);
-    return routes?.loansOf(id)?.used(id);
+    return () => routes?.loansOf(id)?.used(id);
   }
   const id = selector.slice(RELEASE_SELECTOR.length);
   const bytes = channel.peek() ?? new Uint8Array(0);
@@ -104,7 +111,7 @@ function countUse({ selector, channel, request, session }: ServerCall): void {
     // Its argument is still to come, and the caller holds nothing of it.
   }
   const all = typeof count === "number" ? count : Infinity;
-  routes?.loansOf(id)?.giveBack(id, all);
+  return () => routes?.loansOf(id)?.giveBack(id, all);
 }
 
 function replaced(): TypeError {
@@ -164,6 +171,7 @@ async function forwardCall(
   target: Caller,
   pool: ChannelPool,
   nested: boolean,
+  onSent?: () => void,
 ): Promise<void> {
   const incoming = call.channel;
   const { lends } = call.request;
@@ -187,7 +195,17 @@ async function forwardCall(
     // As above.
   }
   const requestPiped = pipe(incoming, outgoing);
-  const watch = watchCaller(call, outgoing);
+  // What has arrived of it has left, unless the target takes no more.
+  if (incoming.buffered === 0) onSent?.();
+  const release = (header: ReceivedHeader | undefined) =>
+    releaseDropped({
+      channel: outgoing,
+      header,
+      decode: (bytes) => call.request.context.responseHeaders.get(bytes),
+      eofSent: incoming.eofReceived,
+      caller: target,
+    });
+  const watch = watchCaller(call, outgoing, () => release(undefined));
   await new Promise<void>((resolve) => outgoing.whenReadable(resolve));
   if (outgoing.buffered === 0 && !incoming.peerClosed) {
     watch.stop();
@@ -199,7 +217,7 @@ async function forwardCall(
     );
   }
   const loan = !pool.allowsSpares || call.request.extended
-    ? inspectHeader(outgoing, call, target, pool)
+    ? inspectHeader(outgoing, call, target, pool, release)
     : undefined;
   if (call.request.extended) {
     const changed = passOnRefusal(outgoing, call, pool);
@@ -263,10 +281,12 @@ function takeChannel(
 function watchCaller(
   { channel: incoming, request }: ServerCall,
   outgoing: RawChannel,
+  onUnanswered: () => void,
 ): { answered(): void; stop(): void } {
   let answered = false;
   let cancelLimit: (() => void) | undefined;
   const giveUp = () => {
+    if (!answered) onUnanswered();
     outgoing.discard();
     incoming.cancelRead();
   };
@@ -301,6 +321,7 @@ function inspectHeader(
   call: ServerCall,
   target: Caller,
   pool: ChannelPool,
+  release: (header: ReceivedHeader) => void,
 ): Loan | undefined {
   const bytes = headerBytes(channel);
   if (bytes === undefined) return undefined;
@@ -310,7 +331,7 @@ function inspectHeader(
     if (header.saysNull) pool.allowSpares();
     const { lends } = header;
     if (lends === undefined) return undefined;
-    const { session } = call;
+    const { session, channel: incoming } = call;
     addRoute(lends, pool.session, target, session);
     const loan = session?.routes.loans(
       lends,
@@ -320,6 +341,11 @@ function inspectHeader(
           target.call(RELEASE_SELECTOR + id, count).catch(() => {});
         }),
     )?.begin(lends);
+    // Of a complete response, the target does so, if no EOF tells it otherwise.
+    if (loan === undefined) release(header);
+    else if (header.continued || incoming.eofReceived) {
+      channel.whenDropped(loan.onDropped);
+    }
     // Values that follow are the caller's as they arrive, however the call ends.
     return loan === undefined || !header.continued
       ? loan

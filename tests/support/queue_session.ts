@@ -267,6 +267,7 @@ class QueueChannel implements RawChannel {
   #onReadable: (() => void) | undefined;
   readonly #onClosed = new Set<() => void>();
   #onDrained: (() => void) | undefined;
+  #onDropped: ((bytes: Uint8Array) => void) | undefined;
   #streams: ChannelStreams | undefined;
   readonly #closed = Promise.withResolvers<void>();
 
@@ -411,6 +412,10 @@ class QueueChannel implements RawChannel {
     this.#flush();
   }
 
+  whenDropped(callback: (bytes: Uint8Array) => void): void {
+    this.#onDropped = callback;
+  }
+
   cancelRead(): void {
     if (this.#receiving === "open") this.#receiving = "cancelled";
     this.#drop();
@@ -511,7 +516,7 @@ class QueueChannel implements RawChannel {
 
   #onData(chunk: Bytes): void {
     if (this.#receiving === "cancelled") this.#grant(chunk.length);
-    if (this.#receiving !== "open") return;
+    if (this.#receiving !== "open") return this.#onDropped?.(chunk);
     this.#chunks.push(chunk);
     this.#buffered += chunk.length;
     this.#tellReader();
@@ -588,7 +593,8 @@ class QueueChannel implements RawChannel {
   }
 
   #drop(): void {
-    this.#chunks.length = 0;
+    const chunks = this.#chunks.splice(0);
+    for (const chunk of chunks) this.#onDropped?.(chunk);
     if (this.#buffered > 0) this.#taken(this.#buffered);
   }
 

@@ -1,0 +1,152 @@
+/**
+ * Functions and streams that responses lend, whatever becomes of the responses:
+ * when nothing of them is left, their owner holds none.
+ *
+ * @module
+ */
+import {
+  type Callback,
+  forward,
+  handlerFrom,
+  Peer,
+  withStream,
+} from "@qtalk/qtalk";
+import { memoryTransports, qmux } from "../../mux/mod.ts";
+import { test } from "../support/harness.ts";
+import { forSeeds, type Random } from "../support/random.ts";
+import { turn, within } from "../support/within.ts";
+
+async function* numbers(count: number) {
+  for (let i = 0; i < count; i++) yield i;
+}
+
+const service = {
+  one: () => () => 1,
+  body: (count: number) => ({ body: ReadableStream.from(numbers(count)) }),
+  async *functions(count: number) {
+    for (let i = 0; i < count; i++) yield () => i;
+  },
+  async *bodies(count: number) {
+    for (let i = 0; i < count; i++) {
+      yield { body: ReadableStream.from(numbers(2)) };
+    }
+  },
+  /** Answers with a function when all arguments have come. */
+  afterAll: withStream(async (values: AsyncIterable<number>) => {
+    let sum = 0;
+    for await (const value of values) sum += value;
+    return () => sum;
+  }),
+};
+type Service = typeof service;
+
+function remoteOf(peer: Peer, signal: AbortSignal | undefined) {
+  return peer.remote<Service>({ signal });
+}
+
+/** Uses of the service, each of which gives back all that it was lent. */
+const USES: readonly ((
+  api: ReturnType<typeof remoteOf>,
+  random: Random,
+) => Promise<void>)[] = [
+  async (api) => (await api.one()).release(),
+  async (api) => {
+    using one: Callback<() => number> = await api.one();
+    await one();
+  },
+  async (api, random) => {
+    const { body } = await api.body(random.int(0, 30));
+    for await (const _ of body);
+  },
+  async (api, random) => {
+    const { body } = await api.body(30);
+    const reader = body.getReader();
+    if (random.chance(0.5)) await reader.read();
+    await reader.cancel();
+  },
+  async (api, random) => {
+    let left = random.int(1, 30);
+    for await (const one of api.functions(30)) {
+      one.release();
+      if (--left === 0) break;
+    }
+  },
+  async (api, random) => {
+    let left = random.int(1, 30);
+    for await (const { body } of api.bodies(30)) {
+      await body.cancel();
+      if (--left === 0) break;
+    }
+  },
+  async (api, random) => {
+    (await api.afterAll(numbers(random.int(0, 5)))).release();
+  },
+];
+
+/** Makes some uses at once, and may end them early: by a signal, or by `end`. */
+async function runClient(
+  client: Peer,
+  random: Random,
+  end?: () => Promise<void>,
+): Promise<void> {
+  const controller = new AbortController();
+  const uses = Array.from({ length: random.int(1, 6) }, () => {
+    const signal = random.chance(0.4) ? controller.signal : undefined;
+    const own = random.fork();
+    return random.pick(USES)(remoteOf(client, signal), own);
+  });
+  const done = Promise.allSettled(uses);
+  const isEnded = random.chance(0.7);
+  for (let left = random.int(0, 12); isEnded && left > 0; left--) {
+    await (random.chance(0.5) ? turn() : undefined);
+  }
+  if (isEnded) controller.abort(new Error("enough"));
+  if (random.chance(0.7)) await end?.();
+  await done;
+}
+
+/** Two peers, and what ends the connection of the first without a word. */
+function pairOf(handler: ReturnType<typeof handlerFrom>) {
+  const [left, right] = memoryTransports();
+  const onError = () => {};
+  const client = new Peer(qmux(left), { onError });
+  const server = new Peer(qmux(right), { handler, onError });
+  return { client, server, cut: async () => await left.close() };
+}
+
+async function noneLeft(owner: Peer): Promise<void> {
+  const released = async () => {
+    while (owner.callbackCount > 0) await turn();
+  };
+  await within(released(), "the release of what was lent");
+}
+
+test("callbacks: what responses lend is released in the end, however their calls end", async () => {
+  await forSeeds(30, async (random) => {
+    const { client, server } = pairOf(handlerFrom(service));
+    for (let i = 0; i < 5; i++) {
+      await runClient(client, random);
+      await noneLeft(server);
+    }
+    await client.close();
+    await server.closed;
+  });
+});
+
+test("forward(): what responses lend is released in the end, however their calls and sessions end", async (t) => {
+  const onError = () => {};
+  const [middle, backend] = t.pair({ onError }, {
+    handler: handlerFrom(service),
+    onError,
+  });
+  await forSeeds(30, async (random) => {
+    const clients = Array.from({ length: 4 }, async () => {
+      const { client, server, cut } = pairOf(forward(middle));
+      const end = random.chance(0.5) ? cut : () => client.close();
+      await runClient(client, random.fork(), end);
+      await Promise.allSettled([client.close(), server.close()]);
+    });
+    await Promise.all(clients);
+    await noneLeft(backend);
+  });
+});
