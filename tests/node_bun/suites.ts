@@ -50,7 +50,7 @@ const LEFT_OUT =
 /** Files that one process runs. */
 const BATCH = 6;
 /** Milliseconds of a test, and of one that is listed as an exception. */
-const PATIENCE = { others: 60_000, these: 10_000 };
+const PATIENCE = { others: 120_000, these: 10_000 };
 
 /** What came of a run. */
 interface Outcome {
@@ -118,7 +118,7 @@ async function runBatch(
     let limit: ReturnType<typeof setTimeout> | undefined;
     const watch = () => {
       clearTimeout(limit);
-      limit = setTimeout(() => killGroup(child.pid), job.patience + 30_000);
+      limit = setTimeout(() => killGroup(child.pid), job.patience + 60_000);
     };
     watch();
     for await (const line of linesOf(child.stdout)) {
