@@ -39,7 +39,7 @@ export interface KeyItems {
 export class KeyCounter {
   readonly #items: KeyItems;
   /** The hashes of keys, each with those before it in its object. */
-  readonly #paths = new HashSet();
+  readonly #paths: HashSet;
   /** By depth: the hash of the last key of the open object. */
   readonly #path: Int32Array;
   /** By depth: how many keys it has so far. */
@@ -49,9 +49,14 @@ export class KeyCounter {
   /** By depth: the indexes that its array has room for. */
   readonly #capacity: Int32Array;
 
-  /** Makes a counter for objects that are nested up to `maxDepth` levels. */
-  constructor(items: KeyItems, maxDepth: number) {
+  /**
+   * Makes a counter for objects that are nested up to `maxDepth` levels.
+   *
+   * @param seed for tests; see {@linkcode HashSet}. Default: a random one
+   */
+  constructor(items: KeyItems, maxDepth: number, seed?: number) {
     this.#items = items;
+    this.#paths = new HashSet(seed);
     this.#path = new Int32Array(maxDepth + 1);
     this.#count = new Int32Array(maxDepth + 1);
     this.#diverged = new Uint8Array(maxDepth + 1);
@@ -79,8 +84,12 @@ export class KeyCounter {
   text(depth: number, bytes: Uint8Array, start: number, end: number): number {
     const { factor } = this.#paths;
     let path = this.#path[depth]! + end - start;
-    for (let at = start; at < end; at++) {
-      path = Math.imul(path, factor) + bytes[at]!;
+    for (let at = start; at < end; at += 2) {
+      // There is no second byte at an odd end: the length tells.
+      const pair = at + 1 < end ? bytes[at]! | bytes[at + 1]! << 8 : bytes[at]!;
+      path = Math.imul(path ^ pair, factor);
+      // Otherwise differences of several bytes can cancel each other out.
+      path ^= path >>> 15;
     }
     const items = this.#add(depth, path);
     const first = bytes[start]!;
@@ -91,8 +100,8 @@ export class KeyCounter {
 
   /** Returns the items of a key that is an integer. */
   integer(depth: number, key: number): number {
-    const path = Math.imul(this.#path[depth]!, this.#paths.factor) + (key | 0);
-    const items = this.#add(depth, path + Math.trunc(key / 2 ** 32));
+    const low = this.#paths.hash(this.#path[depth]! ^ key);
+    const items = this.#add(depth, low ^ Math.floor(key / 2 ** 32));
     return key >= 0 ? items + this.#indexItems(depth, key) : items;
   }
 
@@ -153,11 +162,20 @@ const INITIAL_ROOM = 128;
  * in the same place cannot be prepared. It forgets nothing until it is cleared.
  */
 export class HashSet {
-  /** An odd number: to multiply by it loses nothing. */
-  readonly factor: number = (Math.random() * 2 ** 32) | 1;
+  /**
+   * An odd number: to multiply by it loses nothing. It is not one more or one less
+   * than a multiple of 8, as the products of such numbers differ too little.
+   */
+  readonly factor: number;
   /** Each hash in its place, or in the next free one; 0 is free. */
   #places = new Int32Array(INITIAL_ROOM);
   #size = 0;
+
+  /** Makes an empty set; `seed` is from 0 up to, not including, 1. */
+  constructor(seed: number = Math.random()) {
+    const bits = seed * 2 ** 32;
+    this.factor = (bits & ~7) | (bits & 4 ? 5 : 3);
+  }
 
   /** Removes all numbers. */
   clear(): void {

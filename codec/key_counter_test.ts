@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertLess } from "@std/assert";
 import { forSeeds } from "../tests/support/random.ts";
 import { utf8 } from "../tests/support/wire.ts";
 import { HashSet, KeyCounter, type KeyItems } from "./key_counter.ts";
@@ -62,6 +62,41 @@ Deno.test("KeyCounter: integers are told apart, too", () => {
     itemsOf([[-1, -2], [-1, -2], [-2], [-1, -2 - 2 ** 32], [-(2 ** 40)]]),
     [[1_000, 100], [1, 1], [1_000], [1, 1_000], [1_000]],
   );
+});
+
+Deno.test("KeyCounter: large integers whose halves have the same sum are told apart", () => {
+  const keys = Array.from({ length: 1_000 }, (_, i) => (i + 1) * 2 ** 32 - i);
+  const items = itemsOf(keys.map((key) => [key]), { index: 0 });
+  assertEquals(items.filter(([first]) => first !== 1_000), []);
+});
+
+Deno.test("KeyCounter: keys with numbers in them are told apart, also with unlucky seeds", () => {
+  const forms = [
+    (i: number) => `k${i}`,
+    (i: number) => `${10_000 + i}`,
+    (i: number) => `item-${i}-id`,
+    (i: number) => `key${100_000 + i * 7}`,
+  ].map((form) => Array.from({ length: 4_000 }, (_, i) => utf8(form(i))));
+  return forSeeds(10, (random) => {
+    // Factors that differ by one from a multiple of a large power of 2.
+    const power = 2 ** random.int(8, 14);
+    const most = 2 ** 32 / power - 1;
+    const near = random.int(Math.ceil(most / 8), Math.floor(most * 7 / 8));
+    const seed = (near * power + random.pick([1, -1])) / 2 ** 32;
+    for (const keys of forms) {
+      const counter = new KeyCounter(ITEMS, 1, seed);
+      counter.begin();
+      const known = keys.filter((key) => {
+        counter.open(1);
+        return counter.text(1, key, 0, key.length) === ITEMS.known;
+      });
+      assertLess(
+        known.length,
+        10,
+        `${new TextDecoder().decode(keys[0])}, seed ${seed}`,
+      );
+    }
+  });
 });
 
 Deno.test("KeyCounter: objects at other depths do not disturb one another", () => {

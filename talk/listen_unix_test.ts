@@ -1,6 +1,6 @@
 // Listeners on Unix sockets and the processes that have them.
 
-import { dial, listen, TalkError } from "@qtalk/qtalk";
+import { dial, handlerFrom, listen, TalkError } from "@qtalk/qtalk";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { within } from "../tests/support/within.ts";
 import { linesOf } from "../tests/support/program.ts";
@@ -42,6 +42,33 @@ async function ping(path: string): Promise<unknown> {
   await using peer = await dial(`unix:${path}`);
   return await peer.call("ping", []);
 }
+
+testUnix(
+  "unix: a path that is longer than the system allows is an error that is permanent",
+  () =>
+    withPath(async (path) => {
+      const most = Deno.build.os === "linux" ? 107 : 103;
+      const longest = path + "x".repeat(most - path.length);
+      {
+        await using _ = await listen(`unix:${longest}`, {
+          handler: handlerFrom({ ping: () => "pong" }),
+        });
+        assertEquals(await ping(longest), "pong");
+      }
+      for (const longer of [`${longest}x`, longest + "x".repeat(200)]) {
+        const unable = [
+          await assertRejects(() => listen(`unix:${longer}`), TalkError),
+          await assertRejects(() => dial(`unix:${longer}`), TalkError),
+        ];
+        assertEquals(
+          unable.map(({ code, permanent }) => [code, permanent]),
+          [["listen-failed", true], ["dial-failed", true]],
+        );
+      }
+      const directory = path.replace(/\/socket$/, "");
+      assertEquals([...Deno.readDirSync(directory)], []);
+    }),
+);
 
 testUnix(
   "listen(): the socket of a server that was killed is replaced",

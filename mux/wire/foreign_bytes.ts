@@ -57,8 +57,9 @@ const OTHER_PROTOCOLS: readonly (readonly [RegExp, string])[] = [
  * @returns such as `"SSH-2.0-OpenSSH\r\n" looks like SSH`
  */
 export function describeBytes(bytes: Uint8Array): string {
-  const text = textOf(bytes);
-  return `${quoteBytes(bytes)} looks like ${
+  const lines = leadingLines(bytes);
+  const text = textOf(lines);
+  return `${quoteBytes(lines)} looks like ${
     protocolOf(bytes) ??
       (text === undefined ? "binary data" : "text, such as a line of a log")
   }`;
@@ -91,7 +92,7 @@ export function notFrames(
   advice: string | undefined,
 ): MuxError {
   const isFrame = isFrameType(bytes[0]);
-  const isText = bytes.length > 1 && textOf(bytes) !== undefined;
+  const isText = bytes.length > 1 && textOf(leadingLines(bytes)) !== undefined;
   if (isFrame && !isText && protocolOf(bytes) === undefined) return error;
   const more = isText && advice !== undefined ? `; ${advice}` : "";
   return new MuxError(
@@ -144,6 +145,22 @@ export function isTextByte(byte: number): boolean {
 /** Whether a byte is one of the seven, "d" to "j" in ASCII. */
 function isFrameType(byte = 0): boolean {
   return byte >= 100 && byte <= 106;
+}
+
+/**
+ * The lines of text that bytes begin with, or all of the bytes if there are none.
+ * Frames may have arrived together with a line of a log.
+ */
+function leadingLines(bytes: Uint8Array): Uint8Array {
+  let end = 0;
+  for (let at = 0; at < bytes.length; at++) {
+    if (bytes[at]! < 128 && !isTextByte(bytes[at]!)) break;
+    if (bytes[at] === 10) end = at + 1;
+  }
+  const lines = bytes.subarray(0, end);
+  return end > 1 && textOf(bytes) === undefined && textOf(lines) !== undefined
+    ? lines
+    : bytes;
 }
 
 function protocolOf(bytes: Uint8Array): string | undefined {

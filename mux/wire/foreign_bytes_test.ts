@@ -73,6 +73,23 @@ Deno.test("quoteBytes(): bytes are one line of printable text, and not many", ()
   assertEquals(quoteBytes(utf8("x" + "é".repeat(40))), `"x${"é".repeat(31)}"…`);
 });
 
+Deno.test("notFrames(): a line of a log is text, also if frames came together with it", () => {
+  const error = new MuxError("protocol-error", "Cannot continue session");
+  for (
+    const line of ["our log\n", "hello from the handler\n", "a\nb\n", "é\n"]
+  ) {
+    for (const frame of [[0x68, 0, 0, 0, 0], [0x69, 0, 0, 0, 0, 0xff, 10]]) {
+      const bytes = new Uint8Array([...utf8(line), ...frame]);
+      assertEquals(
+        notFrames(error, bytes, "logs belong on stderr").message,
+        `Cannot continue session: ${
+          JSON.stringify(line)
+        } looks like text, such as a line of a log; logs belong on stderr`,
+      );
+    }
+  }
+});
+
 Deno.test("notFrames(): the error for a malformed frame of a peer stays as it is", () => {
   const error = new MuxError("protocol-error", "Cannot continue session: no");
   const data = new Uint8Array([104, 0, 0, 0, 7, 0, 0, 0, 1, 65]);

@@ -34,8 +34,8 @@ import { type Middleware, MiddlewareList } from "./middleware.ts";
  */
 export class Router implements HandlerObject {
   readonly #handlers = new Map<string, Handler>();
-  /** The patterns that end in `/`, longest first. */
-  #prefixes: string[] = [];
+  /** No pattern that ends in `/` is longer. */
+  #maxPrefix = 0;
   #middleware: MiddlewareList | undefined;
 
   /**
@@ -65,14 +65,15 @@ export class Router implements HandlerObject {
       throw new TypeError(`Cannot handle "${clean}": it already has a handler`);
     }
     this.#handlers.set(clean, handler);
-    this.#indexPrefixes();
+    if (clean.endsWith("/") && clean.length > this.#maxPrefix) {
+      this.#maxPrefix = clean.length;
+    }
     let registered = true;
     return {
       [Symbol.dispose]: () => {
         if (!registered) return;
         registered = false;
         this.#handlers.delete(clean);
-        this.#indexPrefixes();
       },
     };
   }
@@ -129,8 +130,8 @@ export class Router implements HandlerObject {
   #find(clean: string): { handler: Handler; pattern: string } | undefined {
     const exact = this.#handlers.get(clean);
     if (exact !== undefined) return { handler: exact, pattern: clean };
-    for (const pattern of this.#prefixes) {
-      if (!clean.startsWith(pattern)) continue;
+    const pattern = this.#longestPrefix(clean);
+    if (pattern !== undefined) {
       const handler = this.#handlers.get(pattern)!;
       if (!(handler instanceof Router)) return { handler, pattern };
       // A miss in a sub-router is final.
@@ -159,7 +160,7 @@ export class Router implements HandlerObject {
   [surround](inner: Handler, selector: string): Handler {
     const pattern = this.#handlers.has(selector)
       ? selector
-      : this.#prefixes.find((prefix) => selector.startsWith(prefix));
+      : this.#longestPrefix(selector);
     let handler = inner;
     if (pattern !== undefined) {
       const outer = this.#handlers.get(pattern)!;
@@ -171,9 +172,19 @@ export class Router implements HandlerObject {
     return this.#middleware?.around(handler, selector) ?? handler;
   }
 
-  #indexPrefixes(): void {
-    this.#prefixes = [...this.#handlers.keys()]
-      .filter((pattern) => pattern.endsWith("/"))
-      .sort((a, b) => b.length - a.length);
+  /**
+   * The longest pattern that ends in `/` and that the selector begins with. It looks
+   * at the segments of the selector, so the number of patterns does not matter.
+   */
+  #longestPrefix(clean: string): string | undefined {
+    const handlers = this.#handlers;
+    let at = this.#maxPrefix;
+    while (at > 0) {
+      at = clean.lastIndexOf("/", at - 1);
+      if (at < 0) return undefined;
+      const prefix = clean.slice(0, at + 1);
+      if (handlers.has(prefix)) return prefix;
+    }
+    return undefined;
   }
 }

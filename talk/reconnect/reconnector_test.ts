@@ -908,7 +908,10 @@ Deno.test("dial() with reconnect: where a peer was before, what is no peer is di
   while (!waiting.some(isStranger)) await turn();
   proxy.close();
   await serving;
-  listener = await listen(addr, { handler });
+  const arrived = Promise.withResolvers<void>();
+  listener = await listen(addr, { handler, onPeer: () => arrived.resolve() });
+  // A call before that may be sent over one more connection to the proxy.
+  await within(arrived.promise, "the peer to be connected again");
   assertEquals(await within(peer.call("echo", [2]), "the call"), 2);
   await peer.close();
   await listener.close();

@@ -2,11 +2,16 @@
  * The tests of the library on Node and Bun: those of `codec`, `mux`, `rpc` and
  * `talk`, and the suites of tests/conformance, tests/property and tests/faults.
  *
- *     deno task suites [--short] [--on RUNTIME,…] [FILE…]
+ *     deno task suites [--short] [--exceptions] [--on RUNTIME,…] [FILE…]
  *
- * `--short` runs the conformance suite and the codecs on the later Node and on Bun. FILE is the beginning of the path of a file, within the project.
+ * - `--short` runs the conformance and property suites and the codecs, on Node 24
+ *   and Bun.
+ * - `--exceptions` runs only the tests that are listed in exceptions.ts, and prints
+ *   what came of each.
+ * - RUNTIME is `node`, `node24` or `bun`.
+ * - FILE is the beginning of the path of a file, within the project.
  *
- * Says what failed, what was left out and why, and ends in a line as that of
+ * Prints what failed, what was skipped and why, and a last line like that of
  * `deno test`.
  *
  * @module
@@ -38,14 +43,14 @@ const FOLDERS = [
   "tests/faults",
 ];
 /** What `--short` runs. */
-const SHORT = /^(?:codec|tests\/conformance)\//;
+const SHORT = /^(?:codec|tests\/conformance|tests\/property)\//;
 /** The command line is a program for Deno, and only Deno has QUIC. */
 const LEFT_OUT =
   /^talk\/cli\/|^tests\/conformance\/quic_test|^tests\/faults\/tunnel_kills_test/;
 /** Files that one process runs. */
 const BATCH = 6;
 /** Milliseconds of a test, and of one that is listed as an exception. */
-const PATIENCE = { others: 60_000, these: 10_000 };
+const PATIENCE = { others: 120_000, these: 10_000 };
 
 /** What came of a run. */
 interface Outcome {
@@ -113,7 +118,7 @@ async function runBatch(
     let limit: ReturnType<typeof setTimeout> | undefined;
     const watch = () => {
       clearTimeout(limit);
-      limit = setTimeout(() => killGroup(child.pid), job.patience + 30_000);
+      limit = setTimeout(() => killGroup(child.pid), job.patience + 60_000);
     };
     watch();
     for await (const line of linesOf(child.stdout)) {
@@ -185,6 +190,12 @@ function verdictOf({ runtime, said }: Outcome): {
     };
 }
 
+/** What came of a test that is listed, in one line. */
+function outcomeLine({ runtime, said }: Outcome): string {
+  const [error = ""] = (said.error ?? "").split("\n");
+  return `${said.outcome} on ${RUNTIME_NAMES[runtime]}: ${said.test} ${error}`;
+}
+
 /** Splits files into batches, the largest files apart from each other. */
 function batchesOf(
   runtime: Runtime,
@@ -244,6 +255,7 @@ function report(outcomes: Outcome[], complete: boolean): boolean {
 
 async function main(args: string[]): Promise<number> {
   const short = args.includes("--short");
+  const onlyExceptions = args.includes("--exceptions");
   const on = args.includes("--on")
     ? args[args.indexOf("--on") + 1]!.split(",") as Runtime[]
     : short
@@ -272,7 +284,7 @@ async function main(args: string[]): Promise<number> {
     );
     const batches: Batch[] = [];
     for (const runtime of on) {
-      batches.push(...batchesOf(runtime, files, "others"));
+      if (!onlyExceptions) batches.push(...batchesOf(runtime, files, "others"));
       // Those that should fail, whatever they leave behind.
       batches.push(...batchesOf(runtime, files, "these"));
     }
@@ -295,6 +307,7 @@ async function main(args: string[]): Promise<number> {
           folder,
         );
         for (const outcome of found) {
+          if (onlyExceptions) console.log(outcomeLine(outcome));
           const { line } = verdictOf(outcome);
           if (line !== undefined) console.log(line);
         }

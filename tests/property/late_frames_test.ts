@@ -84,7 +84,10 @@ class OurEnd {
   }
 
   #write(size: number): void {
-    this.#writer.write(new Uint8Array(size)).catch(() => {});
+    // Node throws where other runtimes reject: in the turn of a close()
+    // (whatwg/streams#1218).
+    const write = async () => await this.#writer.write(new Uint8Array(size));
+    write().catch(() => {});
   }
 
   #disturb(how: () => Promise<void>): void {

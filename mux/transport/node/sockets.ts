@@ -88,13 +88,32 @@ export const nodeTcp: Scheme = {
 };
 
 /** `unix:/path` on Node and Bun. */
-export const nodeUnix: Scheme = pathScheme(
-  "unix",
-  (rest) => parsePath("unix", rest),
-);
+export const nodeUnix: Scheme = pathScheme("unix", socketPath);
 
 /** `pipe:name`: a named pipe of Windows. */
 export const nodePipe: Scheme = pathScheme("pipe", pipePath);
+
+/** Bytes of the path of a socket that Linux takes, and other systems at least. */
+const MAX_PATH = { linux: 107, others: 103 };
+
+/**
+ * The path of a socket. Node 22 cuts a path that is too long, and the socket would
+ * be at another path.
+ *
+ * @throws {SyntaxError} if there is none
+ * @throws {Error} `InvalidInput` if it is longer than the system allows
+ */
+function socketPath(rest: string): string {
+  const path = parsePath("unix", rest);
+  const { process } = globalThis as { process?: { platform?: string } };
+  const max = process?.platform === "linux" ? MAX_PATH.linux : MAX_PATH.others;
+  const { length } = new TextEncoder().encode(path);
+  if (length <= max) return path;
+  throw Object.assign(
+    new Error(`the path has ${length} bytes, and this system allows ${max}`),
+    { name: "InvalidInput" },
+  );
+}
 
 /**
  * The path of the named pipe `name`, `//name` or `\\.\pipe\name`, which can also be

@@ -10,6 +10,7 @@
  */
 import process from "node:process";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { inspect } from "node:util";
 import { takeStray } from "./deno.ts";
 import { type Job, LATE, MARK, type Said } from "./job.ts";
 import {
@@ -37,6 +38,14 @@ process.on("unhandledRejection", (reason) => {
 process.on("uncaughtException", (error) => {
   if (!takeStray("error", error)) onStray(error);
 });
+// Node makes a timer and a listener for all connections of WebSockets and fetch()
+// when a program first makes one. They are not those of a test.
+if (!("Bun" in globalThis)) {
+  await new Promise((resolve) => {
+    new WebSocket("ws://127.0.0.1:65535").addEventListener("error", resolve);
+  });
+  await fetch("http://127.0.0.1:65535").catch(() => {});
+}
 // A test that waits for what never comes fails in its time, and not by the end of
 // the process.
 setInterval(() => {}, 2 ** 30);
@@ -151,12 +160,9 @@ async function runFile(file: string, job: Job, done: number): Promise<void> {
   }
 }
 
+/** An error with its stack and those of its causes. */
 function said(error: unknown): string {
-  return error instanceof Error
-    ? error.stack?.includes(error.message)
-      ? error.stack
-      : `${error.name}: ${error.message}\n${error.stack}`
-    : `${error}`;
+  return error instanceof Error ? inspect(error) : `${error}`;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
