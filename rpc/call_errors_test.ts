@@ -628,7 +628,7 @@ for (const how of ["has left", "leaves meanwhile", "does not answer"]) {
   });
 }
 
-/** What an owner of another implementation, or an older one, may answer. */
+/** What an owner of another or an older extended implementation may answer. */
 const TEXTS: [sent: (id: string) => string, got: string][] = [
   [(id) => `not found: /${id}`, "not found: callback of /a/b"],
   [(id) => `no function "${id}"`, 'no function "callback of /a/b"'],

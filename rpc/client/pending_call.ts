@@ -390,7 +390,9 @@ export abstract class PendingCall<T = unknown>
     if (header.error !== undefined) {
       const late = header.about?.code === "deadline-exceeded";
       if (late && this.#limits?.expireIfDue()) return;
-      return this.fail(remoteError(header, this.name, this.selector));
+      // Texts of other peers are passed on as they are, as the reference does.
+      const id = header.extended ? this.selector : undefined;
+      return this.fail(remoteError(header, this.name, id));
     }
     this.#state = header.continued
       ? this.#state.continue

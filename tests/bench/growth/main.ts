@@ -1,6 +1,6 @@
 // How cost grows with number and size: a page of curves.
 //
-//   deno task growth [CURVE…]
+//   deno run -A tests/bench/growth/main.ts [CURVE…]
 //
 // Each curve has a server process and a client process of its own. Prints a table,
 // and writes tests/bench/growth.svg if all curves were measured. The steepest step is
