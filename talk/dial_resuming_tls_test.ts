@@ -2,36 +2,16 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { resumeStore } from "../mux/mod.ts";
 import { CuttingRelay } from "../tests/resume/cutting_relay.ts";
 import { Relay } from "../tests/resume/relay.ts";
+import { service } from "../tests/resume/service.ts";
 import { makeAuthority } from "../tests/support/certificates.ts";
 import { test } from "../tests/support/harness.ts";
 import { within } from "../tests/support/within.ts";
-import {
-  dial,
-  listen,
-  type ListenOptions,
-  type ResumeState,
-  type TlsInfo,
-} from "./mod.ts";
+import { dial, listen, type ResumeState, type TlsInfo } from "./mod.ts";
 
 const ca = await makeAuthority("test authority");
 const names = ["localhost", "127.0.0.1"];
 const { cert, key } = await ca.issue("CN=server", { names });
 const ann = await ca.issue("CN=Ann");
-
-/** A service, with a call that lasts until the test answers it. */
-function service(): Pick<ListenOptions, "handler"> & {
-  answer: (value: string) => void;
-} {
-  const answered = Promise.withResolvers<string>();
-  return {
-    answer: answered.resolve,
-    handler: async (call, respond) => {
-      const value = await call.receive();
-      const isLong = call.selector === "/wait";
-      await respond.return(isLong ? await answered.promise : value);
-    },
-  };
-}
 
 /** Hears of states, and waits for a connection. */
 function watched() {

@@ -1,9 +1,10 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { ResumeError, resumeStore } from "../mux/mod.ts";
 import { Relay } from "../tests/resume/relay.ts";
+import { service } from "../tests/resume/service.ts";
 import { test } from "../tests/support/harness.ts";
 import { turn, within } from "../tests/support/within.ts";
-import { dial, listen, type ListenOptions, type ResumeState } from "./mod.ts";
+import { dial, listen, type ResumeState } from "./mod.ts";
 import {
   serveWebSocket,
   type ServeWebSocketOptions,
@@ -11,21 +12,6 @@ import {
 } from "./serve_websocket.ts";
 
 const LOCAL = "tcp://127.0.0.1:0";
-
-/** A service, with a call that lasts until the test answers it. */
-function service(): Pick<ListenOptions, "handler"> & {
-  answer: (value: string) => void;
-} {
-  const answered = Promise.withResolvers<string>();
-  return {
-    answer: answered.resolve,
-    handler: async (call, respond) => {
-      const value = await call.receive();
-      const isLong = call.selector === "/wait";
-      await respond.return(isLong ? await answered.promise : value);
-    },
-  };
-}
 
 /** A server of WebSockets, and its port. */
 function serve(

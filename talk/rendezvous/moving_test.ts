@@ -227,15 +227,21 @@ for (const side of ["dialing", "listening"] as const) {
   });
 }
 
-test("beginMoving(): what is sent while a session moves arrives once", async (t) => {
-  const answered = Promise.withResolvers<void>();
+/** A relayed session that has begun to move, and moves on when `go` says so. */
+async function movingSoon(t: Harness) {
+  const reached = Promise.withResolvers<void>();
   const go = Promise.withResolvers<void>();
   const one = await relayed(t, (sessions) => {
     const [near, far] = pair();
     void sessions.move(far, ANN);
-    return Promise.resolve(heldAnswer(near, answered.resolve, go.promise));
+    return Promise.resolve(heldAnswer(near, reached.resolve, go.promise));
   });
-  await answered.promise;
+  await reached.promise;
+  return { one, go };
+}
+
+test("beginMoving(): what is sent while a session moves arrives once", async (t) => {
+  const { one, go } = await movingSoon(t);
   // The relayed connection works, and both ends use it.
   const calls = one.peers.flatMap((peer) =>
     ["a", "b", "c"].map((text) => peer.call("echo", [text.repeat(1_000)]))
@@ -251,14 +257,7 @@ test("beginMoving(): what is sent while a session moves arrives once", async (t)
 });
 
 test("beginMoving(): a session goes on if its relayed connection is lost while it moves", async (t) => {
-  const reached = Promise.withResolvers<void>();
-  const go = Promise.withResolvers<void>();
-  const one = await relayed(t, (sessions) => {
-    const [near, far] = pair();
-    void sessions.move(far, ANN);
-    return Promise.resolve(heldAnswer(near, reached.resolve, go.promise));
-  });
-  await reached.promise;
+  const { one, go } = await movingSoon(t);
   const [ann, bob] = one.peers;
   const calls = [ann.call("echo", ["a"]), bob.call("echo", ["b"])];
   one.near.cut(new Error("the relay has ended"));
