@@ -8,10 +8,8 @@ import { connectLink, listenLinks } from "./links.ts";
  */
 const peer: DenoPeer = {
   serve: (transport) =>
-    Promise.resolve(
-      // The one method there is.
-      listenLinks(transport, ({ id, value }, link) => link.send({ id, value })),
-    ),
+    // The one method there is.
+    listenLinks(transport, ({ id, value }, link) => link.send({ id, value })),
   async connect(address) {
     const waiting = new Map<number, (value: unknown) => void>();
     let nextId = 0;

@@ -14,6 +14,7 @@ import {
 import { messagePortTransport } from "@qtalk/qtalk/mux";
 import { type Connection, type DenoPeer, startWorker } from "../peer.ts";
 import { stdioServer, unixAddress } from "./sockets.ts";
+import { credentials } from "./tls_sockets.ts";
 
 /** What some measures need beyond the defaults: large values. */
 const LIMITS = {
@@ -49,8 +50,10 @@ const peer: DenoPeer = {
       unix: () => `unix:${unixAddress()}`,
       stdio: () => "stdio:",
       ws: () => "ws://127.0.0.1:0",
+      tls: () => "tls://127.0.0.1:0",
     };
-    const options = { handler, ...LIMITS };
+    const { cert, key } = credentials();
+    const options = { handler, ...LIMITS, tls: { cert, key } };
     const listener = await listen(addresses[transport](), options);
     return listener.addr;
   },
@@ -70,6 +73,8 @@ export async function connectTo(
     ? new Peer(
       qmux(messagePortTransport(await startWorker("qtalk"))),
     )
+    : address.startsWith("tls:")
+    ? await dial(address, { ...LIMITS, tls: { ca: credentials().ca } })
     : await dial(address, LIMITS);
   return {
     call: (value) => client.call(method, toArgs(value)),
