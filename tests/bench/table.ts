@@ -61,7 +61,8 @@ function checkRow({ what, value, target = "", holds }: Check): string[] {
   return [what, figure(value), target, says];
 }
 
-function align(rows: string[][]): string[] {
+/** The lines of a table whose columns are aligned. */
+export function align(rows: string[][]): string[] {
   const widths = rows[0]!.map((_, column) =>
     Math.max(...rows.map((cells) => cells[column]!.length))
   );

@@ -127,7 +127,10 @@ function portLink(
 }
 
 /** A link over bytes, with the length of each message in front. */
-export function pipeLink(pipe: Pipe, take: Take): Link & { ended: Promise<void> } {
+export function pipeLink(
+  pipe: Pipe,
+  take: Take,
+): Link & { ended: Promise<void> } {
   const writer = new MessageWriter(pipe);
   const link = {
     send: (message: Message) => writer.send(message),
