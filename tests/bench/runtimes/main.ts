@@ -36,7 +36,7 @@ Usage: deno run -A tests/bench/runtimes/main.ts [options]
   --measures A,B    of ${MEASURES.join(", ")} (default: all)
   --rounds N        rounds, of which the median counts (default 5)
   --seconds S       seconds of each measure (default 0.5)
-  --warmup S        seconds of calls before them (default 1.5)
+  --warmup S        seconds of calls before them (default 3)
   --before CHECKOUT also measure another checkout of this package
   --json            print JSON and no table
   --help            print this
@@ -53,7 +53,7 @@ const { values: flags } = parseArgs({
     measures: { type: "string", default: MEASURES.join() },
     rounds: { type: "string", default: "5" },
     seconds: { type: "string", default: "0.5" },
-    warmup: { type: "string", default: "1.5" },
+    warmup: { type: "string", default: "3" },
     before: { type: "string" },
     json: { type: "boolean", default: false },
     help: { type: "boolean", default: false },

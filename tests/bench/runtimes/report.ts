@@ -37,6 +37,13 @@ export interface Settings {
 export interface Report extends Settings {
   results:
     (Row & { median: number; min: number; max: number; medianCpu: number })[];
+  /** What a peer did not measure to the end. */
+  missing: {
+    runtime: string;
+    measure: MeasureName;
+    peer: string;
+    reason: string;
+  }[];
   /** Medians of this package, of those of a peer. */
   ratios: {
     runtime: string;
@@ -63,7 +70,10 @@ export function makeReport(settings: Settings, rows: readonly Row[]): Report {
     const { runtime, measure, peer } = of;
     return [{ runtime, measure, of: peer, value: own.median / of.median }];
   });
-  return { ...settings, results, ratios };
+  const missing = rows.flatMap(({ runtime, measure, peer, missing: reason }) =>
+    reason === undefined ? [] : [{ runtime, measure, peer, reason }]
+  );
+  return { ...settings, results, missing, ratios };
 }
 
 /** The report in Markdown: calls per second, and ours of theirs in brackets. */
@@ -105,6 +115,9 @@ export function tableOf(report: Report): string {
     ...align(lines),
     "",
     ...align(times),
+    ...report.missing.map(({ peer, runtime, measure, reason }) =>
+      `\n${measure}, ${peer} on ${runtime} did not take part to the end: ${reason}`
+    ),
   ].join("\n");
 }
 
