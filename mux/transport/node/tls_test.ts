@@ -52,18 +52,19 @@ async function connectPair() {
   };
 }
 
-Deno.test("tls: an end that reads late gets all bytes and the end", async () => {
-  const { client, server, close } = await connectPair();
-  for (const [from, to] of [[client, server], [server, client]] as const) {
+for (const [sender, reader] of [["client", "server"], ["server", "client"]]) {
+  Deno.test(`tls: a ${reader} that reads late gets all bytes and the end`, async () => {
+    const pair = await connectPair();
+    const { [sender as "client"]: from, [reader as "server"]: to } = pair;
     // Nothing is read until all is written, so the reading was stopped.
     await from.write(new Uint8Array(SIZE));
     await from.closeWrite();
     assertEquals(await within(readAll(to), "the end"), SIZE);
-  }
-  await close();
-});
+    await pair.close();
+  });
+}
 
-Deno.test("tls: an end that reads late gets all bytes, and then the error of a cut", async () => {
+Deno.test("tls: a server that reads late gets all bytes, and then the error of a cut", async () => {
   const { socket, client, server, close } = await connectPair();
   await client.write(new Uint8Array(SIZE));
   socket.end(() => {});
