@@ -193,7 +193,7 @@ async function install(directory: string, checkout: URL): Promise<string> {
   await bundle(`--config=${directory}/deno.json`, `-o=${program}`, pathname);
   await Deno.remove(`${directory}/deno.json`);
   await write("package.json", { private: true, type: "module" });
-  const quiet = ["--no-audit", "--no-fund", "--ignore-scripts"];
+  const quiet = ["--no-audit", "--no-fund", "--ignore-scripts", "--omit=peer"];
   await run("npm", ["install", "--prefix", directory, ...quiet, ...PACKAGES]);
   return program;
 }
