@@ -1,9 +1,13 @@
-import { keyCount } from "./json/key_count.ts";
+import {
+  JsonScanner,
+  keyCount,
+  LONG_DIGITS,
+  unlimitedSize,
+} from "./json/scan.ts";
 import type { CarriedByBigIntJson, Codec, CodecOptions } from "./codec.ts";
 import { CodecError } from "./errors.ts";
 import { EscapedKeys, mayHaveEscapedKey } from "./json/escaped_keys.ts";
 import { LongIntegers, MAX_INTEGER_LENGTH } from "./json/long_integers.ts";
-import { JsonScanner, LONG_DIGITS, unlimitedSize } from "./json/scan.ts";
 import { codecLimits, weightOf } from "./limits.ts";
 import { Normalizer } from "./normalizer.ts";
 

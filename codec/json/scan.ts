@@ -356,3 +356,27 @@ export class DigitTexts {
 function add(set: HashSet, number: number): boolean {
   return set.add(set.hash(Math.imul(number, set.factor)));
 }
+
+/** The number of keys of an object: colons outside strings and inner objects. */
+export function keyCount(bytes: Uint8Array): number {
+  let depth = 0;
+  let count = 0;
+  for (let i = 0; i < bytes.length; i++) {
+    switch (bytes[i]) {
+      case QUOTE:
+        i = endOfString(bytes, i + 1);
+        break;
+      case OPEN_BRACKET:
+      case OPEN_BRACE:
+        depth++;
+        break;
+      case CLOSE_BRACKET:
+      case CLOSE_BRACE:
+        depth--;
+        break;
+      case COLON:
+        if (depth === 1) count++;
+    }
+  }
+  return count;
+}

@@ -3,7 +3,7 @@ import {
   type MemoryAccount,
   MIN_WINDOW_SIZE,
 } from "./memory_account.ts";
-import type { WindowMemory } from "./receive_window.ts";
+import type { WindowMemory } from "./windows.ts";
 
 /** A window gets one part in this many of what is left, once half is taken. */
 const SMALL_PARTS = 1024;

@@ -1,22 +1,21 @@
-import { BlockPool } from "../channel/block_pool.ts";
+import { BlockPool } from "../channel/receive_buffer.ts";
 import {
   type ChannelHost,
   type OpenCallbacks,
   QmuxChannel,
 } from "../channel/channel.ts";
 import { AcceptQueue } from "./accept_queue.ts";
-import { ChannelIds } from "./channel_ids.ts";
-import { ChannelMap } from "./channel_map.ts";
+import { ChannelIds, ChannelMap } from "./channel_map.ts";
 import { MuxError, protocolError } from "../errors.ts";
 import type { FrameSink } from "../wire/frame_decoder.ts";
 import type { FrameSender } from "../wire/frame_sender.ts";
 import { PACKET_LIMITS, type ResolvedSessionOptions } from "../options.ts";
 import type { MemoryAccount } from "../flow/memory_account.ts";
-import type { WindowPolicy } from "../flow/receive_window.ts";
+import type { WindowPolicy } from "../flow/windows.ts";
 import { IdleBudget } from "../flow/idle_budget.ts";
 import { RoundTrip } from "../flow/round_trip.ts";
 import type { Channel, SessionUsage, WaitOptions } from "../types.ts";
-import { type Clock, TurnClock } from "../flow/turn_clock.ts";
+import { type Clock, TurnClock } from "../flow/turns.ts";
 import { WindowBudget } from "../flow/window_budget.ts";
 
 /**

@@ -1,7 +1,7 @@
 import { printableText } from "../../printable_text.ts";
 import { namedAfterOrigin, RpcError } from "../errors.ts";
 import type { RpcResponse } from "../client/response.ts";
-import { callArguments, RemoteCall } from "../remote/remote_call.ts";
+import { callArguments, RemoteCall } from "../remote/remote.ts";
 import type { CallbackLife } from "../remote/types.ts";
 import type { Call, Caller, CallOptions, Handler } from "../types.ts";
 import { receivedStream } from "../wire/received_stream.ts";

@@ -6,8 +6,11 @@ import type {
 } from "../../codec/internal.ts";
 import type { MemoryAccount, RawChannel } from "../../mux/internal.ts";
 import type { LentCallbacks } from "../callback/callback_table.ts";
-import { releaseDropped } from "../callback/dropped_functions.ts";
-import { mayHavePointers, revivePointers } from "../callback/pointers.ts";
+import {
+  mayHavePointers,
+  releaseDropped,
+  revivePointers,
+} from "../callback/pointers.ts";
 import { CallSites } from "../caller_stack.ts";
 import type { SessionState } from "../session_state.ts";
 import type { Caller } from "../types.ts";

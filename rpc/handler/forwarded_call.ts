@@ -15,7 +15,7 @@ import {
   Loans,
   type RoutedSession,
 } from "../callback/callback_routes.ts";
-import { releaseDropped } from "../callback/dropped_functions.ts";
+import { releaseDropped } from "../callback/pointers.ts";
 import {
   CallError,
   errorCode,
