@@ -357,7 +357,10 @@ async function connectTo(
       options,
     );
   const { transport, address } = await connectOnce(place, options, begin);
-  const shown = observed(transport, redactedAddress(address), options);
+  // Redacting takes a fiftieth of the start of a program: only for an observer.
+  const shown = options.observer === undefined
+    ? transport
+    : observed(transport, redactedAddress(address), options);
   const { way } = transport as PeerTransport;
   return {
     transport: way === undefined || shown === transport
