@@ -3,7 +3,7 @@
  *
  * @module
  */
-export { pipe, splice } from "./channel/pipe.ts";
+export { pipe, splice } from "./channel/channel_streams.ts";
 export {
   CommandExitError,
   type CommandStatus,

@@ -16,8 +16,7 @@ import { checkOption, checkTimeout } from "../check_option.ts";
 import { redactedAddress } from "../printable_text.ts";
 import { limitedSignal } from "../time_limit.ts";
 import { addressError, resolveAddress } from "./address.ts";
-import { errorPrinter } from "./error_printer.ts";
-import { TalkError } from "./errors.ts";
+import { errorPrinter, TalkError } from "./errors.ts";
 import {
   type CodecSource,
   observed,

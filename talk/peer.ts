@@ -48,7 +48,7 @@ import {
   type ServerOptions,
   SessionState,
 } from "../rpc/internal.ts";
-import { errorPrinter } from "./error_printer.ts";
+import { errorPrinter } from "./errors.ts";
 
 /** What {@linkcode PeerOptions.onError} gets with the error. */
 export interface ErrorContext {

@@ -11,7 +11,7 @@ import {
   releaseDropped,
   revivePointers,
 } from "../callback/pointers.ts";
-import { CallSites } from "../caller_stack.ts";
+import { CallSites } from "../errors.ts";
 import type { SessionState } from "../session_state.ts";
 import type { Caller } from "../types.ts";
 import { HeaderCache } from "../wire/header_cache.ts";

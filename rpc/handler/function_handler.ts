@@ -3,12 +3,15 @@ import { printableText } from "../../printable_text.ts";
 import type { AnyFunction } from "../remote/types.ts";
 import type { Call, HandlerFunction, Responder } from "../types.ts";
 import { kindOf } from "../wire/selector.ts";
-import { absent, ValueIterator } from "../wire/value_receiver.ts";
+import {
+  absent,
+  receivedStream,
+  ValueIterator,
+} from "../wire/value_receiver.ts";
 import { isServerCall, special } from "./invoke.ts";
 import { respondWith } from "./respond_with.ts";
 import { isWholeArgument } from "../callback/remote_function.ts";
 import type { ServerCall } from "../server/server_call.ts";
-import { receivedStream } from "../wire/received_stream.ts";
 import { isValueStream, type ValueStream } from "../wire/value_source.ts";
 
 /**

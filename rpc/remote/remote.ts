@@ -3,9 +3,8 @@ import type { Caller, CallOptions } from "../types.ts";
 import type { Remote } from "./types.ts";
 import { UNSENT_NAMES, UNSENT_PREFIXES } from "../wire/selector.ts";
 import type { Carried } from "../../codec/internal.ts";
-import { atCaller } from "../caller_stack.ts";
+import { atCaller, RpcError } from "../errors.ts";
 import type { RpcResponse } from "../client/response.ts";
-import { RpcError } from "../errors.ts";
 import { ValueIterator } from "../wire/value_receiver.ts";
 import { isValueStream, SoleArgument } from "../wire/value_source.ts";
 

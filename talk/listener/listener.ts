@@ -23,8 +23,7 @@ import {
   type Offer,
   QUEUE_LENGTH,
 } from "./accept_loop.ts";
-import { errorPrinter } from "../error_printer.ts";
-import { TalkError, tookTooLong } from "../errors.ts";
+import { errorPrinter, TalkError, tookTooLong } from "../errors.ts";
 import {
   admit,
   checkCloseOptions,
