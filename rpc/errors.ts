@@ -432,7 +432,7 @@ function truncated(text: string, max: number): string {
   const cut = text.length > max ? text.slice(0, max - 1) : text;
   // Of the characters that UTF-16 writes as two, the first half may be left.
   return cut.length < text.length
-    ? cut.replace(/[\ud800-\udbff]$/, "") + "…"
+    ? cut.replace(/[\ud800-\udbff]$/, "") + "\u2026"
     : cut;
 }
 
@@ -458,7 +458,7 @@ function textOf(error: unknown, depth: number): string {
   const texts = inner.slice(0, MAX_INNER_ERRORS).map((one) =>
     textOf(one, depth + 1)
   );
-  if (inner.length > texts.length) texts.push("…");
+  if (inner.length > texts.length) texts.push("\u2026");
   return texts.length === 0 ? own : `${own}: ${texts.join("; ")}`;
 }
 

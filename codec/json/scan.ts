@@ -280,7 +280,7 @@ function checkNumber(bytes: Uint8Array, start: number, end: number): boolean {
   if (letter - start + exponent <= MAX_DIGITS_OF_DOUBLE) return false;
   const text = ascii.decode(bytes.subarray(start, end));
   if (Math.abs(Number(text)) !== Infinity) return true;
-  const shown = text.length > 20 ? `${text.slice(0, 20)}…` : text;
+  const shown = text.length > 20 ? `${text.slice(0, 20)}\u2026` : text;
   throw new CodecError(
     "malformed",
     `Cannot decode value as JSON: the number ${shown} is too large`,

@@ -178,7 +178,7 @@ export interface PeerListenerOptions<
    *
    * If it returns a promise, the peer's calls wait until that resolves, and the
    * listener's loops get the peer afterwards. Up to `maxQueuedCalls` wait, with
-   * their arguments unread; further ones fail with `busy: …`. Meanwhile, `onPeer`
+   * their arguments unread; further ones fail with `busy: ...`. Meanwhile, `onPeer`
    * can call the peer, which may use callbacks that were sent to it; its other calls
    * back wait, too. `peer.signal` tells that the peer has left.
    *
