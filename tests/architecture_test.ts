@@ -249,3 +249,12 @@ Deno.test("architecture: mod.ts reaches no module that only Deno can run when it
     assert(!/\bDeno\./.test(codeOf(file)), `${file} uses Deno`);
   }
 });
+
+Deno.test("architecture: mod.ts starts with modules that engines keep in one byte a character", () => {
+  // A character beyond Latin-1 doubles the memory of a whole module.
+  for (const file of staticallyReached("mod.ts", EDGES)) {
+    const text = Deno.readTextFileSync(new URL(file, ROOT));
+    const wide = /[^\0-\xff]/.exec(text)?.[0];
+    assertEquals(wide, undefined, `${file} has the character ${wide}`);
+  }
+});
