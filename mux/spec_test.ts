@@ -122,7 +122,6 @@ Deno.test("mux/SPEC.md: has the messages of violations as they are thrown", () =
     "wire/frame",
     "wire/frame_queue",
     "table/channel_table",
-    "flow/idle_budget",
     "flow/windows",
     "session",
   ].flatMap((name) => textsOf(`mux/${name}.ts`));

@@ -15,11 +15,8 @@ import { type BlockPool, ReceiveBuffer } from "./receive_buffer.ts";
 import { ChannelStreams } from "./channel_streams.ts";
 import { MuxError } from "../errors.ts";
 import type { FrameSender } from "../wire/frame_sender.ts";
-import {
-  type CreditSource,
-  type DataSource,
-  SEND_QUANTUM,
-} from "../wire/frame_source.ts";
+import { SEND_QUANTUM } from "../wire/frame.ts";
+import type { CreditSource, DataSource } from "../wire/frame_source.ts";
 import { Queue } from "../../queue.ts";
 import type { ErrorOwner, RawChannel } from "../raw.ts";
 import { view } from "../../view.ts";

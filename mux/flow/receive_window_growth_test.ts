@@ -13,7 +13,7 @@ import {
   type TestPolicy,
   TestWindow,
 } from "../../tests/support/window_policy.ts";
-import { SEND_QUANTUM } from "../wire/frame_source.ts";
+import { SEND_QUANTUM } from "../wire/frame.ts";
 import { type ReceiveWindow, SendWindow } from "./windows.ts";
 
 /** A link and a reader, simulated on a clock that jumps from event to event. */

@@ -13,9 +13,10 @@ import {
   nameAfter,
   newId,
   newPrefix,
+  PointerNormalizer,
   prefixOf,
   RandomDigits,
-} from "./callback_id.ts";
+} from "./pointers.ts";
 import {
   type Codec,
   CodecError,
@@ -27,7 +28,6 @@ import type { AnyFunction } from "../remote/types.ts";
 import { isServerCall } from "../handler/invoke.ts";
 import { cleanSelector, RELEASE_SELECTOR } from "../wire/selector.ts";
 import { type Keeper, keeperOf, type KeeperTable } from "./kept_callback.ts";
-import { PointerNormalizer } from "./pointers.ts";
 import type { RemoteFunctions } from "./remote_function.ts";
 
 /** What the ID of a stream has to say. */

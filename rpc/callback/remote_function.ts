@@ -6,7 +6,7 @@ import type { CallbackLife } from "../remote/types.ts";
 import type { Call, Caller, CallOptions, Handler } from "../types.ts";
 import { receivedStream } from "../wire/value_receiver.ts";
 import { RELEASE_SELECTOR } from "../wire/selector.ts";
-import { kindOf, nameAfter } from "./callback_id.ts";
+import { kindOf, nameAfter } from "./pointers.ts";
 
 /** A function of the peer, as programs see it. */
 export type CallbackFunction =

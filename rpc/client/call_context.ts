@@ -14,10 +14,10 @@ import {
 import { CallSites } from "../errors.ts";
 import type { SessionState } from "../session_state.ts";
 import type { Caller } from "../types.ts";
-import { HeaderCache } from "../wire/header_cache.ts";
 import {
   type CallExtension,
   decodeResponseHeader,
+  HeaderCache,
   type ReceivedHeader,
   useOfResponse,
 } from "../wire/headers.ts";
