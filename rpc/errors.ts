@@ -536,17 +536,13 @@ function causeOf(error: unknown): unknown {
     : undefined;
 }
 
-/**
- * Stacks that lead to the caller.
- *
- * The error of a call is made where its cause arrives, in the read loop of the
- * session, and its stack says nothing of the program that waits. V8 adds the
- * functions that await a promise to a stack that is captured in the job that
- * settles it. The stack is therefore captured again in such a job, which costs
- * nothing unless a call fails. Other engines leave the functions out.
- *
- * @module
- */
+// Stacks that lead to the caller.
+//
+// The error of a call is made where its cause arrives, in the read loop of the
+// session, and its stack says nothing of the program that waits. V8 adds the
+// functions that await a promise to a stack that is captured in the job that
+// settles it. The stack is therefore captured again in such a job, which costs
+// nothing unless a call fails. Other engines leave the functions out.
 
 /** What settles a promise. */
 export interface Outcome<T> {

@@ -20,12 +20,8 @@ import { Queue } from "../../queue.ts";
 import type { CreditSource, DataSource } from "./frame_source.ts";
 import type { FrameSender } from "./frame_sender.ts";
 
-/**
- * The sizes of write buffers: they grow with the traffic and shrink again, so that
- * an idle session holds little memory.
- *
- * @module
- */
+// The sizes of write buffers: they grow with the traffic and shrink again, so that
+// an idle session holds little memory.
 
 /** Initial bytes of a write buffer, and of one that has been idle. */
 const SMALL_BUFFER = 256;

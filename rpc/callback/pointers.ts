@@ -1,3 +1,9 @@
+/**
+ * Functions and streams inside values. On the wire each is a pointer: a map whose
+ * only key is `$fnptr` and whose value is an ID (rpc/SPEC.md, "Callbacks").
+ *
+ * @module
+ */
 import {
   isPlainObject,
   Normalizer,
@@ -12,11 +18,7 @@ import type { Caller } from "../types.ts";
 import { MAX_CALL_HEADER_SIZE } from "../wire/headers.ts";
 import { RELEASE_SELECTOR } from "../wire/selector.ts";
 
-/**
- * The IDs of functions (rpc/SPEC.md, "Callbacks").
- *
- * @module
- */
+// The IDs of functions (rpc/SPEC.md, "Callbacks").
 
 /** Characters of an ID, as in the reference. */
 const ID_LENGTH = 20;
@@ -156,13 +158,6 @@ export function isPrefix(text: string): boolean {
 export function nameAfter(id: string, origin: string): string {
   return `${kindOf(id) === "function" ? "callback" : "stream"} of ${origin}`;
 }
-
-/**
- * Functions and streams inside values. On the wire each is a pointer: a map whose
- * only key is `$fnptr` and whose value is an ID (rpc/SPEC.md, "Callbacks").
- *
- * @module
- */
 
 /** The key of the map that stands for a function. */
 const POINTER_KEY = "$fnptr";

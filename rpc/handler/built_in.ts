@@ -10,7 +10,6 @@
  *
  * @module
  */
-
 /** Globals that Deno lists among the enumerable ones, like those of programs. */
 const ENUMERABLE_CLASSES = ["Buffer", "EventSource"];
 
@@ -344,12 +343,8 @@ function ownValue(object: object, name: string | symbol): unknown {
   return Object.getOwnPropertyDescriptor(object, name)?.value;
 }
 
-/**
- * Where the runtime and Node's modules keep what they have written: see
- * `built_in.ts`. Names that no runtime knows do no harm.
- *
- * @module
- */
+// Where the runtime and Node's modules keep what they have written: see
+// `built_in.ts`. Names that no runtime knows do no harm.
 
 /** Where Node's event emitters are, among them its streams, by module. */
 export const EMITTERS: Readonly<Record<string, readonly string[]>> = {

@@ -1,3 +1,8 @@
+/**
+ * Handlers made of single functions.
+ *
+ * @module
+ */
 import { CallError } from "../errors.ts";
 import { printableText } from "../../printable_text.ts";
 import type { AnyFunction } from "../remote/types.ts";
@@ -13,12 +18,6 @@ import { respondWith } from "./respond_with.ts";
 import { isWholeArgument } from "../callback/remote_function.ts";
 import type { ServerCall } from "../server/server_call.ts";
 import { isValueStream, type ValueStream } from "../wire/value_source.ts";
-
-/**
- * Handlers made of single functions.
- *
- * @module
- */
 
 /** The most arguments of a function: more could overflow the stack. */
 const MAX_PARAMS = 32_768;
@@ -221,11 +220,7 @@ function streamHandler(fn: AnyFunction, owner: unknown): HandlerFunction {
   };
 }
 
-/**
- * The argument of a call as a stream, however it was sent.
- *
- * @module
- */
+// The argument of a call as a stream, however it was sent.
 
 /**
  * The values for a function that wants a stream: those that the caller streams,

@@ -234,11 +234,7 @@ function report(error: unknown, call: Call, answers: boolean): void {
   if (isServerCall(call)) call.report(error, answers);
 }
 
-/**
- * Sockets as pairs of streams of which each ends on its own.
- *
- * @module
- */
+// Sockets as pairs of streams of which each ends on its own.
 
 /** A pair of byte streams. */
 export interface BytePair {

@@ -1,3 +1,8 @@
+/**
+ * Functions that respond with streams of values and of bytes.
+ *
+ * @module
+ */
 import {
   handlerFrom,
   memoryPair,
@@ -31,12 +36,6 @@ import { qmux } from "../../mux/session.ts";
 import { memoryTransports } from "../../mux/transport/memory.ts";
 import { RemoteError, RpcError } from "../errors.ts";
 import type { Handler } from "../types.ts";
-
-/**
- * Functions that respond with streams of values and of bytes.
- *
- * @module
- */
 
 const CONTINUED = { Error: null, Continue: true, E: null, C: true };
 const EXTENDED = { Selector: "x", Q: { v: 1 } };
@@ -683,11 +682,7 @@ test("a response that is passed on: it may have any number of values", async (t)
   assertEquals((await answer).values.length, COUNT);
 });
 
-/**
- * Functions that respond with a connection.
- *
- * @module
- */
+// Functions that respond with a connection.
 
 const hostname = "127.0.0.1";
 

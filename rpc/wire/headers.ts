@@ -1,3 +1,10 @@
+/**
+ * The two headers of a call (rpc/SPEC.md, "Headers"), in both dialects: the keys
+ * of qtalk-go and qtalk-js, and the short keys of their successor. All known
+ * peers ignore keys that they do not know.
+ *
+ * @module
+ */
 import {
   type Codec,
   CodecError,
@@ -18,14 +25,6 @@ import {
   RemoteError,
   RpcError,
 } from "../errors.ts";
-
-/**
- * The two headers of a call (rpc/SPEC.md, "Headers"), in both dialects: the keys
- * of qtalk-go and qtalk-js, and the short keys of their successor. All known
- * peers ignore keys that they do not know.
- *
- * @module
- */
 
 /**
  * The largest size of a header, in bytes: room for a long selector, a long error

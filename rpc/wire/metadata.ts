@@ -1,12 +1,11 @@
-import { type Codec, CodecError } from "../../codec/internal.ts";
-import { kindOf } from "./selector.ts";
-
 /**
  * Metadata: what the two programs of a call tell each other beside its values
  * (rpc/SPEC.md, "Metadata").
  *
  * @module
  */
+import { type Codec, CodecError } from "../../codec/internal.ts";
+import { kindOf } from "./selector.ts";
 
 /**
  * What the two programs of a call tell each other beside its values, such as a

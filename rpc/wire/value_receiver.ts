@@ -301,11 +301,7 @@ export class ValueIterator<T> implements AsyncIterableIterator<T, undefined> {
   }
 }
 
-/**
- * Received values as a stream for a program.
- *
- * @module
- */
+// Received values as a stream for a program.
 
 /** What a received stream is read from. */
 export interface ReceivedValues {

@@ -1,3 +1,9 @@
+/**
+ * What TCP and Unix sockets share: transports from connections of
+ * Deno, and listeners from its listeners.
+ *
+ * @module
+ */
 import { nextTurn } from "../../flow/turns.ts";
 import type {
   KeptTransport,
@@ -8,13 +14,6 @@ import type {
 import { untilAborted } from "../../../time_limit.ts";
 import { hostPort, parseHostPort } from "../address_forms.ts";
 import type { Transport } from "../../types.ts";
-
-/**
- * What TCP and Unix sockets share: transports from connections of
- * Deno, and listeners from its listeners.
- *
- * @module
- */
 
 /** What this module uses of a `Deno.Conn`. */
 export interface ConnLike {
