@@ -256,6 +256,8 @@ export class FrameQueue implements FrameSender, DeferringWriter {
   }
 
   sendDeferred(): void {
+    // The turn of what is gathered may still last: then it does not wait after it.
+    this.#deferredSize = 0;
     if (this.#state !== "deferring") return;
     this.#deferred!.delete(this);
     void this.#flush();
