@@ -1,7 +1,10 @@
 import { memoryPair, MuxError, type Peer } from "@qtalk/qtalk";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { CodecError } from "../../codec/errors.ts";
-import { DEFAULT_SESSION_OPTIONS } from "../../mux/options.ts";
+import {
+  DEFAULT_SESSION_OPTIONS,
+  type SessionOptions,
+} from "../../mux/options.ts";
 import { CountingController } from "../../tests/support/counting_controller.ts";
 import { FakeTime } from "../../tests/support/fake_time.ts";
 import { timersStarted } from "../../tests/support/timers.ts";
@@ -111,8 +114,11 @@ async function answerAtOnce(
 }
 
 /** A peer whose second call was answered, and what it has sent since. */
-async function answeredTwice(header: unknown = FROM_EXTENDED) {
-  const { peer, raw } = scriptedPeer();
+async function answeredTwice(
+  header: unknown = FROM_EXTENDED,
+  session?: SessionOptions,
+) {
+  const { peer, raw } = scriptedPeer({}, session);
   for (const id of [0, 1]) {
     const answer = peer.call("x");
     const channel = await rawAccept(raw, id);
@@ -177,7 +183,7 @@ Deno.test("Client.request: the answer to the CLOSE of a continued response leave
 
 Deno.test("Peer.close: a CLOSE that waits for other frames is sent before the end", async () => {
   using _time = new FakeTime(25);
-  const { peer, raw } = await answeredTwice();
+  const { peer, raw } = await answeredTwice(FROM_EXTENDED, {});
   const closing = peer.close();
   assertEquals((await raw.rest()).map(({ type }) => type), ["close"]);
   await raw.end();
