@@ -16,8 +16,8 @@ export interface DeferringWriter {
   deferredAt: number;
   /** Whether {@linkcode DeferredWrites} looks at it. */
   isWatched: boolean;
-  /** Writes what waits. */
-  sendDeferred(): void;
+  /** Writes what has waited for as long as it may. */
+  deferralExpired(): void;
 }
 
 /**
@@ -93,7 +93,7 @@ export class DeferredWrites {
       writer.isWatched = false;
       if (!isDue) continue;
       sent++;
-      writer.sendDeferred();
+      writer.deferralExpired();
     }
     watched.length = kept;
     if (kept === 0) return;

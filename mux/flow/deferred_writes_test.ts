@@ -53,7 +53,7 @@ class Writer implements DeferringWriter {
     this.#scene.deferred.delete(this);
   }
 
-  sendDeferred(): void {
+  deferralExpired(): void {
     this.write();
     this.written.push(this.#scene.now);
   }

@@ -51,6 +51,8 @@ const MAX_PASSES = 64;
 const EARLY_WRITE = 2 * 1024;
 /** Bytes of frames that may wait for the next write: those of 16 CLOSEs. */
 const MOST_DEFERRED = 16 * CLOSE_SIZE;
+/** After so many writes of their own at most, frames that may wait do so again. */
+const MAX_UNDEFERRED = 64;
 /** `await resolved` takes one pass, as `await null` does, but allocates less. */
 const resolved = Promise.resolve();
 
@@ -115,6 +117,13 @@ export class FrameQueue implements FrameSender, DeferringWriter {
   #replySize = 0;
   /** Bytes of the frames in the buffer that may wait. */
   #deferredSize = 0;
+  /**
+   * How often such frames do not wait, and how often they will not after the next
+   * time that they have waited in vain: on a connection with a call now and then,
+   * they only cost a timer.
+   */
+  #undeferred = 0;
+  #nextUndeferred = 1;
   readonly #dataSources = new Queue<DataSource>();
   #creditSources: CreditSource[] = [];
   #idle: PromiseWithResolvers<void> | undefined;
@@ -305,9 +314,17 @@ export class FrameQueue implements FrameSender, DeferringWriter {
     return at;
   }
 
+  deferralExpired(): void {
+    this.#undeferred = this.#nextUndeferred;
+    this.#nextUndeferred = Math.min(MAX_UNDEFERRED, 2 * this.#nextUndeferred);
+    this.sendDeferred();
+  }
+
   #wake(): void {
-    if (this.#state === "deferring") this.#deferred!.delete(this);
-    else if (this.#state !== "idle") return;
+    if (this.#state === "deferring") {
+      this.#deferred!.delete(this);
+      this.#nextUndeferred = 1;
+    } else if (this.#state !== "idle") return;
     this.#gathering = this.#gather();
   }
 
@@ -322,8 +339,11 @@ export class FrameQueue implements FrameSender, DeferringWriter {
       quiet = this.#length === seen ? quiet + 1 : 0;
       seen = this.#length;
     }
-    if (this.#deferredSize > 0 && this.#mayDefer()) this.#defer();
-    else void this.#flush();
+    if (this.#deferredSize > 0 && this.#mayDefer()) {
+      if (this.#undeferred === 0) return this.#defer();
+      this.#undeferred--;
+    }
+    void this.#flush();
   }
 
   /** Whether all that is queued may wait for what comes later. */

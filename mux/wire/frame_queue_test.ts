@@ -178,6 +178,35 @@ Deno.test("FrameQueue: a CLOSE that may wait leaves by itself when its time has 
   assertEquals(harness.timer, undefined);
 });
 
+Deno.test("FrameQueue: after each time that CLOSE has waited in vain, twice as many leave at once, up to 64", async () => {
+  const harness = new Harness();
+  const { queue, writes } = harness;
+  /** How many leave at once before one waits. */
+  async function untilOneWaits(): Promise<number> {
+    for (let count = 0;; count++) {
+      const before = writes.length;
+      queue.close(6, true, true);
+      await turn();
+      if (writes.length === before) return count;
+    }
+  }
+  const counts: number[] = [];
+  for (let i = 0; i < 9; i++) {
+    counts.push(await untilOneWaits());
+    harness.passTime();
+    await turn();
+  }
+  assertEquals(counts, [0, 1, 2, 4, 8, 16, 32, 64, 64]);
+  // One that did not wait in vain begins it anew.
+  await untilOneWaits();
+  queue.eof(1);
+  await turn();
+  assertEquals(await untilOneWaits(), 0);
+  harness.passTime();
+  await turn();
+  assertEquals(await untilOneWaits(), 1);
+});
+
 Deno.test("FrameQueue: whatever else is to be sent takes a CLOSE that may wait with it", async () => {
   const cases: ((queue: FrameQueue) => unknown)[] = [
     (queue) => queue.open(1, 2, 3),
