@@ -69,7 +69,9 @@ Deno.test("json(): texts of a few characters are decoded as JSON.parse() decodes
 Deno.test("json(): small values are encoded as JSON.stringify() encodes them", () => {
   const numbers = [0, -0, 1, -1, 9, 10, 2 ** 31 - 1, 2 ** 31, -(2 ** 31)];
   const others = [-(2 ** 31) - 1, 0.5, 1e21, 1e-7, null, true, false, "1", ""];
-  for (const value of [...numbers, ...others]) {
+  const odd = Object.assign([1], { toJSON: () => "odd" });
+  const arrays = [[], [1], [-0], [null], [true], ["1"], [[]], [0.5], [1, 2]];
+  for (const value of [...numbers, ...others, ...arrays, odd]) {
     let text = "";
     let room = new Uint8Array(0);
     json().encodeInto!(value, {
@@ -80,6 +82,13 @@ Deno.test("json(): small values are encoded as JSON.stringify() encodes them", (
     });
     assertEquals(text, JSON.stringify(value));
   }
+});
+
+Deno.test("json(): a small array that contains itself is refused", () => {
+  const sink = { reserve: (size: number) => new Uint8Array(size), commit() {} };
+  const self: unknown[] = [];
+  self.push(self);
+  assertEquals(codeOf(() => json().encodeInto!(self, sink)), "too-deep");
 });
 
 Deno.test("json(): an integral number is encoded as an integer, whatever it was decoded from", () => {
