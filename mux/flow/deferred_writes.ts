@@ -22,8 +22,9 @@ export interface DeferringWriter {
 
 /**
  * Frames that nothing depends on wait here for the next write of their session, so
- * that they need none of their own: of the three writes of a call that is the only one of
- * its connection, one had been for the five bytes of its last CLOSE. They do not wait for longer than 100 ms.
+ * that they need none of their own: of the three writes of a call that is the only
+ * one of its connection, one had been for the five bytes of its last CLOSE. They do
+ * not wait for longer than 100 ms.
  *
  * The sessions of a pool share one timer, and so a busy server or client has one.
  */
