@@ -137,7 +137,7 @@ export function json(options: JsonOptions = {}): Codec {
     keyCount,
     encode: (value) => encoder.encode(stringify(value)),
     encodeInto(value, sink) {
-      const text = stringify(value);
+      const text = tinyText(value) ?? stringify(value);
       if (text.length <= SMALL_TEXT) {
         // A UTF-16 code unit takes at most three bytes. The sink keeps the room
         // for tiny text.
@@ -164,10 +164,18 @@ export function json(options: JsonOptions = {}): Codec {
       try {
         let text: string | undefined;
         if (bytes.length < scannedFrom) {
+          const tiny = tinyValue(bytes);
+          if (tiny !== undefined) {
+            if (weight !== undefined) {
+              weight.bytes = weightOf(bytes.length, bytes.length);
+            }
+            return tiny;
+          }
           text = tinyAscii(bytes) ?? decoder.decode(bytes);
-          const isPlain =
+          // A string has neither numbers nor keys.
+          const isPlain = bytes[0] === QUOTE ||
             (text.length < SHORTEST_SPECIAL || !special.test(text)) &&
-            !mayHaveEscapedKey(text);
+              !mayHaveEscapedKey(text);
           if (isPlain) {
             if (weight !== undefined) {
               weight.bytes = weightOf(bytes.length, bytes.length);
@@ -288,4 +296,78 @@ function tinyAscii(bytes: Uint8Array): string | undefined {
   return text;
 }
 
+/**
+ * The text of `null`, a boolean or a small integer, or of an array of one such value
+ * or of none; undefined for other values. Normalizing and the runtime's coder take
+ * up to 0.2 µs for each.
+ */
+function tinyText(value: unknown): string | undefined {
+  if (typeof value !== "object" || value === null) return scalarText(value);
+  if (!Array.isArray(value) || value.length > 1 || "toJSON" in value) {
+    return undefined;
+  }
+  if (value.length === 0) return "[]";
+  const item = scalarText(value[0]);
+  return item === undefined ? undefined : `[${item}]`;
+}
+
+function scalarText(value: unknown): string | undefined {
+  if (value === null) return "null";
+  if (typeof value === "boolean") return value ? "true" : "false";
+  return typeof value === "number" && value === (value | 0)
+    ? String(value)
+    : undefined;
+}
+
+/**
+ * The value of a few bytes: `null`, a boolean, an integer of up to nine digits, or
+ * an array of one such integer or of none, which are frequent results and
+ * arguments. The runtime's parser takes 0.1 to 0.2 µs for each. Undefined for
+ * anything else.
+ */
+function tinyValue(bytes: Uint8Array): unknown {
+  const { length } = bytes;
+  if (length === 0 || length > TINY_TEXT) return undefined;
+  const first = bytes[0]!;
+  if (first === OPEN_BRACKET) {
+    if (bytes[length - 1] !== CLOSE_BRACKET || length === 1) return undefined;
+    if (length === 2) return [];
+    const item = tinyInteger(bytes, 1, length - 1);
+    return item < 0 ? undefined : [item];
+  }
+  if (length === 4) {
+    if (equals(bytes, NULL)) return null;
+    if (equals(bytes, TRUE)) return true;
+  }
+  if (length === 5 && equals(bytes, FALSE)) return false;
+  const integer = tinyInteger(bytes, 0, length);
+  return integer < 0 ? undefined : integer;
+}
+
+/** Reads digits without a leading zero; -1 for anything else. */
+function tinyInteger(bytes: Uint8Array, from: number, to: number): number {
+  if (to - from > 9 || (bytes[from] === ZERO && to - from > 1)) return -1;
+  let integer = 0;
+  for (let i = from; i < to; i++) {
+    const digit = bytes[i]! - ZERO;
+    if (digit < 0 || digit > 9) return -1;
+    integer = 10 * integer + digit;
+  }
+  return integer;
+}
+
+function equals(bytes: Uint8Array, word: readonly number[]): boolean {
+  for (let i = 0; i < word.length; i++) {
+    if (bytes[i] !== word[i]) return false;
+  }
+  return true;
+}
+
+const QUOTE = 0x22;
+const ZERO = 0x30;
+const OPEN_BRACKET = 0x5b;
+const CLOSE_BRACKET = 0x5d;
+const NULL = [0x6e, 0x75, 0x6c, 0x6c];
+const TRUE = [0x74, 0x72, 0x75, 0x65];
+const FALSE = [0x66, 0x61, 0x6c, 0x73, 0x65];
 const OPEN_BRACE = 0x7b;

@@ -37,6 +37,7 @@ import type {
 } from "./transport/types.ts";
 import { MemoryAccount } from "./flow/memory_account.ts";
 import { joinPool } from "./flow/memory_pool.ts";
+import { DeferredWrites } from "./flow/deferred_writes.ts";
 import type { RawChannel, RawSession } from "./raw.ts";
 import type {
   Channel,
@@ -168,6 +169,8 @@ export class QmuxSession implements RawSession {
     const adopting = "writeOwned" in this.#transport
       ? this.#transport as AdoptingTransport
       : undefined;
+    const pool = options.memoryPool;
+    const share = pool === undefined ? undefined : joinPool(pool);
     this.#queue = new FrameQueue({
       write: (bytes, dataCost) => {
         this.#channels.tick();
@@ -188,9 +191,8 @@ export class QmuxSession implements RawSession {
       maxQueuedReplySize: resolved.maxQueuedReplySize,
       headroom: adopting?.headroom,
       exchange: adopting && (() => adopting.exchange()),
+      deferred: share?.deferred ?? new DeferredWrites(),
     });
-    const pool = options.memoryPool;
-    const share = pool === undefined ? undefined : joinPool(pool);
     this.#turns = share?.turns ?? new TurnBudget();
     this.account = new MemoryAccount(resolved.maxHeldSize, share);
     (this.#transport as Partial<AccountedTransport>).useAccount?.(this.account);

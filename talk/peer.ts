@@ -427,8 +427,11 @@ export class Peer<C extends Carried = Carried>
         return new Client(channels, { codec, ...common, nested, extension });
       },
       handler: (call, respond) => {
-        const handler = this.#router.match(call.selector)?.handler ?? fallback;
-        return invoke(handler, call, respond);
+        // Most programs give one handler, and call no method of the peer.
+        const own = this.#router.size > 0
+          ? this.#router.match(call.selector)?.handler
+          : undefined;
+        return invoke(own ?? fallback, call, respond);
       },
       onError: report,
     };

@@ -104,6 +104,8 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   #receiveState: ReceiveState = RECEIVE.open;
   #closeState: CloseState;
   #slotState: SlotState = SLOT.occupied;
+  /** Whether the answer to the peer's CLOSE may leave with other frames. */
+  #closeMayWait = false;
   readonly #sendWindow = new SendWindow();
   readonly #receiveWindow: ReceiveWindow;
   readonly #received: ReceiveBuffer;
@@ -297,6 +299,11 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     const waiting = this.#onClosed;
     if (waiting === callback) this.#onClosed = undefined;
     else if (waiting instanceof Set) waiting.delete(callback);
+  }
+
+  deferClose(mayWait: boolean): void {
+    this.#closeMayWait = mayWait;
+    if (!mayWait) this.#host.queue.sendDeferred();
   }
 
   whenDrained(callback: () => void): void {
@@ -679,7 +686,9 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
 
   /** Sends CLOSE, the channel's last frame, or the reply to the peer's. */
   #sendClose(): void {
-    this.#host.queue.close(this.remoteId, this.#closeState.name === "received");
+    const isReply = this.#closeState.name === "received";
+    const mayWait = isReply && this.#closeMayWait;
+    this.#host.queue.close(this.remoteId, isReply, mayWait);
     this.#closeState = this.#closeState.sent;
     this.#drainSlot();
     if (this.#closeState.name === "closed") this.#finish();

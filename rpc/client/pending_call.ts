@@ -262,6 +262,8 @@ export abstract class PendingCall<T = unknown>
       context.maxValueSize,
       context.memory,
     );
+    // A responder of this package has done with a call when it has answered it.
+    if (context.state.peerExtended) channel.deferClose(true);
     try {
       // If sending fails, waiting for the response fails too.
       context.messages.send(channel, request)?.catch(() => {});
@@ -400,9 +402,11 @@ export abstract class PendingCall<T = unknown>
       const id = header.extended ? this.selector : undefined;
       return this.fail(remoteError(header, this.name, id));
     }
-    this.#state = header.continued
-      ? this.#state.continue
-      : this.#state.complete;
+    if (header.continued) {
+      // Its handler has the channel, and may wait until both sides have closed it.
+      this.#channel.deferClose(false);
+      this.#state = this.#state.continue;
+    } else this.#state = this.#state.complete;
   }
 
   #checkMeta(meta: Metadata, headerSize: number): void {
