@@ -23,6 +23,7 @@ export const NAMES = {
   qtalk: "qtalk (this)",
   before: "qtalk (before)",
   session: "qtalk (this), without calls",
+  jsr: "qtalk (this), as JSR serves it",
   go: "qtalk-go",
   qtalkToGo: "qtalk → qtalk-go",
   goToQtalk: "qtalk-go → qtalk",
@@ -97,6 +98,7 @@ export async function findPeers(
       entry(denoPeer("qtalk", NAMES.before, everything, benchOf(before))),
     ],
     entry(denoPeer("qtalk_session", NAMES.session, growth)),
+    entry(denoPeer("qtalk_jsr", NAMES.jsr, ["startup"])),
     ...[NAMES.go, NAMES.qtalkToGo, NAMES.goToQtalk].some(wanted)
       ? await findGo(directory)
       : [],
