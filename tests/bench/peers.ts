@@ -32,6 +32,7 @@ export const NAMES = {
   kkrpc: "kkrpc, WebSocket",
   kkrpcStdio: "kkrpc, stdio",
   capnweb: "capnweb",
+  capnwebWs: "capnweb, npm ws",
   comlink: "comlink",
   grpc: "grpc-js",
   yamux: "libp2p-yamux",
@@ -66,6 +67,7 @@ export async function findPeers(
   const everything = named(
     ...["unary", "unix", "stdio", "ws", "worker", "bytes", "echo", "relay"],
     ...["beside", "payload", "connections", "connection", "startup"],
+    "parallel",
   );
   const growth = named("channels", "channel");
   const own = [
@@ -86,6 +88,7 @@ export async function findPeers(
     { ...denoPeer("kkrpc", kkrpc, [...CALLS, ...WEBSOCKET]), chatty: true },
     denoPeer("kkrpc", NAMES.kkrpcStdio, named("stdio-1", "stdio-64")),
     denoPeer("capnweb", NAMES.capnweb, WEBSOCKET),
+    denoPeer("capnweb_ws", NAMES.capnwebWs, WEBSOCKET),
     denoPeer("comlink", NAMES.comlink, named("worker")),
     denoPeer("grpc_js", grpc, [...CALLS, ...named("unix-64", "bytes")]),
     denoPeer("yamux", yamux, [...CALLS, ...named("bytes", "echo")]),

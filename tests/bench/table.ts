@@ -3,16 +3,22 @@
  *
  * @module
  */
+import type { CpuTime } from "./cpu_time.ts";
 import { measureOf } from "./measures.ts";
+import { NAMES } from "./peers.ts";
 import type { Report, Result } from "./report.ts";
 import type { Placement } from "./run.ts";
-import type { Check } from "./targets.ts";
+import { type Check, checkTargets } from "./targets.ts";
 
 const PLACEMENTS: Record<Placement, string> = {
   free: "processes unpinned",
   one: "both processes on one core",
   two: "each process on its own core",
 };
+const CPU_COLUMNS = [
+  "CPU seconds (user + sys) per GB, or per 100,000 calls",
+  ...["client", "server", "both", "of raw's"],
+];
 const COLUMNS = ["median", "min … max", "p50 µs", "p99 µs"];
 
 /** The report in Markdown that is aligned for terminals too. */
@@ -25,7 +31,9 @@ export function table({ machine, options, ...report }: Report): string {
     `${PLACEMENTS[options.placement]}; medians of ${rounds} rounds, ` +
     `${seconds} s of calls, ${mib(bytes)} one way, ${mib(echoBytes)} echoed`,
   ];
-  const { results, missing, checks } = report;
+  const { results, missing } = report;
+  // A report from a file may be older than the targets.
+  const checks = checkTargets(results);
   for (const measure of new Set(results.map((result) => result.measure))) {
     const { title, unit } = measureOf(measure);
     const rows = results.filter((result) => result.measure === measure)
@@ -33,6 +41,8 @@ export function table({ machine, options, ...report }: Report): string {
     const heading = `${measure}: ${title}, ${unit}`;
     lines.push("", ...align([[heading, ...COLUMNS], ...rows]));
   }
+  const times = cpuRows(results);
+  if (times.length > 0) lines.push("", ...align([CPU_COLUMNS, ...times]));
   if (checks.length > 0) {
     const rows = checks.map(checkRow);
     lines.push("", ...align([["ratio", "value", "target", "holds"], ...rows]));
@@ -54,6 +64,26 @@ export function figure(value: number | undefined): string {
 function row({ peer, median, min, max, p50, p99 }: Result): string[] {
   const range = `${figure(min)} … ${figure(max)}`;
   return [peer, figure(median), range, figure(p50), figure(p99)];
+}
+
+/** What each side costs, and both together beside sockets without protocol. */
+function cpuRows(results: readonly Result[]): string[][] {
+  return results.flatMap(({ measure, peer, cpu }) => {
+    if (cpu === undefined) return [];
+    const raw = results.find((it) =>
+      it.measure === measure && it.peer === NAMES.raw
+    )?.cpu;
+    const { client, server } = cpu;
+    const ofRaw = raw && sum(cpu) / sum(raw);
+    return [[
+      `${measure}: ${peer}`,
+      ...[client, server, sum(cpu), ofRaw].map(figure),
+    ]];
+  });
+}
+
+function sum({ client, server = 0 }: CpuTime): number {
+  return client + server;
 }
 
 function checkRow({ what, value, target = "", holds }: Check): string[] {
