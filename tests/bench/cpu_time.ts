@@ -13,6 +13,11 @@ export interface CpuTime {
   server?: number | undefined;
 }
 
+/** What both ends cost together. */
+export function sum({ client, server = 0 }: CpuTime): number {
+  return client + server;
+}
+
 /** Ticks per second in `/proc`: the same on every architecture of Linux. */
 const TICKS = 100;
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { CpuTime } from "./cpu_time.ts";
+import { sum } from "./cpu_time.ts";
 import { measureOf } from "./measures.ts";
 import { NAMES } from "./peers.ts";
 import type { Report, Result } from "./report.ts";
@@ -22,15 +22,8 @@ const CPU_COLUMNS = [
 const COLUMNS = ["median", "min … max", "p50 µs", "p99 µs"];
 
 /** The report in Markdown that is aligned for terminals too. */
-export function table({ machine, options, ...report }: Report): string {
-  const mib = (bytes: number) => `${bytes / 1024 / 1024} MiB`;
-  const { rounds, seconds, bytes, echoBytes } = options;
-  const lines = [
-    `Deno ${machine.deno}, ${machine.os} ${machine.arch}, ${machine.cores} cores, ` +
-    `load ${machine.load.toFixed(1)} before; ` +
-    `${PLACEMENTS[options.placement]}; medians of ${rounds} rounds, ` +
-    `${seconds} s of calls, ${mib(bytes)} one way, ${mib(echoBytes)} echoed`,
-  ];
+export function table(report: Report): string {
+  const lines = [settings(report)];
   const { results, missing } = report;
   // A report from a file may be older than the targets.
   const checks = checkTargets(results);
@@ -51,6 +44,16 @@ export function table({ machine, options, ...report }: Report): string {
     lines.push("", `${peer} did not take part: ${reason}`);
   }
   return lines.join("\n");
+}
+
+/** Where and how a run was measured, in a line. */
+export function settings({ machine, options }: Report): string {
+  const mib = (bytes: number) => `${bytes / 1024 / 1024} MiB`;
+  const { rounds, seconds, bytes, echoBytes } = options;
+  return `Deno ${machine.deno}, ${machine.os} ${machine.arch}, ${machine.cores} cores, ` +
+    `load ${machine.load.toFixed(1)} before; ` +
+    `${PLACEMENTS[options.placement]}; medians of ${rounds} rounds, ` +
+    `${seconds} s of calls, ${mib(bytes)} one way, ${mib(echoBytes)} echoed`;
 }
 
 /** Three digits, or all that stand before the point. */
@@ -82,16 +85,13 @@ function cpuRows(results: readonly Result[]): string[][] {
   });
 }
 
-function sum({ client, server = 0 }: CpuTime): number {
-  return client + server;
-}
-
 function checkRow({ what, value, target = "", holds }: Check): string[] {
   const says = holds === undefined ? "" : holds ? "yes" : "NO";
   return [what, figure(value), target, says];
 }
 
-function align(rows: string[][]): string[] {
+/** The rows as a table of Markdown, the first as its head. */
+export function align(rows: string[][]): string[] {
   const widths = rows[0]!.map((_, column) =>
     Math.max(...rows.map((cells) => cells[column]!.length))
   );
