@@ -5,6 +5,8 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { CpuMeter } from "./cpu_time.ts";
+import { CURVES } from "./growth/curves.ts";
+import { picture as growthPicture } from "./growth/picture.ts";
 import type { Report, Result } from "./report.ts";
 import { summary } from "./summary.ts";
 import { checkTargets } from "./targets.ts";
@@ -193,4 +195,29 @@ Deno.test("bench report: a peer is compared with the fastest of the others", () 
   const target = { what: "unix-64: of the fastest peer", target: "≥ 1" };
   assertEquals(checkTargets(results), [{ ...target, value: 1.5, holds: true }]);
   assertEquals(checkTargets([results[0]!, results[3]!]), []);
+});
+
+Deno.test("bench growth: the picture has room for the longest labels of its axes", () => {
+  const drawn = growthPicture([{
+    curve: CURVES.values,
+    points: [
+      { size: 16, value: 40, memory: 7 },
+      { size: 64 * 1024 ** 2, value: 737_000, memory: 90_000 },
+    ],
+  }]);
+  const labels = [
+    ...drawn.matchAll(
+      /<text class="(time left|memory)" x="([\d.]+)" y="[\d.]+">([^<]+)/g,
+    ),
+  ].map(([_, kind, x, label]) => ({ kind, x: Number(x), label: label! }));
+  assertEquals(labels.map(({ label }) => label), [
+    ...["10", "1,000,000", "1", "100,000"],
+  ]);
+  for (const { kind, x, label } of labels) {
+    // At 11 pixels, digits are less than 7 wide.
+    const width = 7 * label.length;
+    if (kind === "memory") assert(x + width <= 440);
+    else assert(x >= width);
+  }
+  assertStringIncludes(drawn, ">64 MiB<");
 });
