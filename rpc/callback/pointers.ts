@@ -166,6 +166,8 @@ function isFlat(value: unknown): boolean {
 }
 
 const POINTER_BYTES = new TextEncoder().encode(POINTER_KEY);
+/** Bytes that a pointer has at least. */
+export const MENTION_SIZE: number = POINTER_KEY.length;
 const DOLLAR = 0x24, BACKSLASH = 0x5c, LETTER_U = 0x75;
 const DIGIT_0 = 0x30, LETTER_A = 0x41, LOWER_CASE = 0x20;
 /** Bytes of a character that JSON has as an escape, such as `\u0024`. */
