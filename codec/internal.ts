@@ -16,5 +16,6 @@ export {
 export { isPlainObject, Normalizer } from "./normalizer.ts";
 export type { ValueMemory } from "./value/value_memory.ts";
 export { PREFIX_SIZE } from "./value/value_writer.ts";
+export { SpareBuffer } from "./value/spare_buffer.ts";
 export { DEFAULT_MAX_VALUE_SIZE, ValueReader } from "./value/value_reader.ts";
 export { ValueWriter } from "./value/value_writer.ts";

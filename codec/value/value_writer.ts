@@ -1,6 +1,7 @@
 import { view } from "../../view.ts";
 import type { ByteSink, Codec } from "../codec.ts";
 import { writeUint32 } from "../../uint32.ts";
+import { SpareBuffer } from "./spare_buffer.ts";
 
 /**
  * Bytes of the length in front of each value: a big-endian uint32 (rpc/SPEC.md,
@@ -26,11 +27,14 @@ export class ValueWriter implements ByteSink {
   #room: Uint8Array<ArrayBuffer> | undefined;
   #roomAt = 0;
   #message: Uint8Array<ArrayBuffer> | undefined;
+  /** Has the buffer of a large message; undefined if there was none. */
+  #spare: SpareBuffer | undefined;
 
   /** Starts a message; overwrites what {@linkcode message} returned before. */
   begin(): void {
     this.#length = 0;
     if (this.#buffer.length > MAX_KEPT_SIZE) {
+      (this.#spare ??= new SpareBuffer()).give(this.#buffer);
       this.#replaceBuffer(new Uint8Array(INITIAL_SIZE));
     }
   }
@@ -79,6 +83,11 @@ export class ValueWriter implements ByteSink {
     this.#length += bytes;
   }
 
+  /** Whether its buffer is of the size of a large value. */
+  get isLarge(): boolean {
+    return this.#buffer.length > MAX_KEPT_SIZE;
+  }
+
   /** Everything added since {@linkcode begin}; valid until the next `begin()`. */
   message(): Uint8Array<ArrayBuffer> {
     const length = this.#length;
@@ -91,7 +100,9 @@ export class ValueWriter implements ByteSink {
   #grow(bytes: number): void {
     const needed = this.#length + bytes;
     if (needed <= this.#buffer.length) return;
-    const grown = new Uint8Array(Math.max(needed, this.#buffer.length * 2));
+    const size = Math.max(needed, this.#buffer.length * 2);
+    const grown = size > MAX_KEPT_SIZE && this.#spare?.take(needed) ||
+      new Uint8Array(size);
     grown.set(this.#buffer.subarray(0, this.#length));
     this.#replaceBuffer(grown);
   }

@@ -255,6 +255,7 @@ export abstract class PendingCall<T = unknown>
       channel,
       context.maxValueSize,
       context.memory,
+      context.spare,
     );
     try {
       // If sending fails, waiting for the response fails too.

@@ -59,6 +59,13 @@ export class MessageWriter {
       if (message !== bytes) this.#free = message as ValueWriter;
       return undefined;
     }
+    if (message instanceof ValueWriter && message.isLarge) {
+      // Its buffer is for the next large message, and held weakly until then.
+      waiting.then(() => {
+        message.begin();
+        this.#free = message;
+      }, () => {});
+    }
     return signal === undefined
       ? waiting
       : withdrawable(channel, bytes, waiting, signal);
