@@ -11,6 +11,8 @@ export const PREFIX_SIZE = 4;
 
 /** Size in bytes of the buffer of a new writer. */
 const INITIAL_SIZE = 256;
+/** Size in bytes above which a buffer is worth a promise to have it back. */
+const LARGE_SIZE = 16 * 1024;
 /** Size in bytes above which the buffer is replaced for the next message. */
 const MAX_KEPT_SIZE = 128 * 1024;
 
@@ -83,9 +85,9 @@ export class ValueWriter implements ByteSink {
     this.#length += bytes;
   }
 
-  /** Whether its buffer is of the size of a large value. */
+  /** Whether its buffer is so large that a new one would cost something. */
   get isLarge(): boolean {
-    return this.#buffer.length > MAX_KEPT_SIZE;
+    return this.#buffer.length > LARGE_SIZE;
   }
 
   /** Everything added since {@linkcode begin}; valid until the next `begin()`. */

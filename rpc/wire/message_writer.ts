@@ -60,7 +60,7 @@ export class MessageWriter {
       return undefined;
     }
     if (message instanceof ValueWriter && message.isLarge) {
-      // Its buffer is for the next large message, and held weakly until then.
+      // A very large buffer is held weakly from then on.
       waiting.then(() => {
         message.begin();
         this.#free = message;
