@@ -14,8 +14,6 @@ export interface Entry {
   /** Undefined if it cannot take part. */
   peer?: Peer;
   missing?: string;
-  /** It comes from a registry, which may not be there. */
-  fetched?: boolean;
 }
 
 /** The names of those that ratios are about (targets.ts). */
@@ -103,7 +101,7 @@ export async function findPeers(
       ? await findGo(directory)
       : [],
     ...own.map(entry),
-    ...fromNpm.map((peer) => ({ ...entry(peer), fetched: true })),
+    ...fromNpm.map(entry),
   ].filter(({ name }) => wanted(name));
 }
 
