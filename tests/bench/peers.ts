@@ -14,8 +14,6 @@ export interface Entry {
   /** Undefined if it cannot take part. */
   peer?: Peer;
   missing?: string;
-  /** It comes from a registry, which may not be there. */
-  fetched?: boolean;
 }
 
 /** The names of those that ratios are about (targets.ts). */
@@ -33,6 +31,7 @@ export const NAMES = {
   kkrpc: "kkrpc, WebSocket",
   kkrpcStdio: "kkrpc, stdio",
   capnweb: "capnweb",
+  capnwebWs: "capnweb, npm ws",
   comlink: "comlink",
   grpc: "grpc-js",
   yamux: "libp2p-yamux",
@@ -67,6 +66,7 @@ export async function findPeers(
   const everything = named(
     ...["unary", "unix", "stdio", "ws", "worker", "bytes", "echo", "relay"],
     ...["beside", "payload", "connections", "connection", "startup"],
+    "parallel",
   );
   const growth = named("channels", "channel");
   const own = [
@@ -87,6 +87,7 @@ export async function findPeers(
     { ...denoPeer("kkrpc", kkrpc, [...CALLS, ...WEBSOCKET]), chatty: true },
     denoPeer("kkrpc", NAMES.kkrpcStdio, named("stdio-1", "stdio-64")),
     denoPeer("capnweb", NAMES.capnweb, WEBSOCKET),
+    denoPeer("capnweb_ws", NAMES.capnwebWs, WEBSOCKET),
     denoPeer("comlink", NAMES.comlink, named("worker")),
     denoPeer("grpc_js", grpc, [...CALLS, ...named("unix-64", "bytes")]),
     denoPeer("yamux", yamux, [...CALLS, ...named("bytes", "echo")]),
@@ -102,7 +103,7 @@ export async function findPeers(
       ? await findGo(directory)
       : [],
     ...own.map(entry),
-    ...fromNpm.map((peer) => ({ ...entry(peer), fetched: true })),
+    ...fromNpm.map(entry),
   ].filter(({ name }) => wanted(name));
 }
 
