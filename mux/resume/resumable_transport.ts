@@ -62,6 +62,10 @@ interface Link {
   writing: Promise<void> | undefined;
   /** Writes that have begun. */
   writes: number;
+  readonly onChunk: (
+    chunk: Uint8Array | null,
+  ) => Uint8Array | Promise<Uint8Array | null>;
+  readonly onReadFailed: (error: unknown) => Promise<Uint8Array | null>;
   readonly onWritten: () => void;
   readonly onFailed: (error: unknown) => void;
 }
@@ -197,32 +201,12 @@ export class ResumableTransport
     if (link !== undefined) this.#leave(link.transport);
   }
 
-  async read(): Promise<Uint8Array | null> {
-    for (;;) {
-      if (this.#failure !== undefined) throw this.#failure;
-      if (this.#inputEnded || this.#peerClosed || this.#ended) return null;
-      if (this.#paused !== undefined) {
-        await this.#paused.promise;
-        continue;
-      }
-      const link = this.#link;
-      if (link === undefined) {
-        this.#attached ??= Promise.withResolvers();
-        await this.#attached.promise;
-        continue;
-      }
-      let bytes: Uint8Array | undefined;
-      try {
-        bytes = link.decoder.next();
-      } catch (error) {
-        this.fail(error as Error);
-        continue;
-      }
-      if (bytes !== undefined) {
-        const fresh = this.#take(link, bytes);
-        if (fresh !== undefined) return fresh;
-      } else if (!this.#hasEnded()) await this.#receive(link);
+  read(): Promise<Uint8Array | null> {
+    const link = this.#link;
+    if (link === undefined || link.rest !== undefined || this.#paused) {
+      return this.#readWhenPossible();
     }
+    return this.#readFrom(link);
   }
 
   write(bytes: Uint8Array): Promise<void> {
@@ -296,6 +280,8 @@ export class ResumableTransport
       reading: undefined,
       writing,
       writes: 0,
+      onChunk: (chunk) => this.#onChunk(link, chunk),
+      onReadFailed: (error) => this.#onReadFailed(link, error),
       onWritten: () => this.#written(link),
       onFailed: (error) => this.#lose(link, error),
     };
@@ -356,27 +342,80 @@ export class ResumableTransport
     return fresh;
   }
 
-  /** Reads the next chunk, or loses the connection. */
-  async #receive(link: Link): Promise<void> {
-    const { rest } = link;
-    if (rest !== undefined) {
-      link.rest = undefined;
-      return link.decoder.push(rest);
+  /** Reads from a connection, or from the next one if that is lost. */
+  #readFrom(link: Link): Promise<Uint8Array | null> {
+    const fresh = this.#nextOf(link);
+    if (fresh !== undefined) return Promise.resolve(fresh);
+    if (link !== this.#link || this.#hasEnded()) {
+      return this.#readWhenPossible();
     }
-    let chunk: Uint8Array | null;
     try {
       link.reading = link.transport.read();
-      chunk = await link.reading;
     } catch (error) {
-      return this.#lose(link, error);
+      link.reading = Promise.reject(error);
     }
-    if (link !== this.#link) return;
+    // Each `await` in between would cost a call about as much as decoding a frame.
+    return link.reading.then(link.onChunk, link.onReadFailed);
+  }
+
+  #onChunk(
+    link: Link,
+    chunk: Uint8Array | null,
+  ): Uint8Array | Promise<Uint8Array | null> {
+    if (link !== this.#link) return this.#readWhenPossible();
     if (chunk === null) {
       const error = new Error("the other side, or what is between, ended it");
-      return this.#lose(link, error);
+      return this.#onReadFailed(link, error);
     }
     link.heard = true;
     link.decoder.push(chunk);
+    if (this.#paused !== undefined) return this.#readWhenPossible();
+    return this.#nextOf(link) ?? this.read();
+  }
+
+  #onReadFailed(link: Link, error: unknown): Promise<Uint8Array | null> {
+    this.#lose(link, error);
+    return this.#readWhenPossible();
+  }
+
+  /** Reads when there is a connection from which to read, or says how it has ended. */
+  async #readWhenPossible(): Promise<Uint8Array | null> {
+    for (;;) {
+      if (this.#failure !== undefined) throw this.#failure;
+      if (this.#hasEnded()) return null;
+      if (this.#paused !== undefined) {
+        await this.#paused.promise;
+        continue;
+      }
+      const link = this.#link;
+      if (link !== undefined) {
+        if (link.rest !== undefined) {
+          link.decoder.push(link.rest);
+          link.rest = undefined;
+        }
+        return this.#readFrom(link);
+      }
+      this.#attached ??= Promise.withResolvers();
+      await this.#attached.promise;
+    }
+  }
+
+  /**
+   * The next bytes that a connection has brought, and that are new; undefined if there
+   * are none.
+   */
+  #nextOf(link: Link): Uint8Array | undefined {
+    try {
+      while (!this.#hasEnded()) {
+        const bytes = link.decoder.next();
+        if (bytes === undefined) return undefined;
+        const fresh = this.#take(link, bytes);
+        if (fresh !== undefined) return fresh;
+      }
+    } catch (error) {
+      this.fail(error as Error);
+    }
+    return undefined;
   }
 
   #onAck(received: number): void {

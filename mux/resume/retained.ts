@@ -340,11 +340,22 @@ export class RetainedBytes {
     return undefined;
   }
 
-  /** The buffer for a writer whose own is adopted; undefined without memory. */
+  /**
+   * The buffer for a writer whose own, of `size` bytes, is adopted; undefined without
+   * memory.
+   */
   #replacementFor(size: number): Block | undefined {
-    const spare = this.#adoptable.pop();
-    if (spare?.length === size) return spare;
-    if (spare !== undefined) this.#give(spare.length);
+    let spare = this.#adoptable.pop();
+    // The writer would soon need a larger one.
+    while (spare !== undefined && spare.length < size) {
+      this.#give(spare.length);
+      spare = this.#adoptable.pop();
+    }
+    if (spare !== undefined) {
+      // It counts no more; what is adopted does.
+      this.#give(spare.length - size);
+      return spare;
+    }
     if (this.#memory !== undefined && !this.#memory.tryTake(size)) {
       return undefined;
     }
