@@ -22,6 +22,7 @@ export interface Entry {
 export const NAMES = {
   qtalk: "qtalk (this)",
   before: "qtalk (before)",
+  resuming: "qtalk (this), resuming",
   session: "qtalk (this), without calls",
   go: "qtalk-go",
   qtalkToGo: "qtalk → qtalk-go",
@@ -66,6 +67,7 @@ export async function findPeers(
   const everything = named(
     ...["unary", "unix", "stdio", "ws", "worker", "bytes", "echo", "relay"],
     ...["beside", "payload", "connections", "connection", "startup"],
+    "resume",
   );
   const growth = named("channels", "channel");
   const own = [
@@ -95,6 +97,7 @@ export async function findPeers(
     ...before === undefined ? [] : [
       entry(denoPeer("qtalk", NAMES.before, everything, benchOf(before))),
     ],
+    entry(denoPeer("qtalk_resuming", NAMES.resuming, named("resume"))),
     entry(denoPeer("qtalk_session", NAMES.session, growth)),
     ...[NAMES.go, NAMES.qtalkToGo, NAMES.goToQtalk].some(wanted)
       ? await findGo(directory)
