@@ -25,6 +25,10 @@ const LINGER = 1_000;
  */
 const MAX_ACK_STEP = 1024 * 1024;
 
+/** A write of up to this many bytes does not wait for the connection. */
+const AT_ONCE = 4 * 1024;
+const resolved = Promise.resolve();
+
 /** Callbacks of a {@linkcode ResumableTransport}. */
 export interface ResumableEvents {
   /** It has another connection. */
@@ -217,6 +221,7 @@ export class ResumableTransport
       );
     }
     if (bytes.length === 0) return Promise.resolve();
+    if (this.#writeAtOnce(bytes)) return resolved;
     this.#bytes = bytes;
     this.#kept = 0;
     const write = this.#write = Promise.withResolvers<void>();
@@ -433,6 +438,23 @@ export class ResumableTransport
     this.#pump();
   }
 
+  /**
+   * Keeps and sends a small write, if nothing is to be sent before it; returns whether
+   * it did. The write has ended then, since its bytes are kept: the next one waits for
+   * the connection. That spares each call the promise that {@linkcode #pump} resolves.
+   */
+  #writeAtOnce(bytes: Uint8Array): boolean {
+    const link = this.#link;
+    if (link === undefined || link.writing !== undefined) return false;
+    if (this.#pingDue || this.#pongDue || bytes.length > AT_ONCE) return false;
+    const record = this.#retained.appendAndTake(bytes, this.#received);
+    if (record === undefined) return false;
+    this.#mayAdopt = false;
+    this.#acked = this.#received;
+    this.#send(link, record);
+    return true;
+  }
+
   /** Keeps and sends as much as possible of what is to be sent. */
   #pump(): void {
     const bytes = this.#bytes;
@@ -462,9 +484,13 @@ export class ResumableTransport
       }
       return;
     }
+    this.#send(link, next);
+  }
+
+  #send(link: Link, records: Uint8Array): void {
     link.writes++;
     try {
-      link.writing = link.transport.write(next);
+      link.writing = link.transport.write(records);
     } catch (error) {
       link.writing = Promise.reject(error);
     }
