@@ -69,6 +69,11 @@ export class RecordDecoder {
     this.#sink = sink;
   }
 
+  /** Whether what {@linkcode next} returns is valid only until its next call. */
+  get isJoining(): boolean {
+    return this.#chunk.length <= MOST_JOINED;
+  }
+
   /** Takes the next chunk, when {@linkcode next} has nothing more. */
   push(chunk: Uint8Array): void {
     this.#chunk = chunk;

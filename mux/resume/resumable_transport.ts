@@ -8,6 +8,7 @@ import type {
   AbortableTransport,
   AccountedTransport,
   AdoptingTransport,
+  DividedTransport,
   KeptTransport,
   WatchingTransport,
 } from "../transport/types.ts";
@@ -88,6 +89,7 @@ export class ResumableTransport
     AbortableTransport,
     AccountedTransport,
     AdoptingTransport,
+    DividedTransport,
     WatchingTransport {
   readonly watchesItself = true;
   readonly headroom = DATA_HEADER;
@@ -211,6 +213,12 @@ export class ResumableTransport
       return this.#readWhenPossible();
     }
     return this.#readFrom(link);
+  }
+
+  more(): Uint8Array | undefined {
+    const link = this.#link;
+    if (link === undefined || this.#paused !== undefined) return undefined;
+    return link.decoder.isJoining ? undefined : this.#nextOf(link);
   }
 
   write(bytes: Uint8Array): Promise<void> {
