@@ -20,7 +20,7 @@ Deno.test("bench: measures every peer that needs nothing but Deno", async () => 
   ];
   const json = await bench(
     ...["--peers", "(", "--rounds", "2", "--json"],
-    ...["--measures", [...measures, "beside-receive"].join()],
+    ...["--measures", [...measures, "beside-receive", "resume-1"].join()],
     ...["--seconds", "0.02", "--warmup", "0.01"],
     ...["--mib", "2", "--echo-mib", "2"],
   );
@@ -47,6 +47,8 @@ Deno.test("bench: measures every peer that needs nothing but Deno", async () => 
       "echo-8 qtalk (this)",
       "echo-8 (raw sockets and pipes)",
       "beside-receive qtalk (this)",
+      "resume-1 qtalk (this)",
+      "resume-1 qtalk (this), resuming",
     ],
   );
   for (const { median, min, max, rounds } of report.results) {
@@ -56,6 +58,7 @@ Deno.test("bench: measures every peer that needs nothing but Deno", async () => 
   assertEquals(report.checks.map(({ what }) => what), [
     "unary-1: of (raw sockets and pipes)",
     "unary-64: of (id map, hand-written)",
+    "resume-1: qtalk (this), resuming, of qtalk (this)",
   ]);
 
   const path = `${directory}/report.json`;
