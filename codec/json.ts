@@ -1,9 +1,13 @@
-import { keyCount } from "./json/key_count.ts";
+import {
+  JsonScanner,
+  keyCount,
+  LONG_DIGITS,
+  unlimitedSize,
+} from "./json/scan.ts";
 import type { CarriedByBigIntJson, Codec, CodecOptions } from "./codec.ts";
 import { CodecError } from "./errors.ts";
 import { EscapedKeys, mayHaveEscapedKey } from "./json/escaped_keys.ts";
 import { LongIntegers, MAX_INTEGER_LENGTH } from "./json/long_integers.ts";
-import { JsonScanner, LONG_DIGITS, unlimitedSize } from "./json/scan.ts";
 import { codecLimits, weightOf } from "./limits.ts";
 import { Normalizer } from "./normalizer.ts";
 
@@ -14,16 +18,16 @@ import { Normalizer } from "./normalizer.ts";
  * | --- | --- | --- |
  * | `undefined` | `null`; a member of an object is left out | `null`, absent |
  * | `Uint8Array` | base64 string, like Go's `[]byte` | string |
- * | `bigint` | – | `CodecError`, `unsupported-type` |
- * | integer beyond ±(2^53 − 1) | its digits | `number`, rounded as by `JSON.parse()` |
+ * | `bigint` | - | `CodecError`, `unsupported-type` |
+ * | integer beyond ±(2^53 - 1) | its digits | `number`, rounded as by `JSON.parse()` |
  * | number that a double cannot hold, such as `1e400` | | `CodecError`, `malformed` |
  * | string | text; a lone surrogate as its escape, `\ud800` | string |
  * | invalid UTF-8, from another implementation | | U+FFFD, as in Go |
  * | byte order mark before the text | | `CodecError`, `malformed` |
  * | `Date`, or another object with `toJSON()` | the result of `toJSON()` | that result |
- * | `NaN`, `±Infinity` | – | `CodecError`, `unsupported-type` |
- * | function, symbol, `Map`, `Set`, `Error`, stream, `Response`, … | – | `CodecError`, `unsupported-type` |
- * | nested deeper than `maxDepth`, or containing itself | – | `CodecError`, `too-deep` |
+ * | `NaN`, `±Infinity` | - | `CodecError`, `unsupported-type` |
+ * | function, symbol, `Map`, `Set`, `Error`, stream, `Response`, ... | - | `CodecError`, `unsupported-type` |
+ * | nested deeper than `maxDepth`, or containing itself | - | `CodecError`, `too-deep` |
  *
  * JavaScript has one number type, so an integral number is encoded as an integer,
  * whatever it was decoded from: `100.0` is passed on as `100`. `-0` is encoded as
@@ -34,8 +38,8 @@ import { Normalizer } from "./normalizer.ts";
  * | value | on the wire | decoded as |
  * | --- | --- | --- |
  * | `bigint` | its digits | `number` if it is a safe integer, else `bigint` |
- * | integer beyond ±(2^53 − 1) | its digits | `bigint` |
- * | integer of more than 4,096 characters, encoding or decoding | – | `CodecError` |
+ * | integer beyond ±(2^53 - 1) | its digits | `bigint` |
+ * | integer of more than 4,096 characters, encoding or decoding | - | `CodecError` |
  *
  * Digits cannot tell `1e16` from `10n ** 16n`: with that option both arrive as a
  * `bigint`, and so do all numbers from 2^53 to 1e21.
@@ -54,7 +58,7 @@ import { Normalizer } from "./normalizer.ts";
  * | key of an object that has at least 128 | 3 more |
  * | key that is a number | 4 more |
  * | key with an escape such as `\n` | 20 more, and its bytes; all else in the value counts twice |
- * | integer beyond ±(2^53 − 1), with the option `bigint` | 10; all else in the value counts 1.5 times |
+ * | integer beyond ±(2^53 - 1), with the option `bigint` | 10; all else in the value counts 1.5 times |
  *
  * @example
  * ```ts
@@ -207,7 +211,7 @@ const rawJSON = (JSON as { rawJSON?: (text: string) => unknown }).rawJSON;
 /** The options of {@linkcode json}. */
 export interface JsonOptions extends CodecOptions {
   /**
-   * Whether a `bigint` is encoded, and an integer beyond ±(2^53 − 1) decoded as
+   * Whether a `bigint` is encoded, and an integer beyond ±(2^53 - 1) decoded as
    * one. Default: `false`.
    */
   bigint?: boolean | undefined;

@@ -11,21 +11,20 @@ import {
   SLOT,
   type SlotState,
 } from "./channel_state.ts";
-import type { BlockPool } from "./block_pool.ts";
+import { type BlockPool, ReceiveBuffer } from "./receive_buffer.ts";
 import { ChannelStreams } from "./channel_streams.ts";
 import { MuxError } from "../errors.ts";
 import type { FrameSender } from "../wire/frame_sender.ts";
-import {
-  type CreditSource,
-  type DataSource,
-  SEND_QUANTUM,
-} from "../wire/frame_source.ts";
+import { SEND_QUANTUM } from "../wire/frame.ts";
+import type { CreditSource, DataSource } from "../wire/frame_source.ts";
 import { Queue } from "../../queue.ts";
-import { ReceiveBuffer } from "./receive_buffer.ts";
 import type { ErrorOwner, RawChannel } from "../raw.ts";
 import { view } from "../../view.ts";
-import { ReceiveWindow, type WindowPolicy } from "../flow/receive_window.ts";
-import { SendWindow } from "../flow/send_window.ts";
+import {
+  ReceiveWindow,
+  SendWindow,
+  type WindowPolicy,
+} from "../flow/windows.ts";
 
 /** What a channel needs of its session. */
 export interface ChannelHost {

@@ -1,5 +1,5 @@
 import { checkOption } from "../../check_option.ts";
-import { TurnBudget } from "./turn_budget.ts";
+import { TurnBudget } from "./turns.ts";
 
 /** Options of {@linkcode memoryPool}. */
 export interface MemoryPoolOptions {

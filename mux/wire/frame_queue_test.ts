@@ -5,17 +5,20 @@ import {
   assertGreaterOrEqual,
   assertLess,
   assertLessOrEqual,
+  assertStrictEquals,
   assertThrows,
 } from "@std/assert";
 import { type Frame, parseFrames, toHex } from "../../tests/support/wire.ts";
 import { turn, watch } from "../../tests/support/within.ts";
 import { MuxError } from "../errors.ts";
-import { FrameQueue, WRITE_TARGET } from "./frame_queue.ts";
 import {
-  type CreditSource,
-  type DataSource,
-  SEND_QUANTUM,
-} from "./frame_source.ts";
+  BufferRetention,
+  FrameQueue,
+  growBuffer,
+  WRITE_TARGET,
+} from "./frame_queue.ts";
+import { SEND_QUANTUM } from "./frame.ts";
+import type { CreditSource, DataSource } from "./frame_source.ts";
 
 /** A queue with a transport that the test controls. */
 class Harness {
@@ -472,4 +475,39 @@ Deno.test("FrameQueue: stop() before the turn ends prevents the write", async ()
   harness.queue.stop();
   await turn();
   assertEquals(harness.writes, []);
+});
+
+Deno.test("growBuffer: doubles until the bytes fit, and keeps those used", () => {
+  const first = growBuffer(new Uint8Array(0), 0, 1);
+  assertEquals(first.length, 256);
+  first.fill(7);
+  const grown = growBuffer(first, 3, 1_025);
+  assertEquals(grown.length, 2_048);
+  assertEquals([...grown.subarray(0, 5)], [7, 7, 7, 0, 0]);
+});
+
+Deno.test("BufferRetention: releases a large buffer after 64 small writes in a row", () => {
+  const retention = new BufferRetention();
+  const large = new Uint8Array(4_096);
+  for (let i = 0; i < 63; i++) {
+    assertStrictEquals(retention.retain(large, 1_024), large);
+  }
+  assertEquals(retention.retain(large, 1_024).length, 256);
+});
+
+Deno.test("BufferRetention: a large write in between keeps the buffer", () => {
+  const retention = new BufferRetention();
+  const large = new Uint8Array(4_096);
+  for (let i = 0; i < 200; i++) {
+    const written = i % 50 === 0 ? 1_025 : 1;
+    assertStrictEquals(retention.retain(large, written), large);
+  }
+});
+
+Deno.test("BufferRetention: keeps a small buffer", () => {
+  const retention = new BufferRetention();
+  const small = new Uint8Array(256);
+  for (let i = 0; i < 100; i++) {
+    assertStrictEquals(retention.retain(small, 1), small);
+  }
 });

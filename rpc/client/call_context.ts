@@ -6,15 +6,18 @@ import type {
 } from "../../codec/internal.ts";
 import type { MemoryAccount, RawChannel } from "../../mux/internal.ts";
 import type { LentCallbacks } from "../callback/callback_table.ts";
-import { releaseDropped } from "../callback/dropped_functions.ts";
-import { mayHavePointers, revivePointers } from "../callback/pointers.ts";
-import { CallSites } from "../caller_stack.ts";
+import {
+  mayHavePointers,
+  releaseDropped,
+  revivePointers,
+} from "../callback/pointers.ts";
+import { CallSites } from "../errors.ts";
 import type { SessionState } from "../session_state.ts";
 import type { Caller } from "../types.ts";
-import { HeaderCache } from "../wire/header_cache.ts";
 import {
   type CallExtension,
   decodeResponseHeader,
+  HeaderCache,
   type ReceivedHeader,
   useOfResponse,
 } from "../wire/headers.ts";

@@ -4,9 +4,15 @@ import {
   type ValueWriter,
 } from "../../codec/internal.ts";
 import { copyOf, MuxError, type RawChannel } from "../../mux/internal.ts";
-import { type Outcome, rejectAtCaller } from "../caller_stack.ts";
+import {
+  incomplete,
+  markUnsent,
+  namedAfterCall,
+  type Outcome,
+  rejectAtCaller,
+  RpcError,
+} from "../errors.ts";
 import { LentCallbacks } from "../callback/callback_table.ts";
-import { incomplete, markUnsent, namedAfterCall, RpcError } from "../errors.ts";
 import { linkStates, type State } from "../../state_machine.ts";
 import {
   MAX_CALL_HEADER_SIZE,
@@ -24,12 +30,12 @@ import {
   type TimeLimit,
 } from "./call_limits.ts";
 import type { ChannelRequest } from "./channel_pool.ts";
-import { ContinuedCall } from "./continued_call.ts";
-import { RpcResponse, unexpectedStream } from "./response.ts";
 import {
   type ArgumentsOwner,
+  ContinuedCall,
   StreamedArguments,
-} from "./streamed_arguments.ts";
+} from "./continued_call.ts";
+import { RpcResponse, unexpectedStream } from "./response.ts";
 
 /**
  * How far a call is on its way to its outcome.

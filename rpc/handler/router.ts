@@ -144,7 +144,7 @@ export class Router implements HandlerObject {
     return undefined;
   }
 
-  /** Answers a call with the handler that matches, or with `not found: …`. */
+  /** Answers a call with the handler that matches, or with `not found: ...`. */
   respond(call: Call, respond: Responder): void | Promise<void> {
     const clean = cleanSelector(call.selector);
     const handler = hasEmptySegment(clean) ? notFound : this.#answerer(clean);

@@ -5,9 +5,12 @@ import { invoke, notFound, unanswered } from "../handler/invoke.ts";
 import { printableText } from "../../printable_text.ts";
 import type { SessionState } from "../session_state.ts";
 import type { Handler } from "../types.ts";
-import { Fifo } from "../wire/fifo.ts";
-import { HeaderCache, type HeaderUse } from "../wire/header_cache.ts";
-import { MAX_CALL_HEADER_SIZE } from "../wire/headers.ts";
+import { Fifo } from "../../queue.ts";
+import {
+  HeaderCache,
+  type HeaderUse,
+  MAX_CALL_HEADER_SIZE,
+} from "../wire/headers.ts";
 import { ArgumentMemory } from "./argument_memory.ts";
 import { CallQueue, type QueuedCall } from "./call_queue.ts";
 import { IncomingCall } from "./incoming_call.ts";

@@ -81,6 +81,15 @@ Deno.test("bench startup: each start of a program is a turn, and four of them ar
   assertEquals(results.map(({ rounds }) => rounds.length), [4]);
 });
 
+Deno.test("bench startup: the package is also started as JSR serves it", async () => {
+  const json = await bench(
+    ...["--peers", "as JSR serves it", "--measures", "startup"],
+    ...["--rounds", "1", "--json"],
+  );
+  const { results }: Report = JSON.parse(json);
+  assertEquals(results.map(({ rounds }) => rounds.length), [4]);
+});
+
 Deno.test("bench report: a measure is compared with that of an earlier version", () => {
   const results = [
     ["unary-64", "qtalk (this)", 96],

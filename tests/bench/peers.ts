@@ -24,6 +24,7 @@ export const NAMES = {
   before: "qtalk (before)",
   resuming: "qtalk (this), resuming",
   session: "qtalk (this), without calls",
+  jsr: "qtalk (this), as JSR serves it",
   go: "qtalk-go",
   qtalkToGo: "qtalk → qtalk-go",
   goToQtalk: "qtalk-go → qtalk",
@@ -99,6 +100,7 @@ export async function findPeers(
     ],
     entry(denoPeer("qtalk_resuming", NAMES.resuming, named("resume"))),
     entry(denoPeer("qtalk_session", NAMES.session, growth)),
+    entry(denoPeer("qtalk_jsr", NAMES.jsr, ["startup"])),
     ...[NAMES.go, NAMES.qtalkToGo, NAMES.goToQtalk].some(wanted)
       ? await findGo(directory)
       : [],
