@@ -20,4 +20,5 @@ export {
   ValueReader,
 } from "./value/value_reader.ts";
 export { PREFIX_SIZE } from "./value/value_writer.ts";
+export { SpareBuffer } from "./value/spare_buffer.ts";
 export { ValueWriter } from "./value/value_writer.ts";

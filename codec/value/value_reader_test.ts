@@ -10,8 +10,10 @@ import { concat, framed, utf8 } from "../../tests/support/wire.ts";
 import { turn, watch, within } from "../../tests/support/within.ts";
 import { CodecError } from "../errors.ts";
 import { json } from "../json.ts";
+import { SpareBuffer } from "./spare_buffer.ts";
 import {
   type ByteSource,
+  UNLIMITED,
   type ValueMemory,
   ValueReader,
 } from "./value_reader.ts";
@@ -535,4 +537,59 @@ test("ValueReader: takes the memory of each value from what is set when it begin
   assertEquals([headers.left, values.left], [10, 40]);
   reader.release();
   assertEquals([headers.left, values.left], [10, 100]);
+});
+
+Deno.test("ValueReader: readers that share a spare buffer return what each was sent", () =>
+  forSeeds(10, (random) => {
+    const spare = new SpareBuffer();
+    const readers = Array.from({ length: 3 }, (_, i) => {
+      const source = new Source();
+      const reader = new ValueReader(source, 3_000_000, UNLIMITED, spare);
+      const left = Array.from({ length: 5 }, (_, n) => {
+        const size = random.pick([100, 40_000, 70_000, 300_000, 1_200_000]);
+        return new Uint8Array(size).fill(i * 5 + n);
+      });
+      const [...values] = left;
+      const bytes = concat(...values.map((value) => framed(value)));
+      return { source, reader, bytes, at: 0, left };
+    });
+    for (;;) {
+      const busy = readers.filter(({ left }) => left.length > 0);
+      if (busy.length === 0) break;
+      const one = random.pick(busy);
+      const end = one.at + random.pick([3, 1_000, 50_000, 400_000]);
+      // Each piece is lost when the next one arrives, as a socket's is.
+      one.source.arrive(one.bytes.slice(one.at, end));
+      one.at = end;
+      for (;;) {
+        const value = one.reader.next();
+        if (value === undefined) break;
+        const expected = one.left.shift()!;
+        assertEquals(value!.length, expected.length);
+        assert(value!.every((byte) => byte === expected[0]));
+      }
+      if (random.pick([true, false, false, false, false, false])) {
+        // A reader that gives up leaves its buffer to the others.
+        const source = new Source();
+        const reader = new ValueReader(source, 3_000_000, UNLIMITED, spare);
+        source.arrive(prefix(100_000), new Uint8Array(50_000).fill(255));
+        assertEquals(reader.next(), undefined);
+        reader.release();
+      }
+    }
+  }));
+
+Deno.test("ValueReader: a large value is read into the buffer of the one before, of another reader", () => {
+  const spare = new SpareBuffer();
+  const buffers = [1, 2].map((fill) => {
+    const source = new Source();
+    const reader = new ValueReader(source, undefined, UNLIMITED, spare);
+    const value = new Uint8Array(500_000).fill(fill);
+    const bytes = framed(value);
+    source.arrive(bytes.subarray(0, 10), bytes.subarray(10));
+    const read = reader.next()!;
+    assertEquals(read, value);
+    return read.buffer;
+  });
+  assertStrictEquals(buffers[1], buffers[0]);
 });

@@ -317,6 +317,8 @@ function isFlat(value: unknown): boolean {
 }
 
 const POINTER_BYTES = new TextEncoder().encode(POINTER_KEY);
+/** Bytes that a pointer has at least. */
+export const MENTION_SIZE: number = POINTER_KEY.length;
 const DOLLAR = 0x24, BACKSLASH = 0x5c, LETTER_U = 0x75;
 const DIGIT_0 = 0x30, LETTER_A = 0x41, LOWER_CASE = 0x20;
 /** Bytes of a character that JSON has as an escape, such as `\u0024`. */
@@ -329,13 +331,76 @@ const NEAR = 16;
 
 /** Whether an encoded value may contain pointers, as far as its bytes tell. */
 export function mentionsPointer(bytes: Uint8Array): boolean {
+  if (bytes.length > SHORT_SIZE && !mayMention(bytes)) return false;
   return endOfMention(bytes, 0, DOLLAR) >= 0 ||
     endOfMention(bytes, 0, BACKSLASH) >= 0;
 }
 
 /** How many pointers an encoded value contains at most. */
 export function countMentions(bytes: Uint8Array): number {
+  if (bytes.length > SHORT_SIZE && !mayMention(bytes)) return 0;
   return mentions(bytes, DOLLAR) + mentions(bytes, BACKSLASH);
+}
+
+/** The distance of the pairs that are looked at. */
+const STRIDE = 5;
+/**
+ * By its first and its second byte, what a pair of bytes may be: one of the five
+ * pairs of the key, or of those of an escape for one of its characters.
+ */
+const [FIRST, SECOND] = pairTables();
+
+function pairTables(): [Uint16Array, Uint16Array] {
+  const first = new Uint16Array(256), second = new Uint16Array(256);
+  const add = (bytes: number[], i: number, bit: number) => {
+    if (i < STRIDE) { for (const byte of bytes) first[byte]! |= bit << i; }
+    if (i > 0) { for (const byte of bytes) second[byte]! |= bit << (i - 1); }
+  };
+  const escape: number[][] = [[BACKSLASH], [LETTER_U], [DIGIT_0], [DIGIT_0]];
+  const high: number[] = escape[4] = [], low: number[] = escape[5] = [];
+  POINTER_BYTES.forEach((byte, i) => {
+    add([byte], i, 1);
+    high.push(DIGIT_0 + (byte >> 4));
+    const digit = byte & 0xf;
+    if (digit < 10) low.push(DIGIT_0 + digit);
+    else {low.push(...[LETTER_A, LETTER_A | LOWER_CASE].map((a) =>
+        a + digit - 10
+      ));}
+  });
+  escape.forEach((bytes, i) => add(bytes, i, 1 << STRIDE));
+  return [first, second];
+}
+
+/**
+ * Whether a longer value may contain a pointer's key. Only every fifth pair of bytes
+ * is looked at: one of them is in the key, or in an escape if the key has one. Both
+ * searches for its first byte take four times as long, and more than to decode a
+ * text.
+ */
+function mayMention(bytes: Uint8Array): boolean {
+  for (let at = 1; at < bytes.length; at += STRIDE) {
+    const kinds = FIRST[bytes[at - 1]!]! & SECOND[bytes[at]!]!;
+    if (kinds !== 0 && isMention(bytes, at - 1, kinds)) return true;
+  }
+  return false;
+}
+
+/** Whether a pair is in the key, or in an escape of one of its characters. */
+function isMention(bytes: Uint8Array, at: number, kinds: number): boolean {
+  for (let i = 0; i < STRIDE; i++) {
+    const from = at - i;
+    const first = bytes[from];
+    if (
+      first === DOLLAR && (kinds & 1 << i) !== 0 && isKey(bytes, from) ||
+      first === BACKSLASH && (kinds & 1 << (STRIDE + i)) !== 0 &&
+        POINTER_BYTES.some((byte) => isEscapeOf(byte, bytes, from))
+    ) return true;
+  }
+  return false;
+}
+
+function isKey(bytes: Uint8Array, from: number): boolean {
+  return POINTER_BYTES.every((byte, i) => bytes[from + i] === byte);
 }
 
 function mentions(bytes: Uint8Array, start: number): number {

@@ -1,8 +1,9 @@
-import type {
-  Codec,
-  ValueMemory,
-  ValueReader,
-  ValueWriter,
+import {
+  type Codec,
+  SpareBuffer,
+  type ValueMemory,
+  type ValueReader,
+  type ValueWriter,
 } from "../../codec/internal.ts";
 import type { MemoryAccount, RawChannel } from "../../mux/internal.ts";
 import type { LentCallbacks } from "../callback/callback_table.ts";
@@ -59,6 +60,8 @@ export class CallContext {
   readonly callSites: CallSites | undefined;
   /** The channels for calls. */
   readonly channels: ChannelPool;
+  /** Keeps the buffer of a large response. */
+  readonly spare: SpareBuffer = new SpareBuffer();
   /** Encodes and sends what the calls send. */
   readonly messages: MessageWriter = new MessageWriter();
   /** Decodes the headers of responses. */

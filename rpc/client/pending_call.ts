@@ -261,6 +261,7 @@ export abstract class PendingCall<T = unknown>
       channel,
       context.maxValueSize,
       context.memory,
+      context.spare,
     );
     // A responder of this package has done with a call when it has answered it.
     if (context.state.peerExtended) channel.deferClose(true);
