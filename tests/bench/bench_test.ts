@@ -25,7 +25,7 @@ Deno.test("bench: measures every peer that needs nothing but Deno", async () => 
   const directory = await Deno.makeTempDir();
   const measures = [
     ...["unary-1", "unary-64", "stdio-64", "ws-64", "ws-1k", "worker-1"],
-    ...["unix-bytes", "echo-8"],
+    ...["tls-1", "tls-64", "unix-bytes", "tls-bytes", "echo-8"],
   ];
   const json = await bench(
     ...["--peers", "(", "--rounds", "2", "--json"],
@@ -49,10 +49,16 @@ Deno.test("bench: measures every peer that needs nothing but Deno", async () => 
       "ws-64 (id map, hand-written)",
       "ws-1k qtalk (this)",
       "ws-1k (id map, hand-written)",
+      "tls-1 qtalk (this)",
+      "tls-1 (raw sockets and pipes)",
+      "tls-64 qtalk (this)",
+      "tls-64 (id map, hand-written)",
       "worker-1 qtalk (this)",
       "worker-1 (id map, hand-written)",
       "unix-bytes qtalk (this)",
       "unix-bytes (raw sockets and pipes)",
+      "tls-bytes qtalk (this)",
+      "tls-bytes (raw sockets and pipes)",
       "echo-8 qtalk (this)",
       "echo-8 (raw sockets and pipes)",
       "beside-receive qtalk (this)",
@@ -77,6 +83,9 @@ Deno.test("bench: measures every peer that needs nothing but Deno", async () => 
     "worker-1: of (id map, hand-written)",
     "unary-64: of (id map, hand-written)",
     "resume-1: qtalk (this), resuming, of qtalk (this)",
+    "tls-64: of unary-64",
+    "tls-1: of (raw sockets and pipes)",
+    "tls-bytes: of (raw sockets and pipes)",
   ]);
 
   const path = `${directory}/report.json`;

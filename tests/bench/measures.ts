@@ -34,7 +34,7 @@ export interface Sample {
  * What carries the bytes between the two processes; over `worker`, messages
  * between the client process and its worker, which is the server.
  */
-export type Transport = "tcp" | "unix" | "stdio" | "ws" | "worker";
+export type Transport = "tcp" | "unix" | "stdio" | "ws" | "tls" | "worker";
 
 /** What a client process does: a function of tasks.ts, startup.ts or parallel.ts. */
 export type TaskName =
@@ -91,6 +91,7 @@ const TRANSPORTS = {
   unix: "Unix socket",
   stdio: "stdio",
   ws: "WebSocket",
+  tls: "TLS",
   worker: "worker",
 } as const satisfies Record<Transport, string>;
 
@@ -149,11 +150,14 @@ export const MEASURES = {
     title: "unary calls of 1,100 B, one at a time",
     characters: 1_100,
   }),
+  "tls-1": over("tls", calls(1)),
+  "tls-64": over("tls", calls(64)),
   "worker-1": over("worker", calls(1)),
   "worker-64": over("worker", calls(64)),
   "bytes": SEND,
   "unix-bytes": over("unix", SEND),
   "stdio-bytes": over("stdio", SEND),
+  "tls-bytes": over("tls", SEND),
   "echo": {
     title: "bytes echoed through one channel",
     unit: "MB/s",

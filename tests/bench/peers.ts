@@ -65,8 +65,8 @@ export async function findPeers(
 ): Promise<Entry[]> {
   const { raw, idMap, http2, yamux, grpc, birpc, kkrpc, empty } = NAMES;
   const everything = named(
-    ...["unary", "unix", "stdio", "ws", "worker", "bytes", "echo", "relay"],
-    ...["beside", "payload", "connections", "connection", "startup"],
+    ...["unary", "unix", "stdio", "ws", "tls", "worker", "bytes", "echo"],
+    ...["relay", "beside", "payload", "connections", "connection", "startup"],
     "parallel",
     "resume",
   );
@@ -75,10 +75,11 @@ export async function findPeers(
     denoPeer("raw", raw, [
       ...named("unary-1", "unix-1", "stdio-1", "unix-bytes", "stdio-bytes"),
       ...named("bytes", "echo", "relay", "connections", "startup"),
+      ...named("tls-1", "tls-bytes"),
     ]),
     denoPeer("id_map", idMap, [
       ...CALLS,
-      ...named("unix-64", "stdio-64", "ws", "worker", "payload"),
+      ...named("unix-64", "stdio-64", "ws", "tls-64", "worker", "payload"),
     ]),
     denoPeer("http2", http2, named("unary-64", "bytes", "beside")),
     denoPeer("empty", empty, ["startup"]),

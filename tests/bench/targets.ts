@@ -156,6 +156,13 @@ const TARGETS: readonly Target[] = [
   ratio("unary-64", go, 8),
   ratio("unary-64", birpc, 1.2),
   ratio("unary-64", idMap, 0.35),
+  {
+    what: "tls-64: of unary-64",
+    value: (look) => look("tls-64").median / look("unary-64").median,
+    atLeast: 0.6,
+  },
+  shown("tls-1", raw),
+  shown("tls-bytes", raw),
   cross(NAMES.qtalkToGo),
   cross(NAMES.goToQtalk),
   ratio("bytes", yamux, 1.2),

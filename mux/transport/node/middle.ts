@@ -24,6 +24,10 @@ export interface Middle {
   readonly received: number;
   /** Names what runs on it, once that exists. */
   runs(tls: object): void;
+  /** Takes no more bytes from the socket. */
+  pause(): void;
+  /** Takes bytes from the socket again. */
+  resume(): void;
 }
 
 /**
@@ -38,9 +42,12 @@ export function middleOf(socket: NodeSocket): Middle {
     {};
   let truncated = false;
   let received = 0;
+  let isPaused = false;
   const stream = new Duplex({
     allowHalfOpen: true,
-    read: () => void socket.resume(),
+    read() {
+      if (!isPaused) socket.resume();
+    },
     write: (bytes: Uint8Array, _: unknown, done: (error?: unknown) => void) =>
       void socket.write(bytes, done),
     final: (done: (error?: unknown) => void) => void socket.end(done),
@@ -77,5 +84,13 @@ export function middleOf(socket: NodeSocket): Middle {
       return received;
     },
     runs: (what) => tls = what,
+    pause() {
+      isPaused = true;
+      socket.pause();
+    },
+    resume() {
+      isPaused = false;
+      socket.resume();
+    },
   };
 }

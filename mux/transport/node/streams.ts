@@ -41,6 +41,8 @@ export interface NodeTransportOptions {
   advice?: string;
   /** Lets the system probe an idle connection. */
   startKeepAlive?: () => void;
+  /** What stops and starts the `data` events. Default: the stream that is read. */
+  flow?: Pick<NodeReadable, "pause" | "resume">;
   /** Ends the writing. Default: by `end()`. */
   closeWrite?: () => Promise<void>;
   /** Why the end of reading is none, if it is none. */
@@ -101,6 +103,7 @@ export class NodeTransport implements AbortableTransport, KeptTransport {
   readonly advice?: string;
   readonly keepAlive: { signs: number; start(): boolean };
   readonly #input: NodeReadable;
+  readonly #flow: Pick<NodeReadable, "pause" | "resume">;
   readonly #output: NodeWritable;
   readonly #options: NodeTransportOptions;
   /** What has arrived and was not read. */
@@ -127,6 +130,7 @@ export class NodeTransport implements AbortableTransport, KeptTransport {
     options: NodeTransportOptions = {},
   ) {
     this.#input = input;
+    this.#flow = options.flow ?? input;
     this.#output = output;
     this.#options = options;
     if (options.advice !== undefined) this.advice = options.advice;
@@ -137,7 +141,7 @@ export class NodeTransport implements AbortableTransport, KeptTransport {
         return true;
       },
     };
-    input.pause();
+    this.#flow.pause();
     input.on("data", (chunk: Uint8Array) => this.#take(chunk));
     input.on("end", () => {
       const failure = options.endFailure?.();
@@ -174,7 +178,7 @@ export class NodeTransport implements AbortableTransport, KeptTransport {
     const { promise } = this.#reading;
     if (this.#paused) {
       this.#paused = false;
-      this.#input.resume();
+      this.#flow.resume();
     }
     return promise;
   }
@@ -278,7 +282,7 @@ export class NodeTransport implements AbortableTransport, KeptTransport {
     this.#held += bytes.length;
     if (this.#held >= MAX_HELD && !this.#paused) {
       this.#paused = true;
-      this.#input.pause();
+      this.#flow.pause();
     }
   }
 

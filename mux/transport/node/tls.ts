@@ -490,6 +490,8 @@ function transportOf(
 ): NodeTransport {
   return new NodeTransport(tls, tls, {
     startKeepAlive: () => void socket.setKeepAlive(true),
+    // In Deno, a TLS socket that is paused when the other end ends may never end.
+    flow: middle,
     endFailure: () => middle.truncated ? cut() : undefined,
     failureOf(error) {
       const { code } = error as { code?: unknown };

@@ -28,8 +28,11 @@ export type Take = (message: Message, link: Link) => void;
 /** Characters above which a message of Deno's WebSocket client stalls. */
 const SOCKET_LIMIT = 1_024;
 
-/** Takes what comes by any link; the address to connect to. */
-export function listenLinks(transport: Transport, take: Take): string {
+/** Takes what comes by any link; resolves to the address to connect to. */
+export async function listenLinks(
+  transport: Transport,
+  take: Take,
+): Promise<string> {
   switch (transport) {
     case "ws":
       return listenWebSocket((socket) => socketLink(socket, Infinity, take));
@@ -37,7 +40,7 @@ export function listenLinks(transport: Transport, take: Take): string {
       portLink(self as unknown as MessagePort, () => {}, take);
       return transport;
     default:
-      return listenPipes(transport, (pipe) => pipeLink(pipe, take).ended);
+      return await listenPipes(transport, (pipe) => pipeLink(pipe, take).ended);
   }
 }
 
@@ -79,7 +82,16 @@ function gather(flush: (messages: Message[]) => void | Promise<void>) {
   };
 }
 
-function socketLink(socket: WebSocket, limit: number, take: Take): Link {
+/**
+ * A link over a WebSocket.
+ *
+ * @param limit the most characters of a message
+ */
+export function socketLink(
+  socket: Pick<WebSocket, "send" | "close" | "addEventListener">,
+  limit: number,
+  take: Take,
+): Link {
   const send = gather((messages) => {
     let text = "";
     for (const message of messages) {
@@ -114,7 +126,11 @@ function portLink(
   return link;
 }
 
-function pipeLink(pipe: Pipe, take: Take): Link & { ended: Promise<void> } {
+/** A link over bytes, with the length of each message in front. */
+export function pipeLink(
+  pipe: Pipe,
+  take: Take,
+): Link & { ended: Promise<void> } {
   const writer = new MessageWriter(pipe);
   const link = {
     send: (message: Message) => writer.send(message),

@@ -17,6 +17,7 @@ import { messagePortTransport } from "@qtalk/qtalk/mux";
 import type { Transport } from "../measures.ts";
 import { type Connection, type DenoPeer, startWorker } from "../peer.ts";
 import { stdioServer, unixAddress } from "./sockets.ts";
+import { credentials } from "./tls_sockets.ts";
 
 /** What some measures need beyond the defaults: large values. */
 const LIMITS = {
@@ -66,10 +67,13 @@ async function serve(transport: Transport, options: Options): Promise<string> {
     unix: () => `unix:${unixAddress()}`,
     stdio: () => "stdio:",
     ws: () => "ws://127.0.0.1:0",
+    tls: () => "tls://127.0.0.1:0",
   };
+  const { cert, key } = credentials();
   const listener = await listen(addresses[transport](), {
     handler,
     ...LIMITS,
+    tls: { cert, key },
     ...options,
   });
   return listener.addr;
@@ -88,7 +92,11 @@ export async function connectTo(
     ? new Peer(
       qmux(messagePortTransport(await startWorker("qtalk"))),
     )
-    : await dial(address, { ...LIMITS, ...options });
+    : await dial(address, {
+      ...LIMITS,
+      ...options,
+      ...(address.startsWith("tls:") && { tls: { ca: credentials().ca } }),
+    });
   return {
     call: (value) => client.call(method, toArgs(value)),
     async send(bytes, chunk) {

@@ -14,7 +14,7 @@ const HEADER_SIZE = 9;
  * connection of its own.
  */
 const peer: DenoPeer = {
-  serve: (transport) => Promise.resolve(listenPipes(transport, answer)),
+  serve: (transport) => listenPipes(transport, answer),
   async connect(address) {
     const pipe = await ask(address, ECHO);
     const message = new Uint8Array(MESSAGE_SIZE);

@@ -6,6 +6,7 @@
  */
 import type { Transport } from "../measures.ts";
 import { script } from "../peer.ts";
+import { connectTls, listenTls } from "./tls_sockets.ts";
 
 /** Bytes read at once. */
 const READ_SIZE = 256 * 1024;
@@ -21,11 +22,16 @@ export interface Pipe {
   close(): void;
 }
 
-/** Serves every pipe that comes with `handle`; the address to connect to. */
-export function listenPipes(
+/** Serves every pipe that comes with `handle`; resolves to the address. */
+export async function listenPipes(
   transport: Transport,
   handle: (pipe: Pipe) => Promise<void>,
-): string {
+): Promise<string> {
+  const serve = (pipe: Pipe) => {
+    handle(pipe).catch((error) => console.error(error))
+      .finally(() => pipe.close());
+  };
+  if (transport === "tls") return await listenTls(serve);
   if (transport === "stdio") {
     // The other end reads an end when the process has ended, and not before.
     void handle(stdioPipe()).finally(() => Deno.exit());
@@ -36,11 +42,7 @@ export function listenPipes(
     ? Deno.listen({ hostname: "127.0.0.1", port: 0 })
     : Deno.listen({ transport: "unix", path: address });
   (async () => {
-    for await (const conn of listener) {
-      const pipe = connPipe(conn);
-      handle(pipe).catch((error) => console.error(error))
-        .finally(() => pipe.close());
-    }
+    for await (const conn of listener) serve(connPipe(conn));
   })();
   return "port" in listener.addr ? String(listener.addr.port) : address;
 }
@@ -54,6 +56,7 @@ export async function connectPipe(
   file: string,
 ): Promise<Pipe> {
   if (address === "stdio") return childPipe(file);
+  if (address.startsWith("tls:")) return await connectTls(address);
   const conn = address.includes("/")
     ? await Deno.connect({ transport: "unix", path: address })
     : await Deno.connect({ hostname: "127.0.0.1", port: Number(address) });

@@ -1,0 +1,75 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import { within } from "../../../tests/support/within.ts";
+import { TlsError } from "../../errors.ts";
+import type { Transport } from "../../types.ts";
+import { connectSocket } from "./sockets.ts";
+import { listenTls, tlsOver } from "./tls.ts";
+
+const [cert, key, ca] = await Promise.all(
+  ["cert", "key", "ca"].map((name) =>
+    Deno.readTextFile(
+      new URL(`../../../tests/support/tls/${name}.pem`, import.meta.url),
+    )
+  ),
+) as [string, string, string];
+const HOST = "127.0.0.1";
+/** More than a transport holds, and less than systems do. */
+const SIZE = 512 * 1024;
+
+/** Reads to the end; resolves to how many bytes there were. */
+async function readAll(transport: Transport): Promise<number> {
+  let size = 0;
+  for (;;) {
+    const chunk = await transport.read();
+    if (chunk === null) return size;
+    size += chunk.length;
+  }
+}
+
+/** Two ends of a connection, and the socket below the client's. */
+async function connectPair() {
+  const listener = await listenTls(
+    { host: HOST, port: 0 },
+    ...["tls", "qtalk"] as const,
+    { cert, key },
+  );
+  const port = Number(new URL(listener.addr).port);
+  const accepting = listener.accept();
+  const { signal } = new AbortController();
+  const socket = await connectSocket({ host: HOST, port }, signal);
+  const options = { ca, serverName: HOST };
+  const client = await tlsOver(socket, options, signal, "qtalk");
+  const server = (await accepting)!.transport;
+  return {
+    socket,
+    client,
+    server,
+    async close() {
+      await client.close();
+      await server.close();
+      listener.close();
+    },
+  };
+}
+
+for (const [sender, reader] of [["client", "server"], ["server", "client"]]) {
+  Deno.test(`tls: a ${reader} that reads late gets all bytes and the end`, async () => {
+    const pair = await connectPair();
+    const { [sender as "client"]: from, [reader as "server"]: to } = pair;
+    // Nothing is read until all is written, so the reading was stopped.
+    await from.write(new Uint8Array(SIZE));
+    await from.closeWrite();
+    assertEquals(await within(readAll(to), "the end"), SIZE);
+    await pair.close();
+  });
+}
+
+Deno.test("tls: a server that reads late gets all bytes, and then the error of a cut", async () => {
+  const { socket, client, server, close } = await connectPair();
+  await client.write(new Uint8Array(SIZE));
+  socket.end(() => {});
+  const reading = readAll(server);
+  const error = await assertRejects(() => within(reading, "the cut"), TlsError);
+  assertEquals(error.code, "truncated");
+  await close();
+});
