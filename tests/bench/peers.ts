@@ -65,18 +65,8 @@ export async function findPeers(
 ): Promise<Entry[]> {
   const { raw, idMap, http2, yamux, grpc, birpc, kkrpc, empty } = NAMES;
   const everything = named(
-    ...[
-      "unary",
-      "unix",
-      "stdio",
-      "ws",
-      "tls",
-      "worker",
-      "bytes",
-      "echo",
-      "relay",
-    ],
-    ...["beside", "payload", "connections", "connection", "startup"],
+    ...["unary", "unix", "stdio", "ws", "tls", "worker", "bytes", "echo"],
+    ...["relay", "beside", "payload", "connections", "connection", "startup"],
     "parallel",
     "resume",
   );

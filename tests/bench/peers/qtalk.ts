@@ -73,8 +73,8 @@ async function serve(transport: Transport, options: Options): Promise<string> {
   const listener = await listen(addresses[transport](), {
     handler,
     ...LIMITS,
+    tls: { cert, key },
     ...options,
-    ...transport === "tls" && { tls: { cert, key } },
   });
   return listener.addr;
 }
@@ -95,7 +95,7 @@ export async function connectTo(
     : await dial(address, {
       ...LIMITS,
       ...options,
-      ...address.startsWith("tls:") && { tls: { ca: credentials().ca } },
+      ...(address.startsWith("tls:") && { tls: { ca: credentials().ca } }),
     });
   return {
     call: (value) => client.call(method, toArgs(value)),
