@@ -82,10 +82,10 @@ Deno.test("bench: measures every peer that needs nothing but Deno", async () => 
     "ws-64: of (id map, hand-written)",
     "worker-1: of (id map, hand-written)",
     "unary-64: of (id map, hand-written)",
-    "resume-1: qtalk (this), resuming, of qtalk (this)",
     "tls-64: of unary-64",
     "tls-1: of (raw sockets and pipes)",
     "tls-bytes: of (raw sockets and pipes)",
+    "resume-1: qtalk (this), resuming, of qtalk (this)",
   ]);
 
   const path = `${directory}/report.json`;
