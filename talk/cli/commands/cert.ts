@@ -196,7 +196,7 @@ function problemWithHost(host: string): string | undefined {
   const pattern = new RegExp(`^(?:\\*\\.)?${label}(?:\\.${label})*$`, "i");
   return pattern.test(host) && !/^[\d.]+$/.test(host)
     ? undefined
-    : "it is neither the name of a host nor an address, which have no scheme and no port";
+    : "it is neither the name of a host nor an IP address, without a scheme and a port";
 }
 
 function problemWithName(name: string): string | undefined {
