@@ -25,6 +25,7 @@ import {
   TalkError,
   type TlsError,
 } from "@qtalk/qtalk";
+import { rendezvousService } from "@qtalk/qtalk/rendezvous";
 
 const [mode, address, place] = process.argv.slice(2);
 const directory = place ?? mode!;
@@ -376,6 +377,29 @@ const checks: Record<string, () => Promise<void>> = {
     }).catch((error) => error);
     assert.equal(error.cause?.code, "no-client-certificate", `${error.stack}`);
     server.close();
+  },
+  async "peers meet at a rendezvous, and know each other by their keys"() {
+    const meeting = await listen("tcp://127.0.0.1:0", {
+      handler: rendezvousService(),
+    });
+    let caller = "";
+    const listener = await listen(`peer:bob@${meeting.addr}`, {
+      tls: pem("server"),
+      onPeer(_peer, { tls }) {
+        caller = tls?.peerCertificate?.subject ?? "";
+      },
+      handler,
+    });
+    const peer = await dial(listener.addr, {
+      tls: pem("client"),
+      rendezvous: { directTimeout: 0 },
+    });
+    assert.equal(peer.way, "relayed");
+    assert.equal(await peer.call("upper", ["a"]), "A");
+    assert.equal(caller, "CN=client");
+    await peer.close();
+    await listener.close();
+    await meeting.close();
   },
   async "a connection by TLS that is cut is an error"() {
     const reported = Promise.withResolvers<unknown>();
