@@ -30,6 +30,7 @@ import type {
   AccountedTransport,
   AdoptingTransport,
   AdvisingTransport,
+  DividedTransport,
   KeepAliveMeans,
   KeptTransport,
   SessionTransport,
@@ -321,9 +322,12 @@ export class QmuxSession implements RawSession {
     let atOnce: number = FRAMES_AT_ONCE.first;
     /** Whether this session has its turn among those that are busy. */
     let hasTurn = false;
+    const divided = "more" in this.#transport
+      ? this.#transport as DividedTransport
+      : undefined;
     try {
       for (;;) {
-        const chunk = await this.#transport.read();
+        let chunk = await this.#transport.read();
         if (chunk === null || this.#hasEnded()) break;
         this.#received += chunk.length;
         this.#heard = true;
@@ -345,6 +349,14 @@ export class QmuxSession implements RawSession {
           const startedAt = isTimed ? channels.now() : 0;
           decoder.allowance = atOnce;
           at = decoder.push(chunk, at);
+          while (at === chunk.length && decoder.allowance > 0) {
+            const more = divided?.more();
+            if (more === undefined) break;
+            chunk = more;
+            this.#received += chunk.length;
+            frames += Math.ceil(chunk.length / BYTES_PER_FRAME);
+            at = decoder.push(chunk);
+          }
           let left = channels.endTurn();
           // The next read takes time, and the responses of this turn are ready:
           // let them leave first. This waits for microtasks only, not for the

@@ -8,6 +8,7 @@ import { ResumeError } from "../mux/mod.ts";
 import { Relay } from "../tests/resume/relay.ts";
 import { test } from "../tests/support/harness.ts";
 import { within } from "../tests/support/within.ts";
+import { type Callback, handlerFrom, Router, withStream } from "../rpc/mod.ts";
 import {
   dial,
   listen,
@@ -80,6 +81,76 @@ test("dial(): with resume, a call survives the connection that it was made on", 
     "connected",
   ]);
   assertEquals(admitted, 1, "it is the same peer");
+});
+
+test("dial(): with resume, streams both ways, callbacks and bytes go on after each cut", async (t) => {
+  const kept: Callback<(n: number) => number>[] = [];
+  const service = {
+    async *count(to: number) {
+      for (let n = 1; n <= to; n++) yield n;
+    },
+    sum: withStream(async (numbers: AsyncIterable<number>) => {
+      let sum = 0;
+      for await (const n of numbers) sum += n;
+      return sum;
+    }),
+    each: async (to: number, fn: Callback<(n: number) => number>) => {
+      let sum = 0;
+      for (let n = 1; n <= to; n++) sum += await fn(n);
+      return sum;
+    },
+    keep: (fn: Callback<(n: number) => number>) => {
+      kept.push(fn.retain());
+    },
+  };
+  const handler = new Router();
+  handler.handle("", handlerFrom(service));
+  handler.handle("bytes", async (call, respond) => {
+    await call.receive();
+    const { readable, writable } = await respond.continue();
+    await readable.pipeTo(writable);
+  });
+  const listener = t.watch(await listen(LOCAL, { resume: {}, handler }));
+  const relay = new Relay(() => portOf(listener.addr));
+  t.defer(() => relay[Symbol.dispose]());
+  const peer = t.watch(
+    await dial(`tcp://127.0.0.1:${relay.port}`, { resume: {} }),
+  );
+  const api = peer.remote<typeof service>();
+  await api.keep((n) => 10 * n);
+  /** Cuts the connection at some of the steps of what goes on. */
+  const step = <T>(n: number, value: T): T => {
+    if (n % 4 === 0) relay.cut();
+    return value;
+  };
+
+  const counted: number[] = [];
+  for await (const n of api.count(10)) counted.push(step(n, n));
+  assertEquals(counted, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+  async function* numbers() {
+    for (let n = 1; n <= 10; n++) yield step(n, n);
+  }
+  assertEquals(await within(api.sum(numbers()), "the stream there"), 55);
+  const each = api.each(10, (n) => step(n, n));
+  assertEquals(await within(each, "the callbacks"), 55);
+
+  await using response = await peer.request("bytes");
+  const { readable, writable } = response;
+  const writer = writable.getWriter();
+  const sent = (async () => {
+    for (let n = 1; n <= 10; n++) {
+      await writer.write(step(n, new Uint8Array(10_000).fill(n)));
+    }
+    await writer.close();
+  })();
+  const echoed = new Uint8Array(await new Response(readable).arrayBuffer());
+  await sent;
+  assertEquals(echoed.length, 100_000);
+  assert(echoed.every((byte, at) => byte === Math.floor(at / 10_000) + 1));
+  relay.cut();
+  assertEquals(await within(kept[0]!(2), "a callback that was kept"), 20);
+  kept[0]!.release();
+  assert(relay.accepted > 1);
 });
 
 test("dial(): with resume, a session goes on over another scheme", async (t) => {

@@ -1,13 +1,16 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
   dial,
+  dialSession,
   handlerFrom,
   listen,
+  listenSession,
   MuxError,
   type Session,
   TalkError,
   type TlsDialOptions,
 } from "@qtalk/qtalk";
+import { DatagramRelay } from "../../tests/resume/datagram_relay.ts";
 import { test } from "../../tests/support/harness.ts";
 import {
   loopbackCertificate,
@@ -399,6 +402,45 @@ test("quic: one endpoint listens and dials", async (t) => {
   t.watch(await dial(here.addr, { tls: ca }));
   await out.call("nothing").catch(() => {});
   assertEquals(accepted, [here.addr]);
+});
+
+test("quic: keepAlive keeps an idle session for longer than QUIC does, and ends it when the network falls silent", async (t) => {
+  const { cert, key, authority } = await loopbackCertificate();
+  const keepAlive = { interval: 500, timeout: 2_000 };
+  const session = { keepAlive };
+  const sessions = t.watch(
+    await listenSession("quic://127.0.0.1:0", { session, tls: { cert, key } }),
+  );
+  const relay = new DatagramRelay(
+    Number(new URL(sessions.addr.replace("quic:", "http:")).port),
+  );
+  t.defer(() => relay[Symbol.dispose]());
+  const accepted = sessions[Symbol.asyncIterator]().next();
+  const near = t.watch(
+    await dialSession(`quic://127.0.0.1:${relay.port}`, {
+      session,
+      tls: { ca: authority.cert },
+    }),
+  );
+  const far = t.watch((await accepted).value!);
+  const start = performance.now();
+  const idle = Promise.withResolvers<void>();
+  relay.onPassed = () => {
+    // QUIC gives up a connection without packets after 2,500 ms.
+    if (performance.now() - start > 4_000) idle.resolve();
+  };
+  const lost = Promise.all([near, far].map((end) => failureOf(end.closed)));
+  await Promise.race([within(idle.promise, "packets of keepAlive"), lost]);
+  const channel = far[Symbol.asyncIterator]().next();
+  await near.open();
+  await within(channel, "a channel");
+  relay.cut();
+  for (const { code, message } of await lost) {
+    assertEquals([code, /no packet arrived/.test(message)], [
+      "connection-lost",
+      true,
+    ]);
+  }
 });
 
 test("quic: without --unstable-net, the error says so and the program goes on", async () => {

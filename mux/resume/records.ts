@@ -45,6 +45,12 @@ export interface RecordSink {
   onRefused(): void;
 }
 
+/**
+ * The payloads in a chunk of up to this many bytes are returned as one. To the session
+ * above, each return costs as much as the frames of several small payloads.
+ */
+const MOST_JOINED = 16 * 1024;
+
 /** Finds the records in the chunks of one connection. */
 export class RecordDecoder {
   readonly #sink: RecordSink;
@@ -55,10 +61,17 @@ export class RecordDecoder {
   /** A header that was divided between chunks. */
   readonly #header = new Uint8Array(DATA_HEADER);
   #filled = 0;
+  /** Where payloads are joined; made when it is needed. */
+  #joined: Uint8Array | undefined;
 
   /** Makes a decoder for a connection. */
   constructor(sink: RecordSink) {
     this.#sink = sink;
+  }
+
+  /** Whether what {@linkcode next} returns is valid only until its next call. */
+  get isJoining(): boolean {
+    return this.#chunk.length <= MOST_JOINED;
   }
 
   /** Takes the next chunk, when {@linkcode next} has nothing more. */
@@ -68,8 +81,8 @@ export class RecordDecoder {
   }
 
   /**
-   * The next bytes of the stream; undefined if the chunk has no more. What comes
-   * before them goes to the sink.
+   * The next bytes of the stream, valid until the next call; undefined if the chunk has
+   * no more. What comes before them goes to the sink.
    *
    * @throws {MuxError} `protocol-error` if the bytes are not a record
    */
@@ -81,13 +94,41 @@ export class RecordDecoder {
         const size = Math.min(this.#left, chunk.length - from);
         this.#at += size;
         this.#left -= size;
-        return from === 0 && size === chunk.length
-          ? chunk
+        if (from === 0 && size === chunk.length) return chunk;
+        return this.#at < chunk.length && chunk.length <= MOST_JOINED
+          ? this.#join(chunk, from)
           : view(chunk, from, from + size);
       }
       this.#readHeader(chunk);
     }
     return undefined;
+  }
+
+  /** The payload from a place to where the decoder is, and those that follow it. */
+  #join(chunk: Uint8Array, from: number): Uint8Array {
+    let end = this.#at;
+    if (!this.#isBeforeData(chunk)) return view(chunk, from, end);
+    if (this.#joined === undefined || this.#joined.length < chunk.length) {
+      this.#joined = new Uint8Array(chunk.length);
+    }
+    const joined = this.#joined;
+    let length = 0;
+    for (;;) {
+      joined.set(view(chunk, from, end), length);
+      length += end - from;
+      if (!this.#isBeforeData(chunk)) return view(joined, 0, length);
+      this.#readHeader(chunk);
+      from = this.#at;
+      end = this.#at = Math.min(from + this.#left, chunk.length);
+      this.#left -= end - from;
+    }
+  }
+
+  /** Whether the chunk goes on with DATA, and has all of its header. */
+  #isBeforeData(chunk: Uint8Array): boolean {
+    const at = this.#at;
+    return at + DATA_HEADER < chunk.length && chunk[at] === RECORD.data &&
+      readUint32(chunk, at + 1) > 0;
   }
 
   /** Reads a header, or as much of it as there is. */
@@ -110,14 +151,14 @@ export class RecordDecoder {
   }
 
   #handle(type: number, bytes: Uint8Array, at: number): void {
-    if (type === RECORD.end) return this.#sink.onEnd();
-    if (type === RECORD.close) return this.#sink.onClose();
-    if (type === MAGIC[0]) return this.#sink.onRefused();
     if (type === RECORD.data) {
       this.#left = readUint32(bytes, at + 1);
       if (this.#left === 0) throw protocolError("received DATA of length 0");
       return this.#sink.onAck(readUint64(bytes, at + 5));
     }
+    if (type === RECORD.end) return this.#sink.onEnd();
+    if (type === RECORD.close) return this.#sink.onClose();
+    if (type === MAGIC[0]) return this.#sink.onRefused();
     this.#sink.onAck(readUint64(bytes, at + 1));
     if (type === RECORD.ping) this.#sink.onPing();
   }

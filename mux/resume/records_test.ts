@@ -99,3 +99,30 @@ test("records: an unknown type and DATA of length 0 are refused", () => {
     assertEquals(error.code, "protocol-error");
   }
 });
+
+test("records: the payloads of several DATA in one chunk are returned at once, up to the next record of another type", () => {
+  const acks: number[] = [];
+  const decoder = new RecordDecoder({
+    onAck: (received) => acks.push(received),
+    onEnd() {},
+    onPing() {},
+    onClose() {},
+    onRefused() {},
+  });
+  const chunk = new Uint8Array([
+    ...data([1, 2], 1),
+    ...data([3], 2),
+    ...data([4, 5, 6], 3),
+    ...encodeAck(RECORD.ping, 4),
+    ...data([7], 5),
+    ...data([8, 9], 6).slice(0, -1),
+  ]);
+  decoder.push(chunk);
+  const read = () => [...decoder.next() ?? []];
+  assertEquals([read(), [...acks]], [[1, 2, 3, 4, 5, 6], [1, 2, 3]]);
+  assertEquals([read(), [...acks]], [[7, 8], [1, 2, 3, 4, 5, 6]]);
+  assertEquals(decoder.next(), undefined);
+  decoder.push(new Uint8Array([9, ...data([10], 7), RECORD.data, 0, 0, 0, 0]));
+  assertEquals(read(), [9, 10]);
+  assertEquals(decoder.next(), undefined);
+});

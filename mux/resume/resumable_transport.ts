@@ -8,6 +8,7 @@ import type {
   AbortableTransport,
   AccountedTransport,
   AdoptingTransport,
+  DividedTransport,
   KeptTransport,
   WatchingTransport,
 } from "../transport/types.ts";
@@ -24,6 +25,10 @@ const LINGER = 1_000;
  * The most received bytes before an acknowledgement is sent, even if nothing else is.
  */
 const MAX_ACK_STEP = 1024 * 1024;
+
+/** A write of up to this many bytes does not wait for the connection. */
+const AT_ONCE = 4 * 1024;
+const resolved = Promise.resolve();
 
 /** Callbacks of a {@linkcode ResumableTransport}. */
 export interface ResumableEvents {
@@ -62,6 +67,10 @@ interface Link {
   writing: Promise<void> | undefined;
   /** Writes that have begun. */
   writes: number;
+  readonly onChunk: (
+    chunk: Uint8Array | null,
+  ) => Uint8Array | Promise<Uint8Array | null>;
+  readonly onReadFailed: (error: unknown) => Promise<Uint8Array | null>;
   readonly onWritten: () => void;
   readonly onFailed: (error: unknown) => void;
 }
@@ -80,6 +89,7 @@ export class ResumableTransport
     AbortableTransport,
     AccountedTransport,
     AdoptingTransport,
+    DividedTransport,
     WatchingTransport {
   readonly watchesItself = true;
   readonly headroom = DATA_HEADER;
@@ -197,32 +207,18 @@ export class ResumableTransport
     if (link !== undefined) this.#leave(link.transport);
   }
 
-  async read(): Promise<Uint8Array | null> {
-    for (;;) {
-      if (this.#failure !== undefined) throw this.#failure;
-      if (this.#inputEnded || this.#peerClosed || this.#ended) return null;
-      if (this.#paused !== undefined) {
-        await this.#paused.promise;
-        continue;
-      }
-      const link = this.#link;
-      if (link === undefined) {
-        this.#attached ??= Promise.withResolvers();
-        await this.#attached.promise;
-        continue;
-      }
-      let bytes: Uint8Array | undefined;
-      try {
-        bytes = link.decoder.next();
-      } catch (error) {
-        this.fail(error as Error);
-        continue;
-      }
-      if (bytes !== undefined) {
-        const fresh = this.#take(link, bytes);
-        if (fresh !== undefined) return fresh;
-      } else if (!this.#hasEnded()) await this.#receive(link);
+  read(): Promise<Uint8Array | null> {
+    const link = this.#link;
+    if (link === undefined || link.rest !== undefined || this.#paused) {
+      return this.#readWhenPossible();
     }
+    return this.#readFrom(link);
+  }
+
+  more(): Uint8Array | undefined {
+    const link = this.#link;
+    if (link === undefined || this.#paused !== undefined) return undefined;
+    return link.decoder.isJoining ? undefined : this.#nextOf(link);
   }
 
   write(bytes: Uint8Array): Promise<void> {
@@ -233,6 +229,7 @@ export class ResumableTransport
       );
     }
     if (bytes.length === 0) return Promise.resolve();
+    if (this.#writeAtOnce(bytes)) return resolved;
     this.#bytes = bytes;
     this.#kept = 0;
     const write = this.#write = Promise.withResolvers<void>();
@@ -296,6 +293,8 @@ export class ResumableTransport
       reading: undefined,
       writing,
       writes: 0,
+      onChunk: (chunk) => this.#onChunk(link, chunk),
+      onReadFailed: (error) => this.#onReadFailed(link, error),
       onWritten: () => this.#written(link),
       onFailed: (error) => this.#lose(link, error),
     };
@@ -356,27 +355,80 @@ export class ResumableTransport
     return fresh;
   }
 
-  /** Reads the next chunk, or loses the connection. */
-  async #receive(link: Link): Promise<void> {
-    const { rest } = link;
-    if (rest !== undefined) {
-      link.rest = undefined;
-      return link.decoder.push(rest);
+  /** Reads from a connection, or from the next one if that is lost. */
+  #readFrom(link: Link): Promise<Uint8Array | null> {
+    const fresh = this.#nextOf(link);
+    if (fresh !== undefined) return Promise.resolve(fresh);
+    if (link !== this.#link || this.#hasEnded()) {
+      return this.#readWhenPossible();
     }
-    let chunk: Uint8Array | null;
     try {
       link.reading = link.transport.read();
-      chunk = await link.reading;
     } catch (error) {
-      return this.#lose(link, error);
+      link.reading = Promise.reject(error);
     }
-    if (link !== this.#link) return;
+    // Each `await` in between would cost a call about as much as decoding a frame.
+    return link.reading.then(link.onChunk, link.onReadFailed);
+  }
+
+  #onChunk(
+    link: Link,
+    chunk: Uint8Array | null,
+  ): Uint8Array | Promise<Uint8Array | null> {
+    if (link !== this.#link) return this.#readWhenPossible();
     if (chunk === null) {
       const error = new Error("the other side, or what is between, ended it");
-      return this.#lose(link, error);
+      return this.#onReadFailed(link, error);
     }
     link.heard = true;
     link.decoder.push(chunk);
+    if (this.#paused !== undefined) return this.#readWhenPossible();
+    return this.#nextOf(link) ?? this.read();
+  }
+
+  #onReadFailed(link: Link, error: unknown): Promise<Uint8Array | null> {
+    this.#lose(link, error);
+    return this.#readWhenPossible();
+  }
+
+  /** Reads when there is a connection from which to read, or says how it has ended. */
+  async #readWhenPossible(): Promise<Uint8Array | null> {
+    for (;;) {
+      if (this.#failure !== undefined) throw this.#failure;
+      if (this.#hasEnded()) return null;
+      if (this.#paused !== undefined) {
+        await this.#paused.promise;
+        continue;
+      }
+      const link = this.#link;
+      if (link !== undefined) {
+        if (link.rest !== undefined) {
+          link.decoder.push(link.rest);
+          link.rest = undefined;
+        }
+        return this.#readFrom(link);
+      }
+      this.#attached ??= Promise.withResolvers();
+      await this.#attached.promise;
+    }
+  }
+
+  /**
+   * The next bytes that a connection has brought, and that are new; undefined if there
+   * are none.
+   */
+  #nextOf(link: Link): Uint8Array | undefined {
+    try {
+      while (!this.#hasEnded()) {
+        const bytes = link.decoder.next();
+        if (bytes === undefined) return undefined;
+        const fresh = this.#take(link, bytes);
+        if (fresh !== undefined) return fresh;
+      }
+    } catch (error) {
+      this.fail(error as Error);
+    }
+    return undefined;
   }
 
   #onAck(received: number): void {
@@ -392,6 +444,23 @@ export class ResumableTransport
     this.#inputEnded = true;
     this.#received++;
     this.#pump();
+  }
+
+  /**
+   * Keeps and sends a small write, if nothing is to be sent before it; returns whether
+   * it did. The write has ended then, since its bytes are kept: the next one waits for
+   * the connection. That spares each call the promise that {@linkcode #pump} resolves.
+   */
+  #writeAtOnce(bytes: Uint8Array): boolean {
+    const link = this.#link;
+    if (link === undefined || link.writing !== undefined) return false;
+    if (this.#pingDue || this.#pongDue || bytes.length > AT_ONCE) return false;
+    const record = this.#retained.appendAndTake(bytes, this.#received);
+    if (record === undefined) return false;
+    this.#mayAdopt = false;
+    this.#acked = this.#received;
+    this.#send(link, record);
+    return true;
   }
 
   /** Keeps and sends as much as possible of what is to be sent. */
@@ -423,9 +492,13 @@ export class ResumableTransport
       }
       return;
     }
+    this.#send(link, next);
+  }
+
+  #send(link: Link, records: Uint8Array): void {
     link.writes++;
     try {
-      link.writing = link.transport.write(next);
+      link.writing = link.transport.write(records);
     } catch (error) {
       link.writing = Promise.reject(error);
     }

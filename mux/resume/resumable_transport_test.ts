@@ -7,8 +7,9 @@ import { MuxError } from "../errors.ts";
 import { MemoryAccount } from "../flow/memory_account.ts";
 import type { Transport } from "../types.ts";
 import { ResumeError } from "./errors.ts";
+import { Incoming } from "./incoming.ts";
 import { encodeAck, RECORD } from "./records.ts";
-import type { ResumableTransport } from "./resumable_transport.ts";
+import { ResumableTransport } from "./resumable_transport.ts";
 import type { ResumeState } from "./types.ts";
 
 const encoder = new TextEncoder();
@@ -279,4 +280,46 @@ test("ResumableTransport: an acknowledgement of what was not sent ends the sessi
   const error = await assertRejects(() => read, MuxError);
   assertEquals(error.code, "protocol-error");
   await Promise.all([dialer.close(), listener.close()]);
+});
+
+test("ResumableTransport: a small write ends when its bytes are kept, and the next one waits for the connection", async () => {
+  const writes: { bytes: number[]; end: () => void }[] = [];
+  const broken = Promise.withResolvers<null>();
+  const line: Transport = {
+    read: () => broken.promise,
+    write(bytes) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      writes.push({ bytes: [...bytes], end: resolve });
+      return promise;
+    },
+    closeWrite: () => Promise.resolve(),
+    close: () => broken.resolve(null),
+  };
+  const session = new ResumableTransport({
+    limits: { timeout: 60_000, maxUnacknowledged: 1_000 },
+    peerLimit: 1_000,
+    keepAlive: false,
+    events: {},
+  }, {
+    incoming: new Incoming(line),
+    peerReceived: 0,
+    stated: 0,
+    writing: Promise.resolve(),
+  });
+  await turn();
+  const message = new Uint8Array([1, 2, 3]);
+  await within(session.write(message), "the first write");
+  message.fill(9);
+  assertEquals(writes.map(({ bytes }) => bytes.slice(13)), [[1, 2, 3]]);
+  const second = watch(session.write(bytes("second")));
+  await turn();
+  assertEquals([second.state, writes.length], ["pending", 1]);
+  writes[0]!.end();
+  await turn();
+  assertEquals([second.state, writes.length], ["pending", 2]);
+  writes[1]!.end();
+  await turn();
+  assertEquals(second.state, "resolved");
+  session.fail(new Error("the end of the test"));
+  await assertRejects(() => session.write(message), Error, "the end of");
 });

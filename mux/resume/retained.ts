@@ -33,6 +33,9 @@ interface Slab {
   end: number;
   /** The offset after the last record. */
   endOffset: number;
+  /** The record that {@linkcode RetainedBytes.appendAndTake} has returned last. */
+  record: Uint8Array | undefined;
+  recordAt: number;
 }
 
 /**
@@ -124,6 +127,40 @@ export class RetainedBytes {
   }
 
   /**
+   * Appends all of `bytes`, and returns their record as {@linkcode take} would, if
+   * they are the only thing to send and there is room where the last record ends. This
+   * is what a small call needs, without the questions that other bytes raise.
+   *
+   * @param received what the record acknowledges
+   */
+  appendAndTake(bytes: Uint8Array, received: number): Uint8Array | undefined {
+    const { length } = bytes;
+    const last = this.#slabs.length - 1;
+    const slab = this.#slabs[last]!;
+    const at = slab.end;
+    const end = at + DATA_HEADER + length;
+    if (this.#next !== last || this.#at !== at || slab.isAdopted) {
+      return undefined;
+    }
+    if (end > slab.bytes.length || length > this.#limit - this.length) {
+      return undefined;
+    }
+    writeHeader(slab.bytes, at, length, received);
+    slab.bytes.set(bytes, at + DATA_HEADER);
+    this.#extend(slab, end, length);
+    this.#at = end;
+    this.#sent = this.#appended;
+    this.#stated = received;
+    this.#written = slab;
+    // Calls that are alike have their records at the same place.
+    const { record } = slab;
+    return record !== undefined && slab.recordAt === at &&
+        record.length === end - at
+      ? record
+      : slab.record = view(slab.bytes, slab.recordAt = at, end);
+  }
+
+  /**
    * Keeps all of `bytes` without a copy of them, if there is room for a header before
    * them in their buffer; returns whether it did. The caller has to ask for another
    * buffer with {@linkcode exchange}.
@@ -199,7 +236,7 @@ export class RetainedBytes {
    */
   wasCut(): void {
     if (this.#written === undefined) return;
-    this.#written.bytes = this.#written.bytes.slice();
+    replaceBytes(this.#written, this.#written.bytes.slice());
     this.#written = undefined;
     if (this.#appended === this.#acked) this.#reuse();
   }
@@ -254,7 +291,7 @@ export class RetainedBytes {
     const slab = this.#slabs[0]!;
     if (slab.bytes.length > SMALL) {
       this.#give(slab.bytes.length);
-      slab.bytes = this.#small ?? new Uint8Array(SMALL);
+      replaceBytes(slab, this.#small ?? new Uint8Array(SMALL));
       this.#small = undefined;
     }
     for (const [size, spare] of this.#spare) {
@@ -319,7 +356,7 @@ export class RetainedBytes {
     if (last.end === 0 && this.#slabs.length === 1) {
       // Nothing is in it: the larger one takes its place.
       this.#release(last);
-      last.bytes = bytes;
+      replaceBytes(last, bytes);
       return last;
     }
     const slab = slabOf(bytes, this.#appended);
@@ -340,11 +377,22 @@ export class RetainedBytes {
     return undefined;
   }
 
-  /** The buffer for a writer whose own is adopted; undefined without memory. */
+  /**
+   * The buffer for a writer whose own, of `size` bytes, is adopted; undefined without
+   * memory.
+   */
   #replacementFor(size: number): Block | undefined {
-    const spare = this.#adoptable.pop();
-    if (spare?.length === size) return spare;
-    if (spare !== undefined) this.#give(spare.length);
+    let spare = this.#adoptable.pop();
+    // The writer would soon need a larger one.
+    while (spare !== undefined && spare.length < size) {
+      this.#give(spare.length);
+      spare = this.#adoptable.pop();
+    }
+    if (spare !== undefined) {
+      // It counts no more; what is adopted does.
+      this.#give(spare.length - size);
+      return spare;
+    }
     if (this.#memory !== undefined && !this.#memory.tryTake(size)) {
       return undefined;
     }
@@ -395,7 +443,21 @@ function writeHeader(
 }
 
 function slabOf(bytes: Uint8Array, offset: number, isAdopted = false): Slab {
-  return { isAdopted, bytes, first: 0, offset, end: 0, endOffset: offset };
+  return {
+    isAdopted,
+    bytes,
+    first: 0,
+    offset,
+    end: 0,
+    endOffset: offset,
+    record: undefined,
+    recordAt: 0,
+  };
+}
+
+function replaceBytes(slab: Slab, bytes: Uint8Array): void {
+  slab.bytes = bytes;
+  slab.record = undefined;
 }
 
 /** The size of the record at a place, and how much of the stream it has. */

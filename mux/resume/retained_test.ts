@@ -11,9 +11,14 @@ function byteAt(at: number): number {
   return (at * 31 + (at >> 8) * 7) & 0xff;
 }
 
+/** Bytes of the stream. */
+function stream(from: number, size: number): Uint8Array {
+  return Uint8Array.from({ length: size }, (_, i) => byteAt(from + i));
+}
+
 /** Appends the next bytes of the stream as long as there is room. */
 function append(kept: RetainedBytes, from: number, size: number): number {
-  const bytes = Uint8Array.from({ length: size }, (_, i) => byteAt(from + i));
+  const bytes = stream(from, size);
   let at = 0;
   for (let n = 1; n > 0 && at < size; at += n) n = kept.append(bytes, at, 3);
   return at;
@@ -71,6 +76,11 @@ function sendAll(kept: RetainedBytes, receiver: Receiver): void {
     receiver.push(b);
     kept.wasWritten();
   }
+}
+
+/** Sends everything without a look at it. */
+function sendUnchecked(kept: RetainedBytes): void {
+  while (kept.take(0) !== undefined) kept.wasWritten();
 }
 
 test("RetainedBytes: takes as much as its limit, and more when some is acknowledged", () => {
@@ -172,6 +182,51 @@ test("RetainedBytes: a large write is kept in its buffer, for which there is ano
   assertEquals(account.held, 0);
 });
 
+test("RetainedBytes: a larger buffer that is left over takes the place of a smaller one", () => {
+  const account = new MemoryAccount(1024 * 1024);
+  const kept = new RetainedBytes(1024 * 1024);
+  kept.useMemory(account.unacknowledged);
+  const large = new Uint8Array(200_013);
+  assert(kept.adopt(large.subarray(13), 0));
+  kept.exchange();
+  sendUnchecked(kept);
+  assert(kept.acknowledge(200_000));
+  assert(kept.adopt(new Uint8Array(100_013).subarray(13), 0));
+  assertEquals(kept.exchange()!.buffer, large.buffer);
+  assertEquals(account.held, 100_013, "what is kept counts");
+  sendUnchecked(kept);
+  assert(kept.acknowledge(300_000));
+  assert(kept.adopt(new Uint8Array(150_013).subarray(13), 0));
+  assertEquals(kept.exchange()!.length, 150_013, "a smaller one is of no use");
+  assertEquals(account.held, 150_013);
+  kept.clear();
+  assertEquals(account.held, 0);
+});
+
+test("RetainedBytes: a small write is kept and sent at once if nothing is before it", () => {
+  const kept = new RetainedBytes(300);
+  const receiver = new Receiver();
+  const record = kept.appendAndTake(stream(0, 100), 7)!;
+  assertEquals([record[0], record.length, kept.stated], [1, 113, 7]);
+  receiver.push(record);
+  kept.wasWritten();
+  assert(kept.acknowledge(100));
+  const next = kept.appendAndTake(stream(100, 100), 3)!;
+  assert(next === record, "one like it has the same view");
+  receiver.push(next);
+  kept.wasCut();
+  const before = [...next];
+  kept.rewind();
+  assertEquals(kept.appendAndTake(stream(200, 100), 3), undefined);
+  append(kept, 200, 100);
+  assertEquals(kept.appendAndTake(stream(300, 150), 3), undefined, "no room");
+  receiver.reconnect();
+  receiver.received = 100;
+  sendAll(kept, receiver);
+  assertEquals(receiver.received, 300);
+  assertEquals([...next], before, "a write that was cut may still read it");
+});
+
 test("RetainedBytes: an account without memory leaves room for a little", () => {
   const account = new MemoryAccount(64 * 1024);
   account.windows.take(64 * 1024);
@@ -203,6 +258,20 @@ function exercise(random: Random): number {
     if (dice < 0.4) {
       const size = random.pick([1, 50, 3_000, 20_000]);
       appended += append(kept, appended, size);
+      kept.wasWritten();
+      if (random.chance(0.5)) {
+        const size = random.int(1, 200);
+        const bytes = stream(appended, size);
+        const record = kept.appendAndTake(bytes, 3);
+        if (record !== undefined) {
+          appended += size;
+          const passed = random.chance(0.1)
+            ? random.int(0, record.length)
+            : record.length;
+          receiver.push(record.subarray(0, passed));
+          if (passed < record.length) reconnect();
+        }
+      }
       if (random.chance(0.2)) {
         appended += adopt(kept, appended, random.int(65_536, 70_000));
       }

@@ -248,6 +248,15 @@ export interface AdoptingTransport extends Transport {
   exchange(): Uint8Array<ArrayBuffer> | undefined;
 }
 
+/** A transport that divides what it reads at once. */
+export interface DividedTransport extends Transport {
+  /**
+   * The next part of what the last `read()` has read, which stays valid as long as that;
+   * undefined if `read()` is to be called.
+   */
+  more(): Uint8Array | undefined;
+}
+
 /** A transport that notices a silence itself, so that its session does not. */
 export interface WatchingTransport extends Transport {
   /** Always true. */

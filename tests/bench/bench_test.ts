@@ -29,7 +29,7 @@ Deno.test("bench: measures every peer that needs nothing but Deno", async () => 
   ];
   const json = await bench(
     ...["--peers", "(", "--rounds", "2", "--json"],
-    ...["--measures", [...measures, "beside-receive"].join()],
+    ...["--measures", [...measures, "beside-receive", "resume-1"].join()],
     ...["--seconds", "0.02", "--warmup", "0.01"],
     ...["--mib", "2", "--echo-mib", "2"],
   );
@@ -56,6 +56,8 @@ Deno.test("bench: measures every peer that needs nothing but Deno", async () => 
       "echo-8 qtalk (this)",
       "echo-8 (raw sockets and pipes)",
       "beside-receive qtalk (this)",
+      "resume-1 qtalk (this)",
+      "resume-1 qtalk (this), resuming",
     ],
   );
   for (const { measure, median, min, max, rounds, cpu } of report.results) {
@@ -74,6 +76,7 @@ Deno.test("bench: measures every peer that needs nothing but Deno", async () => 
     "ws-64: of (id map, hand-written)",
     "worker-1: of (id map, hand-written)",
     "unary-64: of (id map, hand-written)",
+    "resume-1: qtalk (this), resuming, of qtalk (this)",
   ]);
 
   const path = `${directory}/report.json`;

@@ -1,206 +1,79 @@
 // What a lost packet costs: messages on many channels of one session, over QUIC and
-// over TCP, through relays that lose one packet in fifty.
+// over TCP, between two network namespaces whose link loses one packet in fifty.
 //
-//   deno run -A tests/bench/loss.ts [SECONDS]
+//   deno run -A --unstable-net tests/bench/loss.ts [SECONDS] [ROUNDS]
 //
-// Prints a table, and writes tests/bench/loss.svg.
-//
-// The datagrams of QUIC are dropped. The kernel's TCP cannot be made to lose packets
-// without netem, which not every machine has, so its relay does what a loss does to
-// the reader of a connection: everything from the lost segment on waits for one round
-// trip, which is the least that a retransmission takes. That is kind to TCP: there is
-// no congestion control that slows down, and no second loss.
+// Prints a table of medians and ranges, and writes tests/bench/loss.svg. It needs Linux
+// and root (loss_link.ts). The ways to send take turns.
 
-import { dialSession } from "../../talk/dial.ts";
-import { listenSession } from "../../talk/listen.ts";
-import { FRAMED_PROTOCOL, quicSession } from "../../mux/quic/quic.ts";
-import type { Channel, Session } from "../../mux/types.ts";
 import { loopbackCertificate } from "../support/quic.ts";
+import { CHANNELS, type EndOptions, type Way, WAYS } from "./loss_ends.ts";
+import { LossyLink } from "./loss_link.ts";
 
 /** The share of packets that is lost. */
 const LOSS = 0.02;
 /** Milliseconds one way. */
 const DELAY = 20;
-/** Bytes of a packet with payload. */
-const SEGMENT = 1_200;
-const CHANNELS = 16;
-/**
- * Bytes of a message, and milliseconds between two of a channel. Together they are
- * less than what the congestion control of QUIC sends at this loss; beyond that,
- * messages wait at the sender.
- */
-const MESSAGE = 200, INTERVAL = 50;
-const SECONDS = Number(Deno.args[0] ?? 8);
-
-/** Bytes on their way in one direction of the TCP relay. */
-class Line {
-  #arrives = 0;
-  #writing: Promise<unknown> = Promise.resolve();
-
-  async run(from: Deno.Conn, to: Deno.Conn): Promise<void> {
-    const writer = to.writable.getWriter();
-    for await (const chunk of from.readable) {
-      let at = performance.now() + DELAY;
-      for (let sent = 0; sent < chunk.length; sent += SEGMENT) {
-        if (Math.random() < LOSS) at += 2 * DELAY;
-      }
-      // Bytes do not overtake each other.
-      this.#arrives = Math.max(this.#arrives, at);
-      const wait = this.#arrives - performance.now();
-      const arrived = new Promise((resolve) => setTimeout(resolve, wait));
-      this.#writing = this.#writing.then(() => arrived)
-        .then(() => writer.write(chunk)).catch(() => {});
-    }
-    await this.#writing;
-    await writer.close().catch(() => {});
-  }
-}
-
-function relayTcp(target: number): { port: number; close(): void } {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  (async () => {
-    for await (const near of listener) {
-      const far = await Deno.connect({ hostname: "127.0.0.1", port: target });
-      near.setNoDelay(true);
-      far.setNoDelay(true);
-      new Line().run(near, far).catch(() => {});
-      new Line().run(far, near).catch(() => {});
-    }
-  })().catch(() => {});
-  return { port: listener.addr.port, close: () => listener.close() };
-}
-
-function relayUdp(target: number): { port: number; close(): void } {
-  const options = { transport: "udp", hostname: "127.0.0.1", port: 0 } as const;
-  const near = Deno.listenDatagram(options);
-  const far = Deno.listenDatagram(options);
-  const server = { ...options, port: target };
-  let client: Deno.Addr | undefined;
-  const pass = async (from: Deno.DatagramConn, to: Deno.DatagramConn) => {
-    for await (const [bytes, sender] of from) {
-      if (from === near) client = sender;
-      if (Math.random() < LOSS) continue;
-      const copy = bytes.slice();
-      setTimeout(() => {
-        to.send(copy, to === far ? server : client!).catch(() => {});
-      }, DELAY);
-    }
-  };
-  for (const [from, to] of [[near, far], [far, near]] as const) {
-    pass(from, to).catch(() => {});
-  }
-  return {
-    port: (near.addr as Deno.NetAddr).port,
-    close() {
-      near.close();
-      far.close();
-    },
-  };
-}
-
-/** Two sessions through a relay. */
-interface Pair {
-  near: Session;
-  far: Session;
-  close(): void | Promise<void>;
-}
-
-async function overTcp(): Promise<Pair> {
-  const listener = await listenSession("tcp://127.0.0.1:0");
-  const relay = relayTcp(Number(/\d+$/.exec(listener.addr)![0]));
-  const accepting = listener[Symbol.asyncIterator]().next();
-  const near = await dialSession(`tcp://127.0.0.1:${relay.port}`);
-  return {
-    near,
-    far: (await accepting).value!,
-    async close() {
-      await listener.close();
-      relay.close();
-    },
-  };
-}
-
-/** Over connections of the program's own, which alone may choose that. */
-async function overQuic(
-  congestionControl: "default" | "low-latency",
-): Promise<Pair> {
-  const { cert, key, authority } = await loopbackCertificate();
-  const server = new Deno.QuicEndpoint({ hostname: "127.0.0.1", port: 0 });
-  const client = new Deno.QuicEndpoint({ hostname: "127.0.0.1", port: 0 });
-  const alpnProtocols = [FRAMED_PROTOCOL];
-  const limits = { congestionControl, maxConcurrentUnidirectionalStreams: 1 };
-  const listener = server.listen({ cert, key, alpnProtocols, ...limits });
-  const relay = relayUdp(server.addr.port);
-  const accepting = listener.incoming().then((incoming) => incoming.accept());
-  const near = await Deno.connectQuic({
-    hostname: "127.0.0.1",
-    port: relay.port,
-    caCerts: [authority.cert],
-    endpoint: client,
-    alpnProtocols,
-    ...limits,
-  });
-  return {
-    near: quicSession(near),
-    far: quicSession(await accepting),
-    close() {
-      client.close();
-      server.close();
-      relay.close();
-    },
-  };
-}
+const [seconds = 8, rounds = 5] = Deno.args.map(Number);
 
 /** The milliseconds that each message took. */
-async function measure(pair: Pair): Promise<number[]> {
-  const { near, far } = pair;
-  const latencies: number[] = [];
-  const receiving: Promise<void>[] = [];
-  far.accept((channel) => void receiving.push(receive(channel, latencies)));
-  const channels = await Promise.all(
-    Array.from({ length: CHANNELS }, () => near.open()),
-  );
-  await Promise.all(channels.map(send));
-  await Promise.all(receiving);
-  await near.close();
-  await pair.close();
+async function measure(link: LossyLink, way: Way): Promise<number[]> {
+  const { cert, key, authority } = await loopbackCertificate();
+  const hostname = LossyLink.addressOf("far");
+  const options: EndOptions = {
+    way,
+    hostname,
+    seconds,
+    cert,
+    key,
+    ca: authority.cert,
+  };
+  await using receiver = start(link, "far", "receive", options);
+  const lines = linesOf(receiver.stdout);
+  if ((await lines.next()).value !== "ready") {
+    throw new Error(`Cannot receive over ${way}`);
+  }
+  await using sender = start(link, "near", "send", options);
+  const { value } = await lines.next();
+  await sender.status;
+  const latencies: number[] = JSON.parse(value!);
   return latencies.sort((a, b) => a - b);
 }
 
-async function receive(channel: Channel, latencies: number[]): Promise<void> {
-  const message = new Uint8Array(MESSAGE);
-  let length = 0;
-  for await (const chunk of channel.readable) {
-    for (let at = 0; at < chunk.length;) {
-      const part = chunk.subarray(at, at + MESSAGE - length);
-      message.set(part, length);
-      length += part.length;
-      at += part.length;
-      if (length < MESSAGE) continue;
-      length = 0;
-      const sentAt = new DataView(message.buffer).getFloat64(0);
-      latencies.push(performance.now() - sentAt);
-    }
+function start(
+  link: LossyLink,
+  end: "near" | "far",
+  role: "send" | "receive",
+  options: EndOptions,
+): Deno.ChildProcess {
+  const script = new URL("loss_ends.ts", import.meta.url).pathname;
+  const [program, ...args] = link.at(end, [
+    ...[Deno.execPath(), "run", "--quiet", "--allow-all", "--unstable-net"],
+    ...[script, role, JSON.stringify(options)],
+  ]);
+  return new Deno.Command(program, { args, stdout: "piped" }).spawn();
+}
+
+async function* linesOf(
+  output: ReadableStream<Uint8Array>,
+): AsyncGenerator<string, undefined> {
+  let text = "";
+  for await (const piece of output.pipeThrough(new TextDecoderStream())) {
+    const lines = (text + piece).split("\n");
+    text = lines.pop()!;
+    yield* lines;
   }
 }
 
-/** Sends a message every so often; the channels do not send at the same time. */
-async function send(channel: Channel, index: number): Promise<void> {
-  const writer = channel.writable.getWriter();
-  const begin = performance.now() + index * INTERVAL / CHANNELS;
-  for (let n = 0; n < SECONDS * 1_000 / INTERVAL; n++) {
-    const wait = begin + n * INTERVAL - performance.now();
-    if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
-    const message = new Uint8Array(MESSAGE);
-    new DataView(message.buffer).setFloat64(0, performance.now());
-    await writer.write(message);
-  }
-  await writer.close();
+/** That of the kernel's TCP. */
+function congestionControl(): string {
+  const path = "/proc/sys/net/ipv4/tcp_congestion_control";
+  return Deno.readTextFileSync(path).trim();
 }
 
-/** What is said of one way to send. */
+/** What is said of one way to send, or of one round of it. */
 interface Figures {
-  name: string;
+  name: Way;
   messages: number;
   /** Milliseconds. */
   p50: number;
@@ -210,7 +83,9 @@ interface Figures {
   late: number;
 }
 
-function figuresOf(name: string, latencies: number[]): Figures {
+const KEYS = ["p50", "p90", "p99", "late"] as const;
+
+function figuresOf(name: Way, latencies: number[]): Figures {
   const at = (share: number) =>
     latencies[Math.floor(latencies.length * share)] ?? NaN;
   const late = latencies.filter((ms) => ms > at(0.05) + DELAY).length;
@@ -221,6 +96,24 @@ function figuresOf(name: string, latencies: number[]): Figures {
     p90: at(0.9),
     p99: at(0.99),
     late: late / latencies.length,
+  };
+}
+
+/** A figure of all rounds, the least first. */
+function sorted(all: Figures[], key: typeof KEYS[number]): number[] {
+  return all.map((it) => it[key]).sort((a, b) => a - b);
+}
+
+function medians(all: Figures[]): Figures {
+  const [first] = all;
+  const median = (key: typeof KEYS[number]) =>
+    sorted(all, key)[all.length >> 1]!;
+  return {
+    ...first!,
+    p50: median("p50"),
+    p90: median("p90"),
+    p99: median("p99"),
+    late: median("late"),
   };
 }
 
@@ -276,16 +169,38 @@ ${parts.join("\n")}
 `;
 }
 
-const rows = [
-  figuresOf("QUIC, low-latency", await measure(await overQuic("low-latency"))),
-  figuresOf("QUIC, default", await measure(await overQuic("default"))),
-  figuresOf("qmux over TCP", await measure(await overTcp())),
-];
-for (const { name, messages, p50, p90, p99, late } of rows) {
-  console.log(
-    `${name}: ${messages} messages, p50 ${p50.toFixed(1)} ms, ` +
-      `p90 ${p90.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms, ` +
-      `late ${(100 * late).toFixed(1)} %`,
-  );
+const link = new LossyLink({ delay: DELAY, loss: LOSS });
+const results = new Map(WAYS.map((way) => [way, [] as Figures[]]));
+try {
+  for (let round = 0; round < rounds; round++) {
+    for (const way of WAYS) {
+      const figures = figuresOf(way, await measure(link, way));
+      console.error(JSON.stringify(figures));
+      results.get(way)!.push(figures);
+    }
+  }
+} finally {
+  link[Symbol.dispose]();
 }
-Deno.writeTextFileSync(new URL("loss.svg", import.meta.url), picture(rows));
+const share = 100 * link.lost / (link.lost + link.passed);
+console.log(
+  `medians of ${rounds} rounds of ${seconds} s (the least and the most); ` +
+    `${link.lost + link.passed} packets, ${share.toFixed(2)} % lost; ` +
+    `TCP with ${congestionControl()}`,
+);
+for (const [way, all] of results) {
+  const cells = KEYS.map((key) => {
+    const values = sorted(all, key);
+    const [scale, unit] = key === "late" ? [100, "%"] : [1, "ms"];
+    const [least, median, most] = [0, all.length >> 1, all.length - 1]
+      .map((at) => (scale * values[at]!).toFixed(1));
+    return `${key} ${median} ${unit} (${least} to ${most})`;
+  });
+  console.log(`${way}: ${cells.join(", ")}`);
+}
+Deno.writeTextFileSync(
+  new URL("loss.svg", import.meta.url),
+  picture([...results.values()].map(medians)),
+);
+// The reads of the link never end.
+Deno.exit(0);

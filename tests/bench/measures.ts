@@ -127,6 +127,11 @@ function parallel(size: number): Measure {
   };
 }
 
+/** One that plain sessions take, too, in the same run. */
+function resuming(measure: Measure): Measure {
+  return { ...measure, title: `${measure.title}, with \`resume\` and without` };
+}
+
 /** All measures, by the names that the command line takes. */
 export const MEASURES = {
   "unary-1": over("tcp", calls(1)),
@@ -189,6 +194,9 @@ export const MEASURES = {
   "payload-1m": payload(1024 ** 2, "1 MiB"),
   "payload-16m": payload(16 * 1024 ** 2, "16 MiB"),
   "payload-64m": payload(64 * 1024 ** 2, "64 MiB"),
+  "resume-1": resuming(calls(1)),
+  "resume-64": resuming(calls(64)),
+  "resume-bytes": resuming(SEND),
   "channels-1": channelTime(1),
   "channels-100": channelTime(100),
   "channels-10000": channelTime(10_000),

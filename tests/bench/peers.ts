@@ -20,6 +20,7 @@ export interface Entry {
 export const NAMES = {
   qtalk: "qtalk (this)",
   before: "qtalk (before)",
+  resuming: "qtalk (this), resuming",
   session: "qtalk (this), without calls",
   jsr: "qtalk (this), as JSR serves it",
   go: "qtalk-go",
@@ -67,6 +68,7 @@ export async function findPeers(
     ...["unary", "unix", "stdio", "ws", "worker", "bytes", "echo", "relay"],
     ...["beside", "payload", "connections", "connection", "startup"],
     "parallel",
+    "resume",
   );
   const growth = named("channels", "channel");
   const own = [
@@ -97,6 +99,7 @@ export async function findPeers(
     ...before === undefined ? [] : [
       entry(denoPeer("qtalk", NAMES.before, everything, benchOf(before))),
     ],
+    entry(denoPeer("qtalk_resuming", NAMES.resuming, named("resume"))),
     entry(denoPeer("qtalk_session", NAMES.session, growth)),
     entry(denoPeer("qtalk_jsr", NAMES.jsr, ["startup"])),
     ...[NAMES.go, NAMES.qtalkToGo, NAMES.goToQtalk].some(wanted)

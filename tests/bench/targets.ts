@@ -127,6 +127,16 @@ function beside(measure: MeasureName): Target[] {
   }];
 }
 
+/** Sessions that survive their connection, of plain ones. */
+function resuming(measure: MeasureName, atLeast: number): Target {
+  return {
+    what: `${measure}: ${NAMES.resuming}, of ${NAMES.qtalk}`,
+    value: (look) =>
+      look(measure, NAMES.resuming).median / look(measure).median,
+    atLeast,
+  };
+}
+
 /** How much of the time that each takes grows from one measure to another. */
 function growth(
   from: MeasureName,
@@ -174,6 +184,9 @@ const TARGETS: readonly Target[] = [
     atLeast: 0.5,
   },
   ratio("worker-64", comlink, 1),
+  resuming("resume-1", 0.95),
+  resuming("resume-64", 0.95),
+  resuming("resume-bytes", 0.8),
   {
     what: "channel-memory: bytes",
     value: (look) => look("channel-memory", NAMES.session).median,

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { testTransport } from "../../../tests/conformance/transport_suite.ts";
+import { DatagramRelay } from "../../../tests/resume/datagram_relay.ts";
 import { loopbackCertificate } from "../../../tests/support/quic.ts";
 import { within } from "../../../tests/support/within.ts";
 import { MuxError, TlsError } from "../../errors.ts";
@@ -50,6 +51,30 @@ Deno.test("webTransport: a listener accepts a client with its request, and ends 
   await client.write(new Uint8Array([1]));
   assertEquals(await server.read(), new Uint8Array([1]));
   await Promise.all([client.close(), server.close()]);
+});
+
+Deno.test("webTransport: both ends miss the other one after the idle time that the listener has set", async () => {
+  const listener = await webTransport.listen("//localhost:0/", {
+    tls,
+    session: { keepAlive: { interval: 1_000, timeout: 1_000 } },
+  });
+  using relay = new DatagramRelay(Number(new URL(listener.addr).port));
+  const [client, accepted] = await Promise.all([
+    webTransport.connect(`//127.0.0.1:${relay.port}/`, signal, {
+      tls: { pin: fingerprint },
+    }),
+    listener.accept(),
+  ]);
+  const server = accepted!.transport;
+  await client.write(new Uint8Array([1]));
+  assertEquals(await server.read(), new Uint8Array([1]));
+  relay.cut();
+  for (const end of [client, server]) {
+    await assertRejects(() => within(end.read(), "the end"), Error);
+  }
+  (client as AbortableTransport).abort?.();
+  (server as AbortableTransport).abort?.();
+  listener.close();
 });
 
 Deno.test("webTransport: an address of the wrong form is a SyntaxError", async () => {

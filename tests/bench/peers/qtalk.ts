@@ -2,9 +2,11 @@ import {
   type Channel,
   dial,
   dialCommand,
+  type DialOptions,
   handlerFrom,
   type HandlerFunction,
   listen,
+  type ListenOptions,
   memoryPool,
   Peer,
   qmux,
@@ -12,6 +14,7 @@ import {
   type SessionOptions,
 } from "@qtalk/qtalk";
 import { messagePortTransport } from "@qtalk/qtalk/mux";
+import type { Transport } from "../measures.ts";
 import { type Connection, type DenoPeer, startWorker } from "../peer.ts";
 import { stdioServer, unixAddress } from "./sockets.ts";
 
@@ -27,42 +30,57 @@ const LIMITS = {
 /** Bytes of the buffer that a stream is read into, again and again. */
 const READ_SIZE = 256 * 1024;
 
+/** What some measures vary, at both ends. */
+type Options = Pick<DialOptions & ListenOptions, "resume">;
+
 /** This package, as its README says to use it. */
-const peer: DenoPeer = {
-  async serve(transport) {
-    const handler = new Router();
-    handler.handle("same", handlerFrom((value: unknown) => value));
-    handler.handle("discard", discard);
-    handler.handle("source", source);
-    handler.handle("bytes", bytes);
-    // What qtalk-go's client calls: a value of its own, and no arguments.
-    handler.handle("echo", async (call, respond) => {
-      await respond.return(await call.receive());
-    });
-    if (transport === "worker") {
-      const port = messagePortTransport(self as unknown as MessagePort);
-      new Peer(qmux(port, LIMITS.session), { handler, ...LIMITS });
-      return transport;
-    }
-    const addresses = {
-      tcp: () => "tcp://127.0.0.1:0",
-      unix: () => `unix:${unixAddress()}`,
-      stdio: () => "stdio:",
-      ws: () => "ws://127.0.0.1:0",
-    };
-    const options = { handler, ...LIMITS };
-    const listener = await listen(addresses[transport](), options);
-    return listener.addr;
-  },
-  connect: (address) => connectTo(address, "same", (value) => [value]),
-};
+const peer: DenoPeer = qtalkPeer();
 export default peer;
+
+/** This package with options. */
+export function qtalkPeer(options: Options = {}): DenoPeer {
+  return {
+    serve: (transport) => serve(transport, options),
+    connect: (address) =>
+      connectTo(address, "same", (value) => [value], options),
+  };
+}
+
+async function serve(transport: Transport, options: Options): Promise<string> {
+  const handler = new Router();
+  handler.handle("same", handlerFrom((value: unknown) => value));
+  handler.handle("discard", discard);
+  handler.handle("source", source);
+  handler.handle("bytes", bytes);
+  // What qtalk-go's client calls: a value of its own, and no arguments.
+  handler.handle("echo", async (call, respond) => {
+    await respond.return(await call.receive());
+  });
+  if (transport === "worker") {
+    const port = messagePortTransport(self as unknown as MessagePort);
+    new Peer(qmux(port, LIMITS.session), { handler, ...LIMITS });
+    return transport;
+  }
+  const addresses = {
+    tcp: () => "tcp://127.0.0.1:0",
+    unix: () => `unix:${unixAddress()}`,
+    stdio: () => "stdio:",
+    ws: () => "ws://127.0.0.1:0",
+  };
+  const listener = await listen(addresses[transport](), {
+    handler,
+    ...LIMITS,
+    ...options,
+  });
+  return listener.addr;
+}
 
 /** Connects to a server whose `method` echoes an argument. */
 export async function connectTo(
   address: string,
   method: string,
   toArgs: (value: unknown) => unknown,
+  options: Options = {},
 ): Promise<Connection> {
   const client = address === "stdio"
     ? dialCommand(stdioServer("qtalk"), LIMITS)
@@ -70,7 +88,7 @@ export async function connectTo(
     ? new Peer(
       qmux(messagePortTransport(await startWorker("qtalk"))),
     )
-    : await dial(address, LIMITS);
+    : await dial(address, { ...LIMITS, ...options });
   return {
     call: (value) => client.call(method, toArgs(value)),
     async send(bytes, chunk) {

@@ -1,0 +1,92 @@
+import {
+  dialSession,
+  listenSession,
+  type ResumeState,
+  type Session,
+} from "@qtalk/qtalk";
+import { resumeStore } from "@qtalk/qtalk/mux";
+import { assert, assertEquals } from "@std/assert";
+import { test } from "../support/harness.ts";
+import { loopbackCertificate } from "../support/quic.ts";
+import { forSeeds } from "../support/random.ts";
+import { turn, within } from "../support/within.ts";
+import { DatagramRelay } from "./datagram_relay.ts";
+import { runSessions, runWithoutCuts } from "./random_session.ts";
+import { Relay } from "./relay.ts";
+
+/** How soon a silence is noticed. */
+const keepAlive = { interval: 500, timeout: 500 };
+
+function portOf(addr: string): number {
+  return Number(new URL(addr.replace(/^\w+/, "http")).port);
+}
+
+test("resume: over wt:, and from there to tcp: and back, random sessions carry what they carry without cuts", async (t) => {
+  const { cert, key, fingerprint } = await loopbackCertificate();
+  const resume = resumeStore();
+  const session = { keepAlive };
+  const wt = t.watch(
+    await listenSession("wt://127.0.0.1:0/", {
+      resume,
+      session,
+      tls: { cert, key },
+    }),
+  );
+  const tcp = t.watch(
+    await listenSession("tcp://127.0.0.1:0", { resume, session }),
+  );
+  let cuts = 0;
+  await forSeeds(4, async (random) => {
+    const expected = await runWithoutCuts(random.seed);
+    const faults = random.fork();
+    const relays = [
+      new DatagramRelay(portOf(wt.addr)),
+      new Relay(() => portOf(tcp.addr)),
+    ] as const;
+    const addresses = [
+      `wt://127.0.0.1:${relays[0].port}/`,
+      `tcp://127.0.0.1:${relays[1].port}`,
+    ] as const;
+    let cutsLeft = faults.int(2, 6);
+    /** What passes before the next cut. */
+    let untilCut = Infinity;
+    const onState = ({ name }: ResumeState) => {
+      // A connection that is being made is not cut: Deno leaves streams open then.
+      const isCut = name === "connected" && cutsLeft > 0;
+      untilCut = isCut ? faults.int(1, 30) : Infinity;
+    };
+    const onPassed = () => {
+      if (--untilCut > 0) return;
+      untilCut = Infinity;
+      cutsLeft--;
+      cuts++;
+      for (const relay of relays) relay.cut();
+    };
+    for (const relay of relays) relay.onPassed = onPassed;
+    const accepting = wt[Symbol.asyncIterator]();
+    const sessions = async (): Promise<readonly [Session, Session]> => {
+      const accepted = accepting.next();
+      const dialer = await dialSession(addresses[0], {
+        tls: { pin: fingerprint },
+        session,
+        resume: { addresses: () => faults.pick([...addresses]), onState },
+      });
+      return [dialer, (await accepted).value!];
+    };
+    try {
+      const outcome = await within(
+        runSessions(random.seed, sessions),
+        "a session that is cut",
+        90_000,
+      );
+      assertEquals(outcome, expected);
+    } finally {
+      await accepting.return?.();
+      for (const relay of relays) relay[Symbol.dispose]();
+    }
+  });
+  while (resume.sessions > 0) await turn();
+  assertEquals(resume.detached, 0);
+  // The test is no test if nothing is cut.
+  if (Deno.env.get("QTALK_SEED") === undefined) assert(cuts > 1, String(cuts));
+});
