@@ -338,6 +338,60 @@ Deno.test("TLS: a client of another protocol is refused by ALPN, and one of none
   assertEquals(await there.reports.nextCode(), "wrong-protocol");
 });
 
+/** The error with which a reconnecting peer gives up, and its states. */
+async function lastError(
+  addr: string,
+  tls?: TlsDialOptions,
+): Promise<{ error: unknown; states: string[] }> {
+  const states: string[] = [];
+  const onState = ({ name }: { name: string }) => void states.push(name);
+  const error = await dial(addr, {
+    ...tls && { tls },
+    reconnect: { onState, minDelay: 1, maxAttempts: 5 },
+  }).then((peer) => {
+    peer.call("echo", [1]).catch(() => {});
+    return peer.closed;
+  }).catch((error: unknown) => error);
+  return { error, states };
+}
+
+for (const scheme of ["tls", "wss"]) {
+  for (const client of ["tcp", "ws"]) {
+    Deno.test(`TLS: a client of ${client}: learns from a listener of ${scheme}: what it has dialed, and gives up`, async () => {
+      await using there = await serve({}, `${scheme}://127.0.0.1:0`);
+      const addr = there.addr.replace(`${scheme}:`, `${client}:`);
+      const { error, states } = await lastError(addr);
+      assert(error instanceof Error, `${error}`);
+      assert(error.message.includes("looks like TLS"), `${error}`);
+      assertEquals(states.filter((name) => name === "connecting").length, 1);
+      assertEquals(await there.reports.nextCode(), "not-tls");
+    });
+  }
+
+  const other = scheme === "tls" ? "wss" : "tls";
+  Deno.test(`TLS: a client of ${other}: is refused by ALPN at a listener of ${scheme}:, and gives up`, async () => {
+    await using there = await serve({}, `${scheme}://127.0.0.1:0`);
+    const addr = there.addr.replace(`${scheme}:`, `${other}:`);
+    const { error, states } = await lastError(addr, { ca: ca.cert });
+    assert(error instanceof TalkError, `${error}`);
+    assertEquals((error.cause as TlsError).code, "wrong-protocol");
+    assertEquals(states, ["connecting", "closed"]);
+    assertEquals(await there.reports.nextCode(), "wrong-protocol");
+  });
+}
+
+Deno.test("TLS: a listener answers text with an alert, and ends the connection", async () => {
+  await using there = await serve();
+  const port = Number(there.addr.split(":").at(-1));
+  using conn = await Deno.connect({ hostname: "127.0.0.1", port });
+  await conn.write(new TextEncoder().encode("hello, is anyone there?\r\n"));
+  const alert = new Uint8Array(16);
+  assertEquals(await conn.read(alert), 7);
+  assertEquals(alert[0], 21);
+  assertEquals(await there.reports.nextCode(), "not-tls");
+  assertEquals(await conn.read(alert), null);
+});
+
 Deno.test("TLS: an older version than the least one is refused", async () => {
   await using there = await serve({ minVersion: "TLSv1.3" });
   const { connect } = await import("node:tls");

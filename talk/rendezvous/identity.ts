@@ -13,6 +13,7 @@ import {
   requiredModule,
 } from "../../mux/internal_deno.ts";
 import { RendezvousError } from "./errors.ts";
+import { toHex } from "./hex.ts";
 
 /** The longest certificate that is checked, in bytes. */
 export const MAX_CERTIFICATE_SIZE = 8_192;
@@ -182,7 +183,7 @@ function described(certificate: Certificate): PeerCertificate {
 
 /** A fresh random number, in hexadecimal digits. */
 export function newNonce(): string {
-  return crypto.getRandomValues(new Uint8Array(32)).toHex();
+  return toHex(crypto.getRandomValues(new Uint8Array(32)));
 }
 
 function cryptoModule(): CryptoModule {

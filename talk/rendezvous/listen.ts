@@ -31,6 +31,7 @@ import {
   punch,
 } from "./direct.ts";
 import { meetingError } from "./errors.ts";
+import { toHex } from "./hex.ts";
 import { type Identity, loadIdentity } from "./identity.ts";
 import { knownAs } from "./known_as.ts";
 import { MovableSessions } from "./moving.ts";
@@ -230,8 +231,8 @@ class PeerListener implements TransportListener {
     const response = await peer.request(SELECTORS.register, [{
       name,
       rendezvous,
-      certificate: certificate.toHex(),
-      signature: signature.toHex(),
+      certificate: toHex(certificate),
+      signature: toHex(signature),
       local: localPlaces(this.#socket),
     }]);
     this.#unregister = () => void response.close();

@@ -14,6 +14,7 @@ import {
 } from "../../mux/internal.ts";
 import { limitedSignal } from "../../time_limit.ts";
 import { RendezvousError } from "./errors.ts";
+import { toHex } from "./hex.ts";
 
 /** Milliseconds before the first attempt to move, and at most before one. */
 const PAUSE = { min: 5_000, max: 300_000 } as const;
@@ -177,7 +178,7 @@ export class MovableSessions {
     // Others were refused: no session is known.
     if (answered.kind !== "new") throw unexpected();
     const { session } = answered;
-    const name = session.id.toHex();
+    const name = toHex(session.id);
     const transport: Movable["transport"] = new resume.ResumableTransport({
       limits,
       peerLimit: session.peerLimit,
@@ -217,7 +218,7 @@ export class MovableSessions {
       const answered = await resume.answerDialer(new resume.Incoming(direct), {
         limit: 0,
         find: (id, attempt) => {
-          const movable = this.#sessions.get(id.toHex());
+          const movable = this.#sessions.get(toHex(id));
           if (
             movable === undefined || movable.fingerprint !== fingerprint ||
             attempt <= movable.attempt

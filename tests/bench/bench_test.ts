@@ -81,11 +81,11 @@ Deno.test("bench: measures every peer that needs nothing but Deno", async () => 
     "stdio-64: of (id map, hand-written)",
     "ws-64: of (id map, hand-written)",
     "worker-1: of (id map, hand-written)",
-    "unary-64: of (id map, hand-written)",
     "tls-64: of unary-64",
     "tls-1: of (raw sockets and pipes)",
     "tls-bytes: of (raw sockets and pipes)",
-    "resume-1: qtalk (this), resuming, of qtalk (this)",
+    "resume-1: of plain sessions",
+    "unary-64: of (id map, hand-written)",
   ]);
 
   const path = `${directory}/report.json`;

@@ -27,9 +27,9 @@ export function summary(reports: readonly Report[]): string {
 }
 
 function row(headline: Headline, reports: readonly Report[]): string[] {
-  const { measure, beside, name } = headline;
+  const { measure, peer = NAMES.qtalk, beside, name } = headline;
   const pairs = reports.flatMap(({ results }) => {
-    const ours = find(results, measure, NAMES.qtalk);
+    const ours = find(results, measure, peer);
     const other = find(results, beside.measure, beside.peer);
     return ours && other ? { ours, other } : [];
   });
@@ -40,8 +40,8 @@ function row(headline: Headline, reports: readonly Report[]): string[] {
     list(pairs.map(({ ours }) => figure(ours.median))),
     `${name} ${list(pairs.map(({ other }) => figure(other.median)))}`,
     list(ratios.map((ratio) => ratio.toFixed(2))),
-    limitText(headline),
-    pairs.length === 0
+    limitText(headline) ?? "–",
+    pairs.length === 0 || limitText(headline) === undefined
       ? "–"
       : kept === pairs.length
       ? "yes"

@@ -25,6 +25,7 @@ import {
   TalkError,
   type TlsError,
 } from "@qtalk/qtalk";
+import { rendezvousService } from "@qtalk/qtalk/rendezvous";
 
 const [mode, address, place] = process.argv.slice(2);
 const directory = place ?? mode!;
@@ -321,6 +322,84 @@ const checks: Record<string, () => Promise<void>> = {
     }).catch((error) => error);
     assert.equal(error.cause?.code, "not-tls", `${error.stack}`);
     await plain.close();
+  },
+  async "clients that a server with TLS refuses learn why, and give up"() {
+    for (
+      const [scheme, client, expected] of [
+        ["tls", "tcp", /looks like TLS/],
+        ["tls", "ws", /looks like TLS/],
+        ["wss", "tcp", /looks like TLS/],
+        ["tls", "wss", /another protocol/],
+        ["wss", "tls", /another protocol/],
+      ] as const
+    ) {
+      const listener = await listen(`${scheme}://127.0.0.1:0`, {
+        tls: pem("server"),
+        onError() {},
+      });
+      const addr = listener.addr.replace(`${scheme}:`, `${client}:`);
+      let attempts = 0;
+      const secure = client === "tls" || client === "wss";
+      const error = await dial(addr, {
+        ...(secure && { tls: { ca: pem("ca").cert } }),
+        reconnect: {
+          minDelay: 1,
+          onState: ({ name }) => void (name === "connecting" && attempts++),
+        },
+      }).then((peer) => {
+        peer.call("upper", ["a"]).catch(() => {});
+        return peer.closed;
+      }).catch((error) => error);
+      assert.match(`${error}`, expected, `${client} to ${scheme}`);
+      assert.equal(attempts, 1);
+      await listener.close();
+    }
+  },
+  async "a server of TLS 1.2 that demands a certificate is not dialed again"() {
+    const { createServer } = await import("node:tls");
+    const { readFileSync } = await import("node:fs");
+    const server = createServer({
+      cert: readFileSync(pem("server").cert),
+      key: readFileSync(pem("server").key),
+      ca: readFileSync(pem("ca").cert),
+      requestCert: true,
+      rejectUnauthorized: true,
+      maxVersion: "TLSv1.2",
+    });
+    server.on("tlsClientError", () => {});
+    await new Promise<void>((resolve) =>
+      server.listen(0, "127.0.0.1", resolve)
+    );
+    const { port } = server.address() as { port: number };
+    const error = await dial(`tls://127.0.0.1:${port}`, {
+      tls: { ca: pem("ca").cert },
+      reconnect: {},
+    }).catch((error) => error);
+    assert.equal(error.cause?.code, "no-client-certificate", `${error.stack}`);
+    server.close();
+  },
+  async "peers meet at a rendezvous, and know each other by their keys"() {
+    const meeting = await listen("tcp://127.0.0.1:0", {
+      handler: rendezvousService(),
+    });
+    let caller = "";
+    const listener = await listen(`peer:bob@${meeting.addr}`, {
+      tls: pem("server"),
+      onPeer(_peer, { tls }) {
+        caller = tls?.peerCertificate?.subject ?? "";
+      },
+      handler,
+    });
+    const peer = await dial(listener.addr, {
+      tls: pem("client"),
+      rendezvous: { directTimeout: 0 },
+    });
+    assert.equal(peer.way, "relayed");
+    assert.equal(await peer.call("upper", ["a"]), "A");
+    assert.equal(caller, "CN=client");
+    await peer.close();
+    await listener.close();
+    await meeting.close();
   },
   async "a connection by TLS that is cut is an error"() {
     const reported = Promise.withResolvers<unknown>();

@@ -17,12 +17,19 @@ interface StreamModule {
 /** A socket as a stream that TLS runs on, whose end can be told. */
 export interface Middle {
   /** The stream for TLS. */
-  readonly stream: object;
+  readonly stream: {
+    on(event: "close", listener: () => void): unknown;
+  };
   /** Whether the socket has ended before TLS did, by a message of its own. */
   readonly truncated: boolean;
   /** Bytes that have arrived. */
   readonly received: number;
-  /** Names what runs on it, once that exists. */
+  /** Bytes that TLS has written. */
+  readonly sent: number;
+  /**
+   * Names what runs on it, once that exists. From then on, the socket is closed with
+   * the stream. Before, a server may have to say first why it closes the socket.
+   */
   runs(tls: object): void;
   /** Takes no more bytes from the socket. */
   pause(): void;
@@ -43,16 +50,26 @@ export function middleOf(socket: NodeSocket): Middle {
   let truncated = false;
   let received = 0;
   let isPaused = false;
+  let sent = 0;
+  let ownsSocket = false;
+  let destroyed = false;
   const stream = new Duplex({
     allowHalfOpen: true,
     read() {
       if (!isPaused) socket.resume();
     },
-    write: (bytes: Uint8Array, _: unknown, done: (error?: unknown) => void) =>
-      void socket.write(bytes, done),
-    final: (done: (error?: unknown) => void) => void socket.end(done),
+    write(bytes: Uint8Array, _: unknown, done: (error?: unknown) => void) {
+      sent += bytes.length;
+      socket.write(bytes, done);
+    },
+    final(done: (error?: unknown) => void) {
+      if (ownsSocket) return void socket.end(done);
+      done();
+      void nextPass().then(() => socket.end(() => {}));
+    },
     destroy(error: unknown, done: (error?: unknown) => void) {
-      socket.destroy();
+      destroyed = true;
+      if (ownsSocket) socket.destroy();
       done(error);
     },
   });
@@ -62,6 +79,7 @@ export function middleOf(socket: NodeSocket): Middle {
   });
   socket.on("data", (bytes: Uint8Array) => {
     received += bytes.length;
+    if (destroyed) return;
     if (!stream.push(bytes)) socket.pause();
   });
   // TLS may decrypt what came last in a turn of its own.
@@ -83,7 +101,14 @@ export function middleOf(socket: NodeSocket): Middle {
     get received() {
       return received;
     },
-    runs: (what) => tls = what,
+    get sent() {
+      return sent;
+    },
+    runs(what) {
+      tls = what;
+      ownsSocket = true;
+      if (destroyed) socket.destroy();
+    },
     pause() {
       isPaused = true;
       socket.pause();

@@ -7,7 +7,7 @@
 import { Handshakes } from "../handshakes.ts";
 import { nextPass } from "../../flow/turns.ts";
 import { timeLimit } from "../../../time_limit.ts";
-import { TlsError, type TlsErrorCode } from "../../errors.ts";
+import { TlsError } from "../../errors.ts";
 import type {
   Accepted,
   HandshakeLimit,
@@ -32,7 +32,14 @@ import {
 } from "./sockets.ts";
 import { NodeTransport, systemError } from "./streams.ts";
 import { pinsOf, readPem } from "./tls_options.ts";
-import { refusalIn, refusalText, tlsErrorOf } from "./tls_errors.ts";
+import {
+  alertOf,
+  clientErrorOf,
+  refusalIn,
+  refusalText,
+  serverErrorOf,
+  tlsErrorOf,
+} from "./tls_errors.ts";
 
 /** What is used of a `tls.TLSSocket`. */
 interface TlsSocket extends NodeSocket {
@@ -120,7 +127,7 @@ interface ClientTerms {
   readonly pins: readonly string[] | undefined;
   readonly serverName: string;
   readonly minVersion: TlsVersion;
-  readonly credentials: object;
+  readonly credentials: { cert?: string };
   readonly protocol: string;
 }
 
@@ -164,7 +171,8 @@ async function secureClient(
     throw optionError(error);
   }
   middle.runs(client);
-  await secured(client, socket, middle, signal);
+  const hasCertificate = credentials.cert !== undefined;
+  await secured(client, socket, middle, hasCertificate, signal);
   const problem = problemOf(client, pins);
   if (problem !== undefined) {
     await endGently(client);
@@ -178,6 +186,7 @@ async function secured(
   tls: TlsSocket,
   socket: NodeSocket,
   middle: Middle,
+  hasCertificate: boolean,
   signal: AbortSignal,
 ): Promise<void> {
   const ready = Promise.withResolvers<void>();
@@ -197,7 +206,9 @@ async function secured(
     tls.destroy();
     if (signal.aborted) throw error;
     const { code } = error as { code?: unknown };
-    throw code === "ECONNRESET" ? endedEarly(middle) : tlsErrorOf(error);
+    throw code === "ECONNRESET"
+      ? endedEarly(middle)
+      : clientErrorOf(error, middle.received, hasCertificate);
   } finally {
     signal.removeEventListener("abort", onAbort);
   }
@@ -378,8 +389,8 @@ export class Guard {
       handshake.giveUp();
       onTimeout(remoteAddr);
     });
+    const middle = middleOf(socket);
     try {
-      const middle = middleOf(socket);
       const client = await this.#secure(socket, middle);
       const problem = this.#problemOf(client);
       if (problem === undefined) {
@@ -391,12 +402,19 @@ export class Guard {
         cancel();
         const ended = Promise.withResolvers<void>();
         endRefusal = ended.resolve;
-        await refuse(client, problem.code, ended);
+        await refuse(client, refusalText(problem.code), ended);
       }
     } catch (error) {
-      socket.destroy();
       // That a connection ended early is no more than that of others.
-      if (!late && error instanceof TlsError) onFailure?.(error, remoteAddr);
+      if (!late && error instanceof TlsError) {
+        onFailure?.(error, remoteAddr);
+        cancel();
+        const ended = Promise.withResolvers<void>();
+        endRefusal = ended.resolve;
+        const alert = middle.sent === 0 ? alertOf(error.code) : undefined;
+        await refuse(socket, alert, ended);
+      }
+      socket.destroy();
     } finally {
       cancel();
       handshake.finish();
@@ -423,11 +441,12 @@ export class Guard {
     server.on("secureConnection", ready.resolve);
     server.on("tlsClientError", (error: unknown, client?: NodeSocket) => {
       client?.on("error", () => {});
-      ready.reject(tlsErrorOf(error));
+      ready.reject(serverErrorOf(error, middle.sent));
     });
-    socket.on("close", () => {
+    const onClose = () =>
       void nextPass().then(() => ready.reject(endedEarly(middle)));
-    });
+    socket.on("close", onClose);
+    middle.stream.on("close", onClose);
     server.emit("connection", middle.stream);
     const client = await ready.promise;
     middle.runs(client);
@@ -461,23 +480,25 @@ export class Guard {
 /**
  * Tells a client why it is refused, and closes the connection.
  *
+ * @param socket the connection, or TLS on it
+ * @param reason what is still to be sent, if anything is
  * @param ended resolves when the client has heard; to resolve it ends the wait
  */
 async function refuse(
-  client: TlsSocket,
-  code: TlsErrorCode,
+  socket: NodeSocket,
+  reason: Uint8Array | undefined,
   ended: PromiseWithResolvers<void>,
 ): Promise<void> {
   const cancel = timeLimit(REFUSAL_TIME, ended.resolve);
-  // To close a socket with unread bytes resets it, and the text could be lost.
-  client.on("end", ended.resolve);
-  client.on("close", ended.resolve);
-  client.resume();
-  client.write(refusalText(code), () => {});
-  client.end(() => {});
+  // To close a socket with unread bytes resets it, and the reason could be lost.
+  socket.on("end", ended.resolve);
+  socket.on("close", ended.resolve);
+  socket.resume();
+  if (reason !== undefined) socket.write(reason, () => {});
+  socket.end(() => {});
   await ended.promise;
   cancel();
-  client.destroy();
+  socket.destroy();
 }
 
 // --- Both --------------------------------------------------------------------
@@ -533,7 +554,7 @@ function infoOf(tls: TlsSocket): TlsInfo {
 /** The certificates and keys of options, as text. */
 function credentialsOf(
   options: Pick<TlsDialOptions, "ca" | "cert" | "key">,
-): object {
+): { ca?: string[]; cert?: string; key?: string } {
   const { ca } = options;
   const cert = options.cert && readPem(options.cert, "cert");
   const key = options.key && readPem(options.key, "key");

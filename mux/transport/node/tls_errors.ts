@@ -60,6 +60,90 @@ function firstLine(text = ""): string {
   return text.split("\n", 1)[0]!;
 }
 
+/** Bytes of an alert: a server that has sent more has answered before. */
+const ALERT_SIZE = 7;
+
+/**
+ * The error of a client's handshake.
+ *
+ * @param cause the error of the runtime
+ * @param received bytes that the server has sent
+ * @param hasCertificate whether the client has a certificate
+ */
+export function clientErrorOf(
+  cause: unknown,
+  received: number,
+  hasCertificate: boolean,
+): Error {
+  const error = tlsErrorOf(cause);
+  if (!(error instanceof TlsError)) return error;
+  const { code } = error;
+  const refused = code === "handshake-failed" && isRefusal(cause);
+  // Up to TLS 1.2, servers have no alert of its own for this. One that refuses a
+  // client after both have agreed on a version and a cipher misses the certificate.
+  if (
+    !hasCertificate &&
+    (refused && received > ALERT_SIZE || code === "bad-certificate")
+  ) {
+    return new TlsError(
+      "no-client-certificate",
+      "the server demands a client certificate",
+      { cause },
+    );
+  }
+  if (!refused) return error;
+  return new TlsError(
+    code,
+    "the server refuses the handshake: both may have no cipher in common",
+    { cause },
+  );
+}
+
+/** Whether the other side has refused a handshake without a special reason. */
+function isRefusal(cause: unknown): boolean {
+  const { code, message } = cause as { code?: string; message?: string };
+  return /ALERT_HANDSHAKE_FAILURE/.test(`${code}`) &&
+    // Deno has the same code for what this side refuses.
+    !/^peer /.test(`${message}`);
+}
+
+/**
+ * The error of a server's handshake.
+ *
+ * @param cause the error of the runtime
+ * @param sent bytes that the server has sent
+ */
+export function serverErrorOf(cause: unknown, sent: number): Error {
+  const error = tlsErrorOf(cause);
+  if (
+    !(error instanceof TlsError) || error.code !== "not-tls" ||
+    sent <= ALERT_SIZE
+  ) return error;
+  // It has understood a client that speaks TLS. Bun cannot read some alerts.
+  return new TlsError(
+    "handshake-failed",
+    "the client has ended the handshake: it may not trust the certificate",
+    { cause },
+  );
+}
+
+/** Numbers of alerts (RFC 8446, section 6). */
+const ALERTS: Partial<Record<TlsErrorCode, number>> = {
+  "not-tls": 10,
+  "wrong-version": 70,
+  "wrong-protocol": 120,
+};
+const HANDSHAKE_FAILURE = 40;
+
+/**
+ * The alert for a client whose handshake has failed, for runtimes that send none.
+ * A peer without TLS can tell by it what it has dialed.
+ */
+export function alertOf(code: TlsErrorCode): Uint8Array {
+  const alert = ALERTS[code] ?? HANDSHAKE_FAILURE;
+  return Uint8Array.of(0x15, 3, 1, 0, 2, 2, alert);
+}
+
 /** The codes that a server tells a client after the handshake, as text. */
 const TOLD: readonly TlsErrorCode[] = [
   "no-client-certificate",

@@ -25,7 +25,10 @@ export function webSocketScheme(name: "ws" | "wss"): Scheme {
       if ("Deno" in globalThis && tls === undefined) {
         return await dialInDeno(request, signal, onFallback);
       }
-      if (!hasSockets()) return await dialNative(request, signal);
+      if (!hasSockets()) {
+        if (name === "wss" && tls !== undefined) throw tlsWithoutEffect();
+        return await dialNative(request, signal);
+      }
       const { dialOverSocket } = await import("./node_dial.ts");
       return await dialOverSocket(request, signal, tls);
     },
@@ -86,6 +89,13 @@ function hasSockets(): boolean {
     builtinModule("node:net") !== undefined;
 }
 
+/** To ignore `tls.pin`, for example, would trust servers that it does not list. */
+function tlsWithoutEffect(): TypeError {
+  return new TypeError(
+    'option "tls" has no effect on a WebSocket of this runtime, which decides itself what certificates it trusts',
+  );
+}
+
 /** Dials with the runtime's own `WebSocket`: in browsers. */
 export async function dialNative(
   { url, headers, protocols = [] }: HandshakeRequest,
@@ -105,12 +115,15 @@ export async function dialNative(
   if (signal.aborted) onAbort();
   socket.addEventListener("open", () => opened.resolve());
   socket.addEventListener("close", ({ code, reason }) => {
-    opened.reject(closingError(code, reason) ?? connectionBroken(reason));
+    const error = [0, 1006].includes(code)
+      ? notOpened(reason)
+      : closingError(code, reason);
+    opened.reject(error ?? connectionBroken(reason));
   });
   // Usually a close event with more details follows, but not in Node.
   socket.addEventListener("error", (event) => {
     const { message = "" } = event as Partial<ErrorEvent>;
-    if (socket.readyState === 0) opened.reject(connectionBroken(message));
+    if (socket.readyState === 0) opened.reject(notOpened(message));
   });
   try {
     await opened.promise;
@@ -121,6 +134,16 @@ export async function dialNative(
   } finally {
     signal.removeEventListener("abort", onAbort);
   }
+}
+
+/** Browsers do not tell a page which of the reasons it is. */
+function notOpened(why: string): Error {
+  return new Error(
+    "the WebSocket was not opened: the server cannot be reached, or has refused it" +
+      `, as servers do with pages of an origin that they do not list (option "origins")${
+        why && `: ${why}`
+      }`,
+  );
 }
 
 /** Node and Bun accept headers and protocols instead of the protocols. */

@@ -212,9 +212,30 @@ Deno.test("dialNative: the refusal of a server is an error", async () => {
   await assertRejects(
     () => dialNative({ url }, signal),
     Error,
-    "ended without CLOSE",
+    "the WebSocket was not opened: the server cannot be reached, or has refused it",
   );
   await server.shutdown();
+});
+
+Deno.test("wss:, dial(): options of TLS are an error where the runtime's WebSocket decides whom to trust", async () => {
+  // As in a browser.
+  const saved = ["Deno", "process"].filter((name) => name in globalThis)
+    .map((name) => [name, Reflect.get(globalThis, name)] as const);
+  const dialing = (() => {
+    for (const [name] of saved) Reflect.deleteProperty(globalThis, name);
+    try {
+      return wss.connect("//127.0.0.1:1", signal, {
+        tls: { pin: "0".repeat(64) },
+      });
+    } finally {
+      Object.assign(globalThis, Object.fromEntries(saved));
+    }
+  })();
+  await assertRejects(
+    () => dialing,
+    TypeError,
+    'option "tls" has no effect on a WebSocket of this runtime',
+  );
 });
 
 Deno.test("dialNative: an abort rejects with its reason", async () => {

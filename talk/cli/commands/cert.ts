@@ -110,9 +110,7 @@ issues: others know it by its fingerprint. Keys are readable by you only (mode
     const path = join(out, role);
     await checkAbsent(`${path}.key`);
     await checkAbsent(`${path}.pem`);
-    const { makeCertificate } = await import(lazyModule(MAKER)) as {
-      makeCertificate: MakeCertificate;
-    };
+    const { makeCertificate } = await loadMaker();
     const until = new Date(Date.now() + days * DAY);
     const made = await makeCertificate({ role, names, until, authority })
       .catch((cause: unknown) => {
@@ -131,6 +129,34 @@ issues: others know it by its fingerprint. Keys are readable by you only (mode
     return EXIT.ok;
   },
 });
+
+/** What {@linkcode loadMaker} loads. */
+interface Maker {
+  readonly makeCertificate: MakeCertificate;
+}
+
+/**
+ * Loads the module that makes certificates, and with it a library of npm. The package
+ * for npm does not install that library.
+ *
+ * @param load loads the module; tests bring their own
+ * @throws {Error} if the library is not there
+ */
+export async function loadMaker(
+  load: () => Promise<Maker> = () => import(lazyModule(MAKER)),
+): Promise<Maker> {
+  try {
+    return await load();
+  } catch (cause) {
+    const [reason] = (cause as Error).message.split("\n");
+    throw new Error(
+      `Cannot load the library that makes certificates: ${
+        printableText(reason!)
+      } (\`npm install @peculiar/x509 reflect-metadata\` adds it to a project of npm)`,
+      { cause },
+    );
+  }
+}
 
 function isRole(word: string | undefined): word is Role {
   return word !== undefined && Object.hasOwn(DAYS, word);
@@ -170,7 +196,7 @@ function problemWithHost(host: string): string | undefined {
   const pattern = new RegExp(`^(?:\\*\\.)?${label}(?:\\.${label})*$`, "i");
   return pattern.test(host) && !/^[\d.]+$/.test(host)
     ? undefined
-    : "it is neither the name of a host nor an address, which have no scheme and no port";
+    : "it is neither the name of a host nor an IP address, without a scheme and a port";
 }
 
 function problemWithName(name: string): string | undefined {

@@ -1,7 +1,13 @@
 import { dial, listen, TalkError, TlsError } from "@qtalk/qtalk";
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import { cli, startCli } from "../../../tests/support/cli.ts";
 import { within } from "../../../tests/support/within.ts";
+import { loadMaker } from "./cert.ts";
 
 const LISTENING = /^listening on (\S+)$/;
 
@@ -191,4 +197,19 @@ Deno.test("qtalk cert: arguments that are not valid exit with 2", async () => {
     assert(stderr.includes(why), stderr);
   }
   await assertRejects(() => Deno.lstat(`${folder}/out`));
+});
+
+Deno.test("qtalk cert: without the library of npm, the error says how to get it", async () => {
+  const cause = new Error(
+    "Could not find package 'reflect-metadata' from referrer 'file:///x.js'.\n  at x",
+  );
+  const error = await assertRejects(
+    () => loadMaker(() => Promise.reject(cause)),
+    Error,
+    "Could not find package 'reflect-metadata'",
+  );
+  assertStringIncludes(
+    error.message,
+    "npm install @peculiar/x509 reflect-metadata",
+  );
 });

@@ -132,7 +132,7 @@ async function measureAll() {
           peer,
           rounds: [],
           p99: [],
-          times: [],
+          cpu: [],
         };
         rows.push(row);
         turns.push({ row, running: own });
@@ -150,7 +150,7 @@ async function measureAll() {
         const sample = await running.measure(row.measure, options);
         row.rounds.push(sample.value);
         row.p99.push(sample.p99!);
-        row.times.push((sample as TimedSample).processorTime);
+        row.cpu.push((sample as TimedSample).cpuPerCall);
         progress(round, row, sample);
       } catch (error) {
         // What comes from a registry may break.

@@ -15,7 +15,7 @@ import { rate, timeCalls } from "../timing.ts";
 
 /** A sample, and microseconds of processor time of the client for each call. */
 export interface TimedSample extends Sample {
-  processorTime: number;
+  cpuPerCall: number;
 }
 
 /** Loaded one at a time, since each loads what it has from npm. */
@@ -45,8 +45,8 @@ if (mode === "server") {
   const options = { ...limits, warmup: 0 };
   const calls = await timeCalls(connections, Number(inflight), options);
   const { user, system } = process.cpuUsage(before);
-  const processorTime = (user + system) / calls.times.length;
-  console.log(JSON.stringify({ ...rate(calls), processorTime }));
+  const cpuPerCall = (user + system) / calls.times.length;
+  console.log(JSON.stringify({ ...rate(calls), cpuPerCall }));
   // Some libraries leave something behind that would keep the process.
   process.exit(0);
 }

@@ -17,7 +17,7 @@ export interface Row {
   /** Microseconds. */
   p99: number[];
   /** Microseconds of processor time of the client, for each call. */
-  times: number[];
+  cpu: number[];
   /** Why it was not measured to the end. */
   missing?: string;
 }
@@ -36,7 +36,7 @@ export interface Settings {
 /** What `--json` prints. */
 export interface Report extends Settings {
   results:
-    (Row & { median: number; min: number; max: number; medianTime: number })[];
+    (Row & { median: number; min: number; max: number; medianCpu: number })[];
   /** What a peer did not measure to the end. */
   missing: {
     runtime: string;
@@ -60,7 +60,7 @@ export function makeReport(settings: Settings, rows: readonly Row[]): Report {
     median: median(row.rounds),
     min: Math.min(...row.rounds),
     max: Math.max(...row.rounds),
-    medianTime: median(row.times),
+    medianCpu: median(row.cpu),
   }));
   const ratios = results.flatMap((of) => {
     const own = results.find(({ runtime, measure, peer }) =>
@@ -97,7 +97,7 @@ export function tableOf(report: Report): string {
         figure(
           results.find((it) =>
             it.runtime === runtime && it.measure === measure && it.peer === peer
-          )?.medianTime,
+          )?.medianCpu,
         )
       );
       const title = measureOf(measure).title.replace("unary calls, ", "");

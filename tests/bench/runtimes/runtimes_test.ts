@@ -40,9 +40,9 @@ Deno.test({
     for (const { peer } of report.missing) {
       assert(["birpc", "kkrpc"].includes(peer), `${peer} is missing`);
     }
-    for (const { median, medianTime } of report.results) {
+    for (const { median, medianCpu } of report.results) {
       assert(median > 0);
-      assert(medianTime > 0);
+      assert(medianCpu > 0);
     }
   },
 });
@@ -50,7 +50,7 @@ Deno.test({
 Deno.test("runtimes bench report: a ratio is that of medians on the same runtime", () => {
   const row = (runtime: string, peer: string, rounds: number[]): Row => ({
     ...{ runtime, peer, rounds, measure: "unary-64" },
-    ...{ p99: rounds, times: rounds },
+    ...{ p99: rounds, cpu: rounds },
   });
   const report = makeReport({
     ...{ versions: { node24: "v24.0.0\n", bun: "1.4.0\n" }, load: 0.5 },
