@@ -249,3 +249,15 @@ Deno.test("architecture: mod.ts reaches no module that only Deno can run when it
     assert(!/\bDeno\./.test(codeOf(file)), `${file} uses Deno`);
   }
 });
+
+// Node may keep such a listener when the signal aborts (nodejs/node#63954).
+Deno.test("architecture: the library removes its listeners itself, by no signal", () => {
+  const bySignal =
+    /addEventListener\((?:(?!\);)[\s\S])*?\{[^}]*\bsignal\s*[:,}]/;
+  assert(bySignal.test('on.addEventListener("a", b, { signal });'));
+  assert(bySignal.test('on.addEventListener("a", b, { once, signal: c });'));
+  const modules = Object.keys(LAYERS).flatMap((l) => [...modulesIn(l)]);
+  for (const path of [...modules, ...FOUNDATION]) {
+    assertEquals(bySignal.exec(codeOf(path)), null, path);
+  }
+});

@@ -176,13 +176,6 @@ export const EXCEPTIONS: readonly Exception[] = [
     sometimes: true,
   },
   {
-    on: NODE,
-    tests: /messagePortTransport: a new session over the same worker/,
-    reason:
-      "peer.close() can resolve before the worker is free, so a new session over it that is made at once may fail: a session uses it already",
-    sometimes: true,
-  },
-  {
     on: ALL,
     tests:
       /^mux\/quic\/session_test|^mux\/transport\/webtransport\/(?!.*an address of the wrong form)|vanishes, over QUIC$/,
