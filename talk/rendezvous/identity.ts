@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { toHex } from "../../hex.ts";
 import type { PeerCertificate, Pem } from "../../mux/internal.ts";
 import {
   certificateOf,
@@ -182,7 +183,7 @@ function described(certificate: Certificate): PeerCertificate {
 
 /** A fresh random number, in hexadecimal digits. */
 export function newNonce(): string {
-  return crypto.getRandomValues(new Uint8Array(32)).toHex();
+  return toHex(crypto.getRandomValues(new Uint8Array(32)));
 }
 
 function cryptoModule(): CryptoModule {

@@ -1,3 +1,4 @@
+import { toHex } from "../../hex.ts";
 import {
   type Accepted,
   type HandshakeLimit,
@@ -230,8 +231,8 @@ class PeerListener implements TransportListener {
     const response = await peer.request(SELECTORS.register, [{
       name,
       rendezvous,
-      certificate: certificate.toHex(),
-      signature: signature.toHex(),
+      certificate: toHex(certificate),
+      signature: toHex(signature),
       local: localPlaces(this.#socket),
     }]);
     this.#unregister = () => void response.close();

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { toHex } from "../../hex.ts";
 import {
   type AbortableTransport,
   loadResume,
@@ -177,7 +178,7 @@ export class MovableSessions {
     // Others were refused: no session is known.
     if (answered.kind !== "new") throw unexpected();
     const { session } = answered;
-    const name = session.id.toHex();
+    const name = toHex(session.id);
     const transport: Movable["transport"] = new resume.ResumableTransport({
       limits,
       peerLimit: session.peerLimit,
@@ -217,7 +218,7 @@ export class MovableSessions {
       const answered = await resume.answerDialer(new resume.Incoming(direct), {
         limit: 0,
         find: (id, attempt) => {
-          const movable = this.#sessions.get(id.toHex());
+          const movable = this.#sessions.get(toHex(id));
           if (
             movable === undefined || movable.fingerprint !== fingerprint ||
             attempt <= movable.attempt

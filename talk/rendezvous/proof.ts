@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { fromHex, toHex } from "../../hex.ts";
 import type { PeerCertificate, Transport } from "../../mux/internal.ts";
 import { readUint32, writeUint32 } from "../../uint32.ts";
 import { TlsError } from "../../mux/internal.ts";
@@ -82,7 +83,7 @@ export async function prove(
   fingerprint: string,
 ): Promise<void> {
   await messages.write(Uint8Array.of(VERSION));
-  const nonce = (await messages.read()).toHex();
+  const nonce = toHex(await messages.read());
   const signature = identity.prove({
     purpose: "client",
     subject: fingerprint,
@@ -119,7 +120,7 @@ export async function demandProof(
   const [version] = await messages.read();
   if (version !== VERSION) throw malformed();
   const nonce = newNonce();
-  await messages.write(Uint8Array.fromHex(nonce));
+  await messages.write(fromHex(nonce));
   const proof = await messages.read();
   const size = proof[0]! << 8 | proof[1]!;
   if (!(size + 2 < proof.length)) throw malformed();

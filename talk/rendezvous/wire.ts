@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { fromHex } from "../../hex.ts";
 import { fingerprintOf } from "../../mux/internal_deno.ts";
 import { CallError } from "../../rpc/internal.ts";
 import { MAX_CERTIFICATE_SIZE, MAX_SIGNATURE_SIZE } from "./identity.ts";
@@ -165,7 +166,7 @@ function bytesFrom(text: unknown, limit: number): Uint8Array {
   if (
     typeof text === "string" && text.length <= 2 * limit &&
     /^(?:[\da-f]{2})+$/.test(text)
-  ) return Uint8Array.fromHex(text);
+  ) return fromHex(text);
   throw badArguments(`expected up to ${limit} bytes in hexadecimal digits`);
 }
 

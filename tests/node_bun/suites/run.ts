@@ -50,6 +50,9 @@ if (!("Bun" in globalThis)) {
 // the process.
 setInterval(() => {}, 2 ** 30);
 
+// Node 22 lacks it, and tests use it.
+RegExp.escape ??= (text) => text.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&");
+
 function say(said: Said): void {
   process.stdout.write(`\n${MARK}${JSON.stringify(said)}\n`);
 }
