@@ -50,7 +50,7 @@ export const EXCEPTIONS: readonly Exception[] = [
   {
     on: ALL,
     tests:
-      /dials wss: with a trusted certificate only|uses the runtime's WebSocket, once, where it refuses|reusePort is for TCP ports, and needs a flag/,
+      /dials wss: with a trusted certificate only|uses the runtime's WebSocket, once, where it refuses|reusePort without the flag of Deno/,
     reason:
       "the tests are about the certificates that Deno trusts, about what is different on Deno Deploy, and about a flag of Deno",
   },
@@ -178,7 +178,7 @@ export const EXCEPTIONS: readonly Exception[] = [
   {
     on: ALL,
     tests:
-      /^mux\/quic\/session_test|^mux\/transport\/webtransport\/(?!.*an address of the wrong form)|vanishes, over QUIC$/,
+      /^mux\/quic\/session_test|^mux\/transport\/webtransport\/(?!.*an address of the wrong form)|vanishes, over QUIC$|^talk\/observe\/quic_observer_test|dial\(\): (?:quic: is preferred|a network that swallows UDP)|^talk\/rendezvous\/rendezvous_test.ts => (?:peer: (?!the name of a peer that was lost|addresses of another form)|rendezvousService: (?:a peer may know it|names, relays and|what is malformed))/,
     reason:
       "only Deno has QUIC and WebTransport; dial several addresses, of which this runtime takes those that it has",
   },
