@@ -11,6 +11,7 @@
  *
  * @module
  */
+import { unmatchedExceptions } from "./node_bun/exceptions.ts";
 import { addCounts, countsOf } from "./support/counts.ts";
 import { REQUIREMENTS } from "./support/requirements.ts";
 import { judgeSkipped, requiredBy } from "./support/skipped.ts";
@@ -79,6 +80,21 @@ async function runStep(
   return { ok: success, output: stdout + stderr };
 }
 
+if (Deno.args.includes("--help")) {
+  console.log(`Runs every check that a change must pass.
+
+Usage: deno task ok
+
+  --help   print this
+
+The steps: ${Object.keys(STEPS).join("; ")}.
+
+The last line says how many tests passed, failed and were skipped, on Deno, and in
+the short form of \`deno task suites\` on Node and Bun. The exit code is 1 if a step
+failed, or if a test was skipped that could have run.`);
+  Deno.exit();
+}
+
 const failures: string[] = [];
 let counts = countsOf("");
 for (const [name, args] of Object.entries(STEPS)) {
@@ -92,6 +108,13 @@ for (const [name, args] of Object.entries(STEPS)) {
   if (!COUNTED.includes(name)) continue;
   const own = countsOf(output);
   counts = addCounts(counts, own);
+  if (name === "tests") {
+    const tests = [...output.matchAll(/^\.\/(\S+ => .+) \.\.\. /gm)]
+      .map(([, test]) => test!);
+    for (const pattern of unmatchedExceptions(tests)) {
+      failures.push(`no test is that of the exception /${pattern}/`);
+    }
+  }
   const required = requiredBy(Deno.env);
   const skipped = await judgeSkipped(
     output,

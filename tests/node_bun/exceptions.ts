@@ -183,3 +183,55 @@ export const EXCEPTIONS: readonly Exception[] = [
       "only Deno has QUIC and WebTransport; dial several addresses, of which this runtime takes those that it has",
   },
 ];
+
+/**
+ * The alternatives of exceptions that are no test's: it has another name now, or is
+ * gone.
+ *
+ * @param tests all tests, by file and name
+ */
+export function unmatchedExceptions(
+  tests: readonly string[],
+  exceptions: readonly Pick<Exception, "tests">[] = EXCEPTIONS,
+): string[] {
+  return exceptions.flatMap(({ tests }) => alternativesOf(tests.source))
+    .filter((source) => {
+      const pattern = new RegExp(source);
+      return !tests.some((test) => pattern.test(test));
+    });
+}
+
+/** The patterns that a pattern with `|`, also within `(?:…)`, stands for. */
+export function alternativesOf(source: string): string[] {
+  let whole: string[] = [];
+  let current = [""];
+  for (let i = 0; i < source.length; i++) {
+    if (source[i] === "|") {
+      whole = whole.concat(current);
+      current = [""];
+      continue;
+    }
+    const end = endOfPart(source, i);
+    const part = source.slice(i, end + 1);
+    const parts = part.startsWith("(?:")
+      ? alternativesOf(part.slice(3, -1))
+      : [part];
+    current = current.flatMap((before) => parts.map((after) => before + after));
+    i = end;
+  }
+  return whole.concat(current);
+}
+
+/** Where a character, an escape, a class or a group ends. */
+function endOfPart(source: string, start: number): number {
+  if (source[start] === "\\") return start + 1;
+  const close = { "(": ")", "[": "]" }[source[start]!];
+  if (close === undefined) return start;
+  let at = start + 1;
+  while (at < source.length && source[at] !== close) {
+    // In a class, only an escape is more than one character.
+    const isPlain = close === "]" && source[at] !== "\\";
+    at = (isPlain ? at : endOfPart(source, at)) + 1;
+  }
+  return at;
+}

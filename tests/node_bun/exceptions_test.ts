@@ -1,5 +1,9 @@
 import { assertEquals } from "@std/assert";
-import { EXCEPTIONS } from "./exceptions.ts";
+import {
+  alternativesOf,
+  EXCEPTIONS,
+  unmatchedExceptions,
+} from "./exceptions.ts";
 import { RUNTIME_NAMES } from "./suites.ts";
 
 /** The rows of the table in docs/runtimes.md. */
@@ -20,4 +24,23 @@ Deno.test("suites: docs/runtimes.md lists what a runtime cannot do", async () =>
   const rows = table.split("\n").filter((line) => line.startsWith("|")).slice(2)
     .map((line) => line.split("|").slice(1, -1).map((cell) => cell.trim()));
   assertEquals(rows, ROWS);
+});
+
+Deno.test("alternativesOf(): splits a pattern at each |, also in groups, and nowhere else", () => {
+  const cases: Record<string, string[]> = {
+    "a": ["a"],
+    "a|b": ["a", "b"],
+    "^a (?:b|c(?:d|e)) f$": ["^a b f$", "^a cd f$", "^a ce f$"],
+    "a(?!b|c)|[(|]|\\(\\|": ["a(?!b|c)", "[(|]", "\\(\\|"],
+  };
+  for (const [source, expected] of Object.entries(cases)) {
+    assertEquals(alternativesOf(source), expected);
+  }
+});
+
+Deno.test("unmatchedExceptions(): finds the alternative whose test has another name", () => {
+  const tests = ["a_test.ts => qmux: it works", "a_test.ts => qmux: it ends"];
+  assertEquals(unmatchedExceptions(tests, [{ tests: /it (?:works|fails)$/ }]), [
+    "it fails$",
+  ]);
 });
