@@ -60,6 +60,13 @@ const BATCH = 6;
 /** Milliseconds of a test, and of one that is listed as an exception. */
 const PATIENCE = { others: 120_000, these: 10_000 };
 
+/** Whether a test is one that passes on a runtime, as far as its name says. */
+export function runsOn(runtime: Runtime, file: string, test: string): boolean {
+  return FOLDERS.some((folder) => file.startsWith(`${folder}/`)) &&
+    file.endsWith("_test.ts") && !LEFT_OUT.test(file) &&
+    exceptionFor(runtime, `${file} => ${test}`) === undefined;
+}
+
 /** What came of a test. */
 export interface Outcome {
   runtime: Runtime;
