@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import {
   alternativesOf,
   EXCEPTIONS,
@@ -7,12 +7,12 @@ import {
 import { RUNTIME_NAMES } from "./suites.ts";
 
 /** The rows of the table in docs/runtimes.md. */
-const ROWS = EXCEPTIONS.map(({ on, reason, issue, sometimes }) => [
+const ROWS = EXCEPTIONS.map(({ on, reason, upstream, sometimes }) => [
   on.length === 3 ? "all" : on.length === 2 ? "Node" : RUNTIME_NAMES[on[0]!],
   reason,
-  issue === undefined
-    ? ""
-    : `[${issue}](https://github.com/${issue.replace("#", "/issues/")})`,
+  typeof upstream === "string"
+    ? `[${upstream}](https://github.com/${upstream.replace("#", "/issues/")})`
+    : `none: ${upstream.none}`,
   sometimes ? "yes" : "",
 ]);
 
@@ -43,4 +43,13 @@ Deno.test("unmatchedExceptions(): finds the alternative whose test has another n
   assertEquals(unmatchedExceptions(tests, [{ tests: /it (?:works|fails)$/ }]), [
     "it fails$",
   ]);
+});
+
+Deno.test("suites: every exception has a reason, and an issue or why there is none", () => {
+  for (const { reason, upstream } of EXCEPTIONS) {
+    assert(reason.length > 20, reason);
+    if (typeof upstream === "string") {
+      assertMatch(upstream, /^[\w-]+\/[\w-]+#\d+$/);
+    } else assert(upstream.none.length > 5, reason);
+  }
 });

@@ -201,9 +201,9 @@ export function verdictOf(
   if (exception === undefined) {
     return said.outcome === "failed" ? failed(said.error) : { key: "passed" };
   }
-  const { reason, issue, sometimes } = exception;
+  const { reason, upstream, sometimes } = exception;
   if (said.outcome === "failed") {
-    const where = issue === undefined ? "" : `; ${issue}`;
+    const where = typeof upstream === "string" ? `; ${upstream}` : "";
     return ignored(` (not here: ${reason}${where})`);
   }
   return sometimes

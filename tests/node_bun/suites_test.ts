@@ -14,7 +14,7 @@ const EXCEPTION: Exception = {
   on: ["bun"],
   tests: /it opens a channel/,
   reason: "there are no channels (of any kind)",
-  issue: "oven-sh/bun#1",
+  upstream: "oven-sh/bun#1",
 };
 
 /** What is said of a test on Bun that ended in some way. */
