@@ -48,7 +48,7 @@ export const EXCEPTIONS: readonly Exception[] = [
   {
     on: ALL,
     tests:
-      /tcp: both ends disable the delay|webSocketScheme: a message of any size is one write|keepalive cannot be set while a write waits|^tests\/time_limit_test|Deno Deploy|onPeer: it knows whether this side has decrypted/,
+      /tcp: both ends disable the delay|webSocketScheme: a message of any size is one write|keepalive cannot be set while a write waits|Deno Deploy|onPeer: it knows whether this side has decrypted/,
     reason:
       "the tests replace methods of Deno's connections to see which are called; the library uses node:net here, so there is nothing to see",
     upstream: { none: "methods of Deno" },
