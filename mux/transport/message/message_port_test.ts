@@ -637,13 +637,14 @@ async function withWorker(
 ): Promise<void> {
   const url = new URL("../../../tests/support/port_worker.ts", import.meta.url);
   const worker = new Worker(url, { type: "module", name });
-  const peer = new Peer(qmux(messagePortTransport(worker)), {
+  // The worker's module is type-checked first, which can take a busy machine longer
+  // than other tests wait, and longer than the default of greetingTimeout.
+  const transport = messagePortTransport(worker, { greetingTimeout: Infinity });
+  const peer = new Peer(qmux(transport), {
     handler: handlerFrom({ echo: (value: unknown) => value }),
   });
   try {
-    // The worker's module is type-checked first, which can take a busy machine
-    // longer than other tests wait.
-    await within(body(peer, worker), name, 60_000);
+    await within(body(peer, worker), name, 120_000);
   } finally {
     await peer.close();
     worker.terminate();
