@@ -60,11 +60,11 @@ export function redactedAddress(address: string): string {
       rest = rest.slice(at);
       const end = rest.search(/[?#]/);
       return printableText(
-        `${scheme}…${end < 0 ? rest : `${rest.slice(0, end + 1)}…`}`,
+        `${scheme}\u2026${end < 0 ? rest : `${rest.slice(0, end + 1)}\u2026`}`,
       );
     }
   }
-  if (hidden !== null) rest = `${rest.slice(0, hidden.index + 1)}…`;
+  if (hidden !== null) rest = `${rest.slice(0, hidden.index + 1)}\u2026`;
   return printableText(scheme + rest);
 }
 

@@ -14,7 +14,11 @@ export {
   weightOf,
 } from "./limits.ts";
 export { isPlainObject, Normalizer } from "./normalizer.ts";
-export type { ValueMemory } from "./value/value_memory.ts";
+export {
+  DEFAULT_MAX_VALUE_SIZE,
+  type ValueMemory,
+  ValueReader,
+} from "./value/value_reader.ts";
 export { PREFIX_SIZE } from "./value/value_writer.ts";
-export { DEFAULT_MAX_VALUE_SIZE, ValueReader } from "./value/value_reader.ts";
+export { SpareBuffer } from "./value/spare_buffer.ts";
 export { ValueWriter } from "./value/value_writer.ts";

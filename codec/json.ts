@@ -1,9 +1,13 @@
-import { keyCount } from "./json/key_count.ts";
+import {
+  JsonScanner,
+  keyCount,
+  LONG_DIGITS,
+  unlimitedSize,
+} from "./json/scan.ts";
 import type { CarriedByBigIntJson, Codec, CodecOptions } from "./codec.ts";
 import { CodecError } from "./errors.ts";
 import { EscapedKeys, mayHaveEscapedKey } from "./json/escaped_keys.ts";
 import { LongIntegers, MAX_INTEGER_LENGTH } from "./json/long_integers.ts";
-import { JsonScanner, LONG_DIGITS, unlimitedSize } from "./json/scan.ts";
 import { codecLimits, weightOf } from "./limits.ts";
 import { Normalizer } from "./normalizer.ts";
 
@@ -14,16 +18,16 @@ import { Normalizer } from "./normalizer.ts";
  * | --- | --- | --- |
  * | `undefined` | `null`; a member of an object is left out | `null`, absent |
  * | `Uint8Array` | base64 string, like Go's `[]byte` | string |
- * | `bigint` | – | `CodecError`, `unsupported-type` |
- * | integer beyond ±(2^53 − 1) | its digits | `number`, rounded as by `JSON.parse()` |
+ * | `bigint` | - | `CodecError`, `unsupported-type` |
+ * | integer beyond ±(2^53 - 1) | its digits | `number`, rounded as by `JSON.parse()` |
  * | number that a double cannot hold, such as `1e400` | | `CodecError`, `malformed` |
  * | string | text; a lone surrogate as its escape, `\ud800` | string |
  * | invalid UTF-8, from another implementation | | U+FFFD, as in Go |
  * | byte order mark before the text | | `CodecError`, `malformed` |
  * | `Date`, or another object with `toJSON()` | the result of `toJSON()` | that result |
- * | `NaN`, `±Infinity` | – | `CodecError`, `unsupported-type` |
- * | function, symbol, `Map`, `Set`, `Error`, stream, `Response`, … | – | `CodecError`, `unsupported-type` |
- * | nested deeper than `maxDepth`, or containing itself | – | `CodecError`, `too-deep` |
+ * | `NaN`, `±Infinity` | - | `CodecError`, `unsupported-type` |
+ * | function, symbol, `Map`, `Set`, `Error`, stream, `Response`, ... | - | `CodecError`, `unsupported-type` |
+ * | nested deeper than `maxDepth`, or containing itself | - | `CodecError`, `too-deep` |
  *
  * JavaScript has one number type, so an integral number is encoded as an integer,
  * whatever it was decoded from: `100.0` is passed on as `100`. `-0` is encoded as
@@ -34,8 +38,8 @@ import { Normalizer } from "./normalizer.ts";
  * | value | on the wire | decoded as |
  * | --- | --- | --- |
  * | `bigint` | its digits | `number` if it is a safe integer, else `bigint` |
- * | integer beyond ±(2^53 − 1) | its digits | `bigint` |
- * | integer of more than 4,096 characters, encoding or decoding | – | `CodecError` |
+ * | integer beyond ±(2^53 - 1) | its digits | `bigint` |
+ * | integer of more than 4,096 characters, encoding or decoding | - | `CodecError` |
  *
  * Digits cannot tell `1e16` from `10n ** 16n`: with that option both arrive as a
  * `bigint`, and so do all numbers from 2^53 to 1e21.
@@ -54,7 +58,7 @@ import { Normalizer } from "./normalizer.ts";
  * | key of an object that has at least 128 | 3 more |
  * | key that is a number | 4 more |
  * | key with an escape such as `\n` | 20 more, and its bytes; all else in the value counts twice |
- * | integer beyond ±(2^53 − 1), with the option `bigint` | 10; all else in the value counts 1.5 times |
+ * | integer beyond ±(2^53 - 1), with the option `bigint` | 10; all else in the value counts 1.5 times |
  *
  * @example
  * ```ts
@@ -133,7 +137,7 @@ export function json(options: JsonOptions = {}): Codec {
     keyCount,
     encode: (value) => encoder.encode(stringify(value)),
     encodeInto(value, sink) {
-      const text = stringify(value);
+      const text = tinyText(value) ?? stringify(value);
       if (text.length <= SMALL_TEXT) {
         // A UTF-16 code unit takes at most three bytes. The sink keeps the room
         // for tiny text.
@@ -160,10 +164,18 @@ export function json(options: JsonOptions = {}): Codec {
       try {
         let text: string | undefined;
         if (bytes.length < scannedFrom) {
+          const tiny = tinyValue(bytes);
+          if (tiny !== undefined) {
+            if (weight !== undefined) {
+              weight.bytes = weightOf(bytes.length, bytes.length);
+            }
+            return tiny;
+          }
           text = tinyAscii(bytes) ?? decoder.decode(bytes);
-          const isPlain =
+          // A string has neither numbers nor keys.
+          const isPlain = bytes[0] === QUOTE ||
             (text.length < SHORTEST_SPECIAL || !special.test(text)) &&
-            !mayHaveEscapedKey(text);
+              !mayHaveEscapedKey(text);
           if (isPlain) {
             if (weight !== undefined) {
               weight.bytes = weightOf(bytes.length, bytes.length);
@@ -207,7 +219,7 @@ const rawJSON = (JSON as { rawJSON?: (text: string) => unknown }).rawJSON;
 /** The options of {@linkcode json}. */
 export interface JsonOptions extends CodecOptions {
   /**
-   * Whether a `bigint` is encoded, and an integer beyond ±(2^53 − 1) decoded as
+   * Whether a `bigint` is encoded, and an integer beyond ±(2^53 - 1) decoded as
    * one. Default: `false`.
    */
   bigint?: boolean | undefined;
@@ -284,4 +296,78 @@ function tinyAscii(bytes: Uint8Array): string | undefined {
   return text;
 }
 
+/**
+ * The text of `null`, a boolean or a small integer, or of an array of one such value
+ * or of none; undefined for other values. Normalizing and the runtime's coder take
+ * up to 0.2 µs for each.
+ */
+function tinyText(value: unknown): string | undefined {
+  if (typeof value !== "object" || value === null) return scalarText(value);
+  if (!Array.isArray(value) || value.length > 1 || "toJSON" in value) {
+    return undefined;
+  }
+  if (value.length === 0) return "[]";
+  const item = scalarText(value[0]);
+  return item === undefined ? undefined : `[${item}]`;
+}
+
+function scalarText(value: unknown): string | undefined {
+  if (value === null) return "null";
+  if (typeof value === "boolean") return value ? "true" : "false";
+  return typeof value === "number" && value === (value | 0)
+    ? String(value)
+    : undefined;
+}
+
+/**
+ * The value of a few bytes: `null`, a boolean, an integer of up to nine digits, or
+ * an array of one such integer or of none, which are frequent results and
+ * arguments. The runtime's parser takes 0.1 to 0.2 µs for each. Undefined for
+ * anything else.
+ */
+function tinyValue(bytes: Uint8Array): unknown {
+  const { length } = bytes;
+  if (length === 0 || length > TINY_TEXT) return undefined;
+  const first = bytes[0]!;
+  if (first === OPEN_BRACKET) {
+    if (bytes[length - 1] !== CLOSE_BRACKET || length === 1) return undefined;
+    if (length === 2) return [];
+    const item = tinyInteger(bytes, 1, length - 1);
+    return item < 0 ? undefined : [item];
+  }
+  if (length === 4) {
+    if (equals(bytes, NULL)) return null;
+    if (equals(bytes, TRUE)) return true;
+  }
+  if (length === 5 && equals(bytes, FALSE)) return false;
+  const integer = tinyInteger(bytes, 0, length);
+  return integer < 0 ? undefined : integer;
+}
+
+/** Reads digits without a leading zero; -1 for anything else. */
+function tinyInteger(bytes: Uint8Array, from: number, to: number): number {
+  if (to - from > 9 || (bytes[from] === ZERO && to - from > 1)) return -1;
+  let integer = 0;
+  for (let i = from; i < to; i++) {
+    const digit = bytes[i]! - ZERO;
+    if (digit < 0 || digit > 9) return -1;
+    integer = 10 * integer + digit;
+  }
+  return integer;
+}
+
+function equals(bytes: Uint8Array, word: readonly number[]): boolean {
+  for (let i = 0; i < word.length; i++) {
+    if (bytes[i] !== word[i]) return false;
+  }
+  return true;
+}
+
+const QUOTE = 0x22;
+const ZERO = 0x30;
+const OPEN_BRACKET = 0x5b;
+const CLOSE_BRACKET = 0x5d;
+const NULL = [0x6e, 0x75, 0x6c, 0x6c];
+const TRUE = [0x74, 0x72, 0x75, 0x65];
+const FALSE = [0x66, 0x61, 0x6c, 0x73, 0x65];
 const OPEN_BRACE = 0x7b;

@@ -37,6 +37,60 @@ Deno.test("json(): each type is encoded as documented", () => {
   for (const [value, text] of forms) assertEquals(encoded(value), text);
 });
 
+/** What a function returns, or that it throws. */
+function outcomeOf(fn: () => unknown): unknown {
+  try {
+    return { value: fn() };
+  } catch {
+    return "it throws";
+  }
+}
+
+Deno.test("json(): texts of a few characters are decoded as JSON.parse() decodes them", () => {
+  const plain = json();
+  const check = (text: string) => {
+    const bytes = new TextEncoder().encode(text);
+    const expected = outcomeOf(() => JSON.parse(text));
+    for (const one of [plain, codec]) {
+      assertEquals(outcomeOf(() => one.decode(bytes)), expected, text);
+    }
+  };
+  const alphabet = '019-[],.e" '.split("");
+  let texts = [""];
+  for (let length = 0; length <= 4; length++) {
+    for (const text of texts) check(text);
+    texts = texts.flatMap((text) => alphabet.map((next) => text + next));
+  }
+  const words = ["null", "true", "false", "nul", "nulls", "True", "[null]"];
+  const numbers = ["999999999", "1234567890", "[999999999]", "[1234567890]"];
+  for (const text of [...words, ...numbers, "[012]", "[1 ]", "-0"]) check(text);
+});
+
+Deno.test("json(): small values are encoded as JSON.stringify() encodes them", () => {
+  const numbers = [0, -0, 1, -1, 9, 10, 2 ** 31 - 1, 2 ** 31, -(2 ** 31)];
+  const others = [-(2 ** 31) - 1, 0.5, 1e21, 1e-7, null, true, false, "1", ""];
+  const odd = Object.assign([1], { toJSON: () => "odd" });
+  const arrays = [[], [1], [-0], [null], [true], ["1"], [[]], [0.5], [1, 2]];
+  for (const value of [...numbers, ...others, ...arrays, odd]) {
+    let text = "";
+    let room = new Uint8Array(0);
+    json().encodeInto!(value, {
+      reserve: (size) => room = new Uint8Array(size),
+      commit(size) {
+        text += new TextDecoder().decode(room.subarray(0, size));
+      },
+    });
+    assertEquals(text, JSON.stringify(value));
+  }
+});
+
+Deno.test("json(): a small array that contains itself is refused", () => {
+  const sink = { reserve: (size: number) => new Uint8Array(size), commit() {} };
+  const self: unknown[] = [];
+  self.push(self);
+  assertEquals(codeOf(() => json().encodeInto!(self, sink)), "too-deep");
+});
+
 Deno.test("json(): an integral number is encoded as an integer, whatever it was decoded from", () => {
   const forms = [
     ["100.0", "100"],

@@ -9,7 +9,7 @@ import { CodecError } from "./errors.ts";
  * member of an object that is `undefined` is left out; an object with
  * `toJSON()` becomes the result of it; an object of any class of the program
  * becomes a plain object of its own enumerable members; functions, symbols,
- * streams, async iterables, objects of built-in classes (`Map`, `Error`, …) and
+ * streams, async iterables, objects of built-in classes (`Map`, `Error`, ...) and
  * those with methods or getters but no members of their own are refused, as they
  * would become `{}`.
  */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-export { pipe, splice } from "./channel/pipe.ts";
+export { pipe, splice } from "./channel/channel_streams.ts";
 export {
   CommandExitError,
   type CommandStatus,
@@ -22,7 +22,7 @@ export {
   type MemoryPool,
   memoryPool,
 } from "./flow/memory_pool.ts";
-export { nextTurn } from "./flow/next_turn.ts";
+export { nextTurn } from "./flow/turns.ts";
 export { resolveOptions, type SessionOptions } from "./options.ts";
 export {
   type ErrorOwner,
@@ -32,10 +32,12 @@ export {
   rawSession,
 } from "./raw.ts";
 export { keepAliveOf } from "./flow/silence_watch.ts";
-export { qmux } from "./session.ts";
-export { isSessionTransport, sessionOver } from "./session_over.ts";
-export { type ChildProcessLike, childTransport } from "./transport/child.ts";
-export { spawnOnNode } from "./transport/node/child.ts";
+export { isSessionTransport, qmux, sessionOver } from "./session.ts";
+export {
+  type ChildProcessLike,
+  childTransport,
+  spawnOnNode,
+} from "./transport/child.ts";
 export { memoryTransports } from "./transport/memory.ts";
 export { loadResume, loadScheme, SCHEME_NAMES } from "./transport/schemes.ts";
 export type { ResumeStore } from "./resume/store.ts";

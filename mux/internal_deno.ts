@@ -24,7 +24,11 @@ export type {
 } from "./quic/types.ts";
 export { storeOf } from "./resume/store.ts";
 export { BegunTransport } from "./transport/begun_transport.ts";
-export { connListener, connTransport } from "./transport/deno/conn.ts";
+export {
+  canReusePort,
+  connListener,
+  connTransport,
+} from "./transport/deno/conn.ts";
 export { messagePortTransport } from "./transport/message/message_port.ts";
 export { duplexTransport } from "./transport/duplex.ts";
 export { hostPort, parseHostPort } from "./transport/address_forms.ts";
@@ -38,7 +42,6 @@ export {
 export { socketOver } from "./transport/node/stream_socket.ts";
 export { Guard, tlsOver } from "./transport/node/tls.ts";
 export { pinsOf, readPem } from "./transport/node/tls_options.ts";
-export { canReusePort } from "./transport/deno/tcp.ts";
 export { stdioTransport } from "./transport/deno/stdio.ts";
 export {
   type RequestDecision,

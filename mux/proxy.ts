@@ -1,4 +1,4 @@
-import { splice } from "./channel/pipe.ts";
+import { splice } from "./channel/channel_streams.ts";
 import { MuxError } from "./errors.ts";
 import { isRawChannel } from "./raw.ts";
 import type { Channel, Session } from "./types.ts";

@@ -76,6 +76,12 @@ export interface RawChannel extends Channel {
   /** Forgets a callback of {@linkcode whenClosed} that still waits. */
   cancelWhenClosed(callback: () => void): void;
   /**
+   * Says whether the answer to the peer's CLOSE may leave with other frames of the
+   * session, because nothing at the peer waits for it. It then leaves within some
+   * 100 ms; `false` sends it at once if it waits already. Default: it may not.
+   */
+  deferClose(mayWait: boolean): void;
+  /**
    * Calls `callback` once, when the channel is closed on this side and no bytes
    * are left to take. There is one such callback.
    */

@@ -7,7 +7,7 @@ import {
   protocolError,
   sessionClosed,
 } from "./errors.ts";
-import { nextPass, nextTurn } from "./flow/next_turn.ts";
+import { type Clock, nextPass, nextTurn, TurnBudget } from "./flow/turns.ts";
 import {
   keepAliveOf,
   SilenceWatch,
@@ -32,12 +32,12 @@ import type {
   AdvisingTransport,
   KeepAliveMeans,
   KeptTransport,
+  SessionTransport,
   WatchingTransport,
 } from "./transport/types.ts";
 import { MemoryAccount } from "./flow/memory_account.ts";
 import { joinPool } from "./flow/memory_pool.ts";
-import { TurnBudget } from "./flow/turn_budget.ts";
-import type { Clock } from "./flow/turn_clock.ts";
+import { DeferredWrites } from "./flow/deferred_writes.ts";
 import type { RawChannel, RawSession } from "./raw.ts";
 import type {
   Channel,
@@ -169,6 +169,8 @@ export class QmuxSession implements RawSession {
     const adopting = "writeOwned" in this.#transport
       ? this.#transport as AdoptingTransport
       : undefined;
+    const pool = options.memoryPool;
+    const share = pool === undefined ? undefined : joinPool(pool);
     this.#queue = new FrameQueue({
       write: (bytes, dataCost) => {
         this.#channels.tick();
@@ -189,9 +191,8 @@ export class QmuxSession implements RawSession {
       maxQueuedReplySize: resolved.maxQueuedReplySize,
       headroom: adopting?.headroom,
       exchange: adopting && (() => adopting.exchange()),
+      deferred: share?.deferred ?? new DeferredWrites(),
     });
-    const pool = options.memoryPool;
-    const share = pool === undefined ? undefined : joinPool(pool);
     this.#turns = share?.turns ?? new TurnBudget();
     this.account = new MemoryAccount(resolved.maxHeldSize, share);
     (this.#transport as Partial<AccountedTransport>).useAccount?.(this.account);
@@ -571,4 +572,27 @@ function framesAtOnce(frames: number, ms: number): number {
   // Twice as many at most, since these may have been cheaper than others.
   const next = Math.min(2, TIME_AT_ONCE / ms) * frames;
   return Math.max(least, Math.min(most, Math.floor(next)));
+}
+
+/**
+ * Starts the session that a connection is for: its own kind, or else qmux.
+ *
+ * @param transport the connection, which the session owns
+ * @param options limits
+ * @throws {RangeError} if an option is out of range
+ */
+export function sessionOver(
+  transport: Transport,
+  options?: SessionOptions,
+): Session {
+  return isSessionTransport(transport)
+    ? transport.startSession(options)
+    : qmux(transport, options);
+}
+
+/** Whether a connection has sessions of a kind of its own, and no byte stream. */
+export function isSessionTransport(
+  transport: Transport,
+): transport is SessionTransport {
+  return "startSession" in transport;
 }

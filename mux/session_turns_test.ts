@@ -4,7 +4,7 @@ import { test } from "../tests/support/harness.ts";
 import { adjust, close, concat, data, open } from "../tests/support/wire.ts";
 import { turn, within } from "../tests/support/within.ts";
 import type { RawChannel } from "./raw.ts";
-import { nextPass } from "./flow/next_turn.ts";
+import { nextPass } from "./flow/turns.ts";
 import { qmux } from "./session.ts";
 import type { Transport } from "./types.ts";
 

@@ -122,9 +122,7 @@ Deno.test("mux/SPEC.md: has the messages of violations as they are thrown", () =
     "wire/frame",
     "wire/frame_queue",
     "table/channel_table",
-    "flow/idle_budget",
-    "flow/send_window",
-    "flow/receive_window",
+    "flow/windows",
     "session",
   ].flatMap((name) => textsOf(`mux/${name}.ts`));
   const rows = table("Violations");

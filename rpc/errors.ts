@@ -2,6 +2,7 @@ import { CodecError } from "../codec/internal.ts";
 import { copyOf, MuxError, originOf } from "../mux/internal.ts";
 import { printableText } from "../printable_text.ts";
 import { type Metadata, NO_META } from "./wire/metadata.ts";
+import { isValueStream } from "./wire/value_source.ts";
 
 /**
  * Why an operation of the RPC layer failed on this side.
@@ -431,7 +432,7 @@ function truncated(text: string, max: number): string {
   const cut = text.length > max ? text.slice(0, max - 1) : text;
   // Of the characters that UTF-16 writes as two, the first half may be left.
   return cut.length < text.length
-    ? cut.replace(/[\ud800-\udbff]$/, "") + "…"
+    ? cut.replace(/[\ud800-\udbff]$/, "") + "\u2026"
     : cut;
 }
 
@@ -457,7 +458,7 @@ function textOf(error: unknown, depth: number): string {
   const texts = inner.slice(0, MAX_INNER_ERRORS).map((one) =>
     textOf(one, depth + 1)
   );
-  if (inner.length > texts.length) texts.push("…");
+  if (inner.length > texts.length) texts.push("\u2026");
   return texts.length === 0 ? own : `${own}: ${texts.join("; ")}`;
 }
 
@@ -533,4 +534,127 @@ function causeOf(error: unknown): unknown {
   return typeof error === "object" && error !== null
     ? (error as { cause?: unknown }).cause
     : undefined;
+}
+
+// Stacks that lead to the caller.
+//
+// The error of a call is made where its cause arrives, in the read loop of the
+// session, and its stack says nothing of the program that waits. V8 adds the
+// functions that await a promise to a stack that is captured in the job that
+// settles it. The stack is therefore captured again in such a job, which costs
+// nothing unless a call fails. Other engines leave the functions out.
+
+/** What settles a promise. */
+export interface Outcome<T> {
+  readonly resolve: (value: T) => void;
+  readonly reject: (reason: unknown) => void;
+}
+
+/** Marks an error whose stack says where the call was made. */
+const located: unique symbol = Symbol("qtalk.located");
+
+/** Where calls were made, for errors: an option for development. */
+export class CallSites {
+  readonly #sites = new WeakMap<object, { readonly stack: string }>();
+
+  /** A call is being made. */
+  add(call: object): void {
+    this.#sites.set(call, withStack({ stack: "" }, this.add));
+  }
+
+  /** The functions that made a call, a line for each. */
+  of(call: object): string | undefined {
+    const { stack } = this.#sites.get(call) ?? {};
+    return stack?.slice(stack.indexOf("\n"));
+  }
+}
+
+/**
+ * The error for a caller, with the functions that await it in its stack. An error
+ * that is not one of this package, or that the program gave as the reason of
+ * `signal`, is left as it is.
+ */
+export function atCaller(error: unknown, signal?: AbortSignal): unknown {
+  if (signal?.aborted && error === signal.reason) return error;
+  if (!(error instanceof Error) || located in error) return error;
+  if (error instanceof MuxError) return withStack(copyOf(error), atCaller);
+  return error instanceof RemoteError || error instanceof RpcError ||
+      error instanceof CodecError
+    ? withStack(error, atCaller)
+    : error;
+}
+
+/**
+ * Rejects a promise with the error that {@linkcode atCaller} returns.
+ *
+ * @param site where the call was made, if that is known
+ */
+export function rejectAtCaller<T>(
+  { resolve, reject }: Outcome<T>,
+  reason: unknown,
+  site?: string,
+): void {
+  // V8 follows the two functions, as it follows `then()`, to what awaits their
+  // promise.
+  const failed: Promise<T> = Promise.reject(reason).then(
+    undefined,
+    (reason) => {
+      const error = atCaller(reason);
+      throw site === undefined ? error : withSite(error, site);
+    },
+  );
+  failed.then(resolve, reject);
+}
+
+function withSite(error: unknown, site: string): unknown {
+  if (!(error instanceof Error)) return error;
+  error.stack += `\n    from the call that was made${site}`;
+  return Object.defineProperty(error, located, { value: true });
+}
+
+/** Gives `target` the stack below the function that is `above` it. */
+function withStack<T extends object>(
+  target: T,
+  above: (...args: never[]) => unknown,
+): T {
+  (Error as {
+    captureStackTrace?: (target: object, above: unknown) => void;
+  }).captureStackTrace?.(target, above);
+  return target;
+}
+
+/**
+ * Whether a call that failed can be made again with the same arguments, because it
+ * was not begun and they have not been used.
+ *
+ * @param error what the call rejected with
+ * @param args its argument value
+ */
+export function isRepeatable(error: unknown, args: unknown): boolean {
+  return isNotBegun(error) && !isUsedUp(error, args);
+}
+
+/**
+ * Whether the arguments of a call that failed cannot be sent again: a stream can be
+ * read once. One that is the whole argument is read when the call is sent. One that
+ * is a part of it ends with the call, whether it was read or not.
+ */
+export function isUsedUp(error: unknown, args: unknown): boolean {
+  if (!isValueStream(args)) return hasStream(args);
+  return error instanceof RemoteError || !isNotBegun(error);
+}
+
+function hasStream(value: unknown): boolean {
+  const seen = new Set<unknown>([value]);
+  // A set iterates over what is added meanwhile, too.
+  for (const one of seen) {
+    if (typeof one !== "object" || one === null) continue;
+    if (isValueStream(one)) return true;
+    if (ArrayBuffer.isView(one)) continue;
+    const isCollection = one instanceof Map || one instanceof Set;
+    for (const part of isCollection ? [...one].flat() : Object.values(one)) {
+      seen.add(part);
+    }
+  }
+  return false;
 }

@@ -19,15 +19,15 @@ export {
   forwardTargets,
   poolOf,
 } from "./client/channel_pool.ts";
-export { isRepeatable } from "./client/repeatable.ts";
-export { RpcResponse } from "./client/response.ts";
 export {
   CallError,
   errorText,
+  isRepeatable,
   markUnsent,
   RemoteError,
   RpcError,
 } from "./errors.ts";
+export { RpcResponse } from "./client/response.ts";
 export { handlerFrom } from "./handler/handler_from.ts";
 export { checkHandler, invoke, notFound } from "./handler/invoke.ts";
 export { type Middleware, MiddlewareList } from "./handler/middleware.ts";

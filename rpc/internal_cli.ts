@@ -4,7 +4,7 @@
  *
  * @module
  */
-export { kindOf } from "./callback/callback_id.ts";
+export { kindOf } from "./callback/pointers.ts";
 export {
   type DescribedArgument,
   type DescribedCallback,

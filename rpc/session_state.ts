@@ -5,7 +5,7 @@ import {
   type RawChannel,
   type RawSession,
 } from "../mux/internal.ts";
-import { kindOf } from "./callback/callback_id.ts";
+import { kindOf } from "./callback/pointers.ts";
 import { CallbackTable } from "./callback/callback_table.ts";
 import { CallbackRoutes } from "./callback/callback_routes.ts";
 import {

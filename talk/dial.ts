@@ -16,8 +16,7 @@ import { checkOption, checkTimeout } from "../check_option.ts";
 import { redactedAddress } from "../printable_text.ts";
 import { limitedSignal } from "../time_limit.ts";
 import { addressError, resolveAddress } from "./address.ts";
-import { errorPrinter } from "./error_printer.ts";
-import { TalkError } from "./errors.ts";
+import { errorPrinter, TalkError } from "./errors.ts";
 import {
   type CodecSource,
   observed,
@@ -357,7 +356,10 @@ async function connectTo(
       options,
     );
   const { transport, address } = await connectOnce(place, options, begin);
-  const shown = observed(transport, redactedAddress(address), options);
+  // Redacting takes a fiftieth of the start of a program: only for an observer.
+  const shown = options.observer === undefined
+    ? transport
+    : observed(transport, redactedAddress(address), options);
   const { way } = transport as PeerTransport;
   return {
     transport: way === undefined || shown === transport

@@ -1,3 +1,8 @@
+import { CodecError } from "../codec/internal.ts";
+import { MuxError } from "../mux/internal.ts";
+import { printableText } from "../printable_text.ts";
+import { errorText, RpcError } from "../rpc/internal.ts";
+
 /**
  * Why dialing or listening failed, or a listener refused a connection.
  *
@@ -88,4 +93,90 @@ export function tookTooLong(
     "timeout",
     `Cannot ${what}: ${subject} took longer than ${ms} ms (option "handshakeTimeout")`,
   );
+}
+
+/** The most errors that are printed in {@linkcode INTERVAL}. */
+const MAX_PRINTED = 20;
+/** Milliseconds after which as many are printed again. */
+const INTERVAL = 10_000;
+/** The most characters of an error that are printed. */
+const MAX_TEXT = 8_192;
+/** The most causes, and errors of an `AggregateError`, that are printed. */
+const MAX_INNER = 8;
+
+/**
+ * Makes what peers and listeners use without an `onError`: it prints the bugs of
+ * handlers and hooks to standard error, as `Deno.serve()` does, so that none of
+ * them goes unnoticed. Broken sessions and what peers do wrong are not printed:
+ * they are no bugs of the program, and a peer could cause any number of them.
+ *
+ * A bug that every call runs into must not cost more than the calls. So at most
+ * 20 errors are printed in ten seconds, and then how many were not.
+ *
+ * @param print prints a text of several lines
+ * @param now the time in milliseconds
+ */
+export function errorPrinter(
+  // deno-lint-ignore no-console
+  print: (text: string) => void = (text) => console.error(text),
+  now: () => number = () => performance.now(),
+): (error: unknown, context: { selector: string | undefined }) => void {
+  let since = -Infinity;
+  let printed = 0;
+  let left = 0;
+  return (error, { selector }) => {
+    if (selector === undefined && isOurs(error)) return;
+    const time = now();
+    if (time - since >= INTERVAL) {
+      if (left > 0) print(`${left} more errors were not printed`);
+      since = time;
+      printed = left = 0;
+    }
+    if (++printed > MAX_PRINTED) {
+      left++;
+      return;
+    }
+    const where = selector === undefined
+      ? "Error outside a call"
+      : `Error in the handler of "${printableText(selector)}"`;
+    const text = described(error, 0).slice(0, MAX_TEXT);
+    print(`${where}: ${indented(text)}`);
+  };
+}
+
+/** Whether an error is one of the library: no bug, unless a handler throws it. */
+function isOurs(error: unknown): boolean {
+  return error instanceof MuxError || error instanceof RpcError ||
+    error instanceof CodecError || error instanceof TalkError;
+}
+
+/** Lines after the first are indented: none looks like the line of another log. */
+function indented(text: string): string {
+  return text.split("\n").map(printableText).join("\n    ");
+}
+
+/** An error with its stack and its causes. */
+function described(error: unknown, depth: number): string {
+  try {
+    if (!(error instanceof Error)) return errorText(error);
+    const title = `${error.name}: ${error.message}`;
+    const { stack = "", cause } = error;
+    // Some engines leave the title out of the stack.
+    const lines = [
+      stack.includes(error.message) ? stack : `${title}\n${stack}`,
+    ];
+    if (depth >= MAX_INNER) return lines[0]!;
+    const { errors } = error as { errors?: unknown };
+    if (Array.isArray(errors)) {
+      for (const inner of errors.slice(0, MAX_INNER)) {
+        lines.push(`- ${described(inner, MAX_INNER)}`);
+      }
+    }
+    if (cause !== undefined) {
+      lines.push(`Caused by: ${described(cause, depth + 1)}`);
+    }
+    return lines.join("\n");
+  } catch {
+    return "an error whose members throw";
+  }
 }

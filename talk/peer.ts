@@ -48,7 +48,7 @@ import {
   type ServerOptions,
   SessionState,
 } from "../rpc/internal.ts";
-import { errorPrinter } from "./error_printer.ts";
+import { errorPrinter } from "./errors.ts";
 
 /** What {@linkcode PeerOptions.onError} gets with the error. */
 export interface ErrorContext {
@@ -76,7 +76,7 @@ export interface PeerLimits {
   maxConcurrentCalls?: number | undefined;
   /**
    * How many calls may wait: incoming calls for others to end, and calls of this
-   * side for a channel. Further incoming calls fail with `busy: …`, and further
+   * side for a channel. Further incoming calls fail with `busy: ...`, and further
    * calls of this side with `limit-exceeded`. An integer of at least 0, or
    * `Infinity`. Default: 16,384.
    */
@@ -89,7 +89,7 @@ export interface PeerLimits {
   maxQueuedCallSize?: number | undefined;
   /**
    * How long an incoming call may wait for others to end, in milliseconds; then
-   * it fails with `busy: …`. A number of at least 0; above 2^31 - 1 there is no
+   * it fails with `busy: ...`. A number of at least 0; above 2^31 - 1 there is no
    * limit. Default: 10,000.
    */
   callQueueTimeout?: number | undefined;
@@ -130,7 +130,7 @@ export interface PeerOptions<C extends Carried = Carried, Context = unknown>
   codecs?: readonly [Codec<C>, ...Codec[]] | readonly Codec[] | undefined;
   /**
    * Answers the calls that match no pattern of `handle()`. Default: such calls
-   * fail with `not found: …`.
+   * fail with `not found: ...`.
    */
   handler?: Handler<Context> | undefined;
   /**
@@ -285,7 +285,7 @@ export interface CloseOptions {
   /**
    * How long calls in progress, of both directions, may take to end before the
    * session is closed, in milliseconds. Calls that arrive meanwhile are refused
-   * with `unavailable: …`. A number of at least 0; `Infinity` is no limit.
+   * with `unavailable: ...`. A number of at least 0; `Infinity` is no limit.
    * Default: 0.
    */
   drainTimeout?: number | undefined;
@@ -427,8 +427,11 @@ export class Peer<C extends Carried = Carried>
         return new Client(channels, { codec, ...common, nested, extension });
       },
       handler: (call, respond) => {
-        const handler = this.#router.match(call.selector)?.handler ?? fallback;
-        return invoke(handler, call, respond);
+        // Most programs give one handler, and call no method of the peer.
+        const own = this.#router.size > 0
+          ? this.#router.match(call.selector)?.handler
+          : undefined;
+        return invoke(own ?? fallback, call, respond);
       },
       onError: report,
     };
@@ -713,7 +716,7 @@ export class Peer<C extends Carried = Carried>
    * those of both directions, continued calls included. Meanwhile this side
    * cannot make calls, which reject with `session-closed`, except those that a
    * handler makes with `call.caller`; calls of the other side are refused with
-   * `unavailable: …` and not handled. The wait ends early if `signal` aborts or
+   * `unavailable: ...` and not handled. The wait ends early if `signal` aborts or
    * if `close()` is called without `drainTimeout`; neither makes `close()`
    * reject.
    *

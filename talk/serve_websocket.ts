@@ -58,7 +58,9 @@ import {
 } from "../mux/internal_deno.ts";
 import { MAX_DELAY } from "../time_limit.ts";
 import {
+  handshakeLimit,
   type Listener,
+  peerListener,
   type PeerListenerOptions,
   resolveSharedLimits,
   type SharedLimits,
@@ -66,7 +68,6 @@ import {
 import type { Carried } from "../codec/internal.ts";
 import { checkPeerOptions, type PeerOptions, type PeerWith } from "./peer.ts";
 import { observedSource, type ObserverOption } from "./observe/option.ts";
-import { handshakeLimit, peerListener } from "./listener/peer_listener.ts";
 
 /** Milliseconds that are left to the answer of a call that is a ping. */
 const IDLE_MARGIN = 1_000;

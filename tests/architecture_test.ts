@@ -8,6 +8,8 @@ interface Edge {
   to: string;
   /** By `import()`, when that line is run. */
   dynamic: boolean;
+  /** Whether it imports types alone, which nothing loads. */
+  types: boolean;
 }
 
 /** What `deno info` says of a module and all that it reaches. */
@@ -39,13 +41,14 @@ async function importsFrom(entry: string): Promise<Edge[]> {
   const { modules } = JSON.parse(new TextDecoder().decode(stdout)) as Info;
   const edges = modules.flatMap(({ specifier, dependencies = [] }) =>
     dependencies.flatMap(({ code, type, isDynamic = false }) =>
-      [code?.specifier, type?.specifier]
-        .filter((to) => to !== undefined)
-        .map((to) => ({
+      [code?.specifier, type?.specifier].flatMap((to, i) =>
+        to === undefined ? [] : {
           from: pathOf(specifier),
           to: pathOf(to),
           dynamic: isDynamic,
-        }))
+          types: i === 1,
+        }
+      )
     )
   );
   assert(edges.length > 0, `deno info found nothing in ${entry}`);
@@ -197,7 +200,12 @@ Deno.test("architecture: no modules import each other in a circle, types include
 });
 
 Deno.test("architecture: a circle, a wrong direction and a hidden module would be found", () => {
-  const edge = (from: string, to: string) => ({ from, to, dynamic: false });
+  const edge = (from: string, to: string) => ({
+    from,
+    to,
+    dynamic: false,
+    types: false,
+  });
   assertEquals(circles([edge("a", "b"), edge("b", "c"), edge("c", "a")]), [
     ["a", "b", "c"],
   ]);
@@ -223,7 +231,7 @@ for (const layer of Object.keys(LAYERS)) {
 
 Deno.test("architecture: imports that are run later are seen, too", () => {
   const later = EDGES.filter(({ dynamic }) => dynamic).map(({ to }) => to);
-  assert(later.includes("mux/transport/deno/tcp.ts"), later.join());
+  assert(later.includes("mux/transport/deno/conn.ts"), later.join());
 });
 
 Deno.test("architecture: only the command line imports what it computes the name of", () => {
@@ -277,5 +285,15 @@ Deno.test("architecture: the library calls nothing that Node 22 lacks", () => {
     // The command line is a program for Deno.
     if (path.startsWith("talk/cli/")) continue;
     assertEquals(NEWER_THAN_NODE_22.exec(codeOf(path))?.[0], undefined, path);
+  }
+});
+
+Deno.test("architecture: mod.ts starts with modules that engines keep in one byte a character", () => {
+  // A character beyond Latin-1 doubles the memory of a whole module.
+  const loaded = EDGES.filter(({ types }) => !types);
+  for (const file of staticallyReached("mod.ts", loaded)) {
+    const text = Deno.readTextFileSync(new URL(file, ROOT));
+    const wide = /[^\0-\xff]/.exec(text)?.[0];
+    assertEquals(wide, undefined, `${file} has the character ${wide}`);
   }
 });

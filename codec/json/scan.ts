@@ -280,7 +280,7 @@ function checkNumber(bytes: Uint8Array, start: number, end: number): boolean {
   if (letter - start + exponent <= MAX_DIGITS_OF_DOUBLE) return false;
   const text = ascii.decode(bytes.subarray(start, end));
   if (Math.abs(Number(text)) !== Infinity) return true;
-  const shown = text.length > 20 ? `${text.slice(0, 20)}…` : text;
+  const shown = text.length > 20 ? `${text.slice(0, 20)}\u2026` : text;
   throw new CodecError(
     "malformed",
     `Cannot decode value as JSON: the number ${shown} is too large`,
@@ -355,4 +355,28 @@ export class DigitTexts {
 
 function add(set: HashSet, number: number): boolean {
   return set.add(set.hash(Math.imul(number, set.factor)));
+}
+
+/** The number of keys of an object: colons outside strings and inner objects. */
+export function keyCount(bytes: Uint8Array): number {
+  let depth = 0;
+  let count = 0;
+  for (let i = 0; i < bytes.length; i++) {
+    switch (bytes[i]) {
+      case QUOTE:
+        i = endOfString(bytes, i + 1);
+        break;
+      case OPEN_BRACKET:
+      case OPEN_BRACE:
+        depth++;
+        break;
+      case CLOSE_BRACKET:
+      case CLOSE_BRACE:
+        depth--;
+        break;
+      case COLON:
+        if (depth === 1) count++;
+    }
+  }
+  return count;
 }

@@ -1,8 +1,58 @@
 import { readUint32 } from "../../uint32.ts";
 import { view } from "../../view.ts";
 import { CodecError } from "../errors.ts";
-import { UNLIMITED, type ValueMemory } from "./value_memory.ts";
+import type { SpareBuffer } from "./spare_buffer.ts";
 import { PREFIX_SIZE } from "./value_writer.ts";
+
+/**
+ * Where a `ValueReader` takes the memory of values from. It counts bytes and
+ * allocates nothing; several readers share one.
+ */
+export interface ValueMemory {
+  /** The most that can ever be taken at once, in bytes. */
+  readonly largest: number;
+  /** Whether {@linkcode tryTake} would take `bytes`. */
+  canTake(bytes: number): boolean;
+  /** Takes `bytes` if they are free; returns whether it did. */
+  tryTake(bytes: number): boolean;
+  /** Gives `bytes` back that were taken. */
+  give(bytes: number): void;
+  /**
+   * Takes `bytes` once they are free, then calls `callback`, but not within this
+   * method. Returns a function that gives up waiting.
+   */
+  whenFree(bytes: number, callback: () => void): () => void;
+  /** Whether even a small value has to wait. Default: no. */
+  readonly isFull?: boolean;
+  /**
+   * Whether an encoded value can be used that takes nothing, because all of it has
+   * arrived at once. Default: whether its bytes can be taken.
+   */
+  canUse?(value: Uint8Array): boolean;
+  /** What a value of `bytes` takes while it arrives. Default: its bytes. */
+  needFor?(bytes: number): number;
+  /**
+   * Asks whether an encoded value that has arrived may be used, for which more may
+   * be needed than was `taken`. Returns undefined if it may; otherwise calls
+   * `callback` later, and returns a function that gives up waiting.
+   */
+  whenUsable?(
+    value: Uint8Array,
+    taken: number,
+    callback: () => void,
+  ): (() => void) | undefined;
+}
+
+/** Memory without a limit of its own: only the size of each value is limited. */
+export const UNLIMITED: ValueMemory = Object.freeze({
+  largest: Infinity,
+  canTake: () => true,
+  tryTake: () => true,
+  give() {},
+  whenFree: (): () => void => {
+    throw new Error("Cannot wait for memory: there is no limit");
+  },
+});
 
 /**
  * Default limit for the size of one value: 1 MiB. Send larger data as a stream
@@ -16,6 +66,10 @@ const INITIAL_BODY_SIZE = 128 * 1024;
  * time: each byte is copied once more, and the memory that is given up was new.
  */
 const GROWTH = 4;
+/** Bytes of a value from which on it is worthwhile to look for a used buffer. */
+const SPARE_FROM = 32 * 1024;
+/** By how many times such a buffer may be larger than the value. */
+const SPARE_PART = 2;
 /** Bytes that are announced to the source before any byte of a value arrived. */
 const INITIAL_EXPECTED_SIZE = 1024 * 1024;
 
@@ -68,11 +122,12 @@ export class ValueReader {
   memory: ValueMemory;
   readonly #source: ByteSource;
   readonly #maxSize: number;
+  readonly #spare: SpareBuffer | undefined;
   /** Bytes of the length that were read, and their value so far. */
   #prefixRead = 0;
   #size = 0;
   /** The first part of a value that has begun; undefined if it was dropped. */
-  #body: Uint8Array | undefined;
+  #body: Uint8Array<ArrayBuffer> | undefined;
   #bodyRead = 0;
   /** Whether all of a value has arrived that is not returned yet. */
   #isComplete = false;
@@ -93,21 +148,25 @@ export class ValueReader {
    * @param source where the bytes come from
    * @param maxSize the largest size of a value, in bytes
    * @param memory where the memory of values is taken from
+   * @param spare keeps the buffer of a large value for the next one, of whichever
+   * reader has the same one. Default: none is kept
    */
   constructor(
     source: ByteSource,
     maxSize: number = DEFAULT_MAX_VALUE_SIZE,
     memory: ValueMemory = UNLIMITED,
+    spare?: SpareBuffer,
   ) {
     this.#source = source;
     this.#maxSize = maxSize;
     this.memory = memory;
+    this.#spare = spare;
   }
 
   /**
-   * Returns the bytes of the next value, valid until the turn ends; `undefined`
-   * if they have not all arrived or there is no memory for them, `null` at the
-   * end of the source.
+   * Returns the bytes of the next value, valid until the caller returns, or
+   * another reader reads; `undefined` if they have not all arrived or there is no
+   * memory for them, `null` at the end of the source.
    *
    * @param maxSize a smaller limit for this value, in bytes
    * @throws {CodecError} `too-large`, before any byte of the value is stored, or
@@ -206,7 +265,7 @@ export class ValueReader {
     this.#callbacks = [];
     this.#takenFrom?.give(this.#taken);
     this.#takenFrom = undefined;
-    this.#body = undefined;
+    this.#dropBody();
   }
 
   /**
@@ -296,7 +355,11 @@ export class ValueReader {
   #hasBegun(memory: ValueMemory, amount: number): void {
     this.#takenFrom = memory;
     this.#taken = amount;
-    this.#body = new Uint8Array(Math.min(this.#size, INITIAL_BODY_SIZE));
+    const size = Math.min(this.#size, INITIAL_BODY_SIZE);
+    // One that is much larger than the value would be more than was taken.
+    this.#body =
+      size >= SPARE_FROM && this.#spare?.take(size, SPARE_PART * this.#size) ||
+      new Uint8Array(size);
     this.#expectMore();
   }
 
@@ -352,7 +415,7 @@ export class ValueReader {
    * Allocates memory in proportion to the bytes that arrived: the length alone
    * must not cost any.
    */
-  #grow(body: Uint8Array, needed: number): Uint8Array {
+  #grow(body: Uint8Array<ArrayBuffer>, needed: number): Uint8Array {
     if (needed <= body.length) return body;
     const size = Math.min(this.#size, Math.max(needed, body.length * GROWTH));
     const grown = new Uint8Array(size);
@@ -373,10 +436,17 @@ export class ValueReader {
     return null;
   }
 
+  #dropBody(): void {
+    const body = this.#body;
+    if (body === undefined) return;
+    if (body.length >= SPARE_FROM) this.#spare?.give(body);
+    this.#body = undefined;
+  }
+
   #reset(): void {
     this.#takenFrom?.give(this.#taken);
     this.#takenFrom = undefined;
-    this.#body = undefined;
+    this.#dropBody();
     this.#prefixRead = 0;
     this.#size = 0;
     this.#bodyRead = 0;

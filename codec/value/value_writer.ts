@@ -1,6 +1,7 @@
 import { view } from "../../view.ts";
 import type { ByteSink, Codec } from "../codec.ts";
 import { writeUint32 } from "../../uint32.ts";
+import { SpareBuffer } from "./spare_buffer.ts";
 
 /**
  * Bytes of the length in front of each value: a big-endian uint32 (rpc/SPEC.md,
@@ -10,6 +11,8 @@ export const PREFIX_SIZE = 4;
 
 /** Size in bytes of the buffer of a new writer. */
 const INITIAL_SIZE = 256;
+/** Size in bytes above which a buffer is worth a promise to have it back. */
+const LARGE_SIZE = 16 * 1024;
 /** Size in bytes above which the buffer is replaced for the next message. */
 const MAX_KEPT_SIZE = 128 * 1024;
 
@@ -26,11 +29,14 @@ export class ValueWriter implements ByteSink {
   #room: Uint8Array<ArrayBuffer> | undefined;
   #roomAt = 0;
   #message: Uint8Array<ArrayBuffer> | undefined;
+  /** Has the buffer of a large message; undefined if there was none. */
+  #spare: SpareBuffer | undefined;
 
   /** Starts a message; overwrites what {@linkcode message} returned before. */
   begin(): void {
     this.#length = 0;
     if (this.#buffer.length > MAX_KEPT_SIZE) {
+      (this.#spare ??= new SpareBuffer()).give(this.#buffer);
       this.#replaceBuffer(new Uint8Array(INITIAL_SIZE));
     }
   }
@@ -79,6 +85,11 @@ export class ValueWriter implements ByteSink {
     this.#length += bytes;
   }
 
+  /** Whether its buffer is so large that a new one would cost something. */
+  get isLarge(): boolean {
+    return this.#buffer.length > LARGE_SIZE;
+  }
+
   /** Everything added since {@linkcode begin}; valid until the next `begin()`. */
   message(): Uint8Array<ArrayBuffer> {
     const length = this.#length;
@@ -91,7 +102,9 @@ export class ValueWriter implements ByteSink {
   #grow(bytes: number): void {
     const needed = this.#length + bytes;
     if (needed <= this.#buffer.length) return;
-    const grown = new Uint8Array(Math.max(needed, this.#buffer.length * 2));
+    const size = Math.max(needed, this.#buffer.length * 2);
+    const grown = size > MAX_KEPT_SIZE && this.#spare?.take(needed) ||
+      new Uint8Array(size);
     grown.set(this.#buffer.subarray(0, this.#length));
     this.#replaceBuffer(grown);
   }

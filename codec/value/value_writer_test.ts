@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import { forSeeds } from "../../tests/support/random.ts";
 import { concat, framed, utf8 } from "../../tests/support/wire.ts";
 import { json } from "../json.ts";
@@ -33,6 +33,20 @@ Deno.test("ValueWriter.begin: the buffer of a large message is released", () => 
   writer.begin();
   writer.add(json(), 1);
   assert(writer.message().buffer.byteLength <= 64 * 1024);
+});
+
+Deno.test("ValueWriter.begin: a large message goes into the buffer of the one before", () => {
+  const writer = new ValueWriter();
+  // Without a pause in which the collector could take the buffer.
+  const buffers = [1_000_000, 10, 900_000].map((size) => {
+    writer.begin();
+    writer.addRaw(new Uint8Array(size).fill(size % 251));
+    const message = writer.message();
+    assert(message.every((byte) => byte === size % 251));
+    return message.buffer;
+  });
+  assertStrictEquals(buffers[2], buffers[0]);
+  assert(buffers[1] !== buffers[0]);
 });
 
 Deno.test("ValueWriter.message: messages of any sizes in any order are what was added", () =>

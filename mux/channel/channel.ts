@@ -11,21 +11,20 @@ import {
   SLOT,
   type SlotState,
 } from "./channel_state.ts";
-import type { BlockPool } from "./block_pool.ts";
+import { type BlockPool, ReceiveBuffer } from "./receive_buffer.ts";
 import { ChannelStreams } from "./channel_streams.ts";
 import { MuxError } from "../errors.ts";
 import type { FrameSender } from "../wire/frame_sender.ts";
-import {
-  type CreditSource,
-  type DataSource,
-  SEND_QUANTUM,
-} from "../wire/frame_source.ts";
+import { SEND_QUANTUM } from "../wire/frame.ts";
+import type { CreditSource, DataSource } from "../wire/frame_source.ts";
 import { Queue } from "../../queue.ts";
-import { ReceiveBuffer } from "./receive_buffer.ts";
 import type { ErrorOwner, RawChannel } from "../raw.ts";
 import { view } from "../../view.ts";
-import { ReceiveWindow, type WindowPolicy } from "../flow/receive_window.ts";
-import { SendWindow } from "../flow/send_window.ts";
+import {
+  ReceiveWindow,
+  SendWindow,
+  type WindowPolicy,
+} from "../flow/windows.ts";
 
 /** What a channel needs of its session. */
 export interface ChannelHost {
@@ -105,6 +104,8 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   #receiveState: ReceiveState = RECEIVE.open;
   #closeState: CloseState;
   #slotState: SlotState = SLOT.occupied;
+  /** Whether the answer to the peer's CLOSE may leave with other frames. */
+  #closeMayWait = false;
   readonly #sendWindow = new SendWindow();
   readonly #receiveWindow: ReceiveWindow;
   readonly #received: ReceiveBuffer;
@@ -298,6 +299,11 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     const waiting = this.#onClosed;
     if (waiting === callback) this.#onClosed = undefined;
     else if (waiting instanceof Set) waiting.delete(callback);
+  }
+
+  deferClose(mayWait: boolean): void {
+    this.#closeMayWait = mayWait;
+    if (!mayWait) this.#host.queue.sendDeferred();
   }
 
   whenDrained(callback: () => void): void {
@@ -680,7 +686,9 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
 
   /** Sends CLOSE, the channel's last frame, or the reply to the peer's. */
   #sendClose(): void {
-    this.#host.queue.close(this.remoteId, this.#closeState.name === "received");
+    const isReply = this.#closeState.name === "received";
+    const mayWait = isReply && this.#closeMayWait;
+    this.#host.queue.close(this.remoteId, isReply, mayWait);
     this.#closeState = this.#closeState.sent;
     this.#drainSlot();
     if (this.#closeState.name === "closed") this.#finish();

@@ -1,5 +1,6 @@
 import { checkOption } from "../../check_option.ts";
-import { TurnBudget } from "./turn_budget.ts";
+import { DeferredWrites } from "./deferred_writes.ts";
+import { TurnBudget } from "./turns.ts";
 
 /** Options of {@linkcode memoryPool}. */
 export interface MemoryPoolOptions {
@@ -95,6 +96,8 @@ class SessionPool implements MemoryPool {
   readonly maxSessions: number;
   /** The work that the sessions may do before the event loop turns. */
   readonly turns: TurnBudget = new TurnBudget();
+  /** The frames of the sessions that wait for the next write. */
+  readonly deferred: DeferredWrites = new DeferredWrites();
   /** Bytes that each session can take in any case. */
   readonly #guaranteed: number;
   readonly #reserve: number;
@@ -237,6 +240,11 @@ export class PoolShare {
   /** The work that the sessions may do before the event loop turns. */
   get turns(): TurnBudget {
     return this.#pool.turns;
+  }
+
+  /** The frames of the sessions that wait for the next write. */
+  get deferred(): DeferredWrites {
+    return this.#pool.deferred;
   }
 
   /** Bytes that can be taken now, without the reserve. */

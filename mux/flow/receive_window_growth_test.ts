@@ -13,9 +13,8 @@ import {
   type TestPolicy,
   TestWindow,
 } from "../../tests/support/window_policy.ts";
-import { SEND_QUANTUM } from "../wire/frame_source.ts";
-import type { ReceiveWindow } from "./receive_window.ts";
-import { SendWindow } from "./send_window.ts";
+import { SEND_QUANTUM } from "../wire/frame.ts";
+import { type ReceiveWindow, SendWindow } from "./windows.ts";
 
 /** A link and a reader, simulated on a clock that jumps from event to event. */
 interface Link {

@@ -1,6 +1,6 @@
 import { backgroundTimer } from "../../time_limit.ts";
 import { DEFAULT_KEEP_ALIVE_OPTIONS, type SessionOptions } from "../options.ts";
-import type { Clock } from "./turn_clock.ts";
+import type { Clock } from "./turns.ts";
 
 /** Looks at the silence within the shorter of the two times. */
 const LOOKS = 5;

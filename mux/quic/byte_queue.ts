@@ -1,4 +1,4 @@
-import { BufferRetention, growBuffer } from "../wire/write_buffer.ts";
+import { BufferRetention, growBuffer } from "../wire/frame_queue.ts";
 import type { DataSource } from "../wire/frame_source.ts";
 import { view } from "../../view.ts";
 

@@ -1,4 +1,4 @@
-import { nextTurn } from "../flow/next_turn.ts";
+import { nextTurn } from "../flow/turns.ts";
 import type { SessionOptions } from "../options.ts";
 import type { SessionTap, SessionTransport } from "../transport/types.ts";
 import type { Session } from "../types.ts";

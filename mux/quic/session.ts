@@ -1,10 +1,8 @@
 import { connectionLost, MuxError, sessionClosed } from "../errors.ts";
 import { MemoryAccount } from "../flow/memory_account.ts";
 import { joinPool } from "../flow/memory_pool.ts";
-import { nextPass, nextTurn } from "../flow/next_turn.ts";
+import { type Clock, nextPass, nextTurn, TurnBudget } from "../flow/turns.ts";
 import { keepAliveOf } from "../flow/silence_watch.ts";
-import { TurnBudget } from "../flow/turn_budget.ts";
-import type { Clock } from "../flow/turn_clock.ts";
 import { resolveOptions, type SessionOptions } from "../options.ts";
 import type { RawChannel, RawSession } from "../raw.ts";
 import { ChannelTable } from "../table/channel_table.ts";

@@ -87,6 +87,10 @@ export class StreamTable implements FrameSender {
     this.#streams.get(source.remoteId)?.scheduleCredit(source);
   }
 
+  sendDeferred(): void {
+    // Each frame leaves at once, on a stream of its own.
+  }
+
   written(id: number): Promise<void> {
     return this.#streams.get(id)?.written() ?? Promise.resolve();
   }

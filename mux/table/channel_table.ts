@@ -1,23 +1,61 @@
-import { BlockPool } from "../channel/block_pool.ts";
+import { MuxError, protocolError } from "../errors.ts";
+import { BlockPool } from "../channel/receive_buffer.ts";
 import {
   type ChannelHost,
   type OpenCallbacks,
   QmuxChannel,
 } from "../channel/channel.ts";
 import { AcceptQueue } from "./accept_queue.ts";
-import { ChannelIds } from "./channel_ids.ts";
-import { ChannelMap } from "./channel_map.ts";
-import { MuxError, protocolError } from "../errors.ts";
+import { ChannelIds, ChannelMap } from "./channel_map.ts";
 import type { FrameSink } from "../wire/frame_decoder.ts";
 import type { FrameSender } from "../wire/frame_sender.ts";
 import { PACKET_LIMITS, type ResolvedSessionOptions } from "../options.ts";
-import type { MemoryAccount } from "../flow/memory_account.ts";
-import type { WindowPolicy } from "../flow/receive_window.ts";
-import { IdleBudget } from "../flow/idle_budget.ts";
+import { type MemoryAccount, WindowBudget } from "../flow/memory_account.ts";
+import type { WindowPolicy } from "../flow/windows.ts";
 import { RoundTrip } from "../flow/round_trip.ts";
 import type { Channel, SessionUsage, WaitOptions } from "../types.ts";
-import { type Clock, TurnClock } from "../flow/turn_clock.ts";
-import { WindowBudget } from "../flow/window_budget.ts";
+import { type Clock, TurnClock } from "../flow/turns.ts";
+
+/**
+ * Idle frames that a useful one makes up for. qtalk-go sends a few for a channel:
+ * EOF twice, or DATA after its own CLOSE.
+ */
+const PER_USEFUL_FRAME = 8;
+
+/**
+ * Bounds the idle frames of a peer, relative to the useful ones: those that carry
+ * payload, or credit for bytes that were sent. An idle frame costs its sender
+ * nothing, while a peer that sends useful ones is bounded by windows, or by what
+ * this side sends.
+ */
+export class IdleBudget {
+  readonly #limit: number;
+  #left: number;
+
+  /** Makes a budget of `limit` idle frames. */
+  constructor(limit: number) {
+    this.#limit = this.#left = limit;
+  }
+
+  /** Counts a useful frame. */
+  countUseful(): void {
+    if (this.#left === this.#limit) return;
+    this.#left = Math.min(this.#limit, this.#left + PER_USEFUL_FRAME);
+  }
+
+  /**
+   * Counts an idle frame.
+   *
+   * @throws {MuxError} `limit-exceeded` if the peer has sent too many
+   */
+  countIdle(frame: string, id: number): void {
+    if (this.#left-- > 0) return;
+    throw new MuxError(
+      "limit-exceeded",
+      `Cannot continue session: received more than ${this.#limit} idle frames, the last of them ${frame} for channel ${id}`,
+    );
+  }
+}
 
 /**
  * Bytes offered to the readers of channels, and of answers that they leave in

@@ -1,4 +1,4 @@
-import type { Clock } from "../flow/turn_clock.ts";
+import type { Clock } from "../flow/turns.ts";
 import type { Transport } from "../types.ts";
 
 /** Milliseconds for which a pair may keep the event loop busy. */

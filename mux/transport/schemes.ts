@@ -10,7 +10,7 @@ import type { Scheme } from "./types.ts";
 const LOADERS: Readonly<Record<string, () => Promise<Scheme>>> = Object.freeze({
   tcp: async () =>
     isDeno()
-      ? (await import("./deno/tcp.ts")).tcp
+      ? (await import("./deno/conn.ts")).tcp
       : (await import("./node/sockets.ts")).nodeTcp,
   unix: async () =>
     isDeno()

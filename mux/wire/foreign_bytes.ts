@@ -75,7 +75,7 @@ export function quoteBytes(bytes: Uint8Array): string {
       (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, "0")}`,
     )
     : printableText(text);
-  return `"${printable}"${bytes.length > QUOTE_SIZE ? "…" : ""}`;
+  return `"${printable}"${bytes.length > QUOTE_SIZE ? "\u2026" : ""}`;
 }
 
 /**

@@ -39,6 +39,11 @@ export const DATA_HEADER_SIZE = 9;
 export const EOF_SIZE = 5;
 /** Bytes of a CLOSE frame. */
 export const CLOSE_SIZE = 5;
+/**
+ * Bytes of DATA that one channel sends before the next one may. A value of
+ * 64 KiB with its length fits: qtalk-js needs it in one frame.
+ */
+export const SEND_QUANTUM = 64 * 1024 + 64;
 /** Bytes of the longest frame, without the payload of a DATA frame. */
 export const MAX_FRAME_HEADER_SIZE = OPEN_CONFIRM_SIZE;
 

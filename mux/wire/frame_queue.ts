@@ -19,7 +19,51 @@ import {
 import { Queue } from "../../queue.ts";
 import type { CreditSource, DataSource } from "./frame_source.ts";
 import type { FrameSender } from "./frame_sender.ts";
-import { BufferRetention, growBuffer } from "./write_buffer.ts";
+import type {
+  DeferredWrites,
+  DeferringWriter,
+} from "../flow/deferred_writes.ts";
+
+// The sizes of write buffers: they grow with the traffic and shrink again, so that
+// an idle session holds little memory.
+
+/** Initial bytes of a write buffer, and of one that has been idle. */
+const SMALL_BUFFER = 256;
+/** Consecutive small writes after which a large buffer is released. */
+const SHRINK_AFTER = 64;
+
+/** A buffer of at least `needed` bytes, with the first `used` of `buffer`. */
+export function growBuffer(
+  buffer: Uint8Array,
+  used: number,
+  needed: number,
+): Uint8Array<ArrayBuffer> {
+  let size = Math.max(buffer.length, SMALL_BUFFER);
+  while (size < needed) size *= 2;
+  const grown = new Uint8Array(size);
+  grown.set(buffer.subarray(0, used));
+  return grown;
+}
+
+/** Decides when to release a buffer that was large. */
+export class BufferRetention {
+  #smallWrites = 0;
+
+  /** The buffer to use after one of which `written` bytes were written. */
+  retain(
+    buffer: Uint8Array<ArrayBuffer>,
+    written: number,
+  ): Uint8Array<ArrayBuffer> {
+    if (buffer.length <= SMALL_BUFFER) return buffer;
+    if (written > buffer.length / 4) {
+      this.#smallWrites = 0;
+      return buffer;
+    }
+    if (++this.#smallWrites < SHRINK_AFTER) return buffer;
+    this.#smallWrites = 0;
+    return new Uint8Array(SMALL_BUFFER);
+  }
+}
 
 /** A write of this many bytes takes no further DATA from waiting channels. */
 export const WRITE_TARGET = 256 * 1024;
@@ -45,6 +89,10 @@ const MAX_PASSES = 64;
  * between two processes with 64 calls in flight (tests/bench/LOG.md).
  */
 const EARLY_WRITE = 2 * 1024;
+/** Bytes of frames that may wait for the next write: those of 16 CLOSEs. */
+const MOST_DEFERRED = 16 * CLOSE_SIZE;
+/** After so many writes of their own at most, frames that may wait do so again. */
+const MAX_UNDEFERRED = 64;
 /** `await resolved` takes one pass, as `await null` does, but allocates less. */
 const resolved = Promise.resolve();
 
@@ -65,6 +113,8 @@ export interface FrameQueueOptions {
    * Returns another buffer if that of the last write was kept. Default: none ever is.
    */
   exchange?: (() => Uint8Array<ArrayBuffer> | undefined) | undefined;
+  /** What limits how long frames may wait for others. Default: none may. */
+  deferred?: DeferredWrites | undefined;
 }
 
 /**
@@ -79,15 +129,22 @@ export interface FrameQueueOptions {
  * A reply is a frame that the peer has caused: OPEN_CONFIRM, OPEN_FAILURE, or the
  * CLOSE that answers its CLOSE. A peer could cause any number of them without
  * reading, so their bytes are limited.
+ *
+ * Frames that nothing depends on do not cause a write: they wait for the next one,
+ * or for a while ({@linkcode DeferredWrites}). They keep their place among the
+ * others, so that nothing overtakes them.
  */
-export class FrameQueue implements FrameSender {
+export class FrameQueue implements FrameSender, DeferringWriter {
   readonly #write: FrameQueueOptions["write"];
   readonly #onError: FrameQueueOptions["onError"];
   readonly #maxQueuedReplySize: number;
   readonly #exchange: FrameQueueOptions["exchange"];
+  readonly #deferred: DeferredWrites | undefined;
+  deferredAt = -1;
+  isWatched = false;
   /** Where the frames begin in a buffer. */
   readonly #start: number;
-  #state: "idle" | "gathering" | "writing" | "stopped" = "idle";
+  #state: "idle" | "deferring" | "gathering" | "writing" | "stopped" = "idle";
   #buffer = new Uint8Array(0);
   #length = 0;
   /** What the DATA frames in the buffer count as, beside their bytes. */
@@ -98,6 +155,15 @@ export class FrameQueue implements FrameSender {
   #spare = new Uint8Array(0);
   readonly #retention = new BufferRetention();
   #replySize = 0;
+  /** Bytes of the frames in the buffer that may wait. */
+  #deferredSize = 0;
+  /**
+   * How often such frames do not wait, and how often they will not after the next
+   * time that they have waited in vain: on a connection with a call now and then,
+   * they only cost a timer.
+   */
+  #undeferred = 0;
+  #nextUndeferred = 1;
   readonly #dataSources = new Queue<DataSource>();
   #creditSources: CreditSource[] = [];
   #idle: PromiseWithResolvers<void> | undefined;
@@ -113,6 +179,7 @@ export class FrameQueue implements FrameSender {
     this.#onError = options.onError;
     this.#maxQueuedReplySize = options.maxQueuedReplySize;
     this.#exchange = options.exchange;
+    this.#deferred = options.deferred;
     this.#start = this.#length = options.headroom ?? 0;
   }
 
@@ -186,10 +253,11 @@ export class FrameQueue implements FrameSender {
     this.#wake();
   }
 
-  close(recipientId: number, isReply: boolean): void {
+  close(recipientId: number, isReply: boolean, mayWait = false): void {
     if (this.#state === "stopped") return;
     const at = this.#reserve(CLOSE_SIZE);
     writeClose(this.#buffer, at, recipientId);
+    if (mayWait) this.#deferredSize += CLOSE_SIZE;
     this.#wake();
     if (isReply) this.#countReply(CLOSE_SIZE);
   }
@@ -209,8 +277,9 @@ export class FrameQueue implements FrameSender {
   written(_recipientId?: number): Promise<void> {
     if (this.#state === "stopped") return Promise.resolve();
     if (this.#length > this.#start) {
-      this.#filledWritten ??= Promise.withResolvers<void>();
-      return this.#filledWritten.promise;
+      const { promise } = this.#filledWritten ??= Promise.withResolvers<void>();
+      this.sendDeferred();
+      return promise;
     }
     if (this.#state !== "writing") return Promise.resolve();
     this.#currentWritten ??= Promise.withResolvers<void>();
@@ -230,13 +299,24 @@ export class FrameQueue implements FrameSender {
     if (this.#state === "idle" || this.#state === "stopped") {
       return Promise.resolve();
     }
-    this.#idle ??= Promise.withResolvers<void>();
-    return this.#idle.promise;
+    const { promise } = this.#idle ??= Promise.withResolvers<void>();
+    this.sendDeferred();
+    return promise;
+  }
+
+  sendDeferred(): void {
+    // The turn of what is gathered may still last: then it does not wait after it.
+    this.#deferredSize = 0;
+    if (this.#state !== "deferring") return;
+    this.#deferred!.delete(this);
+    void this.#flush();
   }
 
   /** Drops what is queued and ignores what is queued later. */
   stop(): void {
+    if (this.#state === "deferring") this.#deferred!.delete(this);
     this.#state = "stopped";
+    this.#deferred?.writerEnded();
     this.#buffer = this.#spare = new Uint8Array(0);
     this.#length = this.#start;
     this.#dataSources.clear();
@@ -274,8 +354,17 @@ export class FrameQueue implements FrameSender {
     return at;
   }
 
+  deferralExpired(): void {
+    this.#undeferred = this.#nextUndeferred;
+    this.#nextUndeferred = Math.min(MAX_UNDEFERRED, 2 * this.#nextUndeferred);
+    this.sendDeferred();
+  }
+
   #wake(): void {
-    if (this.#state !== "idle") return;
+    if (this.#state === "deferring") {
+      this.#deferred!.delete(this);
+      this.#nextUndeferred = 1;
+    } else if (this.#state !== "idle") return;
     this.#gathering = this.#gather();
   }
 
@@ -290,7 +379,25 @@ export class FrameQueue implements FrameSender {
       quiet = this.#length === seen ? quiet + 1 : 0;
       seen = this.#length;
     }
+    if (this.#deferredSize > 0 && this.#mayDefer()) {
+      if (this.#undeferred === 0) return this.#defer();
+      this.#undeferred--;
+    }
     void this.#flush();
+  }
+
+  /** Whether all that is queued may wait for what comes later. */
+  #mayDefer(): boolean {
+    const size = this.#length - this.#start;
+    return size === this.#deferredSize && size <= MOST_DEFERRED &&
+      this.#dataSources.length === 0 && this.#creditSources.length === 0 &&
+      this.#filledWritten === undefined && this.#idle === undefined &&
+      this.#deferred !== undefined;
+  }
+
+  #defer(): void {
+    this.#state = "deferring";
+    this.#deferred!.add(this);
   }
 
   async #flush(): Promise<void> {
@@ -350,6 +457,7 @@ export class FrameQueue implements FrameSender {
     this.#length = this.#start;
     this.#dataCost = 0;
     this.#replySize = 0;
+    this.#deferredSize = 0;
     this.#currentWritten = this.#filledWritten;
     this.#filledWritten = undefined;
   }

@@ -5,17 +5,21 @@ import {
   assertGreaterOrEqual,
   assertLess,
   assertLessOrEqual,
+  assertStrictEquals,
   assertThrows,
 } from "@std/assert";
 import { type Frame, parseFrames, toHex } from "../../tests/support/wire.ts";
 import { turn, watch } from "../../tests/support/within.ts";
 import { MuxError } from "../errors.ts";
-import { FrameQueue, WRITE_TARGET } from "./frame_queue.ts";
+import { DeferredWrites } from "../flow/deferred_writes.ts";
 import {
-  type CreditSource,
-  type DataSource,
-  SEND_QUANTUM,
-} from "./frame_source.ts";
+  BufferRetention,
+  FrameQueue,
+  growBuffer,
+  WRITE_TARGET,
+} from "./frame_queue.ts";
+import { SEND_QUANTUM } from "./frame.ts";
+import type { CreditSource, DataSource } from "./frame_source.ts";
 
 /** A queue with a transport that the test controls. */
 class Harness {
@@ -25,6 +29,8 @@ class Harness {
   readonly errors: unknown[] = [];
   /** The bytes of the pending write. */
   current: Uint8Array | undefined;
+  /** What ends the wait of frames that may wait; undefined while none does. */
+  timer: (() => void) | undefined;
   #settle: PromiseWithResolvers<void> | undefined;
 
   constructor({ held = false, maxQueuedReplySize = 1_000 } = {}) {
@@ -39,7 +45,20 @@ class Harness {
       },
       onError: (error) => this.errors.push(error),
       maxQueuedReplySize,
+      deferred: new DeferredWrites((_ms, expire) => {
+        this.timer = expire;
+        return () => this.timer = undefined;
+      }),
     });
+  }
+
+  /** Lets the time of the frames that may wait pass. */
+  passTime(): void {
+    while (this.timer !== undefined) {
+      const { timer } = this;
+      this.timer = undefined;
+      timer();
+    }
   }
 
   /** The frames of one write, or of all. */
@@ -131,6 +150,154 @@ Deno.test("FrameQueue: writes the frames of one turn at once, in order", async (
     ],
   );
   assertEquals(harness.errors, []);
+});
+
+Deno.test("FrameQueue: a CLOSE that may wait leaves before the next frame, in the same write", async () => {
+  const harness = new Harness();
+  const { queue, writes } = harness;
+  queue.close(6, true, true);
+  await turn();
+  queue.close(7, true, true);
+  await turn();
+  assertEquals(writes.length, 0);
+  queue.data(4, Uint8Array.of(5));
+  await turn();
+  assertEquals(
+    writes.map(toHex),
+    ["6a00000006" + "6a00000007" + "680000000400000001" + "05"],
+  );
+  harness.passTime();
+  await turn();
+  assertEquals(writes.length, 1);
+});
+
+Deno.test("FrameQueue: a CLOSE that may wait leaves by itself when its time has passed", async () => {
+  const harness = new Harness();
+  harness.queue.close(6, true, true);
+  await turn();
+  harness.passTime();
+  await turn();
+  assertEquals(harness.writes.map(toHex), ["6a00000006"]);
+  assertEquals(harness.timer, undefined);
+});
+
+Deno.test("FrameQueue: after each time that CLOSE has waited in vain, twice as many leave at once, up to 64", async () => {
+  const harness = new Harness();
+  const { queue, writes } = harness;
+  /** How many leave at once before one waits. */
+  async function untilOneWaits(): Promise<number> {
+    for (let count = 0;; count++) {
+      const before = writes.length;
+      queue.close(6, true, true);
+      await turn();
+      if (writes.length === before) return count;
+    }
+  }
+  const counts: number[] = [];
+  for (let i = 0; i < 9; i++) {
+    counts.push(await untilOneWaits());
+    harness.passTime();
+    await turn();
+  }
+  assertEquals(counts, [0, 1, 2, 4, 8, 16, 32, 64, 64]);
+  // One that did not wait in vain begins it anew.
+  await untilOneWaits();
+  queue.eof(1);
+  await turn();
+  assertEquals(await untilOneWaits(), 0);
+  harness.passTime();
+  await turn();
+  assertEquals(await untilOneWaits(), 1);
+});
+
+Deno.test("FrameQueue: whatever else is to be sent takes a CLOSE that may wait with it", async () => {
+  const cases: ((queue: FrameQueue) => unknown)[] = [
+    (queue) => queue.open(1, 2, 3),
+    (queue) => queue.openConfirm(1, 2, 3, 4, true),
+    (queue) => queue.openFailure(1),
+    (queue) => queue.data(1, Uint8Array.of(5)),
+    (queue) => queue.eof(1),
+    (queue) => queue.close(1, true),
+    (queue) => queue.close(1, false),
+    (queue) => queue.scheduleCredit(new Credit(1, 100)),
+    (queue) => new Bulk(queue, 1, 100),
+  ];
+  for (const cause of cases) {
+    for (const waits of [true, false]) {
+      const harness = new Harness();
+      harness.queue.close(6, true, true);
+      if (waits) await turn();
+      cause(harness.queue);
+      await turn();
+      assertEquals(harness.writes.length, 1, String(cause));
+      assertEquals(harness.frames().length, 2, String(cause));
+      assertEquals(harness.frames()[0], { type: "close", recipient: 6 });
+    }
+  }
+});
+
+Deno.test("FrameQueue: a CLOSE that may wait leaves at once if its write is awaited", async () => {
+  const cases: ((queue: FrameQueue) => unknown)[] = [
+    (queue) => queue.written(),
+    (queue) => queue.idle(),
+    (queue) => queue.sendDeferred(),
+  ];
+  for (const cause of cases) {
+    const harness = new Harness();
+    harness.queue.close(6, true, true);
+    await turn();
+    await cause(harness.queue);
+    assertEquals(harness.writes.map(toHex), ["6a00000006"]);
+  }
+  // Also if it is awaited while the turn lasts.
+  for (const cause of cases) {
+    const harness = new Harness();
+    harness.queue.close(6, true, true);
+    await cause(harness.queue);
+    await turn();
+    assertEquals(harness.writes.map(toHex), ["6a00000006"]);
+  }
+});
+
+Deno.test("FrameQueue: at most 16 CLOSEs wait", async () => {
+  const { queue, writes } = new Harness();
+  for (let id = 0; id < 16; id++) {
+    queue.close(id, true, true);
+    await turn();
+  }
+  assertEquals(writes.length, 0);
+  queue.close(16, true, true);
+  await turn();
+  assertEquals(writes.map(({ length }) => length), [17 * 5]);
+});
+
+Deno.test("FrameQueue: a CLOSE that may wait does so after a write, too", async () => {
+  const harness = new Harness({ held: true });
+  harness.queue.eof(1);
+  await turn();
+  harness.queue.close(6, true, true);
+  await harness.release();
+  assertEquals(harness.writes.length, 1);
+  harness.passTime();
+  assertEquals(harness.writes.length, 2);
+  await harness.release();
+});
+
+Deno.test("FrameQueue: stop() ends the time of what waits", async () => {
+  const harness = new Harness();
+  harness.queue.close(6, true, true);
+  await turn();
+  harness.queue.stop();
+  assertEquals(harness.timer, undefined);
+  await turn();
+  assertEquals(harness.writes.length, 0);
+});
+
+Deno.test("FrameQueue: CLOSEs that wait count as replies", () => {
+  const { queue } = new Harness({ maxQueuedReplySize: 12 });
+  queue.close(1, true, true);
+  queue.close(2, true, true);
+  assertThrows(() => queue.close(3, true, true), MuxError, "15 bytes");
 });
 
 Deno.test("FrameQueue: frames queued after a few awaits share the write", async () => {
@@ -472,4 +639,39 @@ Deno.test("FrameQueue: stop() before the turn ends prevents the write", async ()
   harness.queue.stop();
   await turn();
   assertEquals(harness.writes, []);
+});
+
+Deno.test("growBuffer: doubles until the bytes fit, and keeps those used", () => {
+  const first = growBuffer(new Uint8Array(0), 0, 1);
+  assertEquals(first.length, 256);
+  first.fill(7);
+  const grown = growBuffer(first, 3, 1_025);
+  assertEquals(grown.length, 2_048);
+  assertEquals([...grown.subarray(0, 5)], [7, 7, 7, 0, 0]);
+});
+
+Deno.test("BufferRetention: releases a large buffer after 64 small writes in a row", () => {
+  const retention = new BufferRetention();
+  const large = new Uint8Array(4_096);
+  for (let i = 0; i < 63; i++) {
+    assertStrictEquals(retention.retain(large, 1_024), large);
+  }
+  assertEquals(retention.retain(large, 1_024).length, 256);
+});
+
+Deno.test("BufferRetention: a large write in between keeps the buffer", () => {
+  const retention = new BufferRetention();
+  const large = new Uint8Array(4_096);
+  for (let i = 0; i < 200; i++) {
+    const written = i % 50 === 0 ? 1_025 : 1;
+    assertStrictEquals(retention.retain(large, written), large);
+  }
+});
+
+Deno.test("BufferRetention: keeps a small buffer", () => {
+  const retention = new BufferRetention();
+  const small = new Uint8Array(256);
+  for (let i = 0; i < 100; i++) {
+    assertStrictEquals(retention.retain(small, 1), small);
+  }
 });

@@ -40,9 +40,13 @@ export interface FrameSender {
    * Queues CLOSE.
    *
    * @param isReply whether it answers the peer's CLOSE
+   * @param mayWait whether it may leave with other frames, some 100 ms later at most.
+   * Default: false
    * @throws {MuxError} `limit-exceeded` if the peer does not read its replies
    */
-  close(recipientId: number, isReply: boolean): void;
+  close(recipientId: number, isReply: boolean, mayWait?: boolean): void;
+  /** Sends what waits because it may. */
+  sendDeferred(): void;
   /**
    * Asks `source` for DATA before a coming write. A source must not be scheduled
    * twice.

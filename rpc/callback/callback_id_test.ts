@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { forSeeds } from "../../tests/support/random.ts";
-import { IdFinder, newId, newPrefix, RandomDigits } from "./callback_id.ts";
+import { IdFinder, newId, newPrefix, RandomDigits } from "./pointers.ts";
 
 const digits = new RandomDigits();
 

@@ -1,6 +1,6 @@
 import type { Handler } from "../types.ts";
 import { RELEASE_SELECTOR } from "../wire/selector.ts";
-import { IdFinder, isPrefix, kindOf, prefixOf } from "./callback_id.ts";
+import { IdFinder, isPrefix, kindOf, prefixOf } from "./pointers.ts";
 
 /** How many prefixes of IDs one session may have calls of. */
 const MAX_PREFIXES = 4_096;

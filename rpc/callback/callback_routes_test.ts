@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { newId, newPrefix, RandomDigits } from "./callback_id.ts";
+import { newId, newPrefix, RandomDigits } from "./pointers.ts";
 import {
   CallbackRoutes,
   Loans,

@@ -1,12 +1,12 @@
 import { printableText } from "../../printable_text.ts";
 import { namedAfterOrigin, RpcError } from "../errors.ts";
 import type { RpcResponse } from "../client/response.ts";
-import { callArguments, RemoteCall } from "../remote/remote_call.ts";
+import { callArguments, RemoteCall } from "../remote/remote.ts";
 import type { CallbackLife } from "../remote/types.ts";
 import type { Call, Caller, CallOptions, Handler } from "../types.ts";
-import { receivedStream } from "../wire/received_stream.ts";
+import { receivedStream } from "../wire/value_receiver.ts";
 import { RELEASE_SELECTOR } from "../wire/selector.ts";
-import { kindOf, nameAfter } from "./callback_id.ts";
+import { kindOf, nameAfter } from "./pointers.ts";
 
 /** A function of the peer, as programs see it. */
 export type CallbackFunction =

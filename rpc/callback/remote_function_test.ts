@@ -2,7 +2,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { RpcError } from "../errors.ts";
 import type { Caller } from "../types.ts";
 import { Random } from "../../tests/support/random.ts";
-import { newId, newPrefix, RandomDigits } from "./callback_id.ts";
+import { newId, newPrefix, RandomDigits } from "./pointers.ts";
 import { type CallbackFunction, RemoteFunctions } from "./remote_function.ts";
 
 const ID = newId(newPrefix(), "function", new RandomDigits());

@@ -1,20 +1,24 @@
-import type {
-  Codec,
-  ValueMemory,
-  ValueReader,
-  ValueWriter,
+import {
+  type Codec,
+  SpareBuffer,
+  type ValueMemory,
+  type ValueReader,
+  type ValueWriter,
 } from "../../codec/internal.ts";
 import type { MemoryAccount, RawChannel } from "../../mux/internal.ts";
 import type { LentCallbacks } from "../callback/callback_table.ts";
-import { releaseDropped } from "../callback/dropped_functions.ts";
-import { mayHavePointers, revivePointers } from "../callback/pointers.ts";
-import { CallSites } from "../caller_stack.ts";
+import {
+  mayHavePointers,
+  releaseDropped,
+  revivePointers,
+} from "../callback/pointers.ts";
+import { CallSites } from "../errors.ts";
 import type { SessionState } from "../session_state.ts";
 import type { Caller } from "../types.ts";
-import { HeaderCache } from "../wire/header_cache.ts";
 import {
   type CallExtension,
   decodeResponseHeader,
+  HeaderCache,
   type ReceivedHeader,
   useOfResponse,
 } from "../wire/headers.ts";
@@ -56,6 +60,8 @@ export class CallContext {
   readonly callSites: CallSites | undefined;
   /** The channels for calls. */
   readonly channels: ChannelPool;
+  /** Keeps the buffer of a large response. */
+  readonly spare: SpareBuffer = new SpareBuffer();
   /** Encodes and sends what the calls send. */
   readonly messages: MessageWriter = new MessageWriter();
   /** Decodes the headers of responses. */

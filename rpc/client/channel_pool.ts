@@ -7,7 +7,7 @@ import { startTimer, timeLimit } from "../../time_limit.ts";
 import { RpcError } from "../errors.ts";
 import type { SessionState } from "../session_state.ts";
 import type { Caller, CallOptions } from "../types.ts";
-import { Fifo, type Queued } from "../wire/fifo.ts";
+import { Fifo, type Queued } from "../../queue.ts";
 
 /**
  * How many spare channels may be kept open if few calls run at the same time.

@@ -9,9 +9,8 @@ import {
   callHeaderValue,
   withDeadline,
 } from "../wire/headers.ts";
-import { checkMeta, type Metadata } from "../wire/metadata.ts";
+import { checkMeta, checkTrace, type Metadata } from "../wire/metadata.ts";
 import { checkSelector, PING_SELECTOR } from "../wire/selector.ts";
-import { checkTrace } from "../wire/trace_context.ts";
 import { isValueStream } from "../wire/value_source.ts";
 import { CallContext, type ClientOptions } from "./call_context.ts";
 import { type TimeLimit, timeLimitOf } from "./call_limits.ts";

@@ -1,7 +1,10 @@
 import { memoryPair, MuxError, type Peer } from "@qtalk/qtalk";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { CodecError } from "../../codec/errors.ts";
-import { DEFAULT_SESSION_OPTIONS } from "../../mux/options.ts";
+import {
+  DEFAULT_SESSION_OPTIONS,
+  type SessionOptions,
+} from "../../mux/options.ts";
 import { CountingController } from "../../tests/support/counting_controller.ts";
 import { FakeTime } from "../../tests/support/fake_time.ts";
 import { timersStarted } from "../../tests/support/timers.ts";
@@ -11,8 +14,11 @@ import {
   scriptedPeer,
 } from "../../tests/support/raw_call.ts";
 import {
+  close,
   concat,
   confirm,
+  data,
+  eof,
   failure,
   framed,
   parseValues,
@@ -93,6 +99,95 @@ Deno.test("Client.call: it resolves to the first value without waiting for the e
   await channel.values(DONE, "first");
   assertEquals(await answer, "first");
   await closed(channel);
+});
+
+/** What a response of an extended peer says, without causing spare channels. */
+const FROM_EXTENDED = { Continue: false, Q: { v: 1 } };
+
+/** Answers a call in one write: a header, a value, EOF and CLOSE. */
+async function answerAtOnce(
+  { raw, remote }: RawChannel,
+  header: unknown,
+): Promise<void> {
+  const message = values(header, "answer");
+  await raw.send(data(remote, message), eof(remote), close(remote));
+}
+
+/** A peer whose second call was answered, and what it has sent since. */
+async function answeredTwice(
+  header: unknown = FROM_EXTENDED,
+  session?: SessionOptions,
+) {
+  const { peer, raw } = scriptedPeer({}, session);
+  for (const id of [0, 1]) {
+    const answer = peer.call("x");
+    const channel = await rawAccept(raw, id);
+    await channel.read(2);
+    // What was deferred has come with the OPEN.
+    raw.takePending();
+    await answerAtOnce(channel, header);
+    assertEquals(await within(answer, "the answer"), "answer");
+  }
+  await turn();
+  return { peer, raw, sent: () => raw.takePending().map(({ type }) => type) };
+}
+
+Deno.test("Client.call: the last CLOSE to an extended peer leaves with the next call", async () => {
+  using _time = new FakeTime(25);
+  const { peer, sent } = await answeredTwice();
+  await using _ = peer;
+  assertEquals(sent(), []);
+  peer.call("x").catch(() => {});
+  await turn();
+  assertEquals(sent(), ["close", "open"]);
+});
+
+Deno.test("Client.call: the last CLOSE to an extended peer leaves within 100 ms without another call", async () => {
+  using time = new FakeTime(25);
+  const { peer, sent } = await answeredTwice();
+  await using _ = peer;
+  assertEquals(sent(), []);
+  time.tick(100);
+  await turn();
+  assertEquals(sent(), ["close"]);
+});
+
+Deno.test("Client.call: the last CLOSE to another peer leaves at once", async () => {
+  using _time = new FakeTime(25);
+  const { peer, sent } = await answeredTwice({ Continue: false });
+  await using _ = peer;
+  assertEquals(sent(), ["close"]);
+});
+
+Deno.test("Client.request: the answer to the CLOSE of a continued response leaves at once", async () => {
+  using _time = new FakeTime(25);
+  const header = { ...FROM_EXTENDED, Continue: true };
+  for (const inOne of [true, false]) {
+    const { peer, raw, sent } = await answeredTwice();
+    await using _ = peer;
+    const calling = peer.request("x");
+    const channel = await rawAccept(raw, 2);
+    await channel.read(2);
+    raw.takePending();
+    if (!inOne) await channel.values(header, "first");
+    else await answerAtOnce(channel, header);
+    await within(calling, "the response");
+    if (!inOne) {
+      await channel.eof();
+      await channel.close();
+    }
+    await turn();
+    assertEquals(sent(), ["close"]);
+  }
+});
+
+Deno.test("Peer.close: a CLOSE that waits for other frames is sent before the end", async () => {
+  using _time = new FakeTime(25);
+  const { peer, raw } = await answeredTwice(FROM_EXTENDED, {});
+  const closing = peer.close();
+  assertEquals((await raw.rest()).map(({ type }) => type), ["close"]);
+  await raw.end();
+  await closing;
 });
 
 Deno.test("Client.call: a continued response resolves to its first value and is closed", async () => {

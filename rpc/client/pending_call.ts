@@ -4,9 +4,15 @@ import {
   type ValueWriter,
 } from "../../codec/internal.ts";
 import { copyOf, MuxError, type RawChannel } from "../../mux/internal.ts";
-import { type Outcome, rejectAtCaller } from "../caller_stack.ts";
+import {
+  incomplete,
+  markUnsent,
+  namedAfterCall,
+  type Outcome,
+  rejectAtCaller,
+  RpcError,
+} from "../errors.ts";
 import { LentCallbacks } from "../callback/callback_table.ts";
-import { incomplete, markUnsent, namedAfterCall, RpcError } from "../errors.ts";
 import { linkStates, type State } from "../../state_machine.ts";
 import {
   MAX_CALL_HEADER_SIZE,
@@ -24,12 +30,12 @@ import {
   type TimeLimit,
 } from "./call_limits.ts";
 import type { ChannelRequest } from "./channel_pool.ts";
-import { ContinuedCall } from "./continued_call.ts";
-import { RpcResponse, unexpectedStream } from "./response.ts";
 import {
   type ArgumentsOwner,
+  ContinuedCall,
   StreamedArguments,
-} from "./streamed_arguments.ts";
+} from "./continued_call.ts";
+import { RpcResponse, unexpectedStream } from "./response.ts";
 
 /**
  * How far a call is on its way to its outcome.
@@ -255,7 +261,10 @@ export abstract class PendingCall<T = unknown>
       channel,
       context.maxValueSize,
       context.memory,
+      context.spare,
     );
+    // A responder of this package has done with a call when it has answered it.
+    if (context.state.peerExtended) channel.deferClose(true);
     try {
       // If sending fails, waiting for the response fails too.
       context.messages.send(channel, request)?.catch(() => {});
@@ -394,9 +403,11 @@ export abstract class PendingCall<T = unknown>
       const id = header.extended ? this.selector : undefined;
       return this.fail(remoteError(header, this.name, id));
     }
-    this.#state = header.continued
-      ? this.#state.continue
-      : this.#state.complete;
+    if (header.continued) {
+      // Its handler has the channel, and may wait until both sides have closed it.
+      this.#channel.deferClose(false);
+      this.#state = this.#state.continue;
+    } else this.#state = this.#state.complete;
   }
 
   #checkMeta(meta: Metadata, headerSize: number): void {

@@ -1,6 +1,6 @@
 import { RpcResponse } from "../client/response.ts";
 import { borrowedFrom } from "../callback/remote_function.ts";
-import { RemoteCall } from "../remote/remote_call.ts";
+import { RemoteCall } from "../remote/remote.ts";
 import type { AnyFunction } from "../remote/types.ts";
 import { type ContractMethod, isBytes, isStreamOf } from "./contract.ts";
 import {

@@ -1,7 +1,7 @@
 import { checkTimeout } from "../../check_option.ts";
 import type { Carried } from "../../codec/internal.ts";
 import type { RpcResponse } from "../client/response.ts";
-import { callArguments, RemoteCall } from "../remote/remote_call.ts";
+import { callArguments, RemoteCall } from "../remote/remote.ts";
 import type { Caller, CallOptions } from "../types.ts";
 import { NO_META } from "../wire/metadata.ts";
 import { checkSelector, cleanSelector } from "../wire/selector.ts";

@@ -1,4 +1,4 @@
-import { Fifo, type Queued } from "../wire/fifo.ts";
+import { Fifo, type Queued } from "../../queue.ts";
 
 /** A call that has its place, or waits for one. */
 export class Place implements Queued<Place> {

@@ -46,7 +46,7 @@ export const DEFAULT_MAX_FORWARDED_CALLS = 1_024;
  *
  * The clients of the target share it: no client has more calls under way there
  * than could still be added for others. Further calls of a client wait, unread, for
- * up to 10 s, and then fail with `busy: …`. When a caller has closed its call, and
+ * up to 10 s, and then fail with `busy: ...`. When a caller has closed its call, and
  * the target takes nothing of what is left of it for 10 s, the call is closed there
  * as well; after 250 ms if the caller has cut it off, as an aborted signal does.
  *

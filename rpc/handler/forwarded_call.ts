@@ -9,13 +9,12 @@ import {
   type ForwardTargets,
   poolOf,
 } from "../client/channel_pool.ts";
-import { prefixOf } from "../callback/callback_id.ts";
+import { prefixOf, releaseDropped } from "../callback/pointers.ts";
 import {
   type Loan,
   Loans,
   type RoutedSession,
 } from "../callback/callback_routes.ts";
-import { releaseDropped } from "../callback/dropped_functions.ts";
 import {
   CallError,
   errorCode,

@@ -146,7 +146,7 @@ export function handlerFrom(
   // An empty list of methods says that there are none.
   if (router.size === 0 && options.methods === undefined) {
     throw new TypeError(
-      "Cannot make handler: the object offers no methods; write handlerFrom({ name: (…) => … }), or handlerFrom(new TheClass())",
+      "Cannot make handler: the object offers no methods; write handlerFrom({ name: (\u2026) => \u2026 }), or handlerFrom(new TheClass())",
     );
   }
   return router satisfies HandlerObject;
@@ -156,7 +156,7 @@ export function handlerFrom(
 function problemOf(target: unknown): string | undefined {
   if (typeof target === "function") {
     if (isLibraryFunction(target)) {
-      return "it is a module of Node; write handlerFrom({ name: (…) => … })";
+      return "it is a module of Node; write handlerFrom({ name: (\u2026) => \u2026 })";
     }
     if (!isClass(target)) return undefined;
     const name = target.name || "TheClass";

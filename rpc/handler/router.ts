@@ -37,6 +37,8 @@ export class Router implements HandlerObject {
   /** No pattern that ends in `/` is longer. */
   #maxPrefix = 0;
   #middleware: MiddlewareList | undefined;
+  /** The selector that was answered last, which is in canonical form. */
+  #lastSelector: string | undefined;
 
   /**
    * Registers a handler for one selector, or, if `pattern` ends in `/` or `.`,
@@ -144,11 +146,16 @@ export class Router implements HandlerObject {
     return undefined;
   }
 
-  /** Answers a call with the handler that matches, or with `not found: …`. */
+  /** Answers a call with the handler that matches, or with `not found: ...`. */
   respond(call: Call, respond: Responder): void | Promise<void> {
-    const clean = cleanSelector(call.selector);
-    const handler = hasEmptySegment(clean) ? notFound : this.#answerer(clean);
-    return invoke(handler, call, respond);
+    let { selector } = call;
+    // Many calls in a row have the same one, as one string: this looks at it once.
+    if (selector !== this.#lastSelector) {
+      selector = cleanSelector(selector);
+      if (hasEmptySegment(selector)) return invoke(notFound, call, respond);
+      this.#lastSelector = selector;
+    }
+    return invoke(this.#answerer(selector), call, respond);
   }
 
   /** @ignore */

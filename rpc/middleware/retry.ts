@@ -1,9 +1,8 @@
 import { checkOption } from "../../check_option.ts";
 import { MuxError } from "../../mux/internal.ts";
 import { MAX_DELAY, timeLimit } from "../../time_limit.ts";
-import { isUsedUp } from "../client/repeatable.ts";
+import { isNotBegun, isUsedUp, RemoteError, RpcError } from "../errors.ts";
 import type { RpcResponse } from "../client/response.ts";
-import { isNotBegun, RemoteError, RpcError } from "../errors.ts";
 import type { Interceptor, OutgoingCall } from "./intercept.ts";
 
 /** Options of {@linkcode retry}. */

@@ -5,7 +5,7 @@ import {
 } from "../../codec/internal.ts";
 import type { MemoryAccount, MemoryKind } from "../../mux/internal.ts";
 import { CALLBACK_SIZE } from "../callback/borrowed_callbacks.ts";
-import { countMentions } from "../callback/pointers.ts";
+import { countMentions, MENTION_SIZE } from "../callback/pointers.ts";
 import { Queue } from "../../queue.ts";
 
 /**
@@ -78,8 +78,11 @@ export class ArgumentMemory implements ValueMemory {
   }
 
   canUse(value: Uint8Array): boolean {
-    const { length } = value;
-    return this.#values.canTake(this.#most(length) + functionsIn(value));
+    const values = this.#values;
+    const most = this.#most(value.length);
+    // Counting functions takes longer than to decode a text.
+    return values.canTake(most + mostFunctionsIn(value)) ||
+      values.canTake(most) && values.canTake(most + functionsIn(value));
   }
 
   canTake(amount: number): boolean {
@@ -103,9 +106,13 @@ export class ArgumentMemory implements ValueMemory {
     taken: number,
     callback: () => void,
   ): (() => void) | undefined {
+    // What the caller of a nested call waits for must not wait for others. The only
+    // argument never waits, so its functions need not be counted.
+    if (this.#nested || this.#arrived.length === 0 && this.#isAlone) {
+      return undefined;
+    }
     const more = mostOf(value.length) + functionsIn(value) - taken;
-    // What the caller of a nested call waits for must not wait for others.
-    if (more <= 0 || this.#nested) return undefined;
+    if (more <= 0) return undefined;
     if (this.#arrived.length === 0 && this.#hasRoomFor(more)) return undefined;
     const waiting = { more, callback };
     this.#arrived.push(waiting);
@@ -138,14 +145,23 @@ export class ArgumentMemory implements ValueMemory {
   }
 
   #hasRoomFor(more: number): boolean {
-    const decoded = this.#account.arguments;
-    return decoded.held === 0 || decoded.canTake(more);
+    return this.#isAlone || this.#account.arguments.canTake(more);
+  }
+
+  /** Whether no other argument is held. */
+  get #isAlone(): boolean {
+    return this.#account.arguments.held === 0;
   }
 }
 
 /** The most that an argument of `bytes` becomes when it is decoded. */
 function mostOf(bytes: number): number {
   return weightOf(bytes, Math.min(bytes, DEFAULT_MAX_ITEMS));
+}
+
+/** The most that they could take, by its size alone. */
+function mostFunctionsIn({ length }: Uint8Array): number {
+  return Math.floor(length / MENTION_SIZE) * CALLBACK_SIZE;
 }
 
 /** The most that the functions in an encoded argument take. */

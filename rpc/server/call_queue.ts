@@ -1,5 +1,5 @@
 import { startTimer } from "../../time_limit.ts";
-import { Fifo, type Queued } from "../wire/fifo.ts";
+import { Fifo, type Queued } from "../../queue.ts";
 
 /** A call that a {@linkcode CallQueue} lets run. */
 export interface QueuedCall extends Queued<QueuedCall> {

@@ -1,4 +1,8 @@
-import { decodeWeighed, type ValueReader } from "../../codec/internal.ts";
+import {
+  type Carried,
+  decodeWeighed,
+  type ValueReader,
+} from "../../codec/internal.ts";
 import {
   type ErrorOwner,
   type MemoryKind,
@@ -12,20 +16,33 @@ import { printableText } from "../../printable_text.ts";
 import { timeLimit } from "../../time_limit.ts";
 import { CallError, namedAfterCall, RemoteError, RpcError } from "../errors.ts";
 import type { SessionState } from "../session_state.ts";
-import type { Caller, CallingPeer, Handler } from "../types.ts";
-import { type Metadata, NO_META } from "../wire/metadata.ts";
+import type {
+  Call,
+  Caller,
+  CallingPeer,
+  CallOptions,
+  Handler,
+} from "../types.ts";
+import { type Metadata, NO_META, traceIn } from "../wire/metadata.ts";
 import {
   absent,
   ValueIterator,
   ValueReceiver,
 } from "../wire/value_receiver.ts";
-import { traceIn } from "../wire/trace_context.ts";
-import type { Fifo } from "../wire/fifo.ts";
+import type { Fifo } from "../../queue.ts";
 import type { QueuedCall } from "./call_queue.ts";
-import { InheritingCaller } from "./inheriting_caller.ts";
 import type { Request } from "./request_decoder.ts";
 import type { ChannelResponder } from "./responder.ts";
 import type { ServerCall } from "./server_call.ts";
+import {
+  type ChannelPool,
+  channelPool,
+  type PooledCaller,
+  poolOf,
+} from "../client/channel_pool.ts";
+import type { RpcResponse } from "../client/response.ts";
+import { remoteOf } from "../remote/remote.ts";
+import type { Remote } from "../remote/types.ts";
 
 /**
  * Milliseconds for which a handler may go on to read the arguments of a call that
@@ -424,4 +441,44 @@ function isTooLate(error: Error): boolean {
 /** The error of what an extended caller has closed without EOF. */
 function cancelled(): RpcError {
   return new RpcError("cancelled", "Call was closed by the caller");
+}
+
+/** Makes calls that have no more time than the call that they are made for. */
+export class InheritingCaller implements PooledCaller {
+  readonly [channelPool]: ChannelPool;
+  readonly #caller: Caller;
+  readonly #call: Call;
+
+  /** Makes a caller for the handler of a call that has a deadline. */
+  constructor(caller: Caller, call: Call) {
+    this[channelPool] = poolOf(caller)!;
+    this.#caller = caller;
+    this.#call = call;
+  }
+
+  call(
+    selector: string,
+    args?: unknown,
+    options?: CallOptions,
+  ): Promise<unknown> {
+    return this.#caller.call(selector, args, this.#inherited(options));
+  }
+
+  request(
+    selector: string,
+    args?: unknown,
+    options?: CallOptions,
+  ): Promise<RpcResponse> {
+    return this.#caller.request(selector, args, this.#inherited(options));
+  }
+
+  remote<S extends object, D extends Carried = Carried>(
+    options?: CallOptions,
+  ): Remote<S, D> {
+    return remoteOf<S, D>(this, options);
+  }
+
+  #inherited(options: CallOptions | undefined): CallOptions {
+    return { parent: this.#call, ...options };
+  }
 }

@@ -3,12 +3,12 @@ import { printableText } from "../../printable_text.ts";
 import { MAX_DELAY } from "../../time_limit.ts";
 import { RpcError } from "../errors.ts";
 import type { Caller } from "../types.ts";
-import { HeaderCache } from "../wire/header_cache.ts";
 import {
   type CallHeader,
   decodeCallHeader,
   decodeResponseHeader,
   foreignCodec,
+  HeaderCache,
   type ReceivedHeader,
   SAME_CODEC,
   useOfResponse,

@@ -1,13 +1,16 @@
-import { type Codec, ValueReader } from "../../codec/internal.ts";
+import { type Codec, SpareBuffer, ValueReader } from "../../codec/internal.ts";
 import type { MemoryAccount, RawChannel } from "../../mux/internal.ts";
 import { CallError, toError } from "../errors.ts";
 import { invoke, notFound, unanswered } from "../handler/invoke.ts";
 import { printableText } from "../../printable_text.ts";
 import type { SessionState } from "../session_state.ts";
 import type { Handler } from "../types.ts";
-import { Fifo } from "../wire/fifo.ts";
-import { HeaderCache, type HeaderUse } from "../wire/header_cache.ts";
-import { MAX_CALL_HEADER_SIZE } from "../wire/headers.ts";
+import { Fifo } from "../../queue.ts";
+import {
+  HeaderCache,
+  type HeaderUse,
+  MAX_CALL_HEADER_SIZE,
+} from "../wire/headers.ts";
 import { ArgumentMemory } from "./argument_memory.ts";
 import { CallQueue, type QueuedCall } from "./call_queue.ts";
 import { IncomingCall } from "./incoming_call.ts";
@@ -63,6 +66,8 @@ export class Server {
    * waits. They have room of their own, or both would wait forever.
    */
   readonly #nestedCalls: CallQueue<IncomingCall>;
+  /** Keeps the buffer of a large argument. */
+  readonly #spare = new SpareBuffer();
   /** Calls of callbacks that run. */
   readonly #callbackCalls = new Fifo<QueuedCall>();
   /** Where arguments are read into. */
@@ -163,7 +168,7 @@ export class Server {
     const { maxValueSize, account } = this.#options;
     // A call of a callback must begin when other calls have taken all the rest.
     const memory = account.headers.reserved;
-    const reader = new ValueReader(channel, maxValueSize, memory);
+    const reader = new ValueReader(channel, maxValueSize, memory, this.#spare);
     let idle = true;
     let call: IncomingCall | undefined;
     this.#idle++;

@@ -59,6 +59,13 @@ export class MessageWriter {
       if (message !== bytes) this.#free = message as ValueWriter;
       return undefined;
     }
+    if (message instanceof ValueWriter && message.isLarge) {
+      // A very large buffer is held weakly from then on.
+      waiting.then(() => {
+        message.begin();
+        this.#free = message;
+      }, () => {});
+    }
     return signal === undefined
       ? waiting
       : withdrawable(channel, bytes, waiting, signal);

@@ -6,7 +6,7 @@ import {
   closeOnSignals,
   DEFAULT_SIGNAL_DRAIN_TIMEOUT,
 } from "../close_on_signals.ts";
-import { errorPrinter } from "../error_printer.ts";
+import { errorPrinter } from "../errors.ts";
 import { listen } from "../listen.ts";
 import type { Closable, Listener } from "../listener/listener.ts";
 import type { Peer } from "../peer.ts";

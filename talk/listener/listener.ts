@@ -5,24 +5,34 @@ import {
   type Accepted,
   type ConnectionInfo,
   DEFAULT_MEMORY_POOL_OPTIONS,
+  type HandshakeLimit,
   type MemoryPool,
   memoryPool,
+  type Pem,
   resolveOptions,
   type SessionOptions,
+  sessionOver,
   type Transport,
   type TransportListener,
   type WaitOptions,
 } from "../../mux/internal.ts";
 import { MAX_DELAY, timeLimit } from "../../time_limit.ts";
-import { AcceptLoop } from "./accept_loop.ts";
-import { errorPrinter } from "../error_printer.ts";
-import { TalkError, tookTooLong } from "../errors.ts";
-import { AcceptIterator, type Offer, QUEUE_LENGTH } from "./accept_iterator.ts";
 import {
+  AcceptIterator,
+  AcceptLoop,
+  type Offer,
+  QUEUE_LENGTH,
+} from "./accept_loop.ts";
+import { errorPrinter, TalkError, tookTooLong } from "../errors.ts";
+import {
+  admit,
   checkCloseOptions,
   type CloseOptions,
   type ErrorContext,
-  type Peer,
+  Peer,
+  type PeerOptions,
+  type PeerWith,
+  uses,
 } from "../peer.ts";
 
 /** What the sessions of a listener may take together. */
@@ -168,7 +178,7 @@ export interface PeerListenerOptions<
    *
    * If it returns a promise, the peer's calls wait until that resolves, and the
    * listener's loops get the peer afterwards. Up to `maxQueuedCalls` wait, with
-   * their arguments unread; further ones fail with `busy: …`. Meanwhile, `onPeer`
+   * their arguments unread; further ones fail with `busy: ...`. Meanwhile, `onPeer`
    * can call the peer, which may use callbacks that were sent to it; its other calls
    * back wait, too. `peer.signal` tells that the peer has left.
    *
@@ -588,4 +598,68 @@ async function discard(transport: Transport): Promise<void> {
   } catch {
     // The connection is not used in either case.
   }
+}
+
+/** Makes a peer of each connection, and asks `onPeer` about it. */
+export function peerListener<C extends Carried, Context>(
+  source: TransportListener,
+  options:
+    & PeerOptions<C, NoInfer<Context>>
+    & PeerListenerOptions<C, Context>
+    & Pick<ListenerOptions, "accept">
+    & { readonly tls?: { readonly cert: Pem } | undefined },
+  limits: ResolvedSharedLimits,
+): ConnectionListener<PeerWith<C, Context>> {
+  // One for all peers: it prints at a limited rate.
+  const { accept, onPeer, onError = errorPrinter() } = options;
+  const shared = { ...options, onError } as PeerOptions<C>;
+  const { handshakeTimeout } = limits;
+  return new ConnectionListener<PeerWith<C, Context>>(
+    source,
+    (transport) =>
+      new Peer(sessionOver(transport, limits.session), shared) as PeerWith<
+        C,
+        Context
+      >,
+    { accept, onError },
+    limits,
+    {
+      uses: (peer) => peer[uses],
+      admit(peer, connection, report) {
+        const admitted = peer[admit](
+          connection,
+          onPeer && (() => onPeer(peer, connection)),
+          options.tls?.cert,
+        );
+        if (typeof admitted === "boolean") return admitted;
+        const cancel = timeLimit(handshakeTimeout, () => {
+          report(tookTooLong("admit peer", '"onPeer"', handshakeTimeout), peer);
+          void peer.close();
+        });
+        void peer.closed.then(cancel, cancel);
+        return admitted.finally(cancel);
+      },
+    },
+  );
+}
+
+/** How a transport limits its handshakes, and reports those that take too long. */
+export function handshakeLimit(
+  { handshakeTimeout: timeout }: ResolvedSharedLimits,
+  onError: ListenerOptions["onError"],
+): HandshakeLimit {
+  return {
+    timeout,
+    onTimeout(remoteAddr) {
+      const what = `accept connection from "${remoteAddr}"`;
+      const error = tookTooLong(what, "its handshake", timeout);
+      onError?.(error, { peer: undefined, selector: undefined });
+    },
+    onFailure(cause, remoteAddr) {
+      const message =
+        `Cannot accept connection from "${remoteAddr}": ${cause.message}`;
+      const error = new TalkError("handshake-failed", message, { cause });
+      onError?.(error, { peer: undefined, selector: undefined });
+    },
+  };
 }

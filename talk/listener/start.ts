@@ -22,14 +22,15 @@ import {
   type AcceptRules,
   type Closable,
   ConnectionListener,
+  handshakeLimit,
   type Listener,
   type ListenerOptions,
+  peerListener,
   type PeerListenerOptions,
   type ResolvedSharedLimits,
   resolveSharedLimits,
   type SharedLimits,
 } from "./listener.ts";
-import { handshakeLimit, peerListener } from "./peer_listener.ts";
 
 /** Options of all listeners at addresses. */
 type StartOptions =

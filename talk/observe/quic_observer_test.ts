@@ -14,7 +14,7 @@ import {
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { QuicConnection } from "../../mux/quic/connection.ts";
 import { FRAMED_PROTOCOL, PLAIN_PROTOCOL } from "../../mux/quic/protocol.ts";
-import { sessionOver } from "../../mux/session_over.ts";
+import { sessionOver } from "../../mux/session.ts";
 import { test } from "../../tests/support/harness.ts";
 import {
   loopbackCertificate,

@@ -1,7 +1,7 @@
 import type { Carried } from "../../codec/internal.ts";
 import { limitedSignal } from "../../time_limit.ts";
 import { dial, wait } from "../dial.ts";
-import { errorPrinter } from "../error_printer.ts";
+import { errorPrinter } from "../errors.ts";
 import { checkPeerOptions } from "../peer.ts";
 import { Pool } from "./pool.ts";
 import {

@@ -1,5 +1,14 @@
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertStringIncludes,
+} from "@std/assert";
+import { CpuMeter } from "./cpu_time.ts";
+import { CURVES } from "./growth/curves.ts";
+import { picture as growthPicture } from "./growth/picture.ts";
 import type { Report, Result } from "./report.ts";
+import { summary } from "./summary.ts";
 import { checkTargets } from "./targets.ts";
 
 const main = new URL("main.ts", import.meta.url).pathname;
@@ -49,12 +58,21 @@ Deno.test("bench: measures every peer that needs nothing but Deno", async () => 
       "beside-receive qtalk (this)",
     ],
   );
-  for (const { median, min, max, rounds } of report.results) {
+  for (const { measure, median, min, max, rounds, cpu } of report.results) {
     assertEquals(rounds.length, 2);
     assert(0 < min && min <= median && median <= max);
+    if (Deno.build.os !== "linux") continue;
+    assert(cpu!.client >= 0);
+    // A worker is a thread of the client.
+    assertEquals(cpu!.server === undefined, measure === "worker-1");
   }
   assertEquals(report.checks.map(({ what }) => what), [
+    "echo-8: of (raw sockets and pipes)",
+    "unary-1: of (id map, hand-written)",
     "unary-1: of (raw sockets and pipes)",
+    "stdio-64: of (id map, hand-written)",
+    "ws-64: of (id map, hand-written)",
+    "worker-1: of (id map, hand-written)",
     "unary-64: of (id map, hand-written)",
   ]);
 
@@ -63,6 +81,14 @@ Deno.test("bench: measures every peer that needs nothing but Deno", async () => 
   const svg = `${directory}/picture.svg`;
   const table = await bench("--from", path, "--svg", svg);
   assertStringIncludes(table, "unary calls, 64 in flight");
+  if (Deno.build.os === "linux") {
+    assertStringIncludes(table, "CPU seconds (user + sys)");
+  }
+  const summary = await bench("--from", path, "--from", path, "--summary");
+  assertMatch(
+    summary,
+    /^\| `stdio-64`, calls\/s +\| +[\d,.]+; [\d,.]+ \| +\(id map, hand-written\)/m,
+  );
   const drawn = await Deno.readTextFile(svg);
   assertStringIncludes(drawn, "unary calls, 64 in flight, TCP");
   assertStringIncludes(drawn, "unary calls, 64 in flight, WebSocket");
@@ -76,6 +102,77 @@ Deno.test("bench startup: each start of a program is a turn, and four of them ar
   );
   const { results }: Report = JSON.parse(json);
   assertEquals(results.map(({ rounds }) => rounds.length), [4]);
+});
+
+Deno.test("bench startup: the package is also started as JSR serves it", async () => {
+  const json = await bench(
+    ...["--peers", "as JSR serves it", "--measures", "startup"],
+    ...["--rounds", "1", "--json"],
+  );
+  const { results }: Report = JSON.parse(json);
+  assertEquals(results.map(({ rounds }) => rounds.length), [4]);
+});
+
+Deno.test("bench parallel: calls of a handler that computes reach qtalk serve with workers", async () => {
+  const json = await bench(
+    ...["--peers", "qtalk (this)", "--measures", "parallel-1,parallel-2"],
+    ...["--rounds", "1", "--seconds", "0.02", "--warmup", "0.01", "--json"],
+  );
+  const { results, checks }: Report = JSON.parse(json);
+  assertEquals(results.map(({ measure }) => measure), [
+    "parallel-1",
+    "parallel-2",
+  ]);
+  for (const { median } of results) assert(median > 0);
+  assertEquals(checks.map(({ what }) => what), ["parallel-2: of parallel-1"]);
+});
+
+Deno.test("CpuMeter: what this process computes counts, and what its child does", async () => {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["eval", "console.log(1); for (;;);"],
+    stdout: "piped",
+  }).spawn();
+  // It has begun to compute.
+  const output = child.stdout.getReader();
+  await output.read();
+  const meter = new CpuMeter(undefined);
+  let used = meter.stop(1);
+  // As many ticks of the clock as it takes: the machine may be busy.
+  while (used !== undefined && !(used.client > 0 && used.server! > 0)) {
+    used = meter.stop(1);
+    await new Promise((resolve) => setTimeout(resolve));
+  }
+  child.kill("SIGKILL");
+  await child.status;
+  await output.cancel();
+  assertEquals(used === undefined, Deno.build.os !== "linux");
+});
+
+Deno.test("bench summary: a row shows all runs, and in how many of them its target holds", () => {
+  const run = (ours: number, raw: number) => ({
+    machine: { deno: "2.9.6", os: "linux", arch: "x", cores: 2, load: 0 },
+    options: { rounds: 5, placement: "free" },
+    results: [
+      { measure: "echo", peer: "qtalk (this)", median: ours, cpu: cpu(2) },
+      {
+        measure: "echo",
+        peer: "(raw sockets and pipes)",
+        median: raw,
+        cpu: cpu(1),
+      },
+    ],
+  } as Report);
+  const cpu = (seconds: number) => ({ client: seconds, server: seconds });
+  const lines = summary([run(700, 1_000), run(600, 1_000)]).split("\n");
+  assertEquals(
+    lines.find((line) => line.startsWith("| `echo`,"))!.split("|")
+      .map((cell) => cell.trim()),
+    [
+      ...["", "`echo`, MB/s", "700; 600"],
+      ...["(raw sockets and pipes) 1,000; 1,000", "0.70; 0.60", "≥ 0.65"],
+      ...["in 1 of 2", "2.00; 2.00", ""],
+    ],
+  );
 });
 
 Deno.test("bench report: a measure is compared with that of an earlier version", () => {
@@ -100,11 +197,36 @@ Deno.test("bench report: a measure is compared with that of an earlier version",
 Deno.test("bench report: a peer is compared with the fastest of the others", () => {
   const results = [
     ["qtalk (this)", 30],
-    ["kkrpc, stdio", 10],
+    ["grpc-js", 10],
     ["qtalk-go", 20],
     ["(id map, hand-written)", 40],
-  ].map(([peer, median]) => ({ peer, measure: "stdio-64", median } as Result));
-  const target = { what: "stdio-64: of the fastest peer", target: "≥ 1" };
+  ].map(([peer, median]) => ({ peer, measure: "unix-64", median } as Result));
+  const target = { what: "unix-64: of the fastest peer", target: "≥ 1" };
   assertEquals(checkTargets(results), [{ ...target, value: 1.5, holds: true }]);
   assertEquals(checkTargets([results[0]!, results[3]!]), []);
+});
+
+Deno.test("bench growth: the picture has room for the longest labels of its axes", () => {
+  const drawn = growthPicture([{
+    curve: CURVES.values,
+    points: [
+      { size: 16, value: 40, memory: 7 },
+      { size: 64 * 1024 ** 2, value: 737_000, memory: 90_000 },
+    ],
+  }]);
+  const labels = [
+    ...drawn.matchAll(
+      /<text class="(time left|memory)" x="([\d.]+)" y="[\d.]+">([^<]+)/g,
+    ),
+  ].map(([_, kind, x, label]) => ({ kind, x: Number(x), label: label! }));
+  assertEquals(labels.map(({ label }) => label), [
+    ...["10", "1,000,000", "1", "100,000"],
+  ]);
+  for (const { kind, x, label } of labels) {
+    // At 11 pixels, digits are less than 7 wide.
+    const width = 7 * label.length;
+    if (kind === "memory") assert(x + width <= 440);
+    else assert(x >= width);
+  }
+  assertStringIncludes(drawn, ">64 MiB<");
 });

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { CpuTime } from "./cpu_time.ts";
 
 /** What a client process is told to do. */
 export interface MeasureOptions {
@@ -14,6 +15,8 @@ export interface MeasureOptions {
   bytes: number;
   /** Bytes of a transfer that is echoed, or that calls go beside. */
   echoBytes: number;
+  /** The server process, if the client does not start it. */
+  serverId?: number | undefined;
 }
 
 /** What a client process prints, as one line of JSON. */
@@ -23,6 +26,8 @@ export interface Sample {
   /** Microseconds that half of the calls, and 99 %, stayed under. */
   p50?: number;
   p99?: number;
+  /** CPU time per GB of a transfer, or per 100,000 calls. */
+  cpu?: CpuTime | undefined;
 }
 
 /**
@@ -31,7 +36,7 @@ export interface Sample {
  */
 export type Transport = "tcp" | "unix" | "stdio" | "ws" | "worker";
 
-/** What a client process does: a function of tasks.ts, or of startup.ts. */
+/** What a client process does: a function of tasks.ts, startup.ts or parallel.ts. */
 export type TaskName =
   | "calls"
   | "callsOverConnections"
@@ -45,7 +50,8 @@ export type TaskName =
   | "channelTime"
   | "channelMemory"
   | "connectionMemory"
-  | "startup";
+  | "startup"
+  | "parallel";
 
 /** Of these, fewer are better. */
 const LESS = ["µs", "ms", "B", "round trips"];
@@ -109,6 +115,16 @@ function channelTime(size: number): Measure {
     size.toLocaleString("en")
   }: time of each; round trip beside`;
   return { title, unit: "µs", task: "channelTime", size };
+}
+
+function parallel(size: number): Measure {
+  const workers = size === 1 ? "1 worker" : `${size} workers`;
+  return {
+    title: `calls of 2 ms of computing, \`qtalk serve\` with ${workers}`,
+    unit: "calls/s",
+    task: "parallel",
+    size,
+  };
 }
 
 /** All measures, by the names that the command line takes. */
@@ -207,6 +223,8 @@ export const MEASURES = {
     task: "startup",
     turns: 4,
   },
+  "parallel-1": parallel(1),
+  "parallel-2": parallel(2),
 } as const satisfies Record<string, Measure>;
 
 /** The name of a measure. */

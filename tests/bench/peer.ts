@@ -138,13 +138,17 @@ export function denoPeer(
     name,
     measures,
     server: (transport) => scriptOf(bench, "server.ts", file, transport),
-    client: (measure, address, options) =>
-      measureOf(measure).task === "startup"
-        ? scriptOf(bench, "startup.ts", file)
-        : scriptOf(
-          bench,
-          "client.ts",
-          ...[file, measure, address, JSON.stringify(options)],
-        ),
+    client(measure, address, options) {
+      const { task, size } = measureOf(measure);
+      const json = JSON.stringify(options);
+      switch (task) {
+        case "startup":
+          return scriptOf(bench, "startup.ts", file);
+        case "parallel":
+          return scriptOf(bench, "parallel.ts", String(size), json);
+        default:
+          return scriptOf(bench, "client.ts", file, measure, address, json);
+      }
+    },
   };
 }

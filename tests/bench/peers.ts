@@ -14,8 +14,6 @@ export interface Entry {
   /** Undefined if it cannot take part. */
   peer?: Peer;
   missing?: string;
-  /** It comes from a registry, which may not be there. */
-  fetched?: boolean;
 }
 
 /** The names of those that ratios are about (targets.ts). */
@@ -23,6 +21,7 @@ export const NAMES = {
   qtalk: "qtalk (this)",
   before: "qtalk (before)",
   session: "qtalk (this), without calls",
+  jsr: "qtalk (this), as JSR serves it",
   go: "qtalk-go",
   qtalkToGo: "qtalk → qtalk-go",
   goToQtalk: "qtalk-go → qtalk",
@@ -32,6 +31,7 @@ export const NAMES = {
   kkrpc: "kkrpc, WebSocket",
   kkrpcStdio: "kkrpc, stdio",
   capnweb: "capnweb",
+  capnwebWs: "capnweb, npm ws",
   comlink: "comlink",
   grpc: "grpc-js",
   yamux: "libp2p-yamux",
@@ -66,6 +66,7 @@ export async function findPeers(
   const everything = named(
     ...["unary", "unix", "stdio", "ws", "worker", "bytes", "echo", "relay"],
     ...["beside", "payload", "connections", "connection", "startup"],
+    "parallel",
   );
   const growth = named("channels", "channel");
   const own = [
@@ -86,6 +87,7 @@ export async function findPeers(
     { ...denoPeer("kkrpc", kkrpc, [...CALLS, ...WEBSOCKET]), chatty: true },
     denoPeer("kkrpc", NAMES.kkrpcStdio, named("stdio-1", "stdio-64")),
     denoPeer("capnweb", NAMES.capnweb, WEBSOCKET),
+    denoPeer("capnweb_ws", NAMES.capnwebWs, WEBSOCKET),
     denoPeer("comlink", NAMES.comlink, named("worker")),
     denoPeer("grpc_js", grpc, [...CALLS, ...named("unix-64", "bytes")]),
     denoPeer("yamux", yamux, [...CALLS, ...named("bytes", "echo")]),
@@ -96,11 +98,12 @@ export async function findPeers(
       entry(denoPeer("qtalk", NAMES.before, everything, benchOf(before))),
     ],
     entry(denoPeer("qtalk_session", NAMES.session, growth)),
+    entry(denoPeer("qtalk_jsr", NAMES.jsr, ["startup"])),
     ...[NAMES.go, NAMES.qtalkToGo, NAMES.goToQtalk].some(wanted)
       ? await findGo(directory)
       : [],
     ...own.map(entry),
-    ...fromNpm.map((peer) => ({ ...entry(peer), fetched: true })),
+    ...fromNpm.map(entry),
   ].filter(({ name }) => wanted(name));
 }
 

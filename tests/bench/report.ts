@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { CpuTime } from "./cpu_time.ts";
 import {
   type MeasureName,
   measureOf,
@@ -27,6 +28,8 @@ export interface Result {
   /** Microseconds. */
   p50?: number | undefined;
   p99?: number | undefined;
+  /** CPU time per GB of a transfer, or per 100,000 calls. */
+  cpu?: CpuTime | undefined;
   rounds: number[];
 }
 
@@ -96,8 +99,17 @@ function summarize(
     max: Math.max(...rounds),
     p50: median(samples.flatMap(({ p50 }) => p50 ?? [])),
     p99: median(samples.flatMap(({ p99 }) => p99 ?? [])),
+    cpu: medianTime(samples.flatMap(({ cpu }) => cpu ?? [])),
     rounds,
   };
+}
+
+/** The median of each side. */
+function medianTime(times: readonly CpuTime[]): CpuTime | undefined {
+  const client = median(times.map(({ client }) => client));
+  if (client === undefined) return undefined;
+  const server = median(times.flatMap(({ server }) => server ?? []));
+  return server === undefined ? { client } : { client, server };
 }
 
 function median(values: readonly number[]): number | undefined {

@@ -40,6 +40,7 @@ export class RunningPeer implements AsyncDisposable {
   readonly peer: Peer;
   readonly #placement: Placement;
   readonly #addresses = new Map<Transport | "relay", string>();
+  readonly #serverIds = new Map<Transport, number>();
   readonly #running = new AsyncDisposableStack();
 
   /** Starts nothing yet. */
@@ -57,13 +58,14 @@ export class RunningPeer implements AsyncDisposable {
     const { transport = "tcp", relay, task } = measureOf(name);
     // Then the client starts what it talks to.
     const alone = transport === "stdio" || transport === "worker" ||
-      task === "startup";
+      task === "startup" || task === "parallel";
     const address = alone
       ? transport
       : relay
       ? await this.#relayed()
       : await this.#address(transport);
-    const command = this.peer.client(name, address, options);
+    const serverId = alone ? undefined : this.#serverIds.get(transport);
+    const command = this.peer.client(name, address, { ...options, serverId });
     const role = alone ? "both" : "client";
     const [program, ...args] = place(command, this.#placement, role);
     const { success, code, signal, stdout } = await new Deno.Command(program, {
@@ -109,6 +111,7 @@ export class RunningPeer implements AsyncDisposable {
       stderr: this.peer.chatty ? "null" : "inherit",
     }).spawn();
     this.#running.defer(() => stop(child));
+    this.#serverIds.set(transport, child.pid);
     const line = await firstLine(child.stdout);
     const address = /^listening (.+)$/.exec(line)?.[1];
     if (address === undefined) {

@@ -13,6 +13,7 @@ import {
 } from "./measures.ts";
 import { measureChannels, measureMemory } from "./growth_tasks.ts";
 import type { Connection } from "./peer.ts";
+import { CpuMeter } from "./cpu_time.ts";
 import { callWhile, quantile, quantiles, rate, timeCalls } from "./timing.ts";
 
 /** What a task is given. */
@@ -30,7 +31,7 @@ const BYTES_BEFORE = 64 * 1024 * 1024;
 /** Connections made at once. */
 const DIALS_AT_ONCE = 50;
 
-/** What measures name. `startup` needs no connection (startup.ts). */
+/** What measures name; what has no function here has a program of its own. */
 export const TASKS: Record<
   TaskName,
   (assignment: Assignment) => Promise<Sample>
@@ -51,7 +52,7 @@ export const TASKS: Record<
   async payload({ connect, size, options }) {
     const text = "x".repeat(size);
     const calls = await timeCalls([await connect()], 1, options, text);
-    return { value: quantile(calls.times, 0.5) };
+    return { value: quantile(calls.times, 0.5), cpu: calls.cpu };
   },
 
   async roundTrips({ connect, options }) {
@@ -62,7 +63,7 @@ export const TASKS: Record<
   async send({ connect, options }) {
     const transfer = await sending(await connect());
     await transfer(Math.min(options.bytes, BYTES_BEFORE));
-    return { value: await speed(options.bytes, transfer) };
+    return await speed(options.bytes, transfer, options);
   },
 
   async echo({ connect, size, options }) {
@@ -76,7 +77,7 @@ export const TASKS: Record<
       for (const count of counted) check(count, each);
     }
     await transfer(Math.min(options.echoBytes, BYTES_BEFORE));
-    return { value: await speed(options.echoBytes, transfer) };
+    return await speed(options.echoBytes, transfer, options);
   },
 
   /** What comes after the first second, two seconds long at the link's rate. */
@@ -117,20 +118,26 @@ export const TASKS: Record<
       return connection;
     }),
 
-  startup: () => Promise.reject(new Error("Cannot connect for this measure")),
+  startup: hasItsOwnProgram,
+  parallel: hasItsOwnProgram,
 };
+
+function hasItsOwnProgram(): Promise<Sample> {
+  return Promise.reject(new Error("Cannot measure this by tasks.ts"));
+}
 
 /** Bulk, and calls one at a time for as long as it goes on. */
 async function callBeside(
   connection: Connection,
-  { echoBytes }: MeasureOptions,
+  options: MeasureOptions,
   transfer: (bytes: number) => Promise<void>,
 ): Promise<Sample> {
+  const { echoBytes } = options;
   async function both(bytes: number) {
     let going = true;
-    const bulk = speed(bytes, transfer).finally(() => going = false);
+    const bulk = speed(bytes, transfer, options).finally(() => going = false);
     const calls = callWhile([connection], 1, () => going, ECHO_VALUE);
-    return { value: await bulk, ...quantiles((await calls).times) };
+    return { ...await bulk, ...quantiles((await calls).times) };
   }
   await both(Math.min(echoBytes, BYTES_BEFORE));
   return await both(echoBytes);
@@ -146,10 +153,13 @@ function sending(connection: Connection) {
 async function speed(
   bytes: number,
   transfer: (bytes: number) => Promise<void>,
-): Promise<number> {
+  { serverId }: MeasureOptions,
+): Promise<Sample> {
+  const meter = new CpuMeter(serverId);
   const start = performance.now();
   await transfer(bytes);
-  return bytes / 1_000 / (performance.now() - start);
+  const value = bytes / 1_000 / (performance.now() - start);
+  return { value, cpu: meter.stop(bytes / 1e9) };
 }
 
 function check(counted: number, bytes: number): void {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { CpuMeter, type CpuTime } from "./cpu_time.ts";
 import { ECHO_VALUE, type MeasureOptions, type Sample } from "./measures.ts";
 import type { Connection } from "./peer.ts";
 
@@ -11,22 +12,29 @@ export interface Calls {
   times: Float64Array;
   /** Milliseconds for all of them. */
   elapsed: number;
+  /** CPU time per 100,000 of them. */
+  cpu?: CpuTime | undefined;
 }
+
+/** Calls to which their CPU time is given. */
+const CALLS = 100_000;
 
 /** Keeps `inflight` calls going, after some that do not count. */
 export async function timeCalls(
   connections: readonly Connection[],
   inflight: number,
-  { seconds, warmup }: MeasureOptions,
+  { seconds, warmup, serverId }: MeasureOptions,
   value: unknown = ECHO_VALUE,
 ): Promise<Calls> {
-  let calls: Calls | undefined;
-  for (const duration of [warmup, seconds]) {
+  const callFor = (duration: number) => {
     const until = performance.now() + duration * 1_000;
     const going = () => performance.now() < until;
-    calls = await callWhile(connections, inflight, going, value);
-  }
-  return calls!;
+    return callWhile(connections, inflight, going, value);
+  };
+  await callFor(warmup);
+  const meter = new CpuMeter(serverId);
+  const calls = await callFor(seconds);
+  return { ...calls, cpu: meter.stop(calls.times.length / CALLS) };
 }
 
 /** Every one of `inflight` workers makes at least one call. */
@@ -55,8 +63,8 @@ export async function callWhile(
 }
 
 /** As a sample of calls per second. */
-export function rate({ times, elapsed }: Calls): Sample {
-  return { value: times.length / elapsed * 1_000, ...quantiles(times) };
+export function rate({ times, elapsed, cpu }: Calls): Sample {
+  return { value: times.length / elapsed * 1_000, ...quantiles(times), cpu };
 }
 
 /** What a share of the times stays under. */

@@ -15,7 +15,7 @@ import { type Codec, json } from "@qtalk/qtalk/codec";
 import { cbor } from "@qtalk/qtalk/codec/cbor";
 import { qmux } from "../../mux/session.ts";
 import { memoryTransports } from "../../mux/transport/memory.ts";
-import { tcp } from "../../mux/transport/deno/tcp.ts";
+import { tcp } from "../../mux/transport/deno/conn.ts";
 import type { Transport } from "../../mux/types.ts";
 import { test } from "../support/harness.ts";
 import { within } from "../support/within.ts";

@@ -16,7 +16,7 @@ import { cbor } from "@qtalk/qtalk/codec/cbor";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { qmux } from "../../mux/session.ts";
 import { memoryTransports } from "../../mux/transport/memory.ts";
-import { tcp } from "../../mux/transport/deno/tcp.ts";
+import { tcp } from "../../mux/transport/deno/conn.ts";
 import { webSocketTransport } from "../../mux/transport/websocket/transport.ts";
 import type { Transport } from "../../mux/types.ts";
 import { rawAccept } from "../support/raw_call.ts";

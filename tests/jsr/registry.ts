@@ -56,6 +56,22 @@ export function realPackages(checkout: string): Package[] {
   });
 }
 
+/** This package, as it is published: without tests and examples. */
+export function ownPackage(): Package {
+  const root = new URL("../../", import.meta.url).pathname;
+  const { name, version, exports } = JSON.parse(read(`${root}deno.json`));
+  const files: Record<string, string> = {};
+  for (const layer of ["codec", "mux", "rpc", "talk"]) {
+    for (const path of sources(`${root}${layer}`)) {
+      files[`/${layer}${path}`] = read(`${root}${layer}${path}`);
+    }
+  }
+  for (const { name } of Deno.readDirSync(root)) {
+    if (/(?<!_test)\.ts$/.test(name)) files[`/${name}`] = read(root + name);
+  }
+  return { name, version, exports, files };
+}
+
 function* sources(folder: string, below = ""): Generator<string> {
   for (const entry of Deno.readDirSync(folder + below)) {
     const path = `${below}/${entry.name}`;

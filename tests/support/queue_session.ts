@@ -368,6 +368,8 @@ class QueueChannel implements RawChannel {
     this.#onClosed.delete(callback);
   }
 
+  deferClose(): void {}
+
   whenDrained(callback: () => void): void {
     if (this.#holdsSlot) this.#onDrained = callback;
     else callback();

@@ -2,7 +2,7 @@ import {
   ReceiveWindow,
   type WindowMemory,
   type WindowPolicy,
-} from "../../mux/flow/receive_window.ts";
+} from "../../mux/flow/windows.ts";
 
 /** Bytes. */
 export const KIB = 1024;

@@ -4,8 +4,16 @@
  *
  * @module
  */
-import { nextTurn } from "../../flow/next_turn.ts";
-import type { KeptTransport, TransportListener } from "../types.ts";
+import { nextTurn } from "../../flow/turns.ts";
+import type {
+  KeptTransport,
+  Scheme,
+  SchemeListenOptions,
+  TransportListener,
+} from "../types.ts";
+import { untilAborted } from "../../../time_limit.ts";
+import { hostPort, parseHostPort } from "../address_forms.ts";
+import type { Transport } from "../../types.ts";
 
 /** What this module uses of a `Deno.Conn`. */
 export interface ConnLike {
@@ -164,4 +172,46 @@ export function connListener<A>(
       listener.close();
     },
   };
+}
+
+/** `tcp://host:port` in Deno; an IPv6 host is written in brackets. */
+export const tcp = {
+  async connect(rest: string, signal: AbortSignal): Promise<Transport> {
+    // Newer versions of Deno use the signal to cancel the attempt itself.
+    const connecting = Deno.connect({ ...parseHostPort("tcp", rest), signal });
+    const conn = await untilAborted(connecting, signal);
+    return connTransport(prepared(conn, disableDelay));
+  },
+  listen(
+    rest: string,
+    { reusePort = false }: SchemeListenOptions = {},
+  ): TransportListener {
+    if (reusePort && !canReusePort()) {
+      throw new TypeError(
+        'option "reusePort" needs the flag --unstable-net of Deno',
+      );
+    }
+    return connListener(
+      Deno.listen({
+        ...parseHostPort("tcp", rest),
+        ...(reusePort && { reusePort }),
+      }),
+      (addr) => hostPort("tcp", addr),
+      (conn) => disableDelay(conn as Deno.TcpConn),
+    );
+  },
+} satisfies Scheme;
+
+/**
+ * Whether Deno was started with the flag for `reusePort`, without which it would end
+ * the process.
+ */
+export function canReusePort(): boolean {
+  // This function comes with the same flag.
+  return "listenDatagram" in Deno;
+}
+
+/** Otherwise the second of two small writes is delayed by 44 ms. */
+function disableDelay(conn: Deno.TcpConn): void {
+  conn.setNoDelay(true);
 }

@@ -1,4 +1,4 @@
-import { nextPass } from "../../flow/next_turn.ts";
+import { nextPass } from "../../flow/turns.ts";
 import { requiredModule } from "./builtin.ts";
 import type { NodeSocket } from "./sockets.ts";
 

@@ -6,7 +6,7 @@
  * @module
  */
 import { Queue } from "../../../queue.ts";
-import { nextTurn } from "../../flow/next_turn.ts";
+import { nextTurn } from "../../flow/turns.ts";
 import type { AbortableTransport, KeptTransport } from "../types.ts";
 
 /** What this module uses of a `stream.Readable`. */

@@ -5,7 +5,7 @@
  * @module
  */
 import { Handshakes } from "../handshakes.ts";
-import { nextPass } from "../../flow/next_turn.ts";
+import { nextPass } from "../../flow/turns.ts";
 import { timeLimit } from "../../../time_limit.ts";
 import { TlsError, type TlsErrorCode } from "../../errors.ts";
 import type {

@@ -16,8 +16,7 @@
  */
 import { Queue } from "../../../queue.ts";
 import { timeLimit } from "../../../time_limit.ts";
-import type { Clock } from "../../flow/turn_clock.ts";
-import { nextTurn } from "../../flow/next_turn.ts";
+import { type Clock, nextTurn } from "../../flow/turns.ts";
 import type { Transport } from "../../types.ts";
 import type {
   AbortableTransport,

@@ -56,7 +56,7 @@ async function listenWithTls(
 
 async function loadTcp(): Promise<Scheme> {
   return "Deno" in globalThis
-    ? (await import("../deno/tcp.ts")).tcp
+    ? (await import("../deno/conn.ts")).tcp
     : (await import("../node/sockets.ts")).nodeTcp;
 }
 

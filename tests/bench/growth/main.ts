@@ -1,27 +1,42 @@
 // How cost grows with number and size: a page of curves.
 //
-//   deno run -A tests/bench/growth/main.ts [CURVE…]
+//   deno run -A tests/bench/growth/main.ts [--json FILE] [CURVE…]
+//   deno run -A tests/bench/growth/main.ts --from FILE
 //
 // Each curve has a server process and a client process of its own. Prints a table,
 // and writes tests/bench/growth.svg if all curves were measured. The steepest step is
-// the exponent between two neighbouring points: 0 is flat, 1 is linear.
+// the exponent between two neighbouring points: 0 is flat, 1 is linear. `--json` also
+// writes the points, and `--from` shows those of an earlier run.
 
+import { parseArgs } from "node:util";
 import { script } from "../peer.ts";
 import { figure } from "../table.ts";
 import { type Curve, type CurveName, CURVES, type Point } from "./curves.ts";
 import { type Measured, picture } from "./picture.ts";
 
+/** The points of each curve that was measured. */
+type Run = Partial<Record<CurveName, Point[]>>;
+
+const { values: flags, positionals } = parseArgs({
+  args: Deno.args,
+  allowPositionals: true,
+  options: { json: { type: "string" }, from: { type: "string" } },
+});
 const names = Object.keys(CURVES) as CurveName[];
 const wanted = names.filter((name) =>
-  Deno.args.length === 0 || Deno.args.includes(name)
+  positionals.length === 0 || positionals.includes(name)
 );
+const run: Run = flags.from === undefined
+  ? {}
+  : JSON.parse(await Deno.readTextFile(flags.from));
 const all: Measured[] = [];
 for (const name of wanted) {
   const curve: Curve = CURVES[name];
-  const points = await measure(name);
+  const points = run[name] ??= await measure(name);
   all.push({ curve, points });
   console.log(table(curve, points));
 }
+if (flags.json) await Deno.writeTextFile(flags.json, JSON.stringify(run));
 if (wanted.length === names.length) {
   const file = new URL("../growth.svg", import.meta.url);
   await Deno.writeTextFile(file, picture(all));

@@ -12,8 +12,8 @@ export interface Measured {
   points: Point[];
 }
 
-/** Pixels. */
-const WIDTH = 440, HEIGHT = 210, LEFT = 58, RIGHT = 58, TOP = 44, BOTTOM = 34;
+/** Pixels. The labels of the axes have room for seven digits, and for six. */
+const WIDTH = 440, HEIGHT = 210, LEFT = 78, RIGHT = 58, TOP = 44, BOTTOM = 34;
 
 /** A chart for each curve, two side by side; both axes are logarithmic. */
 export function picture(all: readonly Measured[]): string {
@@ -95,7 +95,7 @@ function chart({ curve, points }: Measured, x: number, y: number): string {
       text(right + 6, beside(at) + 4, figure(at), "memory")
     ),
     ...[sizes[0]!, sizes.at(-1)!].map((at) =>
-      text(across(at), bottom + 16, figure(at), "faint middle")
+      text(across(at), bottom + 16, sizeText(at, curve), "faint middle")
     ),
     text((x + LEFT + right) / 2, bottom + 16, curve.sizes, "faint middle"),
     `<path class="linear" d="M${across(first.size).toFixed(1)},${
@@ -111,6 +111,13 @@ function chart({ curve, points }: Measured, x: number, y: number): string {
       }" r="2.5"/>`
     ),
   ].join("\n");
+}
+
+function sizeText(size: number, { sizes }: Curve): string {
+  const MIB = 1024 * 1024;
+  return sizes === "bytes" && size >= MIB
+    ? `${figure(size / MIB)} MiB`
+    : figure(size);
 }
 
 /** Powers of ten around all values, at least `powers` apart. */

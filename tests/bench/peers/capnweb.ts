@@ -16,11 +16,14 @@ interface Capnweb {
   ): Echo & Disposable;
 }
 
-const { RpcTarget, newWebSocketRpcSession } = await loadNpm<Capnweb>(
-  "capnweb@0.12.0",
-);
+const capnweb = await loadNpm<Capnweb>("capnweb@0.12.0");
+/** Starts an end of Cap'n Web. */
+export const newWebSocketRpcSession: Capnweb["newWebSocketRpcSession"] =
+  capnweb.newWebSocketRpcSession;
 
-class Target extends RpcTarget {
+/** The methods of the server. */
+export class Target extends capnweb.RpcTarget {
+  /** Returns what it gets. */
   echo(value: unknown): unknown {
     return value;
   }

@@ -1,8 +1,19 @@
-import { dialSession, listenSession, type Session } from "@qtalk/qtalk";
+import {
+  dialSession,
+  listenSession,
+  memoryPool,
+  type Session,
+} from "@qtalk/qtalk";
 import type { DenoPeer } from "../peer.ts";
 
-/** As many channels as are measured. */
-const options = { session: { maxChannels: 200_000 } };
+/** As many channels as are measured, and room for their windows. */
+const options = {
+  session: {
+    maxChannels: 200_000,
+    maxHeldSize: 16 * 1024 ** 3,
+    memoryPool: memoryPool({ size: 64 * 1024 ** 3 }),
+  },
+};
 
 /** This package without calls: sessions, whose first channel is echoed. */
 const peer: DenoPeer = {

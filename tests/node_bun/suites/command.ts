@@ -8,7 +8,7 @@ import os from "node:os";
 import process from "node:process";
 import { Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
-import { spawnOnNode } from "../../../mux/transport/node/child.ts";
+import { spawnOnNode } from "../../../mux/transport/child.ts";
 import { systemError } from "../../../mux/transport/node/streams.ts";
 
 /** What becomes of a stream of a command. */

@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { MuxError } from "../errors.ts";
-import { IdleBudget } from "./idle_budget.ts";
+import { IdleBudget } from "./channel_table.ts";
 
 /** Counts idle frames until there are too many; returns how many there were. */
 function spend(budget: IdleBudget): number {

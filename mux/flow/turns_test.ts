@@ -1,6 +1,61 @@
-import { assert, assertEquals } from "@std/assert";
-import { nextTurn } from "./next_turn.ts";
-import { TurnBudget } from "./turn_budget.ts";
+import { assert, assertEquals, assertLess } from "@std/assert";
+import { nextTurn, TurnBudget, TurnClock } from "./turns.ts";
+
+Deno.test("TurnClock: shows one time throughout a turn and reads the clock again in the next", () => {
+  let time = 5;
+  let reads = 0;
+  const clock = new TurnClock(() => {
+    reads++;
+    return time;
+  });
+  assertEquals(reads, 0);
+  assertEquals(clock.now(), 5);
+  time = 6;
+  assertEquals(clock.now(), 5);
+  clock.tick();
+  assertEquals(clock.now(), 6);
+  assertEquals(reads, 2);
+});
+
+/** Whether a timer runs before as many turns are over. */
+async function timerRuns(): Promise<boolean> {
+  let ran = false;
+  setTimeout(() => ran = true, 0);
+  for (let i = 0; i < 10_000 && !ran; i++) await nextTurn();
+  return ran;
+}
+
+Deno.test("nextTurn: lets timers run, which microtasks do not", async () => {
+  assertEquals(await timerRuns(), true);
+});
+
+Deno.test("nextTurn: does without setImmediate(), as in browsers", async () => {
+  const { setImmediate } = globalThis;
+  Reflect.deleteProperty(globalThis, "setImmediate");
+  try {
+    assertEquals(await timerRuns(), true);
+  } finally {
+    Object.assign(globalThis, { setImmediate });
+  }
+});
+
+Deno.test("nextTurn: lets sockets be served, however long others are busy", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const accepting = listener.accept();
+  using writer = await Deno.connect({
+    hostname: "127.0.0.1",
+    port: listener.addr.port,
+  });
+  using reader = await accepting;
+  for (let i = 0; i < 20; i++) {
+    let turns = 0, hasRead = false;
+    const reading = reader.read(new Uint8Array(1)).then(() => hasRead = true);
+    await writer.write(new Uint8Array(1));
+    for (; !hasRead && turns < 1_000; turns++) await nextTurn();
+    await reading;
+    assertLess(turns, 4);
+  }
+});
 
 Deno.test("TurnBudget: is spent after four milliseconds of work, until the event loop turns", async () => {
   const budget = new TurnBudget();

@@ -12,7 +12,7 @@ import {
 import { serveWebSocket } from "@qtalk/qtalk/websocket";
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { MuxError } from "../mux/errors.ts";
-import { errorPrinter } from "./error_printer.ts";
+import { errorPrinter } from "./errors.ts";
 
 /** A printer that keeps what it prints, and its clock. */
 function printer() {
@@ -56,7 +56,7 @@ Deno.test("errorPrinter(): it prints the selector, the stack, the causes and the
   );
   assertMatch(
     lines[0]!,
-    /error_printer_test\.ts:\d+[\s\S]*Caused by: Error: disk/,
+    /errors_test\.ts:\d+[\s\S]*Caused by: Error: disk/,
   );
   assertMatch(lines[1]!, /many[\s\S]*- Error: one/);
   assertEquals(lines[2], 'Error in the handler of "/d": no Error');
@@ -115,7 +115,7 @@ Deno.test("onError: without it, listen() prints the bugs of handlers and hooks, 
     await refused.closed.catch(() => {});
   });
   assertEquals(lines.length, 2, lines.join("\n"));
-  assertMatch(lines[0]!, /"\/bug": TypeError: Cannot read[\s\S]*printer_test/);
+  assertMatch(lines[0]!, /"\/bug": TypeError: Cannot read[\s\S]*errors_test/);
   assertMatch(lines[1]!, /^Error outside a call: Error: the hook fails/);
 });
 
