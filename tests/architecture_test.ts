@@ -270,6 +270,36 @@ Deno.test("architecture: mod.ts reaches no module that only Deno can run when it
   }
 });
 
+// Node may keep such a listener when the signal aborts (nodejs/node#63954).
+Deno.test("architecture: the library removes its listeners itself, by no signal", () => {
+  const bySignal =
+    /addEventListener\((?:(?!\);)[\s\S])*?\{[^}]*\bsignal\s*[:,}]/;
+  assert(bySignal.test('on.addEventListener("a", b, { signal });'));
+  assert(bySignal.test('on.addEventListener("a", b, { once, signal: c });'));
+  const modules = Object.keys(LAYERS).flatMap((l) => [...modulesIn(l)]);
+  for (const path of [...modules, ...FOUNDATION]) {
+    assertEquals(bySignal.exec(codeOf(path)), null, path);
+  }
+});
+
+/** What current Deno has and Node 22, the oldest that the library runs on, has not. */
+const NEWER_THAN_NODE_22 =
+  /\.(?:to|setFrom)(?:Hex|Base64)\(|\.from(?:Hex|Base64)\(|\.getOrInsert|\b(?:RegExp\.escape|Promise\.try|Error\.isError|Iterator\.concat|Math\.(?:sumPrecise|f16round)|Temporal)\b|\bnew (?:(?:Async)?DisposableStack|SuppressedError|Float16Array|URLPattern)\b/;
+
+Deno.test("architecture: the library calls nothing that Node 22 lacks", () => {
+  for (
+    const call of ["id.toHex()", "Uint8Array.fromHex(a)", "Promise.try(f)"]
+  ) {
+    assert(NEWER_THAN_NODE_22.test(call), call);
+  }
+  const modules = Object.keys(LAYERS).flatMap((l) => [...modulesIn(l)]);
+  for (const path of [...modules, ...FOUNDATION]) {
+    // The command line is a program for Deno.
+    if (path.startsWith("talk/cli/")) continue;
+    assertEquals(NEWER_THAN_NODE_22.exec(codeOf(path))?.[0], undefined, path);
+  }
+});
+
 Deno.test("architecture: mod.ts starts with modules that engines keep in one byte a character", () => {
   // A character beyond Latin-1 doubles the memory of a whole module.
   const loaded = EDGES.filter(({ types }) => !types);

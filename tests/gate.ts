@@ -5,11 +5,14 @@
  * Says each step with its time, shows what a failed one printed, says what the
  * short form of `deno task hostile` found on Linux, says how many
  * tests were skipped for what reason, and ends in one line: `N passed, N failed,
- * N skipped`, counting tests on Deno, Node and Bun. A test that is skipped where it could run fails
- * the gate.
+ * N skipped`. It counts the tests of Deno, and those that the short form of
+ * `deno task suites` runs on Node and Bun. A test that is skipped where it could run
+ * fails the gate.
  *
  * @module
  */
+import { unmatchedExceptions } from "./node_bun/exceptions.ts";
+import { addCounts, countsOf } from "./support/counts.ts";
 import { REQUIREMENTS } from "./support/requirements.ts";
 import { judgeSkipped, requiredBy } from "./support/skipped.ts";
 
@@ -30,29 +33,15 @@ const STEPS: Record<string, string[]> = {
   docs: ["doc", "--lint", ...entryPoints],
   // What the README says to run.
   tests: ["task", "test"],
+  // The tests that do not depend on Deno, on Node 24 and Bun.
+  suites: ["run", "-A", "tests/node_bun/suites.ts", "--short"],
   // After the tests, which would keep the machine busy beside it.
   hostile: ["run", "-A", "tests/hostile/main.ts", "--short"],
   publish: ["publish", "--dry-run", "--allow-dirty"],
 };
 
-interface Counts {
-  passed: number;
-  failed: number;
-  skipped: number;
-}
-
-/** Adds up the closing lines of `deno test`. */
-function count(output: string): Counts {
-  const counts = { passed: 0, failed: 0, skipped: 0 };
-  const closing =
-    /\| (\d+) passed(?: \([^)]*\))? \| (\d+) failed(?: \([^)]*\))?(?: \| (\d+) ignored)?/g;
-  for (const [, passed, failed, ignored] of output.matchAll(closing)) {
-    counts.passed += Number(passed);
-    counts.failed += Number(failed);
-    counts.skipped += Number(ignored ?? 0);
-  }
-  return counts;
-}
+/** The steps whose output is counted, and shown as it comes: they take minutes. */
+const COUNTED = ["tests", "suites"];
 
 /** Copies a stream to `to` as it comes, and returns all of it. */
 async function tee(
@@ -79,8 +68,7 @@ async function runStep(
     stdout: "piped",
     stderr: "piped",
   }).spawn();
-  // Tests take minutes: who waits sees them pass.
-  const show = name === "tests";
+  const show = COUNTED.includes(name);
   const [stdout, stderr] = await Promise.all([
     tee(child.stdout, show),
     tee(child.stderr, show),
@@ -92,8 +80,23 @@ async function runStep(
   return { ok: success, output: stdout + stderr };
 }
 
+if (Deno.args.includes("--help")) {
+  console.log(`Runs every check that a change must pass.
+
+Usage: deno task ok
+
+  --help   print this
+
+The steps: ${Object.keys(STEPS).join("; ")}.
+
+The last line says how many tests passed, failed and were skipped, on Deno, and in
+the short form of \`deno task suites\` on Node and Bun. The exit code is 1 if a step
+failed, or if a test was skipped that could have run.`);
+  Deno.exit();
+}
+
 const failures: string[] = [];
-const counts: Counts = { passed: 0, failed: 0, skipped: 0 };
+let counts = countsOf("");
 for (const [name, args] of Object.entries(STEPS)) {
   if (name === "hostile" && Deno.build.os !== "linux") {
     console.log("skipped hostile: it measures processes on Linux only");
@@ -102,11 +105,16 @@ for (const [name, args] of Object.entries(STEPS)) {
   const { ok, output } = await runStep(name, args);
   if (!ok) failures.push(name);
   if (ok && name === "hostile") console.log(/^hostile: .*$/m.exec(output)?.[0]);
-  if (name !== "tests") continue;
-  const own = count(output);
-  counts.passed += own.passed;
-  counts.failed += own.failed;
-  counts.skipped += own.skipped;
+  if (!COUNTED.includes(name)) continue;
+  const own = countsOf(output);
+  counts = addCounts(counts, own);
+  if (name === "tests") {
+    const tests = [...output.matchAll(/^\.\/(\S+ => .+) \.\.\. /gm)]
+      .map(([, test]) => test!);
+    for (const pattern of unmatchedExceptions(tests)) {
+      failures.push(`no test is that of the exception /${pattern}/`);
+    }
+  }
   const required = requiredBy(Deno.env);
   const skipped = await judgeSkipped(
     output,

@@ -1,3 +1,5 @@
+import { fromHex } from "../../hex.ts";
+
 /**
  * Converts a fingerprint of the option `tls.pin` to the form that QUIC and
  * WebTransport take.
@@ -8,5 +10,5 @@ export function hashOf(
   fingerprint: string,
 ): { algorithm: string; value: Uint8Array } {
   const digits = fingerprint.slice("sha256:".length);
-  return { algorithm: "sha-256", value: Uint8Array.fromHex(digits) };
+  return { algorithm: "sha-256", value: fromHex(digits) };
 }

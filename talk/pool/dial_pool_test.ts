@@ -98,17 +98,25 @@ class Mortal {
   /** How often each call was done. */
   readonly #done: Map<number, number>;
   #listener: Listener<Peer> | undefined;
+  #met = Promise.withResolvers<void>();
   address = "tcp://127.0.0.1:0";
 
   constructor(done: Map<number, number>) {
     this.#done = done;
   }
 
+  /** Resolves once a client has connected since it began. */
+  get met(): Promise<void> {
+    return this.#met.promise;
+  }
+
   async start(): Promise<void> {
+    const met = this.#met = Promise.withResolvers();
     const listener: Listener<Peer> = this.#listener = await listen(
       this.address,
       {
         onError() {},
+        onPeer: () => met.resolve(),
         handler: async (call, respond) => {
           const id = await call.receive() as number;
           this.#done.set(id, (this.#done.get(id) ?? 0) + 1);
@@ -152,6 +160,12 @@ test("dialPool(): servers that are closed and restarted at random lose no call t
     for (let id = 0; id < 500;) {
       for (let i = random.int(1, 20); i > 0; i--) calls.push(call(id++));
       for (let i = random.int(0, 9); i > 0; i--) await turn();
+      // A call that all connected members refuse is refused, so the others must be
+      // connected again when one closes.
+      await within(Promise.all(servers.map(({ met }) => met)), "the servers");
+      while (pool.members.some(({ state }) => state.name !== "connected")) {
+        await turn();
+      }
       const server = random.pick(servers);
       const stopped = server.stop(random.chance(0.5) ? 0 : 50);
       for (let i = random.int(1, 20); i > 0; i--) calls.push(call(id++));

@@ -1,3 +1,4 @@
+import { toHex } from "../../hex.ts";
 import {
   type Accepted,
   type HandshakeLimit,

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { toHex } from "../../hex.ts";
 import {
   type AbortableTransport,
   loadResume,

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { fromHex, toHex } from "../../hex.ts";
 import type { PeerCertificate, Transport } from "../../mux/internal.ts";
 import { readUint32, writeUint32 } from "../../uint32.ts";
 import { TlsError } from "../../mux/internal.ts";

@@ -1,4 +1,5 @@
 /** Peers that meet at a rendezvous, all on loopback. */
+import { toHex } from "../../hex.ts";
 import {
   type Caller,
   CallError,
@@ -260,8 +261,8 @@ async function register(
   return await peer.request(SELECTORS.register, [{
     name,
     rendezvous,
-    certificate: certificate.toHex(),
-    signature: signature.toHex(),
+    certificate: toHex(certificate),
+    signature: toHex(signature),
     local: [],
   }]);
 }

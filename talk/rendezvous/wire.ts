@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { fromHex } from "../../hex.ts";
 import { fingerprintOf } from "../../mux/internal_deno.ts";
 import { CallError } from "../../rpc/internal.ts";
 import { fromHex } from "./hex.ts";

@@ -2,22 +2,15 @@
  * The tests of the library on Node and Bun: those of `codec`, `mux`, `rpc` and
  * `talk`, and the suites of tests/conformance, tests/property and tests/faults.
  *
- *     deno task suites [--short] [--exceptions] [--on RUNTIME,…] [FILE…]
- *
- * - `--short` runs the conformance and property suites and the codecs, on Node 24
- *   and Bun.
- * - `--exceptions` runs only the tests that are listed in exceptions.ts, and prints
- *   what came of each.
- * - RUNTIME is `node`, `node24` or `bun`.
- * - FILE is the beginning of the path of a file, within the project.
- *
- * Prints what failed, what was skipped and why, and a last line like that of
- * `deno test`.
+ * `deno task suites --help` lists the options. What was skipped and the last line
+ * are printed as `deno test` does, so that the gate can count them.
  *
  * @module
  */
+import { parseArgs } from "node:util";
+import { addCounts, type Counts, countsOf } from "../support/counts.ts";
 import { linesOf } from "../support/program.ts";
-import { EXCEPTIONS } from "./exceptions.ts";
+import { type Exception, EXCEPTIONS } from "./exceptions.ts";
 import { installRuntimes, type Runtimes } from "./runtimes.ts";
 import { type Job, LATE, MARK, type Said } from "./suites/job.ts";
 import { writeDeno, writeTree } from "./suites/tree.ts";
@@ -30,6 +23,21 @@ export const RUNTIME_NAMES: Readonly<Record<Runtime, string>> = {
   node24: "Node 24",
   bun: "Bun",
 };
+
+const HELP = `Runs the library's tests on Node and Bun.
+
+Usage: deno task suites [options] [FILE…]
+
+  --short        the short form, which the gate runs: on Node 24 and Bun, the
+                 codecs, and the conformance and property suites
+  --on A,B       only on these: ${Object.keys(RUNTIME_NAMES).join(", ")}
+  --exceptions   only the tests that tests/node_bun/exceptions.ts lists, and
+                 what came of each
+  --help         print this
+
+FILE is the beginning of the path of a test file, such as mux/. Node and Bun come
+from npm, through npx. The exit code is 1 if a test failed, or if one passed that
+is listed as an exception and does not pass at times.`;
 
 const ROOT = new URL("../../", import.meta.url);
 /** Folders whose tests run, except those of the command line. */
@@ -52,8 +60,15 @@ const BATCH = 6;
 /** Milliseconds of a test, and of one that is listed as an exception. */
 const PATIENCE = { others: 120_000, these: 10_000 };
 
-/** What came of a run. */
-interface Outcome {
+/** Whether a test is one that passes on a runtime, as far as its name says. */
+export function runsOn(runtime: Runtime, file: string, test: string): boolean {
+  return FOLDERS.some((folder) => file.startsWith(`${folder}/`)) &&
+    file.endsWith("_test.ts") && !LEFT_OUT.test(file) &&
+    exceptionFor(runtime, `${file} => ${test}`) === undefined;
+}
+
+/** What came of a test. */
+export interface Outcome {
   runtime: Runtime;
   said: Said;
 }
@@ -165,29 +180,35 @@ function killGroup(pid: number): void {
 }
 
 /** What a run says of a test, unless it passed. */
-function verdictOf({ runtime, said }: Outcome): {
-  key: "passed" | "failed" | "ignored";
+export function verdictOf(
+  { runtime, said }: Outcome,
+  exception: Exception | undefined = exceptionFor(runtime, said.test),
+): {
+  key: keyof Counts;
   line?: string;
 } {
-  const exception = exceptionFor(runtime, said.test);
-  const of = `on ${RUNTIME_NAMES[runtime]}: ${said.test}`;
-  if (said.outcome === "ignored") {
-    return { key: "ignored", line: `skipped ${of}` };
+  const name = RUNTIME_NAMES[runtime];
+  const failed = (error = "") => ({
+    key: "failed" as const,
+    line: `FAILED on ${name}: ${said.test}\n${error}`,
+  });
+  // As `deno test` says it.
+  const ignored = (reason = "") => ({
+    key: "skipped" as const,
+    line: `./${said.test}${reason} ... ignored (${name})`,
+  });
+  if (said.outcome === "ignored") return ignored();
+  if (exception === undefined) {
+    return said.outcome === "failed" ? failed(said.error) : { key: "passed" };
   }
-  if (exception === undefined && said.outcome === "failed") {
-    return { key: "failed", line: `FAILED ${of}\n${said.error}` };
+  const { reason, upstream, sometimes } = exception;
+  if (said.outcome === "failed") {
+    const where = typeof upstream === "string" ? `; ${upstream}` : "";
+    return ignored(` (not here: ${reason}${where})`);
   }
-  if (
-    exception === undefined || exception.sometimes && said.outcome !== "failed"
-  ) {
-    return { key: "passed" };
-  }
-  return said.outcome === "failed"
-    ? { key: "ignored", line: `skipped ${of} (${exception.reason})` }
-    : {
-      key: "failed",
-      line: `FAILED ${of}\nIt is listed as an exception, and passes`,
-    };
+  return sometimes
+    ? { key: "passed" }
+    : failed("It is listed as an exception, and passes");
 }
 
 /** What came of a test that is listed, in one line. */
@@ -217,25 +238,40 @@ function batchesOf(
   }));
 }
 
+/** The last line, in the form of that of `deno test`. */
+export function closingLine({ passed, failed, skipped }: Counts): string {
+  const how = failed === 0 && passed + skipped > 0 ? "ok" : "FAILED";
+  return `suites: ${how} | ${passed} passed | ${failed} failed | ${skipped} ignored`;
+}
+
+/** What is printed where there are no Node and Bun. */
+export function missingLines(reason: string): string[] {
+  return [
+    `suites: the tests on Node and Bun are skipped: ${reason}`,
+    "./tests/node_bun/suites.ts => suites ... ignored (0ms)",
+    closingLine({ passed: 0, failed: 0, skipped: 1 }),
+  ];
+}
+
 function report(outcomes: Outcome[], complete: boolean): boolean {
-  const counts = { passed: 0, failed: 0, ignored: 0 };
+  let counts = countsOf("");
   const used = new Set<string>();
   for (const runtime of Object.keys(RUNTIME_NAMES) as Runtime[]) {
     const own = outcomes.filter((outcome) => outcome.runtime === runtime);
     if (own.length === 0) continue;
-    const name = RUNTIME_NAMES[runtime];
-    const here = { passed: 0, failed: 0, ignored: 0 };
+    const here = countsOf("");
     for (const outcome of own) {
       const exception = exceptionFor(runtime, outcome.said.test);
       if (exception !== undefined) used.add(`${exception.tests}`);
       here[verdictOf(outcome).key]++;
     }
+    const { passed, failed, skipped } = here;
     console.log(
-      `${name}: ${here.passed} passed, ${here.failed} failed, ${here.ignored} skipped`,
+      `${
+        RUNTIME_NAMES[runtime]
+      }: ${passed} passed, ${failed} failed, ${skipped} skipped`,
     );
-    for (const key of ["passed", "failed", "ignored"] as const) {
-      counts[key] += here[key];
-    }
+    counts = addCounts(counts, here);
   }
   if (complete) {
     for (const { tests } of EXCEPTIONS) {
@@ -244,33 +280,47 @@ function report(outcomes: Outcome[], complete: boolean): boolean {
       console.log(`FAILED: no test is that of the exception ${tests}`);
     }
   }
-  const ok = counts.failed === 0 && counts.passed > 0;
-  console.log(
-    `suites: ${
-      ok ? "ok" : "FAILED"
-    } | ${counts.passed} passed | ${counts.failed} failed | ${counts.ignored} ignored`,
-  );
-  return ok;
+  console.log(closingLine(counts));
+  return counts.failed === 0 && counts.passed + counts.skipped > 0;
+}
+
+/** The runtimes that an option names. */
+function runtimesOf(names: string): Runtime[] {
+  return names.split(",").map((name) => {
+    if (name in RUNTIME_NAMES) return name as Runtime;
+    const known = Object.keys(RUNTIME_NAMES).join(", ");
+    console.error(`Cannot use --on: "${name}" is none of ${known}`);
+    Deno.exit(2);
+  });
 }
 
 async function main(args: string[]): Promise<number> {
-  const short = args.includes("--short");
-  const onlyExceptions = args.includes("--exceptions");
-  const on = args.includes("--on")
-    ? args[args.indexOf("--on") + 1]!.split(",") as Runtime[]
+  const { values: flags, positionals: beginnings } = parseArgs({
+    // `deno task` passes `--` on to the program.
+    args: args.filter((arg) => arg !== "--"),
+    allowPositionals: true,
+    options: {
+      short: { type: "boolean", default: false },
+      exceptions: { type: "boolean", default: false },
+      on: { type: "string" },
+      help: { type: "boolean", default: false },
+    },
+  });
+  if (flags.help) {
+    console.log(HELP);
+    return 0;
+  }
+  const { short, exceptions: onlyExceptions } = flags;
+  const on = flags.on !== undefined
+    ? runtimesOf(flags.on)
     : short
     ? ["node24", "bun"] as const
     : Object.keys(RUNTIME_NAMES) as Runtime[];
-  const beginnings = args.filter((arg, i) =>
-    !arg.startsWith("--") && args[i - 1] !== "--on"
-  );
   const { installed, missing } = Deno.build.os === "windows"
     ? { missing: "they need Unix sockets and a shell" }
     : await installRuntimes();
   if (installed === undefined) {
-    console.log(`suites: the tests on Node and Bun are skipped: ${missing}`);
-    console.log("./tests/node_bun/suites.ts => suites ... ignored (0ms)");
-    console.log("suites: ok | 0 passed | 0 failed | 1 ignored");
+    for (const line of missingLines(missing!)) console.log(line);
     return 0;
   }
   const folder = await Deno.makeTempDir({ prefix: "qtalk_suites_" });

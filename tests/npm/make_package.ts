@@ -191,13 +191,30 @@ async function run(
   throw new Error(`Cannot make the package: ${command} failed: ${said}`);
 }
 
+const HELP = `Makes the package for npm.
+
+Usage: deno task npm [options] FOLDER
+
+  --repository URL   where the sources are, which provenance needs
+  --help             print this
+
+FOLDER must be empty, or not exist.`;
+
 if (import.meta.main) {
-  const { values: { repository }, positionals: [folder, ...others] } =
+  const { values: { repository, help }, positionals: [folder, ...others] } =
     parseArgs({
-      args: Deno.args,
-      options: { repository: { type: "string" } },
+      // `deno task` passes `--` on to the program.
+      args: Deno.args.filter((arg) => arg !== "--"),
+      options: {
+        repository: { type: "string" },
+        help: { type: "boolean", default: false },
+      },
       allowPositionals: true,
     });
+  if (help) {
+    console.log(HELP);
+    Deno.exit();
+  }
   if (folder === undefined || others.length > 0) {
     console.error("usage: deno task npm [--repository URL] FOLDER");
     Deno.exit(2);

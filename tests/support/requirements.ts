@@ -58,7 +58,7 @@ export const REQUIREMENTS: Requirements = {
   npm: {
     name: "runtimes and peers from npm",
     tests:
-      /^\.\/tests\/(node_bun\/node_bun|npm\/npm|oldest_deno\/oldest_deno|interop\/duplex|types\/package|bench\/runtimes\/runtimes)_test\.ts /,
+      /^\.\/tests\/(?:node_bun\/suites|(?:node_bun\/node_bun|npm\/npm|oldest_deno\/oldest_deno|interop\/duplex|types\/package|bench\/runtimes\/runtimes)_test)\.ts /,
     missing: () => npmMissing(),
   },
   ipv6: {

@@ -4,6 +4,7 @@ import { testTransport } from "../../../tests/conformance/transport_suite.ts";
 import { text, utf8 } from "../../../tests/support/wire.ts";
 import { turn, watch, within } from "../../../tests/support/within.ts";
 import { FakeTime } from "../../../tests/support/fake_time.ts";
+import { collectGarbage } from "../../../tests/support/memory.ts";
 import { MuxError } from "../../errors.ts";
 import { qmux } from "../../session.ts";
 import type { Session, Transport } from "../../types.ts";
@@ -365,6 +366,103 @@ Deno.test("messagePortTransport: a new session over the same port may start befo
   await b.close();
 });
 
+/**
+ * A port on a runtime that keeps the listeners of signals which have aborted, as
+ * Node does after a garbage collection (nodejs/node#63954).
+ */
+class ForgetfulPort extends EventTarget {
+  /** The listeners by the type of their events. */
+  readonly listeners = new Map<string, number>();
+  readonly sent: unknown[] = [];
+
+  override addEventListener(
+    type: string,
+    listener: EventListener,
+    _options?: AddEventListenerOptions,
+  ): void {
+    this.listeners.set(type, (this.listeners.get(type) ?? 0) + 1);
+    super.addEventListener(type, listener);
+  }
+
+  override removeEventListener(type: string, listener: EventListener): void {
+    this.listeners.set(type, this.listeners.get(type)! - 1);
+    super.removeEventListener(type, listener);
+  }
+
+  postMessage(message: unknown): void {
+    this.sent.push(message);
+  }
+
+  terminate(): void {}
+
+  say(data: Record<string, unknown>): void {
+    this.dispatchEvent(new MessageEvent("message", { data }));
+  }
+
+  /** How many listeners there are. */
+  get count(): number {
+    return [...this.listeners.values()].reduce((sum, of) => sum + of, 0);
+  }
+}
+
+const ENDINGS: Record<
+  string,
+  (transport: Transport, port: ForgetfulPort) => unknown
+> = {
+  "is closed": (transport) => transport.close(),
+  "is closed by the peer": (_, port) => port.say({ qtalk: "gone" }),
+  "gets what breaks the rules": (_, port) => port.say({ qtalk: "bytes" }),
+  "meets another peer": (_, port) => port.say({ qtalk: "hello", from: "else" }),
+  "loses the port": (_, port) => port.dispatchEvent(new Event("close")),
+  "cannot read a message": (_, port) =>
+    port.dispatchEvent(new Event("messageerror")),
+  "sees the worker fail": (_, port) => port.dispatchEvent(new Event("error")),
+  "sees the worker ended": (_, port) => port.terminate(),
+};
+
+for (const [how, end] of Object.entries(ENDINGS)) {
+  Deno.test(`messagePortTransport: one that ${how} takes its listeners from the port itself`, async () => {
+    const port = new ForgetfulPort();
+    const transport = messagePortTransport(port);
+    port.say({ qtalk: "hello", from: "peer" });
+    assert(port.count > 0, "it listens");
+    const reading = transport.read().catch(() => null);
+    await end(transport, port);
+    assertEquals(await reading, null);
+    assertEquals(port.count, 0, JSON.stringify([...port.listeners]));
+    // Nothing keeps the port from another transport.
+    const next = messagePortTransport(port);
+    await next.close();
+    assertEquals(port.count, 0);
+  });
+}
+
+Deno.test("messagePortTransport: one that no peer has met in time takes its listeners from the port itself", async () => {
+  using time = new FakeTime();
+  const port = new ForgetfulPort();
+  const transport = messagePortTransport(port, { greetingTimeout: 5 });
+  const reading = assertRejects(() => transport.read(), MuxError);
+  time.tick(5);
+  await reading;
+  assertEquals(port.count, 0);
+});
+
+Deno.test("messagePortTransport: a new session works after garbage was collected during the last", async () => {
+  using ports = channel();
+  const [port1, port2] = ports;
+  for (let i = 0; i < 3; i++) {
+    const a = qmux(messagePortTransport(port1));
+    const b = qmux(messagePortTransport(port2));
+    await exercise(a, b);
+    collectGarbage();
+    await turn();
+    collectGarbage();
+    await a.close();
+    // A session that was still there would take the port.
+    assertEquals(await within(b.closed, "the other end"), undefined);
+  }
+});
+
 Deno.test("messagePortTransport: two at once are an error, and the first goes on", async () => {
   using ports = channel();
   const [port1, port2] = ports;
@@ -539,13 +637,14 @@ async function withWorker(
 ): Promise<void> {
   const url = new URL("../../../tests/support/port_worker.ts", import.meta.url);
   const worker = new Worker(url, { type: "module", name });
-  const peer = new Peer(qmux(messagePortTransport(worker)), {
+  // The worker's module is type-checked first, which can take a busy machine longer
+  // than other tests wait, and longer than the default of greetingTimeout.
+  const transport = messagePortTransport(worker, { greetingTimeout: Infinity });
+  const peer = new Peer(qmux(transport), {
     handler: handlerFrom({ echo: (value: unknown) => value }),
   });
   try {
-    // The worker's module is type-checked first, which can take a busy machine
-    // longer than other tests wait.
-    await within(body(peer, worker), name, 60_000);
+    await within(body(peer, worker), name, 120_000);
   } finally {
     await peer.close();
     worker.terminate();
@@ -635,6 +734,7 @@ Deno.test("messagePortTransport: a new session over the same worker works", asyn
     assertEquals(await peer.call("echo", [1]), 1);
     assertThrows(() => messagePortTransport(worker), MuxError, "over worker");
     for (let i = 2; i < 5; i++) {
+      collectGarbage();
       await peer.close();
       peer = new Peer(qmux(messagePortTransport(worker)));
       assertEquals(await peer.call("echo", [i]), i);

@@ -83,7 +83,13 @@ export type Message =
 /** A transport over messages. */
 export class MessageTransport implements Transport {
   readonly #endpoint: MessageEndpoint;
-  readonly #listening = new AbortController();
+  /**
+   * What listens to which events; undefined once the transport has ended. A signal
+   * would remove all of them, but on Node 22 and 24 it may remove only one of a
+   * target's listeners (nodejs/node#63954).
+   */
+  #listeners: [type: string, listener: (event: Event) => void][] | undefined =
+    [];
   readonly #id = `${Math.random()}`;
   /** The peer's ID, once it has greeted. */
   #peerId: string | undefined;
@@ -125,9 +131,10 @@ export class MessageTransport implements Transport {
     this.#endpoint = endpoint;
     if (endpoint.isExclusive) this.#claim();
     this.#met.promise.catch(() => {});
-    const { signal } = this.#listening;
-    const on = (type: string, listener: (event: Event) => void) =>
-      endpoint.source.addEventListener(type, listener, { signal });
+    const on = (type: string, listener: (event: Event) => void) => {
+      endpoint.source.addEventListener(type, listener);
+      this.#listeners!.push([type, listener]);
+    };
     on("message", (event) => this.#receive(event as MessageEvent<unknown>));
     on(
       "messageerror",
@@ -156,7 +163,7 @@ export class MessageTransport implements Transport {
       const isConnected = this.#peerId !== undefined;
       this.#fail(isConnected ? new Error(how) : noPeer(endpoint.name, how));
     });
-    if (this.#listening.signal.aborted) this.#forgetEnd();
+    if (this.#listeners === undefined) this.#forgetEnd();
     else this.#greet();
   }
 
@@ -209,7 +216,7 @@ export class MessageTransport implements Transport {
   }
 
   close(): void {
-    if (this.#listening.signal.aborted) return;
+    if (this.#listeners === undefined) return;
     this.#endpoint.post({ qtalk: "gone" });
     this.#stop(undefined, portClosed());
   }
@@ -319,7 +326,7 @@ export class MessageTransport implements Transport {
   /** Notifies the sender of what was read, in batches. */
   #taken(bytes: Uint8Array): void {
     this.#unreported += bytes.length + OVERHEAD;
-    if (this.#unreported < ACKNOWLEDGE || this.#listening.signal.aborted) {
+    if (this.#unreported < ACKNOWLEDGE || this.#listeners === undefined) {
       return;
     }
     this.#endpoint.post({ qtalk: "taken", size: this.#unreported });
@@ -338,13 +345,16 @@ export class MessageTransport implements Transport {
 
   /** Ends the transport for an error, and tells the peer that it is gone. */
   #fail(failure: Error): void {
-    if (this.#listening.signal.aborted) return;
+    if (this.#listeners === undefined) return;
     this.#endpoint.post({ qtalk: "gone" });
     this.#stop(failure, failure);
   }
 
   #stop(readFailure: Error | undefined, writeFailure: Error): void {
-    this.#listening.abort();
+    for (const [type, listener] of this.#listeners ?? []) {
+      this.#endpoint.source.removeEventListener(type, listener);
+    }
+    this.#listeners = undefined;
     this.#cancelLimit();
     this.#forgetEnd?.();
     this.#endReading(readFailure);

@@ -50,6 +50,24 @@ if (!("Bun" in globalThis)) {
 // the process.
 setInterval(() => {}, 2 ** 30);
 
+// Node 22 lacks these, and tests use them.
+RegExp.escape ??= (text) => text.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&");
+globalThis.CloseEvent ??= class extends Event implements CloseEvent {
+  readonly code: number;
+  readonly reason: string;
+  readonly wasClean: boolean;
+
+  constructor(
+    type: string,
+    { code = 0, reason = "", wasClean = false, ...init }: CloseEventInit = {},
+  ) {
+    super(type, init);
+    this.code = code;
+    this.reason = reason;
+    this.wasClean = wasClean;
+  }
+};
+
 function say(said: Said): void {
   process.stdout.write(`\n${MARK}${JSON.stringify(said)}\n`);
 }
