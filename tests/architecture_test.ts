@@ -242,18 +242,6 @@ Deno.test("architecture: only the command line imports what it computes the name
   }
 });
 
-Deno.test("architecture: what runs on Node uses nothing that Node 22 lacks", () => {
-  const tooNew =
-    /\.(?:toHex|toBase64|fromHex|fromBase64|setFromHex|setFromBase64|getOrInsert|getOrInsertComputed)\(|\b(?:Promise\.try|RegExp\.escape|Error\.isError|Math\.sumPrecise|Iterator\.concat|Float16Array)\b/;
-  assert(tooNew.test("bytes.toHex()"));
-  for (const path of Object.keys(LAYERS).flatMap((l) => [...modulesIn(l)])) {
-    // They are for Deno alone.
-    if (/^(?:talk\/cli|mux\/quic)\//.test(path)) continue;
-    const found = tooNew.exec(codeOf(path))?.[0];
-    assertEquals(found, undefined, `${path} uses ${found}`);
-  }
-});
-
 Deno.test("architecture: mod.ts reaches nothing outside the project when it starts", () => {
   const outside = [...staticallyReached("mod.ts", EDGES)].filter((file) =>
     !isInside(file)

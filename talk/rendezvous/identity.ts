@@ -14,7 +14,6 @@ import {
   requiredModule,
 } from "../../mux/internal_deno.ts";
 import { RendezvousError } from "./errors.ts";
-import { toHex } from "./hex.ts";
 
 /** The longest certificate that is checked, in bytes. */
 export const MAX_CERTIFICATE_SIZE = 8_192;

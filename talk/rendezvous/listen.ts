@@ -32,7 +32,6 @@ import {
   punch,
 } from "./direct.ts";
 import { meetingError } from "./errors.ts";
-import { toHex } from "./hex.ts";
 import { type Identity, loadIdentity } from "./identity.ts";
 import { knownAs } from "./known_as.ts";
 import { MovableSessions } from "./moving.ts";

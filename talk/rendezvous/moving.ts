@@ -15,7 +15,6 @@ import {
 } from "../../mux/internal.ts";
 import { limitedSignal } from "../../time_limit.ts";
 import { RendezvousError } from "./errors.ts";
-import { toHex } from "./hex.ts";
 
 /** Milliseconds before the first attempt to move, and at most before one. */
 const PAUSE = { min: 5_000, max: 300_000 } as const;

@@ -9,7 +9,6 @@ import type { PeerCertificate, Transport } from "../../mux/internal.ts";
 import { readUint32, writeUint32 } from "../../uint32.ts";
 import { TlsError } from "../../mux/internal.ts";
 import { RendezvousError } from "./errors.ts";
-import { fromHex, toHex } from "./hex.ts";
 import {
   checkProof,
   type Identity,

@@ -6,7 +6,6 @@
 import { fromHex } from "../../hex.ts";
 import { fingerprintOf } from "../../mux/internal_deno.ts";
 import { CallError } from "../../rpc/internal.ts";
-import { fromHex } from "./hex.ts";
 import { MAX_CERTIFICATE_SIZE, MAX_SIGNATURE_SIZE } from "./identity.ts";
 import { isPeerName } from "./peer_address.ts";
 

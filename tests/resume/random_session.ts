@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { encodeHex } from "./hex.ts";
+import { toHex } from "../../hex.ts";
 import { qmux } from "../../mux/session.ts";
 import type { SessionOptions } from "../../mux/options.ts";
 import type { Channel, Session } from "../../mux/types.ts";
@@ -246,7 +246,7 @@ async function receive(
   take(first);
   for await (const chunk of readable) take(chunk);
   if (at !== expected) throw new Error(`${at} of ${expected} bytes arrived`);
-  return encodeHex(await crypto.subtle.digest("SHA-256", bytes));
+  return toHex(new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)));
 }
 
 function byteAt(salt: number, at: number): number {
