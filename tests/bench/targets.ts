@@ -62,6 +62,16 @@ function headline(
   return { measure, beside: { measure, peer }, name: peer, ...limit };
 }
 
+/** A measure of this package, beside another one of it. */
+function besideOwn(
+  measure: MeasureName,
+  other: MeasureName,
+  atLeast: number,
+): Headline {
+  const beside = { measure: other, peer: NAMES.qtalk };
+  return { measure, beside, name: other, atLeast };
+}
+
 /** Sessions that survive their connection, beside plain ones. */
 function resuming(measure: MeasureName, atLeast: number): Headline {
   const beside = { measure, peer: NAMES.qtalk };
@@ -80,23 +90,13 @@ export const HEADLINES: readonly Headline[] = [
   headline("payload-1m", idMap, { atMost: 1.3 }),
   headline("unary-1", idMap, { atLeast: 1 }),
   headline("unary-1", raw, { atLeast: 0.65 }),
-  {
-    measure: "unary-1000",
-    beside: { measure: "unary-64", peer: NAMES.qtalk },
-    name: "unary-64",
-    atLeast: 1,
-  },
+  besideOwn("unary-1000", "unary-64", 1),
   headline("stdio-64", idMap, { atLeast: 1 }),
   headline("ws-64", idMap, { atLeast: 0.7 }),
   headline("worker-1", comlink, { atLeast: 1.1 }),
   headline("worker-1", idMap, { atLeast: 0.7 }),
   headline("worker-64", idMap, { atLeast: 0.6 }),
-  {
-    measure: "tls-64",
-    beside: { measure: "unary-64", peer: NAMES.qtalk },
-    name: "unary-64",
-    atLeast: 0.6,
-  },
+  besideOwn("tls-64", "unary-64", 0.6),
   headline("tls-1", raw),
   headline("tls-bytes", raw),
   resuming("resume-1", 0.95),
@@ -104,12 +104,7 @@ export const HEADLINES: readonly Headline[] = [
   resuming("resume-bytes", 0.8),
   headline("connections-1000", raw, { atLeast: 0.5 }),
   headline("startup", raw, { atMost: 1.7 }),
-  {
-    measure: "parallel-2",
-    beside: { measure: "parallel-1", peer: NAMES.qtalk },
-    name: "parallel-1",
-    atLeast: 1.7,
-  },
+  besideOwn("parallel-2", "parallel-1", 1.7),
 ];
 
 function headlineTarget(

@@ -2,8 +2,8 @@ import type { DenoPeer } from "../peer.ts";
 import { loadNpm } from "./npm.ts";
 import { listenWebSocket, openWebSocket } from "./websocket.ts";
 
-/** What is used of npm `birpc`. */
-interface Birpc {
+/** What is used of npm `birpc`, here and on other runtimes (../runtimes/). */
+export interface Birpc {
   createBirpc(
     functions: Record<string, (value: unknown) => unknown>,
     options: {

@@ -6,14 +6,14 @@ import { loadNpm } from "./npm.ts";
 import { listenWebSocket } from "./websocket.ts";
 
 /** The function that there is. */
-interface Echo {
+export interface Echo {
   echo(value: unknown): Promise<unknown>;
 }
 
-/** What is used of npm `kkrpc`. */
-interface Kkrpc {
+/** What is used of npm `kkrpc`, here and on other runtimes (../runtimes/). */
+export interface Kkrpc {
   WebSocketClientIO: new (options: { url: string }) => { destroy(): void };
-  WebSocketServerIO: new (socket: WebSocket) => object;
+  WebSocketServerIO: new (socket: object) => object;
   NodeIo: new (readable: unknown, writable: unknown) => object;
   RPCChannel: new (
     io: object,

@@ -1,4 +1,5 @@
 import type { DenoPeer } from "../../peer.ts";
+import type { Birpc } from "../../peers/birpc.ts";
 import { loadPackage } from "../packages.ts";
 import {
   connectSocket,
@@ -7,19 +8,6 @@ import {
   openWebSocket,
 } from "../sockets.ts";
 import { linesOf } from "./lines.ts";
-
-/** What is used of npm `birpc`. */
-interface Birpc {
-  createBirpc(
-    functions: Record<string, (value: unknown) => unknown>,
-    options: {
-      post: (data: string) => void;
-      on: (take: (data: string) => void) => void;
-      serialize: (value: unknown) => string;
-      deserialize: (text: string) => unknown;
-    },
-  ): { echo(value: unknown): Promise<unknown> };
-}
 
 /** What carries its messages. */
 interface Messages {

@@ -1,22 +1,7 @@
 import type { DenoPeer } from "../../peer.ts";
+import type { Echo, Kkrpc } from "../../peers/kkrpc.ts";
 import { loadPackage } from "../packages.ts";
 import { connectSocket, listenSockets, listenWebSockets } from "../sockets.ts";
-
-/** The function that there is. */
-interface Echo {
-  echo(value: unknown): Promise<unknown>;
-}
-
-/** What is used of npm `kkrpc`. */
-interface Kkrpc {
-  WebSocketClientIO: new (options: { url: string }) => { destroy(): void };
-  WebSocketServerIO: new (socket: object) => object;
-  NodeIo: new (readable: unknown, writable: unknown) => object;
-  RPCChannel: new (
-    io: object,
-    options: { expose?: Echo },
-  ) => { getAPI(): Echo };
-}
 
 const { NodeIo, RPCChannel, WebSocketClientIO, WebSocketServerIO } =
   await loadPackage<Kkrpc>("kkrpc");
