@@ -9,6 +9,7 @@ import type { SessionOptions } from "../../mux/options.ts";
 import type { Channel, Session } from "../../mux/types.ts";
 import { memoryTransports } from "../../mux/transport/memory.ts";
 import { Random } from "../support/random.ts";
+import { within } from "../support/within.ts";
 import { CUTS, Line } from "./line.ts";
 import { MemoryNetwork } from "./memory_network.ts";
 
@@ -79,12 +80,27 @@ export function sizeOf(seed: number): number {
     .reduce((sum, size) => sum + size, 0);
 }
 
-/** Runs the same session over sessions that the caller makes. */
-export async function runSessions(
+/** Runs the same session between what `dial` dials and what `listener` accepts. */
+export async function runDialed(
   seed: number,
-  make: () => Promise<readonly [dialer: Session, listener: Session]>,
+  listener: AsyncIterable<Session>,
+  dial: () => Promise<Session>,
 ): Promise<Outcome> {
-  return await run(planOf(new Random(seed)), await make());
+  const accepting = listener[Symbol.asyncIterator]();
+  const connect = async () => {
+    const accepted = accepting.next();
+    const dialer = await dial();
+    return [dialer, (await accepted).value!] as const;
+  };
+  try {
+    return await within(
+      connect().then((ends) => run(planOf(new Random(seed)), ends)),
+      "a session that is cut",
+      90_000,
+    );
+  } finally {
+    await accepting.return?.();
+  }
 }
 
 /** Runs the same session over connections that are cut 1 to 20 times. */

@@ -1,14 +1,14 @@
-import { dialSession, listenSession, type Session } from "@qtalk/qtalk";
+import { dialSession, listenSession } from "@qtalk/qtalk";
 import { resumeStore } from "@qtalk/qtalk/mux";
 import { serveWebSocket } from "@qtalk/qtalk/websocket";
 import { assert, assertEquals } from "@std/assert";
 import { test } from "../support/harness.ts";
 import { loopbackCertificate } from "../support/quic.ts";
 import { forSeeds, type Random } from "../support/random.ts";
-import { turn, within } from "../support/within.ts";
+import { turn } from "../support/within.ts";
 import { CuttingRelay, type PlannedCut } from "./cutting_relay.ts";
 import { CUTS } from "./line.ts";
-import { runSessions, runWithoutCuts, sizeOf } from "./random_session.ts";
+import { runDialed, runWithoutCuts, sizeOf } from "./random_session.ts";
 
 /**
  * Bytes within which a connection is established, with its TLS, the request of its
@@ -91,25 +91,19 @@ test("resume: over tcp:, tls: and wss:, and from one to another, random sessions
     // The server of HTTP makes peers, and not sessions: it only carries them on.
     const begun = faults.int(0, 2);
     const listener = Object.values(listeners)[begun]!;
-    const accepting = listener[Symbol.asyncIterator]();
-    const sessions = async (): Promise<readonly [Session, Session]> => {
-      const accepted = accepting.next();
-      const dialer = await dialSession(addresses[begun]!, {
-        tls: { ca: authority.cert },
-        session: { keepAlive },
-        resume: { addresses: () => faults.pick(addresses) },
-      });
-      return [dialer, (await accepted).value!];
-    };
     try {
-      const outcome = await within(
-        runSessions(random.seed, sessions),
-        "a session that is cut",
-        90_000,
+      const outcome = await runDialed(
+        random.seed,
+        listener,
+        () =>
+          dialSession(addresses[begun]!, {
+            tls: { ca: authority.cert },
+            session: { keepAlive },
+            resume: { addresses: () => faults.pick(addresses) },
+          }),
       );
       assertEquals(outcome, expected);
     } finally {
-      await accepting.return?.();
       for (const relay of relays) relay[Symbol.dispose]();
     }
     cuts += planned.cuts();

@@ -1,17 +1,12 @@
-import {
-  dialSession,
-  listenSession,
-  type ResumeState,
-  type Session,
-} from "@qtalk/qtalk";
+import { dialSession, listenSession, type ResumeState } from "@qtalk/qtalk";
 import { resumeStore } from "@qtalk/qtalk/mux";
 import { assert, assertEquals } from "@std/assert";
 import { test } from "../support/harness.ts";
 import { loopbackCertificate } from "../support/quic.ts";
 import { forSeeds } from "../support/random.ts";
-import { turn, within } from "../support/within.ts";
+import { turn } from "../support/within.ts";
 import { DatagramRelay } from "./datagram_relay.ts";
-import { runSessions, runWithoutCuts } from "./random_session.ts";
+import { runDialed, runWithoutCuts } from "./random_session.ts";
 import { Relay } from "./relay.ts";
 
 /** How soon a silence is noticed. */
@@ -63,25 +58,19 @@ test("resume: over wt:, and from there to tcp: and back, random sessions carry w
       for (const relay of relays) relay.cut();
     };
     for (const relay of relays) relay.onPassed = onPassed;
-    const accepting = wt[Symbol.asyncIterator]();
-    const sessions = async (): Promise<readonly [Session, Session]> => {
-      const accepted = accepting.next();
-      const dialer = await dialSession(addresses[0], {
-        tls: { pin: fingerprint },
-        session,
-        resume: { addresses: () => faults.pick([...addresses]), onState },
-      });
-      return [dialer, (await accepted).value!];
-    };
     try {
-      const outcome = await within(
-        runSessions(random.seed, sessions),
-        "a session that is cut",
-        90_000,
+      const outcome = await runDialed(
+        random.seed,
+        wt,
+        () =>
+          dialSession(addresses[0], {
+            tls: { pin: fingerprint },
+            session,
+            resume: { addresses: () => faults.pick([...addresses]), onState },
+          }),
       );
       assertEquals(outcome, expected);
     } finally {
-      await accepting.return?.();
       for (const relay of relays) relay[Symbol.dispose]();
     }
   });
