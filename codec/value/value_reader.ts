@@ -1,6 +1,7 @@
 import { readUint32 } from "../../uint32.ts";
 import { view } from "../../view.ts";
 import { CodecError } from "../errors.ts";
+import type { TinyDecoder } from "../json.ts";
 import type { SpareBuffer } from "./spare_buffer.ts";
 import { PREFIX_SIZE } from "./value_writer.ts";
 
@@ -136,8 +137,8 @@ export class ValueReader {
   #taken = 0;
   /** Gives up waiting for memory; undefined if the reader does not wait for any. */
   #cancelWait: (() => void) | undefined;
-  /** To be called when there is memory. */
-  #callbacks: (() => void)[] = [];
+  /** To be called when there is memory; most readers never wait for any. */
+  #callbacks: (() => void)[] | undefined;
   #failed = false;
   #failure: unknown;
 
@@ -209,11 +210,9 @@ export class ValueReader {
     const source = this.#source;
     const { chunk } = source;
     const size = expected.length;
-    if (
-      chunk === undefined || this.#prefixRead > 0 || this.#isComplete ||
-      this.#failed || this.#cancelWait !== undefined || size > LIGHT_SIZE ||
-      this.memory.isFull === true
-    ) return false;
+    if (chunk === undefined || !this.#isBetween || size > LIGHT_SIZE) {
+      return false;
+    }
     const { chunkStart: start, chunkEnd: end } = source;
     const from = start + PREFIX_SIZE;
     if (from + size > end || readUint32(chunk, start) !== size) return false;
@@ -225,18 +224,42 @@ export class ValueReader {
   }
 
   /**
+   * Takes the next value if it has arrived and `decode` knows it; returns undefined
+   * otherwise. It is decoded where it is, like the one that {@linkcode takeIf} takes.
+   */
+  takeTiny(decode: TinyDecoder): unknown {
+    const source = this.#source;
+    const { chunk } = source;
+    if (chunk === undefined || !this.#isBetween) return undefined;
+    const { chunkStart: start, chunkEnd: end } = source;
+    const from = start + PREFIX_SIZE;
+    if (from >= end) return undefined;
+    const to = from + readUint32(chunk, start);
+    if (to > end || to - from > this.#maxSize) return undefined;
+    const value = decode(chunk, from, to);
+    if (value !== undefined) source.consume(to - start);
+    return value;
+  }
+
+  /** Whether a small value can be taken that begins with the next byte. */
+  get #isBetween(): boolean {
+    return this.#prefixRead === 0 && !this.#isComplete && !this.#failed &&
+      this.#cancelWait === undefined && this.memory.isFull !== true;
+  }
+
+  /**
    * Calls `callback` once, when {@linkcode next} may return something else than
    * `undefined`.
    */
   whenReadable(callback: () => void): void {
     if (this.#cancelWait === undefined) this.#source.whenReadable(callback);
-    else this.#callbacks.push(callback);
+    else (this.#callbacks ??= []).push(callback);
   }
 
   /** Forgets a callback of {@linkcode whenReadable} that still waits. */
   cancelWhenReadable(callback: () => void): void {
     this.#source.cancelWhenReadable?.(callback);
-    this.#callbacks = this.#callbacks.filter((other) => other !== callback);
+    this.#callbacks = this.#callbacks?.filter((other) => other !== callback);
   }
 
   /**
@@ -262,7 +285,7 @@ export class ValueReader {
   release(): void {
     this.#cancelWait?.();
     this.#cancelWait = undefined;
-    this.#callbacks = [];
+    this.#callbacks = undefined;
     this.#takenFrom?.give(this.#taken);
     this.#takenFrom = undefined;
     this.#dropBody();
@@ -398,7 +421,9 @@ export class ValueReader {
   /** There is the memory that the reader has waited for. */
   #resume(): void {
     this.#cancelWait = undefined;
-    for (const callback of this.#callbacks.splice(0)) callback();
+    const callbacks = this.#callbacks ?? [];
+    this.#callbacks = undefined;
+    for (const callback of callbacks) callback();
   }
 
   /**

@@ -270,18 +270,24 @@ export class ChannelPool {
       session.outgoingSlots < this.#room && this.queued === 0
     ) {
       this.#opening++;
-      session.openRaw((channel) => {
-        this.#opening--;
-        this.#spares.push(channel);
-        if (this.queued > 0) this.#startQueued();
-        else this.#checkUse();
-      }, () => {
-        // Calls will get the reason themselves.
-        this.#opening--;
-        this.#target = Math.min(this.#target, this.#spares.length);
-      });
+      session.openRaw(this.#spareOpened, this.#spareFailed);
     }
   }
+
+  // Most calls open a spare channel, so these two are made once.
+
+  readonly #spareOpened = (channel: RawChannel): void => {
+    this.#opening--;
+    this.#spares.push(channel);
+    if (this.queued > 0) this.#startQueued();
+    else this.#checkUse();
+  };
+
+  readonly #spareFailed = (): void => {
+    // Calls will get the reason themselves.
+    this.#opening--;
+    this.#target = Math.min(this.#target, this.#spares.length);
+  };
 
   #checkUse(): void {
     if (this.#cancelIdleCheck !== undefined || this.#target < 0) return;

@@ -1,4 +1,10 @@
-import { type Codec, type CodecError, json } from "../../codec/internal.ts";
+import {
+  type Codec,
+  type CodecError,
+  json,
+  type TinyDecoder,
+  tinyDecoderOf,
+} from "../../codec/internal.ts";
 import { printableText } from "../../printable_text.ts";
 import { MAX_DELAY } from "../../time_limit.ts";
 import { RpcError } from "../errors.ts";
@@ -39,6 +45,8 @@ export type CallerIn = (codec: Codec, marked: boolean) => Caller;
 export interface CodecContext {
   /** Encodes and decodes their values. */
   readonly codec: Codec;
+  /** Decodes the smallest values. */
+  readonly decodeTiny: TinyDecoder | undefined;
   /** Encodes and sends their responses. */
   readonly writer: ResponseWriter;
   /** Decodes the headers of responses that are forwarded. */
@@ -271,6 +279,7 @@ export class RequestDecoder {
     if (context === undefined) {
       context = {
         codec,
+        decodeTiny: tinyDecoderOf(codec),
         writer: new ResponseWriter(
           codec,
           this.#prefix,
