@@ -35,40 +35,39 @@ import {
   uses,
 } from "../peer.ts";
 
-/** What the sessions of a listener may take together. */
+/** Limits of all sessions of a listener together. */
 export interface SharedLimits {
   /**
-   * Sessions that may be open at once, including connections that `accept` has
-   * not decided about. `whenFull` says what gives way beyond that number.
+   * Sessions that may be open at once, including connections that `accept` has not
+   * decided about. `whenFull` says which connection is closed beyond that number.
    * Default: that of the pool, 1,024. Range: 1 to 2^30.
    */
   maxSessions?: number | undefined;
   /**
-   * What gives way to keep `maxSessions`: the new connection (`"refuse"`), or the
-   * open one that has been silent longest (`"evict"`). A connection is silent as
-   * long as there was no call on it, in either direction, or no channel if it is
-   * one of `listenSession()`. Connections that were used once are never evicted;
-   * if all were, the new one is closed. With `"evict"`, silent connections give
-   * way as well when the process has no file left for a new one. Default:
-   * `"refuse"`.
+   * Which connection is closed when `maxSessions` are open: the new one
+   * (`"refuse"`), or the open one that has been silent longest (`"evict"`). A
+   * connection is silent as long as there has been no call on it in either
+   * direction, or no channel if it is one of `listenSession()`. Connections that
+   * have been used are never evicted; if all have been used, the new one is closed.
+   * With `"evict"`, silent connections are also closed when the process has no file
+   * descriptor left for a new one. Default: `"refuse"`.
    */
   whenFull?: "refuse" | "evict" | undefined;
   /**
    * Milliseconds that a connection may take for the handshake of its transport,
    * which is that of TLS or the request of a WebSocket, then for `accept`, and then
-   * for `onPeer`.
-   * After that it is closed, and `onError` is called with `timeout`. There is no
-   * limit until the first call. (`serveWebSocket()` has no part in the handshake,
-   * which the HTTP server makes.) A number of at least 0; above 2^31 - 1 there is
-   * no limit. Default: 30,000.
+   * for `onPeer`. After that it is closed, and `onError` is called with `timeout`.
+   * There is no limit on the time until the first call. (`serveWebSocket()` does
+   * not limit the handshake, which the HTTP server performs.) A number of at least
+   * 0; above 2^31 - 1 there is no limit. Default: 30,000.
    */
   handshakeTimeout?: number | undefined;
   /**
    * Milliseconds without a call in either direction, or without a channel for
-   * `listenSession()`, after which a session is closed; it may be half as much
-   * more. A call that is under way is use for as long as it takes; spare channels
-   * are none. A number of at least 1; above 2^31 - 1 there is no limit. Default:
-   * no limit.
+   * `listenSession()`, after which a session is closed; closing may take up to half
+   * as long again. A session is in use while a call is in progress; spare channels
+   * do not count. A number of at least 1; above 2^31 - 1 there is no limit.
+   * Default: no limit.
    */
   sessionIdleTimeout?: number | undefined;
   /**
@@ -139,23 +138,23 @@ export function resolveSharedLimits(
 /** Options for accepting connections. */
 export interface ListenerOptions {
   /**
-   * Decides about every connection before any byte of it is read. If it returns
+   * Called for every connection before any byte of it is read. If it returns
    * `false` or throws, the connection is closed. Other connections are accepted
-   * while it is pending. Default: every connection is accepted.
+   * while its promise is pending. Default: every connection is accepted.
    */
   accept?:
     | ((connection: ConnectionInfo) => boolean | Promise<boolean>)
     | undefined;
   /**
-   * Called with what `accept` throws; with `limit-exceeded` when the listener
-   * closes a connection because `maxSessions` are open: once, until there is room;
-   * with `out-of-resources` when the process has no file left for a connection:
-   * once, until none was missing for ten seconds; with `timeout` when a connection
-   * has exceeded `handshakeTimeout`; with `handshake-failed` when the handshake of
-   * TLS has failed, with the `TlsError` as its `cause`; and when `listenSession()`
-   * closes a session that no loop has taken, see {@linkcode Listener.skipped}. Default: what
-   * `accept` throws is printed to standard error, at most 20 errors in ten
-   * seconds.
+   * Called with what `accept` throws, and with a `TalkError` whose code is
+   * `limit-exceeded` when the listener closes a connection because `maxSessions`
+   * are open (once, until there is room again); `out-of-resources` when the process
+   * has no file descriptor left for a connection (once, until none was missing for
+   * ten seconds); `timeout` when a connection has exceeded `handshakeTimeout`; or
+   * `handshake-failed` when a TLS handshake has failed, with the `TlsError` as its
+   * `cause`. Also called when `listenSession()` closes a session that no loop has
+   * taken, see {@linkcode Listener.skipped}. Default: what `accept` throws is
+   * printed to standard error, at most 20 errors in ten seconds.
    */
   onError?: ((error: unknown, context: ErrorContext) => void) | undefined;
 }
@@ -171,16 +170,16 @@ export interface PeerListenerOptions<
   Context = unknown,
 > {
   /**
-   * Called with every new peer, before any of its calls is handled, and with what
-   * is known of its connection. What it returns, or sets as `peer.context`, is the
-   * context of the peer, which handlers have as `call.peer.context`. (Write `onPeer`
+   * Called with every new peer and what is known about its connection, before any
+   * of its calls is handled. What it returns, or sets as `peer.context`, is the
+   * context of the peer, which handlers get as `call.peer.context`. (Write `onPeer`
    * before a `handler` that uses it, so that TypeScript infers the type.)
    *
    * If it returns a promise, the peer's calls wait until that resolves, and the
    * listener's loops get the peer afterwards. Up to `maxQueuedCalls` wait, with
    * their arguments unread; further ones fail with `busy: ...`. Meanwhile, `onPeer`
-   * can call the peer, which may use callbacks that were sent to it; its other calls
-   * back wait, too. `peer.signal` tells that the peer has left.
+   * can call the peer, which may use callbacks that were sent to it; all other
+   * calls of the peer wait. `peer.signal` aborts if the peer leaves.
    *
    * If it throws or rejects, or takes longer than `handshakeTimeout`, the peer is
    * closed, none of its calls is handled, and the error goes to `onError` with the
@@ -198,16 +197,16 @@ export interface PeerListenerOptions<
  * Accepts connections. Made by `listen()`, `listenSession()` and
  * `serveWebSocket()`.
  *
- * Iterating a listener gives the peers (or sessions) accepted from then on;
- * several loops may run at once, and leaving one does not affect the listener.
- * An iterator keeps up to 128 of them that its loop has not reached; it skips any
- * further, and {@linkcode skipped} counts them. To give up waiting for one peer,
- * call the iterator's `next({ signal })`.
+ * Iterating over a listener yields the peers (or sessions) accepted from then on.
+ * Several loops may run at once, and leaving one does not affect the listener. An
+ * iterator keeps up to 128 peers that its loop has not reached; it skips further
+ * ones, and {@linkcode skipped} counts them. To stop waiting for a peer, call the
+ * iterator's `next({ signal })`.
  *
- * A peer answers calls whether or not a loop gets it; what has to be done for every
- * peer belongs in `onPeer`. A session of `listenSession()` is of no use unless a
- * loop gets it. Up to 128 that no loop has taken wait for the next one. Further
- * ones are closed, as are those that all loops have skipped.
+ * A peer answers calls whether or not a loop gets it; code that must run for every
+ * peer belongs in `onPeer`. A session of `listenSession()` is useful only if a loop
+ * gets it. Up to 128 sessions wait for a loop. Further ones are closed, as are
+ * those that all loops have skipped.
  */
 export interface Listener<T> extends AsyncDisposable {
   /** The address to dial, with the port that was chosen for port 0. */
@@ -219,8 +218,8 @@ export interface Listener<T> extends AsyncDisposable {
    */
   readonly closed: Promise<void>;
   /**
-   * How often an iterator has skipped a peer or a session, because 128 were waiting
-   * in it already, or no loop was there and as many were waiting for one.
+   * How many peers or sessions were skipped, because 128 were already waiting in an
+   * iterator or, before there was one, for the first iterator.
    */
   readonly skipped: number;
   /**
