@@ -239,7 +239,7 @@ export interface Listener<T> extends AsyncDisposable {
   >;
 }
 
-/** What a connection becomes: a peer, or a session. */
+/** Something that can be closed: a peer, a session or a listener. */
 export interface Closable {
   /** Settles when it has ended. */
   readonly closed: Promise<void>;

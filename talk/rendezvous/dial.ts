@@ -20,7 +20,7 @@ import {
 } from "./relayed.ts";
 import { placesFrom, SELECTORS } from "./wire.ts";
 
-/** The default of `rendezvous.directTimeout`, in milliseconds. */
+/** The default of `PeerMeetingOptions.directTimeout`, in milliseconds. */
 export const DEFAULT_DIRECT_TIMEOUT = 2_000;
 
 /** What an attempt to dial a peer needs. */

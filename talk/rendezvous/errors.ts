@@ -8,9 +8,9 @@ import { RemoteError } from "../../rpc/internal.ts";
  * | `unknown-peer` | no peer is registered under the name now |
  * | `other-key` | the peer that is registered under the name has another key |
  * | `name-taken` | another key has registered the name |
- * | `bad-proof` | a peer has not proved that it owns its key |
+ * | `bad-proof` | a peer did not prove that it has its key |
  * | `limit-exceeded` | the rendezvous has as many names, meetings or relays as it allows |
- * | `no-direct-way` | no direct way opened in time, and the option `relay` is false |
+ * | `no-direct-way` | no direct connection was made in time, and the option `relay` is `false` |
  * | `not-reached` | the peer is registered, but did not answer |
  */
 export type RendezvousErrorCode =
