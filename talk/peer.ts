@@ -276,7 +276,9 @@ function checkCodec(name: string, codec: Codec): void {
   const { encode, decode } = (codec ?? {}) as Partial<Codec>;
   if (typeof encode === "function" && typeof decode === "function") return;
   throw new TypeError(
-    `Cannot use option "${name}": ${kindOf(codec)} is no codec; write json()`,
+    `Cannot use option "${name}": ${
+      kindOf(codec)
+    } is not a codec; write json()`,
   );
 }
 

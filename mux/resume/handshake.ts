@@ -161,7 +161,7 @@ async function finish(
 ): Promise<{ writing: Promise<void> }> {
   if (!await isProved(key, "listener", messages)) {
     throw new HandshakeError(
-      "the other side did not prove that it is the same",
+      "the other side did not prove that the session is its own",
     );
   }
   const last = encodeFinish(received);

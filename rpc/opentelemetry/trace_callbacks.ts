@@ -39,7 +39,7 @@ export function traceCallbacks(peer: Caller): void {
   const session = poolOf(peer)?.session;
   if (session === undefined) {
     throw new TypeError(
-      "Cannot trace callbacks: the peer is not that of one connection",
+      "Cannot trace callbacks: expected a peer of one connection",
     );
   }
   const interceptor = traceCalls();

@@ -67,7 +67,7 @@ export function meetingError(cause: unknown): unknown {
   const { code, text } = cause;
   if (code === "not-found") {
     return new TypeError(
-      "the address is that of a service that is no rendezvous",
+      "the service at the address is not a rendezvous",
       {
         cause,
       },

@@ -265,6 +265,6 @@ function whenClosed(session: Transport, onClosed: () => void): void {
 function unexpected(): RendezvousError {
   return new RendezvousError(
     "bad-proof",
-    "the peer has not continued a session of its own",
+    "the peer tried to continue a session that is not its own",
   );
 }
