@@ -91,7 +91,7 @@ export class TlsError extends Error {
    * Makes an error of TLS.
    *
    * @param code what is wrong
-   * @param message the same, in words
+   * @param message a description for people
    * @param options the underlying `cause`, if there is one
    */
   constructor(code: TlsErrorCode, message: string, options?: ErrorOptions) {

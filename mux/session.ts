@@ -451,7 +451,7 @@ export class QmuxSession implements RawSession {
       : connectionLost("reading failed", error);
   }
 
-  /** What the session knows of its peer's silence. */
+  /** What the session knows about its peer's silence. */
   #watched(means: KeepAliveMeans | undefined): Watched {
     let started = false;
     let signs = 0;

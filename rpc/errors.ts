@@ -286,7 +286,7 @@ export interface ErrorFields {
   readonly meta: Metadata | undefined;
 }
 
-/** What an error response says of a value that was thrown or returned. */
+/** What an error response says about a value that was thrown or returned. */
 export function errorFields(error: unknown): ErrorFields {
   return {
     error: errorText(error),
@@ -392,7 +392,7 @@ export function namedAfterOrigin(
 const MAX_NAME = 256;
 
 /**
- * What a peer says of the call of a function or stream, of which this side knows
+ * What a peer says about the call of a function or stream, of which this side knows
  * where it came from. The owner and the peers on the way may know its ID only: it
  * was released, or passes through them without being decoded.
  *

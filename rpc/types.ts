@@ -119,7 +119,7 @@ export interface Caller<C extends Carried = Carried> {
  * The peer that made a call, as the handlers of all its calls see it. It is the
  * same object for all calls of a session.
  *
- * @typeParam Context what the program knows of the peer
+ * @typeParam Context what the program knows about the peer
  */
 export interface CallingPeer<Context = unknown> {
   /**
@@ -147,7 +147,7 @@ export interface CallingPeer<Context = unknown> {
 /**
  * A call as its handler sees it.
  *
- * @typeParam Context what the program knows of the peer that made it
+ * @typeParam Context what the program knows about the peer that made it
  */
 export interface Call<Context = unknown> {
   /** What was called, in its canonical form: `/foo/bar`. */

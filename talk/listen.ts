@@ -36,7 +36,7 @@ export interface ListenSessionOptions
  * Options of {@linkcode listen}.
  *
  * @typeParam C what its codec carries besides JSON's values
- * @typeParam Context what the program knows of a peer
+ * @typeParam Context what the program knows about a peer
  */
 export interface ListenOptions<
   C extends Carried = Carried,

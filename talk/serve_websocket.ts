@@ -79,7 +79,7 @@ export type { RequestDecision, RequestHandler, RequestInfo, UpgradeOptions };
  * that `authenticate` got.
  *
  * @typeParam C what its codec carries besides JSON's values
- * @typeParam Context what the program knows of a peer
+ * @typeParam Context what the program knows about a peer
  */
 export interface ServeWebSocketOptions<
   C extends Carried = Carried,
@@ -104,7 +104,7 @@ export interface ServeWebSocketOptions<
  * The handler that {@linkcode serveWebSocket} makes.
  *
  * @typeParam C what its codec carries besides JSON's values
- * @typeParam Context what the program knows of a peer
+ * @typeParam Context what the program knows about a peer
  */
 export interface WebSocketHandler<
   C extends Carried = Carried,
@@ -141,7 +141,7 @@ export interface WebSocketHandler<
  * | 503 | twice `maxSessions` WebSockets are open, with those that this side has closed and whose clients do not answer |
  *
  * @typeParam C what its codec carries besides JSON's values
- * @typeParam Context what the program knows of a peer: what `onPeer` returns
+ * @typeParam Context what the program knows about a peer: what `onPeer` returns
  * @param options codec, handler, limits, and which requests to accept
  * @throws {RangeError} if an option is out of range
  * @throws {TypeError} if one of `hosts` is not a name or an address

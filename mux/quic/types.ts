@@ -23,7 +23,7 @@ export interface QuicStreamLike {
 export interface QuicCloseInfoLike {
   /** The code, for programs. */
   closeCode: number;
-  /** The reason, in words. */
+  /** The reason, as text. */
   reason: string;
 }
 

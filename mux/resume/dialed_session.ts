@@ -15,7 +15,7 @@ import type { ResolvedResumeLimits, ResumeState } from "./types.ts";
 
 /** How connections are made, and when; tests bring their own. */
 export interface RedialEnvironment {
-  /** Makes a connection, of whatever kind; rejects when the signal aborts. */
+  /** Makes a connection, of any kind; rejects when the signal aborts. */
   connect(signal: AbortSignal): Promise<Transport>;
   /** Milliseconds that an attempt may take, with its handshake. */
   readonly attemptTimeout: number;

@@ -53,7 +53,7 @@ export interface Special {
  * ```
  *
  * @param fn the function that gets the call
- * @throws {TypeError} if it is no function
+ * @throws {TypeError} if `fn` is not a function
  */
 export function withCall<Args extends unknown[], Result, Context = unknown>(
   fn: (call: Call<Context>, ...args: Args) => Result,
@@ -103,7 +103,7 @@ export function withCall<Args extends unknown[], Result, Context = unknown>(
  * ```
  *
  * @param fn the function that gets the values
- * @throws {TypeError} if it is no function
+ * @throws {TypeError} if `fn` is not a function
  */
 export function withStream<T, Result, Context = unknown>(
   fn: (values: AsyncIterable<T>, call: Call<Context>) => Result,

@@ -103,7 +103,7 @@ export class MiddlewareList {
    *
    * @param args the middleware, or a pattern before it
    * @returns removes it
-   * @throws {TypeError} if it is no middleware
+   * @throws {TypeError} if `middleware` is not a function
    */
   add(args: readonly [...pattern: unknown[], middleware: unknown]): Disposable {
     const [pattern, middleware] = args.length === 1 ? ["/", args[0]] : args;

@@ -87,14 +87,14 @@ export class Router implements HandlerObject {
    * router, the middleware of that one comes first.
    *
    * @returns disposing of it removes the middleware
-   * @throws {TypeError} if it is no middleware
+   * @throws {TypeError} if `middleware` is not a function
    */
   use<Context = unknown>(middleware: Middleware<Context>): Disposable;
   /**
    * As above, around the calls that match a pattern.
    *
    * @returns disposing of it removes the middleware
-   * @throws {TypeError} if it is no middleware
+   * @throws {TypeError} if `middleware` is not a function
    */
   use<Context = unknown>(
     pattern: string,

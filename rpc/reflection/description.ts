@@ -56,7 +56,7 @@ export function describeHandler(handler: Handler): ServiceDescription {
 
 /**
  * @param outer the routers that it is in
- * @returns undefined if nothing is known of it
+ * @returns undefined if nothing is known about it
  */
 function described(
   handler: Handler,

@@ -1,5 +1,5 @@
 /**
- * What is known of values, and JSON Schemas, as types of TypeScript. Both come from the other end: what
+ * What is known about values, and JSON Schemas, as types of TypeScript. Both come from the other end: what
  * they say is written as text that cannot be anything but a type.
  *
  * @module

@@ -163,7 +163,7 @@ export interface ListenerOptions {
  * Options of listeners whose connections become peers.
  *
  * @typeParam C what their codec carries besides JSON's values
- * @typeParam Context what the program knows of a peer
+ * @typeParam Context what the program knows about a peer
  */
 export interface PeerListenerOptions<
   C extends Carried = Carried,

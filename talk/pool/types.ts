@@ -194,7 +194,7 @@ export interface PeerPool<C extends Carried = Carried>
    * Puts middleware around the calls of every member; see `Peer.use()`.
    *
    * @returns a disposable that removes the middleware
-   * @throws {TypeError} if it is no middleware
+   * @throws {TypeError} if `middleware` is not a function
    */
   use<Context = unknown>(middleware: Middleware<Context>): Disposable;
   /** Puts middleware around the calls that match a pattern. */

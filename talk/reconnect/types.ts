@@ -125,14 +125,14 @@ export interface ReconnectingPeer<C extends Carried = Carried>
    * all later ones; see `Peer.use()`.
    *
    * @returns a disposable that removes the middleware
-   * @throws {TypeError} if it is no middleware
+   * @throws {TypeError} if `middleware` is not a function
    */
   use<Context = unknown>(middleware: Middleware<Context>): Disposable;
   /**
    * As above, around the calls that match a pattern.
    *
    * @returns disposing of it removes the middleware
-   * @throws {TypeError} if it is no middleware
+   * @throws {TypeError} if `middleware` is not a function
    */
   use<Context = unknown>(
     pattern: string,

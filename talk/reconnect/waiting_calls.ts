@@ -38,7 +38,7 @@ export class WaitingCalls<T> {
   /**
    * Makes a call when there is a connection, with the remaining time.
    *
-   * @param limit what `timeLimitOf()` says of the options
+   * @param limit what `timeLimitOf()` says about the options
    * @throws {MuxError} `limit-exceeded` if too many calls wait
    * @throws {RpcError} `timeout` or `deadline-exceeded`
    * @throws {unknown} `signal.reason`, or the reason of {@linkcode end}

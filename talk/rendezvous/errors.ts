@@ -47,7 +47,7 @@ export class RendezvousError extends Error {
    * Makes an error of a meeting.
    *
    * @param code what is wrong
-   * @param message the same, in words
+   * @param message a description for people
    * @param options the underlying `cause`, if there is one
    */
   constructor(

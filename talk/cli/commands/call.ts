@@ -138,7 +138,7 @@ function argumentsFrom(
 const CHECK_TIMEOUT = 2_000;
 
 /**
- * Checks arguments by what the server says of the method, if it says anything.
+ * Checks arguments by what the server says about the method, if it says anything.
  *
  * @throws {UsageError} if they are certainly wrong
  */
