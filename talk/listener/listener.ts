@@ -250,9 +250,12 @@ export interface Closable {
 /** Reports an error of a listener, which may be one of a peer that it made. */
 export type Report = (error: unknown, peer?: Peer) => void;
 
-/** What is done with what a listener makes of its connections. */
+/**
+ * How a listener treats the items (peers or sessions) that it makes from
+ * connections.
+ */
 export interface AcceptRules<T> {
-  /** Asks the program whether it wants an item. Default: it wants all. */
+  /** Asks the program whether to admit an item. Default: all are admitted. */
   admit?: (
     item: T,
     connection: ConnectionInfo,
@@ -263,7 +266,7 @@ export interface AcceptRules<T> {
    * as in use.
    */
   uses?: (item: T) => number;
-  /** Whether an item is of no use unless a loop gets it. Default: false. */
+  /** Whether an item is useless unless a loop gets it. Default: false. */
   needsLoop?: boolean;
 }
 
@@ -283,13 +286,13 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
    * with its transport.
    */
   readonly #active = new Map<Closable, Transport>();
-  /** Those of them that were never seen in use, the oldest first. */
+  /** The items that were never seen in use, the oldest first. */
   readonly #silent = new Set<Closable>();
-  /** Those that await the hook's decision. */
+  /** The connections that await the hook's decision. */
   readonly #asked = new Set<Closable>();
   readonly #iterators = new Set<AcceptIterator<T>>();
   readonly #rules: AcceptRules<T>;
-  /** What waits for a loop, if it is of no use without one. */
+  /** Items that wait for a loop, if they are useless without one. */
   readonly #unclaimed = new Set<T>();
   #skipped = 0;
   readonly #closed = Promise.withResolvers<void>();
@@ -297,7 +300,7 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
   /** The error that made the listener give up. */
   #failure: unknown;
 
-  /** Starts to accept connections; `make` may not fail for one of them alone. */
+  /** Starts to accept connections; if `make` throws, the listener ends. */
   constructor(
     source: TransportListener,
     make: (transport: Transport) => T,
@@ -407,14 +410,15 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
   }
 
   /**
-   * Closes what has been silent longest, if the program wants that: at once, as
-   * nothing is on its way. Returns whether there was such a connection.
+   * Closes the item that has been silent longest, if the program wants that
+   * (`whenFull`). It is closed at once, because nothing is in flight. Returns
+   * whether there was one.
    */
   async #evict(): Promise<boolean> {
     if (this.#limits.whenFull !== "evict") return false;
     for (const item of this.#silent) {
       this.#silent.delete(item);
-      // What is in use was used: it is never looked at again.
+      // An item that has been used is never checked again.
       if (this.#usesOf(item) > 0) continue;
       const transport = this.#active.get(item)!;
       void item.close();
@@ -426,7 +430,7 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
   }
 
   #usesOf(item: Closable): number {
-    // What awaits the decision of the hook is no item yet.
+    // A connection that awaits the decision of the hook is not an item yet.
     if (this.#asked.has(item)) return 0;
     return this.#rules.uses?.(item as T) ?? Infinity;
   }
@@ -442,7 +446,7 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
     try {
       this.#onError(error, { peer, selector: undefined });
     } catch (mistake) {
-      // An uncaught error is right, but the listener must go on.
+      // The error must be reported as uncaught, but the listener must continue.
       queueMicrotask(() => {
         throw mistake;
       });
@@ -491,7 +495,7 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
     try {
       item = this.#make(transport);
     } catch (error) {
-      // The connection is not the cause: every other one would fail too.
+      // The connection is not the cause: all others would fail, too.
       void discard(transport);
       this.#failure = error;
       return this.#source.close();
@@ -514,7 +518,7 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
     if (sessionIdleTimeout <= MAX_DELAY) this.#watchUse(item);
   }
 
-  /** Closes an item that is not used for the time that the program allows. */
+  /** Closes an item when it has not been used for `sessionIdleTimeout`. */
   #watchUse(item: T): void {
     const interval = this.#limits.sessionIdleTimeout / 2;
     let seen = this.#usesOf(item);
@@ -524,7 +528,7 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
       const uses = this.#usesOf(item);
       quiet = uses === seen && uses !== Infinity ? quiet + 1 : 0;
       seen = uses;
-      // Two checks in a row that find no use since the one before.
+      // Closed after two checks in a row that found no use since the previous one.
       if (quiet === 2) void item.close();
       else cancel = timeLimit(interval, check);
     };
@@ -572,7 +576,7 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
   }
 }
 
-/** What hooks are given, which is not the connection itself. */
+/** What hooks get: a copy, not the connection itself. */
 function infoOf(
   { remoteAddr, request, tls, way, via }: Accepted,
 ): ConnectionInfo {

@@ -109,7 +109,7 @@ export class WaitingCalls<T> {
     return promise.finally(() => signal.removeEventListener("abort", onAbort));
   }
 
-  /** There is a connection: all that wait go on. */
+  /** There is a connection: everything that waits continues. */
   release(target: T): void {
     this.#settle((waiter) => waiter.resolve(target));
   }
