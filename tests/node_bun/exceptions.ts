@@ -180,14 +180,6 @@ export const EXCEPTIONS: readonly Exception[] = [
     upstream: { none: "no standard orders these turns" },
   },
   {
-    on: ALL,
-    tests: /ReceiveBuffer: takes time in proportion to the pieces/,
-    reason:
-      "the test compares the times of two loops, which vary more while other suites run",
-    sometimes: true,
-    upstream: { none: "a matter of the machine's load" },
-  },
-  {
     on: NODE,
     tests: /nothing is offered of an event loop histogram/,
     reason:
