@@ -31,6 +31,12 @@ const CODES: readonly (readonly [RegExp, TlsErrorCode, string])[] = [
     "both sides have no version of TLS in common",
   ],
   [
+    // Deno looks for this, which TLS 1.1 does not have, before the version.
+    /SignatureAlgorithmsExtensionRequired/,
+    "wrong-version",
+    "the other side has no version of TLS from 1.2 on",
+  ],
+  [
     /WRONG_VERSION_NUMBER|UNEXPECTED_MESSAGE|UnexpectedMessage|HTTP_REQUEST|PACKET_LENGTH|RECORD_LAYER/,
     "not-tls",
     "the other side does not speak TLS",
