@@ -56,7 +56,7 @@ export const EXCEPTIONS: readonly Exception[] = [
   {
     on: ALL,
     tests:
-      /dials wss: with a trusted certificate only|uses the runtime's WebSocket, once, where it refuses|reusePort without the flag of Deno/,
+      /^mux\/transport\/deno\/tls_test|dials wss: with a trusted certificate only|uses the runtime's WebSocket, once, where it refuses|reusePort without the flag of Deno/,
     reason:
       "the tests are about the certificates that Deno trusts, about what is different on Deno Deploy, and about a flag of Deno",
     upstream: { none: "features of Deno" },
