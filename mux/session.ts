@@ -38,7 +38,7 @@ import type {
 } from "./transport/types.ts";
 import { MemoryAccount } from "./flow/memory_account.ts";
 import { joinPool } from "./flow/memory_pool.ts";
-import { DeferredWrites } from "./flow/deferred_writes.ts";
+import { DEFERRED_WRITES } from "./flow/deferred_writes.ts";
 import type { RawChannel, RawSession } from "./raw.ts";
 import type {
   Channel,
@@ -192,7 +192,7 @@ export class QmuxSession implements RawSession {
       maxQueuedReplySize: resolved.maxQueuedReplySize,
       headroom: adopting?.headroom,
       exchange: adopting && (() => adopting.exchange()),
-      deferred: share?.deferred ?? new DeferredWrites(),
+      deferred: share?.deferred ?? DEFERRED_WRITES,
     });
     this.#turns = share?.turns ?? new TurnBudget();
     this.account = new MemoryAccount(resolved.maxHeldSize, share);
