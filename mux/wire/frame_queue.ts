@@ -89,6 +89,8 @@ const MAX_PASSES = 64;
  * between two processes with 64 calls in flight (tests/bench/LOG.md).
  */
 const EARLY_WRITE = 2 * 1024;
+/** XXX */
+const LARGE_DATA = 16 * 1024;
 /** Bytes of frames that may wait for the next write: those of 16 CLOSEs. */
 const MOST_DEFERRED = 16 * CLOSE_SIZE;
 /** After so many writes of their own at most, frames that may wait do so again. */
@@ -241,7 +243,10 @@ export class FrameQueue implements FrameSender, DeferringWriter {
       ? DATA_COST.inRow
       : DATA_COST.any;
     this.#dataId = recipientId;
-    if (this.#state === "gathering" && this.#length >= EARLY_WRITE) {
+    if (
+      this.#state === "gathering" && this.#length >= EARLY_WRITE &&
+      (payload.length < LARGE_DATA || !this.hasRoom)
+    ) {
       void this.#flush();
     } else this.#wake();
   }
