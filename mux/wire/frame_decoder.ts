@@ -1,5 +1,5 @@
 import { readUint32 } from "../../uint32.ts";
-import { isTextByte, QUOTE_SIZE } from "./foreign_bytes.ts";
+import { isTextByte, QUOTE_SIZE } from "./first_bytes.ts";
 import { FrameType, headerSize, MAX_FRAME_HEADER_SIZE } from "./frame.ts";
 
 /**
