@@ -6,8 +6,12 @@ import {
 } from "./json/scan.ts";
 import type { CarriedByBigIntJson, Codec, CodecOptions } from "./codec.ts";
 import { CodecError } from "./errors.ts";
-import { EscapedKeys, mayHaveEscapedKey } from "./json/escaped_keys.ts";
-import { LongIntegers, MAX_INTEGER_LENGTH } from "./json/long_integers.ts";
+import {
+  EscapedKeys,
+  LongIntegers,
+  MAX_INTEGER_LENGTH,
+  mayHaveEscapedKey,
+} from "./json/rewriting.ts";
 import { codecLimits, weightOf } from "./limits.ts";
 import { Normalizer } from "./normalizer.ts";
 

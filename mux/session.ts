@@ -7,19 +7,25 @@ import {
   protocolError,
   sessionClosed,
 } from "./errors.ts";
-import { type Clock, nextPass, nextTurn, TurnBudget } from "./flow/turns.ts";
+import {
+  type Clock,
+  DeferredWrites,
+  nextPass,
+  nextTurn,
+  TurnBudget,
+} from "./flow/turns.ts";
 import {
   keepAliveOf,
   SilenceWatch,
   type Watched,
 } from "./flow/silence_watch.ts";
 import {
+  FrameDecoder,
   isClientHello,
   isHalfForeignHeader,
   isTextFrame,
   TLS_ALERT,
-} from "./wire/first_bytes.ts";
-import { FrameDecoder } from "./wire/frame_decoder.ts";
+} from "./wire/frame_decoder.ts";
 import { FrameQueue, WRITE_TARGET } from "./wire/frame_queue.ts";
 import { resolveOptions, type SessionOptions } from "./options.ts";
 import { timeLimit } from "../time_limit.ts";
@@ -37,7 +43,6 @@ import type {
 } from "./transport/types.ts";
 import { MemoryAccount } from "./flow/memory_account.ts";
 import { joinPool } from "./flow/memory_pool.ts";
-import { DeferredWrites } from "./flow/deferred_writes.ts";
 import type { RawChannel, RawSession } from "./raw.ts";
 import type {
   Channel,

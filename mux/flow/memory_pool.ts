@@ -1,6 +1,5 @@
 import { checkOption } from "../../check_option.ts";
-import { DeferredWrites } from "./deferred_writes.ts";
-import { TurnBudget } from "./turns.ts";
+import { DeferredWrites, TurnBudget } from "./turns.ts";
 
 /** Options of {@linkcode memoryPool}. */
 export interface MemoryPoolOptions {

@@ -6,7 +6,12 @@
  */
 import { printableText } from "../../printable_text.ts";
 import { MuxError } from "../errors.ts";
-import { isFrameType, isTextByte, QUOTE_SIZE, textOf } from "./first_bytes.ts";
+import {
+  isFrameType,
+  isTextByte,
+  QUOTE_SIZE,
+  textOf,
+} from "./frame_decoder.ts";
 
 /** How the first bytes of other protocols look, read as Latin-1. */
 const OTHER_PROTOCOLS: readonly (readonly [RegExp, string])[] = [
