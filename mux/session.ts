@@ -7,13 +7,7 @@ import {
   protocolError,
   sessionClosed,
 } from "./errors.ts";
-import {
-  type Clock,
-  DeferredWrites,
-  nextPass,
-  nextTurn,
-  TurnBudget,
-} from "./flow/turns.ts";
+import { type Clock, nextPass, nextTurn, TurnBudget } from "./flow/turns.ts";
 import {
   keepAliveOf,
   SilenceWatch,
@@ -43,6 +37,7 @@ import type {
 } from "./transport/types.ts";
 import { MemoryAccount } from "./flow/memory_account.ts";
 import { joinPool } from "./flow/memory_pool.ts";
+import { DeferredWrites } from "./flow/deferred_writes.ts";
 import type { RawChannel, RawSession } from "./raw.ts";
 import type {
   Channel,

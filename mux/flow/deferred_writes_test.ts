@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { DeferredWrites, type DeferringWriter } from "./turns.ts";
+import { DeferredWrites, type DeferringWriter } from "./deferred_writes.ts";
 
 /** Deferred writes whose time passes when the test says so. */
 class Scene {

@@ -1,5 +1,6 @@
 import { checkOption } from "../../check_option.ts";
-import { DeferredWrites, TurnBudget } from "./turns.ts";
+import { DeferredWrites } from "./deferred_writes.ts";
+import { TurnBudget } from "./turns.ts";
 
 /** Options of {@linkcode memoryPool}. */
 export interface MemoryPoolOptions {

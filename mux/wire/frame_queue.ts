@@ -19,7 +19,10 @@ import {
 import { Queue } from "../../queue.ts";
 import type { CreditSource, DataSource } from "./frame_source.ts";
 import type { FrameSender } from "./frame_sender.ts";
-import type { DeferredWrites, DeferringWriter } from "../flow/turns.ts";
+import type {
+  DeferredWrites,
+  DeferringWriter,
+} from "../flow/deferred_writes.ts";
 
 // The sizes of write buffers: they grow with the traffic and shrink again, so that
 // an idle session holds little memory.

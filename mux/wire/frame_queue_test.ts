@@ -11,7 +11,7 @@ import {
 import { type Frame, parseFrames, toHex } from "../../tests/support/wire.ts";
 import { turn, watch } from "../../tests/support/within.ts";
 import { MuxError } from "../errors.ts";
-import { DeferredWrites } from "../flow/turns.ts";
+import { DeferredWrites } from "../flow/deferred_writes.ts";
 import {
   BufferRetention,
   FrameQueue,
