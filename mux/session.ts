@@ -617,6 +617,20 @@ export function sessionOver(
     : qmux(transport, options);
 }
 
+/**
+ * The raw interface of a session.
+ *
+ * @throws {TypeError} if the session does not come from this package
+ */
+export function rawSession(session: Session): RawSession {
+  if (typeof (session as Partial<RawSession>).openRaw === "function") {
+    return session as RawSession;
+  }
+  throw new TypeError(
+    "Cannot use session: it was not created by a function of this package",
+  );
+}
+
 /** Whether a connection has sessions of a kind of its own, and no byte stream. */
 export function isSessionTransport(
   transport: Transport,

@@ -5,7 +5,6 @@ import {
   STDIO_ADVICE,
 } from "../errors.ts";
 import type { AdvisingTransport, KeptTransport } from "./types.ts";
-import { builtinModule } from "./node/builtin.ts";
 import type { NodeReadable, NodeWritable } from "./node/streams.ts";
 
 /** Milliseconds for a child to exit by itself, and again after each signal. */
@@ -130,6 +129,18 @@ interface ChildProcessModule {
   ): ChildProcess;
 }
 
+/** What is used of `node:os`. */
+interface OsModule {
+  readonly constants: { readonly signals: Readonly<Record<string, number>> };
+}
+
+/** What is used of Node's `process`, which Bun has as well. */
+interface ProcessLike {
+  readonly env: Readonly<Record<string, string>>;
+  getBuiltinModule?(name: "node:child_process"): ChildProcessModule | undefined;
+  getBuiltinModule?(name: "node:os"): OsModule | undefined;
+}
+
 /** How a command is started. */
 export interface NodeCommandOptions {
   /** Its arguments. */
@@ -153,17 +164,16 @@ export function spawnOnNode(
   command: string | URL,
   { args, cwd, env, clearEnv, stderr }: NodeCommandOptions,
 ): ChildProcessLike | undefined {
-  const module = builtinModule<ChildProcessModule>("node:child_process");
+  const { process } = globalThis as { process?: ProcessLike };
+  // No import names the modules, so that bundles for browsers do not look for them.
+  const module = process?.getBuiltinModule?.("node:child_process");
   if (module === undefined) return undefined;
-  const { process } = globalThis as unknown as {
-    process: { env: Record<string, string> };
-  };
   const path = command instanceof URL
     ? decodeURIComponent(command.pathname)
     : command;
   const child = module.spawn(path, [...args], {
     ...(cwd !== undefined && { cwd }),
-    env: clearEnv ? { ...env } : { ...process.env, ...env },
+    env: clearEnv ? { ...env } : { ...process!.env, ...env },
     stdio: [
       "pipe",
       "pipe",
@@ -174,7 +184,8 @@ export function spawnOnNode(
   const ended = Promise.withResolvers<CommandStatus>();
   child.on("error", () => {});
   child.on("exit", (code: number | null, signal: string | null) => {
-    const number = code ?? 128 + signalNumber(signal);
+    const { constants } = process!.getBuiltinModule!("node:os")!;
+    const number = code ?? 128 + (constants.signals[signal ?? ""] ?? 0);
     ended.resolve({ success: code === 0, code: number, signal });
   });
   if (child.pid === undefined) {
@@ -198,13 +209,6 @@ export function spawnOnNode(
     status: ended.promise,
     kill: (signal) => void child.kill(signal),
   };
-}
-
-function signalNumber(signal: string | null): number {
-  const os = builtinModule<{
-    constants: { signals: Record<string, number> };
-  }>("node:os");
-  return os?.constants.signals[signal ?? ""] ?? 0;
 }
 
 /**
