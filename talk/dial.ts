@@ -25,7 +25,11 @@ import {
 import type { Carried } from "../codec/internal.ts";
 import { checkPeerOptions, dialed, Peer, type PeerOptions } from "./peer.ts";
 import type { Connected } from "./race.ts";
-import type { ReconnectingPeer, ReconnectOptions } from "./reconnect/types.ts";
+import type {
+  BackoffOptions,
+  ReconnectingPeer,
+  ReconnectOptions,
+} from "./reconnect/types.ts";
 
 /** The default of {@linkcode ConnectOptions.timeout}, in milliseconds. */
 export const DEFAULT_CONNECT_TIMEOUT = 30_000;
@@ -45,6 +49,20 @@ export type DialAddress = string | readonly string[];
 
 /** The default of {@linkcode ConnectOptions.headStart}, in milliseconds. */
 export const DEFAULT_HEAD_START = 250;
+
+/** The defaults of {@linkcode ReconnectOptions}. */
+export const DEFAULT_RECONNECT_OPTIONS: Readonly<
+  Record<
+    keyof BackoffOptions | "maxAttempts" | "maxWaitingCalls",
+    number
+  >
+> = Object.freeze({
+  minDelay: 100,
+  maxDelay: 30_000,
+  jitter: 0.5,
+  maxAttempts: Infinity,
+  maxWaitingCalls: 1_024,
+});
 
 /** Options for connecting. */
 export interface ConnectOptions extends ObserverOption {
