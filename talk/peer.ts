@@ -613,7 +613,7 @@ export class Peer<C extends Carried = Carried>
    * streams in arguments and results that it can read.
    */
   get callbackCount(): number {
-    return this.#state.callbacks.size;
+    return this.#state.callbackCount;
   }
 
   /** Figures of the session, as they are now. Reading them costs nothing else. */

@@ -7,11 +7,7 @@ import {
 } from "../../codec/internal.ts";
 import type { MemoryAccount, RawChannel } from "../../mux/internal.ts";
 import type { LentCallbacks } from "../callback/callback_table.ts";
-import {
-  mayHavePointers,
-  releaseDropped,
-  revivePointers,
-} from "../callback/pointers.ts";
+import { lendsUntilReleased, mayHavePointers } from "../callback/pointers.ts";
 import { CallSites } from "../errors.ts";
 import type { SessionState } from "../session_state.ts";
 import type { Caller } from "../types.ts";
@@ -23,8 +19,11 @@ import {
   useOfResponse,
 } from "../wire/headers.ts";
 import { MessageWriter } from "../wire/message_writer.ts";
+import { HeldValue } from "../wire/value_receiver.ts";
 import { carriesBytes } from "../wire/value_source.ts";
 import type { ChannelPool } from "./channel_pool.ts";
+
+const NOTHING = new Uint8Array(0);
 
 /** What a client needs besides channels. */
 export interface ClientOptions {
@@ -101,11 +100,31 @@ export class CallContext {
     return this.#carriesBytes ??= carriesBytes(this.codec);
   }
 
-  /** Decodes a reply to a call of `selector`. */
+  /**
+   * Decodes a reply to a call of `selector`. If it may have functions, it can be a
+   * {@linkcode HeldValue}.
+   */
   decode(bytes: Uint8Array, selector: string): unknown {
     const value = this.codec.decode(bytes);
     this.mayHaveFunctions = mayHavePointers(value, bytes);
-    return this.mayHaveFunctions ? this.#revive(value, selector) : value;
+    if (!this.mayHaveFunctions) return value;
+    return this.state.receiving === undefined
+      ? new HeldValue(value, this.state, () => this.#revive(value, selector))
+      : this.#revive(value, selector);
+  }
+
+  /** Makes the functions and streams in a reply. */
+  #revive(value: unknown, selector: string): unknown {
+    const { state } = this;
+    const origin = state.originOf(selector);
+    return state.receiving!.revivePointers(value, (id) => {
+      const original = state.originalOf(id);
+      if (original !== undefined) return original;
+      const fn = state.remotes.get(id, this.#client, origin);
+      const value = fn.value();
+      fn.grant();
+      return value;
+    });
   }
 
   /**
@@ -114,35 +133,53 @@ export class CallContext {
    *
    * @param header its header, unless that was not read
    * @param eofSent whether EOF was sent
+   * @param held a value that was read, and is not passed on any more
    */
   releaseUnread(
     channel: RawChannel,
     reader: ValueReader,
     header: ReceivedHeader | undefined,
     eofSent: boolean,
+    held: HeldValue | undefined,
   ): void {
-    releaseDropped({
-      channel,
-      reader,
+    if (header !== undefined && !lendsUntilReleased(header, eofSent)) return;
+    const { partial } = reader;
+    const isRead = partial === undefined && channel.ended &&
+      channel.buffered === 0;
+    // Most responses are read to their end.
+    if (isRead && held === undefined) return;
+    const { state } = this;
+    const dropped = {
       header,
       decode: this.#decodeHeader,
       eofSent,
       caller: this.#client,
-    });
-  }
-
-  /** Makes the functions and streams in a reply. */
-  #revive(value: unknown, selector: string): unknown {
-    const { callbacks, remotes } = this.state;
-    const origin = this.state.originOf(selector);
-    return revivePointers(value, (id) => {
-      const original = callbacks.original(id);
-      if (original !== undefined) return original;
-      const fn = remotes.get(id, this.#client, origin);
-      const value = fn.value();
-      fn.grant();
-      return value;
-    });
+    };
+    // What is dropped before the module has been loaded is kept for it.
+    const kept: Uint8Array[] = [];
+    let release: ((bytes: Uint8Array) => void) | undefined;
+    const add = (bytes: Uint8Array) => {
+      if (release === undefined && state.receiving !== undefined) {
+        release = state.receiving.releaserOf(dropped);
+        for (const earlier of kept.splice(0)) release(earlier);
+      }
+      if (release !== undefined) return release(bytes);
+      kept.push(bytes.slice());
+      if (kept.length > 1) return;
+      state.loadReceiving().then(() => add(NOTHING), () => {
+        // The functions end with the session, if not before.
+        release = () => {};
+        kept.length = 0;
+      });
+    };
+    if (held !== undefined) {
+      state.loadReceiving().then(({ releaseIn }) => {
+        releaseIn(held.value, header!.lends!, this.#client);
+      }, () => {});
+    }
+    if (isRead) return;
+    if (partial !== undefined) add(partial);
+    channel.whenDropped(add);
   }
 
   /**

@@ -8,7 +8,11 @@ import { atCaller, namedAfterCall } from "../errors.ts";
 import type { LentCallbacks } from "../callback/callback_table.ts";
 import { addTrailer, type ReceivedHeader } from "../wire/headers.ts";
 import { mergedMeta, type Metadata, NO_META } from "../wire/metadata.ts";
-import { type TrailerRule, ValueReceiver } from "../wire/value_receiver.ts";
+import {
+  HeldValue,
+  type TrailerRule,
+  ValueReceiver,
+} from "../wire/value_receiver.ts";
 import type { CallContext } from "./call_context.ts";
 import type { CallLimits, LimitedCall } from "./call_limits.ts";
 import type { ResponsePort } from "./response.ts";
@@ -161,12 +165,20 @@ export class ContinuedCall
     this.#receiver ??= new ValueReceiver(
       this.#reader,
       codec,
-      (bytes) => this.#context.decode(bytes, this.#selector),
+      (bytes) => this.#decode(bytes),
       this.#trailer,
       this.name,
       this.#context.state.maxMetaSize,
     );
     return this.#receiver.receive(options);
+  }
+
+  #decode(bytes: Uint8Array): unknown {
+    const context = this.#context;
+    const value = context.decode(bytes, this.#selector);
+    return context.mayHaveFunctions && value instanceof HeldValue
+      ? this.#receiver!.hold(value)
+      : value;
   }
 
   get meta(): Metadata {
@@ -248,6 +260,7 @@ export class ContinuedCall
       this.#reader,
       this.#header,
       false,
+      this.#receiver?.takeHeld(),
     );
   }
 

@@ -103,7 +103,7 @@ export class Server {
       mayBegin: () => true,
     });
     state.onRoom = () => this.#calls.runNextSoon();
-    state.callbacks.onGivenUp = (handlers, reason) =>
+    state.onGivenUp = (handlers, reason) =>
       this.#giveUpCallbacks(handlers, reason);
     this.#memory = new ArgumentMemory(account, false);
     this.#nestedMemory = new ArgumentMemory(account, true);
@@ -114,7 +114,7 @@ export class Server {
     const decoder = new RequestDecoder(
       options.codecs,
       options.callerIn,
-      () => state.callbacks.prefix,
+      () => state.prefix,
       state.refusesPings,
       state.maxMetaSize,
     );
