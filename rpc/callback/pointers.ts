@@ -216,6 +216,8 @@ const DOLLAR = 0x24, BACKSLASH = 0x5c, LETTER_U = 0x75;
 const DIGIT_0 = 0x30, LETTER_A = 0x41, LOWER_CASE = 0x20;
 /** Bytes of a character that JSON has as an escape, such as `\u0024`. */
 const ESCAPE_SIZE = 6;
+/** Bytes that the key of a pointer has at most. */
+export const MAX_MENTION_SIZE: number = POINTER_KEY.length * ESCAPE_SIZE;
 
 /** Up to this size, a loop is faster than a call of a built-in function. */
 const SHORT_SIZE = 256;

@@ -7,7 +7,12 @@ import {
 } from "../../codec/internal.ts";
 import type { MemoryAccount, RawChannel } from "../../mux/internal.ts";
 import type { LentCallbacks } from "../callback/callback_table.ts";
-import { lendsUntilReleased, mayHavePointers } from "../callback/pointers.ts";
+import {
+  lendsUntilReleased,
+  MAX_MENTION_SIZE,
+  mayHavePointers,
+  mentionsPointer,
+} from "../callback/pointers.ts";
 import { CallSites } from "../errors.ts";
 import type { SessionState } from "../session_state.ts";
 import type { Caller } from "../types.ts";
@@ -15,6 +20,7 @@ import {
   type CallExtension,
   decodeResponseHeader,
   HeaderCache,
+  MAX_CALL_HEADER_SIZE,
   type ReceivedHeader,
   useOfResponse,
 } from "../wire/headers.ts";
@@ -22,8 +28,6 @@ import { MessageWriter } from "../wire/message_writer.ts";
 import { HeldValue } from "../wire/value_receiver.ts";
 import { carriesBytes } from "../wire/value_source.ts";
 import type { ChannelPool } from "./channel_pool.ts";
-
-const NOTHING = new Uint8Array(0);
 
 /** What a client needs besides channels. */
 export interface ClientOptions {
@@ -148,38 +152,50 @@ export class CallContext {
       channel.buffered === 0;
     // Most responses are read to their end.
     if (isRead && held === undefined) return;
-    const { state } = this;
-    const dropped = {
-      header,
-      decode: this.#decodeHeader,
-      eofSent,
-      caller: this.#client,
-    };
-    // What is dropped before the module has been loaded is kept for it.
-    const kept: Uint8Array[] = [];
-    let release: ((bytes: Uint8Array) => void) | undefined;
-    const add = (bytes: Uint8Array) => {
-      if (release === undefined && state.receiving !== undefined) {
-        release = state.receiving.releaserOf(dropped);
-        for (const earlier of kept.splice(0)) release(earlier);
-      }
-      if (release !== undefined) return release(bytes);
-      kept.push(bytes.slice());
-      if (kept.length > 1) return;
-      state.loadReceiving().then(() => add(NOTHING), () => {
-        // The functions end with the session, if not before.
-        release = () => {};
-        kept.length = 0;
-      });
-    };
     if (held !== undefined) {
-      state.loadReceiving().then(({ releaseIn }) => {
+      this.state.loadReceiving().then(({ releaseIn }) => {
         releaseIn(held.value, header!.lends!, this.#client);
       }, () => {});
     }
     if (isRead) return;
+    const add = this.#releaser(header, eofSent);
     if (partial !== undefined) add(partial);
     channel.whenDropped(add);
+  }
+
+  /**
+   * Takes the bytes that are dropped of a response, and releases the functions in
+   * them. What makes that possible is loaded with the first pointer among them;
+   * until then, what it needs of them is kept.
+   */
+  #releaser(
+    header: ReceivedHeader | undefined,
+    eofSent: boolean,
+  ): (bytes: Uint8Array) => void {
+    const { state } = this;
+    const decode = this.#decodeHeader;
+    const response = { header, decode, eofSent, caller: this.#client };
+    let kept = new Uint8Array(0);
+    let isLoading = false;
+    let release: ((bytes: Uint8Array) => void) | undefined;
+    const start = () => {
+      release = state.receiving!.releaserOf(response);
+      release(kept);
+    };
+    return (bytes) => {
+      if (release !== undefined) return release(bytes);
+      kept = concat(kept, bytes);
+      if (state.receiving !== undefined) return start();
+      if (isLoading) return;
+      if (!mentionsPointer(kept)) {
+        // The rest of a pointer may follow. A header that was not read is needed.
+        if (header !== undefined) kept = kept.slice(-MAX_MENTION_SIZE);
+        if (kept.length <= MAX_CALL_HEADER_SIZE) return;
+      }
+      isLoading = true;
+      // If this fails, the functions end with the session.
+      state.loadReceiving().then(start, () => release = () => {});
+    };
   }
 
   /**
@@ -214,4 +230,11 @@ export class CallContext {
     message.add(this.codec, value);
     return message;
   }
+}
+
+function concat(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {
+  const both = new Uint8Array(a.length + b.length);
+  both.set(a);
+  both.set(b, a.length);
+  return both;
 }
