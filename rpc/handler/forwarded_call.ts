@@ -19,7 +19,6 @@ import {
 } from "../callback/callback_routes.ts";
 import {
   CallError,
-  errorCode,
   errorText,
   isNotBegun,
   markUnsent,
@@ -29,6 +28,7 @@ import {
 import type { Request } from "../server/request_decoder.ts";
 import type { ServerCall, ServerResponder } from "../server/server_call.ts";
 import type { Caller, HandlerFunction } from "../types.ts";
+import { errorCode } from "../wire/error_header.ts";
 import {
   forwardedHeaderValue,
   forwardedResponseValue,

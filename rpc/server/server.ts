@@ -1,11 +1,12 @@
 import { type Codec, SpareBuffer, ValueReader } from "../../codec/internal.ts";
 import type { MemoryAccount, RawChannel } from "../../mux/internal.ts";
-import { CallError, toError } from "../errors.ts";
+import { CallError } from "../errors.ts";
 import { invoke, notFound, unanswered } from "../handler/invoke.ts";
 import { printableText } from "../../printable_text.ts";
 import type { SessionState } from "../session_state.ts";
 import type { Handler } from "../types.ts";
 import { Fifo } from "../../queue.ts";
+import { toError } from "../wire/error_header.ts";
 import {
   HeaderCache,
   type HeaderUse,
