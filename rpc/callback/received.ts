@@ -4,6 +4,7 @@
  *
  * @module
  */
+import "../internal.ts"; // Keeps bundles in few chunks.
 export { BorrowedCallbacks } from "./borrowed_callbacks.ts";
 export { releaseIn, releaserOf, revivePointers } from "./received_pointers.ts";
 export { RemoteFunctions } from "./remote_function.ts";

@@ -403,7 +403,7 @@ export class StreamedArguments {
   /** Rejects if the channel is closed, or the module cannot be loaded. */
   async #sendErrorTrailer(reason: unknown): Promise<void> {
     // Loaded on first use: the producers of few programs fail.
-    const { addTrailer } = await import("../wire/error_header.ts");
+    const { addTrailer } = await import("./failed_arguments.ts");
     const { codec, messages, state } = this.#context;
     const message = messages.begin();
     addTrailer(message, codec, { reason }, state.maxMetaSize);

@@ -1,3 +1,4 @@
+import "../internal.ts"; // Keeps bundles in few chunks.
 import { type Codec, PREFIX_SIZE, ValueWriter } from "../../codec/internal.ts";
 import { pipe, type RawChannel } from "../../mux/internal.ts";
 import { printableText } from "../../printable_text.ts";
