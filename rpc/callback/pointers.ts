@@ -364,7 +364,7 @@ function find(bytes: Uint8Array, byte: number, from: number): number {
 /** The key by which what a program was given has its function. */
 export const remoteKey: unique symbol = Symbol("qtalk.remote");
 
-/** A function or stream of a peer, as far as other values are told from it. */
+/** What every function and stream of a peer has, and no other value. */
 export interface RemoteValue {
   /** Its ID. */
   readonly id: string;

@@ -15,7 +15,7 @@ const double = (n: number) => 2 * n;
 
 /** What takes the place of loading. */
 interface Gate {
-  /** How many sessions have asked for the module. */
+  /** How many times the module was asked for. */
   readonly asked: number;
   /** Resolves when the first has. */
   readonly begun: Promise<void>;
@@ -60,6 +60,16 @@ async function lends(peer: Peer, count: number): Promise<void> {
       while (peer.callbackCount !== count) await turn();
     })(),
     `${count} functions to be lent`,
+  );
+}
+
+/** Waits until the module was asked for so many times. */
+async function askedBy(gate: Gate, times: number): Promise<void> {
+  await within(
+    (async () => {
+      while (gate.asked < times) await turn();
+    })(),
+    `the module to be asked for ${times} times`,
   );
 }
 
@@ -254,7 +264,7 @@ test("Peer.call: functions in a response to a call that is given up meanwhile ar
     ),
   ];
   await lends(server, 1);
-  while (gate.asked < 3) await turn();
+  await askedBy(gate, 3);
   giveUp.abort(new Error("enough"));
   for (const call of calls) await assertRejects(() => call, Error, "enough");
   gate.open();
@@ -328,6 +338,7 @@ test("RpcResponse.close: functions in what was not read are released, wherever t
     await settle();
     await response.close();
     await lends(server, 0);
+    assertEquals(server.callbackCount, 0);
   }
 });
 
@@ -364,7 +375,7 @@ test("SessionState.loadReceiving: if it fails, the call fails with load-failed, 
   const give = client.call("give");
   const take = client.call("take", [double]);
   await gate.begun;
-  while (gate.asked < 2) await turn();
+  await askedBy(gate, 2);
   gate.fail();
   const error = await assertRejects(() => give, RpcError);
   assertEquals(error.code, "load-failed");
