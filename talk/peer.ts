@@ -615,7 +615,7 @@ export class Peer<C extends Carried = Carried>
    * streams in arguments and results that it can read.
    */
   get callbackCount(): number {
-    return this.#state.callbacks.size;
+    return this.#state.callbackCount;
   }
 
   /** The current figures of the session. */

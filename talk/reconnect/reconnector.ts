@@ -1,3 +1,4 @@
+import "../mod.ts"; // Keeps bundles in few chunks.
 import type { Carried } from "../../codec/internal.ts";
 import {
   connectionLost,
