@@ -30,7 +30,8 @@ export type RpcErrorCode =
   | "cancelled"
   | "released"
   | "limit-exceeded"
-  | "invalid-state";
+  | "invalid-state"
+  | "load-failed";
 
 /** An error of the RPC layer on this side. */
 export class RpcError extends Error {
