@@ -18,6 +18,7 @@ import { isValueStream } from "./wire/value_source.ts";
  * | `cancelled` | the caller closed the call: the reason of `call.signal` |
  * | `released` | a callback was called, retained or sent after its release |
  * | `limit-exceeded` | the peer holds as many callbacks, or as many calls wait, as this side allows |
+ * | `load-failed` | a part of this package that is loaded on first use could not be loaded |
  * | `invalid-state` | the operation is not allowed now: a mistake in the program |
  */
 export type RpcErrorCode =
@@ -30,8 +31,8 @@ export type RpcErrorCode =
   | "cancelled"
   | "released"
   | "limit-exceeded"
-  | "invalid-state"
-  | "load-failed";
+  | "load-failed"
+  | "invalid-state";
 
 /** An error of the RPC layer on this side. */
 export class RpcError extends Error {

@@ -18,6 +18,7 @@ export async function loadServer(): Promise<typeof Server> {
  */
 export class LazyServer {
   readonly #options: ServerOptions;
+  readonly #loadClass: () => Promise<typeof Server>;
   /** The class, once it is loaded. */
   #class: typeof Server | undefined;
   /** Made for the first channel: through many sessions, no calls come. */
@@ -35,9 +36,15 @@ export class LazyServer {
    *
    * @param options those of the server
    * @param loaded the class, if it is loaded already
+   * @param load loads it. Default: from this package
    */
-  constructor(options: ServerOptions, loaded: typeof Server | undefined) {
+  constructor(
+    options: ServerOptions,
+    loaded: typeof Server | undefined,
+    load: () => Promise<typeof Server> = loadServer,
+  ) {
     this.#options = options;
+    this.#loadClass = load;
     this.#class = loaded;
   }
 
@@ -93,7 +100,7 @@ export class LazyServer {
   load(): void {
     if (this.#loading || this.#class !== undefined) return;
     this.#loading = true;
-    loadServer().then(
+    this.#loadClass().then(
       (loaded) => this.#loaded(loaded),
       (error) => this.#failed(error),
     );
