@@ -49,6 +49,38 @@ export interface CodecContext {
   readonly caller: Caller;
 }
 
+/** Makes on first use what few sessions use: most do not call back or forward. */
+class LazyContext implements CodecContext {
+  readonly codec: Codec;
+  readonly writer: ResponseWriter;
+  readonly #callerIn: CallerIn;
+  #responseHeaders: HeaderCache<ReceivedHeader> | undefined;
+  #plainCaller: Caller | undefined;
+  #caller: Caller | undefined;
+
+  constructor(codec: Codec, writer: ResponseWriter, callerIn: CallerIn) {
+    this.codec = codec;
+    this.writer = writer;
+    this.#callerIn = callerIn;
+  }
+
+  get responseHeaders(): HeaderCache<ReceivedHeader> {
+    return this.#responseHeaders ??= new HeaderCache(
+      (bytes) => decodeResponseHeader(this.codec, bytes),
+      undefined,
+      useOfResponse,
+    );
+  }
+
+  get plainCaller(): Caller {
+    return this.#plainCaller ??= this.#callerIn(this.codec, false);
+  }
+
+  get caller(): Caller {
+    return this.#caller ??= this.#callerIn(this.codec, true);
+  }
+}
+
 /** A decoded call header. */
 export interface Request {
   /** The selector in its canonical form. */
@@ -269,22 +301,13 @@ export class RequestDecoder {
   #contextOf(codec: Codec): CodecContext {
     let context = this.#contexts.get(codec);
     if (context === undefined) {
-      context = {
+      const writer = new ResponseWriter(
         codec,
-        writer: new ResponseWriter(
-          codec,
-          this.#prefix,
-          this.#refusesPings,
-          this.#maxMetaSize,
-        ),
-        responseHeaders: new HeaderCache(
-          (bytes) => decodeResponseHeader(codec, bytes),
-          undefined,
-          useOfResponse,
-        ),
-        plainCaller: this.#callerIn(codec, false),
-        caller: this.#callerIn(codec, true),
-      };
+        this.#prefix,
+        this.#refusesPings,
+        this.#maxMetaSize,
+      );
+      context = new LazyContext(codec, writer, this.#callerIn);
       this.#contexts.set(codec, context);
     }
     return context;
