@@ -54,7 +54,7 @@ export class RpcError extends Error {
   }
 }
 
-/** What a {@linkcode CallError} says besides its message. */
+/** The optional parts of a {@linkcode CallError}. */
 export interface CallErrorInit extends ErrorOptions {
   /** A code that programs can branch on, of at most 64 characters. Default: none. */
   code?: string | undefined;
@@ -72,10 +72,10 @@ export interface CallErrorInit extends ErrorOptions {
 }
 
 /**
- * An error for the caller. A handler that throws one (or an error of a subclass)
- * answers the call with it, as one that returns an `Error` does. Anything else
- * that a handler throws is taken for a bug: it is the answer too, but it is also
- * reported to `onError`.
+ * An error for the caller. If a handler throws one (or an error of a subclass), the
+ * call is answered with it, as when a handler returns an `Error`. Any other error
+ * that a handler throws is treated as a bug: it is sent in the same way, but is
+ * also reported to `onError`.
  *
  * A caller of this package gets a {@linkcode RemoteError} with the message, code
  * and details, the name of the class, and the texts of the causes; other callers
@@ -174,7 +174,7 @@ export function isNotBegun(error: unknown): boolean {
   return false;
 }
 
-/** What is known of a {@linkcode RemoteError} besides its text and code. */
+/** The optional parts of a {@linkcode RemoteError}. */
 export interface RemoteErrorInit {
   /** The selector of the call that failed. */
   selector?: string | undefined;
@@ -189,8 +189,8 @@ export interface RemoteErrorInit {
 }
 
 /**
- * The peer answered a call with an error. It carries what the peer says of that
- * error, but no stack: that stays at the peer.
+ * The peer answered a call with an error. It carries what the peer says about that
+ * error, but not its stack, which is never sent.
  */
 export class RemoteError extends Error {
   /** Always `"RemoteError"`. */
@@ -219,7 +219,7 @@ export class RemoteError extends Error {
   /** The details of the handler's {@linkcode CallError}, if it had any. */
   readonly details: unknown;
   /**
-   * The metadata of the response, that of the {@linkcode CallError} included. A
+   * The metadata of the response, including that of the {@linkcode CallError}. A
    * handler that passes the error on does not pass this on.
    */
   readonly meta: Metadata;
@@ -344,7 +344,7 @@ export function namedAfterOrigin(
 const MAX_NAME = 256;
 
 /**
- * What a peer says of the call of a function or stream, of which this side knows
+ * What a peer says about the call of a function or stream, of which this side knows
  * where it came from. The owner and the peers on the way may know its ID only: it
  * was released, or passes through them without being decoded.
  *

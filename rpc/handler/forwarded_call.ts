@@ -598,7 +598,7 @@ function refusalIn(
 }
 
 /**
- * A response header says of its sender whether it may be pinged. The caller takes
+ * A response header says about its sender whether it may be pinged. The caller takes
  * that to be this side, so it gets another header if the two differ: the one that
  * this returns.
  */

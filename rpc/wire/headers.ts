@@ -47,13 +47,13 @@ export interface CallHeader {
 export interface ResponseHeader {
   /** The text of an error, which may be empty; undefined if there is no error. */
   error: string | undefined;
-  /** What else extended peers say of the error, in the field `Q`. */
+  /** What else extended peers say about the error, in the field `Q`. */
   about?: AboutError | undefined;
   /** Whether the channel stays open after the values. */
   continued: boolean;
 }
 
-/** What the field `Q` says of an error. */
+/** What the field `Q` says about an error. */
 export type AboutError = Omit<ErrorFields, "error" | "meta">;
 
 /** A response header that was received. */
@@ -140,7 +140,7 @@ export function callHeaderValue(
  * @param extension the field `Q` that was received
  * @param refusesPings whether this side asks the target not to ping it
  * @param deadline what is left of its deadline, if it has one
- * @param from what the call says of where it comes from: this side
+ * @param from what the call says about where it comes from: this side
  */
 export function forwardedHeaderValue(
   selector: string,
@@ -196,8 +196,8 @@ function withPing(
 }
 
 /**
- * The value to encode as a response header that is forwarded, if it says of its
- * responder what it is not to say of this side.
+ * The value to encode as a response header that is forwarded, if it says about its
+ * responder what it is not to say about this side.
  *
  * @param bytes the header that was received from an extended responder
  * @param refusesPings whether this side asks the caller not to ping it
@@ -392,7 +392,7 @@ export function useOfResponse({ about, meta }: ReceivedHeader): HeaderUse {
 /** No IDs of functions. */
 export const NO_IDS: readonly string[] = [];
 
-/** What the field `Q` says of an error. */
+/** What the field `Q` says about an error. */
 function aboutError(
   { code, name, details, causes }: Record<string, unknown>,
 ): AboutError {

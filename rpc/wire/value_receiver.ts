@@ -455,7 +455,7 @@ type Controller =
 function ownBytes(value: unknown): Uint8Array {
   if (!(value instanceof Uint8Array)) {
     throw new TypeError(
-      "Cannot read stream of bytes: a value is no Uint8Array",
+      "Cannot read stream of bytes: a value is not a Uint8Array",
     );
   }
   return value.length === value.buffer.byteLength

@@ -31,7 +31,7 @@ function checkOpen(): void {
   } catch (cause) {
     if (!(cause instanceof Deno.errors.BadResource)) return;
     throw new Deno.errors.BadResource(
-      "stdin and stdout are closed, and no process has them twice",
+      "stdin and stdout have been used already and are closed",
     );
   }
 }

@@ -30,7 +30,7 @@ function open(rest: string): Transport {
   const { stdin, stdout } = requiredModule<ProcessModule>("node:process");
   if (stdin.destroyed) {
     const error = new Error(
-      "stdin and stdout are closed, and no process has them twice",
+      "stdin and stdout have been used already and are closed",
     );
     error.name = "BadResource";
     throw error;
