@@ -37,7 +37,7 @@ import type {
 } from "./transport/types.ts";
 import { MemoryAccount } from "./flow/memory_account.ts";
 import { joinPool } from "./flow/memory_pool.ts";
-import { DeferredWrites } from "./flow/deferred_writes.ts";
+import { DEFERRED_WRITES } from "./flow/deferred_writes.ts";
 import type { RawChannel, RawSession } from "./raw.ts";
 import type {
   Channel,
@@ -193,7 +193,7 @@ export class QmuxSession implements RawSession {
       maxQueuedReplySize: resolved.maxQueuedReplySize,
       headroom: adopting?.headroom,
       exchange: adopting && (() => adopting.exchange()),
-      deferred: share?.deferred ?? new DeferredWrites(),
+      deferred: share?.deferred ?? DEFERRED_WRITES,
     });
     this.#turns = share?.turns ?? new TurnBudget();
     this.account = new MemoryAccount(resolved.maxHeldSize, share);
@@ -460,7 +460,7 @@ export class QmuxSession implements RawSession {
       : connectionLost("reading failed", error);
   }
 
-  /** What the session knows of its peer's silence. */
+  /** What the session knows about its peer's silence. */
   #watched(means: KeepAliveMeans | undefined): Watched {
     let started = false;
     let signs = 0;

@@ -37,7 +37,7 @@ export interface ListenSessionOptions
  * Options of {@linkcode listen}.
  *
  * @typeParam C what its codec carries besides JSON's values
- * @typeParam Context what the program knows of a peer
+ * @typeParam Context what the program knows about a peer
  */
 export interface ListenOptions<
   C extends Carried = Carried,
@@ -51,8 +51,9 @@ export interface ListenOptions<
  * Listens on an address. Every connection becomes a peer that answers calls,
  * whether or not the listener is iterated.
  *
- * The addresses are those of {@linkcode dial}; `tls:` and `wss:` need the option
- * `tls`. Port 0, as in `tcp://127.0.0.1:0`, chooses a free port.
+ * The addresses are those of {@linkcode dial}; `tls:`, `wss:`, `quic:`, `wt:` and
+ * `peer:` need the option `tls`. Port 0, as in `tcp://127.0.0.1:0`, chooses a free
+ * port.
  *
  * @example
  * ```ts
@@ -86,7 +87,7 @@ export interface ListenOptions<
  * ```
  *
  * @typeParam C what its codec carries besides JSON's values
- * @typeParam Context what the program knows of a peer: what `onPeer` returns
+ * @typeParam Context what the program knows about a peer: what `onPeer` returns
  * @param address the address to listen on
  * @param options codec, handler, limits, and which connections to accept
  * @throws {TalkError} `bad-address`, `unknown-scheme`, `listen-failed`
