@@ -4,7 +4,6 @@
  *
  * @module
  */
-import "../internal.ts"; // Keeps bundles in few chunks.
 import { printableText } from "../../printable_text.ts";
 import { MuxError } from "../errors.ts";
 import {
