@@ -431,7 +431,7 @@ export class QmuxSession implements RawSession {
     const { advice } = this.#transport as AdvisingTransport;
     const described = async () => {
       // Loaded on first use: most peers speak this protocol.
-      const { notFrames } = await import("./wire/foreign_bytes.ts");
+      const { notFrames } = await import("./foreign_peer.ts");
       return notFrames(error, bytes, advice);
     };
     // Where it cannot be loaded, as by a page without a network, the error says less.
