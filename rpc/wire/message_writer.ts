@@ -13,7 +13,8 @@ const BLOCK_SIZE = 4 * 1024;
  * value's `toJSON()` may make calls), nor while a message waits for credit.
  */
 export class MessageWriter {
-  #free: ValueWriter | undefined = new ValueWriter();
+  /** Undefined before the first message, and while it is in use. */
+  #free: ValueWriter | undefined;
   /** Where messages are stored side by side, and how much of it is used. */
   #block: Uint8Array | undefined;
   #blockLength = 0;

@@ -46,7 +46,7 @@ export interface ListenerLike<A> {
 }
 
 /** Bytes of the read buffer of an idle connection. */
-const SMALL_READ = 1024;
+const SMALL_READ = 256;
 /** Bytes that the read buffer grows to under load. */
 const LARGE_READ = 256 * 1024;
 /** Consecutive reads of less than an eighth of the buffer after which it shrinks. */
@@ -85,6 +85,15 @@ export function connTransport(conn: ConnLike): KeptTransport {
     },
   };
 
+  function received(read: number | null): Uint8Array | null {
+    if (read === null) return null;
+    // The socket is drained, so the event loop runs before more arrives.
+    if (read < buffer.length) sinceBreak = 0;
+    const bytes = buffer.subarray(0, read);
+    resize(read);
+    return bytes;
+  }
+
   function resize(read: number): void {
     if (read === buffer.length && read < LARGE_READ) {
       buffer = new Uint8Array(read * 4);
@@ -98,15 +107,8 @@ export function connTransport(conn: ConnLike): KeptTransport {
 
   return {
     keepAlive,
-    async read() {
-      const read = await conn.read(buffer);
-      if (read === null) return null;
-      // The socket is drained, so the event loop runs before more arrives.
-      if (read < buffer.length) sinceBreak = 0;
-      const bytes = buffer.subarray(0, read);
-      resize(read);
-      return bytes;
-    },
+    // An async function keeps 400 bytes more while it waits.
+    read: () => conn.read(buffer).then(received),
     async write(bytes) {
       let written = await conn.write(bytes);
       while (written < bytes.length) {
