@@ -491,7 +491,7 @@ export interface ForwardTargets {
   /** Whether a call goes to another peer after one has refused it. */
   readonly failsOver: boolean;
   /**
-   * How many calls can be under way at the peers that are connected.
+   * How many calls can be in progress at the peers that are connected.
    *
    * @param max how many at each of them; the answer if there are none
    */

@@ -1,6 +1,7 @@
 import { memoryPair } from "@qtalk/qtalk";
 import { assert, assertEquals } from "@std/assert";
-import { type RawChannel, rawSession } from "../../mux/raw.ts";
+import type { RawChannel } from "../../mux/raw.ts";
+import { rawSession } from "../../mux/session.ts";
 import { qmux } from "../../mux/session.ts";
 import type { Session } from "../../mux/types.ts";
 import { memoryTransports } from "../../mux/transport/memory.ts";

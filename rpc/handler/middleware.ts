@@ -34,8 +34,8 @@ import { respondWith } from "./respond_with.ts";
  *
  * The arguments are unread: they belong to the handler. A handler that continues
  * its call with `respond.continue()`, or forwards it, answers the caller before
- * `next()` resolves, to undefined, and its answer cannot be replaced. Several values
- * of a complete response are an `RpcResponse`.
+ * `next()` resolves to `undefined`, and its answer cannot be replaced. Several
+ * values of a complete response are an `RpcResponse`.
  *
  * @typeParam Context what it expects of `call.peer.context`
  */
@@ -68,8 +68,9 @@ export type Middleware<Context = unknown> = (
  * ```
  *
  * @param handler the handler
- * @param middleware what to put around it
- * @throws {TypeError} if one of them is not what it has to be
+ * @param middleware functions around the handler, the outermost first
+ * @throws {TypeError} if `handler` is not a handler, or a middleware is not a
+ * function
  */
 export function withMiddleware<Context = unknown>(
   handler: Handler<Context>,
@@ -102,7 +103,7 @@ export class MiddlewareList {
    *
    * @param args the middleware, or a pattern before it
    * @returns removes it
-   * @throws {TypeError} if it is no middleware
+   * @throws {TypeError} if `middleware` is not a function
    */
   add(args: readonly [...pattern: unknown[], middleware: unknown]): Disposable {
     const [pattern, middleware] = args.length === 1 ? ["/", args[0]] : args;

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import "../../internal.ts"; // Keeps bundles in few chunks.
 import { nextTurn } from "../../flow/turns.ts";
 import type {
   KeptTransport,
@@ -64,8 +65,13 @@ const WRITE_COST = 32 * 1024;
  * Makes a transport of a connection. It calls the connection's own methods:
  * `conn.readable` and `conn.writable` close the whole connection at the end of
  * either direction (denoland/deno#22258, #27510), and cost more.
+ *
+ * @param failureOf the error for one of reading. Default: that itself
  */
-export function connTransport(conn: ConnLike): KeptTransport {
+export function connTransport(
+  conn: ConnLike,
+  failureOf?: (error: unknown) => unknown,
+): KeptTransport {
   let buffer = new Uint8Array(SMALL_READ);
   let smallReads = 0;
   /** What was written since other sockets last had their turn. */
@@ -94,6 +100,10 @@ export function connTransport(conn: ConnLike): KeptTransport {
     return bytes;
   }
 
+  const failed = failureOf && ((error: unknown): never => {
+    throw failureOf(error);
+  });
+
   function resize(read: number): void {
     if (read === buffer.length && read < LARGE_READ) {
       buffer = new Uint8Array(read * 4);
@@ -108,7 +118,7 @@ export function connTransport(conn: ConnLike): KeptTransport {
   return {
     keepAlive,
     // An async function keeps 400 bytes more while it waits.
-    read: () => conn.read(buffer).then(received),
+    read: () => conn.read(buffer).then(received, failed),
     async write(bytes) {
       let written = await conn.write(bytes);
       while (written < bytes.length) {
