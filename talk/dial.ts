@@ -23,7 +23,15 @@ import {
   type ObserverOption,
 } from "./observe/option.ts";
 import type { Carried } from "../codec/internal.ts";
-import { checkPeerOptions, dialed, Peer, type PeerOptions } from "./peer.ts";
+import {
+  checkPeerOptions,
+  dialed,
+  loadedServer,
+  type LoadedServerOption,
+  Peer,
+  type PeerOptions,
+} from "./peer.ts";
+import { loadServer } from "../rpc/internal.ts";
 import type { Connected } from "./race.ts";
 import type {
   BackoffOptions,
@@ -263,13 +271,23 @@ export function dial<C extends Carried>(
 
 async function dialOnce<C extends Carried>(
   address: Provided<DialAddress>,
-  options: DialOptions<C> & FallbackOption,
+  options: DialOptions<C> & FallbackOption & LoadedServerOption,
 ): Promise<Peer<C>> {
   checkPeerOptions(options);
+  let server = options[loadedServer];
+  if (options.handler !== undefined && server !== null) {
+    // While connecting, so that the first call does not wait for it. If it fails,
+    // the peer tries again.
+    loadServer().then((loaded) => server = loaded, () => {});
+  }
   const { transport, address: addr } = await connectTo(address, options);
   const session = sessionOver(transport, options.session);
   try {
-    const peer = new Peer(session, options);
+    const all: PeerOptions<C> & LoadedServerOption = {
+      ...options,
+      [loadedServer]: server,
+    };
+    const peer = new Peer(session, all);
     peer[dialed](addr, transport);
     return peer;
   } catch (error) {
@@ -284,7 +302,12 @@ async function dialReconnecting<C extends Carried>(
 ): Promise<ReconnectingPeer<C>> {
   checkPeerOptions({ ...rest, handler });
   // One for all connections: it prints at a limited rate.
-  const options = { ...rest, onError: rest.onError ?? errorPrinter() };
+  const options = {
+    ...rest,
+    onError: rest.onError ?? errorPrinter(),
+    // Each connection has a handler, whether or not the program has given one.
+    [loadedServer]: handler === undefined ? null : undefined,
+  };
   signal?.throwIfAborted();
   // Loaded on first use: most programs do not reconnect.
   const { Reconnector } = await import("./reconnect/reconnector.ts");

@@ -119,6 +119,7 @@ const FACES = [
   "internal.ts",
   "internal_deno.ts",
   "internal_cli.ts",
+  "internal_server.ts",
 ];
 
 /** Whether a module is part of the project. */

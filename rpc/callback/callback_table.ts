@@ -1,6 +1,5 @@
 import { printableText } from "../../printable_text.ts";
 import { CallError, RpcError } from "../errors.ts";
-import { respondWithValues, sourceFor } from "../handler/respond_with.ts";
 import type { Handler, HandlerFunction } from "../types.ts";
 import {
   openSource,
@@ -27,6 +26,7 @@ import type { AnyFunction } from "../remote/types.ts";
 import { isServerCall } from "../handler/invoke.ts";
 import { RELEASE_SELECTOR } from "../wire/selector.ts";
 import { type Keeper, keeperOf, type KeeperTable } from "./kept_callback.ts";
+import type { ServerCall } from "../server/server_call.ts";
 
 /** What the ID of a stream has to say. */
 export function kindOfStream(stream: ValueStream): CallbackKind {
@@ -89,10 +89,12 @@ export class LentStream {
     }
     this.#state = "read";
     try {
-      const source = this.#cuttable(sourceFor(this.#stream, call));
+      // Only the server calls it, which has loaded this.
+      const { answering } = call as ServerCall;
+      const source = this.#cuttable(answering.sourceFor(this.#stream, call));
       // The call whose whole argument it is rejects with its error.
       const reports = !(this.#stream instanceof RestOfStream);
-      await respondWithValues(source, call, respond, reports);
+      await answering.respondWithValues(source, call, respond, reports);
     } finally {
       this.#onEnd();
     }

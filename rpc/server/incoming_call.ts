@@ -15,6 +15,7 @@ import { mayHavePointers } from "../callback/pointers.ts";
 import { printableText } from "../../printable_text.ts";
 import { timeLimit } from "../../time_limit.ts";
 import { CallError, namedAfterCall, RemoteError, RpcError } from "../errors.ts";
+import { answering } from "../handler/answering.ts";
 import type { SessionState } from "../session_state.ts";
 import type {
   Call,
@@ -34,7 +35,7 @@ import type { Fifo } from "../../queue.ts";
 import type { QueuedCall } from "./call_queue.ts";
 import type { Request } from "./request_decoder.ts";
 import type { ChannelResponder } from "./responder.ts";
-import type { ServerCall } from "./server_call.ts";
+import type { Answering, ServerCall } from "./server_call.ts";
 import {
   type ChannelPool,
   channelPool,
@@ -112,6 +113,10 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
     if (request.deadline !== undefined) {
       this.#deadline = session.now() + request.deadline;
     }
+  }
+
+  get answering(): Answering {
+    return answering;
   }
 
   get selector(): string {

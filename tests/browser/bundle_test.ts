@@ -99,7 +99,7 @@ Deno.test("browser: a page that dials ws: and calls loads what the README says",
   await check("a client for ws:", size, /`wss:`\s+loads\s+(\d+) kB/, 66);
 });
 
-Deno.test("browser: a page that dials ws: loads nothing that listens, forwards, reconnects or has sockets", async () => {
+Deno.test("browser: a page that dials ws: loads nothing that answers, listens, forwards, reconnects or has sockets", async () => {
   const { loaded, chunks } = await clientChunks();
   const codeOf = (names: Iterable<string>) =>
     [...names].map((name) => chunks.get(name)).join("");
@@ -112,6 +112,8 @@ Deno.test("browser: a page that dials ws: loads nothing that listens, forwards, 
       "node:tls",
       "sessionIdleTimeout",
       "Cannot forward call",
+      "calls are running",
+      "expected an array of arguments",
       "the peer closed the session",
     ]
   ) {
