@@ -100,6 +100,8 @@ const LARGE_DATA = 16 * 1024;
 const MOST_DEFERRED = 16 * CLOSE_SIZE;
 /** After so many writes of their own at most, frames that may wait do so again. */
 const MAX_UNDEFERRED = 64;
+/** In place of a buffer that was not needed yet. */
+const NO_BUFFER = new Uint8Array(0);
 /** `await resolved` takes one pass, as `await null` does, but allocates less. */
 const resolved = Promise.resolve();
 
@@ -152,7 +154,7 @@ export class FrameQueue implements FrameSender, DeferringWriter {
   /** Where the frames begin in a buffer. */
   readonly #start: number;
   #state: "idle" | "deferring" | "gathering" | "writing" | "stopped" = "idle";
-  #buffer = new Uint8Array(0);
+  #buffer: Uint8Array<ArrayBuffer> = NO_BUFFER;
   #length = 0;
   /** What the DATA frames in the buffer count as, beside their bytes. */
   #dataCost = 0;
@@ -161,8 +163,11 @@ export class FrameQueue implements FrameSender, DeferringWriter {
   /** Where it begins, and where it ends; -1 if it may not be shared, or has left. */
   #dataAt = 0;
   #dataEnd = -1;
-  /** The other buffer: one is filled while the other is written. */
-  #spare = new Uint8Array(0);
+  /**
+   * The other buffer: one is filled while the other is written. It is made when that
+   * happens for the first time, since most connections never need it.
+   */
+  #spare: Uint8Array<ArrayBuffer> = NO_BUFFER;
   readonly #retention = new BufferRetention();
   #replySize = 0;
   /** Bytes of the frames in the buffer that may wait. */
@@ -358,7 +363,7 @@ export class FrameQueue implements FrameSender, DeferringWriter {
     if (this.#state === "deferring") this.#deferred!.delete(this);
     this.#state = "stopped";
     this.#deferred?.writerEnded();
-    this.#buffer = this.#spare = new Uint8Array(0);
+    this.#buffer = this.#spare = NO_BUFFER;
     this.#length = this.#start;
     this.#dataSources.clear();
     this.#creditSources = [];
@@ -473,6 +478,10 @@ export class FrameQueue implements FrameSender, DeferringWriter {
 
   #rest(): void {
     this.#state = "idle";
+    if (this.#buffer === NO_BUFFER) {
+      this.#buffer = this.#spare;
+      this.#spare = NO_BUFFER;
+    }
     this.#idle?.resolve();
     this.#idle = undefined;
   }

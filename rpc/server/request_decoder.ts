@@ -36,34 +36,24 @@ const LIGHT_HEADER = 1024;
 export type CallerIn = (codec: Codec, marked: boolean) => Caller;
 
 /** What the calls in one codec share. */
-export interface CodecContext {
+export class CodecContext {
   /** Encodes and decodes their values. */
   readonly codec: Codec;
   /** Encodes and sends their responses. */
-  readonly writer: ResponseWriter;
-  /** Decodes the headers of responses that are forwarded. */
-  readonly responseHeaders: HeaderCache<ReceivedHeader>;
-  /** Calls back a caller that is not extended, in the same codec. */
-  readonly plainCaller: Caller;
-  /** Calls back an extended caller. */
-  readonly caller: Caller;
-}
-
-/** Makes on first use what few sessions use: most do not call back or forward. */
-class LazyContext implements CodecContext {
-  readonly codec: Codec;
   readonly writer: ResponseWriter;
   readonly #callerIn: CallerIn;
   #responseHeaders: HeaderCache<ReceivedHeader> | undefined;
   #plainCaller: Caller | undefined;
   #caller: Caller | undefined;
 
+  /** Made by {@linkcode RequestDecoder}. */
   constructor(codec: Codec, writer: ResponseWriter, callerIn: CallerIn) {
     this.codec = codec;
     this.writer = writer;
     this.#callerIn = callerIn;
   }
 
+  /** Decodes the headers of responses that are forwarded. */
   get responseHeaders(): HeaderCache<ReceivedHeader> {
     return this.#responseHeaders ??= new HeaderCache(
       (bytes) => decodeResponseHeader(this.codec, bytes),
@@ -72,10 +62,15 @@ class LazyContext implements CodecContext {
     );
   }
 
+  /**
+   * Calls back a caller that is not extended, in the same codec. It is made when a
+   * call first needs it, as the other one is: most handlers call nothing back.
+   */
   get plainCaller(): Caller {
     return this.#plainCaller ??= this.#callerIn(this.codec, false);
   }
 
+  /** Calls back an extended caller. */
   get caller(): Caller {
     return this.#caller ??= this.#callerIn(this.codec, true);
   }
@@ -307,7 +302,7 @@ export class RequestDecoder {
         this.#refusesPings,
         this.#maxMetaSize,
       );
-      context = new LazyContext(codec, writer, this.#callerIn);
+      context = new CodecContext(codec, writer, this.#callerIn);
       this.#contexts.set(codec, context);
     }
     return context;
