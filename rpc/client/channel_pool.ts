@@ -288,18 +288,24 @@ export class ChannelPool {
       session.outgoingSlots < this.#room && this.queued === 0
     ) {
       this.#opening++;
-      session.openRaw((channel) => {
-        this.#opening--;
-        this.#spares.push(channel);
-        if (this.queued > 0) this.#startQueued();
-        else this.#checkUse();
-      }, () => {
-        // Calls will get the reason themselves.
-        this.#opening--;
-        this.#target = Math.min(this.#target, this.#spares.length);
-      });
+      session.openRaw(this.#spareOpened, this.#spareFailed);
     }
   }
+
+  // Most calls open a spare channel, so these two are made once.
+
+  readonly #spareOpened = (channel: RawChannel): void => {
+    this.#opening--;
+    this.#spares.push(channel);
+    if (this.queued > 0) this.#startQueued();
+    else this.#checkUse();
+  };
+
+  readonly #spareFailed = (): void => {
+    // Calls will get the reason themselves.
+    this.#opening--;
+    this.#target = Math.min(this.#target, this.#spares.length);
+  };
 
   #checkUse(): void {
     const time = this.#spares.length > 1 ? IDLE_TIME : LAST_IDLE_TIME;

@@ -1,4 +1,10 @@
-import { type Codec, type CodecError, json } from "../../codec/internal.ts";
+import {
+  type Codec,
+  type CodecError,
+  json,
+  type TinyDecoder,
+  tinyDecoderOf,
+} from "../../codec/internal.ts";
 import { printableText } from "../../printable_text.ts";
 import { MAX_DELAY } from "../../time_limit.ts";
 import { RpcError } from "../errors.ts";
@@ -39,6 +45,8 @@ export type CallerIn = (codec: Codec, marked: boolean) => Caller;
 export class CodecContext {
   /** Encodes and decodes their values. */
   readonly codec: Codec;
+  /** Decodes the smallest values. */
+  readonly decodeTiny: TinyDecoder | undefined;
   /** Encodes and sends their responses. */
   readonly writer: ResponseWriter;
   readonly #callerIn: CallerIn;
@@ -49,6 +57,7 @@ export class CodecContext {
   /** Made by {@linkcode RequestDecoder}. */
   constructor(codec: Codec, writer: ResponseWriter, callerIn: CallerIn) {
     this.codec = codec;
+    this.decodeTiny = tinyDecoderOf(codec);
     this.writer = writer;
     this.#callerIn = callerIn;
   }
