@@ -14,7 +14,7 @@ import {
 } from "../wire/value_receiver.ts";
 import { isServerCall } from "./invoke.ts";
 import { respondWith } from "./respond_with.ts";
-import { isWholeArgument } from "../callback/remote_function.ts";
+import { isWholeArgument } from "../callback/pointers.ts";
 import type { FunctionToCall, ServerCall } from "../server/server_call.ts";
 import { isValueStream, type ValueStream } from "../wire/value_source.ts";
 

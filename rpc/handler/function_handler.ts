@@ -18,12 +18,12 @@ export interface Special {
 }
 
 /**
- * Passes the call to a function as its first parameter, so that the function has
+ * Passes the call to a function as its first parameter, which gives the function
  * the selector, the signal, the caller to call back and the peer. Annotate the
  * parameter with `Call<Context>` if `onPeer` of the listener returns a context; the
- * compiler cannot compare the two. Callers do not send this
- * parameter: it does not count as an argument, and it is not part of the type of
- * the result. (Declare the type of a parameter with a default value, because
+ * compiler cannot compare the two types. Callers do not send this parameter: it
+ * does not count as an argument, and it is not part of the type of the returned
+ * function. (Declare the type of a parameter with a default value, because
  * TypeScript does not infer it here.)
  *
  * @example
@@ -40,7 +40,7 @@ export interface Special {
  * ```
  *
  * @param fn the function that gets the call
- * @throws {TypeError} if it is no function
+ * @throws {TypeError} if `fn` is not a function
  */
 export function withCall<Args extends unknown[], Result, Context = unknown>(
   fn: (call: Call<Context>, ...args: Args) => Result,
@@ -50,11 +50,12 @@ export function withCall<Args extends unknown[], Result, Context = unknown>(
 
 /**
  * Passes the values that the caller streams, and the call, to a function. If the
- * function leaves the loop over the values early, no more are read: the caller
- * waits, and its producer ends once the function has answered.
+ * function leaves the loop over the values early, no more values are read: the
+ * caller waits, and its producer is stopped once the function has answered.
  *
- * Called without a stream, the function gets a stream of one value, the argument,
- * or of none if there is no argument. Several arguments are an error.
+ * If the caller does not stream, the function gets a stream of one value, the
+ * argument, or an empty stream if there is no argument. Several arguments are an
+ * error.
  *
  * The loop ends when the caller ends its values. If the caller fails or cancels
  * the call, the loop throws. A Go caller that streams a channel of arguments
@@ -89,7 +90,7 @@ export function withCall<Args extends unknown[], Result, Context = unknown>(
  * ```
  *
  * @param fn the function that gets the values
- * @throws {TypeError} if it is no function
+ * @throws {TypeError} if `fn` is not a function
  */
 export function withStream<T, Result, Context = unknown>(
   fn: (values: AsyncIterable<T>, call: Call<Context>) => Result,
@@ -137,7 +138,7 @@ export function functionHandler(
       return answering.callFunction(called, call, respond);
     }
     // Only the server's own calls bring it: this one is a program's.
-    return import("./answering.ts").then((module) => {
+    return import("../internal_server.ts").then((module) => {
       loaded = module.answering;
       return loaded.callFunction(called, call, respond);
     });

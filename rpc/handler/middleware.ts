@@ -26,8 +26,8 @@ import {
  *
  * The arguments are unread: they belong to the handler. A handler that continues
  * its call with `respond.continue()`, or forwards it, answers the caller before
- * `next()` resolves, to undefined, and its answer cannot be replaced. Several values
- * of a complete response are an `RpcResponse`.
+ * `next()` resolves to `undefined`, and its answer cannot be replaced. Several
+ * values of a complete response are an `RpcResponse`.
  *
  * @typeParam Context what it expects of `call.peer.context`
  */
@@ -60,8 +60,9 @@ export type Middleware<Context = unknown> = (
  * ```
  *
  * @param handler the handler
- * @param middleware what to put around it
- * @throws {TypeError} if one of them is not what it has to be
+ * @param middleware functions around the handler, the outermost first
+ * @throws {TypeError} if `handler` is not a handler, or a middleware is not a
+ * function
  */
 export function withMiddleware<Context = unknown>(
   handler: Handler<Context>,
@@ -94,7 +95,7 @@ export class MiddlewareList {
    *
    * @param args the middleware, or a pattern before it
    * @returns removes it
-   * @throws {TypeError} if it is no middleware
+   * @throws {TypeError} if `middleware` is not a function
    */
   add(args: readonly [...pattern: unknown[], middleware: unknown]): Disposable {
     const [pattern, middleware] = args.length === 1 ? ["/", args[0]] : args;
@@ -150,7 +151,7 @@ function run(
     return call.answering.runMiddleware(list, handler, call, respond);
   }
   // Only the server's own calls bring it: this one is a program's.
-  return import("./answering.ts").then(({ answering }) =>
+  return import("../internal_server.ts").then(({ answering }) =>
     answering.runMiddleware(list, handler, call, respond)
   );
 }

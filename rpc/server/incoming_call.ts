@@ -10,8 +10,8 @@ import {
   type RawChannel,
   type WaitOptions,
 } from "../../mux/internal.ts";
-import { BorrowedCallbacks } from "../callback/borrowed_callbacks.ts";
-import { mayHavePointers, revivePointers } from "../callback/pointers.ts";
+import type { BorrowedCallbacks } from "../callback/borrowed_callbacks.ts";
+import { mayHavePointers } from "../callback/pointers.ts";
 import { printableText } from "../../printable_text.ts";
 import { timeLimit } from "../../time_limit.ts";
 import { CallError, namedAfterCall, RemoteError, RpcError } from "../errors.ts";
@@ -27,6 +27,7 @@ import type {
 import { type Metadata, NO_META, traceIn } from "../wire/metadata.ts";
 import {
   absent,
+  HeldValue,
   ValueIterator,
   ValueReceiver,
 } from "../wire/value_receiver.ts";
@@ -208,7 +209,7 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
   receive(options?: WaitOptions): Promise<unknown> {
     try {
       if (this.#weight > 0 || this.responder.borrowed !== undefined) {
-        this.#goOn();
+        if (!this.#receiver?.holds) this.#goOn();
       }
     } catch (error) {
       const own = this.named(error);
@@ -239,6 +240,7 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
 
   receiveNow(): unknown | typeof absent {
     try {
+      if (this.#receiver?.holds) return this.#receiver.receiveNow();
       const bytes = this.#reader.next();
       if (bytes === undefined) return absent;
       if (bytes === null) return this.#receiver?.receiveNow();
@@ -406,7 +408,7 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
 
   #newBorrowed(): BorrowedCallbacks {
     const { request, session, callback } = this;
-    return new BorrowedCallbacks(
+    return new session.receiving!.BorrowedCallbacks(
       this.#plainCaller,
       session,
       session.originOf(request.selector),
@@ -427,8 +429,20 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
       this.#weigh(weight.bytes);
     }
     if (!mayHavePointers(value, bytes)) return value;
+    if (this.session.receiving !== undefined) return this.#revive(value);
+    const held = new HeldValue(value, this.session, () => this.#revive(value));
+    return (this.#receiver ??= this.#newReceiver()).hold(held);
+  }
+
+  /** Makes the functions and streams in a value. */
+  #revive(value: unknown): unknown {
     const borrowed = this.responder.borrowed ??= this.#newBorrowed();
-    return revivePointers(value, (id) => borrowed.borrow(id));
+    try {
+      return borrowed.revive(value);
+    } finally {
+      // It may have been answered while the module was loaded.
+      if (this.responder.state === "returned") borrowed.ended();
+    }
   }
 }
 
