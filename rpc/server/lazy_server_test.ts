@@ -1,6 +1,7 @@
 import { json, Peer } from "@qtalk/qtalk";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { memoryTransports, qmux, rawSession } from "../../mux/internal.ts";
+import { MemoryAccount } from "../../mux/flow/memory_account.ts";
 import type { RawChannel } from "../../mux/raw.ts";
 import type { SessionOptions } from "../../mux/options.ts";
 import type { Session } from "../../mux/types.ts";
@@ -234,4 +235,23 @@ test("Peer.handle: a handler that is registered while the server loads gets the 
   const call = client.call("x");
   server.handle("x", (_call, respond) => respond.return("answered"));
   assertEquals(await call, "answered");
+});
+
+test("Peer: a function that it sends is called although it has no handler", async (t) => {
+  const [client] = t.pair({}, {
+    handler: async (call, respond) => {
+      const [fn] = await call.receive() as [() => Promise<unknown>];
+      await respond.return(await fn());
+    },
+  });
+  assertEquals(await client.call("x", [() => "called"]), "called");
+});
+
+Deno.test("SessionState.onLending: it is called once, before the first function is sent", () => {
+  const state = new SessionState(10, new MemoryAccount(1024 * 1024));
+  let count = 0;
+  state.onLending = () => void count++;
+  assertEquals([state.callbackCount, count], [0, 0]);
+  assert(state.callbacks === state.callbacks);
+  assertEquals(count, 1);
 });
