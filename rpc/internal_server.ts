@@ -1,6 +1,6 @@
 /**
- * What answers calls: a program that only makes calls does not load it. `talk` uses
- * it, too. No entry point exports this module.
+ * What is loaded when a program answers calls. `talk` uses it for listeners, and this
+ * layer where the first call arrives. No entry point exports this module.
  *
  * @module
  */

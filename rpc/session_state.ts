@@ -59,6 +59,8 @@ export class SessionState {
   onGivenUp:
     | ((handlers: ReadonlySet<Handler>, reason: unknown) => void)
     | undefined;
+  /** Called when this side lends its first function, which the peer may call. */
+  onLending: (() => void) | undefined;
   /** What receives functions and streams of the peer, once it was loaded. */
   receiving: Receiving | undefined;
   #loading: Promise<Receiving> | undefined;
@@ -122,12 +124,16 @@ export class SessionState {
 
   /** The functions that this side lends to the peer; made when it is first used. */
   get callbacks(): CallbackTable {
-    return this.#callbacks ??= new CallbackTable(
-      this.#maxCallbacks,
-      (fn) => functionHandler(fn, undefined),
-      this.account.callbacks,
-      this,
-    );
+    if (this.#callbacks === undefined) {
+      this.#callbacks = new CallbackTable(
+        this.#maxCallbacks,
+        (fn) => functionHandler(fn, undefined),
+        this.account.callbacks,
+        this,
+      );
+      this.onLending?.();
+    }
+    return this.#callbacks;
   }
 
   /** How many functions this side lends to the peer. */
