@@ -384,6 +384,15 @@ Deno.test("FrameQueue: DATA that may share a frame does so with what comes direc
   ]);
 });
 
+Deno.test("FrameQueue: waits longer for the next large chunk of a stream than for other frames", async () => {
+  const { queue, writes } = new Harness({ held: true });
+  queue.data(7, new Uint8Array(20_000), 100_000);
+  for (let pass = 0; pass < 10; pass++) await null;
+  queue.data(7, new Uint8Array(20_000), 100_000);
+  await turn();
+  assertEquals(writes.length, 1);
+});
+
 Deno.test("FrameQueue: small DATA has a frame of its own", async () => {
   const harness = new Harness();
   for (let i = 0; i < 3; i++) {
