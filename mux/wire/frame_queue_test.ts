@@ -393,6 +393,23 @@ Deno.test("FrameQueue: waits longer for the next large chunk of a stream than fo
   assertEquals(writes.length, 1);
 });
 
+Deno.test("FrameQueue: large DATA leaves early in the 64 writes after small DATA", async () => {
+  const { queue, writes } = new Harness();
+  queue.data(1, new Uint8Array(100));
+  await turn();
+  let early = 0;
+  for (;;) {
+    const before = writes.length;
+    queue.data(7, new Uint8Array(20_000));
+    queue.data(7, new Uint8Array(20_000));
+    if (writes.length === before) break;
+    early++;
+    await turn();
+  }
+  // The write with the small DATA is the first of the 64.
+  assertEquals(early, 63);
+});
+
 Deno.test("FrameQueue: small DATA has a frame of its own", async () => {
   const harness = new Harness();
   for (let i = 0; i < 3; i++) {
