@@ -18,7 +18,7 @@ import {
   utf8,
 } from "../../tests/support/wire.ts";
 import { turn, watch, within } from "../../tests/support/within.ts";
-import { isRawChannel } from "../raw.ts";
+import { isRawChannel } from "./channel_streams.ts";
 import type { Channel } from "../types.ts";
 
 /** The bytes that the script received on a channel, and its other frames. */
