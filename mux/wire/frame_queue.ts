@@ -103,7 +103,7 @@ const EARLY_WRITE = 2 * 1024;
  */
 const LARGE_DATA = 16 * 1024;
 /**
- * Writes, from one with small DATA on, in which large DATA is treated as if it were
+ * Writes, from one with a small value on, in which large DATA is treated as if it were
  * small. Calls beside a transfer would otherwise wait for twice as many of its bytes,
  * and take 0.8 to 1.0 in place of 0.4 to 0.5 ms (the median, on a busy machine).
  */
@@ -173,7 +173,7 @@ export class FrameQueue implements FrameSender, DeferringWriter {
   /** Where it begins, and where it ends; -1 if it may not be shared, or has left. */
   #dataAt = 0;
   #dataEnd = -1;
-  /** Writes in which large DATA does not gather, for small DATA has come. */
+  /** Writes in which large DATA does not gather, for a small value was sent. */
   #besideSmall = 0;
   /** The other buffer: one is filled while the other is written. */
   #spare = new Uint8Array(0);
@@ -259,17 +259,18 @@ export class FrameQueue implements FrameSender, DeferringWriter {
 
   data(recipientId: number, payload: Uint8Array, shareable = 0): void {
     if (this.#state === "stopped") return;
-    if (payload.length < LARGE_DATA) this.#besideSmall = BESIDE_WRITES;
-    if (
-      this.#besideSmall > 0 ||
-      !this.#extendData(recipientId, payload, shareable)
-    ) {
+    const isSmall = payload.length < LARGE_DATA;
+    // A value: transfers have small pieces, too, where a read or a window ends.
+    if (isSmall && shareable === 0) this.#besideSmall = BESIDE_WRITES;
+    const isAlone = this.#besideSmall > 0 ||
+      !this.#extendData(recipientId, payload, shareable);
+    if (isAlone) {
       const at = this.#reserve(DATA_HEADER_SIZE + payload.length);
       writeData(this.#buffer, at, recipientId, payload);
       this.#dataAt = at;
-      this.#dataEnd = this.#besideSmall === 0 && shareable > 0
-        ? this.#length
-        : -1;
+      this.#dataEnd = this.#besideSmall > 0 || isSmall || shareable === 0
+        ? -1
+        : this.#length;
     }
     this.#dataCost += recipientId === this.#dataId
       ? DATA_COST.inRow
@@ -277,7 +278,7 @@ export class FrameQueue implements FrameSender, DeferringWriter {
     this.#dataId = recipientId;
     if (
       this.#state === "gathering" && this.#length >= EARLY_WRITE &&
-      (this.#besideSmall > 0 || !this.hasRoom)
+      (this.#besideSmall > 0 || isSmall && isAlone || !this.hasRoom)
     ) {
       void this.#flush();
     } else this.#wake();

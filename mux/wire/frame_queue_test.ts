@@ -393,7 +393,7 @@ Deno.test("FrameQueue: waits longer for the next large chunk of a stream than fo
   assertEquals(writes.length, 1);
 });
 
-Deno.test("FrameQueue: large DATA leaves early in the 64 writes after small DATA", async () => {
+Deno.test("FrameQueue: large DATA leaves early in the 64 writes after a small value", async () => {
   const { queue, writes } = new Harness();
   queue.data(1, new Uint8Array(100));
   await turn();
@@ -406,8 +406,24 @@ Deno.test("FrameQueue: large DATA leaves early in the 64 writes after small DATA
     early++;
     await turn();
   }
-  // The write with the small DATA is the first of the 64.
+  // The write with the value is the first of the 64.
   assertEquals(early, 63);
+});
+
+Deno.test("FrameQueue: small pieces of a stream do not divide its writes", async () => {
+  const { queue, writes, ...harness } = new Harness({ held: true });
+  queue.data(7, new Uint8Array(9), 100_000);
+  for (let i = 0; i < 2; i++) {
+    queue.data(7, new Uint8Array(20_000), 100_000);
+    queue.data(7, new Uint8Array(9), 100_000);
+  }
+  await turn();
+  assertEquals(writes.length, 1);
+  const sizes = parseFrames(...writes).map((frame) =>
+    frame.type === "data" && frame.payload.length
+  );
+  assertEquals(sizes, [9, 40_018]);
+  assertEquals(harness.errors, []);
 });
 
 Deno.test("FrameQueue: small DATA has a frame of its own", async () => {
