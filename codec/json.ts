@@ -6,8 +6,12 @@ import {
 } from "./json/scan.ts";
 import type { CarriedByBigIntJson, Codec, CodecOptions } from "./codec.ts";
 import { CodecError } from "./errors.ts";
-import { EscapedKeys, mayHaveEscapedKey } from "./json/escaped_keys.ts";
-import { LongIntegers, MAX_INTEGER_LENGTH } from "./json/long_integers.ts";
+import {
+  EscapedKeys,
+  LongIntegers,
+  MAX_INTEGER_LENGTH,
+  mayHaveEscapedKey,
+} from "./json/rewriting.ts";
 import { codecLimits, weightOf } from "./limits.ts";
 import { Normalizer } from "./normalizer.ts";
 
@@ -96,7 +100,10 @@ export function json(options: JsonOptions = {}): Codec {
   const limits = codecLimits(options);
   const bigints = options.bigint === true;
   const normalizer = bigints ? new BigIntNormalizer() : new JsonNormalizer();
-  const special = bigints ? LONG_INTEGER : LARGE_NUMBER;
+  // The same, or an integer beyond 2^53.
+  const special = bigints
+    ? new RegExp(`[eE]\\+?\\d{3}|\\d{${LONG_DIGITS}}`)
+    : LARGE_NUMBER;
   const scannedFrom = unlimitedSize(limits) + 1;
   // Made when a value needs it: most peers have a codec, and small values.
   let scanner: JsonScanner | undefined;
@@ -208,8 +215,6 @@ const SMALL_TEXT = 4 * 1024;
 const TINY_TEXT = 12;
 /** What a text contains if it may contain a number beyond the largest double. */
 const LARGE_NUMBER = /[eE]\+?\d{3}|\d{200}/;
-/** The same, or an integer beyond 2^53. */
-const LONG_INTEGER = new RegExp(`[eE]\\+?\\d{3}|\\d{${LONG_DIGITS}}`);
 /** The length of `1e309`, the shortest text that has either. */
 const SHORTEST_SPECIAL = 5;
 

@@ -23,9 +23,21 @@ import {
   type ObserverOption,
 } from "./observe/option.ts";
 import type { Carried } from "../codec/internal.ts";
-import { checkPeerOptions, dialed, Peer, type PeerOptions } from "./peer.ts";
+import {
+  checkPeerOptions,
+  dialed,
+  loadedServer,
+  type LoadedServerOption,
+  Peer,
+  type PeerOptions,
+} from "./peer.ts";
+import { loadServer } from "../rpc/internal.ts";
 import type { Connected } from "./race.ts";
-import type { ReconnectingPeer, ReconnectOptions } from "./reconnect/types.ts";
+import type {
+  BackoffOptions,
+  ReconnectingPeer,
+  ReconnectOptions,
+} from "./reconnect/types.ts";
 
 /** The default of {@linkcode ConnectOptions.timeout}, in milliseconds. */
 export const DEFAULT_CONNECT_TIMEOUT = 30_000;
@@ -45,6 +57,20 @@ export type DialAddress = string | readonly string[];
 
 /** The default of {@linkcode ConnectOptions.headStart}, in milliseconds. */
 export const DEFAULT_HEAD_START = 250;
+
+/** The defaults of {@linkcode ReconnectOptions}. */
+export const DEFAULT_RECONNECT_OPTIONS: Readonly<
+  Record<
+    keyof BackoffOptions | "maxAttempts" | "maxWaitingCalls",
+    number
+  >
+> = Object.freeze({
+  minDelay: 100,
+  maxDelay: 30_000,
+  jitter: 0.5,
+  maxAttempts: Infinity,
+  maxWaitingCalls: 1_024,
+});
 
 /** Options for connecting. */
 export interface ConnectOptions extends ObserverOption {
@@ -245,13 +271,23 @@ export function dial<C extends Carried>(
 
 async function dialOnce<C extends Carried>(
   address: Provided<DialAddress>,
-  options: DialOptions<C> & FallbackOption,
+  options: DialOptions<C> & FallbackOption & LoadedServerOption,
 ): Promise<Peer<C>> {
   checkPeerOptions(options);
+  let server = options[loadedServer];
+  if (options.handler !== undefined && server !== null) {
+    // While connecting, so that the first call does not wait for it. If it fails,
+    // the peer tries again.
+    loadServer().then((loaded) => server = loaded, () => {});
+  }
   const { transport, address: addr } = await connectTo(address, options);
   const session = sessionOver(transport, options.session);
   try {
-    const peer = new Peer(session, options);
+    const all: PeerOptions<C> & LoadedServerOption = {
+      ...options,
+      [loadedServer]: server,
+    };
+    const peer = new Peer(session, all);
     peer[dialed](addr, transport);
     return peer;
   } catch (error) {
@@ -266,7 +302,12 @@ async function dialReconnecting<C extends Carried>(
 ): Promise<ReconnectingPeer<C>> {
   checkPeerOptions({ ...rest, handler });
   // One for all connections: it prints at a limited rate.
-  const options = { ...rest, onError: rest.onError ?? errorPrinter() };
+  const options = {
+    ...rest,
+    onError: rest.onError ?? errorPrinter(),
+    // Each connection has a handler, whether or not the program has given one.
+    [loadedServer]: handler === undefined ? null : undefined,
+  };
   signal?.throwIfAborted();
   // Loaded on first use: most programs do not reconnect.
   const { Reconnector } = await import("./reconnect/reconnector.ts");

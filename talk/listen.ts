@@ -17,6 +17,7 @@ import type {
   SharedLimits,
 } from "./listener/listener.ts";
 import type { Carried } from "../codec/internal.ts";
+import { resolveAddress } from "./address.ts";
 import { checkPeerOptions, type PeerOptions, type PeerWith } from "./peer.ts";
 import type { ObserverOption } from "./observe/option.ts";
 
@@ -97,7 +98,7 @@ export async function listen<C extends Carried = Carried, Context = unknown>(
   options: ListenOptions<C, Context> = {},
 ): Promise<Listener<PeerWith<C, Context>>> {
   checkPeerOptions(options);
-  const { listenForPeers } = await load();
+  const { listenForPeers } = await load(address);
   return await listenForPeers(address, options);
 }
 
@@ -156,11 +157,15 @@ export async function listenRaw<T extends Closable>(
   make: (transport: Transport, limits: ResolvedSharedLimits) => T,
   rules: AcceptRules<T>,
 ): Promise<Listener<T>> {
-  const { listenForTransports } = await load();
+  const { listenForTransports } = await load(address);
   return await listenForTransports(address, options, make, rules);
 }
 
 /** A program that only dials needs no listener. */
-function load(): Promise<typeof import("./listener/start.ts")> {
+function load(
+  address: string,
+): Promise<typeof import("./listener/start.ts")> {
+  // Meanwhile, the scheme is loaded as well; what is wrong is reported later.
+  resolveAddress(address).catch(() => {});
   return import("./listener/start.ts");
 }

@@ -36,6 +36,7 @@ import {
   type Handler,
   invoke,
   kindOf,
+  LazyServer,
   MAX_META_SIZE,
   type Middleware,
   MiddlewareList,
@@ -44,7 +45,7 @@ import {
   remoteOf,
   Router,
   type RpcResponse,
-  Server,
+  type Server,
   type ServerOptions,
   SessionState,
 } from "../rpc/internal.ts";
@@ -177,6 +178,18 @@ export const admit: unique symbol = Symbol("qtalk.admit");
 export const listenerCertificate: unique symbol = Symbol(
   "qtalk.listenerCertificate",
 );
+
+/**
+ * The key of the option with the class of the server, for what has loaded it before
+ * it makes a peer.
+ */
+export const loadedServer: unique symbol = Symbol("qtalk.loadedServer");
+
+/** That option, for the options of peers that this package makes. */
+export interface LoadedServerOption {
+  /** With null, the server is loaded when the first call arrives. */
+  readonly [loadedServer]?: typeof Server | null | undefined;
+}
 
 /** What a listener asks about the use of its peers. */
 export const uses: unique symbol = Symbol("qtalk.uses");
@@ -349,7 +362,7 @@ export class Peer<C extends Carried = Carried>
   readonly #router = new Router();
   readonly #client: Client;
   readonly #state: SessionState;
-  readonly #server: Server;
+  readonly #server: LazyServer;
   readonly #serverOptions: ServerOptions;
   #middleware: MiddlewareList | undefined;
   /** @ignore */
@@ -438,8 +451,13 @@ export class Peer<C extends Carried = Carried>
       onError: report,
     };
     this.#serverOptions = serverOptions;
-    this.#server = new Server(serverOptions);
-    session.accept((channel) => this.#server.serve(channel as RawChannel));
+    const loaded = (options as LoadedServerOption)[loadedServer];
+    const server = this.#server = new LazyServer(
+      serverOptions,
+      loaded ?? undefined,
+    );
+    if (options.handler !== undefined && loaded !== null) server.load();
+    session.accept((channel) => server.serve(channel as RawChannel));
     session.closed.then(() => this.#ended(undefined), (error) => {
       this.#ended(error);
       report(error, undefined);
@@ -448,6 +466,7 @@ export class Peer<C extends Carried = Carried>
 
   #ended(failure: unknown): void {
     this.#state.close();
+    this.#server.end();
     const reason = failure ??
       (this.#closing ? sessionClosed() : connectionLost("the peer ended it"));
     this.#end = { reason };
@@ -615,7 +634,7 @@ export class Peer<C extends Carried = Carried>
    * streams in arguments and results that it can read.
    */
   get callbackCount(): number {
-    return this.#state.callbacks.size;
+    return this.#state.callbackCount;
   }
 
   /** The current figures of the session. */
@@ -645,7 +664,9 @@ export class Peer<C extends Carried = Carried>
    */
   handle(pattern: string, handler: Handler): Disposable {
     if (this.#closeCalled) throw handledTooLate(pattern);
-    return this.#router.handle(pattern, handler);
+    const registered = this.#router.handle(pattern, handler);
+    this.#server.load();
+    return registered;
   }
 
   /**
@@ -689,6 +710,7 @@ export class Peer<C extends Carried = Carried>
   use(...args: [unknown] | [unknown, unknown]): Disposable {
     const list = this.#middleware ?? new MiddlewareList();
     const added = list.add(args);
+    this.#server.load();
     if (this.#middleware === undefined) {
       this.#middleware = list;
       // Without middleware, calls pay nothing for it.

@@ -1,3 +1,4 @@
+import "./mod.ts"; // Keeps bundles in few chunks.
 import type { Transport } from "../mux/internal.ts";
 import { timeLimit } from "../time_limit.ts";
 import { redactedAddress, redactedIn } from "../printable_text.ts";

@@ -407,6 +407,24 @@ Deno.test("TLS: an older version than the least one is refused", async () => {
   assertEquals(await there.reports.nextCode(), "wrong-version");
 });
 
+/** The first message of a client of TLS 1.1: no extensions, one cipher. */
+function hello11(): Uint8Array {
+  const hello = [3, 2, ...new Uint8Array(32), 0, 0, 2, 0, 0x2f, 1, 0];
+  const message = [1, 0, 0, hello.length, ...hello];
+  return Uint8Array.of(22, 3, 1, 0, message.length, ...message);
+}
+
+Deno.test("TLS: a client whose versions are all too old is reported as one, and gets an alert", async () => {
+  await using there = await serve();
+  const port = Number(there.addr.split(":").at(-1));
+  using conn = await Deno.connect({ hostname: "127.0.0.1", port });
+  await conn.write(hello11());
+  const alert = new Uint8Array(16);
+  assertEquals(await conn.read(alert), 7);
+  assertEquals([alert[0], alert[5]], [21, 2]);
+  assertEquals(await there.reports.nextCode(), "wrong-version");
+});
+
 Deno.test("TLS: a connection that is cut is an error on both sides, where one that ends is none", async () => {
   await using there = await serve();
   const port = Number(there.addr.split(":").at(-1));

@@ -10,7 +10,7 @@ import { concat, framed, utf8 } from "../../tests/support/wire.ts";
 import { turn, watch, within } from "../../tests/support/within.ts";
 import { CodecError } from "../errors.ts";
 import { json } from "../json.ts";
-import { SpareBuffer } from "./spare_buffer.ts";
+import { SpareBuffer } from "./value_writer.ts";
 import {
   type ByteSource,
   UNLIMITED,
@@ -19,13 +19,24 @@ import {
 } from "./value_reader.ts";
 import { test } from "../../tests/support/harness.ts";
 
-/** A source whose bytes arrive when the test says so. */
+/** A source of these bytes, and of others when the test says so. */
 class Source implements ByteSource {
   ended = false;
   failure: unknown;
   taken = 0;
+  /** What was announced with `expect()`. */
+  readonly expected: number[] = [];
   #pieces: Uint8Array[] = [];
   #waiting: (() => void) | undefined;
+
+  constructor(...pieces: Uint8Array[]) {
+    this.arrive(...pieces);
+  }
+
+  /** Bytes that were not taken. */
+  get length(): number {
+    return this.#pieces.reduce((sum, { length }) => sum + length, 0);
+  }
 
   arrive(...pieces: Uint8Array[]): void {
     this.#pieces.push(...pieces.filter((piece) => piece.length > 0));
@@ -67,6 +78,14 @@ class Source implements ByteSource {
     if (this.#pieces.length > 0 || this.ended) return callback();
     assert(this.#waiting === undefined, "two callbacks wait");
     this.#waiting = callback;
+  }
+
+  cancelWhenReadable(callback: () => void): void {
+    if (this.#waiting === callback) this.#waiting = undefined;
+  }
+
+  expect(bytes: number): void {
+    this.expected.push(bytes);
   }
 
   #notify(): void {
@@ -352,60 +371,6 @@ class Memory implements ValueMemory {
   }
 }
 
-/** A source of these bytes, which does not end. */
-class UnendingSource implements ByteSource {
-  readonly ended = false;
-  readonly failure = undefined;
-  readonly expected: number[] = [];
-  #bytes: Uint8Array;
-  #waiting: (() => void) | undefined;
-
-  constructor(bytes: Uint8Array) {
-    this.#bytes = bytes;
-  }
-
-  get length(): number {
-    return this.#bytes.length;
-  }
-
-  arrive(bytes: Uint8Array): void {
-    this.#bytes = bytes;
-    this.#waiting?.();
-    this.#waiting = undefined;
-  }
-
-  peek(): Uint8Array | undefined {
-    return this.#bytes.length === 0 ? undefined : this.#bytes;
-  }
-
-  get chunk(): Uint8Array | undefined {
-    return this.peek();
-  }
-
-  readonly chunkStart = 0;
-
-  get chunkEnd(): number {
-    return this.peek()?.length ?? 0;
-  }
-
-  consume(bytes: number): void {
-    this.#bytes = this.#bytes.subarray(bytes);
-  }
-
-  whenReadable(callback: () => void): void {
-    if (this.#bytes.length > 0) callback();
-    else this.#waiting = callback;
-  }
-
-  cancelWhenReadable(): void {
-    this.#waiting = undefined;
-  }
-
-  expect(bytes: number): void {
-    this.expected.push(bytes);
-  }
-}
-
 /** The length of a value, and its first `bytes` bytes. */
 function begin(size: number, bytes: number): Uint8Array {
   const out = new Uint8Array(4 + bytes);
@@ -415,7 +380,7 @@ function begin(size: number, bytes: number): Uint8Array {
 
 test("ValueReader: takes all of a value's size when its length has arrived, and gives it back with the value", () => {
   const memory = new Memory(100);
-  const source = new UnendingSource(begin(60, 0));
+  const source = new Source(begin(60, 0));
   const reader = new ValueReader(source, 100, memory);
   assertEquals(reader.next(), undefined);
   assertEquals(memory.left, 40);
@@ -426,9 +391,9 @@ test("ValueReader: takes all of a value's size when its length has arrived, and 
 
 test("ValueReader: leaves the bytes of a value unread until there is memory for all of it", async () => {
   const memory = new Memory(100);
-  const first = new ValueReader(new UnendingSource(begin(60, 50)), 100, memory);
+  const first = new ValueReader(new Source(begin(60, 50)), 100, memory);
   assertEquals(first.next(), undefined);
-  const source = new UnendingSource(begin(60, 50));
+  const source = new Source(begin(60, 50));
   const second = new ValueReader(source, 100, memory);
   assertEquals(second.next(), undefined);
   let called = 0;
@@ -451,7 +416,7 @@ test("ValueReader: a large value that has arrived as a whole waits for memory, t
   const size = 2_000;
   const memory = new Memory(size);
   memory.tryTake(8);
-  const source = new UnendingSource(framed(new Uint8Array(size)));
+  const source = new Source(framed(new Uint8Array(size)));
   const reader = new ValueReader(source, size, memory);
   const length = reader.read((bytes) => bytes.length);
   await turn();
@@ -467,16 +432,16 @@ test("ValueReader: a large value that has arrived as a whole waits for memory, t
 test("ValueReader: a value of up to 1 KiB that has arrived needs no memory", () => {
   const memory = new Memory(-1, 10_000);
   for (const size of [0, 1, 1024]) {
-    const source = new UnendingSource(framed(new Uint8Array(size)));
+    const source = new Source(framed(new Uint8Array(size)));
     assertEquals(new ValueReader(source, 2_000, memory).next()?.length, size);
   }
-  const source = new UnendingSource(framed(new Uint8Array(1025)));
+  const source = new Source(framed(new Uint8Array(1025)));
   assertEquals(new ValueReader(source, 2_000, memory).next(), undefined);
 });
 
 test("ValueReader: a value that could never fit fails", () => {
   const memory = new Memory(100, 50);
-  const reader = new ValueReader(new UnendingSource(begin(51, 0)), 100, memory);
+  const reader = new ValueReader(new Source(begin(51, 0)), 100, memory);
   const error = assertThrows(
     () => reader.next(),
     CodecError,
@@ -489,7 +454,7 @@ test("ValueReader: a value that could never fit fails", () => {
 test("ValueReader.release: gives up waiting for memory, and skips the value", () => {
   const memory = new Memory(10);
   memory.tryTake(10);
-  const source = new UnendingSource(begin(8, 3));
+  const source = new Source(begin(8, 3));
   const reader = new ValueReader(source, 100, memory);
   assertEquals(reader.next(), undefined);
   reader.whenReadable(() => {
@@ -507,7 +472,7 @@ test("ValueReader.release: gives up waiting for memory, and skips the value", ()
 test("ValueReader.cancelWhenReadable: forgets a callback that waits for memory or for bytes", async () => {
   const memory = new Memory(10);
   memory.tryTake(10);
-  const source = new UnendingSource(begin(8, 0));
+  const source = new Source(begin(8, 0));
   const reader = new ValueReader(source, 100, memory);
   assertEquals(reader.next(), undefined);
   const never = () => {
@@ -527,7 +492,7 @@ test("ValueReader.cancelWhenReadable: forgets a callback that waits for memory o
 
 test("ValueReader: takes the memory of each value from what is set when it begins", () => {
   const [headers, values] = [new Memory(10), new Memory(100)];
-  const source = new UnendingSource(framed(utf8("header")));
+  const source = new Source(framed(utf8("header")));
   const reader = new ValueReader(source, 100, headers);
   assertEquals(reader.next()?.length, 6);
   reader.memory = values;

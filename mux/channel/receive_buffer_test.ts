@@ -3,11 +3,11 @@ import {
   assertEquals,
   assertGreater,
   assertGreaterOrEqual,
-  assertLess,
   assertLessOrEqual,
   assertNotStrictEquals,
   assertStrictEquals,
 } from "@std/assert";
+import { movedBy } from "../../tests/support/moved.ts";
 import { forSeeds } from "../../tests/support/random.ts";
 import { concat, text, utf8 } from "../../tests/support/wire.ts";
 import { BlockPool, ReceiveBuffer } from "./receive_buffer.ts";
@@ -293,26 +293,23 @@ Deno.test("ReceiveBuffer: a chunk that is taken has no bytes of others after it"
   assert(!new Uint8Array(chunk.buffer).includes(0xee));
 });
 
-Deno.test("ReceiveBuffer: takes time in proportion to the pieces, borrowed or owned", () => {
-  const time = (count: number, own: boolean) => {
-    const buffer = new ReceiveBuffer();
-    const piece = new Uint8Array(own ? SPARE : 1);
-    const start = performance.now();
-    for (let i = 0; i < count; i++) {
-      buffer.borrow(piece);
-      if (own) buffer.own();
-    }
-    for (let next = buffer.peek(); next !== undefined; next = buffer.peek()) {
-      buffer.consume(next.length);
-    }
-    return performance.now() - start;
-  };
-  // A busy machine may disturb one try, or two.
-  const least = (count: number, own: boolean) =>
-    Math.min(...[1, 2, 3].map(() => time(count, own)));
-  // To move all pieces each time takes 64 times as long for 8 times as many.
-  assertLess(least(400_000, false), 30 * least(50_000, false) + 100);
-  assertLess(least(16_000, true), 30 * least(2_000, true) + 100);
+Deno.test("ReceiveBuffer: moves each piece a few times at most, borrowed or owned", () => {
+  const movedFor = (count: number, own: boolean) =>
+    movedBy(() => {
+      const buffer = new ReceiveBuffer();
+      const piece = new Uint8Array(own ? SPARE : 1);
+      for (let i = 0; i < count; i++) {
+        buffer.borrow(piece);
+        if (own) buffer.own();
+      }
+      for (let next = buffer.peek(); next !== undefined; next = buffer.peek()) {
+        buffer.consume(next.length);
+      }
+    });
+  for (const count of [1_000, 10_000]) {
+    assertLessOrEqual(movedFor(count, false), 4 * count);
+    assertLessOrEqual(movedFor(count, true), 2 * count * SPARE);
+  }
 });
 
 const KIB = 1024;

@@ -50,7 +50,8 @@ export type TlsVersion = "TLSv1.2" | "TLSv1.3";
 export interface TlsDialOptions {
   /**
    * The certificates of the authorities that may have issued the server's, in place
-   * of those that the runtime trusts. Default: those of the runtime.
+   * of those that the runtime trusts; with `quic:`, Deno trusts these as well.
+   * Default: those of the runtime.
    */
   ca?: Pem | readonly Pem[] | undefined;
   /** The certificate of this client, with its `key`. Default: none. */

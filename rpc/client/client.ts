@@ -246,7 +246,7 @@ export class Client implements PooledCaller {
 
   /** What the IDs of the functions of this side begin with. */
   get #prefix(): string {
-    return this.#context.state.callbacks.prefix;
+    return this.#context.state.prefix;
   }
 
   /** Programs give most calls of a selector the same time limit. */

@@ -107,6 +107,7 @@ export function defineCommand<const O extends OptionSpecs>(
         terminal.print(this.help);
         return EXIT.ok;
       }
+      terminal.flags = Object.keys(options);
       const given = Object.keys(definition.options).map((option) => [
         option,
         values[option] ??

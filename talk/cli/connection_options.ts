@@ -150,6 +150,9 @@ export type DialSecurity = Pick<
   "tls" | "headers" | "rendezvous"
 >;
 
+/** What {@linkcode dialSecurity} uses of a terminal. */
+export type DialTerminal = Pick<Terminal, "conceal" | "dialPrefix">;
+
 /** What `listen()` gets of them. */
 export interface ListenSecurity {
   tls?: TlsListenOptions;
@@ -165,13 +168,13 @@ type RendezvousTrust = Pick<PeerMeetingOptions, "tls" | "headers">;
  *
  * @param address what is dialed; undefined if it is no address but a program
  * @param given the options
- * @param terminal does not print the values of headers in errors
+ * @param terminal does not print the values of headers in errors, and names options
  * @throws {UsageError} if an option is not valid, or not for that address
  */
 export async function dialSecurity(
   address: string | undefined,
   given: GivenDialOptions,
-  terminal: Pick<Terminal, "conceal">,
+  terminal: DialTerminal,
 ): Promise<DialSecurity> {
   return await dialWith(address, given, terminal, "");
 }
@@ -227,7 +230,7 @@ export async function bothSecurities(
   from: string,
   to: string,
   given: GivenBothOptions,
-  terminal: Pick<Terminal, "conceal">,
+  terminal: DialTerminal,
 ): Promise<{ listening: ListenSecurity; dialing: DialSecurity }> {
   const { ca, cert, key, pin, header, "client-cert": whether } = given;
   // Whichever side is a peer, or both.
@@ -361,9 +364,10 @@ function hasKey(address: string): boolean {
 async function dialWith(
   address: string | undefined,
   given: GivenDialOptions,
-  terminal: Pick<Terminal, "conceal">,
+  terminal: DialTerminal,
   prefix: "" | "dial-",
 ): Promise<DialSecurity> {
+  terminal.dialPrefix = prefix;
   const { ca, cert, key, pin = [], header = [] } = given;
   const headers = header.map(parseHeader);
   for (const [, value] of headers) terminal.conceal(value);

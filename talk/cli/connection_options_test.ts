@@ -6,6 +6,7 @@ import { within } from "../../tests/support/within.ts";
 import {
   bothSecurities,
   dialSecurity,
+  type DialTerminal,
   listenSecurity,
 } from "./connection_options.ts";
 import { UsageError } from "./exit_code.ts";
@@ -53,7 +54,11 @@ async function makeFiles() {
 /** Keeps what options conceal. */
 function concealing() {
   const concealed: string[] = [];
-  return { concealed, conceal: (text: string) => void concealed.push(text) };
+  return {
+    concealed,
+    conceal: (text: string) => void concealed.push(text),
+    dialPrefix: "",
+  } satisfies DialTerminal & { concealed: string[] };
 }
 
 for (const scheme of ["tls", "wss"]) {
@@ -75,8 +80,8 @@ for (const scheme of ["tls", "wss"]) {
     assertEquals(await call(...pins.map((pin) => `--pin=${pin}`)), ok);
     for (
       const [why, ...options] of [
-        ["the issuer of the certificate is unknown", "--ca", otherCa],
-        ["its fingerprint is", "--pin", ann.fingerprint],
+        ["unknown: --ca adds it, or --pin trusts", "--ca", otherCa],
+        ["is not one of --pin: its fingerprint", "--pin", ann.fingerprint],
       ]
     ) {
       const { code, stdout, stderr } = await call(...options);
@@ -256,7 +261,15 @@ Deno.test("qtalk: files that cannot be used are named, and not shown", async () 
     [2, "no unencrypted key", ...serve, "--cert", cert, "--key", cert],
     [2, "no certificate", ...serve, "--cert", key, "--key", key],
     [3, "Cannot listen", ...serve, "--cert", cert, "--key", brokenKey],
-    [3, "not that of", ...serve, "--cert", cert, "--key", files.annKey],
+    [
+      3,
+      "--key is not that of --cert",
+      ...serve,
+      "--cert",
+      cert,
+      "--key",
+      files.annKey,
+    ],
     [2, "no certificate in PEM", ...call, "--ca", garbage],
     [2, "Cannot use --cert without --key", ...call, "--cert", cert],
     [2, "Cannot use --key without --cert", ...call, "--key", key],

@@ -1,7 +1,9 @@
 import { setImmediate } from "node:timers";
 import { TlsError } from "../../mux/internal.ts";
 import { printableText, redactedIn } from "../../printable_text.ts";
+import { RemoteError } from "../../rpc/internal.ts";
 import { OutputClosed } from "./exit_code.ts";
+import { type FlagContext, withFlagNames } from "./flag_names.ts";
 
 /** Standard output or standard error. */
 export interface Sink {
@@ -40,7 +42,11 @@ const ERASE = "\r\x1b[2K";
  * The output of a command: results go to standard output and everything else to
  * standard error. Colour and progress appear on a terminal only.
  */
-export class Terminal {
+export class Terminal implements FlagContext {
+  /** The flags of the command, which its errors name. */
+  flags: readonly string[] = [];
+  /** See {@linkcode FlagContext.dialPrefix}. */
+  dialPrefix: "" | "dial-" = "";
   readonly #out: Sink;
   readonly #err: Sink;
   readonly #colour: boolean;
@@ -154,10 +160,15 @@ export class Terminal {
 
   /**
    * Prints an error in one line to standard error. Its text may come from the
-   * other end: it is made printable. Addresses in it are printed without secrets.
+   * other end: it is made printable. Addresses in it are printed without secrets, and
+   * options of the library as the flags of the command.
    */
   error(error: unknown): void {
-    const shown = textOf(error);
+    const said = textOf(error);
+    // The options of the other end are not given here.
+    const shown = error instanceof RemoteError
+      ? said
+      : withFlagNames(said, this);
     const text = redactedIn(
       this.#secrets.reduce((text, one) => text.replaceAll(one, "…"), shown),
     );

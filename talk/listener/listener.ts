@@ -23,12 +23,14 @@ import {
   type Offer,
   QUEUE_LENGTH,
 } from "./accept_loop.ts";
+import { Server } from "../../rpc/internal_server.ts";
 import { errorPrinter, TalkError, tookTooLong } from "../errors.ts";
 import {
   admit,
   checkCloseOptions,
   type CloseOptions,
   type ErrorContext,
+  loadedServer,
   Peer,
   type PeerOptions,
   type PeerWith,
@@ -615,7 +617,9 @@ export function peerListener<C extends Carried, Context>(
 ): ConnectionListener<PeerWith<C, Context>> {
   // One for all peers: it prints at a limited rate.
   const { accept, onPeer, onError = errorPrinter() } = options;
-  const shared = { ...options, onError } as PeerOptions<C>;
+  const shared = { ...options, onError, [loadedServer]: Server } as PeerOptions<
+    C
+  >;
   const { handshakeTimeout } = limits;
   return new ConnectionListener<PeerWith<C, Context>>(
     source,

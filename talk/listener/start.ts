@@ -3,6 +3,7 @@
  *
  * @module
  */
+import "../mod.ts"; // Keeps bundles in few chunks.
 import type { Carried } from "../../codec/internal.ts";
 import {
   type HandshakeLimit,

@@ -1,3 +1,4 @@
+import "../mod.ts"; // Keeps bundles in few chunks.
 import type { Carried } from "../../codec/internal.ts";
 import {
   connectionLost,
@@ -29,11 +30,11 @@ import {
   type Peer,
 } from "../peer.ts";
 import { SharedHandlers } from "./shared_handlers.ts";
-import {
-  type ConnectionState,
-  DEFAULT_RECONNECT_OPTIONS,
-  type ReconnectingPeer,
-  type ReconnectOptions,
+import { DEFAULT_RECONNECT_OPTIONS } from "../dial.ts";
+import type {
+  ConnectionState,
+  ReconnectingPeer,
+  ReconnectOptions,
 } from "./types.ts";
 import { WaitingCalls } from "./waiting_calls.ts";
 

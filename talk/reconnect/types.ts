@@ -56,20 +56,6 @@ export interface ReconnectOptions<C extends Carried = Carried>
   onState?: ((state: ConnectionState<C>) => void) | undefined;
 }
 
-/** The defaults of {@linkcode ReconnectOptions}. */
-export const DEFAULT_RECONNECT_OPTIONS: Readonly<
-  Record<
-    keyof BackoffOptions | "maxAttempts" | "maxWaitingCalls",
-    number
-  >
-> = Object.freeze({
-  minDelay: 100,
-  maxDelay: 30_000,
-  jitter: 0.5,
-  maxAttempts: Infinity,
-  maxWaitingCalls: 1_024,
-});
-
 /** What a {@linkcode ReconnectingPeer} is doing. */
 export type ConnectionState<C extends Carried = Carried> =
   /**

@@ -56,7 +56,7 @@ export const EXCEPTIONS: readonly Exception[] = [
   {
     on: ALL,
     tests:
-      /dials wss: with a trusted certificate only|uses the runtime's WebSocket, once, where it refuses|reusePort without the flag of Deno/,
+      /^mux\/transport\/deno\/tls_test|dials wss: with a trusted certificate only|uses the runtime's WebSocket, once, where it refuses|reusePort without the flag of Deno/,
     reason:
       "the tests are about the certificates that Deno trusts, about what is different on Deno Deploy, and about a flag of Deno",
     upstream: { none: "features of Deno" },
@@ -180,14 +180,6 @@ export const EXCEPTIONS: readonly Exception[] = [
     upstream: { none: "no standard orders these turns" },
   },
   {
-    on: ALL,
-    tests: /ReceiveBuffer: takes time in proportion to the pieces/,
-    reason:
-      "the test compares the times of two loops, which vary more while other suites run",
-    sometimes: true,
-    upstream: { none: "a matter of the machine's load" },
-  },
-  {
     on: NODE,
     tests: /nothing is offered of an event loop histogram/,
     reason:
@@ -198,7 +190,7 @@ export const EXCEPTIONS: readonly Exception[] = [
   {
     on: ALL,
     tests:
-      /^mux\/quic\/session_test|^mux\/transport\/webtransport\/(?!.*an address of the wrong form)|vanishes, over QUIC$|^talk\/observe\/quic_observer_test|dial\(\): (?:quic: is preferred|a network that swallows UDP)|^talk\/rendezvous\/rendezvous_test.ts => (?:peer: (?!the name of a peer that was lost|addresses of another form)|rendezvousService: (?:a peer may know it|names, relays and|what is malformed))/,
+      /^mux\/quic\/session_test|^mux\/transport\/webtransport\/(?!.*an address of the wrong form)|vanishes, over QUIC$|^tests\/faults\/memory_test.ts => memory: (?:of 1 GiB offered|a grown window) over QUIC|^talk\/dial_resuming_wt_test|^talk\/observe\/quic_observer_test|dial\(\): (?:quic: is preferred|a network that swallows UDP)|^talk\/rendezvous\/rendezvous_test.ts => (?:peer: (?!the name of a peer that was lost|addresses of another form)|rendezvousService: (?:a peer may know it|names, relays and|what is malformed))/,
     reason:
       "only Deno has QUIC and WebTransport; dial several addresses, of which this runtime takes those that it has",
     upstream: { none: "features of Deno" },

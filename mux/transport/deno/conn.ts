@@ -4,6 +4,7 @@
  *
  * @module
  */
+import "../../internal.ts"; // Keeps bundles in few chunks.
 import { nextTurn } from "../../flow/turns.ts";
 import type {
   KeptTransport,
@@ -64,8 +65,13 @@ const WRITE_COST = 32 * 1024;
  * Makes a transport of a connection. It calls the connection's own methods:
  * `conn.readable` and `conn.writable` close the whole connection at the end of
  * either direction (denoland/deno#22258, #27510), and cost more.
+ *
+ * @param failureOf the error for one of reading. Default: that itself
  */
-export function connTransport(conn: ConnLike): KeptTransport {
+export function connTransport(
+  conn: ConnLike,
+  failureOf?: (error: unknown) => unknown,
+): KeptTransport {
   let buffer = new Uint8Array(SMALL_READ);
   let smallReads = 0;
   /** What was written since other sockets last had their turn. */
@@ -99,7 +105,12 @@ export function connTransport(conn: ConnLike): KeptTransport {
   return {
     keepAlive,
     async read() {
-      const read = await conn.read(buffer);
+      let read: number | null;
+      try {
+        read = await conn.read(buffer);
+      } catch (error) {
+        throw failureOf === undefined ? error : failureOf(error);
+      }
       if (read === null) return null;
       // The socket is drained, so the event loop runs before more arrives.
       if (read < buffer.length) sinceBreak = 0;

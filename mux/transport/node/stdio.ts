@@ -1,3 +1,4 @@
+import "../../internal.ts"; // Keeps bundles in few chunks.
 import { STDIO_ADVICE } from "../../errors.ts";
 import type { Transport } from "../../types.ts";
 import { singleListener } from "../single_listener.ts";

@@ -1,9 +1,11 @@
 /**
- * TLS by `node:tls`, which Deno and Bun have as well. Deno's own has no
- * `setNoDelay()`, and its listeners cannot ask clients for certificates.
+ * TLS by `node:tls`, which Deno and Bun have as well. Deno's own is faster, but its
+ * clients trust the authorities of the runtime besides those in `ca` and do not show
+ * the server's certificate, and its listeners cannot ask clients for certificates.
  *
  * @module
  */
+import "../../internal.ts"; // Keeps bundles in few chunks.
 import { Handshakes } from "../handshakes.ts";
 import { nextPass } from "../../flow/turns.ts";
 import { timeLimit } from "../../../time_limit.ts";
@@ -35,6 +37,7 @@ import { pinsOf, readPem } from "./tls_options.ts";
 import {
   alertOf,
   clientErrorOf,
+  cut,
   refusalIn,
   refusalText,
   serverErrorOf,
@@ -522,13 +525,6 @@ function transportOf(
     closeGently: () => endGently(tls),
     ...isClient && { refusalIn },
   });
-}
-
-function cut(): TlsError {
-  return new TlsError(
-    "truncated",
-    "the connection was cut: TLS was not ended by the other side",
-  );
 }
 
 /** Tells the other side that this one ends TLS, and closes the connection. */

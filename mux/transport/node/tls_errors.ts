@@ -1,27 +1,35 @@
 import { TlsError, type TlsErrorCode } from "../../errors.ts";
 
-/** Codes of OpenSSL and of Node, and what they mean. */
+/** Codes of OpenSSL and of Node, and texts of Deno, and what they mean. */
 const CODES: readonly (readonly [RegExp, TlsErrorCode, string])[] = [
-  [/ALTNAME_INVALID|HOSTNAME_MISMATCH/, "wrong-name", ""],
-  [/CERT_HAS_EXPIRED/, "expired", "the certificate has expired"],
-  [/CERT_NOT_YET_VALID/, "not-yet-valid", "the certificate is not valid yet"],
+  [/ALTNAME_INVALID|HOSTNAME_MISMATCH|not valid for name/, "wrong-name", ""],
   [
-    /SELF_SIGNED|UNABLE_TO_GET_ISSUER|UNABLE_TO_VERIFY/,
+    /CERT_HAS_EXPIRED|certificate expired/,
+    "expired",
+    "the certificate has expired",
+  ],
+  [
+    /CERT_NOT_YET_VALID|certificate not valid yet/,
+    "not-yet-valid",
+    "the certificate is not valid yet",
+  ],
+  [
+    /SELF_SIGNED|UNABLE_TO_GET_ISSUER|UNABLE_TO_VERIFY|UnknownIssuer/,
     "unknown-issuer",
     "the issuer of the certificate is unknown",
   ],
   [
-    /ALERT_(CERTIFICATE_REQUIRED|HANDSHAKE_FAILURE.*CERT)/,
+    /ALERT_(CERTIFICATE_REQUIRED|HANDSHAKE_FAILURE.*CERT)|alert: CertificateRequired/,
     "no-client-certificate",
     "the server demands a client certificate",
   ],
   [
-    /ALERT_(UNKNOWN_CA|.*CERTIFICATE)/,
+    /ALERT_(UNKNOWN_CA|.*CERTIFICATE)|alert: (UnknownC[Aa]|\w*Certificate)/,
     "bad-certificate",
     "the other side refuses the certificate",
   ],
   [
-    /NO_APPLICATION_PROTOCOL/,
+    /NO_APPLICATION_PROTOCOL|NoApplicationProtocol/,
     "wrong-protocol",
     "the other side speaks another protocol (ALPN)",
   ],
@@ -31,11 +39,21 @@ const CODES: readonly (readonly [RegExp, TlsErrorCode, string])[] = [
     "both sides have no version of TLS in common",
   ],
   [
-    /WRONG_VERSION_NUMBER|UNEXPECTED_MESSAGE|UnexpectedMessage|HTTP_REQUEST|PACKET_LENGTH|RECORD_LAYER/,
+    // Deno looks for this, which TLS 1.1 does not have, before the version.
+    /SignatureAlgorithmsExtensionRequired/,
+    "wrong-version",
+    "the other side has no version of TLS from 1.2 on",
+  ],
+  [
+    /WRONG_VERSION_NUMBER|UNEXPECTED_MESSAGE|UnexpectedMessage|InvalidContentType|HTTP_REQUEST|PACKET_LENGTH|RECORD_LAYER/,
     "not-tls",
     "the other side does not speak TLS",
   ],
-  [/^(CERT_|INVALID_CA)/, "bad-certificate", "the certificate is not valid"],
+  [
+    /^(CERT_|INVALID_CA)|invalid peer certificate/,
+    "bad-certificate",
+    "the certificate is not valid",
+  ],
 ];
 
 /** The error of a handshake for one of the runtime; that itself if it is another. */
@@ -50,10 +68,15 @@ export function tlsErrorOf(cause: unknown): Error {
     if (!pattern.test(`${code} ${message}`)) continue;
     return new TlsError(kind, text || firstLine(message), { cause });
   }
-  if (/^ERR_(SSL|OSSL|TLS)_/.test(code ?? "")) {
+  if (/^ERR_(SSL|OSSL|TLS)_/.test(code ?? "") || isOfDenoTls(cause)) {
     return new TlsError("handshake-failed", firstLine(message), { cause });
   }
   return cause instanceof Error ? cause : new Error(String(cause));
+}
+
+/** Deno's own TLS has no codes, and this name for all of its errors. */
+function isOfDenoTls(cause: unknown): boolean {
+  return (cause as Error | undefined)?.name === "InvalidData";
 }
 
 function firstLine(text = ""): string {
@@ -85,16 +108,21 @@ export function clientErrorOf(
     !hasCertificate &&
     (refused && received > ALERT_SIZE || code === "bad-certificate")
   ) {
-    return new TlsError(
-      "no-client-certificate",
-      "the server demands a client certificate",
-      { cause },
-    );
+    return noClientCertificate(cause);
   }
   if (!refused) return error;
   return new TlsError(
     code,
     "the server refuses the handshake: both may have no cipher in common",
+    { cause },
+  );
+}
+
+/** The error of a client whose server demands a certificate. */
+export function noClientCertificate(cause: unknown): TlsError {
+  return new TlsError(
+    "no-client-certificate",
+    "the server demands a client certificate",
     { cause },
   );
 }
@@ -124,6 +152,15 @@ export function serverErrorOf(cause: unknown, sent: number): Error {
     "handshake-failed",
     "the client has ended the handshake: it may not trust the certificate",
     { cause },
+  );
+}
+
+/** The error of a connection that was cut: an end of TLS would have been said. */
+export function cut(cause?: unknown): TlsError {
+  return new TlsError(
+    "truncated",
+    "the connection was cut: TLS was not ended by the other side",
+    cause === undefined ? undefined : { cause },
   );
 }
 

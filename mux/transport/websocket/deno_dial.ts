@@ -1,7 +1,9 @@
+import "../../internal.ts"; // Keeps bundles in few chunks.
 import type { Transport } from "../../types.ts";
 import { untilAborted } from "../../../time_limit.ts";
 import { connTransport, prepared } from "../deno/conn.ts";
-import { defaultPort, unbracketed } from "./handshake.ts";
+import { startTls } from "../deno/tls.ts";
+import { defaultPort, HTTP, unbracketed } from "./handshake.ts";
 
 /**
  * Connects to the server of a WebSocket over TCP, or TLS for `wss:`; connection.ts
@@ -25,15 +27,7 @@ export async function connectTo(
     (conn) => conn.setNoDelay(true),
   );
   if (url.protocol === "ws:") return connTransport(tcp);
-  let starting: Promise<Deno.TlsConn>;
-  try {
-    starting = Deno.startTls(tcp, { hostname });
-  } catch (error) {
-    tcp.close();
-    throw error;
-  }
-  // Connections of Deno.connectTls() have no setNoDelay().
-  return connTransport(await untilAborted(starting, signal));
+  return await startTls(tcp, hostname, HTTP, signal);
 }
 
 /**

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { testTransport } from "../../../tests/conformance/transport_suite.ts";
 import { turn, watch } from "../../../tests/support/within.ts";
+import { TlsError } from "../../errors.ts";
 import { dialNative, webSocketScheme } from "./scheme.ts";
 
 const ws = webSocketScheme("ws");
@@ -172,8 +173,8 @@ Deno.test("webSocketScheme: dials wss: with a trusted certificate only", async (
   const address = `//localhost:${server.addr.port}`;
   await assertRejects(
     () => wss.connect(address, signal),
-    Error,
-    "UnknownIssuer",
+    TlsError,
+    "unknown",
   );
 
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {

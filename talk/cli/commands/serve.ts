@@ -96,6 +96,7 @@ then carries frames only, so the service must log to standard error.
         reflection,
         verbose: options.verbose ?? false,
         security,
+        flags: terminal.flags,
       }, { terminal, drainTimeout });
     }
     const { service, about } = await loadService(file);

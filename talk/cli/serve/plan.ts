@@ -20,6 +20,8 @@ export interface ServePlan {
   readonly verbose: boolean;
   /** The options of TLS. */
   readonly security: ListenSecurity;
+  /** The flags of the command, which errors name. */
+  readonly flags: readonly string[];
 }
 
 /** What a worker may ask of the program that has started it. */

@@ -47,16 +47,18 @@ const coordinator = new Peer(
 
 /** Loads the service and listens; resolves to the address. */
 async function start(
-  { file, address, codecs, reflection, verbose, security }: ServePlan,
+  { file, address, codecs, reflection, verbose, security, flags }: ServePlan,
 ): Promise<string> {
   const { service, about } = await loadService(file);
   own.resolve(ownHealth({ service, about }));
+  const terminal = new Terminal();
+  terminal.flags = flags;
   const { listener } = await startServing(address, {
     handler: reflection
       ? withReflection(service, { ...about, health: healthOfAll })
       : service,
     codecs: await Promise.all(codecs.map(loadCodec)),
-    terminal: new Terminal(),
+    terminal,
     verbose,
     reusePort: true,
     ...security,
