@@ -183,7 +183,7 @@ const STEPS = 256;
 /** The place of a timer that waits nowhere, and of one whose time has passed. */
 const NOWHERE = -1, DUE = -2;
 
-/** A timer that can be set many times. Setting it again replaces the earlier time. */
+/** A timer that can be set many times. Setting it again replaces what was set. */
 export interface RepeatableTimer {
   /** Expires once, after `ms` milliseconds. */
   set(ms: number): void;

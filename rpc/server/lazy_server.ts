@@ -6,7 +6,7 @@ import type { Server, ServerOptions } from "./server.ts";
 
 /** Loads the server, and with it what handlers need that do not answer at once. */
 export async function loadServer(): Promise<typeof Server> {
-  return (await import("./server.ts")).Server;
+  return (await import("../internal_server.ts")).Server;
 }
 
 /**
