@@ -1,10 +1,10 @@
 /**
  * Bidirectional RPC over anything that carries bytes: TCP, TLS, Unix sockets,
- * WebSocket, stdio, workers, or a pair of byte streams. Every call is a
- * flow-controlled channel of its own, byte-compatible with qtalk-go.
+ * WebSocket, stdio, workers, or a pair of byte streams. Every call has its own
+ * flow-controlled channel. The wire format is that of qtalk-go.
  *
- * {@linkcode dial} and {@linkcode listen} make {@linkcode Peer}s; either end of
- * a session calls the other one. {@linkcode handlerFrom} makes a handler from a
+ * {@linkcode dial} and {@linkcode listen} make {@linkcode Peer}s; either end of a
+ * session can call the other. {@linkcode handlerFrom} makes a handler from a
  * function or an object. A call can return a value, stream values in both
  * directions, call its caller back, or become a byte stream.
  *

@@ -4,14 +4,6 @@
  * @module
  */
 
-/**
- * Characters that change how a terminal or a log shows the text around them:
- * control characters (C0, DEL and C1), line and paragraph separators, and those
- * that override the direction of writing.
- */
-const UNPRINTABLE =
-  /[\p{Cc}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
-
 const SHORT: Readonly<Record<string, string>> = {
   "\n": "\\n",
   "\r": "\\r",
@@ -20,11 +12,14 @@ const SHORT: Readonly<Record<string, string>> = {
 
 /**
  * A text in one line that can be printed safely: characters that cannot are
- * escaped as in JSON.
+ * escaped as in JSON. These change how a terminal or a log shows the text around
+ * them: control characters (C0, DEL and C1), line and paragraph separators, and
+ * those that override the direction of writing.
  */
 export function printableText(text: string): string {
   return text.replace(
-    UNPRINTABLE,
+    // Made here: at the start of a program, it would take as long as three modules.
+    /[\p{Cc}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu,
     (char) =>
       SHORT[char] ??
         `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,

@@ -19,6 +19,6 @@ Deno.test("linkStates(): all states have the same keys in the same order", () =>
     b: { x: "b", y: "a" },
   });
   for (const state of Object.values(states)) {
-    assertEquals(Object.keys(state), ["name", "x", "y"]);
+    assertEquals(Object.keys(state), ["x", "y", "name"]);
   }
 });

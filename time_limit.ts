@@ -175,3 +175,215 @@ export function startTimer(ms: number, expire: () => void): () => void {
   const timer = setTimeout(expire, ms);
   return () => clearTimeout(timer);
 }
+
+/** Milliseconds to which {@linkcode CoarseTimers} round delays up. */
+const STEP = 10;
+/** Steps that they look ahead; a timer with more to wait moves on when they end. */
+const STEPS = 256;
+/** The place of a timer that waits nowhere, and of one whose time has passed. */
+const NOWHERE = -1, DUE = -2;
+
+/** A timer that can be set many times. Setting it anew replaces what was set. */
+export interface RepeatableTimer {
+  /** Expires once, after `ms` milliseconds. */
+  set(ms: number): void;
+  /** Does not expire unless it is set again. */
+  cancel(): void;
+}
+
+/**
+ * Timers that share one timer of the runtime. They do not keep a process alive, and
+ * expire up to {@linkcode STEP} milliseconds late, but never early.
+ *
+ * A timer of the runtime costs 5 µs and wakes the event loop for itself. With one a
+ * second for each of 9,000 idle connections, that took half of a processor
+ * (tests/bench/LOG.md).
+ *
+ * While none is set, there is no timer of the runtime, and nothing is referenced. A
+ * cancelled timer is referenced for {@linkcode STEPS} steps at most.
+ */
+export class CoarseTimers {
+  readonly #start: typeof backgroundTimer;
+  readonly #now: () => number;
+  /** Timers by the step at whose end they are looked at, modulo their number. */
+  #slots: (CoarseTimer[] | undefined)[] = [];
+  /** The last step whose timers were looked at. */
+  #step = 0;
+  /** How many timers are set. */
+  #set = 0;
+  /** The timers whose time has passed, and how many of them have expired. */
+  readonly #due: CoarseTimer[] = [];
+  #expired = 0;
+  #isExpiring = false;
+  /** Cancels the timer of the runtime, and the step that it is for. */
+  #cancel: (() => void) | undefined;
+  #wakesAt = Infinity;
+  /** Whether a timer of the runtime has expired before. */
+  #begun = false;
+
+  /** Starts no timer yet; tests bring their own timer and clock. */
+  constructor(
+    start: typeof backgroundTimer = backgroundTimer,
+    now: () => number = () => performance.now(),
+  ) {
+    this.#start = start;
+    this.#now = now;
+  }
+
+  /** Sets a timer; see {@linkcode RepeatableTimer.set}. */
+  set(timer: CoarseTimer, ms: number): void {
+    const now = this.#now();
+    if (!timer.isSet) {
+      timer.isSet = true;
+      // What was set before may be long ago.
+      if (this.#set++ === 0) this.#step = Math.floor(now / STEP);
+    }
+    timer.expiresAt = Math.ceil((now + ms) / STEP);
+    this.#place(timer);
+    if (timer.place < this.#wakesAt && !this.#isExpiring) {
+      this.#wake(timer.place, now);
+    }
+  }
+
+  /** Cancels a timer; see {@linkcode RepeatableTimer.cancel}. */
+  cancel(timer: CoarseTimer): void {
+    if (!timer.isSet) return;
+    timer.isSet = false;
+    if (--this.#set === 0 && !this.#isExpiring) this.#rest();
+  }
+
+  #place(timer: CoarseTimer): void {
+    const first = this.#step + 1;
+    const place = Math.min(
+      Math.max(first, timer.expiresAt),
+      this.#step + STEPS,
+    );
+    if (place === timer.place) return;
+    timer.place = place;
+    (this.#slots[place % STEPS] ??= []).push(timer);
+  }
+
+  /** Waits until a step has ended. */
+  #wake(step: number, now: number): void {
+    this.#cancel?.();
+    this.#wakesAt = step;
+    const ms = Math.max(1, Math.ceil(step * STEP - now));
+    this.#cancel = this.#start(ms, this.#onTime, !this.#begun);
+  }
+
+  readonly #onTime = (): void => {
+    if (this.#cancel === undefined) return;
+    this.#cancel = undefined;
+    this.#begun = true;
+    this.#collect(Math.floor(this.#now() / STEP));
+    const due = this.#due;
+    this.#isExpiring = true;
+    try {
+      while (this.#expired < due.length) {
+        const timer = due[this.#expired++]!;
+        // Another one may have cancelled it, or set it anew.
+        if (timer.place !== DUE) continue;
+        timer.place = NOWHERE;
+        if (!timer.isSet) continue;
+        timer.isSet = false;
+        this.#set--;
+        timer.expire();
+      }
+    } finally {
+      this.#isExpiring = false;
+      this.#goOn();
+    }
+  };
+
+  /** Finds what is due at the end of a step. */
+  #collect(now: number): void {
+    const last = Math.min(now, this.#step + STEPS);
+    const later: CoarseTimer[] = [];
+    for (let step = this.#step + 1; step <= last; step++) {
+      const slot = this.#slots[step % STEPS];
+      if (slot === undefined) continue;
+      this.#slots[step % STEPS] = undefined;
+      for (const timer of slot) {
+        // It is elsewhere if it was set anew.
+        if (timer.place !== step) continue;
+        timer.place = NOWHERE;
+        if (!timer.isSet) continue;
+        if (timer.expiresAt > now) later.push(timer);
+        else {
+          timer.place = DUE;
+          this.#due.push(timer);
+        }
+      }
+    }
+    this.#step = Math.max(now, this.#step);
+    for (const timer of later) this.#place(timer);
+  }
+
+  #goOn(): void {
+    // Those after one that has thrown are left.
+    const left = this.#due.splice(0).slice(this.#expired);
+    this.#expired = 0;
+    this.#due.push(...left);
+    if (this.#set === 0) return this.#rest();
+    let step = this.#step + 1;
+    if (left.length === 0) {
+      while (this.#slots[step % STEPS] === undefined) step++;
+    }
+    this.#wake(step, this.#now());
+  }
+
+  #rest(): void {
+    this.#cancel?.();
+    this.#cancel = undefined;
+    this.#wakesAt = Infinity;
+    for (const slot of this.#slots) {
+      for (const timer of slot ?? []) timer.place = NOWHERE;
+    }
+    this.#slots = [];
+    for (const timer of this.#due) timer.place = NOWHERE;
+    this.#due.length = 0;
+  }
+}
+
+/** One of {@linkcode CoarseTimers}. */
+export class CoarseTimer implements RepeatableTimer {
+  readonly #timers: CoarseTimers;
+  /** Called when the time has passed. */
+  readonly expire: () => void;
+  /** Whether the time still passes. */
+  isSet = false;
+  /** The step at whose end it expires. */
+  expiresAt = 0;
+  /** The step at whose end it is looked at; negative if there is none. */
+  place = NOWHERE;
+
+  /** Makes a timer that is not set. */
+  constructor(timers: CoarseTimers, expire: () => void) {
+    this.#timers = timers;
+    this.expire = expire;
+  }
+
+  set(ms: number): void {
+    this.#timers.set(this, ms);
+  }
+
+  cancel(): void {
+    this.#timers.cancel(this);
+  }
+}
+
+/**
+ * All sessions of an isolate share these, as they share its event loop: timers are
+ * its own by nature. It holds nothing while no timer is set.
+ */
+const COARSE_TIMERS = new CoarseTimers();
+
+/**
+ * A timer that expires up to 10 ms late, and does not keep the process alive: for
+ * what thousands of connections wait for. See {@linkcode CoarseTimers}.
+ *
+ * @param expire called whenever the time that was set has passed
+ */
+export function coarseTimer(expire: () => void): RepeatableTimer {
+  return new CoarseTimer(COARSE_TIMERS, expire);
+}

@@ -1,9 +1,10 @@
 /**
- * What a codec carries besides JSON's values. It exists in types only: a peer's
- * type knows that of its codec, and the types of `remote()` follow from it.
+ * What a codec carries besides JSON's values. It exists only in types: the type of
+ * a peer includes that of its codec, which determines the types of `remote()`.
  *
- * Each member is the type that such a value arrives as. What has no member does
- * not arrive as what it was, and arguments with it do not compile.
+ * Each member is the type as which such a value arrives. A value without a member
+ * here arrives as another type or not at all, so arguments that contain one do not
+ * compile.
  */
 export interface Carried {
   /** A `bigint`: `number | bigint` if small ones arrive as numbers. */
@@ -70,11 +71,11 @@ export interface Codec<Carries extends Carried = Carried> {
    */
   beginsMap?(firstByte: number): boolean;
   /**
-   * How many keys the object has that these bytes encode, without those of objects
-   * in it. A key that occurs twice counts twice: RPC compares the number with that
-   * of the decoded keys, and refuses headers with such keys, because other
-   * implementations may read them differently. Optional: a codec that refuses them
-   * itself does not need it.
+   * The number of keys of the object that these bytes encode, without the keys of
+   * nested objects. A key that occurs twice counts twice: RPC compares the number
+   * with that of the decoded keys, and refuses headers with such keys, because
+   * other implementations may read them differently. Optional: a codec that refuses
+   * them itself does not need it.
    *
    * @param bytes an encoded object, which {@linkcode decode} accepts
    */
@@ -89,7 +90,7 @@ export interface ByteSink {
   commit(bytes: number): void;
 }
 
-/** An estimate of what a decoded value takes. */
+/** An estimate of the memory that a decoded value takes. */
 export interface ValueWeight {
   /** The memory in bytes, rather too large than too small. */
   bytes: number;

@@ -19,6 +19,4 @@ export {
   type ValueMemory,
   ValueReader,
 } from "./value/value_reader.ts";
-export { PREFIX_SIZE } from "./value/value_writer.ts";
-export { SpareBuffer } from "./value/spare_buffer.ts";
-export { ValueWriter } from "./value/value_writer.ts";
+export { PREFIX_SIZE, SpareBuffer, ValueWriter } from "./value/value_writer.ts";

@@ -6,8 +6,12 @@ import {
 } from "./json/scan.ts";
 import type { CarriedByBigIntJson, Codec, CodecOptions } from "./codec.ts";
 import { CodecError } from "./errors.ts";
-import { EscapedKeys, mayHaveEscapedKey } from "./json/escaped_keys.ts";
-import { LongIntegers, MAX_INTEGER_LENGTH } from "./json/long_integers.ts";
+import {
+  EscapedKeys,
+  LongIntegers,
+  MAX_INTEGER_LENGTH,
+  mayHaveEscapedKey,
+} from "./json/rewriting.ts";
 import { codecLimits, weightOf } from "./limits.ts";
 import { Normalizer } from "./normalizer.ts";
 
@@ -41,10 +45,10 @@ import { Normalizer } from "./normalizer.ts";
  * | integer beyond ±(2^53 - 1) | its digits | `bigint` |
  * | integer of more than 4,096 characters, encoding or decoding | - | `CodecError` |
  *
- * Digits cannot tell `1e16` from `10n ** 16n`: with that option both arrive as a
- * `bigint`, and so do all numbers from 2^53 to 1e21.
+ * In JSON, `1e16` and `10n ** 16n` have the same digits: with that option both
+ * arrive as a `bigint`, and so do all whole numbers from 2^53 to 1e21.
  *
- * What is in a decoded value counts towards `maxItems` as follows, unless the
+ * The parts of a decoded value count towards `maxItems` as follows, unless the
  * value is shorter than 1 KiB:
  *
  * | part of the value | items |
@@ -52,13 +56,13 @@ import { Normalizer } from "./normalizer.ts";
  * | number, boolean, `null` | 1 |
  * | string | 3; of up to 9 digits 11; of digits that V8 confuses with others 63 |
  * | array, object | 2 |
- * | key after the same keys as in an earlier object | 0 |
- * | other key, if it is the first such one of its object | 18 |
+ * | key that follows the same keys as in an earlier object | 0 |
+ * | other key, if it is the first such key of its object | 18 |
  * | other key | 10 |
  * | key of an object that has at least 128 | 3 more |
  * | key that is a number | 4 more |
- * | key with an escape such as `\n` | 20 more, and its bytes; all else in the value counts twice |
- * | integer beyond ±(2^53 - 1), with the option `bigint` | 10; all else in the value counts 1.5 times |
+ * | key with an escape such as `\n` | 20 more, and 1 for each byte; all other parts of the value count twice |
+ * | integer beyond ±(2^53 - 1), with the option `bigint` | 10; all other parts of the value count 1.5 times |
  *
  * @example
  * ```ts
@@ -96,7 +100,10 @@ export function json(options: JsonOptions = {}): Codec {
   const limits = codecLimits(options);
   const bigints = options.bigint === true;
   const normalizer = bigints ? new BigIntNormalizer() : new JsonNormalizer();
-  const special = bigints ? LONG_INTEGER : LARGE_NUMBER;
+  // The same, or an integer beyond 2^53.
+  const special = bigints
+    ? new RegExp(`[eE]\\+?\\d{3}|\\d{${LONG_DIGITS}}`)
+    : LARGE_NUMBER;
   const scannedFrom = unlimitedSize(limits) + 1;
   // Made when a value needs it: most peers have a codec, and small values.
   let scanner: JsonScanner | undefined;
@@ -208,8 +215,6 @@ const SMALL_TEXT = 4 * 1024;
 const TINY_TEXT = 12;
 /** What a text contains if it may contain a number beyond the largest double. */
 const LARGE_NUMBER = /[eE]\+?\d{3}|\d{200}/;
-/** The same, or an integer beyond 2^53. */
-const LONG_INTEGER = new RegExp(`[eE]\\+?\\d{3}|\\d{${LONG_DIGITS}}`);
 /** The length of `1e309`, the shortest text that has either. */
 const SHORTEST_SPECIAL = 5;
 

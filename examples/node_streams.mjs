@@ -1,5 +1,5 @@
 // A server and a client over Node sockets, as web streams, for Node 22 and Bun.
-// Install the library with `npx jsr add @qtalk/qtalk`.
+// Install the library first: docs/npm.md says how.
 //
 //   node node_streams.mjs
 //

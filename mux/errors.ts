@@ -43,7 +43,7 @@ export class MuxError extends Error {
 }
 
 /**
- * What is wrong with a connection by TLS.
+ * Why a TLS connection failed.
  *
  * | code | meaning |
  * | --- | --- |
@@ -75,7 +75,10 @@ export type TlsErrorCode =
   | "handshake-failed"
   | "truncated";
 
-/** The error of a connection by TLS: the `cause` of what `dial()` rejects with. */
+/**
+ * The error of a TLS connection: the `cause` of the `TalkError` that `dial()`
+ * rejects with, or of a `MuxError`.
+ */
 export class TlsError extends Error {
   /** Always `"TlsError"`. */
   override readonly name = "TlsError";
@@ -88,7 +91,7 @@ export class TlsError extends Error {
    * Makes an error of TLS.
    *
    * @param code what is wrong
-   * @param message the same, in words
+   * @param message a description for people
    * @param options the underlying `cause`, if there is one
    */
   constructor(code: TlsErrorCode, message: string, options?: ErrorOptions) {
@@ -110,7 +113,7 @@ export interface CommandStatus {
 
 /**
  * The error of a session with a child process that failed, with the code
- * `connection-lost`: the child exited with another code than 0, or a signal ended
+ * `connection-lost`: the child exited with a code other than 0, or a signal ended
  * it.
  */
 export class CommandExitError extends MuxError {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-export { pipe, splice } from "./channel/channel_streams.ts";
+export { isRawChannel, pipe, splice } from "./channel/channel_streams.ts";
 export {
   CommandExitError,
   type CommandStatus,
@@ -24,15 +24,14 @@ export {
 } from "./flow/memory_pool.ts";
 export { nextTurn } from "./flow/turns.ts";
 export { resolveOptions, type SessionOptions } from "./options.ts";
-export {
-  type ErrorOwner,
-  isRawChannel,
-  type RawChannel,
-  type RawSession,
-  rawSession,
-} from "./raw.ts";
+export type { ErrorOwner, RawChannel, RawSession } from "./raw.ts";
 export { keepAliveOf } from "./flow/silence_watch.ts";
-export { isSessionTransport, qmux, sessionOver } from "./session.ts";
+export {
+  isSessionTransport,
+  qmux,
+  rawSession,
+  sessionOver,
+} from "./session.ts";
 export {
   type ChildProcessLike,
   childTransport,

@@ -15,8 +15,8 @@ export const PACKET_LIMITS = { min: 9, max: 2 ** 31 } as const;
 /** Limits of a session. A value out of range throws a `RangeError`. */
 export interface SessionLimits {
   /**
-   * Channels that each side may have opened at once: channels that the peer
-   * opened and channels that this side opened do not compete. Beyond that, the
+   * Channels that each side may have open at once: channels that the peer opened
+   * and channels that this side opened are counted separately. Beyond that, the
    * peer's OPEN is refused and `open()` rejects with `limit-exceeded`; calls wait
    * until a channel has closed. Default: 2,048. Range: 1 to 2^30.
    */
@@ -39,9 +39,9 @@ export interface SessionLimits {
   maxWindowSize?: number | undefined;
   /**
    * Bytes that the peer may make this session hold, of all kinds together; see
-   * `HeldMemory`. Granted windows count. What would exceed it is left unread
-   * until memory is given back. Default: 33,554,432 (32 MiB). Range: 65,536 to
-   * 2^53 - 1.
+   * `HeldMemory`. Granted windows count. Bytes that would exceed it are left unread
+   * until memory is released. Default: 33,554,432 (32 MiB). Range: 65,536 to 2^53 -
+   * 1.
    */
   maxHeldSize?: number | undefined;
   /**
@@ -56,11 +56,11 @@ export interface SessionLimits {
    */
   maxQueuedReplySize?: number | undefined;
   /**
-   * Frames that the peer may send although they have no use: a WINDOW_ADJUST for
-   * which nothing was sent, empty DATA, a second EOF, frames for closed channels,
-   * and the CLOSE of a channel that carried nothing. Every frame with payload, or
-   * with credit for bytes sent, makes up for eight of them. Beyond that, the
-   * session ends with `limit-exceeded`. Default: 10,000. Range: 0 to 2^53 - 1.
+   * Frames without any use that the peer may send: a WINDOW_ADJUST for which
+   * nothing was sent, empty DATA, a second EOF, frames for closed channels, and the
+   * CLOSE of a channel that carried nothing. Every frame with payload, or with
+   * credit for bytes sent, makes up for eight of them. Beyond that, the session
+   * ends with `limit-exceeded`. Default: 10,000. Range: 0 to 2^53 - 1.
    */
   maxIdleFrames?: number | undefined;
   /**
@@ -78,8 +78,8 @@ export interface KeepAliveOptions {
    */
   interval?: number | undefined;
   /**
-   * Milliseconds that the peer then has to send a byte, of whatever kind: as long
-   * as a program may compute without letting its event loop turn. Default: 22,000.
+   * Milliseconds that the peer then has to send a byte of any kind. A program may
+   * compute for that long without letting its event loop turn. Default: 22,000.
    * Range: 1 to 2^31 - 1.
    */
   timeout?: number | undefined;
@@ -88,12 +88,12 @@ export interface KeepAliveOptions {
 /** Options of a session. */
 export interface SessionOptions extends SessionLimits {
   /**
-   * Whether a peer that has vanished without a trace is noticed. A silent peer is
+   * Whether to notice a peer that has vanished without a trace. A silent peer is
    * asked for a sign of life, and if none comes, the session ends with
    * `connection-lost`. `false` also asks the peer not to ping this side; `true`
-   * stands for the defaults. Default: `true` for connections (`tcp:`, `tls:`, `unix:`,
-   * `ws:`, `wss:`, `stdio:` and child processes), except on Deno Deploy, which has
-   * `false`; other transports are not watched.
+   * stands for the defaults. Default: `true` for connections (all addresses, and
+   * child processes), except on Deno Deploy, where it is `false`. Other transports,
+   * such as message ports, are not watched by default.
    */
   keepAlive?: boolean | KeepAliveOptions | undefined;
   /**

@@ -1,6 +1,5 @@
-import { splice } from "./channel/channel_streams.ts";
+import { isRawChannel, splice } from "./channel/channel_streams.ts";
 import { MuxError } from "./errors.ts";
-import { isRawChannel } from "./raw.ts";
 import type { Channel, Session } from "./types.ts";
 
 /**

@@ -228,22 +228,3 @@ export interface RawSession extends Session {
    */
   whenSlotFreed(): Promise<void>;
 }
-
-/**
- * The raw interface of a session.
- *
- * @throws {TypeError} if the session does not come from this package
- */
-export function rawSession(session: Session): RawSession {
-  if (typeof (session as Partial<RawSession>).openRaw === "function") {
-    return session as RawSession;
-  }
-  throw new TypeError(
-    "Cannot use session: it was not created by a function of this package",
-  );
-}
-
-/** Whether a channel has the raw interface. */
-export function isRawChannel(channel: Channel): channel is RawChannel {
-  return typeof (channel as Partial<RawChannel>).trySend === "function";
-}

@@ -14,13 +14,12 @@ import {
   type Watched,
 } from "./flow/silence_watch.ts";
 import {
+  FrameDecoder,
   isClientHello,
   isHalfForeignHeader,
   isTextFrame,
-  notFrames,
   TLS_ALERT,
-} from "./wire/foreign_bytes.ts";
-import { FrameDecoder } from "./wire/frame_decoder.ts";
+} from "./wire/frame_decoder.ts";
 import { FrameQueue, WRITE_TARGET } from "./wire/frame_queue.ts";
 import { resolveOptions, type SessionOptions } from "./options.ts";
 import { timeLimit } from "../time_limit.ts";
@@ -38,7 +37,7 @@ import type {
 } from "./transport/types.ts";
 import { MemoryAccount } from "./flow/memory_account.ts";
 import { joinPool } from "./flow/memory_pool.ts";
-import { DeferredWrites } from "./flow/deferred_writes.ts";
+import { DEFERRED_WRITES } from "./flow/deferred_writes.ts";
 import type { RawChannel, RawSession } from "./raw.ts";
 import type {
   Channel,
@@ -65,6 +64,8 @@ const TIMED_SIZE = 1024;
 const FRAMES_PER_TURN = 8_192;
 /** Bytes read that count as a frame. */
 const BYTES_PER_FRAME = 1024;
+/** Milliseconds that the description of bytes which are no frames may take to load. */
+const LOAD_TIMEOUT = 1_000;
 /** What the DATA frames that are sent before the event loop turns may cost. */
 const COST_PER_TURN = 2 * WRITE_TARGET;
 
@@ -192,7 +193,7 @@ export class QmuxSession implements RawSession {
       maxQueuedReplySize: resolved.maxQueuedReplySize,
       headroom: adopting?.headroom,
       exchange: adopting && (() => adopting.exchange()),
-      deferred: share?.deferred ?? new DeferredWrites(),
+      deferred: share?.deferred ?? DEFERRED_WRITES,
     });
     this.#turns = share?.turns ?? new TurnBudget();
     this.account = new MemoryAccount(resolved.maxHeldSize, share);
@@ -319,6 +320,8 @@ export class QmuxSession implements RawSession {
     const turns = this.#turns;
     let frames = 0;
     let begun = false;
+    /** The first bytes, if they are no frame. */
+    let foreign: Uint8Array | undefined;
     let atOnce: number = FRAMES_AT_ONCE.first;
     /** Whether this session has its turn among those that are busy. */
     let hasTurn = false;
@@ -333,7 +336,11 @@ export class QmuxSession implements RawSession {
         this.#heard = true;
         if (!begun) {
           begun = true;
-          this.#checkFirst(chunk);
+          const what = foreignStart(chunk);
+          if (what !== undefined) {
+            foreign = chunk;
+            throw protocolError(`received ${what} in place of a frame`);
+          }
         }
         frames += Math.ceil(chunk.length / BYTES_PER_FRAME);
         // A few frames are counted, and not timed: that would cost more.
@@ -386,14 +393,16 @@ export class QmuxSession implements RawSession {
         }
       }
       if (decoder.atBoundary) this.#end(undefined);
-      else this.#end(this.#endInFrame());
+      else this.#end(await this.#endInFrame());
     } catch (error) {
       // Readers still get what arrived before the bad frame.
       while (channels.endTurn()) await nextTurn();
+      if (hasTurn) turns.done();
+      hasTurn = false;
       const refusal = !decoder.heard && isClientHello(decoder.suspect)
         ? TLS_ALERT
         : undefined;
-      this.#end(this.#readFailure(error), refusal);
+      this.#end(await this.#readFailure(error, foreign), refusal);
     } finally {
       if (hasTurn) turns.done();
       this.#readerDone.resolve();
@@ -405,23 +414,8 @@ export class QmuxSession implements RawSession {
     return this.#state === "ended";
   }
 
-  /** Throws if the session begins with bytes that are no frame. */
-  #checkFirst(chunk: Uint8Array): void {
-    const what = isTextFrame(chunk)
-      ? "text"
-      : isHalfForeignHeader(chunk)
-      ? "bytes"
-      : undefined;
-    if (what === undefined) return;
-    throw notFrames(
-      protocolError(`received ${what} in place of a frame`),
-      chunk,
-      this.#advice,
-    );
-  }
-
   /** The error of a byte stream that ended inside a frame. */
-  #endInFrame(): MuxError {
+  async #endInFrame(): Promise<MuxError> {
     const { suspect, heard } = this.#decoder;
     const how = "the byte stream ended inside a frame";
     // The IDs of peers begin at small numbers.
@@ -429,21 +423,36 @@ export class QmuxSession implements RawSession {
     const error = isStranger ? protocolError(how) : connectionLost(how);
     return suspect === undefined
       ? error
-      : notFrames(error, suspect, this.#advice);
+      : await this.#notFrames(error, suspect);
   }
 
-  /** What the transport says about text in place of frames. */
-  get #advice(): string | undefined {
-    return (this.#transport as AdvisingTransport).advice;
+  /** The error for bytes that are no frames, with what they look like. */
+  async #notFrames(error: MuxError, bytes: Uint8Array): Promise<MuxError> {
+    const { advice } = this.#transport as AdvisingTransport;
+    const described = async () => {
+      // Loaded on first use: most peers speak this protocol.
+      const { notFrames } = await import("./wire/foreign_bytes.ts");
+      return notFrames(error, bytes, advice);
+    };
+    // Where it cannot be loaded, as by a page without a network, the error says less.
+    const late = Promise.withResolvers<MuxError>();
+    const cancelLimit = timeLimit(LOAD_TIMEOUT, () => late.resolve(error));
+    const settled = described().catch(() => error);
+    const result = await Promise.race([settled, late.promise]);
+    cancelLimit();
+    return result;
   }
 
   /** The error of the session for an error of reading; undefined if it is none. */
-  #readFailure(error: unknown): MuxError | undefined {
+  async #readFailure(
+    error: unknown,
+    foreign: Uint8Array | undefined,
+  ): Promise<MuxError | undefined> {
     if (error instanceof MuxError) {
-      const { suspect } = this.#decoder;
+      const suspect = foreign ?? this.#decoder.suspect;
       return suspect === undefined || error.code !== "protocol-error"
         ? error
-        : notFrames(error, suspect, this.#advice);
+        : await this.#notFrames(error, suspect);
     }
     if (isReset(error) && this.#decoder.atBoundary) return undefined;
     return error instanceof InvariantError
@@ -451,7 +460,7 @@ export class QmuxSession implements RawSession {
       : connectionLost("reading failed", error);
   }
 
-  /** What the session knows of its peer's silence. */
+  /** What the session knows about its peer's silence. */
   #watched(means: KeepAliveMeans | undefined): Watched {
     let started = false;
     let signs = 0;
@@ -568,6 +577,12 @@ export class QmuxSession implements RawSession {
   }
 }
 
+/** What a session begins with, if that is no frame. */
+function foreignStart(chunk: Uint8Array): "text" | "bytes" | undefined {
+  if (isTextFrame(chunk)) return "text";
+  return isHalfForeignHeader(chunk) ? "bytes" : undefined;
+}
+
 /**
  * Whether the peer reset the connection, as it does when it closes a socket with
  * unread bytes. Between two frames, that is a clean end.
@@ -600,6 +615,20 @@ export function sessionOver(
   return isSessionTransport(transport)
     ? transport.startSession(options)
     : qmux(transport, options);
+}
+
+/**
+ * The raw interface of a session.
+ *
+ * @throws {TypeError} if the session does not come from this package
+ */
+export function rawSession(session: Session): RawSession {
+  if (typeof (session as Partial<RawSession>).openRaw === "function") {
+    return session as RawSession;
+  }
+  throw new TypeError(
+    "Cannot use session: it was not created by a function of this package",
+  );
 }
 
 /** Whether a connection has sessions of a kind of its own, and no byte stream. */

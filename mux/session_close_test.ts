@@ -1,6 +1,7 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { test } from "../tests/support/harness.ts";
 import { turn, watch, within } from "../tests/support/within.ts";
+import { MuxError } from "./errors.ts";
 import { qmux } from "./session.ts";
 import type { AbortableTransport } from "./transport/types.ts";
 import type { Transport } from "./types.ts";
@@ -106,4 +107,30 @@ test("QmuxSession: close() does not wait for a stream of the program that never 
   assertEquals(watched.state, "pending");
   time.tick(1);
   await within(closing, "close()");
+});
+
+Deno.test("QmuxSession: close() and opens settle while the description of bytes that are no frames is loaded", async () => {
+  const closed = Promise.withResolvers<void>();
+  let chunks = [new TextEncoder().encode("SSH-2.0-OpenSSH\r\n")];
+  const transport: Transport = {
+    read: () => Promise.resolve(chunks.shift() ?? null),
+    write: () => Promise.resolve(),
+    closeWrite: () => Promise.resolve(),
+    close: () => closed.resolve(),
+  };
+  const refused = qmux(transport);
+  const opening = watch(refused.open());
+  const error = await assertRejects(() => refused.closed, MuxError);
+  assertEquals(error.code, "protocol-error");
+  assertStringIncludes(error.message, "looks like SSH");
+  await closed.promise;
+  assertEquals(opening.state, "rejected");
+
+  chunks = [new TextEncoder().encode("SSH-2.0-OpenSSH\r\n")];
+  const left = qmux(transport);
+  // By now, the bytes were read and are no frames.
+  await undefined;
+  await undefined;
+  await left.close();
+  assertEquals(await left.closed, undefined);
 });

@@ -67,8 +67,8 @@ export interface Channel {
   readonly readable: ReadableStream<Uint8Array<ArrayBuffer>>;
   /**
    * The bytes to the peer. A write waits until the peer has granted enough credit;
-   * its chunk must not change until then. `close()` sends EOF and leaves
-   * `readable` open. `abort()` sends CLOSE and rejects pending writes.
+   * do not change its chunk before the write resolves. `close()` sends EOF and
+   * leaves `readable` open. `abort()` sends CLOSE and rejects pending writes.
    */
   readonly writable: WritableStream<Uint8Array>;
   /**
@@ -96,13 +96,15 @@ export interface HeldMemory {
   /** Encoded values that have arrived in part, with the bytes still to come. */
   values: number;
   /**
-   * Decoded arguments of running calls, by an estimate of what they take, and the
-   * functions in them until the call is answered.
+   * Decoded arguments of running calls, by an estimate of the memory that they
+   * take, and the functions in them until the call is answered.
    */
   arguments: number;
-  /** Encoded values that were not sent yet. */
+  /** Encoded values that have not been sent yet. */
   responses: number;
-  /** Functions of this side that the peer can call. */
+  /**
+   * Functions of this side that the peer can call, and streams that it can read.
+   */
   callbacks: number;
   /** Channels, apart from their bytes. */
   channels: number;
@@ -119,7 +121,7 @@ export interface HeldMemory {
 
 /** What a session holds at one moment, for logs and metrics. */
 export interface SessionUsage {
-  /** Channels whose ID is in use: not both sides have closed them. */
+  /** Channels whose ID is in use, because they are not closed by both sides yet. */
   channels: number;
   /**
    * Channels of both directions that count towards `maxChannels`, because they
@@ -135,8 +137,7 @@ export interface SessionUsage {
  *
  * A channel corresponds to a bidirectional stream of WebTransport: it has a
  * `readable` and a `writable` of the same kind. A session has no unidirectional
- * streams and no datagrams, and its methods have names of their own, modelled on
- * qtalk-go.
+ * streams and no datagrams, and the names of its methods follow qtalk-go.
  */
 export interface Session extends AsyncIterable<Channel>, AsyncDisposable {
   /**

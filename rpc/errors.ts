@@ -18,6 +18,7 @@ import { isValueStream } from "./wire/value_source.ts";
  * | `cancelled` | the caller closed the call: the reason of `call.signal` |
  * | `released` | a callback was called, retained or sent after its release |
  * | `limit-exceeded` | the peer holds as many callbacks, or as many calls wait, as this side allows |
+ * | `load-failed` | a part of this package that is loaded on first use could not be loaded |
  * | `invalid-state` | the operation is not allowed now: a mistake in the program |
  */
 export type RpcErrorCode =
@@ -30,6 +31,7 @@ export type RpcErrorCode =
   | "cancelled"
   | "released"
   | "limit-exceeded"
+  | "load-failed"
   | "invalid-state";
 
 /** An error of the RPC layer on this side. */
@@ -52,7 +54,7 @@ export class RpcError extends Error {
   }
 }
 
-/** What a {@linkcode CallError} says besides its message. */
+/** The optional parts of a {@linkcode CallError}. */
 export interface CallErrorInit extends ErrorOptions {
   /** A code that programs can branch on, of at most 64 characters. Default: none. */
   code?: string | undefined;
@@ -70,10 +72,10 @@ export interface CallErrorInit extends ErrorOptions {
 }
 
 /**
- * An error for the caller. A handler that throws one (or an error of a subclass)
- * answers the call with it, as one that returns an `Error` does. Anything else
- * that a handler throws is taken for a bug: it is the answer too, but it is also
- * reported to `onError`.
+ * An error for the caller. If a handler throws one (or an error of a subclass), the
+ * call is answered with it, as when a handler returns an `Error`. Any other error
+ * that a handler throws is treated as a bug: it is sent in the same way, but is
+ * also reported to `onError`.
  *
  * A caller of this package gets a {@linkcode RemoteError} with the message, code
  * and details, the name of the class, and the texts of the causes; other callers
@@ -172,7 +174,7 @@ export function isNotBegun(error: unknown): boolean {
   return false;
 }
 
-/** What is known of a {@linkcode RemoteError} besides its text and code. */
+/** The optional parts of a {@linkcode RemoteError}. */
 export interface RemoteErrorInit {
   /** The selector of the call that failed. */
   selector?: string | undefined;
@@ -187,8 +189,8 @@ export interface RemoteErrorInit {
 }
 
 /**
- * The peer answered a call with an error. It carries what the peer says of that
- * error, but no stack: that stays at the peer.
+ * The peer answered a call with an error. It carries what the peer says about that
+ * error, but not its stack, which is never sent.
  */
 export class RemoteError extends Error {
   /** Always `"RemoteError"`. */
@@ -217,7 +219,7 @@ export class RemoteError extends Error {
   /** The details of the handler's {@linkcode CallError}, if it had any. */
   readonly details: unknown;
   /**
-   * The metadata of the response, that of the {@linkcode CallError} included. A
+   * The metadata of the response, including that of the {@linkcode CallError}. A
    * handler that passes the error on does not pass this on.
    */
   readonly meta: Metadata;
@@ -251,9 +253,6 @@ const PREFIX = "remote: ";
 /** Characters of the ID of a function, as in the reference. */
 const ID_LENGTH = 20;
 
-/** The most characters of an error's code and name; longer ones are not sent. */
-const MAX_ERROR_CODE = 64;
-
 /**
  * The most characters of an error text; a longer one is truncated. A header has
  * at most 64 KiB and contains the text twice, and a character may need six bytes.
@@ -262,9 +261,6 @@ export const MAX_ERROR_TEXT = 4_096;
 
 /** The most causes whose texts are sent. */
 export const MAX_CAUSES = 8;
-/** The most characters of such a text: they fit beside the longest error text. */
-const MAX_CAUSE_TEXT = 256;
-
 /** The most errors of an `AggregateError` whose texts are sent. */
 const MAX_INNER_ERRORS = 16;
 /** How deep errors in errors are searched for texts. */
@@ -286,54 +282,10 @@ export interface ErrorFields {
   readonly meta: Metadata | undefined;
 }
 
-/** What an error response says of a value that was thrown or returned. */
-export function errorFields(error: unknown): ErrorFields {
-  return {
-    error: errorText(error),
-    code: errorCode(error),
-    name: attempt(() => sentName(error)),
-    details: error instanceof CallError || error instanceof RemoteError
-      ? error.details
-      : undefined,
-    causes: attempt(() => causesOf(error)),
-    meta: error instanceof CallError ? error.meta : undefined,
-  };
-}
-
-/** The code for an error response. */
-export function errorCode(error: unknown): string | undefined {
-  const code = attempt(() => ((error ?? {}) as { code?: unknown }).code);
-  return isShort(code) ? code : undefined;
-}
-
 /** The text for an error response, for a value that was thrown or returned. */
 export function errorText(error: unknown): string {
   return truncated(attempt(() => textOf(error, 0)) ?? "", MAX_ERROR_TEXT) ||
     "error without a text";
-}
-
-/** The error to answer with for a value that was thrown and may be no error. */
-export function toError(thrown: unknown): Error {
-  if (thrown instanceof Error) return thrown;
-  const { error, code, name } = errorFields(thrown);
-  const cause = attempt(() => causeOf(thrown));
-  return Object.assign(
-    new Error(error, cause === undefined ? undefined : { cause }),
-    { code },
-    name !== undefined && { name },
-  );
-}
-
-/**
- * The text for callers that are not extended. An `Error` with neither text nor name
- * has no text there, as in the reference.
- */
-export function plainErrorText(error: unknown): string {
-  const isEmpty = attempt(() =>
-    error instanceof Error && error.message === "" &&
-    errorName(error) === "Error" && !Array.isArray((error as ErrorLike).errors)
-  );
-  return isEmpty ? "" : errorText(error);
 }
 
 /** The error of a response that ended without the mark that it is complete. */
@@ -392,7 +344,7 @@ export function namedAfterOrigin(
 const MAX_NAME = 256;
 
 /**
- * What a peer says of the call of a function or stream, of which this side knows
+ * What a peer says about the call of a function or stream, of which this side knows
  * where it came from. The owner and the peers on the way may know its ID only: it
  * was released, or passes through them without being decoded.
  *
@@ -415,7 +367,7 @@ function isOurs(error: unknown): error is CodecError | MuxError | RpcError {
 }
 
 /** The result of `get`; undefined if it throws, as getters of programs may. */
-function attempt<T>(get: () => T): T | undefined {
+export function attempt<T>(get: () => T): T | undefined {
   try {
     return get();
   } catch {
@@ -423,12 +375,8 @@ function attempt<T>(get: () => T): T | undefined {
   }
 }
 
-function isShort(text: unknown): text is string {
-  return typeof text === "string" && text.length <= MAX_ERROR_CODE;
-}
-
 /** Cuts a text to so many characters, and leaves no half of one. */
-function truncated(text: string, max: number): string {
+export function truncated(text: string, max: number): string {
   const cut = text.length > max ? text.slice(0, max - 1) : text;
   // Of the characters that UTF-16 writes as two, the first half may be left.
   return cut.length < text.length
@@ -436,7 +384,8 @@ function truncated(text: string, max: number): string {
     : cut;
 }
 
-interface ErrorLike {
+/** What errors of several classes have. */
+export interface ErrorLike {
   readonly message?: unknown;
   readonly errors?: unknown;
   readonly error?: unknown;
@@ -486,7 +435,7 @@ const INHERITED_NAME =
   /^(?:Aggregate|Eval|Range|Reference|Syntax|Type|URI)?Error$/;
 
 /** The name of an error: that of its class, unless it has a name of its own. */
-function errorName(error: object): string | undefined {
+export function errorName(error: object): string | undefined {
   const { name } = error as { name?: unknown };
   if (typeof name !== "string" || name.trim() === "") return undefined;
   const className = classNameOf(error);
@@ -504,36 +453,6 @@ function classNameOf(value: object): string {
 function nameOf(fn: object): string {
   const { name } = fn as { name?: unknown };
   return typeof name === "string" ? name : "";
-}
-
-/** The name for an error response; the most frequent one is not sent. */
-function sentName(error: unknown): string | undefined {
-  if (error instanceof RemoteError) return error.remoteName;
-  const name = typeof error === "object" && error !== null
-    ? errorName(error)
-    : undefined;
-  return name !== "Error" && isShort(name) ? name : undefined;
-}
-
-function causesOf(error: unknown): readonly string[] | undefined {
-  const texts: string[] = [];
-  const seen = new Set<unknown>([error]);
-  let cause = causeOf(error);
-  while (
-    cause !== undefined && cause !== null && !seen.has(cause) &&
-    texts.length < MAX_CAUSES
-  ) {
-    seen.add(cause);
-    texts.push(truncated(errorText(cause), MAX_CAUSE_TEXT));
-    cause = causeOf(cause);
-  }
-  return texts.length === 0 ? undefined : texts;
-}
-
-function causeOf(error: unknown): unknown {
-  return typeof error === "object" && error !== null
-    ? (error as { cause?: unknown }).cause
-    : undefined;
 }
 
 // Stacks that lead to the caller.

@@ -5,13 +5,14 @@ import {
   type RawChannel,
   type RawSession,
 } from "../mux/internal.ts";
-import { kindOf } from "./callback/pointers.ts";
+import type { CallbackRoutes } from "./callback/callback_routes.ts";
 import { CallbackTable } from "./callback/callback_table.ts";
-import { CallbackRoutes } from "./callback/callback_routes.ts";
-import {
-  type AroundCallbacks,
+import { kindOf, newPrefix } from "./callback/pointers.ts";
+import type {
+  AroundCallbacks,
   RemoteFunctions,
 } from "./callback/remote_function.ts";
+import { RpcError } from "./errors.ts";
 import { functionHandler } from "./handler/function_handler.ts";
 import type { CallingPeer, Handler } from "./types.ts";
 import { DEFAULT_MAX_META_SIZE } from "./wire/metadata.ts";
@@ -28,6 +29,9 @@ const HEADER_SIZE = 512;
  * would keep the event loop busy for too long.
  */
 const UNSENT_PART = 4;
+
+/** What receives functions and streams of the peer. */
+type Receiving = typeof import("./callback/received.ts");
 
 /** What all calls of one session share, in both directions. */
 export class SessionState {
@@ -47,12 +51,26 @@ export class SessionState {
   #mark: string | undefined;
   /** Ends the session with the error of what is no peer. */
   onEcho: (() => void) | undefined;
-  /** The functions that this side lends to the peer. */
-  readonly callbacks: CallbackTable;
-  /** The functions that the peer lends to this side. */
-  readonly remotes: RemoteFunctions = new RemoteFunctions(this);
-  /** Where calls of functions go whose calls this side has forwarded. */
-  readonly routes: CallbackRoutes = new CallbackRoutes();
+  readonly #maxCallbacks: number;
+  #prefix: string | undefined;
+  /** Made with the first function that this side lends, as few sessions do. */
+  #callbacks: CallbackTable | undefined;
+  /** Called with the handlers of functions whose calls are to end. */
+  onGivenUp:
+    | ((handlers: ReadonlySet<Handler>, reason: unknown) => void)
+    | undefined;
+  /** What receives functions and streams of the peer, once it was loaded. */
+  receiving: Receiving | undefined;
+  #loading: Promise<Receiving> | undefined;
+  /** Made with the first function that the peer lends. */
+  #remotes: RemoteFunctions | undefined;
+  /**
+   * Where calls of functions go whose calls this side has forwarded; undefined until
+   * it forwards such a call.
+   */
+  routes: CallbackRoutes | undefined;
+  /** Whether the session has ended. */
+  ended = false;
   /** What is around calls of functions, in both directions. */
   around: AroundCallbacks | undefined;
   /** What has to be done when the session ends. */
@@ -94,12 +112,62 @@ export class SessionState {
   /** Makes the state of a session that may lend `maxCallbacks` functions. */
   constructor(maxCallbacks: number, account: MemoryAccount) {
     this.account = account;
-    this.callbacks = new CallbackTable(
-      maxCallbacks,
+    this.#maxCallbacks = maxCallbacks;
+  }
+
+  /** What the IDs of all functions of this side begin with. */
+  get prefix(): string {
+    return this.#prefix ??= newPrefix();
+  }
+
+  /** The functions that this side lends to the peer; made when it is first used. */
+  get callbacks(): CallbackTable {
+    return this.#callbacks ??= new CallbackTable(
+      this.#maxCallbacks,
       (fn) => functionHandler(fn, undefined),
-      account.callbacks,
-      this.remotes,
+      this.account.callbacks,
+      this,
     );
+  }
+
+  /** How many functions this side lends to the peer. */
+  get callbackCount(): number {
+    return this.#callbacks?.size ?? 0;
+  }
+
+  /** What this side sent under an ID, and the peer gives back; else undefined. */
+  originalOf(id: string): unknown {
+    return this.#callbacks?.original(id);
+  }
+
+  /**
+   * Loads what receives functions and streams of the peer.
+   *
+   * @throws {RpcError} `load-failed`
+   */
+  loadReceiving(): Promise<Receiving> {
+    return this.#loading ??= import("./callback/received.ts").then(
+      (receiving) => this.receiving = receiving,
+      (cause) => {
+        // Another one that arrives may find the network back.
+        this.#loading = undefined;
+        throw new RpcError(
+          "load-failed",
+          "Cannot receive function: the module for functions of a peer cannot be loaded",
+          { cause },
+        );
+      },
+    );
+  }
+
+  /** The functions that the peer lends to this side; to be loaded before. */
+  get remotes(): RemoteFunctions {
+    return this.#remotes ??= new this.receiving!.RemoteFunctions(this);
+  }
+
+  /** The ID of a function or stream of the peer that can be given back to it. */
+  idOf(value: object): string | undefined {
+    return this.#remotes?.idOf(value);
   }
 
   /**
@@ -120,7 +188,7 @@ export class SessionState {
    * back.
    */
   markCalls(): void {
-    this.#mark = this.nextMark = this.callbacks.prefix;
+    this.#mark = this.nextMark = this.prefix;
   }
 
   /** A call has failed before it was sent: if it was the marked one, the next is. */
@@ -165,7 +233,7 @@ export class SessionState {
   handlerOfCallback(selector: string): Handler | undefined {
     // Method names seldom begin with an underscore.
     if (selector.charCodeAt(1) !== UNDERSCORE) return undefined;
-    return this.callbacks.match(selector) ?? this.routes.match(selector);
+    return this.#callbacks?.match(selector) ?? this.routes?.match(selector);
   }
 
   /**
@@ -176,21 +244,21 @@ export class SessionState {
     const { around } = this;
     const id = selector.slice(1);
     return around !== undefined && kindOf(id) === "function" &&
-        this.callbacks.originOf(selector) !== undefined
+        this.#callbacks?.originOf(selector) !== undefined
       ? around.handler(handler)
       : handler;
   }
 
   /** What programs know the call of a selector by: that of a callback has an ID. */
   nameOf(selector: string): string {
-    return this.remotes.nameOf(selector) ?? this.callbacks.nameOf(selector) ??
-      selector;
+    return this.#remotes?.nameOf(selector) ??
+      this.#callbacks?.nameOf(selector) ?? selector;
   }
 
   /** The selector of the call that functions in a call of `selector` come with. */
   originOf(selector: string): string {
-    return this.remotes.originOf(selector) ??
-      this.callbacks.originOf(selector) ?? cleanSelector(selector);
+    return this.#remotes?.originOf(selector) ??
+      this.#callbacks?.originOf(selector) ?? cleanSelector(selector);
   }
 
   /** Counts a header that a cache of the session remembers. */
@@ -201,11 +269,12 @@ export class SessionState {
 
   /** The session has ended: gives back what it held for all calls. */
   close(): void {
-    this.callbacks.close();
-    this.remotes.close();
+    this.ended = true;
+    this.#callbacks?.close();
+    this.#remotes?.close();
     for (const callback of this.#onEnd) callback();
     this.#onEnd.clear();
-    this.routes.close();
+    this.routes?.close();
     this.onArgumentsFreed?.();
     this.account.headers.give(this.#headers);
     this.#headers = 0;

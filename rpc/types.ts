@@ -13,10 +13,11 @@ import type { Metadata } from "./wire/metadata.ts";
 export interface CallOptions {
   /**
    * Cancels the call: its channel is closed, and it rejects with the signal's
-   * reason. The signal belongs to the call as long as it lives: while a stream of
-   * values or of bytes goes on, aborting makes everything that waits for it reject
-   * with the reason, stops its producers, and ends its callbacks unless they are
-   * retained, or another call was given the same functions. Default: no signal.
+   * reason. The signal applies for as long as the call lives: while a stream of
+   * values or of bytes continues, aborting makes everything that waits for it
+   * reject with the reason, stops its producers, and releases its callbacks unless
+   * they are retained or the same functions also came with another call. Default:
+   * no signal.
    */
   signal?: AbortSignal | undefined;
   /**
@@ -27,19 +28,19 @@ export interface CallOptions {
    * number of at least 0; above 2^31 - 1 there is no limit.
    * Default: no limit.
    *
-   * A peer of this package learns of it: `call.deadline` and `call.signal` of its
-   * handler follow from it, and so do those of the calls that the handler makes.
+   * The time limit is sent to peers of this package: it determines `call.deadline`
+   * and `call.signal` of the handler, and limits the calls that the handler makes.
    *
    * Peers in Go never answer a call whose header they cannot decode, so calls to
    * them should have a limit.
    */
   timeout?: number | undefined;
   /**
-   * The call that this one is made for: a handler's own. This one has no more time
-   * until its first answer than is left of the deadline of that call; then it
-   * rejects with an `RpcError` whose code is `deadline-exceeded`. Calls that a
-   * handler makes with `call.caller`, and calls of callbacks, do so unasked.
-   * Default: none.
+   * The call of a handler for which this one is made. This one has no more time
+   * until its first answer than is left until the deadline of that call; then it
+   * rejects with an `RpcError` whose code is `deadline-exceeded`. This always
+   * applies to calls that a handler makes with `call.caller`, and to calls of
+   * callbacks. Default: none.
    */
   parent?: Call | undefined;
   /**
@@ -63,10 +64,10 @@ export interface CallOptions {
 export interface Caller<C extends Carried = Carried> {
   /**
    * Calls `selector` and resolves to the first reply value, or to `null` if there
-   * is none. A continued response is closed. One without a value is a stream, as a
-   * generator's is: then the call rejects, and the producer is stopped. Use
-   * {@linkcode request} or {@linkcode remote} for those. (Other implementations'
-   * responses without a value resolve to `null`.)
+   * is none. A continued response is closed. A continued response without a value
+   * is a stream, such as that of a generator: then the call rejects, and the
+   * producer is stopped. Use {@linkcode request} or {@linkcode remote} for streams.
+   * (Such responses of other implementations resolve to `null`.)
    *
    * @param selector what to call: `foo.bar`, `/foo/bar` and `foo/bar` are the same
    * @param args the argument value, sent as it is. Handlers made by
@@ -118,12 +119,12 @@ export interface Caller<C extends Carried = Carried> {
  * The peer that made a call, as the handlers of all its calls see it. It is the
  * same object for all calls of a session.
  *
- * @typeParam Context what the program knows of the peer
+ * @typeParam Context what the program knows about the peer
  */
 export interface CallingPeer<Context = unknown> {
   /**
-   * What the program knows of the peer: what `onPeer` of the listener returned or
-   * set; undefined without it. It never crosses the wire.
+   * What the program knows about the peer: what `onPeer` of the listener returned
+   * or set; undefined without `onPeer`. It never crosses the wire.
    */
   readonly context: Context;
   /**
@@ -137,8 +138,8 @@ export interface CallingPeer<Context = unknown> {
    */
   readonly closed: Promise<void>;
   /**
-   * Aborts when the session has ended. A call's own `signal` also aborts when its
-   * caller gives that call up, and not any more once it is answered.
+   * Aborts when the session has ended. The `signal` of a call also aborts when its
+   * caller gives the call up, but no longer aborts once the call has been answered.
    */
   readonly signal: AbortSignal;
 }
@@ -146,7 +147,7 @@ export interface CallingPeer<Context = unknown> {
 /**
  * A call as its handler sees it.
  *
- * @typeParam Context what the program knows of the peer that made it
+ * @typeParam Context what the program knows about the peer that made it
  */
 export interface Call<Context = unknown> {
   /** What was called, in its canonical form: `/foo/bar`. */
@@ -158,11 +159,11 @@ export interface Call<Context = unknown> {
   /** The trace context that the caller sent; undefined if it sent none. */
   readonly trace: string | undefined;
   /**
-   * Metadata for the caller, to be filled in. What it has when the call is answered
-   * arrives with the answer, also with an error. What a stream of values adds to it
-   * later arrives when the stream ends. Callers have it as `response.meta`, and as
-   * `meta` of a `RemoteError`. Callers that are not of this package get none, and
-   * neither does the caller of a call that is forwarded.
+   * Metadata for the caller, to be filled in. What it contains when the call is
+   * answered arrives with the answer, even if that is an error. What a stream of
+   * values adds later arrives when the stream ends. Callers have it as
+   * `response.meta`, and as `meta` of a `RemoteError`. Callers that do not use this
+   * package get none, and neither does the caller of a call that is forwarded.
    */
   readonly responseMeta: Record<string, unknown>;
   /**
@@ -173,11 +174,11 @@ export interface Call<Context = unknown> {
   /** The channel of the call: bytes, after the values that were received. */
   readonly channel: Channel;
   /**
-   * Until when the caller waits for the first answer, on the clock of
+   * The time until which the caller waits for the first answer, on the clock of
    * `performance.now()`: `call.deadline - performance.now()` milliseconds are left.
-   * It counts from the arrival of the call; the clock of the caller does not matter.
-   * Undefined if the caller has no time limit or does not say so, and once the call
-   * is answered.
+   * It is computed from the arrival of the call; the clock of the caller does not
+   * matter. Undefined if the caller has no time limit or does not send it, and once
+   * the call has been answered.
    */
   readonly deadline: number | undefined;
   /**
@@ -210,8 +211,8 @@ export interface Call<Context = unknown> {
 /**
  * Answers one call: with `return`, or with `continue` and any number of `send`.
  *
- * `return` and `continue` take nothing but values. To stop waiting for a caller
- * that does not read, close the call's channel.
+ * `return` and `continue` take only values and no signal. To stop waiting for a
+ * caller that does not read, close the channel of the call.
  */
 export interface Responder {
   /**
@@ -252,11 +253,12 @@ export interface Responder {
 }
 
 /**
- * Answers calls. An error that it throws becomes the error response if the call
- * was not answered yet; unless it is a `CallError`, it is also reported to
+ * Answers calls. An error that it throws becomes the error response if the call has
+ * not been answered yet; unless it is a `CallError`, it is also reported to
  * `onError`. If it neither answers nor throws, the answer is `null`. It returns
- * nothing: one that returns a value without answering is taken for a function that
- * belongs into `handlerFrom()`, and answers with an error that says so.
+ * nothing: returning a value without answering is taken for a mistake (a function
+ * that should be passed to `handlerFrom()`), and is answered with an error that
+ * says so.
  */
 export type HandlerFunction<Context = unknown> = (
   call: Call<Context>,

@@ -2,7 +2,7 @@
  * Closes listeners and peers when the process is asked to end: see
  * {@linkcode closeOnSignals}.
  *
- * A subpath of its own, because browsers have no signals.
+ * It has its own subpath, because browsers have no signals.
  *
  * @module
  */
@@ -25,8 +25,8 @@ export interface CloseOnSignalsOptions {
    */
   signals?: readonly string[] | undefined;
   /**
-   * Called with each signal, after closing has begun, and with how many there have
-   * been: 1 for the one that drains. Default: none.
+   * Called with each signal, after closing has begun, and with the number of
+   * signals so far: 1 for the one that drains. Default: none.
    */
   onSignal?: ((signal: string, count: number) => void) | undefined;
 }
@@ -53,10 +53,10 @@ export const DEFAULT_SIGNAL_DRAIN_TIMEOUT = 5_000;
  *   that shells report for that signal, such as 130 for `SIGINT`.
  * - A third one ends the process without waiting for anything.
  *
- * The signals are listened to until everything is closed, for whichever reason, or
- * what this returns is disposed of. From then on they have their usual effect. As
- * long as a program listens to a signal, the signal does not end it. An error that
- * the `close()` of an object of your own throws is uncaught.
+ * It listens to the signals until everything is closed, for any reason, or its
+ * result is disposed of. From then on the signals have their usual effect. As long
+ * as a program listens to a signal, the signal does not end it. An error that the
+ * `close()` of an object of your own throws is an uncaught error.
  *
  * @example
  * ```ts
@@ -74,7 +74,7 @@ export const DEFAULT_SIGNAL_DRAIN_TIMEOUT = 5_000;
  * or several
  * @param options how long to drain, and on which signals
  * @throws {RangeError} if `drainTimeout` is out of range
- * @throws {TypeError} if this runtime has no signals, or not one of `signals`
+ * @throws {TypeError} if this runtime has no signals, or lacks one of `signals`
  */
 export function closeOnSignals(
   closable: Closable | Iterable<Closable>,

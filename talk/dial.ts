@@ -23,59 +23,88 @@ import {
   type ObserverOption,
 } from "./observe/option.ts";
 import type { Carried } from "../codec/internal.ts";
-import { checkPeerOptions, dialed, Peer, type PeerOptions } from "./peer.ts";
+import {
+  checkPeerOptions,
+  dialed,
+  loadedServer,
+  type LoadedServerOption,
+  Peer,
+  type PeerOptions,
+} from "./peer.ts";
+import { loadServer } from "../rpc/internal.ts";
 import type { Connected } from "./race.ts";
-import type { ReconnectingPeer, ReconnectOptions } from "./reconnect/types.ts";
+import type {
+  BackoffOptions,
+  ReconnectingPeer,
+  ReconnectOptions,
+} from "./reconnect/types.ts";
 
 /** The default of {@linkcode ConnectOptions.timeout}, in milliseconds. */
 export const DEFAULT_CONNECT_TIMEOUT = 30_000;
 
 /**
- * A value, or a function that is asked for it before each attempt to connect: for
- * addresses that change and credentials that expire. If it throws, the attempt
- * fails with that error.
+ * A value, or a function that returns it and is called before each attempt to
+ * connect: for addresses that change and credentials that expire. If it throws, the
+ * attempt fails with that error.
  */
 export type Provided<T> = T | (() => T | Promise<T>);
 
 /**
- * An address, or several of one service, in order of preference: the first that can
- * be connected to is used.
+ * An address, or several of one service in order of preference: the first one to
+ * which a connection can be made is used.
  */
 export type DialAddress = string | readonly string[];
 
 /** The default of {@linkcode ConnectOptions.headStart}, in milliseconds. */
 export const DEFAULT_HEAD_START = 250;
 
+/** The defaults of {@linkcode ReconnectOptions}. */
+export const DEFAULT_RECONNECT_OPTIONS: Readonly<
+  Record<
+    keyof BackoffOptions | "maxAttempts" | "maxWaitingCalls",
+    number
+  >
+> = Object.freeze({
+  minDelay: 100,
+  maxDelay: 30_000,
+  jitter: 0.5,
+  maxAttempts: Infinity,
+  maxWaitingCalls: 1_024,
+});
+
 /** Options for connecting. */
 export interface ConnectOptions extends ObserverOption {
   /**
-   * Headers of the HTTP request for `ws:` and `wss:`, or a function that is asked
-   * for them before each attempt. Browsers cannot send any. Default: an `Origin` with
-   * the server's own origin, which qtalk-go's server requires.
+   * Headers of the HTTP request for `ws:` and `wss:`, or a function that returns
+   * them and is called before each attempt. Browsers cannot send any. Default: an
+   * `Origin` with the server's own origin, which qtalk-go's server requires.
    */
   headers?:
     | Provided<Headers | Iterable<string[]> | Record<string, string>>
     | undefined;
   /**
    * WebSocket subprotocols to offer, in order of preference, or a function that
-   * is asked for them before each attempt. If the server agrees to none of them,
-   * the connection is made anyway, while browsers fail. Default: none.
+   * returns them and is called before each attempt. If the server accepts none of
+   * them, the connection is made anyway, except in browsers, where it fails.
+   * Default: none.
    */
   protocols?: Provided<string | readonly string[]> | undefined;
   /**
-   * Whom `tls:`, `wss:` and `quic:` trust, and this client's certificate (not for
-   * `quic:`); or a function that is asked for it before each attempt. Default: what the runtime trusts, and no
-   * certificate.
+   * Which servers `tls:`, `wss:`, `quic:` and `wt:` trust, and the certificate of
+   * this client (for `tls:` and `wss:`), or a function that returns these options
+   * and is called before each attempt. Default: the authorities that the runtime
+   * trusts, and no certificate.
    */
   tls?: Provided<TlsDialOptions> | undefined;
   /**
-   * The UDP socket of `quic:`: a `Deno.QuicEndpoint`, which may also listen, and which
-   * the program closes itself. Default: a socket for this connection.
+   * The UDP socket for `quic:`: a `Deno.QuicEndpoint`, which may also listen. The
+   * program owns it and closes it. Default: a new socket for this connection.
    */
   endpoint?: QuicEndpointLike | undefined;
   /**
-   * How `peer:` meets the other peer, whose certificate `tls.pin` or the address
-   * names. `tls.cert` and `tls.key` are this peer's. Default: `{}`.
+   * How `peer:` meets the other peer. `tls.pin` or the address has the fingerprint
+   * of that peer's certificate; `tls.cert` and `tls.key` are those of this peer.
+   * Default: `{}`.
    */
   rendezvous?: PeerMeetingOptions | undefined;
   /**
@@ -98,9 +127,9 @@ export interface ConnectOptions extends ObserverOption {
   /** Limits of the session. Default: those of `qmux()`. */
   session?: SessionOptions | undefined;
   /**
-   * Lets the session survive its connection: when that is lost, another one is made,
-   * and calls, streams and bytes go on as if nothing had happened. `{}` for the
-   * defaults. The listener has to have the option, too: connecting to another one
+   * Lets the session survive its connection: when that is lost, another one is
+   * made, and calls, streams and bytes go on as if nothing had happened. `{}` for
+   * the defaults. The listener needs the option, too: connecting to one without it
    * fails. Default: the session ends with its connection.
    */
   resume?: ResumeOptions | undefined;
@@ -109,14 +138,16 @@ export interface ConnectOptions extends ObserverOption {
 /** Options of {@linkcode dial} for a session that survives its connection. */
 export interface ResumeOptions extends ResumeLimits {
   /**
-   * The addresses that may be tried to continue the session, one after the other, or
-   * a function that is asked for them before each attempt. They may be of different
-   * schemes, and must lead to the same listener. Default: the address that was dialed.
+   * The addresses to try, one after the other, to continue the session, or a
+   * function that returns them and is called before each attempt. They may have
+   * different schemes, and must lead to the same listener or to one with the same
+   * `resumeStore()`. Default: the address that was dialed.
    */
   addresses?: Provided<string | readonly string[]> | undefined;
   /**
-   * Called with every new state: `connected`, `detached` when the connection is lost,
-   * `connected` when the session goes on, and at last `closed`. Default: none.
+   * Called with every new state: `connected`, `detached` when the connection is
+   * lost, `connected` when the session continues, and finally `closed`. Default:
+   * none.
    */
   onState?: ((state: ResumeState) => void) | undefined;
 }
@@ -132,21 +163,21 @@ export interface DialOptions<C extends Carried = Carried>
 export interface ReconnectingDialOptions<C extends Carried = Carried>
   extends PeerOptions<C>, ConnectOptions {
   /**
-   * How to reconnect; `{}` for the defaults. `timeout` then limits each attempt
-   * to connect, with the functions that it asks, and `signal` ends only the wait
-   * for the first connection.
+   * How to reconnect; `{}` for the defaults. `timeout` then limits each attempt to
+   * connect, including the functions that return its address and options, and
+   * `signal` ends only the wait for the first connection.
    */
   reconnect: ReconnectOptions<C>;
 }
 
 /**
- * Connects to an address, and connects again with exponential backoff whenever
- * the connection is lost. It resolves when the first connection is made, which
- * is attempted until `signal` aborts, `maxAttempts` is reached, or an attempt
- * fails as every other would: without a permission, with a certificate that is
- * not valid, at a server that answers 401, 403 or 404, or with an address that is
- * malformed or not for this runtime (`TalkError.permanent`). If what answers at the
- * address is no peer, such as an HTTP server, `closed` and the calls reject with the
+ * Connects to an address, and connects again with exponential backoff whenever the
+ * connection is lost. It resolves when the first connection is made. It stops
+ * trying when `signal` aborts, when `maxAttempts` is reached, or when an attempt
+ * fails with a permanent error (`TalkError.permanent`): a permission is missing, a
+ * certificate is not valid, the server answers 401, 403 or 404, or the address is
+ * malformed or not supported by this runtime. If the server at the address is not a
+ * peer but, for example, an HTTP server, `closed` and the calls reject with the
  * `MuxError` of the first connection, whose code is `protocol-error`.
  *
  * @example A peer that connects again
@@ -171,8 +202,8 @@ export interface ReconnectingDialOptions<C extends Carried = Carried>
  * assertEquals(states, ["connecting", "connected"]);
  * ```
  *
- * @param address the address to connect to, or several, or a function that is asked
- * for them before each attempt
+ * @param address the address to connect to, or several, or a function that returns
+ * them and is called before each attempt
  * @param options codec, handler, limits, and how to reconnect
  * @throws {TalkError} `bad-address`, `unknown-scheme`, or `dial-failed` if that is
  * permanent; the error of the last attempt if `maxAttempts` have failed
@@ -196,13 +227,15 @@ export function dial<C extends Carried = Carried>(
  * | `wt://host:port/path` | `--allow-net=host:port` |
  * | `stdio:`, stdin and stdout of this process | none |
  *
- * `peer:NAME@ADDRESS` is a peer that the rendezvous at ADDRESS knows, in Deno with
- * `--unstable-net`; it needs `--allow-net`, to reach any address.
+ * `peer:NAME@ADDRESS` is a peer that is registered at the rendezvous at ADDRESS. It
+ * needs `--allow-net`, for all addresses; a direct connection also needs Deno with
+ * `--unstable-net`.
  *
- * Several addresses are those of one service, in order of preference. Each has a head
- * start of 250 ms (option `headStart`) before the next one is tried as well; the
- * first connection is used, and `Peer.addr` says which it is. (`dialPool()` is for
- * several servers, which share the calls.)
+ * A list of addresses is for one service that can be reached in several ways, in
+ * order of preference. Each address has a head start of 250 ms (option `headStart`)
+ * before the next one is tried as well. The first connection is used, and
+ * `Peer.addr` is its address. (`dialPool()` is for several servers, which share the
+ * calls.)
  *
  * @example
  * ```ts
@@ -238,13 +271,23 @@ export function dial<C extends Carried>(
 
 async function dialOnce<C extends Carried>(
   address: Provided<DialAddress>,
-  options: DialOptions<C> & FallbackOption,
+  options: DialOptions<C> & FallbackOption & LoadedServerOption,
 ): Promise<Peer<C>> {
   checkPeerOptions(options);
+  let server = options[loadedServer];
+  if (options.handler !== undefined && server !== null) {
+    // While connecting, so that the first call does not wait for it. If it fails,
+    // the peer tries again.
+    loadServer().then((loaded) => server = loaded, () => {});
+  }
   const { transport, address: addr } = await connectTo(address, options);
   const session = sessionOver(transport, options.session);
   try {
-    const peer = new Peer(session, options);
+    const all: PeerOptions<C> & LoadedServerOption = {
+      ...options,
+      [loadedServer]: server,
+    };
+    const peer = new Peer(session, all);
     peer[dialed](addr, transport);
     return peer;
   } catch (error) {
@@ -259,7 +302,12 @@ async function dialReconnecting<C extends Carried>(
 ): Promise<ReconnectingPeer<C>> {
   checkPeerOptions({ ...rest, handler });
   // One for all connections: it prints at a limited rate.
-  const options = { ...rest, onError: rest.onError ?? errorPrinter() };
+  const options = {
+    ...rest,
+    onError: rest.onError ?? errorPrinter(),
+    // Each connection has a handler, whether or not the program has given one.
+    [loadedServer]: handler === undefined ? null : undefined,
+  };
   signal?.throwIfAborted();
   // Loaded on first use: most programs do not reconnect.
   const { Reconnector } = await import("./reconnect/reconnector.ts");

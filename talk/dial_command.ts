@@ -14,7 +14,7 @@ import { checkPeerOptions, dialed, Peer, type PeerOptions } from "./peer.ts";
 
 export type { ChildProcessLike };
 
-/** What {@linkcode dialCommand} uses of a `Deno.Command`. */
+/** The part of a `Deno.Command` that {@linkcode dialCommand} uses. */
 export interface CommandLike {
   /** Starts the process. */
   spawn(): ChildProcessLike;
@@ -35,8 +35,8 @@ export interface DialCommandOptions<C extends Carried = Carried>
    */
   env?: Readonly<Record<string, string>> | undefined;
   /**
-   * Whether the child does not get the environment of this process. Default:
-   * false.
+   * Whether the child starts without the environment variables of this process.
+   * Default: false.
    */
   clearEnv?: boolean | undefined;
   /**
@@ -66,8 +66,8 @@ export class CommandPeer<C extends Carried = Carried> extends Peer<C> {
   /** The ID of the child process. */
   readonly pid: number;
   /**
-   * Resolves when the child has ended, to how it did. The error of
-   * {@linkcode Peer.closed} says the same if the child failed.
+   * Resolves, when the child has ended, to how it ended. The error of {@linkcode
+   * Peer.closed} says the same if the child failed.
    */
   readonly status: Promise<CommandStatus>;
   /** The child's stderr, if that is `"piped"`; read it to the end or cancel it. */
@@ -98,9 +98,9 @@ export class CommandPeer<C extends Carried = Carried> extends Peer<C> {
  * The peer owns the child process: `close()` closes the child's stdin, gives it
  * a second to exit, then terminates it, and finally kills it.
  *
- * If the child exits with another code than 0, or a signal ends it, calls in
+ * If the child exits with a code other than 0, or a signal ends it, calls in
  * progress and `closed` reject with a `CommandExitError`, which has `exitCode` and
- * `signal`. `peer.status` has them in any case.
+ * `signal`. `peer.status` resolves to both in any case.
  *
  * Needs `--allow-run` for the command.
  *
@@ -123,8 +123,8 @@ export class CommandPeer<C extends Carried = Carried> extends Peer<C> {
  * @param options the command's arguments, codec, handler and limits
  * @throws {TalkError} `bad-command` if stdin or stdout of a `Deno.Command` is not
  * piped; `dial-failed` if the command cannot be started
- * @throws {TypeError} if `command` is a `Deno.Command`, and an option is given
- * that it has itself
+ * @throws {TypeError} if `command` is a `Deno.Command` and `args`, `cwd`, `env`,
+ * `clearEnv` or `stderr` is given as well
  * @throws {RangeError} if an option is out of range
  */
 export function dialCommand<C extends Carried = Carried>(

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import "./mod.ts"; // Keeps bundles in few chunks.
 import { isSessionTransport, type loadResume } from "../mux/internal.ts";
 import {
   ask,

@@ -12,6 +12,7 @@ import {
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { FakeTime } from "../tests/support/fake_time.ts";
 import { turn, watch, within } from "../tests/support/within.ts";
+import { uses } from "./peer.ts";
 
 /** Two peers, the second of which drains. */
 class Lab {
@@ -307,3 +308,18 @@ testUnix(
     await Deno.remove(folder);
   },
 );
+
+Deno.test("Peer.close: draining waits for a call that has arrived before the server is loaded", async () => {
+  const [client, server] = memoryPair();
+  await using _ = client;
+  const call = client.call("x").catch((error) => error);
+  const arrived = (async () => {
+    while (server[uses] === 0) await turn();
+  })();
+  await within(arrived, "the call to arrive");
+  await server.close({ drainTimeout: 10_000 });
+  const error = await call;
+  // It may have been loaded meanwhile; it was not cut off in any case.
+  assert(error instanceof RemoteError, String(error));
+  assert(["not-found", "unavailable"].includes(error.code!), error.code);
+});

@@ -12,10 +12,10 @@ import { errorText, RpcError } from "../rpc/internal.ts";
  * | `unknown-scheme` | the address has a scheme that is not supported |
  * | `dial-failed` | no connection could be made; `cause` is the reason |
  * | `listen-failed` | the address cannot be listened on; `cause` is the reason |
- * | `limit-exceeded` | a listener has as many sessions as it may have |
- * | `out-of-resources` | a listener has no file left for a connection; `cause` is the reason |
+ * | `limit-exceeded` | a listener has `maxSessions` sessions and refused a connection |
+ * | `out-of-resources` | a listener has no file descriptor or system memory left for a connection; `cause` is the reason |
  * | `timeout` | no connection was made within the `timeout` of `dial()`, or a connection was not ready within the `handshakeTimeout` of a listener |
- * | `handshake-failed` | a connection of a listener failed in the handshake of TLS; `cause` is the `TlsError` |
+ * | `handshake-failed` | the TLS handshake of a connection to a listener failed; `cause` is the `TlsError` |
  * | `bad-command` | the stdin or stdout of a `Deno.Command` is not piped |
  */
 export type TalkErrorCode =
@@ -32,8 +32,8 @@ export type TalkErrorCode =
 /** Options of {@linkcode TalkError}. */
 export interface TalkErrorInit extends ErrorOptions {
   /**
-   * Whether another attempt would fail in the same way. Default: what the code
-   * says, false for `dial-failed` and `listen-failed`.
+   * Whether another attempt would fail in the same way. Default: depends on the
+   * code; false for `dial-failed` and `listen-failed`.
    */
   permanent?: boolean | undefined;
 }
@@ -52,9 +52,9 @@ export class TalkError extends Error {
   /** The kind of failure. */
   readonly code: TalkErrorCode;
   /**
-   * Whether another attempt would fail in the same way, as without a permission,
-   * with a certificate that is not valid, or at a server that answers 401, 403 or
-   * 404. A reconnecting peer gives up at such an error.
+   * Whether another attempt would fail in the same way, for example because a
+   * permission is missing, a certificate is not valid, or the server answers 401,
+   * 403 or 404. A reconnecting peer gives up after such an error.
    */
   readonly permanent: boolean;
 

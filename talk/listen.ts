@@ -17,6 +17,7 @@ import type {
   SharedLimits,
 } from "./listener/listener.ts";
 import type { Carried } from "../codec/internal.ts";
+import { resolveAddress } from "./address.ts";
 import { checkPeerOptions, type PeerOptions, type PeerWith } from "./peer.ts";
 import type { ObserverOption } from "./observe/option.ts";
 
@@ -36,7 +37,7 @@ export interface ListenSessionOptions
  * Options of {@linkcode listen}.
  *
  * @typeParam C what its codec carries besides JSON's values
- * @typeParam Context what the program knows of a peer
+ * @typeParam Context what the program knows about a peer
  */
 export interface ListenOptions<
   C extends Carried = Carried,
@@ -50,8 +51,9 @@ export interface ListenOptions<
  * Listens on an address. Every connection becomes a peer that answers calls,
  * whether or not the listener is iterated.
  *
- * The addresses are those of {@linkcode dial}; `tls:` and `wss:` need the option
- * `tls`. Port 0, as in `tcp://127.0.0.1:0`, chooses a free port.
+ * The addresses are those of {@linkcode dial}; `tls:`, `wss:`, `quic:`, `wt:` and
+ * `peer:` need the option `tls`. Port 0, as in `tcp://127.0.0.1:0`, chooses a free
+ * port.
  *
  * @example
  * ```ts
@@ -85,7 +87,7 @@ export interface ListenOptions<
  * ```
  *
  * @typeParam C what its codec carries besides JSON's values
- * @typeParam Context what the program knows of a peer: what `onPeer` returns
+ * @typeParam Context what the program knows about a peer: what `onPeer` returns
  * @param address the address to listen on
  * @param options codec, handler, limits, and which connections to accept
  * @throws {TalkError} `bad-address`, `unknown-scheme`, `listen-failed`
@@ -96,7 +98,7 @@ export async function listen<C extends Carried = Carried, Context = unknown>(
   options: ListenOptions<C, Context> = {},
 ): Promise<Listener<PeerWith<C, Context>>> {
   checkPeerOptions(options);
-  const { listenForPeers } = await load();
+  const { listenForPeers } = await load(address);
   return await listenForPeers(address, options);
 }
 
@@ -155,11 +157,15 @@ export async function listenRaw<T extends Closable>(
   make: (transport: Transport, limits: ResolvedSharedLimits) => T,
   rules: AcceptRules<T>,
 ): Promise<Listener<T>> {
-  const { listenForTransports } = await load();
+  const { listenForTransports } = await load(address);
   return await listenForTransports(address, options, make, rules);
 }
 
 /** A program that only dials needs no listener. */
-function load(): Promise<typeof import("./listener/start.ts")> {
+function load(
+  address: string,
+): Promise<typeof import("./listener/start.ts")> {
+  // Meanwhile, the scheme is loaded as well; what is wrong is reported later.
+  resolveAddress(address).catch(() => {});
   return import("./listener/start.ts");
 }

@@ -20,6 +20,7 @@ export {
   type ConnectOptions,
   DEFAULT_CONNECT_TIMEOUT,
   DEFAULT_HEAD_START,
+  DEFAULT_RECONNECT_OPTIONS,
   dial,
   type DialAddress,
   type DialOptions,
@@ -84,10 +85,9 @@ export {
   type PeerStats,
   type PeerWith,
 } from "./peer.ts";
-export {
-  type BackoffOptions,
-  type ConnectionState,
-  DEFAULT_RECONNECT_OPTIONS,
-  type ReconnectingPeer,
-  type ReconnectOptions,
+export type {
+  BackoffOptions,
+  ConnectionState,
+  ReconnectingPeer,
+  ReconnectOptions,
 } from "./reconnect/types.ts";

@@ -1,8 +1,9 @@
 /**
  * What happens in sessions: frames, channels and calls with their values, for the
- * option `observer` of `dial()`, `listen()` and others. It is read from the bytes
- * that pass, so it shows what both ends have really said, and a session without an
- * observer pays nothing. For calls alone, middleware and interceptors cost less.
+ * option `observer` of `dial()`, `listen()` and others. The events are read from
+ * the bytes that pass, so they show what both ends have really sent, and a session
+ * without an observer costs nothing extra. If you need to see only calls,
+ * middleware and interceptors cost less.
  *
  * @example
  * ```ts

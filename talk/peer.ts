@@ -36,6 +36,7 @@ import {
   type Handler,
   invoke,
   kindOf,
+  LazyServer,
   MAX_META_SIZE,
   type Middleware,
   MiddlewareList,
@@ -44,13 +45,13 @@ import {
   remoteOf,
   Router,
   type RpcResponse,
-  Server,
+  type Server,
   type ServerOptions,
   SessionState,
 } from "../rpc/internal.ts";
 import { errorPrinter } from "./errors.ts";
 
-/** What {@linkcode PeerOptions.onError} gets with the error. */
+/** The second argument of {@linkcode PeerOptions.onError}. */
 export interface ErrorContext {
   /** The peer on which the error occurred; undefined for an error of a listener. */
   peer: Peer | undefined;
@@ -61,17 +62,16 @@ export interface ErrorContext {
 /** Limits of a peer. */
 export interface PeerLimits {
   /**
-   * The largest size of a received value, and of all values together that a
-   * complete response has, in bytes. An integer from 1 to 2^32 - 1.
-   * Default: 1 MiB.
+   * The largest size of a received value, and of all values of a complete response
+   * together, in bytes. An integer from 1 to 2^32 - 1. Default: 1 MiB.
    */
   maxValueSize?: number | undefined;
   /**
-   * How many incoming calls are handled at the same time; further calls wait,
-   * with their arguments unread, until another one ends or its caller gives it
-   * up. As many nested calls are handled besides, which are those of callbacks
-   * and those that a handler of the other side makes with `call.caller`. An
-   * integer of at least 1, or `Infinity`. Default: 1,024.
+   * How many incoming calls are handled at the same time; further calls wait, with
+   * their arguments unread, until another one ends or its caller gives it up. In
+   * addition, as many nested calls are handled: calls of callbacks, and calls that
+   * a handler of the other side makes with `call.caller`. An integer of at least 1,
+   * or `Infinity`. Default: 1,024.
    */
   maxConcurrentCalls?: number | undefined;
   /**
@@ -82,9 +82,9 @@ export interface PeerLimits {
    */
   maxQueuedCalls?: number | undefined;
   /**
-   * How many bytes the encoded requests of this side's calls may have that wait
-   * for a channel; further calls fail with `limit-exceeded`. An integer of at
-   * least 0. Default: 16 MiB.
+   * How many bytes the encoded requests of calls of this side that wait for a
+   * channel may have in total; further calls fail with `limit-exceeded`. An integer
+   * of at least 0. Default: 16 MiB.
    */
   maxQueuedCallSize?: number | undefined;
   /**
@@ -94,16 +94,17 @@ export interface PeerLimits {
    */
   callQueueTimeout?: number | undefined;
   /**
-   * How many functions of this side the other side may hold for calling back, and
-   * streams for reading; sending another one fails. An integer of at least 0, or `Infinity`.
+   * How many functions of this side the other side may be able to call, and streams
+   * to read; sending another one fails. An integer of at least 0, or `Infinity`.
    * Default: 4,096.
    */
   maxCallbacks?: number | undefined;
   /**
    * The largest encoded size of the metadata of one call, of one response, and of
-   * what a stream of values adds at its end, in bytes. More is not sent: the call,
-   * or its answer, fails with `too-large`. A call that brings more is refused with
-   * that code. An integer from 0 to 48 KiB. Default: 8 KiB.
+   * what a stream of values adds at its end, in bytes. Larger metadata is not sent:
+   * the call, or its answer, fails with `too-large`. A call that arrives with
+   * larger metadata is refused with that code. An integer from 0 to 48 KiB.
+   * Default: 8 KiB.
    */
   maxMetaSize?: number | undefined;
 }
@@ -134,23 +135,23 @@ export interface PeerOptions<C extends Carried = Carried, Context = unknown>
    */
   handler?: Handler<Context> | undefined;
   /**
-   * Called with the bugs of handlers, which are whatever they throw except a
+   * Called with bugs in handlers, which are all errors that they throw except a
    * `CallError`, and with errors that no promise of the program can report: a
-   * session that broke, a call header that could not be decoded, a call of a
-   * callback that failed and was not awaited (with the selector of the call that
-   * the callback came with). What the caller is the cause of is not reported:
-   * arguments that cannot be decoded, a call that it has cancelled. Neither are
-   * `RemoteError`s that a handler passes on.
+   * session that ended with an error, a call header that could not be decoded, a
+   * call of a callback that failed and was not awaited (with the selector of the
+   * call that the callback came with). Errors that the caller causes are not
+   * reported, such as arguments that cannot be decoded, or a call that it has
+   * cancelled; nor are `RemoteError`s that a handler passes on.
    *
-   * Default: the bugs of handlers are printed to standard error with their stacks,
-   * at most 20 in ten seconds; the other errors are ignored.
+   * Default: bugs in handlers are printed to standard error with their stacks, at
+   * most 20 in ten seconds; the other errors are ignored.
    */
   onError?: ((error: unknown, context: ErrorContext) => void) | undefined;
   /**
    * For development: the stack of every error of a call says where the call was
-   * made. Without it, the stack has the functions that await the call when it
-   * fails, which costs nothing; a call that nothing awaits then has none. With it,
-   * a call takes about twice the time. Default: false.
+   * made. Without this option, the stack has only the functions that await the call
+   * when it fails, which costs nothing, and none if nothing awaits it. With it, a
+   * call takes about twice as long. Default: false.
    */
   callStacks?: boolean | undefined;
 }
@@ -178,6 +179,18 @@ export const listenerCertificate: unique symbol = Symbol(
   "qtalk.listenerCertificate",
 );
 
+/**
+ * The key of the option with the class of the server, for what has loaded it before
+ * it makes a peer.
+ */
+export const loadedServer: unique symbol = Symbol("qtalk.loadedServer");
+
+/** That option, for the options of peers that this package makes. */
+export interface LoadedServerOption {
+  /** With null, the server is loaded when the first call arrives. */
+  readonly [loadedServer]?: typeof Server | null | undefined;
+}
+
 /** What a listener asks about the use of its peers. */
 export const uses: unique symbol = Symbol("qtalk.uses");
 
@@ -186,7 +199,7 @@ const NESTED = Object.freeze({ nested: true });
 
 /** Figures of a session at one moment, for logs and metrics. */
 export interface PeerStats {
-  /** What has passed over the session, frames included. */
+  /** Bytes that have passed over the session, including the headers of frames. */
   bytes: {
     /** Bytes that came from the other side. */
     received: number;
@@ -276,7 +289,9 @@ function checkCodec(name: string, codec: Codec): void {
   const { encode, decode } = (codec ?? {}) as Partial<Codec>;
   if (typeof encode === "function" && typeof decode === "function") return;
   throw new TypeError(
-    `Cannot use option "${name}": ${kindOf(codec)} is no codec; write json()`,
+    `Cannot use option "${name}": ${
+      kindOf(codec)
+    } is not a codec; write json()`,
   );
 }
 
@@ -325,8 +340,8 @@ export function checkCloseOptions({ drainTimeout = 0 }: CloseOptions): void {
  * assertEquals(await client.call("ping"), "pong");
  * ```
  *
- * @typeParam C what its codec carries besides JSON's values, which the types of
- * {@linkcode Peer.remote} follow from; any peer is also a `Peer` without `C`
+ * @typeParam C what its codec carries besides JSON's values, which determines the
+ * types of {@linkcode Peer.remote}; any peer is also a `Peer` without `C`
  */
 export class Peer<C extends Carried = Carried>
   implements Caller<C>, CallingPeer, AsyncDisposable {
@@ -339,15 +354,15 @@ export class Peer<C extends Carried = Carried>
   /** The session. Its incoming channels belong to the peer. */
   readonly session: Session;
   /**
-   * What the program knows of the other side: what `onPeer` of the listener
-   * returned, or what the program sets. Handlers have it as `call.peer.context`.
+   * What the program knows about the other side: what `onPeer` of the listener
+   * returned, or what the program sets. Handlers get it as `call.peer.context`.
    */
   context: unknown = undefined;
   readonly #raw: RawSession;
   readonly #router = new Router();
   readonly #client: Client;
   readonly #state: SessionState;
-  readonly #server: Server;
+  readonly #server: LazyServer;
   readonly #serverOptions: ServerOptions;
   #middleware: MiddlewareList | undefined;
   /** @ignore */
@@ -436,8 +451,13 @@ export class Peer<C extends Carried = Carried>
       onError: report,
     };
     this.#serverOptions = serverOptions;
-    this.#server = new Server(serverOptions);
-    session.accept((channel) => this.#server.serve(channel as RawChannel));
+    const loaded = (options as LoadedServerOption)[loadedServer];
+    const server = this.#server = new LazyServer(
+      serverOptions,
+      loaded ?? undefined,
+    );
+    if (options.handler !== undefined && loaded !== null) server.load();
+    session.accept((channel) => server.serve(channel as RawChannel));
     session.closed.then(() => this.#ended(undefined), (error) => {
       this.#ended(error);
       report(error, undefined);
@@ -446,6 +466,7 @@ export class Peer<C extends Carried = Carried>
 
   #ended(failure: unknown): void {
     this.#state.close();
+    this.#server.end();
     const reason = failure ??
       (this.#closing ? sessionClosed() : connectionLost("the peer ended it"));
     this.#end = { reason };
@@ -546,17 +567,17 @@ export class Peer<C extends Carried = Carried>
   }
 
   /**
-   * The address that `dial()` has connected to, which is one of several if it was
-   * given a list; empty for other peers.
+   * The address that `dial()` has connected to, also if it was given several; empty
+   * for other peers.
    */
   get addr(): string {
     return this.#addr;
   }
 
   /**
-   * Which way the connection of a `peer:` address takes: from machine to machine, or
-   * through the rendezvous. It changes when a relayed session moves to a direct way.
-   * Undefined for other connections.
+   * Which way the connection of a `peer:` address takes: from machine to machine,
+   * or through the rendezvous. It changes when a relayed session moves to a direct
+   * connection. Undefined for other connections.
    */
   get way(): PeerWay | undefined {
     return this.#via?.way;
@@ -585,17 +606,17 @@ export class Peer<C extends Carried = Carried>
   }
 
   /**
-   * How long a message takes to the other side and back, in milliseconds; undefined
-   * before that was measured. It follows the latest measurements, as TCP's does,
-   * which are made on frames that are sent anyway, or on the pings of a silent
-   * connection: see {@linkcode SessionOptions.keepAlive}.
+   * The round trip to the other side, in milliseconds; undefined before the first
+   * measurement. It is a moving average, as in TCP, of measurements on frames that
+   * are sent anyway, or on the pings of a silent connection: see {@linkcode
+   * SessionOptions.keepAlive}.
    */
   get rtt(): number | undefined {
     return this.#raw.roundTrip;
   }
 
   /**
-   * Aborts when the session has ended, for whichever reason: with the error that
+   * Aborts when the session has ended, for any reason: with the error that
    * {@linkcode closed} rejects with, or with `session-closed` if this side closed
    * it, or `connection-lost` if the other side did.
    */
@@ -613,10 +634,10 @@ export class Peer<C extends Carried = Carried>
    * streams in arguments and results that it can read.
    */
   get callbackCount(): number {
-    return this.#state.callbacks.size;
+    return this.#state.callbackCount;
   }
 
-  /** Figures of the session, as they are now. Reading them costs nothing else. */
+  /** The current figures of the session. */
   get stats(): PeerStats {
     const raw = this.#raw;
     const { channels, held } = raw.usage;
@@ -643,13 +664,15 @@ export class Peer<C extends Carried = Carried>
    */
   handle(pattern: string, handler: Handler): Disposable {
     if (this.#closeCalled) throw handledTooLate(pattern);
-    return this.#router.handle(pattern, handler);
+    const registered = this.#router.handle(pattern, handler);
+    this.#server.load();
+    return registered;
   }
 
   /**
-   * Puts middleware around the calls of the other side, after what is there: around
-   * all calls, or around those that match a pattern, as patterns of
-   * {@linkcode handle} do. It sees calls that no handler answers, too, but not the
+   * Puts middleware around the calls of the other side, inside the middleware that
+   * was added before. With a pattern, it runs for the calls that match, as for
+   * {@linkcode handle}. It also runs for calls that no handler answers, but not for
    * calls of callbacks.
    *
    * @example
@@ -671,14 +694,14 @@ export class Peer<C extends Carried = Carried>
    * ```
    *
    * @returns a disposable that removes the middleware
-   * @throws {TypeError} if it is no middleware
+   * @throws {TypeError} if `middleware` is not a function
    */
   use<Context = unknown>(middleware: Middleware<Context>): Disposable;
   /**
    * As above, around the calls that match a pattern.
    *
    * @returns disposing of it removes the middleware
-   * @throws {TypeError} if it is no middleware
+   * @throws {TypeError} if `middleware` is not a function
    */
   use<Context = unknown>(
     pattern: string,
@@ -687,6 +710,7 @@ export class Peer<C extends Carried = Carried>
   use(...args: [unknown] | [unknown, unknown]): Disposable {
     const list = this.#middleware ?? new MiddlewareList();
     const added = list.add(args);
+    this.#server.load();
     if (this.#middleware === undefined) {
       this.#middleware = list;
       // Without middleware, calls pay nothing for it.
@@ -712,13 +736,12 @@ export class Peer<C extends Carried = Carried>
    * `session-closed`, and the signals of the calls being handled abort.
    * Idempotent.
    *
-   * With `drainTimeout`, it first waits until the calls in progress have ended,
-   * those of both directions, continued calls included. Meanwhile this side
-   * cannot make calls, which reject with `session-closed`, except those that a
-   * handler makes with `call.caller`; calls of the other side are refused with
-   * `unavailable: ...` and not handled. The wait ends early if `signal` aborts or
-   * if `close()` is called without `drainTimeout`; neither makes `close()`
-   * reject.
+   * With `drainTimeout`, it first waits until the calls in progress have ended, in
+   * both directions and including continued calls. Meanwhile this side cannot make
+   * calls, which reject with `session-closed`, except those that a handler makes
+   * with `call.caller`; calls of the other side are refused with `unavailable: ...`
+   * and not handled. The wait ends early if `signal` aborts or if `close()` is
+   * called without `drainTimeout`; neither makes `close()` reject.
    *
    * @param options whether to wait for calls in progress
    * @throws {RangeError} if `drainTimeout` is out of range

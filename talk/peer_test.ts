@@ -12,7 +12,7 @@ import {
   Router,
 } from "@qtalk/qtalk";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { rawSession } from "../mux/raw.ts";
+import { rawSession } from "../mux/session.ts";
 import { memoryTransports } from "../mux/transport/memory.ts";
 import { FakeTime } from "../tests/support/fake_time.ts";
 import { rawCall, rawOpen, scriptedPeer } from "../tests/support/raw_call.ts";

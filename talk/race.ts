@@ -1,3 +1,4 @@
+import "./mod.ts"; // Keeps bundles in few chunks.
 import type { Transport } from "../mux/internal.ts";
 import { timeLimit } from "../time_limit.ts";
 import { redactedAddress, redactedIn } from "../printable_text.ts";
@@ -23,7 +24,7 @@ export interface RaceOptions {
 /**
  * Connects to the first of several addresses that can be connected to, in their
  * order: each has a head start, and the next one is tried when that has passed or
- * the attempt has failed. Attempts that are under way go on. Once there is a
+ * the attempt has failed. Attempts that are in progress go on. Once there is a
  * connection, the others are given up.
  *
  * @throws {TalkError} `bad-address` or `unknown-scheme` at once, or if there is no

@@ -79,7 +79,7 @@ export type { RequestDecision, RequestHandler, RequestInfo, UpgradeOptions };
  * that `authenticate` got.
  *
  * @typeParam C what its codec carries besides JSON's values
- * @typeParam Context what the program knows of a peer
+ * @typeParam Context what the program knows about a peer
  */
 export interface ServeWebSocketOptions<
   C extends Carried = Carried,
@@ -92,10 +92,10 @@ export interface ServeWebSocketOptions<
   ObserverOption {
   /**
    * Lets the sessions of peers that dial with the option `resume` survive their
-   * connections. `{}` for the defaults; a store of `resumeStore()` for sessions that
-   * may continue at another listener of this process. Other peers are served as
-   * without it. `authenticate` is asked about every connection, also about one that
-   * continues a session. Default: every session ends with its connection.
+   * connections. `{}` for the defaults; a store of `resumeStore()` for sessions
+   * that may continue at another listener of this process. Other peers are served
+   * as without it. `authenticate` is called for every connection, including those
+   * that continue a session. Default: every session ends with its connection.
    */
   resume?: ListenResumeOptions | ResumeStore | undefined;
 }
@@ -104,7 +104,7 @@ export interface ServeWebSocketOptions<
  * The handler that {@linkcode serveWebSocket} makes.
  *
  * @typeParam C what its codec carries besides JSON's values
- * @typeParam Context what the program knows of a peer
+ * @typeParam Context what the program knows about a peer
  */
 export interface WebSocketHandler<
   C extends Carried = Carried,
@@ -113,9 +113,9 @@ export interface WebSocketHandler<
   /** Answers a request: a handler for `Deno.serve()`, or a module's `fetch`. */
   (request: Request, info?: RequestInfo): Promise<Response>;
   /**
-   * The peers: iterate it for those that connect from then on, or close it to
-   * close all of them. Its `addr` has no host, as only the server knows it.
-   * Once it is closed, WebSocket requests are answered with 503.
+   * The peers: iterate over it to get those that connect from then on, or close it
+   * to close all of them. Its `addr` has no host, because only the server knows
+   * that. Once it is closed, WebSocket requests are answered with 503.
    */
   readonly listener: Listener<PeerWith<C, Context>>;
 }
@@ -132,7 +132,7 @@ export interface WebSocketHandler<
  * | status | refused requests |
  * | --- | --- |
  * | 401, or that of the response it returns | `authenticate` refused the request |
- * | 400 | its `Host` is malformed, or its handshake is |
+ * | 400 | its `Host` or its handshake is malformed |
  * | 403 | a browser sent it for a page of another origin, see `origins` |
  * | 403 | it names another host than the server's, see `hosts` |
  * | 404, 426 | not a WebSocket request, and there is no `fallback` |
@@ -141,7 +141,7 @@ export interface WebSocketHandler<
  * | 503 | twice `maxSessions` WebSockets are open, with those that this side has closed and whose clients do not answer |
  *
  * @typeParam C what its codec carries besides JSON's values
- * @typeParam Context what the program knows of a peer: what `onPeer` returns
+ * @typeParam Context what the program knows about a peer: what `onPeer` returns
  * @param options codec, handler, limits, and which requests to accept
  * @throws {RangeError} if an option is out of range
  * @throws {TypeError} if one of `hosts` is not a name or an address

@@ -119,6 +119,7 @@ const FACES = [
   "internal.ts",
   "internal_deno.ts",
   "internal_cli.ts",
+  "internal_server.ts",
 ];
 
 /** Whether a module is part of the project. */
@@ -232,6 +233,28 @@ for (const layer of Object.keys(LAYERS)) {
 Deno.test("architecture: imports that are run later are seen, too", () => {
   const later = EDGES.filter(({ dynamic }) => dynamic).map(({ to }) => to);
   assert(later.includes("mux/transport/deno/conn.ts"), later.join());
+});
+
+/** What the part of the core in a layer is imported by, all of it. */
+const WHOLE: Record<string, string> = {
+  mux: "mux/internal.ts",
+  rpc: "rpc/internal.ts",
+  talk: "talk/mod.ts",
+};
+
+Deno.test("architecture: what is loaded later imports its layer, so that bundles have few chunks", () => {
+  const later = new Set(
+    EDGES.flatMap(({ from, to, dynamic }) =>
+      dynamic && isInside(to) && !from.startsWith("talk/cli/") ? [to] : []
+    ),
+  );
+  const missing = [...later].filter((path) => {
+    const whole = WHOLE[path.split("/")[0]!];
+    return !EDGES.some(({ from, to, dynamic }) =>
+      from === path && to === whole && !dynamic
+    );
+  });
+  assertEquals(missing, []);
 });
 
 Deno.test("architecture: only the command line imports what it computes the name of", () => {

@@ -3,11 +3,15 @@ import {
   assertEquals,
   assertRejects,
   assertStrictEquals,
+  assertThrows,
 } from "@std/assert";
 import { FakeTime } from "./support/fake_time.ts";
 import { timersStarted } from "./support/timers.ts";
 import { turn, watch } from "./support/within.ts";
 import {
+  CoarseTimer,
+  coarseTimer,
+  CoarseTimers,
   limitedSignal,
   limitWait,
   timeLimit,
@@ -283,4 +287,157 @@ Deno.test("untilAborted: leaves no listener on the signal", async () => {
     untilAborted(Promise.reject<Closable>(new Error("refused")), signal)
   );
   assertEquals(listeners, 0);
+});
+
+/** Coarse timers whose time passes when the test says so. */
+class CoarseScene {
+  now = 0;
+  /** Timers of the runtime that were started, and the one that waits. */
+  started = 0;
+  waiting: { at: number; expire: () => void } | undefined;
+  readonly timers = new CoarseTimers((ms, expire) => {
+    assert(this.waiting === undefined, "two timers at once");
+    this.started++;
+    const timer = this.waiting = { at: this.now + ms, expire };
+    return () => {
+      if (this.waiting === timer) this.waiting = undefined;
+    };
+  }, () => this.now);
+
+  /** A timer that notes when it expires. */
+  timer(expired: number[] = []): CoarseTimer {
+    return new CoarseTimer(this.timers, () => void expired.push(this.now));
+  }
+
+  pass(ms: number): void {
+    const end = this.now + ms;
+    while (this.waiting !== undefined && this.waiting.at <= end) {
+      const { at, expire } = this.waiting;
+      this.waiting = undefined;
+      this.now = Math.max(this.now, at);
+      expire();
+    }
+    this.now = end;
+  }
+}
+
+Deno.test("CoarseTimers: a timer expires once, never early, and up to 10 ms late", () => {
+  for (const begin of [0, 3.7, 9.99, 123_456.5]) {
+    for (const ms of [0, 1, 10, 24, 999, 2_559, 2_560, 2_571, 60_000]) {
+      const scene = new CoarseScene();
+      scene.now = begin;
+      const expired: number[] = [];
+      scene.timer(expired).set(ms);
+      scene.pass(ms + 100);
+      assertEquals(expired.length, 1, `${begin} + ${ms}`);
+      const late = expired[0]! - begin - ms;
+      assert(late >= 0 && late <= 11, `${begin} + ${ms}: ${late} late`);
+      assertEquals(scene.waiting, undefined);
+    }
+  }
+});
+
+Deno.test("CoarseTimers: thousands of timers a second share a hundred of the runtime", () => {
+  const scene = new CoarseScene();
+  let looks = 0;
+  for (let i = 0; i < 5_000; i++) {
+    const timer: CoarseTimer = new CoarseTimer(scene.timers, () => {
+      looks++;
+      timer.set(1_000);
+    });
+    timer.set(1_000);
+    scene.pass(0.2);
+  }
+  scene.started = looks = 0;
+  scene.pass(10_000);
+  assert(looks >= 49_000 && looks <= 50_000, `${looks} looks`);
+  assert(scene.started <= 1_001, `${scene.started} timers`);
+});
+
+Deno.test("CoarseTimers: a timer that is alone wakes the event loop once", () => {
+  const scene = new CoarseScene();
+  scene.timer().set(1_000);
+  scene.pass(5_000);
+  assertEquals(scene.started, 1);
+});
+
+Deno.test("CoarseTimers: setting a timer anew replaces what was set, to sooner and to later", () => {
+  const scene = new CoarseScene();
+  const expired: number[] = [];
+  const timer = scene.timer(expired);
+  timer.set(500);
+  timer.set(100);
+  scene.pass(50);
+  timer.set(800);
+  timer.set(800);
+  scene.pass(5_000);
+  assertEquals(expired, [850]);
+});
+
+Deno.test("CoarseTimers: without a timer that is set, there is none of the runtime", () => {
+  const scene = new CoarseScene();
+  const expired: number[] = [];
+  const [one, two] = [scene.timer(expired), scene.timer(expired)];
+  one.set(100);
+  two.set(200);
+  one.cancel();
+  one.cancel();
+  assert(scene.waiting !== undefined);
+  two.cancel();
+  assertEquals(scene.waiting, undefined);
+  scene.pass(1_000);
+  assertEquals(expired, []);
+  one.set(100);
+  scene.pass(110);
+  assertEquals(expired, [1_100]);
+  assertEquals(scene.waiting, undefined);
+});
+
+Deno.test("CoarseTimers: a timer that expires may cancel and set others", () => {
+  const scene = new CoarseScene();
+  const expired: number[] = [];
+  const cancelled = scene.timer(expired);
+  const delayed = scene.timer(expired);
+  const first = new CoarseTimer(scene.timers, () => {
+    cancelled.cancel();
+    delayed.set(300);
+  });
+  for (const timer of [first, cancelled, delayed]) timer.set(100);
+  scene.pass(1_000);
+  assertEquals(expired, [400]);
+  assertEquals(scene.waiting, undefined);
+});
+
+Deno.test("CoarseTimers: the others expire when the callback of one throws", () => {
+  const scene = new CoarseScene();
+  const expired: number[] = [];
+  const wrong = new CoarseTimer(scene.timers, () => {
+    throw new Error("wrong");
+  });
+  for (const timer of [wrong, scene.timer(expired)]) timer.set(100);
+  scene.timer(expired).set(150);
+  assertThrows(() => scene.pass(120), Error, "wrong");
+  scene.pass(1_000);
+  assertEquals(expired, [110, 150]);
+  assertEquals(scene.waiting, undefined);
+});
+
+Deno.test("CoarseTimers: what was due while the process stood still expires once it goes on", () => {
+  const scene = new CoarseScene();
+  const expired: number[] = [];
+  for (const ms of [100, 2_000, 50_000]) scene.timer(expired).set(ms);
+  scene.now = 20_000;
+  scene.pass(40_000);
+  assertEquals(expired, [20_000, 20_000, 50_000]);
+});
+
+Deno.test("coarseTimer: expires by itself, and leaves no timer", async () => {
+  const expired = Promise.withResolvers<void>();
+  const begun = performance.now();
+  coarseTimer(expired.resolve).set(30);
+  await expired.promise;
+  assert(performance.now() - begun >= 30);
+  const cancelled = coarseTimer(() => {});
+  cancelled.set(60_000);
+  cancelled.cancel();
 });

@@ -51,7 +51,7 @@ import { Normalizer } from "../normalizer.ts";
  * encoded as an integer, whatever it was decoded from: a float 100.0 is passed on
  * as the integer 100, and -0.0 as the integer 0.
  *
- * Go decodes all of this into variables with a type: dates into a `time.Time` or a
+ * Go decodes all of this into typed variables: dates into a `time.Time` or a
  * `string`, a `Set` into a slice, a `Map` into a map or struct, a `bigint` into an
  * integer or a `big.Int`. Into an `interface{}`, Go decodes a date as a
  * `time.Time`, a tagged `bigint` as a `big.Int`, and a `Set` or `Map` as a
@@ -75,7 +75,7 @@ import { Normalizer } from "../normalizer.ts";
  * | tag 258 or 259 | `Set` or `Map`, with either value of `tags` |
  * | other tags except 55799, other simple values, other keys, duplicate keys, strings of indefinite length, invalid UTF-8, trailing bytes | `CodecError`, `malformed` |
  *
- * What is in a decoded value counts towards `maxItems` as follows:
+ * The parts of a decoded value count towards `maxItems` as follows:
  *
  * | part of the value | items |
  * | --- | --- |
@@ -84,8 +84,8 @@ import { Normalizer } from "../normalizer.ts";
  * | text | 4; of more than 12 bytes 8 |
  * | byte string | 16 |
  * | array, map | 4; of indefinite length 6 |
- * | key after the same keys as in an earlier map | 3 |
- * | other key, if it is the first such one of its map | 48 |
+ * | key that follows the same keys as in an earlier map | 3 |
+ * | other key, if it is the first such key of its map | 48 |
  * | other key | 16 |
  * | key of a map that has at least 64 | 6 more |
  * | key that is a number | 8 more, and 1 for each 4 elements of an array that the engine makes for it |
@@ -120,7 +120,10 @@ import { Normalizer } from "../normalizer.ts";
 export function cbor(
   options: CborOptions & { tags: false },
 ): Codec<CarriedByPlainCbor>;
-/** Makes the CBOR codec that carries dates, maps, sets and big integers whole. */
+/**
+ * Makes the CBOR codec that carries dates, maps, sets and big integers without
+ * loss.
+ */
 export function cbor(
   options?: CborOptions & { tags?: true | undefined },
 ): Codec<CarriedByCbor>;
@@ -174,7 +177,7 @@ export interface CborOptions extends CodecOptions {
 
 /** What `cbor()` carries besides JSON's values. */
 export interface CarriedByCbor extends Carried {
-  /** Arrives as it was. */
+  /** Arrives as a `bigint`. */
   readonly bigint: bigint;
   /** Arrives as a copy. */
   readonly bytes: Uint8Array<ArrayBuffer>;

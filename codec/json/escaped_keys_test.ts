@@ -3,7 +3,7 @@ import { forSeeds } from "../../tests/support/random.ts";
 import type { Codec } from "../codec.ts";
 import { CodecError } from "../errors.ts";
 import { json } from "../json.ts";
-import { mayHaveEscapedKey } from "./escaped_keys.ts";
+import { mayHaveEscapedKey } from "./rewriting.ts";
 
 const CODECS = [json(), json({ bigint: true })];
 

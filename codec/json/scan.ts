@@ -30,7 +30,6 @@ const KEYS = {
 };
 /** At most this many items of a valid value fall on one of its bytes. */
 const ITEMS_OF_BYTE = 11;
-const ascii = new TextDecoder();
 /** A level of nesting has a bracket at its start and one at its end. */
 const BYTES_OF_LEVEL = 2;
 
@@ -278,7 +277,7 @@ function checkNumber(bytes: Uint8Array, start: number, end: number): boolean {
     }
   }
   if (letter - start + exponent <= MAX_DIGITS_OF_DOUBLE) return false;
-  const text = ascii.decode(bytes.subarray(start, end));
+  const text = new TextDecoder().decode(bytes.subarray(start, end));
   if (Math.abs(Number(text)) !== Infinity) return true;
   const shown = text.length > 20 ? `${text.slice(0, 20)}\u2026` : text;
   throw new CodecError(

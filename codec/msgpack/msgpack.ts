@@ -56,7 +56,7 @@ export interface MsgpackOptions extends CodecOptions {
  * encoded as an integer, whatever it was decoded from: a float 100.0 is passed on
  * as the integer 100, and -0.0 as the integer 0.
  *
- * What is in a decoded value counts towards `maxItems` as follows:
+ * The parts of a decoded value count towards `maxItems` as follows:
  *
  * | part of the value | items |
  * | --- | --- |
@@ -66,8 +66,8 @@ export interface MsgpackOptions extends CodecOptions {
  * | bin | 16 |
  * | array | 6 |
  * | map | 4 |
- * | key after the same keys as in an earlier map | 5 |
- * | other key, if it is the first such one of its map | 48 |
+ * | key that follows the same keys as in an earlier map | 5 |
+ * | other key, if it is the first such key of its map | 48 |
  * | other key | 24 |
  * | key of a map that has at least 24 | 14 more |
  * | key that is a number | 8 more, and 1 for each 4 elements of an array that the engine makes for it |

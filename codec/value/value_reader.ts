@@ -1,8 +1,7 @@
 import { readUint32 } from "../../uint32.ts";
 import { view } from "../../view.ts";
 import { CodecError } from "../errors.ts";
-import type { SpareBuffer } from "./spare_buffer.ts";
-import { PREFIX_SIZE } from "./value_writer.ts";
+import { PREFIX_SIZE, type SpareBuffer } from "./value_writer.ts";
 
 /**
  * Where a `ValueReader` takes the memory of values from. It counts bytes and

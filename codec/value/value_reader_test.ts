@@ -10,7 +10,7 @@ import { concat, framed, utf8 } from "../../tests/support/wire.ts";
 import { turn, watch, within } from "../../tests/support/within.ts";
 import { CodecError } from "../errors.ts";
 import { json } from "../json.ts";
-import { SpareBuffer } from "./spare_buffer.ts";
+import { SpareBuffer } from "./value_writer.ts";
 import {
   type ByteSource,
   UNLIMITED,

@@ -1,7 +1,6 @@
 import { view } from "../../view.ts";
 import type { ByteSink, Codec } from "../codec.ts";
 import { writeUint32 } from "../../uint32.ts";
-import { SpareBuffer } from "./spare_buffer.ts";
 
 /**
  * Bytes of the length in front of each value: a big-endian uint32 (rpc/SPEC.md,
@@ -112,5 +111,44 @@ export class ValueWriter implements ByteSink {
   #replaceBuffer(buffer: Uint8Array<ArrayBuffer>): void {
     this.#buffer = buffer;
     this.#room = this.#message = undefined;
+  }
+}
+
+/** Bytes of the smallest buffer that is kept: others cost little. */
+const MIN_SIZE = 64 * 1024;
+/** Bytes of the largest one: a value of the default limit fits in. */
+const MAX_SIZE = 2 * 1024 * 1024;
+
+/**
+ * Keeps the buffer of a large value for the next one. A new buffer has to be zeroed,
+ * page by page, and freed again, which for values of 512 KiB took a quarter of the
+ * time of a call (tests/bench/LOG.md).
+ *
+ * It is held weakly: an idle session has none after the next major garbage
+ * collection.
+ */
+export class SpareBuffer {
+  #kept: WeakRef<Uint8Array<ArrayBuffer>> | undefined;
+
+  /**
+   * Takes the buffer, of any content, if it has at least `bytes` bytes, and at most
+   * `most`.
+   */
+  take(bytes: number, most = Infinity): Uint8Array<ArrayBuffer> | undefined {
+    const buffer = this.#kept?.deref();
+    if (buffer === undefined) return undefined;
+    if (buffer.length < bytes || buffer.length > most) return undefined;
+    this.#kept = undefined;
+    return buffer;
+  }
+
+  /** Keeps a buffer that has no other use, unless there is a larger one. */
+  give(buffer: Uint8Array<ArrayBuffer>): void {
+    const { length } = buffer;
+    if (length < MIN_SIZE || length > MAX_SIZE) return;
+    const kept = this.#kept?.deref();
+    if (kept === undefined || kept.length < length) {
+      this.#kept = new WeakRef(buffer);
+    }
   }
 }

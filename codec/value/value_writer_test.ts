@@ -2,7 +2,7 @@ import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import { forSeeds } from "../../tests/support/random.ts";
 import { concat, framed, utf8 } from "../../tests/support/wire.ts";
 import { json } from "../json.ts";
-import { ValueWriter } from "./value_writer.ts";
+import { SpareBuffer, ValueWriter } from "./value_writer.ts";
 
 Deno.test("ValueWriter: each value is written after its length", () => {
   const writer = new ValueWriter();
@@ -65,3 +65,29 @@ Deno.test("ValueWriter.message: messages of any sizes in any order are what was 
       assert(message.every((byte, at) => byte === expected[at]));
     }
   }));
+
+const KIB = 1024;
+
+Deno.test("SpareBuffer.take: returns a buffer once, and only if its size is within bounds", () => {
+  const spare = new SpareBuffer();
+  assertEquals(spare.take(1), undefined);
+  const buffer = new Uint8Array(100 * KIB);
+  spare.give(buffer);
+  assertEquals(spare.take(101 * KIB), undefined);
+  assertEquals(spare.take(20 * KIB, 99 * KIB), undefined);
+  assertStrictEquals(spare.take(100 * KIB), buffer);
+  assertEquals(spare.take(1), undefined);
+});
+
+Deno.test("SpareBuffer.give: the largest buffer is kept, but none that is very large or small", () => {
+  const spare = new SpareBuffer();
+  const larger = new Uint8Array(200 * KIB);
+  spare.give(new Uint8Array(100 * KIB));
+  spare.give(larger);
+  spare.give(new Uint8Array(100 * KIB));
+  spare.give(new Uint8Array(3 * KIB * KIB));
+  assertStrictEquals(spare.take(1), larger);
+  spare.give(new Uint8Array(3 * KIB * KIB));
+  spare.give(new Uint8Array(10 * KIB));
+  assertEquals(spare.take(1), undefined);
+});

@@ -9,9 +9,8 @@ export interface StateOptions {
   /** The database file. Default: the one that Deno keeps for each program. */
   path?: string | undefined;
   /**
-   * Milliseconds between reads of the names; 0 for never. Locally, `watch()`
-   * sees only the writes of its own process, while reads see all; on Deno
-   * Deploy,
+   * Milliseconds between reads of the names; 0 for never. Locally, `watch()` sees
+   * only the writes of its own process, while reads see all; on Deno Deploy,
    * `watch()` is enough. Default: 1,000.
    */
   rereadEvery?: number | undefined;

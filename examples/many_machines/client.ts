@@ -1,5 +1,5 @@
-// Has jobs done by whichever coordinators there are. Started by demo.ts, or by hand,
-// with the same file as the coordinators:
+// Sends jobs to all coordinators that are in the store. Started by demo.ts, or by
+// hand, with the same file as the coordinators:
 //
 //   deno run -A --unstable-kv examples/many_machines/client.ts jobs.sqlite
 
@@ -14,9 +14,9 @@ await using pool = await dialPool(() => store.addresses(), {
   refreshInterval: 500,
 });
 
-// The pool makes a call again that was not begun. A job that was begun when its
-// coordinator was killed may be done or not; since its result is stored once, it can
-// be done again.
+// The pool repeats calls that were not begun. A job that was begun when its
+// coordinator was killed may or may not have been done; since its result is stored
+// only once, it can safely be done again.
 const patient = intercept(
   pool,
   retry({ idempotent: () => true, maxAttempts: 10, budget: Infinity }),

@@ -1,5 +1,5 @@
-// Does jobs, and says in the store where it can be reached. Started by demo.ts, or
-// by hand, any number of times, with a file for the store:
+// Does jobs, and registers its address in the store. Started by demo.ts, or by
+// hand, any number of times, with a file for the store:
 //
 //   deno run -A --unstable-kv examples/many_machines/coordinator.ts jobs.sqlite
 //

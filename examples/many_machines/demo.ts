@@ -33,7 +33,8 @@ for await (const line of start("client.ts").lines) {
   kills--;
   console.log(`${line}, a coordinator is killed`);
   coordinators.shift()!.child.kill("SIGKILL");
-  // Without a wait for it: the client goes on, and the next one dies at its work, too.
+  // Not awaited: the client continues, and the next coordinator is killed during
+  // its work, too.
   coordinators.push(start("coordinator.ts"));
 }
 

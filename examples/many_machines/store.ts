@@ -5,7 +5,7 @@
 export interface Store {
   /** Lists a coordinator for a few seconds. */
   register(address: string): Promise<void>;
-  /** Does not list it any more. */
+  /** Removes it from the list. */
   unregister(address: string): Promise<void>;
   /** The coordinators that are listed. */
   addresses(): Promise<string[]>;
@@ -16,7 +16,7 @@ export interface Store {
   close(): void;
 }
 
-/** How long a coordinator is listed that does not register again. */
+/** Milliseconds that a coordinator is listed without registering again. */
 const LEASE = 3_000;
 
 /** Opens a store: `redis://host:port`, or what `Deno.openKv()` takes. */

@@ -20,6 +20,6 @@ const took = Math.round(performance.now() - startedAt);
 console.log(`connected in ${took} ms, ${peer.way}`);
 console.log(`1 + 2 = ${await peer.call("add", [1, 2])}`);
 
-// These do not pass the rendezvous if the way is direct.
+// If the connection is direct, these bytes do not pass through the rendezvous.
 const text = await peer.call("echo", ["x".repeat(1_000_000)]) as string;
 console.log(`${text.length} bytes came back`);

@@ -1,5 +1,5 @@
-// Where two peers meet that are behind NATs. It runs on a machine that both reach.
-// Tried by tests/nat/nat_test.ts.
+// The rendezvous at which two peers behind NATs meet. It runs on a machine that
+// both can reach. Tried by tests/nat/nat_test.ts.
 //
 // First, each of the three gets a key, and keeps it:
 //
@@ -13,8 +13,8 @@
 //   deno run -A --unstable-net examples/rendezvous/listener.ts quic://HOST:4433 FINGERPRINT keys/bob
 //   deno run -A --unstable-net examples/rendezvous/dialer.ts ADDRESS FINGERPRINT keys/ann
 //
-// HOST is the first machine, FINGERPRINT what it prints, and ADDRESS what the
-// listener prints.
+// HOST is the first machine, FINGERPRINT is printed there, and ADDRESS is printed
+// by the listener.
 //
 // Prints:
 //

@@ -1,5 +1,5 @@
-// Runs server.ts and three clients, and shows the output of the first client
-// while the others join and go: one is killed, the other one leaves.
+// Runs server.ts and three clients, and shows the output of the first client while
+// the others join and leave: one is killed, and the other one leaves.
 //
 //   deno run --allow-run=deno examples/state/demo.ts
 //

@@ -1,6 +1,6 @@
-// State synchronisation, as in the announcement of qtalk: the state is the list
-// of users, and the server calls all of them with the new list when it changes. None
-// of them waits for one that is slow.
+// State synchronisation, as in the announcement of qtalk: the state is the list of
+// users, and the server calls all of them with the new list when it changes. A slow
+// user does not delay the others.
 //
 //   deno run --allow-net=127.0.0.1 examples/state/server.ts
 //

@@ -648,7 +648,11 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   #sendData(bytes: Uint8Array): void {
     this.#carried = true;
     this.#sendWindow.take(bytes.length);
-    this.#host.queue.data(this.remoteId, bytes);
+    // A value has a frame of its own: qtalk-js reads each with a single read.
+    const shareable = this.#streams === undefined
+      ? 0
+      : this.#remoteMaxPacketSize;
+    this.#host.queue.data(this.remoteId, bytes, shareable);
   }
 
   #scheduleData(): void {

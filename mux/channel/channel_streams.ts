@@ -1,4 +1,4 @@
-import { isRawChannel, type RawChannel } from "../raw.ts";
+import type { RawChannel } from "../raw.ts";
 import type { Channel } from "../types.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -377,6 +377,11 @@ export function pipeBytes(
     };
     step();
   });
+}
+
+/** Whether a channel has the raw interface. */
+export function isRawChannel(channel: Channel): channel is RawChannel {
+  return typeof (channel as Partial<RawChannel>).trySend === "function";
 }
 
 /**

@@ -13,11 +13,12 @@ import {
   data,
   eof,
   GO_WINDOW,
+  open,
   text,
   utf8,
 } from "../../tests/support/wire.ts";
 import { turn, watch, within } from "../../tests/support/within.ts";
-import { isRawChannel } from "../raw.ts";
+import { isRawChannel } from "./channel_streams.ts";
 import type { Channel } from "../types.ts";
 
 /** The bytes that the script received on a channel, and its other frames. */
@@ -68,6 +69,24 @@ scripted(
       bytes: "ab",
       ends: ["eof", "close"],
     });
+  },
+);
+
+scripted(
+  "writable: large chunks of one turn share a DATA frame, up to the maximum packet size",
+  async (script) => {
+    const accepting = script.session[Symbol.asyncIterator]().next();
+    await script.raw.send(open(5, 1024 * 1024, 50_000));
+    const channel = (await accepting).value!;
+    const writer = channel.writable.getWriter();
+    for (let i = 0; i < 3; i++) {
+      void writer.write(new Uint8Array(20_000));
+    }
+    await writer.close();
+    const sizes = (await script.saidButCredit()).flatMap((frame) =>
+      frame.type === "data" ? frame.payload.length : []
+    );
+    assertEquals(sizes, [40_000, 20_000]);
   },
 );
 

@@ -102,3 +102,9 @@ export class DeferredWrites {
     else this.#set(LOOK_TIME, this.#next);
   };
 }
+
+/**
+ * Sessions without a pool share these, so that a client of a thousand servers has
+ * one timer, too. It holds nothing while nothing waits.
+ */
+export const DEFERRED_WRITES: DeferredWrites = new DeferredWrites();

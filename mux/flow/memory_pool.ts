@@ -52,8 +52,8 @@ export interface MemoryPool {
  *
  * The pool is fair. Three eighths of it are guaranteed to its sessions, in equal
  * parts. Beyond its part, a session gets at most as much as it leaves free, so
- * sessions that take all they can leave as much to the next. An eighth is for
- * what handlers wait for, such as the answers to their own calls.
+ * sessions that take all they can leave some for the next. An eighth is reserved
+ * for what handlers wait for, such as the answers to their own calls.
  *
  * @example One pool for two listeners
  * ```ts
@@ -66,7 +66,7 @@ export interface MemoryPool {
  * assertEquals(pool.usage, { sessions: 0, held: 0 });
  * ```
  *
- * @param options the size of the pool, and for how many sessions it is
+ * @param options the size of the pool, and the number of sessions that it is for
  * @throws {RangeError} if an option is out of range
  */
 export function memoryPool(options: MemoryPoolOptions = {}): MemoryPool {

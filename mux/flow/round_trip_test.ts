@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { RoundTrip } from "./round_trip.ts";
+import { RoundTrip } from "./windows.ts";
 
 /** A round trip on a clock that the test sets. */
 function make(): { roundTrip: RoundTrip; pass: (time: number) => void } {

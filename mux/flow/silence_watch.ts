@@ -1,4 +1,4 @@
-import { backgroundTimer } from "../../time_limit.ts";
+import { coarseTimer, type RepeatableTimer } from "../../time_limit.ts";
 import { DEFAULT_KEEP_ALIVE_OPTIONS, type SessionOptions } from "../options.ts";
 import type { Clock } from "./turns.ts";
 
@@ -80,11 +80,16 @@ export interface Watched {
 
 /** Timers and clock of a {@linkcode SilenceWatch}; tests bring their own. */
 export interface WatchTime {
-  /** As {@linkcode backgroundTimer}. */
-  readonly timer: typeof backgroundTimer;
+  /** Makes a timer, as {@linkcode coarseTimer} does. */
+  readonly timer: (expire: () => void) => RepeatableTimer;
   /** Measures how late timers are. */
   readonly now: Clock;
 }
+
+const WATCH_TIME: WatchTime = {
+  timer: coarseTimer,
+  now: () => performance.now(),
+};
 
 /**
  * Finds out whether a peer has vanished: a process that was stopped, a cable that
@@ -104,10 +109,11 @@ export interface WatchTime {
 export class SilenceWatch {
   readonly #watched: Watched;
   readonly #keepAlive: KeepAlive;
-  readonly #time: WatchTime;
+  readonly #now: Clock;
+  readonly #timer: RepeatableTimer;
   /** Milliseconds between two looks. */
   readonly #tick: number;
-  #cancel: (() => void) | undefined;
+  #stopped = false;
   /** When the timer was set, and for how long. */
   #setAt = 0;
   #delay = 0;
@@ -125,45 +131,41 @@ export class SilenceWatch {
   constructor(
     watched: Watched,
     keepAlive: KeepAlive,
-    time: WatchTime = {
-      timer: backgroundTimer,
-      now: () => performance.now(),
-    },
+    time: WatchTime = WATCH_TIME,
   ) {
     this.#watched = watched;
     this.#keepAlive = keepAlive;
-    this.#time = time;
+    this.#now = time.now;
+    this.#timer = time.timer(() => this.#look());
     const { interval, timeout } = keepAlive;
     this.#tick = Math.max(1, Math.min(interval, timeout) / LOOKS);
-    this.#set(this.#tick, true);
+    this.#set(this.#tick);
   }
 
   /** Stops watching. */
   stop(): void {
-    this.#cancel?.();
-    this.#cancel = undefined;
+    this.#stopped = true;
+    this.#timer.cancel();
   }
 
-  #set(delay: number, isFirst = false): void {
-    const { timer, now } = this.#time;
+  #set(delay: number): void {
     this.#delay = delay;
-    this.#setAt = now();
-    this.#cancel = timer(delay, this.#look, isFirst);
+    this.#setAt = this.#now();
+    this.#timer.set(delay);
   }
 
-  readonly #look = (): void => {
-    if (this.#cancel === undefined) return;
-    const passed = this.#time.now() - this.#setAt;
+  #look(): void {
+    const passed = this.#now() - this.#setAt;
     const isLate = passed > this.#delay + this.#tick;
     const { heard, progressed } = this.#signs();
     if (heard || progressed) this.#reset();
     else this.#silence += isLate ? this.#delay : Math.max(passed, this.#delay);
-    if (!this.#decide(isLate) || this.#cancel === undefined) return;
+    if (!this.#decide(isLate) || this.#stopped) return;
     // While a write may turn out to be one that waits, this looks again soon.
     const soon = this.#seenWrite !== 0 && this.#waitingWrite === 0;
     const next = soon ? this.#tick / LOOKS : this.#tick;
     this.#set(Math.max(1, Math.min(next, this.#left)));
-  };
+  }
 
   #signs(): { heard: boolean; progressed: boolean } {
     const heard = this.#watched.heard();

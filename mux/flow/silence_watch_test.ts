@@ -20,13 +20,13 @@ class Scene implements Watched {
   constructor(keepAlive = KEEP_ALIVE) {
     this.watch = new SilenceWatch(this, keepAlive, {
       now: () => this.now,
-      timer: (ms, expire) => {
-        this.timers++;
-        const timer = this.timer = { at: this.now + ms, expire };
-        return () => {
-          if (this.timer === timer) this.timer = undefined;
-        };
-      },
+      timer: (expire) => ({
+        set: (ms) => {
+          this.timers++;
+          this.timer = { at: this.now + ms, expire };
+        },
+        cancel: () => this.timer = undefined,
+      }),
     });
   }
 

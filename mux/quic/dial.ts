@@ -56,7 +56,7 @@ function trustOf(
 > {
   if (tls.cert !== undefined || tls.key !== undefined) {
     throw new TypeError(
-      'Cannot use option "tls.cert" with quic: Deno asks no client for a certificate',
+      'Cannot use option "tls.cert" with quic: Deno cannot ask clients for certificates',
     );
   }
   const pins = pinsOf(tls.pin);

@@ -40,13 +40,13 @@ export function quicRuntime(): QuicRuntime {
   if (deno === undefined) {
     throw new QuicError(
       "unavailable",
-      "this runtime has no QUIC; Deno has, with --unstable-net",
+      "this runtime has no QUIC; Deno has it with --unstable-net",
     );
   }
   if (deno.QuicEndpoint === undefined || deno.connectQuic === undefined) {
     throw new QuicError(
       "unavailable",
-      "Deno has QUIC with the flag --unstable-net only, which is missing",
+      "Deno has QUIC only with the flag --unstable-net, which is missing",
     );
   }
   return deno as QuicRuntime;

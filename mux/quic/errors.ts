@@ -27,7 +27,7 @@ export class QuicError extends Error {
    * Makes an error of QUIC.
    *
    * @param code what is wrong
-   * @param message the same, in words
+   * @param message a description for people
    * @param options the underlying `cause`, if there is one
    */
   constructor(code: QuicErrorCode, message: string, options?: ErrorOptions) {

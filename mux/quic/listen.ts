@@ -70,7 +70,7 @@ export function listenQuic(
     throw new TypeError(
       `Cannot use option "tls.clientCert" with ${
         rules?.scheme ?? "quic"
-      }: Deno asks no client for a certificate`,
+      }: Deno cannot ask clients for certificates`,
     );
   }
   const maxStreams = rules?.maxStreams;

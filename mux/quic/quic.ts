@@ -2,11 +2,11 @@
  * Sessions over QUIC. Each channel is a stream of its own, so a channel that is
  * stalled, or has lost a packet, does not hold up the others.
  *
- * `dial()` and `listen()` of `@qtalk/qtalk` support QUIC with the scheme `quic:`, in
- * Deno with `--unstable-net`. This subpath is for programs that have QUIC connections
- * or endpoints of their own: {@linkcode quicSession} makes a session from a
- * `Deno.QuicConn`, and with the option `endpoint`, `dial()` and `listen()` share one
- * UDP socket.
+ * `dial()` and `listen()` of `@qtalk/qtalk` support QUIC with the scheme `quic:`,
+ * in Deno with `--unstable-net`. This subpath is for programs that make their own
+ * QUIC connections or endpoints: {@linkcode quicSession} makes a session from a
+ * `Deno.QuicConn`, and with the option `endpoint`, `dial()` and `listen()` share
+ * one UDP socket.
  *
  * @example One socket that listens and dials
  * ```ts ignore

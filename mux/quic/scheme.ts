@@ -1,3 +1,4 @@
+import "../internal.ts"; // Keeps bundles in few chunks.
 import { parseHostPort } from "../transport/address_forms.ts";
 import type { Scheme } from "../transport/types.ts";
 import { connectQuic } from "./dial.ts";

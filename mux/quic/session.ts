@@ -48,8 +48,8 @@ const GRACE = 250;
  *
  * @param conn a `Deno.QuicConn`; nothing else may accept its streams
  * @param options limits. `maxChannels` is also how many streams the other side may
- * have, so allow twice as many in `QuicEndpoint.listen()`. `keepAlive` and its times
- * are set for the connection, and have no effect here
+ * have, so allow twice as many in `QuicEndpoint.listen()`. The times of `keepAlive`
+ * belong to the connection, and have no effect here
  * @throws {RangeError} if an option is out of range
  */
 export function quicSession(

@@ -23,7 +23,7 @@ export interface QuicStreamLike {
 export interface QuicCloseInfoLike {
   /** The code, for programs. */
   closeCode: number;
-  /** The reason, in words. */
+  /** The reason, as text. */
   reason: string;
 }
 
@@ -59,11 +59,11 @@ export interface QuicConnLike {
   close(info?: QuicCloseInfoLike): void;
 }
 
-/** A connection that was not accepted yet: a `Deno.QuicIncoming`. */
+/** A connection that has not been accepted yet: a `Deno.QuicIncoming`. */
 export interface QuicIncomingLike {
-  /** Makes the handshake. */
+  /** Performs the handshake. */
   accept(): QuicConnLike | Promise<QuicConnLike>;
-  /** Tells the client that it is refused. */
+  /** Refuses the connection, which the client learns. */
   refuse(): void;
 }
 
@@ -93,7 +93,7 @@ export interface QuicConnectTerms extends QuicTransportTerms {
   hostname: string;
   /** The UDP port. */
   port: number;
-  /** The name that the certificate has to be for. */
+  /** The name that the certificate must have. */
   serverName?: string;
   /** The protocols to offer. */
   alpnProtocols: string[];
@@ -107,7 +107,7 @@ export interface QuicConnectTerms extends QuicTransportTerms {
 
 /** Options for listening: `Deno.QuicListenOptions`. */
 export interface QuicListenTerms extends QuicTransportTerms {
-  /** The protocols to agree to, in order of preference. */
+  /** The protocols to accept, in order of preference. */
   alpnProtocols: string[];
   /** The certificate, in PEM. */
   cert: string;
@@ -125,7 +125,7 @@ export interface QuicEndpointLike {
   close(info?: QuicCloseInfoLike): void;
 }
 
-/** The part of `Deno` that is for QUIC. */
+/** The part of `Deno` that QUIC needs. */
 export interface QuicRuntime {
   /** Makes an endpoint. */
   QuicEndpoint: new (

@@ -15,7 +15,7 @@ import type { ResolvedResumeLimits, ResumeState } from "./types.ts";
 
 /** How connections are made, and when; tests bring their own. */
 export interface RedialEnvironment {
-  /** Makes a connection, of whatever kind; rejects when the signal aborts. */
+  /** Makes a connection, of any kind; rejects when the signal aborts. */
   connect(signal: AbortSignal): Promise<Transport>;
   /** Milliseconds that an attempt may take, with its handshake. */
   readonly attemptTimeout: number;
@@ -58,7 +58,7 @@ export async function beginSession(
     try {
       onState?.(state);
     } catch (mistake) {
-      // The error is to be reported as uncaught, but the session must go on.
+      // The error must be reported as uncaught, but the session must continue.
       queueMicrotask(() => {
         throw mistake;
       });
@@ -128,7 +128,7 @@ class Redial {
 
   /** One attempt. */
   async #connect(session: ResumableTransport): Promise<Established> {
-    // Without `using`, whose syntax not every browser knows.
+    // Without `using`, whose syntax some browsers lack.
     const limited = limitedSignal({
       signal: this.#stop.signal,
       timeout: this.#environment.attemptTimeout,

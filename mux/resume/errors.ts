@@ -1,7 +1,7 @@
 import { MuxError } from "../errors.ts";
 
 /**
- * Why a session that survives its connection ended nevertheless.
+ * Why a session with the option `resume` ended nevertheless.
  *
  * | reason | meaning |
  * | --- | --- |
@@ -28,7 +28,7 @@ export class ResumeError extends MuxError {
    * Makes the error.
    *
    * @param reason why the session was not resumed
-   * @param how the same, as a clause
+   * @param how the reason as text, as a clause
    * @param options the `cause`: why the connection was lost
    */
   constructor(reason: ResumeFailure, how: string, options?: ErrorOptions) {

@@ -31,7 +31,7 @@ import {
 import { ACK_SIZE, encodeAck, RECORD } from "./records.ts";
 import { isProved, makeKeys, prove, random, sessionKey } from "./proofs.ts";
 
-/** What an end knows of a session. */
+/** What an end knows about a session. */
 export interface SessionSecret {
   /** The ID that the listener chose. */
   readonly id: Uint8Array;
@@ -60,7 +60,7 @@ export interface Started extends Established, SessionSecret {
   readonly peerLimit: number;
 }
 
-/** What the dialer says of the session that it continues. */
+/** What the dialer says about the session that it continues. */
 export interface Continued extends SessionSecret {
   /** Greater than any before. */
   readonly attempt: number;
@@ -161,7 +161,7 @@ async function finish(
 ): Promise<{ writing: Promise<void> }> {
   if (!await isProved(key, "listener", messages)) {
     throw new HandshakeError(
-      "the other side did not prove that it is the same",
+      "the other side did not prove that the session is its own",
     );
   }
   const last = encodeFinish(received);
@@ -171,7 +171,7 @@ async function finish(
   return { writing };
 }
 
-/** Reads while a write is under way, and fails with it. */
+/** Reads while a write is in progress, and fails with it. */
 async function whileWriting(
   writing: Promise<void>,
   read: () => Promise<Bytes>,
@@ -180,7 +180,7 @@ async function whileWriting(
   return await Promise.race([read(), failed]);
 }
 
-/** What a listener knows of its sessions. */
+/** What a listener knows about its sessions. */
 export interface KnownSessions {
   /** The most bytes that this end keeps for a new session. */
   readonly limit: number;

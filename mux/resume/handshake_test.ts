@@ -128,7 +128,7 @@ test("handshake: a wrong proof of the listener ends the attempt", async () => {
   await assertRejects(
     () => resumeSession(left, { ...key, attempt: 1, received: 0 }),
     HandshakeError,
-    "did not prove that it is the same",
+    "did not prove that the session is its own",
   );
   void left.close();
   await assertRejects(() => answered, HandshakeError);

@@ -1,4 +1,4 @@
-import { QUOTE_SIZE } from "../wire/foreign_bytes.ts";
+import { QUOTE_SIZE } from "../wire/frame_decoder.ts";
 import type { Transport } from "../types.ts";
 import { HandshakeError } from "./errors.ts";
 import type { Bytes } from "./messages.ts";

@@ -78,7 +78,7 @@ export function readUint64(bytes: Uint8Array, at: number): number {
   return readUint32(bytes, at) * 2 ** 32 + readUint32(bytes, at + 4);
 }
 
-/** What HELLO_NEW says. */
+/** The content of HELLO_NEW. */
 export interface HelloNew {
   readonly limit: number;
   readonly nonce: Uint8Array;
@@ -103,7 +103,7 @@ export function decodeHelloNew(bytes: Bytes): HelloNew {
   };
 }
 
-/** What HELLO_RESUME says. */
+/** The content of HELLO_RESUME. */
 export interface HelloResume {
   readonly attempt: number;
   readonly nonce: Uint8Array;
@@ -128,7 +128,7 @@ export function decodeHelloResume(bytes: Bytes): HelloResume {
   };
 }
 
-/** What ANSWER_NEW says, without its proof. */
+/** The content of ANSWER_NEW, without its proof. */
 export interface AnswerNew {
   readonly limit: number;
   readonly nonce: Uint8Array;
@@ -156,7 +156,7 @@ export function decodeAnswerNew(bytes: Bytes): AnswerNew {
   };
 }
 
-/** What ANSWER_RESUME says, without its proof. */
+/** The content of ANSWER_RESUME, without its proof. */
 export interface AnswerResume {
   readonly received: number;
   readonly nonce: Uint8Array;

@@ -105,7 +105,7 @@ export class ResumableTransport
   #lost: unknown;
   /** The offset after what was read. */
   #received = 0;
-  /** What the other end knows of that. */
+  /** What the other end knows about that. */
   #acked = 0;
   #pingDue = false;
   #pongDue = false;

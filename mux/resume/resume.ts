@@ -4,6 +4,7 @@
  *
  * @module
  */
+import "../internal.ts"; // Keeps bundles in few chunks.
 export {
   beginSession,
   type DialedSessionOptions,

@@ -11,8 +11,7 @@ import type { FrameSink } from "../wire/frame_decoder.ts";
 import type { FrameSender } from "../wire/frame_sender.ts";
 import { PACKET_LIMITS, type ResolvedSessionOptions } from "../options.ts";
 import { type MemoryAccount, WindowBudget } from "../flow/memory_account.ts";
-import type { WindowPolicy } from "../flow/windows.ts";
-import { RoundTrip } from "../flow/round_trip.ts";
+import { RoundTrip, type WindowPolicy } from "../flow/windows.ts";
 import type { Channel, SessionUsage, WaitOptions } from "../types.ts";
 import { type Clock, TurnClock } from "../flow/turns.ts";
 

@@ -5,15 +5,12 @@ import {
   STDIO_ADVICE,
 } from "../errors.ts";
 import type { AdvisingTransport, KeptTransport } from "./types.ts";
-import { builtinModule } from "./node/builtin.ts";
-import {
-  type NodeReadable,
-  NodeTransport,
-  type NodeWritable,
-} from "./node/streams.ts";
+import type { NodeReadable, NodeWritable } from "./node/streams.ts";
 
 /** Milliseconds for a child to exit by itself, and again after each signal. */
 const EXIT_TIMEOUT = 1_000;
+/** Bytes that are taken from a pipe of Node and were not read, until it is paused. */
+const MAX_HELD = 256 * 1024;
 
 /** What is used of a `Deno.ChildProcess`. */
 export interface ChildProcessLike {
@@ -132,6 +129,18 @@ interface ChildProcessModule {
   ): ChildProcess;
 }
 
+/** What is used of `node:os`. */
+interface OsModule {
+  readonly constants: { readonly signals: Readonly<Record<string, number>> };
+}
+
+/** What is used of Node's `process`, which Bun has as well. */
+interface ProcessLike {
+  readonly env: Readonly<Record<string, string>>;
+  getBuiltinModule?(name: "node:child_process"): ChildProcessModule | undefined;
+  getBuiltinModule?(name: "node:os"): OsModule | undefined;
+}
+
 /** How a command is started. */
 export interface NodeCommandOptions {
   /** Its arguments. */
@@ -155,17 +164,16 @@ export function spawnOnNode(
   command: string | URL,
   { args, cwd, env, clearEnv, stderr }: NodeCommandOptions,
 ): ChildProcessLike | undefined {
-  const module = builtinModule<ChildProcessModule>("node:child_process");
+  const { process } = globalThis as { process?: ProcessLike };
+  // No import names the modules, so that bundles for browsers do not look for them.
+  const module = process?.getBuiltinModule?.("node:child_process");
   if (module === undefined) return undefined;
-  const { process } = globalThis as unknown as {
-    process: { env: Record<string, string> };
-  };
   const path = command instanceof URL
     ? decodeURIComponent(command.pathname)
     : command;
   const child = module.spawn(path, [...args], {
     ...(cwd !== undefined && { cwd }),
-    env: clearEnv ? { ...env } : { ...process.env, ...env },
+    env: clearEnv ? { ...env } : { ...process!.env, ...env },
     stdio: [
       "pipe",
       "pipe",
@@ -176,7 +184,8 @@ export function spawnOnNode(
   const ended = Promise.withResolvers<CommandStatus>();
   child.on("error", () => {});
   child.on("exit", (code: number | null, signal: string | null) => {
-    const number = code ?? 128 + signalNumber(signal);
+    const { constants } = process!.getBuiltinModule!("node:os")!;
+    const number = code ?? 128 + (constants.signals[signal ?? ""] ?? 0);
     ended.resolve({ success: code === 0, code: number, signal });
   });
   if (child.pid === undefined) {
@@ -202,47 +211,83 @@ export function spawnOnNode(
   };
 }
 
-function signalNumber(signal: string | null): number {
-  const os = builtinModule<{
-    constants: { signals: Record<string, number> };
-  }>("node:os");
-  return os?.constants.signals[signal ?? ""] ?? 0;
-}
-
-/** Reads a stream of Node at the pace of its reader. */
+/**
+ * Reads a pipe of Node at the pace of its reader. Node resumes a pipe that is
+ * paused when the process has exited, so more can arrive than was asked for. Each
+ * chunk, and the end, is passed on when it is asked for: Bun's `pipeTo()` misses the
+ * failure of its destination if the source has ended before.
+ */
 function readableOf(input: NodeReadable): ReadableStream<Uint8Array> {
-  const transport = new NodeTransport(input, NOWHERE);
+  const chunks: Uint8Array[] = [];
+  let held = 0;
+  let end: ((controller: ReadableStreamDefaultController) => void) | undefined;
+  let wake = () => {};
+  const endWith = (how: typeof end) => {
+    end ??= how;
+    wake();
+  };
+  input.pause();
+  input.on("data", ({ buffer, byteOffset, byteLength }: Uint8Array) => {
+    // A `Buffer` is not what programs expect: its slice() does not copy.
+    chunks.push(new Uint8Array(buffer, byteOffset, byteLength));
+    held += byteLength;
+    if (held >= MAX_HELD) input.pause();
+    wake();
+  });
+  input.on("end", () => endWith((controller) => controller.close()));
+  input.on(
+    "error",
+    (error) => endWith((controller) => controller.error(error)),
+  );
+  input.on(
+    "close",
+    () => endWith((controller) => controller.error(pipeClosed())),
+  );
   return new ReadableStream<Uint8Array>({
     async pull(controller) {
-      const bytes = await transport.read();
-      if (bytes === null) controller.close();
-      else controller.enqueue(bytes);
+      if (chunks.length === 0 && end === undefined) {
+        input.resume();
+        await new Promise<void>((resolve) => wake = resolve);
+      }
+      const chunk = chunks.shift();
+      if (chunk === undefined) return end?.(controller);
+      held -= chunk.length;
+      controller.enqueue(chunk);
     },
-    cancel: () => transport.close(),
+    cancel() {
+      // Bun would go on with a read that has begun.
+      input.pause();
+      input.destroy();
+    },
   }, { highWaterMark: 0 });
 }
 
-/** Writes to a stream of Node. */
+/** Writes to a pipe of Node, and waits until the system has the bytes. */
 function writableOf(output: NodeWritable): WritableStream<Uint8Array> {
-  const transport = new NodeTransport(NOTHING, output);
+  let fail: ((reason: unknown) => void) | undefined;
+  const settled = (
+    begin: (done: (error?: unknown) => void) => void,
+  ): Promise<void> =>
+    new Promise((resolve, reject) => {
+      fail = reject;
+      begin((error) => error ? reject(error) : resolve());
+    });
   return new WritableStream<Uint8Array>({
-    write: (bytes) => transport.write(bytes),
-    close: () => transport.closeWrite(),
-    abort: () => transport.close(),
+    start(controller) {
+      // Without a listener, an error of a stream ends the process.
+      output.on("error", (error) => controller.error(error));
+      output.on("close", () => {
+        // Node does not call back a write that is under way.
+        fail?.(pipeClosed());
+        controller.error(pipeClosed());
+      });
+    },
+    write: (bytes) => settled((done) => output.write(bytes, done)),
+    close: () => settled((done) => output.end(done)),
+    abort: () => void output.destroy(),
   });
 }
 
-/** The other half of a stream that has one direction only. */
-const NOTHING: NodeReadable = /* @__PURE__ */ Object.freeze({
-  on() {},
-  pause() {},
-  resume() {},
-  destroy() {},
-});
-const NOWHERE: NodeWritable = /* @__PURE__ */ Object.freeze({
-  on() {},
-  writableLength: 0,
-  write: () => true,
-  end() {},
-  destroy() {},
-});
+function pipeClosed(): Error {
+  return new Error("the pipe is closed");
+}

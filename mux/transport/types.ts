@@ -8,7 +8,7 @@ import type { QuicEndpointLike } from "../quic/types.ts";
 import type { SessionOptions } from "../options.ts";
 import type { Session, Transport } from "../types.ts";
 
-/** What is known of the TLS of a connection. */
+/** What is known about the TLS of a connection. */
 export interface TlsInfo {
   /**
    * The protocol that both sides agreed on by ALPN; `null` if there is none, or if
@@ -26,7 +26,7 @@ export interface TlsInfo {
   peerCertificate?: PeerCertificate | undefined;
 }
 
-/** What a certificate says. */
+/** The contents of a certificate. */
 export interface PeerCertificate {
   /** Its subject, such as `"CN=Ann, O=Example"`. */
   subject: string;
@@ -40,7 +40,7 @@ export interface PeerCertificate {
   validTo: Date;
 }
 
-/** PEM text, or the path or the URL of a file with it. */
+/** PEM text, or the path or URL of a PEM file. */
 export type Pem = string | URL;
 
 /** A version of TLS. */
@@ -59,14 +59,14 @@ export interface TlsDialOptions {
   /** The private key of `cert`. Default: none. */
   key?: Pem | undefined;
   /**
-   * The name that the certificate of the server has to be for. Default: the host of
-   * the address.
+   * The name that the certificate of the server must have. Default: the host of the
+   * address.
    */
   serverName?: string | undefined;
   /**
-   * The SHA-256 fingerprints of the certificates that are trusted, as 64 hexadecimal
-   * digits with or without colons and `sha256:`. Their issuer, name and time are not
-   * checked then. Default: the certificate is checked.
+   * The SHA-256 fingerprints of the certificates that are trusted, as 64
+   * hexadecimal digits with or without colons and `sha256:`. Their issuer, name and
+   * dates are then not checked. Default: the certificate is checked.
    */
   pin?: string | readonly string[] | undefined;
   /** The least version of TLS. Default: `"TLSv1.2"`. */
@@ -102,25 +102,25 @@ export interface TlsListenOptions {
  */
 export type PeerWay = "direct" | "relayed";
 
-/** Options of `peer:`, beyond those of TLS. */
+/** Options for `peer:` addresses, in addition to those of TLS. */
 export interface PeerMeetingOptions {
   /**
-   * Whom to trust as the rendezvous, if its address is `quic:`, `tls:`, `wss:` or
-   * `wt:`. Default: what the runtime trusts.
+   * Which rendezvous to trust, if its address is `quic:`, `tls:`, `wss:` or `wt:`.
+   * Default: one with a certificate from an authority that the runtime trusts.
    */
   tls?: TlsDialOptions | undefined;
   /** Headers of the request, if its address is `ws:` or `wss:`. Default: none. */
   headers?: Headers | Iterable<string[]> | Record<string, string> | undefined;
   /**
-   * Milliseconds for which a dialing peer tries to open a direct way, before the
-   * rendezvous relays, and again while it does: a session moves to a direct way that
-   * opens later. A number of at least 0, which is for no direct way; above 2^31 - 1
-   * there is no limit. Default: 2,000.
+   * Milliseconds for which a dialing peer tries to connect directly before the
+   * rendezvous relays, and in each further try while it relays: a session moves to
+   * a direct connection that is made later. A number of at least 0; with 0, the
+   * peer does not try; above 2^31 - 1 there is no limit. Default: 2,000.
    */
   directTimeout?: number | undefined;
   /**
-   * Whether the rendezvous may relay. If it may not, and there is no direct way,
-   * dialing fails with `no-direct-way`. Default: `true`.
+   * Whether the rendezvous may relay. If it may not, and no direct connection can
+   * be made, dialing fails with `no-direct-way`. Default: `true`.
    */
   relay?: boolean | undefined;
 }
@@ -131,7 +131,10 @@ export interface PeerTransport extends Transport {
   way?: PeerWay | undefined;
 }
 
-/** What is known of an incoming connection before any byte of its session is read. */
+/**
+ * What is known about an incoming connection before any byte of its session is
+ * read.
+ */
 export interface ConnectionInfo {
   /** The address of the client; empty if it is unknown. */
   remoteAddr: string;
@@ -143,8 +146,8 @@ export interface ConnectionInfo {
   /** How a connection of `peer:` was made; undefined for other connections. */
   way?: PeerWay | undefined;
   /**
-   * Set if the client has encrypted the connection with TLS and this runtime has
-   * decrypted it; undefined if a proxy in front of it has.
+   * Set if this process terminates the client's TLS; undefined if there is no TLS,
+   * or if a proxy in front of this process terminates it.
    */
   tls?: TlsInfo | undefined;
 }
@@ -297,16 +300,22 @@ export interface SchemeOptions {
    */
   headers?: Headers | Iterable<string[]> | Record<string, string> | undefined;
   /**
-   * WebSocket subprotocols to offer, in order of preference. If the server
-   * agrees to none of them, the connection is made anyway, while browsers fail.
-   * Default: none.
+   * WebSocket subprotocols to offer, in order of preference. If the server accepts
+   * none of them, the connection is made anyway, except in browsers, where it
+   * fails. Default: none.
    */
   protocols?: string | readonly string[] | undefined;
-  /** Whom `tls:`, `wss:` and `quic:` trust, and this client's certificate. Default: `{}`. */
+  /**
+   * Which servers `tls:`, `wss:`, `quic:` and `wt:` trust, and this client's
+   * certificate. Default: `{}`.
+   */
   tls?: TlsDialOptions | undefined;
-  /** The UDP socket of `quic:`. Default: one of its own. */
+  /** The UDP socket for `quic:`. Default: a new socket. */
   endpoint?: QuicEndpointLike | undefined;
-  /** The limits of the session, of which `quic:` has to know some before. Default: `{}`. */
+  /**
+   * The limits of the session, some of which `quic:` needs before it connects.
+   * Default: `{}`.
+   */
   session?: SessionOptions | undefined;
   /** How `peer:` meets the other peer. Default: `{}`. */
   rendezvous?: PeerMeetingOptions | undefined;
@@ -333,32 +342,35 @@ export interface ListenSchemeOptions {
   origins?: readonly string[] | "*" | undefined;
   /**
    * Names (`example.com`) and addresses by which WebSockets reach the server,
-   * besides those of loopback, without a port; `"*"` for all. Requests with
-   * another `Host` get 403. A page whose name is made to resolve to this machine
-   * (DNS rebinding) has the server's own origin, but its name in `Host`. Default:
-   * connections over loopback must name loopback, such as `localhost`, unless a
-   * proxy forwarded them (`Forwarded`, `X-Forwarded-For`, `X-Forwarded-Host`);
-   * other connections may name anything.
+   * besides those of loopback, without a port; `"*"` for all. Requests with another
+   * `Host` get 403. This stops DNS rebinding: a page whose name is made to resolve
+   * to this machine has the server's own origin, but its own name in `Host`.
+   * Default: connections over loopback must name loopback, such as `localhost`,
+   * unless a proxy forwarded them (`Forwarded`, `X-Forwarded-For`,
+   * `X-Forwarded-Host`); other connections may name anything.
    */
   hosts?: readonly string[] | "*" | undefined;
 }
 
 /** All options of schemes, for listening. */
 export interface SchemeListenOptions extends ListenSchemeOptions {
-  /** The certificate of `tls:`, `wss:` and `quic:`, which they need. */
+  /**
+   * The certificate of the server, which `tls:`, `wss:`, `quic:`, `wt:` and `peer:`
+   * need. Default: none.
+   */
   tls?: TlsListenOptions | undefined;
   /**
-   * The UDP socket of `quic:`, a `Deno.QuicEndpoint` that the program closes itself;
-   * the address is then `quic:`. Default: one of its own.
+   * The UDP socket for `quic:`: a `Deno.QuicEndpoint`, which the program owns and
+   * closes; the address is then `quic:`. Default: a new socket.
    */
   endpoint?: QuicEndpointLike | undefined;
   /** How `peer:` reaches its rendezvous. Default: `{}`. */
   rendezvous?: Pick<PeerMeetingOptions, "tls" | "headers"> | undefined;
   /**
-   * Lets other listeners of this program listen at the same port, each in a worker or
-   * a process of its own, if all of them have this option. The system assigns each
-   * connection to one of them; Linux divides connections evenly. It is for `tcp:`,
-   * `tls:`, `ws:` and `wss:`. Deno needs the flag `--unstable-net` for it. Default:
+   * Lets several listeners, each in a worker or a process of its own, listen at the
+   * same port, if all of them have this option. The system assigns each connection
+   * to one of them; Linux divides connections evenly. It is for `tcp:`, `tls:`,
+   * `ws:` and `wss:`. Deno needs the flag `--unstable-net` for it. Default:
    * `false`.
    */
   reusePort?: boolean | undefined;

@@ -1,15 +1,17 @@
 /**
- * Bytes of peers that do not speak this protocol: what they look like, and what
- * errors say of them.
+ * What the bytes of peers that do not speak this protocol look like, and what
+ * errors say of them. It is loaded for such an error.
  *
  * @module
  */
 import { printableText } from "../../printable_text.ts";
 import { MuxError } from "../errors.ts";
-import { headerSize, isChannelFrame } from "./frame.ts";
-
-/** Bytes that are quoted from a peer that does not speak qmux. */
-export const QUOTE_SIZE = 64;
+import {
+  isFrameType,
+  isTextByte,
+  QUOTE_SIZE,
+  textOf,
+} from "./frame_decoder.ts";
 
 /** How the first bytes of other protocols look, read as Latin-1. */
 const OTHER_PROTOCOLS: readonly (readonly [RegExp, string])[] = [
@@ -65,6 +67,11 @@ export function describeBytes(bytes: Uint8Array): string {
   }`;
 }
 
+/** Describes the beginning of a text as {@linkcode describeBytes} does its bytes. */
+export function describeText(text: string): string {
+  return describeBytes(new TextEncoder().encode(text.slice(0, QUOTE_SIZE + 1)));
+}
+
 /** Bytes as a quoted text that is safe to print, cut to {@linkcode QUOTE_SIZE}. */
 export function quoteBytes(bytes: Uint8Array): string {
   const first = bytes.subarray(0, QUOTE_SIZE);
@@ -102,52 +109,6 @@ export function notFrames(
 }
 
 /**
- * Whether the first bytes of a session are whole lines of text, and begin as a frame
- * does.
- *
- * A program that prints a line in place of frames may print nothing after it. If
- * the line is short, and begins with a letter that is a type of frames, it would be
- * taken for half of a header, and this side would wait for the other half.
- */
-export function isTextFrame(bytes: Uint8Array): boolean {
-  return isFrameType(bytes[0]) && bytes[bytes.length - 1] === 10 &&
-    textOf(bytes) !== undefined;
-}
-
-/**
- * Whether the first bytes of a session are half of the header of a frame for a
- * channel that cannot exist yet, since this side assigns small IDs first. This side
- * would wait for the other half.
- */
-export function isHalfForeignHeader(bytes: Uint8Array): boolean {
-  const type = bytes[0]!;
-  return isChannelFrame(type) && bytes.length < headerSize(type) &&
-    bytes.length > 1 && bytes[1]! > 0;
-}
-
-/** Whether bytes begin as those of a client of TLS. */
-export function isClientHello(bytes: Uint8Array | undefined): boolean {
-  return bytes !== undefined && bytes[0] === 0x16 && bytes[1] === 3;
-}
-
-/**
- * A fatal alert of TLS, "unexpected message": it tells a client of TLS that this
- * side does not speak it. Otherwise the client would see an end only, as of a
- * server that is away, and would try again.
- */
-export const TLS_ALERT: Uint8Array = new Uint8Array([0x15, 3, 1, 0, 2, 2, 10]);
-
-/** Whether a byte is ASCII that texts have: printable, white space or escape. */
-export function isTextByte(byte: number): boolean {
-  return byte >= 32 && byte < 127 || byte >= 9 && byte <= 13 || byte === 27;
-}
-
-/** Whether a byte is one of the seven, "d" to "j" in ASCII. */
-function isFrameType(byte = 0): boolean {
-  return byte >= 100 && byte <= 106;
-}
-
-/**
  * The lines of text that bytes begin with, or all of the bytes if there are none.
  * Frames may have arrived together with a line of a log.
  */
@@ -166,18 +127,6 @@ function leadingLines(bytes: Uint8Array): Uint8Array {
 function protocolOf(bytes: Uint8Array): string | undefined {
   const start = latin1(bytes.subarray(0, QUOTE_SIZE));
   return OTHER_PROTOCOLS.find(([pattern]) => pattern.test(start))?.[1];
-}
-
-/** UTF-8 text without control characters, perhaps cut within a character. */
-function textOf(bytes: Uint8Array): string | undefined {
-  try {
-    const text = new TextDecoder("utf-8", { fatal: true })
-      .decode(bytes, { stream: true });
-    // deno-lint-ignore no-control-regex
-    return /[\0-\x08\x0e-\x1a\x1c-\x1f\x7f-\x9f]/.test(text) ? undefined : text;
-  } catch {
-    return undefined;
-  }
 }
 
 function latin1(bytes: Uint8Array): string {

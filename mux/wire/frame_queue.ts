@@ -17,6 +17,7 @@ import {
   writeWindowAdjust,
 } from "./frame.ts";
 import { Queue } from "../../queue.ts";
+import { writeUint32 } from "../../uint32.ts";
 import type { CreditSource, DataSource } from "./frame_source.ts";
 import type { FrameSender } from "./frame_sender.ts";
 import type {
@@ -89,6 +90,12 @@ const MAX_PASSES = 64;
  * between two processes with 64 calls in flight (tests/bench/LOG.md).
  */
 const EARLY_WRITE = 2 * 1024;
+/**
+ * Bytes of DATA from which on it belongs to a stream or to a large value. More
+ * often follows in the same turn, and leaves with it: to write each piece early
+ * takes twice as many writes, and a fifth more CPU time (tests/bench/LOG.md).
+ */
+const LARGE_DATA = 16 * 1024;
 /** Bytes of frames that may wait for the next write: those of 16 CLOSEs. */
 const MOST_DEFERRED = 16 * CLOSE_SIZE;
 /** After so many writes of their own at most, frames that may wait do so again. */
@@ -151,6 +158,9 @@ export class FrameQueue implements FrameSender, DeferringWriter {
   #dataCost = 0;
   /** The channel of the last one. */
   #dataId = -1;
+  /** Where it begins, and where it ends; -1 if it may not be shared, or has left. */
+  #dataAt = 0;
+  #dataEnd = -1;
   /** The other buffer: one is filled while the other is written. */
   #spare = new Uint8Array(0);
   readonly #retention = new BufferRetention();
@@ -233,17 +243,48 @@ export class FrameQueue implements FrameSender, DeferringWriter {
     this.#countReply(OPEN_FAILURE_SIZE);
   }
 
-  data(recipientId: number, payload: Uint8Array): void {
+  data(recipientId: number, payload: Uint8Array, shareable = 0): void {
     if (this.#state === "stopped") return;
-    const at = this.#reserve(DATA_HEADER_SIZE + payload.length);
-    writeData(this.#buffer, at, recipientId, payload);
+    if (
+      payload.length < LARGE_DATA ||
+      !this.#extendData(recipientId, payload, shareable)
+    ) {
+      const at = this.#reserve(DATA_HEADER_SIZE + payload.length);
+      writeData(this.#buffer, at, recipientId, payload);
+      this.#dataAt = at;
+      this.#dataEnd = shareable > 0 ? this.#length : -1;
+    }
     this.#dataCost += recipientId === this.#dataId
       ? DATA_COST.inRow
       : DATA_COST.any;
     this.#dataId = recipientId;
-    if (this.#state === "gathering" && this.#length >= EARLY_WRITE) {
+    if (
+      this.#state === "gathering" && this.#length >= EARLY_WRITE &&
+      (payload.length < LARGE_DATA || !this.hasRoom)
+    ) {
       void this.#flush();
     } else this.#wake();
+  }
+
+  /**
+   * Adds a payload to the frame before it, if that is DATA of the same channel and
+   * does not become larger than `most` bytes. The peer then has one frame in place
+   * of four to decode: 8 % less CPU time of an echo at both ends.
+   */
+  #extendData(
+    recipientId: number,
+    payload: Uint8Array,
+    most: number,
+  ): boolean {
+    const end = this.#length;
+    if (this.#dataEnd !== end || this.#dataId !== recipientId) return false;
+    const size = end - this.#dataAt - DATA_HEADER_SIZE + payload.length;
+    if (size > most) return false;
+    this.#reserve(payload.length);
+    this.#buffer.set(payload, end);
+    writeUint32(this.#buffer, this.#dataAt + 5, size);
+    this.#dataEnd = this.#length;
+    return true;
   }
 
   eof(recipientId: number): void {
@@ -456,6 +497,7 @@ export class FrameQueue implements FrameSender, DeferringWriter {
     this.#buffer = this.#spare;
     this.#length = this.#start;
     this.#dataCost = 0;
+    this.#dataEnd = -1;
     this.#replySize = 0;
     this.#deferredSize = 0;
     this.#currentWritten = this.#filledWritten;

@@ -333,6 +333,71 @@ Deno.test("FrameQueue: writes small DATA early when there is a lot of it", () =>
   assertLess(sent, 30);
 });
 
+Deno.test("FrameQueue: large DATA of one turn leaves in one write, up to 256 KiB", async () => {
+  const { queue, writes } = new Harness({ held: true });
+  for (let sent = 0; sent < 3; sent++) {
+    queue.data(7, new Uint8Array(64 * 1024));
+    await Promise.resolve();
+    assertEquals(writes.length, 0);
+  }
+  queue.data(7, new Uint8Array(64 * 1024));
+  assertEquals(writes.length, 1);
+});
+
+Deno.test("FrameQueue: DATA that may share a frame does so with what comes directly before it", async () => {
+  const harness = new Harness();
+  const { queue } = harness;
+  const size = 20_000;
+  const send = (id: number, byte: number, shareable?: number) =>
+    queue.data(id, new Uint8Array(size).fill(byte), shareable);
+  send(1, 10, 3 * size);
+  send(1, 11, 3 * size);
+  send(1, 12, 3 * size);
+  // The frame is full,
+  send(1, 13, 3 * size);
+  // this is of another channel,
+  send(2, 20, 3 * size);
+  // this needs a frame of its own,
+  send(2, 21);
+  send(2, 24, 3 * size);
+  // and here is another frame in between.
+  queue.eof(2);
+  send(2, 22, 3 * size);
+  await turn();
+  // What has left is never added to.
+  send(2, 23, 3 * size);
+  await turn();
+  const summary = harness.frames().map((frame) =>
+    frame.type === "data"
+      ? [frame.recipient, frame.payload.length, ...new Set(frame.payload)]
+      : frame.type
+  );
+  assertEquals(summary, [
+    [1, 3 * size, 10, 11, 12],
+    [1, size, 13],
+    [2, size, 20],
+    [2, size, 21],
+    [2, size, 24],
+    "eof",
+    [2, size, 22],
+    [2, size, 23],
+  ]);
+});
+
+Deno.test("FrameQueue: small DATA has a frame of its own", async () => {
+  const harness = new Harness();
+  for (let i = 0; i < 3; i++) {
+    harness.queue.data(1, new Uint8Array(100), 16 * 1024 * 1024);
+  }
+  await turn();
+  assertEquals(
+    harness.frames().map((frame) =>
+      frame.type === "data" && frame.payload.length
+    ),
+    [100, 100, 100],
+  );
+});
+
 Deno.test("FrameQueue: frames queued during a write make one write after it", async () => {
   const harness = new Harness({ held: true });
   harness.queue.eof(0);

@@ -32,8 +32,13 @@ export interface FrameSender {
    * @throws {MuxError} `limit-exceeded` if the peer does not read its replies
    */
   openFailure(recipientId: number): void;
-  /** Queues DATA; `payload` is copied. */
-  data(recipientId: number, payload: Uint8Array): void;
+  /**
+   * Queues DATA; `payload` is copied.
+   *
+   * @param shareable the bytes of a frame that it may share with DATA of the same
+   * channel; 0 if it needs a frame of its own
+   */
+  data(recipientId: number, payload: Uint8Array, shareable: number): void;
   /** Queues EOF. */
   eof(recipientId: number): void;
   /**

@@ -1,15 +1,11 @@
-import type { MemoryKind } from "../../mux/internal.ts";
+import type { MemoryAccount, MemoryKind } from "../../mux/internal.ts";
 import { printableText } from "../../printable_text.ts";
 import { RpcError } from "../errors.ts";
-import type { SessionState } from "../session_state.ts";
 import type { Call, Caller } from "../types.ts";
-import type { RemoteFunction } from "./remote_function.ts";
+import { BORROWED_SIZE } from "./pointers.ts";
+import { revivePointers } from "./received_pointers.ts";
+import type { RemoteFunction, RemoteFunctions } from "./remote_function.ts";
 
-/**
- * Bytes of memory that a callback takes, beyond its pointer in the value: a function,
- * what it calls, and what finds them by their ID. It was measured with one method.
- */
-export const CALLBACK_SIZE = 768;
 /**
  * So many callbacks of a call are not counted: those of all calls that may run at the
  * same time are 4 MiB.
@@ -17,6 +13,18 @@ export const CALLBACK_SIZE = 768;
 const FEW = 5;
 /** One part in so many of what a session may hold is for calls that go on. */
 const PART_OF_STREAMS = 2;
+
+/** What borrowed callbacks use of their session. */
+export interface BorrowingSession {
+  /** What the session may hold. */
+  readonly account: MemoryAccount;
+  /** The functions that the peer lends to this side. */
+  readonly remotes: RemoteFunctions;
+  /** Called when decoded arguments are held no more. */
+  readonly onArgumentsFreed: (() => void) | undefined;
+  /** What this side sent under an ID, and the peer gives back; else undefined. */
+  originalOf(id: string): unknown;
+}
 
 /**
  * The callbacks among the arguments of one incoming call. The call lends them
@@ -27,7 +35,7 @@ const PART_OF_STREAMS = 2;
  */
 export class BorrowedCallbacks {
   readonly #caller: Caller;
-  readonly #session: SessionState;
+  readonly #session: BorrowingSession;
   readonly #selector: string;
   readonly #call: Call | undefined;
   readonly #reserved: boolean;
@@ -45,7 +53,7 @@ export class BorrowedCallbacks {
    */
   constructor(
     caller: Caller,
-    session: SessionState,
+    session: BorrowingSession,
     selector: string,
     reserved: boolean,
     call?: Call,
@@ -75,8 +83,8 @@ export class BorrowedCallbacks {
     this.#memory = this.#kind("functions");
     const { size } = this.#functions;
     if (size <= FEW || this.#state === "ended") return;
-    before.give(size * CALLBACK_SIZE);
-    this.#memory.take(size * CALLBACK_SIZE);
+    before.give(size * BORROWED_SIZE);
+    this.#memory.take(size * BORROWED_SIZE);
     this.#checkLimit();
     this.#session.onArgumentsFreed?.();
   }
@@ -93,18 +101,22 @@ export class BorrowedCallbacks {
     );
   }
 
+  /** Replaces the pointers in a decoded value, in place. */
+  revive(value: unknown): unknown {
+    return revivePointers(value, this.#borrow);
+  }
+
   /** What the program gets for an ID. */
-  borrow(id: string): unknown {
-    const { callbacks, remotes } = this.#session;
-    const original = callbacks.original(id);
+  readonly #borrow = (id: string): unknown => {
+    const original = this.#session.originalOf(id);
     if (original !== undefined) return original;
-    const fn = remotes.get(id, this.#caller, this.#selector);
+    const fn = this.#session.remotes.get(id, this.#caller, this.#selector);
     const value = fn.value();
     if (this.#state !== "ended" && !this.#functions.has(fn)) {
       this.#functions.add(fn);
       const { size } = this.#functions;
       if (size > FEW) {
-        this.#memory.take(CALLBACK_SIZE * (size === FEW + 1 ? size : 1));
+        this.#memory.take(BORROWED_SIZE * (size === FEW + 1 ? size : 1));
         if (this.#goesOn) this.#checkLimit();
       }
       // After a continued response, no header can name it any more.
@@ -112,7 +124,7 @@ export class BorrowedCallbacks {
       fn.lend(!isPending, isPending ? this.#call : undefined);
     }
     return value;
-  }
+  };
 
   /**
    * The IDs that the answer has to name.
@@ -146,7 +158,7 @@ export class BorrowedCallbacks {
     this.#state = "ended";
     for (const fn of functions) fn.ended();
     if (functions.length > FEW) {
-      this.#memory.give(functions.length * CALLBACK_SIZE);
+      this.#memory.give(functions.length * BORROWED_SIZE);
       this.#session.onArgumentsFreed?.();
     }
   }

@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { forSeeds } from "../../tests/support/random.ts";
-import { IdFinder, newId, newPrefix, RandomDigits } from "./pointers.ts";
+import { newId, newPrefix, RandomDigits } from "./pointers.ts";
+import { IdFinder } from "./received_pointers.ts";
 
 const digits = new RandomDigits();
 

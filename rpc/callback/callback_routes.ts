@@ -1,6 +1,7 @@
 import type { Handler } from "../types.ts";
 import { RELEASE_SELECTOR } from "../wire/selector.ts";
-import { IdFinder, isPrefix, kindOf, prefixOf } from "./pointers.ts";
+import { isPrefix, kindOf, prefixOf } from "./pointers.ts";
+import { IdFinder } from "./received_pointers.ts";
 
 /** How many prefixes of IDs one session may have calls of. */
 const MAX_PREFIXES = 4_096;
@@ -10,8 +11,10 @@ const MAX_LOANS = 4_096;
 
 /** A session whose peer lends functions, or is lent them. */
 export interface RoutedSession {
-  /** The way back for functions that were lent to its peer. */
-  readonly routes: CallbackRoutes;
+  /** The way back for functions that were lent to its peer, if there were any. */
+  routes: CallbackRoutes | undefined;
+  /** Whether it has ended. Default: no. */
+  readonly ended?: boolean;
   /** Whether this side asks the peer of the session not to ping it. Default: no. */
   readonly refusesPings?: boolean;
   /** Whether the peer has asked not to be pinged. Default: no. */

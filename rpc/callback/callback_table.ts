@@ -1,6 +1,5 @@
 import { printableText } from "../../printable_text.ts";
 import { CallError, RpcError } from "../errors.ts";
-import { respondWithValues, sourceFor } from "../handler/respond_with.ts";
 import type { Handler, HandlerFunction } from "../types.ts";
 import {
   openSource,
@@ -12,7 +11,6 @@ import {
   type CallbackKind,
   nameAfter,
   newId,
-  newPrefix,
   PointerNormalizer,
   prefixOf,
   RandomDigits,
@@ -26,9 +24,9 @@ import {
 import type { MemoryKind } from "../../mux/internal.ts";
 import type { AnyFunction } from "../remote/types.ts";
 import { isServerCall } from "../handler/invoke.ts";
-import { cleanSelector, RELEASE_SELECTOR } from "../wire/selector.ts";
+import { RELEASE_SELECTOR } from "../wire/selector.ts";
 import { type Keeper, keeperOf, type KeeperTable } from "./kept_callback.ts";
-import type { RemoteFunctions } from "./remote_function.ts";
+import type { ServerCall } from "../server/server_call.ts";
 
 /** What the ID of a stream has to say. */
 export function kindOfStream(stream: ValueStream): CallbackKind {
@@ -91,10 +89,12 @@ export class LentStream {
     }
     this.#state = "read";
     try {
-      const source = this.#cuttable(sourceFor(this.#stream, call));
+      // Only the server calls it, which has loaded this.
+      const { answering } = call as ServerCall;
+      const source = this.#cuttable(answering.sourceFor(this.#stream, call));
       // The call whose whole argument it is rejects with its error.
       const reports = !(this.#stream instanceof RestOfStream);
-      await respondWithValues(source, call, respond, reports);
+      await answering.respondWithValues(source, call, respond, reports);
     } finally {
       this.#onEnd();
     }
@@ -181,6 +181,22 @@ export interface LendingMessage {
   readonly ids: readonly string[];
 }
 
+/** The session that functions are lent over, as far as they use it. */
+export interface LendingSession {
+  /** What all IDs of this side begin with. */
+  readonly prefix: string;
+  /** The functions that this side lends; made when it is first used. */
+  readonly callbacks: CallbackTable;
+  /** The selector of the call that functions in a call of `selector` come with. */
+  originOf(selector: string): string;
+  /** The ID of a function or stream of the peer that can be given back to it. */
+  idOf(value: object): string | undefined;
+  /** Called with the handlers of functions whose calls are to end. */
+  readonly onGivenUp:
+    | ((handlers: ReadonlySet<Handler>, reason: unknown) => void)
+    | undefined;
+}
+
 /**
  * The functions and streams that this side of a session lends to its peer, by the
  * IDs that the peer calls (rpc/SPEC.md, "Callbacks"). Each has one ID, however
@@ -190,17 +206,11 @@ export class CallbackTable implements KeeperTable {
   readonly #max: number;
   readonly #memory: MemoryKind;
   readonly #handlerOf: (fn: AnyFunction) => HandlerFunction;
-  readonly #remotes: RemoteFunctions;
+  readonly #session: LendingSession;
   readonly #entries = new Map<string, Entry>();
   /** The IDs of all that was ever sent, as long as the program has it. */
   readonly #ids = new WeakMap<object, string>();
-  /** Called with the handlers of functions whose calls are to end. */
-  onGivenUp:
-    | ((handlers: ReadonlySet<Handler>, reason: unknown) => void)
-    | undefined;
-  /** Made with the first function: few sessions lend any. */
-  #digits: RandomDigits | undefined;
-  #prefix: string | undefined;
+  readonly #digits = new RandomDigits();
   #closed = false;
 
   /**
@@ -209,32 +219,23 @@ export class CallbackTable implements KeeperTable {
    * @param max how many functions it may hold
    * @param handlerOf makes the handler for calls of a function
    * @param memory what the functions count as held in
-   * @param remotes the functions of the peer, which are given back as they came
+   * @param session the session whose peer can call them
    */
   constructor(
     max: number,
     handlerOf: (fn: AnyFunction) => HandlerFunction,
     memory: MemoryKind,
-    remotes: RemoteFunctions,
+    session: LendingSession,
   ) {
     this.#max = max;
     this.#handlerOf = handlerOf;
     this.#memory = memory;
-    this.#remotes = remotes;
+    this.#session = session;
   }
 
   /** How many functions there are. */
   get size(): number {
     return this.#entries.size;
-  }
-
-  get #random(): RandomDigits {
-    return this.#digits ??= new RandomDigits();
-  }
-
-  /** What all IDs of this table begin with. */
-  get prefix(): string {
-    return this.#prefix ??= newPrefix(this.#random);
   }
 
   /**
@@ -263,10 +264,10 @@ export class CallbackTable implements KeeperTable {
       !(refusal instanceof CodecError) || refusal.code !== "unsupported-type"
     ) throw refusal;
     const ids: string[] = [];
-    const origin = this.#remotes.originOf(selector) ??
-      this.originOf(selector) ?? cleanSelector(selector);
+    const session = this.#session;
+    const origin = session.originOf(selector);
     const normalizer = new PointerNormalizer(codec.name, (value) => {
-      const own = this.#remotes.idOf(value);
+      const own = session.idOf(value);
       if (own !== undefined) return own;
       const keeper = typeof value === "function" ? keeperOf(value) : undefined;
       const id = keeper !== undefined
@@ -331,7 +332,7 @@ export class CallbackTable implements KeeperTable {
     }
     if (id === undefined) {
       const actual = typeof kind === "function" ? kind() : kind;
-      id = newId(this.prefix, actual, this.#random);
+      id = newId(this.#session.prefix, actual, this.#digits);
     }
     const made = make(id);
     this.#ids.set(original, id);
@@ -397,7 +398,7 @@ export class CallbackTable implements KeeperTable {
       const isGone = entry !== undefined && !this.#entries.has(id);
       if (isGone && entry.stream === undefined) handlers.add(entry.handler);
     }
-    if (handlers.size > 0) this.onGivenUp?.(handlers, cut.reason);
+    if (handlers.size > 0) this.#session.onGivenUp?.(handlers, cut.reason);
   }
 
   /** Removes all functions, because the session has ended. */
@@ -428,7 +429,7 @@ export class CallbackTable implements KeeperTable {
 
   /** Whether this table has made an ID, even if its function was released. */
   #isOwnId(id: string): boolean {
-    return this.#prefix !== undefined && prefixOf(id) === this.#prefix;
+    return prefixOf(id) === this.#session.prefix;
   }
 
   #releasedByPeer(id: string, count: unknown): void {
@@ -483,13 +484,13 @@ function withLife<T extends AnyFunction | ValueStream>(original: T): T {
  * call ends, and those that it keeps until it releases them.
  */
 export class LentCallbacks {
-  readonly #table: CallbackTable;
+  readonly #session: LendingSession;
   readonly #selector: string;
   readonly #ids = new Set<string>();
 
-  /** Makes an empty list of functions in `table`, for a call of `selector`. */
-  constructor(table: CallbackTable, selector: string) {
-    this.#table = table;
+  /** Makes an empty list of functions, for a call of `selector`. */
+  constructor(session: LendingSession, selector: string) {
+    this.#session = session;
     this.#selector = selector;
   }
 
@@ -505,7 +506,8 @@ export class LentCallbacks {
     refusal: unknown,
     encode: (value: unknown) => ValueWriter,
   ): ValueWriter {
-    const { message, ids } = this.#table.lend(
+    const { callbacks } = this.#session;
+    const { message, ids } = callbacks.lend(
       codec,
       value,
       refusal,
@@ -514,7 +516,7 @@ export class LentCallbacks {
     );
     for (const id of ids) {
       // The call lends a function once, however often it sends it.
-      if (this.#ids.has(id)) this.#table.release([id]);
+      if (this.#ids.has(id)) callbacks.release([id]);
       else this.#ids.add(id);
     }
     return message;
@@ -522,7 +524,7 @@ export class LentCallbacks {
 
   /** What the IDs of all functions of this side begin with. */
   get prefix(): string {
-    return this.#table.prefix;
+    return this.#session.prefix;
   }
 
   /** The peer keeps these functions, and will release them itself. */
@@ -532,19 +534,23 @@ export class LentCallbacks {
 
   /** The call has ended. */
   release(): void {
-    this.#table.release(this.#ids);
+    if (this.#ids.size === 0) return;
+    this.#session.callbacks.release(this.#ids);
     this.#ids.clear();
   }
 
   /** The call was given up: calls of the functions end with it. */
   giveUp(reason: unknown): void {
-    this.#table.giveUp(this.#ids, { reason, selector: this.#selector });
+    if (this.#ids.size === 0) return;
+    const cut = { reason, selector: this.#selector };
+    this.#session.callbacks.giveUp(this.#ids, cut);
     this.#ids.clear();
   }
 
   /** The call has failed: its streams must not look complete. */
   cut(): void {
-    this.#table.cut(this.#ids, { selector: this.#selector });
+    if (this.#ids.size === 0) return;
+    this.#session.callbacks.cut(this.#ids, { selector: this.#selector });
     this.#ids.clear();
   }
 }

@@ -81,8 +81,8 @@ export type KeptCallback<F> = F & Disposable & {
 };
 
 /**
- * Makes a function that the peer can call for longer than the call that it is
- * sent with: until this side releases it or the session ends.
+ * Makes a function that the peer can call even after the call that it is sent with
+ * has ended: until this side releases it or the session ends.
  *
  * Use it for peers that cannot `retain()` a callback, such as those in Go, or
  * when the sender should decide how long the callback lives.
@@ -110,7 +110,7 @@ export type KeptCallback<F> = F & Disposable & {
  * ```
  *
  * @param fn the function that the peer calls
- * @throws {TypeError} if it is no function
+ * @throws {TypeError} if `fn` is not a function
  */
 export function callback<Args extends unknown[], Result>(
   fn: (...args: Args) => Result,

@@ -4,26 +4,16 @@
  *
  * @module
  */
-import {
-  isPlainObject,
-  Normalizer,
-  PREFIX_SIZE,
-  type ValueReader,
-} from "../../codec/internal.ts";
+import { Normalizer } from "../../codec/internal.ts";
 import type { AnyFunction } from "../remote/types.ts";
 import type { ValueStream } from "../wire/value_source.ts";
-import type { RawChannel } from "../../mux/internal.ts";
-import { readUint32 } from "../../uint32.ts";
-import type { Caller } from "../types.ts";
-import { MAX_CALL_HEADER_SIZE } from "../wire/headers.ts";
-import { RELEASE_SELECTOR } from "../wire/selector.ts";
 
 // The IDs of functions (rpc/SPEC.md, "Callbacks").
 
 /** Characters of an ID, as in the reference. */
-const ID_LENGTH = 20;
+export const ID_LENGTH = 20;
 /** How many of them are the same for all of a session, and for no other. */
-const PREFIX_LENGTH = 7;
+export const PREFIX_LENGTH = 7;
 /** Those that come last. They are the secret of those who were sent the ID. */
 const SECRET_LENGTH = 12;
 /** The alphabet of IDs. They start with an underscore, unlike method names. */
@@ -31,7 +21,6 @@ const DIGITS =
   "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-~";
 const UNDERSCORE = 0x5f;
 const PREFIX = /^_[0-9A-Za-z~-]{6}$/;
-const ID_END = /[0vbw][0-9A-Za-z~-]{12}$/;
 
 /**
  * What an ID stands for.
@@ -109,41 +98,6 @@ export function prefixOf(id: string): string | undefined {
   return isPrefix(prefix) ? prefix : undefined;
 }
 
-/**
- * Finds IDs in bytes that arrive in pieces: all codecs write them as they are.
- * Their beginnings are random, so nothing else looks like one.
- */
-export class IdFinder {
-  readonly #prefix: string;
-  readonly #onId: (id: string) => void;
-  /** Makes one character of each byte. */
-  readonly #decoder = new TextDecoder("latin1");
-  /** The end of the bytes so far, in which an ID may have begun. */
-  #rest = "";
-
-  /** Finds the IDs that begin with `prefix`. */
-  constructor(prefix: string, onId: (id: string) => void) {
-    this.#prefix = prefix;
-    this.#onId = onId;
-  }
-
-  /** Looks at the next bytes. */
-  readonly add = (bytes: Uint8Array): void => {
-    const text = this.#rest + this.#decoder.decode(bytes);
-    let from = 0;
-    for (;;) {
-      const at = text.indexOf(this.#prefix, from);
-      if (at < 0 || at + ID_LENGTH > text.length) break;
-      from = at + PREFIX_LENGTH;
-      const id = text.slice(at, at + ID_LENGTH);
-      if (!ID_END.test(id)) continue;
-      this.#onId(id);
-      from = at + ID_LENGTH;
-    }
-    this.#rest = text.slice(Math.max(from, text.length - ID_LENGTH + 1));
-  };
-}
-
 /** Whether a text is the prefix of IDs of this package. */
 export function isPrefix(text: string): boolean {
   return PREFIX.test(text);
@@ -160,7 +114,7 @@ export function nameAfter(id: string, origin: string): string {
 }
 
 /** The key of the map that stands for a function. */
-const POINTER_KEY = "$fnptr";
+export const POINTER_KEY = "$fnptr";
 
 /** Replaces functions and streams by pointers, and leaves the rest as it is. */
 export class PointerNormalizer extends Normalizer {
@@ -246,67 +200,6 @@ export function mayHavePointers(value: unknown, bytes: Uint8Array): boolean {
   return !isFlat(value) && mentionsPointer(bytes);
 }
 
-/**
- * Replaces the pointers in a decoded value by what they stand for, in place. The codec has
- * limited how deeply the value is nested.
- *
- * @param value the decoded value
- * @param functionFor returns the function or the stream for an ID
- */
-export function revivePointers(
-  value: unknown,
-  functionFor: (id: string) => unknown,
-): unknown {
-  if (Array.isArray(value)) {
-    for (let i = 0; i < value.length; i++) {
-      value[i] = revivePointers(value[i], functionFor);
-    }
-    return value;
-  }
-  if (typeof value !== "object" || value === null) return value;
-  if (!isPlainObject(value)) {
-    if (value instanceof Map) reviveEntries(value, functionFor);
-    else if (value instanceof Set) reviveElements(value, functionFor);
-    return value;
-  }
-  const record = value as Record<string, unknown>;
-  const keys = Object.keys(record);
-  const id = record[POINTER_KEY];
-  if (keys.length === 1 && typeof id === "string" && id !== "") {
-    return functionFor(id);
-  }
-  for (const key of keys) {
-    const member = record[key];
-    const revived = revivePointers(member, functionFor);
-    // Defined instead of assigned, because the key may be `__proto__`.
-    if (revived !== member) {
-      Object.defineProperty(record, key, { value: revived });
-    }
-  }
-  return value;
-}
-
-function reviveEntries(
-  map: Map<unknown, unknown>,
-  functionFor: (id: string) => unknown,
-): void {
-  const entries = [...map];
-  map.clear();
-  for (const [key, member] of entries) {
-    const name = revivePointers(key, functionFor);
-    map.set(name, revivePointers(member, functionFor));
-  }
-}
-
-function reviveElements(
-  set: Set<unknown>,
-  functionFor: (id: string) => unknown,
-): void {
-  const elements = [...set];
-  set.clear();
-  for (const element of elements) set.add(revivePointers(element, functionFor));
-}
-
 function isFlat(value: unknown): boolean {
   if (typeof value !== "object" || value === null) return true;
   if (!Array.isArray(value)) return false;
@@ -323,6 +216,8 @@ const DOLLAR = 0x24, BACKSLASH = 0x5c, LETTER_U = 0x75;
 const DIGIT_0 = 0x30, LETTER_A = 0x41, LOWER_CASE = 0x20;
 /** Bytes of a character that JSON has as an escape, such as `\u0024`. */
 const ESCAPE_SIZE = 6;
+/** Bytes that the key of a pointer has at most. */
+export const MAX_MENTION_SIZE: number = POINTER_KEY.length * ESCAPE_SIZE;
 
 /** Up to this size, a loop is faster than a call of a built-in function. */
 const SHORT_SIZE = 256;
@@ -464,89 +359,62 @@ function find(bytes: Uint8Array, byte: number, from: number): number {
   return near === bytes.length ? -1 : bytes.indexOf(byte, near);
 }
 
+// What programs are given for functions and streams of peers.
+
+/** The key by which what a program was given has its function. */
+export const remoteKey: unique symbol = Symbol("qtalk.remote");
+
+/** What every function and stream of a peer has, and no other value. */
+export interface RemoteValue {
+  /** Its ID. */
+  readonly id: string;
+  /** The selector of the latest call that it came with. */
+  readonly origin: string;
+  /** The functions of the same peer. */
+  readonly functions: { report(error: unknown, origin: string): void };
+}
+
+function remoteOf(value: object): RemoteValue | undefined {
+  return (value as { [remoteKey]?: RemoteValue })[remoteKey];
+}
+
+/**
+ * What reports the failures that nothing takes of a function or stream of a peer;
+ * undefined for any other value.
+ */
+export function borrowedFrom(
+  value: object,
+): { readonly report: (error: unknown) => void } | undefined {
+  const fn = remoteOf(value);
+  return fn && { report: (error) => fn.functions.report(error, fn.origin) };
+}
+
+/** Whether a value is a stream that was sent in place of streamed arguments. */
+export function isWholeArgument(value: unknown): value is ValueStream {
+  if (typeof value !== "object" || value === null) return false;
+  const fn = remoteOf(value);
+  return fn !== undefined && kindOf(fn.id) === "whole";
+}
+
+/**
+ * Bytes of memory that a callback takes, beyond its pointer in the value: a function,
+ * what it calls, and what finds them by their ID. It was measured with one method.
+ */
+export const BORROWED_SIZE = 768;
+
 /** What is known of a response whose header has arrived. */
-interface LendingHeader {
+export interface LendingHeader {
   readonly continued: boolean;
   readonly lends: string | undefined;
 }
 
-/** What drops the rest of a response. */
-export interface DroppingCall {
-  readonly channel: RawChannel;
-  /** What reads the channel, and may have begun a value. */
-  readonly reader?: Pick<ValueReader, "partial"> | undefined;
-  /** The header of the response, if it was read. */
-  readonly header: LendingHeader | undefined;
-  /** Decodes it otherwise. */
-  readonly decode: (bytes: Uint8Array) => LendingHeader;
-  /**
-   * Whether EOF was sent. Without it, the responder itself releases the functions of
-   * a complete response.
-   */
-  readonly eofSent: boolean;
-  /** Calls the responder. */
-  readonly caller: Caller;
-}
-
 /**
- * Releases the functions and streams in what is left of a response that is not read
- * any more, because its channel is about to be closed. The responder does not know
- * which values were read (rpc/SPEC.md, "Callbacks").
+ * Whether what is left unread of a response may lend functions that this side has to
+ * release. Without EOF, the responder itself releases those of a complete response.
  */
-export function releaseDropped(
-  { channel, reader, header, decode, eofSent, caller }: DroppingCall,
-): void {
-  if (header !== undefined && !lendsUntilReleased(header, eofSent)) return;
-  const partial = reader?.partial;
-  // Most responses are read to their end.
-  if (partial === undefined && channel.ended && channel.buffered === 0) return;
-  const release = (id: string) => {
-    // If this fails, the session has ended, and the function with it.
-    caller.call(RELEASE_SELECTOR + id, 1).catch(() => {});
-  };
-  const add = header !== undefined
-    ? new IdFinder(header.lends!, release).add
-    : afterHeader((bytes) => {
-      const header = decode(bytes);
-      return lendsUntilReleased(header, eofSent)
-        ? new IdFinder(header.lends!, release).add
-        : undefined;
-    });
-  if (partial !== undefined) add(partial);
-  channel.whenDropped(add);
-}
-
-function lendsUntilReleased(
+export function lendsUntilReleased(
   { continued, lends }: LendingHeader,
   eofSent: boolean,
 ): boolean {
   return lends !== undefined && (continued || eofSent);
-}
-
-/** Passes the bytes after a header to what `begin` returns for it. */
-function afterHeader(
-  begin: (header: Uint8Array) => ((bytes: Uint8Array) => void) | undefined,
-): (bytes: Uint8Array) => void {
-  let held: Uint8Array = new Uint8Array(0);
-  let add: ((bytes: Uint8Array) => void) | undefined;
-  let isDone = false;
-  return (bytes) => {
-    if (isDone) return add?.(bytes);
-    const all = new Uint8Array(held.length + bytes.length);
-    all.set(held);
-    all.set(bytes, held.length);
-    held = all;
-    if (all.length < PREFIX_SIZE) return;
-    const end = PREFIX_SIZE + readUint32(all, 0);
-    if (all.length < end && end <= MAX_CALL_HEADER_SIZE) return;
-    isDone = true;
-    held = new Uint8Array(0);
-    if (all.length < end) return;
-    try {
-      add = begin(all.subarray(PREFIX_SIZE, end));
-    } catch {
-      return; // It is no header, so it lends nothing.
-    }
-    add?.(all.subarray(end));
-  };
 }

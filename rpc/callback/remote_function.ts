@@ -6,7 +6,7 @@ import type { CallbackLife } from "../remote/types.ts";
 import type { Call, Caller, CallOptions, Handler } from "../types.ts";
 import { receivedStream } from "../wire/value_receiver.ts";
 import { RELEASE_SELECTOR } from "../wire/selector.ts";
-import { kindOf, nameAfter } from "./pointers.ts";
+import { kindOf, nameAfter, remoteKey, type RemoteValue } from "./pointers.ts";
 
 /** A function of the peer, as programs see it. */
 export type CallbackFunction =
@@ -145,30 +145,8 @@ export class RemoteFunctions {
   }
 }
 
-/** The key by which what a program was given has its function. */
-const remoteKey: unique symbol = Symbol("qtalk.remote");
-
 function remoteOf(value: object): RemoteFunction | undefined {
   return (value as { [remoteKey]?: RemoteFunction })[remoteKey];
-}
-
-/**
- * What reports the failures that nothing takes of a function or stream of a peer;
- * undefined for any other value.
- */
-export function borrowedFrom(
-  value: object,
-): { readonly report: (error: unknown) => void } | undefined {
-  const fn = remoteOf(value);
-  return fn &&
-    { report: (error) => fn.functions.report(error, fn.origin) };
-}
-
-/** Whether a value is a stream that was sent in place of streamed arguments. */
-export function isWholeArgument(value: unknown): value is CallbackStream {
-  if (typeof value !== "object" || value === null) return false;
-  const fn = remoteOf(value);
-  return fn !== undefined && kindOf(fn.id) === "whole";
 }
 
 /**
@@ -180,7 +158,7 @@ export function isWholeArgument(value: unknown): value is CallbackStream {
  * each call whose answer has named it. When no program holds it any more and no
  * call of it is running, all of that is given back at once.
  */
-export class RemoteFunction {
+export class RemoteFunction implements RemoteValue {
   /** The selector that it is called by. */
   readonly id: string;
   /** The list that it belongs to. */

@@ -8,9 +8,10 @@ import {
 import type { MemoryAccount, RawChannel } from "../../mux/internal.ts";
 import type { LentCallbacks } from "../callback/callback_table.ts";
 import {
+  lendsUntilReleased,
+  MAX_MENTION_SIZE,
   mayHavePointers,
-  releaseDropped,
-  revivePointers,
+  mentionsPointer,
 } from "../callback/pointers.ts";
 import { CallSites } from "../errors.ts";
 import type { SessionState } from "../session_state.ts";
@@ -19,10 +20,12 @@ import {
   type CallExtension,
   decodeResponseHeader,
   HeaderCache,
+  MAX_CALL_HEADER_SIZE,
   type ReceivedHeader,
   useOfResponse,
 } from "../wire/headers.ts";
 import { MessageWriter } from "../wire/message_writer.ts";
+import { HeldValue } from "../wire/value_receiver.ts";
 import { carriesBytes } from "../wire/value_source.ts";
 import type { ChannelPool } from "./channel_pool.ts";
 
@@ -101,11 +104,31 @@ export class CallContext {
     return this.#carriesBytes ??= carriesBytes(this.codec);
   }
 
-  /** Decodes a reply to a call of `selector`. */
+  /**
+   * Decodes a reply to a call of `selector`. If it may have functions, it can be a
+   * {@linkcode HeldValue}.
+   */
   decode(bytes: Uint8Array, selector: string): unknown {
     const value = this.codec.decode(bytes);
     this.mayHaveFunctions = mayHavePointers(value, bytes);
-    return this.mayHaveFunctions ? this.#revive(value, selector) : value;
+    if (!this.mayHaveFunctions) return value;
+    return this.state.receiving === undefined
+      ? new HeldValue(value, this.state, () => this.#revive(value, selector))
+      : this.#revive(value, selector);
+  }
+
+  /** Makes the functions and streams in a reply. */
+  #revive(value: unknown, selector: string): unknown {
+    const { state } = this;
+    const origin = state.originOf(selector);
+    return state.receiving!.revivePointers(value, (id) => {
+      const original = state.originalOf(id);
+      if (original !== undefined) return original;
+      const fn = state.remotes.get(id, this.#client, origin);
+      const value = fn.value();
+      fn.grant();
+      return value;
+    });
   }
 
   /**
@@ -114,35 +137,65 @@ export class CallContext {
    *
    * @param header its header, unless that was not read
    * @param eofSent whether EOF was sent
+   * @param held a value that was read, and is not passed on any more
    */
   releaseUnread(
     channel: RawChannel,
     reader: ValueReader,
     header: ReceivedHeader | undefined,
     eofSent: boolean,
+    held: HeldValue | undefined,
   ): void {
-    releaseDropped({
-      channel,
-      reader,
-      header,
-      decode: this.#decodeHeader,
-      eofSent,
-      caller: this.#client,
-    });
+    if (header !== undefined && !lendsUntilReleased(header, eofSent)) return;
+    const { partial } = reader;
+    const isRead = partial === undefined && channel.ended &&
+      channel.buffered === 0;
+    // Most responses are read to their end.
+    if (isRead && held === undefined) return;
+    if (held !== undefined) {
+      this.state.loadReceiving().then(({ releaseIn }) => {
+        releaseIn(held.value, header!.lends!, this.#client);
+      }, () => {});
+    }
+    if (isRead) return;
+    const add = this.#releaser(header, eofSent);
+    if (partial !== undefined) add(partial);
+    channel.whenDropped(add);
   }
 
-  /** Makes the functions and streams in a reply. */
-  #revive(value: unknown, selector: string): unknown {
-    const { callbacks, remotes } = this.state;
-    const origin = this.state.originOf(selector);
-    return revivePointers(value, (id) => {
-      const original = callbacks.original(id);
-      if (original !== undefined) return original;
-      const fn = remotes.get(id, this.#client, origin);
-      const value = fn.value();
-      fn.grant();
-      return value;
-    });
+  /**
+   * Takes the bytes that are dropped of a response, and releases the functions in
+   * them. What makes that possible is loaded with the first pointer among them;
+   * until then, what it needs of them is kept.
+   */
+  #releaser(
+    header: ReceivedHeader | undefined,
+    eofSent: boolean,
+  ): (bytes: Uint8Array) => void {
+    const { state } = this;
+    const decode = this.#decodeHeader;
+    const response = { header, decode, eofSent, caller: this.#client };
+    let kept = new Uint8Array(0);
+    let isLoading = false;
+    let release: ((bytes: Uint8Array) => void) | undefined;
+    const start = () => {
+      release = state.receiving!.releaserOf(response);
+      release(kept);
+    };
+    return (bytes) => {
+      if (release !== undefined) return release(bytes);
+      kept = concat(kept, bytes);
+      if (state.receiving !== undefined) return start();
+      if (isLoading) return;
+      if (!mentionsPointer(kept)) {
+        // The rest of a pointer may follow. A header that was not read is needed.
+        if (header !== undefined) kept = kept.slice(-MAX_MENTION_SIZE);
+        if (kept.length <= MAX_CALL_HEADER_SIZE) return;
+      }
+      isLoading = true;
+      // If this fails, the functions end with the session.
+      state.loadReceiving().then(start, () => release = () => {});
+    };
   }
 
   /**
@@ -177,4 +230,11 @@ export class CallContext {
     message.add(this.codec, value);
     return message;
   }
+}
+
+function concat(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {
+  const both = new Uint8Array(a.length + b.length);
+  both.set(a);
+  both.set(b, a.length);
+  return both;
 }

@@ -3,7 +3,11 @@ import {
   type RawChannel,
   type RawSession,
 } from "../../mux/internal.ts";
-import { startTimer, timeLimit } from "../../time_limit.ts";
+import {
+  coarseTimer,
+  type RepeatableTimer,
+  startTimer,
+} from "../../time_limit.ts";
 import { RpcError } from "../errors.ts";
 import type { SessionState } from "../session_state.ts";
 import type { Caller, CallOptions } from "../types.ts";
@@ -23,6 +27,13 @@ export const FEW_SPARE_CHANNELS = 64;
 export const MAX_SPARE_CHANNELS = 512;
 /** Milliseconds without a call after which half of the spares are closed. */
 const IDLE_TIME = 1_000;
+/**
+ * Milliseconds without a call after which the last spare is closed. With thousands
+ * of connections, each has a call only every few seconds: to close its spare
+ * channel, and to open one for the call and another after it, took longer than all
+ * the rest (tests/bench/LOG.md).
+ */
+const LAST_IDLE_TIME = 15_000;
 
 /**
  * One channel slot in this many is kept for nested calls: those made with
@@ -91,7 +102,7 @@ export class ChannelRequest implements Queued<ChannelRequest> {
  *
  * The number of spares follows use. A call that finds none doubles it, up to
  * {@linkcode FEW_SPARE_CHANNELS} or the number of calls that wait for a channel.
- * A second without calls halves it.
+ * A second without calls halves it, until one is left, which 15 of them close.
  *
  * Calls for which there is no slot, here or at the peer, wait in a queue.
  */
@@ -107,8 +118,13 @@ export class ChannelPool {
   #target = 0;
   #confirmed = false;
   #allowed = false;
-  /** Cancels the check for a second without calls, if one is pending. */
-  #cancelIdleCheck: (() => void) | undefined;
+  /** Made when there are spares, to see whether there are calls for them. */
+  #idleTimer: RepeatableTimer | undefined;
+  readonly #makeTimer: typeof coarseTimer;
+  /** For how long the timer runs; 0 if it does not. */
+  #idleTime = 0;
+  /** How many calls had taken a channel when the timer was set. */
+  #takenBefore = 0;
   /** How many calls have taken a channel, or tried to. */
   taken = 0;
   readonly #queue = new Fifo<ChannelRequest>();
@@ -123,16 +139,18 @@ export class ChannelPool {
   /** What the calls of the session share; set by the client that uses the pool. */
   session: SessionState | undefined;
 
-  /** Makes a pool for the calls of one session. */
+  /** Makes a pool for the calls of one session; tests bring their own timer. */
   constructor(
     session: RawSession,
     limits: QueueLimits = DEFAULT_QUEUE_LIMITS,
+    makeTimer: typeof coarseTimer = coarseTimer,
   ) {
     this.#session = session;
     this.#limits = limits;
+    this.#makeTimer = makeTimer;
     this.#reserved = Math.floor(session.maxChannels / RESERVED_PART);
     const stop = () => {
-      this.#cancelIdleCheck?.();
+      this.#idleTimer?.cancel();
       this.#target = -1;
       // They get the reason why there is no channel.
       this.#startQueued();
@@ -284,13 +302,23 @@ export class ChannelPool {
   }
 
   #checkUse(): void {
-    if (this.#cancelIdleCheck !== undefined || this.#target < 0) return;
-    const { taken } = this;
-    this.#cancelIdleCheck = timeLimit(IDLE_TIME, () => {
-      this.#cancelIdleCheck = undefined;
-      if (this.taken === taken) this.#shrink(this.#spares.length >> 1);
-      if (this.#spares.length > 0) this.#checkUse();
-    });
+    const time = this.#spares.length > 1 ? IDLE_TIME : LAST_IDLE_TIME;
+    const isSet = this.#idleTime > 0 && this.#idleTime <= time;
+    if (isSet || this.#target < 0) return;
+    this.#takenBefore = this.taken;
+    this.#idleTime = time;
+    this.#idleTimer ??= this.#makeTimer(() => this.#closeUnused());
+    this.#idleTimer.set(time);
+  }
+
+  #closeUnused(): void {
+    const isLast = this.#idleTime === LAST_IDLE_TIME;
+    this.#idleTime = 0;
+    if (this.taken === this.#takenBefore) {
+      const half = this.#spares.length >> 1;
+      this.#shrink(isLast ? half : Math.max(1, half));
+    }
+    if (this.#spares.length > 0) this.#checkUse();
   }
 
   #shrink(keep: number): void {
@@ -463,7 +491,7 @@ export interface ForwardTargets {
   /** Whether a call goes to another peer after one has refused it. */
   readonly failsOver: boolean;
   /**
-   * How many calls can be under way at the peers that are connected.
+   * How many calls can be in progress at the peers that are connected.
    *
    * @param max how many at each of them; the answer if there are none
    */

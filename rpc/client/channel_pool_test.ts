@@ -1,6 +1,7 @@
 import { memoryPair } from "@qtalk/qtalk";
 import { assert, assertEquals } from "@std/assert";
-import { type RawChannel, rawSession } from "../../mux/raw.ts";
+import type { RawChannel } from "../../mux/raw.ts";
+import { rawSession } from "../../mux/session.ts";
 import { qmux } from "../../mux/session.ts";
 import type { Session } from "../../mux/types.ts";
 import { memoryTransports } from "../../mux/transport/memory.ts";
@@ -128,7 +129,7 @@ Deno.test("ChannelPool: the number of spare channels is limited", async () => {
   assert(slots <= MAX_SPARE_CHANNELS, `${slots} are kept`);
 });
 
-Deno.test("ChannelPool: a second without calls closes half of the spare channels, until none is left", async () => {
+Deno.test("ChannelPool: a second without calls closes half of the spare channels, until one is left, and 15 close that", async () => {
   using time = new FakeTime();
   await using it = accepted();
   for (let i = 0; i < 10; i++) await use(it.pool, 16);
@@ -137,9 +138,9 @@ Deno.test("ChannelPool: a second without calls closes half of the spare channels
   time.tick(1_000); // There were calls in this second.
   await settled();
   for (ready = it.session.usage.slots; ready > 0;) {
-    time.tick(999);
+    time.tick(ready === 1 ? 14_999 : 999);
     await settled();
-    assertEquals(it.session.usage.slots, ready, "within the second");
+    assertEquals(it.session.usage.slots, ready, "within the time");
     time.tick(1);
     await settled();
     assertEquals(it.session.usage.slots, ready >> 1);
@@ -162,6 +163,22 @@ Deno.test("ChannelPool: a call within the second keeps the spare channels", asyn
     await settled();
   }
   assertEquals(it.session.usage.slots, ready);
+});
+
+Deno.test("ChannelPool: a connection with a call every few seconds keeps its spare channel", async () => {
+  using time = new FakeTime();
+  await using it = accepted();
+  await use(it.pool, 1);
+  const { opened } = rawSession(it.session);
+  for (let i = 0; i < 20; i++) {
+    time.tick(9_000);
+    await settled();
+    const channel = it.pool.take();
+    assert(channel !== undefined, `no spare for call ${i}`);
+    await channel.close();
+    await settled();
+  }
+  assertEquals(rawSession(it.session).opened, opened + 20);
 });
 
 Deno.test("ChannelPool.take: a spare channel that the peer has closed or ended is not returned", async () => {

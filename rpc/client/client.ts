@@ -114,7 +114,7 @@ export class Client implements PooledCaller {
     if (state.peerRefusesPings) return false;
     // One at a time: whatever keeps the last one may not keep this one.
     this.#ping?.giveUp(new RpcError("cancelled", "Ping was not answered"));
-    // The session sees the answer, which is a byte of whatever kind.
+    // The session sees the answer, which is a byte of any kind.
     const ended = () => {
       if (this.#ping === call) this.#ping = undefined;
       channels.pingEnded();
@@ -246,7 +246,7 @@ export class Client implements PooledCaller {
 
   /** What the IDs of the functions of this side begin with. */
   get #prefix(): string {
-    return this.#context.state.callbacks.prefix;
+    return this.#context.state.prefix;
   }
 
   /** Programs give most calls of a selector the same time limit. */
@@ -307,7 +307,7 @@ export class Client implements PooledCaller {
     writer.add(codec, callHeaderValue(selector, about));
   }
 
-  /** What the header says of a time limit, the metadata and the trace context. */
+  /** What the header says about a time limit, the metadata and the trace context. */
   #extrasOf(
     { timeout, inherited }: TimeLimit,
     { meta, trace }: CallOptions,

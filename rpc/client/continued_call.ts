@@ -6,9 +6,13 @@ import type {
 } from "../../mux/internal.ts";
 import { atCaller, namedAfterCall } from "../errors.ts";
 import type { LentCallbacks } from "../callback/callback_table.ts";
-import { addTrailer, type ReceivedHeader } from "../wire/headers.ts";
+import { addEnd, type ReceivedHeader } from "../wire/headers.ts";
 import { mergedMeta, type Metadata, NO_META } from "../wire/metadata.ts";
-import { type TrailerRule, ValueReceiver } from "../wire/value_receiver.ts";
+import {
+  HeldValue,
+  type TrailerRule,
+  ValueReceiver,
+} from "../wire/value_receiver.ts";
 import type { CallContext } from "./call_context.ts";
 import type { CallLimits, LimitedCall } from "./call_limits.ts";
 import type { ResponsePort } from "./response.ts";
@@ -161,12 +165,20 @@ export class ContinuedCall
     this.#receiver ??= new ValueReceiver(
       this.#reader,
       codec,
-      (bytes) => this.#context.decode(bytes, this.#selector),
+      (bytes) => this.#decode(bytes),
       this.#trailer,
       this.name,
       this.#context.state.maxMetaSize,
     );
     return this.#receiver.receive(options);
+  }
+
+  #decode(bytes: Uint8Array): unknown {
+    const context = this.#context;
+    const value = context.decode(bytes, this.#selector);
+    return context.mayHaveFunctions && value instanceof HeldValue
+      ? this.#receiver!.hold(value)
+      : value;
   }
 
   get meta(): Metadata {
@@ -248,6 +260,7 @@ export class ContinuedCall
       this.#reader,
       this.#header,
       false,
+      this.#receiver?.takeHeld(),
     );
   }
 
@@ -329,12 +342,12 @@ export class StreamedArguments {
         await this.#context.sendValue(channel, value, this.#lent);
       }
       this.#end();
-      this.#sendTrailer(undefined)?.catch(() => {});
+      this.#sendEnd();
       channel.closeWrite();
       this.complete = true;
     } catch (error) {
       if (!this.stop(error)) return;
-      this.owner.argumentsFailed(error, this.#sendTrailer({ reason: error }));
+      this.owner.argumentsFailed(error, this.#sendError(error));
     }
   }
 
@@ -366,20 +379,34 @@ export class StreamedArguments {
     this.#channel.cancelWhenClosed(this.#onClosed);
   }
 
-  /** Tells an extended responder how the arguments end; others see no trailer. */
-  #sendTrailer(
-    failure: { reason: unknown } | undefined,
-  ): Promise<void> | undefined {
+  /** Whether the arguments end in a trailer: others than extended peers see none. */
+  get #hasTrailer(): boolean {
+    return this.owner.responderExtended && !this.#channel.peerClosed;
+  }
+
+  #sendEnd(): void {
+    if (!this.#hasTrailer) return;
     const { codec, messages } = this.#context;
-    if (!this.owner.responderExtended || this.#channel.peerClosed) {
-      return undefined;
-    }
+    const message = messages.begin();
     try {
-      const message = messages.begin();
-      addTrailer(message, codec, failure, this.#context.state.maxMetaSize);
-      return messages.send(this.#channel, message);
+      addEnd(message, codec);
+      messages.send(this.#channel, message)?.catch(() => {});
     } catch {
-      return undefined;
+      // The channel is closed, so the responder needs no trailer.
     }
+  }
+
+  #sendError(reason: unknown): Promise<void> | undefined {
+    return this.#hasTrailer ? this.#sendErrorTrailer(reason) : undefined;
+  }
+
+  /** Rejects if the channel is closed, or the module cannot be loaded. */
+  async #sendErrorTrailer(reason: unknown): Promise<void> {
+    // Loaded on first use: the producers of few programs fail.
+    const { addTrailer } = await import("./failed_arguments.ts");
+    const { codec, messages, state } = this.#context;
+    const message = messages.begin();
+    addTrailer(message, codec, { reason }, state.maxMetaSize);
+    await messages.send(this.#channel, message);
   }
 }

@@ -20,6 +20,7 @@ import {
   remoteError,
 } from "../wire/headers.ts";
 import { type Metadata, refusalOfMeta } from "../wire/metadata.ts";
+import { HeldValue } from "../wire/value_receiver.ts";
 import type { ValueStream } from "../wire/value_source.ts";
 import type { CallContext } from "./call_context.ts";
 import {
@@ -170,6 +171,8 @@ export abstract class PendingCall<T = unknown>
   #limits: CallLimits | undefined;
   /** Whether the response of an extended peer may have functions. */
   #tookFunctions = false;
+  /** A value that waits for what makes the functions in it. */
+  #held: HeldValue | undefined;
   /** Bytes of the values that have arrived. */
   #receivedSize = 0;
 
@@ -355,7 +358,7 @@ export abstract class PendingCall<T = unknown>
 
   #lending(): LentCallbacks {
     return this.#lent ??= new LentCallbacks(
-      this.#context.state.callbacks,
+      this.#context.state,
       this.selector,
     );
   }
@@ -377,6 +380,7 @@ export abstract class PendingCall<T = unknown>
         if (next === null) return this.#peerEnded();
         if (name === "header") this.#readHeader(next as ReceivedHeader);
         else this.#readValue(next as Uint8Array, name === "first");
+        if (this.#held !== undefined) return;
       }
     } catch (error) {
       this.failNamed(error);
@@ -433,9 +437,29 @@ export abstract class PendingCall<T = unknown>
       );
     }
     const value = context.decode(bytes, this.selector);
-    if (context.mayHaveFunctions && this.#header!.extended) {
-      this.#tookFunctions = true;
+    if (context.mayHaveFunctions) {
+      if (this.#header!.extended) this.#tookFunctions = true;
+      if (value instanceof HeldValue) return this.#hold(value, continued);
     }
+    this.#takeValue(value, continued);
+  }
+
+  /** Takes a value, and reads on, when what makes its functions was loaded. */
+  #hold(held: HeldValue, continued: boolean): void {
+    this.#held = held;
+    held.whenReady().then(() => {
+      if (this.#held === undefined) return;
+      this.#held = undefined;
+      try {
+        this.#takeValue(held.finish(), continued);
+      } catch (error) {
+        return this.failNamed(error);
+      }
+      this.#advance();
+    }, (error) => this.failNamed(error));
+  }
+
+  #takeValue(value: unknown, continued: boolean): void {
     const event = this.take(value, continued);
     if (event === "satisfy") this.#finish(this.#state.satisfy);
     else if (event === "hand-over") this.#finish(this.#state["hand-over"]);
@@ -488,7 +512,9 @@ export abstract class PendingCall<T = unknown>
       this.#reader,
       this.#header,
       this.#arguments?.complete ?? false,
+      this.#held,
     );
+    this.#held = undefined;
   }
 
   /** Ends the limits, arguments and callbacks of the call. */

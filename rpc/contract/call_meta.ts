@@ -21,8 +21,8 @@ export function keepMeta(
 }
 
 /**
- * What the schema of a method has made of the metadata of a call. (`call.meta` is
- * the metadata as it was sent.)
+ * Returns the metadata of a call as the schema of the method has transformed it.
+ * (`call.meta` is the metadata as it was sent.)
  *
  * @example
  * ```ts
@@ -54,8 +54,8 @@ export function keepMeta(
  *
  * @param method the method that was called
  * @param call its call
- * @throws {TypeError} if the call is of another method, or the method does not
- * describe its metadata
+ * @throws {TypeError} if the call is of another method, or the method has no schema
+ * for metadata
  */
 export function metaOf<M extends ContractMethod>(
   method: M,

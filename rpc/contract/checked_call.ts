@@ -1,5 +1,5 @@
 import { RpcResponse } from "../client/response.ts";
-import { borrowedFrom } from "../callback/remote_function.ts";
+import { borrowedFrom } from "../callback/pointers.ts";
 import { RemoteCall } from "../remote/remote.ts";
 import type { AnyFunction } from "../remote/types.ts";
 import { type ContractMethod, isBytes, isStreamOf } from "./contract.ts";

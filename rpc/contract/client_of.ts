@@ -21,7 +21,7 @@ import { validateMeta } from "./validation/validate.ts";
 export interface ClientOfOptions extends CallOptions {
   /**
    * Whether arguments are validated before a call is made, and results when they
-   * arrive, those of callbacks in both directions, too. Default: no.
+   * arrive, including those of callbacks in both directions. Default: no.
    */
   validate?: boolean | undefined;
   /**
@@ -32,15 +32,16 @@ export interface ClientOfOptions extends CallOptions {
 }
 
 /**
- * The service of a contract as an object of methods, which call the peer: as
+ * Returns the service of a contract as an object whose methods call the peer: like
  * `remote()`, with the types of the contract.
  *
- * With `validate`, arguments are validated before they are sent (as they are: the
- * peer applies the schemas, so their transformations and defaults apply once), and
- * results when they arrive: calls return what the schemas make of them. Calls with
- * invalid arguments or results reject with a {@linkcode ValidationError}. Because
- * the side that answers has applied the schema of a result before, that schema must
- * accept its own output; methods of which the types say otherwise do not compile.
+ * With `validate`, arguments are validated before they are sent, but are sent
+ * unchanged: the peer applies the schemas, so their transformations and defaults
+ * apply once. Results are validated when they arrive, and calls return the output
+ * of the schemas. Calls with invalid arguments or results reject with a {@linkcode
+ * ValidationError}. Because the responder has already applied the schema of a
+ * result, that schema must accept its own output; otherwise calls of the method do
+ * not compile.
  *
  * @example
  * ```ts
@@ -76,7 +77,7 @@ export function clientOf<
   caller: Caller<C> & { readonly carries?: C | undefined },
   options: ClientOfOptions & { validate: true },
 ): ValidatingClient<Methods, C>;
-/** Does so without validation, unless `options` says otherwise. */
+/** Like the other form, without validation unless `options` says otherwise. */
 export function clientOf<
   Methods extends ContractMethods,
   C extends Carried = Carried,

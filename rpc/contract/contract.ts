@@ -24,7 +24,7 @@ export interface ObjectOf<
   readonly [kind]: "object";
 }
 
-/** What the members of an object are, by their names. */
+/** The descriptions of the members of an object, by their names. */
 export type ObjectMembers = Readonly<Record<string, ValueSpec>>;
 
 /** What can be left out. See {@linkcode optional}. */
@@ -35,7 +35,10 @@ export interface Optional<S extends OptionalSpec = OptionalSpec> {
   readonly [kind]: "optional";
 }
 
-/** What {@linkcode optional} takes. Schemas themselves say whether they are. */
+/**
+ * What {@linkcode optional} accepts. Schemas themselves say whether a value is
+ * optional.
+ */
 export type OptionalSpec = StreamOf | ObjectOf | AnyMethod;
 
 /** A stream of bytes in both directions. See {@linkcode bytes}. */
@@ -45,8 +48,8 @@ export interface Bytes {
 }
 
 /**
- * What a value is: what a schema describes, a stream, a function, which is
- * described as a {@linkcode method}, or an object that contains these.
+ * The description of a value: a schema, a stream, a function (described as a
+ * {@linkcode method}), or an object that contains these.
  */
 export type ValueSpec =
   | StandardSchema
@@ -64,7 +67,7 @@ export type ResultSpec = ValueSpec | Bytes | undefined;
 /** The errors of a method: the schemas of their details, by their codes. */
 export type ErrorSpecs = Readonly<Record<string, StandardSchema>>;
 
-/** What {@linkcode method} makes a method of. */
+/** The parts of a method, for {@linkcode method}. */
 export interface MethodInit<
   Args extends readonly ArgumentSpec[] = readonly ArgumentSpec[],
   Rest extends StandardSchema | undefined = StandardSchema | undefined,
@@ -102,8 +105,8 @@ export interface MethodInit<
 }
 
 /**
- * Any method of a contract. It does not say more, so that the compiler infers the
- * types of a method from its schemas alone, and not from where it stands.
+ * Any method of a contract. It has no members, so that the compiler infers the
+ * types of a method only from its schemas, and not from the context.
  */
 export interface AnyMethod {
   /** @ignore */
@@ -118,11 +121,11 @@ export interface ContractMethod<
   Errors extends ErrorSpecs = ErrorSpecs,
   Meta extends StandardSchema | undefined = StandardSchema | undefined,
 > extends AnyMethod {
-  /** What each argument is. */
+  /** The description of each argument. */
   readonly args: Args;
   /** The schema of each further argument. */
   readonly rest: Rest;
-  /** What it answers with. */
+  /** The description of the result. */
   readonly result: Result;
   /** The schemas of the details of errors, by the codes of the errors. */
   readonly errors: Errors;
@@ -138,7 +141,7 @@ export interface ContractMethods {
   readonly [name: string]: AnyMethod | ContractMethods;
 }
 
-/** What {@linkcode contract} makes a contract of. */
+/** The parts of a contract, for {@linkcode contract}. */
 export interface ContractInit<Methods extends ContractMethods> {
   /** The name of the service. */
   name: string;
@@ -164,7 +167,7 @@ export interface Contract<Methods extends ContractMethods = ContractMethods> {
 
 /**
  * Describes a service once, for both sides: {@linkcode implement} makes a handler
- * of it, and {@linkcode clientOf} an object that calls it.
+ * from it, and {@linkcode clientOf} an object that calls such a handler.
  *
  * @example
  * ```ts
@@ -197,7 +200,7 @@ export interface Contract<Methods extends ContractMethods = ContractMethods> {
  * ```
  *
  * @param init the name of the service, and its methods
- * @throws {TypeError} if the name is empty, or if something in `methods` is neither
+ * @throws {TypeError} if the name is empty, or if a member of `methods` is neither
  * a method nor an object with methods, or has a name that cannot be called
  */
 export function contract<const Methods extends ContractMethods>(
@@ -242,7 +245,8 @@ export function contract<const Methods extends ContractMethods>(
  * ```
  *
  * @param init its arguments, its result and its errors
- * @throws {TypeError} if one of them is not a schema, or not what can stand there
+ * @throws {TypeError} if a part of `init` is of the wrong kind, such as an argument
+ * that is not a schema
  */
 export function method<
   const Args extends readonly ArgumentSpec[] = readonly [],
@@ -286,11 +290,11 @@ export function method<
 }
 
 /**
- * Describes a stream of values, as an argument or as the result of a
- * {@linkcode method}, or in one.
+ * Describes a stream of values: an argument or the result of a {@linkcode method},
+ * or a part of these.
  *
- * @param values what each value is, such as a schema
- * @throws {TypeError} if it is nothing that describes a value
+ * @param values the description of each value, such as a schema
+ * @throws {TypeError} if `values` does not describe a value
  */
 export function streamOf<S extends ValueSpec>(values: S): StreamOf<S> {
   if (!isComposed(values) && standardOf(values) === undefined) {
@@ -302,8 +306,8 @@ export function streamOf<S extends ValueSpec>(values: S): StreamOf<S> {
 }
 
 /**
- * Describes an object that contains functions or streams, which schemas do not
- * describe. Members that it does not name are dropped.
+ * Describes an object that contains functions or streams, which schemas cannot
+ * describe. Members that are not listed are dropped.
  *
  * @example
  * ```ts
@@ -340,7 +344,7 @@ export function streamOf<S extends ValueSpec>(values: S): StreamOf<S> {
  * ```
  *
  * @param members what each member is, by its name
- * @throws {TypeError} if one of them is nothing that describes a value
+ * @throws {TypeError} if a member does not describe a value
  */
 export function objectOf<const Members extends ObjectMembers>(
   members: Members,
@@ -358,10 +362,10 @@ export function objectOf<const Members extends ObjectMembers>(
 }
 
 /**
- * Describes a function, a stream or an object that can be left out. (Whether a
- * value can, its schema says.)
+ * Describes a function, a stream or an object that can be left out. (For values,
+ * the schema itself says so.)
  *
- * @param value what it is otherwise
+ * @param value the description of what can be left out
  * @throws {TypeError} if it is none of these
  */
 export function optional<S extends OptionalSpec>(value: S): Optional<S> {

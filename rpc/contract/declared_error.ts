@@ -4,7 +4,7 @@ import type { InputOf } from "./validation/standard_schema.ts";
 import type { DeclaredError } from "./types.ts";
 import { validate } from "./validation/validate.ts";
 
-/** What an error that a method declares says besides its text. */
+/** The parts of an error that a method declares, besides its text. */
 export interface DeclaredErrorInit<
   M extends ContractMethod,
   Code extends keyof M["errors"] & string,
@@ -84,8 +84,8 @@ export function makeError<
  *
  * @param method the method that was called
  * @param error what the call has rejected with
- * @returns the code and the details of the error, of which `code` tells the type;
- * undefined if the error is another one, or its details do not match the schema
+ * @returns the code and the details of the error, whose type depends on the code;
+ * undefined if it is another error, or its details do not match the schema
  */
 export async function matchError<M extends ContractMethod>(
   method: M,

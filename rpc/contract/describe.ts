@@ -34,8 +34,8 @@ export type JsonSchemaConverter = (
 /** Options for {@linkcode describe}. */
 export interface DescribeOptions {
   /**
-   * Makes the JSON Schemas. Default: those that the schemas give themselves, by
-   * Standard JSON Schema.
+   * Makes the JSON Schemas. Default: the schemas make them, by Standard JSON
+   * Schema.
    */
   toJsonSchema?: JsonSchemaConverter | undefined;
 }
@@ -72,13 +72,16 @@ export interface MethodDescription {
   errors?: Record<string, ValueDescription>;
 }
 
-/** What is known of a value. */
+/** The description of a value. */
 export interface ValueDescription {
   /** Its JSON Schema, unless the library gives none. */
   schema?: JsonSchema;
-  /** What is called, if it is a function. */
+  /** The description of the function, if the value is one. */
   callback?: CallbackDescription;
-  /** Each value of it, if it is a stream in an object, or one that a stream has. */
+  /**
+   * The description of its values, if it is a stream in an object or in another
+   * stream.
+   */
   values?: ValueDescription;
   /** Its members by their names, if some are functions or streams. */
   members?: Record<string, MemberDescription>;

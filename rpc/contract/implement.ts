@@ -29,8 +29,7 @@ export interface ImplementOptions {
   validateResults?: boolean | undefined;
   /**
    * Makes the JSON Schemas with which the handler describes itself, for
-   * `withReflection()`. Default: those that the schemas give themselves, by Standard
-   * JSON Schema.
+   * `withReflection()`. Default: the schemas make them, by Standard JSON Schema.
    */
   toJsonSchema?: JsonSchemaConverter | undefined;
 }
@@ -40,28 +39,29 @@ const implemented: unique symbol = Symbol("qtalk.implemented");
 
 /**
  * Makes a handler of a contract and the functions for its methods. It can be used
- * wherever a handler of `handlerFrom()` can.
+ * wherever a handler from `handlerFrom()` can.
  *
- * The metadata and the arguments of a call are validated first. If they are invalid,
- * the function is not called, and the caller gets an error with the code
+ * The metadata and the arguments of a call are validated first. If they are
+ * invalid, the function is not called, and the caller gets an error with the code
  * `invalid-argument`, whose `details` are the issues, each with `path` and
- * `message`: at most 32, shortened to about 4,096 characters. Otherwise the function
- * gets what the schemas have made of them. A value of a streamed argument is
+ * `message`: at most 32, shortened to about 4,096 characters. Otherwise the
+ * function gets the output of the schemas. A value of a streamed argument is
  * validated when the function reads it: an invalid one is thrown in its loop as a
  * `CallError`.
  *
- * What the function returns is validated as well, and what the schema makes of that
- * is sent. If it is invalid, that is a bug of the function: the call fails with the
- * code `invalid-result`, and the {@linkcode ValidationError} goes to `onError`. The
- * same holds for the details of the errors that the method declares.
+ * The return value is validated as well, and the output of the schema is sent. An
+ * invalid return value is a bug in the function: the call fails with the code
+ * `invalid-result`, and the {@linkcode ValidationError} goes to `onError`. The same
+ * is true of the details of errors that the method declares.
  *
- * Calls of functions among arguments and results that the contract describes are
- * validated in the same way: those that the peer makes, and what the peer returns,
- * which is a `CallError` with the code `invalid-result` if it is invalid.
+ * Calls of functions in arguments and results that the contract describes are
+ * validated in the same way: the calls that the peer makes, and what the peer
+ * returns. If that is invalid, the call rejects with a `CallError` whose code is
+ * `invalid-result`.
  *
- * Functions get the call by `withCall()`, or by `withStream()` if their only
- * argument is a stream. `this` is the object that contains them, which may be an
- * instance of a class.
+ * Functions get the call through `withCall()`, or through `withStream()` if their
+ * only argument is a stream. `this` is the object that contains them, which may be
+ * an instance of a class.
  *
  * @example
  * ```ts
@@ -121,7 +121,10 @@ export function implement<Methods extends ContractMethods>(
   });
 }
 
-/** The contract of a handler that {@linkcode implement} has made; else undefined. */
+/**
+ * Returns the contract of a handler that {@linkcode implement} has made, and
+ * undefined for other handlers.
+ */
 export function contractOf(handler: Handler): Contract | undefined {
   return (handler as { [implemented]?: Contract })[implemented];
 }

@@ -1,5 +1,5 @@
 import { callback, Keeper, keeperOf } from "../callback/kept_callback.ts";
-import { borrowedFrom } from "../callback/remote_function.ts";
+import { borrowedFrom } from "../callback/pointers.ts";
 import { CallError } from "../errors.ts";
 import { type Special, specialOf } from "../handler/function_handler.ts";
 import { special } from "../handler/invoke.ts";

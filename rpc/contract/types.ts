@@ -80,8 +80,8 @@ export type HandlerArgument<Spec> = Spec extends StreamOf<infer S>
   : never;
 
 /**
- * A function of the caller, as the function that implements a method gets it: what
- * it returns is validated. It lives as a `Callback` does.
+ * A function of the caller, as the function that implements a method gets it: its
+ * results are validated. It has the lifetime of a `Callback`.
  */
 export type ContractCallback<M extends ContractMethod> =
   & ((
@@ -359,7 +359,10 @@ export type ValidatedResult<Result extends ResultSpec> = Result extends
  */
 export type NullFor<T> = T extends undefined ? null : T;
 
-/** An error that a method declares: its code, and what is known by it. */
+/**
+ * An error that a method declares: its code, and the text and the details that
+ * belong to it.
+ */
 export type DeclaredError<M extends ContractMethod> = {
   [Code in keyof M["errors"] & string]: {
     /** The code of the error. */

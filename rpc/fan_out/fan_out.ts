@@ -26,9 +26,9 @@ const WHEN_FULL: readonly unknown[] = [
 ];
 
 /**
- * Gives the values of one source to many subscribers. Each has a buffer of its own,
- * so that a slow one neither delays the others nor lets values pile up: if its buffer
- * is full, it misses values or is ended, as `whenFull` says.
+ * Gives the values of one source to many subscribers. Each subscriber has its own
+ * buffer, so a slow one does not delay the others, and values do not pile up: when
+ * its buffer is full, it misses values or is ended, depending on `whenFull`.
  *
  * The source is opened for the first subscriber, and read as fast as it has values.
  * Without a source, the values are those of `publish()`.

@@ -1,6 +1,6 @@
 /**
- * One source of values for many subscribers, of whom the slow ones do not delay the
- * others. It is a subpath of its own: programs that do not use it do not load it.
+ * One source of values for many subscribers, where slow ones do not delay the
+ * others. It has its own subpath, so programs that do not use it do not load it.
  *
  * @example
  * ```ts

@@ -4,14 +4,14 @@
  * @module
  */
 /**
- * What happens when a value comes and the buffer of a subscriber is full.
+ * What happens when a value arrives and the buffer of a subscriber is full.
  *
- * - `"end"`: its stream fails with a `CallError` whose code is `too-slow`, and what
- *   it has not read is dropped. For values that must not be missed.
- * - `"drop-oldest"`: the values that have waited longest make room.
- * - `"drop-newest"`: the value is dropped.
- * - `"keep-latest"`: all other values are dropped. For states, of which only the
- *   latest matters.
+ * - `"end"`: its stream fails with a `CallError` whose code is `too-slow`, and its
+ *   unread values are dropped. For values that must not be missed silently.
+ * - `"drop-oldest"`: the values that have waited longest are dropped.
+ * - `"drop-newest"`: the new value is dropped.
+ * - `"keep-latest"`: all values but the new one are dropped. For states, of which
+ *   only the latest matters.
  */
 export type WhenFull = "end" | "drop-oldest" | "drop-newest" | "keep-latest";
 
@@ -23,30 +23,30 @@ export interface SubscribeOptions {
    */
   signal?: AbortSignal | undefined;
   /**
-   * How many values may wait for the subscriber, or, with `size`, how large they may
-   * be together. One value can always wait. An integer of at least 0. Default: that
-   * of the fan-out.
+   * How many values may wait for the subscriber, or with `size`, their total size.
+   * One value can always wait. An integer of at least 0. Default: that of the
+   * fan-out.
    */
   buffer?: number | undefined;
-  /** What happens when they are too many. Default: that of the fan-out. */
+  /** What happens when the buffer is full. Default: that of the fan-out. */
   whenFull?: WhenFull | undefined;
 }
 
 /** Options of `fanOut()`. */
 export interface FanOutOptions<T = unknown> {
   /**
-   * How many values may wait for each subscriber, or, with `size`, how large they may
-   * be together. One value can always wait. An integer of at least 0. Default: 64.
+   * How many values may wait for each subscriber, or with `size`, their total size.
+   * One value can always wait. An integer of at least 0. Default: 64.
    */
   buffer?: number | undefined;
   /**
-   * What happens when more values come for a subscriber that is too slow. Default:
-   * `"end"`.
+   * What happens when a value arrives and the buffer of a subscriber is full.
+   * Default: `"end"`.
    */
   whenFull?: WhenFull | undefined;
   /**
-   * What a value counts as in a buffer, such as its length in bytes; a number of at
-   * least 0. Default: 1.
+   * Returns how much of a buffer a value takes, such as its length in bytes: a
+   * number of at least 0. Default: 1.
    */
   size?: ((value: T) => number) | undefined;
   /**
@@ -55,14 +55,15 @@ export interface FanOutOptions<T = unknown> {
    */
   replay?: number | undefined;
   /**
-   * Whether the source is cancelled when the last subscriber leaves. If the source is a
-   * function, the next subscriber opens it again. Otherwise the source is read on, and
-   * the values are dropped. Default: false.
+   * Whether the source is cancelled when the last subscriber leaves. If the source
+   * is a function, the next subscriber opens it again. If this is `false`, the
+   * source continues to be read, and the values are dropped. Default: false.
    */
   cancelUnused?: boolean | undefined;
   /**
-   * How many subscribers there may be; `subscribe()` then throws a `CallError` whose
-   * code is `busy`. An integer of at least 0, or `Infinity`. Default: 16,384.
+   * How many subscribers there may be; beyond that, `subscribe()` throws a
+   * `CallError` whose code is `busy`. An integer of at least 0, or `Infinity`.
+   * Default: 16,384.
    */
   maxSubscribers?: number | undefined;
 }
@@ -92,7 +93,7 @@ export interface FanOut<T> extends Disposable {
    * Gives a value to all subscribers, in addition to those of the source. It never
    * waits. After the end it has no effect.
    *
-   * @throws {RangeError} if `size` returns no number of at least 0
+   * @throws {RangeError} if `size` does not return a number of at least 0
    */
   publish(value: T): void;
   /** How many subscribers there are. */
@@ -100,7 +101,7 @@ export interface FanOut<T> extends Disposable {
   /** How many values were dropped because subscribers were too slow. */
   readonly droppedCount: number;
   /**
-   * Ends all streams, after what waits in their buffers, and cancels the source.
+   * Ends all streams, once their buffers are empty, and cancels the source.
    * Idempotent.
    */
   close(): void;

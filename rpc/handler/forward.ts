@@ -5,8 +5,8 @@ import type { Caller, HandlerFunction } from "../types.ts";
 /** Options of {@linkcode forward}. */
 export interface ForwardOptions {
   /**
-   * How many calls may be under way at the target, those of all clients together; at
-   * each connected member, if it is a pool. Use the `maxConcurrentCalls` of the
+   * How many calls of all clients together may be in progress at the target, or at
+   * each connected member if it is a pool. Use the `maxConcurrentCalls` of the
    * target. An integer of at least 1, or `Infinity`. Default: 1,024.
    */
   maxConcurrentCalls?: number | undefined;
@@ -20,14 +20,15 @@ export const DEFAULT_MAX_FORWARDED_CALLS = 1_024;
  * qtalk-go's `ProxyHandler` does. All kinds of calls can be forwarded.
  *
  * Only the call header is decoded. It is encoded again, with the canonical form of
- * its selector and whatever extended peers tell each other. The bytes that follow
+ * its selector and the extension field `Q` of extended peers. The bytes that follow
  * it are piped in both directions, with half-close, cancellation and backpressure.
  * Both sessions must therefore use the same codec.
  *
  * Functions and streams in the arguments of a call and in its response, streamed or
- * not, work if both ends are of this package. For functions of other peers, for those
- * that a caller passes to `send()` of a response, and for calls that the target makes
- * on its own, give `target` a handler that forwards in the other direction.
+ * not, work if both ends are of this package. For functions of other peers, for
+ * those that a caller passes to `send()` of a response, and for calls that the
+ * target makes on its own initiative, give `target` a handler that forwards in the
+ * other direction.
  *
  * @example
  * ```ts
@@ -44,11 +45,11 @@ export const DEFAULT_MAX_FORWARDED_CALLS = 1_024;
  * assertEquals(await client.call("lower", ["HERE"]), "here");
  * ```
  *
- * The clients of the target share it: no client has more calls under way there
- * than could still be added for others. Further calls of a client wait, unread, for
- * up to 10 s, and then fail with `busy: ...`. When a caller has closed its call, and
- * the target takes nothing of what is left of it for 10 s, the call is closed there
- * as well; after 250 ms if the caller has cut it off, as an aborted signal does.
+ * The clients share the target: no client has more calls in progress there than
+ * could still be added for others. Further calls of a client wait, unread, for up
+ * to 10 s, and then fail with `busy: ...`. When a caller has closed its call, and
+ * the target takes none of the remaining bytes for 10 s (250 ms if the caller has
+ * aborted the call), the call is closed at the target as well.
  *
  * A pool chooses a member for each call, as for calls of its own: its `balance`,
  * `maxFailovers` and `maxWaitingCalls` apply, and a call counts as in flight until its
@@ -62,7 +63,7 @@ export const DEFAULT_MAX_FORWARDED_CALLS = 1_024;
  *
  * @param target a peer, a reconnecting peer, a pool, or the `caller` of a call
  * @param options limits
- * @throws {TypeError} if it is none of these
+ * @throws {TypeError} if `target` is none of these
  * @throws {RangeError} if an option is out of range
  */
 export function forward(

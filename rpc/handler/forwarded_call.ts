@@ -1,3 +1,4 @@
+import "../internal.ts"; // Keeps bundles in few chunks.
 import { type Codec, PREFIX_SIZE, ValueWriter } from "../../codec/internal.ts";
 import { pipe, type RawChannel } from "../../mux/internal.ts";
 import { printableText } from "../../printable_text.ts";
@@ -9,15 +10,16 @@ import {
   type ForwardTargets,
   poolOf,
 } from "../client/channel_pool.ts";
-import { prefixOf, releaseDropped } from "../callback/pointers.ts";
+import { prefixOf } from "../callback/pointers.ts";
+import { releaseDropped } from "../callback/received_pointers.ts";
 import {
+  CallbackRoutes,
   type Loan,
   Loans,
   type RoutedSession,
 } from "../callback/callback_routes.ts";
 import {
   CallError,
-  errorCode,
   errorText,
   isNotBegun,
   markUnsent,
@@ -27,6 +29,7 @@ import {
 import type { Request } from "../server/request_decoder.ts";
 import type { ServerCall, ServerResponder } from "../server/server_call.ts";
 import type { Caller, HandlerFunction } from "../types.ts";
+import { errorCode } from "../wire/error_header.ts";
 import {
   forwardedHeaderValue,
   forwardedResponseValue,
@@ -197,7 +200,9 @@ function addRoute(
 ): void {
   const pool = poolOf(lender);
   if (from === undefined || pool === undefined) return;
-  to?.routes.add(prefix, from, () => async (call, respond) => {
+  if (to === undefined || to.ended) return;
+  to.routes ??= new CallbackRoutes();
+  to.routes.add(prefix, from, () => async (call, respond) => {
     if (!isServerCall(call) || !isServerResponder(respond)) throw replaced();
     await forwardCall(call, respond, lender, pool, true, countedUse(call));
   });
@@ -211,10 +216,9 @@ function addRoute(
 function countedUse(
   { selector, channel, request, session }: ServerCall,
 ): () => void {
-  const routes = session?.routes;
   if (!selector.startsWith(RELEASE_SELECTOR)) {
     const id = selector.slice(1);
-    return () => routes?.loansOf(id)?.used(id);
+    return () => session?.routes?.loansOf(id)?.used(id);
   }
   const id = selector.slice(RELEASE_SELECTOR.length);
   const bytes = channel.peek() ?? new Uint8Array(0);
@@ -225,7 +229,7 @@ function countedUse(
     // Its argument is still to come, and the caller holds nothing of it.
   }
   const all = typeof count === "number" ? count : Infinity;
-  return () => routes?.loansOf(id)?.giveBack(id, all);
+  return () => session?.routes?.loansOf(id)?.giveBack(id, all);
 }
 
 /** Whether a selector calls or releases a function of an extended peer. */
@@ -512,7 +516,7 @@ function inspectHeader(
     if (lends === undefined) return undefined;
     const { session, channel: incoming } = call;
     addRoute(lends, pool.session, target, session);
-    const loan = session?.routes.loans(
+    const loan = session?.routes?.loans(
       lends,
       pool.session,
       () =>
@@ -594,7 +598,7 @@ function refusalIn(
 }
 
 /**
- * A response header says of its sender whether it may be pinged. The caller takes
+ * A response header says about its sender whether it may be pinged. The caller takes
  * that to be this side, so it gets another header if the two differ: the one that
  * this returns.
  */

@@ -51,33 +51,32 @@ export interface HandlerFromOptions {
 /**
  * Makes a handler of a function, or of the methods of an object.
  *
- * The caller sends an array of arguments, or `null` for none. A caller that streams
- * its arguments gives the function one, a `ReadableStream`. Arguments that a
- * peer of this package leaves out are `undefined`; from other peers, fewer than
- * `fn.length` are an error. More are passed on, because `length` counts neither
- * rest parameters nor parameters with a default value. What the function
- * returns, or what its promise resolves to, is the reply: `undefined` is sent as
- * `null`, and an array is one value. An `Error` that is returned, and anything
- * that is thrown, becomes an error response with its message and `code`, but
- * without its stack. What is thrown and is no {@linkcode CallError} is taken for a
- * bug, and is reported to `onError` as well.
+ * The caller sends an array of arguments, or `null` for none. If a caller streams
+ * its arguments, the function gets one argument, a `ReadableStream`. Arguments that
+ * a peer of this package leaves out are `undefined`; from other peers, fewer than
+ * `fn.length` arguments are an error. Additional arguments are passed to the
+ * function, because `length` counts neither rest parameters nor parameters with a
+ * default value. What the function returns, or what its promise resolves to, is the
+ * reply: `undefined` is sent as `null`, and an array is one value. An `Error` that
+ * is returned, and anything that is thrown, becomes an error response with its
+ * message and `code`, but without its stack. A thrown error that is not a
+ * {@linkcode CallError} is treated as a bug, and is also reported to `onError`.
  *
- * A function can also return a stream. The values of an async iterable (such as
- * the result of an async generator) or of a `ReadableStream` are sent as they
- * come, as fast as the caller reads. An error before the first `await` or `yield`
- * becomes an error response; a later one is thrown in the caller's loop. A pair
- * of byte streams, such as a {@linkcode ByteStream}, becomes the stream of bytes
- * of the call. The response to another request is passed on as it is.
+ * A function can also return a stream. The values of an async iterable (such as the
+ * result of an async generator) or of a `ReadableStream` are sent as they are
+ * produced, as fast as the caller reads. An error before the first `await` or
+ * `yield` becomes an error response; a later one is thrown in the caller's loop. A
+ * pair of byte streams, such as a {@linkcode ByteStream}, becomes the stream of
+ * bytes of the call. The `RpcResponse` of another call is passed on unchanged.
  *
  * An object offers its own methods and those of its classes, up to the first
- * built-in class, but no getters, static methods or constructors. What the runtime
- * and Node's modules have written is not offered: neither what a class inherits
- * from `EventEmitter` or `EventTarget`, nor a `Headers` or `console` among the
- * objects. TypeScript's
- * `private` methods are offered too, since they are public at run time: use
- * `#names`, or the option `methods`. An object literal also offers the objects
- * and routers that it contains, under their names; a class instance does not
- * offer the objects in its fields.
+ * built-in class, but no getters, static methods or constructors. Code of the
+ * runtime and of Node's modules is not offered: neither what a class inherits from
+ * `EventEmitter` or `EventTarget`, nor a `Headers` or `console` among the objects.
+ * TypeScript's `private` methods are offered, since they are public at run time:
+ * use `#names`, or the option `methods`. An object literal also offers the objects
+ * and routers that it contains, under their names; a class instance does not offer
+ * the objects in its fields.
  *
  * @example
  * ```ts
@@ -128,8 +127,8 @@ export interface HandlerFromOptions {
  *
  * @param target a function, or an object with methods
  * @param options which methods to offer
- * @throws {TypeError} if it is neither, if it offers nothing, if it is a class or
- * a handler already, or if one of `methods` does not exist
+ * @throws {TypeError} if `target` is neither, if it offers nothing, if it is a
+ * class or already a handler, or if one of `methods` does not exist
  */
 export function handlerFrom(
   target: object,

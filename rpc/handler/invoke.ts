@@ -57,9 +57,9 @@ export function unanswered({ selector }: Call): TypeError {
 }
 
 /**
- * The key of what describes a handler: a method without parameters that returns a
- * {@linkcode ServiceDescription}. Handlers of `handlerFrom()`, routers and contracts
- * need none; a handler of another kind can have one.
+ * The key of a handler's method that describes it: a method without parameters that
+ * returns a {@linkcode ServiceDescription}. Handlers from `handlerFrom()`, routers
+ * and contracts do not need one; other handlers can have one.
  */
 export const description: unique symbol = Symbol("qtalk.description");
 

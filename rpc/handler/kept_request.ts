@@ -1,5 +1,6 @@
 import type { MemoryKind, RawChannel } from "../../mux/internal.ts";
-import { IdFinder, kindOf } from "../callback/pointers.ts";
+import { kindOf } from "../callback/pointers.ts";
+import { IdFinder } from "../callback/received_pointers.ts";
 import type { ServerCall } from "../server/server_call.ts";
 
 /** Bytes of a request that are kept at most; a longer one goes to one peer only. */

@@ -4,23 +4,15 @@
  *
  * @module
  */
-import type { Channel, WaitOptions } from "../../mux/internal.ts";
-import { RpcResponse } from "../client/response.ts";
-import { RpcError } from "../errors.ts";
-import type { ServerResponder } from "../server/server_call.ts";
 import type { Call, Handler, HandlerFunction, Responder } from "../types.ts";
 import { cleanSelector, kindOf } from "../wire/selector.ts";
 import {
-  capture,
   checkHandler,
-  invoke,
   isServerCall,
   surround,
   surrounded,
-  unanswered,
   wrapped,
 } from "./invoke.ts";
-import { respondWith } from "./respond_with.ts";
 
 /**
  * Code around a handler. It gets the call and `next()`, which lets the handler
@@ -34,8 +26,8 @@ import { respondWith } from "./respond_with.ts";
  *
  * The arguments are unread: they belong to the handler. A handler that continues
  * its call with `respond.continue()`, or forwards it, answers the caller before
- * `next()` resolves, to undefined, and its answer cannot be replaced. Several values
- * of a complete response are an `RpcResponse`.
+ * `next()` resolves to `undefined`, and its answer cannot be replaced. Several
+ * values of a complete response are an `RpcResponse`.
  *
  * @typeParam Context what it expects of `call.peer.context`
  */
@@ -68,8 +60,9 @@ export type Middleware<Context = unknown> = (
  * ```
  *
  * @param handler the handler
- * @param middleware what to put around it
- * @throws {TypeError} if one of them is not what it has to be
+ * @param middleware functions around the handler, the outermost first
+ * @throws {TypeError} if `handler` is not a handler, or a middleware is not a
+ * function
  */
 export function withMiddleware<Context = unknown>(
   handler: Handler<Context>,
@@ -102,7 +95,7 @@ export class MiddlewareList {
    *
    * @param args the middleware, or a pattern before it
    * @returns removes it
-   * @throws {TypeError} if it is no middleware
+   * @throws {TypeError} if `middleware` is not a function
    */
   add(args: readonly [...pattern: unknown[], middleware: unknown]): Disposable {
     const [pattern, middleware] = args.length === 1 ? ["/", args[0]] : args;
@@ -148,171 +141,17 @@ function checkMiddleware(value: unknown): asserts value is Middleware {
 }
 
 /** Answers a call by a handler with middleware around it. */
-async function run(
+function run(
   list: readonly Middleware[],
   handler: Handler,
   call: Call,
   respond: Responder,
 ): Promise<void> {
-  const inner = new InnerResponder(call, respond as ServerResponder);
-  const from = (index: number): Promise<unknown> => {
-    const middleware = list[index];
-    return middleware === undefined
-      ? inner.run(handler)
-      : step(middleware, call, () => from(index + 1));
-  };
-  try {
-    const result = await from(0);
-    if (!inner.passedOn) await respondWith(result, call, respond);
-  } catch (error) {
-    inner.failed(error);
-    // As without middleware, it is an answer and not a bug.
-    if (error === inner.returned) return await respond.return(error);
-    throw error;
+  if (isServerCall(call)) {
+    return call.answering.runMiddleware(list, handler, call, respond);
   }
-  await inner.answered();
-}
-
-async function step(
-  middleware: Middleware,
-  call: Call,
-  goOn: () => Promise<unknown>,
-): Promise<unknown> {
-  let rest: Promise<unknown> | undefined;
-  const result = await middleware(call, () => {
-    if (rest !== undefined) {
-      const why = "Cannot call next() again: the handler has got the call";
-      return Promise.reject(new RpcError("invalid-state", why));
-    }
-    rest = goOn();
-    // The middleware may have no interest in it.
-    rest.catch(() => {});
-    return rest;
-  });
-  return result === undefined ? await rest : result;
-}
-
-/** What a handler with middleware around it answers to. */
-class InnerResponder implements ServerResponder {
-  /** The error that the handler has answered with. */
-  returned: Error | undefined;
-  /** Whether the handler has answered the caller by itself. */
-  passedOn = false;
-  readonly #call: Call;
-  readonly #outer: ServerResponder;
-  readonly #result = Promise.withResolvers<unknown>();
-  /** Settles when the caller has been answered. */
-  readonly #sent = Promise.withResolvers<void>();
-  #hasResult = false;
-  #finished: Promise<void> | undefined;
-
-  constructor(call: Call, outer: ServerResponder) {
-    this.#call = call;
-    this.#outer = outer;
-  }
-
-  /** Lets the handler answer; settles as soon as it has. */
-  run(handler: Handler): Promise<unknown> {
-    this.#finished = this.#invoke(handler);
-    this.#finished.catch(this.#result.reject);
-    return this.#result.promise;
-  }
-
-  async #invoke(handler: Handler): Promise<void> {
-    try {
-      const value: unknown = await invoke(handler, this.#call, this);
-      if (this.#hasResult) return;
-      if (!this.passedOn && value !== undefined) throw unanswered(this.#call);
-      this.#result.resolve(this.passedOn ? undefined : null);
-    } catch (error) {
-      if (this.#hasResult || this.passedOn) throw error;
-      // It is up to the middleware what becomes of it.
-      this.#hasResult = true;
-      this.#result.reject(error);
-    }
-  }
-
-  /** The caller has been answered: waits for the rest of the handler. */
-  async answered(): Promise<void> {
-    this.#sent.resolve();
-    await this.#finished;
-  }
-
-  /** The call fails: what else the handler throws is reported. */
-  failed(failure: unknown): void {
-    this.#sent.resolve();
-    const call = this.#call;
-    this.#finished?.catch((error) => {
-      if (error !== failure && isServerCall(call)) call.report(error, false);
-    });
-  }
-
-  return(...values: unknown[]): Promise<void> {
-    return this.returnAll(values);
-  }
-
-  returnAll(values: readonly unknown[]): Promise<void> {
-    const [value = null] = values;
-    if (values.length > 1) return this[capture](new RpcResponse(values));
-    if (!(value instanceof Error)) return this[capture](value);
-    this.#begin();
-    this.returned = value;
-    this.#result.reject(value);
-    return this.#sent.promise;
-  }
-
-  /** Takes a result, which may be a stream, for the middleware. */
-  [capture](result: unknown): Promise<void> {
-    this.#begin();
-    this.#result.resolve(result);
-    return this.#sent.promise;
-  }
-
-  #begin(): void {
-    if (this.#hasResult || this.passedOn) {
-      throw new RpcError(
-        "invalid-state",
-        `Cannot respond to call "${this.#call.selector}": it is answered already`,
-      );
-    }
-    this.#hasResult = true;
-  }
-
-  async continue(...values: unknown[]): Promise<Channel> {
-    const channel = await this.#outer.continue(...values);
-    this.passedOn = true;
-    return channel;
-  }
-
-  send(value: unknown, options?: WaitOptions): Promise<void> {
-    return this.#outer.send(value, options);
-  }
-
-  sendNow(value: unknown): Promise<void> | undefined {
-    return this.#outer.sendNow(value);
-  }
-
-  async continueWithStream(): Promise<void> {
-    await this.#outer.continueWithStream();
-    this.passedOn = true;
-  }
-
-  async continueWithBytes(): Promise<Channel> {
-    const channel = await this.#outer.continueWithBytes();
-    this.passedOn = true;
-    return channel;
-  }
-
-  end(): void {
-    this.#outer.end();
-  }
-
-  fail(reason: unknown): boolean {
-    return this.#outer.fail(reason);
-  }
-
-  handOver(): void {
-    this.#outer.handOver();
-    this.passedOn = true;
-  }
+  // Only the server's own calls bring it: this one is a program's.
+  return import("./answering.ts").then(({ answering }) =>
+    answering.runMiddleware(list, handler, call, respond)
+  );
 }

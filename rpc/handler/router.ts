@@ -81,20 +81,20 @@ export class Router implements HandlerObject {
   }
 
   /**
-   * Puts middleware around the handlers of this router, and around the answer that
-   * there is none, after what is there: around all of them, or around those whose
-   * selectors match a pattern, as patterns of {@linkcode handle} do. Within another
+   * Puts middleware around the handlers of this router, inside the middleware that
+   * was added before. It also runs for calls without a handler. With a pattern, it
+   * runs for the selectors that match, as for {@linkcode handle}. Within another
    * router, the middleware of that one comes first.
    *
    * @returns disposing of it removes the middleware
-   * @throws {TypeError} if it is no middleware
+   * @throws {TypeError} if `middleware` is not a function
    */
   use<Context = unknown>(middleware: Middleware<Context>): Disposable;
   /**
    * As above, around the calls that match a pattern.
    *
    * @returns disposing of it removes the middleware
-   * @throws {TypeError} if it is no middleware
+   * @throws {TypeError} if `middleware` is not a function
    */
   use<Context = unknown>(
     pattern: string,

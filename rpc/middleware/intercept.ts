@@ -22,12 +22,13 @@ export interface OutgoingCall {
 }
 
 /**
- * Code around calls of this side. `next()` makes the call, or the interceptor after
- * it does, and resolves to the response: complete, or continued and still streaming.
- * It rejects as the call does. The parameter of `next()` changes the call.
+ * Code around calls of this side. `next()` makes the call, through the interceptors
+ * after this one, and resolves to the response: complete, or continued and still
+ * streaming. It rejects if the call fails. The argument of `next()` changes the
+ * call.
  *
- * `next()` can be called more than once, and each time makes a call, but a stream
- * among the arguments can be read once only.
+ * `next()` can be called more than once, and makes a call each time, but a stream
+ * among the arguments can be read only once.
  */
 export type Interceptor = (
   call: OutgoingCall,
@@ -39,7 +40,8 @@ export type Interceptor = (
 /**
  * Makes a caller whose calls go through interceptors, the outermost first: those of
  * `call()`, of `request()` and of the objects that its `remote()` makes. Calls of
- * callbacks do not, and neither do calls that are made with `caller` itself.
+ * callbacks do not go through them, and neither do calls that are made with
+ * `caller` itself.
  *
  * @example A token in every call
  * ```ts
@@ -61,7 +63,7 @@ export type Interceptor = (
  * ```
  *
  * @param caller a peer, a reconnecting peer, or the `caller` of a call
- * @param interceptors what the calls go through
+ * @param interceptors functions that the calls go through, the outermost first
  * @throws {TypeError} if an interceptor is not a function
  */
 export function intercept<C extends Carried = Carried>(

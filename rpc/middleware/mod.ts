@@ -1,7 +1,7 @@
 /**
  * Code around calls: interceptors on the caller's side, retries, and a limit on the
- * rate of a peer's calls. It is a subpath of its own: programs that do not use it do
- * not load it. `use()` and `withMiddleware()`, which are around handlers, are in the
+ * rate of a peer's calls. It has its own subpath, so programs that do not use it do
+ * not load it. `use()` and `withMiddleware()`, for code around handlers, are in the
  * core.
  *
  * @example Retries, at a server that limits the rate of calls

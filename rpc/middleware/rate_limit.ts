@@ -16,8 +16,8 @@ export interface RateLimitOptions {
    */
   opens?: number | undefined;
   /**
-   * Bytes that arrive from the peer in an interval: everything, also what is not for
-   * calls. An integer of at least 1. Default: no limit.
+   * Bytes that arrive from the peer in an interval, including those that do not
+   * belong to calls. An integer of at least 1. Default: no limit.
    */
   bytes?: number | undefined;
   /** The interval, in milliseconds. A number from 1 to 2^31 - 1. Default: 1,000. */
@@ -47,16 +47,16 @@ interface Bucket {
 }
 
 /**
- * Makes middleware that limits how much a peer may do in a time. Further calls are
- * answered with `busy`, and `details.retryAfter` says after how many milliseconds
- * there is room again; `retry()` waits for that.
+ * Makes middleware that limits how much a peer may do in an interval. Further calls
+ * are answered with `busy`, and `details.retryAfter` is the number of milliseconds
+ * after which a call is possible again; `retry()` waits for that long.
  *
- * A peer may use up what is for one interval at once, and then gets it back little
- * by little. Calls that are refused do not count as calls. Bytes and opens are
- * counted when they have come. A call whose own bytes are too many is begun, and
- * those after it wait until there is room again.
+ * A peer may use the allowance of one interval at once, and then gets it back
+ * gradually. Refused calls do not count. Bytes and opened channels count when they
+ * have arrived, so a call whose own bytes exceed the limit is begun, and later ones
+ * are refused until there is room again.
  *
- * @param options what is limited
+ * @param options the limits
  * @throws {RangeError} if an option is out of range
  */
 export function rateLimit(options: RateLimitOptions): Middleware {

@@ -8,7 +8,7 @@ import type { Interceptor, OutgoingCall } from "./intercept.ts";
 /** Options of {@linkcode retry}. */
 export interface RetryOptions {
   /**
-   * How often a call is made at most, the first time included. An integer of at
+   * How often a call is made at most, including the first time. An integer of at
    * least 1, or `Infinity`. Default: 4.
    */
   maxAttempts?: number | undefined;
@@ -24,9 +24,9 @@ export interface RetryOptions {
    */
   maxDelay?: number | undefined;
   /**
-   * The largest share of a delay that is randomly left out, so that many callers do
-   * not come back at the same time. What the peer asks for is not shortened. A
-   * number from 0 to 1. Default: 0.5.
+   * The largest part of a delay that is randomly left out, so that many callers do
+   * not come back at the same time. A delay that the peer asks for is not
+   * shortened. A number from 0 to 1. Default: 0.5.
    */
   jitter?: number | undefined;
   /**
@@ -37,8 +37,8 @@ export interface RetryOptions {
    */
   budget?: number | undefined;
   /**
-   * Says which calls may be made again even if they may have run: those without an
-   * effect, or with the same one each time. Default: none.
+   * Returns whether a call may be repeated even if it may have run: because it has
+   * no effect, or the same effect each time. Default: none.
    */
   idempotent?: ((call: OutgoingCall) => boolean) | undefined;
 }
@@ -68,21 +68,21 @@ export interface RetryEnvironment {
 }
 
 /**
- * Makes an interceptor that makes calls again which were not begun: the peer
- * answered with `busy` or `unavailable`, refused a channel, or the connection was
- * lost before the call was sent. Calls that may have run are not made again unless
- * they are declared `idempotent`; then a connection that is lost later, and a call
- * that is closed without an answer, are reasons too.
+ * Makes an interceptor that repeats calls that were not begun: the peer answered
+ * with `busy` or `unavailable`, refused a channel, or the connection was lost
+ * before the call was sent. Calls that may have run are repeated only if
+ * `idempotent` allows it; then they are also repeated if the connection is lost
+ * later, or the call is closed without an answer.
  *
- * The delay doubles with each attempt. A peer that knows better says so in
+ * The delay doubles with each attempt. A peer can ask for a longer delay in
  * `details.retryAfter` of its error, in milliseconds, as `rateLimit()` does. The
- * `timeout` of a call is for all attempts together, and a call whose deadline or
- * timeout would pass during the delay fails at once with the latest error. So does a
- * call with a stream within its arguments, which ends with the call, and one whose
- * argument is a stream that may have been read.
+ * `timeout` of a call covers all attempts together, and a call whose deadline or
+ * timeout would pass during the delay fails at once with the latest error. So does
+ * a call with a stream inside its arguments, which ends with the call, and a call
+ * whose argument is a stream that may have been read.
  *
- * Once a peer is closed, or has lost its connection for good, no attempt can
- * succeed: use it with a reconnecting peer.
+ * When a peer that does not reconnect is closed or has lost its connection, no
+ * attempt can succeed: use `retry()` with a reconnecting peer.
  *
  * @param options how often, and which calls
  * @throws {RangeError} if an option is out of range

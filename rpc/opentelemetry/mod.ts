@@ -1,7 +1,7 @@
 /**
- * Spans and figures of calls for OpenTelemetry, on both sides of a call. It needs
- * the package `@opentelemetry/api`, and makes nothing unless a provider is registered,
- * as Deno does with `OTEL_DENO=true`.
+ * Spans and metrics of calls for OpenTelemetry, on both sides of a call. It needs
+ * the package `@opentelemetry/api`, and records nothing unless a provider is
+ * registered, as Deno does with `OTEL_DENO=true`.
  *
  * @example
  * ```ts

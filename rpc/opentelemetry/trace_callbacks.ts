@@ -7,8 +7,9 @@ import { traceHandlers } from "./trace_handlers.ts";
 /**
  * Makes spans of calls of callbacks over the connection of a peer, and adds their
  * times to the histograms: as `traceCalls()` does for functions of the peer, and as
- * `traceHandlers()` does for those of this side. What they call is `callback`. The
- * span of a function is a child of the span that calls it, if both sides do this.
+ * `traceHandlers()` does for those of this side. The spans are named `callback`.
+ * The span of a function is a child of the span that calls it, if both sides trace
+ * callbacks.
  *
  * Streams among arguments and results have no spans.
  *
@@ -31,14 +32,14 @@ import { traceHandlers } from "./trace_handlers.ts";
  * ```
  *
  * @param peer a peer, of one connection
- * @throws {TypeError} if it is no such peer: one that reconnects, or a pool, has other
- * connections later
+ * @throws {TypeError} if `peer` is not a peer of one connection: a reconnecting
+ * peer or a pool has other connections later
  */
 export function traceCallbacks(peer: Caller): void {
   const session = poolOf(peer)?.session;
   if (session === undefined) {
     throw new TypeError(
-      "Cannot trace callbacks: the peer is not that of one connection",
+      "Cannot trace callbacks: expected a peer of one connection",
     );
   }
   const interceptor = traceCalls();

@@ -6,9 +6,9 @@ import { Instruments } from "./instruments.ts";
 /**
  * Makes an interceptor that makes a span of each call, with the active span as its
  * parent, and adds its time in seconds to the histogram `rpc.client.call.duration`.
- * It makes nothing without a registered provider. The context of the span
- * goes with the call, so the span of its handler is a child of it, if the peer has
- * `traceHandlers()`. A stream ends its span when it ends.
+ * Without a registered provider, it records nothing. The context of the span is
+ * sent with the call, so the span of the handler is its child, if the peer uses
+ * `traceHandlers()`. The span of a stream ends when the stream ends.
  */
 export function traceCalls(): Interceptor {
   const instruments = new Instruments("client");

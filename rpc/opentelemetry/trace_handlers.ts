@@ -13,13 +13,13 @@ import { Instruments, type MeasuredCall } from "./instruments.ts";
 
 /**
  * Makes middleware that makes a span of each call of a peer and adds its time in
- * seconds to the histogram `rpc.server.call.duration`. It makes nothing without a
- * registered provider. The span is a child of the caller's, if that has
- * `traceCalls()`, and is the active one while the handler runs, also in the body of a
- * generator. A stream ends its span when it ends.
+ * seconds to the histogram `rpc.server.call.duration`. Without a registered
+ * provider, it records nothing. The span is a child of the caller's, if the caller
+ * uses `traceCalls()`, and is the active one while the handler runs, also in the
+ * body of a generator. The span of a stream ends when the stream ends.
  *
- * The code of an error that a handler throws for the caller (`CallError`) is an
- * attribute of the span; other errors are its status, too.
+ * The code of a `CallError` that a handler throws is an attribute of the span;
+ * other errors also set its status.
  */
 export function traceHandlers(): Middleware {
   const instruments = new Instruments("server");

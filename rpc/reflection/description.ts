@@ -23,9 +23,9 @@ type MarkedFunction = AnyFunction & {
 };
 
 /**
- * Describes what a handler answers, as far as it is known: the methods of objects
- * and contracts, the patterns of routers, and what a handler says of itself with
- * {@linkcode description}.
+ * Describes what a handler answers, as far as that is known: the methods of objects
+ * and contracts, the patterns of routers, and a handler's own {@linkcode
+ * description}.
  *
  * @example
  * ```ts
@@ -47,7 +47,7 @@ type MarkedFunction = AnyFunction & {
  * });
  * ```
  *
- * @param handler what is described
+ * @param handler the handler to describe
  */
 export function describeHandler(handler: Handler): ServiceDescription {
   return described(handler, new Set()) ??
@@ -56,7 +56,7 @@ export function describeHandler(handler: Handler): ServiceDescription {
 
 /**
  * @param outer the routers that it is in
- * @returns undefined if nothing is known of it
+ * @returns undefined if nothing is known about it
  */
 function described(
   handler: Handler,

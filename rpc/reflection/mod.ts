@@ -1,7 +1,7 @@
 /**
  * Services that can be asked about themselves: what can be called, whether they
- * work, and how they are used. It is a subpath of its own: programs that do not use it
- * do not load it, and the calls of services without it pay nothing for it.
+ * work, and how they are used. It has its own subpath, so programs that do not use
+ * it do not load it, and calls of services without it cost nothing extra.
  *
  * @example
  * ```ts

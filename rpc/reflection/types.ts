@@ -31,9 +31,9 @@ export interface DescribedMethod {
   /** What it does. */
   doc?: string;
   /**
-   * How many parameters its function names, those with a default value not counted.
-   * Functions do not say which of them can be left out. Methods of contracts have
-   * `args` instead.
+   * How many parameters its function declares, not counting those with a default
+   * value. Functions do not say which of them can be left out. Methods of contracts
+   * have `args` instead.
    */
   params?: number;
   /** Its arguments. */
@@ -48,13 +48,16 @@ export interface DescribedMethod {
   errors?: Record<string, DescribedValue>;
 }
 
-/** What is known of a value. */
+/** The description of a value. */
 export interface DescribedValue {
   /** Its JSON Schema. */
   schema?: DescribedSchema;
-  /** What is called, if it is a function. */
+  /** The description of the function, if the value is one. */
   callback?: DescribedCallback;
-  /** Each value of it, if it is a stream in an object, or one that a stream has. */
+  /**
+   * The description of its values, if it is a stream in an object or in another
+   * stream.
+   */
   values?: DescribedValue;
   /** Its members by their names, if some are functions or streams. */
   members?: Record<string, DescribedMember>;
@@ -66,13 +69,13 @@ export type DescribedCallback = Omit<
   "selector" | "prefix" | "params"
 >;
 
-/** What is known of a member of an object. */
+/** The description of a member of an object. */
 export interface DescribedMember extends DescribedValue {
   /** Whether it can be left out. */
   optional?: true;
 }
 
-/** What is known of an argument. */
+/** The description of an argument. */
 export interface DescribedArgument extends DescribedValue {
   /** Whether it can be left out. */
   optional?: true;
@@ -92,11 +95,11 @@ export interface ServiceHealth {
 
 /** Figures of a service since it was made: the answer of `/_qtalk/stats`. */
 export interface ServiceStats {
-  /** For how many milliseconds it has counted. */
+  /** The time in milliseconds since counting began. */
   uptime: number;
   /** Open sessions whose peers have called it. */
   sessions: number;
-  /** What has passed over the sessions of these peers and of those that have left. */
+  /** Bytes that have passed over these sessions and over those that have ended. */
   bytes: {
     /** Bytes that came from them. */
     received: number;
@@ -107,7 +110,7 @@ export interface ServiceStats {
   calls: CallFigures;
   /** The methods that were called, at most `maxMethods`, those called most first. */
   methods: MethodStats[];
-  /** What was called beyond those, and what does not exist. */
+  /** Calls of further methods, and of selectors without a handler. */
   others: CallFigures;
 }
 
@@ -132,7 +135,7 @@ export interface MethodStats extends CallFigures {
   selector: string;
 }
 
-/** How long something took, in milliseconds: within 5 % of what was measured. */
+/** Latencies in milliseconds, within 5 % of the measured values. */
 export interface LatencyFigures {
   /** Half of the calls took at most this time. */
   p50: number;

@@ -33,10 +33,10 @@ export interface ReflectionOptions {
   /** What the service is for. Default: what its contract says. */
   doc?: string | undefined;
   /**
-   * The service's own check, for `/_qtalk/health`. What it returns is sent as
-   * `details`; if it throws, the service is `not-serving`, and the text of the error
-   * is sent. One check runs at a time, for all who ask. Default: none, and the
-   * service is `serving`.
+   * The service's own check, for `/_qtalk/health`. Its result is sent as `details`;
+   * if it throws, the service is `not-serving`, and the text of the error is sent.
+   * Only one check runs at a time; all callers in the meantime get its result.
+   * Default: none, and the service is `serving`.
    */
   health?: (() => unknown) | undefined;
   /**
@@ -55,10 +55,10 @@ export interface ReflectionOptions {
    */
   maxMethods?: number | undefined;
   /**
-   * Called with every call that asks for the description, the health or the figures,
-   * before it is answered: if it throws, that is the answer. It is for services that
-   * look at who is calling within their handlers; middleware need not be repeated
-   * here. Default: none.
+   * Called with every call that asks for the description, the health or the
+   * figures, before it is answered: if it throws, the caller gets that error. Use
+   * it if the handlers of the service check who is calling; checks in middleware
+   * need not be repeated here. Default: none.
    */
   authorize?: ((call: Call) => void | Promise<void>) | undefined;
 }
@@ -79,17 +79,17 @@ export interface ReflectedService extends HandlerObject {
 }
 
 /**
- * Lets peers of this package ask a service about itself. It answers three selectors,
- * and leaves all others to the handler:
+ * Lets peers of this package ask a service about itself. It answers three
+ * selectors, and passes all other calls to the handler:
  *
  * - `/_qtalk/describe`: a {@linkcode ServiceDescription}. With a selector as its
- *   argument, it is about that method, or the methods in that group.
+ *   argument, it describes only that method, or the methods in that group.
  * - `/_qtalk/health`: a {@linkcode ServiceHealth}.
  * - `/_qtalk/stats`: {@linkcode ServiceStats}.
  *
- * These calls pass through the middleware that other calls pass through: that of the
- * peer, and that of the routers and of `withMiddleware()` in the handler. The calls
- * of peers that are not of this package go to the handler, as they did before.
+ * These calls pass through the middleware that other calls pass through: that of
+ * the peer, and that of the routers and of `withMiddleware()` in the handler. Calls
+ * from peers that do not use this package go to the handler, as without reflection.
  *
  * @example
  * ```ts
@@ -116,7 +116,7 @@ export interface ReflectedService extends HandlerObject {
  * ```
  *
  * @param handler the service
- * @param options its name and version, its check, and what is counted
+ * @param options its name and version, its health check, and what is counted
  * @throws {TypeError} if `handler` is not a handler
  * @throws {RangeError} if an option is out of range
  */

@@ -89,20 +89,21 @@ export type UnsentName =
  * Functions in arguments and results become {@linkcode Callback}s on the other
  * side, and streams become {@linkcode ReceivedStream}s.
  *
- * What the codec does not carry does not compile: with JSON, a parameter of type
- * `Date` takes nothing, as it would arrive as text, and a method whose result
- * contains a `Map` cannot be called. The compiler's message says what to do. A
- * result that arrives as something else has that type: a `Date` is a `string`.
+ * What the codec does not carry does not compile: with JSON, nothing can be passed
+ * for a parameter of type `Date`, because it would arrive as a string, and a method
+ * whose result contains a `Map` cannot be called. The compiler's message says what
+ * to do. A result that arrives as something else has that type: a `Date` is a
+ * `string`.
  *
  * To limit the time of each call, make the object with
  * `remote({ timeout: 5_000 })`.
  *
- * Parameters that the type allows to leave out can be left out: they are
- * `undefined` at the other end, so that defaults apply. A trailing `undefined` is
- * left out as well. One before another argument would arrive as `null`, and compiles
- * only if the parameter takes `null`.
+ * Optional parameters can be left out: they are `undefined` at the other end, so
+ * that defaults apply. A trailing `undefined` is left out as well. An `undefined`
+ * before another argument would arrive as `null`, and compiles only if the
+ * parameter accepts `null`.
  *
- * A failure of a call that is not awaited, iterated or caught is an unhandled
+ * If a call fails and is not awaited, iterated or caught, that is an unhandled
  * rejection.
  *
  * The object is a stateless proxy. It can be logged, awaited and returned from
@@ -292,12 +293,12 @@ export interface RemoteContinuation<T> extends RemoteBytes, AsyncIterable<T> {
 
 /**
  * A call that streams values: iterate it. Leaving the loop ends the producer; an
- * error of the producer is thrown in the loop, as a `RemoteError`. What a
- * generator returns at its end is not sent, as a loop does not see it either: yield
- * it as the last value.
+ * error of the producer is thrown in the loop, as a `RemoteError`. The return value
+ * of a generator is not sent (a loop would not see it either): yield it as the last
+ * value instead.
  *
- * Await it instead to get the response as a whole. It can be used in one way
- * only: the first decides.
+ * Await it instead to get the response as a whole. It can be used in only one of
+ * these two ways: the first use decides.
  */
 export interface RemoteStream<T>
   extends AsyncIterable<T>, Promise<RemoteContinuation<T>> {
@@ -308,19 +309,19 @@ export interface RemoteStream<T>
 /** How long a callback can be called. */
 export interface CallbackLife extends Disposable {
   /**
-   * Keeps the callback after the call that it came with, until
-   * {@linkcode release}. Call it before that call is answered, because the answer
-   * tells the peer. A callback that came with a response need not be retained.
+   * Keeps the callback after the call that it came with, until {@linkcode release}.
+   * Call it before that call is answered, because the peer is informed with the
+   * answer. A callback that came with a response need not be retained.
    *
-   * Each `retain()` is a holder, and so is each response that the callback came
-   * with. It can be called as long as it has one.
+   * Each `retain()` adds a holder, and so does each response that the callback came
+   * with. The callback can be called as long as it has a holder.
    *
    * @returns the callback itself
-   * @throws {RpcError} `released` if it is too late
+   * @throws {RpcError} `released` if the callback has already been released
    */
   retain(): this;
   /**
-   * Takes one holder away. Without any, the callback can no longer be called, except
+   * Removes one holder. Without any, the callback can no longer be called, except
    * by the handlers of calls that it came with. `using` does the same.
    */
   release(): void;
@@ -329,7 +330,8 @@ export interface CallbackLife extends Disposable {
 /**
  * A function of the peer that came with a call or with a response.
  *
- * The failure of a call that is not awaited, iterated or caught goes to `onError`.
+ * If a call of it fails and is not awaited, iterated or caught, the error goes to
+ * `onError`.
  *
  * One that came with a call can be called until that call is answered, or, after
  * {@linkcode CallbackLife.retain}, until it is released. One that came with a
@@ -358,18 +360,19 @@ export interface CallbackOf<F> {
  * It can be read once, with a channel and a window of its own. A stream of bytes
  * arrives as a stream of bytes.
  *
- * It lives as a {@linkcode Callback} does, and has the same methods: one that came
- * with a call can be read until the call is answered, and to its end if reading has
- * begun by then. One that came with a response is released when it has been read or
- * cancelled.
+ * It has the lifetime of a {@linkcode Callback}, and the same methods: one that
+ * came with a call can be read until the call is answered, and to its end if
+ * reading has begun by then. One that came with a response is released when it has
+ * been read or cancelled.
  *
  * @typeParam T the type of its values
  */
 export type ReceivedStream<T> = ReadableStream<T> & CallbackLife;
 
 /**
- * A value as it is received: functions in it are callbacks, streams have their
- * methods, and what the codec does not carry is what it arrives as.
+ * A value as it is received: functions in it are callbacks, streams have the
+ * methods of callbacks, and values that the codec does not carry have the type as
+ * which they arrive.
  */
 export type Received<T, C extends Carried = Carried> = T extends PlainValue ? T
   : T extends AnyFunction ? Callback<FunctionOf<T>, C>

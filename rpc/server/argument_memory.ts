@@ -4,8 +4,11 @@ import {
   weightOf,
 } from "../../codec/internal.ts";
 import type { MemoryAccount, MemoryKind } from "../../mux/internal.ts";
-import { CALLBACK_SIZE } from "../callback/borrowed_callbacks.ts";
-import { countMentions, MENTION_SIZE } from "../callback/pointers.ts";
+import {
+  BORROWED_SIZE,
+  countMentions,
+  MENTION_SIZE,
+} from "../callback/pointers.ts";
 import { Queue } from "../../queue.ts";
 
 /**
@@ -161,10 +164,10 @@ function mostOf(bytes: number): number {
 
 /** The most that they could take, by its size alone. */
 function mostFunctionsIn({ length }: Uint8Array): number {
-  return Math.floor(length / MENTION_SIZE) * CALLBACK_SIZE;
+  return Math.floor(length / MENTION_SIZE) * BORROWED_SIZE;
 }
 
 /** The most that the functions in an encoded argument take. */
 function functionsIn(value: Uint8Array): number {
-  return countMentions(value) * CALLBACK_SIZE;
+  return countMentions(value) * BORROWED_SIZE;
 }

@@ -10,11 +10,12 @@ import {
   type RawChannel,
   type WaitOptions,
 } from "../../mux/internal.ts";
-import { BorrowedCallbacks } from "../callback/borrowed_callbacks.ts";
-import { mayHavePointers, revivePointers } from "../callback/pointers.ts";
+import type { BorrowedCallbacks } from "../callback/borrowed_callbacks.ts";
+import { mayHavePointers } from "../callback/pointers.ts";
 import { printableText } from "../../printable_text.ts";
 import { timeLimit } from "../../time_limit.ts";
 import { CallError, namedAfterCall, RemoteError, RpcError } from "../errors.ts";
+import { answering } from "../handler/answering.ts";
 import type { SessionState } from "../session_state.ts";
 import type {
   Call,
@@ -26,6 +27,7 @@ import type {
 import { type Metadata, NO_META, traceIn } from "../wire/metadata.ts";
 import {
   absent,
+  HeldValue,
   ValueIterator,
   ValueReceiver,
 } from "../wire/value_receiver.ts";
@@ -33,7 +35,7 @@ import type { Fifo } from "../../queue.ts";
 import type { QueuedCall } from "./call_queue.ts";
 import type { Request } from "./request_decoder.ts";
 import type { ChannelResponder } from "./responder.ts";
-import type { ServerCall } from "./server_call.ts";
+import type { Answering, ServerCall } from "./server_call.ts";
 import {
   type ChannelPool,
   channelPool,
@@ -111,6 +113,10 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
     if (request.deadline !== undefined) {
       this.#deadline = session.now() + request.deadline;
     }
+  }
+
+  get answering(): Answering {
+    return answering;
   }
 
   get selector(): string {
@@ -203,7 +209,7 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
   receive(options?: WaitOptions): Promise<unknown> {
     try {
       if (this.#weight > 0 || this.responder.borrowed !== undefined) {
-        this.#goOn();
+        if (!this.#receiver?.holds) this.#goOn();
       }
     } catch (error) {
       const own = this.named(error);
@@ -234,6 +240,7 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
 
   receiveNow(): unknown | typeof absent {
     try {
+      if (this.#receiver?.holds) return this.#receiver.receiveNow();
       const bytes = this.#reader.next();
       if (bytes === undefined) return absent;
       if (bytes === null) return this.#receiver?.receiveNow();
@@ -401,7 +408,7 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
 
   #newBorrowed(): BorrowedCallbacks {
     const { request, session, callback } = this;
-    return new BorrowedCallbacks(
+    return new session.receiving!.BorrowedCallbacks(
       this.#plainCaller,
       session,
       session.originOf(request.selector),
@@ -422,8 +429,20 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
       this.#weigh(weight.bytes);
     }
     if (!mayHavePointers(value, bytes)) return value;
+    if (this.session.receiving !== undefined) return this.#revive(value);
+    const held = new HeldValue(value, this.session, () => this.#revive(value));
+    return (this.#receiver ??= this.#newReceiver()).hold(held);
+  }
+
+  /** Makes the functions and streams in a value. */
+  #revive(value: unknown): unknown {
     const borrowed = this.responder.borrowed ??= this.#newBorrowed();
-    return revivePointers(value, (id) => borrowed.borrow(id));
+    try {
+      return borrowed.revive(value);
+    } finally {
+      // It may have been answered while the module was loaded.
+      if (this.responder.state === "returned") borrowed.ended();
+    }
   }
 }
 

@@ -319,7 +319,7 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
         values,
         refusal,
         (plain) => {
-          const lends = this.#session.callbacks.prefix;
+          const lends = this.#session.prefix;
           return writer.response(
             plain,
             !ends,

@@ -1,9 +1,7 @@
 import { type Codec, ValueWriter } from "../../codec/internal.ts";
 import type { RawChannel } from "../../mux/internal.ts";
+import { addErrorHeader, addForm, addTrailer } from "../wire/error_header.ts";
 import {
-  addErrorHeader,
-  addForm,
-  addTrailer,
   type ResponseExtension,
   responseHeaderValue,
 } from "../wire/headers.ts";

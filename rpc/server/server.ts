@@ -1,11 +1,12 @@
 import { type Codec, SpareBuffer, ValueReader } from "../../codec/internal.ts";
 import type { MemoryAccount, RawChannel } from "../../mux/internal.ts";
-import { CallError, toError } from "../errors.ts";
+import { CallError } from "../errors.ts";
 import { invoke, notFound, unanswered } from "../handler/invoke.ts";
 import { printableText } from "../../printable_text.ts";
 import type { SessionState } from "../session_state.ts";
 import type { Handler } from "../types.ts";
 import { Fifo } from "../../queue.ts";
+import { toError } from "../wire/error_header.ts";
 import {
   HeaderCache,
   type HeaderUse,
@@ -103,7 +104,7 @@ export class Server {
       mayBegin: () => true,
     });
     state.onRoom = () => this.#calls.runNextSoon();
-    state.callbacks.onGivenUp = (handlers, reason) =>
+    state.onGivenUp = (handlers, reason) =>
       this.#giveUpCallbacks(handlers, reason);
     this.#memory = new ArgumentMemory(account, false);
     this.#nestedMemory = new ArgumentMemory(account, true);
@@ -114,7 +115,7 @@ export class Server {
     const decoder = new RequestDecoder(
       options.codecs,
       options.callerIn,
-      () => state.callbacks.prefix,
+      () => state.prefix,
       state.refusesPings,
       state.maxMetaSize,
     );

@@ -12,12 +12,62 @@ import type {
   RawSession,
 } from "../../mux/internal.ts";
 import type { RoutedSession } from "../callback/callback_routes.ts";
-import type { Call, Responder } from "../types.ts";
+import type { AnyFunction } from "../remote/types.ts";
+import type { Call, Handler, Responder } from "../types.ts";
 import type { absent } from "../wire/value_receiver.ts";
+import type { ValueSource, ValueStream } from "../wire/value_source.ts";
 import type { Request } from "./request_decoder.ts";
+
+/** A function that answers calls. */
+export interface FunctionToCall {
+  readonly fn: AnyFunction;
+  /** What it gets as `this`. */
+  readonly owner: unknown;
+  /** What it wants besides its arguments, or in their place. */
+  readonly wants: "call" | "stream" | undefined;
+  /** How many arguments it has that are not optional, as far as it says. */
+  readonly expected: number;
+}
+
+/** As `Middleware`, of which this is a part. */
+export type MiddlewareToRun = (
+  call: Call,
+  next: () => Promise<unknown>,
+) => unknown;
+
+/**
+ * How handlers answer that need more than a value. Handlers are made by programs that
+ * may never be called; this is loaded with the server.
+ */
+export interface Answering {
+  /** Answers a call with what a function returns. */
+  callFunction(
+    called: FunctionToCall,
+    call: Call,
+    respond: Responder,
+  ): void | Promise<void>;
+  /** Answers a call by a handler with middleware around it. */
+  runMiddleware(
+    list: readonly MiddlewareToRun[],
+    handler: Handler,
+    call: Call,
+    respond: Responder,
+  ): Promise<void>;
+  /** Answers a call with a stream of values. */
+  respondWithValues(
+    source: ValueSource,
+    call: Call,
+    respond: Responder,
+    reports?: boolean,
+  ): Promise<void>;
+  /** Starts to take the values of a stream, to respond to a call with them. */
+  sourceFor(stream: ValueStream, call: Call): ValueSource;
+}
 
 /** A call as the server made it. */
 export interface ServerCall extends Call {
+  /** How handlers answer it. */
+  readonly answering: Answering;
   /** The decoded call header. */
   readonly request: Request;
   /** The session that the call arrived on. */

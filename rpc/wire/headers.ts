@@ -7,7 +7,6 @@
  */
 import {
   type Codec,
-  CodecError,
   decodeWeighed,
   PREFIX_SIZE,
   type ValueReader,
@@ -15,13 +14,11 @@ import {
   ValueWriter,
 } from "../../codec/internal.ts";
 import { readUint32 } from "../../uint32.ts";
-import { checkMeta, mergedMeta, type Metadata, metaIn } from "./metadata.ts";
+import { type Metadata, metaIn } from "./metadata.ts";
 import {
   type ErrorFields,
-  errorFields,
   MAX_CAUSES,
   namedInText,
-  plainErrorText,
   RemoteError,
   RpcError,
 } from "../errors.ts";
@@ -50,13 +47,13 @@ export interface CallHeader {
 export interface ResponseHeader {
   /** The text of an error, which may be empty; undefined if there is no error. */
   error: string | undefined;
-  /** What else extended peers say of the error, in the field `Q`. */
+  /** What else extended peers say about the error, in the field `Q`. */
   about?: AboutError | undefined;
   /** Whether the channel stays open after the values. */
   continued: boolean;
 }
 
-/** What the field `Q` says of an error. */
+/** What the field `Q` says about an error. */
 export type AboutError = Omit<ErrorFields, "error" | "meta">;
 
 /** A response header that was received. */
@@ -143,7 +140,7 @@ export function callHeaderValue(
  * @param extension the field `Q` that was received
  * @param refusesPings whether this side asks the target not to ping it
  * @param deadline what is left of its deadline, if it has one
- * @param from what the call says of where it comes from: this side
+ * @param from what the call says about where it comes from: this side
  */
 export function forwardedHeaderValue(
   selector: string,
@@ -199,8 +196,8 @@ function withPing(
 }
 
 /**
- * The value to encode as a response header that is forwarded, if it says of its
- * responder what it is not to say of this side.
+ * The value to encode as a response header that is forwarded, if it says about its
+ * responder what it is not to say about this side.
  *
  * @param bytes the header that was received from an extended responder
  * @param refusesPings whether this side asks the caller not to ping it
@@ -270,87 +267,6 @@ export function responseHeaderValue(
 }
 
 /**
- * Adds the header of an error response. Details and metadata that cannot be sent
- * are left out: without them, every error fits into a header.
- *
- * @param extension what to tell an extended caller; undefined for other callers
- * @param maxMetaSize the limit for metadata
- * @returns why something is left out; undefined if nothing is
- */
-export function addErrorHeader(
-  message: ValueWriter,
-  codec: Codec,
-  reason: unknown,
-  continued: boolean,
-  extension: ResponseExtension | undefined,
-  maxMetaSize: number,
-): unknown {
-  if (extension === undefined) {
-    const header = { error: plainErrorText(reason), continued };
-    message.add(codec, responseHeaderValue(header));
-    return undefined;
-  }
-  const { error, meta: own, ...about } = errorFields(reason);
-  const header = { error, about, continued };
-  const all = mergedMeta(extension.meta, own);
-  if (about.details === undefined && all === undefined) {
-    message.add(codec, responseHeaderValue(header, extension));
-    return undefined;
-  }
-  let meta: Metadata | undefined;
-  let failure: unknown;
-  try {
-    meta = checkMeta(all, codec, maxMetaSize, `error "${error}"`);
-  } catch (refusal) {
-    failure = refusal;
-  }
-  const withMeta = { ...extension, meta };
-  const lost = addDetails(message, codec, header, withMeta, reason);
-  return lost ?? failure;
-}
-
-/** Adds the header of an error with details or metadata, as far as they fit. */
-function addDetails(
-  message: ValueWriter,
-  codec: Codec,
-  header: ResponseHeader,
-  extension: ResponseExtension,
-  reason: unknown,
-): CodecError | undefined {
-  const { error, about } = header;
-  let failure: unknown;
-  try {
-    const alone = new ValueWriter();
-    alone.begin();
-    alone.add(codec, responseHeaderValue(header, extension));
-    const encoded = alone.message();
-    if (encoded.length <= PREFIX_SIZE + MAX_CALL_HEADER_SIZE) {
-      message.addRaw(encoded);
-      return undefined;
-    }
-  } catch (cause) {
-    failure = cause;
-  }
-  const plain = { ...header, about: { ...about!, details: undefined } };
-  message.add(
-    codec,
-    responseHeaderValue(plain, { ...extension, meta: undefined }),
-  );
-  const why = failure === undefined
-    ? `with them, it takes more than ${MAX_CALL_HEADER_SIZE} bytes`
-    : textOfFailure(failure);
-  return new CodecError(
-    failure === undefined ? "too-large" : "unsupported-type",
-    `Cannot send the details of error "${error}": ${why}`,
-    { cause: failure ?? reason },
-  );
-}
-
-function textOfFailure(failure: unknown): string {
-  return failure instanceof Error ? failure.message : String(failure);
-}
-
-/**
  * The error that a response header or a trailer reports.
  *
  * @param selector what the call is called here
@@ -375,61 +291,22 @@ export function remoteError(
 }
 
 /** A length of 0, which no value of any codec has. */
-const EMPTY_FRAME = new Uint8Array(4);
+export const EMPTY_FRAME = new Uint8Array(4);
 
 /**
- * Adds the trailer of a stream of values: an empty frame and a response header.
+ * Adds the trailer of a stream of values that is complete: an empty frame and a
+ * response header.
  *
- * @param failure the error that ended the stream; undefined if it is complete
- * @param maxMetaSize the limit for metadata
  * @param meta metadata that was not sent yet
- * @returns why something is not sent: see {@linkcode addErrorHeader}
  */
-export function addTrailer(
+export function addEnd(
   message: ValueWriter,
   codec: Codec,
-  failure: { reason: unknown } | undefined,
-  maxMetaSize: number,
   meta?: Metadata,
-): unknown {
-  message.addRaw(EMPTY_FRAME);
-  const extension: ResponseExtension = { keptIds: NO_IDS, meta };
-  if (failure !== undefined) {
-    return addErrorHeader(
-      message,
-      codec,
-      failure.reason,
-      false,
-      extension,
-      maxMetaSize,
-    );
-  }
-  let lost: unknown;
-  try {
-    extension.meta = checkMeta(meta, codec, maxMetaSize, "stream");
-  } catch (refusal) {
-    extension.meta = undefined;
-    lost = refusal;
-  }
-  const header = { error: undefined, continued: false };
-  message.add(codec, responseHeaderValue(header, extension));
-  return lost;
-}
-
-/**
- * Adds what says, within a stream of values, in which form the next ones are: an
- * empty frame and a response header, as a trailer is.
- *
- * @param bytes whether they are bytes as they are
- */
-export function addForm(
-  message: ValueWriter,
-  codec: Codec,
-  bytes: boolean,
 ): void {
-  const header: ResponseHeader = { error: undefined, continued: true };
+  const header = { error: undefined, continued: false };
   message.addRaw(EMPTY_FRAME);
-  message.add(codec, responseHeaderValue(header, { keptIds: NO_IDS, bytes }));
+  message.add(codec, responseHeaderValue(header, { keptIds: NO_IDS, meta }));
 }
 
 /**
@@ -512,9 +389,10 @@ export function useOfResponse({ about, meta }: ReceivedHeader): HeaderUse {
   return about?.details === undefined && meta === undefined ? "long" : "never";
 }
 
-const NO_IDS: readonly string[] = [];
+/** No IDs of functions. */
+export const NO_IDS: readonly string[] = [];
 
-/** What the field `Q` says of an error. */
+/** What the field `Q` says about an error. */
 function aboutError(
   { code, name, details, causes }: Record<string, unknown>,
 ): AboutError {

@@ -8,8 +8,8 @@ import { type Codec, CodecError } from "../../codec/internal.ts";
 import { kindOf } from "./selector.ts";
 
 /**
- * What the two programs of a call tell each other beside its values, such as a
- * token or the name of a tenant: text keys, and values that the codec carries.
+ * Named values that travel beside the values of a call, such as a token or the name
+ * of a tenant. The values can be anything that the codec carries.
  *
  * Names that begin with `qtalk.` are reserved. The limit for the encoded size is
  * the option `maxMetaSize` of both peers. Only peers of this package have metadata;

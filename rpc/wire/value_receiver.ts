@@ -11,6 +11,43 @@ import { type Metadata, refusalOfMeta } from "./metadata.ts";
 /** Means that a value has not arrived yet; `undefined` means the end. */
 export const absent: unique symbol = Symbol("absent");
 
+/** What loads the module that makes functions of the peer. */
+export interface ReceivingLoader {
+  /** The module, if it was loaded. */
+  readonly receiving: unknown;
+  /** Loads it. */
+  loadReceiving(): Promise<unknown>;
+}
+
+/**
+ * A decoded value that cannot be passed on yet: what makes the functions in it is
+ * being loaded.
+ */
+export class HeldValue {
+  /** The value, with pointers in place of functions. */
+  readonly value: unknown;
+  /** Makes the value that is passed on; to be called when it is ready. */
+  readonly finish: () => unknown;
+  readonly #loader: ReceivingLoader;
+
+  /** Holds a value. */
+  constructor(value: unknown, loader: ReceivingLoader, finish: () => unknown) {
+    this.value = value;
+    this.#loader = loader;
+    this.finish = finish;
+  }
+
+  /** Whether it can be passed on. */
+  get isReady(): boolean {
+    return this.#loader.receiving !== undefined;
+  }
+
+  /** Resolves when it can be passed on. */
+  whenReady(): Promise<unknown> {
+    return this.#loader.loadReceiving();
+  }
+}
+
 /**
  * Whether the values on a channel end in a trailer.
  *
@@ -38,7 +75,9 @@ export class ValueReceiver {
   trailerMeta: Metadata | undefined;
   /** What {@linkcode receive} has rejected with last, except for its signal. */
   error: unknown;
-  #state: "values" | "trailer" | "complete" | "failed" = "values";
+  #state: "values" | "held" | "trailer" | "complete" | "failed" = "values";
+  /** In the state `held`: a value that comes before all that was not read. */
+  #held: HeldValue | undefined;
   #failure: unknown;
   /** Whether values are bytes as they are. */
   #bytes = false;
@@ -52,7 +91,8 @@ export class ValueReceiver {
    *
    * @param reader reads the values of the channel
    * @param codec decodes the header of an error
-   * @param decode decodes a value; its bytes are valid during the call only
+   * @param decode decodes a value; its bytes are valid during the call only. It
+   * returns `absent` if it has called {@linkcode hold}
    * @param trailer whether a trailer ends the values
    * @param selector what was called, for errors
    * @param maxMetaSize the limit for metadata in the trailer. Default: it is ignored
@@ -84,6 +124,7 @@ export class ValueReceiver {
   receiveNow(): unknown | typeof absent {
     for (;;) {
       if (this.#state === "complete") return this.#end();
+      if (this.#state === "held") return this.#finishHeld();
       const bytes = this.#reader.next();
       if (bytes === undefined) return absent;
       if (bytes === null) return this.#end();
@@ -114,6 +155,7 @@ export class ValueReceiver {
    */
   skip(): void {
     try {
+      this.takeHeld();
       while (this.#state !== "complete") {
         const bytes = this.#reader.next();
         if (bytes === undefined || bytes === null) return;
@@ -139,6 +181,34 @@ export class ValueReceiver {
   /** Ends a wait for memory: there are no more values to wait for. */
   wake(): void {
     this.#wake?.();
+  }
+
+  /** Keeps a value that was decoded until it is ready; the next ones wait for it. */
+  hold(value: HeldValue): typeof absent {
+    this.#held = value;
+    this.#state = "held";
+    return absent;
+  }
+
+  /** Whether {@linkcode hold} keeps a value. */
+  get holds(): boolean {
+    return this.#state === "held";
+  }
+
+  /** The value that is held, which is not received any more. */
+  takeHeld(): HeldValue | undefined {
+    const held = this.#held;
+    if (held === undefined) return undefined;
+    this.#held = undefined;
+    this.#state = "values";
+    return held;
+  }
+
+  #finishHeld(): unknown | typeof absent {
+    // What was cut off is received as little as what was not read.
+    if (this.#cut === undefined && !this.#held!.isReady) return absent;
+    const held = this.takeHeld()!;
+    return this.#cut === undefined ? held.finish() : this.#end();
   }
 
   /** Decodes bytes that were read; `absent` if they are not a value. */
@@ -180,38 +250,51 @@ export class ValueReceiver {
   #wait(signal: AbortSignal | undefined): Promise<unknown> {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     let stopListening: (() => void) | undefined;
+    let isOver = false;
+    const fail = (error: unknown) => {
+      isOver = true;
+      stopListening?.();
+      reject(error);
+    };
     const advance = () => {
+      if (isOver) return;
       this.#wake = undefined;
       try {
         const value = this.receiveNow();
         if (value === absent) {
           this.#wake = advance;
-          return this.#reader.whenReadable(advance);
+          return this.#whenNext(advance, fail);
         }
         resolve(value);
       } catch (error) {
         reject(this.#named(error));
       }
+      isOver = true;
       stopListening?.();
     };
     if (signal !== undefined) {
       const onAbort = () => {
         this.#wake = undefined;
         this.#reader.cancelWhenReadable(advance);
-        reject(signal.reason);
+        fail(signal.reason);
       };
       signal.addEventListener("abort", onAbort, { once: true });
       stopListening = () => signal.removeEventListener("abort", onAbort);
     }
     this.#wake = advance;
     try {
-      this.#reader.whenReadable(advance);
+      this.#whenNext(advance, fail);
     } catch (error) {
       this.#wake = undefined;
-      stopListening?.();
-      reject(error);
+      fail(error);
     }
     return promise;
+  }
+
+  /** Calls back when there may be a value, or when what is held cannot be loaded. */
+  #whenNext(advance: () => void, fail: (error: unknown) => void): void {
+    if (this.#held === undefined) this.#reader.whenReadable(advance);
+    else this.#held.whenReady().then(advance, fail);
   }
 
   #named(error: unknown): unknown {
@@ -372,7 +455,7 @@ type Controller =
 function ownBytes(value: unknown): Uint8Array {
   if (!(value instanceof Uint8Array)) {
     throw new TypeError(
-      "Cannot read stream of bytes: a value is no Uint8Array",
+      "Cannot read stream of bytes: a value is not a Uint8Array",
     );
   }
   return value.length === value.buffer.byteLength

@@ -1,5 +1,5 @@
 /**
- * What a server says of itself. It may be any server: what it says is checked, and
+ * What a server says about itself. It may be any server: what it says is checked, and
  * of no use if it is not a description.
  *
  * @module

@@ -2,11 +2,17 @@ import { type Codec, json } from "../../codec/internal.ts";
 import { UsageError } from "./exit_code.ts";
 import { lazyModule } from "./lazy_module.ts";
 
-/** The `--codec` option of commands that encode values. */
+/** The `--codec` option of commands whose default is JSON. */
 export const CODEC_OPTION = {
   type: "string",
   value: "NAME",
-  about: "json, cbor or msgpack",
+  about: "json (default), cbor or msgpack",
+} as const;
+
+/** The `--codec` option of `interop` and of the commands that call it. */
+export const INTEROP_CODEC_OPTION = {
+  ...CODEC_OPTION,
+  about: "json, cbor (default) or msgpack",
 } as const;
 
 /** The modules of the codecs that need a library: JSON works without a registry. */

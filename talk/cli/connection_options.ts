@@ -65,7 +65,7 @@ export const DIAL_OPTIONS = {
 
 /** The options of commands that listen. */
 export const LISTEN_OPTIONS = {
-  cert: file("the certificate of this server, for tls: and wss:"),
+  cert: file("the certificate of this server"),
   key: file("the private key of --cert"),
   ca: file("the authority that issues the certificates of clients"),
   "client-cert": CLIENT_CERT,
@@ -281,9 +281,9 @@ export async function bothSecurities(
 const TLS_ONLY = "is for tls:, wss:, quic: and wt: only";
 const HTTP_ONLY = "is for ws: and wss: only";
 const NO_CLIENT_CERT =
-  "is for tls: and wss: only, as Deno asks no client of QUIC for a certificate";
+  "is for tls: and wss: only, because Deno cannot ask clients of QUIC for certificates";
 const PEER_ONLY = "is for peer: only";
-const NOT_FOR_PEER = "is not for peer:, whose peers have fingerprints";
+const NOT_FOR_PEER = "is not for peer:, where fingerprints identify peers";
 
 /** What `listen()` gets for `peer:`. */
 async function listenAsPeer(
@@ -391,7 +391,7 @@ async function dialWith(
       throw new UsageError(
         `Cannot dial "${
           redactedAddress(address!)
-        }" without its fingerprint: it follows "#" in the address, or is that of --pin`,
+        }" without its fingerprint: add it after "#" to the address, or pass --pin`,
       );
     }
   } else {
@@ -471,7 +471,7 @@ function parseHeader(text: string): [name: string, value: string] {
   if (!isHeader(name, "")) {
     // A secret with a colon may be in its place.
     throw new UsageError(
-      "Cannot use --header: what is before the colon is not a name of HTTP",
+      "Cannot use --header: the text before the colon is not a valid header name",
     );
   }
   if (!isHeader(name, value)) {

@@ -28,7 +28,7 @@ interface Group {
  * Writes the types of a service. Its description comes from the other end: names are
  * quoted, and texts stay within their comments.
  *
- * @param description what the service says of itself
+ * @param description what the service says about itself
  * @param name the name of the interface
  * @param origin where the description comes from, for the comment at the top
  */
@@ -60,9 +60,9 @@ export function declarationText(
     ...membersOf(root, types, "  "),
   ];
   return [
-    `// Written by qtalk types, from what ${
+    `// Written by qtalk types from the description of ${
       printableText(origin)
-    } says of itself.`,
+    }.`,
     ...types.imports,
     "",
     ...comment(
@@ -176,7 +176,7 @@ function* callSignature(
   yield `${indent}${signature(method, types)};`;
 }
 
-/** Whether nothing is known of what answers a group of selectors. */
+/** Whether nothing is known about what answers a group of selectors. */
 function isAnything({ prefix, args, params }: DescribedMethod): boolean {
   return prefix === true && args === undefined && params === undefined;
 }

@@ -33,7 +33,7 @@ Deno.test("declarationText(): groups are objects, and what is not known is unkno
   };
   assertEquals(
     declarationText(description, "Calculator", "tcp://x"),
-    `// Written by qtalk types, from what tcp://x says of itself.
+    `// Written by qtalk types from the description of tcp://x.
 import type { ByteStream } from "@qtalk/qtalk";
 
 /**
@@ -107,7 +107,7 @@ Deno.test("declarationText(): functions are callbacks, and streams in objects ar
   ];
   assertEquals(
     declarationText({ methods }, "Service", "x"),
-    `// Written by qtalk types, from what x says of itself.
+    `// Written by qtalk types from the description of x.
 import type { ByteStream, Callback } from "@qtalk/qtalk";
 
 /** The service, for remote<Service>(). */

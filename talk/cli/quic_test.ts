@@ -142,7 +142,7 @@ Deno.test("qtalk: what quic: cannot do is a usage error", () =>
         [[...at, "--ca", ca], 'Cannot use --ca for "quic://127.0.0.1:0"'],
         [
           [...at, "--client-cert", "required"],
-          "as Deno asks no client of QUIC for a certificate",
+          "because Deno cannot ask clients of QUIC for certificates",
         ],
         [
           ["inspect", "tcp://127.0.0.1:0", "quic://127.0.0.1:1"],

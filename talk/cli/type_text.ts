@@ -1,6 +1,6 @@
 /**
- * What is known of values, and JSON Schemas, as types of TypeScript. Both come from the other end: what
- * they say is written as text that cannot be anything but a type.
+ * Writes what is known about values, and JSON Schemas, as TypeScript types. Both
+ * come from the other end, so the text must not be able to be anything but a type.
  *
  * @module
  */

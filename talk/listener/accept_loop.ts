@@ -10,35 +10,35 @@ const MAX_FAILURES = 100;
 /** Milliseconds without a failure after which the next one is a new spell. */
 const SPELL_GAP = 10_000;
 
-/** Codes of errors for which the process or the system lacks something. */
+/** Codes of errors that mean that the process or the system lacks a resource. */
 const LACKING: readonly unknown[] = ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"];
 /** Codes of errors of one connection, which ended before it was accepted. */
 const ABORTED: readonly unknown[] = ["ECONNABORTED", "ECONNRESET", "EPROTO"];
 
-/** What an {@linkcode AcceptLoop} does with what happens. */
+/** The callbacks of an {@linkcode AcceptLoop}. */
 export interface AcceptEvents<T> {
   /** Takes what was accepted. The next one is accepted when it resolves. */
   take(accepted: T): void | Promise<void>;
   /**
-   * Called with `out-of-resources` when there is no file left for a connection:
-   * once, until none was missing for ten seconds.
+   * Called with `out-of-resources` when there is no file descriptor left for a
+   * connection: once, until none was missing for ten seconds.
    */
   onExhausted(error: TalkError): void;
   /**
-   * Called at each failure of a spell: it may make files free. If it resolves to
-   * true, accepting is retried at once.
+   * Called at each failure of a spell, so that it can free file descriptors. If it
+   * resolves to true, accepting is retried at once.
    */
   whileExhausted?(): Promise<boolean>;
 }
 
 /**
- * Accepts until its source has no more, whatever happens to the process meanwhile.
+ * Accepts connections until its source ends, even if the process runs out of files.
  *
- * A process without free files accepts again when there are some: clients wait in
- * the backlog of the socket, and the loop tries again, at first after 50 ms and at
- * last each second. A connection that has ended before it was accepted is skipped.
- * Any other error is one of the socket, such as that it no longer exists: the loop
- * ends after 100 of them in a row.
+ * A process that is out of files accepts again when it has free ones: clients wait
+ * in the backlog of the socket, and the loop tries again, at first after 50 ms and
+ * finally every second. A connection that ended before it was accepted is skipped.
+ * Any other error concerns the socket, for example because it no longer exists: the
+ * loop ends after 100 of these in a row.
  */
 export class AcceptLoop<T> {
   readonly #source: { accept(): Promise<T | null> };
@@ -54,7 +54,7 @@ export class AcceptLoop<T> {
    * Makes a loop; {@linkcode run} starts it.
    *
    * @param source what to accept from: `null` is its end
-   * @param events what to do with what happens
+   * @param events the callbacks
    * @param now the time in milliseconds
    */
   constructor(
@@ -70,7 +70,8 @@ export class AcceptLoop<T> {
   /**
    * Accepts until the source ends.
    *
-   * @throws {unknown} the error of a listening socket that is broken
+   * @throws {unknown} the error of the listening socket, after which it cannot be
+   * used
    */
   async run(): Promise<void> {
     for (;;) {
@@ -89,7 +90,7 @@ export class AcceptLoop<T> {
     }
   }
 
-  /** Waits no longer to retry: the source was closed. */
+  /** Stops waiting for the next attempt: the source was closed. */
   stop(): void {
     this.#stopped = true;
     this.#retryNow?.();
@@ -97,8 +98,8 @@ export class AcceptLoop<T> {
 
   async #failed(error: unknown): Promise<void> {
     const { code } = (error ?? {}) as { code?: unknown };
-    // The delay gives the event loop a turn; each such error has used up a
-    // connection, so there is no need for more.
+    // The delay lets the event loop turn. Each such error has used up a connection,
+    // so a longer delay is not needed.
     if (ABORTED.includes(code)) return await this.#wait(0);
     if (!LACKING.includes(code)) {
       if (++this.#failures >= MAX_FAILURES) throw error;
@@ -143,7 +144,7 @@ export interface Offer<T> {
   readonly item: T;
   /** Iterators that keep it until it is taken. */
   holders: number;
-  /** Whether a loop has been given it. */
+  /** Whether a loop has got it. */
   taken: boolean;
 }
 

@@ -23,52 +23,53 @@ import {
   type Offer,
   QUEUE_LENGTH,
 } from "./accept_loop.ts";
+import { Server } from "../../rpc/internal_server.ts";
 import { errorPrinter, TalkError, tookTooLong } from "../errors.ts";
 import {
   admit,
   checkCloseOptions,
   type CloseOptions,
   type ErrorContext,
+  loadedServer,
   Peer,
   type PeerOptions,
   type PeerWith,
   uses,
 } from "../peer.ts";
 
-/** What the sessions of a listener may take together. */
+/** Limits of all sessions of a listener together. */
 export interface SharedLimits {
   /**
-   * Sessions that may be open at once, including connections that `accept` has
-   * not decided about. `whenFull` says what gives way beyond that number.
+   * Sessions that may be open at once, including connections that `accept` has not
+   * decided about. `whenFull` says which connection is closed beyond that number.
    * Default: that of the pool, 1,024. Range: 1 to 2^30.
    */
   maxSessions?: number | undefined;
   /**
-   * What gives way to keep `maxSessions`: the new connection (`"refuse"`), or the
-   * open one that has been silent longest (`"evict"`). A connection is silent as
-   * long as there was no call on it, in either direction, or no channel if it is
-   * one of `listenSession()`. Connections that were used once are never evicted;
-   * if all were, the new one is closed. With `"evict"`, silent connections give
-   * way as well when the process has no file left for a new one. Default:
-   * `"refuse"`.
+   * Which connection is closed when `maxSessions` are open: the new one
+   * (`"refuse"`), or the open one that has been silent longest (`"evict"`). A
+   * connection is silent as long as there has been no call on it in either
+   * direction, or no channel if it is one of `listenSession()`. Connections that
+   * have been used are never evicted; if all have been used, the new one is closed.
+   * With `"evict"`, silent connections are also closed when the process has no file
+   * descriptor left for a new one. Default: `"refuse"`.
    */
   whenFull?: "refuse" | "evict" | undefined;
   /**
    * Milliseconds that a connection may take for the handshake of its transport,
    * which is that of TLS or the request of a WebSocket, then for `accept`, and then
-   * for `onPeer`.
-   * After that it is closed, and `onError` is called with `timeout`. There is no
-   * limit until the first call. (`serveWebSocket()` has no part in the handshake,
-   * which the HTTP server makes.) A number of at least 0; above 2^31 - 1 there is
-   * no limit. Default: 30,000.
+   * for `onPeer`. After that it is closed, and `onError` is called with `timeout`.
+   * There is no limit on the time until the first call. (`serveWebSocket()` does
+   * not limit the handshake, which the HTTP server performs.) A number of at least
+   * 0; above 2^31 - 1 there is no limit. Default: 30,000.
    */
   handshakeTimeout?: number | undefined;
   /**
    * Milliseconds without a call in either direction, or without a channel for
-   * `listenSession()`, after which a session is closed; it may be half as much
-   * more. A call that is under way is use for as long as it takes; spare channels
-   * are none. A number of at least 1; above 2^31 - 1 there is no limit. Default:
-   * no limit.
+   * `listenSession()`, after which a session is closed; closing may take up to half
+   * as long again. A session is in use while a call is in progress; spare channels
+   * do not count. A number of at least 1; above 2^31 - 1 there is no limit.
+   * Default: no limit.
    */
   sessionIdleTimeout?: number | undefined;
   /**
@@ -139,23 +140,23 @@ export function resolveSharedLimits(
 /** Options for accepting connections. */
 export interface ListenerOptions {
   /**
-   * Decides about every connection before any byte of it is read. If it returns
+   * Called for every connection before any byte of it is read. If it returns
    * `false` or throws, the connection is closed. Other connections are accepted
-   * while it is pending. Default: every connection is accepted.
+   * while its promise is pending. Default: every connection is accepted.
    */
   accept?:
     | ((connection: ConnectionInfo) => boolean | Promise<boolean>)
     | undefined;
   /**
-   * Called with what `accept` throws; with `limit-exceeded` when the listener
-   * closes a connection because `maxSessions` are open: once, until there is room;
-   * with `out-of-resources` when the process has no file left for a connection:
-   * once, until none was missing for ten seconds; with `timeout` when a connection
-   * has exceeded `handshakeTimeout`; with `handshake-failed` when the handshake of
-   * TLS has failed, with the `TlsError` as its `cause`; and when `listenSession()`
-   * closes a session that no loop has taken, see {@linkcode Listener.skipped}. Default: what
-   * `accept` throws is printed to standard error, at most 20 errors in ten
-   * seconds.
+   * Called with what `accept` throws, and with a `TalkError` whose code is
+   * `limit-exceeded` when the listener closes a connection because `maxSessions`
+   * are open (once, until there is room again); `out-of-resources` when the process
+   * has no file descriptor left for a connection (once, until none was missing for
+   * ten seconds); `timeout` when a connection has exceeded `handshakeTimeout`; or
+   * `handshake-failed` when a TLS handshake has failed, with the `TlsError` as its
+   * `cause`. Also called when `listenSession()` closes a session that no loop has
+   * taken, see {@linkcode Listener.skipped}. Default: what `accept` throws is
+   * printed to standard error, at most 20 errors in ten seconds.
    */
   onError?: ((error: unknown, context: ErrorContext) => void) | undefined;
 }
@@ -164,23 +165,23 @@ export interface ListenerOptions {
  * Options of listeners whose connections become peers.
  *
  * @typeParam C what their codec carries besides JSON's values
- * @typeParam Context what the program knows of a peer
+ * @typeParam Context what the program knows about a peer
  */
 export interface PeerListenerOptions<
   C extends Carried = Carried,
   Context = unknown,
 > {
   /**
-   * Called with every new peer, before any of its calls is handled, and with what
-   * is known of its connection. What it returns, or sets as `peer.context`, is the
-   * context of the peer, which handlers have as `call.peer.context`. (Write `onPeer`
+   * Called with every new peer and what is known about its connection, before any
+   * of its calls is handled. What it returns, or sets as `peer.context`, is the
+   * context of the peer, which handlers get as `call.peer.context`. (Write `onPeer`
    * before a `handler` that uses it, so that TypeScript infers the type.)
    *
    * If it returns a promise, the peer's calls wait until that resolves, and the
    * listener's loops get the peer afterwards. Up to `maxQueuedCalls` wait, with
    * their arguments unread; further ones fail with `busy: ...`. Meanwhile, `onPeer`
-   * can call the peer, which may use callbacks that were sent to it; its other calls
-   * back wait, too. `peer.signal` tells that the peer has left.
+   * can call the peer, which may use callbacks that were sent to it; all other
+   * calls of the peer wait. `peer.signal` aborts if the peer leaves.
    *
    * If it throws or rejects, or takes longer than `handshakeTimeout`, the peer is
    * closed, none of its calls is handled, and the error goes to `onError` with the
@@ -198,16 +199,16 @@ export interface PeerListenerOptions<
  * Accepts connections. Made by `listen()`, `listenSession()` and
  * `serveWebSocket()`.
  *
- * Iterating a listener gives the peers (or sessions) accepted from then on;
- * several loops may run at once, and leaving one does not affect the listener.
- * An iterator keeps up to 128 of them that its loop has not reached; it skips any
- * further, and {@linkcode skipped} counts them. To give up waiting for one peer,
- * call the iterator's `next({ signal })`.
+ * Iterating over a listener yields the peers (or sessions) accepted from then on.
+ * Several loops may run at once, and leaving one does not affect the listener. An
+ * iterator keeps up to 128 peers that its loop has not reached; it skips further
+ * ones, and {@linkcode skipped} counts them. To stop waiting for a peer, call the
+ * iterator's `next({ signal })`.
  *
- * A peer answers calls whether or not a loop gets it; what has to be done for every
- * peer belongs in `onPeer`. A session of `listenSession()` is of no use unless a
- * loop gets it. Up to 128 that no loop has taken wait for the next one. Further
- * ones are closed, as are those that all loops have skipped.
+ * A peer answers calls whether or not a loop gets it; code that must run for every
+ * peer belongs in `onPeer`. A session of `listenSession()` is useful only if a loop
+ * gets it. Up to 128 sessions wait for a loop. Further ones are closed, as are
+ * those that all loops have skipped.
  */
 export interface Listener<T> extends AsyncDisposable {
   /** The address to dial, with the port that was chosen for port 0. */
@@ -219,8 +220,8 @@ export interface Listener<T> extends AsyncDisposable {
    */
   readonly closed: Promise<void>;
   /**
-   * How often an iterator has skipped a peer or a session, because 128 were waiting
-   * in it already, or no loop was there and as many were waiting for one.
+   * How many peers or sessions were skipped, because 128 were already waiting in an
+   * iterator or, before there was one, for the first iterator.
    */
   readonly skipped: number;
   /**
@@ -240,7 +241,7 @@ export interface Listener<T> extends AsyncDisposable {
   >;
 }
 
-/** What a connection becomes: a peer, or a session. */
+/** Something that can be closed: a peer, a session or a listener. */
 export interface Closable {
   /** Settles when it has ended. */
   readonly closed: Promise<void>;
@@ -251,9 +252,12 @@ export interface Closable {
 /** Reports an error of a listener, which may be one of a peer that it made. */
 export type Report = (error: unknown, peer?: Peer) => void;
 
-/** What is done with what a listener makes of its connections. */
+/**
+ * How a listener treats the items (peers or sessions) that it makes from
+ * connections.
+ */
 export interface AcceptRules<T> {
-  /** Asks the program whether it wants an item. Default: it wants all. */
+  /** Asks the program whether to admit an item. Default: all are admitted. */
   admit?: (
     item: T,
     connection: ConnectionInfo,
@@ -264,7 +268,7 @@ export interface AcceptRules<T> {
    * as in use.
    */
   uses?: (item: T) => number;
-  /** Whether an item is of no use unless a loop gets it. Default: false. */
+  /** Whether an item is useless unless a loop gets it. Default: false. */
   needsLoop?: boolean;
 }
 
@@ -284,13 +288,13 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
    * with its transport.
    */
   readonly #active = new Map<Closable, Transport>();
-  /** Those of them that were never seen in use, the oldest first. */
+  /** The items that were never seen in use, the oldest first. */
   readonly #silent = new Set<Closable>();
-  /** Those that await the hook's decision. */
+  /** The connections that await the hook's decision. */
   readonly #asked = new Set<Closable>();
   readonly #iterators = new Set<AcceptIterator<T>>();
   readonly #rules: AcceptRules<T>;
-  /** What waits for a loop, if it is of no use without one. */
+  /** Items that wait for a loop, if they are useless without one. */
   readonly #unclaimed = new Set<T>();
   #skipped = 0;
   readonly #closed = Promise.withResolvers<void>();
@@ -298,7 +302,7 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
   /** The error that made the listener give up. */
   #failure: unknown;
 
-  /** Starts to accept connections; `make` may not fail for one of them alone. */
+  /** Starts to accept connections; if `make` throws, the listener ends. */
   constructor(
     source: TransportListener,
     make: (transport: Transport) => T,
@@ -408,14 +412,15 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
   }
 
   /**
-   * Closes what has been silent longest, if the program wants that: at once, as
-   * nothing is on its way. Returns whether there was such a connection.
+   * Closes the item that has been silent longest, if the program wants that
+   * (`whenFull`). It is closed at once, because nothing is in flight. Returns
+   * whether there was one.
    */
   async #evict(): Promise<boolean> {
     if (this.#limits.whenFull !== "evict") return false;
     for (const item of this.#silent) {
       this.#silent.delete(item);
-      // What is in use was used: it is never looked at again.
+      // An item that has been used is never checked again.
       if (this.#usesOf(item) > 0) continue;
       const transport = this.#active.get(item)!;
       void item.close();
@@ -427,7 +432,7 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
   }
 
   #usesOf(item: Closable): number {
-    // What awaits the decision of the hook is no item yet.
+    // A connection that awaits the decision of the hook is not an item yet.
     if (this.#asked.has(item)) return 0;
     return this.#rules.uses?.(item as T) ?? Infinity;
   }
@@ -443,7 +448,7 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
     try {
       this.#onError(error, { peer, selector: undefined });
     } catch (mistake) {
-      // An uncaught error is right, but the listener must go on.
+      // The error must be reported as uncaught, but the listener must continue.
       queueMicrotask(() => {
         throw mistake;
       });
@@ -492,7 +497,7 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
     try {
       item = this.#make(transport);
     } catch (error) {
-      // The connection is not the cause: every other one would fail too.
+      // The connection is not the cause: all others would fail, too.
       void discard(transport);
       this.#failure = error;
       return this.#source.close();
@@ -515,7 +520,7 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
     if (sessionIdleTimeout <= MAX_DELAY) this.#watchUse(item);
   }
 
-  /** Closes an item that is not used for the time that the program allows. */
+  /** Closes an item when it has not been used for `sessionIdleTimeout`. */
   #watchUse(item: T): void {
     const interval = this.#limits.sessionIdleTimeout / 2;
     let seen = this.#usesOf(item);
@@ -525,7 +530,7 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
       const uses = this.#usesOf(item);
       quiet = uses === seen && uses !== Infinity ? quiet + 1 : 0;
       seen = uses;
-      // Two checks in a row that find no use since the one before.
+      // Closed after two checks in a row that found no use since the previous one.
       if (quiet === 2) void item.close();
       else cancel = timeLimit(interval, check);
     };
@@ -573,7 +578,7 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
   }
 }
 
-/** What hooks are given, which is not the connection itself. */
+/** What hooks get: a copy, not the connection itself. */
 function infoOf(
   { remoteAddr, request, tls, way, via }: Accepted,
 ): ConnectionInfo {
@@ -612,7 +617,9 @@ export function peerListener<C extends Carried, Context>(
 ): ConnectionListener<PeerWith<C, Context>> {
   // One for all peers: it prints at a limited rate.
   const { accept, onPeer, onError = errorPrinter() } = options;
-  const shared = { ...options, onError } as PeerOptions<C>;
+  const shared = { ...options, onError, [loadedServer]: Server } as PeerOptions<
+    C
+  >;
   const { handshakeTimeout } = limits;
   return new ConnectionListener<PeerWith<C, Context>>(
     source,

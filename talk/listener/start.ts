@@ -3,6 +3,7 @@
  *
  * @module
  */
+import "../mod.ts"; // Keeps bundles in few chunks.
 import type { Carried } from "../../codec/internal.ts";
 import {
   type HandshakeLimit,
@@ -105,7 +106,7 @@ async function start<T>(
   }
 }
 
-/** Listens, also where a listener that no longer exists has left something. */
+/** Listens, even if a listener that no longer exists has left a socket file. */
 async function listenAt(
   scheme: Scheme,
   rest: string,
@@ -121,7 +122,10 @@ async function listenAt(
   }
 }
 
-/** Makes a listener whose sessions survive their connections, if that is wanted. */
+/**
+ * Makes a listener whose sessions survive their connections, with the option
+ * `resume`.
+ */
 async function resumingSource(
   { resume, accept, onError }: StartOptions,
   { session }: ResolvedSharedLimits,

@@ -10,7 +10,7 @@
  */
 export type End = "near" | "far";
 
-/** What every event has. */
+/** The members that every event has. */
 export interface ObservedBase {
   /** Milliseconds, on the clock of `performance.now()`. */
   readonly time: number;
@@ -26,11 +26,16 @@ export interface ObservedSession extends ObservedBase {
   readonly state: "opened" | "closed";
   /** The address of the far end; empty if it is unknown. */
   readonly address: string;
-  /** Why the session was lost, or what was no frame; undefined after a clean end. */
+  /**
+   * Why the session was lost, or what was not a frame; undefined after a clean end.
+   */
   readonly error?: unknown;
 }
 
-/** One end has ended its direction of the byte stream, or sent what is no frame. */
+/**
+ * One end has ended its direction of the byte stream, or sent something other than
+ * frames.
+ */
 export interface ObservedDirection extends ObservedBase {
   /** The kind of event. */
   readonly type: "direction";
@@ -38,11 +43,11 @@ export interface ObservedDirection extends ObservedBase {
   readonly state: "ended" | "failed" | "malformed";
   /** The end that did it. */
   readonly by: End;
-  /** Why reading failed, or what was no frame; undefined if it has ended. */
+  /** Why reading failed, or what was not a frame; undefined if it has ended. */
   readonly error?: unknown;
 }
 
-/** What is known of a channel. */
+/** A channel, as far as it has been observed. */
 export interface ObservedChannel {
   /** Its number, from 1, across all sessions of an observer. */
   readonly number: number;
@@ -194,7 +199,7 @@ export interface ObservedTrailer extends ObservedBase {
   readonly error: string | undefined;
 }
 
-/** Bytes that are no values, on a channel that became a byte stream. */
+/** Bytes that are not values, on a channel that became a byte stream. */
 export interface ObservedBytes extends ObservedBase {
   /** The kind of event. */
   readonly type: "bytes";
@@ -236,7 +241,7 @@ export interface ObservedCallEnd extends ObservedBase {
   readonly values: Readonly<Record<End, number>>;
 }
 
-/** What an observer hears of. */
+/** An event of a session. */
 export type ObservedEvent =
   | ObservedSession
   | ObservedDirection
@@ -251,8 +256,8 @@ export type ObservedEvent =
 
 /**
  * Called with everything that happens in sessions, in order, while the bytes are on
- * their way: what it does delays them. It must not change what it gets. What it
- * throws is an uncaught error, and the session goes on.
+ * their way, so it delays them. It must not change what it gets. An error that it
+ * throws is an uncaught error; the session goes on.
  */
 export type OnEvent = (event: ObservedEvent) => void;
 

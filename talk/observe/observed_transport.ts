@@ -17,9 +17,9 @@ import { type SessionTrace, Tracer } from "./session_trace.ts";
  * Makes an observer, for the option `observer` of `dial()`, `listen()` and others. It
  * can be used for any number of sessions, which it numbers.
  *
- * What `onEvent` throws is an uncaught error, and the session goes on.
+ * An error that `onEvent` throws is an uncaught error; the session goes on.
  *
- * @param onEvent is called with each event
+ * @param onEvent called with each event
  */
 export function observe(onEvent: OnEvent): Observer {
   const tracer = new Tracer({

@@ -15,13 +15,13 @@ export interface ObserveOptions {
   codecs?: readonly Codec[] | undefined;
 }
 
-/** Hears of what happens in sessions. Made by `observe()` of `@qtalk/qtalk/observe`. */
+/** Gets the events of sessions. Made by `observe()` of `@qtalk/qtalk/observe`. */
 export interface Observer {
   /**
-   * Makes a transport, for `qmux()`, that passes everything on to another one and has
-   * it observed. `dial()`, `listen()` and others do so by themselves.
+   * Makes a transport, for `qmux()`, that passes everything on to another one and
+   * reports what passes. `dial()`, `listen()` and others do this themselves.
    *
-   * @param transport the transport, which belongs to the new one
+   * @param transport the transport to observe; the new one owns it
    * @param options codecs and address
    */
   observe(transport: Transport, options?: ObserveOptions): Transport;
@@ -30,9 +30,9 @@ export interface Observer {
 /** The option of functions that make sessions. */
 export interface ObserverOption {
   /**
-   * Hears of everything that happens in the sessions: frames, channels and calls with
-   * their values; from `observe()` of `@qtalk/qtalk/observe`. Default: none, and then
-   * nothing is paid for it.
+   * Gets the events of the sessions: frames, channels and calls with their values.
+   * `observe()` of `@qtalk/qtalk/observe` makes one. Default: none, which costs
+   * nothing.
    */
   observer?: Observer | undefined;
 }

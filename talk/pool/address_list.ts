@@ -7,9 +7,9 @@ import type { ListAddresses, PoolAddresses } from "./types.ts";
 /** What an {@linkcode AddressList} needs of its pool. */
 export interface AddressListHost {
   readonly environment: Pick<Environment, "wait">;
-  /** Milliseconds between two questions. */
+  /** Milliseconds between two calls of the function. */
   readonly refreshInterval: number;
-  /** Milliseconds that an answer may take. */
+  /** Milliseconds that the function may take. */
   readonly timeout: number;
   /** There is a new list. */
   onList(addresses: readonly string[]): void;
@@ -24,7 +24,7 @@ export class AddressList {
   readonly #host: AddressListHost;
   readonly #stop = new AbortController();
   #iterator: AsyncIterator<readonly string[]> | undefined;
-  /** Ends the wait for the next question. */
+  /** Ends the wait for the next call. */
   #wake: (() => void) | undefined;
   #isAsked = false;
 
@@ -54,7 +54,7 @@ export class AddressList {
     }
   }
 
-  /** Asks a function again, now. */
+  /** Calls the function again, now. */
   ask(): void {
     this.#isAsked = true;
     this.#wake?.();
@@ -63,7 +63,7 @@ export class AddressList {
   /** Lists no more addresses. */
   stop(): void {
     this.#stop.abort();
-    // A generator that waits ends when it goes on.
+    // A generator that is waiting ends only when it resumes.
     Promise.resolve(this.#iterator?.return?.()).catch(() => {});
   }
 
@@ -78,7 +78,7 @@ export class AddressList {
       } catch (error) {
         if (!signal.aborted) this.#host.onError(error);
       }
-      // What has asked meanwhile may know of something newer.
+      // If a call was requested in the meantime, there may be a newer list already.
       if (!this.#isAsked) await this.#pause();
     }
   }

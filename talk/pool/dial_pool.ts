@@ -12,10 +12,10 @@ import {
 } from "./types.ts";
 
 /**
- * Connects to several servers that do the same, and makes a pool of the connections,
- * which is used in place of one peer. Each of them connects again with exponential
- * backoff whenever its connection is lost. It resolves when the first connection is
- * made; the others follow.
+ * Connects to several servers with the same service, and makes a pool of the
+ * connections, which is used in place of one peer. Each member connects again with
+ * exponential backoff whenever its connection is lost. It resolves when the first
+ * connection is made; the others follow.
  *
  * @example Servers that come and go
  * ```ts
@@ -39,7 +39,7 @@ import {
  * assertEquals(await api.double(2), 4);
  * ```
  *
- * @param addresses where the servers are
+ * @param addresses the addresses of the servers
  * @param options how calls are divided among them, limits, and the options of peers
  * and of connecting
  * @throws {TalkError} `timeout` if there is no connection within `readyTimeout`;

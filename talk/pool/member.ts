@@ -44,7 +44,7 @@ export class Member<C extends Carried = Carried> implements PoolMember<C> {
   readonly address: string;
   state: ConnectionState<C> = { name: "connecting", attempt: 1 };
   inFlight = 0;
-  /** Until when others are asked first. */
+  /** Until when other members get calls first. */
   #refusesUntil = -Infinity;
   /** The error of the latest attempt. */
   latestError: unknown;
@@ -84,12 +84,12 @@ export class Member<C extends Carried = Carried> implements PoolMember<C> {
     return usablePeer(this.state);
   }
 
-  /** Whether others are to be asked first. */
+  /** Whether other members should get calls first. */
   get refuses(): boolean {
     return this.#refusesUntil > this.#now();
   }
 
-  /** The member has refused a call: others are asked first for a while. */
+  /** The member has refused a call: other members get calls first for a while. */
   refused(error: unknown): void {
     if (!(error instanceof RemoteError)) return;
     const details = error.details as { retryAfter?: unknown } | undefined;

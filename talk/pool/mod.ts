@@ -1,6 +1,6 @@
 /**
- * Several servers in place of one: calls are divided among them, and go elsewhere
- * when one is lost. It is a subpath of its own: programs that do not use it do not
+ * Several servers in place of one: calls are divided among them, and go to others
+ * when one is lost. It has its own subpath, so programs that do not use it do not
  * load it.
  *
  * @example

@@ -48,7 +48,7 @@ import {
 /** How many addresses an error names. */
 const MAX_NAMED = 8;
 
-/** A call that a pool makes, to whichever member. */
+/** A call that a pool makes, to any member. */
 interface PooledCall<C extends Carried, T> extends PoolCall {
   readonly options: CallOptions;
   /** When it was made. */
@@ -86,7 +86,7 @@ export class Pool<C extends Carried = Carried>
   readonly #list: AddressList;
   /** By address. */
   readonly #members = new Map<string, Member<C>>();
-  /** Members that are not listed any more and end their calls. */
+  /** Members that are no longer listed and finish their calls. */
   readonly #leaving = new Set<Member<C>>();
   readonly #waiting: WaitingCalls<void>;
   readonly #closed = Promise.withResolvers<void>();
@@ -384,7 +384,8 @@ export class Pool<C extends Carried = Carried>
     try {
       this.#options.onError?.(error, { peer: undefined, selector: undefined });
     } catch (mistake) {
-      // An uncaught error is right, but it must not end the questions.
+      // The error must be reported as uncaught, but the function must be called
+      // again later.
       queueMicrotask(() => {
         throw mistake;
       });
@@ -401,7 +402,7 @@ export class Pool<C extends Carried = Carried>
       this.#waiting.release();
       for (const callback of [...this.#onConnected]) callback();
     }
-    // The list may know that the server has gone, or what is in its place.
+    // The list may already lack the lost server, or contain its replacement.
     if (before.name === "connected" && state.name === "waiting") {
       this.#list.ask();
     }

@@ -11,7 +11,7 @@ import type { CloseOptions, Peer, PeerOptions } from "../peer.ts";
 import type { BackoffOptions, ConnectionState } from "../reconnect/types.ts";
 
 /**
- * Asks for the addresses of a pool.
+ * Returns the addresses of a pool.
  *
  * @param options `signal`: aborts when the pool is closed, or the answer takes longer
  * than the `timeout` of the pool
@@ -21,8 +21,8 @@ export type ListAddresses = (
 ) => readonly string[] | Promise<readonly string[]>;
 
 /**
- * The addresses of a pool: an array, a function that is asked for them again and
- * again, or an async iterable whose every value is the whole list from then on.
+ * The addresses of a pool: an array, a function that is called repeatedly, or an
+ * async iterable that yields the whole list whenever it changes.
  */
 export type PoolAddresses =
   | readonly string[]
@@ -34,8 +34,9 @@ export interface PoolMember<C extends Carried = Carried> {
   /** The address, without user, password, query and fragment. */
   readonly address: string;
   /**
-   * The state of the connection. It ends as `closed`: with an error if the member
-   * was given up, and without one if it is not listed any more or the pool is closed.
+   * The state of the connection. The last state is `closed`: with an error if the
+   * member was given up, and without one if it is no longer listed or the pool is
+   * closed.
    */
   readonly state: ConnectionState<C>;
   /**
@@ -50,8 +51,8 @@ export interface PoolCall {
   /** What is called, as the program wrote it. */
   readonly selector: string;
   /**
-   * The argument value, as the program gave it; undefined if `forward()` forwards the
-   * call, and so does not decode it.
+   * The argument value, as the program gave it; undefined if `forward()` forwards
+   * the call, because it does not decode arguments.
    */
   readonly args: unknown;
 }
@@ -59,11 +60,11 @@ export interface PoolCall {
 /**
  * How a pool chooses the member for a call.
  *
- * - `"least-loaded"`: the one with the fewest calls in flight; by turns if several
- *   have as few.
+ * - `"least-loaded"`: the one with the fewest calls in flight; in turn if several
+ *   have equally few.
  * - `"round-robin"`: one after the other.
  * - A function chooses one of `members`, which are connected and have not refused
- *   the call: for calls that belong to a certain server as long as that is there.
+ *   the call: for calls that should go to a certain server while it is connected.
  */
 export type Balance =
   | "least-loaded"
@@ -76,16 +77,16 @@ export interface PoolOptions<C extends Carried = Carried>
   /** How the member for a call is chosen. Default: `"least-loaded"`. */
   balance?: Balance | undefined;
   /**
-   * How many addresses are connected to at the same time. Of a longer list, the pool
-   * takes some at random, so that many clients share many servers, and keeps those
-   * until they are not listed any more. An integer of at least 1, or `Infinity`.
+   * How many addresses the pool connects to at the same time. From a longer list,
+   * it chooses addresses at random, so that many clients share many servers, and
+   * keeps them as long as they are listed. An integer of at least 1, or `Infinity`.
    * Default: 64.
    */
   maxMembers?: number | undefined;
   /**
-   * To how many other members a call goes, one after the other, after one has refused
-   * it with `busy` or `unavailable`. A call that was not sent, because the
-   * connection was lost before, does not count. An integer of at least 0, or `Infinity`.
+   * How many further members a call goes to, one after the other, after a member
+   * has refused it with `busy` or `unavailable`. Members whose connection was lost
+   * before the call was sent do not count. An integer of at least 0, or `Infinity`.
    * Default: 3.
    */
   maxFailovers?: number | undefined;
@@ -101,8 +102,8 @@ export interface PoolOptions<C extends Carried = Carried>
    */
   maxAttempts?: number | undefined;
   /**
-   * How long the pool waits before it asks a function for the addresses again, in
-   * milliseconds. It also asks when a connection is lost. A number from 0 to
+   * How long the pool waits before it calls a function for the addresses again, in
+   * milliseconds. It also calls it when a connection is lost. A number from 0 to
    * 2^31 - 1. Default: 5,000.
    */
   refreshInterval?: number | undefined;
@@ -113,14 +114,14 @@ export interface PoolOptions<C extends Carried = Carried>
    */
   readyTimeout?: number | undefined;
   /**
-   * How long the calls of a member may go on that is not listed any more, streams
-   * included, in milliseconds. A number of at least 0; `Infinity` is no limit.
+   * How long the calls of a member that is no longer listed may go on, including
+   * streams, in milliseconds. A number of at least 0; `Infinity` is no limit.
    * Default: 30,000.
    */
   drainTimeout?: number | undefined;
   /**
-   * Called with every new connection, to log in or restore what the server needs. It
-   * makes its calls on `peer`; calls of the pool go to this member when it has
+   * Called with every new connection, to log in or restore what the server needs.
+   * Make its calls on `peer`: calls of the pool go to this member only when it has
    * finished. If it throws, the connection is closed and the attempt counts as
    * failed. Default: none.
    */
@@ -157,9 +158,10 @@ export const DEFAULT_POOL_OPTIONS: Readonly<
 });
 
 /**
- * Several servers that do the same, in place of one peer; `dialPool()` makes it.
+ * Several servers with the same service, in place of one peer; `dialPool()` makes
+ * it.
  *
- * Each call goes to one connected member. If that refuses it with `busy` or
+ * Each call goes to one connected member. If the member refuses it with `busy` or
  * `unavailable`, or the connection is lost before the call is sent, it goes to
  * another one. A call that may have begun is never sent again: it rejects, with
  * `connection-lost` if its connection is lost. A stream stays with the member where
@@ -167,16 +169,17 @@ export const DEFAULT_POOL_OPTIONS: Readonly<
  * stream is the whole argument and the call was not sent, it goes to another one.
  *
  * Calls that are made while no member is connected wait for one, within their
- * `timeout` and until their `signal` aborts. The `timeout` of a call is for all
- * members together. Handlers apply to all connections, also those of callbacks.
+ * `timeout` and until their `signal` aborts. The `timeout` of a call covers all
+ * members together. Handlers, and callbacks among the arguments, work on all
+ * connections.
  */
 export interface PeerPool<C extends Carried = Carried>
   extends Caller<C>, AsyncDisposable {
-  /** The members, without those that were given up or are not listed any more. */
+  /** The members, without those that were given up or are no longer listed. */
   readonly members: readonly PoolMember<C>[];
   /**
-   * Resolves when the pool was closed; rejects if it has given up all addresses and
-   * there will be no others. It never causes an unhandled rejection.
+   * Resolves when the pool has been closed; rejects if it has given up all
+   * addresses and cannot get others. It never causes an unhandled rejection.
    */
   readonly closed: Promise<void>;
   /**
@@ -191,7 +194,7 @@ export interface PeerPool<C extends Carried = Carried>
    * Puts middleware around the calls of every member; see `Peer.use()`.
    *
    * @returns a disposable that removes the middleware
-   * @throws {TypeError} if it is no middleware
+   * @throws {TypeError} if `middleware` is not a function
    */
   use<Context = unknown>(middleware: Middleware<Context>): Disposable;
   /** Puts middleware around the calls that match a pattern. */
@@ -204,7 +207,8 @@ export interface PeerPool<C extends Carried = Carried>
    * several calls that have to go to the same server. They do not count as in flight.
    *
    * @throws {MuxError} `session-closed` if the pool is closed
-   * @throws {unknown} `signal.reason`; why the pool has given up
+   * @throws {unknown} `signal.reason`, or the error with which the pool has given
+   * up
    */
   connected(options?: WaitOptions): Promise<Peer<C>>;
   /**

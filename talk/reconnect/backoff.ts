@@ -1,6 +1,7 @@
 import { checkOption } from "../../check_option.ts";
 import { MAX_DELAY } from "../../time_limit.ts";
-import { type BackoffOptions, DEFAULT_RECONNECT_OPTIONS } from "./types.ts";
+import { DEFAULT_RECONNECT_OPTIONS } from "../dial.ts";
+import type { BackoffOptions } from "./types.ts";
 
 /** Exponential backoff with jitter. */
 export class Backoff {

@@ -1,3 +1,4 @@
+import "../mod.ts"; // Keeps bundles in few chunks.
 import type { Carried } from "../../codec/internal.ts";
 import {
   connectionLost,
@@ -29,11 +30,11 @@ import {
   type Peer,
 } from "../peer.ts";
 import { SharedHandlers } from "./shared_handlers.ts";
-import {
-  type ConnectionState,
-  DEFAULT_RECONNECT_OPTIONS,
-  type ReconnectingPeer,
-  type ReconnectOptions,
+import { DEFAULT_RECONNECT_OPTIONS } from "../dial.ts";
+import type {
+  ConnectionState,
+  ReconnectingPeer,
+  ReconnectOptions,
 } from "./types.ts";
 import { WaitingCalls } from "./waiting_calls.ts";
 
@@ -99,7 +100,9 @@ export class Reconnector<C extends Carried = Carried>
   #peer: Peer<C> | undefined;
   /** Whether a peer was at the other end of a connection. */
   #met = false;
-  /** Whether something else was, so that another attempt is of no use. */
+  /**
+   * Whether something other than a peer was, so that another attempt is useless.
+   */
   #isStranger = false;
   /** Whether the last connection ended within the first frame. */
   #wasCut = false;
@@ -229,7 +232,7 @@ export class Reconnector<C extends Carried = Carried>
     try {
       this.#options.onState?.(state);
     } catch (mistake) {
-      // An uncaught error is right, but it must not end the reconnecting.
+      // The error must be reported as uncaught, but must not end the reconnecting.
       queueMicrotask(() => {
         throw mistake;
       });
@@ -285,7 +288,7 @@ export class Reconnector<C extends Carried = Carried>
     }
   }
 
-  /** Makes a connection available to calls; resolves to why it ended. */
+  /** Makes a connection available to calls; resolves to the reason for its end. */
   async #use(peer: Peer<C>): Promise<unknown> {
     const since = this.#environment.now();
     this.#set({ name: "connected", peer });
@@ -298,9 +301,10 @@ export class Reconnector<C extends Carried = Carried>
   }
 
   /**
-   * Decides whether a connection was to something that is no peer, such as an HTTP
-   * server, or that does not want this one, and will not change. If there was a peer
-   * before, it may only be away, behind a proxy that answers in its place.
+   * Decides whether a connection was to something other than a peer, such as an
+   * HTTP server, or to a server that refuses this peer, neither of which will
+   * change. If there was a peer before, it may only be absent, behind a proxy that
+   * answers in its place.
    */
   #judge(peer: Peer<C>, loss: unknown): void {
     const { heard, received } = rawSession(peer.session);
@@ -323,7 +327,10 @@ export class Reconnector<C extends Carried = Carried>
   }
 }
 
-/** Resolves to why a connection ended; that the peer closed it is a loss too. */
+/**
+ * Resolves to why a connection ended. A connection that the peer closed counts as
+ * lost, too.
+ */
 async function lossOf(peer: Peer): Promise<unknown> {
   try {
     await peer.closed;

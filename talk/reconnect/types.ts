@@ -21,9 +21,8 @@ export interface BackoffOptions {
    */
   maxDelay?: number | undefined;
   /**
-   * The largest share of a delay that is randomly left out, so that many
-   * clients do not reconnect at the same time. A number from 0 to 1. Default:
-   * 0.5.
+   * The largest part of a delay that is randomly left out, so that many clients do
+   * not reconnect at the same time. A number from 0 to 1. Default: 0.5.
    */
   jitter?: number | undefined;
 }
@@ -32,11 +31,10 @@ export interface BackoffOptions {
 export interface ReconnectOptions<C extends Carried = Carried>
   extends BackoffOptions {
   /**
-   * After how many failed attempts in a row the peer gives up; this includes
-   * the attempts for the first connection. It gives up at once at an error that
-   * is permanent, such as 401 (see `TalkError.permanent`), and if what answers at
-   * the address is no peer. An integer of at least 1, or `Infinity`. Default:
-   * `Infinity`.
+   * After how many failed attempts in a row the peer gives up; this includes the
+   * attempts for the first connection. It gives up at once after a permanent error,
+   * such as 401 (see `TalkError.permanent`), and if the server at the address is
+   * not a peer. An integer of at least 1, or `Infinity`. Default: `Infinity`.
    */
   maxAttempts?: number | undefined;
   /**
@@ -46,31 +44,17 @@ export interface ReconnectOptions<C extends Carried = Carried>
   maxWaitingCalls?: number | undefined;
   /**
    * Called with every new connection, to restore what the server lost with the
-   * previous one. It makes its calls on `peer`; all other calls wait until it
-   * has finished. If it throws, the connection is closed and the attempt counts
-   * as failed. Default: none.
+   * previous one. Make its calls on `peer`: all other calls wait until it has
+   * finished. If it throws, the connection is closed and the attempt counts as
+   * failed. Default: none.
    */
   onConnect?: ((peer: Peer<C>) => void | Promise<void>) | undefined;
   /**
-   * Called with every new state. The error of each attempt that is made again is
-   * in the state `waiting`. Default: none.
+   * Called with every new state. The state `waiting` has the error of the attempt
+   * that failed. Default: none.
    */
   onState?: ((state: ConnectionState<C>) => void) | undefined;
 }
-
-/** The defaults of {@linkcode ReconnectOptions}. */
-export const DEFAULT_RECONNECT_OPTIONS: Readonly<
-  Record<
-    keyof BackoffOptions | "maxAttempts" | "maxWaitingCalls",
-    number
-  >
-> = Object.freeze({
-  minDelay: 100,
-  maxDelay: 30_000,
-  jitter: 0.5,
-  maxAttempts: Infinity,
-  maxWaitingCalls: 1_024,
-});
 
 /** What a {@linkcode ReconnectingPeer} is doing. */
 export type ConnectionState<C extends Carried = Carried> =
@@ -107,7 +91,7 @@ export type ConnectionState<C extends Carried = Carried> =
  */
 export interface ReconnectingPeer<C extends Carried = Carried>
   extends Caller<C>, AsyncDisposable {
-  /** What it is doing. */
+  /** The current state. */
   readonly state: ConnectionState<C>;
   /**
    * Resolves when the peer was closed; rejects with the error of the last
@@ -127,14 +111,14 @@ export interface ReconnectingPeer<C extends Carried = Carried>
    * all later ones; see `Peer.use()`.
    *
    * @returns a disposable that removes the middleware
-   * @throws {TypeError} if it is no middleware
+   * @throws {TypeError} if `middleware` is not a function
    */
   use<Context = unknown>(middleware: Middleware<Context>): Disposable;
   /**
    * As above, around the calls that match a pattern.
    *
    * @returns disposing of it removes the middleware
-   * @throws {TypeError} if it is no middleware
+   * @throws {TypeError} if `middleware` is not a function
    */
   use<Context = unknown>(
     pattern: string,

@@ -38,7 +38,7 @@ export class WaitingCalls<T> {
   /**
    * Makes a call when there is a connection, with the remaining time.
    *
-   * @param limit what `timeLimitOf()` says of the options
+   * @param limit what `timeLimitOf()` says about the options
    * @throws {MuxError} `limit-exceeded` if too many calls wait
    * @throws {RpcError} `timeout` or `deadline-exceeded`
    * @throws {unknown} `signal.reason`, or the reason of {@linkcode end}
@@ -109,7 +109,7 @@ export class WaitingCalls<T> {
     return promise.finally(() => signal.removeEventListener("abort", onAbort));
   }
 
-  /** There is a connection: all that wait go on. */
+  /** There is a connection: everything that waits continues. */
   release(target: T): void {
     this.#settle((waiter) => waiter.resolve(target));
   }

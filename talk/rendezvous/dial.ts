@@ -20,7 +20,7 @@ import {
 } from "./relayed.ts";
 import { placesFrom, SELECTORS } from "./wire.ts";
 
-/** The default of `rendezvous.directTimeout`, in milliseconds. */
+/** The default of `PeerMeetingOptions.directTimeout`, in milliseconds. */
 export const DEFAULT_DIRECT_TIMEOUT = 2_000;
 
 /** What an attempt to dial a peer needs. */
@@ -102,7 +102,7 @@ export async function dialPeer(
     if (how.relay === false) {
       throw new RendezvousError(
         "no-direct-way",
-        `no direct way to the peer opened within ${directTimeout} ms, and the option "rendezvous.relay" is false`,
+        `no direct connection to the peer within ${directTimeout} ms, and option "rendezvous.relay" is false`,
       );
     }
     const relayed = await meetThrough(meeting);
@@ -190,12 +190,12 @@ function fingerprintFrom(
   const [first, ...others] = pinsOf(pin) ?? [];
   if (first === undefined) {
     throw new TypeError(
-      'the fingerprint of the peer is missing: it follows "#" in the address, or is the option "tls.pin"',
+      'the fingerprint of the peer is missing: add it after "#" to the address, or pass option "tls.pin"',
     );
   }
   if (others.length > 0) {
     throw new TypeError(
-      'Cannot use several fingerprints in option "tls.pin" with peer: there is one peer of that name',
+      'Cannot use several fingerprints in option "tls.pin" with peer: a name belongs to one peer',
     );
   }
   return first;

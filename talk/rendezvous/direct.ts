@@ -1,6 +1,6 @@
 /**
- * The direct way between two peers: each uses a single socket, and both send, so that
- * the routers between them expect an answer.
+ * Direct connections between two peers: each uses a single socket, and both send,
+ * so that the routers between them expect an answer.
  *
  * @module
  */

@@ -8,9 +8,9 @@ import { RemoteError } from "../../rpc/internal.ts";
  * | `unknown-peer` | no peer is registered under the name now |
  * | `other-key` | the peer that is registered under the name has another key |
  * | `name-taken` | another key has registered the name |
- * | `bad-proof` | a peer has not proved that it owns its key |
+ * | `bad-proof` | a peer did not prove that it has its key |
  * | `limit-exceeded` | the rendezvous has as many names, meetings or relays as it allows |
- * | `no-direct-way` | no direct way opened in time, and the option `relay` is false |
+ * | `no-direct-way` | no direct connection was made in time, and the option `relay` is `false` |
  * | `not-reached` | the peer is registered, but did not answer |
  */
 export type RendezvousErrorCode =
@@ -47,7 +47,7 @@ export class RendezvousError extends Error {
    * Makes an error of a meeting.
    *
    * @param code what is wrong
-   * @param message the same, in words
+   * @param message a description for people
    * @param options the underlying `cause`, if there is one
    */
   constructor(
@@ -67,7 +67,7 @@ export function meetingError(cause: unknown): unknown {
   const { code, text } = cause;
   if (code === "not-found") {
     return new TypeError(
-      "the address is that of a service that is no rendezvous",
+      "the service at the address is not a rendezvous",
       {
         cause,
       },

@@ -108,7 +108,7 @@ export function loadIdentity(
   }
   if (!isUsable(certificate.publicKey)) {
     throw new TypeError(
-      'the key of option "tls.cert" is not one of ECDSA with P-256',
+      'the key of option "tls.cert" is not an ECDSA key on P-256',
     );
   }
   if (!certificate.checkPrivateKey(key)) {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import "../mod.ts"; // Keeps bundles in few chunks.
 export { peer } from "./scheme.ts";
 export {
   type RendezvousOptions,

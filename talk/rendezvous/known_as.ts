@@ -1,6 +1,7 @@
 /**
- * What a peer knows its rendezvous as. The proof with which the peer registers names
- * it, so that a rendezvous cannot pass that proof on to another one: SPEC.md, "Keys".
+ * How a peer identifies its rendezvous. The proof with which the peer registers
+ * contains this identity, so that a rendezvous cannot pass that proof on to another
+ * one: SPEC.md, "Keys".
  *
  * @module
  */
@@ -11,11 +12,11 @@ import { fingerprintOf, pinsOf } from "../../mux/internal_deno.ts";
 const WITH_HOST = /^(?:quic|wt|tls|tcp|wss?):(?=\/\/)/i;
 
 /**
- * What the peer that dials a rendezvous knows it as: the certificates that it has
- * pinned, or else the host.
+ * How the peer that dials a rendezvous identifies it: by the certificates that it
+ * has pinned, or else by the host.
  *
  * @param address the address of the rendezvous
- * @param tls whom the peer trusts as the rendezvous
+ * @param tls which rendezvous the peer trusts
  * @returns several fingerprints are separated by commas; empty if there is no host
  */
 export function knownAs(
@@ -29,7 +30,7 @@ export function knownAs(
   return normal(host);
 }
 
-/** What peers may know the listener with a certificate as. */
+/** How peers may identify the listener with a certificate. */
 export function identitiesIn(
   { fingerprint, names }: PeerCertificate,
 ): readonly string[] {

@@ -3,12 +3,12 @@
  * this with the scheme `peer:`; this subpath has the rendezvous service, through
  * which the peers find each other.
  *
- * `peer:NAME@ADDRESS#FINGERPRINT` is the address of a peer. It has the name that the
- * peer is registered under, the address of the rendezvous, and the fingerprint of the
- * peer's certificate, which dialing requires. The connection goes directly from
- * machine to machine if a way opens within two seconds, and through the rendezvous
- * otherwise. Either way, only the two peers can read it, and each knows the key of
- * the other.
+ * `peer:NAME@ADDRESS#FINGERPRINT` is the address of a peer. It has the name that
+ * the peer is registered under, the address of the rendezvous, and the fingerprint
+ * of the peer's certificate, which dialing requires. The connection goes directly
+ * from machine to machine if that succeeds within two seconds, and otherwise
+ * through the rendezvous. Either way, only the two peers can read it, and each
+ * knows the key of the other.
  *
  * @module
  */

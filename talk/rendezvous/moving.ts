@@ -1,6 +1,6 @@
 /**
- * Sessions that begin on the relayed way, and move to a direct one when it opens:
- * SPEC.md, "Moving".
+ * Sessions that begin over a relayed connection, and move to a direct one when it
+ * is made: SPEC.md, "Moving".
  *
  * @module
  */
@@ -87,7 +87,7 @@ export async function beginMoving(
       onTimeout: () => new Error("continuing the session took too long"),
     });
     isMoving = true;
-    // What it says to have received stays true until the session has moved.
+    // What it reports as received must stay true until the session has moved.
     session.pause();
     try {
       const connection = await resume.whileOpen(
@@ -121,7 +121,7 @@ export async function beginMoving(
         await move(transport, ++attempt);
         return options.onMoved();
       } catch {
-        // The session goes on as it was, and another attempt follows.
+        // The session continues unchanged, and another attempt follows.
       }
     }
   };
@@ -234,7 +234,8 @@ export class MovableSessions {
       found.attempt = answered.attempt;
       found.lost = undefined;
       if (found.transport.hasEnded) {
-        // What the relayed connection said of it, the other peer has not read.
+        // The other peer has not read what the relayed connection reported about
+        // it.
         await direct.write(Uint8Array.of(resume.RECORD.close));
         await direct.closeWrite();
         while (await direct.read() !== null);
@@ -265,6 +266,6 @@ function whenClosed(session: Transport, onClosed: () => void): void {
 function unexpected(): RendezvousError {
   return new RendezvousError(
     "bad-proof",
-    "the peer has not continued a session of its own",
+    "the peer tried to continue a session that is not its own",
   );
 }

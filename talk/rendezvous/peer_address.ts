@@ -37,7 +37,7 @@ export function parsePeerAddress(rest: string): PeerAddress {
   const fingerprint = digits === undefined ? undefined : fingerprintOf(digits);
   if (digits !== undefined && fingerprint === undefined) {
     throw new SyntaxError(
-      'what follows "#" is not the SHA-256 fingerprint of a certificate',
+      'the text after "#" is not the SHA-256 fingerprint of a certificate',
     );
   }
   return { name, rendezvous, fingerprint };

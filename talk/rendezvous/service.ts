@@ -36,16 +36,16 @@ const ANSWER_TIME = 5_000;
 /** Limits of a rendezvous. */
 export interface RendezvousOptions {
   /**
-   * Names that are registered at once, and those that are kept for peers that were
-   * lost. The latter give way, the oldest first. An integer of at least 1. Default:
-   * 4,096.
+   * Names that are registered or kept for lost peers at the same time. When there
+   * are more, kept names are dropped, the oldest first. An integer of at least 1.
+   * Default: 4,096.
    */
   maxNames?: number | undefined;
   /** Names of one session. An integer of at least 1. Default: 4. */
   maxNamesPerSession?: number | undefined;
   /**
-   * Meetings that wait at once for an answer from their listening peer. An integer of
-   * at least 1. Default: 1,024.
+   * Meetings that wait at the same time for the answer of their listening peer. An
+   * integer of at least 1. Default: 1,024.
    */
   maxMeetings?: number | undefined;
   /** The same for one listening peer. An integer of at least 1. Default: 16. */
@@ -68,11 +68,11 @@ export interface RendezvousOptions {
    */
   nameGrace?: number | undefined;
   /**
-   * What peers may know this rendezvous as: the hosts in its addresses, and the
-   * SHA-256 fingerprints of certificates that they pin. A registration that was made
-   * for another rendezvous is refused. Default: the certificate of the listener and
-   * the names in it; for a listener without one, such as at `tcp:` or after a proxy,
-   * registrations are not checked.
+   * How peers may identify this rendezvous: the hosts in its addresses, and the
+   * SHA-256 fingerprints of certificates that they pin. A registration that was
+   * made for another rendezvous is refused. Default: the certificate of the
+   * listener and the names in it; for a listener without one, such as at `tcp:` or
+   * after a proxy, registrations are not checked.
    */
   identities?: readonly string[] | undefined;
 }
@@ -113,7 +113,7 @@ export interface RendezvousStats {
  * addresses.
  */
 export interface RendezvousService extends HandlerObject {
-  /** Its figures, as they are now. */
+  /** Its current figures. */
   readonly stats: RendezvousStats;
 }
 
@@ -133,7 +133,7 @@ export interface RendezvousService extends HandlerObject {
  * assertEquals(service.stats.names, 0);
  * ```
  *
- * @param options limits, and what peers may know the rendezvous as
+ * @param options limits, and how peers may identify the rendezvous
  * @throws {RangeError} if a limit is out of range
  * @throws {TypeError} if one of `identities` is neither a host nor a fingerprint
  */

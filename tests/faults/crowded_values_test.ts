@@ -6,7 +6,7 @@
  */
 import { assertEquals, assertLessOrEqual } from "@std/assert";
 import { handlerFrom, type Peer } from "@qtalk/qtalk";
-import { rawSession } from "../../mux/raw.ts";
+import { rawSession } from "../../mux/session.ts";
 import { type Harness, type PairOptions, test } from "../support/harness.ts";
 import { data, open } from "../support/wire.ts";
 import { turn, within } from "../support/within.ts";

@@ -17,7 +17,7 @@ import {
   type SessionOptions,
 } from "@qtalk/qtalk";
 import type { QmuxChannel } from "../../mux/channel/channel.ts";
-import { rawSession } from "../../mux/raw.ts";
+import { rawSession } from "../../mux/session.ts";
 import { CHANNEL_SIZE } from "../../mux/flow/memory_account.ts";
 import {
   type ResolvedSessionOptions,

@@ -9,7 +9,9 @@ const SHORTEST = 100;
 
 /**
  * Time that passes when a test says so, for timers of a tenth of a second and
- * more; shorter ones are how the event loop is given a turn, and stay real.
+ * more; shorter ones are how the event loop is given a turn, and stay real. The
+ * clock that durations are measured by stands still meanwhile, at a multiple of ten
+ * milliseconds, so that coarse timers need not round.
  */
 export class FakeTime implements Disposable {
   readonly #setTimeout = globalThis.setTimeout;
@@ -42,6 +44,8 @@ export class FakeTime implements Disposable {
       if (!this.#timers.delete(id as number)) this.#clearTimeout(id);
     };
     // As Deno does it, nobody waits for a signal that nobody listens to.
+    const begin = Math.ceil(performance.now() / 10) * 10;
+    performance.now = () => begin + this.#now;
     AbortSignal.timeout = (delay) => {
       const { signal } = new AbortController();
       let id: number;
@@ -78,5 +82,7 @@ export class FakeTime implements Disposable {
     globalThis.setTimeout = this.#setTimeout;
     globalThis.clearTimeout = this.#clearTimeout;
     AbortSignal.timeout = this.#signal;
+    // What it has hidden is a method of its prototype.
+    Reflect.deleteProperty(performance, "now");
   }
 }

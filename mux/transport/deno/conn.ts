@@ -4,6 +4,7 @@
  *
  * @module
  */
+import "../../internal.ts"; // Keeps bundles in few chunks.
 import { nextTurn } from "../../flow/turns.ts";
 import type {
   KeptTransport,

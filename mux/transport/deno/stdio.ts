@@ -1,3 +1,4 @@
+import "../../internal.ts"; // Keeps bundles in few chunks.
 import { STDIO_ADVICE } from "../../errors.ts";
 import { singleListener } from "../single_listener.ts";
 import type { AdvisingTransport, KeptTransport, Scheme } from "../types.ts";
@@ -30,7 +31,7 @@ function checkOpen(): void {
   } catch (cause) {
     if (!(cause instanceof Deno.errors.BadResource)) return;
     throw new Deno.errors.BadResource(
-      "stdin and stdout are closed, and no process has them twice",
+      "stdin and stdout have been used already and are closed",
     );
   }
 }

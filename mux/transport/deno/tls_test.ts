@@ -1,6 +1,5 @@
 import { assertEquals } from "@std/assert";
 import {
-  handlerFrom,
   listen,
   type Peer,
   type TlsListenOptions,

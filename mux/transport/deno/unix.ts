@@ -1,3 +1,4 @@
+import "../../internal.ts"; // Keeps bundles in few chunks.
 import { untilAborted } from "../../../time_limit.ts";
 import { parsePath } from "../address_forms.ts";
 import { connListener, connTransport } from "./conn.ts";

@@ -41,19 +41,19 @@ export interface WindowLike {
  * scope (`self`). Both ends make one, in any order. Other messages on the same
  * port are ignored.
  *
- * The other end has `greetingTimeout` to start. A port carries one transport at a
- * time and, when that is closed, another one, if the other end makes another one
- * too. Closing the transport therefore neither closes a `MessagePort` nor ends a
- * worker: the program does that, afterwards, since an open port keeps a process
- * running on some versions of Deno. If it calls `close()` or
- * `terminate()` before, the transport fails, and the other end is notified. So does,
- * at once, a new one over a port or a worker that an earlier transport has seen end,
- * and in Node one over any closed port. Deno does not say whether a port is closed:
- * there, `greetingTimeout` ends it.
+ * The other end has to start within `greetingTimeout`. A port carries one transport
+ * at a time; when that is closed, both ends can make another one. Closing the
+ * transport therefore neither closes a `MessagePort` nor ends a worker: do that
+ * afterwards, because an open port keeps a process running on some versions of
+ * Deno. If the port is closed or the worker is terminated first, the transport
+ * fails, and the other end is notified. A new transport over a port or a worker
+ * that an earlier transport has seen end fails at once, and in Node so does one
+ * over any closed port. Deno does not say whether a port is closed: there, such a
+ * transport fails after `greetingTimeout`.
  *
  * Bytes are copied once and then transferred, and short messages are cloned. A
- * write waits while more than 1 MiB was sent but not read. To other listeners of
- * the port, the messages are objects with a field `qtalk`, or strings that begin
+ * write waits while more than 1 MiB has been sent but not read. To other listeners
+ * of the port, the messages are objects with a field `qtalk`, or strings that begin
  * with `"\0qtalk"`, which listeners that are added later do not see.
  *
  * @example A worker that answers calls

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import "../../internal.ts"; // Keeps bundles in few chunks.
 import { hostPort, parseHostPort, parsePath } from "../address_forms.ts";
 import {
   type FileInfo,

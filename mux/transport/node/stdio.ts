@@ -1,3 +1,4 @@
+import "../../internal.ts"; // Keeps bundles in few chunks.
 import { STDIO_ADVICE } from "../../errors.ts";
 import type { Transport } from "../../types.ts";
 import { singleListener } from "../single_listener.ts";
@@ -29,7 +30,7 @@ function open(rest: string): Transport {
   const { stdin, stdout } = requiredModule<ProcessModule>("node:process");
   if (stdin.destroyed) {
     const error = new Error(
-      "stdin and stdout are closed, and no process has them twice",
+      "stdin and stdout have been used already and are closed",
     );
     error.name = "BadResource";
     throw error;

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import "../../internal.ts"; // Keeps bundles in few chunks.
 import { Handshakes } from "../handshakes.ts";
 import { nextPass } from "../../flow/turns.ts";
 import { timeLimit } from "../../../time_limit.ts";

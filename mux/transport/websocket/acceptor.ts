@@ -55,24 +55,24 @@ export interface UpgradeOptions extends ListenSchemeOptions {
   /** The only path that accepts WebSockets. Default: every path. */
   path?: string | undefined;
   /**
-   * Decides about every request before it becomes a WebSocket: `false` answers
-   * with 401, a `Response` is sent as the answer. It gets a copy of the request,
-   * which stays readable while the peer is connected. Pages cannot set headers
-   * here: identify a browser by a cookie, a part of the URL, a subprotocol, or the
-   * first call. Default: every request is accepted.
+   * Called for every request before it becomes a WebSocket: `false` refuses it with
+   * 401, and a `Response` refuses it with that response. It gets a copy of the
+   * request, which stays readable while the peer is connected. Pages cannot set
+   * headers here: identify a browser by a cookie, a part of the URL, a subprotocol,
+   * or the first call. Default: every request is accepted.
    */
   authenticate?: RequestDecision | undefined;
   /**
-   * Subprotocols that the server speaks; it agrees to the first one of the
-   * client's that is among them. Default: none.
+   * Subprotocols that the server accepts; it chooses the first one of the client's
+   * that is among them. Default: none.
    */
   protocols?: readonly string[] | undefined;
   /**
-   * Milliseconds of silence after which a client counts as lost; 0 for never.
-   * The server pings it when half of the time has passed. Deno counts in seconds,
-   * so the value is rounded up to whole ones. Default: a second more than
-   * `session.keepAlive` allows, which is 28,000, and 0 where that is off. Range: 0
-   * to 2^31 - 1.
+   * Milliseconds of silence after which a client counts as lost; 0 for never. The
+   * server pings it when half of the time has passed. Deno counts in seconds, so
+   * the value is rounded up to whole seconds. Default: a second more than the sum
+   * of the times of `session.keepAlive`, which is 28,000, and 0 if `keepAlive` is
+   * off. Range: 0 to 2^31 - 1.
    */
   idleTimeout?: number | undefined;
   /**

@@ -1,3 +1,4 @@
+import "../../internal.ts"; // Keeps bundles in few chunks.
 import type { Transport } from "../../types.ts";
 import { untilAborted } from "../../../time_limit.ts";
 import { connTransport, prepared } from "../deno/conn.ts";

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { describeText } from "../../wire/foreign_bytes.ts";
 import { textReceived, webSocketViolation } from "./transport.ts";
 
 /** The types of frames. */
@@ -263,7 +264,7 @@ export class FrameReader {
     this.#mask?.remove(piece);
     if (this.#opcode < Opcode.CLOSE) {
       if (this.#opcode === Opcode.TEXT) {
-        throw textReceived(new TextDecoder().decode(piece));
+        throw textReceived(describeText(new TextDecoder().decode(piece)));
       }
       if (piece.length > 0) this.#events.onData(piece);
       return;

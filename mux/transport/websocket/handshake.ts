@@ -3,6 +3,7 @@
  *
  * @module
  */
+import "../../internal.ts"; // Keeps bundles in few chunks.
 import { printableText } from "../../../printable_text.ts";
 import { describeBytes } from "../../wire/foreign_bytes.ts";
 import type { Transport } from "../../types.ts";

@@ -1,3 +1,4 @@
+import "../../internal.ts"; // Keeps bundles in few chunks.
 import { timeLimit } from "../../../time_limit.ts";
 import { hostPort } from "../address_forms.ts";
 import { Handshakes } from "../handshakes.ts";

@@ -1,3 +1,4 @@
+import "../../internal.ts"; // Keeps bundles in few chunks.
 import type { Transport } from "../../types.ts";
 import { connectSocket, socketTransport } from "../node/sockets.ts";
 import type { TlsDialOptions } from "../types.ts";

@@ -1,3 +1,4 @@
+import "../../internal.ts"; // Keeps bundles in few chunks.
 import type { Transport } from "../../types.ts";
 import type { Scheme, TransportListener } from "../types.ts";
 import {

@@ -6,7 +6,6 @@
 import { Queue } from "../../../queue.ts";
 import { connectionLost, MuxError } from "../../errors.ts";
 import type { Transport } from "../../types.ts";
-import { describeBytes, QUOTE_SIZE } from "../../wire/foreign_bytes.ts";
 import type { AbortableTransport, KeptTransport } from "../types.ts";
 
 /** Bytes of one message at most: some receivers refuse more than 1 MiB. */
@@ -129,6 +128,8 @@ class WebSocketTransport implements AbortableTransport, KeptTransport {
   /** Whether nothing more is read or written; `#failure` if not a clean end. */
   #ended = false;
   #failure: unknown;
+  /** Whether a text message has arrived whose error is being made, and ends it. */
+  #refuses = false;
   /** Makes a pending write check whether it can continue. */
   #check: (() => void) | undefined;
   #closing: Promise<void> | undefined;
@@ -220,9 +221,10 @@ class WebSocketTransport implements AbortableTransport, KeptTransport {
   }
 
   #message(data: unknown): void {
-    if (this.#ended) return;
+    if (this.#ended || this.#refuses) return;
     if (!(data instanceof ArrayBuffer)) {
-      return this.#end(textReceived(String(data)));
+      this.#refuses = true;
+      return void this.#refuseText(String(data));
     }
     const bytes = new Uint8Array(data);
     if (this.#reader === undefined) this.#received.push(bytes);
@@ -234,9 +236,22 @@ class WebSocketTransport implements AbortableTransport, KeptTransport {
     this.#check?.();
   }
 
+  async #refuseText(text: string): Promise<void> {
+    let description: string | undefined;
+    try {
+      // Loaded on first use: few peers send text.
+      const { describeText } = await import("../../wire/foreign_bytes.ts");
+      description = describeText(text);
+    } catch {
+      // It cannot be loaded, and the error says less.
+    }
+    this.#refuses = false;
+    this.#end(textReceived(description));
+  }
+
   /** Ends reading and writing. */
   #end(failure: Error | undefined): void {
-    if (this.#ended) return;
+    if (this.#ended || this.#refuses) return;
     this.#ended = true;
     this.#failure = failure;
     this.#opened.reject(failure ?? webSocketClosed());
@@ -276,12 +291,15 @@ export function webSocketViolation(how: string): MuxError {
   return new MuxError("protocol-error", `Cannot continue WebSocket: ${how}`);
 }
 
-/** The error for a text message, which quotes the start of it. */
-export function textReceived(text = ""): MuxError {
-  const start = new TextEncoder().encode(text.slice(0, QUOTE_SIZE + 1));
+/**
+ * The error for a text message.
+ *
+ * @param description what it looks like, if that is known
+ */
+export function textReceived(description?: string): MuxError {
   return webSocketViolation(
     `received a text message, where all are binary${
-      text && `: ${describeBytes(start)}`
+      description === undefined ? "" : `: ${description}`
     }`,
   );
 }

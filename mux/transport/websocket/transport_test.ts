@@ -217,6 +217,20 @@ Deno.test("webSocketTransport: text is a protocol error, and the peer gets CLOSE
   }
 });
 
+Deno.test("webSocketTransport: a text message stays the error if CLOSE follows at once", async () => {
+  const { socket, transport } = setUp();
+  const reading = transport.read();
+  socket.message("hello\n");
+  socket.message(utf8("more").buffer);
+  socket.ended(1000);
+  await assertRejects(
+    () => reading,
+    MuxError,
+    'received a text message, where all are binary: "hello\\n" looks like text',
+  );
+  await transport.close();
+});
+
 Deno.test("webSocketTransport: close() ends reading and waits for the peer's CLOSE", async () => {
   const { socket, transport } = setUp();
   const reading = transport.read();

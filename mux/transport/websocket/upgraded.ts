@@ -1,3 +1,4 @@
+import "../../internal.ts"; // Keeps bundles in few chunks.
 import type { Transport } from "../../types.ts";
 import { webSocketClient } from "./connection.ts";
 import { handshake, type HandshakeRequest } from "./handshake.ts";

@@ -79,7 +79,7 @@ function constructorOf(): WebTransportConstructor {
   if (WebTransport !== undefined) return WebTransport;
   throw new TypeError(
     "Deno" in globalThis
-      ? "Deno has WebTransport with the flag --unstable-net only, which is missing"
+      ? "Deno has WebTransport only with the flag --unstable-net, which is missing"
       : "this runtime has no WebTransport",
   );
 }

@@ -1,3 +1,4 @@
+import "../../internal.ts"; // Keeps bundles in few chunks.
 import { listenQuic, type Upgraded } from "../../quic/listen.ts";
 import type { QuicConnLike } from "../../quic/types.ts";
 import type { Transport } from "../../types.ts";

@@ -36,7 +36,10 @@ export interface StandardProps<Input = unknown, Output = Input> {
   readonly jsonSchema?: StandardJsonSchema | undefined;
 }
 
-/** What a schema makes of a value: the value, or what is wrong with it. */
+/**
+ * The result of validating a value: the output of the schema, or what is wrong with
+ * the value.
+ */
 export type StandardResult<Output> =
   | { readonly value: Output; readonly issues?: undefined }
   | { readonly issues: readonly StandardIssue[] };

@@ -4,9 +4,9 @@ import type { StandardIssue } from "./standard_schema.ts";
 /** One thing that is wrong with a value. */
 export interface ValidationIssue {
   /**
-   * Where: the position of an argument, or of a value of a stream, comes before
-   * what leads to the place in that value. Of metadata, it begins with `"meta"`. For
-   * a callback, it is where in its own arguments or its own result.
+   * Where it is wrong: the position of the argument, or of the value of a stream,
+   * and then the path within that value. For metadata, it begins with `"meta"`. For
+   * a callback, it is relative to the callback's own arguments or result.
    */
   readonly path: readonly (string | number)[];
   /** What is wrong, in the words of the schema; at most 256 characters. */
@@ -14,7 +14,7 @@ export interface ValidationIssue {
 }
 
 /**
- * A value does not match its schema, and this side has found out: a client that
+ * This side has found a value that does not match its schema: a client that
  * validates, or a handler whose result is wrong. (A caller whose arguments the peer
  * refuses gets a `RemoteError` with the code `invalid-argument`, and the issues as
  * its `details`.)
@@ -23,9 +23,9 @@ export class ValidationError extends Error {
   /** Always `"ValidationError"`. */
   override readonly name = "ValidationError";
   /**
-   * `invalid-argument` if it is an argument, and the call was not made or not
-   * completed; `invalid-result` if it is a result or the details of an error. The
-   * call may be one of a callback.
+   * `invalid-argument` if the value is an argument, and the call was not made or
+   * not completed; `invalid-result` if it is a result or the details of an error.
+   * The call may be one of a callback.
    */
   readonly code: "invalid-argument" | "invalid-result";
   /** What is wrong: up to 32 issues. */

@@ -1,5 +1,5 @@
 import type { Peer } from "../../peer.ts";
-import { CODEC_OPTION, codecName } from "../codec_option.ts";
+import { codecName, INTEROP_CODEC_OPTION } from "../codec_option.ts";
 import { defineCommand, positive } from "../command.ts";
 import { DIAL_OPTIONS, type GivenDialOptions } from "../connection_options.ts";
 import { dialPeer } from "../dial_peer.ts";
@@ -35,9 +35,9 @@ export const bench = defineCommand({
   about: `${INTEROP_WORDS_HELP}
 
 The first two forms measure an interop service: its Unary, which calls this side
-back, with 1 and with 64 calls in flight, and bytes that are sent there and
-back. The last form measures calls of any function, over tcp: or tls:. The codec
-is CBOR unless --codec or the variable QTALK_CODEC names another one.
+back, with 1 and with 64 calls in flight, and bytes that are echoed. The last
+form measures calls of any function, at a tcp: or tls: address. The codec is
+CBOR unless --codec or the variable QTALK_CODEC names another one.
 
   qtalk bench tcp://127.0.0.1:9999/Upper hello --codec json`,
   options: {
@@ -52,7 +52,7 @@ is CBOR unless --codec or the variable QTALK_CODEC names another one.
       about: `MiB to send there and back (default ${DEFAULT_MIB})`,
     },
     json: { type: "boolean", about: "print the figures as JSON" },
-    codec: CODEC_OPTION,
+    codec: INTEROP_CODEC_OPTION,
     ...DIAL_OPTIONS,
   },
   async run({ words, options, terminal }) {

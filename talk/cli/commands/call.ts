@@ -35,15 +35,15 @@ export const call = defineCommand({
     `ADDRESS is tcp://host:port, tls:, quic:, unix:/path, ws://host:port/path, wss:
 or wt:. The last four have paths of their own, so the selector is a separate
 argument. quic: and wt: need deno --unstable-net. Peers behind NATs are
-peer:NAME@ADDRESS#FINGERPRINT, and need --cert and --key, those of this peer.
+peer:NAME@ADDRESS#FINGERPRINT, and need --cert and --key of this peer.
 
-ARGS are JSON or bare words; they are sent as an array, or null if there are
+ARGS are JSON or bare words; they are sent as an array, or as null if there are
 none. Arguments after -- are never options. Each value of the response is
-printed as a line of JSON; those of a stream as they arrive. A null that only
-begins a stream is not printed.
+printed as a line of JSON, and the values of a stream as they arrive. The null
+at the beginning of a stream is not printed.
 
-If the server describes the method by schemas, the arguments are checked before
-they are sent.
+If the server describes the method with schemas, the arguments are checked
+before they are sent.
 
   qtalk call tcp://127.0.0.1:9999/Upper hello
   qtalk call unix:/run/math.sock math.add 1 -2
@@ -138,7 +138,7 @@ function argumentsFrom(
 const CHECK_TIMEOUT = 2_000;
 
 /**
- * Checks arguments by what the server says of the method, if it says anything.
+ * Checks arguments by what the server says about the method, if it says anything.
  *
  * @throws {UsageError} if they are certainly wrong
  */

@@ -35,7 +35,7 @@ const AUTHORITY_NAME = "qtalk authority";
 /** `qtalk cert`. */
 export const cert = defineCommand({
   name: "cert",
-  summary: "Makes certificates for trying out and small private networks",
+  summary: "Makes certificates for experiments and small private networks",
   usage: [
     "cert ca --out DIR [--name NAME]",
     "cert server --out DIR --name HOST [--name HOST…]",
@@ -46,10 +46,10 @@ export const cert = defineCommand({
     `"ca" makes an authority: ca.pem, which both sides get, and ca.key, which stays
 where certificates are issued. "server" and "client" make server.pem and
 server.key, or client.pem and client.key, issued by the authority in DIR or that
-of --authority. HOST is a name or an address that clients dial; NAME is what a
-server knows a client by. "peer" makes peer.pem and peer.key, which no authority
-issues: others know it by its fingerprint. Keys are readable by you only (mode
-0600). Files that exist are never replaced.
+of --authority. HOST is a name or an address that clients dial; NAME is the name
+by which a server knows a client. "peer" makes peer.pem and peer.key, which no
+authority issues: others identify the peer by its fingerprint. Keys are readable
+only by you (mode 0600). Existing files are never replaced.
 
   qtalk cert ca --out certs
   qtalk cert server --out certs --name example.com --name 127.0.0.1

@@ -2,7 +2,7 @@ import { printableText } from "../../../printable_text.ts";
 import { RpcError } from "../../../rpc/internal.ts";
 import type { Peer } from "../../peer.ts";
 import { type Check, CHECKS } from "../peers/interop_checks.ts";
-import { CODEC_OPTION, codecName } from "../codec_option.ts";
+import { codecName, INTEROP_CODEC_OPTION } from "../codec_option.ts";
 import { defineCommand, positive } from "../command.ts";
 import { DIAL_OPTIONS } from "../connection_options.ts";
 import { EXIT, exitCodeOf } from "../exit_code.ts";
@@ -28,7 +28,7 @@ service with another codec may not answer at all.
 
   qtalk check 'go run ./cmd/qtalk interop'`,
   options: {
-    codec: CODEC_OPTION,
+    codec: INTEROP_CODEC_OPTION,
     timeout: {
       type: "string",
       value: "SECONDS",

@@ -19,10 +19,9 @@ export const describe = defineCommand({
   name: "describe",
   summary: "Prints what can be called at an address",
   usage: ["describe ADDRESS [SELECTOR]"],
-  about:
-    `Asks the server to describe itself, which qtalk serve and programs with
-withReflection() do: its name and version, and its methods with their arguments
-and results, as far as they are known. With a SELECTOR, prints that method with
+  about: `Asks the server to describe itself, as qtalk serve and programs with
+withReflection() can: its name and version, and its methods with their arguments
+and results, as far as these are known. With a SELECTOR, prints that method with
 its schemas, or the methods of that group.
 
   qtalk describe tcp://127.0.0.1:9999

@@ -39,8 +39,8 @@ export const inspect = defineCommand({
   about:
     `Each connection to LISTEN gets its own connection to DIAL. Bytes pass unchanged
 in both directions, and are printed as frames, calls and values: → is sent by
-the client, ← by the server. Each channel has a number, as #1. The codec of a
-call is recognized. FILE is what --save has written.
+the client, ← by the server. Each channel has a number, such as #1. The codec of
+a call is recognized. FILE is a file that --save has written.
 
   qtalk inspect tcp://127.0.0.1:9998 tcp://127.0.0.1:9999
   qtalk inspect tcp://127.0.0.1:9998 tcp://127.0.0.1:9999 --selector 'math.*'

@@ -1,4 +1,4 @@
-import { CODEC_OPTION, codecName, loadCodec } from "../codec_option.ts";
+import { codecName, INTEROP_CODEC_OPTION, loadCodec } from "../codec_option.ts";
 import { defineCommand } from "../command.ts";
 import { listenSecurity, PEER_LISTEN_OPTIONS } from "../connection_options.ts";
 import { UsageError } from "../exit_code.ts";
@@ -11,10 +11,10 @@ export const interop = defineCommand({
   summary: "Serves the functions that check calls, here and in qtalk-go",
   usage: ["interop [ADDRESS]"],
   about:
-    `Serves stdin and stdout, or ADDRESS. The functions are Error, Unary, Stream and
-Bytes; the last three call their caller back. The codec is CBOR unless --codec
-or the variable QTALK_CODEC names another one.`,
-  options: { codec: CODEC_OPTION, ...PEER_LISTEN_OPTIONS },
+    `Listens at ADDRESS, or serves stdin and stdout. The functions are Error, Unary,
+Stream and Bytes; the last three call their caller back. The codec is CBOR
+unless --codec or the variable QTALK_CODEC names another one.`,
+  options: { codec: INTEROP_CODEC_OPTION, ...PEER_LISTEN_OPTIONS },
   async run({ words, options, terminal }) {
     const [address = "stdio:", ...others] = words;
     if (others.length > 0) {

@@ -23,10 +23,11 @@ export const ping = defineCommand({
   summary: "Measures round trips to a server",
   usage: ["ping ADDRESS"],
   about:
-    `Calls /_qtalk/ping on one connection, one call after the other, and prints
-how long each answer took; at the end, how many were lost, and the shortest, the
-median and the longest round trip. Every answer counts, even that there is no
-such method, so any server can be pinged. SIGINT ends it early.
+    `Calls /_qtalk/ping on one connection, one call after the other, and prints how
+long each answer took; at the end, it prints how many were lost, and the
+shortest, median and longest round trip. Every answer counts, even an error that
+says that there is no such method, so any server can be pinged. SIGINT ends it
+early.
 
 It fails with exit code 3 if there was no answer, or the connection was lost.
 
@@ -63,7 +64,9 @@ It fails with exit code 3 if there was no answer, or the connection was lost.
     const { address, selector } = splitAddress(first);
     if (selector !== undefined) {
       throw new UsageError(
-        `Cannot ping "${redactedAddress(first)}": an address has no selector`,
+        `Cannot ping "${
+          redactedAddress(first)
+        }": expected an address without a selector`,
       );
     }
     const pings = count("count", options.count) ?? COUNT;

@@ -30,7 +30,7 @@ export const proxy = defineCommand({
     `Each connection to LISTEN gets its own connection to DIAL. Channels pass unread
 in both directions, so the codec does not matter. The two addresses may have
 different schemes, stdio: included. At SIGINT or SIGTERM it accepts no more
-connections, and those that are open have the time of --drain to end.
+connections, and open ones have the time given by --drain to end.
 
   qtalk proxy ws://127.0.0.1:8080/ unix:/run/math.sock
   ssh host qtalk proxy stdio: tcp://127.0.0.1:9999`,

@@ -24,12 +24,12 @@ export const rendezvous = defineCommand({
   name: "rendezvous",
   summary: "Lets peers behind NATs meet under names",
   usage: ["rendezvous ADDRESS"],
-  about:
-    `Runs on a machine that all peers reach. A peer listens at peer:NAME@ADDRESS,
-and others dial that name. They connect from machine to machine if a way opens
-within two seconds, and through this service until one does; it can read nothing
-of what they say. ADDRESS should be quic:, which needs deno --unstable-net; at
-others, it does not learn how peers are reached directly.
+  about: `Run it on a machine that all peers can reach. A peer listens at
+peer:NAME@ADDRESS, and others dial that name. They connect directly if that
+succeeds within two seconds, and through this service until it does; the service
+cannot read what they send. ADDRESS should be quic:, which needs deno
+--unstable-net: at other addresses, the service does not learn how to reach
+peers directly.
 
   qtalk cert peer --out keys --name meet
   qtalk rendezvous quic://0.0.0.0:4433 --cert keys/peer.pem --key keys/peer.key`,

@@ -25,7 +25,8 @@ export const serve = defineCommand({
     `The default export is an object whose methods are called by name, a function
 that answers every call, or a handler such as a Router. FILE may also be a URL.
 Prints the address it listens on. SIGINT or SIGTERM stops it with exit code 0:
-calls in progress have the time of --drain to end, unless a second signal comes.
+calls in progress have the time given by --drain to finish, unless a second
+signal arrives.
 
 Peers can ask what the service offers (qtalk describe), whether it works and how
 it is used. For that, the module may also export "name", "version" and "doc",
@@ -34,8 +35,8 @@ work.
 
 With --parallel N, N workers load the module, each on a thread of its own, and
 listen at the same port; a connection belongs to one of them. They share no
-memory. The service is healthy if it is in all of them. It needs
-deno --unstable-net, and Linux to divide the connections evenly.
+memory. The service is healthy if it is healthy in all of them. This needs deno
+--unstable-net, and Linux to divide the connections evenly.
 
 With --address stdio: it serves the program that started it. Standard output
 then carries frames only, so the service must log to standard error.

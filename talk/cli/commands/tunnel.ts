@@ -111,14 +111,14 @@ export const tunnel = defineCommand({
 opens a TCP port for each of them, on 127.0.0.1 unless --public is given.
 "publish" runs next to the local server. It dials ADDRESS and prints the public
 port. Each connection to that port becomes a connection to HOST (default
-127.0.0.1) and PORT. It connects again until a signal stops it. The port is kept
-for the --lease time, in which connections wait for the publisher, and closed at
-once when the publisher is stopped by a signal.
+127.0.0.1) and PORT. publish reconnects until a signal stops it. While a
+publisher is lost, its port stays open for the --lease time, and connections
+wait. When a signal stops the publisher, the port is closed at once.
 
 Both halves need the same token in the environment variable QTALK_TUNNEL_TOKEN,
-or --insecure on both, with which everyone who reaches ADDRESS can publish. The
-token is not sent. What passes through the tunnel is encrypted only if publish
-dials a tls: or wss: address.
+or --insecure on both, which lets everyone who reaches ADDRESS publish. The
+token is not sent. Bytes in the tunnel are encrypted only if publish dials a
+tls: or wss: address.
 
   export QTALK_TUNNEL_TOKEN=$(openssl rand -hex 32)
   qtalk tunnel listen tcp://0.0.0.0:7000 --public 0.0.0.0:8080

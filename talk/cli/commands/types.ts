@@ -12,10 +12,9 @@ export const types = defineCommand({
   name: "types",
   summary: "Writes the types of a service, for TypeScript",
   usage: ["types ADDRESS [SELECTOR]"],
-  about:
-    `Asks the server to describe itself, and writes an interface for it, which
-peer.remote<Service>() takes. What the service does not say is unknown: methods
-without a contract say neither what they take nor what they answer.
+  about: `Asks the server to describe itself, and writes an interface for
+peer.remote<Service>(). Types that the service does not describe are unknown:
+methods without a contract describe neither their arguments nor their results.
 
   qtalk types tcp://127.0.0.1:9999 --output math.d.ts
   qtalk types tcp://127.0.0.1:9999 --name Math >math.d.ts`,

@@ -10,9 +10,9 @@ import type { Terminal } from "../terminal.ts";
 
 /** The help on the arguments of `check` and `bench`. */
 export const INTEROP_WORDS_HELP =
-  `COMMAND is one argument for the shell, PROGRAM [ARGS…] after -- a program; it
-must serve over its stdin and stdout. ADDRESS is where such a service listens.
-Without either, this program's own interop is started.`;
+  `COMMAND is one argument, which the shell runs. PROGRAM [ARGS…] after -- is run
+without a shell. Either must serve its stdin and stdout. ADDRESS is where such a
+service listens. Without any of these, this program's own interop is started.`;
 
 /**
  * Connects to the interop service that the arguments name, a child process or

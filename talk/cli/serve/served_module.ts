@@ -9,7 +9,7 @@ import { redactedAddress, redactedIn } from "../../../printable_text.ts";
 import { type Handler, handlerFrom } from "../../../rpc/internal.ts";
 import type { ReflectionOptions } from "../../../rpc/internal_cli.ts";
 
-/** A service, and what its module says of it. */
+/** A service, and what its module says about it. */
 export interface LoadedService {
   /** Answers the calls. */
   readonly service: Handler;
@@ -39,7 +39,7 @@ interface ServedModule {
 }
 
 /**
- * What a module says of its service. Exports of other kinds than expected are there
+ * What a module says about its service. Exports of other kinds than expected are there
  * for something else.
  */
 function aboutOf(

@@ -69,7 +69,7 @@ export interface TunnelServiceOptions {
   openPort?: OpenPort | undefined;
 }
 
-/** What is known of a publisher's session. */
+/** What is known about a publisher's session. */
 interface Publisher {
   /** The random numbers of a challenge that was not used yet. */
   challenge: { publisherNonce: string; serverNonce: string } | undefined;

@@ -1,0 +1,219 @@
+/**
+ * Functions and streams of the peer in what arrives, and in what is dropped of it.
+ *
+ * @module
+ */
+import {
+  isPlainObject,
+  PREFIX_SIZE,
+  type ValueReader,
+} from "../../codec/internal.ts";
+import type { RawChannel } from "../../mux/internal.ts";
+import { readUint32 } from "../../uint32.ts";
+import type { Caller } from "../types.ts";
+import { MAX_CALL_HEADER_SIZE } from "../wire/headers.ts";
+import { RELEASE_SELECTOR } from "../wire/selector.ts";
+import {
+  ID_LENGTH,
+  type LendingHeader,
+  lendsUntilReleased,
+  POINTER_KEY,
+  PREFIX_LENGTH,
+} from "./pointers.ts";
+
+const ID_END = /[0vbw][0-9A-Za-z~-]{12}$/;
+
+/**
+ * Replaces the pointers in a decoded value by what they stand for, in place. The codec has
+ * limited how deeply the value is nested.
+ *
+ * @param value the decoded value
+ * @param functionFor returns the function or the stream for an ID
+ */
+export function revivePointers(
+  value: unknown,
+  functionFor: (id: string) => unknown,
+): unknown {
+  if (Array.isArray(value)) {
+    for (let i = 0; i < value.length; i++) {
+      value[i] = revivePointers(value[i], functionFor);
+    }
+    return value;
+  }
+  if (typeof value !== "object" || value === null) return value;
+  if (!isPlainObject(value)) {
+    if (value instanceof Map) reviveEntries(value, functionFor);
+    else if (value instanceof Set) reviveElements(value, functionFor);
+    return value;
+  }
+  const record = value as Record<string, unknown>;
+  const keys = Object.keys(record);
+  const id = record[POINTER_KEY];
+  if (keys.length === 1 && typeof id === "string" && id !== "") {
+    return functionFor(id);
+  }
+  for (const key of keys) {
+    const member = record[key];
+    const revived = revivePointers(member, functionFor);
+    // Defined instead of assigned, because the key may be `__proto__`.
+    if (revived !== member) {
+      Object.defineProperty(record, key, { value: revived });
+    }
+  }
+  return value;
+}
+
+function reviveEntries(
+  map: Map<unknown, unknown>,
+  functionFor: (id: string) => unknown,
+): void {
+  const entries = [...map];
+  map.clear();
+  for (const [key, member] of entries) {
+    const name = revivePointers(key, functionFor);
+    map.set(name, revivePointers(member, functionFor));
+  }
+}
+
+function reviveElements(
+  set: Set<unknown>,
+  functionFor: (id: string) => unknown,
+): void {
+  const elements = [...set];
+  set.clear();
+  for (const element of elements) set.add(revivePointers(element, functionFor));
+}
+
+/**
+ * Finds IDs in bytes that arrive in pieces: all codecs write them as they are.
+ * Their beginnings are random, so nothing else looks like one.
+ */
+export class IdFinder {
+  readonly #prefix: string;
+  readonly #onId: (id: string) => void;
+  /** Makes one character of each byte. */
+  readonly #decoder = new TextDecoder("latin1");
+  /** The end of the bytes so far, in which an ID may have begun. */
+  #rest = "";
+
+  /** Finds the IDs that begin with `prefix`. */
+  constructor(prefix: string, onId: (id: string) => void) {
+    this.#prefix = prefix;
+    this.#onId = onId;
+  }
+
+  /** Looks at the next bytes. */
+  readonly add = (bytes: Uint8Array): void => {
+    const text = this.#rest + this.#decoder.decode(bytes);
+    let from = 0;
+    for (;;) {
+      const at = text.indexOf(this.#prefix, from);
+      if (at < 0 || at + ID_LENGTH > text.length) break;
+      from = at + PREFIX_LENGTH;
+      const id = text.slice(at, at + ID_LENGTH);
+      if (!ID_END.test(id)) continue;
+      this.#onId(id);
+      from = at + ID_LENGTH;
+    }
+    this.#rest = text.slice(Math.max(from, text.length - ID_LENGTH + 1));
+  };
+}
+
+/** A response of which the rest is dropped. */
+export interface DroppedResponse {
+  /** The header of the response, if it was read. */
+  readonly header: LendingHeader | undefined;
+  /** Decodes it otherwise. */
+  readonly decode: (bytes: Uint8Array) => LendingHeader;
+  /**
+   * Whether EOF was sent. Without it, the responder itself releases the functions of
+   * a complete response.
+   */
+  readonly eofSent: boolean;
+  /** Calls the responder. */
+  readonly caller: Caller;
+}
+
+/** What drops the rest of a response. */
+export interface DroppingCall extends DroppedResponse {
+  readonly channel: RawChannel;
+  /** What reads the channel, and may have begun a value. */
+  readonly reader?: Pick<ValueReader, "partial"> | undefined;
+}
+
+/**
+ * Releases the functions and streams in what is left of a response that is not read
+ * any more, because its channel is about to be closed. The responder does not know
+ * which values were read (rpc/SPEC.md, "Callbacks").
+ */
+export function releaseDropped(call: DroppingCall): void {
+  const { channel, reader, header, eofSent } = call;
+  if (header !== undefined && !lendsUntilReleased(header, eofSent)) return;
+  const partial = reader?.partial;
+  // Most responses are read to their end.
+  if (partial === undefined && channel.ended && channel.buffered === 0) return;
+  const add = releaserOf(call);
+  if (partial !== undefined) add(partial);
+  channel.whenDropped(add);
+}
+
+/** Takes the bytes that are dropped of a response, and releases what is in them. */
+export function releaserOf(
+  { header, decode, eofSent, caller }: DroppedResponse,
+): (bytes: Uint8Array) => void {
+  const releaserAfter = (header: LendingHeader) =>
+    lendsUntilReleased(header, eofSent)
+      ? new IdFinder(header.lends!, (id) => release(id, caller)).add
+      : undefined;
+  return header === undefined
+    ? afterHeader((bytes) => releaserAfter(decode(bytes)))
+    : releaserAfter(header) ?? (() => {});
+}
+
+/**
+ * Releases the functions in a decoded value that no program gets.
+ *
+ * @param lends what their IDs begin with
+ */
+export function releaseIn(
+  value: unknown,
+  lends: string,
+  caller: Caller,
+): void {
+  revivePointers(value, (id) => {
+    if (id.startsWith(lends)) release(id, caller);
+  });
+}
+
+function release(id: string, caller: Caller): void {
+  // If this fails, the session has ended, and the function with it.
+  caller.call(RELEASE_SELECTOR + id, 1).catch(() => {});
+}
+
+/** Passes the bytes after a header to what `begin` returns for it. */
+function afterHeader(
+  begin: (header: Uint8Array) => ((bytes: Uint8Array) => void) | undefined,
+): (bytes: Uint8Array) => void {
+  let held: Uint8Array = new Uint8Array(0);
+  let add: ((bytes: Uint8Array) => void) | undefined;
+  let isDone = false;
+  return (bytes) => {
+    if (isDone) return add?.(bytes);
+    const all = new Uint8Array(held.length + bytes.length);
+    all.set(held);
+    all.set(bytes, held.length);
+    held = all;
+    if (all.length < PREFIX_SIZE) return;
+    const end = PREFIX_SIZE + readUint32(all, 0);
+    if (all.length < end && end <= MAX_CALL_HEADER_SIZE) return;
+    isDone = true;
+    held = new Uint8Array(0);
+    if (all.length < end) return;
+    try {
+      add = begin(all.subarray(PREFIX_SIZE, end));
+    } catch {
+      return; // It is no header, so it lends nothing.
+    }
+    add?.(all.subarray(end));
+  };
+}

@@ -1,0 +1,176 @@
+import { type Codec, ValueWriter } from "../../codec/internal.ts";
+import type { RawChannel } from "../../mux/internal.ts";
+import { RpcError } from "../errors.ts";
+import { responseHeaderValue } from "../wire/headers.ts";
+import type { Server, ServerOptions } from "./server.ts";
+
+/** Loads the server, and with it what handlers need that do not answer at once. */
+export async function loadServer(): Promise<typeof Server> {
+  return (await import("./server.ts")).Server;
+}
+
+/**
+ * The server of a session, which is loaded when it is needed: when the program gives
+ * a handler, or when the peer makes its first call. Many programs only make calls.
+ *
+ * What arrives before that stays unread in its channel, within the limits of the
+ * session, and is answered in the order in which it arrived.
+ */
+export class LazyServer {
+  readonly #options: ServerOptions;
+  readonly #loadClass: () => Promise<typeof Server>;
+  /** The class, once it is loaded. */
+  #class: typeof Server | undefined;
+  /** Made for the first channel: through many sessions, no calls come. */
+  #server: Server | undefined;
+  #loading = false;
+  #held = false;
+  #refusing = false;
+  /** Channels without a call, and what is called when one arrives. */
+  #silent: Map<RawChannel, () => void> | undefined;
+  /** Channels with calls that wait until the server is loaded. */
+  #waiting: Set<RawChannel> | undefined;
+
+  /**
+   * Makes the place of a server.
+   *
+   * @param options those of the server
+   * @param loaded the class, if it is loaded already
+   * @param load loads it. Default: from this package
+   */
+  constructor(
+    options: ServerOptions,
+    loaded: typeof Server | undefined,
+    load: () => Promise<typeof Server> = loadServer,
+  ) {
+    this.#options = options;
+    this.#loadClass = load;
+    this.#class = loaded;
+  }
+
+  /** How many channels wait for a call. */
+  get idle(): number {
+    return (this.#server?.idle ?? 0) + (this.#silent?.size ?? 0);
+  }
+
+  /** How many calls run, besides those of callbacks. */
+  get running(): number {
+    return this.#server?.running ?? 0;
+  }
+
+  /** How many calls have begun. */
+  get begun(): number {
+    return this.#server?.begun ?? 0;
+  }
+
+  /** As {@linkcode Server.refuse}. */
+  refuse(): void {
+    this.#refusing = true;
+    this.#server?.refuse();
+  }
+
+  /** As {@linkcode Server.hold}. */
+  hold(): void {
+    this.#held = true;
+    this.#server?.hold();
+  }
+
+  /** As {@linkcode Server.admit}. */
+  admit(): void {
+    this.#held = false;
+    this.#server?.admit();
+  }
+
+  /** Waits for the call on a channel that the peer opened, and answers it. */
+  serve(channel: RawChannel): void {
+    if (this.#server !== undefined) return this.#server.serve(channel);
+    if (this.#class !== undefined) {
+      return this.#make(this.#class).serve(channel);
+    }
+    const silent = this.#silent ??= new Map();
+    const arrived = () => {
+      silent.delete(channel);
+      this.#arrived(channel);
+    };
+    silent.set(channel, arrived);
+    channel.whenReadable(arrived);
+  }
+
+  /** Begins to load the server, so that the first call need not wait for it. */
+  load(): void {
+    if (this.#loading || this.#class !== undefined) return;
+    this.#loading = true;
+    this.#loadClass().then(
+      (loaded) => this.#loaded(loaded),
+      (error) => this.#failed(error),
+    );
+  }
+
+  /** The session has ended: its calls that have not begun never will. */
+  end(): void {
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    for (const channel of waiting ?? []) channel.discard();
+  }
+
+  #arrived(channel: RawChannel): void {
+    if (channel.buffered > 0) {
+      (this.#waiting ??= new Set()).add(channel);
+      this.load();
+    } // The peer has opened it ahead of need, and had no need.
+    else if (channel.failure === undefined) channel.shutdown();
+    else channel.discard();
+  }
+
+  #make(loaded: typeof Server): Server {
+    const server = this.#server = new loaded(this.#options);
+    if (this.#held) server.hold();
+    if (this.#refusing) server.refuse();
+    return server;
+  }
+
+  #loaded(loaded: typeof Server): void {
+    this.#class = loaded;
+    const waiting = this.#waiting;
+    const silent = this.#silent;
+    this.#waiting = this.#silent = undefined;
+    if (!waiting?.size && !silent?.size) return;
+    const server = this.#make(loaded);
+    for (const channel of waiting ?? []) server.serve(channel);
+    for (const [channel, arrived] of silent ?? []) {
+      channel.cancelWhenReadable(arrived);
+      server.serve(channel);
+    }
+  }
+
+  /** The calls that wait fail; the next one tries again. */
+  #failed(cause: unknown): void {
+    this.#loading = false;
+    const { onError, codecs } = this.#options;
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    for (const channel of waiting ?? []) answerUnavailable(channel, codecs[0]!);
+    onError(
+      new RpcError(
+        "load-failed",
+        "Cannot answer calls: the module that answers them cannot be loaded",
+        { cause },
+      ),
+      undefined,
+    );
+  }
+}
+
+/** Answers a call of which not even the header was read. */
+function answerUnavailable(channel: RawChannel, codec: Codec): void {
+  const message = new ValueWriter();
+  const error = "unavailable: this side cannot load what answers calls";
+  message.add(codec, responseHeaderValue({ error, continued: false }));
+  message.add(codec, null);
+  try {
+    channel.send(message.message())?.catch(() => {});
+  } catch {
+    // The caller has gone.
+  }
+  channel.shutdown();
+}

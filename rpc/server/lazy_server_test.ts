@@ -1,0 +1,237 @@
+import { json, Peer } from "@qtalk/qtalk";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { memoryTransports, qmux, rawSession } from "../../mux/internal.ts";
+import type { RawChannel } from "../../mux/raw.ts";
+import type { SessionOptions } from "../../mux/options.ts";
+import type { Session } from "../../mux/types.ts";
+import { type Harness, test } from "../../tests/support/harness.ts";
+import { rawOpen } from "../../tests/support/raw_call.ts";
+import { turn, within } from "../../tests/support/within.ts";
+import { RemoteError, RpcError } from "../errors.ts";
+import { SessionState } from "../session_state.ts";
+import type { Caller, Handler } from "../types.ts";
+import { LazyServer, loadServer } from "./lazy_server.ts";
+
+/** A session whose calls are answered by a server that a test loads. */
+class Loading {
+  readonly server: LazyServer;
+  /** What was reported. */
+  readonly errors: unknown[] = [];
+  /** The selectors of the calls that have reached the handler. */
+  readonly selectors: string[] = [];
+  /** How often the server was asked for. */
+  asked = 0;
+  #gate = Promise.withResolvers<void>();
+
+  constructor(session: Session, handler?: Handler) {
+    const { account } = rawSession(session);
+    const state = new SessionState(10, account);
+    const onError = (error: unknown) => void this.errors.push(error);
+    const options = {
+      codecs: [json()],
+      maxValueSize: 1024 * 1024,
+      account,
+      maxConcurrentCalls: 100,
+      maxQueuedCalls: 100,
+      callQueueTimeout: 10_000,
+      state,
+      handler: handler ?? ((call, respond) => {
+        this.selectors.push(call.selector);
+        return respond.return(call.selector);
+      }) as Handler,
+      callerIn: () => ({}) as Caller,
+      onError,
+    };
+    this.server = new LazyServer(options, undefined, async () => {
+      this.asked++;
+      await this.#gate.promise;
+      return await loadServer();
+    });
+    session.accept((channel) => this.server.serve(channel as RawChannel));
+    const end = () => {
+      state.close();
+      this.server.end();
+    };
+    session.closed.then(end, end);
+  }
+
+  /** Lets the server be loaded. */
+  finish(): void {
+    this.#gate.resolve();
+  }
+
+  /** Lets loading fail, and the next attempt wait again. */
+  fail(error: Error): void {
+    const gate = this.#gate;
+    this.#gate = Promise.withResolvers();
+    gate.reject(error);
+  }
+}
+
+/** A peer, and the session at the other end with such a server. */
+function connected(t: Harness, options?: SessionOptions, handler?: Handler) {
+  const [left, right] = memoryTransports();
+  const client = new Peer(qmux(left));
+  const session = qmux(right, options);
+  t.watchBoth(client, session);
+  return { client, session, loading: new Loading(session, handler) };
+}
+
+/** Turns the event loop until `done` holds. */
+async function until(done: () => boolean, what: string): Promise<void> {
+  const waiting = (async () => {
+    while (!done()) await turn();
+  })();
+  await within(waiting, what);
+}
+
+test("LazyServer: calls that arrive while it loads are answered in the order in which they arrived", async (t) => {
+  const { session, raw } = t.script();
+  const loading = new Loading(session);
+  const [first, second, third] = [
+    await rawOpen(raw),
+    await rawOpen(raw),
+    await rawOpen(raw),
+  ];
+  await third.values({ Selector: "a" }, null);
+  await first.values({ Selector: "b" }, null);
+  await until(() => loading.server.idle === 1, "two calls");
+  assertEquals([loading.asked, loading.server.begun], [1, 0]);
+  loading.finish();
+  await third.read(2);
+  await first.read(2);
+  await second.values({ Selector: "c" }, null);
+  await second.read(2);
+  assertEquals(loading.selectors, ["/a", "/b", "/c"]);
+  assertEquals([loading.asked, loading.server.begun], [1, 3]);
+  for (const channel of [first, second, third]) await channel.close();
+});
+
+test("LazyServer: a channel that closes without a call does not load it", async (t) => {
+  const { session, raw } = t.script();
+  const loading = new Loading(session);
+  for (const end of ["eof", "close"] as const) {
+    const channel = await rawOpen(raw);
+    assertEquals(loading.server.idle, 1);
+    await channel[end]();
+    await raw.find("close");
+    if (end === "eof") await channel.close();
+  }
+  await until(() => session.usage.channels === 0, "the channels to close");
+  assertEquals([loading.asked, loading.server.idle], [0, 0]);
+  assertEquals(loading.errors, []);
+});
+
+test("LazyServer: a call that its caller gives up while it loads leaves nothing", async (t) => {
+  let aborted: unknown;
+  const { client, session, loading } = connected(t, {}, async (call) => {
+    await new Promise<void>((resolve) => {
+      const { signal } = call;
+      if (signal.aborted) resolve();
+      else signal.addEventListener("abort", () => resolve(), { once: true });
+    });
+    aborted = call.signal.reason;
+  });
+  const abort = new AbortController();
+  const call = client.call("x", ["y".repeat(1_000)], { signal: abort.signal });
+  await until(() => loading.asked === 1, "the call");
+  abort.abort(new Error("given up"));
+  await assertRejects(() => call, Error, "given up");
+  loading.finish();
+  await until(() => aborted !== undefined, "the handler to end");
+  assertEquals((aborted as RpcError).code, "cancelled");
+  await until(() => session.usage.slots <= 1, "the slot of the call");
+  assertEquals(loading.errors, []);
+});
+
+test("LazyServer: a session that ends while it loads holds nothing, and its calls never begin", async (t) => {
+  const { client, session, loading } = connected(t);
+  const call = client.call("x", ["y".repeat(10_000)]);
+  const rejected = assertRejects(() => call);
+  await until(() => loading.asked === 1, "the call");
+  await client.close();
+  await session.closed;
+  await rejected;
+  await turn();
+  assertEquals(session.usage.held.total, 0);
+  loading.finish();
+  await loadServer();
+  await turn();
+  assertEquals(session.usage.held.total, 0);
+  assertEquals([loading.selectors, loading.errors], [[], []]);
+});
+
+test("LazyServer: what a peer sends while it loads stays within the limits of the session", async (t) => {
+  const MAX = 256 * 1024;
+  const options = { maxHeldSize: MAX, maxChannels: 8 };
+  const { client, session, loading } = connected(t, options);
+  const calls = Array.from(
+    { length: 20 },
+    () => client.call("x", ["y".repeat(100_000)]),
+  );
+  await until(() => loading.asked === 1, "a call");
+  for (let i = 0; i < 50; i++) {
+    await turn();
+    assert(session.usage.held.total <= MAX, `${session.usage.held.total}`);
+    assert(session.usage.slots <= 8);
+  }
+  loading.finish();
+  assertEquals(await Promise.all(calls), calls.map(() => "/x"));
+});
+
+test("LazyServer: if it cannot be loaded, calls fail, and the next one tries again", async (t) => {
+  const { client, loading } = connected(t);
+  const call = client.call("a");
+  const rejected = assertRejects(
+    () => call,
+    RemoteError,
+    "unavailable: this side cannot load",
+  );
+  await until(() => loading.asked === 1, "the call");
+  const cause = new TypeError("Failed to fetch dynamically imported module");
+  loading.fail(cause);
+  await rejected;
+  const [error, ...more] = loading.errors as RpcError[];
+  assert(error instanceof RpcError);
+  assertEquals([error.code, error.cause, more], ["load-failed", cause, []]);
+  loading.finish();
+  assertEquals(await client.call("c"), "/c");
+  assertEquals([loading.asked, loading.selectors], [2, ["/c"]]);
+});
+
+test("LazyServer: calls that were held before it was loaded begin when they are admitted", async (t) => {
+  const { client, loading } = connected(t);
+  loading.server.hold();
+  const call = client.call("x");
+  await until(() => loading.asked === 1, "the call");
+  loading.finish();
+  await until(() => loading.server.begun === 1, "the call to be held");
+  assertEquals(loading.selectors, []);
+  loading.server.admit();
+  assertEquals(await call, "/x");
+});
+
+test("LazyServer: calls that arrive before it is loaded are refused once this side is closing", async (t) => {
+  const { client, loading } = connected(t);
+  const call = client.call("x");
+  await until(() => loading.asked === 1, "the call");
+  loading.server.refuse();
+  loading.finish();
+  const error = await assertRejects(() => call, RemoteError);
+  assertEquals(error.code, "unavailable");
+  assertEquals(loading.selectors, []);
+});
+
+test("Peer: without a handler it answers that there is none, and counts the call", async (t) => {
+  const [client, server] = t.pair();
+  assertEquals(server.stats.calls, { total: 0, answering: 0, waiting: 0 });
+  const error = await assertRejects(() => client.call("x"), RemoteError);
+  assertEquals([error.code, server.stats.calls.total], ["not-found", 1]);
+});
+
+test("Peer.handle: a handler that is registered while the server loads gets the call", async (t) => {
+  const [client, server] = t.pair();
+  const call = client.call("x");
+  server.handle("x", (_call, respond) => respond.return("answered"));
+  assertEquals(await call, "answered");
+});
