@@ -7,27 +7,30 @@ import {
   refusalIn,
   tlsErrorOf,
 } from "../node/tls_errors.ts";
-import { connTransport } from "./conn.ts";
+import { type ConnLike, connTransport } from "./conn.ts";
 
 /**
  * Makes the handshake of a client by Deno's own TLS, which takes less time than
  * `node:tls`. It has no option that matters here: it trusts the authorities in
  * `caCerts` besides those of the runtime, and does not show the server's certificate.
  *
- * @param conn the connection, without delay: that of `Deno.connectTls()` has one
+ * @param conn a connection of TCP without delay: that of `Deno.connectTls()` has one
  * @param hostname what the certificate is checked for
  * @param protocol what ALPN offers
  * @throws {TlsError} if the other end is not who it should be
  */
 export async function startTls(
-  conn: Deno.TcpConn,
+  conn: ConnLike,
   hostname: string,
   protocol: string,
   signal: AbortSignal,
 ): Promise<Transport> {
   let starting: Promise<Deno.TlsConn>;
   try {
-    starting = Deno.startTls(conn, { hostname, alpnProtocols: [protocol] });
+    starting = Deno.startTls(conn as Deno.TcpConn, {
+      hostname,
+      alpnProtocols: [protocol],
+    });
   } catch (error) {
     conn.close();
     throw error;

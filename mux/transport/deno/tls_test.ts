@@ -1,9 +1,5 @@
 import { assertEquals } from "@std/assert";
-import {
-  listen,
-  type Peer,
-  type TlsListenOptions,
-} from "@qtalk/qtalk";
+import { listen, type Peer, type TlsListenOptions } from "@qtalk/qtalk";
 import { makeAuthority } from "../../../tests/support/certificates.ts";
 
 const ca = await makeAuthority("test authority");
