@@ -209,7 +209,7 @@ export function json(options: JsonOptions = {}): Codec {
   };
   // Hidden from a program that spreads the codec to decode in another way.
   if (scannedFrom > TINY_TEXT) {
-    Object.defineProperty(codec, decodesTiny, { value: true });
+    Object.defineProperty(codec, decodesTiny, { value: codec.decode });
   }
   return codec;
 }
@@ -233,7 +233,10 @@ export type TinyDecoder = (
  * decoding them.
  */
 export function tinyDecoderOf(codec: Codec): TinyDecoder | undefined {
-  return Object.hasOwn(codec, decodesTiny) ? tinyValue : undefined;
+  if (!Object.hasOwn(codec, decodesTiny)) return undefined;
+  // A program may have given the codec a `decode()` of its own.
+  const marked = codec as Codec & { [decodesTiny]: unknown };
+  return marked[decodesTiny] === codec.decode ? tinyValue : undefined;
 }
 
 /** Characters up to which reserving room for the worst case is worthwhile. */

@@ -319,6 +319,9 @@ Deno.test("tinyDecoderOf: a codec made of another decodes everything itself", ()
   const own = { ...json(), decode: () => "own" };
   assertEquals(tinyDecoderOf(own), undefined);
   assertEquals(tinyDecoderOf(Object.create(json())), undefined);
+  const changed = json();
+  changed.decode = () => "own";
+  assertEquals(tinyDecoderOf(changed), undefined);
   // Its items would have to be counted.
   assertEquals(tinyDecoderOf(json({ maxItems: 1 })), undefined);
 });
