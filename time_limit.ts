@@ -183,7 +183,7 @@ const STEPS = 256;
 /** The place of a timer that waits nowhere, and of one whose time has passed. */
 const NOWHERE = -1, DUE = -2;
 
-/** A timer that can be set many times. Setting it anew replaces what was set. */
+/** A timer that can be set many times. Setting it again replaces what was set. */
 export interface RepeatableTimer {
   /** Expires once, after `ms` milliseconds. */
   set(ms: number): void;
@@ -281,7 +281,7 @@ export class CoarseTimers {
     try {
       while (this.#expired < due.length) {
         const timer = due[this.#expired++]!;
-        // Another one may have cancelled it, or set it anew.
+        // Another one may have cancelled it, or set it again.
         if (timer.place !== DUE) continue;
         timer.place = NOWHERE;
         if (!timer.isSet) continue;
@@ -304,7 +304,7 @@ export class CoarseTimers {
       if (slot === undefined) continue;
       this.#slots[step % STEPS] = undefined;
       for (const timer of slot) {
-        // It is elsewhere if it was set anew.
+        // It is elsewhere if it was set again.
         if (timer.place !== step) continue;
         timer.place = NOWHERE;
         if (!timer.isSet) continue;

@@ -6,7 +6,7 @@
  */
 export type { Carried, Codec, ValueWeight } from "./codec.ts";
 export { CodecError } from "./errors.ts";
-export { json } from "./json.ts";
+export { json, type TinyDecoder, tinyDecoderOf } from "./json.ts";
 export {
   decodeWeighed,
   DEFAULT_MAX_DEPTH,

@@ -138,7 +138,7 @@ export function json(options: JsonOptions = {}): Codec {
     return JSON.parse(text ?? decoder.decode(bytes));
   }
 
-  return {
+  const codec: Codec = {
     name: "JSON",
     beginsMap: (firstByte) => firstByte === OPEN_BRACE,
     keyCount,
@@ -171,7 +171,7 @@ export function json(options: JsonOptions = {}): Codec {
       try {
         let text: string | undefined;
         if (bytes.length < scannedFrom) {
-          const tiny = tinyValue(bytes);
+          const tiny = tinyValue(bytes, 0, bytes.length);
           if (tiny !== undefined) {
             if (weight !== undefined) {
               weight.bytes = weightOf(bytes.length, bytes.length);
@@ -207,6 +207,33 @@ export function json(options: JsonOptions = {}): Codec {
       }
     },
   };
+  // Hidden from a program that spreads the codec to decode in another way.
+  if (scannedFrom > TINY_TEXT) {
+    Object.defineProperty(codec, decodesTiny, { value: true });
+  }
+  return codec;
+}
+
+/** Marks the codecs for which {@linkcode tinyValue} is right. */
+const decodesTiny = Symbol("qtalk.decodesTiny");
+
+/**
+ * Decodes a value whose bytes are a range of others, if it is one of a few that are
+ * small and frequent; undefined for anything else.
+ */
+export type TinyDecoder = (
+  bytes: Uint8Array,
+  from: number,
+  to: number,
+) => unknown;
+
+/**
+ * What decodes the tiny values of a codec where they are; undefined if nothing
+ * does. A view of their bytes, as {@linkcode Codec.decode} wants it, costs more than
+ * decoding them.
+ */
+export function tinyDecoderOf(codec: Codec): TinyDecoder | undefined {
+  return Object.hasOwn(codec, decodesTiny) ? tinyValue : undefined;
 }
 
 /** Characters up to which reserving room for the worst case is worthwhile. */
@@ -330,22 +357,21 @@ function scalarText(value: unknown): string | undefined {
  * arguments. The runtime's parser takes 0.1 to 0.2 µs for each. Undefined for
  * anything else.
  */
-function tinyValue(bytes: Uint8Array): unknown {
-  const { length } = bytes;
+function tinyValue(bytes: Uint8Array, from: number, to: number): unknown {
+  const length = to - from;
   if (length === 0 || length > TINY_TEXT) return undefined;
-  const first = bytes[0]!;
-  if (first === OPEN_BRACKET) {
-    if (bytes[length - 1] !== CLOSE_BRACKET || length === 1) return undefined;
+  if (bytes[from] === OPEN_BRACKET) {
+    if (bytes[to - 1] !== CLOSE_BRACKET || length === 1) return undefined;
     if (length === 2) return [];
-    const item = tinyInteger(bytes, 1, length - 1);
+    const item = tinyInteger(bytes, from + 1, to - 1);
     return item < 0 ? undefined : [item];
   }
   if (length === 4) {
-    if (equals(bytes, NULL)) return null;
-    if (equals(bytes, TRUE)) return true;
+    if (hasWord(bytes, from, NULL)) return null;
+    if (hasWord(bytes, from, TRUE)) return true;
   }
-  if (length === 5 && equals(bytes, FALSE)) return false;
-  const integer = tinyInteger(bytes, 0, length);
+  if (length === 5 && hasWord(bytes, from, FALSE)) return false;
+  const integer = tinyInteger(bytes, from, to);
   return integer < 0 ? undefined : integer;
 }
 
@@ -361,9 +387,13 @@ function tinyInteger(bytes: Uint8Array, from: number, to: number): number {
   return integer;
 }
 
-function equals(bytes: Uint8Array, word: readonly number[]): boolean {
+function hasWord(
+  bytes: Uint8Array,
+  from: number,
+  word: readonly number[],
+): boolean {
   for (let i = 0; i < word.length; i++) {
-    if (bytes[i] !== word[i]) return false;
+    if (bytes[from + i] !== word[i]) return false;
   }
   return true;
 }

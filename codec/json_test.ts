@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { forSeeds, type Random } from "../tests/support/random.ts";
 import { CodecError } from "./errors.ts";
-import { json } from "./json.ts";
+import { json, tinyDecoderOf } from "./json.ts";
 
 const codec = json({ bigint: true });
 
@@ -301,4 +301,24 @@ Deno.test("json(): a lone surrogate arrives as it was", () => {
     assertEquals(decoded(encoded([text])), [text]);
     assertEquals(decoded(encoded({ [text]: 1 })), { [text]: 1 });
   }
+});
+
+Deno.test("tinyDecoderOf: decodes what decode() does, or leaves it to that", () => {
+  const decodeTiny = tinyDecoderOf(codec)!;
+  const texts = ["null", "true", "false", "[]", "0", "7", "123456789", "[42]"];
+  const others = ["", "[", "]", "nul", "01", "-1", "1.5", "[[]]", "{}", '"a"'];
+  for (const text of [...texts, ...others, "1234567890", "[1,2]", " 1"]) {
+    const bytes = new TextEncoder().encode(`1${text}1`);
+    const value = decodeTiny(bytes, 1, bytes.length - 1);
+    if (texts.includes(text)) assertEquals(value, decoded(text), text);
+    else assertEquals(value, undefined, text);
+  }
+});
+
+Deno.test("tinyDecoderOf: a codec made of another decodes everything itself", () => {
+  const own = { ...json(), decode: () => "own" };
+  assertEquals(tinyDecoderOf(own), undefined);
+  assertEquals(tinyDecoderOf(Object.create(json())), undefined);
+  // Its items would have to be counted.
+  assertEquals(tinyDecoderOf(json({ maxItems: 1 })), undefined);
 });

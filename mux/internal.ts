@@ -3,6 +3,7 @@
  *
  * @module
  */
+import "../printable_text.ts"; // Keeps bundles in few chunks.
 export { isRawChannel, pipe, splice } from "./channel/channel_streams.ts";
 export {
   CommandExitError,

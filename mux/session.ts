@@ -129,7 +129,9 @@ export class QmuxSession implements RawSession {
   readonly #decoder: FrameDecoder;
   readonly #turns: TurnBudget;
   readonly #closed = Promise.withResolvers<void>();
-  readonly #readerDone = Promise.withResolvers<void>();
+  #readerDone = false;
+  /** Called when it is; made when something waits for it. */
+  #onReaderDone: (() => void) | undefined;
   #state: "open" | "closing" | "ended" = "open";
   /** Bytes that have arrived. */
   #received = 0;
@@ -405,7 +407,8 @@ export class QmuxSession implements RawSession {
       this.#end(await this.#readFailure(error, foreign), refusal);
     } finally {
       if (hasTurn) turns.done();
-      this.#readerDone.resolve();
+      this.#readerDone = true;
+      this.#onReaderDone?.();
     }
   }
 
@@ -431,7 +434,7 @@ export class QmuxSession implements RawSession {
     const { advice } = this.#transport as AdvisingTransport;
     const described = async () => {
       // Loaded on first use: most peers speak this protocol.
-      const { notFrames } = await import("./wire/foreign_bytes.ts");
+      const { notFrames } = await import("./foreign_peer.ts");
       return notFrames(error, bytes, advice);
     };
     // Where it cannot be loaded, as by a page without a network, the error says less.
@@ -464,7 +467,6 @@ export class QmuxSession implements RawSession {
   #watched(means: KeepAliveMeans | undefined): Watched {
     let started = false;
     let signs = 0;
-    const writeUnderWay = () => this.#queue.isWriting ? this.#writes : 0;
     return {
       heard: () => {
         // Not sooner: short connections have no use for it.
@@ -475,9 +477,7 @@ export class QmuxSession implements RawSession {
         this.#heard = false;
         return heard;
       },
-      get write() {
-        return writeUnderWay();
-      },
+      write: () => this.#queue.isWriting ? this.#writes : 0,
       ask: () => {
         // The time of the last turn is of no use for measuring a round trip.
         this.#channels.tick();
@@ -541,7 +541,8 @@ export class QmuxSession implements RawSession {
     } catch {
       return; // The peer is gone: there is nothing to wait for.
     }
-    await this.#readerDone.promise;
+    if (this.#readerDone) return;
+    await new Promise<void>((resolve) => this.#onReaderDone = resolve);
   }
 
   /** @param lastWords what is written before the transport is closed */

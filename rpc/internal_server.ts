@@ -1,7 +1,9 @@
 /**
- * What `talk` uses of this layer to answer calls, and a program that only makes calls
- * does not load. No entry point exports this module.
+ * What is loaded when a program answers calls. `talk` uses it for listeners, and this
+ * layer where the first call arrives. No entry point exports this module.
  *
  * @module
  */
+import "./internal.ts"; // Keeps bundles in few chunks.
+export { answering } from "./handler/answering.ts";
 export { Server } from "./server/server.ts";

@@ -59,6 +59,8 @@ export class SessionState {
   onGivenUp:
     | ((handlers: ReadonlySet<Handler>, reason: unknown) => void)
     | undefined;
+  /** Called when this side lends its first function, which the peer may call. */
+  onLending: (() => void) | undefined;
   /** What receives functions and streams of the peer, once it was loaded. */
   receiving: Receiving | undefined;
   #loading: Promise<Receiving> | undefined;
@@ -74,7 +76,7 @@ export class SessionState {
   /** What is around calls of functions, in both directions. */
   around: AroundCallbacks | undefined;
   /** What has to be done when the session ends. */
-  readonly #onEnd = new Set<() => void>();
+  #onEnd: Set<() => void> | undefined;
 
   /** The peer that owns the session; set before the first call arrives. */
   peer: CallingPeer | undefined;
@@ -107,7 +109,7 @@ export class SessionState {
   /** Bytes of the latest of them: the next one is probably as large. */
   #expected = 0;
   /** Responses that wait to be encoded. */
-  readonly #waiting = new Set<() => void>();
+  #waiting: Set<() => void> | undefined;
 
   /** Makes the state of a session that may lend `maxCallbacks` functions. */
   constructor(maxCallbacks: number, account: MemoryAccount) {
@@ -122,12 +124,16 @@ export class SessionState {
 
   /** The functions that this side lends to the peer; made when it is first used. */
   get callbacks(): CallbackTable {
-    return this.#callbacks ??= new CallbackTable(
-      this.#maxCallbacks,
-      (fn) => functionHandler(fn, undefined),
-      this.account.callbacks,
-      this,
-    );
+    if (this.#callbacks === undefined) {
+      this.#callbacks = new CallbackTable(
+        this.#maxCallbacks,
+        (fn) => functionHandler(fn, undefined),
+        this.account.callbacks,
+        this,
+      );
+      this.onLending?.();
+    }
+    return this.#callbacks;
   }
 
   /** How many functions this side lends to the peer. */
@@ -222,8 +228,9 @@ export class SessionState {
 
   /** Calls back when the session ends; returns what cancels that. */
   onEnd(callback: () => void): () => void {
-    this.#onEnd.add(callback);
-    return () => this.#onEnd.delete(callback);
+    const callbacks = this.#onEnd ??= new Set();
+    callbacks.add(callback);
+    return () => callbacks.delete(callback);
   }
 
   /**
@@ -272,8 +279,8 @@ export class SessionState {
     this.ended = true;
     this.#callbacks?.close();
     this.#remotes?.close();
-    for (const callback of this.#onEnd) callback();
-    this.#onEnd.clear();
+    for (const callback of this.#onEnd ?? []) callback();
+    this.#onEnd?.clear();
     this.routes?.close();
     this.onArgumentsFreed?.();
     this.account.headers.give(this.#headers);
@@ -307,12 +314,13 @@ export class SessionState {
    * What waits has not been encoded, and takes its turn.
    */
   whenRoom(channel: RawChannel, callback: () => void): void {
+    const waiting = this.#waiting ??= new Set();
     const end = () => {
       channel.cancelWhenClosed(end);
-      this.#waiting.delete(end);
+      waiting.delete(end);
       callback();
     };
-    this.#waiting.add(end);
+    waiting.add(end);
     channel.whenClosed(end);
   }
 
@@ -322,7 +330,7 @@ export class SessionState {
    * are on their way; when there are none, the next one may be encoded.
    */
   #serve(): void {
-    for (const next of this.#waiting) {
+    for (const next of this.#waiting ?? []) {
       if (this.congested) return;
       next();
     }

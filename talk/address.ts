@@ -2,13 +2,38 @@ import { loadScheme, type Scheme, SCHEME_NAMES } from "../mux/internal.ts";
 import { redactedAddress, redactedIn } from "../printable_text.ts";
 import { TalkError } from "./errors.ts";
 
+/** What addresses are for. */
+type Verb = "dial" | "listen";
+
 /**
- * Splits an address into its scheme and the part after the colon.
+ * Waits for a part of this package that `import()` loads.
  *
- * @throws {TalkError} `unknown-scheme`, or `bad-address` if it is not a string
+ * @throws {TalkError} `dial-failed` or `listen-failed` if it cannot be loaded, which
+ * may be different at the next attempt
+ */
+export async function loaded<T>(verb: Verb, loading: Promise<T>): Promise<T> {
+  try {
+    return await loading;
+  } catch (cause) {
+    throw new TalkError(
+      `${verb}-failed`,
+      `Cannot ${verb}: a part of this package cannot be loaded: ${
+        cause instanceof Error ? cause.message : cause
+      }`,
+      { cause },
+    );
+  }
+}
+
+/**
+ * Splits an address into its scheme, which it loads, and the part after the colon.
+ *
+ * @throws {TalkError} `unknown-scheme`, or `bad-address` if it is not a string; as
+ * {@linkcode loaded}
  */
 export async function resolveAddress(
   address: string,
+  verb: Verb = "dial",
 ): Promise<{ scheme: Scheme; rest: string }> {
   if (typeof address !== "string") {
     throw new TalkError(
@@ -22,7 +47,8 @@ export async function resolveAddress(
   }
   const colon = address.indexOf(":");
   const name = colon < 0 ? "" : address.slice(0, colon).toLowerCase();
-  const scheme = await (name === "peer" ? peerScheme() : loadScheme(name));
+  const loading = name === "peer" ? peerScheme() : loadScheme(name);
+  const scheme = loading && await loaded(verb, loading);
   if (scheme === undefined) {
     throw new TalkError(
       "unknown-scheme",
@@ -51,7 +77,7 @@ export function hasPort(address: string): boolean {
 
 /** Makes the error for an address that could not be dialed or listened on. */
 export function addressError(
-  verb: "dial" | "listen",
+  verb: Verb,
   address: string,
   cause: unknown,
 ): TalkError {

@@ -15,7 +15,7 @@ import {
 import { checkOption, checkTimeout } from "../check_option.ts";
 import { redactedAddress } from "../printable_text.ts";
 import { limitedSignal } from "../time_limit.ts";
-import { addressError, resolveAddress } from "./address.ts";
+import { addressError, loaded, resolveAddress } from "./address.ts";
 import { errorPrinter, TalkError } from "./errors.ts";
 import {
   type CodecSource,
@@ -310,7 +310,10 @@ async function dialReconnecting<C extends Carried>(
   };
   signal?.throwIfAborted();
   // Loaded on first use: most programs do not reconnect.
-  const { Reconnector } = await import("./reconnect/reconnector.ts");
+  const { Reconnector } = await loaded(
+    "dial",
+    import("./reconnect/reconnector.ts"),
+  );
   const peer = new Reconnector(reconnect, handler, {
     connect: (handler, signal, onFallback) =>
       dialOnce(address, { ...options, handler, signal, onFallback }),
@@ -397,12 +400,7 @@ async function connectTo(
   // Loaded on first use: most sessions end with their connection.
   const begin = resume === undefined
     ? undefined
-    : (await import("./dial_resuming.ts")).resuming(
-      await loadResume(),
-      place,
-      resume,
-      options,
-    );
+    : await beginResuming(place, resume, options);
   const { transport, address } = await connectOnce(place, options, begin);
   // Redacting takes a fiftieth of the start of a program: only for an observer.
   const shown = options.observer === undefined
@@ -417,6 +415,19 @@ async function connectTo(
       }),
     address,
   };
+}
+
+/** Loads what makes sessions that survive their connection, and begins one. */
+async function beginResuming(
+  place: Provided<DialAddress>,
+  resume: ResumeOptions,
+  options: ConnectOptions & FallbackOption,
+): Promise<Begin> {
+  const [{ resuming }, module] = await loaded(
+    "dial",
+    Promise.all([import("./dial_resuming.ts"), loadResume()]),
+  );
+  return resuming(module, place, resume, options);
 }
 
 /** What a connection becomes, within the time for connecting. */
@@ -456,7 +467,7 @@ export async function connectOnce(
       return { transport, address: one };
     }
     // Loaded on first use: most programs have one address.
-    const { race } = await import("./race.ts");
+    const { race } = await loaded("dial", import("./race.ts"));
     return await race(address, {
       attempt: connectWith,
       headStart,

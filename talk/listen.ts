@@ -17,7 +17,7 @@ import type {
   SharedLimits,
 } from "./listener/listener.ts";
 import type { Carried } from "../codec/internal.ts";
-import { resolveAddress } from "./address.ts";
+import { loaded, resolveAddress } from "./address.ts";
 import { checkPeerOptions, type PeerOptions, type PeerWith } from "./peer.ts";
 import type { ObserverOption } from "./observe/option.ts";
 
@@ -167,5 +167,5 @@ function load(
 ): Promise<typeof import("./listener/start.ts")> {
   // Meanwhile, the scheme is loaded as well; what is wrong is reported later.
   resolveAddress(address).catch(() => {});
-  return import("./listener/start.ts");
+  return loaded("listen", import("./listener/start.ts"));
 }

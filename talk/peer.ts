@@ -359,7 +359,7 @@ export class Peer<C extends Carried = Carried>
    */
   context: unknown = undefined;
   readonly #raw: RawSession;
-  readonly #router = new Router();
+  #router: Router | undefined;
   readonly #client: Client;
   readonly #state: SessionState;
   readonly #server: LazyServer;
@@ -443,9 +443,7 @@ export class Peer<C extends Carried = Carried>
       },
       handler: (call, respond) => {
         // Most programs give one handler, and call no method of the peer.
-        const own = this.#router.size > 0
-          ? this.#router.match(call.selector)?.handler
-          : undefined;
+        const own = this.#router?.match(call.selector)?.handler;
         return invoke(own ?? fallback, call, respond);
       },
       onError: report,
@@ -457,6 +455,7 @@ export class Peer<C extends Carried = Carried>
       loaded ?? undefined,
     );
     if (options.handler !== undefined && loaded !== null) server.load();
+    state.onLending = () => server.load();
     session.accept((channel) => server.serve(channel as RawChannel));
     session.closed.then(() => this.#ended(undefined), (error) => {
       this.#ended(error);
@@ -664,7 +663,7 @@ export class Peer<C extends Carried = Carried>
    */
   handle(pattern: string, handler: Handler): Disposable {
     if (this.#closeCalled) throw handledTooLate(pattern);
-    const registered = this.#router.handle(pattern, handler);
+    const registered = (this.#router ??= new Router()).handle(pattern, handler);
     this.#server.load();
     return registered;
   }

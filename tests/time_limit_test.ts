@@ -361,7 +361,7 @@ Deno.test("CoarseTimers: a timer that is alone wakes the event loop once", () =>
   assertEquals(scene.started, 1);
 });
 
-Deno.test("CoarseTimers: setting a timer anew replaces what was set, to sooner and to later", () => {
+Deno.test("CoarseTimers: setting a timer again replaces what was set, to sooner and to later", () => {
   const scene = new CoarseScene();
   const expired: number[] = [];
   const timer = scene.timer(expired);

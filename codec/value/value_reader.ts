@@ -1,6 +1,7 @@
 import { readUint32 } from "../../uint32.ts";
 import { view } from "../../view.ts";
 import { CodecError } from "../errors.ts";
+import type { TinyDecoder } from "../json.ts";
 import { PREFIX_SIZE, type SpareBuffer } from "./value_writer.ts";
 
 /**
@@ -103,6 +104,27 @@ export interface ByteSource {
   expect?(bytes: number): void;
 }
 
+/** What a reader knows of a value that has not all arrived, or that has failed. */
+class PartialValue {
+  /** Bytes of the length that were read, and their value so far. */
+  prefixRead = 0;
+  size = 0;
+  /** The first part of a value that has begun; undefined if it was dropped. */
+  body: Uint8Array<ArrayBuffer> | undefined;
+  bodyRead = 0;
+  /** Whether all of a value has arrived that is not returned yet. */
+  isComplete = false;
+  /** What the memory of the value was taken from, and how much of it. */
+  takenFrom: ValueMemory | undefined;
+  taken = 0;
+  /** Gives up waiting for memory; undefined if the reader does not wait for any. */
+  cancelWait: (() => void) | undefined;
+  /** To be called when there is memory. */
+  callbacks: (() => void)[] | undefined;
+  failed = false;
+  failure: unknown;
+}
+
 /**
  * Reads encoded values from a source, and no byte after the value that was
  * asked for: bytes that follow may not be a value.
@@ -122,23 +144,8 @@ export class ValueReader {
   readonly #source: ByteSource;
   readonly #maxSize: number;
   readonly #spare: SpareBuffer | undefined;
-  /** Bytes of the length that were read, and their value so far. */
-  #prefixRead = 0;
-  #size = 0;
-  /** The first part of a value that has begun; undefined if it was dropped. */
-  #body: Uint8Array<ArrayBuffer> | undefined;
-  #bodyRead = 0;
-  /** Whether all of a value has arrived that is not returned yet. */
-  #isComplete = false;
-  /** What the memory of the value was taken from, and how much of it. */
-  #takenFrom: ValueMemory | undefined;
-  #taken = 0;
-  /** Gives up waiting for memory; undefined if the reader does not wait for any. */
-  #cancelWait: (() => void) | undefined;
-  /** To be called when there is memory. */
-  #callbacks: (() => void)[] = [];
-  #failed = false;
-  #failure: unknown;
+  /** Most readers read only values that have arrived, and need none. */
+  #part: PartialValue | undefined;
 
   /**
    * Makes a reader. A reader that is abandoned in the middle of a value keeps
@@ -173,27 +180,30 @@ export class ValueReader {
    * @throws {unknown} the source's failure
    */
   next(maxSize: number = this.#maxSize): Uint8Array | null | undefined {
-    if (this.#failed) throw this.#failure;
+    if (this.#part?.failed) throw this.#part.failure;
     try {
       for (;;) {
-        if (this.#cancelWait !== undefined) return undefined;
-        if (this.#isComplete) {
-          const value = this.#takeBody();
+        let part = this.#part;
+        if (part?.cancelWait !== undefined) return undefined;
+        if (part?.isComplete) {
+          const value = this.#takeBody(part);
           if (value !== undefined) return value;
+          part = undefined;
         }
         const { chunk } = this.#source;
         if (chunk === undefined) {
           return this.#source.ended ? this.#end() : undefined;
         }
-        const value = this.#prefixRead < PREFIX_SIZE
-          ? this.#readPrefix(chunk, Math.min(maxSize, this.#maxSize))
-          : this.#readBody(chunk);
+        const value = part === undefined || part.prefixRead < PREFIX_SIZE
+          ? this.#readPrefix(chunk, Math.min(maxSize, this.#maxSize), part)
+          : this.#readBody(chunk, part);
         if (value !== undefined) return value;
       }
     } catch (error) {
       // The start of the next value is unknown.
-      this.#failed = true;
-      this.#failure = error;
+      const part = this.#part ??= new PartialValue();
+      part.failed = true;
+      part.failure = error;
       this.release();
       throw error;
     }
@@ -208,11 +218,9 @@ export class ValueReader {
     const source = this.#source;
     const { chunk } = source;
     const size = expected.length;
-    if (
-      chunk === undefined || this.#prefixRead > 0 || this.#isComplete ||
-      this.#failed || this.#cancelWait !== undefined || size > LIGHT_SIZE ||
-      this.memory.isFull === true
-    ) return false;
+    if (chunk === undefined || !this.#isBetween || size > LIGHT_SIZE) {
+      return false;
+    }
     const { chunkStart: start, chunkEnd: end } = source;
     const from = start + PREFIX_SIZE;
     if (from + size > end || readUint32(chunk, start) !== size) return false;
@@ -224,18 +232,44 @@ export class ValueReader {
   }
 
   /**
+   * Takes the next value if it has arrived and `decode` knows it; returns undefined
+   * otherwise. It is decoded where it is, like the one that {@linkcode takeIf} takes.
+   */
+  takeTiny(decode: TinyDecoder): unknown {
+    const source = this.#source;
+    const { chunk } = source;
+    if (chunk === undefined || !this.#isBetween) return undefined;
+    const { chunkStart: start, chunkEnd: end } = source;
+    const from = start + PREFIX_SIZE;
+    if (from >= end) return undefined;
+    const to = from + readUint32(chunk, start);
+    if (to > end || to - from > this.#maxSize) return undefined;
+    const value = decode(chunk, from, to);
+    if (value !== undefined) source.consume(to - start);
+    return value;
+  }
+
+  /** Whether a small value can be taken that begins with the next byte. */
+  get #isBetween(): boolean {
+    return this.#part === undefined && this.memory.isFull !== true;
+  }
+
+  /**
    * Calls `callback` once, when {@linkcode next} may return something else than
    * `undefined`.
    */
   whenReadable(callback: () => void): void {
-    if (this.#cancelWait === undefined) this.#source.whenReadable(callback);
-    else this.#callbacks.push(callback);
+    const part = this.#part;
+    if (part?.cancelWait === undefined) this.#source.whenReadable(callback);
+    else (part.callbacks ??= []).push(callback);
   }
 
   /** Forgets a callback of {@linkcode whenReadable} that still waits. */
   cancelWhenReadable(callback: () => void): void {
     this.#source.cancelWhenReadable?.(callback);
-    this.#callbacks = this.#callbacks.filter((other) => other !== callback);
+    const part = this.#part;
+    if (part?.callbacks === undefined) return;
+    part.callbacks = part.callbacks.filter((other) => other !== callback);
   }
 
   /**
@@ -243,12 +277,13 @@ export class ValueReader {
    * its length; undefined if there are none.
    */
   get partial(): Uint8Array | undefined {
-    const prefixRead = this.#prefixRead;
-    if (prefixRead === 0) return undefined;
-    const body = this.#body?.subarray(0, this.#bodyRead) ?? new Uint8Array(0);
+    const part = this.#part;
+    if (part === undefined || part.prefixRead === 0) return undefined;
+    const { prefixRead, size } = part;
+    const body = part.body?.subarray(0, part.bodyRead) ?? new Uint8Array(0);
     const bytes = new Uint8Array(prefixRead + body.length);
     for (let i = 0; i < prefixRead; i++) {
-      bytes[i] = this.#size / 256 ** (prefixRead - 1 - i) % 256;
+      bytes[i] = size / 256 ** (prefixRead - 1 - i) % 256;
     }
     bytes.set(body, prefixRead);
     return bytes;
@@ -259,12 +294,12 @@ export class ValueReader {
    * of it is skipped.
    */
   release(): void {
-    this.#cancelWait?.();
-    this.#cancelWait = undefined;
-    this.#callbacks = [];
-    this.#takenFrom?.give(this.#taken);
-    this.#takenFrom = undefined;
-    this.#dropBody();
+    const part = this.#part;
+    if (part === undefined) return;
+    part.cancelWait?.();
+    part.cancelWait = undefined;
+    part.callbacks = undefined;
+    this.#letGo(part);
   }
 
   /**
@@ -286,9 +321,13 @@ export class ValueReader {
     });
   }
 
-  #readPrefix(chunk: Uint8Array, maxSize: number): Uint8Array | undefined {
+  #readPrefix(
+    chunk: Uint8Array,
+    maxSize: number,
+    begun: PartialValue | undefined,
+  ): Uint8Array | undefined {
     const { chunkStart: start, chunkEnd: end } = this.#source;
-    if (this.#prefixRead === 0 && end - start >= PREFIX_SIZE) {
+    if (begun === undefined && end - start >= PREFIX_SIZE) {
       const size = readUint32(chunk, start);
       const from = start + PREFIX_SIZE;
       if (size <= end - from && size <= maxSize) {
@@ -300,27 +339,28 @@ export class ValueReader {
         }
       }
     }
-    const used = Math.min(PREFIX_SIZE - this.#prefixRead, end - start);
+    const part = begun ?? (this.#part = new PartialValue());
+    const used = Math.min(PREFIX_SIZE - part.prefixRead, end - start);
     for (let i = 0; i < used; i++) {
-      this.#size = (this.#size * 256) + chunk[start + i]!;
+      part.size = (part.size * 256) + chunk[start + i]!;
     }
-    this.#prefixRead += used;
-    if (this.#prefixRead === PREFIX_SIZE) this.#checkSize(maxSize);
+    part.prefixRead += used;
+    if (part.prefixRead === PREFIX_SIZE) this.#checkSize(part.size, maxSize);
     this.#source.consume(used);
-    if (this.#prefixRead < PREFIX_SIZE) return undefined;
-    if (this.#size === 0) {
-      this.#reset();
+    if (part.prefixRead < PREFIX_SIZE) return undefined;
+    if (part.size === 0) {
+      this.#part = undefined;
       return new Uint8Array(0);
     }
-    this.#begin();
+    this.#begin(part);
     return undefined;
   }
 
-  #checkSize(maxSize: number): void {
-    if (this.#size <= maxSize) return;
+  #checkSize(size: number, maxSize: number): void {
+    if (size <= maxSize) return;
     throw new CodecError(
       "too-large",
-      `Cannot read value: its ${this.#size} bytes exceed the limit of ${maxSize} bytes${
+      `Cannot read value: its ${size} bytes exceed the limit of ${maxSize} bytes${
         maxSize === this.#maxSize ? ' (option "maxValueSize")' : ""
       }`,
     );
@@ -334,8 +374,8 @@ export class ValueReader {
   }
 
   /** Begins the value when there is memory for all of it. */
-  #begin(): void {
-    const size = this.#size;
+  #begin(part: PartialValue): void {
+    const { size } = part;
     const { memory } = this;
     const need = memory.needFor?.(size) ?? size;
     if (size > memory.largest) {
@@ -344,111 +384,110 @@ export class ValueReader {
         `Cannot read value: its ${size} bytes exceed the memory of ${memory.largest} bytes that a session can have`,
       );
     }
-    if (memory.tryTake(need)) return this.#hasBegun(memory, need);
-    this.#cancelWait = memory.whenFree(need, () => {
-      this.#hasBegun(memory, need);
-      this.#resume();
+    if (memory.tryTake(need)) return this.#hasBegun(part, memory, need);
+    part.cancelWait = memory.whenFree(need, () => {
+      this.#hasBegun(part, memory, need);
+      this.#resume(part);
     });
   }
 
-  #hasBegun(memory: ValueMemory, amount: number): void {
-    this.#takenFrom = memory;
-    this.#taken = amount;
-    const size = Math.min(this.#size, INITIAL_BODY_SIZE);
+  #hasBegun(part: PartialValue, memory: ValueMemory, amount: number): void {
+    part.takenFrom = memory;
+    part.taken = amount;
+    const size = Math.min(part.size, INITIAL_BODY_SIZE);
     // One that is much larger than the value would be more than was taken.
-    this.#body =
-      size >= SPARE_FROM && this.#spare?.take(size, SPARE_PART * this.#size) ||
+    part.body =
+      size >= SPARE_FROM && this.#spare?.take(size, SPARE_PART * part.size) ||
       new Uint8Array(size);
-    this.#expectMore();
+    this.#expectMore(part);
   }
 
-  #readBody(chunk: Uint8Array): Uint8Array | undefined {
+  #readBody(chunk: Uint8Array, part: PartialValue): Uint8Array | undefined {
     const { chunkStart: start, chunkEnd: end } = this.#source;
-    const used = Math.min(this.#size - this.#bodyRead, end - start);
-    if (this.#body !== undefined) {
-      this.#grow(this.#body, this.#bodyRead + used)
-        .set(view(chunk, start, start + used), this.#bodyRead);
+    const used = Math.min(part.size - part.bodyRead, end - start);
+    if (part.body !== undefined) {
+      grow(part, part.body, part.bodyRead + used)
+        .set(view(chunk, start, start + used), part.bodyRead);
     }
-    this.#bodyRead += used;
+    part.bodyRead += used;
     this.#source.consume(used);
-    if (this.#bodyRead < this.#size) {
-      this.#expectMore();
+    if (part.bodyRead < part.size) {
+      this.#expectMore(part);
       return undefined;
     }
-    if (this.#body === undefined) {
-      this.#reset();
-      return undefined;
-    }
-    this.#isComplete = true;
-    this.#cancelWait = this.#takenFrom?.whenUsable?.(
-      view(this.#body, 0, this.#size),
-      this.#taken,
-      () => this.#resume(),
+    if (part.body === undefined) return this.#takeBody(part);
+    part.isComplete = true;
+    part.cancelWait = part.takenFrom?.whenUsable?.(
+      view(part.body, 0, part.size),
+      part.taken,
+      () => this.#resume(part),
     );
-    return this.#cancelWait === undefined ? this.#takeBody() : undefined;
+    return part.cancelWait === undefined ? this.#takeBody(part) : undefined;
   }
 
-  #takeBody(): Uint8Array | undefined {
-    const value = this.#body && view(this.#body, 0, this.#size);
-    this.#reset();
+  /** Ends the value; returns it, unless it was dropped. */
+  #takeBody(part: PartialValue): Uint8Array | undefined {
+    const value = part.body && view(part.body, 0, part.size);
+    this.#letGo(part);
+    this.#part = undefined;
     return value;
   }
 
   /** There is the memory that the reader has waited for. */
-  #resume(): void {
-    this.#cancelWait = undefined;
-    for (const callback of this.#callbacks.splice(0)) callback();
+  #resume(part: PartialValue): void {
+    part.cancelWait = undefined;
+    const callbacks = part.callbacks ?? [];
+    part.callbacks = undefined;
+    for (const callback of callbacks) callback();
   }
 
   /**
    * Announces bytes in proportion to those that arrived: the length alone must
    * not make the peer's window grow to the size of the largest value.
    */
-  #expectMore(): void {
-    if (this.#body === undefined) return;
-    const limit = Math.max(INITIAL_EXPECTED_SIZE, 2 * this.#bodyRead);
-    this.#source.expect?.(Math.min(this.#size - this.#bodyRead, limit));
-  }
-
-  /**
-   * Allocates memory in proportion to the bytes that arrived: the length alone
-   * must not cost any.
-   */
-  #grow(body: Uint8Array<ArrayBuffer>, needed: number): Uint8Array {
-    if (needed <= body.length) return body;
-    const size = Math.min(this.#size, Math.max(needed, body.length * GROWTH));
-    const grown = new Uint8Array(size);
-    grown.set(body.subarray(0, this.#bodyRead));
-    return this.#body = grown;
+  #expectMore({ body, bodyRead, size }: PartialValue): void {
+    if (body === undefined) return;
+    const limit = Math.max(INITIAL_EXPECTED_SIZE, 2 * bodyRead);
+    this.#source.expect?.(Math.min(size - bodyRead, limit));
   }
 
   #end(): null {
     if (this.#source.failure !== undefined) throw this.#source.failure;
-    if (this.#prefixRead > 0) {
+    const part = this.#part;
+    if (part !== undefined && part.prefixRead > 0) {
       throw new CodecError(
         "truncated",
-        this.#prefixRead < PREFIX_SIZE
+        part.prefixRead < PREFIX_SIZE
           ? "Cannot read value: the stream ended inside its length"
-          : `Cannot read value: the stream ended after ${this.#bodyRead} of ${this.#size} bytes`,
+          : `Cannot read value: the stream ended after ${part.bodyRead} of ${part.size} bytes`,
       );
     }
     return null;
   }
 
-  #dropBody(): void {
-    const body = this.#body;
+  /** Gives back the memory of a value, and its buffer. */
+  #letGo(part: PartialValue): void {
+    part.takenFrom?.give(part.taken);
+    part.takenFrom = undefined;
+    const { body } = part;
     if (body === undefined) return;
     if (body.length >= SPARE_FROM) this.#spare?.give(body);
-    this.#body = undefined;
+    part.body = undefined;
   }
+}
 
-  #reset(): void {
-    this.#takenFrom?.give(this.#taken);
-    this.#takenFrom = undefined;
-    this.#dropBody();
-    this.#prefixRead = 0;
-    this.#size = 0;
-    this.#bodyRead = 0;
-    this.#isComplete = false;
-  }
+/**
+ * Allocates memory in proportion to the bytes that arrived: the length alone must
+ * not cost any.
+ */
+function grow(
+  part: PartialValue,
+  body: Uint8Array<ArrayBuffer>,
+  needed: number,
+): Uint8Array {
+  if (needed <= body.length) return body;
+  const size = Math.min(part.size, Math.max(needed, body.length * GROWTH));
+  const grown = new Uint8Array(size);
+  grown.set(body.subarray(0, part.bodyRead));
+  return part.body = grown;
 }

@@ -9,7 +9,7 @@ import { forSeeds } from "../../tests/support/random.ts";
 import { concat, framed, utf8 } from "../../tests/support/wire.ts";
 import { turn, watch, within } from "../../tests/support/within.ts";
 import { CodecError } from "../errors.ts";
-import { json } from "../json.ts";
+import { json, tinyDecoderOf } from "../json.ts";
 import { SpareBuffer } from "./value_writer.ts";
 import {
   type ByteSource,
@@ -316,6 +316,41 @@ Deno.test("ValueReader.takeIf: a value that has begun is left to next()", () => 
   source.arrive(concat(utf8("\0\x08"), framed(utf8("same"))));
   assertEquals(reader.takeIf(utf8("same")), false);
   assertEquals(reader.next()?.slice(), framed(utf8("same")));
+});
+
+Deno.test("ValueReader.takeTiny: a value is taken only if it has arrived and is decoded", () => {
+  const decode = tinyDecoderOf(json())!;
+  const bytes = concat(framed(utf8("[42]")), framed(utf8("[1.5]")));
+  for (const cut of [0, 2, 4, 6, 8, 11]) {
+    const { source, reader } = started();
+    source.arrive(bytes.subarray(0, cut));
+    const whole = cut >= 8;
+    assertEquals(reader.takeTiny(decode), whole ? [42] : undefined);
+    assertEquals(source.taken, whole ? 8 : 0);
+    source.arrive(bytes.subarray(cut));
+    assertEquals(reader.next()?.slice(), utf8(whole ? "[1.5]" : "[42]"));
+  }
+  const { source, reader } = started();
+  source.arrive(framed(utf8("[1.5]")));
+  assertEquals(reader.takeTiny(decode), undefined);
+  assertEquals(source.taken, 0);
+});
+
+Deno.test("ValueReader.takeTiny: a value that has begun, or is too large, is left to next()", () => {
+  const decode = tinyDecoderOf(json())!;
+  const { source, reader } = started();
+  source.arrive(utf8("\0\0"));
+  assertEquals(reader.next(), undefined);
+  source.arrive(concat(utf8("\0\x05"), utf8("\0\0\0\x01"), utf8("7")));
+  assertEquals(reader.takeTiny(decode), undefined);
+  assertEquals(reader.next()?.slice(), framed(utf8("7")));
+
+  const small = new Source();
+  const strict = new ValueReader(small, 3);
+  small.arrive(framed(utf8("[42]")));
+  assertEquals(strict.takeTiny(decode), undefined);
+  assertThrows(() => strict.next(), CodecError, "exceed");
+  assertEquals(strict.takeTiny(decode), undefined);
 });
 
 Deno.test("ValueReader.partial: has what was read of a value that is not complete", () => {

@@ -71,7 +71,7 @@ export interface Watched {
   /** Whether there was a sign of life since this was last asked. */
   heard(): boolean;
   /** The number of the write that is under way; 0 if there is none. */
-  readonly write: number;
+  write(): number;
   /** Asks the peer for a sign of life; returns whether that was possible. */
   ask(): boolean;
   /** The peer has been silent for so many milliseconds, and counts as lost. */
@@ -173,7 +173,7 @@ export class SilenceWatch {
       this.#seenWrite = this.#waitingWrite = 0;
       return { heard, progressed: false };
     }
-    const { write } = this.#watched;
+    const write = this.#watched.write();
     const progressed = this.#waitingWrite !== 0 && write !== this.#waitingWrite;
     const waits = write !== 0 && write === this.#seenWrite;
     this.#waitingWrite = waits ? write : 0;

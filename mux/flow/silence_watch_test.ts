@@ -6,7 +6,7 @@ const KEEP_ALIVE = { interval: 5_000, timeout: 22_000 };
 /** A watch whose time passes when the test says so. */
 class Scene implements Watched {
   heardSince = false;
-  write = 0;
+  writing = 0;
   canAsk = true;
   asked: number[] = [];
   lostAfter: number | undefined;
@@ -34,6 +34,10 @@ class Scene implements Watched {
     const { heardSince } = this;
     this.heardSince = false;
     return heardSince;
+  }
+
+  write(): number {
+    return this.writing;
   }
 
   ask(): boolean {
@@ -164,11 +168,11 @@ Deno.test("SilenceWatch: a peer that cannot be asked is not lost", () => {
 
 Deno.test("SilenceWatch: the end of a write that had to wait is a sign of life", () => {
   const scene = new Scene();
-  scene.write = 1;
+  scene.writing = 1;
   // A slow line takes 256 KiB in ten seconds.
   for (let i = 0; i < 10; i++) {
     scene.pass(10_000);
-    scene.write++;
+    scene.writing++;
   }
   assertEquals(scene.lostAfter, undefined);
   // A write that never ends is none,
@@ -181,7 +185,7 @@ Deno.test("SilenceWatch: writes that do not wait are no sign of life", () => {
   const scene = new Scene();
   // What is dropped on its way is taken at once; sometimes a look sees it.
   while (scene.lostAfter === undefined) {
-    scene.pass(50, () => scene.write++);
+    scene.pass(50, () => scene.writing++);
   }
   assertEquals(scene.now <= 28_000, true, `${scene.now}`);
 });

@@ -328,9 +328,7 @@ export class ResumableTransport
         link.heard = false;
         return heard;
       },
-      get write() {
-        return link.writing === undefined ? 0 : link.writes;
-      },
+      write: () => link.writing === undefined ? 0 : link.writes,
       ask: () => {
         this.#retained.trim();
         this.#pingDue = true;

@@ -335,6 +335,8 @@ export class ChannelTable implements FrameSink, ChannelHost {
   forget(channel: QmuxChannel): void {
     this.#roundTrip.forget(channel.id);
     this.#channels.delete(channel.id);
+    // An idle session keeps nothing of its last call.
+    if (this.#payloadChannel === channel) this.#payloadChannel = undefined;
     this.#placesOf(channel).ids--;
     this.#account.giveChannel();
   }

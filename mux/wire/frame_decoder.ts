@@ -50,8 +50,8 @@ const PAYLOAD_COST = 3;
  */
 export class FrameDecoder {
   readonly #sink: FrameSink;
-  /** The beginning of a header that continues in the next chunk. */
-  readonly #partial = new Uint8Array(MAX_FRAME_HEADER_SIZE);
+  /** The beginning of a header that continues in the next chunk; made for the first. */
+  #partial: Uint8Array | undefined;
   #partialLength = 0;
   /** Payload bytes of the current DATA frame that are still to come. */
   #payloadLeft = 0;
@@ -88,7 +88,7 @@ export class FrameDecoder {
     if (this.#suspect !== undefined || this.#partialLength === 0) {
       return this.#suspect;
     }
-    return this.#partial.slice(0, this.#partialLength);
+    return this.#partial!.slice(0, this.#partialLength);
   }
 
   /**
@@ -118,6 +118,7 @@ export class FrameDecoder {
         } else {
           const size = headerSize(chunk[at]!);
           if (size > end - at) {
+            this.#partial ??= new Uint8Array(MAX_FRAME_HEADER_SIZE);
             this.#partial.set(chunk.subarray(at));
             this.#partialLength = end - at;
             at = end;
@@ -147,18 +148,19 @@ export class FrameDecoder {
 
   /** Adds to the incomplete header; returns the offset after the bytes it used. */
   #completeHeader(chunk: Uint8Array, at: number): number {
-    const size = headerSize(this.#partial[0]!);
+    const partial = this.#partial!;
+    const size = headerSize(partial[0]!);
     while (this.#partialLength < size && at < chunk.length) {
-      this.#partial[this.#partialLength++] = chunk[at++]!;
+      partial[this.#partialLength++] = chunk[at++]!;
     }
     if (this.#partialLength === size) {
       this.#partialLength = 0;
       try {
-        this.#header(this.#partial, 0);
+        this.#header(partial, 0);
       } catch (error) {
         const rest = chunk.subarray(at, at + QUOTE_SIZE);
         this.#suspect = new Uint8Array(size + rest.length);
-        this.#suspect.set(this.#partial.subarray(0, size));
+        this.#suspect.set(partial.subarray(0, size));
         this.#suspect.set(rest, size);
         throw error;
       }

@@ -384,6 +384,48 @@ Deno.test("FrameQueue: DATA that may share a frame does so with what comes direc
   ]);
 });
 
+Deno.test("FrameQueue: waits longer for the next large chunk of a stream than for other frames", async () => {
+  const { queue, writes } = new Harness({ held: true });
+  queue.data(7, new Uint8Array(20_000), 100_000);
+  for (let pass = 0; pass < 10; pass++) await null;
+  queue.data(7, new Uint8Array(20_000), 100_000);
+  await turn();
+  assertEquals(writes.length, 1);
+});
+
+Deno.test("FrameQueue: large DATA leaves early in the 64 writes after a small value", async () => {
+  const { queue, writes } = new Harness();
+  queue.data(1, new Uint8Array(100));
+  await turn();
+  let early = 0;
+  for (;;) {
+    const before = writes.length;
+    queue.data(7, new Uint8Array(20_000));
+    queue.data(7, new Uint8Array(20_000));
+    if (writes.length === before) break;
+    early++;
+    await turn();
+  }
+  // The write with the value is the first of the 64.
+  assertEquals(early, 63);
+});
+
+Deno.test("FrameQueue: small pieces of a stream do not divide its writes", async () => {
+  const { queue, writes, ...harness } = new Harness({ held: true });
+  queue.data(7, new Uint8Array(9), 100_000);
+  for (let i = 0; i < 2; i++) {
+    queue.data(7, new Uint8Array(20_000), 100_000);
+    queue.data(7, new Uint8Array(9), 100_000);
+  }
+  await turn();
+  assertEquals(writes.length, 1);
+  const sizes = parseFrames(...writes).map((frame) =>
+    frame.type === "data" && frame.payload.length
+  );
+  assertEquals(sizes, [9, 40_018]);
+  assertEquals(harness.errors, []);
+});
+
 Deno.test("FrameQueue: small DATA has a frame of its own", async () => {
   const harness = new Harness();
   for (let i = 0; i < 3; i++) {

@@ -1,6 +1,8 @@
 import {
   type Codec,
   SpareBuffer,
+  type TinyDecoder,
+  tinyDecoderOf,
   type ValueMemory,
   type ValueReader,
   type ValueWriter,
@@ -53,6 +55,8 @@ export interface ClientOptions {
 /** What the calls of one client share. */
 export class CallContext {
   readonly codec: Codec;
+  /** Decodes the smallest replies. */
+  readonly decodeTiny: TinyDecoder | undefined;
   readonly maxValueSize: number;
   /** The memory of responses: handlers of this side may wait for them. */
   readonly memory: ValueMemory;
@@ -83,6 +87,7 @@ export class CallContext {
   ) {
     const { codec, maxValueSize, account, state, nested, extension } = options;
     this.codec = codec;
+    this.decodeTiny = tinyDecoderOf(codec);
     this.maxValueSize = maxValueSize;
     this.memory = account.values.reserved;
     this.state = state;

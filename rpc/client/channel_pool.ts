@@ -29,11 +29,11 @@ export const MAX_SPARE_CHANNELS = 512;
 const IDLE_TIME = 1_000;
 /**
  * Milliseconds without a call after which the last spare is closed. With thousands
- * of connections, each has a call only every few seconds: to close its spare
+ * of connections, each has a call only every second or two: to close its spare
  * channel, and to open one for the call and another after it, took longer than all
  * the rest (tests/bench/LOG.md).
  */
-const LAST_IDLE_TIME = 15_000;
+const LAST_IDLE_TIME = 5_000;
 
 /**
  * One channel slot in this many is kept for nested calls: those made with
@@ -102,7 +102,7 @@ export class ChannelRequest implements Queued<ChannelRequest> {
  *
  * The number of spares follows use. A call that finds none doubles it, up to
  * {@linkcode FEW_SPARE_CHANNELS} or the number of calls that wait for a channel.
- * A second without calls halves it, until one is left, which 15 of them close.
+ * A second without calls halves it, until one is left, which five of them close.
  *
  * Calls for which there is no slot, here or at the peer, wait in a queue.
  */
@@ -288,18 +288,24 @@ export class ChannelPool {
       session.outgoingSlots < this.#room && this.queued === 0
     ) {
       this.#opening++;
-      session.openRaw((channel) => {
-        this.#opening--;
-        this.#spares.push(channel);
-        if (this.queued > 0) this.#startQueued();
-        else this.#checkUse();
-      }, () => {
-        // Calls will get the reason themselves.
-        this.#opening--;
-        this.#target = Math.min(this.#target, this.#spares.length);
-      });
+      session.openRaw(this.#spareOpened, this.#spareFailed);
     }
   }
+
+  // Most calls open a spare channel, so these two are made once.
+
+  readonly #spareOpened = (channel: RawChannel): void => {
+    this.#opening--;
+    this.#spares.push(channel);
+    if (this.queued > 0) this.#startQueued();
+    else this.#checkUse();
+  };
+
+  readonly #spareFailed = (): void => {
+    // Calls will get the reason themselves.
+    this.#opening--;
+    this.#target = Math.min(this.#target, this.#spares.length);
+  };
 
   #checkUse(): void {
     const time = this.#spares.length > 1 ? IDLE_TIME : LAST_IDLE_TIME;

@@ -129,7 +129,7 @@ Deno.test("ChannelPool: the number of spare channels is limited", async () => {
   assert(slots <= MAX_SPARE_CHANNELS, `${slots} are kept`);
 });
 
-Deno.test("ChannelPool: a second without calls closes half of the spare channels, until one is left, and 15 close that", async () => {
+Deno.test("ChannelPool: a second without calls closes half of the spare channels, until one is left, and five close that", async () => {
   using time = new FakeTime();
   await using it = accepted();
   for (let i = 0; i < 10; i++) await use(it.pool, 16);
@@ -138,7 +138,7 @@ Deno.test("ChannelPool: a second without calls closes half of the spare channels
   time.tick(1_000); // There were calls in this second.
   await settled();
   for (ready = it.session.usage.slots; ready > 0;) {
-    time.tick(ready === 1 ? 14_999 : 999);
+    time.tick(ready === 1 ? 4_999 : 999);
     await settled();
     assertEquals(it.session.usage.slots, ready, "within the time");
     time.tick(1);
@@ -171,7 +171,7 @@ Deno.test("ChannelPool: a connection with a call every few seconds keeps its spa
   await use(it.pool, 1);
   const { opened } = rawSession(it.session);
   for (let i = 0; i < 20; i++) {
-    time.tick(9_000);
+    time.tick(4_000);
     await settled();
     const channel = it.pool.take();
     assert(channel !== undefined, `no spare for call ${i}`);

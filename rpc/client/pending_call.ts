@@ -1,5 +1,6 @@
 import {
   CodecError,
+  PREFIX_SIZE,
   ValueReader,
   type ValueWriter,
 } from "../../codec/internal.ts";
@@ -374,8 +375,10 @@ export abstract class PendingCall<T = unknown>
         if (name === "header") {
           const { responseHeaders } = this.#context;
           next = responseHeaders.read(reader, MAX_CALL_HEADER_SIZE);
-        } else if (name === "values" || name === "first") next = reader.next();
-        else return;
+        } else if (name === "values" || name === "first") {
+          if (this.#takeTiny(name === "first")) continue;
+          next = reader.next();
+        } else return;
         if (next === undefined) return reader.whenReadable(this.#advance);
         if (next === null) return this.#peerEnded();
         if (name === "header") this.#readHeader(next as ReceivedHeader);
@@ -427,15 +430,32 @@ export abstract class PendingCall<T = unknown>
     return this.#header?.meta;
   }
 
+  /** Takes the next value if it is a tiny one; returns whether it was. */
+  #takeTiny(continued: boolean): boolean {
+    const { decodeTiny } = this.#context;
+    if (decodeTiny === undefined) return false;
+    const channel = this.#channel;
+    const { buffered } = channel;
+    const value = this.#reader.takeTiny(decodeTiny);
+    if (value === undefined) return false;
+    this.#countSize(buffered - channel.buffered - PREFIX_SIZE);
+    this.#takeValue(value, continued);
+    return true;
+  }
+
+  #countSize(bytes: number): void {
+    const { maxValueSize } = this.#context;
+    this.#receivedSize += bytes;
+    if (this.#receivedSize <= maxValueSize) return;
+    throw new CodecError(
+      "too-large",
+      `Cannot complete call "${this.name}": its values exceed ${maxValueSize} bytes together (option "maxValueSize")`,
+    );
+  }
+
   #readValue(bytes: Uint8Array, continued: boolean): void {
     const context = this.#context;
-    this.#receivedSize += bytes.length;
-    if (this.#receivedSize > context.maxValueSize) {
-      throw new CodecError(
-        "too-large",
-        `Cannot complete call "${this.name}": its values exceed ${context.maxValueSize} bytes together (option "maxValueSize")`,
-      );
-    }
+    this.#countSize(bytes.length);
     const value = context.decode(bytes, this.selector);
     if (context.mayHaveFunctions) {
       if (this.#header!.extended) this.#tookFunctions = true;

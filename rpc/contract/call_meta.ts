@@ -2,7 +2,7 @@ import type { Call } from "../types.ts";
 import type { ContractMethod } from "./contract.ts";
 import type { OutputOf, StandardSchema } from "./validation/standard_schema.ts";
 
-/** The key, in a call, of what a schema has made of its metadata. */
+/** The key, in a call, of its metadata after validation. */
 const validated: unique symbol = Symbol("qtalk.validatedMeta");
 
 /** Metadata that was validated, and the method whose schema did. */

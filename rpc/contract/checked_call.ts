@@ -61,7 +61,7 @@ export function checkedCall(
     return Promise.resolve(response).then(
       (response) => checkedResponse(response, method, name, side),
       (error) => {
-        // What the peer makes of a stream that has failed here says less.
+        // The error that the peer reports for a stream that failed here says less.
         throw streamError ?? error;
       },
     );
@@ -70,7 +70,9 @@ export function checkedCall(
   }
 }
 
-/** A function that calls one of the peer, and checks both its ways. */
+/**
+ * A function that calls one of the peer, and checks its arguments and its result.
+ */
 export function callOf(
   spec: ContractMethod,
   fn: AnyFunction,
@@ -94,7 +96,7 @@ export function callOf(
   };
 }
 
-/** A response with the schema of the result applied to what it carries. */
+/** A response whose values the schema of the result has been applied to. */
 async function checkedResponse(
   response: RpcResponse,
   { result: spec }: ContractMethod,
@@ -125,7 +127,7 @@ async function checkedResponse(
   return new RpcResponse([validated.value]);
 }
 
-/** Has the values of a continued response checked as they are received. */
+/** Checks the values of a continued response as they are received. */
 function checkedStream(
   response: RpcResponse,
   check: (value: unknown, i: number) => Eventual<Validated>,
@@ -133,13 +135,13 @@ function checkedStream(
 ): RpcResponse {
   const receive = response.receive.bind(response);
   let count = 0;
-  // Its loop receives by this, too.
+  // Loops over the response use this method, too.
   response.receive = async (options) => {
     const value = await receive(options);
     if (value === undefined) return undefined;
     const validated = await check(value, count++);
     if (validated.issues !== undefined) throw invalid(validated.issues);
-    // What is undefined would be the end.
+    // A value that is `undefined` would mean the end.
     return validated.value ?? null;
   };
   return response;

@@ -3,7 +3,7 @@ import {
   type StandardSchema,
 } from "./validation/standard_schema.ts";
 
-/** The key, in a method or a stream of a contract, of what it is. */
+/** The key, in a method or a stream of a contract, of its kind. */
 const kind: unique symbol = Symbol("qtalk.contract");
 
 /** A stream of values. See {@linkcode streamOf}. */
@@ -27,7 +27,9 @@ export interface ObjectOf<
 /** The descriptions of the members of an object, by their names. */
 export type ObjectMembers = Readonly<Record<string, ValueSpec>>;
 
-/** What can be left out. See {@linkcode optional}. */
+/**
+ * A function, a stream or an object that can be left out. See {@linkcode optional}.
+ */
 export interface Optional<S extends OptionalSpec = OptionalSpec> {
   /** What it is if it is not left out. */
   readonly value: S;
@@ -386,7 +388,7 @@ export function bytes(): Bytes {
   return Object.freeze({ [kind]: "bytes" as const });
 }
 
-/** The methods, and the objects with more of them, that a contract has there. */
+/** The entries of a group of methods: methods, and objects with more of them. */
 export function membersIn(
   methods: ContractMethods,
 ): [name: string, member: ContractMethod | ContractMethods][] {
@@ -418,7 +420,7 @@ export function isSchema(spec: ValueSpec): spec is StandardSchema {
   return !isComposed(spec);
 }
 
-/** Whether a value is described by something else than a schema. */
+/** Whether a value is described by something other than a schema. */
 function isComposed(value: unknown): boolean {
   const what = kindIn(value);
   return what !== undefined && what !== "bytes";
@@ -484,7 +486,10 @@ function checkMethods(
   }
 }
 
-/** Whether clients cannot have a method of this name, because of what calls it. */
+/**
+ * Whether clients cannot have a method of this name, because JavaScript itself
+ * calls or looks up such methods.
+ */
 function isTaken(name: string): boolean {
   return name in Object.prototype || name === "then" || name === "toJSON";
 }

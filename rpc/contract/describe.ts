@@ -207,7 +207,7 @@ function describeFunction(
   };
 }
 
-/** Whether an argument can be left out. A schema only says so when it is tried. */
+/** Whether an argument can be left out. To find out, the schema has to be tried. */
 function isOptional(argument: ValueSpec): boolean {
   if (isOptionalOf(argument)) return true;
   if (!isSchema(argument)) return false;
@@ -223,7 +223,7 @@ function isOptional(argument: ValueSpec): boolean {
   }
 }
 
-/** Which side of its schema a value is described by. */
+/** Which side of its schema describes a value. */
 type Side = "input" | "output";
 
 function describeValue(
@@ -236,7 +236,7 @@ function describeValue(
     return { values: describeValue(spec.values, side, convert) };
   }
   if (isMethod(spec)) {
-    // What it gets goes the other way.
+    // The arguments of a callback go in the other direction.
     const other = side === "input" ? "output" : "input";
     return { callback: describeFunction(spec, other, convert) };
   }
@@ -267,7 +267,7 @@ function describeSchema(
     ) as JsonSchema;
     return { schema: plain };
   } catch {
-    // Libraries throw for what JSON Schema cannot say.
+    // Libraries throw for schemas that JSON Schema cannot express.
     return {};
   }
 }

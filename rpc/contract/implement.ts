@@ -116,7 +116,7 @@ export function implement<Methods extends ContractMethods>(
   let known: ContractDescription | undefined;
   return Object.assign(handlerFrom(service), {
     [implemented]: contract,
-    // Schemas are converted once, for those who ask.
+    // Schemas are converted once, on first use.
     [description]: () => known ??= describe(contract, options),
   });
 }
@@ -148,7 +148,7 @@ function membersOf(
   const at = (name: string) => path === "" ? name : `${path}.${name}`;
   if (isPlainObject(functions)) {
     for (const name of Reflect.ownKeys(functions)) {
-      // The namespace of a module has a symbol, which cannot be enumerated.
+      // The namespace object of a module has a symbol that is not enumerable.
       const isOffered = Object.prototype.propertyIsEnumerable.call(
         functions,
         name,

@@ -123,7 +123,7 @@ export class Implemented {
     });
   }
 
-  /** Calls the function, and checks what comes of it. */
+  /** Calls the function, and checks its result. */
   #answer(call: Call, args: readonly unknown[]): Eventual<unknown> {
     const finish = (result: unknown) => this.#finish(result, call);
     const fail = (error: unknown) => this.#fail(error, call);
@@ -145,7 +145,7 @@ export class Implemented {
     return how.fn.apply(this.#owner, params as never[]);
   }
 
-  /** What is answered in place of what the function has returned. */
+  /** Returns the answer to send for the result of the function. */
   #finish(result: unknown, call: Call): Eventual<unknown> {
     if (result instanceof Error) return this.#checkedError(result, call);
     const spec = this.#method.result;
@@ -188,7 +188,7 @@ export class Implemented {
     return iterableFrom(() => checked, call.signal);
   }
 
-  /** Throws in place of what the function has thrown. */
+  /** Throws the error to send for the error of the function. */
   #fail(error: unknown, call: Call): Eventual<never> {
     return whenever(this.#checkedError(error, call), (checked) => {
       throw checked;
@@ -252,7 +252,7 @@ function invalidArgument(
   });
 }
 
-/** The error of a function that does not do what its contract says. */
+/** The error of a function that violates its contract. */
 function invalidResult(
   name: string,
   what: string,

@@ -36,21 +36,21 @@ import {
   type ValidationIssue,
 } from "./validation/validation_error.ts";
 
-/** Makes what takes the place of a function. */
+/** Makes the wrapper of a function. */
 type Wrap = (
   spec: ContractMethod,
   fn: AnyFunction,
   name: string,
 ) => AnyFunction;
 
-/** Where a value is in another one. */
+/** The position of a value within another one. */
 type Path = readonly (string | number)[];
 
-/** What is different between values that arrive and those that are sent. */
+/** The differences between values that arrive and values that are sent. */
 interface Way {
-  /** What takes the place of a stream, whose values `open` checks. */
+  /** Makes the replacement of a stream, whose values `open` checks. */
   stream(stream: object, open: () => ValidatedSource): unknown;
-  /** What takes the place of a function. */
+  /** Makes the wrapper of a function. */
   fn(spec: ContractMethod, fn: AnyFunction, name: string): AnyFunction;
   /** Checks a value of a schema. */
   plain(
@@ -60,7 +60,7 @@ interface Way {
   ): Eventual<Validated>;
 }
 
-/** The functions that have taken the place of others. */
+/** The wrappers of functions. */
 class Wrapped {
   readonly #wrap: Wrap;
   readonly #wrappers = new WeakMap<
@@ -73,7 +73,7 @@ class Wrapped {
     this.#wrap = wrap;
   }
 
-  /** What takes its place; the same each time. */
+  /** Returns its wrapper; the same one each time. */
   of(spec: ContractMethod, fn: AnyFunction, name: string): AnyFunction {
     let wrappers = this.#wrappers.get(fn);
     if (wrappers === undefined) {
@@ -88,7 +88,7 @@ class Wrapped {
     return wrapper;
   }
 
-  /** What a function has taken the place of. */
+  /** Returns the function that a wrapper replaces. */
   originalOf(fn: AnyFunction): AnyFunction | undefined {
     return this.#originals.get(fn);
   }
@@ -114,7 +114,7 @@ export class Side implements Checks {
     plain: validate,
   };
   readonly #sending: Way = {
-    // What the peer gives back is what it has sent.
+    // A stream that came from the peer goes back to it unchanged.
     stream: (stream, open) =>
       borrowedFrom(stream) === undefined ? iterableFrom(open) : stream,
     fn: (spec, fn, name) =>
@@ -220,14 +220,14 @@ export class Side implements Checks {
     message: string,
     issues: readonly ValidationIssue[],
   ): Error {
-    // A function that calls a callback is not to blame for what that returns.
+    // A function is not responsible for what a callback returns.
     return this.#implements
       ? new CallError(message, { code: "invalid-result", details: issues })
       : new ValidationError("invalid-result", message, issues);
   }
 }
 
-/** What errors call a function. */
+/** How errors refer to a function. */
 function nameOf(
   path: Path,
   { name, what }: Place,
@@ -277,7 +277,7 @@ function membersOf(
   });
 }
 
-/** A function of this side that checks what the peer calls it with. */
+/** A function of this side that checks the arguments from the peer. */
 function lent(
   spec: ContractMethod,
   fn: AnyFunction,
@@ -286,7 +286,7 @@ function lent(
 ): AnyFunction {
   const implemented = new Implemented(spec, fn, undefined, side, name);
   const how = specialOf(implemented.toFunction()) as Special;
-  // The program may get it back where nothing is described, and call it.
+  // The program may get it back in a place without a description, and call it.
   const marked = Object.assign((...args: never[]) => fn(...args), {
     [special]: how,
   });

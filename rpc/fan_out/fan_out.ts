@@ -180,12 +180,12 @@ class SourceFanOut<T> implements FanOut<T> {
         if (this.#open !== source) return;
         if (done) return this.#finish({});
         this.publish(value as T);
-        // A source that always has a value would keep all others waiting.
+        // A source that always has a value would block everything else.
         if (count % VALUES_PER_TURN === 0) await nextTurn();
       }
     } catch (error) {
       if (this.#open !== source) return;
-      // It may have failed here, with what `size` throws.
+      // It may have failed here, with an error from `size`.
       source.stop(error);
       this.#finish({ error });
     }
@@ -195,7 +195,7 @@ class SourceFanOut<T> implements FanOut<T> {
     this.#subscribers.delete(subscriber);
     if (!this.#cancelUnused || this.#subscribers.size > 0) return;
     if (this.#end !== undefined || this.#open === undefined) return;
-    // A source that was given as it is cannot be read again.
+    // A source that is not a function cannot be opened again.
     if (typeof this.#source !== "function") return this.close();
     const source = this.#open;
     this.#open = undefined;

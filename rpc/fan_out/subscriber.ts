@@ -24,7 +24,7 @@ export class Subscriber<T> {
   readonly #whenFull: WhenFull;
   readonly #host: SubscriberHost;
   readonly #queue = new Queue<Entry<T>>();
-  /** The sizes in the queue together. */
+  /** The sum of the sizes in the queue. */
   #used = 0;
   #controller!: ReadableStreamDefaultController<T>;
   /** Ends a read that waits for a value. */
@@ -74,7 +74,7 @@ export class Subscriber<T> {
     this.#used += size;
   }
 
-  /** Makes room for a value; returns whether there is some. */
+  /** Makes room for a value; returns whether there is room. */
   #makeRoom(size: number): boolean {
     switch (this.#whenFull) {
       case "end":
@@ -101,7 +101,9 @@ export class Subscriber<T> {
     }
   }
 
-  /** The source has ended or failed: so does the stream, after what waits. */
+  /**
+   * The source has ended or failed: so does the stream, once the buffer is empty.
+   */
   end(end: { readonly error?: unknown }): void {
     if (this.#left) return;
     this.#left = true;

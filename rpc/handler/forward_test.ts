@@ -387,8 +387,8 @@ Deno.test("forward(): a thousand calls at the same time leave no channel open", 
   assertEquals(answers, answers.map((_, i) => `A${i}`));
   const peers = [it.client, it.front, it.middle, it.backend];
   const open = () => peers.map(({ session }) => session.usage.channels);
-  // Each second without calls closes half of the spare channels.
-  for (let second = 0; second < 12; second++) {
+  // Each second without calls closes half of the spare channels, and five the last.
+  for (let second = 0; second < 20; second++) {
     time.tick(1_000);
     for (let i = 0; i < 5; i++) await turn();
   }

@@ -138,7 +138,7 @@ export function functionHandler(
       return answering.callFunction(called, call, respond);
     }
     // Only the server's own calls bring it: this one is a program's.
-    return import("./answering.ts").then((module) => {
+    return import("../internal_server.ts").then((module) => {
       loaded = module.answering;
       return loaded.callFunction(called, call, respond);
     });

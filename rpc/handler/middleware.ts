@@ -151,7 +151,7 @@ function run(
     return call.answering.runMiddleware(list, handler, call, respond);
   }
   // Only the server's own calls bring it: this one is a program's.
-  return import("./answering.ts").then(({ answering }) =>
+  return import("../internal_server.ts").then(({ answering }) =>
     answering.runMiddleware(list, handler, call, respond)
   );
 }

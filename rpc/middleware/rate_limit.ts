@@ -37,7 +37,7 @@ export const DEFAULT_RATE_LIMIT_OPTIONS: Readonly<{ interval: number }> = Object
 /** What is limited. */
 type Kind = "calls" | "opens" | "bytes";
 
-/** How much of each kind has come. */
+/** How much of each kind has arrived. */
 type Amounts = Record<Kind, number>;
 
 /** What is left of each kind, at one time. */
@@ -82,7 +82,7 @@ export function rateLimitAt(
   const range = { min: 1, max: 2 ** 31 - 1, fraction: true };
   checkOption("interval", interval, range);
   const buckets = new WeakMap<object, Bucket>();
-  /** What was counted of each connection. */
+  /** The counts of each connection. */
   const counted = new WeakMap<object, Amounts>();
 
   return (call, next) => {
@@ -120,14 +120,14 @@ export function rateLimitAt(
 
 function refill({ left }: Bucket, limits: Amounts, intervals: number): void {
   for (const [kind, limit] of Object.entries(limits) as [Kind, number][]) {
-    // Without a limit, there is no end of it.
+    // Without a limit, the allowance is infinite.
     left[kind] = limit === Infinity
       ? Infinity
       : Math.min(limit, left[kind] + intervals * limit);
   }
 }
 
-/** What the connection of a call has brought so far. */
+/** The current counts of the connection of a call. */
 function amountsOf(call: Call): Amounts {
   const traffic = isServerCall(call) ? call.session.traffic : undefined;
   return {

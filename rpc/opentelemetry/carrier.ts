@@ -5,11 +5,11 @@ import {
   trace,
 } from "@opentelemetry/api";
 
-/** What is sent of a context: the two headers of W3C Trace Context. */
+/** The part of a context that is sent: the two headers of W3C Trace Context. */
 export interface Carrier {
   /** The span that is the parent. */
   traceparent?: string;
-  /** What systems of tracing add. */
+  /** What tracing systems add. */
   tracestate?: string;
 }
 
@@ -61,7 +61,7 @@ export function contextOf(parent: Context, span: Span): Context {
   );
 }
 
-/** Adds the state of a trace to what has its parent only. */
+/** Adds the state of a trace to a context that has only its parent. */
 export function addState(carrier: Carrier, active: Context): void {
   if (carrier.tracestate || carrier.traceparent === undefined) return;
   const state = active.getValue(STATE) as State | undefined;

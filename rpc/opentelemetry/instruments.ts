@@ -14,13 +14,15 @@ import { cleanSelector } from "../wire/selector.ts";
 
 /** The name of this library among those that make spans. */
 const LIBRARY = "@qtalk/qtalk";
-/** What stands for methods that do not exist: anyone can invent any number. */
+/**
+ * The name for methods that do not exist, of which callers can invent any number.
+ */
 const OTHER = "_OTHER";
 
 /** Which side of a call is measured. */
 export type Side = "client" | "server";
 
-/** What a side makes its spans and figures with. */
+/** The instruments with which a side makes its spans and figures. */
 export class Instruments {
   readonly #tracer: Tracer;
   readonly #duration: Histogram;
@@ -120,7 +122,7 @@ export class MeasuredCall {
   }
 }
 
-/** The full name of what a selector calls, such as `math/add`. */
+/** The full name of the method that a selector calls, such as `math/add`. */
 function methodOf(selector: string): string {
   const path = cleanSelector(selector).slice(1);
   // A function that was passed as an argument has an ID of its own in each call.
@@ -141,7 +143,7 @@ function codeOf(error: unknown): string | undefined {
   return typeof code === "string" && code !== "" ? code : undefined;
 }
 
-/** Whether a handler throws an error because the caller is to get it. */
+/** Whether an error of a handler is meant for its caller. */
 function isAnswer(error: unknown): boolean {
   return error instanceof CallError || error instanceof RemoteError;
 }

@@ -12,10 +12,12 @@ import type { CallFigures, MethodStats, ServiceStats } from "./types.ts";
 
 /** Longer selectors do not get figures of their own. */
 const MAX_SELECTOR = 128;
-/** Ways to end that are counted apart for a method; codes may come from afar. */
+/**
+ * Outcomes that are counted separately for a method: a peer may choose the codes.
+ */
 const MAX_OUTCOMES = 32;
 
-/** What has passed over a session. */
+/** The bytes that have passed over a session. */
 type Traffic = NonNullable<ServerCall["session"]["traffic"]>;
 
 /** Counts the calls of a service, in an amount of memory that is bounded. */
@@ -59,7 +61,8 @@ export class CallCounter {
         });
       }
       this.#end(counted);
-      // What a handler returns in place of answering is an error of its own.
+      // Returned as it is: the server refuses values that are returned in place of
+      // an answer.
       return done;
     } catch (error) {
       this.#fail(counted, error);
@@ -82,7 +85,7 @@ export class CallCounter {
         ...figures.read(methods.get(selector) ?? 0),
       }),
     );
-    // Calls are counted once, and added up for those who ask.
+    // Calls are counted once, and added up on request.
     const all = new Figures();
     for (const figures of this.#methods.values()) all.addAll(figures);
     all.addAll(this.#others);
@@ -147,7 +150,7 @@ function add(
   sum.sent += traffic?.sent ?? 0;
 }
 
-/** What is counted of calls that have ended. */
+/** The figures of calls that have ended. */
 class Figures {
   #ended = 0;
   readonly #outcomes = new Map<string, number>();
@@ -159,7 +162,7 @@ class Figures {
     this.#ended++;
   }
 
-  /** Adds what others have counted. */
+  /** Adds the counts of another counter. */
   addAll(others: Figures): void {
     for (const [outcome, count] of others.#outcomes) {
       this.#count(outcome, count);

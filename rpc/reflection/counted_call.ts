@@ -45,7 +45,7 @@ export class CountedCall {
     if (hasLeft(this.#call)) this.outcome = "cancelled";
   }
 
-  /** It gets these values, if that succeeds. */
+  /** The call gets these values, if sending them succeeds. */
   returns(values: readonly unknown[]): void {
     this.answered();
     if (this.outcome === "cancelled") return;
@@ -60,7 +60,7 @@ export class CountedCall {
 function hasLeft(call: Call): boolean {
   if (!isServerCall(call)) return false;
   const { channel, request } = call;
-  // Others may close a channel when they have sent all that they wanted to.
+  // Other implementations may close a channel when they have sent everything.
   return channel.failure !== undefined ||
     request.extended && channel.peerClosed;
 }
@@ -73,7 +73,7 @@ export function outcomeOf(error: unknown): string {
     : "error";
 }
 
-/** Makes a responder that tells a call what it is answered. */
+/** Makes a responder that records the answer of a call. */
 export function counting(respond: Responder, call: CountedCall): Responder {
   if (!isServerResponder(respond)) return new CountingResponder(respond, call);
   return isCapturing(respond)

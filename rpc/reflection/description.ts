@@ -9,7 +9,7 @@ import type { AnyFunction } from "../remote/types.ts";
 import type { Handler } from "../types.ts";
 import type { DescribedMethod, ServiceDescription } from "./types.ts";
 
-/** What the parts of this package write into their handlers. */
+/** The descriptions that parts of this package attach to their handlers. */
 interface Describable {
   readonly [description]?: () => ServiceDescription;
   readonly [wrapped]?: Handler;
@@ -103,7 +103,7 @@ function describeRouter(
     for (const method of inner?.methods ?? [ANYTHING]) {
       const { selector, prefix, ...rest } = method;
       const path = `${pattern}${selector.replaceAll(".", "/")}`;
-      // What a more specific pattern answers is never asked for it.
+      // Selectors that a more specific pattern answers never reach it.
       if (patternFor(path, handlers) !== pattern) continue;
       methods.push({
         selector: path.slice(1).replaceAll("/", "."),

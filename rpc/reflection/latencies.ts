@@ -7,7 +7,7 @@ const SHORTEST = 0.001;
 /** 2^32 microseconds are more than an hour. */
 const OCTAVES = 32;
 
-/** How often something took how long, in a fixed amount of memory. */
+/** A histogram of durations, in a fixed amount of memory. */
 export class Latencies {
   readonly #counts = new Uint32Array(STEPS * OCTAVES);
   #count = 0;
@@ -16,14 +16,14 @@ export class Latencies {
   /** Counts a duration in milliseconds. */
   add(ms: number): void {
     const step = Math.ceil(Math.log2(ms / SHORTEST) * STEPS);
-    // The negation also catches what is no number.
+    // The negation also catches NaN.
     const index = step > 0 ? Math.min(step, this.#counts.length - 1) : 0;
     this.#counts[index]!++;
     this.#count++;
     if (ms > this.#max) this.#max = ms;
   }
 
-  /** Counts what others have counted. */
+  /** Adds the counts of another histogram. */
   addAll(others: Latencies): void {
     for (const [index, count] of others.#counts.entries()) {
       this.#counts[index]! += count;
@@ -32,7 +32,7 @@ export class Latencies {
     this.#max = Math.max(this.#max, others.#max);
   }
 
-  /** What most of them took; 0 if there were none. */
+  /** The quantiles and the longest duration; 0 if nothing was counted. */
   get figures(): LatencyFigures {
     return {
       p50: this.#atMost(0.5),
@@ -42,14 +42,14 @@ export class Latencies {
     };
   }
 
-  /** What this part of them took at most. */
+  /** The duration that this fraction of them did not exceed. */
   #atMost(part: number): number {
     const wanted = this.#count * part;
     let seen = 0;
     for (const [index, count] of this.#counts.entries()) {
       seen += count;
       if (count > 0 && seen >= wanted) {
-        // The middle of what was counted together.
+        // The middle of the interval whose durations are counted together.
         const middle = SHORTEST * 2 ** ((index - 0.5) / STEPS);
         return rounded(Math.min(middle, this.#max));
       }
@@ -58,7 +58,7 @@ export class Latencies {
   }
 }
 
-/** To microseconds, since nothing smaller was measured. */
+/** Rounded to microseconds, the resolution of the measurements. */
 function rounded(ms: number): number {
   return Math.round(ms * 1_000) / 1_000;
 }

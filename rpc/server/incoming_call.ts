@@ -241,6 +241,14 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
   receiveNow(): unknown | typeof absent {
     try {
       if (this.#receiver?.holds) return this.#receiver.receiveNow();
+      const { decodeTiny } = this.request.context;
+      if (decodeTiny !== undefined) {
+        const value = this.#reader.takeTiny(decodeTiny);
+        if (value !== undefined) {
+          this.#weigh(0);
+          return value;
+        }
+      }
       const bytes = this.#reader.next();
       if (bytes === undefined) return absent;
       if (bytes === null) return this.#receiver?.receiveNow();

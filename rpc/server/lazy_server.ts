@@ -6,7 +6,7 @@ import type { Server, ServerOptions } from "./server.ts";
 
 /** Loads the server, and with it what handlers need that do not answer at once. */
 export async function loadServer(): Promise<typeof Server> {
-  return (await import("./server.ts")).Server;
+  return (await import("../internal_server.ts")).Server;
 }
 
 /**
@@ -26,6 +26,7 @@ export class LazyServer {
   #loading = false;
   #held = false;
   #refusing = false;
+  #ended = false;
   /** Channels without a call, and what is called when one arrives. */
   #silent: Map<RawChannel, () => void> | undefined;
   /** Channels with calls that wait until the server is loaded. */
@@ -108,17 +109,20 @@ export class LazyServer {
 
   /** The session has ended: its calls that have not begun never will. */
   end(): void {
+    this.#ended = true;
     const waiting = this.#waiting;
     this.#waiting = undefined;
     for (const channel of waiting ?? []) channel.discard();
   }
 
   #arrived(channel: RawChannel): void {
-    if (channel.buffered > 0) {
+    const { buffered, failure } = channel;
+    if (buffered > 0 && !this.#ended) {
       (this.#waiting ??= new Set()).add(channel);
-      this.load();
-    } // The peer has opened it ahead of need, and had no need.
-    else if (channel.failure === undefined) channel.shutdown();
+      return this.load();
+    }
+    // The peer has opened it ahead of need, and had no need.
+    if (buffered === 0 && failure === undefined) channel.shutdown();
     else channel.discard();
   }
 
@@ -146,10 +150,13 @@ export class LazyServer {
   /** The calls that wait fail; the next one tries again. */
   #failed(cause: unknown): void {
     this.#loading = false;
-    const { onError, codecs } = this.#options;
+    const { onError, codecs, state } = this.#options;
+    const { peerExtended } = state;
     const waiting = this.#waiting;
     this.#waiting = undefined;
-    for (const channel of waiting ?? []) answerUnavailable(channel, codecs[0]!);
+    for (const channel of waiting ?? []) {
+      answerUnavailable(channel, codecs[0]!, peerExtended);
+    }
     onError(
       new RpcError(
         "load-failed",
@@ -162,10 +169,18 @@ export class LazyServer {
 }
 
 /** Answers a call of which not even the header was read. */
-function answerUnavailable(channel: RawChannel, codec: Codec): void {
+function answerUnavailable(
+  channel: RawChannel,
+  codec: Codec,
+  extended: boolean,
+): void {
   const message = new ValueWriter();
   const error = "unavailable: this side cannot load what answers calls";
-  message.add(codec, responseHeaderValue({ error, continued: false }));
+  const nothing = { name: undefined, details: undefined, causes: undefined };
+  const about = { code: "unavailable", ...nothing };
+  const header = { error, about, continued: false };
+  const extension = extended ? { keptIds: [] } : undefined;
+  message.add(codec, responseHeaderValue(header, extension));
   message.add(codec, null);
   try {
     channel.send(message.message())?.catch(() => {});

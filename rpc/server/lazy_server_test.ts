@@ -1,6 +1,7 @@
 import { json, Peer } from "@qtalk/qtalk";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { memoryTransports, qmux, rawSession } from "../../mux/internal.ts";
+import { MemoryAccount } from "../../mux/flow/memory_account.ts";
 import type { RawChannel } from "../../mux/raw.ts";
 import type { SessionOptions } from "../../mux/options.ts";
 import type { Session } from "../../mux/types.ts";
@@ -15,6 +16,7 @@ import { LazyServer, loadServer } from "./lazy_server.ts";
 /** A session whose calls are answered by a server that a test loads. */
 class Loading {
   readonly server: LazyServer;
+  readonly state: SessionState;
   /** What was reported. */
   readonly errors: unknown[] = [];
   /** The selectors of the calls that have reached the handler. */
@@ -25,7 +27,7 @@ class Loading {
 
   constructor(session: Session, handler?: Handler) {
     const { account } = rawSession(session);
-    const state = new SessionState(10, account);
+    const state = this.state = new SessionState(10, account);
     const onError = (error: unknown) => void this.errors.push(error);
     const options = {
       codecs: [json()],
@@ -181,6 +183,8 @@ test("LazyServer: what a peer sends while it loads stays within the limits of th
 
 test("LazyServer: if it cannot be loaded, calls fail, and the next one tries again", async (t) => {
   const { client, loading } = connected(t);
+  // It has answered calls of this side, as a server does before it calls back.
+  loading.state.peerExtended = true;
   const call = client.call("a");
   const rejected = assertRejects(
     () => call,
@@ -190,7 +194,7 @@ test("LazyServer: if it cannot be loaded, calls fail, and the next one tries aga
   await until(() => loading.asked === 1, "the call");
   const cause = new TypeError("Failed to fetch dynamically imported module");
   loading.fail(cause);
-  await rejected;
+  assertEquals((await rejected).code, "unavailable");
   const [error, ...more] = loading.errors as RpcError[];
   assert(error instanceof RpcError);
   assertEquals([error.code, error.cause, more], ["load-failed", cause, []]);
@@ -234,4 +238,23 @@ test("Peer.handle: a handler that is registered while the server loads gets the 
   const call = client.call("x");
   server.handle("x", (_call, respond) => respond.return("answered"));
   assertEquals(await call, "answered");
+});
+
+test("Peer: a function that it sends is called although it has no handler", async (t) => {
+  const [client] = t.pair({}, {
+    handler: async (call, respond) => {
+      const [fn] = await call.receive() as [() => Promise<unknown>];
+      await respond.return(await fn());
+    },
+  });
+  assertEquals(await client.call("x", [() => "called"]), "called");
+});
+
+Deno.test("SessionState.onLending: it is called once, before the first function is sent", () => {
+  const state = new SessionState(10, new MemoryAccount(1024 * 1024));
+  let count = 0;
+  state.onLending = () => void count++;
+  assertEquals([state.callbackCount, count], [0, 0]);
+  assert(state.callbacks === state.callbacks);
+  assertEquals(count, 1);
 });

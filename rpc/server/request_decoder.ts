@@ -1,4 +1,10 @@
-import { type Codec, type CodecError, json } from "../../codec/internal.ts";
+import {
+  type Codec,
+  type CodecError,
+  json,
+  type TinyDecoder,
+  tinyDecoderOf,
+} from "../../codec/internal.ts";
 import { printableText } from "../../printable_text.ts";
 import { MAX_DELAY } from "../../time_limit.ts";
 import { RpcError } from "../errors.ts";
@@ -36,17 +42,47 @@ const LIGHT_HEADER = 1024;
 export type CallerIn = (codec: Codec, marked: boolean) => Caller;
 
 /** What the calls in one codec share. */
-export interface CodecContext {
+export class CodecContext {
   /** Encodes and decodes their values. */
   readonly codec: Codec;
+  /** Decodes the smallest values. */
+  readonly decodeTiny: TinyDecoder | undefined;
   /** Encodes and sends their responses. */
   readonly writer: ResponseWriter;
+  readonly #callerIn: CallerIn;
+  #responseHeaders: HeaderCache<ReceivedHeader> | undefined;
+  #plainCaller: Caller | undefined;
+  #caller: Caller | undefined;
+
+  /** Made by {@linkcode RequestDecoder}. */
+  constructor(codec: Codec, writer: ResponseWriter, callerIn: CallerIn) {
+    this.codec = codec;
+    this.decodeTiny = tinyDecoderOf(codec);
+    this.writer = writer;
+    this.#callerIn = callerIn;
+  }
+
   /** Decodes the headers of responses that are forwarded. */
-  readonly responseHeaders: HeaderCache<ReceivedHeader>;
-  /** Calls back a caller that is not extended, in the same codec. */
-  readonly plainCaller: Caller;
+  get responseHeaders(): HeaderCache<ReceivedHeader> {
+    return this.#responseHeaders ??= new HeaderCache(
+      (bytes) => decodeResponseHeader(this.codec, bytes),
+      undefined,
+      useOfResponse,
+    );
+  }
+
+  /**
+   * Calls back a caller that is not extended, in the same codec. It is made when a
+   * call first needs it, as the other one is: most handlers call nothing back.
+   */
+  get plainCaller(): Caller {
+    return this.#plainCaller ??= this.#callerIn(this.codec, false);
+  }
+
   /** Calls back an extended caller. */
-  readonly caller: Caller;
+  get caller(): Caller {
+    return this.#caller ??= this.#callerIn(this.codec, true);
+  }
 }
 
 /** A decoded call header. */
@@ -269,22 +305,13 @@ export class RequestDecoder {
   #contextOf(codec: Codec): CodecContext {
     let context = this.#contexts.get(codec);
     if (context === undefined) {
-      context = {
+      const writer = new ResponseWriter(
         codec,
-        writer: new ResponseWriter(
-          codec,
-          this.#prefix,
-          this.#refusesPings,
-          this.#maxMetaSize,
-        ),
-        responseHeaders: new HeaderCache(
-          (bytes) => decodeResponseHeader(codec, bytes),
-          undefined,
-          useOfResponse,
-        ),
-        plainCaller: this.#callerIn(codec, false),
-        caller: this.#callerIn(codec, true),
-      };
+        this.#prefix,
+        this.#refusesPings,
+        this.#maxMetaSize,
+      );
+      context = new CodecContext(codec, writer, this.#callerIn);
       this.#contexts.set(codec, context);
     }
     return context;

@@ -13,7 +13,8 @@ const BLOCK_SIZE = 4 * 1024;
  * value's `toJSON()` may make calls), nor while a message waits for credit.
  */
 export class MessageWriter {
-  #free: ValueWriter | undefined = new ValueWriter();
+  /** Undefined before the first message, and while it is in use. */
+  #free: ValueWriter | undefined;
   /** Where messages are stored side by side, and how much of it is used. */
   #block: Uint8Array | undefined;
   #blockLength = 0;
@@ -76,11 +77,14 @@ export class MessageWriter {
     if (--this.#stored === 0) this.#block = undefined;
   }
 
-  /** A buffer for each message would cost more than the rest of a small call. */
+  /**
+   * A buffer for each message would cost more than the rest of a small call, unless
+   * it is the only one: a ping, or the first call in a while.
+   */
   #copy(message: Uint8Array): Uint8Array {
     this.#stored++;
     const size = message.length;
-    if (size > BLOCK_SIZE / 4) return message.slice();
+    if (size > BLOCK_SIZE / 4 || this.#stored === 1) return message.slice();
     if (this.#block === undefined || this.#blockLength + size > BLOCK_SIZE) {
       this.#block = new Uint8Array(BLOCK_SIZE);
       this.#blockLength = 0;

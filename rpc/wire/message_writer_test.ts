@@ -43,3 +43,15 @@ Deno.test("MessageWriter.send: the buffer of a message that was not sent is not 
   await waiting!.catch(() => {});
   assertEquals(large(messages).buffer === sent.buffer, false);
 });
+
+Deno.test("MessageWriter.store: the only message has a buffer of its own size, and those beside it share one", () => {
+  const messages = new MessageWriter();
+  const stored = Array.from({ length: 3 }, () => {
+    const writer = messages.begin();
+    writer.addRaw(new Uint8Array(100));
+    return messages.store(writer).buffer;
+  });
+  assertEquals(stored[0]!.byteLength, 100);
+  assertStrictEquals(stored[1], stored[2]);
+  for (const _ of stored) messages.unstore();
+});

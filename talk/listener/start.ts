@@ -16,7 +16,7 @@ import {
   type Transport,
   type TransportListener,
 } from "../../mux/internal.ts";
-import { addressError, hasPort, resolveAddress } from "../address.ts";
+import { addressError, hasPort, loaded, resolveAddress } from "../address.ts";
 import { observedSource, type ObserverOption } from "../observe/option.ts";
 import type { PeerOptions, PeerWith } from "../peer.ts";
 import {
@@ -85,7 +85,7 @@ async function start<T>(
   const limits = resolveSharedLimits(options);
   const handshake = handshakeLimit(limits, options.onError);
   const resuming = await resumingSource(options, limits, handshake);
-  const { scheme, rest } = await resolveAddress(address);
+  const { scheme, rest } = await resolveAddress(address, "listen");
   if (options.reusePort && !hasPort(address)) {
     const reason = new TypeError('option "reusePort" is for TCP ports only');
     throw addressError("listen", address, reason);
@@ -132,7 +132,7 @@ async function resumingSource(
   handshake: HandshakeLimit,
 ): Promise<(source: TransportListener) => TransportListener> {
   if (resume === undefined) return (source) => source;
-  const { ResumingListener, storeOf } = await loadResume();
+  const { ResumingListener, storeOf } = await loaded("listen", loadResume());
   const store = storeOf(resume);
   return (source) =>
     new ResumingListener(source, {

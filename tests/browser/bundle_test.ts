@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { bundle } from "../support/bundle.ts";
 import { bundleForBrowsers } from "./site.ts";
 
@@ -75,7 +75,7 @@ Deno.test("browser: a bundle of the core imports nothing", async () => {
 Deno.test("browser: the core has the size that the README says, at its start and in all", async () => {
   const chunks = await chunksOf("mod.ts");
   const start = await gzipped(loadedWith(["mod.js"], chunks), chunks);
-  await check("the core", start, /starts with\s+(\d+) kB/, 72);
+  await check("the core", start, /starts with\s+(\d+) kB/, 63);
   const path = new URL("mod.ts", ROOT).href;
   const file = await bundleForBrowsers(path, "--minify");
   const all = await gzipped(["all"], new Map([["all", file]]));
@@ -96,7 +96,7 @@ async function clientChunks(): Promise<{ loaded: string[]; chunks: Chunks }> {
 Deno.test("browser: a page that dials ws: and calls loads what the README says", async () => {
   const { loaded, chunks } = await clientChunks();
   const size = await gzipped(loaded, chunks);
-  await check("a client for ws:", size, /`wss:`\s+loads\s+(\d+) kB/, 66);
+  await check("a client for ws:", size, /`wss:`\s+loads\s+(\d+) kB/, 57);
 });
 
 Deno.test("browser: a page that dials ws: loads nothing that answers, listens, forwards, reconnects or has sockets", async () => {
@@ -125,3 +125,49 @@ Deno.test("browser: a page that dials ws: loads nothing that answers, listens, f
     assert(!all.includes(word), `the bundle has ${word}`);
   }
 });
+
+/** Writes the chunks that the core starts with, and no other, and imports it. */
+async function withoutParts(
+  use: (core: typeof import("../../mod.ts")) => Promise<void>,
+): Promise<void> {
+  const chunks = await chunksOf("mod.ts");
+  const folder = await Deno.makeTempDir();
+  try {
+    for (const name of loadedWith(["mod.js"], chunks)) {
+      await Deno.writeTextFile(`${folder}/${name}`, chunks.get(name)!);
+    }
+    await use(await import(`file://${folder}/mod.js`));
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+Deno.test("browser: where no more parts can be loaded, errors have a code and say so", () =>
+  withoutParts(async (core) => {
+    const { dial, listen, memoryTransports, MuxError, qmux, TalkError } = core;
+    const address = "tcp://127.0.0.1:1";
+    for (
+      const attempt of [
+        () => dial(address),
+        () => dial([address, address]),
+        () => dial(address, { reconnect: {} }),
+        () => dial(address, { resume: {} }),
+        () => listen(address),
+      ]
+    ) {
+      const error = await assertRejects(attempt, TalkError);
+      const verb = error.code === "listen-failed" ? "listen" : "dial";
+      assertEquals(error.code, `${verb}-failed`);
+      const reason = `Cannot ${verb}: a part of this package cannot be loaded`;
+      assert(error.message.startsWith(reason), error.message);
+      // The network, or the site, may be back at the next attempt.
+      assertEquals(error.permanent, false);
+    }
+    // The error of a peer that speaks something else lacks its description only.
+    const [left, right] = memoryTransports();
+    const session = qmux(left);
+    const writing = right.write(new TextEncoder().encode("SSH-2.0-Go\r\n"));
+    const error = await assertRejects(() => session.closed, MuxError);
+    assertEquals(error.code, "protocol-error");
+    await Promise.allSettled([writing, right.close(), session.close()]);
+  }));

@@ -88,7 +88,7 @@ async function countFiles(): Promise<number> {
 
 /**
  * Waits until nothing is going on, and counts what is held then. Channels that
- * are open ahead of need go after a second without calls, and callbacks that
+ * are open ahead of need go after some seconds without calls, and callbacks that
  * were forgotten when garbage has been collected at the other end.
  *
  * @param peers those of this process, as they are at any time

@@ -47,7 +47,7 @@ export interface ListenerLike<A> {
 }
 
 /** Bytes of the read buffer of an idle connection. */
-const SMALL_READ = 1024;
+const SMALL_READ = 256;
 /** Bytes that the read buffer grows to under load. */
 const LARGE_READ = 256 * 1024;
 /** Consecutive reads of less than an eighth of the buffer after which it shrinks. */
@@ -91,6 +91,19 @@ export function connTransport(
     },
   };
 
+  function received(read: number | null): Uint8Array | null {
+    if (read === null) return null;
+    // The socket is drained, so the event loop runs before more arrives.
+    if (read < buffer.length) sinceBreak = 0;
+    const bytes = buffer.subarray(0, read);
+    resize(read);
+    return bytes;
+  }
+
+  const failed = failureOf && ((error: unknown): never => {
+    throw failureOf(error);
+  });
+
   function resize(read: number): void {
     if (read === buffer.length && read < LARGE_READ) {
       buffer = new Uint8Array(read * 4);
@@ -104,20 +117,8 @@ export function connTransport(
 
   return {
     keepAlive,
-    async read() {
-      let read: number | null;
-      try {
-        read = await conn.read(buffer);
-      } catch (error) {
-        throw failureOf === undefined ? error : failureOf(error);
-      }
-      if (read === null) return null;
-      // The socket is drained, so the event loop runs before more arrives.
-      if (read < buffer.length) sinceBreak = 0;
-      const bytes = buffer.subarray(0, read);
-      resize(read);
-      return bytes;
-    },
+    // An async function keeps 400 bytes more while it waits.
+    read: () => conn.read(buffer).then(received, failed),
     async write(bytes) {
       let written = await conn.write(bytes);
       while (written < bytes.length) {

@@ -7,7 +7,6 @@ import {
   webSocketTransport,
 } from "./transport.ts";
 import type { HandshakeRequest } from "./handshake.ts";
-import { builtinModule } from "../node/builtin.ts";
 
 /**
  * `ws://host:port/path`, or `wss:`. It imports what browsers need to dial, and the
@@ -62,6 +61,9 @@ async function dialInDeno(
   signal: AbortSignal,
   onFallback?: (error: unknown) => void,
 ): Promise<Transport> {
+  // Loaded while the connection is made; that it may fail is noticed when it is used.
+  const upgrading = import("./upgraded.ts");
+  upgrading.catch(() => {});
   const { connectTo, isRefusedByRuntime } = await import("./deno_dial.ts");
   let connection: Transport;
   try {
@@ -73,7 +75,7 @@ async function dialInDeno(
     onFallback?.(error);
     return await dialNative(request, signal);
   }
-  const { upgraded } = await import("./upgraded.ts");
+  const { upgraded } = await upgrading;
   return await upgraded(connection, request, signal);
 }
 
@@ -85,9 +87,12 @@ type HeadedWebSocket = new (
 
 /** Whether the runtime is Node or Bun; workers of Cloudflare only look so. */
 function hasSockets(): boolean {
-  const { navigator } = globalThis as { navigator?: { userAgent?: string } };
+  const { navigator, process } = globalThis as {
+    navigator?: { userAgent?: string };
+    process?: { getBuiltinModule?(name: string): unknown };
+  };
   return navigator?.userAgent !== "Cloudflare-Workers" &&
-    builtinModule("node:net") !== undefined;
+    process?.getBuiltinModule?.("node:net") !== undefined;
 }
 
 /** To ignore `tls.pin`, for example, would trust servers that it does not list. */

@@ -240,7 +240,7 @@ class WebSocketTransport implements AbortableTransport, KeptTransport {
     let description: string | undefined;
     try {
       // Loaded on first use: few peers send text.
-      const { describeText } = await import("../../wire/foreign_bytes.ts");
+      const { describeText } = await import("../../foreign_peer.ts");
       description = describeText(text);
     } catch {
       // It cannot be loaded, and the error says less.

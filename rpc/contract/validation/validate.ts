@@ -12,12 +12,12 @@ import { issuesAt, limited, type ValidationIssue } from "./validation_error.ts";
 /** A value, or a promise of it. */
 export type Eventual<T> = T | Promise<T>;
 
-/** The value that a schema has made, or what is wrong. */
+/** The output of a schema, or what is wrong. */
 export type Validated<T = unknown> =
   | { readonly value: T; readonly issues?: undefined }
   | { readonly issues: readonly ValidationIssue[] };
 
-/** Continues with a value, at once if it is there. */
+/** Continues with a value, at once if it is not a promise. */
 export function whenever<T, U>(
   eventual: Eventual<T>,
   then: (value: T) => Eventual<U>,
@@ -27,7 +27,7 @@ export function whenever<T, U>(
   );
 }
 
-/** Whether a value is to be awaited. */
+/** Whether a value has to be awaited. */
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === "object" && value !== null &&
     typeof (value as { then?: unknown }).then === "function";
@@ -78,7 +78,7 @@ export function validateMeta(
 export interface Place {
   /** What is called: a selector in quotes, or `callback args[0] of "/each"`. */
   readonly name: string;
-  /** What they are of the call. */
+  /** Which part of the call they are. */
   readonly what: "args" | "result";
   /** Makes the error for an invalid value of a stream. */
   readonly error: (issues: readonly ValidationIssue[]) => Error;

@@ -10,11 +10,11 @@ import type { ValidationIssue } from "./validation_error.ts";
 
 /** How the values of a stream are checked. */
 export interface StreamCheck {
-  /** Checks a value, and gives what takes its place. */
+  /** Checks a value, and returns its replacement. */
   readonly check: (value: unknown, position: number) => Eventual<Validated>;
   /** Makes the error that an invalid value is replaced by, and ends the stream. */
   readonly error: (issues: readonly ValidationIssue[]) => Error;
-  /** Makes of the error of the producer what is thrown in its place. */
+  /** Converts an error of the producer to the one that is thrown. */
   readonly failure?: ((error: unknown) => unknown) | undefined;
 }
 

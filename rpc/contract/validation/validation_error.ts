@@ -80,7 +80,7 @@ export function issuesAt(
   }));
 }
 
-/** As many of them as are sent. */
+/** The issues to send, within the limits. */
 export function limited(
   issues: readonly ValidationIssue[],
 ): readonly ValidationIssue[] {
