@@ -25,6 +25,7 @@ export {
 } from "./flow/memory_pool.ts";
 export { nextTurn } from "./flow/turns.ts";
 export { resolveOptions, type SessionOptions } from "./options.ts";
+export { OFFERED_PER_TURN } from "./table/channel_table.ts";
 export type { ErrorOwner, RawChannel, RawSession } from "./raw.ts";
 export { keepAliveOf } from "./flow/silence_watch.ts";
 export {

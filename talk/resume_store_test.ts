@@ -91,13 +91,14 @@ test("serveWebSocket(): with resume, a call survives the connection that it was 
 });
 
 test("serveWebSocket(): with resume, plain peers are served, whichever end calls first", async (t) => {
-  const { port } = serve(t, {
+  const { handle, port } = serve(t, {
     ...service(),
     resume: {},
     onPeer: async (peer) => {
       assertEquals(await peer.call("name"), "Ann");
     },
   });
+  t.watch(handle.listener);
   const peer = t.watch(
     await dial(`ws://127.0.0.1:${port}/`, {
       handler: (_call, respond) => respond.return("Ann"),

@@ -61,7 +61,7 @@ export class IdleBudget {
  * memory, before the event loop turns, so that at most one value is decoded, or
  * encoded, that takes long.
  */
-const OFFERED_PER_TURN = 1024 * 1024;
+export const OFFERED_PER_TURN = 1024 * 1024;
 
 /**
  * An OPEN of the peer. It becomes a channel when the application accepts it: the

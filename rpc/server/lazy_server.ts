@@ -1,5 +1,9 @@
 import { type Codec, ValueWriter } from "../../codec/internal.ts";
-import type { RawChannel } from "../../mux/internal.ts";
+import {
+  nextTurn,
+  OFFERED_PER_TURN,
+  type RawChannel,
+} from "../../mux/internal.ts";
 import { RpcError } from "../errors.ts";
 import { responseHeaderValue } from "../wire/headers.ts";
 import type { Server, ServerOptions } from "./server.ts";
@@ -84,8 +88,12 @@ export class LazyServer {
 
   /** Waits for the call on a channel that the peer opened, and answers it. */
   serve(channel: RawChannel): void {
-    if (this.#server !== undefined) return this.#server.serve(channel);
-    if (this.#class !== undefined) {
+    const server = this.#server;
+    // Those that wait come first.
+    if (server !== undefined && this.#waiting === undefined) {
+      return server.serve(channel);
+    }
+    if (server === undefined && this.#class !== undefined) {
       return this.#make(this.#class).serve(channel);
     }
     const silent = this.#silent ??= new Map();
@@ -135,12 +143,31 @@ export class LazyServer {
 
   #loaded(loaded: typeof Server): void {
     this.#class = loaded;
-    const waiting = this.#waiting;
+    if (this.#waiting?.size || this.#silent?.size) {
+      void this.#serveWaiting(this.#make(loaded));
+    }
+  }
+
+  /**
+   * Serves the channels that have waited. The event loop turns between large calls
+   * or answers, as it does when calls arrive: each may take long to decode or encode.
+   */
+  async #serveWaiting(server: Server): Promise<void> {
+    const { responses } = this.#options.account;
+    let offered = -responses.held;
+    // Calls that arrive meanwhile are added at its end.
+    for (const channel of this.#waiting ?? []) {
+      if (offered + responses.held >= OFFERED_PER_TURN) {
+        await nextTurn();
+        if (this.#ended) return;
+        offered = -responses.held;
+      }
+      offered += channel.buffered;
+      this.#waiting!.delete(channel);
+      server.serve(channel);
+    }
     const silent = this.#silent;
     this.#waiting = this.#silent = undefined;
-    if (!waiting?.size && !silent?.size) return;
-    const server = this.#make(loaded);
-    for (const channel of waiting ?? []) server.serve(channel);
     for (const [channel, arrived] of silent ?? []) {
       channel.cancelWhenReadable(arrived);
       server.serve(channel);
