@@ -2,6 +2,7 @@ import { json, Peer } from "@qtalk/qtalk";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { memoryTransports, qmux, rawSession } from "../../mux/internal.ts";
 import { MemoryAccount } from "../../mux/flow/memory_account.ts";
+import { nextPass } from "../../mux/flow/turns.ts";
 import type { RawChannel } from "../../mux/raw.ts";
 import type { SessionOptions } from "../../mux/options.ts";
 import type { Session } from "../../mux/types.ts";
@@ -107,6 +108,32 @@ test("LazyServer: calls that arrive while it loads are answered in the order in 
   assertEquals(loading.selectors, ["/a", "/b", "/c"]);
   assertEquals([loading.asked, loading.server.begun], [1, 3]);
   for (const channel of [first, second, third]) await channel.close();
+});
+
+test("LazyServer: the event loop turns between calls with large answers that waited, and later ones come after them", async (t) => {
+  const answer = "x".repeat(1_000_000);
+  const turnsOfCalls: number[] = [];
+  const selectors: string[] = [];
+  let turns = 0;
+  const { client, loading } = connected(t, undefined, (call, respond) => {
+    turnsOfCalls.push(turns);
+    selectors.push(call.selector);
+    return respond.return(answer);
+  });
+  const names = ["a", "b", "c", "d", "e", "f", "g", "h"];
+  const calls = names.slice(0, -1).map((name) => client.call(name));
+  await until(() => loading.asked === 1, "the first call");
+  for (let i = 0; i < 100; i++) await nextPass();
+  loading.finish();
+  await until(() => loading.server.begun > 0, "the first call's handler");
+  calls.push(client.call(names.at(-1)!));
+  for (; selectors.length < names.length && turns < 10_000; turns++) {
+    await nextPass();
+  }
+  await within(Promise.all(calls), "all calls");
+  assertEquals(selectors, names.map((name) => `/${name}`));
+  const first = turnsOfCalls.filter((turn) => turn === turnsOfCalls[0]).length;
+  assert(first < 4, `${first} calls in the first turn`);
 });
 
 test("LazyServer: a channel that closes without a call does not load it", async (t) => {
