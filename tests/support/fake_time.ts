@@ -17,6 +17,8 @@ export class FakeTime implements Disposable {
   readonly #setTimeout = globalThis.setTimeout;
   readonly #clearTimeout = globalThis.clearTimeout;
   readonly #signal = AbortSignal.timeout;
+  /** In Bun, `now()` is the object's own, and elsewhere its prototype's. */
+  readonly #ownNow = Object.getOwnPropertyDescriptor(performance, "now");
   readonly #timers = new Map<number, Timer>();
   #now = 0;
   #nextId = 2 ** 40;
@@ -82,7 +84,7 @@ export class FakeTime implements Disposable {
     globalThis.setTimeout = this.#setTimeout;
     globalThis.clearTimeout = this.#clearTimeout;
     AbortSignal.timeout = this.#signal;
-    // What it has hidden is a method of its prototype.
-    Reflect.deleteProperty(performance, "now");
+    if (this.#ownNow === undefined) Reflect.deleteProperty(performance, "now");
+    else Object.defineProperty(performance, "now", this.#ownNow);
   }
 }
