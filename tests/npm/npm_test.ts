@@ -284,8 +284,13 @@ for (const kind of ["plain", "compatible"]) {
         codecs: [cbor()],
       });
       const config = `${project.folder}/worker.capnp`;
+      // The command of the package starts the program, which outlives it.
+      const program = await project.run(found!.node24, [
+        "-p",
+        "require('workerd').default",
+      ]);
       await using worker = startProgram(
-        project.command("workerd"),
+        program.trim(),
         ["serve", config, "--control-fd=1"],
       );
       const line = await worker.line(new RegExp(`"socket":"${kind}"`));
