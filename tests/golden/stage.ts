@@ -17,6 +17,12 @@ import type { Recording } from "./recordings.ts";
 import { Replay } from "./replay.ts";
 import { type Report, reportOf } from "./report.ts";
 import type { CodecName } from "./wire_value.ts";
+// A recorded program goes on when our side has been silent for some turns. To load
+// these parts, as the first session that needs them does, takes longer.
+import "../../rpc/callback/received.ts";
+import "../../rpc/client/failed_arguments.ts";
+import "../../rpc/handler/forwarded_call.ts";
+import "../../rpc/internal_server.ts";
 
 /** A session of ours, whatever its type is called. */
 export type OurSession = ReturnType<typeof scriptedSession>["session"];
