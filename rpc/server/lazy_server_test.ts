@@ -125,10 +125,12 @@ test("LazyServer: the event loop turns between calls with large answers that wai
   await until(() => loading.asked === 1, "the first call");
   for (let i = 0; i < 100; i++) await nextPass();
   loading.finish();
-  await until(() => loading.server.begun > 0, "the first call's handler");
-  calls.push(client.call(names.at(-1)!));
+  // No timers: in the time of one, a session may have several turns.
   for (; selectors.length < names.length && turns < 10_000; turns++) {
     await nextPass();
+    if (selectors.length > 0 && calls.length < names.length) {
+      calls.push(client.call(names.at(-1)!));
+    }
   }
   await within(Promise.all(calls), "all calls");
   assertEquals(selectors, names.map((name) => `/${name}`));
