@@ -6,6 +6,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { FakeTime } from "./support/fake_time.ts";
+import { SingleTimer } from "./support/single_timer.ts";
 import { timersStarted } from "./support/timers.ts";
 import { turn, watch } from "./support/within.ts";
 import {
@@ -290,34 +291,12 @@ Deno.test("untilAborted: leaves no listener on the signal", async () => {
 });
 
 /** Coarse timers whose time passes when the test says so. */
-class CoarseScene {
-  now = 0;
-  /** Timers of the runtime that were started, and the one that waits. */
-  started = 0;
-  waiting: { at: number; expire: () => void } | undefined;
-  readonly timers = new CoarseTimers((ms, expire) => {
-    assert(this.waiting === undefined, "two timers at once");
-    this.started++;
-    const timer = this.waiting = { at: this.now + ms, expire };
-    return () => {
-      if (this.waiting === timer) this.waiting = undefined;
-    };
-  }, () => this.now);
+class CoarseScene extends SingleTimer {
+  readonly timers = new CoarseTimers(this.start, () => this.now);
 
   /** A timer that notes when it expires. */
   timer(expired: number[] = []): CoarseTimer {
     return new CoarseTimer(this.timers, () => void expired.push(this.now));
-  }
-
-  pass(ms: number): void {
-    const end = this.now + ms;
-    while (this.waiting !== undefined && this.waiting.at <= end) {
-      const { at, expire } = this.waiting;
-      this.waiting = undefined;
-      this.now = Math.max(this.now, at);
-      expire();
-    }
-    this.now = end;
   }
 }
 

@@ -1,34 +1,13 @@
 import { assert, assertEquals } from "@std/assert";
+import { SingleTimer } from "../../tests/support/single_timer.ts";
 import { DeferredWrites, type DeferringWriter } from "./deferred_writes.ts";
 
 /** Deferred writes whose time passes when the test says so. */
-class Scene {
-  now = 0;
-  timer: { at: number; expire: () => void } | undefined;
-  /** Timers that were started. */
-  timers = 0;
-  readonly deferred = new DeferredWrites((ms, expire) => {
-    assert(this.timer === undefined, "two timers at once");
-    this.timers++;
-    const timer = this.timer = { at: this.now + ms, expire };
-    return () => {
-      if (this.timer === timer) this.timer = undefined;
-    };
-  });
+class Scene extends SingleTimer {
+  readonly deferred = new DeferredWrites(this.start);
 
   writer(): Writer {
     return new Writer(this);
-  }
-
-  pass(ms: number): void {
-    const end = this.now + ms;
-    while (this.timer !== undefined && this.timer.at <= end) {
-      const { at, expire } = this.timer;
-      this.timer = undefined;
-      this.now = at;
-      expire();
-    }
-    this.now = end;
   }
 }
 
@@ -80,7 +59,7 @@ Deno.test("DeferredWrites: what was written with something else is not written a
   writer.write();
   scene.pass(1_000);
   assertEquals(writer.written, []);
-  assertEquals(scene.timer, undefined);
+  assertEquals(scene.waiting, undefined);
 });
 
 Deno.test("DeferredWrites: the time begins anew after each write", () => {
@@ -102,10 +81,10 @@ Deno.test("DeferredWrites: any number of writers have one timer, and none when n
   const scene = new Scene();
   const writers = Array.from({ length: 50 }, () => scene.writer());
   for (const writer of writers) writer.defer();
-  assertEquals(scene.timers, 1);
+  assertEquals(scene.started, 1);
   scene.pass(1_000);
-  assertEquals(scene.timers, 4);
-  assertEquals(scene.timer, undefined);
+  assertEquals(scene.started, 4);
+  assertEquals(scene.waiting, undefined);
   assertEquals(writers.map(({ written }) => written.length), Array(50).fill(1));
 });
 
@@ -123,7 +102,7 @@ Deno.test("DeferredWrites: many that are due are written in parts, soon after ea
     writers.map(({ written }) => written.length),
     Array(200).fill(1),
   );
-  assertEquals(scene.timer, undefined);
+  assertEquals(scene.waiting, undefined);
 });
 
 Deno.test("DeferredWrites: a writer that ends leaves no timer, unless another one waits", () => {
@@ -133,10 +112,10 @@ Deno.test("DeferredWrites: a writer that ends leaves no timer, unless another on
   b.defer();
   a.write();
   scene.deferred.writerEnded();
-  assert(scene.timer !== undefined);
+  assert(scene.waiting !== undefined);
   b.write();
   scene.deferred.writerEnded();
-  assertEquals(scene.timer, undefined);
+  assertEquals(scene.waiting, undefined);
   // It can begin again.
   a.defer();
   scene.pass(100);
