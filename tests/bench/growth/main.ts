@@ -1,12 +1,5 @@
-// How cost grows with number and size: a page of curves.
-//
-//   deno run -A tests/bench/growth/main.ts [--json FILE] [CURVE…]
-//   deno run -A tests/bench/growth/main.ts --from FILE
-//
-// Each curve has a server process and a client process of its own. Prints a table,
-// and writes tests/bench/growth.svg if all curves were measured. The steepest step is
-// the exponent between two neighbouring points: 0 is flat, 1 is linear. `--json` also
-// writes the points, and `--from` shows those of an earlier run.
+// Measures how cost grows with number and size, as a page of curves.
+// `deno task growth --help` says more.
 
 import { parseArgs } from "node:util";
 import { script } from "../peer.ts";
@@ -17,12 +10,40 @@ import { type Measured, picture } from "./picture.ts";
 /** The points of each curve that was measured. */
 type Run = Partial<Record<CurveName, Point[]>>;
 
+const names = Object.keys(CURVES) as CurveName[];
+
+const HELP = `Measures how cost grows with number and size.
+
+Usage: deno task growth [options] [CURVE...]
+
+Curves: ${names.join(", ")}
+
+  --json FILE  also write the points to this file
+  --from FILE  measure nothing: show the points of an earlier run
+  --help       print this
+
+Each curve has a server process and a client process of its own. The steepest
+step is the exponent between two neighbouring points: 0 is flat, 1 is linear.
+If all curves are measured, tests/bench/growth.svg is written.`;
+
 const { values: flags, positionals } = parseArgs({
   args: Deno.args,
   allowPositionals: true,
-  options: { json: { type: "string" }, from: { type: "string" } },
+  options: {
+    json: { type: "string" },
+    from: { type: "string" },
+    help: { type: "boolean", default: false },
+  },
 });
-const names = Object.keys(CURVES) as CurveName[];
+if (flags.help) {
+  console.log(HELP);
+  Deno.exit();
+}
+const unknown = positionals.find((name) => !names.includes(name as CurveName));
+if (unknown !== undefined) {
+  console.error(`There is no curve "${unknown}", only ${names.join(", ")}`);
+  Deno.exit(2);
+}
 const wanted = names.filter((name) =>
   positionals.length === 0 || positionals.includes(name)
 );
