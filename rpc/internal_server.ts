@@ -16,5 +16,7 @@ import "./server/request_decoder.ts";
 import "./server/responder.ts";
 import "./server/response_writer.ts";
 import "./wire/error_header.ts";
+import "./wire/received_stream.ts";
+import "./wire/value_receiver.ts";
 export { answering } from "./handler/answering.ts";
 export { Server } from "./server/server.ts";

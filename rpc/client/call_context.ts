@@ -27,7 +27,7 @@ import {
   useOfResponse,
 } from "../wire/headers.ts";
 import { MessageWriter } from "../wire/message_writer.ts";
-import { HeldValue } from "../wire/value_receiver.ts";
+import { HeldValue } from "../wire/held_value.ts";
 import { carriesBytes } from "../wire/value_source.ts";
 import type { ChannelPool } from "./channel_pool.ts";
 

@@ -25,12 +25,9 @@ import type {
   Handler,
 } from "../types.ts";
 import { type Metadata, NO_META, traceIn } from "../wire/metadata.ts";
-import {
-  absent,
-  HeldValue,
-  ValueIterator,
-  ValueReceiver,
-} from "../wire/value_receiver.ts";
+import { HeldValue } from "../wire/held_value.ts";
+import { ValueIterator } from "../wire/value_iterator.ts";
+import { absent, ValueReceiver } from "../wire/value_receiver.ts";
 import type { Fifo } from "../../queue.ts";
 import type { QueuedCall } from "./call_queue.ts";
 import type { Request } from "./request_decoder.ts";
