@@ -26,7 +26,6 @@ import "./rpc/client/pending_call.ts";
 import "./rpc/client/streamed_arguments.ts";
 import "./rpc/handler/built_in.ts";
 import "./rpc/wire/headers.ts";
-import "./rpc/wire/held_value.ts";
 import "./rpc/wire/message_writer.ts";
 import "./rpc/wire/value_iterator.ts";
 import "./rpc/wire/value_source.ts";

@@ -10,9 +10,9 @@ import type {
   RawChannel,
   WaitOptions,
 } from "../../mux/internal.ts";
+import { HeldValue } from "../callback/pointers.ts";
 import { atCaller, namedAfterCall } from "../errors.ts";
 import type { LentCallbacks } from "../callback/callback_table.ts";
-import { HeldValue } from "../wire/held_value.ts";
 import type { ReceivedHeader } from "../wire/headers.ts";
 import { mergedMeta, type Metadata, NO_META } from "../wire/metadata.ts";
 import { type TrailerRule, ValueReceiver } from "../wire/value_receiver.ts";

@@ -5,6 +5,7 @@ import {
   type ValueWriter,
 } from "../../codec/internal.ts";
 import { copyOf, MuxError, type RawChannel } from "../../mux/internal.ts";
+import { HeldValue } from "../callback/pointers.ts";
 import {
   incomplete,
   markUnsent,
@@ -21,7 +22,6 @@ import {
   remoteError,
 } from "../wire/headers.ts";
 import { type Metadata, refusalOfMeta } from "../wire/metadata.ts";
-import { HeldValue } from "../wire/held_value.ts";
 import type { ValueStream } from "../wire/value_source.ts";
 import type { CallContext } from "./call_context.ts";
 import {

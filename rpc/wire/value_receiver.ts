@@ -1,12 +1,12 @@
 import type { Codec, ValueReader } from "../../codec/internal.ts";
 import type { WaitOptions } from "../../mux/internal.ts";
+import type { HeldValue } from "../callback/pointers.ts";
 import { incomplete, namedAfterCall } from "../errors.ts";
 import {
   decodeResponseHeader,
   type ReceivedHeader,
   remoteError,
 } from "./headers.ts";
-import type { HeldValue } from "./held_value.ts";
 import { type Metadata, refusalOfMeta } from "./metadata.ts";
 
 /** Means that a value has not arrived yet; `undefined` means the end. */
