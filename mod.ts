@@ -24,6 +24,12 @@
  *
  * @module
  */
+// First: with these modules, all others are named (ARCHITECTURE.md, "Modules are
+// named at once").
+import "./codec/internal.ts";
+import "./mux/internal.ts";
+import "./rpc/internal.ts";
+import "./start.ts";
 export * from "./codec/mod.ts";
 // Of mux, only what every program loads anyway: transports over message ports and
 // WebSockets, and proxy(), are in `@qtalk/qtalk/mux`.

@@ -33,6 +33,9 @@ const UNSENT_PART = 4;
 /** What receives functions and streams of the peer. */
 type Receiving = typeof import("./callback/received.ts");
 
+/** What a call becomes whose response continues. */
+type Continuing = typeof import("./client/continued_call.ts");
+
 /** What all calls of one session share, in both directions. */
 export class SessionState {
   /**
@@ -64,6 +67,8 @@ export class SessionState {
   /** What receives functions and streams of the peer, once it was loaded. */
   receiving: Receiving | undefined;
   #loading: Promise<Receiving> | undefined;
+  /** What continues calls, once it was loaded. */
+  continuing: Continuing | undefined;
   /** Made with the first function that the peer lends. */
   #remotes: RemoteFunctions | undefined;
   /**
@@ -164,6 +169,23 @@ export class SessionState {
         );
       },
     );
+  }
+
+  /**
+   * Loads what continues calls.
+   *
+   * @throws {RpcError} `load-failed`
+   */
+  async loadContinuing(): Promise<void> {
+    try {
+      this.continuing = await import("./client/continued_call.ts");
+    } catch (cause) {
+      throw new RpcError(
+        "load-failed",
+        "Cannot receive response: the module for responses that continue cannot be loaded",
+        { cause },
+      );
+    }
   }
 
   /** The functions that the peer lends to this side; to be loaded before. */

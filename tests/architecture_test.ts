@@ -108,10 +108,13 @@ const LAYERS: Record<string, string[]> = {
   talk: ["talk", "rpc", "mux", "codec"],
 };
 
-/** The modules beneath all layers: files beside `mod.ts` that import nothing. */
+/** The modules above all layers. */
+const CORE = ["mod.ts", "start.ts"];
+
+/** The modules beneath all layers: the other ones beside `mod.ts`, which import nothing. */
 const FOUNDATION = [...Deno.readDirSync(ROOT)]
   .map(({ name }) => name)
-  .filter((name) => name.endsWith(".ts") && name !== "mod.ts");
+  .filter((name) => name.endsWith(".ts") && !CORE.includes(name));
 
 /** The modules by which a folder offers itself to others. */
 const FACES = [
@@ -279,6 +282,49 @@ Deno.test("architecture: mod.ts reaches no module that only Deno can run when it
     }
     assert(!/\bDeno\./.test(codeOf(file)), `${file} uses Deno`);
   }
+});
+
+/**
+ * What is loaded with a module, and which module named each first: as runtimes load
+ * modules, those that one names before those that these name.
+ *
+ * @param loaded what is loaded already
+ */
+function namers(
+  entry: string,
+  loaded: Iterable<string> = [],
+): Map<string, string> {
+  const edges = EDGES.filter(({ dynamic, types }) => !dynamic && !types);
+  const next = Map.groupBy(edges, ({ from }) => from);
+  const known = new Set([entry, ...loaded]);
+  const found = new Map<string, string>();
+  const queue = [entry];
+  for (const from of queue) {
+    for (const { to } of next.get(from) ?? []) {
+      if (known.has(to)) continue;
+      known.add(to);
+      found.set(to, from);
+      queue.push(to);
+    }
+  }
+  return found;
+}
+
+Deno.test("architecture: start.ts and the faces name all that mod.ts starts with", () => {
+  const found = namers("mod.ts");
+  const hidden = [...found].filter(([, by]) =>
+    by !== "start.ts" && !/(?:^|\/)(?:mod|internal)\.ts$/.test(by)
+  );
+  assertEquals(hidden, [], "name these in start.ts");
+  const superfluous = namers("start.ts").keys()
+    .filter((path) => !found.has(path));
+  assertEquals([...superfluous], [], "mod.ts does not load these");
+  // The same for what is loaded with a listener.
+  const start = "talk/listener/start.ts";
+  const late = namers(start, ["mod.ts", ...found.keys()]);
+  assert(late.size > 0);
+  const faces = [start, "rpc/internal_server.ts"];
+  assertEquals([...late].filter(([, by]) => !faces.includes(by)), []);
 });
 
 // Node may keep such a listener when the signal aborts (nodejs/node#63954).

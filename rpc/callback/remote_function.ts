@@ -4,7 +4,7 @@ import type { RpcResponse } from "../client/response.ts";
 import { callArguments, RemoteCall } from "../remote/remote.ts";
 import type { CallbackLife } from "../remote/types.ts";
 import type { Call, Caller, CallOptions, Handler } from "../types.ts";
-import { receivedStream } from "../wire/value_receiver.ts";
+import { receivedStream } from "../wire/received_stream.ts";
 import { RELEASE_SELECTOR } from "../wire/selector.ts";
 import { kindOf, nameAfter, remoteKey, type RemoteValue } from "./pointers.ts";
 

@@ -10,6 +10,7 @@ import {
 import type { MemoryAccount, RawChannel } from "../../mux/internal.ts";
 import type { LentCallbacks } from "../callback/callback_table.ts";
 import {
+  HeldValue,
   lendsUntilReleased,
   MAX_MENTION_SIZE,
   mayHavePointers,
@@ -27,7 +28,6 @@ import {
   useOfResponse,
 } from "../wire/headers.ts";
 import { MessageWriter } from "../wire/message_writer.ts";
-import { HeldValue } from "../wire/value_receiver.ts";
 import { carriesBytes } from "../wire/value_source.ts";
 import type { ChannelPool } from "./channel_pool.ts";
 

@@ -5,6 +5,7 @@ import {
   type ValueWriter,
 } from "../../codec/internal.ts";
 import { copyOf, MuxError, type RawChannel } from "../../mux/internal.ts";
+import { HeldValue } from "../callback/pointers.ts";
 import {
   incomplete,
   markUnsent,
@@ -21,7 +22,6 @@ import {
   remoteError,
 } from "../wire/headers.ts";
 import { type Metadata, refusalOfMeta } from "../wire/metadata.ts";
-import { HeldValue } from "../wire/value_receiver.ts";
 import type { ValueStream } from "../wire/value_source.ts";
 import type { CallContext } from "./call_context.ts";
 import {
@@ -33,11 +33,14 @@ import {
 } from "./call_limits.ts";
 import type { ChannelRequest } from "./channel_pool.ts";
 import {
+  type ResponsePort,
+  RpcResponse,
+  unexpectedStream,
+} from "./response.ts";
+import {
   type ArgumentsOwner,
-  ContinuedCall,
   StreamedArguments,
-} from "./continued_call.ts";
-import { RpcResponse, unexpectedStream } from "./response.ts";
+} from "./streamed_arguments.ts";
 
 /**
  * How far a call is on its way to its outcome.
@@ -199,7 +202,7 @@ export abstract class PendingCall<T = unknown>
    *
    * @param continued the rest of a response that was handed over
    */
-  protected abstract resolve(continued: ContinuedCall | undefined): void;
+  protected abstract resolve(continued: ResponsePort | undefined): void;
 
   /** Whether the caller wants all of a continued response. */
   get mayContinue(): boolean {
@@ -376,6 +379,7 @@ export abstract class PendingCall<T = unknown>
           const { responseHeaders } = this.#context;
           next = responseHeaders.read(reader, MAX_CALL_HEADER_SIZE);
         } else if (name === "values" || name === "first") {
+          if (name === "first" && !this.#canContinue()) return;
           if (this.#takeTiny(name === "first")) continue;
           next = reader.next();
         } else return;
@@ -389,6 +393,17 @@ export abstract class PendingCall<T = unknown>
       this.failNamed(error);
     }
   };
+
+  /** Loads what continues a call, where the caller wants that; then reads on. */
+  #canContinue(): boolean {
+    const { state } = this.#context;
+    if (!this.mayContinue || state.continuing !== undefined) return true;
+    state.loadContinuing().then(
+      this.#advance,
+      (error) => this.failNamed(error),
+    );
+    return false;
+  }
 
   #readHeader(header: ReceivedHeader): void {
     const { channels, responseHeaders, state } = this.#context;
@@ -503,6 +518,7 @@ export abstract class PendingCall<T = unknown>
     this.#state = state;
     if (state.name === "continued") {
       this.#limits?.answered();
+      const { ContinuedCall } = this.#context.state.continuing!;
       return this.resolve(
         new ContinuedCall(
           this.selector,
@@ -580,7 +596,7 @@ export class ResponseCall extends PendingCall<RpcResponse> {
     return continued ? "hand-over" : undefined;
   }
 
-  protected override resolve(continued: ContinuedCall | undefined): void {
+  protected override resolve(continued: ResponsePort | undefined): void {
     this.outcome.resolve(new RpcResponse(this.#values, continued, this.meta));
   }
 }

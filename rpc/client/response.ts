@@ -1,7 +1,7 @@
 import type { Channel, WaitOptions } from "../../mux/internal.ts";
 import { RpcError } from "../errors.ts";
 import { type Metadata, NO_META } from "../wire/metadata.ts";
-import { ValueIterator } from "../wire/value_receiver.ts";
+import { ValueIterator } from "../wire/value_iterator.ts";
 
 /** What a continued response needs of its call. */
 export interface ResponsePort {

@@ -7,11 +7,9 @@
 import { CallError } from "../errors.ts";
 import { printableText } from "../../printable_text.ts";
 import type { Call, Responder } from "../types.ts";
-import {
-  absent,
-  receivedStream,
-  ValueIterator,
-} from "../wire/value_receiver.ts";
+import { receivedStream } from "../wire/received_stream.ts";
+import { absent } from "../wire/value_receiver.ts";
+import { ValueIterator } from "../wire/value_iterator.ts";
 import { isServerCall } from "./invoke.ts";
 import { respondWith } from "./respond_with.ts";
 import { isWholeArgument } from "../callback/pointers.ts";

@@ -33,6 +33,8 @@ import { errorCode } from "../wire/error_header.ts";
 import {
   forwardedHeaderValue,
   forwardedResponseValue,
+} from "../wire/forwarded_headers.ts";
+import {
   MAX_CALL_HEADER_SIZE,
   type ReceivedHeader,
   remoteError,

@@ -5,7 +5,7 @@ import { UNSENT_NAMES, UNSENT_PREFIXES } from "../wire/selector.ts";
 import type { Carried } from "../../codec/internal.ts";
 import { atCaller, RpcError } from "../errors.ts";
 import type { RpcResponse } from "../client/response.ts";
-import { ValueIterator } from "../wire/value_receiver.ts";
+import { ValueIterator } from "../wire/value_iterator.ts";
 import { isValueStream, SoleArgument } from "../wire/value_source.ts";
 
 const UNSENT: ReadonlySet<string> = new Set(UNSENT_NAMES);

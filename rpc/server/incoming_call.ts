@@ -11,7 +11,7 @@ import {
   type WaitOptions,
 } from "../../mux/internal.ts";
 import type { BorrowedCallbacks } from "../callback/borrowed_callbacks.ts";
-import { mayHavePointers } from "../callback/pointers.ts";
+import { HeldValue, mayHavePointers } from "../callback/pointers.ts";
 import { printableText } from "../../printable_text.ts";
 import { timeLimit } from "../../time_limit.ts";
 import { CallError, namedAfterCall, RemoteError, RpcError } from "../errors.ts";
@@ -25,12 +25,8 @@ import type {
   Handler,
 } from "../types.ts";
 import { type Metadata, NO_META, traceIn } from "../wire/metadata.ts";
-import {
-  absent,
-  HeldValue,
-  ValueIterator,
-  ValueReceiver,
-} from "../wire/value_receiver.ts";
+import { ValueIterator } from "../wire/value_iterator.ts";
+import { absent, ValueReceiver } from "../wire/value_receiver.ts";
 import type { Fifo } from "../../queue.ts";
 import type { QueuedCall } from "./call_queue.ts";
 import type { Request } from "./request_decoder.ts";

@@ -135,34 +135,6 @@ export function callHeaderValue(
 }
 
 /**
- * The value to encode as the call header of a call that is forwarded.
- *
- * @param extension the field `Q` that was received
- * @param refusesPings whether this side asks the target not to ping it
- * @param deadline what is left of its deadline, if it has one
- * @param from what the call says about where it comes from: this side
- */
-export function forwardedHeaderValue(
-  selector: string,
-  extension: CallHeader["extension"],
-  refusesPings: boolean,
-  deadline?: number,
-  from?: string,
-): unknown {
-  const header = { Selector: selector, S: selector };
-  if (extension === undefined) {
-    // Without a version, it does not say that the caller is extended.
-    return from === undefined ? header : { ...header, Q: { from } };
-  }
-  // That of the caller is left out: it may be forwarded to where it came from.
-  const { from: _, ...others } = extension;
-  const Q = withPing(others, refusesPings);
-  if (deadline !== undefined) Q["deadline"] = deadline;
-  if (from !== undefined) Q["from"] = from;
-  return { ...header, Q };
-}
-
-/**
  * An encoded call header, with its length and what follows it, in which the
  * deadline is another one. The call has waited since it was encoded.
  */
@@ -181,34 +153,6 @@ export function withDeadline(
   writer.add(codec, { ...header, Q });
   writer.addRaw(request.subarray(end));
   return writer.message();
-}
-
-/**
- * The field `Q` of a header that is forwarded. Its member `ping` is about this side
- * then, and not about the peer that sent the header.
- */
-function withPing(
-  extension: Readonly<Record<string, unknown>>,
-  refusesPings: boolean,
-): Record<string, unknown> {
-  const { ping: _, ...others } = extension;
-  return refusesPings ? { ...others, ping: false } : others;
-}
-
-/**
- * The value to encode as a response header that is forwarded, if it says about its
- * responder what it is not to say about this side.
- *
- * @param bytes the header that was received from an extended responder
- * @param refusesPings whether this side asks the caller not to ping it
- */
-export function forwardedResponseValue(
-  codec: Codec,
-  bytes: Uint8Array,
-  refusesPings: boolean,
-): unknown {
-  const header = decodeHeader(codec, bytes, "response");
-  return { ...header, Q: withPing(extensionOf(header) ?? {}, refusesPings) };
 }
 
 type Which = "call" | "response";
@@ -405,7 +349,7 @@ function aboutError(
 }
 
 /** The field `Q`, if there is one. Its members are not validated here. */
-function extensionOf(
+export function extensionOf(
   header: Record<string, unknown>,
 ): Record<string, unknown> | undefined {
   const extension = mapIn(header["Q"]);
@@ -429,7 +373,7 @@ function strings(value: unknown): readonly string[] {
  * Decodes a header, and refuses one that other peers may read differently, by its
  * keys.
  */
-function decodeHeader(
+export function decodeHeader(
   codec: Codec,
   bytes: Uint8Array,
   which: Which,

@@ -4,6 +4,9 @@
  * @module
  */
 import "../mod.ts"; // Keeps bundles in few chunks.
+// What the listener imports, named at once, as in the `start.ts` of the core.
+import "../../rpc/internal_server.ts";
+import "./accept_loop.ts";
 import type { Carried } from "../../codec/internal.ts";
 import {
   type HandshakeLimit,

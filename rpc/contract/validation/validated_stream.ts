@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { iterable } from "../../wire/value_receiver.ts";
+import { iterable } from "../../wire/received_stream.ts";
 import type { ValueSource } from "../../wire/value_source.ts";
 import type { Eventual, Validated } from "./validate.ts";
 import type { ValidationIssue } from "./validation_error.ts";

@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { turn, within } from "../../tests/support/within.ts";
-import { ValueIterator } from "./value_receiver.ts";
+import { ValueIterator } from "./value_iterator.ts";
 
 /** An iterator whose values the test gives, and how often it was closed. */
 function given() {

@@ -1,0 +1,37 @@
+/**
+ * The modules that `mod.ts` starts with and that no face names, so that all are
+ * known at once and none has to be discovered in another one: see
+ * ARCHITECTURE.md, "Modules are named at once".
+ *
+ * @module
+ */
+import "./check_option.ts";
+import "./codec/json/rewriting.ts";
+import "./codec/json/scan.ts";
+import "./codec/key_counter.ts";
+import "./mux/channel/channel.ts";
+import "./mux/channel/channel_state.ts";
+import "./mux/channel/receive_buffer.ts";
+import "./mux/flow/deferred_writes.ts";
+import "./mux/flow/windows.ts";
+import "./mux/table/accept_queue.ts";
+import "./mux/table/channel_map.ts";
+import "./mux/transport/duplex.ts";
+import "./mux/wire/frame.ts";
+import "./mux/wire/frame_queue.ts";
+import "./queue.ts";
+import "./rpc/callback/pointers.ts";
+import "./rpc/client/call_context.ts";
+import "./rpc/client/pending_call.ts";
+import "./rpc/client/streamed_arguments.ts";
+import "./rpc/handler/built_in.ts";
+import "./rpc/wire/headers.ts";
+import "./rpc/wire/message_writer.ts";
+import "./rpc/wire/value_iterator.ts";
+import "./rpc/wire/value_source.ts";
+import "./state_machine.ts";
+import "./talk/address.ts";
+import "./talk/observe/option.ts";
+import "./time_limit.ts";
+import "./uint32.ts";
+import "./view.ts";
