@@ -93,7 +93,7 @@ const MAX_PASSES = 64;
 /**
  * Bytes of small frames that leave without waiting for the end of the turn: the
  * peer starts to work on them meanwhile. That is worth a write if it is of hundreds
- * of calls. At 2 KiB, some 25 calls, 64 in flight take a fifth more CPU time over
+ * of calls. At 2 KiB, some 25 calls, 64 in flight take a quarter more CPU time over
  * TCP, and a third more over TLS (tests/bench/LOG.md).
  */
 const EARLY_WRITE = 16 * 1024;
