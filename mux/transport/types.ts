@@ -252,11 +252,11 @@ export interface AdoptingTransport extends Transport {
   exchange(): Uint8Array<ArrayBuffer> | undefined;
 }
 
-/** A transport that divides what it reads at once. */
+/** A transport whose next bytes may have arrived when `read()` has. */
 export interface DividedTransport extends Transport {
   /**
-   * The next part of what the last `read()` has read, which stays valid as long as that;
-   * undefined if `read()` is to be called.
+   * The bytes that follow what the last `read()` has read, if they have arrived; both
+   * stay valid until the next one. Undefined if `read()` is to be called.
    */
   more(): Uint8Array | undefined;
 }

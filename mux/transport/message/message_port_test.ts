@@ -1,7 +1,7 @@
 import { handlerFrom, Peer } from "@qtalk/qtalk";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { testTransport } from "../../../tests/conformance/transport_suite.ts";
-import { text, utf8 } from "../../../tests/support/wire.ts";
+import { open, parseFrames, text, utf8 } from "../../../tests/support/wire.ts";
 import { turn, watch, within } from "../../../tests/support/within.ts";
 import { FakeTime } from "../../../tests/support/fake_time.ts";
 import { collectGarbage } from "../../../tests/support/memory.ts";
@@ -227,6 +227,22 @@ for (const takesText of [false, true]) {
     assertEquals(`${writing.reason}`, "Error: the peer closed the transport");
   });
 }
+
+Deno.test("messagePortTransport: a session answers messages that arrived together in one", async () => {
+  using lab = new Lab();
+  const session = qmux(lab.transport);
+  session.accept(() => {});
+  await lab.greet();
+  await turn();
+  for (const bytes of [open(7), open(8)]) {
+    const data = { qtalk: "bytes", bytes };
+    lab.near.dispatchEvent(new MessageEvent("message", { data }));
+  }
+  const { bytes } = await lab.hear();
+  const answers = parseFrames(bytes as Uint8Array).map(({ type }) => type);
+  assertEquals(answers, ["open-confirm", "open-confirm"]);
+  await session.close();
+});
 
 Deno.test("messagePortTransport: reports what was read in batches", async () => {
   using lab = new Lab();

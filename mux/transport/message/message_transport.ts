@@ -8,7 +8,7 @@ import { Queue } from "../../../queue.ts";
 import { timeLimit } from "../../../time_limit.ts";
 import { view } from "../../../view.ts";
 import { MuxError } from "../../errors.ts";
-import type { Transport } from "../../types.ts";
+import type { DividedTransport } from "../types.ts";
 
 /** Bytes of one message at most. */
 export const MAX_MESSAGE = 1024 * 1024;
@@ -81,7 +81,7 @@ export type Message =
   | { qtalk: "gone" };
 
 /** A transport over messages. */
-export class MessageTransport implements Transport {
+export class MessageTransport implements DividedTransport {
   readonly #endpoint: MessageEndpoint;
   /**
    * What listens to which events; undefined once the transport has ended. A signal
@@ -167,13 +167,19 @@ export class MessageTransport implements Transport {
     else this.#greet();
   }
 
-  read(): Promise<Uint8Array | null> {
+  // Deno dispatches at once all messages that have arrived. If each were a turn of its
+  // own, a message would answer each, and there would never be fewer of them.
+  more(): Uint8Array | undefined {
     const bytes = this.#received.shift();
-    if (bytes !== undefined) {
-      this.#unread -= bytes.length + OVERHEAD;
-      this.#taken(bytes);
-      return Promise.resolve(bytes);
-    }
+    if (bytes === undefined) return undefined;
+    this.#unread -= bytes.length + OVERHEAD;
+    this.#taken(bytes);
+    return bytes;
+  }
+
+  read(): Promise<Uint8Array | null> {
+    const bytes = this.more();
+    if (bytes !== undefined) return Promise.resolve(bytes);
     if (this.#readEnd !== undefined) {
       const { failure } = this.#readEnd;
       return failure === undefined

@@ -20,6 +20,7 @@ import { type Clock, nextTurn } from "../../flow/turns.ts";
 import type { Transport } from "../../types.ts";
 import type {
   AbortableTransport,
+  DividedTransport,
   KeepAliveMeans,
   KeptTransport,
 } from "../types.ts";
@@ -72,7 +73,8 @@ export function webSocketServer(
 /** No bytes. */
 const NOTHING = new Uint8Array(0);
 
-class WebSocketConnection implements AbortableTransport, KeptTransport {
+class WebSocketConnection
+  implements AbortableTransport, DividedTransport, KeptTransport {
   readonly keepAlive: KeepAliveMeans;
   readonly #inner: Transport;
   readonly #isServer: boolean;
@@ -153,6 +155,12 @@ class WebSocketConnection implements AbortableTransport, KeptTransport {
       // loop turn when it has read many.
       if (this.#pieces.length === 0) await nextTurn();
     }
+  }
+
+  // Otherwise each message would be a turn of its own, and what answers it another
+  // message: calls that were once divided would stay so, at twice the writes.
+  more(): Uint8Array | undefined {
+    return this.#pieces.shift();
   }
 
   async write(bytes: Uint8Array): Promise<void> {

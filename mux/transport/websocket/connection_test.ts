@@ -8,7 +8,14 @@ import {
   serverFrame,
 } from "../../../tests/support/websocket_wire.ts";
 import type { FakeTime } from "../../../tests/support/fake_time.ts";
-import { concat, data, open, text, utf8 } from "../../../tests/support/wire.ts";
+import {
+  concat,
+  data,
+  open,
+  parseFrames,
+  text,
+  utf8,
+} from "../../../tests/support/wire.ts";
 import { turn, watch, within } from "../../../tests/support/within.ts";
 import { MuxError } from "../../errors.ts";
 import { qmux } from "../../session.ts";
@@ -508,6 +515,22 @@ test("webSocketServer: a client that sends something is not pinged", async (t) =
   const closing = session.close();
   const { opcode } = (await client.frame())!;
   assertEquals(opcode, Opcode.CLOSE);
+  await client.end();
+  await closing;
+});
+
+test("webSocketServer: a session answers messages that arrived together in one", async () => {
+  const { server, client } = serve();
+  const session = qmux(server);
+  session.accept(() => {});
+  client.send(
+    clientFrame(Opcode.BINARY, open(7)),
+    clientFrame(Opcode.BINARY, open(8)),
+  );
+  const { payload } = (await client.frame())!;
+  const answers = parseFrames(payload).map(({ type }) => type);
+  assertEquals(answers, ["open-confirm", "open-confirm"]);
+  const closing = session.close();
   await client.end();
   await closing;
 });
