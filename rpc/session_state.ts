@@ -64,6 +64,8 @@ export class SessionState {
   /** What receives functions and streams of the peer, once it was loaded. */
   receiving: Receiving | undefined;
   #loading: Promise<Receiving> | undefined;
+  /** The module without which something cannot be sent: closing waits for it. */
+  loadingToSend: Promise<unknown> | undefined;
   /** Made with the first function that the peer lends. */
   #remotes: RemoteFunctions | undefined;
   /**

@@ -19,7 +19,7 @@ import {
   sessionClosed,
 } from "../mux/internal.ts";
 import { checkOption, type OptionRange } from "../check_option.ts";
-import { limitWait } from "../time_limit.ts";
+import { limitWait, timeLimit } from "../time_limit.ts";
 import { printableText } from "../printable_text.ts";
 import { MAX_UINT32 } from "../uint32.ts";
 import {
@@ -196,6 +196,9 @@ export const uses: unique symbol = Symbol("qtalk.uses");
 
 /** What the header of a call says that is made with `call.caller`. */
 const NESTED = Object.freeze({ nested: true });
+
+/** Milliseconds that closing waits for a module. */
+const LOAD_TIMEOUT = 1_000;
 
 /** Figures of a session at one moment, for logs and metrics. */
 export interface PeerStats {
@@ -749,6 +752,7 @@ export class Peer<C extends Carried = Carried>
     checkCloseOptions(options);
     this.#closeCalled = true;
     if (options.drainTimeout) await this.#drain(options.drainTimeout, options);
+    if (this.#state.loadingToSend !== undefined) await this.#loadedToSend();
     // The session may have ended by itself.
     if (!this.#raw.ended) this.#closing = true;
     await this.session.close();
@@ -757,6 +761,15 @@ export class Peer<C extends Carried = Carried>
   /** Same as {@linkcode close}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  /** Waits for a module without which an error could not be sent. */
+  async #loadedToSend(): Promise<void> {
+    const expired = Promise.withResolvers<void>();
+    const cancel = timeLimit(LOAD_TIMEOUT, expired.resolve);
+    await Promise.race([this.#state.loadingToSend, expired.promise])
+      .catch(() => {});
+    cancel();
   }
 
   /** Waits until no call is in progress, or the wait ends early. */
