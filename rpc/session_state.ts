@@ -12,7 +12,7 @@ import type {
   AroundCallbacks,
   RemoteFunctions,
 } from "./callback/remote_function.ts";
-import { RpcError } from "./errors.ts";
+import { loadFailed } from "./errors.ts";
 import { functionHandler } from "./handler/function_handler.ts";
 import type { CallingPeer, Handler } from "./types.ts";
 import { DEFAULT_MAX_META_SIZE } from "./wire/metadata.ts";
@@ -161,11 +161,7 @@ export class SessionState {
       (cause) => {
         // Another one that arrives may find the network back.
         this.#loading = undefined;
-        throw new RpcError(
-          "load-failed",
-          "Cannot receive function: the module for functions of a peer cannot be loaded",
-          { cause },
-        );
+        throw loadFailed("receive function", cause);
       },
     );
   }

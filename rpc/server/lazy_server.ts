@@ -5,7 +5,7 @@ import {
   type RawChannel,
 } from "../../mux/internal.ts";
 import { timeLimit } from "../../time_limit.ts";
-import { RpcError } from "../errors.ts";
+import { loadFailed } from "../errors.ts";
 import { responseHeaderValue } from "../wire/headers.ts";
 import type { Server, ServerOptions } from "./server.ts";
 
@@ -207,18 +207,18 @@ export class LazyServer {
   #failed(cause: unknown): void {
     this.#loading = false;
     this.#cancelLimit?.();
-    this.#refuseWaiting("cannot be loaded", { cause });
+    this.#refuseWaiting(cause);
   }
 
   /** To load it again would wait for the same: modules are loaded once. */
   #tooLate(): void {
     this.#cancelLimit = undefined;
     if (!this.#waiting?.size) return;
-    this.#refuseWaiting(`was not loaded within ${this.#timeout} ms`);
+    this.#refuseWaiting(new Error(`it takes more than ${this.#timeout} ms`));
   }
 
   /** The calls that wait fail. */
-  #refuseWaiting(why: string, options?: ErrorOptions): void {
+  #refuseWaiting(cause: unknown): void {
     const { onError, codecs, state } = this.#options;
     const waiting = this.#waiting;
     this.#waiting = this.#cancelLimit = undefined;
@@ -226,14 +226,7 @@ export class LazyServer {
       channel.cancelWhenClosed(drop);
       answerUnavailable(channel, codecOf(channel, codecs), state.peerExtended);
     }
-    onError(
-      new RpcError(
-        "load-failed",
-        `Cannot answer calls: the module that answers them ${why}`,
-        options,
-      ),
-      undefined,
-    );
+    onError(loadFailed("answer calls", cause), undefined);
   }
 }
 
