@@ -89,8 +89,9 @@ export interface PeerLimits {
   maxQueuedCallSize?: number | undefined;
   /**
    * How long an incoming call may wait for others to end, in milliseconds; then
-   * it fails with `busy: ...`. A number of at least 0; above 2^31 - 1 there is no
-   * limit. Default: 10,000.
+   * it fails with `busy: ...`. A nested call of this side waits as long for a
+   * channel, and then fails with `limit-exceeded`. A number of at least 0; above
+   * 2^31 - 1 there is no limit. Default: 10,000.
    */
   callQueueTimeout?: number | undefined;
   /**
