@@ -3,7 +3,7 @@ import type { HeldMemory } from "../types.ts";
 import type { PoolShare } from "./memory_pool.ts";
 import type { WindowMemory } from "./windows.ts";
 
-/** Bytes that a channel takes apart from its windows, with RPC's objects. */
+/** Bytes that a channel takes apart from its windows, RPC's objects included. */
 export const CHANNEL_SIZE = 1024;
 
 /**
@@ -146,7 +146,7 @@ export class MemoryAccount {
     return this.#ledger.hasOwnChannel;
   }
 
-  /** Whether less than half of what a pool can have free is. */
+  /** Whether less than half of what a pool can ever have free is free. */
   get poolIsLow(): boolean {
     return this.#share !== undefined && this.#share.isLow;
   }
