@@ -19,7 +19,7 @@ import {
   sessionClosed,
 } from "../mux/internal.ts";
 import { checkOption, type OptionRange } from "../check_option.ts";
-import { limitWait, timeLimit } from "../time_limit.ts";
+import { limitWait, settlesWithin } from "../time_limit.ts";
 import { printableText } from "../printable_text.ts";
 import { MAX_UINT32 } from "../uint32.ts";
 import {
@@ -198,7 +198,7 @@ export const uses: unique symbol = Symbol("qtalk.uses");
 /** What the header of a call says that is made with `call.caller`. */
 const NESTED = Object.freeze({ nested: true });
 
-/** Milliseconds that closing waits for a module. */
+/** Milliseconds that closing waits for a module without which an error is lost. */
 const LOAD_TIMEOUT = 1_000;
 
 /** Figures of a session at one moment, for logs and metrics. */
@@ -760,7 +760,10 @@ export class Peer<C extends Carried = Carried>
     checkCloseOptions(options);
     this.#closeCalled = true;
     if (options.drainTimeout) await this.#drain(options.drainTimeout, options);
-    if (this.#state.loadingToSend !== undefined) await this.#loadedToSend();
+    const { loadingToSend } = this.#state;
+    if (loadingToSend !== undefined) {
+      await settlesWithin(LOAD_TIMEOUT, loadingToSend);
+    }
     // The session may have ended by itself.
     if (!this.#raw.ended) this.#closing = true;
     await this.session.close();
@@ -769,15 +772,6 @@ export class Peer<C extends Carried = Carried>
   /** Same as {@linkcode close}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
-  }
-
-  /** Waits for a module without which an error could not be sent. */
-  async #loadedToSend(): Promise<void> {
-    const expired = Promise.withResolvers<void>();
-    const cancel = timeLimit(LOAD_TIMEOUT, expired.resolve);
-    await Promise.race([this.#state.loadingToSend, expired.promise])
-      .catch(() => {});
-    cancel();
   }
 
   /** Waits until no call is in progress, or the wait ends early. */
