@@ -7,6 +7,8 @@
 
 /** Writes bytes as lower-case hexadecimal digits. */
 export function toHex(bytes: Uint8Array): string {
+  const native = (bytes as { toHex?: () => string }).toHex;
+  if (native !== undefined) return native.call(bytes);
   let digits = "";
   for (const byte of bytes) digits += byte.toString(16).padStart(2, "0");
   return digits;

@@ -1,9 +1,11 @@
 import { assertEquals } from "@std/assert";
 import { fromHex, toHex } from "./hex.ts";
 
-Deno.test("toHex: writes two digits for each byte", () => {
+Deno.test("toHex: writes two digits for each byte, also where arrays have no method for it", () => {
+  const bytes = Uint8Array.of(0, 1, 0x9a, 0xff);
+  const without = Object.assign(bytes.slice(), { toHex: undefined });
+  assertEquals([toHex(bytes), toHex(without)], ["00019aff", "00019aff"]);
   assertEquals(toHex(Uint8Array.of()), "");
-  assertEquals(toHex(Uint8Array.of(0, 1, 0x9a, 0xff)), "00019aff");
 });
 
 Deno.test("fromHex: reads what toHex() wrote, for every byte", () => {

@@ -137,6 +137,23 @@ export async function untilAborted<T extends { close(): unknown }>(
 }
 
 /**
+ * Waits until `event` has settled, for `ms` milliseconds at most. Never rejects.
+ *
+ * @returns whether it has settled
+ */
+export async function settlesWithin(
+  ms: number,
+  event: Promise<unknown>,
+): Promise<boolean> {
+  const late = Promise.withResolvers<boolean>();
+  const cancel = timeLimit(ms, () => late.resolve(false));
+  const settled = event.then(() => true, () => true);
+  const inTime = await Promise.race([settled, late.promise]);
+  cancel();
+  return inTime;
+}
+
+/**
  * Calls `expire` after `ms` milliseconds, unless the function that it returns is
  * called first. Unlike the timer of a limit, it does not keep a process alive.
  *

@@ -54,6 +54,20 @@ export class RpcError extends Error {
   }
 }
 
+/** What is wrong if `import()` fails. */
+export const NOT_LOADED = "a part of this package cannot be loaded";
+
+/**
+ * The error of what needs a part that cannot be loaded; its cause says which.
+ *
+ * @param what what was attempted
+ */
+export function loadFailed(what: string, cause: unknown): RpcError {
+  return new RpcError("load-failed", `Cannot ${what}: ${NOT_LOADED}`, {
+    cause,
+  });
+}
+
 /** The optional parts of a {@linkcode CallError}. */
 export interface CallErrorInit extends ErrorOptions {
   /** A code that programs can branch on, of at most 64 characters. Default: none. */

@@ -24,6 +24,7 @@ export {
   errorText,
   isRepeatable,
   markUnsent,
+  NOT_LOADED,
   RemoteError,
   RpcError,
 } from "./errors.ts";

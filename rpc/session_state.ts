@@ -1,4 +1,4 @@
-import type { ValueWeight } from "../codec/internal.ts";
+import type { Codec, ValueWeight } from "../codec/internal.ts";
 import {
   type MemoryAccount,
   originOf,
@@ -12,7 +12,7 @@ import type {
   AroundCallbacks,
   RemoteFunctions,
 } from "./callback/remote_function.ts";
-import { RpcError } from "./errors.ts";
+import { loadFailed } from "./errors.ts";
 import { functionHandler } from "./handler/function_handler.ts";
 import type { CallingPeer, Handler } from "./types.ts";
 import { DEFAULT_MAX_META_SIZE } from "./wire/metadata.ts";
@@ -43,6 +43,8 @@ export class SessionState {
    * the protocol that the reference does not have are used only with such peers.
    */
   peerExtended = false;
+  /** The codec of the latest call of the peer; undefined before the first. */
+  peerCodec: Codec | undefined;
   /** Whether the peer has asked not to be pinged. */
   peerRefusesPings = false;
   /** Whether this side asks the peer not to ping it; set before the first call. */
@@ -69,6 +71,8 @@ export class SessionState {
   #loading: Promise<Receiving> | undefined;
   /** What continues calls, once it was loaded. */
   continuing: Continuing | undefined;
+  /** The module without which something cannot be sent: closing waits for it. */
+  loadingToSend: Promise<unknown> | undefined;
   /** Made with the first function that the peer lends. */
   #remotes: RemoteFunctions | undefined;
   /**
@@ -162,11 +166,7 @@ export class SessionState {
       (cause) => {
         // Another one that arrives may find the network back.
         this.#loading = undefined;
-        throw new RpcError(
-          "load-failed",
-          "Cannot receive function: the module for functions of a peer cannot be loaded",
-          { cause },
-        );
+        throw loadFailed("receive function", cause);
       },
     );
   }
@@ -180,11 +180,7 @@ export class SessionState {
     try {
       this.continuing = await import("./client/continued_call.ts");
     } catch (cause) {
-      throw new RpcError(
-        "load-failed",
-        "Cannot receive response: the module for responses that continue cannot be loaded",
-        { cause },
-      );
+      throw loadFailed("receive response", cause);
     }
   }
 

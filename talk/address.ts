@@ -1,5 +1,6 @@
 import { loadScheme, type Scheme, SCHEME_NAMES } from "../mux/internal.ts";
 import { redactedAddress, redactedIn } from "../printable_text.ts";
+import { NOT_LOADED } from "../rpc/internal.ts";
 import { TalkError } from "./errors.ts";
 
 /** What addresses are for. */
@@ -15,11 +16,10 @@ export async function loaded<T>(verb: Verb, loading: Promise<T>): Promise<T> {
   try {
     return await loading;
   } catch (cause) {
+    const why = cause instanceof Error ? cause.message : cause;
     throw new TalkError(
       `${verb}-failed`,
-      `Cannot ${verb}: a part of this package cannot be loaded: ${
-        cause instanceof Error ? cause.message : cause
-      }`,
+      `Cannot ${verb}: ${NOT_LOADED}: ${why}`,
       { cause },
     );
   }

@@ -3,14 +3,17 @@ import {
   forward,
   type Handler,
   handlerFrom,
+  json,
   listen,
   memoryTransports,
   MuxError,
   Peer,
   qmux,
 } from "@qtalk/qtalk";
+import { cbor } from "@qtalk/qtalk/codec/cbor";
 import { proxy } from "@qtalk/qtalk/mux";
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { rawSession } from "../mux/internal.ts";
 import { type Harness, test } from "../tests/support/harness.ts";
 import {
   rawAccept,
@@ -119,6 +122,27 @@ test("keepAlive: a peer that is not extended is not pinged, and not lost", async
   await pass(time, 10_000);
   assertEquals(closed.state, "pending");
   assertEquals(raw.takePending().filter(({ type }) => type === "open"), []);
+});
+
+test("keepAlive: a peer is pinged in the codec of its calls", async (t) => {
+  const [left, right] = memoryTransports();
+  const errors: unknown[] = [];
+  const client = new Peer(qmux(left), {
+    codec: cbor(),
+    onError: (error) => void errors.push(error),
+  });
+  const server = new Peer(qmux(right), {
+    codecs: [json(), cbor()],
+    handler: handlerFrom({ hello: () => "hello" }),
+  });
+  t.watchBoth(client, server);
+  await client.call("hello");
+  const { openedByPeer } = rawSession(client.session);
+  assertEquals(rawSession(server.session).onSilence!(), true);
+  // The ping arrives during these.
+  for (let i = 0; i < 5; i++) await client.call("hello");
+  assertEquals(rawSession(client.session).openedByPeer, openedByPeer + 1);
+  assertEquals(errors, []);
 });
 
 test("keepAlive: a ping has a channel when calls have taken all", async (t) => {

@@ -19,7 +19,7 @@ import {
   sessionClosed,
 } from "../mux/internal.ts";
 import { checkOption, type OptionRange } from "../check_option.ts";
-import { limitWait } from "../time_limit.ts";
+import { limitWait, settlesWithin } from "../time_limit.ts";
 import { printableText } from "../printable_text.ts";
 import { MAX_UINT32 } from "../uint32.ts";
 import {
@@ -89,8 +89,9 @@ export interface PeerLimits {
   maxQueuedCallSize?: number | undefined;
   /**
    * How long an incoming call may wait for others to end, in milliseconds; then
-   * it fails with `busy: ...`. A number of at least 0; above 2^31 - 1 there is no
-   * limit. Default: 10,000.
+   * it fails with `busy: ...`. A nested call of this side waits as long for a
+   * channel, and then fails with `limit-exceeded`. A number of at least 0; above
+   * 2^31 - 1 there is no limit. Default: 10,000.
    */
   callQueueTimeout?: number | undefined;
   /**
@@ -196,6 +197,9 @@ export const uses: unique symbol = Symbol("qtalk.uses");
 
 /** What the header of a call says that is made with `call.caller`. */
 const NESTED = Object.freeze({ nested: true });
+
+/** Milliseconds that closing waits for a module without which an error is lost. */
+const LOAD_TIMEOUT = 1_000;
 
 /** Figures of a session at one moment, for logs and metrics. */
 export interface PeerStats {
@@ -415,7 +419,14 @@ export class Peer<C extends Carried = Carried>
     const [first = codec] = codecs;
     const common = { maxValueSize, account, state, callStacks };
     this.#client = new Client(channels, { codec: first, ...common });
-    raw.onSilence = () => this.#client.ping();
+    let other: Client | undefined;
+    raw.onSilence = () => {
+      const { peerCodec = first } = state;
+      if (peerCodec === first) return this.#client.ping();
+      // The peer may accept no other codec than that of its calls.
+      other ??= new Client(channels, { codec: peerCodec, ...common });
+      return other.ping();
+    };
     const report = this.#report = (error, selector) => {
       try {
         onError(error, { peer: this, selector });
@@ -749,6 +760,10 @@ export class Peer<C extends Carried = Carried>
     checkCloseOptions(options);
     this.#closeCalled = true;
     if (options.drainTimeout) await this.#drain(options.drainTimeout, options);
+    const { loadingToSend } = this.#state;
+    if (loadingToSend !== undefined) {
+      await settlesWithin(LOAD_TIMEOUT, loadingToSend);
+    }
     // The session may have ended by itself.
     if (!this.#raw.ended) this.#closing = true;
     await this.session.close();

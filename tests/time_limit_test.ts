@@ -15,6 +15,7 @@ import {
   CoarseTimers,
   limitedSignal,
   limitWait,
+  settlesWithin,
   timeLimit,
   untilAborted,
 } from "../time_limit.ts";
@@ -70,6 +71,21 @@ for (const ms of [1, 100, 101, 30_000, 2 ** 31 - 1]) {
     assertEquals([expired, time.waiting], [0, 0]);
   });
 }
+
+Deno.test("settlesWithin: it tells whether something has settled, and leaves no timer", async () => {
+  using time = new FakeTime(1);
+  for (const event of [Promise.resolve(), Promise.reject(new Error("no"))]) {
+    assertEquals(await settlesWithin(1_000, event), true);
+    assertEquals(time.waiting, 0);
+  }
+  const inTime = settlesWithin(1_000, new Promise(() => {}));
+  const watched = watch(inTime);
+  time.tick(999);
+  await turn();
+  assertEquals(watched.state, "pending");
+  time.tick(1);
+  assertEquals(await inTime, false);
+});
 
 for (const ms of [2 ** 31, Infinity]) {
   Deno.test(`timeLimit: ${ms} ms are no limit`, () => {

@@ -1,3 +1,4 @@
+import { fromHex, toHex } from "../../hex.ts";
 import { malformed } from "./errors.ts";
 
 /** The tags that this codec encodes. */
@@ -78,13 +79,6 @@ function bignum(bytes: Uint8Array): bigint {
   return BigInt(`0x${toHex(bytes) || "0"}`);
 }
 
-function toHex(bytes: Uint8Array): string {
-  const native = (bytes as { toHex?: () => string }).toHex;
-  if (native !== undefined) return native.call(bytes);
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0"))
-    .join("");
-}
-
 /** Years whose dates RFC 3339 has a text for. */
 const FOUR_DIGITS = /^\d{4}-/;
 
@@ -98,12 +92,8 @@ export function dateContent(date: Date): [tag: number, content: unknown] {
 
 /** The bytes of a non-negative integer, without leading zeros. */
 export function bignumBytes(integer: bigint): Uint8Array {
-  const hex = integer.toString(16);
-  const digits = hex.length % 2 === 0 ? hex : `0${hex}`;
-  return Uint8Array.from(
-    { length: digits.length / 2 },
-    (_, i) => parseInt(digits.slice(2 * i, 2 * i + 2), 16),
-  );
+  const digits = integer.toString(16);
+  return fromHex(digits.length % 2 === 0 ? digits : `0${digits}`);
 }
 
 /**

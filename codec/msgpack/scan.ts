@@ -247,6 +247,7 @@ function isAscii(bytes: Uint8Array, start: number, end: number): boolean {
 
 /** Refuses keys that libraries decode differently. */
 function checkKey(bytes: Uint8Array, start: number, end: number): void {
+  // `__proto__` has nine bytes.
   if (end - start !== 9 && isAscii(bytes, start, end)) return;
   let key: string;
   try {

@@ -128,7 +128,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   /** One callback, as on most channels that have any, or several. */
   #onClosed: (() => void) | Set<() => void> | undefined;
   #onDrained: (() => void) | undefined;
-  /** What is still to be sent and was not given to the channel. */
+  /** How many holds of {@linkcode holdEnd} have not ended. */
   #endHolds = 0;
   /** Whether EOF is to follow what holds it up. */
   #endIsDue = false;
@@ -138,7 +138,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   #sendFailure: () => unknown = channelClosed;
   /** Makes the error of a reader that requires EOF. */
   #makeCutError: (() => unknown) | undefined;
-  /** The error of reading once made, or why this side gave the channel up. */
+  /** The error of reads, once it is made, or why this side gave the channel up. */
   #receiveFailure: unknown;
   /** What the errors of the channel are named after. */
   #owner: ErrorOwner | undefined;

@@ -149,7 +149,7 @@ class Source {
     try {
       this.#controller.close();
     } catch {
-      return; // The end is inside an element; the stream tells its reader.
+      return; // The end is inside an element: the stream has failed its reader.
     }
     request?.respond(0);
   }
@@ -176,7 +176,7 @@ class Sink {
   #controller!: WritableStreamDefaultController;
   /** Whether the stream has ended, so that `error()` would be too late. */
   #finished = false;
-  /** How many of them are still to come before the end, once that is due. */
+  /** How many held chunks are still to come before the end, once that is due. */
   #beforeEnd: number | undefined;
 
   constructor(channel: RawChannel) {

@@ -104,7 +104,7 @@ class SessionPool implements MemoryPool {
   /** The most that one session can take at once. */
   readonly largest: number;
   readonly #half: number;
-  /** Whether less than half of what can ever be free is. */
+  /** Whether less than half of what can ever be free is free. */
   isLow = false;
   /** Bytes beyond what is guaranteed that no session has taken. */
   #free: number;
@@ -257,7 +257,7 @@ export class PoolShare {
     return this.#pool.largest;
   }
 
-  /** Whether less than half of what can ever be free is. */
+  /** Whether less than half of what can ever be free is free. */
   get isLow(): boolean {
     return this.#pool.isLow;
   }

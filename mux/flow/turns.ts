@@ -61,8 +61,8 @@ export function nextTurn(): Promise<void> {
 }
 
 /**
- * Lets timers and other sessions have their turn: what is cheaper than
- * {@linkcode nextTurn} on Deno, where sockets may have to wait.
+ * Lets timers and other sessions have their turn. On Deno, sockets may have to wait,
+ * and it costs less than {@linkcode nextTurn}.
  */
 export function nextPass(): Promise<void> {
   return afterPasses(1);
@@ -89,7 +89,7 @@ function afterPasses(passes: number): Promise<void> {
 const TIME_PER_TURN = 4;
 /**
  * Milliseconds of work after which sockets have theirs, too. On Deno, that takes a
- * tenth of one, and what arrives in smaller pieces costs more.
+ * tenth of a millisecond, and data that arrives in smaller pieces costs more.
  */
 const TIME_PER_LOOK = 16;
 /** Milliseconds from which on a turn of others shows that they have much to do. */
@@ -116,7 +116,7 @@ export class TurnBudget {
   readonly #now: Clock;
   /** Milliseconds of work since others had their turn. */
   #spent = 0;
-  /** Milliseconds of work until then since sockets had theirs. */
+  /** Milliseconds of work before that, since sockets had their turn. */
   #spentBefore = 0;
   /** Whether the event loop is to turn, or a session has its turn. */
   #busy = false;

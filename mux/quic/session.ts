@@ -6,7 +6,7 @@ import { keepAliveOf } from "../flow/silence_watch.ts";
 import { resolveOptions, type SessionOptions } from "../options.ts";
 import type { RawChannel, RawSession } from "../raw.ts";
 import { ChannelTable } from "../table/channel_table.ts";
-import { timeLimit } from "../../time_limit.ts";
+import { settlesWithin, timeLimit } from "../../time_limit.ts";
 import type { SessionTap } from "../transport/types.ts";
 import type { Channel, Session, SessionUsage, WaitOptions } from "../types.ts";
 import type { FrameDecoder } from "../wire/frame_decoder.ts";
@@ -383,10 +383,7 @@ export class QuicSession implements RawSession, StreamHost {
     if (this.#state === "ended") return;
     this.#state = "closing";
     this.table.close(sessionClosed());
-    const expired = Promise.withResolvers<void>();
-    const cancelLimit = timeLimit(this.#closeTimeout, expired.resolve);
-    await Promise.race([expired.promise, this.#drain()]);
-    cancelLimit();
+    await settlesWithin(this.#closeTimeout, this.#drain());
     this.#end(undefined);
     // Deno sends the last packet when its event loop turns. A program that exits at
     // this point may prevent that.

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { concat } from "../../view.ts";
 import { quoteBytes } from "../wire/foreign_bytes.ts";
 import type { Transport } from "../types.ts";
 import { HandshakeError } from "./errors.ts";
@@ -131,7 +132,7 @@ async function readAnswer(
   const first = await incoming.exactly(1);
   if (first[0] !== MAGIC[0]) throw notTakingPart(first, incoming);
   const rest = await incoming.exactly(HEAD_SIZE - 1);
-  const head = joined(first, rest);
+  const head = concat(first, rest);
   if (!hasMagic(head)) throw notTakingPart(head, incoming);
   if (head[MAGIC.length] === TYPE.refused) {
     throw new Refusal("the other side does not know the session");
@@ -139,12 +140,12 @@ async function readAnswer(
   if (head[MAGIC.length] !== type) {
     throw new HandshakeError("the other side sent a message of another type");
   }
-  return joined(head, await incoming.exactly(size - HEAD_SIZE));
+  return concat(head, await incoming.exactly(size - HEAD_SIZE));
 }
 
 /** The error for another end that answers with something else. */
 function notTakingPart(read: Bytes, incoming: Incoming): HandshakeError {
-  const bytes = joined(read, incoming.quote());
+  const bytes = concat(read, incoming.quote());
   return new HandshakeError(
     `the other side does not resume sessions (option "resume"): it sent ${
       quoteBytes(bytes)
@@ -221,11 +222,11 @@ export async function answerDialer(
   }
   if (type === TYPE.helloNew) {
     const rest = await incoming.exactly(SIZE.helloNew - HEAD_SIZE);
-    return await answerNew(incoming, joined(head, rest), sessions.limit);
+    return await answerNew(incoming, concat(head, rest), sessions.limit);
   }
   if (type === TYPE.helloResume) {
     const rest = await incoming.exactly(SIZE.helloResume - HEAD_SIZE);
-    return await answerResume(incoming, joined(head, rest), sessions);
+    return await answerResume(incoming, concat(head, rest), sessions);
   }
   throw new HandshakeError("the other side sent a message of another type");
 }
@@ -305,11 +306,4 @@ async function exchange(
 export async function refuse(incoming: Incoming): Promise<Refusal> {
   await incoming.transport.write(encodeRefused());
   return new Refusal("the session is not known");
-}
-
-function joined(a: Bytes, b: Bytes): Bytes {
-  const whole = new Uint8Array(a.length + b.length);
-  whole.set(a);
-  whole.set(b, a.length);
-  return whole;
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { concat } from "../../view.ts";
 import { type Bytes, PART } from "./messages.ts";
 
 const CURVE = { name: "ECDH", namedCurve: "P-256" } as const;
@@ -57,7 +58,7 @@ export async function sessionKey(
     privateKey,
     256,
   );
-  const salt = await subtle.digest("SHA-256", joined(messages));
+  const salt = await subtle.digest("SHA-256", concat(...messages));
   const secret = await subtle.importKey("raw", shared, "HKDF", false, [
     "deriveKey",
   ]);
@@ -97,18 +98,6 @@ export async function isProved(
 
 /** What a proof is about: all messages, the last one without its proof. */
 function said(by: keyof typeof ROLE, messages: readonly Bytes[]): Bytes {
-  const whole = joined([new Uint8Array([ROLE[by]]), ...messages]);
+  const whole = concat(Uint8Array.of(ROLE[by]), ...messages);
   return whole.subarray(0, whole.length - PART.proof);
-}
-
-function joined(parts: readonly Uint8Array[]): Bytes {
-  const whole = new Uint8Array(
-    parts.reduce((sum, { length }) => sum + length, 0),
-  );
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }

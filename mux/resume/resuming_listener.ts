@@ -1,4 +1,4 @@
-import { timeLimit } from "../../time_limit.ts";
+import { settlesWithin, timeLimit } from "../../time_limit.ts";
 import { type Handshake, Handshakes } from "../transport/handshakes.ts";
 import { PendingAccepts } from "../transport/pending_accepts.ts";
 import type {
@@ -234,13 +234,10 @@ async function discard(transport: AbortableTransport): Promise<void> {
  * to end its own side.
  */
 async function left(transport: Transport): Promise<void> {
-  const expired = Promise.withResolvers<void>();
-  const cancel = timeLimit(FIRST_BYTE_TIME, expired.resolve);
   const leave = async () => {
     await transport.closeWrite();
     while (await transport.read() !== null);
   };
-  await Promise.race([expired.promise, leave().catch(() => {})]);
-  cancel();
+  await settlesWithin(FIRST_BYTE_TIME, leave());
   await discard(transport);
 }

@@ -1,4 +1,4 @@
-import { timeLimit } from "../../time_limit.ts";
+import { settlesWithin, timeLimit } from "../../time_limit.ts";
 import {
   CommandExitError,
   type CommandStatus,
@@ -63,7 +63,7 @@ export function childTransport(
     cancelLimit?.();
     // close() may end the child, and calls no such end a failure.
     if (closing !== undefined) return null;
-    await settlesInTime(child.status);
+    await settlesWithin(EXIT_TIMEOUT, child.status);
     if (closing !== undefined || status === undefined || status.success) {
       return null;
     }
@@ -75,7 +75,7 @@ export function childTransport(
     // A child that does not read blocks the write before this, and this too.
     const inputClosed = Promise.allSettled([writer.close()]);
     for (const signal of ["SIGTERM", "SIGKILL"] as const) {
-      if (await settlesInTime(child.status)) break;
+      if (await settlesWithin(EXIT_TIMEOUT, child.status)) break;
       try {
         child.kill(signal);
       } catch {
@@ -84,7 +84,10 @@ export function childTransport(
     }
     await child.status;
     // A process that the child has started may still hold the pipes open.
-    await settlesInTime(Promise.allSettled([inputClosed, reader.cancel()]));
+    await settlesWithin(
+      EXIT_TIMEOUT,
+      Promise.allSettled([inputClosed, reader.cancel()]),
+    );
   }
 
   return {
@@ -99,15 +102,6 @@ export function childTransport(
     closeWrite: () => writer.close(),
     close: () => closing ??= close(),
   };
-}
-
-/** Whether `event` resolves within {@linkcode EXIT_TIMEOUT}. */
-async function settlesInTime(event: Promise<unknown>): Promise<boolean> {
-  const expired = Promise.withResolvers<false>();
-  const cancelLimit = timeLimit(EXIT_TIMEOUT, () => expired.resolve(false));
-  const inTime = await Promise.race([event.then(() => true), expired.promise]);
-  cancelLimit();
-  return inTime;
 }
 
 /** What is used of a `child_process.ChildProcess`. */

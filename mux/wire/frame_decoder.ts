@@ -244,7 +244,7 @@ export function isTextByte(byte: number): boolean {
   return byte >= 32 && byte < 127 || byte >= 9 && byte <= 13 || byte === 27;
 }
 
-/** Whether a byte is one of the seven, "d" to "j" in ASCII. */
+/** Whether a byte is one of the seven frame types, "d" to "j" in ASCII. */
 export function isFrameType(byte = 0): boolean {
   return byte >= 100 && byte <= 106;
 }

@@ -176,7 +176,7 @@ export class FrameQueue implements FrameSender, DeferringWriter {
   /** Where it begins, and where it ends; -1 if it may not be shared, or has left. */
   #dataAt = 0;
   #dataEnd = -1;
-  /** Writes in which large DATA does not gather, for a small value was sent. */
+  /** How many writes large DATA does not gather in, as a small value was sent. */
   #besideSmall = 0;
   /**
    * The other buffer: one is filled while the other is written. It is made when that
@@ -372,7 +372,7 @@ export class FrameQueue implements FrameSender, DeferringWriter {
   }
 
   sendDeferred(): void {
-    // The turn of what is gathered may still last: then it does not wait after it.
+    // Frames that are still being gathered then leave at the end of their turn.
     this.#deferredSize = 0;
     if (this.#state !== "deferring") return;
     this.#deferred!.delete(this);

@@ -4,8 +4,9 @@ import type { CreditSource, DataSource } from "./frame_source.ts";
 export type FrameSource = DataSource & CreditSource;
 
 /**
- * What channels send their frames through: the queue of a byte stream, or in a
- * session over QUIC what has a stream for each of them. None of its methods waits.
+ * What channels send their frames through: the queue of a byte stream or, in a
+ * session over QUIC, the table that has a stream for each channel. None of its
+ * methods waits.
  */
 export interface FrameSender {
   /** Whether DATA may be queued for a channel now; otherwise {@linkcode scheduleData}. */
@@ -35,8 +36,8 @@ export interface FrameSender {
   /**
    * Queues DATA; `payload` is copied.
    *
-   * @param shareable the bytes of a frame that it may share with DATA of the same
-   * channel; 0 if it needs a frame of its own
+   * @param shareable the size, in bytes, up to which a frame may carry it together
+   * with earlier DATA of the channel; 0 if it needs a frame of its own
    */
   data(recipientId: number, payload: Uint8Array, shareable: number): void;
   /** Queues EOF. */
@@ -50,7 +51,7 @@ export interface FrameSender {
    * @throws {MuxError} `limit-exceeded` if the peer does not read its replies
    */
   close(recipientId: number, isReply: boolean, mayWait?: boolean): void;
-  /** Sends what waits because it may. */
+  /** Sends the frames that may wait for others, and do. */
   sendDeferred(): void;
   /**
    * Asks `source` for DATA before a coming write. A source must not be scheduled

@@ -10,6 +10,7 @@ import {
 } from "../../codec/internal.ts";
 import type { RawChannel } from "../../mux/internal.ts";
 import { readUint32 } from "../../uint32.ts";
+import { concat } from "../../view.ts";
 import type { Caller } from "../types.ts";
 import { MAX_CALL_HEADER_SIZE } from "../wire/headers.ts";
 import { RELEASE_SELECTOR } from "../wire/selector.ts";
@@ -199,10 +200,7 @@ function afterHeader(
   let isDone = false;
   return (bytes) => {
     if (isDone) return add?.(bytes);
-    const all = new Uint8Array(held.length + bytes.length);
-    all.set(held);
-    all.set(bytes, held.length);
-    held = all;
+    const all = held = concat(held, bytes);
     if (all.length < PREFIX_SIZE) return;
     const end = PREFIX_SIZE + readUint32(all, 0);
     if (all.length < end && end <= MAX_CALL_HEADER_SIZE) return;

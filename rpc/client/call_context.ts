@@ -8,6 +8,7 @@ import {
   type ValueWriter,
 } from "../../codec/internal.ts";
 import type { MemoryAccount, RawChannel } from "../../mux/internal.ts";
+import { concat } from "../../view.ts";
 import type { LentCallbacks } from "../callback/callback_table.ts";
 import {
   HeldValue,
@@ -235,11 +236,4 @@ export class CallContext {
     message.add(this.codec, value);
     return message;
   }
-}
-
-function concat(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {
-  const both = new Uint8Array(a.length + b.length);
-  both.set(a);
-  both.set(b, a.length);
-  return both;
 }

@@ -137,9 +137,10 @@ export class StreamedArguments {
 
   /** Rejects if the channel is closed, or the module cannot be loaded. */
   async #sendErrorTrailer(reason: unknown): Promise<void> {
-    // Loaded on first use: the producers of few programs fail.
-    const { addTrailer } = await import("./failed_arguments.ts");
     const { codec, messages, state } = this.#context;
+    // Loaded on first use: the producers of few programs fail.
+    const loading = state.loadingToSend = import("./failed_arguments.ts");
+    const { addTrailer } = await loading;
     const message = messages.begin();
     addTrailer(message, codec, { reason }, state.maxMetaSize);
     await messages.send(this.#channel, message);

@@ -4,6 +4,7 @@ import { pipe, type RawChannel } from "../../mux/internal.ts";
 import { printableText } from "../../printable_text.ts";
 import { timeLimit } from "../../time_limit.ts";
 import { readUint32 } from "../../uint32.ts";
+import { concat } from "../../view.ts";
 import {
   type ChannelPool,
   type ChannelRequest,
@@ -573,10 +574,7 @@ async function takeHeader(
   while (taken.length <= PREFIX_SIZE + MAX_CALL_HEADER_SIZE) {
     const bytes = channel.take();
     if (bytes !== undefined) {
-      const longer = new Uint8Array(taken.length + bytes.length);
-      longer.set(taken);
-      longer.set(bytes, taken.length);
-      onTaken(taken = longer);
+      onTaken(taken = concat(taken, bytes));
       if (headerBytes(channel, taken) !== undefined) return;
     } else if (channel.ended) return;
     else await new Promise<void>((resolve) => channel.whenReadable(resolve));

@@ -1,12 +1,19 @@
-import { type Codec, ValueWriter } from "../../codec/internal.ts";
+import { type Codec, PREFIX_SIZE, ValueWriter } from "../../codec/internal.ts";
 import {
   nextTurn,
   OFFERED_PER_TURN,
   type RawChannel,
 } from "../../mux/internal.ts";
-import { RpcError } from "../errors.ts";
+import { timeLimit } from "../../time_limit.ts";
+import { loadFailed } from "../errors.ts";
 import { responseHeaderValue } from "../wire/headers.ts";
 import type { Server, ServerOptions } from "./server.ts";
+
+/**
+ * Milliseconds that calls wait for the server to be loaded. A runtime may wait for
+ * minutes for a module whose host does not answer.
+ */
+const LOAD_TIMEOUT = 10_000;
 
 /** Loads the server, and with it what handlers need that do not answer at once. */
 export async function loadServer(): Promise<typeof Server> {
@@ -18,11 +25,13 @@ export async function loadServer(): Promise<typeof Server> {
  * a handler, or when the peer makes its first call. Many programs only make calls.
  *
  * What arrives before that stays unread in its channel, within the limits of the
- * session, and is answered in the order in which it arrived.
+ * session, and is answered in the order in which it arrived. A call that its caller
+ * closes meanwhile never begins.
  */
 export class LazyServer {
   readonly #options: ServerOptions;
   readonly #loadClass: () => Promise<typeof Server>;
+  readonly #timeout: number;
   /** The class, once it is loaded. */
   #class: typeof Server | undefined;
   /** Made for the first channel: through many sessions, no calls come. */
@@ -33,8 +42,13 @@ export class LazyServer {
   #ended = false;
   /** Channels without a call, and what is called when one arrives. */
   #silent: Map<RawChannel, () => void> | undefined;
-  /** Channels with calls that wait until the server is loaded. */
-  #waiting: Set<RawChannel> | undefined;
+  /**
+   * Channels with calls that wait until the server is loaded, and what is called when
+   * one closes.
+   */
+  #waiting: Map<RawChannel, () => void> | undefined;
+  /** Cancels the limit on how long they wait. */
+  #cancelLimit: (() => void) | undefined;
 
   /**
    * Makes the place of a server.
@@ -42,13 +56,16 @@ export class LazyServer {
    * @param options those of the server
    * @param loaded the class, if it is loaded already
    * @param load loads it. Default: from this package
+   * @param timeout milliseconds that calls wait for that. Default: 10,000
    */
   constructor(
     options: ServerOptions,
     loaded: typeof Server | undefined,
     load: () => Promise<typeof Server> = loadServer,
+    timeout = LOAD_TIMEOUT,
   ) {
     this.#options = options;
+    this.#timeout = timeout;
     this.#loadClass = load;
     this.#class = loaded;
   }
@@ -118,20 +135,30 @@ export class LazyServer {
   /** The session has ended: its calls that have not begun never will. */
   end(): void {
     this.#ended = true;
-    const waiting = this.#waiting;
-    this.#waiting = undefined;
-    for (const channel of waiting ?? []) channel.discard();
+    this.#cancelLimit?.();
   }
 
   #arrived(channel: RawChannel): void {
-    const { buffered, failure } = channel;
-    if (buffered > 0 && !this.#ended) {
-      (this.#waiting ??= new Set()).add(channel);
-      return this.load();
-    }
+    const { buffered, failure, peerClosed } = channel;
+    if (buffered > 0 && !peerClosed) return this.#wait(channel);
     // The peer has opened it ahead of need, and had no need.
     if (buffered === 0 && failure === undefined) channel.shutdown();
     else channel.discard();
+  }
+
+  /** Lets a call wait until the server is loaded, or its channel closes. */
+  #wait(channel: RawChannel): void {
+    const waiting = this.#waiting ??= new Map();
+    const drop = () => {
+      waiting.delete(channel);
+      channel.discard();
+    };
+    waiting.set(channel, drop);
+    channel.whenClosed(drop);
+    // It may be loaded, and others still have their turn first.
+    if (this.#class !== undefined) return;
+    this.#cancelLimit ??= timeLimit(this.#timeout, () => this.#tooLate());
+    this.load();
   }
 
   #make(loaded: typeof Server): Server {
@@ -142,10 +169,11 @@ export class LazyServer {
   }
 
   #loaded(loaded: typeof Server): void {
+    this.#cancelLimit?.();
     this.#class = loaded;
     if (this.#waiting?.size || this.#silent?.size) {
       void this.#serveWaiting(this.#make(loaded));
-    }
+    } else this.#waiting = undefined;
   }
 
   /**
@@ -156,7 +184,7 @@ export class LazyServer {
     const { responses } = this.#options.account;
     let offered = -responses.held;
     // Calls that arrive meanwhile are added at its end.
-    for (const channel of this.#waiting ?? []) {
+    for (const [channel, drop] of this.#waiting ?? []) {
       if (offered + responses.held >= OFFERED_PER_TURN) {
         await nextTurn();
         if (this.#ended) return;
@@ -164,6 +192,7 @@ export class LazyServer {
       }
       offered += channel.buffered;
       this.#waiting!.delete(channel);
+      channel.cancelWhenClosed(drop);
       server.serve(channel);
     }
     const silent = this.#silent;
@@ -174,25 +203,39 @@ export class LazyServer {
     }
   }
 
-  /** The calls that wait fail; the next one tries again. */
+  /** The next call tries again. */
   #failed(cause: unknown): void {
     this.#loading = false;
-    const { onError, codecs, state } = this.#options;
-    const { peerExtended } = state;
-    const waiting = this.#waiting;
-    this.#waiting = undefined;
-    for (const channel of waiting ?? []) {
-      answerUnavailable(channel, codecs[0]!, peerExtended);
-    }
-    onError(
-      new RpcError(
-        "load-failed",
-        "Cannot answer calls: the module that answers them cannot be loaded",
-        { cause },
-      ),
-      undefined,
-    );
+    this.#cancelLimit?.();
+    this.#refuseWaiting(cause);
   }
+
+  /** To load it again would wait for the same: modules are loaded once. */
+  #tooLate(): void {
+    this.#cancelLimit = undefined;
+    if (!this.#waiting?.size) return;
+    this.#refuseWaiting(new Error(`it takes more than ${this.#timeout} ms`));
+  }
+
+  /** The calls that wait fail. */
+  #refuseWaiting(cause: unknown): void {
+    const { onError, codecs, state } = this.#options;
+    const waiting = this.#waiting;
+    this.#waiting = this.#cancelLimit = undefined;
+    for (const [channel, drop] of waiting ?? []) {
+      channel.cancelWhenClosed(drop);
+      answerUnavailable(channel, codecOf(channel, codecs), state.peerExtended);
+    }
+    onError(loadFailed("answer calls", cause), undefined);
+  }
+}
+
+/** The codec of an unread call, by the first byte of its header. */
+function codecOf(channel: RawChannel, codecs: readonly Codec[]): Codec {
+  const first = channel.peek()?.[PREFIX_SIZE];
+  const [usual] = codecs;
+  if (first === undefined) return usual!;
+  return codecs.find((codec) => codec.beginsMap?.(first)) ?? usual!;
 }
 
 /** Answers a call of which not even the header was read. */

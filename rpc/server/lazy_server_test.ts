@@ -1,4 +1,5 @@
-import { json, Peer } from "@qtalk/qtalk";
+import { type Codec, json, Peer } from "@qtalk/qtalk";
+import { cbor } from "@qtalk/qtalk/codec/cbor";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { memoryTransports, qmux, rawSession } from "../../mux/internal.ts";
 import { MemoryAccount } from "../../mux/flow/memory_account.ts";
@@ -26,12 +27,19 @@ class Loading {
   asked = 0;
   #gate = Promise.withResolvers<void>();
 
-  constructor(session: Session, handler?: Handler) {
+  constructor(
+    session: Session,
+    handler?: Handler,
+    { timeout, codecs = [json()] }: {
+      timeout?: number | undefined;
+      codecs?: Codec[];
+    } = {},
+  ) {
     const { account } = rawSession(session);
     const state = this.state = new SessionState(10, account);
     const onError = (error: unknown) => void this.errors.push(error);
     const options = {
-      codecs: [json()],
+      codecs,
       maxValueSize: 1024 * 1024,
       account,
       maxConcurrentCalls: 100,
@@ -45,11 +53,12 @@ class Loading {
       callerIn: () => ({}) as Caller,
       onError,
     };
-    this.server = new LazyServer(options, undefined, async () => {
+    const load = async () => {
       this.asked++;
       await this.#gate.promise;
       return await loadServer();
-    });
+    };
+    this.server = new LazyServer(options, undefined, load, timeout);
     session.accept((channel) => this.server.serve(channel as RawChannel));
     const end = () => {
       state.close();
@@ -153,26 +162,61 @@ test("LazyServer: a channel that closes without a call does not load it", async 
   assertEquals(loading.errors, []);
 });
 
-test("LazyServer: a call that its caller gives up while it loads leaves nothing", async (t) => {
-  let aborted: unknown;
-  const { client, session, loading } = connected(t, {}, async (call) => {
-    await new Promise<void>((resolve) => {
-      const { signal } = call;
-      if (signal.aborted) resolve();
-      else signal.addEventListener("abort", () => resolve(), { once: true });
-    });
-    aborted = call.signal.reason;
-  });
+test("LazyServer: a call that its caller gives up while it loads leaves nothing, and never begins", async (t) => {
+  const { client, session, loading } = connected(t);
   const abort = new AbortController();
-  const call = client.call("x", ["y".repeat(1_000)], { signal: abort.signal });
-  await until(() => loading.asked === 1, "the call");
+  const { signal } = abort;
+  const calls = ["x", "y"].map((name) =>
+    assertRejects(
+      () => client.call(name, ["y".repeat(1_000)], { signal }),
+      Error,
+      "given up",
+    )
+  );
+  await until(() => loading.server.idle === 0 && loading.asked === 1, "calls");
   abort.abort(new Error("given up"));
-  await assertRejects(() => call, Error, "given up");
+  await Promise.all(calls);
+  await until(() => session.usage.slots <= 1, "the slots of the calls");
+  const call = client.call("z");
   loading.finish();
-  await until(() => aborted !== undefined, "the handler to end");
-  assertEquals((aborted as RpcError).code, "cancelled");
-  await until(() => session.usage.slots <= 1, "the slot of the call");
-  assertEquals(loading.errors, []);
+  assertEquals(await call, "/z");
+  assertEquals([loading.selectors, loading.errors], [["/z"], []]);
+});
+
+test("LazyServer: calls do not wait for longer than its time limit while it loads", async (t) => {
+  const [left, right] = memoryTransports();
+  const client = new Peer(qmux(left)), session = qmux(right);
+  t.watchBoth(client, session);
+  const loading = new Loading(session, undefined, { timeout: 1 });
+  for (const name of ["a", "b"]) {
+    await assertRejects(() => client.call(name), RemoteError, "unavailable");
+  }
+  // What hangs would hang again.
+  assertEquals(loading.asked, 1);
+  const codes = loading.errors.map((error) => (error as RpcError).code);
+  assertEquals(codes, ["load-failed", "load-failed"]);
+  loading.finish();
+  await loadServer();
+  await turn();
+  assertEquals(await client.call("c"), "/c");
+  assertEquals([loading.selectors, loading.errors.length], [["/c"], 2]);
+});
+
+test("LazyServer: if it cannot be loaded, each call is answered in its codec", async (t) => {
+  const [left, right] = memoryTransports();
+  const client = new Peer(qmux(left), { codec: cbor() });
+  const session = qmux(right);
+  t.watchBoth(client, session);
+  const codecs = [json(), cbor()];
+  const loading = new Loading(session, undefined, { codecs });
+  const rejected = assertRejects(
+    () => client.call("a"),
+    RemoteError,
+    "unavailable: this side cannot load",
+  );
+  await until(() => loading.asked === 1, "the call");
+  loading.fail(new TypeError("Failed to fetch"));
+  await rejected;
 });
 
 test("LazyServer: a session that ends while it loads holds nothing, and its calls never begin", async (t) => {

@@ -7,11 +7,23 @@
 import { RemoteError } from "../../rpc/internal.ts";
 import type { ServiceDescription } from "../../rpc/internal_cli.ts";
 import type { Peer } from "../peer.ts";
-import { codecName } from "./codec_option.ts";
-import type { GivenDialOptions } from "./connection_options.ts";
+import { CODEC_OPTION, codecName } from "./codec_option.ts";
+import type { OptionSpec } from "./command.ts";
+import { DIAL_OPTIONS, type GivenDialOptions } from "./connection_options.ts";
 import { dialPeer } from "./dial_peer.ts";
 import { NotDescribed } from "./exit_code.ts";
 import type { Terminal } from "./terminal.ts";
+
+/** The options of commands that ask for a description and nothing else. */
+export const ASK_OPTIONS = {
+  codec: CODEC_OPTION,
+  timeout: {
+    type: "string",
+    value: "SECONDS",
+    about: "for connecting (default 30) and the answer (default 10)",
+  },
+  ...DIAL_OPTIONS,
+} as const satisfies Record<string, OptionSpec>;
 
 const DESCRIBE = "/_qtalk/describe";
 

@@ -1,4 +1,5 @@
 import { readUint32 } from "../../uint32.ts";
+import { concat } from "../../view.ts";
 import { Capture, type CaptureBudget } from "./capture.ts";
 
 /** Bytes of the length before each value. */
@@ -131,12 +132,7 @@ export class ValueScanner {
     const size = taken.length + this.#dropped + rest.length;
     this.#taken = NOTHING;
     this.#dropped = 0;
-    let bytes = rest;
-    if (taken.length > 0) {
-      bytes = new Uint8Array(taken.length + rest.length);
-      bytes.set(taken);
-      bytes.set(rest, taken.length);
-    }
+    const bytes = taken.length > 0 ? concat(taken, rest) : rest;
     if (size > 0) this.#sink.onBytes(bytes, size);
   }
 }

@@ -7,6 +7,7 @@
 import { fromHex, toHex } from "../../hex.ts";
 import type { PeerCertificate, Transport } from "../../mux/internal.ts";
 import { readUint32, writeUint32 } from "../../uint32.ts";
+import { concat } from "../../view.ts";
 import { TlsError } from "../../mux/internal.ts";
 import { RendezvousError } from "./errors.ts";
 import {
@@ -63,10 +64,7 @@ export class Messages {
   async #more(): Promise<void> {
     const chunk = await this.#transport.read();
     if (chunk === null) throw malformed();
-    const held = new Uint8Array(this.#held.length + chunk.length);
-    held.set(this.#held);
-    held.set(chunk, this.#held.length);
-    this.#held = held;
+    this.#held = concat(this.#held, chunk);
   }
 }
 
@@ -90,12 +88,9 @@ export async function prove(
     nonce,
   });
   const { certificate } = identity;
-  const proof = new Uint8Array(2 + certificate.length + signature.length);
-  proof[0] = certificate.length >> 8;
-  proof[1] = certificate.length & 0xff;
-  proof.set(certificate, 2);
-  proof.set(signature, 2 + certificate.length);
-  await messages.write(proof);
+  const { length } = certificate;
+  const size = Uint8Array.of(length >> 8, length & 0xff);
+  await messages.write(concat(size, certificate, signature));
   const [verdict] = await messages.read();
   if (verdict === 1) return;
   throw new TlsError(

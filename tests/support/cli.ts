@@ -7,6 +7,12 @@ import { within } from "./within.ts";
 
 const MAIN = new URL("../../talk/cli/main.ts", import.meta.url).pathname;
 
+/**
+ * Milliseconds after which a command has failed: to start one, with the modules that
+ * it loads, takes a busy machine ten seconds and more.
+ */
+const PATIENCE = 60_000;
+
 /** How a command is run. */
 export interface CliOptions {
   /** What it reads; nothing if it is not said. */
@@ -78,13 +84,15 @@ export function startCli(
   }
   return {
     child,
-    line: (pattern) => within(out.find(pattern, err), `a line like ${pattern}`),
+    line: (pattern) =>
+      within(out.find(pattern, err), `a line like ${pattern}`, PATIENCE),
     errorLine: (pattern) =>
-      within(err.find(pattern, out), `a line like ${pattern}`),
+      within(err.find(pattern, out), `a line like ${pattern}`, PATIENCE),
     dropOutput: () => out.cancel(),
     end(signal) {
       if (signal !== undefined) child.kill(signal);
-      return within(output ??= collect(), `${args.join(" ")} to end`);
+      output ??= collect();
+      return within(output, `${args.join(" ")} to end`, PATIENCE);
     },
     async [Symbol.asyncDispose]() {
       try {

@@ -3,8 +3,10 @@ import { TlsError } from "../../errors.ts";
 import { untilAborted } from "../../../time_limit.ts";
 import {
   cut,
+  isRefusal,
   noClientCertificate,
   refusalIn,
+  refusedHandshake,
   tlsErrorOf,
 } from "../node/tls_errors.ts";
 import { type ConnLike, connTransport } from "./conn.ts";
@@ -81,9 +83,15 @@ function refusalOr(cause: unknown): Error {
   const error = tlsErrorOf(cause);
   const { code } = error as Partial<TlsError>;
   // The client has none that could be bad.
-  return code === "bad-certificate" && /fatal alert/.test(`${cause}`)
-    ? noClientCertificate(cause)
-    : error;
+  if (code === "bad-certificate" && /fatal alert/.test(`${cause}`)) {
+    return noClientCertificate(cause);
+  }
+  if (code !== "handshake-failed" || !isRefusal(cause)) return error;
+  // TLS 1.2 has one alert for both, and Deno does not tell how far it came.
+  return refusedHandshake(
+    "it may demand a client certificate, or both may have no cipher in common",
+    cause,
+  );
 }
 
 /** The error for one after the handshake. */

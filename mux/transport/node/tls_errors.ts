@@ -111,11 +111,19 @@ export function clientErrorOf(
     return noClientCertificate(cause);
   }
   if (!refused) return error;
-  return new TlsError(
-    code,
-    "the server refuses the handshake: both may have no cipher in common",
-    { cause },
-  );
+  return refusedHandshake("both may have no cipher in common", cause);
+}
+
+/**
+ * The error of a client whose handshake the server refuses, as it would refuse the
+ * next one, without saying why.
+ *
+ * @param why what the reason may be
+ */
+export function refusedHandshake(why: string, cause: unknown): TlsError {
+  const message = `the server refuses the handshake: ${why}`;
+  const error = new TlsError("handshake-failed", message, { cause });
+  return Object.assign(error, { permanent: true });
 }
 
 /** The error of a client whose server demands a certificate. */
@@ -128,9 +136,10 @@ export function noClientCertificate(cause: unknown): TlsError {
 }
 
 /** Whether the other side has refused a handshake without a special reason. */
-function isRefusal(cause: unknown): boolean {
+export function isRefusal(cause: unknown): boolean {
   const { code, message } = cause as { code?: string; message?: string };
-  return /ALERT_HANDSHAKE_FAILURE/.test(`${code}`) &&
+  return /ALERT_HANDSHAKE_FAILURE|alert: HandshakeFailure/
+    .test(`${code} ${message}`) &&
     // Deno has the same code for what this side refuses.
     !/^peer /.test(`${message}`);
 }

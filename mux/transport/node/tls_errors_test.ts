@@ -54,6 +54,7 @@ Deno.test("clientErrorOf: a refusal for another reason has a text that people ca
     ) {
       const error = clientErrorOf(cause, received, hasCertificate);
       assertEquals((error as TlsError).code, "handshake-failed");
+      assertEquals((error as TlsError).permanent, true);
       assertEquals(
         error.message,
         "the server refuses the handshake: both may have no cipher in common",

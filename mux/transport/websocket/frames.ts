@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { concat } from "../../../view.ts";
 import { describeText } from "../../wire/foreign_bytes.ts";
 import { textReceived, webSocketViolation } from "./transport.ts";
 
@@ -271,10 +272,7 @@ export class FrameReader {
     }
     // The payload of a PONG is not used.
     if (this.#opcode === Opcode.PONG) return;
-    const whole = new Uint8Array(this.#control.length + piece.length);
-    whole.set(this.#control);
-    whole.set(piece, this.#control.length);
-    this.#control = whole;
+    const whole = this.#control = concat(this.#control, piece);
     if (this.#left > 0) return;
     if (this.#opcode === Opcode.PING) this.#events.onPing(whole);
     if (this.#opcode === Opcode.CLOSE) this.#close(whole);

@@ -4,6 +4,7 @@
  * @module
  */
 import { Queue } from "../../../queue.ts";
+import { settlesWithin } from "../../../time_limit.ts";
 import { connectionLost, MuxError } from "../../errors.ts";
 import type { Transport } from "../../types.ts";
 import type { AbortableTransport, KeptTransport } from "../types.ts";
@@ -212,12 +213,7 @@ class WebSocketTransport implements AbortableTransport, KeptTransport {
         : CloseCode.PRIVATE_PROTOCOL_ERROR,
     );
     this.#end(undefined);
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const limit = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, CLOSE_TIMEOUT);
-    });
-    await Promise.race([this.#closed.promise, limit]);
-    clearTimeout(timer);
+    await settlesWithin(CLOSE_TIMEOUT, this.#closed.promise);
   }
 
   #message(data: unknown): void {

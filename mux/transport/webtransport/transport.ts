@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { timeLimit } from "../../../time_limit.ts";
+import { settlesWithin, timeLimit } from "../../../time_limit.ts";
 import { MuxError } from "../../errors.ts";
 import type { AbortableTransport, KeptTransport } from "../types.ts";
 import type {
@@ -121,11 +121,8 @@ class WebTransportTransport implements AbortableTransport, KeptTransport {
   }
 
   async #close(): Promise<void> {
-    const late = Promise.withResolvers<void>();
-    const cancel = timeLimit(CLOSE_TIMEOUT, late.resolve);
     this.closeWrite().catch(() => this.#delivered.resolve());
-    await Promise.race([this.#delivered.promise, late.promise]);
-    cancel();
+    await settlesWithin(CLOSE_TIMEOUT, this.#delivered.promise);
     this.#closeSession();
   }
 

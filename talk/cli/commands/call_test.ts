@@ -377,7 +377,7 @@ Deno.test("qtalk call: a refused or lost connection exits with 3", async () => {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const address = `tcp://127.0.0.1:${listener.addr.port}`;
   const calling = cli(["call", `${address}/x`]);
-  const conn = await listener.accept();
+  const conn = await within(listener.accept(), "the command to connect");
   await conn.read(new Uint8Array(1));
   conn.close();
   const lost = await calling;

@@ -4,10 +4,8 @@ import type {
   ServiceDescription,
 } from "../../../rpc/internal_cli.ts";
 import { printableText } from "../../../printable_text.ts";
-import { fetchDescription } from "../ask_description.ts";
-import { CODEC_OPTION } from "../codec_option.ts";
+import { ASK_OPTIONS, fetchDescription } from "../ask_description.ts";
 import { defineCommand, positive } from "../command.ts";
-import { DIAL_OPTIONS } from "../connection_options.ts";
 import { EXIT, NotDescribed, UsageError } from "../exit_code.ts";
 import { methodText } from "../method_text.ts";
 import { splitAddress } from "../target.ts";
@@ -29,13 +27,7 @@ its schemas, or the methods of that group.
   qtalk describe tcp://127.0.0.1:9999 --json | jq .methods[].selector`,
   options: {
     json: { type: "boolean", about: "print the description as a line of JSON" },
-    codec: CODEC_OPTION,
-    timeout: {
-      type: "string",
-      value: "SECONDS",
-      about: "for connecting (default 30) and the answer (default 10)",
-    },
-    ...DIAL_OPTIONS,
+    ...ASK_OPTIONS,
   },
   async run({ words, options, terminal }) {
     const { address, selector } = describedTarget(words, "describe");

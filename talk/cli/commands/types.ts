@@ -1,8 +1,6 @@
 import { redactedAddress } from "../../../printable_text.ts";
-import { fetchDescription } from "../ask_description.ts";
-import { CODEC_OPTION } from "../codec_option.ts";
+import { ASK_OPTIONS, fetchDescription } from "../ask_description.ts";
 import { defineCommand, positive } from "../command.ts";
-import { DIAL_OPTIONS } from "../connection_options.ts";
 import { declarationText, interfaceName } from "../declaration_text.ts";
 import { EXIT, UsageError } from "../exit_code.ts";
 import { describedTarget } from "./describe.ts";
@@ -30,13 +28,7 @@ methods without a contract describe neither their arguments nor their results.
       value: "NAME",
       about: "the name of the interface (default: of the service)",
     },
-    codec: CODEC_OPTION,
-    timeout: {
-      type: "string",
-      value: "SECONDS",
-      about: "for connecting (default 30) and the answer (default 10)",
-    },
-    ...DIAL_OPTIONS,
+    ...ASK_OPTIONS,
   },
   async run({ words, options, terminal }) {
     const { address, selector } = describedTarget(words, "write types");

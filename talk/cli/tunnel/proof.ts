@@ -10,6 +10,7 @@
  *
  * @module
  */
+import { toHex } from "../../../hex.ts";
 
 /** What a proof is about. */
 export interface Statement {
@@ -77,9 +78,4 @@ function bytesOf(statement: Statement): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode(
     JSON.stringify(["qtalk tunnel", by, publisherNonce, serverNonce, content]),
   );
-}
-
-function toHex(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0"))
-    .join("");
 }
