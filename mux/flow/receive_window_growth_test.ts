@@ -132,6 +132,15 @@ for (const [name, link] of Object.entries(LINKS)) {
   });
 }
 
+Deno.test("ReceiveWindow: settles at 512 KiB within one machine, however fast", () => {
+  // The shortest round trip that is measured beside bulk data.
+  const link = { round: 0.25, bandwidth: MIB };
+  const shared = policy();
+  const window = new TestWindow(shared);
+  transfer(shared, window, link, 256 * MIB);
+  assertEquals(window.size, 512 * KIB);
+});
+
 Deno.test("ReceiveWindow: a fixed window uses less than a tenth of a transatlantic link", () => {
   const link = LINKS["a transatlantic link, 500 Mbit/s over 80 ms"]!;
   const shared = policy({ max: 64 * KIB });

@@ -99,7 +99,7 @@ const UNIT = 16 * 1024;
  * Up to this size, in bytes, promptness alone makes a window grow. Within one
  * machine a busy reader finds that much waiting and reads it at the speed of
  * memory. A larger window only grows to {@linkcode ROUND_TRIPS} times what the
- * application takes in a round trip.
+ * application takes in a round trip, less the reaction of two event loops.
  */
 const SMALL_WINDOW = 512 * 1024;
 /**
@@ -302,7 +302,10 @@ export class ReceiveWindow {
   #isWorth(size: number): boolean {
     if (size <= SMALL_WINDOW) return true;
     const elapsed = this.#policy.now() - (this.#sizedAt ?? 0);
-    const roundTrip = this.#policy.roundTrip() ?? 0;
+    // What two event loops take of a round trip says nothing about the link. Within
+    // one machine, a larger window fills buffers only: an echo then took 1.76 s of
+    // CPU time per GB in place of 1.19, and a call beside it 1.1 ms in place of 0.35.
+    const roundTrip = (this.#policy.roundTrip() ?? 0) - PROMPT.reaction;
     return size * elapsed <= ROUND_TRIPS * this.#taken * roundTrip;
   }
 

@@ -40,10 +40,11 @@ export const EOF_SIZE = 5;
 /** Bytes of a CLOSE frame. */
 export const CLOSE_SIZE = 5;
 /**
- * Bytes of DATA that one channel sends before the next one may. A value of
- * 64 KiB with its length fits: qtalk-js needs it in one frame.
+ * Bytes of DATA that one channel sends before the next one may: as many as an initial
+ * window has. A value of 64 KiB fits, with its length and a header before it. In two
+ * frames, its receiver has to copy it; and qtalk-js needs it in one.
  */
-export const SEND_QUANTUM = 64 * 1024 + 64;
+export const SEND_QUANTUM = 65 * 1024;
 /** Bytes of the longest frame, without the payload of a DATA frame. */
 export const MAX_FRAME_HEADER_SIZE = OPEN_CONFIRM_SIZE;
 

@@ -27,13 +27,15 @@ const CONTINUED = { ...DONE, Continue: true, C: true };
  */
 async function answered(
   handler: (respond: Responder, call: Call) => unknown,
+  header: unknown = { Selector: "x" },
 ): Promise<{ frames: string[]; values: unknown[] }> {
   const { peer, raw } = scriptedPeer({
     handler: async (call, respond) => {
       await handler(respond, call);
     },
   });
-  await rawCall(raw, "x", null);
+  const channel = await rawOpen(raw);
+  await channel.values(header, null);
   const frames: Frame[] = [];
   do {
     frames.push((await within(raw.next(), "CLOSE"))!);
@@ -68,6 +70,16 @@ Deno.test("Responder.return: header and values are sent in one DATA, then EOF, t
     frames: ["data", "eof", "close"],
     values: [DONE, "a", [2]],
   });
+});
+
+Deno.test("Responder.return: a value of 64 KiB is sent in one DATA with the longer header for an extended peer", async () => {
+  const text = "x".repeat(64 * 1024);
+  const { frames, values } = await answered(
+    (respond) => respond.return(text),
+    { Selector: "x", Q: { v: 1 } },
+  );
+  assertEquals(frames, ["data", "eof", "close"]);
+  assertEquals(values[1], text);
 });
 
 Deno.test("Responder.return: a response without values is null", async () => {
