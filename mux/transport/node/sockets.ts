@@ -4,7 +4,12 @@
  * @module
  */
 import "../../internal.ts"; // Keeps bundles in few chunks.
-import { hostPort, parseHostPort, parsePath } from "../address_forms.ts";
+import {
+  hostPort,
+  parseHostPort,
+  parsePath,
+  parseRemote,
+} from "../address_forms.ts";
 import {
   type FileInfo,
   isSameFile,
@@ -82,7 +87,9 @@ export type ListenPlace = Place & { reusePort?: boolean | undefined };
 /** `tcp://host:port` on Node and Bun; an IPv6 host is written in brackets. */
 export const nodeTcp: Scheme = {
   async connect(rest, signal) {
-    return socketTransport(await connectSocket(tcpPlace("tcp", rest), signal));
+    return socketTransport(
+      await connectSocket(remotePlace("tcp", rest), signal),
+    );
   },
   listen: (rest, { reusePort } = {}) =>
     listenAt({ ...tcpPlace("tcp", rest), reusePort }, "tcp"),
@@ -140,6 +147,19 @@ export function tcpPlace(
   rest: string,
 ): { host: string; port: number } {
   const { hostname, port } = parseHostPort(scheme, rest);
+  return { host: hostname, port };
+}
+
+/**
+ * As {@linkcode tcpPlace}, for dialing.
+ *
+ * @throws {SyntaxError} also if the port is 0
+ */
+export function remotePlace(
+  scheme: string,
+  rest: string,
+): { host: string; port: number } {
+  const { hostname, port } = parseRemote(scheme, rest);
   return { host: hostname, port };
 }
 

@@ -30,6 +30,7 @@ import {
   type NodeServer,
   type NodeSocket,
   remoteAddrOf,
+  remotePlace,
   tcpPlace,
 } from "./sockets.ts";
 import { NodeTransport, systemError } from "./streams.ts";
@@ -79,7 +80,7 @@ const HANDSHAKE: HandshakeLimit = { timeout: 30_000, onTimeout() {} };
 /** `tls://host:port`. */
 export const tls: Scheme = {
   async connect(rest, signal, { tls } = {}) {
-    return await connectTls(tcpPlace("tls", rest), tls, signal);
+    return await connectTls(remotePlace("tls", rest), tls, signal);
   },
   listen(rest, { tls, reusePort } = {}, handshake) {
     const place = { ...tcpPlace("tls", rest), reusePort };
