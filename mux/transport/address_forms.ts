@@ -58,8 +58,8 @@ function nameOf(text: string | undefined): string | undefined {
   return /^[\w.-]+$/.test(hostname) ? hostname : undefined;
 }
 
-/** An address of IPv6; undefined if the text is none. */
-function ipv6Of(text: string): string | undefined {
+/** An address of IPv6 in its one form; undefined if the text is none. */
+export function ipv6Of(text: string): string | undefined {
   return URL.canParse(`http://[${text}]`)
     ? new URL(`http://[${text}]`).hostname.slice(1, -1)
     : undefined;

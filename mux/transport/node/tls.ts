@@ -13,6 +13,7 @@ import { TlsError } from "../../errors.ts";
 import type {
   Accepted,
   HandshakeLimit,
+  Pem,
   Scheme,
   TlsDialOptions,
   TlsInfo,
@@ -21,7 +22,11 @@ import type {
   TransportListener,
 } from "../types.ts";
 import { builtinModule, requiredModule } from "./builtin.ts";
-import { certificateOf, type NodeCertificate } from "./certificate.ts";
+import {
+  certificateOf,
+  isForAddress,
+  type NodeCertificate,
+} from "./certificate.ts";
 import { type Middle, middleOf } from "./middle.ts";
 import {
   connectSocket,
@@ -63,6 +68,10 @@ interface TlsServer extends NodeServer {
 /** What is used of `node:tls`. */
 interface TlsModule {
   connect(options: object): TlsSocket;
+  checkServerIdentity(
+    host: string,
+    certificate: NodeCertificate,
+  ): Error | undefined;
   createServer(options: object): TlsServer;
 }
 
@@ -167,6 +176,10 @@ async function secureClient(
       ALPNProtocols: [protocol],
       minVersion,
       allowHalfOpen: true,
+      checkServerIdentity: (host: string, certificate: NodeCertificate) =>
+        isForAddress(certificate, serverName)
+          ? undefined
+          : module.checkServerIdentity(host, certificate),
       // What is wrong is found below, in the same way in every runtime.
       rejectUnauthorized: false,
     });
@@ -346,13 +359,17 @@ export class Guard {
         `Cannot use option "tls.clientCert": "${clientCert}" is not "none", "optional" or "required"`,
       );
     }
-    if (
-      clientCert !== "none" && options.ca === undefined &&
-      options.pin === undefined
-    ) {
+    const trusted = [options.ca ?? [], options.pin ?? []].flat(2);
+    if (clientCert !== "none" && trusted.length === 0) {
       // The runtime would trust every certificate of a public CA.
       throw new TypeError(
         'Cannot use option "tls.clientCert" without "tls.ca" or "tls.pin": no client would be trusted',
+      );
+    }
+    if (options.clientCert === undefined && trusted.length > 0) {
+      // Whoever says which clients are trusted does not mean to accept all.
+      throw new TypeError(
+        'Cannot use option "tls.ca" or "tls.pin" without "tls.clientCert": no client would be asked for a certificate',
       );
     }
     this.#options = options;
@@ -552,35 +569,73 @@ function infoOf(tls: TlsSocket): TlsInfo {
 function credentialsOf(
   options: Pick<TlsDialOptions, "ca" | "cert" | "key">,
 ): { ca?: string[]; cert?: string; key?: string } {
-  const { ca } = options;
-  const cert = options.cert && readPem(options.cert, "cert");
-  const key = options.key && readPem(options.key, "key");
-  if (cert !== undefined && key !== undefined) checkKey(cert, key);
+  const { ca, cert, key } = options;
+  // Without the other one, runtimes connect as if there were none.
+  if (cert !== undefined && key === undefined) {
+    throw new TypeError('option "tls.cert" needs "tls.key"');
+  }
+  if (key !== undefined && cert === undefined) {
+    throw new TypeError('option "tls.key" needs "tls.cert"');
+  }
   return {
-    ...(ca !== undefined &&
-      { ca: [ca].flat().map((pem) => readPem(pem, "ca")) }),
-    ...(cert !== undefined && { cert }),
-    ...(key !== undefined && { key }),
+    ...(ca !== undefined && { ca: [ca].flat().map(authoritiesOf) }),
+    ...(cert !== undefined && key !== undefined && pairOf(cert, key)),
   };
 }
 
+/** What is used of `node:crypto`. */
+interface CryptoModule {
+  X509Certificate: new (
+    pem: string,
+  ) => { checkPrivateKey(key: object): boolean };
+  createPrivateKey(pem: string): object;
+}
+
+/**
+ * The certificates that the runtime can read, of which a large file need not have only
+ * such: Deno ends the process at another one, and Node ignores it.
+ */
+function authoritiesOf(pem: Pem): string {
+  const { X509Certificate } = requiredModule<CryptoModule>("node:crypto");
+  let problem: unknown;
+  const readable = readPem(pem, "ca").split(/(?=-----BEGIN)/).filter((one) => {
+    try {
+      return new X509Certificate(one);
+    } catch (error) {
+      problem = error;
+      return false;
+    }
+  });
+  if (readable.length > 0) return readable.join("");
+  throw unusable("ca", problem);
+}
+
 /** Makes sure that a key is that of a certificate: Deno looks at it later. */
-function checkKey(cert: string, key: string): void {
-  const crypto = requiredModule<{
-    X509Certificate: new (
-      pem: string,
-    ) => { checkPrivateKey(key: object): boolean };
-    createPrivateKey(pem: string): object;
-  }>("node:crypto");
-  let fits: boolean;
-  try {
-    const certificate = new crypto.X509Certificate(cert);
-    fits = certificate.checkPrivateKey(crypto.createPrivateKey(key));
-  } catch (error) {
-    throw optionError(error);
+function pairOf(certPem: Pem, keyPem: Pem): { cert: string; key: string } {
+  const crypto = requiredModule<CryptoModule>("node:crypto");
+  const cert = readPem(certPem, "cert");
+  const key = readPem(keyPem, "key");
+  const certificate = checked("cert", () => new crypto.X509Certificate(cert));
+  const privateKey = checked("key", () => crypto.createPrivateKey(key));
+  if (checked("key", () => certificate.checkPrivateKey(privateKey))) {
+    return { cert, key };
   }
-  if (fits) return;
   throw new TypeError('option "tls.key" is not that of "tls.cert"');
+}
+
+function checked<T>(option: "cert" | "key", parse: () => T): T {
+  try {
+    return parse();
+  } catch (cause) {
+    throw unusable(option, cause);
+  }
+}
+
+function unusable(option: "ca" | "cert" | "key", cause: unknown): TypeError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new TypeError(`option "tls.${option}" is not valid: ${why}`, {
+    cause,
+  });
 }
 
 function optionError(cause: unknown): TypeError {

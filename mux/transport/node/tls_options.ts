@@ -2,14 +2,51 @@ import type { Pem } from "../types.ts";
 import { requiredModule } from "./builtin.ts";
 import { fingerprintOf } from "./certificate.ts";
 
+/** The options that are PEM. */
+type PemOption = "ca" | "cert" | "key";
+
+/** A certificate, or a private key, in text that may have others. */
+const CERTIFICATES =
+  /-----BEGIN ([A-Z0-9 ]*CERTIFICATE)-----.+?-----END \1-----/gs;
+const KEYS = /-----BEGIN ([A-Z0-9 ]*PRIVATE KEY)-----.+?-----END \1-----/gs;
+
 /**
- * PEM text, which may be in a file.
+ * PEM text, which may be in a file. What surrounds the certificates, or the key, is
+ * left out: runtimes disagree about what may be there.
  *
  * @param pem the text, or where the file is
- * @param option the name of the option, for errors
- * @throws {TypeError} if the file cannot be read
+ * @param option the name of the option
+ * @throws {TypeError} if the file cannot be read, or has nothing for the option
  */
-export function readPem(pem: Pem, option: string): string {
+export function readPem(pem: Pem, option: PemOption): string {
+  const text = textOf(pem, option);
+  const isKey = option === "key";
+  const found = text.match(isKey ? KEYS : CERTIFICATES);
+  if (found === null) {
+    throw new TypeError(
+      `option "tls.${option}" has no ${
+        isKey ? "private key" : "certificate"
+      } in PEM`,
+    );
+  }
+  if (
+    isKey && /^-----BEGIN ENCRYPTED|^Proc-Type: .*ENCRYPTED/m.test(found[0])
+  ) {
+    throw new TypeError(
+      `option "tls.${option}" is an encrypted key: decrypt it first`,
+    );
+  }
+  return `${isKey ? found[0] : found.join("\n")}\n`;
+}
+
+function textOf(pem: Pem, option: PemOption): string {
+  // Node would take a number for an open file, and a buffer with a key for its path,
+  // which the error would then quote.
+  if (typeof pem !== "string" && !(pem instanceof URL)) {
+    throw new TypeError(
+      `option "tls.${option}" is neither PEM text nor the path or URL of a file`,
+    );
+  }
   if (typeof pem === "string" && pem.includes("-----BEGIN")) return pem;
   const fs = requiredModule<{
     readFileSync(path: Pem, encoding: "utf8"): string;
@@ -34,7 +71,7 @@ export function pinsOf(
 ): readonly string[] | undefined {
   if (pin === undefined) return undefined;
   return [pin].flat().map((text) => {
-    const fingerprint = fingerprintOf(text);
+    const fingerprint = fingerprintOf(`${text}`);
     if (fingerprint !== undefined) return fingerprint;
     throw new TypeError(
       `Cannot use option "tls.pin": "${text}" is not the SHA-256 fingerprint of a certificate`,
