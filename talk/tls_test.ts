@@ -13,6 +13,7 @@ import {
   type TlsListenOptions,
 } from "@qtalk/qtalk";
 import { makeAuthority } from "../tests/support/certificates.ts";
+import { within } from "../tests/support/within.ts";
 
 const ca = await makeAuthority("test authority");
 const stranger = await makeAuthority("another authority");
@@ -469,6 +470,23 @@ Deno.test("TLS: a listener that closes ends its peers without an error", async (
   await there.listener.close();
   await peer.closed;
   assert(there.reports.isEmpty);
+});
+
+Deno.test("TLS: a client that ends in the handshake is gone at once, and no error", async () => {
+  for (const scheme of ["tls", "wss"]) {
+    await using there = await serve({}, `${scheme}://127.0.0.1:0`);
+    const hostname = "127.0.0.1";
+    const port = Number(new URL(there.addr).port);
+    // Nothing, and the beginning of a message that says to be of 512 bytes.
+    for (const sent of [[], [0x16, 3, 1, 2, 0, 1, 0]]) {
+      using conn = await Deno.connect({ hostname, port });
+      if (sent.length > 0) await conn.write(Uint8Array.from(sent));
+      await conn.closeWrite();
+      const end = conn.read(new Uint8Array(16));
+      assertEquals(await within(end, "the listener to close"), null);
+    }
+    assert(there.reports.isEmpty);
+  }
 });
 
 Deno.test("TLS: a handshake has handshakeTimeout", async () => {

@@ -468,6 +468,8 @@ export class Guard {
       void nextPass().then(() => ready.reject(endedEarly(middle)));
     socket.on("close", onClose);
     middle.stream.on("close", onClose);
+    // A client that ends first, such as a check of a port, makes no handshake.
+    middle.stream.on("end", onClose);
     server.emit("connection", middle.stream);
     const client = await ready.promise;
     middle.runs(client);
