@@ -127,6 +127,17 @@ for (const scheme of ["tls", "wss"]) {
   });
 }
 
+Deno.test("TLS: a comma in the name of a client makes no second name", async () => {
+  // One name, not that of Eve in an organization.
+  const eve = await ca.issue(String.raw`CN=Eve\, O=Example, O=a\\b`);
+  await using there = await serve({ ca: ca.cert, clientCert: "required" });
+  await using peer = await dial(there.addr, { tls: { ca: ca.cert, ...eve } });
+  await peer.call("echo", [1]);
+  const { subject } = there.info!.peerCertificate!;
+  const parts = subject.split(/(?<!\\), /).sort();
+  assertEquals(parts, [String.raw`CN=Eve\, O=Example`, String.raw`O=a\\b`]);
+});
+
 Deno.test("TLS: certificates and keys may be in files", async () => {
   const directory = await Deno.makeTempDir();
   const write = async (name: string, text: string) => {

@@ -28,7 +28,10 @@ export interface TlsInfo {
 
 /** The contents of a certificate. */
 export interface PeerCertificate {
-  /** Its subject, such as `"CN=Ann, O=Example"`. */
+  /**
+   * Its subject, such as `"CN=Ann, O=Example"`. A comma or a backslash in a value has
+   * a backslash before it.
+   */
   subject: string;
   /** Its alternative names, such as `"DNS:localhost"` or `"email:ann@example.com"`. */
   names: string[];

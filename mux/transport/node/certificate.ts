@@ -30,7 +30,10 @@ export function certificateOf(
   return {
     subject: Object.entries(subject)
       .flatMap(([name, values]) =>
-        [values].flat().map((value) => `${name}=${value}`)
+        [values].flat().map((value) =>
+          // A comma in a value must not look like the end of it.
+          `${name}=${value.replace(/[\\,]/g, "\\$&")}`
+        )
       ).join(", "),
     names: namesIn(subjectaltname),
     fingerprint: fingerprintOf(fingerprint256)!,
