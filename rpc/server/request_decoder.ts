@@ -125,7 +125,7 @@ export interface Request {
 
 /** A call in a codec that this side does not accept. */
 export class UnreadableCall extends RpcError {
-  /** Private, or whoever prints the error would print it, too. */
+  /** Private, because to print the error would print it, too. */
   readonly #request: Request;
 
   /** Makes the error, which both ends get. */

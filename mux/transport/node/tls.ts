@@ -13,7 +13,6 @@ import { TlsError } from "../../errors.ts";
 import type {
   Accepted,
   HandshakeLimit,
-  Pem,
   Scheme,
   TlsDialOptions,
   TlsInfo,
@@ -39,7 +38,7 @@ import {
   tcpPlace,
 } from "./sockets.ts";
 import { NodeTransport, systemError } from "./streams.ts";
-import { pinsOf, readPem } from "./tls_options.ts";
+import { credentialsOf, pinsOf } from "./tls_options.ts";
 import {
   alertOf,
   clientErrorOf,
@@ -367,7 +366,7 @@ export class Guard {
       );
     }
     if (options.clientCert === undefined && trusted.length > 0) {
-      // Whoever says which clients are trusted does not mean to accept all.
+      // A server that names trusted clients is not meant to accept all.
       throw new TypeError(
         'Cannot use option "tls.ca" or "tls.pin" without "tls.clientCert": no client would be asked for a certificate',
       );
@@ -565,79 +564,6 @@ function infoOf(tls: TlsSocket): TlsInfo {
     version: tls.getProtocol?.() ?? undefined,
     peerCertificate: certificateOf(tls.getPeerCertificate()),
   };
-}
-
-/** The certificates and keys of options, as text. */
-function credentialsOf(
-  options: Pick<TlsDialOptions, "ca" | "cert" | "key">,
-): { ca?: string[]; cert?: string; key?: string } {
-  const { ca, cert, key } = options;
-  // Without the other one, runtimes connect as if there were none.
-  if (cert !== undefined && key === undefined) {
-    throw new TypeError('option "tls.cert" needs "tls.key"');
-  }
-  if (key !== undefined && cert === undefined) {
-    throw new TypeError('option "tls.key" needs "tls.cert"');
-  }
-  return {
-    ...(ca !== undefined && { ca: [ca].flat().map(authoritiesOf) }),
-    ...(cert !== undefined && key !== undefined && pairOf(cert, key)),
-  };
-}
-
-/** What is used of `node:crypto`. */
-interface CryptoModule {
-  X509Certificate: new (
-    pem: string,
-  ) => { checkPrivateKey(key: object): boolean };
-  createPrivateKey(pem: string): object;
-}
-
-/**
- * The certificates that the runtime can read, of which a large file need not have only
- * such: Deno ends the process at another one, and Node ignores it.
- */
-function authoritiesOf(pem: Pem): string {
-  const { X509Certificate } = requiredModule<CryptoModule>("node:crypto");
-  let problem: unknown;
-  const readable = readPem(pem, "ca").split(/(?=-----BEGIN)/).filter((one) => {
-    try {
-      return new X509Certificate(one);
-    } catch (error) {
-      problem = error;
-      return false;
-    }
-  });
-  if (readable.length > 0) return readable.join("");
-  throw unusable("ca", problem);
-}
-
-/** Makes sure that a key is that of a certificate: Deno looks at it later. */
-function pairOf(certPem: Pem, keyPem: Pem): { cert: string; key: string } {
-  const crypto = requiredModule<CryptoModule>("node:crypto");
-  const cert = readPem(certPem, "cert");
-  const key = readPem(keyPem, "key");
-  const certificate = checked("cert", () => new crypto.X509Certificate(cert));
-  const privateKey = checked("key", () => crypto.createPrivateKey(key));
-  if (checked("key", () => certificate.checkPrivateKey(privateKey))) {
-    return { cert, key };
-  }
-  throw new TypeError('option "tls.key" is not that of "tls.cert"');
-}
-
-function checked<T>(option: "cert" | "key", parse: () => T): T {
-  try {
-    return parse();
-  } catch (cause) {
-    throw unusable(option, cause);
-  }
-}
-
-function unusable(option: "ca" | "cert" | "key", cause: unknown): TypeError {
-  const why = cause instanceof Error ? cause.message : String(cause);
-  return new TypeError(`option "tls.${option}" is not valid: ${why}`, {
-    cause,
-  });
 }
 
 function optionError(cause: unknown): TypeError {

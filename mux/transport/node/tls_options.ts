@@ -1,4 +1,4 @@
-import type { Pem } from "../types.ts";
+import type { Pem, TlsDialOptions } from "../types.ts";
 import { requiredModule } from "./builtin.ts";
 import { fingerprintOf } from "./certificate.ts";
 
@@ -59,6 +59,83 @@ function textOf(pem: Pem, option: PemOption): string {
       { cause },
     );
   }
+}
+
+/**
+ * The certificates and keys of options, as text.
+ *
+ * @throws {TypeError} if one of them is not valid, or is missing
+ */
+export function credentialsOf(
+  options: Pick<TlsDialOptions, "ca" | "cert" | "key">,
+): { ca?: string[]; cert?: string; key?: string } {
+  const { ca, cert, key } = options;
+  // Without the other one, runtimes connect as if there were none.
+  if (cert !== undefined && key === undefined) {
+    throw new TypeError('option "tls.cert" needs "tls.key"');
+  }
+  if (key !== undefined && cert === undefined) {
+    throw new TypeError('option "tls.key" needs "tls.cert"');
+  }
+  return {
+    ...(ca !== undefined && { ca: [ca].flat().map(authoritiesOf) }),
+    ...(cert !== undefined && key !== undefined && pairOf(cert, key)),
+  };
+}
+
+/** What is used of `node:crypto`. */
+interface CryptoModule {
+  X509Certificate: new (
+    pem: string,
+  ) => { checkPrivateKey(key: object): boolean };
+  createPrivateKey(pem: string): object;
+}
+
+/**
+ * The certificates that the runtime can read, of which a large file need not have only
+ * such: Deno ends the process at another one, and Node ignores it.
+ */
+function authoritiesOf(pem: Pem): string {
+  const { X509Certificate } = requiredModule<CryptoModule>("node:crypto");
+  let problem: unknown;
+  const readable = readPem(pem, "ca").split(/(?=-----BEGIN)/).filter((one) => {
+    try {
+      return new X509Certificate(one);
+    } catch (error) {
+      problem = error;
+      return false;
+    }
+  });
+  if (readable.length > 0) return readable.join("");
+  throw unusable("ca", problem);
+}
+
+/** Makes sure that a key is that of a certificate: Deno looks at it later. */
+function pairOf(certPem: Pem, keyPem: Pem): { cert: string; key: string } {
+  const crypto = requiredModule<CryptoModule>("node:crypto");
+  const cert = readPem(certPem, "cert");
+  const key = readPem(keyPem, "key");
+  const certificate = checked("cert", () => new crypto.X509Certificate(cert));
+  const privateKey = checked("key", () => crypto.createPrivateKey(key));
+  if (checked("key", () => certificate.checkPrivateKey(privateKey))) {
+    return { cert, key };
+  }
+  throw new TypeError('option "tls.key" is not that of "tls.cert"');
+}
+
+function checked<T>(option: "cert" | "key", parse: () => T): T {
+  try {
+    return parse();
+  } catch (cause) {
+    throw unusable(option, cause);
+  }
+}
+
+function unusable(option: PemOption, cause: unknown): TypeError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new TypeError(`option "tls.${option}" is not valid: ${why}`, {
+    cause,
+  });
 }
 
 /**
