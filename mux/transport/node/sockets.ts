@@ -76,6 +76,7 @@ interface FsModule {
     birthtime: Date;
   };
   unlinkSync(path: string): void;
+  existsSync(path: string): boolean;
 }
 
 /** Where a socket connects to. */
@@ -325,7 +326,9 @@ async function listenAtPath(
   path: string,
   scheme: "unix" | "pipe",
 ): Promise<TransportListener> {
-  const listener = await listenAt({ path }, scheme);
+  const listener = await listenAt({ path }, scheme).catch((error) => {
+    throw scheme === "unix" ? bindError(error, path) : error;
+  });
   if (scheme === "pipe" || path.startsWith("\0")) return listener;
   const { fileAt, remove } = system();
   const file = fileAt(path);
@@ -351,6 +354,17 @@ async function listenAtPath(
       clean();
     },
   };
+}
+
+/** The error of listening at a path. libuv says EACCES where the folder is missing. */
+function bindError(error: Error & { code?: string }, path: string): Error {
+  const fs = requiredModule<FsModule>("node:fs");
+  const folder = path.replace(/[^/]*$/, "") || ".";
+  if (error.code !== "EACCES" || fs.existsSync(folder)) return error;
+  return Object.assign(
+    new Error(`no such folder: "${folder}"`, { cause: error }),
+    { name: "NotFound", code: "ENOENT" },
+  );
 }
 
 /** What Node and Bun do with socket files: they have no locks. */
