@@ -117,9 +117,25 @@ Deno.test("dial(): the error for a bad address names the expected form", async (
     "tcp://user@localhost:80": "expected tcp://host:port",
     "tcp://::1:80": "expected tcp://host:port",
     "tcp://[::1]": "expected tcp://host:port",
+    "tcp://[]:80": "expected tcp://host:port",
+    "tcp://[::g]:80": "expected tcp://host:port",
+    "tcp://[localhost]:80": "expected tcp://host:port",
+    "tcp://[::1%]:80": "expected tcp://host:port",
+    "tcp://256.0.0.1:80": "expected tcp://host:port",
+    // Bun takes it for every address of this machine.
+    "tcp://*:80": "expected tcp://host:port",
+    "tcp://a,b:80": "expected tcp://host:port",
+    "tcp://localhost%00:80": "expected tcp://host:port",
+    "tls://[localhost]:80": "expected tls://host:port",
+    "quic://[localhost]:80": "expected quic://host:port",
+    "wt:": "expected wt://host[:port]/path",
+    "wt://localhost:65536/": "expected wt://host[:port]/path",
     "unix:": "expected unix:/path",
     "unix://": "expected unix:/path",
     "stdio:file": "expected stdio:",
+    // Bun would use the path up to the zero character.
+    "unix:/tmp/a\0b": "expected unix:/path",
+    "unix:\0": "expected unix:/path",
   };
   for (const [address, expected] of Object.entries(addresses)) {
     const opening = [
@@ -127,11 +143,23 @@ Deno.test("dial(): the error for a bad address names the expected form", async (
       ["listen on", () => listen(address)],
     ] as const;
     for (const [verb, open] of opening) {
-      const error = await assertRejects(open, TalkError);
+      const error = await assertRejects(open, TalkError, "", address);
       assertEquals(error.code, "bad-address", address);
-      const shown = address.replace("user@", "…@");
+      const shown = address.replace("user@", "…@").replace("\0", "\\u0000");
       assertEquals(error.message, `Cannot ${verb} "${shown}": ${expected}`);
     }
+  }
+});
+
+Deno.test("dial(): nothing can be reached at port 0, which is for listeners", async () => {
+  for (const form of ["tcp:", "tls:", "quic:", "ws:", "wss:", "wt:"]) {
+    const address = `${form}//127.0.0.1:0`;
+    const error = await assertRejects(() => dial(address), TalkError);
+    assertEquals([error.code, error.permanent], ["bad-address", true], address);
+    assertEquals(
+      error.message,
+      `Cannot dial "${address}": port 0 is only for listening`,
+    );
   }
 });
 

@@ -222,3 +222,17 @@ testUnix(
       assert(exists(path));
     }),
 );
+
+testUnix(
+  "listen(): a Unix socket in a folder that does not exist is NotFound",
+  () =>
+    withPath(async (path) => {
+      const error = await assertRejects(
+        () => listen(`unix:${path}.none/socket`),
+        TalkError,
+      );
+      assertEquals(error.code, "listen-failed");
+      // Node has the code of a missing right for it.
+      assertEquals((error.cause as Error).name, "NotFound");
+    }),
+);

@@ -13,6 +13,7 @@ import {
   type TlsListenOptions,
 } from "@qtalk/qtalk";
 import { makeAuthority } from "../tests/support/certificates.ts";
+import { within } from "../tests/support/within.ts";
 
 const ca = await makeAuthority("test authority");
 const stranger = await makeAuthority("another authority");
@@ -125,6 +126,17 @@ for (const scheme of ["tls", "wss"]) {
     assert(there.reports.isEmpty);
   });
 }
+
+Deno.test("TLS: a comma in the name of a client makes no second name", async () => {
+  // One name, not that of Eve in an organization.
+  const eve = await ca.issue(String.raw`CN=Eve\, O=Example, O=a\\b`);
+  await using there = await serve({ ca: ca.cert, clientCert: "required" });
+  await using peer = await dial(there.addr, { tls: { ca: ca.cert, ...eve } });
+  await peer.call("echo", [1]);
+  const { subject } = there.info!.peerCertificate!;
+  const parts = subject.split(/(?<!\\), /).sort();
+  assertEquals(parts, [String.raw`CN=Eve\, O=Example`, String.raw`O=a\\b`]);
+});
 
 Deno.test("TLS: certificates and keys may be in files", async () => {
   const directory = await Deno.makeTempDir();
@@ -471,6 +483,23 @@ Deno.test("TLS: a listener that closes ends its peers without an error", async (
   assert(there.reports.isEmpty);
 });
 
+Deno.test("TLS: a client that ends in the handshake is gone at once, and no error", async () => {
+  for (const scheme of ["tls", "wss"]) {
+    await using there = await serve({}, `${scheme}://127.0.0.1:0`);
+    const hostname = "127.0.0.1";
+    const port = Number(new URL(there.addr).port);
+    // Nothing, and the beginning of a message that says to be of 512 bytes.
+    for (const sent of [[], [0x16, 3, 1, 2, 0, 1, 0]]) {
+      using conn = await Deno.connect({ hostname, port });
+      if (sent.length > 0) await conn.write(Uint8Array.from(sent));
+      await conn.closeWrite();
+      const end = conn.read(new Uint8Array(16));
+      assertEquals(await within(end, "the listener to close"), null);
+    }
+    assert(there.reports.isEmpty);
+  }
+});
+
 Deno.test("TLS: a handshake has handshakeTimeout", async () => {
   const reports = new Reports();
   await using listener = await listen("tls://127.0.0.1:0", {
@@ -503,11 +532,40 @@ Deno.test("TLS: options that are missing or not valid are errors of listen() and
   const { cert, key } = server;
   const bad: [unknown, string][] = [
     [undefined, '"tls.cert" and "tls.key"'],
-    [{ cert, key: ann.key }, "is not that of"],
-    [{ cert: "-----BEGIN CERTIFICATE-----", key }, "not valid"],
+    [{ cert, key: ann.key }, '"tls.key" is not that of "tls.cert"'],
+    [
+      { cert: "-----BEGIN CERTIFICATE-----", key },
+      '"tls.cert" has no certificate in PEM',
+    ],
+    [{ cert: key, key }, '"tls.cert" has no certificate in PEM'],
+    [{ cert, key: cert }, '"tls.key" has no private key in PEM'],
+    [{ cert: pem("CERTIFICATE", "AAAA"), key }, '"tls.cert" is not valid: '],
+    [{ cert, key: pem("PRIVATE KEY", "AAAA") }, '"tls.key" is not valid: '],
+    [
+      { cert, key: pem("ENCRYPTED PRIVATE KEY", "AAAA") },
+      "is an encrypted key",
+    ],
+    [
+      { cert, key: pem("RSA PRIVATE KEY", "Proc-Type: 4,ENCRYPTED\n\nAAAA") },
+      "is an encrypted key",
+    ],
+    // Node would read from an open file, and quote the key as the path of one.
+    [{ cert: 5, key }, '"tls.cert" is neither PEM text nor'],
+    [
+      { cert, key: new TextEncoder().encode(key) },
+      '"tls.key" is neither PEM text nor',
+    ],
+    [
+      { cert, key, ca: pem("CERTIFICATE", "AAAA"), clientCert: "required" },
+      '"tls.ca" is not valid: ',
+    ],
+    [{ cert, key, ca: [], clientCert: "required" }, '"tls.ca" or "tls.pin"'],
+    [{ cert, key, ca: ca.cert }, 'without "tls.clientCert"'],
+    [{ cert, key, pin: ann.fingerprint }, 'without "tls.clientCert"'],
     [{ cert, key, clientCert: "required" }, '"tls.ca" or "tls.pin"'],
     [{ cert, key, clientCert: "always" }, '"always"'],
-    [{ cert, key, pin: "abc" }, '"tls.pin"'],
+    [{ cert, key, pin: "abc", clientCert: "required" }, '"tls.pin": "abc"'],
+    [{ cert, key, pin: 5, clientCert: "required" }, '"tls.pin": "5"'],
     [{ cert: "/no/such/file", key }, 'option "tls.cert"'],
   ];
   for (const [tls, text] of bad) {
@@ -517,14 +575,57 @@ Deno.test("TLS: options that are missing or not valid are errors of listen() and
       text,
     );
     assertEquals(error.code, "listen-failed");
+    assert(!error.message.includes(key.slice(30, 60)), error.message);
   }
-  const error = await assertRejects(
-    () => dial("tls://127.0.0.1:1", { tls: { pin: "abc" } }),
-    TalkError,
-    '"tls.pin"',
-  );
-  assertEquals(error.permanent, true);
+  const badToDial: [TlsDialOptions, string][] = [
+    [{ pin: "abc" }, '"tls.pin"'],
+    [{ ca: "-----BEGIN NOTHING-----" }, '"tls.ca" has no certificate'],
+    [{ ca: pem("CERTIFICATE", "AAAA") }, '"tls.ca" is not valid: '],
+    [{ cert }, '"tls.cert" needs "tls.key"'],
+    [{ key }, '"tls.key" needs "tls.cert"'],
+  ];
+  for (const [tls, text] of badToDial) {
+    const error = await assertRejects(
+      () => dial("tls://127.0.0.1:1", { tls }),
+      TalkError,
+      text,
+    );
+    assertEquals(error.permanent, true);
+  }
 });
+
+Deno.test("TLS: what surrounds certificates and a key in PEM has no effect", async () => {
+  const { cert, key } = server;
+  const all = `\uFEFF# Both\r\n${
+    `${cert}\nSubject: CN=text\n${key}`.replaceAll("\n", "\r\n")
+  }the end`;
+  await using there = await serve({ cert: all, key: all });
+  const trusted = `${
+    pem("CERTIFICATE", "AAAA")
+  }text\n${stranger.cert}${ca.cert}`;
+  await using peer = await dial(there.addr, { tls: { ca: trusted } });
+  assertEquals(await peer.call("echo", [1]), 1);
+});
+
+Deno.test("TLS: the certificate of a server may be for an address of IPv6", async () => {
+  const { cert, key } = await ca.issue("CN=server", { names: ["::1"] });
+  await using there = await serve({ cert, key }, "tls://[::1]:0");
+  for (const host of ["[::1]", "[0:0:0:0:0:0:0:1]"]) {
+    const addr = there.addr.replace("[::1]", host);
+    await using peer = await dial(addr, { tls: { ca: ca.cert } });
+    assertEquals(await peer.call("echo", [1]), 1);
+  }
+  const error = await dialError(there.addr, {
+    ca: ca.cert,
+    serverName: "::2",
+  });
+  assertEquals(error.code, "wrong-name");
+});
+
+/** Text in PEM. */
+function pem(label: string, content: string): string {
+  return `-----BEGIN ${label}-----\n${content}\n-----END ${label}-----\n`;
+}
 
 // --- wss: where a runtime restricts connections ------------------------------
 

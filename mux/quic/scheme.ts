@@ -1,5 +1,5 @@
 import "../internal.ts"; // Keeps bundles in few chunks.
-import { parseHostPort } from "../transport/address_forms.ts";
+import { parseHostPort, parseRemote } from "../transport/address_forms.ts";
 import type { Scheme } from "../transport/types.ts";
 import { connectQuic } from "./dial.ts";
 import { listenQuic } from "./listen.ts";
@@ -7,7 +7,7 @@ import { listenQuic } from "./listen.ts";
 /** `quic://host:port`, in Deno with `--unstable-net`. */
 export const quic: Scheme = {
   async connect(rest, signal, options) {
-    return await connectQuic(parseHostPort("quic", rest), signal, options);
+    return await connectQuic(parseRemote("quic", rest), signal, options);
   },
   listen(rest, options, handshake) {
     const place = rest === "" && options?.endpoint !== undefined

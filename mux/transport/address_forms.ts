@@ -5,7 +5,9 @@
  */
 
 /**
- * The host and the port of `//host:port`; an IPv6 host is written in brackets.
+ * The host and the port of `//host:port`; an IPv6 host is written in brackets. What
+ * is no host is an error here: runtimes disagree about `*`, for example, which is
+ * every address of this machine on Bun.
  *
  * @throws {SyntaxError} if the address has another form
  */
@@ -13,12 +15,54 @@ export function parseHostPort(
   scheme: string,
   rest: string,
 ): { hostname: string; port: number } {
-  const match = /^\/\/(?:\[([^\]]+)\]|([^/:@\s]+)):(\d{1,5})\/?$/.exec(rest);
-  const port = Number(match?.[3]);
-  if (match === null || port > 65_535) {
+  const form =
+    /^\/\/(?:\[([^\]%]+)(%[\w.-]+)?\]|([^/:@\s?#\\]+)):(\d{1,5})\/?$/;
+  const [, ipv6, zone = "", name, digits] = form.exec(rest) ?? [];
+  const hostname = ipv6 === undefined ? nameOf(name) : ipv6Of(ipv6);
+  const port = Number(digits);
+  if (hostname === undefined || port > 65_535) {
     throw new SyntaxError(`expected ${scheme}://host:port`);
   }
-  return { hostname: match[1] ?? match[2]!, port };
+  return { hostname: hostname + zone, port };
+}
+
+/**
+ * As {@linkcode parseHostPort}, for dialing.
+ *
+ * @throws {SyntaxError} also if the port is 0
+ */
+export function parseRemote(
+  scheme: string,
+  rest: string,
+): { hostname: string; port: number } {
+  const place = parseHostPort(scheme, rest);
+  checkPort(place.port);
+  return place;
+}
+
+/**
+ * Makes sure that something can be reached at a port.
+ *
+ * @throws {SyntaxError} if the port is 0
+ */
+export function checkPort(port: string | number): void {
+  if (Number(port) !== 0 || port === "") return;
+  throw new SyntaxError("port 0 is only for listening");
+}
+
+/** A name, or an address of IPv4; undefined if the text is none. */
+function nameOf(text: string | undefined): string | undefined {
+  if (text === undefined || !URL.canParse(`http://${text}`)) return undefined;
+  // Names in other letters are looked up in their form of ASCII.
+  const { hostname } = new URL(`http://${text}`);
+  return /^[\w.-]+$/.test(hostname) ? hostname : undefined;
+}
+
+/** An address of IPv6 in its one form; undefined if the text is none. */
+export function ipv6Of(text: string): string | undefined {
+  return URL.canParse(`http://[${text}]`)
+    ? new URL(`http://[${text}]`).hostname.slice(1, -1)
+    : undefined;
 }
 
 /** The address of a host and a port. */
@@ -37,6 +81,9 @@ export function hostPort(
  */
 export function parsePath(scheme: string, rest: string): string {
   const path = rest.startsWith("//") ? rest.slice(2) : rest;
-  if (path === "") throw new SyntaxError(`expected ${scheme}:/path`);
+  // A zero character ends a path, but may begin a name that is no file.
+  if (path === "" || path === "\0" || path.indexOf("\0", 1) > 0) {
+    throw new SyntaxError(`expected ${scheme}:/path`);
+  }
   return path;
 }

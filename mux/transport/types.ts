@@ -28,7 +28,10 @@ export interface TlsInfo {
 
 /** The contents of a certificate. */
 export interface PeerCertificate {
-  /** Its subject, such as `"CN=Ann, O=Example"`. */
+  /**
+   * Its subject, such as `"CN=Ann, O=Example"`. A comma or a backslash in a value has
+   * a backslash before it.
+   */
   subject: string;
   /** Its alternative names, such as `"DNS:localhost"` or `"email:ann@example.com"`. */
   names: string[];
@@ -82,7 +85,8 @@ export interface TlsListenOptions {
   /**
    * Whether clients have to have a certificate (`"required"`), may have one
    * (`"optional"`), or are not asked (`"none"`). One that is neither issued by `ca`
-   * nor listed in `pin` is refused. Default: `"none"`.
+   * nor listed in `pin` is refused. It must be given with `ca` or `pin`. Default:
+   * `"none"`.
    */
   clientCert?: "none" | "optional" | "required" | undefined;
   /** The certificates of the authorities that issue those of clients. Default: none. */

@@ -125,13 +125,18 @@ export interface Request {
 
 /** A call in a codec that this side does not accept. */
 export class UnreadableCall extends RpcError {
-  /** What is known of the call, so that it can be answered. */
-  readonly request: Request;
+  /** Private, because to print the error would print it, too. */
+  readonly #request: Request;
 
   /** Makes the error, which both ends get. */
   constructor(message: string, cause: unknown, request: Request) {
     super("codec-mismatch", message, cause === undefined ? {} : { cause });
-    this.request = request;
+    this.#request = request;
+  }
+
+  /** What is known of the call, so that it can be answered. */
+  get request(): Request {
+    return this.#request;
   }
 }
 

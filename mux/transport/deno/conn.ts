@@ -13,7 +13,7 @@ import type {
   TransportListener,
 } from "../types.ts";
 import { untilAborted } from "../../../time_limit.ts";
-import { hostPort, parseHostPort } from "../address_forms.ts";
+import { hostPort, parseHostPort, parseRemote } from "../address_forms.ts";
 import type { Transport } from "../../types.ts";
 
 /** What this module uses of a `Deno.Conn`. */
@@ -190,7 +190,7 @@ export function connListener<A>(
 export const tcp = {
   async connect(rest: string, signal: AbortSignal): Promise<Transport> {
     // Newer versions of Deno use the signal to cancel the attempt itself.
-    const connecting = Deno.connect({ ...parseHostPort("tcp", rest), signal });
+    const connecting = Deno.connect({ ...parseRemote("tcp", rest), signal });
     const conn = await untilAborted(connecting, signal);
     return connTransport(prepared(conn, disableDelay));
   },

@@ -1,3 +1,4 @@
+import { ipv6Of } from "../address_forms.ts";
 import type { PeerCertificate } from "../types.ts";
 
 /** What is used of a certificate that Node describes. */
@@ -29,13 +30,31 @@ export function certificateOf(
   return {
     subject: Object.entries(subject)
       .flatMap(([name, values]) =>
-        [values].flat().map((value) => `${name}=${value}`)
+        [values].flat().map((value) =>
+          // A comma in a value must not look like the end of it.
+          `${name}=${value.replace(/[\\,]/g, "\\$&")}`
+        )
       ).join(", "),
     names: namesIn(subjectaltname),
     fingerprint: fingerprintOf(fingerprint256)!,
     validFrom: new Date(valid_from),
     validTo: new Date(valid_to),
   };
+}
+
+/**
+ * Whether a certificate is for an address of IPv6. Node 22.23 says that none is: it
+ * takes the address for a name, and appends a full stop.
+ */
+export function isForAddress(
+  { subjectaltname = "" }: NodeCertificate,
+  address: string,
+): boolean {
+  const wanted = ipv6Of(address);
+  return wanted !== undefined &&
+    namesIn(subjectaltname).some((name) =>
+      name.startsWith("IP:") && ipv6Of(name.slice(3)) === wanted
+    );
 }
 
 /** The hash of a certificate in one form; undefined if it is none. */

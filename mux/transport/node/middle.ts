@@ -18,7 +18,7 @@ interface StreamModule {
 export interface Middle {
   /** The stream for TLS. */
   readonly stream: {
-    on(event: "close", listener: () => void): unknown;
+    on(event: "close" | "end", listener: () => void): unknown;
   };
   /** Whether the socket has ended before TLS did, by a message of its own. */
   readonly truncated: boolean;

@@ -4,7 +4,12 @@
  * @module
  */
 import "../../internal.ts"; // Keeps bundles in few chunks.
-import { hostPort, parseHostPort, parsePath } from "../address_forms.ts";
+import {
+  hostPort,
+  parseHostPort,
+  parsePath,
+  parseRemote,
+} from "../address_forms.ts";
 import {
   type FileInfo,
   isSameFile,
@@ -71,6 +76,7 @@ interface FsModule {
     birthtime: Date;
   };
   unlinkSync(path: string): void;
+  existsSync(path: string): boolean;
 }
 
 /** Where a socket connects to. */
@@ -82,7 +88,9 @@ export type ListenPlace = Place & { reusePort?: boolean | undefined };
 /** `tcp://host:port` on Node and Bun; an IPv6 host is written in brackets. */
 export const nodeTcp: Scheme = {
   async connect(rest, signal) {
-    return socketTransport(await connectSocket(tcpPlace("tcp", rest), signal));
+    return socketTransport(
+      await connectSocket(remotePlace("tcp", rest), signal),
+    );
   },
   listen: (rest, { reusePort } = {}) =>
     listenAt({ ...tcpPlace("tcp", rest), reusePort }, "tcp"),
@@ -140,6 +148,19 @@ export function tcpPlace(
   rest: string,
 ): { host: string; port: number } {
   const { hostname, port } = parseHostPort(scheme, rest);
+  return { host: hostname, port };
+}
+
+/**
+ * As {@linkcode tcpPlace}, for dialing.
+ *
+ * @throws {SyntaxError} also if the port is 0
+ */
+export function remotePlace(
+  scheme: string,
+  rest: string,
+): { host: string; port: number } {
+  const { hostname, port } = parseRemote(scheme, rest);
   return { host: hostname, port };
 }
 
@@ -305,7 +326,9 @@ async function listenAtPath(
   path: string,
   scheme: "unix" | "pipe",
 ): Promise<TransportListener> {
-  const listener = await listenAt({ path }, scheme);
+  const listener = await listenAt({ path }, scheme).catch((error) => {
+    throw scheme === "unix" ? bindError(error, path) : error;
+  });
   if (scheme === "pipe" || path.startsWith("\0")) return listener;
   const { fileAt, remove } = system();
   const file = fileAt(path);
@@ -331,6 +354,17 @@ async function listenAtPath(
       clean();
     },
   };
+}
+
+/** The error of listening at a path. libuv says EACCES where the folder is missing. */
+function bindError(error: Error & { code?: string }, path: string): Error {
+  const fs = requiredModule<FsModule>("node:fs");
+  const folder = path.replace(/[^/]*$/, "") || ".";
+  if (error.code !== "EACCES" || fs.existsSync(folder)) return error;
+  return Object.assign(
+    new Error(`no such folder: "${folder}"`, { cause: error }),
+    { name: "NotFound", code: "ENOENT" },
+  );
 }
 
 /** What Node and Bun do with socket files: they have no locks. */

@@ -21,7 +21,11 @@ import type {
   TransportListener,
 } from "../types.ts";
 import { builtinModule, requiredModule } from "./builtin.ts";
-import { certificateOf, type NodeCertificate } from "./certificate.ts";
+import {
+  certificateOf,
+  isForAddress,
+  type NodeCertificate,
+} from "./certificate.ts";
 import { type Middle, middleOf } from "./middle.ts";
 import {
   connectSocket,
@@ -30,10 +34,11 @@ import {
   type NodeServer,
   type NodeSocket,
   remoteAddrOf,
+  remotePlace,
   tcpPlace,
 } from "./sockets.ts";
 import { NodeTransport, systemError } from "./streams.ts";
-import { pinsOf, readPem } from "./tls_options.ts";
+import { credentialsOf, pinsOf } from "./tls_options.ts";
 import {
   alertOf,
   clientErrorOf,
@@ -62,6 +67,10 @@ interface TlsServer extends NodeServer {
 /** What is used of `node:tls`. */
 interface TlsModule {
   connect(options: object): TlsSocket;
+  checkServerIdentity(
+    host: string,
+    certificate: NodeCertificate,
+  ): Error | undefined;
   createServer(options: object): TlsServer;
 }
 
@@ -79,7 +88,7 @@ const HANDSHAKE: HandshakeLimit = { timeout: 30_000, onTimeout() {} };
 /** `tls://host:port`. */
 export const tls: Scheme = {
   async connect(rest, signal, { tls } = {}) {
-    return await connectTls(tcpPlace("tls", rest), tls, signal);
+    return await connectTls(remotePlace("tls", rest), tls, signal);
   },
   listen(rest, { tls, reusePort } = {}, handshake) {
     const place = { ...tcpPlace("tls", rest), reusePort };
@@ -166,6 +175,10 @@ async function secureClient(
       ALPNProtocols: [protocol],
       minVersion,
       allowHalfOpen: true,
+      checkServerIdentity: (host: string, certificate: NodeCertificate) =>
+        isForAddress(certificate, serverName)
+          ? undefined
+          : module.checkServerIdentity(host, certificate),
       // What is wrong is found below, in the same way in every runtime.
       rejectUnauthorized: false,
     });
@@ -345,13 +358,17 @@ export class Guard {
         `Cannot use option "tls.clientCert": "${clientCert}" is not "none", "optional" or "required"`,
       );
     }
-    if (
-      clientCert !== "none" && options.ca === undefined &&
-      options.pin === undefined
-    ) {
+    const trusted = [options.ca ?? [], options.pin ?? []].flat(2);
+    if (clientCert !== "none" && trusted.length === 0) {
       // The runtime would trust every certificate of a public CA.
       throw new TypeError(
         'Cannot use option "tls.clientCert" without "tls.ca" or "tls.pin": no client would be trusted',
+      );
+    }
+    if (options.clientCert === undefined && trusted.length > 0) {
+      // A server that names trusted clients is not meant to accept all.
+      throw new TypeError(
+        'Cannot use option "tls.ca" or "tls.pin" without "tls.clientCert": no client would be asked for a certificate',
       );
     }
     this.#options = options;
@@ -450,6 +467,8 @@ export class Guard {
       void nextPass().then(() => ready.reject(endedEarly(middle)));
     socket.on("close", onClose);
     middle.stream.on("close", onClose);
+    // A client that ends first, such as a check of a port, makes no handshake.
+    middle.stream.on("end", onClose);
     server.emit("connection", middle.stream);
     const client = await ready.promise;
     middle.runs(client);
@@ -545,41 +564,6 @@ function infoOf(tls: TlsSocket): TlsInfo {
     version: tls.getProtocol?.() ?? undefined,
     peerCertificate: certificateOf(tls.getPeerCertificate()),
   };
-}
-
-/** The certificates and keys of options, as text. */
-function credentialsOf(
-  options: Pick<TlsDialOptions, "ca" | "cert" | "key">,
-): { ca?: string[]; cert?: string; key?: string } {
-  const { ca } = options;
-  const cert = options.cert && readPem(options.cert, "cert");
-  const key = options.key && readPem(options.key, "key");
-  if (cert !== undefined && key !== undefined) checkKey(cert, key);
-  return {
-    ...(ca !== undefined &&
-      { ca: [ca].flat().map((pem) => readPem(pem, "ca")) }),
-    ...(cert !== undefined && { cert }),
-    ...(key !== undefined && { key }),
-  };
-}
-
-/** Makes sure that a key is that of a certificate: Deno looks at it later. */
-function checkKey(cert: string, key: string): void {
-  const crypto = requiredModule<{
-    X509Certificate: new (
-      pem: string,
-    ) => { checkPrivateKey(key: object): boolean };
-    createPrivateKey(pem: string): object;
-  }>("node:crypto");
-  let fits: boolean;
-  try {
-    const certificate = new crypto.X509Certificate(cert);
-    fits = certificate.checkPrivateKey(crypto.createPrivateKey(key));
-  } catch (error) {
-    throw optionError(error);
-  }
-  if (fits) return;
-  throw new TypeError('option "tls.key" is not that of "tls.cert"');
 }
 
 function optionError(cause: unknown): TypeError {

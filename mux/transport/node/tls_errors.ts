@@ -45,7 +45,8 @@ const CODES: readonly (readonly [RegExp, TlsErrorCode, string])[] = [
     "the other side has no version of TLS from 1.2 on",
   ],
   [
-    /WRONG_VERSION_NUMBER|UNEXPECTED_MESSAGE|UnexpectedMessage|InvalidContentType|HTTP_REQUEST|PACKET_LENGTH|RECORD_LAYER/,
+    // The last is how Deno notices an echo server.
+    /WRONG_VERSION_NUMBER|UNEXPECTED_MESSAGE|UnexpectedMessage|InvalidContentType|HTTP_REQUEST|PACKET_LENGTH|RECORD_LAYER|got ClientHello/,
     "not-tls",
     "the other side does not speak TLS",
   ],
@@ -69,7 +70,9 @@ export function tlsErrorOf(cause: unknown): Error {
     return new TlsError(kind, text || firstLine(message), { cause });
   }
   if (/^ERR_(SSL|OSSL|TLS)_/.test(code ?? "") || isOfDenoTls(cause)) {
-    return new TlsError("handshake-failed", firstLine(message), { cause });
+    // Node puts the place in OpenSSL around the reason.
+    const { reason = firstLine(message) } = cause as { reason?: string };
+    return new TlsError("handshake-failed", reason, { cause });
   }
   return cause instanceof Error ? cause : new Error(String(cause));
 }

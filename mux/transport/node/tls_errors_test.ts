@@ -63,6 +63,32 @@ Deno.test("clientErrorOf: a refusal for another reason has a text that people ca
   }
 });
 
+Deno.test("clientErrorOf: an echo server does not speak TLS", () => {
+  // As Deno words it, with a code that it has for many errors.
+  const echo = Object.assign(
+    new Error(
+      "received unexpected handshake message: got ClientHello when expecting ServerHello or HelloRetryRequest",
+    ),
+    { code: "ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE" },
+  );
+  assertEquals((clientErrorOf(echo, 300, false) as TlsError).code, "not-tls");
+});
+
+Deno.test("clientErrorOf: a failure without a code of its own has the reason of OpenSSL", () => {
+  const cause = Object.assign(
+    new Error(
+      "40ADD3EAF47F0000:error:0A000438:SSL routines:ssl3_read_bytes:tlsv1 alert internal error:rec_layer_s3.c:918:SSL alert number 80",
+    ),
+    {
+      code: "ERR_SSL_TLSV1_ALERT_INTERNAL_ERROR",
+      reason: "tlsv1 alert internal error",
+    },
+  );
+  const error = clientErrorOf(cause, ANSWER, false);
+  assertEquals((error as TlsError).code, "handshake-failed");
+  assertEquals(error.message, "tlsv1 alert internal error");
+});
+
 Deno.test("serverErrorOf: a client that was answered speaks TLS, whatever the runtime makes of its alert", () => {
   const cause = failure("ERR_SSL_BAD_PACKET_LENGTH", "BAD_PACKET_LENGTH");
   const codeOf = (sent: number) =>

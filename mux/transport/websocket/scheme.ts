@@ -1,6 +1,7 @@
 import "../../internal.ts"; // Keeps bundles in few chunks.
 import type { Transport } from "../../types.ts";
 import type { Scheme, TransportListener } from "../types.ts";
+import { checkPort } from "../address_forms.ts";
 import {
   closingError,
   connectionBroken,
@@ -16,8 +17,10 @@ export function webSocketScheme(name: "ws" | "wss"): Scheme {
   return {
     async connect(rest, signal, options = {}) {
       const { headers, protocols = [], tls, onFallback } = options;
+      const url = parse(name, rest);
+      checkPort(url.port);
       const request = {
-        url: parse(name, rest),
+        url,
         headers,
         protocols: typeof protocols === "string" ? [protocols] : protocols,
       };

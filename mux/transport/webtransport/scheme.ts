@@ -1,11 +1,14 @@
 import "../../internal.ts"; // Keeps bundles in few chunks.
+import { checkPort } from "../address_forms.ts";
 import type { Scheme } from "../types.ts";
 import { dialWebTransport } from "./dial.ts";
 
 /** `wt://host:port/path`: WebTransport at `https://host:port/path`. */
 export const webTransport: Scheme = {
-  connect(rest, signal, { tls } = {}) {
-    return dialWebTransport(parse(rest), signal, tls);
+  async connect(rest, signal, { tls } = {}) {
+    const url = parse(rest);
+    checkPort(url.port);
+    return await dialWebTransport(url, signal, tls);
   },
   async listen(rest, options = {}, handshake) {
     const url = parse(rest);

@@ -15,6 +15,8 @@ import {
 
 /** Where `serve` listens by default. */
 const ADDRESS = "tcp://127.0.0.1:9999";
+/** Workers that `--parallel` starts at most: a mistyped number stops the machine. */
+const MAX_WORKERS = 1_024;
 
 /** `qtalk serve`. */
 export const serve = defineCommand({
@@ -83,6 +85,11 @@ then carries frames only, so the service must log to standard error.
     const codecs = await Promise.all(names.map(loadCodec));
     const reflection = !options["no-reflection"];
     const workers = count("parallel", options.parallel) ?? 1;
+    if (workers > MAX_WORKERS) {
+      throw new UsageError(
+        `Cannot use --parallel: ${workers} is more than ${MAX_WORKERS}`,
+      );
+    }
     if (workers > 1) {
       if (options.resume) {
         throw new UsageError(

@@ -443,6 +443,12 @@ Deno.test("qtalk serve: --parallel needs a flag of Deno, a port and a number", (
       [["-A", "--no-config"], ["--parallel", "2"], "--unstable-net"],
       [PARALLEL, ["--parallel", "2", "--address", "unix:x"], "TCP port"],
       [PARALLEL, ["--parallel", "two"], "not a whole number above 0"],
+      // Looked at before the port, so that a failure starts no workers.
+      [
+        PARALLEL,
+        ["--parallel", "1025", "--address", "unix:x"],
+        "1025 is more than 1024",
+      ],
     ] as const;
     for (const [permissions, options, text] of cases) {
       const { code, stdout, stderr } = await cli(
