@@ -8,6 +8,7 @@ import { endings } from "./endings.ts";
 import { frames } from "./frames.ts";
 import { models } from "./models.ts";
 import { sessions } from "./sessions.ts";
+import { shareTime } from "./share_time.ts";
 import type { Target } from "./target.ts";
 import { worst } from "./worst.ts";
 
@@ -24,7 +25,8 @@ const HELP = `Tries frames, codecs and sessions with random inputs.
 
 Usage: deno task fuzz [options]
 
-  --minutes N   how long; all targets take turns (default 1)
+  --minutes N   how long; all targets get as much time, but a round of "worst"
+                takes a minute or more and is not cut short (default 1)
   --seed N      the first seed; each round has the next one
   --only A,B    only targets whose name contains one of these
   --help        print this
@@ -43,9 +45,6 @@ const { values: flags } = parseArgs({
     help: { type: "boolean", default: false },
   },
 });
-
-/** Milliseconds that a target runs before the next one. */
-const TURN = 500;
 
 const selected = TARGETS.filter(({ name }) =>
   flags.only?.split(",").some((part) =>
@@ -66,19 +65,13 @@ function fail(error: unknown): never {
 globalThis.addEventListener("unhandledrejection", ({ reason }) => fail(reason));
 
 async function run(): Promise<void> {
-  const end = performance.now() + Number(flags.minutes) * 60_000;
   const rounds = new Map<string, number>();
   console.log(`seed ${seed}`);
-  while (performance.now() < end) {
-    for (const target of selected) {
-      const turnEnd = Math.min(end, performance.now() + TURN);
-      do {
-        current = `${target.name}, --only "${target.name}" --seed ${seed}`;
-        await target.round(new Random(seed++));
-        rounds.set(target.name, (rounds.get(target.name) ?? 0) + 1);
-      } while (performance.now() < turnEnd);
-    }
-  }
+  await shareTime(selected, Number(flags.minutes) * 60_000, async (target) => {
+    current = `${target.name}, --only "${target.name}" --seed ${seed}`;
+    await target.round(new Random(seed++));
+    rounds.set(target.name, (rounds.get(target.name) ?? 0) + 1);
+  });
   for (const [name, count] of rounds) console.log(`${name}: ${count} rounds`);
   for (const target of selected) {
     const report = target.report?.();
@@ -87,4 +80,7 @@ async function run(): Promise<void> {
 }
 
 if (flags.help) console.log(HELP);
-else await run().catch(fail);
+else if (selected.length === 0) {
+  console.error(`Cannot use --only: no target has "${flags.only}" in its name`);
+  Deno.exitCode = 2;
+} else await run().catch(fail);

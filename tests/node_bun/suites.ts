@@ -1,6 +1,6 @@
 /**
  * The tests of the library on Node and Bun: those of `codec`, `mux`, `rpc` and
- * `talk`, and the suites of tests/conformance, tests/property and tests/faults.
+ * `talk`, of the foundation, and the suites of the folders of tests/ below.
  *
  * `deno task suites --help` lists the options. What was skipped and the last line
  * are printed as `deno test` does, so that the gate can count them.
@@ -40,6 +40,15 @@ from npm, through npx. The exit code is 1 if a test failed, or if one passed tha
 is listed as an exception and does not pass at times.`;
 
 const ROOT = new URL("../../", import.meta.url);
+/** The tests of the foundation of all layers. */
+const FOUNDATION = [
+  "hex_test.ts",
+  "state_machine_test.ts",
+  "view_test.ts",
+  "tests/printable_text_test.ts",
+  "tests/queue_test.ts",
+  "tests/time_limit_test.ts",
+];
 /** Folders whose tests run, except those of the command line. */
 const FOLDERS = [
   "codec",
@@ -49,12 +58,18 @@ const FOLDERS = [
   "tests/conformance",
   "tests/property",
   "tests/faults",
+  "tests/golden",
+  "tests/resume",
+  "tests/fuzz",
 ];
 /** What `--short` runs. */
 const SHORT = /^(?:codec|tests\/conformance|tests\/property)\//;
-/** The command line is a program for Deno, and only Deno has QUIC. */
+/**
+ * The command line is a program for Deno, only Deno has QUIC, and the search for the
+ * worst values takes minutes and needs V8.
+ */
 const LEFT_OUT =
-  /^talk\/cli\/|^tests\/conformance\/quic_test|^tests\/faults\/tunnel_kills_test/;
+  /^talk\/cli\/|^tests\/conformance\/quic_test|^tests\/faults\/tunnel_kills_test|^tests\/fuzz\/worst_test/;
 /** Files that one process runs. */
 const BATCH = 6;
 /** Milliseconds of a test, and of one that is listed as an exception. */
@@ -62,8 +77,9 @@ const PATIENCE = { others: 120_000, these: 10_000 };
 
 /** Whether a test is one that passes on a runtime, as far as its name says. */
 export function runsOn(runtime: Runtime, file: string, test: string): boolean {
-  return FOLDERS.some((folder) => file.startsWith(`${folder}/`)) &&
-    file.endsWith("_test.ts") && !LEFT_OUT.test(file) &&
+  const isThere = FOUNDATION.includes(file) ||
+    FOLDERS.some((folder) => file.startsWith(`${folder}/`));
+  return isThere && file.endsWith("_test.ts") && !LEFT_OUT.test(file) &&
     exceptionFor(runtime, `${file} => ${test}`) === undefined;
 }
 
@@ -326,7 +342,8 @@ async function main(args: string[]): Promise<number> {
   const folder = await Deno.makeTempDir({ prefix: "qtalk_suites_" });
   try {
     await writeTree(folder);
-    const all = (await Promise.all(FOLDERS.map(testFiles))).flat();
+    const inFolders = (await Promise.all(FOLDERS.map(testFiles))).flat();
+    const all = [...FOUNDATION, ...inFolders];
     const files = all.filter((file) =>
       (!short || SHORT.test(file)) &&
       (beginnings.length === 0 ||
