@@ -27,7 +27,7 @@ step is the exponent between two neighbouring points: 0 is flat, 1 is linear.
 If all curves are measured, tests/bench/growth.svg is written.`;
 
 const { values: flags, positionals } = parseArgs({
-  args: Deno.args,
+  args: Deno.args.filter((arg) => arg !== "--"),
   allowPositionals: true,
   options: {
     json: { type: "string" },
