@@ -138,11 +138,13 @@ test("end of the transport: a socket closed with bytes unread resets the other, 
   const written = Promise.withResolvers<void>();
   const transport = connTransport(dialled);
   const session = t.watch(qmux({
-    ...transport,
+    read: () => transport.read(),
     write: async (bytes) => {
       await transport.write(bytes);
       written.resolve();
     },
+    closeWrite: () => transport.closeWrite(),
+    close: () => transport.close(),
   }));
   // What the session sends arrives and is never read there.
   const raw = new RawPeer(connTransport(accepted), { reading: false });

@@ -7,6 +7,7 @@
 import "../../internal.ts"; // Keeps bundles in few chunks.
 import { nextTurn } from "../../flow/turns.ts";
 import type {
+  KeepAliveMeans,
   KeptTransport,
   Scheme,
   SchemeListenOptions,
@@ -72,74 +73,97 @@ export function connTransport(
   conn: ConnLike,
   failureOf?: (error: unknown) => unknown,
 ): KeptTransport {
-  let buffer = new Uint8Array(SMALL_READ);
-  let smallReads = 0;
-  /** What was written since other sockets last had their turn. */
-  let sinceBreak = 0;
-  let closed = false;
-  const keepAlive = {
-    signs: 0,
-    start() {
-      if (closed) return true;
-      try {
-        conn.setKeepAlive?.(true);
-        return true;
-      } catch {
-        // Deno cannot set the option while a write waits.
-        return false;
-      }
-    },
-  };
+  return new ConnTransport(conn, failureOf);
+}
 
-  function received(read: number | null): Uint8Array | null {
-    if (read === null) return null;
-    // The socket is drained, so the event loop runs before more arrives.
-    if (read < buffer.length) sinceBreak = 0;
-    const bytes = buffer.subarray(0, read);
-    resize(read);
-    return bytes;
+/** It is also what keeps itself alive: an object less for each connection. */
+class ConnTransport implements KeptTransport, KeepAliveMeans {
+  signs = 0;
+  readonly #conn: ConnLike;
+  readonly #failed: ((error: unknown) => never) | undefined;
+  #buffer = new Uint8Array(SMALL_READ);
+  #smallReads = 0;
+  /** What was written since other sockets last had their turn. */
+  #sinceBreak = 0;
+  #closed = false;
+
+  constructor(
+    conn: ConnLike,
+    failureOf: ((error: unknown) => unknown) | undefined,
+  ) {
+    this.#conn = conn;
+    this.#failed = failureOf && ((error) => {
+      throw failureOf(error);
+    });
   }
 
-  const failed = failureOf && ((error: unknown): never => {
-    throw failureOf(error);
-  });
+  get keepAlive(): KeepAliveMeans {
+    return this;
+  }
 
-  function resize(read: number): void {
-    if (read === buffer.length && read < LARGE_READ) {
-      buffer = new Uint8Array(read * 4);
-    } else if (read * 8 >= buffer.length || buffer.length === SMALL_READ) {
-      smallReads = 0;
-    } else if (++smallReads === SHRINK_AFTER) {
-      smallReads = 0;
-      buffer = new Uint8Array(buffer.length / 4);
+  start(): boolean {
+    if (this.#closed) return true;
+    try {
+      this.#conn.setKeepAlive?.(true);
+      return true;
+    } catch {
+      // Deno cannot set the option while a write waits.
+      return false;
     }
   }
 
-  return {
-    keepAlive,
+  read(): Promise<Uint8Array | null> {
     // An async function keeps 400 bytes more while it waits.
-    read: () => conn.read(buffer).then(received, failed),
-    async write(bytes) {
-      let written = await conn.write(bytes);
-      while (written < bytes.length) {
-        written += await conn.write(bytes.subarray(written));
-        keepAlive.signs++;
-      }
-      // A socket that accepts everything at once resolves each write without
-      // waiting, and no other socket of the process would be polled.
-      sinceBreak += WRITE_COST + bytes.length;
-      if (sinceBreak > WRITE_SLICE) {
-        await nextTurn();
-        sinceBreak = 0;
-      }
-    },
-    closeWrite: () => conn.closeWrite(),
-    close() {
-      if (closed) return;
-      closed = true;
-      conn.close();
-    },
+    return this.#conn.read(this.#buffer).then(this.#received, this.#failed);
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    const conn = this.#conn;
+    let written = await conn.write(bytes);
+    while (written < bytes.length) {
+      written += await conn.write(bytes.subarray(written));
+      this.signs++;
+    }
+    // A socket that accepts everything at once resolves each write without
+    // waiting, and no other socket of the process would be polled.
+    this.#sinceBreak += WRITE_COST + bytes.length;
+    if (this.#sinceBreak > WRITE_SLICE) {
+      await nextTurn();
+      this.#sinceBreak = 0;
+    }
+  }
+
+  closeWrite(): Promise<void> {
+    return this.#conn.closeWrite();
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#conn.close();
+  }
+
+  readonly #received = (read: number | null): Uint8Array | null => {
+    if (read === null) return null;
+    const buffer = this.#buffer;
+    // The socket is drained, so the event loop runs before more arrives.
+    if (read < buffer.length) this.#sinceBreak = 0;
+    const bytes = buffer.subarray(0, read);
+    this.#resize(read);
+    return bytes;
   };
+
+  #resize(read: number): void {
+    const { length } = this.#buffer;
+    if (read === length && read < LARGE_READ) {
+      this.#buffer = new Uint8Array(read * 4);
+    } else if (read * 8 >= length || length === SMALL_READ) {
+      this.#smallReads = 0;
+    } else if (++this.#smallReads === SHRINK_AFTER) {
+      this.#smallReads = 0;
+      this.#buffer = new Uint8Array(length / 4);
+    }
+  }
 }
 
 /** Calls `prepare` for a connection; closes it if that throws. */

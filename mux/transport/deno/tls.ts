@@ -49,7 +49,7 @@ export async function startTls(
 
 /** Lets the first bytes be a refusal, which a server sends after the handshake. */
 function refusable(transport: Transport): Transport {
-  const { read } = transport;
+  const read = transport.read.bind(transport);
   transport.read = async () => {
     const bytes = await read();
     transport.read = read;
