@@ -1,4 +1,4 @@
-import type { Codec, ValueWeight } from "../codec/internal.ts";
+import type { ValueWeight } from "../codec/internal.ts";
 import {
   type MemoryAccount,
   originOf,
@@ -43,8 +43,6 @@ export class SessionState {
    * the protocol that the reference does not have are used only with such peers.
    */
   peerExtended = false;
-  /** The codec of the latest call of the peer; undefined before the first. */
-  peerCodec: Codec | undefined;
   /** Whether the peer has asked not to be pinged. */
   peerRefusesPings = false;
   /** Whether this side asks the peer not to ping it; set before the first call. */

@@ -116,7 +116,7 @@ test("keepAlive: a peer that is not extended is not pinged, and not lost", async
   assertEquals(raw.takePending().filter(({ type }) => type === "open"), []);
 });
 
-test("keepAlive: a peer is pinged in the codec of its calls", async (t) => {
+test("keepAlive: a ping needs no codec that the peer accepts", async (t) => {
   const [left, right] = memoryTransports();
   const errors: unknown[] = [];
   const client = new Peer(qmux(left), {

@@ -419,14 +419,7 @@ export class Peer<C extends Carried = Carried>
     const [first = codec] = codecs;
     const common = { maxValueSize, account, state, callStacks };
     this.#client = new Client(channels, { codec: first, ...common });
-    let other: Client | undefined;
-    raw.onSilence = () => {
-      const { peerCodec = first } = state;
-      if (peerCodec === first) return this.#client.ping();
-      // The peer may accept no other codec than that of its calls.
-      other ??= new Client(channels, { codec: peerCodec, ...common });
-      return other.ping();
-    };
+    raw.onSilence = () => this.#client.ping();
     const report = this.#report = (error, selector) => {
       try {
         onError(error, { peer: this, selector });

@@ -270,9 +270,8 @@ export class Server {
   }
 
   /** Learns from a call header what the peer is. */
-  #meet({ extended, refusesPings, context }: Request): void {
+  #meet({ extended, refusesPings }: Request): void {
     const { state } = this.#options;
-    state.peerCodec = context.codec;
     if (extended) state.peerExtended = true;
     if (refusesPings) state.peerRefusesPings = true;
   }
