@@ -53,6 +53,7 @@ export type {
   AccountedTransport,
   AdvisingTransport,
   ConnectionInfo,
+  GatheringTransport,
   HandshakeLimit,
   KeptTransport,
   ListenSchemeOptions,

@@ -30,6 +30,7 @@ import type {
   AdoptingTransport,
   AdvisingTransport,
   DividedTransport,
+  GatheringTransport,
   KeepAliveMeans,
   KeptTransport,
   SessionTransport,
@@ -195,6 +196,7 @@ export class QmuxSession implements RawSession {
       maxQueuedReplySize: resolved.maxQueuedReplySize,
       headroom: adopting?.headroom,
       exchange: adopting && (() => adopting.exchange()),
+      earlyWrite: (this.#transport as Partial<GatheringTransport>).earlyWrite,
       deferred: share?.deferred ?? DEFERRED_WRITES,
     });
     this.#turns = share?.turns ?? new TurnBudget();

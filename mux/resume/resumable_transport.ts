@@ -9,6 +9,7 @@ import type {
   AccountedTransport,
   AdoptingTransport,
   DividedTransport,
+  GatheringTransport,
   KeptTransport,
   WatchingTransport,
 } from "../transport/types.ts";
@@ -162,6 +163,12 @@ export class ResumableTransport
   /** How many connections there were after the first. */
   get resumed(): number {
     return this.#resumed;
+  }
+
+  /** What the first connection says about early writes. */
+  get earlyWrite(): number | undefined {
+    const transport = this.#link?.transport;
+    return (transport as Partial<GatheringTransport> | undefined)?.earlyWrite;
   }
 
   useAccount(account: MemoryAccount): void {

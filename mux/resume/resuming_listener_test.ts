@@ -6,21 +6,44 @@ import { turn, watch, within } from "../../tests/support/within.ts";
 import { ResumeError } from "./errors.ts";
 import { MAGIC } from "./messages.ts";
 import { BegunTransport } from "../transport/begun_transport.ts";
+import type { GatheringTransport } from "../transport/types.ts";
+import type { Transport } from "../types.ts";
+
+/** A line whose ends say when to write early. */
+function gatheringLine(): Line {
+  const line = new Line(Infinity, "close");
+  for (const end of [line.dialer, line.listener]) {
+    Object.assign(end, { earlyWrite: 9 });
+  }
+  return line;
+}
 
 test("ResumingListener: a plain peer is served at the same address", async (t) => {
-  const network = new MemoryNetwork();
+  const network = new MemoryNetwork({ line: gatheringLine });
   t.defer(() => network.close());
   const accepted = network.listener.accept();
   const plain = await network.connect();
   void plain.write(new Uint8Array([100, 1, 2]));
   const { transport } = (await accepted)!;
   assert(transport instanceof BegunTransport);
+  assertEquals(transport.earlyWrite, 9);
   assertEquals([...(await transport.read())!], [100, 1, 2]);
   const next = transport.read();
   void plain.write(new Uint8Array([3]));
   assertEquals([...(await next)!], [3]);
   await transport.close();
   await plain.close();
+});
+
+test("ResumingListener: a session writes early when its connection says", async (t) => {
+  const network = new MemoryNetwork({ line: gatheringLine });
+  t.defer(() => network.close());
+  const ends: Partial<GatheringTransport & Transport>[] = await network
+    .session();
+  for (const end of ends) {
+    assertEquals(end.earlyWrite, 9);
+    await end.close!();
+  }
 });
 
 test("ResumingListener: a peer that sends nothing is a plain one after a second", async (t) => {

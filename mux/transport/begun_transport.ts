@@ -1,6 +1,7 @@
 import type {
   AbortableTransport,
   AdvisingTransport,
+  GatheringTransport,
   KeptTransport,
 } from "./types.ts";
 import type { Transport } from "../types.ts";
@@ -31,6 +32,11 @@ export class BegunTransport implements AbortableTransport {
   /** What the connection says about text in place of frames. */
   get advice(): string | undefined {
     return (this.#transport as AdvisingTransport).advice;
+  }
+
+  /** What the connection says about early writes. */
+  get earlyWrite(): number | undefined {
+    return (this.#transport as Partial<GatheringTransport>).earlyWrite;
   }
 
   read(): Promise<Uint8Array | null> {

@@ -256,6 +256,12 @@ export interface AdoptingTransport extends Transport {
   exchange(): Uint8Array<ArrayBuffer> | undefined;
 }
 
+/** A transport whose writes cost so much that small frames should rather wait. */
+export interface GatheringTransport extends Transport {
+  /** Bytes of small frames that leave without waiting for the end of the turn. */
+  readonly earlyWrite: number;
+}
+
 /** A transport whose next bytes may have arrived when `read()` has. */
 export interface DividedTransport extends Transport {
   /**

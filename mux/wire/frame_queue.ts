@@ -94,7 +94,8 @@ const MAX_PASSES = 64;
  * Bytes of small frames that leave without waiting for the end of the turn: the
  * peer starts to work on them meanwhile, if it has a processor of its own. With 64
  * calls in flight, that is 1.6 times as many calls per second as one write for all
- * of them; on a single processor it is 0.87 (tests/bench/LOG.md).
+ * of them; on a single processor it is 0.87 (tests/bench/LOG.md). A transport
+ * whose writes are dear may say a larger number.
  */
 const EARLY_WRITE = 2 * 1024;
 /**
@@ -135,6 +136,8 @@ export interface FrameQueueOptions {
    * Returns another buffer if that of the last write was kept. Default: none ever is.
    */
   exchange?: (() => Uint8Array<ArrayBuffer> | undefined) | undefined;
+  /** Bytes of small frames that do not wait for the end of the turn. Default: 2 KiB. */
+  earlyWrite?: number | undefined;
   /** What limits how long frames may wait for others. Default: none may. */
   deferred?: DeferredWrites | undefined;
 }
@@ -161,6 +164,7 @@ export class FrameQueue implements FrameSender, DeferringWriter {
   readonly #onError: FrameQueueOptions["onError"];
   readonly #maxQueuedReplySize: number;
   readonly #exchange: FrameQueueOptions["exchange"];
+  readonly #earlyWrite: number;
   readonly #deferred: DeferredWrites | undefined;
   deferredAt = -1;
   isWatched = false;
@@ -211,6 +215,7 @@ export class FrameQueue implements FrameSender, DeferringWriter {
     this.#onError = options.onError;
     this.#maxQueuedReplySize = options.maxQueuedReplySize;
     this.#exchange = options.exchange;
+    this.#earlyWrite = options.earlyWrite ?? EARLY_WRITE;
     this.#deferred = options.deferred;
     this.#start = this.#length = options.headroom ?? 0;
   }
@@ -285,7 +290,7 @@ export class FrameQueue implements FrameSender, DeferringWriter {
       : DATA_COST.any;
     this.#dataId = recipientId;
     if (
-      this.#state === "gathering" && this.#length >= EARLY_WRITE &&
+      this.#state === "gathering" && this.#length >= this.#earlyWrite &&
       (this.#besideSmall > 0 || isSmall && isAlone || !this.hasRoom)
     ) {
       this.#flush();

@@ -33,7 +33,9 @@ class Harness {
   timer: (() => void) | undefined;
   #settle: PromiseWithResolvers<void> | undefined;
 
-  constructor({ held = false, maxQueuedReplySize = 1_000 } = {}) {
+  constructor(
+    { held = false, maxQueuedReplySize = 1_000, earlyWrite = 2_048 } = {},
+  ) {
     this.queue = new FrameQueue({
       write: (bytes) => {
         assert(this.#settle === undefined, "two writes at once");
@@ -45,6 +47,7 @@ class Harness {
       },
       onError: (error) => this.errors.push(error),
       maxQueuedReplySize,
+      earlyWrite,
       deferred: new DeferredWrites((_ms, expire) => {
         this.timer = expire;
         return () => this.timer = undefined;
@@ -331,6 +334,15 @@ Deno.test("FrameQueue: writes small DATA early when there is a lot of it", () =>
   }
   assertGreater(sent, 10);
   assertLess(sent, 30);
+});
+
+Deno.test("FrameQueue: gathers more small DATA before an early write if the transport asks for it", () => {
+  const { queue, writes } = new Harness({ held: true, earlyWrite: 4_096 });
+  queue.data(1, new Uint8Array(3_000));
+  queue.data(2, new Uint8Array(1_000));
+  assertEquals(writes.length, 0);
+  queue.data(3, new Uint8Array(100));
+  assertEquals(writes.length, 1);
 });
 
 Deno.test("FrameQueue: large DATA of one turn leaves in one write, up to 256 KiB", async () => {

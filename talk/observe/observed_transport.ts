@@ -3,6 +3,7 @@ import {
   type AbortableTransport,
   type AccountedTransport,
   type AdvisingTransport,
+  type GatheringTransport,
   isSessionTransport,
   type KeptTransport,
   type MemoryAccount,
@@ -69,6 +70,11 @@ class ObservedTransport implements AbortableTransport {
   /** What the transport does about an end that vanishes. */
   get keepAlive(): KeptTransport["keepAlive"] | undefined {
     return (this.#transport as Partial<KeptTransport>).keepAlive;
+  }
+
+  /** What the transport says about early writes. */
+  get earlyWrite(): number | undefined {
+    return (this.#transport as Partial<GatheringTransport>).earlyWrite;
   }
 
   /** Whether the transport notices a silence itself. */

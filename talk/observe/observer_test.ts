@@ -248,11 +248,13 @@ Deno.test("Observer.observe: what the transport can do besides is kept", () => {
   const [end] = memoryTransports();
   const kept = Object.assign(Object.create(end!), {
     advice: "some advice",
+    earlyWrite: 9,
     keepAlive,
     abort: () => aborted++,
   });
   const observed = observe(() => {}).observe(kept) as typeof kept;
   assertEquals(observed.advice, "some advice");
+  assertEquals(observed.earlyWrite, 9);
   assertEquals(observed.keepAlive, keepAlive);
   observed.abort();
   assertEquals(aborted, 1);

@@ -8,7 +8,7 @@ import { Queue } from "../../../queue.ts";
 import { timeLimit } from "../../../time_limit.ts";
 import { view } from "../../../view.ts";
 import { MuxError } from "../../errors.ts";
-import type { DividedTransport } from "../types.ts";
+import type { DividedTransport, GatheringTransport } from "../types.ts";
 
 /** Bytes of one message at most. */
 export const MAX_MESSAGE = 1024 * 1024;
@@ -81,7 +81,9 @@ export type Message =
   | { qtalk: "gone" };
 
 /** A transport over messages. */
-export class MessageTransport implements DividedTransport {
+export class MessageTransport implements DividedTransport, GatheringTransport {
+  /** A message costs more than a write to a socket (tests/bench/LOG.md). */
+  readonly earlyWrite = 4 * 1024;
   readonly #endpoint: MessageEndpoint;
   /**
    * What listens to which events; undefined once the transport has ended. A signal

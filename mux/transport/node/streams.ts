@@ -51,6 +51,8 @@ export interface NodeTransportOptions {
   failureOf?: (error: unknown) => unknown;
   /** Ends and closes streams on which no write is under way. Default: at once. */
   closeGently?: () => Promise<void>;
+  /** As in `GatheringTransport`. Default: what sessions do by default. */
+  earlyWrite?: number;
   /** The error in the first bytes, if they tell of one. */
   refusalIn?: (bytes: Uint8Array) => unknown;
 }
@@ -101,6 +103,7 @@ export function systemError(error: unknown): Error {
 /** A transport over one or two streams of Node, which it owns. */
 export class NodeTransport implements AbortableTransport, KeptTransport {
   readonly advice?: string;
+  readonly earlyWrite: number | undefined;
   readonly keepAlive: { signs: number; start(): boolean };
   readonly #input: NodeReadable;
   readonly #flow: Pick<NodeReadable, "pause" | "resume">;
@@ -134,6 +137,7 @@ export class NodeTransport implements AbortableTransport, KeptTransport {
     this.#output = output;
     this.#options = options;
     if (options.advice !== undefined) this.advice = options.advice;
+    this.earlyWrite = options.earlyWrite;
     this.keepAlive = {
       signs: 0,
       start: () => {

@@ -1,7 +1,9 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { within } from "../../../tests/support/within.ts";
 import { TlsError } from "../../errors.ts";
-import type { Transport } from "../../types.ts";
+import type { RawChannel } from "../../raw.ts";
+import { QmuxSession } from "../../session.ts";
+import type { Channel, Transport } from "../../types.ts";
 import { connectSocket } from "./sockets.ts";
 import { listenTls, tlsOver } from "./tls.ts";
 
@@ -71,5 +73,29 @@ Deno.test("tls: a server that reads late gets all bytes, and then the error of a
   const reading = readAll(server);
   const error = await assertRejects(() => within(reading, "the cut"), TlsError);
   assertEquals(error.code, "truncated");
+  await close();
+});
+
+Deno.test("tls: small frames of a turn leave in one write, up to 4 KiB", async () => {
+  const { socket, client, server, close } = await connectPair();
+  const [near, far] = [new QmuxSession(client), new QmuxSession(server)];
+  const accepted = Promise.withResolvers<Channel>();
+  far.accept(accepted.resolve);
+  const opened = Promise.withResolvers<RawChannel>();
+  near.openRaw(opened.resolve, opened.reject);
+  const channel = await opened.promise;
+  const sizes: number[] = [];
+  const { write } = socket;
+  socket.write = (bytes, done) => {
+    sizes.push(bytes.length);
+    return write.call(socket, bytes, done);
+  };
+  for (let i = 0; i < 35; i++) channel.send(new Uint8Array(100));
+  const reader = (await accepted.promise).readable.getReader({ mode: "byob" });
+  const min = 3_500;
+  await within(reader.read(new Uint8Array(min), { min }), "the values");
+  assertEquals(sizes.length, 1, `the writes have ${sizes} bytes`);
+  await near.close();
+  await far.close();
   await close();
 });

@@ -21,6 +21,7 @@ import type { Transport } from "../../types.ts";
 import type {
   AbortableTransport,
   DividedTransport,
+  GatheringTransport,
   KeepAliveMeans,
   KeptTransport,
 } from "../types.ts";
@@ -139,6 +140,11 @@ class WebSocketConnection
       },
       ping: () => void this.#ping(),
     };
+  }
+
+  /** What the connection says about early writes. */
+  get earlyWrite(): number | undefined {
+    return (this.#inner as Partial<GatheringTransport>).earlyWrite;
   }
 
   async read(): Promise<Uint8Array | null> {

@@ -21,7 +21,7 @@ import { MuxError } from "../../errors.ts";
 import { qmux } from "../../session.ts";
 import type { Transport } from "../../types.ts";
 import { memoryTransports } from "../memory.ts";
-import type { AbortableTransport } from "../types.ts";
+import type { AbortableTransport, GatheringTransport } from "../types.ts";
 import { webSocketClient, webSocketServer } from "./connection.ts";
 import { Opcode } from "./frames.ts";
 
@@ -262,6 +262,16 @@ function serve() {
   const client = new ScriptedClient(far);
   return { server, client, far };
 }
+
+test("webSocketClient: it writes early when its connection says", () => {
+  const [near] = memoryTransports();
+  const inner = { ...near, earlyWrite: 9 };
+  const client: Partial<GatheringTransport> = webSocketClient(
+    inner,
+    new Uint8Array(0),
+  );
+  assertEquals(client.earlyWrite, 9);
+});
 
 test("webSocketServer: write() sends one message in one write, not masked", async () => {
   const { server, client } = serve();
