@@ -24,8 +24,8 @@
  *
  * @module
  */
-// First: with these modules, all others are named (ARCHITECTURE.md, "Modules are
-// named at once").
+// Imported first, because these name all other modules (ARCHITECTURE.md, "Modules
+// are named at once").
 import "./codec/internal.ts";
 import "./mux/internal.ts";
 import "./rpc/internal.ts";

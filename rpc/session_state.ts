@@ -1,4 +1,4 @@
-import type { ValueWeight } from "../codec/internal.ts";
+import type { Codec, ValueWeight } from "../codec/internal.ts";
 import {
   type MemoryAccount,
   originOf,
@@ -43,6 +43,8 @@ export class SessionState {
    * the protocol that the reference does not have are used only with such peers.
    */
   peerExtended = false;
+  /** The codec of the latest call of the peer; undefined before the first. */
+  peerCodec: Codec | undefined;
   /** Whether the peer has asked not to be pinged. */
   peerRefusesPings = false;
   /** Whether this side asks the peer not to ping it; set before the first call. */
@@ -69,6 +71,7 @@ export class SessionState {
   #loading: Promise<Receiving> | undefined;
   /** What continues calls, once it was loaded. */
   continuing: Continuing | undefined;
+  #loadingContinuing: Promise<unknown> | undefined;
   /** The module without which something cannot be sent: closing waits for it. */
   loadingToSend: Promise<unknown> | undefined;
   /** Made with the first function that the peer lends. */
@@ -174,12 +177,15 @@ export class SessionState {
    *
    * @throws {RpcError} `load-failed`
    */
-  async loadContinuing(): Promise<void> {
-    try {
-      this.continuing = await import("./client/continued_call.ts");
-    } catch (cause) {
-      throw loadFailed("receive response", cause);
-    }
+  loadContinuing(): Promise<unknown> {
+    return this.#loadingContinuing ??= import("./client/continued_call.ts")
+      .then(
+        (continuing) => this.continuing = continuing,
+        (cause) => {
+          this.#loadingContinuing = undefined;
+          throw loadFailed("receive response", cause);
+        },
+      );
   }
 
   /** The functions that the peer lends to this side; to be loaded before. */

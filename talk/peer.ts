@@ -419,7 +419,14 @@ export class Peer<C extends Carried = Carried>
     const [first = codec] = codecs;
     const common = { maxValueSize, account, state, callStacks };
     this.#client = new Client(channels, { codec: first, ...common });
-    raw.onSilence = () => this.#client.ping();
+    let other: Client | undefined;
+    raw.onSilence = () => {
+      const { peerCodec = first } = state;
+      if (peerCodec === first) return this.#client.ping();
+      // The peer may accept no other codec than that of its calls.
+      other ??= new Client(channels, { codec: peerCodec, ...common });
+      return other.ping();
+    };
     const report = this.#report = (error, selector) => {
       try {
         onError(error, { peer: this, selector });
@@ -755,6 +762,7 @@ export class Peer<C extends Carried = Carried>
     if (options.drainTimeout) await this.#drain(options.drainTimeout, options);
     const { loadingToSend } = this.#state;
     if (loadingToSend !== undefined) {
+      this.#refuseCalls();
       await settlesWithin(LOAD_TIMEOUT, loadingToSend);
     }
     // The session may have ended by itself.
@@ -767,10 +775,15 @@ export class Peer<C extends Carried = Carried>
     await this.close();
   }
 
-  /** Waits until no call is in progress, or the wait ends early. */
-  async #drain(timeout: number, { signal }: CloseOptions): Promise<void> {
+  /** Lets neither side begin a call: the session is about to close. */
+  #refuseCalls(): void {
     this.#draining = true;
     this.#server.refuse();
+  }
+
+  /** Waits until no call is in progress, or the wait ends early. */
+  async #drain(timeout: number, { signal }: CloseOptions): Promise<void> {
+    this.#refuseCalls();
     let ended = false;
     const early = Promise.withResolvers<void>();
     const end = () => {

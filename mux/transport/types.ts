@@ -85,8 +85,8 @@ export interface TlsListenOptions {
   /**
    * Whether clients have to have a certificate (`"required"`), may have one
    * (`"optional"`), or are not asked (`"none"`). One that is neither issued by `ca`
-   * nor listed in `pin` is refused. It must be given with `ca` or `pin`. Default:
-   * `"none"`.
+   * nor listed in `pin` is refused. Required if `ca` or `pin` is given.
+   * Default: `"none"`.
    */
   clientCert?: "none" | "optional" | "required" | undefined;
   /** The certificates of the authorities that issue those of clients. Default: none. */

@@ -180,7 +180,7 @@ export class FrameQueue implements FrameSender, DeferringWriter {
   /** Where it begins, and where it ends; -1 if it may not be shared, or has left. */
   #dataAt = 0;
   #dataEnd = -1;
-  /** How many writes large DATA does not gather in, as a small value was sent. */
+  /** For how many more writes large DATA does not gather, because of a small value. */
   #besideSmall = 0;
   /**
    * The other buffer: one is filled while the other is written. It is made when that

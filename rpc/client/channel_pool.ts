@@ -134,7 +134,7 @@ export class ChannelPool {
   /** How many channels the peer has room for, if it has refused one. */
   #room = Infinity;
   #watching = false;
-  /** Channels of pings that are being opened: one at most. */
+  /** Channels of pings. */
   #pings = 0;
   /** What the calls of the session share; set by the client that uses the pool. */
   session: SessionState | undefined;
@@ -212,25 +212,27 @@ export class ChannelPool {
   }
 
   /**
-   * Opens a channel that no call can take, and closes it again: the answer to OPEN is
-   * a sign of life. A call would need two more writes, and would make the peer load
-   * what answers calls.
+   * Opens a channel for a ping, whatever calls have taken. When the ping has ended,
+   * call {@linkcode pingEnded}.
    *
-   * @returns whether the peer was asked: there may be no memory for a channel
+   * @returns whether there is memory for one
    */
-  ping(): boolean {
-    // The last one was not answered, and still asks.
-    if (this.#pings > 0) return true;
+  openForPing(
+    opened: (channel: RawChannel) => void,
+    failed: (error: unknown) => void,
+  ): boolean {
+    let canOpen = true;
     this.#pings++;
-    let asked = true;
-    this.#session.openRaw((channel) => {
-      this.#pings--;
-      channel.discard();
-    }, () => {
-      this.#pings--;
-      asked = false;
+    this.#session.openRaw(opened, (error) => {
+      canOpen = false;
+      failed(error);
     }, true);
-    return asked;
+    return canOpen;
+  }
+
+  /** A ping has ended, and its channel is closed. */
+  pingEnded(): void {
+    this.#pings--;
   }
 
   /** Removes a call from the queue: it fails with `reason`. */

@@ -1,4 +1,5 @@
 import type { Carried, ValueWriter } from "../../codec/internal.ts";
+import { RpcError } from "../errors.ts";
 import { remoteOf } from "../remote/remote.ts";
 import type { Remote } from "../remote/types.ts";
 import type { SessionState } from "../session_state.ts";
@@ -9,7 +10,7 @@ import {
   withDeadline,
 } from "../wire/headers.ts";
 import { checkMeta, checkTrace, type Metadata } from "../wire/metadata.ts";
-import { checkSelector } from "../wire/selector.ts";
+import { checkSelector, PING_SELECTOR } from "../wire/selector.ts";
 import { isValueStream } from "../wire/value_source.ts";
 import { CallContext, type ClientOptions } from "./call_context.ts";
 import { type TimeLimit, timeLimitOf } from "./call_limits.ts";
@@ -45,6 +46,13 @@ interface TimedHeader {
   bytes: Uint8Array | undefined;
 }
 
+/** A call whose outcome has a place in no stack. */
+class PingCall extends ValueCall {
+  override fail(reason: unknown): void {
+    this.giveUp(reason);
+  }
+}
+
 /** Makes calls over a session, each on a channel of its own. */
 export class Client implements PooledCaller {
   readonly [channelPool]: ChannelPool;
@@ -56,6 +64,8 @@ export class Client implements PooledCaller {
   readonly #headers: (Map<string, Uint8Array> | undefined)[] = [];
   /** The headers of calls with a time limit, by selector. */
   #timedHeaders: Map<string, TimedHeader> | undefined;
+  /** The ping that was not answered yet. */
+  #ping: PingCall | undefined;
 
   /** Makes a client. Several clients may share a pool. */
   constructor(channels: ChannelPool, options: ClientOptions) {
@@ -94,14 +104,32 @@ export class Client implements PooledCaller {
   }
 
   /**
-   * Asks the peer for a sign of life.
+   * Asks the peer for a sign of life, on a channel that no call can take.
    *
    * @returns whether it was asked; undefined if it is not known to be extended
    */
   ping(): boolean | undefined {
-    const { state, channels } = this.#context;
+    const { state, channels, messages } = this.#context;
     if (!state.peerExtended) return undefined;
-    return !state.peerRefusesPings && channels.ping();
+    if (state.peerRefusesPings) return false;
+    // One at a time: whatever keeps the last one may not keep this one.
+    this.#ping?.giveUp(new RpcError("cancelled", "Ping was not answered"));
+    // The session sees the answer, which is a byte of any kind.
+    const ended = () => {
+      if (this.#ping === call) this.#ping = undefined;
+      channels.pingEnded();
+    };
+    const outcome = { resolve: ended, reject: ended };
+    const call: PingCall = new PingCall(PING_SELECTOR, this.#context, outcome);
+    const request = messages.store(this.#encode(call, null, false));
+    this.#ping = call;
+    return channels.openForPing((channel) => {
+      messages.unstore();
+      call.run(channel, request, undefined);
+    }, (error) => {
+      messages.unstore();
+      call.fail(error);
+    });
   }
 
   #start(call: PendingCall, args: unknown, options?: CallOptions): void {

@@ -305,6 +305,7 @@ export abstract class PendingCall<T = unknown>
 
   /** Whether the peer, which is called back, is the cause of an error. */
   #isPeersFault(error: unknown): boolean {
+    if (error instanceof RpcError && error.code === "load-failed") return false;
     // Before that, the arguments were encoded: those are the program's.
     return this.#state.name !== "opening" || error instanceof MuxError ||
       error instanceof RpcError && error.code === "limit-exceeded";

@@ -140,9 +140,13 @@ export class StreamedArguments {
     const { codec, messages, state } = this.#context;
     // Loaded on first use: the producers of few programs fail.
     const loading = state.loadingToSend = import("./failed_arguments.ts");
-    const { addTrailer } = await loading;
-    const message = messages.begin();
-    addTrailer(message, codec, { reason }, state.maxMetaSize);
-    await messages.send(this.#channel, message);
+    try {
+      const { addTrailer } = await loading;
+      const message = messages.begin();
+      addTrailer(message, codec, { reason }, state.maxMetaSize);
+      await messages.send(this.#channel, message);
+    } finally {
+      if (state.loadingToSend === loading) state.loadingToSend = undefined;
+    }
   }
 }

@@ -270,8 +270,9 @@ export class Server {
   }
 
   /** Learns from a call header what the peer is. */
-  #meet({ extended, refusesPings }: Request): void {
+  #meet({ extended, refusesPings, context }: Request): void {
     const { state } = this.#options;
+    state.peerCodec = context.codec;
     if (extended) state.peerExtended = true;
     if (refusesPings) state.peerRefusesPings = true;
   }

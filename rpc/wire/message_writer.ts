@@ -79,7 +79,7 @@ export class MessageWriter {
 
   /**
    * A buffer for each message would cost more than the rest of a small call, unless
-   * it is the only one: the first call in a while.
+   * it is the only one: a ping, or the first call in a while.
    */
   #copy(message: Uint8Array): Uint8Array {
     this.#stored++;

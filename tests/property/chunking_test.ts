@@ -26,6 +26,8 @@ import {
   values,
 } from "../support/wire.ts";
 import { within } from "../support/within.ts";
+// A call is not begun if the session ends while this is loaded.
+import "../../rpc/internal_server.ts";
 
 /** A transport that keeps a copy of all that is written to it. */
 function recording(inner: Transport, tape: Uint8Array[]): Transport {

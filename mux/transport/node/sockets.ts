@@ -360,11 +360,21 @@ async function listenAtPath(
 function bindError(error: Error & { code?: string }, path: string): Error {
   const fs = requiredModule<FsModule>("node:fs");
   const folder = path.replace(/[^/]*$/, "") || ".";
-  if (error.code !== "EACCES" || fs.existsSync(folder)) return error;
+  if (error.code !== "EACCES" || !isMissing(fs, folder)) return error;
   return Object.assign(
     new Error(`no such folder: "${folder}"`, { cause: error }),
     { name: "NotFound", code: "ENOENT" },
   );
+}
+
+/** Whether nothing is at a path, as far as this user may look. */
+function isMissing(fs: FsModule, path: string): boolean {
+  try {
+    fs.lstatSync(path);
+    return false;
+  } catch (error) {
+    return (error as { code?: string }).code === "ENOENT";
+  }
 }
 
 /** What Node and Bun do with socket files: they have no locks. */
