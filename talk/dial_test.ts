@@ -134,7 +134,7 @@ Deno.test("dial(): the error for a bad address names the expected form", async (
     "unix://": "expected unix:/path",
     "stdio:file": "expected stdio:",
     // Bun would use the path up to the zero character.
-    "unix:/tmp/a\0b": "expected unix:/path",
+    "unix:/a\0b": "expected unix:/path",
     "unix:\0": "expected unix:/path",
   };
   for (const [address, expected] of Object.entries(addresses)) {

@@ -4,54 +4,17 @@
  */
 import { type Callback, CallError, handlerFrom, RpcError } from "@qtalk/qtalk";
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { type Gate, gatedLoading } from "../../tests/support/gated_loading.ts";
 import { type Harness, test } from "../../tests/support/harness.ts";
 import { turn, within } from "../../tests/support/within.ts";
 import type { Peer } from "../../talk/mod.ts";
-import { SessionState } from "../session_state.ts";
 
 type Fn = Callback<(n: number) => number>;
 
 const double = (n: number) => 2 * n;
 
-/** What takes the place of loading. */
-interface Gate {
-  /** How many times the module was asked for. */
-  readonly asked: number;
-  /** Resolves when the first has. */
-  readonly begun: Promise<void>;
-  /** Lets all of them have it. */
-  open(): void;
-  /** Fails for all of them, and lets the next ones have it. */
-  fail(): void;
-}
-
-/** Keeps the module from sessions until the gate opens. */
-function gated(t: Harness): Gate {
-  const load = SessionState.prototype.loadReceiving;
-  const begun = Promise.withResolvers<void>();
-  const gate = Promise.withResolvers<void>();
-  gate.promise.catch(() => {});
-  let asked = 0;
-  let isBroken = false;
-  SessionState.prototype.loadReceiving = async function () {
-    asked++;
-    begun.resolve();
-    if (!isBroken) await gate.promise;
-    return await load.call(this);
-  };
-  t.defer(() => void (SessionState.prototype.loadReceiving = load));
-  return {
-    get asked() {
-      return asked;
-    },
-    begun: begun.promise,
-    open: gate.resolve,
-    fail() {
-      isBroken = true;
-      gate.reject(new RpcError("load-failed", "Cannot receive function: gone"));
-    },
-  };
-}
+const gated = (t: Harness) =>
+  gatedLoading(t, "loadReceiving", "Cannot receive function: gone");
 
 /** Waits until a peer lends that many functions. */
 async function lends(peer: Peer, count: number): Promise<void> {

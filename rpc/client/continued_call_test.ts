@@ -1,9 +1,9 @@
 import { type Handler, RpcError } from "@qtalk/qtalk";
 import { assertEquals, assertRejects } from "@std/assert";
+import { gatedLoading } from "../../tests/support/gated_loading.ts";
 import { type Harness, test } from "../../tests/support/harness.ts";
 import { parseTable, reachable } from "../../tests/support/state_table.ts";
 import { within } from "../../tests/support/within.ts";
-import { SessionState } from "../session_state.ts";
 import {
   type ContinuedCallEvent,
   type ContinuedCallState,
@@ -43,33 +43,8 @@ Deno.test("nextContinuedCall: no event leads back to open, and close ends every 
 
 // While the module is being loaded, and when it cannot be.
 
-/** Keeps the module from sessions until the gate opens; the first error is for all. */
-function gated(t: Harness) {
-  const load = SessionState.prototype.loadContinuing;
-  const begun = Promise.withResolvers<void>();
-  const gate = Promise.withResolvers<void>();
-  gate.promise.catch(() => {});
-  let asked = 0;
-  let isBroken = false;
-  SessionState.prototype.loadContinuing = async function () {
-    asked++;
-    begun.resolve();
-    if (!isBroken) await gate.promise;
-    await load.call(this);
-  };
-  t.defer(() => void (SessionState.prototype.loadContinuing = load));
-  return {
-    get asked() {
-      return asked;
-    },
-    begun: begun.promise,
-    open: gate.resolve,
-    fail() {
-      isBroken = true;
-      gate.reject(new RpcError("load-failed", "Cannot receive response: gone"));
-    },
-  };
-}
+const gated = (t: Harness) =>
+  gatedLoading(t, "loadContinuing", "Cannot receive response: gone");
 
 /** Continues with the argument, and sends it as many values. */
 const count: Handler = async (call, respond) => {

@@ -76,7 +76,6 @@ interface FsModule {
     birthtime: Date;
   };
   unlinkSync(path: string): void;
-  existsSync(path: string): boolean;
 }
 
 /** Where a socket connects to. */
