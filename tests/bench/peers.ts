@@ -80,6 +80,7 @@ export async function findPeers(
     denoPeer("id_map", idMap, [
       ...CALLS,
       ...named("unix-64", "stdio-64", "ws", "tls-64", "worker", "payload"),
+      ...named("connections"),
     ]),
     denoPeer("http2", http2, named("unary-64", "bytes", "beside")),
     denoPeer("empty", empty, ["startup"]),
