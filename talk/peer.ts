@@ -274,6 +274,16 @@ export function resolveLimits(
 }
 
 /**
+ * The codec of peers whose programs name none: one for all, because a codec keeps
+ * nothing between two values, and takes 2 kB.
+ */
+let usual: Codec | undefined;
+
+function usualCodec(): Codec {
+  return usual ??= json();
+}
+
+/**
  * Checks the options of a peer.
  *
  * @throws {RangeError} if a limit is out of range
@@ -398,7 +408,7 @@ export class Peer<C extends Carried = Carried>
   constructor(session: Session, options: PeerOptions<C> = {}) {
     checkPeerOptions(options);
     const {
-      codec = json(),
+      codec = usualCodec(),
       codecs = [codec],
       handler: fallback = notFound,
       onError = errorPrinter(),

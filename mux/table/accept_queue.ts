@@ -19,8 +19,9 @@ interface Waiter<T> {
 export class AcceptQueue<Open, Accepted> {
   readonly #limit: number;
   readonly #accept: (open: Open, waited: boolean) => Accepted;
-  readonly #opens = new Queue<Open>();
-  readonly #waiters = new Queue<Waiter<Accepted>>();
+  // Both are made when something waits: with a handler, nothing ever does.
+  #opens: Queue<Open> | undefined;
+  #waiters: Queue<Waiter<Accepted>> | undefined;
   #handler: ((channel: Accepted) => void) | undefined;
   #ended = false;
 
@@ -41,16 +42,17 @@ export class AcceptQueue<Open, Accepted> {
 
   /** OPENs that wait. */
   get length(): number {
-    return this.#opens.length;
+    return this.#opens?.length ?? 0;
   }
 
   /** Takes an OPEN; returns false if the queue is full. */
   push(open: Open): boolean {
-    const waiter = this.#waiters.shift();
+    const waiter = this.#waiters?.shift();
     if (waiter !== undefined) waiter.resolve(this.#accept(open, false));
     else if (this.#handler) this.#handler(this.#accept(open, false));
-    else if (this.#opens.length < this.#limit) this.#opens.push(open);
-    else return false;
+    else if (this.length < this.#limit) {
+      (this.#opens ??= new Queue()).push(open);
+    } else return false;
     return true;
   }
 
@@ -61,7 +63,7 @@ export class AcceptQueue<Open, Accepted> {
    * waits
    */
   handle(handler: (channel: Accepted) => void): void {
-    if (this.#handler !== undefined || this.#waiters.length > 0) {
+    if (this.#handler !== undefined || this.#waiters?.length) {
       throw new MuxError(
         "invalid-state",
         `Cannot accept channels: ${
@@ -72,10 +74,10 @@ export class AcceptQueue<Open, Accepted> {
       );
     }
     this.#handler = handler;
-    let open = this.#opens.shift();
+    let open = this.#opens?.shift();
     while (open !== undefined) {
       handler(this.#accept(open, true));
-      open = this.#opens.shift();
+      open = this.#opens?.shift();
     }
   }
 
@@ -107,8 +109,8 @@ export class AcceptQueue<Open, Accepted> {
   /** Ends all iterators and drops the OPENs that wait; returns them. */
   end(): Open[] {
     this.#ended = true;
-    const dropped = [...this.#opens];
-    this.#opens.clear();
+    const dropped = [...this.#opens ?? []];
+    this.#opens = undefined;
     this.#dismiss(() => true);
     return dropped;
   }
@@ -123,19 +125,19 @@ export class AcceptQueue<Open, Accepted> {
 
   #next(owner: object): Promise<Accepted | undefined> {
     return new Promise((resolve) => {
-      const open = this.#opens.shift();
+      const open = this.#opens?.shift();
       if (open !== undefined) resolve(this.#accept(open, true));
       else if (this.#ended) resolve(undefined);
-      else this.#waiters.push({ owner, resolve });
+      else (this.#waiters ??= new Queue()).push({ owner, resolve });
     });
   }
 
   #dismiss(predicate: (waiter: Waiter<Accepted>) => boolean): void {
-    const waiters = [...this.#waiters];
-    this.#waiters.clear();
-    for (const waiter of waiters) {
+    const waiters = this.#waiters;
+    this.#waiters = undefined;
+    for (const waiter of waiters ?? []) {
       if (predicate(waiter)) waiter.resolve(undefined);
-      else this.#waiters.push(waiter);
+      else (this.#waiters ??= new Queue()).push(waiter);
     }
   }
 }

@@ -17,6 +17,9 @@ export const ONLY_TRAILER: ResponseExtension = { keptIds: [], trailer: true };
 /** As the first, for a call that becomes bytes: no functions follow. */
 export const BYTES_FOLLOW: ResponseExtension = { keptIds: [] };
 
+/** All sessions have the same: no response is stored. */
+const MESSAGES = new MessageWriter();
+
 /** Whose response is encoded. */
 export interface ResponseOwner {
   /** Reports an error of which the caller learns nothing. */
@@ -28,14 +31,13 @@ export class ResponseWriter {
   readonly #codec: Codec;
   readonly #prefix: () => string;
   readonly #refusesPings: boolean;
-  readonly #messages = new MessageWriter();
   /** The limit for the metadata of a response, in bytes. */
   readonly maxMetaSize: number;
   /** The header of most responses. */
   #mostUsual: Uint8Array | undefined;
   /** The usual headers, those without an error, by what they say in addition. */
-  readonly #returned = new Map<ResponseExtension | undefined, Uint8Array>();
-  readonly #continued = new Map<ResponseExtension | undefined, Uint8Array>();
+  #returned: Map<ResponseExtension | undefined, Uint8Array> | undefined;
+  #continued: Map<ResponseExtension | undefined, Uint8Array> | undefined;
   #carriesBytes: boolean | undefined;
 
   /**
@@ -73,7 +75,7 @@ export class ResponseWriter {
     const failure = values.length === 1 && values[0] instanceof Error
       ? values[0]
       : undefined;
-    const message = this.#messages.begin();
+    const message = MESSAGES.begin();
     if (failure !== undefined) {
       const codec = this.#codec;
       const lost = addErrorHeader(
@@ -105,14 +107,14 @@ export class ResponseWriter {
    * @param bytes whether it is sent as it is
    */
   value(value: unknown, bytes = false): ValueWriter {
-    const message = this.#messages.begin();
+    const message = MESSAGES.begin();
     this.#addValue(message, value, bytes);
     return message;
   }
 
   /** As {@linkcode value}, for the first value of a stream in another form. */
   valueInForm(value: unknown, bytes: boolean): ValueWriter {
-    const message = this.#messages.begin();
+    const message = MESSAGES.begin();
     addForm(message, this.#codec, bytes);
     this.#addValue(message, value, bytes);
     return message;
@@ -133,7 +135,7 @@ export class ResponseWriter {
     owner: ResponseOwner,
     meta: Metadata | undefined,
   ): ValueWriter {
-    const message = this.#messages.begin();
+    const message = MESSAGES.begin();
     const lost = addTrailer(
       message,
       this.#codec,
@@ -151,7 +153,7 @@ export class ResponseWriter {
     message: ValueWriter,
     signal?: AbortSignal,
   ): Promise<void> | undefined {
-    return this.#messages.send(channel, message, signal);
+    return MESSAGES.send(channel, message, signal);
   }
 
   #addHeader(
@@ -169,7 +171,9 @@ export class ResponseWriter {
     if (!isUsual) {
       return message.add(this.#codec, this.#headerValue(continued, extension));
     }
-    const usual = continued ? this.#continued : this.#returned;
+    const usual = continued
+      ? this.#continued ??= new Map()
+      : this.#returned ??= new Map();
     let header = usual.get(extension);
     if (header === undefined) {
       header = this.#encoded(continued, extension);

@@ -6,6 +6,16 @@ import type { RawChannel } from "../../mux/internal.ts";
 const BLOCK_SIZE = 4 * 1024;
 
 /**
+ * What messages are encoded with. All sessions share it, because a message is copied
+ * before the program goes on: with one for each session, a call over one of a
+ * thousand connections found a writer, its views and its buffer that had left the
+ * processor's cache long ago, and each session kept up to 128 KiB.
+ *
+ * Undefined before the first message, and while it is in use.
+ */
+let free: ValueWriter | undefined;
+
+/**
  * Encodes and sends messages on the channels of one session, using one buffer
  * where possible.
  *
@@ -13,8 +23,6 @@ const BLOCK_SIZE = 4 * 1024;
  * value's `toJSON()` may make calls), nor while a message waits for credit.
  */
 export class MessageWriter {
-  /** Undefined before the first message, and while it is in use. */
-  #free: ValueWriter | undefined;
   /** Where messages are stored side by side, and how much of it is used. */
   #block: Uint8Array | undefined;
   #blockLength = 0;
@@ -23,8 +31,8 @@ export class MessageWriter {
 
   /** An empty message, to be given to {@linkcode send} or {@linkcode store}. */
   begin(): ValueWriter {
-    const writer = this.#free ?? new ValueWriter();
-    this.#free = undefined;
+    const writer = free ?? new ValueWriter();
+    free = undefined;
     writer.begin();
     return writer;
   }
@@ -35,7 +43,7 @@ export class MessageWriter {
    */
   store(writer: ValueWriter): Uint8Array {
     const stored = this.#copy(writer.message());
-    this.#free = writer;
+    free = writer;
     return stored;
   }
 
@@ -57,14 +65,14 @@ export class MessageWriter {
     const bytes = message instanceof Uint8Array ? message : message.message();
     const waiting = channel.send(bytes);
     if (waiting === undefined) {
-      if (message !== bytes) this.#free = message as ValueWriter;
+      if (message !== bytes) free = message as ValueWriter;
       return undefined;
     }
     if (message instanceof ValueWriter && message.isLarge) {
       // A very large buffer is held weakly from then on.
       waiting.then(() => {
         message.begin();
-        this.#free = message;
+        free = message;
       }, () => {});
     }
     return signal === undefined

@@ -15,6 +15,7 @@ import type {
 } from "../types.ts";
 import { untilAborted } from "../../../time_limit.ts";
 import { hostPort, parseHostPort, parseRemote } from "../address_forms.ts";
+import { view } from "../../../view.ts";
 import type { Transport } from "../../types.ts";
 
 /** What this module uses of a `Deno.Conn`. */
@@ -148,7 +149,7 @@ class ConnTransport implements KeptTransport, KeepAliveMeans {
     const buffer = this.#buffer;
     // The socket is drained, so the event loop runs before more arrives.
     if (read < buffer.length) this.#sinceBreak = 0;
-    const bytes = buffer.subarray(0, read);
+    const bytes = view(buffer, 0, read);
     this.#resize(read);
     return bytes;
   };
