@@ -200,8 +200,10 @@ export class FrameQueue implements FrameSender, DeferringWriter {
    */
   #undeferred = 0;
   #nextUndeferred = 1;
-  readonly #dataSources = new Queue<DataSource>();
-  #creditSources: CreditSource[] = [];
+  // Both are made when a channel needs them: small calls never do, and of a thousand
+  // sessions each is out of the processor's cache when it is looked at.
+  #dataSources: Queue<DataSource> | undefined;
+  #creditSources: CreditSource[] | undefined;
   #idle: PromiseWithResolvers<void> | undefined;
   #gathering: Promise<void> | undefined;
   /** Resolves when the buffer being filled has been written. */
@@ -336,13 +338,13 @@ export class FrameQueue implements FrameSender, DeferringWriter {
 
   scheduleData(source: DataSource): void {
     if (this.#state === "stopped") return;
-    this.#dataSources.push(source);
+    (this.#dataSources ??= new Queue()).push(source);
     this.#wake();
   }
 
   scheduleCredit(source: CreditSource): void {
     if (this.#state === "stopped") return;
-    this.#creditSources.push(source);
+    (this.#creditSources ??= []).push(source);
     this.#wake();
   }
 
@@ -391,8 +393,7 @@ export class FrameQueue implements FrameSender, DeferringWriter {
     this.#deferred?.writerEnded();
     this.#buffer = this.#spare = NO_BUFFER;
     this.#length = this.#start;
-    this.#dataSources.clear();
-    this.#creditSources = [];
+    this.#dataSources = this.#creditSources = undefined;
     this.#currentWritten?.resolve();
     this.#filledWritten?.resolve();
     this.#idle?.resolve();
@@ -464,9 +465,15 @@ export class FrameQueue implements FrameSender, DeferringWriter {
   #mayDefer(): boolean {
     const size = this.#length - this.#start;
     return size === this.#deferredSize && size <= MOST_DEFERRED &&
-      this.#dataSources.length === 0 && this.#creditSources.length === 0 &&
+      !this.#hasSources &&
       this.#filledWritten === undefined && this.#idle === undefined &&
       this.#deferred !== undefined;
+  }
+
+  /** Whether channels wait to be asked for frames. */
+  get #hasSources(): boolean {
+    return (this.#dataSources?.length ?? 0) > 0 ||
+      (this.#creditSources?.length ?? 0) > 0;
   }
 
   #defer(): void {
@@ -501,10 +508,9 @@ export class FrameQueue implements FrameSender, DeferringWriter {
     this.#currentWritten = undefined;
     this.#spare = this.#exchange?.() ??
       this.#retention.retain(this.#spare, this.#spareLength);
-    const more = this.#length > this.#start || this.#dataSources.length > 0 ||
-      this.#creditSources.length > 0;
-    if (more) this.#gathering = this.#gather();
-    else this.#rest();
+    if (this.#length > this.#start || this.#hasSources) {
+      this.#gathering = this.#gather();
+    } else this.#rest();
   };
 
   readonly #onFailed = (error: unknown): void => {
@@ -525,17 +531,22 @@ export class FrameQueue implements FrameSender, DeferringWriter {
 
   /** Adds the credit to return, then DATA of waiting channels, in order. */
   #fill(): void {
-    for (let i = 0; i < this.#creditSources.length; i++) {
-      const source = this.#creditSources[i]!;
-      const credit = source.takeCredit();
-      if (credit > 0) this.#windowAdjust(source.remoteId, credit);
+    const credits = this.#creditSources;
+    if (credits !== undefined) {
+      for (let i = 0; i < credits.length; i++) {
+        const source = credits[i]!;
+        const credit = source.takeCredit();
+        if (credit > 0) this.#windowAdjust(source.remoteId, credit);
+      }
+      credits.length = 0;
     }
-    this.#creditSources.length = 0;
+    const waiting = this.#dataSources;
+    if (waiting === undefined) return;
     // At least one source: small DATA could fill every write and starve bulk.
-    let source = this.#dataSources.shift();
+    let source = waiting.shift();
     while (source !== undefined) {
-      if (source.pull()) this.#dataSources.push(source);
-      source = this.hasRoom ? this.#dataSources.shift() : undefined;
+      if (source.pull()) waiting.push(source);
+      source = this.hasRoom ? waiting.shift() : undefined;
     }
   }
 
