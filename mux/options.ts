@@ -160,6 +160,12 @@ const RANGES: Record<keyof SessionLimits, readonly [number, number]> = {
 };
 
 /**
+ * The limits of the session that was made last. Most sessions of a program have the
+ * same, and share them.
+ */
+let latest: ResolvedSessionOptions = DEFAULT_SESSION_OPTIONS;
+
+/**
  * Checks the options and fills in the defaults of the limits.
  *
  * @throws {RangeError} if an option is not an integer within its range, or
@@ -181,7 +187,9 @@ export function resolveOptions(
     resolved.maxWindowSize,
     resolved.initialWindowSize,
   );
-  return resolved;
+  const names = Object.keys(resolved) as (keyof SessionLimits)[];
+  if (names.some((name) => latest[name] !== resolved[name])) latest = resolved;
+  return latest;
 }
 
 function checkKeepAlive(keepAlive: SessionOptions["keepAlive"]): void {

@@ -1,6 +1,6 @@
 import { coarseTimer, type RepeatableTimer } from "../../time_limit.ts";
 import { DEFAULT_KEEP_ALIVE_OPTIONS, type SessionOptions } from "../options.ts";
-import type { Clock } from "./turns.ts";
+import { type Clock, SYSTEM_CLOCK } from "./turns.ts";
 
 /** Looks at the silence within the shorter of the two times. */
 const LOOKS = 5;
@@ -30,11 +30,12 @@ export function keepAliveOf(
     if (!isConnection) return undefined;
     if (isOnDeploy()) return "refused";
   }
-  const given = typeof option === "object" ? option : {};
+  // Most sessions share these.
+  if (typeof option !== "object") return DEFAULT_KEEP_ALIVE_OPTIONS;
   const { interval, timeout } = DEFAULT_KEEP_ALIVE_OPTIONS;
   return {
-    interval: given.interval ?? interval,
-    timeout: given.timeout ?? timeout,
+    interval: option.interval ?? interval,
+    timeout: option.timeout ?? timeout,
   };
 }
 
@@ -88,7 +89,7 @@ export interface WatchTime {
 
 const WATCH_TIME: WatchTime = {
   timer: coarseTimer,
-  now: () => performance.now(),
+  now: SYSTEM_CLOCK,
 };
 
 /**
