@@ -7,7 +7,13 @@ import {
   protocolError,
   sessionClosed,
 } from "./errors.ts";
-import { type Clock, nextPass, nextTurn, TurnBudget } from "./flow/turns.ts";
+import {
+  type Clock,
+  nextPass,
+  nextTurn,
+  SYSTEM_CLOCK,
+  TurnBudget,
+} from "./flow/turns.ts";
 import {
   keepAliveOf,
   SilenceWatch,
@@ -161,7 +167,7 @@ export class QmuxSession implements RawSession {
   constructor(
     transport: Duplex | Transport,
     options: SessionOptions = {},
-    clock: Clock = () => performance.now(),
+    clock: Clock = SYSTEM_CLOCK,
   ) {
     const resolved = resolveOptions(options);
     this.#clock = clock;

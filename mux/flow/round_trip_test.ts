@@ -5,7 +5,7 @@ import { RoundTrip } from "./windows.ts";
 function make(): { roundTrip: RoundTrip; pass: (time: number) => void } {
   let time = 1_000;
   return {
-    roundTrip: new RoundTrip(() => time),
+    roundTrip: new RoundTrip({ now: () => time }),
     pass: (more) => void (time += more),
   };
 }

@@ -3,6 +3,9 @@ import { Queue } from "../../queue.ts";
 /** A monotonic clock, in milliseconds. */
 export type Clock = () => number;
 
+/** The clock of sessions, but for those of tests: one function for all. */
+export const SYSTEM_CLOCK: Clock = () => performance.now();
+
 /**
  * A clock that reads the system's clock at most once a turn. Reading it costs as
  * much as queueing a frame, and one call would read it eight times.

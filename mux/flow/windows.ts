@@ -351,6 +351,12 @@ const EVERY_ONE = 16;
  */
 const LEFT_OUT = 15;
 
+/** What a {@linkcode RoundTrip} measures with. */
+interface RoundTripClock {
+  /** The time in milliseconds. */
+  now(): number;
+}
+
 /**
  * The shortest round trip of a session, measured on frames that the session
  * sends anyway. A probe is a frame that the peer needs before it can continue
@@ -363,7 +369,7 @@ const LEFT_OUT = 15;
  * CLOSE may cross it.
  */
 export class RoundTrip {
-  readonly #now: () => number;
+  readonly #clock: RoundTripClock;
   #shortest: number | undefined;
   #smoothed: number | undefined;
   /** The probe under way; there is one at a time. */
@@ -375,10 +381,10 @@ export class RoundTrip {
   /**
    * Starts without a measurement.
    *
-   * @param now a monotonic clock, in milliseconds
+   * @param clock a monotonic clock
    */
-  constructor(now: () => number) {
-    this.#now = now;
+  constructor(clock: RoundTripClock) {
+    this.#clock = clock;
   }
 
   /** The shortest round trip so far, in milliseconds; undefined before the first. */
@@ -401,7 +407,7 @@ export class RoundTrip {
       this.#toLeaveOut--;
       return;
     }
-    const now = this.#now();
+    const now = this.#clock.now();
     if (this.#probe === undefined || now - this.#probe.sentAt > PROBE_TIMEOUT) {
       this.#probe = { channelId, sentAt: now };
     }
@@ -414,7 +420,7 @@ export class RoundTrip {
    */
   probeAnswered(channelId: number, isOpen = false): void {
     if (this.#probe?.channelId !== channelId) return;
-    const ms = this.#now() - this.#probe.sentAt;
+    const ms = this.#clock.now() - this.#probe.sentAt;
     this.observe(ms);
     if (isOpen) {
       const before = this.#smoothed ?? ms;

@@ -1,7 +1,13 @@
 import { connectionLost, MuxError, sessionClosed } from "../errors.ts";
 import { MemoryAccount } from "../flow/memory_account.ts";
 import { joinPool } from "../flow/memory_pool.ts";
-import { type Clock, nextPass, nextTurn, TurnBudget } from "../flow/turns.ts";
+import {
+  type Clock,
+  nextPass,
+  nextTurn,
+  SYSTEM_CLOCK,
+  TurnBudget,
+} from "../flow/turns.ts";
 import { keepAliveOf } from "../flow/silence_watch.ts";
 import { resolveOptions, type SessionOptions } from "../options.ts";
 import type { RawChannel, RawSession } from "../raw.ts";
@@ -104,7 +110,7 @@ export class QuicSession implements RawSession, StreamHost {
   constructor(
     conn: QuicConnLike,
     options: SessionOptions = {},
-    clock: Clock = () => performance.now(),
+    clock: Clock = SYSTEM_CLOCK,
     tap?: SessionTap,
   ) {
     const resolved = resolveOptions(options);

@@ -128,20 +128,18 @@ export class ChannelTable implements FrameSink, ChannelHost {
       options.maxWindowSize,
     );
     this.#clock = new TurnClock(clock);
-    const now = () => this.#clock.now();
-    this.#roundTrip = new RoundTrip(now);
+    this.#roundTrip = new RoundTrip(this.#clock);
     this.#idle = new IdleBudget(options.maxIdleFrames);
     this.acceptQueue = new AcceptQueue(
       options.backlog,
       (open, waited) => this.#accept(open, waited),
     );
-    this.windows = {
-      maxSize: options.maxWindowSize,
-      budget: this.#budget,
-      roundTrip: () => this.#roundTrip.shortest,
-      observeRoundTrip: (ms) => this.#roundTrip.observe(ms),
-      now,
-    };
+    this.windows = new SharedByWindows(
+      options.maxWindowSize,
+      this.#budget,
+      this.#roundTrip,
+      this.#clock,
+    );
   }
 
   // --- Called by the session ---------------------------------------------------
@@ -546,6 +544,38 @@ export class ChannelTable implements FrameSink, ChannelHost {
       );
     }
     return channel;
+  }
+}
+
+/** What the windows of one session share: an object, and no closures. */
+class SharedByWindows implements WindowPolicy {
+  readonly maxSize: number;
+  readonly budget: WindowBudget;
+  readonly #roundTrip: RoundTrip;
+  readonly #clock: TurnClock;
+
+  constructor(
+    maxSize: number,
+    budget: WindowBudget,
+    roundTrip: RoundTrip,
+    clock: TurnClock,
+  ) {
+    this.maxSize = maxSize;
+    this.budget = budget;
+    this.#roundTrip = roundTrip;
+    this.#clock = clock;
+  }
+
+  roundTrip(): number | undefined {
+    return this.#roundTrip.shortest;
+  }
+
+  observeRoundTrip(ms: number): void {
+    this.#roundTrip.observe(ms);
+  }
+
+  now(): number {
+    return this.#clock.now();
   }
 }
 
