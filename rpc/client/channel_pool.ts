@@ -130,6 +130,8 @@ export class ChannelPool {
   readonly #queue = new Fifo<ChannelRequest>();
   /** Nested calls, and those that the peer had no slot for: they come first. */
   readonly #urgent = new Fifo<ChannelRequest>();
+  /** How many calls both have, and the bytes that these hold. */
+  #queued = 0;
   #queuedSize = 0;
   /** How many channels the peer has room for, if it has refused one. */
   #room = Infinity;
@@ -168,7 +170,7 @@ export class ChannelPool {
 
   /** How many calls wait in the queue. */
   get queued(): number {
-    return this.#queue.length + this.#urgent.length;
+    return this.#queued;
   }
 
   /** How many calls that are not nested can have a channel at the same time. */
@@ -183,7 +185,7 @@ export class ChannelPool {
    */
   take(nested = false): RawChannel | undefined {
     this.taken++;
-    if (this.#queue.length > 0 && !nested) return undefined;
+    if (this.#queued > 0 && this.#queue.length > 0 && !nested) return undefined;
     const channel = this.#takeSpare();
     if (channel !== undefined || this.#target > 0) {
       if (channel === undefined) this.#grow();
@@ -400,6 +402,7 @@ export class ChannelPool {
 
   #wait(request: ChannelRequest, queue: Fifo<ChannelRequest>): void {
     queue.push(request);
+    this.#queued++;
     this.#queuedSize += request.size;
     if (request.nested) {
       const { callQueueTimeout } = this.#limits;
@@ -414,6 +417,7 @@ export class ChannelPool {
 
   #leave(request: ChannelRequest): void {
     request.queue!.remove(request);
+    this.#queued--;
     this.#queuedSize -= request.size;
     request.cancelLimit?.();
   }
