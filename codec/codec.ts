@@ -84,7 +84,7 @@ export interface Codec<Carries extends Carried = Carried> {
 
 /** The buffer that {@linkcode Codec.encodeInto} writes to. */
 export interface ByteSink {
-  /** Returns room for `bytes` bytes, valid until the next call. */
+  /** Returns room for `bytes` bytes, of any content, valid until the next call. */
   reserve(bytes: number): Uint8Array<ArrayBuffer>;
   /** Keeps the first `bytes` bytes of the room. */
   commit(bytes: number): void;

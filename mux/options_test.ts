@@ -1,4 +1,9 @@
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
 import {
   DEFAULT_SESSION_OPTIONS,
   PACKET_LIMITS,
@@ -34,6 +39,13 @@ Deno.test("resolveOptions: a value replaces its own default only", () => {
       [name]: value,
     });
   }
+});
+
+Deno.test("resolveOptions: the same limits as before are the same object, others are not changed", () => {
+  const first = resolveOptions({ maxChannels: 5 });
+  assertStrictEquals(resolveOptions({ maxChannels: 5 }), first);
+  assertEquals(resolveOptions({ maxChannels: 6 }).maxChannels, 6);
+  assertEquals(first.maxChannels, 5);
 });
 
 Deno.test("resolveOptions: a value out of range is a RangeError that names the option", () => {

@@ -55,3 +55,28 @@ Deno.test("MessageWriter.store: the only message has a buffer of its own size, a
   assertStrictEquals(stored[1], stored[2]);
   for (const _ of stored) messages.unstore();
 });
+
+Deno.test("MessageWriter.begin: sessions encode in the same buffer, unless another one is in the middle of a message", () => {
+  const [one, other] = [new MessageWriter(), new MessageWriter()];
+  const { channel, resolve } = waitingChannel();
+  const sent = { send: () => undefined } as unknown as RawChannel;
+  const begin = (messages: MessageWriter, byte: number) => {
+    const writer = messages.begin();
+    writer.addRaw(Uint8Array.of(byte));
+    return writer;
+  };
+  const outer = begin(one, 1);
+  // As a call does that a value's toJSON() makes.
+  const inner = begin(other, 2);
+  other.send(sent, inner);
+  assertEquals([...outer.message()], [1]);
+  one.send(sent, outer);
+  const next = begin(other, 3);
+  assertStrictEquals(next, outer);
+  // While it waits for credit, its bytes must not change.
+  void other.send(channel, next);
+  const during = begin(one, 4);
+  assertEquals([...next.message(), ...during.message()], [3, 4]);
+  one.send(sent, during);
+  resolve();
+});
