@@ -23,10 +23,10 @@ import type { Caller } from "../types.ts";
 import {
   type CallExtension,
   decodeResponseHeader,
-  HeaderCache,
+  type HeaderCache,
   MAX_CALL_HEADER_SIZE,
   type ReceivedHeader,
-  useOfResponse,
+  responseHeaderCache,
 } from "../wire/headers.ts";
 import { MessageWriter } from "../wire/message_writer.ts";
 import { carriesBytes } from "../wire/value_source.ts";
@@ -78,7 +78,6 @@ export class CallContext {
   mayHaveFunctions = false;
   #carriesBytes: boolean | undefined;
   readonly #client: Caller;
-  readonly #decodeHeader: (bytes: Uint8Array) => ReceivedHeader;
 
   /** Makes the context of a client, which calls the functions in responses. */
   constructor(
@@ -96,12 +95,7 @@ export class CallContext {
     this.extension = extension;
     this.callSites = options.callStacks ? new CallSites() : undefined;
     this.channels = channels;
-    this.#decodeHeader = (bytes) => decodeResponseHeader(codec, bytes);
-    this.responseHeaders = new HeaderCache(
-      this.#decodeHeader,
-      state.rememberHeader,
-      useOfResponse,
-    );
+    this.responseHeaders = responseHeaderCache(codec, state.rememberHeader);
     this.#client = client;
   }
 
@@ -178,8 +172,8 @@ export class CallContext {
     header: ReceivedHeader | undefined,
     eofSent: boolean,
   ): (bytes: Uint8Array) => void {
-    const { state } = this;
-    const decode = this.#decodeHeader;
+    const { codec, state } = this;
+    const decode = (bytes: Uint8Array) => decodeResponseHeader(codec, bytes);
     const response = { header, decode, eofSent, caller: this.#client };
     let kept = new Uint8Array(0);
     let isLoading = false;

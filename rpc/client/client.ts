@@ -7,6 +7,7 @@ import type { CallOptions } from "../types.ts";
 import {
   type CallExtension,
   callHeaderValue,
+  sharedHeader,
   withDeadline,
 } from "../wire/headers.ts";
 import { checkMeta, checkTrace, type Metadata } from "../wire/metadata.ts";
@@ -62,6 +63,10 @@ export class Client implements PooledCaller {
    * value, and of such whose response may be continued.
    */
   readonly #headers: (Map<string, Uint8Array> | undefined)[] = [];
+  /** The one of them that was used last, which needs no look into the maps. */
+  #lastSelector: string | undefined;
+  #lastKind = 0;
+  #lastHeader: Uint8Array | undefined;
   /** The headers of calls with a time limit, by selector. */
   #timedHeaders: Map<string, TimedHeader> | undefined;
   /** The ping that was not answered yet. */
@@ -224,15 +229,15 @@ export class Client implements PooledCaller {
       }
     } else {
       const isList = Array.isArray(args) || args === null;
-      const headers = this
-        .#headers[(isList ? 0 : 1) + (mayContinue ? 2 : 0)] ??= new Map();
-      const header = headers.get(selector);
+      const kind = (isList ? 0 : 1) + (mayContinue ? 2 : 0);
+      const header = this.#knownHeader(selector, kind);
       if (header !== undefined) writer.addRaw(header);
       else {
+        const headers = this.#headers[kind] ??= new Map();
         const stream = isList ? undefined : false;
         this.#addHeader(writer, selector, stream, undefined);
         if (headers.size === HEADER_CACHE_SIZE) headers.clear();
-        headers.set(selector, writer.message().slice());
+        headers.set(selector, sharedHeader(writer.message()));
         if (mayContinue) {
           // Peers that forward learn it from the first one.
           writer.begin();
@@ -242,6 +247,17 @@ export class Client implements PooledCaller {
     }
     if (!streamed) writer.add(codec, args);
     return writer;
+  }
+
+  #knownHeader(selector: string, kind: number): Uint8Array | undefined {
+    if (selector === this.#lastSelector && kind === this.#lastKind) {
+      return this.#lastHeader;
+    }
+    const header = this.#headers[kind]?.get(selector);
+    if (header === undefined) return undefined;
+    this.#lastSelector = selector;
+    this.#lastKind = kind;
+    return this.#lastHeader = header;
   }
 
   /** What the IDs of the functions of this side begin with. */

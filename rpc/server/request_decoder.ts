@@ -12,12 +12,11 @@ import type { Caller } from "../types.ts";
 import {
   type CallHeader,
   decodeCallHeader,
-  decodeResponseHeader,
   foreignCodec,
-  HeaderCache,
+  type HeaderCache,
   type ReceivedHeader,
+  responseHeaderCache,
   SAME_CODEC,
-  useOfResponse,
 } from "../wire/headers.ts";
 import {
   DEFAULT_MAX_META_SIZE,
@@ -64,11 +63,7 @@ export class CodecContext {
 
   /** Decodes the headers of responses that are forwarded. */
   get responseHeaders(): HeaderCache<ReceivedHeader> {
-    return this.#responseHeaders ??= new HeaderCache(
-      (bytes) => decodeResponseHeader(this.codec, bytes),
-      undefined,
-      useOfResponse,
-    );
+    return this.#responseHeaders ??= responseHeaderCache(this.codec);
   }
 
   /**

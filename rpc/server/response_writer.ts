@@ -4,6 +4,7 @@ import { addErrorHeader, addForm, addTrailer } from "../wire/error_header.ts";
 import {
   type ResponseExtension,
   responseHeaderValue,
+  sharedHeader,
 } from "../wire/headers.ts";
 import { MessageWriter } from "../wire/message_writer.ts";
 import type { Metadata } from "../wire/metadata.ts";
@@ -188,7 +189,7 @@ export class ResponseWriter {
   ): Uint8Array {
     const writer = new ValueWriter();
     writer.add(this.#codec, this.#headerValue(continued, extension));
-    return writer.message().slice();
+    return sharedHeader(writer.message());
   }
 
   #headerValue(

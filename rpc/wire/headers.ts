@@ -329,7 +329,7 @@ function decodeResponse(codec: Codec, bytes: Uint8Array): ReceivedHeader {
  * For how long a response header may be used again: programs get details and
  * metadata, and may change them.
  */
-export function useOfResponse({ about, meta }: ReceivedHeader): HeaderUse {
+function useOfResponse({ about, meta }: ReceivedHeader): HeaderUse {
   return about?.details === undefined && meta === undefined ? "long" : "never";
 }
 
@@ -449,6 +449,47 @@ interface Entry<T> {
   header: T;
 }
 
+/** The entry that was made last, of the caches that have this. */
+interface LatestEntry<T> {
+  entry: Entry<T> | undefined;
+}
+
+/** By the codec that has decoded it. */
+const LATEST_RESPONSES = new WeakMap<Codec, LatestEntry<ReceivedHeader>>();
+
+/**
+ * Makes the cache of the response headers in a codec. Most peers of a program say the
+ * same, and then their sessions have one entry for all: with one for each, it had left
+ * the processor's cache before the next call of one of a thousand sessions.
+ *
+ * @param onEntry as for {@linkcode HeaderCache}
+ */
+export function responseHeaderCache(
+  codec: Codec,
+  onEntry?: () => void,
+): HeaderCache<ReceivedHeader> {
+  let latest = LATEST_RESPONSES.get(codec);
+  if (latest === undefined) {
+    LATEST_RESPONSES.set(codec, latest = { entry: undefined });
+  }
+  const decode = (bytes: Uint8Array) => decodeResponseHeader(codec, bytes);
+  return new HeaderCache(decode, onEntry, useOfResponse, latest);
+}
+
+/** The encoded header that {@linkcode sharedHeader} got last. */
+let latestHeader: Uint8Array | undefined;
+
+/**
+ * Returns an encoded header of this side that is to be kept: if another session has
+ * kept the same last, what that has.
+ */
+export function sharedHeader(bytes: Uint8Array): Uint8Array {
+  const latest = latestHeader;
+  return latest !== undefined && equal(latest, bytes)
+    ? latest
+    : latestHeader = bytes.slice();
+}
+
 /**
  * Caches decoded headers. A session sees the same few headers again and again,
  * and comparing sixty bytes takes a tenth of the time of decoding them.
@@ -457,7 +498,9 @@ export class HeaderCache<T> {
   readonly #decode: (bytes: Uint8Array) => T;
   readonly #onEntry: (() => void) | undefined;
   readonly #useOf: (header: T) => HeaderUse;
-  readonly #entries = new Map<number, Entry<T>>();
+  readonly #latest: LatestEntry<T> | undefined;
+  /** Made for the first entry. */
+  #entries: Map<number, Entry<T>> | undefined;
   /** Entries that are used briefly; made when there is one. */
   #brief: Map<number, Entry<T>> | undefined;
   /** Bytes of the header that was read last. */
@@ -471,12 +514,16 @@ export class HeaderCache<T> {
    *
    * @param onEntry called when the cache takes the memory of another entry
    * @param useOf for how long a header may be used again. Default: long
+   * @param latest the latest entry of the caches that decode alike. Default: there
+   * are no others
    */
   constructor(
     decode: (bytes: Uint8Array) => T,
     onEntry?: () => void,
     useOf: (header: T) => HeaderUse = () => "long",
+    latest?: LatestEntry<T>,
   ) {
+    this.#latest = latest;
     this.#decode = decode;
     this.#onEntry = onEntry;
     this.#useOf = useOf;
@@ -507,7 +554,7 @@ export class HeaderCache<T> {
     const last = this.#last;
     if (last !== undefined && equal(last.bytes, bytes)) return last.header;
     const key = hash(bytes);
-    const cached = this.#entries.get(key & (SLOTS - 1));
+    const cached = this.#entries?.get(key & (SLOTS - 1));
     if (cached !== undefined && equal(cached.bytes, bytes)) {
       this.#last = cached;
       return cached.header;
@@ -521,20 +568,28 @@ export class HeaderCache<T> {
   }
 
   #add(bytes: Uint8Array, key: number): T {
-    const own = bytes.slice();
-    const header = this.#decode(own);
+    const entry = this.#newEntry(bytes);
+    const { header } = entry;
     const use = this.#useOf(header);
     if (use === "never") return header;
-    const entry = { bytes: own, header };
     const isLong = use === "long";
     const slot = key & ((isLong ? SLOTS : BRIEF_SLOTS) - 1);
     const entries = isLong
-      ? this.#entries
+      ? this.#entries ??= new Map<number, Entry<T>>()
       : this.#brief ??= new Map<number, Entry<T>>();
     if (!entries.has(slot)) this.#onEntry?.();
     entries.set(slot, entry);
-    if (isLong) this.#last = entry;
+    if (!isLong) return header;
+    this.#last = entry;
+    if (this.#latest !== undefined) this.#latest.entry = entry;
     return header;
+  }
+
+  #newEntry(bytes: Uint8Array): Entry<T> {
+    const latest = this.#latest?.entry;
+    if (latest !== undefined && equal(latest.bytes, bytes)) return latest;
+    const own = bytes.slice();
+    return { bytes: own, header: this.#decode(own) };
   }
 }
 

@@ -1,4 +1,9 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import {
+  assertEquals,
+  assertNotStrictEquals,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
 import { cbor } from "../../codec/cbor/cbor.ts";
 import type { Codec } from "../../codec/codec.ts";
 import { json } from "../../codec/json.ts";
@@ -11,7 +16,9 @@ import {
   decodeResponseHeader,
   HeaderCache,
   type ResponseHeader,
+  responseHeaderCache,
   responseHeaderValue,
+  sharedHeader,
 } from "./headers.ts";
 import { CodecError, ValueReader } from "../../codec/internal.ts";
 import { forSeeds } from "../../tests/support/random.ts";
@@ -460,4 +467,36 @@ Deno.test("HeaderCache.read: a header beyond the limit is refused", () => {
   const { cache } = counting();
   const reader = new ValueReader(arrived(framed(utf8("too long"))));
   assertThrows(() => cache.read(reader, 7), CodecError, "exceed the limit");
+});
+
+Deno.test("responseHeaderCache(): sessions with the same codec have one entry for the same header", () => {
+  const bytes = utf8('{"E":null,"C":false}');
+  const counted = [0, 0];
+  const caches = counted.map((_, i) =>
+    responseHeaderCache(codec, () => counted[i]!++)
+  );
+  const [first, second] = caches.map((cache) => cache.get(bytes.slice()));
+  assertStrictEquals(first, second);
+  assertEquals(counted, [1, 1], "each session counts the memory");
+  const other = responseHeaderCache(json()).get(bytes);
+  assertEquals(other, first!);
+  assertNotStrictEquals(other, first!);
+});
+
+Deno.test("responseHeaderCache(): details of an error are decoded anew, in every session", () => {
+  const text = '{"E":"no","Q":{"v":1,"name":"X","details":[1]}}';
+  const [first, second] = [1, 2].map(() =>
+    responseHeaderCache(codec).get(utf8(text))
+  );
+  assertEquals(first, second);
+  assertNotStrictEquals(first!.about!.details, second!.about!.details);
+});
+
+Deno.test("sharedHeader(): it returns a copy, and the same one for the same bytes", () => {
+  const bytes = Uint8Array.of(1, 2);
+  const kept = sharedHeader(bytes);
+  bytes[0] = 3;
+  assertEquals([...kept], [1, 2]);
+  assertStrictEquals(sharedHeader(Uint8Array.of(1, 2)), kept);
+  assertEquals([...sharedHeader(bytes)], [3, 2]);
 });
