@@ -274,8 +274,8 @@ export function resolveLimits(
 }
 
 /**
- * The codec of peers whose programs name none: one for all, because a codec keeps
- * nothing between two values, and takes 2 kB.
+ * The codec of peers whose programs name none: one for all, because a codec has no
+ * state that matters to the next value.
  */
 let usual: Codec | undefined;
 

@@ -540,13 +540,12 @@ export class FrameQueue implements FrameSender, DeferringWriter {
       }
       credits.length = 0;
     }
-    const waiting = this.#dataSources;
-    if (waiting === undefined) return;
     // At least one source: small DATA could fill every write and starve bulk.
-    let source = waiting.shift();
+    let source = this.#dataSources?.shift();
     while (source !== undefined) {
-      if (source.pull()) waiting.push(source);
-      source = this.hasRoom ? waiting.shift() : undefined;
+      // What writes may end the session, and with it the queue.
+      if (source.pull()) this.#dataSources?.push(source);
+      source = this.hasRoom ? this.#dataSources?.shift() : undefined;
     }
   }
 
