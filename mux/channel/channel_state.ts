@@ -1,8 +1,8 @@
 /**
  * The states of a channel, as four small machines: one for each direction, one
- * for CLOSE, and one for the channel's slot. Each table is total: every event has
- * an outcome in every state, so that a late or repeated frame is one entry of a
- * table. mux/SPEC.md, "Closing", has what the states mean on the wire.
+ * for CLOSE, and one for the channel's slot. An event that a state does not name has
+ * no effect, as that of a late or repeated frame; the tests have the whole tables.
+ * mux/SPEC.md, "Closing", has what the states mean on the wire.
  *
  * @module
  */
@@ -17,15 +17,16 @@ import { linkStates, type State } from "../../state_machine.ts";
  * - `failed`: nothing; pending writes were rejected.
  */
 export type SendStateName = "open" | "ending" | "ended" | "failed";
+const SEND_EVENTS = ["end", "flushed", "fail"] as const;
 /** What can happen to the sending direction. */
-export type SendEvent = "end" | "flushed" | "fail";
+export type SendEvent = typeof SEND_EVENTS[number];
 
 /** The states of the sending direction, which begins `open`. */
-export const SEND = linkStates<SendStateName, SendEvent>({
-  open: { end: "ending", flushed: "open", fail: "failed" },
-  ending: { end: "ending", flushed: "ended", fail: "failed" },
-  ended: { end: "ended", flushed: "ended", fail: "failed" },
-  failed: { end: "failed", flushed: "failed", fail: "failed" },
+export const SEND = linkStates<SendStateName, SendEvent>(SEND_EVENTS, {
+  open: { end: "ending", fail: "failed" },
+  ending: { flushed: "ended", fail: "failed" },
+  ended: { fail: "failed" },
+  failed: {},
 });
 
 /** One of {@linkcode SEND}. */
@@ -54,77 +55,48 @@ export type ReceiveStateName =
   | "cut"
   | "lost"
   | "failed";
+const RECEIVE_EVENTS = [
+  "cancel",
+  "eof",
+  "close",
+  "fail",
+  "peer-close",
+  "session-end",
+] as const;
 /**
  * What can happen to the receiving direction; `close` and `fail` are this side's.
  */
-export type ReceiveEvent =
-  | "cancel"
-  | "eof"
-  | "close"
-  | "fail"
-  | "peer-close"
-  | "session-end";
+export type ReceiveEvent = typeof RECEIVE_EVENTS[number];
 
 /** The states of the receiving direction, which begins `open`. */
-export const RECEIVE = linkStates<ReceiveStateName, ReceiveEvent>({
-  open: {
-    cancel: "cancelled",
-    eof: "eof",
-    close: "closed",
-    fail: "failed",
-    "peer-close": "cut",
-    "session-end": "lost",
+export const RECEIVE = linkStates<ReceiveStateName, ReceiveEvent>(
+  RECEIVE_EVENTS,
+  {
+    open: {
+      cancel: "cancelled",
+      eof: "eof",
+      close: "closed",
+      fail: "failed",
+      "peer-close": "cut",
+      "session-end": "lost",
+    },
+    cancelled: {
+      eof: "eof",
+      close: "closed",
+      fail: "failed",
+      "peer-close": "closed",
+      "session-end": "lost",
+    },
+    eof: { fail: "failed" },
+    closed: {
+      // After this side's CLOSE, the peer may still end its direction.
+      eof: "eof",
+    },
+    cut: { cancel: "closed", close: "closed", fail: "failed" },
+    lost: {},
+    failed: {},
   },
-  cancelled: {
-    cancel: "cancelled",
-    eof: "eof",
-    close: "closed",
-    fail: "failed",
-    "peer-close": "closed",
-    "session-end": "lost",
-  },
-  eof: {
-    cancel: "eof",
-    eof: "eof",
-    close: "eof",
-    fail: "failed",
-    "peer-close": "eof",
-    "session-end": "eof",
-  },
-  closed: {
-    cancel: "closed",
-    // After this side's CLOSE, the peer may still end its direction.
-    eof: "eof",
-    close: "closed",
-    fail: "closed",
-    "peer-close": "closed",
-    "session-end": "closed",
-  },
-  cut: {
-    cancel: "closed",
-    eof: "cut",
-    close: "closed",
-    fail: "failed",
-    "peer-close": "cut",
-    "session-end": "cut",
-  },
-  lost: {
-    cancel: "lost",
-    eof: "lost",
-    close: "lost",
-    fail: "lost",
-    "peer-close": "lost",
-    "session-end": "lost",
-  },
-  failed: {
-    cancel: "failed",
-    eof: "failed",
-    close: "failed",
-    fail: "failed",
-    "peer-close": "failed",
-    "session-end": "failed",
-  },
-});
+);
 
 /** One of {@linkcode RECEIVE}. */
 export type ReceiveState = State<ReceiveStateName, ReceiveEvent>;
@@ -156,72 +128,35 @@ export type CloseStateName =
   | "sent"
   | "received"
   | "closed";
+const CLOSE_EVENTS = [
+  "confirm",
+  "close",
+  "sent",
+  "peer-close",
+  "session-end",
+] as const;
 /** What can happen to a channel as a whole. */
-export type CloseEvent =
-  | "confirm"
-  | "close"
-  | "sent"
-  | "peer-close"
-  | "session-end";
+export type CloseEvent = typeof CLOSE_EVENTS[number];
 
 /** The states of the channel as a whole, which begins `opening` or `open`. */
-export const CLOSE = linkStates<CloseStateName, CloseEvent>({
+export const CLOSE = linkStates<CloseStateName, CloseEvent>(CLOSE_EVENTS, {
   opening: {
     confirm: "open",
     close: "abandoned",
-    sent: "opening",
     "peer-close": "early",
     "session-end": "closed",
   },
   abandoned: {
     confirm: "closing",
-    close: "abandoned",
-    sent: "abandoned",
     "peer-close": "early",
     "session-end": "closed",
   },
-  early: {
-    confirm: "received",
-    close: "early",
-    sent: "early",
-    "peer-close": "early",
-    "session-end": "closed",
-  },
-  open: {
-    confirm: "open",
-    close: "closing",
-    sent: "open",
-    "peer-close": "received",
-    "session-end": "closed",
-  },
-  closing: {
-    confirm: "closing",
-    close: "closing",
-    sent: "sent",
-    "peer-close": "received",
-    "session-end": "closed",
-  },
-  sent: {
-    confirm: "sent",
-    close: "sent",
-    sent: "sent",
-    "peer-close": "closed",
-    "session-end": "closed",
-  },
-  received: {
-    confirm: "received",
-    close: "received",
-    sent: "closed",
-    "peer-close": "received",
-    "session-end": "closed",
-  },
-  closed: {
-    confirm: "closed",
-    close: "closed",
-    sent: "closed",
-    "peer-close": "closed",
-    "session-end": "closed",
-  },
+  early: { confirm: "received", "session-end": "closed" },
+  open: { close: "closing", "peer-close": "received", "session-end": "closed" },
+  closing: { sent: "sent", "peer-close": "received", "session-end": "closed" },
+  sent: { "peer-close": "closed", "session-end": "closed" },
+  received: { sent: "closed", "session-end": "closed" },
+  closed: {},
 });
 
 /** One of {@linkcode CLOSE}. */
@@ -246,17 +181,18 @@ export function maySend({ name }: CloseState): boolean {
  * - `freed`: nothing is buffered, and nothing can arrive.
  */
 export type SlotStateName = "occupied" | "draining" | "freed";
+const SLOT_EVENTS = ["closed", "empty"] as const;
 /**
  * What can happen to a slot: this side's CLOSE is queued or the session has ended
  * (`closed`), or the receive buffer is found empty (`empty`).
  */
-export type SlotEvent = "closed" | "empty";
+export type SlotEvent = typeof SLOT_EVENTS[number];
 
 /** The states of the slot, which begins `occupied`. */
-export const SLOT = linkStates<SlotStateName, SlotEvent>({
-  occupied: { closed: "draining", empty: "occupied" },
-  draining: { closed: "draining", empty: "freed" },
-  freed: { closed: "freed", empty: "freed" },
+export const SLOT = linkStates<SlotStateName, SlotEvent>(SLOT_EVENTS, {
+  occupied: { closed: "draining" },
+  draining: { empty: "freed" },
+  freed: {},
 });
 
 /** One of {@linkcode SLOT}. */

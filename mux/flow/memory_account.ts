@@ -84,8 +84,26 @@ export class MemoryAccount {
   readonly headers: MemoryKind;
   /** Bytes that are kept to be sent again over another connection. */
   readonly unacknowledged: MemoryKind;
-  readonly #ledger: Ledger;
+  /** Bytes that the session may hold. */
+  readonly limit: number;
+  readonly #reserve: number;
   readonly #share: PoolShare | undefined;
+  #held = 0;
+  /**
+   * Bytes that are kept for the smallest windows of channels that are not open;
+   * negative if more channels are open than it is kept for.
+   */
+  #kept: number;
+  #reservedHeld = 0;
+  #passingHeld = 0;
+  /** Those who may use the reserve, and wait nevertheless. */
+  readonly #reservedWaiting: Waiter[] = [];
+  /** The others who wait. */
+  readonly #waiting: Waiter[] = [];
+  /** Whether there are any in either queue. */
+  #waits = false;
+  #serving = false;
+  #closed = false;
 
   /**
    * Makes an account.
@@ -94,32 +112,40 @@ export class MemoryAccount {
    * @param share the part of a pool that the session takes from
    */
   constructor(limit: number, share?: PoolShare) {
-    const ledger = this.#ledger = new Ledger(limit, share);
+    this.limit = limit;
+    this.#reserve = Math.floor(limit / RESERVE_PART);
+    this.#kept = Math.floor(limit / CHANNEL_PART);
     this.#share = share;
-    this.windows = new MemoryKind(ledger, "lasting");
-    this.values = new MemoryKind(ledger, "passing");
-    this.arguments = new MemoryKind(ledger, "passing");
-    this.functions = new MemoryKind(ledger, "lasting");
-    this.responses = new MemoryKind(ledger, "passing");
-    this.callbacks = new MemoryKind(ledger, "lasting");
-    this.channels = new MemoryKind(ledger, "lasting");
-    this.headers = new MemoryKind(ledger, "lasting");
-    this.unacknowledged = new MemoryKind(ledger, "lasting");
-  }
-
-  /** Bytes that the session may hold. */
-  get limit(): number {
-    return this.#ledger.limit;
+    if (share !== undefined) share.onFreed = () => this.#serveSoon();
+    this.windows = new MemoryKind(this, "lasting");
+    this.values = new MemoryKind(this, "passing");
+    this.arguments = new MemoryKind(this, "passing");
+    this.functions = new MemoryKind(this, "lasting");
+    this.responses = new MemoryKind(this, "passing");
+    this.callbacks = new MemoryKind(this, "lasting");
+    this.channels = new MemoryKind(this, "lasting");
+    this.headers = new MemoryKind(this, "lasting");
+    this.unacknowledged = new MemoryKind(this, "lasting");
   }
 
   /** Bytes that the session holds. */
   get held(): number {
-    return this.#ledger.held;
+    return this.#held;
   }
 
   /** Bytes that can be taken now, without the reserve and what is kept. */
   get available(): number {
-    return this.#ledger.available;
+    const { limit } = this;
+    const held = this.#held + Math.max(0, this.#kept);
+    const own = Math.max(
+      0,
+      Math.min(
+        limit - held,
+        limit - this.#reserve - (held - this.#reservedHeld),
+      ),
+    );
+    const share = this.#share;
+    return share === undefined ? own : Math.min(own, share.available);
   }
 
   /**
@@ -127,12 +153,16 @@ export class MemoryAccount {
    * the rest is for what sessions need, and not for their speed.
    */
   get poolIsCrowded(): boolean {
-    return this.#ledger.poolIsCrowded;
+    const share = this.#share;
+    return share !== undefined &&
+      share.available * 2 < Math.min(this.limit, share.largest);
   }
 
   /** Whether another channel with the smallest window can be opened. */
   get hasChannel(): boolean {
-    return this.#ledger.hasChannel;
+    const share = this.#share;
+    return this.#kept >= MIN_CHANNEL_SIZE &&
+      (share === undefined || share.available >= MIN_CHANNEL_SIZE);
   }
 
   /**
@@ -142,7 +172,9 @@ export class MemoryAccount {
    * finish hold all the rest.
    */
   get hasOwnChannel(): boolean {
-    return this.#ledger.hasOwnChannel;
+    const share = this.#share;
+    return this.#held + MIN_CHANNEL_SIZE <= this.limit - this.#reserve / 2 &&
+      (share === undefined || share.fits(MIN_CHANNEL_SIZE, true));
   }
 
   /** Whether less than half of what a pool can ever have free is free. */
@@ -156,7 +188,7 @@ export class MemoryAccount {
    * call asks once or twice, so this calls nothing else.
    */
   hasChanged(held: number, taken: number, step: number): boolean {
-    const more = this.#ledger.held - held;
+    const more = this.#held - held;
     const moreTaken = this.windows.counted + this.channels.counted - taken;
     return more >= step || more <= -step ||
       moreTaken >= step || moreTaken <= -step ||
@@ -165,22 +197,21 @@ export class MemoryAccount {
 
   /** Takes what a channel needs, with its window of `size` bytes. */
   takeChannel(size: number): void {
-    const ledger = this.#ledger;
     this.windows.counted += size;
     this.channels.counted += CHANNEL_SIZE;
-    ledger.take(size + CHANNEL_SIZE, "lasting");
-    ledger.kept -= MIN_CHANNEL_SIZE;
+    this.take(size + CHANNEL_SIZE, "lasting");
+    this.#kept -= MIN_CHANNEL_SIZE;
   }
 
   /** Gives back what {@linkcode takeChannel} has taken for the channel itself. */
   giveChannel(): void {
-    this.#ledger.kept += MIN_CHANNEL_SIZE;
+    this.#kept += MIN_CHANNEL_SIZE;
     this.channels.give(CHANNEL_SIZE);
   }
 
   /** Whether a taker waits for memory outside the reserve. */
   get awaited(): boolean {
-    return this.#ledger.awaited;
+    return this.#waiting.length > 0;
   }
 
   /** The bytes held, by kind. */
@@ -194,7 +225,7 @@ export class MemoryAccount {
       channels: this.channels.held,
       headers: this.headers.held,
       unacknowledged: this.unacknowledged.held,
-      total: this.held,
+      total: this.#held,
     };
   }
 
@@ -203,186 +234,40 @@ export class MemoryAccount {
    * granted, beginning with what waits.
    */
   close(): void {
-    this.#ledger.close();
-  }
-}
-
-/** One kind of memory of an account. */
-export class MemoryKind {
-  readonly #ledger: Ledger;
-  readonly #claim: Claim;
-  /** What counts the bytes: a kind, or the one that this is the reserve of. */
-  readonly #counter: MemoryKind;
-  #reserved: MemoryKind | undefined;
-  /** The bytes held, if this is no reserve; {@linkcode MemoryAccount} changes it. */
-  counted = 0;
-
-  /** Made by {@linkcode MemoryAccount}. */
-  constructor(ledger: Ledger, claim: Claim, counter?: MemoryKind) {
-    this.#ledger = ledger;
-    this.#claim = claim;
-    this.#counter = counter ?? this;
+    this.#closed = true;
+    this.#serveSoon();
+    this.#share?.close();
   }
 
-  /** Bytes held. */
-  get held(): number {
-    return this.#counter.counted;
-  }
-
-  /** The most that can ever be taken at once. */
-  get largest(): number {
-    return this.#ledger.largest;
-  }
-
-  /**
-   * The same kind, taken from the reserve as well: for what lets others give
-   * their memory back. What is taken here is given back here.
-   */
-  get reserved(): MemoryKind {
-    return this.#reserved ??= new MemoryKind(this.#ledger, "reserved", this);
-  }
-
-  /** Whether {@linkcode tryTake} would take `bytes`. */
-  canTake(bytes: number): boolean {
-    return this.#ledger.canTake(bytes, this.#claim);
-  }
-
-  /** Takes `bytes` if they are free; returns whether it did. */
-  tryTake(bytes: number): boolean {
-    if (!this.#ledger.canTake(bytes, this.#claim)) return false;
-    this.take(bytes);
-    return true;
-  }
-
-  /**
-   * Takes `bytes`, whether or not they are free: for what is small or must not
-   * fail, and has a limit of its own.
-   */
-  take(bytes: number): void {
-    this.#counter.counted += bytes;
-    this.#ledger.take(bytes, this.#claim);
-  }
-
-  /**
-   * Gives `bytes` back.
-   *
-   * @throws {InvariantError} if that is more than is held
-   */
-  give(bytes: number): void {
-    const counter = this.#counter;
-    if (bytes > counter.counted) throw notHeld(bytes, counter.counted);
-    counter.counted -= bytes;
-    this.#ledger.give(bytes, this.#claim);
-  }
-
-  /**
-   * Takes `bytes` as soon as they are free, then calls `callback`, which must not
-   * throw. That is never within this method, nor within `give()`. Those who wait
-   * are served in order.
-   *
-   * @returns a function that gives up waiting; after `callback` it has no effect
-   */
-  whenFree(bytes: number, callback: () => void): () => void {
-    return this.#ledger.wait({ bytes, kind: this, callback }, this.#claim);
-  }
-}
-
-function notHeld(bytes: number, held: number): InvariantError {
-  return new InvariantError(
-    `Cannot give back ${bytes} bytes of memory: ${held} are held`,
-  );
-}
-
-/** What the kinds of an account share. */
-class Ledger {
-  readonly limit: number;
-  held = 0;
-  /**
-   * Bytes that are kept for the smallest windows of channels that are not open;
-   * negative if more channels are open than it is kept for.
-   */
-  kept: number;
-  readonly #reserve: number;
-  readonly #share: PoolShare | undefined;
-  #reservedHeld = 0;
-  #passingHeld = 0;
-  /** Those who may use the reserve, and wait nevertheless. */
-  readonly #reservedWaiting: Waiter[] = [];
-  /** The others who wait. */
-  readonly #waiting: Waiter[] = [];
-  /** Whether there are any in either queue. */
-  #waits = false;
-  #serving = false;
-  #closed = false;
-
-  constructor(limit: number, share: PoolShare | undefined) {
-    this.limit = limit;
-    this.#reserve = Math.floor(limit / RESERVE_PART);
-    this.kept = Math.floor(limit / CHANNEL_PART);
-    this.#share = share;
-    if (share !== undefined) share.onFreed = () => this.#serveSoon();
-  }
-
-  get available(): number {
-    const { limit } = this;
-    const held = this.held + Math.max(0, this.kept);
-    const own = Math.max(
-      0,
-      Math.min(
-        limit - held,
-        limit - this.#reserve - (held - this.#reservedHeld),
-      ),
-    );
-    const share = this.#share;
-    return share === undefined ? own : Math.min(own, share.available);
-  }
-
-  get poolIsCrowded(): boolean {
-    const share = this.#share;
-    return share !== undefined &&
-      share.available * 2 < Math.min(this.limit, share.largest);
-  }
-
-  get hasChannel(): boolean {
-    const share = this.#share;
-    return this.kept >= MIN_CHANNEL_SIZE &&
-      (share === undefined || share.available >= MIN_CHANNEL_SIZE);
-  }
-
-  get hasOwnChannel(): boolean {
-    const share = this.#share;
-    return this.held + MIN_CHANNEL_SIZE <= this.limit - this.#reserve / 2 &&
-      (share === undefined || share.fits(MIN_CHANNEL_SIZE, true));
-  }
-
-  get awaited(): boolean {
-    return this.#waiting.length > 0;
-  }
-
+  /** See {@linkcode MemoryKind.largest}; this and what follows is for kinds. */
   get largest(): number {
     return this.#share?.largest ?? Infinity;
   }
 
+  /** See {@linkcode MemoryKind.canTake}. */
   canTake(bytes: number, claim: Claim): boolean {
     return (bytes <= SMALL || this.#queueOf(claim).length === 0) &&
         this.#fits(bytes, claim) || this.#closed;
   }
 
+  /** See {@linkcode MemoryKind.take}. */
   take(bytes: number, claim: Claim): void {
-    this.held += bytes;
+    this.#held += bytes;
     if (claim === "reserved") this.#reservedHeld += bytes;
     else if (claim === "passing") this.#passingHeld += bytes;
     this.#share?.change(bytes);
   }
 
+  /** See {@linkcode MemoryKind.give}. */
   give(bytes: number, claim: Claim): void {
-    this.held -= bytes;
+    this.#held -= bytes;
     if (claim === "reserved") this.#reservedHeld -= bytes;
     else if (claim === "passing") this.#passingHeld -= bytes;
     this.#share?.change(-bytes);
     if (this.#waits) this.#serveSoon();
   }
 
+  /** See {@linkcode MemoryKind.whenFree}. */
   wait(waiter: Waiter, claim: Claim): () => void {
     const queue = this.#queueOf(claim);
     queue.push(waiter);
@@ -398,19 +283,13 @@ class Ledger {
     };
   }
 
-  close(): void {
-    this.#closed = true;
-    this.#serveSoon();
-    this.#share?.close();
-  }
-
   #queueOf(claim: Claim): Waiter[] {
     return claim === "reserved" ? this.#reservedWaiting : this.#waiting;
   }
 
   #fits(bytes: number, claim: Claim): boolean {
     const { limit } = this;
-    const held = this.held + Math.max(0, this.kept) + bytes;
+    const held = this.#held + Math.max(0, this.#kept) + bytes;
     const own = claim === "reserved"
       ? held <= limit || this.#reservedHeld === 0
       : held <= limit && held - this.#reservedHeld <= limit - this.#reserve ||
@@ -453,4 +332,90 @@ class Ledger {
       waiter.callback();
     }
   }
+}
+
+/** One kind of memory of an account. */
+export class MemoryKind {
+  readonly #account: MemoryAccount;
+  readonly #claim: Claim;
+  /** What counts the bytes: a kind, or the one that this is the reserve of. */
+  readonly #counter: MemoryKind;
+  #reserved: MemoryKind | undefined;
+  /** The bytes held, if this is no reserve; {@linkcode MemoryAccount} changes it. */
+  counted = 0;
+
+  /** Made by {@linkcode MemoryAccount}. */
+  constructor(account: MemoryAccount, claim: Claim, counter?: MemoryKind) {
+    this.#account = account;
+    this.#claim = claim;
+    this.#counter = counter ?? this;
+  }
+
+  /** Bytes held. */
+  get held(): number {
+    return this.#counter.counted;
+  }
+
+  /** The most that can ever be taken at once. */
+  get largest(): number {
+    return this.#account.largest;
+  }
+
+  /**
+   * The same kind, taken from the reserve as well: for what lets others give
+   * their memory back. What is taken here is given back here.
+   */
+  get reserved(): MemoryKind {
+    return this.#reserved ??= new MemoryKind(this.#account, "reserved", this);
+  }
+
+  /** Whether {@linkcode tryTake} would take `bytes`. */
+  canTake(bytes: number): boolean {
+    return this.#account.canTake(bytes, this.#claim);
+  }
+
+  /** Takes `bytes` if they are free; returns whether it did. */
+  tryTake(bytes: number): boolean {
+    if (!this.#account.canTake(bytes, this.#claim)) return false;
+    this.take(bytes);
+    return true;
+  }
+
+  /**
+   * Takes `bytes`, whether or not they are free: for what is small or must not
+   * fail, and has a limit of its own.
+   */
+  take(bytes: number): void {
+    this.#counter.counted += bytes;
+    this.#account.take(bytes, this.#claim);
+  }
+
+  /**
+   * Gives `bytes` back.
+   *
+   * @throws {InvariantError} if that is more than is held
+   */
+  give(bytes: number): void {
+    const counter = this.#counter;
+    if (bytes > counter.counted) throw notHeld(bytes, counter.counted);
+    counter.counted -= bytes;
+    this.#account.give(bytes, this.#claim);
+  }
+
+  /**
+   * Takes `bytes` as soon as they are free, then calls `callback`, which must not
+   * throw. That is never within this method, nor within `give()`. Those who wait
+   * are served in order.
+   *
+   * @returns a function that gives up waiting; after `callback` it has no effect
+   */
+  whenFree(bytes: number, callback: () => void): () => void {
+    return this.#account.wait({ bytes, kind: this, callback }, this.#claim);
+  }
+}
+
+function notHeld(bytes: number, held: number): InvariantError {
+  return new InvariantError(
+    `Cannot give back ${bytes} bytes of memory: ${held} are held`,
+  );
 }

@@ -52,17 +52,15 @@ export function checkPort(port: string | number): void {
 
 /** A name, or an address of IPv4; undefined if the text is none. */
 function nameOf(text: string | undefined): string | undefined {
-  if (text === undefined || !URL.canParse(`http://${text}`)) return undefined;
+  if (text === undefined) return undefined;
   // Names in other letters are looked up in their form of ASCII.
-  const { hostname } = new URL(`http://${text}`);
+  const hostname = URL.parse(`http://${text}`)?.hostname ?? "";
   return /^[\w.-]+$/.test(hostname) ? hostname : undefined;
 }
 
 /** An address of IPv6 in its one form; undefined if the text is none. */
 export function ipv6Of(text: string): string | undefined {
-  return URL.canParse(`http://[${text}]`)
-    ? new URL(`http://[${text}]`).hostname.slice(1, -1)
-    : undefined;
+  return URL.parse(`http://[${text}]`)?.hostname.slice(1, -1);
 }
 
 /** The address of a host and a port. */

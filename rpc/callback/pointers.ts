@@ -280,7 +280,7 @@ const STRIDE = 5;
  * By its first and its second byte, what a pair of bytes may be: one of the five
  * pairs of the key, or of those of an escape for one of its characters.
  */
-const [FIRST, SECOND] = pairTables();
+let pairs: [Uint16Array, Uint16Array] | undefined;
 
 function pairTables(): [Uint16Array, Uint16Array] {
   const first = new Uint16Array(256), second = new Uint16Array(256);
@@ -310,8 +310,10 @@ function pairTables(): [Uint16Array, Uint16Array] {
  * text.
  */
 function mayMention(bytes: Uint8Array): boolean {
+  // Made when they are needed: many programs have no such values.
+  const [first, second] = pairs ??= pairTables();
   for (let at = 1; at < bytes.length; at += STRIDE) {
-    const kinds = FIRST[bytes[at - 1]!]! & SECOND[bytes[at]!]!;
+    const kinds = first[bytes[at - 1]!]! & second[bytes[at]!]!;
     if (kinds !== 0 && isMention(bytes, at - 1, kinds)) return true;
   }
   return false;

@@ -62,6 +62,15 @@ export type PendingCallStateName =
   | "continued"
   | "failed";
 
+const PENDING_CALL_EVENTS = [
+  "open",
+  "complete",
+  "continue",
+  "satisfy",
+  "hand-over",
+  "end",
+  "fail",
+] as const;
 /**
  * What can happen to a call.
  *
@@ -74,81 +83,31 @@ export type PendingCallStateName =
  * - `end`: the peer sent EOF or CLOSE.
  * - `fail`: the peer sent an error, or this side gives the call up.
  */
-export type PendingCallEvent =
-  | "open"
-  | "complete"
-  | "continue"
-  | "satisfy"
-  | "hand-over"
-  | "end"
-  | "fail";
+export type PendingCallEvent = typeof PENDING_CALL_EVENTS[number];
 
 /** The states of a call, which begins `opening`. */
-export const PENDING_CALL = linkStates<PendingCallStateName, PendingCallEvent>({
-  opening: {
-    open: "header",
-    complete: "opening",
-    continue: "opening",
-    satisfy: "opening",
-    "hand-over": "opening",
-    end: "opening",
-    fail: "failed",
+export const PENDING_CALL = linkStates<PendingCallStateName, PendingCallEvent>(
+  PENDING_CALL_EVENTS,
+  {
+    opening: { open: "header", fail: "failed" },
+    header: {
+      complete: "values",
+      continue: "first",
+      end: "failed",
+      fail: "failed",
+    },
+    values: { satisfy: "resolved", end: "resolved", fail: "failed" },
+    first: {
+      satisfy: "resolved",
+      "hand-over": "continued",
+      end: "resolved",
+      fail: "failed",
+    },
+    resolved: {},
+    continued: {},
+    failed: {},
   },
-  header: {
-    open: "header",
-    complete: "values",
-    continue: "first",
-    satisfy: "header",
-    "hand-over": "header",
-    end: "failed",
-    fail: "failed",
-  },
-  values: {
-    open: "values",
-    complete: "values",
-    continue: "values",
-    satisfy: "resolved",
-    "hand-over": "values",
-    end: "resolved",
-    fail: "failed",
-  },
-  first: {
-    open: "first",
-    complete: "first",
-    continue: "first",
-    satisfy: "resolved",
-    "hand-over": "continued",
-    end: "resolved",
-    fail: "failed",
-  },
-  resolved: {
-    open: "resolved",
-    complete: "resolved",
-    continue: "resolved",
-    satisfy: "resolved",
-    "hand-over": "resolved",
-    end: "resolved",
-    fail: "resolved",
-  },
-  continued: {
-    open: "continued",
-    complete: "continued",
-    continue: "continued",
-    satisfy: "continued",
-    "hand-over": "continued",
-    end: "continued",
-    fail: "continued",
-  },
-  failed: {
-    open: "failed",
-    complete: "failed",
-    continue: "failed",
-    satisfy: "failed",
-    "hand-over": "failed",
-    end: "failed",
-    fail: "failed",
-  },
-});
+);
 
 /** One of {@linkcode PENDING_CALL}. */
 export type PendingCallState = State<PendingCallStateName, PendingCallEvent>;
