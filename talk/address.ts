@@ -1,20 +1,22 @@
 import { loadScheme, type Scheme, SCHEME_NAMES } from "../mux/internal.ts";
 import { redactedAddress, redactedIn } from "../printable_text.ts";
 import { NOT_LOADED } from "../rpc/internal.ts";
+import { loadedInTime } from "../time_limit.ts";
 import { TalkError } from "./errors.ts";
 
 /** What addresses are for. */
 type Verb = "dial" | "listen";
 
 /**
- * Waits for a part of this package that `import()` loads.
+ * Waits for a part of this package that `import()` loads, as
+ * {@linkcode loadedInTime} does.
  *
  * @throws {TalkError} `dial-failed` or `listen-failed` if it cannot be loaded, which
  * may be different at the next attempt
  */
 export async function loaded<T>(verb: Verb, loading: Promise<T>): Promise<T> {
   try {
-    return await loading;
+    return await loadedInTime(loading);
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : cause;
     throw new TalkError(
