@@ -32,6 +32,10 @@ import {
 export interface NodeSocket extends NodeReadable, NodeWritable {
   /** Stops listening to an event. */
   off(event: string, listener: (...args: never[]) => void): unknown;
+  /** Gathers what is written, until {@linkcode uncork} is called. */
+  cork(): void;
+  /** Writes what was gathered. */
+  uncork(): void;
   /** Sends small writes at once. */
   setNoDelay(on: boolean): unknown;
   /** Lets the system probe an idle connection. */
