@@ -33,6 +33,7 @@ import "./rpc/wire/value_source.ts";
 import "./state_machine.ts";
 import "./talk/address.ts";
 import "./talk/observe/option.ts";
+import "./talk/scheme_options.ts";
 import "./time_limit.ts";
 import "./uint32.ts";
 import "./view.ts";
