@@ -70,6 +70,18 @@ export function isDisturbed(
     problems.every((problem) => waited.includes(problem));
 }
 
+/**
+ * Whether a row is tried again: in the short form each that fails, and in the whole
+ * form one that was disturbed.
+ */
+export function isWorthAnotherTry(
+  row: Measured,
+  control: HealthyReport | undefined,
+  { short, slack }: { short: boolean; slack: number },
+): boolean {
+  return short ? row.problems.length > 0 : isDisturbed(row, control, slack);
+}
+
 /** Problems with how the attacking session went on or ended. */
 export function outcomeProblems(
   { outcome, beside }: Attack,

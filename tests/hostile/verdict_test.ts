@@ -2,7 +2,12 @@ import { assertEquals } from "@std/assert";
 import type { Attack, Findings, HealthyReport } from "./attack.ts";
 import { attackNamed, ATTACKS, SHORT_FORM } from "./attacks.ts";
 import { SMALL } from "./bounds.ts";
-import { isDisturbed, outcomeProblems, problemsOf } from "./verdict.ts";
+import {
+  isDisturbed,
+  isWorthAnotherTry,
+  outcomeProblems,
+  problemsOf,
+} from "./verdict.ts";
 
 const attack: Attack = {
   name: "some",
@@ -103,6 +108,25 @@ Deno.test("isDisturbed: only delays are excused, and only by other processes", (
   assertEquals(disturbed(1, { healthy }), false, "no problem");
   const failing = { ...healthy, p99: 90, failures: { busy: 1 } };
   assertEquals(disturbed(1, { healthy: failing }), false, "failed pings");
+});
+
+Deno.test("isWorthAnotherTry: the short form tries what fails again, the whole form only what was disturbed", () => {
+  const again = (short: boolean, problems: string[], others: number) => {
+    const slow = { ...healthy, p99: 300 };
+    const row = { ...measured, healthy: slow, problems, others };
+    return isWorthAnotherTry(row, healthy, { short, slack: 1 });
+  };
+  const late = "p99 of pings is 300 ms", grown = "the server grew by 9 MiB";
+  assertEquals([again(true, [], 1), again(false, [], 1)], [false, false]);
+  assertEquals([again(true, [late], 1), again(false, [late], 1)], [true, true]);
+  assertEquals([again(true, [late], 0), again(false, [late], 0)], [
+    true,
+    false,
+  ]);
+  assertEquals([again(true, [grown], 1), again(false, [grown], 1)], [
+    true,
+    false,
+  ]);
 });
 
 Deno.test("outcomeProblems: each outcome requires certain states and errors", () => {
