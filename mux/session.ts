@@ -347,7 +347,7 @@ export class QmuxSession implements RawSession {
         }
         frames += Math.ceil(chunk.length / BYTES_PER_FRAME);
         // A few frames are counted, and not timed: that would cost more.
-        const isTimed = chunk.length >= TIMED_SIZE;
+        let isTimed = chunk.length >= TIMED_SIZE;
         for (let at = 0; at < chunk.length;) {
           if (isTimed && turns.isSpent || frames >= FRAMES_PER_TURN) {
             await turns.wait();
@@ -356,13 +356,17 @@ export class QmuxSession implements RawSession {
           }
           if (this.#hasEnded()) break;
           channels.tick();
-          const startedAt = isTimed ? channels.now() : 0;
+          let startedAt = isTimed ? channels.now() : 0;
           decoder.allowance = atOnce;
           at = decoder.push(chunk, at);
           while (at === chunk.length && decoder.allowance > 0) {
             const more = divided?.more();
             if (more === undefined) break;
             chunk = more;
+            if (!isTimed && chunk.length >= TIMED_SIZE) {
+              isTimed = true;
+              startedAt = channels.now();
+            }
             this.#received += chunk.length;
             frames += Math.ceil(chunk.length / BYTES_PER_FRAME);
             at = decoder.push(chunk);
