@@ -27,8 +27,8 @@ function delays(
     HEALTHY_P99_OF_CONTROL * (control?.p99 ?? 0),
   );
   const maxLimit = slack * HEALTHY_MAX;
-  if (p99 >= limit) problems.push(`p99 of pings is ${ms(p99)}`);
-  if (max >= maxLimit) problems.push(`a ping took ${ms(max)}`);
+  if (p99 >= limit) problems.push(`p99 of calls is ${ms(p99)}`);
+  if (max >= maxLimit) problems.push(`a call took ${ms(max)}`);
   if (connectMax >= maxLimit) {
     problems.push(`a new connection took ${ms(connectMax)}`);
   }
@@ -43,11 +43,11 @@ export function healthProblems(
 ): string[] {
   if (healthy === undefined) return ["the healthy client gave no report"];
   const problems: string[] = [];
-  const { failures, pings } = healthy;
-  if (pings === 0) problems.push("no ping was answered");
+  const { failures, calls } = healthy;
+  if (calls === 0) problems.push("no call was answered");
   problems.push(...delays(healthy, control, slack));
   for (const [text, count] of Object.entries(failures)) {
-    problems.push(`${count} pings failed: ${text}`);
+    problems.push(`${count} calls failed: ${text}`);
   }
   return problems;
 }
