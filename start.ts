@@ -18,6 +18,7 @@ import "./mux/flow/windows.ts";
 import "./mux/table/accept_queue.ts";
 import "./mux/table/channel_map.ts";
 import "./mux/transport/duplex.ts";
+import "./mux/transport/node/builtin.ts";
 import "./mux/wire/frame.ts";
 import "./mux/wire/frame_queue.ts";
 import "./queue.ts";
