@@ -4,6 +4,9 @@
  * @module
  */
 
+/** The addresses that are different ones in each network of a machine. */
+const LINK_LOCAL = /^fe[89ab].:/;
+
 /**
  * The host and the port of `//host:port`; an IPv6 host is written in brackets. What
  * is no host is an error here: runtimes disagree about `*`, for example, which is
@@ -22,6 +25,10 @@ export function parseHostPort(
   const port = Number(digits);
   if (hostname === undefined || port > 65_535) {
     throw new SyntaxError(`expected ${scheme}://host:port`);
+  }
+  // Elsewhere, Node ignores it, and Deno finds no such host.
+  if (zone !== "" && !LINK_LOCAL.test(hostname)) {
+    throw new SyntaxError('only an address of "fe80::/10" has a zone');
   }
   return { hostname: hostname + zone, port };
 }

@@ -227,14 +227,20 @@ export const tcp = {
         'option "reusePort" needs the flag --unstable-net of Deno',
       );
     }
-    return connListener(
-      Deno.listen({
-        ...parseHostPort("tcp", rest),
-        ...(reusePort && { reusePort }),
+    const place = parseHostPort("tcp", rest);
+    const listener = Deno.listen({ ...place, ...(reusePort && { reusePort }) });
+    const { port } = listener.addr;
+    return {
+      ...connListener(
+        listener,
+        (addr) => hostPort("tcp", addr),
+        (conn) => disableDelay(conn as Deno.TcpConn),
+      ),
+      // Deno leaves the zone out, without which the address cannot be dialed.
+      ...(place.hostname.includes("%") && {
+        addr: hostPort("tcp", { ...place, port }),
       }),
-      (addr) => hostPort("tcp", addr),
-      (conn) => disableDelay(conn as Deno.TcpConn),
-    );
+    };
   },
 } satisfies Scheme;
 
