@@ -74,7 +74,10 @@ test("qmux: work is timed if a large message follows a small one", async (t) => 
   const large = concat(...Array.from({ length: 200 }, () => flood));
   let isRead = false;
   const divided = Object.assign(transport, {
-    more: () => (isRead = !isRead) ? large : undefined,
+    more() {
+      isRead = !isRead;
+      return isRead ? large : undefined;
+    },
   });
   // Whatever is done takes longer than a turn may.
   let now = 0;

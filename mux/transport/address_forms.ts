@@ -82,6 +82,21 @@ export function hostPort(
 }
 
 /**
+ * The address of a listener. Deno and Bun leave out the zone, without which nothing
+ * can be dialed.
+ *
+ * @param asked the host that it was to listen at
+ */
+export function boundAddress(
+  scheme: string,
+  asked: string,
+  { hostname, port }: { hostname: string; port: number },
+): string {
+  const host = asked.includes("%") ? asked : hostname;
+  return hostPort(scheme, { hostname: host, port });
+}
+
+/**
  * The path of `/path`, `relative/path` or `///path`.
  *
  * @throws {SyntaxError} if there is none

@@ -14,7 +14,12 @@ import type {
   TransportListener,
 } from "../types.ts";
 import { untilAborted } from "../../../time_limit.ts";
-import { hostPort, parseHostPort, parseRemote } from "../address_forms.ts";
+import {
+  boundAddress,
+  hostPort,
+  parseHostPort,
+  parseRemote,
+} from "../address_forms.ts";
 import type { Transport } from "../../types.ts";
 
 /** What this module uses of a `Deno.Conn`. */
@@ -229,17 +234,13 @@ export const tcp = {
     }
     const place = parseHostPort("tcp", rest);
     const listener = Deno.listen({ ...place, ...(reusePort && { reusePort }) });
-    const { port } = listener.addr;
     return {
       ...connListener(
         listener,
         (addr) => hostPort("tcp", addr),
         (conn) => disableDelay(conn as Deno.TcpConn),
       ),
-      // Deno leaves the zone out, without which the address cannot be dialed.
-      ...(place.hostname.includes("%") && {
-        addr: hostPort("tcp", { ...place, port }),
-      }),
+      addr: boundAddress("tcp", place.hostname, listener.addr),
     };
   },
 } satisfies Scheme;

@@ -5,6 +5,7 @@
  */
 import "../../internal.ts"; // Keeps bundles in few chunks.
 import {
+  boundAddress,
   hostPort,
   parseHostPort,
   parsePath,
@@ -282,7 +283,10 @@ export class NodeListener implements TransportListener {
     this.addr = "path" in place || address === null ||
         typeof address === "string"
       ? `${scheme}:${"path" in place ? place.path : address}`
-      : hostPort(scheme, { hostname: address.address, port: address.port });
+      : boundAddress(scheme, place.host, {
+        hostname: address.address,
+        port: address.port,
+      });
   }
 
   /** Takes a connection. */
