@@ -137,6 +137,37 @@ export async function untilAborted<T extends { close(): unknown }>(
 }
 
 /**
+ * Milliseconds that may pass until a part of this package is loaded. A runtime may
+ * wait for minutes for a module whose host does not answer.
+ */
+export const LOAD_TIMEOUT = 10_000;
+
+/**
+ * Waits for a part of this package that `import()` loads, for `ms` milliseconds at
+ * most. The next attempt waits for the same import, because a runtime loads a module
+ * once.
+ *
+ * @throws {unknown} the error of loading, or that of {@linkcode loadedTooLate}
+ */
+export async function loadedInTime<T>(
+  loading: Promise<T>,
+  ms = LOAD_TIMEOUT,
+): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const cancel = timeLimit(ms, () => late.reject(loadedTooLate(ms)));
+  try {
+    return await Promise.race([loading, late.promise]);
+  } finally {
+    cancel();
+  }
+}
+
+/** Why nothing waits any longer for what is being loaded. */
+export function loadedTooLate(ms: number): Error {
+  return new Error(`it takes more than ${ms} ms`);
+}
+
+/**
  * Waits until `event` has settled, for `ms` milliseconds at most. Never rejects.
  *
  * @returns whether it has settled

@@ -22,6 +22,12 @@ export type MuxErrorCode =
   | "timeout"
   | "invalid-state";
 
+/**
+ * Milliseconds that the description of what a peer sent, which speaks another
+ * protocol, may take to load. The error says less without it.
+ */
+export const DESCRIPTION_TIMEOUT = 1_000;
+
 /** The error class of the mux layer. */
 export class MuxError extends Error {
   /** Always `"MuxError"`. */
@@ -92,12 +98,22 @@ export class TlsError extends Error {
    *
    * @param code what is wrong
    * @param message a description for people
-   * @param options the underlying `cause`, if there is one
+   * @param options the underlying `cause`, if there is one, and whether the failure
+   * is permanent. Default: it is, unless the code is `truncated` or
+   * `handshake-failed`
    */
-  constructor(code: TlsErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options);
+  constructor(
+    code: TlsErrorCode,
+    message: string,
+    options: ErrorOptions & { permanent?: boolean | undefined } = {},
+  ) {
+    const {
+      permanent = code !== "truncated" && code !== "handshake-failed",
+      ...rest
+    } = options;
+    super(message, rest);
     this.code = code;
-    this.permanent = code !== "truncated" && code !== "handshake-failed";
+    this.permanent = permanent;
   }
 }
 

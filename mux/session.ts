@@ -1,6 +1,7 @@
 import { ChannelTable } from "./table/channel_table.ts";
 import {
   connectionLost,
+  DESCRIPTION_TIMEOUT,
   InvariantError,
   MuxError,
   peerSilent,
@@ -28,7 +29,7 @@ import {
 } from "./wire/frame_decoder.ts";
 import { FrameQueue, WRITE_TARGET } from "./wire/frame_queue.ts";
 import { resolveOptions, type SessionOptions } from "./options.ts";
-import { timeLimit } from "../time_limit.ts";
+import { loadedInTime, timeLimit } from "../time_limit.ts";
 import { duplexTransport } from "./transport/duplex.ts";
 import type {
   AbortableTransport,
@@ -71,8 +72,6 @@ const TIMED_SIZE = 1024;
 const FRAMES_PER_TURN = 8_192;
 /** Bytes read that count as a frame. */
 const BYTES_PER_FRAME = 1024;
-/** Milliseconds that the description of bytes which are no frames may take to load. */
-const LOAD_TIMEOUT = 1_000;
 /** What the DATA frames that are sent before the event loop turns may cost. */
 const COST_PER_TURN = 2 * WRITE_TARGET;
 
@@ -354,7 +353,7 @@ export class QmuxSession implements RawSession {
         }
         frames += Math.ceil(chunk.length / BYTES_PER_FRAME);
         // A few frames are counted, and not timed: that would cost more.
-        const isTimed = chunk.length >= TIMED_SIZE;
+        let isTimed = chunk.length >= TIMED_SIZE;
         for (let at = 0; at < chunk.length;) {
           if (isTimed && turns.isSpent || frames >= FRAMES_PER_TURN) {
             await turns.wait();
@@ -363,13 +362,17 @@ export class QmuxSession implements RawSession {
           }
           if (this.#hasEnded()) break;
           channels.tick();
-          const startedAt = isTimed ? channels.now() : 0;
+          let startedAt = isTimed ? channels.now() : 0;
           decoder.allowance = atOnce;
           at = decoder.push(chunk, at);
           while (at === chunk.length && decoder.allowance > 0) {
             const more = divided?.more();
             if (more === undefined) break;
             chunk = more;
+            if (!isTimed && chunk.length >= TIMED_SIZE) {
+              isTimed = true;
+              startedAt = channels.now();
+            }
             this.#received += chunk.length;
             frames += Math.ceil(chunk.length / BYTES_PER_FRAME);
             at = decoder.push(chunk);
@@ -440,18 +443,15 @@ export class QmuxSession implements RawSession {
   /** The error for bytes that are no frames, with what they look like. */
   async #notFrames(error: MuxError, bytes: Uint8Array): Promise<MuxError> {
     const { advice } = this.#transport as AdvisingTransport;
-    const described = async () => {
+    try {
       // Loaded on first use: most peers speak this protocol.
-      const { notFrames } = await import("./foreign_peer.ts");
+      const loading = import("./foreign_peer.ts");
+      const { notFrames } = await loadedInTime(loading, DESCRIPTION_TIMEOUT);
       return notFrames(error, bytes, advice);
-    };
-    // Where it cannot be loaded, as by a page without a network, the error says less.
-    const late = Promise.withResolvers<MuxError>();
-    const cancelLimit = timeLimit(LOAD_TIMEOUT, () => late.resolve(error));
-    const settled = described().catch(() => error);
-    const result = await Promise.race([settled, late.promise]);
-    cancelLimit();
-    return result;
+    } catch {
+      // It cannot be loaded, as by a page without a network: the error says less.
+      return error;
+    }
   }
 
   /** The error of the session for an error of reading; undefined if it is none. */

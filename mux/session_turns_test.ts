@@ -5,7 +5,7 @@ import { adjust, close, concat, data, open } from "../tests/support/wire.ts";
 import { turn, within } from "../tests/support/within.ts";
 import type { RawChannel } from "./raw.ts";
 import { nextPass } from "./flow/turns.ts";
-import { qmux } from "./session.ts";
+import { qmux, QmuxSession } from "./session.ts";
 import type { Transport } from "./types.ts";
 
 /** Reads after which a transport ends: a loop that never turns must not hang. */
@@ -67,6 +67,32 @@ for (const [what, frame] of Object.entries(FLOODS)) {
     assertLess(transport.reads, MAX_READS);
   });
 }
+
+test("qmux: work is timed if a large message follows a small one", async (t) => {
+  const flood = adjust(0, 0);
+  const transport = new TirelessTransport([open(0), close(0)], flood);
+  const large = concat(...Array.from({ length: 200 }, () => flood));
+  let isRead = false;
+  const divided = Object.assign(transport, {
+    more() {
+      isRead = !isRead;
+      return isRead ? large : undefined;
+    },
+  });
+  // Whatever is done takes longer than a turn may.
+  let now = 0;
+  const session = t.watch(
+    new QmuxSession(
+      divided,
+      { maxIdleFrames: Number.MAX_SAFE_INTEGER },
+      () => now += 5,
+    ),
+  );
+  session.accept(() => {});
+  let passes = 0;
+  for (; passes < 10; passes++) await nextPass();
+  assertLess(transport.reads, 5 * passes, "reads in ten turns");
+});
 
 test("qmux: the event loop turns while a program sends small values that leave at once", async (t) => {
   const transport = new TirelessTransport([open(0)], adjust(0, 1_000));

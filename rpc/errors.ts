@@ -1,6 +1,7 @@
 import { CodecError } from "../codec/internal.ts";
 import { copyOf, MuxError, originOf } from "../mux/internal.ts";
 import { printableText } from "../printable_text.ts";
+import { loadedInTime } from "../time_limit.ts";
 import { type Metadata, NO_META } from "./wire/metadata.ts";
 import { isValueStream } from "./wire/value_source.ts";
 
@@ -18,7 +19,7 @@ import { isValueStream } from "./wire/value_source.ts";
  * | `cancelled` | the caller closed the call: the reason of `call.signal` |
  * | `released` | a callback was called, retained or sent after its release |
  * | `limit-exceeded` | the peer holds as many callbacks, or as many calls wait, as this side allows |
- * | `load-failed` | a part of this package that is loaded on first use could not be loaded |
+ * | `load-failed` | a part of this package that is loaded on first use could not be loaded, or not within ten seconds |
  * | `invalid-state` | the operation is not allowed now: a mistake in the program |
  */
 export type RpcErrorCode =
@@ -66,6 +67,25 @@ export function loadFailed(what: string, cause: unknown): RpcError {
   return new RpcError("load-failed", `Cannot ${what}: ${NOT_LOADED}`, {
     cause,
   });
+}
+
+/**
+ * Waits for a part of this package that is loaded on first use, as
+ * {@linkcode loadedInTime} does.
+ *
+ * @param what what needs it, for the error
+ * @param loading the `import()` of the part
+ * @throws {RpcError} `load-failed`
+ */
+export async function loadPart<T>(
+  what: string,
+  loading: Promise<T>,
+): Promise<T> {
+  try {
+    return await loadedInTime(loading);
+  } catch (cause) {
+    throw loadFailed(what, cause);
+  }
 }
 
 /** The optional parts of a {@linkcode CallError}. */

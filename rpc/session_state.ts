@@ -12,7 +12,7 @@ import type {
   AroundCallbacks,
   RemoteFunctions,
 } from "./callback/remote_function.ts";
-import { loadFailed } from "./errors.ts";
+import { loadPart } from "./errors.ts";
 import { functionHandler } from "./handler/function_handler.ts";
 import type { CallingPeer, Handler } from "./types.ts";
 import { DEFAULT_MAX_META_SIZE } from "./wire/metadata.ts";
@@ -162,12 +162,15 @@ export class SessionState {
    * @throws {RpcError} `load-failed`
    */
   loadReceiving(): Promise<Receiving> {
-    return this.#loading ??= import("./callback/received.ts").then(
+    return this.#loading ??= loadPart(
+      "receive function",
+      this.importReceiving(),
+    ).then(
       (receiving) => this.receiving = receiving,
-      (cause) => {
+      (error) => {
         // Another one that arrives may find the network back.
         this.#loading = undefined;
-        throw loadFailed("receive function", cause);
+        throw error;
       },
     );
   }
@@ -178,14 +181,26 @@ export class SessionState {
    * @throws {RpcError} `load-failed`
    */
   loadContinuing(): Promise<unknown> {
-    return this.#loadingContinuing ??= import("./client/continued_call.ts")
-      .then(
-        (continuing) => this.continuing = continuing,
-        (cause) => {
-          this.#loadingContinuing = undefined;
-          throw loadFailed("receive response", cause);
-        },
-      );
+    return this.#loadingContinuing ??= loadPart(
+      "receive response",
+      this.importContinuing(),
+    ).then(
+      (continuing) => this.continuing = continuing,
+      (error) => {
+        this.#loadingContinuing = undefined;
+        throw error;
+      },
+    );
+  }
+
+  /** Imports what receives functions; a method so that tests can replace it. */
+  importReceiving(): Promise<Receiving> {
+    return import("./callback/received.ts");
+  }
+
+  /** Imports what continues calls; a method so that tests can replace it. */
+  importContinuing(): Promise<Continuing> {
+    return import("./client/continued_call.ts");
   }
 
   /** The functions that the peer lends to this side; to be loaded before. */

@@ -1,20 +1,22 @@
 import { loadScheme, type Scheme, SCHEME_NAMES } from "../mux/internal.ts";
 import { redactedAddress, redactedIn } from "../printable_text.ts";
 import { NOT_LOADED } from "../rpc/internal.ts";
+import { loadedInTime } from "../time_limit.ts";
 import { TalkError } from "./errors.ts";
 
 /** What addresses are for. */
 type Verb = "dial" | "listen";
 
 /**
- * Waits for a part of this package that `import()` loads.
+ * Waits for a part of this package that `import()` loads. For listening, it waits as
+ * {@linkcode loadedInTime} does; dialing has time limits of its own.
  *
  * @throws {TalkError} `dial-failed` or `listen-failed` if it cannot be loaded, which
  * may be different at the next attempt
  */
 export async function loaded<T>(verb: Verb, loading: Promise<T>): Promise<T> {
   try {
-    return await loading;
+    return await (verb === "listen" ? loadedInTime(loading) : loading);
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : cause;
     throw new TalkError(
@@ -68,11 +70,6 @@ export async function resolveAddress(
 /** The scheme of peers that meet at a rendezvous, which uses calls itself. */
 async function peerScheme(): Promise<Scheme> {
   return (await import("./rendezvous/internal.ts")).peer;
-}
-
-/** Whether an address is that of a TCP port, at which several listeners may listen. */
-export function hasPort(address: string): boolean {
-  return /^(tcp|tls|wss?):/i.test(address);
 }
 
 /** Makes the error for an address that could not be dialed or listened on. */

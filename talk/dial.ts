@@ -14,7 +14,7 @@ import {
 } from "../mux/internal.ts";
 import { checkOption, checkTimeout } from "../check_option.ts";
 import { redactedAddress } from "../printable_text.ts";
-import { limitedSignal } from "../time_limit.ts";
+import { limitedSignal, loadedInTime } from "../time_limit.ts";
 import { addressError, loaded, resolveAddress } from "./address.ts";
 import { errorPrinter, TalkError } from "./errors.ts";
 import {
@@ -33,6 +33,7 @@ import {
 } from "./peer.ts";
 import { loadServer } from "../rpc/internal.ts";
 import type { Connected } from "./race.ts";
+import { checkSchemeOptions } from "./scheme_options.ts";
 import type {
   BackoffOptions,
   ReconnectingPeer,
@@ -312,7 +313,7 @@ async function dialReconnecting<C extends Carried>(
   // Loaded on first use: most programs do not reconnect.
   const { Reconnector } = await loaded(
     "dial",
-    import("./reconnect/reconnector.ts"),
+    loadedInTime(import("./reconnect/reconnector.ts")),
   );
   const peer = new Reconnector(reconnect, handler, {
     connect: (handler, signal, onFallback) =>
@@ -425,7 +426,7 @@ async function beginResuming(
 ): Promise<Begin> {
   const [{ resuming }, module] = await loaded(
     "dial",
-    Promise.all([import("./dial_resuming.ts"), loadResume()]),
+    loadedInTime(Promise.all([import("./dial_resuming.ts"), loadResume()])),
   );
   return resuming(module, place, resume, options);
 }
@@ -458,7 +459,7 @@ export async function connectOnce(
       ),
   });
   const connectWith = (one: string, signal: AbortSignal) =>
-    connectAt(one, options, signal, begin);
+    connectAt(one, options, signal, begin, [address!].flat());
   try {
     address = await ask(place, limited.signal);
     if (!Array.isArray(address)) {
@@ -467,7 +468,10 @@ export async function connectOnce(
       return { transport, address: one };
     }
     // Loaded on first use: most programs have one address.
-    const { race } = await loaded("dial", import("./race.ts"));
+    const { race } = await ask(
+      () => loaded("dial", import("./race.ts")),
+      limited.signal,
+    );
     return await race(address, {
       attempt: connectWith,
       headStart,
@@ -481,14 +485,19 @@ export async function connectOnce(
   }
 }
 
-/** Connects to one address. */
+/** Connects to one address, of all that the options are for. */
 async function connectAt(
   address: string,
   options: ConnectOptions & FallbackOption,
   signal: AbortSignal,
   begin: Begin,
+  all: readonly string[],
 ): Promise<Transport> {
-  const { scheme, rest } = await resolveAddress(address);
+  const { scheme, rest } = await ask(() => resolveAddress(address), signal);
+  // A session may continue at another address, which an option may be for.
+  if (options.resume?.addresses === undefined) {
+    checkSchemeOptions("dial", address, options, all);
+  }
   const headers = await ask(options.headers, signal);
   const protocols = await ask(options.protocols, signal);
   const tls = await ask(options.tls, signal);

@@ -1,3 +1,4 @@
+import { networkInterfaces } from "node:os";
 import {
   dial,
   type DialOptions,
@@ -121,6 +122,8 @@ Deno.test("dial(): the error for a bad address names the expected form", async (
     "tcp://[::g]:80": "expected tcp://host:port",
     "tcp://[localhost]:80": "expected tcp://host:port",
     "tcp://[::1%]:80": "expected tcp://host:port",
+    "tcp://[::1%lo]:80": 'only an address of "fe80::/10" has a zone',
+    "tls://[fd00::1%lo]:80": 'only an address of "fe80::/10" has a zone',
     "tcp://256.0.0.1:80": "expected tcp://host:port",
     // Bun takes it for every address of this machine.
     "tcp://*:80": "expected tcp://host:port",
@@ -150,6 +153,30 @@ Deno.test("dial(): the error for a bad address names the expected form", async (
     }
   }
 });
+
+const linkLocal = linkLocalAddress();
+
+Deno.test({
+  name: "dial(): a listener at an address with a zone can be dialed",
+  ignore: linkLocal === undefined,
+  async fn() {
+    await using listener = await listen(`tcp://[${linkLocal}]:0`);
+    assert(listener.addr.startsWith(`tcp://[${linkLocal}]:`), listener.addr);
+    await using peer = await dial(listener.addr);
+    assertEquals(peer.addr, listener.addr);
+  },
+});
+
+/** An address of this machine with its zone, if it has one. */
+function linkLocalAddress(): string | undefined {
+  const found = networkInterfaces();
+  for (const [name, addresses = []] of Object.entries(found)) {
+    for (const { address } of addresses) {
+      if (address.startsWith("fe80:")) return `${address}%${name}`;
+    }
+  }
+  return undefined;
+}
 
 Deno.test("dial(): nothing can be reached at port 0, which is for listeners", async () => {
   for (const form of ["tcp:", "tls:", "quic:", "ws:", "wss:", "wt:"]) {

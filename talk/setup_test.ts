@@ -3,9 +3,11 @@
 import {
   dial,
   dialCommand,
+  type DialOptions,
   type Handler,
   handlerFrom,
   listen,
+  type ListenOptions,
   memoryPair,
   memoryTransports,
   Peer,
@@ -186,15 +188,82 @@ Deno.test("dial(): errors do not have the values of headers", async () => {
   assertEquals(Deno.inspect(error).includes("SECRET"), false);
 });
 
-Deno.test("listen(): reusePort is for TCP ports", async () => {
-  for (const address of ["unix:x", "stdio:"]) {
-    const error = await assertRejects(
-      () => listen(address, { reusePort: true }),
-      TalkError,
-      'option "reusePort" is for TCP ports only',
-    );
-    assertEquals([error.code, error.permanent], ["listen-failed", true]);
+/** Makes sure that an option without an effect is refused for good. */
+async function refuses(
+  making: Promise<AsyncDisposable>,
+  verb: "dial" | "listen",
+  message: string,
+): Promise<void> {
+  const error = await assertRejects(() => making, TalkError, message);
+  assertEquals([error.code, error.permanent], [`${verb}-failed`, true]);
+  assertInstanceOf(error.cause, TypeError);
+}
+
+Deno.test("dial(): an option that has no effect at the address is refused", async () => {
+  const pin = "ab".repeat(32);
+  const endpoint = {} as never;
+  const cases: [string, DialOptions, string][] = [
+    ["tcp://h:1", { tls: { pin } }, '"tls" is for tls:, wss:'],
+    ["TCP://h:1", { tls: () => ({ pin }) }, '"tls" is for tls:, wss:'],
+    ["ws://h:1/", { tls: { pin } }, '"tls" is for tls:, wss:'],
+    ["unix:/s", { tls: {} }, '"tls" is for tls:, wss:, quic:, wt: and peer:'],
+    ["tls://h:1", { headers: {} }, '"headers" is for ws: and wss: only'],
+    ["wt://h:1/", { headers: {} }, '"headers" is for ws: and wss: only'],
+    ["tcp://h:1", { protocols: "a" }, '"protocols" is for ws: and wss:'],
+    ["ws://h:1/", { endpoint }, '"endpoint" is for quic: and peer: only'],
+    ["tls://h:1", { rendezvous: {} }, '"rendezvous" is for peer: only'],
+  ];
+  for (const [address, options, why] of cases) {
+    const message = `Cannot dial "${address}": option ${why}`;
+    await refuses(dial(address, options), "dial", message);
+    await refuses(dial(() => address, options), "dial", message);
+    const again = { ...options, reconnect: {} };
+    await refuses(dial(address, again), "dial", message);
   }
+  const several = dial(["tcp://h:1", "unix:/s"], { headers: {} });
+  const error = await assertRejects(() => several, TalkError, '"headers" is');
+  assertEquals(error.permanent, true);
+});
+
+Deno.test("dial(): an option may be for one of several addresses", async () => {
+  await using listener = await listen("tcp://127.0.0.1:0");
+  const addresses = ["ws://127.0.0.1:1/", listener.addr];
+  await using peer = await dial(addresses, { headers: { a: "b" } });
+  assertEquals(peer.addr, listener.addr);
+  await using resuming = await listen("tcp://127.0.0.1:0", { resume: {} });
+  await using session = await dial(resuming.addr, {
+    resume: { addresses: ["ws://127.0.0.1:1/"] },
+    headers: { a: "b" },
+  });
+  assertEquals(session.addr, resuming.addr);
+});
+
+Deno.test("listen(): an option that has no effect at the address is refused", async () => {
+  const tls = { cert: "", key: "" };
+  const cases: [string, ListenOptions, string][] = [
+    ["tcp://h:1", { tls }, '"tls" is for tls:, wss:, quic:, wt: and peer:'],
+    ["ws://h:1/", { tls }, '"tls" is for tls:, wss:, quic:, wt: and peer:'],
+    ["tcp://h:1", { origins: "*" }, '"origins" is for ws: and wss: only'],
+    ["wt://h:1/", { tls, origins: "*" }, '"origins" is for ws: and wss:'],
+    ["tls://h:1", { tls, hosts: [] }, '"hosts" is for ws:, wss: and wt: only'],
+    [
+      "wt://h:1/",
+      { tls, endpoint: {} as never },
+      '"endpoint" is for quic: and',
+    ],
+    ["tcp://h:1", { rendezvous: {} }, '"rendezvous" is for peer: only'],
+    ["stdio:", { reusePort: true }, '"reusePort" is for tcp:, tls:, ws: and'],
+    ["unix:x", { reusePort: true }, '"reusePort" is for tcp:, tls:, ws: and'],
+  ];
+  for (const [address, options, why] of cases) {
+    const message = `Cannot listen on "${address}": option ${why}`;
+    await refuses(listen(address, options), "listen", message);
+  }
+  await using listener = await listen("tcp://127.0.0.1:0", {
+    reusePort: false,
+    tls: undefined,
+  });
+  assert(listener.addr.startsWith("tcp:"));
 });
 
 Deno.test("listen(): reusePort without the flag of Deno is an error, and the process goes on", async () => {

@@ -180,6 +180,20 @@ Deno.test("TLS: a client refuses the certificate of a server for what is wrong w
   }
 });
 
+Deno.test("TLS: an authority that another one has certified can be trusted by itself", async () => {
+  const between = await ca.issueAuthority("between");
+  const { cert, key } = await between.issue("CN=server", { names });
+  await using there = await serve({ cert, key });
+  await using peer = await dial(there.addr, { tls: { ca: between.cert } });
+  assertEquals(await peer.call("echo", [1]), 1);
+  // Its certificate has to be sent if only the other one is known.
+  await using chain = await serve({ cert: `${cert}\n${between.cert}`, key });
+  await using other = await dial(chain.addr, { tls: { ca: ca.cert } });
+  assertEquals(await other.call("echo", [2]), 2);
+  const error = await dialError(there.addr, { ca: ca.cert });
+  assertEquals(error.code, "unknown-issuer");
+});
+
 Deno.test("TLS: the name of the server may be another than that of its address", async () => {
   const named = await ca.issue("CN=server", { names: ["example.com"] });
   await using there = await serve(named);

@@ -15,6 +15,7 @@ import {
   CoarseTimers,
   limitedSignal,
   limitWait,
+  loadedInTime,
   settlesWithin,
   timeLimit,
   untilAborted,
@@ -435,4 +436,27 @@ Deno.test("coarseTimer: expires by itself, and leaves no timer", async () => {
   const cancelled = coarseTimer(() => {});
   cancelled.set(60_000);
   cancelled.cancel();
+});
+
+Deno.test("loadedInTime: it passes on what was loaded and what fails, and leaves no timer", async () => {
+  using time = new FakeTime();
+  assertEquals(await loadedInTime(Promise.resolve(1)), 1);
+  const error = new Error("gone");
+  const failing = loadedInTime(Promise.reject(error));
+  assertStrictEquals(await assertRejects(() => failing), error);
+  assertEquals(time.waiting, 0);
+});
+
+Deno.test("loadedInTime: it waits for ten seconds, or as long as it is told", async () => {
+  using time = new FakeTime();
+  for (const ms of [undefined, 1_000]) {
+    const loading = loadedInTime(new Promise<never>(() => {}), ms);
+    const watched = watch(loading);
+    time.tick((ms ?? 10_000) - 1);
+    await turn();
+    assertEquals(watched.state, "pending");
+    time.tick(1);
+    await assertRejects(() => loading, Error, `more than ${ms ?? 10_000} ms`);
+    assertEquals(time.waiting, 0);
+  }
 });

@@ -16,13 +16,13 @@ import { settlesWithin, timeLimit } from "../../time_limit.ts";
 import type { SessionTap } from "../transport/types.ts";
 import type { Channel, Session, SessionUsage, WaitOptions } from "../types.ts";
 import type { FrameDecoder } from "../wire/frame_decoder.ts";
-import type { ChannelStream, StreamHost } from "./channel_stream.ts";
+import type { ChannelStream, StreamHost } from "./streams/channel_stream.ts";
 import { ClosingNotice, readNotices } from "./closing.ts";
-import { FramedStream } from "./framed_stream.ts";
-import { PlainStream } from "./plain_stream.ts";
+import { FramedStream } from "./streams/framed_stream.ts";
+import { PlainStream } from "./streams/plain_stream.ts";
 import { CLOSE_CODE, FRAMED_PROTOCOL, VIOLATION_CODE } from "./protocol.ts";
-import { ReadBuffers } from "./stream_reader.ts";
-import { StreamTable } from "./stream_table.ts";
+import { ReadBuffers } from "./streams/stream_reader.ts";
+import { StreamTable } from "./streams/stream_table.ts";
 import type {
   QuicCloseInfoLike,
   QuicConnLike,

@@ -4,6 +4,9 @@
  * @module
  */
 
+/** The addresses that are different ones in each network of a machine. */
+const LINK_LOCAL = /^fe[89ab].:/;
+
 /**
  * The host and the port of `//host:port`; an IPv6 host is written in brackets. What
  * is no host is an error here: runtimes disagree about `*`, for example, which is
@@ -22,6 +25,10 @@ export function parseHostPort(
   const port = Number(digits);
   if (hostname === undefined || port > 65_535) {
     throw new SyntaxError(`expected ${scheme}://host:port`);
+  }
+  // Elsewhere, Node ignores it, and Deno finds no such host.
+  if (zone !== "" && !LINK_LOCAL.test(hostname)) {
+    throw new SyntaxError('only an address of "fe80::/10" has a zone');
   }
   return { hostname: hostname + zone, port };
 }
@@ -70,6 +77,21 @@ export function hostPort(
 ): string {
   const host = hostname.includes(":") ? `[${hostname}]` : hostname;
   return `${scheme}://${host}:${port}`;
+}
+
+/**
+ * The address of a listener. Deno and Bun leave out the zone, without which nothing
+ * can be dialed.
+ *
+ * @param asked the host that it was to listen at
+ */
+export function boundAddress(
+  scheme: string,
+  asked: string,
+  { hostname, port }: { hostname: string; port: number },
+): string {
+  const host = asked.includes("%") ? asked : hostname;
+  return hostPort(scheme, { hostname: host, port });
 }
 
 /**

@@ -4,6 +4,7 @@ import {
   type CommandStatus,
   STDIO_ADVICE,
 } from "../errors.ts";
+import { builtinModule, requiredModule } from "./node/builtin.ts";
 import type { AdvisingTransport, KeptTransport } from "./types.ts";
 import type { NodeReadable, NodeWritable } from "./node/streams.ts";
 
@@ -131,8 +132,6 @@ interface OsModule {
 /** What is used of Node's `process`, which Bun has as well. */
 interface ProcessLike {
   readonly env: Readonly<Record<string, string>>;
-  getBuiltinModule?(name: "node:child_process"): ChildProcessModule | undefined;
-  getBuiltinModule?(name: "node:os"): OsModule | undefined;
 }
 
 /** How a command is started. */
@@ -158,16 +157,15 @@ export function spawnOnNode(
   command: string | URL,
   { args, cwd, env, clearEnv, stderr }: NodeCommandOptions,
 ): ChildProcessLike | undefined {
-  const { process } = globalThis as { process?: ProcessLike };
-  // No import names the modules, so that bundles for browsers do not look for them.
-  const module = process?.getBuiltinModule?.("node:child_process");
+  const module = builtinModule<ChildProcessModule>("node:child_process");
   if (module === undefined) return undefined;
+  const { process } = globalThis as unknown as { process: ProcessLike };
   const path = command instanceof URL
     ? decodeURIComponent(command.pathname)
     : command;
   const child = module.spawn(path, [...args], {
     ...(cwd !== undefined && { cwd }),
-    env: clearEnv ? { ...env } : { ...process!.env, ...env },
+    env: clearEnv ? { ...env } : { ...process.env, ...env },
     stdio: [
       "pipe",
       "pipe",
@@ -178,7 +176,7 @@ export function spawnOnNode(
   const ended = Promise.withResolvers<CommandStatus>();
   child.on("error", () => {});
   child.on("exit", (code: number | null, signal: string | null) => {
-    const { constants } = process!.getBuiltinModule!("node:os")!;
+    const { constants } = requiredModule<OsModule>("node:os");
     const number = code ?? 128 + (constants.signals[signal ?? ""] ?? 0);
     ended.resolve({ success: code === 0, code: number, signal });
   });

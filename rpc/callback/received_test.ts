@@ -6,7 +6,7 @@ import { type Callback, CallError, handlerFrom, RpcError } from "@qtalk/qtalk";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type Gate, gatedLoading } from "../../tests/support/gated_loading.ts";
 import { type Harness, test } from "../../tests/support/harness.ts";
-import { turn, within } from "../../tests/support/within.ts";
+import { turn, watch, within } from "../../tests/support/within.ts";
 import type { Peer } from "../../talk/mod.ts";
 
 type Fn = Callback<(n: number) => number>;
@@ -353,5 +353,36 @@ test("SessionState.loadReceiving: if it fails, the call fails with load-failed, 
   assertEquals(await fn(1), 2);
   fn.release();
   await lends(server, 0);
+  await lends(client, 0);
+});
+
+test("SessionState.loadReceiving: what has waited for ten seconds fails, and the next call waits again", async (t) => {
+  const gate = gatedLoading(t, "importReceiving");
+  const reported: unknown[] = [];
+  const [client, server] = t.pair({}, {
+    onError: (error) => reported.push(error),
+    handler: handlerFrom({
+      give: () => ({ fn: double }),
+      take: (fn: Fn) => fn(4),
+    }),
+  });
+  const time = t.time();
+  const calls = [client.call("give"), client.call("take", [double])];
+  const watched = calls.map((call) => watch(call));
+  await askedBy(gate, 2);
+  time.tick(9_999);
+  await turn();
+  assertEquals(watched.map(({ state }) => state), ["pending", "pending"]);
+  time.tick(1);
+  for (const call of calls) {
+    const error = await assertRejects(() => call, Error);
+    assertEquals((error as { code?: string }).code, "load-failed");
+  }
+  assertEquals(reported.length, 1);
+  await lends(server, 0);
+  await lends(client, 0);
+  const next = client.call("take", [double]);
+  gate.open();
+  assertEquals(await next, 8);
   await lends(client, 0);
 });

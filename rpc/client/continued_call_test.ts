@@ -3,7 +3,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { gatedLoading } from "../../tests/support/gated_loading.ts";
 import { type Harness, test } from "../../tests/support/harness.ts";
 import { parseTable, reachable } from "../../tests/support/state_table.ts";
-import { within } from "../../tests/support/within.ts";
+import { turn, watch, within } from "../../tests/support/within.ts";
 import {
   type ContinuedCallEvent,
   type ContinuedCallState,
@@ -92,6 +92,27 @@ test("SessionState.loadContinuing: if it fails, the call fails with load-failed,
   await within(closed.promise, "the handler's channel to be closed");
   const response = await client.request("count", 2);
   assertEquals(await Array.fromAsync(response), [0, 1]);
+});
+
+test("SessionState.loadContinuing: a call that has waited for ten seconds fails, and the next one waits again", async (t) => {
+  const gate = gatedLoading(t, "importContinuing");
+  const [client, server] = t.pair();
+  server.handle("count", count);
+  const time = t.time();
+  const request = client.request("count", 1);
+  const watched = watch(request);
+  await within(gate.begun, "the module to be asked for");
+  time.tick(9_999);
+  await turn();
+  assertEquals(watched.state, "pending");
+  time.tick(1);
+  const error = await assertRejects(() => request, RpcError);
+  assertEquals(error.code, "load-failed");
+  assertEquals((error.cause as Error).message, "it takes more than 10000 ms");
+  const next = client.request("count", 1);
+  gate.open();
+  assertEquals(await Array.fromAsync(await next), [0]);
+  assertEquals(gate.asked, 2);
 });
 
 test("SessionState.loadContinuing: a call that is given up meanwhile does not wait for it", async (t) => {

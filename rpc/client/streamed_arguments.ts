@@ -1,5 +1,6 @@
 import type { RawChannel } from "../../mux/internal.ts";
 import type { LentCallbacks } from "../callback/callback_table.ts";
+import { loadPart } from "../errors.ts";
 import { addEnd } from "../wire/headers.ts";
 import {
   openSource,
@@ -139,7 +140,10 @@ export class StreamedArguments {
   async #sendErrorTrailer(reason: unknown): Promise<void> {
     const { codec, messages, state } = this.#context;
     // Loaded on first use: the producers of few programs fail.
-    const loading = state.loadingToSend = import("./failed_arguments.ts");
+    const loading = state.loadingToSend = loadPart(
+      "send error of arguments",
+      import("./failed_arguments.ts"),
+    );
     try {
       const { addTrailer } = await loading;
       const message = messages.begin();

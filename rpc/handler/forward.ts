@@ -1,5 +1,6 @@
 import { checkOption } from "../../check_option.ts";
 import { forwardTargetsOf, poolOf } from "../client/channel_pool.ts";
+import { loadPart } from "../errors.ts";
 import type { Caller, HandlerFunction } from "../types.ts";
 
 /** Options of {@linkcode forward}. */
@@ -86,7 +87,8 @@ export function forward(
   return (call, respond) => {
     if (forwarding !== undefined) return forwarding(call, respond);
     // Loaded on first use: few programs forward.
-    return import("./forwarded_call.ts").then((module) => {
+    const loading = loadPart("forward call", import("./forwarded_call.ts"));
+    return loading.then((module) => {
       forwarding ??= pool === undefined
         ? module.forwardingToSome(targets!, maxConcurrentCalls)
         : module.forwardingTo(target, pool, maxConcurrentCalls);

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { loadPart } from "../errors.ts";
 import type { AnyFunction } from "../remote/types.ts";
 import type { Answering, FunctionToCall } from "../server/server_call.ts";
 import type { Call, HandlerFunction } from "../types.ts";
@@ -138,7 +139,8 @@ export function functionHandler(
       return answering.callFunction(called, call, respond);
     }
     // Only the server's own calls bring it: this one is a program's.
-    return import("../internal_server.ts").then((module) => {
+    const loading = loadPart("answer call", import("../internal_server.ts"));
+    return loading.then((module) => {
       loaded = module.answering;
       return loaded.callFunction(called, call, respond);
     });

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { loadPart } from "../errors.ts";
 import type { Call, Handler, HandlerFunction, Responder } from "../types.ts";
 import { cleanSelector, kindOf } from "../wire/selector.ts";
 import {
@@ -151,7 +152,8 @@ function run(
     return call.answering.runMiddleware(list, handler, call, respond);
   }
   // Only the server's own calls bring it: this one is a program's.
-  return import("../internal_server.ts").then(({ answering }) =>
+  const loading = loadPart("answer call", import("../internal_server.ts"));
+  return loading.then(({ answering }) =>
     answering.runMiddleware(list, handler, call, respond)
   );
 }

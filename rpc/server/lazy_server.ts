@@ -4,16 +4,10 @@ import {
   OFFERED_PER_TURN,
   type RawChannel,
 } from "../../mux/internal.ts";
-import { timeLimit } from "../../time_limit.ts";
+import { LOAD_TIMEOUT, loadedTooLate, timeLimit } from "../../time_limit.ts";
 import { loadFailed } from "../errors.ts";
 import { responseHeaderValue } from "../wire/headers.ts";
 import type { Server, ServerOptions } from "./server.ts";
-
-/**
- * Milliseconds that calls wait for the server to be loaded. A runtime may wait for
- * minutes for a module whose host does not answer.
- */
-const LOAD_TIMEOUT = 10_000;
 
 /** Loads the server, and with it what handlers need that do not answer at once. */
 export async function loadServer(): Promise<typeof Server> {
@@ -214,7 +208,7 @@ export class LazyServer {
   #tooLate(): void {
     this.#cancelLimit = undefined;
     if (!this.#waiting?.size) return;
-    this.#refuseWaiting(new Error(`it takes more than ${this.#timeout} ms`));
+    this.#refuseWaiting(loadedTooLate(this.#timeout));
   }
 
   /** The calls that wait fail. */

@@ -11,6 +11,7 @@ import type {
 } from "../../mux/internal.ts";
 import { printableText, redactedAddress } from "../../printable_text.ts";
 import type { ConnectOptions } from "../dial.ts";
+import { hasEffect, onlyFor } from "../scheme_options.ts";
 import type { OptionSpec } from "./command.ts";
 import { UsageError } from "./exit_code.ts";
 import type { Terminal } from "./terminal.ts";
@@ -246,7 +247,7 @@ export async function bothSecurities(
     header,
     ...isPeer(to) && rendezvous,
   };
-  if (hasKey(from) || !hasKey(to)) {
+  if (hasTls(from) || !hasTls(to)) {
     const near = {
       ca,
       cert,
@@ -278,11 +279,11 @@ export async function bothSecurities(
   };
 }
 
-const TLS_ONLY = "is for tls:, wss:, quic: and wt: only";
-const HTTP_ONLY = "is for ws: and wss: only";
+const TLS_ONLY = onlyFor("dial", "tls");
+const HTTP_ONLY = onlyFor("dial", "headers");
 const NO_CLIENT_CERT =
   "is for tls: and wss: only, because Deno cannot ask clients of QUIC for certificates";
-const PEER_ONLY = "is for peer: only";
+const PEER_ONLY = onlyFor("dial", "rendezvous");
 const NOT_FOR_PEER = "is not for peer:, where fingerprints identify peers";
 
 /** What `listen()` gets for `peer:`. */
@@ -348,17 +349,12 @@ function refusePeerOptions(
 }
 
 function isPeer(address: string | undefined): boolean {
-  return /^peer:/i.test(address ?? "");
+  return hasEffect("dial", "rendezvous", address ?? "");
 }
 
 /** The address of the rendezvous in one of `peer:`. */
 function rendezvousOf(address: string): string {
   return address.slice(address.indexOf("@") + 1);
-}
-
-/** Whether this side may have a certificate. */
-function hasKey(address: string): boolean {
-  return hasTls(address) || isPeer(address);
 }
 
 async function dialWith(
@@ -431,8 +427,9 @@ async function dialWith(
   };
 }
 
+/** Whether both sides have a certificate, or one of them. */
 function hasTls(address: string | undefined): boolean {
-  return /^(?:tls|wss|quic|wt):/i.test(address ?? "");
+  return hasEffect("dial", "tls", address ?? "");
 }
 
 /** Whether TLS is that of QUIC, which has no certificates of clients. */
@@ -441,7 +438,7 @@ function isQuic(address: string | undefined): boolean {
 }
 
 function hasRequest(address: string | undefined): boolean {
-  return /^wss?:/i.test(address ?? "");
+  return hasEffect("dial", "headers", address ?? "");
 }
 
 /** Refuses options that would have no effect: the user relies on one. */

@@ -343,7 +343,7 @@ Deno.test("listenSecurity: client certificates need an authority", async () => {
     await assertRejects(
       () => listenSecurity("tcp://h:1", given),
       UsageError,
-      "is for tls:, wss:, quic: and wt: only",
+      "is for tls:, wss:, quic:, wt: and peer: only",
     );
   }
 });

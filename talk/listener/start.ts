@@ -19,9 +19,10 @@ import {
   type Transport,
   type TransportListener,
 } from "../../mux/internal.ts";
-import { addressError, hasPort, loaded, resolveAddress } from "../address.ts";
+import { addressError, loaded, resolveAddress } from "../address.ts";
 import { observedSource, type ObserverOption } from "../observe/option.ts";
 import type { PeerOptions, PeerWith } from "../peer.ts";
+import { checkSchemeOptions } from "../scheme_options.ts";
 import {
   type AcceptRules,
   type Closable,
@@ -89,10 +90,7 @@ async function start<T>(
   const handshake = handshakeLimit(limits, options.onError);
   const resuming = await resumingSource(options, limits, handshake);
   const { scheme, rest } = await resolveAddress(address, "listen");
-  if (options.reusePort && !hasPort(address)) {
-    const reason = new TypeError('option "reusePort" is for TCP ports only');
-    throw addressError("listen", address, reason);
-  }
+  checkSchemeOptions("listen", address, options);
   if (options.resume !== undefined && /^quic:/i.test(address)) {
     const reason = new TypeError(
       'option "resume" is for byte streams, and quic: has none',

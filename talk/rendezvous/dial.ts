@@ -8,6 +8,7 @@ import {
   type DirectOptions,
   localPlaces,
   ownSocket,
+  socketFor,
 } from "./direct.ts";
 import { meetingError, RendezvousError } from "./errors.ts";
 import { type Identity, loadIdentity } from "./identity.ts";
@@ -73,7 +74,7 @@ export async function dialPeer(
     session = await dial(address.rendezvous, {
       tls: how.tls,
       headers: how.headers,
-      endpoint: socket,
+      endpoint: socketFor(address.rendezvous, socket),
       signal,
       timeout: Infinity,
       onError() {},

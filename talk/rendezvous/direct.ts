@@ -26,6 +26,7 @@ import {
   transportOptions,
 } from "../../mux/internal_deno.ts";
 import { limitedSignal, timeLimit } from "../../time_limit.ts";
+import { hasEffect } from "../scheme_options.ts";
 import type { Identity } from "./identity.ts";
 import { Messages, prove } from "./proof.ts";
 import {
@@ -66,6 +67,14 @@ export function ownSocket(): QuicEndpointLike | undefined {
     // Without QUIC, the rendezvous relays.
     return undefined;
   }
+}
+
+/** The socket, if a rendezvous is dialed over it, too; else undefined. */
+export function socketFor(
+  rendezvous: string,
+  socket: QuicEndpointLike | undefined,
+): QuicEndpointLike | undefined {
+  return hasEffect("dial", "endpoint", rendezvous) ? socket : undefined;
 }
 
 /** The addresses of a socket in this machine's own networks. */

@@ -30,6 +30,7 @@ import {
   PeerConnection,
   proofStream,
   punch,
+  socketFor,
 } from "./direct.ts";
 import { meetingError } from "./errors.ts";
 import { type Identity, loadIdentity } from "./identity.ts";
@@ -164,7 +165,7 @@ class PeerListener implements TransportListener {
       this.#rendezvous = await dial(this.#address.rendezvous, {
         tls: how.tls,
         headers: how.headers,
-        endpoint: this.#socket,
+        endpoint: socketFor(this.#address.rendezvous, this.#socket),
         handler: router,
         onError() {},
         reconnect: {

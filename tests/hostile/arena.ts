@@ -12,9 +12,9 @@ import { SizeWatch } from "./size_watch.ts";
 import { type Event, TalkingProcess } from "./talking_process.ts";
 import { count } from "./verdict.ts";
 
-/** Milliseconds of pings before the first attack begins. */
+/** Milliseconds of calls before the first attack begins. */
 const WARM_UP = 300;
-/** Milliseconds of pings at least, for an attack that has that long. */
+/** Milliseconds of calls at least, for an attack that has that long. */
 const LEAST = 1_000;
 /** How often, and at what interval, to check for memory to be released. */
 const LEAVE_LOOKS = 10, LEAVE_INTERVAL = 200;
@@ -104,7 +104,7 @@ export class Arena implements AsyncDisposable {
     const all = names.map((name) => attackers.use(this.#attacker(name)));
     const begun = performance.now();
     const found = await Promise.all(all.map((it) => it.run(this.#address, ms)));
-    // A handful of pings would not be enough to judge a short attack.
+    // A handful of calls would not be enough to judge a short attack.
     const rest = begun + Math.min(ms, LEAST) - performance.now();
     await pause(Math.max(0, rest));
     const healthy = await this.#report(STALL_LIMIT);

@@ -110,12 +110,12 @@ export interface Measured {
 
 /** What the healthy client measured; times are in milliseconds. */
 export interface HealthyReport {
-  pings: number;
+  calls: number;
   failures: Record<string, number>;
   p50: number;
   p99: number;
   max: number;
-  /** The longest time for a new connection and its first ping. */
+  /** The longest time for a new connection and its first call. */
   connectMax: number;
   connects: number;
 }

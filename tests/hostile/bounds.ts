@@ -34,11 +34,11 @@ export const MANY_SESSIONS = PROCESS_BUDGET + VALUE_COST + RUNTIME_SLACK;
 /** Bytes that may still be alive when the attacker has left. */
 export const LEFTOVER = 8 * MIB;
 
-/** The 99th percentile of a healthy client's pings, in milliseconds. */
+/** The 99th percentile of a healthy client's calls, in milliseconds. */
 export const HEALTHY_P99 = 50;
 /** The same as a multiple of the control run's. */
 export const HEALTHY_P99_OF_CONTROL = 2;
-/** The slowest ping of a healthy client, in milliseconds. */
+/** The slowest call of a healthy client, in milliseconds. */
 export const HEALTHY_MAX = 250;
 
 /** The heap of the server, as of one with 512 MiB, in MiB. */

@@ -1,4 +1,4 @@
-// The healthy client: pings every 5 ms over its own connection, and opens a
+// The healthy client: calls every 5 ms over its own connection, and opens a
 // new connection every 100 ms.
 //
 //   deno run -A tests/hostile/healthy.ts DIRECTORY ADDRESS [CODEC]
@@ -11,22 +11,22 @@ import type { HealthyReport } from "./attack.ts";
 import { Latencies } from "./latencies.ts";
 import { loadCodec, loadLibrary } from "./library.ts";
 
-const PING_INTERVAL = 5;
+const CALL_INTERVAL = 5;
 const CONNECT_INTERVAL = 100;
-/** Milliseconds after which a ping has failed. */
+/** Milliseconds after which a call has failed. */
 const PATIENCE = 30_000;
 
 const [directory, address, codecName = "json"] = Deno.args;
 const { dial } = await loadLibrary(directory!);
 const codec = await loadCodec(directory!, codecName);
 
-const pings = new Latencies(PING_INTERVAL);
+const calls = new Latencies(CALL_INTERVAL);
 const connects = new Latencies(CONNECT_INTERVAL);
 let count = 0, connectCount = 0;
 let failures: Record<string, number> = {};
-/** When the pending ping and the pending connection began. */
-const since: Record<"ping" | "connect", number | undefined> = {
-  ping: undefined,
+/** When the pending call and the pending connection began. */
+const since: Record<"call" | "connect", number | undefined> = {
+  call: undefined,
   connect: undefined,
 };
 let onPing = () => {};
@@ -39,7 +39,7 @@ function fail(error: unknown): void {
 
 /** Repeats an action on schedule, one at a time. */
 async function keep(
-  kind: "ping" | "connect",
+  kind: "call" | "connect",
   interval: number,
   latencies: Latencies,
   act: () => Promise<unknown>,
@@ -59,7 +59,7 @@ async function keep(
     }
     latencies.add(performance.now() - begun);
     since[kind] = undefined;
-    if (kind === "ping") {
+    if (kind === "call") {
       count++;
       onPing();
     } else connectCount++;
@@ -71,7 +71,7 @@ async function connectAnew(): Promise<void> {
   await peer.call("ping", [], { timeout: PATIENCE });
 }
 
-/** Waits until a ping settles, but at most so many milliseconds. */
+/** Waits until a call settles, but at most so many milliseconds. */
 function nextPing(ms: number): Promise<void> {
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, ms);
@@ -82,8 +82,8 @@ function nextPing(ms: number): Promise<void> {
   });
 }
 
-/** Counts a pending ping or connection that is the slowest so far. */
-function addUnfinished(kind: "ping" | "connect", latencies: Latencies): void {
+/** Counts a pending call or connection that is the slowest so far. */
+function addUnfinished(kind: "call" | "connect", latencies: Latencies): void {
   const begun = since[kind];
   if (begun === undefined) return;
   const age = performance.now() - begun;
@@ -91,18 +91,18 @@ function addUnfinished(kind: "ping" | "connect", latencies: Latencies): void {
 }
 
 function report(): HealthyReport {
-  addUnfinished("ping", pings);
+  addUnfinished("call", calls);
   addUnfinished("connect", connects);
   const made = {
-    pings: count,
+    calls: count,
     failures,
-    p50: pings.quantile(0.5),
-    p99: pings.quantile(0.99),
-    max: pings.quantile(1),
+    p50: calls.quantile(0.5),
+    p99: calls.quantile(0.99),
+    max: calls.quantile(1),
     connects: connectCount,
     connectMax: connects.quantile(1),
   };
-  pings.clear();
+  calls.clear();
   connects.clear();
   count = connectCount = 0;
   failures = {};
@@ -112,9 +112,9 @@ function report(): HealthyReport {
 const peer = await dial(address!, { codec });
 await peer.call("ping", []);
 void keep(
-  "ping",
-  PING_INTERVAL,
-  pings,
+  "call",
+  CALL_INTERVAL,
+  calls,
   () => peer.call("ping", [], { timeout: PATIENCE }),
 );
 void keep("connect", CONNECT_INTERVAL, connects, connectAnew);

@@ -6,9 +6,9 @@ import { Arena } from "./arena.ts";
 import type { Attack, HealthyReport, Measured } from "./attack.ts";
 import { attackNamed, ATTACKS, CONTROL, SHORT_FORM } from "./attacks.ts";
 import { table, verdict } from "./table.ts";
-import { isDisturbed, problemsOf } from "./verdict.ts";
+import { isDisturbed, isWorthAnotherTry, problemsOf } from "./verdict.ts";
 
-/** How often the short form tries a row, and milliseconds for all of it. */
+/** How often a row is tried, and milliseconds for all of the short form. */
 const TRIES = 3, SHORT_LIMIT = 45_000;
 
 const HELP = `Attacks a server process beside a healthy client.
@@ -20,6 +20,8 @@ Usage: deno task hostile [options]
                    1.5 seconds, against as few servers as possible; what
                    fails is tried again with a server of its own, and the
                    healthy client may wait four times as long
+                   (in the whole form, only rows in which other processes
+                   have disturbed the healthy client are tried again)
   --against DIR    serve the library of another checkout
   --json FILE      also write all figures
   --list           only say which attacks there are
@@ -108,15 +110,15 @@ async function run(attacks: readonly Attack[]): Promise<Measured[]> {
   const rows = [await judged(arenas, CONTROL, undefined)];
   for (const attack of attacks) {
     const control = rows[0]!.healthy;
+    const terms = { short: flags.short, slack: slack() };
     let row = await judged(arenas, attack, control);
-    if (flags.short) {
-      for (let tries = 1; tries < TRIES && row.problems.length > 0; tries++) {
-        if (performance.now() - begun > SHORT_LIMIT) break;
-        row = await judged(arenas, attack, control);
-      }
-      if (isDisturbed(row, control, slack())) row = { ...row, disturbed: true };
+    for (let tries = 1; tries < TRIES; tries++) {
+      if (!isWorthAnotherTry(row, control, terms)) break;
+      if (flags.short && performance.now() - begun > SHORT_LIMIT) break;
+      row = await judged(arenas, attack, control);
     }
-    rows.push(row);
+    const disturbed = isDisturbed(row, control, terms.slack);
+    rows.push(disturbed ? { ...row, disturbed } : row);
     // Progress; the table goes to standard output.
     console.error(`${attack.name}: ${verdict(row)}`);
   }

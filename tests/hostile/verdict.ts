@@ -27,8 +27,8 @@ function delays(
     HEALTHY_P99_OF_CONTROL * (control?.p99 ?? 0),
   );
   const maxLimit = slack * HEALTHY_MAX;
-  if (p99 >= limit) problems.push(`p99 of pings is ${ms(p99)}`);
-  if (max >= maxLimit) problems.push(`a ping took ${ms(max)}`);
+  if (p99 >= limit) problems.push(`p99 of calls is ${ms(p99)}`);
+  if (max >= maxLimit) problems.push(`a call took ${ms(max)}`);
   if (connectMax >= maxLimit) {
     problems.push(`a new connection took ${ms(connectMax)}`);
   }
@@ -43,11 +43,11 @@ export function healthProblems(
 ): string[] {
   if (healthy === undefined) return ["the healthy client gave no report"];
   const problems: string[] = [];
-  const { failures, pings } = healthy;
-  if (pings === 0) problems.push("no ping was answered");
+  const { failures, calls } = healthy;
+  if (calls === 0) problems.push("no call was answered");
   problems.push(...delays(healthy, control, slack));
   for (const [text, count] of Object.entries(failures)) {
-    problems.push(`${count} pings failed: ${text}`);
+    problems.push(`${count} calls failed: ${text}`);
   }
   return problems;
 }
@@ -68,6 +68,18 @@ export function isDisturbed(
   const waited = delays(healthy, control, slack);
   return problems.length > 0 &&
     problems.every((problem) => waited.includes(problem));
+}
+
+/**
+ * Whether a row is tried again: in the short form each that fails, and in the whole
+ * form one that was disturbed.
+ */
+export function isWorthAnotherTry(
+  row: Measured,
+  control: HealthyReport | undefined,
+  { short, slack }: { short: boolean; slack: number },
+): boolean {
+  return short ? row.problems.length > 0 : isDisturbed(row, control, slack);
 }
 
 /** Problems with how the attacking session went on or ended. */

@@ -2,7 +2,12 @@ import { assertEquals } from "@std/assert";
 import type { Attack, Findings, HealthyReport } from "./attack.ts";
 import { attackNamed, ATTACKS, SHORT_FORM } from "./attacks.ts";
 import { SMALL } from "./bounds.ts";
-import { isDisturbed, outcomeProblems, problemsOf } from "./verdict.ts";
+import {
+  isDisturbed,
+  isWorthAnotherTry,
+  outcomeProblems,
+  problemsOf,
+} from "./verdict.ts";
 
 const attack: Attack = {
   name: "some",
@@ -12,7 +17,7 @@ const attack: Attack = {
   run: async () => {},
 };
 const healthy: HealthyReport = {
-  pings: 100,
+  calls: 100,
   failures: {},
   p50: 1,
   p99: 2,
@@ -66,10 +71,10 @@ Deno.test("problemsOf: lists every bound that is broken", () => {
   }, healthy);
   assertEquals(problems, [
     "the server died: SIGTRAP",
-    "p99 of pings is 60 ms",
-    "a ping took 300 ms",
+    "p99 of calls is 60 ms",
+    "a call took 300 ms",
     "a new connection took 1000 ms",
-    "2 pings failed: busy",
+    "2 calls failed: busy",
     "the server grew by 1024 MiB",
     "1024 MiB are held while the attacker is connected",
     "1024 MiB are left when the attacker has gone",
@@ -102,7 +107,26 @@ Deno.test("isDisturbed: only delays are excused, and only by other processes", (
   assertEquals(disturbed(1, { findings: open }), false, "no error");
   assertEquals(disturbed(1, { healthy }), false, "no problem");
   const failing = { ...healthy, p99: 90, failures: { busy: 1 } };
-  assertEquals(disturbed(1, { healthy: failing }), false, "failed pings");
+  assertEquals(disturbed(1, { healthy: failing }), false, "failed calls");
+});
+
+Deno.test("isWorthAnotherTry: the short form tries what fails again, the whole form only what was disturbed", () => {
+  const again = (short: boolean, problems: string[], others: number) => {
+    const slow = { ...healthy, p99: 300 };
+    const row = { ...measured, healthy: slow, problems, others };
+    return isWorthAnotherTry(row, healthy, { short, slack: 1 });
+  };
+  const late = "p99 of calls is 300 ms", grown = "the server grew by 9 MiB";
+  assertEquals([again(true, [], 1), again(false, [], 1)], [false, false]);
+  assertEquals([again(true, [late], 1), again(false, [late], 1)], [true, true]);
+  assertEquals([again(true, [late], 0), again(false, [late], 0)], [
+    true,
+    false,
+  ]);
+  assertEquals([again(true, [grown], 1), again(false, [grown], 1)], [
+    true,
+    false,
+  ]);
 });
 
 Deno.test("outcomeProblems: each outcome requires certain states and errors", () => {

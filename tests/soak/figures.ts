@@ -41,8 +41,11 @@ export const IDLE = [
   "running",
 ] as const satisfies (keyof Figures)[];
 
-/** How long a process may take to let go of everything, in milliseconds. */
-const PATIENCE = 15_000;
+/**
+ * How long a process may take to let go of everything, in milliseconds. The last spare
+ * channel of a session takes up to 13 s, and more on a busy machine.
+ */
+const PATIENCE = 30_000;
 
 /** What is inside of the runtime. */
 interface Core {

@@ -263,6 +263,7 @@ export class Soak implements AsyncDisposable {
     this.#acts = here.acts as Record<string, number>;
     return {
       at,
+      done: this.#counts.done,
       server: there.figures as Figures,
       client: here.figures as Figures,
     };

@@ -5,7 +5,7 @@
  */
 import type { Counts, SoakReport } from "./soak.ts";
 import { growthOf } from "./trend.ts";
-import { judged, type Sample, seriesOf, SIDES } from "./verdict.ts";
+import { judgedForGrowth, type Sample, seriesOf, SIDES } from "./verdict.ts";
 
 const MIB = 1024 * 1024;
 
@@ -66,17 +66,21 @@ export function row(sample: Sample, counts: Counts): string {
 export function summary(
   { samples, counts, acts, problems }: SoakReport,
 ): string {
-  const warm = judged(samples);
+  const judged = judgedForGrowth(samples);
   const growth = SIDES.flatMap((side) =>
     (["alive", "rss"] as const).map((name) => {
-      const mib = growthOf(seriesOf(warm, side, name)) / MIB;
+      const mib = growthOf(seriesOf(judged, side, name)) / MIB;
       return `${side} ${name} ${mib >= 0 ? "+" : ""}${mib.toFixed(2)} MiB`;
     })
   );
   const lines = [
     Object.entries(acts).sort(([a], [b]) => a < b ? -1 : 1)
       .map(([name, count]) => `${name} ×${count}`).join(", "),
-    `growth by the line through ${warm.length} rests: ${growth.join(", ")}`,
+    judged.length === 0
+      ? "growth is not judged: too few rests after the warm-up"
+      : `growth by the line through ${judged.length} rests: ${
+        growth.join(", ")
+      }`,
     ...problems.map((problem) => `PROBLEM ${problem}`),
     `soak: ${counts.done} acts, ${counts.interrupted} interrupted, ` +
     `${counts.connections} connections, ${counts.drains} drains, ` +

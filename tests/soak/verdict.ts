@@ -11,6 +11,8 @@ import { growthOf, type Point } from "./trend.ts";
 export interface Sample {
   /** Seconds since the start. */
   at: number;
+  /** Acts that had ended as they should. */
+  done: number;
   server: Figures;
   client: Figures;
 }
@@ -33,6 +35,12 @@ export const MAX_GROWTH = { alive: 3 * MIB, rss: 32 * MIB };
 /** Samples that are not judged, as a share of all: engines have to warm up. */
 const WARM_UP = 0.15;
 
+/**
+ * Acts before which memory is not judged either: as many as five minutes of an idle
+ * machine have in that share. A busy machine needs more of its samples for them.
+ */
+const WARM_UP_ACTS = 8_000;
+
 /** Samples without which no trend is judged. */
 const ENOUGH = 12;
 
@@ -49,15 +57,22 @@ export function seriesOf(
 }
 
 /** The samples after the warm-up. */
-export function judged(samples: readonly Sample[]): readonly Sample[] {
+function afterWarmUp(samples: readonly Sample[]): readonly Sample[] {
   return samples.slice(Math.floor(samples.length * WARM_UP));
+}
+
+/** The samples by which the growth of memory is judged; none if they are too few. */
+export function judgedForGrowth(samples: readonly Sample[]): readonly Sample[] {
+  const warm = afterWarmUp(samples).filter(({ done }) => done >= WARM_UP_ACTS);
+  return warm.length < ENOUGH ? [] : warm;
 }
 
 /** What is wrong, as sentences. */
 export function problemsOf(samples: readonly Sample[]): string[] {
   if (samples.length === 0) return ["nothing was measured"];
   const problems: string[] = [];
-  const warm = judged(samples);
+  const warm = afterWarmUp(samples);
+  const judged = judgedForGrowth(samples);
   for (const side of SIDES) {
     for (const name of IDLE) {
       const left = samples.filter((sample) => sample[side][name] > 0);
@@ -77,9 +92,8 @@ export function problemsOf(samples: readonly Sample[]): string[] {
         problems.push(`${side}: ${name} grew from ${first} to ${last}`);
       }
     }
-    if (warm.length < ENOUGH) continue;
     for (const name of ["alive", "rss"] as const) {
-      const growth = growthOf(seriesOf(warm, side, name));
+      const growth = growthOf(seriesOf(judged, side, name));
       if (growth > MAX_GROWTH[name]) {
         const mib = (growth / MIB).toFixed(1);
         problems.push(`${side}: ${name} grew by ${mib} MiB`);

@@ -18,10 +18,15 @@ const CALM: Figures = {
   running: 0,
 };
 
-/** A run whose server has these figures at each rest. */
-function run(of: (i: number) => Partial<Figures>, count = 40): Sample[] {
+/** A run whose server has these figures at each rest, after so many acts between. */
+function run(
+  of: (i: number) => Partial<Figures>,
+  count = 40,
+  acts = 2_000,
+): Sample[] {
   return Array.from({ length: count }, (_, i) => ({
     at: 10 * i,
+    done: acts * i,
     server: { ...CALM, ...of(i) },
     client: CALM,
   }));
@@ -41,6 +46,20 @@ Deno.test("soak verdict: memory that grows in the warm-up is no problem", () => 
     alive: CALM.alive + Math.min(i, 5) * 9 * MIB,
   }));
   assertEquals(problemsOf(samples), []);
+});
+
+Deno.test("soak verdict: on a busy machine, which does less between rests, the warm-up has more of them", () => {
+  // It grows until 8,000 acts are done.
+  const grows = (i: number) => ({
+    alive: CALM.alive + Math.min(i, 16) * 3 * MIB,
+  });
+  assertEquals(problemsOf(run(grows, 40, 500)), []);
+  const leaks = (i: number) => ({ alive: CALM.alive + i * 0.2 * MIB });
+  assertEquals(problemsOf(run(leaks, 40, 500)), [
+    "server: alive grew by 4.6 MiB",
+  ]);
+  // After too few acts, there is no trend.
+  assertEquals(problemsOf(run(leaks, 40, 250)), []);
 });
 
 Deno.test("soak verdict: memory that grows slowly is a problem", () => {

@@ -30,6 +30,8 @@ export interface CertificateOptions {
 /** Issues certificates. */
 export interface Authority extends Credentials {
   issue(subject: string, options?: CertificateOptions): Promise<Credentials>;
+  /** Makes an authority that this one has certified. */
+  issueAuthority(name: string): Promise<Authority>;
 }
 
 /** Makes an authority. */
@@ -40,35 +42,61 @@ export async function makeAuthority(name: string): Promise<Authority> {
     ...time({}),
     keys,
     signingAlgorithm: ALGORITHM,
-    extensions: [
-      new x509.BasicConstraintsExtension(true, undefined, true),
-      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign, true),
-    ],
+    extensions: extensionsOfAuthority(),
   });
+  return await authorityOf(certificate, keys);
+}
+
+async function authorityOf(
+  certificate: x509.X509Certificate,
+  keys: CryptoKeyPair,
+): Promise<Authority> {
+  const certify = (
+    subject: string,
+    publicKey: CryptoKey,
+    options: CertificateOptions,
+    extensions: x509.Extension[],
+  ) =>
+    x509.X509CertificateGenerator.create({
+      subject,
+      issuer: certificate.subject,
+      ...time(options),
+      publicKey,
+      signingKey: keys.privateKey,
+      signingAlgorithm: ALGORITHM,
+      extensions,
+    });
   return {
     ...await credentials(certificate, keys),
     async issue(subject, options = {}) {
       const own = await generateKeys();
-      const issued = await x509.X509CertificateGenerator.create({
-        subject,
-        issuer: certificate.subject,
-        ...time(options),
-        publicKey: own.publicKey,
-        signingKey: keys.privateKey,
-        signingAlgorithm: ALGORITHM,
-        extensions: [
-          new x509.BasicConstraintsExtension(false),
-          new x509.SubjectAlternativeNameExtension(
-            (options.names ?? []).map((value) => ({
-              type: /^[\d.]+$|:/.test(value) ? "ip" as const : "dns" as const,
-              value,
-            })),
-          ),
-        ],
-      });
+      const issued = await certify(subject, own.publicKey, options, [
+        new x509.BasicConstraintsExtension(false),
+        new x509.SubjectAlternativeNameExtension(
+          (options.names ?? []).map((value) => ({
+            type: /^[\d.]+$|:/.test(value) ? "ip" as const : "dns" as const,
+            value,
+          })),
+        ),
+      ]);
       return await credentials(issued, own);
     },
+    async issueAuthority(name) {
+      const own = await generateKeys();
+      const extensions = extensionsOfAuthority();
+      return await authorityOf(
+        await certify(`CN=${name}`, own.publicKey, {}, extensions),
+        own,
+      );
+    },
   };
+}
+
+function extensionsOfAuthority(): x509.Extension[] {
+  return [
+    new x509.BasicConstraintsExtension(true, undefined, true),
+    new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign, true),
+  ];
 }
 
 function generateKeys(): Promise<CryptoKeyPair> {

@@ -17,13 +17,17 @@ export interface Gate {
 /**
  * Keeps a module from sessions until the gate opens.
  *
- * @param method what loads the module
+ * @param method what loads the module, or imports it
  * @param error the text of the error if the gate fails
  */
 export function gatedLoading(
   t: Harness,
-  method: "loadContinuing" | "loadReceiving",
-  error: string,
+  method:
+    | "importContinuing"
+    | "importReceiving"
+    | "loadContinuing"
+    | "loadReceiving",
+  error = "gone",
 ): Gate {
   const states = SessionState.prototype as unknown as Record<
     typeof method,

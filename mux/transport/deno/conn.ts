@@ -14,7 +14,12 @@ import type {
   TransportListener,
 } from "../types.ts";
 import { untilAborted } from "../../../time_limit.ts";
-import { hostPort, parseHostPort, parseRemote } from "../address_forms.ts";
+import {
+  boundAddress,
+  hostPort,
+  parseHostPort,
+  parseRemote,
+} from "../address_forms.ts";
 import { view } from "../../../view.ts";
 import type { Transport } from "../../types.ts";
 
@@ -228,14 +233,16 @@ export const tcp = {
         'option "reusePort" needs the flag --unstable-net of Deno',
       );
     }
-    return connListener(
-      Deno.listen({
-        ...parseHostPort("tcp", rest),
-        ...(reusePort && { reusePort }),
-      }),
-      (addr) => hostPort("tcp", addr),
-      (conn) => disableDelay(conn as Deno.TcpConn),
-    );
+    const place = parseHostPort("tcp", rest);
+    const listener = Deno.listen({ ...place, ...(reusePort && { reusePort }) });
+    return {
+      ...connListener(
+        listener,
+        (addr) => hostPort("tcp", addr),
+        (conn) => disableDelay(conn as Deno.TcpConn),
+      ),
+      addr: boundAddress("tcp", place.hostname, listener.addr),
+    };
   },
 } satisfies Scheme;
 

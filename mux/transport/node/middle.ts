@@ -62,6 +62,18 @@ export function middleOf(socket: NodeSocket): Middle {
       sent += bytes.length;
       socket.write(bytes, done);
     },
+    // Node's TLS passes a record on in several pieces. Each would be a packet.
+    writev(
+      pieces: { chunk: Uint8Array }[],
+      done: (error?: unknown) => void,
+    ) {
+      socket.cork();
+      pieces.forEach(({ chunk }, i) => {
+        sent += chunk.length;
+        socket.write(chunk, i < pieces.length - 1 ? () => {} : done);
+      });
+      socket.uncork();
+    },
     final(done: (error?: unknown) => void) {
       if (ownsSocket) return void socket.end(done);
       done();

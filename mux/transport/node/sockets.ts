@@ -5,6 +5,7 @@
  */
 import "../../internal.ts"; // Keeps bundles in few chunks.
 import {
+  boundAddress,
   hostPort,
   parseHostPort,
   parsePath,
@@ -32,6 +33,10 @@ import {
 export interface NodeSocket extends NodeReadable, NodeWritable {
   /** Stops listening to an event. */
   off(event: string, listener: (...args: never[]) => void): unknown;
+  /** Gathers what is written, until {@linkcode uncork} is called. */
+  cork(): void;
+  /** Writes what was gathered. */
+  uncork(): void;
   /** Sends small writes at once. */
   setNoDelay(on: boolean): unknown;
   /** Lets the system probe an idle connection. */
@@ -278,7 +283,10 @@ export class NodeListener implements TransportListener {
     this.addr = "path" in place || address === null ||
         typeof address === "string"
       ? `${scheme}:${"path" in place ? place.path : address}`
-      : hostPort(scheme, { hostname: address.address, port: address.port });
+      : boundAddress(scheme, place.host, {
+        hostname: address.address,
+        port: address.port,
+      });
   }
 
   /** Takes a connection. */

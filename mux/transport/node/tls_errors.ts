@@ -125,8 +125,7 @@ export function clientErrorOf(
  */
 export function refusedHandshake(why: string, cause: unknown): TlsError {
   const message = `the server refuses the handshake: ${why}`;
-  const error = new TlsError("handshake-failed", message, { cause });
-  return Object.assign(error, { permanent: true });
+  return new TlsError("handshake-failed", message, { cause, permanent: true });
 }
 
 /** The error of a client whose server demands a certificate. */

@@ -104,3 +104,16 @@ Deno.test("alertOf: an alert is a record of TLS that says what is wrong", () => 
   assertEquals(alertOf("wrong-protocol")[6], 120);
   assertEquals(alertOf("handshake-failed")[6], 40);
 });
+
+Deno.test("TlsError: it is permanent by its code, unless it is told", () => {
+  const permanent = (...args: ConstructorParameters<typeof TlsError>) =>
+    new TlsError(...args).permanent;
+  assertEquals(permanent("expired", "old"), true);
+  assertEquals(permanent("handshake-failed", "no"), false);
+  assertEquals(permanent("handshake-failed", "no", { permanent: true }), true);
+  const options = { permanent: undefined, cause: 1 };
+  const error = new TlsError("truncated", "cut", options);
+  assertEquals([error.permanent, error.cause], [false, 1]);
+  // A cause that is not there is no cause of `undefined`.
+  assertEquals("cause" in new TlsError("truncated", "cut"), false);
+});

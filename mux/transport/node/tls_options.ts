@@ -68,7 +68,12 @@ function textOf(pem: Pem, option: PemOption): string {
  */
 export function credentialsOf(
   options: Pick<TlsDialOptions, "ca" | "cert" | "key">,
-): { ca?: string[]; cert?: string; key?: string } {
+): {
+  ca?: string[];
+  allowPartialTrustChain?: true;
+  cert?: string;
+  key?: string;
+} {
   const { ca, cert, key } = options;
   // Without the other one, runtimes connect as if there were none.
   if (cert !== undefined && key === undefined) {
@@ -78,7 +83,11 @@ export function credentialsOf(
     throw new TypeError('option "tls.key" needs "tls.cert"');
   }
   return {
-    ...(ca !== undefined && { ca: [ca].flat().map(authoritiesOf) }),
+    ...(ca !== undefined && {
+      ca: [ca].flat().map(authoritiesOf),
+      // Node would trust an authority only if it also had the one that certified it.
+      allowPartialTrustChain: true,
+    }),
     ...(cert !== undefined && key !== undefined && pairOf(cert, key)),
   };
 }

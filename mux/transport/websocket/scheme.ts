@@ -2,6 +2,7 @@ import "../../internal.ts"; // Keeps bundles in few chunks.
 import type { Transport } from "../../types.ts";
 import type { Scheme, TransportListener } from "../types.ts";
 import { checkPort } from "../address_forms.ts";
+import { builtinModule } from "../node/builtin.ts";
 import {
   closingError,
   connectionBroken,
@@ -90,12 +91,9 @@ type HeadedWebSocket = new (
 
 /** Whether the runtime is Node or Bun; workers of Cloudflare only look so. */
 function hasSockets(): boolean {
-  const { navigator, process } = globalThis as {
-    navigator?: { userAgent?: string };
-    process?: { getBuiltinModule?(name: string): unknown };
-  };
+  const { navigator } = globalThis as { navigator?: { userAgent?: string } };
   return navigator?.userAgent !== "Cloudflare-Workers" &&
-    process?.getBuiltinModule?.("node:net") !== undefined;
+    builtinModule("node:net") !== undefined;
 }
 
 /** To ignore `tls.pin`, for example, would trust servers that it does not list. */

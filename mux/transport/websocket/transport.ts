@@ -4,8 +4,8 @@
  * @module
  */
 import { Queue } from "../../../queue.ts";
-import { settlesWithin } from "../../../time_limit.ts";
-import { connectionLost, MuxError } from "../../errors.ts";
+import { loadedInTime, settlesWithin } from "../../../time_limit.ts";
+import { connectionLost, DESCRIPTION_TIMEOUT, MuxError } from "../../errors.ts";
 import type { Transport } from "../../types.ts";
 import type { AbortableTransport, KeptTransport } from "../types.ts";
 
@@ -236,7 +236,8 @@ class WebSocketTransport implements AbortableTransport, KeptTransport {
     let description: string | undefined;
     try {
       // Loaded on first use: few peers send text.
-      const { describeText } = await import("../../foreign_peer.ts");
+      const loading = import("../../foreign_peer.ts");
+      const { describeText } = await loadedInTime(loading, DESCRIPTION_TIMEOUT);
       description = describeText(text);
     } catch {
       // It cannot be loaded, and the error says less.

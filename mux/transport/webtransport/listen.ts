@@ -33,12 +33,7 @@ export function listenWebTransport(
   options: SchemeListenTerms,
   handshake?: HandshakeLimit,
 ): TransportListener {
-  const { hosts, origins, tls, session } = options;
-  if (origins !== undefined) {
-    throw new TypeError(
-      'Cannot use option "origins" with wt: Deno does not say which page connects',
-    );
-  }
+  const { hosts, tls, session } = options;
   const { hostname, pathname: path } = url;
   const place = {
     hostname: hostname.replace(/^\[(.*)\]$/, "$1"),

@@ -148,7 +148,6 @@ Deno.test("webTransport: options that WebTransport does not have are errors", as
   for (
     const [options, text] of [
       [{}, '"tls.cert" and "tls.key" are missing'],
-      [{ tls, origins: ["https://a.test"] }, 'Cannot use option "origins"'],
       [{ tls: { ...tls, clientCert: "required" } }, '"tls.clientCert"'],
     ] as [SchemeListenOptions, string][]
   ) {

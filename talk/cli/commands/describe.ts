@@ -4,10 +4,13 @@ import type {
   ServiceDescription,
 } from "../../../rpc/internal_cli.ts";
 import { printableText } from "../../../printable_text.ts";
-import { ASK_OPTIONS, fetchDescription } from "../ask_description.ts";
+import {
+  ASK_OPTIONS,
+  fetchDescription,
+} from "../description/ask_description.ts";
 import { defineCommand, positive } from "../command.ts";
 import { EXIT, NotDescribed, UsageError } from "../exit_code.ts";
-import { methodText } from "../method_text.ts";
+import { methodText } from "../description/method_text.ts";
 import { splitAddress } from "../target.ts";
 import type { Terminal } from "../terminal.ts";
 import { formatValue, highlight } from "../value_text.ts";

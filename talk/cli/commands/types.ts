@@ -1,7 +1,13 @@
 import { redactedAddress } from "../../../printable_text.ts";
-import { ASK_OPTIONS, fetchDescription } from "../ask_description.ts";
+import {
+  ASK_OPTIONS,
+  fetchDescription,
+} from "../description/ask_description.ts";
 import { defineCommand, positive } from "../command.ts";
-import { declarationText, interfaceName } from "../declaration_text.ts";
+import {
+  declarationText,
+  interfaceName,
+} from "../description/declaration_text.ts";
 import { EXIT, UsageError } from "../exit_code.ts";
 import { describedTarget } from "./describe.ts";
 

@@ -12,7 +12,7 @@ import { handlerFrom, type Remote } from "../../../rpc/internal.ts";
 import type { ServiceHealth } from "../../../rpc/internal_cli.ts";
 import { redactedAddress } from "../../../printable_text.ts";
 import { EXIT, UsageError } from "../exit_code.ts";
-import { hasPort } from "../../address.ts";
+import { hasEffect } from "../../scheme_options.ts";
 import { Peer } from "../../peer.ts";
 import type { Closable } from "../../listener/listener.ts";
 import { announceAddress, runUntilStopped } from "../serve_until_stopped.ts";
@@ -34,7 +34,7 @@ export async function serveInParallel(
   plan: ServePlan,
   { terminal, drainTimeout }: { terminal: Terminal; drainTimeout: number },
 ): Promise<number> {
-  if (!hasPort(plan.address)) {
+  if (!hasEffect("listen", "reusePort", plan.address)) {
     throw new UsageError(
       `Cannot use --parallel with "${
         redactedAddress(plan.address)

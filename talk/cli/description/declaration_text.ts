@@ -9,8 +9,8 @@ import type {
   DescribedMethod,
   DescribedValue,
   ServiceDescription,
-} from "../../rpc/internal_cli.ts";
-import { printableText } from "../../printable_text.ts";
+} from "../../../rpc/internal_cli.ts";
+import { printableText } from "../../../printable_text.ts";
 import {
   propertyName,
   typeOfValue,

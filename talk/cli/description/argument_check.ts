@@ -1,8 +1,8 @@
 import type {
   DescribedMethod,
   DescribedValue,
-} from "../../rpc/internal_cli.ts";
-import { printableText } from "../../printable_text.ts";
+} from "../../../rpc/internal_cli.ts";
+import { printableText } from "../../../printable_text.ts";
 import { referred } from "./type_text.ts";
 
 /** How deep values are looked into; what is deeper is left to the server. */

@@ -1,5 +1,5 @@
-import { ChannelMap } from "../table/channel_map.ts";
-import type { FrameSender, FrameSource } from "../wire/frame_sender.ts";
+import { ChannelMap } from "../../table/channel_map.ts";
+import type { FrameSender, FrameSource } from "../../wire/frame_sender.ts";
 import type { ChannelStream } from "./channel_stream.ts";
 
 /**

@@ -1,6 +1,6 @@
 import type { StreamHost } from "./channel_stream.ts";
-import type { StreamTap } from "../transport/types.ts";
-import type { QuicStreamLike } from "./types.ts";
+import type { StreamTap } from "../../transport/types.ts";
+import type { QuicStreamLike } from "../types.ts";
 
 /** What is queued for a stream. */
 export interface StreamQueue {

@@ -1,4 +1,4 @@
-import type { ServiceDescription } from "../../rpc/internal_cli.ts";
+import type { ServiceDescription } from "../../../rpc/internal_cli.ts";
 import { assert, assertEquals } from "@std/assert";
 import { declarationText, interfaceName } from "./declaration_text.ts";
 

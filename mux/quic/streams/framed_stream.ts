@@ -1,8 +1,8 @@
-import { connectionLost, MuxError, protocolError } from "../errors.ts";
-import { FrameDecoder, type FrameSink } from "../wire/frame_decoder.ts";
-import { FrameQueue } from "../wire/frame_queue.ts";
-import type { CreditSource } from "../wire/frame_source.ts";
-import type { FrameSource } from "../wire/frame_sender.ts";
+import { connectionLost, MuxError, protocolError } from "../../errors.ts";
+import { FrameDecoder, type FrameSink } from "../../wire/frame_decoder.ts";
+import { FrameQueue } from "../../wire/frame_queue.ts";
+import type { CreditSource } from "../../wire/frame_source.ts";
+import type { FrameSource } from "../../wire/frame_sender.ts";
 import {
   type ChannelStream,
   isOfConnection,
@@ -10,8 +10,8 @@ import {
 } from "./channel_stream.ts";
 import { StreamReader } from "./stream_reader.ts";
 import { StreamWriter } from "./stream_writer.ts";
-import type { StreamTap } from "../transport/types.ts";
-import type { QuicStreamLike } from "./types.ts";
+import type { StreamTap } from "../../transport/types.ts";
+import type { QuicStreamLike } from "../types.ts";
 
 /**
  * What the peer may send next:

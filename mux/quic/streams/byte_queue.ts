@@ -1,6 +1,6 @@
-import { BufferRetention, growBuffer } from "../wire/frame_queue.ts";
-import type { DataSource } from "../wire/frame_source.ts";
-import { view } from "../../view.ts";
+import { BufferRetention, growBuffer } from "../../wire/frame_queue.ts";
+import type { DataSource } from "../../wire/frame_source.ts";
+import { view } from "../../../view.ts";
 
 /** Bytes that are queued before a channel has to wait. */
 const TARGET = 256 * 1024;

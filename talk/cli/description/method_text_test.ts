@@ -1,4 +1,4 @@
-import type { DescribedMethod } from "../../rpc/internal_cli.ts";
+import type { DescribedMethod } from "../../../rpc/internal_cli.ts";
 import { assertEquals } from "@std/assert";
 import { methodText } from "./method_text.ts";
 

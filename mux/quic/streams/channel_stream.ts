@@ -4,10 +4,10 @@
  *
  * @module
  */
-import type { FrameDecoder } from "../wire/frame_decoder.ts";
-import type { FrameSource } from "../wire/frame_sender.ts";
-import type { MuxError } from "../errors.ts";
-import type { ChannelTable } from "../table/channel_table.ts";
+import type { FrameDecoder } from "../../wire/frame_decoder.ts";
+import type { FrameSource } from "../../wire/frame_sender.ts";
+import type { MuxError } from "../../errors.ts";
+import type { ChannelTable } from "../../table/channel_table.ts";
 import type { ReadBuffers } from "./stream_reader.ts";
 
 /**

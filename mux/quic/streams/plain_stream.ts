@@ -1,6 +1,6 @@
-import { connectionLost, MuxError, protocolError } from "../errors.ts";
-import { describeBytes } from "../wire/foreign_bytes.ts";
-import type { FrameSource } from "../wire/frame_sender.ts";
+import { connectionLost, MuxError, protocolError } from "../../errors.ts";
+import { describeBytes } from "../../wire/foreign_bytes.ts";
+import type { FrameSource } from "../../wire/frame_sender.ts";
 import { ByteQueue } from "./byte_queue.ts";
 import {
   type ChannelStream,
@@ -9,8 +9,8 @@ import {
 } from "./channel_stream.ts";
 import { StreamReader } from "./stream_reader.ts";
 import { StreamWriter } from "./stream_writer.ts";
-import type { StreamTap } from "../transport/types.ts";
-import type { QuicStreamLike } from "./types.ts";
+import type { StreamTap } from "../../transport/types.ts";
+import type { QuicStreamLike } from "../types.ts";
 
 /** What the opener of a stream sends first, so that the other side sees it. */
 const FIRST_BYTE = 0x21;

@@ -1,7 +1,7 @@
 import type {
   DescribedMethod,
   DescribedValue,
-} from "../../rpc/internal_cli.ts";
+} from "../../../rpc/internal_cli.ts";
 import { assertEquals } from "@std/assert";
 import { problemWith } from "./argument_check.ts";
 

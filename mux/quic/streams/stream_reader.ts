@@ -1,5 +1,5 @@
-import type { StreamTap } from "../transport/types.ts";
-import type { QuicReceiveStreamLike } from "./types.ts";
+import type { StreamTap } from "../../transport/types.ts";
+import type { QuicReceiveStreamLike } from "../types.ts";
 
 /** Bytes of the buffer that each stream has. */
 const SMALL = 1024;

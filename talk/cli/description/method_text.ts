@@ -2,8 +2,8 @@ import type {
   DescribedArgument,
   DescribedMethod,
   DescribedValue,
-} from "../../rpc/internal_cli.ts";
-import { printableText } from "../../printable_text.ts";
+} from "../../../rpc/internal_cli.ts";
+import { printableText } from "../../../printable_text.ts";
 import {
   tight,
   typeOfValue,

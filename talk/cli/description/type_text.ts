@@ -8,8 +8,8 @@ import type {
   DescribedCallback,
   DescribedSchema,
   DescribedValue,
-} from "../../rpc/internal_cli.ts";
-import { printableText } from "../../printable_text.ts";
+} from "../../../rpc/internal_cli.ts";
+import { printableText } from "../../../printable_text.ts";
 
 /** How deep types are nested; what is deeper is unknown. */
 const MAX_DEPTH = 16;

@@ -1,0 +1,73 @@
+import { addressError } from "./address.ts";
+
+/**
+ * Options that have an effect at the addresses of some schemes only, and which. The
+ * command line refuses its flags by the same table.
+ */
+const SCHEMES = {
+  dial: {
+    headers: ["ws", "wss"],
+    protocols: ["ws", "wss"],
+    tls: ["tls", "wss", "quic", "wt", "peer"],
+    endpoint: ["quic", "peer"],
+    rendezvous: ["peer"],
+  },
+  listen: {
+    origins: ["ws", "wss"],
+    hosts: ["ws", "wss", "wt"],
+    tls: ["tls", "wss", "quic", "wt", "peer"],
+    endpoint: ["quic", "peer"],
+    rendezvous: ["peer"],
+    reusePort: ["tcp", "tls", "ws", "wss"],
+  },
+} as const;
+
+type Verb = keyof typeof SCHEMES;
+type Option<V extends Verb> = keyof typeof SCHEMES[V] & string;
+
+/** Whether an option has an effect at an address. */
+export function hasEffect<V extends Verb>(
+  verb: V,
+  option: Option<V>,
+  address: string,
+): boolean {
+  const [scheme = ""] = address.split(":", 1);
+  return schemesOf(verb, option).includes(scheme.toLowerCase());
+}
+
+/** Where an option has an effect, for errors. */
+export function onlyFor<V extends Verb>(verb: V, option: Option<V>): string {
+  const names = schemesOf(verb, option).map((name) => `${name}:`);
+  const last = names.pop()!;
+  const all = names.length === 0 ? last : `${names.join(", ")} and ${last}`;
+  return `is for ${all} only`;
+}
+
+/**
+ * Refuses options that would have no effect: a program relies on one, such as on
+ * TLS.
+ *
+ * @param all the addresses that the options are for, of which one suffices. Default:
+ * the address
+ * @throws {TalkError} `dial-failed` or `listen-failed`, whose cause is a `TypeError`
+ */
+export function checkSchemeOptions<V extends Verb>(
+  verb: V,
+  address: string,
+  options: { readonly [O in Option<V>]?: unknown },
+  all: readonly string[] = [address],
+): void {
+  for (const option of Object.keys(SCHEMES[verb]) as Option<V>[]) {
+    const isGiven = (options[option] ?? false) !== false;
+    if (!isGiven || all.some((one) => hasEffect(verb, option, one))) continue;
+    const reason = new TypeError(`option "${option}" ${onlyFor(verb, option)}`);
+    throw addressError(verb, address, reason);
+  }
+}
+
+function schemesOf<V extends Verb>(
+  verb: V,
+  option: Option<V>,
+): readonly string[] {
+  return SCHEMES[verb][option] as unknown as readonly string[];
+}
