@@ -5,7 +5,11 @@ import {
   STDIO_ADVICE,
 } from "../errors.ts";
 import { builtinModule, requiredModule } from "./node/builtin.ts";
-import type { AdvisingTransport, KeptTransport } from "./types.ts";
+import type {
+  AdvisingTransport,
+  GatheringTransport,
+  KeptTransport,
+} from "./types.ts";
 import type { NodeReadable, NodeWritable } from "./node/streams.ts";
 
 /** Milliseconds for a child to exit by itself, and again after each signal. */
@@ -43,7 +47,7 @@ export interface ChildProcessLike {
  */
 export function childTransport(
   child: Pick<ChildProcessLike, "stdin" | "stdout" | "status" | "kill">,
-): AdvisingTransport & KeptTransport {
+): AdvisingTransport & KeptTransport & GatheringTransport {
   const reader = child.stdout.getReader();
   const writer = child.stdin.getWriter();
   reader.closed.catch(() => {});
@@ -94,6 +98,9 @@ export function childTransport(
   return {
     advice: STDIO_ADVICE,
     keepAlive: { signs: 0 },
+    // A write to a pipe takes more than one to a socket: with 64 calls in flight, this
+    // takes 8 to 16 % less CPU time than 2 KiB (tests/bench/LOG.md).
+    earlyWrite: 4 * 1024,
     async read() {
       const { done, value } = await reader.read();
       return done ? await readEnd() : value;

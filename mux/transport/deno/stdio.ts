@@ -1,7 +1,12 @@
 import "../../internal.ts"; // Keeps bundles in few chunks.
 import { STDIO_ADVICE } from "../../errors.ts";
 import { singleListener } from "../single_listener.ts";
-import type { AdvisingTransport, KeptTransport, Scheme } from "../types.ts";
+import type {
+  AdvisingTransport,
+  GatheringTransport,
+  KeptTransport,
+  Scheme,
+} from "../types.ts";
 
 /** Bytes read at once: the capacity of a pipe on Linux. */
 const READ_SIZE = 64 * 1024;
@@ -47,7 +52,10 @@ function check(rest: string): void {
  * exits, whatever is closed before. A session thus cannot wait for the peer to
  * respond to that end, so `closeWrite()` rejects.
  */
-export function stdioTransport(): AdvisingTransport & KeptTransport {
+export function stdioTransport():
+  & AdvisingTransport
+  & KeptTransport
+  & GatheringTransport {
   const buffer = new Uint8Array(READ_SIZE);
   /** Ends the pending read. */
   let endRead: ((end: null) => void) | undefined;
@@ -55,6 +63,8 @@ export function stdioTransport(): AdvisingTransport & KeptTransport {
   return {
     advice: STDIO_ADVICE,
     keepAlive: { signs: 0 },
+    // As at the other end: see childTransport().
+    earlyWrite: 4 * 1024,
     async read() {
       if (closed) return null;
       // A read of stdin cannot be cancelled, so close() ends this promise instead.
