@@ -13,7 +13,7 @@ import { concat, text, utf8 } from "../../tests/support/wire.ts";
 import { BlockPool, ReceiveBuffer } from "./receive_buffer.ts";
 
 /** Bytes of the largest block of a pool. */
-const BLOCK = 256 * 1024;
+const BLOCK = 64 * 1024;
 /** Bytes of spare room at most. */
 const SPARE = 16 * 1024;
 
@@ -233,9 +233,8 @@ Deno.test("ReceiveBuffer: pieces of any sizes keep at most 16 KiB more alive", a
     const partly = buffer.peek()?.byteOffset ?? 0;
     const left = drain(buffer);
     if (held > 0) assertGreater(left.length, 0);
-    // Of the blocks of a pool, take() copies what was used.
-    if (pooled) assertGreaterOrEqual(heldBytes, alive(left));
-    else assertEquals(heldBytes, alive(left));
+    // Of a block that could be of a pool, take() copies what was used.
+    assertGreaterOrEqual(heldBytes, alive(left));
     const read = pooled ? BLOCK : partly;
     assertLessOrEqual(heldBytes, 2 * held + read + SPARE);
     assertEquals(buffer.heldBytes, 0);
@@ -246,8 +245,9 @@ Deno.test("ReceiveBuffer: pieces of any sizes keep at most 16 KiB more alive", a
   });
 });
 
+const KIB = 1024;
 /** A piece that a pool has blocks for. */
-const LARGE = 100 * 1024;
+const LARGE = 50 * KIB;
 
 Deno.test("ReceiveBuffer: blocks of a pool are used again when they are read", () => {
   const buffer = new ReceiveBuffer(new BlockPool());
@@ -260,30 +260,49 @@ Deno.test("ReceiveBuffer: blocks of a pool are used again when they are read", (
     assert(bytes.every((byte) => byte === i));
     // Nothing is released before all of it is read.
     assertEquals(buffer.consume(LARGE - 1), 0);
-    assertEquals(buffer.heldBytes, 128 * 1024);
+    assertEquals(buffer.heldBytes, 64 * KIB);
     assertEquals(buffer.consume(1), LARGE);
     assertEquals(buffer.heldBytes, 0);
   }
   assertEquals(buffers.size, 1);
 });
 
-Deno.test("ReceiveBuffer: a block of a pool takes no more than can still arrive", () => {
-  for (
-    const [coming, expected] of [[27 * 1024, LARGE], [156 * 1024, 131_072]]
-  ) {
+Deno.test("ReceiveBuffer: a large piece is divided into blocks of a pool", () => {
+  const buffer = new ReceiveBuffer(new BlockPool());
+  const bytes = Uint8Array.from({ length: 150 * KIB }, (_, i) => i);
+  buffer.borrow(bytes);
+  buffer.own();
+  assertEquals(buffer.heldBytes, (64 + 64 + 32) * KIB);
+  assertEquals(concat(...drain(buffer)), bytes);
+});
+
+Deno.test("ReceiveBuffer: a block of a pool is at most half of the window", () => {
+  for (const [coming, expected] of [[0, 16], [31, 16], [32, 32]] as const) {
     const buffer = new ReceiveBuffer(new BlockPool());
+    buffer.borrow(new Uint8Array(32 * KIB));
+    buffer.own(coming * KIB);
+    assertEquals(buffer.peek()!.length, expected * KIB);
+    assertEquals(buffer.heldBytes, 32 * KIB);
+  }
+});
+
+Deno.test("ReceiveBuffer: a block of a pool takes no more than can still arrive", () => {
+  for (const [coming, expected] of [[13, 50], [14, 64]] as const) {
+    const buffer = new ReceiveBuffer(new BlockPool());
+    buffer.borrow(new Uint8Array(128 * KIB));
+    buffer.own();
     buffer.borrow(new Uint8Array(LARGE));
-    buffer.own(coming);
-    assertEquals(buffer.heldBytes, expected);
+    buffer.own(coming * KIB);
+    assertEquals(buffer.heldBytes, (128 + expected) * KIB);
   }
 });
 
 Deno.test("ReceiveBuffer: a chunk that is taken has no bytes of others after it", () => {
   const pool = new BlockPool();
   const other = new ReceiveBuffer(pool);
-  other.borrow(new Uint8Array(128 * 1024).fill(0xee));
+  other.borrow(new Uint8Array(64 * KIB).fill(0xee));
   other.own();
-  other.consume(128 * 1024);
+  other.consume(64 * KIB);
   const buffer = new ReceiveBuffer(pool);
   buffer.borrow(new Uint8Array(LARGE).fill(1));
   buffer.own();
@@ -312,37 +331,49 @@ Deno.test("ReceiveBuffer: moves each piece a few times at most, borrowed or owne
   }
 });
 
-const KIB = 1024;
-
 Deno.test("BlockPool.sizeFor: a block has less than twice the bytes", () => {
-  for (const bytes of [32 * KIB + 1, 64 * KIB, 64 * KIB + 1, 200 * KIB]) {
+  for (const bytes of [4 * KIB + 1, 8 * KIB, 8 * KIB + 1, 50 * KIB]) {
     const size = BlockPool.sizeFor(bytes)!;
     assert(size >= bytes && size < 2 * bytes, `${size} for ${bytes}`);
     assert(BlockPool.has(size));
   }
 });
 
-Deno.test("BlockPool.sizeFor: there are no small blocks, and none over 256 KiB", () => {
-  for (const bytes of [0, 1, 32 * KIB, 256 * KIB + 1]) {
+Deno.test("BlockPool.sizeFor: a block has 8 to 64 KiB", () => {
+  for (const bytes of [0, 1, 4 * KIB]) {
     assertEquals(BlockPool.sizeFor(bytes), undefined);
   }
+  for (const bytes of [64 * KIB, 64 * KIB + 1, 256 * KIB + 1]) {
+    assertEquals(BlockPool.sizeFor(bytes), 64 * KIB);
+  }
+});
+
+Deno.test("BlockPool.sizeFor: a block has no more bytes than it may", () => {
+  assertEquals(BlockPool.sizeFor(50 * KIB, 33 * KIB), 32 * KIB);
+  assertEquals(BlockPool.sizeFor(50 * KIB, 8 * KIB - 1), undefined);
 });
 
 Deno.test("BlockPool.take: blocks that were given are used again, by size", () => {
   const pool = new BlockPool();
-  const small = pool.take(64 * KIB);
-  const large = pool.take(256 * KIB);
+  const small = pool.take(8 * KIB);
+  const large = pool.take(64 * KIB);
   pool.give(small);
   pool.give(large);
-  assertStrictEquals(pool.take(256 * KIB), large);
-  assertStrictEquals(pool.take(64 * KIB), small);
-  assertNotStrictEquals(pool.take(64 * KIB), small);
+  assertStrictEquals(pool.take(64 * KIB), large);
+  assertStrictEquals(pool.take(8 * KIB), small);
+  assertNotStrictEquals(pool.take(8 * KIB), small);
 });
 
-Deno.test("BlockPool.give: at most 1 MiB is kept", () => {
+Deno.test("BlockPool.give: at most 1 MiB is kept, the latest blocks", () => {
   const pool = new BlockPool();
-  const blocks = Array.from({ length: 6 }, () => pool.take(256 * KIB));
-  for (const block of blocks) pool.give(block);
-  const again = blocks.map(() => pool.take(256 * KIB));
-  assertEquals(again.filter((block) => blocks.includes(block)).length, 4);
+  const taken = (count: number, size: number) =>
+    Array.from({ length: count }, () => pool.take(size));
+  const small = taken(128, 8 * KIB);
+  const large = taken(20, 64 * KIB);
+  for (const block of [...small, ...large]) pool.give(block);
+  const again = [...taken(20, 64 * KIB), ...taken(128, 8 * KIB)];
+  const kept = again.filter((block) =>
+    small.includes(block) || large.includes(block)
+  );
+  assertEquals(new Set(kept), new Set(large.slice(4)));
 });
