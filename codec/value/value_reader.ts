@@ -75,7 +75,7 @@ const INITIAL_EXPECTED_SIZE = 1024 * 1024;
 /**
  * The rest of a value is announced with what comes before it, if both are at most so
  * many times as much. A text of 1 MiB is a value of a few bytes more, and the peer
- * had to wait for a credit for these: a fifth of the time of such a call.
+ * had to wait a round trip for the credit for these.
  */
 const WITH_REST = 1.5;
 
