@@ -72,6 +72,12 @@ const SPARE_FROM = 32 * 1024;
 const SPARE_PART = 2;
 /** Bytes that are announced to the source before any byte of a value arrived. */
 const INITIAL_EXPECTED_SIZE = 1024 * 1024;
+/**
+ * The rest of a value is announced with what comes before it, if both are at most so
+ * many times as much. A text of 1 MiB is a value of a few bytes more, and the peer
+ * had to wait a round trip for the credit for these.
+ */
+const WITH_REST = 1.5;
 
 /**
  * Values of up to so many bytes are read without asking for memory if they have
@@ -448,7 +454,8 @@ export class ValueReader {
   #expectMore({ body, bodyRead, size }: PartialValue): void {
     if (body === undefined) return;
     const limit = Math.max(INITIAL_EXPECTED_SIZE, 2 * bodyRead);
-    this.#source.expect?.(Math.min(size - bodyRead, limit));
+    const left = size - bodyRead;
+    this.#source.expect?.(left <= WITH_REST * limit ? left : limit);
   }
 
   #end(): null {

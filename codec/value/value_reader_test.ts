@@ -289,6 +289,21 @@ Deno.test("ValueReader.next: the bytes of a value are announced in proportion to
   assertEquals(expected.length, asked);
 });
 
+Deno.test("ValueReader.next: the rest of a value is announced with what comes before it, if it is less than half as much", () => {
+  const mib = 1024 * 1024;
+  // A text of 1 MiB, as JSON.
+  for (const size of [mib, mib + 4, 1.5 * mib]) {
+    const { source, reader } = started(2 * mib);
+    source.arrive(prefix(size));
+    assertEquals(reader.next(), undefined);
+    assertEquals(source.expected, [size]);
+  }
+  const { source, reader } = started(2 * mib);
+  source.arrive(prefix(1.5 * mib + 1));
+  assertEquals(reader.next(), undefined);
+  assertEquals(source.expected, [mib]);
+});
+
 Deno.test("ValueReader.takeIf: a value is taken only if it is the same and has arrived", () => {
   const bytes = concat(framed(utf8("same")), framed(utf8("next")));
   for (const cut of [0, 2, 4, 6, 8, 11]) {
