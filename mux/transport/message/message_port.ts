@@ -96,6 +96,7 @@ export interface WindowLike {
  * @param port the port
  * @param options how long the other end may take to start
  * @throws {RangeError} if an option is out of range
+ * @throws {TypeError} if it is not a port, such as `self` outside of a worker
  * @throws {MuxError} `invalid-state` if the port has a transport that is not
  * closed
  */
@@ -103,6 +104,11 @@ export function messagePortTransport(
   port: MessagePortLike | NodeWorkerLike,
   options: MessageTransportOptions = {},
 ): Transport {
+  if (typeof port?.postMessage !== "function") {
+    throw new TypeError(
+      "Cannot connect over message port: it is not a port or a worker; `self` is one in a worker only",
+    );
+  }
   const isWorker = port.terminate !== undefined;
   const source = isEventTarget(port) ? port : eventsOf(port, () => {
     const watch = watchEnd(port, "terminate");
