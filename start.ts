@@ -5,6 +5,7 @@
  *
  * @module
  */
+import "./abort_listeners.ts";
 import "./check_option.ts";
 import "./codec/json/rewriting.ts";
 import "./codec/json/scan.ts";

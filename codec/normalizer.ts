@@ -80,7 +80,7 @@ export abstract class Normalizer {
    */
   protected builtIn(value: object, _depth: number): unknown {
     const tag = Object.prototype.toString.call(value);
-    throw this.unsupported(`a ${typeName(value, tag)}`);
+    throw this.unsupported(withArticle(typeName(value, tag)));
   }
 
   /** Converts a stream or another async iterable; by default it is refused. */
@@ -89,7 +89,7 @@ export abstract class Normalizer {
     throw this.unsupported(
       tag === "[object Object]"
         ? "an async iterable"
-        : `a ${typeName(value, tag)}`,
+        : withArticle(typeName(value, tag)),
     );
   }
 
@@ -237,4 +237,9 @@ function define(
 function typeName(value: object, tag: string): string {
   const name: unknown = value.constructor?.name;
   return typeof name === "string" && name !== "" ? name : tag.slice(8, -1);
+}
+
+/** The name of a class with its article. A name with a U, as of a URL, has "a". */
+function withArticle(name: string): string {
+  return `${/^[AEIO]/.test(name) ? "an" : "a"} ${name}`;
 }

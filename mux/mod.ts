@@ -71,6 +71,7 @@ export {
   type MessagePortLike,
   messagePortTransport,
   type MessageTransportOptions,
+  type NodeWorkerLike,
   type WindowLike,
   windowTransport,
 } from "./transport/message/message_port.ts";

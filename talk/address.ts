@@ -123,7 +123,7 @@ const TEMPORARY_STATUS: readonly number[] = [408, 425, 429];
 const PERMANENT_STATUS: readonly number[] = [501, 505];
 
 /** Whether every further attempt would fail in the same way. */
-function isPermanent(cause: unknown): boolean {
+export function isPermanent(cause: unknown): boolean {
   if (!(cause instanceof Error)) return false;
   const { status, code, permanent } = cause as {
     status?: unknown;

@@ -7,6 +7,7 @@ import {
   type SessionOptions,
   spawnOnNode,
 } from "../mux/internal.ts";
+import { isPermanent } from "./address.ts";
 import { TalkError } from "./errors.ts";
 import type { Carried } from "../codec/internal.ts";
 import { observed, type ObserverOption } from "./observe/option.ts";
@@ -205,12 +206,12 @@ function spawn(start: () => ChildProcessLike | undefined): ChildProcessLike {
   try {
     const child = start();
     if (child !== undefined) return child;
-    throw new Error("this runtime has no processes");
+    throw new TypeError("this runtime has no processes");
   } catch (cause) {
     throw new TalkError(
       "dial-failed",
       `Cannot start command: ${(cause as Error).message}`,
-      { cause },
+      { cause, permanent: isPermanent(cause) },
     );
   }
 }

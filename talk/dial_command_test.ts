@@ -15,6 +15,7 @@ import {
 } from "@std/assert";
 import { toText } from "@std/streams";
 import { MuxError } from "../mux/errors.ts";
+import type { CommandLike } from "./dial_command.ts";
 import { FakeTime } from "../tests/support/fake_time.ts";
 import { turn, watch, within } from "../tests/support/within.ts";
 
@@ -373,6 +374,19 @@ Deno.test("dialCommand(): a command that cannot be started is dial-failed", () =
     const error = assertThrows(() => dialCommand(command), TalkError);
     assertEquals(error.code, "dial-failed");
     assert(error.cause instanceof Error);
+  }
+});
+
+Deno.test("dialCommand(): a missing permission is permanent, a missing program is not", () => {
+  const failing = (name: string): CommandLike => ({
+    spawn() {
+      throw Object.assign(new Error("no"), { name });
+    },
+  });
+  for (const [name, permanent] of [["NotCapable", true], ["NotFound", false]]) {
+    const command = failing(name as string);
+    const error = assertThrows(() => dialCommand(command), TalkError);
+    assertEquals(error.permanent, permanent);
   }
 });
 

@@ -761,7 +761,8 @@ export class Peer<C extends Carried = Carried>
    * calls, which reject with `session-closed`, except those that a handler makes
    * with `call.caller`; calls of the other side are refused with `unavailable: ...`
    * and not handled. The wait ends early if `signal` aborts or if `close()` is
-   * called without `drainTimeout`; neither makes `close()` reject.
+   * called without `drainTimeout`; neither makes `close()` reject. A handler must
+   * not await it: it would wait for its own call.
    *
    * @param options whether to wait for calls in progress
    * @throws {RangeError} if `drainTimeout` is out of range

@@ -1,3 +1,4 @@
+import { offAbort, onAbort } from "../../abort_listeners.ts";
 import { checkTimeout } from "../../check_option.ts";
 import { limitWait, MAX_DELAY } from "../../time_limit.ts";
 import { RpcError } from "../errors.ts";
@@ -94,7 +95,7 @@ export class CallLimits {
         onTimeout,
       );
     }
-    signal?.addEventListener("abort", this.#onAbort, { once: true });
+    if (signal !== undefined) onAbort(signal, this.#onAbort);
   }
 
   /** Milliseconds that are left; undefined without a time limit. */
@@ -123,7 +124,7 @@ export class CallLimits {
   /** The call has ended. */
   end(): void {
     this.#cancelTimer?.();
-    this.signal?.removeEventListener("abort", this.#onAbort);
+    if (this.signal !== undefined) offAbort(this.signal, this.#onAbort);
   }
 
   readonly #onAbort = (): void => this.call.giveUp(this.signal!.reason);

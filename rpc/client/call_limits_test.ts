@@ -3,7 +3,13 @@
  *
  * @module
  */
-import { forward, handlerFrom, type Peer, RpcError } from "@qtalk/qtalk";
+import {
+  forward,
+  handlerFrom,
+  memoryPair,
+  type Peer,
+  RpcError,
+} from "@qtalk/qtalk";
 import type { RemoteError } from "@qtalk/qtalk";
 import type { ByteStream, Callback } from "@qtalk/qtalk";
 import { withCall, withStream } from "@qtalk/qtalk";
@@ -611,4 +617,21 @@ test("CallOptions.timeout: it covers a stream that does not begin", async (t) =>
   clock.tick(5_000);
   const error = await assertRejects(() => next, RpcError);
   assertEquals(error.code, "timeout");
+});
+
+Deno.test("calls with one signal share one listener", async () => {
+  const controller = new CountingController();
+  const { signal } = controller;
+  const [client] = memoryPair({}, {
+    handler: handlerFrom({ never: () => new Promise<void>(() => {}) }),
+  });
+  await using _ = client;
+  const calls = Array.from(
+    { length: 100 },
+    () => client.call("never", [], { signal }).catch((error) => error),
+  );
+  assertEquals(controller.listeners, 1);
+  controller.abort("enough");
+  assertEquals(new Set(await Promise.all(calls)), new Set(["enough"]));
+  assertEquals(controller.listeners, 0);
 });

@@ -105,7 +105,7 @@ Deno.test("Responder.return: an Error among other values cannot be encoded", asy
     await assertRejects(
       async () => await respond.return(1, new Error("no")),
       CodecError,
-      "a Error",
+      "an Error",
     );
     await respond.return("instead");
   });

@@ -148,7 +148,8 @@ function iteratorSource(
   const iterator = values[Symbol.asyncIterator]();
   let stopped = false;
   return {
-    next: () => iterator.next(),
+    // A result that is not a promise is one for `for await`, too.
+    next: () => Promise.resolve(iterator.next()),
     async stop() {
       if (stopped) return;
       stopped = true;

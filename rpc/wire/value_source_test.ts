@@ -15,6 +15,16 @@ Deno.test("isValueStream(): async iterables and streams are sent as many values,
   for (const value of values) assertEquals(isValueStream(value), false);
 });
 
+Deno.test("openSource(): the results of an iterator need not be promises", async () => {
+  const source = openSource({
+    [Symbol.asyncIterator]: () =>
+      [1][Symbol.iterator]() as unknown as AsyncIterator<number>,
+  });
+  // Whoever asks uses the methods of a promise.
+  assertEquals(await source.next().then(({ value }) => value), 1);
+  assertEquals((await source.next()).done, true);
+});
+
 Deno.test("openSource(): stopping cancels a stream that waits", async () => {
   const reason = new Error("enough");
   const cancelled = Promise.withResolvers<unknown>();

@@ -37,9 +37,19 @@ export function parseValue(text: string): unknown {
 export async function* parseLines(
   text: AsyncIterable<Uint8Array>,
 ): AsyncGenerator<unknown, void> {
-  const decoder = new TextDecoder();
+  const decoder = new TextDecoder("utf-8", { fatal: true });
   let number = 0;
   let rest = "";
+  const textOf = (chunk?: Uint8Array) => {
+    try {
+      return decoder.decode(chunk, { stream: chunk !== undefined });
+    } catch (cause) {
+      throw new UsageError(
+        `Cannot parse stdin: it is not valid UTF-8 after line ${number}`,
+        { cause },
+      );
+    }
+  };
   function* values(lines: readonly string[]) {
     for (const line of lines) {
       number++;
@@ -47,11 +57,11 @@ export async function* parseLines(
     }
   }
   for await (const chunk of text) {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
+    const lines = (rest + textOf(chunk)).split("\n");
     rest = lines.pop()!;
     yield* values(lines);
   }
-  yield* values([rest + decoder.decode()]);
+  yield* values([rest + textOf()]);
 }
 
 function parseLine(line: string, number: number): unknown {

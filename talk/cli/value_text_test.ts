@@ -1,6 +1,11 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { UsageError } from "./exit_code.ts";
-import { formatValue, highlight, parseValue } from "./value_text.ts";
+import {
+  formatValue,
+  highlight,
+  parseLines,
+  parseValue,
+} from "./value_text.ts";
 
 Deno.test("parseValue: a word that is not JSON is a string", () => {
   const values: [string, unknown][] = [
@@ -21,6 +26,20 @@ Deno.test("parseValue: a word that is not JSON is a string", () => {
   for (const [text, value] of values) assertEquals(parseValue(text), value);
   for (const text of ["{", "[1", '"', ' {"a"}', "[1] 2"]) {
     assertThrows(() => parseValue(text), UsageError, "begins like JSON");
+  }
+});
+
+Deno.test("parseLines: characters may be divided, and invalid UTF-8 is refused", async () => {
+  const bytes = new TextEncoder().encode('"é"\n"ü"');
+  const divided = ReadableStream.from([bytes.slice(0, 2), bytes.slice(2)]);
+  assertEquals(await Array.fromAsync(parseLines(divided)), ["é", "ü"]);
+  for (const end of [[0xff, 0x0a], [0xc3]]) {
+    const cut = ReadableStream.from([bytes, new Uint8Array(end)]);
+    await assertRejects(
+      () => Array.fromAsync(parseLines(cut)),
+      UsageError,
+      "not valid UTF-8 after line 1",
+    );
   }
 });
 

@@ -8,8 +8,9 @@ import {
   MessageTransport,
   type MessageTransportOptions,
 } from "./message_transport.ts";
+import { eventsOf, type NodeWorkerLike } from "./node_worker.ts";
 
-export type { MessageTransportOptions };
+export type { MessageTransportOptions, NodeWorkerLike };
 
 /**
  * What this module uses of a `MessagePort`, a `Worker`, or the global scope of a
@@ -23,7 +24,7 @@ export interface MessagePortLike extends EventTarget {
   /** Closes a `MessagePort`, or ends the worker whose scope this is. */
   close?(): void;
   /** Ends a `Worker`. */
-  terminate?(): void;
+  terminate?(): unknown;
 }
 
 /** What this module uses of a `Window`. */
@@ -38,8 +39,9 @@ export interface WindowLike {
 
 /**
  * Makes a transport of a `MessagePort`, a `Worker` or, in a worker, its global
- * scope (`self`). Both ends make one, in any order. Other messages on the same
- * port are ignored.
+ * scope (`self`). A `Worker` of `node:worker_threads` works, too, and in it
+ * `parentPort`. Both ends make one, in any order. Other messages on the same port
+ * are ignored.
  *
  * The other end has to start within `greetingTimeout`. A port carries one transport
  * at a time; when that is closed, both ends can make another one. Closing the
@@ -94,21 +96,32 @@ export interface WindowLike {
  * @param port the port
  * @param options how long the other end may take to start
  * @throws {RangeError} if an option is out of range
+ * @throws {TypeError} if it is not a port, such as `self` outside of a worker
  * @throws {MuxError} `invalid-state` if the port has a transport that is not
  * closed
  */
 export function messagePortTransport(
-  port: MessagePortLike,
+  port: MessagePortLike | NodeWorkerLike,
   options: MessageTransportOptions = {},
 ): Transport {
+  if (typeof port?.postMessage !== "function") {
+    throw new TypeError(
+      "Cannot connect over message port: it is not a port or a worker; `self` is one in a worker only",
+    );
+  }
   const isWorker = port.terminate !== undefined;
+  const source = isEventTarget(port) ? port : eventsOf(port, () => {
+    const watch = watchEnd(port, "terminate");
+    watch.ended = true;
+    watch.onEnd?.();
+  });
   const transport = new MessageTransport({
     // Deno serializes a message twice as fast if there is no second argument.
     post: (message, transfer) =>
       transfer === undefined
         ? port.postMessage(message)
         : port.postMessage(message, transfer),
-    source: port,
+    source,
     isFromPeer: () => true,
     name: isWorker ? "worker" : "message port",
     isExclusive: true,
@@ -126,8 +139,15 @@ export function messagePortTransport(
       return () => watch.onEnd = undefined;
     },
   }, options);
-  port.start?.();
+  if ("start" in port) port.start?.();
   return transport;
+}
+
+/** Whether it dispatches events; a worker of `node:worker_threads` does not. */
+function isEventTarget(
+  port: MessagePortLike | NodeWorkerLike,
+): port is MessagePortLike {
+  return "addEventListener" in port;
 }
 
 /** What is known of the end of a port or a worker. */
@@ -147,7 +167,7 @@ const WATCH: unique symbol = Symbol.for("qtalk.endWatch");
  * would those of a later session.
  */
 function watchEnd(
-  port: MessagePortLike & { [WATCH]?: EndWatch },
+  port: Pick<MessagePortLike, "close" | "terminate"> & { [WATCH]?: EndWatch },
   name: "close" | "terminate",
 ): EndWatch {
   const known = port[WATCH];
@@ -179,7 +199,7 @@ function watchEnd(
  * Whether a port was closed, or its other end was, where the runtime says so: Node
  * refuses to transfer it. A symbol cannot be cloned, so nothing is transferred.
  */
-function isDetached(port: MessagePortLike): boolean {
+function isDetached(port: MessagePortLike | NodeWorkerLike): boolean {
   try {
     const transfer = [port as unknown as Transferable];
     structuredClone(Symbol("never cloned"), { transfer });

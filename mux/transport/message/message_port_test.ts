@@ -866,3 +866,13 @@ Deno.test("windowTransport: ends when the window loads another document", async 
   await first.close();
   await second.close();
 });
+
+Deno.test("messagePortTransport: what is not a port is refused at once", () => {
+  for (const wrong of [null, undefined, {}, new EventTarget()]) {
+    assertThrows(
+      () => messagePortTransport(wrong as unknown as MessagePort),
+      TypeError,
+      "it is not a port or a worker",
+    );
+  }
+});

@@ -470,3 +470,40 @@ Deno.test("qtalk serve: a module that --parallel cannot load is one error", () =
       'error: Cannot serve "service.ts": its default export is not a service: 1\n',
     );
   }));
+
+/** Ends its process, or computes for ever. */
+const LOST = `
+  export default {
+    exit: (code: number) => Deno.exit(code),
+    compute: () => {
+      console.error("computing");
+      for (;;);
+    },
+  };
+`;
+
+Deno.test("qtalk serve: Deno.exit() in a worker of --parallel ends the process", () =>
+  withModule(LOST, async (cwd) => {
+    const args = ["serve", "service.ts", ...ANYWHERE, "--parallel", "2"];
+    await using server = startCli(args, { cwd, permissions: PARALLEL });
+    const address = LISTENING.exec(await server.line(LISTENING))![1]!;
+    await using peer = await dial(address);
+    await assertRejects(() => peer.call("exit", [7]));
+    assertEquals((await server.end()).code, 7);
+  }));
+
+Deno.test("qtalk serve: a worker of --parallel that computes for ever does not keep the process", () =>
+  withModule(LOST, async (cwd) => {
+    const args = ["serve", "service.ts", ...ANYWHERE, "--parallel", "2"];
+    await using server = startCli([...args, "--drain", "0"], {
+      cwd,
+      permissions: PARALLEL,
+    });
+    const address = LISTENING.exec(await server.line(LISTENING))![1]!;
+    await using peer = await dial(address);
+    const lost = assertRejects(() => peer.call("compute"));
+    await server.errorLine(/^computing$/);
+    server.child.kill("SIGTERM");
+    assertEquals((await server.end()).code, 0);
+    await lost;
+  }));

@@ -17,11 +17,12 @@ import { Peer } from "../../peer.ts";
 import type { Closable } from "../../listener/listener.ts";
 import { announceAddress, runUntilStopped } from "../serve_until_stopped.ts";
 import type { Terminal } from "../terminal.ts";
-import type {
-  CoordinatorService,
-  ServePlan,
-  StartFailure,
-  WorkerService,
+import {
+  type CoordinatorService,
+  isExitMessage,
+  type ServePlan,
+  type StartFailure,
+  type WorkerService,
 } from "./plan.ts";
 
 /**
@@ -68,12 +69,10 @@ export async function serveInParallel(
     const failure = others.find((result) => "error" in result);
     if (failure !== undefined) return failed(failure);
     const running: Closable = {
-      closed: Promise.all(workers.map(({ service }) => service.closed()))
+      closed: Promise.all(workers.map((worker) => worker.closed()))
         .then(() => {}),
       async close({ drainTimeout = 0 } = {}) {
-        await Promise.all(
-          workers.map(({ service }) => service.close(drainTimeout)),
-        );
+        await Promise.all(workers.map((worker) => worker.close(drainTimeout)));
       },
     };
     await runUntilStopped(
@@ -96,10 +95,18 @@ async function healthOf(
   return all.find(({ status }) => status !== "serving") ?? all[0]!;
 }
 
-/** A worker that serves. An error in it that nothing catches ends the process. */
+/** Milliseconds that a worker has for closing, besides the time for its calls. */
+const CLOSE_TIMEOUT = 1_000;
+
+/**
+ * A worker that serves. An error in it that nothing catches ends the process, and
+ * so does `Deno.exit()`.
+ */
 class ServeWorker {
   readonly #worker: Worker;
   readonly #peer: Peer;
+  /** Resolves when it did not close in time. */
+  readonly #givenUp = Promise.withResolvers<void>();
   /** What it can be asked for. */
   readonly service: Remote<WorkerService>;
 
@@ -108,10 +115,28 @@ class ServeWorker {
       type: "module",
       name: `qtalk serve, worker ${n}`,
     });
+    this.#worker.addEventListener("message", ({ data }) => {
+      if (isExitMessage(data)) Deno.exit(data.exit);
+    });
     this.#peer = new Peer(qmux(messagePortTransport(this.#worker)), {
       handler: handlerFrom(service),
     });
     this.service = this.#peer.remote<WorkerService>();
+  }
+
+  /** Resolves when it serves no more. */
+  async closed(): Promise<void> {
+    await Promise.race([this.service.closed(), this.#givenUp.promise]);
+  }
+
+  /** Closes its listener. A worker that computes does not answer in time. */
+  async close(drainTimeout: number): Promise<void> {
+    const timeout = drainTimeout + CLOSE_TIMEOUT;
+    try {
+      await this.#peer.remote<WorkerService>({ timeout }).close(drainTimeout);
+    } catch {
+      this.#givenUp.resolve();
+    }
   }
 
   /** Ends it. */

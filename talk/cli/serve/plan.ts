@@ -52,3 +52,17 @@ export interface WorkerService {
   /** Resolves when the listener has closed. */
   closed(): Promise<void>;
 }
+
+/**
+ * What a worker posts when the service ends the process. It is not a call, because
+ * nothing is sent once the worker has ended, and `Deno.exit()` does not return.
+ */
+export interface ExitMessage {
+  /** The exit code. */
+  readonly exit: number;
+}
+
+/** Whether a message is an {@linkcode ExitMessage}. */
+export function isExitMessage(message: unknown): message is ExitMessage {
+  return typeof message === "object" && message !== null && "exit" in message;
+}

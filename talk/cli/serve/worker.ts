@@ -17,7 +17,12 @@ import { loadCodec } from "../codec_option.ts";
 import { exitCodeOf } from "../exit_code.ts";
 import { startServing } from "../serve_until_stopped.ts";
 import { Terminal } from "../terminal.ts";
-import type { CoordinatorService, ServePlan, WorkerService } from "./plan.ts";
+import type {
+  CoordinatorService,
+  ExitMessage,
+  ServePlan,
+  WorkerService,
+} from "./plan.ts";
 import { type LoadedService, loadService } from "./served_module.ts";
 
 const own = Promise.withResolvers<() => Promise<ServiceHealth>>();
@@ -40,10 +45,23 @@ const service: WorkerService = {
   },
 };
 
-const coordinator = new Peer(
-  qmux(messagePortTransport(self as unknown as MessagePort)),
-  { handler: handlerFrom(service) },
-).remote<CoordinatorService>();
+const port = self as unknown as MessagePort;
+const coordinator = new Peer(qmux(messagePortTransport(port)), {
+  handler: handlerFrom(service),
+}).remote<CoordinatorService>();
+
+// In a worker, these end only the worker, and the program that has started it
+// does not learn that.
+const exitWorker = Deno.exit;
+Deno.exit = exitProcess;
+self.close = () => exitProcess();
+
+/** Ends the process, as `Deno.exit()` does without workers. */
+function exitProcess(code?: number): never {
+  const message: ExitMessage = { exit: code ?? Deno.exitCode };
+  port.postMessage(message);
+  return exitWorker(code);
+}
 
 /** Loads the service and listens; resolves to the address. */
 async function start(
