@@ -619,7 +619,7 @@ test("CallOptions.timeout: it covers a stream that does not begin", async (t) =>
   assertEquals(error.code, "timeout");
 });
 
-Deno.test("calls with one signal share one listener", async () => {
+Deno.test("CallOptions.signal: calls with one signal share one listener", async () => {
   const controller = new CountingController();
   const { signal } = controller;
   const [client] = memoryPair({}, {

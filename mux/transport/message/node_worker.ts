@@ -20,8 +20,8 @@ const EVENTS: unique symbol = Symbol.for("qtalk.workerEvents");
 /**
  * The messages of a worker, as events, and its end.
  *
- * It does not listen to `error`: who does takes the uncaught errors of the worker,
- * which otherwise end the process. An `exit` follows each of them.
+ * It does not listen to `error`: a listener would keep the uncaught errors of the
+ * worker from ending the process. An `exit` follows each of them.
  *
  * @param onExit called when the worker ends
  */
