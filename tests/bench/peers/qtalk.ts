@@ -70,10 +70,11 @@ async function serve(transport: Transport, options: Options): Promise<string> {
     tls: () => "tls://127.0.0.1:0",
   };
   const { cert, key } = credentials();
+  const isTls = transport === "tls";
   const listener = await listen(addresses[transport](), {
     handler,
     ...LIMITS,
-    tls: { cert, key },
+    ...(isTls && { tls: { cert, key } }),
     ...options,
   });
   return listener.addr;
