@@ -15,7 +15,7 @@ interface Waiting {
 
 const all = new WeakMap<AbortSignal, Waiting>();
 
-/** Calls a function, which does not throw, once a signal aborts. */
+/** Calls a function once a signal aborts. */
 export function onAbort(signal: AbortSignal, callback: () => void): void {
   const known = all.get(signal);
   if (known !== undefined) {
@@ -24,8 +24,19 @@ export function onAbort(signal: AbortSignal, callback: () => void): void {
   }
   const callbacks = new Set([callback]);
   const listener = () => {
+    // What is forgotten meanwhile is not called, as with listeners.
+    for (const callback of callbacks) {
+      callbacks.delete(callback);
+      try {
+        callback();
+      } catch (error) {
+        // As if it were a listener: the others are called nevertheless.
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
+    }
     all.delete(signal);
-    for (const callback of callbacks) callback();
   };
   all.set(signal, { callbacks, listener });
   signal.addEventListener("abort", listener, { once: true });

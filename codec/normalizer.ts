@@ -241,5 +241,5 @@ function typeName(value: object, tag: string): string {
 
 /** The name of a class with its article. A name with a U, as of a URL, has "a". */
 function withArticle(name: string): string {
-  return `${/^[AEIO]/.test(name) ? "an" : "a"} ${name}`;
+  return `${/^[aeio]/i.test(name) ? "an" : "a"} ${name}`;
 }

@@ -23,8 +23,8 @@ export type MuxErrorCode =
   | "invalid-state";
 
 /**
- * Milliseconds that the description of what a peer sent, which speaks another
- * protocol, may take to load. The error says less without it.
+ * Milliseconds that the code which describes another protocol may take to load.
+ * Without it, the error says less.
  */
 export const DESCRIPTION_TIMEOUT = 1_000;
 

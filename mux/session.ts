@@ -72,15 +72,6 @@ const TIMED_SIZE = 1024;
 const FRAMES_PER_TURN = 8_192;
 /** Bytes read that count as a frame. */
 const BYTES_PER_FRAME = 1024;
-/** How many processors the system lets this process use. */
-const PROCESSORS = globalThis.navigator?.hardwareConcurrency;
-/**
- * Bytes of small frames that leave without waiting for the end of the turn if there
- * is one processor. A peer on this machine cannot work on them before that, and
- * each further write takes time from both: with 64 calls in flight, one write for
- * all of them is 1.2 to 1.4 times as fast (tests/bench/LOG.md).
- */
-const EARLY_WRITE_ALONE = 8 * 1024;
 /** What the DATA frames that are sent before the event loop turns may cost. */
 const COST_PER_TURN = 2 * WRITE_TARGET;
 
@@ -170,14 +161,12 @@ export class QmuxSession implements RawSession {
    * @param transport as for {@linkcode qmux}
    * @param options as for {@linkcode qmux}
    * @param clock measures round trips; tests pass their own
-   * @param processors how many this process may use; tests pass their own
    * @throws {RangeError} if an option is out of range
    */
   constructor(
     transport: Duplex | Transport,
     options: SessionOptions = {},
     clock: Clock = SYSTEM_CLOCK,
-    processors: number | undefined = PROCESSORS,
   ) {
     const resolved = resolveOptions(options);
     this.#clock = clock;
@@ -212,9 +201,7 @@ export class QmuxSession implements RawSession {
       maxQueuedReplySize: resolved.maxQueuedReplySize,
       headroom: adopting?.headroom,
       exchange: adopting && (() => adopting.exchange()),
-      earlyWrite: processors === 1
-        ? EARLY_WRITE_ALONE
-        : (this.#transport as Partial<GatheringTransport>).earlyWrite,
+      earlyWrite: (this.#transport as Partial<GatheringTransport>).earlyWrite,
       deferred: share?.deferred ?? DEFERRED_WRITES,
     });
     this.#turns = share?.turns ?? new TurnBudget();

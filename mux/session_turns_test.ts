@@ -6,8 +6,7 @@ import { turn, within } from "../tests/support/within.ts";
 import type { RawChannel } from "./raw.ts";
 import { nextPass } from "./flow/turns.ts";
 import { qmux, QmuxSession } from "./session.ts";
-import { memoryTransports } from "./transport/memory.ts";
-import type { Channel, Transport } from "./types.ts";
+import type { Transport } from "./types.ts";
 
 /** Reads after which a transport ends: a loop that never turns must not hang. */
 const MAX_READS = 200_000;
@@ -171,36 +170,3 @@ test("qmux: readers of several large values have a turn each", async (t) => {
   for (const channel of channels) assertEquals(channel.buffered, size);
   await t.closeChannels();
 });
-
-for (
-  const [processors, what] of [
-    [1, "one write if there is one processor"],
-    [2, "several if there are more"],
-  ] as const
-) {
-  test(`qmux: small frames of a turn leave with ${what}`, async (t) => {
-    const [near, far] = memoryTransports();
-    let writes = 0;
-    const counting: Transport = {
-      read: () => near.read(),
-      write(bytes) {
-        writes++;
-        return near.write(bytes);
-      },
-      closeWrite: () => near.closeWrite(),
-      close: () => near.close(),
-    };
-    const session = t.watch(
-      new QmuxSession(counting, {}, undefined, processors),
-    );
-    const peer = t.watch(qmux(far));
-    const accepted = Promise.withResolvers<Channel>();
-    peer.accept(accepted.resolve);
-    const channel = await session.open() as RawChannel;
-    writes = 0;
-    for (let i = 0; i < 60; i++) channel.send(new Uint8Array(100));
-    await channel.close();
-    assertEquals(writes === 1, processors === 1, `${writes} writes`);
-    await (await accepted.promise).close();
-  });
-}

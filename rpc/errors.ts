@@ -187,6 +187,8 @@ const unsent: unique symbol = Symbol("qtalk.unsent");
 /** Marks the error of a call that was not sent. */
 export function markUnsent(error: unknown): void {
   if (!(error instanceof Error) || unsent in error) return;
+  // A program may abort a call with an error that it has frozen.
+  if (!Object.isExtensible(error)) return;
   Object.defineProperty(error, unsent, { value: true });
 }
 

@@ -77,9 +77,9 @@ export function addressError(
   verb: Verb,
   address: string,
   cause: unknown,
+  permanent: boolean = isPermanent(cause),
 ): TalkError {
   const bad = cause instanceof SyntaxError;
-  const permanent = isPermanent(cause);
   return new TalkError(
     bad ? "bad-address" : `${verb}-failed`,
     `Cannot ${verb === "dial" ? "dial" : "listen on"} "${

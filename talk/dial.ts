@@ -98,7 +98,7 @@ export interface ConnectOptions extends ObserverOption {
    */
   tls?: Provided<TlsDialOptions> | undefined;
   /**
-   * The UDP socket for `quic:`: a `Deno.QuicEndpoint`, which may also listen. The
+   * The UDP socket for `quic:` and `peer:`: a `Deno.QuicEndpoint`, which may also listen. The
    * program owns it and closes it. Default: a new socket for this connection.
    */
   endpoint?: QuicEndpointLike | undefined;
@@ -177,9 +177,10 @@ export interface ReconnectingDialOptions<C extends Carried = Carried>
  * trying when `signal` aborts, when `maxAttempts` is reached, or when an attempt
  * fails with a permanent error (`TalkError.permanent`): a permission is missing, a
  * certificate is not valid, the server answers 401, 403 or 404, or the address is
- * malformed or not supported by this runtime. If the server at the address is not a
- * peer but, for example, an HTTP server, `closed` and the calls reject with the
- * `MuxError` of the first connection, whose code is `protocol-error`.
+ * malformed or not supported by this runtime, or an option has no effect there. If
+ * the server at the address is not a peer but, for example, an HTTP server, `closed`
+ * and the calls reject with the `MuxError` of the first connection, whose code is
+ * `protocol-error`.
  *
  * @example A peer that connects again
  * ```ts
@@ -311,9 +312,9 @@ async function dialReconnecting<C extends Carried>(
   };
   signal?.throwIfAborted();
   // Loaded on first use: most programs do not reconnect.
-  const { Reconnector } = await loaded(
-    "dial",
-    loadedInTime(import("./reconnect/reconnector.ts")),
+  const { Reconnector } = await ask(
+    () => loaded("dial", loadedInTime(import("./reconnect/reconnector.ts"))),
+    signal,
   );
   const peer = new Reconnector(reconnect, handler, {
     connect: (handler, signal, onFallback) =>
@@ -424,9 +425,10 @@ async function beginResuming(
   resume: ResumeOptions,
   options: ConnectOptions & FallbackOption,
 ): Promise<Begin> {
-  const [{ resuming }, module] = await loaded(
-    "dial",
-    loadedInTime(Promise.all([import("./dial_resuming.ts"), loadResume()])),
+  const parts = () => Promise.all([import("./dial_resuming.ts"), loadResume()]);
+  const [{ resuming }, module] = await ask(
+    () => loaded("dial", loadedInTime(parts())),
+    options.signal,
   );
   return resuming(module, place, resume, options);
 }
@@ -437,11 +439,17 @@ export type Begin = (
   signal: AbortSignal,
 ) => Promise<Transport>;
 
-/** Makes one connection: of several addresses, to the first that answers. */
+/**
+ * Makes one connection: of several addresses, to the first that answers.
+ *
+ * @param isContinued whether it continues a session, whose options were checked for
+ * all its addresses. Default: it does not
+ */
 export async function connectOnce(
   place: Provided<DialAddress>,
   options: ConnectOptions & FallbackOption,
   begin: Begin = (transport) => Promise.resolve(transport),
+  isContinued = false,
 ): Promise<Connected> {
   const { signal, timeout = DEFAULT_CONNECT_TIMEOUT } = options;
   const { headStart = DEFAULT_HEAD_START } = options;
@@ -458,8 +466,19 @@ export async function connectOnce(
         }: no connection within ${timeout} ms (option "timeout")`,
       ),
   });
+  const check = (one: string) => {
+    if (isContinued) return;
+    const { addresses = [] } = options.resume ?? {};
+    // A session may continue at an address that is not known yet.
+    if (typeof addresses === "function") return;
+    checkSchemeOptions("dial", one, options, {
+      all: [address!, addresses].flat(2),
+      // The next address of a function may be another one.
+      permanent: typeof place !== "function",
+    });
+  };
   const connectWith = (one: string, signal: AbortSignal) =>
-    connectAt(one, options, signal, begin, [address!].flat());
+    connectAt(one, options, signal, begin, check);
   try {
     address = await ask(place, limited.signal);
     if (!Array.isArray(address)) {
@@ -485,19 +504,16 @@ export async function connectOnce(
   }
 }
 
-/** Connects to one address, of all that the options are for. */
+/** Connects to one address, whose options `check` checks. */
 async function connectAt(
   address: string,
   options: ConnectOptions & FallbackOption,
   signal: AbortSignal,
   begin: Begin,
-  all: readonly string[],
+  check: (address: string) => void,
 ): Promise<Transport> {
   const { scheme, rest } = await ask(() => resolveAddress(address), signal);
-  // A session may continue at another address, which an option may be for.
-  if (options.resume?.addresses === undefined) {
-    checkSchemeOptions("dial", address, options, all);
-  }
+  check(address);
   const headers = await ask(options.headers, signal);
   const protocols = await ask(options.protocols, signal);
   const tls = await ask(options.tls, signal);
@@ -521,15 +537,16 @@ async function connectAt(
 /** The value of an option that may be a function, unless `signal` aborts first. */
 export function ask<T>(
   provided: Provided<T>,
-  signal: AbortSignal,
+  signal: AbortSignal | undefined,
 ): T | Promise<T> {
   if (typeof provided !== "function") return provided;
+  if (signal?.aborted) return Promise.reject(signal.reason);
   return new Promise<T>((resolve, reject) => {
-    const onAbort = () => reject(signal.reason);
-    signal.addEventListener("abort", onAbort, { once: true });
+    const onAbort = () => reject(signal!.reason);
+    signal?.addEventListener("abort", onAbort, { once: true });
     (async () => await (provided as () => T | Promise<T>)())()
       .then(resolve, reject)
-      .finally(() => signal.removeEventListener("abort", onAbort));
+      .finally(() => signal?.removeEventListener("abort", onAbort));
   });
 }
 

@@ -46,7 +46,8 @@ export function resuming(
   const environment = {
     async connect(signal: AbortSignal) {
       const next = () => places.next(signal);
-      return (await connectOnce(next, { ...options, signal })).transport;
+      const terms = { ...options, signal };
+      return (await connectOnce(next, terms, undefined, true)).transport;
     },
     attemptTimeout: options.timeout ?? DEFAULT_CONNECT_TIMEOUT,
     backoff,

@@ -83,6 +83,23 @@ test("dial(): with resume, a call survives the connection that it was made on", 
   assertEquals(admitted, 1, "it is the same peer");
 });
 
+test("dial(): with resume, an option may be for one of several addresses, and the session continues at another", async (t) => {
+  const listener = t.watch(await listen(LOCAL, service()));
+  const relay = new Relay(() => portOf(listener.addr));
+  t.defer(() => relay[Symbol.dispose]());
+  const { onState, resumed } = watched();
+  const peer = t.watch(
+    await dial(["ws://127.0.0.1:1/", `tcp://127.0.0.1:${relay.port}`], {
+      headers: { authorization: "secret" },
+      resume: { onState },
+    }),
+  );
+  relay.cut();
+  const during = peer.call("echo", 1);
+  await within(resumed, "the next connection");
+  assertEquals(await during, 1);
+});
+
 test("dial(): with resume, streams both ways, callbacks and bytes go on after each cut", async (t) => {
   const kept: Callback<(n: number) => number>[] = [];
   const service = {

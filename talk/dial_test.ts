@@ -123,6 +123,7 @@ Deno.test("dial(): the error for a bad address names the expected form", async (
     "tcp://[localhost]:80": "expected tcp://host:port",
     "tcp://[::1%]:80": "expected tcp://host:port",
     "tcp://[::1%lo]:80": 'only an address of "fe80::/10" has a zone',
+    "tcp://[fe8::1%lo]:80": 'only an address of "fe80::/10" has a zone',
     "tls://[fd00::1%lo]:80": 'only an address of "fe80::/10" has a zone',
     "tcp://256.0.0.1:80": "expected tcp://host:port",
     // Bun takes it for every address of this machine.
@@ -498,10 +499,20 @@ Deno.test("dial(): the wait for a function of an option ends with timeout and si
     (dialing.reason as Error).message,
     'Cannot dial: no connection within 500 ms (option "timeout")',
   );
-  const controller = new AbortController();
-  const aborted = dial(never, { signal: controller.signal })
-    .catch((reason) => reason);
-  await turn();
-  controller.abort("enough");
-  assertEquals(await aborted, "enough");
+  for (
+    const [address, headers] of [
+      [never, undefined],
+      ["ws://127.0.0.1:1/", never as () => Promise<never>],
+    ] as const
+  ) {
+    for (const isAtOnce of [true, false]) {
+      const controller = new AbortController();
+      const { signal } = controller;
+      const aborted = dial(address, { signal, headers })
+        .catch((reason) => reason);
+      if (!isAtOnce) await turn();
+      controller.abort("enough");
+      assertEquals(await aborted, "enough");
+    }
+  }
 });

@@ -199,7 +199,7 @@ export const uses: unique symbol = Symbol("qtalk.uses");
 const NESTED = Object.freeze({ nested: true });
 
 /** Milliseconds that closing waits for a module without which an error is lost. */
-const LOAD_TIMEOUT = 1_000;
+const CLOSING_LOAD_TIMEOUT = 1_000;
 
 /** Figures of a session at one moment, for logs and metrics. */
 export interface PeerStats {
@@ -774,7 +774,7 @@ export class Peer<C extends Carried = Carried>
     const { loadingToSend } = this.#state;
     if (loadingToSend !== undefined) {
       this.#refuseCalls();
-      await settlesWithin(LOAD_TIMEOUT, loadingToSend);
+      await settlesWithin(CLOSING_LOAD_TIMEOUT, loadingToSend);
     }
     // The session may have ended by itself.
     if (!this.#raw.ended) this.#closing = true;

@@ -49,19 +49,23 @@ export function onlyFor<V extends Verb>(verb: V, option: Option<V>): string {
  *
  * @param all the addresses that the options are for, of which one suffices. Default:
  * the address
+ * @param permanent whether another attempt would fail in the same way. Default: true
  * @throws {TalkError} `dial-failed` or `listen-failed`, whose cause is a `TypeError`
  */
 export function checkSchemeOptions<V extends Verb>(
   verb: V,
   address: string,
   options: { readonly [O in Option<V>]?: unknown },
-  all: readonly string[] = [address],
+  { all = [address], permanent = true }: {
+    readonly all?: readonly string[];
+    readonly permanent?: boolean;
+  } = {},
 ): void {
   for (const option of Object.keys(SCHEMES[verb]) as Option<V>[]) {
     const isGiven = (options[option] ?? false) !== false;
     if (!isGiven || all.some((one) => hasEffect(verb, option, one))) continue;
     const reason = new TypeError(`option "${option}" ${onlyFor(verb, option)}`);
-    throw addressError(verb, address, reason);
+    throw addressError(verb, address, reason, permanent);
   }
 }
 

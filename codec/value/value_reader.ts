@@ -73,9 +73,9 @@ const SPARE_PART = 2;
 /** Bytes that are announced to the source before any byte of a value arrived. */
 const INITIAL_EXPECTED_SIZE = 1024 * 1024;
 /**
- * The rest of a value is announced with what comes before it, if both are at most so
- * many times as much. A text of 1 MiB is a value of a few bytes more, and the peer
- * had to wait a round trip for the credit for these.
+ * The rest of a value is announced with what comes before it if that makes it at
+ * most this many times as much. A text of 1 MiB is a value of a few bytes more, and
+ * the peer would have to wait a round trip for their credit.
  */
 const WITH_REST = 1.5;
 

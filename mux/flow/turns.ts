@@ -3,7 +3,7 @@ import { Queue } from "../../queue.ts";
 /** A monotonic clock, in milliseconds. */
 export type Clock = () => number;
 
-/** The clock of sessions, but for those of tests: one function for all. */
+/** The clock of all sessions except those of tests. */
 export const SYSTEM_CLOCK: Clock = () => performance.now();
 
 /**

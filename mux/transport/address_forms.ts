@@ -5,7 +5,7 @@
  */
 
 /** The addresses that are different ones in each network of a machine. */
-const LINK_LOCAL = /^fe[89ab].:/;
+const LINK_LOCAL = /^fe[89ab][0-9a-f]:/;
 
 /**
  * The host and the port of `//host:port`; an IPv6 host is written in brackets. What

@@ -320,7 +320,7 @@ export interface SchemeOptions {
    * certificate. Default: `{}`.
    */
   tls?: TlsDialOptions | undefined;
-  /** The UDP socket for `quic:`. Default: a new socket. */
+  /** The UDP socket for `quic:` and `peer:`. Default: a new socket. */
   endpoint?: QuicEndpointLike | undefined;
   /**
    * The limits of the session, some of which `quic:` needs before it connects.

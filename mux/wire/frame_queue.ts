@@ -520,6 +520,8 @@ export class FrameQueue implements FrameSender, DeferringWriter {
   };
 
   #rest(): void {
+    // A channel's callback may have ended the session while frames were gathered.
+    if (this.#state === "stopped") return;
     this.#state = "idle";
     if (this.#buffer === NO_BUFFER) {
       this.#buffer = this.#spare;
@@ -543,7 +545,7 @@ export class FrameQueue implements FrameSender, DeferringWriter {
     // At least one source: small DATA could fill every write and starve bulk.
     let source = this.#dataSources?.shift();
     while (source !== undefined) {
-      // What writes may end the session, and with it the queue.
+      // A channel's callback may end the session, and with it the queue.
       if (source.pull()) this.#dataSources?.push(source);
       source = this.hasRoom ? this.#dataSources?.shift() : undefined;
     }

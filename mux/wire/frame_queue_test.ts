@@ -110,6 +110,18 @@ class Bulk implements DataSource {
   }
 }
 
+/** A channel whose callback ends the session. */
+class Ending implements DataSource {
+  constructor(readonly queue: FrameQueue) {
+    queue.scheduleData(this);
+  }
+
+  pull(): boolean {
+    this.queue.stop();
+    return true;
+  }
+}
+
 /** A channel with credit to return. */
 class Credit implements CreditSource {
   taken = 0;
@@ -756,6 +768,15 @@ Deno.test("FrameQueue: stop() before the turn ends prevents the write", async ()
   const harness = new Harness();
   harness.queue.eof(0);
   harness.queue.stop();
+  await turn();
+  assertEquals(harness.writes, []);
+});
+
+Deno.test("FrameQueue: it stays stopped if a channel's callback stops it while frames are gathered", async () => {
+  const harness = new Harness();
+  new Ending(harness.queue);
+  await turn();
+  harness.queue.eof(3);
   await turn();
   assertEquals(harness.writes, []);
 });

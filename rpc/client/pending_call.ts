@@ -71,6 +71,7 @@ const PENDING_CALL_EVENTS = [
   "end",
   "fail",
 ] as const;
+
 /**
  * What can happen to a call.
  *

@@ -6,22 +6,24 @@ import type { RawChannel } from "../../mux/internal.ts";
 const BLOCK_SIZE = 4 * 1024;
 
 /**
- * What messages are encoded with. All sessions share it, because a message is copied
- * before the program goes on: with one for each session, a call over one of a
- * thousand connections found a writer, its views and its buffer that had left the
- * processor's cache long ago, and each session kept up to 128 KiB.
+ * What messages are encoded with, and no message uses now. All sessions share them,
+ * because a message is copied before the program goes on: with one for each session,
+ * a call over one of a thousand connections found a writer, its views and its buffer
+ * that had left the processor's cache long ago, and each session kept up to 128 KiB.
  *
- * Undefined before the first message, and while it is in use.
+ * Most programs need one. There are more while a message is being encoded inside
+ * another (a value's `toJSON()` may make calls), and while messages wait for credit.
  */
-let free: ValueWriter | undefined;
+const free: ValueWriter[] = [];
+/** How many of them are kept. */
+const MAX_FREE = 8;
 
-/**
- * Encodes and sends messages on the channels of one session, using one buffer
- * where possible.
- *
- * That is not possible while a message is being encoded inside another (a
- * value's `toJSON()` may make calls), nor while a message waits for credit.
- */
+/** Keeps what a message was encoded with for another one. */
+function keep(writer: ValueWriter): void {
+  if (free.length < MAX_FREE) free.push(writer);
+}
+
+/** Encodes and sends messages, with the buffers that all sessions share. */
 export class MessageWriter {
   /** Where messages are stored side by side, and how much of it is used. */
   #block: Uint8Array | undefined;
@@ -31,8 +33,7 @@ export class MessageWriter {
 
   /** An empty message, to be given to {@linkcode send} or {@linkcode store}. */
   begin(): ValueWriter {
-    const writer = free ?? new ValueWriter();
-    free = undefined;
+    const writer = free.pop() ?? new ValueWriter();
     writer.begin();
     return writer;
   }
@@ -43,7 +44,7 @@ export class MessageWriter {
    */
   store(writer: ValueWriter): Uint8Array {
     const stored = this.#copy(writer.message());
-    free = writer;
+    keep(writer);
     return stored;
   }
 
@@ -65,14 +66,14 @@ export class MessageWriter {
     const bytes = message instanceof Uint8Array ? message : message.message();
     const waiting = channel.send(bytes);
     if (waiting === undefined) {
-      if (message !== bytes) free = message as ValueWriter;
+      if (message !== bytes) keep(message as ValueWriter);
       return undefined;
     }
     if (message instanceof ValueWriter && message.isLarge) {
       // A very large buffer is held weakly from then on.
       waiting.then(() => {
         message.begin();
-        free = message;
+        keep(message);
       }, () => {});
     }
     return signal === undefined

@@ -193,7 +193,8 @@ export async function listenSecurity(
   if (isPeer(address)) return await listenAsPeer(address, given);
   refusePeerOptions(address, given);
   if (!hasTls(address)) {
-    refuseGiven(address, { ca, cert, key, "client-cert": whether }, TLS_ONLY);
+    refuseGiven(address, { cert, key }, TLS_ONLY);
+    refuseGiven(address, { ca, "client-cert": whether }, CLIENT_CERT_ONLY);
     return {};
   }
   if (cert === undefined || key === undefined) {
@@ -261,7 +262,7 @@ export async function bothSecurities(
       dialing: await dialWith(to, far, terminal, "dial-"),
     };
   }
-  refuseGiven(from, { "client-cert": whether }, TLS_ONLY);
+  refuseGiven(from, { "client-cert": whether }, CLIENT_CERT_ONLY);
   refuseGiven(from, { "peer-pin": given["peer-pin"] }, PEER_ONLY);
   if (!isPeer(to)) refusePeerOptions(to, rendezvous);
   const { "dial-ca": a, "dial-cert": b, "dial-key": c } = given;
@@ -272,7 +273,8 @@ export async function bothSecurities(
       dialing: await dialWith(to, { ...far, ca, cert, key }, terminal, ""),
     };
   }
-  refuseGiven(from, { ca, cert, key }, TLS_ONLY);
+  refuseGiven(from, { ca }, CLIENT_CERT_ONLY);
+  refuseGiven(from, { cert, key }, TLS_ONLY);
   return {
     listening: {},
     dialing: await dialWith(to, far, terminal, "dial-"),
@@ -281,8 +283,10 @@ export async function bothSecurities(
 
 const TLS_ONLY = onlyFor("dial", "tls");
 const HTTP_ONLY = onlyFor("dial", "headers");
+const CA_ONLY = "is for tls:, wss:, quic: and wt: only";
+const CLIENT_CERT_ONLY = "is for tls: and wss: only";
 const NO_CLIENT_CERT =
-  "is for tls: and wss: only, because Deno cannot ask clients of QUIC for certificates";
+  `${CLIENT_CERT_ONLY}, because Deno cannot ask clients of QUIC for certificates`;
 const PEER_ONLY = onlyFor("dial", "rendezvous");
 const NOT_FOR_PEER = "is not for peer:, where fingerprints identify peers";
 
@@ -393,7 +397,9 @@ async function dialWith(
   } else {
     refusePeerOptions(address, given);
     if (!hasTls(address)) {
-      refuseGiven(address, { ...files, pin: pins }, TLS_ONLY);
+      const { [`${prefix}ca`]: authorities, ...own } = files;
+      refuseGiven(address, { [`${prefix}ca`]: authorities }, CA_ONLY);
+      refuseGiven(address, { ...own, pin: pins }, TLS_ONLY);
     }
   }
   if (isQuic(address)) {

@@ -44,10 +44,9 @@ export async function* parseLines(
     try {
       return decoder.decode(chunk, { stream: chunk !== undefined });
     } catch (cause) {
-      throw new UsageError(
-        `Cannot parse stdin: it is not valid UTF-8 after line ${number}`,
-        { cause },
-      );
+      throw new UsageError("Cannot parse stdin: it is not valid UTF-8", {
+        cause,
+      });
     }
   };
   function* values(lines: readonly string[]) {

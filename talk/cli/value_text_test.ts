@@ -38,7 +38,7 @@ Deno.test("parseLines: characters may be divided, and invalid UTF-8 is refused",
     await assertRejects(
       () => Array.fromAsync(parseLines(cut)),
       UsageError,
-      "not valid UTF-8 after line 1",
+      "it is not valid UTF-8",
     );
   }
 });

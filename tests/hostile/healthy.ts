@@ -29,7 +29,7 @@ const since: Record<"call" | "connect", number | undefined> = {
   call: undefined,
   connect: undefined,
 };
-let onPing = () => {};
+let onCall = () => {};
 
 function fail(error: unknown): void {
   const { code, message } = error as Error & { code?: string };
@@ -61,7 +61,7 @@ async function keep(
     since[kind] = undefined;
     if (kind === "call") {
       count++;
-      onPing();
+      onCall();
     } else connectCount++;
   }
 }
@@ -72,10 +72,10 @@ async function connectAnew(): Promise<void> {
 }
 
 /** Waits until a call settles, but at most so many milliseconds. */
-function nextPing(ms: number): Promise<void> {
+function nextCall(ms: number): Promise<void> {
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, ms);
-    onPing = () => {
+    onCall = () => {
       clearTimeout(timer);
       resolve();
     };
@@ -121,7 +121,7 @@ void keep("connect", CONNECT_INTERVAL, connects, connectAnew);
 say({ ready: true });
 await answerAll({
   report: async ({ patience }) => {
-    await nextPing(patience as number);
+    await nextCall(patience as number);
     return { report: report() };
   },
 });

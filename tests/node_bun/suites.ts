@@ -42,6 +42,7 @@ is listed as an exception and does not pass at times.`;
 const ROOT = new URL("../../", import.meta.url);
 /** The tests of the foundation of all layers. */
 const FOUNDATION = [
+  "abort_listeners_test.ts",
   "hex_test.ts",
   "state_machine_test.ts",
   "view_test.ts",

@@ -96,7 +96,7 @@ export interface WindowLike {
  * @param port the port
  * @param options how long the other end may take to start
  * @throws {RangeError} if an option is out of range
- * @throws {TypeError} if it is not a port, such as `self` outside of a worker
+ * @throws {TypeError} if it is not a port, such as `self` of Deno's main thread
  * @throws {MuxError} `invalid-state` if the port has a transport that is not
  * closed
  */

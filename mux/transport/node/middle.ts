@@ -70,6 +70,7 @@ export function middleOf(socket: NodeSocket): Middle {
       socket.cork();
       pieces.forEach(({ chunk }, i) => {
         sent += chunk.length;
+        // The last piece fails if another one does.
         socket.write(chunk, i < pieces.length - 1 ? () => {} : done);
       });
       socket.uncork();

@@ -83,7 +83,7 @@ export async function serveInParallel(
     );
     return EXIT.ok;
   } finally {
-    for (const worker of workers) await worker.end();
+    await Promise.all(workers.map((worker) => worker.end()));
   }
 }
 

@@ -51,7 +51,7 @@ const coordinator = new Peer(qmux(messagePortTransport(port)), {
 }).remote<CoordinatorService>();
 
 // In a worker, these end only the worker, and the program that has started it
-// does not learn that.
+// does not learn of it.
 const exitWorker = Deno.exit;
 Deno.exit = exitProcess;
 self.close = () => exitProcess();
