@@ -98,8 +98,9 @@ export interface ConnectOptions extends ObserverOption {
    */
   tls?: Provided<TlsDialOptions> | undefined;
   /**
-   * The UDP socket for `quic:` and `peer:`: a `Deno.QuicEndpoint`, which may also listen. The
-   * program owns it and closes it. Default: a new socket for this connection.
+   * The UDP socket for `quic:` and `peer:`: a `Deno.QuicEndpoint`, which may also
+   * listen. The program owns it and closes it. Default: a new socket for this
+   * connection.
    */
   endpoint?: QuicEndpointLike | undefined;
   /**

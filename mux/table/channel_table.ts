@@ -1,3 +1,4 @@
+import { offAbort, onAbort } from "../../abort_listeners.ts";
 import { MuxError, protocolError } from "../errors.ts";
 import { BlockPool } from "../channel/receive_buffer.ts";
 import {
@@ -212,12 +213,12 @@ export class ChannelTable implements FrameSink, ChannelHost {
     const { promise, resolve, reject } = Promise.withResolvers<Channel>();
     const channel = this.open(resolve, reject);
     if (signal === undefined || channel === undefined) return promise;
-    const onAbort = () => {
+    const giveUp = () => {
       // An open that is answered can no longer be abandoned.
       if (this.#abandon(channel)) reject(signal.reason);
     };
-    signal.addEventListener("abort", onAbort, { once: true });
-    return promise.finally(() => signal.removeEventListener("abort", onAbort));
+    onAbort(signal, giveUp);
+    return promise.finally(() => offAbort(signal, giveUp));
   }
 
   /** Passes the peer's channels to a handler: `Session.accept()`. */

@@ -1,3 +1,4 @@
+import { offAbort, onAbort } from "../../abort_listeners.ts";
 import { checkOption } from "../../check_option.ts";
 import { MuxError } from "../../mux/internal.ts";
 import { MAX_DELAY, timeLimit } from "../../time_limit.ts";
@@ -194,14 +195,14 @@ function delayAfter(
 function wait(ms: number, signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(signal.reason);
-    const onAbort = () => {
+    const giveUp = () => {
       cancel();
       reject(signal!.reason);
     };
     const cancel = timeLimit(ms, () => {
-      signal?.removeEventListener("abort", onAbort);
+      if (signal !== undefined) offAbort(signal, giveUp);
       resolve();
     });
-    signal?.addEventListener("abort", onAbort, { once: true });
+    if (signal !== undefined) onAbort(signal, giveUp);
   });
 }

@@ -1,3 +1,4 @@
+import { offAbort, onAbort } from "../../abort_listeners.ts";
 import { view } from "../../view.ts";
 import { ValueWriter } from "../../codec/internal.ts";
 import type { RawChannel } from "../../mux/internal.ts";
@@ -113,10 +114,10 @@ function withdrawable(
   waiting: Promise<void>,
   signal: AbortSignal,
 ): Promise<void> {
-  const onAbort = () => {
+  const giveUp = () => {
     // The rest of a message that was sent in part cannot be left out.
     if (!channel.withdraw(bytes, signal.reason)) channel.abort(signal.reason);
   };
-  signal.addEventListener("abort", onAbort, { once: true });
-  return waiting.finally(() => signal.removeEventListener("abort", onAbort));
+  onAbort(signal, giveUp);
+  return waiting.finally(() => offAbort(signal, giveUp));
 }

@@ -1,3 +1,4 @@
+import { offAbort, onAbort } from "../../abort_listeners.ts";
 import type { Codec, ValueReader } from "../../codec/internal.ts";
 import type { WaitOptions } from "../../mux/internal.ts";
 import type { HeldValue } from "../callback/pointers.ts";
@@ -237,13 +238,13 @@ export class ValueReceiver {
       stopListening?.();
     };
     if (signal !== undefined) {
-      const onAbort = () => {
+      const giveUp = () => {
         this.#wake = undefined;
         this.#reader.cancelWhenReadable(advance);
         fail(signal.reason);
       };
-      signal.addEventListener("abort", onAbort, { once: true });
-      stopListening = () => signal.removeEventListener("abort", onAbort);
+      onAbort(signal, giveUp);
+      stopListening = () => offAbort(signal, giveUp);
     }
     this.#wake = advance;
     try {

@@ -1,3 +1,4 @@
+import { offAbort, onAbort } from "../../abort_listeners.ts";
 import { MuxError } from "../../mux/internal.ts";
 import {
   type CallOptions,
@@ -101,12 +102,12 @@ export class WaitingCalls<T> {
     const waiter: Waiter<T> = { resolve, reject };
     this.#waiting.add(waiter);
     if (signal === undefined) return promise;
-    const onAbort = () => {
+    const giveUp = () => {
       this.#waiting.delete(waiter);
       reject(signal.reason);
     };
-    signal.addEventListener("abort", onAbort, { once: true });
-    return promise.finally(() => signal.removeEventListener("abort", onAbort));
+    onAbort(signal, giveUp);
+    return promise.finally(() => offAbort(signal, giveUp));
   }
 
   /** There is a connection: everything that waits continues. */
