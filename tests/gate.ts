@@ -43,7 +43,13 @@ const STEPS: Record<string, string[]> = {
 /** The steps whose output is counted, and shown as it comes: they take minutes. */
 const COUNTED = ["tests", "suites"];
 
-/** Copies a stream to `to` as it comes, and returns all of it. */
+/**
+ * Minutes after which a step is stopped and has failed: a test that never ends must
+ * not use up the time of whoever waits. Deno says which test it was.
+ */
+const STEP_MINUTES = 30;
+
+/** Returns all of a stream, and shows it as it comes if `show` is true. */
 async function tee(
   stream: ReadableStream<Uint8Array>,
   show: boolean,
@@ -62,18 +68,34 @@ async function runStep(
   args: string[],
 ): Promise<{ ok: boolean; output: string }> {
   const start = performance.now();
+  // In a process group of its own, so that what it started ends with it.
   const child = new Deno.Command(Deno.execPath(), {
     args,
     env: { NO_COLOR: "1" },
     stdout: "piped",
     stderr: "piped",
+    detached: Deno.build.os !== "windows",
   }).spawn();
+  const stop = () => {
+    Deno.kill(Deno.build.os === "windows" ? child.pid : -child.pid, "SIGKILL");
+  };
+  const interrupted = () => {
+    stop();
+    Deno.exit(130);
+  };
+  Deno.addSignalListener("SIGINT", interrupted);
+  const limit = setTimeout(() => {
+    console.log(`stopped ${name}: it ran for ${STEP_MINUTES} minutes`);
+    stop();
+  }, STEP_MINUTES * 60_000);
   const show = COUNTED.includes(name);
   const [stdout, stderr] = await Promise.all([
     tee(child.stdout, show),
     tee(child.stderr, show),
   ]);
   const { success } = await child.status;
+  clearTimeout(limit);
+  Deno.removeSignalListener("SIGINT", interrupted);
   const seconds = ((performance.now() - start) / 1_000).toFixed(1);
   console.log(`${success ? "ok    " : "FAILED"} ${name} (${seconds} s)`);
   if (!success && !show) console.log(stdout + stderr);
