@@ -15,6 +15,7 @@ import "./server/incoming_call.ts";
 import "./server/request_decoder.ts";
 import "./server/responder.ts";
 import "./server/response_writer.ts";
+import "./server/unsent_responses.ts";
 import "./wire/error_header.ts";
 import "./wire/received_stream.ts";
 import "./wire/value_receiver.ts";

@@ -2,7 +2,6 @@ import type { Codec, ValueWeight } from "../codec/internal.ts";
 import {
   type MemoryAccount,
   originOf,
-  type RawChannel,
   type RawSession,
 } from "../mux/internal.ts";
 import type { CallbackRoutes } from "./callback/callback_routes.ts";
@@ -22,13 +21,6 @@ const UNDERSCORE = 0x5f;
 
 /** What a header in a cache counts as, in bytes: at most 128, decoded as well. */
 const HEADER_SIZE = 512;
-
-/**
- * Responses that cannot be sent may take one part in this many of the account.
- * Those that wait are not encoded: to encode more of them in a turn than that
- * would keep the event loop busy for too long.
- */
-const UNSENT_PART = 4;
 
 /** What receives functions and streams of the peer. */
 type Receiving = typeof import("./callback/received.ts");
@@ -103,8 +95,6 @@ export class SessionState {
    * the selector of the call.
    */
   onError: (error: unknown, selector: string | undefined) => void = () => {};
-  /** Called when there is room for responses again, after there was none. */
-  onRoom: (() => void) | undefined;
   #peersFaults: WeakSet<object> | undefined;
   /** Called when decoded arguments are held no more. */
   onArgumentsFreed: (() => void) | undefined;
@@ -114,12 +104,6 @@ export class SessionState {
   };
   /** Bytes of the headers that are remembered. */
   #headers = 0;
-  /** Bytes of responses that were encoded and could not be sent yet. */
-  #unsent = 0;
-  /** Bytes of the latest of them: the next one is probably as large. */
-  #expected = 0;
-  /** Responses that wait to be encoded. */
-  #waiting: Set<() => void> | undefined;
 
   /** Makes the state of a session that may lend `maxCallbacks` functions. */
   constructor(maxCallbacks: number, account: MemoryAccount) {
@@ -322,55 +306,5 @@ export class SessionState {
     this.onArgumentsFreed?.();
     this.account.headers.give(this.#headers);
     this.#headers = 0;
-  }
-
-  /** Whether responses wait to be sent, and there is no memory for another one. */
-  get congested(): boolean {
-    const { account } = this;
-    return this.#unsent > 0 &&
-      (this.#unsent >= account.limit / UNSENT_PART ||
-        !account.responses.canTake(this.#expected));
-  }
-
-  /** Counts a response until `sent` settles. */
-  holdResponse(bytes: number, sent: Promise<void>): void {
-    const { responses } = this.account;
-    this.#unsent += bytes;
-    this.#expected = bytes;
-    responses.take(bytes);
-    const done = () => {
-      this.#unsent -= bytes;
-      responses.give(bytes);
-      this.#serve();
-    };
-    sent.then(done, done);
-  }
-
-  /**
-   * Calls back when the session is no longer congested, or the channel has closed.
-   * What waits has not been encoded, and takes its turn.
-   */
-  whenRoom(channel: RawChannel, callback: () => void): void {
-    const waiting = this.#waiting ??= new Set();
-    const end = () => {
-      channel.cancelWhenClosed(end);
-      waiting.delete(end);
-      callback();
-    };
-    waiting.add(end);
-    channel.whenClosed(end);
-  }
-
-  /**
-   * Memory that others hold is not waited for: they may be handlers that hold
-   * their arguments until they have answered. As long as responses wait, others
-   * are on their way; when there are none, the next one may be encoded.
-   */
-  #serve(): void {
-    for (const next of this.#waiting ?? []) {
-      if (this.congested) return;
-      next();
-    }
-    this.onRoom?.();
   }
 }

@@ -20,6 +20,7 @@ import {
   type ResponseOwner,
 } from "./response_writer.ts";
 import type { ServerResponder } from "./server_call.ts";
+import type { UnsentResponses } from "./unsent_responses.ts";
 
 const SENT = Promise.resolve();
 
@@ -53,6 +54,7 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
   readonly #channel: RawChannel;
   readonly #request: Request;
   readonly #session: SessionState;
+  readonly #unsent: UnsentResponses;
   #state: ResponderState = "pending";
   /** Whether the caller closes the channel after a complete response. */
   #leavesClose = false;
@@ -64,11 +66,17 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
   #bytes = false;
 
   /** Makes the responder of a call. */
-  constructor(channel: RawChannel, request: Request, session: SessionState) {
+  constructor(
+    channel: RawChannel,
+    request: Request,
+    session: SessionState,
+    unsent: UnsentResponses,
+  ) {
     this.#channel = channel;
     this.#request = request;
     this.name = request.selector;
     this.#session = session;
+    this.#unsent = unsent;
   }
 
   /** How far the call has been answered. */
@@ -96,7 +104,7 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
   /** Whether the session holds as many responses as it may. */
   #mustWait(): boolean {
     // What the caller of a nested call waits for must not wait for others.
-    return this.#session.congested && !this.#request.nested;
+    return this.#unsent.congested && !this.#request.nested;
   }
 
   /** Answers when there is memory for the encoded answer. */
@@ -104,7 +112,7 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     promise.catch(() => {});
     this.#state = "returned";
-    this.#session.whenRoom(this.#channel, () => {
+    this.#unsent.whenRoom(this.#channel, () => {
       if (this.#channel.peerClosed) {
         this.borrowed?.ended();
         this.#channel.shutdown();
@@ -169,7 +177,7 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
     // Without it, the values so far would look complete if the program ends them.
     const release = this.#channel.holdEnd();
     return new Promise<void>((resolve, reject) => {
-      this.#session.whenRoom(this.#channel, () => {
+      this.#unsent.whenRoom(this.#channel, () => {
         try {
           signal?.throwIfAborted();
           resolve(this.#sendValue(value, signal));
@@ -218,7 +226,7 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
     const { writer } = this.#request.context;
     const sent = writer.send(this.#channel, message, signal);
     if (sent !== undefined) {
-      this.#session.holdResponse(message.message().length, sent);
+      this.#unsent.hold(message.message().length, sent);
     }
     return sent;
   }

@@ -22,6 +22,7 @@ import {
   UnreadableCall,
 } from "./request_decoder.ts";
 import { ChannelResponder } from "./responder.ts";
+import { UnsentResponses } from "./unsent_responses.ts";
 
 /** Large headers that wait leave one part in this many of the account to channels. */
 const CHANNEL_PART = 16;
@@ -67,6 +68,8 @@ export class Server {
    * waits. They have room of their own, or both would wait forever.
    */
   readonly #nestedCalls: CallQueue<IncomingCall>;
+  /** Answers that the peer has not taken. */
+  readonly #unsent: UnsentResponses;
   /** Keeps the buffer of a large argument. */
   readonly #spare = new SpareBuffer();
   /** Calls of callbacks that run. */
@@ -92,9 +95,13 @@ export class Server {
     this.#options = options;
     const { state, account } = options;
     state.onError = options.onError;
+    this.#unsent = new UnsentResponses(
+      account,
+      () => this.#calls.runNextSoon(),
+    );
     const events = {
       // A peer that does not read what it is sent gets no more of it.
-      mayBegin: () => !state.congested && !this.#memory.isFull,
+      mayBegin: () => !this.#unsent.congested && !this.#memory.isFull,
       run: (call: IncomingCall) => this.#run(call),
       refuse: (call: IncomingCall) => this.#refuse(call),
     };
@@ -103,7 +110,6 @@ export class Server {
       ...events,
       mayBegin: () => true,
     });
-    state.onRoom = () => this.#calls.runNextSoon();
     state.onGivenUp = (handlers, reason) =>
       this.#giveUpCallbacks(handlers, reason);
     this.#memory = new ArgumentMemory(account, false);
@@ -214,7 +220,7 @@ export class Server {
   ): IncomingCall {
     const { state } = this.#options;
     this.begun++;
-    const responder = new ChannelResponder(channel, request, state);
+    const responder = this.#responderOf(channel, request);
     const call = new IncomingCall(request, channel, reader, responder, state);
     // While draining, running calls may still need their callbacks.
     call.callback = state.handlerOfCallback(request.selector);
@@ -282,8 +288,7 @@ export class Server {
    * no call, waits for none, and reaches no handler.
    */
   #pong(request: Request, channel: RawChannel): void {
-    const { state } = this.#options;
-    void new ChannelResponder(channel, request, state).return();
+    void this.#responderOf(channel, request).return();
   }
 
   /** A nested call is held, too: only its caller says that it is nested. */
@@ -300,12 +305,13 @@ export class Server {
 
   /** Answers a call in a codec that this side does not accept. */
   #answer({ request, message, code }: UnreadableCall, channel: RawChannel) {
-    const responder = new ChannelResponder(
-      channel,
-      request,
-      this.#options.state,
-    );
+    const responder = this.#responderOf(channel, request);
     void responder.return(new CallError(message, { code }));
+  }
+
+  #responderOf(channel: RawChannel, request: Request): ChannelResponder {
+    const { state } = this.#options;
+    return new ChannelResponder(channel, request, state, this.#unsent);
   }
 
   #queueOf(call: IncomingCall): CallQueue<IncomingCall> {
