@@ -66,11 +66,15 @@ export interface WindowPolicy {
   readonly maxSize: number;
   /** The memory that all windows share. */
   readonly budget: WindowMemory;
-  /** The shortest round trip so far, in milliseconds; undefined before the first. */
-  roundTrip(): number | undefined;
-  /** Reports that a round trip took at most `ms` milliseconds. */
-  observeRoundTrip(ms: number): void;
-  /** A monotonic clock, in milliseconds. */
+  /** The round trips of the session. */
+  readonly roundTrip: Pick<RoundTrip, "shortest" | "observe">;
+  /** A monotonic clock. */
+  readonly clock: PlainClock;
+}
+
+/** What shows the time. */
+interface PlainClock {
+  /** The time in milliseconds. */
   now(): number;
 }
 
@@ -207,7 +211,7 @@ export class ReceiveWindow {
     this.#taken += bytes;
     if (this.#owed * BATCHES < this.#size) return 0;
     if (this.#sizedAt === undefined) {
-      this.#sizedAt = this.#policy.now();
+      this.#sizedAt = this.#policy.clock.now();
       this.#taken = 0;
     }
     const before = this.#size;
@@ -217,7 +221,7 @@ export class ReceiveWindow {
     // A window that has just changed says nothing yet about its new size.
     if (this.#beforeCredit < 0 && this.#size === before) {
       this.#beforeCredit = this.#granted;
-      this.#creditAt = this.#policy.now();
+      this.#creditAt = this.#policy.clock.now();
     }
     this.#granted += credit;
     return credit;
@@ -289,10 +293,10 @@ export class ReceiveWindow {
 
   /** The first byte arrived that the peer could not send without the credit. */
   #creditUsed(drained: boolean): void {
-    const elapsed = this.#policy.now() - this.#creditAt;
-    const roundTrip = this.#policy.roundTrip();
+    const elapsed = this.#policy.clock.now() - this.#creditAt;
+    const roundTrip = this.#policy.roundTrip.shortest;
     // The credit has reached the peer, and the data it allowed has come back.
-    this.#policy.observeRoundTrip(elapsed);
+    this.#policy.roundTrip.observe(elapsed);
     if (roundTrip === undefined) return;
     const prompt = elapsed < PROMPT.roundTrips * roundTrip + PROMPT.reaction;
     this.#use = prompt && drained ? "prompt" : "slow";
@@ -301,11 +305,11 @@ export class ReceiveWindow {
   /** Whether the application takes enough for a window of `size` bytes. */
   #isWorth(size: number): boolean {
     if (size <= SMALL_WINDOW) return true;
-    const elapsed = this.#policy.now() - (this.#sizedAt ?? 0);
+    const elapsed = this.#policy.clock.now() - (this.#sizedAt ?? 0);
     // What two event loops take of a round trip says nothing about the link. Within
     // one machine, a larger window fills buffers only: an echo then took 1.76 s of
     // CPU time per GB in place of 1.19, and a call beside it 1.1 ms in place of 0.35.
-    const roundTrip = (this.#policy.roundTrip() ?? 0) - PROMPT.reaction;
+    const roundTrip = (this.#policy.roundTrip.shortest ?? 0) - PROMPT.reaction;
     return size * elapsed <= ROUND_TRIPS * this.#taken * roundTrip;
   }
 
@@ -321,7 +325,7 @@ export class ReceiveWindow {
         this.#size += more;
         this.#owed += more;
         this.#taken = 0;
-        this.#sizedAt = this.#policy.now();
+        this.#sizedAt = this.#policy.clock.now();
       }
     } else if (use === "slow" && budget.exhausted && own > initialSize) {
       // Another window needs the memory more: return less than was consumed.
@@ -351,12 +355,6 @@ const EVERY_ONE = 16;
  */
 const LEFT_OUT = 15;
 
-/** What a {@linkcode RoundTrip} measures with. */
-interface RoundTripClock {
-  /** The time in milliseconds. */
-  now(): number;
-}
-
 /**
  * The shortest round trip of a session, measured on frames that the session
  * sends anyway. A probe is a frame that the peer needs before it can continue
@@ -369,7 +367,7 @@ interface RoundTripClock {
  * CLOSE may cross it.
  */
 export class RoundTrip {
-  readonly #clock: RoundTripClock;
+  readonly #clock: PlainClock;
   #shortest: number | undefined;
   #smoothed: number | undefined;
   /** The probe under way; there is one at a time. */
@@ -383,7 +381,7 @@ export class RoundTrip {
    *
    * @param clock a monotonic clock
    */
-  constructor(clock: RoundTripClock) {
+  constructor(clock: PlainClock) {
     this.#clock = clock;
   }
 

@@ -135,12 +135,12 @@ export class ChannelTable implements FrameSink, ChannelHost {
       options.backlog,
       (open, waited) => this.#accept(open, waited),
     );
-    this.windows = new SharedByWindows(
-      options.maxWindowSize,
-      this.#budget,
-      this.#roundTrip,
-      this.#clock,
-    );
+    this.windows = {
+      maxSize: options.maxWindowSize,
+      budget: this.#budget,
+      roundTrip: this.#roundTrip,
+      clock: this.#clock,
+    };
   }
 
   // --- Called by the session ---------------------------------------------------
@@ -545,38 +545,6 @@ export class ChannelTable implements FrameSink, ChannelHost {
       );
     }
     return channel;
-  }
-}
-
-/** What the windows of one session share: an object, and no closures. */
-class SharedByWindows implements WindowPolicy {
-  readonly maxSize: number;
-  readonly budget: WindowBudget;
-  readonly #roundTrip: RoundTrip;
-  readonly #clock: TurnClock;
-
-  constructor(
-    maxSize: number,
-    budget: WindowBudget,
-    roundTrip: RoundTrip,
-    clock: TurnClock,
-  ) {
-    this.maxSize = maxSize;
-    this.budget = budget;
-    this.#roundTrip = roundTrip;
-    this.#clock = clock;
-  }
-
-  roundTrip(): number | undefined {
-    return this.#roundTrip.shortest;
-  }
-
-  observeRoundTrip(ms: number): void {
-    this.#roundTrip.observe(ms);
-  }
-
-  now(): number {
-    return this.#clock.now();
   }
 }
 

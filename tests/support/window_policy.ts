@@ -95,9 +95,13 @@ export function policy(
     initialSize: initial,
     maxSize: max,
     budget: typeof budget === "number" ? new TestBudget(budget) : budget,
-    roundTrip: () => made.round,
-    observeRoundTrip: (ms) => made.seen = Math.min(made.seen, ms),
-    now: () => made.time,
+    roundTrip: {
+      get shortest() {
+        return made.round;
+      },
+      observe: (ms) => made.seen = Math.min(made.seen, ms),
+    },
+    clock: { now: () => made.time },
   };
   return made;
 }
