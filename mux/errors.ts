@@ -242,3 +242,8 @@ export function peerSilent(silence: number): MuxError {
 /** What errors say about text that comes from the other end of standard streams. */
 export const STDIO_ADVICE =
   "standard output carries frames only, so logs belong on stderr";
+
+/** The error of an address to dial whose port is 0. */
+export function portZero(): SyntaxError {
+  return new SyntaxError("port 0 is only for listening");
+}

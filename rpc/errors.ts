@@ -352,30 +352,6 @@ export function namedAfterCall(error: unknown, selector: string): unknown {
   );
 }
 
-/**
- * The error of a stream that came with a call or with its response, named after
- * that call: the stream's own call is of its ID, of which programs know nothing.
- *
- * @param id the ID of the stream
- * @param selector the selector of the call that it came with
- */
-export function namedAfterOrigin(
-  error: unknown,
-  id: string,
-  selector: string,
-): unknown {
-  // Its text is what the peer has sent.
-  if (error instanceof RemoteError) return Object.assign(error, { selector });
-  if (!isOurs(error)) return error;
-  const { message } = error;
-  const own = `, in call "${id}"`;
-  const text = message.endsWith(own) ? message.slice(0, -own.length) : message;
-  return copyOf(
-    error,
-    `${text}, in a stream of call "${printableText(selector)}"`,
-  );
-}
-
 /** The most characters of a name in the text of a remote error. */
 const MAX_NAME = 256;
 
@@ -397,7 +373,10 @@ export function namedInText(text: string, id: string, name: string): string {
     .replaceAll(id, () => known);
 }
 
-function isOurs(error: unknown): error is CodecError | MuxError | RpcError {
+/** Whether an error is one of this package's own, whose text it may change. */
+export function isOurs(
+  error: unknown,
+): error is CodecError | MuxError | RpcError {
   return error instanceof CodecError || error instanceof MuxError ||
     error instanceof RpcError;
 }

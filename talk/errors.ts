@@ -77,24 +77,6 @@ export class TalkError extends Error {
   }
 }
 
-/**
- * The error of a connection that is not ready in time.
- *
- * @param what what was attempted
- * @param subject what took too long
- * @param ms the limit
- */
-export function tookTooLong(
-  what: string,
-  subject: string,
-  ms: number,
-): TalkError {
-  return new TalkError(
-    "timeout",
-    `Cannot ${what}: ${subject} took longer than ${ms} ms (option "handshakeTimeout")`,
-  );
-}
-
 /** The most errors that are printed in {@linkcode INTERVAL}. */
 const MAX_PRINTED = 20;
 /** Milliseconds after which as many are printed again. */

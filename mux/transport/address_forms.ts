@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { portZero } from "../errors.ts";
 
 /** The addresses that are different ones in each network of a machine. */
 const LINK_LOCAL = /^fe[89ab][0-9a-f]:/;
@@ -43,18 +44,8 @@ export function parseRemote(
   rest: string,
 ): { hostname: string; port: number } {
   const place = parseHostPort(scheme, rest);
-  checkPort(place.port);
+  if (place.port === 0) throw portZero();
   return place;
-}
-
-/**
- * Makes sure that something can be reached at a port.
- *
- * @throws {SyntaxError} if the port is 0
- */
-export function checkPort(port: string | number): void {
-  if (Number(port) !== 0 || port === "") return;
-  throw new SyntaxError("port 0 is only for listening");
 }
 
 /** A name, or an address of IPv4; undefined if the text is none. */

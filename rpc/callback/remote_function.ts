@@ -1,5 +1,6 @@
 import { printableText } from "../../printable_text.ts";
-import { namedAfterOrigin, RpcError } from "../errors.ts";
+import { isOurs, RemoteError, RpcError } from "../errors.ts";
+import { copyOf } from "../../mux/internal.ts";
 import type { RpcResponse } from "../client/response.ts";
 import { callArguments, RemoteCall } from "../remote/remote.ts";
 import type { CallbackLife } from "../remote/types.ts";
@@ -470,4 +471,28 @@ export class RemoteFunction implements RemoteValue {
       }": it was released, or not kept with retain() before that call was answered`,
     );
   }
+}
+
+/**
+ * The error of a stream that came with a call or with its response, named after
+ * that call: the stream's own call is of its ID, of which programs know nothing.
+ *
+ * @param id the ID of the stream
+ * @param selector the selector of the call that it came with
+ */
+function namedAfterOrigin(
+  error: unknown,
+  id: string,
+  selector: string,
+): unknown {
+  // Its text is what the peer has sent.
+  if (error instanceof RemoteError) return Object.assign(error, { selector });
+  if (!isOurs(error)) return error;
+  const { message } = error;
+  const own = `, in call "${id}"`;
+  const text = message.endsWith(own) ? message.slice(0, -own.length) : message;
+  return copyOf(
+    error,
+    `${text}, in a stream of call "${printableText(selector)}"`,
+  );
 }

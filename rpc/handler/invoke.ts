@@ -30,23 +30,6 @@ export function notFound(call: Call, respond: Responder): Promise<void> {
   );
 }
 
-/**
- * The key of a method of responders that give a result to middleware, streams as
- * they are, before it is sent.
- */
-export const capture: unique symbol = Symbol("qtalk.capture");
-
-/** A responder that has such a method. */
-interface CapturingResponder {
-  /** Takes the result; settles when the caller has been answered. */
-  [capture](result: unknown): Promise<void>;
-}
-
-/** Whether a responder takes results as they are. */
-export function isCapturing(respond: object): respond is CapturingResponder {
-  return capture in respond;
-}
-
 /** The error of a handler that returned a value in place of responding. */
 export function unanswered({ selector }: Call): TypeError {
   return new TypeError(

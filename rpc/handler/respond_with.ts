@@ -7,12 +7,24 @@ import {
   type ValueSource,
   type ValueStream,
 } from "../wire/value_source.ts";
-import {
-  capture,
-  isCapturing,
-  isServerCall,
-  isServerResponder,
-} from "./invoke.ts";
+import { isServerCall, isServerResponder } from "./invoke.ts";
+
+/**
+ * The key of a method of responders that give a result to middleware, streams as
+ * they are, before it is sent.
+ */
+export const capture: unique symbol = Symbol("qtalk.capture");
+
+/** A responder that has such a method. */
+interface CapturingResponder {
+  /** Takes the result; settles when the caller has been answered. */
+  [capture](result: unknown): Promise<void>;
+}
+
+/** Whether a responder takes results as they are. */
+export function isCapturing(respond: object): respond is CapturingResponder {
+  return capture in respond;
+}
 
 /**
  * Responds with what a function returned: a value, a promise of one, or a stream

@@ -11,8 +11,8 @@ import type {
   ServerResponder,
 } from "../server/server_call.ts";
 import type { Call, Handler, Responder } from "../types.ts";
-import { capture, invoke, isServerCall, unanswered } from "./invoke.ts";
-import { respondWith } from "./respond_with.ts";
+import { invoke, isServerCall, unanswered } from "./invoke.ts";
+import { capture, respondWith } from "./respond_with.ts";
 
 /** Answers a call by a handler with middleware around it. */
 export async function runMiddleware(

@@ -4,12 +4,8 @@
  * @module
  */
 import type { Channel, WaitOptions } from "../../mux/internal.ts";
-import {
-  capture,
-  isCapturing,
-  isServerCall,
-  isServerResponder,
-} from "../handler/invoke.ts";
+import { isServerCall, isServerResponder } from "../handler/invoke.ts";
+import { capture, isCapturing } from "../handler/respond_with.ts";
 import type { ServerResponder } from "../server/server_call.ts";
 import type { Call, Responder } from "../types.ts";
 

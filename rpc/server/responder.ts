@@ -6,12 +6,7 @@ import { RpcError } from "../errors.ts";
 import { printableText } from "../../printable_text.ts";
 import type { SessionState } from "../session_state.ts";
 import type { ResponseExtension } from "../wire/headers.ts";
-import {
-  checkMeta,
-  type Metadata,
-  newMeta,
-  NO_META,
-} from "../wire/metadata.ts";
+import { checkMeta, type Metadata, NO_META } from "../wire/metadata.ts";
 import type { Request } from "./request_decoder.ts";
 import {
   BYTES_FOLLOW,
@@ -389,4 +384,13 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
       return failed(error);
     }
   }
+}
+
+/** The members of metadata that an earlier state of it does not have. */
+function newMeta(now: Metadata, before: Metadata): Metadata {
+  return Object.fromEntries(
+    Object.entries(now).filter(([name, value]) =>
+      !Object.hasOwn(before, name) || !Object.is(before[name], value)
+    ),
+  );
 }

@@ -108,15 +108,6 @@ export function mergedMeta(
     : { ...first, ...second };
 }
 
-/** The members of metadata that an earlier state of it does not have. */
-export function newMeta(now: Metadata, before: Metadata): Metadata {
-  return Object.fromEntries(
-    Object.entries(now).filter(([name, value]) =>
-      !Object.hasOwn(before, name) || !Object.is(before[name], value)
-    ),
-  );
-}
-
 function tooLarge(
   what: string,
   meta: Metadata,

@@ -24,7 +24,7 @@ import {
   QUEUE_LENGTH,
 } from "./accept_loop.ts";
 import { Server } from "../../rpc/internal_server.ts";
-import { errorPrinter, TalkError, tookTooLong } from "../errors.ts";
+import { errorPrinter, TalkError } from "../errors.ts";
 import {
   admit,
   checkCloseOptions,
@@ -669,4 +669,22 @@ export function handshakeLimit(
       onError?.(error, { peer: undefined, selector: undefined });
     },
   };
+}
+
+/**
+ * The error of a connection that is not ready in time.
+ *
+ * @param what what was attempted
+ * @param subject what took too long
+ * @param ms the limit
+ */
+function tookTooLong(
+  what: string,
+  subject: string,
+  ms: number,
+): TalkError {
+  return new TalkError(
+    "timeout",
+    `Cannot ${what}: ${subject} took longer than ${ms} ms (option "handshakeTimeout")`,
+  );
 }

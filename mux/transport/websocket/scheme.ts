@@ -1,7 +1,7 @@
 import "../../internal.ts"; // Keeps bundles in few chunks.
 import type { Transport } from "../../types.ts";
 import type { Scheme, TransportListener } from "../types.ts";
-import { checkPort } from "../address_forms.ts";
+import { portZero } from "../../errors.ts";
 import { builtinModule } from "../node/builtin.ts";
 import {
   closingError,
@@ -19,7 +19,7 @@ export function webSocketScheme(name: "ws" | "wss"): Scheme {
     async connect(rest, signal, options = {}) {
       const { headers, protocols = [], tls, onFallback } = options;
       const url = parse(name, rest);
-      checkPort(url.port);
+      if (url.port === "0") throw portZero();
       const request = {
         url,
         headers,

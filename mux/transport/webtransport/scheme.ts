@@ -1,5 +1,5 @@
 import "../../internal.ts"; // Keeps bundles in few chunks.
-import { checkPort } from "../address_forms.ts";
+import { portZero } from "../../errors.ts";
 import type { Scheme } from "../types.ts";
 import { dialWebTransport } from "./dial.ts";
 
@@ -7,7 +7,7 @@ import { dialWebTransport } from "./dial.ts";
 export const webTransport: Scheme = {
   async connect(rest, signal, { tls } = {}) {
     const url = parse(rest);
-    checkPort(url.port);
+    if (url.port === "0") throw portZero();
     return await dialWebTransport(url, signal, tls);
   },
   async listen(rest, options = {}, handshake) {
