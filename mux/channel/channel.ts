@@ -8,7 +8,6 @@ import {
   type ReceiveState,
   SEND,
   type SendState,
-  SLOT,
   type SlotState,
 } from "./channel_state.ts";
 import { type BlockPool, ReceiveBuffer } from "./receive_buffer.ts";
@@ -103,7 +102,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   #sendState: SendState = SEND.open;
   #receiveState: ReceiveState = RECEIVE.open;
   #closeState: CloseState;
-  #slotState: SlotState = SLOT.occupied;
+  #slotState: SlotState = "occupied";
   /** Whether the answer to the peer's CLOSE may leave with other frames. */
   #closeMayWait = false;
   readonly #sendWindow = new SendWindow();
@@ -307,7 +306,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   }
 
   whenDrained(callback: () => void): void {
-    if (this.#slotState.name === "freed") callback();
+    if (this.#slotState === "freed") callback();
     else this.#onDrained = callback;
   }
 
@@ -704,16 +703,14 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
    * this side would hold all their bytes.
    */
   #drainSlot(): void {
-    this.#slotState = this.#slotState.closed;
+    if (this.#slotState === "occupied") this.#slotState = "draining";
     if (this.#received.length > 0) this.#endWindow();
     else this.#freeSlotIfEmpty();
   }
 
   #freeSlotIfEmpty(): void {
-    if (this.#received.length > 0) return;
-    const next = this.#slotState.empty;
-    if (next === this.#slotState) return;
-    this.#slotState = next;
+    if (this.#slotState !== "draining" || this.#received.length > 0) return;
+    this.#slotState = "freed";
     this.#receiveWindow.release();
     this.#host.slotFreed(this);
     this.#onDrained?.();

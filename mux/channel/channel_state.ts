@@ -1,6 +1,6 @@
 /**
- * The states of a channel, as four small machines: one for each direction, one
- * for CLOSE, and one for the channel's slot. An event that a state does not name has
+ * The states of a channel, as three small machines: one for each direction, and one
+ * for CLOSE. An event that a state does not name has
  * no effect, as that of a late or repeated frame; the tests have the whole tables.
  * mux/SPEC.md, "Closing", has what the states mean on the wire.
  *
@@ -177,23 +177,8 @@ export function maySend({ name }: CloseState): boolean {
  * can still cost memory.
  *
  * - `occupied`: bytes may arrive.
- * - `draining`: no more bytes count; some that arrived were not read yet.
+ * - `draining`: no more bytes count, as this side's CLOSE is queued or the session has
+ *   ended; some that arrived were not read yet.
  * - `freed`: nothing is buffered, and nothing can arrive.
  */
-export type SlotStateName = "occupied" | "draining" | "freed";
-const SLOT_EVENTS = ["closed", "empty"] as const;
-/**
- * What can happen to a slot: this side's CLOSE is queued or the session has ended
- * (`closed`), or the receive buffer is found empty (`empty`).
- */
-export type SlotEvent = typeof SLOT_EVENTS[number];
-
-/** The states of the slot, which begins `occupied`. */
-export const SLOT = linkStates<SlotStateName, SlotEvent>(SLOT_EVENTS, {
-  occupied: { closed: "draining" },
-  draining: { empty: "freed" },
-  freed: {},
-});
-
-/** One of {@linkcode SLOT}. */
-export type SlotState = State<SlotStateName, SlotEvent>;
+export type SlotState = "occupied" | "draining" | "freed";

@@ -13,9 +13,6 @@ import {
   SEND,
   type SendEvent,
   type SendStateName,
-  SLOT,
-  type SlotEvent,
-  type SlotStateName,
 } from "./channel_state.ts";
 
 const SEND_TABLE = parseTable<SendStateName, SendEvent>(`
@@ -49,13 +46,6 @@ const CLOSE_TABLE = parseTable<CloseStateName, CloseEvent>(`
   closed    closed     closed     closed     closed      closed
 `);
 
-const SLOT_TABLE = parseTable<SlotStateName, SlotEvent>(`
-            closed    empty
-  occupied  draining  occupied
-  draining  draining  freed
-  freed     freed     freed
-`);
-
 Deno.test("SEND: every event has an outcome in every state", () => {
   assertEquals(SEND_TABLE.length, 4 * 3);
   for (const { state, event, next } of SEND_TABLE) {
@@ -67,13 +57,6 @@ Deno.test("RECEIVE: every event has an outcome in every state", () => {
   assertEquals(RECEIVE_TABLE.length, 7 * 6);
   for (const { state, event, next } of RECEIVE_TABLE) {
     assertEquals(RECEIVE[state][event].name, next, `${state}, ${event}`);
-  }
-});
-
-Deno.test("SLOT: every event has an outcome in every state", () => {
-  assertEquals(SLOT_TABLE.length, 3 * 2);
-  for (const { state, event, next } of SLOT_TABLE) {
-    assertEquals(SLOT[state][event].name, next, `${state}, ${event}`);
   }
 });
 
@@ -102,10 +85,6 @@ Deno.test("channel state: every state of a table can be reached", () => {
     ]),
   );
   assertEquals(
-    reachable(SLOT_TABLE, "occupied"),
-    new Set<SlotStateName>(["occupied", "draining", "freed"]),
-  );
-  assertEquals(
     reachable(CLOSE_TABLE, "opening"),
     new Set(CLOSE_TABLE.map((r) => r.state)),
   );
@@ -123,9 +102,6 @@ Deno.test("channel state: a repeated event has no effect", () => {
   }
   for (const { event, next } of RECEIVE_TABLE) {
     assertEquals(RECEIVE[next][event].name, next, event);
-  }
-  for (const { event, next } of SLOT_TABLE) {
-    assertEquals(SLOT[next][event].name, next, event);
   }
   for (const { event, next } of CLOSE_TABLE) {
     // A repeated OPEN_CONFIRM is a protocol error before it gets here.
