@@ -37,16 +37,42 @@ export interface OptionRange {
   readonly fraction?: boolean;
 }
 
+/** The values of an option in milliseconds; `Infinity` is no limit. */
+export const TIME_RANGE: OptionRange = {
+  min: 0,
+  max: Infinity,
+  fraction: true,
+};
+
 /**
- * Checks the time limit of an operation, in milliseconds.
+ * Checks an option in milliseconds, if it is given.
  *
- * @throws {RangeError} if it is not a number of at least 0; `Infinity` is allowed
+ * @param name the name of the option
+ * @throws {RangeError} if it is not in {@linkcode TIME_RANGE}
  */
-export function checkTimeout(timeout: number | undefined): void {
-  if (timeout !== undefined) checkOption("timeout", timeout, TIMEOUT_RANGE);
+export function checkTime(name: string, ms: number | undefined): void {
+  if (ms !== undefined) checkOption(name, ms, TIME_RANGE);
 }
 
-const TIMEOUT_RANGE = { min: 0, max: Infinity, fraction: true };
+/**
+ * The numeric options that a program gives, and the defaults of the others.
+ *
+ * @throws {RangeError} if one is not in its range
+ */
+export function withDefaults<Name extends string>(
+  options: { readonly [name in Name]?: number | undefined },
+  defaults: Readonly<Record<Name, number>>,
+  ranges: Readonly<Record<Name, OptionRange>>,
+): Record<Name, number> {
+  const all: Record<Name, number> = { ...defaults };
+  for (const name of Object.keys(ranges) as Name[]) {
+    const value = options[name];
+    if (value === undefined) continue;
+    checkOption(name, value, ranges[name]);
+    all[name] = value;
+  }
+  return all;
+}
 
 function isWhole(value: number): boolean {
   return Number.isInteger(value) || value === Infinity;

@@ -19,14 +19,8 @@ export interface WaitLimits {
    * Default: no limit; a value above {@linkcode MAX_DELAY} is no limit either.
    */
   readonly timeout?: number | undefined;
-  /** Makes the error for a timeout. Called only if the time passes. */
-  readonly onTimeout: () => unknown;
-  /**
-   * Whether many such waits start each second. They use plain timers, which
-   * are released as soon as a wait ends; see {@linkcode timeLimit} for what
-   * others use. Default: false.
-   */
-  readonly frequent?: boolean | undefined;
+  /** Makes the error for a timeout. Called only if the time passes. Default: none. */
+  readonly onTimeout?: (() => unknown) | undefined;
 }
 
 /** A signal with a time limit. Dispose of it when the operation has finished. */
@@ -74,7 +68,7 @@ export function timeLimit(ms: number, expire: () => void): () => void {
  * @returns cancels both limits; calling it again, or too late, has no effect
  */
 export function limitWait(
-  { signal, timeout, onTimeout, frequent = false }: WaitLimits,
+  { signal, timeout, onTimeout }: WaitLimits,
   giveUp: (reason: unknown) => void,
 ): () => void {
   if (signal?.aborted) {
@@ -87,12 +81,11 @@ export function limitWait(
   };
   const expire = () => {
     signal?.removeEventListener("abort", onAbort);
-    giveUp(onTimeout());
+    giveUp(onTimeout?.());
   };
-  const start = frequent ? startTimer : timeLimit;
-  const cancelTimer = timeout === undefined || timeout > MAX_DELAY
+  const cancelTimer = timeout === undefined
     ? undefined
-    : start(timeout, expire);
+    : timeLimit(timeout, expire);
   signal?.addEventListener("abort", onAbort, { once: true });
   return () => {
     cancelTimer?.();
@@ -113,6 +106,24 @@ export function limitedSignal(limits: WaitLimits): LimitedSignal {
 }
 
 /**
+ * Waits for a promise, until `signal` aborts.
+ *
+ * @throws {unknown} the error of the promise, or the reason of the signal
+ */
+export async function orAborted<T>(
+  waited: Promise<T>,
+  signal: AbortSignal | undefined,
+): Promise<T> {
+  const aborted = Promise.withResolvers<never>();
+  const cancel = limitWait({ signal }, aborted.reject);
+  try {
+    return await Promise.race([waited, aborted.promise]);
+  } finally {
+    cancel();
+  }
+}
+
+/**
  * Waits for something that has to be closed, until `signal` aborts: then, if it comes
  * later, it has no other owner and is closed.
  *
@@ -122,17 +133,11 @@ export async function untilAborted<T extends { close(): unknown }>(
   making: Promise<T>,
   signal: AbortSignal,
 ): Promise<T> {
-  const aborted = Promise.withResolvers<never>();
-  const onAbort = () => aborted.reject(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
-  if (signal.aborted) onAbort();
   try {
-    return await Promise.race([making, aborted.promise]);
+    return await orAborted(making, signal);
   } catch (error) {
     making.then((made) => made.close(), () => {});
     throw error;
-  } finally {
-    signal.removeEventListener("abort", onAbort);
   }
 }
 
@@ -215,8 +220,8 @@ export function backgroundTimer(
 
 /**
  * Calls `expire` after `ms` milliseconds, unless the function that it returns is
- * called first, as {@linkcode timeLimit} does. For limits of which many begin at
- * the same time: it uses plain timers, which cost less each.
+ * called first, as {@linkcode timeLimit} does. For limits of which many begin each
+ * second: it uses plain timers, which cost less, and are released when they end.
  */
 export function startTimer(ms: number, expire: () => void): () => void {
   if (ms > MAX_DELAY) return () => {};
@@ -224,12 +229,10 @@ export function startTimer(ms: number, expire: () => void): () => void {
   return () => clearTimeout(timer);
 }
 
-/** Milliseconds to which {@linkcode CoarseTimers} round delays up. */
+/** Milliseconds of a step; {@linkcode CoarseTimers} expire at the end of one. */
 const STEP = 10;
-/** Steps that they look ahead; a timer with more to wait moves on when they end. */
-const STEPS = 256;
-/** The place of a timer that waits nowhere, and of one whose time has passed. */
-const NOWHERE = -1, DUE = -2;
+/** The step of a timer that is not set. */
+const NOT_SET = -1;
 
 /** A timer that can be set many times. Setting it again replaces what was set. */
 export interface RepeatableTimer {
@@ -247,21 +250,13 @@ export interface RepeatableTimer {
  * second for each of 9,000 idle connections, that took half of a processor
  * (tests/bench/LOG.md).
  *
- * While none is set, there is no timer of the runtime, and nothing is referenced. A
- * cancelled timer is referenced for {@linkcode STEPS} steps at most.
+ * While none is set, there is no timer of the runtime, and nothing is referenced.
  */
 export class CoarseTimers {
   readonly #start: typeof backgroundTimer;
   readonly #now: () => number;
-  /** Timers by the step at whose end they are looked at, modulo their number. */
-  #slots: (CoarseTimer[] | undefined)[] = [];
-  /** The last step whose timers were looked at. */
-  #step = 0;
-  /** How many timers are set. */
-  #set = 0;
-  /** The timers whose time has passed, and how many of them have expired. */
-  readonly #due: CoarseTimer[] = [];
-  #expired = 0;
+  /** The timers that are set, by the step at whose end they expire. */
+  readonly #steps = new Map<number, Set<CoarseTimer>>();
   #isExpiring = false;
   /** Cancels the timer of the runtime, and the step that it is for. */
   #cancel: (() => void) | undefined;
@@ -281,34 +276,30 @@ export class CoarseTimers {
   /** Sets a timer; see {@linkcode RepeatableTimer.set}. */
   set(timer: CoarseTimer, ms: number): void {
     const now = this.#now();
-    if (!timer.isSet) {
-      timer.isSet = true;
-      // What was set before may be long ago.
-      if (this.#set++ === 0) this.#step = Math.floor(now / STEP);
-    }
-    timer.expiresAt = Math.ceil((now + ms) / STEP);
-    this.#place(timer);
-    if (timer.place < this.#wakesAt && !this.#isExpiring) {
-      this.#wake(timer.place, now);
-    }
+    const step = Math.ceil((now + ms) / STEP);
+    if (step === timer.step) return;
+    this.#remove(timer);
+    timer.step = step;
+    const timers = this.#steps.get(step);
+    if (timers === undefined) this.#steps.set(step, new Set([timer]));
+    else timers.add(timer);
+    if (step < this.#wakesAt && !this.#isExpiring) this.#wake(step, now);
   }
 
   /** Cancels a timer; see {@linkcode RepeatableTimer.cancel}. */
   cancel(timer: CoarseTimer): void {
-    if (!timer.isSet) return;
-    timer.isSet = false;
-    if (--this.#set === 0 && !this.#isExpiring) this.#rest();
+    this.#remove(timer);
+    if (this.#steps.size > 0 || this.#isExpiring) return;
+    this.#cancel?.();
+    this.#cancel = undefined;
+    this.#wakesAt = Infinity;
   }
 
-  #place(timer: CoarseTimer): void {
-    const first = this.#step + 1;
-    const place = Math.min(
-      Math.max(first, timer.expiresAt),
-      this.#step + STEPS,
-    );
-    if (place === timer.place) return;
-    timer.place = place;
-    (this.#slots[place % STEPS] ??= []).push(timer);
+  #remove(timer: CoarseTimer): void {
+    const timers = this.#steps.get(timer.step);
+    timers?.delete(timer);
+    if (timers?.size === 0) this.#steps.delete(timer.step);
+    timer.step = NOT_SET;
   }
 
   /** Waits until a step has ended. */
@@ -322,75 +313,28 @@ export class CoarseTimers {
   readonly #onTime = (): void => {
     if (this.#cancel === undefined) return;
     this.#cancel = undefined;
+    this.#wakesAt = Infinity;
     this.#begun = true;
-    this.#collect(Math.floor(this.#now() / STEP));
-    const due = this.#due;
+    const ended = this.#now() / STEP;
+    const due = [...this.#steps.keys()].filter((step) => step <= ended);
     this.#isExpiring = true;
     try {
-      while (this.#expired < due.length) {
-        const timer = due[this.#expired++]!;
-        // Another one may have cancelled it, or set it again.
-        if (timer.place !== DUE) continue;
-        timer.place = NOWHERE;
-        if (!timer.isSet) continue;
-        timer.isSet = false;
-        this.#set--;
-        timer.expire();
-      }
-    } finally {
-      this.#isExpiring = false;
-      this.#goOn();
-    }
-  };
-
-  /** Finds what is due at the end of a step. */
-  #collect(now: number): void {
-    const last = Math.min(now, this.#step + STEPS);
-    const later: CoarseTimer[] = [];
-    for (let step = this.#step + 1; step <= last; step++) {
-      const slot = this.#slots[step % STEPS];
-      if (slot === undefined) continue;
-      this.#slots[step % STEPS] = undefined;
-      for (const timer of slot) {
-        // It is elsewhere if it was set again.
-        if (timer.place !== step) continue;
-        timer.place = NOWHERE;
-        if (!timer.isSet) continue;
-        if (timer.expiresAt > now) later.push(timer);
-        else {
-          timer.place = DUE;
-          this.#due.push(timer);
+      for (const step of due.sort((a, b) => a - b)) {
+        for (const timer of [...this.#steps.get(step) ?? []]) {
+          // Another one may have cancelled it, or set it again.
+          if (timer.step !== step) continue;
+          this.#remove(timer);
+          timer.expire();
         }
       }
+    } finally {
+      // Those after one that has thrown are left.
+      this.#isExpiring = false;
+      let next = Infinity;
+      for (const step of this.#steps.keys()) if (step < next) next = step;
+      if (next < Infinity) this.#wake(next, this.#now());
     }
-    this.#step = Math.max(now, this.#step);
-    for (const timer of later) this.#place(timer);
-  }
-
-  #goOn(): void {
-    // Those after one that has thrown are left.
-    const left = this.#due.splice(0).slice(this.#expired);
-    this.#expired = 0;
-    this.#due.push(...left);
-    if (this.#set === 0) return this.#rest();
-    let step = this.#step + 1;
-    if (left.length === 0) {
-      while (this.#slots[step % STEPS] === undefined) step++;
-    }
-    this.#wake(step, this.#now());
-  }
-
-  #rest(): void {
-    this.#cancel?.();
-    this.#cancel = undefined;
-    this.#wakesAt = Infinity;
-    for (const slot of this.#slots) {
-      for (const timer of slot ?? []) timer.place = NOWHERE;
-    }
-    this.#slots = [];
-    for (const timer of this.#due) timer.place = NOWHERE;
-    this.#due.length = 0;
-  }
+  };
 }
 
 /** One of {@linkcode CoarseTimers}. */
@@ -398,12 +342,8 @@ export class CoarseTimer implements RepeatableTimer {
   readonly #timers: CoarseTimers;
   /** Called when the time has passed. */
   readonly expire: () => void;
-  /** Whether the time still passes. */
-  isSet = false;
-  /** The step at whose end it expires. */
-  expiresAt = 0;
-  /** The step at whose end it is looked at; negative if there is none. */
-  place = NOWHERE;
+  /** The step at whose end it expires, for {@linkcode CoarseTimers}. */
+  step = NOT_SET;
 
   /** Makes a timer that is not set. */
   constructor(timers: CoarseTimers, expire: () => void) {

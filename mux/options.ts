@@ -4,7 +4,11 @@
  *
  * @module
  */
-import { checkOption } from "../check_option.ts";
+import {
+  checkOption,
+  type OptionRange,
+  withDefaults,
+} from "../check_option.ts";
 import { MAX_DELAY } from "../time_limit.ts";
 import { MAX_UINT32 } from "../uint32.ts";
 import type { MemoryPool } from "./flow/memory_pool.ts";
@@ -147,16 +151,16 @@ export const DEFAULT_KEEP_ALIVE_OPTIONS: {
   timeout: 22_000,
 });
 
-const RANGES: Record<keyof SessionLimits, readonly [number, number]> = {
-  maxChannels: [1, 2 ** 30],
-  backlog: [0, 2 ** 30],
-  initialWindowSize: [1, MAX_UINT32],
-  maxWindowSize: [1, MAX_UINT32],
-  maxHeldSize: [64 * 1024, Number.MAX_SAFE_INTEGER],
-  maxPacketSize: [PACKET_LIMITS.min, PACKET_LIMITS.max],
-  maxQueuedReplySize: [1, Number.MAX_SAFE_INTEGER],
-  maxIdleFrames: [0, Number.MAX_SAFE_INTEGER],
-  closeTimeout: [0, MAX_DELAY],
+const RANGES: Record<keyof SessionLimits, OptionRange> = {
+  maxChannels: { min: 1, max: 2 ** 30 },
+  backlog: { min: 0, max: 2 ** 30 },
+  initialWindowSize: { min: 1, max: MAX_UINT32 },
+  maxWindowSize: { min: 1, max: MAX_UINT32 },
+  maxHeldSize: { min: 64 * 1024, max: Number.MAX_SAFE_INTEGER },
+  maxPacketSize: PACKET_LIMITS,
+  maxQueuedReplySize: { min: 1, max: Number.MAX_SAFE_INTEGER },
+  maxIdleFrames: { min: 0, max: Number.MAX_SAFE_INTEGER },
+  closeTimeout: { min: 0, max: MAX_DELAY },
 };
 
 /**
@@ -175,14 +179,7 @@ export function resolveOptions(
   options: SessionOptions = {},
 ): ResolvedSessionOptions {
   checkKeepAlive(options.keepAlive);
-  const resolved = { ...DEFAULT_SESSION_OPTIONS };
-  for (const name of Object.keys(RANGES) as (keyof SessionLimits)[]) {
-    const value = options[name];
-    if (value === undefined) continue;
-    const [min, max] = RANGES[name];
-    checkOption(name, value, { min, max });
-    resolved[name] = value;
-  }
+  const resolved = withDefaults(options, DEFAULT_SESSION_OPTIONS, RANGES);
   resolved.maxWindowSize = Math.max(
     resolved.maxWindowSize,
     resolved.initialWindowSize,

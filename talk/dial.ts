@@ -12,9 +12,9 @@ import {
   type TlsDialOptions,
   type Transport,
 } from "../mux/internal.ts";
-import { checkOption, checkTimeout } from "../check_option.ts";
+import { checkTime } from "../check_option.ts";
 import { redactedAddress } from "../printable_text.ts";
-import { limitedSignal, loadedInTime } from "../time_limit.ts";
+import { limitedSignal, loadedInTime, orAborted } from "../time_limit.ts";
 import { addressError, loaded, resolveAddress } from "./address.ts";
 import { errorPrinter, TalkError } from "./errors.ts";
 import {
@@ -382,23 +382,12 @@ async function connectTo(
   place: Provided<DialAddress>,
   options: ConnectOptions & CodecSource & FallbackOption,
 ): Promise<Connected> {
-  const { signal, timeout, headStart, session, resume } = options;
+  const { signal, timeout, headStart, rendezvous, session, resume } = options;
   signal?.throwIfAborted();
   // Checked first: a connection that was made would have to be closed.
-  checkTimeout(timeout);
-  checkOption("headStart", headStart ?? DEFAULT_HEAD_START, {
-    min: 0,
-    max: Infinity,
-    fraction: true,
-  });
-  if (options.rendezvous?.directTimeout !== undefined) {
-    const { directTimeout } = options.rendezvous;
-    checkOption("rendezvous.directTimeout", directTimeout, {
-      min: 0,
-      max: Infinity,
-      fraction: true,
-    });
-  }
+  checkTime("timeout", timeout);
+  checkTime("headStart", headStart);
+  checkTime("rendezvous.directTimeout", rendezvous?.directTimeout);
   resolveOptions(session);
   // Loaded on first use: most sessions end with their connection.
   const begin = resume === undefined
@@ -542,13 +531,8 @@ export function ask<T>(
 ): T | Promise<T> {
   if (typeof provided !== "function") return provided;
   if (signal?.aborted) return Promise.reject(signal.reason);
-  return new Promise<T>((resolve, reject) => {
-    const onAbort = () => reject(signal!.reason);
-    signal?.addEventListener("abort", onAbort, { once: true });
-    (async () => await (provided as () => T | Promise<T>)())()
-      .then(resolve, reject)
-      .finally(() => signal?.removeEventListener("abort", onAbort));
-  });
+  const call = async () => await (provided as () => T | Promise<T>)();
+  return orAborted(call(), signal);
 }
 
 /** Names the address in the error of a connection that could not be made. */

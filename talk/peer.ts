@@ -18,7 +18,12 @@ import {
   type Session,
   sessionClosed,
 } from "../mux/internal.ts";
-import { checkOption, type OptionRange } from "../check_option.ts";
+import {
+  checkTime,
+  type OptionRange,
+  TIME_RANGE,
+  withDefaults,
+} from "../check_option.ts";
 import { limitWait, settlesWithin } from "../time_limit.ts";
 import { printableText } from "../printable_text.ts";
 import { MAX_UINT32 } from "../uint32.ts";
@@ -250,28 +255,10 @@ const RANGES: Record<keyof PeerLimits, OptionRange> = {
   maxConcurrentCalls: { min: 1, max: Infinity },
   maxQueuedCalls: { min: 0, max: Infinity },
   maxQueuedCallSize: { min: 0, max: Number.MAX_SAFE_INTEGER },
-  callQueueTimeout: { min: 0, max: Infinity, fraction: true },
+  callQueueTimeout: TIME_RANGE,
   maxCallbacks: { min: 0, max: Infinity },
   maxMetaSize: { min: 0, max: MAX_META_SIZE },
 };
-
-/**
- * Returns the limits of a peer, with their defaults.
- *
- * @throws {RangeError} if one of them is out of range
- */
-export function resolveLimits(
-  options: PeerLimits,
-): Record<keyof PeerLimits, number> {
-  const resolved = { ...DEFAULT_PEER_LIMITS };
-  for (const name of Object.keys(RANGES) as (keyof PeerLimits)[]) {
-    const value = options[name];
-    if (value === undefined) continue;
-    checkOption(name, value, RANGES[name]);
-    resolved[name] = value;
-  }
-  return resolved;
-}
 
 /**
  * The codec of peers whose programs name none: one for all, because a codec has no
@@ -284,19 +271,20 @@ function usualCodec(): Codec {
 }
 
 /**
- * Checks the options of a peer.
+ * Checks the options of a peer, and returns its limits.
  *
  * @throws {RangeError} if a limit is out of range
  * @throws {TypeError} if `handler`, `codec` or `codecs` is not what its name says
  */
 export function checkPeerOptions<C extends Carried, Context>(
   options: PeerOptions<C, Context>,
-): void {
-  resolveLimits(options);
+): Record<keyof PeerLimits, number> {
+  const limits = withDefaults(options, DEFAULT_PEER_LIMITS, RANGES);
   const { handler, codec, codecs = [] } = options;
   if (handler !== undefined) checkHandler(handler, 'use option "handler"');
   if (codec !== undefined) checkCodec("codec", codec);
   for (const one of codecs) checkCodec("codecs", one);
+  return limits;
 }
 
 function checkCodec(name: string, codec: Codec): void {
@@ -330,12 +318,8 @@ export interface CloseOptions {
  *
  * @throws {RangeError} if `drainTimeout` is out of range
  */
-export function checkCloseOptions({ drainTimeout = 0 }: CloseOptions): void {
-  checkOption("drainTimeout", drainTimeout, {
-    min: 0,
-    max: Infinity,
-    fraction: true,
-  });
+export function checkCloseOptions({ drainTimeout }: CloseOptions): void {
+  checkTime("drainTimeout", drainTimeout);
 }
 
 /**
@@ -406,7 +390,7 @@ export class Peer<C extends Carried = Carried>
    * @throws {MuxError} `invalid-state` if the session's channels are accepted
    */
   constructor(session: Session, options: PeerOptions<C> = {}) {
-    checkPeerOptions(options);
+    const limits = checkPeerOptions(options);
     const {
       codec = usualCodec(),
       codecs = [codec],
@@ -414,7 +398,6 @@ export class Peer<C extends Carried = Carried>
       onError = errorPrinter(),
       callStacks = false,
     } = options;
-    const limits = resolveLimits(options);
     const { maxValueSize, maxCallbacks } = limits;
     this.session = session;
     const raw = this.#raw = rawSession(session);
@@ -802,7 +785,7 @@ export class Peer<C extends Carried = Carried>
       early.resolve();
     };
     this.session.closed.then(end, end);
-    const cancel = limitWait({ signal, timeout, onTimeout: () => {} }, end);
+    const cancel = limitWait({ signal, timeout }, end);
     while (!ended && this.#isBusy()) {
       await Promise.race([this.#raw.whenSlotFreed(), early.promise]);
     }

@@ -1,6 +1,6 @@
 import "./mod.ts"; // Keeps bundles in few chunks.
 import type { Transport } from "../mux/internal.ts";
-import { timeLimit } from "../time_limit.ts";
+import { orAborted, timeLimit } from "../time_limit.ts";
 import { redactedAddress, redactedIn } from "../printable_text.ts";
 import { TalkError } from "./errors.ts";
 
@@ -80,15 +80,12 @@ export async function race(
     } else start();
   }
 
-  const onAbort = () => won.reject(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
   start();
   try {
-    return await won.promise;
+    return await orAborted(won.promise, signal);
   } finally {
     isOver = true;
     cancelHeadStart?.();
-    signal.removeEventListener("abort", onAbort);
     losers.abort(new DOMException("Another address was faster", "AbortError"));
   }
 }

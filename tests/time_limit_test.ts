@@ -102,67 +102,60 @@ Deno.test("timeLimit: an operation that finishes quickly starts no timer", () =>
   assertEquals(timers, 0);
 });
 
-for (const frequent of [false, true]) {
-  const kind = frequent ? "frequent wait" : "wait";
+Deno.test("limitWait: a wait ends with the timeout's error, once", () => {
+  using time = new FakeTime(1);
+  const { controller, listeners } = countedSignal();
+  const error = new Error("late");
+  const reasons: unknown[] = [];
+  const cancel = limitWait({
+    signal: controller.signal,
+    timeout: 500,
+    onTimeout: () => error,
+  }, (reason) => reasons.push(reason));
+  time.tick(499);
+  assertEquals(reasons, []);
+  time.tick(1);
+  controller.abort();
+  cancel();
+  assertEquals(reasons.length, 1);
+  assertStrictEquals(reasons[0], error);
+  assertEquals([listeners(), time.waiting], [0, 0]);
+});
 
-  Deno.test(`limitWait: a ${kind} ends with the timeout's error, once`, () => {
-    using time = new FakeTime(1);
-    const { controller, listeners } = countedSignal();
-    const error = new Error("late");
-    const reasons: unknown[] = [];
-    const cancel = limitWait({
-      signal: controller.signal,
-      timeout: 500,
-      onTimeout: () => error,
-      frequent,
-    }, (reason) => reasons.push(reason));
-    time.tick(499);
-    assertEquals(reasons, []);
-    time.tick(1);
-    controller.abort();
-    cancel();
-    assertEquals(reasons.length, 1);
-    assertStrictEquals(reasons[0], error);
-    assertEquals([listeners(), time.waiting], [0, 0]);
-  });
+Deno.test("limitWait: a wait ends with the signal's reason, once", () => {
+  using time = new FakeTime(1);
+  const controller = new AbortController();
+  const reasons: unknown[] = [];
+  let made = 0;
+  const cancel = limitWait({
+    signal: controller.signal,
+    timeout: 500,
+    onTimeout: () => made++,
+  }, (reason) => reasons.push(reason));
+  controller.abort("enough");
+  assertEquals(time.waiting, 0);
+  time.tick(1_000);
+  cancel();
+  assertEquals([reasons, made], [["enough"], 0]);
+});
 
-  Deno.test(`limitWait: a ${kind} ends with the signal's reason, once`, () => {
-    using time = new FakeTime(1);
-    const controller = new AbortController();
-    const reasons: unknown[] = [];
-    let made = 0;
-    const cancel = limitWait({
-      signal: controller.signal,
-      timeout: 500,
-      onTimeout: () => made++,
-      frequent,
-    }, (reason) => reasons.push(reason));
-    controller.abort("enough");
-    assertEquals(time.waiting, 0);
-    time.tick(1_000);
-    cancel();
-    assertEquals([reasons, made], [["enough"], 0]);
-  });
-
-  Deno.test(`limitWait: a ${kind} that is cancelled leaves no timer and no listener`, () => {
-    using time = new FakeTime(1);
-    const { controller, listeners } = countedSignal();
-    const reasons: unknown[] = [];
-    const cancel = limitWait({
-      signal: controller.signal,
-      timeout: 500,
-      onTimeout: () => "late",
-      frequent,
-    }, (reason) => reasons.push(reason));
-    assertEquals([listeners(), time.waiting], [1, 1]);
-    cancel();
-    cancel();
-    assertEquals([listeners(), time.waiting], [0, 0]);
-    controller.abort();
-    time.tick(1_000);
-    assertEquals(reasons, []);
-  });
-}
+Deno.test("limitWait: a wait that is cancelled leaves no timer and no listener", () => {
+  using time = new FakeTime(1);
+  const { controller, listeners } = countedSignal();
+  const reasons: unknown[] = [];
+  const cancel = limitWait({
+    signal: controller.signal,
+    timeout: 500,
+    onTimeout: () => "late",
+  }, (reason) => reasons.push(reason));
+  assertEquals([listeners(), time.waiting], [1, 1]);
+  cancel();
+  cancel();
+  assertEquals([listeners(), time.waiting], [0, 0]);
+  controller.abort();
+  time.tick(1_000);
+  assertEquals(reasons, []);
+});
 
 Deno.test("limitWait: a signal that has aborted ends the wait at once", () => {
   using time = new FakeTime(1);
@@ -178,24 +171,16 @@ Deno.test("limitWait: a signal that has aborted ends the wait at once", () => {
 Deno.test("limitWait: without a signal and a timeout nothing ends the wait", () => {
   using time = new FakeTime(1);
   for (const timeout of [undefined, 2 ** 31, Infinity]) {
-    for (const frequent of [false, true]) {
-      let ended = false;
-      limitWait(
-        { timeout, onTimeout: () => "late", frequent },
-        () => ended = true,
-      )();
-      assertEquals([ended, time.waiting], [false, 0]);
-    }
+    let ended = false;
+    limitWait({ timeout, onTimeout: () => "late" }, () => ended = true)();
+    assertEquals([ended, time.waiting], [false, 0]);
   }
 });
 
-Deno.test("limitWait: a wait that ends quickly starts no timer, unless it is frequent", () => {
+Deno.test("limitWait: a wait that ends quickly starts no timer", () => {
   using _ = new FakeTime(1);
   const limits = { timeout: 30_000, onTimeout: () => "late" };
-  const timers = [false, true].map((frequent) =>
-    timersStarted(() => limitWait({ ...limits, frequent }, () => {})())
-  );
-  assertEquals(timers, [0, 1]);
+  assertEquals(timersStarted(() => limitWait(limits, () => {})()), 0);
 });
 
 Deno.test("limitedSignal: aborts with the timeout's error", () => {

@@ -1,4 +1,4 @@
-import { checkOption } from "../../check_option.ts";
+import { type OptionRange, withDefaults } from "../../check_option.ts";
 import { DeferredWrites } from "./deferred_writes.ts";
 import { TurnBudget } from "./turns.ts";
 
@@ -26,6 +26,11 @@ export const DEFAULT_MEMORY_POOL_OPTIONS: Readonly<
   // Each is guaranteed 96 KiB, enough for a few dozen small calls at once.
   maxSessions: 1_024,
 });
+
+const RANGES: Record<keyof MemoryPoolOptions, OptionRange> = {
+  size: { min: 0, max: Number.MAX_SAFE_INTEGER },
+  maxSessions: { min: 1, max: 2 ** 30 },
+};
 
 /** What the sessions of a pool hold at one moment, for logs and metrics. */
 export interface MemoryPoolUsage {
@@ -123,12 +128,12 @@ class SessionPool implements MemoryPool {
     this.#remove(member)
   );
 
-  constructor({
-    size = DEFAULT_MEMORY_POOL_OPTIONS.size,
-    maxSessions = DEFAULT_MEMORY_POOL_OPTIONS.maxSessions,
-  }: MemoryPoolOptions) {
-    checkOption("size", size, { min: 0, max: Number.MAX_SAFE_INTEGER });
-    checkOption("maxSessions", maxSessions, { min: 1, max: 2 ** 30 });
+  constructor(options: MemoryPoolOptions) {
+    const { size, maxSessions } = withDefaults(
+      options,
+      DEFAULT_MEMORY_POOL_OPTIONS,
+      RANGES,
+    );
     this.size = size;
     this.maxSessions = maxSessions;
     this.#guaranteed = Math.floor(size * 3 / 8 / maxSessions);

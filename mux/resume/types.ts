@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { checkOption } from "../../check_option.ts";
+import { checkOption, checkTime } from "../../check_option.ts";
 import { MAX_DELAY } from "../../time_limit.ts";
 
 /** Options of either end of a session that survives its connection. */
@@ -73,7 +73,7 @@ export function resolveResumeLimits(
     maxUnacknowledged: options.maxUnacknowledged ??
       DEFAULT_RESUME_OPTIONS.maxUnacknowledged,
   };
-  checkOption("timeout", timeout, { min: 0, max: Infinity, fraction: true });
+  checkTime("timeout", timeout);
   checkOption("maxUnacknowledged", maxUnacknowledged, {
     min: 64 * 1024,
     max: 2 ** 30,

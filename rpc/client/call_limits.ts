@@ -1,6 +1,6 @@
 import { offAbort, onAbort } from "../../abort_listeners.ts";
-import { checkTimeout } from "../../check_option.ts";
-import { limitWait, MAX_DELAY } from "../../time_limit.ts";
+import { checkTime } from "../../check_option.ts";
+import { MAX_DELAY, startTimer } from "../../time_limit.ts";
 import { RpcError } from "../errors.ts";
 import type { CallOptions } from "../types.ts";
 
@@ -22,7 +22,7 @@ export function timeLimitOf(
   { timeout, parent }: CallOptions,
   call: Pick<LimitedCall, "name">,
 ): TimeLimit {
-  checkTimeout(timeout);
+  checkTime("timeout", timeout);
   if (timeout === 0) throw timedOut(call.name, timeout);
   const deadline = parent?.deadline;
   if (deadline !== undefined) {
@@ -89,11 +89,7 @@ export class CallLimits {
     this.#onTimeout = onTimeout;
     if (timeout !== undefined) {
       this.#endsAt = performance.now() + timeout;
-      const nothing = () => {};
-      this.#cancelTimer = limitWait(
-        { timeout, frequent: true, onTimeout: nothing },
-        onTimeout,
-      );
+      this.#cancelTimer = startTimer(timeout, onTimeout);
     }
     if (signal !== undefined) onAbort(signal, this.#onAbort);
   }

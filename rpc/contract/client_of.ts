@@ -1,4 +1,4 @@
-import { checkTimeout } from "../../check_option.ts";
+import { checkTime } from "../../check_option.ts";
 import type { Carried } from "../../codec/internal.ts";
 import type { RpcResponse } from "../client/response.ts";
 import { callArguments, RemoteCall } from "../remote/remote.ts";
@@ -92,7 +92,7 @@ export function clientOf(
   options: ClientOfOptions = {},
 ): object {
   const { validate = false, prefix = "", ...callOptions } = options;
-  checkTimeout(callOptions.timeout);
+  checkTime("timeout", callOptions.timeout);
   checkSelector(prefix);
   const path = cleanSelector(prefix).slice(1).replace(/\/$/, "");
   return membersOf(

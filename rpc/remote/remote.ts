@@ -1,4 +1,4 @@
-import { checkTimeout } from "../../check_option.ts";
+import { checkTime } from "../../check_option.ts";
 import type { Caller, CallOptions } from "../types.ts";
 import type { Remote } from "./types.ts";
 import { UNSENT_NAMES, UNSENT_PREFIXES } from "../wire/selector.ts";
@@ -24,7 +24,7 @@ export function remoteOf<S extends object, C extends Carried = Carried>(
   caller: Caller,
   options?: CallOptions,
 ): Remote<S, C> {
-  checkTimeout(options?.timeout);
+  checkTime("timeout", options?.timeout);
   return node(caller, options, "") as unknown as Remote<S, C>;
 }
 

@@ -52,7 +52,7 @@ export class ProxiedSession implements Closable {
     };
     this.closed.then(end, end);
     this.#early.promise.then(end);
-    const cancel = limitWait({ signal, timeout, onTimeout: () => {} }, end);
+    const cancel = limitWait({ signal, timeout }, end);
     while (!ended && this.#session.usage.slots > 0) {
       await Promise.race([raw.whenSlotFreed(), this.#early.promise]);
     }

@@ -1,5 +1,5 @@
 import type { Carried } from "../../codec/internal.ts";
-import { checkOption } from "../../check_option.ts";
+import { checkOption, checkTime, TIME_RANGE } from "../../check_option.ts";
 import {
   type AbortableTransport,
   type Accepted,
@@ -114,9 +114,11 @@ export function resolveSharedLimits(
     sessionIdleTimeout = Infinity,
   } = options;
   checkOption("maxSessions", maxSessions, { min: 1, max: 2 ** 30 });
-  const time = { max: Infinity, fraction: true };
-  checkOption("handshakeTimeout", handshakeTimeout, { min: 0, ...time });
-  checkOption("sessionIdleTimeout", sessionIdleTimeout, { min: 1, ...time });
+  checkTime("handshakeTimeout", handshakeTimeout);
+  checkOption("sessionIdleTimeout", sessionIdleTimeout, {
+    ...TIME_RANGE,
+    min: 1,
+  });
   if (whenFull !== "refuse" && whenFull !== "evict") {
     throw new RangeError(
       `Cannot use option "whenFull": ${

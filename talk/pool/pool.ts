@@ -1,4 +1,9 @@
-import { checkOption, checkTimeout } from "../../check_option.ts";
+import {
+  checkTime,
+  type OptionRange,
+  TIME_RANGE,
+  withDefaults,
+} from "../../check_option.ts";
 import type { Carried } from "../../codec/internal.ts";
 import {
   MuxError,
@@ -115,10 +120,14 @@ export class Pool<C extends Carried = Carried>
     options: PoolOptions<C>,
     environment: Environment<C>,
   ) {
-    const limits = this.#limits = resolveLimits(options);
+    const limits = this.#limits = withDefaults(
+      options,
+      DEFAULT_POOL_OPTIONS,
+      RANGES,
+    );
     const { minDelay, maxDelay, jitter, balance = "least-loaded" } = options;
     const { timeout = DEFAULT_CONNECT_TIMEOUT } = options;
-    checkTimeout(timeout);
+    checkTime("timeout", timeout);
     checkBalance(balance);
     const backoff = { minDelay, maxDelay, jitter };
     // Checks them, even if there is no member yet.
@@ -511,28 +520,16 @@ export class Pool<C extends Carried = Carried>
   }
 }
 
-function resolveLimits(
-  options: Partial<
-    Record<keyof typeof DEFAULT_POOL_OPTIONS, number | undefined>
-  >,
-): Record<keyof typeof DEFAULT_POOL_OPTIONS, number> {
-  const limits = { ...DEFAULT_POOL_OPTIONS };
-  for (const name of Object.keys(limits) as (keyof typeof limits)[]) {
-    const given = options[name];
-    if (given !== undefined) limits[name] = given;
-  }
-  const count = { min: 0, max: Infinity };
-  const time = { ...count, fraction: true };
-  checkOption("maxMembers", limits.maxMembers, { ...count, min: 1 });
-  checkOption("maxFailovers", limits.maxFailovers, count);
-  checkOption("maxWaitingCalls", limits.maxWaitingCalls, count);
-  checkOption("maxAttempts", limits.maxAttempts, { ...count, min: 1 });
-  const { refreshInterval, readyTimeout, drainTimeout } = limits;
-  checkOption("refreshInterval", refreshInterval, { ...time, max: MAX_DELAY });
-  checkOption("readyTimeout", readyTimeout, time);
-  checkOption("drainTimeout", drainTimeout, time);
-  return limits;
-}
+const COUNT: OptionRange = { min: 0, max: Infinity };
+const RANGES: Record<keyof typeof DEFAULT_POOL_OPTIONS, OptionRange> = {
+  maxMembers: { ...COUNT, min: 1 },
+  maxFailovers: COUNT,
+  maxWaitingCalls: COUNT,
+  maxAttempts: { ...COUNT, min: 1 },
+  refreshInterval: { ...TIME_RANGE, max: MAX_DELAY },
+  readyTimeout: TIME_RANGE,
+  drainTimeout: TIME_RANGE,
+};
 
 function checkBalance(balance: unknown): void {
   const isKnown = balance === "least-loaded" || balance === "round-robin" ||

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { checkOption } from "../../../check_option.ts";
+import { checkTime } from "../../../check_option.ts";
 import { Queue } from "../../../queue.ts";
 import { timeLimit } from "../../../time_limit.ts";
 import { view } from "../../../view.ts";
@@ -125,11 +125,7 @@ export class MessageTransport implements DividedTransport, GatheringTransport {
     { greetingTimeout = DEFAULT_GREETING_TIMEOUT }: MessageTransportOptions =
       {},
   ) {
-    checkOption("greetingTimeout", greetingTimeout, {
-      min: 0,
-      max: Infinity,
-      fraction: true,
-    });
+    checkTime("greetingTimeout", greetingTimeout);
     this.#endpoint = endpoint;
     if (endpoint.isExclusive) this.#claim();
     this.#met.promise.catch(() => {});

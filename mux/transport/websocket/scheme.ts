@@ -1,4 +1,5 @@
 import "../../internal.ts"; // Keeps bundles in few chunks.
+import { orAborted } from "../../../time_limit.ts";
 import type { Transport } from "../../types.ts";
 import type { Scheme, TransportListener } from "../types.ts";
 import { portZero } from "../../errors.ts";
@@ -116,10 +117,6 @@ export async function dialNative(
     : await withHeaders(url, headers, protocols);
   const transport = webSocketTransport(socket);
   const opened = Promise.withResolvers<void>();
-  const onAbort = () => opened.reject(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
-  // It may have happened while modules were loaded.
-  if (signal.aborted) onAbort();
   socket.addEventListener("open", () => opened.resolve());
   socket.addEventListener("close", ({ code, reason }) => {
     const error = [0, 1006].includes(code)
@@ -133,13 +130,11 @@ export async function dialNative(
     if (socket.readyState === 0) opened.reject(notOpened(message));
   });
   try {
-    await opened.promise;
+    await orAborted(opened.promise, signal);
     return transport;
   } catch (error) {
     void transport.close();
     throw error;
-  } finally {
-    signal.removeEventListener("abort", onAbort);
   }
 }
 
